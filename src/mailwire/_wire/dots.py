@@ -1,0 +1,177 @@
+"""Line ends and transparency: what a message must look like between DATA or RETR and the final dot.
+
+RFC 5321 2.3.8 (lines end in CRLF; "conforming implementations MUST NOT recognize or generate any other"), 4.5.2 (a
+dot is added to a line that begins with one), 4.1.1.4 (the end of mail data); RFC 1939 3 (the same for POP3).
+
+The three codecs here work on blocks of any size and give the same octets however the input is cut. None looks at a
+body byte by byte or line by line: `find`, `replace` and comparison run over whole blocks. A search for one byte runs
+some twenty times faster than a search for two, hence the guards that look for a dot first.
+"""
+
+from typing import Final, Literal
+
+from .text import quote
+
+__all__ = ["TERMINATOR", "DotStuffer", "DotUnstuffer", "LineEndPolicy", "LineEnds"]
+
+LineEndPolicy = Literal["normalise", "reject"]
+
+TERMINATOR: Final = b".\r\n"
+
+
+class LineEnds:
+    """Makes CRLF of every line end: of CRLF, of a bare CR and of a bare LF ("normalise").
+
+    Or refuses what would have to change ("reject"), for those who relay or sign. In either case no bare CR and no bare
+    LF comes out, so no hop further on can read an end of mail data into a message (VU#302671, "SMTP smuggling").
+    NUL is refused always (RFC 5321 4.5.2: relays may do with it what they like).
+    """
+
+    def __init__(self, policy: LineEndPolicy = "normalise") -> None:
+        self._policy = policy
+        self._carry = b""  # a CR at the end of a block: its LF may follow
+        self._position = 0  # of the next octet in the message, for the error message
+
+    def feed(self, block: bytes) -> bytes:
+        """Return `block` with its line ends mended; the same object where nothing had to change.
+
+        Raises ValueError for a NUL, and under "reject" for a bare CR or LF.
+        """
+        block = self._carry + block
+        if b"\0" in block:
+            self._refuse("a NUL", "it cannot be sent as mail data", block, block.index(b"\0"))
+        carry = b"\r" if block.endswith(b"\r") else b""
+        if carry:
+            block = block[:-1]
+        # Take every LF away and put one behind every CR: equal only if no CR and no LF stood alone.
+        standard = block.replace(b"\n", b"").replace(b"\r", b"\r\n") == block
+        if not standard and self._policy == "reject":
+            self._refuse_bare(block)
+        self._carry = carry
+        self._position += len(block)
+        if standard:
+            return block
+        if b"\r" in block:
+            block = block.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
+        return block.replace(b"\n", b"\r\n")
+
+    def finish(self) -> bytes:
+        """Return what was held back: the end of a last line that ended in a bare CR."""
+        if not self._carry:
+            return b""
+        if self._policy == "reject":
+            self._refuse_bare(self._carry)
+        self._carry = b""
+        return b"\r\n"
+
+    def _refuse_bare(self, block: bytes) -> None:
+        alone = block.replace(b"\r\n", b"\0\0")
+        place = min(found for found in (alone.find(b"\r"), alone.find(b"\n")) if found >= 0)
+        name = "CR" if alone[place] == 0x0D else "LF"
+        self._refuse(f"a bare {name}", "every line must end in CRLF", block, place)
+
+    def _refuse(self, found: str, expected: str, block: bytes, place: int) -> None:
+        near = quote(block[max(0, place - 20) : place + 20])
+        raise ValueError(f"the message holds {found} at octet {self._position + place}, near {near}: {expected}")
+
+
+class DotStuffer:
+    """Makes mail data of a message: CRLF line ends, a dot before each dot that begins a line, the terminator."""
+
+    def __init__(self, policy: LineEndPolicy = "normalise") -> None:
+        self._line_ends = LineEnds(policy)
+        self._at_line_start = True
+
+    def feed(self, block: bytes) -> bytes:
+        """Return the mail data for `block`, the same object where nothing had to change.
+
+        Blocks of 64 to 256 KiB serve best: the copies stay in the processor's cache, and one dot in the header does not
+        make a whole body be searched. Raises ValueError as LineEnds does.
+        """
+        block = self._line_ends.feed(block)
+        if not block:
+            return block
+        begins_line, self._at_line_start = self._at_line_start, block.endswith(b"\n")
+        if b"." not in block:
+            return block
+        # Every LF here ends a line, for LineEnds lets no other through.
+        stuffed = block.replace(b"\n.", b"\n..")
+        return b"." + stuffed if begins_line and block.startswith(b".") else stuffed
+
+    def finish(self) -> bytes:
+        """Return what ends the mail data: an end for a last line that lacks it, and the dot on a line of its own."""
+        end = self._line_ends.finish()
+        if not end and not self._at_line_start:
+            end = b"\r\n"
+        return end + TERMINATOR
+
+
+class DotUnstuffer:
+    """Gives back the message from mail data: finds the terminator, takes the added dots away.
+
+    Only a dot behind CRLF is looked at, never one behind a bare LF: a body may hold bare LF, and a server that stuffs
+    by CRLF would otherwise let the author of a mail forge the end of it. For the server that ends its own lines in a
+    bare LF there is `bare_lf=True`, which then holds for the whole body.
+
+    `..` at the beginning of a line loses a dot. Any other dot stays: a standard server sends none, and from one that
+    does not stuff the line then comes out as it was written.
+    """
+
+    def __init__(self, *, bare_lf: bool = False) -> None:
+        self.finished = False
+        self._bare_lf = bare_lf
+        self._line_end = b"\n" if bare_lf else b"\r\n"
+        self._context = self._line_end  # the octets before the next block, as far as they matter; a body begins a line
+        self._held = b""  # a dot at the beginning of a line, and its CR, of which the meaning is not known yet
+
+    def feed(self, data: bytes, start: int = 0) -> tuple[bytes, int]:
+        """Take `data` from `start`; return the octets of the message, and where in `data` the taking stopped.
+
+        It stops at the end of `data`, or behind the terminator; `finished` tells which.
+        """
+        if self.finished:
+            raise AssertionError("the terminator was seen: what follows is not the message")
+        if not self._held and data.find(b".", start) < 0:
+            # Nothing can begin or end here. This is the path of a base64 body.
+            block = data[start:] if start else data
+            if block:
+                self._context = (self._context + block[-2:])[-2:]
+            return block, len(data)
+        return self._search(data, start)
+
+    def _search(self, data: bytes, start: int) -> tuple[bytes, int]:
+        # A terminator that lies whole in this block bounds what has to be copied: many small messages share a block.
+        end, length = self._find_terminator(data, start)
+        stop = end + length if end >= 0 else len(data)
+        # Its beginning may lie in what came before, so look again from the line end and the dot held back.
+        text = self._context + self._held + data[start:stop]
+        given = len(self._context)  # handed out already, with an earlier block
+        before = given + len(self._held)
+        end, length = self._find_terminator(text, 0)
+        if end >= 0:
+            self.finished = True
+            stop = start + end + length - before
+            text = text[: end + len(self._line_end)]
+        else:
+            held = self._held_back(text)
+            self._held = text[len(text) - held :]
+            text = text[: len(text) - held]
+            self._context = text[-2:]
+        stuffed = self._line_end + b".."
+        if stuffed in text:
+            text = text.replace(stuffed, self._line_end + b".")
+        return text[given:], stop
+
+    def _find_terminator(self, text: bytes, start: int) -> tuple[int, int]:
+        # Where it is, -1 if nowhere, and how long it is, with the end of the line before the dot.
+        if not self._bare_lf:
+            return text.find(b"\r\n.\r\n", start), 5
+        # A server that ends its lines in LF may yet end the last one as it should.
+        plain, full = text.find(b"\n.\n", start), text.find(b"\n.\r\n", start)
+        return (full, 4) if plain < 0 or 0 <= full < plain else (plain, 3)
+
+    def _held_back(self, text: bytes) -> int:
+        for unclear in (b".", b".\r"):
+            if text.endswith(self._line_end + unclear):
+                return len(unclear)
+        return 0

@@ -1,0 +1,88 @@
+"""LineBuffer: bytes arrive in pieces of any size, lines and blocks are taken out.
+
+The work is linear in the octets received however they are cut: a piece is searched once, a line is joined once, and a
+block of a body is handed on without a copy.
+"""
+
+from collections import deque
+
+from ..errors import LimitExceeded
+from .text import quote
+
+__all__ = ["LineBuffer"]
+
+
+class LineBuffer:
+    """Holds what was received and not yet taken.
+
+    A line ends in LF, or in CRLF as the standards want it (RFC 5321 2.3.8, RFC 1939 3): some servers leave out the CR,
+    and no harm comes from hearing them. A CR elsewhere is text.
+    """
+
+    def __init__(self, line_limit: int) -> None:
+        self.line_limit = line_limit  # octets of a line, without its end
+        self.bare_lf = False  # whether the line last taken ended in LF alone
+        self._arrived: deque[bytes] = deque()  # not looked at yet
+        self._beginning: list[bytes] = []  # of a line whose end has not come yet
+        self._beginning_size = 0
+        self._data = b""  # being taken apart...
+        self._start = 0  # ...up to here
+
+    def feed(self, data: bytes) -> None:
+        """Add what was received."""
+        if data:
+            self._arrived.append(data)
+
+    def __bool__(self) -> bool:
+        """Whether anything is left, be it a line, the beginning of one, or a block."""
+        return bool(self._arrived or self._beginning or self._start < len(self._data))
+
+    def next_line(self) -> bytes | None:
+        """Take the next line, without its end; None if it is not complete yet.
+
+        Raises LimitExceeded when a line, complete or not, is longer than `line_limit`.
+        """
+        while True:
+            end = self._data.find(b"\n", self._start)
+            piece = self._data[self._start : end] if end >= 0 else self._data[self._start :]
+            # One octet more than the limit may be the CR of the line's end.
+            if self._beginning_size + len(piece) > self.line_limit + 1:
+                raise LimitExceeded(
+                    f"a line is longer than {self.line_limit} octets, it begins with "
+                    f"{quote(b''.join((*self._beginning, piece[:200])))}"
+                )
+            if end >= 0:
+                self._start = end + 1
+                line = b"".join((*self._beginning, piece)) if self._beginning else piece
+                self._beginning.clear()
+                self._beginning_size = 0
+                self.bare_lf = not line.endswith(b"\r")
+                return line if self.bare_lf else line[:-1]
+            if piece:
+                self._beginning.append(piece)
+                self._beginning_size += len(piece)
+            self._start = 0
+            if not self._arrived:
+                self._data = b""
+                return None
+            self._data = self._arrived.popleft()
+
+    def peek_block(self) -> tuple[bytes, int]:
+        """Return a block and where in it the part begins that was not taken yet; the part is empty if nothing is left.
+
+        Together with `skip_to` this lets a body be read without copying it first. To be called behind a whole line.
+        """
+        if self._beginning:
+            raise AssertionError("a block cannot begin inside a line")
+        if self._start == len(self._data):
+            self._data = self._arrived.popleft() if self._arrived else b""
+            self._start = 0
+        return self._data, self._start
+
+    def skip_to(self, position: int) -> None:
+        """Take the block that `peek_block` showed up to `position`."""
+        self._start = position
+
+    def peek_all(self) -> bytes:
+        """Return a copy of everything that is left, to be quoted in an error."""
+        return b"".join((*self._beginning, self._data[self._start :], *self._arrived))

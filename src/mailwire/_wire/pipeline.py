@@ -1,0 +1,157 @@
+"""Pipeline: which commands may leave now, and which of them the next reply answers.
+
+1. Replies come in the order of the commands (RFC 5321 4.1, RFC 1939 3): the next reply answers the oldest command in
+   flight, always.
+2. Without pipelining the window is one command. With it (RFC 2920, RFC 2449 6.8) the window is wide, in the number of
+   commands and in octets. It is the same code: pipelining changes when a command leaves, and nothing else.
+3. A command that ends a group (RFC 2920 3.1) holds back all that follows until it is answered.
+4. A command leaves when the bytes are asked for, not when it is queued: until then it can be discarded.
+5. The window is bounded, so that both sides can never wait for each other to read (RFC 2920 3.1, 3.2): what is
+   unanswered fits the buffers of the smallest peer.
+"""
+
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Generic, Protocol, TypeVar
+
+__all__ = ["LOCKSTEP", "Pipeline", "PipelinedCommand", "Window"]
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """How much may be unanswered at a time.
+
+    commands: at most so many commands.
+    octets: at most so many octets, of what the protocol finds scarce: in SMTP the commands' own, in POP3 those that
+        the answers are expected to have. One command may always be in flight, whatever its octets.
+    """
+
+    commands: int
+    octets: int
+
+    def __post_init__(self) -> None:
+        if self.commands < 1 or self.octets < 1:
+            raise ValueError(f"a window holds at least 1 command and 1 octet, got {self!r}")
+
+
+LOCKSTEP = Window(commands=1, octets=1)
+
+
+class PipelinedCommand(Protocol):
+    """What the pipeline asks of a command."""
+
+    @property
+    def ends_group(self) -> bool:
+        """Whether what follows must wait for the answer."""
+
+    @property
+    def stands_alone(self) -> bool:
+        """Whether it must wait itself until everything before it is answered."""
+
+
+C = TypeVar("C", bound=PipelinedCommand)
+S = TypeVar("S")
+
+
+class Pipeline(Generic[C]):
+    """The way out: bytes to write and commands to be answered, in order."""
+
+    def __init__(self, released: Callable[[C], None], window: Window = LOCKSTEP) -> None:
+        self.window = window
+        self._released = released  # is told of each command as it leaves
+        self._blocks: list[bytes] = []  # data that is no command; leaves first
+        self._queued: deque[tuple[C, bytes, int]] = deque()  # with what leaves for it and what it costs
+        self._in_flight: deque[tuple[C, int]] = deque()
+        self._octets = 0  # in flight
+
+    @property
+    def in_flight(self) -> tuple[C, ...]:
+        """The commands that have left and are not answered yet, the oldest first."""
+        return tuple([command for command, _ in self._in_flight])
+
+    @property
+    def queued(self) -> tuple[C, ...]:
+        """The commands that have not left yet, in their order."""
+        return tuple([command for command, _, _ in self._queued])
+
+    @property
+    def oldest(self) -> C | None:
+        """The command that the next reply answers; None if no reply is due."""
+        return self._in_flight[0][0] if self._in_flight else None
+
+    def queue(self, command: C, line: bytes, cost: int) -> None:
+        """Put `command` behind all others. `line` leaves for it, `cost` is what it takes of the window's octets."""
+        self._queued.append((command, line, cost))
+
+    def expect(self, command: C) -> None:
+        """Put `command` in flight without a byte: a server's greeting answers the connection itself."""
+        self._in_flight.append((command, 0))
+
+    def write(self, block: bytes) -> None:
+        """Write data that is no command: a piece of a message, the answer to a challenge."""
+        if block:
+            self._blocks.append(block)
+
+    def data_to_send(self) -> list[bytes]:
+        """Return the bytes that may be written now; the commands among them are in flight from here on."""
+        blocks, self._blocks = self._blocks, []
+        while self._queued:
+            command, line, cost = self._queued[0]
+            if not self._is_open(command, cost):
+                break
+            self._queued.popleft()
+            self._in_flight.append((command, cost))
+            self._octets += cost
+            self._released(command)
+            blocks.append(line)
+        return blocks
+
+    def settle(self) -> C:
+        """Take the oldest command in flight: its last reply has come."""
+        command, cost = self._in_flight.popleft()
+        self._octets -= cost
+        return command
+
+    def discard_queued(self, is_wanted: Callable[[C], bool] = lambda _: False) -> tuple[C, ...]:
+        """Drop the commands that have not left yet, but for those that `is_wanted` lets stay; return the dropped."""
+        discarded: list[C] = []
+        kept: deque[tuple[C, bytes, int]] = deque()
+        for entry in self._queued:
+            if is_wanted(entry[0]):
+                kept.append(entry)
+            else:
+                discarded.append(entry[0])
+        self._queued = kept
+        return tuple(discarded)
+
+    def foresee(self, state: S, follow: Callable[[S, C], S | None]) -> tuple[S, tuple[C, ...]]:
+        """Follow the commands from `state` on; return where they lead, and those dropped because they lead nowhere.
+
+        `follow` tells to which state a command leads if it is accepted, None where it is illegal. A command that has
+        left cannot be called back: the other side will refuse it. One that has not is dropped if it is illegal.
+        """
+
+        def is_legal(command: C) -> bool:
+            nonlocal state
+            following = follow(state, command)
+            if following is not None:
+                state = following
+            return following is not None
+
+        for command, _ in self._in_flight:
+            is_legal(command)
+        discarded = self.discard_queued(is_legal)
+        return state, discarded
+
+    def close(self) -> None:
+        """Drop every byte that has not left yet. What is in flight can still be read."""
+        self._queued.clear()
+        self._blocks.clear()
+
+    def _is_open(self, command: C, cost: int) -> bool:
+        if not self._in_flight:
+            return True
+        if self._in_flight[-1][0].ends_group or command.stands_alone:
+            return False
+        return len(self._in_flight) < self.window.commands and self._octets + cost <= self.window.octets

@@ -1,0 +1,59 @@
+"""Text of unknown intent: how it is quoted, how it is shown, and what never reaches the wire.
+
+Bytes from a server, a mailbox or a caller are hostile until proven otherwise. They are decoded once, here, at the
+edge where a person reads them, and what could move a terminal's cursor or forge a line of a log is escaped.
+"""
+
+from typing import Final
+
+__all__ = ["LINE_END", "check_argument", "check_line", "printable", "quote"]
+
+LINE_END: Final = b"\r\n"
+
+# C0 and DEL: no argument of any command of either protocol may hold one (RFC 5321 4.1.2, RFC 1939 3).
+_CONTROLS: Final = bytes(range(0x20)) + b"\x7f"
+
+# What `printable` escapes beside C0 and DEL: C1 (8-bit terminals obey it), and the separators at which
+# str.splitlines() and log viewers break a line.
+_ESCAPES: Final = {
+    code: f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}"
+    for code in (*range(0x20), *range(0x7F, 0xA0), 0x2028, 0x2029, *range(0x202A, 0x202F), *range(0x2066, 0x206A))
+}
+
+
+def printable(data: bytes) -> str:
+    """Return `data` as one line of text that is safe to print.
+
+    Valid UTF-8 is shown as such; every other byte, every control character and every character that reorders text or
+    ends a line appears as a backslash escape.
+    """
+    return data.decode("utf-8", "backslashreplace").translate(_ESCAPES)
+
+
+def quote(data: bytes, limit: int = 120) -> str:
+    """Return `data` as a bytes literal for an error message, cut after `limit` bytes."""
+    if len(data) <= limit:
+        return repr(data)
+    return f"{data[:limit]!r}... ({len(data)} octets)"
+
+
+def check_argument(name: str, data: bytes) -> bytes:
+    """Return `data`, the argument called `name` of a command, if it holds no control character.
+
+    Raises ValueError for C0 (CR, LF and NUL among them) and DEL, whatever quoting surrounds them.
+    """
+    # translate() drops the controls in one pass over the bytes: an equal length means that there were none.
+    if len(data.translate(None, _CONTROLS)) != len(data):
+        raise ValueError(f"{name} must not hold control characters (CR, LF, NUL, ...), got {quote(data)}")
+    return data
+
+
+def check_line(data: bytes) -> bytes:
+    """Return `data` if it is exactly one command line: no control character before the CRLF that ends it.
+
+    This is the one gate in front of the wire: whatever a command's `encode()` returns passes it before it is queued.
+    """
+    if not data.endswith(LINE_END):
+        raise ValueError(f"a command must end in CRLF, got {quote(data)}")
+    check_argument("a command", data[:-2])
+    return data

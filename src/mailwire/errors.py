@@ -1,0 +1,229 @@
+"""Every error that mailwire raises, in one tree.
+
+::
+
+    MailwireError
+    ├── ProtocolError
+    │   ├── LocalProtocolError             your call was out of place; nothing was changed by it
+    │   └── RemoteProtocolError            the server's bytes make no sense here; the connection is dead
+    │       ├── LimitExceeded                  ... they go on for longer than any honest server's
+    │       └── InjectedData                   ... they came before they could be asked for (also SecurityError)
+    ├── ConnectionFailed                   no connection could be made (also ConnectionError)
+    ├── ConnectionLost                     it was there and is gone (also ConnectionError); `.in_flight`
+    │   └── MessageTruncated                   ... in the middle of a message; `.octets`
+    ├── DeadlineExceeded                   the server took too long (also TimeoutError); `.phase`
+    ├── SecurityError                      going on would have been unsafe
+    │   ├── TLSFailed                          no TLS session, or one with a server that could not prove its name
+    │   └── InjectedData
+    ├── NotSupported                       the server does not offer what this mail or call needs; `.extension`
+    ├── InvalidMessage                     this message cannot be sent as it is (also ValueError)
+    ├── BudgetExceeded                     more octets than the caller allowed; `.messages`
+    ├── RetrievalIncomplete                some messages were refused; `.refusals`, `.messages`
+    └── CommandRefused                     the server said no; `.command`
+        ├── AuthenticationFailed               ... to the credentials
+        ├── ReplyError                         an SMTP reply 4yz or 5yz; `.reply`, `.is_transient`
+        │   ├── SenderRefused
+        │   ├── RecipientsRefused
+        │   └── DataRefused
+        └── ResponseError                      a POP3 -ERR; `.response`
+
+Blame decides the class: `LocalProtocolError` is the caller's mistake, `RemoteProtocolError` the server's. A server's
+plain "no" is neither. Arguments that could never be right (a line feed in an address) are a ValueError.
+
+Errors can be pickled and copied, and hold nothing secret: a command is quoted as a transcript shows it.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from .pop3.response import Response
+    from .smtp.receipt import Delivery, Receipt
+    from .smtp.reply import Reply
+
+__all__ = [
+    "AuthenticationFailed",
+    "BudgetExceeded",
+    "CommandRefused",
+    "ConnectionFailed",
+    "ConnectionLost",
+    "DataRefused",
+    "DeadlineExceeded",
+    "InjectedData",
+    "InvalidMessage",
+    "LimitExceeded",
+    "LocalProtocolError",
+    "MailwireError",
+    "MessageTruncated",
+    "NotSupported",
+    "ProtocolError",
+    "RecipientsRefused",
+    "RemoteProtocolError",
+    "ReplyError",
+    "ResponseError",
+    "RetrievalIncomplete",
+    "SecurityError",
+    "SenderRefused",
+    "TLSFailed",
+]
+
+
+def _restore(cls: type[MailwireError], args: tuple[object, ...], attributes: dict[str, object]) -> MailwireError:
+    error = cls.__new__(cls, *args)
+    error.args = args
+    error.__dict__.update(attributes)
+    return error
+
+
+class MailwireError(Exception):
+    """The root of the tree.
+
+    Where the error ended a `send`, `delivery` says what became of the mail and `receipt` holds every reply that did
+    arrive; otherwise both are None. `transcript` holds the last lines of the dialogue, with secrets masked.
+    """
+
+    delivery: Delivery | None = None
+    receipt: Receipt | None = None
+    transcript: tuple[str, ...] = ()
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return _restore, (type(self), self.args, self.__dict__)
+
+
+class ProtocolError(MailwireError):
+    """A rule of the protocol was broken, by either side."""
+
+
+class LocalProtocolError(ProtocolError):
+    """The caller asked for something that this state does not allow. The call changed nothing."""
+
+
+class RemoteProtocolError(ProtocolError):
+    """The server sent what it may not send here. Nothing it says can be trusted to answer what was asked: the
+    connection is dead."""
+
+
+class LimitExceeded(RemoteProtocolError):
+    """The server sent a line, a reply or a listing longer than the limit for it."""
+
+
+class ConnectionFailed(MailwireError, ConnectionError):
+    """No connection could be made: no such host, nothing listening, no way there."""
+
+
+class ConnectionLost(MailwireError, ConnectionError):
+    """The connection was there and is gone. `in_flight` are the commands that will never be answered, as text."""
+
+    def __init__(self, message: str, *, in_flight: Sequence[str] = ()) -> None:
+        super().__init__(message)
+        self.in_flight = tuple(in_flight)
+
+
+class MessageTruncated(ConnectionLost):
+    """The connection was lost in the middle of a message. `octets` counts what came of it."""
+
+    def __init__(self, message: str, *, in_flight: Sequence[str] = (), octets: int = 0) -> None:
+        super().__init__(message, in_flight=in_flight)
+        self.octets = octets
+
+
+class DeadlineExceeded(MailwireError, TimeoutError):
+    """The server did not do in time what was waited for; `phase` names it ("connect", "greeting", "MAIL", ...)."""
+
+    def __init__(self, message: str, *, phase: str) -> None:
+        super().__init__(message)
+        self.phase = phase
+
+
+class SecurityError(MailwireError):
+    """Going on would have given something away, or trusted somebody unproven."""
+
+
+class TLSFailed(SecurityError):
+    """There is no TLS session, or the server's certificate does not prove that it is the server that was asked for."""
+
+
+class InjectedData(RemoteProtocolError, SecurityError):
+    """Bytes arrived in the clear that would have been taken for the server's first words under TLS (CVE-2011-0411)."""
+
+
+class NotSupported(MailwireError):
+    """The server does not offer what is needed; `extension` names it ("8BITMIME", "SMTPUTF8", "AUTH PLAIN", ...)."""
+
+    def __init__(self, message: str, *, extension: str) -> None:
+        super().__init__(message)
+        self.extension = extension
+
+
+class InvalidMessage(MailwireError, ValueError):
+    """This message cannot be sent as it is: it holds a NUL, has no recipient, no octet, an address that is none, ..."""
+
+
+class BudgetExceeded(MailwireError):
+    """There is more mail than the caller allowed. `messages` holds those retrieved whole before that showed."""
+
+    def __init__(self, message: str, *, messages: Sequence[object] = ()) -> None:
+        super().__init__(message)
+        self.messages = tuple(messages)
+
+
+class RetrievalIncomplete(MailwireError):
+    """The server refused some of the messages asked for. `refusals` are its answers by message number, `messages` those
+    retrieved whole."""
+
+    def __init__(self, message: str, *, refusals: Mapping[int, Response], messages: Sequence[object]) -> None:
+        super().__init__(message)
+        self.refusals = dict(refusals)
+        self.messages = tuple(messages)
+
+
+class CommandRefused(MailwireError):
+    """The server said no. `command` is what it said no to, as text, with secrets masked."""
+
+    def __init__(self, message: str, *, command: str) -> None:
+        super().__init__(message)
+        self.command = command
+
+
+class AuthenticationFailed(CommandRefused):
+    """The server did not accept the credentials, or the exchange about them went wrong; `answer` is what it said."""
+
+    def __init__(self, message: str, *, command: str, answer: Reply | Response | None = None) -> None:
+        super().__init__(message, command=command)
+        self.answer = answer
+
+
+class ReplyError(CommandRefused):
+    """An SMTP reply 4yz or 5yz (RFC 5321 4.2.1)."""
+
+    def __init__(self, message: str, *, command: str, reply: Reply) -> None:
+        super().__init__(message, command=command)
+        self.reply = reply
+
+    @property
+    def is_transient(self) -> bool:
+        """Whether the same may be accepted later: the reply is 4yz."""
+        return self.reply.is_transient
+
+
+class SenderRefused(ReplyError):
+    """MAIL was refused: nothing was sent to anyone."""
+
+
+class RecipientsRefused(ReplyError):
+    """Every RCPT was refused; `reply` is the last of them, `receipt.recipients` has them all."""
+
+
+class DataRefused(ReplyError):
+    """DATA or the message itself was refused."""
+
+
+class ResponseError(CommandRefused):
+    """A POP3 -ERR (RFC 1939 3)."""
+
+    def __init__(self, message: str, *, command: str, response: Response) -> None:
+        super().__init__(message, command=command)
+        self.response = response
