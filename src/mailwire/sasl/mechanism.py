@@ -1,0 +1,27 @@
+"""Mechanism: one way to prove who we are (RFC 4422 3)."""
+
+from typing import ClassVar, Protocol
+
+__all__ = ["Mechanism", "MechanismFailed"]
+
+
+class MechanismFailed(Exception):
+    """The server's challenge is none that this mechanism can answer. The exchange is cancelled with `*`."""
+
+
+class Mechanism(Protocol):
+    """One use of a mechanism, for one exchange. To add one of your own, derive from this and write the two methods."""
+
+    name: ClassVar[str]  # as registered, in upper case
+    exposes_password: ClassVar[bool] = True  # whether someone who listens learns what is needed to log in
+
+    def initial_response(self) -> bytes | None:
+        """Return what the client says first, None where the server speaks first."""
+
+    def respond(self, challenge: bytes) -> bytes:
+        """Return the response to `challenge`. Raises MechanismFailed if there is none."""
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether the client has nothing more to say or to see: success before that is no success."""
+        return True

@@ -1,0 +1,73 @@
+"""The SMTP client machine, sans-I/O (RFC 5321): commands and bytes in, bytes and events out.
+
+`Connection` is the machine, `Transaction` makes the decisions of one mail on top of it. Neither reads a socket or a
+clock: drive them from asyncio (as `mailwire.SMTPClient` does), threads, trio, or a list of bytes.
+"""
+
+from .._wire.pipeline import LOCKSTEP, Window
+from ..errors import ReplyError
+from .commands import (
+    Auth,
+    Command,
+    Data,
+    Ehlo,
+    EndOfData,
+    Expn,
+    Greeting,
+    Helo,
+    Help,
+    Mail,
+    Noop,
+    Quit,
+    Rcpt,
+    Rset,
+    StartTls,
+    Vrfy,
+)
+from .connection import PIPELINING_WINDOW, Connection
+from .events import ConnectionClosed, Event, ReplyReceived, ServerClosing
+from .extensions import Extensions
+from .paths import Mailbox
+from .receipt import Delivery, Receipt, RecipientReceipt
+from .reply import EnhancedCode, Reply
+from .states import TRANSITIONS, State, Transition
+from .transaction import Transaction
+
+__all__ = [
+    "LOCKSTEP",
+    "PIPELINING_WINDOW",
+    "TRANSITIONS",
+    "Auth",
+    "Command",
+    "Connection",
+    "ConnectionClosed",
+    "Data",
+    "Delivery",
+    "Ehlo",
+    "EndOfData",
+    "EnhancedCode",
+    "Event",
+    "Expn",
+    "Extensions",
+    "Greeting",
+    "Helo",
+    "Help",
+    "Mail",
+    "Mailbox",
+    "Noop",
+    "Quit",
+    "Rcpt",
+    "Receipt",
+    "RecipientReceipt",
+    "Reply",
+    "ReplyError",
+    "ReplyReceived",
+    "Rset",
+    "ServerClosing",
+    "StartTls",
+    "State",
+    "Transaction",
+    "Transition",
+    "Vrfy",
+    "Window",
+]

@@ -1,0 +1,284 @@
+"""Commands: what a client may say to an SMTP server, as values (RFC 5321 4.1.1 and the extensions).
+
+A command is checked when it is made and knows three things about itself: what it looks like on the wire (`encode`),
+how it may stand in a group (`ends_group`, `stands_alone`, RFC 2920 3.1) and what a reply to it means (`parse`). To add
+one (XCLIENT, say), derive from `Command`; the machine needs no other change.
+"""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import ClassVar, Final, Generic, TypeVar
+
+from .._wire.text import LINE_END, check_argument, printable
+from ..sasl.exchange import Exchange
+from ..sasl.mechanism import Mechanism
+from .extensions import Extensions
+from .paths import NULL_PATH, Mailbox, check_domain
+from .reply import Reply
+
+__all__ = [
+    "Auth",
+    "Command",
+    "Data",
+    "Ehlo",
+    "EndOfData",
+    "Expn",
+    "Greeting",
+    "Helo",
+    "Help",
+    "Mail",
+    "Noop",
+    "Quit",
+    "Rcpt",
+    "Rset",
+    "StartTls",
+    "Vrfy",
+]
+
+T_co = TypeVar("T_co", covariant=True)
+
+# RFC 5321 4.1.2: esmtp-keyword, and esmtp-value "any CHAR excluding =, SP, and control characters"; octets beyond
+# ASCII are let in by RFC 6531 3.3.
+_KEYWORD: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9-]*\Z")
+_VALUE: Final = re.compile(r"[!-<>-~\u00a0-\U0010ffff]+\Z")
+
+Parameters = Mapping[str, str | None]
+_NO_PARAMETERS: Final[Parameters] = MappingProxyType({})
+
+
+class Command(Generic[T_co]):
+    """A command whose successful reply means a `T_co`. A command of your own defines `encode` and `parse`."""
+
+    __slots__ = ()
+
+    ends_group: ClassVar[bool] = True  # what follows waits for the reply: the safe choice for an unknown command
+    stands_alone: ClassVar[bool] = False  # it waits itself until everything before it is answered
+
+    def encode(self) -> bytes:
+        """Return the command line, with the CRLF that ends it."""
+        raise AssertionError(f"{type(self).__name__} does not say what it looks like on the wire")
+
+    def parse(self, reply: Reply) -> T_co:
+        """Return what the `reply`, a completion, means."""
+        raise AssertionError(f"{type(self).__name__} does not say what its reply means")
+
+    def __str__(self) -> str:
+        """The command as a transcript shows it: one printable line, with secrets masked."""
+        return printable(self.encode().removesuffix(LINE_END))
+
+    def shown(self) -> Sequence[str]:
+        """Return the lines of a transcript."""
+        return (str(self),)
+
+
+class _PlainReply(Command[Reply]):
+    # A command whose reply means no more than it says.
+
+    __slots__ = ()
+
+    def parse(self, reply: Reply) -> Reply:
+        return reply
+
+
+@dataclass(frozen=True, slots=True)
+class Greeting(_PlainReply):
+    """No command, but what the server's greeting answers: that it was connected to (RFC 5321 3.1)."""
+
+    def __str__(self) -> str:
+        return "(the connection)"
+
+
+@dataclass(frozen=True, slots=True)
+class Ehlo(Command[Extensions]):
+    """EHLO (RFC 5321 4.1.1.1): `domain` is our name or address literal. Its reply lists the extensions."""
+
+    domain: str
+
+    def __post_init__(self) -> None:
+        check_argument("the name for EHLO", check_domain(self.domain).encode("utf-8"))
+
+    def encode(self) -> bytes:
+        return f"EHLO {self.domain}\r\n".encode()
+
+    def parse(self, reply: Reply) -> Extensions:
+        return Extensions.parse(reply)
+
+
+@dataclass(frozen=True, slots=True)
+class Helo(_PlainReply):
+    """HELO (RFC 5321 4.1.1.1), for servers that know no EHLO."""
+
+    domain: str
+
+    def __post_init__(self) -> None:
+        check_argument("the name for HELO", check_domain(self.domain).encode("utf-8"))
+
+    def encode(self) -> bytes:
+        return f"HELO {self.domain}\r\n".encode()
+
+
+@dataclass(frozen=True, slots=True)
+class StartTls(_PlainReply):
+    """STARTTLS (RFC 3207 4)."""
+
+    stands_alone = True  # nothing may be unanswered when the handshake begins
+
+    def encode(self) -> bytes:
+        return b"STARTTLS\r\n"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Auth(_PlainReply):
+    """AUTH (RFC 4954 4) with a mechanism, which answers the server's challenges until the final reply."""
+
+    mechanism: Mechanism = field(repr=False)
+    exchange: Exchange = field(init=False, repr=False)
+
+    # RFC 4954 4: a command line of AUTH with its initial response must not exceed RFC 5321's 512 octets.
+    line_limit: ClassVar[int] = 512
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "exchange", Exchange(self.mechanism, b"AUTH", self.line_limit))
+
+    def encode(self) -> bytes:
+        return self.exchange.command_line()
+
+    def __str__(self) -> str:
+        return self.exchange.shown_command()
+
+
+@dataclass(frozen=True, slots=True)
+class _PathCommand(_PlainReply):
+    ends_group = False
+
+    def _line(self, verb: str, path: bytes, parameters: Parameters) -> bytes:
+        words = [verb.encode() + path]
+        for keyword, value in parameters.items():
+            if not _KEYWORD.match(keyword):
+                raise ValueError(f"expected a parameter name of letters, digits and hyphens, got {keyword!r}")
+            if value is not None and not _VALUE.match(value):
+                raise ValueError(f"the value of {keyword} must be printable, without spaces and '=', got {value!r}")
+            words.append(keyword.encode() if value is None else f"{keyword}={value}".encode())
+        return b" ".join(words) + LINE_END
+
+
+@dataclass(frozen=True, slots=True)
+class Mail(_PathCommand):
+    """MAIL (RFC 5321 4.1.1.2): `sender` is a mailbox, or None for the null reverse-path; ESMTP `parameters` follow.
+
+    A parameter's value is None where the keyword stands alone (SMTPUTF8).
+    """
+
+    sender: Mailbox | None
+    parameters: Parameters = field(default=_NO_PARAMETERS)
+
+    def __post_init__(self) -> None:
+        self.encode()
+
+    def encode(self) -> bytes:
+        path = NULL_PATH if self.sender is None else b"<" + self.sender.encode() + b">"
+        return self._line("MAIL FROM:", path, self.parameters)
+
+
+@dataclass(frozen=True, slots=True)
+class Rcpt(_PathCommand):
+    """RCPT (RFC 5321 4.1.1.3)."""
+
+    recipient: Mailbox
+    parameters: Parameters = field(default=_NO_PARAMETERS)
+
+    def __post_init__(self) -> None:
+        self.encode()
+
+    def encode(self) -> bytes:
+        return self._line("RCPT TO:", b"<" + self.recipient.encode() + b">", self.parameters)
+
+
+@dataclass(frozen=True, slots=True)
+class Data(_PlainReply):
+    """DATA (RFC 5321 4.1.1.4); the mail data follow the reply 354."""
+
+    def encode(self) -> bytes:
+        return b"DATA\r\n"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class EndOfData(_PlainReply):
+    """No command, but what the final reply of a mail transaction answers: the end of mail data.
+
+    It does not end a group (RFC 2920 3.1): the next message's MAIL may follow it. QUIT never does, for it stands alone:
+    were a reply garbled, QUIT's could be taken for the message's.
+    """
+
+    ends_group = False
+
+    def __str__(self) -> str:
+        return "."
+
+
+@dataclass(frozen=True, slots=True)
+class Rset(_PlainReply):
+    """RSET (RFC 5321 4.1.1.5): forget the mail transaction."""
+
+    ends_group = False
+
+    def encode(self) -> bytes:
+        return b"RSET\r\n"
+
+
+@dataclass(frozen=True, slots=True)
+class Noop(_PlainReply):
+    """NOOP (RFC 5321 4.1.1.9)."""
+
+    def encode(self) -> bytes:
+        return b"NOOP\r\n"
+
+
+@dataclass(frozen=True, slots=True)
+class Quit(_PlainReply):
+    """QUIT (RFC 5321 4.1.1.10)."""
+
+    stands_alone = True
+
+    def encode(self) -> bytes:
+        return b"QUIT\r\n"
+
+
+@dataclass(frozen=True, slots=True)
+class _StringCommand(_PlainReply):
+    # RFC 5321 4.1.1.6 to 4.1.1.8: a verb and a string, which is sent as it is given.
+
+    verb: ClassVar[str]
+
+    argument: str
+
+    def __post_init__(self) -> None:
+        check_argument(f"the argument of {self.verb}", self.argument.encode())
+
+    def encode(self) -> bytes:
+        return f"{self.verb} {self.argument}".rstrip(" ").encode() + LINE_END
+
+
+@dataclass(frozen=True, slots=True)
+class Vrfy(_StringCommand):
+    """VRFY (RFC 5321 4.1.1.6): is there such a mailbox?"""
+
+    verb = "VRFY"
+
+
+@dataclass(frozen=True, slots=True)
+class Expn(_StringCommand):
+    """EXPN (RFC 5321 4.1.1.7): who is on this list?"""
+
+    verb = "EXPN"
+
+
+@dataclass(frozen=True, slots=True)
+class Help(_StringCommand):
+    """HELP (RFC 5321 4.1.1.8), on a command or in general."""
+
+    verb = "HELP"
+
+    argument: str = ""

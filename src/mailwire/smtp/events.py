@@ -1,0 +1,43 @@
+"""Events: what the SMTP machine found in the server's bytes, one at a time."""
+
+from dataclasses import dataclass
+
+from .commands import Command
+from .reply import Reply
+
+__all__ = ["ConnectionClosed", "Event", "ReplyReceived", "ServerClosing"]
+
+
+@dataclass(frozen=True, slots=True)
+class ReplyReceived:
+    """The final `reply` to `command`, or the 3yz on which the client goes on.
+
+    is_early: the reply is a verdict on the message that came before the end of it; the connection is closed.
+    discarded: commands that had not left yet and that this reply made illegal; they never will.
+    """
+
+    command: Command[object]
+    reply: Reply
+    is_early: bool = False
+    discarded: tuple[Command[object], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ServerClosing:
+    """The server said 421 though nothing was asked (RFC 5321 3.8): it is about to close, and nothing more is sent."""
+
+    reply: Reply
+
+    def __str__(self) -> str:
+        return str(self.reply)
+
+
+@dataclass(frozen=True, slots=True)
+class ConnectionClosed:
+    """The server closed the connection while nothing was unanswered."""
+
+    def __str__(self) -> str:
+        return "without a word"
+
+
+Event = ReplyReceived | ServerClosing | ConnectionClosed

@@ -1,0 +1,133 @@
+"""Paths: the addresses of an envelope as they stand between < and > (RFC 5321 4.1.2).
+
+An address is parsed into a local part and a domain and written again by our own rules. Nothing is copied from the
+caller's text to the wire: what a quoted string may hide (`"a@x> ORCPT=b"@y`) is a local part and stays one.
+
+Stricter than the grammar: no source routes, no comments, no folding, no controls even inside quotes. Looser: a local
+part may be longer than 64 octets (gateways make such), and dots may stand anywhere in it (real addresses have them);
+it is then sent as a quoted string, which is always right.
+"""
+
+import ipaddress
+import re
+from dataclasses import dataclass
+from typing import Final
+
+from .._wire.text import check_argument
+
+__all__ = ["NULL_PATH", "Mailbox", "check_domain"]
+
+NULL_PATH: Final = b"<>"
+
+_ATEXT: Final = r"A-Za-z0-9!#$%&'*+/=?^_`{|}~\-"
+# Octets beyond ASCII are part of an atom and of a label under SMTPUTF8 (RFC 6531 3.3).
+_DOT_STRING: Final = re.compile(rf"[{_ATEXT}\u00a0-\U0010ffff]+(?:\.[{_ATEXT}\u00a0-\U0010ffff]+)*\Z")
+_LET_DIG: Final = r"A-Za-z0-9\u00a0-\U0010ffff"
+_LABEL: Final = re.compile(rf"[{_LET_DIG}](?:[{_LET_DIG}_\-]*[{_LET_DIG}])?\Z")
+_QUOTED_PAIR: Final = re.compile(r"\\(.)", re.DOTALL)
+_SPECIAL: Final = re.compile(r'(["\\])')
+_GENERAL_LITERAL: Final = re.compile(r"[A-Za-z0-9-]*[A-Za-z0-9]:[!-Z^-~]+\Z")
+
+# RFC 1035 2.3.4: 255 octets of a domain name on the DNS's wire are 253 in text.
+_DOMAIN_LIMIT: Final = 253
+_LABEL_LIMIT: Final = 63
+_PATH_LIMIT: Final = 2048  # octets; far beyond RFC 5321's 256, short of what fills a command window
+
+
+def check_domain(domain: str) -> str:
+    """Return `domain` if it is a Domain or an address literal (RFC 5321 4.1.2, 4.1.3). Raises ValueError."""
+    if domain.startswith("["):
+        if not _is_literal(domain):
+            raise ValueError(f"expected an address literal such as [192.0.2.1] or [IPv6:2001:db8::1], got {domain!r}")
+        return domain
+    if len(domain.encode("utf-8")) > _DOMAIN_LIMIT:
+        raise ValueError(f"a domain has at most {_DOMAIN_LIMIT} octets, got {len(domain)}: {domain[:80]!r}...")
+    for label in domain.split("."):
+        if not _LABEL.match(label) or len(label.encode("utf-8")) > _LABEL_LIMIT:
+            raise ValueError(
+                f"expected a domain name (labels of letters, digits and hyphens, at most {_LABEL_LIMIT} octets each, "
+                f"with dots between), got {domain!r}"
+            )
+    return domain
+
+
+def _is_literal(text: str) -> bool:
+    if not text.endswith("]"):
+        return False
+    inside = text[1:-1]
+    try:
+        if inside[:5].upper() == "IPV6:":
+            ipaddress.IPv6Address(inside[5:])
+            return "%" not in inside
+        if ":" in inside:
+            return _GENERAL_LITERAL.match(inside) is not None
+        ipaddress.IPv4Address(inside)
+    except ValueError:
+        return False
+    return True
+
+
+@dataclass(frozen=True, slots=True)
+class Mailbox:
+    """An address: the local part as it is meant, without quoting, and the domain.
+
+    Raises ValueError when there is no such mailbox in any spelling: an empty local part, controls, a domain that is
+    none.
+    """
+
+    local: str
+    domain: str
+
+    def __post_init__(self) -> None:
+        if not self.local:
+            raise ValueError(f"expected a local part before @{self.domain}, got none")
+        check_domain(self.domain)
+        if len(check_argument("an address", self.encode())) > _PATH_LIMIT:
+            raise ValueError(f"an address has at most {_PATH_LIMIT} octets, got {len(self.encode())}")
+
+    @classmethod
+    def parse(cls, address: str) -> "Mailbox":
+        """Parse an address as it stands in an envelope: `local@domain` or `"quoted local"@domain`, no display name.
+
+        The domain is what follows the first @ outside quotes; a second one is refused, and so are spaces, comments and
+        source routes. Raises ValueError that quotes the address.
+        """
+        try:
+            if address.startswith('"'):
+                local, domain = _split_quoted(address)
+            else:
+                local, at, domain = address.partition("@")
+                if not at or not _is_unquoted_local(local):
+                    raise ValueError("a local part with other characters must stand in double quotes")
+            return cls(local, domain)
+        except ValueError as error:
+            raise ValueError(f"expected an address like name@example.org, got {address!r}: {error}") from None
+
+    @property
+    def is_ascii(self) -> bool:
+        """Whether it can be sent without SMTPUTF8 (RFC 6531)."""
+        return self.local.isascii() and self.domain.isascii()
+
+    def encode(self) -> bytes:
+        """Return it as on the wire, without the angle brackets."""
+        return str(self).encode("utf-8")
+
+    def __str__(self) -> str:
+        if _DOT_STRING.match(self.local):
+            return f"{self.local}@{self.domain}"
+        quoted = _SPECIAL.sub(r"\\\1", self.local)
+        return f'"{quoted}"@{self.domain}'
+
+
+def _is_unquoted_local(local: str) -> bool:
+    # Dots in odd places ("a..b", "a.") are no Dot-string, yet such mailboxes exist; they are quoted when written.
+    return _DOT_STRING.match(local.replace(".", "")) is not None
+
+
+def _split_quoted(address: str) -> tuple[str, str]:
+    place = 1
+    while place < len(address) and address[place] != '"':
+        place += 2 if address[place] == "\\" else 1
+    if address[place : place + 2] != '"@':
+        raise ValueError("the quoted local part does not end in a double quote followed by @")
+    return _QUOTED_PAIR.sub(r"\1", address[1:place]), address[place + 2 :]

@@ -1,0 +1,152 @@
+"""Reply: what an SMTP server answers (RFC 5321 4.2), and the reading of it.
+
+We are stricter than the standard asks where leniency has lost mail, and looser where strictness only annoys:
+
+* a code that is no code, lines of one reply with different codes, an empty line, a NUL: fatal. A reply that is not
+  understood may be the answer to anything, and every later one would answer the wrong command.
+* a missing text (`250`), a bare LF at the end, octets beyond ASCII: accepted.
+"""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from .._wire.lines import LineBuffer
+from .._wire.text import printable, quote
+from ..errors import LimitExceeded, RemoteProtocolError
+
+__all__ = ["LINE_LIMIT", "REPLY_LIMIT", "REPLY_LINE_LIMIT", "EnhancedCode", "Reply", "ReplyReader"]
+
+# RFC 5321 4.5.3.1.5 allows a reply line 512 octets. Real servers exceed that (long EHLO lines, links in refusals), so
+# the limits are where libcurl's (64 KiB a reply) and Postfix's (2,048 a line, generously) stand.
+LINE_LIMIT: Final = 8192
+REPLY_LIMIT: Final = 65536
+REPLY_LINE_LIMIT: Final = 512
+
+# RFC 5321 4.2.1: the first digit is 2 to 5 (1yz "does not exist in SMTP"). The ASCII digits only: bytes patterns know
+# no others, unlike int() and str.isdigit().
+_LINE: Final = re.compile(rb"([2-5][0-9][0-9])(?:([ -])([^\0]*))?\Z", re.DOTALL)
+# RFC 2034 3: class "." subject "." detail, the latter two of 1 to 3 digits, at the beginning of the text.
+_ENHANCED: Final = re.compile(rb"([245])\.([0-9]{1,3})\.([0-9]{1,3})(?: |\Z)")
+
+
+@dataclass(frozen=True, slots=True)
+class EnhancedCode:
+    """An enhanced mail system status code (RFC 3463): class, subject and detail, as in 5.1.1."""
+
+    class_: int
+    subject: int
+    detail: int
+
+    def __str__(self) -> str:
+        return f"{self.class_}.{self.subject}.{self.detail}"
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """One reply: `code` (200 to 599) and the text of each of its `lines`, without code and line end."""
+
+    code: int
+    lines: tuple[bytes, ...]
+
+    @property
+    def text(self) -> str:
+        """The text as one printable line; what is not printable appears as escapes."""
+        return " ".join(printable(line) for line in self.lines)
+
+    @property
+    def enhanced_code(self) -> EnhancedCode | None:
+        """The enhanced status code (RFC 2034), None if there is none or its class contradicts the code."""
+        found = _ENHANCED.match(self.lines[-1])
+        if found is None or int(found[1]) != self.code // 100:
+            return None
+        return EnhancedCode(int(found[1]), int(found[2]), int(found[3]))
+
+    # RFC 5321 4.3.2: a code that nobody listed is judged by its first digit.
+
+    @property
+    def is_completion(self) -> bool:
+        """2yz: it was done."""
+        return self.code < 300
+
+    @property
+    def is_intermediate(self) -> bool:
+        """3yz: go on."""
+        return 300 <= self.code < 400
+
+    @property
+    def is_transient(self) -> bool:
+        """4yz: not done, may be done later."""
+        return 400 <= self.code < 500
+
+    @property
+    def is_permanent(self) -> bool:
+        """5yz: not done, do not repeat."""
+        return self.code >= 500
+
+    def __str__(self) -> str:
+        return f"{self.code} {self.text}".rstrip()
+
+    def shown(self) -> Sequence[str]:
+        """Return the lines of a transcript: as they came, made printable."""
+        last = len(self.lines) - 1
+        return tuple(
+            f"{self.code}{'-' if number < last else ' '}{printable(line)}".rstrip(" ")
+            for number, line in enumerate(self.lines)
+        )
+
+
+class ReplyReader:
+    """Puts replies together from lines."""
+
+    def __init__(self) -> None:
+        self._buffer = LineBuffer(LINE_LIMIT)
+        self._lines: list[bytes] = []
+        self._size = 0
+        self._code = b""
+
+    def feed(self, data: bytes) -> None:
+        """Add what was received."""
+        self._buffer.feed(data)
+
+    def __bool__(self) -> bool:
+        """Whether anything was received that is not part of a reply handed out."""
+        return bool(self._lines or self._buffer)
+
+    def next_reply(self) -> Reply | None:
+        """Take the next reply; None if it is not complete yet.
+
+        Raises RemoteProtocolError for what is no reply, LimitExceeded for one that does not end.
+        """
+        while (line := self._buffer.next_line()) is not None:
+            found = _LINE.match(line)
+            if found is None:
+                raise RemoteProtocolError(
+                    f"expected a reply line (three digits from 200 to 599, then a space or hyphen and text), "
+                    f"got {quote(line)}"
+                )
+            code, separator, text = found[1], found[2], found[3] or b""
+            if self._lines and code != self._code:
+                raise RemoteProtocolError(
+                    f"expected the next line of a reply {self._code.decode()}, got {quote(line)}: "
+                    "all lines of a reply have the same code"
+                )
+            self._code = code
+            self._lines.append(text)
+            self._size += len(line) + 2
+            if self._size > REPLY_LIMIT or len(self._lines) > REPLY_LINE_LIMIT:
+                raise LimitExceeded(
+                    f"a reply {code.decode()} is longer than {REPLY_LIMIT} octets or {REPLY_LINE_LIMIT} lines; "
+                    f"its last line is {quote(line)}"
+                )
+            if separator != b"-":
+                reply = Reply(int(code), tuple(self._lines))
+                self._lines.clear()
+                self._size = 0
+                return reply
+        return None
+
+    def unread(self) -> bytes:
+        """Return what was received and is not part of a reply, to be quoted in an error."""
+        return b"".join(self._code + b"-" + line + b"\r\n" for line in self._lines) + self._buffer.peek_all()

@@ -1,0 +1,100 @@
+"""The states of an SMTP session and the transitions between them, as one table (RFC 5321 3.1 to 3.8, 4.1.4).
+
+The machine looks up what is legal here and nowhere else; the diagram in the documentation is drawn from this table.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import Enum
+from typing import Final
+
+from .commands import (
+    Auth,
+    Command,
+    Data,
+    Ehlo,
+    EndOfData,
+    Expn,
+    Greeting,
+    Helo,
+    Help,
+    Mail,
+    Noop,
+    Quit,
+    Rcpt,
+    Rset,
+    StartTls,
+    Vrfy,
+)
+
+__all__ = ["TRANSITIONS", "State", "Transition", "transition"]
+
+
+class State(Enum):
+    """Where a session stands."""
+
+    GREETING = "connected, the server has yet to speak"
+    INITIATION = "EHLO or HELO is due"
+    READY = "a mail transaction may begin"
+    TRANSACTION = "MAIL was accepted; recipients, then DATA"
+    MAIL_DATA = "354 was received; the message goes out"
+    AUTHENTICATION = "334 was received; an exchange of AUTH is under way"
+    TLS = "the server agreed to STARTTLS; the handshake is due"
+    CLOSED = "nothing more is sent or received"
+
+    def __repr__(self) -> str:
+        return f"State.{self.name}"
+
+
+@dataclass(frozen=True, slots=True)
+class Transition:
+    """Where a reply leads: `done` on 2yz, `more` on 3yz, `refused` on 4yz and 5yz; None: no such reply."""
+
+    done: State | None
+    refused: State
+    more: State | None = None
+
+    @property
+    def ahead(self) -> State:
+        """Where the command leads if all goes well."""
+        if (state := self.done or self.more) is None:
+            raise AssertionError("every command can be answered with a success")
+        return state
+
+
+def _stay(state: State) -> Transition:
+    return Transition(done=state, refused=state)
+
+
+_G, _I, _R, _T, _M = State.GREETING, State.INITIATION, State.READY, State.TRANSACTION, State.MAIL_DATA
+
+TRANSITIONS: Final[Mapping[tuple[State, type[Command[object]]], Transition]] = {
+    (_G, Greeting): Transition(done=_I, refused=_G),
+    # RFC 5321 3.1: after a refused greeting only QUIT may follow.
+    (_G, Quit): Transition(done=State.CLOSED, refused=State.CLOSED),
+    **{(state, Quit): Transition(done=State.CLOSED, refused=State.CLOSED) for state in (_I, _R, _T)},
+    # RFC 5321 4.1.4: a later EHLO resets like RSET. One that is refused leaves all as it was.
+    **{(state, hello): Transition(done=_R, refused=state) for state in (_I, _R, _T) for hello in (Ehlo, Helo)},
+    (_R, StartTls): Transition(done=State.TLS, refused=_R),
+    (_R, Auth): Transition(done=_R, refused=_R, more=State.AUTHENTICATION),
+    (State.AUTHENTICATION, Auth): Transition(done=_R, refused=_R, more=State.AUTHENTICATION),
+    (_R, Mail): Transition(done=_T, refused=_R),
+    (_T, Rcpt): _stay(_T),
+    # A refused DATA leaves the transaction open (RFC 5321 4.1.4): RSET ends it.
+    (_T, Data): Transition(done=None, refused=_T, more=_M),
+    # RFC 5321 4.1.1.4: the end of mail data ends the transaction, whatever the verdict.
+    (_M, EndOfData): _stay(_R),
+    (_I, Rset): _stay(_I),
+    (_R, Rset): _stay(_R),
+    (_T, Rset): Transition(done=_R, refused=_T),
+    # The rest, and commands of the caller's own (`Command`), may come at any time and change nothing.
+    **{(state, command): _stay(state) for state in (_I, _R, _T) for command in (Noop, Vrfy, Expn, Help)},
+    **{(state, Command): _stay(state) for state in (_R, _T)},
+}
+
+_KINDS: Final = frozenset(kind for _, kind in TRANSITIONS)
+
+
+def transition(state: State, command: type[Command[object]]) -> Transition | None:
+    """Return the row of the table for `command` in `state`; None where it is illegal."""
+    return TRANSITIONS.get((state, next(kind for kind in command.__mro__ if kind in _KINDS)))
