@@ -1,0 +1,70 @@
+"""The POP3 client machine, sans-I/O (RFC 1939): commands and bytes in, bytes and events out.
+
+`Connection` is the machine. It reads no socket and no clock: drive it from asyncio (as `mailwire.POP3Client` does),
+threads, trio, or a list of bytes.
+"""
+
+from .._wire.pipeline import LOCKSTEP, Window
+from ..errors import ResponseError
+from .capabilities import Capabilities
+from .commands import (
+    Auth,
+    Capa,
+    Command,
+    Dele,
+    Greeting,
+    List,
+    Noop,
+    Pass,
+    Quit,
+    Retr,
+    Rset,
+    Stat,
+    Stls,
+    Top,
+    Uidl,
+    User,
+)
+from .connection import PIPELINING_WINDOW, Connection
+from .events import ConnectionClosed, Event, MessageData, MessageEnd, ResponseReceived, ServerClosing
+from .listings import DropListing, ScanListing, UniqueIdListing
+from .response import Response
+from .states import TRANSITIONS, State, Transition
+
+__all__ = [
+    "LOCKSTEP",
+    "PIPELINING_WINDOW",
+    "TRANSITIONS",
+    "Auth",
+    "Capa",
+    "Capabilities",
+    "Command",
+    "Connection",
+    "ConnectionClosed",
+    "Dele",
+    "DropListing",
+    "Event",
+    "Greeting",
+    "List",
+    "MessageData",
+    "MessageEnd",
+    "Noop",
+    "Pass",
+    "Quit",
+    "Response",
+    "ResponseError",
+    "ResponseReceived",
+    "Retr",
+    "Rset",
+    "ScanListing",
+    "ServerClosing",
+    "Stat",
+    "State",
+    "Stls",
+    "Top",
+    "Transition",
+    "Uidl",
+    "UniqueIdListing",
+    "User",
+    "Window",
+]

@@ -1,0 +1,96 @@
+"""Listings: what STAT, LIST and UIDL say about a maildrop (RFC 1939 5 and 7)."""
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Final, Self, TypeVar
+
+from .._wire.text import quote
+from ..errors import RemoteProtocolError
+from .response import Response
+
+__all__ = ["DropListing", "ScanListing", "UniqueIdListing"]
+
+V = TypeVar("V")
+
+# ASCII digits only, and few enough that int() neither refuses nor takes long.
+_NUMBER: Final = re.compile(rb"[0-9]{1,20}\Z")
+# RFC 1939 7: one to 70 characters in the range 0x21 to 0x7E.
+_UNIQUE_ID: Final = re.compile(rb"[!-~]{1,70}\Z")
+
+
+def _number(word: bytes, line: bytes, least: int) -> int:
+    if not _NUMBER.match(word) or int(word) < least:
+        raise RemoteProtocolError(f"expected a number of at least {least}, got {quote(word)} in {quote(line)}")
+    return int(word)
+
+
+def _words(line: bytes, what: str) -> list[bytes]:
+    words = line.split()
+    if len(words) < 2:
+        raise RemoteProtocolError(f"expected {what}, got {quote(line)}")
+    return words
+
+
+@dataclass(frozen=True, slots=True)
+class DropListing:
+    """The answer to STAT: how many messages, how many octets in all."""
+
+    count: int
+    octets: int
+
+    @classmethod
+    def parse(cls, response: Response) -> Self:
+        """Read the response to STAT. Raises RemoteProtocolError."""
+        words = _words(response.line, "a number of messages and a number of octets")
+        return cls(_number(words[0], response.line, 0), _number(words[1], response.line, 0))
+
+
+class _Listing(Mapping[int, V]):
+    # Message numbers in the server's order, each with what is told about it.
+
+    def __init__(self, entries: Mapping[int, V]) -> None:
+        self._entries = dict(entries)
+
+    def __getitem__(self, number: int) -> V:
+        return self._entries[number]
+
+    def __iter__(self) -> Iterator[int]:
+        return iter(self._entries)
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self._entries!r})"
+
+
+class ScanListing(_Listing[int]):
+    """The answer to LIST: message number -> size in octets. The sizes are hints; only a message's end ends it."""
+
+    @classmethod
+    def parse(cls, response: Response, *, multiline: bool) -> Self:
+        """Read the response to LIST. Raises RemoteProtocolError that quotes a line which is no scan listing."""
+        entries: dict[int, int] = {}
+        for line in response.lines if multiline else (response.line,):
+            # RFC 1939 5: what follows the size is not for us.
+            number, octets, *_ = _words(line, "a message number and its size")
+            entries[_number(number, line, 1)] = _number(octets, line, 0)
+        return cls(entries)
+
+
+class UniqueIdListing(_Listing[str]):
+    """The answer to UIDL: message number -> unique id. The ids are the server's text: never use one as a file name."""
+
+    @classmethod
+    def parse(cls, response: Response, *, multiline: bool) -> Self:
+        """Read the response to UIDL. Raises RemoteProtocolError that quotes a line which is no unique-id listing."""
+        entries: dict[int, str] = {}
+        for line in response.lines if multiline else (response.line,):
+            number, uid, *rest = _words(line, "a message number and its unique id")
+            if rest or not _UNIQUE_ID.match(uid):
+                raise RemoteProtocolError(
+                    f"expected a message number and a unique id of 1 to 70 printable characters, got {quote(line)}"
+                )
+            entries[_number(number, line, 1)] = uid.decode("ascii")
+        return cls(entries)

@@ -1,0 +1,73 @@
+"""Response: what a POP3 server answers (RFC 1939 3, RFC 2449 8), and the reading of its first line."""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from .._wire.text import printable, quote
+from .._wire.trace import Elided
+from ..errors import RemoteProtocolError
+
+__all__ = ["LINE_LIMIT", "Response", "parse_status"]
+
+# RFC 2449 4: a response's first line has at most 512 octets. Real ones are longer at times; SMTP's limit serves.
+LINE_LIMIT: Final = 8192
+
+# How many octets of a listing a transcript shows; the rest is counted.
+_SHOWN_LIMIT: Final = 4096
+
+_STATUS: Final = re.compile(rb"(\+OK|-ERR)(?:[ \t]([^\0]*))?\Z", re.DOTALL)
+# RFC 2449 8: a response code, in brackets at the beginning of the text.
+_CODE: Final = re.compile(rb"\[([!-\\^-~]{1,64})\]")
+
+
+@dataclass(frozen=True, slots=True)
+class Response:
+    """One response: `ok` is True for +OK, `line` the text behind it, `body` what follows of a listing, unstuffed."""
+
+    ok: bool
+    line: bytes = b""
+    body: bytes = b""
+
+    @property
+    def text(self) -> str:
+        """The text as one printable line; what is not printable appears as escapes."""
+        return printable(self.line)
+
+    @property
+    def code(self) -> str | None:
+        """The response code (RFC 2449 8, RFC 3206), in upper case: "IN-USE", "SYS/TEMP", ...; None if there is none."""
+        found = _CODE.match(self.line)
+        return found[1].decode("ascii").upper() if found else None
+
+    @property
+    def lines(self) -> tuple[bytes, ...]:
+        """The lines of the body, without their ends."""
+        return tuple(line.removesuffix(b"\r") for line in self.body.split(b"\n")[:-1])
+
+    def __str__(self) -> str:
+        return f"{'+OK' if self.ok else '-ERR'} {self.text}".rstrip()
+
+    def shown(self) -> Sequence[str]:
+        """Return the lines of a transcript: as they came, made printable; a long listing only as its size."""
+        if not self.body:
+            return (str(self),)
+        if len(self.body) > _SHOWN_LIMIT:
+            return (str(self), *Elided(len(self.body)).shown(), ".")
+        return (str(self), *(printable(line) for line in self.lines), ".")
+
+    def without_body(self) -> "Response":
+        """Return the response with no more than its first line."""
+        return Response(self.ok, self.line)
+
+
+def parse_status(line: bytes) -> Response:
+    """Parse the first line of a response. Only `+OK` is a success, whatever else begins with a plus sign.
+
+    Raises RemoteProtocolError for anything but +OK and -ERR.
+    """
+    found = _STATUS.match(line)
+    if found is None:
+        raise RemoteProtocolError(f"expected +OK or -ERR and a text, got {quote(line)}")
+    return Response(found[1] == b"+OK", found[2] or b"")

@@ -1,0 +1,82 @@
+"""The states of a POP3 session and the transitions between them, as one table (RFC 1939 4 to 6, RFC 2595 4).
+
+The machine looks up what is legal here and nowhere else; the diagram in the documentation is drawn from this table.
+
+RFC 1939's UPDATE state is the server's: it lasts from QUIT to its response, and while it lasts `in_flight` shows it.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import Enum
+from typing import Final
+
+from .commands import (
+    Auth,
+    Capa,
+    Command,
+    Dele,
+    Greeting,
+    List,
+    Noop,
+    Pass,
+    Quit,
+    Retr,
+    Rset,
+    Stat,
+    Stls,
+    Top,
+    Uidl,
+    User,
+)
+
+__all__ = ["TRANSITIONS", "State", "Transition", "transition"]
+
+
+class State(Enum):
+    """Where a session stands."""
+
+    GREETING = "connected, the server has yet to speak"
+    AUTHORIZATION = "the server wants to know who we are"
+    TRANSACTION = "the maildrop is open"
+    TLS = "the server agreed to STLS; the handshake is due"
+    CLOSED = "nothing more is sent or received"
+
+    def __repr__(self) -> str:
+        return f"State.{self.name}"
+
+
+@dataclass(frozen=True, slots=True)
+class Transition:
+    """Where a response leads: `done` on +OK, `refused` on -ERR."""
+
+    done: State
+    refused: State
+
+    @property
+    def ahead(self) -> State:
+        """Where the command leads if all goes well."""
+        return self.done
+
+
+_G, _A, _T = State.GREETING, State.AUTHORIZATION, State.TRANSACTION
+
+TRANSITIONS: Final[Mapping[tuple[State, type[Command[object]]], Transition]] = {
+    # A greeting may be -ERR (locked, too many connections): then only QUIT may follow.
+    (_G, Greeting): Transition(done=_A, refused=_G),
+    **{(state, Quit): Transition(done=State.CLOSED, refused=State.CLOSED) for state in (_G, _A, _T)},
+    (_A, Stls): Transition(done=State.TLS, refused=_A),
+    (_A, User): Transition(done=_A, refused=_A),
+    (_A, Pass): Transition(done=_T, refused=_A),
+    (_A, Auth): Transition(done=_T, refused=_A),
+    # RFC 2449 5: CAPA is legal in both states, and may tell more in the second.
+    **{(state, Capa): Transition(done=state, refused=state) for state in (_A, _T)},
+    **{(_T, kind): Transition(done=_T, refused=_T) for kind in (Stat, List, Uidl, Retr, Top, Dele, Rset, Noop)},
+    # Commands of the caller's own change nothing.
+    **{(state, Command): Transition(done=state, refused=state) for state in (_A, _T)},
+}
+_KINDS: Final = frozenset(kind for _, kind in TRANSITIONS)
+
+
+def transition(state: State, command: type[Command[object]]) -> Transition | None:
+    """Return the row of the table for `command` in `state`; None where it is illegal."""
+    return TRANSITIONS.get((state, next(kind for kind in command.__mro__ if kind in _KINDS)))
