@@ -1,0 +1,156 @@
+"""mailwire sends mail by SMTP and retrieves it by POP3, for asyncio, with nothing but the standard library.
+
+::
+
+    import mailwire
+
+    message = mailwire.compose(sender="a@example.org", to="b@example.org", subject="Hello", text="Hello world")
+    receipt = await mailwire.send(message, "smtps://a:secret@smtp.example.org")
+
+    messages = await mailwire.retrieve("pop3s://b:secret@pop.example.org")
+
+For more than one mail at a time there are `SMTPClient` and `POP3Client`. The protocols themselves, without I/O, are in
+`mailwire.smtp` and `mailwire.pop3`.
+"""
+
+from collections.abc import Iterable
+from email.message import Message
+from typing import Final
+
+from .aio.pop3 import POP3Client
+from .aio.smtp import SMTPClient
+from .endpoint import Endpoint, Timeouts
+from .errors import (
+    AuthenticationFailed,
+    BudgetExceeded,
+    CommandRefused,
+    ConnectionFailed,
+    ConnectionLost,
+    DataRefused,
+    DeadlineExceeded,
+    InjectedData,
+    InvalidMessage,
+    LimitExceeded,
+    LocalProtocolError,
+    MailwireError,
+    MessageTruncated,
+    NotSupported,
+    ProtocolError,
+    RecipientsRefused,
+    RemoteProtocolError,
+    ReplyError,
+    ResponseError,
+    RetrievalIncomplete,
+    SecurityError,
+    SenderRefused,
+    TLSFailed,
+)
+from .message import RetrievedMessage, compose
+from .pop3.response import Response
+from .sasl.credentials import Password
+from .smtp.receipt import Delivery, Receipt, RecipientReceipt
+from .transcript import Transcript
+
+__all__ = [
+    "AuthenticationFailed",
+    "BudgetExceeded",
+    "CommandRefused",
+    "ConnectionFailed",
+    "ConnectionLost",
+    "DataRefused",
+    "DeadlineExceeded",
+    "Delivery",
+    "Endpoint",
+    "InjectedData",
+    "InvalidMessage",
+    "LimitExceeded",
+    "LocalProtocolError",
+    "MailwireError",
+    "MessageTruncated",
+    "NotSupported",
+    "POP3Client",
+    "Password",
+    "ProtocolError",
+    "Receipt",
+    "RecipientReceipt",
+    "RecipientsRefused",
+    "RemoteProtocolError",
+    "ReplyError",
+    "ResponseError",
+    "RetrievalIncomplete",
+    "RetrievedMessage",
+    "SMTPClient",
+    "SecurityError",
+    "SenderRefused",
+    "TLSFailed",
+    "Timeouts",
+    "Transcript",
+    "compose",
+    "retrieve",
+    "send",
+]
+
+__version__ = "0.1.0"
+
+_BUDGET: Final = 64 * 1024 * 1024
+
+
+async def send(
+    message: Message | bytes,
+    endpoint: Endpoint | str,
+    *,
+    sender: str | None = None,
+    recipients: str | Iterable[str] | None = None,
+    transcript: Transcript | None = None,
+) -> Receipt:
+    """Connect to `endpoint` (or its URL), send one message and take leave.
+
+    The arguments and errors are those of `SMTPClient.send`, and of `SMTPClient.connect`. Every MailwireError says by
+    its `delivery` what became of the mail; after NOT_SENT and REFUSED the server does not have it.
+    """
+    client = SMTPClient(endpoint, transcript=transcript)
+    try:
+        async with client:
+            return await client.send(message, sender=sender, recipients=recipients)
+    except MailwireError as error:
+        error.delivery = error.delivery or Delivery.NOT_SENT
+        raise
+
+
+async def retrieve(
+    endpoint: Endpoint | str, *, max_octets: int = _BUDGET, transcript: Transcript | None = None
+) -> list[RetrievedMessage]:
+    """Retrieve every message in a maildrop, into memory. They stay on the server.
+
+    max_octets: how much may be retrieved in all. More raises BudgetExceeded: before the first message if the server's
+        listing already shows it, else as soon as it shows; its `messages` are those retrieved whole by then.
+
+    Raises RetrievalIncomplete if the server refuses some of the messages, once the others were retrieved; otherwise the
+    errors of `POP3Client`. What is returned is whole, always.
+    """
+    async with POP3Client(endpoint, transcript=transcript) as client:
+        entries = await client.listing()
+        if (announced := sum(entry.size for entry in entries)) > max_octets:
+            raise BudgetExceeded(f"{len(entries)} messages of {announced} octets are more than {max_octets} octets")
+        messages: list[RetrievedMessage] = []
+        refusals: dict[int, Response] = {}
+        left = max_octets
+        async for item in client.retrieve(entries):
+            if item.refusal is not None:
+                refusals[item.entry.number] = item.refusal
+                continue
+            try:
+                raw = await item.read(limit=left)
+            except BudgetExceeded as error:
+                error.messages = tuple(messages)
+                raise
+            left -= len(raw)
+            messages.append(RetrievedMessage(item.entry.number, item.entry.uid, raw))
+        if refusals:
+            refused = "; ".join(f"{number}: {response}" for number, response in list(refusals.items())[:5])
+            raise RetrievalIncomplete(
+                f"{len(refusals)} of {len(entries)} messages were refused: {refused}",
+                refusals=refusals,
+                messages=messages,
+            )
+        return messages

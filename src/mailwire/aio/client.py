@@ -1,0 +1,134 @@
+"""Client: what SMTPClient and POP3Client have in common, being connected and being shared.
+
+1. Calls queue up: one uses the connection at a time, whatever task it comes from.
+2. Whatever ends a call, an error, a deadline or a cancellation, leaves the connection provably clean, with nothing
+   unanswered, or dead. A dead connection refuses every further call.
+3. What the server said while nothing was asked is looked at before anything is asked.
+"""
+
+import asyncio
+from abc import ABC, abstractmethod
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from types import TracebackType
+from typing import Generic, Self, TypeVar
+
+from ..endpoint import Endpoint, Protocol
+from ..errors import ConnectionLost, LocalProtocolError, MailwireError
+from ..transcript import Transcript
+from .session import Machine, Session
+
+__all__ = ["Client"]
+
+E = TypeVar("E")
+
+
+class Client(ABC, Generic[E]):
+    """One connection to one server. Make an SMTPClient or a POP3Client."""
+
+    def __init__(self, endpoint: Endpoint | str, protocol: Protocol, transcript: Transcript | None) -> None:
+        self.endpoint = Endpoint.parse(endpoint) if isinstance(endpoint, str) else endpoint
+        if self.endpoint.protocol != protocol:
+            raise ValueError(f"expected an endpoint for {protocol}, got {self.endpoint}")
+        self.transcript = Transcript() if transcript is None else transcript
+        self._session: Session[E] | None = None
+        self._lock = asyncio.Lock()
+        self._user: asyncio.Task[object] | None = None  # of the connection, now
+
+    @property
+    def is_connected(self) -> bool:
+        """Whether calls can be made. The server may have gone since the last one: the next one will say so."""
+        return self._session is not None
+
+    async def connect(self) -> None:
+        """Connect, secure the connection and log in, as the endpoint says. A closed client can be connected again.
+
+        Raises ConnectionFailed, ConnectionLost, DeadlineExceeded, SecurityError, AuthenticationFailed, ProtocolError,
+        or the server's refusal.
+        """
+        await self._end_previous()
+        async with self._lock:
+            if self._session is not None:
+                raise LocalProtocolError(f"the client is connected to {self.endpoint} already")
+            with self._using():
+                try:
+                    self._session = await Session.open(self.endpoint, self._new_machine())
+                    await self._begin(self._session)
+                except BaseException:
+                    self.abort()
+                    raise
+
+    @abstractmethod
+    async def quit(self) -> object:
+        """Take leave and close the connection."""
+
+    def abort(self) -> None:
+        """Cut the connection at once, without a word."""
+        if self._session is not None:
+            self._session.abort()
+            self._session = None
+
+    async def __aenter__(self) -> Self:
+        await self.connect()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        if error is not None or self._session is None:
+            self.abort()
+        else:
+            await self.quit()
+
+    # What a protocol provides
+
+    @abstractmethod
+    def _new_machine(self) -> Machine[E]:
+        """Make the machine for a new connection."""
+
+    @abstractmethod
+    async def _begin(self, session: Session[E]) -> None:
+        """Lead a new connection to where calls can be made."""
+
+    @property
+    @abstractmethod
+    def _is_clean(self) -> bool:
+        """Whether nothing is unanswered or half done, and the next call can begin."""
+
+    async def _break_off(self) -> None:
+        """End a call that this same task has begun and not finished."""
+        raise LocalProtocolError("another call of this same task uses the connection: finish it first")
+
+    # What a call is made in
+
+    @asynccontextmanager
+    async def _call(self) -> AsyncIterator[Session[E]]:
+        await self._end_previous()
+        async with self._lock:
+            if self._session is None:
+                raise LocalProtocolError("the client is not connected: connect() first")
+            with self._using():
+                if (event := self._session.poll()) is not None:
+                    raise ConnectionLost(f"the server closed the idle connection: {event}")
+                yield self._session
+
+    @contextmanager
+    def _using(self) -> Iterator[None]:
+        self._user = asyncio.current_task()
+        try:
+            yield
+        except MailwireError as error:
+            self._note(error)
+            raise
+        finally:
+            self._user = None
+            if not self._is_clean:
+                self.abort()
+
+    async def _end_previous(self) -> None:
+        # A task that waited for itself would wait for ever.
+        if self._user is not None and self._user is asyncio.current_task():
+            await self._break_off()
+
+    def _note(self, error: MailwireError) -> None:
+        error.transcript = error.transcript or self.transcript.tail()

@@ -1,0 +1,308 @@
+"""POP3Client: retrieves mail over one connection."""
+
+from collections.abc import AsyncGenerator, AsyncIterator, Iterable
+from dataclasses import dataclass
+from typing import TypeVar
+
+from .. import sasl
+from ..endpoint import Endpoint
+from ..errors import (
+    AuthenticationFailed,
+    BudgetExceeded,
+    LocalProtocolError,
+    MailwireError,
+    ResponseError,
+    SecurityError,
+    TLSFailed,
+)
+from ..pop3 import (
+    LOCKSTEP,
+    PIPELINING_WINDOW,
+    Auth,
+    Capa,
+    Capabilities,
+    Command,
+    Connection,
+    Dele,
+    Event,
+    Greeting,
+    List,
+    MessageData,
+    MessageEnd,
+    Pass,
+    Quit,
+    Response,
+    ResponseReceived,
+    Retr,
+    State,
+    Stls,
+    Uidl,
+    User,
+)
+from ..transcript import Transcript
+from .client import Client
+from .session import Session
+
+__all__ = ["Entry", "POP3Client", "RetrievedItem"]
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A message on the server. `uid` is None where the server has no UIDL; `size` in octets is a hint."""
+
+    number: int
+    uid: str | None
+    size: int
+
+
+class RetrievedItem:
+    """A message as it is retrieved: iterate over it for its blocks, or `read` it whole.
+
+    entry: what was asked for.
+    refusal: the server's -ERR, if it does not give this message; then there are no blocks.
+    octets: how much of it has come so far.
+    is_complete: whether the end of it was seen.
+    """
+
+    def __init__(self, entry: Entry, response: Response, blocks: AsyncIterator[bytes]) -> None:
+        self.entry = entry
+        self.refusal = None if response.ok else response
+        self.octets = 0
+        self.is_complete = False
+        self._command = f"RETR {entry.number}"
+        self._blocks = blocks
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        """Yield the message in blocks as they arrive, octet for octet.
+
+        Raises ResponseError if the server refused it, MessageTruncated if the connection is lost before its end.
+        """
+        if self.refusal is not None:
+            raise ResponseError(
+                f"{self._command} was refused: {self.refusal}", command=self._command, response=self.refusal
+            )
+        async for block in self._blocks:
+            self.octets += len(block)
+            yield block
+        self.is_complete = True
+
+    async def read(self, limit: int | None = None) -> bytes:
+        """Return the whole message. Raises BudgetExceeded once it proves longer than `limit` octets, and as above."""
+        blocks: list[bytes] = []
+        async for block in self:
+            blocks.append(block)
+            if limit is not None and self.octets > limit:
+                raise BudgetExceeded(f"message {self.entry.number} is longer than {limit} octets")
+        return b"".join(blocks)
+
+
+class POP3Client(Client[Event]):
+    """A connection to a POP3 server.
+
+    endpoint: an Endpoint or its URL.
+    transcript: where the dialogue is recorded; by default the last 100 entries are kept, and errors show the end of it.
+
+    ::
+
+        async with POP3Client("pop3s://me:secret@pop.example.org") as client:
+            async for item in client.retrieve(await client.listing()):
+                message = await item.read()
+
+    Nothing is deleted on the server unless `delete` asks for it and `quit` is answered with +OK. Leaving `async with`
+    by an error cuts the connection, and then nothing is deleted (RFC 1939 6).
+    """
+
+    def __init__(self, endpoint: Endpoint | str, *, transcript: Transcript | None = None) -> None:
+        super().__init__(endpoint, "pop3", transcript)
+        self._connection = self._new_machine()
+        self._knows_capa = False
+        self._deleting = False  # whether quitting decides about messages
+        self._retrieval: AsyncGenerator[RetrievedItem, None] | None = None
+
+    @property
+    def capabilities(self) -> Capabilities:
+        """What the server announced last; nothing before it was asked."""
+        return self._connection.capabilities or Capabilities()
+
+    # Calls
+
+    async def listing(self) -> list[Entry]:
+        """Return what is in the maildrop: LIST and UIDL asked at once and joined by message number.
+
+        A server without UIDL gives entries without a uid. Raises ResponseError if LIST is refused.
+        """
+        async with self._call() as session:
+            listed, identified = List(), Uidl()
+            self._connection.send(listed)
+            self._connection.send(identified)
+            sizes_response = await self._next_response(session)
+            uids_response = await self._next_response(session)
+            _raise_refusal(sizes_response)
+            sizes = listed.parse(sizes_response.response)
+            uids = identified.parse(uids_response.response) if uids_response.response.ok else {}
+            return [Entry(number, uids.get(number), size) for number, size in sizes.items()]
+
+    def retrieve(self, entries: Iterable[Entry]) -> AsyncGenerator[RetrievedItem, None]:
+        """Retrieve messages: an async iterator of one item for each entry, in order.
+
+        Where the server allows pipelining, many are asked for at a time. A consumer that is slow holds the server back;
+        what it leaves of an item unread is passed over. A message that the server refuses is an item with `refusal`,
+        and the run goes on. To break off before the last item cuts the connection.
+
+        Raises ConnectionLost, DeadlineExceeded, ProtocolError.
+        """
+        wanted = list(entries)
+
+        async def run() -> AsyncGenerator[RetrievedItem, None]:
+            async with self._call() as session:
+                self._retrieval = retrieval  # until another takes its place
+                for entry in wanted:
+                    self._connection.send(Retr(entry.number, size=entry.size))
+                for entry in wanted:
+                    received = await self._next_response(session)
+                    blocks = self._blocks(session, entry.number)
+                    yield RetrievedItem(entry, received.response, blocks)
+                    if received.response.ok:
+                        async for _ in blocks:
+                            pass
+
+        retrieval = run()
+        return retrieval
+
+    async def execute(self, command: Command[T]) -> T:
+        """Send `command` and return what its response means. Raises ResponseError if it is refused.
+
+        Messages are retrieved by `retrieve`: LocalProtocolError for Retr and Top.
+        """
+        if command.streamed:
+            raise LocalProtocolError(f"{command} has a message for an answer: use retrieve()")
+        async with self._call() as session:
+            if isinstance(command, Dele):
+                self._deleting = True
+            return command.parse(await self._ask(session, command))
+
+    async def quit(self) -> None:
+        """Take leave and close the connection; the server then deletes what was marked by DELE (RFC 1939 6).
+
+        Where anything was marked, an error means that it may or may not be deleted: ResponseError for -ERR,
+        ConnectionLost or DeadlineExceeded for no answer. Where nothing was, nothing is raised.
+        """
+        try:
+            async with self._call() as session:
+                try:
+                    await self._ask(session, Quit())
+                finally:
+                    await session.close()
+        except MailwireError:
+            if self._deleting:
+                raise
+        finally:
+            self._deleting = False
+            self.abort()
+
+    # Connecting
+
+    def _new_machine(self) -> Connection:
+        window = PIPELINING_WINDOW if self.endpoint.pipelining else LOCKSTEP
+        self._connection = Connection(window=window, trace=self.transcript.record)
+        return self._connection
+
+    async def _begin(self, session: Session[Event]) -> None:
+        _raise_refusal(await self._next_response(session))
+        await self._ask_capabilities(session)
+        if self.endpoint.tls == "starttls":
+            await self._start_tls(session)
+            await self._ask_capabilities(session)
+        if self.endpoint.auth is not None:
+            await self._authenticate(session, self.endpoint.auth)
+
+    async def _ask_capabilities(self, session: Session[Event]) -> None:
+        # A server without CAPA (RFC 2449) refuses it, and is taken at RFC 1939's word.
+        self._connection.send(Capa())
+        self._knows_capa = (await self._next_response(session)).response.ok
+
+    async def _start_tls(self, session: Session[Event]) -> None:
+        if self._knows_capa and "STLS" not in self.capabilities:
+            raise SecurityError(f"{self.endpoint} does not offer STLS, and TLS is required")
+        try:
+            await self._ask(session, Stls())
+        except ResponseError as error:
+            raise TLSFailed(f"{self.endpoint} refuses STLS, and TLS is required: {error.response}") from error
+        await session.start_tls()
+
+    async def _authenticate(self, session: Session[Event], credentials: sasl.Password) -> None:
+        mechanism = sasl.choose(credentials, self.capabilities.mechanisms)
+        if mechanism is None:
+            commands: list[Command[object]] = [User(credentials.user), Pass(credentials.password)]
+        else:
+            commands = [Auth(mechanism)]
+        for command in commands:
+            self._connection.send(command)
+        for command in commands:
+            received = await self._next_response(session)
+            if not received.response.ok:
+                failure = command.exchange.failure if isinstance(command, Auth) else None
+                raise AuthenticationFailed(
+                    f"{command}: {failure + '; ' if failure else ''}{received.response}",
+                    command=str(command),
+                    answer=received.response,
+                )
+
+    # Asking
+
+    async def _blocks(self, session: Session[Event], number: int) -> AsyncGenerator[bytes, None]:
+        try:
+            while True:
+                event = await session.next_event(self.endpoint.timeouts.block, f"message {number}")
+                if isinstance(event, MessageEnd):
+                    return
+                if not isinstance(event, MessageData):
+                    raise AssertionError("behind the first line of a message come its data")
+                yield event.data
+        except BaseException as error:
+            # The consumer is waiting here, outside the call: it must not be left with half an answer.
+            self.abort()
+            if isinstance(error, MailwireError):
+                self._note(error)
+            raise
+
+    async def _next_response(self, session: Session[Event]) -> ResponseReceived:
+        awaited = (self._connection.in_flight or self._connection.queued or ("nothing",))[0]
+        event = await session.next_event(self._patience(awaited), f"the answer to {awaited}")
+        if not isinstance(event, ResponseReceived):
+            raise AssertionError("while a command is in flight, its response comes first")
+        return event
+
+    def _patience(self, command: object) -> float | None:
+        timeouts = self.endpoint.timeouts
+        if isinstance(command, Greeting):
+            return timeouts.greeting
+        return timeouts.quit if isinstance(command, Quit) and not self._deleting else timeouts.response
+
+    async def _ask(self, session: Session[Event], command: Command[object]) -> Response:
+        self._connection.send(command)
+        received = await self._next_response(session)
+        _raise_refusal(received)
+        return received.response
+
+    async def _break_off(self) -> None:
+        if self._retrieval is None:
+            await super()._break_off()
+        else:
+            await self._retrieval.aclose()
+
+    @property
+    def _is_clean(self) -> bool:
+        connection = self._connection
+        return not (connection.in_flight or connection.queued) and connection.state in (
+            State.AUTHORIZATION,
+            State.TRANSACTION,
+        )
+
+
+def _raise_refusal(received: ResponseReceived) -> None:
+    if not received.response.ok:
+        command = str(received.command)
+        raise ResponseError(f"{command} was refused: {received.response}", command=command, response=received.response)

@@ -1,0 +1,271 @@
+"""SMTPClient: sends mail over one connection."""
+
+from collections.abc import Iterable
+from email.message import Message
+from ipaddress import ip_address
+from typing import TypeVar
+
+from .. import sasl
+from ..endpoint import Endpoint
+from ..errors import (
+    AuthenticationFailed,
+    DataRefused,
+    MailwireError,
+    NotSupported,
+    RecipientsRefused,
+    ReplyError,
+    SecurityError,
+    SenderRefused,
+    TLSFailed,
+)
+from ..message import Envelope, Outgoing
+from ..smtp import (
+    LOCKSTEP,
+    PIPELINING_WINDOW,
+    Auth,
+    Command,
+    Connection,
+    Data,
+    Delivery,
+    Ehlo,
+    EndOfData,
+    Event,
+    Extensions,
+    Greeting,
+    Helo,
+    Quit,
+    Receipt,
+    Reply,
+    ReplyReceived,
+    StartTls,
+    State,
+    Transaction,
+)
+from ..transcript import Transcript
+from .client import Client
+from .session import Session
+
+__all__ = ["SMTPClient"]
+
+T = TypeVar("T")
+
+
+class SMTPClient(Client[Event]):
+    """A connection to an SMTP server.
+
+    endpoint: an Endpoint or its URL.
+    transcript: where the dialogue is recorded; by default the last 100 entries are kept, and errors show the end of it.
+
+    ::
+
+        async with SMTPClient("smtps://me:secret@smtp.example.org") as client:
+            receipt = await client.send(message)
+
+    The client may be shared among tasks: calls queue up. After a deadline, a cancellation or a fault of the server in
+    the middle of a call, the connection is dead and the client no longer `is_connected`; `connect()` makes a new one.
+    """
+
+    def __init__(self, endpoint: Endpoint | str, *, transcript: Transcript | None = None) -> None:
+        super().__init__(endpoint, "smtp", transcript)
+        self.last_receipt: Receipt | None = None
+        """What is known about the last mail, also where its `send` was cancelled."""
+        self._connection = self._new_machine()
+
+    @property
+    def extensions(self) -> Extensions:
+        """What the server announces; nothing before it was asked."""
+        return self._connection.extensions or Extensions()
+
+    # Calls
+
+    async def send(
+        self,
+        message: Message | bytes,
+        *,
+        sender: str | None = None,
+        recipients: str | Iterable[str] | None = None,
+    ) -> Receipt:
+        """Send one message.
+
+        message: an email.message.EmailMessage, or the octets of a message, with any line ends.
+        sender, recipients: the envelope; by default what the message's header says. A `sender` of "" is the null
+            reverse-path. With octets for a message, both must be given.
+
+        The mail goes to the recipients that the server accepts; those it refuses are told by the receipt that comes
+        back. Raises SenderRefused, RecipientsRefused (all of them), DataRefused, NotSupported, InvalidMessage,
+        ConnectionLost, DeadlineExceeded, ProtocolError; each with `delivery` and `receipt` (RFC 5321 3.3).
+        """
+        self.last_receipt = None
+        try:
+            outgoing = Outgoing(message, Envelope.of(message, sender, recipients))
+            self.last_receipt = outgoing.envelope.receipt_before_sending()
+            async with self._call() as session:
+                receipt = await self._transact(session, outgoing)
+        except MailwireError as error:
+            error.receipt = self.last_receipt
+            error.delivery = Delivery.NOT_SENT if self.last_receipt is None else self.last_receipt.delivery
+            raise
+        return receipt
+
+    async def execute(self, command: Command[T]) -> T:
+        """Send `command` and return what its reply means. Raises ReplyError if it is refused."""
+        async with self._call() as session:
+            return command.parse(await self._ask(session, command))
+
+    async def quit(self) -> None:
+        """Take leave and close the connection. Never raises for what the server does then: no mail depends on it."""
+        try:
+            async with self._call() as session:
+                try:
+                    await self._ask(session, Quit())
+                finally:
+                    await session.close()
+        except MailwireError:
+            pass
+        finally:
+            self.abort()
+
+    # Connecting
+
+    def _new_machine(self) -> Connection:
+        window = PIPELINING_WINDOW if self.endpoint.pipelining else LOCKSTEP
+        self._connection = Connection(window=window, trace=self.transcript.record)
+        return self._connection
+
+    async def _begin(self, session: Session[Event]) -> None:
+        _raise_refusal(await self._next_reply(session))
+        await self._say_hello(session)
+        if self.endpoint.tls == "starttls":
+            await self._start_tls(session)
+            await self._say_hello(session)
+        if self.endpoint.auth is not None:
+            await self._authenticate(session, self.endpoint.auth)
+
+    async def _say_hello(self, session: Session[Event]) -> None:
+        name = self.endpoint.local_hostname or _address_literal(session.stream.local_address)
+        try:
+            await self._ask(session, Ehlo(name))
+        except ReplyError as error:
+            # RFC 5321 3.2: a server that does not know EHLO is asked with HELO; it then has no extensions. Whoever
+            # needs one must not be talked out of it that way.
+            if not error.reply.is_permanent:
+                raise
+            if self.endpoint.tls == "starttls" and not session.stream.is_encrypted:
+                raise SecurityError(f"EHLO was refused ({error.reply}), and without it there is no STARTTLS") from error
+            if self.endpoint.auth is not None:
+                raise NotSupported(
+                    f"EHLO was refused ({error.reply}), and without it there is no AUTH", extension="AUTH"
+                ) from error
+            await self._ask(session, Helo(name))
+
+    async def _start_tls(self, session: Session[Event]) -> None:
+        if "STARTTLS" not in self.extensions:
+            raise SecurityError(f"{self.endpoint} does not offer STARTTLS, and TLS is required")
+        try:
+            await self._ask(session, StartTls())
+        except ReplyError as error:
+            raise TLSFailed(f"{self.endpoint} offers STARTTLS and refuses it: {error.reply}") from error
+        await session.start_tls()
+
+    async def _authenticate(self, session: Session[Event], credentials: sasl.Password) -> None:
+        offered = self.extensions.mechanisms
+        mechanism = sasl.choose(credentials, offered)
+        if mechanism is None:
+            raise AuthenticationFailed(
+                f"the server offers no mechanism that we can use: it has {', '.join(offered) or 'none'}, "
+                f"we have {', '.join(sasl.MECHANISMS)}",
+                command="AUTH",
+            )
+        command = Auth(mechanism)
+        try:
+            await self._ask(session, command)
+        except ReplyError as error:
+            reason = f"{command.exchange.failure}; {error.reply}" if command.exchange.failure else str(error.reply)
+            raise AuthenticationFailed(f"{command}: {reason}", command=str(command), answer=error.reply) from error
+
+    # Sending
+
+    async def _transact(self, session: Session[Event], outgoing: Outgoing) -> Receipt:
+        outgoing.fit(self.extensions)
+        envelope = outgoing.envelope
+        transaction = Transaction(
+            self._connection, envelope.sender, envelope.recipients, parameters=outgoing.mail_parameters
+        )
+        try:
+            while not transaction.finished:
+                if transaction.wants_data:
+                    await self._write(session, outgoing)
+                transaction.receive(await self._next_reply(session))
+        finally:
+            self.last_receipt = receipt = transaction.receipt()
+        if transaction.must_close:
+            self.abort()
+        if (reply := transaction.sender_refusal) is not None:
+            raise SenderRefused(f"MAIL was refused: {reply}", command=f"MAIL FROM:<{receipt.sender}>", reply=reply)
+        if (reply := transaction.recipients_refusal) is not None:
+            raise RecipientsRefused(f"every recipient was refused: {reply}", command="RCPT", reply=reply)
+        if (reply := transaction.data_refusal) is not None:
+            raise DataRefused(f"the message was refused: {reply}", command="DATA", reply=reply)
+        return receipt
+
+    async def _write(self, session: Session[Event], outgoing: Outgoing) -> None:
+        # A server may refuse the message before its end (552) and stop reading: then that is the answer.
+        for block in outgoing.blocks():
+            self._connection.send_data(block)
+            session.flush()
+            if not await session.wait_writable():
+                return
+        self._connection.end_data()
+
+    async def _next_reply(self, session: Session[Event]) -> ReplyReceived:
+        # The oldest command is the one to be answered; it may be about to leave only now.
+        awaited = (self._connection.in_flight or self._connection.queued)[0]
+        event = await session.next_event(self._patience(awaited), f"the reply to {awaited}")
+        if not isinstance(event, ReplyReceived):
+            raise AssertionError("while a command is in flight, replies are the only events")
+        return event
+
+    def _patience(self, command: Command[object]) -> float | None:
+        # RFC 5321 4.5.3.2.
+        timeouts = self.endpoint.timeouts
+        if isinstance(command, Greeting):
+            return timeouts.greeting
+        if isinstance(command, Data):
+            return timeouts.data
+        if isinstance(command, EndOfData):
+            return timeouts.verdict
+        return timeouts.quit if isinstance(command, Quit) else timeouts.command
+
+    async def _ask(self, session: Session[Event], command: Command[object]) -> Reply:
+        self._connection.send(command)
+        received = await self._next_reply(session)
+        _raise_refusal(received)
+        return received.reply
+
+    @property
+    def _is_clean(self) -> bool:
+        connection = self._connection
+        return not (connection.in_flight or connection.queued) and connection.state in (
+            State.INITIATION,
+            State.READY,
+            State.TRANSACTION,
+        )
+
+
+def _raise_refusal(received: ReplyReceived) -> None:
+    reply = received.reply
+    if reply.is_transient or reply.is_permanent:
+        command = str(received.command)
+        raise ReplyError(f"{command} was refused: {reply}", command=command, reply=reply)
+
+
+def _address_literal(address: tuple[object, ...] | str | None) -> str:
+    # RFC 5321 4.1.4: a client without a name of its own says its address. It asks no resolver for one: that would take
+    # its time, and an attacker may have a say in the answer.
+    try:
+        host = ip_address(str(address[0]).partition("%")[0]) if isinstance(address, tuple) else None
+    except ValueError:
+        host = None
+    if host is None:
+        return "[127.0.0.1]"  # a socket without an IP address is one of this machine's own
+    return f"[IPv6:{host}]" if host.version == 6 else f"[{host}]"

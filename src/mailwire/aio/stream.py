@@ -1,0 +1,255 @@
+"""Stream: the bytes of one connection, TCP or TLS, between the event loop and a machine.
+
+It is an asyncio protocol of our own and not a StreamReader: what arrived is in our hands at every moment. That is what
+makes STARTTLS safe (a StreamReader keeps what came in the clear and serves it later as if it had been encrypted), what
+lets a reply be seen while a message is being written, and what saves a copy and several turns for each read.
+
+One task uses a stream at a time.
+"""
+
+import asyncio
+import socket
+import ssl
+from typing import Final, cast
+
+from .._wire.text import quote
+from ..endpoint import Endpoint
+from ..errors import ConnectionFailed, InjectedData, MailwireError, TLSFailed
+from .deadline import deadline
+
+__all__ = ["Stream"]
+
+# One read from the kernel; the buffer lives as long as the connection.
+_READ_SIZE: Final = 64 * 1024
+# What may have arrived and not been taken before the peer is held back.
+_ARRIVED_LIMIT: Final = 512 * 1024
+# Blocks below this size are joined into one write.
+_JOIN_LIMIT: Final = 64 * 1024
+# RFC 8305 5: the recommended delay before the next address is tried as well.
+_HAPPY_EYEBALLS_DELAY: Final = 0.25
+
+
+class Stream(asyncio.BufferedProtocol):
+    """One connection. Make one with `open`."""
+
+    def __init__(self) -> None:
+        self.is_at_end = False  # nothing more will arrive
+        self.error: Exception | None = None  # why, where it was not in good order
+        self._transport: asyncio.Transport | None = None
+        self._space = memoryview(bytearray(_READ_SIZE))
+        self._arrived: list[bytes] = []
+        self._arrived_size = 0
+        self._reading_paused = False
+        self._writing_paused = False
+        self._waiter: asyncio.Future[None] | None = None
+        self._lost = asyncio.get_running_loop().create_future()
+        self._keep_alive: object = None  # a StreamWriter would close the transport when collected
+
+    # Opening
+
+    @classmethod
+    async def open(cls, endpoint: Endpoint) -> "Stream":
+        """Connect to `endpoint`, with TLS if that is implicit there.
+
+        Raises ConnectionFailed, TLSFailed, DeadlineExceeded.
+        """
+        stream = cls()
+        try:
+            async with deadline(endpoint.timeouts.connect, f"connecting to {endpoint}"):
+                await stream._connect(endpoint)
+            if endpoint.tls == "implicit":
+                if stream._arrived:
+                    spoken = quote(stream._arrived[0])
+                    raise TLSFailed(f"{endpoint} does not speak TLS: it began with {spoken} (it may want STARTTLS)")
+                await stream.start_tls(endpoint)
+        except BaseException as error:
+            stream.abort()
+            # Some errors of our tree are an OSError besides.
+            if isinstance(error, OSError) and not isinstance(error, MailwireError):
+                raise ConnectionFailed(f"no connection to {endpoint}: {_reason(error)}") from error
+            raise
+        return stream
+
+    async def start_tls(self, endpoint: Endpoint) -> None:
+        """Begin TLS on the connection; the server must prove to be the endpoint's host.
+
+        Raises InjectedData if anything arrived before the handshake, TLSFailed, DeadlineExceeded.
+        """
+        loop = asyncio.get_running_loop()
+        context = endpoint.tls_context or ssl.create_default_context()
+        transport = self._living_transport()
+        # From here to the handshake there is no await: what comes later goes to the TLS layer and fails there.
+        if self._arrived:
+            raise InjectedData(f"expected a TLS handshake, but got {quote(self._arrived[0])}")
+        try:
+            async with deadline(endpoint.timeouts.handshake, f"the TLS handshake with {endpoint}"):
+                upgraded = await loop.start_tls(transport, self, context, server_hostname=endpoint.host)
+        except ssl.SSLCertVerificationError as error:
+            raise TLSFailed(f"the certificate of {endpoint} was not accepted: {error.verify_message}") from error
+        except ssl.SSLError as error:
+            raise TLSFailed(f"no TLS session with {endpoint}: {_tls_reason(error)}") from error
+        except ConnectionError as error:
+            raise TLSFailed(f"no TLS session with {endpoint}: the connection ended during the handshake") from error
+        if upgraded is None or upgraded.get_extra_info("ssl_object") is None:
+            raise TLSFailed(f"no TLS session with {endpoint}: the connection ended during the handshake")
+        self._transport = upgraded
+
+    @property
+    def is_encrypted(self) -> bool:
+        """Whether TLS is in force, asked of the transport itself."""
+        return self._transport is not None and self._transport.get_extra_info("ssl_object") is not None
+
+    @property
+    def local_address(self) -> tuple[object, ...] | str | None:
+        """The address of our end, as the socket module gives it."""
+        address: tuple[object, ...] | str | None = self._living_transport().get_extra_info("sockname")
+        return address
+
+    # Reading
+
+    async def wait(self) -> None:
+        """Wait until something arrived or nothing more will."""
+        while not self._arrived and not self.is_at_end:
+            await self._sleep()
+
+    def take(self) -> list[bytes]:
+        """Return what arrived since the last time, without waiting."""
+        arrived, self._arrived = self._arrived, []
+        self._arrived_size = 0
+        if self._reading_paused:
+            self._reading_paused = False
+            self._living_transport().resume_reading()
+        return arrived
+
+    # Writing
+
+    def write(self, blocks: list[bytes]) -> None:
+        """Hand `blocks` to the transport. It never blocks: where much is written, `wait_writable` holds back."""
+        if self.is_at_end:
+            return  # the loss is told by reading
+        transport = self._living_transport()
+        if len(blocks) > 1 and sum(map(len, blocks)) <= _JOIN_LIMIT:
+            blocks = [b"".join(blocks)]
+        for block in blocks:
+            transport.write(block)
+
+    async def wait_writable(self) -> bool:
+        """Wait until more may be written; False if something arrived, or nothing more will, in the meantime."""
+        while self._writing_paused and not self._arrived and not self.is_at_end:
+            await self._sleep()
+        return not self._arrived and not self.is_at_end
+
+    # Closing
+
+    async def close(self, seconds: float | None) -> None:
+        """Close in good order; after `seconds` the connection is cut. Never raises for what the peer does."""
+        if self._transport is None:
+            return
+        self._transport.close()
+        try:
+            async with asyncio.timeout(seconds):
+                await asyncio.shield(self._lost)
+        except TimeoutError:
+            self._transport.abort()
+            await self._lost
+        except BaseException:
+            self._transport.abort()
+            raise
+
+    def abort(self) -> None:
+        """Cut the connection at once."""
+        self.is_at_end = True
+        if self._transport is not None:
+            self._transport.abort()
+
+    # What the event loop calls
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast(asyncio.Transport, transport)
+
+    def get_buffer(self, sizehint: int) -> memoryview:
+        return self._space
+
+    def buffer_updated(self, nbytes: int) -> None:
+        self._arrived.append(bytes(self._space[:nbytes]))
+        self._arrived_size += nbytes
+        if self._arrived_size >= _ARRIVED_LIMIT and not self._reading_paused:
+            self._reading_paused = True
+            self._living_transport().pause_reading()
+        self._wake()
+
+    def eof_received(self) -> None:
+        self.is_at_end = True
+        self._wake()
+
+    def pause_writing(self) -> None:
+        self._writing_paused = True
+
+    def resume_writing(self) -> None:
+        self._writing_paused = False
+        self._wake()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self.is_at_end = True
+        self.error = self.error or exc
+        if not self._lost.done():
+            self._lost.set_result(None)
+        self._wake()
+
+    # Private
+
+    async def _connect(self, endpoint: Endpoint) -> None:
+        loop = asyncio.get_running_loop()
+        if endpoint.connect is None:
+            await loop.create_connection(
+                lambda: self, endpoint.host, endpoint.port, happy_eyeballs_delay=_HAPPY_EYEBALLS_DELAY
+            )
+            return
+        made = await endpoint.connect()
+        if isinstance(made, socket.socket):
+            made.setblocking(False)
+            await loop.create_connection(lambda: self, sock=made)
+        else:
+            self._adopt(*made)
+
+    def _adopt(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        # What the reader holds already is taken by stepping read() once: if it has to wait, there is nothing.
+        reading = reader.read(_ARRIVED_LIMIT)
+        try:
+            reading.send(None)
+        except StopIteration as taken:
+            self._arrived.extend([taken.value] if taken.value else [])
+            self.is_at_end = not taken.value
+        reading.close()
+        self._keep_alive = writer
+        self.connection_made(writer.transport)
+        transport = self._living_transport()
+        transport.set_protocol(self)
+        transport.resume_reading()  # the reader may have held the peer back
+
+    def _living_transport(self) -> asyncio.Transport:
+        if self._transport is None:
+            raise AssertionError("the stream was never opened")
+        return self._transport
+
+    async def _sleep(self) -> None:
+        self._waiter = asyncio.get_running_loop().create_future()
+        try:
+            await self._waiter
+        finally:
+            self._waiter = None
+
+    def _wake(self) -> None:
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_result(None)
+
+
+def _reason(error: OSError) -> str:
+    return error.strerror or str(error) or type(error).__name__
+
+
+def _tls_reason(error: ssl.SSLError) -> str:
+    # What OpenSSL says when the first bytes of the server are no TLS record.
+    if error.reason in ("WRONG_VERSION_NUMBER", "RECORD_LAYER_FAILURE", "PACKET_LENGTH_TOO_LONG"):
+        return "the server does not speak TLS there (it may want STARTTLS)"
+    return error.reason or str(error)

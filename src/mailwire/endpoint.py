@@ -1,0 +1,177 @@
+"""Endpoint: where a server is, how the way to it is secured, and who we are. The one place for connection settings."""
+
+import ipaddress
+import re
+import ssl
+from asyncio import StreamReader, StreamWriter
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field, replace
+from socket import socket
+from typing import Any, Final, Literal, NamedTuple, Self
+from urllib.parse import unquote, urlsplit
+
+from .sasl.credentials import Password
+from .smtp.paths import check_domain
+
+__all__ = ["Connector", "Endpoint", "Protocol", "TLSMode", "Timeouts"]
+
+Protocol = Literal["smtp", "pop3"]
+TLSMode = Literal["implicit", "starttls", "none"]
+Connector = Callable[[], Awaitable[socket | tuple[StreamReader, StreamWriter]]]
+
+
+class _Scheme(NamedTuple):
+    protocol: Protocol
+    tls: TLSMode
+    port: int
+
+
+_SCHEMES: Final[Mapping[str, _Scheme]] = {
+    "smtps": _Scheme("smtp", "implicit", 465),  # RFC 8314 3.3
+    "smtp+starttls": _Scheme("smtp", "starttls", 587),  # RFC 6409 3.1
+    "smtp": _Scheme("smtp", "none", 25),
+    "pop3s": _Scheme("pop3", "implicit", 995),  # RFC 8314 3.3
+    "pop3+starttls": _Scheme("pop3", "starttls", 110),
+    "pop3": _Scheme("pop3", "none", 110),
+}
+
+_HOST: Final = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9_.-]*[A-Za-z0-9.])?\Z")
+
+
+@dataclass(frozen=True, slots=True)
+class Timeouts:
+    """How long each phase may take, in seconds; None waits for ever.
+
+    The SMTP values are those of RFC 5321 4.5.3.2. A deadline ends in DeadlineExceeded with the phase's name, and the
+    connection is dead.
+    """
+
+    connect: float | None = 30
+    """Until the TCP connection stands, over all addresses of the host."""
+    handshake: float | None = 30
+    """For a TLS handshake."""
+    greeting: float | None = 300
+    """Until the server's greeting is complete."""
+    command: float | None = 300
+    """Until an SMTP command is answered, except those below."""
+    data: float | None = 120
+    """Until DATA is answered."""
+    block: float | None = 180
+    """While a message goes out or comes in: without any progress."""
+    verdict: float | None = 600
+    """From the end of a message to the SMTP server's reply to it. Giving up earlier leaves mail in doubt."""
+    response: float | None = 60
+    """Until a POP3 command is answered."""
+    quit: float | None = 5
+    """Until QUIT is answered."""
+    close: float | None = 1
+    """For closing the connection in good order; it is cut then."""
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """A server and how to speak to it.
+
+    host: a DNS name in ASCII, or an IP address. The server's certificate must be for it.
+    port: 1 to 65535; by default the one registered for `protocol` and `tls`.
+    tls: "implicit" (from the first byte), "starttls" (by STARTTLS or STLS, before anything else) or "none". There is no
+        mode that tries TLS and goes on without it.
+    tls_context: by default ssl.create_default_context(): certificates and names are verified.
+    auth: the credentials; None to stay anonymous.
+    allow_cleartext_auth: whether they may cross a link without TLS. It is for tests and for links secured otherwise.
+    timeouts: seconds for each phase.
+    local_hostname: the name given to EHLO; by default the address literal of the local socket.
+    pipelining: False sends one command at a time, whatever the server announces.
+    connect: an async function that makes the connection in place of ours, through a proxy say: it returns a connected
+        socket or a pair of asyncio streams. The policy for TLS stays the same.
+
+    Raises ValueError for what cannot be an endpoint.
+    """
+
+    host: str
+    port: int = 0
+    protocol: Protocol = "smtp"
+    tls: TLSMode = "implicit"
+    tls_context: ssl.SSLContext | None = field(default=None, repr=False)
+    auth: Password | None = None
+    allow_cleartext_auth: bool = False
+    timeouts: Timeouts = field(default=Timeouts(), repr=False)
+    local_hostname: str | None = None
+    pipelining: bool = True
+    connect: Connector | None = field(default=None, repr=False)
+
+    def __post_init__(self) -> None:
+        _check_host(self.host)
+        if self.port == 0:
+            object.__setattr__(self, "port", _default_port(self.protocol, self.tls))
+        if not 1 <= self.port <= 65535:
+            raise ValueError(f"a port is a number from 1 to 65535, got {self.port!r}")
+        if self.local_hostname is not None:
+            check_domain(self.local_hostname)
+
+    @classmethod
+    def parse(cls, url: str, **settings: Any) -> Self:
+        """Make an endpoint of a URL: `scheme://user:password@host:port`, all but scheme and host optional.
+
+        The schemes are smtps, smtp+starttls, smtp, pop3s, pop3+starttls and pop3. What stands for itself in a URL
+        (`@ : / %`) must be percent-encoded in user and password. `settings` are further arguments of Endpoint. Raises
+        ValueError that says what was expected, and never shows a password.
+        """
+        scheme, separator, _ = url.partition("://")
+        if not separator or scheme.lower() not in _SCHEMES:
+            raise ValueError(f"expected a URL that begins with one of {_expected()}, got {scheme[:40]!r}")
+        known = _SCHEMES[scheme.lower()]
+        try:
+            parts = urlsplit(url)
+            host, port = parts.hostname or "", parts.port
+        except ValueError as error:
+            raise ValueError(f"expected {scheme}://user:password@host:port, but the URL cannot be parsed") from error
+        if parts.path not in ("", "/") or parts.query or parts.fragment:
+            raise ValueError(
+                f"expected nothing behind the host and port of {scheme}://{host}; "
+                "'/', '?' and '#' in a user name or password must be percent-encoded"
+            )
+        if parts.username:
+            settings.setdefault("auth", Password(unquote(parts.username), unquote(parts.password or "")))
+        return cls(host, known.port if port is None else port, protocol=known.protocol, tls=known.tls, **settings)
+
+    def replace(self, **settings: Any) -> Self:
+        """Return a copy with other settings."""
+        return replace(self, **settings)
+
+    @property
+    def is_exposed(self) -> bool:
+        """Whether the credentials would cross a link without TLS, unasked for."""
+        return self.auth is not None and self.tls == "none" and not self.allow_cleartext_auth
+
+    def __str__(self) -> str:
+        """The endpoint as a URL, without credentials."""
+        scheme = next(name for name, known in _SCHEMES.items() if known[:2] == (self.protocol, self.tls))
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"{scheme}://{host}:{self.port}"
+
+
+def _default_port(protocol: Protocol, tls: TLSMode) -> int:
+    for scheme in _SCHEMES.values():
+        if (scheme.protocol, scheme.tls) == (protocol, tls):
+            return scheme.port
+    raise ValueError(
+        f"expected protocol 'smtp' or 'pop3' and tls 'implicit', 'starttls' or 'none', got {protocol!r} and {tls!r}"
+    )
+
+
+def _check_host(host: str) -> None:
+    # The codec of the standard library for other scripts (IDNA 2003) maps some names to others ("faß.de" to "fass.de"):
+    # a host outside ASCII must come encoded, by whom the caller trusts.
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        labels = host.removesuffix(".").split(".")
+        if not _HOST.match(host) or len(host) > 253 or not all(1 <= len(label) <= 63 for label in labels):
+            raise ValueError(
+                f"expected a host name of ASCII letters, digits, hyphens and dots (or an IP address), got {host[:80]!r}"
+            ) from None
+
+
+def _expected() -> str:
+    return ", ".join(f"{name}://" for name in _SCHEMES)
