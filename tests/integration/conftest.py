@@ -1,0 +1,82 @@
+"""Real servers for the tests in this folder.
+
+Without root or without the servers these tests are skipped; with MAILWIRE_REQUIRE_SERVERS=1 in the environment they
+fail instead. A failed test is reported with the end of each server's log.
+"""
+
+import os
+import shutil
+import tempfile
+from collections.abc import Generator, Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.integration.dovecot import Dovecot
+from tests.integration.mail_host import MailHost
+from tests.integration.mailbox import Mailbox
+from tests.integration.postfix import Postfix
+
+_FOLDER = Path(__file__).parent
+_RUNNING = pytest.StashKey[MailHost]()
+
+
+# First, so that "-m 'not integration'" sees the marker.
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if item.path.is_relative_to(_FOLDER):
+            item.add_marker("integration")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    report = yield
+    host = item.config.stash.get(_RUNNING, None)
+    if report.failed and host is not None and item.path.is_relative_to(_FOLDER):
+        for daemon in host.daemons:
+            report.sections.append((f"end of {daemon.log_file.name}", daemon.log_tail()))
+    return report
+
+
+@pytest.fixture(scope="session")
+def mail_host(request: pytest.FixtureRequest) -> Iterator[MailHost]:
+    """Postfix and Dovecot, running, over the same accounts."""
+    missing = MailHost.missing()
+    if missing is not None:
+        if os.environ.get("MAILWIRE_REQUIRE_SERVERS") == "1":
+            pytest.fail(f"MAILWIRE_REQUIRE_SERVERS=1, but {missing}")
+        pytest.skip(missing)
+    # Not below pytest's own temporary folder: that one is closed to every user but root, and the servers' processes
+    # give up root.
+    folder = Path(tempfile.mkdtemp(prefix="mailwire-"))
+    try:
+        folder.chmod(0o755)
+        host = MailHost(folder)
+        host.start()
+        try:
+            request.config.stash[_RUNNING] = host
+            yield host
+        finally:
+            del request.config.stash[_RUNNING]
+            host.stop()
+    finally:
+        shutil.rmtree(folder)
+
+
+@pytest.fixture(scope="session")
+def postfix(mail_host: MailHost) -> Postfix:
+    """Postfix, running (and Dovecot behind it)."""
+    return mail_host.postfix
+
+
+@pytest.fixture(scope="session")
+def dovecot(mail_host: MailHost) -> Dovecot:
+    """Dovecot, running."""
+    return mail_host.dovecot
+
+
+@pytest.fixture
+def mailbox(mail_host: MailHost) -> Mailbox:
+    """An account that no test used before, empty."""
+    return mail_host.new_mailbox()

@@ -1,0 +1,66 @@
+"""The mail host of the tests: Postfix and Dovecot with the same accounts over the same Maildirs."""
+
+import os
+import pwd
+from pathlib import Path
+
+from tests.integration.daemon import Daemon
+from tests.integration.dovecot import Dovecot
+from tests.integration.mailbox import Mailbox
+from tests.integration.postfix import Postfix
+
+__all__ = ["MailHost"]
+
+_NAMED = ("alice", "bob", "carol")
+
+# Accounts are handed out once each, and Postfix reads its table of them once. A thousand is plenty for one test run and
+# costs a few milliseconds.
+_NUMBERED = 1000
+
+
+class MailHost:
+    """Both servers, in a folder that must exist and that any user may pass through.
+
+    `alice`, `bob` and `carol` are there for the whole run and for all tests; `new_mailbox()` gives an account that
+    nobody used before.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        mail = folder / "mail"
+        mail.mkdir()
+        owner = pwd.getpwnam("mail")
+        os.chown(mail, owner.pw_uid, owner.pw_gid)
+        users = [*_NAMED, *(f"user{number}" for number in range(_NUMBERED))]
+        mailboxes = [Mailbox(user, f"secret-of-{user}", mail / user / "Maildir") for user in users]
+        self.alice, self.bob, self.carol, *numbered = mailboxes
+        self._unused = iter(numbered)
+        self.postfix = Postfix(folder / "postfix", mail, mailboxes)
+        self.dovecot = Dovecot(folder / "dovecot", mail, mailboxes, self.postfix.auth_socket)
+
+    @staticmethod
+    def missing() -> str | None:
+        """Say what this machine lacks to run the mail host, or `None` if nothing."""
+        return Postfix.missing() or Dovecot.missing()
+
+    @property
+    def daemons(self) -> tuple[Daemon, ...]:
+        return self.postfix, self.dovecot
+
+    def start(self) -> None:
+        """Start both servers and wait until they answer. Raises `StartFailed`, and then neither runs."""
+        # Postfix asks Dovecot for the SASL mechanisms before it greets anyone.
+        self.dovecot.start()
+        try:
+            self.postfix.start()
+        except BaseException:
+            self.dovecot.stop()
+            raise
+
+    def stop(self) -> None:
+        """Stop both servers and wait until they are gone."""
+        self.postfix.stop()
+        self.dovecot.stop()
+
+    def new_mailbox(self) -> Mailbox:
+        """Return an empty account that no test used before."""
+        return next(self._unused)
