@@ -35,6 +35,8 @@ _SCHEMES: Final[Mapping[str, _Scheme]] = {
     "pop3": _Scheme("pop3", "none", 110),
 }
 
+_URL_REST: Final = re.compile(r"[!-~]*\Z")
+_SCOPE: Final = re.compile(r"%[0-9A-Za-z_.-]+\Z")
 _HOST: Final = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9_.-]*[A-Za-z0-9.])?\Z")
 
 
@@ -102,8 +104,9 @@ class Endpoint:
 
     def __post_init__(self) -> None:
         _check_host(self.host)
+        registered = _registered_port(self.protocol, self.tls)
         if self.port == 0:
-            object.__setattr__(self, "port", _default_port(self.protocol, self.tls))
+            object.__setattr__(self, "port", registered)
         if not 1 <= self.port <= 65535:
             raise ValueError(f"a port is a number from 1 to 65535, got {self.port!r}")
         if self.local_hostname is not None:
@@ -117,21 +120,26 @@ class Endpoint:
         (`@ : / %`) must be percent-encoded in user and password. `settings` are further arguments of Endpoint. Raises
         ValueError that says what was expected, and never shows a password.
         """
-        scheme, separator, _ = url.partition("://")
-        if not separator or scheme.lower() not in _SCHEMES:
-            raise ValueError(f"expected a URL that begins with one of {_expected()}, got {scheme[:40]!r}")
-        known = _SCHEMES[scheme.lower()]
+        scheme, separator, rest = url.partition("://")
+        known = _SCHEMES.get(scheme.lower())
+        if known is None or not separator:
+            # What stands there instead is not quoted: it may be a password.
+            raise ValueError(f"expected a URL that begins with one of {', '.join(f'{name}://' for name in _SCHEMES)}")
+        if not _URL_REST.match(rest):
+            raise ValueError(f"expected {scheme}://user:password@host:port, all but printable ASCII percent-encoded")
         try:
             parts = urlsplit(url)
             host, port = parts.hostname or "", parts.port
-        except ValueError as error:
-            raise ValueError(f"expected {scheme}://user:password@host:port, but the URL cannot be parsed") from error
+        except ValueError:
+            raise ValueError(f"expected {scheme}://user:password@host:port, with a port up to 65535") from None
         if parts.path not in ("", "/") or parts.query or parts.fragment:
             raise ValueError(
                 f"expected nothing behind the host and port of {scheme}://{host}; "
                 "'/', '?' and '#' in a user name or password must be percent-encoded"
             )
-        if parts.username:
+        if parts.username is not None:
+            if not parts.username:
+                raise ValueError(f"expected a user name before the password in {scheme}://user:password@{host}")
             settings.setdefault("auth", Password(unquote(parts.username), unquote(parts.password or "")))
         return cls(host, known.port if port is None else port, protocol=known.protocol, tls=known.tls, **settings)
 
@@ -142,7 +150,7 @@ class Endpoint:
     @property
     def is_exposed(self) -> bool:
         """Whether the credentials would cross a link without TLS, unasked for."""
-        return self.auth is not None and self.tls == "none" and not self.allow_cleartext_auth
+        return self.auth is not None and self.tls not in ("implicit", "starttls") and not self.allow_cleartext_auth
 
     def __str__(self) -> str:
         """The endpoint as a URL, without credentials."""
@@ -151,7 +159,7 @@ class Endpoint:
         return f"{scheme}://{host}:{self.port}"
 
 
-def _default_port(protocol: Protocol, tls: TLSMode) -> int:
+def _registered_port(protocol: Protocol, tls: TLSMode) -> int:
     for scheme in _SCHEMES.values():
         if (scheme.protocol, scheme.tls) == (protocol, tls):
             return scheme.port
@@ -164,14 +172,11 @@ def _check_host(host: str) -> None:
     # The codec of the standard library for other scripts (IDNA 2003) maps some names to others ("faß.de" to "fass.de"):
     # a host outside ASCII must come encoded, by whom the caller trusts.
     try:
-        ipaddress.ip_address(host)
+        # That module takes anything for the scope of an IPv6 address ("%eth0").
+        ipaddress.ip_address(_SCOPE.sub("", host))
     except ValueError:
         labels = host.removesuffix(".").split(".")
         if not _HOST.match(host) or len(host) > 253 or not all(1 <= len(label) <= 63 for label in labels):
             raise ValueError(
                 f"expected a host name of ASCII letters, digits, hyphens and dots (or an IP address), got {host[:80]!r}"
             ) from None
-
-
-def _expected() -> str:
-    return ", ".join(f"{name}://" for name in _SCHEMES)

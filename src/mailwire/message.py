@@ -5,16 +5,18 @@ mailwire is no MIME library: it takes the standard library's messages and gives 
 
 import copy
 import io
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from email import message_from_bytes
+from email.errors import NonASCIILocalPartDefect
 from email.generator import BytesGenerator
 from email.headerregistry import Address
 from email.message import EmailMessage, Message
 from email.policy import SMTP, EmailPolicy, default
 from email.utils import format_datetime, make_msgid
-from typing import Final, Self
+from typing import Any, Final, Self
 
 from ._wire.dots import LineEnds
 from .errors import InvalidMessage, NotSupported
@@ -23,6 +25,10 @@ from .smtp.paths import Mailbox
 from .smtp.receipt import Delivery, Receipt, RecipientReceipt
 
 __all__ = ["Envelope", "Outgoing", "RetrievedMessage", "compose"]
+
+_FIELD_NAME: Final = re.compile(r"[!-9;-~]+\Z")  # RFC 5322 2.2
+_LINE_END: Final = re.compile(r"[\r\n\0]")
+_STRAY_LINE_END: Final = re.compile(r"\r\n(?![ \t])|\r(?!\n)|(?<!\r)\n(?![ \t])|\0")
 
 # Large enough that a block costs little, small enough that it stays in the processor's cache while it is mended.
 _BLOCK_SIZE: Final = 128 * 1024
@@ -84,28 +90,23 @@ class RetrievedMessage:
 
 
 class Outgoing:
-    """A message on its way out: an envelope, and content that is made to fit what the server can take."""
+    """A message on its way out: its content, made to fit a server with these `extensions`, and the parameters of MAIL.
 
-    def __init__(self, message: Message | bytes, envelope: Envelope) -> None:
-        self.envelope = envelope
-        self.mail_parameters: Mapping[str, str | None] = {}
-        self._message = message
-        self._content = b""
+    Raises NotSupported where the server cannot take what cannot be changed, InvalidMessage for content that no server
+    may be given. Nothing was sent then.
+    """
 
-    def fit(self, extensions: Extensions) -> None:
-        """Make the content and the parameters of MAIL for a server with these `extensions`.
-
-        Raises NotSupported where the server cannot take what cannot be changed, InvalidMessage for content that no
-        server may be given. Nothing was sent then.
-        """
+    def __init__(self, message: Message | bytes, envelope: Envelope, extensions: Extensions) -> None:
         parameters: dict[str, str | None] = {}
-        utf8 = not self.envelope.is_ascii
+        utf8 = not envelope.is_ascii
         if utf8 and "SMTPUTF8" not in extensions:
             raise NotSupported(
                 "an address has characters beyond ASCII, and the server does not offer SMTPUTF8 (RFC 6531)",
                 extension="SMTPUTF8",
             )
-        self._content = _mend(_flatten(self._message, eight_bit="8BITMIME" in extensions, utf8=utf8))
+        if isinstance(message, Message):
+            message = _flatten(message, eight_bit="8BITMIME" in extensions, utf8=utf8)
+        self._content = _mend(message)
         if not self._content.isascii():
             if "8BITMIME" not in extensions:
                 raise NotSupported(
@@ -123,7 +124,7 @@ class Outgoing:
                     extension="SIZE",
                 )
             parameters["SIZE"] = str(len(self._content))
-        self.mail_parameters = parameters
+        self.mail_parameters: Mapping[str, str | None] = parameters
 
     def blocks(self) -> Iterator[bytes]:
         """Yield the content in blocks."""
@@ -145,32 +146,46 @@ def compose(
     """Make a message: a header with Date and Message-ID, a text, and the same in HTML if given.
 
     Addresses are `name@example.org`, `Some Name <name@example.org>` or email.headerregistry.Address. Keep the message
-    for another attempt: its Message-ID is how a receiver knows a duplicate. Raises ValueError for a CR or LF in a field
-    of the header.
+    for another attempt: its Message-ID is how a receiver knows a duplicate. Raises ValueError for an address that is
+    none, and for a line end or NUL in what becomes a field of the header.
     """
     message = EmailMessage(policy=SMTP)
-    message["From"] = sender
-    for name, addresses in (("To", to), ("Cc", cc), ("Bcc", bcc), ("Reply-To", reply_to)):
-        listed = [addresses] if isinstance(addresses, (str, Address)) else list(addresses)
-        if listed:
-            message[name] = ", ".join(str(address) for address in listed)
-    message["Subject"] = subject
+    given = {"From": sender, "To": to, "Cc": cc, "Bcc": bcc, "Reply-To": reply_to}
+    fields = {name: _listed(addresses) for name, addresses in given.items()}
+    for name, addresses in fields.items():
+        if addresses:
+            message[name] = _checked(name, ", ".join(str(address) for address in addresses))
+            if not _addresses(message, name) and name == "From":
+                raise InvalidMessage("expected an address as the sender, got none")
+    message["Subject"] = _checked("subject", subject)
     message["Date"] = format_datetime(datetime.now(UTC))
     # The domain is the sender's: the name of this machine is nobody's business, and looking it up may take its time.
-    message["Message-ID"] = make_msgid(domain=message["From"].addresses[0].domain or "localhost")
+    message["Message-ID"] = make_msgid(domain=message["From"].addresses[0].domain)
     message.set_content(text)
     if html is not None:
         message.add_alternative(html, subtype="html")
     return message
 
 
+def _listed(addresses: str | Address | Iterable[str | Address]) -> list[str | Address]:
+    return [addresses] if isinstance(addresses, (str, Address)) else list(addresses)
+
+
+def _checked(name: str, value: str) -> str:
+    if _LINE_END.search(value):
+        raise InvalidMessage(f"{name} must not hold a line end or NUL, got {value!r}")
+    return value
+
+
 def _addresses(message: Message, name: str) -> list[Mailbox]:
     mailboxes: list[Mailbox] = []
     for value in message.get_all(name, ()):
         # Older policies give text; the newer one parses it. What its parser made of a quoted local part is put into
-        # quotes again by our own rules.
-        parsed = value if hasattr(value, "addresses") else default.header_factory(name, str(value))
-        if not all(address.username and address.domain for address in parsed.addresses):
+        # quotes again by our own rules. What it had to guess at ("<a@b>@c") may go anywhere, and goes nowhere.
+        parsed: Any = value if hasattr(value, "addresses") else default.header_factory(name, str(value))
+        guessed = [defect for defect in parsed.defects if not isinstance(defect, NonASCIILocalPartDefect)]
+        whole = all(address.username and address.domain for address in parsed.addresses)
+        if guessed or not whole:
             raise InvalidMessage(f"expected addresses in {name}, got {str(value)!r}")
         mailboxes.extend(Mailbox(address.username, address.domain) for address in parsed.addresses)
     return mailboxes
@@ -199,18 +214,39 @@ def _recipients(message: Message) -> tuple[Mailbox, ...]:
     return tuple(mailbox for name in ("To", "Cc", "Bcc") for mailbox in _addresses(message, name))
 
 
-def _flatten(message: Message | bytes, *, eight_bit: bool, utf8: bool) -> bytes:
-    if not isinstance(message, Message):
-        return message
-    # Bcc is for the envelope alone (RFC 5322 3.6.3). The caller's message stays as it is.
-    visible = copy.copy(message)
+def _flatten(message: Message, *, eight_bit: bool, utf8: bool) -> bytes:
+    for part in message.walk():
+        for name, value in part.raw_items():
+            _check_field(part, name, str(value))
+    # The caller's message stays as it is; the generator gives boundaries to the parts that have none yet.
+    visible = copy.deepcopy(message) if message.is_multipart() else copy.copy(message)
+    # For the envelope alone (RFC 5322 3.6.3, 3.6.6).
     del visible["Bcc"]
+    del visible["Resent-Bcc"]
     policy = message.policy.clone(linesep="\r\n", cte_type="8bit" if eight_bit else "7bit")
     if utf8 and isinstance(policy, EmailPolicy):
         policy = policy.clone(utf8=True)
     flat = io.BytesIO()
-    BytesGenerator(flat, mangle_from_=False, policy=policy).flatten(visible)
+    try:
+        BytesGenerator(flat, mangle_from_=False, policy=policy).flatten(visible)
+    except Exception as error:
+        # What a broken message does to the generator is its own business, and anything.
+        raise InvalidMessage(f"no octets can be made of the message: {type(error).__name__}: {error}") from error
     return flat.getvalue()
+
+
+def _check_field(part: Message, name: str, value: str) -> None:
+    # The standard library's generators write some line ends as they are, which would end the header or begin another
+    # field; which ones, depends on the version (CVE-2024-6923 and kin). Only those of a folded field may stand.
+    if not _FIELD_NAME.match(name):
+        raise InvalidMessage(f"expected the name of a header field, got {name!r}")
+    if "=?" in value and isinstance(part.policy, EmailPolicy):
+        decoded = str(part.policy.header_fetch_parse(name, value))
+        stray = _LINE_END.search(decoded)
+    else:
+        stray = _STRAY_LINE_END.search(value)
+    if stray is not None:
+        raise InvalidMessage(f"the header field {name} must not hold a line end or NUL, got {value!r}")
 
 
 def _mend(content: bytes) -> bytes:

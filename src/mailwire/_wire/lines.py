@@ -45,8 +45,10 @@ class LineBuffer:
         while True:
             end = self._data.find(b"\n", self._start)
             piece = self._data[self._start : end] if end >= 0 else self._data[self._start :]
-            # One octet more than the limit may be the CR of the line's end.
-            if self._beginning_size + len(piece) > self.line_limit + 1:
+            size = self._beginning_size + len(piece)
+            # A CR at the end may belong to the line's end.
+            last = piece or (self._beginning[-1] if self._beginning else b"")
+            if size - last.endswith(b"\r") > self.line_limit:
                 raise LimitExceeded(
                     f"a line is longer than {self.line_limit} octets, it begins with "
                     f"{quote(b''.join((*self._beginning, piece[:200])))}"

@@ -80,6 +80,11 @@ class Pipeline(Generic[C]):
         """The command that the next reply answers; None if no reply is due."""
         return self._in_flight[0][0] if self._in_flight else None
 
+    @property
+    def next(self) -> C | None:
+        """The command that leaves next; None if none is queued."""
+        return self._queued[0][0] if self._queued else None
+
     def queue(self, command: C, line: bytes, cost: int) -> None:
         """Put `command` behind all others. `line` leaves for it, `cost` is what it takes of the window's octets."""
         self._queued.append((command, line, cost))

@@ -13,11 +13,12 @@ LINE_END: Final = b"\r\n"
 # C0 and DEL: no argument of any command of either protocol may hold one (RFC 5321 4.1.2, RFC 1939 3).
 _CONTROLS: Final = bytes(range(0x20)) + b"\x7f"
 
-# What `printable` escapes beside C0 and DEL: C1 (8-bit terminals obey it), and the separators at which
-# str.splitlines() and log viewers break a line.
+# What `printable` escapes: C0, DEL and C1 (8-bit terminals obey it), the separators at which str.splitlines() and log
+# viewers break a line, and the marks that reorder what stands around them.
+_REORDERING: Final = (0x061C, 0x200E, 0x200F, *range(0x202A, 0x202F), *range(0x2066, 0x206A))
 _ESCAPES: Final = {
     code: f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}"
-    for code in (*range(0x20), *range(0x7F, 0xA0), 0x2028, 0x2029, *range(0x202A, 0x202F), *range(0x2066, 0x206A))
+    for code in (*range(0x20), *range(0x7F, 0xA0), 0x2028, 0x2029, *_REORDERING)
 }
 
 

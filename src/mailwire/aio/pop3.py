@@ -269,7 +269,7 @@ class POP3Client(Client[Event]):
             raise
 
     async def _next_response(self, session: Session[Event]) -> ResponseReceived:
-        awaited = (self._connection.in_flight or self._connection.queued or ("nothing",))[0]
+        awaited = self._connection.awaited
         event = await session.next_event(self._patience(awaited), f"the answer to {awaited}")
         if not isinstance(event, ResponseReceived):
             raise AssertionError("while a command is in flight, its response comes first")

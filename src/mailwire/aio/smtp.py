@@ -68,7 +68,7 @@ class SMTPClient(Client[Event]):
     def __init__(self, endpoint: Endpoint | str, *, transcript: Transcript | None = None) -> None:
         super().__init__(endpoint, "smtp", transcript)
         self.last_receipt: Receipt | None = None
-        """What is known about the last mail, also where its `send` was cancelled."""
+        """What is known about the last mail that was begun, also where its `send` was cancelled."""
         self._connection = self._new_machine()
 
     @property
@@ -95,15 +95,23 @@ class SMTPClient(Client[Event]):
         back. Raises SenderRefused, RecipientsRefused (all of them), DataRefused, NotSupported, InvalidMessage,
         ConnectionLost, DeadlineExceeded, ProtocolError; each with `delivery` and `receipt` (RFC 5321 3.3).
         """
-        self.last_receipt = None
+        receipt: Receipt | None = None
         try:
-            outgoing = Outgoing(message, Envelope.of(message, sender, recipients))
-            self.last_receipt = outgoing.envelope.receipt_before_sending()
+            envelope = Envelope.of(message, sender, recipients)
+            receipt = envelope.receipt_before_sending()
             async with self._call() as session:
-                receipt = await self._transact(session, outgoing)
+                outgoing = Outgoing(message, envelope, self.extensions)
+                transaction = Transaction(
+                    self._connection, envelope.sender, envelope.recipients, parameters=outgoing.mail_parameters
+                )
+                try:
+                    await self._transact(session, transaction, outgoing)
+                finally:
+                    self.last_receipt = receipt = transaction.receipt()
+                _raise_refused(transaction, receipt)
         except MailwireError as error:
-            error.receipt = self.last_receipt
-            error.delivery = Delivery.NOT_SENT if self.last_receipt is None else self.last_receipt.delivery
+            error.receipt = receipt
+            error.delivery = receipt.delivery if receipt else Delivery.NOT_SENT
             raise
         return receipt
 
@@ -185,28 +193,13 @@ class SMTPClient(Client[Event]):
 
     # Sending
 
-    async def _transact(self, session: Session[Event], outgoing: Outgoing) -> Receipt:
-        outgoing.fit(self.extensions)
-        envelope = outgoing.envelope
-        transaction = Transaction(
-            self._connection, envelope.sender, envelope.recipients, parameters=outgoing.mail_parameters
-        )
-        try:
-            while not transaction.finished:
-                if transaction.wants_data:
-                    await self._write(session, outgoing)
-                transaction.receive(await self._next_reply(session))
-        finally:
-            self.last_receipt = receipt = transaction.receipt()
+    async def _transact(self, session: Session[Event], transaction: Transaction, outgoing: Outgoing) -> None:
+        while not transaction.finished:
+            if transaction.wants_data:
+                await self._write(session, outgoing)
+            transaction.receive(await self._next_reply(session))
         if transaction.must_close:
             self.abort()
-        if (reply := transaction.sender_refusal) is not None:
-            raise SenderRefused(f"MAIL was refused: {reply}", command=f"MAIL FROM:<{receipt.sender}>", reply=reply)
-        if (reply := transaction.recipients_refusal) is not None:
-            raise RecipientsRefused(f"every recipient was refused: {reply}", command="RCPT", reply=reply)
-        if (reply := transaction.data_refusal) is not None:
-            raise DataRefused(f"the message was refused: {reply}", command="DATA", reply=reply)
-        return receipt
 
     async def _write(self, session: Session[Event], outgoing: Outgoing) -> None:
         # A server may refuse the message before its end (552) and stop reading: then that is the answer.
@@ -218,14 +211,13 @@ class SMTPClient(Client[Event]):
         self._connection.end_data()
 
     async def _next_reply(self, session: Session[Event]) -> ReplyReceived:
-        # The oldest command is the one to be answered; it may be about to leave only now.
-        awaited = (self._connection.in_flight or self._connection.queued)[0]
+        awaited = self._connection.awaited
         event = await session.next_event(self._patience(awaited), f"the reply to {awaited}")
         if not isinstance(event, ReplyReceived):
             raise AssertionError("while a command is in flight, replies are the only events")
         return event
 
-    def _patience(self, command: Command[object]) -> float | None:
+    def _patience(self, command: Command[object] | None) -> float | None:
         # RFC 5321 4.5.3.2.
         timeouts = self.endpoint.timeouts
         if isinstance(command, Greeting):
@@ -257,6 +249,15 @@ def _raise_refusal(received: ReplyReceived) -> None:
     if reply.is_transient or reply.is_permanent:
         command = str(received.command)
         raise ReplyError(f"{command} was refused: {reply}", command=command, reply=reply)
+
+
+def _raise_refused(transaction: Transaction, receipt: Receipt) -> None:
+    if (reply := transaction.sender_refusal) is not None:
+        raise SenderRefused(f"MAIL was refused: {reply}", command=f"MAIL FROM:<{receipt.sender}>", reply=reply)
+    if (reply := transaction.recipients_refusal) is not None:
+        raise RecipientsRefused(f"every recipient was refused: {reply}", command="RCPT", reply=reply)
+    if (reply := transaction.data_refusal) is not None:
+        raise DataRefused(f"the message was refused: {reply}", command="DATA", reply=reply)
 
 
 def _address_literal(address: tuple[object, ...] | str | None) -> str:

@@ -27,6 +27,8 @@ _ARRIVED_LIMIT: Final = 512 * 1024
 _JOIN_LIMIT: Final = 64 * 1024
 # RFC 8305 5: the recommended delay before the next address is tried as well.
 _HAPPY_EYEBALLS_DELAY: Final = 0.25
+# Seconds; asyncio takes no None where it has a deadline of its own.
+_NEVER: Final = 365 * 24 * 3600.0
 
 
 class Stream(asyncio.BufferedProtocol):
@@ -83,7 +85,13 @@ class Stream(asyncio.BufferedProtocol):
             raise InjectedData(f"expected a TLS handshake, but got {quote(self._arrived[0])}")
         try:
             async with deadline(endpoint.timeouts.handshake, f"the TLS handshake with {endpoint}"):
-                upgraded = await loop.start_tls(transport, self, context, server_hostname=endpoint.host)
+                upgraded = await loop.start_tls(
+                    transport,
+                    self,
+                    context,
+                    server_hostname=endpoint.host,
+                    ssl_handshake_timeout=_NEVER,  # ours is the deadline around it
+                )
         except ssl.SSLCertVerificationError as error:
             raise TLSFailed(f"the certificate of {endpoint} was not accepted: {error.verify_message}") from error
         except ssl.SSLError as error:
@@ -213,14 +221,17 @@ class Stream(asyncio.BufferedProtocol):
             self._adopt(*made)
 
     def _adopt(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        # What the reader holds already is taken by stepping read() once: if it has to wait, there is nothing.
-        reading = reader.read(_ARRIVED_LIMIT)
-        try:
-            reading.send(None)
-        except StopIteration as taken:
-            self._arrived.extend([taken.value] if taken.value else [])
-            self.is_at_end = not taken.value
-        reading.close()
+        # What the reader holds already is taken by stepping read() until it has to wait.
+        while not self.is_at_end:
+            reading = reader.read(_ARRIVED_LIMIT)
+            try:
+                reading.send(None)
+            except StopIteration as taken:
+                self._arrived.extend([taken.value] if taken.value else [])
+                self.is_at_end = not taken.value
+            else:
+                reading.close()
+                break
         self._keep_alive = writer
         self.connection_made(writer.transport)
         transport = self._living_transport()

@@ -89,6 +89,11 @@ class Connection:
         """The commands that have not left yet."""
         return self._pipeline.queued
 
+    @property
+    def awaited(self) -> Command[object] | None:
+        """The command that the server's next words answer, or will answer once it has left; None if none is due."""
+        return self._pipeline.oldest or self._pipeline.next
+
     # Sending
 
     def send(self, command: Command[object]) -> None:

@@ -10,8 +10,17 @@ class Password:
     """A user name and a password, both any text; sent as UTF-8.
 
     authzid: the identity to act as (RFC 4422 3.4.1), where it is not the user's own.
+
+    Raises ValueError for text that is none in UTF-8 (lone surrogates).
     """
 
     user: str
     password: str = field(repr=False)
     authzid: str = ""
+
+    def __post_init__(self) -> None:
+        try:
+            "".join((self.user, self.password, self.authzid)).encode()
+        except UnicodeEncodeError:
+            # That error holds the text, password and all.
+            raise ValueError("user, password and authzid must be text that UTF-8 can express") from None

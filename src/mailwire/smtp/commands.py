@@ -15,7 +15,7 @@ from .._wire.text import LINE_END, check_argument, printable
 from ..sasl.exchange import Exchange
 from ..sasl.mechanism import Mechanism
 from .extensions import Extensions
-from .paths import NULL_PATH, Mailbox, check_domain
+from .paths import BEYOND_ASCII, NULL_PATH, Mailbox, check_domain
 from .reply import Reply
 
 __all__ = [
@@ -42,10 +42,9 @@ T_co = TypeVar("T_co", covariant=True)
 # RFC 5321 4.1.2: esmtp-keyword, and esmtp-value "any CHAR excluding =, SP, and control characters"; octets beyond
 # ASCII are let in by RFC 6531 3.3.
 _KEYWORD: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9-]*\Z")
-_VALUE: Final = re.compile(r"[!-<>-~\u00a0-\U0010ffff]+\Z")
+_VALUE: Final = re.compile(rf"[!-<>-~{BEYOND_ASCII}]+\Z")
 
 Parameters = Mapping[str, str | None]
-_NO_PARAMETERS: Final[Parameters] = MappingProxyType({})
 
 
 class Command(Generic[T_co]):
@@ -90,6 +89,12 @@ class Greeting(_PlainReply):
         return "(the connection)"
 
 
+def _check_own_name(domain: str) -> None:
+    # What the server can do with other scripts is not known before it has answered.
+    if not check_domain(domain).isascii():
+        raise ValueError(f"expected our name in ASCII (A-labels for other scripts), got {domain!r}")
+
+
 @dataclass(frozen=True, slots=True)
 class Ehlo(Command[Extensions]):
     """EHLO (RFC 5321 4.1.1.1): `domain` is our name or address literal. Its reply lists the extensions."""
@@ -97,7 +102,7 @@ class Ehlo(Command[Extensions]):
     domain: str
 
     def __post_init__(self) -> None:
-        check_argument("the name for EHLO", check_domain(self.domain).encode("utf-8"))
+        _check_own_name(self.domain)
 
     def encode(self) -> bytes:
         return f"EHLO {self.domain}\r\n".encode()
@@ -113,7 +118,7 @@ class Helo(_PlainReply):
     domain: str
 
     def __post_init__(self) -> None:
-        check_argument("the name for HELO", check_domain(self.domain).encode("utf-8"))
+        _check_own_name(self.domain)
 
     def encode(self) -> bytes:
         return f"HELO {self.domain}\r\n".encode()
@@ -149,51 +154,54 @@ class Auth(_PlainReply):
         return self.exchange.shown_command()
 
 
+def _check_parameters(parameters: Parameters) -> Parameters:
+    for keyword, value in parameters.items():
+        if not _KEYWORD.match(keyword):
+            raise ValueError(f"expected a parameter name of letters, digits and hyphens, got {keyword!r}")
+        if value is not None and not _VALUE.match(value):
+            raise ValueError(f"the value of {keyword} must be printable, without spaces and '=', got {value!r}")
+    return MappingProxyType(dict(parameters))
+
+
+def _path_line(verb: str, mailbox: Mailbox | None, parameters: Parameters) -> bytes:
+    path = NULL_PATH if mailbox is None else b"<%b>" % mailbox.encode()
+    words = [keyword if value is None else f"{keyword}={value}" for keyword, value in parameters.items()]
+    return verb.encode() + b" ".join([path, *(word.encode() for word in words)]) + LINE_END
+
+
 @dataclass(frozen=True, slots=True)
-class _PathCommand(_PlainReply):
-    ends_group = False
-
-    def _line(self, verb: str, path: bytes, parameters: Parameters) -> bytes:
-        words = [verb.encode() + path]
-        for keyword, value in parameters.items():
-            if not _KEYWORD.match(keyword):
-                raise ValueError(f"expected a parameter name of letters, digits and hyphens, got {keyword!r}")
-            if value is not None and not _VALUE.match(value):
-                raise ValueError(f"the value of {keyword} must be printable, without spaces and '=', got {value!r}")
-            words.append(keyword.encode() if value is None else f"{keyword}={value}".encode())
-        return b" ".join(words) + LINE_END
-
-
-@dataclass(frozen=True, slots=True)
-class Mail(_PathCommand):
+class Mail(_PlainReply):
     """MAIL (RFC 5321 4.1.1.2): `sender` is a mailbox, or None for the null reverse-path; ESMTP `parameters` follow.
 
     A parameter's value is None where the keyword stands alone (SMTPUTF8).
     """
 
+    ends_group = False
+
     sender: Mailbox | None
-    parameters: Parameters = field(default=_NO_PARAMETERS)
+    parameters: Parameters = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        self.encode()
+        object.__setattr__(self, "parameters", _check_parameters(self.parameters))
 
     def encode(self) -> bytes:
-        path = NULL_PATH if self.sender is None else b"<" + self.sender.encode() + b">"
-        return self._line("MAIL FROM:", path, self.parameters)
+        return _path_line("MAIL FROM:", self.sender, self.parameters)
 
 
 @dataclass(frozen=True, slots=True)
-class Rcpt(_PathCommand):
-    """RCPT (RFC 5321 4.1.1.3)."""
+class Rcpt(_PlainReply):
+    """RCPT (RFC 5321 4.1.1.3), with ESMTP `parameters` like those of MAIL."""
+
+    ends_group = False
 
     recipient: Mailbox
-    parameters: Parameters = field(default=_NO_PARAMETERS)
+    parameters: Parameters = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        self.encode()
+        object.__setattr__(self, "parameters", _check_parameters(self.parameters))
 
     def encode(self) -> bytes:
-        return self._line("RCPT TO:", b"<" + self.recipient.encode() + b">", self.parameters)
+        return _path_line("RCPT TO:", self.recipient, self.parameters)
 
 
 @dataclass(frozen=True, slots=True)

@@ -86,6 +86,11 @@ class Connection:
         return self._pipeline.queued
 
     @property
+    def awaited(self) -> Command[object] | None:
+        """The command that the server's next words answer, or will answer once it has left; None if none is due."""
+        return self._pipeline.oldest or self._pipeline.next or (self._end_of_data if self.accepts_data else None)
+
+    @property
     def accepts_data(self) -> bool:
         """Whether the message may be written: DATA was answered 354, and the message is not ended."""
         return self._stuffer is not None

@@ -15,14 +15,16 @@ from typing import Final
 
 from .._wire.text import check_argument
 
-__all__ = ["NULL_PATH", "Mailbox", "check_domain"]
+__all__ = ["BEYOND_ASCII", "NULL_PATH", "Mailbox", "check_domain"]
 
 NULL_PATH: Final = b"<>"
 
-_ATEXT: Final = r"A-Za-z0-9!#$%&'*+/=?^_`{|}~\-"
-# Octets beyond ASCII are part of an atom and of a label under SMTPUTF8 (RFC 6531 3.3).
-_DOT_STRING: Final = re.compile(rf"[{_ATEXT}\u00a0-\U0010ffff]+(?:\.[{_ATEXT}\u00a0-\U0010ffff]+)*\Z")
-_LET_DIG: Final = r"A-Za-z0-9\u00a0-\U0010ffff"
+# RFC 6531 3.3 lets them into atoms and labels, under SMTPUTF8. Not C1, and not the halves of surrogate pairs.
+BEYOND_ASCII: Final = r"\u00a0-\ud7ff\ue000-\U0010ffff"
+
+_ATEXT: Final = r"A-Za-z0-9!#$%&'*+/=?^_`{|}~\-" + BEYOND_ASCII
+_DOT_STRING: Final = re.compile(rf"[{_ATEXT}]+(?:\.[{_ATEXT}]+)*\Z")
+_LET_DIG: Final = r"A-Za-z0-9" + BEYOND_ASCII
 _LABEL: Final = re.compile(rf"[{_LET_DIG}](?:[{_LET_DIG}_\-]*[{_LET_DIG}])?\Z")
 _QUOTED_PAIR: Final = re.compile(r"\\(.)", re.DOTALL)
 _SPECIAL: Final = re.compile(r'(["\\])')
@@ -36,12 +38,12 @@ _PATH_LIMIT: Final = 2048  # octets; far beyond RFC 5321's 256, short of what fi
 
 def check_domain(domain: str) -> str:
     """Return `domain` if it is a Domain or an address literal (RFC 5321 4.1.2, 4.1.3). Raises ValueError."""
+    if len(domain.encode("utf-8")) > _DOMAIN_LIMIT:
+        raise ValueError(f"a domain has at most {_DOMAIN_LIMIT} octets, got {len(domain)}: {domain[:80]!r}...")
     if domain.startswith("["):
         if not _is_literal(domain):
             raise ValueError(f"expected an address literal such as [192.0.2.1] or [IPv6:2001:db8::1], got {domain!r}")
         return domain
-    if len(domain.encode("utf-8")) > _DOMAIN_LIMIT:
-        raise ValueError(f"a domain has at most {_DOMAIN_LIMIT} octets, got {len(domain)}: {domain[:80]!r}...")
     for label in domain.split("."):
         if not _LABEL.match(label) or len(label.encode("utf-8")) > _LABEL_LIMIT:
             raise ValueError(
