@@ -37,6 +37,11 @@ class LineBuffer:
         """Whether anything is left, be it a line, the beginning of one, or a block."""
         return bool(self._arrived or self._beginning or self._start < len(self._data))
 
+    @property
+    def has_line(self) -> bool:
+        """Whether a whole line is waiting to be taken."""
+        return self._data.find(b"\n", self._start) >= 0 or any(b"\n" in piece for piece in self._arrived)
+
     def next_line(self) -> bytes | None:
         """Take the next line, without its end; None if it is not complete yet.
 

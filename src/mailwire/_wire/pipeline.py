@@ -149,10 +149,10 @@ class Pipeline(Generic[C]):
         discarded = self.discard_queued(is_legal)
         return state, discarded
 
-    def close(self) -> None:
-        """Drop every byte that has not left yet. What is in flight can still be read."""
-        self._queued.clear()
+    def close(self) -> tuple[C, ...]:
+        """Drop every byte that has not left yet; return the commands among them. What is in flight stays readable."""
         self._blocks.clear()
+        return self.discard_queued()
 
     def _is_open(self, command: C, cost: int) -> bool:
         if not self._in_flight:

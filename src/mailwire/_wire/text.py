@@ -6,7 +6,7 @@ edge where a person reads them, and what could move a terminal's cursor or forge
 
 from typing import Final
 
-__all__ = ["LINE_END", "check_argument", "check_line", "printable", "quote"]
+__all__ = ["LINE_END", "check_argument", "check_line", "check_secret", "printable", "quote"]
 
 LINE_END: Final = b"\r\n"
 
@@ -46,6 +46,19 @@ def check_argument(name: str, data: bytes) -> bytes:
     # translate() drops the controls in one pass over the bytes: an equal length means that there were none.
     if len(data.translate(None, _CONTROLS)) != len(data):
         raise ValueError(f"{name} must not hold control characters (CR, LF, NUL, ...), got {quote(data)}")
+    return data
+
+
+def check_secret(name: str, text: str) -> bytes:
+    """Return `text`, the secret called `name`, in UTF-8, if it is not empty and holds no control character.
+
+    The ValueError that is raised otherwise neither quotes the secret nor holds an error that does.
+    """
+    data = text.encode("utf-8", "replace")
+    if data.translate(None, _CONTROLS) != data:
+        raise ValueError(f"{name} must not hold control characters (CR, LF, NUL, ...)")
+    if not data or data.decode("utf-8") != text:
+        raise ValueError(f"{name} must not be empty, and must be text that UTF-8 can express")
     return data
 
 

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final, Literal, Protocol
 
-__all__ = ["MASK", "Direction", "Elided", "Masked", "Trace", "Traceable"]
+__all__ = ["MASK", "Direction", "Elided", "Masked", "Spoken", "Trace", "Traceable"]
 
 Direction = Literal["C", "S"]
 
@@ -33,6 +33,16 @@ class Elided:
 
     def shown(self) -> Sequence[str]:
         return (f"({self.octets} octets)",)
+
+
+@dataclass(frozen=True, slots=True)
+class Spoken:
+    """A line of which all may be shown."""
+
+    line: str
+
+    def shown(self) -> Sequence[str]:
+        return (self.line,)
 
 
 @dataclass(frozen=True, slots=True)

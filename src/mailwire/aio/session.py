@@ -53,6 +53,7 @@ class Session(Generic[E]):
                 self.flush()
                 if (event := self.poll()) is not None:
                     return event
+                self.flush()  # the machine answers a challenge by itself
                 await self.stream.wait()
 
     def poll(self) -> E | None:

@@ -9,12 +9,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import ClassVar, Final, Generic, TypeVar
 
-from .._wire.text import LINE_END, check_argument, printable
+from .._wire.text import LINE_END, check_argument, check_secret, printable
 from .._wire.trace import MASK
 from ..sasl.exchange import Exchange
 from ..sasl.mechanism import Mechanism
 from .capabilities import Capabilities
-from .listings import DropListing, ScanListing, UniqueIdListing
+from .listings import GREATEST_NUMBER, DropListing, ScanListing, UniqueIdListing
 from .response import Response
 
 __all__ = [
@@ -41,7 +41,6 @@ T_co = TypeVar("T_co", covariant=True)
 # A listing of a million messages, each with a number and a unique id of the greatest length.
 _LISTING_LIMIT: Final = 80 * 1024 * 1024
 _CAPABILITIES_LIMIT: Final = 64 * 1024
-_GREATEST_NUMBER: Final = 2**31 - 1
 
 
 class Command(Generic[T_co]):
@@ -91,8 +90,18 @@ class _PlainResponse(Command[Response]):
 
 
 def _check_number(number: int) -> None:
-    if type(number) is not int or not 1 <= number <= _GREATEST_NUMBER:
-        raise ValueError(f"a message number is a positive int, got {number!r}")
+    if type(number) is not int or not 1 <= number <= GREATEST_NUMBER:
+        raise ValueError(f"a message number is a positive int, got {_shown(number)}")
+
+
+def _check_count(what: str, number: int, most: int | None = None) -> None:
+    if type(number) is not int or number < 0 or (most is not None and number > most):
+        raise ValueError(f"{what} is an int of at least 0, got {_shown(number)}")
+
+
+def _shown(number: object) -> str:
+    # An int of more than some thousand digits has no repr.
+    return f"one of {number.bit_length()} bits" if isinstance(number, int) and number.bit_length() > 64 else repr(number)
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,13 +162,7 @@ class Pass(_PlainResponse):
     password: str = field(repr=False)
 
     def __post_init__(self) -> None:
-        # The error must not quote the password.
-        try:
-            empty = not check_argument("a password", self.password.encode())
-        except ValueError:
-            raise ValueError("a password must not hold control characters (CR, LF, NUL, ...)") from None
-        if empty:
-            raise ValueError("a password must not be empty")
+        check_secret("a password", self.password)
 
     def encode(self) -> bytes:
         return f"PASS {self.password}\r\n".encode()
@@ -271,6 +274,10 @@ class Retr(_MessageCommand):
 
     size: int = field(default=0, compare=False)
 
+    def __post_init__(self) -> None:
+        _check_number(self.number)
+        _check_count("the size", self.size)
+
     @property
     def multiline(self) -> bool:
         return True
@@ -291,8 +298,7 @@ class Top(_MessageCommand):
 
     def __post_init__(self) -> None:
         _check_number(self.number)
-        if self.lines != 0:
-            _check_number(self.lines)
+        _check_count("the number of lines", self.lines, GREATEST_NUMBER)
 
     @property
     def multiline(self) -> bool:

@@ -20,7 +20,7 @@ from .._wire.dots import DotUnstuffer
 from .._wire.lines import LineBuffer
 from .._wire.pipeline import LOCKSTEP, Pipeline, Window
 from .._wire.text import check_line, quote
-from .._wire.trace import Elided, Masked, Trace
+from .._wire.trace import Elided, Masked, Spoken, Trace
 from ..errors import (
     AuthenticationFailed,
     ConnectionLost,
@@ -163,10 +163,12 @@ class Connection:
         Raises RemoteProtocolError if the server has said something though nothing was asked: it would be taken for the
         answer to what is about to be asked.
         """
-        if self._buffer and self._pipeline.oldest is None and self._pipeline.queued:
-            raise self._fail(
-                RemoteProtocolError(f"expected nothing from the server, got {quote(self._buffer.peek_all())}")
-            )
+        if self._buffer and self._pipeline.next is not None:
+            if self._pipeline.oldest is None:
+                unread = quote(self._buffer.peek_all())
+                raise self._fail(RemoteProtocolError(f"expected nothing from the server, got {unread}"))
+            if self._status is None and self._buffer.has_line:
+                return []  # events first: what was said already cannot answer what is about to be asked
         return self._pipeline.data_to_send()
 
     # Private: the first line of an answer
@@ -207,7 +209,7 @@ class Connection:
         if (failure := command.exchange.failure) is not None:
             raise self._fail(self._failed_exchange(command, f"{failure}; and the server goes on after the cancel"))
         response = command.exchange.respond(challenge)
-        self._trace("C", Masked("*" if response == CANCEL else ""))
+        self._trace("C", Spoken("*") if response == CANCEL else Masked())
         self._pipeline.write(response)
 
     def _failed_exchange(self, command: Auth, reason: str) -> AuthenticationFailed:
@@ -228,9 +230,11 @@ class Connection:
             self._learn_capabilities(command, response)
         if self.state is State.TLS:
             self._refuse_injected()
+        discarded: tuple[Command[object], ...] = ()
         if self.state is State.CLOSED:
-            self._close()
-        discarded = self._look_ahead() if self.state is not expected else ()
+            discarded = self._close()
+        elif self.state is not expected:
+            discarded = self._look_ahead()
         return ResponseReceived(command, response, discarded)
 
     def _learn_capabilities(self, command: Capa, response: Response) -> None:
@@ -316,7 +320,7 @@ class Connection:
         if self._pipeline.oldest is None and not self._buffer:
             self._close()
             return ConnectionClosed()
-        waiting = [str(command) for command in self.in_flight] or ["nothing"]
+        waiting = [str(command) for command in self.in_flight]
         more = f" and {len(waiting) - 1} more" if len(waiting) > 1 else ""
         if self._status is not None:
             raise self._fail(
@@ -330,7 +334,8 @@ class Connection:
         rest = self._buffer.peek_all()
         raise self._fail(
             ConnectionLost(
-                f"the server closed the connection instead of answering {waiting[0]}{more}"
+                "the server closed the connection"
+                + (f" instead of answering {waiting[0]}{more}" if waiting else "")
                 + (f", in the middle of a line: {quote(rest)}" if rest else ""),
                 in_flight=waiting,
             )
@@ -340,6 +345,6 @@ class Connection:
         self._close()
         return error
 
-    def _close(self) -> None:
+    def _close(self) -> tuple[Command[object], ...]:
         self.state = self._ahead = State.CLOSED
-        self._pipeline.close()
+        return self._pipeline.close()

@@ -9,9 +9,12 @@ from .._wire.text import quote
 from ..errors import RemoteProtocolError
 from .response import Response
 
-__all__ = ["DropListing", "ScanListing", "UniqueIdListing"]
+__all__ = ["GREATEST_NUMBER", "DropListing", "ScanListing", "UniqueIdListing"]
 
 V = TypeVar("V")
+
+# Of a message: no maildrop has two thousand million.
+GREATEST_NUMBER: Final = 2**31 - 1
 
 # ASCII digits only, and few enough that int() neither refuses nor takes long.
 _NUMBER: Final = re.compile(rb"[0-9]{1,20}\Z")
@@ -19,10 +22,17 @@ _NUMBER: Final = re.compile(rb"[0-9]{1,20}\Z")
 _UNIQUE_ID: Final = re.compile(rb"[!-~]{1,70}\Z")
 
 
-def _number(word: bytes, line: bytes, least: int) -> int:
-    if not _NUMBER.match(word) or int(word) < least:
-        raise RemoteProtocolError(f"expected a number of at least {least}, got {quote(word)} in {quote(line)}")
+def _octets(word: bytes, line: bytes) -> int:
+    if not _NUMBER.match(word):
+        raise RemoteProtocolError(f"expected a number of at most 20 digits, got {quote(word)} in {quote(line)}")
     return int(word)
+
+
+def _message_number(word: bytes, line: bytes) -> int:
+    number = _octets(word, line)
+    if not 1 <= number <= GREATEST_NUMBER:
+        raise RemoteProtocolError(f"expected a message number, got {quote(word)} in {quote(line)}")
+    return number
 
 
 def _words(line: bytes, what: str) -> list[bytes]:
@@ -43,7 +53,7 @@ class DropListing:
     def parse(cls, response: Response) -> Self:
         """Read the response to STAT. Raises RemoteProtocolError."""
         words = _words(response.line, "a number of messages and a number of octets")
-        return cls(_number(words[0], response.line, 0), _number(words[1], response.line, 0))
+        return cls(_octets(words[0], response.line), _octets(words[1], response.line))
 
 
 class _Listing(Mapping[int, V]):
@@ -65,6 +75,11 @@ class _Listing(Mapping[int, V]):
         return f"{type(self).__name__}({self._entries!r})"
 
 
+def _enter(entries: dict[int, V], number: int, value: V, line: bytes) -> None:
+    if entries.setdefault(number, value) != value:
+        raise RemoteProtocolError(f"expected one line for message {number}, got another: {quote(line)}")
+
+
 class ScanListing(_Listing[int]):
     """The answer to LIST: message number -> size in octets. The sizes are hints; only a message's end ends it."""
 
@@ -75,7 +90,7 @@ class ScanListing(_Listing[int]):
         for line in response.lines if multiline else (response.line,):
             # RFC 1939 5: what follows the size is not for us.
             number, octets, *_ = _words(line, "a message number and its size")
-            entries[_number(number, line, 1)] = _number(octets, line, 0)
+            _enter(entries, _message_number(number, line), _octets(octets, line), line)
         return cls(entries)
 
 
@@ -92,5 +107,5 @@ class UniqueIdListing(_Listing[str]):
                 raise RemoteProtocolError(
                     f"expected a message number and a unique id of 1 to 70 printable characters, got {quote(line)}"
                 )
-            entries[_number(number, line, 1)] = uid.decode("ascii")
+            _enter(entries, _message_number(number, line), uid.decode("ascii"), line)
         return cls(entries)

@@ -19,8 +19,6 @@ class Password:
     authzid: str = ""
 
     def __post_init__(self) -> None:
-        try:
-            "".join((self.user, self.password, self.authzid)).encode()
-        except UnicodeEncodeError:
-            # That error holds the text, password and all.
-            raise ValueError("user, password and authzid must be text that UTF-8 can express") from None
+        # Not by trying to encode: the error of that holds the text, password and all.
+        if any("\ud800" <= character <= "\udfff" for character in f"{self.user}{self.password}{self.authzid}"):
+            raise ValueError("user, password and authzid must be text that UTF-8 can express")

@@ -17,7 +17,7 @@ How to drive it: write what `data_to_send()` returns; feed what is read to `rece
 from .._wire.dots import DotStuffer
 from .._wire.pipeline import LOCKSTEP, Pipeline, Window
 from .._wire.text import check_line, quote
-from .._wire.trace import Elided, Masked, Trace
+from .._wire.trace import Elided, Masked, Spoken, Trace
 from ..errors import (
     AuthenticationFailed,
     ConnectionLost,
@@ -43,11 +43,6 @@ PIPELINING_WINDOW = Window(commands=100, octets=4096)
 
 def _ignore(_direction: str, _what: object) -> None:
     pass
-
-
-def _follow(state: State, command: Command[object]) -> State | None:
-    row = transition(state, type(command))
-    return row.ahead if row else None
 
 
 class Connection:
@@ -154,6 +149,7 @@ class Connection:
         self._refuse_injected()
         self.state = self._ahead = State.INITIATION
         self.greeting = self.extensions = None
+        self.is_authenticated = False
         self._pipeline.window = LOCKSTEP
 
     # Receiving
@@ -200,13 +196,16 @@ class Connection:
         Raises RemoteProtocolError if the server has said something though nothing was asked: it would be taken for the
         answer to what is about to be asked.
         """
-        if self._reader and self._pipeline.oldest is None and self.state is not State.CLOSED:
-            if self.state is State.MAIL_DATA:
+        if self._reader:
+            asked = self._pipeline.oldest is not None
+            if self.state is State.MAIL_DATA and not asked:
                 return []  # a verdict before the end of the message: next_event() has it
-            if self._pipeline.queued:
-                raise self._fail(
-                    RemoteProtocolError(f"expected nothing from the server, got {quote(self._reader.unread())}")
-                )
+            if self._pipeline.next is not None:
+                if not asked:
+                    unread = quote(self._reader.unread())
+                    raise self._fail(RemoteProtocolError(f"expected nothing from the server, got {unread}"))
+                if self._reader.has_line:
+                    return []  # events first: what was said already cannot answer what is about to be asked
         return self._pipeline.data_to_send()
 
     # Private
@@ -246,7 +245,7 @@ class Connection:
         if (failure := command.exchange.failure) is not None:
             raise self._fail(self._failed_exchange(command, f"{failure}; and the server goes on after the cancel"))
         response = command.exchange.respond(b"".join(reply.lines))
-        self._trace("C", Masked("*" if response == CANCEL else ""))
+        self._trace("C", Spoken("*") if response == CANCEL else Masked())
         self._pipeline.write(response)
         self.state = State.AUTHENTICATION
 
@@ -259,6 +258,7 @@ class Connection:
             command = self._end_of_data
         row = self._row(command)
         self._check(command, reply, row, early=early)
+        expected = self._follow(self.state, command) or self.state
         if not early:
             self._pipeline.settle()
         if reply.is_completion or reply.is_intermediate:
@@ -270,17 +270,22 @@ class Connection:
         # the two sides at odds about what comes next: the rest of the message would be read as commands.
         if reply.code == 421 or early:
             self.state = State.CLOSED
+        discarded: tuple[Command[object], ...] = ()
         if self.state is State.CLOSED:
-            self._close()
-        discarded = self._look_ahead() if self.state is not row.ahead else ()
+            discarded = self._close()
+        elif self.state is not expected or isinstance(command, Auth):
+            discarded = self._look_ahead()
         return ReplyReceived(command, reply, early, discarded)
 
     def _row(self, command: Command[object]) -> Transition:
         # A command that was legal when it left need not be so any more when its answer comes: RCPT behind a refused
         # MAIL. Then nothing moves, except that a server which says 354 reads what comes as mail data.
         row = transition(self.state, type(command))
-        more = State.MAIL_DATA if isinstance(command, Data) else None
-        return row or Transition(done=self.state, refused=self.state, more=more)
+        if row is not None:
+            return row
+        if isinstance(command, Data):
+            return Transition(done=None, refused=self.state, more=State.MAIL_DATA)
+        return Transition(done=self.state, refused=self.state)
 
     def _check(self, command: Command[object], reply: Reply, row: Transition, *, early: bool) -> None:
         if isinstance(command, StartTls) and reply.code < 400:
@@ -315,8 +320,14 @@ class Connection:
             self._octets = 0
 
     def _look_ahead(self) -> tuple[Command[object], ...]:
-        self._ahead, discarded = self._pipeline.foresee(self.state, _follow)
+        self._ahead, discarded = self._pipeline.foresee(self.state, self._follow)
         return discarded
+
+    def _follow(self, state: State, command: Command[object]) -> State | None:
+        row = transition(state, type(command))
+        if row is None or (isinstance(command, Auth) and self.is_authenticated):
+            return None
+        return row.ahead
 
     def _refuse_injected(self) -> None:
         if self._reader:
@@ -331,12 +342,13 @@ class Connection:
         if self._pipeline.oldest is None and self.state is not State.MAIL_DATA and not self._reader:
             self._close()
             return ConnectionClosed()
-        waiting = [str(command) for command in self.in_flight] or [str(self._end_of_data)]
+        waiting = [str(command) for command in self.in_flight]
+        more = f" and {len(waiting) - 1} more" if len(waiting) > 1 else ""
         rest = self._reader.unread()
         raise self._fail(
             ConnectionLost(
-                f"the server closed the connection instead of replying to {waiting[0]}"
-                + (f" and {len(waiting) - 1} more" if len(waiting) > 1 else "")
+                "the server closed the connection"
+                + (f" instead of replying to {self.awaited}{more}" if self.awaited else "")
                 + (f", in the middle of a reply: {quote(rest)}" if rest else ""),
                 in_flight=waiting,
             )
@@ -346,7 +358,7 @@ class Connection:
         self._close()
         return error
 
-    def _close(self) -> None:
+    def _close(self) -> tuple[Command[object], ...]:
         self.state = self._ahead = State.CLOSED
         self._stuffer = None
-        self._pipeline.close()
+        return self._pipeline.close()

@@ -47,7 +47,7 @@ class Receipt:
     sender: the reverse-path, "" for the null one.
     recipients: one entry for each recipient given, in that order.
     reply: the reply that decided about the mail as a whole: the last one, to the end of data, or the refusal of MAIL or
-        DATA. None if there was none.
+        DATA. None if there was none, or if it was the refusal of every recipient that decided.
     octets: how long the message was on the wire, without the final dot; 0 if it did not go out.
     """
 

@@ -110,6 +110,11 @@ class ReplyReader:
         """Add what was received."""
         self._buffer.feed(data)
 
+    @property
+    def has_line(self) -> bool:
+        """Whether a whole line was received that is not part of a reply handed out."""
+        return self._buffer.has_line
+
     def __bool__(self) -> bool:
         """Whether anything was received that is not part of a reply handed out."""
         return bool(self._lines or self._buffer)

@@ -53,6 +53,7 @@ class Transaction:
         self._mail_reply: Reply | None = None
         self._rcpt_replies: list[Reply] = []
         self._accepted = 0  # of the recipients
+        self._octets = 0  # of the message, once it was answered
         self._data_reply: Reply | None = None
         self._final_reply: Reply | None = None
         self._in_doubt = False  # the whole message went out, and the reply to it tells nothing about it
@@ -68,7 +69,8 @@ class Transaction:
     def finished(self) -> bool:
         """Whether nothing more will come of it."""
         connection = self._connection
-        return self.must_close or not (connection.in_flight or connection.queued or connection.accepts_data)
+        busy = connection.in_flight or connection.queued or connection.accepts_data
+        return self.must_close or not busy or connection.state is State.CLOSED
 
     @property
     def sender_refusal(self) -> Reply | None:
@@ -103,6 +105,7 @@ class Transaction:
                 self._decline_data()
         elif isinstance(command, EndOfData):
             self._final_reply = reply
+            self._octets = self._connection.data_octets
             self._in_doubt = reply.code == 421 and not event.is_early
         elif isinstance(command, Rset) and not reply.is_completion:
             self.must_close = True
@@ -118,9 +121,14 @@ class Transaction:
             recipients=tuple(
                 self._recipient_receipt(place, recipient, verdict) for place, recipient in enumerate(self._recipients)
             ),
-            reply=self._final_reply or _refusal(self._data_reply) or self.sender_refusal,
-            octets=self._connection.data_octets if self._data_reply and self._data_reply.is_intermediate else 0,
+            reply=None if self.recipients_refusal else self.sender_refusal or self.data_refusal or self._final_reply,
+            octets=self._connection.data_octets if self._is_writing else self._octets,
         )
+
+    @property
+    def _is_writing(self) -> bool:
+        # The message was asked for, and is not answered.
+        return self._data_reply is not None and self._data_reply.is_intermediate and self._final_reply is None
 
     def _decline_data(self) -> None:
         # The server awaits a message that is for nobody. A recipient accepted behind a refused MAIL is one that a dot
@@ -139,7 +147,7 @@ class Transaction:
             return Delivery.UNKNOWN  # 421 says that the server closes, and nothing about the message
         if self.data_refusal:
             return Delivery.REFUSED
-        if any(isinstance(command, EndOfData) for command in self._connection.in_flight):
+        if self._is_writing and any(isinstance(command, EndOfData) for command in self._connection.in_flight):
             return Delivery.UNKNOWN
         return Delivery.NOT_SENT
 
