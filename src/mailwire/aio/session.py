@@ -80,6 +80,8 @@ class Session(Generic[E]):
 
     async def wait_writable(self) -> bool:
         """Wait until more of a message may be written; False if the peer has said something, or gone, instead."""
+        if self.stream.is_writable:
+            return True
         async with deadline(self.endpoint.timeouts.block, "taking in the message"):
             return await self.stream.wait_writable()
 

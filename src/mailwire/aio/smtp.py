@@ -204,11 +204,11 @@ class SMTPClient(Client[Event]):
     async def _write(self, session: Session[Event], outgoing: Outgoing) -> None:
         # A server may refuse the message before its end (552) and stop reading: then that is the answer.
         for block in outgoing.blocks():
-            self._connection.send_data(block)
             session.flush()
             if not await session.wait_writable():
                 return
-        self._connection.end_data()
+            self._connection.send_data(block)
+        self._connection.end_data()  # leaves in one write with the last block
 
     async def _next_reply(self, session: Session[Event]) -> ReplyReceived:
         awaited = self._connection.awaited

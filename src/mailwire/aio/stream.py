@@ -141,11 +141,16 @@ class Stream(asyncio.BufferedProtocol):
         for block in blocks:
             transport.write(block)
 
+    @property
+    def is_writable(self) -> bool:
+        """Whether more may be written now: the peer keeps up, and has nothing to say."""
+        return not (self._writing_paused or self._arrived or self.is_at_end)
+
     async def wait_writable(self) -> bool:
-        """Wait until more may be written; False if something arrived, or nothing more will, in the meantime."""
+        """Wait until more may be written; False if something arrived, or nothing more will, instead."""
         while self._writing_paused and not self._arrived and not self.is_at_end:
             await self._sleep()
-        return not self._arrived and not self.is_at_end
+        return self.is_writable
 
     # Closing
 

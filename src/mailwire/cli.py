@@ -1,0 +1,107 @@
+"""The command line: `mailwire demo`."""
+
+import argparse
+import asyncio
+import os
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from importlib.resources import files
+from typing import Final
+
+from . import __version__, retrieve, send
+from .endpoint import Endpoint
+from .errors import MailwireError
+from .message import RetrievedMessage
+from .sasl.credentials import Password
+from .smtp.receipt import Delivery, Receipt
+from .testing import QUIRKS, STANDARD, Account, MailServer, client_context, server_context
+from .transcript import Transcript
+
+__all__ = ["main"]
+
+_DEMO: Final = "send a mail to a server of our own on the loopback interface, retrieve it, and print both dialogues"
+_ADDRESS: Final = "theogus@geii.fr"
+_USER: Final = Password("theogus", "theogus")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line; return the exit status."""
+    options = _parser().parse_args(arguments)
+    server = MailServer(
+        [Account(_USER.user, _USER.password, (_ADDRESS,))],
+        quirk=QUIRKS[options.quirk] if options.quirk else STANDARD,
+        tls_context=server_context() if options.tls else None,
+        implicit_tls=options.tls,
+    )
+    # A server of the days before EHLO has no AUTH either.
+    logs_in = options.quirk is None or "EHLO" not in QUIRKS[options.quirk].smtp.unknown_commands
+    try:
+        status = asyncio.run(demonstrate(server, tls=options.tls, logs_in=logs_in))
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # Whoever read our output has seen enough. The interpreter must not try to write the rest of it on its way out.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    return status
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="mailwire",
+        description="Send mail by SMTP and retrieve it by POP3.",
+        epilog="example: mailwire demo --tls",
+    )
+    parser.add_argument("--version", action="version", version=f"mailwire {__version__}")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    demo = commands.add_parser(
+        "demo", help=_DEMO, description=f"{_DEMO.capitalize()}.", epilog="example: mailwire demo --quirk argosoft"
+    )
+    demo.add_argument("--tls", action="store_true", help="speak TLS from the first byte")
+    demo.add_argument("--quirk", choices=sorted(QUIRKS), help="let the server behave as this one did")
+    return parser
+
+
+async def demonstrate(server: MailServer, *, tls: bool, logs_in: bool) -> int:
+    """Send the captured mail through `server` and retrieve it; print all of it; return the exit status."""
+    sent = files("mailwire.testing").joinpath("data", "sylpheed-message.eml").read_bytes()
+    try:
+        async with server:
+            pop3 = Endpoint(
+                "localhost",
+                server.pop3_port,
+                protocol="pop3",
+                tls="implicit" if tls else "none",
+                tls_context=client_context(),
+                auth=_USER,
+                allow_cleartext_auth=True,  # the link does not leave this machine
+            )
+            smtp = pop3.replace(port=server.smtp_port, protocol="smtp", auth=_USER if logs_in else None)
+            with _dialogue(f"SMTP, {smtp}") as dialogue:
+                receipt = await send(sent, smtp, sender=_ADDRESS, recipients=_ADDRESS, transcript=dialogue)
+            with _dialogue(f"POP3, {pop3}") as dialogue:
+                messages = await retrieve(pop3, transcript=dialogue)
+    except MailwireError as error:
+        print(f"mailwire: {error}", file=sys.stderr)
+        return 1
+    return judge(sent, receipt, messages)
+
+
+def judge(sent: bytes, receipt: Receipt, messages: Sequence[RetrievedMessage]) -> int:
+    """Say whether what came back is what was sent; return the exit status."""
+    print(f"sent {receipt.octets} octets ({receipt.delivery.value}), retrieved {len(messages)} message")
+    if receipt.delivery is not Delivery.ACCEPTED or [message.raw for message in messages] != [sent]:
+        print("mailwire: what came back is not what was sent", file=sys.stderr)
+        return 1
+    print("what came back is what was sent, octet for octet")
+    return 0
+
+
+@contextmanager
+def _dialogue(title: str) -> Iterator[Transcript]:
+    # Printed also when it ends badly: that is when it is read.
+    transcript = Transcript(limit=None)
+    try:
+        yield transcript
+    finally:
+        print(f"--- {title}\n{transcript.render()}\n")

@@ -1,0 +1,41 @@
+"""A mail server in a box, for tests and demonstrations: SMTP and POP3 over one maildrop in memory.
+
+`MailServer` listens on the loopback interface. `SMTPServer` and `POP3Server` are the same without any I/O, one object
+for each session: bytes in, bytes out. `QUIRKS` has profiles of servers that differ from the standards. For TLS there
+are certificates of a test authority whose keys are public: `server_context` and `client_context`.
+
+It is made to be exact, and no server for anybody's mail: it relays nothing, keeps nothing, and limits nobody. Nothing
+in mailwire but its tests and its demonstration uses this package, and pytest is not needed for it.
+"""
+
+from .maildrop import Account, Envelope, Maildrop, OpenMaildrop, StoredMessage
+from .policy import Policy
+from .pop3_server import POP3Server
+from .quirks import ARGOSOFT, QUIRKS, STANDARD, POP3Quirk, Quirk, SMTPQuirk
+from .server import MailServer
+from .session import Session, TLSState
+from .smtp_server import SMTPServer
+from .tls import authority_file, client_context, server_context
+
+__all__ = [
+    "ARGOSOFT",
+    "QUIRKS",
+    "STANDARD",
+    "Account",
+    "Envelope",
+    "MailServer",
+    "Maildrop",
+    "OpenMaildrop",
+    "POP3Quirk",
+    "POP3Server",
+    "Policy",
+    "Quirk",
+    "SMTPQuirk",
+    "SMTPServer",
+    "Session",
+    "StoredMessage",
+    "TLSState",
+    "authority_file",
+    "client_context",
+    "server_context",
+]

@@ -1,0 +1,123 @@
+"""Connection: the bytes of one client, TCP or TLS, between the event loop and a session.
+
+It is an asyncio protocol and not a pair of streams, for the sake of STARTTLS: a StreamReader would keep what came in
+the clear and serve it later as if it had been encrypted.
+"""
+
+import asyncio
+import socket
+import ssl
+from typing import cast
+
+from .session import Session
+
+__all__ = ["Connection"]
+
+
+class Connection(asyncio.Protocol):
+    """One client, served by `session`. `serve` does it all, `abort` makes an end of it.
+
+    tls_context: for STARTTLS and STLS, and for a session that is encrypted from the beginning.
+    """
+
+    def __init__(self, session: Session, tls_context: ssl.SSLContext | None = None) -> None:
+        self._session = session
+        self._tls_context = tls_context
+        self._transport: asyncio.Transport | None = None
+        self._is_shaking_hands = False
+        self._is_aborted = False
+        self._is_lost = False
+        self._turn = asyncio.Event()  # TLS is wanted, or the client is lost
+
+    async def serve(self, accepted: socket.socket) -> None:
+        """Serve the client at the other end of `accepted` until it is gone. Nothing that it does is raised."""
+        await asyncio.get_running_loop().connect_accepted_socket(lambda: self, accepted)
+        if self._session.is_encrypted:
+            await self._start_tls()
+        self._answer()
+        while not self._is_lost:
+            await self._turn.wait()
+            self._turn.clear()
+            if self._session.wants_tls:
+                await self._start_tls()
+                self._answer()
+
+    def abort(self) -> None:
+        """Cut the connection at once."""
+        self._is_aborted = True
+        if self._transport is not None:
+            self._transport.abort()
+
+    # What the event loop calls
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast(asyncio.Transport, transport)
+        if self._is_aborted:
+            self._transport.abort()
+
+    def data_received(self, data: bytes) -> None:
+        self._notice_tls()
+        self._session.receive_data(data)
+        self._answer()
+
+    def eof_received(self) -> None:
+        self._notice_tls()
+        self._session.receive_eof()
+        self._answer()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._is_lost = True
+        self._session.receive_eof()
+        self._turn.set()
+
+    def pause_writing(self) -> None:
+        # RFC 2920 3.1 warns of servers like this one: who does not read the replies is not read any more.
+        self._opened().pause_reading()
+
+    def resume_writing(self) -> None:
+        if not self._session.wants_tls:
+            self._opened().resume_reading()
+
+    # Private
+
+    def _answer(self) -> None:
+        transport = self._opened()
+        if self._is_shaking_hands or transport.is_closing():
+            return
+        for piece in self._session.data_to_send():
+            transport.write(piece)
+        if self._session.wants_tls:
+            transport.pause_reading()  # what comes now is for the TLS layer
+            self._turn.set()
+        elif self._session.closing:
+            transport.close()
+
+    async def _start_tls(self) -> None:
+        transport = self._opened()
+        if self._tls_context is None:
+            raise AssertionError("a session agrees to TLS only where there is a context")
+        if transport.is_closing():
+            return
+        self._is_shaking_hands = True
+        try:
+            upgraded = await asyncio.get_running_loop().start_tls(transport, self, self._tls_context, server_side=True)
+        except OSError:  # as SSLError is, too
+            upgraded = None
+        if upgraded is None:
+            # Nobody else tells a protocol that it was lost in the handshake.
+            transport.abort()
+            self.connection_lost(None)
+        else:
+            self._notice_tls()
+            self._transport = upgraded
+        self._is_shaking_hands = False
+
+    def _notice_tls(self) -> None:
+        # The first bytes under TLS may be here before start_tls() has returned.
+        if self._is_shaking_hands and self._session.wants_tls:
+            self._session.tls_established()
+
+    def _opened(self) -> asyncio.Transport:
+        if self._transport is None:
+            raise AssertionError("the event loop makes the connection before anything else")
+        return self._transport

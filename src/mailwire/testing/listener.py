@@ -1,0 +1,77 @@
+"""Listener: a port on the loopback interface and the clients that come to it.
+
+The standard library's `Server` is not used: a client that arrives while it is closed leaves a socket behind, and what
+its `wait_closed` waits for differs between the versions of Python. Here every accepted socket belongs to a task.
+"""
+
+import asyncio
+import socket
+import ssl
+from collections.abc import Callable
+from typing import Final
+
+from .connection import Connection
+from .session import Session
+
+__all__ = ["Listener"]
+
+_HOST: Final = "127.0.0.1"
+
+
+class Listener:
+    """Accepts clients at a free port and serves each with a session that `open_session` makes for its address."""
+
+    def __init__(self, open_session: Callable[[str], Session], tls_context: ssl.SSLContext | None) -> None:
+        self._open_session = open_session
+        self._tls_context = tls_context
+        self._address: tuple[str, int] | None = None
+        self._accepting: asyncio.Task[None] | None = None
+        self._is_closing = False
+        self._connections: list[Connection] = []
+        self._serving: list[asyncio.Task[None]] = []
+
+    @property
+    def address(self) -> tuple[str, int]:
+        """The host and the port; they stay known when it is closed. Raises RuntimeError before it is started."""
+        if self._address is None:
+            raise RuntimeError("the server has no port before it is started")
+        return self._address
+
+    def start(self) -> None:
+        """Begin to accept clients, in the running event loop. Raises RuntimeError if it was started before."""
+        if self._accepting is not None:
+            raise RuntimeError("a server can be started once")
+        listening = socket.create_server((_HOST, 0))
+        listening.setblocking(False)
+        self._address = listening.getsockname()
+        self._accepting = asyncio.create_task(self._accept(listening))
+
+    async def close(self) -> None:
+        """Accept no more clients, cut the connections to those that are there, and wait until all is over."""
+        if self._accepting is None:
+            return
+        self._is_closing = True
+        # The task is woken by a client of our own: to cancel it could lose a socket accepted at that very moment.
+        with socket.socket() as bell:
+            bell.setblocking(False)
+            bell.connect_ex(self.address)
+            await self._accepting
+        for connection in self._connections:
+            connection.abort()
+        await self.wait_idle()
+
+    async def wait_idle(self) -> None:
+        """Wait until every client that was accepted so far is gone."""
+        await asyncio.gather(*self._serving)
+
+    async def _accept(self, listening: socket.socket) -> None:
+        loop = asyncio.get_running_loop()
+        with listening:
+            while True:
+                accepted, (peer, _) = await loop.sock_accept(listening)
+                if self._is_closing:
+                    accepted.close()
+                    return
+                connection = Connection(self._open_session(peer), self._tls_context)
+                self._connections.append(connection)
+                self._serving.append(asyncio.create_task(connection.serve(accepted)))

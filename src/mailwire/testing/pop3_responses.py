@@ -1,0 +1,41 @@
+"""What the POP3 server responds, by situation (RFC 1939 5 to 7; response codes by RFC 2449 8 and RFC 3206)."""
+
+from collections.abc import Mapping
+from typing import Final
+
+from .phrases import Phrase
+
+__all__ = ["RESPONSES"]
+
+RESPONSES: Final[Mapping[str, Phrase]] = {
+    "greeting": Phrase("+OK", "", "{hostname} POP3 mailwire.testing"),
+    "user": Phrase("+OK", "", "Password, please"),
+    "logged in": Phrase("+OK", "", "Maildrop locked, {count} messages ({octets} octets)"),
+    "challenge": Phrase("+", "", "{challenge}"),
+    "capa": Phrase("+OK", "", "Capabilities follow"),
+    "stls": Phrase("+OK", "", "Begin TLS now"),
+    # RFC 1939 5: the text of STAT is defined, and so is that of LIST and UIDL with an argument.
+    "stat": Phrase("+OK", "", "{count} {octets}"),
+    "list": Phrase("+OK", "", "{count} messages ({octets} octets)"),
+    "list one": Phrase("+OK", "", "{number} {octets}"),
+    "uidl": Phrase("+OK", "", "Unique ids follow"),
+    "uidl one": Phrase("+OK", "", "{number} {uid}"),
+    "retr": Phrase("+OK", "", "{octets} octets"),
+    "top": Phrase("+OK", "", "Top of message follows"),
+    "dele": Phrase("+OK", "", "Message {number} marked as deleted"),
+    "rset": Phrase("+OK", "", "Maildrop has {count} messages ({octets} octets)"),
+    "noop": Phrase("+OK", "", "Still here"),
+    "quit": Phrase("+OK", "", "{hostname} closes the connection"),
+    # Refusals
+    "too long": Phrase("-ERR", "", "Line too long"),
+    "unknown": Phrase("-ERR", "", "Unknown command"),
+    "syntax": Phrase("-ERR", "", "Syntax error, expected {expected}"),
+    "cancelled": Phrase("-ERR", "", "Authentication cancelled"),
+    "malformed": Phrase("-ERR", "", "Cannot decode the response"),
+    "unavailable": Phrase("-ERR", "", "Command not available"),
+    "sequence": Phrase("-ERR", "", "Not now: {reason}"),
+    "mechanism": Phrase("-ERR", "", "Unknown mechanism"),
+    "credentials": Phrase("-ERR", "[AUTH]", "Credentials invalid"),
+    "in use": Phrase("-ERR", "[IN-USE]", "Another session has the maildrop"),
+    "no message": Phrase("-ERR", "", "No such message"),
+}

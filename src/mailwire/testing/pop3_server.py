@@ -1,0 +1,267 @@
+"""POP3Server: the server's side of one POP3 session, sans-I/O (RFC 1939, RFC 2449, RFC 2595 4, RFC 5034)."""
+
+import re
+from collections.abc import Callable, Iterable, Mapping
+from typing import ClassVar, Final
+
+from .._wire.dots import DotStuffer
+from .maildrop import Maildrop, OpenMaildrop, StoredMessage
+from .phrases import Phrasebook
+from .policy import DEFAULTS, Policy
+from .pop3_responses import RESPONSES
+from .quirks import CAPABILITIES, STANDARD, Quirk
+from .session import Refusal, Session, TLSState
+
+__all__ = ["POP3Server"]
+
+# Digits of ASCII only, and few enough for a number of lines that bytes.split() can count to.
+_NUMBER: Final = re.compile(rb"[0-9]{1,9}")
+
+
+class POP3Server(Session):
+    """One POP3 session over the mail in `maildrop`.
+
+    policy: what it calls itself and which mechanisms it offers; quirk: how it differs from the standards.
+    tls: "available" offers STLS, "established" is for a port that speaks TLS from the first byte.
+    peer: the client's address, for a server that greets by it.
+
+    It is driven as an SMTPServer is. `receive_eof` releases the maildrop; without QUIT nothing is deleted.
+    """
+
+    def __init__(
+        self,
+        maildrop: Maildrop,
+        *,
+        policy: Policy = DEFAULTS,
+        quirk: Quirk = STANDARD,
+        tls: TLSState = "unavailable",
+        peer: str = "127.0.0.1",
+    ) -> None:
+        shows_codes = "RESP-CODES" not in quirk.pop3.withheld_capabilities
+        super().__init__(maildrop, policy, Phrasebook(RESPONSES, quirk.pop3.responses, shows_codes), tls, peer)
+        self._quirk = quirk.pop3
+        self._claimed_user: str | None = None  # what USER said, for the PASS that follows it
+        self._mail: OpenMaildrop | None = None  # state TRANSACTION, if there is one
+        self._say("greeting")
+
+    def receive_eof(self) -> None:
+        super().receive_eof()
+        if self._mail is not None:
+            self._mail.release()
+            self._mail = None
+
+    # Commands
+
+    def _receive_command(self, verb: str, argument: bytes) -> None:
+        command = self._COMMANDS.get(verb)
+        if command is None or verb in self._quirk.unknown_commands:
+            raise Refusal("unknown")
+        # RFC 1939 7: PASS may only be given right behind a USER that was accepted.
+        if verb != "PASS":
+            self._claimed_user = None
+        command(self, argument)
+
+    def _capa(self, argument: bytes) -> None:
+        self._refuse_argument("CAPA", argument)
+        self._say("capa")
+        self._write_listing(self._announcement(keyword) for keyword in CAPABILITIES if self._offers(keyword))
+
+    def _offers(self, keyword: str) -> bool:
+        if keyword in self._quirk.withheld_capabilities:
+            return False
+        if keyword == "STLS":
+            # RFC 2595 4: it is only for the AUTHORIZATION state.
+            return self._tls == "available" and self._mail is None
+        return keyword != "SASL" or self._offers_authentication
+
+    def _announcement(self, keyword: str) -> str:
+        if keyword == "IMPLEMENTATION":
+            return "IMPLEMENTATION mailwire.testing"
+        return " ".join(["SASL", *self._policy.mechanisms]) if keyword == "SASL" else keyword
+
+    def _quit(self, argument: bytes) -> None:
+        self._refuse_argument("QUIT", argument)
+        if self._mail is not None:
+            self._mail.commit()
+            self._mail = None
+        self._say("quit")
+        self.closing = True
+
+    # State AUTHORIZATION
+
+    def _forget(self) -> None:
+        super()._forget()
+        self._claimed_user = None
+
+    def _stls(self, argument: bytes) -> None:
+        self._refuse_argument("STLS", argument)
+        self._refuse_login()
+        if not self._offers("STLS"):
+            raise Refusal("unavailable")
+        self._say("stls")
+        self._agree_to_tls()
+
+    def _user(self, argument: bytes) -> None:
+        self._refuse_login()
+        user = self._text(argument, "USER and a name")
+        self._claimed_user = user
+        self._say("user", user=user)
+
+    def _pass(self, argument: bytes) -> None:
+        self._refuse_login()
+        user, self._claimed_user = self._claimed_user, None
+        if user is None:
+            raise Refusal("sequence", reason="USER comes first")
+        # RFC 1939 7: blanks are part of the password.
+        if self._maildrop.authenticate(user, self._text(argument, "PASS and a password")) is None:
+            raise Refusal("credentials")
+        self._log_in(user)
+
+    def _auth(self, argument: bytes) -> None:
+        self._refuse_login()
+        if not self._offers("SASL"):
+            raise Refusal("unavailable")
+        self._authenticate(argument)
+
+    def _log_in(self, user: str) -> None:
+        self._mail = self._maildrop.open(user)
+        if self._mail is None:
+            raise Refusal("in use")
+        self.user = user
+        self._say("logged in", **_totals(self._mail))
+
+    def _refuse_login(self) -> None:
+        if self._mail is not None:
+            raise Refusal("sequence", reason="logged in already")
+
+    def _text(self, argument: bytes, expected: str) -> str:
+        try:
+            text = argument.decode("utf-8")
+        except UnicodeDecodeError:
+            text = ""
+        if not text.isprintable() or not text:
+            raise Refusal("syntax", expected=expected)
+        return text
+
+    # State TRANSACTION
+
+    def _opened(self) -> OpenMaildrop:
+        if self._mail is None:
+            raise Refusal("sequence", reason="log in first")
+        return self._mail
+
+    def _stat(self, argument: bytes) -> None:
+        self._refuse_argument("STAT", argument)
+        self._say("stat", **_totals(self._opened()))
+
+    def _list(self, argument: bytes) -> None:
+        if argument:
+            number, message = self._message(argument, "LIST and a number")
+            self._say("list one", number=number, octets=len(message.content))
+        else:
+            mail = self._opened()
+            self._say("list", **_totals(mail))
+            self._write_listing(f"{number} {len(message.content)}" for number, message in mail.remaining.items())
+
+    def _uidl(self, argument: bytes) -> None:
+        if argument:
+            number, message = self._message(argument, "UIDL and a number")
+            self._say("uidl one", number=number, uid=message.uid)
+        else:
+            mail = self._opened()
+            self._say("uidl", **_totals(mail))
+            self._write_listing(f"{number} {message.uid}" for number, message in mail.remaining.items())
+
+    def _retr(self, argument: bytes) -> None:
+        _, message = self._message(argument, "RETR and a number")
+        self._say("retr", octets=max(0, len(message.content) - self._quirk.retr_shortfall))
+        self._write_text(message.content)
+
+    def _top(self, argument: bytes) -> None:
+        number, _, lines = argument.partition(b" ")
+        if not _NUMBER.fullmatch(lines):
+            raise Refusal("syntax", expected="TOP, a number and a number of lines")
+        _, message = self._message(number, "TOP, a number and a number of lines")
+        self._say("top")
+        self._write_text(_top(message.content, int(lines)))
+
+    def _dele(self, argument: bytes) -> None:
+        number, _ = self._message(argument, "DELE and a number")
+        self._opened().delete(number)
+        self._say("dele", number=number)
+
+    def _rset(self, argument: bytes) -> None:
+        self._refuse_argument("RSET", argument)
+        self._opened().reset()
+        self._say("rset", **_totals(self._opened()))
+
+    def _noop(self, argument: bytes) -> None:
+        self._refuse_argument("NOOP", argument)
+        self._opened()  # RFC 1939 5: it "may only be given in the TRANSACTION state"
+        self._say("noop")
+
+    def _message(self, argument: bytes, expected: str) -> tuple[int, StoredMessage]:
+        mail = self._opened()
+        if not _NUMBER.fullmatch(argument):
+            raise Refusal("syntax", expected=expected)
+        number = int(argument)
+        if number not in mail.remaining:
+            raise Refusal("no message")
+        return number, mail.remaining[number]
+
+    def _refuse_argument(self, verb: str, argument: bytes) -> None:
+        if argument:
+            raise Refusal("syntax", expected=f"{verb} alone")
+
+    # Multi-line responses
+
+    def _write_listing(self, lines: Iterable[str]) -> None:
+        # No line of ours begins with a dot.
+        self._write("".join(f"{line}\r\n" for line in lines).encode())
+        self._write_dot(b".\r\n")
+
+    def _write_text(self, text: bytes) -> None:
+        stuffer = DotStuffer()
+        self._write(stuffer.feed(text))
+        self._write_dot(stuffer.finish())
+
+    def _write_dot(self, dot: bytes) -> None:
+        if self._quirk.dot_apart:
+            self._end_packet()
+        self._write(dot)
+        if self._quirk.dot_apart:
+            self._end_packet()
+
+    _COMMANDS: ClassVar[Mapping[str, Callable[["POP3Server", bytes], None]]] = {
+        "CAPA": _capa,
+        "STLS": _stls,
+        "USER": _user,
+        "PASS": _pass,
+        "AUTH": _auth,
+        "STAT": _stat,
+        "LIST": _list,
+        "UIDL": _uidl,
+        "RETR": _retr,
+        "TOP": _top,
+        "DELE": _dele,
+        "RSET": _rset,
+        "NOOP": _noop,
+        "QUIT": _quit,
+    }
+
+
+def _totals(mail: OpenMaildrop) -> dict[str, int]:
+    messages = mail.remaining.values()
+    return {"count": len(messages), "octets": sum(len(message.content) for message in messages)}
+
+
+def _top(content: bytes, lines: int) -> bytes:
+    # The header, the blank line that ends it, and so many lines of the body (RFC 1939 7).
+    if content.startswith(b"\r\n"):
+        body = 2
+    elif (end := content.find(b"\r\n\r\n")) >= 0:
+        body = end + 4
+    else:
+        return content
+    pieces = content[body:].split(b"\r\n", lines)
+    return content if len(pieces) <= lines else content[: len(content) - len(pieces[-1])]

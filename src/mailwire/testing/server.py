@@ -1,0 +1,117 @@
+"""MailServer: SMTP and POP3 on the loopback interface, over one maildrop."""
+
+import ssl
+from collections.abc import Iterable
+from typing import Self
+
+from .listener import Listener
+from .maildrop import Account, Maildrop, StoredMessage
+from .policy import DEFAULTS, Policy
+from .pop3_server import POP3Server
+from .quirks import STANDARD, Quirk
+from .session import TLSState
+from .smtp_server import SMTPServer
+
+__all__ = ["MailServer"]
+
+
+class MailServer:
+    """A mail server for tests and demonstrations: SMTP and POP3 on free ports of 127.0.0.1, mail in memory.
+
+    ::
+
+        async with MailServer([Account("alice", "secret", ("alice@example.org",))]) as server:
+            ...  # send to server.smtp_port, retrieve from server.pop3_port
+            assert [message.content for message in server.messages("alice")] == [...]
+            assert server.smtp_sessions[-1].flights == 4
+
+    quirk: how it differs from the standards, one of `QUIRKS`; policy: what it demands and refuses.
+    tls_context: makes STARTTLS and STLS available, `server_context()` for one.
+    implicit_tls: the ports speak TLS from the first byte instead; needs `tls_context`, else ValueError.
+
+    It lives in the event loop that it was started in. Leaving it cuts every connection that is still open; the mail and
+    the sessions can be read afterwards.
+    """
+
+    def __init__(
+        self,
+        accounts: Iterable[Account] = (),
+        *,
+        quirk: Quirk = STANDARD,
+        policy: Policy = DEFAULTS,
+        tls_context: ssl.SSLContext | None = None,
+        implicit_tls: bool = False,
+    ) -> None:
+        if implicit_tls and tls_context is None:
+            raise ValueError("implicit TLS needs a tls_context, such as server_context()")
+        self.maildrop = Maildrop(accounts)
+        self.smtp_sessions: list[SMTPServer] = []
+        self.pop3_sessions: list[POP3Server] = []
+        self._quirk = quirk
+        self._policy = policy
+        self._tls: TLSState = "established" if implicit_tls else "available" if tls_context else "unavailable"
+        self._smtp = Listener(self._open_smtp, tls_context)
+        self._pop3 = Listener(self._open_pop3, tls_context)
+
+    # Accounts and mail
+
+    def add_account(self, user: str, password: str, addresses: Iterable[str] = ()) -> Account:
+        """Add an account; see `Account` for the arguments. Raises ValueError."""
+        account = Account(user, password, tuple(addresses))
+        self.maildrop.add(account)
+        return account
+
+    def messages(self, user: str) -> tuple[StoredMessage, ...]:
+        """Return the mail of `user`, the oldest first. Raises KeyError if there is no such account."""
+        return self.maildrop.messages(user)
+
+    # Running
+
+    @property
+    def host(self) -> str:
+        """The address it listens on."""
+        return self._smtp.address[0]
+
+    @property
+    def smtp_port(self) -> int:
+        """The port for SMTP; known once the server is started."""
+        return self._smtp.address[1]
+
+    @property
+    def pop3_port(self) -> int:
+        """The port for POP3; known once the server is started."""
+        return self._pop3.address[1]
+
+    async def start(self) -> None:
+        """Listen. Raises OSError if that is not possible."""
+        self._smtp.start()
+        self._pop3.start()
+
+    async def close(self) -> None:
+        """Cut all connections and stop listening."""
+        await self._smtp.close()
+        await self._pop3.close()
+
+    async def wait_idle(self) -> None:
+        """Wait until every client that has come so far is gone."""
+        await self._smtp.wait_idle()
+        await self._pop3.wait_idle()
+
+    async def __aenter__(self) -> Self:
+        await self.start()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.close()
+
+    # Private
+
+    def _open_smtp(self, peer: str) -> SMTPServer:
+        session = SMTPServer(self.maildrop, policy=self._policy, quirk=self._quirk, tls=self._tls, peer=peer)
+        self.smtp_sessions.append(session)
+        return session
+
+    def _open_pop3(self, peer: str) -> POP3Server:
+        session = POP3Server(self.maildrop, policy=self._policy, quirk=self._quirk, tls=self._tls, peer=peer)
+        self.pop3_sessions.append(session)
+        return session

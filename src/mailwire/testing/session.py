@@ -1,0 +1,230 @@
+"""Session: one client's session as a server sees it, sans-I/O; what SMTP and POP3 have in common.
+
+1. Bytes go in, bytes come out, and however the input is cut, the same comes out. Every command that has come is
+   answered, in order; the answers to one piece of input leave together (RFC 2920 3.2).
+2. The answer that agrees to TLS is the last that is written in the clear. Whatever came behind the command is dropped
+   unread: it may be anybody's.
+3. Nothing that a client sends raises an error here. A line too long is read to its end, dropped and refused.
+"""
+
+from abc import ABC, abstractmethod
+from typing import Final, Literal
+
+from .._wire.lines import LineBuffer
+from .._wire.text import LINE_END
+from ..errors import LimitExceeded, LocalProtocolError
+from .authentication import MECHANISMS, Authentication, Challenge, Claim, Failure
+from .maildrop import Maildrop
+from .phrases import Phrasebook
+from .policy import Policy
+
+__all__ = ["COMMAND_LIMIT", "RESPONSE_LIMIT", "Refusal", "Session", "TLSState"]
+
+TLSState = Literal["unavailable", "available", "agreed", "established"]
+"""Whether the client may ask for TLS, has been told to begin, or has it."""
+
+# Postfix's line_length_limit; RFC 5321 4.5.3.1.4 and RFC 2449 4 promise less.
+COMMAND_LIMIT: Final = 2048
+# RFC 4954 4: "the maximum length of the authentication exchange line is 12288 octets".
+RESPONSE_LIMIT: Final = 12288
+
+# Answers are joined into one piece up to this size; a message on its way out is not copied for it.
+_JOIN_LIMIT: Final = 64 * 1024
+
+
+class Refusal(Exception):
+    """A command is refused: answered with the line for `situation`, in which `known` may be named."""
+
+    def __init__(self, situation: str, **known: object) -> None:
+        super().__init__(situation)
+        self.situation = situation
+        self.known = known
+
+
+class Session(ABC):
+    """One session.
+
+    user: who has authenticated, None before.
+    commands: every line that the client sent, without its end, in order: commands and the responses of AUTH (passwords
+        with them), no mail data, no line that was too long.
+    flights: how many times something arrived when all that came before had been answered: the round trips that the
+        client made it wait for. The greeting and a TLS handshake do not count.
+    closing: the session has ended; what `data_to_send` still returns is to be written, then the connection closed.
+    """
+
+    def __init__(self, maildrop: Maildrop, policy: Policy, phrasebook: Phrasebook, tls: TLSState, peer: str) -> None:
+        self.user: str | None = None
+        self.commands: list[bytes] = []
+        self.flights = 0
+        self.closing = False
+        self._maildrop = maildrop
+        self._policy = policy
+        self._phrasebook = phrasebook
+        self._peer = peer
+        self._tls = tls
+        self._authentication: Authentication | None = None  # while an exchange of AUTH is under way
+        self._lines = LineBuffer(COMMAND_LIMIT)
+        self._skips_line = False  # until the end of a line that is too long
+        self._is_answered = True  # whether what comes next is a flight of its own
+        self._packets: list[list[bytes]] = [[]]
+
+    # Receiving
+
+    def receive_data(self, data: bytes) -> None:
+        """Take what the client sent. It is dropped where the session has ended or waits for TLS."""
+        if self._is_deaf() or not data:
+            return
+        self.flights += self._is_answered
+        self._is_answered = False
+        self._feed(data)
+        while not self._is_deaf() and self._take_next():
+            pass
+
+    def receive_eof(self) -> None:
+        """Take note that the client is gone."""
+        self.closing = True
+
+    # TLS
+
+    @property
+    def is_encrypted(self) -> bool:
+        """Whether TLS is in force."""
+        return self._tls == "established"
+
+    @property
+    def wants_tls(self) -> bool:
+        """Whether the agreement to TLS was taken by `data_to_send`, so that the handshake is due."""
+        return self._tls == "agreed" and not self._has_data
+
+    def tls_established(self) -> None:
+        """Go on under TLS; the client has to introduce itself again. Raises LocalProtocolError unless it was agreed."""
+        if not self.wants_tls:
+            raise LocalProtocolError("no TLS session can begin now: the client has not been told to begin one")
+        self._tls = "established"
+        self._forget()
+
+    # Taking bytes
+
+    def data_to_send(self) -> list[bytes]:
+        """Return what is to be written now, in order. Each piece is to be a write of its own."""
+        packets, self._packets = self._packets, [[]]
+        if not self._holds_unanswered:
+            self._is_answered = True
+        pieces: list[bytes] = []
+        for blocks in packets:
+            pieces += blocks if sum(map(len, blocks)) > _JOIN_LIMIT else [b"".join(blocks)]
+        return [piece for piece in pieces if piece]
+
+    # What a protocol does
+
+    @abstractmethod
+    def _receive_command(self, verb: str, argument: bytes) -> None:
+        """Answer a command, or raise Refusal and change nothing."""
+
+    @abstractmethod
+    def _log_in(self, user: str) -> None:
+        """Answer that `user` is authenticated, or raise Refusal."""
+
+    def _forget(self) -> None:
+        """Forget all that the client told in the clear (RFC 3207 4.2)."""
+        self.user = None
+
+    # What a protocol does it with
+
+    def _say(self, situation: str, **known: object) -> None:
+        self._write(self._line(situation, **known).encode() + LINE_END)
+
+    def _line(self, situation: str, **known: object) -> str:
+        return self._phrasebook.line(situation, hostname=self._policy.hostname, peer=self._peer, **known)
+
+    def _write(self, block: bytes) -> None:
+        self._packets[-1].append(block)
+
+    def _end_packet(self) -> None:
+        self._packets.append([])
+
+    def _agree_to_tls(self) -> None:
+        self._tls = "agreed"
+        self._lines = LineBuffer(COMMAND_LIMIT)
+
+    @property
+    def _holds_unanswered(self) -> bool:
+        return bool(self._lines) or self._skips_line
+
+    def _take_next(self) -> bool:
+        # Takes one line from what has arrived; False if there is none.
+        try:
+            line = self._lines.next_line()
+        except LimitExceeded:
+            rest = self._lines.peek_all()
+            self._lines = LineBuffer(self._lines.line_limit)
+            self._skips_line = True
+            self._feed(rest)
+            return True
+        if line is None:
+            return False
+        self.commands.append(line)
+        try:
+            self._receive_line(line)
+        except Refusal as refusal:
+            self._say(refusal.situation, **refusal.known)
+        return True
+
+    # AUTH, which both protocols have in the same form
+
+    @property
+    def _offers_authentication(self) -> bool:
+        return bool(self._maildrop.accounts and self._policy.mechanisms)
+
+    def _authenticate(self, argument: bytes) -> None:
+        mechanism, *initial = argument.split(b" ")
+        name = mechanism.decode("ascii", "replace").upper()
+        if not name or len(initial) > 1:
+            raise Refusal("syntax", expected="AUTH, a mechanism and perhaps an initial response")
+        if name not in self._policy.mechanisms or name not in MECHANISMS:
+            raise Refusal("mechanism")
+        self._authentication = Authentication(name)
+        self._lines.line_limit = RESPONSE_LIMIT
+        self._take_step(self._authentication.begin(initial[0] if initial else None))
+
+    def _take_step(self, step: Challenge | Claim | Failure) -> None:
+        if isinstance(step, Challenge):
+            self._say("challenge", challenge=step.text)
+            return
+        self._end_authentication()
+        if isinstance(step, Failure):
+            raise Refusal(step.value)
+        if step.authzid not in ("", step.user) or not self._maildrop.authenticate(step.user, step.password):
+            raise Refusal("credentials")
+        self._log_in(step.user)
+
+    def _end_authentication(self) -> None:
+        self._authentication = None
+        self._lines.line_limit = COMMAND_LIMIT
+
+    # Private
+
+    def _receive_line(self, line: bytes) -> None:
+        if self._authentication is not None:
+            self._take_step(self._authentication.receive(line))
+        else:
+            verb, _, argument = line.partition(b" ")
+            self._receive_command(verb.decode("ascii", "replace").upper(), argument)
+
+    def _is_deaf(self) -> bool:
+        return self.closing or self._tls == "agreed"
+
+    @property
+    def _has_data(self) -> bool:
+        return any(map(any, self._packets))
+
+    def _feed(self, data: bytes) -> None:
+        if self._skips_line:
+            end = data.find(b"\n")
+            if end < 0:
+                return
+            self._skips_line = False
+            self._end_authentication()
+            self._say("too long")
+            data = data[end + 1 :]
+        self._lines.feed(data)

@@ -1,0 +1,127 @@
+"""The command line, run as a user runs it: as a process of its own."""
+
+import re
+import subprocess
+import sys
+import sysconfig
+from pathlib import Path
+
+import pytest
+
+from mailwire import Delivery, Receipt, RetrievedMessage, cli
+from mailwire.testing import Account, MailServer
+
+SENT = (Path(__file__).parent / "data" / "sylpheed-message.eml").read_bytes()
+
+
+MODULE = [sys.executable, "-m", "mailwire"]
+
+
+def run(*arguments: str) -> "subprocess.CompletedProcess[str]":
+    return subprocess.run([*MODULE, *arguments], capture_output=True, text=True, timeout=60, check=False)
+
+
+OPTIONS = [(), ("--tls",), ("--quirk", "argosoft"), ("--quirk", "argosoft", "--tls")]
+
+
+@pytest.mark.parametrize("options", OPTIONS, ids=" ".join)
+def test_the_demo_shows_both_dialogues_and_that_the_mail_is_the_same(options: tuple[str, ...]) -> None:
+    result = run("demo", *options)
+
+    assert result.returncode == 0
+    assert result.stderr == ""
+    assert "sent 392 octets (accepted), retrieved 1 message" in result.stdout
+    assert "octet for octet" in result.stdout
+    lines = result.stdout.splitlines()
+    dialogue = [line for line in lines if re.match(r"\d\d:\d\d:\d\d\.\d\d\d [CS]: ", line)]
+    said = [line[13:] for line in dialogue]
+    for expected in ("C: MAIL FROM:<theogus@geii.fr>", "C: (392 octets)", "C: .", "C: RETR 1", "S: (392 octets)"):
+        assert any(line.startswith(expected) for line in said)
+    assert ("smtps://" in result.stdout) == ("--tls" in options)
+
+
+@pytest.mark.parametrize("options", OPTIONS, ids=" ".join)
+def test_the_demo_masks_the_password(options: tuple[str, ...]) -> None:
+    # User and password are the same word here, as they were when the session was captured.
+    said = [line for line in run("demo", *options).stdout.splitlines() if re.search(r"C: (PASS|AUTH)", line)]
+
+    assert said
+    assert all(line.endswith(" ****") for line in said)
+
+
+def test_the_argosoft_of_the_demo_speaks_as_the_captured_one() -> None:
+    said = run("demo", "--quirk", "argosoft").stdout
+
+    for line in (
+        "S: 220 ArGoSoft Mail Server Freeware, Version 1.8 (1.8.8.8)",
+        "C: HELO ",
+        'S: 250 Sender "theogus@geii.fr" OK...',
+        'S: 354 Enter mail, end with "." on a line by itself',
+        "S: +OK Password required for theogus",
+        "S: +OK 381 octets",
+        "S: +OK Aba he",
+    ):
+        assert line in said
+
+
+def test_the_console_script_is_the_same_as_the_module() -> None:
+    script = Path(sysconfig.get_path("scripts")) / "mailwire"
+    result = subprocess.run([script, "--version"], capture_output=True, text=True, timeout=60, check=False)
+
+    assert result.stdout == run("--version").stdout
+    assert result.returncode == 0
+
+
+def test_help_fits_a_screen_and_shows_an_example() -> None:
+    for arguments in (("--help",), ("demo", "--help")):
+        result = run(*arguments)
+        assert result.returncode == 0
+        assert len(result.stdout.splitlines()) <= 24
+    assert "example: mailwire demo --tls" in run("--help").stdout
+
+
+def test_a_word_that_is_no_command_is_told(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        cli.main(["dome"])
+
+    assert ended.value.code == 2
+    assert "dome" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("delivery", "messages"),
+    [
+        (Delivery.UNKNOWN, [SENT]),
+        (Delivery.ACCEPTED, []),
+        (Delivery.ACCEPTED, [SENT + b"\r\n"]),
+        (Delivery.ACCEPTED, [SENT, SENT]),
+    ],
+)
+def test_the_demo_fails_unless_the_one_mail_came_back_as_it_was(
+    delivery: Delivery, messages: list[bytes], capsys: pytest.CaptureFixture[str]
+) -> None:
+    receipt = Receipt(delivery, "a@b", (), None, len(SENT))
+    retrieved = [RetrievedMessage(number, None, raw) for number, raw in enumerate(messages, 1)]
+
+    assert cli.judge(SENT, receipt, retrieved) == 1
+    assert "not what was sent" in capsys.readouterr().err
+
+
+async def test_the_demo_fails_with_a_line_that_says_why(capsys: pytest.CaptureFixture[str]) -> None:
+    stranger = MailServer([Account("somebody", "else", ("somebody@example.org",))])
+
+    assert await cli.demonstrate(stranger, tls=False, logs_in=True) == 1
+
+    out, err = capsys.readouterr()
+    assert "S: 535" in out
+    assert err.startswith("mailwire: AUTH PLAIN ****: 535")
+
+
+def test_a_reader_that_has_seen_enough_ends_the_demo_quietly() -> None:
+    process = subprocess.Popen([*MODULE, "demo"], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    assert process.stdout is not None
+    process.stdout.close()
+    _, err = process.communicate(timeout=60)
+
+    assert err == b""
+    assert process.returncode == 1

@@ -1,0 +1,76 @@
+"""Every block of Python in the README and the documentation runs, against the loopback server.
+
+The hosts of the examples are replaced by the loopback server's address and ports; nothing else is changed. What an
+example takes for granted (a list of messages, an open file, a connected socket) is put into its namespace.
+"""
+
+import ast
+import asyncio
+import inspect
+import io
+import re
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+from types import CodeType
+from typing import Any
+
+import pytest
+
+import mailwire
+from mailwire.testing import Account, MailServer, authority_file, server_context
+
+ROOT = Path(__file__).parents[1]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+ACCOUNTS = [Account("a", "secret", ("a@example.org",)), Account("b", "secret", ("b@example.org",))]
+
+
+def blocks() -> Iterator[Any]:
+    for page in PAGES:
+        for number, found in enumerate(
+            re.finditer(r"^```python\n(.*?)^```$", page.read_text(), re.DOTALL | re.MULTILINE)
+        ):
+            yield pytest.param(found[1], id=f"{page.relative_to(ROOT)}-{number}")
+
+
+def on_loopback(text: str, implicit: MailServer, upgradable: MailServer) -> str:
+    """Return `text` with the loopback server in place of the example hosts."""
+    text = text.replace("@smtp.example.org", f"@localhost:{implicit.smtp_port}")
+    text = text.replace("@pop.example.org", f"@localhost:{implicit.pop3_port}")
+    return text.replace('"smtp.example.org",', f'"localhost", {upgradable.smtp_port},')
+
+
+def compiled(text: str) -> CodeType:
+    code: CodeType = compile(text, "<example>", "exec", flags=ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
+    return code
+
+
+@pytest.mark.parametrize("text", list(blocks()))
+async def test_the_example_runs(text: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    # What trusts the system's authorities trusts the test authority here.
+    monkeypatch.setenv("SSL_CERT_FILE", str(authority_file()))
+    context = server_context()
+    async with (
+        MailServer(ACCOUNTS, tls_context=context, implicit_tls=True) as implicit,
+        MailServer(ACCOUNTS, tls_context=context) as upgradable,
+    ):
+        message = mailwire.compose(sender="a@example.org", to="b@example.org", subject="Hello", text="Hello world")
+        await mailwire.send(message, f"smtps://a:secret@localhost:{implicit.smtp_port}")
+        with socket.create_connection((upgradable.host, upgradable.smtp_port)) as sock, io.BytesIO() as file:
+            sock.settimeout(10)
+            namespace = {"mailwire": mailwire, "messages": [message], "file": file, "sock": sock}
+            code = compiled(on_loopback(text, implicit, upgradable))
+            # A blocking example runs beside the server that it waits for.
+            result = await asyncio.to_thread(eval, code, namespace)
+            if inspect.isawaitable(result):
+                await result
+
+
+def test_there_are_examples_in_the_readme() -> None:
+    assert len([block for block in blocks() if block.id.startswith("README.md")]) >= 4
+
+
+def test_the_links_between_the_pages_lead_somewhere() -> None:
+    for page in PAGES:
+        for target in re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", page.read_text()):
+            assert (page.parent / target).exists(), f"{page.name} links to {target}"
