@@ -169,14 +169,23 @@ def _registered_port(protocol: Protocol, tls: TLSMode) -> int:
 
 
 def _check_host(host: str) -> None:
+    if _is_address(host):
+        return
     # The codec of the standard library for other scripts (IDNA 2003) maps some names to others ("faß.de" to "fass.de"):
     # a host outside ASCII must come encoded, by whom the caller trusts.
+    labels = host.removesuffix(".").split(".")
+    if not _HOST.match(host) or len(host) > 253 or not all(1 <= len(label) <= 63 for label in labels):
+        raise ValueError(
+            f"expected a host name of ASCII letters, digits, hyphens and dots (or an IP address), got {host[:80]!r}"
+        )
+
+
+def _is_address(host: str) -> bool:
+    address = _SCOPE.sub("", host)
+    if "%" in address:
+        return False  # ipaddress takes anything for the scope of an address ("%eth0")
     try:
-        # That module takes anything for the scope of an IPv6 address ("%eth0").
-        ipaddress.ip_address(_SCOPE.sub("", host))
+        ipaddress.ip_address(address)
     except ValueError:
-        labels = host.removesuffix(".").split(".")
-        if not _HOST.match(host) or len(host) > 253 or not all(1 <= len(label) <= 63 for label in labels):
-            raise ValueError(
-                f"expected a host name of ASCII letters, digits, hyphens and dots (or an IP address), got {host[:80]!r}"
-            ) from None
+        return False
+    return True

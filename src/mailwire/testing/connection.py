@@ -61,7 +61,6 @@ class Connection(asyncio.Protocol):
         self._answer()
 
     def eof_received(self) -> None:
-        self._notice_tls()
         self._session.receive_eof()
         self._answer()
 

@@ -41,8 +41,12 @@ class Listener:
         """Begin to accept clients, in the running event loop. Raises RuntimeError if it was started before."""
         if self._accepting is not None:
             raise RuntimeError("a server can be started once")
-        listening = socket.create_server((_HOST, 0))
+        # The protocol is named, for asyncio switches Nagle's algorithm off only where it is: packets of their own would
+        # wait for each other.
+        listening = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
         listening.setblocking(False)
+        listening.bind((_HOST, 0))
+        listening.listen()
         self._address = listening.getsockname()
         self._accepting = asyncio.create_task(self._accept(listening))
 

@@ -40,6 +40,7 @@ CAPABILITIES: Final = (
 )
 """What the POP3 server offers, in the order of its response to CAPA."""
 
+
 @dataclass(frozen=True, slots=True)
 class SMTPQuirk:
     """How an SMTP server differs.

@@ -1,0 +1,386 @@
+import re
+from collections.abc import Callable, Iterable, Iterator
+from itertools import combinations, product
+from typing import Protocol
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mailwire._wire.dots import TERMINATOR, DotStuffer, DotUnstuffer, LineEndPolicy, LineEnds
+
+ALPHABET = (b"a", b".", b"\r", b"\n")
+LENGTH = 6
+
+# Every string over the four octets that matter, up to LENGTH of them: 5,461 of them.
+STRINGS = [b"".join(letters) for length in range(LENGTH + 1) for letters in product(ALPHABET, repeat=length)]
+
+POLICIES: tuple[LineEndPolicy, ...] = ("normalise", "reject")
+
+# What may leave: no CR without its LF, no LF without its CR, no NUL.
+SAFE = re.compile(rb"(?:[^\r\n\0]|\r\n)*\Z")
+
+# The sequences that scanners for SMTP smuggling try (VU#302671 and its descendants): text for one hop, end of data for
+# the next.
+KNOWN_SMUGGLING = (
+    b"\n.\n",
+    b"\n.\r",
+    b"\r.\n",
+    b"\r.\r",
+    b"\n.\r\n",
+    b"\r.\r\n",
+    b"\r\n.\n",
+    b"\r\n.\r\r\n",
+    b"\r\n\0.\r\n",
+)
+# All that has the form end, dot, end: 25 of them, with the standard's own among them.
+LINE_END_FORMS = (b"\n", b"\r", b"\r\n", b"\r\r\n", b"\r\n\r")
+SMUGGLING_FORMS = tuple(before + b"." + after for before, after in product(LINE_END_FORMS, repeat=2))
+
+
+class Codec(Protocol):
+    def feed(self, block: bytes, /) -> bytes: ...
+    def finish(self) -> bytes: ...
+
+
+# The oracles: one-shot, by whole lines.
+
+
+def normalised(text: bytes) -> bytes:
+    return re.sub(rb"\r\n|\r|\n", b"\r\n", text)
+
+
+def is_standard(text: bytes) -> bool:
+    return not re.search(rb"\r(?!\n)|(?<!\r)\n", text)
+
+
+def lines_of(text: bytes) -> list[bytes]:
+    lines = normalised(text).split(b"\r\n")
+    return lines if lines[-1] else lines[:-1]
+
+
+def as_message(text: bytes) -> bytes:
+    return b"".join(line + b"\r\n" for line in lines_of(text))
+
+
+def stuffed(text: bytes) -> bytes:
+    dotted = (b"." + line if line[:1] == b"." else line for line in lines_of(text))
+    return b"".join(line + b"\r\n" for line in dotted) + b".\r\n"
+
+
+def unstuffed(wire: bytes, *, bare_lf: bool = False) -> tuple[bytes, int]:
+    """The message in `wire`, and where the terminator ends."""
+    end = b"\n" if bare_lf else b"\r\n"
+    last = (b".", b".\r") if bare_lf else (b".",)
+    message, position = list[bytes](), 0
+    for line in wire.split(end):
+        position += len(line) + len(end)
+        if line in last:
+            return b"".join(message), position
+        message.append((line[1:] if line[:2] == b".." else line) + end)
+    raise AssertionError("there is no terminator")
+
+
+# The ways to cut.
+
+
+def two_cuts(text: bytes) -> Iterator[tuple[bytes, bytes, bytes]]:
+    """All ways to cut `text` in three; the outer pieces may be empty, which makes them ways to cut it in two too."""
+    for first, second in combinations(range(len(text) + 2), 2):
+        yield text[:first], text[first : second - 1], text[second - 1 :]
+
+
+def octets(text: bytes) -> list[bytes]:
+    return [text[place : place + 1] for place in range(len(text))]
+
+
+def run(codec: Codec, blocks: Iterable[bytes]) -> bytes:
+    feed = codec.feed
+    return b"".join([*[feed(block) for block in blocks], codec.finish()])
+
+
+def unstuff(blocks: Iterable[bytes], *, bare_lf: bool = False) -> tuple[bytes, int]:
+    """The message in `blocks`, and how many octets of them were taken until the terminator had been seen."""
+    unstuffer = DotUnstuffer(bare_lf=bare_lf)
+    message, taken = b"", 0
+    for block in blocks:
+        piece, stop = unstuffer.feed(block)
+        message += piece
+        taken += stop
+        if unstuffer.finished:
+            return message, taken
+        assert stop == len(block)
+    raise AssertionError(f"no terminator was found, only {message!r}")
+
+
+# LineEnds
+
+
+def test_every_line_end_becomes_crlf_however_the_text_is_cut() -> None:
+    for text in STRINGS:
+        expected = normalised(text)
+        assert run(LineEnds(), octets(text)) == expected, text
+        for cut in two_cuts(text):
+            assert run(LineEnds(), cut) == expected, (text, cut)
+
+
+def test_reject_passes_the_standard_and_refuses_the_rest_however_the_text_is_cut() -> None:
+    for text in STRINGS:
+        passes = is_standard(text)
+        for cut in (octets(text), *two_cuts(text)):
+            try:
+                assert run(LineEnds("reject"), cut) == text, (text, cut)
+            except ValueError:
+                assert not passes, (text, cut)
+            else:
+                assert passes, (text, cut)
+
+
+@pytest.mark.parametrize("policy", POLICIES)
+@pytest.mark.parametrize("block", [b"", b"a line\r\n", b"\r\n\r\n", b"no end", b"one\r\ntwo\r\nthree"])
+def test_a_block_that_needs_no_change_is_not_copied(policy: LineEndPolicy, block: bytes) -> None:
+    assert LineEnds(policy).feed(block) is block
+
+
+@pytest.mark.parametrize("text", [b"ab\rcd", b"ab\r"])
+def test_a_bare_cr_is_refused_with_its_place(text: bytes) -> None:
+    with pytest.raises(
+        ValueError, match=r"^the message holds a bare CR at octet 2, near b'.*': every line must end in CRLF$"
+    ):
+        run(LineEnds("reject"), [text])
+
+
+def test_a_bare_lf_is_refused_with_its_place() -> None:
+    with pytest.raises(
+        ValueError, match=r"^the message holds a bare LF at octet 2, near b'ab\\ncd': every line must end in"
+    ):
+        LineEnds("reject").feed(b"ab\ncd")
+
+
+@pytest.mark.parametrize("policy", POLICIES)
+def test_a_nul_is_refused_with_its_place(policy: LineEndPolicy) -> None:
+    with pytest.raises(
+        ValueError, match=r"^the message holds a NUL at octet 4, near b'ab\\r\\n\\x00cd': it cannot be sent"
+    ):
+        LineEnds(policy).feed(b"ab\r\n\0cd")
+
+
+def test_the_place_counts_from_the_beginning_of_the_message_however_it_is_cut() -> None:
+    for bad, what in ((b"\r", "bare CR"), (b"\n", "bare LF"), (b"\0", "NUL")):
+        text = b"one\r\ntwo\r\nthr" + bad + b"ee\r\n"
+        for cut in (octets(text), *two_cuts(text)):
+            with pytest.raises(ValueError, match=f"holds a {what} at octet 13,"):
+                run(LineEnds("reject"), cut)
+
+
+def test_the_first_of_several_bare_line_ends_is_named() -> None:
+    with pytest.raises(ValueError, match="bare LF at octet 1,"):
+        LineEnds("reject").feed(b"a\nb\rc")
+    with pytest.raises(ValueError, match="bare CR at octet 1,"):
+        LineEnds("reject").feed(b"a\rb\nc")
+
+
+def test_the_message_of_a_refusal_quotes_no_more_than_what_is_near() -> None:
+    with pytest.raises(ValueError, match="octet 100000") as refusal:
+        LineEnds("reject").feed(b"a" * 100_000 + b"\n" + b"b" * 100_000)
+    assert f"near {b'a' * 20!r}"[:-1] + "\\n" + "b" * 19 + "'" in str(refusal.value)
+
+
+@pytest.mark.parametrize("policy", POLICIES)
+def test_a_refused_block_changes_nothing(policy: LineEndPolicy) -> None:
+    for bad in (b"\0", b"x\0", b"\r\n\0"):
+        ends = LineEnds(policy)
+        before = ends.feed(b"one\r")
+        with pytest.raises(ValueError):
+            ends.feed(bad)
+        assert before + ends.feed(b"\ntwo") + ends.finish() == b"one\r\ntwo"
+
+
+# DotStuffer
+
+
+def test_mail_data_is_right_however_the_message_is_cut() -> None:
+    for text in STRINGS:
+        expected = stuffed(text)
+        assert run(DotStuffer(), octets(text)) == expected, text
+        for cut in two_cuts(text):
+            assert run(DotStuffer(), cut) == expected, (text, cut)
+
+
+def test_mail_data_hold_one_terminator_at_their_end_and_no_bare_line_end() -> None:
+    for text in STRINGS:
+        wire = run(DotStuffer(), [text])
+        assert SAFE.match(wire), text
+        assert (b"\r\n" + wire).index(b"\r\n.\r\n") == len(wire) - 3, text
+
+
+def test_the_empty_message_is_the_terminator_alone() -> None:
+    assert run(DotStuffer(), []) == run(DotStuffer(), [b"", b""]) == TERMINATOR == b".\r\n"
+
+
+@pytest.mark.parametrize("policy", POLICIES)
+@pytest.mark.parametrize("block", [b"", b"a line\r\n", b"a. b.\r\n", b"QUJD" * 1000])
+def test_a_block_without_a_dot_to_double_is_not_changed(policy: LineEndPolicy, block: bytes) -> None:
+    result = DotStuffer(policy).feed(block)
+    assert result is block or (b"." in block and result == block)
+
+
+def test_the_stuffer_refuses_what_its_line_ends_refuse_and_goes_on() -> None:
+    stuffer = DotStuffer("reject")
+    wire = stuffer.feed(b"one\r\n")
+    for bad in (b".\0", b".\n", b".\rx"):
+        with pytest.raises(ValueError, match="octet 6"):
+            stuffer.feed(bad)
+    assert wire + stuffer.feed(b".two") + stuffer.finish() == b"one\r\n..two\r\n.\r\n"
+
+
+def test_the_end_of_a_bare_cr_is_refused_when_the_message_ends() -> None:
+    stuffer = DotStuffer("reject")
+    assert stuffer.feed(b"one\r") == b"one"
+    with pytest.raises(ValueError, match="bare CR at octet 3"):
+        stuffer.finish()
+
+
+@pytest.mark.parametrize("form", [*SMUGGLING_FORMS, *KNOWN_SMUGGLING], ids=repr)
+@pytest.mark.parametrize("policy", POLICIES)
+def test_no_smuggled_end_of_data_leaves(form: bytes, policy: LineEndPolicy) -> None:
+    text = b"Subject: a\r\n\r\nfirst" + form + b"MAIL FROM:<forged@example.org>\r\nRCPT TO:<b@example.org>\r\n"
+    dot = text.index(b".")
+    for cut in ([text], octets(text), [text[:dot], text[dot:]], [text[: dot + 1], text[dot + 1 :]]):
+        try:
+            wire = run(DotStuffer(policy), cut)
+        except ValueError:
+            assert b"\0" in text or (policy == "reject" and not is_standard(text))
+            continue
+        assert b"\0" not in text
+        assert policy == "normalise" or is_standard(text)
+        assert SAFE.match(wire)
+        assert wire.find(b"\r\n.\r\n") == len(wire) - 5
+        assert unstuffed(wire) == (as_message(text), len(wire))
+
+
+# DotUnstuffer
+
+
+def test_what_was_stuffed_is_given_back() -> None:
+    for text in STRINGS:
+        wire = stuffed(text)
+        assert unstuff([wire]) == unstuff(octets(wire)) == (as_message(text), len(wire)), text
+
+
+@pytest.mark.parametrize("bare_lf", [False, True])
+def test_any_mail_data_are_read_alike_however_they_are_cut(bare_lf: bool) -> None:
+    # The trailing octets look like mail data themselves: they are the next answer, and must not be touched.
+    ending = (b"\n" if bare_lf else b"\r\n") + b".\r\n"
+    rest = b".\r\n"
+    for text in STRINGS:
+        wire = text + ending
+        expected = unstuffed(wire, bare_lf=bare_lf)
+        data = wire + rest
+        assert unstuff([data], bare_lf=bare_lf) == expected, text
+        assert unstuff(octets(data), bare_lf=bare_lf) == expected, text
+        for cut in two_cuts(wire + rest[:1]):
+            assert unstuff(cut, bare_lf=bare_lf) == expected, (text, cut)
+
+
+@pytest.mark.parametrize("bare_lf", [False, True])
+def test_a_block_is_taken_from_where_it_is_said_to_start(bare_lf: bool) -> None:
+    ending = (b"\n" if bare_lf else b"\r\n") + b".\r\n"
+    for text in STRINGS[:1365]:  # up to 5 octets
+        wire = text + ending
+        expected = unstuffed(wire, bare_lf=bare_lf)
+        for before in (b"x", b".", b"\r\n", b"\n.\r\n", b"\r\n.\r\n"):
+            for cut in range(len(wire) + 1):
+                unstuffer = DotUnstuffer(bare_lf=bare_lf)
+                first, stop = unstuffer.feed(before + wire[:cut], len(before))
+                message, taken = first, stop - len(before)
+                if not unstuffer.finished:
+                    second, stop = unstuffer.feed(before + wire[cut:] + before, len(before))
+                    message, taken = first + second, taken + stop - len(before)
+                assert unstuffer.finished
+                assert (message, taken) == expected, (text, before, cut)
+
+
+def test_a_block_of_text_is_handed_on_without_a_copy() -> None:
+    unstuffer = DotUnstuffer()
+    block = b"QUJD\r\n" * 1000
+    assert unstuffer.feed(block)[0] is block
+    assert unstuffer.feed(block)[0] is block
+
+
+def test_only_a_dot_behind_crlf_is_looked_at() -> None:
+    wire = b"a\n..b\n.\nc\r..d\r.\re\n.\r\nf\r\n.\r\n"
+    assert unstuff([wire]) == (wire[:-3], len(wire))
+
+
+def test_behind_bare_lf_dots_are_looked_at_where_the_server_ends_its_lines_so() -> None:
+    assert unstuff([b"a\n..b\r\n..\n.c\n.\nrest"], bare_lf=True) == (b"a\n.b\r\n.\n.c\n", 15)
+    assert unstuff([b"a\n..b\r\n..\n.c\n.\r\nrest"], bare_lf=True) == (b"a\n.b\r\n.\n.c\n", 16)
+
+
+def test_the_earlier_of_two_terminators_counts() -> None:
+    assert unstuff([b"a\n.\nb\n.\r\n"], bare_lf=True) == (b"a\n", 4)
+    assert unstuff([b"a\n.\r\nb\n.\n"], bare_lf=True) == (b"a\n", 5)
+    assert unstuff([b"a\r\n.\r\n.\r\n"]) == (b"a\r\n", 6)
+
+
+def test_a_single_dot_before_text_stays() -> None:
+    assert unstuff([b".a\r\n..b\r\n...\r\n.. \r\n.\r\n"]) == (b".a\r\n.b\r\n..\r\n. \r\n", 22)
+
+
+def test_nothing_is_finished_before_the_last_octet_of_the_terminator() -> None:
+    wire = b"a\r\n.b\r\n..\r\n.\r\n"
+    for length in range(len(wire)):
+        unstuffer = DotUnstuffer()
+        unstuffer.feed(wire[:length])
+        assert not unstuffer.finished
+
+
+def test_an_empty_block_changes_nothing() -> None:
+    unstuffer = DotUnstuffer()
+    message = b""
+    for octet in octets(b"\r\n..\r\n.\r\n"):
+        assert unstuffer.feed(b"") == (b"", 0)
+        message += unstuffer.feed(octet)[0]
+    assert (message, unstuffer.finished) == (b"\r\n.\r\n", True)
+
+
+def test_nothing_is_fed_behind_the_terminator() -> None:
+    unstuffer = DotUnstuffer()
+    unstuffer.feed(b".\r\n")
+    with pytest.raises(AssertionError, match="terminator was seen"):
+        unstuffer.feed(b"+OK\r\n")
+
+
+# Properties
+
+message_text = st.lists(
+    st.sampled_from([b".", b"\r", b"\n", b"\r\n", b"..", b"\r\n.", b"\n.\r\n", b"a", b"\xff" * 70, b"QUJD" * 20])
+).map(b"".join)
+sizes = st.lists(st.integers(min_value=0, max_value=90), max_size=40)
+
+
+def cut_by(text: bytes, lengths: Iterable[int]) -> list[bytes]:
+    pieces, place = [], 0
+    for length in lengths:
+        pieces.append(text[place : place + length])
+        place += length
+    return [*pieces, text[place:]]
+
+
+@given(message_text, sizes)
+def test_cutting_a_message_changes_no_octet_of_its_mail_data(text: bytes, lengths: list[int]) -> None:
+    assert run(DotStuffer(), cut_by(text, lengths)) == stuffed(text)
+
+
+@given(message_text, sizes, st.binary(max_size=20), st.booleans())
+def test_unstuffing_undoes_stuffing(text: bytes, lengths: list[int], rest: bytes, bare_lf: bool) -> None:
+    wire = run(DotStuffer(), [text])
+    ends: Callable[[bytes], bytes] = (lambda data: data.replace(b"\r\n", b"\n")) if bare_lf else (lambda data: data)
+    wire, message = ends(wire), ends(as_message(text))
+    assert unstuff(cut_by(wire + rest, lengths), bare_lf=bare_lf) == (message, len(wire))
+
+
+@given(message_text.filter(is_standard), sizes)
+def test_reject_changes_nothing_but_the_dots(text: bytes, lengths: list[int]) -> None:
+    assert run(DotStuffer("reject"), cut_by(text, lengths)) == stuffed(text)

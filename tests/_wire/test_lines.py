@@ -1,0 +1,204 @@
+from collections.abc import Iterable
+from itertools import combinations, product
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mailwire._wire.lines import LineBuffer
+from mailwire.errors import LimitExceeded
+
+LIMIT = 8
+
+
+def take(buffer: LineBuffer) -> list[tuple[bytes, bool]]:
+    """Every line that is complete, each with whether it ended in LF alone."""
+    lines = []
+    while (line := buffer.next_line()) is not None:
+        lines.append((line, buffer.bare_lf))
+    return lines
+
+
+def read(pieces: Iterable[bytes], limit: int = LIMIT) -> tuple[list[tuple[bytes, bool]], bytes]:
+    """The lines in `pieces`, taken as they become complete, and what is left."""
+    buffer = LineBuffer(limit)
+    lines = []
+    for piece in pieces:
+        buffer.feed(piece)
+        lines += take(buffer)
+    return lines, buffer.peek_all()
+
+
+def expected(text: bytes) -> tuple[list[tuple[bytes, bool]], bytes]:
+    *lines, rest = text.split(b"\n")
+    return [(line.removesuffix(b"\r"), not line.endswith(b"\r")) for line in lines], rest
+
+
+def octets(text: bytes) -> list[bytes]:
+    return [text[place : place + 1] for place in range(len(text))]
+
+
+def test_lines_are_the_same_however_they_arrive() -> None:
+    for length in range(7):
+        for letters in product((b"a", b"\r", b"\n"), repeat=length):
+            text = b"".join(letters)
+            assert read([text]) == read(octets(text)) == expected(text), text
+            for first, second in combinations(range(length + 1), 2):
+                assert read([text[:first], text[first:second], text[second:]]) == expected(text), (text, first, second)
+
+
+def test_a_line_ends_in_crlf_or_lf_and_a_cr_elsewhere_is_text() -> None:
+    assert read([b"one\r\ntwo\nthr\ree\n\r\n\nfour"]) == (
+        [(b"one", False), (b"two", True), (b"thr\ree", True), (b"", False), (b"", True)],
+        b"four",
+    )
+
+
+def test_only_the_last_cr_belongs_to_the_line_end() -> None:
+    assert read([b"a\r\r\n"]) == ([(b"a\r", False)], b"")
+
+
+@pytest.mark.parametrize("end", [b"\r\n", b"\n"])
+def test_a_line_of_exactly_the_limit_passes(end: bytes) -> None:
+    line = b"a" * LIMIT
+    assert read([line + end])[0] == read(octets(line + end))[0] == [(line, end == b"\n")]
+    assert read([line[:3], line[3:] + end[:1], end[1:]])[0] == [(line, end == b"\n")]
+
+
+@pytest.mark.parametrize("end", [b"\r\n", b"\n"])
+@pytest.mark.parametrize("whole", [True, False])
+def test_a_line_of_one_octet_more_than_the_limit_does_not_pass(end: bytes, whole: bool) -> None:
+    line = b"a" * (LIMIT + 1) + end
+    with pytest.raises(LimitExceeded, match=rf"^a line is longer than {LIMIT} octets, it begins with b'aaaa"):
+        read([line] if whole else octets(line))
+
+
+def test_an_unfinished_line_does_not_grow_beyond_the_limit() -> None:
+    for last in (b"a", b"\r"):
+        buffer = LineBuffer(LIMIT)
+        for _ in range(LIMIT):
+            buffer.feed(b"a")
+            assert buffer.next_line() is None
+        buffer.feed(last)
+        if last == b"\r":  # the line's end may begin with it
+            assert buffer.next_line() is None
+            buffer.feed(b"a")
+        with pytest.raises(LimitExceeded):
+            buffer.next_line()
+
+
+def test_a_line_beyond_the_limit_never_passes_afterwards() -> None:
+    buffer = LineBuffer(LIMIT)
+    buffer.feed(b"a" * 100)
+    for data in (b"", b"\r\n", b"250 ok\r\n"):
+        buffer.feed(data)
+        with pytest.raises(LimitExceeded):
+            buffer.next_line()
+
+
+def test_the_limit_holds_for_each_line_and_not_for_all() -> None:
+    text = (b"a" * LIMIT + b"\r\n") * 100
+    assert len(read([text])[0]) == len(read(octets(text))[0]) == 100
+
+
+def test_an_endless_line_is_quoted_only_at_its_beginning() -> None:
+    with pytest.raises(LimitExceeded) as error:
+        read([b"x" * 100_000], limit=1000)
+    assert len(str(error.value)) < 300
+
+
+def test_the_limit_can_be_changed_between_lines() -> None:
+    buffer = LineBuffer(4)
+    buffer.feed(b"1234\r\n12345678\r\n")
+    assert buffer.next_line() == b"1234"
+    buffer.line_limit = 8
+    assert buffer.next_line() == b"12345678"
+
+
+def test_the_buffer_is_true_while_anything_is_left() -> None:
+    buffer = LineBuffer(LIMIT)
+    assert not buffer
+    buffer.feed(b"")
+    assert not buffer
+    buffer.feed(b"a\r\nb")
+    assert buffer  # something arrived
+    assert buffer.next_line() == b"a"
+    assert buffer  # something is left of what arrived
+    assert buffer.next_line() is None
+    assert buffer  # the beginning of a line
+    buffer.feed(b"\n")
+    assert buffer.next_line() == b"b"
+    assert not buffer
+
+
+@pytest.mark.parametrize("pieces", [(b"a\r\nb\r\nc",), (b"a\r", b"\nb\r\n", b"c"), (b"a", b"", b"\n", b"b", b"\n")])
+def test_the_buffer_tells_whether_a_whole_line_is_waiting(pieces: tuple[bytes, ...]) -> None:
+    buffer = LineBuffer(LIMIT)
+    assert not buffer.has_line
+    for piece in pieces:
+        buffer.feed(piece)
+    for line in (b"a", b"b"):
+        assert buffer.has_line
+        assert buffer.next_line() == line
+    assert not buffer.has_line
+    assert buffer.next_line() is None
+    assert not buffer.has_line
+
+
+def test_everything_left_can_be_looked_at_without_being_taken() -> None:
+    buffer = LineBuffer(100)
+    for piece in (b"one\r\ntwo\r\nthr", b"ee", b"\r\nfo", b"ur"):
+        buffer.feed(piece)
+    assert buffer.peek_all() == b"one\r\ntwo\r\nthree\r\nfour"
+    assert [buffer.next_line() for _ in range(4)] == [b"one", b"two", b"three", None]
+    assert buffer.peek_all() == b"four"
+    buffer.feed(b"five")
+    assert buffer.peek_all() == b"fourfive"
+
+
+def test_a_block_is_shown_behind_a_line_without_a_copy() -> None:
+    data = b"+OK\r\nthe body"
+    buffer = LineBuffer(100)
+    buffer.feed(data)
+    assert buffer.next_line() == b"+OK"
+    block, start = buffer.peek_block()
+    assert (block, start) == (data, 5)
+    assert block is data
+
+
+def test_a_block_is_taken_as_far_as_it_is_said_to_be() -> None:
+    buffer = LineBuffer(100)
+    buffer.feed(b"+OK\r\nbody")
+    buffer.feed(b"more+OK next\r\n")
+    assert buffer.next_line() == b"+OK"
+    block, start = buffer.peek_block()
+    assert block[start:] == b"body"
+    buffer.skip_to(len(block))
+    assert buffer.peek_block() == (b"more+OK next\r\n", 0)
+    buffer.skip_to(4)
+    assert buffer.next_line() == b"+OK next"
+    assert not buffer
+
+
+def test_an_empty_block_means_that_nothing_is_left() -> None:
+    buffer = LineBuffer(100)
+    assert buffer.peek_block() == (b"", 0)
+    buffer.feed(b"a\r\n")
+    assert buffer.next_line() == b"a"
+    block, start = buffer.peek_block()
+    assert block[start:] == b""
+    buffer.feed(b"b")
+    assert buffer.peek_block() == (b"b", 0)
+
+
+def test_no_block_begins_inside_a_line() -> None:
+    buffer = LineBuffer(100)
+    buffer.feed(b"a")
+    assert buffer.next_line() is None
+    with pytest.raises(AssertionError, match="inside a line"):
+        buffer.peek_block()
+
+
+@given(st.lists(st.sampled_from([b"a", b"\r", b"\n", b"\r\n", b"b" * 300, b"250-x\r\n", b"\0\xff"])))
+def test_nothing_is_lost_and_nothing_is_added(pieces: list[bytes]) -> None:
+    assert read(pieces, limit=10_000) == expected(b"".join(pieces))

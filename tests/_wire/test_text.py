@@ -1,0 +1,127 @@
+import unicodedata
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mailwire._wire.text import LINE_END, check_argument, check_line, check_secret, printable, quote
+
+CONTROLS = [bytes([code]) for code in (*range(0x20), 0x7F)]
+
+# Unicode's Bidi_Control: the characters with which text is made to look like other text.
+BIDI_CONTROLS = (0x061C, 0x200E, 0x200F, *range(0x202A, 0x202F), *range(0x2066, 0x206A))
+
+
+def test_printable_text_is_shown_as_it_is() -> None:
+    assert printable(b"250 ok ~ !") == "250 ok ~ !"
+    assert printable("Größe 任务 🐟".encode()) == "Größe 任务 🐟"
+
+
+def test_octets_that_are_no_utf_8_are_escaped() -> None:
+    assert printable(b"caf\xe9 \x85x \xff\xfe") == r"caf\xe9 \x85x \xff\xfe"
+    assert printable("é".encode() + b"\xc3") == r"é\xc3"
+
+
+@pytest.mark.parametrize("control", CONTROLS, ids=repr)
+def test_control_characters_are_escaped(control: bytes) -> None:
+    assert printable(b"a" + control + b"b") == f"a\\x{control[0]:02x}b"
+
+
+@pytest.mark.parametrize("code", range(0x80, 0xA0), ids=hex)
+def test_c1_control_characters_are_escaped(code: int) -> None:
+    assert printable(chr(code).encode()) == f"\\x{code:02x}"
+
+
+@pytest.mark.parametrize("code", [0x2028, 0x2029, *BIDI_CONTROLS], ids=hex)
+def test_characters_that_end_a_line_or_reorder_text_are_escaped(code: int) -> None:
+    assert printable(chr(code).encode()) == f"\\u{code:04x}"
+
+
+@pytest.mark.parametrize("code", [0xD800, 0xDFFF])
+def test_surrogates_in_utf_8_are_escaped(code: int) -> None:
+    assert printable(chr(code).encode("utf-8", "surrogatepass")).isascii()
+
+
+@given(st.binary() | st.text().map(str.encode))
+def test_anything_is_shown_as_one_line_without_controls(data: bytes) -> None:
+    shown = printable(data)
+    assert len(shown.splitlines()) <= 1
+    assert not any(unicodedata.category(character) in ("Cc", "Zl", "Zp", "Cs") for character in shown)
+    shown.encode()
+
+
+def test_a_quotation_is_a_literal() -> None:
+    assert quote(b"") == "b''"
+    assert quote(b"\x1b[31m'\r\n\xff") == 'b"\\x1b[31m\'\\r\\n\\xff"'
+
+
+def test_a_quotation_is_cut_behind_the_limit_and_says_how_long_the_original_is() -> None:
+    assert quote(b"a" * 120) == repr(b"a" * 120)
+    assert quote(b"a" * 121) == f"{b'a' * 120!r}... (121 octets)"
+    assert quote(b"abcdef", limit=3) == "b'abc'... (6 octets)"
+
+
+@given(st.binary())
+def test_a_quotation_is_ascii_on_one_line(data: bytes) -> None:
+    assert quote(data).isascii()
+    assert quote(data).isprintable()
+
+
+@pytest.mark.parametrize("control", CONTROLS, ids=repr)
+@pytest.mark.parametrize("form", [b"%s", b"%sab", b"a%sb", b"ab%s", b'"a%sb"@example.org', b'"a\\%sb"@example.org'])
+def test_no_control_character_passes_as_part_of_an_argument(control: bytes, form: bytes) -> None:
+    with pytest.raises(ValueError, match=r"^the name must not hold control characters \(CR, LF, NUL, \.\.\.\), got b"):
+        check_argument("the name", form % control)
+
+
+def test_every_other_octet_passes_as_part_of_an_argument() -> None:
+    others = bytes(code for code in range(0x100) if bytes([code]) not in CONTROLS)
+    assert check_argument("the name", others) is others
+    assert check_argument("the name", b"") == b""
+
+
+@pytest.mark.parametrize("text", ["secret", " ", "p=,ß", "пароль🔑", "a\u0085", "?"])
+def test_a_secret_is_given_back_in_utf_8(text: str) -> None:
+    assert check_secret("the password", text) == text.encode()
+
+
+@pytest.mark.parametrize("control", CONTROLS, ids=repr)
+@pytest.mark.parametrize("form", ["{}canary", "can{}ary", "canary{}", "{}"])
+def test_no_control_character_passes_in_a_secret_and_the_secret_is_not_quoted(control: bytes, form: str) -> None:
+    with pytest.raises(ValueError, match=r"^the password must not hold control characters") as refusal:
+        check_secret("the password", form.format(control.decode()))
+    assert "canary" not in repr(refusal.value)
+    assert refusal.value.__context__ is None
+
+
+@pytest.mark.parametrize("text", ["", "canary\ud800", "\udcff"])
+def test_an_empty_secret_or_one_that_is_no_utf_8_is_refused_and_not_quoted(text: str) -> None:
+    with pytest.raises(ValueError, match=r"^the password must not be empty, and must be text") as refusal:
+        check_secret("the password", text)
+    assert "canary" not in repr(refusal.value)
+    assert refusal.value.__context__ is None
+
+
+def test_a_line_is_returned_as_it_is() -> None:
+    line = b"NOOP\r\n"
+    assert check_line(line) is line
+    assert check_line(LINE_END) == b"\r\n"
+
+
+@pytest.mark.parametrize("line", [b"", b"NOOP", b"NOOP\n", b"NOOP\r", b"NOOP\r\n ", b"NOOP\n\r"])
+def test_a_line_without_crlf_at_its_end_does_not_pass(line: bytes) -> None:
+    with pytest.raises(ValueError, match="a command must end in CRLF, got b"):
+        check_line(line)
+
+
+@pytest.mark.parametrize("control", CONTROLS, ids=repr)
+@pytest.mark.parametrize("form", [b"%sNOOP\r\n", b"NO%sOP\r\n", b"NOOP%s\r\n"])
+def test_no_control_character_passes_inside_a_line(control: bytes, form: bytes) -> None:
+    with pytest.raises(ValueError, match="a command must not hold control characters"):
+        check_line(form % control)
+
+
+@pytest.mark.parametrize("line", [b"NOOP\r\nQUIT\r\n", b"NOOP\r\n\r\n", b"\r\nNOOP\r\n"])
+def test_two_lines_are_not_one(line: bytes) -> None:
+    with pytest.raises(ValueError, match="control characters"):
+        check_line(line)

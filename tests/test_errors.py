@@ -1,0 +1,173 @@
+import copy
+import pickle
+import re
+
+import pytest
+
+from mailwire import errors
+from mailwire.errors import (
+    AuthenticationFailed,
+    BudgetExceeded,
+    CommandRefused,
+    ConnectionFailed,
+    ConnectionLost,
+    DataRefused,
+    DeadlineExceeded,
+    InjectedData,
+    InvalidMessage,
+    LimitExceeded,
+    LocalProtocolError,
+    MailwireError,
+    MessageTruncated,
+    NotSupported,
+    ProtocolError,
+    RecipientsRefused,
+    RemoteProtocolError,
+    ReplyError,
+    ResponseError,
+    RetrievalIncomplete,
+    SecurityError,
+    SenderRefused,
+    TLSFailed,
+)
+from mailwire.pop3 import Response
+from mailwire.smtp import Delivery, Receipt, RecipientReceipt, Reply
+
+NO = Reply(550, (b"5.1.1 no such user",))
+LATER = Reply(451, (b"later",))
+ERR = Response(ok=False, line=b"[IN-USE] locked")
+RECEIPT = Receipt(Delivery.REFUSED, "a@b", (RecipientReceipt("b@c", NO, Delivery.REFUSED),), NO, 0)
+
+EXAMPLES: list[MailwireError] = [
+    MailwireError("a"),
+    ProtocolError("a"),
+    LocalProtocolError("a"),
+    RemoteProtocolError("a"),
+    LimitExceeded("a"),
+    InjectedData("a"),
+    ConnectionFailed("a"),
+    ConnectionLost("a", in_flight=["MAIL FROM:<a@b>", "DATA"]),
+    MessageTruncated("a", in_flight=["RETR 1"], octets=512),
+    DeadlineExceeded("a", phase="greeting"),
+    SecurityError("a"),
+    TLSFailed("a"),
+    NotSupported("a", extension="8BITMIME"),
+    InvalidMessage("a"),
+    BudgetExceeded("a", messages=[b"one", b"two"]),
+    RetrievalIncomplete("a", refusals={2: ERR}, messages=[b"one"]),
+    CommandRefused("a", command="NOOP"),
+    AuthenticationFailed("a", command="AUTH PLAIN ****", answer=NO),
+    ReplyError("a", command="NOOP", reply=NO),
+    SenderRefused("a", command="MAIL FROM:<a@b>", reply=NO),
+    RecipientsRefused("a", command="RCPT TO:<a@b>", reply=LATER),
+    DataRefused("a", command="DATA", reply=NO),
+    ResponseError("a", command="RETR 1", response=ERR),
+]
+examples = pytest.mark.parametrize("error", EXAMPLES, ids=lambda error: type(error).__name__)
+
+
+def test_there_is_an_example_of_every_error() -> None:
+    assert sorted(type(error).__name__ for error in EXAMPLES) == errors.__all__
+
+
+def drawn() -> set[tuple[str, str]]:
+    """Each error and the one above it, from the drawing in the module's docstring."""
+    pairs, above = set[tuple[str, str]](), list[str]()
+    for line in (errors.__doc__ or "").splitlines():
+        if found := re.match(r"    ([│├└─ ]*)(\w+)", line):
+            depth = len(found[1]) // 4
+            above[depth:] = [found[2]]
+            if depth:
+                pairs.add((above[depth - 1], found[2]))
+    return pairs
+
+
+def test_the_tree_is_as_it_is_drawn() -> None:
+    actual = {
+        (base.__name__, kind.__name__)
+        for kind in map(type, EXAMPLES)
+        for base in kind.__bases__
+        if issubclass(base, MailwireError)
+    }
+    assert drawn() == actual
+
+
+@pytest.mark.parametrize(
+    ("kind", "builtin"),
+    [
+        (ConnectionFailed, ConnectionError),
+        (ConnectionLost, ConnectionError),
+        (MessageTruncated, ConnectionError),
+        (DeadlineExceeded, TimeoutError),
+        (InvalidMessage, ValueError),
+    ],
+)
+def test_an_error_is_also_the_builtin_that_people_catch(kind: type[Exception], builtin: type[Exception]) -> None:
+    assert issubclass(kind, builtin)
+    assert issubclass(kind, MailwireError)
+
+
+def test_no_other_error_is_a_builtin_of_that_kind() -> None:
+    others = [error for error in EXAMPLES if isinstance(error, (OSError, ValueError, LookupError, RuntimeError))]
+    assert {type(error).__name__ for error in others} == {
+        "ConnectionFailed",
+        "ConnectionLost",
+        "MessageTruncated",
+        "DeadlineExceeded",
+        "InvalidMessage",
+    }
+
+
+@examples
+def test_an_error_says_what_it_was_told_to_say(error: MailwireError) -> None:
+    assert str(error) == "a"
+    assert error.args == ("a",)
+    assert repr(error) == f"{type(error).__name__}('a')"
+    assert (error.delivery, error.receipt, error.transcript) == (None, None, ())
+
+
+@examples
+@pytest.mark.parametrize("again", [copy.copy, copy.deepcopy, lambda error: pickle.loads(pickle.dumps(error))])
+def test_an_error_can_be_copied_and_pickled_with_all_it_carries(error: MailwireError, again: object) -> None:
+    assert callable(again)
+    error = copy.copy(error)
+    error.delivery, error.receipt, error.transcript = Delivery.REFUSED, RECEIPT, ("C: NOOP", "S: 550 no")
+    error.add_note("while sending")
+    copied = again(error)
+    assert copied is not error
+    assert type(copied) is type(error)
+    assert (str(copied), repr(copied), copied.args) == (str(error), repr(error), error.args)
+    assert vars(copied) == vars(error)
+    assert copied.receipt == RECEIPT
+    assert copied.__notes__ == ["while sending"]
+
+
+@pytest.mark.parametrize("kind", [ConnectionFailed, ConnectionLost, DeadlineExceeded])
+def test_an_error_made_of_an_operating_systems_error_can_be_copied(kind: type[MailwireError]) -> None:
+    details = {"phase": "connect"} if kind is DeadlineExceeded else {}
+    error = kind("[Errno 111] Connection refused", **details)
+    error.__cause__ = ConnectionRefusedError(111, "Connection refused")
+    assert str(pickle.loads(pickle.dumps(error))) == "[Errno 111] Connection refused"
+
+
+def test_what_an_error_carries_can_be_read() -> None:
+    assert ConnectionLost("a").in_flight == ()
+    assert ConnectionLost("a", in_flight=["DATA"]).in_flight == ("DATA",)
+    truncated = MessageTruncated("a", octets=5)
+    assert (truncated.in_flight, truncated.octets) == ((), 5)
+    assert DeadlineExceeded("a", phase="connect").phase == "connect"
+    assert NotSupported("a", extension="SMTPUTF8").extension == "SMTPUTF8"
+    assert BudgetExceeded("a").messages == ()
+    assert BudgetExceeded("a", messages=[b"one"]).messages == (b"one",)
+    incomplete = RetrievalIncomplete("a", refusals={2: ERR}, messages=[b"one"])
+    assert (incomplete.refusals, incomplete.messages) == ({2: ERR}, (b"one",))
+    assert CommandRefused("a", command="NOOP").command == "NOOP"
+    assert AuthenticationFailed("a", command="AUTH PLAIN ****").answer is None
+    assert ResponseError("a", command="STAT", response=ERR).response is ERR
+
+
+@pytest.mark.parametrize(("reply", "is_transient"), [(LATER, True), (NO, False)])
+def test_a_refusal_is_transient_if_its_reply_is(reply: Reply, is_transient: bool) -> None:
+    for kind in (ReplyError, SenderRefused, RecipientsRefused, DataRefused):
+        error = kind("a", command="MAIL FROM:<a@b>", reply=reply)
+        assert (error.reply, error.command, error.is_transient) == (reply, "MAIL FROM:<a@b>", is_transient)

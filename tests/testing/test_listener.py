@@ -1,0 +1,97 @@
+import asyncio
+import socket
+from contextlib import closing
+
+import pytest
+
+from mailwire.testing import Maildrop, Session, SMTPServer
+from mailwire.testing.listener import Listener
+
+GREETING = b"220 localhost ESMTP mailwire.testing\r\n"
+
+
+class Sessions:
+    """Opens sessions, and keeps them and whom they are for."""
+
+    def __init__(self) -> None:
+        self.opened: list[SMTPServer] = []
+        self.peers: list[str] = []
+
+    def open(self, peer: str) -> Session:
+        self.peers.append(peer)
+        self.opened.append(SMTPServer(Maildrop()))
+        return self.opened[-1]
+
+
+async def connect(listener: Listener) -> socket.socket:
+    client = socket.socket()
+    client.setblocking(False)
+    await asyncio.get_running_loop().sock_connect(client, listener.address)
+    return client
+
+
+async def read(client: socket.socket) -> bytes:
+    return await asyncio.get_running_loop().sock_recv(client, 4096)
+
+
+async def test_every_client_has_a_session_of_its_own() -> None:
+    sessions = Sessions()
+    listener = Listener(sessions.open, None)
+    listener.start()
+    with closing(await connect(listener)) as one, closing(await connect(listener)) as other:
+        assert await read(one) == await read(other) == GREETING
+    await listener.wait_idle()
+    await listener.close()
+
+    assert sessions.peers == ["127.0.0.1", "127.0.0.1"]
+    assert [session.closing for session in sessions.opened] == [True, True]
+
+
+async def test_closing_cuts_the_clients_that_are_there() -> None:
+    sessions = Sessions()
+    listener = Listener(sessions.open, None)
+    listener.start()
+    with closing(await connect(listener)) as client:
+        assert await read(client) == GREETING
+        await listener.close()
+        assert await read(client) == b""
+
+    assert sessions.opened[0].closing
+
+
+@pytest.mark.parametrize("turns", range(6))
+async def test_a_client_may_come_while_it_is_closed(turns: int) -> None:
+    listener = Listener(Sessions().open, None)
+    listener.start()
+    client = socket.create_connection(listener.address)
+    for _ in range(turns):
+        await asyncio.sleep(0)
+    await listener.close()
+    client.close()
+
+
+async def test_nobody_is_let_in_when_it_is_closed() -> None:
+    listener = Listener(Sessions().open, None)
+    listener.start()
+    await listener.close()
+
+    with pytest.raises(ConnectionRefusedError):
+        socket.create_connection(listener.address)
+
+
+async def test_closing_twice_or_before_the_start_is_no_error() -> None:
+    listener = Listener(Sessions().open, None)
+    await listener.close()
+    listener.start()
+    await listener.close()
+    await listener.close()
+
+
+async def test_it_is_started_once_and_has_no_port_before() -> None:
+    listener = Listener(Sessions().open, None)
+    with pytest.raises(RuntimeError, match="no port before it is started"):
+        assert listener.address
+    listener.start()
+    with pytest.raises(RuntimeError, match="can be started once"):
+        listener.start()
+    await listener.close()

@@ -1,0 +1,151 @@
+import asyncio
+import poplib
+import smtplib
+import ssl
+from collections.abc import Callable
+
+import pytest
+
+from mailwire.testing import ARGOSOFT, Account, MailServer, Policy, client_context, server_context
+
+ALICE = Account("alice", "secret", ("alice@example.org",))
+BOB = Account("bob", "hidden", ("bob@example.org",))
+MESSAGE = b"Subject: hello\r\n\r\n.\r\n..world\r\n\xe9\r\n"
+
+
+def new_server(*, implicit_tls: bool = False) -> MailServer:
+    return MailServer([ALICE, BOB], tls_context=server_context(), implicit_tls=implicit_tls)
+
+
+def plain_smtp(server: MailServer) -> smtplib.SMTP:
+    return smtplib.SMTP(server.host, server.smtp_port, "client.example.org")
+
+
+def starttls(server: MailServer) -> smtplib.SMTP:
+    client = plain_smtp(server)
+    client.starttls(context=client_context())
+    return client
+
+
+def smtps(server: MailServer) -> smtplib.SMTP:
+    return smtplib.SMTP_SSL(server.host, server.smtp_port, "client.example.org", context=client_context())
+
+
+def plain_pop3(server: MailServer) -> poplib.POP3:
+    return poplib.POP3(server.host, server.pop3_port)
+
+
+def stls(server: MailServer) -> poplib.POP3:
+    client = plain_pop3(server)
+    client.stls(client_context())
+    return client
+
+
+def pop3s(server: MailServer) -> poplib.POP3:
+    return poplib.POP3_SSL(server.host, server.pop3_port, context=client_context())
+
+
+def send(client: smtplib.SMTP) -> None:
+    with client:
+        client.login("alice", "secret")
+        assert client.sendmail("alice@example.org", ["bob@example.org"], MESSAGE, ["BODY=8BITMIME"]) == {}
+
+
+def retrieve(client: poplib.POP3) -> bytes:
+    client.user("bob")
+    client.pass_("hidden")
+    _, lines, _ = client.retr(1)
+    client.dele(1)
+    client.quit()
+    return b"".join(line + b"\r\n" for line in lines)
+
+
+@pytest.mark.parametrize(
+    ("open_smtp", "open_pop3", "implicit_tls"),
+    [(plain_smtp, plain_pop3, False), (starttls, stls, False), (smtps, pop3s, True)],
+)
+async def test_what_smtplib_sends_poplib_retrieves(
+    open_smtp: Callable[[MailServer], smtplib.SMTP],
+    open_pop3: Callable[[MailServer], poplib.POP3],
+    implicit_tls: bool,
+) -> None:
+    async with new_server(implicit_tls=implicit_tls) as server:
+        await asyncio.to_thread(lambda: send(open_smtp(server)))
+        assert [message.content for message in server.messages("bob")] == [MESSAGE]
+        assert await asyncio.to_thread(lambda: retrieve(open_pop3(server))) == MESSAGE
+        await server.wait_idle()
+
+    assert server.messages("bob") == ()
+    assert server.smtp_sessions[-1].user == "alice"
+    assert server.pop3_sessions[-1].user == "bob"
+    is_encrypted = open_smtp is not plain_smtp
+    assert [session.is_encrypted for session in (*server.smtp_sessions, *server.pop3_sessions)] == [is_encrypted] * 2
+
+
+@pytest.mark.parametrize("implicit_tls", [True, False])
+async def test_a_client_with_which_no_handshake_succeeds_is_left(implicit_tls: bool) -> None:
+    context = ssl.create_default_context() if implicit_tls else client_context()
+    async with new_server(implicit_tls=implicit_tls) as server:
+        for port in (server.smtp_port, server.pop3_port):
+            with pytest.raises(ssl.SSLError):
+                await asyncio.open_connection(server.host, port, ssl=context)
+        await server.wait_idle()
+
+    assert all(session.closing for session in (*server.smtp_sessions, *server.pop3_sessions))
+
+
+async def test_the_quirk_and_the_policy_are_those_of_every_session() -> None:
+    def converse(server: MailServer) -> tuple[tuple[int, bytes], bytes]:
+        with plain_smtp(server) as client:
+            reply = client.helo()
+        pop3 = plain_pop3(server)
+        pop3.quit()
+        return reply, pop3.getwelcome()
+
+    async with MailServer(quirk=ARGOSOFT, policy=Policy(hostname="mail.example.org")) as server:
+        reply, welcome = await asyncio.to_thread(lambda: converse(server))
+        await server.wait_idle()
+
+    assert reply == (250, b"Welcome [127.0.0.1], pleased to meet you")
+    assert welcome == b"+OK ArGoSoft Mail Server Freeware, Version 1.8 (1.8.8.8)"
+    assert server.smtp_sessions[-1].commands == [b"helo client.example.org", b"QUIT"]
+    assert server.pop3_sessions[-1].flights == 1
+
+
+async def test_without_a_context_there_is_no_tls() -> None:
+    def refuse(server: MailServer) -> None:
+        with plain_smtp(server) as smtp, pytest.raises(smtplib.SMTPNotSupportedError):
+            smtp.starttls(context=client_context())
+        pop3 = plain_pop3(server)
+        with pytest.raises(poplib.error_proto):
+            pop3.stls(client_context())
+        pop3.quit()
+
+    async with MailServer([ALICE]) as server:
+        await asyncio.to_thread(lambda: refuse(server))
+
+
+def test_implicit_tls_needs_a_context() -> None:
+    with pytest.raises(ValueError, match="implicit TLS needs a tls_context"):
+        MailServer(implicit_tls=True)
+
+
+def test_an_account_can_be_added() -> None:
+    server = MailServer([ALICE])
+
+    assert server.add_account("bob", "hidden", addresses=["bob@example.org"]) == BOB
+    assert server.maildrop.accounts == (ALICE, BOB)
+    assert server.messages("bob") == ()
+
+
+async def test_it_can_be_left_while_clients_are_there() -> None:
+    async with new_server() as server:
+        clients = [await asyncio.open_connection(server.host, port) for port in (server.smtp_port, server.pop3_port)]
+        for reader, _ in clients:
+            assert await reader.read(1024)
+
+    for reader, writer in clients:
+        assert await reader.read() == b""
+        writer.close()
+        await writer.wait_closed()
+    assert [session.closing for session in (*server.smtp_sessions, *server.pop3_sessions)] == [True, True]

@@ -1,0 +1,362 @@
+from base64 import b64encode
+
+import pytest
+
+from mailwire.testing import Account, Envelope, Maildrop, Policy, SMTPServer, TLSState
+from tests.testing.dialogue import greeted, play, say
+
+ALICE = Account("alice", "secret", ("alice@example.org",))
+BOB = Account("bob", "hidden", ("bob@example.org", '"b ob"@example.org', "bøb@example.org"))
+POLICY = Policy(hostname="mail.example.org", size_limit=1000, refused_senders=("spam@example.org",))
+
+HELLO = b"EHLO client.example.org\r\n"
+MAIL = b"MAIL FROM:<alice@example.org>\r\n"
+RCPT = b"RCPT TO:<bob@example.org>\r\n"
+DATA = b"DATA\r\n"
+AUTH = b"AUTH PLAIN " + b64encode(b"\0alice\0secret") + b"\r\n"
+
+
+def server(maildrop: Maildrop | None = None, *, policy: Policy = POLICY, tls: TLSState = "unavailable") -> SMTPServer:
+    return SMTPServer(Maildrop([ALICE, BOB]) if maildrop is None else maildrop, policy=policy, tls=tls)
+
+
+def last_reply(*commands: bytes, policy: Policy = POLICY, tls: TLSState = "unavailable") -> str:
+    """The reply to the last of the commands, which are sent to a new session; the last line of it."""
+    session = server(policy=policy, tls=tls)
+    say(session, *commands[:-1])
+    return say(session, commands[-1]).decode().splitlines()[-1]
+
+
+def extensions(session: SMTPServer) -> list[str]:
+    lines = say(greeted(session), HELLO).decode().splitlines()
+    assert all(line.startswith("250-") for line in lines[:-1])
+    assert lines[-1].startswith("250 ")
+    return [line[4:] for line in lines[1:]]
+
+
+# A whole session
+
+
+def test_mail_goes_into_the_maildrop_of_its_recipient() -> None:
+    maildrops = []
+
+    def open_session() -> SMTPServer:
+        maildrops.append(Maildrop([ALICE, BOB]))
+        return server(maildrops[-1])
+
+    session = play(
+        open_session,
+        """
+        S: 220 mail.example.org ESMTP mailwire.testing
+        C: EHLO client.example.org
+        S: 250-mail.example.org greets client.example.org
+        S: 250-PIPELINING
+        S: 250-SIZE 1000
+        S: 250-8BITMIME
+        S: 250-SMTPUTF8
+        S: 250-ENHANCEDSTATUSCODES
+        S: 250 AUTH PLAIN LOGIN
+        C: MAIL FROM:<alice@example.org> BODY=8BITMIME SIZE=100
+        S: 250 2.1.0 Sender <alice@example.org> accepted
+        C: RCPT TO:<bob@example.org>
+        S: 250 2.1.5 Recipient <bob@example.org> accepted
+        C: DATA
+        S: 354 Send the message, end with a dot on a line by itself
+        C: Subject: hello
+        C:
+        C: ..
+        C: world
+        C: .
+        S: 250 2.0.0 Message accepted as 00000001
+        C: QUIT
+        S: 221 2.0.0 mail.example.org closes the connection
+        """,
+    )
+
+    assert session.closing
+    envelope = Envelope("alice@example.org", ("bob@example.org",), {"BODY": "8BITMIME", "SIZE": "100"})
+    for maildrop in maildrops:
+        (message,) = maildrop.messages("bob")
+        assert (message.uid, message.content) == ("00000001", b"Subject: hello\r\n\r\n.\r\nworld\r\n")
+        assert message.envelope == envelope
+
+
+def test_two_transactions_in_one_session_are_two_messages() -> None:
+    maildrop = Maildrop([ALICE, BOB])
+    session = server(maildrop)
+
+    say(session, HELLO, MAIL + RCPT + DATA, b"one\r\n.\r\n" + MAIL + RCPT + DATA, b"two\r\n.\r\n")
+
+    assert [message.content for message in maildrop.messages("bob")] == [b"one\r\n", b"two\r\n"]
+    assert session.flights == 4
+
+
+def test_a_group_of_commands_is_one_flight_with_its_replies_in_one_piece() -> None:
+    session = greeted(server())
+    session.receive_data(HELLO)
+    session.data_to_send()
+    session.receive_data(MAIL + RCPT + b"RCPT TO:<nobody@example.org>\r\n" + DATA)
+
+    assert session.data_to_send() == [
+        b"250 2.1.0 Sender <alice@example.org> accepted\r\n"
+        b"250 2.1.5 Recipient <bob@example.org> accepted\r\n"
+        b"550 5.1.1 No such recipient <nobody@example.org>\r\n"
+        b"354 Send the message, end with a dot on a line by itself\r\n"
+    ]
+    assert session.flights == 2
+
+
+def test_a_message_in_pieces_is_one_flight() -> None:
+    session = server()
+    say(session, HELLO, MAIL + RCPT + DATA, b"he", b"llo\r\n", b".", b"\r\n")
+
+    assert session.flights == 3
+
+
+def test_mail_data_are_no_commands() -> None:
+    session = server()
+    say(session, HELLO + MAIL + RCPT + DATA + b"QUIT\r\n.\r\nNOOP\r\n")
+
+    assert session.commands == [line.rstrip() for line in (HELLO, MAIL, RCPT, DATA, b"NOOP")]
+
+
+def test_the_null_sender_is_accepted() -> None:
+    maildrop = Maildrop([BOB])
+    say(server(maildrop), HELLO, b"MAIL FROM:<>\r\n" + RCPT + DATA, b".\r\n")
+
+    (message,) = maildrop.messages("bob")
+    assert message.content == b""
+    assert message.envelope == Envelope("", ("bob@example.org",))
+
+
+def test_addresses_may_be_quoted_or_beyond_ascii() -> None:
+    maildrop = Maildrop([BOB])
+    group = (
+        'MAIL FROM:<"a>lice"@example.org> SMTPUTF8\r\n'
+        'RCPT TO:<"b ob"@example.org>\r\n'
+        "RCPT TO:<bøb@example.org>\r\n"
+        "DATA\r\n"
+    )
+    say(server(maildrop), HELLO, group.encode(), b"hello\r\n.\r\n")
+
+    (message,) = maildrop.messages("bob")
+    assert message.envelope == Envelope(
+        '"a>lice"@example.org', ('"b ob"@example.org', "bøb@example.org"), {"SMTPUTF8": None}
+    )
+
+
+# What it offers
+
+
+def test_authentication_is_announced_where_there_are_accounts() -> None:
+    assert "AUTH PLAIN LOGIN" in extensions(server())
+    assert not [line for line in extensions(server(Maildrop())) if "AUTH" in line]
+    assert last_reply(HELLO, AUTH, policy=Policy(mechanisms=())) == "502 5.5.1 Command not available"
+
+
+def test_starttls_is_announced_until_it_was_used() -> None:
+    session = server(tls="available")
+    assert "STARTTLS" in extensions(session)
+
+    say(session, b"STARTTLS\r\n")
+    session.tls_established()
+    session.receive_data(b"NOOP\r\n")
+
+    assert "STARTTLS" not in extensions(session)
+
+
+def test_helo_has_no_extensions() -> None:
+    session = greeted(server())
+
+    assert say(session, b"HELO client.example.org\r\n") == b"250 mail.example.org greets client.example.org\r\n"
+    assert say(session, b"MAIL FROM:<alice@example.org> SIZE=1\r\n") == b"555 5.5.4 Parameter SIZE not recognized\r\n"
+
+
+def test_the_reply_to_help_names_the_commands() -> None:
+    assert (
+        last_reply(b"HELP\r\n")
+        == "214 2.0.0 Commands: EHLO HELO MAIL RCPT DATA RSET NOOP VRFY EXPN HELP QUIT STARTTLS AUTH"
+    )
+
+
+# TLS
+
+
+def test_the_session_begins_again_under_tls() -> None:
+    session = play(
+        lambda: greeted(server(tls="available")),
+        """
+        C: HELO client.example.org
+        S: 250 mail.example.org greets client.example.org
+        C: STARTTLS
+        S: 220 2.0.0 Begin TLS now
+        (TLS)
+        C: STARTTLS
+        S: 503 5.5.1 Bad sequence of commands: TLS is in force already
+        C: MAIL FROM:<alice@example.org>
+        S: 503 5.5.1 Bad sequence of commands: EHLO comes first
+        """,
+    )
+    assert session.is_encrypted
+
+
+def test_a_session_that_begins_under_tls_offers_none() -> None:
+    session = server(tls="established")
+
+    assert "STARTTLS" not in extensions(session)
+    assert say(session, b"STARTTLS\r\n").startswith(b"503 5.5.1 ")
+
+
+def test_what_came_behind_starttls_is_dropped() -> None:
+    session = greeted(server(tls="available"))
+
+    assert say(session, b"STARTTLS\r\n" + HELLO + MAIL) == b"220 2.0.0 Begin TLS now\r\n"
+    session.tls_established()
+    assert say(session, b"NOOP\r\n") == b"250 2.0.0 Still here\r\n"
+
+
+# Authentication
+
+
+def test_a_user_authenticates_once() -> None:
+    session = play(
+        lambda: greeted(server()),
+        """
+        C: HELO client.example.org
+        S: 250 mail.example.org greets client.example.org
+        C: AUTH PLAIN
+        S: 503 5.5.1 Bad sequence of commands: EHLO comes first
+        C: EHLO client.example.org
+        S: 250-mail.example.org greets client.example.org
+        S: 250-PIPELINING
+        S: 250-SIZE 1000
+        S: 250-8BITMIME
+        S: 250-SMTPUTF8
+        S: 250-ENHANCEDSTATUSCODES
+        S: 250 AUTH PLAIN LOGIN
+        C: AUTH
+        S: 501 5.5.4 Syntax error, expected AUTH, a mechanism and perhaps an initial response
+        C: AUTH SCRAM-SHA-256
+        S: 504 5.5.4 Unknown mechanism
+        C: AUTH PLAIN AGFsaWNlAGhpZGRlbg==
+        S: 535 5.7.8 Credentials invalid
+        C: AUTH PLAIN %
+        S: 501 5.5.2 Cannot decode the response
+        C: AUTH PLAIN
+        S: 334␠
+        C: *
+        S: 501 5.7.0 Authentication cancelled
+        C: AUTH LOGIN
+        S: 334 VXNlcm5hbWU6
+        C: YWxpY2U=
+        S: 334 UGFzc3dvcmQ6
+        C: c2VjcmV0
+        S: 235 2.7.0 Authenticated as alice
+        C: AUTH PLAIN
+        S: 503 5.5.1 Bad sequence of commands: authenticated already
+        """,
+    )
+    assert session.user == "alice"
+
+
+def test_authentication_waits_for_the_end_of_a_transaction() -> None:
+    expected = "503 5.5.1 Bad sequence of commands: a mail transaction is under way"
+
+    assert last_reply(HELLO, MAIL, AUTH) == expected
+    assert last_reply(HELLO, MAIL, b"STARTTLS\r\n", tls="available") == expected
+
+
+def test_authentication_can_be_required() -> None:
+    policy = Policy(require_auth=True)
+
+    assert last_reply(HELLO, MAIL, policy=policy) == "530 5.7.0 Authentication required"
+    assert last_reply(HELLO, AUTH, MAIL, policy=policy) == "250 2.1.0 Sender <alice@example.org> accepted"
+
+
+# Replies, one by one
+
+
+@pytest.mark.parametrize(
+    ("commands", "reply"),
+    [
+        # The session
+        ([b"NOOP\r\n"], "250 2.0.0 Still here"),
+        ([b"noop whatever\r\n"], "250 2.0.0 Still here"),
+        ([b"NOOP\t \r\n"], "250 2.0.0 Still here"),
+        ([b"RSET\r\n"], "250 2.0.0 Forgotten"),
+        ([b"QUIT \r\n"], "221 2.0.0 mail.example.org closes the connection"),
+        ([b"VRFY bob\r\n"], "252 2.0.0 Cannot verify, but will take mail and try"),
+        ([b"EXPN list\r\n"], "502 5.5.1 Command not available"),
+        ([b"STARTTLS\r\n"], "502 5.5.1 Command not available"),
+        ([b"BDAT 1\r\n"], "500 5.5.1 Unknown command"),
+        ([b"\r\n"], "500 5.5.1 Unknown command"),
+        ([b"\xff\0\r\n"], "500 5.5.1 Unknown command"),
+        ([b"A" * 3000 + b"\r\n"], "500 5.5.6 Line too long"),
+        ([b"VRFY\r\n"], "501 5.5.4 Syntax error, expected VRFY and a name"),
+        ([b"QUIT now\r\n"], "501 5.5.4 Syntax error, expected QUIT alone"),
+        ([b"RSET now\r\n"], "501 5.5.4 Syntax error, expected RSET alone"),
+        ([b"STARTTLS now\r\n"], "501 5.5.4 Syntax error, expected STARTTLS alone"),
+        ([b"EHLO\r\n"], "501 5.5.4 Syntax error, expected EHLO and a domain or an address literal"),
+        ([b"HELO a b\r\n"], "501 5.5.4 Syntax error, expected HELO and a domain or an address literal"),
+        ([b"EHLO \xff\r\n"], "501 5.5.4 Syntax error, expected EHLO and a domain or an address literal"),
+        # MAIL
+        ([MAIL], "503 5.5.1 Bad sequence of commands: EHLO comes first"),
+        ([HELLO, MAIL, MAIL], "503 5.5.1 Bad sequence of commands: a mail transaction is under way"),
+        ([HELLO, MAIL, HELLO, MAIL], "250 2.1.0 Sender <alice@example.org> accepted"),
+        ([HELLO, MAIL, b"RSET\r\n", MAIL], "250 2.1.0 Sender <alice@example.org> accepted"),
+        ([HELLO, b"MAIL\r\n"], "501 5.5.4 Syntax error, expected MAIL FROM:<path> and parameters, each once"),
+        ([HELLO, b"MAIL FROM:<alice>\r\n"], "501 5.1.7 Cannot read the sender's address"),
+        ([HELLO, b"MAIL FROM:<spam@EXAMPLE.org>\r\n"], "550 5.7.1 Sender <spam@EXAMPLE.org> refused"),
+        ([HELLO, b"MAIL FROM:<\xc3\xa9@example.org>\r\n"], "553 5.6.7 An address beyond ASCII needs SMTPUTF8"),
+        ([HELLO, b"MAIL FROM:<> RET=FULL\r\n"], "555 5.5.4 Parameter RET not recognized"),
+        ([HELLO, b"MAIL FROM:<> SIZE=1000\r\n"], "250 2.1.0 Sender <> accepted"),
+        ([HELLO, b"MAIL FROM:<> SIZE=1001\r\n"], "552 5.3.4 More than 1000 octets"),
+        ([HELLO, b"MAIL FROM:<> SIZE=x\r\n"], "501 5.5.4 Syntax error, expected another value of SIZE"),
+        ([HELLO, b"MAIL FROM:<> SIZE\r\n"], "501 5.5.4 Syntax error, expected another value of SIZE"),
+        ([HELLO, b"MAIL FROM:<> SIZE=\xc2\xb2\r\n"], "501 5.5.4 Syntax error, expected another value of SIZE"),
+        ([HELLO, b"MAIL FROM:<> body=7bit\r\n"], "250 2.1.0 Sender <> accepted"),
+        ([HELLO, b"MAIL FROM:<> BODY=BINARYMIME\r\n"], "501 5.5.4 Syntax error, expected another value of BODY"),
+        ([HELLO, b"MAIL FROM:<> SMTPUTF8=YES\r\n"], "501 5.5.4 Syntax error, expected another value of SMTPUTF8"),
+        ([HELLO, b"MAIL FROM:<> AUTH=<>\r\n"], "250 2.1.0 Sender <> accepted"),
+        ([HELLO, b"MAIL FROM:<> AUTH\r\n"], "501 5.5.4 Syntax error, expected another value of AUTH"),
+        # RCPT
+        ([HELLO, RCPT], "503 5.5.1 Bad sequence of commands: MAIL comes first"),
+        (
+            [HELLO, MAIL, b"RCPT TO:bob\r\n"],
+            "501 5.5.4 Syntax error, expected RCPT TO:<path> and parameters, each once",
+        ),
+        ([HELLO, MAIL, b"RCPT TO:<>\r\n"], "501 5.1.3 Cannot read the recipient's address"),
+        ([HELLO, MAIL, b"RCPT TO:<bob>\r\n"], "501 5.1.3 Cannot read the recipient's address"),
+        ([HELLO, MAIL, b"RCPT TO:<carol@example.org>\r\n"], "550 5.1.1 No such recipient <carol@example.org>"),
+        ([HELLO, MAIL, "RCPT TO:<bøb@example.org>\r\n".encode()], "553 5.6.7 An address beyond ASCII needs SMTPUTF8"),
+        ([HELLO, MAIL, b"RCPT TO:<bob@example.org> NOTIFY=NEVER\r\n"], "555 5.5.4 Parameter NOTIFY not recognized"),
+        # DATA
+        ([HELLO, DATA], "503 5.5.1 Bad sequence of commands: MAIL comes first"),
+        ([HELLO, MAIL, DATA], "554 5.5.1 No valid recipients"),
+        ([HELLO, MAIL, RCPT, b"DATA now\r\n"], "501 5.5.4 Syntax error, expected DATA alone"),
+        ([HELLO, MAIL, RCPT, DATA, b"a" * 999 + b"\r\n.\r\n"], "552 5.3.4 More than 1000 octets"),
+        ([HELLO, MAIL, RCPT, DATA, b"a\nb\r\n.\r\n"], "554 5.6.0 The message holds a bare CR, a bare LF or a NUL"),
+        ([HELLO, MAIL, RCPT, DATA, b".\r\n", RCPT], "503 5.5.1 Bad sequence of commands: MAIL comes first"),
+        ([HELLO, MAIL, RCPT, DATA, b"a\n.\r\n.\r\n", MAIL], "250 2.1.0 Sender <alice@example.org> accepted"),
+    ],
+)
+def test_a_command_is_answered_as_the_standard_wants_it(commands: list[bytes], reply: str) -> None:
+    assert last_reply(*commands) == reply
+
+
+def test_a_refused_message_is_not_delivered() -> None:
+    maildrop = Maildrop([ALICE, BOB])
+    say(server(maildrop), HELLO, MAIL + RCPT + DATA, b"a\nb\r\n.\r\n", MAIL + RCPT + DATA, b"a" * 2000 + b"\r\n.\r\n")
+
+    assert maildrop.messages("bob") == ()
+
+
+def test_a_message_that_does_not_end_is_not_delivered() -> None:
+    maildrop = Maildrop([ALICE, BOB])
+    session = server(maildrop)
+    say(session, HELLO, MAIL + RCPT + DATA, b"hello\r\n")
+
+    session.receive_eof()
+
+    assert session.data_to_send() == []
+    assert maildrop.messages("bob") == ()
