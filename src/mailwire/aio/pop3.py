@@ -296,7 +296,7 @@ class POP3Client(Client[Event]):
     @property
     def _is_clean(self) -> bool:
         connection = self._connection
-        return not (connection.in_flight or connection.queued) and connection.state in (
+        return connection.awaited is None and connection.state in (
             State.AUTHORIZATION,
             State.TRANSACTION,
         )

@@ -44,7 +44,7 @@ class Transaction:
         commands = [Mail(sender, parameters or {}), *(Rcpt(recipient) for recipient in recipients), Data()]
         if not recipients:
             raise LocalProtocolError("a mail transaction needs at least one recipient")
-        if connection.state is not State.READY or connection.in_flight or connection.queued:
+        if connection.state is not State.READY or connection.awaited is not None:
             raise LocalProtocolError(f"no mail transaction can begin in state {connection.state.name}")
         self.must_close = False  # the connection cannot be used again, nor be left by QUIT
         self._connection = connection
@@ -69,8 +69,7 @@ class Transaction:
     def finished(self) -> bool:
         """Whether nothing more will come of it."""
         connection = self._connection
-        busy = connection.in_flight or connection.queued or connection.accepts_data
-        return self.must_close or not busy or connection.state is State.CLOSED
+        return self.must_close or connection.state is State.CLOSED or connection.awaited is None
 
     @property
     def sender_refusal(self) -> Reply | None:

@@ -1,0 +1,94 @@
+import pytest
+
+from mailwire.smtp import Extensions, Reply
+
+
+def announced(*lines: bytes) -> Extensions:
+    return Extensions.parse(Reply(250, (b"mx.example.org greets you", *lines)))
+
+
+def test_the_first_line_is_no_extension() -> None:
+    assert dict(Extensions.parse(Reply(250, (b"PIPELINING",)))) == {}
+    assert dict(Extensions.parse(Reply(250, (b"PIPELINING", b"8BITMIME")))) == {"8BITMIME": ()}
+
+
+def test_a_real_announcement_is_read() -> None:
+    extensions = announced(
+        b"PIPELINING",
+        b"SIZE 10240000",
+        b"VRFY",
+        b"ETRN",
+        b"STARTTLS",
+        b"AUTH PLAIN LOGIN",
+        b"AUTH=PLAIN LOGIN",
+        b"ENHANCEDSTATUSCODES",
+        b"8BITMIME",
+        b"DSN",
+        b"SMTPUTF8",
+        b"CHUNKING",
+    )
+    assert len(extensions) == 11
+    assert extensions.size == 10_240_000
+    assert extensions.mechanisms == ("PLAIN", "LOGIN")
+    assert "pipelining" in extensions
+    assert "XCLIENT" not in extensions
+    assert repr(extensions).startswith("Extensions({'PIPELINING': (), 'SIZE': ('10240000',)")
+
+
+@pytest.mark.parametrize(
+    ("line", "size"),
+    [
+        (b"SIZE 1", 1),
+        (b"size 35882577", 35_882_577),
+        (b"SIZE=10", 10),
+        (b"SIZE 99999999999999999999", 10**20 - 1),
+        (b"SIZE 0", None),
+        (b"SIZE", None),
+        (b"SIZE abc", None),
+        (b"SIZE 99999999999999999999999", None),
+        (b"SIZE -1", None),
+        (b"SIZE 1_000", None),
+        ("SIZE ١٢٣".encode(), None),
+        (b"SIZE \xb2", None),
+        (b"SIZE " + b"1" * 5000, None),
+        (b"XSIZE 5", None),
+    ],
+)
+def test_a_size_is_a_positive_number_or_no_limit(line: bytes, size: int | None) -> None:
+    assert announced(line).size == size
+
+
+def test_a_size_is_not_known_where_none_was_announced() -> None:
+    assert Extensions().size is None
+
+
+@pytest.mark.parametrize(
+    ("lines", "mechanisms"),
+    [
+        ((), ()),
+        ((b"AUTH",), ()),
+        ((b"AUTH=",), ()),
+        ((b"AUTH plain Login",), ("PLAIN", "LOGIN")),
+        ((b"AUTH=LOGIN",), ("LOGIN",)),
+        ((b"AUTH PLAIN", b"AUTH LOGIN PLAIN"), ("PLAIN", "LOGIN")),
+        ((b"AUTH=PLAIN", b"AUTH LOGIN"), ("PLAIN", "LOGIN")),
+    ],
+)
+def test_mechanisms_are_upper_case_in_the_servers_order(lines: tuple[bytes, ...], mechanisms: tuple[str, ...]) -> None:
+    assert announced(*lines).mechanisms == mechanisms
+
+
+def test_what_cannot_be_read_is_not_offered() -> None:
+    extensions = announced(b"", b"-", b"\xff\xfe", b"=STARTTLS", b"8BITMIME", b"\x1b[1mDSN")
+    assert dict(extensions) == {"8BITMIME": ()}
+    assert "STARTTLS" not in extensions
+
+
+def test_ten_thousand_keywords_are_read() -> None:
+    extensions = announced(*(b"X-%d" % number for number in range(10_000)), b"SIZE 5")
+    assert len(extensions) == 10_001
+    assert extensions.size == 5
+
+
+def test_a_keyword_ten_thousand_times_is_one() -> None:
+    assert announced(*[b"AUTH PLAIN"] * 10_000).mechanisms == ("PLAIN",)

@@ -1,0 +1,394 @@
+import pickle
+import unicodedata
+from collections.abc import Iterable
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mailwire.errors import LimitExceeded, RemoteProtocolError
+from mailwire.smtp import EnhancedCode, Reply
+from mailwire.smtp.reply import LINE_LIMIT, REPLY_LIMIT, REPLY_LINE_LIMIT, ReplyReader
+
+
+def read(*pieces: bytes) -> list[Reply]:
+    reader = ReplyReader()
+    replies = []
+    for piece in pieces:
+        reader.feed(piece)
+        while (reply := reader.next_reply()) is not None:
+            replies.append(reply)
+    assert not reader
+    return replies
+
+
+def feed_all(reader: ReplyReader, pieces: Iterable[bytes]) -> None:
+    for piece in pieces:
+        reader.feed(piece)
+        assert reader.next_reply() is None
+
+
+def octets(text: bytes) -> list[bytes]:
+    return [text[place : place + 1] for place in range(len(text))]
+
+
+GOOD = [
+    (b"250 ok\r\n", Reply(250, (b"ok",))),
+    (b"250\r\n", Reply(250, (b"",))),
+    (b"250 \r\n", Reply(250, (b"",))),
+    (b"250  \r\n", Reply(250, (b" ",))),
+    (b"250 ok\n", Reply(250, (b"ok",))),
+    (b"250\n", Reply(250, (b"",))),
+    (b"250-a\r\n250 b\r\n", Reply(250, (b"a", b"b"))),
+    (b"250-a\n250 b\n", Reply(250, (b"a", b"b"))),
+    (b"250-a\r\n250 b\n", Reply(250, (b"a", b"b"))),
+    (b"250-\r\n250-\r\n250\r\n", Reply(250, (b"", b"", b""))),
+    (b"250-a\r\n250\r\n", Reply(250, (b"a", b""))),
+    (b"250--a\r\n250 -b\r\n", Reply(250, (b"-a", b"-b"))),
+    (b"250 250-a\r\n", Reply(250, (b"250-a",))),
+    (b"200 a\r\n", Reply(200, (b"a",))),
+    (b"599 a\r\n", Reply(599, (b"a",))),
+    (b"421 4.3.2 shutting down\r\n", Reply(421, (b"4.3.2 shutting down",))),
+    (b"250 a\rb\r\n", Reply(250, (b"a\rb",))),
+    (b"250 a\r\r\n", Reply(250, (b"a\r",))),
+    (b"250 caf\xe9 \xff\r\n", Reply(250, (b"caf\xe9 \xff",))),
+    (b"250 \x1b[31m\x07\x7f\t\r\n", Reply(250, (b"\x1b[31m\x07\x7f\t",))),
+]
+
+
+@pytest.mark.parametrize(("wire", "reply"), GOOD, ids=repr)
+def test_a_reply_is_read_whole_and_octet_by_octet(wire: bytes, reply: Reply) -> None:
+    assert read(wire) == read(*octets(wire)) == [reply]
+    assert read(wire + wire) == [reply, reply]
+
+
+BAD = [
+    b"\r\n",
+    b"\n",
+    b" \r\n",
+    b" 250 ok\r\n",
+    b"\t250 ok\r\n",
+    b"2\r\n",
+    b"25\r\n",
+    b"25 ok\r\n",
+    b"2500\r\n",
+    b"2500 ok\r\n",
+    b"0250 ok\r\n",
+    b"250ok\r\n",
+    b"250\tok\r\n",
+    b"250_ok\r\n",
+    b"250.ok\r\n",
+    b"250=ok\r\n",
+    b"250\rok\r\n",
+    b"2 50 ok\r\n",
+    b"+50 ok\r\n",
+    b"-250 ok\r\n",
+    b"+OK ready\r\n",
+    b"2_50 ok\r\n",
+    b"2.0 ok\r\n",
+    b"0x2 ok\r\n",
+    b"1e2 ok\r\n",
+    b"000 ok\r\n",
+    b"099 ok\r\n",
+    b"100 ok\r\n",
+    b"199 ok\r\n",
+    b"600 ok\r\n",
+    b"999 ok\r\n",
+    b"abc ok\r\n",
+    b"OK\r\n",
+    b"HTTP/1.1 400 Bad Request\r\n",
+    "٢٥٠ ok\r\n".encode(),
+    "\uff12\uff15\uff10 ok\r\n".encode(),
+    "²50 ok\r\n".encode(),
+    b"\xb2\xb5\xb0 ok\r\n",
+    "\ufeff250 ok\r\n".encode(),
+    b"\xef\xbb\xbf250 ok\r\n",
+    b"250 o\0k\r\n",
+    b"250 ok\0\r\n",
+    b"250\0ok\r\n",
+    b"\0250 ok\r\n",
+    b"2\x0050 ok\r\n",
+    b"250-a\r\n\r\n",
+    b"250-a\r\n550 b\r\n",
+    b"250-a\r\n251 b\r\n",
+    b"250-a\r\n251-b\r\n",
+    b"250-a\r\nb\r\n",
+    b"250-a\r\n 250 b\r\n",
+    b"250-a\r\n250b\r\n",
+    b"250-a\r\n250 b\0\r\n",
+    b"\x16\x03\x01\x02\n",
+]
+
+
+@pytest.mark.parametrize("wire", BAD, ids=repr)
+def test_what_is_no_reply_is_refused_with_a_quotation(wire: bytes) -> None:
+    with pytest.raises(RemoteProtocolError, match=r"^expected .*, got b['\"]") as whole:
+        read(wire)
+    with pytest.raises(RemoteProtocolError) as bytewise:
+        read(*octets(wire))
+    assert str(whole.value) == str(bytewise.value)
+    assert str(whole.value).isprintable()
+
+
+def test_lines_with_different_codes_are_no_reply() -> None:
+    with pytest.raises(RemoteProtocolError, match=r"expected the next line of a reply 250, got b'550 b': all lines"):
+        read(b"250-a\r\n550 b\r\n")
+
+
+def test_of_all_codes_those_from_200_to_599_are_codes() -> None:
+    for code in range(1000):
+        wire = b"%03d text\r\n" % code
+        if 200 <= code <= 599:
+            assert read(wire) == [Reply(code, (b"text",))]
+        else:
+            with pytest.raises(RemoteProtocolError, match=f"got b'{code:03d} text'"):
+                read(wire)
+
+
+def test_of_all_first_octets_those_from_2_to_5_begin_a_reply() -> None:
+    for first in range(256):
+        wire = bytes([first]) + b"50 ok\r\n"
+        if first in b"2345":
+            assert read(wire)[0].code == int(wire[:3])
+        else:
+            with pytest.raises(RemoteProtocolError):
+                read(wire)
+
+
+def test_of_all_octets_behind_the_code_a_space_and_a_hyphen_are_separators() -> None:
+    for octet in range(256):
+        reader = ReplyReader()
+        reader.feed(b"250" + bytes([octet]) + b"text\r\n")
+        if octet == 0x20:
+            assert reader.next_reply() == Reply(250, (b"text",))
+        elif octet == 0x2D:
+            assert reader.next_reply() is None
+            assert reader
+        else:  # a line feed makes two lines, of which the second is none
+            with pytest.raises(RemoteProtocolError):
+                assert reader.next_reply() != reader.next_reply()
+
+
+def test_of_all_octets_only_nul_is_no_text() -> None:
+    for octet in range(1, 256):
+        if octet != 0x0A:
+            assert read(b"250 a" + bytes([octet]) + b"b\r\n") == [Reply(250, (b"a" + bytes([octet]) + b"b",))]
+
+
+# Limits
+
+
+def test_a_line_of_exactly_the_limit_is_read() -> None:
+    text = b"a" * (LINE_LIMIT - 4)
+    assert read(b"250 " + text + b"\r\n") == [Reply(250, (text,))]
+
+
+def test_a_line_of_one_octet_more_is_refused() -> None:
+    with pytest.raises(LimitExceeded, match=f"a line is longer than {LINE_LIMIT} octets"):
+        read(b"250 " + b"a" * (LINE_LIMIT - 3) + b"\r\n")
+
+
+def test_an_endless_line_is_refused_before_64_kib_are_held() -> None:
+    reader = ReplyReader()
+    reader.feed(b"250-")
+    with pytest.raises(LimitExceeded):
+        feed_all(reader, [b"a" * 1000] * 60)
+
+
+def test_a_reply_of_exactly_the_most_lines_is_read() -> None:
+    assert len(read(b"250-x\r\n" * (REPLY_LINE_LIMIT - 1) + b"250 x\r\n")[0].lines) == REPLY_LINE_LIMIT == 512
+
+
+def test_a_reply_of_one_line_more_is_refused() -> None:
+    with pytest.raises(
+        LimitExceeded, match=r"a reply 250 is longer than 65536 octets or 512 lines; its last line is b'250 x'"
+    ):
+        read(b"250-x\r\n" * REPLY_LINE_LIMIT + b"250 x\r\n")
+
+
+def reply_of(size: int) -> bytes:
+    """A reply of `size` octets in eleven lines."""
+    first = b"250-" + b"a" * (6000 - 6) + b"\r\n"
+    rest = size - 10 * len(first)
+    return first * 10 + b"250 " + b"b" * (rest - 6) + b"\r\n"
+
+
+def test_a_reply_of_exactly_the_most_octets_is_read() -> None:
+    wire = reply_of(REPLY_LIMIT)
+    assert len(wire) == REPLY_LIMIT == 65536
+    assert len(read(wire)) == 1
+
+
+def test_a_reply_of_one_octet_more_is_refused() -> None:
+    with pytest.raises(LimitExceeded, match="a reply 250 is longer than 65536 octets"):
+        read(reply_of(REPLY_LIMIT + 1))
+
+
+def test_the_limits_hold_for_each_reply_and_not_for_all() -> None:
+    assert len(read(reply_of(REPLY_LIMIT) * 5)) == 5
+    assert len(read((b"250-x\r\n" * 511 + b"250 x\r\n") * 5)) == 5
+
+
+def test_an_endless_reply_is_refused() -> None:
+    with pytest.raises(LimitExceeded):
+        feed_all(ReplyReader(), [b"250-x\r\n"] * 10_000)
+
+
+# What is left
+
+
+def test_a_reader_is_true_while_something_is_not_handed_out() -> None:
+    reader = ReplyReader()
+    assert not reader
+    for piece in (b"2", b"50-a\r", b"\n", b"250 b\r"):
+        reader.feed(piece)
+        assert reader.next_reply() is None
+        assert reader
+    reader.feed(b"\n")
+    assert reader
+    assert reader.next_reply() == Reply(250, (b"a", b"b"))
+    assert not reader
+
+
+def test_a_reader_tells_whether_a_whole_line_is_waiting() -> None:
+    reader = ReplyReader()
+    reader.feed(b"250-a\r\n250")
+    assert reader.has_line
+    assert reader.next_reply() is None
+    assert not reader.has_line
+    reader.feed(b" b\r\n")
+    assert reader.has_line
+    assert reader.next_reply()
+    assert not reader.has_line
+
+
+def test_what_was_not_handed_out_can_be_quoted() -> None:
+    reader = ReplyReader()
+    reader.feed(b"220 a\r\n250-b\r\n250-c\r\n250 d")
+    assert reader.unread() == b"220 a\r\n250-b\r\n250-c\r\n250 d"
+    assert reader.next_reply() == Reply(220, (b"a",))
+    assert reader.unread() == b"250-b\r\n250-c\r\n250 d"
+    assert reader.next_reply() is None
+    assert reader.unread() == b"250-b\r\n250-c\r\n250 d"
+
+
+# Replies
+
+
+@pytest.mark.parametrize(
+    ("code", "judgement"),
+    [
+        (200, "is_completion"),
+        (299, "is_completion"),
+        (300, "is_intermediate"),
+        (354, "is_intermediate"),
+        (399, "is_intermediate"),
+        (400, "is_transient"),
+        (499, "is_transient"),
+        (500, "is_permanent"),
+        (599, "is_permanent"),
+    ],
+)
+def test_a_reply_is_judged_by_its_first_digit(code: int, judgement: str) -> None:
+    reply = Reply(code, (b"",))
+    judgements = ("is_completion", "is_intermediate", "is_transient", "is_permanent")
+    assert [name for name in judgements if getattr(reply, name)] == [judgement]
+
+
+@pytest.mark.parametrize(
+    ("code", "line", "expected"),
+    [
+        (550, b"5.1.1 no such user", EnhancedCode(5, 1, 1)),
+        (550, b"5.1.1", EnhancedCode(5, 1, 1)),
+        (550, b"5.1.1 ", EnhancedCode(5, 1, 1)),
+        (250, b"2.0.0 ok", EnhancedCode(2, 0, 0)),
+        (452, b"4.999.999 x", EnhancedCode(4, 999, 999)),
+        (250, b"5.1.1 ok", None),
+        (550, b"4.1.1 no", None),
+        (354, b"3.0.0 go", None),
+        (550, b"5.1.1no", None),
+        (550, b"5.1.1.1 no", None),
+        (550, b"5.1.1\tno", None),
+        (550, b" 5.1.1 no", None),
+        (550, b"#5.1.1 no", None),
+        (550, b"5.1 no", None),
+        (550, b"5.1000.1 no", None),
+        (550, b"5.1.1000 no", None),
+        (550, b"5..1 no", None),
+        (550, b"5.-1.1 no", None),
+        (550, "5.\u0661.1 no".encode(), None),
+        (550, b"", None),
+    ],
+)
+def test_an_enhanced_code_stands_first_and_agrees_with_the_code(
+    code: int, line: bytes, expected: EnhancedCode | None
+) -> None:
+    assert Reply(code, (line,)).enhanced_code == expected
+
+
+def test_the_enhanced_code_of_several_lines_is_the_last_ones() -> None:
+    assert Reply(550, (b"5.7.1 a", b"5.7.2 b")).enhanced_code == EnhancedCode(5, 7, 2)
+
+
+def test_an_enhanced_code_is_written_with_dots() -> None:
+    assert str(EnhancedCode(5, 7, 28)) == "5.7.28"
+
+
+@pytest.mark.parametrize(
+    ("reply", "text", "shown"),
+    [
+        (Reply(250, (b"ok",)), "250 ok", ("250 ok",)),
+        (Reply(250, (b"",)), "250", ("250",)),
+        (Reply(250, (b"a", b"", b"c")), "250 a  c", ("250-a", "250-", "250 c")),
+        (
+            Reply(550, (b"\x1b[31m\x07 caf\xe9 \x85x",)),
+            r"550 \x1b[31m\x07 caf\xe9 \x85x",
+            (r"550 \x1b[31m\x07 caf\xe9 \x85x",),
+        ),
+        (Reply(550, ("ça va".encode(),)), "550 ça va", ("550 ça va",)),
+    ],
+)
+def test_a_reply_is_shown_as_printable_lines(reply: Reply, text: str, shown: tuple[str, ...]) -> None:
+    assert str(reply) == text
+    assert str(reply).removeprefix(str(reply.code)).strip() == reply.text
+    assert tuple(reply.shown()) == shown
+
+
+def test_a_reply_is_a_value() -> None:
+    reply = Reply(250, (b"ok",))
+    assert reply == pickle.loads(pickle.dumps(reply))
+    assert hash(reply) == hash(Reply(250, (b"ok",)))
+    with pytest.raises(AttributeError):
+        reply.code = 550  # type: ignore[misc]
+
+
+line_texts = st.binary(max_size=80).filter(lambda line: not set(line) & {0, 0x0A, 0x0D})
+
+
+@given(st.integers(200, 599), st.lists(line_texts, min_size=1, max_size=8))
+def test_what_was_written_is_read_and_shown_without_controls(code: int, lines: list[bytes]) -> None:
+    *others, last = lines
+    wire = b"".join(b"%d-%s\r\n" % (code, line) for line in others) + b"%d %s\r\n" % (code, last)
+    [reply] = read(wire)
+    assert read(*octets(wire)) == [reply]
+    assert reply == Reply(code, tuple(lines))
+    for shown in (str(reply), reply.text, repr(reply), *reply.shown()):
+        assert not any(unicodedata.category(character) in ("Cc", "Zl", "Zp", "Cs") for character in shown)
+        assert len(shown.splitlines()) <= 1
+
+
+@given(st.lists(st.binary(max_size=20) | st.sampled_from([b"250 ok\r\n", b"250-a\r\n", b"\r\n", b"5"])))
+def test_any_octets_are_replies_or_a_protocol_error(pieces: list[bytes]) -> None:
+    def outcome(parts: list[bytes]) -> tuple[list[Reply], str | None]:
+        reader, replies = ReplyReader(), []
+        try:
+            for part in parts:
+                reader.feed(part)
+                while (reply := reader.next_reply()) is not None:
+                    replies.append(reply)
+        except RemoteProtocolError as error:
+            return replies, str(error)
+        return replies, None
+
+    whole = b"".join(pieces)
+    assert outcome(pieces) == outcome([whole]) == outcome(octets(whole))
