@@ -126,8 +126,8 @@ class Client(ABC, Generic[E]):
                 self.abort()
 
     async def _end_previous(self) -> None:
-        # A task that waited for itself would wait for ever.
-        if self._user is not None and self._user is asyncio.current_task():
+        # Who waited for itself, or for one that is no more, would wait for ever.
+        if self._user is not None and (self._user is asyncio.current_task() or self._user.done()):
             await self._break_off()
 
     def _note(self, error: MailwireError) -> None:

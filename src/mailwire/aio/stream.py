@@ -14,7 +14,7 @@ from typing import Final, cast
 
 from .._wire.text import quote
 from ..endpoint import Endpoint
-from ..errors import ConnectionFailed, InjectedData, MailwireError, TLSFailed
+from ..errors import ConnectionFailed, DeadlineExceeded, InjectedData, MailwireError, TLSFailed
 from .deadline import deadline
 
 __all__ = ["Stream"]
@@ -96,8 +96,12 @@ class Stream(asyncio.BufferedProtocol):
             raise TLSFailed(f"the certificate of {endpoint} was not accepted: {error.verify_message}") from error
         except ssl.SSLError as error:
             raise TLSFailed(f"no TLS session with {endpoint}: {_tls_reason(error)}") from error
-        except ConnectionError as error:
-            raise TLSFailed(f"no TLS session with {endpoint}: the connection ended during the handshake") from error
+        except DeadlineExceeded:
+            raise
+        except OSError as error:
+            raise TLSFailed(
+                f"no TLS session with {endpoint}: the connection ended during the handshake: {_reason(error)}"
+            ) from error
         if upgraded is None or upgraded.get_extra_info("ssl_object") is None:
             raise TLSFailed(f"no TLS session with {endpoint}: the connection ended during the handshake")
         self._transport = upgraded
@@ -172,7 +176,8 @@ class Stream(asyncio.BufferedProtocol):
     def abort(self) -> None:
         """Cut the connection at once."""
         self.is_at_end = True
-        if self._transport is not None:
+        # A transport of asyncio that is closed already does not stand being told so.
+        if self._transport is not None and not self._lost.done():
             self._transport.abort()
 
     # What the event loop calls
@@ -237,6 +242,8 @@ class Stream(asyncio.BufferedProtocol):
             else:
                 reading.close()
                 break
+        if writer.is_closing():
+            raise ConnectionFailed("the streams that connect= returned are closed")
         self._keep_alive = writer
         self.connection_made(writer.transport)
         transport = self._living_transport()
