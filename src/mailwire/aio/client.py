@@ -14,7 +14,7 @@ from types import TracebackType
 from typing import Generic, Self, TypeVar
 
 from ..endpoint import Endpoint, Protocol
-from ..errors import ConnectionLost, LocalProtocolError, MailwireError
+from ..errors import ConnectionLost, LocalProtocolError, MailwireError, RemoteProtocolError
 from ..transcript import Transcript
 from .session import Machine, Session
 
@@ -119,6 +119,8 @@ class Client(ABC, Generic[E]):
             yield
         except MailwireError as error:
             self._note(error)
+            if isinstance(error, RemoteProtocolError):
+                self.abort()  # also where the words were in order, and what they say is not
             raise
         finally:
             self._user = None

@@ -34,6 +34,7 @@ from ..pop3 import (
     Response,
     ResponseReceived,
     Retr,
+    Rset,
     State,
     Stls,
     Uidl,
@@ -73,20 +74,32 @@ class RetrievedItem:
         self.is_complete = False
         self._command = f"RETR {entry.number}"
         self._blocks = blocks
+        self._is_taken = False  # somebody has begun to read it
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
         """Yield the message in blocks as they arrive, octet for octet.
 
-        Raises ResponseError if the server refused it, MessageTruncated if the connection is lost before its end.
+        Raises ResponseError if the server refused it, MessageTruncated if the connection is lost before its end,
+        LocalProtocolError if it is read a second time, or was passed over: it comes once.
         """
         if self.refusal is not None:
             raise ResponseError(
                 f"{self._command} was refused: {self.refusal}", command=self._command, response=self.refusal
             )
+        if self._is_taken:
+            raise LocalProtocolError(f"the answer to {self._command} was read already, or passed over")
+        self._is_taken = True
         async for block in self._blocks:
             self.octets += len(block)
             yield block
         self.is_complete = True
+
+    async def pass_over(self) -> None:
+        """Let what was not read of the message pass unread. The next item does that by itself."""
+        self._is_taken = True
+        if self.refusal is None:
+            async for _ in self._blocks:
+                pass
 
     async def read(self, limit: int | None = None) -> bytes:
         """Return the whole message. Raises BudgetExceeded once it proves longer than `limit` octets, and as above."""
@@ -151,22 +164,21 @@ class POP3Client(Client[Event]):
         what it leaves of an item unread is passed over. A message that the server refuses is an item with `refusal`,
         and the run goes on. To break off before the last item cuts the connection.
 
-        Raises ConnectionLost, DeadlineExceeded, ProtocolError.
+        Raises ConnectionLost, DeadlineExceeded, ProtocolError; ValueError for a number that no message has.
         """
         wanted = list(entries)
+        commands = [Retr(entry.number, size=entry.size) for entry in wanted]
 
         async def run() -> AsyncGenerator[RetrievedItem, None]:
             async with self._call() as session:
                 self._retrieval = retrieval  # until another takes its place
-                for entry in wanted:
-                    self._connection.send(Retr(entry.number, size=entry.size))
+                for command in commands:
+                    self._connection.send(command)
                 for entry in wanted:
                     received = await self._next_response(session)
-                    blocks = self._blocks(session, entry.number)
-                    yield RetrievedItem(entry, received.response, blocks)
-                    if received.response.ok:
-                        async for _ in blocks:
-                            pass
+                    item = RetrievedItem(entry, received.response, self._blocks(session, entry.number))
+                    yield item
+                    await item.pass_over()
 
         retrieval = run()
         return retrieval
@@ -179,9 +191,17 @@ class POP3Client(Client[Event]):
         if command.streamed:
             raise LocalProtocolError(f"{command} has a message for an answer: use retrieve()")
         async with self._call() as session:
+            marked = self._deleting
             if isinstance(command, Dele):
-                self._deleting = True
-            return command.parse(await self._ask(session, command))
+                self._deleting = True  # until the server says no
+            try:
+                response = await self._ask(session, command)
+            except ResponseError:
+                self._deleting = marked
+                raise
+            if isinstance(command, Rset):
+                self._deleting = False
+            return command.parse(response)
 
     async def quit(self) -> None:
         """Take leave and close the connection; the server then deletes what was marked by DELE (RFC 1939 6).
@@ -210,6 +230,7 @@ class POP3Client(Client[Event]):
         return self._connection
 
     async def _begin(self, session: Session[Event]) -> None:
+        self._deleting = False
         _raise_refusal(await self._next_response(session))
         await self._ask_capabilities(session)
         if self.endpoint.tls == "starttls":
