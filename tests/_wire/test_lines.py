@@ -38,6 +38,14 @@ def octets(text: bytes) -> list[bytes]:
     return [text[place : place + 1] for place in range(len(text))]
 
 
+def test_at_the_beginning_there_is_no_line() -> None:
+    buffer = LineBuffer(LIMIT)
+    assert buffer.line_limit == LIMIT
+    assert buffer.bare_lf is False
+    assert buffer.next_line() is None
+    assert not buffer
+
+
 def test_lines_are_the_same_however_they_arrive() -> None:
     for length in range(7):
         for letters in product((b"a", b"\r", b"\n"), repeat=length):

@@ -53,6 +53,13 @@ def test_a_window_holds_at_least_one_command_and_one_octet(commands: int, octets
         Window(commands, octets)
 
 
+def test_a_window_is_a_value() -> None:
+    assert Window(3, 100) == Window(commands=3, octets=100)
+    assert len({Window(3, 100), Window(3, 100), Window(3, 101)}) == 2
+    with pytest.raises(AttributeError):
+        LOCKSTEP.commands = 2  # type: ignore[misc]
+
+
 def test_the_window_is_one_command_unless_said_otherwise() -> None:
     assert Pipeline[Word](lambda _: None).window == LOCKSTEP == Window(1, 1)
 
@@ -189,6 +196,13 @@ def test_what_is_expected_is_in_flight_without_a_byte() -> None:
     dialogue.pipeline.settle()
     assert dialogue.leave() == [b"a"]
     assert dialogue.released == [Word("a")]
+
+
+def test_what_is_expected_takes_none_of_the_windows_octets() -> None:
+    dialogue = Dialogue(Window(commands=2, octets=1))
+    dialogue.pipeline.expect(Word("greeting"))
+    dialogue.queue(Word("a"), cost=1)
+    assert dialogue.leave() == [b"a"]
 
 
 def test_data_leave_before_the_commands_that_wait() -> None:

@@ -125,7 +125,8 @@ def test_whether_an_answer_goes_on_depends_on_the_verb_and_its_argument(
 
 def test_the_answer_to_capa_has_a_limit_of_its_own() -> None:
     assert Capa().body_limit == 64 * 1024
-    assert Uidl().body_limit >= 10**6 * len(b"1000000 \r\n" + b"u" * 70)
+    assert Uidl().body_limit == List().body_limit == 80 * 1024 * 1024
+    assert Uidl().body_limit > 10**6 * len(b"1000000 \r\n" + b"u" * 70)
     assert Language().body_limit == 100
 
 
@@ -273,6 +274,10 @@ def test_a_message_number_is_a_positive_int(make: Callable[[Any], Command[object
     for wrong in NO_NUMBERS:
         with pytest.raises(ValueError, match="is a positive int"):
             make(wrong)
+    with pytest.raises(ValueError, match="got -1$"):
+        make(-1)
+    with pytest.raises(ValueError, match=r"got '1\\r\\nDELE 2'$"):
+        make("1\r\nDELE 2")
 
 
 @pytest.mark.parametrize("make", NUMBERED[2:], ids=["RETR", "DELE", "TOP"])
@@ -284,7 +289,7 @@ def test_a_message_number_cannot_be_left_out(make: Callable[[Any], Command[objec
 def test_the_lines_of_top_are_a_count() -> None:
     for count in (0, 1, 2**31 - 1):
         assert Top(1, count).encode() == b"TOP 1 %d\r\n" % count
-    for wrong in NO_COUNTS:
+    for wrong in [*NO_COUNTS, 2**31]:
         with pytest.raises(ValueError, match="the number of lines is an int of at least 0"):
             Top(1, wrong)
 
@@ -379,6 +384,7 @@ def test_an_initial_response_is_sent_along_only_if_the_line_stays_within_255_oct
         whole = b"AUTH PLAIN " + message + b"\r\n"
         assert line == (whole if len(whole) <= 255 else b"AUTH PLAIN\r\n")
         longest = max(longest, len(line))
+    assert Auth.line_limit == 255
     assert longest == 253  # the next larger message in base64 has four octets more
 
 

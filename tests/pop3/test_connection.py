@@ -139,6 +139,23 @@ def test_the_greeting_opens_the_session(line: bytes) -> None:
     assert connection.data_to_send() == [b"CAPA\r\n"]
 
 
+def test_no_later_response_takes_the_place_of_the_greeting() -> None:
+    connection = greeted()
+    ask(connection, Capa())
+    tell(connection, b"+OK not the greeting\r\n.\r\n")
+    ask(connection, Pass(CANARY))
+    tell(connection, b"+OK nor is this\r\n")
+    assert connection.greeting == Response(True, b"ready")
+
+
+@pytest.mark.parametrize("state", State)
+def test_the_greeting_cannot_be_asked_for(state: State) -> None:
+    connection = connection_in(state)
+    with pytest.raises(LocalProtocolError, match=r"\(the connection\) cannot be sent now"):
+        connection.send(Greeting())
+    assert connection.queued == ()
+
+
 def test_behind_a_greeting_that_refuses_nothing_but_quit_is_sent() -> None:
     connection = Connection()
     for command in (Capa(), User("tim"), Pass(CANARY), Stat(), Language(), Quit()):
@@ -650,7 +667,7 @@ def test_where_pipelining_is_announced_many_commands_are_in_flight() -> None:
     connection = logged_in()
     assert ask(connection, *(Retr(number) for number in range(1, 251))).count(b"\r\n") == 100
     assert (len(connection.in_flight), len(connection.queued)) == (100, 150)
-    assert PIPELINING_WINDOW.commands == 100
+    assert Window(commands=100, octets=4 * 1024 * 1024) == PIPELINING_WINDOW
     tell(connection, b"-ERR no\r\n" * 3)
     assert b"".join(connection.data_to_send()) == b"RETR 101\r\nRETR 102\r\nRETR 103\r\n"
 
@@ -804,6 +821,15 @@ def test_no_command_leaves_while_an_answer_lies_unread_that_cannot_be_its_own() 
     with pytest.raises(RemoteProtocolError, match="expected nothing from the server"):
         connection.data_to_send()
     assert connection.in_flight == ()
+
+
+def test_commands_may_leave_while_an_answer_has_only_begun() -> None:
+    connection = logged_in()
+    ask(connection, Stat())
+    connection.receive_data(b"+OK 1")
+    assert connection.next_event() is None
+    assert ask(connection, Noop()) == b"NOOP\r\n"
+    assert len(tell(connection, b" 1\r\n+OK\r\n")) == 2
 
 
 def test_commands_may_leave_while_a_message_arrives() -> None:
@@ -995,6 +1021,15 @@ def test_anything_behind_the_go_ahead_to_stls_is_an_attack(injected: bytes) -> N
     assert isinstance(caught.value, SecurityError)
     with pytest.raises(LocalProtocolError):
         connection.tls_established()
+    assert dead(connection)
+
+
+def test_a_go_ahead_with_anything_behind_it_is_not_handed_out() -> None:
+    connection = greeted()
+    ask(connection, Stls())
+    connection.receive_data(b"+OK begin TLS\r\n+OK")
+    with pytest.raises(InjectedData):
+        connection.next_event()
     assert dead(connection)
 
 

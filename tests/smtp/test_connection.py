@@ -766,8 +766,11 @@ def test_the_end_before_a_reply_is_a_lost_connection(state: State, command: Comm
         ask(connection, command)
         connection.receive_data(partial)
         connection.receive_eof()
-        with pytest.raises(ConnectionLost, match="closed the connection instead of replying to ") as error:
+        with pytest.raises(ConnectionLost) as error:
             connection.next_event()
+        message = f"the server closed the connection instead of replying to {command}"
+        assert str(error.value).startswith(message)
+        assert str(error.value).removeprefix(message)[:1] == ("," if partial else "")
         assert error.value.in_flight == (str(command),)
         assert (repr(partial) in str(error.value)) == bool(partial)
         assert connection.in_flight == (command,)
@@ -793,6 +796,16 @@ def test_the_end_behind_a_group_names_all_that_was_not_answered() -> None:
     with pytest.raises(ConnectionLost, match=r"replying to RCPT TO:<b@example.org> and 2 more$") as error:
         connection.next_event()
     assert error.value.in_flight == ("RCPT TO:<b@example.org>", "RCPT TO:<c@example.org>", "DATA")
+
+
+def test_the_end_behind_two_commands_names_the_first_and_one_more() -> None:
+    connection = at(State.TRANSACTION)
+    connection.send(Rcpt(B))
+    connection.send(Data())
+    flush(connection)
+    connection.receive_eof()
+    with pytest.raises(ConnectionLost, match=r"instead of replying to RCPT TO:<b@example.org> and 1 more$"):
+        connection.next_event()
 
 
 def test_replies_that_came_before_the_end_are_handed_out_first() -> None:
@@ -1093,6 +1106,18 @@ def test_a_second_auth_never_leaves_behind_a_successful_one() -> None:
         return
     hear(connection, "235 ok")
     assert flush(connection) == b""
+
+
+def test_a_second_auth_leaves_behind_a_refused_one_if_it_was_accepted_at_all() -> None:
+    connection = at(State.READY)
+    connection.send(Auth(Plain(CREDENTIALS)))
+    flush(connection)
+    try:
+        connection.send(Auth(Login(CREDENTIALS)))
+    except LocalProtocolError:
+        return
+    hear(connection, "535 no")
+    assert flush(connection) == b"AUTH LOGIN\r\n"
 
 
 def test_commands_behind_auth_wait_until_the_exchange_is_over() -> None:

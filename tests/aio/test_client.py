@@ -1,0 +1,392 @@
+import asyncio
+import socket
+
+import pytest
+
+from mailwire import (
+    ConnectionFailed,
+    ConnectionLost,
+    DeadlineExceeded,
+    Endpoint,
+    LocalProtocolError,
+    MailwireError,
+    POP3Client,
+    RemoteProtocolError,
+    ReplyError,
+    SecurityError,
+    SMTPClient,
+    Timeouts,
+    Transcript,
+)
+from mailwire.pop3 import Noop as Pop3Noop
+from mailwire.smtp import Noop, Vrfy
+from tests.aio.dialogues import CANARY, CREDENTIALS, MESSAGE, OPENED, POP3_ANSWERS, QUIT, READY, SENT, SMTP_ANSWERS
+from tests.scripted import CLOSE, FIN, LISTEN, PACKET, RST, STALL, Answers, Peer, Step, drain_events, turns
+
+ENVELOPE = {"sender": "a@example.org", "recipients": "b@example.org"}
+
+
+# Making one
+
+
+def test_a_client_takes_an_endpoint_or_its_url() -> None:
+    assert SMTPClient("smtp://example.org:2525").endpoint == Endpoint("example.org", 2525, tls="none")
+    endpoint = Endpoint("example.org", protocol="pop3")
+    assert POP3Client(endpoint).endpoint is endpoint
+
+
+@pytest.mark.parametrize(
+    ("client", "url", "protocol"), [(SMTPClient, "pop3s://example.org", "smtp"), (POP3Client, "smtps://b:c@d", "pop3")]
+)
+def test_an_endpoint_of_the_other_protocol_is_refused(
+    client: type[SMTPClient | POP3Client], url: str, protocol: str
+) -> None:
+    with pytest.raises(ValueError, match=f"expected an endpoint for {protocol}, got"):
+        client(url)
+
+
+def test_a_client_has_a_transcript_of_its_own_or_the_one_it_is_given() -> None:
+    given = Transcript()  # empty, which is no reason to take another
+    assert SMTPClient("smtp://example.org", transcript=given).transcript is given
+    assert SMTPClient("smtp://example.org").transcript is not SMTPClient("smtp://example.org").transcript
+
+
+def test_a_client_can_be_made_where_no_loop_runs() -> None:
+    assert not POP3Client("pop3://example.org").is_connected
+
+
+# Being connected
+
+
+async def test_a_client_is_connected_from_connect_to_quit() -> None:
+    async with Peer(*READY, *QUIT) as peer:
+        client = SMTPClient(peer.endpoint())
+        connected = [client.is_connected]
+        await client.connect()
+        connected.append(client.is_connected)
+        await client.quit()
+        connected.append(client.is_connected)
+    assert connected == [False, True, False]
+
+
+async def test_async_with_connects_and_quits() -> None:
+    async with Peer(*READY, *QUIT) as peer:
+        async with SMTPClient(peer.endpoint()) as client:
+            assert client.is_connected
+        assert not client.is_connected
+
+
+async def fail_inside(client: SMTPClient) -> None:
+    async with client:
+        raise LookupError
+
+
+async def test_an_error_inside_async_with_cuts_the_connection_without_a_word() -> None:
+    async with Peer(*READY, STALL) as peer:
+        client = SMTPClient(peer.endpoint())
+        with pytest.raises(LookupError):
+            await fail_inside(client)
+        assert not client.is_connected
+
+
+async def test_a_client_that_was_cut_inside_async_with_leaves_it_in_peace() -> None:
+    async with Peer(*READY, STALL) as peer, SMTPClient(peer.endpoint()) as client:
+        client.abort()
+        client.abort()
+
+
+async def test_a_closed_client_can_be_connected_again() -> None:
+    async with Peer(*READY, *QUIT) as first, Peer(*READY, "C: NOOP", "S: 250 ok", *QUIT) as second:
+        ways = iter((first, second))
+
+        async def connect() -> socket.socket:
+            return await next(ways).connect()
+
+        client = SMTPClient(first.endpoint().replace(connect=connect))
+        async with client:
+            pass
+        async with client:
+            await client.execute(Noop())
+
+
+async def test_a_connected_client_is_not_connected_again() -> None:
+    async with Peer(*READY, "C: NOOP", "S: 250 ok", *QUIT) as peer, SMTPClient(peer.endpoint()) as client:
+        with pytest.raises(LocalProtocolError, match="is connected to smtp://localhost:25 already"):
+            await client.connect()
+        await client.execute(Noop())
+
+
+async def test_a_call_needs_a_connection() -> None:
+    client = SMTPClient("smtp://example.org")
+    with pytest.raises(LocalProtocolError, match=r"not connected: connect\(\) first"):
+        await client.execute(Noop())
+
+
+async def test_a_failed_connect_leaves_nothing_connected() -> None:
+    async with Peer("S: 554 no", STALL) as peer:
+        client = SMTPClient(peer.endpoint())
+        with pytest.raises(ReplyError, match="554 no"):
+            await client.connect()
+        assert not client.is_connected
+
+
+async def test_a_connection_that_cannot_be_made_leaves_nothing_connected() -> None:
+    async def connect() -> socket.socket:
+        raise ConnectionRefusedError(111, "Connection refused")
+
+    client = SMTPClient(Endpoint("localhost", tls="none", connect=connect))
+    with pytest.raises(ConnectionFailed):
+        await client.connect()
+    assert not client.is_connected
+
+
+@pytest.mark.parametrize("protocol", ["smtp", "pop3"])
+async def test_a_password_does_not_cross_an_open_link_unasked_for(protocol: str) -> None:
+    async with Peer() as peer:
+        endpoint = peer.endpoint(auth=CREDENTIALS, protocol=protocol)
+        client = SMTPClient(endpoint) if protocol == "smtp" else POP3Client(endpoint)
+        with pytest.raises(SecurityError, match="allow_cleartext_auth=True") as caught:
+            await client.connect()
+        assert CANARY not in str(caught.value)
+        assert not client.is_connected
+
+
+async def test_a_client_cannot_be_used_by_the_hook_that_connects_it() -> None:
+    async def connect() -> socket.socket:
+        await client.execute(Noop())
+        raise AssertionError("this is never reached")
+
+    client = SMTPClient(Endpoint("localhost", tls="none", connect=connect))
+    with pytest.raises(LocalProtocolError, match="another call of this same task uses the connection"):
+        await client.connect()
+
+
+# Being shared
+
+
+async def test_calls_of_many_tasks_queue_up() -> None:
+    async with (
+        Peer("S: 220 mx", Answers({**SMTP_ANSWERS, "VRFY 1": "250 one", "VRFY 2": "550 two"})) as peer,
+        SMTPClient(peer.endpoint()) as client,
+    ):
+        replies = await asyncio.gather(
+            *(client.execute(Vrfy(str(number % 3))) if number % 3 else client.execute(Noop()) for number in range(9)),
+            return_exceptions=True,
+        )
+    found = [str(reply) for reply in replies]
+    assert found == ["250 noop", "250 one", "VRFY 2 was refused: 550 two"] * 3
+    assert peer.commands.count("NOOP") == 3
+
+
+async def test_a_call_that_is_cancelled_while_it_queues_changes_nothing() -> None:
+    async with Peer(*READY, "C: VRFY 1", PACKET, "S: 250 one", *QUIT) as peer, SMTPClient(peer.endpoint()) as client:
+        first = asyncio.create_task(client.execute(Vrfy("1")))
+        second = asyncio.create_task(client.execute(Vrfy("2")))
+        await turns(1)
+        second.cancel()
+        assert str(await first) == "250 one"
+        with pytest.raises(asyncio.CancelledError):
+            await second
+        assert client.is_connected
+
+
+async def test_quitting_waits_for_the_calls_before_it() -> None:
+    async with Peer(*READY, "C: VRFY 1", "S: 250 one", *QUIT) as peer:
+        client = SMTPClient(peer.endpoint())
+        await client.connect()
+        asking = asyncio.create_task(client.execute(Vrfy("1")))
+        await turns(1)
+        await client.quit()
+        assert str(await asking) == "250 one"
+
+
+async def test_a_client_that_is_cut_ends_the_call_that_uses_it_and_those_that_wait() -> None:
+    async with Peer(*READY, "C: VRFY 1", STALL) as peer:
+        client = SMTPClient(peer.endpoint())
+        await client.connect()
+        using = asyncio.create_task(client.execute(Vrfy("1")))
+        waiting = asyncio.create_task(client.execute(Vrfy("2")))
+        await drain_events()
+        client.abort()
+        with pytest.raises(ConnectionLost) as caught:
+            await using
+        assert caught.value.in_flight == ("VRFY 1",)
+        with pytest.raises(LocalProtocolError, match="not connected"):
+            await waiting
+
+
+async def test_a_cancelled_call_cuts_the_connection() -> None:
+    async with Peer(*READY, "C: NOOP", STALL) as peer:
+        client = SMTPClient(peer.endpoint())
+        await client.connect()
+        asking = asyncio.create_task(client.execute(Noop()))
+        await drain_events()
+        asking.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await asking
+        assert not client.is_connected
+
+
+async def test_a_deadline_cuts_the_connection() -> None:
+    async with Peer(*READY, "C: NOOP", STALL) as peer:
+        client = SMTPClient(peer.endpoint(timeouts=Timeouts(command=0.01)))
+        await client.connect()
+        with pytest.raises(DeadlineExceeded, match="the reply to NOOP"):
+            await client.execute(Noop())
+        assert not client.is_connected
+
+
+async def test_a_refusal_leaves_the_connection_as_it_is() -> None:
+    async with (
+        Peer(*READY, "C: VRFY x", "S: 550 no", "C: NOOP", "S: 250 ok", *QUIT) as peer,
+        SMTPClient(peer.endpoint()) as client,
+    ):
+        with pytest.raises(ReplyError):
+            await client.execute(Vrfy("x"))
+        assert client.is_connected
+        assert str(await client.execute(Noop())) == "250 ok"
+
+
+async def test_a_caller_s_mistake_leaves_the_connection_as_it_is() -> None:
+    async with Peer(*READY, "C: NOOP", "S: 250 ok", *QUIT) as peer, SMTPClient(peer.endpoint()) as client:
+        with pytest.raises(ValueError, match="control characters"):
+            await client.execute(Vrfy("x\r\nRSET"))
+        assert str(await client.execute(Noop())) == "250 ok"
+
+
+# What the server says unasked
+
+
+@pytest.mark.parametrize(
+    ("script", "error", "text"),
+    [
+        (("S: 421 idle", CLOSE), ConnectionLost, "the server closed the idle connection: 421 idle"),
+        (("S: 421 idle", STALL), ConnectionLost, "the server closed the idle connection: 421 idle"),
+        ((FIN,), ConnectionLost, "the server closed the idle connection: without a word"),
+        ((RST,), ConnectionLost, "the server closed the idle connection: without a word"),
+        (("S: 250 odd",), RemoteProtocolError, "expected nothing from the server, got the reply '250 odd'"),
+        (("S: odd",), RemoteProtocolError, r"got b'odd' \(though nothing was asked\)"),
+        ((b"25",), RemoteProtocolError, "expected nothing from the server, got b'25'"),
+    ],
+    ids=["421", "421 and silence", "FIN", "RST", "reply", "garbage", "half a line"],
+)
+async def test_what_an_idle_server_said_is_looked_at_before_anything_is_asked(
+    script: tuple[Step, ...], error: type[MailwireError], text: str
+) -> None:
+    async with Peer(*READY, PACKET, *script) as peer:
+        client = SMTPClient(peer.endpoint())
+        await client.connect()
+        await drain_events()
+        with pytest.raises(error, match=text):
+            await client.execute(Noop())
+        assert not client.is_connected
+    assert b"NOOP" not in peer.wire
+
+
+@pytest.mark.parametrize(
+    ("script", "error"),
+    [(("S: -ERR idle", CLOSE), ConnectionLost), ((FIN,), ConnectionLost), (("S: +OK",), RemoteProtocolError)],
+    ids=["-ERR", "FIN", "+OK"],
+)
+async def test_an_idle_pop3_server_is_heard_too(script: tuple[Step, ...], error: type[MailwireError]) -> None:
+    async with Peer(*OPENED, PACKET, *script) as peer:
+        client = POP3Client(peer.endpoint(protocol="pop3", auth=CREDENTIALS, allow_cleartext_auth=True))
+        await client.connect()
+        await drain_events()
+        with pytest.raises(error):
+            await client.listing()
+        assert not client.is_connected
+
+
+# Errors
+
+
+async def test_an_error_shows_the_end_of_the_dialogue() -> None:
+    async with Peer(*READY, "C: VRFY x", "S: 550 no", *QUIT) as peer, SMTPClient(peer.endpoint()) as client:
+        with pytest.raises(ReplyError) as caught:
+            await client.execute(Vrfy("x"))
+    assert caught.value.transcript == (
+        "S: 220 mx",
+        "C: EHLO [127.0.0.1]",
+        "S: 250 mx",
+        "C: VRFY x",
+        "S: 550 no",
+    )
+
+
+async def test_an_error_of_connecting_shows_the_dialogue_too() -> None:
+    async with Peer("S: 554 no", STALL) as peer:
+        with pytest.raises(ReplyError) as caught:
+            await SMTPClient(peer.endpoint()).connect()
+    assert caught.value.transcript == ("S: 554 no",)
+
+
+async def test_the_transcript_goes_on_over_several_calls() -> None:
+    transcript = Transcript()
+    async with (
+        Peer(*READY, *SENT, "C: NOOP", "S: 250 ok", *QUIT) as peer,
+        SMTPClient(peer.endpoint(), transcript=transcript) as client,
+    ):
+        await client.send(MESSAGE, **ENVELOPE)
+        await client.execute(Noop())
+    assert transcript.tail(9) == (
+        "C: DATA",
+        "S: 354 go",
+        "C: (21 octets)",
+        "C: .",
+        "S: 250 taken",
+        "C: NOOP",
+        "S: 250 ok",
+        "C: QUIT",
+        "S: 221 bye",
+    )
+
+
+# What a task leaves behind
+
+
+async def take_one(client: POP3Client) -> bytes:
+    """Take the first message and leave the rest: a search that has found what it was after."""
+    async for item in client.retrieve(await client.listing()):
+        return await item.read()
+    raise AssertionError("there is a message")
+
+
+async def test_a_client_whose_retrieval_was_left_by_a_task_that_ended_can_be_used_by_others() -> None:
+    # `asyncio.wait_for` is such a task on Python 3.11.
+    async with Peer("S: +OK pop", Answers(POP3_ANSWERS), LISTEN) as peer:
+        client = POP3Client(peer.endpoint(protocol="pop3", auth=CREDENTIALS, allow_cleartext_auth=True))
+        await client.connect()
+        assert await asyncio.create_task(take_one(client)) == b"first\r\n"
+        try:
+            async with asyncio.timeout(1):
+                with pytest.raises(LocalProtocolError):
+                    await client.execute(Pop3Noop())
+        finally:
+            client.abort()
+
+
+async def test_a_client_whose_retrieval_was_cancelled_outside_of_it_can_be_connected_again() -> None:
+    async def consume(client: POP3Client) -> None:
+        async with client:
+            async for _ in client.retrieve(await client.listing()):
+                await asyncio.Event().wait()  # a store that takes its time
+
+    async with (
+        Peer("S: +OK pop", Answers(POP3_ANSWERS), LISTEN) as first,
+        Peer("S: +OK", Answers(POP3_ANSWERS)) as second,
+    ):
+        ways = iter((first, second))
+
+        async def connect() -> socket.socket:
+            return await next(ways).connect()
+
+        endpoint = first.endpoint(protocol="pop3", auth=CREDENTIALS, allow_cleartext_auth=True)
+        client = POP3Client(endpoint.replace(connect=connect))
+        consuming = asyncio.create_task(consume(client))
+        await drain_events()
+        consuming.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await consuming
+        async with asyncio.timeout(1), client:
+            assert len(await client.listing()) == 2

@@ -1,0 +1,998 @@
+import asyncio
+import base64
+import socket
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+
+from mailwire import (
+    AuthenticationFailed,
+    ConnectionLost,
+    DataRefused,
+    DeadlineExceeded,
+    Delivery,
+    Endpoint,
+    InjectedData,
+    InvalidMessage,
+    LimitExceeded,
+    LocalProtocolError,
+    MailwireError,
+    NotSupported,
+    Password,
+    ProtocolError,
+    Receipt,
+    RecipientsRefused,
+    RemoteProtocolError,
+    ReplyError,
+    SecurityError,
+    SenderRefused,
+    SMTPClient,
+    Timeouts,
+    TLSFailed,
+    Transcript,
+)
+from mailwire.smtp import Data, Ehlo, Mail, Mailbox, Noop, Quit, Rcpt, Reply, Vrfy
+from tests.aio.dialogues import CREDENTIALS, GREETED, MAILED, MESSAGE, QUIT, READY, SENT, SMTP_ANSWERS, extensions
+from tests.scripted import (
+    CLOSE,
+    FIN,
+    LISTEN,
+    MAIL_DATA,
+    NO_READING,
+    PACKET,
+    RST,
+    STALL,
+    WAIT,
+    WITHHOLD,
+    Answers,
+    Clock,
+    Hear,
+    Peer,
+    Step,
+    Tls,
+    drain_events,
+)
+
+FROM_A, TO_B = "a@example.org", "b@example.org"
+
+ARGUMENTS: dict[str, Any] = {"sender": FROM_A, "recipients": TO_B}
+AUTH: dict[str, Any] = {"auth": CREDENTIALS, "allow_cleartext_auth": True}
+STARTTLS: tuple[Step, ...] = (*extensions("STARTTLS"), "C: STARTTLS", "S: 220 go")
+PLAIN = "AUTH PLAIN " + base64.b64encode(f"\0{CREDENTIALS.user}\0{CREDENTIALS.password}".encode()).decode()
+GROUP: tuple[Step, ...] = ("C: MAIL FROM:<a@example.org>", "C: RCPT TO:<b@example.org>", "C: DATA")
+
+
+def words(receipt: Receipt) -> list[tuple[str, Delivery]]:
+    return [(entry.address, entry.delivery) for entry in receipt.recipients]
+
+
+async def send(peer: Peer, message: bytes = MESSAGE, /, **settings: Any) -> Receipt:
+    """Send one mail on a connection of its own."""
+    async with SMTPClient(peer.endpoint(**settings)) as client:
+        return await client.send(message, **ARGUMENTS)
+
+
+async def connect(peer: Peer, **settings: Any) -> SMTPClient:
+    client = SMTPClient(peer.endpoint(**settings))
+    await client.connect()
+    return client
+
+
+# Sending
+
+
+async def test_a_mail_is_sent_one_command_at_a_time_without_pipelining() -> None:
+    async with Peer(*READY, *SENT, *QUIT) as peer:
+        receipt = await send(peer)
+    assert receipt.delivery is Delivery.ACCEPTED
+    assert receipt.accepted == (TO_B,)
+    assert receipt.sender == FROM_A
+    assert receipt.reply == Reply(250, (b"taken",))
+    assert receipt.octets == len(MESSAGE)
+    assert peer.heard.endswith(b"DATA\r\n" + MESSAGE + b".\r\nQUIT\r\n")
+
+
+async def test_a_mail_is_sent_in_one_group_with_pipelining() -> None:
+    async with Peer(
+        *extensions("PIPELINING"), *GROUP, "S: 250 ok", "S: 250 ok", "S: 354 go", MAIL_DATA, "S: 250 taken", *QUIT
+    ) as peer:
+        receipt = await send(peer)
+    assert receipt.delivery is Delivery.ACCEPTED
+
+
+async def test_pipelining_can_be_switched_off() -> None:
+    async with Peer(*extensions("PIPELINING"), *SENT, *QUIT) as peer:
+        receipt = await send(peer, pipelining=False)
+    assert receipt.delivery is Delivery.ACCEPTED
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 7])
+@pytest.mark.parametrize("keyword", ["PIPELINING", "SIZE"])
+async def test_the_packets_in_which_replies_come_do_not_matter(keyword: str, size: int) -> None:
+    table = {**SMTP_ANSWERS, "EHLO": f"250-mx\n250 {keyword}"}
+    async with Peer("S: 220 mx", Answers(table), packet_size=size) as peer:
+        receipt = await send(peer)
+    assert receipt.delivery is Delivery.ACCEPTED
+
+
+async def test_a_server_that_ends_its_lines_in_lf_alone_is_understood() -> None:
+    async with Peer(
+        *(b"220 mx\n", "C: EHLO [127.0.0.1]", b"250-mx\n250 SIZE\n", "C: MAIL FROM:<a@example.org> SIZE=21"),
+        *(b"250 ok\n", "C: RCPT TO:<b@example.org>", b"250\n", "C: DATA", b"354 go\n", MAIL_DATA),
+        *(b"250 taken\n", "C: QUIT", b"221 bye\n"),
+    ) as peer:
+        receipt = await send(peer)
+    assert receipt.delivery is Delivery.ACCEPTED
+
+
+async def test_several_mails_are_sent_on_one_connection() -> None:
+    transcript = Transcript()
+    async with Peer(*READY, *SENT, *SENT, *QUIT) as peer, SMTPClient(peer.endpoint(), transcript=transcript) as client:
+        first = await client.send(MESSAGE, **ARGUMENTS)
+        assert client.last_receipt is first
+        second = await client.send(MESSAGE, **ARGUMENTS)
+        assert client.last_receipt is second
+    assert first == second
+    assert [line for line in transcript.tail(100) if line.startswith("C: ")] == [
+        "C: EHLO [127.0.0.1]",
+        *(["C: MAIL FROM:<a@example.org>", "C: RCPT TO:<b@example.org>", "C: DATA", "C: (21 octets)", "C: ."] * 2),
+        "C: QUIT",
+    ]
+
+
+async def test_mails_of_many_tasks_never_mix() -> None:
+    table = {**SMTP_ANSWERS, "RCPT TO:<no@example.org>": "550 nobody"}
+    async with Peer("S: 220 mx", Answers(table)) as peer, SMTPClient(peer.endpoint()) as client:
+        outcomes = await asyncio.gather(
+            *(
+                client.send(b"Subject: %d\r\n\r\nx\r\n" % number, sender=FROM_A, recipients=recipient)
+                for number, recipient in enumerate([TO_B, "no@example.org", "c@example.org"] * 3)
+            ),
+            return_exceptions=True,
+        )
+    for number, outcome in enumerate(outcomes):
+        if number % 3 == 1:
+            assert isinstance(outcome, RecipientsRefused)
+            assert outcome.receipt is not None
+            assert words(outcome.receipt) == [("no@example.org", Delivery.REFUSED)]
+        else:
+            assert isinstance(outcome, Receipt)
+            assert outcome.accepted == ((TO_B, "c@example.org")[number % 3 == 2],)
+    subjects = [line for line in peer.commands if line.startswith("Subject")]
+    assert subjects == [f"Subject: {number}" for number in range(9) if number % 3 != 1]
+
+
+async def test_dots_are_stuffed_and_line_ends_mended() -> None:
+    async with Peer(*READY, *SENT, *QUIT) as peer:
+        receipt = await send(peer, b".a\n..\rb\r\n\n.")
+    assert peer.heard.endswith(b"DATA\r\n..a\r\n...\r\nb\r\n\r\n..\r\n.\r\nQUIT\r\n")
+    assert receipt.octets == len(b"..a\r\n...\r\nb\r\n\r\n..\r\n")
+
+
+async def test_a_large_mail_is_sent_whole() -> None:
+    message = b"Subject: x\r\n\r\n" + b"0123456789" * 7 + b"\r\n.\r\n" * 1_000_000
+    async with Peer(*READY, *SENT[:-2], Hear(len(message) + 1_000_000 + 3), "S: 250 taken", *QUIT) as peer:
+        receipt = await send(peer, message)
+    assert receipt.octets == len(message) + 1_000_000
+    assert peer.heard.count(b"\r\n..\r\n") == 1_000_000
+
+
+async def test_the_null_reverse_path_is_written_as_such() -> None:
+    async with (
+        Peer(*READY, "C: MAIL FROM:<>", "S: 250 ok", *SENT[2:], *QUIT) as peer,
+        SMTPClient(peer.endpoint()) as client,
+    ):
+        receipt = await client.send(MESSAGE, sender="", recipients=[TO_B])
+    assert receipt.sender == ""
+
+
+# Saying hello
+
+
+async def test_we_say_the_name_that_we_are_given() -> None:
+    async with (
+        Peer("S: 220 mx", "C: EHLO client.example.org", "S: 250 mx", *QUIT) as peer,
+        SMTPClient(peer.endpoint(local_hostname="client.example.org")) as client,
+    ):
+        assert client.extensions == {}
+
+
+class ElsewhereSocket(socket.socket):
+    """A socket that gives itself another address."""
+
+    address: object = None
+
+    def getsockname(self) -> object:
+        return self.address
+
+
+@pytest.mark.parametrize(
+    ("address", "literal"),
+    [
+        (("192.0.2.7", 25), "[192.0.2.7]"),
+        (("2001:db8::7", 25, 0, 0), "[IPv6:2001:db8::7]"),
+        (("fe80::7%eth0", 25, 0, 2), "[IPv6:fe80::7]"),
+        (("here", 25), "[127.0.0.1]"),
+        ("/run/mail.sock", "[127.0.0.1]"),
+        (None, "[127.0.0.1]"),
+    ],
+)
+async def test_without_a_name_we_say_the_address_of_our_end(address: object, literal: str) -> None:
+    async def elsewhere() -> socket.socket:
+        end = await peer.connect()
+        other = ElsewhereSocket(end.family, end.type, end.proto, fileno=end.detach())
+        other.address = address
+        return other
+
+    async with (
+        Peer("S: 220 mx", f"C: EHLO {literal}", "S: 250 mx", *QUIT) as peer,
+        SMTPClient(Endpoint("localhost", tls="none", connect=elsewhere)),
+    ):
+        pass
+
+
+async def test_what_the_server_announces_can_be_read() -> None:
+    async with Peer(*extensions("SIZE 1000", "8bitmime", "AUTH PLAIN LOGIN"), *QUIT) as peer:
+        client = SMTPClient(peer.endpoint())
+        assert client.extensions == {}
+        await client.connect()
+        assert client.extensions.size == 1000
+        assert "8BITMIME" in client.extensions
+        assert client.extensions.mechanisms == ("PLAIN", "LOGIN")
+        await client.quit()
+
+
+@pytest.mark.parametrize("refusal", ["500 what", "502 no", "554 no"])
+async def test_a_server_that_does_not_know_ehlo_is_asked_with_helo(refusal: str) -> None:
+    async with Peer(*GREETED, f"S: {refusal}", "C: HELO [127.0.0.1]", "S: 250 mx", *SENT, *QUIT) as peer:
+        receipt = await send(peer)
+    assert receipt.delivery is Delivery.ACCEPTED
+
+
+async def test_a_server_that_is_busy_is_not_asked_with_helo() -> None:
+    async with Peer(*GREETED, "S: 451 later", STALL) as peer:
+        with pytest.raises(ReplyError, match=r"EHLO \[127\.0\.0\.1\] was refused: 451 later") as caught:
+            await connect(peer)
+    assert caught.value.is_transient
+    assert caught.value.command == "EHLO [127.0.0.1]"
+
+
+async def test_a_server_that_knows_neither_hello_is_no_server_for_us() -> None:
+    async with Peer(*GREETED, "S: 502 no", "C: HELO [127.0.0.1]", "S: 504 no", STALL) as peer:
+        with pytest.raises(ReplyError, match="HELO"):
+            await connect(peer)
+
+
+async def test_helo_does_not_talk_us_out_of_starttls() -> None:
+    async with Peer(*GREETED, "S: 502 no", STALL) as peer:
+        with pytest.raises(SecurityError, match=r"EHLO was refused \(502 no\), and without it there is no STARTTLS"):
+            await connect(peer, tls="starttls")
+
+
+async def test_helo_does_not_talk_us_out_of_auth() -> None:
+    async with Peer(*GREETED, "S: 502 no", STALL) as peer:
+        with pytest.raises(
+            NotSupported, match=r"EHLO was refused \(502 no\), and without it there is no AUTH"
+        ) as caught:
+            await connect(peer, **AUTH)
+    assert caught.value.extension == "AUTH"
+
+
+async def test_under_tls_helo_will_do_for_one_who_stays_anonymous() -> None:
+    async with Peer(
+        *(*STARTTLS, Tls(), "C: EHLO [127.0.0.1]", "S: 502 no", "C: HELO [127.0.0.1]", "S: 250 mx", *SENT, *QUIT)
+    ) as peer:
+        receipt = await send(peer, tls="starttls")
+    assert receipt.delivery is Delivery.ACCEPTED
+
+
+@pytest.mark.parametrize("greeting", ["554 no", "421 busy"])
+async def test_a_greeting_that_refuses_us_is_believed(greeting: str) -> None:
+    async with Peer(f"S: {greeting}", STALL) as peer:
+        with pytest.raises(ReplyError, match=rf"\(the connection\) was refused: {greeting}") as caught:
+            await connect(peer)
+    assert caught.value.reply.code == int(greeting[:3])
+    assert peer.wire == b""
+
+
+async def test_a_greeting_that_goes_on_is_a_fault() -> None:
+    async with Peer("S: 354 go", STALL) as peer:
+        with pytest.raises(RemoteProtocolError, match="354 go"):
+            await connect(peer)
+    assert peer.wire == b""
+
+
+async def test_a_greeting_of_several_lines_is_one_greeting() -> None:
+    async with Peer("S: 220-mx", PACKET, "S: 220-", PACKET, "S: 220 ready", "C: EHLO ...", "S: 250 mx", *QUIT) as peer:
+        client = await connect(peer)
+        await client.quit()
+
+
+# TLS
+
+
+async def test_a_mail_is_sent_under_implicit_tls() -> None:
+    async with Peer(Tls(), *READY, *SENT, *QUIT) as peer:
+        receipt = await send(peer, tls="implicit")
+    assert receipt.delivery is Delivery.ACCEPTED
+    assert b"EHLO" not in peer.wire
+
+
+async def test_a_mail_is_sent_under_starttls() -> None:
+    async with Peer(*STARTTLS, Tls(), "C: EHLO [127.0.0.1]", "S: 250 mx", *SENT, *QUIT) as peer:
+        receipt = await send(peer, tls="starttls")
+    assert receipt.delivery is Delivery.ACCEPTED
+    assert b"MAIL" not in peer.wire
+
+
+async def test_the_password_waits_for_tls() -> None:
+    async with Peer(
+        *extensions("STARTTLS", "AUTH PLAIN"),
+        *("C: STARTTLS", "S: 220 go", Tls(), "C: EHLO [127.0.0.1]", "S: 250-mx", "S: 250 AUTH LOGIN PLAIN"),
+        *(f"C: {PLAIN}", "S: 235 ok", *QUIT),
+    ) as peer:
+        client = await connect(peer, tls="starttls", auth=CREDENTIALS)
+        await client.quit()
+    assert b"AUTH" not in peer.wire
+
+
+async def test_what_was_announced_in_the_clear_is_forgotten_under_tls() -> None:
+    async with (
+        Peer(
+            *extensions("STARTTLS", "AUTH PLAIN", "SIZE 10"),
+            *("C: STARTTLS", "S: 220 go", Tls(), "C: EHLO [127.0.0.1]", "S: 250 mx", *SENT, *QUIT),
+        ) as peer,
+        SMTPClient(peer.endpoint(tls="starttls")) as client,
+    ):
+        assert client.extensions == {}
+        await client.send(MESSAGE, **ARGUMENTS)
+
+
+async def test_mechanisms_announced_in_the_clear_are_none_under_tls() -> None:
+    async with Peer(
+        *extensions("STARTTLS", "AUTH PLAIN"),
+        *("C: STARTTLS", "S: 220 go", Tls(), "C: EHLO [127.0.0.1]", "S: 250 mx", STALL),
+    ) as peer:
+        with pytest.raises(AuthenticationFailed, match="it has none"):
+            await connect(peer, tls="starttls", auth=CREDENTIALS)
+
+
+async def test_a_server_without_starttls_is_left_in_peace() -> None:
+    async with Peer(*extensions("AUTH PLAIN"), STALL) as peer:
+        with pytest.raises(SecurityError, match="does not offer STARTTLS, and TLS is required"):
+            await connect(peer, tls="starttls", auth=CREDENTIALS)
+
+
+@pytest.mark.parametrize(
+    ("answer", "error"),
+    [
+        ("454 later", TLSFailed),
+        ("502 no", TLSFailed),
+        ("221 bye", TLSFailed),
+        ("250 ok", TLSFailed),
+        ("354 do something else", TLSFailed),
+        ("421 closing", TLSFailed),
+        ("+OK", RemoteProtocolError),
+    ],
+)
+async def test_only_220_opens_the_handshake(answer: str, error: type[MailwireError]) -> None:
+    async with Peer(*STARTTLS[:-1], f"S: {answer}", STALL) as peer:
+        with pytest.raises(error):
+            await connect(peer, tls="starttls")
+    assert b"\x16\x03" not in peer.wire
+
+
+@pytest.mark.parametrize("between", [(), (PACKET,)], ids=["same packet", "next packet"])
+@pytest.mark.parametrize("injected", [b"250-x\r\n250 AUTH PLAIN\r\n", b"250 AUTH", b"\n", b"\x16\x03"])
+async def test_octets_behind_the_go_ahead_are_an_attack(injected: bytes, between: tuple[Step, ...]) -> None:
+    # Those that come when the handshake has begun are none of the TLS session's; where they might begin a record, the
+    # rest of it is waited for.
+    async with Peer(*STARTTLS, *between, injected, LISTEN) as peer:
+        expected = (TLSFailed, DeadlineExceeded) if between else InjectedData
+        with pytest.raises(expected):
+            await connect(peer, tls="starttls", timeouts=Timeouts(handshake=0.02))
+    assert (b"\x16\x03" in peer.wire) == bool(between)
+    assert b"EHLO" not in peer.wire[peer.wire.index(b"STARTTLS") :]
+
+
+@pytest.mark.parametrize("certificate", ["other-host", "expired", "self-signed"])
+async def test_nothing_is_said_to_a_server_that_cannot_prove_its_name(certificate: str) -> None:
+    async with Peer(*STARTTLS, Tls(certificate)) as peer:
+        with pytest.raises(TLSFailed, match="was not accepted"):
+            await connect(peer, tls="starttls", auth=CREDENTIALS)
+    assert peer.heard.endswith(b"STARTTLS\r\n")
+
+
+async def test_a_server_that_withholds_its_close_notify_is_closed_all_the_same() -> None:
+    async with Peer(Tls(), *READY, *SENT, *QUIT, WITHHOLD) as peer:
+        receipt = await send(peer, tls="implicit", timeouts=Timeouts(close=0.01))
+    assert receipt.delivery is Delivery.ACCEPTED
+
+
+# Authenticating
+
+
+async def test_plain_is_said_in_one_line() -> None:
+    async with Peer(*extensions("AUTH LOGIN PLAIN"), f"C: {PLAIN}", "S: 235 ok", *SENT, *QUIT) as peer:
+        receipt = await send(peer, **AUTH)
+    assert receipt.delivery is Delivery.ACCEPTED
+
+
+async def test_login_is_used_where_there_is_nothing_better() -> None:
+    user, password = (base64.b64encode(text.encode()).decode() for text in (CREDENTIALS.user, CREDENTIALS.password))
+    async with Peer(
+        *extensions("AUTH LOGIN"),
+        *("C: AUTH LOGIN", "S: 334 VXNlcm5hbWU6", f"C: {user}", "S: 334 UGFzc3dvcmQ6", f"C: {password}", "S: 235 ok"),
+        *QUIT,
+    ) as peer:
+        client = await connect(peer, **AUTH)
+        await client.quit()
+
+
+async def test_a_message_too_long_for_the_command_follows_it() -> None:
+    credentials = Password("bob", "x" * 600)
+    message = base64.b64encode(b"\0bob\0" + b"x" * 600).decode()
+    async with Peer(*extensions("AUTH PLAIN"), "C: AUTH PLAIN", "S: 334 ", f"C: {message}", "S: 235 ok", *QUIT) as peer:
+        client = await connect(peer, auth=credentials, allow_cleartext_auth=True)
+        await client.quit()
+
+
+@pytest.mark.parametrize(
+    ("script", "text"),
+    [
+        ((f"C: {PLAIN}", "S: 535 no"), r"^AUTH PLAIN \*\*\*\*: 535 no$"),
+        ((f"C: {PLAIN}", "S: 454 later"), r"^AUTH PLAIN \*\*\*\*: 454 later$"),
+        (
+            (f"C: {PLAIN}", "S: 334 !!!!", "C: *", "S: 501 cancelled"),
+            "expected a challenge in base64, got b'!!!!'; 501",
+        ),
+        ((f"C: {PLAIN}", "S: 334 bW9yZQ==", "C: *", "S: 501 cancelled"), "expects no challenge behind its one message"),
+        ((f"C: {PLAIN}", "S: 334 !!!!", "C: *", "S: 235 ok"), "expected a challenge in base64"),
+        ((f"C: {PLAIN}", "S: 334 !!!!", "C: *", "S: 334 more"), "the server goes on after the cancel"),
+    ],
+    ids=["535", "454", "bad base64", "one too many", "success behind the cancel", "challenge behind the cancel"],
+)
+async def test_a_login_that_fails_is_told_and_the_connection_cut(script: tuple[Step, ...], text: str) -> None:
+    async with Peer(*extensions("AUTH PLAIN"), *script, STALL) as peer:
+        with pytest.raises(AuthenticationFailed, match=text):
+            await connect(peer, **AUTH)
+
+
+async def test_a_refused_login_has_the_reply() -> None:
+    async with Peer(*extensions("AUTH PLAIN"), f"C: {PLAIN}", "S: 535 5.7.8 no", STALL) as peer:
+        with pytest.raises(AuthenticationFailed) as caught:
+            await connect(peer, **AUTH)
+    assert isinstance(caught.value.answer, Reply)
+    assert str(caught.value.answer.enhanced_code) == "5.7.8"
+    assert caught.value.command == "AUTH PLAIN ****"
+
+
+async def test_a_login_that_succeeds_too_early_is_none() -> None:
+    async with Peer(*extensions("AUTH LOGIN"), "C: AUTH LOGIN", "S: 235 ok", STALL) as peer:
+        with pytest.raises(AuthenticationFailed, match="success before the exchange is complete"):
+            await connect(peer, **AUTH)
+
+
+async def test_a_server_that_asks_for_ever_is_cut_off() -> None:
+    async with Peer(*extensions("AUTH LOGIN"), "C: AUTH LOGIN", *(["S: 334 "] * 20), LISTEN) as peer:
+        with pytest.raises(AuthenticationFailed):
+            await connect(peer, **AUTH)
+
+
+async def test_a_server_with_mechanisms_of_its_own_alone_is_not_tried() -> None:
+    async with Peer(*extensions("AUTH KERBEROS_V4 X-OWN"), STALL) as peer:
+        with pytest.raises(AuthenticationFailed, match="no mechanism that we can use: it has KERBEROS_V4, X-OWN, we"):
+            await connect(peer, **AUTH)
+
+
+# Refusals
+
+
+async def test_the_mail_goes_to_those_recipients_who_are_accepted() -> None:
+    async with (
+        Peer(
+            *READY,
+            *("C: MAIL FROM:<a@example.org>", "S: 250 ok", "C: RCPT TO:<b@example.org>", "S: 250 ok"),
+            *("C: RCPT TO:<c@example.org>", "S: 550 5.1.1 nobody", "C: RCPT TO:<d@example.org>", "S: 452 too many"),
+            *("C: DATA", "S: 354 go", MAIL_DATA, "S: 250 taken", *QUIT),
+        ) as peer,
+        SMTPClient(peer.endpoint()) as client,
+    ):
+        receipt = await client.send(
+            MESSAGE, sender=FROM_A, recipients=(f"{name}@example.org" for name in ("b", "c", "d"))
+        )
+    assert receipt.delivery is Delivery.ACCEPTED
+    assert receipt.accepted == (TO_B,)
+    assert [(entry.address, str(entry.reply)) for entry in receipt.refused] == [
+        ("c@example.org", "550 5.1.1 nobody"),
+        ("d@example.org", "452 too many"),
+    ]
+
+
+NO = ("S: 550 no",)
+RSET: tuple[Step, ...] = ("C: RSET", "S: 250 reset")
+
+
+@pytest.mark.parametrize(
+    ("script", "error", "command"),
+    [
+        (("C: MAIL FROM:<a@example.org>", *NO, *RSET), SenderRefused, "MAIL FROM:<a@example.org>"),
+        ((*MAILED[:3], *NO, *RSET), RecipientsRefused, "RCPT"),
+        ((*MAILED[:5], *NO, *RSET), DataRefused, "DATA"),
+        ((*MAILED, *NO), DataRefused, "DATA"),
+    ],
+    ids=["MAIL", "RCPT", "DATA", "message"],
+)
+async def test_what_was_refused_leaves_the_session_clean(
+    script: tuple[Step, ...], error: type[ReplyError], command: str
+) -> None:
+    # The refusal of MAIL needs no RSET, and gets none from some; the peer decides here what it wants to hear.
+    if error is SenderRefused:
+        script = script[:2]
+    async with Peer(*READY, *script, *SENT, *QUIT) as peer, SMTPClient(peer.endpoint()) as client:
+        with pytest.raises(error, match="550 no") as caught:
+            await client.send(MESSAGE, **ARGUMENTS)
+        assert caught.value.delivery is Delivery.REFUSED
+        assert caught.value.receipt is not None
+        assert caught.value.receipt is client.last_receipt
+        assert words(caught.value.receipt) == [(TO_B, Delivery.REFUSED)]
+        assert caught.value.command == command
+        assert not caught.value.is_transient
+        receipt = await client.send(MESSAGE, **ARGUMENTS)
+    assert receipt.delivery is Delivery.ACCEPTED
+
+
+@pytest.mark.parametrize(
+    ("replies", "behind", "error"),
+    [
+        (("550 no", "503 no", "503 no"), (), SenderRefused),
+        (("250 ok", "550 no", "503 no"), RSET, RecipientsRefused),
+        (("250 ok", "550 no", "354 go"), (MAIL_DATA, "S: 554 none"), RecipientsRefused),
+        (("250 ok", "250 ok", "451 no"), RSET, DataRefused),
+        (("250 ok", "550 no", "354 go"), (MAIL_DATA, "S: 250 a blank mail"), RecipientsRefused),
+    ],
+    ids=["MAIL", "RCPT", "RCPT and 354", "DATA", "RCPT and 354 and 250"],
+)
+async def test_pipelining_does_not_change_what_a_refusal_comes_to(
+    replies: Sequence[str], behind: tuple[Step, ...], error: type[ReplyError]
+) -> None:
+    async with (
+        Peer(
+            *extensions("PIPELINING"),
+            *GROUP,
+            *(f"S: {reply}" for reply in replies),
+            *behind,
+            "C: NOOP",
+            "S: 250 ok",
+            *QUIT,
+        ) as peer,
+        SMTPClient(peer.endpoint()) as client,
+    ):
+        with pytest.raises(error) as caught:
+            await client.send(MESSAGE, **ARGUMENTS)
+        assert caught.value.delivery is Delivery.REFUSED
+        await client.execute(Noop())
+    # A lone dot is all that a server gets which wants a message for nobody.
+    assert MESSAGE not in peer.heard
+
+
+async def test_a_server_that_wants_a_message_behind_a_refused_sender_is_left() -> None:
+    # A lone dot would send a blank mail to the recipient that stands accepted.
+    async with Peer(*extensions("PIPELINING"), *GROUP, "S: 550 no", "S: 250 ok", "S: 354 go", STALL) as peer:
+        client = await connect(peer)
+        with pytest.raises(SenderRefused) as caught:
+            await client.send(MESSAGE, **ARGUMENTS)
+        assert caught.value.delivery is Delivery.REFUSED
+        assert not client.is_connected
+
+
+async def test_a_server_that_refuses_rset_is_left() -> None:
+    async with Peer(*READY, *MAILED[:3], *NO, "C: RSET", "S: 500 what", STALL) as peer:
+        client = await connect(peer)
+        with pytest.raises(RecipientsRefused):
+            await client.send(MESSAGE, **ARGUMENTS)
+        assert not client.is_connected
+
+
+async def test_a_server_that_goes_when_it_has_refused_has_refused() -> None:
+    async with Peer(*READY, *MAILED[:3], *NO, "C: RSET", FIN) as peer:
+        client = await connect(peer)
+        with pytest.raises(MailwireError) as caught:
+            await client.send(MESSAGE, **ARGUMENTS)
+        assert caught.value.delivery is Delivery.REFUSED
+        assert not client.is_connected
+
+
+async def test_421_behind_the_message_says_nothing_of_it() -> None:
+    async with Peer(*READY, *MAILED, "S: 421 closing", CLOSE) as peer:
+        client = await connect(peer)
+        with pytest.raises(ReplyError, match="421 closing") as caught:
+            await client.send(MESSAGE, **ARGUMENTS)
+        assert caught.value.delivery is Delivery.UNKNOWN
+        assert not client.is_connected
+
+
+@pytest.mark.parametrize("code", [220, 221])
+async def test_a_greeting_or_a_farewell_is_no_verdict_on_a_message(code: int) -> None:
+    async with Peer(*READY, *MAILED, f"S: {code} bye", STALL) as peer:
+        client = await connect(peer)
+        with pytest.raises(RemoteProtocolError) as caught:
+            await client.send(MESSAGE, **ARGUMENTS)
+        assert caught.value.delivery is Delivery.UNKNOWN
+
+
+async def test_a_parameter_that_is_refused_though_announced_is_a_refusal() -> None:
+    message = "Subject: x\r\n\r\nä\r\n".encode()
+    async with (
+        Peer(*extensions("8BITMIME"), "C: MAIL FROM:<a@example.org> BODY=8BITMIME", "S: 555 no", *QUIT) as peer,
+        SMTPClient(peer.endpoint()) as client,
+    ):
+        with pytest.raises(SenderRefused, match="555 no"):
+            await client.send(message, **ARGUMENTS)
+
+
+async def test_a_size_that_is_none_is_no_size() -> None:
+    async with Peer(
+        *extensions("SIZE abc", "SIZE 99999999999999999999999"),
+        *("C: MAIL FROM:<a@example.org> SIZE=21", *SENT[1:], *QUIT),
+    ) as peer:
+        receipt = await send(peer)
+    assert receipt.delivery is Delivery.ACCEPTED
+
+
+# A verdict before the end
+
+
+@pytest.mark.parametrize("verdict", ["552 too much", "452 no room", "421 closing"])
+@pytest.mark.parametrize("end", [(), (FIN,)], ids=["stays", "closes"])
+async def test_a_message_refused_before_its_end_is_refused(verdict: str, end: tuple[Step, ...]) -> None:
+    message = b"Subject: x\r\n\r\n" + b"0123456789abcde\n" * (2_000_000 if verdict == "552 too much" else 500_000)
+    async with Peer(*READY, *MAILED[:-1], Hear(65536), f"S: {verdict}", NO_READING, *end) as peer:
+        client = await connect(peer)
+        with pytest.raises(DataRefused, match=verdict) as caught:
+            await client.send(message, **ARGUMENTS)
+        assert caught.value.delivery is Delivery.REFUSED
+        assert not client.is_connected
+    assert len(peer.wire) < 1_000_000
+
+
+async def test_a_message_accepted_before_its_end_is_a_fault() -> None:
+    message = b"Subject: x\r\n\r\n" + b"0123456789abcde\n" * 1_000_000
+    async with Peer(*READY, *MAILED[:-1], Hear(65536), "S: 250 taken", NO_READING) as peer:
+        client = await connect(peer)
+        with pytest.raises(RemoteProtocolError, match=r"expected 4yz or 5yz to \., got '250 taken'") as caught:
+            await client.send(message, **ARGUMENTS)
+        assert caught.value.delivery is Delivery.NOT_SENT
+
+
+async def test_a_refusal_on_the_heels_of_354_is_heard() -> None:
+    async with Peer(*READY, *MAILED[:-1], "S: 552 too much", LISTEN) as peer:
+        client = await connect(peer)
+        with pytest.raises(DataRefused, match="552 too much") as caught:
+            await client.send(b"x" * 1_000_000, **ARGUMENTS)
+        assert caught.value.delivery is Delivery.REFUSED
+    assert b"\r\n.\r\n" not in peer.wire
+
+
+@pytest.mark.parametrize("end", [FIN, RST])
+async def test_a_server_that_goes_in_the_middle_of_the_message_does_not_have_it(end: Step) -> None:
+    message = b"Subject: x\r\n\r\n" + b"0123456789abcde\n" * 1_000_000
+    async with Peer(*READY, *MAILED[:-1], Hear(65536), end, LISTEN) as peer:
+        client = await connect(peer)
+        with pytest.raises(ConnectionLost) as caught:
+            await client.send(message, **ARGUMENTS)
+        assert caught.value.delivery is Delivery.NOT_SENT
+
+
+async def test_a_server_that_goes_behind_354_leaves_us_to_say_how_far_we_came() -> None:
+    async with Peer(*READY, *MAILED[:-1], FIN, LISTEN) as peer:
+        client = await connect(peer)
+        with pytest.raises(ConnectionLost) as caught:
+            await client.send(MESSAGE, **ARGUMENTS)
+    heard = peer.heard.endswith(b"\r\n.\r\n")
+    assert caught.value.delivery is (Delivery.UNKNOWN if heard else Delivery.NOT_SENT)
+
+
+# Deadlines
+
+
+@pytest.mark.parametrize(
+    ("script", "settings", "seconds", "phase", "delivery"),
+    [
+        ((), {}, 300, "the reply to (the connection)", None),
+        ((b"220 m",), {}, 300, "the reply to (the connection)", None),
+        (GREETED, {}, 300, "the reply to EHLO [127.0.0.1]", None),
+        ((*GREETED, "S: 250-mx"), {}, 300, "the reply to EHLO [127.0.0.1]", None),
+        ((*STARTTLS[:-1],), {"tls": "starttls"}, 300, "the reply to STARTTLS", None),
+        ((*STARTTLS, LISTEN), {"tls": "starttls"}, 30, "the TLS handshake with smtp+starttls://localhost:587", None),
+        ((*extensions("AUTH PLAIN"), f"C: {PLAIN}"), AUTH, 300, "the reply to AUTH PLAIN ****", None),
+        ((*READY, MAILED[0]), {}, 300, "the reply to MAIL FROM:<a@example.org>", Delivery.NOT_SENT),
+        ((*READY, *MAILED[:3]), {}, 300, "the reply to RCPT TO:<b@example.org>", Delivery.NOT_SENT),
+        ((*READY, *MAILED[:5]), {}, 120, "the reply to DATA", Delivery.NOT_SENT),
+        ((*READY, *MAILED[:6], NO_READING), {}, 180, "taking in the message", Delivery.NOT_SENT),
+        ((*READY, *MAILED), {}, 600, "the reply to .", Delivery.UNKNOWN),
+        ((*READY, *MAILED, b"250 tak"), {}, 600, "the reply to .", Delivery.UNKNOWN),
+        ((*READY, *MAILED[:3], "S: 550 no", "C: RSET"), {}, 300, "the reply to RSET", Delivery.REFUSED),
+    ],
+    ids=[
+        *(
+            "greeting",
+            "half a greeting",
+            "EHLO",
+            "half of EHLO",
+            "STARTTLS",
+            "handshake",
+            "AUTH",
+            "MAIL",
+            "RCPT",
+            "DATA",
+        ),
+        *("block", "verdict", "half a verdict", "RSET"),
+    ],
+)
+async def test_a_server_that_does_not_answer_ends_at_the_deadline_of_the_phase(
+    script: tuple[Step, ...], settings: dict[str, Any], seconds: float, phase: str, delivery: Delivery | None
+) -> None:
+    # RFC 5321 4.5.3.2, and our own for the handshake.
+    message = b"x" * 4_000_000 if NO_READING in script else MESSAGE
+    clock = Clock()
+    async with Peer(*script, STALL, guard=None) as peer:
+        client = SMTPClient(peer.endpoint(**settings))
+
+        async def connect_and_send() -> None:
+            await client.connect()
+            await client.send(message, **ARGUMENTS)
+
+        sending = asyncio.create_task(connect_and_send())
+        await drain_events()
+        await clock.advance(seconds - 1)
+        assert not sending.done()
+        await clock.advance(1)
+        assert sending.done()
+        with pytest.raises(DeadlineExceeded) as caught:
+            await sending
+        assert caught.value.phase == phase
+        assert caught.value.delivery is delivery
+        assert not client.is_connected
+
+
+async def test_a_message_may_take_any_time_while_it_makes_progress() -> None:
+    pauses: list[Step] = [Hear(1_000_000), WAIT] * 3
+    clock = Clock()
+    async with (
+        Peer(*READY, *MAILED[:-1], *pauses, MAIL_DATA, "S: 250 taken", *QUIT, guard=None) as peer,
+        SMTPClient(peer.endpoint()) as client,
+    ):
+        sending = asyncio.create_task(client.send(b"x" * 4_000_000, **ARGUMENTS))
+        for _ in range(3):
+            await peer.rest()
+            await clock.advance(179)
+            peer.go_on()
+        assert (await sending).delivery is Delivery.ACCEPTED
+
+
+# Faults
+
+
+@pytest.mark.parametrize(
+    ("answer", "error"),
+    [
+        ((b"250-" + b"a" * 100_000,), LimitExceeded),
+        ((*([b"250-x\r\n" * 1000] * 20),), LimitExceeded),
+        ((*([b"250-" + b"X" * 8000 + b"\r\n"] * 500),), LimitExceeded),
+        ((b"250-a\r\n550 b\r\n",), RemoteProtocolError),
+        ((b"250 o\0k\r\n",), RemoteProtocolError),
+        ((b"\r\n",), RemoteProtocolError),
+        ((b"hello\r\n",), RemoteProtocolError),
+        ((b"100 go on\r\n",), RemoteProtocolError),
+        ((b"600 what\r\n",), RemoteProtocolError),
+        ((b"\xd9\xa2\xd9\xa5\xd9\xa0 ok\r\n",), RemoteProtocolError),
+        ((b"354 go\r\n",), RemoteProtocolError),
+        ((b"+OK\r\n",), RemoteProtocolError),
+        ((b"\xff\xfe\x00\x01\r\n",), RemoteProtocolError),
+    ],
+    ids=[
+        "endless line",
+        "endless reply",
+        "flood",
+        "mixed",
+        "NUL",
+        "empty",
+        "text",
+        "1yz",
+        "6yz",
+        "digits",
+        "3yz",
+        "POP3",
+        "noise",
+    ],
+)
+async def test_what_is_no_reply_ends_the_connection(answer: tuple[Step, ...], error: type[MailwireError]) -> None:
+    async with Peer(*GREETED, NO_READING, *answer) as peer:
+        client = SMTPClient(peer.endpoint())
+        with pytest.raises(error) as caught:
+            await client.connect()
+        assert len(str(caught.value)) < 600
+        assert str(caught.value).isprintable()
+        assert not client.is_connected
+
+
+async def test_the_server_s_text_is_shown_as_one_printable_line() -> None:
+    async with (
+        Peer(
+            *READY, "C: MAIL FROM:<a@example.org>", b"550 \x1b[31m\x07 caf\xe9 \xc2\x85x\xe2\x80\xa8y\r\n", *QUIT
+        ) as peer,
+        SMTPClient(peer.endpoint()) as client,
+    ):
+        with pytest.raises(SenderRefused) as caught:
+            await client.send(MESSAGE, **ARGUMENTS)
+    assert str(caught.value) == r"MAIL was refused: 550 \x1b[31m\x07 caf\xe9 \x85x\u2028y"
+    assert caught.value.reply.lines == (b"\x1b[31m\x07 caf\xe9 \xc2\x85x\xe2\x80\xa8y",)
+
+
+async def test_many_recipients_do_not_make_both_sides_wait_for_each_other() -> None:
+    # A server that writes each reply before it reads on, with small buffers and long replies (RFC 2920 3.1).
+    table = {**SMTP_ANSWERS, "EHLO": "250-mx\n250 PIPELINING", "RCPT": "250 " + "x" * 400}
+    recipients = [f"recipient-{number}@example.org" for number in range(2000)]
+    async with Peer("S: 220 mx", Answers(table), buffer_size=4096) as peer, SMTPClient(peer.endpoint()) as client:
+        receipt = await client.send(MESSAGE, sender=FROM_A, recipients=recipients)
+    assert len(receipt.accepted) == 2000
+
+
+# Other commands
+
+
+async def test_a_command_gives_what_its_reply_means() -> None:
+    async with (
+        Peer(*READY, "C: EHLO x.example.org", "S: 250-mx", "S: 250 SIZE 5", *QUIT) as peer,
+        SMTPClient(peer.endpoint()) as client,
+    ):
+        assert (await client.execute(Ehlo("x.example.org"))).size == 5
+        assert client.extensions.size == 5
+
+
+async def test_a_command_that_leaves_the_session_half_done_ends_it() -> None:
+    async with Peer(
+        *READY,
+        *("C: MAIL FROM:<a@example.org>", "S: 250 ok", "C: RCPT TO:<b@example.org>", "S: 250 ok"),
+        "C: DATA",
+        "S: 354 go",
+        STALL,
+    ) as peer:
+        client = await connect(peer)
+        await client.execute(Mail(Mailbox.parse(FROM_A)))
+        assert client.is_connected
+        await client.execute(Rcpt(Mailbox.parse(TO_B)))
+        assert (await client.execute(Data())).code == 354
+        assert not client.is_connected
+
+
+async def test_a_command_out_of_place_is_refused_and_changes_nothing() -> None:
+    async with Peer(*READY, "C: NOOP", "S: 250 ok", *QUIT) as peer, SMTPClient(peer.endpoint()) as client:
+        with pytest.raises(LocalProtocolError):
+            await client.execute(Data())
+        await client.execute(Noop())
+
+
+async def test_a_mail_in_the_middle_of_another_transaction_is_refused_and_not_sent() -> None:
+    async with (
+        Peer(*READY, "C: MAIL FROM:<a@example.org>", "S: 250 ok", *QUIT) as peer,
+        SMTPClient(peer.endpoint()) as client,
+    ):
+        await client.execute(Mail(Mailbox.parse(FROM_A)))
+        with pytest.raises(LocalProtocolError) as caught:
+            await client.send(MESSAGE, **ARGUMENTS)
+        assert caught.value.delivery is Delivery.NOT_SENT
+
+
+async def test_quitting_by_a_command_closes_the_client() -> None:
+    async with Peer(*READY, "C: QUIT", "S: 221 bye") as peer:
+        client = await connect(peer)
+        await client.execute(Quit())
+        assert not client.is_connected
+        await client.quit()
+
+
+# Not sent
+
+
+async def test_a_mail_on_no_connection_is_not_sent() -> None:
+    client = SMTPClient("smtp://example.org")
+    with pytest.raises(LocalProtocolError) as caught:
+        await client.send(MESSAGE, **ARGUMENTS)
+    assert caught.value.delivery is Delivery.NOT_SENT
+    assert caught.value.receipt is not None
+    assert words(caught.value.receipt) == [(TO_B, Delivery.NOT_SENT)]
+    assert client.last_receipt is None
+
+
+async def test_a_mail_to_a_server_that_has_closed_the_idle_connection_is_not_sent() -> None:
+    async with Peer(*READY, PACKET, "S: 421 idle", CLOSE) as peer:
+        client = await connect(peer)
+        await drain_events()
+        with pytest.raises(ConnectionLost, match="421 idle") as caught:
+            await client.send(MESSAGE, **ARGUMENTS)
+    assert caught.value.delivery is Delivery.NOT_SENT
+    assert caught.value.receipt is not None
+    assert words(caught.value.receipt) == [(TO_B, Delivery.NOT_SENT)]
+
+
+@pytest.mark.parametrize(
+    ("message", "arguments", "error"),
+    [
+        (b"", ARGUMENTS, InvalidMessage),
+        (b"a\0b", ARGUMENTS, InvalidMessage),
+        (MESSAGE, {"sender": FROM_A, "recipients": []}, InvalidMessage),
+        (MESSAGE, {"sender": FROM_A}, InvalidMessage),
+        (MESSAGE, {"sender": "nobody", "recipients": TO_B}, InvalidMessage),
+        ("Subject: ä".encode(), ARGUMENTS, NotSupported),
+        (MESSAGE, {"sender": FROM_A, "recipients": "ä@example.org"}, NotSupported),
+    ],
+)
+async def test_what_cannot_be_sent_is_refused_before_a_byte_and_the_session_goes_on(
+    message: bytes, arguments: dict[str, Any], error: type[MailwireError]
+) -> None:
+    async with Peer(*READY, *SENT, *QUIT) as peer, SMTPClient(peer.endpoint()) as client:
+        with pytest.raises(error) as caught:
+            await client.send(message, **arguments)
+        assert caught.value.delivery is Delivery.NOT_SENT
+        await client.send(MESSAGE, **ARGUMENTS)
+
+
+async def test_a_refused_mail_does_not_stand_in_for_the_one_before_it() -> None:
+    async with Peer(*READY, *SENT, *QUIT) as peer, SMTPClient(peer.endpoint()) as client:
+        receipt = await client.send(MESSAGE, **ARGUMENTS)
+        with pytest.raises(InvalidMessage):
+            await client.send(b"", **ARGUMENTS)
+        # It was never begun.
+        assert client.last_receipt is receipt
+
+
+# Taking leave
+
+
+@pytest.mark.parametrize(
+    "farewell",
+    [("S: 221 bye",), ("S: 221 bye", CLOSE), ("S: 500 what",), ("S: 421 bye", CLOSE), (FIN,), (RST,), ("S: what",)],
+    ids=["221", "221 and close", "500", "421", "FIN", "RST", "garbage"],
+)
+async def test_nothing_that_becomes_of_quit_changes_what_was_sent(farewell: tuple[Step, ...]) -> None:
+    async with Peer(*READY, *SENT, "C: QUIT", *farewell) as peer:
+        receipt = await send(peer)
+    assert receipt.delivery is Delivery.ACCEPTED
+
+
+async def test_a_quit_that_is_not_answered_ends_at_its_deadline_and_is_no_error() -> None:
+    async with Peer(*READY, *SENT, "C: QUIT", STALL) as peer:
+        receipt = await send(peer, timeouts=Timeouts(quit=0.01))
+    assert receipt.delivery is Delivery.ACCEPTED
+
+
+async def test_a_client_that_is_not_connected_can_take_leave() -> None:
+    client = SMTPClient("smtp://example.org")
+    await client.quit()
+    assert not client.is_connected
+
+
+async def test_a_quit_that_is_cancelled_cuts_the_connection() -> None:
+    async with Peer(*READY, "C: QUIT", STALL) as peer:
+        client = await connect(peer)
+        quitting = asyncio.create_task(client.quit())
+        await drain_events()
+        quitting.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await quitting
+        assert not client.is_connected
+
+
+async def test_a_refused_vrfy_names_the_command() -> None:
+    async with (
+        Peer(*READY, "C: VRFY x", "S: 252 perhaps", "C: VRFY y", "S: 550 no", *QUIT) as peer,
+        SMTPClient(peer.endpoint()) as client,
+    ):
+        assert (await client.execute(Vrfy("x"))).code == 252
+        with pytest.raises(ReplyError) as caught:
+            await client.execute(Vrfy("y"))
+    assert caught.value.command == "VRFY y"
+    assert not isinstance(caught.value, ProtocolError)

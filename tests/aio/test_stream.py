@@ -1,0 +1,645 @@
+import asyncio
+import errno
+import socket
+import ssl
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import pytest
+
+from mailwire import (
+    ConnectionFailed,
+    DeadlineExceeded,
+    Endpoint,
+    InjectedData,
+    MailwireError,
+    Timeouts,
+    TLSFailed,
+)
+from mailwire.aio.stream import Stream
+from tests.scripted import (
+    CLIENT_HELLO,
+    CLOSE,
+    FIN,
+    LISTEN,
+    NO_READING,
+    PACKET,
+    RST,
+    STALL,
+    WITHHOLD,
+    Hear,
+    Peer,
+    Step,
+    Tls,
+    authority_context,
+    drain_events,
+)
+
+
+def endpoint_for(connect: Callable[[], Awaitable[Any]], **settings: Any) -> Endpoint:
+    return Endpoint("localhost", connect=connect, **{"tls": "none", "tls_context": authority_context(), **settings})
+
+
+async def everything(stream: Stream) -> bytes:
+    """Read to the end."""
+    data = b""
+    while not stream.is_at_end:
+        await stream.wait()
+        data += b"".join(stream.take())
+    return data + b"".join(stream.take())
+
+
+# Opening
+
+
+async def test_a_stream_opens_over_a_connected_socket() -> None:
+    async with Peer("S: 220 mx", "C: QUIT") as peer:
+        stream = await Stream.open(peer.endpoint())
+        await stream.wait()
+        assert stream.take() == [b"220 mx\r\n"]
+        assert not stream.is_encrypted
+        stream.write([b"QUIT\r\n"])
+        await stream.close(1)
+    assert peer.wire == b"QUIT\r\n"
+
+
+async def test_a_blocking_socket_is_made_one_that_does_not_block() -> None:
+    async with Peer(STALL) as peer:
+        end = await peer.connect()
+        end.setblocking(True)
+
+        async def connect() -> socket.socket:
+            return end
+
+        stream = await Stream.open(endpoint_for(connect))
+        assert end.gettimeout() == 0
+        stream.abort()
+
+
+async def test_a_stream_opens_to_an_address() -> None:
+    async with Peer("S: 220 mx", CLOSE, listen=True) as peer:
+        stream = await Stream.open(peer.endpoint())
+        address = stream.local_address
+        assert isinstance(address, tuple)
+        assert address[0] == "127.0.0.1"
+        assert await everything(stream) == b"220 mx\r\n"
+
+
+async def test_a_stream_opens_to_a_name_that_has_several_addresses() -> None:
+    # The listener has the IPv4 address alone; the name may lead to the IPv6 address first.
+    async with Peer("S: 220 mx", CLOSE, listen=True) as peer:
+        stream = await Stream.open(Endpoint("localhost", peer.port, tls="none"))
+        assert await everything(stream) == b"220 mx\r\n"
+
+
+async def test_what_a_stream_reader_holds_already_is_not_lost() -> None:
+    async with Peer("S: 220 mx", "C: EHLO x", "S: 250 mx", CLOSE) as peer:
+        stream = await Stream.open(endpoint_for(peer.connect_streams))
+        await stream.wait()
+        assert stream.take() == [b"220 mx\r\n"]
+        stream.write([b"EHLO x\r\n"])
+        assert await everything(stream) == b"250 mx\r\n"
+
+
+async def test_a_stream_reader_that_holds_nothing_is_waited_for() -> None:
+    async with Peer("C: EHLO x", "S: 250 mx", CLOSE) as peer:
+        stream = await Stream.open(endpoint_for(peer.connect_streams))
+        stream.write([b"EHLO x\r\n"])
+        assert await everything(stream) == b"250 mx\r\n"
+
+
+@pytest.mark.parametrize(("script", "held"), [([FIN], b""), (["S: 220 mx", FIN], b"220 mx\r\n")])
+async def test_a_stream_reader_at_its_end_gives_what_it_holds_and_the_end(script: list[Step], held: bytes) -> None:
+    async with Peer(*script) as peer:
+        stream = await Stream.open(endpoint_for(peer.connect_streams))
+        assert stream.is_at_end
+        assert b"".join(stream.take()) == held
+        stream.abort()
+
+
+async def test_a_stream_reader_that_holds_its_peer_back_is_let_go() -> None:
+    body = b"x" * 1_000_000  # more than the reader's limit and the socket's buffers
+    async with Peer(body, CLOSE) as peer:
+        stream = await Stream.open(endpoint_for(peer.connect_streams))
+        assert await everything(stream) == body
+
+
+async def test_a_stream_reader_that_failed_is_no_connection() -> None:
+    async def connect() -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        reader, writer = await peer.connect_streams()
+        reader.set_exception(ConnectionResetError(errno.ECONNRESET, "Connection reset by peer"))
+        writer.transport.abort()
+        return reader, writer
+
+    async with Peer(STALL) as peer:
+        with pytest.raises(ConnectionFailed, match="no connection to smtp://localhost:25: Connection reset by peer"):
+            await Stream.open(endpoint_for(connect))
+
+
+async def test_a_refused_connection_is_a_connection_failed() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+    with pytest.raises(ConnectionFailed, match=rf"^no connection to smtp://127\.0\.0\.1:{port}: ") as caught:
+        await Stream.open(Endpoint("127.0.0.1", port, tls="none"))
+    assert isinstance(caught.value.__cause__, ConnectionRefusedError)
+    assert isinstance(caught.value, ConnectionError)
+
+
+@pytest.mark.parametrize(
+    ("error", "reason"),
+    [
+        (OSError(errno.EHOSTUNREACH, "No route to host"), "No route to host"),
+        (OSError("the proxy is not there"), "the proxy is not there"),
+        (OSError(), "OSError"),
+        (socket.gaierror(socket.EAI_NONAME, "Name or service not known"), "Name or service not known"),
+        (TimeoutError(errno.ETIMEDOUT, "Connection timed out"), "Connection timed out"),
+        (ssl.SSLError(1, "the proxy's certificate"), "the proxy's certificate"),
+    ],
+)
+async def test_an_error_of_the_operating_system_is_a_connection_failed(error: OSError, reason: str) -> None:
+    async def connect() -> socket.socket:
+        raise error
+
+    with pytest.raises(ConnectionFailed) as caught:
+        await Stream.open(endpoint_for(connect))
+    assert str(caught.value) == f"no connection to smtp://localhost:25: {reason}"
+    assert caught.value.__cause__ is error
+
+
+async def test_an_error_of_the_caller_s_own_stays_as_it_is() -> None:
+    async def connect() -> socket.socket:
+        raise LookupError("no such proxy")
+
+    with pytest.raises(LookupError, match="no such proxy"):
+        await Stream.open(endpoint_for(connect))
+
+
+async def test_a_connection_that_takes_too_long_to_make_ends_at_its_deadline() -> None:
+    async def connect() -> socket.socket:
+        await asyncio.Event().wait()
+        raise AssertionError("this is never reached")
+
+    with pytest.raises(DeadlineExceeded) as caught:
+        await Stream.open(endpoint_for(connect, timeouts=Timeouts(connect=0.01)))
+    assert caught.value.phase == "connecting to smtp://localhost:25"
+
+
+# TLS
+
+
+async def test_implicit_tls_is_in_force_when_the_stream_opens() -> None:
+    async with Peer(Tls(), "S: 220 mx", "C: QUIT", CLOSE) as peer:
+        stream = await Stream.open(peer.endpoint(tls="implicit"))
+        assert stream.is_encrypted
+        stream.write([b"QUIT\r\n"])
+        assert await everything(stream) == b"220 mx\r\n"
+    assert peer.heard == b"QUIT\r\n"
+    assert b"QUIT" not in peer.wire
+
+
+async def test_implicit_tls_works_over_a_pair_of_streams() -> None:
+    async with Peer(Tls(), "S: 220 mx", "C: QUIT", CLOSE) as peer:
+        stream = await Stream.open(endpoint_for(peer.connect_streams, tls="implicit"))
+        assert stream.is_encrypted
+        stream.write([b"QUIT\r\n"])
+        assert await everything(stream) == b"220 mx\r\n"
+
+
+async def test_implicit_tls_works_to_an_address_that_the_certificate_holds() -> None:
+    async with Peer(Tls(), "S: 220 mx", CLOSE, listen=True) as peer:
+        stream = await Stream.open(peer.endpoint(tls="implicit"))
+        assert await everything(stream) == b"220 mx\r\n"
+
+
+async def test_tls_begins_in_the_middle_when_asked_to() -> None:
+    async with Peer("S: 220 go", Tls(), "C: EHLO x", "S: 250 mx", CLOSE) as peer:
+        stream = await Stream.open(peer.endpoint(tls="starttls"))
+        await stream.wait()
+        stream.take()
+        await stream.start_tls(peer.endpoint(tls="starttls"))
+        assert stream.is_encrypted
+        stream.write([b"EHLO x\r\n"])
+        assert await everything(stream) == b"250 mx\r\n"
+        assert stream.error is None
+
+
+@pytest.mark.parametrize(
+    ("certificate", "reason"),
+    [
+        ("other-host", "Hostname mismatch"),
+        ("expired", "certificate has expired"),
+        ("self-signed", "self-signed certificate"),
+    ],
+)
+async def test_a_certificate_that_proves_nothing_is_refused(certificate: str, reason: str) -> None:
+    async with Peer(Tls(certificate)) as peer:
+        with pytest.raises(TLSFailed, match=rf"the certificate of smtps://localhost:465 was not accepted: .*{reason}"):
+            await Stream.open(peer.endpoint(tls="implicit"))
+    assert peer.handshake_error is not None
+    assert peer.heard == b""
+
+
+async def test_by_default_the_test_authority_is_not_trusted() -> None:
+    async with Peer(Tls()) as peer:
+        with pytest.raises(TLSFailed, match=r"was not accepted: .*certificate"):
+            await Stream.open(peer.endpoint(tls="implicit", tls_context=None))
+    assert peer.heard == b""
+
+
+async def test_a_certificate_for_the_name_is_not_one_for_the_address() -> None:
+    async with Peer(Tls("other-host")) as peer:
+        with pytest.raises(TLSFailed, match="IP address mismatch"):
+            await Stream.open(Endpoint("127.0.0.1", connect=peer.connect, tls_context=authority_context()))
+
+
+async def test_a_server_that_speaks_no_tls_is_told_as_that() -> None:
+    async with Peer("S: 220 mx.example.org ESMTP", LISTEN) as peer:
+        with pytest.raises(TLSFailed, match=r"the server does not speak TLS there \(it may want STARTTLS\)"):
+            await Stream.open(peer.endpoint(tls="implicit"))
+
+
+async def test_a_server_that_spoke_before_tls_could_begin_is_told_as_that() -> None:
+    async with Peer("S: 220 mx") as peer:
+        with pytest.raises(TLSFailed, match=r"does not speak TLS: it began with b'220 mx\\r\\n'"):
+            await Stream.open(endpoint_for(peer.connect_streams, tls="implicit"))
+    assert peer.wire == b""
+
+
+async def test_a_server_without_a_common_version_of_tls_is_told_by_the_library_s_reason() -> None:
+    old = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    old.maximum_version = ssl.TLSVersion.TLSv1_2
+    old.set_ciphers("ECDHE-RSA-AES256-GCM-SHA384")  # the certificate has no RSA key
+    async with Peer(Tls()) as peer:
+        with pytest.raises(TLSFailed, match=r"no TLS session with smtps://localhost:465: .*HANDSHAKE_FAILURE"):
+            await Stream.open(peer.endpoint(tls="implicit", tls_context=old))
+
+
+@pytest.mark.parametrize("end", [FIN, RST], ids=["FIN", "RST"])
+@pytest.mark.parametrize("hello", [(), (CLIENT_HELLO,)], ids=["before the hello", "behind the hello"])
+async def test_a_server_that_closes_inside_the_handshake_has_no_tls(end: Step, hello: tuple[Step, ...]) -> None:
+    async with Peer(*hello, end, LISTEN) as peer:
+        with pytest.raises(TLSFailed, match="the connection ended during the handshake"):
+            await Stream.open(peer.endpoint(tls="implicit"))
+
+
+@pytest.mark.parametrize("script", [(LISTEN,), (CLIENT_HELLO, STALL)], ids=["silent", "silent behind the hello"])
+async def test_a_handshake_that_never_ends_ends_at_its_deadline(script: tuple[Step, ...]) -> None:
+    async with Peer(*script) as peer:
+        with pytest.raises(DeadlineExceeded) as caught:
+            await Stream.open(peer.endpoint(tls="implicit", timeouts=Timeouts(handshake=0.01)))
+    assert caught.value.phase == "the TLS handshake with smtps://localhost:465"
+
+
+async def test_a_stream_that_is_cut_inside_the_handshake_has_no_tls() -> None:
+    async with Peer("S: 220 go", CLIENT_HELLO, LISTEN) as peer:
+        stream = await Stream.open(peer.endpoint(tls="starttls"))
+        await stream.wait()
+        stream.take()
+        upgrading = asyncio.create_task(stream.start_tls(peer.endpoint(tls="starttls")))
+        await drain_events()
+        stream.abort()
+        with pytest.raises(TLSFailed, match="the connection ended during the handshake"):
+            await upgrading
+        assert not stream.is_encrypted
+
+
+async def test_garbage_behind_the_hello_is_no_tls() -> None:
+    async with Peer(CLIENT_HELLO, b"\x16\x03\x03\xff\xff" + b"\0" * 70000, LISTEN) as peer:
+        with pytest.raises(TLSFailed):
+            await Stream.open(peer.endpoint(tls="implicit"))
+
+
+async def test_implicit_tls_over_streams_at_their_end_fails_at_once() -> None:
+    # No end will be told a second time: who waits for it waits for the deadline.
+    async with Peer(FIN, LISTEN) as peer:
+        with pytest.raises(MailwireError) as caught:
+            await Stream.open(endpoint_for(peer.connect_streams, tls="implicit", timeouts=Timeouts(handshake=0.5)))
+    assert not isinstance(caught.value, DeadlineExceeded)
+
+
+async def test_octets_before_a_handshake_are_an_attack() -> None:
+    async with Peer("S: 220 go", PACKET, "S: 250 injected") as peer:
+        stream = await Stream.open(peer.endpoint())
+        await stream.wait()
+        stream.take()
+        await drain_events()
+        with pytest.raises(InjectedData, match=r"expected a TLS handshake, but got b'250 injected"):
+            await stream.start_tls(peer.endpoint())
+        stream.abort()
+    assert peer.wire == b""
+
+
+class FailingSocket(socket.socket):
+    """A socket of which reading or writing fails with `error`, from the call with number `at` on."""
+
+    reading: bool
+    at: int
+    error: OSError
+    calls = 0
+
+    @classmethod
+    def over(cls, end: socket.socket, *, reading: bool, at: int, error: OSError) -> "FailingSocket":
+        failing = cls(end.family, end.type, end.proto, fileno=end.detach())
+        failing.reading, failing.at, failing.error = reading, at, error
+        return failing
+
+    def _count(self, *, reading: bool) -> None:
+        if reading == self.reading:
+            self.calls += 1
+            if self.calls >= self.at:
+                raise self.error
+
+    def recv(self, *arguments: Any) -> bytes:
+        self._count(reading=True)
+        return super().recv(*arguments)
+
+    def recv_into(self, *arguments: Any) -> int:
+        self._count(reading=True)
+        return super().recv_into(*arguments)
+
+    def send(self, *arguments: Any) -> int:
+        self._count(reading=False)
+        return super().send(*arguments)
+
+    def sendmsg(self, *arguments: Any) -> int:
+        self._count(reading=False)
+        return super().sendmsg(*arguments)
+
+
+@pytest.mark.parametrize("at", range(1, 6))
+@pytest.mark.parametrize("reading", [True, False], ids=["reading", "writing"])
+@pytest.mark.parametrize("tls", ["implicit", "starttls"])
+@pytest.mark.parametrize(
+    "error",
+    [
+        ConnectionResetError(errno.ECONNRESET, "Connection reset by peer"),
+        OSError(errno.EHOSTUNREACH, "No route to host"),
+        TimeoutError(errno.ETIMEDOUT, "Connection timed out"),
+    ],
+    ids=["reset", "unreachable", "timed out"],
+)
+async def test_an_error_of_the_socket_during_a_handshake_is_of_our_tree(
+    error: OSError, tls: str, reading: bool, at: int
+) -> None:
+    async def connect() -> socket.socket:
+        return FailingSocket.over(await peer.connect(), reading=reading, at=at, error=error)
+
+    async with Peer(Tls(), LISTEN) as peer:
+        endpoint = endpoint_for(connect, tls=tls)
+        stream = None
+        try:
+            stream = await Stream.open(endpoint)
+            if tls == "starttls":
+                await stream.start_tls(endpoint)
+        except MailwireError:
+            pass
+        finally:
+            if stream is not None:
+                stream.abort()
+
+
+# Reading
+
+
+async def test_what_arrives_is_taken_once() -> None:
+    async with Peer("S: 220 mx", PACKET, "S: 250 x") as peer:
+        stream = await Stream.open(peer.endpoint())
+        await drain_events()
+        assert stream.take() == [b"220 mx\r\n", b"250 x\r\n"]
+        assert stream.take() == []
+        stream.abort()
+
+
+async def test_a_wait_ends_when_something_arrives() -> None:
+    async with Peer("C: QUIT", "S: 221 bye") as peer:
+        stream = await Stream.open(peer.endpoint())
+        waiting = asyncio.create_task(stream.wait())
+        await drain_events()
+        assert not waiting.done()
+        stream.write([b"QUIT\r\n"])
+        await waiting
+        assert stream.take() == [b"221 bye\r\n"]
+        stream.abort()
+
+
+@pytest.mark.parametrize("end", [FIN, CLOSE])
+async def test_a_wait_ends_at_the_end(end: Step) -> None:
+    async with Peer(end) as peer:
+        stream = await Stream.open(peer.endpoint())
+        await stream.wait()
+        assert stream.is_at_end
+        assert stream.take() == []
+        assert stream.error is None
+
+
+async def test_a_reset_is_the_end_and_says_why() -> None:
+    async with Peer("S: 220 mx", RST) as peer:
+        stream = await Stream.open(peer.endpoint())
+        assert await everything(stream) == b"220 mx\r\n"
+        await drain_events()
+        assert isinstance(stream.error, ConnectionResetError)
+
+
+async def test_a_loss_that_is_told_twice_keeps_its_first_reason() -> None:
+    async with Peer(STALL) as peer:
+        stream = await Stream.open(peer.endpoint())
+        stream.abort()
+        reason = ConnectionResetError(errno.ECONNRESET, "Connection reset by peer")
+        stream.connection_lost(reason)
+        stream.connection_lost(None)
+        assert stream.error is reason
+
+
+@pytest.mark.parametrize("end", [FIN, CLOSE])
+async def test_the_end_under_tls_is_the_end_with_a_close_notify_or_without(end: Step) -> None:
+    async with Peer(Tls(), "S: 220 mx", end) as peer:
+        stream = await Stream.open(peer.endpoint(tls="implicit"))
+        assert await everything(stream) == b"220 mx\r\n"
+        stream.abort()
+
+
+@pytest.mark.parametrize("tls", ["none", "implicit"])
+async def test_a_peer_that_sends_faster_than_is_taken_is_held_back(tls: str) -> None:
+    body = b"0123456789abcdef" * 500_000  # 8 MB
+    script: list[Step] = [*([Tls()] if tls == "implicit" else []), body, CLOSE]
+    async with Peer(*script) as peer:
+        stream = await Stream.open(peer.endpoint(tls=tls))
+        await peer.rest()
+        # What lies in the socket's buffers and in ours, with room for what the TLS layer holds.
+        assert peer.sent < 2_000_000
+        assert await everything(stream) == body
+
+
+async def test_taking_from_a_stream_that_ended_while_its_peer_was_held_back_is_safe() -> None:
+    async with Peer(NO_READING, b"x" * 4_000_000) as peer:
+        stream = await Stream.open(peer.endpoint())
+        await peer.rest()
+        stream.abort()
+        assert stream.is_at_end
+        assert len(b"".join(stream.take())) >= 512 * 1024
+        await drain_events()
+        assert stream.take() == []
+
+
+# Writing
+
+
+async def test_blocks_leave_in_order() -> None:
+    large = b"y" * 100_000
+    async with Peer(Hear(200_006), CLOSE) as peer:
+        stream = await Stream.open(peer.endpoint())
+        stream.write([b"abc", b"def"])
+        stream.write([large, large])
+        assert await everything(stream) == b""
+    assert peer.wire == b"abcdef" + large + large
+
+
+async def test_nothing_is_written_behind_the_end() -> None:
+    async with Peer(FIN) as peer:
+        stream = await Stream.open(peer.endpoint())
+        await stream.wait()
+        stream.write([b"QUIT\r\n"])
+        stream.abort()
+    assert peer.wire == b""
+
+
+async def test_more_may_be_written_while_the_peer_keeps_up() -> None:
+    async with Peer(Hear(6)) as peer:
+        stream = await Stream.open(peer.endpoint())
+        assert await stream.wait_writable()
+        stream.write([b"QUIT\r\n"])
+        assert await stream.wait_writable()
+        await stream.close(1)
+
+
+async def test_a_peer_that_does_not_read_holds_back() -> None:
+    async with Peer(NO_READING) as peer:
+        stream = await Stream.open(peer.endpoint())
+        stream.write([b"x" * 4_000_000])
+        assert not stream.is_writable
+        waiting = asyncio.create_task(stream.wait_writable())
+        await drain_events()
+        assert not waiting.done()
+        waiting.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await waiting
+        stream.abort()
+
+
+async def test_writing_goes_on_when_the_peer_reads_again() -> None:
+    async with Peer(Hear(2_000_000), LISTEN) as peer:
+        stream = await Stream.open(peer.endpoint())
+        stream.write([b"x" * 2_000_000])
+        assert await stream.wait_writable()
+        await stream.close(1)
+    assert len(peer.wire) == 2_000_000
+
+
+async def test_a_word_of_the_peer_ends_the_wait_for_it_to_read() -> None:
+    async with Peer(NO_READING, "S: 552 too much") as peer:
+        stream = await Stream.open(peer.endpoint())
+        stream.write([b"x" * 4_000_000])
+        assert not await stream.wait_writable()
+        assert stream.take() == [b"552 too much\r\n"]
+        stream.abort()
+
+
+async def test_the_end_of_the_peer_ends_the_wait_for_it_to_read() -> None:
+    async with Peer(NO_READING, PACKET, PACKET, FIN) as peer:
+        stream = await Stream.open(peer.endpoint())
+        stream.write([b"x" * 4_000_000])
+        assert not await stream.wait_writable()
+        assert stream.is_at_end
+        stream.abort()
+
+
+# Closing
+
+
+@pytest.mark.parametrize("tls", ["none", "implicit"])
+async def test_a_stream_closes_in_good_order(tls: str) -> None:
+    script: list[Step] = [Tls()] if tls == "implicit" else []
+    async with Peer(*script, "C: QUIT") as peer:
+        stream = await Stream.open(peer.endpoint(tls=tls))
+        stream.write([b"QUIT\r\n"])
+        await stream.close(None)
+        assert stream.is_at_end
+        assert stream.error is None
+        await stream.close(None)  # again
+    assert peer.heard == b"QUIT\r\n"
+
+
+async def test_a_peer_that_withholds_its_close_notify_is_cut() -> None:
+    async with Peer(Tls(), WITHHOLD) as peer:
+        stream = await Stream.open(peer.endpoint(tls="implicit"))
+        await stream.close(0.01)
+        assert stream.is_at_end
+
+
+async def test_a_peer_that_does_not_take_in_the_rest_is_cut() -> None:
+    async with Peer(NO_READING) as peer:
+        stream = await Stream.open(peer.endpoint())
+        stream.write([b"x" * 4_000_000])
+        await stream.close(0.01)
+        assert stream.is_at_end
+
+
+async def test_a_reset_while_closing_is_not_told() -> None:
+    async with Peer(RST) as peer:
+        stream = await Stream.open(peer.endpoint())
+        await drain_events()
+        await stream.close(1)
+        assert stream.is_at_end
+
+
+async def test_a_close_that_is_cancelled_cuts_the_connection() -> None:
+    async with Peer(Tls(), WITHHOLD) as peer:
+        stream = await Stream.open(peer.endpoint(tls="implicit"))
+        closing = asyncio.create_task(stream.close(30))
+        await drain_events()
+        closing.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await closing
+        await drain_events()
+        assert stream.is_at_end
+
+
+async def test_a_stream_that_never_opened_can_be_closed_and_cut() -> None:
+    stream = Stream()
+    await stream.close(1)
+    assert not stream.is_encrypted
+    stream.abort()
+    assert stream.is_at_end
+
+
+async def test_a_stream_can_be_cut_twice() -> None:
+    async with Peer("S: 220 mx", STALL) as peer:
+        stream = await Stream.open(peer.endpoint())
+        stream.abort()
+        stream.abort()
+        assert stream.is_at_end
+        await stream.close(1)
+
+
+async def test_a_stream_whose_peer_read_the_rest_behind_its_own_end_can_be_cut() -> None:
+    # The end of the peer closes the transport once everything is written.
+    async with Peer(Hear(10), FIN, LISTEN) as peer:
+        stream = await Stream.open(peer.endpoint())
+        stream.write([b"x" * 4_000_000])
+        await peer.rest()
+        assert stream.is_at_end
+        stream.abort()
+        await stream.close(1)
+    assert len(peer.wire) == 4_000_000
+
+
+async def test_streams_that_were_closed_before_they_were_handed_over_are_refused() -> None:
+    async def connect() -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        reader, writer = await peer.connect_streams()
+        writer.close()
+        await writer.wait_closed()
+        return reader, writer
+
+    async with Peer(STALL) as peer:
+        with pytest.raises(ConnectionFailed, match="are closed"):
+            await Stream.open(endpoint_for(connect))

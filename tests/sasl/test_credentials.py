@@ -1,0 +1,47 @@
+import copy
+import pickle
+
+import pytest
+
+from mailwire.sasl import Password
+
+SECRET = "correct horse"
+
+
+def test_a_password_holds_what_it_was_given() -> None:
+    credentials = Password("tim", SECRET, authzid="kurt")
+    assert (credentials.user, credentials.password, credentials.authzid) == ("tim", SECRET, "kurt")
+    assert Password("tim", SECRET).authzid == ""
+
+
+def test_a_password_never_shows_its_secret() -> None:
+    credentials = Password("tim", SECRET)
+    for shown in (repr(credentials), str(credentials), f"{credentials}", repr([credentials])):
+        assert SECRET not in shown
+        assert "tim" in shown
+
+
+@pytest.mark.parametrize("field", ["user", "password", "authzid"])
+def test_text_that_is_none_in_utf_8_is_refused_and_not_shown(field: str) -> None:
+    for surrogate in ("\ud800", "\udfff", "\udc80"):
+        fields = {"user": "tim", "password": SECRET, "authzid": ""}
+        fields[field] += SECRET + surrogate
+        with pytest.raises(ValueError, match="user, password and authzid must be text") as refusal:
+            Password(**fields)
+        while_handling = refusal.value.__context__
+        assert while_handling is None or SECRET not in repr(while_handling)
+        assert SECRET not in repr(refusal.value)
+
+
+@pytest.mark.parametrize("text", ["\ud7ff", "\ue000", "\U0010ffff", "", "\0"])
+def test_all_other_text_is_accepted(text: str) -> None:
+    assert Password(text, text, text).password == text
+
+
+def test_a_password_is_a_value() -> None:
+    credentials = Password("tim", SECRET)
+    assert credentials == Password("tim", SECRET) != Password("tim", "other")
+    assert hash(credentials) == hash(Password("tim", SECRET))
+    assert copy.copy(credentials) == pickle.loads(pickle.dumps(credentials)) == credentials
+    with pytest.raises(AttributeError):
+        credentials.user = "tom"  # type: ignore[misc]

@@ -1,0 +1,85 @@
+import base64
+
+import pytest
+
+from mailwire.sasl import MechanismFailed, Password, Plain
+
+CANARY = "canary-7f3a"
+
+
+def spellings(secret: str) -> tuple[str, ...]:
+    """The ways in which a secret may show."""
+    return secret, base64.b64encode(secret.encode()).decode().rstrip("=")[1:-2], secret.encode().hex()
+
+
+@pytest.mark.parametrize(
+    ("credentials", "message"),
+    [
+        # RFC 4616 4, the examples: without and with an authorization identity.
+        (Password("tim", "tanstaaftanstaaf"), b"\0tim\0tanstaaftanstaaf"),
+        (Password("Kurt", "xipj3plmq", authzid="Ursel"), b"Ursel\0Kurt\0xipj3plmq"),
+        (Password("jürgen", "密码🔑"), "\0jürgen\0密码🔑".encode()),
+        (Password("a", "b c=,\r\n\x01"), b"\0a\0b c=,\r\n\x01"),
+        (Password("a@example.org", " "), b"\0a@example.org\0 "),
+    ],
+)
+def test_the_message_is_authzid_user_and_password(credentials: Password, message: bytes) -> None:
+    assert Plain(credentials).initial_response() == message
+
+
+@pytest.mark.parametrize("field", ["user", "password", "authzid"])
+@pytest.mark.parametrize("form", ["\0{}", "{}\0", "a\0{}"])
+def test_a_nul_is_refused_in_every_field_and_not_quoted(field: str, form: str) -> None:
+    fields = {"user": "tim", "password": "secret", "authzid": ""} | {field: form.format(CANARY)}
+    with pytest.raises(ValueError, match="may hold a NUL") as refusal:
+        Plain(Password(**fields))
+    assert CANARY not in repr(refusal.value)
+
+
+@pytest.mark.parametrize(("user", "password"), [("", CANARY), ("tim", ""), ("", "")])
+def test_an_empty_user_or_password_is_refused(user: str, password: str) -> None:
+    with pytest.raises(ValueError, match="not empty") as refusal:
+        Plain(Password(user, password))
+    assert CANARY not in repr(refusal.value)
+
+
+def test_a_password_that_is_no_utf_8_is_refused_and_not_shown() -> None:
+    with pytest.raises(ValueError) as refusal:
+        Plain(Password("tim", CANARY + "\ud800"))
+    for shown in (str(refusal.value), repr(refusal.value)):
+        assert CANARY not in shown
+
+
+def test_the_message_is_said_once_when_the_server_asks_for_it() -> None:
+    mechanism = Plain(Password("tim", "secret"))
+    assert mechanism.respond(b"") == b"\0tim\0secret"
+    with pytest.raises(MechanismFailed):
+        mechanism.respond(b"")
+
+
+def test_no_challenge_is_answered() -> None:
+    with pytest.raises(MechanismFailed, match="PLAIN expects no challenge"):
+        Plain(Password("tim", "secret")).respond(b"who are you?")
+    mechanism = Plain(Password("tim", "secret"))
+    mechanism.initial_response()
+    with pytest.raises(MechanismFailed):
+        mechanism.respond(b"")
+
+
+def test_it_is_complete_when_the_message_was_said() -> None:
+    mechanism = Plain(Password("tim", "secret"))
+    assert not mechanism.is_complete
+    mechanism.initial_response()
+    assert mechanism.is_complete
+
+
+def test_its_name_is_registered_and_it_exposes_the_password() -> None:
+    assert Plain.name == "PLAIN"
+    assert Plain.exposes_password
+
+
+def test_it_never_shows_its_secret() -> None:
+    mechanism = Plain(Password("tim", CANARY))
+    for secret in spellings(CANARY):
+        assert secret not in repr(mechanism)
+        assert secret not in str(mechanism)
