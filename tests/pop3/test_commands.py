@@ -34,7 +34,7 @@ from mailwire.pop3 import (
     User,
 )
 from mailwire.sasl import Login, Password, Plain
-from tests.pop3.sessions import CANARY, CREDENTIALS, Language
+from tests.pop3.sessions import CANARY, CREDENTIALS, EVERY_COMMAND, Language
 
 CONTROLS = [chr(code) for code in (*range(0x20), 0x7F)]
 
@@ -274,7 +274,7 @@ def test_a_message_number_is_a_positive_int(make: Callable[[Any], Command[object
     for wrong in NO_NUMBERS:
         with pytest.raises(ValueError, match="is a positive int"):
             make(wrong)
-    with pytest.raises(ValueError, match="got -1$"):
+    with pytest.raises(ValueError, match=r"got -1$"):
         make(-1)
     with pytest.raises(ValueError, match=r"got '1\\r\\nDELE 2'$"):
         make("1\r\nDELE 2")
@@ -359,6 +359,10 @@ def test_commands_are_values() -> None:
     with pytest.raises(AttributeError):
         Retr(1).number = 2  # type: ignore[misc]
     assert pickle.loads(pickle.dumps(Top(1, 0))) == Top(1, 0)
+
+
+def test_every_command_can_be_a_key() -> None:
+    assert len({make(): name for name, make in EVERY_COMMAND.items()}) == len(EVERY_COMMAND)
 
 
 def test_the_size_of_a_message_is_no_part_of_what_is_asked() -> None:

@@ -1572,3 +1572,13 @@ def test_what_the_server_says_unasked_is_told_too() -> None:
     tell(connection, b"-ERR idle\r\n")
     assert trace.lines[-1] == "S: -ERR idle"
     assert ignore("S", None) is None  # type: ignore[func-returns-value]
+
+
+def test_an_auth_is_sent_once() -> None:
+    # A mechanism that goes on where it stopped would answer the question for the user with the password.
+    connection, command, _ = authenticating(Login(CREDENTIALS))
+    tell(connection, b"+ VXNlcm5hbWU6\r\n")
+    tell(connection, b"-ERR no\r\n")
+    with pytest.raises(LocalProtocolError, match="AUTH LOGIN was sent already"):
+        connection.send(command)
+    assert connection.queued == ()

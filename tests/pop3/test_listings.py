@@ -1,3 +1,4 @@
+import re
 from collections.abc import Callable
 
 import pytest
@@ -31,20 +32,26 @@ NO_NUMBERS = [
 ]
 
 
+def asked(line: bytes) -> int:
+    """Return the number of the message that `line` may be an answer about."""
+    first = line.partition(b" ")[0]
+    return int(first) if re.fullmatch(rb"[1-9][0-9]{0,8}", first) else 1
+
+
 def listed(body: bytes) -> ScanListing:
-    return ScanListing.parse(Response(True, b"", body), multiline=True)
+    return ScanListing.parse(Response(True, b"", body))
 
 
 def listed_one(line: bytes) -> ScanListing:
-    return ScanListing.parse(Response(True, line), multiline=False)
+    return ScanListing.parse(Response(True, line), asked(line))
 
 
 def identified(body: bytes) -> UniqueIdListing:
-    return UniqueIdListing.parse(Response(True, b"", body), multiline=True)
+    return UniqueIdListing.parse(Response(True, b"", body))
 
 
 def identified_one(line: bytes) -> UniqueIdListing:
-    return UniqueIdListing.parse(Response(True, line), multiline=False)
+    return UniqueIdListing.parse(Response(True, line), asked(line))
 
 
 def assert_fault(parse: Callable[[bytes], object], text: bytes, quoted: bytes) -> None:
@@ -101,7 +108,7 @@ def test_an_empty_maildrop_has_empty_listings() -> None:
 
 def test_a_scan_listing_of_one_message_is_in_the_first_line() -> None:
     assert dict(listed_one(b"2 200")) == {2: 200}
-    assert dict(ScanListing.parse(Response(True, b"2 200", b"7 700\r\n"), multiline=False)) == {2: 200}
+    assert dict(ScanListing.parse(Response(True, b"2 200", b"7 700\r\n"), 2)) == {2: 200}
 
 
 def test_in_a_scan_listing_several_blanks_and_what_follows_the_size_do_not_count() -> None:
@@ -274,3 +281,10 @@ def test_a_hundred_thousand_messages_can_be_listed() -> None:
     body = b"".join(b"%d uid-%d\r\n" % (number, number) for number in range(1, 100_001))
     listing = identified(body)
     assert (len(listing), listing[100_000]) == (100_000, "uid-100000")
+
+
+@pytest.mark.parametrize("number", [1, 3])
+def test_the_answer_about_one_message_is_about_no_other(number: int) -> None:
+    for parse in (ScanListing.parse, UniqueIdListing.parse):
+        with pytest.raises(RemoteProtocolError, match=f"expected the message number {number}, got b'2'"):
+            parse(Response(True, b"2 200"), number)

@@ -106,7 +106,7 @@ SESSIONS = {
 NAMES = sorted(SESSIONS)
 # Those that came to a good end, and those short enough to be cut twice everywhere.
 GOOD = [name for name in NAMES if SESSIONS[name].error is None and Quit() in SESSIONS[name].commands()]
-SHORT = [name for name in NAMES if len(load(name).server) <= 200]
+SHORT = [name for name in NAMES if len(load(name).server) <= 150]
 
 
 @dataclass(frozen=True)

@@ -189,3 +189,16 @@ def test_nothing_of_the_secret_shows() -> None:
     for shown in (repr(made), str(made), made.shown_command(), str(made.failure)):
         for secret in ("tanstaaf", PLAIN_MESSAGE.decode(), b"tanstaaf".hex()):
             assert secret not in shown
+
+
+class Careless(Talkative):
+    """A mechanism whose author thought that every challenge is text."""
+
+    def respond(self, challenge: bytes) -> bytes:
+        return challenge.decode().encode()
+
+
+def test_a_challenge_that_a_mechanism_did_not_foresee_cancels() -> None:
+    made = exchange(Careless())
+    assert made.respond(base64.b64encode(b"\xff")) == CANCEL
+    assert made.failure == "X-TALKATIVE cannot make sense of the challenge b'/w=='"

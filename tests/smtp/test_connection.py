@@ -763,6 +763,8 @@ def test_an_early_verdict_tells_of_the_commands_that_will_never_leave() -> None:
 def test_the_end_before_a_reply_is_a_lost_connection(state: State, command: Command[object]) -> None:
     for partial in (b"", b"2", b"250", b"250 ok", b"250 ok\r", b"250-ok\r\n"):
         connection = at(state)
+        if isinstance(command, Auth):
+            command = Auth(Login(CREDENTIALS))  # one is good for one exchange
         ask(connection, command)
         connection.receive_data(partial)
         connection.receive_eof()
@@ -1118,6 +1120,16 @@ def test_a_second_auth_leaves_behind_a_refused_one_if_it_was_accepted_at_all() -
         return
     hear(connection, "535 no")
     assert flush(connection) == b"AUTH LOGIN\r\n"
+
+
+def test_an_auth_is_sent_once() -> None:
+    # A mechanism that goes on where it stopped would answer the question for the user with the password.
+    connection = at(State.READY)
+    command = Auth(Login(CREDENTIALS))
+    ask(connection, command, "334 VXNlcm5hbWU6", "535 no")
+    with pytest.raises(LocalProtocolError, match="AUTH LOGIN was sent already"):
+        connection.send(command)
+    assert connection.queued == ()
 
 
 def test_commands_behind_auth_wait_until_the_exchange_is_over() -> None:

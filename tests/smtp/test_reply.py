@@ -179,6 +179,7 @@ def test_of_all_octets_only_nul_is_no_text() -> None:
 
 
 def test_a_line_of_exactly_the_limit_is_read() -> None:
+    assert LINE_LIMIT == 8192
     text = b"a" * (LINE_LIMIT - 4)
     assert read(b"250 " + text + b"\r\n") == [Reply(250, (text,))]
 

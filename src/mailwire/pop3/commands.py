@@ -100,8 +100,9 @@ def _check_count(what: str, number: int, most: int | None = None) -> None:
 
 
 def _shown(number: object) -> str:
-    # An int of more than some thousand digits has no repr.
-    return f"one of {number.bit_length()} bits" if isinstance(number, int) and number.bit_length() > 64 else repr(number)
+    if isinstance(number, int) and number.bit_length() > 64:
+        return f"one of {number.bit_length()} bits"  # beyond some thousand digits it has no repr
+    return repr(number)
 
 
 @dataclass(frozen=True, slots=True)
@@ -224,7 +225,7 @@ class List(Command[ScanListing]):
         return b"LIST\r\n" if self.number is None else b"LIST %d\r\n" % self.number
 
     def parse(self, response: Response) -> ScanListing:
-        return ScanListing.parse(response, multiline=self.multiline)
+        return ScanListing.parse(response, self.number)
 
 
 @dataclass(frozen=True, slots=True)
@@ -247,7 +248,7 @@ class Uidl(Command[UniqueIdListing]):
         return b"UIDL\r\n" if self.number is None else b"UIDL %d\r\n" % self.number
 
     def parse(self, response: Response) -> UniqueIdListing:
-        return UniqueIdListing.parse(response, multiline=self.multiline)
+        return UniqueIdListing.parse(response, self.number)
 
 
 @dataclass(frozen=True, slots=True)

@@ -105,7 +105,12 @@ class Connection:
         row = transition(self._ahead, type(command))
         if row is None or isinstance(command, Greeting):
             raise LocalProtocolError(f"{command} cannot be sent now: {self._situation()}")
-        self._pipeline.queue(command, check_line(command.encode()), command.octets)
+        if isinstance(command, Auth) and command.exchange.is_begun:
+            raise LocalProtocolError(f"{command} was sent already: each exchange needs an Auth of its own")
+        line = check_line(command.encode())
+        if isinstance(command, Auth):
+            command.exchange.is_begun = True
+        self._pipeline.queue(command, line, command.octets)
         self._ahead = row.ahead
 
     def discard_queued(self) -> tuple[Command[object], ...]:
@@ -322,7 +327,7 @@ class Connection:
             return ConnectionClosed()
         waiting = [str(command) for command in self.in_flight]
         more = f" and {len(waiting) - 1} more" if len(waiting) > 1 else ""
-        if self._status is not None:
+        if self._status is not None and self._pipeline.oldest is not None and self._pipeline.oldest.streamed:
             raise self._fail(
                 MessageTruncated(
                     f"the server closed the connection in the middle of its answer to {waiting[0]}{more}, "

@@ -28,10 +28,11 @@ def _octets(word: bytes, line: bytes) -> int:
     return int(word)
 
 
-def _message_number(word: bytes, line: bytes) -> int:
+def _message_number(word: bytes, line: bytes, asked: int | None) -> int:
     number = _octets(word, line)
-    if not 1 <= number <= GREATEST_NUMBER:
-        raise RemoteProtocolError(f"expected a message number, got {quote(word)} in {quote(line)}")
+    if not 1 <= number <= GREATEST_NUMBER or asked not in (None, number):
+        expected = "a message number" if asked is None else f"the message number {asked}"
+        raise RemoteProtocolError(f"expected {expected}, got {quote(word)} in {quote(line)}")
     return number
 
 
@@ -84,13 +85,16 @@ class ScanListing(_Listing[int]):
     """The answer to LIST: message number -> size in octets. The sizes are hints; only a message's end ends it."""
 
     @classmethod
-    def parse(cls, response: Response, *, multiline: bool) -> Self:
-        """Read the response to LIST. Raises RemoteProtocolError that quotes a line which is no scan listing."""
+    def parse(cls, response: Response, number: int | None = None) -> Self:
+        """Read the response to LIST, of one message `number` or of all.
+
+        Raises RemoteProtocolError that quotes a line which is no scan listing, or that of another message.
+        """
         entries: dict[int, int] = {}
-        for line in response.lines if multiline else (response.line,):
+        for line in response.lines if number is None else (response.line,):
             # RFC 1939 5: what follows the size is not for us.
-            number, octets, *_ = _words(line, "a message number and its size")
-            _enter(entries, _message_number(number, line), _octets(octets, line), line)
+            first, octets, *_ = _words(line, "a message number and its size")
+            _enter(entries, _message_number(first, line, number), _octets(octets, line), line)
         return cls(entries)
 
 
@@ -98,14 +102,17 @@ class UniqueIdListing(_Listing[str]):
     """The answer to UIDL: message number -> unique id. The ids are the server's text: never use one as a file name."""
 
     @classmethod
-    def parse(cls, response: Response, *, multiline: bool) -> Self:
-        """Read the response to UIDL. Raises RemoteProtocolError that quotes a line which is no unique-id listing."""
+    def parse(cls, response: Response, number: int | None = None) -> Self:
+        """Read the response to UIDL, of one message `number` or of all.
+
+        Raises RemoteProtocolError that quotes a line which is no unique-id listing, or that of another message.
+        """
         entries: dict[int, str] = {}
-        for line in response.lines if multiline else (response.line,):
-            number, uid, *rest = _words(line, "a message number and its unique id")
+        for line in response.lines if number is None else (response.line,):
+            first, uid, *rest = _words(line, "a message number and its unique id")
             if rest or not _UNIQUE_ID.match(uid):
                 raise RemoteProtocolError(
                     f"expected a message number and a unique id of 1 to 70 printable characters, got {quote(line)}"
                 )
-            _enter(entries, _message_number(number, line), uid.decode("ascii"), line)
+            _enter(entries, _message_number(first, line, number), uid.decode("ascii"), line)
         return cls(entries)

@@ -25,6 +25,7 @@ class Exchange:
     def __init__(self, mechanism: Mechanism, verb: bytes, line_limit: int) -> None:
         self.mechanism = mechanism
         self.failure: str | None = None  # why the exchange was cancelled by us
+        self.is_begun = False  # one exchange is one use: what was said is not said again
         self._rounds = 0
         self._pending: bytes | None = None  # an initial response too long for the command line
         self._line = self._make_line(verb, line_limit)
@@ -66,6 +67,10 @@ class Exchange:
                 response = self.mechanism.respond(decoded)
             except MechanismFailed as error:
                 return self._cancel(str(error))
+            except ValueError:
+                # A mechanism that did not foresee this challenge (UnicodeDecodeError is one). What it says may quote
+                # a secret.
+                return self._cancel(f"{self.mechanism.name} cannot make sense of the challenge {quote(challenge)}")
         return _encode(response) + LINE_END
 
     def _make_line(self, verb: bytes, line_limit: int) -> bytes:

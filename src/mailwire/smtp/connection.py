@@ -108,7 +108,11 @@ class Connection:
             raise LocalProtocolError(f"{command} cannot be sent now: {self._situation()}")
         if isinstance(command, Auth) and self.is_authenticated:
             raise LocalProtocolError(f"{command} cannot be sent: the session is authenticated already (RFC 4954 4)")
+        if isinstance(command, Auth) and command.exchange.is_begun:
+            raise LocalProtocolError(f"{command} was sent already: each exchange needs an Auth of its own")
         line = check_line(command.encode())
+        if isinstance(command, Auth):
+            command.exchange.is_begun = True
         self._pipeline.queue(command, line, len(line))
         self._ahead = row.ahead
 
