@@ -158,6 +158,10 @@ def tcp_pair() -> tuple[socket.socket, socket.socket]:
         return client, listener.accept()[0]
 
 
+class ClientGone(AssertionError):
+    """The client closed the connection while the script wanted something of it."""
+
+
 class Clock:
     """The running loop's clock, which the test can put forward; deadlines that have come by that pass at once."""
 
@@ -183,6 +187,7 @@ class Peer:
     It connects by a socket pair, plugged in by `Endpoint.connect`; by TCP over the loopback interface where the script
     resets the connection; and with `listen=True` by a listener of its own, on `port`.
 
+    lenient: a client that goes in the middle of the script does not fail the test.
     packet_size: what is said leaves in packets of so many octets, each read by the client before the next.
     buffer_size: of the sockets of both sides, in octets.
     guard: seconds after which a test that hangs is ended; None where the test moves the clock itself.
@@ -192,6 +197,7 @@ class Peer:
         self,
         *script: Step,
         listen: bool = False,
+        lenient: bool = False,
         packet_size: int | None = None,
         buffer_size: int | None = None,
         guard: float | None = _GUARD,
@@ -219,7 +225,8 @@ class Peer:
         self._incoming, self._outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
         self._at_end = False
         self._reads = True
-        self._is_strict = True
+        self._is_lenient = lenient
+        self._is_strict = not lenient
         self._withholds = False
 
     @property
@@ -290,6 +297,9 @@ class Peer:
                 await self._take(step)
             await self._say_now()
             await self._hear_out()
+        except ClientGone:
+            if not self._is_lenient:
+                raise
         finally:
             for closing in (self._socket, self._listener):
                 if closing is not None:
@@ -393,9 +403,7 @@ class Peer:
     async def _hear_line(self, expected: str) -> None:
         line = await self._next_line()
         if line is None:
-            raise AssertionError(
-                f"expected the client to say {expected!r}, it closed ({_shortened(self._unread)} is left)"
-            )
+            raise ClientGone(f"expected the client to say {expected!r}, it closed ({_shortened(self._unread)} is left)")
         if not (line.startswith(expected.removesuffix("...")) if expected.endswith("...") else line == expected):
             raise AssertionError(f"expected the client to say {expected!r}, it said {line!r}")
 
@@ -415,13 +423,13 @@ class Peer:
     async def _fill(self, octets: int) -> None:
         while len(self._unread) < octets:
             if not await self._hear_more():
-                raise AssertionError(f"expected {octets} octets from the client, got {len(self._unread)} and its end")
+                raise ClientGone(f"expected {octets} octets from the client, got {len(self._unread)} and its end")
 
     async def _hear_data(self) -> None:
         ends = (b".\r\n", b"\r\n.\r\n")
         while not self._unread.startswith(ends[0]) and ends[1] not in self._unread:
             if not await self._hear_more():
-                raise AssertionError(f"expected a message, the client closed after {_shortened(self._unread)}")
+                raise ClientGone(f"expected a message, the client closed after {_shortened(self._unread)}")
         end = 0 if self._unread.startswith(ends[0]) else self._unread.index(ends[1]) + 2
         self._take_heard(end + 3)
 
@@ -497,7 +505,7 @@ class Peer:
             await asyncio.get_running_loop().sock_sendall(self._end, data)
         except OSError as error:
             if needs_client and self._is_strict and self._reads:
-                raise AssertionError(f"the client was gone when it was told {_shortened(data)}: {error}") from error
+                raise ClientGone(f"the client was gone when it was told {_shortened(data)}: {error}") from error
 
     def _shut_down(self) -> None:
         with suppress(OSError):  # the client may have closed already

@@ -13,25 +13,16 @@ import mailwire
 
 PACKAGE = Path(mailwire.__file__).parent
 MODULES = sorted(PACKAGE.rglob("*.py"))
-
-# What the core may not touch: anything that waits, reads a clock, or prints by itself.
-IO = {
-    "asyncio",
-    "socket",
-    "ssl",
-    "select",
-    "selectors",
-    "threading",
-    "time",
-    "concurrent",
-    "logging",
-    "subprocess",
-    "os",
-}
 CORE = ("_wire", "sasl", "smtp", "pop3")
 
-# Each room may import those of the rooms below it, and itself.
-BELOW = {
+# What the core may not touch: what waits, what reads a clock, what prints by itself, and what could hide any of that.
+IO = {
+    *("asyncio", "socket", "ssl", "select", "selectors", "socketserver", "signal", "threading", "concurrent", "queue"),
+    *("time", "sched", "logging", "subprocess", "multiprocessing", "os", "io", "pathlib", "tempfile", "importlib"),
+}
+
+# Each room may import those of the rooms below it, and itself. None but the command line knows the testing room.
+BELOW: dict[str, tuple[str, ...]] = {
     "errors": (),
     "_wire": ("errors",),
     "sasl": ("errors", "_wire"),
@@ -42,31 +33,40 @@ BELOW = {
     "message": ("errors", "_wire", "smtp"),
     "aio": ("errors", "_wire", "sasl", "smtp", "pop3", "transcript", "endpoint", "message"),
     "__init__": ("aio", "endpoint", "errors", "message", "pop3", "sasl", "smtp", "transcript"),
-    "testing": ("errors", "_wire", "sasl", "smtp"),
-    "cli": ("__init__", "aio", "endpoint", "errors", "message", "sasl", "smtp", "testing", "transcript"),
+    "testing": ("errors", "_wire", "sasl", "smtp", "pop3"),
+    "cli": ("__init__", "aio", "endpoint", "errors", "message", "pop3", "sasl", "smtp", "testing", "transcript"),
     "__main__": ("cli",),
 }
 
 
-def imported(module: Path) -> Iterator[str]:
-    """Yield the absolute name of every module that `module` imports when it runs."""
-    package = ("mailwire", *module.relative_to(PACKAGE).parent.parts)
-    for node in ast.walk(without_type_checking(ast.parse(module.read_text()))):
-        if isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names)
-        elif isinstance(node, ast.ImportFrom):
-            base = package[: len(package) - node.level + 1] if node.level else ()
-            name = ".".join((*base, *(node.module or "").split("."))).strip(".")
-            yield from [name] if node.module else [f"{name}.{alias.name}" for alias in node.names]
+def imported(source: str, package: tuple[str, ...]) -> Iterator[str]:
+    """Yield the absolute name of every module that `source`, a module of `package`, imports when it runs."""
+    for node in running(ast.parse(source)):
+        match node:
+            case ast.Import():
+                yield from (alias.name for alias in node.names)
+            case ast.ImportFrom():
+                base = package[: len(package) - node.level + 1] if node.level else ()
+                names = [node.module] if node.module else [alias.name for alias in node.names]
+                yield from (".".join((*base, name)) for name in names)
+            case ast.Call(func=ast.Name(id="__import__")):
+                yield "importlib"
 
 
-def without_type_checking(tree: ast.Module) -> ast.Module:
-    tree.body = [
-        node
-        for node in tree.body
-        if not (isinstance(node, ast.If) and isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING")
-    ]
-    return tree
+def running(node: ast.AST) -> Iterator[ast.AST]:
+    """Walk over all that runs: not over what is there for the type checker alone."""
+    for child in ast.iter_child_nodes(node):
+        if isinstance(child, ast.If) and ast.unparse(child.test) in ("TYPE_CHECKING", "typing.TYPE_CHECKING"):
+            for other in child.orelse:
+                yield other
+                yield from running(other)
+            continue
+        yield child
+        yield from running(child)
+
+
+def imports_of(module: Path) -> set[str]:
+    return set(imported(module.read_text("utf-8"), ("mailwire", *module.relative_to(PACKAGE).parent.parts)))
 
 
 def room(name: str) -> str:
@@ -75,24 +75,69 @@ def room(name: str) -> str:
     return parts[1] if len(parts) > 1 and parts[1] in BELOW else "__init__"
 
 
+def below(place: str) -> set[str]:
+    """Return all that can be reached from `place`."""
+    reached = set(BELOW[place])
+    for other in BELOW[place]:
+        reached |= below(other)
+    return reached
+
+
+def test_the_imports_are_read_rightly() -> None:
+    source = """
+import os.path, ssl
+from . import a
+from .b import c
+from ..errors import D
+from typing import TYPE_CHECKING
+if TYPE_CHECKING:
+    import asyncio
+    from ..aio import x
+else:
+    import sched
+def f():
+    from socket import socket
+    __import__("selectors")
+"""
+    assert set(imported(source, ("mailwire", "smtp"))) == {
+        *("os.path", "ssl", "mailwire.smtp.a", "mailwire.smtp.b", "mailwire.errors", "typing", "sched", "socket"),
+        "importlib",
+    }
+    assert "mailwire.errors" in imports_of(PACKAGE / "aio" / "client.py")
+
+
+def test_every_module_is_in_a_room() -> None:
+    assert {module.relative_to(PACKAGE).with_suffix("").parts[0] for module in MODULES} == set(BELOW)
+
+
+def test_the_rooms_run_one_way() -> None:
+    for place in BELOW:
+        assert place not in below(place)  # a circle would not come back from below() at all
+    assert "pop3" not in below("smtp")
+    assert "smtp" not in below("pop3")
+    assert [place for place in BELOW if "testing" in BELOW[place]] == ["cli"]
+
+
 @pytest.mark.parametrize("module", MODULES, ids=lambda path: str(path.relative_to(PACKAGE)))
 def test_the_imports_run_one_way(module: Path) -> None:
-    parts = module.relative_to(PACKAGE).with_suffix("").parts
-    here = parts[0]
-    allowed = {here, *BELOW[here]}
-
-    for name in imported(module):
+    here = module.relative_to(PACKAGE).with_suffix("").parts[0]
+    for name in imports_of(module):
         if name.split(".")[0] == "mailwire":
-            assert room(name) in allowed, f"{'.'.join(parts)} imports {name}"
+            assert room(name) in {here, *BELOW[here]}, f"{module} imports {name}"
 
 
 @pytest.mark.parametrize("place", CORE)
 def test_the_core_does_no_input_or_output(place: str) -> None:
     modules = sorted((PACKAGE / place).rglob("*.py"))
     assert len(modules) > 3
-
     for module in modules:
-        assert not {name.split(".")[0] for name in imported(module)} & IO, module
+        assert not {name.split(".")[0] for name in imports_of(module)} & IO, module
+
+
+def test_nobody_imports_what_is_not_of_the_standard_library() -> None:
+    for module in MODULES:
+        strangers = {name.split(".")[0] for name in imports_of(module)} - {"mailwire", *sys.stdlib_module_names}
+        assert not strangers, module
 
 
 def test_importing_mailwire_needs_nothing_outside_the_standard_library() -> None:
@@ -100,10 +145,13 @@ def test_importing_mailwire_needs_nothing_outside_the_standard_library() -> None
         "import json, sys\n"
         f"sys.path.insert(0, {str(PACKAGE.parent)!r})\n"
         "before = set(sys.modules)\n"
-        "import mailwire, mailwire.smtp, mailwire.pop3, mailwire.sasl, mailwire.testing, mailwire.cli\n"
-        "print(json.dumps(sorted({name.partition('.')[0] for name in set(sys.modules) - before})))"
+        "import mailwire\n"
+        "front = set(sys.modules) - before\n"
+        "import mailwire.smtp, mailwire.pop3, mailwire.sasl, mailwire.testing, mailwire.cli\n"
+        "print(json.dumps([sorted(front), sorted(set(sys.modules) - before)]))"
     )
     # -I and -S: no environment, no user's and no site's packages. What is not found then, is not there.
     result = subprocess.run([sys.executable, "-I", "-S", "-c", program], capture_output=True, text=True, check=True)
-
-    assert set(json.loads(result.stdout)) - {"mailwire"} <= set(sys.stdlib_module_names)
+    front, everything = json.loads(result.stdout)
+    assert {name.partition(".")[0] for name in everything} - {"mailwire"} <= set(sys.stdlib_module_names)
+    assert not [name for name in front if name.startswith(("mailwire.testing", "mailwire.cli"))]

@@ -1,64 +1,89 @@
-"""A dialogue as it was spoken, with times and without secrets."""
+from datetime import datetime
 
-import re
+import pytest
 
-from mailwire import Transcript, pop3, smtp
-from mailwire._wire.trace import Elided, Masked
+from mailwire import Transcript
+from mailwire._wire.trace import Elided, Masked, Spoken
+from mailwire.pop3 import Pass, Response
+from mailwire.smtp import Ehlo, Reply
+from mailwire.transcript import TranscriptEntry
 
 
-def clock() -> float:
-    return 86400.25
+def at(*times: float) -> Transcript:
+    """A transcript whose clock shows these times, one after the other."""
+    return Transcript(clock=iter(times).__next__)
 
 
-def test_what_was_said_is_kept_in_order_with_its_time() -> None:
-    transcript = Transcript(clock=clock)
-    transcript.record("C", smtp.Ehlo("client.example.org"))
-    transcript.record("S", smtp.Reply(250, (b"server", b"SIZE 10")))
-
-    assert [(entry.time, entry.direction, entry.lines()) for entry in transcript] == [
-        (86400.25, "C", ["C: EHLO client.example.org"]),
-        (86400.25, "S", ["S: 250-server", "S: 250 SIZE 10"]),
-    ]
+def test_what_is_said_is_kept_with_its_time_and_its_speaker() -> None:
+    transcript = at(1.5, 2.5)
+    greeting, hello = Reply(220, (b"mx",)), Ehlo("example.org")
+    transcript.record("S", greeting)
+    transcript.record("C", hello)
+    assert list(transcript) == [TranscriptEntry(1.5, "S", greeting), TranscriptEntry(2.5, "C", hello)]
     assert len(transcript) == 2
 
 
-def test_the_last_entries_are_kept() -> None:
-    transcript = Transcript(limit=2)
-    for number in range(1, 5):
-        transcript.record("C", pop3.Dele(number))
-
-    assert transcript.tail() == ("C: DELE 3", "C: DELE 4")
-    assert transcript.tail(1) == ("C: DELE 4",)
-
-
-def test_all_entries_are_kept_where_there_is_no_limit() -> None:
-    transcript = Transcript(limit=None)
-    for number in range(1, 1001):
-        transcript.record("C", pop3.Dele(number))
-
-    assert len(transcript) == 1000
-    assert len(transcript.tail()) == 20
+def test_an_entry_is_shown_as_lines() -> None:
+    assert TranscriptEntry(0, "S", Reply(250, (b"mx", b"SIZE 100", b""))).lines() == [
+        "S: 250-mx",
+        "S: 250-SIZE 100",
+        "S: 250",
+    ]
+    assert TranscriptEntry(0, "C", Elided(392)).lines() == ["C: (392 octets)"]
+    assert TranscriptEntry(0, "C", Masked("AUTH PLAIN")).lines() == ["C: AUTH PLAIN ****"]
 
 
-def test_secrets_are_masked_and_messages_elided() -> None:
-    transcript = Transcript()
-    transcript.record("C", pop3.Pass("secret"))
+def test_secrets_are_masked_and_control_characters_escaped() -> None:
+    transcript = at(0, 0, 0)
+    transcript.record("C", Pass("secret"))
     transcript.record("S", Masked("334"))
-    transcript.record("C", Masked())
-    transcript.record("S", Elided(533))
-
-    assert transcript.tail() == ("C: PASS ****", "S: 334 ****", "C: ****", "S: (533 octets)")
+    transcript.record("S", Response(True, b"two\tlines", b"a\r\nb\r\n"))
+    assert transcript.tail() == ("C: PASS ****", "S: 334 ****", "S: +OK two\\x09lines", "S: a", "S: b", "S: .")
 
 
-def test_it_is_rendered_with_the_time_of_day_in_milliseconds() -> None:
-    transcript = Transcript(clock=clock)
-    transcript.record("S", pop3.Response(True, b"two\tlines", b"a\r\nb\r\n"))
-
-    lines = transcript.render().splitlines()
-
-    assert [line[13:] for line in lines] == ["S: +OK two\\x09lines", "S: a", "S: b", "S: ."]
-    assert all(re.match(r"\d\d:\d\d:\d\d\.250 ", line) for line in lines)
+def test_nothing_is_kept_before_anything_was_said() -> None:
+    transcript = Transcript()
+    assert len(transcript) == 0
+    assert transcript.render() == ""
+    assert transcript.tail() == ()
 
 
-def test_an_empty_transcript_is_no_text() -> None:
-    assert Transcript().render() == ""
+@pytest.mark.parametrize(("limit", "kept"), [(2, ["b", "c"]), (0, []), (None, ["a", "b", "c"]), (100, ["a", "b", "c"])])
+def test_the_last_entries_are_kept(limit: int | None, kept: list[str]) -> None:
+    transcript = Transcript(limit)
+    for word in ("a", "b", "c"):
+        transcript.record("C", Spoken(word))
+    assert transcript.tail() == tuple(f"C: {word}" for word in kept)
+
+
+def test_a_hundred_entries_are_kept_if_nothing_is_said_of_it() -> None:
+    transcript = Transcript()
+    for number in range(200):
+        transcript.record("C", Spoken(str(number)))
+    assert len(transcript) == 100
+    assert transcript.tail(1) == ("C: 199",)
+
+
+@pytest.mark.parametrize(("entries", "lines"), [(0, 0), (1, 1), (2, 3), (3, 4), (9, 4)])
+def test_a_tail_counts_entries_and_not_lines(entries: int, lines: int) -> None:
+    transcript = Transcript()
+    transcript.record("S", Reply(220, (b"mx",)))
+    transcript.record("S", Reply(250, (b"mx", b"SIZE")))
+    transcript.record("C", Spoken("NOOP"))
+    assert transcript.tail(entries) == ("S: 220 mx", "S: 250-mx", "S: 250 SIZE", "C: NOOP")[4 - lines :]
+
+
+def test_a_dialogue_is_rendered_with_the_time_of_day_to_the_millisecond() -> None:
+    morning = datetime(2026, 3, 1, 9, 5, 7, 12_999).timestamp()
+    transcript = at(morning, morning + 1)
+    transcript.record("S", Reply(250, (b"mx", b"SIZE")))
+    transcript.record("C", Spoken("NOOP"))
+    assert transcript.render() == "09:05:07.012 S: 250-mx\n09:05:07.012 S: 250 SIZE\n09:05:08.012 C: NOOP"
+
+
+def test_without_a_clock_the_time_is_now() -> None:
+    before = datetime.now().timestamp()
+    transcript = Transcript()
+    transcript.record("C", Spoken("NOOP"))
+    (entry,) = transcript
+    assert before <= entry.time <= datetime.now().timestamp()

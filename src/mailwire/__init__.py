@@ -14,6 +14,7 @@ For more than one mail at a time there are `SMTPClient` and `POP3Client`. The pr
 """
 
 from collections.abc import Iterable
+from contextlib import aclosing
 from email.message import Message
 from typing import Final
 
@@ -45,7 +46,7 @@ from .errors import (
     SenderRefused,
     TLSFailed,
 )
-from .message import RetrievedMessage, compose
+from .message import Envelope, RetrievedMessage, check, compose
 from .pop3.response import Response
 from .sasl.credentials import Password
 from .smtp.receipt import Delivery, Receipt, RecipientReceipt
@@ -110,6 +111,9 @@ async def send(
     """
     client = SMTPClient(endpoint, transcript=transcript)
     try:
+        # Nobody is connected to with what cannot be sent.
+        Envelope.of(message, sender, recipients)
+        check(message)
         async with client:
             return await client.send(message, sender=sender, recipients=recipients)
     except MailwireError as error:
@@ -135,17 +139,18 @@ async def retrieve(
         messages: list[RetrievedMessage] = []
         refusals: dict[int, Response] = {}
         left = max_octets
-        async for item in client.retrieve(entries):
-            if item.refusal is not None:
-                refusals[item.entry.number] = item.refusal
-                continue
-            try:
-                raw = await item.read(limit=left)
-            except BudgetExceeded as error:
-                error.messages = tuple(messages)
-                raise
-            left -= len(raw)
-            messages.append(RetrievedMessage(item.entry.number, item.entry.uid, raw))
+        async with aclosing(client.retrieve(entries)) as items:
+            async for item in items:
+                if item.refusal is not None:
+                    refusals[item.entry.number] = item.refusal
+                    continue
+                try:
+                    raw = await item.read(limit=left)
+                except BudgetExceeded as error:
+                    error.messages = tuple(messages)
+                    raise
+                left -= len(raw)
+                messages.append(RetrievedMessage(item.entry.number, item.entry.uid, raw))
         if refusals:
             refused = "; ".join(f"{number}: {response}" for number, response in list(refusals.items())[:5])
             raise RetrievalIncomplete(

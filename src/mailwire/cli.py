@@ -18,7 +18,7 @@ from .smtp.receipt import Delivery, Receipt
 from .testing import QUIRKS, STANDARD, Account, MailServer, client_context, server_context
 from .transcript import Transcript
 
-__all__ = ["main"]
+__all__ = ["demonstrate", "judge", "main"]
 
 _DEMO: Final = "send a mail to a server of our own on the loopback interface, retrieve it, and print both dialogues"
 _ADDRESS: Final = "theogus@geii.fr"

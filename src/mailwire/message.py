@@ -16,6 +16,7 @@ from email.headerregistry import Address
 from email.message import EmailMessage, Message
 from email.policy import SMTP, EmailPolicy, default
 from email.utils import format_datetime, make_msgid
+from secrets import token_hex
 from typing import Any, Final, Self
 
 from ._wire.dots import LineEnds
@@ -24,9 +25,10 @@ from .smtp.extensions import Extensions
 from .smtp.paths import Mailbox
 from .smtp.receipt import Delivery, Receipt, RecipientReceipt
 
-__all__ = ["Envelope", "Outgoing", "RetrievedMessage", "compose"]
+__all__ = ["Envelope", "Outgoing", "RetrievedMessage", "check", "compose"]
 
 _FIELD_NAME: Final = re.compile(r"[!-9;-~]+\Z")  # RFC 5322 2.2
+_FOLD: Final = re.compile(r"\r?\n(?=[ \t])")
 _LINE_END: Final = re.compile(r"[\r\n\0]")
 _STRAY_LINE_END: Final = re.compile(r"\r\n(?![ \t])|\r(?!\n)|(?<!\r)\n(?![ \t])|\0")
 
@@ -104,6 +106,7 @@ class Outgoing:
                 "an address has characters beyond ASCII, and the server does not offer SMTPUTF8 (RFC 6531)",
                 extension="SMTPUTF8",
             )
+        check(message)
         if isinstance(message, Message):
             message = _flatten(message, eight_bit="8BITMIME" in extensions, utf8=utf8)
         self._content = _mend(message)
@@ -154,7 +157,7 @@ def compose(
     fields = {name: _listed(addresses) for name, addresses in given.items()}
     for name, addresses in fields.items():
         if addresses:
-            message[name] = _checked(name, ", ".join(str(address) for address in addresses))
+            _set_addresses(message, name, _checked(name, ", ".join(str(address) for address in addresses)))
             if not _addresses(message, name) and name == "From":
                 raise InvalidMessage("expected an address as the sender, got none")
     message["Subject"] = _checked("subject", subject)
@@ -164,11 +167,20 @@ def compose(
     message.set_content(text)
     if html is not None:
         message.add_alternative(html, subtype="html")
+        message.set_boundary(f"=_{token_hex(16)}")  # now, so that every attempt sends the same octets
     return message
 
 
 def _listed(addresses: str | Address | Iterable[str | Address]) -> list[str | Address]:
     return [addresses] if isinstance(addresses, (str, Address)) else list(addresses)
+
+
+def _set_addresses(message: EmailMessage, name: str, value: str) -> None:
+    try:
+        message[name] = value
+    except Exception as error:
+        # The standard library's parser fails in more ways than it says (IndexError for a lone quote).
+        raise InvalidMessage(f"expected addresses in {name}, got {value!r}") from error
 
 
 def _checked(name: str, value: str) -> str:
@@ -179,16 +191,29 @@ def _checked(name: str, value: str) -> str:
 
 def _addresses(message: Message, name: str) -> list[Mailbox]:
     mailboxes: list[Mailbox] = []
-    for value in message.get_all(name, ()):
-        # Older policies give text; the newer one parses it. What its parser made of a quoted local part is put into
-        # quotes again by our own rules. What it had to guess at ("<a@b>@c") may go anywhere, and goes nowhere.
-        parsed: Any = value if hasattr(value, "addresses") else default.header_factory(name, str(value))
-        guessed = [defect for defect in parsed.defects if not isinstance(defect, NonASCIILocalPartDefect)]
-        whole = all(address.username and address.domain for address in parsed.addresses)
+    try:
+        fields = [_parsed(name, value) for value in message.get_all(name, ())]
+    except Exception as error:
+        raise InvalidMessage(f"expected addresses in {name}, and it cannot be read: {error}") from error
+    for field_ in fields:
+        # What the parser had to guess at ("<a@b>@c") may go anywhere, and goes nowhere.
+        guessed = [defect for defect in field_.defects if not isinstance(defect, NonASCIILocalPartDefect)]
+        whole = all(address.username and address.domain for address in field_.addresses)
         if guessed or not whole:
-            raise InvalidMessage(f"expected addresses in {name}, got {str(value)!r}")
-        mailboxes.extend(Mailbox(address.username, address.domain) for address in parsed.addresses)
+            raise InvalidMessage(f"expected addresses in {name}, got {str(field_)!r}")
+        # What it made of a quoted local part is put into quotes again by our own rules.
+        mailboxes.extend(Mailbox(address.username, address.domain) for address in field_.addresses)
     return mailboxes
+
+
+def _parsed(name: str, value: Any) -> Any:
+    # The newer policies have parsed it; the older one gives text, or a Header where there were octets of no charset.
+    if hasattr(value, "addresses"):
+        return value
+    text = str(value)
+    if not isinstance(value, str) and not text.isascii():
+        raise ValueError(f"octets beyond ASCII in {text!r}")
+    return default.header_factory(name, _FOLD.sub("", text))
 
 
 def _header(message: Message | bytes) -> Message:
@@ -214,24 +239,46 @@ def _recipients(message: Message) -> tuple[Mailbox, ...]:
     return tuple(mailbox for name in ("To", "Cc", "Bcc") for mailbox in _addresses(message, name))
 
 
-def _flatten(message: Message, *, eight_bit: bool, utf8: bool) -> bytes:
+def check(message: Message | bytes) -> None:
+    """Raise InvalidMessage for what no server may be given, as far as that shows before one is asked."""
+    if not isinstance(message, Message):
+        _check_octets(message)
+        return
     for part in message.walk():
         for name, value in part.raw_items():
             _check_field(part, name, str(value))
+
+
+def _check_octets(content: bytes) -> None:
+    if not content:
+        raise InvalidMessage("the message is empty: it has not even a header")
+    if b"\0" in content:
+        raise InvalidMessage(f"the message holds a NUL at octet {content.index(0)}: it cannot be sent as mail data")
+
+
+def _flatten(message: Message, *, eight_bit: bool, utf8: bool) -> bytes:
     # The caller's message stays as it is; the generator gives boundaries to the parts that have none yet.
     visible = copy.deepcopy(message) if message.is_multipart() else copy.copy(message)
     # For the envelope alone (RFC 5322 3.6.3, 3.6.6).
     del visible["Bcc"]
     del visible["Resent-Bcc"]
-    policy = message.policy.clone(linesep="\r\n", cte_type="8bit" if eight_bit else "7bit")
-    if utf8 and isinstance(policy, EmailPolicy):
-        policy = policy.clone(utf8=True)
-    flat = io.BytesIO()
     try:
-        BytesGenerator(flat, mangle_from_=False, policy=policy).flatten(visible)
+        try:
+            return _generate(visible, utf8=utf8, cte_type="8bit" if eight_bit else "7bit")
+        except UnicodeError:
+            # Octets of a charset that nobody knows cannot be written in seven bits: they are what they are.
+            return _generate(visible, utf8=utf8, cte_type="8bit")
     except Exception as error:
         # What a broken message does to the generator is its own business, and anything.
         raise InvalidMessage(f"no octets can be made of the message: {type(error).__name__}: {error}") from error
+
+
+def _generate(message: Message, *, utf8: bool, cte_type: str) -> bytes:
+    policy = message.policy.clone(linesep="\r\n", cte_type=cte_type)
+    if isinstance(policy, EmailPolicy):
+        policy = policy.clone(utf8=utf8)  # a header in UTF-8 is for SMTPUTF8 alone (RFC 6532)
+    flat = io.BytesIO()
+    BytesGenerator(flat, mangle_from_=False, policy=policy).flatten(message)
     return flat.getvalue()
 
 
@@ -240,23 +287,16 @@ def _check_field(part: Message, name: str, value: str) -> None:
     # field; which ones, depends on the version (CVE-2024-6923 and kin). Only those of a folded field may stand.
     if not _FIELD_NAME.match(name):
         raise InvalidMessage(f"expected the name of a header field, got {name!r}")
-    if "=?" in value and isinstance(part.policy, EmailPolicy):
-        decoded = str(part.policy.header_fetch_parse(name, value))
-        stray = _LINE_END.search(decoded)
-    else:
-        stray = _STRAY_LINE_END.search(value)
+    stray = _STRAY_LINE_END.search(value)
+    if stray is None and "=?" in value and isinstance(part.policy, EmailPolicy):
+        stray = _LINE_END.search(str(part.policy.header_fetch_parse(name, value)))
     if stray is not None:
         raise InvalidMessage(f"the header field {name} must not hold a line end or NUL, got {value!r}")
 
 
 def _mend(content: bytes) -> bytes:
+    _check_octets(content)
     line_ends = LineEnds()
-    try:
-        mended = line_ends.feed(content)
-    except ValueError as error:
-        raise InvalidMessage(str(error)) from None
-    mended += line_ends.finish()
-    if not mended:
-        raise InvalidMessage("the message is empty: it has not even a header")
+    mended = line_ends.feed(content) + line_ends.finish()
     # SIZE (RFC 1870 3) counts the octets of the message as it will be sent, with the end of its last line.
     return mended if mended.endswith(b"\r\n") else mended + b"\r\n"

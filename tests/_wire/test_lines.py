@@ -153,6 +153,15 @@ def test_the_buffer_tells_whether_a_whole_line_is_waiting(pieces: tuple[bytes, .
     assert not buffer.has_line
 
 
+def test_an_empty_line_at_the_beginning_of_a_block_is_a_whole_line() -> None:
+    buffer = LineBuffer(LIMIT)
+    buffer.feed(b"\n+OK")
+    assert buffer.peek_block() == (b"\n+OK", 0)
+    assert buffer.has_line
+    assert buffer.next_line() == b""
+    assert not buffer.has_line
+
+
 def test_everything_left_can_be_looked_at_without_being_taken() -> None:
     buffer = LineBuffer(100)
     for piece in (b"one\r\ntwo\r\nthr", b"ee", b"\r\nfo", b"ur"):

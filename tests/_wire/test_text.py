@@ -37,6 +37,11 @@ def test_characters_that_end_a_line_or_reorder_text_are_escaped(code: int) -> No
     assert printable(chr(code).encode()) == f"\\u{code:04x}"
 
 
+@pytest.mark.parametrize("code", [0xA0, 0xAD, 0x2027, 0x202F, 0x206A, 0xFEFF, 0x10FFFF], ids=hex)
+def test_their_neighbours_are_not_escaped(code: int) -> None:
+    assert printable(chr(code).encode()) == chr(code)
+
+
 @pytest.mark.parametrize("code", [0xD800, 0xDFFF])
 def test_surrogates_in_utf_8_are_escaped(code: int) -> None:
     assert printable(chr(code).encode("utf-8", "surrogatepass")).isascii()

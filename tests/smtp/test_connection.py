@@ -2,7 +2,6 @@ import base64
 import traceback
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import ClassVar
 
 import pytest
 from hypothesis import given
@@ -1159,7 +1158,7 @@ def test_the_end_inside_an_exchange_is_a_lost_connection(partial: bytes) -> None
 class Forger(Mechanism):
     """A mechanism with a name that is none."""
 
-    name: ClassVar[str] = "PLAIN\r\nMAIL"
+    name = "PLAIN\r\nMAIL"
 
     def initial_response(self) -> bytes:
         return CANARY.encode()

@@ -303,6 +303,9 @@ def test_a_reply_is_judged_by_its_first_digit(code: int, judgement: str) -> None
         (550, b"5.1.1", EnhancedCode(5, 1, 1)),
         (550, b"5.1.1 ", EnhancedCode(5, 1, 1)),
         (250, b"2.0.0 ok", EnhancedCode(2, 0, 0)),
+        (200, b"2.0.0 ok", EnhancedCode(2, 0, 0)),
+        (499, b"4.0.0 no", EnhancedCode(4, 0, 0)),
+        (599, b"5.0.0 no", EnhancedCode(5, 0, 0)),
         (452, b"4.999.999 x", EnhancedCode(4, 999, 999)),
         (250, b"5.1.1 ok", None),
         (550, b"4.1.1 no", None),
@@ -332,7 +335,11 @@ def test_the_enhanced_code_of_several_lines_is_the_last_ones() -> None:
 
 
 def test_an_enhanced_code_is_written_with_dots() -> None:
-    assert str(EnhancedCode(5, 7, 28)) == "5.7.28"
+    code = EnhancedCode(5, 7, 28)
+    assert str(code) == "5.7.28"
+    assert hash(code) == hash(EnhancedCode(5, 7, 28))
+    with pytest.raises(AttributeError):
+        code.detail = 1  # type: ignore[misc]
 
 
 @pytest.mark.parametrize(

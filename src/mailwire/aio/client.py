@@ -8,8 +8,6 @@
 
 import asyncio
 from abc import ABC, abstractmethod
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
 from types import TracebackType
 from typing import Generic, Self, TypeVar
 
@@ -46,17 +44,20 @@ class Client(ABC, Generic[E]):
         Raises ConnectionFailed, ConnectionLost, DeadlineExceeded, SecurityError, AuthenticationFailed, ProtocolError,
         or the server's refusal.
         """
-        await self._end_previous()
-        async with self._lock:
+        await self._begin_call()
+        try:
             if self._session is not None:
                 raise LocalProtocolError(f"the client is connected to {self.endpoint} already")
-            with self._using():
-                try:
-                    self._session = await Session.open(self.endpoint, self._new_machine())
-                    await self._begin(self._session)
-                except BaseException:
-                    self.abort()
-                    raise
+            try:
+                self._session = await Session.open(self.endpoint, self._new_machine())
+                await self._begin(self._session)
+            except BaseException:
+                self.abort()
+                raise
+        except BaseException as error:
+            self._end_call(error)
+            raise
+        self._end_call(None)
 
     @abstractmethod
     async def quit(self) -> object:
@@ -101,31 +102,22 @@ class Client(ABC, Generic[E]):
 
     # What a call is made in
 
-    @asynccontextmanager
-    async def _call(self) -> AsyncIterator[Session[E]]:
-        await self._end_previous()
-        async with self._lock:
-            if self._session is None:
-                raise LocalProtocolError("the client is not connected: connect() first")
-            with self._using():
-                if (event := self._session.poll()) is not None:
-                    raise ConnectionLost(f"the server closed the idle connection: {event}")
-                yield self._session
+    def _call(self) -> "_Call[E]":
+        return _Call(self)
 
-    @contextmanager
-    def _using(self) -> Iterator[None]:
+    async def _begin_call(self) -> None:
+        await self._end_previous()
+        await self._lock.acquire()
         self._user = asyncio.current_task()
-        try:
-            yield
-        except MailwireError as error:
+
+    def _end_call(self, error: BaseException | None) -> None:
+        if isinstance(error, MailwireError):
             self._note(error)
-            if isinstance(error, RemoteProtocolError):
-                self.abort()  # also where the words were in order, and what they say is not
-            raise
-        finally:
-            self._user = None
-            if not self._is_clean:
-                self.abort()
+        # RemoteProtocolError: also where the words were in order, and what they say is not.
+        if isinstance(error, RemoteProtocolError) or not self._is_clean:
+            self.abort()
+        self._user = None
+        self._lock.release()
 
     async def _end_previous(self) -> None:
         # Who waited for itself, or for one that is no more, would wait for ever.
@@ -134,3 +126,30 @@ class Client(ABC, Generic[E]):
 
     def _note(self, error: MailwireError) -> None:
         error.transcript = error.transcript or self.transcript.tail()
+
+
+class _Call(Generic[E]):
+    # The use of a client's connection for one call. It is no async generator: one that is left suspended, inside a
+    # retrieval that nobody finished, would be closed by the event loop in whatever order.
+
+    def __init__(self, client: Client[E]) -> None:
+        self._client = client
+
+    async def __aenter__(self) -> Session[E]:
+        client = self._client
+        await client._begin_call()
+        try:
+            session = client._session
+            if session is None:
+                raise LocalProtocolError("the client is not connected: connect() first")
+            if (event := session.poll()) is not None:
+                raise ConnectionLost(f"the server closed the idle connection: {event}")
+        except BaseException as error:
+            client._end_call(error)
+            raise
+        return session
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self._client._end_call(error)

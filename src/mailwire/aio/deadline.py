@@ -1,23 +1,36 @@
 """Deadlines: every wait has one, and says what it was for when it passes."""
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from types import TracebackType
+from typing import Self
 
 from ..errors import DeadlineExceeded
 
-__all__ = ["deadline"]
+__all__ = ["Deadline"]
 
 
-@asynccontextmanager
-async def deadline(seconds: float | None, phase: str) -> AsyncIterator[None]:
-    """Raise DeadlineExceeded, naming `phase`, if the block takes longer than `seconds` (None: any time)."""
-    limit = asyncio.timeout(seconds)
-    try:
-        async with limit:
-            yield
-    except TimeoutError as error:
-        # One may also come from below (ETIMEDOUT), or be the caller's own.
-        if not limit.expired():
-            raise
-        raise DeadlineExceeded(f"the server did not do its part within {seconds:g} s: {phase}", phase=phase) from error
+class Deadline:
+    """An async context that may take so many `seconds` (None: any time).
+
+    Raises DeadlineExceeded, naming `phase`, when it takes longer.
+    """
+
+    def __init__(self, seconds: float | None, phase: str) -> None:
+        self._seconds = seconds
+        self._phase = phase
+        self._limit = asyncio.timeout(seconds)
+
+    async def __aenter__(self) -> Self:
+        await self._limit.__aenter__()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        # A TimeoutError from below (ETIMEDOUT), or the caller's own, passes: it is not ours.
+        try:
+            await self._limit.__aexit__(kind, error, traceback)
+        except TimeoutError as passed:
+            raise DeadlineExceeded(
+                f"the server did not do its part within {self._seconds:g} s: {self._phase}", phase=self._phase
+            ) from passed

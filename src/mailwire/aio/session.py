@@ -7,7 +7,7 @@ from typing import Generic, Protocol, TypeVar
 
 from ..endpoint import Endpoint
 from ..errors import ConnectionLost, SecurityError
-from .deadline import deadline
+from .deadline import Deadline
 from .stream import Stream
 
 __all__ = ["Machine", "Session"]
@@ -48,7 +48,7 @@ class Session(Generic[E]):
 
     async def next_event(self, seconds: float | None, phase: str) -> E:
         """Return the next event, waiting for it at most `seconds`. Raises what the machine raises, DeadlineExceeded."""
-        async with deadline(seconds, phase):
+        async with Deadline(seconds, phase):
             while True:
                 self.flush()
                 if (event := self.poll()) is not None:
@@ -82,7 +82,7 @@ class Session(Generic[E]):
         """Wait until more of a message may be written; False if the peer has said something, or gone, instead."""
         if self.stream.is_writable:
             return True
-        async with deadline(self.endpoint.timeouts.block, "taking in the message"):
+        async with Deadline(self.endpoint.timeouts.block, "taking in the message"):
             return await self.stream.wait_writable()
 
     async def start_tls(self) -> None:

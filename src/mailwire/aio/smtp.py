@@ -18,7 +18,7 @@ from ..errors import (
     SenderRefused,
     TLSFailed,
 )
-from ..message import Envelope, Outgoing
+from ..message import Envelope, Outgoing, check
 from ..smtp import (
     LOCKSTEP,
     PIPELINING_WINDOW,
@@ -99,6 +99,7 @@ class SMTPClient(Client[Event]):
         try:
             envelope = Envelope.of(message, sender, recipients)
             receipt = envelope.receipt_before_sending()
+            check(message)
             async with self._call() as session:
                 outgoing = Outgoing(message, envelope, self.extensions)
                 transaction = Transaction(

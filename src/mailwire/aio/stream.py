@@ -15,7 +15,7 @@ from typing import Final, cast
 from .._wire.text import quote
 from ..endpoint import Endpoint
 from ..errors import ConnectionFailed, DeadlineExceeded, InjectedData, MailwireError, TLSFailed
-from .deadline import deadline
+from .deadline import Deadline
 
 __all__ = ["Stream"]
 
@@ -57,7 +57,7 @@ class Stream(asyncio.BufferedProtocol):
         """
         stream = cls()
         try:
-            async with deadline(endpoint.timeouts.connect, f"connecting to {endpoint}"):
+            async with Deadline(endpoint.timeouts.connect, f"connecting to {endpoint}"):
                 await stream._connect(endpoint)
             if endpoint.tls == "implicit":
                 if stream._arrived:
@@ -84,7 +84,7 @@ class Stream(asyncio.BufferedProtocol):
         if self._arrived:
             raise InjectedData(f"expected a TLS handshake, but got {quote(self._arrived[0])}")
         try:
-            async with deadline(endpoint.timeouts.handshake, f"the TLS handshake with {endpoint}"):
+            async with Deadline(endpoint.timeouts.handshake, f"the TLS handshake with {endpoint}"):
                 upgraded = await loop.start_tls(
                     transport,
                     self,

@@ -10,6 +10,7 @@ from typing import Final
 from .._wire.text import LINE_END, quote
 from .._wire.trace import MASK
 from .mechanism import Mechanism, MechanismFailed
+from .work import Work
 
 __all__ = ["CANCEL", "ROUND_LIMIT", "Exchange"]
 
@@ -64,7 +65,8 @@ class Exchange:
             response, self._pending = self._pending, None
         else:
             try:
-                response = self.mechanism.respond(decoded)
+                answer = self.mechanism.respond(decoded)
+                response = answer.compute() if isinstance(answer, Work) else answer
             except MechanismFailed as error:
                 return self._cancel(str(error))
             except ValueError:

@@ -2,6 +2,8 @@
 
 from typing import ClassVar, Protocol
 
+from .work import Work
+
 __all__ = ["Mechanism", "MechanismFailed"]
 
 
@@ -12,14 +14,14 @@ class MechanismFailed(Exception):
 class Mechanism(Protocol):
     """One use of a mechanism, for one exchange. To add one of your own, derive from this and write the two methods."""
 
-    name: ClassVar[str]  # as registered, in upper case
+    name: str  # as registered, in upper case
     exposes_password: ClassVar[bool] = True  # whether someone who listens learns what is needed to log in
 
     def initial_response(self) -> bytes | None:
         """Return what the client says first, None where the server speaks first."""
 
-    def respond(self, challenge: bytes) -> bytes:
-        """Return the response to `challenge`. Raises MechanismFailed if there is none."""
+    def respond(self, challenge: bytes) -> bytes | Work:
+        """Return the response to `challenge`, or Work that computes it. Raises MechanismFailed if there is none."""
 
     @property
     def is_complete(self) -> bool:

@@ -30,6 +30,7 @@ __all__ = [
     "Help",
     "Mail",
     "Noop",
+    "Parameters",
     "Quit",
     "Rcpt",
     "Rset",

@@ -1,0 +1,39 @@
+"""Identities: who we are, where it is not a password that shows it; see `credentials` for the one where it is."""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+
+__all__ = ["Anonymous", "External", "OAuthToken"]
+
+
+@dataclass(frozen=True, slots=True)
+class OAuthToken:
+    """A user name and an OAuth 2.0 access token (RFC 6750), for OAUTHBEARER and XOAUTH2.
+
+    token: the token itself, or a coroutine function without arguments that returns a fresh one.
+    authzid: the identity to act as (RFC 4422 3.4.1), where it is not the user's own. OAUTHBEARER only.
+    """
+
+    user: str
+    token: str | Callable[[], Awaitable[str]] = field(repr=False)
+    authzid: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class External:
+    """Whoever the link itself proves us to be, by a client certificate as a rule (RFC 4422 appendix A).
+
+    authzid: the identity to act as, where it is not the one the server reads from the link.
+    """
+
+    authzid: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Anonymous:
+    """Nobody in particular (RFC 4505).
+
+    trace: a mail address, or a word for the server's log that means something to whom it would be shown; may be empty.
+    """
+
+    trace: str = ""

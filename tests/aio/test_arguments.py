@@ -1,0 +1,171 @@
+"""CR, LF and NUL in whatever a caller can hand over: a ValueError before a byte is sent, and the session none the worse."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+
+import mailwire
+from mailwire import Endpoint, Password, POP3Client, SMTPClient, compose, pop3, smtp
+from mailwire.aio.pop3 import Entry
+from mailwire.smtp import Mailbox
+from tests.aio.dialogues import CREDENTIALS, MESSAGE, OPENED, POP3_ANSWERS, POP3_QUIT, QUIT, READY, SMTP_ANSWERS
+from tests.scripted import Answers, Peer, drain_events
+
+EVIL = pytest.mark.parametrize(
+    "evil", ["\r", "\n", "\0", "\r\n", "\r\nRSET\r\n"], ids=["CR", "LF", "NUL", "CRLF", "RSET"]
+)
+PLACES = pytest.mark.parametrize("place", ["{}v", "v{}w", "v{}"], ids=["before", "inside", "behind"])
+
+A, B = "a@example.org", "b@example.org"
+
+
+@dataclass(frozen=True, slots=True)
+class Xclient(smtp.Command[smtp.Reply]):
+    """A command of the caller's own, that checks nothing."""
+
+    text: str
+
+    def encode(self) -> bytes:
+        return f"XCLIENT {self.text}\r\n".encode()
+
+    def parse(self, reply: smtp.Reply) -> smtp.Reply:
+        return reply
+
+
+@dataclass(frozen=True, slots=True)
+class Xtnd(pop3.Command[pop3.Response]):
+    """A command of the caller's own, that checks nothing."""
+
+    text: str
+
+    def encode(self) -> bytes:
+        return f"XTND {self.text}\r\n".encode()
+
+    def parse(self, response: pop3.Response) -> pop3.Response:
+        return response
+
+
+SMTP_CALLS: dict[str, Callable[[SMTPClient, str], Any]] = {
+    "sender": lambda client, text: client.send(MESSAGE, sender=f"{text}@example.org", recipients=B),
+    "sender's domain": lambda client, text: client.send(MESSAGE, sender=f"a@{text}.org", recipients=B),
+    "quoted sender": lambda client, text: client.send(MESSAGE, sender=f'"{text}"@example.org', recipients=B),
+    "recipient": lambda client, text: client.send(MESSAGE, sender=A, recipients=f"{text}@example.org"),
+    "second recipient": lambda client, text: client.send(MESSAGE, sender=A, recipients=[B, f"{text}@example.org"]),
+    "quoted recipient": lambda client, text: client.send(MESSAGE, sender=A, recipients=[f'"{text}"@example.org']),
+    "EHLO": lambda client, text: client.execute(smtp.Ehlo(text)),
+    "HELO": lambda client, text: client.execute(smtp.Helo(text)),
+    "MAIL parameter": lambda client, text: client.execute(smtp.Mail(None, {text: None})),
+    "MAIL value": lambda client, text: client.execute(smtp.Mail(Mailbox.parse(A), {"AUTH": text})),
+    "RCPT parameter": lambda client, text: client.execute(smtp.Rcpt(Mailbox.parse(B), {text: "x"})),
+    "RCPT value": lambda client, text: client.execute(smtp.Rcpt(Mailbox.parse(B), {"ORCPT": text})),
+    "mailbox": lambda client, text: client.execute(smtp.Rcpt(Mailbox(text, "example.org"))),
+    "mailbox's domain": lambda client, text: client.execute(smtp.Rcpt(Mailbox("a", text))),
+    "VRFY": lambda client, text: client.execute(smtp.Vrfy(text)),
+    "EXPN": lambda client, text: client.execute(smtp.Expn(text)),
+    "HELP": lambda client, text: client.execute(smtp.Help(text)),
+    "a command of one's own": lambda client, text: client.execute(Xclient(text)),
+}
+
+POP3_CALLS: dict[str, Callable[[POP3Client, str], Any]] = {
+    "USER": lambda client, text: client.execute(pop3.User(text)),
+    "PASS": lambda client, text: client.execute(pop3.Pass(text)),
+    "DELE": lambda client, text: client.execute(pop3.Dele(text)),  # type: ignore[arg-type]
+    "LIST": lambda client, text: client.execute(pop3.List(text)),  # type: ignore[arg-type]
+    "UIDL": lambda client, text: client.execute(pop3.Uidl(text)),  # type: ignore[arg-type]
+    "RETR": lambda client, text: anext(client.retrieve([Entry(text, None, 0)])),  # type: ignore[arg-type]
+    "RETR's size": lambda client, text: anext(client.retrieve([Entry(1, None, text)])),  # type: ignore[arg-type]
+    "a command of one's own": lambda client, text: client.execute(Xtnd(text)),
+}
+
+
+@EVIL
+@PLACES
+@pytest.mark.parametrize("call", SMTP_CALLS.values(), ids=SMTP_CALLS)
+async def test_no_argument_of_an_smtp_call_reaches_the_wire(
+    call: Callable[[SMTPClient, str], Any], place: str, evil: str
+) -> None:
+    async with Peer(*READY, "C: NOOP", "S: 250 ok", *QUIT) as peer, SMTPClient(peer.endpoint()) as client:
+        with pytest.raises(ValueError, match=r"."):
+            await call(client, place.format(evil))
+        await client.execute(smtp.Noop())
+
+
+@EVIL
+@PLACES
+@pytest.mark.parametrize("call", POP3_CALLS.values(), ids=POP3_CALLS)
+async def test_no_argument_of_a_pop3_call_reaches_the_wire(
+    call: Callable[[POP3Client, str], Any], place: str, evil: str
+) -> None:
+    async with Peer(*OPENED, "C: NOOP", "S: +OK", *POP3_QUIT) as peer:
+        endpoint = peer.endpoint(protocol="pop3", auth=CREDENTIALS, allow_cleartext_auth=True)
+        async with POP3Client(endpoint) as client:
+            with pytest.raises(ValueError, match=r"."):
+                await call(client, place.format(evil))
+            await client.execute(pop3.Noop())
+
+
+@EVIL
+@PLACES
+@pytest.mark.parametrize("field", ["sender", "to", "cc", "bcc", "reply_to", "subject"])
+def test_no_field_of_a_composed_message_holds_one(field: str, place: str, evil: str) -> None:
+    with pytest.raises(ValueError, match="line end or NUL"):
+        compose(**{"sender": A, "to": B, field: place.format(evil).replace("v", "Val <v@example.org>")})
+
+
+@EVIL
+@PLACES
+@pytest.mark.parametrize("field", ["host", "local_hostname", "user", "password", "authzid"])
+@pytest.mark.parametrize(
+    ("protocol", "offer"),
+    [("smtp", "AUTH PLAIN"), ("smtp", "AUTH LOGIN"), ("pop3", "SASL PLAIN"), ("pop3", "SASL LOGIN"), ("pop3", "USER")],
+)
+async def test_no_setting_of_an_endpoint_reaches_the_wire(
+    protocol: str, offer: str, field: str, place: str, evil: str
+) -> None:
+    text = place.format(evil)
+    smtp_table = {**SMTP_ANSWERS, "EHLO": f"250-mx\n250 {offer}", "AUTH": "235 ok"}
+    pop3_table = {**POP3_ANSWERS, "CAPA": f"+OK\n{offer}\n.", "AUTH": "+OK"}
+    script = ("S: 220 mx", Answers(smtp_table)) if protocol == "smtp" else ("S: +OK", Answers(pop3_table))
+
+    async def connect() -> None:
+        credentials = {"user": "bob", "password": "secret"}
+        settings: dict[str, Any] = {"protocol": protocol, "allow_cleartext_auth": True}
+        if field in ("host", "local_hostname"):
+            settings[field] = text
+        else:
+            credentials[field] = text
+        endpoint: Endpoint = peer.endpoint().replace(auth=Password(**credentials), **settings)
+        client = SMTPClient(endpoint) if protocol == "smtp" else POP3Client(endpoint)
+        try:
+            await client.connect()
+        finally:
+            client.abort()
+
+    async with Peer(*script, lenient=True) as peer:
+        with pytest.raises(ValueError, match=r"."):
+            await connect()
+        await drain_events()
+    assert peer.wire == b""
+
+
+@EVIL
+@pytest.mark.parametrize("field", ["sender", "recipients"])
+async def test_no_argument_of_the_front_reaches_the_wire(field: str, evil: str) -> None:
+    arguments = {"sender": A, "recipients": B, field: f"v{evil}w@example.org"}
+    async with Peer("S: 220 mx", Answers(SMTP_ANSWERS), lenient=True) as peer:
+        with pytest.raises(ValueError, match="expected an address"):
+            await mailwire.send(MESSAGE, peer.endpoint(), **arguments)
+    assert peer.wire == b""
+
+
+@EVIL
+@pytest.mark.parametrize(
+    "url", ["smtps://v{}w", "pop3s://bob:v{}w@example.org", "smtp://v{}w:x@example.org", "{}smtps://v"]
+)
+async def test_no_url_holds_one(url: str, evil: str) -> None:
+    with pytest.raises(ValueError, match="expected"):
+        await mailwire.send(MESSAGE, url.format(evil), sender=A, recipients=B)
+    with pytest.raises(ValueError, match="expected"):
+        await mailwire.retrieve(url.format(evil))

@@ -1,0 +1,290 @@
+"""Cancelled, or out of time, at every turn of the event loop: what is left is clean or dead, and says what is known.
+
+Each flow is run again and again, and interrupted one turn later each time, until it is faster than its interruption.
+"""
+
+import asyncio
+import contextlib
+import gc
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import pytest
+
+from mailwire import (
+    DataRefused,
+    DeadlineExceeded,
+    Delivery,
+    LocalProtocolError,
+    POP3Client,
+    RecipientsRefused,
+    SMTPClient,
+)
+from mailwire.aio.pop3 import Entry
+from mailwire.pop3 import Noop as Pop3Noop
+from mailwire.smtp import Noop, Reply
+from tests.aio.dialogues import CREDENTIALS, MESSAGE, POP3_ANSWERS, SMTP_ANSWERS
+from tests.scripted import LISTEN, Answers, Clock, Peer, Step, Tls, turns
+
+ENVELOPE: dict[str, Any] = {"sender": "a@example.org", "recipients": ["b@example.org", "c@example.org"]}
+LONG = b"Subject: x\r\n\r\n" + b"0123456789abcdef\r\n" * 50_000
+
+Interrupt = Callable[[asyncio.Task[object]], Awaitable[None]]
+
+
+async def cancel(task: asyncio.Task[object]) -> None:
+    task.cancel()
+
+
+async def cancel_twice(task: asyncio.Task[object]) -> None:
+    task.cancel()
+    await turns(1)
+    task.cancel()
+
+
+async def run_out_of_time(_: asyncio.Task[object]) -> None:
+    await Clock().advance(100_000)
+
+
+INTERRUPTIONS = pytest.mark.parametrize("interrupt", [cancel, cancel_twice, run_out_of_time])
+
+
+def smtp_script(*keywords: str, **answers: str) -> tuple[Step, ...]:
+    table = {**SMTP_ANSWERS, "EHLO": "\n".join(["250-mx", *(f"250-{keyword}" for keyword in keywords), "250 HELP"])}
+    return "S: 220 mx", Answers({**table, "AUTH": "235 ok", **answers}), LISTEN
+
+
+def pop3_script(*keywords: str, **answers: str) -> tuple[Step, ...]:
+    table = {**POP3_ANSWERS, "CAPA": "\n".join(["+OK", *keywords, "."]), "AUTH": "+OK", **answers}
+    return "S: +OK pop", Answers(table), LISTEN
+
+
+STARTTLS: tuple[Step, ...] = (
+    *("S: 220 mx", "C: EHLO ...", "S: 250-mx", "S: 250 STARTTLS", "C: STARTTLS", "S: 220 go", Tls()),
+    Answers({**SMTP_ANSWERS, "EHLO": "250-mx\n250 AUTH PLAIN", "AUTH": "235 ok"}),
+)
+STLS: tuple[Step, ...] = (
+    *("S: +OK", "C: CAPA", "S: +OK", "S: STLS", "S: .", "C: STLS", "S: +OK", Tls(), Answers(POP3_ANSWERS)),
+)
+CLEARTEXT: dict[str, Any] = {"auth": CREDENTIALS, "allow_cleartext_auth": True}
+
+
+async def interrupted(
+    script: tuple[Step, ...],
+    settings: dict[str, Any],
+    client_class: type[SMTPClient | POP3Client],
+    flow: Callable[[Any], Awaitable[object]],
+    count: int,
+    interrupt: Interrupt,
+    *,
+    connected: bool = True,
+) -> tuple[Peer, Any, BaseException | None]:
+    """Run `flow` with a client and interrupt it after so many turns; return what is left, and what came out of it."""
+    async with Peer(*script, lenient=True, guard=None) as peer:
+        client = client_class(peer.endpoint(**settings))
+        if connected:
+            await client.connect()
+        others = asyncio.all_tasks()
+        task = asyncio.ensure_future(flow(client))
+        await turns(count)
+        finished = task.done()
+        if not finished:
+            await interrupt(task)
+        await asyncio.wait([task], timeout=20)
+        assert task.done(), "it goes on for ever"
+        outcome = asyncio.CancelledError() if task.cancelled() else task.exception()
+        if finished:
+            assert outcome is None
+        elif interrupt is not run_out_of_time:
+            assert isinstance(outcome, asyncio.CancelledError), f"the cancellation was swallowed: {outcome!r}"
+        else:
+            assert outcome is None or isinstance(outcome, DeadlineExceeded), repr(outcome)
+        await turns(3)
+        assert asyncio.all_tasks() <= others, "a task was left behind"
+        await check_clean_or_dead(client)
+    return peer, client, None if finished else (outcome or asyncio.InvalidStateError("it was finished in time"))
+
+
+async def check_clean_or_dead(client: SMTPClient | POP3Client) -> None:
+    was_connected = client.is_connected
+    try:
+        # No reply that was left lying about answers this.
+        if isinstance(client, SMTPClient):
+            assert await client.execute(Noop()) == Reply(250, (b"noop",))
+        else:
+            assert (await client.execute(Pop3Noop())).text == "noop"
+    except LocalProtocolError as error:
+        assert str(error).startswith("the client is not connected")  # noqa: PT017
+        # A retrieval that its consumer has left is ended by the next call.
+        assert not was_connected or isinstance(client, POP3Client)
+        assert not client.is_connected
+    else:
+        assert was_connected
+    await client.quit()
+    await turns(3)
+
+
+async def at_every_turn(run: Callable[[int], Awaitable[tuple[Peer, Any, BaseException | None]]]) -> None:
+    count = 0
+    while (await run(count))[2] is not None:
+        count += 1
+        assert count < 2000
+    assert count > 3
+    gc.collect()  # a transport or socket that was left open would complain now
+
+
+@INTERRUPTIONS
+@pytest.mark.parametrize(
+    ("script", "settings", "client_class"),
+    [
+        (smtp_script(), {}, SMTPClient),
+        (smtp_script("AUTH PLAIN"), CLEARTEXT, SMTPClient),
+        (STARTTLS, {"tls": "starttls", "auth": CREDENTIALS}, SMTPClient),
+        ((Tls(), *smtp_script("AUTH PLAIN")), {"tls": "implicit", "auth": CREDENTIALS}, SMTPClient),
+        (pop3_script(), {"protocol": "pop3", **CLEARTEXT}, POP3Client),
+        (pop3_script("SASL PLAIN"), {"protocol": "pop3", **CLEARTEXT}, POP3Client),
+        (STLS, {"protocol": "pop3", "tls": "starttls", "auth": CREDENTIALS}, POP3Client),
+        ((Tls(), *pop3_script()), {"protocol": "pop3", "tls": "implicit", "auth": CREDENTIALS}, POP3Client),
+    ],
+    ids=["SMTP", "SMTP AUTH", "STARTTLS", "SMTP TLS", "POP3", "POP3 AUTH", "STLS", "POP3 TLS"],
+)
+async def test_connecting_leaves_a_client_connected_or_not(
+    script: tuple[Step, ...],
+    settings: dict[str, Any],
+    client_class: type[SMTPClient | POP3Client],
+    interrupt: Interrupt,
+) -> None:
+    async def connect(client: SMTPClient | POP3Client) -> None:
+        await client.connect()
+
+    async def run(count: int) -> tuple[Peer, Any, BaseException | None]:
+        return await interrupted(script, settings, client_class, connect, count, interrupt, connected=False)
+
+    await at_every_turn(run)
+
+
+@INTERRUPTIONS
+@pytest.mark.parametrize("message", [MESSAGE, LONG], ids=["short", "long"])
+@pytest.mark.parametrize(
+    ("script", "settings"),
+    [
+        (smtp_script(), {}),
+        (smtp_script("PIPELINING"), {}),
+        ((Tls(), *smtp_script()), {"tls": "implicit"}),
+        (smtp_script(RCPT="550 no"), {}),
+        (smtp_script("PIPELINING", DATA="550 no"), {}),
+    ],
+    ids=["lockstep", "pipelined", "TLS", "recipients refused", "DATA refused"],
+)
+async def test_sending_leaves_the_right_word(
+    script: tuple[Step, ...], settings: dict[str, Any], message: bytes, interrupt: Interrupt
+) -> None:
+    async def send(client: SMTPClient) -> None:
+        with contextlib.suppress(RecipientsRefused, DataRefused):
+            await client.send(message, **ENVELOPE)
+
+    async def run(count: int) -> tuple[Peer, Any, BaseException | None]:
+        left = await interrupted(script, settings, SMTPClient, send, count, interrupt)
+        check_word(*left)
+        return left
+
+    await at_every_turn(run)
+
+
+def check_word(peer: Peer, client: SMTPClient, outcome: BaseException | None) -> None:
+    """Compare what the client says became of the mail with what the peer heard of it."""
+    receipt = client.last_receipt
+    heard_all = b"\r\n.\r\n" in peer.heard
+    if receipt is None:
+        assert b"MAIL" not in peer.heard
+    elif not isinstance(outcome, (asyncio.CancelledError, DeadlineExceeded)):
+        assert receipt.delivery is (Delivery.ACCEPTED if heard_all else Delivery.REFUSED)
+    elif heard_all:
+        assert receipt.delivery is Delivery.UNKNOWN
+    elif receipt.delivery is not Delivery.REFUSED:
+        # What the transport was given and could not get rid of yet is in doubt too.
+        held_back = b"DATA" in peer.heard and len(peer.heard) > 100_000
+        assert receipt.delivery is Delivery.NOT_SENT or (receipt.delivery is Delivery.UNKNOWN and held_back)
+    else:
+        # It was refused, and only the session was still to be put in order.
+        assert b"RSET" in peer.heard
+
+
+@INTERRUPTIONS
+@pytest.mark.parametrize("keywords", [(), ("PIPELINING",)], ids=["lockstep", "pipelined"])
+async def test_listing_leaves_the_client_clean_or_dead(keywords: tuple[str, ...], interrupt: Interrupt) -> None:
+    async def listing(client: POP3Client) -> None:
+        assert len(await client.listing()) == 2
+
+    async def run(count: int) -> tuple[Peer, Any, BaseException | None]:
+        settings = {"protocol": "pop3", **CLEARTEXT}
+        return await interrupted(pop3_script(*keywords), settings, POP3Client, listing, count, interrupt)
+
+    await at_every_turn(run)
+
+
+@INTERRUPTIONS
+@pytest.mark.parametrize("keywords", [(), ("PIPELINING",)], ids=["lockstep", "pipelined"])
+@pytest.mark.parametrize("tls", ["none", "implicit"])
+async def test_retrieving_leaves_the_client_clean_or_dead(
+    keywords: tuple[str, ...], tls: str, interrupt: Interrupt
+) -> None:
+    async def retrieve(client: POP3Client) -> None:
+        found = []
+        async for item in client.retrieve([Entry(1, None, 7), Entry(2, None, 7)]):
+            await asyncio.sleep(0)  # a consumer that does something of its own
+            found.append(await item.read())
+        assert found == [b"first\r\n", b"other\r\n"]
+
+    async def run(count: int) -> tuple[Peer, Any, BaseException | None]:
+        script = pop3_script(*keywords)
+        if tls == "implicit":
+            script = (Tls(), *script)
+        settings = {"protocol": "pop3", "tls": tls, **CLEARTEXT}
+        return await interrupted(script, settings, POP3Client, retrieve, count, interrupt)
+
+    await at_every_turn(run)
+
+
+@INTERRUPTIONS
+@pytest.mark.parametrize("tls", ["none", "implicit"])
+@pytest.mark.parametrize("protocol", ["smtp", "pop3"])
+async def test_quitting_leaves_nothing_connected(protocol: str, tls: str, interrupt: Interrupt) -> None:
+    async def quit_(client: SMTPClient | POP3Client) -> None:
+        await client.quit()
+
+    async def run(count: int) -> tuple[Peer, Any, BaseException | None]:
+        script = smtp_script("AUTH PLAIN") if protocol == "smtp" else pop3_script()
+        if tls == "implicit":
+            script = (Tls(), *script)
+        settings = {"protocol": protocol, "tls": tls, **CLEARTEXT}
+        client_class = SMTPClient if protocol == "smtp" else POP3Client
+        left = await interrupted(script, settings, client_class, quit_, count, interrupt)
+        assert not left[1].is_connected
+        return left
+
+    await at_every_turn(run)
+
+
+@INTERRUPTIONS
+async def test_a_call_leaves_those_that_wait_behind_it_in_order(interrupt: Interrupt) -> None:
+    async def run(count: int) -> tuple[Peer, Any, BaseException | None]:
+        async with Peer(*smtp_script(), lenient=True, guard=None) as peer:
+            client = SMTPClient(peer.endpoint())
+            await client.connect()
+            first = asyncio.create_task(client.send(MESSAGE, **ENVELOPE))
+            second = asyncio.create_task(client.execute(Noop()))
+            await turns(count)
+            finished = first.done()
+            if not finished:
+                await interrupt(first)
+            await asyncio.wait([first, second])
+            if second.exception() is None:
+                assert second.result() == Reply(250, (b"noop",))
+            else:
+                assert isinstance(second.exception(), (LocalProtocolError, DeadlineExceeded))
+            outcome = asyncio.CancelledError() if first.cancelled() else first.exception()
+            await check_clean_or_dead(client)
+        return peer, client, None if finished else (outcome or asyncio.InvalidStateError("it was finished in time"))
+
+    await at_every_turn(run)

@@ -1,0 +1,229 @@
+"""The password is in no error, no representation and no transcript, in whatever disguise."""
+
+import base64
+import copy
+import json
+import logging
+import pickle
+import traceback
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+import mailwire
+from mailwire import DeadlineExceeded, Endpoint, MailwireError, POP3Client, SMTPClient, Timeouts, Transcript
+from tests.aio.dialogues import CANARY, CREDENTIALS, LOGIN, MESSAGE, POP3_READY, capabilities, extensions
+from tests.aio.test_cuts import POP3, SMTP, Session, spoken
+from tests.scripted import FIN, LISTEN, STALL, Peer, Step, Tls
+
+USER, PASSWORD = (text.encode() for text in (CREDENTIALS.user, CANARY))
+PLAIN = base64.b64encode(b"\0" + USER + b"\0" + PASSWORD).decode()
+
+# Base64 shows a text in three ways, as it stands behind 0, 1 or 2 octets modulo 3; what is certain is in the middle.
+DISGUISES = {
+    CANARY,
+    CANARY[:8],
+    CANARY.encode().hex(),
+    repr(CANARY.encode())[2:-1],
+    json.dumps(CANARY)[1:-1],
+    PLAIN,
+    base64.b64encode(PASSWORD).decode().rstrip("="),
+    *(base64.b64encode(b"x" * shift + PASSWORD)[4:-4].decode() for shift in range(3)),
+}
+
+LOGGING_IN: dict[str, Session] = {
+    "PLAIN": Session((*extensions("AUTH PLAIN"), f"C: AUTH PLAIN {PLAIN}", "S: 235 ok")),
+    "PLAIN in two": Session(
+        (*extensions("AUTH PLAIN"), "C: AUTH PLAIN", "S: 334 ", "C: ...", "S: 235 ok"),
+    ),
+    "LOGIN": Session(
+        (*extensions("AUTH LOGIN"), "C: AUTH LOGIN", "S: 334 ", "C: ...", "S: 334 ", "C: ...", "S: 235 ok"),
+    ),
+}
+
+
+def disguised_in(text: str) -> list[str]:
+    return [disguise for disguise in DISGUISES if disguise in text]
+
+
+def told_by(error: BaseException) -> Iterator[str]:
+    """Everything that an error tells, and those before it, and what their frames of ours held."""
+    seen: BaseException | None = error
+    while seen is not None:
+        yield from (repr(seen), str(seen), repr(seen.args), repr(vars(seen)), repr(getattr(seen, "__notes__", "")))
+        seen = seen.__cause__ or seen.__context__
+    yield "".join(traceback.format_exception(error))
+    summary: traceback.TracebackException | None = traceback.TracebackException.from_exception(
+        error, capture_locals=True
+    )
+    while summary is not None:
+        for frame in summary.stack:
+            if "/mailwire/" in frame.filename:
+                yield f"{frame.filename}:{frame.lineno} {frame.locals}"
+        summary = summary.__cause__ or summary.__context__
+
+
+def check(error: BaseException, *others: object) -> None:
+    for text in (*told_by(error), *map(repr, others), *map(str, others)):
+        assert not disguised_in(text), text
+    if isinstance(error, MailwireError):
+        for again in (copy.copy(error), copy.deepcopy(error), pickle.loads(pickle.dumps(error))):
+            assert type(again) is type(error)
+            assert str(again) == str(error)
+            assert vars(again).keys() == vars(error).keys()
+            assert not any(disguised_in(text) for text in told_by(again))
+        assert not disguised_in(pickle.dumps(error, protocol=0).decode("latin-1"))
+
+
+async def fails_with(script: tuple[Step, ...], protocol: str, **settings: Any) -> tuple[MailwireError, Transcript]:
+    transcript = Transcript(limit=None)
+    async with Peer(*script, lenient=True) as peer:
+        endpoint = peer.endpoint(protocol=protocol, auth=CREDENTIALS, allow_cleartext_auth=True, **settings)
+        client = (SMTPClient if protocol == "smtp" else POP3Client)(endpoint, transcript=transcript)
+        with pytest.raises(MailwireError) as caught:
+            await client.connect()
+        check(caught.value, client.endpoint, endpoint.auth, transcript.render(), transcript.tail(), client)
+    return caught.value, transcript
+
+
+SMTP_LOGINS: dict[str, tuple[Step, ...]] = {
+    "PLAIN": (*extensions("AUTH PLAIN"), f"C: AUTH PLAIN {PLAIN}"),
+    "first of LOGIN": (*extensions("AUTH LOGIN"), "C: AUTH LOGIN"),
+    "user of LOGIN": (*extensions("AUTH LOGIN"), "C: AUTH LOGIN", "S: 334 ", "C: ..."),
+    "password of LOGIN": (*extensions("AUTH LOGIN"), "C: AUTH LOGIN", "S: 334 ", "C: ...", "S: 334 ", "C: ..."),
+}
+POP3_LOGINS: dict[str, tuple[Step, ...]] = {
+    "USER": (*POP3_READY, *LOGIN[:1]),
+    "PASS": (*POP3_READY, *LOGIN[:3]),
+    "both": (*capabilities("PIPELINING"), "C: USER ...", "C: PASS ..."),
+    "PLAIN": (*capabilities("SASL PLAIN"), f"C: AUTH PLAIN {PLAIN}"),
+    "password of LOGIN": (*capabilities("SASL LOGIN"), "C: AUTH LOGIN", "S: + ", "C: ...", "S: + ", "C: ..."),
+}
+
+
+@pytest.mark.parametrize(
+    "end",
+    [
+        (FIN,),
+        ("S: 535 no", STALL),
+        ("S: 421 bye", FIN),
+        (b"53", FIN),
+        ("S: noise", LISTEN),
+        (b"\xff\xfe\r\n", LISTEN),
+        ("S: 334 !!!!", "C: *", "S: 501 no", STALL),
+        ("S: 334 !!!!", "C: *", FIN),
+        ("S: 354 what", LISTEN),
+        ("S: 334 ", "C: ...", "S: 535 no", LISTEN),
+    ],
+    ids=["FIN", "535", "421", "half a reply", "noise", "octets", "bad base64", "FIN behind *", "354", "one more"],
+)
+@pytest.mark.parametrize("login", SMTP_LOGINS.values(), ids=SMTP_LOGINS)
+async def test_an_smtp_login_that_fails_tells_no_password(
+    login: tuple[Step, ...], end: tuple[Step, ...], caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level(logging.DEBUG):
+        await fails_with((*login, *end), "smtp")
+    assert not disguised_in(caplog.text)
+
+
+@pytest.mark.parametrize(
+    "end",
+    [
+        (FIN,),
+        ("S: -ERR no", STALL),
+        ("S: -ERR no", "S: -ERR no", LISTEN),
+        (b"-ER", FIN),
+        ("S: noise", LISTEN),
+        (b"\xff\xfe\r\n", LISTEN),
+        ("S: + !!!!", LISTEN),
+        (b"+OK\r\n", FIN),
+    ],
+    ids=["FIN", "-ERR", "-ERR twice", "half an answer", "noise", "octets", "challenge", "FIN behind +OK"],
+)
+@pytest.mark.parametrize("login", POP3_LOGINS.values(), ids=POP3_LOGINS)
+async def test_a_pop3_login_that_fails_tells_no_password(
+    login: tuple[Step, ...], end: tuple[Step, ...], caplog: pytest.LogCaptureFixture
+) -> None:
+    if end == (b"+OK\r\n", FIN) and login in (
+        POP3_LOGINS["PASS"],
+        POP3_LOGINS["PLAIN"],
+        POP3_LOGINS["password of LOGIN"],
+    ):
+        pytest.skip("that is a login")
+    with caplog.at_level(logging.DEBUG):
+        await fails_with((*login, *end), "pop3")
+    assert not disguised_in(caplog.text)
+
+
+@pytest.mark.parametrize(("protocol", "login"), [("smtp", SMTP_LOGINS["PLAIN"]), ("pop3", POP3_LOGINS["PASS"])])
+async def test_a_login_that_is_not_answered_tells_no_password(protocol: str, login: tuple[Step, ...]) -> None:
+    error, _ = await fails_with((*login, STALL), protocol, timeouts=Timeouts(command=0.05, response=0.05))
+    assert isinstance(error, DeadlineExceeded)
+
+
+@pytest.mark.parametrize(
+    ("protocol", "login", "echo"),
+    [
+        ("smtp", SMTP_LOGINS["PLAIN"], f'500 5.5.1 unrecognized command "AUTH PLAIN {PLAIN}"'),
+        ("smtp", SMTP_LOGINS["PLAIN"], f"what is AUTH PLAIN {PLAIN}?"),
+        ("smtp", SMTP_LOGINS["password of LOGIN"], f"535 not {base64.b64encode(PASSWORD).decode()}"),
+        ("pop3", POP3_LOGINS["PASS"], f"-ERR unknown command PASS {CANARY}"),
+        ("pop3", POP3_LOGINS["PASS"], f"what is PASS {CANARY}?"),
+        ("pop3", POP3_LOGINS["PLAIN"], f"-ERR unknown command AUTH PLAIN {PLAIN}"),
+    ],
+    ids=["500", "SMTP noise", "535", "-ERR", "POP3 noise", "-ERR to AUTH"],
+)
+async def test_a_server_that_repeats_what_it_was_told_does_not_tell_it_to_others(
+    protocol: str, login: tuple[Step, ...], echo: str
+) -> None:
+    await fails_with((*login, f"S: {echo}", LISTEN), protocol)
+
+
+async def test_a_password_that_would_cross_in_the_clear_is_not_told() -> None:
+    endpoint = Endpoint("localhost", tls="none", auth=CREDENTIALS)
+    with pytest.raises(MailwireError) as caught:
+        await mailwire.send(MESSAGE, endpoint, sender="a@b.c", recipients="d@e.f")
+    check(caught.value, endpoint)
+
+
+@pytest.mark.parametrize("certificate", ["expired", "other-host"])
+async def test_a_handshake_that_fails_tells_no_password(certificate: str) -> None:
+    script = (*extensions("STARTTLS"), "C: STARTTLS", "S: 220 go", Tls(certificate))
+    await fails_with(script, "smtp", tls="starttls")
+
+
+@pytest.mark.parametrize("protocol", ["smtp", "pop3"])
+async def test_a_dialogue_that_went_well_tells_no_password(protocol: str) -> None:
+    session = {"smtp": SMTP["login"], "pop3": POP3["lockstep"]}[protocol]
+    transcript = Transcript(limit=None)
+    async with Peer(*session.script) as peer:
+        endpoint = peer.endpoint(protocol=protocol, **session.settings)
+        if protocol == "smtp":
+            await mailwire.send(
+                MESSAGE, endpoint, sender="a@example.org", recipients="b@example.org", transcript=transcript
+            )
+        else:
+            await mailwire.retrieve(endpoint, transcript=transcript)
+    assert not disguised_in(transcript.render())
+    assert "****" in transcript.render()
+    assert not disguised_in(repr(list(transcript)))
+    assert PASSWORD in peer.heard or base64.b64encode(PASSWORD) in peer.heard
+
+
+@pytest.mark.parametrize("session", [SMTP["login"], POP3["lockstep"], POP3["pipelined"]], ids=["SMTP", "PASS", "AUTH"])
+async def test_a_dialogue_that_is_cut_anywhere_tells_no_password(session: Session) -> None:
+    protocol = "smtp" if session is SMTP["login"] else "pop3"
+    for place in range(0, sum(map(spoken, session.script)), 3):
+        transcript = Transcript(limit=None)
+        async with Peer(*session.cut(place, FIN)) as peer:
+            endpoint = peer.endpoint(protocol=protocol, **session.settings)
+            try:
+                if protocol == "smtp":
+                    await mailwire.send(
+                        MESSAGE, endpoint, sender="a@example.org", recipients="b@example.org", transcript=transcript
+                    )
+                else:
+                    await mailwire.retrieve(endpoint, transcript=transcript)
+            except MailwireError as error:
+                check(error, endpoint, transcript.render())

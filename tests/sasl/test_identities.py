@@ -1,0 +1,49 @@
+import pickle
+
+import pytest
+
+from mailwire.sasl.identities import Anonymous, External, OAuthToken
+from tests.sasl.secrecy import CANARY, assert_hidden
+
+
+class Provider:
+    """A coroutine function with a name that gives it away."""
+
+    async def __call__(self) -> str:
+        return CANARY
+
+    def __repr__(self) -> str:
+        return f"Provider({CANARY})"
+
+
+def test_a_token_never_shows_itself_nor_who_provides_it() -> None:
+    for identity in (OAuthToken("tim", CANARY), OAuthToken("tim", Provider(), authzid="kurt")):
+        assert_hidden(CANARY, identity, [identity])
+        assert "tim" in repr(identity)
+
+
+async def test_a_token_may_be_provided_later() -> None:
+    identity = OAuthToken("tim", Provider())
+    assert not isinstance(identity.token, str)
+    assert await identity.token() == CANARY
+
+
+def test_identities_are_values() -> None:
+    for identity, same, other in (
+        (OAuthToken("tim", "a"), OAuthToken("tim", "a", authzid=""), OAuthToken("tim", "b")),
+        (External(), External(authzid=""), External("kurt")),
+        (Anonymous(), Anonymous(trace=""), Anonymous("sirhc")),
+    ):
+        assert identity == same != other
+        assert hash(identity) == hash(same)
+        assert pickle.loads(pickle.dumps(identity)) == identity
+
+
+def test_identities_cannot_be_changed() -> None:
+    token, external, anonymous = OAuthToken("tim", "a"), External(), Anonymous()
+    with pytest.raises(AttributeError):
+        token.__setattr__("user", "tom")
+    with pytest.raises(AttributeError):
+        external.__setattr__("authzid", "tom")
+    with pytest.raises(AttributeError):
+        anonymous.__setattr__("trace", "tom")
