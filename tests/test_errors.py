@@ -153,6 +153,7 @@ def test_an_error_made_of_an_operating_systems_error_can_be_copied(kind: type[Ma
 def test_what_an_error_carries_can_be_read() -> None:
     assert ConnectionLost("a").in_flight == ()
     assert ConnectionLost("a", in_flight=["DATA"]).in_flight == ("DATA",)
+    assert MessageTruncated("a").octets == 0
     truncated = MessageTruncated("a", octets=5)
     assert (truncated.in_flight, truncated.octets) == ((), 5)
     assert DeadlineExceeded("a", phase="connect").phase == "connect"
@@ -163,6 +164,7 @@ def test_what_an_error_carries_can_be_read() -> None:
     assert (incomplete.refusals, incomplete.messages) == ({2: ERR}, (b"one",))
     assert CommandRefused("a", command="NOOP").command == "NOOP"
     assert AuthenticationFailed("a", command="AUTH PLAIN ****").answer is None
+    assert AuthenticationFailed("a", command="AUTH PLAIN ****", answer=ERR).answer is ERR
     assert ResponseError("a", command="STAT", response=ERR).response is ERR
 
 

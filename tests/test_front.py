@@ -86,6 +86,15 @@ async def test_a_composed_mail_needs_no_envelope() -> None:
     assert peer.heard.count(b"c@example.org") == 1
 
 
+@pytest.mark.parametrize(
+    "recipients", [["b@example.org"], ("b@example.org",), {"b@example.org"}, iter(["b@example.org"])]
+)
+async def test_the_recipients_may_be_any_iterable(recipients: Any) -> None:
+    async with Peer(*READY, *SENT, *QUIT) as peer:
+        receipt = await mailwire.send(MESSAGE, peer.endpoint(), sender="a@example.org", recipients=recipients)
+    assert receipt.accepted == ("b@example.org",)
+
+
 async def test_the_dialogue_of_a_mail_can_be_kept() -> None:
     transcript = Transcript()
     async with Peer(*READY, *SENT, *QUIT) as peer:

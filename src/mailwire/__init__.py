@@ -110,6 +110,8 @@ async def send(
     its `delivery` what became of the mail; after NOT_SENT and REFUSED the server does not have it.
     """
     client = SMTPClient(endpoint, transcript=transcript)
+    if recipients is not None and not isinstance(recipients, str):
+        recipients = tuple(recipients)
     try:
         # Nobody is connected to with what cannot be sent.
         Envelope.of(message, sender, recipients)

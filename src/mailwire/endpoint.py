@@ -8,10 +8,10 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field, replace
 from socket import socket
 from typing import Any, Final, Literal, NamedTuple, Self
-from urllib.parse import unquote, urlsplit
+from urllib.parse import unquote_to_bytes, urlsplit
 
 from .sasl.credentials import Password
-from .smtp.paths import check_domain
+from .smtp.commands import Ehlo
 
 __all__ = ["Connector", "Endpoint", "Protocol", "TLSMode", "Timeouts"]
 
@@ -110,7 +110,12 @@ class Endpoint:
         if not 1 <= self.port <= 65535:
             raise ValueError(f"a port is a number from 1 to 65535, got {self.port!r}")
         if self.local_hostname is not None:
-            check_domain(self.local_hostname)
+            Ehlo(self.local_hostname)
+        if self.auth is not None:
+            for name in ("user", "password", "authzid"):
+                # Not quoted: it may be the password.
+                if any(character in "\r\n\0" for character in getattr(self.auth, name)):
+                    raise ValueError(f"the {name} of an endpoint must not hold a CR, LF or NUL")
 
     @classmethod
     def parse(cls, url: str, **settings: Any) -> Self:
@@ -140,7 +145,9 @@ class Endpoint:
         if parts.username is not None:
             if not parts.username:
                 raise ValueError(f"expected a user name before the password in {scheme}://user:password@{host}")
-            settings.setdefault("auth", Password(unquote(parts.username), unquote(parts.password or "")))
+            settings.setdefault("auth", Password(_decoded(parts.username), _decoded(parts.password or "")))
+        if port == 0:
+            raise ValueError(f"expected a port from 1 to 65535 in {scheme}://{host}")
         return cls(host, known.port if port is None else port, protocol=known.protocol, tls=known.tls, **settings)
 
     def replace(self, **settings: Any) -> Self:
@@ -157,6 +164,15 @@ class Endpoint:
         scheme = next(name for name, known in _SCHEMES.items() if known[:2] == (self.protocol, self.tls))
         host = f"[{self.host}]" if ":" in self.host else self.host
         return f"{scheme}://{host}:{self.port}"
+
+
+def _decoded(text: str) -> str:
+    octets = unquote_to_bytes(text)
+    decoded = octets.decode("utf-8", "replace")
+    if decoded.encode() != octets:
+        # The error of a strict decoder would hold the password.
+        raise ValueError("expected user and password in UTF-8, percent-encoded")
+    return decoded
 
 
 def _registered_port(protocol: Protocol, tls: TLSMode) -> int:

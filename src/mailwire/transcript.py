@@ -5,6 +5,7 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import islice
 
 from ._wire.trace import Direction, Traceable
 
@@ -46,7 +47,8 @@ class Transcript:
 
     def tail(self, entries: int = 20) -> tuple[str, ...]:
         """Return the lines of the last `entries` entries."""
-        return tuple(line for entry in list(self._entries)[-entries:] for line in entry.lines())
+        first = max(0, len(self._entries) - entries)
+        return tuple(line for entry in islice(self._entries, first, None) for line in entry.lines())
 
     def render(self) -> str:
         """Return all of it as text, each line with its time of day (local time, milliseconds)."""

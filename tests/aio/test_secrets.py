@@ -20,7 +20,7 @@ from tests.scripted import FIN, LISTEN, STALL, Peer, Step, Tls
 USER, PASSWORD = (text.encode() for text in (CREDENTIALS.user, CANARY))
 PLAIN = base64.b64encode(b"\0" + USER + b"\0" + PASSWORD).decode()
 
-# Base64 shows a text in three ways, as it stands behind 0, 1 or 2 octets modulo 3; what is certain is in the middle.
+# Base64 shows a text in three ways, by the number of octets before it; what does not depend on them is in the middle.
 DISGUISES = {
     CANARY,
     CANARY[:8],
@@ -30,16 +30,6 @@ DISGUISES = {
     PLAIN,
     base64.b64encode(PASSWORD).decode().rstrip("="),
     *(base64.b64encode(b"x" * shift + PASSWORD)[4:-4].decode() for shift in range(3)),
-}
-
-LOGGING_IN: dict[str, Session] = {
-    "PLAIN": Session((*extensions("AUTH PLAIN"), f"C: AUTH PLAIN {PLAIN}", "S: 235 ok")),
-    "PLAIN in two": Session(
-        (*extensions("AUTH PLAIN"), "C: AUTH PLAIN", "S: 334 ", "C: ...", "S: 235 ok"),
-    ),
-    "LOGIN": Session(
-        (*extensions("AUTH LOGIN"), "C: AUTH LOGIN", "S: 334 ", "C: ...", "S: 334 ", "C: ...", "S: 235 ok"),
-    ),
 }
 
 
@@ -113,7 +103,7 @@ POP3_LOGINS: dict[str, tuple[Step, ...]] = {
         (b"\xff\xfe\r\n", LISTEN),
         ("S: 334 !!!!", "C: *", "S: 501 no", STALL),
         ("S: 334 !!!!", "C: *", FIN),
-        ("S: 354 what", LISTEN),
+        ("S: 354 what", FIN, LISTEN),
         ("S: 334 ", "C: ...", "S: 535 no", LISTEN),
     ],
     ids=["FIN", "535", "421", "half a reply", "noise", "octets", "bad base64", "FIN behind *", "354", "one more"],
@@ -136,21 +126,14 @@ async def test_an_smtp_login_that_fails_tells_no_password(
         (b"-ER", FIN),
         ("S: noise", LISTEN),
         (b"\xff\xfe\r\n", LISTEN),
-        ("S: + !!!!", LISTEN),
-        (b"+OK\r\n", FIN),
+        ("S: + !!!!", FIN, LISTEN),
     ],
-    ids=["FIN", "-ERR", "-ERR twice", "half an answer", "noise", "octets", "challenge", "FIN behind +OK"],
+    ids=["FIN", "-ERR", "-ERR twice", "half an answer", "noise", "octets", "challenge"],
 )
 @pytest.mark.parametrize("login", POP3_LOGINS.values(), ids=POP3_LOGINS)
 async def test_a_pop3_login_that_fails_tells_no_password(
     login: tuple[Step, ...], end: tuple[Step, ...], caplog: pytest.LogCaptureFixture
 ) -> None:
-    if end == (b"+OK\r\n", FIN) and login in (
-        POP3_LOGINS["PASS"],
-        POP3_LOGINS["PLAIN"],
-        POP3_LOGINS["password of LOGIN"],
-    ):
-        pytest.skip("that is a login")
     with caplog.at_level(logging.DEBUG):
         await fails_with((*login, *end), "pop3")
     assert not disguised_in(caplog.text)
@@ -160,24 +143,6 @@ async def test_a_pop3_login_that_fails_tells_no_password(
 async def test_a_login_that_is_not_answered_tells_no_password(protocol: str, login: tuple[Step, ...]) -> None:
     error, _ = await fails_with((*login, STALL), protocol, timeouts=Timeouts(command=0.05, response=0.05))
     assert isinstance(error, DeadlineExceeded)
-
-
-@pytest.mark.parametrize(
-    ("protocol", "login", "echo"),
-    [
-        ("smtp", SMTP_LOGINS["PLAIN"], f'500 5.5.1 unrecognized command "AUTH PLAIN {PLAIN}"'),
-        ("smtp", SMTP_LOGINS["PLAIN"], f"what is AUTH PLAIN {PLAIN}?"),
-        ("smtp", SMTP_LOGINS["password of LOGIN"], f"535 not {base64.b64encode(PASSWORD).decode()}"),
-        ("pop3", POP3_LOGINS["PASS"], f"-ERR unknown command PASS {CANARY}"),
-        ("pop3", POP3_LOGINS["PASS"], f"what is PASS {CANARY}?"),
-        ("pop3", POP3_LOGINS["PLAIN"], f"-ERR unknown command AUTH PLAIN {PLAIN}"),
-    ],
-    ids=["500", "SMTP noise", "535", "-ERR", "POP3 noise", "-ERR to AUTH"],
-)
-async def test_a_server_that_repeats_what_it_was_told_does_not_tell_it_to_others(
-    protocol: str, login: tuple[Step, ...], echo: str
-) -> None:
-    await fails_with((*login, f"S: {echo}", LISTEN), protocol)
 
 
 async def test_a_password_that_would_cross_in_the_clear_is_not_told() -> None:

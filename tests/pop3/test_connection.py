@@ -1571,7 +1571,7 @@ def test_what_the_server_says_unasked_is_told_too() -> None:
     connection = logged_in(trace=trace)
     tell(connection, b"-ERR idle\r\n")
     assert trace.lines[-1] == "S: -ERR idle"
-    assert ignore("S", None) is None  # type: ignore[func-returns-value]
+    assert ignore("S", None) is None
 
 
 def test_an_auth_is_sent_once() -> None:

@@ -310,6 +310,7 @@ def test_auth_is_at_most_512_octets_long() -> None:
 @pytest.mark.parametrize("mechanism", [Plain, Login])
 def test_auth_never_shows_its_secret(mechanism: type[Plain] | type[Login]) -> None:
     command = Auth(mechanism(CREDENTIALS))
+    assert repr(command) == "Auth()"
     for shown in (repr(command), str(command), *command.shown(), repr([command])):
         for secret in ("tanstaaf", "AHRpbQB0", "dGltAHRh", b"tanstaaf".hex()):
             assert secret not in shown

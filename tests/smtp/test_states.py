@@ -295,3 +295,4 @@ def test_every_state_can_be_reached_and_left_but_for_the_last() -> None:
 def test_a_state_shows_its_name_and_tells_what_it_means() -> None:
     assert repr(State.READY) == "State.READY"
     assert len({state.value for state in State}) == len(State) == 8
+    assert all(isinstance(state.value, str) for state in State)
