@@ -6,9 +6,9 @@ A transcript is text, a line each for what the client (`C:`) and the server (`S:
     S: 220 ready                             the text, and CRLF; backslash escapes (\\x1b, \\0, \\\\) stand for octets
     C: DATA
     C: (sylpheed-message.eml, 392 octets)    that many octets of a file in tests/data/, as they are
-    S; 354 g                            the text without CRLF
-    S; o\\n                                   ... and with a bare LF
-    S closes                            the server closes the connection
+    S; 354 g                                 the text without CRLF
+    S; o\\n                                   ... and here with a bare LF
+    S closes                                 the server closes the connection
 
 An empty line between two of the server's lines means that they come in packets of their own; otherwise all that the
 server says in one turn comes at once.

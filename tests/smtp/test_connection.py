@@ -1131,6 +1131,15 @@ def test_an_auth_is_sent_once() -> None:
     assert connection.queued == ()
 
 
+def test_an_auth_that_was_refused_by_us_was_not_sent() -> None:
+    command = Auth(Login(CREDENTIALS))
+    with pytest.raises(LocalProtocolError):
+        at(State.INITIATION).send(command)
+    connection = at(State.READY)
+    connection.send(command)
+    assert flush(connection) == b"AUTH LOGIN\r\n"
+
+
 def test_commands_behind_auth_wait_until_the_exchange_is_over() -> None:
     connection = at(State.READY)
     connection.send(Auth(Login(CREDENTIALS)))
