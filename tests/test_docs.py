@@ -8,6 +8,7 @@ import ast
 import asyncio
 import inspect
 import io
+import logging
 import re
 import socket
 from collections.abc import Iterator
@@ -18,11 +19,15 @@ from typing import Any
 import pytest
 
 import mailwire
-from mailwire.testing import Account, MailServer, authority_file, server_context
+from mailwire.testing import MECHANISMS, Account, MailServer, Policy, authority_file, server_context
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
-ACCOUNTS = [Account("a", "secret", ("a@example.org",)), Account("b", "secret", ("b@example.org",))]
+ACCOUNTS = [
+    Account("a", "secret", ("a@example.org",), access_tokens=["token-of-a"]),
+    Account("b", "secret", ("b@example.org",)),
+    Account("alice", "", ("alice@example.org",), certificate_name="alice"),
+]
 
 
 def blocks() -> Iterator[Any]:
@@ -37,6 +42,8 @@ def on_loopback(text: str, implicit: MailServer, upgradable: MailServer) -> str:
     """Return `text` with the loopback server in place of the example hosts."""
     text = text.replace("@smtp.example.org", f"@localhost:{implicit.smtp_port}")
     text = text.replace("@pop.example.org", f"@localhost:{implicit.pop3_port}")
+    text = text.replace('"mail.example.org",', f'"localhost", {implicit.smtp_port},')
+    text = re.sub(r'"(alice(?:-key)?\.pem)"', lambda found: repr(str(authority_file().parent / found[1])), text)
     return text.replace('"smtp.example.org",', f'"localhost", {upgradable.smtp_port},')
 
 
@@ -45,14 +52,22 @@ def compiled(text: str) -> CodeType:
     return code
 
 
+@pytest.fixture(autouse=True)
+def logging_as_it_was() -> Iterator[None]:
+    handlers = logging.root.handlers[:]
+    yield
+    logging.root.handlers[:] = handlers
+    logging.getLogger("mailwire").setLevel(logging.NOTSET)
+
+
 @pytest.mark.parametrize("text", list(blocks()))
 async def test_the_example_runs(text: str, monkeypatch: pytest.MonkeyPatch) -> None:
     # What trusts the system's authorities trusts the test authority here.
     monkeypatch.setenv("SSL_CERT_FILE", str(authority_file()))
-    context = server_context()
+    context, policy = server_context(client_certificates=True), Policy(mechanisms=MECHANISMS)
     async with (
-        MailServer(ACCOUNTS, tls_context=context, implicit_tls=True) as implicit,
-        MailServer(ACCOUNTS, tls_context=context) as upgradable,
+        MailServer(ACCOUNTS, policy=policy, tls_context=context, implicit_tls=True) as implicit,
+        MailServer(ACCOUNTS, policy=policy, tls_context=context) as upgradable,
     ):
         message = mailwire.compose(sender="a@example.org", to="b@example.org", subject="Hello", text="Hello world")
         await mailwire.send(message, f"smtps://a:secret@localhost:{implicit.smtp_port}")

@@ -2,11 +2,15 @@ import copy
 import pickle
 import ssl
 from dataclasses import FrozenInstanceError, fields
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from mailwire import Endpoint, Password, Timeouts
+from mailwire import Anonymous, Endpoint, External, OAuthToken, Password, Preferences, Timeouts
+from mailwire.sasl import Credentials, KeyCache, Mechanism, OAuthFailure, Plain
+from mailwire.testing.tls import authority_file, server_context
+from tests.sasl.secrecy import CANARY, assert_hidden
 
 SECRET = "s3cret-Zß"
 
@@ -96,12 +100,213 @@ def test_a_name_of_our_own_that_is_none_is_refused(name: str) -> None:
         Endpoint("example.org", local_hostname=name)
 
 
+def make_own() -> Mechanism:
+    return Plain(Password("bob", SECRET))
+
+
+async def provide(_failure: OAuthFailure | None) -> str:
+    return SECRET
+
+
+EVERY_KIND: list[Credentials] = [
+    Password("bob", SECRET),
+    OAuthToken("bob", "token"),
+    OAuthToken("bob", provide),
+    External("bob"),
+    Anonymous("bob"),
+    make_own,
+]
+
+
+@pytest.mark.parametrize("credentials", EVERY_KIND)
+def test_credentials_of_every_kind_are_taken(credentials: Credentials) -> None:
+    endpoint = Endpoint("example.org", auth=credentials)
+    assert endpoint.auth is credentials
+    assert pickle.loads(pickle.dumps(endpoint)) == endpoint
+    assert SECRET not in repr(endpoint)
+
+
 @pytest.mark.parametrize("control", ["\r", "\n", "\0"])
-@pytest.mark.parametrize("field", ["user", "password", "authzid"])
-def test_credentials_that_hold_a_line_end_or_nul_are_refused(field: str, control: str) -> None:
-    with pytest.raises(ValueError, match=r".") as caught:
-        Endpoint("example.org", auth=Password(**{"user": "bob", "password": SECRET, field: f"{SECRET}{control}x"}))
-    assert SECRET not in str(caught.value)
+@pytest.mark.parametrize("form", ["{}{}", "{1}{0}"])
+def test_credentials_that_hold_a_line_end_or_nul_are_refused(form: str, control: str) -> None:
+    text = form.format(CANARY, control)
+    refused: list[tuple[str, Credentials]] = [
+        ("user", Password("bob" + control, CANARY)),
+        ("password", Password("bob", text)),
+        ("authzid", Password("bob", CANARY, authzid="ann" + control)),
+        ("user", OAuthToken("bob" + control, CANARY)),
+        ("token", OAuthToken("bob", text)),
+        ("authzid", OAuthToken("bob", CANARY, authzid="ann" + control)),
+        ("authzid", External("ann" + control)),
+        ("trace", Anonymous("bob" + control)),
+    ]
+    for name, credentials in refused:
+        with pytest.raises(ValueError, match=f"^the {name} of an endpoint must not hold a CR, LF or NUL$") as caught:
+            Endpoint("example.org", auth=credentials)
+        assert_hidden(CANARY, caught.value)
+
+
+# TLS
+
+PIN = "0123456789abcdef" * 4
+
+
+@pytest.mark.parametrize(
+    "pin",
+    [
+        PIN,
+        PIN.upper(),
+        ":".join(PIN[place : place + 2] for place in range(0, 64, 2)),
+        ":".join(PIN[place : place + 2] for place in range(0, 64, 2)).upper(),
+    ],
+)
+def test_a_pin_is_a_sha_256_in_hexadecimal_digits(pin: str) -> None:
+    assert Endpoint("example.org", tls_pin=pin).tls_pin == PIN
+    assert Endpoint.parse("smtps://example.org", tls_pin=pin) == Endpoint("example.org", tls_pin=PIN)
+
+
+@pytest.mark.parametrize(
+    "pin",
+    ["", ":", PIN[:-1], PIN + "0", PIN[:-1] + "g", PIN + "\n", " " + PIN, PIN[:40], "sha256/" + PIN, "\u0660" * 64],
+)
+def test_a_pin_that_is_none_is_refused(pin: str) -> None:
+    with pytest.raises(ValueError, match="expected a SHA-256 in 64 hexadecimal digits as the pin, got"):
+        Endpoint("example.org", tls_pin=pin)
+
+
+def test_a_refused_pin_is_quoted_in_part() -> None:
+    with pytest.raises(ValueError, match="as the pin") as caught:
+        Endpoint("example.org", tls_pin="x" * 100_000)
+    assert len(str(caught.value)) < 200
+
+
+@pytest.mark.parametrize("settings", [{"tls_ca_file": "a.pem"}, {"tls_client_certificate": "a.pem"}])
+def test_a_context_of_the_callers_says_all_of_it_itself(settings: dict[str, Any]) -> None:
+    context = ssl.create_default_context()
+    with pytest.raises(ValueError, match="with a tls_context, authorities and the client's certificate are set there"):
+        Endpoint("example.org", tls_context=context, **settings)
+    endpoint = Endpoint("example.org", tls_context=context, tls_pin=PIN)
+    assert endpoint.make_tls_context() is context
+
+
+def test_by_default_certificates_and_names_are_verified_and_tls_is_1_2_at_least() -> None:
+    context = Endpoint("example.org").make_tls_context()
+    assert context.verify_mode is ssl.CERT_REQUIRED
+    assert context.check_hostname
+    assert context.minimum_version >= ssl.TLSVersion.TLSv1_2
+    assert Endpoint("example.org").make_tls_context() is not context
+
+
+def shake_hands(client: ssl.SSLContext, server: ssl.SSLContext, name: str = "localhost") -> ssl.SSLObject:
+    """Let `client` and `server` shake hands in memory; return the server's side of the session."""
+    to_server, to_client = ssl.MemoryBIO(), ssl.MemoryBIO()
+    client_side = client.wrap_bio(to_client, to_server, server_hostname=name)
+    server_side = server.wrap_bio(to_server, to_client, server_side=True)
+    waiting = [client_side, server_side]
+    while waiting:
+        side = waiting.pop(0)
+        try:
+            side.do_handshake()
+        except ssl.SSLWantReadError:
+            waiting.append(side)
+    return server_side
+
+
+def test_a_file_of_authorities_takes_the_place_of_the_systems() -> None:
+    for path in (authority_file(), str(authority_file())):
+        context = Endpoint("localhost", tls_ca_file=path).make_tls_context()
+        assert len(context.get_ca_certs()) == 1
+        assert context.check_hostname
+        assert shake_hands(context, server_context()).version()
+        with pytest.raises(ssl.SSLCertVerificationError):
+            shake_hands(context, server_context("self-signed"))
+        with pytest.raises(ssl.SSLCertVerificationError):
+            shake_hands(context, server_context("other-host"))
+    with pytest.raises(ssl.SSLCertVerificationError):
+        shake_hands(Endpoint("localhost").make_tls_context(), server_context())
+
+
+ALICE = authority_file().with_name("alice.pem")
+ALICES_KEY = authority_file().with_name("alice-key.pem")
+
+
+@pytest.mark.parametrize("form", ["one file", "two files", "two files, by their names"])
+def test_a_client_shows_its_certificate_to_a_server_that_asks(form: str, tmp_path: Path) -> None:
+    both = tmp_path / "both.pem"
+    both.write_text(ALICE.read_text() + ALICES_KEY.read_text())
+    certificate: Any = {
+        "one file": both,
+        "two files": (ALICE, ALICES_KEY),
+        "two files, by their names": (str(ALICE), str(ALICES_KEY)),
+    }[form]
+    endpoint = Endpoint("localhost", tls_ca_file=authority_file(), tls_client_certificate=certificate)
+    session = shake_hands(endpoint.make_tls_context(), server_context(client_certificates=True))
+    shown = session.getpeercert()
+    assert shown is not None
+    assert (("commonName", "alice"),) in shown["subject"]
+
+
+def test_a_client_without_a_certificate_shows_none() -> None:
+    endpoint = Endpoint("localhost", tls_ca_file=authority_file())
+    assert not shake_hands(endpoint.make_tls_context(), server_context(client_certificates=True)).getpeercert()
+
+
+# A certificate that nobody vouches for, and its key under the password "sesame".
+TIM = """\
+-----BEGIN CERTIFICATE-----
+MIIBcjCCARmgAwIBAgIUS45mjplYSh3s7WE74L8LwSuaNXgwCgYIKoZIzj0EAwIw
+DjEMMAoGA1UEAwwDdGltMCAXDTI2MTEyNTA1MTIwM1oYDzIxMjYxMTAxMDUxMjAz
+WjAOMQwwCgYDVQQDDAN0aW0wWTATBgcqhkjOPQIBBggqhkjOPQMBBwNCAAReijY3
+QSCBG7NtQE2cseX685rDfDhiI5Pv2C3zVrjRwgTuiBsOEHzEE3jQnwrX9PyPTf+v
+j8gNDG1ESAbhSnQro1MwUTAdBgNVHQ4EFgQU7nfmhKsGjvro+S1PyBEw+ghwHLYw
+HwYDVR0jBBgwFoAU7nfmhKsGjvro+S1PyBEw+ghwHLYwDwYDVR0TAQH/BAUwAwEB
+/zAKBggqhkjOPQQDAgNHADBEAiBD+sYFQjfsMkSCEYXwGp1aCq4CwSANGhstp9VO
+7jcZVAIgY3syDgo9RDlS97cuStmhQuKhauhy0gTqyMk9vtboApY=
+-----END CERTIFICATE-----
+"""
+TIMS_KEY = """\
+-----BEGIN ENCRYPTED PRIVATE KEY-----
+MIHsMFcGCSqGSIb3DQEFDTBKMCkGCSqGSIb3DQEFDDAcBAgg7vti62DZxQICCAAw
+DAYIKoZIhvcNAgkFADAdBglghkgBZQMEASoEECyoDkJPqjcfKJpPLCz7UAgEgZBn
+Vl/uOOqm8zdB5BI9aAGlql8tTeudg30r2tSuASdWlvB5xUo6Ref7K8r1ph6UPtnv
+IcT28qW92ofK/wdMPKnc1RKEvW4+jRv0B5D45aP8h9tp/iK5U3XxVlV093cH7P4y
+t5cCd4PaztvIyDtS91h9IXcXzkbzqVdNj6+rCsa4FjGZ8x1zyJjiTv4IHheB1R8=
+-----END ENCRYPTED PRIVATE KEY-----
+"""
+
+
+def tim(path: Path, password: str) -> Endpoint:
+    (path / "tim.pem").write_text(TIM)
+    (path / "key.pem").write_text(TIMS_KEY)
+    return Endpoint("localhost", tls_client_certificate=(path / "tim.pem", path / "key.pem", password))
+
+
+def test_the_key_of_a_client_may_have_a_password(tmp_path: Path) -> None:
+    # That it was loaded shows itself by the certificate that is sent: the server finds nobody who vouches for it.
+    endpoint = tim(tmp_path, "sesame")
+    context = endpoint.make_tls_context()
+    context.load_verify_locations(authority_file())
+    with pytest.raises(ssl.SSLCertVerificationError, match=r"self.signed certificate"):
+        shake_hands(context, server_context(client_certificates=True))
+
+
+def test_the_password_of_a_key_is_never_shown(tmp_path: Path) -> None:
+    endpoint = tim(tmp_path, CANARY)
+    with pytest.raises(ssl.SSLError) as caught:
+        endpoint.make_tls_context()
+    assert_hidden(CANARY, endpoint, str(endpoint), caught.value)
+
+
+def test_files_that_cannot_be_read_are_errors_when_the_context_is_made(tmp_path: Path) -> None:
+    missing, garbage = tmp_path / "missing.pem", tmp_path / "garbage.pem"
+    garbage.write_text("hello")
+    for setting in ("tls_ca_file", "tls_client_certificate"):
+        settings: dict[str, Any] = {setting: missing}
+        with pytest.raises(FileNotFoundError):
+            Endpoint("localhost", **settings).make_tls_context()
+        settings = {setting: garbage}
+        with pytest.raises(ssl.SSLError):
+            Endpoint("localhost", **settings).make_tls_context()
 
 
 # Made of a URL
@@ -229,18 +434,10 @@ def test_an_encoded_line_end_or_nul_is_refused(url: str, control: str) -> None:
 # Used
 
 
-@pytest.mark.parametrize(
-    ("settings", "exposed"),
-    [
-        ({"tls": "none"}, False),
-        ({"tls": "none", "auth": Password("bob", SECRET)}, True),
-        ({"tls": "none", "auth": Password("bob", SECRET), "allow_cleartext_auth": True}, False),
-        ({"tls": "starttls", "auth": Password("bob", SECRET)}, False),
-        ({"tls": "implicit", "auth": Password("bob", SECRET)}, False),
-    ],
-)
-def test_credentials_are_exposed_without_tls_unless_that_was_asked_for(settings: dict[str, Any], exposed: bool) -> None:
-    assert Endpoint("example.org", **settings).is_exposed is exposed
+def test_the_choice_of_the_mechanism_is_ours_unless_the_caller_has_preferences() -> None:
+    assert Endpoint("example.org").auth_preferences == Preferences()
+    preferences = Preferences(mechanisms=["SCRAM-SHA-256"], key_cache=KeyCache())
+    assert Endpoint("example.org", auth_preferences=preferences).auth_preferences is preferences
 
 
 def test_a_copy_may_have_other_settings() -> None:
@@ -276,6 +473,10 @@ def test_the_deadlines_are_those_of_the_standard() -> None:
     timeouts = Timeouts()
     assert (timeouts.greeting, timeouts.command, timeouts.data) == (300, 300, 120)
     assert (timeouts.block, timeouts.verdict) == (180, 600)
+
+
+def test_a_provider_of_tokens_has_half_a_minute() -> None:
+    assert Timeouts().token == 30
 
 
 def test_every_phase_has_a_deadline() -> None:

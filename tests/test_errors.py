@@ -17,6 +17,7 @@ from mailwire.errors import (
     InvalidMessage,
     LimitExceeded,
     LocalProtocolError,
+    MaildropLocked,
     MailwireError,
     MessageTruncated,
     NotSupported,
@@ -28,14 +29,17 @@ from mailwire.errors import (
     RetrievalIncomplete,
     SecurityError,
     SenderRefused,
+    ServerUnproven,
     TLSFailed,
 )
 from mailwire.pop3 import Response
+from mailwire.sasl import OAuthFailure
 from mailwire.smtp import Delivery, Receipt, RecipientReceipt, Reply
 
 NO = Reply(550, (b"5.1.1 no such user",))
 LATER = Reply(451, (b"later",))
 ERR = Response(ok=False, line=b"[IN-USE] locked")
+EXPIRED = OAuthFailure(status="invalid_token", raw='{"status":"invalid_token"}')
 RECEIPT = Receipt(Delivery.REFUSED, "a@b", (RecipientReceipt("b@c", NO, Delivery.REFUSED),), NO, 0)
 
 EXAMPLES: list[MailwireError] = [
@@ -56,12 +60,14 @@ EXAMPLES: list[MailwireError] = [
     BudgetExceeded("a", messages=[b"one", b"two"]),
     RetrievalIncomplete("a", refusals={2: ERR}, messages=[b"one"]),
     CommandRefused("a", command="NOOP"),
-    AuthenticationFailed("a", command="AUTH PLAIN ****", answer=NO),
+    AuthenticationFailed("a", command="AUTH XOAUTH2 ****", answer=NO, oauth=EXPIRED),
+    ServerUnproven("a", command="AUTH SCRAM-SHA-256 ****", answer=ERR),
     ReplyError("a", command="NOOP", reply=NO),
     SenderRefused("a", command="MAIL FROM:<a@b>", reply=NO),
     RecipientsRefused("a", command="RCPT TO:<a@b>", reply=LATER),
     DataRefused("a", command="DATA", reply=NO),
     ResponseError("a", command="RETR 1", response=ERR),
+    MaildropLocked("a", command="PASS ****", response=ERR),
 ]
 examples = pytest.mark.parametrize("error", EXAMPLES, ids=lambda error: type(error).__name__)
 
@@ -164,7 +170,9 @@ def test_what_an_error_carries_can_be_read() -> None:
     assert (incomplete.refusals, incomplete.messages) == ({2: ERR}, (b"one",))
     assert CommandRefused("a", command="NOOP").command == "NOOP"
     assert AuthenticationFailed("a", command="AUTH PLAIN ****").answer is None
+    assert AuthenticationFailed("a", command="AUTH PLAIN ****").oauth is None
     assert AuthenticationFailed("a", command="AUTH PLAIN ****", answer=ERR).answer is ERR
+    assert AuthenticationFailed("a", command="AUTH XOAUTH2 ****", oauth=EXPIRED).oauth is EXPIRED
     assert ResponseError("a", command="STAT", response=ERR).response is ERR
 
 
@@ -173,3 +181,45 @@ def test_a_refusal_is_transient_if_its_reply_is(reply: Reply, is_transient: bool
     for kind in (ReplyError, SenderRefused, RecipientsRefused, DataRefused):
         error = kind("a", command="MAIL FROM:<a@b>", reply=reply)
         assert (error.reply, error.command, error.is_transient) == (reply, "MAIL FROM:<a@b>", is_transient)
+
+
+@pytest.mark.parametrize("kind", [AuthenticationFailed, ServerUnproven])
+@pytest.mark.parametrize(
+    ("answer", "is_transient"),
+    [
+        (None, False),
+        (LATER, True),
+        (NO, False),
+        (Reply(454, (b"4.7.0 later",)), True),
+        (ERR, True),
+        (Response(ok=False, line=b"[SYS/TEMP] later"), True),
+        (Response(ok=False, line=b"[AUTH] wrong"), False),
+        (Response(ok=False, line=b"wrong"), False),
+    ],
+)
+def test_a_failed_login_is_transient_if_the_server_says_that_it_is_not_the_credentials_fault(
+    kind: type[AuthenticationFailed], answer: Reply | Response | None, is_transient: bool
+) -> None:
+    assert kind("a", command="AUTH PLAIN ****", answer=answer).is_transient is is_transient
+
+
+@pytest.mark.parametrize("kind", [ResponseError, MaildropLocked])
+@pytest.mark.parametrize(
+    ("line", "is_transient"),
+    [(b"[IN-USE] locked", True), (b"[login-delay]", True), (b"[SYS/PERM] never", False), (b"no", False)],
+)
+def test_a_refusal_of_pop3_is_transient_if_its_code_says_so(
+    kind: type[ResponseError], line: bytes, is_transient: bool
+) -> None:
+    error = kind("a", command="PASS ****", response=Response(ok=False, line=line))
+    assert (error.command, error.response.line, error.is_transient) == ("PASS ****", line, is_transient)
+
+
+def test_a_server_that_is_unproven_fails_the_login_and_is_a_matter_of_security() -> None:
+    assert issubclass(ServerUnproven, AuthenticationFailed)
+    assert issubclass(ServerUnproven, SecurityError)
+    assert not issubclass(AuthenticationFailed, SecurityError)
+
+
+def test_a_locked_maildrop_is_no_fault_of_the_credentials() -> None:
+    assert not issubclass(MaildropLocked, AuthenticationFailed)

@@ -24,6 +24,7 @@ from mailwire import (
     Transcript,
 )
 from mailwire.pop3 import Response
+from mailwire.testing import CLOSE, FIN, LISTEN, STALL, WITHHOLD, Answers, ScriptedPeer, Step, Tls
 from tests.aio.dialogues import (
     CANARY,
     CREDENTIALS,
@@ -39,12 +40,11 @@ from tests.aio.dialogues import (
     TWO_MESSAGES,
     extensions,
 )
-from tests.scripted import CLOSE, FIN, LISTEN, STALL, WITHHOLD, Answers, Peer, Step, Tls
 
 ENVELOPE: dict[str, Any] = {"sender": "a@example.org", "recipients": "b@example.org"}
 
 
-def pop3_endpoint(peer: Peer, **settings: Any) -> mailwire.Endpoint:
+def pop3_endpoint(peer: ScriptedPeer, **settings: Any) -> mailwire.Endpoint:
     return peer.endpoint(protocol="pop3", **{"auth": CREDENTIALS, "allow_cleartext_auth": True, **settings})
 
 
@@ -52,7 +52,7 @@ def pop3_endpoint(peer: Peer, **settings: Any) -> mailwire.Endpoint:
 
 
 async def test_a_mail_is_sent_by_one_call() -> None:
-    async with Peer(*READY, *SENT, *QUIT) as peer:
+    async with ScriptedPeer(*READY, *SENT, *QUIT) as peer:
         receipt = await mailwire.send(MESSAGE, peer.endpoint(), **ENVELOPE)
     assert receipt.delivery is Delivery.ACCEPTED
     assert receipt.accepted == ("b@example.org",)
@@ -60,21 +60,28 @@ async def test_a_mail_is_sent_by_one_call() -> None:
 
 async def test_a_mail_is_sent_to_a_url() -> None:
     credentials = base64.b64encode(b"\0bob\0secret").decode()
-    async with Peer(
+    async with ScriptedPeer(
         *(*extensions("AUTH PLAIN"), f"C: AUTH PLAIN {credentials}", "S: 235 ok", *SENT, *QUIT), listen=True
     ) as peer:
-        with pytest.raises(SecurityError, match="allow_cleartext_auth"):
-            await mailwire.send(MESSAGE, f"smtp://bob:secret@127.0.0.1:{peer.port}", **ENVELOPE)
         endpoint = mailwire.Endpoint.parse(f"smtp://bob:secret@127.0.0.1:{peer.port}", allow_cleartext_auth=True)
         receipt = await mailwire.send(MESSAGE, endpoint, **ENVELOPE)
     assert receipt.delivery is Delivery.ACCEPTED
+
+
+async def test_a_password_in_a_url_does_not_cross_an_open_link() -> None:
+    async with ScriptedPeer(*extensions("AUTH PLAIN"), listen=True) as peer:
+        with pytest.raises(SecurityError, match="allow_cleartext_auth"):
+            await mailwire.send(MESSAGE, f"smtp://bob:secret@127.0.0.1:{peer.port}", **ENVELOPE)
+    async with ScriptedPeer("S: +OK", "C: CAPA", "S: -ERR", listen=True) as peer:
+        with pytest.raises(SecurityError, match="allow_cleartext_auth"):
+            await mailwire.retrieve(f"pop3://bob:secret@127.0.0.1:{peer.port}")
 
 
 async def test_a_composed_mail_needs_no_envelope() -> None:
     message = mailwire.compose(
         sender="Ann <a@example.org>", to=["b@example.org"], bcc="c@example.org", subject="Hello", text="Hello world\n"
     )
-    async with Peer(
+    async with ScriptedPeer(
         *READY,
         *("C: MAIL FROM:<a@example.org>", "S: 250 ok", "C: RCPT TO:<b@example.org>", "S: 250 ok"),
         *("C: RCPT TO:<c@example.org>", "S: 250 ok", *SENT[4:], *QUIT),
@@ -90,14 +97,14 @@ async def test_a_composed_mail_needs_no_envelope() -> None:
     "recipients", [["b@example.org"], ("b@example.org",), {"b@example.org"}, iter(["b@example.org"])]
 )
 async def test_the_recipients_may_be_any_iterable(recipients: Any) -> None:
-    async with Peer(*READY, *SENT, *QUIT) as peer:
+    async with ScriptedPeer(*READY, *SENT, *QUIT) as peer:
         receipt = await mailwire.send(MESSAGE, peer.endpoint(), sender="a@example.org", recipients=recipients)
     assert receipt.accepted == ("b@example.org",)
 
 
 async def test_the_dialogue_of_a_mail_can_be_kept() -> None:
     transcript = Transcript()
-    async with Peer(*READY, *SENT, *QUIT) as peer:
+    async with ScriptedPeer(*READY, *SENT, *QUIT) as peer:
         await mailwire.send(MESSAGE, peer.endpoint(), transcript=transcript, **ENVELOPE)
     assert transcript.tail(2) == ("C: QUIT", "S: 221 bye")
     assert len(transcript) == 14
@@ -117,7 +124,7 @@ async def test_the_dialogue_of_a_mail_can_be_kept() -> None:
 async def test_every_error_says_what_became_of_the_mail(
     script: tuple[Step, ...], settings: dict[str, Any], error: type[MailwireError], delivery: Delivery
 ) -> None:
-    async with Peer(*script) as peer:
+    async with ScriptedPeer(*script) as peer:
         with pytest.raises(error) as caught:
             await mailwire.send(MESSAGE, peer.endpoint(**settings), **ENVELOPE)
     assert caught.value.delivery is delivery
@@ -134,13 +141,13 @@ async def test_a_mail_for_which_no_connection_can_be_made_is_not_sent() -> None:
 
 @pytest.mark.parametrize("farewell", [(STALL,), (FIN,), ("S: 500 what",), ("S: what",)])
 async def test_what_becomes_of_the_farewell_is_nothing_to_a_mail_that_was_accepted(farewell: tuple[Step, ...]) -> None:
-    async with Peer(*READY, *SENT, "C: QUIT", *farewell) as peer:
+    async with ScriptedPeer(*READY, *SENT, "C: QUIT", *farewell) as peer:
         receipt = await mailwire.send(MESSAGE, peer.endpoint(timeouts=Timeouts(quit=0.01)), **ENVELOPE)
     assert receipt.delivery is Delivery.ACCEPTED
 
 
 async def test_a_close_notify_that_does_not_come_is_nothing_to_a_mail_that_was_accepted() -> None:
-    async with Peer(Tls(), *READY, *SENT, *QUIT, WITHHOLD) as peer:
+    async with ScriptedPeer(Tls(), *READY, *SENT, *QUIT, WITHHOLD) as peer:
         endpoint = peer.endpoint(tls="implicit", timeouts=Timeouts(close=0.01))
         receipt = await mailwire.send(MESSAGE, endpoint, **ENVELOPE)
     assert receipt.delivery is Delivery.ACCEPTED
@@ -159,7 +166,7 @@ async def test_a_close_notify_that_does_not_come_is_nothing_to_a_mail_that_was_a
     ids=["line end", "NUL", "no recipient", "no envelope", "empty", "NUL in the message"],
 )
 async def test_a_mail_that_cannot_be_sent_is_refused_before_a_byte(message: bytes, arguments: dict[str, Any]) -> None:
-    async with Peer(*READY, LISTEN) as peer:
+    async with ScriptedPeer(*READY, LISTEN) as peer:
         with pytest.raises(InvalidMessage) as caught:
             await mailwire.send(message, peer.endpoint(), **arguments)
     assert caught.value.delivery is Delivery.NOT_SENT
@@ -177,7 +184,7 @@ def test_an_endpoint_of_the_other_protocol_is_refused() -> None:
 
 
 async def test_every_message_is_retrieved_by_one_call() -> None:
-    async with Peer(*OPENED, *LISTED, *TWO_MESSAGES, *POP3_QUIT) as peer:
+    async with ScriptedPeer(*OPENED, *LISTED, *TWO_MESSAGES, *POP3_QUIT) as peer:
         messages = await mailwire.retrieve(pop3_endpoint(peer))
     assert [(message.number, message.uid, message.raw) for message in messages] == [
         (1, "u1", b"first\r\n"),
@@ -186,16 +193,14 @@ async def test_every_message_is_retrieved_by_one_call() -> None:
 
 
 async def test_messages_are_retrieved_from_a_url() -> None:
-    async with Peer("S: +OK", Answers(POP3_ANSWERS), listen=True) as peer:
-        with pytest.raises(SecurityError):
-            await mailwire.retrieve(f"pop3://bob:secret@127.0.0.1:{peer.port}")
+    async with ScriptedPeer("S: +OK", Answers(POP3_ANSWERS), listen=True) as peer:
         endpoint = mailwire.Endpoint.parse(f"pop3://bob:secret@127.0.0.1:{peer.port}", allow_cleartext_auth=True)
         messages = await mailwire.retrieve(endpoint)
     assert len(messages) == 2
 
 
 async def test_a_retrieved_message_can_be_parsed() -> None:
-    async with Peer(
+    async with ScriptedPeer(
         *(*OPENED, "C: LIST", "S: +OK", "S: 1 9", "S: .", "C: UIDL", "S: -ERR", "C: RETR 1", "S: +OK"),
         *("S: Subject: =?utf-8?q?Gr=C3=BC=C3=9Fe?=", "S: ", "S: hello", "S: .", *POP3_QUIT),
     ) as peer:
@@ -206,13 +211,13 @@ async def test_a_retrieved_message_can_be_parsed() -> None:
 
 
 async def test_an_empty_maildrop_gives_no_message() -> None:
-    async with Peer(*OPENED, "C: LIST", "S: +OK", "S: .", "C: UIDL", "S: +OK", "S: .", *POP3_QUIT) as peer:
+    async with ScriptedPeer(*OPENED, "C: LIST", "S: +OK", "S: .", "C: UIDL", "S: +OK", "S: .", *POP3_QUIT) as peer:
         assert await mailwire.retrieve(pop3_endpoint(peer)) == []
 
 
 async def test_the_dialogue_of_a_retrieval_can_be_kept() -> None:
     transcript = Transcript(limit=None)
-    async with Peer(*OPENED, *LISTED, *TWO_MESSAGES, *POP3_QUIT) as peer:
+    async with ScriptedPeer(*OPENED, *LISTED, *TWO_MESSAGES, *POP3_QUIT) as peer:
         await mailwire.retrieve(pop3_endpoint(peer), transcript=transcript)
     assert transcript.tail(8) == (
         *("C: RETR 1", "S: +OK", "S: (7 octets)", "C: RETR 2", "S: +OK", "S: (7 octets)", "C: QUIT", "S: +OK bye"),
@@ -221,20 +226,20 @@ async def test_the_dialogue_of_a_retrieval_can_be_kept() -> None:
 
 
 async def test_more_than_the_budget_is_refused_before_the_first_message() -> None:
-    async with Peer(*OPENED, *LISTED, STALL) as peer:
+    async with ScriptedPeer(*OPENED, *LISTED, STALL) as peer:
         with pytest.raises(BudgetExceeded, match="2 messages of 14 octets are more than 13 octets") as caught:
             await mailwire.retrieve(pop3_endpoint(peer), max_octets=13)
     assert caught.value.messages == ()
 
 
 async def test_the_budget_may_be_spent_whole() -> None:
-    async with Peer(*OPENED, *LISTED, *TWO_MESSAGES, *POP3_QUIT) as peer:
+    async with ScriptedPeer(*OPENED, *LISTED, *TWO_MESSAGES, *POP3_QUIT) as peer:
         messages = await mailwire.retrieve(pop3_endpoint(peer), max_octets=14)
     assert len(messages) == 2
 
 
 async def test_a_message_longer_than_announced_ends_at_the_budget() -> None:
-    async with Peer(*OPENED, *LISTED, *TWO_MESSAGES[:5], "S: +OK", b"x" * 100_000, LISTEN) as peer:
+    async with ScriptedPeer(*OPENED, *LISTED, *TWO_MESSAGES[:5], "S: +OK", b"x" * 100_000, LISTEN) as peer:
         with pytest.raises(BudgetExceeded, match="message 2 is longer than 93 octets") as caught:
             await mailwire.retrieve(pop3_endpoint(peer), max_octets=100)
     assert [message.raw for message in caught.value.messages if isinstance(message, mailwire.RetrievedMessage)] == [
@@ -245,7 +250,7 @@ async def test_a_message_longer_than_announced_ends_at_the_budget() -> None:
 @pytest.mark.parametrize("refused", [(1,), (2,), (1, 2)])
 async def test_refused_messages_are_told_when_the_others_were_retrieved(refused: tuple[int, ...]) -> None:
     table = {**POP3_ANSWERS, **{f"RETR {number}": f"-ERR gone {number}" for number in refused}}
-    async with Peer("S: +OK", Answers(table), LISTEN) as peer:
+    async with ScriptedPeer("S: +OK", Answers(table), LISTEN) as peer:
         with pytest.raises(RetrievalIncomplete) as caught:
             await mailwire.retrieve(pop3_endpoint(peer))
     error = caught.value
@@ -259,7 +264,7 @@ async def test_refused_messages_are_told_when_the_others_were_retrieved(refused:
 async def test_of_many_refusals_a_few_are_shown() -> None:
     listing = "\n".join(f"{number} 1" for number in range(1, 101))
     table = {**POP3_ANSWERS, "LIST": f"+OK\n{listing}\n.", "UIDL": "-ERR", "RETR": "-ERR no"}
-    async with Peer("S: +OK", Answers({k: v for k, v in table.items() if " " not in k}), LISTEN) as peer:
+    async with ScriptedPeer("S: +OK", Answers({k: v for k, v in table.items() if " " not in k}), LISTEN) as peer:
         with pytest.raises(RetrievalIncomplete) as caught:
             await mailwire.retrieve(pop3_endpoint(peer))
     assert len(caught.value.refusals) == 100
@@ -270,26 +275,26 @@ async def test_of_many_refusals_a_few_are_shown() -> None:
 async def test_what_becomes_of_the_farewell_is_nothing_to_messages_that_were_retrieved(
     farewell: tuple[Step, ...],
 ) -> None:
-    async with Peer(*OPENED, *LISTED, *TWO_MESSAGES, "C: QUIT", *farewell) as peer:
+    async with ScriptedPeer(*OPENED, *LISTED, *TWO_MESSAGES, "C: QUIT", *farewell) as peer:
         messages = await mailwire.retrieve(pop3_endpoint(peer))
     assert len(messages) == 2
 
 
 async def test_a_message_that_is_cut_is_none() -> None:
-    async with Peer(*OPENED, *LISTED, *TWO_MESSAGES[:5], "S: +OK", "S: oth", CLOSE) as peer:
+    async with ScriptedPeer(*OPENED, *LISTED, *TWO_MESSAGES[:5], "S: +OK", "S: oth", CLOSE) as peer:
         with pytest.raises(MessageTruncated) as caught:
             await mailwire.retrieve(pop3_endpoint(peer))
     assert caught.value.octets == 5
 
 
 async def test_a_refused_listing_is_told() -> None:
-    async with Peer(*OPENED, "C: LIST", "S: -ERR no", "C: UIDL", "S: -ERR no", STALL) as peer:
+    async with ScriptedPeer(*OPENED, "C: LIST", "S: -ERR no", "C: UIDL", "S: -ERR no", STALL) as peer:
         with pytest.raises(ResponseError, match="LIST was refused: -ERR no"):
             await mailwire.retrieve(pop3_endpoint(peer))
 
 
 async def test_without_credentials_there_is_nothing_to_retrieve() -> None:
-    async with Peer(*OPENED[:3], STALL) as peer:
+    async with ScriptedPeer(*OPENED[:3], STALL) as peer:
         with pytest.raises(LocalProtocolError, match="LIST cannot be sent now"):
             await mailwire.retrieve(pop3_endpoint(peer, auth=None))
 
@@ -308,7 +313,7 @@ def test_a_retrieval_that_fails_leaves_nothing_for_the_loop_to_clear_away(
     script: tuple[Step, ...], error: type[MailwireError], caplog: pytest.LogCaptureFixture
 ) -> None:
     async def main() -> None:
-        async with Peer(*OPENED, *LISTED, *script) as peer:
+        async with ScriptedPeer(*OPENED, *LISTED, *script) as peer:
             with pytest.raises(error):
                 await mailwire.retrieve(pop3_endpoint(peer), max_octets=14)
 
@@ -322,7 +327,7 @@ def test_an_error_of_one_s_own_inside_a_retrieval_leaves_nothing_for_the_loop_to
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     async def main() -> None:
-        async with Peer("S: +OK", Answers(POP3_ANSWERS), LISTEN) as peer:
+        async with ScriptedPeer("S: +OK", Answers(POP3_ANSWERS), LISTEN) as peer:
             with pytest.raises(LookupError):
                 await fail_inside(mailwire.POP3Client(pop3_endpoint(peer)))
 

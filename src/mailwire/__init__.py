@@ -20,6 +20,7 @@ from typing import Final
 
 from .aio.pop3 import POP3Client
 from .aio.smtp import SMTPClient
+from .aio.tls import TLSInfo
 from .endpoint import Endpoint, Timeouts
 from .errors import (
     AuthenticationFailed,
@@ -33,6 +34,7 @@ from .errors import (
     InvalidMessage,
     LimitExceeded,
     LocalProtocolError,
+    MaildropLocked,
     MailwireError,
     MessageTruncated,
     NotSupported,
@@ -44,15 +46,19 @@ from .errors import (
     RetrievalIncomplete,
     SecurityError,
     SenderRefused,
+    ServerUnproven,
     TLSFailed,
 )
 from .message import Envelope, RetrievedMessage, check, compose
 from .pop3.response import Response
+from .sasl.choice import Preferences
 from .sasl.credentials import Password
+from .sasl.identities import Anonymous, External, OAuthToken
 from .smtp.receipt import Delivery, Receipt, RecipientReceipt
 from .transcript import Transcript
 
 __all__ = [
+    "Anonymous",
     "AuthenticationFailed",
     "BudgetExceeded",
     "CommandRefused",
@@ -62,15 +68,19 @@ __all__ = [
     "DeadlineExceeded",
     "Delivery",
     "Endpoint",
+    "External",
     "InjectedData",
     "InvalidMessage",
     "LimitExceeded",
     "LocalProtocolError",
+    "MaildropLocked",
     "MailwireError",
     "MessageTruncated",
     "NotSupported",
+    "OAuthToken",
     "POP3Client",
     "Password",
+    "Preferences",
     "ProtocolError",
     "Receipt",
     "RecipientReceipt",
@@ -83,7 +93,9 @@ __all__ = [
     "SMTPClient",
     "SecurityError",
     "SenderRefused",
+    "ServerUnproven",
     "TLSFailed",
+    "TLSInfo",
     "Timeouts",
     "Transcript",
     "compose",

@@ -6,18 +6,23 @@ import ssl
 from asyncio import StreamReader, StreamWriter
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field, replace
+from os import PathLike
 from socket import socket
-from typing import Any, Final, Literal, NamedTuple, Self
+from typing import Any, Final, Literal, NamedTuple, Self, TypeAlias
 from urllib.parse import unquote_to_bytes, urlsplit
 
+from .sasl.choice import Credentials, Preferences
 from .sasl.credentials import Password
 from .smtp.commands import Ehlo
 
-__all__ = ["Connector", "Endpoint", "Protocol", "TLSMode", "Timeouts"]
+__all__ = ["ClientCertificate", "Connector", "Endpoint", "Protocol", "TLSMode", "Timeouts"]
 
 Protocol = Literal["smtp", "pop3"]
 TLSMode = Literal["implicit", "starttls", "none"]
 Connector = Callable[[], Awaitable[socket | tuple[StreamReader, StreamWriter]]]
+_Path: TypeAlias = str | PathLike[str]
+ClientCertificate: TypeAlias = _Path | tuple[_Path, _Path] | tuple[_Path, _Path, str]
+"""A file with the certificate and its key in PEM; or one for each; or with the password of the key besides."""
 
 
 class _Scheme(NamedTuple):
@@ -36,6 +41,7 @@ _SCHEMES: Final[Mapping[str, _Scheme]] = {
 }
 
 _URL_REST: Final = re.compile(r"[!-~]*\Z")
+_PIN: Final = re.compile(r"[0-9a-f]{64}\Z")
 _SCOPE: Final = re.compile(r"%[0-9A-Za-z_.-]+\Z")
 _HOST: Final = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9_.-]*[A-Za-z0-9.])?\Z")
 
@@ -52,6 +58,8 @@ class Timeouts:
     """Until the TCP connection stands, over all addresses of the host."""
     handshake: float | None = 30
     """For a TLS handshake."""
+    token: float | None = 30
+    """Until an access token was provided, where that is asked for (`OAuthToken.token`)."""
     greeting: float | None = 300
     """Until the server's greeting is complete."""
     command: float | None = 300
@@ -78,9 +86,17 @@ class Endpoint:
     port: 1 to 65535; by default the one registered for `protocol` and `tls`.
     tls: "implicit" (from the first byte), "starttls" (by STARTTLS or STLS, before anything else) or "none". There is no
         mode that tries TLS and goes on without it.
-    tls_context: by default ssl.create_default_context(): certificates and names are verified.
-    auth: the credentials; None to stay anonymous.
-    allow_cleartext_auth: whether they may cross a link without TLS. It is for tests and for links secured otherwise.
+    tls_context: by default ssl.create_default_context(): certificates and names are verified, TLS is 1.2 at least.
+    tls_ca_file: the authorities to trust instead of the system's, a file in PEM.
+    tls_client_certificate: what to show a server that asks who we are. With this or `tls_ca_file` there can be no
+        `tls_context`: it would say all of that itself.
+    tls_pin: the SHA-256 of the server's certificate in DER, as 64 hexadecimal digits (colons between them do no harm).
+        Any other certificate is refused before a byte is sent, whoever has signed it. The other checks stay in force.
+    auth: the credentials: Password, OAuthToken, External or Anonymous, or a function that makes a mechanism of your
+        own; None to log in nowhere.
+    auth_preferences: how the mechanism is chosen.
+    allow_cleartext_auth: whether passwords and tokens may cross a link without TLS. It is for tests and for links
+        secured otherwise. Without it, such a link sees mechanisms that do not give them away (SCRAM), or none.
     timeouts: seconds for each phase.
     local_hostname: the name given to EHLO; by default the address literal of the local socket.
     pipelining: False sends one command at a time, whatever the server announces.
@@ -95,7 +111,11 @@ class Endpoint:
     protocol: Protocol = "smtp"
     tls: TLSMode = "implicit"
     tls_context: ssl.SSLContext | None = field(default=None, repr=False)
-    auth: Password | None = None
+    tls_ca_file: _Path | None = None
+    tls_client_certificate: ClientCertificate | None = field(default=None, repr=False)
+    tls_pin: str | None = None
+    auth: Credentials | None = None
+    auth_preferences: Preferences = field(default=Preferences(), repr=False)
     allow_cleartext_auth: bool = False
     timeouts: Timeouts = field(default=Timeouts(), repr=False)
     local_hostname: str | None = None
@@ -111,11 +131,11 @@ class Endpoint:
             raise ValueError(f"a port is a number from 1 to 65535, got {self.port!r}")
         if self.local_hostname is not None:
             Ehlo(self.local_hostname)
-        if self.auth is not None:
-            for name in ("user", "password", "authzid"):
-                # Not quoted: it may be the password.
-                if any(character in "\r\n\0" for character in getattr(self.auth, name)):
-                    raise ValueError(f"the {name} of an endpoint must not hold a CR, LF or NUL")
+        if self.tls_context is not None and (self.tls_ca_file or self.tls_client_certificate):
+            raise ValueError("with a tls_context, authorities and the client's certificate are set there")
+        if self.tls_pin is not None:
+            object.__setattr__(self, "tls_pin", _checked_pin(self.tls_pin))
+        _check_credentials(self.auth)
 
     @classmethod
     def parse(cls, url: str, **settings: Any) -> Self:
@@ -154,16 +174,46 @@ class Endpoint:
         """Return a copy with other settings."""
         return replace(self, **settings)
 
-    @property
-    def is_exposed(self) -> bool:
-        """Whether the credentials would cross a link without TLS, unasked for."""
-        return self.auth is not None and self.tls not in ("implicit", "starttls") and not self.allow_cleartext_auth
+    def make_tls_context(self) -> ssl.SSLContext:
+        """Return `tls_context`, or make the one that the other settings ask for. Reads files: not for an event loop.
+
+        Raises OSError where a file cannot be read, ssl.SSLError where it does not hold what it should.
+        """
+        if self.tls_context is not None:
+            return self.tls_context
+        context = ssl.create_default_context(cafile=self.tls_ca_file)
+        if self.tls_client_certificate is not None:
+            context.load_cert_chain(*_files_of(self.tls_client_certificate))
+        return context
 
     def __str__(self) -> str:
         """The endpoint as a URL, without credentials."""
         scheme = next(name for name, known in _SCHEMES.items() if known[:2] == (self.protocol, self.tls))
         host = f"[{self.host}]" if ":" in self.host else self.host
         return f"{scheme}://{host}:{self.port}"
+
+
+def _files_of(certificate: ClientCertificate) -> tuple[_Path] | tuple[_Path, _Path] | tuple[_Path, _Path, str]:
+    return certificate if isinstance(certificate, tuple) else (certificate,)
+
+
+def _checked_pin(pin: str) -> str:
+    digits = pin.replace(":", "").lower()
+    if not _PIN.match(digits):
+        raise ValueError(f"expected a SHA-256 in 64 hexadecimal digits as the pin, got {pin[:100]!r}")
+    return digits
+
+
+def _check_credentials(credentials: Credentials | None) -> None:
+    # Line ends and NUL are for no mechanism, and better refused here than after the server was connected to. What is
+    # refused is not quoted: it may be the password.
+    for name in ("user", "password", "token", "authzid", "trace"):
+        if _holds_line_end(getattr(credentials, name, "")):
+            raise ValueError(f"the {name} of an endpoint must not hold a CR, LF or NUL")
+
+
+def _holds_line_end(text: object) -> bool:
+    return isinstance(text, str) and any(character in "\r\n\0" for character in text)
 
 
 def _decoded(text: str) -> str:

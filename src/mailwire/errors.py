@@ -14,18 +14,21 @@
     ├── DeadlineExceeded                   the server took too long (also TimeoutError); `.phase`
     ├── SecurityError                      going on would have been unsafe
     │   ├── TLSFailed                          no TLS session, or one with a server that could not prove its name
+    │   ├── ServerUnproven                     the server did not prove that it knows us (also AuthenticationFailed)
     │   └── InjectedData
     ├── NotSupported                       the server does not offer what this mail or call needs; `.extension`
     ├── InvalidMessage                     this message cannot be sent as it is (also ValueError)
     ├── BudgetExceeded                     more octets than the caller allowed; `.messages`
     ├── RetrievalIncomplete                some messages were refused; `.refusals`, `.messages`
     └── CommandRefused                     the server said no; `.command`
-        ├── AuthenticationFailed               ... to the credentials
+        ├── AuthenticationFailed               ... to the credentials; `.answer`, `.oauth`, `.is_transient`
+        │   └── ServerUnproven
         ├── ReplyError                         an SMTP reply 4yz or 5yz; `.reply`, `.is_transient`
         │   ├── SenderRefused
         │   ├── RecipientsRefused
         │   └── DataRefused
-        └── ResponseError                      a POP3 -ERR; `.response`
+        └── ResponseError                      a POP3 -ERR; `.response`, `.is_transient`
+            └── MaildropLocked                     ... to a login: somebody else has the maildrop open
 
 Blame decides the class: `LocalProtocolError` is the caller's mistake, `RemoteProtocolError` the server's. A server's
 plain "no" is neither. Arguments that could never be right (a line feed in an address) are a ValueError.
@@ -41,6 +44,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from .pop3.response import Response
+    from .sasl.oauth import OAuthFailure
     from .smtp.receipt import Delivery, Receipt
     from .smtp.reply import Reply
 
@@ -56,6 +60,7 @@ __all__ = [
     "InvalidMessage",
     "LimitExceeded",
     "LocalProtocolError",
+    "MaildropLocked",
     "MailwireError",
     "MessageTruncated",
     "NotSupported",
@@ -67,6 +72,7 @@ __all__ = [
     "RetrievalIncomplete",
     "SecurityError",
     "SenderRefused",
+    "ServerUnproven",
     "TLSFailed",
 ]
 
@@ -189,11 +195,33 @@ class CommandRefused(MailwireError):
 
 
 class AuthenticationFailed(CommandRefused):
-    """The server did not accept the credentials, or the exchange about them went wrong; `answer` is what it said."""
+    """The server did not accept the credentials, or the exchange about them went wrong.
 
-    def __init__(self, message: str, *, command: str, answer: Reply | Response | None = None) -> None:
+    answer: what the server said in the end; None if the exchange did not get there.
+    oauth: what it said against an access token, if it did.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        command: str,
+        answer: Reply | Response | None = None,
+        oauth: OAuthFailure | None = None,
+    ) -> None:
         super().__init__(message, command=command)
         self.answer = answer
+        self.oauth = oauth
+
+    @property
+    def is_transient(self) -> bool:
+        """Whether the same credentials may be accepted later: the server says that it is not their fault."""
+        return self.answer is not None and self.answer.is_transient
+
+
+class ServerUnproven(AuthenticationFailed, SecurityError):
+    """The server did not prove that it knows the password, or what was derived from it (RFC 5802 3): it may be
+    somebody else."""
 
 
 class ReplyError(CommandRefused):
@@ -227,3 +255,12 @@ class ResponseError(CommandRefused):
     def __init__(self, message: str, *, command: str, response: Response) -> None:
         super().__init__(message, command=command)
         self.response = response
+
+    @property
+    def is_transient(self) -> bool:
+        """Whether the same may be accepted later, as far as the response's code says so."""
+        return self.response.is_transient
+
+
+class MaildropLocked(ResponseError):
+    """The credentials are right, and another session has the maildrop open (RFC 2449 8.1.2): the code is IN-USE."""

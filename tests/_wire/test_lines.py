@@ -1,4 +1,4 @@
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from itertools import combinations, product
 
 import pytest
@@ -26,7 +26,10 @@ def read(pieces: Iterable[bytes], limit: int = LIMIT) -> tuple[list[tuple[bytes,
     for piece in pieces:
         buffer.feed(piece)
         lines += take(buffer)
-    return lines, buffer.peek_all()
+    buffer.line_limit = 1_000_000
+    buffer.feed(b"\n")  # completes what is left
+    [(rest, is_bare)] = take(buffer)
+    return lines, rest if is_bare else rest + b"\r"
 
 
 def expected(text: bytes) -> tuple[list[tuple[bytes, bool]], bytes]:
@@ -162,15 +165,85 @@ def test_an_empty_line_at_the_beginning_of_a_block_is_a_whole_line() -> None:
     assert not buffer.has_line
 
 
-def test_everything_left_can_be_looked_at_without_being_taken() -> None:
+def test_everything_left_can_be_quoted_without_being_taken() -> None:
     buffer = LineBuffer(100)
+    assert buffer.quote_rest() == ""
     for piece in (b"one\r\ntwo\r\nthr", b"ee", b"\r\nfo", b"ur"):
         buffer.feed(piece)
-    assert buffer.peek_all() == b"one\r\ntwo\r\nthree\r\nfour"
+    assert buffer.quote_rest() == repr(b"one\r\ntwo\r\nthree\r\nfour")
     assert [buffer.next_line() for _ in range(4)] == [b"one", b"two", b"three", None]
-    assert buffer.peek_all() == b"four"
+    assert buffer.quote_rest() == "b'four'"
     buffer.feed(b"five")
-    assert buffer.peek_all() == b"fourfive"
+    assert buffer.quote_rest() == "b'fourfive'"
+
+
+# What must not be shown
+
+
+def masking(*secrets: bytes, limit: int = 100) -> LineBuffer:
+    def without(secret: bytes) -> Callable[[bytes], bytes]:
+        return lambda data: data.replace(secret, b"****")
+
+    buffer = LineBuffer(limit)
+    for secret in secrets:
+        buffer.mask_with(without(secret))
+    return buffer
+
+
+def test_what_is_quoted_passes_through_every_mask() -> None:
+    buffer = masking(b"canary", b"sparrow")
+    assert buffer.masked(b"a canary and a sparrow") == b"a **** and a ****"
+    assert buffer.quote(b"a canary and a sparrow\r") == repr(b"a **** and a ****\r")
+    assert LineBuffer(100).masked(b"a canary") == b"a canary"
+    assert LineBuffer(100).quote(b"a canary") == "b'a canary'"
+
+
+def test_lines_are_taken_as_they_came_whatever_is_masked() -> None:
+    buffer = masking(b"canary")
+    buffer.feed(b"a canary\r\n")
+    assert buffer.next_line() == b"a canary"
+
+
+def test_a_quotation_is_masked_before_it_is_cut() -> None:
+    # 116 octets of a quotation of 120 would else be the beginning of the secret.
+    buffer = masking(b"canary" * 100, limit=1000)
+    assert buffer.quote(b"say " + b"canary" * 100) == "b'say ****'"
+
+
+def test_of_what_is_left_whole_lines_are_quoted_and_the_rest_is_counted() -> None:
+    # A line that is cut off may end in the beginning of the secret.
+    buffer = masking(b"canary")
+    assert buffer.quote_rest() == ""
+    buffer.feed(b"one canary\r")
+    assert buffer.quote_rest() == "(11 octets)"
+    buffer.feed(b"\n")
+    assert buffer.quote_rest() == repr(b"one ****\r\n")
+    buffer.feed(b"two\r\nthree cana")
+    assert buffer.quote_rest() == repr(b"one ****\r\ntwo\r\n") + " (10 octets)"
+    assert [buffer.next_line() for _ in range(3)] == [b"one canary", b"two", None]
+    assert buffer.quote_rest() == "(10 octets)"
+
+
+@pytest.mark.parametrize("piece", [1, 3, 100])
+def test_of_a_line_beyond_the_limit_nothing_is_shown_but_its_length_unless_it_is_whole(piece: int) -> None:
+    buffer = masking(b"canary", limit=LIMIT)
+    text = b"ok canary"
+    for place in range(0, len(text), piece):
+        buffer.feed(text[place : place + piece])
+    with pytest.raises(LimitExceeded, match=r"^a line is longer than 8 octets, it begins with \(9 octets\)$"):
+        buffer.next_line()
+    buffer = masking(b"canary", limit=LIMIT)
+    buffer.feed(text + b"\r\n")
+    with pytest.raises(LimitExceeded, match=r"^a line is longer than 8 octets, it begins with b'ok \*\*\*\*\\r'$"):
+        buffer.next_line()
+
+
+def test_the_beginning_of_what_goes_on_is_quoted_as_far_as_its_lines_are_whole() -> None:
+    assert LineBuffer(LIMIT).quote_beginning(b"one\r\ntwo cana") == repr(b"one\r\ntwo cana")
+    buffer = masking(b"canary")
+    assert buffer.quote_beginning(b"canary\ntwo cana") == repr(b"****\n") + " (8 octets)"
+    assert buffer.quote_beginning(b"canary\n") == repr(b"****\n")
+    assert buffer.quote_beginning(b"cana") == "(4 octets)"
 
 
 def test_a_block_is_shown_behind_a_line_without_a_copy() -> None:

@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from tests.scripted import turns
+from mailwire.testing.turns import turns
 
 
 @pytest.fixture(autouse=True)

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from mailwire import Password
-from tests.scripted import MAIL_DATA, Step
+from mailwire.testing import MAIL_DATA, Step
 
 __all__ = [
     "CANARY",

@@ -10,8 +10,9 @@ import mailwire
 from mailwire import Endpoint, Password, POP3Client, SMTPClient, compose, pop3, smtp
 from mailwire.aio.pop3 import Entry
 from mailwire.smtp import Mailbox
+from mailwire.testing import Answers, ScriptedPeer
+from mailwire.testing.turns import drain_events
 from tests.aio.dialogues import CREDENTIALS, MESSAGE, OPENED, POP3_ANSWERS, POP3_QUIT, QUIT, READY, SMTP_ANSWERS
-from tests.scripted import Answers, Peer, drain_events
 
 EVIL = pytest.mark.parametrize(
     "evil", ["\r", "\n", "\0", "\r\n", "\r\nRSET\r\n"], ids=["CR", "LF", "NUL", "CRLF", "RSET"]
@@ -86,7 +87,7 @@ POP3_CALLS: dict[str, Callable[[POP3Client, str], Any]] = {
 async def test_no_argument_of_an_smtp_call_reaches_the_wire(
     call: Callable[[SMTPClient, str], Any], place: str, evil: str
 ) -> None:
-    async with Peer(*READY, "C: NOOP", "S: 250 ok", *QUIT) as peer, SMTPClient(peer.endpoint()) as client:
+    async with ScriptedPeer(*READY, "C: NOOP", "S: 250 ok", *QUIT) as peer, SMTPClient(peer.endpoint()) as client:
         with pytest.raises(ValueError, match=r"."):
             await call(client, place.format(evil))
         await client.execute(smtp.Noop())
@@ -98,7 +99,7 @@ async def test_no_argument_of_an_smtp_call_reaches_the_wire(
 async def test_no_argument_of_a_pop3_call_reaches_the_wire(
     call: Callable[[POP3Client, str], Any], place: str, evil: str
 ) -> None:
-    async with Peer(*OPENED, "C: NOOP", "S: +OK", *POP3_QUIT) as peer:
+    async with ScriptedPeer(*OPENED, "C: NOOP", "S: +OK", *POP3_QUIT) as peer:
         endpoint = peer.endpoint(protocol="pop3", auth=CREDENTIALS, allow_cleartext_auth=True)
         async with POP3Client(endpoint) as client:
             with pytest.raises(ValueError, match=r"."):
@@ -137,7 +138,7 @@ async def test_no_setting_of_an_endpoint_reaches_the_wire(protocol: str, offer: 
         finally:
             client.abort()
 
-    async with Peer(*script, lenient=True) as peer:
+    async with ScriptedPeer(*script, lenient=True) as peer:
         with pytest.raises(ValueError, match=r"."):
             await connect()
         await drain_events()
@@ -148,7 +149,7 @@ async def test_no_setting_of_an_endpoint_reaches_the_wire(protocol: str, offer: 
 @pytest.mark.parametrize("field", ["sender", "recipients"])
 async def test_no_argument_of_the_front_reaches_the_wire(field: str, evil: str) -> None:
     arguments: dict[str, Any] = {"sender": A, "recipients": B, field: f"v{evil}w@example.org"}
-    async with Peer("S: 220 mx", Answers(SMTP_ANSWERS), lenient=True) as peer:
+    async with ScriptedPeer("S: 220 mx", Answers(SMTP_ANSWERS), lenient=True) as peer:
         with pytest.raises(ValueError, match="expected an address"):
             await mailwire.send(MESSAGE, peer.endpoint(), **arguments)
     assert peer.wire == b""

@@ -23,11 +23,13 @@ from mailwire import (
 from mailwire.aio.pop3 import Entry
 from mailwire.pop3 import Noop as Pop3Noop
 from mailwire.smtp import Noop, Reply
+from mailwire.testing import LISTEN, Answers, ScriptedPeer, Step, Tls
+from mailwire.testing.turns import turns
 from tests.aio.dialogues import CREDENTIALS, MESSAGE, POP3_ANSWERS, SMTP_ANSWERS
-from tests.scripted import LISTEN, Answers, Clock, Peer, Step, Tls, turns
+from tests.clock import Clock
 
 ENVELOPE: dict[str, Any] = {"sender": "a@example.org", "recipients": ["b@example.org", "c@example.org"]}
-LONG = b"Subject: x\r\n\r\n" + b"0123456789abcdef\r\n" * 50_000
+LONG = b"Subject: x\r\n\r\n" + b"0123456789abcdef\r\n" * 25_000
 
 Interrupt = Callable[[asyncio.Task[object]], Awaitable[None]]
 
@@ -78,9 +80,10 @@ async def interrupted(
     interrupt: Interrupt,
     *,
     connected: bool = True,
-) -> tuple[Peer, Any, BaseException | None]:
+    listen: bool = False,
+) -> tuple[ScriptedPeer, Any, BaseException | None]:
     """Run `flow` with a client and interrupt it after so many turns; return what is left, and what came out of it."""
-    async with Peer(*script, lenient=True, guard=None) as peer:
+    async with ScriptedPeer(*script, lenient=True, listen=listen, guard=None) as peer:
         client = client_class(peer.endpoint(**settings))
         if connected:
             await client.connect()
@@ -124,7 +127,7 @@ async def check_clean_or_dead(client: SMTPClient | POP3Client) -> None:
     await turns(3)
 
 
-async def at_every_turn(run: Callable[[int], Awaitable[tuple[Peer, Any, BaseException | None]]]) -> None:
+async def at_every_turn(run: Callable[[int], Awaitable[tuple[ScriptedPeer, Any, BaseException | None]]]) -> None:
     count = 0
     while (await run(count))[2] is not None:
         count += 1
@@ -157,8 +160,23 @@ async def test_connecting_leaves_a_client_connected_or_not(
     async def connect(client: SMTPClient | POP3Client) -> None:
         await client.connect()
 
-    async def run(count: int) -> tuple[Peer, Any, BaseException | None]:
+    async def run(count: int) -> tuple[ScriptedPeer, Any, BaseException | None]:
         return await interrupted(script, settings, client_class, connect, count, interrupt, connected=False)
+
+    await at_every_turn(run)
+
+
+@INTERRUPTIONS
+@pytest.mark.parametrize("tls", ["none", "implicit"])
+async def test_connecting_to_an_address_leaves_a_client_connected_or_not(tls: str, interrupt: Interrupt) -> None:
+    async def connect(client: SMTPClient) -> None:
+        await client.connect()
+
+    async def run(count: int) -> tuple[ScriptedPeer, Any, BaseException | None]:
+        script = (Tls(), *smtp_script()) if tls == "implicit" else smtp_script()
+        return await interrupted(
+            script, {"tls": tls}, SMTPClient, connect, count, interrupt, connected=False, listen=True
+        )
 
     await at_every_turn(run)
 
@@ -183,7 +201,7 @@ async def test_sending_leaves_the_right_word(
         with contextlib.suppress(RecipientsRefused, DataRefused):
             await client.send(message, **ENVELOPE)
 
-    async def run(count: int) -> tuple[Peer, Any, BaseException | None]:
+    async def run(count: int) -> tuple[ScriptedPeer, Any, BaseException | None]:
         left = await interrupted(script, settings, SMTPClient, send, count, interrupt)
         check_word(*left)
         return left
@@ -191,7 +209,7 @@ async def test_sending_leaves_the_right_word(
     await at_every_turn(run)
 
 
-def check_word(peer: Peer, client: SMTPClient, outcome: BaseException | None) -> None:
+def check_word(peer: ScriptedPeer, client: SMTPClient, outcome: BaseException | None) -> None:
     """Compare what the client says became of the mail with what the peer heard of it."""
     receipt = client.last_receipt
     heard_all = b"\r\n.\r\n" in peer.heard
@@ -216,7 +234,7 @@ async def test_listing_leaves_the_client_clean_or_dead(keywords: tuple[str, ...]
     async def listing(client: POP3Client) -> None:
         assert len(await client.listing()) == 2
 
-    async def run(count: int) -> tuple[Peer, Any, BaseException | None]:
+    async def run(count: int) -> tuple[ScriptedPeer, Any, BaseException | None]:
         settings = {"protocol": "pop3", **CLEARTEXT}
         return await interrupted(pop3_script(*keywords), settings, POP3Client, listing, count, interrupt)
 
@@ -236,7 +254,7 @@ async def test_retrieving_leaves_the_client_clean_or_dead(
             found.append(await item.read())
         assert found == [b"first\r\n", b"other\r\n"]
 
-    async def run(count: int) -> tuple[Peer, Any, BaseException | None]:
+    async def run(count: int) -> tuple[ScriptedPeer, Any, BaseException | None]:
         script = pop3_script(*keywords)
         if tls == "implicit":
             script = (Tls(), *script)
@@ -253,7 +271,7 @@ async def test_quitting_leaves_nothing_connected(protocol: str, tls: str, interr
     async def quit_(client: SMTPClient | POP3Client) -> None:
         await client.quit()
 
-    async def run(count: int) -> tuple[Peer, Any, BaseException | None]:
+    async def run(count: int) -> tuple[ScriptedPeer, Any, BaseException | None]:
         script = smtp_script("AUTH PLAIN") if protocol == "smtp" else pop3_script()
         if tls == "implicit":
             script = (Tls(), *script)
@@ -268,8 +286,8 @@ async def test_quitting_leaves_nothing_connected(protocol: str, tls: str, interr
 
 @INTERRUPTIONS
 async def test_a_call_leaves_those_that_wait_behind_it_in_order(interrupt: Interrupt) -> None:
-    async def run(count: int) -> tuple[Peer, Any, BaseException | None]:
-        async with Peer(*smtp_script(), lenient=True, guard=None) as peer:
+    async def run(count: int) -> tuple[ScriptedPeer, Any, BaseException | None]:
+        async with ScriptedPeer(*smtp_script(), lenient=True, guard=None) as peer:
             client = SMTPClient(peer.endpoint())
             await client.connect()
             first = asyncio.create_task(client.send(MESSAGE, **ENVELOPE))

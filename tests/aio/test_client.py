@@ -20,8 +20,21 @@ from mailwire import (
 )
 from mailwire.pop3 import Noop as Pop3Noop
 from mailwire.smtp import Noop, Vrfy
-from tests.aio.dialogues import CANARY, CREDENTIALS, MESSAGE, OPENED, POP3_ANSWERS, QUIT, READY, SENT, SMTP_ANSWERS
-from tests.scripted import CLOSE, FIN, LISTEN, PACKET, RST, STALL, Answers, Peer, Step, drain_events, turns
+from mailwire.testing import CLOSE, FIN, LISTEN, PACKET, RST, STALL, Answers, ScriptedPeer, Step
+from mailwire.testing.turns import drain_events, turns
+from tests.aio.dialogues import (
+    CANARY,
+    CREDENTIALS,
+    MESSAGE,
+    OPENED,
+    POP3_ANSWERS,
+    POP3_READY,
+    QUIT,
+    READY,
+    SENT,
+    SMTP_ANSWERS,
+    extensions,
+)
 
 ENVELOPE = {"sender": "a@example.org", "recipients": "b@example.org"}
 
@@ -59,7 +72,7 @@ def test_a_client_can_be_made_where_no_loop_runs() -> None:
 
 
 async def test_a_client_is_connected_from_connect_to_quit() -> None:
-    async with Peer(*READY, *QUIT) as peer:
+    async with ScriptedPeer(*READY, *QUIT) as peer:
         client = SMTPClient(peer.endpoint())
         connected = [client.is_connected]
         await client.connect()
@@ -70,7 +83,7 @@ async def test_a_client_is_connected_from_connect_to_quit() -> None:
 
 
 async def test_async_with_connects_and_quits() -> None:
-    async with Peer(*READY, *QUIT) as peer:
+    async with ScriptedPeer(*READY, *QUIT) as peer:
         async with SMTPClient(peer.endpoint()) as client:
             assert client.is_connected
         assert not client.is_connected
@@ -82,7 +95,7 @@ async def fail_inside(client: SMTPClient) -> None:
 
 
 async def test_an_error_inside_async_with_cuts_the_connection_without_a_word() -> None:
-    async with Peer(*READY, STALL) as peer:
+    async with ScriptedPeer(*READY, STALL) as peer:
         client = SMTPClient(peer.endpoint())
         with pytest.raises(LookupError):
             await fail_inside(client)
@@ -90,13 +103,13 @@ async def test_an_error_inside_async_with_cuts_the_connection_without_a_word() -
 
 
 async def test_a_client_that_was_cut_inside_async_with_leaves_it_in_peace() -> None:
-    async with Peer(*READY, STALL) as peer, SMTPClient(peer.endpoint()) as client:
+    async with ScriptedPeer(*READY, STALL) as peer, SMTPClient(peer.endpoint()) as client:
         client.abort()
         client.abort()
 
 
 async def test_a_closed_client_can_be_connected_again() -> None:
-    async with Peer(*READY, *QUIT) as first, Peer(*READY, "C: NOOP", "S: 250 ok", *QUIT) as second:
+    async with ScriptedPeer(*READY, *QUIT) as first, ScriptedPeer(*READY, "C: NOOP", "S: 250 ok", *QUIT) as second:
         ways = iter((first, second))
 
         async def connect() -> socket.socket:
@@ -110,7 +123,7 @@ async def test_a_closed_client_can_be_connected_again() -> None:
 
 
 async def test_a_connected_client_is_not_connected_again() -> None:
-    async with Peer(*READY, "C: NOOP", "S: 250 ok", *QUIT) as peer, SMTPClient(peer.endpoint()) as client:
+    async with ScriptedPeer(*READY, "C: NOOP", "S: 250 ok", *QUIT) as peer, SMTPClient(peer.endpoint()) as client:
         with pytest.raises(LocalProtocolError, match="is connected to smtp://localhost:25 already"):
             await client.connect()
         await client.execute(Noop())
@@ -123,7 +136,7 @@ async def test_a_call_needs_a_connection() -> None:
 
 
 async def test_a_failed_connect_leaves_nothing_connected() -> None:
-    async with Peer("S: 554 no", STALL) as peer:
+    async with ScriptedPeer("S: 554 no", STALL) as peer:
         client = SMTPClient(peer.endpoint())
         with pytest.raises(ReplyError, match="554 no"):
             await client.connect()
@@ -142,7 +155,8 @@ async def test_a_connection_that_cannot_be_made_leaves_nothing_connected() -> No
 
 @pytest.mark.parametrize("protocol", ["smtp", "pop3"])
 async def test_a_password_does_not_cross_an_open_link_unasked_for(protocol: str) -> None:
-    async with Peer() as peer:
+    script = extensions("AUTH PLAIN LOGIN") if protocol == "smtp" else POP3_READY
+    async with ScriptedPeer(*script) as peer:
         endpoint = peer.endpoint(auth=CREDENTIALS, protocol=protocol)
         client = SMTPClient(endpoint) if protocol == "smtp" else POP3Client(endpoint)
         with pytest.raises(SecurityError, match="allow_cleartext_auth=True") as caught:
@@ -166,7 +180,7 @@ async def test_a_client_cannot_be_used_by_the_hook_that_connects_it() -> None:
 
 async def test_calls_of_many_tasks_queue_up() -> None:
     async with (
-        Peer("S: 220 mx", Answers({**SMTP_ANSWERS, "VRFY 1": "250 one", "VRFY 2": "550 two"})) as peer,
+        ScriptedPeer("S: 220 mx", Answers({**SMTP_ANSWERS, "VRFY 1": "250 one", "VRFY 2": "550 two"})) as peer,
         SMTPClient(peer.endpoint()) as client,
     ):
         replies = await asyncio.gather(
@@ -179,7 +193,10 @@ async def test_calls_of_many_tasks_queue_up() -> None:
 
 
 async def test_a_call_that_is_cancelled_while_it_queues_changes_nothing() -> None:
-    async with Peer(*READY, "C: VRFY 1", PACKET, "S: 250 one", *QUIT) as peer, SMTPClient(peer.endpoint()) as client:
+    async with (
+        ScriptedPeer(*READY, "C: VRFY 1", PACKET, "S: 250 one", *QUIT) as peer,
+        SMTPClient(peer.endpoint()) as client,
+    ):
         first = asyncio.create_task(client.execute(Vrfy("1")))
         second = asyncio.create_task(client.execute(Vrfy("2")))
         await turns(1)
@@ -191,7 +208,7 @@ async def test_a_call_that_is_cancelled_while_it_queues_changes_nothing() -> Non
 
 
 async def test_quitting_waits_for_the_calls_before_it() -> None:
-    async with Peer(*READY, "C: VRFY 1", "S: 250 one", *QUIT) as peer:
+    async with ScriptedPeer(*READY, "C: VRFY 1", "S: 250 one", *QUIT) as peer:
         client = SMTPClient(peer.endpoint())
         await client.connect()
         asking = asyncio.create_task(client.execute(Vrfy("1")))
@@ -201,7 +218,7 @@ async def test_quitting_waits_for_the_calls_before_it() -> None:
 
 
 async def test_a_client_that_is_cut_ends_the_call_that_uses_it_and_those_that_wait() -> None:
-    async with Peer(*READY, "C: VRFY 1", STALL) as peer:
+    async with ScriptedPeer(*READY, "C: VRFY 1", STALL) as peer:
         client = SMTPClient(peer.endpoint())
         await client.connect()
         using = asyncio.create_task(client.execute(Vrfy("1")))
@@ -216,7 +233,7 @@ async def test_a_client_that_is_cut_ends_the_call_that_uses_it_and_those_that_wa
 
 
 async def test_a_cancelled_call_cuts_the_connection() -> None:
-    async with Peer(*READY, "C: NOOP", STALL) as peer:
+    async with ScriptedPeer(*READY, "C: NOOP", STALL) as peer:
         client = SMTPClient(peer.endpoint())
         await client.connect()
         asking = asyncio.create_task(client.execute(Noop()))
@@ -228,7 +245,7 @@ async def test_a_cancelled_call_cuts_the_connection() -> None:
 
 
 async def test_a_deadline_cuts_the_connection() -> None:
-    async with Peer(*READY, "C: NOOP", STALL) as peer:
+    async with ScriptedPeer(*READY, "C: NOOP", STALL) as peer:
         client = SMTPClient(peer.endpoint(timeouts=Timeouts(command=0.01)))
         await client.connect()
         with pytest.raises(DeadlineExceeded, match="the reply to NOOP"):
@@ -238,7 +255,7 @@ async def test_a_deadline_cuts_the_connection() -> None:
 
 async def test_a_refusal_leaves_the_connection_as_it_is() -> None:
     async with (
-        Peer(*READY, "C: VRFY x", "S: 550 no", "C: NOOP", "S: 250 ok", *QUIT) as peer,
+        ScriptedPeer(*READY, "C: VRFY x", "S: 550 no", "C: NOOP", "S: 250 ok", *QUIT) as peer,
         SMTPClient(peer.endpoint()) as client,
     ):
         with pytest.raises(ReplyError):
@@ -248,7 +265,7 @@ async def test_a_refusal_leaves_the_connection_as_it_is() -> None:
 
 
 async def test_a_caller_s_mistake_leaves_the_connection_as_it_is() -> None:
-    async with Peer(*READY, "C: NOOP", "S: 250 ok", *QUIT) as peer, SMTPClient(peer.endpoint()) as client:
+    async with ScriptedPeer(*READY, "C: NOOP", "S: 250 ok", *QUIT) as peer, SMTPClient(peer.endpoint()) as client:
         with pytest.raises(ValueError, match="control characters"):
             await client.execute(Vrfy("x\r\nRSET"))
         assert str(await client.execute(Noop())) == "250 ok"
@@ -273,7 +290,7 @@ async def test_a_caller_s_mistake_leaves_the_connection_as_it_is() -> None:
 async def test_what_an_idle_server_said_is_looked_at_before_anything_is_asked(
     script: tuple[Step, ...], error: type[MailwireError], text: str
 ) -> None:
-    async with Peer(*READY, PACKET, *script) as peer:
+    async with ScriptedPeer(*READY, PACKET, *script) as peer:
         client = SMTPClient(peer.endpoint())
         await client.connect()
         await drain_events()
@@ -289,7 +306,7 @@ async def test_what_an_idle_server_said_is_looked_at_before_anything_is_asked(
     ids=["-ERR", "FIN", "+OK"],
 )
 async def test_an_idle_pop3_server_is_heard_too(script: tuple[Step, ...], error: type[MailwireError]) -> None:
-    async with Peer(*OPENED, PACKET, *script) as peer:
+    async with ScriptedPeer(*OPENED, PACKET, *script) as peer:
         client = POP3Client(peer.endpoint(protocol="pop3", auth=CREDENTIALS, allow_cleartext_auth=True))
         await client.connect()
         await drain_events()
@@ -302,7 +319,7 @@ async def test_an_idle_pop3_server_is_heard_too(script: tuple[Step, ...], error:
 
 
 async def test_an_error_shows_the_end_of_the_dialogue() -> None:
-    async with Peer(*READY, "C: VRFY x", "S: 550 no", *QUIT) as peer, SMTPClient(peer.endpoint()) as client:
+    async with ScriptedPeer(*READY, "C: VRFY x", "S: 550 no", *QUIT) as peer, SMTPClient(peer.endpoint()) as client:
         with pytest.raises(ReplyError) as caught:
             await client.execute(Vrfy("x"))
     assert caught.value.transcript == (
@@ -315,7 +332,7 @@ async def test_an_error_shows_the_end_of_the_dialogue() -> None:
 
 
 async def test_an_error_of_connecting_shows_the_dialogue_too() -> None:
-    async with Peer("S: 554 no", STALL) as peer:
+    async with ScriptedPeer("S: 554 no", STALL) as peer:
         with pytest.raises(ReplyError) as caught:
             await SMTPClient(peer.endpoint()).connect()
     assert caught.value.transcript == ("S: 554 no",)
@@ -324,7 +341,7 @@ async def test_an_error_of_connecting_shows_the_dialogue_too() -> None:
 async def test_the_transcript_goes_on_over_several_calls() -> None:
     transcript = Transcript()
     async with (
-        Peer(*READY, *SENT, "C: NOOP", "S: 250 ok", *QUIT) as peer,
+        ScriptedPeer(*READY, *SENT, "C: NOOP", "S: 250 ok", *QUIT) as peer,
         SMTPClient(peer.endpoint(), transcript=transcript) as client,
     ):
         await client.send(MESSAGE, **ENVELOPE)
@@ -354,7 +371,7 @@ async def take_one(client: POP3Client) -> bytes:
 
 async def test_a_client_whose_retrieval_was_left_by_a_task_that_ended_can_be_used_by_others() -> None:
     # `asyncio.wait_for` is such a task on Python 3.11.
-    async with Peer("S: +OK pop", Answers(POP3_ANSWERS), LISTEN) as peer:
+    async with ScriptedPeer("S: +OK pop", Answers(POP3_ANSWERS), LISTEN) as peer:
         client = POP3Client(peer.endpoint(protocol="pop3", auth=CREDENTIALS, allow_cleartext_auth=True))
         await client.connect()
         assert await asyncio.create_task(take_one(client)) == b"first\r\n"
@@ -373,8 +390,8 @@ async def test_a_client_whose_retrieval_was_cancelled_outside_of_it_can_be_conne
                 await asyncio.Event().wait()  # a store that takes its time
 
     async with (
-        Peer("S: +OK pop", Answers(POP3_ANSWERS), LISTEN) as first,
-        Peer("S: +OK", Answers(POP3_ANSWERS)) as second,
+        ScriptedPeer("S: +OK pop", Answers(POP3_ANSWERS), LISTEN) as first,
+        ScriptedPeer("S: +OK", Answers(POP3_ANSWERS)) as second,
     ):
         ways = iter((first, second))
 

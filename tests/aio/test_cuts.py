@@ -23,6 +23,7 @@ from mailwire import (
     SenderRefused,
     Timeouts,
 )
+from mailwire.testing import FIN, LISTEN, MAIL_DATA, NO_READING, RST, ScriptedPeer, Step, Tls
 from tests.aio.dialogues import (
     CREDENTIALS,
     LISTED,
@@ -38,7 +39,6 @@ from tests.aio.dialogues import (
     capabilities,
     extensions,
 )
-from tests.scripted import FIN, LISTEN, MAIL_DATA, NO_READING, RST, Peer, Step, Tls
 
 
 @dataclass(frozen=True)
@@ -186,7 +186,7 @@ POP3: dict[str, Session] = {
 
 
 async def send(session: Session, script: tuple[Step, ...]) -> tuple[MailwireError | None, Delivery | None]:
-    async with Peer(*script) as peer:
+    async with ScriptedPeer(*script) as peer:
         try:
             receipt = await mailwire.send(
                 MESSAGE,
@@ -200,7 +200,7 @@ async def send(session: Session, script: tuple[Step, ...]) -> tuple[MailwireErro
 
 
 async def retrieve(session: Session, script: tuple[Step, ...]) -> MailwireError | list[bytes]:
-    async with Peer(*script) as peer:
+    async with ScriptedPeer(*script) as peer:
         try:
             messages = await mailwire.retrieve(peer.endpoint(protocol="pop3", timeouts=PATIENCE, **session.settings))
         except MailwireError as error:

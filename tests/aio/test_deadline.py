@@ -5,7 +5,7 @@ import pytest
 
 from mailwire import DeadlineExceeded, MailwireError
 from mailwire.aio.deadline import Deadline
-from tests.scripted import turns
+from mailwire.testing.turns import turns
 
 
 async def test_a_block_that_ends_in_time_is_left_alone() -> None:

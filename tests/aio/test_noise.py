@@ -8,9 +8,9 @@ from hypothesis import strategies as st
 
 import mailwire
 from mailwire import Delivery, MailwireError
+from mailwire.testing import FIN, LISTEN, NO_READING, PACKET, ScriptedPeer, Step
 from tests.aio.dialogues import CREDENTIALS, MESSAGE
 from tests.aio.test_cuts import POP3, SMTP, Session, spoken, word_for
-from tests.scripted import FIN, LISTEN, NO_READING, PACKET, Peer, Step
 
 # Long enough for a client to answer before the next words come.
 PAUSE: tuple[Step, ...] = (PACKET,) * 5
@@ -59,7 +59,7 @@ def saying(words: list[bytes]) -> tuple[Step, ...]:
 
 def send_to(script: tuple[Step, ...], **settings: Any) -> MailwireError | mailwire.Receipt:
     async def run() -> MailwireError | mailwire.Receipt:
-        async with Peer(*script, lenient=True) as peer:
+        async with ScriptedPeer(*script, lenient=True) as peer:
             try:
                 return await mailwire.send(MESSAGE, peer.endpoint(**settings), **ENVELOPE)
             except MailwireError as error:
@@ -70,7 +70,7 @@ def send_to(script: tuple[Step, ...], **settings: Any) -> MailwireError | mailwi
 
 def retrieve_from(script: tuple[Step, ...], **settings: Any) -> MailwireError | list[mailwire.RetrievedMessage]:
     async def run() -> MailwireError | list[mailwire.RetrievedMessage]:
-        async with Peer(*script, lenient=True) as peer:
+        async with ScriptedPeer(*script, lenient=True) as peer:
             try:
                 return await mailwire.retrieve(peer.endpoint(protocol="pop3", **settings), max_octets=100)
             except MailwireError as error:

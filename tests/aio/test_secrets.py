@@ -12,10 +12,10 @@ from typing import Any
 import pytest
 
 import mailwire
-from mailwire import DeadlineExceeded, Endpoint, MailwireError, POP3Client, SMTPClient, Timeouts, Transcript
+from mailwire import DeadlineExceeded, MailwireError, POP3Client, SMTPClient, Timeouts, Transcript
+from mailwire.testing import FIN, LISTEN, STALL, ScriptedPeer, Step, Tls
 from tests.aio.dialogues import CANARY, CREDENTIALS, LOGIN, MESSAGE, POP3_READY, capabilities, extensions
 from tests.aio.test_cuts import POP3, SMTP, Session, spoken
-from tests.scripted import FIN, LISTEN, STALL, Peer, Step, Tls
 
 USER, PASSWORD = (text.encode() for text in (CREDENTIALS.user, CANARY))
 PLAIN = base64.b64encode(b"\0" + USER + b"\0" + PASSWORD).decode()
@@ -68,7 +68,7 @@ def check(error: BaseException, *others: object) -> None:
 
 async def fails_with(script: tuple[Step, ...], protocol: str, **settings: Any) -> tuple[MailwireError, Transcript]:
     transcript = Transcript(limit=None)
-    async with Peer(*script, lenient=True) as peer:
+    async with ScriptedPeer(*script, lenient=True) as peer:
         endpoint = peer.endpoint(protocol=protocol, auth=CREDENTIALS, allow_cleartext_auth=True, **settings)
         client = (SMTPClient if protocol == "smtp" else POP3Client)(endpoint, transcript=transcript)
         with pytest.raises(MailwireError) as caught:
@@ -146,10 +146,11 @@ async def test_a_login_that_is_not_answered_tells_no_password(protocol: str, log
 
 
 async def test_a_password_that_would_cross_in_the_clear_is_not_told() -> None:
-    endpoint = Endpoint("localhost", tls="none", auth=CREDENTIALS)
-    with pytest.raises(MailwireError) as caught:
-        await mailwire.send(MESSAGE, endpoint, sender="a@b.c", recipients="d@e.f")
-    check(caught.value, endpoint)
+    async with ScriptedPeer(*extensions("AUTH PLAIN"), LISTEN) as peer:
+        endpoint = peer.endpoint(auth=CREDENTIALS)
+        with pytest.raises(MailwireError) as caught:
+            await mailwire.send(MESSAGE, endpoint, sender="a@b.c", recipients="d@e.f")
+        check(caught.value, endpoint)
 
 
 @pytest.mark.parametrize("certificate", ["expired", "other-host"])
@@ -162,7 +163,7 @@ async def test_a_handshake_that_fails_tells_no_password(certificate: str) -> Non
 async def test_a_dialogue_that_went_well_tells_no_password(protocol: str) -> None:
     session = {"smtp": SMTP["login"], "pop3": POP3["lockstep"]}[protocol]
     transcript = Transcript(limit=None)
-    async with Peer(*session.script) as peer:
+    async with ScriptedPeer(*session.script) as peer:
         endpoint = peer.endpoint(protocol=protocol, **session.settings)
         if protocol == "smtp":
             await mailwire.send(
@@ -181,7 +182,7 @@ async def test_a_dialogue_that_is_cut_anywhere_tells_no_password(session: Sessio
     protocol = "smtp" if session is SMTP["login"] else "pop3"
     for place in range(0, sum(map(spoken, session.script)), 3):
         transcript = Transcript(limit=None)
-        async with Peer(*session.cut(place, FIN)) as peer:
+        async with ScriptedPeer(*session.cut(place, FIN)) as peer:
             endpoint = peer.endpoint(protocol=protocol, **session.settings)
             try:
                 if protocol == "smtp":
@@ -192,3 +193,67 @@ async def test_a_dialogue_that_is_cut_anywhere_tells_no_password(session: Sessio
                     await mailwire.retrieve(endpoint, transcript=transcript)
             except MailwireError as error:
                 check(error, endpoint, transcript.render())
+
+
+# What a server says back
+
+
+def echoes(said: str) -> tuple[str, ...]:
+    """What a server that was told `said` might make of it."""
+    raw = CANARY
+    encoded = base64.b64encode(PASSWORD).decode()
+    return (said, raw, encoded, PASSWORD.hex(), PASSWORD.hex().upper(), f"{said} {raw} {encoded}")
+
+
+@pytest.mark.parametrize("place", ["refusal", "lines", "garbage", "behind", "cut", "long", "challenge", "421"])
+async def test_a_server_that_says_back_what_it_was_told_is_not_quoted(
+    place: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    for echo in echoes(f"AUTH PLAIN {PLAIN}"):
+        end: tuple[Step, ...] = {
+            "refusal": (f"S: 535 5.7.8 {echo} is wrong", STALL),
+            "lines": (f"S: 535-{echo}", f"S: 535 {echo}", STALL),
+            "garbage": (f"S: {echo}", LISTEN),
+            "behind": ("S: 535 no", f"S: {echo}", LISTEN),
+            "cut": (f"535 {echo}"[:-3].encode(), FIN),
+            "long": (f"S: 535 {echo * 9000}"[:9000], LISTEN),
+            "challenge": ("S: 334 " + base64.b64encode(echo.encode()).decode(), "C: *", f"S: 501 {echo}", LISTEN),
+            "421": (f"S: 421 {echo}", FIN),
+        }[place]
+        with caplog.at_level(logging.DEBUG):
+            _, transcript = await fails_with((*SMTP_LOGINS["PLAIN"], *end), "smtp")
+        assert not disguised_in(caplog.text)
+        assert not disguised_in(repr(list(transcript)))
+
+
+@pytest.mark.parametrize("place", ["refusal", "garbage", "behind", "cut", "long"])
+@pytest.mark.parametrize("login", ["PASS", "PLAIN", "password of LOGIN"])
+async def test_a_pop3_server_that_says_back_what_it_was_told_is_not_quoted(
+    login: str, place: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    for echo in echoes({"PASS": f"PASS {CANARY}", "PLAIN": f"AUTH PLAIN {PLAIN}"}.get(login, CANARY)):
+        end: tuple[Step, ...] = {
+            "refusal": (f"S: -ERR [AUTH] {echo} is wrong", STALL),
+            "garbage": (f"S: {echo}", LISTEN),
+            "behind": ("S: -ERR [AUTH] no", f"S: {echo}", LISTEN),
+            "cut": (f"-ERR {echo}"[:-3].encode(), FIN),
+            "long": (f"S: -ERR {echo * 9000}"[:9000], LISTEN),
+        }[place]
+        with caplog.at_level(logging.DEBUG):
+            _, transcript = await fails_with((*POP3_LOGINS[login], *end), "pop3")
+        assert not disguised_in(caplog.text)
+        assert not disguised_in(repr(list(transcript)))
+
+
+async def test_a_session_that_is_watched_is_logged_line_by_line(caplog: pytest.LogCaptureFixture) -> None:
+    script = (*SMTP_LOGINS["PLAIN"], "S: 235 ok", "C: QUIT", "S: 221 \x1b[31mbye")
+    caplog.set_level(logging.DEBUG, logger="mailwire.smtp")
+    async with ScriptedPeer(*script) as peer:
+        client = SMTPClient(peer.endpoint(auth=CREDENTIALS, allow_cleartext_auth=True))
+        await client.connect()
+        await client.quit()
+    lines = [record.getMessage() for record in caplog.records if record.name == "mailwire.smtp"]
+    assert lines[0] == "smtp://localhost:25 S: 220 mx"
+    assert "smtp://localhost:25 C: AUTH PLAIN ****" in lines
+    assert lines[-1] == r"smtp://localhost:25 S: 221 \x1b[31mbye"
+    assert not disguised_in(caplog.text)

@@ -1,4 +1,5 @@
 import asyncio
+from pathlib import Path
 
 import pytest
 
@@ -10,29 +11,17 @@ from mailwire import (
     InjectedData,
     LocalProtocolError,
     RemoteProtocolError,
-    SecurityError,
     Timeouts,
     TLSFailed,
 )
 from mailwire.aio.session import Session
 from mailwire.smtp import Connection, ConnectionClosed, Ehlo, Event, Quit, ReplyReceived, ServerClosing, StartTls, State
-from tests.aio.dialogues import CREDENTIALS, QUIT, READY
-from tests.scripted import (
-    CLOSE,
-    FIN,
-    LISTEN,
-    NO_READING,
-    PACKET,
-    RST,
-    STALL,
-    WITHHOLD,
-    Peer,
-    Tls,
-    drain_events,
-)
+from mailwire.testing import CLOSE, FIN, LISTEN, NO_READING, PACKET, RST, STALL, WITHHOLD, ScriptedPeer, Tls
+from mailwire.testing.turns import drain_events
+from tests.aio.dialogues import QUIT, READY
 
 
-async def session_with(peer: Peer, **settings: object) -> tuple[Session[Event], Connection]:
+async def session_with(peer: ScriptedPeer, **settings: object) -> tuple[Session[Event], Connection]:
     machine = Connection()
     return await Session.open(peer.endpoint(**settings), machine), machine
 
@@ -49,16 +38,14 @@ async def agreed_to_tls(session: Session[Event], machine: Connection) -> None:
     await session.next_event(None, "STARTTLS")
 
 
-async def test_an_endpoint_that_would_expose_the_password_is_refused_before_it_is_connected_to() -> None:
-    async with Peer() as peer:
-        with pytest.raises(SecurityError, match="would carry the password in the clear"):
-            await Session.open(peer.endpoint(auth=CREDENTIALS), Connection())
-        # A connection would have been failed by the peer, for its script is for none.
-    assert peer.wire == b""
+async def test_tls_settings_that_cannot_be_used_are_told_before_anything_is_connected_to(tmp_path: Path) -> None:
+    missing = tmp_path / "missing.pem"
+    with pytest.raises(TLSFailed, match=r"the TLS settings for smtps://localhost:465 cannot be used: .*No such file"):
+        await Session.open(Endpoint("localhost", tls_ca_file=missing), Connection())
 
 
 async def test_a_session_drives_its_machine() -> None:
-    async with Peer(*READY, *QUIT, CLOSE) as peer:
+    async with ScriptedPeer(*READY, *QUIT, CLOSE) as peer:
         session, machine = await session_with(peer)
         await hello(session, machine)
         machine.send(Quit())
@@ -70,7 +57,7 @@ async def test_a_session_drives_its_machine() -> None:
 
 
 async def test_events_that_came_together_are_taken_one_at_a_time() -> None:
-    async with Peer("S: 220 mx", "C: EHLO [127.0.0.1]", "S: 250 mx", "S: 421 bye", STALL) as peer:
+    async with ScriptedPeer("S: 220 mx", "C: EHLO [127.0.0.1]", "S: 250 mx", "S: 421 bye", STALL) as peer:
         session, machine = await session_with(peer)
         await hello(session, machine)
         event = await session.next_event(1, "")
@@ -79,14 +66,14 @@ async def test_events_that_came_together_are_taken_one_at_a_time() -> None:
 
 
 async def test_nothing_to_take_is_none() -> None:
-    async with Peer(STALL) as peer:
+    async with ScriptedPeer(STALL) as peer:
         session, _ = await session_with(peer)
         assert session.poll() is None
         session.abort()
 
 
 async def test_a_wait_ends_at_its_deadline() -> None:
-    async with Peer(b"220 m", STALL) as peer:
+    async with ScriptedPeer(b"220 m", STALL) as peer:
         session, _ = await session_with(peer)
         with pytest.raises(DeadlineExceeded) as caught:
             await session.next_event(0.01, "the greeting")
@@ -95,7 +82,7 @@ async def test_a_wait_ends_at_its_deadline() -> None:
 
 
 async def test_a_fault_of_the_server_is_told_as_the_machine_tells_it() -> None:
-    async with Peer("S: hello?", STALL) as peer:
+    async with ScriptedPeer("S: hello?", STALL) as peer:
         session, machine = await session_with(peer)
         with pytest.raises(RemoteProtocolError, match=r"got b'hello\?'"):
             await session.next_event(1, "")
@@ -104,7 +91,7 @@ async def test_a_fault_of_the_server_is_told_as_the_machine_tells_it() -> None:
 
 
 async def test_the_end_instead_of_an_answer_is_a_connection_lost() -> None:
-    async with Peer(FIN) as peer:
+    async with ScriptedPeer(FIN) as peer:
         session, _ = await session_with(peer)
         with pytest.raises(ConnectionLost, match="instead of replying") as caught:
             await session.next_event(1, "")
@@ -113,7 +100,7 @@ async def test_the_end_instead_of_an_answer_is_a_connection_lost() -> None:
 
 
 async def test_a_reset_is_the_cause_of_a_connection_lost() -> None:
-    async with Peer(RST) as peer:
+    async with ScriptedPeer(RST) as peer:
         session, _ = await session_with(peer)
         with pytest.raises(ConnectionLost) as caught:
             await session.next_event(1, "")
@@ -121,7 +108,7 @@ async def test_a_reset_is_the_cause_of_a_connection_lost() -> None:
 
 
 async def test_the_end_while_nothing_is_awaited_is_an_event() -> None:
-    async with Peer(*READY, CLOSE) as peer:
+    async with ScriptedPeer(*READY, CLOSE) as peer:
         session, machine = await session_with(peer)
         await hello(session, machine)
         assert isinstance(await session.next_event(1, ""), ConnectionClosed)
@@ -129,7 +116,7 @@ async def test_the_end_while_nothing_is_awaited_is_an_event() -> None:
 
 
 async def test_a_machine_that_is_closed_awaits_nothing_of_a_closed_connection() -> None:
-    async with Peer(*READY, CLOSE) as peer:
+    async with ScriptedPeer(*READY, CLOSE) as peer:
         session, machine = await session_with(peer)
         await hello(session, machine)
         await session.next_event(1, "")
@@ -139,7 +126,7 @@ async def test_a_machine_that_is_closed_awaits_nothing_of_a_closed_connection() 
 
 
 async def test_a_session_that_was_cut_awaits_nothing() -> None:
-    async with Peer(*READY) as peer:
+    async with ScriptedPeer(*READY) as peer:
         session, machine = await session_with(peer)
         await hello(session, machine)
         session.abort()
@@ -161,14 +148,14 @@ async def test_a_connection_that_cannot_be_made_is_told_as_that() -> None:
 
 
 async def test_a_peer_that_keeps_up_may_be_written_to() -> None:
-    async with Peer(STALL) as peer:
+    async with ScriptedPeer(STALL) as peer:
         session, _ = await session_with(peer)
         assert await session.wait_writable()
         session.abort()
 
 
 async def test_a_peer_that_takes_nothing_in_ends_at_the_deadline_for_a_block() -> None:
-    async with Peer(NO_READING) as peer:
+    async with ScriptedPeer(NO_READING) as peer:
         session, _ = await session_with(peer, timeouts=Timeouts(block=0.01))
         session.stream.write([b"x" * 4_000_000])
         with pytest.raises(DeadlineExceeded) as caught:
@@ -178,7 +165,7 @@ async def test_a_peer_that_takes_nothing_in_ends_at_the_deadline_for_a_block() -
 
 
 async def test_a_peer_that_speaks_instead_of_taking_in_is_to_be_heard() -> None:
-    async with Peer(NO_READING, "S: 552 too much") as peer:
+    async with ScriptedPeer(NO_READING, "S: 552 too much") as peer:
         session, _ = await session_with(peer)
         session.stream.write([b"x" * 4_000_000])
         assert not await session.wait_writable()
@@ -186,7 +173,7 @@ async def test_a_peer_that_speaks_instead_of_taking_in_is_to_be_heard() -> None:
 
 
 async def test_nothing_is_flushed_when_nothing_may_leave() -> None:
-    async with Peer(STALL) as peer:
+    async with ScriptedPeer(STALL) as peer:
         session, machine = await session_with(peer)
         machine.send(Quit())  # behind the greeting
         session.flush()
@@ -198,11 +185,11 @@ async def test_nothing_is_flushed_when_nothing_may_leave() -> None:
 
 
 async def test_the_handshake_leads_the_machine_on() -> None:
-    async with Peer(*READY, "C: STARTTLS", "S: 220 go", Tls(), "C: QUIT", "S: 221 bye", CLOSE) as peer:
+    async with ScriptedPeer(*READY, "C: STARTTLS", "S: 220 go", Tls(), "C: QUIT", "S: 221 bye", CLOSE) as peer:
         session, machine = await session_with(peer, tls="starttls")
         await agreed_to_tls(session, machine)
         await session.start_tls()
-        assert session.stream.is_encrypted
+        assert session.stream.tls_session
         assert machine.state is State.INITIATION
         machine.send(Quit())
         await session.next_event(1, "")
@@ -211,7 +198,7 @@ async def test_the_handshake_leads_the_machine_on() -> None:
 
 @pytest.mark.parametrize("packets", [(), (PACKET,)], ids=["same packet", "next packet"])
 async def test_octets_behind_the_go_ahead_are_an_attack(packets: tuple[()]) -> None:
-    async with Peer(*READY, "C: STARTTLS", "S: 220 go", *packets, "S: 250 AUTH PLAIN", STALL) as peer:
+    async with ScriptedPeer(*READY, "C: STARTTLS", "S: 220 go", *packets, "S: 250 AUTH PLAIN", STALL) as peer:
         session, machine = await session_with(peer, tls="starttls")
         with pytest.raises(InjectedData):  # noqa: PT012
             await agreed_to_tls(session, machine)
@@ -223,7 +210,7 @@ async def test_octets_behind_the_go_ahead_are_an_attack(packets: tuple[()]) -> N
 
 
 async def test_a_server_that_closes_behind_its_go_ahead_has_no_tls() -> None:
-    async with Peer(*READY, "C: STARTTLS", "S: 220 go", FIN, LISTEN) as peer:
+    async with ScriptedPeer(*READY, "C: STARTTLS", "S: 220 go", FIN, LISTEN) as peer:
         session, machine = await session_with(peer, tls="starttls")
         await agreed_to_tls(session, machine)
         await drain_events()
@@ -233,7 +220,7 @@ async def test_a_server_that_closes_behind_its_go_ahead_has_no_tls() -> None:
 
 
 async def test_a_machine_whose_handshake_failed_does_not_go_on() -> None:
-    async with Peer(*READY, "C: STARTTLS", "S: 220 go", Tls("self-signed")) as peer:
+    async with ScriptedPeer(*READY, "C: STARTTLS", "S: 220 go", Tls("self-signed")) as peer:
         session, machine = await session_with(peer, tls="starttls")
         await agreed_to_tls(session, machine)
         with pytest.raises(TLSFailed):
@@ -248,7 +235,7 @@ async def test_a_machine_whose_handshake_failed_does_not_go_on() -> None:
 
 
 async def test_closing_lasts_no_longer_than_allowed() -> None:
-    async with Peer(Tls(), WITHHOLD) as peer:
+    async with ScriptedPeer(Tls(), WITHHOLD) as peer:
         session, _ = await session_with(peer, tls="implicit", timeouts=Timeouts(close=0.01))
         await session.close()
         assert session.stream.is_at_end

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+import mailwire
 from mailwire import (
     AuthenticationFailed,
     ConnectionLost,
@@ -33,8 +34,7 @@ from mailwire import (
     Transcript,
 )
 from mailwire.smtp import Data, Ehlo, Mail, Mailbox, Noop, Quit, Rcpt, Reply, Vrfy
-from tests.aio.dialogues import CREDENTIALS, GREETED, MAILED, MESSAGE, QUIT, READY, SENT, SMTP_ANSWERS, extensions
-from tests.scripted import (
+from mailwire.testing import (
     CLOSE,
     FIN,
     LISTEN,
@@ -46,13 +46,14 @@ from tests.scripted import (
     WAIT,
     WITHHOLD,
     Answers,
-    Clock,
     Hear,
-    Peer,
+    ScriptedPeer,
     Step,
     Tls,
-    drain_events,
 )
+from mailwire.testing.turns import drain_events
+from tests.aio.dialogues import CREDENTIALS, GREETED, MAILED, MESSAGE, QUIT, READY, SENT, SMTP_ANSWERS, extensions
+from tests.clock import Clock
 
 FROM_A, TO_B = "a@example.org", "b@example.org"
 
@@ -67,13 +68,13 @@ def words(receipt: Receipt) -> list[tuple[str, Delivery]]:
     return [(entry.address, entry.delivery) for entry in receipt.recipients]
 
 
-async def send(peer: Peer, message: bytes = MESSAGE, /, **settings: Any) -> Receipt:
+async def send(peer: ScriptedPeer, message: bytes = MESSAGE, /, **settings: Any) -> Receipt:
     """Send one mail on a connection of its own."""
     async with SMTPClient(peer.endpoint(**settings)) as client:
         return await client.send(message, **ARGUMENTS)
 
 
-async def connect(peer: Peer, **settings: Any) -> SMTPClient:
+async def connect(peer: ScriptedPeer, **settings: Any) -> SMTPClient:
     client = SMTPClient(peer.endpoint(**settings))
     await client.connect()
     return client
@@ -83,7 +84,7 @@ async def connect(peer: Peer, **settings: Any) -> SMTPClient:
 
 
 async def test_a_mail_is_sent_one_command_at_a_time_without_pipelining() -> None:
-    async with Peer(*READY, *SENT, *QUIT) as peer:
+    async with ScriptedPeer(*READY, *SENT, *QUIT) as peer:
         receipt = await send(peer)
     assert receipt.delivery is Delivery.ACCEPTED
     assert receipt.accepted == (TO_B,)
@@ -94,7 +95,7 @@ async def test_a_mail_is_sent_one_command_at_a_time_without_pipelining() -> None
 
 
 async def test_a_mail_is_sent_in_one_group_with_pipelining() -> None:
-    async with Peer(
+    async with ScriptedPeer(
         *extensions("PIPELINING"), *GROUP, "S: 250 ok", "S: 250 ok", "S: 354 go", MAIL_DATA, "S: 250 taken", *QUIT
     ) as peer:
         receipt = await send(peer)
@@ -102,7 +103,7 @@ async def test_a_mail_is_sent_in_one_group_with_pipelining() -> None:
 
 
 async def test_pipelining_can_be_switched_off() -> None:
-    async with Peer(*extensions("PIPELINING"), *SENT, *QUIT) as peer:
+    async with ScriptedPeer(*extensions("PIPELINING"), *SENT, *QUIT) as peer:
         receipt = await send(peer, pipelining=False)
     assert receipt.delivery is Delivery.ACCEPTED
 
@@ -111,13 +112,13 @@ async def test_pipelining_can_be_switched_off() -> None:
 @pytest.mark.parametrize("keyword", ["PIPELINING", "SIZE"])
 async def test_the_packets_in_which_replies_come_do_not_matter(keyword: str, size: int) -> None:
     table = {**SMTP_ANSWERS, "EHLO": f"250-mx\n250 {keyword}"}
-    async with Peer("S: 220 mx", Answers(table), packet_size=size) as peer:
+    async with ScriptedPeer("S: 220 mx", Answers(table), packet_size=size) as peer:
         receipt = await send(peer)
     assert receipt.delivery is Delivery.ACCEPTED
 
 
 async def test_a_server_that_ends_its_lines_in_lf_alone_is_understood() -> None:
-    async with Peer(
+    async with ScriptedPeer(
         *(b"220 mx\n", "C: EHLO [127.0.0.1]", b"250-mx\n250 SIZE\n", "C: MAIL FROM:<a@example.org> SIZE=21"),
         *(b"250 ok\n", "C: RCPT TO:<b@example.org>", b"250\n", "C: DATA", b"354 go\n", MAIL_DATA),
         *(b"250 taken\n", "C: QUIT", b"221 bye\n"),
@@ -128,7 +129,10 @@ async def test_a_server_that_ends_its_lines_in_lf_alone_is_understood() -> None:
 
 async def test_several_mails_are_sent_on_one_connection() -> None:
     transcript = Transcript()
-    async with Peer(*READY, *SENT, *SENT, *QUIT) as peer, SMTPClient(peer.endpoint(), transcript=transcript) as client:
+    async with (
+        ScriptedPeer(*READY, *SENT, *SENT, *QUIT) as peer,
+        SMTPClient(peer.endpoint(), transcript=transcript) as client,
+    ):
         first = await client.send(MESSAGE, **ARGUMENTS)
         assert client.last_receipt is first
         second = await client.send(MESSAGE, **ARGUMENTS)
@@ -143,7 +147,7 @@ async def test_several_mails_are_sent_on_one_connection() -> None:
 
 async def test_mails_of_many_tasks_never_mix() -> None:
     table = {**SMTP_ANSWERS, "RCPT TO:<no@example.org>": "550 nobody"}
-    async with Peer("S: 220 mx", Answers(table)) as peer, SMTPClient(peer.endpoint()) as client:
+    async with ScriptedPeer("S: 220 mx", Answers(table)) as peer, SMTPClient(peer.endpoint()) as client:
         outcomes = await asyncio.gather(
             *(
                 client.send(b"Subject: %d\r\n\r\nx\r\n" % number, sender=FROM_A, recipients=recipient)
@@ -164,23 +168,26 @@ async def test_mails_of_many_tasks_never_mix() -> None:
 
 
 async def test_dots_are_stuffed_and_line_ends_mended() -> None:
-    async with Peer(*READY, *SENT, *QUIT) as peer:
+    async with ScriptedPeer(*READY, *SENT, *QUIT) as peer:
         receipt = await send(peer, b".a\n..\rb\r\n\n.")
     assert peer.heard.endswith(b"DATA\r\n..a\r\n...\r\nb\r\n\r\n..\r\n.\r\nQUIT\r\n")
     assert receipt.octets == len(b"..a\r\n...\r\nb\r\n\r\n..\r\n")
 
 
-async def test_a_large_mail_is_sent_whole() -> None:
+@pytest.mark.parametrize("tls", ["none", "implicit"])
+async def test_a_large_mail_is_sent_whole(tls: str) -> None:
     message = b"Subject: x\r\n\r\n" + b"0123456789" * 7 + b"\r\n.\r\n" * 1_000_000
-    async with Peer(*READY, *SENT[:-2], Hear(len(message) + 1_000_000 + 3), "S: 250 taken", *QUIT) as peer:
-        receipt = await send(peer, message)
+    size = len(message) + 1_000_000 + 3
+    opening = (Tls(), *READY) if tls == "implicit" else READY
+    async with ScriptedPeer(*opening, *SENT[:-2], Hear(size), "S: 250 taken", *QUIT) as peer:
+        receipt = await send(peer, message, tls=tls)
     assert receipt.octets == len(message) + 1_000_000
     assert peer.heard.count(b"\r\n..\r\n") == 1_000_000
 
 
 async def test_the_null_reverse_path_is_written_as_such() -> None:
     async with (
-        Peer(*READY, "C: MAIL FROM:<>", "S: 250 ok", *SENT[2:], *QUIT) as peer,
+        ScriptedPeer(*READY, "C: MAIL FROM:<>", "S: 250 ok", *SENT[2:], *QUIT) as peer,
         SMTPClient(peer.endpoint()) as client,
     ):
         receipt = await client.send(MESSAGE, sender="", recipients=[TO_B])
@@ -192,7 +199,7 @@ async def test_the_null_reverse_path_is_written_as_such() -> None:
 
 async def test_we_say_the_name_that_we_are_given() -> None:
     async with (
-        Peer("S: 220 mx", "C: EHLO client.example.org", "S: 250 mx", *QUIT) as peer,
+        ScriptedPeer("S: 220 mx", "C: EHLO client.example.org", "S: 250 mx", *QUIT) as peer,
         SMTPClient(peer.endpoint(local_hostname="client.example.org")) as client,
     ):
         assert client.extensions == {}
@@ -226,14 +233,14 @@ async def test_without_a_name_we_say_the_address_of_our_end(address: object, lit
         return other
 
     async with (
-        Peer("S: 220 mx", f"C: EHLO {literal}", "S: 250 mx", *QUIT) as peer,
+        ScriptedPeer("S: 220 mx", f"C: EHLO {literal}", "S: 250 mx", *QUIT) as peer,
         SMTPClient(Endpoint("localhost", tls="none", connect=elsewhere)),
     ):
         pass
 
 
 async def test_what_the_server_announces_can_be_read() -> None:
-    async with Peer(*extensions("SIZE 1000", "8bitmime", "AUTH PLAIN LOGIN"), *QUIT) as peer:
+    async with ScriptedPeer(*extensions("SIZE 1000", "8bitmime", "AUTH PLAIN LOGIN"), *QUIT) as peer:
         client = SMTPClient(peer.endpoint())
         assert client.extensions == {}
         await client.connect()
@@ -245,13 +252,13 @@ async def test_what_the_server_announces_can_be_read() -> None:
 
 @pytest.mark.parametrize("refusal", ["500 what", "502 no", "554 no"])
 async def test_a_server_that_does_not_know_ehlo_is_asked_with_helo(refusal: str) -> None:
-    async with Peer(*GREETED, f"S: {refusal}", "C: HELO [127.0.0.1]", "S: 250 mx", *SENT, *QUIT) as peer:
+    async with ScriptedPeer(*GREETED, f"S: {refusal}", "C: HELO [127.0.0.1]", "S: 250 mx", *SENT, *QUIT) as peer:
         receipt = await send(peer)
     assert receipt.delivery is Delivery.ACCEPTED
 
 
 async def test_a_server_that_is_busy_is_not_asked_with_helo() -> None:
-    async with Peer(*GREETED, "S: 451 later", STALL) as peer:
+    async with ScriptedPeer(*GREETED, "S: 451 later", STALL) as peer:
         with pytest.raises(ReplyError, match=r"EHLO \[127\.0\.0\.1\] was refused: 451 later") as caught:
             await connect(peer)
     assert caught.value.is_transient
@@ -259,19 +266,19 @@ async def test_a_server_that_is_busy_is_not_asked_with_helo() -> None:
 
 
 async def test_a_server_that_knows_neither_hello_is_no_server_for_us() -> None:
-    async with Peer(*GREETED, "S: 502 no", "C: HELO [127.0.0.1]", "S: 504 no", STALL) as peer:
+    async with ScriptedPeer(*GREETED, "S: 502 no", "C: HELO [127.0.0.1]", "S: 504 no", STALL) as peer:
         with pytest.raises(ReplyError, match="HELO"):
             await connect(peer)
 
 
 async def test_helo_does_not_talk_us_out_of_starttls() -> None:
-    async with Peer(*GREETED, "S: 502 no", STALL) as peer:
+    async with ScriptedPeer(*GREETED, "S: 502 no", STALL) as peer:
         with pytest.raises(SecurityError, match=r"EHLO was refused \(502 no\), and without it there is no STARTTLS"):
             await connect(peer, tls="starttls")
 
 
 async def test_helo_does_not_talk_us_out_of_auth() -> None:
-    async with Peer(*GREETED, "S: 502 no", STALL) as peer:
+    async with ScriptedPeer(*GREETED, "S: 502 no", STALL) as peer:
         with pytest.raises(
             NotSupported, match=r"EHLO was refused \(502 no\), and without it there is no AUTH"
         ) as caught:
@@ -280,7 +287,7 @@ async def test_helo_does_not_talk_us_out_of_auth() -> None:
 
 
 async def test_under_tls_helo_will_do_for_one_who_stays_anonymous() -> None:
-    async with Peer(
+    async with ScriptedPeer(
         *(*STARTTLS, Tls(), "C: EHLO [127.0.0.1]", "S: 502 no", "C: HELO [127.0.0.1]", "S: 250 mx", *SENT, *QUIT)
     ) as peer:
         receipt = await send(peer, tls="starttls")
@@ -289,7 +296,7 @@ async def test_under_tls_helo_will_do_for_one_who_stays_anonymous() -> None:
 
 @pytest.mark.parametrize("greeting", ["554 no", "421 busy"])
 async def test_a_greeting_that_refuses_us_is_believed(greeting: str) -> None:
-    async with Peer(f"S: {greeting}", STALL) as peer:
+    async with ScriptedPeer(f"S: {greeting}", STALL) as peer:
         with pytest.raises(ReplyError, match=rf"\(the connection\) was refused: {greeting}") as caught:
             await connect(peer)
     assert caught.value.reply.code == int(greeting[:3])
@@ -297,14 +304,16 @@ async def test_a_greeting_that_refuses_us_is_believed(greeting: str) -> None:
 
 
 async def test_a_greeting_that_goes_on_is_a_fault() -> None:
-    async with Peer("S: 354 go", STALL) as peer:
+    async with ScriptedPeer("S: 354 go", STALL) as peer:
         with pytest.raises(RemoteProtocolError, match="354 go"):
             await connect(peer)
     assert peer.wire == b""
 
 
 async def test_a_greeting_of_several_lines_is_one_greeting() -> None:
-    async with Peer("S: 220-mx", PACKET, "S: 220-", PACKET, "S: 220 ready", "C: EHLO ...", "S: 250 mx", *QUIT) as peer:
+    async with ScriptedPeer(
+        "S: 220-mx", PACKET, "S: 220-", PACKET, "S: 220 ready", "C: EHLO ...", "S: 250 mx", *QUIT
+    ) as peer:
         client = await connect(peer)
         await client.quit()
 
@@ -313,21 +322,21 @@ async def test_a_greeting_of_several_lines_is_one_greeting() -> None:
 
 
 async def test_a_mail_is_sent_under_implicit_tls() -> None:
-    async with Peer(Tls(), *READY, *SENT, *QUIT) as peer:
+    async with ScriptedPeer(Tls(), *READY, *SENT, *QUIT) as peer:
         receipt = await send(peer, tls="implicit")
     assert receipt.delivery is Delivery.ACCEPTED
     assert b"EHLO" not in peer.wire
 
 
 async def test_a_mail_is_sent_under_starttls() -> None:
-    async with Peer(*STARTTLS, Tls(), "C: EHLO [127.0.0.1]", "S: 250 mx", *SENT, *QUIT) as peer:
+    async with ScriptedPeer(*STARTTLS, Tls(), "C: EHLO [127.0.0.1]", "S: 250 mx", *SENT, *QUIT) as peer:
         receipt = await send(peer, tls="starttls")
     assert receipt.delivery is Delivery.ACCEPTED
     assert b"MAIL" not in peer.wire
 
 
 async def test_the_password_waits_for_tls() -> None:
-    async with Peer(
+    async with ScriptedPeer(
         *extensions("STARTTLS", "AUTH PLAIN"),
         *("C: STARTTLS", "S: 220 go", Tls(), "C: EHLO [127.0.0.1]", "S: 250-mx", "S: 250 AUTH LOGIN PLAIN"),
         *(f"C: {PLAIN}", "S: 235 ok", *QUIT),
@@ -339,7 +348,7 @@ async def test_the_password_waits_for_tls() -> None:
 
 async def test_what_was_announced_in_the_clear_is_forgotten_under_tls() -> None:
     async with (
-        Peer(
+        ScriptedPeer(
             *extensions("STARTTLS", "AUTH PLAIN", "SIZE 10"),
             *("C: STARTTLS", "S: 220 go", Tls(), "C: EHLO [127.0.0.1]", "S: 250 mx", *SENT, *QUIT),
         ) as peer,
@@ -350,7 +359,7 @@ async def test_what_was_announced_in_the_clear_is_forgotten_under_tls() -> None:
 
 
 async def test_mechanisms_announced_in_the_clear_are_none_under_tls() -> None:
-    async with Peer(
+    async with ScriptedPeer(
         *extensions("STARTTLS", "AUTH PLAIN"),
         *("C: STARTTLS", "S: 220 go", Tls(), "C: EHLO [127.0.0.1]", "S: 250 mx", STALL),
     ) as peer:
@@ -359,7 +368,7 @@ async def test_mechanisms_announced_in_the_clear_are_none_under_tls() -> None:
 
 
 async def test_a_server_without_starttls_is_left_in_peace() -> None:
-    async with Peer(*extensions("AUTH PLAIN"), STALL) as peer:
+    async with ScriptedPeer(*extensions("AUTH PLAIN"), STALL) as peer:
         with pytest.raises(SecurityError, match="does not offer STARTTLS, and TLS is required"):
             await connect(peer, tls="starttls", auth=CREDENTIALS)
 
@@ -377,7 +386,7 @@ async def test_a_server_without_starttls_is_left_in_peace() -> None:
     ],
 )
 async def test_only_220_opens_the_handshake(answer: str, error: type[MailwireError]) -> None:
-    async with Peer(*STARTTLS[:-1], f"S: {answer}", STALL) as peer:
+    async with ScriptedPeer(*STARTTLS[:-1], f"S: {answer}", STALL) as peer:
         with pytest.raises(error):
             await connect(peer, tls="starttls")
     assert b"\x16\x03" not in peer.wire
@@ -388,7 +397,7 @@ async def test_only_220_opens_the_handshake(answer: str, error: type[MailwireErr
 async def test_octets_behind_the_go_ahead_are_an_attack(injected: bytes, between: tuple[Step, ...]) -> None:
     # Those that come when the handshake has begun are none of the TLS session's; where they might begin a record, the
     # rest of it is waited for.
-    async with Peer(*STARTTLS, *between, injected, LISTEN) as peer:
+    async with ScriptedPeer(*STARTTLS, *between, injected, LISTEN) as peer:
         expected = (TLSFailed, DeadlineExceeded) if between else InjectedData
         with pytest.raises(expected):
             await connect(peer, tls="starttls", timeouts=Timeouts(handshake=0.02))
@@ -398,30 +407,40 @@ async def test_octets_behind_the_go_ahead_are_an_attack(injected: bytes, between
 
 @pytest.mark.parametrize("certificate", ["other-host", "expired", "self-signed"])
 async def test_nothing_is_said_to_a_server_that_cannot_prove_its_name(certificate: str) -> None:
-    async with Peer(*STARTTLS, Tls(certificate)) as peer:
+    async with ScriptedPeer(*STARTTLS, Tls(certificate)) as peer:
         with pytest.raises(TLSFailed, match="was not accepted"):
             await connect(peer, tls="starttls", auth=CREDENTIALS)
     assert peer.heard.endswith(b"STARTTLS\r\n")
 
 
 async def test_a_server_that_withholds_its_close_notify_is_closed_all_the_same() -> None:
-    async with Peer(Tls(), *READY, *SENT, *QUIT, WITHHOLD) as peer:
+    async with ScriptedPeer(Tls(), *READY, *SENT, *QUIT, WITHHOLD) as peer:
         receipt = await send(peer, tls="implicit", timeouts=Timeouts(close=0.01))
     assert receipt.delivery is Delivery.ACCEPTED
+
+
+@pytest.mark.parametrize("alert", [(), (b"\x15\x03\x01\x00\x02\x02\x28",)], ids=["silent", "alert"])
+async def test_a_server_that_speaks_tls_at_once_is_not_spoken_to_in_the_clear(alert: tuple[Step, ...]) -> None:
+    async with ScriptedPeer(*alert, LISTEN) as peer:
+        with pytest.raises(
+            TLSFailed if alert else DeadlineExceeded, match="a port that expects TLS from the first byte"
+        ):
+            await connect(peer, timeouts=Timeouts(greeting=0.05))
+    assert peer.wire == b""
 
 
 # Authenticating
 
 
 async def test_plain_is_said_in_one_line() -> None:
-    async with Peer(*extensions("AUTH LOGIN PLAIN"), f"C: {PLAIN}", "S: 235 ok", *SENT, *QUIT) as peer:
+    async with ScriptedPeer(*extensions("AUTH LOGIN PLAIN"), f"C: {PLAIN}", "S: 235 ok", *SENT, *QUIT) as peer:
         receipt = await send(peer, **AUTH)
     assert receipt.delivery is Delivery.ACCEPTED
 
 
 async def test_login_is_used_where_there_is_nothing_better() -> None:
     user, password = (base64.b64encode(text.encode()).decode() for text in (CREDENTIALS.user, CREDENTIALS.password))
-    async with Peer(
+    async with ScriptedPeer(
         *extensions("AUTH LOGIN"),
         *("C: AUTH LOGIN", "S: 334 VXNlcm5hbWU6", f"C: {user}", "S: 334 UGFzc3dvcmQ6", f"C: {password}", "S: 235 ok"),
         *QUIT,
@@ -433,7 +452,9 @@ async def test_login_is_used_where_there_is_nothing_better() -> None:
 async def test_a_message_too_long_for_the_command_follows_it() -> None:
     credentials = Password("bob", "x" * 600)
     message = base64.b64encode(b"\0bob\0" + b"x" * 600).decode()
-    async with Peer(*extensions("AUTH PLAIN"), "C: AUTH PLAIN", "S: 334 ", f"C: {message}", "S: 235 ok", *QUIT) as peer:
+    async with ScriptedPeer(
+        *extensions("AUTH PLAIN"), "C: AUTH PLAIN", "S: 334 ", f"C: {message}", "S: 235 ok", *QUIT
+    ) as peer:
         client = await connect(peer, auth=credentials, allow_cleartext_auth=True)
         await client.quit()
 
@@ -454,13 +475,13 @@ async def test_a_message_too_long_for_the_command_follows_it() -> None:
     ids=["535", "454", "bad base64", "one too many", "success behind the cancel", "challenge behind the cancel"],
 )
 async def test_a_login_that_fails_is_told_and_the_connection_cut(script: tuple[Step, ...], text: str) -> None:
-    async with Peer(*extensions("AUTH PLAIN"), *script, STALL) as peer:
+    async with ScriptedPeer(*extensions("AUTH PLAIN"), *script, STALL) as peer:
         with pytest.raises(AuthenticationFailed, match=text):
             await connect(peer, **AUTH)
 
 
 async def test_a_refused_login_has_the_reply() -> None:
-    async with Peer(*extensions("AUTH PLAIN"), f"C: {PLAIN}", "S: 535 5.7.8 no", STALL) as peer:
+    async with ScriptedPeer(*extensions("AUTH PLAIN"), f"C: {PLAIN}", "S: 535 5.7.8 no", STALL) as peer:
         with pytest.raises(AuthenticationFailed) as caught:
             await connect(peer, **AUTH)
     assert isinstance(caught.value.answer, Reply)
@@ -469,20 +490,20 @@ async def test_a_refused_login_has_the_reply() -> None:
 
 
 async def test_a_login_that_succeeds_too_early_is_none() -> None:
-    async with Peer(*extensions("AUTH LOGIN"), "C: AUTH LOGIN", "S: 235 ok", STALL) as peer:
+    async with ScriptedPeer(*extensions("AUTH LOGIN"), "C: AUTH LOGIN", "S: 235 ok", STALL) as peer:
         with pytest.raises(AuthenticationFailed, match="success before the exchange is complete"):
             await connect(peer, **AUTH)
 
 
 async def test_a_server_that_asks_for_ever_is_cut_off() -> None:
-    async with Peer(*extensions("AUTH LOGIN"), "C: AUTH LOGIN", *(["S: 334 "] * 20), LISTEN) as peer:
+    async with ScriptedPeer(*extensions("AUTH LOGIN"), "C: AUTH LOGIN", *(["S: 334 "] * 20), LISTEN) as peer:
         with pytest.raises(AuthenticationFailed):
             await connect(peer, **AUTH)
 
 
 async def test_a_server_with_mechanisms_of_its_own_alone_is_not_tried() -> None:
-    async with Peer(*extensions("AUTH KERBEROS_V4 X-OWN"), STALL) as peer:
-        with pytest.raises(AuthenticationFailed, match="no mechanism that we can use: it has KERBEROS_V4, X-OWN, we"):
+    async with ScriptedPeer(*extensions("AUTH KERBEROS_V4 X-OWN"), STALL) as peer:
+        with pytest.raises(AuthenticationFailed, match="that may be used: it has KERBEROS_V4, X-OWN"):
             await connect(peer, **AUTH)
 
 
@@ -491,7 +512,7 @@ async def test_a_server_with_mechanisms_of_its_own_alone_is_not_tried() -> None:
 
 async def test_the_mail_goes_to_those_recipients_who_are_accepted() -> None:
     async with (
-        Peer(
+        ScriptedPeer(
             *READY,
             *("C: MAIL FROM:<a@example.org>", "S: 250 ok", "C: RCPT TO:<b@example.org>", "S: 250 ok"),
             *("C: RCPT TO:<c@example.org>", "S: 550 5.1.1 nobody", "C: RCPT TO:<d@example.org>", "S: 452 too many"),
@@ -530,7 +551,7 @@ async def test_what_was_refused_leaves_the_session_clean(
     # The refusal of MAIL needs no RSET, and gets none from some; the peer decides here what it wants to hear.
     if error is SenderRefused:
         script = script[:2]
-    async with Peer(*READY, *script, *SENT, *QUIT) as peer, SMTPClient(peer.endpoint()) as client:
+    async with ScriptedPeer(*READY, *script, *SENT, *QUIT) as peer, SMTPClient(peer.endpoint()) as client:
         with pytest.raises(error, match="550 no") as caught:
             await client.send(MESSAGE, **ARGUMENTS)
         assert caught.value.delivery is Delivery.REFUSED
@@ -558,7 +579,7 @@ async def test_pipelining_does_not_change_what_a_refusal_comes_to(
     replies: Sequence[str], behind: tuple[Step, ...], error: type[ReplyError]
 ) -> None:
     async with (
-        Peer(
+        ScriptedPeer(
             *extensions("PIPELINING"),
             *GROUP,
             *(f"S: {reply}" for reply in replies),
@@ -579,7 +600,7 @@ async def test_pipelining_does_not_change_what_a_refusal_comes_to(
 
 async def test_a_server_that_wants_a_message_behind_a_refused_sender_is_left() -> None:
     # A lone dot would send a blank mail to the recipient that stands accepted.
-    async with Peer(*extensions("PIPELINING"), *GROUP, "S: 550 no", "S: 250 ok", "S: 354 go", STALL) as peer:
+    async with ScriptedPeer(*extensions("PIPELINING"), *GROUP, "S: 550 no", "S: 250 ok", "S: 354 go", STALL) as peer:
         client = await connect(peer)
         with pytest.raises(SenderRefused) as caught:
             await client.send(MESSAGE, **ARGUMENTS)
@@ -588,7 +609,7 @@ async def test_a_server_that_wants_a_message_behind_a_refused_sender_is_left() -
 
 
 async def test_a_server_that_refuses_rset_is_left() -> None:
-    async with Peer(*READY, *MAILED[:3], *NO, "C: RSET", "S: 500 what", STALL) as peer:
+    async with ScriptedPeer(*READY, *MAILED[:3], *NO, "C: RSET", "S: 500 what", STALL) as peer:
         client = await connect(peer)
         with pytest.raises(RecipientsRefused):
             await client.send(MESSAGE, **ARGUMENTS)
@@ -596,7 +617,7 @@ async def test_a_server_that_refuses_rset_is_left() -> None:
 
 
 async def test_a_server_that_goes_when_it_has_refused_has_refused() -> None:
-    async with Peer(*READY, *MAILED[:3], *NO, "C: RSET", FIN) as peer:
+    async with ScriptedPeer(*READY, *MAILED[:3], *NO, "C: RSET", FIN) as peer:
         client = await connect(peer)
         with pytest.raises(MailwireError) as caught:
             await client.send(MESSAGE, **ARGUMENTS)
@@ -604,8 +625,66 @@ async def test_a_server_that_goes_when_it_has_refused_has_refused() -> None:
         assert not client.is_connected
 
 
+TWO = ("C: MAIL FROM:<a@example.org>", "C: RCPT TO:<b@example.org>", "C: RCPT TO:<c@example.org>")
+
+
+@pytest.mark.parametrize("end", [(STALL,), (FIN,)], ids=["stays", "closes"])
+@pytest.mark.parametrize(
+    "script",
+    [
+        (*READY, TWO[0], "S: 250 ok", TWO[1], "S: 421 closing"),
+        (*READY, TWO[0], "S: 250 ok", TWO[1], "S: 250 ok", TWO[2], "S: 421 closing"),
+        (*READY, TWO[0], "S: 250 ok", TWO[1], "S: 550 no", TWO[2], "S: 421 closing"),
+        (*extensions("PIPELINING"), *TWO, "C: DATA", "S: 250 ok", "S: 421 closing"),
+        (*extensions("PIPELINING"), *TWO, "C: DATA", "S: 250 ok", "S: 250 ok", "S: 421 closing"),
+        (*extensions("PIPELINING"), *TWO, "C: DATA", "S: 250 ok", "S: 550 no", "S: 421 closing"),
+        (*extensions("PIPELINING"), *TWO, "C: DATA", "S: 421 closing"),
+        (*extensions("PIPELINING"), *TWO, "C: DATA", "S: 250 ok", "S: 250 ok", "S: 250 ok", "S: 421 closing"),
+    ],
+    ids=["first", "second", "both", "piped first", "piped second", "piped both", "piped MAIL", "piped DATA"],
+)
+async def test_a_mail_in_the_middle_of_which_the_server_takes_its_leave_is_not_sent(
+    script: tuple[Step, ...], end: tuple[Step, ...]
+) -> None:
+    async with ScriptedPeer(*script, *end, guard=5) as peer:
+        client = await connect(peer)
+        with pytest.raises(MailwireError) as caught:
+            await client.send(MESSAGE, sender=FROM_A, recipients=[TO_B, "c@example.org"])
+        assert caught.value.delivery in (Delivery.NOT_SENT, Delivery.REFUSED)
+        assert caught.value.receipt is not None
+        assert Delivery.ACCEPTED not in [word for _, word in words(caught.value.receipt)]
+        assert not client.is_connected
+
+
+CODES = (211, 220, 221, 250, 251, 252, 299, 334, 354, 399, 421, 450, 452, 499, 500, 502, 503, 550, 552, 554, 599)
+
+
+@pytest.mark.parametrize("keyword", ["PIPELINING", "SIZE"])
+@pytest.mark.parametrize("command", ["EHLO", "MAIL", TWO[1], TWO[2], "RCPT", "DATA", ".", "RSET", "QUIT"])
+async def test_a_mail_is_sent_only_if_its_message_was_taken(command: str, keyword: str) -> None:
+    command = command.removeprefix("C: ")
+    for code in CODES:
+        table = {**SMTP_ANSWERS, "EHLO": f"250-mx\n250 {keyword}", "HELO": "250 mx", command: f"{code} so it is"}
+        recipients = [TO_B, "c@example.org"]
+        outcome: Receipt | MailwireError
+        async with ScriptedPeer("S: 220 mx", Answers(table), FIN, lenient=True, guard=5) as peer:
+            try:
+                outcome = await mailwire.send(MESSAGE, peer.endpoint(), sender=FROM_A, recipients=recipients)
+            except MailwireError as error:
+                outcome = error
+        if isinstance(outcome, Receipt):
+            assert outcome.delivery is Delivery.ACCEPTED, code
+            assert outcome.accepted, code
+            assert MESSAGE + b".\r\n" in peer.heard, code
+            assert command != "." or 200 <= code < 300, code
+        else:
+            assert outcome.delivery in (Delivery.NOT_SENT, Delivery.REFUSED, Delivery.UNKNOWN), code
+            assert command != "QUIT", code
+            assert outcome.delivery is not Delivery.UNKNOWN or command == ".", code
+
+
 async def test_421_behind_the_message_says_nothing_of_it() -> None:
-    async with Peer(*READY, *MAILED, "S: 421 closing", CLOSE) as peer:
+    async with ScriptedPeer(*READY, *MAILED, "S: 421 closing", CLOSE) as peer:
         client = await connect(peer)
         with pytest.raises(ReplyError, match="421 closing") as caught:
             await client.send(MESSAGE, **ARGUMENTS)
@@ -615,7 +694,7 @@ async def test_421_behind_the_message_says_nothing_of_it() -> None:
 
 @pytest.mark.parametrize("code", [220, 221])
 async def test_a_greeting_or_a_farewell_is_no_verdict_on_a_message(code: int) -> None:
-    async with Peer(*READY, *MAILED, f"S: {code} bye", STALL) as peer:
+    async with ScriptedPeer(*READY, *MAILED, f"S: {code} bye", STALL) as peer:
         client = await connect(peer)
         with pytest.raises(RemoteProtocolError) as caught:
             await client.send(MESSAGE, **ARGUMENTS)
@@ -625,7 +704,7 @@ async def test_a_greeting_or_a_farewell_is_no_verdict_on_a_message(code: int) ->
 async def test_a_parameter_that_is_refused_though_announced_is_a_refusal() -> None:
     message = "Subject: x\r\n\r\nä\r\n".encode()
     async with (
-        Peer(*extensions("8BITMIME"), "C: MAIL FROM:<a@example.org> BODY=8BITMIME", "S: 555 no", *QUIT) as peer,
+        ScriptedPeer(*extensions("8BITMIME"), "C: MAIL FROM:<a@example.org> BODY=8BITMIME", "S: 555 no", *QUIT) as peer,
         SMTPClient(peer.endpoint()) as client,
     ):
         with pytest.raises(SenderRefused, match="555 no"):
@@ -633,7 +712,7 @@ async def test_a_parameter_that_is_refused_though_announced_is_a_refusal() -> No
 
 
 async def test_a_size_that_is_none_is_no_size() -> None:
-    async with Peer(
+    async with ScriptedPeer(
         *extensions("SIZE abc", "SIZE 99999999999999999999999"),
         *("C: MAIL FROM:<a@example.org> SIZE=21", *SENT[1:], *QUIT),
     ) as peer:
@@ -648,7 +727,7 @@ async def test_a_size_that_is_none_is_no_size() -> None:
 @pytest.mark.parametrize("end", [(), (FIN,)], ids=["stays", "closes"])
 async def test_a_message_refused_before_its_end_is_refused(verdict: str, end: tuple[Step, ...]) -> None:
     message = b"Subject: x\r\n\r\n" + b"0123456789abcde\n" * (2_000_000 if verdict == "552 too much" else 500_000)
-    async with Peer(*READY, *MAILED[:-1], Hear(65536), f"S: {verdict}", NO_READING, *end) as peer:
+    async with ScriptedPeer(*READY, *MAILED[:-1], Hear(65536), f"S: {verdict}", NO_READING, *end) as peer:
         client = await connect(peer)
         with pytest.raises(DataRefused, match=verdict) as caught:
             await client.send(message, **ARGUMENTS)
@@ -659,7 +738,7 @@ async def test_a_message_refused_before_its_end_is_refused(verdict: str, end: tu
 
 async def test_a_message_accepted_before_its_end_is_a_fault() -> None:
     message = b"Subject: x\r\n\r\n" + b"0123456789abcde\n" * 1_000_000
-    async with Peer(*READY, *MAILED[:-1], Hear(65536), "S: 250 taken", NO_READING) as peer:
+    async with ScriptedPeer(*READY, *MAILED[:-1], Hear(65536), "S: 250 taken", NO_READING) as peer:
         client = await connect(peer)
         with pytest.raises(RemoteProtocolError, match=r"expected 4yz or 5yz to \., got '250 taken'") as caught:
             await client.send(message, **ARGUMENTS)
@@ -667,7 +746,7 @@ async def test_a_message_accepted_before_its_end_is_a_fault() -> None:
 
 
 async def test_a_refusal_on_the_heels_of_354_is_heard() -> None:
-    async with Peer(*READY, *MAILED[:-1], "S: 552 too much", LISTEN) as peer:
+    async with ScriptedPeer(*READY, *MAILED[:-1], "S: 552 too much", LISTEN) as peer:
         client = await connect(peer)
         with pytest.raises(DataRefused, match="552 too much") as caught:
             await client.send(b"x" * 1_000_000, **ARGUMENTS)
@@ -678,7 +757,7 @@ async def test_a_refusal_on_the_heels_of_354_is_heard() -> None:
 @pytest.mark.parametrize("end", [FIN, RST])
 async def test_a_server_that_goes_in_the_middle_of_the_message_does_not_have_it(end: Step) -> None:
     message = b"Subject: x\r\n\r\n" + b"0123456789abcde\n" * 1_000_000
-    async with Peer(*READY, *MAILED[:-1], Hear(65536), end, LISTEN) as peer:
+    async with ScriptedPeer(*READY, *MAILED[:-1], Hear(65536), end, LISTEN) as peer:
         client = await connect(peer)
         with pytest.raises(ConnectionLost) as caught:
             await client.send(message, **ARGUMENTS)
@@ -686,7 +765,7 @@ async def test_a_server_that_goes_in_the_middle_of_the_message_does_not_have_it(
 
 
 async def test_a_server_that_goes_behind_354_leaves_us_to_say_how_far_we_came() -> None:
-    async with Peer(*READY, *MAILED[:-1], FIN, LISTEN) as peer:
+    async with ScriptedPeer(*READY, *MAILED[:-1], FIN, LISTEN) as peer:
         client = await connect(peer)
         with pytest.raises(ConnectionLost) as caught:
             await client.send(MESSAGE, **ARGUMENTS)
@@ -700,8 +779,8 @@ async def test_a_server_that_goes_behind_354_leaves_us_to_say_how_far_we_came() 
 @pytest.mark.parametrize(
     ("script", "settings", "seconds", "phase", "delivery"),
     [
-        ((), {}, 300, "the reply to (the connection)", None),
-        ((b"220 m",), {}, 300, "the reply to (the connection)", None),
+        ((), {}, 300, "the greeting", None),
+        ((b"220 m",), {}, 300, "the greeting", None),
         (GREETED, {}, 300, "the reply to EHLO [127.0.0.1]", None),
         ((*GREETED, "S: 250-mx"), {}, 300, "the reply to EHLO [127.0.0.1]", None),
         ((*STARTTLS[:-1],), {"tls": "starttls"}, 300, "the reply to STARTTLS", None),
@@ -737,7 +816,7 @@ async def test_a_server_that_does_not_answer_ends_at_the_deadline_of_the_phase(
     # RFC 5321 4.5.3.2, and our own for the handshake.
     message = b"x" * 4_000_000 if NO_READING in script else MESSAGE
     clock = Clock()
-    async with Peer(*script, STALL, guard=None) as peer:
+    async with ScriptedPeer(*script, STALL, guard=None) as peer:
         client = SMTPClient(peer.endpoint(**settings))
 
         async def connect_and_send() -> None:
@@ -761,7 +840,7 @@ async def test_a_message_may_take_any_time_while_it_makes_progress() -> None:
     pauses: list[Step] = [Hear(1_000_000), WAIT] * 3
     clock = Clock()
     async with (
-        Peer(*READY, *MAILED[:-1], *pauses, MAIL_DATA, "S: 250 taken", *QUIT, guard=None) as peer,
+        ScriptedPeer(*READY, *MAILED[:-1], *pauses, MAIL_DATA, "S: 250 taken", *QUIT, guard=None) as peer,
         SMTPClient(peer.endpoint()) as client,
     ):
         sending = asyncio.create_task(client.send(b"x" * 4_000_000, **ARGUMENTS))
@@ -809,7 +888,7 @@ async def test_a_message_may_take_any_time_while_it_makes_progress() -> None:
     ],
 )
 async def test_what_is_no_reply_ends_the_connection(answer: tuple[Step, ...], error: type[MailwireError]) -> None:
-    async with Peer(*GREETED, NO_READING, *answer) as peer:
+    async with ScriptedPeer(*GREETED, NO_READING, *answer) as peer:
         client = SMTPClient(peer.endpoint())
         with pytest.raises(error) as caught:
             await client.connect()
@@ -820,7 +899,7 @@ async def test_what_is_no_reply_ends_the_connection(answer: tuple[Step, ...], er
 
 async def test_the_server_s_text_is_shown_as_one_printable_line() -> None:
     async with (
-        Peer(
+        ScriptedPeer(
             *READY, "C: MAIL FROM:<a@example.org>", b"550 \x1b[31m\x07 caf\xe9 \xc2\x85x\xe2\x80\xa8y\r\n", *QUIT
         ) as peer,
         SMTPClient(peer.endpoint()) as client,
@@ -835,7 +914,10 @@ async def test_many_recipients_do_not_make_both_sides_wait_for_each_other() -> N
     # A server that writes each reply before it reads on, with small buffers and long replies (RFC 2920 3.1).
     table = {**SMTP_ANSWERS, "EHLO": "250-mx\n250 PIPELINING", "RCPT": "250 " + "x" * 400}
     recipients = [f"recipient-{number}@example.org" for number in range(2000)]
-    async with Peer("S: 220 mx", Answers(table), buffer_size=4096) as peer, SMTPClient(peer.endpoint()) as client:
+    async with (
+        ScriptedPeer("S: 220 mx", Answers(table), buffer_size=4096) as peer,
+        SMTPClient(peer.endpoint()) as client,
+    ):
         receipt = await client.send(MESSAGE, sender=FROM_A, recipients=recipients)
     assert len(receipt.accepted) == 2000
 
@@ -845,7 +927,7 @@ async def test_many_recipients_do_not_make_both_sides_wait_for_each_other() -> N
 
 async def test_a_command_gives_what_its_reply_means() -> None:
     async with (
-        Peer(*READY, "C: EHLO x.example.org", "S: 250-mx", "S: 250 SIZE 5", *QUIT) as peer,
+        ScriptedPeer(*READY, "C: EHLO x.example.org", "S: 250-mx", "S: 250 SIZE 5", *QUIT) as peer,
         SMTPClient(peer.endpoint()) as client,
     ):
         assert (await client.execute(Ehlo("x.example.org"))).size == 5
@@ -853,7 +935,7 @@ async def test_a_command_gives_what_its_reply_means() -> None:
 
 
 async def test_a_command_that_leaves_the_session_half_done_ends_it() -> None:
-    async with Peer(
+    async with ScriptedPeer(
         *READY,
         *("C: MAIL FROM:<a@example.org>", "S: 250 ok", "C: RCPT TO:<b@example.org>", "S: 250 ok"),
         "C: DATA",
@@ -869,7 +951,7 @@ async def test_a_command_that_leaves_the_session_half_done_ends_it() -> None:
 
 
 async def test_a_command_out_of_place_is_refused_and_changes_nothing() -> None:
-    async with Peer(*READY, "C: NOOP", "S: 250 ok", *QUIT) as peer, SMTPClient(peer.endpoint()) as client:
+    async with ScriptedPeer(*READY, "C: NOOP", "S: 250 ok", *QUIT) as peer, SMTPClient(peer.endpoint()) as client:
         with pytest.raises(LocalProtocolError):
             await client.execute(Data())
         await client.execute(Noop())
@@ -877,7 +959,7 @@ async def test_a_command_out_of_place_is_refused_and_changes_nothing() -> None:
 
 async def test_a_mail_in_the_middle_of_another_transaction_is_refused_and_not_sent() -> None:
     async with (
-        Peer(*READY, "C: MAIL FROM:<a@example.org>", "S: 250 ok", *QUIT) as peer,
+        ScriptedPeer(*READY, "C: MAIL FROM:<a@example.org>", "S: 250 ok", *QUIT) as peer,
         SMTPClient(peer.endpoint()) as client,
     ):
         await client.execute(Mail(Mailbox.parse(FROM_A)))
@@ -887,7 +969,7 @@ async def test_a_mail_in_the_middle_of_another_transaction_is_refused_and_not_se
 
 
 async def test_quitting_by_a_command_closes_the_client() -> None:
-    async with Peer(*READY, "C: QUIT", "S: 221 bye") as peer:
+    async with ScriptedPeer(*READY, "C: QUIT", "S: 221 bye") as peer:
         client = await connect(peer)
         await client.execute(Quit())
         assert not client.is_connected
@@ -908,7 +990,7 @@ async def test_a_mail_on_no_connection_is_not_sent() -> None:
 
 
 async def test_a_mail_to_a_server_that_has_closed_the_idle_connection_is_not_sent() -> None:
-    async with Peer(*READY, PACKET, "S: 421 idle", CLOSE) as peer:
+    async with ScriptedPeer(*READY, PACKET, "S: 421 idle", CLOSE) as peer:
         client = await connect(peer)
         await drain_events()
         with pytest.raises(ConnectionLost, match="421 idle") as caught:
@@ -933,7 +1015,7 @@ async def test_a_mail_to_a_server_that_has_closed_the_idle_connection_is_not_sen
 async def test_what_cannot_be_sent_is_refused_before_a_byte_and_the_session_goes_on(
     message: bytes, arguments: dict[str, Any], error: type[MailwireError]
 ) -> None:
-    async with Peer(*READY, *SENT, *QUIT) as peer, SMTPClient(peer.endpoint()) as client:
+    async with ScriptedPeer(*READY, *SENT, *QUIT) as peer, SMTPClient(peer.endpoint()) as client:
         with pytest.raises(error) as caught:
             await client.send(message, **arguments)
         assert caught.value.delivery is Delivery.NOT_SENT
@@ -941,7 +1023,7 @@ async def test_what_cannot_be_sent_is_refused_before_a_byte_and_the_session_goes
 
 
 async def test_a_refused_mail_does_not_stand_in_for_the_one_before_it() -> None:
-    async with Peer(*READY, *SENT, *QUIT) as peer, SMTPClient(peer.endpoint()) as client:
+    async with ScriptedPeer(*READY, *SENT, *QUIT) as peer, SMTPClient(peer.endpoint()) as client:
         receipt = await client.send(MESSAGE, **ARGUMENTS)
         with pytest.raises(InvalidMessage):
             await client.send(b"", **ARGUMENTS)
@@ -958,13 +1040,13 @@ async def test_a_refused_mail_does_not_stand_in_for_the_one_before_it() -> None:
     ids=["221", "221 and close", "500", "421", "FIN", "RST", "garbage"],
 )
 async def test_nothing_that_becomes_of_quit_changes_what_was_sent(farewell: tuple[Step, ...]) -> None:
-    async with Peer(*READY, *SENT, "C: QUIT", *farewell) as peer:
+    async with ScriptedPeer(*READY, *SENT, "C: QUIT", *farewell) as peer:
         receipt = await send(peer)
     assert receipt.delivery is Delivery.ACCEPTED
 
 
 async def test_a_quit_that_is_not_answered_ends_at_its_deadline_and_is_no_error() -> None:
-    async with Peer(*READY, *SENT, "C: QUIT", STALL) as peer:
+    async with ScriptedPeer(*READY, *SENT, "C: QUIT", STALL) as peer:
         receipt = await send(peer, timeouts=Timeouts(quit=0.01))
     assert receipt.delivery is Delivery.ACCEPTED
 
@@ -976,7 +1058,7 @@ async def test_a_client_that_is_not_connected_can_take_leave() -> None:
 
 
 async def test_a_quit_that_is_cancelled_cuts_the_connection() -> None:
-    async with Peer(*READY, "C: QUIT", STALL) as peer:
+    async with ScriptedPeer(*READY, "C: QUIT", STALL) as peer:
         client = await connect(peer)
         quitting = asyncio.create_task(client.quit())
         await drain_events()
@@ -988,7 +1070,7 @@ async def test_a_quit_that_is_cancelled_cuts_the_connection() -> None:
 
 async def test_a_refused_vrfy_names_the_command() -> None:
     async with (
-        Peer(*READY, "C: VRFY x", "S: 252 perhaps", "C: VRFY y", "S: 550 no", *QUIT) as peer,
+        ScriptedPeer(*READY, "C: VRFY x", "S: 252 perhaps", "C: VRFY y", "S: 550 no", *QUIT) as peer,
         SMTPClient(peer.endpoint()) as client,
     ):
         assert (await client.execute(Vrfy("x"))).code == 252

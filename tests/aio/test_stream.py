@@ -17,7 +17,7 @@ from mailwire import (
     TLSFailed,
 )
 from mailwire.aio.stream import Stream
-from tests.scripted import (
+from mailwire.testing import (
     CLIENT_HELLO,
     CLOSE,
     FIN,
@@ -28,16 +28,16 @@ from tests.scripted import (
     STALL,
     WITHHOLD,
     Hear,
-    Peer,
+    ScriptedPeer,
     Step,
     Tls,
-    authority_context,
-    drain_events,
+    client_context,
 )
+from mailwire.testing.turns import drain_events
 
 
 def endpoint_for(connect: Callable[[], Awaitable[Any]], **settings: Any) -> Endpoint:
-    return Endpoint("localhost", connect=connect, **{"tls": "none", "tls_context": authority_context(), **settings})
+    return Endpoint("localhost", connect=connect, **{"tls": "none", "tls_context": client_context(), **settings})
 
 
 async def everything(stream: Stream) -> bytes:
@@ -53,18 +53,18 @@ async def everything(stream: Stream) -> bytes:
 
 
 async def test_a_stream_opens_over_a_connected_socket() -> None:
-    async with Peer("S: 220 mx", "C: QUIT") as peer:
+    async with ScriptedPeer("S: 220 mx", "C: QUIT") as peer:
         stream = await Stream.open(peer.endpoint())
         await stream.wait()
         assert stream.take() == [b"220 mx\r\n"]
-        assert not stream.is_encrypted
+        assert stream.tls_session is None
         stream.write([b"QUIT\r\n"])
         await stream.close(1)
     assert peer.wire == b"QUIT\r\n"
 
 
 async def test_a_blocking_socket_is_made_one_that_does_not_block() -> None:
-    async with Peer(STALL) as peer:
+    async with ScriptedPeer(STALL) as peer:
         end = await peer.connect()
         end.setblocking(True)
 
@@ -77,7 +77,7 @@ async def test_a_blocking_socket_is_made_one_that_does_not_block() -> None:
 
 
 async def test_a_stream_opens_to_an_address() -> None:
-    async with Peer("S: 220 mx", CLOSE, listen=True) as peer:
+    async with ScriptedPeer("S: 220 mx", CLOSE, listen=True) as peer:
         stream = await Stream.open(peer.endpoint())
         address = stream.local_address
         assert isinstance(address, tuple)
@@ -87,13 +87,13 @@ async def test_a_stream_opens_to_an_address() -> None:
 
 async def test_a_stream_opens_to_a_name_that_has_several_addresses() -> None:
     # The listener has the IPv4 address alone; the name may lead to the IPv6 address first.
-    async with Peer("S: 220 mx", CLOSE, listen=True) as peer:
+    async with ScriptedPeer("S: 220 mx", CLOSE, listen=True) as peer:
         stream = await Stream.open(Endpoint("localhost", peer.port, tls="none"))
         assert await everything(stream) == b"220 mx\r\n"
 
 
 async def test_what_a_stream_reader_holds_already_is_not_lost() -> None:
-    async with Peer("S: 220 mx", "C: EHLO x", "S: 250 mx", CLOSE) as peer:
+    async with ScriptedPeer("S: 220 mx", "C: EHLO x", "S: 250 mx", CLOSE) as peer:
         stream = await Stream.open(endpoint_for(peer.connect_streams))
         await stream.wait()
         assert stream.take() == [b"220 mx\r\n"]
@@ -102,7 +102,7 @@ async def test_what_a_stream_reader_holds_already_is_not_lost() -> None:
 
 
 async def test_a_stream_reader_that_holds_nothing_is_waited_for() -> None:
-    async with Peer("C: EHLO x", "S: 250 mx", CLOSE) as peer:
+    async with ScriptedPeer("C: EHLO x", "S: 250 mx", CLOSE) as peer:
         stream = await Stream.open(endpoint_for(peer.connect_streams))
         stream.write([b"EHLO x\r\n"])
         assert await everything(stream) == b"250 mx\r\n"
@@ -110,7 +110,7 @@ async def test_a_stream_reader_that_holds_nothing_is_waited_for() -> None:
 
 @pytest.mark.parametrize(("script", "held"), [([FIN], b""), (["S: 220 mx", FIN], b"220 mx\r\n")])
 async def test_a_stream_reader_at_its_end_gives_what_it_holds_and_the_end(script: list[Step], held: bytes) -> None:
-    async with Peer(*script) as peer:
+    async with ScriptedPeer(*script) as peer:
         stream = await Stream.open(endpoint_for(peer.connect_streams))
         assert stream.is_at_end
         assert b"".join(stream.take()) == held
@@ -119,7 +119,7 @@ async def test_a_stream_reader_at_its_end_gives_what_it_holds_and_the_end(script
 
 async def test_a_stream_reader_that_holds_its_peer_back_is_let_go() -> None:
     body = b"x" * 1_000_000  # more than the reader's limit and the socket's buffers
-    async with Peer(body, CLOSE) as peer:
+    async with ScriptedPeer(body, CLOSE) as peer:
         stream = await Stream.open(endpoint_for(peer.connect_streams))
         assert await everything(stream) == body
 
@@ -131,7 +131,7 @@ async def test_a_stream_reader_that_failed_is_no_connection() -> None:
         writer.transport.abort()
         return reader, writer
 
-    async with Peer(STALL) as peer:
+    async with ScriptedPeer(STALL) as peer:
         with pytest.raises(ConnectionFailed, match="no connection to smtp://localhost:25: Connection reset by peer"):
             await Stream.open(endpoint_for(connect))
 
@@ -188,9 +188,9 @@ async def test_a_connection_that_takes_too_long_to_make_ends_at_its_deadline() -
 
 
 async def test_implicit_tls_is_in_force_when_the_stream_opens() -> None:
-    async with Peer(Tls(), "S: 220 mx", "C: QUIT", CLOSE) as peer:
+    async with ScriptedPeer(Tls(), "S: 220 mx", "C: QUIT", CLOSE) as peer:
         stream = await Stream.open(peer.endpoint(tls="implicit"))
-        assert stream.is_encrypted
+        assert stream.tls_session
         stream.write([b"QUIT\r\n"])
         assert await everything(stream) == b"220 mx\r\n"
     assert peer.heard == b"QUIT\r\n"
@@ -198,26 +198,26 @@ async def test_implicit_tls_is_in_force_when_the_stream_opens() -> None:
 
 
 async def test_implicit_tls_works_over_a_pair_of_streams() -> None:
-    async with Peer(Tls(), "S: 220 mx", "C: QUIT", CLOSE) as peer:
+    async with ScriptedPeer(Tls(), "S: 220 mx", "C: QUIT", CLOSE) as peer:
         stream = await Stream.open(endpoint_for(peer.connect_streams, tls="implicit"))
-        assert stream.is_encrypted
+        assert stream.tls_session
         stream.write([b"QUIT\r\n"])
         assert await everything(stream) == b"220 mx\r\n"
 
 
 async def test_implicit_tls_works_to_an_address_that_the_certificate_holds() -> None:
-    async with Peer(Tls(), "S: 220 mx", CLOSE, listen=True) as peer:
+    async with ScriptedPeer(Tls(), "S: 220 mx", CLOSE, listen=True) as peer:
         stream = await Stream.open(peer.endpoint(tls="implicit"))
         assert await everything(stream) == b"220 mx\r\n"
 
 
 async def test_tls_begins_in_the_middle_when_asked_to() -> None:
-    async with Peer("S: 220 go", Tls(), "C: EHLO x", "S: 250 mx", CLOSE) as peer:
+    async with ScriptedPeer("S: 220 go", Tls(), "C: EHLO x", "S: 250 mx", CLOSE) as peer:
         stream = await Stream.open(peer.endpoint(tls="starttls"))
         await stream.wait()
         stream.take()
         await stream.start_tls(peer.endpoint(tls="starttls"))
-        assert stream.is_encrypted
+        assert stream.tls_session
         stream.write([b"EHLO x\r\n"])
         assert await everything(stream) == b"250 mx\r\n"
         assert stream.error is None
@@ -232,7 +232,7 @@ async def test_tls_begins_in_the_middle_when_asked_to() -> None:
     ],
 )
 async def test_a_certificate_that_proves_nothing_is_refused(certificate: str, reason: str) -> None:
-    async with Peer(Tls(certificate)) as peer:
+    async with ScriptedPeer(Tls(certificate)) as peer:
         with pytest.raises(TLSFailed, match=rf"the certificate of smtps://localhost:465 was not accepted: .*{reason}"):
             await Stream.open(peer.endpoint(tls="implicit"))
     assert peer.handshake_error is not None
@@ -240,27 +240,30 @@ async def test_a_certificate_that_proves_nothing_is_refused(certificate: str, re
 
 
 async def test_by_default_the_test_authority_is_not_trusted() -> None:
-    async with Peer(Tls()) as peer:
+    async with ScriptedPeer(Tls()) as peer:
         with pytest.raises(TLSFailed, match=r"was not accepted: .*certificate"):
-            await Stream.open(peer.endpoint(tls="implicit", tls_context=None))
+            await Stream.open(peer.endpoint(tls="implicit", tls_context=None), ssl.create_default_context())
     assert peer.heard == b""
 
 
 async def test_a_certificate_for_the_name_is_not_one_for_the_address() -> None:
-    async with Peer(Tls("other-host")) as peer:
+    async with ScriptedPeer(Tls("other-host")) as peer:
         with pytest.raises(TLSFailed, match="IP address mismatch"):
-            await Stream.open(Endpoint("127.0.0.1", connect=peer.connect, tls_context=authority_context()))
+            await Stream.open(Endpoint("127.0.0.1", connect=peer.connect, tls_context=client_context()))
 
 
 async def test_a_server_that_speaks_no_tls_is_told_as_that() -> None:
-    async with Peer("S: 220 mx.example.org ESMTP", LISTEN) as peer:
-        with pytest.raises(TLSFailed, match=r"the server does not speak TLS there \(it may want STARTTLS\)"):
+    async with ScriptedPeer("S: 220 mx.example.org ESMTP", LISTEN) as peer:
+        with pytest.raises(
+            TLSFailed,
+            match=r"this port speaks plaintext SMTP, not TLS \(.*; it may want tls=.starttls.\)",
+        ):
             await Stream.open(peer.endpoint(tls="implicit"))
 
 
 async def test_a_server_that_spoke_before_tls_could_begin_is_told_as_that() -> None:
-    async with Peer("S: 220 mx") as peer:
-        with pytest.raises(TLSFailed, match=r"does not speak TLS: it began with b'220 mx\\r\\n'"):
+    async with ScriptedPeer("S: 220 mx") as peer:
+        with pytest.raises(TLSFailed, match=r"speaks plaintext SMTP, not TLS .*: it began with b'220 mx\\r\\n'"):
             await Stream.open(endpoint_for(peer.connect_streams, tls="implicit"))
     assert peer.wire == b""
 
@@ -269,7 +272,7 @@ async def test_a_server_without_a_common_version_of_tls_is_told_by_the_library_s
     old = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     old.maximum_version = ssl.TLSVersion.TLSv1_2
     old.set_ciphers("ECDHE-RSA-AES256-GCM-SHA384")  # the certificate has no RSA key
-    async with Peer(Tls()) as peer:
+    async with ScriptedPeer(Tls()) as peer:
         with pytest.raises(TLSFailed, match=r"no TLS session with smtps://localhost:465: .*HANDSHAKE_FAILURE"):
             await Stream.open(peer.endpoint(tls="implicit", tls_context=old))
 
@@ -277,21 +280,21 @@ async def test_a_server_without_a_common_version_of_tls_is_told_by_the_library_s
 @pytest.mark.parametrize("end", [FIN, RST], ids=["FIN", "RST"])
 @pytest.mark.parametrize("hello", [(), (CLIENT_HELLO,)], ids=["before the hello", "behind the hello"])
 async def test_a_server_that_closes_inside_the_handshake_has_no_tls(end: Step, hello: tuple[Step, ...]) -> None:
-    async with Peer(*hello, end, LISTEN) as peer:
+    async with ScriptedPeer(*hello, end, LISTEN) as peer:
         with pytest.raises(TLSFailed, match="the connection ended during the handshake"):
             await Stream.open(peer.endpoint(tls="implicit"))
 
 
 @pytest.mark.parametrize("script", [(LISTEN,), (CLIENT_HELLO, STALL)], ids=["silent", "silent behind the hello"])
 async def test_a_handshake_that_never_ends_ends_at_its_deadline(script: tuple[Step, ...]) -> None:
-    async with Peer(*script) as peer:
+    async with ScriptedPeer(*script) as peer:
         with pytest.raises(DeadlineExceeded) as caught:
             await Stream.open(peer.endpoint(tls="implicit", timeouts=Timeouts(handshake=0.01)))
     assert caught.value.phase == "the TLS handshake with smtps://localhost:465"
 
 
 async def test_a_stream_that_is_cut_inside_the_handshake_has_no_tls() -> None:
-    async with Peer("S: 220 go", CLIENT_HELLO, LISTEN) as peer:
+    async with ScriptedPeer("S: 220 go", CLIENT_HELLO, LISTEN) as peer:
         stream = await Stream.open(peer.endpoint(tls="starttls"))
         await stream.wait()
         stream.take()
@@ -300,25 +303,25 @@ async def test_a_stream_that_is_cut_inside_the_handshake_has_no_tls() -> None:
         stream.abort()
         with pytest.raises(TLSFailed, match="the connection ended during the handshake"):
             await upgrading
-        assert not stream.is_encrypted
+        assert stream.tls_session is None
 
 
 async def test_garbage_behind_the_hello_is_no_tls() -> None:
-    async with Peer(CLIENT_HELLO, b"\x16\x03\x03\xff\xff" + b"\0" * 70000, LISTEN) as peer:
+    async with ScriptedPeer(CLIENT_HELLO, b"\x16\x03\x03\xff\xff" + b"\0" * 70000, LISTEN) as peer:
         with pytest.raises(TLSFailed):
             await Stream.open(peer.endpoint(tls="implicit"))
 
 
 async def test_implicit_tls_over_streams_at_their_end_fails_at_once() -> None:
     # No end will be told a second time: who waits for it waits for the deadline.
-    async with Peer(FIN, LISTEN) as peer:
+    async with ScriptedPeer(FIN, LISTEN) as peer:
         with pytest.raises(MailwireError) as caught:
             await Stream.open(endpoint_for(peer.connect_streams, tls="implicit", timeouts=Timeouts(handshake=0.5)))
     assert not isinstance(caught.value, DeadlineExceeded)
 
 
 async def test_octets_before_a_handshake_are_an_attack() -> None:
-    async with Peer("S: 220 go", PACKET, "S: 250 injected") as peer:
+    async with ScriptedPeer("S: 220 go", PACKET, "S: 250 injected") as peer:
         stream = await Stream.open(peer.endpoint())
         await stream.wait()
         stream.take()
@@ -384,7 +387,7 @@ async def test_an_error_of_the_socket_during_a_handshake_is_of_our_tree(
     async def connect() -> socket.socket:
         return FailingSocket.over(await peer.connect(), reading=reading, at=at, error=error)
 
-    async with Peer(Tls(), LISTEN) as peer:
+    async with ScriptedPeer(Tls(), LISTEN) as peer:
         endpoint = endpoint_for(connect, tls=tls)
         stream = None
         try:
@@ -402,7 +405,7 @@ async def test_an_error_of_the_socket_during_a_handshake_is_of_our_tree(
 
 
 async def test_what_arrives_is_taken_once() -> None:
-    async with Peer("S: 220 mx", PACKET, "S: 250 x") as peer:
+    async with ScriptedPeer("S: 220 mx", PACKET, "S: 250 x") as peer:
         stream = await Stream.open(peer.endpoint())
         await drain_events()
         assert stream.take() == [b"220 mx\r\n", b"250 x\r\n"]
@@ -411,7 +414,7 @@ async def test_what_arrives_is_taken_once() -> None:
 
 
 async def test_a_wait_ends_when_something_arrives() -> None:
-    async with Peer("C: QUIT", "S: 221 bye") as peer:
+    async with ScriptedPeer("C: QUIT", "S: 221 bye") as peer:
         stream = await Stream.open(peer.endpoint())
         waiting = asyncio.create_task(stream.wait())
         await drain_events()
@@ -424,7 +427,7 @@ async def test_a_wait_ends_when_something_arrives() -> None:
 
 @pytest.mark.parametrize("end", [FIN, CLOSE])
 async def test_a_wait_ends_at_the_end(end: Step) -> None:
-    async with Peer(end) as peer:
+    async with ScriptedPeer(end) as peer:
         stream = await Stream.open(peer.endpoint())
         await stream.wait()
         assert stream.is_at_end
@@ -433,7 +436,7 @@ async def test_a_wait_ends_at_the_end(end: Step) -> None:
 
 
 async def test_a_reset_is_the_end_and_says_why() -> None:
-    async with Peer("S: 220 mx", RST) as peer:
+    async with ScriptedPeer("S: 220 mx", RST) as peer:
         stream = await Stream.open(peer.endpoint())
         assert await everything(stream) == b"220 mx\r\n"
         await drain_events()
@@ -441,7 +444,7 @@ async def test_a_reset_is_the_end_and_says_why() -> None:
 
 
 async def test_a_loss_that_is_told_twice_keeps_its_first_reason() -> None:
-    async with Peer(STALL) as peer:
+    async with ScriptedPeer(STALL) as peer:
         stream = await Stream.open(peer.endpoint())
         stream.abort()
         reason = ConnectionResetError(errno.ECONNRESET, "Connection reset by peer")
@@ -452,7 +455,7 @@ async def test_a_loss_that_is_told_twice_keeps_its_first_reason() -> None:
 
 @pytest.mark.parametrize("end", [FIN, CLOSE])
 async def test_the_end_under_tls_is_the_end_with_a_close_notify_or_without(end: Step) -> None:
-    async with Peer(Tls(), "S: 220 mx", end) as peer:
+    async with ScriptedPeer(Tls(), "S: 220 mx", end) as peer:
         stream = await Stream.open(peer.endpoint(tls="implicit"))
         assert await everything(stream) == b"220 mx\r\n"
         stream.abort()
@@ -462,7 +465,7 @@ async def test_the_end_under_tls_is_the_end_with_a_close_notify_or_without(end: 
 async def test_a_peer_that_sends_faster_than_is_taken_is_held_back(tls: str) -> None:
     body = b"0123456789abcdef" * 500_000  # 8 MB
     script: list[Step] = [*([Tls()] if tls == "implicit" else []), body, CLOSE]
-    async with Peer(*script) as peer:
+    async with ScriptedPeer(*script) as peer:
         stream = await Stream.open(peer.endpoint(tls=tls))
         await peer.rest()
         # What lies in the socket's buffers and in ours, with room for what the TLS layer holds.
@@ -471,7 +474,7 @@ async def test_a_peer_that_sends_faster_than_is_taken_is_held_back(tls: str) -> 
 
 
 async def test_taking_from_a_stream_that_ended_while_its_peer_was_held_back_is_safe() -> None:
-    async with Peer(NO_READING, b"x" * 4_000_000) as peer:
+    async with ScriptedPeer(NO_READING, b"x" * 4_000_000) as peer:
         stream = await Stream.open(peer.endpoint())
         await peer.rest()
         stream.abort()
@@ -486,7 +489,7 @@ async def test_taking_from_a_stream_that_ended_while_its_peer_was_held_back_is_s
 
 async def test_blocks_leave_in_order() -> None:
     large = b"y" * 100_000
-    async with Peer(Hear(200_006), CLOSE) as peer:
+    async with ScriptedPeer(Hear(200_006), CLOSE) as peer:
         stream = await Stream.open(peer.endpoint())
         stream.write([b"abc", b"def"])
         stream.write([large, large])
@@ -495,7 +498,7 @@ async def test_blocks_leave_in_order() -> None:
 
 
 async def test_nothing_is_written_behind_the_end() -> None:
-    async with Peer(FIN) as peer:
+    async with ScriptedPeer(FIN) as peer:
         stream = await Stream.open(peer.endpoint())
         await stream.wait()
         stream.write([b"QUIT\r\n"])
@@ -504,7 +507,7 @@ async def test_nothing_is_written_behind_the_end() -> None:
 
 
 async def test_more_may_be_written_while_the_peer_keeps_up() -> None:
-    async with Peer(Hear(6)) as peer:
+    async with ScriptedPeer(Hear(6)) as peer:
         stream = await Stream.open(peer.endpoint())
         assert await stream.wait_writable()
         stream.write([b"QUIT\r\n"])
@@ -513,7 +516,7 @@ async def test_more_may_be_written_while_the_peer_keeps_up() -> None:
 
 
 async def test_a_peer_that_does_not_read_holds_back() -> None:
-    async with Peer(NO_READING) as peer:
+    async with ScriptedPeer(NO_READING) as peer:
         stream = await Stream.open(peer.endpoint())
         stream.write([b"x" * 4_000_000])
         assert not stream.is_writable
@@ -527,7 +530,7 @@ async def test_a_peer_that_does_not_read_holds_back() -> None:
 
 
 async def test_writing_goes_on_when_the_peer_reads_again() -> None:
-    async with Peer(Hear(2_000_000), LISTEN) as peer:
+    async with ScriptedPeer(Hear(2_000_000), LISTEN) as peer:
         stream = await Stream.open(peer.endpoint())
         stream.write([b"x" * 2_000_000])
         assert await stream.wait_writable()
@@ -536,7 +539,7 @@ async def test_writing_goes_on_when_the_peer_reads_again() -> None:
 
 
 async def test_a_word_of_the_peer_ends_the_wait_for_it_to_read() -> None:
-    async with Peer(NO_READING, "S: 552 too much") as peer:
+    async with ScriptedPeer(NO_READING, "S: 552 too much") as peer:
         stream = await Stream.open(peer.endpoint())
         stream.write([b"x" * 4_000_000])
         assert not await stream.wait_writable()
@@ -545,7 +548,7 @@ async def test_a_word_of_the_peer_ends_the_wait_for_it_to_read() -> None:
 
 
 async def test_the_end_of_the_peer_ends_the_wait_for_it_to_read() -> None:
-    async with Peer(NO_READING, PACKET, PACKET, FIN) as peer:
+    async with ScriptedPeer(NO_READING, PACKET, PACKET, FIN) as peer:
         stream = await Stream.open(peer.endpoint())
         stream.write([b"x" * 4_000_000])
         assert not await stream.wait_writable()
@@ -559,7 +562,7 @@ async def test_the_end_of_the_peer_ends_the_wait_for_it_to_read() -> None:
 @pytest.mark.parametrize("tls", ["none", "implicit"])
 async def test_a_stream_closes_in_good_order(tls: str) -> None:
     script: list[Step] = [Tls()] if tls == "implicit" else []
-    async with Peer(*script, "C: QUIT") as peer:
+    async with ScriptedPeer(*script, "C: QUIT") as peer:
         stream = await Stream.open(peer.endpoint(tls=tls))
         stream.write([b"QUIT\r\n"])
         await stream.close(None)
@@ -570,14 +573,14 @@ async def test_a_stream_closes_in_good_order(tls: str) -> None:
 
 
 async def test_a_peer_that_withholds_its_close_notify_is_cut() -> None:
-    async with Peer(Tls(), WITHHOLD) as peer:
+    async with ScriptedPeer(Tls(), WITHHOLD) as peer:
         stream = await Stream.open(peer.endpoint(tls="implicit"))
         await stream.close(0.01)
         assert stream.is_at_end
 
 
 async def test_a_peer_that_does_not_take_in_the_rest_is_cut() -> None:
-    async with Peer(NO_READING) as peer:
+    async with ScriptedPeer(NO_READING) as peer:
         stream = await Stream.open(peer.endpoint())
         stream.write([b"x" * 4_000_000])
         await stream.close(0.01)
@@ -585,7 +588,7 @@ async def test_a_peer_that_does_not_take_in_the_rest_is_cut() -> None:
 
 
 async def test_a_reset_while_closing_is_not_told() -> None:
-    async with Peer(RST) as peer:
+    async with ScriptedPeer(RST) as peer:
         stream = await Stream.open(peer.endpoint())
         await drain_events()
         await stream.close(1)
@@ -593,7 +596,7 @@ async def test_a_reset_while_closing_is_not_told() -> None:
 
 
 async def test_a_close_that_is_cancelled_cuts_the_connection() -> None:
-    async with Peer(Tls(), WITHHOLD) as peer:
+    async with ScriptedPeer(Tls(), WITHHOLD) as peer:
         stream = await Stream.open(peer.endpoint(tls="implicit"))
         closing = asyncio.create_task(stream.close(30))
         await drain_events()
@@ -607,13 +610,13 @@ async def test_a_close_that_is_cancelled_cuts_the_connection() -> None:
 async def test_a_stream_that_never_opened_can_be_closed_and_cut() -> None:
     stream = Stream()
     await stream.close(1)
-    assert not stream.is_encrypted
+    assert stream.tls_session is None
     stream.abort()
     assert stream.is_at_end
 
 
 async def test_a_stream_can_be_cut_twice() -> None:
-    async with Peer("S: 220 mx", STALL) as peer:
+    async with ScriptedPeer("S: 220 mx", STALL) as peer:
         stream = await Stream.open(peer.endpoint())
         stream.abort()
         stream.abort()
@@ -623,7 +626,7 @@ async def test_a_stream_can_be_cut_twice() -> None:
 
 async def test_a_stream_whose_peer_read_the_rest_behind_its_own_end_can_be_cut() -> None:
     # The end of the peer closes the transport once everything is written.
-    async with Peer(Hear(10), FIN, LISTEN) as peer:
+    async with ScriptedPeer(Hear(10), FIN, LISTEN) as peer:
         stream = await Stream.open(peer.endpoint())
         stream.write([b"x" * 4_000_000])
         await peer.rest()
@@ -640,6 +643,6 @@ async def test_streams_that_were_closed_before_they_were_handed_over_are_refused
         await writer.wait_closed()
         return reader, writer
 
-    async with Peer(STALL) as peer:
+    async with ScriptedPeer(STALL) as peer:
         with pytest.raises(ConnectionFailed, match="are closed"):
             await Stream.open(endpoint_for(connect))

@@ -7,6 +7,7 @@ import ssl
 import subprocess
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 
 from mailwire.testing.tls import client_context
@@ -20,17 +21,22 @@ _ANSWER_SECONDS = 5.0
 _STOP_SECONDS = 10.0
 _POLL_SECONDS = 0.02
 
+_given_ports: set[int] = set()
+
 
 class StartFailed(Exception):
     """A server that did not come up; the message ends with the last lines of its log."""
 
 
 def free_ports(count: int) -> list[int]:
-    """Return that many different ports of the loopback interface on which nothing listens now."""
-    reserved = [socket.create_server((HOST, 0)) for _ in range(count)]
-    ports = [listener.getsockname()[1] for listener in reserved]
-    for listener in reserved:
-        listener.close()
+    """Return that many ports of the loopback interface on which nothing listens now, none of them returned before."""
+    ports: list[int] = []
+    with ExitStack() as reserved:
+        while len(ports) < count:
+            port = reserved.enter_context(socket.create_server((HOST, 0))).getsockname()[1]
+            if port not in _given_ports:
+                _given_ports.add(port)
+                ports.append(port)
     return ports
 
 

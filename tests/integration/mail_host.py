@@ -2,10 +2,13 @@
 
 import os
 import pwd
+from contextlib import ExitStack
 from pathlib import Path
 
+from tests.integration.client_certificates import ClientAuthority
 from tests.integration.daemon import Daemon
 from tests.integration.dovecot import Dovecot
+from tests.integration.introspection import Introspection
 from tests.integration.mailbox import Mailbox
 from tests.integration.postfix import Postfix
 
@@ -22,7 +25,8 @@ class MailHost:
     """Both servers, in a folder that must exist and that any user may pass through.
 
     `alice`, `bob` and `carol` are there for the whole run and for all tests; `new_mailbox()` gives an account that
-    nobody used before.
+    nobody used before. `zoe` has a name and a password outside ASCII; `full` has a quota of one octet. Dovecot trusts
+    the certificates of `client_authority`, and about tokens it asks `introspection`.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -31,16 +35,29 @@ class MailHost:
         owner = pwd.getpwnam("mail")
         os.chown(mail, owner.pw_uid, owner.pw_gid)
         users = [*_NAMED, *(f"user{number}" for number in range(_NUMBERED))]
-        mailboxes = [Mailbox(user, f"secret-of-{user}", mail / user / "Maildir") for user in users]
-        self.alice, self.bob, self.carol, *numbered = mailboxes
+        ordinary = [Mailbox(user, f"secret-of-{user}", mail / user / "Maildir") for user in users]
+        self.alice, self.bob, self.carol, *numbered = ordinary
         self._unused = iter(numbered)
+        self.zoe = Mailbox("zoë", "pässwörd", mail / "zoë" / "Maildir")
+        self.full = Mailbox("full", "secret-of-full", mail / "full" / "Maildir", quota=1)
+        mailboxes = [*ordinary, self.zoe, self.full]
+        self.client_authority = ClientAuthority(folder / "client-authority")
+        self.introspection = Introspection()
         self.postfix = Postfix(folder / "postfix", mail, mailboxes)
-        self.dovecot = Dovecot(folder / "dovecot", mail, mailboxes, self.postfix.auth_socket)
+        self.dovecot = Dovecot(
+            folder / "dovecot",
+            mail,
+            mailboxes,
+            self.postfix.auth_socket,
+            self.client_authority.certificate,
+            self.introspection.url,
+        )
+        self._running = ExitStack()
 
     @staticmethod
     def missing() -> str | None:
         """Say what this machine lacks to run the mail host, or `None` if nothing."""
-        return Postfix.missing() or Dovecot.missing()
+        return Postfix.missing() or Dovecot.missing() or ClientAuthority.missing()
 
     @property
     def daemons(self) -> tuple[Daemon, ...]:
@@ -49,17 +66,16 @@ class MailHost:
     def start(self) -> None:
         """Start both servers and wait until they answer. Raises `StartFailed`, and then neither runs."""
         # Postfix asks Dovecot for the SASL mechanisms before it greets anyone.
-        self.dovecot.start()
-        try:
-            self.postfix.start()
-        except BaseException:
-            self.dovecot.stop()
-            raise
+        servers: tuple[Introspection | Daemon, ...] = self.introspection, self.dovecot, self.postfix
+        with ExitStack() as running:
+            for server in servers:
+                server.start()
+                running.callback(server.stop)
+            self._running = running.pop_all()
 
     def stop(self) -> None:
         """Stop both servers and wait until they are gone."""
-        self.postfix.stop()
-        self.dovecot.stop()
+        self._running.close()
 
     def new_mailbox(self) -> Mailbox:
         """Return an empty account that no test used before."""

@@ -13,11 +13,15 @@ _POLL_SECONDS = 0.02
 
 @dataclass(frozen=True, slots=True)
 class Mailbox:
-    """One account: what it takes to log in and to send to it, and where its messages lie."""
+    """One account: what it takes to log in and to send to it, and where its messages lie.
+
+    quota: octets that may lie there when LMTP has delivered; None for any number. Postfix keeps to no quota.
+    """
 
     user: str
     password: str = field(repr=False)
     maildir: Path
+    quota: int | None = None
 
     @property
     def address(self) -> str:
@@ -47,7 +51,8 @@ class Mailbox:
         return messages
 
 
-# Postfix names a message SECONDS.V<device>I<inode>M<microseconds>.<host>, and Dovecot numbers messages in that order.
+# Postfix names a message SECONDS.V<device>I<inode>M<microseconds>.<host>, Dovecot's LMTP server names it
+# SECONDS.M<microseconds>P<process>.<host>, and Dovecot numbers messages in that order.
 def _arrival(name: str) -> tuple[int, int]:
     seconds, middle, _host = name.split(".", 2)
-    return int(seconds), int(middle.rpartition("M")[2])
+    return int(seconds), int(middle.partition("M")[2].partition("P")[0])

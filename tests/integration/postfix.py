@@ -155,7 +155,7 @@ class Postfix(Daemon):
         }
         for name, text in files.items():
             path = folder / "etc" / name
-            path.write_text(text)
+            path.write_text(text, encoding="utf-8")
             path.chmod(0o644)
             # Every Postfix process that reads a file of the current second waits until the second is over, lest it
             # change; so this one is not new.

@@ -47,6 +47,14 @@ def authenticate(client: smtplib.SMTP, user: str, password: str) -> None:
     client.auth("PLAIN", client.auth_plain)
 
 
+def lmtp(dovecot: Dovecot) -> smtplib.LMTP:
+    return smtplib.LMTP(dovecot.host, dovecot.lmtp_port, local_hostname="client.test", timeout=10)
+
+
+def lmtp_unix(dovecot: Dovecot) -> smtplib.LMTP:
+    return smtplib.LMTP(str(dovecot.lmtp_socket), 0, local_hostname="client.test", timeout=10)
+
+
 def pop3(dovecot: Dovecot) -> poplib.POP3:
     return poplib.POP3(dovecot.host, dovecot.port, timeout=10)
 
@@ -131,14 +139,15 @@ def test_wrong_password_is_refused_by_both(mail_host: MailHost) -> None:
 
 
 def test_mechanisms_and_extensions_are_offered(mail_host: MailHost) -> None:
+    mechanisms = {"PLAIN", "LOGIN", "CRAM-MD5", "SCRAM-SHA-1", "SCRAM-SHA-256", "XOAUTH2", "OAUTHBEARER"}
     with smtp(mail_host.postfix) as outgoing:
         outgoing.ehlo()
-        assert {"PLAIN", "LOGIN", "CRAM-MD5", "SCRAM-SHA-256"} <= set(outgoing.esmtp_features["auth"].split())
+        assert mechanisms <= set(outgoing.esmtp_features["auth"].split())
         assert {"pipelining", "starttls", "8bitmime", "chunking", "smtputf8", "dsn"} <= set(outgoing.esmtp_features)
 
     with closing(pop3(mail_host.dovecot)) as incoming:
         capabilities = incoming.capa()
-    assert {"PLAIN", "LOGIN", "CRAM-MD5", "SCRAM-SHA-256"} <= set(capabilities["SASL"])
+    assert mechanisms | {"EXTERNAL"} <= set(capabilities["SASL"])
     assert {"PIPELINING", "STLS", "UIDL", "TOP", "USER", "RESP-CODES"} <= set(capabilities)
 
 
@@ -147,3 +156,25 @@ def test_apop_is_accepted(dovecot: Dovecot, mailbox: Mailbox) -> None:
         incoming.apop(mailbox.user, mailbox.password)
         assert incoming.stat() == (0, 0)
         incoming.quit()
+
+
+@pytest.mark.parametrize("connect", [lmtp, lmtp_unix])
+def test_lmtp_answers_for_each_recipient(
+    mail_host: MailHost, mailbox: Mailbox, connect: Callable[[Dovecot], smtplib.LMTP]
+) -> None:
+    with connect(mail_host.dovecot) as client:
+        client.ehlo()
+        assert {"pipelining", "8bitmime", "chunking", "enhancedstatuscodes", "starttls"} <= set(client.esmtp_features)
+        assert client.mail(mail_host.alice.address)[0] == 250
+        assert client.rcpt(mailbox.address)[0] == 250
+        code, text = client.rcpt(f"nobody@{DOMAIN}")
+        assert (code, text[:5]) == (550, b"5.1.1")
+        assert client.rcpt(mail_host.full.address)[0] == 250
+        assert client.rcpt(mailbox.address)[0] == 250
+        answers = [client.data(MESSAGE), client.getreply(), client.getreply()]
+
+    assert [(code, text[:5]) for code, text in answers] == [(250, b"2.0.0"), (552, b"5.2.2"), (250, b"2.0.0")]
+    # An address that is given twice is answered twice, and gets one copy.
+    (file,) = mailbox.messages()
+    assert file.read_bytes().replace(b"\n", b"\r\n").endswith(MESSAGE)
+    assert mail_host.full.messages() == []

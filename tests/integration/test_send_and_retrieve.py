@@ -193,7 +193,7 @@ async def test_a_certificate_that_does_not_verify_ends_the_attempt(mail_host: Ma
 
 
 async def test_the_wrong_kind_of_port_is_told_apart(mail_host: MailHost, mailbox: Mailbox) -> None:
-    with pytest.raises(mailwire.TLSFailed, match="does not speak TLS"):
+    with pytest.raises(mailwire.TLSFailed, match="this port speaks plaintext POP3, not TLS"):
         await mailwire.retrieve(pop3_endpoint(mail_host, mailbox, "implicit").replace(port=mail_host.dovecot.port))
     # A TLS server waits for a handshake; what comes of a plaintext client is a deadline, or a closed connection.
     impatient = mailwire.Timeouts(greeting=0.2)

@@ -8,6 +8,7 @@ from mailwire._wire.trace import Trace
 from mailwire.errors import LocalProtocolError, MailwireError
 from mailwire.pop3 import (
     PIPELINING_WINDOW,
+    Apop,
     Auth,
     Capa,
     Command,
@@ -37,6 +38,7 @@ from mailwire.sasl import Password, Plain
 
 CANARY = "tanstaaftanstaaf"
 CREDENTIALS = Password("tim", CANARY)
+TIMESTAMP = b"<1896.697170952@dbc.mtview.ca.us>"
 
 Account = list[tuple[object, ...]]
 
@@ -64,6 +66,7 @@ EVERY_COMMAND: dict[str, Callable[[], Command[object]]] = {
     "STLS": Stls,
     "USER": lambda: User("tim"),
     "PASS": lambda: Pass(CANARY),
+    "APOP": lambda: Apop("tim", CANARY, TIMESTAMP),
     "AUTH": lambda: Auth(Plain(CREDENTIALS)),
     "STAT": Stat,
     "LIST": List,

@@ -1,4 +1,5 @@
 import base64
+import hashlib
 import pickle
 import traceback
 from collections.abc import Callable
@@ -11,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mailwire.pop3 import (
+    Apop,
     Auth,
     Capa,
     Capabilities,
@@ -33,8 +35,13 @@ from mailwire.pop3 import (
     UniqueIdListing,
     User,
 )
-from mailwire.sasl import Login, Password, Plain
-from tests.pop3.sessions import CANARY, CREDENTIALS, EVERY_COMMAND, Language
+from mailwire.sasl import Login, Mechanism, Password, Plain
+from mailwire.sasl.external import ExternalMechanism
+from mailwire.sasl.identities import External
+from mailwire.sasl.oauth import OAuthBearer, XOAuth2
+from tests.pop3.sessions import CANARY, CREDENTIALS, EVERY_COMMAND, TIMESTAMP, Language
+from tests.sasl import secrecy
+from tests.sasl.secrecy import KEEPERS, Keeper, assert_hidden, said_back
 
 CONTROLS = [chr(code) for code in (*range(0x20), 0x7F)]
 
@@ -57,6 +64,15 @@ WIRE: list[tuple[Command[object], bytes]] = [
     (Pass(CANARY), b"PASS " + CANARY.encode() + b"\r\n"),
     (Pass("  a  secret "), b"PASS   a  secret \r\n"),
     (Pass("schön, 登录"), "PASS schön, 登录\r\n".encode()),
+    # RFC 1939 7, the example.
+    (
+        Apop("mrose", "tanstaaf", b"<1896.697170952@dbc.mtview.ca.us>"),
+        b"APOP mrose c4c9334bac560ecc979e58001b3e22fb\r\n",
+    ),
+    (
+        Apop("jürgen", "schön, 登录", b"<a@b>"),
+        f"APOP jürgen {hashlib.md5('<a@b>schön, 登录'.encode()).hexdigest()}\r\n".encode(),
+    ),
     (Auth(Plain(CREDENTIALS)), b"AUTH PLAIN AHRpbQB0YW5zdGFhZnRhbnN0YWFm\r\n"),
     (Auth(Login(CREDENTIALS)), b"AUTH LOGIN\r\n"),
     (Stat(), b"STAT\r\n"),
@@ -74,7 +90,12 @@ WIRE: list[tuple[Command[object], bytes]] = [
     (Quit(), b"QUIT\r\n"),
     (Language(), b"LANG\r\n"),
 ]
-SHOWN = {b"PASS": "PASS ****", b"AUTH PLAIN": "AUTH PLAIN ****"}
+SHOWN = {
+    b"PASS": "PASS ****",
+    b"APOP mrose": "APOP mrose ****",
+    "APOP jürgen".encode(): "APOP jürgen ****",
+    b"AUTH PLAIN": "AUTH PLAIN ****",
+}
 
 
 @pytest.mark.parametrize(("command", "wire"), WIRE, ids=str)
@@ -95,6 +116,9 @@ def test_the_greeting_answers_no_command_that_is_sent() -> None:
         Greeting().encode()
 
 
+APOP = Apop("tim", CANARY, TIMESTAMP)
+
+
 # How the answer is read
 
 
@@ -111,7 +135,7 @@ def test_the_greeting_answers_no_command_that_is_sent() -> None:
         (Language(), True, False),
         *(
             (command, False, False)
-            for command in (Greeting(), Stls(), User("tim"), Pass(CANARY), Auth(Login(CREDENTIALS)))
+            for command in (Greeting(), Stls(), User("tim"), Pass(CANARY), APOP, Auth(Login(CREDENTIALS)))
         ),
         *((command, False, False) for command in (Stat(), Dele(1), Rset(), Noop(), Quit())),
     ],
@@ -147,6 +171,7 @@ def test_what_a_response_means_has_a_type() -> None:
         Stls(),
         User("tim"),
         Pass(CANARY),
+        APOP,
         Auth(Login(CREDENTIALS)),
         Retr(1),
         Top(1, 0),
@@ -169,7 +194,7 @@ def test_other_responses_mean_what_they_say(command: Command[Response]) -> None:
     ("kind", "ends_group", "stands_alone"),
     [
         # What may follow depends on the answer.
-        *((kind, True, False) for kind in (Greeting, Capa, Pass, Auth, Quit, Language)),
+        *((kind, True, False) for kind in (Greeting, Capa, Pass, Apop, Auth, Quit, Language)),
         (Stls, True, True),
         *((kind, False, False) for kind in (User, Stat, List, Uidl, Retr, Top, Dele, Rset, Noop)),
     ],
@@ -198,8 +223,12 @@ def test_a_control_character_in_an_argument_is_refused_wherever_it_stands(contro
     for text in with_control(control):
         with pytest.raises(ValueError, match="a user name must not hold control characters"):
             User(text)
+        with pytest.raises(ValueError, match="a user name must not hold control characters"):
+            Apop(text, CANARY, TIMESTAMP)
         with pytest.raises(ValueError, match="a password must not hold control characters"):
             Pass(text)
+        with pytest.raises(ValueError, match="a password must not hold control characters"):
+            Apop("tim", text, TIMESTAMP)
         for wrong in (text, f"1{control}", f"{control}1"):
             for make in NUMBERED:
                 with pytest.raises(ValueError, match="is a positive int"):
@@ -239,6 +268,42 @@ def test_an_empty_argument_is_refused() -> None:
         User("")
     with pytest.raises(ValueError, match="a password must not be empty"):
         Pass("")
+    with pytest.raises(ValueError, match="a password must not be empty"):
+        Apop("tim", "", TIMESTAMP)
+
+
+@pytest.mark.parametrize("name", ["", " ", "two words", " tim", "tim "])
+def test_the_user_name_of_apop_is_one_word(name: str) -> None:
+    # Two arguments follow the verb (RFC 1939 7): a blank would make three of them.
+    with pytest.raises(ValueError, match="a user name for APOP must not be empty, nor hold a blank"):
+        Apop(name, CANARY, TIMESTAMP)
+
+
+@pytest.mark.parametrize(
+    "timestamp",
+    [
+        b"",
+        b"<>",
+        b"<a>",
+        b"a@b",
+        b"<a@b",
+        b"<a@b>x",
+        b"x<a@b>",
+        b"<a@b><c@d>",
+        b"<a@b@c>",
+        b"<a b@c>",
+        b"<a@b>\r\n",
+        b"<a\0@b>",
+        b"<\xff\xfe@\xff>",
+        "<ä@b>".encode(),
+    ],
+)
+def test_a_timestamp_that_is_no_message_identifier_is_not_answered(timestamp: bytes) -> None:
+    # By answers to such ones a server learns the password (CVE-2007-1558).
+    with pytest.raises(ValueError, match="expected a timestamp in the form of a message identifier, got b") as refusal:
+        Apop("tim", CANARY, timestamp)
+    assert repr(timestamp) in str(refusal.value)
+    assert CANARY not in str(refusal.value)
 
 
 class Number(IntEnum):
@@ -331,12 +396,53 @@ def test_an_argument_is_on_the_wire_as_it_is_or_refused(text: str) -> None:
 
 @pytest.mark.parametrize(
     "command",
-    [Pass(CANARY), Pass(f" {CANARY} "), Auth(Plain(CREDENTIALS)), Auth(Login(CREDENTIALS))],
-    ids=["PASS", "PASS with blanks", "PLAIN", "LOGIN"],
+    [Pass(CANARY), Pass(f" {CANARY} "), APOP, Auth(Plain(CREDENTIALS)), Auth(Login(CREDENTIALS))],
+    ids=["PASS", "PASS with blanks", "APOP", "PLAIN", "LOGIN"],
 )
 def test_a_secret_cannot_be_printed(command: Command[object]) -> None:
     for printed in (repr(command), str(command), f"{command}", f"{command!r:>80}", *command.shown(), repr([command])):
         assert not any(trace in printed for trace in TRACES)
+
+
+@pytest.mark.parametrize("keeper", KEEPERS.values(), ids=list(KEEPERS))
+def test_auth_never_shows_its_secret(keeper: Keeper) -> None:
+    command = Auth(keeper.make(), keeper.sends_initial_response)
+    assert repr(command) == "Auth()"
+    assert_hidden(secrecy.CANARY, command, [command], command.shown(), command.exchange, command.mechanism)
+
+
+def test_the_digest_of_apop_is_a_secret_too() -> None:
+    digest = APOP.encode().split()[-1].decode()
+    for printed in (repr(APOP), str(APOP), *APOP.shown(), repr([APOP])):
+        assert digest not in printed
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        Pass(secrecy.CANARY),
+        Apop("tim", secrecy.CANARY, TIMESTAMP),
+        *(Auth(keeper.make(), keeper.sends_initial_response) for keeper in KEEPERS.values()),
+    ],
+    ids=["PASS", "APOP", *KEEPERS],
+)
+def test_a_command_that_tells_a_secret_masks_it_where_it_is_said_back(command: Command[object]) -> None:
+    assert command.is_secret
+    for spelling in said_back(secrecy.CANARY):
+        masked = command.mask(b"no: " + spelling + b" is wrong")
+        assert masked.startswith(b"no: ")
+        assert masked.endswith(b" is wrong")
+        assert_hidden(secrecy.CANARY, masked.decode())
+    wire = command.encode().split()[-1]  # the name of the mechanism, where nothing is told but that
+    tells = not isinstance(command, Auth) or command.exchange.has_spoken
+    assert command.mask(b"no: " + wire) == b"no: " + (b"****" if tells else wire)
+    assert command.mask(b"[AUTH] no") == b"[AUTH] no"
+
+
+def test_other_commands_tell_no_secret() -> None:
+    secret = {name for name, make in EVERY_COMMAND.items() if make().is_secret}
+    assert secret == {"PASS", "APOP", "AUTH"}
+    assert all(make().mask(b"tim") == b"tim" for make in EVERY_COMMAND.values())
 
 
 def test_a_secret_is_not_printed_by_a_traceback_that_shows_the_command() -> None:
@@ -354,6 +460,7 @@ def test_a_secret_is_not_printed_by_a_traceback_that_shows_the_command() -> None
 def test_commands_are_values() -> None:
     assert User("tim") == User("tim") != User("tom")
     assert Pass("a") == Pass("a") != Pass("b")
+    assert Apop("a", "b", TIMESTAMP) == Apop("a", "b", TIMESTAMP) != Apop("a", "c", TIMESTAMP)
     assert List() == List() != List(1)
     assert len({Retr(1), Retr(1), Retr(2), Dele(1), Top(1, 0), Noop(), Noop()}) == 5
     with pytest.raises(AttributeError):
@@ -390,6 +497,33 @@ def test_an_initial_response_is_sent_along_only_if_the_line_stays_within_255_oct
         longest = max(longest, len(line))
     assert Auth.line_limit == 255
     assert longest == 253  # the next larger message in base64 has four octets more
+
+
+# Outlook hangs up on the whole of XOAUTH2 in one line.
+@pytest.mark.parametrize(
+    ("mechanism", "asked", "in_one_line"),
+    [
+        (Plain(CREDENTIALS), None, True),
+        (Plain(CREDENTIALS), True, True),
+        (Plain(CREDENTIALS), False, False),
+        (ExternalMechanism(External()), None, True),
+        (ExternalMechanism(External()), False, False),
+        (OAuthBearer("tim", "token"), None, True),
+        (XOAuth2("tim", "token"), None, False),
+        (XOAuth2("tim", "token"), False, False),
+        (XOAuth2("tim", "token"), True, True),
+    ],
+)
+def test_an_initial_response_is_sent_along_unless_it_is_to_be_asked_for(
+    mechanism: Mechanism, asked: bool | None, in_one_line: bool
+) -> None:
+    command = Auth(mechanism, asked)
+    message = base64.b64encode(mechanism.initial_response() or b"")
+    if in_one_line:
+        assert command.encode() == f"AUTH {mechanism.name} ".encode() + (message or b"=") + b"\r\n"
+    else:
+        assert command.encode() == f"AUTH {mechanism.name}\r\n".encode()
+        assert command.exchange.respond(b"") == message + b"\r\n"
 
 
 def test_an_initial_response_that_is_sent_later_is_not_announced() -> None:

@@ -1,7 +1,9 @@
 import pytest
 
+from mailwire import sasl
 from mailwire.pop3 import (
     Auth,
+    ComputationDue,
     ConnectionClosed,
     MessageData,
     MessageEnd,
@@ -37,6 +39,10 @@ def test_events_are_values() -> None:
 
 def test_a_block_of_a_message_is_not_shown() -> None:
     assert repr(MessageData(Retr(1), b"a love letter")) == "MessageData(command=Retr(number=1, size=0))"
+
+
+def test_a_due_computation_is_an_event_that_sasl_makes() -> None:
+    assert ComputationDue is sasl.ComputationDue
 
 
 def test_events_do_not_show_a_secret() -> None:

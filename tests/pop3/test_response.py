@@ -170,6 +170,99 @@ def test_a_text_without_a_response_code_has_none(text: bytes) -> None:
     assert Response(False, text).code is None
 
 
+@pytest.mark.parametrize(
+    ("text", "is_transient"),
+    [
+        # RFC 2449 8.1.1 and 8.1.2, RFC 3206 4.
+        (b"[IN-USE] locked", True),
+        (b"[in-use] locked", True),
+        (b"[LOGIN-DELAY] wait", True),
+        (b"[SYS/TEMP] later", True),
+        (b"[Sys/Temp]", True),
+        (b"[SYS/PERM] never", False),
+        (b"[AUTH] wrong", False),
+        (b"[X-ODD/Y] odd", False),
+        (b"[SYS] odd", False),
+        (b"locked [IN-USE]", False),
+        (b"", False),
+    ],
+)
+def test_a_refusal_is_transient_if_its_code_says_so(text: bytes, is_transient: bool) -> None:
+    assert Response(False, text).is_transient is is_transient
+
+
+@pytest.mark.parametrize(
+    ("text", "timestamp"),
+    [
+        # RFC 1939 7, the example.
+        (b"POP3 server ready <1896.697170952@dbc.mtview.ca.us>", b"<1896.697170952@dbc.mtview.ca.us>"),
+        (b"<a@b>", b"<a@b>"),
+        (b"<a@b> ready", b"<a@b>"),
+        (b"ready<a@b>ready", b"<a@b>"),
+        (b"<1> <2@> <@3> <a@b> <c@d>", b"<a@b>"),
+        # A greedy reader takes all of it (CPython's poplib, once).
+        (b"<evil> text <1.2@h>", b"<1.2@h>"),
+        (b"<<a@b>>", b"<a@b>"),
+        (b"<a<b@c>", b"<b@c>"),
+        (b"<!#$%&'*+-/=?^_`{|}~@[127.0.0.1]>", b"<!#$%&'*+-/=?^_`{|}~@[127.0.0.1]>"),
+        (b"caf\xe9 <a@b> \x1b", b"<a@b>"),
+    ],
+)
+def test_a_greeting_may_hold_a_timestamp_in_the_form_of_a_message_identifier(text: bytes, timestamp: bytes) -> None:
+    assert Response(True, text).timestamp == timestamp
+
+
+NO_TIMESTAMPS = [
+    b"",
+    b"ready",
+    b"<>",
+    b"<@>",
+    b"<a@>",
+    b"<@b>",
+    b"<ab>",
+    b"a@b",
+    b"<a@b",
+    b"a@b>",
+    b"<a@b@c>",
+    b"<a b@c>",
+    b"<a@b c>",
+    b" <a@ b>",
+    b"<a\t@b>",
+    b"<a@b\r>",
+    b"<a\x7f@b>",
+    b'<"a@b"@c>',
+    # CVE-2007-1558: the collisions of MD5 by which a server learns the password need octets like these.
+    b"<\xff\xfe@\xff>",
+    b"<a\x80@b>",
+    "<ä@b>".encode(),
+    b"<\0@b>",
+]
+
+
+@pytest.mark.parametrize("text", NO_TIMESTAMPS)
+def test_anything_else_is_no_timestamp(text: bytes) -> None:
+    assert Response(True, text).timestamp is None
+
+
+def test_a_timestamp_is_looked_for_in_linear_time() -> None:
+    # Many times the longest greeting that is read, of beginnings of timestamps: backtracking would take minutes.
+    for beginning in (b"<", b"<a", b"<a@", b"<a@b", b"<@"):
+        assert Response(True, beginning * (1_000_000 // len(beginning))).timestamp is None
+
+
+def test_a_masked_response_says_the_same_without_the_secret() -> None:
+    response = Response(False, b"[AUTH] canary is wrong", b"canary\r\n")
+    masked = response.masked(lambda text: text.replace(b"canary", b"****"))
+    assert masked == Response(False, b"[AUTH] **** is wrong", b"canary\r\n")
+    assert (masked.code, response.line) == ("AUTH", b"[AUTH] canary is wrong")
+
+
+def test_a_line_that_is_no_status_is_quoted_as_the_caller_wants() -> None:
+    with pytest.raises(RemoteProtocolError, match=r"^expected \+OK or -ERR and a text, got something of 4 octets$"):
+        parse_status(b"what", lambda line: f"something of {len(line)} octets")
+    assert parse_status(b"+OK fine", repr) == Response(True, b"fine")
+
+
 def test_the_text_is_decoded_once_as_utf8_and_the_rest_is_escaped() -> None:
     assert Response(True, "schön, 登录".encode()).text == "schön, 登录"
     assert Response(True, GBK).text == "\\xb5\\xc7¼\\xb3ɹ\\xa6"

@@ -13,7 +13,7 @@ from tests.pop3.sessions import EVERY_COMMAND, ask, connection_in, greeted, lega
 ANYWHERE = {"CAPA", "QUIT", "LANG"}
 LEGAL: dict[State, set[str]] = {
     State.GREETING: {"QUIT"},
-    State.AUTHORIZATION: {*ANYWHERE, "STLS", "USER", "PASS", "AUTH"},
+    State.AUTHORIZATION: {*ANYWHERE, "STLS", "USER", "PASS", "APOP", "AUTH"},
     State.TRANSACTION: {
         *ANYWHERE,
         *("STAT", "LIST", "LIST 1", "UIDL", "UIDL 1", "RETR", "TOP", "DELE", "RSET", "NOOP"),
@@ -21,7 +21,11 @@ LEGAL: dict[State, set[str]] = {
     State.TLS: set(),
     State.CLOSED: set(),
 }
-LEADS_TO = {"STLS": State.TLS, "PASS": State.TRANSACTION, "AUTH": State.TRANSACTION, "QUIT": State.CLOSED}
+LEADS_TO = {
+    "STLS": State.TLS,
+    **dict.fromkeys(("PASS", "APOP", "AUTH"), State.TRANSACTION),
+    "QUIT": State.CLOSED,
+}
 
 PRODUCT = list(product(State, EVERY_COMMAND.items()))
 IDS = [f"{state.name}-{name}" for state, (name, _) in PRODUCT]

@@ -54,7 +54,18 @@ class Account:
 
     @classmethod
     def of(cls, function: str, password: str, salt: bytes = b"sixteen octets..", iterations: int = 4096) -> "Account":
-        salted = hi(function, password.encode(), salt, iterations)
+        return cls.from_salted(function, hi(function, password.encode(), salt, iterations), salt, iterations)
+
+    @classmethod
+    def with_many_iterations(cls, function: str, password: str, iterations: int) -> "Account":
+        """The same, but that Hi() is the standard library's: spelled out, it takes seconds."""
+        salt = b"sixteen octets.."
+        salted = hashlib.pbkdf2_hmac(function, password.encode(), salt, iterations)
+        return cls.from_salted(function, salted, salt, iterations)
+
+    @classmethod
+    def from_salted(cls, function: str, salted: bytes, salt: bytes, iterations: int) -> "Account":
+        """Of the SaltedPassword (RFC 5802 3)."""
         stored_key = plain_hash(function, keyed(function, salted, b"Client Key"))
         return cls(function, salt, iterations, stored_key, keyed(function, salted, b"Server Key"))
 

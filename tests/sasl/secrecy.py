@@ -3,12 +3,59 @@
 import base64
 import pickle
 import traceback
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 
-__all__ = ["CANARY", "assert_hidden", "spellings"]
+from mailwire.sasl import Mechanism, Password
+from mailwire.sasl.cram_md5 import CramMD5
+from mailwire.sasl.login import Login
+from mailwire.sasl.oauth import OAuthBearer, XOAuth2
+from mailwire.sasl.plain import Plain
+from mailwire.sasl.scram import Scram
+
+__all__ = ["CANARY", "KEEPERS", "Keeper", "assert_hidden", "said_back", "spellings"]
 
 # Long enough that what is left of it in base64 between two other texts is still no accident.
 CANARY = "canary-7f3a-Correct+Horse"
+
+
+@dataclass(frozen=True)
+class Keeper:
+    """A mechanism that knows the canary, and the challenges behind which it has told all that it tells.
+
+    sends_initial_response: whether the first thing that it says stands in the command.
+    """
+
+    make: Callable[[], Mechanism]
+    challenges: tuple[bytes, ...] = ()
+    sends_initial_response: bool = True
+
+
+_NONCE = "fyko+d2lbbFgONRv9qkxdawL"
+_SERVER_FIRST = base64.b64encode(f"r={_NONCE}3rfcNHYJY1ZVvWVs7j,s=QSXCR+Q6sek8bf92,i=4096".encode())
+_PASSWORD = Password("tim", CANARY)
+
+KEEPERS: Mapping[str, Keeper] = {
+    "PLAIN": Keeper(lambda: Plain(_PASSWORD)),
+    "PLAIN in two steps": Keeper(lambda: Plain(_PASSWORD), (b"",), sends_initial_response=False),
+    "LOGIN": Keeper(lambda: Login(_PASSWORD), (b"", b"")),
+    "CRAM-MD5": Keeper(lambda: CramMD5(_PASSWORD), (base64.b64encode(b"<1896.697170952@postoffice>"),)),
+    "OAUTHBEARER": Keeper(lambda: OAuthBearer("tim", CANARY, host="mail.example.org", port=465)),
+    "XOAUTH2": Keeper(lambda: XOAuth2("tim", CANARY)),
+    "XOAUTH2 in two steps": Keeper(lambda: XOAuth2("tim", CANARY), (b"",), sends_initial_response=False),
+    "SCRAM-SHA-1": Keeper(lambda: Scram(_PASSWORD, "SHA-1", make_nonce=lambda: _NONCE), (_SERVER_FIRST,)),
+}
+
+
+def said_back(secret: str) -> Iterator[bytes]:
+    """Return how a server may say back what it was told."""
+    octets = secret.encode()
+    yield octets
+    yield octets.hex().encode()
+    yield octets.hex().upper().encode()
+    for before in (b"", b"x", b"xy", b"\0tim\0", b"user=tim\1auth=Bearer "):
+        yield base64.b64encode(before + octets)
+        yield base64.b64encode(before + octets + b"\1\1")
 
 
 def spellings(secret: str) -> Iterator[str]:

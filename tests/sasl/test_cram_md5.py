@@ -124,5 +124,12 @@ def test_its_name_is_registered_and_it_counts_as_exposing_the_password() -> None
     assert CramMD5.exposes_password
 
 
+def test_its_secrets_are_the_password_and_the_digest() -> None:
+    mechanism = CramMD5(Password("tim", "tanstaaftanstaaf"))
+    assert mechanism.secrets[0] == b"tanstaaftanstaaf"
+    mechanism.respond(CHALLENGE)
+    assert mechanism.secrets == (b"tanstaaftanstaaf", b"b913a602c7eda7a495b4e6e7334d3890")
+
+
 def test_it_never_shows_its_secret() -> None:
     assert_hidden(CANARY, CramMD5(Password("tim", CANARY)))

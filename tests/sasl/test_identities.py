@@ -1,15 +1,22 @@
+import gc
 import pickle
+import weakref
 
 import pytest
 
 from mailwire.sasl.identities import Anonymous, External, OAuthToken
+from mailwire.sasl.oauth import OAuthFailure
 from tests.sasl.secrecy import CANARY, assert_hidden
 
 
 class Provider:
     """A coroutine function with a name that gives it away."""
 
-    async def __call__(self) -> str:
+    def __init__(self) -> None:
+        self.told: list[OAuthFailure | None] = []
+
+    async def __call__(self, failure: OAuthFailure | None) -> str:
+        self.told.append(failure)
         return CANARY
 
     def __repr__(self) -> str:
@@ -22,10 +29,22 @@ def test_a_token_never_shows_itself_nor_who_provides_it() -> None:
         assert "tim" in repr(identity)
 
 
-async def test_a_token_may_be_provided_later() -> None:
-    identity = OAuthToken("tim", Provider())
+async def test_a_token_may_be_provided_later_and_again_when_it_was_refused() -> None:
+    provider = Provider()
+    identity = OAuthToken("tim", provider)
     assert not isinstance(identity.token, str)
-    assert await identity.token() == CANARY
+    for failure in (None, OAuthFailure(status="invalid_token")):
+        assert await identity.token(failure) == CANARY
+    assert provider.told == [None, OAuthFailure(status="invalid_token")]
+
+
+def test_a_token_can_be_referred_to_without_being_kept() -> None:
+    identity = OAuthToken("tim", Provider())
+    reference = weakref.ref(identity)
+    assert reference() is identity
+    del identity
+    gc.collect()
+    assert reference() is None
 
 
 def test_identities_are_values() -> None:

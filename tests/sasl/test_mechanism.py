@@ -36,6 +36,11 @@ def test_a_mechanism_is_taken_to_expose_the_password_unless_it_says_otherwise() 
     assert not Anonymous.exposes_password
 
 
+def test_a_mechanism_proves_no_server_and_has_no_secrets_unless_it_says_otherwise() -> None:
+    assert not Mechanism.proves_server
+    assert (Anonymous().proves_server, list(Anonymous().secrets)) == (False, [])
+
+
 def test_the_server_speaks_first_where_there_is_no_initial_response() -> None:
     mechanism: Mechanism = ServerFirst()
     assert mechanism.initial_response() is None

@@ -314,6 +314,23 @@ def test_a_server_that_sends_back_the_token_does_not_have_it_shown() -> None:
         assert (failure.status, failure.scope) == ("****", "a **** b")
 
 
+@pytest.mark.parametrize("before", ["", "x", "xy", "user=tim\1auth=Bearer "])
+def test_nor_does_one_that_sends_it_back_in_another_spelling(before: str) -> None:
+    encoded = base64.b64encode(f"{before}{CANARY}".encode()).decode()
+    for spelling in (encoded, CANARY.encode().hex(), CANARY.encode().hex().upper()):
+        for mechanism in mechanisms(CANARY):
+            mechanism.initial_response()
+            mechanism.respond(json.dumps({"status": "400", "scope": f"no such token: {spelling}"}).encode())
+            assert mechanism.failure is not None
+            assert "no such token" in mechanism.failure.scope
+            assert_hidden(CANARY, mechanism.failure)
+
+
+def test_their_secret_is_the_token() -> None:
+    for mechanism in mechanisms():
+        assert mechanism.secrets == (TOKEN.encode(),)
+
+
 def test_they_never_show_their_token() -> None:
     for mechanism in mechanisms(CANARY):
         assert_hidden(CANARY, mechanism)

@@ -13,8 +13,8 @@ from mailwire.sasl.scram import (
     MESSAGE_LIMIT,
     MINIMUM_ITERATIONS,
     WORK_ITERATIONS,
+    ProofMissing,
     Scram,
-    ServerUnproven,
 )
 from mailwire.sasl.work import Work
 from tests.sasl.scram_server import Account, Refusal, ScramServer, hi, keyed
@@ -516,7 +516,7 @@ def test_an_error_is_told_as_printable_text(value: bytes, shown: str) -> None:
         with pytest.raises(MechanismFailed) as failure:
             mechanism.respond(error)
         assert str(failure.value) == f"the server refuses: {shown}"
-        assert not isinstance(failure.value, ServerUnproven)
+        assert not isinstance(failure.value, ProofMissing)
         assert not mechanism.is_complete
 
 
@@ -566,7 +566,7 @@ def proven() -> Scram:
 )
 def test_a_server_that_does_not_sign_rightly_is_unproven(message: str) -> None:
     mechanism = proven()
-    with pytest.raises(ServerUnproven) as failure:
+    with pytest.raises(ProofMissing) as failure:
         mechanism.respond(message.encode())
     assert isinstance(failure.value, MechanismFailed)
     assert not mechanism.is_complete
@@ -634,7 +634,7 @@ def test_what_a_server_made_us_derive_is_not_kept_unless_it_is_proven() -> None:
     mechanism = client(key_cache=cache)
     mechanism.respond(server_first())
     assert len(cache) == 0
-    with pytest.raises(ServerUnproven):
+    with pytest.raises(ProofMissing):
         mechanism.respond(b"v=AAAA")
     assert len(cache) == 0
 
@@ -642,9 +642,7 @@ def test_what_a_server_made_us_derive_is_not_kept_unless_it_is_proven() -> None:
 def test_known_keys_are_no_work() -> None:
     cache = KeyCache()
     count = WORK_ITERATIONS + 1
-    salted = hashlib.pbkdf2_hmac("sha1", b"pencil", b"salt", count)
-    client_key, server_key = keyed("sha1", salted, b"Client Key"), keyed("sha1", salted, b"Server Key")
-    account = Account("sha1", b"salt", count, hashlib.sha1(client_key).digest(), server_key)
+    account = Account.with_many_iterations("sha1", "pencil", count)
     for is_work in (True, False):
         mechanism, server = Scram(PENCIL, "SHA-1", key_cache=cache), ScramServer({"user": account})
         response = mechanism.respond(server.hear_first(mechanism.initial_response()))
@@ -739,6 +737,19 @@ def test_any_challenge_is_answered_or_is_work_or_fails(challenges: list[bytes], 
 
 
 # Secrets
+
+
+def test_its_secrets_are_the_prepared_password_and_the_proof() -> None:
+    mechanism = Scram(Password("user", "pen\u00adcil"), "SHA-1", make_nonce=lambda: NONCE)
+    assert mechanism.secrets[0] == b"pencil"
+    mechanism.initial_response()
+    mechanism.respond(b"r=fyko+d2lbbFgONRv9qkxdawL3rfcNHYJY1ZVvWVs7j,s=QSXCR+Q6sek8bf92,i=4096")
+    assert mechanism.secrets == (b"pencil", b"v0X8v3Bz2T0CJGbJQyF0X+HI4Ts=")
+
+
+def test_it_proves_the_server() -> None:
+    assert Scram.proves_server
+    assert Scram(PENCIL, "SHA-1").proves_server
 
 
 def test_it_never_shows_its_secret() -> None:

@@ -6,7 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mailwire.sasl import Login, Password, Plain
+from mailwire.sasl import Login, Mechanism, Password, Plain
+from mailwire.sasl.external import ExternalMechanism
+from mailwire.sasl.identities import External
+from mailwire.sasl.oauth import XOAuth2
 from mailwire.smtp import (
     Auth,
     Command,
@@ -28,6 +31,7 @@ from mailwire.smtp import (
     StartTls,
     Vrfy,
 )
+from tests.sasl.secrecy import CANARY, KEEPERS, Keeper, assert_hidden
 
 A, B = Mailbox("a", "example.org"), Mailbox("b", "example.net")
 CREDENTIALS = Password("tim", "tanstaaftanstaaf")
@@ -307,13 +311,25 @@ def test_auth_is_at_most_512_octets_long() -> None:
         assert line == (whole if len(whole) <= 512 else b"AUTH PLAIN\r\n")
 
 
-@pytest.mark.parametrize("mechanism", [Plain, Login])
-def test_auth_never_shows_its_secret(mechanism: type[Plain] | type[Login]) -> None:
-    command = Auth(mechanism(CREDENTIALS))
+@pytest.mark.parametrize("mechanism", [Plain(CREDENTIALS), XOAuth2("tim", "token"), ExternalMechanism(External())])
+def test_an_initial_response_may_be_left_to_be_asked_for(mechanism: Mechanism) -> None:
+    command = Auth(mechanism, sends_initial_response=False)
+    assert command.encode() == f"AUTH {mechanism.name}\r\n".encode()
+    assert str(command) == f"AUTH {mechanism.name}"
+    message = base64.b64encode(mechanism.initial_response() or b"")
+    assert command.exchange.respond(b"") == message + b"\r\n"
+
+
+def test_xoauth2_says_all_in_one_line_unless_it_is_told_otherwise() -> None:
+    message = base64.b64encode(b"user=tim\1auth=Bearer token\1\1")
+    assert Auth(XOAuth2("tim", "token")).encode() == b"AUTH XOAUTH2 " + message + b"\r\n"
+
+
+@pytest.mark.parametrize("keeper", KEEPERS.values(), ids=list(KEEPERS))
+def test_auth_never_shows_its_secret(keeper: Keeper) -> None:
+    command = Auth(keeper.make(), keeper.sends_initial_response)
     assert repr(command) == "Auth()"
-    for shown in (repr(command), str(command), *command.shown(), repr([command])):
-        for secret in ("tanstaaf", "AHRpbQB0", "dGltAHRh", b"tanstaaf".hex()):
-            assert secret not in shown
+    assert_hidden(CANARY, command, [command], command.shown(), command.exchange, command.mechanism)
 
 
 # Commands of one's own

@@ -1,7 +1,8 @@
 import pytest
 
+from mailwire import sasl
 from mailwire.sasl import Password, Plain
-from mailwire.smtp import Auth, ConnectionClosed, Noop, Reply, ReplyReceived, ServerClosing
+from mailwire.smtp import Auth, ComputationDue, ConnectionClosed, Noop, Reply, ReplyReceived, ServerClosing
 
 REPLY = Reply(250, (b"ok",))
 
@@ -22,6 +23,10 @@ def test_events_are_values() -> None:
 def test_the_last_words_of_a_connection_can_be_shown() -> None:
     assert str(ServerClosing(Reply(421, (b"too", b"idle")))) == "421 too idle"
     assert str(ConnectionClosed()) == "without a word"
+
+
+def test_a_due_computation_is_an_event_that_sasl_makes() -> None:
+    assert ComputationDue is sasl.ComputationDue
 
 
 def test_events_do_not_show_a_secret() -> None:

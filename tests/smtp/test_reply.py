@@ -265,12 +265,70 @@ def test_a_reader_tells_whether_a_whole_line_is_waiting() -> None:
 
 def test_what_was_not_handed_out_can_be_quoted() -> None:
     reader = ReplyReader()
+    assert reader.quote_rest() == ""
     reader.feed(b"220 a\r\n250-b\r\n250-c\r\n250 d")
-    assert reader.unread() == b"220 a\r\n250-b\r\n250-c\r\n250 d"
+    assert reader.quote_rest() == repr(b"220 a\r\n250-b\r\n250-c\r\n250 d")
     assert reader.next_reply() == Reply(220, (b"a",))
-    assert reader.unread() == b"250-b\r\n250-c\r\n250 d"
+    assert reader.quote_rest() == repr(b"250-b\r\n250-c\r\n250 d")
     assert reader.next_reply() is None
-    assert reader.unread() == b"250-b\r\n250-c\r\n250 d"
+    assert reader.quote_rest() == repr(b"250-b\r\n250-c\r\n") + " b'250 d'"
+
+
+# What must not be shown
+
+
+def masking() -> ReplyReader:
+    reader = ReplyReader()
+    reader.mask_with(lambda data: data.replace(b"canary", b"****"))
+    reader.mask_with(lambda data: data.replace(b"sparrow", b"****"))
+    return reader
+
+
+def test_what_was_not_handed_out_is_quoted_without_what_must_not_be_shown() -> None:
+    reader = masking()
+    reader.feed(b"250-a canary\r\n250-a sparrow\r\n250 a cana")
+    assert reader.quote_rest() == repr(b"250-a ****\r\n250-a ****\r\n") + " (10 octets)"
+    assert reader.next_reply() is None
+    assert reader.quote_rest() == repr(b"250-a ****\r\n250-a ****\r\n") + " (10 octets)"
+    reader.feed(b"ry")
+    assert reader.next_reply() is None
+    assert reader.quote_rest() == repr(b"250-a ****\r\n250-a ****\r\n") + " (12 octets)"
+    reader.feed(b"\r\n")
+    assert reader.next_reply() == Reply(250, (b"a canary", b"a sparrow", b"a canary"))
+
+
+@pytest.mark.parametrize(
+    ("wire", "problem"),
+    [
+        (b"canary\r\n", r"expected a reply line .*, got b'\*\*\*\*'$"),
+        (b"250 a\0canary\r\n", r"expected a reply line .*, got b'250 a\\x00\*\*\*\*'$"),
+        (b"250-a\r\n550 canary\r\n", r"the next line of a reply 250, got b'550 \*\*\*\*': all lines"),
+        (b"250-x\r\n" * REPLY_LINE_LIMIT + b"250 a sparrow\r\n", r"its last line is b'250 a \*\*\*\*'$"),
+        (b"250 canary" + b"a" * LINE_LIMIT + b"\n", r"octets, it begins with b'250 \*\*\*\*a+'\.\.\. \(8200 octets\)$"),
+        (b"250 canary" + b"a" * LINE_LIMIT, r"octets, it begins with \(8202 octets\)$"),
+    ],
+    ids=["garbage", "NUL", "another code", "endless reply", "long line", "endless line"],
+)
+def test_no_error_quotes_what_must_not_be_shown(wire: bytes, problem: str) -> None:
+    reader = masking()
+    reader.feed(wire)
+    with pytest.raises(RemoteProtocolError, match=problem) as caught:
+        reader.next_reply()
+    assert "canary" not in str(caught.value)
+    assert "sparrow" not in str(caught.value)
+
+
+def test_a_reader_masks_what_it_is_given() -> None:
+    assert masking().masked(b"a canary and a sparrow") == b"a **** and a ****"
+    assert ReplyReader().masked(b"a canary") == b"a canary"
+
+
+def test_a_masked_reply_says_the_same_without_the_secret() -> None:
+    reply = Reply(535, (b"5.7.8 canary", b"no such canary, no", b"5.7.8"))
+    masked = reply.masked(lambda text: text.replace(b"canary", b"****"))
+    assert masked == Reply(535, (b"5.7.8 ****", b"no such ****, no", b"5.7.8"))
+    assert reply.lines[0] == b"5.7.8 canary"
+    assert reply.masked(bytes) == reply
 
 
 # Replies

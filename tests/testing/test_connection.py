@@ -10,6 +10,7 @@ from mailwire.testing import (
     ARGOSOFT,
     Account,
     Maildrop,
+    Policy,
     POP3Server,
     Session,
     SMTPServer,
@@ -17,6 +18,7 @@ from mailwire.testing import (
     server_context,
 )
 from mailwire.testing.connection import Connection
+from mailwire.testing.handshake import find_certificate
 
 ALICE = Account("alice", "secret")
 GREETING = b"220 localhost ESMTP mailwire.testing\r\n"
@@ -29,7 +31,8 @@ GOODBYE = b"221 2.0.0 localhost closes the connection\r\n"
 async def served(session: Session) -> AsyncIterator[tuple[Connection, socket.socket]]:
     """A connection that is being served, and the client's end of it; it has to end by itself."""
     ours, theirs = socket.socketpair()
-    connection = Connection(session, server_context())
+    context = server_context(client_certificates=True)
+    connection = Connection(session, context, find_certificate(context))
     serving = asyncio.create_task(connection.serve(theirs))
     with ours:
         ours.setblocking(False)
@@ -274,6 +277,43 @@ async def test_a_client_that_takes_its_leave_with_the_handshake_is_left(tls: str
         await read_all(client)
 
     assert session.closing
+
+
+async def test_what_comes_with_the_end_of_the_handshake_is_heard_when_the_session_knows_its_channel() -> None:
+    for tls in ("available", "established"):
+        policy = Policy(mechanisms=("SCRAM-SHA-256-PLUS", "EXTERNAL"))
+        session = SMTPServer(
+            Maildrop([ALICE]), policy=policy, tls="established" if tls == "established" else "available"
+        )
+        async with served(session) as (_, client):
+            if tls == "available":
+                assert await read(client) == GREETING
+                await write(client, b"STARTTLS\r\n")
+                assert await read(client) == BEGIN_TLS
+            end = TLSClient(client, client_context("alice"))
+            await end.shake_hands()
+            end.tls.write(b"EHLO client.example.org\r\n")
+            end.tls.write(b"QUIT\r\n")
+            await end.send()
+            assert b"\r\n250 AUTH SCRAM-SHA-256-PLUS EXTERNAL\r\n" in await end.read_all()
+
+        assert "tls-server-end-point" in session.channel.bindings
+        assert session.channel.client_names == {"alice", "alice@example.org"}
+
+
+async def test_a_client_that_says_all_with_the_handshake_and_takes_its_leave_is_heard() -> None:
+    session = SMTPServer(Maildrop(), tls="established")
+    async with served(session) as (_, client):
+        end = TLSClient(client)
+        await end.shake_hands()
+        end.tls.write(b"NOOP\r\n")
+        end.tls.write(b"QUIT\r\n")
+        with pytest.raises(ssl.SSLWantReadError):
+            end.tls.unwrap()
+        await end.send()
+        await read_all(client)
+
+    assert session.commands == [b"NOOP", b"QUIT"]
 
 
 # TLS that fails

@@ -19,8 +19,9 @@ def test_an_account_without_addresses_has_its_own_name_for_one() -> None:
     assert Account("alice@example.org", "secret").addresses == ("alice@example.org",)
 
 
-def test_an_account_does_not_show_its_password() -> None:
+def test_an_account_does_not_show_its_password_and_its_tokens() -> None:
     assert "secret" not in repr(ALICE)
+    assert "covert" not in repr(Account("alice", "", access_tokens=["covert"]))
 
 
 @pytest.mark.parametrize("user", ["", "al\rice", "al\nice", "al\0ice"])
@@ -47,12 +48,29 @@ def test_an_address_has_one_owner_whatever_its_case() -> None:
     assert drop.accounts == (ALICE, BOB)
 
 
-def test_the_password_opens_its_own_account_only() -> None:
+def test_an_account_is_found_by_its_user() -> None:
     drop = maildrop()
 
-    assert drop.authenticate("alice", "secret") == ALICE
-    assert drop.authenticate("alice", "hidden") is None
-    assert drop.authenticate("carol", "secret") is None
+    assert drop.find("alice") == ALICE
+    assert drop.find("Alice") is None
+    assert drop.find("carol") is None
+
+
+def test_a_certificate_is_of_one_user() -> None:
+    drop = Maildrop([Account("alice", "secret", certificate_name="alice@example.org")])
+    drop.add(Account("bob", "hidden"))
+    drop.add(Account("carol", "covert"))
+    drop.add(Account("dave", "", certificate_name="Alice@example.org"))
+
+    with pytest.raises(ValueError, match=r"the certificate name alice@example.org belongs to 'alice' already"):
+        drop.add(Account("erin", "", certificate_name="alice@example.org"))
+    assert drop.find("erin") is None
+
+
+def test_one_token_is_no_collection_of_them() -> None:
+    with pytest.raises(ValueError, match="access_tokens are a collection") as refusal:
+        Account("alice", "", access_tokens="covert")
+    assert "covert" not in str(refusal.value)
 
 
 def test_a_recipient_is_known_whatever_its_case() -> None:

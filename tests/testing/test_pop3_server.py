@@ -1,10 +1,16 @@
+import hashlib
+
 import pytest
 
-from mailwire.testing import Account, Maildrop, Policy, POP3Server, TLSState
+from mailwire.testing import ARGOSOFT, MECHANISMS, Account, Channel, Maildrop, Policy, POP3Server, TLSState
 from tests.testing.dialogue import greeted, play, say
 
 ALICE, BOB = Account("alice", "se cret"), Account("bob", "hidden")
 POLICY = Policy(hostname="mail.example.org")
+
+# RFC 1939 7
+MROSE = Account("mrose", "tanstaaf")
+APOP_POLICY = Policy(hostname="dbc.mtview.ca.us", apop=True, make_nonce=lambda: "1896.697170952")
 
 FIRST = b"Subject: one\r\n\r\n.\r\n..two\r\nthree\r\n"
 SECOND = b"\r\nno header\r\n\r\n"
@@ -270,6 +276,17 @@ def test_authentication_is_not_offered_without_mechanisms() -> None:
     assert say(session, b"AUTH PLAIN\r\n") == b"-ERR Command not available\r\n"
 
 
+def test_what_else_is_offered_is_announced() -> None:
+    session = server(policy=Policy(mechanisms=MECHANISMS), tls="established")
+
+    assert (
+        b"SASL SCRAM-SHA-512 SCRAM-SHA-256 SCRAM-SHA-1 OAUTHBEARER XOAUTH2 PLAIN LOGIN CRAM-MD5 ANONYMOUS\r\n"
+        in say(session, b"CAPA\r\n")
+    )
+    session.channel = Channel({"tls-unique": b"unique"}, frozenset({"alice"}))
+    assert f"SASL {' '.join(MECHANISMS)}\r\n".encode() in say(session, b"CAPA\r\n")
+
+
 # Logging in
 
 
@@ -337,6 +354,77 @@ def test_a_user_name_that_cannot_be_printed_is_refused(name: bytes) -> None:
     answer = say(greeted(server()), b"USER " + name + b"\r\n")
 
     assert answer == b"-ERR Syntax error, expected USER and a name\r\n"
+
+
+def test_a_mechanism_that_the_server_begins_takes_no_initial_response() -> None:
+    session = greeted(server(policy=Policy(mechanisms=("CRAM-MD5",), make_nonce=lambda: "1")))
+
+    assert say(session, b"AUTH CRAM-MD5 =\r\n") == b"-ERR The server begins this mechanism\r\n"
+    assert say(session, b"AUTH CRAM-MD5\r\n") == b"+ PDFAbG9jYWxob3N0Pg==\r\n"
+
+
+# APOP
+
+
+def test_apop_is_spoken_as_in_the_example() -> None:
+    # RFC 1939 7
+    session = play(
+        lambda: server(Maildrop([MROSE]), policy=APOP_POLICY),
+        """
+        S: +OK dbc.mtview.ca.us POP3 mailwire.testing <1896.697170952@dbc.mtview.ca.us>
+        C: APOP mrose c4c9334bac560ecc979e58001b3e22fb
+        S: +OK Maildrop locked, 0 messages (0 octets)
+        C: APOP mrose c4c9334bac560ecc979e58001b3e22fb
+        S: -ERR Not now: logged in already
+        """,
+    )
+    assert session.user == "mrose"
+
+
+def test_apop_can_fail_and_be_tried_again() -> None:
+    session = play(
+        lambda: greeted(server(Maildrop([MROSE]), policy=APOP_POLICY)),
+        """
+        C: APOP
+        S: -ERR Syntax error, expected APOP, a name and a digest
+        C: APOP mrose
+        S: -ERR Syntax error, expected APOP, a name and a digest
+        C: APOP mrose tanstaaf
+        S: -ERR Syntax error, expected APOP, a name and a digest
+        C: APOP mrose C4C9334BAC560ECC979E58001B3E22FB
+        S: -ERR Syntax error, expected APOP, a name and a digest
+        C: APOP c4c9334bac560ecc979e58001b3e22fb
+        S: -ERR Syntax error, expected APOP, a name and a digest
+        C: APOP nobody c4c9334bac560ecc979e58001b3e22fb
+        S: -ERR [AUTH] Credentials invalid
+        C: APOP mrose c4c9334bac560ecc979e58001b3e22fc
+        S: -ERR [AUTH] Credentials invalid
+        C: APOP mrose c4c9334bac560ecc979e58001b3e22fb
+        S: +OK Maildrop locked, 0 messages (0 octets)
+        """,
+    )
+    assert session.denial == "invalid-proof"
+
+
+def test_an_empty_password_is_no_secret_to_share() -> None:
+    session = greeted(server(Maildrop([Account("carol", "")]), policy=APOP_POLICY))
+    digest = hashlib.md5(b"<1896.697170952@dbc.mtview.ca.us>").hexdigest().encode()
+
+    assert say(session, b"APOP carol " + digest + b"\r\n") == b"-ERR [AUTH] Credentials invalid\r\n"
+    assert session.denial == "no-password"
+
+
+def test_no_timestamp_is_said_twice() -> None:
+    maildrop = Maildrop([MROSE])
+    greetings = {say(server(maildrop, policy=Policy(apop=True))) for _ in range(10)}
+
+    assert len(greetings) == 10
+
+
+def test_the_greeting_of_another_server_gets_a_timestamp_too() -> None:
+    session = POP3Server(Maildrop([MROSE]), policy=APOP_POLICY, quirk=ARGOSOFT)
+
+    assert say(session).endswith(b"(1.8.8.8) <1896.697170952@dbc.mtview.ca.us>\r\n")
 
 
 # Refusals

@@ -6,7 +6,9 @@ from collections.abc import Callable
 
 import pytest
 
+from mailwire.sasl import server_end_point
 from mailwire.testing import ARGOSOFT, Account, MailServer, Policy, client_context, server_context
+from mailwire.testing.handshake import find_certificate
 
 ALICE = Account("alice", "secret", ("alice@example.org",))
 BOB = Account("bob", "hidden", ("bob@example.org",))
@@ -92,6 +94,20 @@ async def test_a_client_with_which_no_handshake_succeeds_is_left(implicit_tls: b
         await server.wait_idle()
 
     assert all(session.closing for session in (*server.smtp_sessions, *server.pop3_sessions))
+
+
+@pytest.mark.parametrize("implicit_tls", [True, False])
+async def test_every_session_knows_what_tls_gives(implicit_tls: bool) -> None:
+    async with new_server(implicit_tls=implicit_tls) as server:
+        expected = find_certificate(server_context())
+        assert expected is not None
+        await asyncio.to_thread(lambda: (smtps if implicit_tls else starttls)(server).quit())
+        await asyncio.to_thread(lambda: (pop3s if implicit_tls else stls)(server).quit())
+        await server.wait_idle()
+
+    for session in (*server.smtp_sessions, *server.pop3_sessions):
+        assert session.channel.bindings["tls-server-end-point"] == server_end_point(expected)
+        assert not session.channel.client_names
 
 
 async def test_the_quirk_and_the_policy_are_those_of_every_session() -> None:

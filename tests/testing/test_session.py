@@ -3,9 +3,10 @@ from base64 import b64encode
 import pytest
 
 from mailwire.errors import LocalProtocolError
-from mailwire.testing import Account, Maildrop, Policy, Session, TLSState
+from mailwire.testing import MECHANISMS, Account, Channel, Maildrop, Policy, Session, TLSState
 from mailwire.testing.phrases import Phrase, Phrasebook
-from mailwire.testing.session import COMMAND_LIMIT, RESPONSE_LIMIT, Refusal
+from mailwire.testing.refusal import Refusal
+from mailwire.testing.session import COMMAND_LIMIT, RESPONSE_LIMIT
 from tests.testing.dialogue import play, say
 
 PHRASES = {
@@ -17,6 +18,7 @@ PHRASES = {
     "syntax": Phrase("ERR", "", "expected {expected}"),
     "mechanism": Phrase("ERR", "", "mechanism"),
     "cancelled": Phrase("ERR", "", "cancelled"),
+    "initial response": Phrase("ERR", "", "the server begins"),
     "malformed": Phrase("ERR", "", "malformed"),
     "credentials": Phrase("ERR", "", "credentials"),
     "locked": Phrase("ERR", "", "locked"),
@@ -36,6 +38,10 @@ class Echo(Session):
     @property
     def offers_authentication(self) -> bool:
         return self._offers_authentication
+
+    @property
+    def mechanisms(self) -> tuple[str, ...]:
+        return self._mechanisms
 
     def _receive_command(self, verb: str, argument: bytes) -> None:
         match verb:
@@ -289,22 +295,24 @@ def test_a_user_can_authenticate_in_every_form() -> None:
 
 def test_a_failed_authentication_ends_the_exchange() -> None:
     session = play(
-        Echo,
+        lambda: Echo(policy=Policy(mechanisms=("PLAIN", "LOGIN", "CRAM-MD5"))),
         """
         C: AUTH PLAIN AGFsaWNlAGhpZGRlbg==
         C: AUTH PLAIN Ym9iAGFsaWNlAHNlY3JldA==
+        C: AUTH CRAM-MD5 =
         C: AUTH PLAIN YWxpY2U
         C: AUTH LOGIN
         C: *
         C: AUTH LOGIN
         C: %
-        C: AUTH CRAM-MD5
+        C: AUTH SCRAM-SHA-1
         C: AUTH
         C: AUTH PLAIN = =
         C: AUTH PLAIN AGxvY2tlZABzZWNyZXQ=
         C: ONE
         S: ERR credentials
         S: ERR credentials
+        S: ERR the server begins
         S: ERR malformed
         S: + VXNlcm5hbWU6
         S: ERR cancelled
@@ -327,9 +335,64 @@ def test_a_user_can_act_as_oneself() -> None:
 
 
 def test_only_the_mechanisms_of_the_policy_are_there() -> None:
-    session = Echo(policy=Policy(mechanisms=("LOGIN", "X-NONE")))
+    session = Echo(policy=Policy(mechanisms=("LOGIN",)))
 
     assert say(session, b"AUTH PLAIN\r\n", b"AUTH X-NONE\r\n") == b"ERR mechanism\r\n" * 2
+
+
+def test_why_somebody_was_denied_is_known_to_the_server() -> None:
+    session = Echo()
+    assert session.denial is None
+
+    for user, password, reason in (("alice", "hidden", "invalid-proof"), ("carol", "hidden", "unknown-user")):
+        message = b64encode(f"\0{user}\0{password}".encode())
+        assert say(session, b"AUTH PLAIN " + message + b"\r\n") == b"ERR credentials\r\n"
+        assert session.denial == reason
+    assert say(session, b"AUTH PLAIN YQ==\r\n") == b"ERR malformed\r\n"
+    assert session.denial == "unknown-user"
+
+
+PLUS = {name for name in MECHANISMS if name.endswith("-PLUS")}
+
+
+@pytest.mark.parametrize(
+    ("channel", "missing"),
+    [
+        (Channel(), {*PLUS, "EXTERNAL"}),
+        (Channel({"tls-unique": b"unique"}), {"EXTERNAL"}),
+        (Channel(client_names=frozenset({"alice"})), PLUS),
+        (Channel({"tls-unique": b"unique"}, frozenset({"alice"})), set()),
+    ],
+)
+def test_what_needs_something_of_tls_is_there_where_tls_gives_it(channel: Channel, missing: set[str]) -> None:
+    session = Echo(policy=Policy(mechanisms=MECHANISMS))
+    session.channel = channel
+    in_the_clear = session.mechanisms
+    say(session, b"TLS\r\n")
+    session.tls_established()
+
+    assert in_the_clear == tuple(name for name in MECHANISMS if name not in {*PLUS, "EXTERNAL"})
+    assert session.mechanisms == tuple(name for name in MECHANISMS if name not in missing)
+    for name in missing:
+        assert say(session, f"AUTH {name}\r\n".encode()) == b"ERR mechanism\r\n"
+
+
+def test_authentication_is_not_offered_where_every_mechanism_needs_tls() -> None:
+    session = Echo(policy=Policy(mechanisms=("SCRAM-SHA-256-PLUS", "EXTERNAL")))
+
+    assert not session.offers_authentication
+    say(session, b"TLS\r\n")
+    session.tls_established()
+    session.channel = Channel({"tls-unique": b"unique"})
+    assert session.offers_authentication
+
+
+def test_a_mechanism_knows_what_is_offered_beside_it() -> None:
+    session = Echo(tls="established", policy=Policy(mechanisms=("SCRAM-SHA-1-PLUS", "SCRAM-SHA-1")))
+    session.channel = Channel({"tls-unique": b"unique"})
+
+    assert say(session, b"AUTH SCRAM-SHA-1 " + b64encode(b"y,,n=alice,r=0") + b"\r\n") == b"ERR credentials\r\n"
+    assert session.denial == "server-does-support-channel-binding"
 
 
 def test_a_response_may_be_longer_than_a_command() -> None:

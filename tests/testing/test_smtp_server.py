@@ -1,8 +1,8 @@
-from base64 import b64encode
+from base64 import b64decode, b64encode
 
 import pytest
 
-from mailwire.testing import Account, Envelope, Maildrop, Policy, SMTPServer, TLSState
+from mailwire.testing import MECHANISMS, Account, Channel, Envelope, Maildrop, Policy, SMTPServer, TLSState
 from tests.testing.dialogue import greeted, play, say
 
 ALICE = Account("alice", "secret", ("alice@example.org",))
@@ -257,6 +257,108 @@ def test_a_user_authenticates_once() -> None:
         """,
     )
     assert session.user == "alice"
+
+
+def test_what_else_is_offered_is_announced() -> None:
+    policy = Policy(mechanisms=MECHANISMS)
+
+    def announced(session: SMTPServer) -> str:
+        return next(line for line in extensions(session) if line.startswith("AUTH"))
+
+    assert announced(server(policy=policy)) == (
+        "AUTH SCRAM-SHA-512 SCRAM-SHA-256 SCRAM-SHA-1 OAUTHBEARER XOAUTH2 PLAIN LOGIN CRAM-MD5 ANONYMOUS"
+    )
+    session = server(policy=policy, tls="established")
+    session.channel = Channel({"tls-unique": b"unique"}, frozenset({"alice"}))
+    assert announced(session) == " ".join(["AUTH", *MECHANISMS])
+
+
+def encoded(message: str) -> str:
+    """A message as a line has it; ^A stands for what RFC 7628 writes so."""
+    return b64encode(message.replace("^A", "\1").encode()).decode()
+
+
+def test_scram_is_spoken_as_in_the_example() -> None:
+    # RFC 7677 3
+    nonce = "rOprNGfwEbeRWgbNEkqO%hvYDpWUa2RaTCAfuxFIlj)hNlF$k0"
+    policy = Policy(
+        mechanisms=("SCRAM-SHA-256",),
+        make_nonce=lambda: "%hvYDpWUa2RaTCAfuxFIlj)hNlF$k0",
+        make_salt=lambda: b64decode("W22ZaJ0SNY7soEsUEjb6gQ=="),
+    )
+    maildrop = Maildrop([Account("user", "pencil")])
+
+    def open_session() -> SMTPServer:
+        session = greeted(server(maildrop, policy=policy))
+        say(session, HELLO)
+        return session
+
+    session = play(
+        open_session,
+        f"""
+        C: AUTH SCRAM-SHA-256 {encoded("n,,n=user,r=rOprNGfwEbeRWgbNEkqO")}
+        S: 334 {encoded(f"r={nonce},s=W22ZaJ0SNY7soEsUEjb6gQ==,i=4096")}
+        C: {encoded(f"c=biws,r={nonce},p=dHzbZapWIk4jUhN+Ute9ytag9zjfMHgsqmmiz7AndVQ=")}
+        S: 334 {encoded("v=6rriTRBi23WpRR/wtup+mMhUZUn/dB5nLTJRsjl95G4=")}
+        C:
+        S: 235 2.7.0 Authenticated as user
+        """,
+    )
+    assert session.user == "user"
+
+
+def test_what_is_wrong_with_an_exchange_has_its_code() -> None:
+    # RFC 4954 4 and 6
+    policy = Policy(
+        mechanisms=("CRAM-MD5", "OAUTHBEARER", "XOAUTH2", "SCRAM-SHA-1"),
+        make_nonce=lambda: "nonce",
+        make_salt=lambda: b"salt",
+        scram_iterations=1,
+    )
+
+    def open_session() -> SMTPServer:
+        session = greeted(server(policy=policy))
+        say(session, HELLO)
+        return session
+
+    discovery = "https://localhost/.well-known/openid-configuration"
+    session = play(
+        open_session,
+        f"""
+        C: AUTH CRAM-MD5 {encoded("alice")}
+        S: 501 5.7.0 The server begins this mechanism
+        C: AUTH CRAM-MD5
+        S: 334 {encoded("<nonce@localhost>")}
+        C: {encoded("alice")}
+        S: 501 5.5.2 Cannot decode the response
+        C: AUTH CRAM-MD5
+        S: 334 {encoded("<nonce@localhost>")}
+        C: {encoded("alice " + "0" * 32)}
+        S: 535 5.7.8 Credentials invalid
+        C: AUTH OAUTHBEARER {encoded("n,,^Aauth=Bearer t^A^A")}
+        S: 334 {encoded(f'{{"status":"invalid_token","scope":"mail","openid-configuration":"{discovery}"}}')}
+        C: AQ==
+        S: 535 5.7.8 Credentials invalid
+        C: AUTH XOAUTH2 {encoded("user=alice^Aauth=Bearer t^A^A")}
+        S: 334 {encoded('{"status":"401","schemes":"bearer","scope":"mail"}')}
+        C:
+        S: 535 5.7.8 Credentials invalid
+        C: AUTH XOAUTH2 {encoded("user=alice^Aauth=Bearer t^A^A")}
+        S: 334 {encoded('{"status":"401","schemes":"bearer","scope":"mail"}')}
+        C: *
+        S: 501 5.7.0 Authentication cancelled
+        C: AUTH SCRAM-SHA-1 =
+        S: 501 5.5.2 Cannot decode the response
+        C: AUTH SCRAM-SHA-1-PLUS
+        S: 504 5.5.4 Unknown mechanism
+        C: AUTH SCRAM-SHA-1 {encoded("n,,n=alice,r=0")}
+        S: 334 {encoded("r=0nonce,s=c2FsdA==,i=1")}
+        C: {encoded("c=biws,r=0,p=AAAA")}
+        S: 535 5.7.8 Credentials invalid
+        """,
+    )
+    assert session.user is None
+    assert session.denial == "other-nonce"
 
 
 def test_authentication_waits_for_the_end_of_a_transaction() -> None:

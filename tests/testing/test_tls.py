@@ -99,4 +99,49 @@ def test_authority_file_is_a_certificate_without_a_key() -> None:
 def test_authority_key_is_not_kept() -> None:
     keys = {path.name for path in tls.authority_file().parent.glob("*-key.pem")}
 
-    assert keys == {"localhost-key.pem", "other-host-key.pem", "expired-key.pem", "self-signed-key.pem"}
+    servers = {"localhost-key.pem", "other-host-key.pem", "expired-key.pem", "self-signed-key.pem"}
+    assert keys == servers | {"alice-key.pem"}
+
+
+# Clients that prove who they are
+
+
+@pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
+def test_a_client_shows_its_certificate_if_it_is_asked(version: ssl.TLSVersion) -> None:
+    for asks in (False, True):
+        context = tls.server_context(client_certificates=asks)
+        context.minimum_version = context.maximum_version = version
+        context.verify_flags |= ssl.VERIFY_X509_STRICT
+        _, server = shake_hands(tls.client_context("alice"), context, "localhost")
+
+        assert (server.getpeercert(binary_form=True) is not None) is asks
+
+
+def test_a_client_need_not_show_a_certificate() -> None:
+    _, server = shake_hands(tls.client_context(), tls.server_context(client_certificates=True), "localhost")
+
+    assert server.getpeercert() is None
+
+
+def test_a_client_with_a_certificate_of_another_authority_is_refused() -> None:
+    client = tls.client_context()
+    certificates = tls.authority_file().parent
+    client.load_cert_chain(certificates / "localhost.pem", certificates / "localhost-key.pem")
+
+    with pytest.raises(ssl.SSLCertVerificationError):
+        shake_hands(client, tls.server_context(client_certificates=True), "localhost")
+
+
+def test_the_authority_for_clients_vouches_for_no_server() -> None:
+    server = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    certificates = tls.authority_file().parent
+    server.load_cert_chain(certificates / "alice.pem", certificates / "alice-key.pem")
+
+    with pytest.raises(ssl.SSLCertVerificationError):
+        shake_hands(tls.client_context(), server, "alice")
+
+
+@pytest.mark.parametrize("name", ["", "localhost", "client-authority", "../certificates/alice"])
+def test_unknown_client_certificate_is_refused(name: str) -> None:
+    with pytest.raises(ValueError, match="expected one of alice"):
+        tls.client_context(name)

@@ -5,6 +5,7 @@ block of a body is handed on without a copy.
 """
 
 from collections import deque
+from collections.abc import Callable
 
 from ..errors import LimitExceeded
 from .text import quote
@@ -22,6 +23,7 @@ class LineBuffer:
     def __init__(self, line_limit: int) -> None:
         self.line_limit = line_limit  # octets of a line, without its end
         self.bare_lf = False  # whether the line last taken ended in LF alone
+        self._masks: list[Callable[[bytes], bytes]] = []
         self._arrived: deque[bytes] = deque()  # not looked at yet
         self._beginning: list[bytes] = []  # of a line whose end has not come yet
         self._beginning_size = 0
@@ -54,10 +56,9 @@ class LineBuffer:
             # A CR at the end may belong to the line's end.
             last = piece or (self._beginning[-1] if self._beginning else b"")
             if size - last.endswith(b"\r") > self.line_limit:
-                raise LimitExceeded(
-                    f"a line is longer than {self.line_limit} octets, it begins with "
-                    f"{quote(b''.join((*self._beginning, piece[:200])))}"
-                )
+                text = b"".join((*self._beginning, piece))
+                quoted = self.quote(text) if end >= 0 else self.quote_beginning(text)
+                raise LimitExceeded(f"a line is longer than {self.line_limit} octets, it begins with {quoted}")
             if end >= 0:
                 self._start = end + 1
                 line = b"".join((*self._beginning, piece)) if self._beginning else piece
@@ -90,6 +91,32 @@ class LineBuffer:
         """Take the block that `peek_block` showed up to `position`."""
         self._start = position
 
-    def peek_all(self) -> bytes:
-        """Return a copy of everything that is left, to be quoted in an error."""
-        return b"".join((*self._beginning, self._data[self._start :], *self._arrived))
+    # What was received may hold what must not be shown: a server says back to us what it was told.
+
+    def mask_with(self, mask: Callable[[bytes], bytes]) -> None:
+        """Let what is quoted pass through `mask`, and through those given before."""
+        self._masks.append(mask)
+
+    def masked(self, data: bytes) -> bytes:
+        """Return `data` without what must not be shown."""
+        for mask in self._masks:
+            data = mask(data)
+        return data
+
+    def quote(self, data: bytes) -> str:
+        """Return `data`, which was received, as it may stand in an error."""
+        return quote(self.masked(data))
+
+    def quote_beginning(self, data: bytes) -> str:
+        """Return `data`, of which more may come, as it may stand in an error."""
+        if not self._masks:
+            return quote(data)
+        # A line that is cut off may end in the beginning of what must not be shown.
+        lines, line_end, cut_off = data.rpartition(b"\n")
+        quoted = self.quote(lines + line_end) if line_end else ""
+        return f"{quoted} ({len(cut_off)} octets)".lstrip() if cut_off else quoted
+
+    def quote_rest(self) -> str:
+        """Return everything that is left, as it may stand in an error; "" if that is nothing."""
+        rest = b"".join((*self._beginning, self._data[self._start :], *self._arrived))
+        return self.quote_beginning(rest) if rest else ""

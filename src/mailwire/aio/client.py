@@ -7,14 +7,17 @@
 """
 
 import asyncio
+import logging
 from abc import ABC, abstractmethod
 from types import TracebackType
 from typing import Generic, Self, TypeVar
 
+from .._wire.trace import Direction, Traceable
 from ..endpoint import Endpoint, Protocol
-from ..errors import ConnectionLost, LocalProtocolError, MailwireError, RemoteProtocolError
+from ..errors import ConnectionLost, LocalProtocolError, MailwireError, RemoteProtocolError, SecurityError
 from ..transcript import Transcript
 from .session import Machine, Session
+from .tls import TLSInfo
 
 __all__ = ["Client"]
 
@@ -29,6 +32,9 @@ class Client(ABC, Generic[E]):
         if self.endpoint.protocol != protocol:
             raise ValueError(f"expected an endpoint for {protocol}, got {self.endpoint}")
         self.transcript = Transcript() if transcript is None else transcript
+        self.mechanism: str | None = None
+        """The mechanism by which the last `connect` has logged in; to be remembered (`Preferences.remembered`)."""
+        self._logger = logging.getLogger(f"mailwire.{protocol}")
         self._session: Session[E] | None = None
         self._lock = asyncio.Lock()
         self._user: asyncio.Task[object] | None = None  # of the connection, now
@@ -38,16 +44,22 @@ class Client(ABC, Generic[E]):
         """Whether calls can be made. The server may have gone since the last one: the next one will say so."""
         return self._session is not None
 
+    @property
+    def tls(self) -> TLSInfo | None:
+        """What was negotiated for TLS; None without TLS, and when not connected."""
+        return None if self._session is None else self._session.stream.tls_info
+
     async def connect(self) -> None:
         """Connect, secure the connection and log in, as the endpoint says. A closed client can be connected again.
 
-        Raises ConnectionFailed, ConnectionLost, DeadlineExceeded, SecurityError, AuthenticationFailed, ProtocolError,
-        or the server's refusal.
+        Raises ConnectionFailed, ConnectionLost, DeadlineExceeded, SecurityError, AuthenticationFailed, NotSupported,
+        ProtocolError, or the server's refusal; and what a provider of access tokens raises.
         """
         await self._begin_call()
         try:
             if self._session is not None:
                 raise LocalProtocolError(f"the client is connected to {self.endpoint} already")
+            self.mechanism = None
             try:
                 self._session = await Session.open(self.endpoint, self._new_machine())
                 await self._begin(self._session)
@@ -123,6 +135,19 @@ class Client(ABC, Generic[E]):
         # Who waited for itself, or for one that is no more, would wait for ever.
         if self._user is not None and (self._user is asyncio.current_task() or self._user.done()):
             await self._break_off()
+
+    def _record(self, direction: Direction, what: Traceable) -> None:
+        self.transcript.record(direction, what)
+        if self._logger.isEnabledFor(logging.DEBUG):
+            for line in what.shown():
+                self._logger.debug("%s %s: %s", self.endpoint, direction, line)
+
+    def _refuse_exposure(self, session: Session[E], command: object) -> None:
+        if session.stream.tls_session is None and not self.endpoint.allow_cleartext_auth:
+            raise SecurityError(
+                f"{command} would give the credentials away in the clear: use implicit TLS or STARTTLS, or write "
+                "allow_cleartext_auth=True if the link is safe all the same"
+            )
 
     def _note(self, error: MailwireError) -> None:
         error.transcript = error.transcript or self.transcript.tail()

@@ -12,12 +12,13 @@ __all__ = ["Deadline"]
 class Deadline:
     """An async context that may take so many `seconds` (None: any time).
 
-    Raises DeadlineExceeded, naming `phase`, when it takes longer.
+    Raises DeadlineExceeded, naming `phase`, when it takes longer; `fault` is what it then says.
     """
 
-    def __init__(self, seconds: float | None, phase: str) -> None:
+    def __init__(self, seconds: float | None, phase: str, fault: str = "the server did not do its part") -> None:
         self._seconds = seconds
         self._phase = phase
+        self._fault = fault
         self._limit = asyncio.timeout(seconds)
 
     async def __aenter__(self) -> Self:
@@ -32,5 +33,5 @@ class Deadline:
             await self._limit.__aexit__(kind, error, traceback)
         except TimeoutError as passed:
             raise DeadlineExceeded(
-                f"the server did not do its part within {self._seconds:g} s: {self._phase}", phase=self._phase
+                f"{self._fault} within {self._seconds:g} s: {self._phase}", phase=self._phase
             ) from passed

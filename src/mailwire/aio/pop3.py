@@ -2,14 +2,15 @@
 
 from collections.abc import AsyncGenerator, AsyncIterator, Iterable
 from dataclasses import dataclass
-from typing import TypeVar
+from functools import partial
+from typing import Final, TypeVar
 
-from .. import sasl
 from ..endpoint import Endpoint
 from ..errors import (
     AuthenticationFailed,
     BudgetExceeded,
     LocalProtocolError,
+    MaildropLocked,
     MailwireError,
     ResponseError,
     SecurityError,
@@ -18,6 +19,7 @@ from ..errors import (
 from ..pop3 import (
     LOCKSTEP,
     PIPELINING_WINDOW,
+    Apop,
     Auth,
     Capa,
     Capabilities,
@@ -25,7 +27,6 @@ from ..pop3 import (
     Connection,
     Dele,
     Event,
-    Greeting,
     List,
     MessageData,
     MessageEnd,
@@ -40,13 +41,22 @@ from ..pop3 import (
     Uidl,
     User,
 )
+from ..sasl import MECHANISMS, Mechanism, Option, Password
 from ..transcript import Transcript
+from .authentication import MechanismUnavailable, authenticate, oauth_failure, situation_of
 from .client import Client
 from .session import Session
 
 __all__ = ["Entry", "POP3Client", "RetrievedItem"]
 
 T = TypeVar("T")
+
+# What a password may be presented by besides SASL. USER stands behind LOGIN: it tells the same to the same. APOP is
+# used only where it is named.
+_OPTIONS: Final = (*MECHANISMS, Option("USER", Password, True), Option("APOP", Password, True, is_automatic=False))
+
+# RFC 2449 8.1, RFC 3206: codes that say that the credentials were not at fault, or not looked at.
+_BLAMELESS: Final = frozenset({"IN-USE", "LOGIN-DELAY", "SYS/TEMP", "SYS/PERM"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,24 +194,18 @@ class POP3Client(Client[Event]):
         return retrieval
 
     async def execute(self, command: Command[T]) -> T:
-        """Send `command` and return what its response means. Raises ResponseError if it is refused.
+        """Send `command` and return what its response means.
 
-        Messages are retrieved by `retrieve`: LocalProtocolError for Retr and Top.
+        Raises ResponseError if it is refused, AuthenticationFailed if it is a login; SecurityError for one that would
+        give a password away on a link without TLS. Messages are retrieved by `retrieve`, TLS is begun by `connect`:
+        LocalProtocolError for Retr, Top and Stls.
         """
         if command.streamed:
             raise LocalProtocolError(f"{command} has a message for an answer: use retrieve()")
+        if isinstance(command, Stls):
+            raise LocalProtocolError('TLS is begun by connect(): set tls="starttls" in the endpoint')
         async with self._call() as session:
-            marked = self._deleting
-            if isinstance(command, Dele):
-                self._deleting = True  # until the server says no
-            try:
-                response = await self._ask(session, command)
-            except ResponseError:
-                self._deleting = marked
-                raise
-            if isinstance(command, Rset):
-                self._deleting = False
-            return command.parse(response)
+            return command.parse(await self._execute(session, command))
 
     async def quit(self) -> None:
         """Take leave and close the connection; the server then deletes what was marked by DELE (RFC 1939 6).
@@ -226,18 +230,20 @@ class POP3Client(Client[Event]):
 
     def _new_machine(self) -> Connection:
         window = PIPELINING_WINDOW if self.endpoint.pipelining else LOCKSTEP
-        self._connection = Connection(window=window, trace=self.transcript.record)
+        self._connection = Connection(window=window, trace=self._record)
         return self._connection
 
     async def _begin(self, session: Session[Event]) -> None:
         self._deleting = False
-        _raise_refusal(await self._next_response(session))
+        _raise_refusal(_response(await session.greeting()))
         await self._ask_capabilities(session)
         if self.endpoint.tls == "starttls":
             await self._start_tls(session)
             await self._ask_capabilities(session)
         if self.endpoint.auth is not None:
-            await self._authenticate(session, self.endpoint.auth)
+            situation = situation_of(self.endpoint, session.stream, self._offered())
+            attempt = partial(self._attempt, session)
+            self.mechanism = await authenticate(self.endpoint, self.endpoint.auth, situation, attempt, _OPTIONS)
 
     async def _ask_capabilities(self, session: Session[Event]) -> None:
         # A server without CAPA (RFC 2449) refuses it, and is taken at RFC 1939's word.
@@ -253,23 +259,62 @@ class POP3Client(Client[Event]):
             raise TLSFailed(f"{self.endpoint} refuses STLS, and TLS is required: {error.response}") from error
         await session.start_tls()
 
-    async def _authenticate(self, session: Session[Event], credentials: sasl.Password) -> None:
-        mechanism = sasl.choose(credentials, self.capabilities.mechanisms)
-        if mechanism is None:
-            commands: list[Command[object]] = [User(credentials.user), Pass(credentials.password)]
+    def _offered(self) -> tuple[str, ...]:
+        # A server that names no way to log in is taken at RFC 1939's word.
+        offered = self.capabilities.mechanisms
+        if "USER" in self.capabilities or not offered:
+            offered += ("USER",)
+        return offered if self._timestamp is None else (*offered, "APOP")
+
+    @property
+    def _timestamp(self) -> bytes | None:
+        # That of a greeting in the clear is forgotten with the greeting (RFC 2595 4).
+        greeting = self._connection.greeting
+        return None if greeting is None else greeting.timestamp
+
+    async def _attempt(self, session: Session[Event], name: str, mechanism: Mechanism | None) -> None:
+        if mechanism is not None:
+            command = Auth(mechanism)
+            try:
+                await self._log_in(session, command)
+            except AuthenticationFailed as error:
+                if _is_unavailable(command, error):
+                    raise MechanismUnavailable(error) from None
+                raise
+            return
+        credentials, timestamp = self.endpoint.auth, self._timestamp
+        if not isinstance(credentials, Password):
+            raise AssertionError(f"{name} is for passwords")
+        if name == "APOP" and timestamp is not None:
+            await self._log_in(session, Apop(credentials.user, credentials.password, timestamp))
         else:
-            commands = [Auth(mechanism)]
+            await self._log_in(session, User(credentials.user), Pass(credentials.password))
+
+    async def _log_in(self, session: Session[Event], *commands: Command[Response]) -> Response:
         for command in commands:
             self._connection.send(command)
+        response: Response | None = None
         for command in commands:
-            received = await self._next_response(session)
-            if not received.response.ok:
-                failure = command.exchange.failure if isinstance(command, Auth) else None
-                raise AuthenticationFailed(
-                    f"{command}: {failure + '; ' if failure else ''}{received.response}",
-                    command=str(command),
-                    answer=received.response,
-                )
+            response = (await self._next_response(session)).response
+            if not response.ok:
+                self._raise_login_refusal(command, response)
+        if response is None:
+            raise AssertionError("a login takes a command")
+        return response
+
+    def _raise_login_refusal(self, command: Command[Response], response: Response) -> None:
+        failure = command.exchange.failure if isinstance(command, Auth) else None
+        if failure is not None:
+            self.abort()  # who sent what led to a cancel, is not asked again
+        elif response.code in _BLAMELESS:
+            kind = MaildropLocked if response.code == "IN-USE" else ResponseError
+            raise kind(f"{command} was refused: {response}", command=str(command), response=response)
+        raise AuthenticationFailed(
+            f"{command}: {f'{failure}; ' if failure else ''}{response}",
+            command=str(command),
+            answer=response,
+            oauth=oauth_failure(command.mechanism) if isinstance(command, Auth) else None,
+        )
 
     # Asking
 
@@ -292,15 +337,28 @@ class POP3Client(Client[Event]):
     async def _next_response(self, session: Session[Event]) -> ResponseReceived:
         awaited = self._connection.awaited
         event = await session.next_event(self._patience(awaited), f"the answer to {awaited}")
-        if not isinstance(event, ResponseReceived):
-            raise AssertionError("while a command is in flight, its response comes first")
-        return event
+        return _response(event)
 
     def _patience(self, command: object) -> float | None:
         timeouts = self.endpoint.timeouts
-        if isinstance(command, Greeting):
-            return timeouts.greeting
         return timeouts.quit if isinstance(command, Quit) and not self._deleting else timeouts.response
+
+    async def _execute(self, session: Session[Event], command: Command[object]) -> Response:
+        if isinstance(command, Apop | Auth | Pass):
+            if not isinstance(command, Auth) or command.mechanism.exposes_password:
+                self._refuse_exposure(session, command)
+            return await self._log_in(session, command)
+        marked = self._deleting
+        if isinstance(command, Dele):
+            self._deleting = True  # until the server says no
+        try:
+            response = await self._ask(session, command)
+        except ResponseError:
+            self._deleting = marked
+            raise
+        if isinstance(command, Rset):
+            self._deleting = False
+        return response
 
     async def _ask(self, session: Session[Event], command: Command[object]) -> Response:
         self._connection.send(command)
@@ -323,7 +381,21 @@ class POP3Client(Client[Event]):
         )
 
 
+def _response(event: Event) -> ResponseReceived:
+    if not isinstance(event, ResponseReceived):
+        raise AssertionError("while a command is in flight, its response comes first")
+    return event
+
+
 def _raise_refusal(received: ResponseReceived) -> None:
     if not received.response.ok:
         command = str(received.command)
         raise ResponseError(f"{command} was refused: {received.response}", command=command, response=received.response)
+
+
+def _is_unavailable(command: Auth, error: AuthenticationFailed) -> bool:
+    # RFC 5034 4 has no code for it. What was refused without a code and before anything was said, was not refused for
+    # what it said.
+    response, exchange = error.answer, command.exchange
+    is_unblamed = isinstance(response, Response) and response.code is None
+    return is_unblamed and not exchange.has_spoken and exchange.failure is None

@@ -3,17 +3,26 @@
 The drive loop is `next_event`: write what may be written, take an event, else wait for bytes.
 """
 
-from typing import Generic, Protocol, TypeVar
+import asyncio
+import ssl
+from typing import Final, Generic, Protocol, TypeVar
 
+from .._wire.text import quote
 from ..endpoint import Endpoint
-from ..errors import ConnectionLost, SecurityError
+from ..errors import ConnectionLost, DeadlineExceeded, TLSFailed
+from ..sasl.work import ComputationDue
 from .deadline import Deadline
 from .stream import Stream
+from .tls import NamingSSLObject
 
 __all__ = ["Machine", "Session"]
 
 E_co = TypeVar("E_co", covariant=True)
 E = TypeVar("E")
+
+# RFC 8446 5.1: the first octets of an alert and of a handshake message.
+_TLS_RECORDS: Final = (b"\x15\x03", b"\x16\x03")
+_IMPLICIT: Final = 'a port that expects TLS from the first byte (tls="implicit")'
 
 
 class Machine(Protocol[E_co]):
@@ -31,20 +40,34 @@ class Machine(Protocol[E_co]):
 class Session(Generic[E]):
     """One connection of a client, open or over."""
 
-    def __init__(self, endpoint: Endpoint, machine: Machine[E], stream: Stream) -> None:
+    def __init__(self, endpoint: Endpoint, machine: Machine[E], stream: Stream, context: ssl.SSLContext | None) -> None:
         self.endpoint = endpoint
         self.stream = stream
+        self.has_heard = False  # the server has said something
         self._machine = machine
+        self._context = context
 
     @classmethod
     async def open(cls, endpoint: Endpoint, machine: Machine[E]) -> "Session[E]":
         """Connect to `endpoint`; TLS is in force afterwards if it is implicit there."""
-        if endpoint.is_exposed:
-            raise SecurityError(
-                f"{endpoint} would carry the password in the clear: use implicit TLS or STARTTLS, or write "
-                "allow_cleartext_auth=True if the link is safe all the same"
-            )
-        return cls(endpoint, machine, await Stream.open(endpoint))
+        context = None if endpoint.tls == "none" else await _make_context(endpoint)
+        return cls(endpoint, machine, await Stream.open(endpoint, context), context)
+
+    async def greeting(self) -> E:
+        """Return the first event. Raises what `next_event` raises; TLSFailed if it is TLS that the server speaks."""
+        seconds = self.endpoint.timeouts.greeting
+        try:
+            async with Deadline(seconds, "the greeting"):
+                await self.stream.wait()
+                if self.stream.peek().startswith(_TLS_RECORDS):
+                    raise TLSFailed(
+                        f"{self.endpoint} looks like {_IMPLICIT}: it began with {quote(self.stream.peek())}"
+                    )
+                return await self.next_event(None, "the greeting")
+        except DeadlineExceeded as error:
+            if self.stream.tls_session is None and not self.has_heard:
+                raise DeadlineExceeded(f"{error}; it may be {_IMPLICIT}", phase=error.phase) from error
+            raise
 
     async def next_event(self, seconds: float | None, phase: str) -> E:
         """Return the next event, waiting for it at most `seconds`. Raises what the machine raises, DeadlineExceeded."""
@@ -52,7 +75,10 @@ class Session(Generic[E]):
             while True:
                 self.flush()
                 if (event := self.poll()) is not None:
-                    return event
+                    if not isinstance(event, ComputationDue):
+                        return event
+                    await asyncio.to_thread(event.compute)
+                    continue
                 self.flush()  # the machine answers a challenge by itself
                 await self.stream.wait()
 
@@ -61,10 +87,7 @@ class Session(Generic[E]):
         event = self._machine.next_event()
         if event is not None:
             return event
-        for data in self.stream.take():
-            self._machine.receive_data(data)
-        if self.stream.is_at_end:
-            self._machine.receive_eof()
+        self._feed()
         try:
             event = self._machine.next_event()
         except ConnectionLost as error:
@@ -89,7 +112,7 @@ class Session(Generic[E]):
         """Make the handshake for which the machine has paused."""
         if self.poll() is not None:
             raise ConnectionLost("the server agreed to begin TLS and closed the connection")
-        await self.stream.start_tls(self.endpoint)
+        await self.stream.start_tls(self.endpoint, self._context)
         self._machine.tls_established()
 
     async def close(self) -> None:
@@ -99,3 +122,21 @@ class Session(Generic[E]):
     def abort(self) -> None:
         """Cut the connection: nothing more can be read from it or written to it."""
         self.stream.abort()
+
+    def _feed(self) -> None:
+        for data in self.stream.take():
+            self.has_heard = True
+            self._machine.receive_data(data)
+        if self.stream.is_at_end:
+            self._machine.receive_eof()
+
+
+async def _make_context(endpoint: Endpoint) -> ssl.SSLContext:
+    if endpoint.tls_context is not None:
+        return endpoint.tls_context
+    try:
+        context = await asyncio.to_thread(endpoint.make_tls_context)
+    except OSError as error:  # as SSLError is, too
+        raise TLSFailed(f"the TLS settings for {endpoint} cannot be used: {error}") from error
+    context.sslobject_class = NamingSSLObject  # the context is ours
+    return context

@@ -2,14 +2,15 @@
 
 from collections.abc import Iterable
 from email.message import Message
+from functools import partial
 from ipaddress import ip_address
-from typing import TypeVar
+from typing import Final, TypeVar
 
-from .. import sasl
 from ..endpoint import Endpoint
 from ..errors import (
     AuthenticationFailed,
     DataRefused,
+    LocalProtocolError,
     MailwireError,
     NotSupported,
     RecipientsRefused,
@@ -19,6 +20,7 @@ from ..errors import (
     TLSFailed,
 )
 from ..message import Envelope, Outgoing, check
+from ..sasl.mechanism import Mechanism
 from ..smtp import (
     LOCKSTEP,
     PIPELINING_WINDOW,
@@ -31,7 +33,6 @@ from ..smtp import (
     EndOfData,
     Event,
     Extensions,
-    Greeting,
     Helo,
     Quit,
     Receipt,
@@ -42,6 +43,7 @@ from ..smtp import (
     Transaction,
 )
 from ..transcript import Transcript
+from .authentication import MechanismUnavailable, authenticate, oauth_failure, situation_of
 from .client import Client
 from .session import Session
 
@@ -106,10 +108,12 @@ class SMTPClient(Client[Event]):
                     self._connection, envelope.sender, envelope.recipients, parameters=outgoing.mail_parameters
                 )
                 try:
-                    await self._transact(session, transaction, outgoing)
+                    last = await self._transact(session, transaction, outgoing)
                 finally:
                     self.last_receipt = receipt = transaction.receipt()
                 _raise_refused(transaction, receipt)
+                if receipt.delivery is not Delivery.ACCEPTED:
+                    _raise_refusal(last)  # 421: the server took its leave in the middle of the mail
         except MailwireError as error:
             error.receipt = receipt
             error.delivery = receipt.delivery if receipt else Delivery.NOT_SENT
@@ -117,9 +121,15 @@ class SMTPClient(Client[Event]):
         return receipt
 
     async def execute(self, command: Command[T]) -> T:
-        """Send `command` and return what its reply means. Raises ReplyError if it is refused."""
+        """Send `command` and return what its reply means.
+
+        Raises ReplyError if it is refused, AuthenticationFailed if it is an Auth; SecurityError for an Auth that would
+        give a password away on a link without TLS. TLS is begun by `connect` alone: LocalProtocolError for StartTls.
+        """
+        if isinstance(command, StartTls):
+            raise LocalProtocolError('TLS is begun by connect(): set tls="starttls" in the endpoint')
         async with self._call() as session:
-            return command.parse(await self._ask(session, command))
+            return command.parse(await self._execute(session, command))
 
     async def quit(self) -> None:
         """Take leave and close the connection. Never raises for what the server does then: no mail depends on it."""
@@ -138,17 +148,19 @@ class SMTPClient(Client[Event]):
 
     def _new_machine(self) -> Connection:
         window = PIPELINING_WINDOW if self.endpoint.pipelining else LOCKSTEP
-        self._connection = Connection(window=window, trace=self.transcript.record)
+        self._connection = Connection(window=window, trace=self._record)
         return self._connection
 
     async def _begin(self, session: Session[Event]) -> None:
-        _raise_refusal(await self._next_reply(session))
+        _raise_refusal(_reply(await session.greeting()))
         await self._say_hello(session)
         if self.endpoint.tls == "starttls":
             await self._start_tls(session)
             await self._say_hello(session)
         if self.endpoint.auth is not None:
-            await self._authenticate(session, self.endpoint.auth)
+            situation = situation_of(self.endpoint, session.stream, self.extensions.mechanisms)
+            attempt = partial(self._attempt, session)
+            self.mechanism = await authenticate(self.endpoint, self.endpoint.auth, situation, attempt)
 
     async def _say_hello(self, session: Session[Event]) -> None:
         name = self.endpoint.local_hostname or _address_literal(session.stream.local_address)
@@ -159,7 +171,7 @@ class SMTPClient(Client[Event]):
             # needs one must not be talked out of it that way.
             if not error.reply.is_permanent:
                 raise
-            if self.endpoint.tls == "starttls" and not session.stream.is_encrypted:
+            if self.endpoint.tls == "starttls" and not session.stream.tls_session:
                 raise SecurityError(f"EHLO was refused ({error.reply}), and without it there is no STARTTLS") from error
             if self.endpoint.auth is not None:
                 raise NotSupported(
@@ -176,31 +188,44 @@ class SMTPClient(Client[Event]):
             raise TLSFailed(f"{self.endpoint} offers STARTTLS and refuses it: {error.reply}") from error
         await session.start_tls()
 
-    async def _authenticate(self, session: Session[Event], credentials: sasl.Password) -> None:
-        offered = self.extensions.mechanisms
-        mechanism = sasl.choose(credentials, offered)
+    async def _attempt(self, session: Session[Event], _name: str, mechanism: Mechanism | None) -> None:
         if mechanism is None:
-            raise AuthenticationFailed(
-                f"the server offers no mechanism that we can use: it has {', '.join(offered) or 'none'}, "
-                f"we have {', '.join(sasl.MECHANISMS)}",
-                command="AUTH",
-            )
+            raise AssertionError("SMTP has no way to log in besides SASL")
         command = Auth(mechanism)
         try:
-            await self._ask(session, command)
+            await self._log_in(session, command)
+        except AuthenticationFailed as error:
+            reply = error.answer
+            if command.exchange.failure is None and isinstance(reply, Reply) and _is_unavailable(reply):
+                raise MechanismUnavailable(error) from None
+            raise
+
+    async def _log_in(self, session: Session[Event], command: Auth) -> Reply:
+        try:
+            return await self._ask(session, command)
         except ReplyError as error:
-            reason = f"{command.exchange.failure}; {error.reply}" if command.exchange.failure else str(error.reply)
-            raise AuthenticationFailed(f"{command}: {reason}", command=str(command), answer=error.reply) from error
+            reason = str(error.reply)
+            if (failure := command.exchange.failure) is not None:
+                self.abort()  # who sent what led to a cancel, is not asked again
+                reason = f"{failure}; {reason}"
+            oauth = oauth_failure(command.mechanism)
+            raise AuthenticationFailed(
+                f"{command}: {reason}", command=str(command), answer=error.reply, oauth=oauth
+            ) from error
 
     # Sending
 
-    async def _transact(self, session: Session[Event], transaction: Transaction, outgoing: Outgoing) -> None:
-        while not transaction.finished:
+    async def _transact(self, session: Session[Event], transaction: Transaction, outgoing: Outgoing) -> ReplyReceived:
+        while True:
             if transaction.wants_data:
                 await self._write(session, outgoing)
-            transaction.receive(await self._next_reply(session))
+            received = await self._next_reply(session)
+            transaction.receive(received)
+            if transaction.finished:
+                break
         if transaction.must_close:
             self.abort()
+        return received
 
     async def _write(self, session: Session[Event], outgoing: Outgoing) -> None:
         # A server may refuse the message before its end (552) and stop reading: then that is the answer.
@@ -214,20 +239,23 @@ class SMTPClient(Client[Event]):
     async def _next_reply(self, session: Session[Event]) -> ReplyReceived:
         awaited = self._connection.awaited
         event = await session.next_event(self._patience(awaited), f"the reply to {awaited}")
-        if not isinstance(event, ReplyReceived):
-            raise AssertionError("while a command is in flight, replies are the only events")
-        return event
+        return _reply(event)
 
     def _patience(self, command: Command[object] | None) -> float | None:
         # RFC 5321 4.5.3.2.
         timeouts = self.endpoint.timeouts
-        if isinstance(command, Greeting):
-            return timeouts.greeting
         if isinstance(command, Data):
             return timeouts.data
         if isinstance(command, EndOfData):
             return timeouts.verdict
         return timeouts.quit if isinstance(command, Quit) else timeouts.command
+
+    async def _execute(self, session: Session[Event], command: Command[object]) -> Reply:
+        if not isinstance(command, Auth):
+            return await self._ask(session, command)
+        if command.mechanism.exposes_password:
+            self._refuse_exposure(session, command)
+        return await self._log_in(session, command)
 
     async def _ask(self, session: Session[Event], command: Command[object]) -> Reply:
         self._connection.send(command)
@@ -243,6 +271,24 @@ class SMTPClient(Client[Event]):
             State.READY,
             State.TRANSACTION,
         )
+
+
+def _reply(event: Event) -> ReplyReceived:
+    if not isinstance(event, ReplyReceived):
+        raise AssertionError("while a command is in flight, replies are the only events")
+    return event
+
+
+# RFC 4954 4 and 6: the mechanism is unknown, too weak for this user, or for links with TLS only.
+_UNAVAILABLE: Final = frozenset({504, 534, 538})
+_UNAVAILABLE_ENHANCED: Final = frozenset({(5, 5, 4), (5, 7, 9), (5, 7, 11)})
+
+
+def _is_unavailable(reply: Reply) -> bool:
+    if reply.code in _UNAVAILABLE:
+        return True
+    code = reply.enhanced_code
+    return reply.is_permanent and code is not None and (code.class_, code.subject, code.detail) in _UNAVAILABLE_ENHANCED
 
 
 def _raise_refusal(received: ReplyReceived) -> None:

@@ -16,6 +16,8 @@ from .._wire.text import quote
 from ..endpoint import Endpoint
 from ..errors import ConnectionFailed, DeadlineExceeded, InjectedData, MailwireError, TLSFailed
 from .deadline import Deadline
+from .happy_eyeballs import connect_tcp
+from .tls import TLSInfo, names_refused
 
 __all__ = ["Stream"]
 
@@ -25,8 +27,6 @@ _READ_SIZE: Final = 64 * 1024
 _ARRIVED_LIMIT: Final = 512 * 1024
 # Blocks below this size are joined into one write.
 _JOIN_LIMIT: Final = 64 * 1024
-# RFC 8305 5: the recommended delay before the next address is tried as well.
-_HAPPY_EYEBALLS_DELAY: Final = 0.25
 # Seconds; asyncio takes no None where it has a deadline of its own.
 _NEVER: Final = 365 * 24 * 3600.0
 
@@ -50,8 +50,8 @@ class Stream(asyncio.BufferedProtocol):
     # Opening
 
     @classmethod
-    async def open(cls, endpoint: Endpoint) -> "Stream":
-        """Connect to `endpoint`, with TLS if that is implicit there.
+    async def open(cls, endpoint: Endpoint, context: ssl.SSLContext | None = None) -> "Stream":
+        """Connect to `endpoint`; with TLS, if that is implicit there, as `context` has it or the endpoint's own.
 
         Raises ConnectionFailed, TLSFailed, DeadlineExceeded.
         """
@@ -61,9 +61,8 @@ class Stream(asyncio.BufferedProtocol):
                 await stream._connect(endpoint)
             if endpoint.tls == "implicit":
                 if stream._arrived:
-                    spoken = quote(stream._arrived[0])
-                    raise TLSFailed(f"{endpoint} does not speak TLS: it began with {spoken} (it may want STARTTLS)")
-                await stream.start_tls(endpoint)
+                    raise TLSFailed(f"{_plaintext_instead(endpoint)}: it began with {quote(stream._arrived[0])}")
+                await stream.start_tls(endpoint, context)
         except BaseException as error:
             stream.abort()
             # Some errors of our tree are an OSError besides.
@@ -72,13 +71,15 @@ class Stream(asyncio.BufferedProtocol):
             raise
         return stream
 
-    async def start_tls(self, endpoint: Endpoint) -> None:
-        """Begin TLS on the connection; the server must prove to be the endpoint's host.
+    async def start_tls(self, endpoint: Endpoint, context: ssl.SSLContext | None = None) -> None:
+        """Begin TLS; the server must prove to be the endpoint's host, and have the certificate that is pinned.
 
         Raises InjectedData if anything arrived before the handshake, TLSFailed, DeadlineExceeded.
         """
+        context = context or endpoint.tls_context
+        if context is None:
+            raise AssertionError("where there is TLS, there is a context")
         loop = asyncio.get_running_loop()
-        context = endpoint.tls_context or ssl.create_default_context()
         transport = self._living_transport()
         # From here to the handshake there is no await: what comes later goes to the TLS layer and fails there.
         if self._arrived:
@@ -93,9 +94,12 @@ class Stream(asyncio.BufferedProtocol):
                     ssl_handshake_timeout=_NEVER,  # ours is the deadline around it
                 )
         except ssl.SSLCertVerificationError as error:
-            raise TLSFailed(f"the certificate of {endpoint} was not accepted: {error.verify_message}") from error
+            reason = error.verify_message
+            if names := names_refused(error):
+                reason = f"it is for {', '.join(names)}, and {endpoint.host} was asked for"
+            raise TLSFailed(f"the certificate of {endpoint} was not accepted: {reason}") from error
         except ssl.SSLError as error:
-            raise TLSFailed(f"no TLS session with {endpoint}: {_tls_reason(error)}") from error
+            raise TLSFailed(_tls_reason(error, endpoint)) from error
         except DeadlineExceeded:
             raise
         except OSError as error:
@@ -105,11 +109,25 @@ class Stream(asyncio.BufferedProtocol):
         if upgraded is None or upgraded.get_extra_info("ssl_object") is None:
             raise TLSFailed(f"no TLS session with {endpoint}: the connection ended during the handshake")
         self._transport = upgraded
+        info = self.tls_info
+        if endpoint.tls_pin is not None and (info is None or info.fingerprint != endpoint.tls_pin):
+            raise TLSFailed(
+                f"{endpoint} has another certificate than the pinned one: "
+                f"expected the SHA-256 {endpoint.tls_pin}, got {info and info.fingerprint}"
+            )
 
     @property
-    def is_encrypted(self) -> bool:
-        """Whether TLS is in force, asked of the transport itself."""
-        return self._transport is not None and self._transport.get_extra_info("ssl_object") is not None
+    def tls_session(self) -> ssl.SSLObject | None:
+        """The TLS session in force, asked of the transport itself; None if there is none."""
+        session: ssl.SSLObject | None = (
+            None if self._transport is None else self._transport.get_extra_info("ssl_object")
+        )
+        return session
+
+    @property
+    def tls_info(self) -> TLSInfo | None:
+        """What was negotiated; None without TLS."""
+        return None if self.tls_session is None else TLSInfo.of(self.tls_session)
 
     @property
     def local_address(self) -> tuple[object, ...] | str | None:
@@ -123,6 +141,10 @@ class Stream(asyncio.BufferedProtocol):
         """Wait until something arrived or nothing more will."""
         while not self._arrived and not self.is_at_end:
             await self._sleep()
+
+    def peek(self) -> bytes:
+        """Return the beginning of what has arrived and was not taken."""
+        return self._arrived[0] if self._arrived else b""
 
     def take(self) -> list[bytes]:
         """Return what arrived since the last time, without waiting."""
@@ -218,12 +240,7 @@ class Stream(asyncio.BufferedProtocol):
 
     async def _connect(self, endpoint: Endpoint) -> None:
         loop = asyncio.get_running_loop()
-        if endpoint.connect is None:
-            await loop.create_connection(
-                lambda: self, endpoint.host, endpoint.port, happy_eyeballs_delay=_HAPPY_EYEBALLS_DELAY
-            )
-            return
-        made = await endpoint.connect()
+        made = await (connect_tcp(endpoint.host, endpoint.port) if endpoint.connect is None else endpoint.connect())
         if isinstance(made, socket.socket):
             made.setblocking(False)
             await loop.create_connection(lambda: self, sock=made)
@@ -271,8 +288,14 @@ def _reason(error: OSError) -> str:
     return error.strerror or str(error) or type(error).__name__
 
 
-def _tls_reason(error: ssl.SSLError) -> str:
+def _tls_reason(error: ssl.SSLError, endpoint: Endpoint) -> str:
     # What OpenSSL says when the first bytes of the server are no TLS record.
     if error.reason in ("WRONG_VERSION_NUMBER", "RECORD_LAYER_FAILURE", "PACKET_LENGTH_TOO_LONG"):
-        return "the server does not speak TLS there (it may want STARTTLS)"
-    return error.reason or str(error)
+        return _plaintext_instead(endpoint)
+    return f"no TLS session with {endpoint}: {error.reason or error}"
+
+
+def _plaintext_instead(endpoint: Endpoint) -> str:
+    if endpoint.tls == "starttls":
+        return f"{endpoint} agreed to begin TLS and goes on in the clear"
+    return f'this port speaks plaintext {endpoint.protocol.upper()}, not TLS ({endpoint}; it may want tls="starttls")'

@@ -8,6 +8,7 @@ from .._wire.pipeline import LOCKSTEP, Window
 from ..errors import ResponseError
 from .capabilities import Capabilities
 from .commands import (
+    Apop,
     Auth,
     Capa,
     Command,
@@ -26,7 +27,7 @@ from .commands import (
     User,
 )
 from .connection import PIPELINING_WINDOW, Connection
-from .events import ConnectionClosed, Event, MessageData, MessageEnd, ResponseReceived, ServerClosing
+from .events import ComputationDue, ConnectionClosed, Event, MessageData, MessageEnd, ResponseReceived, ServerClosing
 from .listings import DropListing, ScanListing, UniqueIdListing
 from .response import Response
 from .states import TRANSITIONS, State, Transition
@@ -35,10 +36,12 @@ __all__ = [
     "LOCKSTEP",
     "PIPELINING_WINDOW",
     "TRANSITIONS",
+    "Apop",
     "Auth",
     "Capa",
     "Capabilities",
     "Command",
+    "ComputationDue",
     "Connection",
     "ConnectionClosed",
     "Dele",

@@ -5,19 +5,23 @@ after the first line (`multiline`), how it may be pipelined (`ends_group`, `octe
 (`parse`). To add one, derive from `Command`.
 """
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import ClassVar, Final, Generic, TypeVar
 
-from .._wire.text import LINE_END, check_argument, check_secret, printable
+from .._wire.text import LINE_END, check_argument, check_secret, printable, quote
 from .._wire.trace import MASK
 from ..sasl.exchange import Exchange
 from ..sasl.mechanism import Mechanism
+from ..sasl.oauth import XOAuth2
+from ..sasl.redaction import Redaction
 from .capabilities import Capabilities
 from .listings import GREATEST_NUMBER, DropListing, ScanListing, UniqueIdListing
 from .response import Response
 
 __all__ = [
+    "Apop",
     "Auth",
     "Capa",
     "Command",
@@ -48,6 +52,7 @@ class Command(Generic[T_co]):
 
     __slots__ = ()
 
+    is_secret: ClassVar[bool] = False  # it tells the server something that must not be shown if the server says it, too
     ends_group: ClassVar[bool] = True  # what follows waits for the answer: the safe choice for an unknown command
     stands_alone: ClassVar[bool] = False  # it waits itself until everything before it is answered
     streamed: ClassVar[bool] = False  # the body is a message: it is handed out in blocks, whatever its size
@@ -70,6 +75,10 @@ class Command(Generic[T_co]):
     def parse(self, response: Response) -> T_co:
         """Return what the `response`, a +OK, means."""
         raise AssertionError(f"{type(self).__name__} does not say what its response means")
+
+    def mask(self, text: bytes) -> bytes:
+        """Return `text`, which the server said, without the secret that this command tells it."""
+        return text
 
     def __str__(self) -> str:
         """The command as a transcript shows it: one printable line, with secrets masked."""
@@ -160,6 +169,8 @@ class User(_PlainResponse):
 class Pass(_PlainResponse):
     """PASS (RFC 1939 7). Blanks are part of the password, for PASS has a single argument."""
 
+    is_secret = True
+
     password: str = field(repr=False)
 
     def __post_init__(self) -> None:
@@ -168,22 +179,75 @@ class Pass(_PlainResponse):
     def encode(self) -> bytes:
         return f"PASS {self.password}\r\n".encode()
 
+    def mask(self, text: bytes) -> bytes:
+        return Redaction([self.password.encode()]).mask(text)
+
     def __str__(self) -> str:
         return f"PASS {MASK}"
 
 
+@dataclass(frozen=True, slots=True)
+class Apop(_PlainResponse):
+    """APOP (RFC 1939 7): a digest of the `timestamp` in the server's greeting and the password.
+
+    It keeps the password from those who only listen, and from nobody else: MD5 is guessed at thousands of millions a
+    second, and a server that is not the one it says learns the password from its choice of timestamps (CVE-2007-1558).
+
+    Raises ValueError for a timestamp that is no message identifier, as `Response.timestamp` finds it.
+    """
+
+    is_secret = True
+
+    name: str
+    password: str = field(repr=False)
+    timestamp: bytes
+
+    def __post_init__(self) -> None:
+        if not check_argument("a user name", self.name.encode()) or " " in self.name:
+            raise ValueError("a user name for APOP must not be empty, nor hold a blank")
+        check_secret("a password", self.password)
+        if Response(True, self.timestamp).timestamp != self.timestamp:
+            raise ValueError(f"expected a timestamp in the form of a message identifier, got {quote(self.timestamp)}")
+
+    def encode(self) -> bytes:
+        return f"APOP {self.name} {self._digest()}\r\n".encode()
+
+    def mask(self, text: bytes) -> bytes:
+        return Redaction([self.password.encode(), self._digest().encode("ascii")]).mask(text)
+
+    def __str__(self) -> str:
+        return f"APOP {printable(self.name.encode())} {MASK}"
+
+    def _digest(self) -> str:
+        return hashlib.md5(self.timestamp + self.password.encode(), usedforsecurity=False).hexdigest()
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Auth(_PlainResponse):
-    """AUTH (RFC 5034 4) with a mechanism, which answers the server's challenges until the final response."""
+    """AUTH (RFC 5034 4) with a mechanism, which answers the server's challenges until the final response.
+
+    sends_initial_response: False lets the server ask for it first, as it does anyway where that would make the command
+        too long. None: False for XOAUTH2, for Outlook hangs up on the whole of it in one line.
+    """
+
+    is_secret = True
 
     mechanism: Mechanism = field(repr=False)
+    sends_initial_response: bool | None = field(default=None, repr=False)
     exchange: Exchange = field(init=False, repr=False)
 
     # RFC 5034 4: with its initial response the line must not exceed RFC 2449's 255 octets.
     line_limit: ClassVar[int] = 255
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "exchange", Exchange(self.mechanism, b"AUTH", self.line_limit))
+        sends_initial_response = self.sends_initial_response
+        if sends_initial_response is None:
+            sends_initial_response = self.mechanism.name != XOAuth2.name
+        exchange = Exchange(self.mechanism, b"AUTH", self.line_limit, sends_initial_response=sends_initial_response)
+        object.__setattr__(self, "exchange", exchange)
+
+    def mask(self, text: bytes) -> bytes:
+        return self.exchange.mask(text)
 
     def encode(self) -> bytes:
         return self.exchange.command_line()

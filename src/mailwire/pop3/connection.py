@@ -19,10 +19,9 @@ back a server that sends faster than the messages can be used: then read no more
 from .._wire.dots import DotUnstuffer
 from .._wire.lines import LineBuffer
 from .._wire.pipeline import LOCKSTEP, Pipeline, Window
-from .._wire.text import check_line, quote
+from .._wire.text import check_line
 from .._wire.trace import Elided, Masked, Spoken, Trace
 from ..errors import (
-    AuthenticationFailed,
     ConnectionLost,
     InjectedData,
     LimitExceeded,
@@ -32,8 +31,9 @@ from ..errors import (
     RemoteProtocolError,
 )
 from ..sasl.exchange import CANCEL
+from ..sasl.work import ComputationDue
 from .capabilities import Capabilities
-from .commands import Auth, Capa, Command, Greeting
+from .commands import Auth, Capa, Command, Greeting, Stls
 from .events import ConnectionClosed, Event, MessageData, MessageEnd, ResponseReceived, ServerClosing
 from .response import LINE_LIMIT, Response, parse_status
 from .states import State, transition
@@ -76,6 +76,8 @@ class Connection:
         self._unstuffer = DotUnstuffer()  # of that body
         self._octets = 0  # of that body so far
         self._collected: list[bytes] = []  # of that body, if it is a listing
+        self._computing: Auth | None = None  # its response is being computed
+        self._is_secured = False  # TLS was begun by STLS
 
     # What is unresolved
 
@@ -105,6 +107,8 @@ class Connection:
         row = transition(self._ahead, type(command))
         if row is None or isinstance(command, Greeting):
             raise LocalProtocolError(f"{command} cannot be sent now: {self._situation()}")
+        if isinstance(command, Stls) and self._is_secured:
+            raise LocalProtocolError(f"{command} cannot be sent: TLS is in force already (RFC 2595 4)")
         if isinstance(command, Auth) and command.exchange.is_begun:
             raise LocalProtocolError(f"{command} was sent already: each exchange needs an Auth of its own")
         line = check_line(command.encode())
@@ -130,6 +134,7 @@ class Connection:
         self._refuse_injected()
         self.state = self._ahead = State.AUTHORIZATION
         self.greeting = self.capabilities = None
+        self._is_secured = True
         self._pipeline.window = LOCKSTEP
 
     # Receiving
@@ -148,11 +153,12 @@ class Connection:
         """Return the next event, None if more must be received first (or, in state CLOSED, for ever).
 
         Raises RemoteProtocolError when the server breaks the protocol, MessageTruncated when it stops in the middle of
-        a message, ConnectionLost when it has left a command without its answer, AuthenticationFailed when it claims a
-        success that the mechanism cannot confirm. The machine is closed then.
+        a message, ConnectionLost when it has left a command without its answer, AuthenticationFailed or ServerUnproven
+        when it claims a success that the mechanism cannot confirm. The machine is closed then.
         """
         if self.state is State.CLOSED:
             return None
+        self._go_on_from_computing()
         if self.state is State.TLS:
             self._refuse_injected()
         event = self._next_of_body() if self._status is not None else self._next_answer()
@@ -168,9 +174,10 @@ class Connection:
         Raises RemoteProtocolError if the server has said something though nothing was asked: it would be taken for the
         answer to what is about to be asked.
         """
+        self._go_on_from_computing()
         if self._buffer and self._pipeline.next is not None:
             if self._pipeline.oldest is None:
-                unread = quote(self._buffer.peek_all())
+                unread = self._buffer.quote_rest()
                 raise self._fail(RemoteProtocolError(f"expected nothing from the server, got {unread}"))
             if self._status is None and self._buffer.has_line:
                 return []  # events first: what was said already cannot answer what is about to be asked
@@ -181,49 +188,70 @@ class Connection:
     def _next_answer(self) -> Event | None:
         while (line := self._next_line()) is not None:
             command = self._pipeline.oldest
+            outcome: Response | ComputationDue | MailwireError | None
             if isinstance(command, Auth) and (line == b"+" or line.startswith(b"+ ")):
-                self._answer_challenge(command, line[2:])
-                continue
-            try:
-                response = parse_status(line)
-            except RemoteProtocolError as error:
-                raise self._fail(RemoteProtocolError(f"{error} ({self._asked()})")) from None
-            if command is None:
-                return self._unasked(response)
-            if response.ok and command.multiline:
-                return self._begin_body(command, response)
-            self._trace("S", response)
-            return self._answered(command, response)
+                outcome = self._answer_challenge(command, line[2:])
+            else:
+                outcome = self._read_status(command, line)
+            del line  # what the server said as it said it is shown to nobody, nor is a frame that holds it
+            if isinstance(outcome, MailwireError):
+                raise self._fail(outcome)
+            if isinstance(outcome, Response):
+                return self._take(command, outcome)
+            if outcome is not None:
+                return outcome
         return None
 
     def _next_line(self) -> bytes | None:
         try:
             return self._buffer.next_line()
         except LimitExceeded as error:
-            raise self._fail(LimitExceeded(f"{error} ({self._asked()})")) from None
+            problem = str(error)
+        # Raised out here, for the frames of the first error hold what the server said.
+        raise self._fail(LimitExceeded(f"{problem} ({self._asked()})"))
+
+    def _read_status(self, command: Command[object] | None, line: bytes) -> Response | MailwireError:
+        try:
+            response = parse_status(line, self._buffer.quote)
+        except RemoteProtocolError as error:
+            return RemoteProtocolError(f"{error} ({self._asked()})")
+        return response.masked(self._buffer.masked) if command is None or command.is_secret else response
+
+    def _take(self, command: Command[object] | None, response: Response) -> Event | None:
+        if command is not None and command.multiline and response.ok:
+            return self._begin_body(command, response)
+        self._trace("S", response)
+        return self._unasked(response) if command is None else self._answered(command, response)
 
     def _unasked(self, response: Response) -> Event:
-        self._trace("S", response)
         if not response.ok:
             self._close()
             return ServerClosing(response)
         raise self._fail(RemoteProtocolError(f"expected nothing from the server, got {str(response)!r}"))
 
-    def _answer_challenge(self, command: Auth, challenge: bytes) -> None:
+    def _answer_challenge(self, command: Auth, challenge: bytes) -> ComputationDue | MailwireError | None:
         self._trace("S", Masked("+"))
-        if (failure := command.exchange.failure) is not None:
-            raise self._fail(self._failed_exchange(command, f"{failure}; and the server goes on after the cancel"))
+        if command.exchange.failure is not None:
+            return command.exchange.error("; and the server goes on after the cancel")
         response = command.exchange.respond(challenge)
+        if isinstance(response, ComputationDue):
+            self._computing = command
+            return response
+        self._respond(response)
+        return None
+
+    def _go_on_from_computing(self) -> None:
+        if self._computing is not None:
+            computed, self._computing = self._computing.exchange.take_computed(), None
+            self._respond(computed)
+
+    def _respond(self, response: bytes) -> None:
         self._trace("C", Spoken("*") if response == CANCEL else Masked())
         self._pipeline.write(response)
 
-    def _failed_exchange(self, command: Auth, reason: str) -> AuthenticationFailed:
-        return AuthenticationFailed(f"{command} failed: {reason}", command=str(command))
-
     def _answered(self, command: Command[object], response: Response) -> ResponseReceived:
         if isinstance(command, Auth) and response.ok and not command.exchange.is_complete:
-            reason = command.exchange.failure or "the server reports success before the exchange is complete"
-            raise self._fail(self._failed_exchange(command, reason))
+            raise self._fail(command.exchange.error())
         row = transition(self.state, type(command))
         expected = row.ahead if row else self.state
         self._pipeline.settle()
@@ -290,7 +318,7 @@ class Connection:
             raise self._fail(
                 LimitExceeded(
                     f"the answer to {command} is longer than {command.body_limit} octets, "
-                    f"it begins with {quote(self._collected[0])}"
+                    f"it begins with {self._buffer.quote_beginning(self._collected[0])}"
                 )
             )
 
@@ -306,6 +334,8 @@ class Connection:
         return f"{text}, with {waiting[-1]} not answered yet" if waiting else text
 
     def _released(self, command: Command[object]) -> None:
+        if command.is_secret:
+            self._buffer.mask_with(command.mask)  # for good: a server may remember it as long as we do
         self._trace("C", command)
 
     def _look_ahead(self) -> tuple[Command[object], ...]:
@@ -317,7 +347,7 @@ class Connection:
             raise self._fail(
                 InjectedData(
                     f"expected nothing between the go-ahead to STLS and the handshake, got "
-                    f"{quote(self._buffer.peek_all())}: somebody may be answering in the server's place"
+                    f"{self._buffer.quote_rest()}: somebody may be answering in the server's place"
                 )
             )
 
@@ -336,12 +366,12 @@ class Connection:
                     octets=self._octets,
                 )
             )
-        rest = self._buffer.peek_all()
+        rest = self._buffer.quote_rest()
         raise self._fail(
             ConnectionLost(
                 "the server closed the connection"
                 + (f" instead of answering {waiting[0]}{more}" if waiting else "")
-                + (f", in the middle of a line: {quote(rest)}" if rest else ""),
+                + (f", in the middle of a line: {rest}" if rest else ""),
                 in_flight=waiting,
             )
         )

@@ -2,10 +2,19 @@
 
 from dataclasses import dataclass, field
 
+from ..sasl.work import ComputationDue
 from .commands import Command
 from .response import Response
 
-__all__ = ["ConnectionClosed", "Event", "MessageData", "MessageEnd", "ResponseReceived", "ServerClosing"]
+__all__ = [
+    "ComputationDue",
+    "ConnectionClosed",
+    "Event",
+    "MessageData",
+    "MessageEnd",
+    "ResponseReceived",
+    "ServerClosing",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,4 +65,4 @@ class ConnectionClosed:
         return "without a word"
 
 
-Event = ResponseReceived | MessageData | MessageEnd | ServerClosing | ConnectionClosed
+Event = ResponseReceived | MessageData | MessageEnd | ServerClosing | ConnectionClosed | ComputationDue

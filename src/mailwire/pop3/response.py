@@ -1,7 +1,7 @@
 """Response: what a POP3 server answers (RFC 1939 3, RFC 2449 8), and the reading of its first line."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -20,6 +20,10 @@ _SHOWN_LIMIT: Final = 4096
 _STATUS: Final = re.compile(rb"(\+OK|-ERR)(?:[ \t]([^\0]*))?\Z", re.DOTALL)
 # RFC 2449 8: a response code, in brackets at the beginning of the text.
 _CODE: Final = re.compile(rb"\[([!-\\^-~]{1,64})\]")
+_TRANSIENT_CODES: Final = frozenset({"IN-USE", "LOGIN-DELAY", "SYS/TEMP"})
+# RFC 1939 7: it "corresponds to the `msg-id' in [RFC822]". Stricter than that by refusing quoted strings: it is by
+# challenges of no such form that a server learns the password (CVE-2007-1558).
+_TIMESTAMP: Final = re.compile(rb"<[!-;=?A-~]+@[!-;=?A-~]+>")
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +46,17 @@ class Response:
         return found[1].decode("ascii").upper() if found else None
 
     @property
+    def is_transient(self) -> bool:
+        """Whether a refusal may be none later, as far as its code says so (RFC 2449 8.1, RFC 3206)."""
+        return self.code in _TRANSIENT_CODES
+
+    @property
+    def timestamp(self) -> bytes | None:
+        """The timestamp for APOP (RFC 1939 7) in a greeting, with its angle brackets; None if there is none."""
+        found = _TIMESTAMP.search(self.line)
+        return found[0] if found else None
+
+    @property
     def lines(self) -> tuple[bytes, ...]:
         """The lines of the body, without their ends."""
         return tuple(line.removesuffix(b"\r") for line in self.body.split(b"\n")[:-1])
@@ -57,15 +72,19 @@ class Response:
             return (str(self), *Elided(len(self.body)).shown(), ".")
         return (str(self), *(printable(line) for line in self.lines), ".")
 
+    def masked(self, mask: Callable[[bytes], bytes]) -> "Response":
+        """Return the response with its text passed through `mask`."""
+        return Response(self.ok, mask(self.line), self.body)
+
     def without_body(self) -> "Response":
         """Return the response with no more than its first line."""
         return Response(self.ok, self.line)
 
 
-def parse_status(line: bytes) -> Response:
+def parse_status(line: bytes, quote: Callable[[bytes], str] = quote) -> Response:
     """Parse the first line of a response. Only `+OK` is a success, whatever else begins with a plus sign.
 
-    Raises RemoteProtocolError for anything but +OK and -ERR.
+    Raises RemoteProtocolError for anything but +OK and -ERR, which it quotes by `quote`.
     """
     found = _STATUS.match(line)
     if found is None:

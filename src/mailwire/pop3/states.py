@@ -11,6 +11,7 @@ from enum import Enum
 from typing import Final
 
 from .commands import (
+    Apop,
     Auth,
     Capa,
     Command,
@@ -67,6 +68,7 @@ TRANSITIONS: Final[Mapping[tuple[State, type[Command[object]]], Transition]] = {
     (_A, Stls): Transition(done=State.TLS, refused=_A),
     (_A, User): Transition(done=_A, refused=_A),
     (_A, Pass): Transition(done=_T, refused=_A),
+    (_A, Apop): Transition(done=_T, refused=_A),
     (_A, Auth): Transition(done=_T, refused=_A),
     # RFC 2449 5: CAPA is legal in both states, and may tell more in the second.
     **{(state, Capa): Transition(done=state, refused=state) for state in (_A, _T)},

@@ -41,6 +41,7 @@ class CramMD5(Mechanism):
             raise ValueError("CRAM-MD5 needs a user and a password that are not empty")
         self._user = encode_field("user", credentials.user)
         self._password = encode_field("password", credentials.password)
+        self._digest = b""
         self._said = False
 
     def initial_response(self) -> None:
@@ -52,8 +53,13 @@ class CramMD5(Mechanism):
         if len(challenge) > CHALLENGE_LIMIT or not _CHALLENGE.fullmatch(challenge):
             raise MechanismFailed(f"expected a challenge in the form of a message identifier, got {quote(challenge)}")
         self._said = True
-        return self._user + b" " + hmac.digest(self._password, challenge, "md5").hex().encode("ascii")
+        self._digest = hmac.digest(self._password, challenge, "md5").hex().encode("ascii")
+        return self._user + b" " + self._digest
 
     @property
     def is_complete(self) -> bool:
         return self._said
+
+    @property
+    def secrets(self) -> tuple[bytes, ...]:
+        return (self._password, self._digest)

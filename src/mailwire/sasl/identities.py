@@ -2,20 +2,27 @@
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
+from typing import TypeAlias
 
-__all__ = ["Anonymous", "External", "OAuthToken"]
+from .oauth import OAuthFailure
+
+__all__ = ["Anonymous", "External", "OAuthToken", "TokenProvider"]
+
+TokenProvider: TypeAlias = Callable[[OAuthFailure | None], Awaitable[str]]
+"""Returns an access token. It is given None, or, when the server has refused the token that it returned before, what
+the server said: then a fresh one is due."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, weakref_slot=True)
 class OAuthToken:
     """A user name and an OAuth 2.0 access token (RFC 6750), for OAUTHBEARER and XOAUTH2.
 
-    token: the token itself, or a coroutine function without arguments that returns a fresh one.
+    token: the token itself, or an async function that returns one.
     authzid: the identity to act as (RFC 4422 3.4.1), where it is not the user's own. OAUTHBEARER only.
     """
 
     user: str
-    token: str | Callable[[], Awaitable[str]] = field(repr=False)
+    token: str | TokenProvider = field(repr=False)
     authzid: str = ""
 
 

@@ -10,14 +10,17 @@ __all__ = ["Login"]
 
 
 class Login(Mechanism):
-    """LOGIN. Raises ValueError for an empty user name or password."""
+    """LOGIN. Raises ValueError for an empty user name or password, and for an authzid, which it cannot carry."""
 
     name = "LOGIN"
 
     def __init__(self, credentials: Password) -> None:
+        if credentials.authzid:
+            raise ValueError("LOGIN has no place for an authzid")
         if not credentials.user or not credentials.password:
             raise ValueError("LOGIN needs a user and a password that are not empty")
-        self._responses = [credentials.user.encode(), credentials.password.encode()]
+        self._password = credentials.password.encode()
+        self._responses = [credentials.user.encode(), self._password]
 
     def initial_response(self) -> None:
         return None
@@ -30,3 +33,7 @@ class Login(Mechanism):
     @property
     def is_complete(self) -> bool:
         return not self._responses
+
+    @property
+    def secrets(self) -> tuple[bytes, ...]:
+        return (self._password,)

@@ -1,5 +1,6 @@
 """Mechanism: one way to prove who we are (RFC 4422 3)."""
 
+from collections.abc import Sequence
 from typing import ClassVar, Protocol
 
 from .work import Work
@@ -17,6 +18,8 @@ class Mechanism(Protocol):
     name: str  # as registered, in upper case
     exposes_password: ClassVar[bool] = True  # whether someone who listens learns what is needed to log in
 
+    proves_server: ClassVar[bool] = False  # whether it is complete only once the server has shown that it knows us
+
     def initial_response(self) -> bytes | None:
         """Return what the client says first, None where the server speaks first."""
 
@@ -27,3 +30,8 @@ class Mechanism(Protocol):
     def is_complete(self) -> bool:
         """Whether the client has nothing more to say or to see: success before that is no success."""
         return True
+
+    @property
+    def secrets(self) -> Sequence[bytes]:
+        """What must not be shown if the server says it: passwords and tokens, in octets."""
+        return ()

@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from typing import ClassVar, Final
 
 from .._wire.text import printable
-from .._wire.trace import MASK
 from .fields import encode_field, encode_saslname, gs2_header
 from .mechanism import Mechanism, MechanismFailed
+from .redaction import Redaction
 
 __all__ = ["FAILURE_LIMIT", "OAuthBearer", "OAuthFailure", "XOAuth2"]
 
@@ -87,7 +87,7 @@ class _Bearer(Mechanism):
             raise MechanismFailed(f"{self.name} expects no challenge behind the failure")
         if self._said:
             # A server that sends back what it was sent would else have the token shown.
-            self.failure = OAuthFailure.parse(challenge.replace(self._token, MASK.encode("ascii")))
+            self.failure = OAuthFailure.parse(Redaction(self.secrets).mask(challenge))
             return self._answer_to_failure
         # Where no initial response may be sent, the server asks for it with an empty challenge.
         if challenge:
@@ -97,6 +97,10 @@ class _Bearer(Mechanism):
     @property
     def is_complete(self) -> bool:
         return self._said and self.failure is None
+
+    @property
+    def secrets(self) -> tuple[bytes, ...]:
+        return (self._token,)
 
 
 class OAuthBearer(_Bearer):

@@ -31,7 +31,7 @@ from .mechanism import Mechanism, MechanismFailed
 from .saslprep import saslprep
 from .work import Work
 
-__all__ = ["MAXIMUM_ITERATIONS", "MESSAGE_LIMIT", "MINIMUM_ITERATIONS", "WORK_ITERATIONS", "Scram", "ServerUnproven"]
+__all__ = ["MAXIMUM_ITERATIONS", "MESSAGE_LIMIT", "MINIMUM_ITERATIONS", "WORK_ITERATIONS", "ProofMissing", "Scram"]
 
 # RFC 7677 4, RFC 5802 5.1: a server should announce at least 4096. One that announces fewer may be somebody who wants
 # to guess passwords cheaply from one proof.
@@ -61,7 +61,7 @@ _ATTRIBUTE: Final = re.compile(rb"([A-Za-z])=([^\0,]+)")
 _KNOWN_ATTRIBUTES: Final = frozenset([b"a", b"n", b"m", b"r", b"c", b"s", b"i", b"p", b"v", b"e"])
 
 
-class ServerUnproven(MechanismFailed):
+class ProofMissing(MechanismFailed):
     """The server did not prove that it knows the password: it may be somebody else."""
 
 
@@ -92,6 +92,7 @@ class Scram(Mechanism):
     """
 
     exposes_password = False
+    proves_server = True
 
     def __init__(
         self,
@@ -138,6 +139,7 @@ class Scram(Mechanism):
         self._make_nonce = make_nonce
         self._state = _State.START
         self._nonce = b""
+        self._proof = b""
         self._server_signature = b""
         self._derived: tuple[bytes, int, Keys] | None = None  # salt, iterations, and the keys
 
@@ -169,6 +171,11 @@ class Scram(Mechanism):
     @property
     def is_complete(self) -> bool:
         return self._state is _State.PROVEN
+
+    @property
+    def secrets(self) -> tuple[bytes, ...]:
+        # With the proof, and the salt, passwords can be tried.
+        return (self._password, self._proof)
 
     # The two messages of the server
 
@@ -202,11 +209,11 @@ class Scram(Mechanism):
         (name, value), *others = _read_attributes(message)
         # Nothing of this message is quoted: a server can have put our own proof into it.
         if name != b"v":
-            raise ServerUnproven("the server ends SCRAM without a signature (v=)")
+            raise ProofMissing("the server ends SCRAM without a signature (v=)")
         if _KNOWN_ATTRIBUTES.intersection(other for other, _ in others):
             raise MechanismFailed("the server's signature (v=) comes with what does not belong there")
         if not hmac.compare_digest(value, self._server_signature):
-            raise ServerUnproven("the server's signature is wrong: it does not know the password (RFC 5802 3)")
+            raise ProofMissing("the server's signature is wrong: it does not know the password (RFC 5802 3)")
         if self._key_cache is not None and self._derived is not None:
             self._key_cache.store(self._hash_name, self._password, *self._derived)
         self._state = _State.PROVEN
@@ -244,7 +251,8 @@ class Scram(Mechanism):
         self._derived = salt, iterations, keys
         # Kept in base64, and compared so: a signature in another spelling of base64 is a wrong one.
         self._server_signature = _encode(hmac.digest(keys.server, auth_message, function))
-        return without_proof + b",p=" + _encode(proof)
+        self._proof = _encode(proof)
+        return without_proof + b",p=" + self._proof
 
 
 def _read_attributes(message: bytes) -> list[tuple[bytes, bytes]]:

@@ -25,7 +25,7 @@ from .commands import (
     Vrfy,
 )
 from .connection import PIPELINING_WINDOW, Connection
-from .events import ConnectionClosed, Event, ReplyReceived, ServerClosing
+from .events import ComputationDue, ConnectionClosed, Event, ReplyReceived, ServerClosing
 from .extensions import Extensions
 from .paths import Mailbox
 from .receipt import Delivery, Receipt, RecipientReceipt
@@ -39,6 +39,7 @@ __all__ = [
     "TRANSITIONS",
     "Auth",
     "Command",
+    "ComputationDue",
     "Connection",
     "ConnectionClosed",
     "Data",

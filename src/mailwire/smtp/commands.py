@@ -137,16 +137,24 @@ class StartTls(_PlainReply):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Auth(_PlainReply):
-    """AUTH (RFC 4954 4) with a mechanism, which answers the server's challenges until the final reply."""
+    """AUTH (RFC 4954 4) with a mechanism, which answers the server's challenges until the final reply.
+
+    sends_initial_response: False lets the server ask for it first, as it does anyway where that would make the command
+        too long.
+    """
 
     mechanism: Mechanism = field(repr=False)
+    sends_initial_response: bool = field(default=True, repr=False)
     exchange: Exchange = field(init=False, repr=False)
 
     # RFC 4954 4: a command line of AUTH with its initial response must not exceed RFC 5321's 512 octets.
     line_limit: ClassVar[int] = 512
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "exchange", Exchange(self.mechanism, b"AUTH", self.line_limit))
+        exchange = Exchange(
+            self.mechanism, b"AUTH", self.line_limit, sends_initial_response=self.sends_initial_response
+        )
+        object.__setattr__(self, "exchange", exchange)
 
     def encode(self) -> bytes:
         return self.exchange.command_line()

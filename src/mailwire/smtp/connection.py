@@ -16,10 +16,9 @@ How to drive it: write what `data_to_send()` returns; feed what is read to `rece
 
 from .._wire.dots import DotStuffer
 from .._wire.pipeline import LOCKSTEP, Pipeline, Window
-from .._wire.text import check_line, quote
+from .._wire.text import check_line
 from .._wire.trace import Elided, Masked, Spoken, Trace
 from ..errors import (
-    AuthenticationFailed,
     ConnectionLost,
     InjectedData,
     LocalProtocolError,
@@ -28,6 +27,7 @@ from ..errors import (
     TLSFailed,
 )
 from ..sasl.exchange import CANCEL
+from ..sasl.work import ComputationDue
 from .commands import Auth, Command, Data, Ehlo, EndOfData, Greeting, Helo, StartTls
 from .events import ConnectionClosed, Event, ReplyReceived, ServerClosing
 from .extensions import Extensions
@@ -67,6 +67,8 @@ class Connection:
         self._stuffer: DotStuffer | None = None  # while the message may go out
         self._end_of_data = EndOfData()  # of the message that goes out or went out last
         self._octets = 0  # of that message, as sent
+        self._computing: Auth | None = None  # its response is being computed
+        self._is_secured = False  # TLS was begun by STARTTLS
 
     # What is unresolved
 
@@ -108,6 +110,8 @@ class Connection:
             raise LocalProtocolError(f"{command} cannot be sent now: {self._situation()}")
         if isinstance(command, Auth) and self.is_authenticated:
             raise LocalProtocolError(f"{command} cannot be sent: the session is authenticated already (RFC 4954 4)")
+        if isinstance(command, StartTls) and self._is_secured:
+            raise LocalProtocolError(f"{command} cannot be sent: TLS is in force already (RFC 3207 4.2)")
         if isinstance(command, Auth) and command.exchange.is_begun:
             raise LocalProtocolError(f"{command} was sent already: each exchange needs an Auth of its own")
         line = check_line(command.encode())
@@ -154,6 +158,7 @@ class Connection:
         self.state = self._ahead = State.INITIATION
         self.greeting = self.extensions = None
         self.is_authenticated = False
+        self._is_secured = True
         self._pipeline.window = LOCKSTEP
 
     # Receiving
@@ -172,22 +177,29 @@ class Connection:
         """Return the next event, None if more must be received first (or, in state CLOSED, for ever).
 
         Raises RemoteProtocolError when the server breaks the protocol, ConnectionLost when it has left a command
-        without its reply, AuthenticationFailed when it claims a success that the mechanism cannot confirm, TLSFailed
-        when it answers STARTTLS with neither 220 nor a refusal. The machine is closed then.
+        without its reply, AuthenticationFailed or ServerUnproven when it claims a success that the mechanism cannot
+        confirm, TLSFailed when it answers STARTTLS with neither 220 nor a refusal. The machine is closed then.
         """
         if self.state is State.CLOSED:
             return None
+        self._go_on_from_computing()
         if self.state is State.TLS:
             self._refuse_injected()
         while (reply := self._next_reply()) is not None:
             command = self._pipeline.oldest
-            if command is None and self.state is not State.MAIL_DATA:
-                return self._unasked(reply)
             if isinstance(command, Auth) and reply.is_intermediate:
-                self._answer_challenge(command, reply)
+                outcome = self._answer_challenge(command, reply)
+                del reply  # a challenge is shown to nobody, nor is a frame that holds it
+                if isinstance(outcome, MailwireError):
+                    raise self._fail(outcome)
+                if outcome is not None:
+                    return outcome
                 continue
+            is_asked = command is not None or self.state is State.MAIL_DATA
+            if isinstance(command, Auth) or not is_asked:
+                reply = reply.masked(self._reader.masked)
             self._trace("S", reply)
-            return self._answered(command, reply)
+            return self._answered(command, reply) if is_asked else self._unasked(reply)
         if self._eof:
             return self._ended()
         return None
@@ -200,13 +212,14 @@ class Connection:
         Raises RemoteProtocolError if the server has said something though nothing was asked: it would be taken for the
         answer to what is about to be asked.
         """
+        self._go_on_from_computing()
         if self._reader:
             asked = self._pipeline.oldest is not None
             if self.state is State.MAIL_DATA and not asked:
                 return []  # a verdict before the end of the message: next_event() has it
             if self._pipeline.next is not None:
                 if not asked:
-                    unread = quote(self._reader.unread())
+                    unread = self._reader.quote_rest()
                     raise self._fail(RemoteProtocolError(f"expected nothing from the server, got {unread}"))
                 if self._reader.has_line:
                     return []  # events first: what was said already cannot answer what is about to be asked
@@ -227,34 +240,46 @@ class Connection:
     def _released(self, command: Command[object]) -> None:
         if command is self._end_of_data:
             self._trace("C", Elided(self._octets))
+        if isinstance(command, Auth):
+            self._reader.mask_with(command.exchange.mask)  # for good: a server may remember it as long as we do
         self._trace("C", command)
 
     def _next_reply(self) -> Reply | None:
         try:
             return self._reader.next_reply()
         except RemoteProtocolError as error:
-            waiting = self._pipeline.oldest
-            where = f"in reply to {waiting}" if waiting else "though nothing was asked"
-            raise self._fail(type(error)(f"{error} ({where})")) from None
+            kind, problem = type(error), str(error)
+        # Raised out here, for the frames of the first error hold what the server said as it said it.
+        waiting = self._pipeline.oldest
+        where = f"in reply to {waiting}" if waiting else "though nothing was asked"
+        raise self._fail(kind(f"{problem} ({where})"))
 
     def _unasked(self, reply: Reply) -> Event:
-        self._trace("S", reply)
         if reply.code == 421:
             self._close()
             return ServerClosing(reply)
-        raise self._fail(RemoteProtocolError(f"expected nothing from the server, got the reply {str(reply)!r}"))
+        raise self._fail(RemoteProtocolError(f"expected nothing from the server, got the reply {self._quote(reply)}"))
 
-    def _answer_challenge(self, command: Auth, reply: Reply) -> None:
+    def _answer_challenge(self, command: Auth, reply: Reply) -> ComputationDue | MailwireError | None:
         self._trace("S", Masked(str(reply.code)))
-        if (failure := command.exchange.failure) is not None:
-            raise self._fail(self._failed_exchange(command, f"{failure}; and the server goes on after the cancel"))
+        if command.exchange.failure is not None:
+            return command.exchange.error("; and the server goes on after the cancel")
+        self.state = State.AUTHENTICATION
         response = command.exchange.respond(b"".join(reply.lines))
+        if isinstance(response, ComputationDue):
+            self._computing = command
+            return response
+        self._respond(response)
+        return None
+
+    def _go_on_from_computing(self) -> None:
+        if self._computing is not None:
+            computed, self._computing = self._computing.exchange.take_computed(), None
+            self._respond(computed)
+
+    def _respond(self, response: bytes) -> None:
         self._trace("C", Spoken("*") if response == CANCEL else Masked())
         self._pipeline.write(response)
-        self.state = State.AUTHENTICATION
-
-    def _failed_exchange(self, command: Auth, reason: str) -> AuthenticationFailed:
-        return AuthenticationFailed(f"{command} failed: {reason}", command=str(command))
 
     def _answered(self, command: Command[object] | None, reply: Reply) -> ReplyReceived:
         early = command is None  # a verdict on the message before its end
@@ -295,7 +320,7 @@ class Connection:
         if isinstance(command, StartTls) and reply.code < 400:
             # RFC 3207 4: only 220 is the go-ahead. Whoever says anything else is not to be reasoned with.
             if reply.code != 220:
-                raise self._fail(TLSFailed(f"expected 220 in reply to STARTTLS, got {str(reply)!r}"))
+                raise self._fail(TLSFailed(f"expected 220 in reply to STARTTLS, got {self._quote(reply)}"))
             self._refuse_injected()
         expected = "4yz or 5yz" if early else "a final reply" if row.more is None else "3yz or a refusal"
         # 220 and 221 greet and take leave. As the verdict on a message they are the answer to something else.
@@ -305,10 +330,12 @@ class Connection:
             or (reply.is_completion and (row.done is None or early))
             or stray
         ):
-            raise self._fail(RemoteProtocolError(f"expected {expected} to {command}, got {str(reply)!r}"))
+            raise self._fail(RemoteProtocolError(f"expected {expected} to {command}, got {self._quote(reply)}"))
         if isinstance(command, Auth) and reply.is_completion and not command.exchange.is_complete:
-            reason = command.exchange.failure or "the server reports success before the exchange is complete"
-            raise self._fail(self._failed_exchange(command, reason))
+            raise self._fail(command.exchange.error())
+
+    def _quote(self, reply: Reply) -> str:
+        return repr(str(reply.masked(self._reader.masked)))
 
     def _learn(self, command: Command[object], reply: Reply) -> None:
         if isinstance(command, Greeting):
@@ -338,7 +365,7 @@ class Connection:
             raise self._fail(
                 InjectedData(
                     f"expected nothing between the go-ahead to STARTTLS and the handshake, got "
-                    f"{quote(self._reader.unread())}: somebody may be answering in the server's place"
+                    f"{self._reader.quote_rest()}: somebody may be answering in the server's place"
                 )
             )
 
@@ -348,12 +375,12 @@ class Connection:
             return ConnectionClosed()
         waiting = [str(command) for command in self.in_flight]
         more = f" and {len(waiting) - 1} more" if len(waiting) > 1 else ""
-        rest = self._reader.unread()
+        rest = self._reader.quote_rest()
         raise self._fail(
             ConnectionLost(
                 "the server closed the connection"
                 + (f" instead of replying to {self.awaited}{more}" if self.awaited else "")
-                + (f", in the middle of a reply: {quote(rest)}" if rest else ""),
+                + (f", in the middle of a reply: {rest}" if rest else ""),
                 in_flight=waiting,
             )
         )

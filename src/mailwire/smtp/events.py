@@ -2,10 +2,11 @@
 
 from dataclasses import dataclass
 
+from ..sasl.work import ComputationDue
 from .commands import Command
 from .reply import Reply
 
-__all__ = ["ConnectionClosed", "Event", "ReplyReceived", "ServerClosing"]
+__all__ = ["ComputationDue", "ConnectionClosed", "Event", "ReplyReceived", "ServerClosing"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,4 +41,4 @@ class ConnectionClosed:
         return "without a word"
 
 
-Event = ReplyReceived | ServerClosing | ConnectionClosed
+Event = ReplyReceived | ServerClosing | ConnectionClosed | ComputationDue

@@ -8,12 +8,12 @@ We are stricter than the standard asks where leniency has lost mail, and looser 
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
 from .._wire.lines import LineBuffer
-from .._wire.text import printable, quote
+from .._wire.text import printable
 from ..errors import LimitExceeded, RemoteProtocolError
 
 __all__ = ["LINE_LIMIT", "REPLY_LIMIT", "REPLY_LINE_LIMIT", "EnhancedCode", "Reply", "ReplyReader"]
@@ -88,6 +88,10 @@ class Reply:
     def __str__(self) -> str:
         return f"{self.code} {self.text}".rstrip()
 
+    def masked(self, mask: Callable[[bytes], bytes]) -> "Reply":
+        """Return the reply with each line passed through `mask`."""
+        return Reply(self.code, tuple(map(mask, self.lines)))
+
     def shown(self) -> Sequence[str]:
         """Return the lines of a transcript: as they came, made printable."""
         last = len(self.lines) - 1
@@ -110,6 +114,14 @@ class ReplyReader:
         """Add what was received."""
         self._buffer.feed(data)
 
+    def masked(self, data: bytes) -> bytes:
+        """Return `data` without what must not be shown."""
+        return self._buffer.masked(data)
+
+    def mask_with(self, mask: Callable[[bytes], bytes]) -> None:
+        """Let what errors quote pass through `mask` from now on, and through those given before."""
+        self._buffer.mask_with(mask)
+
     @property
     def has_line(self) -> bool:
         """Whether a whole line was received that is not part of a reply handed out."""
@@ -129,12 +141,12 @@ class ReplyReader:
             if found is None:
                 raise RemoteProtocolError(
                     f"expected a reply line (three digits from 200 to 599, then a space or hyphen and text), "
-                    f"got {quote(line)}"
+                    f"got {self._buffer.quote(line)}"
                 )
             code, separator, text = found[1], found[2], found[3] or b""
             if self._lines and code != self._code:
                 raise RemoteProtocolError(
-                    f"expected the next line of a reply {self._code.decode()}, got {quote(line)}: "
+                    f"expected the next line of a reply {self._code.decode()}, got {self._buffer.quote(line)}: "
                     "all lines of a reply have the same code"
                 )
             self._code = code
@@ -143,7 +155,7 @@ class ReplyReader:
             if self._size > REPLY_LIMIT or len(self._lines) > REPLY_LINE_LIMIT:
                 raise LimitExceeded(
                     f"a reply {code.decode()} is longer than {REPLY_LIMIT} octets or {REPLY_LINE_LIMIT} lines; "
-                    f"its last line is {quote(line)}"
+                    f"its last line is {self._buffer.quote(line)}"
                 )
             if separator != b"-":
                 reply = Reply(int(code), tuple(self._lines))
@@ -152,6 +164,8 @@ class ReplyReader:
                 return reply
         return None
 
-    def unread(self) -> bytes:
-        """Return what was received and is not part of a reply, to be quoted in an error."""
-        return b"".join(self._code + b"-" + line + b"\r\n" for line in self._lines) + self._buffer.peek_all()
+    def quote_rest(self) -> str:
+        """Return what was received and is not part of a reply, as it may stand in an error; "" if that is nothing."""
+        lines = b"".join(self._code + b"-" + line + b"\r\n" for line in self._lines)
+        quoted = self._buffer.quote(lines) if lines else ""
+        return f"{quoted} {self._buffer.quote_rest()}".strip()

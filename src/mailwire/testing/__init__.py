@@ -1,17 +1,39 @@
 """A mail server in a box, for tests and demonstrations: SMTP and POP3 over one maildrop in memory.
 
 `MailServer` listens on the loopback interface. `SMTPServer` and `POP3Server` are the same without any I/O, one object
-for each session: bytes in, bytes out. `QUIRKS` has profiles of servers that differ from the standards. For TLS there
-are certificates of a test authority whose keys are public: `server_context` and `client_context`.
+for each session: bytes in, bytes out. A `Policy` says what they demand, and by which `MECHANISMS` they let in. `QUIRKS`
+has profiles of servers that differ from the standards. For TLS there are certificates of test authorities whose keys
+are public: `server_context` and `client_context`.
 
 It is made to be exact, and no server for anybody's mail: it relays nothing, keeps nothing, and limits nobody. Nothing
 in mailwire but its tests and its demonstration uses this package, and pytest is not needed for it.
 """
 
+from .channel import Channel
 from .maildrop import Account, Envelope, Maildrop, OpenMaildrop, StoredMessage
-from .policy import Policy
+from .policy import MECHANISMS, Policy
 from .pop3_server import POP3Server
 from .quirks import ARGOSOFT, QUIRKS, STANDARD, POP3Quirk, Quirk, SMTPQuirk
+from .script import (
+    CLIENT_HELLO,
+    CLOSE,
+    FIN,
+    LISTEN,
+    MAIL_DATA,
+    NO_READING,
+    PACKET,
+    RST,
+    STALL,
+    WAIT,
+    WITHHOLD,
+    Answers,
+    Endless,
+    Hear,
+    Slow,
+    Step,
+    Tls,
+)
+from .scripted_peer import ScriptedPeer
 from .server import MailServer
 from .session import Session, TLSState
 from .smtp_server import SMTPServer
@@ -19,10 +41,26 @@ from .tls import authority_file, client_context, server_context
 
 __all__ = [
     "ARGOSOFT",
+    "CLIENT_HELLO",
+    "CLOSE",
+    "FIN",
+    "LISTEN",
+    "MAIL_DATA",
+    "MECHANISMS",
+    "NO_READING",
+    "PACKET",
     "QUIRKS",
+    "RST",
+    "STALL",
     "STANDARD",
+    "WAIT",
+    "WITHHOLD",
     "Account",
+    "Answers",
+    "Channel",
+    "Endless",
     "Envelope",
+    "Hear",
     "MailServer",
     "Maildrop",
     "OpenMaildrop",
@@ -32,9 +70,13 @@ __all__ = [
     "Quirk",
     "SMTPQuirk",
     "SMTPServer",
+    "ScriptedPeer",
     "Session",
+    "Slow",
+    "Step",
     "StoredMessage",
     "TLSState",
+    "Tls",
     "authority_file",
     "client_context",
     "server_context",

@@ -1,15 +1,46 @@
-"""Authentication, seen from the server: AUTH with PLAIN (RFC 4616) or LOGIN, line by line (RFC 4954 4, RFC 5034 4).
+"""Authentication, seen from the server: AUTH with a mechanism of SASL, line by line (RFC 4954 4, RFC 5034 4).
 
 Looser than RFC 4954 4, as servers are: an initial response to LOGIN is taken for the user name, for smtplib sends one.
 """
 
 import binascii
-from collections.abc import Callable, Generator, Mapping
-from dataclasses import dataclass, field
-from enum import Enum
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
 from typing import Final
 
-__all__ = ["MECHANISMS", "Authentication", "Challenge", "Claim", "Failure"]
+from .anonymous import anonymous
+from .cram_md5 import cram_md5
+from .external import external
+from .login import login
+from .maildrop import Account
+from .mechanism import Exchange, Setting
+from .oauth import oauthbearer, xoauth2
+from .plain import plain
+from .refusal import Refusal
+from .scram import scram
+
+__all__ = ["EXCHANGES", "Authentication", "Challenge"]
+
+EXCHANGES: Final[Mapping[str, Callable[[Setting], Exchange]]] = {
+    "SCRAM-SHA-512-PLUS": partial(scram, "SHA-512", is_plus=True),
+    "SCRAM-SHA-512": partial(scram, "SHA-512", is_plus=False),
+    "SCRAM-SHA-256-PLUS": partial(scram, "SHA-256", is_plus=True),
+    "SCRAM-SHA-256": partial(scram, "SHA-256", is_plus=False),
+    "SCRAM-SHA-1-PLUS": partial(scram, "SHA-1", is_plus=True),
+    "SCRAM-SHA-1": partial(scram, "SHA-1", is_plus=False),
+    "OAUTHBEARER": oauthbearer,
+    "XOAUTH2": xoauth2,
+    "EXTERNAL": external,
+    "PLAIN": plain,
+    "LOGIN": login,
+    "CRAM-MD5": cram_md5,
+    "ANONYMOUS": anonymous,
+}
+"""How each of `policy.MECHANISMS` is led."""
+
+# Those in which the server begins, and no initial response is taken.
+_SERVER_FIRST: Final = frozenset({"CRAM-MD5"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,66 +50,40 @@ class Challenge:
     text: str
 
 
-@dataclass(frozen=True, slots=True)
-class Claim:
-    """Who the client says it is. `authzid` is the identity to act as, "" for the user's own."""
-
-    user: str
-    password: str = field(repr=False)
-    authzid: str = ""
-
-
-class Failure(Enum):
-    """Why there is no claim; the values are situations of both protocols' tables."""
-
-    CANCELLED = "cancelled"
-    MALFORMED = "malformed"
-
-
-# Challenges come out, responses go in. A response that cannot be read is a ValueError.
-_Exchange = Generator[bytes, bytes, Claim]
-
-
-def _plain() -> _Exchange:
-    message = yield b""
-    authzid, user, password = message.decode("utf-8").split("\0")
-    return Claim(user, password, authzid)
-
-
-def _login() -> _Exchange:
-    user = yield b"Username:"
-    password = yield b"Password:"
-    return Claim(user.decode("utf-8"), password.decode("utf-8"))
-
-
-MECHANISMS: Final[Mapping[str, Callable[[], _Exchange]]] = {"PLAIN": _plain, "LOGIN": _login}
-
-
 class Authentication:
-    """One exchange of AUTH with the `mechanism` of that name, one of `MECHANISMS`."""
+    """One exchange of AUTH with the `mechanism` of that name, one of `EXCHANGES`."""
 
-    def __init__(self, mechanism: str) -> None:
-        self._exchange = MECHANISMS[mechanism]()
+    def __init__(self, mechanism: str, setting: Setting) -> None:
+        self._exchange = EXCHANGES[mechanism](setting)
+        self._takes_initial_response = mechanism not in _SERVER_FIRST
         self._first_challenge = next(self._exchange)
 
-    def begin(self, initial: bytes | None) -> Challenge | Claim | Failure:
-        """Take the initial response, in base64 ("=" for an empty one), None if there was none."""
+    def begin(self, initial: bytes | None) -> Challenge | Account:
+        """Take the initial response, in base64 ("=" for an empty one), None if there was none.
+
+        Returns what is to be said next, or in the end the account. Raises Refusal for what cannot be read and for an
+        initial response that has no place, and Denied.
+        """
         if initial is None:
             return _challenge(self._first_challenge)
+        if not self._takes_initial_response:
+            raise Refusal("initial response")
         return self._respond(b"" if initial == b"=" else initial)
 
-    def receive(self, line: bytes) -> Challenge | Claim | Failure:
-        """Take the client's next line, without its end."""
-        return Failure.CANCELLED if line == b"*" else self._respond(line)
+    def receive(self, line: bytes) -> Challenge | Account:
+        """Take the client's next line, without its end. Returns and raises as `begin` does."""
+        if line == b"*":
+            raise Refusal("cancelled")
+        return self._respond(line)
 
-    def _respond(self, line: bytes) -> Challenge | Claim | Failure:
+    def _respond(self, line: bytes) -> Challenge | Account:
         try:
             challenge = self._exchange.send(binascii.a2b_base64(line, strict_mode=True))
         except StopIteration as stop:
-            claim: Claim = stop.value
-            return claim
+            account: Account = stop.value
+            return account
         except ValueError:
-            return Failure.MALFORMED
+            raise Refusal("malformed") from None
         return _challenge(challenge)
 
 

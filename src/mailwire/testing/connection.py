@@ -9,6 +9,7 @@ import socket
 import ssl
 from typing import cast
 
+from .handshake import read_channel
 from .session import Session
 
 __all__ = ["Connection"]
@@ -18,13 +19,18 @@ class Connection(asyncio.Protocol):
     """One client, served by `session`. `serve` does it all, `abort` makes an end of it.
 
     tls_context: for STARTTLS and STLS, and for a session that is encrypted from the beginning.
+    certificate: the one in `tls_context`, in DER, to which clients may bind an exchange of AUTH.
     """
 
-    def __init__(self, session: Session, tls_context: ssl.SSLContext | None = None) -> None:
+    def __init__(
+        self, session: Session, tls_context: ssl.SSLContext | None = None, certificate: bytes | None = None
+    ) -> None:
         self._session = session
         self._tls_context = tls_context
+        self._certificate = certificate
         self._transport: asyncio.Transport | None = None
         self._is_shaking_hands = False
+        self._arrived_early: list[bytes] = []  # under TLS, before start_tls() has returned
         self._is_aborted = False
         self._is_lost = False
         self._turn = asyncio.Event()  # TLS is wanted, or the client is lost
@@ -56,13 +62,18 @@ class Connection(asyncio.Protocol):
             self._transport.abort()
 
     def data_received(self, data: bytes) -> None:
-        self._notice_tls()
-        self._session.receive_data(data)
-        self._answer()
+        if self._is_shaking_hands:
+            # The session is to know its channel before it hears anything.
+            self._arrived_early.append(data)
+        else:
+            self._session.receive_data(data)
+            self._answer()
 
     def eof_received(self) -> None:
-        self._session.receive_eof()
-        self._answer()
+        # In the handshake it is too early to say: what came before it has not been heard. connection_lost() follows.
+        if not self._is_shaking_hands:
+            self._session.receive_eof()
+            self._answer()
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._is_lost = True
@@ -102,19 +113,18 @@ class Connection(asyncio.Protocol):
             upgraded = await asyncio.get_running_loop().start_tls(transport, self, self._tls_context, server_side=True)
         except OSError:  # as SSLError is, too
             upgraded = None
+        self._is_shaking_hands = False
         if upgraded is None:
             # Nobody else tells a protocol that it was lost in the handshake.
             transport.abort()
             self.connection_lost(None)
-        else:
-            self._notice_tls()
-            self._transport = upgraded
-        self._is_shaking_hands = False
-
-    def _notice_tls(self) -> None:
-        # The first bytes under TLS may be here before start_tls() has returned.
-        if self._is_shaking_hands and self._session.wants_tls:
+            return
+        self._transport = upgraded
+        self._session.channel = read_channel(upgraded.get_extra_info("ssl_object"), self._certificate)
+        if self._session.wants_tls:
             self._session.tls_established()
+        for data in self._arrived_early:
+            self._session.receive_data(data)
 
     def _opened(self) -> asyncio.Transport:
         if self._transport is None:

@@ -19,11 +19,20 @@ _HOST: Final = "127.0.0.1"
 
 
 class Listener:
-    """Accepts clients at a free port and serves each with a session that `open_session` makes for its address."""
+    """Accepts clients at a free port and serves each with a session that `open_session` makes for its address.
 
-    def __init__(self, open_session: Callable[[str], Session], tls_context: ssl.SSLContext | None) -> None:
+    tls_context, certificate: as a Connection has them.
+    """
+
+    def __init__(
+        self,
+        open_session: Callable[[str], Session],
+        tls_context: ssl.SSLContext | None = None,
+        certificate: bytes | None = None,
+    ) -> None:
         self._open_session = open_session
         self._tls_context = tls_context
+        self._certificate = certificate
         self._address: tuple[str, int] | None = None
         self._accepting: asyncio.Task[None] | None = None
         self._is_closing = False
@@ -76,6 +85,6 @@ class Listener:
                 if self._is_closing:
                     accepted.close()
                     return
-                connection = Connection(self._open_session(peer), self._tls_context)
+                connection = Connection(self._open_session(peer), self._tls_context, self._certificate)
                 self._connections.append(connection)
                 self._serving.append(asyncio.create_task(connection.serve(accepted)))

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from .._wire.dots import LineEnds
 from .._wire.text import check_argument, quote
 from ..smtp.paths import Mailbox
+from .stored_keys import StoredKeys
 
 __all__ = ["Account", "Envelope", "Maildrop", "OpenMaildrop", "StoredMessage"]
 
@@ -22,7 +23,13 @@ _UID_LIMIT = 70
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """A user, a password and the addresses whose mail is theirs; by default the user's name, at localhost if need be.
+    """A user, what the user logs in with, and the addresses whose mail is theirs.
+
+    password: "" where no password does.
+    addresses: by default the user's name, at localhost if need be.
+    access_tokens: those with which OAUTHBEARER and XOAUTH2 log in.
+    certificate_name: the name in a client's certificate, its common name or an alternative name, with which EXTERNAL
+        logs in.
 
     Raises ValueError for an empty or unprintable user, and for an address that is none.
     """
@@ -30,10 +37,14 @@ class Account:
     user: str
     password: str = field(repr=False)
     addresses: tuple[str, ...] = ()
+    access_tokens: Collection[str] = field(default=(), repr=False)
+    certificate_name: str | None = None
 
     def __post_init__(self) -> None:
         if not check_argument("a user name", self.user.encode()):
             raise ValueError("a user name must not be empty")
+        if isinstance(self.access_tokens, str):
+            raise ValueError("access_tokens are a collection; one token alone is [token]")
         default = self.user if "@" in self.user else f"{self.user}@localhost"
         parsed = tuple(str(Mailbox.parse(address)) for address in self.addresses or (default,))
         object.__setattr__(self, "addresses", parsed)
@@ -99,12 +110,16 @@ class OpenMaildrop:
 
 
 class Maildrop:
-    """The accounts and their mail."""
+    """The accounts and their mail.
+
+    stored_keys: what SCRAM has derived from the passwords so far, by user, hash function and iterations.
+    """
 
     def __init__(self, accounts: Iterable[Account] = ()) -> None:
         self._boxes: dict[str, _Box] = {}
         self._owners: dict[str, _Box] = {}  # by address
         self._last_number = 0
+        self.stored_keys: dict[tuple[str, str, int], StoredKeys] = {}
         for account in accounts:
             self.add(account)
 
@@ -116,19 +131,22 @@ class Maildrop:
         return tuple(box.account for box in self._boxes.values())
 
     def add(self, account: Account) -> None:
-        """Add an account. Raises ValueError if its user or one of its addresses is taken."""
+        """Add an account. Raises ValueError if its user, one of its addresses or its certificate's name is taken."""
         if account.user in self._boxes:
             raise ValueError(f"there is an account {account.user!r} already")
         for address in account.addresses:
             if (owner := self._owners.get(_key(address))) is not None:
                 raise ValueError(f"the address {address} belongs to {owner.account.user!r} already")
+        for other in self.accounts:
+            if account.certificate_name is not None and account.certificate_name == other.certificate_name:
+                raise ValueError(f"the certificate name {other.certificate_name} belongs to {other.user!r} already")
         box = self._boxes[account.user] = _Box(account)
         self._owners.update({_key(address): box for address in account.addresses})
 
-    def authenticate(self, user: str, password: str) -> Account | None:
-        """Return the account if there is one and the password is its own."""
+    def find(self, user: str) -> Account | None:
+        """Return the account of `user`, None if there is none."""
         box = self._boxes.get(user)
-        return box.account if box is not None and box.account.password == password else None
+        return None if box is None else box.account
 
     def has_recipient(self, recipient: Mailbox) -> bool:
         """Whether mail for `recipient` has an owner here; case does not count."""

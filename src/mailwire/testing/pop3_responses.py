@@ -31,6 +31,7 @@ RESPONSES: Final[Mapping[str, Phrase]] = {
     "unknown": Phrase("-ERR", "", "Unknown command"),
     "syntax": Phrase("-ERR", "", "Syntax error, expected {expected}"),
     "cancelled": Phrase("-ERR", "", "Authentication cancelled"),
+    "initial response": Phrase("-ERR", "", "The server begins this mechanism"),
     "malformed": Phrase("-ERR", "", "Cannot decode the response"),
     "unavailable": Phrase("-ERR", "", "Command not available"),
     "sequence": Phrase("-ERR", "", "Not now: {reason}"),

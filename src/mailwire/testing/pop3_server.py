@@ -1,27 +1,34 @@
 """POP3Server: the server's side of one POP3 session, sans-I/O (RFC 1939, RFC 2449, RFC 2595 4, RFC 5034)."""
 
+import hashlib
+import hmac
 import re
 from collections.abc import Callable, Iterable, Mapping
 from typing import ClassVar, Final
 
 from .._wire.dots import DotStuffer
 from .maildrop import Maildrop, OpenMaildrop, StoredMessage
+from .mechanism import account_with_password, check_password
 from .phrases import Phrasebook
 from .policy import DEFAULTS, Policy
 from .pop3_responses import RESPONSES
 from .quirks import CAPABILITIES, STANDARD, Quirk
-from .session import Refusal, Session, TLSState
+from .refusal import Denied, Refusal
+from .session import Session, TLSState
 
 __all__ = ["POP3Server"]
 
 # Digits of ASCII only, and few enough for a number of lines that bytes.split() can count to.
 _NUMBER: Final = re.compile(rb"[0-9]{1,9}")
 
+# RFC 1939 7: "a 16-octet value which is sent in hexadecimal format, using lower-case ASCII characters".
+_DIGEST: Final = re.compile(rb"[0-9a-f]{32}")
+
 
 class POP3Server(Session):
     """One POP3 session over the mail in `maildrop`.
 
-    policy: what it calls itself and which mechanisms it offers; quirk: how it differs from the standards.
+    policy: what it calls itself and by what it lets in; quirk: how it differs from the standards.
     tls: "available" offers STLS, "established" is for a port that speaks TLS from the first byte.
     peer: the client's address, for a server that greets by it.
 
@@ -42,7 +49,12 @@ class POP3Server(Session):
         self._quirk = quirk.pop3
         self._claimed_user: str | None = None  # what USER said, for the PASS that follows it
         self._mail: OpenMaildrop | None = None  # state TRANSACTION, if there is one
-        self._say("greeting")
+        self._timestamp: str | None = None  # of APOP, if it is offered
+        greeting = self._line("greeting")
+        if policy.apop:
+            self._timestamp = policy.new_timestamp()
+            greeting = f"{greeting} {self._timestamp}"
+        self._write(f"{greeting}\r\n".encode())
 
     def receive_eof(self) -> None:
         super().receive_eof()
@@ -77,7 +89,7 @@ class POP3Server(Session):
     def _announcement(self, keyword: str) -> str:
         if keyword == "IMPLEMENTATION":
             return "IMPLEMENTATION mailwire.testing"
-        return " ".join(["SASL", *self._policy.mechanisms]) if keyword == "SASL" else keyword
+        return " ".join(["SASL", *self._mechanisms]) if keyword == "SASL" else keyword
 
     def _quit(self, argument: bytes) -> None:
         self._refuse_argument("QUIT", argument)
@@ -113,8 +125,22 @@ class POP3Server(Session):
         if user is None:
             raise Refusal("sequence", reason="USER comes first")
         # RFC 1939 7: blanks are part of the password.
-        if self._maildrop.authenticate(user, self._text(argument, "PASS and a password")) is None:
-            raise Refusal("credentials")
+        account = check_password(self._maildrop, user, self._text(argument, "PASS and a password"))
+        self._log_in(account.user)
+
+    def _apop(self, argument: bytes) -> None:
+        if self._timestamp is None:
+            raise Refusal("unknown")
+        self._refuse_login()
+        name, _, digest = argument.rpartition(b" ")
+        user = self._text(name, "APOP, a name and a digest")
+        if not _DIGEST.fullmatch(digest):
+            raise Refusal("syntax", expected="APOP, a name and a digest")
+        account = account_with_password(self._maildrop, user)
+        # RFC 1939 7: of the timestamp, "including angle-brackets", and the shared secret behind it.
+        octets = f"{self._timestamp}{account.password}".encode()
+        if not hmac.compare_digest(hashlib.md5(octets, usedforsecurity=False).hexdigest().encode(), digest):
+            raise Denied("invalid-proof")
         self._log_in(user)
 
     def _auth(self, argument: bytes) -> None:
@@ -237,6 +263,7 @@ class POP3Server(Session):
         "STLS": _stls,
         "USER": _user,
         "PASS": _pass,
+        "APOP": _apop,
         "AUTH": _auth,
         "STAT": _stat,
         "LIST": _list,

@@ -4,6 +4,7 @@ import ssl
 from collections.abc import Iterable
 from typing import Self
 
+from .handshake import find_certificate
 from .listener import Listener
 from .maildrop import Account, Maildrop, StoredMessage
 from .policy import DEFAULTS, Policy
@@ -26,7 +27,8 @@ class MailServer:
             assert server.smtp_sessions[-1].flights == 4
 
     quirk: how it differs from the standards, one of `QUIRKS`; policy: what it demands and refuses.
-    tls_context: makes STARTTLS and STLS available, `server_context()` for one.
+    tls_context: makes STARTTLS and STLS available, `server_context()` for one; EXTERNAL needs one that asks for client
+        certificates.
     implicit_tls: the ports speak TLS from the first byte instead; needs `tls_context`, else ValueError.
 
     It lives in the event loop that it was started in. Leaving it cuts every connection that is still open; the mail and
@@ -50,8 +52,9 @@ class MailServer:
         self._quirk = quirk
         self._policy = policy
         self._tls: TLSState = "established" if implicit_tls else "available" if tls_context else "unavailable"
-        self._smtp = Listener(self._open_smtp, tls_context)
-        self._pop3 = Listener(self._open_pop3, tls_context)
+        certificate = None if tls_context is None else find_certificate(tls_context)
+        self._smtp = Listener(self._open_smtp, tls_context, certificate)
+        self._pop3 = Listener(self._open_pop3, tls_context, certificate)
 
     # Accounts and mail
 

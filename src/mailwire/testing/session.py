@@ -7,18 +7,22 @@
 3. Nothing that a client sends raises an error here. A line too long is read to its end, dropped and refused.
 """
 
+import sys
 from abc import ABC, abstractmethod
 from typing import Final, Literal
 
 from .._wire.lines import LineBuffer
 from .._wire.text import LINE_END
 from ..errors import LimitExceeded, LocalProtocolError
-from .authentication import MECHANISMS, Authentication, Challenge, Claim, Failure
-from .maildrop import Maildrop
+from .authentication import Authentication, Challenge
+from .channel import NO_CHANNEL, Channel
+from .maildrop import Account, Maildrop
+from .mechanism import Setting
 from .phrases import Phrasebook
 from .policy import Policy
+from .refusal import Denied, Refusal
 
-__all__ = ["COMMAND_LIMIT", "RESPONSE_LIMIT", "Refusal", "Session", "TLSState"]
+__all__ = ["COMMAND_LIMIT", "RESPONSE_LIMIT", "Session", "TLSState"]
 
 TLSState = Literal["unavailable", "available", "agreed", "established"]
 """Whether the client may ask for TLS, has been told to begin, or has it."""
@@ -32,19 +36,13 @@ RESPONSE_LIMIT: Final = 12288
 _JOIN_LIMIT: Final = 64 * 1024
 
 
-class Refusal(Exception):
-    """A command is refused: answered with the line for `situation`, in which `known` may be named."""
-
-    def __init__(self, situation: str, **known: object) -> None:
-        super().__init__(situation)
-        self.situation = situation
-        self.known = known
-
-
 class Session(ABC):
     """One session.
 
     user: who has authenticated, None before.
+    denial: why the last attempt to authenticate was denied, though the client was not told; in the words of RFC 5802 7
+        ("invalid-proof", "unknown-user", "channel-bindings-dont-match"), whatever the mechanism. None if none was.
+    channel: what the TLS session gives to authenticate by; to be set when the handshake is done.
     commands: every line that the client sent, without its end, in order: commands and the responses of AUTH (passwords
         with them), no mail data, no line that was too long.
     flights: how many times something arrived when all that came before had been answered: the round trips that the
@@ -54,6 +52,8 @@ class Session(ABC):
 
     def __init__(self, maildrop: Maildrop, policy: Policy, phrasebook: Phrasebook, tls: TLSState, peer: str) -> None:
         self.user: str | None = None
+        self.denial: str | None = None
+        self.channel: Channel = NO_CHANNEL
         self.commands: list[bytes] = []
         self.flights = 0
         self.closing = False
@@ -156,10 +156,7 @@ class Session(ABC):
         try:
             line = self._lines.next_line()
         except LimitExceeded:
-            rest = self._lines.peek_all()
-            self._lines = LineBuffer(self._lines.line_limit)
-            self._skips_line = True
-            self._feed(rest)
+            self._drop_line()
             return True
         if line is None:
             return False
@@ -167,46 +164,57 @@ class Session(ABC):
         try:
             self._receive_line(line)
         except Refusal as refusal:
+            if isinstance(refusal, Denied):
+                self.denial = refusal.reason
             self._say(refusal.situation, **refusal.known)
         return True
 
     # AUTH, which both protocols have in the same form
 
     @property
+    def _mechanisms(self) -> tuple[str, ...]:
+        # Those that are offered, and can be had, now.
+        return tuple(name for name in self._policy.mechanisms if self._has_means(name))
+
+    @property
     def _offers_authentication(self) -> bool:
-        return bool(self._maildrop.accounts and self._policy.mechanisms)
+        return bool(self._maildrop.accounts and self._mechanisms)
 
     def _authenticate(self, argument: bytes) -> None:
         mechanism, *initial = argument.split(b" ")
         name = mechanism.decode("ascii", "replace").upper()
         if not name or len(initial) > 1:
             raise Refusal("syntax", expected="AUTH, a mechanism and perhaps an initial response")
-        if name not in self._policy.mechanisms or name not in MECHANISMS:
+        if name not in self._mechanisms:
             raise Refusal("mechanism")
-        self._authentication = Authentication(name)
-        self._lines.line_limit = RESPONSE_LIMIT
-        self._take_step(self._authentication.begin(initial[0] if initial else None))
+        setting = Setting(self._maildrop, self._policy, self.channel, self._mechanisms)
+        authentication = Authentication(name, setting)
+        self._take_step(authentication, authentication.begin(initial[0] if initial else None))
 
-    def _take_step(self, step: Challenge | Claim | Failure) -> None:
+    def _take_step(self, authentication: Authentication, step: Challenge | Account) -> None:
         if isinstance(step, Challenge):
+            self._authentication = authentication
+            self._lines.line_limit = RESPONSE_LIMIT
             self._say("challenge", challenge=step.text)
-            return
-        self._end_authentication()
-        if isinstance(step, Failure):
-            raise Refusal(step.value)
-        if step.authzid not in ("", step.user) or not self._maildrop.authenticate(step.user, step.password):
-            raise Refusal("credentials")
-        self._log_in(step.user)
+        else:
+            self._log_in(step.user)
 
     def _end_authentication(self) -> None:
         self._authentication = None
         self._lines.line_limit = COMMAND_LIMIT
 
+    def _has_means(self, mechanism: str) -> bool:
+        if mechanism.endswith("-PLUS"):
+            return self.is_encrypted and bool(self.channel.bindings)
+        return mechanism != "EXTERNAL" or (self.is_encrypted and bool(self.channel.client_names))
+
     # Private
 
     def _receive_line(self, line: bytes) -> None:
-        if self._authentication is not None:
-            self._take_step(self._authentication.receive(line))
+        authentication = self._authentication
+        if authentication is not None:
+            self._end_authentication()
+            self._take_step(authentication, authentication.receive(line))
         else:
             verb, _, argument = line.partition(b" ")
             self._receive_command(verb.decode("ascii", "replace").upper(), argument)
@@ -224,7 +232,19 @@ class Session(ABC):
             if end < 0:
                 return
             self._skips_line = False
-            self._end_authentication()
-            self._say("too long")
+            self._refuse_line()
             data = data[end + 1 :]
         self._lines.feed(data)
+
+    def _drop_line(self) -> None:
+        self._lines.line_limit = sys.maxsize
+        if self._lines.next_line() is None:
+            # All that has arrived is of this one line.
+            self._lines = LineBuffer(COMMAND_LIMIT)
+            self._skips_line = True
+        else:
+            self._refuse_line()
+
+    def _refuse_line(self) -> None:
+        self._end_authentication()
+        self._say("too long")

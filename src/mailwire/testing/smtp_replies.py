@@ -31,6 +31,7 @@ REPLIES: Final[Mapping[str, Phrase]] = {
     "sender syntax": Phrase("501", "5.1.7", "Cannot read the sender's address"),
     "recipient syntax": Phrase("501", "5.1.3", "Cannot read the recipient's address"),
     "cancelled": Phrase("501", "5.7.0", "Authentication cancelled"),
+    "initial response": Phrase("501", "5.7.0", "The server begins this mechanism"),
     "malformed": Phrase("501", "5.5.2", "Cannot decode the response"),
     "unavailable": Phrase("502", "5.5.1", "Command not available"),
     "sequence": Phrase("503", "5.5.1", "Bad sequence of commands: {reason}"),

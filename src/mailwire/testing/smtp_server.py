@@ -11,7 +11,8 @@ from .maildrop import Envelope, Maildrop
 from .phrases import Phrasebook
 from .policy import DEFAULTS, Policy
 from .quirks import EXTENSIONS, STANDARD, Quirk
-from .session import Refusal, Session, TLSState
+from .refusal import Refusal
+from .session import Session, TLSState
 from .smtp_arguments import Arguments, parse_arguments
 from .smtp_replies import REPLIES
 
@@ -34,7 +35,7 @@ class SMTPServer(Session):
     peer: the client's address, for a server that greets by it.
 
     Feed what arrives to `receive_data`. At the beginning and after each piece write what `data_to_send()` returns; when
-    `wants_tls` then, shake hands and call `tls_established`; when `closing` then, close.
+    `wants_tls` then, shake hands, set `channel` and call `tls_established`; when `closing` then, close.
     """
 
     def __init__(
@@ -101,7 +102,7 @@ class SMTPServer(Session):
     def _announcement(self, keyword: str) -> str:
         if keyword == "SIZE":
             return f"SIZE {self._policy.size_limit}"
-        return " ".join(["AUTH", *self._policy.mechanisms]) if keyword == "AUTH" else keyword
+        return " ".join(["AUTH", *self._mechanisms]) if keyword == "AUTH" else keyword
 
     def _starttls(self, argument: bytes) -> None:
         self._refuse_argument("STARTTLS", argument)

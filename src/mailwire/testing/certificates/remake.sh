@@ -1,7 +1,12 @@
 #!/bin/sh
-# Remake the test authority and every certificate beside this script. Needs the openssl command, 3.0 or later.
-# The authority's own key is thrown away, so nothing can be signed by it afterwards: all are remade, or none.
+# Remake the certificates beside this script: "./remake.sh servers", "./remake.sh clients", or both without an argument.
+# Needs the openssl command, 3.0 or later.
+# Each authority's own key is thrown away, so nothing can be signed by it afterwards: all that it vouches for are remade
+# together with it.
 set -eu
+
+which=${1:-all}
+case $which in all | servers | clients) ;; *) echo "usage: $0 [servers | clients]" >&2; exit 2 ;; esac
 
 here=$(CDPATH='' cd -- "$(dirname -- "$0")" && pwd)
 work=$(mktemp -d)
@@ -47,6 +52,14 @@ extendedKeyUsage = serverAuth
 subjectKeyIdentifier = hash
 authorityKeyIdentifier = keyid:always
 subjectAltName = ${ENV::SUBJECT_ALT_NAMES}
+
+[client]
+basicConstraints = critical, CA:FALSE
+keyUsage = critical, digitalSignature
+extendedKeyUsage = clientAuth
+subjectKeyIdentifier = hash
+authorityKeyIdentifier = keyid:always
+subjectAltName = ${ENV::SUBJECT_ALT_NAMES}
 END
 : > index.txt
 
@@ -66,14 +79,24 @@ make() {
         -in "$name.csr" -out "$name.pem" "$@" 2>> log || { cat log >&2; exit 1; }
 }
 
-make authority authority 'mailwire test authority' "$localhost" "$dies" -selfsign -keyfile authority-key.pem
-make localhost server localhost "$localhost" "$dies" -cert authority.pem -keyfile authority-key.pem
-make other-host server other.invalid DNS:other.invalid "$dies" -cert authority.pem -keyfile authority-key.pem
-make expired server localhost "$localhost" "$died" -cert authority.pem -keyfile authority-key.pem
-make self-signed server localhost "$localhost" "$dies" -selfsign -keyfile self-signed-key.pem
-
 # Public on purpose, and read by daemons of other users too.
-rm authority-key.pem
-chmod 644 ./*.pem
-mv authority.pem localhost.pem localhost-key.pem other-host.pem other-host-key.pem expired.pem expired-key.pem \
-    self-signed.pem self-signed-key.pem "$here/"
+publish() {
+    chmod 644 "$@"
+    mv "$@" "$here/"
+}
+
+if [ "$which" != clients ]; then
+    make authority authority 'mailwire test authority' "$localhost" "$dies" -selfsign -keyfile authority-key.pem
+    make localhost server localhost "$localhost" "$dies" -cert authority.pem -keyfile authority-key.pem
+    make other-host server other.invalid DNS:other.invalid "$dies" -cert authority.pem -keyfile authority-key.pem
+    make expired server localhost "$localhost" "$died" -cert authority.pem -keyfile authority-key.pem
+    make self-signed server localhost "$localhost" "$dies" -selfsign -keyfile self-signed-key.pem
+    publish authority.pem localhost.pem localhost-key.pem other-host.pem other-host-key.pem expired.pem \
+        expired-key.pem self-signed.pem self-signed-key.pem
+fi
+if [ "$which" != servers ]; then
+    make client-authority authority 'mailwire test authority for clients' "$localhost" "$dies" \
+        -selfsign -keyfile client-authority-key.pem
+    make alice client alice email:alice@example.org "$dies" -cert client-authority.pem -keyfile client-authority-key.pem
+    publish client-authority.pem alice.pem alice-key.pem
+fi

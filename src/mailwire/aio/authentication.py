@@ -1,0 +1,165 @@
+"""Authentication: one login, by the best mechanism that both sides have (RFC 4954, RFC 5034).
+
+1. The credentials are tried once. A refusal of them is the end of it: another mechanism would be a second guess, and
+   servers count those.
+2. Only a server that does not have the mechanism it offered is asked for the next one.
+3. An access token that was refused is asked for once more, where there is somebody to ask.
+"""
+
+from collections.abc import Awaitable, Callable, Collection, Sequence
+from dataclasses import replace
+
+from ..endpoint import Endpoint
+from ..errors import AuthenticationFailed, SecurityError
+from ..sasl import (
+    MECHANISMS,
+    Anonymous,
+    Credentials,
+    External,
+    Mechanism,
+    OAuthBearer,
+    OAuthFailure,
+    OAuthToken,
+    Option,
+    Password,
+    Situation,
+    XOAuth2,
+    candidates,
+    is_weaker,
+    make_mechanism,
+)
+from .stream import Stream
+from .tls import channel_bindings
+from .tokens import provide_token
+
+__all__ = ["Attempt", "MechanismUnavailable", "authenticate", "oauth_failure", "situation_of"]
+
+Attempt = Callable[[str, Mechanism | None], Awaitable[None]]
+"""Logs in by what is called so: a mechanism, or what a protocol has besides SASL. Raises AuthenticationFailed,
+MechanismUnavailable, and the errors of any command."""
+
+_SASL = frozenset(option.name for option in MECHANISMS)
+
+
+class MechanismUnavailable(Exception):
+    """The server does not have a mechanism that it offered; `error` says so in our words."""
+
+    def __init__(self, error: AuthenticationFailed) -> None:
+        super().__init__(str(error))
+        self.error = error
+
+
+def situation_of(endpoint: Endpoint, stream: Stream, offered: Collection[str]) -> Situation:
+    """Return what there is to choose from on a connection whose server offers the mechanisms `offered`."""
+    session = stream.tls_session
+    return Situation(
+        offered=offered,
+        is_confidential=session is not None or endpoint.allow_cleartext_auth,
+        channel_bindings={} if session is None else channel_bindings(session),
+        host=endpoint.host,
+        port=endpoint.port,
+    )
+
+
+def oauth_failure(mechanism: Mechanism | None) -> OAuthFailure | None:
+    """Return what the server said against the access token, if that is what `mechanism` is about."""
+    return mechanism.failure if isinstance(mechanism, OAuthBearer | XOAuth2) else None
+
+
+async def authenticate(
+    endpoint: Endpoint,
+    credentials: Credentials,
+    situation: Situation,
+    attempt: Attempt,
+    options: Sequence[Option] = MECHANISMS,
+) -> str:
+    """Log in by `attempt`; return the name of the mechanism by which.
+
+    options: what there is to choose among.
+
+    Raises AuthenticationFailed, also where there is no mechanism; SecurityError where only such are left as would give
+    the credentials away, or are weaker than the remembered one; and what a provider of tokens raises.
+    """
+    if not isinstance(credentials, Password | OAuthToken | External | Anonymous):
+        return await _use_own(credentials(), endpoint, situation, attempt)
+    names = _safe_candidates(endpoint, credentials, situation, options)
+    problem: AuthenticationFailed | None = None
+    for name in names:
+        try:
+            await _use(name, endpoint, credentials, situation, attempt)
+        except MechanismUnavailable as unavailable:
+            problem = unavailable.error
+        else:
+            return name
+    raise problem or AuthenticationFailed(
+        f"{endpoint} offers no mechanism for {type(credentials).__name__} that may be used: it has "
+        f"{', '.join(situation.offered) or 'none'}",
+        command="AUTH",
+    )
+
+
+def _safe_candidates(
+    endpoint: Endpoint, credentials: Credentials, situation: Situation, options: Sequence[Option]
+) -> Sequence[str]:
+    preferences = endpoint.auth_preferences
+    names = candidates(credentials, situation, preferences, options)
+    if not names and candidates(credentials, replace(situation, is_confidential=True), preferences, options):
+        raise SecurityError(
+            f"{endpoint} offers only mechanisms that would give the credentials away in the clear: use implicit TLS or "
+            "STARTTLS, or write allow_cleartext_auth=True if the link is safe all the same"
+        )
+    remembered = preferences.remembered
+    if remembered is None:
+        return names
+    as_good = [name for name in names if not is_weaker(name, remembered, options)]
+    if not as_good:
+        raise SecurityError(
+            f"{endpoint} offers nothing as good as {remembered} any more, it has "
+            f"{', '.join(situation.offered) or 'none'}: somebody may be answering in its place"
+        )
+    return as_good
+
+
+async def _use_own(mechanism: Mechanism, endpoint: Endpoint, situation: Situation, attempt: Attempt) -> str:
+    if mechanism.exposes_password and not situation.is_confidential:
+        raise SecurityError(
+            f"{mechanism.name} would give the credentials away in the clear: use implicit TLS or STARTTLS, or write "
+            "allow_cleartext_auth=True if the link is safe all the same"
+        )
+    if mechanism.name not in situation.offered:
+        raise AuthenticationFailed(
+            f"{endpoint} does not offer {mechanism.name}: it has {', '.join(situation.offered) or 'none'}",
+            command=f"AUTH {mechanism.name}",
+        )
+    try:
+        await attempt(mechanism.name, mechanism)
+    except MechanismUnavailable as unavailable:
+        raise unavailable.error from None
+    return mechanism.name
+
+
+async def _use(name: str, endpoint: Endpoint, credentials: Credentials, situation: Situation, attempt: Attempt) -> None:
+    seconds = endpoint.timeouts.token
+
+    async def present(shown: Credentials) -> None:
+        try:
+            mechanism = make_mechanism(name, shown, situation, endpoint.auth_preferences) if name in _SASL else None
+        except ValueError as unfit:
+            # What SASLprep refuses may be right for another mechanism.
+            error = AuthenticationFailed(f"{name} cannot present these credentials: {unfit}", command=f"AUTH {name}")
+            raise MechanismUnavailable(error) from None
+        await attempt(name, mechanism)
+
+    if not isinstance(credentials, OAuthToken):
+        await present(credentials)
+        return
+    provided = await provide_token(credentials, None, seconds)
+    try:
+        await present(provided)
+    except AuthenticationFailed as error:
+        if error.is_transient or isinstance(credentials.token, str):
+            raise
+        renewed = await provide_token(credentials, error.oauth or OAuthFailure(), seconds)
+        if renewed == provided:
+            raise
+        await present(renewed)

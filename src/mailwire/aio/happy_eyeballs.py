@@ -1,0 +1,84 @@
+"""Happy Eyeballs (RFC 8305): of a host's addresses, the one that answers first.
+
+The standard library's `create_connection` can do the same, but when it is cancelled at the moment in which an address
+answers, it loses the connected socket. Here every socket belongs to somebody at every moment.
+"""
+
+import asyncio
+import ipaddress
+import socket
+from collections.abc import Sequence
+from itertools import chain, zip_longest
+from typing import Any, Final, TypeAlias
+
+__all__ = ["connect_tcp"]
+
+# RFC 8305 5: the recommended delay before the next address is tried as well.
+_DELAY: Final = 0.25  # seconds
+
+# What getaddrinfo() returns: family, type, protocol, canonical name, address.
+_Info: TypeAlias = tuple[int, int, int, str, Any]
+
+
+async def connect_tcp(host: str, port: int) -> socket.socket:
+    """Return a socket, not blocking, that is connected to `host`, a name or an address. Raises OSError."""
+    infos = _alternate(await _resolve(host, port))
+    if len(infos) == 1:
+        return await _attempt(infos[0])
+    attempts: set[asyncio.Task[socket.socket]] = set()
+    failures: list[OSError] = []
+    try:
+        while infos or attempts:
+            if infos:
+                attempts.add(asyncio.create_task(_attempt(infos.pop(0))))
+            delay = _DELAY if infos else None
+            done, attempts = await asyncio.wait(attempts, timeout=delay, return_when=asyncio.FIRST_COMPLETED)
+            connected = [task.result() for task in done if task.exception() is None]
+            failures += [error for task in done if isinstance(error := task.exception(), OSError)]
+            if connected:
+                for loser in connected[1:]:
+                    loser.close()
+                return connected[0]
+    finally:
+        for task in attempts:
+            # What is connected by now, is connected for nobody.
+            task.add_done_callback(_close_result)
+            task.cancel()
+    raise failures[0] if len(failures) == 1 else OSError("; ".join(str(failure) for failure in failures))
+
+
+async def _resolve(host: str, port: int) -> Sequence[_Info]:
+    try:
+        ipaddress.ip_address(host.partition("%")[0])
+    except ValueError:
+        loop = asyncio.get_running_loop()
+        return await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM, proto=socket.IPPROTO_TCP)
+    # An address is read, not asked for: that keeps nobody waiting.
+    return socket.getaddrinfo(
+        host, port, type=socket.SOCK_STREAM, proto=socket.IPPROTO_TCP, flags=socket.AI_NUMERICHOST
+    )
+
+
+def _alternate(infos: Sequence[_Info]) -> list[_Info]:
+    # RFC 8305 4: the address families take turns, so that one that leads nowhere costs one delay and no more.
+    first = [info for info in infos if info[0] == infos[0][0]]
+    others = [info for info in infos if info[0] != infos[0][0]]
+    return [info for info in chain.from_iterable(zip_longest(first, others)) if info is not None]
+
+
+async def _attempt(info: _Info) -> socket.socket:
+    family, kind, protocol, _, address = info
+    # The protocol is named: asyncio switches Nagle's algorithm off only where it is.
+    connecting = socket.socket(family, kind, protocol)
+    try:
+        connecting.setblocking(False)
+        await asyncio.get_running_loop().sock_connect(connecting, address)
+    except BaseException:
+        connecting.close()
+        raise
+    return connecting
+
+
+def _close_result(task: "asyncio.Task[socket.socket]") -> None:
+    if not task.cancelled() and task.exception() is None:
+        task.result().close()

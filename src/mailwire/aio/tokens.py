@@ -1,0 +1,61 @@
+"""Tokens: an access token is asked for once, however many connections want it at the same time."""
+
+import asyncio
+import weakref
+from dataclasses import replace
+from typing import Final
+
+from ..sasl.identities import OAuthToken, TokenProvider
+from ..sasl.oauth import OAuthFailure
+from .deadline import Deadline
+
+__all__ = ["provide_token"]
+
+
+class _Flight:
+    # One question to a provider, and how many wait for the answer. With the last of them it ends.
+
+    def __init__(self, provider: TokenProvider, refused: OAuthFailure | None) -> None:
+        self.loop = asyncio.get_running_loop()
+        self._provider = provider
+        self._refused = refused
+        self._asking = asyncio.create_task(self._ask())
+        self._waiting = 0
+
+    @property
+    def is_over(self) -> bool:
+        return self._asking.done() or self._waiting == 0
+
+    async def answer(self) -> str:
+        self._waiting += 1
+        try:
+            return await asyncio.shield(self._asking)
+        finally:
+            self._waiting -= 1
+            if self._waiting == 0:
+                self._asking.cancel()
+
+    async def _ask(self) -> str:
+        return await self._provider(self._refused)
+
+
+# By the credentials and by whether a token of theirs was refused before.
+_flights: Final[weakref.WeakKeyDictionary[OAuthToken, dict[bool, _Flight]]] = weakref.WeakKeyDictionary()
+
+
+async def provide_token(credentials: OAuthToken, refused: OAuthFailure | None, seconds: float | None) -> OAuthToken:
+    """Return `credentials` with the token itself; of all that want it at the same time, one asks the provider.
+
+    refused: what the server said against the last one.
+
+    Raises DeadlineExceeded after `seconds`, and what the provider raises.
+    """
+    if isinstance(credentials.token, str):
+        return credentials
+    flights = _flights.setdefault(credentials, {})
+    flight = flights.get(refused is not None)
+    # What another event loop waits for cannot be waited for here.
+    if flight is None or flight.is_over or flight.loop is not asyncio.get_running_loop():
+        flight = flights[refused is not None] = _Flight(credentials.token, refused)
+    async with Deadline(seconds, "providing an access token", "no access token came"):
+        return replace(credentials, token=await flight.answer())

@@ -1,0 +1,50 @@
+"""Redaction: what a server says back to us of our secrets, masked.
+
+Servers put into a refusal what they were told: the whole AUTH line, the password that was wrong. Their words end up in
+errors, logs and transcripts; the secret in them must not.
+"""
+
+import binascii
+from collections.abc import Iterable
+from typing import Final
+
+from .._wire.trace import MASK
+
+__all__ = ["Redaction"]
+
+# Octets. To mask every occurrence of a secret shorter than this would leave nothing of the text around it, and protect
+# nobody.
+_SHORTEST: Final = 4
+
+_MASK: Final = MASK.encode("ascii")
+
+
+class Redaction:
+    """Masks `secrets` wherever they occur, as they are, in base64 and in hexadecimal digits."""
+
+    def __init__(self, secrets: Iterable[bytes]) -> None:
+        spellings = (spelling for secret in secrets if len(secret) >= _SHORTEST for spelling in _spellings(secret))
+        # The longest first: one may be part of another.
+        self._spellings = sorted(spellings, key=len, reverse=True)
+
+    def mask(self, data: bytes) -> bytes:
+        """Return `data` without them."""
+        for spelling in self._spellings:
+            if spelling in data:
+                data = data.replace(spelling, _MASK)
+        return data
+
+    def is_needed(self, data: bytes) -> bool:
+        """Whether one of them is in `data`."""
+        return any(spelling in data for spelling in self._spellings)
+
+
+def _spellings(secret: bytes) -> Iterable[bytes]:
+    yield secret
+    digits = secret.hex()
+    yield from (digits.encode("ascii"), digits.upper().encode("ascii"))
+    # In base64 a text looks different by the number of octets before it; what these have a part in is left out.
+    for before in range(3):
+        whole = binascii.b2a_base64(bytes(before) + secret, newline=False).rstrip(b"=")
+        complete = len(whole) - (len(whole) % 4 != 0)
+        yield whole[(0, 2, 3)[before] : complete]

@@ -1,0 +1,86 @@
+"""Hearing: what the client says, cut into what a script expects of it."""
+
+from .link import Link
+
+__all__ = ["ClientGone", "Hearing", "shorten"]
+
+
+class ClientGone(AssertionError):
+    """The client closed the connection while the script wanted something of it."""
+
+
+class Hearing:
+    """All that is said over `link`, recorded in `heard`, and taken from there piece by piece.
+
+    Nothing is read before it is asked for. Whatever is asked for, raises AssertionError where the client says something
+    else, and ClientGone where it closes before it has said it.
+    """
+
+    def __init__(self, link: Link, heard: bytearray) -> None:
+        self.link = link
+        self.is_at_end = False
+        """Whether the client says nothing more: it has closed, or something else made an end of it."""
+        self.unread = bytearray()
+        """What the client said and nobody has asked for yet."""
+        self._heard = heard
+
+    async def hear_more(self) -> bool:
+        """Wait until the client says something; False if it closes instead."""
+        data = b"" if self.is_at_end else await self.link.receive()
+        self._heard += data
+        self.unread += data
+        self.is_at_end = not data
+        return bool(data)
+
+    async def hear_out(self) -> None:
+        """Hear whatever is said until the client closes."""
+        while await self.hear_more():
+            pass
+
+    async def hear(self, octets: int) -> None:
+        """Take so many octets."""
+        await self.fill(octets)
+        self._take(octets)
+
+    async def fill(self, octets: int) -> None:
+        """Wait until at least so many octets are there to be taken."""
+        while len(self.unread) < octets:
+            if not await self.hear_more():
+                raise ClientGone(f"expected {octets} octets from the client, got {len(self.unread)} and its end")
+
+    async def next_line(self) -> str | None:
+        """Take a line, and return it without its CRLF; None if the client closes before its end."""
+        while b"\n" not in self.unread:
+            if not await self.hear_more():
+                return None
+        line = self._take(self.unread.index(b"\n") + 1)
+        if not line.endswith(b"\r\n"):
+            raise AssertionError(f"expected a line that ends in CRLF, the client said {line!r}")
+        return line[:-2].decode("utf-8", "backslashreplace")
+
+    async def hear_line(self, expected: str) -> None:
+        """Take the line that is expected; with "..." at the end, one that begins as it does."""
+        line = await self.next_line()
+        if line is None:
+            raise ClientGone(f"expected the client to say {expected!r}, it closed ({shorten(self.unread)} is left)")
+        if not (line.startswith(expected.removesuffix("...")) if expected.endswith("...") else line == expected):
+            raise AssertionError(f"expected the client to say {expected!r}, it said {line!r}")
+
+    async def hear_mail_data(self) -> None:
+        """Take a message, with the dot that ends it (RFC 5321 4.1.1.4)."""
+        ends = (b".\r\n", b"\r\n.\r\n")
+        while not self.unread.startswith(ends[0]) and ends[1] not in self.unread:
+            if not await self.hear_more():
+                raise ClientGone(f"expected a message, the client closed after {shorten(self.unread)}")
+        end = 0 if self.unread.startswith(ends[0]) else self.unread.index(ends[1]) + 2
+        self._take(end + 3)
+
+    def _take(self, octets: int) -> bytes:
+        taken = bytes(self.unread[:octets])
+        del self.unread[:octets]
+        return taken
+
+
+def shorten(data: bytes | bytearray) -> str:
+    """Return `data` as a failure quotes it: of much, the beginning and the end."""
+    return repr(bytes(data)) if len(data) < 300 else f"{bytes(data[:100])!r} ... {bytes(data[-100:])!r}"

@@ -1,0 +1,153 @@
+"""Link: the server's end of one connection, TCP or TLS, of which every move is made on purpose.
+
+The transports of asyncio are too well-behaved for it. They read on by themselves, answer a close_notify and finish a
+handshake. Here nothing is read before somebody wants to hear it; a handshake can be left in the middle; what belongs to
+closing can be left undone. TLS is therefore made in memory (`ssl.SSLObject`), and its records are sent by hand.
+"""
+
+import asyncio
+import socket
+import ssl
+import struct
+from contextlib import suppress
+from typing import Final
+
+__all__ = ["Link"]
+
+_READ_SIZE: Final = 64 * 1024
+
+
+class Link:
+    """A connection that was made, at whose other end the client is.
+
+    end: our socket; it does not block.
+    wire: where all that is received is recorded, as it was on the wire.
+
+    To wait for something to arrive can be broken off at any time, and nothing is lost.
+    """
+
+    def __init__(self, end: socket.socket, wire: bytearray) -> None:
+        self._end = end
+        self._wire = wire
+        self._tls: ssl.SSLObject | None = None
+        self._incoming, self._outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+
+    @property
+    def is_encrypted(self) -> bool:
+        """Whether a handshake was made."""
+        return self._tls is not None
+
+    # Receiving and sending
+
+    async def receive(self) -> bytes:
+        """Return what arrived, deciphered, waiting for it; nothing (b"") once the client is gone, in whatever way."""
+        while True:
+            if self._tls is not None:
+                try:
+                    return self._tls.read(_READ_SIZE)
+                except ssl.SSLWantReadError:
+                    pass
+                except ssl.SSLError:
+                    return b""  # it ended without a close_notify
+            data = await self.receive_raw()
+            if self._tls is None:
+                return data
+            self._feed(data)
+
+    async def receive_raw(self) -> bytes:
+        """Return what arrived, as it is on the wire, waiting for it; nothing (b"") once the client is gone."""
+        # Not by the loop's sock_recv: cancelled at the wrong moment, that has received something and tells nobody.
+        while True:
+            try:
+                data = self._end.recv(_READ_SIZE)
+            except BlockingIOError:
+                await self._wait_readable()
+            except OSError:
+                return b""  # it was cut
+            else:
+                self._wire += data
+                return data
+
+    async def send(self, data: bytes) -> None:
+        """Send `data`, under TLS if that is in force. Raises OSError if the client is gone."""
+        if self._tls is not None:
+            self._tls.write(data)
+            data = self._outgoing.read()
+        await self._send_raw(data)
+
+    # TLS
+
+    async def shake_hands(self, context: ssl.SSLContext) -> None:
+        """Make a TLS handshake. Raises ssl.SSLError, and has told the client so, if there is none."""
+        tls = context.wrap_bio(self._incoming, self._outgoing, server_side=True)
+        while True:
+            try:
+                tls.do_handshake()
+            except ssl.SSLWantReadError:
+                await self._send_outgoing()
+                self._feed(await self.receive_raw())
+            except ssl.SSLError:
+                await self._send_outgoing()
+                raise
+            else:
+                break
+        await self._send_outgoing()
+        self._tls = tls
+
+    async def notify_close(self) -> None:
+        """Say that nothing more will be said, if TLS is in force; the answer to it is not awaited."""
+        if self._tls is not None:
+            with suppress(ssl.SSLError):  # what the client says to it is received later
+                self._tls.unwrap()
+            await self._send_outgoing()
+
+    # Closing
+
+    def shut_down(self) -> None:
+        """Close our half of the connection."""
+        with suppress(OSError):  # the client may have closed already
+            self._end.shutdown(socket.SHUT_WR)
+
+    async def wait_closed(self) -> None:
+        """Wait until the client has closed its half of the connection, whatever it still sends."""
+        while await self.receive_raw():
+            pass
+
+    def reset(self) -> None:
+        """Cut the connection with an RST."""
+        self._end.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        self._end.close()
+
+    def close(self) -> None:
+        """Close the connection. May be done twice."""
+        self._end.close()
+
+    # Private
+
+    async def _send_raw(self, data: bytes) -> None:
+        await asyncio.get_running_loop().sock_sendall(self._end, data)
+
+    async def _send_outgoing(self) -> None:
+        # Alerts and the like: whether anybody is there to read them does not matter.
+        with suppress(OSError):
+            await self._send_raw(self._outgoing.read())
+
+    async def _wait_readable(self) -> None:
+        loop = asyncio.get_running_loop()
+        readable = loop.create_future()
+        loop.add_reader(self._end, _resolve, readable)
+        try:
+            await readable
+        finally:
+            loop.remove_reader(self._end)
+
+    def _feed(self, data: bytes) -> None:
+        if data:
+            self._incoming.write(data)
+        else:
+            self._incoming.write_eof()
+
+
+def _resolve(future: "asyncio.Future[None]") -> None:
+    if not future.done():
+        future.set_result(None)

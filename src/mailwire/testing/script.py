@@ -1,0 +1,205 @@
+"""Script: what a `ScriptedPeer` does, as data. A script is a sequence of steps, taken in order.
+
+What the peer says:
+
+    "S: 250 ok"         this line, with CRLF behind it; lines that follow each other leave in one packet
+    b"25"               these octets, as they are
+    Slow(..., 1)        a line or octets, so many octets a second
+    Endless(b"a")       these octets again and again, until the client goes
+    PACKET              what follows leaves in a packet of its own: the client has read what came before
+
+What it expects of the client:
+
+    "C: QUIT"           exactly this line, and with "C: MAIL ..." a line that begins so
+    Hear(65536)         so many octets, whatever they are
+    MAIL_DATA           a message, with the dot that ends it
+    Answers({...})      whatever commands come: they are answered from a table, until the client closes or says QUIT
+    LISTEN              anything, until the client closes
+
+What it does to the connection:
+
+    Tls("localhost")    make a TLS handshake, with the certificate of that name (`server_context`)
+    CLIENT_HELLO        hear the first record of a TLS handshake, and make none
+    CLOSE               close its half in good order, under TLS with a close_notify
+    FIN                 close its half, without a close_notify
+    RST                 reset the connection
+
+What it fails to do:
+
+    STALL               nothing: it marks the place where the client waits in vain
+    NO_READING          from here on it hears nothing; saying goes on
+    WITHHOLD            from here on it answers no close_notify, and stays until the test is over
+    WAIT                nothing, until the test says `peer.go_on()`
+
+A script that ends goes on listening: what the client says then, though no step foresees it, fails the test. `LISTEN`
+allows it.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from enum import Enum, auto
+from itertools import cycle, repeat
+from typing import Final, TypeAlias
+
+__all__ = [
+    "CLIENT_HELLO",
+    "CLOSE",
+    "FIN",
+    "LISTEN",
+    "MAIL_DATA",
+    "NO_READING",
+    "PACKET",
+    "RST",
+    "STALL",
+    "WAIT",
+    "WITHHOLD",
+    "Answers",
+    "Endless",
+    "Hear",
+    "Mark",
+    "Slow",
+    "Step",
+    "Tls",
+    "check_script",
+    "encode_line",
+    "spoken",
+]
+
+
+class Mark(Enum):
+    """The steps that are no more than a word. Each is a constant of this module."""
+
+    PACKET = auto()
+    MAIL_DATA = auto()
+    LISTEN = auto()
+    CLIENT_HELLO = auto()
+    CLOSE = auto()
+    FIN = auto()
+    RST = auto()
+    STALL = auto()
+    NO_READING = auto()
+    WITHHOLD = auto()
+    WAIT = auto()
+
+    def __repr__(self) -> str:
+        return self.name
+
+
+PACKET: Final = Mark.PACKET
+"""What follows leaves in a packet of its own; what came before has been read by a client that was waiting for it."""
+MAIL_DATA: Final = Mark.MAIL_DATA
+"""Hear a message, up to and with the dot that ends it."""
+LISTEN: Final = Mark.LISTEN
+"""Hear whatever is said until the client closes."""
+CLIENT_HELLO: Final = Mark.CLIENT_HELLO
+"""Hear the first record of a TLS handshake (RFC 8446 5.1), and leave it unanswered."""
+CLOSE: Final = Mark.CLOSE
+"""Close our half in good order: under TLS with a close_notify (RFC 8446 6.1)."""
+FIN: Final = Mark.FIN
+"""Close our half as TCP does, without a close_notify."""
+RST: Final = Mark.RST
+"""Reset the connection. What the client says then is lost. The connection is made by TCP where a script has this."""
+STALL: Final = Mark.STALL
+"""Do nothing; at the end of a script it shows that the client waits in vain."""
+NO_READING: Final = Mark.NO_READING
+"""From here on hear nothing, so that the client cannot get rid of what it says. Saying goes on."""
+WITHHOLD: Final = Mark.WITHHOLD
+"""From here on answer no close_notify, nor close the connection, until the test is over."""
+WAIT: Final = Mark.WAIT
+"""Do nothing until the test says `peer.go_on()`, before or after we are here. It is good for one time."""
+
+
+@dataclass(frozen=True)
+class Hear:
+    """Hear so many `octets`, whatever they are."""
+
+    octets: int
+
+
+@dataclass(frozen=True)
+class Tls:
+    """Make a TLS handshake with the test certificate called `name`, one of those that `server_context` has.
+
+    What follows is said and heard under TLS. A client that gives the handshake up has played its part: the rest of the
+    script says nothing to anybody, and the peer's `handshake_error` holds the reason.
+    """
+
+    name: str = "localhost"
+
+
+@dataclass(frozen=True)
+class Answers:
+    """Answer each command with what the `table` has for the whole line, or else for its first word in capitals.
+
+    An answer is the lines of one text, parted by line feeds, each sent with CRLF. Behind a 3yz to DATA a message is
+    heard, and answered with what the table has for ".". The step ends when the client closes, and behind the answer to
+    QUIT. A command that the table does not have fails the test.
+    """
+
+    table: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class Endless:
+    """Say these `octets` again and again until the client goes; that it does so fails no test.
+
+    They are said as fast as the client takes them in. Raises ValueError if there are none.
+    """
+
+    octets: bytes
+
+    def __post_init__(self) -> None:
+        if not self.octets:
+            raise ValueError("expected at least one octet to say without end")
+
+
+@dataclass(frozen=True)
+class Slow:
+    """Say something, one octet at a time, so many in a second by the event loop's clock.
+
+    said: what else would be a step: a line ("S: 250 ok"), octets, or `Endless` ones. The first octet leaves at once.
+    octets_per_second: greater than 0, and less than 1 for a pause of several seconds.
+
+    A client that goes in the middle of it ends the step and fails no test: the slowness is there to be given up. Raises
+    ValueError for what cannot be said, or not at that rate.
+    """
+
+    said: str | bytes | Endless
+    octets_per_second: float
+
+    def __post_init__(self) -> None:
+        if not self.said or (isinstance(self.said, str) and not self.said.startswith("S: ")):
+            raise ValueError(f"{self.said!r} is nothing that a peer says")
+        if not self.octets_per_second > 0:
+            raise ValueError(f"expected a number of octets greater than 0, got {self.octets_per_second!r}")
+
+
+Step: TypeAlias = str | bytes | Mark | Hear | Tls | Answers | Endless | Slow
+"""One step of a script."""
+
+
+def check_script(script: tuple[Step, ...]) -> None:
+    """Raise ValueError if something in `script` is no step."""
+    for step in script:
+        if isinstance(step, str) and not step.startswith(("S: ", "C: ")):
+            raise ValueError(f'{step!r} is no step of a script: a line begins with "S: " or "C: "')
+        if not isinstance(step, Step):
+            raise ValueError(f"{step!r} is no step of a script")
+
+
+def encode_line(step: str) -> bytes:
+    """Return the octets of a step that says a line."""
+    return step.removeprefix("S: ").encode() + b"\r\n"
+
+
+def spoken(step: Endless | Slow, size: int) -> Iterator[bytes]:
+    """Return what such a step says, piece by piece: single octets of a Slow one, otherwise at least `size` octets."""
+    if isinstance(step, Endless):
+        return repeat(step.octets * (size // len(step.octets) + 1))
+    if isinstance(step.said, Endless):
+        return cycle(_single(step.said.octets))
+    return _single(step.said if isinstance(step.said, bytes) else encode_line(step.said))
+
+
+def _single(octets: bytes) -> Iterator[bytes]:
+    return (octets[place : place + 1] for place in range(len(octets)))

@@ -1,0 +1,388 @@
+"""ScriptedPeer: a server that says what a script says, for tests of what a client makes of it.
+
+`MailServer` is a server that does its best. This one does its worst, or whatever a test wants: stalls, refuses, cuts,
+garbage, bytes in the wrong place. It runs in the client's own event loop, over a real socket.
+"""
+
+import asyncio
+import socket
+import ssl
+from collections.abc import Mapping
+from contextlib import suppress
+from functools import cache
+from types import TracebackType
+from typing import Any, Final, Self
+
+from ..endpoint import Endpoint
+from .hearing import ClientGone, Hearing, shorten
+from .link import Link
+from .script import Answers, Endless, Hear, Mark, Slow, Step, Tls, check_script, encode_line, spoken
+from .tls import client_context, server_context
+from .turns import drain_events, turns
+
+__all__ = ["ScriptedPeer"]
+
+# Seconds. No test waits for these: they end those that would hang.
+_GUARD: Final = 30.0
+_PATIENCE: Final = 5.0
+_PIECE: Final = 16 * 1024
+
+_authority_context: Final = cache(client_context)
+_server_context: Final = cache(server_context)
+
+
+class ScriptedPeer:
+    """The server's side of one connection, played from a script, whose steps are those of `mailwire.testing.script`.
+
+    ::
+
+        async def test_a_greeting_that_is_a_refusal_is_told() -> None:
+            async with ScriptedPeer("S: 554 no", FIN) as peer:
+                with pytest.raises(ReplyError):
+                    await SMTPClient(peer.endpoint()).connect()
+            assert peer.commands == []
+
+    The client is led here by `endpoint`, or by `connect` as its connector. The peer fails the test, with an
+    AssertionError behind the `async with`, where
+
+    - the client says something else than the script expects, or anything that no step expects, be it in the middle of
+      the script or behind its end; a line must end in CRLF;
+    - the client closes the connection while a step waits for it to say something, or before it was told all that the
+      script tells it (but see `Slow`, `Endless`, `Tls` and RST);
+    - the client connects a second time, though the script is for one connection (two peers are for two);
+    - the client does not close the connection in the end, or the test takes longer than the guard allows: TimeoutError.
+
+    A note on that error names the step. Where the test has failed already, the peer's failure is told first, with the
+    test's own as its cause: it is likely to be the reason. A client that never connects fails no test.
+
+    script: the steps. Raises ValueError for what is none.
+    listen: have a port on the loopback interface. Otherwise the client is handed its end of a pair of sockets.
+    lenient: a client that goes in the middle of the script does not fail the test. One that says what is not foreseen
+        still does.
+    packet_size: what is said leaves in packets of so many octets, each read by the client before the next.
+    buffer_size: of the sockets at both ends of a pair, in octets.
+    guard: seconds after which a test that hangs is ended; None for never, where the test moves the loop's clock itself.
+
+    wire: every octet that the client put on the wire.
+    heard: what it said by that, deciphered.
+    sent: how many octets were said.
+    handshake_error: why a handshake failed that the script wanted.
+    port: where it listens; 0 where it does not.
+    """
+
+    def __init__(
+        self,
+        *script: Step,
+        listen: bool = False,
+        lenient: bool = False,
+        packet_size: int | None = None,
+        buffer_size: int | None = None,
+        guard: float | None = _GUARD,
+    ) -> None:
+        check_script(script)
+        self.wire = bytearray()
+        self.heard = bytearray()
+        self.sent = 0
+        self.handshake_error: ssl.SSLError | None = None
+        self.port = 0
+        self._script = script
+        self._step: Step | None = None
+        self._packet_size = packet_size
+        self._buffer_size = buffer_size
+        self._listens = listen
+        self._listener: socket.socket | None = None
+        self._client: Hearing | None = None
+        self._connected = asyncio.Event()
+        self._over = asyncio.Event()
+        self._going_on = asyncio.Event()
+        self._playing: asyncio.Task[None] | None = None
+        self._patience = _PATIENCE if guard is None else min(guard, _PATIENCE)
+        self._guard = asyncio.timeout(guard)
+        self._to_say = bytearray()
+        self._reads = True
+        self._is_lenient = lenient
+        self._is_strict = not lenient
+        self._withholds = False
+
+    @property
+    def commands(self) -> list[str]:
+        """The lines that the client said so far, without their ends."""
+        return self.heard.decode("utf-8", "backslashreplace").split("\r\n")[:-1]
+
+    # Leading a client here
+
+    def endpoint(self, **settings: Any) -> Endpoint:
+        """Return an endpoint that leads here: by SMTP, in the clear, trusting the test authority, save `settings`."""
+        settings = {"tls": "none", "tls_context": _authority_context(), **settings}
+        if self._listens:
+            return Endpoint("127.0.0.1", self.port, **settings)
+        return Endpoint("localhost", **{"connect": self.connect, **settings})
+
+    async def connect(self) -> socket.socket:
+        """Return the client's end of the connection."""
+        if self._client is not None:
+            raise AssertionError("the script is for one connection, and the client asks for another")
+        pair = _tcp_pair() if Mark.RST in self._script else socket.socketpair()
+        if self._buffer_size is not None:
+            for end in pair:
+                end.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, self._buffer_size)
+                end.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, self._buffer_size)
+        client, ours = pair
+        self._begin(ours)
+        return client
+
+    async def connect_streams(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        """Return the client's end as a pair of streams, which hold already what the peer says first."""
+        streams = await asyncio.open_connection(sock=await self.connect())
+        await drain_events()
+        return streams
+
+    async def __aenter__(self) -> Self:
+        await self._guard.__aenter__()
+        if self._listens:
+            self._listener = socket.create_server(("127.0.0.1", 0))
+            self._listener.setblocking(False)
+            self.port = self._listener.getsockname()[1]
+        self._playing = asyncio.create_task(self._play())
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        try:
+            await self._guard.__aexit__(kind, error, traceback)
+        finally:
+            await self._end_play(error)
+
+    # While the play goes on
+
+    def go_on(self) -> None:
+        """Let a peer go on that does WAIT, or will."""
+        self._going_on.set()
+
+    async def rest(self) -> None:
+        """Wait until neither side gets rid of anything more."""
+        moved = None
+        while moved != (moved := (self.sent, len(self.wire))):
+            await drain_events()
+
+    # The play
+
+    def _begin(self, end: socket.socket) -> None:
+        end.setblocking(False)
+        if end.family == socket.AF_INET:
+            # Packets of their own would wait for each other (Nagle's algorithm), and for a clock that no test moves.
+            end.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self._client = Hearing(Link(end, self.wire), self.heard)
+        self._connected.set()
+
+    async def _play(self) -> None:
+        try:
+            await self._accept()
+            for step in self._script:
+                self._step = step
+                await self._take(step)
+                if self.handshake_error is not None:
+                    break
+            self._step = None
+            await self._say_now()
+            await self._hear_out()
+        except AssertionError as failure:
+            if not isinstance(failure, ClientGone) or not self._is_lenient:
+                failure.add_note(self._place)
+                raise
+        finally:
+            if self._client is not None:
+                self._client.link.close()
+            if self._listener is not None:
+                self._listener.close()
+
+    async def _end_play(self, error: BaseException | None) -> None:
+        if self._playing is None:
+            raise AssertionError("the peer was never begun")
+        self._over.set()
+        self._going_on.set()
+        if error is not None or self._client is None:
+            await drain_events()  # what went wrong here may be the cause of what went wrong there
+            if error is not None or self._client is None:
+                self._playing.cancel()
+        done, _ = await asyncio.wait([self._playing], timeout=self._patience)
+        if not done:
+            self._playing.cancel()
+            await asyncio.wait([self._playing])
+            failure: BaseException | None = AssertionError(
+                f"the client does not close; it said {shorten(self.heard)}; {self._place}"
+            )
+        else:
+            failure = None if self._playing.cancelled() else self._playing.exception()
+        if failure is not None:
+            raise failure from error
+
+    async def _accept(self) -> None:
+        if self._listener is None:
+            await self._connected.wait()
+        else:
+            accepted, _ = await asyncio.get_running_loop().sock_accept(self._listener)
+            self._begin(accepted)
+
+    async def _take(self, step: Step) -> None:
+        if isinstance(step, bytes):
+            self._to_say += step
+            return
+        if isinstance(step, str) and step.startswith("S: "):
+            self._to_say += encode_line(step)
+            return
+        await self._say_now()
+        match step:
+            case str():
+                await self._hearing.hear_line(step.removeprefix("C: "))
+            case Hear():
+                await self._hearing.hear(step.octets)
+            case Tls():
+                await self._shake_hands(step.name)
+            case Answers():
+                await self._answer(step.table)
+            case Endless() | Slow():
+                await self._say_until_gone(step)
+            case _:
+                await self._mark(step)
+
+    async def _mark(self, mark: Mark) -> None:
+        match mark:
+            case Mark.PACKET:
+                await turns()
+            case Mark.MAIL_DATA:
+                await self._hearing.hear_mail_data()
+            case Mark.CLIENT_HELLO:
+                await self._hearing.fill(5)
+                await self._hearing.hear(5 + int.from_bytes(self._hearing.unread[3:5]))
+            case Mark.CLOSE | Mark.FIN:
+                if mark is Mark.CLOSE:
+                    await self._link.notify_close()
+                await turns()
+                self._link.shut_down()
+            case Mark.RST:
+                await turns()
+                self._link.reset()
+                self._hearing.is_at_end = True
+                self._is_strict = False
+            case Mark.LISTEN:
+                self._is_strict = False
+                await self._hear_out()
+            case Mark.NO_READING:
+                self._reads = False
+            case Mark.WAIT:
+                await self._going_on.wait()
+                self._going_on.clear()
+            case Mark.WITHHOLD:
+                self._withholds = True
+
+    async def _answer(self, table: Mapping[str, str]) -> None:
+        while (line := await self._hearing.next_line()) is not None:
+            verb = line.partition(" ")[0].upper()
+            answer = table.get(line, table.get(verb))
+            if answer is None:
+                raise AssertionError(f"the table has no answer to {line!r}")
+            await self._say_lines(answer)
+            if verb == "DATA" and answer.startswith("3"):
+                await self._hearing.hear_mail_data()
+                await self._say_lines(table["."])
+            if verb == "QUIT":
+                return
+
+    async def _shake_hands(self, name: str) -> None:
+        if self._hearing.unread:
+            raise AssertionError(f"expected a handshake, the client said {shorten(self._hearing.unread)}")
+        try:
+            await self._link.shake_hands(_server_context(name))
+        except ssl.SSLError as error:
+            # The client does not want to. Whatever comes now is an alert at most.
+            self.handshake_error = error
+            self._is_strict = False
+            await self._link.wait_closed()
+            self._hearing.is_at_end = True
+
+    async def _hear_out(self) -> None:
+        if not self._reads:
+            await self._over.wait()
+            self._is_strict = False
+        await self._hearing.hear_out()
+        if self._is_strict and self._hearing.unread:
+            raise AssertionError(f"beyond the end of the script the client said {shorten(self._hearing.unread)}")
+        if self._withholds:
+            await self._over.wait()
+            return
+        await self._link.notify_close()
+        self._link.shut_down()
+        # A client that was told goodbye under TLS still has to close the connection below it.
+        await self._link.wait_closed()
+
+    # Saying
+
+    async def _say_lines(self, text: str) -> None:
+        self._to_say += b"".join(line.encode() + b"\r\n" for line in text.split("\n"))
+        await self._say_now()
+
+    async def _say_now(self) -> None:
+        said, self._to_say = bytes(self._to_say), bytearray()
+        try:
+            await self._say(said)
+        except OSError as error:
+            if self._is_strict and self._reads:
+                raise ClientGone(f"the client was gone when it was told {shorten(said)}: {error}") from error
+
+    async def _say_until_gone(self, step: Endless | Slow) -> None:
+        # Between two octets, or while the client takes nothing in, nobody would notice that it goes: so it is listened
+        # to all the while.
+        gone = self._hearing.hear_out() if self._reads else self._over.wait()
+        tasks = [asyncio.ensure_future(self._say_pieces(step)), asyncio.ensure_future(gone)]
+        try:
+            await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.wait(tasks)
+        for task in tasks:
+            if not task.cancelled():
+                task.result()
+
+    async def _say_pieces(self, step: Endless | Slow) -> None:
+        pieces = spoken(step, _PIECE)
+        with suppress(OSError):  # it has gone
+            await self._say(next(pieces))
+            for piece in pieces:
+                if isinstance(step, Slow):
+                    await asyncio.sleep(1 / step.octets_per_second)
+                await self._say(piece)
+
+    async def _say(self, said: bytes) -> None:
+        size = self._packet_size or _PIECE
+        for start in range(0, len(said), size):
+            piece = said[start : start + size]
+            await self._link.send(piece)
+            self.sent += len(piece)
+            if self._packet_size is not None:
+                await turns()
+
+    # Private
+
+    @property
+    def _hearing(self) -> Hearing:
+        if self._client is None:
+            raise AssertionError("no step is taken before the client has connected")
+        return self._client
+
+    @property
+    def _link(self) -> Link:
+        return self._hearing.link
+
+    @property
+    def _place(self) -> str:
+        return "behind the last step" if self._step is None else f"at the step {self._step!r}"
+
+
+def _tcp_pair() -> tuple[socket.socket, socket.socket]:
+    # The client's end first.
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        client = socket.create_connection(listener.getsockname())
+        return client, listener.accept()[0]

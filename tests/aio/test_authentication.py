@@ -1,0 +1,589 @@
+"""Logging in: which mechanism is used, what the server learns by it, and what a refusal leads to."""
+
+import asyncio
+import base64
+import threading
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from mailwire import (
+    Anonymous,
+    AuthenticationFailed,
+    Endpoint,
+    External,
+    LocalProtocolError,
+    OAuthToken,
+    Password,
+    POP3Client,
+    Preferences,
+    ReplyError,
+    ResponseError,
+    SecurityError,
+    ServerUnproven,
+    SMTPClient,
+    pop3,
+    sasl,
+    smtp,
+)
+from mailwire.sasl import Mechanism
+from mailwire.sasl.keys import Keys
+from mailwire.testing import (
+    LISTEN,
+    STALL,
+    Account,
+    Answers,
+    MailServer,
+    Policy,
+    ScriptedPeer,
+    Step,
+    client_context,
+    server_context,
+)
+from tests.aio.dialogues import CANARY, POP3_ANSWERS, SMTP_ANSWERS, capabilities, extensions
+
+TOKEN = "kan4rienvogel.oauth"
+PASSWORD = Password("bob", CANARY)
+BEARER = OAuthToken("bob", TOKEN)
+PLAIN = base64.b64encode(b"\0bob\0" + CANARY.encode()).decode()
+
+Client = SMTPClient | POP3Client
+
+
+def client_for(endpoint: Endpoint) -> Client:
+    return SMTPClient(endpoint) if endpoint.protocol == "smtp" else POP3Client(endpoint)
+
+
+def offer(protocol: str, *mechanisms: str) -> tuple[Step, ...]:
+    if protocol == "smtp":
+        return extensions(f"AUTH {' '.join(mechanisms)}")
+    return capabilities(f"SASL {' '.join(mechanisms)}")
+
+
+def refusal(protocol: str, text: str = "535 5.7.8 no") -> Step:
+    return f"S: {text}" if protocol == "smtp" else "S: -ERR [AUTH] no"
+
+
+async def login(peer: ScriptedPeer, protocol: str, auth: object = PASSWORD, **settings: Any) -> Client:
+    endpoint = peer.endpoint(protocol=protocol, auth=auth, **{"allow_cleartext_auth": True, **settings})
+    client = client_for(endpoint)
+    await client.connect()
+    return client
+
+
+@pytest.fixture(params=["smtp", "pop3"])
+def protocol(request: pytest.FixtureRequest) -> str:
+    name: str = request.param
+    return name
+
+
+class Whisper(Mechanism):
+    """Says a word when asked for it."""
+
+    name = "X-WHISPER"
+    exposes_password = False
+
+    def initial_response(self) -> None:
+        return None
+
+    def respond(self, challenge: bytes) -> bytes:
+        return challenge[::-1]
+
+
+async def by_hand(client: Client, for_smtp: smtp.Command[object], for_pop3: pop3.Command[object]) -> None:
+    if isinstance(client, SMTPClient):
+        await client.execute(for_smtp)
+    else:
+        await client.execute(for_pop3)
+
+
+# With a server that has them all
+
+
+def accounts() -> list[Account]:
+    return [
+        Account("bob", CANARY, ("bob@example.org",), access_tokens=[TOKEN]),
+        Account("alice", "", ("alice@example.org",), certificate_name="alice"),
+        Account("anonymous", "", ("anonymous@example.org",)),
+    ]
+
+
+def endpoint_of(server: MailServer, protocol: str, **settings: Any) -> Endpoint:
+    port = server.smtp_port if protocol == "smtp" else server.pop3_port
+    return Endpoint("localhost", port, protocol=protocol, **{"tls_context": client_context("alice"), **settings})  # type: ignore[arg-type]
+
+
+def tls_server(*mechanisms: str, **policy: Any) -> MailServer:
+    return MailServer(
+        accounts(),
+        policy=Policy(mechanisms=mechanisms, **policy),
+        tls_context=server_context(client_certificates=True),
+        implicit_tls=True,
+    )
+
+
+EVERY = tuple(option.name for option in sasl.MECHANISMS)
+
+
+@pytest.mark.parametrize(
+    ("offered", "auth", "chosen"),
+    [
+        (EVERY, PASSWORD, "SCRAM-SHA-512-PLUS"),
+        (("SCRAM-SHA-1-PLUS", "SCRAM-SHA-512"), PASSWORD, "SCRAM-SHA-1-PLUS"),
+        (("PLAIN", "SCRAM-SHA-1", "SCRAM-SHA-256"), PASSWORD, "SCRAM-SHA-256"),
+        (("LOGIN", "PLAIN", "CRAM-MD5"), PASSWORD, "PLAIN"),
+        (("LOGIN", "CRAM-MD5"), PASSWORD, "LOGIN"),
+        (EVERY, BEARER, "OAUTHBEARER"),
+        (("XOAUTH2",), BEARER, "XOAUTH2"),
+        (EVERY, External(), "EXTERNAL"),
+        (EVERY, Anonymous("bob@example.org"), "ANONYMOUS"),
+    ],
+)
+async def test_the_best_mechanism_that_both_have_logs_in(
+    protocol: str, offered: tuple[str, ...], auth: sasl.Credentials, chosen: str
+) -> None:
+    async with tls_server(*offered) as server:
+        async with client_for(endpoint_of(server, protocol, auth=auth)) as client:
+            assert client.mechanism == chosen
+        assert client.mechanism == chosen
+
+
+@pytest.mark.parametrize("name", EVERY)
+async def test_a_mechanism_that_is_named_is_the_one_that_is_used(protocol: str, name: str) -> None:
+    auth = next(
+        auth
+        for auth in (PASSWORD, BEARER, External(), Anonymous())
+        for option in sasl.MECHANISMS
+        if option.name == name and isinstance(auth, option.takes)
+    )
+    async with tls_server(*EVERY) as server:
+        endpoint = endpoint_of(server, protocol, auth=auth, auth_preferences=Preferences(mechanisms=[name.lower()]))
+        async with client_for(endpoint) as client:
+            assert client.mechanism == name
+
+
+@pytest.mark.parametrize("name", [name for name in EVERY if name not in ("EXTERNAL", "ANONYMOUS")])
+async def test_wrong_credentials_are_refused_whatever_the_mechanism(protocol: str, name: str) -> None:
+    auth = OAuthToken("bob", "wrong") if "OAUTH" in name else Password("bob", "wrong")
+    async with tls_server(*EVERY) as server:
+        endpoint = endpoint_of(server, protocol, auth=auth, auth_preferences=Preferences(mechanisms=[name]))
+        client = client_for(endpoint)
+        with pytest.raises(AuthenticationFailed) as caught:
+            await client.connect()
+        assert not isinstance(caught.value, ServerUnproven)
+        assert caught.value.answer is not None
+        assert not caught.value.is_transient
+        assert not client.is_connected
+        assert client.mechanism is None
+        assert (caught.value.oauth is not None) is ("OAUTH" in name)
+
+
+async def test_apop_is_used_where_it_is_named() -> None:
+    async with tls_server("PLAIN", apop=True) as server:
+        endpoint = endpoint_of(server, "pop3", auth=PASSWORD, auth_preferences=Preferences(mechanisms=["APOP"]))
+        async with POP3Client(endpoint) as client:
+            assert client.mechanism == "APOP"
+        with pytest.raises(AuthenticationFailed, match=r"APOP bob \*\*\*\*: -ERR \[AUTH\]"):
+            await POP3Client(endpoint.replace(auth=Password("bob", "wrong"))).connect()
+
+
+async def test_apop_needs_a_timestamp_in_the_greeting() -> None:
+    async with ScriptedPeer(*capabilities("USER"), LISTEN) as peer:
+        with pytest.raises(AuthenticationFailed, match="offers no mechanism for Password that may be used"):
+            await login(peer, "pop3", auth_preferences=Preferences(mechanisms=["APOP"]))
+
+
+async def test_user_and_pass_can_be_named() -> None:
+    async with tls_server("PLAIN") as server:
+        endpoint = endpoint_of(server, "pop3", auth=PASSWORD, auth_preferences=Preferences(mechanisms=["USER"]))
+        async with POP3Client(endpoint) as client:
+            assert client.mechanism == "USER"
+
+
+async def test_a_user_and_a_password_beyond_ascii_log_in(protocol: str) -> None:
+    auth = Password("zoë", "pässwörd ☃")
+    for name in ("SCRAM-SHA-256", "PLAIN", "LOGIN", "CRAM-MD5"):
+        async with tls_server(name) as server:
+            server.maildrop.add(Account(auth.user, auth.password, ("zoe@example.org",)))
+            endpoint = endpoint_of(server, protocol, auth=auth, auth_preferences=Preferences(mechanisms=[name]))
+            async with client_for(endpoint) as client:
+                assert client.mechanism == name
+
+
+# One attempt
+
+
+@pytest.mark.parametrize("answer", ["535 5.7.8 no", "454 4.7.0 later", "500 what", "530 no", "550 5.7.1 no"])
+async def test_refused_credentials_are_not_presented_by_another_mechanism(answer: str) -> None:
+    async with ScriptedPeer(*offer("smtp", "PLAIN", "LOGIN"), f"C: AUTH PLAIN {PLAIN}", f"S: {answer}") as peer:
+        with pytest.raises(AuthenticationFailed) as caught:
+            await login(peer, "smtp")
+    assert caught.value.is_transient is answer.startswith("4")
+
+
+@pytest.mark.parametrize(
+    "answer", ["504 what", "534 5.7.9 weak", "538 5.7.11 tls", "550 5.5.4 unknown", "501 5.7.11 x"]
+)
+async def test_the_next_mechanism_is_used_where_the_server_does_not_have_the_first(answer: str) -> None:
+    script = (f"C: AUTH PLAIN {PLAIN}", f"S: {answer}", "C: AUTH LOGIN", "S: 535 no")
+    async with ScriptedPeer(*offer("smtp", "PLAIN", "LOGIN"), *script) as peer:
+        with pytest.raises(AuthenticationFailed, match="AUTH LOGIN: 535 no"):
+            await login(peer, "smtp")
+
+
+async def test_the_last_mechanism_that_the_server_does_not_have_is_told() -> None:
+    script = (f"C: AUTH PLAIN {PLAIN}", "S: 504 no", "C: AUTH LOGIN", "S: 504 neither")
+    async with ScriptedPeer(*offer("smtp", "PLAIN", "LOGIN"), *script) as peer:
+        with pytest.raises(AuthenticationFailed, match="AUTH LOGIN: 504 neither"):
+            await login(peer, "smtp")
+
+
+async def test_in_pop3_a_refusal_before_anything_was_said_is_one_of_the_mechanism() -> None:
+    script = ("C: AUTH LOGIN", "S: -ERR unknown", "C: USER bob", "S: +OK", f"C: PASS {CANARY}", "S: -ERR no")
+    async with ScriptedPeer(*capabilities("SASL LOGIN", "USER"), *script) as peer:
+        with pytest.raises(AuthenticationFailed, match="PASS"):
+            await login(peer, "pop3")
+
+
+@pytest.mark.parametrize(
+    "script",
+    [
+        ("C: AUTH LOGIN", "S: -ERR [AUTH] no"),
+        ("C: AUTH LOGIN", "S: + ", "C: Ym9i", "S: -ERR no"),
+    ],
+)
+async def test_in_pop3_a_refusal_with_a_code_or_behind_a_word_of_ours_is_the_end(script: tuple[Step, ...]) -> None:
+    async with ScriptedPeer(*capabilities("SASL LOGIN", "USER"), *script) as peer:
+        with pytest.raises(AuthenticationFailed, match="AUTH LOGIN: -ERR"):
+            await login(peer, "pop3")
+
+
+async def test_credentials_that_one_mechanism_cannot_present_may_be_right_for_the_next() -> None:
+    auth = Password("bob", "tab\there")  # a control character, which SASLprep refuses
+    message = base64.b64encode(b"\0bob\0tab\there").decode()
+    script = (f"C: AUTH PLAIN {message}", "S: 235 ok", "C: QUIT", "S: 221 bye")
+    async with ScriptedPeer(*offer("smtp", "SCRAM-SHA-256", "PLAIN"), *script) as peer:
+        client = await login(peer, "smtp", auth)
+        assert client.mechanism == "PLAIN"
+        await client.quit()
+
+
+async def test_credentials_that_no_mechanism_can_present_are_told_without_being_shown(protocol: str) -> None:
+    auth = Password("bob", CANARY, authzid="kurt")
+    async with ScriptedPeer(*offer(protocol, "LOGIN"), LISTEN) as peer:
+        with pytest.raises(AuthenticationFailed, match=r"LOGIN cannot present these credentials: .* authzid") as caught:
+            await login(peer, protocol, auth)
+    assert CANARY not in str(caught.value)
+    assert b"AUTH" not in peer.wire
+
+
+async def test_an_authzid_for_xoauth2_is_refused_before_anything_is_said(protocol: str) -> None:
+    async with ScriptedPeer(*offer(protocol, "XOAUTH2"), LISTEN) as peer:
+        with pytest.raises(AuthenticationFailed, match="XOAUTH2 has no place for an authzid"):
+            await login(peer, protocol, OAuthToken("bob", TOKEN, authzid="kurt"))
+    assert TOKEN.encode() not in peer.wire
+
+
+async def test_a_second_login_is_refused_clearly(protocol: str) -> None:
+    async with tls_server("PLAIN") as server, client_for(endpoint_of(server, protocol, auth=PASSWORD)) as client:
+        with pytest.raises(LocalProtocolError, match=r"authenticated already|the maildrop is open"):
+            await by_hand(client, smtp.Auth(sasl.Plain(PASSWORD)), pop3.Auth(sasl.Plain(PASSWORD)))
+        assert client.is_connected
+
+
+# What leaves on a link without TLS
+
+SECRETS = [CANARY.encode(), TOKEN.encode()]
+SECRETS += [base64.b64encode(b"x" * shift + secret)[4:-4] for secret in SECRETS for shift in range(3)]
+
+
+@pytest.mark.parametrize("name", [*EVERY, "USER", "APOP"])
+async def test_no_secret_leaves_on_an_open_link_unasked_for(protocol: str, name: str) -> None:
+    greeting = "S: +OK <1896.697170952@dbc.mtview.ca.us>" if protocol == "pop3" else "S: 220 mx"
+    table = {**POP3_ANSWERS, **SMTP_ANSWERS, "EHLO": f"250-mx\n250 AUTH {name}", "CAPA": f"+OK\nSASL {name}\nUSER\n."}
+    table["AUTH"] = "535 no" if protocol == "smtp" else "-ERR [AUTH] no"
+    preferences = Preferences(mechanisms=[name])
+    for auth in (PASSWORD, BEARER, External(), Anonymous(), lambda: sasl.Plain(PASSWORD)):
+        async with ScriptedPeer(greeting, Answers(table), LISTEN, lenient=True) as peer:
+            with pytest.raises((SecurityError, AuthenticationFailed)):
+                await login(peer, protocol, auth, allow_cleartext_auth=False, auth_preferences=preferences)
+        assert not any(secret in peer.wire for secret in SECRETS)
+        assert b"PASS" not in peer.wire
+        if auth is PASSWORD and not name.startswith("SCRAM"):
+            assert b"AUTH" not in peer.wire
+            assert b"APOP" not in peer.wire
+
+
+@pytest.mark.parametrize("name", ["SCRAM-SHA-256", "SCRAM-SHA-1"])
+async def test_on_an_open_link_scram_logs_in(protocol: str, name: str) -> None:
+    async with MailServer(accounts(), policy=Policy(mechanisms=(name, "PLAIN"))) as server:
+        client = client_for(endpoint_of(server, protocol, auth=PASSWORD, tls="none", tls_context=None))
+        await client.connect()
+        assert client.mechanism == name
+        await client.quit()
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        lambda: pop3.Pass(CANARY),
+        lambda: pop3.Apop("bob", CANARY, b"<1@x>"),
+        lambda: pop3.Auth(sasl.Plain(PASSWORD)),
+        lambda: pop3.Auth(sasl.CramMD5(PASSWORD)),
+    ],
+    ids=["PASS", "APOP", "PLAIN", "CRAM-MD5"],
+)
+async def test_a_login_by_hand_does_not_cross_an_open_link_either(command: Callable[[], pop3.Command[object]]) -> None:
+    async with ScriptedPeer(*capabilities("USER"), "C: QUIT", "S: +OK bye") as peer:
+        client = POP3Client(peer.endpoint(protocol="pop3"))
+        await client.connect()
+        with pytest.raises(SecurityError, match="allow_cleartext_auth=True"):
+            await client.execute(command())
+        await client.quit()
+
+
+async def test_a_login_by_hand_is_refused_as_a_login() -> None:
+    async with tls_server("PLAIN") as server:
+        wrong = sasl.Plain(Password("bob", "wrong"))
+        async with SMTPClient(endpoint_of(server, "smtp")) as sender:
+            with pytest.raises(AuthenticationFailed):
+                await sender.execute(smtp.Auth(wrong))
+            assert sender.is_connected
+        async with POP3Client(endpoint_of(server, "pop3")) as reader:
+            with pytest.raises(AuthenticationFailed):
+                await reader.execute(pop3.Pass("wrong"))
+
+
+async def test_a_login_by_hand_in_the_clear_is_refused_in_smtp_too() -> None:
+    async with ScriptedPeer(*extensions("AUTH PLAIN"), "C: QUIT", "S: 221 bye") as peer:
+        client = SMTPClient(peer.endpoint())
+        await client.connect()
+        with pytest.raises(SecurityError, match="allow_cleartext_auth=True"):
+            await client.execute(smtp.Auth(sasl.Plain(PASSWORD)))
+        await client.quit()
+
+
+async def test_a_mechanism_that_gives_nothing_away_may_be_used_by_hand_on_an_open_link() -> None:
+    script = ("C: AUTH X-WHISPER", "S: 334 YWJj", "C: Y2Jh", "S: 235 ok", "C: QUIT", "S: 221 bye")
+    async with ScriptedPeer(*offer("smtp", "X-WHISPER"), *script) as peer, SMTPClient(peer.endpoint()) as sender:
+        assert (await sender.execute(smtp.Auth(Whisper()))).code == 235
+    script = ("C: AUTH X-WHISPER", "S: + YWJj", "C: Y2Jh", "S: +OK in", "C: QUIT", "S: +OK bye")
+    async with ScriptedPeer(*offer("pop3", "X-WHISPER"), *script) as peer:
+        reader = POP3Client(peer.endpoint(protocol="pop3"))
+        await reader.connect()
+        assert (await reader.execute(pop3.Auth(Whisper()))).text == "in"
+        await reader.quit()
+
+
+async def test_tls_cannot_be_begun_by_hand(protocol: str) -> None:
+    async with tls_server() as server, client_for(endpoint_of(server, protocol)) as client:
+        with pytest.raises(LocalProtocolError, match='tls="starttls"'):
+            await by_hand(client, smtp.StartTls(), pop3.Stls())
+        assert client.is_connected
+
+
+# What was there the last time
+
+
+async def test_a_mechanism_that_has_disappeared_is_reported(protocol: str) -> None:
+    preferences = Preferences(remembered="SCRAM-SHA-256")
+    async with tls_server("PLAIN", "LOGIN") as server:
+        endpoint = endpoint_of(server, protocol, auth=PASSWORD, auth_preferences=preferences)
+        with pytest.raises(SecurityError, match="nothing as good as SCRAM-SHA-256 any more, it has PLAIN, LOGIN"):
+            await client_for(endpoint).connect()
+
+
+async def test_a_better_mechanism_than_the_remembered_is_welcome(protocol: str) -> None:
+    preferences = Preferences(remembered="scram-sha-1")
+    async with tls_server("SCRAM-SHA-512", "PLAIN") as server:
+        endpoint = endpoint_of(server, protocol, auth=PASSWORD, auth_preferences=preferences)
+        async with client_for(endpoint) as client:
+            assert client.mechanism == "SCRAM-SHA-512"
+
+
+# A mechanism of the caller's own
+
+
+async def test_a_mechanism_of_ones_own_logs_in() -> None:
+    script = ("C: AUTH X-WHISPER", "S: 334 YWJj", "C: Y2Jh", "S: 235 ok", "C: QUIT", "S: 221 bye")
+    async with ScriptedPeer(*offer("smtp", "X-WHISPER"), *script) as peer:
+        client = await login(peer, "smtp", Whisper, allow_cleartext_auth=False)
+        assert client.mechanism == "X-WHISPER"
+        await client.quit()
+
+
+@pytest.mark.parametrize("answer", ["504 no", "535 no"])
+async def test_a_mechanism_of_ones_own_that_is_refused_is_told(answer: str) -> None:
+    async with ScriptedPeer(*offer("smtp", "X-WHISPER", "PLAIN"), "C: AUTH X-WHISPER", f"S: {answer}") as peer:
+        with pytest.raises(AuthenticationFailed, match=f"AUTH X-WHISPER: {answer}"):
+            await login(peer, "smtp", Whisper)
+
+
+async def test_a_mechanism_of_ones_own_that_is_not_offered_is_not_tried(protocol: str) -> None:
+    async with ScriptedPeer(*offer(protocol, "PLAIN"), LISTEN) as peer:
+        with pytest.raises(AuthenticationFailed, match="does not offer X-WHISPER: it has PLAIN"):
+            await login(peer, protocol, Whisper)
+    assert b"AUTH" not in peer.wire
+
+
+# Servers that break the exchange
+
+
+@pytest.mark.parametrize(
+    "script",
+    [
+        ("S: 334 !!!!", "C: *", "S: 501 cancelled"),
+        ("S: 334 dXNlcg==", "C: Ym9i", "S: 334 ", "C: ...", "S: 334 ", "C: *", "S: 535 no"),
+    ],
+    ids=["base64", "endless"],
+)
+async def test_an_exchange_that_we_cancelled_ends_the_connection(script: tuple[Step, ...]) -> None:
+    async with ScriptedPeer(*extensions("AUTH LOGIN"), "C: AUTH LOGIN", *script) as peer:
+        client = SMTPClient(peer.endpoint(allow_cleartext_auth=True))
+        await client.connect()
+        with pytest.raises(AuthenticationFailed):
+            await client.execute(smtp.Auth(sasl.Login(PASSWORD)))
+        assert not client.is_connected
+
+
+async def test_a_pop3_exchange_that_we_cancelled_ends_the_connection() -> None:
+    script = ("C: AUTH LOGIN", "S: + !!!!", "C: *", "S: -ERR cancelled")
+    async with ScriptedPeer(*capabilities("SASL LOGIN"), *script) as peer:
+        client = POP3Client(peer.endpoint(protocol="pop3", allow_cleartext_auth=True))
+        await client.connect()
+        with pytest.raises(AuthenticationFailed, match="expected a challenge in base64, got b'!!!!'; -ERR cancelled"):
+            await client.execute(pop3.Auth(sasl.Login(PASSWORD)))
+        assert not client.is_connected
+
+
+async def test_a_success_before_the_server_has_proved_itself_is_none(protocol: str) -> None:
+    success = "S: 235 ok" if protocol == "smtp" else "S: +OK"
+    async with ScriptedPeer(*offer(protocol, "SCRAM-SHA-256"), "C: AUTH SCRAM-SHA-256 ...", success, STALL) as peer:
+        with pytest.raises(ServerUnproven, match="reports success before the exchange is complete") as caught:
+            await login(peer, protocol)
+    assert isinstance(caught.value, AuthenticationFailed)
+    assert isinstance(caught.value, SecurityError)
+
+
+# Long computations
+
+
+async def test_keys_that_take_long_to_derive_do_not_hold_up_the_loop(
+    protocol: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    threads = []
+    derive = Keys.derive
+
+    def watched(*arguments: Any) -> Keys:
+        threads.append(threading.get_ident())
+        return derive(*arguments)
+
+    monkeypatch.setattr(Keys, "derive", watched)
+    cache = sasl.KeyCache()
+    async with tls_server("SCRAM-SHA-256", scram_iterations=50_001) as server:
+        preferences = Preferences(key_cache=cache)
+        endpoint = endpoint_of(server, protocol, auth=PASSWORD, auth_preferences=preferences)
+        for _ in range(2):
+            async with client_for(endpoint) as client:
+                assert client.mechanism == "SCRAM-SHA-256"
+    assert len(threads) == 1
+    assert threads[0] != threading.get_ident()
+    assert len(cache) == 1
+
+
+@pytest.mark.parametrize("iterations", [4095, 4096, 4097])
+async def test_the_caller_bounds_what_a_server_may_ask_for(protocol: str, iterations: int) -> None:
+    preferences = Preferences(minimum_iterations=4096, maximum_iterations=4096)
+    async with tls_server("SCRAM-SHA-1", scram_iterations=iterations) as server:
+        client = client_for(endpoint_of(server, protocol, auth=PASSWORD, auth_preferences=preferences))
+        if iterations == 4096:
+            await client.connect()
+            await client.quit()
+        else:
+            with pytest.raises(AuthenticationFailed, match=f"the server asks for (b')?{iterations}'? iterations"):
+                await client.connect()
+
+
+# Access tokens
+
+
+def provider(*tokens: str) -> tuple[sasl.TokenProvider, list[sasl.OAuthFailure | None]]:
+    asked: list[sasl.OAuthFailure | None] = []
+
+    async def provide(refused: sasl.OAuthFailure | None) -> str:
+        asked.append(refused)
+        await asyncio.sleep(0)
+        return tokens[min(len(asked), len(tokens)) - 1]
+
+    return provide, asked
+
+
+@pytest.mark.parametrize("name", ["OAUTHBEARER", "XOAUTH2"])
+async def test_a_token_that_has_expired_is_renewed_once(protocol: str, name: str) -> None:
+    provide, asked = provider("expired", TOKEN)
+    async with tls_server(name) as server:
+        client = client_for(endpoint_of(server, protocol, auth=OAuthToken("bob", provide)))
+        await client.connect()
+        assert client.mechanism == name
+        await client.quit()
+    assert asked[0] is None
+    assert asked[1] is not None
+    assert asked[1].status
+    assert len(asked) == 2
+
+
+@pytest.mark.parametrize("tokens", [("expired", "expired-too"), ("expired",)], ids=["another", "the same"])
+async def test_a_token_that_stays_refused_is_the_end(protocol: str, tokens: tuple[str, ...]) -> None:
+    provide, asked = provider(*tokens)
+    async with tls_server("OAUTHBEARER") as server:
+        with pytest.raises(AuthenticationFailed) as caught:
+            await client_for(endpoint_of(server, protocol, auth=OAuthToken("bob", provide))).connect()
+    assert caught.value.oauth is not None
+    assert caught.value.oauth.status == "invalid_token"
+    assert caught.value.oauth.scope == "mail"
+    assert len(asked) == 2
+
+
+async def test_a_transient_refusal_asks_for_no_other_token() -> None:
+    provide, asked = provider(TOKEN)
+    async with ScriptedPeer(*offer("smtp", "XOAUTH2"), "C: AUTH XOAUTH2 ...", "S: 454 4.7.0 later") as peer:
+        with pytest.raises(AuthenticationFailed) as caught:
+            await login(peer, "smtp", OAuthToken("bob", provide))
+    assert caught.value.is_transient
+    assert len(asked) == 1
+
+
+async def test_xoauth2_takes_two_steps_in_pop3_and_one_in_smtp() -> None:
+    message = base64.b64encode(f"user=bob\x01auth=Bearer {TOKEN}\x01\x01".encode()).decode()
+    async with ScriptedPeer(
+        *offer("pop3", "XOAUTH2"), "C: AUTH XOAUTH2", "S: + ", f"C: {message}", "S: +OK", "C: QUIT", "S: +OK"
+    ) as peer:
+        await (await login(peer, "pop3", BEARER)).quit()
+    async with ScriptedPeer(
+        *offer("smtp", "XOAUTH2"), f"C: AUTH XOAUTH2 {message}", "S: 235 ok", "C: QUIT", "S: 221 bye"
+    ) as peer:
+        await (await login(peer, "smtp", BEARER)).quit()
+
+
+async def test_a_token_provider_that_fails_is_told_as_it_fails(protocol: str) -> None:
+    async def provide(refused: sasl.OAuthFailure | None) -> str:
+        raise LookupError("no token in this cupboard")
+
+    async with ScriptedPeer(*offer(protocol, "XOAUTH2"), LISTEN) as peer:
+        with pytest.raises(LookupError, match="cupboard"):
+            await login(peer, protocol, OAuthToken("bob", provide))
+    assert b"AUTH" not in peer.wire
+
+
+# Refusals by hand
+
+
+async def test_other_commands_are_refused_as_before() -> None:
+    async with tls_server("PLAIN") as server:
+        async with SMTPClient(endpoint_of(server, "smtp")) as sender:
+            with pytest.raises(ReplyError):
+                await sender.execute(smtp.Expn("list"))
+        async with POP3Client(endpoint_of(server, "pop3", auth=PASSWORD)) as reader:
+            with pytest.raises(ResponseError):
+                await reader.execute(pop3.Dele(7))

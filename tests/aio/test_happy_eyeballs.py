@@ -1,0 +1,185 @@
+"""Of a host's addresses, the one that answers first; and no socket is lost on the way."""
+
+import asyncio
+import errno
+import socket
+from collections.abc import AsyncIterator, Callable
+from contextlib import closing, suppress
+from typing import Any
+
+import pytest
+
+from mailwire.aio import happy_eyeballs
+from mailwire.aio.happy_eyeballs import connect_tcp
+from mailwire.testing.turns import drain_events
+from tests.clock import Clock
+
+V4, V6 = ("192.0.2.1", 25), ("2001:db8::1", 25)
+OTHER_V4, OTHER_V6 = ("192.0.2.2", 25), ("2001:db8::2", 25)
+
+
+class Network:
+    """What a loop's getaddrinfo and sock_connect do, as the test has it; the sockets are real."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.addresses: list[tuple[str, int]] = []
+        self.tried: list[tuple[str, int]] = []
+        self.sockets: list[socket.socket] = []
+        self.outcomes: dict[tuple[str, int], asyncio.Future[None]] = {}
+        loop = asyncio.get_running_loop()
+        monkeypatch.setattr(loop, "getaddrinfo", self._getaddrinfo)
+        monkeypatch.setattr(loop, "sock_connect", self._sock_connect)
+
+    def host(self, *addresses: tuple[str, int]) -> None:
+        self.addresses = list(addresses)
+        self.outcomes = {address: asyncio.get_running_loop().create_future() for address in addresses}
+
+    def answers(self, address: tuple[str, int]) -> None:
+        self.outcomes[address].set_result(None)
+
+    def refuses(self, address: tuple[str, int]) -> None:
+        self.outcomes[address].set_exception(ConnectionRefusedError(errno.ECONNREFUSED, f"refused at {address[0]}"))
+
+    @property
+    def still_open(self) -> int:
+        return sum(each.fileno() >= 0 for each in self.sockets)
+
+    async def _getaddrinfo(self, host: str, port: int, **_: Any) -> list[Any]:
+        return [
+            (socket.AF_INET6 if ":" in address[0] else socket.AF_INET, socket.SOCK_STREAM, 6, "", address)
+            for address in self.addresses
+        ]
+
+    async def _sock_connect(self, connecting: socket.socket, address: tuple[str, int]) -> None:
+        self.tried.append(address)
+        self.sockets.append(connecting)
+        await asyncio.shield(self.outcomes[address])
+
+
+@pytest.fixture
+async def network(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Network]:
+    made = Network(monkeypatch)
+    yield made
+    await drain_events()
+    for each in made.sockets:
+        each.close()
+
+
+@pytest.fixture
+async def clock() -> Clock:
+    return Clock()
+
+
+def begin() -> "asyncio.Task[socket.socket]":
+    return asyncio.create_task(connect_tcp("mx.example.org", 25))
+
+
+async def test_an_address_is_connected_to() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        connected = await connect_tcp(*listener.getsockname())
+        with closing(connected):
+            assert connected.getpeername() == listener.getsockname()
+            assert not connected.getblocking()
+            assert connected.proto == socket.IPPROTO_TCP
+
+
+async def test_a_name_is_connected_to() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+        with closing(await connect_tcp("localhost", port)) as connected:
+            assert connected.getpeername()[1] == port
+
+
+async def test_a_name_that_is_none_is_told() -> None:
+    with pytest.raises(OSError, match=r"[Nn]ame"):
+        await connect_tcp("nothing.invalid", 25)
+
+
+async def test_a_single_address_that_refuses_is_told(network: Network) -> None:
+    network.host(V4)
+    network.refuses(V4)
+    with pytest.raises(ConnectionRefusedError, match=r"refused at 192\.0\.2\.1"):
+        await begin()
+    assert network.still_open == 0
+
+
+async def test_the_families_take_turns(network: Network, clock: Clock) -> None:
+    network.host(V6, OTHER_V6, V4, OTHER_V4)
+    connecting = begin()
+    for _ in range(4):
+        await clock.advance(0.25)
+    assert network.tried == [V6, V4, OTHER_V6, OTHER_V4]
+    network.answers(OTHER_V4)
+    assert (await connecting) is network.sockets[3]
+    await drain_events()
+    assert network.still_open == 1
+
+
+async def test_the_next_address_is_tried_after_a_delay(network: Network, clock: Clock) -> None:
+    network.host(V6, V4)
+    connecting = begin()
+    await clock.advance(0.24)
+    assert network.tried == [V6]
+    await clock.advance(0.01)
+    assert network.tried == [V6, V4]
+    network.answers(V6)
+    assert (await connecting) is network.sockets[0]
+    await drain_events()
+    assert network.still_open == 1
+
+
+async def test_an_address_that_refuses_lets_the_next_be_tried_at_once(network: Network) -> None:
+    network.host(V6, V4)
+    network.refuses(V6)
+    network.answers(V4)
+    assert (await begin()) is network.sockets[1]
+    assert network.tried == [V6, V4]
+    assert network.still_open == 1
+
+
+async def test_all_that_refuse_are_told(network: Network) -> None:
+    network.host(V6, V4)
+    network.refuses(V6)
+    network.refuses(V4)
+    with pytest.raises(OSError, match=r"refused at 2001:db8::1; .*refused at 192\.0\.2\.1"):
+        await begin()
+    assert network.still_open == 0
+
+
+async def test_of_two_that_answer_at_once_one_is_closed(network: Network, clock: Clock) -> None:
+    network.host(V6, V4)
+    connecting = begin()
+    await clock.advance(0.25)
+    network.answers(V6)
+    network.answers(V4)
+    await connecting
+    await drain_events()
+    assert network.still_open == 1
+
+
+def nothing_happens(_: Network) -> None:
+    pass
+
+
+@pytest.mark.parametrize("count", range(8))
+@pytest.mark.parametrize(
+    "event", [nothing_happens, lambda network: network.answers(V4), lambda network: network.refuses(V4)]
+)
+async def test_whoever_cancels_leaves_no_socket_open(
+    network: Network, clock: Clock, event: Callable[[Network], None], count: int
+) -> None:
+    network.host(V6, V4)
+    connecting = begin()
+    await clock.advance(0.25)
+    event(network)
+    for _ in range(count):
+        await asyncio.sleep(0)
+    connecting.cancel()
+    with suppress(asyncio.CancelledError):
+        (await connecting).close()
+    await drain_events()
+    assert network.still_open == 0
+
+
+def test_the_delay_is_that_of_the_standard() -> None:
+    assert happy_eyeballs._DELAY == 0.25

@@ -1,0 +1,243 @@
+"""What was negotiated can be read, a certificate can be pinned, a client can have one of its own."""
+
+import hashlib
+import ssl
+from pathlib import Path
+
+import pytest
+
+from mailwire import Endpoint, External, POP3Client, SMTPClient, TLSFailed, Transcript
+from mailwire.aio.stream import Stream
+from mailwire.aio.tls import TLSInfo, _names_in_refused, channel_bindings, names_refused
+from mailwire.sasl import server_end_point
+from mailwire.testing import (
+    LISTEN,
+    Account,
+    MailServer,
+    Policy,
+    ScriptedPeer,
+    Tls,
+    authority_file,
+    client_context,
+    server_context,
+)
+from tests.aio.dialogues import READY, extensions
+
+CERTIFICATES = authority_file().parent
+LEAF = ssl.PEM_cert_to_DER_cert((CERTIFICATES / "localhost.pem").read_text("ascii"))
+PIN = hashlib.sha256(LEAF).hexdigest()
+
+
+def unverified() -> ssl.SSLContext:
+    context = ssl.create_default_context()
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    return context
+
+
+def limited(version: ssl.TLSVersion) -> ssl.SSLContext:
+    context = client_context()
+    context.maximum_version = context.minimum_version = version
+    return context
+
+
+class NewerSession:
+    """What an SSLObject may be in a later version of the standard library."""
+
+    _sslobj: object = None
+
+    def version(self) -> str:
+        return "TLSv1.3"
+
+    def getpeercert(self, *, binary_form: bool) -> None:
+        return None
+
+    def get_channel_binding(self, name: str) -> bytes:
+        return f"octets of {name}".encode()
+
+
+@pytest.mark.parametrize("version", ["TLSv1.2", "TLSv1.3"])
+@pytest.mark.parametrize("protocol", ["smtp", "pop3"])
+async def test_what_was_negotiated_can_be_read(protocol: str, version: str) -> None:
+    context = limited(ssl.TLSVersion.TLSv1_2 if version == "TLSv1.2" else ssl.TLSVersion.TLSv1_3)
+    async with MailServer(tls_context=server_context(), implicit_tls=True) as server:
+        port = server.smtp_port if protocol == "smtp" else server.pop3_port
+        endpoint = Endpoint("localhost", port, protocol=protocol, tls_context=context)  # type: ignore[arg-type]
+        client = SMTPClient(endpoint) if protocol == "smtp" else POP3Client(endpoint)
+        assert client.tls is None
+        async with client:
+            info = client.tls
+            assert info is not None
+            assert info.version == version
+            assert info.cipher
+            assert info.peer_certificate == LEAF
+            assert info.fingerprint == PIN
+            assert info.is_verified
+            assert "peer_certificate" not in repr(info)
+        assert client.tls is None
+
+
+async def test_without_tls_there_is_nothing_to_read() -> None:
+    async with ScriptedPeer(*READY, "C: QUIT", "S: 221 bye") as peer, SMTPClient(peer.endpoint()) as client:
+        assert client.tls is None
+
+
+async def test_a_context_that_verifies_nothing_is_told_as_that() -> None:
+    async with (
+        ScriptedPeer(Tls("self-signed"), *READY, "C: QUIT", "S: 221 bye") as peer,
+        SMTPClient(peer.endpoint(tls="implicit", tls_context=unverified())) as client,
+    ):
+        assert client.tls is not None
+        assert not client.tls.is_verified
+
+
+# Pins
+
+
+@pytest.mark.parametrize("pin", [PIN, PIN.upper(), ":".join(PIN[at : at + 2] for at in range(0, 64, 2))])
+@pytest.mark.parametrize("tls", ["implicit", "starttls"])
+async def test_the_pinned_certificate_is_taken(pin: str, tls: str) -> None:
+    opening = (Tls(), *READY) if tls == "implicit" else (*extensions("STARTTLS"), "C: STARTTLS", "S: 220 go", Tls())
+    hello = () if tls == "implicit" else ("C: EHLO [127.0.0.1]", "S: 250 mx")
+    async with (
+        ScriptedPeer(*opening, *hello, "C: QUIT", "S: 221 bye") as peer,
+        SMTPClient(peer.endpoint(tls=tls, tls_pin=pin)) as client,
+    ):
+        assert client.is_connected
+
+
+async def test_another_certificate_than_the_pinned_one_is_refused_before_a_byte_is_sent() -> None:
+    pin = "0" * 64
+    async with ScriptedPeer(Tls(), LISTEN) as peer:
+        with pytest.raises(TLSFailed, match=f"another certificate than the pinned one: expected .*{pin}, got {PIN}"):
+            await SMTPClient(peer.endpoint(tls="implicit", tls_pin=pin)).connect()
+    assert peer.heard == b""
+    script = (*extensions("STARTTLS"), "C: STARTTLS", "S: 220 go", Tls(), LISTEN)
+    async with ScriptedPeer(*script) as peer:
+        with pytest.raises(TLSFailed, match="another certificate than the pinned one"):
+            await SMTPClient(peer.endpoint(tls="starttls", tls_pin=pin)).connect()
+    assert peer.heard.endswith(b"STARTTLS\r\n")
+
+
+async def test_a_pin_does_not_replace_the_authority() -> None:
+    pin = hashlib.sha256(ssl.PEM_cert_to_DER_cert((CERTIFICATES / "self-signed.pem").read_text("ascii"))).hexdigest()
+    async with ScriptedPeer(Tls("self-signed")) as peer:
+        with pytest.raises(TLSFailed, match="was not accepted"):
+            await SMTPClient(peer.endpoint(tls="implicit", tls_pin=pin)).connect()
+    async with (
+        ScriptedPeer(Tls("self-signed"), *READY, "C: QUIT", "S: 221 bye") as peer,
+        SMTPClient(peer.endpoint(tls="implicit", tls_pin=pin, tls_context=unverified())) as client,
+    ):
+        assert client.is_connected
+
+
+# Contexts that we make
+
+
+async def test_authorities_and_the_client_s_certificate_come_from_files(tmp_path: Path) -> None:
+    both = tmp_path / "both.pem"
+    both.write_bytes((CERTIFICATES / "alice.pem").read_bytes() + (CERTIFICATES / "alice-key.pem").read_bytes())
+    for files in ((CERTIFICATES / "alice.pem", CERTIFICATES / "alice-key.pem"), both):
+        accounts = [Account("alice", "", ("alice@example.org",), certificate_name="alice")]
+        async with MailServer(
+            accounts,
+            policy=Policy(mechanisms=("EXTERNAL",)),
+            tls_context=server_context(client_certificates=True),
+            implicit_tls=True,
+        ) as server:
+            endpoint = Endpoint(
+                "localhost",
+                server.smtp_port,
+                tls_ca_file=authority_file(),
+                tls_client_certificate=files,
+                auth=External(),
+            )
+            async with SMTPClient(endpoint) as client:
+                assert client.mechanism == "EXTERNAL"
+
+
+async def test_a_file_that_is_no_certificate_is_told(tmp_path: Path) -> None:
+    nothing = tmp_path / "nothing.pem"
+    nothing.write_bytes(b"nothing")
+    for settings in ({"tls_ca_file": nothing}, {"tls_client_certificate": nothing}):
+        with pytest.raises(TLSFailed, match=r"the TLS settings for smtps://localhost:465 cannot be used"):
+            await SMTPClient(Endpoint("localhost", **settings)).connect()  # type: ignore[arg-type]
+
+
+async def test_the_system_s_authorities_are_the_default() -> None:
+    async with ScriptedPeer(Tls()) as peer:
+        with pytest.raises(TLSFailed, match="was not accepted"):
+            await SMTPClient(peer.endpoint(tls="implicit", tls_context=None)).connect()
+
+
+# Certificates that are refused
+
+
+@pytest.mark.parametrize("tls", ["implicit", "starttls"])
+async def test_a_certificate_for_another_name_is_told_by_both_names(tls: str) -> None:
+    opening = () if tls == "implicit" else (*extensions("STARTTLS"), "C: STARTTLS", "S: 220 go")
+    async with ScriptedPeer(*opening, Tls("other-host")) as peer:
+        endpoint = peer.endpoint(tls=tls, tls_context=None, tls_ca_file=authority_file())
+        with pytest.raises(TLSFailed, match=r"it is for other\.invalid, and localhost was asked for"):
+            await SMTPClient(endpoint).connect()
+
+
+async def test_a_certificate_that_is_refused_for_another_reason_is_told_by_that() -> None:
+    async with ScriptedPeer(Tls("expired")) as peer:
+        endpoint = peer.endpoint(tls="implicit", tls_context=None, tls_ca_file=authority_file())
+        with pytest.raises(TLSFailed, match="was not accepted: certificate has expired"):
+            await SMTPClient(endpoint).connect()
+
+
+def test_a_runtime_that_does_not_tell_the_names_leaves_openssl_its_words() -> None:
+    error = ssl.SSLCertVerificationError()
+    error.verify_code = 62
+    assert not names_refused(error)
+    for chain in ([], [object()]):
+        session = NewerSession()
+        session._sslobj = type("Below", (), {"get_unverified_chain": lambda _, chain=chain: chain})()
+        assert not _names_in_refused(session)  # type: ignore[arg-type]
+    assert not _names_in_refused(object())  # type: ignore[arg-type]
+
+
+# Channel bindings
+
+
+@pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
+async def test_a_session_gives_what_there_is_to_bind_to(version: ssl.TLSVersion) -> None:
+    async with ScriptedPeer(Tls(), LISTEN) as peer:
+        stream = await Stream.open(peer.endpoint(tls="implicit", tls_context=limited(version)))
+        session = stream.tls_session
+        assert session is not None
+        bindings = channel_bindings(session)
+        stream.abort()
+    assert bindings["tls-server-end-point"].data == server_end_point(LEAF)
+    assert ("tls-unique" in bindings) is (version is ssl.TLSVersion.TLSv1_2)
+    assert ("tls-exporter" in bindings) is ("tls-exporter" in ssl.CHANNEL_BINDING_TYPES)
+
+
+def test_a_runtime_with_the_exporter_binds_to_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ssl, "CHANNEL_BINDING_TYPES", ["tls-unique", "tls-exporter"])
+    bindings = channel_bindings(NewerSession())  # type: ignore[arg-type]
+    assert {name: binding.data for name, binding in bindings.items()} == {"tls-exporter": b"octets of tls-exporter"}
+
+
+# Watching a session
+
+
+async def test_the_keys_of_a_session_are_logged_where_the_environment_says_so(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    log = tmp_path / "keys.log"
+    monkeypatch.setenv("SSLKEYLOGFILE", str(log))
+    async with MailServer(tls_context=server_context(), implicit_tls=True) as server:
+        endpoint = Endpoint("localhost", server.smtp_port, tls_ca_file=authority_file())
+        async with SMTPClient(endpoint, transcript=Transcript()) as client:
+            assert client.tls is not None
+    assert "CLIENT_TRAFFIC_SECRET_0" in log.read_text("ascii")
+
+
+def test_what_was_negotiated_is_a_value() -> None:
+    info = TLSInfo("TLSv1.3", "TLS_AES_256_GCM_SHA384", LEAF, True)
+    assert info == TLSInfo("TLSv1.3", "TLS_AES_256_GCM_SHA384", LEAF, True)
+    assert client_context().verify_mode is ssl.CERT_REQUIRED

@@ -1,0 +1,136 @@
+"""A provider of access tokens is asked once, however many want a token at the same time."""
+
+import asyncio
+import gc
+import weakref
+
+import pytest
+
+from mailwire import DeadlineExceeded, OAuthToken
+from mailwire.aio.tokens import provide_token
+from mailwire.sasl import OAuthFailure
+from mailwire.testing.turns import drain_events
+
+EXPIRED = OAuthFailure(status="401")
+
+
+class Provider:
+    """Gives a token when the test says so."""
+
+    def __init__(self) -> None:
+        self.asked: list[OAuthFailure | None] = []
+        self.cancelled = 0
+        self.open = asyncio.Event()
+
+    async def __call__(self, refused: OAuthFailure | None) -> str:
+        self.asked.append(refused)
+        number = len(self.asked)
+        try:
+            await self.open.wait()
+        except asyncio.CancelledError:
+            self.cancelled += 1
+            raise
+        return f"token-{number}"
+
+
+async def test_a_token_that_is_there_is_not_asked_for() -> None:
+    credentials = OAuthToken("bob", "abc")
+    assert await provide_token(credentials, None, None) is credentials
+
+
+async def test_those_who_ask_at_the_same_time_share_the_answer() -> None:
+    provider = Provider()
+    credentials = [OAuthToken("bob", provider) for _ in range(3)]
+    asking = [asyncio.create_task(provide_token(value, None, 5)) for value in credentials]
+    await drain_events()
+    provider.open.set()
+    assert [value.token for value in await asyncio.gather(*asking)] == ["token-1"] * 3
+    assert provider.asked == [None]
+
+
+async def test_those_who_ask_later_ask_anew() -> None:
+    provider = Provider()
+    provider.open.set()
+    credentials = OAuthToken("bob", provider)
+    assert [(await provide_token(credentials, None, 5)).token for _ in range(2)] == ["token-1", "token-2"]
+
+
+async def test_who_was_refused_does_not_get_the_answer_to_who_was_not() -> None:
+    provider = Provider()
+    credentials = OAuthToken("bob", provider)
+    first = asyncio.create_task(provide_token(credentials, None, 5))
+    await drain_events()
+    renewals = [asyncio.create_task(provide_token(credentials, EXPIRED, 5)) for _ in range(2)]
+    await drain_events()
+    provider.open.set()
+    assert [(await task).token for task in (first, *renewals)] == ["token-1", "token-2", "token-2"]
+    assert provider.asked == [None, EXPIRED]
+
+
+async def test_who_gives_up_leaves_the_others_their_answer() -> None:
+    provider = Provider()
+    credentials = OAuthToken("bob", provider)
+    first, second = (asyncio.create_task(provide_token(credentials, None, 5)) for _ in range(2))
+    await drain_events()
+    first.cancel()
+    await drain_events()
+    assert first.cancelled()
+    provider.open.set()
+    assert (await second).token == "token-1"
+
+
+async def test_with_the_last_who_gives_up_the_provider_is_stopped() -> None:
+    provider = Provider()
+    credentials = OAuthToken("bob", provider)
+    asking = [asyncio.create_task(provide_token(credentials, None, 5)) for _ in range(2)]
+    await drain_events()
+    for task in asking:
+        task.cancel()
+    await drain_events()
+    assert provider.cancelled == 1
+    provider.open.set()
+    assert (await provide_token(credentials, None, 5)).token == "token-2"
+
+
+async def test_a_provider_that_takes_too_long_ends_at_the_deadline() -> None:
+    provider = Provider()
+    with pytest.raises(DeadlineExceeded, match=r"no access token came within 0\.01 s") as caught:
+        await provide_token(OAuthToken("bob", provider), None, 0.01)
+    assert caught.value.phase == "providing an access token"
+    await drain_events()
+    assert provider.cancelled == 1
+
+
+async def test_what_a_provider_raises_is_raised_to_all_who_ask() -> None:
+    async def provider(refused: OAuthFailure | None) -> str:
+        await asyncio.sleep(0)
+        raise LookupError("nothing there")
+
+    credentials = OAuthToken("bob", provider)
+    asking = [asyncio.create_task(provide_token(credentials, None, 5)) for _ in range(2)]
+    for outcome in await asyncio.gather(*asking, return_exceptions=True):
+        assert isinstance(outcome, LookupError)
+
+
+def test_every_event_loop_asks_for_itself() -> None:
+    asked = []
+
+    async def provider(refused: OAuthFailure | None) -> str:
+        asked.append(refused)
+        return "abc"
+
+    credentials = OAuthToken("bob", provider)
+    for _ in range(2):
+        assert asyncio.run(provide_token(credentials, None, 5)).token == "abc"
+    assert len(asked) == 2
+
+
+async def test_nothing_is_kept_of_credentials_that_are_gone() -> None:
+    provider = Provider()
+    provider.open.set()
+    credentials = OAuthToken("bob", provider)
+    await provide_token(credentials, None, 5)
+    known = weakref.ref(credentials)
+    del credentials
+    gc.collect()
+    assert known() is None

@@ -1,0 +1,26 @@
+"""A clock that the test moves."""
+
+import asyncio
+
+from mailwire.testing.turns import drain_events
+
+__all__ = ["Clock"]
+
+
+class Clock:
+    """The running loop's clock, which the test can put forward; deadlines that have come by that pass at once."""
+
+    def __init__(self) -> None:
+        loop = asyncio.get_running_loop()
+        self._real = loop.time
+        self._ahead = 0.0
+        vars(loop)["time"] = self._time
+
+    async def advance(self, seconds: float) -> None:
+        """Put the clock forward and let happen what then happens."""
+        await drain_events()
+        self._ahead += seconds
+        await drain_events()
+
+    def _time(self) -> float:
+        return self._real() + self._ahead

@@ -1,0 +1,156 @@
+"""POP3 servers that break a login, or would like to have the credentials another way."""
+
+from typing import Any, Final
+
+from mailwire import (
+    AuthenticationFailed,
+    DeadlineExceeded,
+    MaildropLocked,
+    MailwireError,
+    Preferences,
+    RemoteProtocolError,
+    ResponseError,
+    SecurityError,
+    ServerUnproven,
+)
+from mailwire.testing import LISTEN, STALL, Step, Tls
+from tests.hostile.case import PASSWORD, Case, Deed, Outcome, lines
+from tests.hostile.smtp_auth import NONCE, b64, scram
+from tests.sasl.secrecy import CANARY
+
+__all__ = ["CASES"]
+
+
+def offering(*capabilities: str, greeting: str = "+OK pop") -> tuple[Step, ...]:
+    return (Tls(), f"S: {greeting}", "C: CAPA", "S: +OK", *(f"S: {each}" for each in capabilities), "S: .")
+
+
+USER: Final = f"USER {PASSWORD.user}"
+PASS: Final = f"PASS {CANARY}"
+LOGIN: Final[tuple[Step, ...]] = (*offering("USER"), f"C: {USER}", "S: +OK", f"C: {PASS}")
+APOP: Final = {"auth_preferences": Preferences(mechanisms=["APOP"])}
+CLIENT_FIRST: Final = f"AUTH SCRAM-SHA-256 {b64(f'n,,n={PASSWORD.user},r={NONCE}')}"
+SERVER_FIRST: Final = f"r={NONCE}x,s={b64('salt')},i=1"
+SCRAM: Final[tuple[Step, ...]] = (*offering("SASL SCRAM-SHA-256", "USER"), f"C: {CLIENT_FIRST}")
+
+
+def case(
+    name: str,
+    script: tuple[Step, ...],
+    error: type[MailwireError] | None,
+    *said: str,
+    deeds: tuple[Deed, ...] = ("connect", "retrieve"),
+    seconds: float = 0,
+    settings: dict[str, Any] | None = None,
+    **outcome: Any,
+) -> Case:
+    """A case under implicit TLS, where a client may say all: `said` are its lines behind CAPA."""
+    told = Outcome(error, hello=True, under_tls=lines("CAPA", *said), **outcome)
+    return Case(name, script, told, {"protocol": "pop3", "tls": "implicit", **(settings or {})}, deeds, seconds)
+
+
+def refused(name: str, text: str, error: type[MailwireError], **attributes: object) -> Case:
+    return case(name, (*LOGIN, f"S: -ERR {text}", LISTEN), error, USER, PASS, attributes=attributes)
+
+
+TIMESTAMPS: Final = [
+    *(
+        case(f"apop-{name}", (*offering("USER", greeting=greeting), LISTEN), AuthenticationFailed, settings=APOP)
+        for name, greeting in {
+            "no-challenge": "+OK pop",
+            "half-a-challenge": "+OK <1896.697170952@dbc",
+            "no-at": "+OK <1896.697170952>",
+            "empty": "+OK <@>",
+            "quoted": '+OK <"1896 697"@dbc>',
+            "brackets": "+OK <<@>>",
+            "many-brackets": "+OK " + "<" * 4000,
+        }.items()
+    ),
+    case(
+        "apop-bad-challenge",
+        (Tls(), b"+OK <\xff\xfe@\xff>\r\n", "C: CAPA", "S: -ERR", LISTEN),
+        AuthenticationFailed,
+        settings=APOP,
+    ),
+]
+
+# RFC 2449 8.1, RFC 3206: what a refusal is about, in brackets.
+CODES: Final = [
+    refused("in-use", "[IN-USE] locked", MaildropLocked, is_transient=True),
+    refused("login-delay", "[LOGIN-DELAY] wait", ResponseError, is_transient=True),
+    refused("sys-temp", "[SYS/TEMP] later", ResponseError, is_transient=True),
+    refused("sys-perm-in-small-letters", "[sys/perm] broken", ResponseError, is_transient=False),
+    refused("auth", "[AUTH] no", AuthenticationFailed, is_transient=False),
+    refused("odd-code", "[X-ODD/Y] no", AuthenticationFailed, is_transient=False),
+    refused("no-code", "\x1b[31mno\x07", AuthenticationFailed, is_transient=False),
+    refused("half-a-code", "[IN-USE locked", AuthenticationFailed, is_transient=False),
+    case(
+        "user-refused",
+        (*offering("USER"), f"C: {USER}", "S: -ERR nobody", LISTEN),
+        AuthenticationFailed,
+        USER,
+    ),
+    refused("said-back", f"{PASS} is wrong", AuthenticationFailed),
+]
+
+EXCHANGES: Final = [
+    case("pass-noise", (*LOGIN, "S: welcome", LISTEN), RemoteProtocolError, USER, PASS),
+    case("pass-said-back", (*LOGIN, f"S: {PASS}", LISTEN), RemoteProtocolError, USER, PASS),
+    case("pass-challenged", (*LOGIN, "S: + go", LISTEN), RemoteProtocolError, USER, PASS),
+    case("pass-silence", (*LOGIN, STALL), DeadlineExceeded, USER, PASS, seconds=60),
+    case(
+        "auth-bad-base64",
+        (*offering("SASL LOGIN", "USER"), "C: AUTH LOGIN", "S: + !!!!", "C: *", "S: -ERR cancelled", LISTEN),
+        AuthenticationFailed,
+        *("AUTH LOGIN", "*"),
+    ),
+    case(
+        "auth-for-ever",
+        (*offering("SASL LOGIN"), "C: AUTH LOGIN", *("S: + ", "C: ...") * 2, "S: + ", "C: *", "S: + ", LISTEN),
+        AuthenticationFailed,
+        *("AUTH LOGIN", b64(PASSWORD.user), b64(CANARY), "*"),
+    ),
+    case(
+        "auth-early-ok",
+        (*offering("SASL LOGIN"), "C: AUTH LOGIN", "S: +OK welcome", LISTEN),
+        AuthenticationFailed,
+        "AUTH LOGIN",
+    ),
+    case(
+        "auth-not-that-one",
+        (
+            *(*offering("SASL LOGIN", "USER"), "C: AUTH LOGIN", "S: -ERR unknown"),
+            *(f"C: {USER}", "S: +OK", f"C: {PASS}", "S: -ERR [AUTH] no", LISTEN),
+        ),
+        AuthenticationFailed,
+        *("AUTH LOGIN", USER, PASS),
+    ),
+    case(
+        "auth-refused-with-a-code",
+        (*offering("SASL LOGIN", "USER"), "C: AUTH LOGIN", "S: -ERR [AUTH] no", LISTEN),
+        AuthenticationFailed,
+        "AUTH LOGIN",
+    ),
+    case(
+        "scram-i-1",
+        (*SCRAM, f"S: + {b64(SERVER_FIRST)}", "C: *", "S: -ERR cancelled", LISTEN),
+        AuthenticationFailed,
+        *(CLIENT_FIRST, "*"),
+        settings={"auth": scram},
+    ),
+    case(
+        "scram-success-at-once",
+        (*SCRAM, "S: +OK welcome", LISTEN),
+        ServerUnproven,
+        CLIENT_FIRST,
+        settings={"auth": scram},
+    ),
+    case(
+        "scram-has-disappeared",
+        (*offering("SASL PLAIN", "USER"), LISTEN),
+        SecurityError,
+        settings={"auth_preferences": Preferences(remembered="SCRAM-SHA-256")},
+    ),
+]
+
+CASES: Final = [*TIMESTAMPS, *CODES, *EXCHANGES]

@@ -1,0 +1,115 @@
+import socket
+from collections.abc import AsyncIterator
+
+import pytest
+
+from mailwire.testing.hearing import ClientGone, Hearing, shorten
+from mailwire.testing.link import Link
+
+
+class Said:
+    """What is heard of a client that says `data` and closes."""
+
+    def __init__(self, data: bytes) -> None:
+        ours, client = socket.socketpair()
+        ours.setblocking(False)
+        client.sendall(data)
+        client.close()
+        self.heard = bytearray()
+        self.hearing = Hearing(Link(ours, bytearray()), self.heard)
+
+    async def __aenter__(self) -> Hearing:
+        return self.hearing
+
+    async def __aexit__(self, *_: object) -> None:
+        self.hearing.link.close()
+
+
+@pytest.fixture
+async def empty() -> AsyncIterator[Hearing]:
+    async with Said(b"") as hearing:
+        yield hearing
+
+
+async def test_nothing_is_heard_before_it_is_asked_for() -> None:
+    said = Said(b"QUIT\r\n")
+    async with said as hearing:
+        assert hearing.unread == said.heard == b""
+        assert await hearing.hear_more()
+        assert hearing.unread == said.heard == b"QUIT\r\n"
+        assert not hearing.is_at_end
+        assert not await hearing.hear_more()
+        assert hearing.is_at_end
+        assert not await hearing.hear_more()
+
+
+async def test_what_was_taken_stays_recorded() -> None:
+    said = Said(b"NOOP\r\nQUIT\r\nmore")
+    async with said as hearing:
+        await hearing.hear_line("NOOP")
+        assert await hearing.next_line() == "QUIT"
+        await hearing.hear(3)
+        assert hearing.unread == b"e"
+        await hearing.hear_out()
+    assert said.heard == b"NOOP\r\nQUIT\r\nmore"
+
+
+async def test_a_line_may_be_known_by_its_beginning() -> None:
+    async with Said(b"MAIL FROM:<a>\r\nMAIL \r\nRCPT\r\n") as hearing:
+        await hearing.hear_line("MAIL ...")
+        await hearing.hear_line("MAIL ...")
+        with pytest.raises(AssertionError, match=r"expected the client to say 'MAIL \.\.\.', it said 'RCPT'"):
+            await hearing.hear_line("MAIL ...")
+
+
+async def test_another_line_than_expected_fails() -> None:
+    async with Said(b"QUIT now\r\n") as hearing:
+        with pytest.raises(AssertionError, match="expected the client to say 'QUIT', it said 'QUIT now'"):
+            await hearing.hear_line("QUIT")
+
+
+async def test_a_line_ends_in_crlf() -> None:
+    async with Said(b"QUIT\n") as hearing:
+        with pytest.raises(AssertionError, match=r"a line that ends in CRLF, the client said b'QUIT\\n'"):
+            await hearing.next_line()
+
+
+async def test_octets_that_are_no_text_are_shown() -> None:
+    async with Said(b"\xff\r\n") as hearing:
+        assert await hearing.next_line() == "\\xff"
+
+
+async def test_a_client_that_closes_in_the_middle_of_a_line_is_gone() -> None:
+    async with Said(b"QU") as hearing:
+        with pytest.raises(ClientGone, match=r"it closed \(b'QU' is left\)"):
+            await hearing.hear_line("QUIT")
+
+
+async def test_there_is_no_line_behind_the_end(empty: Hearing) -> None:
+    assert await empty.next_line() is None
+
+
+async def test_octets_that_do_not_come_are_missed() -> None:
+    async with Said(b"123") as hearing:
+        await hearing.fill(2)
+        with pytest.raises(ClientGone, match="expected 4 octets from the client, got 3"):
+            await hearing.hear(4)
+
+
+@pytest.mark.parametrize("message", [b".\r\n", b"hello\r\n.\r\n", b"..\r\nx.\r\n.\r\n", b"\n.\n\r.\r\n\r\n.\r\n"])
+async def test_a_message_ends_at_its_dot(message: bytes) -> None:
+    async with Said(message + b"QUIT\r\n") as hearing:
+        await hearing.hear_mail_data()
+        assert await hearing.next_line() == "QUIT"
+
+
+async def test_a_message_without_its_dot_is_none() -> None:
+    async with Said(b"hello\r\n") as hearing:
+        with pytest.raises(ClientGone, match="expected a message, the client closed after"):
+            await hearing.hear_mail_data()
+
+
+def test_of_much_the_beginning_and_the_end_are_quoted() -> None:
+    assert shorten(bytearray(b"QUIT\r\n")) == r"b'QUIT\r\n'"
+    text = shorten(b"a" * 200 + b"b" * 200)
+    assert text == f"b'{'a' * 100}' ... b'{'b' * 100}'"

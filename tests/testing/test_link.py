@@ -1,0 +1,176 @@
+import asyncio
+import contextlib
+import socket
+import ssl
+from collections.abc import AsyncIterator
+
+import pytest
+
+from mailwire.testing import client_context, server_context
+from mailwire.testing.link import Link
+from mailwire.testing.turns import drain_events, turns
+
+
+class Ends:
+    """A link and the socket of the client at its other end."""
+
+    def __init__(self) -> None:
+        ours, self.client = socket.socketpair()
+        ours.setblocking(False)
+        self.client.setblocking(False)
+        self.wire = bytearray()
+        self.link = Link(ours, self.wire)
+
+
+@pytest.fixture
+async def ends() -> AsyncIterator[Ends]:
+    made = Ends()
+    yield made
+    made.link.close()
+    made.client.close()
+
+
+async def opened(client: socket.socket) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    return await asyncio.open_connection(sock=client, ssl=client_context(), server_hostname="localhost")
+
+
+async def secured(ends: Ends) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    opening = asyncio.create_task(opened(ends.client))
+    await ends.link.shake_hands(server_context())
+    return await opening
+
+
+async def test_what_arrives_is_received_and_recorded(ends: Ends) -> None:
+    ends.client.send(b"QUIT")
+    assert await ends.link.receive() == b"QUIT"
+    receiving = asyncio.create_task(ends.link.receive())
+    await drain_events()
+    assert not receiving.done()
+    ends.client.send(b"\r\n")
+    assert await receiving == b"\r\n"
+    assert ends.wire == b"QUIT\r\n"
+    assert not ends.link.is_encrypted
+
+
+async def test_waiting_can_be_broken_off_without_a_loss(ends: Ends) -> None:
+    # At every turn around the one in which the octets come.
+    for count in range(6):
+        receiving = asyncio.create_task(ends.link.receive())
+        await turns(1)
+        ends.client.send(b"x")
+        await turns(count)
+        receiving.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await receiving
+        if receiving.cancelled():
+            assert await ends.link.receive() == b"x"
+    assert ends.wire == b"xxxxxx"
+
+
+async def test_nothing_is_received_from_a_client_that_is_gone(ends: Ends) -> None:
+    ends.client.close()
+    assert await ends.link.receive() == b""
+    with pytest.raises(OSError, match="Broken pipe"):
+        await ends.link.send(b"220 mx\r\n")
+
+
+async def test_nothing_is_received_once_it_is_closed(ends: Ends) -> None:
+    ends.link.close()
+    ends.link.close()
+    assert await ends.link.receive() == b""
+    assert ends.client.recv(10) == b""
+
+
+async def test_one_half_can_be_closed(ends: Ends) -> None:
+    await ends.link.send(b"221 bye\r\n")
+    ends.link.shut_down()
+    assert ends.client.recv(100) == b"221 bye\r\n"
+    assert ends.client.recv(100) == b""
+    ends.client.send(b"still here")
+    assert await ends.link.receive() == b"still here"
+
+
+async def test_a_close_is_waited_for(ends: Ends) -> None:
+    closing = asyncio.create_task(ends.link.wait_closed())
+    ends.client.send(b"one")
+    await drain_events()
+    ends.client.send(b"more")
+    await drain_events()
+    assert not closing.done()
+    ends.client.shutdown(socket.SHUT_WR)
+    await closing
+    assert ends.wire == b"onemore"
+
+
+async def test_both_may_close(ends: Ends) -> None:
+    ends.link.close()
+    ends.link.shut_down()
+
+
+async def test_a_connection_can_be_reset() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        client = socket.create_connection(listener.getsockname())
+        link = Link(listener.accept()[0], bytearray())
+    with client:
+        link.reset()
+        with pytest.raises(ConnectionResetError):
+            client.recv(10)
+
+
+async def test_under_tls_what_is_said_is_enciphered(ends: Ends) -> None:
+    reader, writer = await secured(ends)
+    assert ends.link.is_encrypted
+    writer.write(b"EHLO x\r\n")
+    assert await ends.link.receive() == b"EHLO x\r\n"
+    assert b"EHLO" not in ends.wire
+    assert ends.wire.startswith(b"\x16\x03")
+    await ends.link.send(b"250 mx\r\n")
+    assert await reader.readline() == b"250 mx\r\n"
+    writer.close()
+    assert await ends.link.receive() == b""
+    await ends.link.notify_close()
+    ends.link.shut_down()
+    await writer.wait_closed()
+
+
+async def test_a_close_notify_is_the_end_for_the_client(ends: Ends) -> None:
+    reader, writer = await secured(ends)
+    await ends.link.notify_close()
+    assert await reader.read() == b""
+    writer.transport.abort()
+    assert await ends.link.receive() == b""
+
+
+async def test_in_the_clear_there_is_no_close_notify(ends: Ends) -> None:
+    await ends.link.notify_close()
+    with pytest.raises(BlockingIOError):
+        ends.client.recv(1)
+
+
+async def test_a_client_that_is_cut_off_under_tls_is_gone(ends: Ends) -> None:
+    _, writer = await secured(ends)
+    writer.transport.abort()
+    assert await ends.link.receive() == b""
+    await ends.link.notify_close()
+
+
+async def test_a_handshake_that_the_client_refuses_fails(ends: Ends) -> None:
+    opening = asyncio.create_task(opened(ends.client))
+    with pytest.raises(ssl.SSLError):
+        await ends.link.shake_hands(server_context("expired"))
+    with pytest.raises(ssl.SSLCertVerificationError):
+        await opening
+    assert not ends.link.is_encrypted
+
+
+async def test_a_client_that_does_not_say_hello_is_told_so(ends: Ends) -> None:
+    ends.client.send(b"\x16\x03\x01\x00\x05hello")
+    with pytest.raises(ssl.SSLError):
+        await ends.link.shake_hands(server_context())
+    assert ends.client.recv(100).startswith(b"\x15\x03")  # an alert (RFC 8446 6)
+
+
+async def test_a_client_that_goes_in_the_middle_of_a_handshake_fails_it(ends: Ends) -> None:
+    ends.client.close()
+    with pytest.raises(ssl.SSLError):
+        await ends.link.shake_hands(server_context())

@@ -1,0 +1,91 @@
+from itertools import islice
+from typing import Any
+
+import pytest
+
+from mailwire.testing.script import (
+    PACKET,
+    STALL,
+    Answers,
+    Endless,
+    Hear,
+    Mark,
+    Slow,
+    Tls,
+    check_script,
+    encode_line,
+    spoken,
+)
+
+
+@pytest.mark.parametrize(
+    ("step", "shown"),
+    [
+        (STALL, "STALL"),
+        (Hear(10), "Hear(octets=10)"),
+        (Tls(), "Tls(name='localhost')"),
+        (Answers({"NOOP": "250 ok"}), "Answers(table={'NOOP': '250 ok'})"),
+        (Slow(Endless(b"a"), 1), "Slow(said=Endless(octets=b'a'), octets_per_second=1)"),
+    ],
+)
+def test_a_step_is_shown_as_it_is_written(step: object, shown: str) -> None:
+    assert repr(step) == shown
+
+
+def test_steps_are_values() -> None:
+    assert Slow("S: 220 mx", 2) == Slow("S: 220 mx", 2)
+    assert Tls("expired") != Tls()
+    assert len({Hear(1), Hear(1), Hear(2)}) == 2
+
+
+def test_every_mark_is_a_constant_of_its_name() -> None:
+    from mailwire.testing import script
+
+    assert all(getattr(script, mark.name) is mark for mark in Mark)
+
+
+def test_a_script_of_steps_is_fine() -> None:
+    check_script(("S: 220 mx", b"25", "C: EHLO ...", PACKET, Hear(1), Tls(), Answers({}), Endless(b"a"), Slow(b"a", 1)))
+    check_script(())
+
+
+@pytest.mark.parametrize("step", ["QUIT", "S:220 mx", "c: QUIT", "", 220, None, bytearray(b"x"), ("S: 220",), Mark])
+def test_what_is_no_step_is_refused(step: Any) -> None:
+    with pytest.raises(ValueError, match="is no step of a script"):
+        check_script(("S: 220 mx", step))
+
+
+def test_endless_nothing_is_refused() -> None:
+    with pytest.raises(ValueError, match="at least one octet"):
+        Endless(b"")
+
+
+@pytest.mark.parametrize("said", ["C: QUIT", "220", b"", ""])
+def test_what_nobody_says_cannot_be_said_slowly(said: str | bytes) -> None:
+    with pytest.raises(ValueError, match="is nothing that a peer says"):
+        Slow(said, 1)
+
+
+@pytest.mark.parametrize("rate", [0, -1, float("nan")])
+def test_slowness_has_a_rate(rate: float) -> None:
+    with pytest.raises(ValueError, match="greater than 0"):
+        Slow(b"a", rate)
+
+
+def test_a_line_has_its_end() -> None:
+    assert encode_line("S: 250 Grüße") == "250 Grüße\r\n".encode()
+    assert encode_line("S: ") == b"\r\n"
+    assert encode_line("S: S: x") == b"S: x\r\n"
+
+
+def test_what_is_slow_is_said_octet_by_octet() -> None:
+    assert list(spoken(Slow("S: ab", 1), 100)) == [b"a", b"b", b"\r", b"\n"]
+    assert list(spoken(Slow(b"ab", 1), 100)) == [b"a", b"b"]
+    assert list(islice(spoken(Slow(Endless(b"ab"), 1), 100), 5)) == [b"a", b"b", b"a", b"b", b"a"]
+
+
+def test_what_is_endless_is_said_in_pieces_that_fit_each_other() -> None:
+    first, second = islice(spoken(Endless(b"abc"), 10), 2)
+    assert (first + second).startswith(b"abcabcabcabcabc")
+    assert (len(first) + len(second)) % 3 == 0
+    assert len(first) >= 10

@@ -1,0 +1,444 @@
+"""The peer that other tests trust: it fails a test whose client leaves the script."""
+
+import asyncio
+import socket
+
+import pytest
+
+from mailwire.testing import (
+    CLIENT_HELLO,
+    CLOSE,
+    FIN,
+    LISTEN,
+    MAIL_DATA,
+    NO_READING,
+    PACKET,
+    RST,
+    STALL,
+    WAIT,
+    WITHHOLD,
+    Answers,
+    Endless,
+    Hear,
+    ScriptedPeer,
+    Slow,
+    Step,
+    Tls,
+    client_context,
+)
+from mailwire.testing.turns import drain_events
+from tests.clock import Clock
+
+
+async def opened(peer: ScriptedPeer) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    return await asyncio.open_connection(sock=await peer.connect())
+
+
+async def secured(peer: ScriptedPeer) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    return await asyncio.open_connection(sock=await peer.connect(), ssl=client_context(), server_hostname="localhost")
+
+
+# What fails a test
+
+
+@pytest.mark.parametrize(
+    ("script", "said", "failure", "place"),
+    [
+        (["C: QUIT"], b"NOOP\r\n", "expected the client to say 'QUIT', it said 'NOOP'", "at the step 'C: QUIT'"),
+        (["C: MAIL ..."], b"RCPT TO:<b>\r\n", "expected the client to say 'MAIL ...'", "at the step 'C: MAIL ...'"),
+        (["C: QUIT"], b"QUIT\n", "a line that ends in CRLF", "at the step 'C: QUIT'"),
+        (["C: QUIT"], b"QU", "it closed", "at the step 'C: QUIT'"),
+        (["C: QUIT"], b"QUIT\r\nNOOP\r\n", "beyond the end of the script", "behind the last step"),
+        ([STALL], b"NOOP", "beyond the end of the script", "behind the last step"),
+        ([Hear(10)], b"123456789", "expected 10 octets", "at the step Hear(octets=10)"),
+        ([MAIL_DATA], b"hello\r\n", "expected a message", "at the step MAIL_DATA"),
+        ([CLIENT_HELLO], b"\x16\x03\x01\x01\x00", "expected 261 octets", "at the step CLIENT_HELLO"),
+        ([Answers({"NOOP": "250 ok"})], b"RSET\r\n", "no answer to 'RSET'", "at the step Answers("),
+        (["C: NOOP", Tls()], b"NOOP\r\nRSET\r\n", "expected a handshake", "at the step Tls("),
+        (["C: NOOP", PACKET, PACKET, "S: ok", STALL], b"NOOP\r\n", "the client was gone", "at the step STALL"),
+        ([Slow(b"a", 1), "C: QUIT"], b"NOOP\r\n", "it said 'NOOP'", "at the step 'C: QUIT'"),
+        ([Endless(b"a")], b"NOOP\r\n", "beyond the end of the script", "behind the last step"),
+    ],
+    ids=lambda value: repr(value)[:30],
+)
+async def test_a_client_that_leaves_the_script_fails_the_test(
+    script: list[Step], said: bytes, failure: str, place: str
+) -> None:
+    async def leave() -> None:
+        async with ScriptedPeer(*script) as peer:
+            _, writer = await opened(peer)
+            writer.write(said)
+            writer.close()
+
+    with pytest.raises(AssertionError) as caught:
+        await leave()
+    assert failure in str(caught.value)
+    assert place in caught.value.__notes__[0]
+
+
+async def test_a_failure_of_the_script_is_told_before_what_came_of_it() -> None:
+    async def fail() -> None:
+        async with ScriptedPeer("C: QUIT") as peer:
+            reader, writer = await opened(peer)
+            writer.write(b"NOOP\r\n")
+            said = await reader.read()
+            writer.close()
+            assert said == b"never"
+
+    with pytest.raises(AssertionError, match="it said 'NOOP'") as caught:
+        await fail()
+    assert isinstance(caught.value.__cause__, AssertionError)
+
+
+async def test_a_test_that_fails_by_itself_fails_as_it_would() -> None:
+    async def fail() -> None:
+        async with ScriptedPeer(STALL) as peer:
+            with await peer.connect():
+                raise KeyError("of the test")
+
+    with pytest.raises(KeyError, match="of the test"):
+        await fail()
+
+
+async def test_what_is_no_step_is_refused_at_once() -> None:
+    with pytest.raises(ValueError, match="'X: odd' is no step"):
+        ScriptedPeer("S: 220 mx", "X: odd")
+
+
+async def test_a_client_that_never_connects_fails_no_test() -> None:
+    async with ScriptedPeer(STALL):
+        pass
+    async with ScriptedPeer(STALL, listen=True):
+        pass
+
+
+async def test_a_client_that_came_and_went_is_heard() -> None:
+    async with ScriptedPeer(LISTEN, listen=True) as peer:
+        with socket.create_connection(("127.0.0.1", peer.port)) as client:
+            client.send(b"QUIT\r\n")
+    assert peer.commands == ["QUIT"]
+
+
+async def test_a_second_connection_is_refused() -> None:
+    async with ScriptedPeer(STALL) as peer:
+        with await peer.connect(), pytest.raises(AssertionError, match="the script is for one connection"):
+            await peer.connect()
+
+
+async def test_a_client_that_does_not_close_fails_the_test() -> None:
+    ends: list[socket.socket] = []
+
+    async def stay() -> None:
+        async with ScriptedPeer(STALL, guard=0.01) as peer:
+            ends.append(await peer.connect())
+
+    with pytest.raises(AssertionError, match="the client does not close; it said b''; behind the last step"):
+        await stay()
+    ends[0].close()
+
+
+async def test_without_a_guard_a_client_must_still_close() -> None:
+    ends: list[socket.socket] = []
+    clock = Clock()
+
+    async def stay() -> None:
+        async with ScriptedPeer("C: QUIT", guard=None) as peer:
+            ends.append(await peer.connect())
+
+    staying = asyncio.create_task(stay())
+    await clock.advance(10)
+    with pytest.raises(AssertionError, match="the client does not close; it said b''; at the step 'C: QUIT'"):
+        await staying
+    ends[0].close()
+
+
+async def test_a_test_that_hangs_is_ended() -> None:
+    async def hang() -> None:
+        async with ScriptedPeer(STALL, guard=0.01) as peer:
+            with await peer.connect():
+                await asyncio.Event().wait()
+
+    with pytest.raises(TimeoutError):
+        await hang()
+
+
+@pytest.mark.parametrize(
+    "script", [["C: QUIT"], [Hear(10)], [MAIL_DATA], ["C: QU", PACKET, "S: 250 ok", STALL]], ids=repr
+)
+async def test_a_client_may_leave_a_lenient_peer(script: list[Step]) -> None:
+    async with ScriptedPeer(*script, lenient=True) as peer:
+        _, writer = await opened(peer)
+        writer.write(b"QU")
+        writer.close()
+
+
+async def test_a_lenient_peer_insists_on_the_words() -> None:
+    async def leave() -> None:
+        async with ScriptedPeer("C: QUIT", lenient=True) as peer:
+            _, writer = await opened(peer)
+            writer.write(b"NOOP\r\n")
+            writer.close()
+
+    with pytest.raises(AssertionError, match="it said 'NOOP'"):
+        await leave()
+
+
+# The steps
+
+
+async def test_a_script_is_played() -> None:
+    async with ScriptedPeer(
+        "S: 220 mx", b"25", PACKET, b"0 x\r\n", "C: MAIL ...", Hear(3), MAIL_DATA, "S: ok", FIN, LISTEN
+    ) as peer:
+        reader, writer = await opened(peer)
+        assert await reader.readline() == b"220 mx\r\n"
+        assert await reader.readline() == b"250 x\r\n"
+        writer.write(b"MAIL FROM:<a>\r\nabchello\r\n.\r\n")
+        assert await reader.read() == b"ok\r\n"
+        writer.write(b"whatever")
+        writer.close()
+    assert peer.wire == peer.heard == b"MAIL FROM:<a>\r\nabchello\r\n.\r\nwhatever"
+    assert peer.commands == ["MAIL FROM:<a>", "abchello", "."]
+    assert peer.sent == len(b"220 mx\r\n250 x\r\nok\r\n")
+
+
+async def test_answers_come_from_a_table() -> None:
+    table = {"NOOP": "250 ok", "RETR 1": "+OK\nhello\n.", "DATA": "354 go", ".": "250 taken", "QUIT": "221 bye"}
+    async with ScriptedPeer("S: 220 mx", Answers(table)) as peer:
+        reader, writer = await opened(peer)
+        writer.write(b"noop\r\nRETR 1\r\nDATA\r\n.\r\nDATA\r\nx\r\n.\r\nQUIT\r\n")
+        said = await reader.readexactly(78)
+        writer.close()
+    assert said == (
+        b"220 mx\r\n250 ok\r\n+OK\r\nhello\r\n.\r\n354 go\r\n250 taken\r\n354 go\r\n250 taken\r\n221 bye\r\n"
+    )
+
+
+async def test_answers_end_when_the_client_closes() -> None:
+    async with ScriptedPeer(Answers({"DATA": "503 no"}), "S: to nobody", lenient=True) as peer:
+        reader, writer = await opened(peer)
+        writer.write(b"DATA\r\n")
+        assert await reader.readline() == b"503 no\r\n"
+        writer.close()
+    assert peer.commands == ["DATA"]
+
+
+async def test_a_reset_reaches_the_client() -> None:
+    async with ScriptedPeer("S: 220 mx", RST) as peer:
+        reader, writer = await opened(peer)
+        assert await reader.readline() == b"220 mx\r\n"
+        with pytest.raises(ConnectionResetError):
+            await reader.read()
+        writer.close()
+
+
+async def test_a_peer_that_does_not_read_can_still_speak() -> None:
+    async with ScriptedPeer(Hear(2), NO_READING, "S: 552 no", buffer_size=4096) as peer:
+        reader, writer = await opened(peer)
+        writer.write(b"x" * 1_000_000)
+        assert await reader.readline() == b"552 no\r\n"
+        await drain_events()
+        assert len(peer.wire) < 100_000
+        writer.transport.abort()
+
+
+async def test_packets_can_be_single_octets() -> None:
+    async with ScriptedPeer("S: 220 mx", CLOSE, packet_size=1) as peer:
+        end = await peer.connect()
+        packets = []
+        end.setblocking(False)
+        while packet := await asyncio.get_running_loop().sock_recv(end, 100):
+            packets.append(packet)
+        end.close()
+    assert packets == [b"2", b"2", b"0", b" ", b"m", b"x", b"\r", b"\n"]
+
+
+async def test_a_peer_waits_until_it_may_go_on() -> None:
+    async with ScriptedPeer(WAIT, "S: 220 mx", WAIT, "S: 250 mx") as peer:
+        end = await peer.connect()
+        await drain_events()
+        assert peer.sent == 0
+        peer.go_on()
+        await drain_events()
+        assert peer.sent == 8
+        peer.go_on()
+        await drain_events()
+        assert peer.sent == 16
+        end.close()
+
+
+async def test_a_wait_ends_with_the_test() -> None:
+    async with ScriptedPeer("C: QUIT", WAIT) as peer:
+        _, writer = await opened(peer)
+        writer.write(b"QUIT\r\n")
+        writer.close()
+
+
+async def test_a_peer_rests_when_its_client_takes_nothing_in() -> None:
+    async with ScriptedPeer(b"x" * 4_000_000, lenient=True) as peer:
+        end = await peer.connect()
+        await peer.rest()
+        sent = peer.sent
+        assert 0 < sent < 4_000_000
+        await drain_events()
+        assert peer.sent == sent
+        end.close()
+
+
+# What is slow, or without end
+
+
+@pytest.mark.parametrize("said", ["S: 220 mx", b"220 mx\r\n"], ids=["line", "octets"])
+async def test_what_is_slow_takes_its_time(said: str | bytes) -> None:
+    clock = Clock()
+    async with ScriptedPeer("S: a", Slow(said, 0.5), "S: z", guard=None) as peer:
+        reader, writer = await opened(peer)
+        assert await reader.readline() == b"a\r\n"
+        arrived = []
+        for _ in range(7):
+            await drain_events()
+            arrived.append(peer.sent - 3)
+            await clock.advance(2)
+        assert arrived == [1, 2, 3, 4, 5, 6, 7]
+        assert await reader.readline() == b"220 mx\r\n"
+        assert await reader.readline() == b"z\r\n"
+        writer.close()
+
+
+async def test_slowness_can_have_no_end() -> None:
+    clock = Clock()
+    async with ScriptedPeer(Slow(Endless(b"ab"), 1), guard=None) as peer:
+        reader, writer = await opened(peer)
+        for _ in range(4):
+            await clock.advance(1)
+        assert await reader.readexactly(5) == b"ababa"
+        writer.close()
+
+
+@pytest.mark.parametrize("step", [Slow(b"220 mx\r\n", 0.001), Slow(Endless(b"a"), 0.001), Endless(b"a")], ids=repr)
+@pytest.mark.parametrize("before", [(), (NO_READING,)], ids=["reading", "not reading"])
+async def test_a_client_that_does_not_wait_for_the_end_fails_no_test(step: Step, before: tuple[Step, ...]) -> None:
+    async with ScriptedPeer(*before, step) as peer:
+        reader, writer = await opened(peer)
+        assert len(await reader.readexactly(1)) == 1
+        writer.close()
+    assert peer.sent > 0
+
+
+async def test_what_has_no_end_is_said_as_fast_as_it_is_taken_in() -> None:
+    async with ScriptedPeer(Endless(b"250-x\r\n")) as peer:
+        reader, writer = await opened(peer)
+        for _ in range(100_000):
+            assert await reader.readline() == b"250-x\r\n"
+        writer.close()
+    assert peer.sent >= 700_000
+
+
+async def test_while_something_slow_is_said_the_client_is_heard() -> None:
+    async with ScriptedPeer(Slow(b"ab", 1000), "C: QUIT", "S: 221 bye") as peer:
+        reader, writer = await opened(peer)
+        writer.write(b"QUIT\r\n")
+        assert await reader.readexactly(11) == b"ab221 bye\r\n"
+        writer.close()
+
+
+async def test_a_client_that_was_gone_before_hears_nothing() -> None:
+    async with ScriptedPeer(Hear(1), PACKET, PACKET, Endless(b"a")) as peer:
+        _, writer = await opened(peer)
+        writer.write(b"x")
+        writer.close()
+    assert peer.heard == b"x"
+
+
+# TLS
+
+
+async def test_tls_is_deciphered_and_recorded() -> None:
+    async with ScriptedPeer("C: STARTTLS", "S: 220 go", Tls(), "C: EHLO x", "S: 250 mx") as peer:
+        reader, writer = await opened(peer)
+        writer.write(b"STARTTLS\r\n")
+        await reader.readline()
+        await writer.start_tls(client_context(), server_hostname="localhost")
+        writer.write(b"EHLO x\r\n")
+        assert await reader.readline() == b"250 mx\r\n"
+        writer.close()
+        await writer.wait_closed()
+    assert peer.heard == b"STARTTLS\r\nEHLO x\r\n"
+    assert peer.wire.startswith(b"STARTTLS\r\n\x16\x03")
+    assert b"EHLO" not in peer.wire
+
+
+async def test_a_handshake_that_the_client_gives_up_ends_the_script() -> None:
+    async with ScriptedPeer(Tls("expired"), "S: 220 mx", "C: EHLO ...", listen=True) as peer:
+        with pytest.raises(OSError, match="CERTIFICATE"):
+            await asyncio.open_connection("127.0.0.1", peer.port, ssl=client_context())
+    assert peer.handshake_error is not None
+    assert peer.sent == 0
+    assert peer.heard == b""
+
+
+async def test_a_good_close_is_told_under_tls() -> None:
+    async with ScriptedPeer(Tls(), "S: 221 bye", CLOSE) as peer:
+        reader, writer = await secured(peer)
+        assert await reader.read() == b"221 bye\r\n"
+        writer.close()
+        await writer.wait_closed()
+
+
+async def test_a_close_notify_can_be_withheld() -> None:
+    async with ScriptedPeer(Tls(), WITHHOLD) as peer:
+        reader, writer = await secured(peer)
+        writer.close()
+        await drain_events()
+        assert not reader.at_eof()
+        writer.transport.abort()
+
+
+async def test_a_handshake_can_be_begun_and_left() -> None:
+    async with ScriptedPeer(CLIENT_HELLO, FIN) as peer:
+        with pytest.raises(ConnectionError):
+            await secured(peer)
+    assert peer.wire.startswith(b"\x16\x03")
+
+
+# Leading a client here
+
+
+async def test_an_endpoint_leads_to_the_peer() -> None:
+    async with ScriptedPeer(STALL) as peer:
+        endpoint = peer.endpoint(protocol="pop3", tls="starttls")
+        assert (endpoint.host, endpoint.protocol, endpoint.tls) == ("localhost", "pop3", "starttls")
+        assert endpoint.tls_context is not None
+        assert endpoint.connect is not None
+        end = await endpoint.connect()
+        assert isinstance(end, socket.socket)
+        end.close()
+
+
+async def test_an_endpoint_may_lead_here_by_another_connector() -> None:
+    async with ScriptedPeer("S: 220 mx") as peer:
+        endpoint = peer.endpoint(connect=peer.connect_streams)
+        assert endpoint.connect is not None
+        made = await endpoint.connect()
+        assert isinstance(made, tuple)
+        made[1].close()
+
+
+async def test_an_endpoint_leads_to_the_port_of_a_peer_that_listens() -> None:
+    async with ScriptedPeer("S: 220 mx", listen=True) as peer:
+        endpoint = peer.endpoint()
+        assert (endpoint.host, endpoint.port, endpoint.connect) == ("127.0.0.1", peer.port, None)
+        reader, writer = await asyncio.open_connection(endpoint.host, endpoint.port)
+        assert await reader.readline() == b"220 mx\r\n"
+        writer.close()
+
+
+async def test_streams_hold_already_what_is_said_first() -> None:
+    async with ScriptedPeer("S: 220 mx", FIN) as peer:
+        reader, writer = await peer.connect_streams()
+        assert peer.sent == 8
+        assert reader.at_eof() is False
+        reading = reader.read(100)
+        with pytest.raises(StopIteration, match="220 mx"):
+            reading.send(None)
+        writer.close()
