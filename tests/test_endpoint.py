@@ -180,6 +180,14 @@ def test_a_refused_pin_is_quoted_in_part() -> None:
     assert len(str(caught.value)) < 200
 
 
+@pytest.mark.parametrize(
+    "settings", [{"tls_ca_file": "a.pem"}, {"tls_client_certificate": "a.pem"}, {"tls_pin": "0" * 64}]
+)
+def test_without_tls_there_is_nothing_to_set_for_it(settings: Any) -> None:
+    with pytest.raises(ValueError, match='with tls="none" there is no certificate to check or to show'):
+        Endpoint("localhost", tls="none", **settings)
+
+
 @pytest.mark.parametrize("settings", [{"tls_ca_file": "a.pem"}, {"tls_client_certificate": "a.pem"}])
 def test_a_context_of_the_callers_says_all_of_it_itself(settings: dict[str, Any]) -> None:
     context = ssl.create_default_context()

@@ -133,6 +133,8 @@ class Endpoint:
             Ehlo(self.local_hostname)
         if self.tls_context is not None and (self.tls_ca_file or self.tls_client_certificate):
             raise ValueError("with a tls_context, authorities and the client's certificate are set there")
+        if self.tls == "none" and (self.tls_ca_file or self.tls_client_certificate or self.tls_pin):
+            raise ValueError('with tls="none" there is no certificate to check or to show')
         if self.tls_pin is not None:
             object.__setattr__(self, "tls_pin", _checked_pin(self.tls_pin))
         _check_credentials(self.auth)
