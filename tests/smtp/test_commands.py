@@ -1,4 +1,6 @@
 import base64
+import copy
+import pickle
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
@@ -218,6 +220,17 @@ def test_a_quoted_local_part_smuggles_no_parameter(address: str) -> None:
     mailbox = Mailbox.parse(address)
     for line in (Mail(mailbox, {"SIZE": "5"}).encode(), Rcpt(mailbox, {"SIZE": "5"}).encode()):
         assert read_line(line)[1:] == (mailbox.local, mailbox.domain, {"SIZE": "5"})
+
+
+@pytest.mark.parametrize("kind", [Mail, Rcpt])
+def test_a_command_with_parameters_is_a_value(kind: Callable[..., Command[object]]) -> None:
+    command = kind(A, {"SIZE": "1", "SMTPUTF8": None})
+    assert hash(command) == hash(kind(A, {"SMTPUTF8": None, "SIZE": "1"}))
+    for twin in (pickle.loads(pickle.dumps(command)), copy.copy(command), copy.deepcopy(command)):
+        assert twin == command
+        assert twin.encode() == command.encode()
+    assert kind(A) == kind(A, {}) != command
+    assert repr(kind(A, {"SIZE": "1"})).endswith("parameters={'SIZE': '1'})")
 
 
 @pytest.mark.parametrize("kind", [Mail, Rcpt])

@@ -214,8 +214,17 @@ def test_an_address_is_a_local_part_and_a_domain(address: str, local: str, domai
 def test_what_is_no_address_is_refused_with_a_quotation(address: str) -> None:
     with pytest.raises(ValueError, match=r"^expected an address like name@example\.org, got ") as refusal:
         Mailbox.parse(address)
-    assert repr(address) in str(refusal.value)
+    assert repr(address[:320]) in str(refusal.value)
     assert "\n" not in str(refusal.value)
+
+
+@pytest.mark.parametrize("address", ["a" * 100_000, "a@" + "b" * 100_000, '"' + "\0" * 100_000, "é" * 100_000 + "@b"])
+def test_an_address_that_goes_on_and_on_is_quoted_from_its_beginning(address: str) -> None:
+    with pytest.raises(ValueError) as refusal:
+        Mailbox.parse(address)
+    assert repr(address[:320]) in str(refusal.value)
+    assert f"({len(address)} characters)" in str(refusal.value)
+    assert len(str(refusal.value)) < 2500
 
 
 @pytest.mark.parametrize(

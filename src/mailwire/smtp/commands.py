@@ -5,17 +5,16 @@ how it may stand in a group (`ends_group`, `stands_alone`, RFC 2920 3.1) and wha
 one (XCLIENT, say), derive from `Command`; the machine needs no other change.
 """
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from types import MappingProxyType
-from typing import ClassVar, Final, Generic, TypeVar
+from typing import ClassVar, Generic, TypeVar
 
 from .._wire.text import LINE_END, check_argument, printable
 from ..sasl.exchange import Exchange
 from ..sasl.mechanism import Mechanism
 from .extensions import Extensions
-from .paths import BEYOND_ASCII, NULL_PATH, Mailbox, check_domain
+from .parameters import NO_PARAMETERS, Parameters
+from .paths import NULL_PATH, Mailbox, check_domain
 from .reply import Reply
 
 __all__ = [
@@ -30,7 +29,6 @@ __all__ = [
     "Help",
     "Mail",
     "Noop",
-    "Parameters",
     "Quit",
     "Rcpt",
     "Rset",
@@ -39,13 +37,6 @@ __all__ = [
 ]
 
 T_co = TypeVar("T_co", covariant=True)
-
-# RFC 5321 4.1.2: esmtp-keyword, and esmtp-value "any CHAR excluding =, SP, and control characters"; octets beyond
-# ASCII are let in by RFC 6531 3.3.
-_KEYWORD: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9-]*\Z")
-_VALUE: Final = re.compile(rf"[!-<>-~{BEYOND_ASCII}]+\Z")
-
-Parameters = Mapping[str, str | None]
 
 
 class Command(Generic[T_co]):
@@ -163,19 +154,12 @@ class Auth(_PlainReply):
         return self.exchange.shown_command()
 
 
-def _check_parameters(parameters: Parameters) -> Parameters:
-    for keyword, value in parameters.items():
-        if not _KEYWORD.match(keyword):
-            raise ValueError(f"expected a parameter name of letters, digits and hyphens, got {keyword!r}")
-        if value is not None and not _VALUE.match(value):
-            raise ValueError(f"the value of {keyword} must be printable, without spaces and '=', got {value!r}")
-    return MappingProxyType(dict(parameters))
-
-
-def _path_line(verb: str, mailbox: Mailbox | None, parameters: Parameters) -> bytes:
+def _path_line(verb: bytes, mailbox: Mailbox | None, parameters: Mapping[str, str | None]) -> bytes:
     path = NULL_PATH if mailbox is None else b"<%b>" % mailbox.encode()
+    if not parameters:
+        return b"%b%b\r\n" % (verb, path)
     words = [keyword if value is None else f"{keyword}={value}" for keyword, value in parameters.items()]
-    return verb.encode() + b" ".join([path, *(word.encode() for word in words)]) + LINE_END
+    return b"%b%b %b\r\n" % (verb, path, " ".join(words).encode())
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,13 +172,13 @@ class Mail(_PlainReply):
     ends_group = False
 
     sender: Mailbox | None
-    parameters: Parameters = field(default_factory=dict)
+    parameters: Mapping[str, str | None] = NO_PARAMETERS
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "parameters", _check_parameters(self.parameters))
+        object.__setattr__(self, "parameters", Parameters.of(self.parameters))
 
     def encode(self) -> bytes:
-        return _path_line("MAIL FROM:", self.sender, self.parameters)
+        return _path_line(b"MAIL FROM:", self.sender, self.parameters)
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,13 +188,13 @@ class Rcpt(_PlainReply):
     ends_group = False
 
     recipient: Mailbox
-    parameters: Parameters = field(default_factory=dict)
+    parameters: Mapping[str, str | None] = NO_PARAMETERS
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "parameters", _check_parameters(self.parameters))
+        object.__setattr__(self, "parameters", Parameters.of(self.parameters))
 
     def encode(self) -> bytes:
-        return _path_line("RCPT TO:", self.recipient, self.parameters)
+        return _path_line(b"RCPT TO:", self.recipient, self.parameters)
 
 
 @dataclass(frozen=True, slots=True)

@@ -34,6 +34,8 @@ _GENERAL_LITERAL: Final = re.compile(r"[A-Za-z0-9-]*[A-Za-z0-9]:[!-Z^-~]+\Z")
 _DOMAIN_LIMIT: Final = 253
 _LABEL_LIMIT: Final = 63
 _PATH_LIMIT: Final = 2048  # octets; far beyond RFC 5321's 256, short of what fills a command window
+# An error says back this much of an address: as long as one may be (RFC 5321 4.5.3.1), not a list in one field.
+_QUOTE_LIMIT: Final = 320
 
 
 def check_domain(domain: str) -> str:
@@ -103,7 +105,7 @@ class Mailbox:
                     raise ValueError("a local part with other characters must stand in double quotes")
             return cls(local, domain)
         except ValueError as error:
-            raise ValueError(f"expected an address like name@example.org, got {address!r}: {error}") from None
+            raise ValueError(f"expected an address like name@example.org, got {_shown(address)}: {error}") from None
 
     @property
     def is_ascii(self) -> bool:
@@ -119,6 +121,12 @@ class Mailbox:
             return f"{self.local}@{self.domain}"
         quoted = _SPECIAL.sub(r"\\\1", self.local)
         return f'"{quoted}"@{self.domain}'
+
+
+def _shown(address: str) -> str:
+    if len(address) <= _QUOTE_LIMIT:
+        return repr(address)
+    return f"{address[:_QUOTE_LIMIT]!r}... ({len(address)} characters)"
 
 
 def _is_unquoted_local(local: str) -> bool:
