@@ -1,12 +1,9 @@
 import pytest
 
 from mailwire.testing import (
-    ARGOSOFT,
-    QUIRKS,
-    STANDARD,
     Account,
+    Defect,
     Maildrop,
-    Policy,
     POP3Quirk,
     POP3Server,
     Quirk,
@@ -14,7 +11,7 @@ from mailwire.testing import (
     SMTPServer,
 )
 from mailwire.testing.pop3_responses import RESPONSES
-from mailwire.testing.quirks import CAPABILITIES, EXTENSIONS
+from mailwire.testing.quirks import EXTENSIONS
 from mailwire.testing.smtp_replies import REPLIES
 from tests.testing.dialogue import greeted, play, say
 
@@ -26,38 +23,6 @@ KNOWN = {
     **dict.fromkeys(("path", "id", "limit", "parameter", "expected", "reason"), "x"),
     **dict.fromkeys(("count", "octets", "number", "uid"), "x"),
 }
-
-
-def argosoft_smtp(maildrop: Maildrop | None = None) -> SMTPServer:
-    policy = Policy(hostname="DESKTOP-HJE64BM")
-    return SMTPServer(maildrop or Maildrop([ACCOUNT]), policy=policy, quirk=ARGOSOFT, peer="192.168.0.33")
-
-
-def argosoft_maildrop() -> Maildrop:
-    maildrop = Maildrop([ACCOUNT])
-    for uid, octets in (("scbxeka0676uu6vp", 555), ("zji8ub11exscjfp", 533), ("ia4u1wk1f34bw4c", 533)):
-        maildrop.put("theogus", b"x" * (octets - 2) + b"\r\n", uid=uid)
-    return maildrop
-
-
-def argosoft_pop3() -> POP3Server:
-    return POP3Server(argosoft_maildrop(), quirk=ARGOSOFT)
-
-
-# Profiles in general
-
-
-def test_profiles_are_found_by_name() -> None:
-    assert {name: quirk.name for name, quirk in QUIRKS.items()} == {"argosoft": "argosoft"}
-    assert QUIRKS["argosoft"] is ARGOSOFT
-
-
-@pytest.mark.parametrize("quirk", [STANDARD, *QUIRKS.values()])
-def test_a_profile_names_only_what_there_is(quirk: Quirk) -> None:
-    assert quirk.smtp.withheld_extensions <= set(EXTENSIONS)
-    assert quirk.pop3.withheld_capabilities <= set(CAPABILITIES)
-    for line in (*quirk.smtp.replies.values(), *quirk.pop3.responses.values()):
-        assert line.format(**KNOWN).isprintable()
 
 
 def test_the_standard_lines_can_be_filled_in() -> None:
@@ -118,121 +83,193 @@ def test_without_response_codes_there_are_none() -> None:
     assert say(session, b"AUTH PLAIN AGEAYg==\r\n") == b"-ERR Credentials invalid\r\n"
 
 
-# ArGoSoft, as captured
+def test_doubling_a_situation_that_is_none_is_an_error() -> None:
+    with pytest.raises(ValueError, match="got 'helo'"):
+        POP3Quirk(doubled_responses=frozenset({"helo"}))
 
 
-def test_argosoft_takes_mail_as_it_was_typed_over_telnet() -> None:
-    maildrops = []
-
-    def open_session() -> SMTPServer:
-        maildrops.append(Maildrop([ACCOUNT]))
-        return argosoft_smtp(maildrops[-1])
-
-    play(
-        open_session,
-        """
-        S: 220 ArGoSoft Mail Server Freeware, Version 1.8 (1.8.8.8)
-        C: HELO
-        S: 250 Welcome [192.168.0.33], pleased to meet you
-        C: MAIL FROM:theogus@geii.fr
-        S: 250 Sender "theogus@geii.fr" OK...
-        C: RCPT TO:theogus@geii.fr
-        S: 250 Recipient "theogus@geii.fr" OK...
-        C: DATA
-        S: 354 Enter mail, end with "." on a line by itself
-        C: Hello world
-        C: send with telnet
-        C: .
-        S: 250 Message accepted for delivery. <00000001@DESKTOP-HJE64BM>
-        C: QUIT
-        S: 221 Aba he
-        """,
-    )
-    for maildrop in maildrops:
-        (message,) = maildrop.messages("theogus")
-        assert message.content == b"Hello world\r\nsend with telnet\r\n"
+# What a profile can change of POP3
 
 
-def test_argosoft_takes_mail_as_a_client_sends_it_and_knows_no_extension() -> None:
-    play(
-        argosoft_smtp,
-        """
-        S: 220 ArGoSoft Mail Server Freeware, Version 1.8 (1.8.8.8)
-        C: EHLO Z13
-        S: 500 Unknown command
-        C: STARTTLS
-        S: 500 Unknown command
-        C: AUTH PLAIN
-        S: 500 Unknown command
-        C: HELO Z13
-        S: 250 Welcome [192.168.0.33], pleased to meet you
-        C: HELP
-        S: 214 Commands: HELO MAIL RCPT DATA RSET NOOP VRFY EXPN HELP QUIT
-        C: MAIL FROM:<theogus@geii.fr> SIZE=1
-        S: 555 Parameter SIZE not recognized
-        C: MAIL FROM:<theogus@geii.fr>
-        S: 250 Sender "theogus@geii.fr" OK...
-        C: RCPT TO:<nobody@geii.fr>
-        S: 550 No such recipient <nobody@geii.fr>
-        C: RCPT TO:<theogus@geii.fr>
-        S: 250 Recipient "theogus@geii.fr" OK...
-        C: QUIT
-        S: 221 Aba he
-        """,
-    )
+def opened(quirk: POP3Quirk, *contents: bytes) -> POP3Server:
+    """A session that has logged in to a maildrop with such messages, their unique ids u1, u2 and so on."""
+    return reopened(maildrop_with(*contents), quirk)
 
 
-def test_argosoft_gives_mail_out_as_it_gave_it_to_sylpheed() -> None:
-    play(
-        argosoft_pop3,
-        f"""
-        S: +OK ArGoSoft Mail Server Freeware, Version 1.8 (1.8.8.8)
-        C: CAPA
-        S: -ERR Unknown command
-        C: USER theogus
-        S: +OK Password required for theogus
-        C: PASS theogus
-        S: +OK Mailbox locked and ready
-        C: STAT
-        S: +OK 3 1621
-        C: UIDL
-        S: +OK
-        S: 1 scbxeka0676uu6vp
-        S: 2 zji8ub11exscjfp
-        S: 3 ia4u1wk1f34bw4c
-        S: .
-        C: LIST
-        S: +OK
-        S: 1 555
-        S: 2 533
-        S: 3 533
-        S: .
-        C: RETR 3
-        S: +OK 522 octets
-        S: {"x" * 531}
-        S: .
-        C: QUIT
-        S: +OK Aba he
-        """,
-    )
-
-
-@pytest.mark.parametrize("command", [b"UIDL", b"LIST", b"RETR 3", b"TOP 3 1"])
-def test_argosoft_sends_the_dot_in_a_packet_of_its_own(command: bytes) -> None:
-    session = argosoft_pop3()
-    say(session, b"USER theogus\r\nPASS theogus\r\n")
-    session.receive_data(command + b"\r\nNOOP\r\n")
-
-    text, dot, next_response = session.data_to_send()
-
-    assert text.endswith(b"\r\n")
-    assert dot == b".\r\n"
-    assert next_response == b"+OK Still here\r\n"
-
-
-def test_argosoft_announces_no_negative_number_of_octets() -> None:
+def maildrop_with(*contents: bytes) -> Maildrop:
     maildrop = Maildrop([ACCOUNT])
-    maildrop.put("theogus", b"x")
-    session = POP3Server(maildrop, quirk=ARGOSOFT)
+    for number, content in enumerate(contents, 1):
+        maildrop.put("theogus", content, uid=f"u{number}")
+    return maildrop
 
-    assert say(session, b"USER theogus\r\nPASS theogus\r\n", b"RETR 1\r\n").endswith(b"+OK 0 octets\r\nx\r\n.\r\n")
+
+def reopened(maildrop: Maildrop, quirk: POP3Quirk) -> POP3Server:
+    session = POP3Server(maildrop, quirk=Quirk("quirk", pop3=quirk))
+    say(session, b"USER theogus\r\nPASS theogus\r\n")
+    return session
+
+
+def test_its_texts_may_be_in_another_encoding() -> None:
+    session = opened(POP3Quirk(responses={"noop": "+OK \u7528"}, encoding="gbk"))
+
+    assert say(session, b"NOOP\r\n") == b"+OK \xd3\xc3\r\n"
+
+
+def test_a_command_that_it_does_not_know_may_end_the_session() -> None:
+    session = opened(POP3Quirk(unknown_command_closes=True))
+
+    assert say(session, b"NOOP\r\n") == b"+OK Still here\r\n"
+    assert not session.closing
+    assert say(session, b"UTF8\r\nNOOP\r\n") == b"-ERR Unknown command\r\n"
+    assert session.closing
+
+
+def test_some_capabilities_may_be_announced_only_behind_the_login() -> None:
+    quirk = POP3Quirk(
+        late_capabilities=frozenset({"TOP", "PIPELINING"}),
+        withheld_capabilities=frozenset({"SASL", "IMPLEMENTATION", "AUTH-RESP-CODE", "RESP-CODES"}),
+        further_capabilities=("EXPIRE 0",),
+    )
+    play(
+        lambda: greeted(POP3Server(Maildrop([ACCOUNT]), quirk=Quirk("late", pop3=quirk))),
+        """
+        C: CAPA
+        S: +OK Capabilities follow
+        S: UIDL
+        S: USER
+        S: EXPIRE 0
+        S: .
+        C: USER theogus
+        S: +OK Password, please
+        C: PASS theogus
+        S: +OK Maildrop locked, 0 messages (0 octets)
+        C: CAPA
+        S: +OK Capabilities follow
+        S: TOP
+        S: UIDL
+        S: PIPELINING
+        S: USER
+        S: EXPIRE 0
+        S: .
+        """,
+    )
+
+
+def test_an_initial_response_may_end_the_session() -> None:
+    quirk = Quirk("two-step", pop3=POP3Quirk(refuses_initial_responses=True))
+
+    session = greeted(POP3Server(Maildrop([ACCOUNT]), quirk=quirk))
+    assert say(session, b"AUTH PLAIN\r\n", b"AHRoZW9ndXMAdGhlb2d1cw==\r\n").startswith(b"+ \r\n+OK Maildrop locked")
+
+    session = greeted(POP3Server(Maildrop([ACCOUNT]), quirk=quirk))
+    assert say(session, b"AUTH PLAIN AHRoZW9ndXMAdGhlb2d1cw==\r\n") == b"-ERR The server begins this mechanism\r\n"
+    assert session.closing
+
+
+def test_its_lines_may_end_in_lf_alone() -> None:
+    session = opened(POP3Quirk(line_end=b"\n"), b".\r\nx\r\n")
+
+    assert say(session, b"RETR 1\r\n") == b"+OK 6 octets\n..\nx\n.\n"
+    assert say(session, b"UIDL\r\n") == b"+OK Unique ids follow\n1 u1\n.\n"
+
+
+def test_its_dots_may_go_unstuffed() -> None:
+    session = opened(POP3Quirk(stuffs_dots=False), b"a\r\n.\r\n..b\r\n")
+
+    assert say(session, b"RETR 1\r\n") == b"+OK 11 octets\r\na\r\n.\r\n..b\r\n.\r\n"
+
+
+def test_a_status_line_may_be_said_twice() -> None:
+    session = opened(POP3Quirk(doubled_responses=frozenset({"top"})), b"x\r\n")
+
+    assert say(session, b"TOP 1 0\r\n") == b"+OK Top of message follows\r\n" * 2 + b"x\r\n.\r\n"
+
+
+def test_several_blanks_may_stand_before_a_unique_id() -> None:
+    session = opened(POP3Quirk(uid_separator="   "), b"x\r\n")
+
+    assert say(session, b"UIDL\r\n") == b"+OK Unique ids follow\r\n1   u1\r\n.\r\n"
+    assert say(session, b"UIDL 1\r\n") == b"+OK 1 u1\r\n"
+
+
+def test_listed_sizes_may_be_greater_than_the_messages() -> None:
+    session = opened(POP3Quirk(list_surplus=100), b"x\r\n", b"yy\r\n")
+
+    assert say(session, b"LIST\r\n") == b"+OK 2 messages (207 octets)\r\n1 103\r\n2 104\r\n.\r\n"
+    assert say(session, b"LIST 2\r\nSTAT\r\n") == b"+OK 2 104\r\n+OK 2 207\r\n"
+    assert say(session, b"RETR 1\r\n") == b"+OK 3 octets\r\nx\r\n.\r\n"
+
+
+@pytest.mark.parametrize(("surplus", "octets"), [(2**31 - 4, "2147483647"), (2**31 - 3, "-2147483648"), (2**32, "3")])
+def test_the_octets_of_a_full_maildrop_may_be_negative(surplus: int, octets: str) -> None:
+    session = opened(POP3Quirk(list_surplus=surplus, octets_wrap=True), b"x\r\n")
+
+    assert say(session, b"STAT\r\n") == f"+OK 1 {octets}\r\n".encode()
+
+
+@pytest.mark.parametrize(
+    ("limit", "text"),
+    [(8, b"ab\r\ncd"), (7, b"ab\r\ncd"), (6, b"ab\r\ncd"), (5, b"ab\r\nc"), (4, b"ab"), (3, b"ab")],
+)
+def test_top_may_be_cut(limit: int, text: bytes) -> None:
+    session = opened(POP3Quirk(top_limit=limit), b"ab\r\ncd\r\n")
+
+    assert say(session, b"TOP 1 9\r\n") == b"+OK Top of message follows\r\n" + text + b"\r\n.\r\n"
+    assert say(session, b"RETR 1\r\n") == b"+OK 8 octets\r\nab\r\ncd\r\n.\r\n"
+
+
+def test_commands_that_come_together_may_end_the_session() -> None:
+    session = opened(POP3Quirk(pipelining_limit=2))
+
+    assert say(session, b"NOOP\r\nNOOP\r\n", b"NOOP\r\n") == b"+OK Still here\r\n" * 3
+    assert not session.closing
+    assert say(session, b"NOOP\r\nNOOP\r\nNOOP\r\n") == b"+OK Still here\r\n" * 2
+    assert session.closing
+
+
+def test_a_session_may_be_shown_a_part_of_the_mail() -> None:
+    maildrop = maildrop_with(b"x", b"y", b"z")
+    session = reopened(maildrop, POP3Quirk(session_limit=2))
+
+    assert say(session, b"STAT\r\nDELE 1\r\nQUIT\r\n").startswith(b"+OK 2 6\r\n")
+    assert [message.uid for message in maildrop.messages("theogus")] == ["u2", "u3"]
+    assert say(reopened(maildrop, POP3Quirk(session_limit=2)), b"UIDL\r\n").endswith(b"1 u2\r\n2 u3\r\n.\r\n")
+
+
+def test_what_was_retrieved_may_be_hidden_from_later_sessions() -> None:
+    maildrop = maildrop_with(b"x", b"y")
+    session = reopened(maildrop, POP3Quirk(retr_hides=True))
+
+    assert say(session, b"RETR 1\r\nSTAT\r\n").endswith(b"+OK 2 6\r\n")
+    session.receive_eof()
+    assert say(reopened(maildrop, POP3Quirk()), b"UIDL\r\n") == b"+OK Unique ids follow\r\n1 u2\r\n.\r\n"
+    assert len(maildrop.messages("theogus")) == 2
+
+
+def test_no_more_than_so_many_messages_may_be_retrieved() -> None:
+    session = opened(POP3Quirk(retr_limit=1), b"x", b"y")
+
+    assert say(session, b"RETR 1\r\n").startswith(b"+OK")
+    assert say(session, b"RETR 2\r\n") == b"-ERR No more messages in this session\r\n"
+
+
+def test_a_large_message_may_end_the_session_when_it_is_deleted() -> None:
+    maildrop = maildrop_with(b"x", b"yy")
+    session = reopened(maildrop, POP3Quirk(large_message=3))
+
+    assert say(session, b"RETR 1\r\nRETR 2\r\n", b"DELE 1\r\n").endswith(b"+OK Message 1 marked as deleted\r\n")
+    assert say(session, b"DELE 2\r\n") == b""
+    assert session.closing
+    assert len(maildrop.messages("theogus")) == 2
+
+
+def test_a_message_may_have_a_defect() -> None:
+    defects = {2: Defect.EMPTY, 3: Defect.UNTERMINATED, 4: Defect.UNAVAILABLE, 5: Defect.BLANK_ANSWER}
+    session = opened(POP3Quirk(defects=defects), *[b"x\r\n"] * 5)
+
+    assert say(session, b"RETR 1\r\n") == b"+OK 3 octets\r\nx\r\n.\r\n"
+    assert say(session, b"RETR 2\r\n") == b"+OK 3 octets\r\n.\r\n"
+    assert say(session, b"RETR 3\r\n") == b"+OK 3 octets\r\nx.\r\n"
+    assert say(session, b"RETR 4\r\n") == b"-ERR Cannot read the message\r\n"
+    assert say(session, b"RETR 5\r\n") == b"+OK 3 octets\r\nx\r\n.\r\n"
+    assert say(session, b"DELE 5\r\nDELE 1\r\n") == b"\r\n+OK Message 1 marked as deleted\r\n"

@@ -13,7 +13,24 @@ from .channel import Channel
 from .maildrop import Account, Envelope, Maildrop, OpenMaildrop, StoredMessage
 from .policy import MECHANISMS, Policy
 from .pop3_server import POP3Server
-from .quirks import ARGOSOFT, QUIRKS, STANDARD, POP3Quirk, Quirk, SMTPQuirk
+from .profiles import (
+    ARGOSOFT,
+    BARE_LF,
+    EXCHANGE,
+    GMAIL,
+    JPOP,
+    KM_RU,
+    MAILLENNIUM,
+    NETEASE,
+    NO_CAPA,
+    NO_UIDL,
+    O2,
+    OFFICE365,
+    QUIRKS,
+    SPLIT_DOT,
+    UNSTUFFED,
+)
+from .quirks import STANDARD, Defect, POP3Quirk, Quirk, SMTPQuirk
 from .script import (
     CLIENT_HELLO,
     CLOSE,
@@ -41,23 +58,37 @@ from .tls import authority_file, client_context, server_context
 
 __all__ = [
     "ARGOSOFT",
+    "BARE_LF",
     "CLIENT_HELLO",
     "CLOSE",
+    "EXCHANGE",
     "FIN",
+    "GMAIL",
+    "JPOP",
+    "KM_RU",
     "LISTEN",
+    "MAILLENNIUM",
     "MAIL_DATA",
     "MECHANISMS",
+    "NETEASE",
+    "NO_CAPA",
     "NO_READING",
+    "NO_UIDL",
+    "O2",
+    "OFFICE365",
     "PACKET",
     "QUIRKS",
     "RST",
+    "SPLIT_DOT",
     "STALL",
     "STANDARD",
+    "UNSTUFFED",
     "WAIT",
     "WITHHOLD",
     "Account",
     "Answers",
     "Channel",
+    "Defect",
     "Endless",
     "Envelope",
     "Hear",

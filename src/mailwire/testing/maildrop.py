@@ -9,6 +9,7 @@
 
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
+from itertools import islice
 
 from .._wire.dots import LineEnds
 from .._wire.text import check_argument, quote
@@ -75,6 +76,7 @@ class _Box:
     def __init__(self, account: Account) -> None:
         self.account = account
         self.messages: dict[str, StoredMessage] = {}  # by unique id, the oldest first
+        self.hidden: set[str] = set()  # the unique ids of those that no session is shown
         self.is_locked = False
 
 
@@ -84,9 +86,10 @@ class OpenMaildrop:
     `remaining` holds the messages that are not marked as deleted, by number.
     """
 
-    def __init__(self, box: _Box) -> None:
+    def __init__(self, box: _Box, limit: int | None = None) -> None:
         self._box = box
-        self._numbered = dict(enumerate(box.messages.values(), 1))
+        shown = (message for message in box.messages.values() if message.uid not in box.hidden)
+        self._numbered = dict(enumerate(islice(shown, limit), 1))
         self.remaining = dict(self._numbered)
         box.is_locked = True
 
@@ -97,6 +100,10 @@ class OpenMaildrop:
     def delete(self, number: int) -> None:
         """Mark a remaining message."""
         del self.remaining[number]
+
+    def hide(self, number: int) -> None:
+        """Show a message to no later session."""
+        self._box.hidden.add(self._numbered[number].uid)
 
     def commit(self) -> None:
         """Delete what is marked, and release."""
@@ -189,10 +196,13 @@ class Maildrop:
             box.messages[message.uid] = message
         return message.uid
 
-    def open(self, user: str) -> OpenMaildrop | None:
-        """Lock the mail of `user` for one session; None if another one has it (RFC 1939 4)."""
+    def open(self, user: str, *, limit: int | None = None) -> OpenMaildrop | None:
+        """Lock the mail of `user` for one session; None if another one has it (RFC 1939 4).
+
+        limit: of how many messages, at most; the oldest.
+        """
         box = self._boxes[user]
-        return None if box.is_locked else OpenMaildrop(box)
+        return None if box.is_locked else OpenMaildrop(box, limit)
 
     # Private
 

@@ -4,7 +4,7 @@ A server looks up a situation ("sender accepted") and never words an answer itse
 mapping from situations to lines, and nothing else.
 """
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -42,8 +42,8 @@ class Phrasebook:
         return template.format(**known)
 
 
-def check_situations(instead: Mapping[str, str], known: Collection[str]) -> None:
-    """Raise ValueError if `instead` holds a line for a situation that is none."""
-    for situation in instead:
+def check_situations(named: Iterable[str], known: Collection[str]) -> None:
+    """Raise ValueError if one of the situations that are `named` is none."""
+    for situation in named:
         if situation not in known:
             raise ValueError(f"expected one of the situations {', '.join(known)}; got {situation!r}")

@@ -39,4 +39,6 @@ RESPONSES: Final[Mapping[str, Phrase]] = {
     "credentials": Phrase("-ERR", "[AUTH]", "Credentials invalid"),
     "in use": Phrase("-ERR", "[IN-USE]", "Another session has the maildrop"),
     "no message": Phrase("-ERR", "", "No such message"),
+    "message unavailable": Phrase("-ERR", "", "Cannot read the message"),
+    "too many": Phrase("-ERR", "", "No more messages in this session"),
 }

@@ -7,16 +7,20 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import ClassVar, Final
 
 from .._wire.dots import DotStuffer
+from .._wire.text import LINE_END
 from .maildrop import Maildrop, OpenMaildrop, StoredMessage
 from .mechanism import account_with_password, check_password
 from .phrases import Phrasebook
 from .policy import DEFAULTS, Policy
 from .pop3_responses import RESPONSES
-from .quirks import CAPABILITIES, STANDARD, Quirk
+from .quirks import CAPABILITIES, STANDARD, Defect, Quirk
 from .refusal import Denied, Refusal
 from .session import Session, TLSState
 
 __all__ = ["POP3Server"]
+
+# Of a number of 32 bits with a sign.
+_HALF: Final = 2**31
 
 # Digits of ASCII only, and few enough for a number of lines that bytes.split() can count to.
 _NUMBER: Final = re.compile(rb"[0-9]{1,9}")
@@ -49,12 +53,19 @@ class POP3Server(Session):
         self._quirk = quirk.pop3
         self._claimed_user: str | None = None  # what USER said, for the PASS that follows it
         self._mail: OpenMaildrop | None = None  # state TRANSACTION, if there is one
+        self._retrieved: set[int] = set()
+        self._large: int | None = None  # the number of a message that was more than the server stands
+        self._unsent = 0  # answers that have not been taken yet
         self._timestamp: str | None = None  # of APOP, if it is offered
         greeting = self._line("greeting")
         if policy.apop:
             self._timestamp = policy.new_timestamp()
             greeting = f"{greeting} {self._timestamp}"
-        self._write(f"{greeting}\r\n".encode())
+        self._write(self._encode(greeting))
+
+    def data_to_send(self) -> list[bytes]:
+        self._unsent = 0
+        return super().data_to_send()
 
     def receive_eof(self) -> None:
         super().receive_eof()
@@ -65,8 +76,13 @@ class POP3Server(Session):
     # Commands
 
     def _receive_command(self, verb: str, argument: bytes) -> None:
+        if self._quirk.pipelining_limit is not None and self._unsent >= self._quirk.pipelining_limit:
+            self.closing = True
+            return
+        self._unsent += 1
         command = self._COMMANDS.get(verb)
         if command is None or verb in self._quirk.unknown_commands:
+            self.closing = self._quirk.unknown_command_closes
             raise Refusal("unknown")
         # RFC 1939 7: PASS may only be given right behind a USER that was accepted.
         if verb != "PASS":
@@ -76,7 +92,12 @@ class POP3Server(Session):
     def _capa(self, argument: bytes) -> None:
         self._refuse_argument("CAPA", argument)
         self._say("capa")
-        self._write_listing(self._announcement(keyword) for keyword in CAPABILITIES if self._offers(keyword))
+        announced = [self._announcement(keyword) for keyword in CAPABILITIES if self._announces(keyword)]
+        self._write_listing([*announced, *self._quirk.further_capabilities])
+
+    def _announces(self, keyword: str) -> bool:
+        is_late = self._mail is None and keyword in self._quirk.late_capabilities
+        return self._offers(keyword) and not is_late
 
     def _offers(self, keyword: str) -> bool:
         if keyword in self._quirk.withheld_capabilities:
@@ -147,14 +168,17 @@ class POP3Server(Session):
         self._refuse_login()
         if not self._offers("SASL"):
             raise Refusal("unavailable")
+        if self._quirk.refuses_initial_responses and b" " in argument:
+            self.closing = True
+            raise Refusal("initial response")
         self._authenticate(argument)
 
     def _log_in(self, user: str) -> None:
-        self._mail = self._maildrop.open(user)
+        self._mail = self._maildrop.open(user, limit=self._quirk.session_limit)
         if self._mail is None:
             raise Refusal("in use")
         self.user = user
-        self._say("logged in", **_totals(self._mail))
+        self._say("logged in", **self._totals(self._mail))
 
     def _refuse_login(self) -> None:
         if self._mail is not None:
@@ -178,16 +202,18 @@ class POP3Server(Session):
 
     def _stat(self, argument: bytes) -> None:
         self._refuse_argument("STAT", argument)
-        self._say("stat", **_totals(self._opened()))
+        self._say("stat", **self._totals(self._opened()))
 
     def _list(self, argument: bytes) -> None:
         if argument:
             number, message = self._message(argument, "LIST and a number")
-            self._say("list one", number=number, octets=len(message.content))
+            self._say("list one", number=number, octets=self._listed_octets(message))
         else:
             mail = self._opened()
-            self._say("list", **_totals(mail))
-            self._write_listing(f"{number} {len(message.content)}" for number, message in mail.remaining.items())
+            self._say("list", **self._totals(mail))
+            self._write_listing(
+                f"{number} {self._listed_octets(message)}" for number, message in mail.remaining.items()
+            )
 
     def _uidl(self, argument: bytes) -> None:
         if argument:
@@ -195,13 +221,28 @@ class POP3Server(Session):
             self._say("uidl one", number=number, uid=message.uid)
         else:
             mail = self._opened()
-            self._say("uidl", **_totals(mail))
-            self._write_listing(f"{number} {message.uid}" for number, message in mail.remaining.items())
+            self._say("uidl", **self._totals(mail))
+            separator = self._quirk.uid_separator
+            self._write_listing(f"{number}{separator}{message.uid}" for number, message in mail.remaining.items())
 
     def _retr(self, argument: bytes) -> None:
-        _, message = self._message(argument, "RETR and a number")
-        self._say("retr", octets=max(0, len(message.content) - self._quirk.retr_shortfall))
-        self._write_text(message.content)
+        quirk = self._quirk
+        number, message = self._message(argument, "RETR and a number")
+        defect = quirk.defects.get(number)
+        if defect is Defect.UNAVAILABLE:
+            raise Refusal("message unavailable")
+        if quirk.retr_limit is not None and len(self._retrieved) >= quirk.retr_limit:
+            raise Refusal("too many")
+        self._retrieved.add(number)
+        if quirk.retr_hides:
+            self._opened().hide(number)
+        if quirk.large_message is not None and len(message.content) > quirk.large_message:
+            self._large = number
+        self._say("retr", octets=max(0, len(message.content) - quirk.retr_shortfall))
+        if defect is Defect.UNTERMINATED:
+            self._write_body(message.content.removesuffix(LINE_END))
+        else:
+            self._write_text(b"" if defect is Defect.EMPTY else message.content)
 
     def _top(self, argument: bytes) -> None:
         number, _, lines = argument.partition(b" ")
@@ -209,17 +250,23 @@ class POP3Server(Session):
             raise Refusal("syntax", expected="TOP, a number and a number of lines")
         _, message = self._message(number, "TOP, a number and a number of lines")
         self._say("top")
-        self._write_text(_top(message.content, int(lines)))
+        self._write_text(_cut(_top(message.content, int(lines)), self._quirk.top_limit))
 
     def _dele(self, argument: bytes) -> None:
         number, _ = self._message(argument, "DELE and a number")
+        if number == self._large:
+            self.closing = True
+            return
         self._opened().delete(number)
-        self._say("dele", number=number)
+        if self._quirk.defects.get(number) is Defect.BLANK_ANSWER:
+            self._write(self._encode(""))
+        else:
+            self._say("dele", number=number)
 
     def _rset(self, argument: bytes) -> None:
         self._refuse_argument("RSET", argument)
         self._opened().reset()
-        self._say("rset", **_totals(self._opened()))
+        self._say("rset", **self._totals(self._opened()))
 
     def _noop(self, argument: bytes) -> None:
         self._refuse_argument("NOOP", argument)
@@ -239,22 +286,40 @@ class POP3Server(Session):
         if argument:
             raise Refusal("syntax", expected=f"{verb} alone")
 
-    # Multi-line responses
+    def _listed_octets(self, message: StoredMessage) -> int:
+        return len(message.content) + self._quirk.list_surplus
+
+    def _totals(self, mail: OpenMaildrop) -> dict[str, int]:
+        messages = mail.remaining.values()
+        octets = sum(map(self._listed_octets, messages))
+        if self._quirk.octets_wrap:
+            octets = (octets + _HALF) % (2 * _HALF) - _HALF
+        return {"count": len(messages), "octets": octets}
+
+    # Putting an answer together
+
+    def _say(self, situation: str, **known: object) -> None:
+        super()._say(situation, **known)
+        if situation in self._quirk.doubled_responses:
+            super()._say(situation, **known)
+
+    def _encode(self, line: str) -> bytes:
+        return line.encode(self._quirk.encoding) + self._quirk.line_end
 
     def _write_listing(self, lines: Iterable[str]) -> None:
         # No line of ours begins with a dot.
-        self._write("".join(f"{line}\r\n" for line in lines).encode())
-        self._write_dot(b".\r\n")
+        self._write_body("".join(f"{line}\r\n" for line in lines).encode())
 
     def _write_text(self, text: bytes) -> None:
-        stuffer = DotStuffer()
-        self._write(stuffer.feed(text))
-        self._write_dot(stuffer.finish())
+        self._write_body(DotStuffer().feed(text) if self._quirk.stuffs_dots else text)
 
-    def _write_dot(self, dot: bytes) -> None:
+    def _write_body(self, body: bytes) -> None:
+        # In what is stored and in what is listed every line ends in CRLF, and no CR stands elsewhere.
+        line_end = self._quirk.line_end
+        self._write(body if line_end == LINE_END else body.replace(LINE_END, line_end))
         if self._quirk.dot_apart:
             self._end_packet()
-        self._write(dot)
+        self._write(b"." + line_end)
         if self._quirk.dot_apart:
             self._end_packet()
 
@@ -277,11 +342,6 @@ class POP3Server(Session):
     }
 
 
-def _totals(mail: OpenMaildrop) -> dict[str, int]:
-    messages = mail.remaining.values()
-    return {"count": len(messages), "octets": sum(len(message.content) for message in messages)}
-
-
 def _top(content: bytes, lines: int) -> bytes:
     # The header, the blank line that ends it, and so many lines of the body (RFC 1939 7).
     if content.startswith(b"\r\n"):
@@ -292,3 +352,10 @@ def _top(content: bytes, lines: int) -> bytes:
         return content
     pieces = content[body:].split(b"\r\n", lines)
     return content if len(pieces) <= lines else content[: len(content) - len(pieces[-1])]
+
+
+def _cut(text: bytes, limit: int | None) -> bytes:
+    if limit is None or len(text) <= limit:
+        return text
+    cut = text[:limit]
+    return cut if cut.endswith(b"\n") else cut.removesuffix(b"\r") + LINE_END

@@ -1,20 +1,19 @@
 """Quirks: how real servers differ from the standards, as data.
 
-A profile changes what the server objects say and offer, never how they work: it is lines instead of lines, commands it
-does not know, extensions it keeps to itself, and a few facts. Each is taken from a captured session or a documented
-complaint, named where it is defined.
+A quirk changes what the server objects say and offer: it is lines instead of lines, commands it does not know,
+extensions it keeps to itself, and facts about its answers and its mail. The profiles of real servers are in `profiles`.
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from types import MappingProxyType
+from enum import Enum
 from typing import Final
 
 from .phrases import check_situations
 from .pop3_responses import RESPONSES
 from .smtp_replies import REPLIES
 
-__all__ = ["ARGOSOFT", "CAPABILITIES", "EXTENSIONS", "QUIRKS", "STANDARD", "POP3Quirk", "Quirk", "SMTPQuirk"]
+__all__ = ["CAPABILITIES", "EXTENSIONS", "STANDARD", "Defect", "POP3Quirk", "Quirk", "SMTPQuirk"]
 
 EXTENSIONS: Final = (
     "PIPELINING",
@@ -63,26 +62,83 @@ class SMTPQuirk:
         check_situations(self.replies, REPLIES)
 
 
+class Defect(Enum):
+    """What is wrong with one message, wherever it came from."""
+
+    EMPTY = "RETR gives nothing between +OK and the dot"
+    UNTERMINATED = "its last line has no end, so that the dot behind it stands in no line of its own"
+    UNAVAILABLE = "RETR is refused"
+    BLANK_ANSWER = "DELE marks it, and is answered with an empty line"
+
+
 @dataclass(frozen=True, slots=True)
 class POP3Quirk:
     """How a POP3 server differs.
 
+    What it says and announces:
+
     responses: status lines by the situations of `pop3_responses.RESPONSES`, instead of those there.
+    encoding: of its status lines.
     unknown_commands: verbs that it does not know.
+    unknown_command_closes: it hangs up on a verb that it does not know.
     withheld_capabilities: keywords of `CAPABILITIES` that it does not announce. STLS and AUTH are then not to be had;
         without RESP-CODES the responses of the table go without their codes.
+    late_capabilities: those of `CAPABILITIES` that it announces only to who has logged in.
+    further_capabilities: whole lines that it announces besides.
+    refuses_initial_responses: it hangs up on an AUTH that has one.
+
+    How it puts an answer together:
+
+    line_end: what ends its lines, those of messages too.
     dot_apart: the dot that ends a multi-line response is a packet of its own.
+    stuffs_dots: False sends lines that begin with a dot as they are.
+    doubled_responses: situations in which the status line is said twice.
+    uid_separator: what stands between the number and the unique id in the response to UIDL.
+
+    What is not so, though it says so:
+
     retr_shortfall: by how many octets the response to RETR announces less than will come.
+    list_surplus: by how many octets STAT and LIST announce more, for each message.
+    octets_wrap: the octets of STAT are a number of 32 bits, with its sign.
+    top_limit: at most so many octets come of TOP.
+    pipelining_limit: it hangs up behind so many answers if more commands than that have come at once.
+
+    What becomes of the mail:
+
+    session_limit: it shows so many messages to a session, the oldest.
+    retr_limit: it refuses RETR behind so many messages.
+    retr_hides: what was retrieved is not shown to later sessions.
+    large_message: it hangs up at the DELE of a message with more octets.
+    defects: what is wrong with the messages of these numbers.
     """
 
     responses: Mapping[str, str] = field(default_factory=dict)
+    encoding: str = "utf-8"
     unknown_commands: frozenset[str] = frozenset()
+    unknown_command_closes: bool = False
     withheld_capabilities: frozenset[str] = frozenset()
+    late_capabilities: frozenset[str] = frozenset()
+    further_capabilities: tuple[str, ...] = ()
+    refuses_initial_responses: bool = False
+    line_end: bytes = b"\r\n"
     dot_apart: bool = False
+    stuffs_dots: bool = True
+    doubled_responses: frozenset[str] = frozenset()
+    uid_separator: str = " "
     retr_shortfall: int = 0
+    list_surplus: int = 0
+    octets_wrap: bool = False
+    top_limit: int | None = None
+    pipelining_limit: int | None = None
+    session_limit: int | None = None
+    retr_limit: int | None = None
+    retr_hides: bool = False
+    large_message: int | None = None
+    defects: Mapping[int, Defect] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         check_situations(self.responses, RESPONSES)
+        check_situations(self.doubled_responses, RESPONSES)
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,46 +152,3 @@ class Quirk:
 
 STANDARD: Final = Quirk("standard")
 """No quirk: what the standards say."""
-
-# ArGoSoft Mail Server Freeware 1.8, from three sessions of September 2021 captured with Sylpheed 3.7.0, telnet and a C
-# program. What no capture shows (VRFY, TOP, the wording of refusals) is ours, without the codes it never heard of.
-_ARGOSOFT_GREETING: Final = "ArGoSoft Mail Server Freeware, Version 1.8 (1.8.8.8)"
-_ARGOSOFT_FAREWELL: Final = "Aba he"
-
-ARGOSOFT: Final = Quirk(
-    "argosoft",
-    SMTPQuirk(
-        replies={
-            "greeting": f"220 {_ARGOSOFT_GREETING}",
-            "helo": "250 Welcome [{peer}], pleased to meet you",
-            "sender accepted": '250 Sender "{path}" OK...',
-            "recipient accepted": '250 Recipient "{path}" OK...',
-            "data": '354 Enter mail, end with "." on a line by itself',
-            "message accepted": "250 Message accepted for delivery. <{id}@{hostname}>",
-            "quit": f"221 {_ARGOSOFT_FAREWELL}",
-        },
-        unknown_commands=frozenset({"EHLO", "STARTTLS", "AUTH"}),
-        withheld_extensions=frozenset(EXTENSIONS),
-        takes_bare_hello=True,
-        takes_bare_paths=True,
-    ),
-    POP3Quirk(
-        responses={
-            "greeting": f"+OK {_ARGOSOFT_GREETING}",
-            "user": "+OK Password required for {user}",
-            "logged in": "+OK Mailbox locked and ready",
-            "list": "+OK",
-            "uidl": "+OK",
-            "quit": f"+OK {_ARGOSOFT_FAREWELL}",
-        },
-        unknown_commands=frozenset({"CAPA", "STLS", "AUTH"}),
-        withheld_capabilities=frozenset(CAPABILITIES),
-        dot_apart=True,
-        # The one capture of RETR announces 522 octets where LIST said 533 and 533 came. Which octets it leaves out is
-        # not known, and needs not be: a client that frames by the announced number is wrong with any shortfall.
-        retr_shortfall=11,
-    ),
-)
-
-QUIRKS: Final[Mapping[str, Quirk]] = MappingProxyType({quirk.name: quirk for quirk in (ARGOSOFT,)})
-"""The profiles by name."""

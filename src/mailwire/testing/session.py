@@ -132,7 +132,11 @@ class Session(ABC):
     # What a protocol does it with
 
     def _say(self, situation: str, **known: object) -> None:
-        self._write(self._line(situation, **known).encode() + LINE_END)
+        self._write(self._encode(self._line(situation, **known)))
+
+    def _encode(self, line: str) -> bytes:
+        """Return `line` as it is put on the wire."""
+        return line.encode() + LINE_END
 
     def _line(self, situation: str, **known: object) -> str:
         return self._phrasebook.line(situation, hostname=self._policy.hostname, peer=self._peer, **known)
