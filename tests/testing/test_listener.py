@@ -1,6 +1,7 @@
 import asyncio
 import socket
 from contextlib import closing
+from pathlib import Path
 
 import pytest
 
@@ -93,5 +94,30 @@ async def test_it_is_started_once_and_has_no_port_before() -> None:
         assert listener.address
     listener.start()
     with pytest.raises(RuntimeError, match="can be started once"):
+        listener.start()
+    await listener.close()
+
+
+async def test_it_listens_at_a_path_instead(tmp_path: Path) -> None:
+    path = tmp_path / "socket"
+    sessions = Sessions()
+    listener = Listener(sessions.open, path=str(path))
+    listener.start()
+    with closing(socket.socket(socket.AF_UNIX)) as client:
+        client.connect(str(path))
+        client.setblocking(False)
+        assert await read(client) == GREETING
+    await listener.wait_idle()
+    with pytest.raises(RuntimeError, match="no port"):
+        assert listener.address
+    await listener.close()
+    assert not path.exists()
+    assert sessions.peers == [""]
+
+
+async def test_a_path_that_is_taken_is_told(tmp_path: Path) -> None:
+    listener = Listener(Sessions().open, path=str(tmp_path))
+
+    with pytest.raises(OSError, match="in use"):
         listener.start()
     await listener.close()

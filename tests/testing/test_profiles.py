@@ -17,7 +17,8 @@ from mailwire.testing import (
     Quirk,
     SMTPServer,
 )
-from mailwire.testing.quirks import CAPABILITIES, EXTENSIONS
+from mailwire.testing.quirks import CAPABILITIES
+from mailwire.testing.smtp_extensions import EXTENSIONS
 from tests.testing.dialogue import play, say
 from tests.testing.test_quirks import ACCOUNT, KNOWN
 

@@ -1,9 +1,11 @@
 import pytest
 
 from mailwire.testing import (
+    EXTENSIONS,
     Account,
     Defect,
     Maildrop,
+    Policy,
     POP3Quirk,
     POP3Server,
     Quirk,
@@ -11,11 +13,11 @@ from mailwire.testing import (
     SMTPServer,
 )
 from mailwire.testing.pop3_responses import RESPONSES
-from mailwire.testing.quirks import EXTENSIONS
 from mailwire.testing.smtp_replies import REPLIES
 from tests.testing.dialogue import greeted, play, say
 
 ACCOUNT = Account("theogus", "theogus", ("theogus@geii.fr",))
+SHORT = Policy(extensions=("PIPELINING", "SIZE", "8BITMIME", "SMTPUTF8", "ENHANCEDSTATUSCODES", "AUTH"))
 
 # All that a situation may name.
 KNOWN = {
@@ -44,7 +46,7 @@ def test_an_extension_that_is_withheld_is_not_honoured() -> None:
     quirk = Quirk("small", SMTPQuirk(withheld_extensions=frozenset({"SIZE", "ENHANCEDSTATUSCODES", "AUTH"})))
 
     play(
-        lambda: greeted(SMTPServer(Maildrop([ACCOUNT]), quirk=quirk)),
+        lambda: greeted(SMTPServer(Maildrop([ACCOUNT]), quirk=quirk, policy=SHORT)),
         """
         C: EHLO client
         S: 250-localhost greets client

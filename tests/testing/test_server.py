@@ -1,14 +1,18 @@
 import asyncio
 import poplib
 import smtplib
+import socket
 import ssl
 from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
 
 import pytest
 
 from mailwire.sasl import server_end_point
 from mailwire.testing import ARGOSOFT, Account, MailServer, Policy, client_context, server_context
 from mailwire.testing.handshake import find_certificate
+from mailwire.testing.turns import turns
 
 ALICE = Account("alice", "secret", ("alice@example.org",))
 BOB = Account("bob", "hidden", ("bob@example.org",))
@@ -165,3 +169,60 @@ async def test_it_can_be_left_while_clients_are_there() -> None:
         writer.close()
         await writer.wait_closed()
     assert [session.closing for session in (*server.smtp_sessions, *server.pop3_sessions)] == [True, True]
+
+
+async def test_lmtp_has_a_port_and_a_path(tmp_path: Path) -> None:
+    path = str(tmp_path / "lmtp")
+    group = b"MAIL FROM:<>\r\nRCPT TO:<alice@example.org>\r\nRCPT TO:<bob@example.org>\r\nDATA\r\n"
+
+    async def deliver(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"LHLO client\r\n" + group + b"hello\r\n.\r\nQUIT\r\n")
+        replies = await reader.read()
+        assert replies.count(b"has it as") == 2
+        writer.close()
+        await writer.wait_closed()
+
+    async with MailServer([ALICE, BOB], lmtp_path=path) as server:
+        await deliver(*await asyncio.open_connection(server.host, server.lmtp_port))
+        await deliver(*await asyncio.open_unix_connection(path))
+        await server.wait_idle()
+
+    assert [message.content for message in server.messages("bob")] == [b"hello\r\n"] * 2
+    assert [session.commands[-1] for session in server.lmtp_sessions] == [b"QUIT", b"QUIT"]
+
+
+async def test_a_server_that_cannot_listen_everywhere_listens_nowhere(tmp_path: Path) -> None:
+    server = MailServer(lmtp_path=str(tmp_path))
+
+    with pytest.raises(OSError, match="in use"):
+        await server.start()
+    with pytest.raises(ConnectionRefusedError):
+        socket.create_connection((server.host, server.smtp_port))
+
+
+@pytest.mark.parametrize("patient", [True, False])
+async def test_a_patient_server_counts_what_the_client_waits_for(patient: bool) -> None:
+    async with MailServer([ALICE, BOB], patient=patient) as server:
+        with closing(socket.create_connection((server.host, server.smtp_port))) as client:
+            client.setblocking(False)
+            loop = asyncio.get_running_loop()
+            await loop.sock_recv(client, 1000)
+            # Not waited for, and not in one packet either.
+            for line in (b"EHLO client\r\n", b"MAIL FROM:<>\r\n", b"RCPT TO:<bob@example.org>\r\n"):
+                await loop.sock_sendall(client, line)
+                await turns(3)
+            answers = b""
+            while b"Recipient" not in answers:
+                answers += await loop.sock_recv(client, 10_000)
+        await server.wait_idle()
+
+    assert server.smtp_sessions[0].flights == (1 if patient else 3)
+
+
+async def test_a_patient_server_is_over_when_its_client_is() -> None:
+    others = asyncio.all_tasks()
+    async with MailServer(patient=True) as server:
+        with closing(socket.create_connection((server.host, server.smtp_port))) as client:
+            client.send(b"NOOP\r\n")
+        await server.wait_idle()
+        assert len(asyncio.all_tasks() - others) == 3  # one for each of its ports

@@ -7,7 +7,13 @@ from tests.testing.dialogue import greeted, play, say
 
 ALICE = Account("alice", "secret", ("alice@example.org",))
 BOB = Account("bob", "hidden", ("bob@example.org", '"b ob"@example.org', "bøb@example.org"))
-POLICY = Policy(hostname="mail.example.org", size_limit=1000, refused_senders=("spam@example.org",))
+POLICY = Policy(
+    hostname="mail.example.org",
+    size_limit=1000,
+    refused_senders=("spam@example.org",),
+    extensions=("PIPELINING", "SIZE", "8BITMIME", "SMTPUTF8", "ENHANCEDSTATUSCODES", "STARTTLS", "AUTH"),
+)
+CHUNKING = Policy(size_limit=1000, extensions=(*POLICY.extensions, "CHUNKING", "BINARYMIME"))
 
 HELLO = b"EHLO client.example.org\r\n"
 MAIL = b"MAIL FROM:<alice@example.org>\r\n"
@@ -175,8 +181,38 @@ def test_helo_has_no_extensions() -> None:
 def test_the_reply_to_help_names_the_commands() -> None:
     assert (
         last_reply(b"HELP\r\n")
-        == "214 2.0.0 Commands: EHLO HELO MAIL RCPT DATA RSET NOOP VRFY EXPN HELP QUIT STARTTLS AUTH"
+        == "214 2.0.0 Commands: EHLO HELO MAIL RCPT DATA BDAT RSET NOOP VRFY EXPN HELP QUIT STARTTLS AUTH"
     )
+
+
+def test_everything_is_offered_that_can_be_had() -> None:
+    policy = Policy(size_limit=1000, recipient_limit=10, message_limit=3, recipient_domain_limit=2)
+
+    assert extensions(server(policy=policy, tls="established")) == [
+        "PIPELINING",
+        "SIZE 1000",
+        "8BITMIME",
+        "SMTPUTF8",
+        "ENHANCEDSTATUSCODES",
+        "CHUNKING",
+        "BINARYMIME",
+        "DSN",
+        "DELIVERBY",
+        "FUTURERELEASE 2592000 2100-01-01T00:00:00Z",
+        "MT-PRIORITY MIXER",
+        "REQUIRETLS",
+        "RRVS",
+        "LIMITS RCPTMAX=10 MAILMAX=3 RCPTDOMAINMAX=2",
+        "AUTH PLAIN LOGIN",
+    ]
+    in_clear = extensions(server(policy=Policy(), tls="available"))
+    assert "STARTTLS" in in_clear
+    assert not {"REQUIRETLS", "LIMITS"} & {line.partition(" ")[0] for line in in_clear}
+    assert extensions(server(policy=Policy(extensions=["BINARYMIME", "DSN"]))) == ["DSN"]
+
+
+def test_without_enhanced_codes_the_replies_have_none() -> None:
+    assert last_reply(b"NOOP\r\n", policy=Policy(extensions=())) == "250 Still here"
 
 
 # TLS
@@ -462,3 +498,191 @@ def test_a_message_that_does_not_end_is_not_delivered() -> None:
 
     assert session.data_to_send() == []
     assert maildrop.messages("bob") == ()
+
+
+# Parameters
+
+
+def test_the_parameters_of_each_recipient_are_recorded_with_it() -> None:
+    maildrop = Maildrop([ALICE, BOB])
+    group = (
+        b"MAIL FROM:<> RET=HDRS ENVID=a+2Bb BY=120;R HOLDFOR=60 MT-PRIORITY=-3\r\n"
+        b"RCPT TO:<alice@example.org> NOTIFY=SUCCESS,DELAY ORCPT=rfc822;a+40b\r\n"
+        b"RCPT TO:<nobody@example.org> NOTIFY=NEVER\r\n" + RCPT + DATA
+    )
+    say(server(maildrop, policy=Policy()), HELLO, group, b"hello\r\n.\r\n")
+
+    (message,) = maildrop.messages("bob")
+    assert message.envelope == Envelope(
+        "",
+        ("alice@example.org", "bob@example.org"),
+        {"RET": "HDRS", "ENVID": "a+2Bb", "BY": "120;R", "HOLDFOR": "60", "MT-PRIORITY": "-3"},
+        ({"NOTIFY": "SUCCESS,DELAY", "ORCPT": "rfc822;a+40b"}, {}),
+    )
+
+
+def test_requiretls_can_be_had_under_tls() -> None:
+    mail = b"MAIL FROM:<> REQUIRETLS\r\n"
+
+    assert last_reply(HELLO, mail, policy=Policy()) == "555 5.5.4 Parameter REQUIRETLS not recognized"
+    assert last_reply(HELLO, mail, policy=Policy(), tls="established") == "250 2.1.0 Sender <> accepted"
+
+
+def test_what_rcpt_is_answered_can_be_told() -> None:
+    maildrop = Maildrop([ALICE, BOB])
+    policy = Policy(
+        extensions=POLICY.extensions,
+        recipient_replies={
+            "full@example.org": "452 4.2.2 Mailbox full",
+            "moved@example.org": "251 Will forward",
+            "Bob@example.org": "550 not today",
+            "late@example.org": "421 4.3.0 Going down",
+        },
+    )
+    session = play(
+        lambda: greeted(server(maildrop, policy=policy)),
+        """
+        C: HELO client
+        S: 250 localhost greets client
+        C: MAIL FROM:<>
+        S: 250 2.1.0 Sender <> accepted
+        C: RCPT TO:<full@example.org>
+        S: 452 4.2.2 Mailbox full
+        C: RCPT TO:<bob@example.org>
+        S: 550 not today
+        C: DATA
+        S: 554 5.5.1 No valid recipients
+        C: RCPT TO:<moved@example.org>
+        S: 251 Will forward
+        C: RCPT TO:<late@example.org>
+        S: 421 4.3.0 Going down
+        """,
+    )
+    assert session.closing
+
+
+def test_the_limits_are_kept() -> None:
+    policy = Policy(recipient_limit=2, message_limit=2, recipient_domain_limit=2)
+    others = Account("carol", "", ("carol@example.net", "carol@example.com"))
+    session = greeted(server(Maildrop([ALICE, BOB, others]), policy=policy))
+    say(session, HELLO, MAIL, RCPT)
+
+    assert say(session, b"RCPT TO:<alice@EXAMPLE.org>\r\n").startswith(b"250 ")
+    assert say(session, RCPT) == b"452 4.5.3 No more than 2 recipients of a message\r\n"
+    assert say(session, b"RSET\r\n" + MAIL + RCPT + b"RCPT TO:<carol@example.net>\r\n").count(b"250 ") == 4
+    assert say(session, b"RSET\r\n" + MAIL).endswith(b"421 4.7.0 No more than 2 messages in a session\r\n")
+    assert session.closing
+
+    session = greeted(server(Maildrop([BOB, others]), policy=Policy(recipient_domain_limit=2)))
+    say(session, HELLO, MAIL, RCPT, b"RCPT TO:<carol@example.net>\r\n")
+    expected = b"452 4.5.3 No more than 2 domains among the recipients of a message\r\n"
+    assert say(session, b"RCPT TO:<carol@example.com>\r\n") == expected
+
+
+# Chunks
+
+
+def test_a_message_comes_in_chunks() -> None:
+    maildrops = []
+
+    def open_session() -> SMTPServer:
+        maildrops.append(Maildrop([ALICE, BOB]))
+        session = greeted(server(maildrops[-1], policy=CHUNKING))
+        say(session, HELLO)
+        return session
+
+    session = play(
+        open_session,
+        """
+        C: MAIL FROM:<alice@example.org>
+        S: 250 2.1.0 Sender <alice@example.org> accepted
+        C: RCPT TO:<bob@example.org>
+        S: 250 2.1.5 Recipient <bob@example.org> accepted
+        C: BDAT 10
+        C: Subject:
+        S: 250 2.0.0 10 octets taken
+        C: RCPT TO:<alice@example.org>
+        S: 503 5.5.1 Bad sequence of commands: the message has begun with a chunk
+        C: DATA
+        S: 503 5.5.1 Bad sequence of commands: the message has begun with a chunk
+        C: MAIL FROM:<alice@example.org>
+        S: 503 5.5.1 Bad sequence of commands: a mail transaction is under way
+        C: bdat 0
+        S: 250 2.0.0 0 octets taken
+        C: BDAT 5 last
+        C: .
+        C:
+        S: 250 2.0.0 Message accepted as 00000001
+        C: MAIL FROM:<>
+        S: 250 2.1.0 Sender <> accepted
+        C: RCPT TO:<bob@example.org>
+        S: 250 2.1.5 Recipient <bob@example.org> accepted
+        C: BDAT 0 LAST
+        S: 250 2.0.0 Message accepted as 00000002
+        """,
+    )
+    assert session.commands[-1] == b"BDAT 0 LAST"
+    for maildrop in maildrops:
+        first, second = maildrop.messages("bob")
+        assert (first.content, second.content) == (b"Subject:\r\n.\r\n\r\n", b"")
+
+
+def test_a_chunk_that_is_refused_is_read_and_those_behind_it_are_refused_too() -> None:
+    maildrop = Maildrop([ALICE, BOB])
+    chunk, rest = b"BDAT 600\r\n" + b"QUIT\r\n" * 100, b"BDAT 6 LAST\r\nQUIT\r\n"
+    session = server(maildrop, policy=CHUNKING)
+    say(session, HELLO, MAIL + RCPT)
+
+    replies = say(session, chunk + chunk + rest + b"RSET\r\n" + MAIL + RCPT + rest).decode().splitlines()
+
+    assert replies[:4] == [
+        "250 2.0.0 600 octets taken",
+        "552 5.3.4 More than 1000 octets",
+        "503 5.5.1 Bad sequence of commands: a chunk was refused, RSET comes first",
+        "250 2.0.0 Forgotten",
+    ]
+    assert replies[-1] == "250 2.0.0 Message accepted as 00000001"
+    assert not session.closing
+
+
+@pytest.mark.parametrize(
+    ("commands", "reply"),
+    [
+        ([b"BDAT 6\r\nQUIT\r\n"], "503 5.5.1 Bad sequence of commands: MAIL comes first"),
+        ([MAIL, b"BDAT 6\r\nQUIT\r\n"], "554 5.5.1 No valid recipients"),
+        ([MAIL, b"BDAT 6 LAST\r\nQUIT\r\n"], "554 5.5.1 No valid recipients"),
+        ([MAIL, RCPT, b"BDAT 1 LAST\r\n\n"], "554 5.6.0 The message holds a bare CR, a bare LF or a NUL"),
+        ([MAIL, RCPT, b"BDAT 1 LAST\r\n\r"], "554 5.6.0 The message holds a bare CR, a bare LF or a NUL"),
+        ([MAIL, RCPT, b"BDAT 1 LAST\r\na"], "250 2.0.0 Message accepted as 00000001"),
+        (
+            [b"MAIL FROM:<> BODY=BINARYMIME\r\n", RCPT, b"BDAT 3 LAST\r\n\r\0\n"],
+            "250 2.0.0 Message accepted as 00000001",
+        ),
+        (
+            [b"MAIL FROM:<> BODY=BINARYMIME\r\n", RCPT, DATA],
+            "503 5.5.1 Bad sequence of commands: BINARYMIME comes by BDAT",
+        ),
+        ([MAIL, RCPT, b"BDAT 1001 LAST\r\n" + b"a" * 1001], "552 5.3.4 More than 1000 octets"),
+        ([MAIL, RCPT, b"BDAT 1001 LAST\r\n" + b"a" * 1001, MAIL], "250 2.1.0 Sender <alice@example.org> accepted"),
+    ],
+)
+def test_a_chunk_is_answered_as_the_standard_wants_it(commands: list[bytes], reply: str) -> None:
+    assert last_reply(HELLO, *commands, policy=CHUNKING) == reply
+
+
+@pytest.mark.parametrize("argument", [b"", b"x", b"-1", b"1 FIRST", b"1  LAST", b"1" * 21, "\u0661".encode()])
+def test_a_chunk_of_which_the_size_is_not_known_ends_the_session(argument: bytes) -> None:
+    session = server(policy=CHUNKING)
+    say(session, HELLO)
+
+    assert say(session, b"BDAT " + argument + b"\r\nQUIT\r\n") == (
+        b"501 5.5.4 Syntax error, expected BDAT, a size and perhaps LAST\r\n"
+    )
+    assert session.closing
+
+
+def test_a_chunk_in_pieces_is_one_flight() -> None:
+    session = server(policy=CHUNKING)
+    say(session, HELLO, MAIL + RCPT, b"BDAT 4\r\n", b"a", b"bc\r", b"BDAT", b" 0 LAST\r\n")
+
+    assert session.flights == 4

@@ -1,15 +1,16 @@
-"""A mail server in a box, for tests and demonstrations: SMTP and POP3 over one maildrop in memory.
+"""A mail server in a box, for tests and demonstrations: SMTP, LMTP and POP3 over one maildrop in memory.
 
-`MailServer` listens on the loopback interface. `SMTPServer` and `POP3Server` are the same without any I/O, one object
-for each session: bytes in, bytes out. A `Policy` says what they demand, and by which `MECHANISMS` they let in. `QUIRKS`
-has profiles of servers that differ from the standards. For TLS there are certificates of test authorities whose keys
-are public: `server_context` and `client_context`.
+`MailServer` listens on the loopback interface. `SMTPServer`, `LMTPServer` and `POP3Server` are the same without any
+I/O, one object for each session: bytes in, bytes out. A `Policy` says what they demand, which of the `EXTENSIONS` of
+SMTP they offer, and by which `MECHANISMS` they let in. `QUIRKS` has profiles of servers that differ from the standards.
+For TLS there are certificates of test authorities whose keys are public: `server_context` and `client_context`.
 
 It is made to be exact, and no server for anybody's mail: it relays nothing, keeps nothing, and limits nobody. Nothing
 in mailwire but its tests and its demonstration uses this package, and pytest is not needed for it.
 """
 
 from .channel import Channel
+from .lmtp_server import LMTPServer
 from .maildrop import Account, Envelope, Maildrop, OpenMaildrop, StoredMessage
 from .policy import MECHANISMS, Policy
 from .pop3_server import POP3Server
@@ -53,6 +54,7 @@ from .script import (
 from .scripted_peer import ScriptedPeer
 from .server import MailServer
 from .session import Session, TLSState
+from .smtp_extensions import EXTENSIONS
 from .smtp_server import SMTPServer
 from .tls import authority_file, client_context, server_context
 
@@ -62,6 +64,7 @@ __all__ = [
     "CLIENT_HELLO",
     "CLOSE",
     "EXCHANGE",
+    "EXTENSIONS",
     "FIN",
     "GMAIL",
     "JPOP",
@@ -92,6 +95,7 @@ __all__ = [
     "Endless",
     "Envelope",
     "Hear",
+    "LMTPServer",
     "MailServer",
     "Maildrop",
     "OpenMaildrop",

@@ -11,6 +11,7 @@ from typing import cast
 
 from .handshake import read_channel
 from .session import Session
+from .turns import drain_events
 
 __all__ = ["Connection"]
 
@@ -20,14 +21,23 @@ class Connection(asyncio.Protocol):
 
     tls_context: for STARTTLS and STLS, and for a session that is encrypted from the beginning.
     certificate: the one in `tls_context`, in DER, to which clients may bind an exchange of AUTH.
+    patient: answer only when the client, which must be in the same event loop, does nothing more without an answer.
     """
 
     def __init__(
-        self, session: Session, tls_context: ssl.SSLContext | None = None, certificate: bytes | None = None
+        self,
+        session: Session,
+        tls_context: ssl.SSLContext | None = None,
+        certificate: bytes | None = None,
+        *,
+        patient: bool = False,
     ) -> None:
         self._session = session
         self._tls_context = tls_context
         self._certificate = certificate
+        self._is_patient = patient
+        self._heard = 0  # pieces
+        self._waiting: asyncio.Task[None] | None = None  # for the client to have said all that it will
         self._transport: asyncio.Transport | None = None
         self._is_shaking_hands = False
         self._arrived_early: list[bytes] = []  # under TLS, before start_tls() has returned
@@ -47,6 +57,8 @@ class Connection(asyncio.Protocol):
             if self._session.wants_tls:
                 await self._start_tls()
                 self._answer()
+        if self._waiting is not None:
+            await self._waiting
 
     def abort(self) -> None:
         """Cut the connection at once."""
@@ -67,7 +79,11 @@ class Connection(asyncio.Protocol):
             self._arrived_early.append(data)
         else:
             self._session.receive_data(data)
-            self._answer()
+            self._heard += 1
+            if not self._is_patient:
+                self._answer()
+            elif self._waiting is None:
+                self._waiting = asyncio.get_running_loop().create_task(self._answer_in_silence())
 
     def eof_received(self) -> None:
         # In the handshake it is too early to say: what came before it has not been heard. connection_lost() follows.
@@ -101,6 +117,13 @@ class Connection(asyncio.Protocol):
             self._turn.set()
         elif self._session.closing:
             transport.close()
+
+    async def _answer_in_silence(self) -> None:
+        heard = 0
+        while heard != (heard := self._heard):
+            await drain_events()
+        self._waiting = None
+        self._answer()
 
     async def _start_tls(self) -> None:
         transport = self._opened()

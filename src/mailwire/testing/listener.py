@@ -5,6 +5,7 @@ its `wait_closed` waits for differs between the versions of Python. Here every a
 """
 
 import asyncio
+import os
 import socket
 import ssl
 from collections.abc import Callable
@@ -21,7 +22,8 @@ _HOST: Final = "127.0.0.1"
 class Listener:
     """Accepts clients at a free port and serves each with a session that `open_session` makes for its address.
 
-    tls_context, certificate: as a Connection has them.
+    tls_context, certificate, patient: as a Connection has them.
+    path: where to make a Unix socket instead, which is removed again in the end.
     """
 
     def __init__(
@@ -29,10 +31,15 @@ class Listener:
         open_session: Callable[[str], Session],
         tls_context: ssl.SSLContext | None = None,
         certificate: bytes | None = None,
+        *,
+        patient: bool = False,
+        path: str | None = None,
     ) -> None:
         self._open_session = open_session
         self._tls_context = tls_context
         self._certificate = certificate
+        self._is_patient = patient
+        self._path = path
         self._address: tuple[str, int] | None = None
         self._accepting: asyncio.Task[None] | None = None
         self._is_closing = False
@@ -41,7 +48,8 @@ class Listener:
 
     @property
     def address(self) -> tuple[str, int]:
-        """The host and the port; they stay known when it is closed. Raises RuntimeError before it is started."""
+        """The host and the port; they stay known when it is closed. Raises RuntimeError before it is started, and where
+        there is a path."""
         if self._address is None:
             raise RuntimeError("the server has no port before it is started")
         return self._address
@@ -50,13 +58,9 @@ class Listener:
         """Begin to accept clients, in the running event loop. Raises RuntimeError if it was started before."""
         if self._accepting is not None:
             raise RuntimeError("a server can be started once")
-        # The protocol is named, for asyncio switches Nagle's algorithm off only where it is: packets of their own would
-        # wait for each other.
-        listening = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
-        listening.setblocking(False)
-        listening.bind((_HOST, 0))
-        listening.listen()
-        self._address = listening.getsockname()
+        listening = _listen(self._path)
+        if self._path is None:
+            self._address = listening.getsockname()
         self._accepting = asyncio.create_task(self._accept(listening))
 
     async def close(self) -> None:
@@ -65,10 +69,12 @@ class Listener:
             return
         self._is_closing = True
         # The task is woken by a client of our own: to cancel it could lose a socket accepted at that very moment.
-        with socket.socket() as bell:
+        with socket.socket(socket.AF_INET if self._path is None else socket.AF_UNIX) as bell:
             bell.setblocking(False)
-            bell.connect_ex(self.address)
+            bell.connect_ex(self._path or self.address)
             await self._accepting
+        if self._path is not None:
+            os.unlink(self._path)
         for connection in self._connections:
             connection.abort()
         await self.wait_idle()
@@ -81,10 +87,26 @@ class Listener:
         loop = asyncio.get_running_loop()
         with listening:
             while True:
-                accepted, (peer, _) = await loop.sock_accept(listening)
+                accepted, address = await loop.sock_accept(listening)
                 if self._is_closing:
                     accepted.close()
                     return
-                connection = Connection(self._open_session(peer), self._tls_context, self._certificate)
+                session = self._open_session(address[0] if self._path is None else "")
+                connection = Connection(session, self._tls_context, self._certificate, patient=self._is_patient)
                 self._connections.append(connection)
                 self._serving.append(asyncio.create_task(connection.serve(accepted)))
+
+
+def _listen(path: str | None) -> socket.socket:
+    # The protocol is named, for asyncio switches Nagle's algorithm off only where it is: packets of their own would
+    # wait for each other.
+    family, protocol = (socket.AF_INET, socket.IPPROTO_TCP) if path is None else (socket.AF_UNIX, 0)
+    listening = socket.socket(family, socket.SOCK_STREAM, protocol)
+    try:
+        listening.setblocking(False)
+        listening.bind((_HOST, 0) if path is None else path)
+        listening.listen()
+    except BaseException:
+        listening.close()
+        raise
+    return listening

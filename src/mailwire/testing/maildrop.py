@@ -55,12 +55,17 @@ class Account:
 class Envelope:
     """What MAIL and RCPT said: `sender` is "" for the null reverse-path, `parameters` are those of MAIL.
 
-    `recipients` are the accepted ones, in their order.
+    `recipients` are the accepted ones, in their order, `recipient_parameters` those of RCPT for each of them.
     """
 
     sender: str
     recipients: tuple[str, ...]
     parameters: Mapping[str, str | None] = field(default_factory=dict)
+    recipient_parameters: tuple[Mapping[str, str | None], ...] = ()
+
+    def __post_init__(self) -> None:
+        missing = len(self.recipients) - len(self.recipient_parameters)
+        object.__setattr__(self, "recipient_parameters", (*self.recipient_parameters, *({} for _ in range(missing))))
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,11 +1,13 @@
 """Policy: what the test server calls itself, demands and refuses."""
 
+import re
 import secrets
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
 from ..smtp.paths import Mailbox
+from .smtp_extensions import EXTENSIONS
 
 __all__ = ["DEFAULTS", "MECHANISMS", "Policy"]
 
@@ -28,6 +30,7 @@ MECHANISMS: Final = (
 
 # hashlib.pbkdf2_hmac() takes no more.
 _ITERATION_LIMIT: Final = 2**31 - 1
+_REPLY: Final = re.compile(r"[245][0-5][0-9](?: [^\r\n\0]*)?\Z")
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,8 +49,17 @@ class Policy:
         comma, a blank and any of <>@. make_salt: returns the salt of a user's keys for SCRAM. Both for tests that
         compare octets.
     refused_senders: addresses for which MAIL is answered 550; case does not count.
+    extensions: what SMTP offers, of `EXTENSIONS`, where it can be had: STARTTLS where there is TLS to begin, REQUIRETLS
+        where it has begun, LIMITS where there is one of those below.
+    recipient_limit, recipient_domain_limit, message_limit: how many recipients a message may have, how many domains
+        among them, and how many messages a session (RFC 9422); None for any number. Beyond them RCPT is answered 452,
+        and MAIL 421.
+    recipient_replies: what RCPT is answered for these addresses, whole lines such as "452 4.2.2 Mailbox full", 2yz, 4yz
+        or 5yz; behind 421 the server closes. Case does not count.
+    delivery_replies: the same for what LMTP answers behind the message, for each recipient (RFC 2033 4.2).
 
-    Raises ValueError for a mechanism that is not one of `MECHANISMS`, and for a number of iterations that is none.
+    Raises ValueError for what is not one of `MECHANISMS` or `EXTENSIONS`, for a number that is none, and for a line
+    that is no reply.
     """
 
     hostname: str = "localhost"
@@ -60,6 +72,12 @@ class Policy:
     make_nonce: Callable[[], str] = field(default=secrets.token_urlsafe, repr=False)
     make_salt: Callable[[], bytes] = field(default=secrets.token_bytes, repr=False)
     refused_senders: Collection[str] = ()
+    extensions: Collection[str] = EXTENSIONS
+    recipient_limit: int | None = None
+    recipient_domain_limit: int | None = None
+    message_limit: int | None = None
+    recipient_replies: Mapping[str, str] = field(default_factory=dict)
+    delivery_replies: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         for name in self.mechanisms:
@@ -67,10 +85,37 @@ class Policy:
                 raise ValueError(f"expected mechanisms of {', '.join(MECHANISMS)}; got {name!r}")
         if not 1 <= self.scram_iterations <= _ITERATION_LIMIT:
             raise ValueError(f"expected 1 to {_ITERATION_LIMIT} iterations, got {self.scram_iterations}")
+        for keyword in self.extensions:
+            if keyword not in EXTENSIONS:
+                raise ValueError(f"expected extensions of {', '.join(EXTENSIONS)}; got {keyword!r}")
+        for limit in self.limits.values():
+            if limit < 1:
+                raise ValueError(f"expected a limit of 1 at least, got {limit}")
+        for line in (*self.recipient_replies.values(), *self.delivery_replies.values()):
+            if not _REPLY.match(line):
+                raise ValueError(f"expected a reply, 2yz, 4yz or 5yz and a text, got {line!r}")
+
+    @property
+    def limits(self) -> Mapping[str, int]:
+        """The limits that there are, by their names in RFC 9422."""
+        limits = {
+            "RCPTMAX": self.recipient_limit,
+            "MAILMAX": self.message_limit,
+            "RCPTDOMAINMAX": self.recipient_domain_limit,
+        }
+        return {name: limit for name, limit in limits.items() if limit is not None}
 
     def refuses(self, sender: Mailbox) -> bool:
         """Whether mail from `sender` is refused."""
         return str(sender).casefold() in {address.casefold() for address in self.refused_senders}
+
+    def recipient_reply(self, recipient: Mailbox) -> str | None:
+        """Return the line with which RCPT is answered for `recipient`; None if its owner decides."""
+        return _found(self.recipient_replies, str(recipient))
+
+    def delivery_reply(self, recipient: str) -> str | None:
+        """Return the line with which a delivery to `recipient` is answered; None if it succeeds."""
+        return _found(self.delivery_replies, recipient)
 
     def new_timestamp(self) -> str:
         """Make what APOP and CRAM-MD5 call a timestamp, in the form of a message identifier (RFC 1939 7, RFC 2195 2).
@@ -78,6 +123,10 @@ class Policy:
         It need not tell the time, only never be said again.
         """
         return f"<{self.make_nonce()}@{self.hostname}>"
+
+
+def _found(replies: Mapping[str, str], address: str) -> str | None:
+    return {key.casefold(): line for key, line in replies.items()}.get(address.casefold())
 
 
 DEFAULTS: Final = Policy()

@@ -9,7 +9,8 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Final
 
-from .quirks import CAPABILITIES, EXTENSIONS, Defect, POP3Quirk, Quirk, SMTPQuirk
+from .quirks import CAPABILITIES, Defect, POP3Quirk, Quirk, SMTPQuirk
+from .smtp_extensions import EXTENSIONS
 
 __all__ = [
     "ARGOSOFT",
@@ -46,7 +47,7 @@ ARGOSOFT: Final = Quirk(
             "message accepted": "250 Message accepted for delivery. <{id}@{hostname}>",
             "quit": f"221 {_ARGOSOFT_FAREWELL}",
         },
-        unknown_commands=frozenset({"EHLO", "STARTTLS", "AUTH"}),
+        unknown_commands=frozenset({"EHLO", "STARTTLS", "AUTH", "BDAT"}),
         withheld_extensions=frozenset(EXTENSIONS),
         takes_bare_hello=True,
         takes_bare_paths=True,

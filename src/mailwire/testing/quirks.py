@@ -13,18 +13,7 @@ from .phrases import check_situations
 from .pop3_responses import RESPONSES
 from .smtp_replies import REPLIES
 
-__all__ = ["CAPABILITIES", "EXTENSIONS", "STANDARD", "Defect", "POP3Quirk", "Quirk", "SMTPQuirk"]
-
-EXTENSIONS: Final = (
-    "PIPELINING",
-    "SIZE",
-    "8BITMIME",
-    "SMTPUTF8",
-    "ENHANCEDSTATUSCODES",
-    "STARTTLS",
-    "AUTH",
-)
-"""What the SMTP server offers, in the order of its reply to EHLO."""
+__all__ = ["CAPABILITIES", "STANDARD", "Defect", "POP3Quirk", "Quirk", "SMTPQuirk"]
 
 CAPABILITIES: Final = (
     "TOP",

@@ -1,4 +1,4 @@
-"""MailServer: SMTP and POP3 on the loopback interface, over one maildrop."""
+"""MailServer: SMTP, LMTP and POP3 on the loopback interface, over one maildrop."""
 
 import ssl
 from collections.abc import Iterable
@@ -6,6 +6,7 @@ from typing import Self
 
 from .handshake import find_certificate
 from .listener import Listener
+from .lmtp_server import LMTPServer
 from .maildrop import Account, Maildrop, StoredMessage
 from .policy import DEFAULTS, Policy
 from .pop3_server import POP3Server
@@ -17,7 +18,7 @@ __all__ = ["MailServer"]
 
 
 class MailServer:
-    """A mail server for tests and demonstrations: SMTP and POP3 on free ports of 127.0.0.1, mail in memory.
+    """A mail server for tests and demonstrations: SMTP, LMTP and POP3 on free ports of 127.0.0.1, mail in memory.
 
     ::
 
@@ -30,6 +31,10 @@ class MailServer:
     tls_context: makes STARTTLS and STLS available, `server_context()` for one; EXTERNAL needs one that asks for client
         certificates.
     implicit_tls: the ports speak TLS from the first byte instead; needs `tls_context`, else ValueError.
+    lmtp_path: where to listen for LMTP besides, as a Unix socket that is removed in the end.
+    patient: answer a client, which must be in the same event loop, only when it does nothing more without an answer.
+        The `flights` of a session are then exactly the times that the client had to wait for the server, however its
+        words were cut into packets.
 
     It lives in the event loop that it was started in. Leaving it cuts every connection that is still open; the mail and
     the sessions can be read afterwards.
@@ -43,18 +48,25 @@ class MailServer:
         policy: Policy = DEFAULTS,
         tls_context: ssl.SSLContext | None = None,
         implicit_tls: bool = False,
+        lmtp_path: str | None = None,
+        patient: bool = False,
     ) -> None:
         if implicit_tls and tls_context is None:
             raise ValueError("implicit TLS needs a tls_context, such as server_context()")
         self.maildrop = Maildrop(accounts)
         self.smtp_sessions: list[SMTPServer] = []
+        self.lmtp_sessions: list[LMTPServer] = []
         self.pop3_sessions: list[POP3Server] = []
         self._quirk = quirk
         self._policy = policy
         self._tls: TLSState = "established" if implicit_tls else "available" if tls_context else "unavailable"
         certificate = None if tls_context is None else find_certificate(tls_context)
-        self._smtp = Listener(self._open_smtp, tls_context, certificate)
-        self._pop3 = Listener(self._open_pop3, tls_context, certificate)
+        self._smtp = Listener(self._open_smtp, tls_context, certificate, patient=patient)
+        self._lmtp = Listener(self._open_lmtp, tls_context, certificate, patient=patient)
+        self._pop3 = Listener(self._open_pop3, tls_context, certificate, patient=patient)
+        self._listeners = [self._smtp, self._lmtp, self._pop3]
+        if lmtp_path is not None:
+            self._listeners.append(Listener(self._open_lmtp, tls_context, certificate, patient=patient, path=lmtp_path))
 
     # Accounts and mail
 
@@ -81,24 +93,33 @@ class MailServer:
         return self._smtp.address[1]
 
     @property
+    def lmtp_port(self) -> int:
+        """The port for LMTP; known once the server is started."""
+        return self._lmtp.address[1]
+
+    @property
     def pop3_port(self) -> int:
         """The port for POP3; known once the server is started."""
         return self._pop3.address[1]
 
     async def start(self) -> None:
         """Listen. Raises OSError if that is not possible."""
-        self._smtp.start()
-        self._pop3.start()
+        try:
+            for listener in self._listeners:
+                listener.start()
+        except BaseException:
+            await self.close()
+            raise
 
     async def close(self) -> None:
         """Cut all connections and stop listening."""
-        await self._smtp.close()
-        await self._pop3.close()
+        for listener in self._listeners:
+            await listener.close()
 
     async def wait_idle(self) -> None:
         """Wait until every client that has come so far is gone."""
-        await self._smtp.wait_idle()
-        await self._pop3.wait_idle()
+        for listener in self._listeners:
+            await listener.wait_idle()
 
     async def __aenter__(self) -> Self:
         await self.start()
@@ -112,6 +133,11 @@ class MailServer:
     def _open_smtp(self, peer: str) -> SMTPServer:
         session = SMTPServer(self.maildrop, policy=self._policy, quirk=self._quirk, tls=self._tls, peer=peer)
         self.smtp_sessions.append(session)
+        return session
+
+    def _open_lmtp(self, peer: str) -> LMTPServer:
+        session = LMTPServer(self.maildrop, policy=self._policy, quirk=self._quirk, tls=self._tls, peer=peer)
+        self.lmtp_sessions.append(session)
         return session
 
     def _open_pop3(self, peer: str) -> POP3Server:

@@ -16,6 +16,8 @@ REPLIES: Final[Mapping[str, Phrase]] = {
     "recipient accepted": Phrase("250", "2.1.5", "Recipient <{path}> accepted"),
     "data": Phrase("354", "", "Send the message, end with a dot on a line by itself"),
     "message accepted": Phrase("250", "2.0.0", "Message accepted as {id}"),
+    "chunk accepted": Phrase("250", "2.0.0", "{octets} octets taken"),
+    "delivered": Phrase("250", "2.1.5", "Recipient <{path}> has it as {id}"),
     "rset": Phrase("250", "2.0.0", "Forgotten"),
     "noop": Phrase("250", "2.0.0", "Still here"),
     "vrfy": Phrase("252", "2.0.0", "Cannot verify, but will take mail and try"),
@@ -25,6 +27,9 @@ REPLIES: Final[Mapping[str, Phrase]] = {
     "challenge": Phrase("334", "", "{challenge}"),
     "authenticated": Phrase("235", "2.7.0", "Authenticated as {user}"),
     # Refusals
+    "too many messages": Phrase("421", "4.7.0", "No more than {limit} messages in a session"),
+    "too many recipients": Phrase("452", "4.5.3", "No more than {limit} recipients of a message"),
+    "too many domains": Phrase("452", "4.5.3", "No more than {limit} domains among the recipients of a message"),
     "too long": Phrase("500", "5.5.6", "Line too long"),
     "unknown": Phrase("500", "5.5.1", "Unknown command"),
     "syntax": Phrase("501", "5.5.4", "Syntax error, expected {expected}"),

@@ -1,0 +1,46 @@
+"""LMTPServer: the server's side of one LMTP session, sans-I/O (RFC 2033)."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from typing import ClassVar
+
+from .._wire.text import LINE_END
+from .maildrop import Envelope
+from .smtp_server import SMTPServer
+
+__all__ = ["LMTPServer"]
+
+
+class LMTPServer(SMTPServer):
+    """One LMTP session, made and driven as an SMTPServer is.
+
+    It is greeted by LHLO, knows neither HELO nor EHLO, and answers a message once for each accepted recipient, in their
+    order: what the policy's `delivery_replies` say, or that the recipient has it.
+    """
+
+    def _conclude(self, envelope: Envelope, refusal: str | None, content: bytes) -> None:
+        replies = [self._policy.delivery_reply(recipient) for recipient in envelope.recipients]
+        receive = [place for place, reply in enumerate(replies) if reply is None or reply.startswith("2")]
+        uid = ""
+        if refusal is None and receive:
+            delivered = replace(
+                envelope,
+                recipients=tuple(envelope.recipients[place] for place in receive),
+                recipient_parameters=tuple(envelope.recipient_parameters[place] for place in receive),
+            )
+            uid = self._maildrop.deliver(delivered, content)
+        for recipient, reply in zip(envelope.recipients, replies, strict=True):
+            if refusal is not None:
+                self._say(refusal, limit=self._policy.size_limit)
+            elif reply is not None:
+                self._write(reply.encode() + LINE_END)
+                self.closing = self.closing or reply.startswith("421")
+            else:
+                self._say("delivered", path=recipient, id=uid)
+
+    # RFC 2033 4.1: LHLO takes the place of both.
+    _HELLO: ClassVar = "LHLO"
+    _COMMANDS: ClassVar[Mapping[str, Callable[[SMTPServer, bytes], None]]] = {
+        "LHLO": SMTPServer._ehlo,
+        **{verb: command for verb, command in SMTPServer._COMMANDS.items() if verb not in ("EHLO", "HELO")},
+    }
