@@ -278,6 +278,46 @@ async def test_credentials_that_no_mechanism_can_present_are_told_without_being_
     assert b"AUTH" not in peer.wire
 
 
+@pytest.mark.parametrize(
+    ("name", "auth", "problem"),
+    [
+        ("USER", Password("bob", CANARY, authzid="kurt"), "USER has no place for an authzid"),
+        ("APOP", Password("bob", CANARY, authzid="kurt"), "APOP has no place for an authzid"),
+        ("USER", Password("bob", f"{CANARY}\t"), "a password must not hold control characters"),
+        ("USER", Password("bob\x7f", CANARY), "a user name must not hold control characters"),
+        ("USER", Password("bob", ""), "a password must not be empty"),
+        ("USER", Password("", CANARY), "a user name must not be empty"),
+        ("APOP", Password("bob the builder", CANARY), "must not be empty, nor hold a blank"),
+    ],
+)
+async def test_credentials_for_which_pop3_has_no_form_are_told_before_anything_is_said(
+    name: str, auth: Password, problem: str
+) -> None:
+    greeted = ("S: +OK <1896.697170952@dbc.mtview.ca.us>", "C: CAPA", "S: +OK", "S: USER", "S: .")
+    async with ScriptedPeer(*greeted, LISTEN) as peer:
+        with pytest.raises(
+            AuthenticationFailed, match=f"{name} cannot present these credentials: .*{problem}"
+        ) as caught:
+            await login(peer, "pop3", auth, auth_preferences=Preferences(mechanisms=[name]))
+    assert caught.value.command == name
+    assert peer.commands == ["CAPA"]
+    assert CANARY not in str(caught.value)
+
+
+async def test_credentials_that_user_cannot_present_may_be_right_for_the_next() -> None:
+    message = base64.b64encode(b"kurt\0bob\0" + CANARY.encode()).decode()
+    script = (*capabilities("USER", "SASL PLAIN"), f"C: AUTH PLAIN {message}", "S: +OK", "C: QUIT", "S: +OK bye")
+    async with ScriptedPeer(*script) as peer:
+        client = await login(
+            peer,
+            "pop3",
+            Password("bob", CANARY, authzid="kurt"),
+            auth_preferences=Preferences(mechanisms=["USER", "PLAIN"]),
+        )
+        assert client.mechanism == "PLAIN"
+        await client.quit()
+
+
 async def test_an_authzid_for_xoauth2_is_refused_before_anything_is_said(protocol: str) -> None:
     async with ScriptedPeer(*offer(protocol, "XOAUTH2"), LISTEN) as peer:
         with pytest.raises(AuthenticationFailed, match="XOAUTH2 has no place for an authzid"):
@@ -296,6 +336,7 @@ async def test_a_second_login_is_refused_clearly(protocol: str) -> None:
 
 SECRETS = [CANARY.encode(), TOKEN.encode()]
 SECRETS += [base64.b64encode(b"x" * shift + secret)[4:-4] for secret in SECRETS for shift in range(3)]
+SECRETS += [secret.hex().encode() for secret in SECRETS]
 
 
 @pytest.mark.parametrize("name", [*EVERY, "USER", "APOP"])
@@ -324,17 +365,34 @@ async def test_on_an_open_link_scram_logs_in(protocol: str, name: str) -> None:
         await client.quit()
 
 
+EXPOSING: dict[str, Callable[[], Mechanism]] = {
+    "PLAIN": lambda: sasl.Plain(PASSWORD),
+    "LOGIN": lambda: sasl.Login(PASSWORD),
+    "CRAM-MD5": lambda: sasl.CramMD5(PASSWORD),
+    "OAUTHBEARER": lambda: sasl.OAuthBearer("bob", TOKEN),
+    "XOAUTH2": lambda: sasl.XOAuth2("bob", TOKEN),
+}
+
+
+def test_every_mechanism_that_exposes_something_is_tried_by_hand() -> None:
+    assert {option.name for option in sasl.MECHANISMS if option.exposes_password} == set(EXPOSING)
+
+
+@pytest.mark.parametrize("name", EXPOSING)
+async def test_a_login_by_hand_does_not_cross_an_open_link_either(protocol: str, name: str) -> None:
+    quitting = ("C: QUIT", "S: 221 bye" if protocol == "smtp" else "S: +OK bye")
+    async with ScriptedPeer(*offer(protocol, name), *quitting) as peer:
+        client = client_for(peer.endpoint(protocol=protocol))
+        await client.connect()
+        with pytest.raises(SecurityError, match="allow_cleartext_auth=True"):
+            await by_hand(client, smtp.Auth(EXPOSING[name]()), pop3.Auth(EXPOSING[name]()))
+        await client.quit()
+
+
 @pytest.mark.parametrize(
-    "command",
-    [
-        lambda: pop3.Pass(CANARY),
-        lambda: pop3.Apop("bob", CANARY, b"<1@x>"),
-        lambda: pop3.Auth(sasl.Plain(PASSWORD)),
-        lambda: pop3.Auth(sasl.CramMD5(PASSWORD)),
-    ],
-    ids=["PASS", "APOP", "PLAIN", "CRAM-MD5"],
+    "command", [lambda: pop3.Pass(CANARY), lambda: pop3.Apop("bob", CANARY, b"<1@x>")], ids=["PASS", "APOP"]
 )
-async def test_a_login_by_hand_does_not_cross_an_open_link_either(command: Callable[[], pop3.Command[object]]) -> None:
+async def test_nor_does_a_login_of_pop3_by_hand(command: Callable[[], pop3.Command[object]]) -> None:
     async with ScriptedPeer(*capabilities("USER"), "C: QUIT", "S: +OK bye") as peer:
         client = POP3Client(peer.endpoint(protocol="pop3"))
         await client.connect()
@@ -353,15 +411,6 @@ async def test_a_login_by_hand_is_refused_as_a_login() -> None:
         async with POP3Client(endpoint_of(server, "pop3")) as reader:
             with pytest.raises(AuthenticationFailed):
                 await reader.execute(pop3.Pass("wrong"))
-
-
-async def test_a_login_by_hand_in_the_clear_is_refused_in_smtp_too() -> None:
-    async with ScriptedPeer(*extensions("AUTH PLAIN"), "C: QUIT", "S: 221 bye") as peer:
-        client = SMTPClient(peer.endpoint())
-        await client.connect()
-        with pytest.raises(SecurityError, match="allow_cleartext_auth=True"):
-            await client.execute(smtp.Auth(sasl.Plain(PASSWORD)))
-        await client.quit()
 
 
 async def test_a_mechanism_that_gives_nothing_away_may_be_used_by_hand_on_an_open_link() -> None:

@@ -16,6 +16,7 @@ from mailwire import DeadlineExceeded, MailwireError, POP3Client, SMTPClient, Ti
 from mailwire.testing import FIN, LISTEN, STALL, ScriptedPeer, Step, Tls
 from tests.aio.dialogues import CANARY, CREDENTIALS, LOGIN, MESSAGE, POP3_READY, capabilities, extensions
 from tests.aio.test_cuts import POP3, SMTP, Session, spoken
+from tests.sasl.secrecy import is_ours_to_answer_for
 
 USER, PASSWORD = (text.encode() for text in (CREDENTIALS.user, CANARY))
 PLAIN = base64.b64encode(b"\0" + USER + b"\0" + PASSWORD).decode()
@@ -49,7 +50,7 @@ def told_by(error: BaseException) -> Iterator[str]:
     )
     while summary is not None:
         for frame in summary.stack:
-            if "/mailwire/" in frame.filename:
+            if is_ours_to_answer_for(frame.filename):
                 yield f"{frame.filename}:{frame.lineno} {frame.locals}"
         summary = summary.__cause__ or summary.__context__
 

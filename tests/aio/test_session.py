@@ -172,6 +172,29 @@ async def test_a_peer_that_speaks_instead_of_taking_in_is_to_be_heard() -> None:
         session.abort()
 
 
+async def test_what_has_arrived_before_anything_is_asked_is_no_answer() -> None:
+    script = (*READY, "C: STARTTLS", "S: 220 go", Tls(), "S: 250 mx", STALL)
+    async with ScriptedPeer(*script) as peer:
+        session, machine = await session_with(peer, tls="starttls")
+        await agreed_to_tls(session, machine)
+        await session.start_tls()
+        session.expect_silence()
+        await drain_events()
+        with pytest.raises(RemoteProtocolError, match="expected nothing from the server, got the reply '250 mx'"):
+            session.expect_silence()
+        session.abort()
+
+
+async def test_a_leave_that_was_taken_before_anything_is_asked_is_told() -> None:
+    async with ScriptedPeer(*READY, PACKET, "S: 421 bye", FIN) as peer:
+        session, machine = await session_with(peer)
+        await hello(session, machine)
+        await drain_events()
+        with pytest.raises(ConnectionLost, match="closed the idle connection: 421 bye"):
+            session.expect_silence()
+        session.abort()
+
+
 async def test_nothing_is_flushed_when_nothing_may_leave() -> None:
     async with ScriptedPeer(STALL) as peer:
         session, machine = await session_with(peer)

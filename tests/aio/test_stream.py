@@ -2,6 +2,7 @@ import asyncio
 import errno
 import socket
 import ssl
+import struct
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -34,6 +35,7 @@ from mailwire.testing import (
     client_context,
 )
 from mailwire.testing.turns import drain_events
+from tests.sasl.secrecy import CANARY, assert_hidden
 
 
 def endpoint_for(connect: Callable[[], Awaitable[Any]], **settings: Any) -> Endpoint:
@@ -451,6 +453,25 @@ async def test_a_loss_that_is_told_twice_keeps_its_first_reason() -> None:
         stream.connection_lost(reason)
         stream.connection_lost(None)
         assert stream.error is reason
+
+
+async def test_the_reason_of_a_loss_does_not_show_what_was_being_written() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        ours = socket.create_connection(listener.getsockname())
+        theirs, _ = listener.accept()
+
+    async def connect() -> socket.socket:
+        return ours
+
+    stream = await Stream.open(endpoint_for(connect))
+    # It is reset under the stream's eyes: only the attempt to write shows it.
+    theirs.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    theirs.close()
+    stream.write([f"PASS {CANARY}\r\n".encode()])
+    await drain_events()
+    assert stream.is_at_end
+    assert isinstance(stream.error, OSError)
+    assert_hidden(CANARY, stream.error)
 
 
 @pytest.mark.parametrize("end", [FIN, CLOSE])

@@ -3,6 +3,8 @@
 import asyncio
 import gc
 import weakref
+from dataclasses import dataclass
+from typing import Any
 
 import pytest
 
@@ -10,6 +12,7 @@ from mailwire import DeadlineExceeded, OAuthToken
 from mailwire.aio.tokens import provide_token
 from mailwire.sasl import OAuthFailure
 from mailwire.testing.turns import drain_events
+from tests.sasl.secrecy import CANARY, assert_hidden
 
 EXPIRED = OAuthFailure(status="401")
 
@@ -110,6 +113,41 @@ async def test_what_a_provider_raises_is_raised_to_all_who_ask() -> None:
     asking = [asyncio.create_task(provide_token(credentials, None, 5)) for _ in range(2)]
     for outcome in await asyncio.gather(*asking, return_exceptions=True):
         assert isinstance(outcome, LookupError)
+
+
+async def test_what_is_no_text_is_no_token() -> None:
+    async def provider(refused: OAuthFailure | None) -> Any:
+        return CANARY.encode()
+
+    with pytest.raises(TypeError, match="expected the token's provider to return a str, got bytes") as caught:
+        await provide_token(OAuthToken("bob", provider), None, 5)
+    assert_hidden(CANARY, caught.value)
+
+
+async def test_the_token_does_not_show_while_it_is_passed_on() -> None:
+    async def provider(refused: OAuthFailure | None) -> str:
+        await drain_events()
+        return CANARY
+
+    asking = asyncio.create_task(provide_token(OAuthToken("bob", provider), None, 5))
+    await drain_events()
+    flying = [task for task in asyncio.all_tasks() if "_ask" in repr(task)]
+    assert len(flying) == 1
+    assert (await asking).token == CANARY
+    assert_hidden(CANARY, asking, *flying)
+
+
+async def test_a_provider_need_not_be_hashable() -> None:
+    @dataclass
+    class Cupboard:
+        token: str
+
+        async def __call__(self, refused: OAuthFailure | None) -> str:
+            return self.token
+
+    credentials = OAuthToken("bob", Cupboard("token-1"))
+    assert (await provide_token(credentials, None, 5)).token == "token-1"
+    assert (await provide_token(OAuthToken("bob", Cupboard("token-2")), None, 5)).token == "token-2"
 
 
 def test_every_event_loop_asks_for_itself() -> None:

@@ -8,6 +8,7 @@
 
 from collections.abc import Awaitable, Callable, Collection, Sequence
 from dataclasses import replace
+from typing import Self
 
 from ..endpoint import Endpoint
 from ..errors import AuthenticationFailed, SecurityError
@@ -42,11 +43,18 @@ _SASL = frozenset(option.name for option in MECHANISMS)
 
 
 class MechanismUnavailable(Exception):
-    """The server does not have a mechanism that it offered; `error` says so in our words."""
+    """This mechanism cannot be used, and the next one may be: the server does not have it, though it was offered, or it
+    has no form for the credentials (what SASLprep refuses may be right for PLAIN). `error` says so in our words."""
 
     def __init__(self, error: AuthenticationFailed) -> None:
         super().__init__(str(error))
         self.error = error
+
+    @classmethod
+    def to_present(cls, name: str, unfit: ValueError) -> Self:
+        """Say of the mechanism called `name` why the credentials do not fit it."""
+        command = f"AUTH {name}" if name in _SASL else name
+        return cls(AuthenticationFailed(f"{name} cannot present these credentials: {unfit}", command=command))
 
 
 def situation_of(endpoint: Endpoint, stream: Stream, offered: Collection[str]) -> Situation:
@@ -145,9 +153,7 @@ async def _use(name: str, endpoint: Endpoint, credentials: Credentials, situatio
         try:
             mechanism = make_mechanism(name, shown, situation, endpoint.auth_preferences) if name in _SASL else None
         except ValueError as unfit:
-            # What SASLprep refuses may be right for another mechanism.
-            error = AuthenticationFailed(f"{name} cannot present these credentials: {unfit}", command=f"AUTH {name}")
-            raise MechanismUnavailable(error) from None
+            raise MechanismUnavailable.to_present(name, unfit) from None
         await attempt(name, mechanism)
 
     if not isinstance(credentials, OAuthToken):

@@ -14,7 +14,7 @@ from typing import Generic, Self, TypeVar
 
 from .._wire.trace import Direction, Traceable
 from ..endpoint import Endpoint, Protocol
-from ..errors import ConnectionLost, LocalProtocolError, MailwireError, RemoteProtocolError, SecurityError
+from ..errors import LocalProtocolError, MailwireError, RemoteProtocolError, SecurityError
 from ..transcript import Transcript
 from .session import Machine, Session
 from .tls import TLSInfo
@@ -167,8 +167,7 @@ class _Call(Generic[E]):
             session = client._session
             if session is None:
                 raise LocalProtocolError("the client is not connected: connect() first")
-            if (event := session.poll()) is not None:
-                raise ConnectionLost(f"the server closed the idle connection: {event}")
+            session.expect_silence()
         except BaseException as error:
             client._end_call(error)
             raise

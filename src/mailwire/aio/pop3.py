@@ -247,6 +247,7 @@ class POP3Client(Client[Event]):
 
     async def _ask_capabilities(self, session: Session[Event]) -> None:
         # A server without CAPA (RFC 2449) refuses it, and is taken at RFC 1939's word.
+        session.expect_silence()
         self._connection.send(Capa())
         self._knows_capa = (await self._next_response(session)).response.ok
 
@@ -282,15 +283,25 @@ class POP3Client(Client[Event]):
                     raise MechanismUnavailable(error) from None
                 raise
             return
+        try:
+            commands = self._own_login(name)
+        except ValueError as unfit:
+            raise MechanismUnavailable.to_present(name, unfit) from None
+        await self._log_in(session, *commands)
+
+    def _own_login(self, name: str) -> tuple[Command[Response], ...]:
+        # What POP3 has besides SASL.
         credentials, timestamp = self.endpoint.auth, self._timestamp
         if not isinstance(credentials, Password):
             raise AssertionError(f"{name} is for passwords")
+        if credentials.authzid:
+            raise ValueError(f"{name} has no place for an authzid")
         if name == "APOP" and timestamp is not None:
-            await self._log_in(session, Apop(credentials.user, credentials.password, timestamp))
-        else:
-            await self._log_in(session, User(credentials.user), Pass(credentials.password))
+            return (Apop(credentials.user, credentials.password, timestamp),)
+        return User(credentials.user), Pass(credentials.password)
 
     async def _log_in(self, session: Session[Event], *commands: Command[Response]) -> Response:
+        session.expect_silence()
         for command in commands:
             self._connection.send(command)
         response: Response | None = None
@@ -361,6 +372,7 @@ class POP3Client(Client[Event]):
         return response
 
     async def _ask(self, session: Session[Event], command: Command[object]) -> Response:
+        session.expect_silence()
         self._connection.send(command)
         received = await self._next_response(session)
         _raise_refusal(received)

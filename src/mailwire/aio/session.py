@@ -65,8 +65,12 @@ class Session(Generic[E]):
                     )
                 return await self.next_event(None, "the greeting")
         except DeadlineExceeded as error:
-            if self.stream.tls_session is None and not self.has_heard:
+            if self._may_await_tls:
                 raise DeadlineExceeded(f"{error}; it may be {_IMPLICIT}", phase=error.phase) from error
+            raise
+        except ConnectionLost as error:
+            if self._may_await_tls:
+                raise ConnectionLost(f"{error}; it may be {_IMPLICIT}", in_flight=error.in_flight) from error
             raise
 
     async def next_event(self, seconds: float | None, phase: str) -> E:
@@ -96,6 +100,14 @@ class Session(Generic[E]):
             raise ConnectionLost("the connection is closed")
         return event
 
+    def expect_silence(self) -> None:
+        """Make sure that nothing has arrived that would be taken for the answer to what is about to be asked.
+
+        Raises ConnectionLost if the server has taken its leave, and what the machine raises for anything else.
+        """
+        if (event := self.poll()) is not None:
+            raise ConnectionLost(f"the server closed the idle connection: {event}")
+
     def flush(self) -> None:
         """Write what the machine lets leave."""
         if blocks := self._machine.data_to_send():
@@ -122,6 +134,11 @@ class Session(Generic[E]):
     def abort(self) -> None:
         """Cut the connection: nothing more can be read from it or written to it."""
         self.stream.abort()
+
+    @property
+    def _may_await_tls(self) -> bool:
+        # A server that says nothing in the clear, until it has enough of us.
+        return self.stream.tls_session is None and not self.has_heard
 
     def _feed(self) -> None:
         for data in self.stream.take():

@@ -258,6 +258,7 @@ class SMTPClient(Client[Event]):
         return await self._log_in(session, command)
 
     async def _ask(self, session: Session[Event], command: Command[object]) -> Reply:
+        session.expect_silence()
         self._connection.send(command)
         received = await self._next_reply(session)
         _raise_refusal(received)

@@ -231,7 +231,8 @@ class Stream(asyncio.BufferedProtocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self.is_at_end = True
-        self.error = self.error or exc
+        # The frames of the event loop that it comes from hold what was being written: it may be a password.
+        self.error = self.error or (exc and exc.with_traceback(None))
         if not self._lost.done():
             self._lost.set_result(None)
         self._wake()

@@ -15,8 +15,9 @@ __all__ = ["provide_token"]
 class _Flight:
     # One question to a provider, and how many wait for the answer. With the last of them it ends.
 
-    def __init__(self, provider: TokenProvider, refused: OAuthFailure | None) -> None:
+    def __init__(self, credentials: OAuthToken, provider: TokenProvider, refused: OAuthFailure | None) -> None:
         self.loop = asyncio.get_running_loop()
+        self._answer = replace(credentials, token="")  # the credentials themselves are kept by nobody but the caller
         self._provider = provider
         self._refused = refused
         self._asking = asyncio.create_task(self._ask())
@@ -26,7 +27,7 @@ class _Flight:
     def is_over(self) -> bool:
         return self._asking.done() or self._waiting == 0
 
-    async def answer(self) -> str:
+    async def answer(self) -> OAuthToken:
         self._waiting += 1
         try:
             return await asyncio.shield(self._asking)
@@ -35,8 +36,14 @@ class _Flight:
             if self._waiting == 0:
                 self._asking.cancel()
 
-    async def _ask(self) -> str:
-        return await self._provider(self._refused)
+    async def _ask(self) -> OAuthToken:
+        # The token does not show where a task shows its result.
+        token: object = await self._provider(self._refused)
+        if not isinstance(token, str):
+            kind = type(token).__name__
+            del token  # a traceback may show locals
+            raise TypeError(f"expected the token's provider to return a str, got {kind}")
+        return replace(self._answer, token=token)
 
 
 # By the credentials and by whether a token of theirs was refused before.
@@ -48,7 +55,7 @@ async def provide_token(credentials: OAuthToken, refused: OAuthFailure | None, s
 
     refused: what the server said against the last one.
 
-    Raises DeadlineExceeded after `seconds`, and what the provider raises.
+    Raises DeadlineExceeded after `seconds`, TypeError for a token that is no text, and what the provider raises.
     """
     if isinstance(credentials.token, str):
         return credentials
@@ -56,6 +63,6 @@ async def provide_token(credentials: OAuthToken, refused: OAuthFailure | None, s
     flight = flights.get(refused is not None)
     # What another event loop waits for cannot be waited for here.
     if flight is None or flight.is_over or flight.loop is not asyncio.get_running_loop():
-        flight = flights[refused is not None] = _Flight(credentials.token, refused)
+        flight = flights[refused is not None] = _Flight(credentials, credentials.token, refused)
     async with Deadline(seconds, "providing an access token", "no access token came"):
-        return replace(credentials, token=await flight.answer())
+        return await flight.answer()

@@ -22,7 +22,7 @@ class OAuthToken:
     """
 
     user: str
-    token: str | TokenProvider = field(repr=False)
+    token: str | TokenProvider = field(repr=False, hash=False)  # a provider need not be hashable
     authzid: str = ""
 
 
