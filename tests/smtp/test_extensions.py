@@ -92,3 +92,27 @@ def test_ten_thousand_keywords_are_read() -> None:
 
 def test_a_keyword_ten_thousand_times_is_one() -> None:
     assert announced(*[b"AUTH PLAIN"] * 10_000).mechanisms == ("PLAIN",)
+
+
+@pytest.mark.parametrize(
+    ("line", "limits"),
+    [
+        (b"LIMITS RCPTMAX=20 MAILMAX=5 RCPTDOMAINMAX=1", (20, 5, 1)),
+        (b"limits rcptmax=999999", (999999, None, None)),
+        (b"LIMITS", (None, None, None)),
+        (b"LIMITS RCPTMAX=0 MAILMAX=05 RCPTDOMAINMAX=1000000", (None, None, None)),
+        (b"LIMITS RCPTMAX MAILMAX= RCPTDOMAINMAX=1_0 RCPTMAX=+1", (None, None, None)),
+        (b"LIMITS X=1 RCPTMAX=x RCPTMAX=7", (7, None, None)),
+        ("LIMITS RCPTMAX=\u0661".encode(), (None, None, None)),
+        (b"RCPTMAX=20", (None, None, None)),
+    ],
+)
+def test_limits_are_numbers_or_not_said(line: bytes, limits: tuple[int | None, ...]) -> None:
+    extensions = Extensions.parse(Reply(250, (b"hello", line)))
+    assert (extensions.rcptmax, extensions.mailmax, extensions.rcptdomainmax) == limits
+
+
+def test_what_is_to_be_ignored_is_as_if_it_had_not_been_offered() -> None:
+    extensions = Extensions({"SIZE": ("5",), "CHUNKING": (), "PIPELINING": ()})
+    assert extensions.without(["chunking", "Size", "X"]) == Extensions({"PIPELINING": ()})
+    assert isinstance(extensions.without([]), Extensions)

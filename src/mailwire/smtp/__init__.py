@@ -27,6 +27,9 @@ from .commands import (
 from .connection import PIPELINING_WINDOW, Connection
 from .events import ComputationDue, ConnectionClosed, Event, ReplyReceived, ServerClosing
 from .extensions import Extensions
+from .limits import Batch, split_recipients
+from .options import DeliverBy, MailOptions, OriginalRecipient, RecipientOptions, ValidSince
+from .parameters import Parameters
 from .paths import Mailbox
 from .receipt import Delivery, Receipt, RecipientReceipt
 from .reply import EnhancedCode, Reply
@@ -38,11 +41,13 @@ __all__ = [
     "PIPELINING_WINDOW",
     "TRANSITIONS",
     "Auth",
+    "Batch",
     "Command",
     "ComputationDue",
     "Connection",
     "ConnectionClosed",
     "Data",
+    "DeliverBy",
     "Delivery",
     "Ehlo",
     "EndOfData",
@@ -54,11 +59,15 @@ __all__ = [
     "Helo",
     "Help",
     "Mail",
+    "MailOptions",
     "Mailbox",
     "Noop",
+    "OriginalRecipient",
+    "Parameters",
     "Quit",
     "Rcpt",
     "Receipt",
+    "RecipientOptions",
     "RecipientReceipt",
     "Reply",
     "ReplyError",
@@ -69,6 +78,8 @@ __all__ = [
     "State",
     "Transaction",
     "Transition",
+    "ValidSince",
     "Vrfy",
     "Window",
+    "split_recipients",
 ]

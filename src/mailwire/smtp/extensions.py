@@ -1,11 +1,17 @@
 """Extensions: what an SMTP server announces in its reply to EHLO (RFC 5321 4.1.1.1, 2.2)."""
 
-from typing import Self
+import re
+from collections.abc import Collection
+from datetime import datetime
+from typing import Final, Self
 
 from .._wire.keywords import Keywords
 from .reply import Reply
 
 __all__ = ["Extensions"]
+
+_DATE_TIME_LIMIT: Final = 40  # characters; RFC 3339 5.6 needs 20, and some for fractions
+_LIMIT: Final = re.compile(r"[1-9][0-9]{0,5}\Z")  # RFC 9422 4
 
 
 class Extensions(Keywords):
@@ -25,3 +31,53 @@ class Extensions(Keywords):
     def mechanisms(self) -> tuple[str, ...]:
         """The SASL mechanisms offered (RFC 4954 3), in upper case, in the server's order."""
         return tuple(word.upper() for word in self.get("AUTH", ()))
+
+    @property
+    def least_deliver_by(self) -> int | None:
+        """The shortest time, in seconds, in which delivery may be asked for or else the mail back (RFC 2852 2)."""
+        return self.number("DELIVERBY")
+
+    @property
+    def longest_hold(self) -> int | None:
+        """The longest time, in seconds, that a mail is held back (RFC 4865 3)."""
+        return self.number("FUTURERELEASE")
+
+    @property
+    def latest_hold(self) -> datetime | None:
+        """The latest moment until which a mail is held back (RFC 4865 3)."""
+        words = self.get("FUTURERELEASE", ())
+        if len(words) < 2 or len(words[1]) > _DATE_TIME_LIMIT:
+            return None
+        try:
+            moment = datetime.fromisoformat(words[1])
+        except ValueError:
+            return None
+        return moment if moment.tzinfo is not None else None
+
+    @property
+    def rcptmax(self) -> int | None:
+        """How many RCPT commands a transaction may have (RFC 9422 4.2); None if that is not said."""
+        return self._limit("RCPTMAX")
+
+    @property
+    def mailmax(self) -> int | None:
+        """How many MAIL commands a session may have (RFC 9422 4.1); None if that is not said."""
+        return self._limit("MAILMAX")
+
+    @property
+    def rcptdomainmax(self) -> int | None:
+        """How many domains the recipients of a session may have (RFC 9422 4.3); None if that is not said."""
+        return self._limit("RCPTDOMAINMAX")
+
+    def without(self, ignored: Collection[str]) -> Self:
+        """Return these without the keywords that are `ignored`."""
+        names = {name.upper() for name in ignored}
+        return type(self)({name: words for name, words in self.items() if name not in names})
+
+    def _limit(self, name: str) -> int | None:
+        # RFC 9422 3: what cannot be read is no limit.
+        for word in self.get("LIMITS", ()):
+            key, _, value = word.partition("=")
+            if key.upper() == name and _LIMIT.match(value):
+                return int(value)
+        return None

@@ -1,13 +1,15 @@
 """Parameters: what follows the path in MAIL and RCPT, keywords with or without a value (RFC 5321 4.1.1.11, 4.1.2)."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Final, Self
 
 from .._wire.mapping import FrozenMapping
+from ..errors import NotSupported
+from .extensions import Extensions
 from .paths import BEYOND_ASCII
 
-__all__ = ["NO_PARAMETERS", "Parameters"]
+__all__ = ["MAIL_EXTENSIONS", "NO_PARAMETERS", "RCPT_EXTENSIONS", "Parameters", "check_offered"]
 
 # RFC 5321 4.1.2: esmtp-keyword, and esmtp-value "any CHAR excluding =, SP, and control characters"; octets beyond
 # ASCII are let in by RFC 6531 3.3.
@@ -39,5 +41,52 @@ class Parameters(FrozenMapping[str | None]):
         """Return `parameters` as Parameters: the same object if they are that already."""
         return parameters if isinstance(parameters, cls) else cls(parameters)
 
+    @classmethod
+    def joined(cls, *parts: Mapping[str, str | None]) -> Self:
+        """Return all `parts` as one. Raises ValueError if a keyword is in more than one of them."""
+        whole = {keyword: value for part in parts for keyword, value in part.items()}
+        if len(whole) < sum(map(len, parts)):
+            raise ValueError(f"expected each parameter once, got {', '.join(word for part in parts for word in part)}")
+        return cls(whole)
+
 
 NO_PARAMETERS: Final = Parameters({})
+
+# Which extension a parameter of MAIL and of RCPT needs. One that is not listed is its user's own business.
+MAIL_EXTENSIONS: Final[Mapping[str, str]] = {
+    "SIZE": "SIZE",  # RFC 1870
+    "BODY": "8BITMIME",  # RFC 6152; for BINARYMIME see RFC 3030
+    "SMTPUTF8": "SMTPUTF8",  # RFC 6531
+    "RET": "DSN",  # RFC 3461
+    "ENVID": "DSN",
+    "BY": "DELIVERBY",  # RFC 2852
+    "HOLDFOR": "FUTURERELEASE",  # RFC 4865
+    "HOLDUNTIL": "FUTURERELEASE",
+    "MT-PRIORITY": "MT-PRIORITY",  # RFC 6710
+    "REQUIRETLS": "REQUIRETLS",  # RFC 8689
+    "AUTH": "AUTH",  # RFC 4954
+}
+RCPT_EXTENSIONS: Final[Mapping[str, str]] = {
+    "NOTIFY": "DSN",
+    "ORCPT": "DSN",
+    "RRVS": "RRVS",  # RFC 7293
+}
+
+
+def check_offered(
+    parameters: Mapping[str, str | None],
+    known: Mapping[str, str],
+    offered: Extensions,
+    others: Iterable[str] = (),
+) -> None:
+    """Raise NotSupported, naming the extension, for the first that is needed and not `offered`.
+
+    Needed are those that `known` tells of the `parameters`, and `others`.
+    """
+    needed = [known[keyword.upper()] for keyword in parameters if keyword.upper() in known]
+    # RFC 3030 3: a binary message goes in chunks, and there is no other way.
+    if parameters.get("BODY") == "BINARYMIME":
+        needed = ["BINARYMIME", "CHUNKING", *(extension for extension in needed if extension != "8BITMIME")]
+    for extension in (*needed, *others):
+        if extension not in offered:
+            raise NotSupported(f"the server does not offer {extension}, and the mail needs it", extension=extension)
