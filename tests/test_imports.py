@@ -32,10 +32,24 @@ BELOW: dict[str, tuple[str, ...]] = {
     "endpoint": ("errors", "_wire", "sasl", "smtp"),
     "message": ("errors", "_wire", "smtp"),
     "aio": ("errors", "_wire", "sasl", "smtp", "pop3", "transcript", "endpoint", "message"),
-    "__init__": ("aio", "endpoint", "errors", "message", "pop3", "sasl", "smtp", "transcript"),
+    # What was retrieved is kept by those who know how it is retrieved, and not the other way round.
+    "maildrop": ("errors", "_wire", "sasl", "pop3", "transcript", "endpoint", "message", "aio"),
+    "__init__": ("aio", "endpoint", "errors", "maildrop", "message", "pop3", "sasl", "smtp", "transcript"),
     # A scripted peer hands out the endpoint that leads to it.
     "testing": ("errors", "_wire", "sasl", "smtp", "pop3", "endpoint"),
-    "cli": ("__init__", "aio", "endpoint", "errors", "message", "pop3", "sasl", "smtp", "testing", "transcript"),
+    "cli": (
+        "__init__",
+        "aio",
+        "endpoint",
+        "errors",
+        "maildrop",
+        "message",
+        "pop3",
+        "sasl",
+        "smtp",
+        "testing",
+        "transcript",
+    ),
     "__main__": ("cli",),
 }
 

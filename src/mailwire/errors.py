@@ -20,6 +20,9 @@
     ├── InvalidMessage                     this message cannot be sent as it is (also ValueError)
     ├── BudgetExceeded                     more octets than the caller allowed; `.messages`
     ├── RetrievalIncomplete                some messages were refused; `.refusals`, `.messages`
+    ├── LedgerError                        the ledger of what was retrieved could not be written
+    │   ├── LedgerUnreadable                   ... or read: nothing is deleted on its word
+    │   └── LedgerBusy                         ... or held: another run is at work on the account; `.account`
     └── CommandRefused                     the server said no; `.command`
         ├── AuthenticationFailed               ... to the credentials; `.answer`, `.oauth`, `.is_transient`
         │   └── ServerUnproven
@@ -58,6 +61,9 @@ __all__ = [
     "DeadlineExceeded",
     "InjectedData",
     "InvalidMessage",
+    "LedgerBusy",
+    "LedgerError",
+    "LedgerUnreadable",
     "LimitExceeded",
     "LocalProtocolError",
     "MaildropLocked",
@@ -184,6 +190,22 @@ class RetrievalIncomplete(MailwireError):
         super().__init__(message)
         self.refusals = dict(refusals)
         self.messages = tuple(messages)
+
+
+class LedgerError(MailwireError):
+    """The ledger that says what was retrieved could not be written. What it said before, it says still."""
+
+
+class LedgerUnreadable(LedgerError):
+    """The ledger cannot be read: it is damaged, or something else. It was left as it is."""
+
+
+class LedgerBusy(LedgerError):
+    """Another run, of this process or another, is at work on the same `account`."""
+
+    def __init__(self, message: str, *, account: str) -> None:
+        super().__init__(message)
+        self.account = account
 
 
 class CommandRefused(MailwireError):

@@ -1,0 +1,55 @@
+"""Durability: what a file system must be told before a crash can take nothing back.
+
+1. A file's octets are safe once the file was synced; its name is safe once its folder was. Both are needed.
+2. macOS leaves them in the drive's own cache at that, unless F_FULLFSYNC asks for more.
+3. Windows opens no folder as a file: there, NTFS keeps a journal of names by itself.
+"""
+
+import os
+from importlib import import_module
+from pathlib import Path
+from typing import Any, Final
+
+__all__ = ["find_full_sync", "make_folder", "sync_file", "sync_folder"]
+
+
+def find_full_sync(module: str = "fcntl") -> Any:
+    """Return the function of a descriptor by which the system syncs a file down to the medium."""
+    try:
+        fcntl: Any = import_module(module)
+    except ImportError:
+        return os.fsync
+    if not hasattr(fcntl, "F_FULLFSYNC"):
+        return os.fsync
+    return lambda descriptor: fcntl.fcntl(descriptor, fcntl.F_FULLFSYNC)
+
+
+_full_sync: Final = find_full_sync()
+
+# Where a folder can be opened like a file.
+_FOLDER_FLAG: Final[int | None] = getattr(os, "O_DIRECTORY", None)
+
+
+def sync_file(descriptor: int) -> None:
+    """Return once what was written to the file is safe. Raises OSError."""
+    _full_sync(descriptor)
+
+
+def sync_folder(path: Path, flag: int | None = _FOLDER_FLAG) -> None:
+    """Return once the names in a folder are safe; at once where the system has no way to ask. Raises OSError."""
+    if flag is None:
+        return
+    descriptor = os.open(path, os.O_RDONLY | flag)
+    try:
+        _full_sync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def make_folder(path: Path) -> None:
+    """Make a folder, for its owner alone, and those above it; what is there stays as it is. Raises OSError."""
+    if path.is_dir():
+        return
+    make_folder(path.parent)
+    path.mkdir(mode=0o700, exist_ok=True)
+    sync_folder(path.parent)

@@ -1,0 +1,156 @@
+"""Ledger: what is known of the messages of an account, from one run to the next.
+
+1. A record goes one way: SEEN, STORED, MARKED, GONE. What is durable in the ledger was durable in the sink before.
+2. One run at a time holds an account's page. Whoever comes second waits, or is told by LedgerBusy.
+3. A ledger that cannot be read is left as it is: LedgerUnreadable. Nothing is deleted on its word.
+
+A ledger of your own, in a database that all machines share, say, has the methods of `Ledger` and `Page`; the rest of
+mailwire knows no more of one than these.
+"""
+
+import asyncio
+import math
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Mapping
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from enum import Enum
+from typing import Protocol, TypeVar
+
+from ..errors import LedgerBusy
+
+__all__ = ["Ledger", "MemoryLedger", "Page", "Record", "State", "wait_for_claim"]
+
+C = TypeVar("C")
+
+# Between two looks at whether another run has ended: short at first, for those that overlap by a little.
+_FIRST_LOOK = 0.05  # seconds
+_LONGEST_LOOK = 1.0
+
+
+class State(Enum):
+    """How far a message has come."""
+
+    SEEN = "seen"
+    """It was listed by the server. It may have failed to be retrieved, even several times."""
+    STORED = "stored"
+    """The sink has it for good."""
+    MARKED = "marked"
+    """The sink has it, and the server was asked to delete it. Whether it has, the next listing tells."""
+    GONE = "gone"
+    """It is no longer on the server: a later complete listing did not have it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """What is known of one message.
+
+    uid: its unique id, or what stands for one; never a file name.
+    first_seen: when it was first listed; since: when its state was reached. Both are aware of their time zone.
+    size: the octets that the server announced for it.
+    failures: how many times it failed to be retrieved or stored; reason: why it did the last time.
+    fingerprint: of its header, where it was retrieved; "" where it was not.
+
+    Raises ValueError for an empty uid, one that UTF-8 cannot express, and times of no zone.
+    """
+
+    uid: str
+    state: State
+    first_seen: datetime
+    since: datetime
+    size: int = 0
+    failures: int = 0
+    reason: str = ""
+    fingerprint: str = ""
+
+    def __post_init__(self) -> None:
+        if not self.uid or any("\ud800" <= character <= "\udfff" for character in self.uid):
+            raise ValueError(f"expected a uid that UTF-8 can express, got {self.uid[:100]!r}")
+        if self.first_seen.utcoffset() is None or self.since.utcoffset() is None:
+            raise ValueError("expected times with a time zone")
+
+
+class Page(Protocol):
+    """What a ledger has of one account, while one run holds it."""
+
+    async def records(self) -> Mapping[str, Record]:
+        """Return all records by uid. Raises LedgerUnreadable."""
+
+    async def write(self, records: Iterable[Record]) -> None:
+        """Write records, each in place of the one with its uid; all or none. What is written when this returns,
+        survives a crash. Raises LedgerError."""
+
+    async def forget(self, uids: Iterable[str]) -> None:
+        """Remove the records with these uids, as `write` writes."""
+
+
+class Ledger(Protocol):
+    """What is known of the messages of any number of accounts."""
+
+    def claim(self, account: str, *, wait: float | None = 0) -> AbstractAsyncContextManager[Page]:
+        """Hold the page of `account`, as long as the context lasts; a crash lets go of it.
+
+        wait: for how many seconds to wait for another run that holds it; None waits for ever.
+
+        Raises LedgerBusy if it is still held then, LedgerUnreadable, LedgerError.
+        """
+
+
+async def wait_for_claim(
+    attempt: Callable[[], C | None],
+    account: str,
+    wait: float | None,
+    sleep: Callable[[float], Awaitable[object]] = asyncio.sleep,
+) -> C:
+    """Return what `attempt` returns, tried again for `wait` seconds (None: for ever) while that is None.
+
+    Raises LedgerBusy, naming `account`, when the time is over.
+    """
+    left = math.inf if wait is None else wait
+    pause = _FIRST_LOOK
+    while (claimed := attempt()) is None:
+        if left <= 0:
+            raise LedgerBusy(f"another run is at work on {account}: one at a time may", account=account)
+        pause = min(pause, left)
+        await sleep(pause)
+        left -= pause
+        pause = min(2 * pause, _LONGEST_LOOK)
+    return claimed
+
+
+class MemoryLedger:
+    """A ledger that lasts as long as this object."""
+
+    def __init__(self) -> None:
+        self._pages: dict[str, _MemoryPage] = {}
+        self._held: set[str] = set()
+
+    @asynccontextmanager
+    async def claim(self, account: str, *, wait: float | None = 0) -> AsyncGenerator[Page, None]:
+        """Hold the page of `account`; see `Ledger.claim`. Raises LedgerBusy."""
+        page = await wait_for_claim(lambda: self._attempt(account), account, wait)
+        try:
+            yield page
+        finally:
+            self._held.discard(account)
+
+    def _attempt(self, account: str) -> "_MemoryPage | None":
+        if account in self._held:
+            return None
+        self._held.add(account)
+        return self._pages.setdefault(account, _MemoryPage())
+
+
+class _MemoryPage:
+    def __init__(self) -> None:
+        self._records: dict[str, Record] = {}
+
+    async def records(self) -> Mapping[str, Record]:
+        return dict(self._records)
+
+    async def write(self, records: Iterable[Record]) -> None:
+        self._records.update({record.uid: record for record in records})
+
+    async def forget(self, uids: Iterable[str]) -> None:
+        for uid in uids:
+            self._records.pop(uid, None)

@@ -1,0 +1,289 @@
+"""SQLiteLedger: a ledger in a file, for any number of accounts, processes and crashes.
+
+SQLite is used from one thread of its own, and the event loop waits for nothing. A write returns when it is on the
+medium (`synchronous=FULL`). Besides the file at `path` there are SQLite's own `-wal` and `-shm`, and `-lock`, an empty
+file in which the runs claim their accounts.
+"""
+
+import asyncio
+import sqlite3
+from collections.abc import AsyncGenerator, Callable, Iterable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager, contextmanager
+from datetime import UTC, datetime, timedelta
+from os import PathLike
+from pathlib import Path
+from typing import Final, Self, TypeVar
+
+from ..errors import LedgerError, LedgerUnreadable
+from .claims import Claim
+from .durability import sync_folder
+from .ledger import Page, Record, State, wait_for_claim
+from .threads import in_thread
+
+__all__ = ["SQLiteLedger"]
+
+T = TypeVar("T")
+
+# "mwld" in the header of the file, by which it is known for a ledger of ours, and the version of the tables in it.
+_APPLICATION: Final = 0x6D776C64
+_VERSION: Final = 1
+
+_TABLES: Final = (
+    "CREATE TABLE accounts (id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE)",
+    # The times are in microseconds since 1970, UTC.
+    """CREATE TABLE records (
+        account INTEGER NOT NULL REFERENCES accounts (id),
+        uid TEXT NOT NULL,
+        state TEXT NOT NULL,
+        first_seen INTEGER NOT NULL,
+        since INTEGER NOT NULL,
+        size INTEGER NOT NULL,
+        failures INTEGER NOT NULL,
+        reason TEXT NOT NULL,
+        fingerprint TEXT NOT NULL,
+        PRIMARY KEY (account, uid)
+    ) WITHOUT ROWID""",
+    f"PRAGMA application_id = {_APPLICATION}",
+    f"PRAGMA user_version = {_VERSION}",
+)
+
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND: Final = timedelta(microseconds=1)
+_GREATEST_INTEGER: Final = 2**63 - 1
+
+# How long one process waits for another that opens the file or writes to it: either is short.
+_PATIENCE: Final = 30.0  # seconds
+
+# The codes of SQLite by which the file is at fault, and not the moment.
+_DAMAGE: Final = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CANTOPEN})
+
+
+class SQLiteLedger:
+    """A ledger in the SQLite file at `path`, made if there is none; its folder must be there.
+
+    ::
+
+        async with SQLiteLedger("state.db") as ledger:
+            report = await mailwire.retrieve(endpoint, into=sink, ledger=ledger)
+
+    The first claim opens the file; `aclose`, or leaving `async with`, closes it. It is for local disks: the locks on a
+    network's disks, SQLite's and ours, hold for some and for others not.
+    """
+
+    def __init__(self, path: str | PathLike[str]) -> None:
+        self.path = Path(path)
+        self._lock_file = self.path.with_name(f"{self.path.name}-lock")
+        self._database: _Database | None = None
+        self._opening = asyncio.Lock()
+
+    @asynccontextmanager
+    async def claim(self, account: str, *, wait: float | None = 0) -> AsyncGenerator[Page, None]:
+        """Hold the page of `account`; see `Ledger.claim`. Raises LedgerBusy, LedgerUnreadable, LedgerError."""
+        async with self._holding(f"account {account}", account, wait):
+            database = await self._opened()
+            yield _SQLitePage(database, await database.run(lambda connection: _enter(connection, account)))
+
+    async def aclose(self) -> None:
+        """Close the file and end the thread. A later claim opens it again."""
+        async with self._opening:
+            database, self._database = self._database, None
+            if database is not None:
+                await database.aclose()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.aclose()
+
+    async def _opened(self) -> "_Database":
+        async with self._opening:
+            if self._database is None:
+                # One process at a time: where the journal's mode is being changed, SQLite does not wait.
+                async with self._holding("opening", str(self.path), _PATIENCE):
+                    self._database = await _Database.open(self.path)
+            return self._database
+
+    @asynccontextmanager
+    async def _holding(self, name: str, account: str, wait: float | None) -> AsyncGenerator[None, None]:
+        claim = await wait_for_claim(lambda: self._attempt(name), account, wait)
+        try:
+            yield
+        finally:
+            claim.release()
+
+    def _attempt(self, name: str) -> Claim | None:
+        try:
+            return Claim.attempt(self._lock_file, name)
+        except FileNotFoundError as error:
+            raise LedgerError(f"there is no folder for the ledger {self.path}") from error
+        except OSError as error:
+            raise LedgerUnreadable(f"the ledger {self.path} cannot be locked: {error}") from error
+
+
+class _Database:
+    # The open file, and the thread that alone may use it.
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._thread = ThreadPoolExecutor(1, f"mailwire ledger {path.name}")
+        self._connection: sqlite3.Connection | None = None
+
+    @classmethod
+    async def open(cls, path: Path) -> Self:
+        database = cls(path)
+        try:
+            await in_thread(database._thread, database._open)
+        except BaseException:
+            await database.aclose()
+            raise
+        return database
+
+    async def run(self, function: Callable[[sqlite3.Connection], T]) -> T:
+        return await in_thread(self._thread, self._call, function)
+
+    async def aclose(self) -> None:
+        try:
+            await in_thread(self._thread, self._close)
+        finally:
+            self._thread.shutdown()
+
+    # In the thread
+
+    def _open(self) -> None:
+        with self._translating():
+            self._connection = sqlite3.connect(self._path, timeout=_PATIENCE, isolation_level=None)
+            _prepare(self._connection)
+        sync_folder(self._path.parent)
+
+    def _close(self) -> None:
+        if self._connection is not None:
+            self._connection.close()
+
+    def _call(self, function: Callable[[sqlite3.Connection], T]) -> T:
+        if self._connection is None:
+            raise AssertionError("it is opened first")
+        with self._translating():
+            return function(self._connection)
+
+    @contextmanager
+    def _translating(self) -> Iterator[None]:
+        try:
+            yield
+        except _Unreadable as error:
+            raise LedgerUnreadable(f"the ledger {self._path} cannot be read: {error}") from error
+        except sqlite3.Error as error:
+            # What has no code of SQLite's is Python's complaint of what it has read: text that is none in UTF-8.
+            code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_CORRUPT)
+            if code & 0xFF in _DAMAGE:  # the other bits say more than that
+                raise LedgerUnreadable(f"the ledger {self._path} cannot be read: {error}") from error
+            raise LedgerError(f"the ledger {self._path} cannot be used: {error}") from error
+
+
+class _Unreadable(Exception):
+    # What stands in the file is no ledger of ours.
+    pass
+
+
+class _SQLitePage:
+    def __init__(self, database: _Database, account: int) -> None:
+        self._database = database
+        self._account = account
+
+    async def records(self) -> Mapping[str, Record]:
+        return await self._database.run(lambda connection: _read(connection, self._account))
+
+    async def write(self, records: Iterable[Record]) -> None:
+        rows = [(self._account, *_row(record)) for record in records]
+        await self._database.run(lambda connection: _write(connection, rows))
+
+    async def forget(self, uids: Iterable[str]) -> None:
+        rows = [(self._account, uid) for uid in uids]
+        await self._database.run(lambda connection: _forget(connection, rows))
+
+
+def _prepare(connection: sqlite3.Connection) -> None:
+    connection.execute("PRAGMA synchronous = FULL")
+    connection.execute("PRAGMA fullfsync = ON")  # macOS syncs no further than the drive's cache without it
+    application = connection.execute("PRAGMA application_id").fetchone()[0]
+    version = connection.execute("PRAGMA user_version").fetchone()[0]
+    is_empty = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0] == 0
+    if (application, version, is_empty) == (0, 0, True):
+        with _transaction(connection):
+            for statement in _TABLES:
+                connection.execute(statement)
+    elif application != _APPLICATION:
+        raise _Unreadable("it is a database of some other program's")
+    elif version != _VERSION:
+        raise _Unreadable(f"its version is {version}, of which this version of mailwire knows nothing")
+    elif (damage := connection.execute("PRAGMA quick_check(1)").fetchone()[0]) != "ok":
+        raise _Unreadable(f"it is damaged: {damage}")
+    connection.execute("PRAGMA journal_mode = WAL")  # where there can be none, the older journal is as safe
+
+
+@contextmanager
+def _transaction(connection: sqlite3.Connection) -> Iterator[None]:
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        yield
+        connection.execute("COMMIT")
+    except BaseException:
+        if connection.in_transaction:  # some errors have rolled it back already
+            connection.execute("ROLLBACK")
+        raise
+
+
+def _enter(connection: sqlite3.Connection, account: str) -> int:
+    while (row := connection.execute("SELECT id FROM accounts WHERE name = ?", (account,)).fetchone()) is None:
+        connection.execute("INSERT INTO accounts (name) VALUES (?)", (account,))
+    return int(row[0])
+
+
+def _read(connection: sqlite3.Connection, account: int) -> Mapping[str, Record]:
+    rows = connection.execute(
+        "SELECT uid, state, first_seen, since, size, failures, reason, fingerprint FROM records WHERE account = ?",
+        (account,),
+    )
+    try:
+        return {row[0]: _record(*row) for row in rows}
+    except (ValueError, TypeError, OverflowError) as error:
+        raise _Unreadable(f"it has a record that is none: {error}") from error
+
+
+def _write(connection: sqlite3.Connection, rows: list[tuple[object, ...]]) -> None:
+    with _transaction(connection):
+        connection.executemany("INSERT OR REPLACE INTO records VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", rows)
+
+
+def _forget(connection: sqlite3.Connection, rows: list[tuple[int, str]]) -> None:
+    with _transaction(connection):
+        connection.executemany("DELETE FROM records WHERE account = ? AND uid = ?", rows)
+
+
+def _row(record: Record) -> tuple[object, ...]:
+    return (
+        record.uid,
+        record.state.value,
+        (record.first_seen - _EPOCH) // _MICROSECOND,
+        (record.since - _EPOCH) // _MICROSECOND,
+        min(record.size, _GREATEST_INTEGER),  # sizes are what a server says
+        record.failures,
+        record.reason,
+        record.fingerprint,
+    )
+
+
+def _record(
+    uid: str, state: str, first_seen: int, since: int, size: int, failures: int, reason: str, fingerprint: str
+) -> Record:
+    return Record(
+        uid,
+        State(state),
+        _EPOCH + first_seen * _MICROSECOND,
+        _EPOCH + since * _MICROSECOND,
+        size,
+        failures,
+        reason,
+        fingerprint,
+    )

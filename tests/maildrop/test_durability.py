@@ -1,0 +1,58 @@
+import os
+import stat
+import sys
+import types
+from pathlib import Path
+
+import pytest
+
+from mailwire.maildrop.durability import find_full_sync, make_folder, sync_file, sync_folder
+
+
+def test_a_file_and_its_folder_are_synced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    descriptor = os.open(tmp_path / "file", os.O_CREAT | os.O_WRONLY)
+    os.write(descriptor, b"x")
+    sync_file(descriptor)
+    os.close(descriptor)
+    sync_folder(tmp_path)
+
+    with pytest.raises(OSError, match="Bad file descriptor"):
+        sync_file(descriptor)
+    with pytest.raises(FileNotFoundError):
+        sync_folder(tmp_path / "other")
+    with pytest.raises(NotADirectoryError):
+        sync_folder(tmp_path / "file")
+
+
+def test_where_no_folder_can_be_opened_there_is_nothing_to_do(tmp_path: Path) -> None:
+    sync_folder(tmp_path / "other", None)
+
+
+def test_macos_is_asked_for_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[tuple[int, int]] = []
+    macos = types.ModuleType("macos_fcntl")
+    vars(macos).update(F_FULLFSYNC=51, fcntl=lambda descriptor, command: asked.append((descriptor, command)))
+    monkeypatch.setitem(sys.modules, "macos_fcntl", macos)
+    monkeypatch.setitem(sys.modules, "linux_fcntl", types.ModuleType("linux_fcntl"))
+
+    find_full_sync("macos_fcntl")(7)
+    assert asked == [(7, 51)]
+    assert find_full_sync("linux_fcntl") is os.fsync
+    assert find_full_sync("no_fcntl") is os.fsync
+
+
+def test_folders_are_made_for_their_owner_alone(tmp_path: Path) -> None:
+    deep = tmp_path / "a" / "b" / "c"
+    make_folder(deep)
+    make_folder(deep)
+
+    for folder in (deep, deep.parent, deep.parent.parent):
+        assert stat.S_IMODE(folder.stat().st_mode) == 0o700
+
+
+def test_a_file_is_not_taken_for_a_folder(tmp_path: Path) -> None:
+    (tmp_path / "a").touch()
+    with pytest.raises(FileExistsError):
+        make_folder(tmp_path / "a")
+    with pytest.raises(OSError, match="a"):
+        make_folder(tmp_path / "a" / "b")

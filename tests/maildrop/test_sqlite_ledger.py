@@ -1,0 +1,325 @@
+"""What a ledger in a file does besides: for processes, crashes and damage."""
+
+import asyncio
+import os
+import sqlite3
+import sys
+import threading
+from asyncio.subprocess import PIPE, Process
+from pathlib import Path
+
+import pytest
+
+from mailwire.errors import LedgerBusy, LedgerError, LedgerUnreadable
+from mailwire.maildrop import Record, SQLiteLedger, State
+from tests.maildrop.records import NOON, record
+
+A = "a@pop.example.org"
+
+# A run of another process: claims the account, writes a record, says so, and goes on as it is told.
+RUN = """
+import asyncio, sys
+from datetime import UTC, datetime
+from mailwire.errors import LedgerBusy
+from mailwire.maildrop import Record, SQLiteLedger, State
+
+async def run(path, account, uid):
+    async with SQLiteLedger(path) as ledger:
+        try:
+            async with ledger.claim(account, wait=30) as page:
+                now = datetime.now(UTC)
+                await page.write([Record(uid, State.STORED, now, now)])
+                print("held", flush=True)
+                sys.stdin.readline()
+        except LedgerBusy:
+            print("busy", flush=True)
+
+asyncio.run(run(*sys.argv[1:]))
+"""
+
+
+async def start(path: Path, account: str, uid: str) -> Process:
+    return await asyncio.create_subprocess_exec(
+        sys.executable, "-c", RUN, str(path), account, uid, stdin=PIPE, stdout=PIPE
+    )
+
+
+async def line(process: Process) -> str:
+    assert process.stdout is not None
+    return (await asyncio.wait_for(process.stdout.readline(), 60)).decode().strip()
+
+
+async def end(process: Process) -> None:
+    await process.communicate(b"go\n")
+    assert process.returncode == 0
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "state.db"
+
+
+async def fill(path: Path, *records: Record) -> None:
+    async with SQLiteLedger(path) as ledger, ledger.claim(A) as page:
+        await page.write(records)
+
+
+async def test_a_ledger_outlives_its_object(path: Path) -> None:
+    await fill(path, record("1", State.MARKED, size=5))
+
+    async with SQLiteLedger(str(path)) as ledger, ledger.claim(A) as page:
+        assert await page.records() == {"1": record("1", State.MARKED, size=5)}
+
+
+async def test_a_closed_ledger_opens_again_and_can_be_closed_twice(path: Path) -> None:
+    ledger = SQLiteLedger(path)
+    await ledger.aclose()
+    for _ in range(2):
+        async with ledger.claim(A) as page:
+            await page.write([record("1")])
+        await ledger.aclose()
+        await ledger.aclose()
+
+
+async def test_nothing_is_made_before_the_first_claim_and_no_thread_stays(path: Path) -> None:
+    threads = threading.active_count()
+    async with SQLiteLedger(path) as ledger:
+        assert list(path.parent.iterdir()) == []
+        async with ledger.claim(A):
+            pass
+
+    assert {file.name for file in path.parent.iterdir()} == {"state.db", "state.db-lock"}
+    assert (path.parent / "state.db-lock").read_bytes() == b""
+    assert threading.active_count() == threads
+
+
+async def test_every_write_is_on_the_medium(path: Path) -> None:
+    await fill(path)
+    ledger = SQLiteLedger(path)
+    async with ledger.claim(A):
+        database = ledger._database
+        assert database is not None
+        pragmas = await database.run(
+            lambda connection: [
+                connection.execute(f"PRAGMA {name}").fetchone()[0]
+                for name in ("synchronous", "fullfsync", "journal_mode")
+            ]
+        )
+    await ledger.aclose()
+    assert pragmas == [2, 1, "wal"]
+
+
+async def test_sizes_that_no_mail_has_are_cut_down(path: Path) -> None:
+    await fill(path, record("1", size=10**20))
+
+    async with SQLiteLedger(path) as ledger, ledger.claim(A) as page:
+        assert (await page.records())["1"].size == 2**63 - 1
+
+
+# Processes
+
+
+async def test_another_process_on_the_account_is_told_or_waits(path: Path) -> None:
+    other = await start(path, A, "theirs")
+    assert await line(other) == "held"
+    async with SQLiteLedger(path) as ledger:
+        with pytest.raises(LedgerBusy):
+            async with ledger.claim(A):
+                pytest.fail("it is held")
+        async with ledger.claim("b@pop.example.org") as page:
+            await page.write([record("1")])
+        await end(other)
+        async with ledger.claim(A, wait=30) as page:
+            assert list(await page.records()) == ["theirs"]
+            waiting = await start(path, A, "later")
+            await page.write([record("ours")])
+        assert await line(waiting) == "held"
+        await end(waiting)
+        async with ledger.claim(A) as page:
+            assert set(await page.records()) == {"theirs", "ours", "later"}
+
+
+async def test_a_killed_process_holds_nothing_and_what_it_wrote_is_there(path: Path) -> None:
+    other = await start(path, A, "theirs")
+    assert await line(other) == "held"
+    other.kill()
+    await other.communicate()
+
+    async with SQLiteLedger(path) as ledger, ledger.claim(A) as page:
+        assert list(await page.records()) == ["theirs"]
+
+
+async def test_many_processes_can_make_the_ledger_at_once(path: Path) -> None:
+    processes = [await start(path, f"{number}@pop", "1") for number in range(6)]
+    for process in processes:
+        assert await line(process) == "held"
+    for process in processes:
+        await end(process)
+
+    async with SQLiteLedger(path) as ledger:
+        for number in range(6):
+            async with ledger.claim(f"{number}@pop") as page:
+                assert list(await page.records()) == ["1"]
+
+
+async def test_two_ledgers_of_one_process_share_the_claims(path: Path) -> None:
+    async with SQLiteLedger(path) as one, SQLiteLedger(path) as other:
+        async with one.claim(A), one.claim("b"), other.claim("c"):
+            for account in (A, "b"):
+                with pytest.raises(LedgerBusy):
+                    async with other.claim(account):
+                        pytest.fail("it is held")
+        async with other.claim(A):
+            pass
+
+
+async def test_a_write_that_is_cancelled_is_over_before_the_claim_is(path: Path) -> None:
+    async with SQLiteLedger(path) as ledger:
+        for turns in range(8):
+
+            async def write() -> None:
+                async with ledger.claim(A) as page:
+                    await page.write([record("1", size=turns)])  # noqa: B023
+
+            task = asyncio.create_task(write())
+            for _ in range(turns):
+                await asyncio.sleep(0)
+            task.cancel()
+            await asyncio.wait([task])
+            async with ledger.claim(A):
+                pass
+
+
+# Damage
+
+
+def damaged(path: Path, how: str) -> bytes:
+    """Damage a good ledger, and return its octets after it."""
+    connection = sqlite3.connect(path)
+    match how:
+        case "other":
+            path.unlink()
+            other = sqlite3.connect(path)
+            other.execute("CREATE TABLE music (title)")
+            other.close()
+        case "application":
+            connection.execute("PRAGMA application_id = 7")
+        case "version":
+            connection.execute("PRAGMA user_version = 2")
+        case "state":
+            connection.execute("UPDATE records SET state = 'lost'")
+        case "time":
+            connection.execute("UPDATE records SET since = 'yesterday'")
+        case "far":
+            connection.execute("UPDATE records SET since = 9223372036854775807")
+        case "text":
+            connection.execute("UPDATE records SET reason = CAST(x'ff' AS TEXT)")
+        case "index":
+            connection.execute("PRAGMA writable_schema = ON")
+            connection.execute("UPDATE sqlite_master SET rootpage = 2 WHERE name = 'records'")
+        case "table":
+            connection.execute("DROP TABLE accounts")
+    connection.commit()
+    connection.close()
+    content = path.read_bytes()
+    match how:
+        case "noise":
+            content = os.urandom(len(content))
+        case "words":
+            content = b"uid,state\n" * 1000
+        case "cut":
+            content = content[:5000]
+        case "page":
+            content = content[:4096] + b"\xff" * (len(content) - 4096)
+    path.write_bytes(content)
+    return content
+
+
+@pytest.mark.parametrize(
+    "how",
+    [
+        *("other", "application", "version", "state", "time", "far", "text", "index"),
+        *("noise", "words", "cut", "page"),
+    ],
+)
+async def test_what_cannot_be_read_is_told_and_left_as_it_is(path: Path, how: str) -> None:
+    await fill(path, *(record(str(number)) for number in range(200)))
+    content = damaged(path, how)
+
+    async with SQLiteLedger(path) as ledger:
+        for _ in range(2):
+            with pytest.raises(LedgerUnreadable, match=r"state\.db cannot be read"):
+                async with ledger.claim(A) as page:
+                    await page.records()
+
+    assert path.read_bytes()[100:] == content[100:]  # the header counts who opened the file
+
+
+async def test_a_table_that_is_missing_is_told(path: Path) -> None:
+    await fill(path)
+    damaged(path, "table")
+
+    async with SQLiteLedger(path) as ledger:
+        with pytest.raises(LedgerError, match="no such table: accounts"):
+            async with ledger.claim(A):
+                pytest.fail("there is none")
+
+
+async def test_a_folder_is_no_ledger(path: Path) -> None:
+    path.mkdir()
+
+    async with SQLiteLedger(path) as ledger:
+        with pytest.raises(LedgerUnreadable, match="cannot be read: unable to open"):
+            async with ledger.claim(A):
+                pytest.fail("there is none")
+
+
+async def test_a_ledger_needs_its_folder(path: Path) -> None:
+    async with SQLiteLedger(path / "deeper") as ledger:
+        with pytest.raises(LedgerError, match="no folder") as caught:
+            async with ledger.claim(A):
+                pytest.fail("there is none")
+        assert not isinstance(caught.value, LedgerUnreadable)
+
+
+async def test_a_ledger_that_cannot_be_locked_is_told(path: Path) -> None:
+    (path.parent / "state.db-lock").mkdir()
+
+    async with SQLiteLedger(path) as ledger:
+        with pytest.raises(LedgerUnreadable, match="cannot be locked"):
+            async with ledger.claim(A):
+                pytest.fail("there is none")
+
+
+async def test_an_empty_file_becomes_a_ledger(path: Path) -> None:
+    path.touch()
+    await fill(path, record("1"))
+
+    async with SQLiteLedger(path) as ledger, ledger.claim(A) as page:
+        assert await page.records() == {"1": record("1")}
+
+
+async def test_a_write_that_fails_changes_nothing(path: Path) -> None:
+    await fill(path, record("1"))
+    with sqlite3.connect(path) as other:
+        other.execute(
+            "CREATE TRIGGER full BEFORE INSERT ON records WHEN NEW.uid = '3' BEGIN SELECT RAISE(ABORT, 'full'); END"
+        )
+        other.execute(
+            "CREATE TRIGGER gone BEFORE INSERT ON records WHEN NEW.uid = '4' BEGIN SELECT RAISE(ROLLBACK, 'out'); END"
+        )
+    other.close()
+
+    async with SQLiteLedger(path) as ledger, ledger.claim(A) as page:
+        for uid, said in (("3", "full"), ("4", "out")):
+            with pytest.raises(LedgerError, match=f"cannot be used: {said}"):
+                await page.write([record("2"), record(uid)])
+        assert await page.records() == {"1": record("1")}
+        await page.write([record("2")])
+        assert set(await page.records()) == {"1", "2"}
+
+
+def test_the_epoch_is_that_of_everybody() -> None:
+    from mailwire.maildrop.sqlite_ledger import _row
+
+    assert _row(record("1"))[2] == NOON.timestamp() * 1_000_000
