@@ -24,6 +24,9 @@ SECRET = "s3cret-Zß"
         ("smtp", "implicit", 465, "smtps://example.org:465"),
         ("smtp", "starttls", 587, "smtp+starttls://example.org:587"),
         ("smtp", "none", 25, "smtp://example.org:25"),
+        ("lmtp", "none", 24, "lmtp://example.org:24"),
+        ("lmtp", "starttls", 24, "lmtp+starttls://example.org:24"),
+        ("lmtp", "implicit", 24, "lmtps://example.org:24"),
         ("pop3", "implicit", 995, "pop3s://example.org:995"),
         ("pop3", "starttls", 110, "pop3+starttls://example.org:110"),
         ("pop3", "none", 110, "pop3://example.org:110"),
@@ -56,7 +59,7 @@ def test_a_port_that_is_none_is_refused(port: int) -> None:
 )
 @pytest.mark.parametrize("port", [0, 25])
 def test_words_that_nobody_knows_are_refused(settings: dict[str, Any], port: int) -> None:
-    with pytest.raises(ValueError, match="expected protocol 'smtp' or 'pop3' and tls 'implicit', 'starttls' or 'none'"):
+    with pytest.raises(ValueError, match="expected protocol 'smtp', 'lmtp' or 'pop3' and tls 'implicit', "):
         Endpoint("example.org", port, **settings)
 
 
@@ -85,6 +88,47 @@ def test_a_host_is_a_name_in_ascii_or_an_address(host: str) -> None:
 def test_a_host_that_is_none_is_refused(host: str) -> None:
     with pytest.raises(ValueError, match="expected a host name of ASCII letters"):
         Endpoint(host)
+
+
+def test_lmtp_keeps_away_from_the_port_of_smtp() -> None:
+    with pytest.raises(ValueError, match=r"LMTP is not spoken on port 25 \(RFC 2033 5\)"):
+        Endpoint("example.org", 25, protocol="lmtp")
+
+
+@pytest.mark.parametrize("address", ["192.0.2.1", "::1", "fe80::1%eth0"])
+def test_an_address_of_our_own_is_one(address: str) -> None:
+    assert Endpoint("example.org", local_address=address).local_address == address
+
+
+@pytest.mark.parametrize("address", ["", "localhost", "192.0.2", "[::1]", "192.0.2.1\n"])
+def test_an_address_of_our_own_that_is_none_is_refused(address: str) -> None:
+    with pytest.raises(ValueError, match="expected an IP address as our own"):
+        Endpoint("example.org", local_address=address)
+
+
+@pytest.mark.parametrize("path", ["", "run/socket", "/run/\0"])
+def test_a_path_that_is_none_is_refused(path: str) -> None:
+    with pytest.raises(ValueError, match="expected an absolute path of a Unix socket"):
+        Endpoint("localhost", unix_path=path)
+
+
+def test_extensions_are_ignored_by_their_names_whatever_the_case() -> None:
+    endpoint = Endpoint("example.org", ignored_extensions=["chunking", "DSN"])
+    assert endpoint.ignored_extensions == {"CHUNKING", "DSN"}
+    assert not Endpoint("example.org").ignored_extensions
+    with pytest.raises(ValueError, match=r"one alone is \[keyword\]"):
+        Endpoint("example.org", ignored_extensions="DSN")
+
+
+@pytest.mark.parametrize("choice", [True, False, "eager", None])
+def test_chunking_is_a_choice(choice: Any) -> None:
+    assert Endpoint("example.org", use_chunking=choice).use_chunking is choice
+
+
+@pytest.mark.parametrize("choice", ["", "lazy", 2])
+def test_a_choice_that_is_none_is_refused(choice: Any) -> None:
+    with pytest.raises(ValueError, match="expected use_chunking to be"):
+        Endpoint("example.org", use_chunking=choice)
 
 
 def test_a_name_of_our_own_is_checked() -> None:
@@ -356,6 +400,28 @@ def test_an_ipv6_address_stands_in_brackets(url: str) -> None:
     assert str(endpoint) == "smtps://[::1]:465"
 
 
+@pytest.mark.parametrize(
+    ("url", "host", "path"),
+    [
+        ("lmtp+unix:///run/dovecot/lmtp", "localhost", "/run/dovecot/lmtp"),
+        ("smtps+unix://mail.example.org/run/a%20b%3F", "mail.example.org", "/run/a b?"),
+        ("pop3+starttls+unix:///run/caf%C3%A9", "localhost", "/run/café"),
+        ("lmtp+unix://[::1]/run/%FF", "::1", "/run/\udcff"),
+    ],
+)
+def test_a_url_may_lead_to_a_unix_socket(url: str, host: str, path: str) -> None:
+    endpoint = Endpoint.parse(url)
+    assert (endpoint.host, endpoint.unix_path) == (host, path)
+    assert str(endpoint) == url
+    assert Endpoint.parse(url.replace("lmtp+unix", "LMTP+UNIX")) == endpoint
+
+
+def test_a_url_of_a_unix_socket_may_have_credentials() -> None:
+    endpoint = Endpoint.parse("smtp+unix://bob:x@/run/socket")
+    assert endpoint.auth == Password("bob", "x")
+    assert str(endpoint) == "smtp+unix:///run/socket"
+
+
 def test_settings_add_to_a_url() -> None:
     context = ssl.create_default_context()
     endpoint = Endpoint.parse("smtp://example.org", tls_context=context, allow_cleartext_auth=True)
@@ -374,7 +440,15 @@ def test_credentials_that_are_given_go_before_those_of_the_url() -> None:
         ("://example.org", "begins with one of"),
         ("smtp:example.org", "begins with one of"),
         ("http://example.org", "begins with one of"),
-        ("lmtp://example.org", "begins with one of"),
+        ("imap://example.org", "begins with one of"),
+        ("imap+unix:///run/socket", "begins with one of"),
+        ("+unix:///run/socket", "begins with one of"),
+        ("lmtp+unix://s3cret:24/run/socket", r"expected lmtp\+unix:///path"),
+        ("lmtp+unix:///run/s3?cret", r"expected lmtp\+unix:///path"),
+        ("lmtp+unix:///run/s3#cret", r"expected lmtp\+unix:///path"),
+        ("lmtp+unix://", "expected an absolute path"),
+        ("lmtp+unix:///run/%00", "expected an absolute path"),
+        ("lmtp+unix://bob:12/s3cret@localhost", r"expected lmtp\+unix:///path"),
         ("smtps://bob:s3cret@[::1", "with a port up to 65535"),
         ("smtps://bob:s3cret@[fe80::zz]", "with a port up to 65535|expected a host name"),
         ("smtps://bob:s3cret@exa\tmple.org", "all but printable ASCII percent-encoded"),
@@ -481,6 +555,7 @@ def test_the_deadlines_are_those_of_the_standard() -> None:
     timeouts = Timeouts()
     assert (timeouts.greeting, timeouts.command, timeouts.data) == (300, 300, 120)
     assert (timeouts.block, timeouts.verdict) == (180, 600)
+    assert (timeouts.minimum_rate, timeouts.rate_period) == (512, 60)
 
 
 def test_a_provider_of_tokens_has_half_a_minute() -> None:

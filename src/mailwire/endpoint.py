@@ -1,26 +1,29 @@
 """Endpoint: where a server is, how the way to it is secured, and who we are. The one place for connection settings."""
 
 import ipaddress
+import os
 import re
 import ssl
 from asyncio import StreamReader, StreamWriter
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from dataclasses import dataclass, field, replace
-from os import PathLike
 from socket import socket
 from typing import Any, Final, Literal, NamedTuple, Self, TypeAlias
-from urllib.parse import unquote_to_bytes, urlsplit
+from urllib.parse import quote, unquote_to_bytes, urlsplit
 
 from .sasl.choice import Credentials, Preferences
 from .sasl.credentials import Password
 from .smtp.commands import Ehlo
 
-__all__ = ["ClientCertificate", "Connector", "Endpoint", "Protocol", "TLSMode", "Timeouts"]
+__all__ = ["Chunking", "ClientCertificate", "Connector", "Endpoint", "Protocol", "TLSMode", "Timeouts"]
 
-Protocol = Literal["smtp", "pop3"]
+Protocol = Literal["smtp", "lmtp", "pop3"]
 TLSMode = Literal["implicit", "starttls", "none"]
+Chunking: TypeAlias = bool | Literal["eager"] | None
+"""Whether messages go in chunks, by BDAT (RFC 3030). True: wherever that is announced. "eager": so, too, and without
+waiting for a recipient to be accepted. False: nowhere. None: that is not decided here."""
 Connector = Callable[[], Awaitable[socket | tuple[StreamReader, StreamWriter]]]
-_Path: TypeAlias = str | PathLike[str]
+_Path: TypeAlias = str | os.PathLike[str]
 ClientCertificate: TypeAlias = _Path | tuple[_Path, _Path] | tuple[_Path, _Path, str]
 """A file with the certificate and its key in PEM; or one for each; or with the password of the key besides."""
 
@@ -35,11 +38,16 @@ _SCHEMES: Final[Mapping[str, _Scheme]] = {
     "smtps": _Scheme("smtp", "implicit", 465),  # RFC 8314 3.3
     "smtp+starttls": _Scheme("smtp", "starttls", 587),  # RFC 6409 3.1
     "smtp": _Scheme("smtp", "none", 25),
+    # RFC 2033 5: not on port 25. No port is registered; 24 is the one for private mail, and the one that is used.
+    "lmtp": _Scheme("lmtp", "none", 24),
+    "lmtp+starttls": _Scheme("lmtp", "starttls", 24),
+    "lmtps": _Scheme("lmtp", "implicit", 24),
     "pop3s": _Scheme("pop3", "implicit", 995),  # RFC 8314 3.3
     "pop3+starttls": _Scheme("pop3", "starttls", 110),
     "pop3": _Scheme("pop3", "none", 110),
 }
 
+_UNIX: Final = "+unix"
 _URL_REST: Final = re.compile(r"[!-~]*\Z")
 _PIN: Final = re.compile(r"[0-9a-f]{64}\Z")
 _SCOPE: Final = re.compile(r"%[0-9A-Za-z_.-]+\Z")
@@ -50,8 +58,9 @@ _HOST: Final = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9_.-]*[A-Za-z0-9.])?\Z")
 class Timeouts:
     """How long each phase may take, in seconds; None waits for ever.
 
-    The SMTP values are those of RFC 5321 4.5.3.2. A deadline ends in DeadlineExceeded with the phase's name, and the
-    connection is dead.
+    The SMTP values are those of RFC 5321 4.5.3.2. What is waited for must be complete by then: single octets now and
+    then put nothing off. A message may take any time as a whole, but neither stand still nor trickle. A deadline ends
+    in DeadlineExceeded with the phase's name, and the connection is dead.
     """
 
     connect: float | None = 30
@@ -68,6 +77,10 @@ class Timeouts:
     """Until DATA is answered."""
     block: float | None = 180
     """While a message goes out or comes in: without any progress."""
+    minimum_rate: float | None = 512
+    """While a message goes out: octets per second that the server must take in, where it takes in any..."""
+    rate_period: float = 60
+    """...on an average over so many seconds of waiting for it."""
     verdict: float | None = 600
     """From the end of a message to the SMTP server's reply to it. Giving up earlier leaves mail in doubt."""
     response: float | None = 60
@@ -99,7 +112,12 @@ class Endpoint:
         secured otherwise. Without it, such a link sees mechanisms that do not give them away (SCRAM), or none.
     timeouts: seconds for each phase.
     local_hostname: the name given to EHLO; by default the address literal of the local socket.
+    local_address: the IP address of our end; by default the system chooses.
+    unix_path: the path of a Unix socket, to be connected to instead of host and port. The host is still whom a
+        certificate must be for.
     pipelining: False sends one command at a time, whatever the server announces.
+    ignored_extensions: keywords that an SMTP or LMTP server may announce as it likes: we go on as if it had not.
+    use_chunking: whether messages go in chunks. None: where the server announces it, and is not known to be bad at it.
     connect: an async function that makes the connection in place of ours, through a proxy say: it returns a connected
         socket or a pair of asyncio streams. The policy for TLS stays the same.
 
@@ -119,7 +137,11 @@ class Endpoint:
     allow_cleartext_auth: bool = False
     timeouts: Timeouts = field(default=Timeouts(), repr=False)
     local_hostname: str | None = None
+    local_address: str | None = None
+    unix_path: str | None = None
     pipelining: bool = True
+    ignored_extensions: Collection[str] = ()
+    use_chunking: Chunking = None
     connect: Connector | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
@@ -129,6 +151,17 @@ class Endpoint:
             object.__setattr__(self, "port", registered)
         if not 1 <= self.port <= 65535:
             raise ValueError(f"a port is a number from 1 to 65535, got {self.port!r}")
+        if self.protocol == "lmtp" and self.port == 25:
+            raise ValueError("LMTP is not spoken on port 25 (RFC 2033 5): a server there speaks SMTP")
+        if self.local_address is not None and not _is_address(self.local_address):
+            raise ValueError(f"expected an IP address as our own, got {self.local_address!r}")
+        if self.unix_path is not None:
+            _check_path(self.unix_path)
+        if self.use_chunking not in (True, False, "eager", None):
+            raise ValueError(f'expected use_chunking to be True, False, "eager" or None, got {self.use_chunking!r}')
+        if isinstance(self.ignored_extensions, str):
+            raise ValueError("ignored_extensions are a collection; one alone is [keyword]")
+        object.__setattr__(self, "ignored_extensions", frozenset(word.upper() for word in self.ignored_extensions))
         if self.local_hostname is not None:
             Ehlo(self.local_hostname)
         if self.tls_context is not None and (self.tls_ca_file or self.tls_client_certificate):
@@ -143,12 +176,15 @@ class Endpoint:
     def parse(cls, url: str, **settings: Any) -> Self:
         """Make an endpoint of a URL: `scheme://user:password@host:port`, all but scheme and host optional.
 
-        The schemes are smtps, smtp+starttls, smtp, pop3s, pop3+starttls and pop3. What stands for itself in a URL
-        (`@ : / %`) must be percent-encoded in user and password. `settings` are further arguments of Endpoint. Raises
-        ValueError that says what was expected, and never shows a password.
+        The schemes are smtps, smtp+starttls, smtp, lmtps, lmtp+starttls, lmtp, pop3s, pop3+starttls and pop3. With
+        `+unix` behind any of them the URL is `scheme://user:password@host/path` for a Unix socket, and the host is
+        optional, too: `lmtp+unix:///run/dovecot/lmtp`. What stands for itself in a URL (`@ : / %`) must be
+        percent-encoded in user and password, and `? # %` in a path. `settings` are further arguments of Endpoint.
+        Raises ValueError that says what was expected, and never shows a password.
         """
         scheme, separator, rest = url.partition("://")
-        known = _SCHEMES.get(scheme.lower())
+        by_path = scheme.lower().endswith(_UNIX)
+        known = _SCHEMES.get(scheme.lower().removesuffix(_UNIX))
         if known is None or not separator:
             # What stands there instead is not quoted: it may be a password.
             raise ValueError(f"expected a URL that begins with one of {', '.join(f'{name}://' for name in _SCHEMES)}")
@@ -159,7 +195,12 @@ class Endpoint:
             host, port = parts.hostname or "", parts.port
         except ValueError:
             raise ValueError(f"expected {scheme}://user:password@host:port, with a port up to 65535") from None
-        if parts.path not in ("", "/") or parts.query or parts.fragment:
+        if by_path and not (parts.query or parts.fragment) and port is None:
+            host = host or "localhost"
+            settings["unix_path"] = os.fsdecode(unquote_to_bytes(parts.path))
+        elif by_path:
+            raise ValueError(f"expected {scheme}:///path, with '?' and '#' percent-encoded and without a port")
+        elif parts.path not in ("", "/") or parts.query or parts.fragment:
             raise ValueError(
                 f"expected nothing behind the host and port of {scheme}://{host}; "
                 "'/', '?' and '#' in a user name or password must be percent-encoded"
@@ -192,6 +233,8 @@ class Endpoint:
         """The endpoint as a URL, without credentials."""
         scheme = next(name for name, known in _SCHEMES.items() if known[:2] == (self.protocol, self.tls))
         host = f"[{self.host}]" if ":" in self.host else self.host
+        if self.unix_path is not None:
+            return f"{scheme}{_UNIX}://{'' if host == 'localhost' else host}{quote(os.fsencode(self.unix_path))}"
         return f"{scheme}://{host}:{self.port}"
 
 
@@ -232,7 +275,8 @@ def _registered_port(protocol: Protocol, tls: TLSMode) -> int:
         if (scheme.protocol, scheme.tls) == (protocol, tls):
             return scheme.port
     raise ValueError(
-        f"expected protocol 'smtp' or 'pop3' and tls 'implicit', 'starttls' or 'none', got {protocol!r} and {tls!r}"
+        f"expected protocol 'smtp', 'lmtp' or 'pop3' and tls 'implicit', 'starttls' or 'none', "
+        f"got {protocol!r} and {tls!r}"
     )
 
 
@@ -246,6 +290,11 @@ def _check_host(host: str) -> None:
         raise ValueError(
             f"expected a host name of ASCII letters, digits, hyphens and dots (or an IP address), got {host[:80]!r}"
         )
+
+
+def _check_path(path: str) -> None:
+    if not path.startswith("/") or "\0" in path:
+        raise ValueError(f"expected an absolute path of a Unix socket, got {path!r}")
 
 
 def _is_address(host: str) -> bool:

@@ -103,6 +103,26 @@ async def test_a_single_address_that_refuses_is_told(network: Network) -> None:
     assert network.still_open == 0
 
 
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost"])
+async def test_our_own_address_is_the_one_that_is_asked_for(host: str) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        connected = await connect_tcp(host, listener.getsockname()[1], "127.0.0.2")
+        with connected:
+            assert connected.getsockname()[0] == "127.0.0.2"
+
+
+async def test_an_address_of_our_own_that_is_not_ours_is_told() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener, pytest.raises(OSError, match=r"[Cc]annot assign"):
+        await connect_tcp("127.0.0.1", listener.getsockname()[1], "192.0.2.1")
+
+
+async def test_addresses_of_another_family_than_ours_are_not_tried(network: Network) -> None:
+    network.host(V6, OTHER_V6)
+    with pytest.raises(OSError, match=r"mx\.example\.org has no address of the same family as our own, 127\.0\.0\.1"):
+        await connect_tcp("mx.example.org", 25, "127.0.0.1")
+    assert network.tried == []
+
+
 async def test_the_families_take_turns(network: Network, clock: Clock) -> None:
     network.host(V6, OTHER_V6, V4, OTHER_V4)
     connecting = begin()

@@ -4,6 +4,7 @@ import socket
 import ssl
 import struct
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -33,6 +34,7 @@ from mailwire.testing import (
     Step,
     Tls,
     client_context,
+    server_context,
 )
 from mailwire.testing.turns import drain_events
 from tests.sasl.secrecy import CANARY, assert_hidden
@@ -92,6 +94,34 @@ async def test_a_stream_opens_to_a_name_that_has_several_addresses() -> None:
     async with ScriptedPeer("S: 220 mx", CLOSE, listen=True) as peer:
         stream = await Stream.open(Endpoint("localhost", peer.port, tls="none"))
         assert await everything(stream) == b"220 mx\r\n"
+
+
+async def test_a_stream_opens_from_an_address() -> None:
+    async with ScriptedPeer("S: 220 mx", CLOSE, listen=True) as peer:
+        stream = await Stream.open(peer.endpoint(local_address="127.0.0.3"))
+        address = stream.local_address
+        assert isinstance(address, tuple)
+        assert address[0] == "127.0.0.3"
+        assert await everything(stream) == b"220 mx\r\n"
+
+
+@pytest.mark.parametrize("tls", ["none", "implicit"])
+async def test_a_stream_opens_to_a_unix_socket(tls: Any, tmp_path: Path) -> None:
+    path = str(tmp_path / "socket")
+    server = await asyncio.start_unix_server(
+        lambda _, writer: writer.close(), path, ssl=server_context() if tls == "implicit" else None
+    )
+    async with server:
+        stream = await Stream.open(Endpoint("localhost", unix_path=path, tls=tls, tls_context=client_context()))
+        assert (stream.tls_session is None) is (tls == "none")
+        assert stream.local_address == ""
+        assert await everything(stream) == b""
+        await stream.close(1)
+
+
+async def test_a_unix_socket_that_is_none_is_told(tmp_path: Path) -> None:
+    with pytest.raises(ConnectionFailed, match=r"no connection to lmtp\+unix:///.*: No such file"):
+        await Stream.open(Endpoint.parse(f"lmtp+unix://{tmp_path}/socket"))
 
 
 async def test_what_a_stream_reader_holds_already_is_not_lost() -> None:

@@ -20,17 +20,27 @@ _DELAY: Final = 0.25  # seconds
 _Info: TypeAlias = tuple[int, int, int, str, Any]
 
 
-async def connect_tcp(host: str, port: int) -> socket.socket:
-    """Return a socket, not blocking, that is connected to `host`, a name or an address. Raises OSError."""
-    infos = _alternate(await _resolve(host, port))
+async def connect_tcp(host: str, port: int, local_address: str | None = None) -> socket.socket:
+    """Return a socket, not blocking, that is connected to `host`, a name or an address. Raises OSError.
+
+    local_address: the IP address of our end; then only the addresses of its family are tried.
+    """
+    infos = await _resolve(host, port)
+    ours: _Info | None = None
+    if local_address is not None:
+        (ours,) = await _resolve(local_address, 0)
+        infos = [info for info in infos if info[0] == ours[0]]
+        if not infos:
+            raise OSError(f"{host} has no address of the same family as our own, {local_address}")
+    infos = _alternate(infos)
     if len(infos) == 1:
-        return await _attempt(infos[0])
+        return await _attempt(infos[0], ours)
     attempts: set[asyncio.Task[socket.socket]] = set()
     failures: list[OSError] = []
     try:
         while infos or attempts:
             if infos:
-                attempts.add(asyncio.create_task(_attempt(infos.pop(0))))
+                attempts.add(asyncio.create_task(_attempt(infos.pop(0), ours)))
             delay = _DELAY if infos else None
             done, attempts = await asyncio.wait(attempts, timeout=delay, return_when=asyncio.FIRST_COMPLETED)
             connected = [task.result() for task in done if task.exception() is None]
@@ -66,12 +76,14 @@ def _alternate(infos: Sequence[_Info]) -> list[_Info]:
     return [info for info in chain.from_iterable(zip_longest(first, others)) if info is not None]
 
 
-async def _attempt(info: _Info) -> socket.socket:
+async def _attempt(info: _Info, ours: _Info | None) -> socket.socket:
     family, kind, protocol, _, address = info
     # The protocol is named: asyncio switches Nagle's algorithm off only where it is.
     connecting = socket.socket(family, kind, protocol)
     try:
         connecting.setblocking(False)
+        if ours is not None:
+            connecting.bind(ours[4])
         await asyncio.get_running_loop().sock_connect(connecting, address)
     except BaseException:
         connecting.close()

@@ -12,6 +12,7 @@ from ..endpoint import Endpoint
 from ..errors import ConnectionLost, DeadlineExceeded, TLSFailed
 from ..sasl.work import ComputationDue
 from .deadline import Deadline
+from .pace import Pace
 from .stream import Stream
 from .tls import NamingSSLObject
 
@@ -46,6 +47,7 @@ class Session(Generic[E]):
         self.has_heard = False  # the server has said something
         self._machine = machine
         self._context = context
+        self._pace = Pace(endpoint.timeouts, lambda: stream.unwritten)
 
     @classmethod
     async def open(cls, endpoint: Endpoint, machine: Machine[E]) -> "Session[E]":
@@ -115,10 +117,7 @@ class Session(Generic[E]):
 
     async def wait_writable(self) -> bool:
         """Wait until more of a message may be written; False if the peer has said something, or gone, instead."""
-        if self.stream.is_writable:
-            return True
-        async with Deadline(self.endpoint.timeouts.block, "taking in the message"):
-            return await self.stream.wait_writable()
+        return self.stream.is_writable or await self._pace.wait(self.stream.wait_writable)
 
     async def start_tls(self) -> None:
         """Make the handshake for which the machine has paused."""

@@ -172,6 +172,11 @@ class Stream(asyncio.BufferedProtocol):
         """Whether more may be written now: the peer keeps up, and has nothing to say."""
         return not (self._writing_paused or self._arrived or self.is_at_end)
 
+    @property
+    def unwritten(self) -> int:
+        """How many octets of what was written the system has not taken yet."""
+        return self._living_transport().get_write_buffer_size()
+
     async def wait_writable(self) -> bool:
         """Wait until more may be written; False if something arrived, or nothing more will, instead."""
         while self._writing_paused and not self._arrived and not self.is_at_end:
@@ -241,7 +246,12 @@ class Stream(asyncio.BufferedProtocol):
 
     async def _connect(self, endpoint: Endpoint) -> None:
         loop = asyncio.get_running_loop()
-        made = await (connect_tcp(endpoint.host, endpoint.port) if endpoint.connect is None else endpoint.connect())
+        if endpoint.connect is not None:
+            made = await endpoint.connect()
+        elif endpoint.unix_path is not None:
+            made = await _connect_unix(endpoint.unix_path)
+        else:
+            made = await connect_tcp(endpoint.host, endpoint.port, endpoint.local_address)
         if isinstance(made, socket.socket):
             made.setblocking(False)
             await loop.create_connection(lambda: self, sock=made)
@@ -283,6 +293,17 @@ class Stream(asyncio.BufferedProtocol):
     def _wake(self) -> None:
         if self._waiter is not None and not self._waiter.done():
             self._waiter.set_result(None)
+
+
+async def _connect_unix(path: str) -> socket.socket:
+    connecting = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    try:
+        connecting.setblocking(False)
+        await asyncio.get_running_loop().sock_connect(connecting, path)
+    except BaseException:
+        connecting.close()
+        raise
+    return connecting
 
 
 def _reason(error: OSError) -> str:
