@@ -118,7 +118,33 @@ def test_the_window_counts_commands() -> None:
     dialogue = Dialogue(Window(commands=3, octets=1000))
     dialogue.queue(*words("abcde"))
     assert dialogue.leave() == [b"a", b"b", b"c"]
+
+
+def test_a_full_window_is_refilled_when_half_of_its_commands_are_answered() -> None:
+    dialogue = Dialogue(Window(commands=4, octets=1000))
+    dialogue.queue(*words("abcdefgh"))
+    assert dialogue.leave() == [b"a", b"b", b"c", b"d"]
     dialogue.pipeline.settle()
+    assert dialogue.leave() == []
+    dialogue.pipeline.settle()
+    assert dialogue.leave() == [b"e", b"f"]
+
+
+def test_a_full_window_is_refilled_when_half_of_its_octets_are_answered() -> None:
+    dialogue = Dialogue(Window(commands=100, octets=40))
+    dialogue.queue(*words("abcdefgh"), cost=10)
+    assert dialogue.leave() == [b"a", b"b", b"c", b"d"]
+    dialogue.pipeline.settle()
+    assert dialogue.leave() == []
+    dialogue.pipeline.settle()
+    assert dialogue.leave() == [b"e", b"f"]
+
+
+def test_a_window_that_held_nothing_back_takes_more_at_once() -> None:
+    dialogue = Dialogue(Window(commands=4, octets=1000))
+    dialogue.queue(*words("abc"))
+    assert dialogue.leave() == [b"a", b"b", b"c"]
+    dialogue.queue(*words("de"))
     assert dialogue.leave() == [b"d"]
 
 
@@ -126,8 +152,6 @@ def test_the_window_counts_octets_up_to_exactly_its_limit() -> None:
     dialogue = Dialogue(Window(commands=100, octets=30))
     dialogue.queue(*words("abcd"), cost=10)
     assert dialogue.leave() == [b"a", b"b", b"c"]
-    dialogue.pipeline.settle()
-    assert dialogue.leave() == [b"d"]
     dialogue = Dialogue(Window(commands=100, octets=29))
     dialogue.queue(*words("abcd"), cost=10)
     assert dialogue.leave() == [b"a", b"b"]

@@ -8,6 +8,8 @@
 4. A command leaves when the bytes are asked for, not when it is queued: until then it can be discarded.
 5. The window is bounded, so that both sides can never wait for each other to read (RFC 2920 3.1, 3.2): what is
    unanswered fits the buffers of the smallest peer.
+6. A window that was full is refilled when half of it is answered. Refilled by each answer, it would make a write and a
+   packet of each command: 10,000 RETR left in 9,642 writes, by halves they leave in 200.
 """
 
 from collections import deque
@@ -64,6 +66,7 @@ class Pipeline(Generic[C]):
         self._queued: deque[tuple[C, bytes, int]] = deque()  # with what leaves for it and what it costs
         self._in_flight: deque[tuple[C, int]] = deque()
         self._octets = 0  # in flight
+        self._is_full = False  # the window has held a command back, and is not half empty yet
 
     @property
     def in_flight(self) -> tuple[C, ...]:
@@ -159,4 +162,8 @@ class Pipeline(Generic[C]):
             return True
         if self._in_flight[-1][0].ends_group or command.stands_alone:
             return False
-        return len(self._in_flight) < self.window.commands and self._octets + cost <= self.window.octets
+        commands, octets, window = len(self._in_flight), self._octets, self.window
+        if self._is_full and (commands > window.commands // 2 or octets > window.octets // 2):
+            return False
+        self._is_full = commands >= window.commands or octets + cost > window.octets
+        return not self._is_full
