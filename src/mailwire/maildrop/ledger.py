@@ -1,6 +1,6 @@
 """Ledger: what is known of the messages of an account, from one run to the next.
 
-1. A record goes one way: SEEN, STORED, MARKED, GONE. What is durable in the ledger was durable in the sink before.
+1. A record goes one way: SEEN, STORED, MARKED, GONE. What it says of the sink was true of the sink before.
 2. One run at a time holds an account's page. Whoever comes second waits, or is told by LedgerBusy.
 3. A ledger that cannot be read is left as it is: LedgerUnreadable. Nothing is deleted on its word.
 
@@ -12,10 +12,10 @@ import asyncio
 import math
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import Enum
-from typing import Protocol, TypeVar
+from typing import Protocol, Self, TypeVar
 
 from ..errors import LedgerBusy
 
@@ -49,7 +49,8 @@ class Record:
     first_seen: when it was first listed; since: when its state was reached. Both are aware of their time zone.
     size: the octets that the server announced for it.
     failures: how many times it failed to be retrieved or stored; reason: why it did the last time.
-    fingerprint: of its header, where it was retrieved; "" where it was not.
+    fingerprint: of its header, where that was retrieved; "" where it was not. It tells a message from another that has
+        come to have its uid.
 
     Raises ValueError for an empty uid, one that UTF-8 cannot express, and times of no zone.
     """
@@ -68,6 +69,23 @@ class Record:
             raise ValueError(f"expected a uid that UTF-8 can express, got {self.uid[:100]!r}")
         if self.first_seen.utcoffset() is None or self.since.utcoffset() is None:
             raise ValueError("expected times with a time zone")
+
+    @property
+    def is_previewed(self) -> bool:
+        """Whether the sink has its header, and not the whole of it."""
+        return self.state is State.SEEN and bool(self.fingerprint)
+
+    def reached(self, state: State, now: datetime) -> Self:
+        """Return the record of the message as it comes to be in `state`; one that is in it already is as it was."""
+        return self if self.state is state else replace(self, state=state, since=now)
+
+    def stored(self, now: datetime, *, size: int, fingerprint: str) -> Self:
+        """Return the record of the message as it comes to be stored, under the size that the server announces."""
+        return replace(self, state=State.STORED, since=now, size=size, reason="", fingerprint=fingerprint)
+
+    def failed(self, reason: str) -> Self:
+        """Return the record of the message as it failed once more."""
+        return replace(self, failures=self.failures + 1, reason=reason)
 
 
 class Page(Protocol):

@@ -1,0 +1,575 @@
+"""What is fetched and what is deleted, case by case and against a model."""
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import Any, NamedTuple
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
+
+from mailwire.maildrop import CautionKind, Plan, Policy, Record, SkipReason, State, plan_deletions, plan_retrieval
+from mailwire.maildrop.plan import Question, identify
+from tests.maildrop.records import NOON, record
+
+DAY = timedelta(days=1)
+
+
+class Entry(NamedTuple):
+    number: int
+    uid: str | None
+    size: int = 100
+
+
+def ledger(*records: Record) -> dict[str, Record]:
+    return {each.uid: each for each in records}
+
+
+def plan(
+    entries: Sequence[Entry], records: Mapping[str, Record] | None = None, policy: Policy | None = None, **rest: Any
+) -> Plan:
+    return plan_retrieval(entries, records or {}, NOON, policy or Policy(), **rest)
+
+
+def fetched(plan: Plan) -> list[int]:
+    return [fetch.entry.number for fetch in plan.fetch]
+
+
+def skipped(plan: Plan) -> dict[int, SkipReason]:
+    return {skip.entry.number: skip.reason for skip in plan.skip}
+
+
+def deleted(
+    entries: Sequence[Entry], records: Mapping[str, Record], policy: Policy, stored_numbers: Iterable[int] = ()
+) -> list[int]:
+    planned = plan_deletions(entries, records, NOON, policy, stored_numbers=frozenset(stored_numbers))
+    return [deletion.entry.number for deletion in planned]
+
+
+THREE = [Entry(1, "a"), Entry(2, "b"), Entry(3, "c")]
+KNOWN: Any = {"size": 100}
+
+
+# Fetching
+
+
+def test_what_is_new_is_fetched_and_written_down_as_seen() -> None:
+    planned = plan(THREE, ledger(record("b", **KNOWN)))
+
+    assert fetched(planned) == [1, 3]
+    assert skipped(planned) == {2: SkipReason.STORED}
+    assert planned.records == (record("a", State.SEEN, size=100), record("c", State.SEEN, size=100))
+    assert [fetch.uid for fetch in planned.fetch] == ["a", "c"]
+    assert not planned.cautions
+
+
+@pytest.mark.parametrize("state", [State.STORED, State.MARKED])
+def test_what_is_stored_is_not_fetched_again(state: State) -> None:
+    assert skipped(plan(THREE[:1], ledger(record("a", state, **KNOWN)))) == {1: SkipReason.STORED}
+
+
+def test_what_was_seen_and_not_stored_is_fetched_and_keeps_its_age() -> None:
+    planned = plan(THREE[:1], ledger(record("a", State.SEEN, 3 * DAY, **KNOWN)))
+
+    assert fetched(planned) == [1]
+    assert planned.records == ()
+
+
+def test_newest_first_is_by_the_numbers_of_the_server() -> None:
+    assert fetched(plan(THREE, policy=Policy(order="newest first"))) == [3, 2, 1]
+    assert fetched(plan(THREE[::-1])) == [1, 2, 3]
+
+
+@pytest.mark.parametrize(("order", "first"), [("oldest first", [1, 2]), ("newest first", [3, 2])])
+def test_what_is_beyond_the_limit_is_left_for_the_next_run(order: Any, first: list[int]) -> None:
+    planned = plan(THREE, policy=Policy(limit=2, order=order))
+
+    assert fetched(planned) == first
+    assert list(skipped(planned).values()) == [SkipReason.LEFT]
+    assert len(planned.records) == 3
+
+
+def test_what_failed_too_often_is_skipped_and_counts_for_no_limit() -> None:
+    failed = record("a", State.SEEN, **KNOWN).failed("-ERR no").failed("-ERR no")
+
+    assert fetched(plan(THREE, ledger(failed), Policy(max_failures=3, limit=1))) == [1]
+    planned = plan(THREE, ledger(failed.failed("-ERR never")), Policy(max_failures=3, limit=1))
+    assert fetched(planned) == [2]
+    assert skipped(planned) == {1: SkipReason.FAILED, 3: SkipReason.LEFT}
+
+
+def test_what_is_stored_has_not_failed() -> None:
+    stored = (
+        record("a", State.SEEN, **KNOWN).failed("x").failed("x").failed("x").stored(NOON, size=100, fingerprint="f")
+    )
+    resized = [Entry(1, "a", 7)]
+
+    assert fetched(plan(resized, ledger(stored), Policy(max_failures=1))) == [1]
+
+
+@pytest.mark.parametrize(("size", "expected"), [(100, True), (101, False)])
+def test_what_is_larger_than_the_limit_is_left(size: int, expected: bool) -> None:
+    planned = plan([Entry(1, "a", size)], policy=Policy(max_message_size=100))
+
+    assert bool(planned.fetch) is expected
+    assert expected or skipped(planned) == {1: SkipReason.TOO_LARGE}
+
+
+def test_of_what_is_too_large_the_header_can_be_fetched_once() -> None:
+    policy = Policy(max_message_size=99, oversize="preview", preview_lines=20)
+    planned = plan(THREE[:1], policy=policy)
+    assert [fetch.lines for fetch in planned.fetch] == [20]
+
+    previewed = replace(planned.records[0], fingerprint="f")
+    assert previewed.is_previewed
+    assert skipped(plan(THREE[:1], ledger(previewed), policy)) == {1: SkipReason.TOO_LARGE}
+    assert [fetch.lines for fetch in plan(THREE[:1], ledger(previewed)).fetch] == [None]
+    assert deleted(THREE[:1], ledger(previewed), Policy(keep="until stored")) == []
+
+
+# What the server has no longer
+
+
+def test_what_is_absent_from_a_complete_listing_is_gone() -> None:
+    records = ledger(record("a", **KNOWN), record("x", State.STORED, DAY), record("y", State.MARKED, DAY))
+    planned = plan(THREE[:1], records)
+
+    assert planned.records == (
+        replace(records["x"], state=State.GONE, since=NOON),
+        replace(records["y"], state=State.GONE, since=NOON),
+    )
+    assert planned.forget == ()
+
+
+def test_nothing_is_gone_for_a_listing_that_is_not_complete() -> None:
+    planned = plan(THREE[:1], ledger(record("a", **KNOWN), record("x"), record("y", State.SEEN)), is_complete=False)
+
+    assert planned.records == ()
+    assert planned.forget == ()
+
+
+def test_what_was_never_stored_is_forgotten_when_it_is_gone() -> None:
+    assert plan(THREE[:1], ledger(record("y", State.SEEN))).forget == ("y",)
+
+
+def test_what_is_gone_is_remembered_for_its_time() -> None:
+    gone = ledger(record("x", State.GONE, 90 * DAY), record("y", State.GONE, 91 * DAY))
+    planned = plan([], gone)
+
+    assert planned.forget == ("y",)
+    assert planned.records == ()
+    assert plan([], gone, Policy(remember=DAY)).forget == ("x", "y")
+
+
+def test_what_is_back_is_compared_with_what_it_was_before_it_is_fetched_again() -> None:
+    gone = record("a", State.GONE, fingerprint="f", **KNOWN)
+    planned = plan(THREE[:1], ledger(gone))
+
+    assert fetched(planned) == [1]
+    assert planned.fetch[0].alikes == {"f": gone}
+    assert [caution.kind for caution in planned.cautions] == [CautionKind.RETURNED]
+    assert "1 messages are back" in str(planned.cautions[0])
+    assert deleted(THREE[:1], ledger(gone), Policy(keep="until stored")) == []
+
+
+@pytest.mark.parametrize("fingerprint", ["f", ""])
+@pytest.mark.parametrize("state", [State.STORED, State.MARKED])
+def test_another_size_under_the_same_uid_is_another_message_until_shown_otherwise(
+    state: State, fingerprint: str
+) -> None:
+    stored = record("a", state, size=99, fingerprint=fingerprint)
+    planned = plan(THREE[:1], ledger(stored))
+
+    assert fetched(planned) == [1]
+    assert planned.fetch[0].alikes == ({"f": stored} if fingerprint else {})
+    assert [caution.kind for caution in planned.cautions] == [CautionKind.RESIZED]
+    assert deleted(THREE[:1], ledger(stored), Policy(keep="until stored")) == []
+
+
+# All new
+
+TEN = [record(f"old{number}", fingerprint=f"f{number}", **KNOWN) for number in range(10)]
+FIVE = [Entry(number, f"new{number}") for number in range(1, 6)]
+
+
+def test_a_maildrop_where_all_is_new_raises_a_question_and_changes_nothing() -> None:
+    planned = plan(FIVE, ledger(*TEN))
+
+    assert planned == Plan(question=Question(10, 5))
+    assert "none of the 5 messages on the server is one of the 10" in str(planned.question)
+
+
+@pytest.mark.parametrize(
+    ("entries", "records"),
+    [
+        (FIVE[:4], TEN),  # there was more mail before: some of it may have been deleted, and the rest be new
+        (FIVE, TEN[:9]),  # there was little before
+        ([*FIVE, Entry(6, "old3")], TEN),
+        (FIVE, [*TEN[1:], replace(TEN[0], state=State.GONE)]),
+        ([], TEN),
+        ([Entry(number, None) for number in range(1, 6)], TEN),
+    ],
+)
+def test_there_is_no_question_where_it_may_well_be_so(entries: list[Entry], records: list[Record]) -> None:
+    assert plan(entries, ledger(*records)).question is None
+
+
+def test_all_can_be_fetched_all_the_same() -> None:
+    planned = plan(FIVE, ledger(*TEN), Policy(when_all_new="fetch"))
+
+    assert fetched(planned) == [1, 2, 3, 4, 5]
+    assert not any(fetch.alikes for fetch in planned.fetch)
+    assert Counter(each.state for each in planned.records) == {State.SEEN: 5, State.GONE: 10}
+
+
+def test_what_is_new_can_be_compared_with_what_is_gone() -> None:
+    unknown = replace(TEN[9], fingerprint="")
+    policy = Policy(when_all_new="match")
+    planned = plan(FIVE, ledger(*TEN[:9], unknown), policy)
+
+    alikes = {f"f{number}" for number in range(9)}
+    assert all(set(fetch.alikes) == alikes for fetch in planned.fetch)
+    # A run that was cut off goes on where it was.
+    records = ledger(*TEN[:9], *planned.records)
+    again = plan(FIVE, records, policy)
+    assert all(set(fetch.alikes) == alikes for fetch in again.fetch)
+
+
+# Deleting
+
+
+def test_nothing_is_deleted_that_is_to_be_kept_for_ever() -> None:
+    assert deleted(THREE, ledger(*(record(uid, age=9999 * DAY, **KNOWN) for uid in "abc")), Policy()) == []
+
+
+def test_what_is_stored_can_be_deleted_at_once() -> None:
+    records = ledger(record("a", **KNOWN), record("b", State.SEEN, **KNOWN), record("c", State.MARKED, **KNOWN))
+
+    assert deleted(THREE, records, Policy(keep="until stored")) == [1, 3]
+
+
+def test_what_is_stored_can_be_deleted_after_its_time_from_when_it_was_first_seen() -> None:
+    records = ledger(
+        record("a", age=14 * DAY, **KNOWN),
+        record("b", age=14 * DAY - timedelta(microseconds=1), **KNOWN),
+        record("c", State.SEEN, 99 * DAY, **KNOWN),
+    )
+    assert deleted(THREE, records, Policy(keep=14 * DAY)) == [1]
+    records["b"] = replace(records["b"], first_seen=NOON - 15 * DAY, since=NOON)
+    assert deleted(THREE, records, Policy(keep=14 * DAY)) == [1, 2]
+
+
+def test_a_clock_that_was_put_back_deletes_nothing() -> None:
+    assert deleted(THREE[:1], ledger(record("a", age=-DAY, **KNOWN)), Policy(keep=timedelta(hours=1))) == []
+
+
+def test_of_too_many_the_stored_ones_seen_longest_ago_go() -> None:
+    records = ledger(
+        record("a", age=DAY, **KNOWN), record("b", age=3 * DAY, **KNOWN), record("c", State.SEEN, 9 * DAY, **KNOWN)
+    )
+    assert deleted(THREE, records, Policy(keep_at_most=3)) == []
+    assert deleted(THREE, records, Policy(keep_at_most=2)) == [2]
+    assert deleted(THREE, records, Policy(keep_at_most=0)) == [1, 2]
+    assert deleted(THREE, records, Policy(keep_at_most_octets=200)) == [2]
+    assert deleted(THREE, records, Policy(keep_at_most_octets=199)) == [1, 2]
+    assert deleted(THREE, records, Policy(keep_at_most=2, keep=2 * DAY)) == [2]
+
+
+def test_what_were_seen_at_the_same_time_go_by_their_numbers() -> None:
+    assert deleted(THREE, ledger(*(record(uid, **KNOWN) for uid in "cba")), Policy(keep_at_most=1)) == [1, 2]
+
+
+def test_a_duplicate_uid_deletes_neither() -> None:
+    entries = [Entry(1, "a"), Entry(2, "a"), Entry(3, "b")]
+    records = ledger(*(record(uid, **KNOWN) for _, uid in identify(entries) if uid), record("a", **KNOWN))
+
+    for policy in (Policy(keep="until stored", delete_without_uid=True), Policy(keep_at_most=0)):
+        assert deleted(entries, records, policy, stored_numbers=[1, 2]) == [3]
+
+
+def test_duplicates_are_told_apart_by_size_and_order_and_told() -> None:
+    entries = [Entry(4, "a"), Entry(1, "a"), Entry(2, "a", 7), Entry(3, "b")]
+    planned = plan(entries)
+
+    assert {fetch.entry.number: fetch.uid for fetch in planned.fetch} == {
+        1: "a 100 1",
+        2: "a 7 1",
+        3: "b",
+        4: "a 100 2",
+    }
+    assert [caution.kind for caution in planned.cautions] == [CautionKind.DUPLICATE_UIDS]
+    assert "3 of 4 messages share" in str(planned.cautions[0])
+    stored = [each.stored(NOON, size=each.size, fingerprint="") for each in planned.records]
+    assert fetched(plan(entries, ledger(*stored))) == []
+
+
+def test_a_message_that_another_comes_to_share_its_uid_with_is_known_by_its_header() -> None:
+    single = record("a", fingerprint="f", **KNOWN)
+    planned = plan([Entry(1, "a"), Entry(2, "a")], ledger(single))
+
+    assert [fetch.alikes for fetch in planned.fetch] == [{"f": single}] * 2
+    assert {each.uid: each.state for each in planned.records} == {
+        "a 100 1": State.SEEN,
+        "a 100 2": State.SEEN,
+        "a": State.GONE,
+    }
+
+
+def test_without_uids_all_is_fetched_and_nothing_deleted_unless_asked_for() -> None:
+    entries = [Entry(1, None), Entry(2, None)]
+    planned = plan(entries, is_complete=False)
+
+    assert fetched(planned) == [1, 2]
+    assert planned.records == ()
+    assert [caution.kind for caution in planned.cautions] == [CautionKind.NO_UIDS]
+    assert str(planned.cautions[0]).startswith("no message has a unique id")
+    assert "never deleted" in str(planned.cautions[0])
+    for policy in (Policy(keep="until stored"), Policy(keep=timedelta(0), delete_without_uid=True)):
+        assert deleted(entries, {}, policy, stored_numbers=[1]) == []
+    forced = Policy(keep="until stored", delete_without_uid=True)
+    assert deleted(entries, {}, forced, stored_numbers=[1]) == [1]
+    assert "deleted once it is stored" in str(plan(entries, policy=forced).cautions[0])
+
+
+def test_some_without_a_uid_are_told_by_their_number() -> None:
+    assert "1 of 2 messages have no unique id" in str(plan([Entry(1, None), Entry(2, "b")]).cautions[0])
+
+
+# What the server does by itself
+
+
+def test_a_server_that_forgets_what_it_gave_is_asked_for_one_message_at_a_time() -> None:
+    planned = plan(THREE, expire=0)
+
+    assert planned.one_at_a_time
+    assert [caution.kind for caution in planned.cautions] == [CautionKind.EXPIRES_WHEN_RETRIEVED]
+
+
+@pytest.mark.parametrize(
+    ("policy", "told"),
+    [
+        (Policy(), True),
+        (Policy(keep=31 * DAY), True),
+        (Policy(keep=30 * DAY), False),
+        (Policy(keep="until stored"), False),
+    ],
+)
+def test_a_server_that_deletes_sooner_than_asked_for_is_told(policy: Policy, told: bool) -> None:
+    planned = plan(THREE, policy=policy, expire=30)
+
+    assert [caution.kind for caution in planned.cautions] == [CautionKind.EXPIRES_SOONER] * told
+    assert not planned.one_at_a_time
+
+
+# Properties
+
+_UIDS = st.one_of(st.none(), st.sampled_from("abcdefghijkl"), st.text("xyz", min_size=1, max_size=2))
+_ENTRIES = st.lists(st.tuples(_UIDS, st.integers(0, 3)), max_size=12).map(
+    lambda drawn: [Entry(number, uid, size) for number, (uid, size) in enumerate(drawn, 1)]
+)
+_AGES = st.timedeltas(timedelta(days=-2), timedelta(days=200))
+_LEDGERS = st.lists(
+    st.builds(
+        record,
+        st.sampled_from("abcdefghijkl"),
+        st.sampled_from(State),
+        _AGES,
+        size=st.integers(0, 3),
+        failures=st.integers(0, 4),
+        fingerprint=st.sampled_from(["", "f", "g"]),
+    )
+).map(lambda drawn: ledger(*drawn))
+_SOME = st.one_of(st.none(), st.integers(0, 12))
+_POLICIES = st.builds(
+    Policy,
+    keep=st.one_of(st.sampled_from(["for ever", "until stored"]), st.timedeltas(timedelta(0), timedelta(days=200))),
+    keep_at_most=_SOME,
+    keep_at_most_octets=_SOME,
+    max_message_size=st.one_of(st.none(), st.integers(0, 3)),
+    oversize=st.sampled_from(["leave", "preview"]),
+    limit=_SOME,
+    order=st.sampled_from(["oldest first", "newest first"]),
+    max_failures=st.integers(1, 4),
+    when_all_new=st.sampled_from(["ask", "match", "fetch"]),
+    delete_without_uid=st.booleans(),
+    remember=st.timedeltas(timedelta(0), timedelta(days=200)),
+)
+
+
+@settings(max_examples=300)
+@given(_ENTRIES, _LEDGERS, _POLICIES, st.booleans())
+def test_each_message_is_fetched_or_skipped_once(
+    entries: list[Entry], records: dict[str, Record], policy: Policy, is_complete: bool
+) -> None:
+    planned = plan(entries, records, policy, is_complete=is_complete)
+    if planned.question is not None:
+        assert planned == Plan(question=planned.question)
+        assert policy.when_all_new == "ask"
+        return
+    assert sorted([*fetched(planned), *skipped(planned)]) == [entry.number for entry in entries]
+    assert policy.limit is None or len(planned.fetch) <= policy.limit
+    for fetch in planned.fetch:
+        stored = records.get(fetch.uid or "")
+        assert stored is None or stored.state is not State.STORED or stored.size != fetch.entry.size
+    # Of everything that has a name in the ledger, the ledger has heard.
+    told = {**records, **ledger(*planned.records)}
+    assert {uid for _, uid in identify(entries) if uid is not None} <= set(told)
+    assert not set(planned.forget) & {uid for _, uid in identify(entries)}
+
+
+@settings(max_examples=300)
+@given(_ENTRIES, _LEDGERS, _POLICIES, st.sets(st.integers(1, 12)))
+def test_only_what_is_stored_is_deleted_and_no_more_than_the_policy_wants(
+    entries: list[Entry], records: dict[str, Record], policy: Policy, stored: set[int]
+) -> None:
+    numbers = deleted(entries, records, policy, stored)
+    uids = Counter(entry.uid for entry in entries)
+    planned = plan(entries, records, policy)
+    for entry in entries:
+        if entry.number not in numbers:
+            continue
+        if entry.uid is None:
+            assert policy.delete_without_uid
+            assert policy.keep == "until stored"
+            assert entry.number in stored
+        else:
+            assert uids[entry.uid] == 1
+            assert records[entry.uid].state in (State.STORED, State.MARKED)
+            assert entry.number not in fetched(planned)
+    assert policy.deletes or not numbers
+    staying = [entry for entry in entries if entry.number not in numbers]
+    if numbers and not isinstance(policy.keep, timedelta) and policy.keep == "for ever":
+        # One less, and there would be too many or too much.
+        last = max(
+            (entry for entry in entries if entry.number in numbers),
+            key=lambda entry: (records[entry.uid or ""].first_seen, entry.number),
+        )
+        assert (policy.keep_at_most is not None and len(staying) + 1 > policy.keep_at_most) or (
+            policy.keep_at_most_octets is not None
+            and sum(entry.size for entry in staying) + last.size > policy.keep_at_most_octets
+        )
+
+
+@given(_ENTRIES, _LEDGERS, _POLICIES)
+def test_the_order_in_which_the_server_lists_is_no_matter(
+    entries: list[Entry], records: dict[str, Record], policy: Policy
+) -> None:
+    assert plan(entries[::-1], records, policy) == plan(entries, records, policy)
+    assert deleted(entries[::-1], records, policy) == deleted(entries, records, policy)
+
+
+# Run after run
+
+
+@dataclass
+class Message:
+    """A message as it is: what the server says of it, and who it is."""
+
+    uid: str
+    size: int
+    identity: int
+
+
+class Runs(RuleBasedStateMachine):
+    """A maildrop to which others have access too, and runs on it that may be cut off anywhere.
+
+    Nothing is deleted by a run that is not in the sink. Where the uids are as RFC 1939 wants them and nothing crashes
+    between the sink and the ledger, nothing is in the sink twice.
+    """
+
+    @initialize(policy=_POLICIES, good=st.booleans())
+    def begin(self, policy: Policy, good: bool) -> None:
+        self.policy = replace(policy, when_all_new="fetch", max_message_size=None)
+        self.good = good  # whether the server gives each message a uid of its own, for ever
+        self.maildrop: list[Message] = []
+        self.records: dict[str, Record] = {}
+        self.sink: list[int] = []
+        self.now = NOON
+        self.count = 0
+        self.crashes = 0
+
+    @rule(size=st.integers(0, 3), uid=st.sampled_from("abc"))
+    def mail_arrives(self, size: int, uid: str) -> None:
+        self.count += 1
+        # The same uid and the same size: of that nobody could tell the difference.
+        self.maildrop.append(
+            Message(f"u{self.count}", size, self.count) if self.good else Message(uid, 100 + self.count, self.count)
+        )
+
+    @rule(pick=st.integers(0, 10))
+    def somebody_else_deletes(self, pick: int) -> None:
+        if pick < len(self.maildrop):
+            del self.maildrop[pick]
+
+    @rule(days=st.integers(-1, 30))
+    def time_passes(self, days: int) -> None:
+        self.now += timedelta(days=days)
+
+    @rule(fails=st.sets(st.integers(0, 5)), stop=st.one_of(st.none(), st.integers(0, 20)), fate=st.sampled_from("okl"))
+    def a_run(self, fails: set[int], stop: int | None, fate: str) -> None:
+        entries = [Entry(number, message.uid, message.size) for number, message in enumerate(self.maildrop, 1)]
+        planned = plan_retrieval(entries, self.records, self.now, self.policy)
+        self.records |= ledger(*planned.records)
+        for uid in planned.forget:
+            del self.records[uid]
+        steps = 0
+        for position, fetch in enumerate(planned.fetch):
+            message = self.maildrop[fetch.entry.number - 1]
+            assert fetch.uid is not None
+            known = self.records[fetch.uid]
+            if position in fails:
+                self.records[fetch.uid] = known.failed("no")
+                continue
+            if not (alike := fetch.alikes.get(str(message.identity))):
+                self.sink.append(message.identity)
+            if (steps := steps + 1) == stop:
+                self.crashes += 1
+                return
+            self.records[fetch.uid] = replace(alike or known, uid=fetch.uid).stored(
+                self.now, size=message.size, fingerprint=str(message.identity)
+            )
+        deletions = plan_deletions(entries, self.records, self.now, self.policy)
+        for deletion in deletions:
+            assert deletion.uid is not None
+            self.records[deletion.uid] = self.records[deletion.uid].reached(State.MARKED, self.now)
+        if fate == "o" or (fate == "l" and steps % 2):  # +OK; or no answer, whatever was done
+            numbers = {deletion.entry.number for deletion in deletions}
+            lost = [self.maildrop[number - 1].identity for number in numbers]
+            assert set(lost) <= set(self.sink)
+            self.maildrop = [message for number, message in enumerate(self.maildrop, 1) if number not in numbers]
+        if fate == "o":
+            for deletion in deletions:
+                assert deletion.uid is not None
+                self.records[deletion.uid] = self.records[deletion.uid].reached(State.GONE, self.now)
+
+    @invariant()
+    def nothing_is_stored_twice(self) -> None:
+        twice = sum(Counter(self.sink).values()) - len(set(self.sink)) if self.count else 0
+        if getattr(self, "good", False):
+            assert twice <= self.crashes
+
+    @invariant()
+    def the_ledger_knows_what_is_stored(self) -> None:
+        if self.count and self.good:
+            for message in self.maildrop:
+                known = self.records.get(message.uid)
+                assert known is None or known.state is State.SEEN or message.identity in self.sink
+
+
+TestRuns = Runs.TestCase
+TestRuns.settings = settings(max_examples=150, stateful_step_count=30, deadline=None)
+
+
+def test_the_times_of_a_record_are_those_of_its_state() -> None:
+    later: datetime = NOON + DAY
+    seen = record("a", State.SEEN, **KNOWN)
+    stored = seen.failed("no").stored(later, size=7, fingerprint="f")
+
+    assert (stored.state, stored.since, stored.first_seen, stored.size) == (State.STORED, later, NOON, 7)
+    assert (stored.failures, stored.reason, stored.fingerprint) == (1, "", "f")
+    marked = stored.reached(State.MARKED, later + DAY)
+    assert (marked.state, marked.since) == (State.MARKED, later + DAY)
+    assert marked.reached(State.MARKED, later + 2 * DAY) == marked
