@@ -1,10 +1,11 @@
 """Pieces of dialogues, to be joined into the scripts of a peer."""
 
-from collections.abc import Mapping
+import socket
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Final
 
 from mailwire import Password
-from mailwire.testing import MAIL_DATA, Step
+from mailwire.testing import MAIL_DATA, ScriptedPeer, Step
 
 __all__ = [
     "CANARY",
@@ -26,6 +27,7 @@ __all__ = [
     "TWO_MESSAGES",
     "capabilities",
     "extensions",
+    "once",
 ]
 
 MESSAGE: Final = b"Subject: x\r\n\r\nhello\r\n"
@@ -66,6 +68,18 @@ def extensions(*keywords: str) -> tuple[Step, ...]:
     """The beginning of a session with a server that announces these keywords."""
     lines = ("mx", *keywords)
     return (*GREETED, *(f"S: 250-{line}" for line in lines[:-1]), f"S: 250 {lines[-1]}")
+
+
+def once(peer: ScriptedPeer) -> Callable[[], Awaitable[socket.socket]]:
+    """Return a connector that leads to `peer` the first time and to nobody afterwards."""
+    ways = iter([peer])
+
+    async def connect() -> socket.socket:
+        for way in ways:
+            return await way.connect()
+        raise ConnectionRefusedError("nobody is there any more")
+
+    return connect
 
 
 # POP3

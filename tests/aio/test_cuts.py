@@ -12,6 +12,7 @@ import pytest
 
 import mailwire
 from mailwire import (
+    ConnectionFailed,
     ConnectionLost,
     DataRefused,
     Delivery,
@@ -38,6 +39,7 @@ from tests.aio.dialogues import (
     TWO_MESSAGES,
     capabilities,
     extensions,
+    once,
 )
 
 
@@ -190,7 +192,7 @@ async def send(session: Session, script: tuple[Step, ...]) -> tuple[MailwireErro
         try:
             receipt = await mailwire.send(
                 MESSAGE,
-                peer.endpoint(timeouts=PATIENCE, **session.settings),
+                peer.endpoint(connect=once(peer), timeouts=PATIENCE, **session.settings),
                 sender="a@example.org",
                 recipients="b@example.org",
             )
@@ -228,7 +230,10 @@ async def test_a_server_that_goes_behind_any_octet_leaves_the_right_word(session
         elif word is Delivery.REFUSED:
             assert isinstance(error, (session.refusal or MailwireError, ConnectionLost)), f"cut behind {place} octets"
         else:
-            assert type(error) is ConnectionLost, f"cut behind {place} octets"
+            # Who hangs up on EHLO is asked once more, with HELO, where that is safe.
+            is_asked_again = place == spoken(session.script[0]) and not session.settings
+            expected = ConnectionFailed if is_asked_again else ConnectionLost
+            assert type(error) is expected, f"cut behind {place} octets"
 
 
 @pytest.mark.parametrize("session", SMTP.values(), ids=SMTP)

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 import mailwire
 from mailwire import Delivery, MailwireError
 from mailwire.testing import FIN, LISTEN, NO_READING, PACKET, ScriptedPeer, Step
-from tests.aio.dialogues import CREDENTIALS, MESSAGE
+from tests.aio.dialogues import CREDENTIALS, MESSAGE, once
 from tests.aio.test_cuts import POP3, SMTP, Session, spoken, word_for
 
 # Long enough for a client to answer before the next words come.
@@ -61,7 +61,7 @@ def send_to(script: tuple[Step, ...], **settings: Any) -> MailwireError | mailwi
     async def run() -> MailwireError | mailwire.Receipt:
         async with ScriptedPeer(*script, lenient=True) as peer:
             try:
-                return await mailwire.send(MESSAGE, peer.endpoint(**settings), **ENVELOPE)
+                return await mailwire.send(MESSAGE, peer.endpoint(connect=once(peer), **settings), **ENVELOPE)
             except MailwireError as error:
                 return error
 

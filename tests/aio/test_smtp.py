@@ -271,6 +271,69 @@ async def test_a_server_that_knows_neither_hello_is_no_server_for_us() -> None:
             await connect(peer)
 
 
+def connecting_to(*peers: ScriptedPeer, **settings: Any) -> Endpoint:
+    """An endpoint that leads to one peer after the other."""
+    ways = iter(peers)
+
+    async def connect() -> socket.socket:
+        return await next(ways).connect()
+
+    return peers[0].endpoint(connect=connect, **settings)
+
+
+@pytest.mark.parametrize("end", [FIN, RST])
+@pytest.mark.parametrize("tls", ["none", "implicit"])
+async def test_a_server_that_hangs_up_on_ehlo_is_asked_again_with_helo(tls: str, end: Step) -> None:
+    opening = (Tls(),) if tls == "implicit" else ()
+    async with (
+        ScriptedPeer(*opening, *GREETED, end) as first,
+        ScriptedPeer(*opening, "S: 220 mx", "C: HELO [127.0.0.1]", "S: 250 mx", *SENT, *QUIT) as second,
+        SMTPClient(connecting_to(first, second, tls=tls)) as client,
+    ):
+        assert client.extensions == {}
+        assert (await client.send(MESSAGE, **ARGUMENTS)).delivery is Delivery.ACCEPTED
+
+
+async def test_a_server_that_hangs_up_on_both_hellos_is_told() -> None:
+    async with (
+        ScriptedPeer(*GREETED, FIN) as first,
+        ScriptedPeer("S: 220 mx", "C: HELO [127.0.0.1]", FIN) as second,
+    ):
+        with pytest.raises(ConnectionLost, match=r"instead of replying to HELO \[127\.0\.0\.1\]"):
+            await SMTPClient(connecting_to(first, second)).connect()
+
+
+async def test_a_client_that_is_connected_again_says_ehlo_again() -> None:
+    async with (
+        ScriptedPeer(*GREETED, FIN) as first,
+        ScriptedPeer("S: 220 mx", "C: HELO [127.0.0.1]", "S: 250 mx", *QUIT) as second,
+        ScriptedPeer(*extensions("SIZE"), *QUIT) as third,
+    ):
+        client = SMTPClient(connecting_to(first, second, third))
+        for keywords in ({}, {"SIZE": ()}):
+            await client.connect()
+            assert client.extensions == keywords
+            await client.quit()
+
+
+@pytest.mark.parametrize(
+    ("script", "settings"),
+    [
+        ((*GREETED, FIN), AUTH),
+        ((*GREETED, FIN), {"tls": "starttls"}),
+        ((*STARTTLS, Tls(), "C: EHLO [127.0.0.1]", FIN), {"tls": "starttls"}),
+        (("S: 220 mx", FIN), AUTH),
+        ((FIN,), {}),
+        ((b"220 m", FIN), {}),
+        ((*GREETED, b"250-mx\r\n25", FIN), {}),
+    ],
+)
+async def test_hanging_up_does_not_talk_us_out_of_anything(script: tuple[Step, ...], settings: dict[str, Any]) -> None:
+    async with ScriptedPeer(*script, lenient=True) as peer:
+        with pytest.raises(ConnectionLost):
+            await connect(peer, **settings)
+
+
 async def test_helo_does_not_talk_us_out_of_starttls() -> None:
     async with ScriptedPeer(*GREETED, "S: 502 no", STALL) as peer:
         with pytest.raises(SecurityError, match=r"EHLO was refused \(502 no\), and without it there is no STARTTLS"):

@@ -61,8 +61,7 @@ class Client(ABC, Generic[E]):
                 raise LocalProtocolError(f"the client is connected to {self.endpoint} already")
             self.mechanism = None
             try:
-                self._session = await Session.open(self.endpoint, self._new_machine())
-                await self._begin(self._session)
+                await self._establish()
             except BaseException:
                 self.abort()
                 raise
@@ -98,6 +97,11 @@ class Client(ABC, Generic[E]):
     @abstractmethod
     def _new_machine(self) -> Machine[E]:
         """Make the machine for a new connection."""
+
+    async def _establish(self) -> None:
+        """Make a connection to which calls can be made."""
+        self._session = await Session.open(self.endpoint, self._new_machine())
+        await self._begin(self._session)
 
     @abstractmethod
     async def _begin(self, session: Session[E]) -> None:

@@ -44,7 +44,7 @@ class Session(Generic[E]):
     def __init__(self, endpoint: Endpoint, machine: Machine[E], stream: Stream, context: ssl.SSLContext | None) -> None:
         self.endpoint = endpoint
         self.stream = stream
-        self.has_heard = False  # the server has said something
+        self.has_heard = False  # the server has said something since this was last set
         self._machine = machine
         self._context = context
         self._pace = Pace(endpoint.timeouts, lambda: stream.unwritten)

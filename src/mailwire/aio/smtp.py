@@ -9,6 +9,7 @@ from typing import Final, TypeVar
 from ..endpoint import Endpoint
 from ..errors import (
     AuthenticationFailed,
+    ConnectionLost,
     DataRefused,
     LocalProtocolError,
     MailwireError,
@@ -72,6 +73,7 @@ class SMTPClient(Client[Event]):
         self.last_receipt: Receipt | None = None
         """What is known about the last mail that was begun, also where its `send` was cancelled."""
         self._connection = self._new_machine()
+        self._hangs_up_on_ehlo = False
 
     @property
     def extensions(self) -> Extensions:
@@ -151,6 +153,17 @@ class SMTPClient(Client[Event]):
         self._connection = Connection(window=window, trace=self._record)
         return self._connection
 
+    async def _establish(self) -> None:
+        self._hangs_up_on_ehlo = False
+        try:
+            await super()._establish()
+        except ConnectionLost:
+            # Some servers from before RFC 1869 answer EHLO by hanging up. They are asked once more, with HELO.
+            if not (self._hangs_up_on_ehlo and self._can_do_with_helo):
+                raise
+            self.abort()
+            await super()._establish()
+
     async def _begin(self, session: Session[Event]) -> None:
         _raise_refusal(_reply(await session.greeting()))
         await self._say_hello(session)
@@ -164,8 +177,15 @@ class SMTPClient(Client[Event]):
 
     async def _say_hello(self, session: Session[Event]) -> None:
         name = self.endpoint.local_hostname or _address_literal(session.stream.local_address)
+        if self._hangs_up_on_ehlo:
+            await self._ask(session, Helo(name))
+            return
+        session.has_heard = False
         try:
             await self._ask(session, Ehlo(name))
+        except ConnectionLost:
+            self._hangs_up_on_ehlo = not session.has_heard
+            raise
         except ReplyError as error:
             # RFC 5321 3.2: a server that does not know EHLO is asked with HELO; it then has no extensions. Whoever
             # needs one must not be talked out of it that way.
@@ -178,6 +198,11 @@ class SMTPClient(Client[Event]):
                     f"EHLO was refused ({error.reply}), and without it there is no AUTH", extension="AUTH"
                 ) from error
             await self._ask(session, Helo(name))
+
+    @property
+    def _can_do_with_helo(self) -> bool:
+        # With HELO there are no extensions: neither STARTTLS nor AUTH.
+        return self.endpoint.tls != "starttls" and self.endpoint.auth is None
 
     async def _start_tls(self, session: Session[Event]) -> None:
         if "STARTTLS" not in self.extensions:
