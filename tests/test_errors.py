@@ -33,6 +33,7 @@ from mailwire.errors import (
     SecurityError,
     SenderRefused,
     ServerUnproven,
+    SourceFailed,
     TLSFailed,
 )
 from mailwire.pop3 import Response
@@ -60,6 +61,7 @@ EXAMPLES: list[MailwireError] = [
     TLSFailed("a"),
     NotSupported("a", extension="8BITMIME"),
     InvalidMessage("a"),
+    SourceFailed("a"),
     BudgetExceeded("a", messages=[b"one", b"two"]),
     RetrievalIncomplete("a", refusals={2: ERR}, messages=[b"one"]),
     LedgerError("a"),

@@ -15,7 +15,6 @@ For more than one mail at a time there are `SMTPClient` and `POP3Client`. The pr
 
 from collections.abc import Iterable
 from contextlib import aclosing
-from email.message import Message
 from typing import Final
 
 from .aio.pop3 import POP3Client
@@ -50,9 +49,10 @@ from .errors import (
     SecurityError,
     SenderRefused,
     ServerUnproven,
+    SourceFailed,
     TLSFailed,
 )
-from .message import Envelope, RetrievedMessage, check, compose
+from .message import Content, Envelope, MessagePolicy, MessageSource, RetrievedMessage, compose
 from .pop3.response import Response
 from .sasl.choice import Preferences
 from .sasl.credentials import Password
@@ -81,6 +81,8 @@ __all__ = [
     "LocalProtocolError",
     "MaildropLocked",
     "MailwireError",
+    "MessagePolicy",
+    "MessageSource",
     "MessageTruncated",
     "NotSupported",
     "OAuthToken",
@@ -100,6 +102,7 @@ __all__ = [
     "SecurityError",
     "SenderRefused",
     "ServerUnproven",
+    "SourceFailed",
     "TLSFailed",
     "TLSInfo",
     "Timeouts",
@@ -115,11 +118,12 @@ _BUDGET: Final = 64 * 1024 * 1024
 
 
 async def send(
-    message: Message | bytes,
+    message: MessageSource | Content,
     endpoint: Endpoint | str,
     *,
     sender: str | None = None,
     recipients: str | Iterable[str] | None = None,
+    policy: MessagePolicy | None = None,
     transcript: Transcript | None = None,
 ) -> Receipt:
     """Connect to `endpoint` (or its URL), send one message and take leave.
@@ -132,10 +136,11 @@ async def send(
         recipients = tuple(recipients)
     try:
         # Nobody is connected to with what cannot be sent.
-        Envelope.of(message, sender, recipients)
-        check(message)
+        content = message if isinstance(message, Content) else Content(message, policy or MessagePolicy())
+        Envelope.of(content, sender, recipients)
+        await content.check()
         async with client:
-            return await client.send(message, sender=sender, recipients=recipients)
+            return await client.send(content, sender=sender, recipients=recipients)
     except MailwireError as error:
         error.delivery = error.delivery or Delivery.NOT_SENT
         raise

@@ -18,6 +18,7 @@
     │   └── InjectedData
     ├── NotSupported                       the server does not offer what this mail or call needs; `.extension`
     ├── InvalidMessage                     this message cannot be sent as it is (also ValueError)
+    ├── SourceFailed                       the message could not be read from where it is; `.__cause__`
     ├── BudgetExceeded                     more octets than the caller allowed; `.messages`
     ├── RetrievalIncomplete                some messages were refused; `.refusals`, `.messages`
     ├── LedgerError                        the ledger of what was retrieved could not be written
@@ -79,6 +80,7 @@ __all__ = [
     "SecurityError",
     "SenderRefused",
     "ServerUnproven",
+    "SourceFailed",
     "TLSFailed",
 ]
 
@@ -172,6 +174,11 @@ class NotSupported(MailwireError):
 
 class InvalidMessage(MailwireError, ValueError):
     """This message cannot be sent as it is: it holds a NUL, has no recipient, no octet, an address that is none, ..."""
+
+
+class SourceFailed(MailwireError):
+    """The message could not be read to its end: its file is not there or has changed, or what yields its octets raised;
+    the error is the `__cause__`. Where a part of it was sent, the connection was cut, and the server must forget it."""
 
 
 class BudgetExceeded(MailwireError):

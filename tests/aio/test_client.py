@@ -1,5 +1,6 @@
 import asyncio
 import socket
+from typing import Any
 
 import pytest
 
@@ -36,7 +37,7 @@ from tests.aio.dialogues import (
     extensions,
 )
 
-ENVELOPE = {"sender": "a@example.org", "recipients": "b@example.org"}
+ENVELOPE: dict[str, Any] = {"sender": "a@example.org", "recipients": "b@example.org"}
 
 
 # Making one

@@ -812,7 +812,7 @@ async def test_a_refusal_on_the_heels_of_354_is_heard() -> None:
     async with ScriptedPeer(*READY, *MAILED[:-1], "S: 552 too much", LISTEN) as peer:
         client = await connect(peer)
         with pytest.raises(DataRefused, match="552 too much") as caught:
-            await client.send(b"x" * 1_000_000, **ARGUMENTS)
+            await client.send((b"x" * 78 + b"\r\n") * 12_500, **ARGUMENTS)
         assert caught.value.delivery is Delivery.REFUSED
     assert b"\r\n.\r\n" not in peer.wire
 
@@ -877,7 +877,7 @@ async def test_a_server_that_does_not_answer_ends_at_the_deadline_of_the_phase(
     script: tuple[Step, ...], settings: dict[str, Any], seconds: float, phase: str, delivery: Delivery | None
 ) -> None:
     # RFC 5321 4.5.3.2, and our own for the handshake.
-    message = b"x" * 4_000_000 if NO_READING in script else MESSAGE
+    message = (b"x" * 78 + b"\r\n") * 50_000 if NO_READING in script else MESSAGE
     clock = Clock()
     async with ScriptedPeer(*script, STALL, guard=None) as peer:
         client = SMTPClient(peer.endpoint(**settings))
@@ -906,7 +906,7 @@ async def test_a_message_may_take_any_time_while_it_makes_progress() -> None:
         ScriptedPeer(*READY, *MAILED[:-1], *pauses, MAIL_DATA, "S: 250 taken", *QUIT, guard=None) as peer,
         SMTPClient(peer.endpoint()) as client,
     ):
-        sending = asyncio.create_task(client.send(b"x" * 4_000_000, **ARGUMENTS))
+        sending = asyncio.create_task(client.send((b"x" * 78 + b"\r\n") * 50_000, **ARGUMENTS))
         for _ in range(3):
             await peer.rest()
             await clock.advance(179)

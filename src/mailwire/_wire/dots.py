@@ -3,20 +3,61 @@
 RFC 5321 2.3.8 (lines end in CRLF; "conforming implementations MUST NOT recognize or generate any other"), 4.5.2 (a
 dot is added to a line that begins with one), 4.1.1.4 (the end of mail data); RFC 1939 3 (the same for POP3).
 
-The three codecs here work on blocks of any size and give the same octets however the input is cut. None looks at a
+The codecs here work on blocks of any size and give the same octets however the input is cut. None looks at a
 body byte by byte or line by line: `find`, `replace` and comparison run over whole blocks. A search for one byte runs
-some twenty times faster than a search for two, hence the guards that look for a dot first.
+some twenty times faster than a search for two, hence the guards that look for a dot first. What has been mended is a
+`MailText` and is not searched for line ends again.
 """
 
+from collections.abc import Iterator
 from typing import Final, Literal
 
 from .text import quote
 
-__all__ = ["TERMINATOR", "DotStuffer", "DotUnstuffer", "LineEndPolicy", "LineEnds"]
+__all__ = ["TERMINATOR", "DotStuffer", "DotUnstuffer", "LineEndPolicy", "LineEnds", "MailText"]
 
 LineEndPolicy = Literal["normalise", "reject"]
 
 TERMINATOR: Final = b".\r\n"
+
+
+class MailText(bytes):
+    """A piece of a message that LineEnds has let through: by itself, and between others of its kind, it holds no bare
+    CR, no bare LF and no NUL. It need not end in CRLF.
+
+    Making one mends `octets` as LineEnds does, and raises what that raises. Whatever is done to it gives bytes again,
+    of which nothing is known.
+    """
+
+    __slots__ = ()
+
+    def __new__(cls, octets: bytes, policy: LineEndPolicy = "normalise") -> "MailText":
+        if b"\0" not in octets and _is_standard(octets):
+            return bytes.__new__(cls, octets)
+        line_ends = LineEnds(policy)
+        return bytes.__new__(cls, line_ends.feed(octets) + line_ends.finish())
+
+    @classmethod
+    def vouch(cls, octets: bytes | memoryview) -> "MailText":
+        """Take `octets` as they are. The caller knows that LineEnds let them through, and that no CRLF was cut."""
+        return bytes.__new__(cls, octets)
+
+    @classmethod
+    def cut(cls, octets: bytes, size: int) -> Iterator["MailText"]:
+        """Cut `octets` into pieces of at most `size`, at least 2. The caller knows that LineEnds let them through."""
+        view = memoryview(octets)
+        start, end = 0, len(octets)
+        while start < end:
+            stop = min(start + size, end)
+            if stop < end and octets[stop - 1] == 0x0D:
+                stop -= 1
+            yield cls.vouch(view[start:stop])
+            start = stop
+
+
+def _is_standard(octets: bytes) -> bool:
+    # Take every LF away and put one behind every CR: equal only if no CR and no LF stood alone.
+    return octets.replace(b"\n", b"").replace(b"\r", b"\r\n") == octets
 
 
 class LineEnds:
@@ -37,14 +78,15 @@ class LineEnds:
 
         Raises ValueError for a NUL, and under "reject" for a bare CR or LF.
         """
+        if type(block) is MailText:
+            return self._pass(block)
         block = self._carry + block
         if b"\0" in block:
             self._refuse("a NUL", "it cannot be sent as mail data", block, block.index(b"\0"))
         carry = b"\r" if block.endswith(b"\r") else b""
         if carry:
             block = block[:-1]
-        # Take every LF away and put one behind every CR: equal only if no CR and no LF stood alone.
-        standard = block.replace(b"\n", b"").replace(b"\r", b"\r\n") == block
+        standard = _is_standard(block)
         if not standard and self._policy == "reject":
             self._refuse_bare(block)
         self._carry = carry
@@ -63,6 +105,13 @@ class LineEnds:
             self._refuse_bare(self._carry)
         self._carry = b""
         return b"\r\n"
+
+    def _pass(self, text: MailText) -> bytes:
+        # It does not begin with the LF for which a CR may have been held back.
+        held_back = self._carry
+        before = self.finish()
+        self._position += len(held_back) + len(text)
+        return before + text if before else text
 
     def _refuse_bare(self, block: bytes) -> None:
         alone = block.replace(b"\r\n", b"\0\0")

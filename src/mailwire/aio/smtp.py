@@ -1,7 +1,7 @@
 """SMTPClient: sends mail over one connection."""
 
 from collections.abc import Iterable
-from email.message import Message
+from contextlib import aclosing
 from functools import partial
 from ipaddress import ip_address
 from typing import Final, TypeVar
@@ -20,7 +20,7 @@ from ..errors import (
     SenderRefused,
     TLSFailed,
 )
-from ..message import Envelope, Outgoing, check
+from ..message import Content, Envelope, MessagePolicy, MessageSource, Outgoing
 from ..sasl.mechanism import Mechanism
 from ..smtp import (
     LOCKSTEP,
@@ -84,28 +84,33 @@ class SMTPClient(Client[Event]):
 
     async def send(
         self,
-        message: Message | bytes,
+        message: MessageSource | Content,
         *,
         sender: str | None = None,
         recipients: str | Iterable[str] | None = None,
+        policy: MessagePolicy | None = None,
     ) -> Receipt:
         """Send one message.
 
-        message: an email.message.EmailMessage, or the octets of a message, with any line ends.
+        message: an email.message.EmailMessage; or the octets of a message with any line ends, as bytes, a text, a path,
+            a binary file, an iterable or an asynchronous iterable of bytes.
         sender, recipients: the envelope; by default what the message's header says. A `sender` of "" is the null
             reverse-path. With octets for a message, both must be given.
+        policy: how the message is taken, by default as MessagePolicy() says.
 
         The mail goes to the recipients that the server accepts; those it refuses are told by the receipt that comes
         back. Raises SenderRefused, RecipientsRefused (all of them), DataRefused, NotSupported, InvalidMessage,
-        ConnectionLost, DeadlineExceeded, ProtocolError; each with `delivery` and `receipt` (RFC 5321 3.3).
+        SourceFailed, ConnectionLost, DeadlineExceeded, ProtocolError; each with `delivery` and `receipt` (RFC 5321
+        3.3).
         """
         receipt: Receipt | None = None
         try:
-            envelope = Envelope.of(message, sender, recipients)
+            content = message if isinstance(message, Content) else Content(message, policy or MessagePolicy())
+            envelope = Envelope.of(content, sender, recipients)
             receipt = envelope.receipt_before_sending()
-            check(message)
+            await content.check()
             async with self._call() as session:
-                outgoing = Outgoing(message, envelope, self.extensions)
+                outgoing = await Outgoing.prepare(content, envelope, self.extensions)
                 transaction = Transaction(
                     self._connection, envelope.sender, envelope.recipients, parameters=outgoing.mail_parameters
                 )
@@ -254,11 +259,12 @@ class SMTPClient(Client[Event]):
 
     async def _write(self, session: Session[Event], outgoing: Outgoing) -> None:
         # A server may refuse the message before its end (552) and stop reading: then that is the answer.
-        for block in outgoing.blocks():
-            session.flush()
-            if not await session.wait_writable():
-                return
-            self._connection.send_data(block)
+        async with aclosing(outgoing.blocks()) as blocks:
+            async for block in blocks:
+                session.flush()
+                if not await session.wait_writable():
+                    return
+                self._connection.send_data(block)
         self._connection.end_data()  # leaves in one write with the last block
 
     async def _next_reply(self, session: Session[Event]) -> ReplyReceived:

@@ -1,0 +1,123 @@
+"""Content: the message in a mail (RFC 5321 2.3.1), whatever it was given as, looked at once however often it is sent.
+
+What is small and in memory is mended and surveyed at once. What is large, or a file, is read ahead in a thread, for
+what a server must be told before; an iterable or a pipe is looked at as it goes out.
+"""
+
+import asyncio
+import os
+from collections.abc import AsyncIterable, Iterable
+from dataclasses import dataclass
+from email.message import Message
+from typing import Final
+
+from ..errors import InvalidMessage
+from .generation import check_header, generate, is_laborious
+from .mending import Mending, mend
+from .policy import MessagePolicy
+from .source import BLOCK_SIZE, BinaryFile, FileSource, IterableSource, MemorySource, MessageSource, Source
+from .survey import Survey
+
+__all__ = ["Content", "Text"]
+
+_DEFAULT: Final = MessagePolicy()
+
+
+@dataclass(frozen=True, slots=True)
+class Text:
+    """The octets of a content, and what is known of them.
+
+    source: where they are read.
+    whole: what leaves for them, where that is in memory and no more than one block.
+    survey: what was found in what leaves, None if the source cannot be read ahead.
+    raw_octets: how many octets the source held then.
+    """
+
+    source: Source
+    whole: bytes | None = None
+    survey: Survey | None = None
+    raw_octets: int | None = None
+
+    @property
+    def is_mended(self) -> bool:
+        """Whether what leaves is what the source holds: each end of a line that is mended adds an octet."""
+        return self.survey is not None and self.survey.octets == self.raw_octets
+
+
+class Content:
+    """A `message` as it is sent under a `policy`. Made once, it serves for every attempt to send it."""
+
+    def __init__(self, message: MessageSource, policy: MessagePolicy = _DEFAULT) -> None:
+        self.policy = policy
+        self.message = message if isinstance(message, Message) else None
+        """The message whose header can make an envelope; None where there are octets only."""
+        self._source: Source | None = None if isinstance(message, Message) else _source(message)
+        self._is_checked = False
+        self._text: Text | None = None
+        self._generated_for: tuple[bool, bool] | None = None
+
+    @property
+    def is_repeatable(self) -> bool:
+        """Whether it can be sent more than once."""
+        return self._source is None or self._source.is_repeatable
+
+    async def check(self) -> None:
+        """Raise InvalidMessage for what no server may be given and SourceFailed for what cannot be read, as far as that
+        shows before a server is asked."""
+        if self.message is None:
+            await self.text(eight_bit=True, utf8=True)
+        elif not self._is_checked:
+            if is_laborious(self.message):
+                await asyncio.to_thread(check_header, self.message)
+            else:
+                check_header(self.message)
+            self._is_checked = True
+
+    async def text(self, *, eight_bit: bool, utf8: bool) -> Text:
+        """Return the octets, for a server that takes 8-bit text, and a header in UTF-8. Raises as `check` does."""
+        if self._source is not None:
+            if self._text is None:
+                self._text = await self._look_at(self._source)
+            return self._text
+        if self.message is None:
+            raise AssertionError("a content is generated, or it has a source")
+        await self.check()
+        if self._text is None or self._generated_for != (eight_bit, utf8):
+            if is_laborious(self.message):
+                octets = await asyncio.to_thread(generate, self.message, eight_bit=eight_bit, utf8=utf8)
+            else:
+                octets = generate(self.message, eight_bit=eight_bit, utf8=utf8)
+            self._text = await self._look_at(MemorySource(octets))
+            self._generated_for = (eight_bit, utf8)
+        return self._text
+
+    async def _look_at(self, source: Source) -> Text:
+        if isinstance(source, MemorySource) and len(source.octets) <= BLOCK_SIZE:
+            whole, survey = mend(source.octets, self.policy)
+            return Text(source, whole, survey, len(source.octets))
+        mending = Mending(self.policy)
+        if not await source.look_ahead(mending.feed):
+            return Text(source)
+        mending.finish()
+        return Text(source, None, mending.survey, mending.raw_octets)
+
+
+def _source(message: object) -> Source:
+    if isinstance(message, (bytes, bytearray, memoryview)):
+        return MemorySource(bytes(message))
+    if isinstance(message, str):
+        try:
+            return MemorySource(message.encode())
+        except UnicodeEncodeError as error:
+            raise InvalidMessage(f"the text of the message cannot be written in UTF-8: {error}") from error
+    if isinstance(message, os.PathLike):
+        return FileSource(message)
+    if isinstance(message, AsyncIterable):
+        return IterableSource(message)
+    if isinstance(message, BinaryFile):
+        return FileSource(message)
+    if isinstance(message, Iterable):
+        return IterableSource(message)
+    raise InvalidMessage(
+        f"expected a message, its octets or text, a path, a file or an iterable of octets, got {type(message).__name__}"
+    )

@@ -1,0 +1,125 @@
+"""Outgoing: a message made ready for one server."""
+
+import asyncio
+from collections.abc import AsyncGenerator, Mapping
+from contextlib import aclosing
+from typing import Final
+
+from .._wire.dots import MailText
+from ..errors import NotSupported, SourceFailed
+from ..smtp.extensions import Extensions
+from .content import Content, Text
+from .envelope import Envelope
+from .mending import Mending, Permission
+from .policy import MessagePolicy
+from .source import BLOCK_SIZE, MemorySource, MessageSource
+
+__all__ = ["Outgoing"]
+
+# After so many octets other tasks have their turn, whatever the socket takes at once: some two milliseconds' work.
+_TURN: Final = 1024 * 1024
+
+
+class Outgoing:
+    """A message made ready for one server: its octets, and the parameters of MAIL that go with them. Make it with
+    `prepare`.
+
+    mail_parameters: BODY, SMTPUTF8 and SIZE, as far as they are needed and offered.
+    size: how many octets will leave, without dots that are stuffed, None if that is not known.
+    content: the octets, where they are in memory and no more than 256 KiB; else None, and `blocks` has them.
+    is_binary: whether they must leave by BDAT (RFC 3030 3); `smtp.Connection.send_data` would mend them.
+    is_repeatable: whether `blocks` can be called more than once.
+    """
+
+    def __init__(
+        self, text: Text, policy: MessagePolicy, permission: Permission, parameters: Mapping[str, str | None]
+    ) -> None:
+        self.mail_parameters = parameters
+        self.size = None if text.survey is None else text.survey.octets
+        self.content = text.whole
+        self.is_binary = policy.binary
+        self.is_repeatable = text.source.is_repeatable
+        self._text = text
+        self._policy = policy
+        self._permission = permission
+
+    @classmethod
+    async def prepare(cls, message: MessageSource | Content, envelope: Envelope, extensions: Extensions) -> "Outgoing":
+        """Make `message` ready for a server that announces `extensions`.
+
+        Raises NotSupported where the server cannot take what cannot be changed, InvalidMessage for what no server may
+        be given, SourceFailed for what cannot be read. What comes from an iterable or a pipe, is looked at only when it
+        goes out.
+        """
+        content = message if isinstance(message, Content) else Content(message)
+        policy = content.policy
+        utf8 = policy.smtputf8 or not envelope.is_ascii
+        if utf8 and "SMTPUTF8" not in extensions:
+            raise _missing("SMTPUTF8", "RFC 6531", "an address has characters beyond ASCII")
+        for keyword in ("CHUNKING", "BINARYMIME") if policy.binary else ():
+            if keyword not in extensions:
+                raise _missing(keyword, "RFC 3030", "the message is to be sent as it is")
+        offers_eight_bit = "8BITMIME" in extensions or policy.binary
+        text = await content.text(eight_bit=offers_eight_bit, utf8=utf8)
+        survey = text.survey
+        if survey is not None:
+            Permission(offers_eight_bit, "SMTPUTF8" in extensions, extensions.size).check(survey)
+            utf8 = utf8 or survey.needs_utf8
+            eight_bit = not survey.is_ascii
+        elif policy.eight_bit and not offers_eight_bit:
+            raise _missing("8BITMIME", "RFC 6152", "the message has octets beyond ASCII")
+        else:
+            eight_bit = offers_eight_bit if policy.eight_bit is None else policy.eight_bit
+        parameters: dict[str, str | None] = {}
+        if policy.binary:
+            parameters["BODY"] = "BINARYMIME"
+        elif eight_bit:
+            parameters["BODY"] = "8BITMIME"
+        if utf8:
+            parameters["SMTPUTF8"] = None
+        if survey is not None and "SIZE" in extensions:
+            parameters["SIZE"] = str(survey.octets)
+        permission = Permission(eight_bit or policy.binary, utf8, extensions.size)
+        return cls(text, policy, permission, parameters)
+
+    async def blocks(self) -> AsyncGenerator[bytes, None]:
+        """Yield what leaves, in blocks of at most 256 KiB, for `smtp.Connection.send_data` or for BDAT.
+
+        Close it (`contextlib.aclosing`) where it is left before its end. Raises InvalidMessage, NotSupported and
+        SourceFailed for what was not known beforehand: then the message must not be ended, and the connection must be
+        cut, so that the server forgets what it has of it.
+        """
+        if self.content is not None:
+            yield self.content
+            return
+        left = _TURN
+        async with aclosing(self._mended()) as mended:
+            async for block in mended:
+                yield block
+                left -= len(block)
+                if left <= 0:
+                    left = _TURN
+                    await asyncio.sleep(0)
+
+    async def _mended(self) -> AsyncGenerator[bytes, None]:
+        source = self._text.source
+        if isinstance(source, MemorySource) and self._text.is_mended and not self.is_binary:
+            for block in MailText.cut(source.octets, BLOCK_SIZE):
+                yield block
+            return
+        mending = Mending(self._policy, self._permission)
+        async with aclosing(source.pieces()) as pieces:
+            async for piece in pieces:
+                if mended := mending.feed(piece):
+                    yield mended
+        if mended := mending.finish():
+            yield mended
+        if self._text.raw_octets not in (None, mending.raw_octets):
+            raise SourceFailed(
+                f"the message had {self._text.raw_octets} octets when it was looked at, and {mending.raw_octets} when "
+                "it was sent"
+            )
+
+
+def _missing(extension: str, standard: str, reason: str) -> NotSupported:
+    return NotSupported(f"{reason}, and the server does not offer {extension} ({standard})", extension=extension)

@@ -1,0 +1,37 @@
+"""MessagePolicy: how a message is taken, and what may be done to it on its way out."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+
+from .._wire.dots import LineEndPolicy
+
+__all__ = ["MessagePolicy"]
+
+
+@dataclass(frozen=True, slots=True)
+class MessagePolicy:
+    """How a message is taken, where it must be changed or refused.
+
+    line_ends: "normalise" makes CRLF of every line end; "reject" refuses a message with any other, for those who relay
+        or sign. In neither case does a bare CR or LF leave. The end of the last line is added where it is missing.
+    long_lines: "refuse" or "allow" lines of more than 998 octets (RFC 5321 4.5.3.1.6). A text in an EmailMessage that
+        has them is encoded anew, under "refuse".
+    binary: the octets are sent as they are, whatever their line ends. The server must offer CHUNKING and BINARYMIME
+        (RFC 3030).
+    eight_bit: whether a message has octets beyond ASCII, where it cannot be looked at before it is sent: where it comes
+        from an iterable or a pipe. None: it may have; that is declared if the server offers 8BITMIME (RFC 6152), else
+        the first such octet ends the attempt before it leaves.
+    smtputf8: demand SMTPUTF8 (RFC 6531), where it is not known beforehand that the header has characters beyond ASCII.
+    encode_domain: makes A-labels of a domain beyond ASCII, as the `idna` package does. With it, an address of which
+        nothing else is beyond ASCII needs no SMTPUTF8.
+    fold_duplicates: a recipient that is given several times gets the mail once. Local parts are compared as they are.
+    """
+
+    line_ends: LineEndPolicy = "normalise"
+    long_lines: Literal["refuse", "allow"] = "refuse"
+    binary: bool = False
+    eight_bit: bool | None = None
+    smtputf8: bool = False
+    encode_domain: Callable[[str], str] | None = None
+    fold_duplicates: bool = False

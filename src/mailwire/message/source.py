@@ -1,0 +1,336 @@
+"""Where the octets of a message come from: memory, a file, an iterable. They are read in pieces, and not on the event
+loop where reading may take its time.
+"""
+
+import asyncio
+import io
+import os
+import stat
+from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Callable, Iterable, Iterator
+from email.message import Message
+from typing import Final, Protocol, Self, TypeVar, cast, runtime_checkable
+
+from ..errors import InvalidMessage, SourceFailed
+
+__all__ = [
+    "BLOCK_SIZE",
+    "BinaryFile",
+    "FileSource",
+    "IterableSource",
+    "Look",
+    "MemorySource",
+    "MessageSource",
+    "Source",
+]
+
+T = TypeVar("T")
+
+# Octets. Large enough that a block costs little, small enough to stay in the processor's cache while it is mended.
+BLOCK_SIZE: Final = 256 * 1024
+# Smaller pieces of an iterable are gathered. Of an asynchronous one not as many: it may be slow, and the server waits.
+_LEAST: Final = 64 * 1024
+_LEAST_AWAITED: Final = 8 * 1024
+# Up to so much is looked at on the event loop: some five milliseconds' work.
+_ON_THE_LOOP: Final = 8 * 1024 * 1024
+# So much at a time is looked at in a thread, after which a cancellation is noticed.
+_PORTION: Final = 16 * 1024 * 1024
+
+Look = Callable[[bytes], object]
+
+
+@runtime_checkable
+class BinaryFile(Protocol):
+    """A file that was opened in binary mode, as far as a message is read from it."""
+
+    def read(self, size: int, /) -> bytes:
+        """Return at most `size` octets, none at the end."""
+
+
+@runtime_checkable
+class _Seekable(Protocol):
+    def seekable(self) -> bool: ...
+    def tell(self) -> int: ...
+    def seek(self, offset: int, /) -> int: ...
+
+
+MessageSource = (
+    Message
+    | str
+    | bytes
+    | bytearray
+    | memoryview
+    | os.PathLike[str]
+    | BinaryFile
+    | Iterable[bytes]
+    | AsyncIterable[bytes]
+)
+
+
+class Source(Protocol):
+    """The octets of a message, to be read in pieces."""
+
+    @property
+    def is_repeatable(self) -> bool:
+        """Whether they can be read more than once."""
+
+    async def look_ahead(self, look: Look) -> bool:
+        """Show `look` all the pieces; False if they cannot be read without being used up. Raises what `look` raises."""
+
+    def pieces(self) -> AsyncGenerator[bytes, None]:
+        """Read them, in pieces of at most 256 KiB. Raises SourceFailed."""
+
+
+class MemorySource:
+    """Octets in memory."""
+
+    is_repeatable = True
+
+    def __init__(self, octets: bytes) -> None:
+        self.octets = octets
+
+    async def look_ahead(self, look: Look) -> bool:
+        if len(self.octets) <= _ON_THE_LOOP:
+            _show(_cut(self.octets), look)
+        else:
+            pieces = _cut(self.octets)
+            while await asyncio.to_thread(_show, pieces, look):
+                pass
+        return True
+
+    async def pieces(self) -> AsyncGenerator[bytes, None]:
+        for piece in _cut(self.octets):
+            yield piece
+
+
+class FileSource:
+    """A file: a path, or one that the caller has opened in binary mode, which is read from where it stands."""
+
+    def __init__(self, file: BinaryFile | os.PathLike[str]) -> None:
+        self._file = file
+        self._start = None if isinstance(file, os.PathLike) else _position(file)
+        self._is_spent = False
+        self.is_repeatable = isinstance(file, os.PathLike) or self._start is not None
+
+    async def look_ahead(self, look: Look) -> bool:
+        if isinstance(self._file, os.PathLike):
+            self.is_repeatable = await asyncio.to_thread(_is_regular, self._file)
+        if not self.is_repeatable:
+            return False
+        async with _Opened(self._file, self._start) as opened:
+            pieces = iter(opened.read, b"")
+            while await opened.in_thread(lambda: _show(pieces, look)):
+                pass
+        return True
+
+    async def pieces(self) -> AsyncGenerator[bytes, None]:
+        if self._is_spent and not self.is_repeatable:
+            raise SourceFailed("the file cannot be read again: it does not seek")
+        self._is_spent = True
+        async with _Opened(self._file, self._start) as opened:
+            while piece := await opened.in_thread(opened.read):
+                yield piece
+
+
+class IterableSource:
+    """What yields octets, asynchronously or not. It is advanced on the event loop, which it must not hold up."""
+
+    def __init__(self, iterable: Iterable[bytes] | AsyncIterable[bytes]) -> None:
+        self._iterable = iterable
+        self._is_spent = False
+        self.is_repeatable = not isinstance(iterable, (Iterator, AsyncIterator))
+
+    async def look_ahead(self, look: Look) -> bool:
+        return False
+
+    async def pieces(self) -> AsyncGenerator[bytes, None]:
+        if self._is_spent and not self.is_repeatable:
+            raise SourceFailed("the iterator cannot be read again: it is used up")
+        self._is_spent = True
+        if isinstance(self._iterable, AsyncIterable):
+            gathering = _Gathering(_LEAST_AWAITED)
+            async with _Iterating(self._iterable) as iterating:
+                while (given := await iterating.next()) is not None:
+                    for piece in gathering.add(given):
+                        yield piece
+        else:
+            gathering = _Gathering(_LEAST)
+            for given in _guarded(self._iterable):
+                for piece in gathering.add(given):
+                    yield piece
+        for piece in gathering.rest():
+            yield piece
+
+
+class _Opened:
+    # A file while it is read, in threads and by one task. Should that task be cancelled, the file stays open for as
+    # long as a thread is reading it: another file might be given its number otherwise.
+
+    def __init__(self, given: BinaryFile | os.PathLike[str], start: int | None) -> None:
+        self._given = given
+        self._start = start
+        self._file: BinaryFile | None = None
+        self._ours: io.RawIOBase | None = None  # to be closed
+        self._working: asyncio.Future[object] | None = None
+
+    async def __aenter__(self) -> Self:
+        try:
+            await self.in_thread(self._open)
+        except BaseException:
+            self._leave()
+            raise
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        self._leave()
+
+    async def in_thread(self, call: Callable[[], T]) -> T:
+        working = asyncio.get_running_loop().run_in_executor(None, call)
+        self._working = cast("asyncio.Future[object]", working)
+        return await asyncio.shield(working)
+
+    def read(self) -> bytes:
+        if self._file is None:
+            raise AssertionError("a file is opened before it is read")
+        try:
+            data = self._file.read(BLOCK_SIZE)
+        except Exception as error:
+            raise _failed(error) from error
+        return _octets(data)
+
+    def _open(self) -> None:
+        try:
+            if isinstance(self._given, os.PathLike):
+                self._file = self._ours = io.FileIO(os.fspath(self._given))
+            else:
+                self._file = self._given
+                if self._start is not None and isinstance(self._given, _Seekable):
+                    self._given.seek(self._start)
+        except Exception as error:
+            raise _failed(error) from error
+
+    def _leave(self) -> None:
+        working = self._working
+        if working is None or working.done():
+            self._close()
+        else:
+            working.add_done_callback(self._abandoned)
+
+    def _abandoned(self, working: asyncio.Future[object]) -> None:
+        if not working.cancelled():
+            working.exception()  # nobody waits for it any more
+        self._close()
+
+    def _close(self) -> None:
+        if self._ours is not None:
+            self._ours.close()
+
+
+class _Iterating:
+    # An asynchronous iterable while it is read; whatever it raises is a SourceFailed.
+
+    def __init__(self, iterable: AsyncIterable[bytes]) -> None:
+        self._iterable = iterable
+        self._iterator: AsyncIterator[bytes] | None = None
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        if isinstance(self._iterator, AsyncGenerator):
+            await self._iterator.aclose()
+
+    async def next(self) -> bytes | None:
+        try:
+            if self._iterator is None:
+                self._iterator = aiter(self._iterable)
+            return _octets(await anext(self._iterator))
+        except StopAsyncIteration:
+            return None
+        except InvalidMessage:
+            raise
+        except Exception as error:
+            raise _failed(error) from error
+
+
+def _guarded(iterable: Iterable[bytes]) -> Iterator[bytes]:
+    # Whatever it raises is a SourceFailed.
+    try:
+        iterator = iter(iterable)
+    except Exception as error:
+        raise _failed(error) from error
+    while True:
+        try:
+            given = next(iterator)
+        except StopIteration:
+            return
+        except Exception as error:
+            raise _failed(error) from error
+        yield _octets(given)
+
+
+class _Gathering:
+    # Makes pieces of a size that is worth the while.
+
+    def __init__(self, least: int) -> None:
+        self._least = least
+        self._held: list[bytes] = []
+        self._size = 0
+
+    def add(self, octets: bytes) -> Iterator[bytes]:
+        self._held.append(octets)
+        self._size += len(octets)
+        return self.rest() if self._size >= self._least else iter(())
+
+    def rest(self) -> Iterator[bytes]:
+        octets = b"".join(self._held)
+        self._held.clear()
+        self._size = 0
+        return _cut(octets)
+
+
+def _cut(octets: bytes) -> Iterator[bytes]:
+    if len(octets) <= BLOCK_SIZE:
+        return iter([octets] if octets else [])
+    return (octets[start : start + BLOCK_SIZE] for start in range(0, len(octets), BLOCK_SIZE))
+
+
+def _show(pieces: Iterator[bytes], look: Look) -> bool:
+    # Show a portion of the pieces; False if there are no more.
+    left = _PORTION
+    for piece in pieces:
+        look(piece)
+        left -= len(piece)
+        if left <= 0:
+            return True
+    return False
+
+
+def _octets(data: object) -> bytes:
+    if isinstance(data, bytes):
+        return data
+    if isinstance(data, (bytearray, memoryview)):
+        return bytes(data)
+    raise InvalidMessage(f"expected the octets of a message in bytes, got {type(data).__name__}")
+
+
+def _position(file: BinaryFile) -> int | None:
+    # Where a file stands; None if it cannot be set back there.
+    try:
+        return file.tell() if isinstance(file, _Seekable) and file.seekable() else None
+    except Exception as error:
+        raise _failed(error) from error
+
+
+def _is_regular(path: os.PathLike[str]) -> bool:
+    # What is no regular file (a pipe) is read once. A directory fails here, before anything is sent.
+    try:
+        mode = os.stat(path).st_mode
+        if stat.S_ISDIR(mode):
+            raise IsADirectoryError(f"{os.fspath(path)!r} is a directory")
+    except Exception as error:
+        raise _failed(error) from error
+    return stat.S_ISREG(mode)
+
+
+def _failed(error: Exception) -> SourceFailed:
+    return SourceFailed(f"the message cannot be read: {type(error).__name__}: {error}")

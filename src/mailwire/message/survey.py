@@ -1,0 +1,94 @@
+"""Survey: what must be known of a message's octets before, or while, a server is given them.
+
+It works on blocks, with `find` and `isascii`; lines are measured by leaps of a thousand octets.
+"""
+
+import codecs
+from typing import Final
+
+__all__ = ["LINE_LIMIT", "Survey"]
+
+# RFC 5321 4.5.3.1.6: a line of text, with its CRLF.
+LINE_LIMIT: Final = 1000
+
+_UTF8: Final = codecs.getincrementaldecoder("utf-8")
+
+
+class Survey:
+    """The facts about the octets fed so far, which have gone through LineEnds.
+
+    octets: how many there are.
+    is_ascii: whether none is beyond ASCII.
+    header_is_ascii, header_is_utf8: the same of the header, and whether it is UTF-8.
+    long_line: where the first line begins that is too long, None if there is none.
+    """
+
+    __slots__ = ("_begun", "_decoder", "_tail", "header_is_ascii", "header_is_utf8", "is_ascii", "long_line", "octets")
+
+    def __init__(self) -> None:
+        self.octets = 0
+        self.is_ascii = True
+        self.header_is_ascii = True
+        self.header_is_utf8 = True
+        self.long_line: int | None = None
+        self._begun = 0  # octets of the line that is not ended yet
+        self._tail: bytes | None = b"\r\n"  # the last octets of the header, None behind it; an empty line may begin it
+        self._decoder: codecs.IncrementalDecoder | None = None
+
+    @classmethod
+    def whole(cls, text: bytes) -> "Survey":
+        """Survey a text of which nothing follows."""
+        survey = cls()
+        survey._measure(text)
+        survey.octets = len(text)
+        if not text.isascii():
+            survey.is_ascii = False
+            survey._read_header(text, is_last=True)
+        return survey
+
+    @property
+    def ends_line(self) -> bool:
+        """Whether the last octet ends a line."""
+        return self._begun == 0
+
+    @property
+    def needs_utf8(self) -> bool:
+        """Whether the header is one of RFC 6532: UTF-8, and not ASCII alone."""
+        return self.header_is_utf8 and not self.header_is_ascii
+
+    def feed(self, text: bytes) -> None:
+        """Survey the next block."""
+        self._measure(text)
+        self.octets += len(text)
+        self.is_ascii = self.is_ascii and text.isascii()
+        if self._tail is not None:
+            self._read_header(text)
+
+    def _measure(self, text: bytes) -> None:
+        if self.long_line is not None:
+            return
+        begin, end = -self._begun, len(text)
+        while end - begin > LINE_LIMIT:
+            # Between here and the last LF within reach, every line is short enough.
+            found = text.rfind(b"\n", max(begin, 0), begin + LINE_LIMIT)
+            if found < 0:
+                self.long_line = self.octets + begin
+                return
+            begin = found + 1
+        found = text.rfind(b"\n", max(begin, 0))
+        self._begun = end - (found + 1 if found >= 0 else begin)
+
+    def _read_header(self, text: bytes, *, is_last: bool = False) -> None:
+        before = self._tail or b""
+        joined = before + text
+        end = joined.find(b"\r\n\r\n")
+        header = text if end < 0 else joined[len(before) : max(end, len(before))]
+        self._tail = joined[-3:] if end < 0 else None
+        if not header.isascii():
+            self.header_is_ascii = False
+        if self.header_is_utf8 and not self.header_is_ascii:
+            self._decoder = self._decoder or _UTF8()
+            try:
+                self._decoder.decode(header, final=is_last or end >= 0)
+            except UnicodeDecodeError:
+                self.header_is_utf8 = False
