@@ -1,11 +1,14 @@
 import asyncio
 import errno
+import weakref
+from typing import Any
 
 import pytest
 
 from mailwire import DeadlineExceeded, MailwireError
-from mailwire.aio.deadline import Deadline
+from mailwire.aio.deadline import Alarm, Deadline
 from mailwire.testing.turns import turns
+from tests.clock import Clock
 
 
 async def test_a_block_that_ends_in_time_is_left_alone() -> None:
@@ -59,3 +62,83 @@ async def test_a_cancellation_is_no_deadline() -> None:
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
+
+
+class Timers:
+    """The timers that the running loop was asked for: their times, relative to the first look at its clock."""
+
+    def __init__(self) -> None:
+        loop = asyncio.get_running_loop()
+        self.now = loop.time()
+        self.times: list[int] = []
+        self._call_at = loop.call_at
+        vars(loop)["call_at"] = self._count
+
+    def _count(self, when: float, *arguments: Any, **options: Any) -> asyncio.TimerHandle:
+        self.times.append(round(when - self.now))
+        return self._call_at(when, *arguments, **options)
+
+
+@pytest.fixture
+async def rung() -> list[str]:
+    return []
+
+
+@pytest.fixture
+async def alarm(rung: list[str]) -> Alarm:
+    return Alarm(lambda: rung.append("rung"))
+
+
+async def test_an_alarm_rings_once_at_its_time(alarm: Alarm, rung: list[str]) -> None:
+    clock = Clock()
+    alarm.set(asyncio.get_running_loop().time() + 30)
+    await clock.advance(29)
+    assert rung == []
+    await clock.advance(2)
+    assert rung == ["rung"]
+    await clock.advance(100)
+    assert rung == ["rung"]
+
+
+async def test_an_alarm_that_is_put_off_again_and_again_takes_one_timer(alarm: Alarm, rung: list[str]) -> None:
+    timers, clock = Timers(), Clock()
+    for later in range(5):
+        alarm.set(timers.now + 30 + later)
+    assert timers.times == [30]
+    await clock.advance(31)
+    assert (rung, timers.times) == ([], [30, 34])
+    await clock.advance(4)
+    assert rung == ["rung"]
+
+
+async def test_an_alarm_can_be_brought_forward(alarm: Alarm, rung: list[str]) -> None:
+    clock = Clock()
+    now = asyncio.get_running_loop().time()
+    alarm.set(now + 300)
+    alarm.set(now + 30)
+    await clock.advance(31)
+    assert rung == ["rung"]
+    await clock.advance(300)
+    assert rung == ["rung"]
+
+
+async def test_an_alarm_that_is_cleared_does_not_ring_and_lets_its_timer_run_out(alarm: Alarm, rung: list[str]) -> None:
+    timers, clock = Timers(), Clock()
+    alarm.set(timers.now + 30)
+    alarm.clear()
+    await clock.advance(31)
+    assert (rung, timers.times) == ([], [30])
+    alarm.set(timers.now + 60)
+    await clock.advance(31)
+    assert (rung, timers.times) == (["rung"], [30, 60])
+
+
+async def test_an_alarm_that_is_closed_leaves_nothing_behind(rung: list[str]) -> None:
+    alarm = Alarm(lambda: rung.append("rung"))
+    alarm.close()
+    alarm.set(asyncio.get_running_loop().time() + 300)
+    alarm.close()
+    gone = weakref.ref(alarm)
+    del alarm
+    await turns()  # whatever the loop had for it
+    assert gone() is None

@@ -37,6 +37,7 @@ from mailwire.testing import (
     server_context,
 )
 from mailwire.testing.turns import drain_events
+from tests.clock import Clock
 from tests.sasl.secrecy import CANARY, assert_hidden
 
 
@@ -455,6 +456,47 @@ async def test_a_wait_ends_when_something_arrives() -> None:
         await waiting
         assert stream.take() == [b"221 bye\r\n"]
         stream.abort()
+
+
+async def test_a_wait_ends_at_its_time_and_may_begin_again() -> None:
+    async with ScriptedPeer("C: QUIT", "S: 221 bye") as peer:
+        clock, loop = Clock(), asyncio.get_running_loop()
+        stream = await Stream.open(peer.endpoint())
+        waiting = asyncio.create_task(stream.wait(loop.time() + 3))
+        await clock.advance(2)
+        assert not waiting.done()
+        await clock.advance(2)
+        with pytest.raises(TimeoutError):
+            await waiting
+        assert not stream.has_news
+        stream.write([b"QUIT\r\n"])
+        await stream.wait(loop.time() + 3)
+        assert stream.has_news
+        await clock.advance(4)  # nobody waits any more
+        assert stream.take() == [b"221 bye\r\n"]
+        stream.abort()
+
+
+async def test_a_time_that_comes_together_with_what_was_waited_for_does_no_harm() -> None:
+    async with ScriptedPeer(STALL) as peer:
+        clock, loop = Clock(), asyncio.get_running_loop()
+        stream = await Stream.open(peer.endpoint())
+        waiting = asyncio.create_task(stream.wait(loop.time() + 3))
+        await drain_events()
+        loop.call_at(loop.time() + 2, stream.buffer_updated, 0)  # just before the time, in the same turn
+        await clock.advance(4)
+        await waiting
+        stream.abort()
+
+
+async def test_what_streams_of_a_thread_have_read_stays_apart() -> None:
+    async with ScriptedPeer("S: 220 one") as one, ScriptedPeer("S: 220 other") as other:
+        streams = [await Stream.open(peer.endpoint()) for peer in (one, other)]
+        for stream in streams:
+            await stream.wait()
+        assert [stream.take() for stream in streams] == [[b"220 one\r\n"], [b"220 other\r\n"]]
+        for stream in streams:
+            stream.abort()
 
 
 @pytest.mark.parametrize("end", [FIN, CLOSE])

@@ -6,11 +6,14 @@ block of a body is handed on without a copy.
 
 from collections import deque
 from collections.abc import Callable
+from typing import Final
 
 from ..errors import LimitExceeded
 from .text import quote
 
 __all__ = ["LineBuffer"]
+
+_CR: Final = 0x0D
 
 
 class LineBuffer:
@@ -49,31 +52,19 @@ class LineBuffer:
 
         Raises LimitExceeded when a line, complete or not, is longer than `line_limit`.
         """
-        while True:
-            end = self._data.find(b"\n", self._start)
-            piece = self._data[self._start : end] if end >= 0 else self._data[self._start :]
-            size = self._beginning_size + len(piece)
-            # A CR at the end may belong to the line's end.
-            last = piece or (self._beginning[-1] if self._beginning else b"")
-            if size - last.endswith(b"\r") > self.line_limit:
-                text = b"".join((*self._beginning, piece))
-                quoted = self.quote(text) if end >= 0 else self.quote_beginning(text)
-                raise LimitExceeded(f"a line is longer than {self.line_limit} octets, it begins with {quoted}")
-            if end >= 0:
-                self._start = end + 1
-                line = b"".join((*self._beginning, piece)) if self._beginning else piece
-                self._beginning.clear()
-                self._beginning_size = 0
-                self.bare_lf = not line.endswith(b"\r")
-                return line if self.bare_lf else line[:-1]
-            if piece:
-                self._beginning.append(piece)
-                self._beginning_size += len(piece)
-            self._start = 0
-            if not self._arrived:
-                self._data = b""
+        data, start = self._data, self._start
+        if start == len(data):
+            self._data = data = self._arrived.popleft() if self._arrived else b""
+            self._start = start = 0
+            if not data:
                 return None
-            self._data = self._arrived.popleft()
+        # Nearly every line lies whole in one piece: it costs a search and a slice.
+        end = data.find(b"\n", start)
+        if start < end <= start + self.line_limit and not self._beginning:
+            self._start = end + 1
+            self.bare_lf = data[end - 1] != _CR
+            return data[start : end if self.bare_lf else end - 1]
+        return self._next_line_of_pieces()
 
     def peek_block(self) -> tuple[bytes, int]:
         """Return a block and where in it the part begins that was not taken yet; the part is empty if nothing is left.
@@ -120,3 +111,31 @@ class LineBuffer:
         """Return everything that is left, as it may stand in an error; "" if that is nothing."""
         rest = b"".join((*self._beginning, self._data[self._start :], *self._arrived))
         return self.quote_beginning(rest) if rest else ""
+
+    # Private
+
+    def _next_line_of_pieces(self) -> bytes | None:
+        while True:
+            end = self._data.find(b"\n", self._start)
+            piece = self._data[self._start : end] if end >= 0 else self._data[self._start :]
+            size = self._beginning_size + len(piece)
+            # A CR at the end may belong to the line's end.
+            last = piece or (self._beginning[-1] if self._beginning else b"")
+            if size - last.endswith(b"\r") > self.line_limit:
+                text = b"".join((*self._beginning, piece))
+                quoted = self.quote(text) if end >= 0 else self.quote_beginning(text)
+                raise LimitExceeded(f"a line is longer than {self.line_limit} octets, it begins with {quoted}")
+            if end >= 0:
+                self._start = end + 1
+                line = b"".join((*self._beginning, piece)) if self._beginning else piece
+                self._beginning.clear()
+                self._beginning_size = 0
+                self.bare_lf = not line.endswith(b"\r")
+                return line if self.bare_lf else line[:-1]
+            self._beginning.append(piece)
+            self._beginning_size += len(piece)
+            self._start = 0
+            if not self._arrived:
+                self._data = b""
+                return None
+            self._data = self._arrived.popleft()

@@ -122,23 +122,23 @@ class Client(ABC, Generic[E]):
         return _Call(self)
 
     async def _begin_call(self) -> None:
-        await self._end_previous()
+        task = asyncio.current_task()
+        # Who waited for itself, or for one that is no more, would wait for ever.
+        if self._user is not None and (self._user is task or self._user.done()):
+            await self._break_off()
         await self._lock.acquire()
-        self._user = asyncio.current_task()
+        self._user = task
 
     def _end_call(self, error: BaseException | None) -> None:
         if isinstance(error, MailwireError):
             self._note(error)
-        # RemoteProtocolError: also where the words were in order, and what they say is not.
-        if isinstance(error, RemoteProtocolError) or not self._is_clean:
+            # Also where the words were in order, and what they say is not.
+            if isinstance(error, RemoteProtocolError):
+                self.abort()
+        if not self._is_clean:
             self.abort()
         self._user = None
         self._lock.release()
-
-    async def _end_previous(self) -> None:
-        # Who waited for itself, or for one that is no more, would wait for ever.
-        if self._user is not None and (self._user is asyncio.current_task() or self._user.done()):
-            await self._break_off()
 
     def _record(self, direction: Direction, what: Traceable) -> None:
         self.transcript.record(direction, what)

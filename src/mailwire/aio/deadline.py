@@ -1,12 +1,20 @@
 """Deadlines: every wait has one, and says what it was for when it passes."""
 
 import asyncio
+from collections.abc import Callable
 from types import TracebackType
-from typing import Self
+from typing import Final, Self
 
 from ..errors import DeadlineExceeded
 
-__all__ = ["Deadline"]
+__all__ = ["Alarm", "Deadline", "late"]
+
+_FAULT: Final = "the server did not do its part"
+
+
+def late(seconds: float | None, phase: str, fault: str = _FAULT) -> DeadlineExceeded:
+    """Return the error for a wait of so many `seconds` that has ended in nothing; `fault` is what it says."""
+    return DeadlineExceeded(f"{fault} within {seconds:g} s: {phase}", phase=phase)
 
 
 class Deadline:
@@ -15,7 +23,7 @@ class Deadline:
     Raises DeadlineExceeded, naming `phase`, when it takes longer; `fault` is what it then says.
     """
 
-    def __init__(self, seconds: float | None, phase: str, fault: str = "the server did not do its part") -> None:
+    def __init__(self, seconds: float | None, phase: str, fault: str = _FAULT) -> None:
         self._seconds = seconds
         self._phase = phase
         self._fault = fault
@@ -32,6 +40,51 @@ class Deadline:
         try:
             await self._limit.__aexit__(kind, error, traceback)
         except TimeoutError as passed:
-            raise DeadlineExceeded(
-                f"{self._fault} within {self._seconds:g} s: {self._phase}", phase=self._phase
-            ) from passed
+            raise late(self._seconds, self._phase, self._fault) from passed
+
+
+class Alarm:
+    """Calls `ring` when a time has come that is put off again and again: the deadline of one reply after another.
+
+    A timer that is there already and goes off too early is left alone, and goes on with what is left then. So most
+    replies cost no timer at all, where asyncio.timeout() makes one and cancels it: 3 us, the tenth part of a mail.
+    """
+
+    def __init__(self, ring: Callable[[], None]) -> None:
+        self._ring = ring
+        self._loop = asyncio.get_running_loop()
+        self._time: float | None = None
+        self._timer: asyncio.TimerHandle | None = None
+
+    def set(self, time: float) -> None:
+        """Ring at `time`, by the event loop's clock, and not at a time set before."""
+        self._time = time
+        if self._timer is None or self._timer.when() > time:
+            self._start(time)
+
+    def clear(self) -> None:
+        """Do not ring."""
+        self._time = None
+
+    def close(self) -> None:
+        """Do not ring, and leave no timer behind."""
+        self._time = None
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def _start(self, time: float) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer = self._loop.call_at(time, self._go_off)
+
+    def _go_off(self) -> None:
+        self._timer = None
+        time = self._time
+        if time is None:
+            return
+        if self._loop.time() < time:
+            self._start(time)
+        else:
+            self._time = None
+            self._ring()

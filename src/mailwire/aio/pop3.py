@@ -332,7 +332,7 @@ class POP3Client(Client[Event]):
     async def _blocks(self, session: Session[Event], number: int) -> AsyncGenerator[bytes, None]:
         try:
             while True:
-                event = await session.next_event(self.endpoint.timeouts.block, f"message {number}")
+                event = await session.next_event(self.endpoint.timeouts.block, "message", number)
                 if isinstance(event, MessageEnd):
                     return
                 if not isinstance(event, MessageData):
@@ -347,7 +347,7 @@ class POP3Client(Client[Event]):
 
     async def _next_response(self, session: Session[Event]) -> ResponseReceived:
         awaited = self._connection.awaited
-        event = await session.next_event(self._patience(awaited), f"the answer to {awaited}")
+        event = await session.next_event(self._patience(awaited), "the answer to", awaited)
         return _response(event)
 
     def _patience(self, command: object) -> float | None:

@@ -11,7 +11,7 @@ from .._wire.text import quote
 from ..endpoint import Endpoint
 from ..errors import ConnectionLost, DeadlineExceeded, TLSFailed
 from ..sasl.work import ComputationDue
-from .deadline import Deadline
+from .deadline import Deadline, late
 from .pace import Pace
 from .stream import Stream
 from .tls import NamingSSLObject
@@ -45,6 +45,7 @@ class Session(Generic[E]):
         self.endpoint = endpoint
         self.stream = stream
         self.has_heard = False  # the server has said something since this was last set
+        self._loop = asyncio.get_running_loop()
         self._machine = machine
         self._context = context
         self._pace = Pace(endpoint.timeouts, lambda: stream.unwritten)
@@ -75,23 +76,33 @@ class Session(Generic[E]):
                 raise ConnectionLost(f"{error}; it may be {_IMPLICIT}", in_flight=error.in_flight) from error
             raise
 
-    async def next_event(self, seconds: float | None, phase: str) -> E:
-        """Return the next event, waiting for it at most `seconds`. Raises what the machine raises, DeadlineExceeded."""
-        async with Deadline(seconds, phase):
-            while True:
-                self.flush()
-                if (event := self.poll()) is not None:
-                    if not isinstance(event, ComputationDue):
-                        return event
-                    await asyncio.to_thread(event.compute)
-                    continue
+    async def next_event(self, seconds: float | None, phase: str, subject: object = "") -> E:
+        """Return the next event, waiting for it at most `seconds`. Raises what the machine raises, DeadlineExceeded.
+
+        phase, subject: what is waited for, as "the reply to" and a command.
+        """
+        until: float | None = None
+        while True:
+            self.flush()
+            event = self.poll()
+            if event is None:
                 self.flush()  # the machine answers a challenge by itself
-                await self.stream.wait()
+                if until is None and seconds is not None:
+                    until = self._loop.time() + seconds
+                try:
+                    await self.stream.wait(until)
+                except TimeoutError as passed:
+                    raise late(seconds, f"{phase} {subject}".rstrip()) from passed
+            elif isinstance(event, ComputationDue):
+                async with Deadline(seconds, f"{phase} {subject}".rstrip()):
+                    await asyncio.to_thread(event.compute)
+            else:
+                return event
 
     def poll(self) -> E | None:
         """Return the next event if what has arrived makes one."""
         event = self._machine.next_event()
-        if event is not None:
+        if event is not None or not self.stream.has_news:
             return event
         self._feed()
         try:

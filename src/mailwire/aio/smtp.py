@@ -269,7 +269,7 @@ class SMTPClient(Client[Event]):
 
     async def _next_reply(self, session: Session[Event]) -> ReplyReceived:
         awaited = self._connection.awaited
-        event = await session.next_event(self._patience(awaited), f"the reply to {awaited}")
+        event = await session.next_event(self._patience(awaited), "the reply to", awaited)
         return _reply(event)
 
     def _patience(self, command: Command[object] | None) -> float | None:

@@ -10,18 +10,20 @@ One task uses a stream at a time.
 import asyncio
 import socket
 import ssl
+import sys
+import threading
 from typing import Final, cast
 
 from .._wire.text import quote
 from ..endpoint import Endpoint
 from ..errors import ConnectionFailed, DeadlineExceeded, InjectedData, MailwireError, TLSFailed
-from .deadline import Deadline
+from .deadline import Alarm, Deadline
 from .happy_eyeballs import connect_tcp
 from .tls import TLSInfo, names_refused
 
 __all__ = ["Stream"]
 
-# One read from the kernel; the buffer lives as long as the connection.
+# One read from the kernel.
 _READ_SIZE: Final = 64 * 1024
 # What may have arrived and not been taken before the peer is held back.
 _ARRIVED_LIMIT: Final = 512 * 1024
@@ -31,6 +33,17 @@ _JOIN_LIMIT: Final = 64 * 1024
 _NEVER: Final = 365 * 24 * 3600.0
 
 
+class _Space(threading.local):
+    # What the connections of a thread read into, one after the other: what a read has brought is copied out of it
+    # before another begins.
+
+    def __init__(self) -> None:
+        self.view = memoryview(bytearray(_READ_SIZE))
+
+
+_SPACE: Final = _Space()
+
+
 class Stream(asyncio.BufferedProtocol):
     """One connection. Make one with `open`."""
 
@@ -38,13 +51,16 @@ class Stream(asyncio.BufferedProtocol):
         self.is_at_end = False  # nothing more will arrive
         self.error: Exception | None = None  # why, where it was not in good order
         self._transport: asyncio.Transport | None = None
-        self._space = memoryview(bytearray(_READ_SIZE))
+        # On Windows an event loop may have many reads under way, each with a buffer of its own.
+        self._space = _SPACE.view if sys.platform != "win32" else memoryview(bytearray(_READ_SIZE))
         self._arrived: list[bytes] = []
         self._arrived_size = 0
         self._reading_paused = False
         self._writing_paused = False
+        self._loop = asyncio.get_running_loop()
         self._waiter: asyncio.Future[None] | None = None
-        self._lost = asyncio.get_running_loop().create_future()
+        self._alarm = Alarm(self._time_out)
+        self._lost = self._loop.create_future()
         self._keep_alive: object = None  # a StreamWriter would close the transport when collected
 
     # Opening
@@ -137,10 +153,20 @@ class Stream(asyncio.BufferedProtocol):
 
     # Reading
 
-    async def wait(self) -> None:
-        """Wait until something arrived or nothing more will."""
-        while not self._arrived and not self.is_at_end:
-            await self._sleep()
+    @property
+    def has_news(self) -> bool:
+        """Whether something arrived that was not taken, or nothing more will."""
+        return bool(self._arrived) or self.is_at_end
+
+    async def wait(self, until: float | None = None) -> None:
+        """Wait until something arrived or nothing more will. Raises TimeoutError at the time `until` of the loop."""
+        if until is not None:
+            self._alarm.set(until)
+        try:
+            while not self._arrived and not self.is_at_end:
+                await self._sleep()
+        finally:
+            self._alarm.clear()
 
     def peek(self) -> bytes:
         """Return the beginning of what has arrived and was not taken."""
@@ -203,6 +229,7 @@ class Stream(asyncio.BufferedProtocol):
     def abort(self) -> None:
         """Cut the connection at once."""
         self.is_at_end = True
+        self._alarm.close()
         # A transport of asyncio that is closed already does not stand being told so.
         if self._transport is not None and not self._lost.done():
             self._transport.abort()
@@ -238,6 +265,7 @@ class Stream(asyncio.BufferedProtocol):
         self.is_at_end = True
         # The frames of the event loop that it comes from hold what was being written: it may be a password.
         self.error = self.error or (exc and exc.with_traceback(None))
+        self._alarm.close()
         if not self._lost.done():
             self._lost.set_result(None)
         self._wake()
@@ -284,15 +312,19 @@ class Stream(asyncio.BufferedProtocol):
         return self._transport
 
     async def _sleep(self) -> None:
-        self._waiter = asyncio.get_running_loop().create_future()
+        self._waiter = waiter = self._loop.create_future()
         try:
-            await self._waiter
+            await waiter
         finally:
             self._waiter = None
 
     def _wake(self) -> None:
         if self._waiter is not None and not self._waiter.done():
             self._waiter.set_result(None)
+
+    def _time_out(self) -> None:
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_exception(TimeoutError())
 
 
 async def _connect_unix(path: str) -> socket.socket:
