@@ -2,10 +2,15 @@
 
 A `Ledger` knows from one run to the next which messages were seen, stored and deleted: `SQLiteLedger` in a file,
 `MemoryLedger` for as long as the program runs. A `Policy` says what is to be fetched and what may be deleted;
-`plan_retrieval` and `plan_deletions` make of it, without any I/O, what is done.
+`plan_retrieval` and `plan_deletions` make of it, without any I/O, what is done. A `Sink` stores what is fetched:
+`Maildir`, `MboxSink`, a function, or one of your own.
 """
 
 from .ledger import Ledger, MemoryLedger, Page, Record, State
+from .line_feeds import LineEnds
+from .mail import Mail
+from .maildir import Maildir
+from .mbox import MboxSink
 from .plan import (
     Caution,
     CautionKind,
@@ -20,23 +25,33 @@ from .plan import (
     plan_retrieval,
 )
 from .policy import Keep, Policy
+from .sink import CallableSink, Destination, GroupSink, Receiver, Sink
 from .sqlite_ledger import SQLiteLedger
 
 __all__ = [
+    "CallableSink",
     "Caution",
     "CautionKind",
     "Deletion",
+    "Destination",
     "Fetch",
+    "GroupSink",
     "Keep",
     "Ledger",
+    "LineEnds",
     "Listed",
+    "Mail",
+    "Maildir",
+    "MboxSink",
     "MemoryLedger",
     "Page",
     "Plan",
     "Policy",
     "Question",
+    "Receiver",
     "Record",
     "SQLiteLedger",
+    "Sink",
     "Skip",
     "SkipReason",
     "State",

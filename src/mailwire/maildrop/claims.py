@@ -14,7 +14,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any, Final, Protocol
 
-__all__ = ["Claim", "Locking", "PosixLocking", "WindowsLocking", "find_locking"]
+__all__ = ["LOCKING", "Claim", "Locking", "PosixLocking", "WindowsLocking", "find_locking"]
 
 # Where the octets are that are locked: Windows seeks to them by 32 bits, sign included.
 _PLACES: Final = 2**31 - 1
@@ -29,28 +29,47 @@ class Locking(Protocol):
     def unlock(self, descriptor: int, place: int) -> None:
         """Unlock it. Raises OSError."""
 
+    def lock_whole(self, descriptor: int) -> bool:
+        """Lock the file until it is closed, and return True, unless another process has any of it: never wait. Return
+        True and do nothing where `locks_whole` is false. Raises OSError."""
+
+    @property
+    def locks_whole(self) -> bool:
+        """Whether whole files can be locked without keeping everybody from reading them."""
+
 
 class PosixLocking:
     """Locking by fcntl.lockf; `fcntl` is that module."""
+
+    locks_whole = True
 
     def __init__(self, fcntl: Any) -> None:
         self._fcntl = fcntl
 
     def lock(self, descriptor: int, place: int) -> bool:
         """Lock an octet; see `Locking`."""
-        try:
-            self._fcntl.lockf(descriptor, self._fcntl.LOCK_EX | self._fcntl.LOCK_NB, 1, place)
-        except (BlockingIOError, PermissionError):  # POSIX lets a system choose between EAGAIN and EACCES
-            return False
-        return True
+        return self._lock(descriptor, 1, place)
 
     def unlock(self, descriptor: int, place: int) -> None:
         """Unlock an octet; see `Locking`."""
         self._fcntl.lockf(descriptor, self._fcntl.LOCK_UN, 1, place)
 
+    def lock_whole(self, descriptor: int) -> bool:
+        """Lock a file; see `Locking`."""
+        return self._lock(descriptor, 0, 0)
+
+    def _lock(self, descriptor: int, octets: int, place: int) -> bool:
+        try:
+            self._fcntl.lockf(descriptor, self._fcntl.LOCK_EX | self._fcntl.LOCK_NB, octets, place)
+        except (BlockingIOError, PermissionError):  # POSIX lets a system choose between EAGAIN and EACCES
+            return False
+        return True
+
 
 class WindowsLocking:
     """Locking by msvcrt.locking; `msvcrt` is that module."""
+
+    locks_whole = False
 
     def __init__(self, msvcrt: Any) -> None:
         self._msvcrt = msvcrt
@@ -69,6 +88,10 @@ class WindowsLocking:
         os.lseek(descriptor, place, os.SEEK_SET)
         self._msvcrt.locking(descriptor, self._msvcrt.LK_UNLCK, 1)
 
+    def lock_whole(self, descriptor: int) -> bool:
+        """Do nothing: the locks of Windows are for all who read, too."""
+        return True
+
 
 def find_locking(posix: str = "fcntl", windows: str = "msvcrt") -> Locking:
     """Return the way of this system, by the module that it has."""
@@ -78,7 +101,8 @@ def find_locking(posix: str = "fcntl", windows: str = "msvcrt") -> Locking:
         return WindowsLocking(import_module(windows))
 
 
-_LOCKING: Final = find_locking()
+LOCKING: Final = find_locking()
+"""The way of this system."""
 
 
 class _LockFile:
@@ -115,7 +139,7 @@ class Claim:
             if file is None:
                 file = _open_files[key] = _LockFile(path)
             try:
-                if place in file.places or not _LOCKING.lock(file.descriptor, place):
+                if place in file.places or not LOCKING.lock(file.descriptor, place):
                     return None
                 file.places.add(place)
             finally:
@@ -131,7 +155,7 @@ class Claim:
             file = _open_files[self._key]
             file.places.discard(self._place)
             try:
-                _LOCKING.unlock(file.descriptor, self._place)
+                LOCKING.unlock(file.descriptor, self._place)
             finally:
                 _close_unused(self._key)
 

@@ -10,7 +10,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any, Final
 
-__all__ = ["find_full_sync", "make_folder", "sync_file", "sync_folder"]
+__all__ = ["find_full_sync", "make_folder", "sync_file", "sync_folder", "write_all"]
 
 
 def find_full_sync(module: str = "fcntl") -> Any:
@@ -28,6 +28,13 @@ _full_sync: Final = find_full_sync()
 
 # Where a folder can be opened like a file.
 _FOLDER_FLAG: Final[int | None] = getattr(os, "O_DIRECTORY", None)
+
+
+def write_all(descriptor: int, octets: bytes) -> None:
+    """Write all of it, however little the system takes at a time. Raises OSError."""
+    left = memoryview(octets)
+    while left:
+        left = left[os.write(descriptor, left) :]
 
 
 def sync_file(descriptor: int) -> None:

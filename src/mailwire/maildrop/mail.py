@@ -1,0 +1,128 @@
+"""Mail: a message on its way from the server to a sink."""
+
+import hashlib
+from collections.abc import AsyncIterator
+from typing import Final
+
+from ..errors import BudgetExceeded, LocalProtocolError
+
+__all__ = ["HEADER_LIMIT", "Fingerprint", "Mail", "make_key"]
+
+HEADER_LIMIT: Final = 256 * 1024
+"""How much of a header makes its fingerprint, in octets; no honest one is longer (Postfix keeps 100 KiB of one)."""
+
+# The ends of a header, where lines end in CRLF, in LF, or in either.
+_ENDS: Final = (b"\n\r\n", b"\n\n")
+
+
+class Mail:
+    """A message that a sink is given: iterate over it for its blocks, or `read` it whole. It comes once.
+
+    account: whose it is, as the ledger names it.
+    number: the server's, in this session; uid: its unique id, None if it has none. Neither is fit to be a file name.
+    size: its octets by the server's word, which is a hint.
+    key: 64 hexadecimal digits which are the same whenever this message comes again, and those of no other; fit for a
+        file name, or a key in a database. Where the message has no unique id, they are random.
+    is_preview: whether it is cut short: its header, and some lines of its body at most. It has a key of its own then.
+    octets: how much of it has come so far.
+    is_complete: whether the end of it was seen.
+    failure: what kept it from coming to its end, if anything did.
+    """
+
+    def __init__(
+        self,
+        account: str,
+        number: int,
+        uid: str | None,
+        size: int,
+        key: str,
+        blocks: AsyncIterator[bytes],
+        *,
+        is_preview: bool = False,
+    ) -> None:
+        self.account = account
+        self.number = number
+        self.uid = uid
+        self.size = size
+        self.key = key
+        self.is_preview = is_preview
+        self.octets = 0
+        self.is_complete = False
+        self.failure: BaseException | None = None
+        self._blocks = blocks
+        self._is_taken = False
+        self._fingerprint = Fingerprint()
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        """Yield the message in blocks as they arrive, octet for octet.
+
+        Raises what ends it before its end, ConnectionLost say, which a sink must let pass; LocalProtocolError if it is
+        read a second time.
+        """
+        if self._is_taken:
+            raise LocalProtocolError(f"message {self.number} was read already: it comes once")
+        self._is_taken = True
+        blocks = aiter(self._blocks)
+        while (block := await self._next(blocks)) is not None:
+            self.octets += len(block)
+            self._fingerprint.feed(block)
+            yield block
+        self.is_complete = True
+
+    async def _next(self, blocks: AsyncIterator[bytes]) -> bytes | None:
+        try:
+            return await anext(blocks, None)
+        except BaseException as error:
+            self.failure = error
+            raise
+
+    async def read(self, limit: int | None = None) -> bytes:
+        """Return the whole message. Raises BudgetExceeded once it proves longer than `limit` octets, and as above."""
+        blocks: list[bytes] = []
+        async for block in self:
+            blocks.append(block)
+            if limit is not None and self.octets > limit:
+                raise BudgetExceeded(f"message {self.number} is longer than {limit} octets")
+        return b"".join(blocks)
+
+    @property
+    def fingerprint(self) -> str:
+        """What tells the message's header, as far as it has come, from any other; "" for an empty one."""
+        return self._fingerprint.digest()
+
+    def __repr__(self) -> str:
+        return f"<Mail {self.number} of {self.account!r}, {self.uid!r}, {self.octets} octets so far>"
+
+
+class Fingerprint:
+    """What tells a header from any other, made of a message's blocks."""
+
+    def __init__(self) -> None:
+        self._header = bytearray()
+        self._is_over = False
+
+    def feed(self, block: bytes) -> None:
+        """Take the next block, whatever it holds of the header."""
+        if self._is_over:
+            return
+        start = max(0, len(self._header) - 2)
+        self._header += block[: HEADER_LIMIT - len(self._header)]
+        # A message that begins with a blank line has no header.
+        ends = [0] if self._header.startswith((b"\r\n", b"\n")) else []
+        ends += [place for end in _ENDS if (place := self._header.find(end, start)) >= 0]
+        if ends:
+            del self._header[min(ends) :]
+        self._is_over = bool(ends) or len(self._header) >= HEADER_LIMIT
+
+    def digest(self) -> str:
+        """Return 32 hexadecimal digits; "" if there is no header."""
+        # The last line's end is no part of it: whether a blank line follows, is not the same for TOP as for RETR.
+        header = self._header.rstrip(b"\r\n")
+        return hashlib.sha256(header).hexdigest()[:32] if header else ""
+
+
+def make_key(account: str, uid: str, *, is_preview: bool = False) -> str:
+    """Return the key of the message that the ledger knows as `uid`; see `Mail.key`."""
+    # No account and no uid holds a NUL.
+    parts = (account, uid, "preview") if is_preview else (account, uid)
+    return hashlib.sha256("\0".join(parts).encode("utf-8", "surrogatepass")).hexdigest()

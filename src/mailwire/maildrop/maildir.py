@@ -1,0 +1,212 @@
+"""Maildir: a folder in which each message is a file (https://cr.yp.to/proto/maildir.html).
+
+1. A message is written in `tmp`, synced, linked into `new`, and `new` is synced. A crash leaves all of it or nothing.
+2. The name of a file ends in the key of its message, which is made of account and unique id and holds no octet of
+   either. A message that comes again is not stored again, though it be read, flagged, or in `cur` by then.
+3. Another message under the same key, of a server that has used a unique id twice, is stored beside the first.
+4. What a file is named never holds a colon, which Windows does not allow: it is only in `cur` that names have flags
+   behind one, and we move nothing there. (Python's `mailbox.Maildir` can be told of another sign; all are understood.)
+   Windows syncs no folders, and has NTFS's journal instead.
+"""
+
+import asyncio
+import hashlib
+import os
+import re
+import time
+from collections.abc import Sequence
+from contextlib import suppress
+from errno import EMLINK, ENOSYS, ENOTSUP, EOPNOTSUPP, EPERM
+from itertools import count
+from os import PathLike
+from pathlib import Path
+from typing import Final
+
+from .durability import make_folder, sync_file, sync_folder, write_all
+from .line_feeds import LineEnds, LineFeeds
+from .mail import Mail
+from .threads import in_thread
+
+__all__ = ["Maildir"]
+
+# What is written at a time, in octets. Most mail is smaller, and takes one turn in a thread.
+_PIECE: Final = 256 * 1024
+
+# What has been in tmp for 36 hours, says the specification, is nobody's any more.
+_ABANDONED: Final = 36 * 60 * 60  # seconds
+
+# The names that we give: time, process and order; the key; and the digest, where the key is taken by another message.
+_NAME: Final = re.compile(r"[0-9]+\.P[0-9]+Q[0-9]+K([0-9a-f]{32})(?:-[0-9a-f]{16})?\.mailwire(?![0-9A-Za-z])")
+_KEY_LENGTH: Final = 32
+
+# How file systems say that they have no links.
+_NO_LINKS: Final = frozenset({EPERM, ENOTSUP, EOPNOTSUPP, ENOSYS, EMLINK})
+
+_serial: Final = count(1)
+
+
+class Maildir:
+    """A sink that stores messages in the Maildir at `path`, which is made if there is none.
+
+    line_ends: "crlf" stores messages octet for octet, "lf" with the line ends that local mail has on Unix.
+
+    Messages are readable for their owner alone. One object can serve many accounts and runs at once.
+    """
+
+    def __init__(self, path: str | PathLike[str], *, line_ends: LineEnds = "crlf") -> None:
+        if line_ends not in ("crlf", "lf"):
+            raise ValueError(f"expected 'crlf' or 'lf' as line_ends, got {line_ends!r}")
+        self.path = Path(path)
+        self._line_ends = line_ends
+        self._written: dict[Mail, _Written] = {}
+        self._names: dict[str, set[str]] = {}  # in new and cur, by key
+        self._is_prepared = False
+        self._preparing = asyncio.Lock()
+        self._linking = asyncio.Lock()
+
+    async def store(self, mail: Mail) -> None:
+        """Write `mail` in `tmp`. Raises OSError."""
+        async with self._preparing:
+            if not self._is_prepared:
+                self._names = await in_thread(None, self._prepare)
+                self._is_prepared = True
+        written = _Written(self.path / "tmp" / f"{int(time.time())}.P{os.getpid()}Q{next(_serial)}.mailwire")
+        feeds = LineFeeds() if self._line_ends == "lf" else None
+        pieces: list[bytes] = []
+        waiting = 0
+        try:
+            async for block in mail:
+                pieces.append(block if feeds is None else feeds.feed(block))
+                if (waiting := waiting + len(block)) >= _PIECE:
+                    await in_thread(None, written.write, b"".join(pieces))
+                    pieces, waiting = [], 0
+            if feeds is not None:
+                pieces.append(feeds.finish())
+            await in_thread(None, written.write, b"".join(pieces))
+        except BaseException:
+            await in_thread(None, written.discard)
+            raise
+        self._written[mail] = written
+
+    async def settle(self, mails: Sequence[Mail]) -> None:
+        """Sync them, link them into `new`, and sync that. Raises OSError."""
+        batch = [(mail.key[:_KEY_LENGTH], self._written.pop(mail)) for mail in mails]
+        try:
+            # Side by side: a file system's journal takes together what waits for it.
+            syncs = [in_thread(None, written.sync) for _, written in batch]
+            for outcome in await asyncio.gather(*syncs, return_exceptions=True):
+                if outcome is not None:
+                    raise outcome
+            async with self._linking:
+                await in_thread(None, self._link, batch)
+        finally:
+            await in_thread(None, _discard, [written for _, written in batch])
+
+    async def discard(self, mails: Sequence[Mail]) -> None:
+        """Remove them from `tmp`."""
+        await in_thread(None, _discard, [self._written.pop(mail) for mail in mails])
+
+    # In a thread
+
+    def _prepare(self) -> dict[str, set[str]]:
+        names: dict[str, set[str]] = {}
+        for folder in ("tmp", "new", "cur"):
+            make_folder(self.path / folder)
+            with os.scandir(self.path / folder) as entries:
+                for entry in entries:
+                    if folder == "tmp":
+                        _remove_abandoned(entry)
+                    elif found := _NAME.match(entry.name):
+                        names.setdefault(found[1], set()).add(found[0])
+        return names
+
+    def _link(self, batch: Sequence[tuple[str, "_Written"]]) -> None:
+        current: dict[str, Path] | None = None
+        for key, written in batch:
+            known = self._names.setdefault(key, set())
+            if known and current is None:
+                current = self._read_current()
+            if current is not None and self._has_same(known, written, current):
+                continue
+            suffix = f"-{_digest(written.path).hex()[:16]}" if known else ""
+            name = f"{int(time.time())}.P{os.getpid()}Q{next(_serial):06}K{key}{suffix}.mailwire"
+            _move(written.path, self.path / "new" / name)
+            known.add(name)
+        sync_folder(self.path / "new")
+
+    def _read_current(self) -> dict[str, Path]:
+        # The messages in cur by the names that they had in new.
+        with os.scandir(self.path / "cur") as entries:
+            return {found[0]: Path(entry.path) for entry in entries if (found := _NAME.match(entry.name))}
+
+    def _has_same(self, known: set[str], written: "_Written", current: dict[str, Path]) -> bool:
+        for name in sorted(known):
+            for path in (self.path / "new" / name, current.get(name)):
+                # Who looks may have moved it at this very moment: better twice than never.
+                with suppress(FileNotFoundError):
+                    if path is not None and written.is_same(path):
+                        return True
+        return False
+
+
+class _Written:
+    # A message in tmp.
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._octets = 0
+        self._descriptor: int | None = None
+        self._is_there = False
+
+    def write(self, piece: bytes) -> None:
+        if self._descriptor is None:
+            flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
+            self._descriptor = os.open(self.path, flags, 0o600)
+            self._is_there = True
+        write_all(self._descriptor, piece)
+        self._octets += len(piece)
+
+    def sync(self) -> None:
+        if self._descriptor is None:
+            raise AssertionError("what is synced was written before")
+        sync_file(self._descriptor)
+        self._close()  # Windows moves no open file
+
+    def is_same(self, path: Path) -> bool:
+        return path.stat().st_size == self._octets and _digest(path) == _digest(self.path)
+
+    def discard(self) -> None:
+        self._close()
+        if self._is_there:
+            self.path.unlink(missing_ok=True)
+
+    def _close(self) -> None:
+        descriptor, self._descriptor = self._descriptor, None
+        if descriptor is not None:
+            os.close(descriptor)
+
+
+def _discard(batch: Sequence[_Written]) -> None:
+    for written in batch:
+        written.discard()
+
+
+def _digest(path: Path) -> bytes:
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").digest()
+
+
+def _move(source: Path, target: Path) -> None:
+    # A link takes no other file's place; the first name is removed by whoever discards what was written.
+    try:
+        os.link(source, target)
+    except OSError as error:
+        if error.errno not in _NO_LINKS:
+            raise
+        source.rename(target)
+
+
+def _remove_abandoned(entry: "os.DirEntry[str]") -> None:
+    with suppress(OSError):  # another program may do the same
+        if entry.is_file(follow_symlinks=False) and time.time() - entry.stat().st_mtime > _ABANDONED:
+            os.unlink(entry)

@@ -1,0 +1,287 @@
+"""A Maildir: whole, durable, and the same mail once."""
+
+import asyncio
+import errno
+import mailbox
+import os
+import re
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from mailwire.errors import ConnectionLost
+from mailwire.maildrop import Mail, Maildir, maildir
+from tests.maildrop.mails import deliver, mail, split
+
+MESSAGE = b"Subject: x\r\n\r\nHello\r\n"
+OTHER = b"Subject: y\r\n\r\nHello\r\n"
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "deep" / "Mail"
+
+
+def files(path: Path, *folders: str) -> list[bytes]:
+    """The contents of the files in these folders, of all three by default."""
+    return sorted(
+        file.read_bytes() for folder in folders or ("tmp", "new", "cur") for file in (path / folder).glob("*")
+    )
+
+
+async def test_messages_are_stored_octet_for_octet_in_new(path: Path) -> None:
+    hostile = bytes(range(256)) * 4 + b"\r\n.\r\nFrom x\r\n\0"
+    await deliver(Maildir(path), mail(split(MESSAGE, 5), "1"), mail(hostile, "2"), mail([], "3"))
+
+    assert files(path, "new") == sorted([MESSAGE, hostile, b""])
+    assert files(path) == files(path, "new")
+
+
+async def test_the_standard_library_reads_it(path: Path) -> None:
+    await deliver(Maildir(str(path), line_ends="lf"), mail(MESSAGE, "1"), mail(OTHER, "2"))
+
+    messages = list(mailbox.Maildir(path, create=False).itervalues())
+    assert sorted(message["Subject"] for message in messages) == ["x", "y"]
+    assert {message.get_subdir() for message in messages} == {"new"}
+
+
+async def test_messages_are_for_their_owner_alone(path: Path) -> None:
+    await deliver(Maildir(path), mail(MESSAGE))
+
+    assert stat.S_IMODE(path.stat().st_mode) == 0o700
+    (file,) = (path / "new").iterdir()
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600
+
+
+@pytest.mark.parametrize("uid", ["../../escape", "/etc/passwd", "a\0b", ".", "", "x" * 100_000, "a:2,S", "con", "ä\n"])
+async def test_a_uid_is_no_part_of_a_file_name(path: Path, uid: str) -> None:
+    await deliver(Maildir(path), mail(MESSAGE, uid, "../account\0/x"))
+
+    (file,) = (path / "new").iterdir()
+    assert re.fullmatch(r"\d+\.P\d+Q\d+K[0-9a-f]{32}\.mailwire", file.name)
+    assert {each.name for each in path.parent.iterdir()} == {"Mail"}
+
+
+async def test_names_are_in_the_order_of_delivery(path: Path) -> None:
+    contents = [b"%d" % number for number in range(20)]
+    await deliver(Maildir(path), *(mail(content, content.decode()) for content in contents))
+
+    assert [file.read_bytes() for file in sorted((path / "new").iterdir())] == contents
+
+
+# Once and no more
+
+
+async def test_a_message_that_comes_again_is_not_stored_again(path: Path) -> None:
+    await deliver(Maildir(path), mail(MESSAGE))
+    for again in (Maildir(path), Maildir(path)):
+        await deliver(again, mail(MESSAGE), mail(MESSAGE))
+        await deliver(again, mail(MESSAGE))
+
+    assert files(path) == [MESSAGE]
+
+
+@pytest.mark.parametrize("flags", [":2,S", "!2,RS", ";2,", ":2,T,x=1"])
+async def test_a_message_that_was_read_meanwhile_is_known(path: Path, flags: str) -> None:
+    sink = Maildir(path)
+    await deliver(sink, mail(MESSAGE))
+    (file,) = (path / "new").iterdir()
+    file.rename(path / "cur" / f"{file.name}{flags}")
+
+    await deliver(Maildir(path), mail(MESSAGE))
+    await deliver(sink, mail(MESSAGE))
+
+    assert files(path) == [MESSAGE]
+
+
+async def test_what_was_deleted_and_comes_again_is_stored_again(path: Path) -> None:
+    sink = Maildir(path)
+    await deliver(sink, mail(MESSAGE))
+    (file,) = (path / "new").iterdir()
+    file.unlink()
+
+    await deliver(sink, mail(MESSAGE))
+    assert files(path) == [MESSAGE]
+
+
+@pytest.mark.parametrize("other", [OTHER, MESSAGE + b"\r\n", b""])
+async def test_another_message_under_the_same_uid_is_stored_beside(path: Path, other: bytes) -> None:
+    for _ in range(3):
+        await deliver(Maildir(path), mail(MESSAGE), mail(other))
+
+    assert files(path) == sorted([MESSAGE, other])
+    assert len(list((path / "new").glob("*-*.mailwire"))) == 1
+
+
+async def test_the_uids_of_other_accounts_and_previews_are_other_messages(path: Path) -> None:
+    await deliver(Maildir(path), mail(MESSAGE), mail(MESSAGE, account="other"), mail(MESSAGE, is_preview=True))
+
+    assert files(path) == [MESSAGE] * 3
+
+
+async def test_what_others_put_there_is_no_matter(path: Path) -> None:
+    await deliver(Maildir(path), mail(MESSAGE))
+    (file,) = (path / "new").iterdir()
+    key = mail(MESSAGE).key[:32]
+    for name in (f"1.P1Q1K{key}.mailwirework", f"x{file.name}", f"1.P1Q1K{key[:-1]}.mailwire", "1.2.host:2,S"):
+        (path / "cur" / name).write_bytes(b"")
+
+    await deliver(Maildir(path), mail(MESSAGE))
+    assert files(path, "new") == [MESSAGE]
+
+
+async def test_many_accounts_can_share_one_maildir_at_once(path: Path) -> None:
+    sink = Maildir(path)
+
+    async def run(account: str) -> None:
+        for start in range(0, 20, 5):
+            await deliver(sink, *(mail(MESSAGE, str(number), account) for number in range(start, start + 5)))
+
+    await asyncio.gather(*(run(f"account {number}") for number in range(8)))
+    assert files(path) == [MESSAGE] * 160
+
+
+# Not whole, not stored
+
+
+async def test_a_message_that_is_cut_off_leaves_nothing(path: Path) -> None:
+    sink = Maildir(path)
+    for blocks in ([], [b"x"], [b"x" * 1_000_000, b"y"]):
+        with pytest.raises(ConnectionLost):
+            await sink.store(mail(blocks, error=ConnectionLost("gone")))
+
+    assert files(path) == []
+
+
+async def test_what_is_not_settled_is_not_there(path: Path) -> None:
+    sink = Maildir(path)
+    one, other = mail(MESSAGE, "1"), mail(MESSAGE, "2")
+    await sink.store(one)
+    await sink.store(other)
+    assert files(path, "new", "cur") == []
+
+    await sink.discard([one])
+    await sink.settle([other])
+    assert files(path) == [MESSAGE]
+    assert sink._written == {}
+
+
+async def test_a_large_message_is_written_piece_by_piece(path: Path) -> None:
+    sink = Maildir(path)
+    blocks = [bytes([number]) * 65536 for number in range(40)]
+    seen: list[int] = []
+
+    class Watched(Mail):
+        async def __aiter__(self) -> Any:
+            async for block in super().__aiter__():
+                seen.append(sum(file.stat().st_size for file in (path / "tmp").iterdir()))
+                yield block
+
+    plain = mail(blocks)
+    await deliver(sink, Watched("a", 1, "u", 0, "0" * 64, plain._blocks))
+
+    assert files(path, "new") == [b"".join(blocks)]
+    # What is in the file falls behind what has come by less than a piece.
+    assert all((number + 1) * 65536 - written <= 256 * 1024 for number, written in enumerate(seen))
+
+
+@pytest.fixture
+def full_disk(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
+    """The named calls of the system fail from now on."""
+    failing: list[str] = []
+    for name in ("write", "fsync", "link", "open"):
+        real = getattr(os, name)
+
+        def call(*args: Any, name: str = name, real: Any = real, **kwargs: Any) -> Any:
+            if name in failing:
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+            return real(*args, **kwargs)
+
+        monkeypatch.setattr(os, name, call)
+    monkeypatch.setattr("mailwire.maildrop.durability._full_sync", os.fsync)
+    yield failing
+    failing.clear()
+
+
+@pytest.mark.parametrize("call", ["write", "fsync", "link", "open"])
+async def test_a_full_disk_stores_nothing_and_says_so(path: Path, full_disk: list[str], call: str) -> None:
+    sink = Maildir(path)
+    await deliver(sink, mail(OTHER, "before"))
+    full_disk.append(call)
+    with pytest.raises(OSError, match="No space left"):
+        await deliver(sink, mail(MESSAGE, "1"), mail(MESSAGE, "2"))
+    full_disk.clear()
+    if (waiting := list(sink._written)) and call == "open":
+        await sink.discard(waiting)
+
+    assert files(path) == [OTHER]
+    await deliver(sink, mail(MESSAGE, "1"), mail(MESSAGE, "2"))
+    assert files(path) == [MESSAGE, MESSAGE, OTHER]
+
+
+@pytest.mark.parametrize("number", [errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS])
+async def test_without_links_files_are_renamed(path: Path, monkeypatch: pytest.MonkeyPatch, number: int) -> None:
+    def link(*_: object) -> None:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(os, "link", link)
+    await deliver(Maildir(path), mail(MESSAGE), mail(OTHER, "2"), mail(MESSAGE))
+
+    assert files(path) == [MESSAGE, OTHER]
+
+
+async def test_every_step_is_durable_before_the_next(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    steps: list[str] = []
+    for name in ("sync_file", "sync_folder", "_move"):
+        real = getattr(maildir, name)
+
+        def call(*args: Any, name: str = name, real: Any = real) -> None:
+            steps.append(f"{name} {args[0].name}" if name == "sync_folder" else name)
+            real(*args)
+
+        monkeypatch.setattr(maildir, name, call)
+    await deliver(Maildir(path), mail(MESSAGE, "1"), mail(MESSAGE, "2"))
+
+    assert steps == ["sync_file", "sync_file", "_move", "_move", "sync_folder new"]
+
+
+@pytest.mark.parametrize("turns", range(0, 40, 3))
+async def test_a_cancellation_leaves_whole_messages_or_none(path: Path, turns: int) -> None:
+    sink = Maildir(path)
+    task = asyncio.create_task(deliver(sink, mail(split(MESSAGE * 100, 50), "1"), mail(MESSAGE * 100, "2")))
+    for _ in range(turns):
+        await asyncio.sleep(0)
+    task.cancel()
+    await asyncio.wait([task])
+    await sink.discard(list(sink._written))
+
+    assert set(files(path)) <= {MESSAGE * 100}
+    assert files(path) == files(path, "new")
+
+
+async def test_what_was_left_in_tmp_for_days_is_removed(path: Path) -> None:
+    await deliver(Maildir(path), mail(MESSAGE))
+    for name, age in (("old", 37), ("young", 35)):
+        file = path / "tmp" / name
+        file.write_bytes(name.encode())
+        os.utime(file, (0, file.stat().st_mtime - age * 3600))
+    (path / "tmp" / "folder").mkdir()
+    os.utime(path / "tmp" / "folder", (0, 0))
+
+    await deliver(Maildir(path), mail(OTHER))
+    assert {each.name for each in (path / "tmp").iterdir()} == {"young", "folder"}
+
+
+def test_line_ends_are_named_by_their_words() -> None:
+    with pytest.raises(ValueError, match="expected 'crlf' or 'lf' as line_ends, got 'cr'"):
+        Maildir("x", line_ends="cr")  # type: ignore[arg-type]
+
+
+async def test_lines_can_end_as_unix_has_it(path: Path) -> None:
+    sink = Maildir(path, line_ends="lf")
+    await deliver(sink, mail([b"a\r", b"\nb\rc\n\r"]), mail([b"a\r\nb\rc\n", b"\r"]))
+
+    assert files(path) == [b"a\nb\rc\n\r"]

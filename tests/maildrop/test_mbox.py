@@ -1,0 +1,257 @@
+"""An mbox: locked, quoted, and whole or as it was."""
+
+import asyncio
+import errno
+import fcntl
+import mailbox
+import os
+import re
+import stat
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from mailwire.errors import ConnectionLost
+from mailwire.maildrop import MboxSink, claims, mbox
+from mailwire.maildrop.durability import sync_file
+from mailwire.maildrop.mbox import FromQuoter
+from tests.clock import Clock
+from tests.maildrop.mails import deliver, mail, split
+
+MESSAGE = b"Subject: x\r\n\r\nHello\r\n"
+FROM = rb"From MAILER-DAEMON \w{3} \w{3} [ \d]\d \d\d:\d\d:\d\d \d{4}\n"
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "mbox"
+
+
+async def test_messages_follow_each_other_with_the_line_ends_of_files(path: Path) -> None:
+    await deliver(MboxSink(path), mail(split(MESSAGE, 5)), mail(b"Subject: y\r\n\r\nno end"))
+
+    expected = FROM + rb"Subject: x\n\nHello\n\n" + FROM + rb"Subject: y\n\nno end\n\n"
+    assert re.fullmatch(expected, path.read_bytes())
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    assert [each.name for each in path.parent.iterdir()] == ["mbox"]
+
+
+async def test_the_standard_library_reads_it(path: Path) -> None:
+    body = b"From here to there\r\n>From a\r\nx From y\r\n"
+    await deliver(MboxSink(path), mail(MESSAGE), mail(b"Subject: y\r\n\r\n" + body), mail(MESSAGE))
+
+    box = mailbox.mbox(path, create=False)
+    assert [message["Subject"] for message in box] == ["x", "y", "x"]
+    assert list(box)[1].get_payload() == ">From here to there\n>>From a\nx From y\n"
+    box.close()
+
+
+@pytest.mark.parametrize(
+    ("before", "between"),
+    [(b"", b""), (b"\n", b"\n"), (b"x", b"\n\n"), (b"x\n", b"\n"), (b"x\n\n", b""), (b"\n\n", b"")],
+)
+async def test_a_blank_line_is_before_every_message(path: Path, before: bytes, between: bytes) -> None:
+    path.write_bytes(before)
+    await deliver(MboxSink(path), mail(MESSAGE))
+
+    assert re.fullmatch(re.escape(before + between) + FROM + b"Subject: x\n\nHello\n\n", path.read_bytes())
+
+
+async def test_an_empty_message_is_one(path: Path) -> None:
+    await deliver(MboxSink(path), mail([]), mail(MESSAGE))
+
+    assert re.fullmatch(FROM + b"\n\n" + FROM + b"Subject: x\n\nHello\n\n", path.read_bytes())
+
+
+# Quoting
+
+
+def quoted(blocks: list[bytes]) -> bytes:
+    quoter = FromQuoter()
+    return b"".join([*map(quoter.feed, blocks), quoter.finish()])
+
+
+@given(
+    st.lists(st.lists(st.sampled_from([b"From ", b"Fro", b"m ", b">", b"\n", b"x", b"F"]), max_size=5).map(b"".join))
+)
+@example([b"x", b"From \n"])
+@example([b"x", b"y\n", b"From "])
+@example([b"x\n>", b">From a\n"])
+def test_lines_are_quoted_however_they_are_cut(blocks: list[bytes]) -> None:
+    text = b"".join(blocks)
+    assert quoted(blocks) == re.sub(rb"(?m)^(>*From )", rb">\1", text)
+    assert re.sub(rb"(?m)^>(>*From )", rb"\1", quoted(blocks)) == text
+
+
+def test_a_line_of_nothing_but_quotes_is_not_kept_in_memory() -> None:
+    quoter = FromQuoter()
+    passed = sum(len(quoter.feed(b">" * 65536)) for _ in range(64))
+
+    assert 64 * 65536 - passed <= 256 * 1024
+
+
+# Locked
+
+
+HOLDER = """
+import fcntl, os, sys
+descriptor = os.open(sys.argv[1], os.O_RDWR | os.O_CREAT)
+fcntl.lockf(descriptor, fcntl.LOCK_EX)
+print("held", flush=True)
+sys.stdin.readline()
+"""
+
+
+@contextmanager
+def locked_elsewhere(path: Path) -> Iterator["subprocess.Popen[str]"]:
+    with subprocess.Popen([sys.executable, "-c", HOLDER, str(path)], stdin=-1, stdout=-1, text=True) as other:
+        assert other.stdout is not None
+        assert other.stdout.readline() == "held\n"
+        yield other
+
+
+async def test_a_file_that_another_program_has_locked_is_waited_for(path: Path) -> None:
+    with locked_elsewhere(path) as other:
+        with pytest.raises(BlockingIOError, match="another program has the file locked") as caught:
+            await deliver(MboxSink(path, patience=0), mail(MESSAGE))
+        assert caught.value.errno == errno.EAGAIN
+        waiting = asyncio.create_task(deliver(MboxSink(path), mail(MESSAGE)))
+        other.communicate("\n")
+        await waiting
+
+    assert path.read_bytes().endswith(b"Hello\n\n")
+
+
+async def test_the_wait_has_an_end(path: Path) -> None:
+    path.with_name("mbox.lock").touch()
+    waiting, clock = asyncio.create_task(deliver(MboxSink(path, patience=1), mail(MESSAGE))), Clock()
+    while not waiting.done():
+        await clock.advance(0.05)
+    with pytest.raises(BlockingIOError):
+        await waiting
+    assert path.read_bytes() == b""
+
+
+@pytest.mark.parametrize(
+    ("content", "age", "left_over"), [(b"0", 0, False), (b"0", 901, True), (b"mailwire\n", 0, True)]
+)
+async def test_a_lock_of_a_program_that_is_no_more_is_taken_over(
+    path: Path, content: bytes, age: int, left_over: bool
+) -> None:
+    lock = path.with_name("mbox.lock")
+    lock.write_bytes(content)
+    os.utime(lock, (0, time.time() - age))
+    sink = MboxSink(path, patience=0)
+    if not left_over:
+        with pytest.raises(BlockingIOError):
+            await deliver(sink, mail(MESSAGE))
+        lock.unlink()
+    await deliver(sink, mail(MESSAGE))
+    assert not lock.exists()
+
+
+async def test_where_files_cannot_be_locked_the_other_lock_is_trusted_longer(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(mbox, "LOCKING", claims.WindowsLocking(None))
+    path.with_name("mbox.lock").write_bytes(b"mailwire\n")
+    with pytest.raises(BlockingIOError):
+        await deliver(MboxSink(path, patience=0), mail(MESSAGE))
+
+
+async def test_the_file_is_locked_both_ways_while_it_is_written_to(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    found: list[object] = []
+
+    def look(descriptor: int) -> None:
+        found.append(path.with_name("mbox.lock").read_bytes())
+        program = "import fcntl, sys\ntry: fcntl.lockf(open(sys.argv[1], 'r+'), fcntl.LOCK_EX | fcntl.LOCK_NB)\n"
+        program += "except BlockingIOError: print('locked')"
+        found.append(subprocess.run([sys.executable, "-c", program, str(path)], capture_output=True, check=True).stdout)
+        sync_file(descriptor)
+
+    monkeypatch.setattr(mbox, "sync_file", look)
+    await deliver(MboxSink(path), mail(MESSAGE))
+
+    assert found == [b"mailwire\n", b"locked\n"]
+
+
+async def test_two_sinks_of_one_process_do_not_mix(path: Path) -> None:
+    await asyncio.gather(*(deliver(MboxSink(path), *(mail(MESSAGE) for _ in range(5))) for _ in range(4)))
+
+    assert re.fullmatch((FROM + b"Subject: x\n\nHello\n\n") * 20, path.read_bytes())
+
+
+@pytest.mark.parametrize(("number", "goes_on"), [(errno.EACCES, True), (errno.EROFS, True), (errno.ENOSPC, False)])
+async def test_where_no_lock_file_may_be_made_the_other_lock_must_do(
+    path: Path, monkeypatch: pytest.MonkeyPatch, number: int, goes_on: bool
+) -> None:
+    real = os.open
+
+    def refuse(name: Any, *args: Any) -> int:
+        if str(name).endswith(".lock"):
+            raise OSError(number, os.strerror(number))
+        return real(name, *args)
+
+    monkeypatch.setattr(os, "open", refuse)
+    if goes_on:
+        await deliver(MboxSink(path), mail(MESSAGE))
+    else:
+        with pytest.raises(OSError, match="No space"):
+            await deliver(MboxSink(path), mail(MESSAGE))
+    assert path.read_bytes().count(b"Subject") == goes_on
+
+
+# Whole or as it was
+
+
+async def test_a_message_that_is_cut_off_leaves_no_trace(path: Path) -> None:
+    with pytest.raises(ConnectionLost):
+        await deliver(MboxSink(path), mail([MESSAGE], error=ConnectionLost("gone")))
+    assert not path.exists()
+
+
+@pytest.mark.parametrize("at", [1, 2, 3])
+async def test_what_cannot_be_written_whole_is_cut_off_again(
+    path: Path, monkeypatch: pytest.MonkeyPatch, at: int
+) -> None:
+    await deliver(MboxSink(path), mail(MESSAGE))
+    before = path.read_bytes()
+    calls = 0
+    real = os.write
+
+    def write(descriptor: int, octets: bytes) -> int:
+        nonlocal calls
+        if os.path.samestat(os.fstat(descriptor), path.stat()):
+            calls += 1
+            if calls == at:
+                real(descriptor, octets[:3])
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        return real(descriptor, octets)
+
+    monkeypatch.setattr(os, "write", write)
+    with pytest.raises(OSError, match="No space"):
+        await deliver(MboxSink(path), mail(MESSAGE))
+
+    assert path.read_bytes() == before
+    assert not path.with_name("mbox.lock").exists()
+
+
+async def test_a_large_message_is_not_held_in_memory(path: Path) -> None:
+    blocks = [b"x" * 65000 + b"\r\n"] * 40
+    await deliver(MboxSink(path), mail(blocks))
+
+    assert re.fullmatch(FROM + re.escape(b"".join(blocks).replace(b"\r\n", b"\n")) + b"\n", path.read_bytes())
+
+
+def test_the_lock_of_fcntl_is_there() -> None:
+    assert isinstance(claims.LOCKING, claims.PosixLocking)
+    assert claims.LOCKING.locks_whole
+    assert fcntl is claims.LOCKING._fcntl

@@ -1,0 +1,126 @@
+import asyncio
+import contextvars
+import re
+import sqlite3
+import textwrap
+import threading
+from collections.abc import AsyncIterator
+from functools import partial
+
+import pytest
+
+from mailwire import RetrievedMessage
+from mailwire.errors import BudgetExceeded
+from mailwire.maildrop import CallableSink, GroupSink, Mail, Maildir, MboxSink, Sink
+from mailwire.maildrop import sink as module
+from mailwire.maildrop.sink import as_sink
+from tests.maildrop.mails import deliver, mail
+
+MESSAGE = b"Subject: x\r\n\r\nHello\r\n"
+
+
+async def test_a_function_is_called_in_a_thread_with_the_context_of_the_caller() -> None:
+    asked_by = contextvars.ContextVar("asked_by", default="nobody")
+    asked_by.set("me")
+    seen: list[tuple[RetrievedMessage, bool, str]] = []
+
+    def receive(message: RetrievedMessage) -> None:
+        seen.append((message, threading.current_thread() is threading.main_thread(), asked_by.get()))
+
+    await deliver(CallableSink(receive), mail(MESSAGE, "u"))
+
+    assert seen == [(RetrievedMessage(1, "u", MESSAGE), False, "me")]
+
+
+class Async:
+    def __init__(self) -> None:
+        self.seen: list[RetrievedMessage] = []
+
+    async def __call__(self, message: RetrievedMessage) -> None:
+        await asyncio.sleep(0)
+        self.seen.append(message)
+
+    async def method(self, message: RetrievedMessage) -> None:
+        await self(message)
+
+
+async def test_an_async_function_is_awaited_whatever_its_form() -> None:
+    receiver = Async()
+
+    async def two(_: int, message: RetrievedMessage) -> None:
+        await receiver(message)
+
+    for function in (receiver, receiver.method, partial(two, 2)):
+        await deliver(CallableSink(function), mail(MESSAGE))
+
+    assert receiver.seen == [RetrievedMessage(1, "1", MESSAGE)] * 3
+
+
+async def test_what_a_function_raises_is_the_outcome() -> None:
+    def full(message: RetrievedMessage) -> None:
+        raise OSError(28, "No space left on device")
+
+    async def wrong(message: RetrievedMessage) -> None:
+        raise KeyError("x")
+
+    with pytest.raises(OSError, match="No space"):
+        await deliver(CallableSink(full), mail(MESSAGE))
+    with pytest.raises(KeyError):
+        await deliver(CallableSink(wrong), mail(MESSAGE))
+
+
+async def test_a_function_gets_no_message_beyond_its_budget() -> None:
+    seen: list[object] = []
+    with pytest.raises(BudgetExceeded):
+        await deliver(CallableSink(seen.append, max_octets=10), mail([MESSAGE, MESSAGE]))
+    assert seen == []
+
+
+def test_what_stores_is_a_sink_and_what_can_be_called_becomes_one() -> None:
+    for sink in (Maildir("x"), MboxSink("x"), CallableSink(print)):
+        assert as_sink(sink) is sink
+        assert isinstance(sink, Sink)
+    assert isinstance(as_sink(print), CallableSink)
+    assert isinstance(Maildir("x"), GroupSink)
+    assert not isinstance(MboxSink("x"), GroupSink)
+    with pytest.raises(TypeError, match="expected a sink or a function"):
+        as_sink("Mail")  # type: ignore[arg-type]
+
+
+def documented_sink(database: sqlite3.Connection) -> Sink:
+    """Return the sink of the module's docstring."""
+    example = re.search(r"::\n\n(.*?)\n\n[A-Z]", module.__doc__ or "", re.DOTALL)
+    assert example is not None
+    namespace: dict[str, object] = {"sqlite3": sqlite3, "Mail": Mail}
+    exec(textwrap.dedent(example[1]), namespace)
+    made = namespace["DatabaseSink"]
+    assert isinstance(made, type)
+    sink = made(database)
+    assert isinstance(sink, Sink)
+    return sink
+
+
+async def test_the_documented_sink_stores_each_message_once() -> None:
+    database = sqlite3.connect(":memory:")
+    sink = documented_sink(database)
+
+    await deliver(sink, mail(MESSAGE, "1"), mail(MESSAGE, "2"), mail(MESSAGE, "1"))
+
+    rows = database.execute("SELECT key, content FROM mail").fetchall()
+    assert sorted(rows) == sorted([(mail(b"", "1").key, MESSAGE), (mail(b"", "2").key, MESSAGE)])
+    assert not database.in_transaction
+    database.close()
+
+
+async def test_the_documented_sink_raises_what_it_could_not_store() -> None:
+    database = sqlite3.connect(":memory:")
+    sink = documented_sink(database)
+
+    async def endless() -> AsyncIterator[bytes]:
+        while True:
+            yield bytes(10_000_000)
+
+    with pytest.raises(BudgetExceeded):
+        await sink.store(Mail("a", 1, "u", 0, "k", endless()))
+    assert database.execute("SELECT count(*) FROM mail").fetchone() == (0,)
+    database.close()
