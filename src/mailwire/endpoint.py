@@ -85,8 +85,8 @@ class Timeouts:
     """From the end of a message to the SMTP server's reply to it. Giving up earlier leaves mail in doubt."""
     response: float | None = 60
     """Until a POP3 command is answered."""
-    quit: float | None = 5
-    """Until QUIT is answered."""
+    quit: float | None = 1
+    """Until QUIT is answered, where nothing depends on it; otherwise `response` holds."""
     close: float | None = 1
     """For closing the connection in good order; it is cut then."""
 

@@ -43,14 +43,14 @@ from tests.sasl.secrecy import CANARY, assert_hidden, spellings
 
 __all__ = ["MESSAGE", "PASSWORD", "Case", "Deed", "Link", "Outcome", "lines", "play"]
 
-Deed: TypeAlias = Literal["connect", "send", "retrieve"]
+Deed: TypeAlias = Literal["connect", "send", "send later", "retrieve"]
 Link: TypeAlias = Literal["socket", "streams"]
 
 PASSWORD: Final = Password("bob", CANARY)
 MESSAGE: Final = b"Subject: x\r\n\r\nhello\r\n"
 
 # Seconds. A case that takes longer hangs.
-_GUARD: Final = 5.0
+_GUARD: Final = 20.0
 # In how many steps the time passes in a case that is about time.
 _TICKS: Final = 60
 # How a record of a handshake begins (RFC 8446 5.1).
@@ -70,18 +70,22 @@ class Outcome:
 
     error: the class of the error, exactly; None where all ends well.
     in_clear: every octet that the client says in the clear.
+    message: ...and of this it says behind that, in the clear or under TLS, as much as it likes.
     hello: whether it begins a TLS handshake behind that; None where it may or may not.
     under_tls: every octet that it says under TLS.
-    delivery: what became of the mail, if one was to be sent.
+    delivery: what became of the mail, if one was to be sent; and
+    words: ...for each recipient. By default the same.
     attributes: of the error, by their names; a name may be a path ("reply.code").
     text: a regular expression for something that the error says.
     """
 
     error: type[MailwireError] | None
     in_clear: bytes = b""
+    message: bytes = b""
     hello: bool | None = False
     under_tls: bytes = b""
     delivery: Delivery = Delivery.NOT_SENT
+    words: tuple[Delivery, ...] = ()
     attributes: Mapping[str, object] = field(default_factory=dict)
     text: str = ""
 
@@ -93,8 +97,11 @@ class Case:
     name: what the server does.
     script: the same, step by step.
     settings: those of the endpoint; its password is a canary unless they say otherwise.
-    deeds: what the client does, each in a play of its own: to connect, to send a mail, to retrieve the maildrop.
+    deeds: what the client does, each in a play of its own: to connect, to send a mail, to send it when nothing more
+        happens on the connection, to retrieve the maildrop.
     seconds: within which it must end, by the client's own deadline; 0 where it ends without one.
+    message, recipients, arguments: what is sent, to whom, and how.
+    buffer_size: of the sockets at both ends, in octets.
     """
 
     name: str
@@ -103,6 +110,10 @@ class Case:
     settings: Mapping[str, Any]
     deeds: tuple[Deed, ...]
     seconds: float = 0
+    message: bytes = MESSAGE
+    recipients: tuple[str, ...] = ("b@example.org",)
+    arguments: Mapping[str, Any] = field(default_factory=dict)
+    buffer_size: int | None = None
 
 
 async def play(case: Case, deed: Deed, link: Link, read_log: Callable[[], str]) -> None:
@@ -115,12 +126,13 @@ async def play(case: Case, deed: Deed, link: Link, read_log: Callable[[], str]) 
     await _warm_up()
     open_before, threads_before = _open_descriptors(), threading.active_count()
     transcript = Transcript(limit=None)
-    async with ScriptedPeer(*case.script, guard=None if case.seconds else _GUARD) as peer:
+    guard = None if case.seconds else _GUARD
+    async with ScriptedPeer(*case.script, guard=guard, buffer_size=case.buffer_size) as peer:
         settings = {"auth": PASSWORD, **case.settings}
         if link == "streams":
             settings["connect"] = peer.connect_streams
         endpoint = peer.endpoint(**settings)
-        doing = asyncio.create_task(_do(deed, endpoint, transcript, peer))
+        doing = asyncio.create_task(_do(case, deed, endpoint, transcript, peer))
         if case.seconds:
             await _let_pass(case.seconds, doing, peer)
         error, receipt = await doing
@@ -153,16 +165,18 @@ async def _let_pass(seconds: float, doing: "asyncio.Task[Any]", peer: ScriptedPe
 
 
 async def _do(
-    deed: Deed, endpoint: Endpoint, transcript: Transcript, peer: ScriptedPeer
+    case: Case, deed: Deed, endpoint: Endpoint, transcript: Transcript, peer: ScriptedPeer
 ) -> tuple[MailwireError | None, Receipt | None]:
+    mail: dict[str, Any] = {"sender": "a@example.org", "recipients": case.recipients, **case.arguments}
     try:
         if deed == "connect":
             await _connect(endpoint, transcript, peer)
         elif deed == "send":
-            receipt = await mailwire.send(
-                MESSAGE, endpoint, sender="a@example.org", recipients="b@example.org", transcript=transcript
-            )
-            return None, receipt
+            return None, await mailwire.send(case.message, endpoint, **mail, transcript=transcript)
+        elif deed == "send later":
+            async with SMTPClient(endpoint, transcript=transcript) as client:
+                await drain_events()
+                return None, await client.send(case.message, **mail)
         else:
             await mailwire.retrieve(endpoint, transcript=transcript)
     except MailwireError as error:
@@ -191,27 +205,43 @@ async def _connect(endpoint: Endpoint, transcript: Transcript, peer: ScriptedPee
 
 
 def _judge(outcome: Outcome, deed: Deed, error: MailwireError | None, receipt: Receipt | None) -> None:
+    if receipt is not None:
+        _judge_receipt(outcome, receipt)
     if error is None:
         assert outcome.error is None
-        assert receipt is None or receipt.delivery is outcome.delivery
         return
     assert type(error) is outcome.error, repr(error)
-    assert error.delivery is (outcome.delivery if deed == "send" else None)
+    assert error.delivery is (outcome.delivery if deed.startswith("send") else None)
+    if error.receipt is not None:
+        _judge_receipt(outcome, error.receipt)
     for path, value in outcome.attributes.items():
         assert reduce(getattr, path.split("."), error) == value, path
     assert re.search(outcome.text, str(error))
     assert all(text.isprintable() for text in (str(error), *error.transcript))
 
 
+def _judge_receipt(outcome: Outcome, receipt: Receipt) -> None:
+    words = tuple(entry.delivery for entry in receipt.recipients)
+    assert receipt.delivery is outcome.delivery
+    assert words == (outcome.words or (outcome.delivery,) * len(words))
+
+
 def _judge_wire(outcome: Outcome, peer: ScriptedPeer) -> None:
     assert peer.wire.startswith(outcome.in_clear)
     assert peer.heard.startswith(outcome.in_clear)
-    on_wire, heard = (octets[len(outcome.in_clear) :] for octets in (peer.wire, peer.heard))
+    on_wire, heard = (bytes(octets[len(outcome.in_clear) :]) for octets in (peer.wire, peer.heard))
+    if outcome.message and not on_wire.startswith(_HANDSHAKE):
+        assert outcome.message.startswith(on_wire)
+        return
     assert not on_wire or on_wire.startswith(_HANDSHAKE)
     if outcome.hello is not None:
         assert bool(on_wire) is outcome.hello
     # A server that makes no handshake hears the client's part of it as it is.
-    assert heard == (on_wire if heard.startswith(_HANDSHAKE) else outcome.under_tls)
+    if outcome.message:
+        assert heard.startswith(outcome.under_tls)
+        assert outcome.message.startswith(heard.removeprefix(outcome.under_tls))
+    else:
+        assert heard == (on_wire if heard.startswith(_HANDSHAKE) else outcome.under_tls)
     assert not [spelling for spelling in spellings(CANARY) if spelling.encode() in peer.wire]
 
 

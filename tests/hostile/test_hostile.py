@@ -9,12 +9,13 @@ from typing import Any
 
 import pytest
 
-from tests.hostile import pop3_auth, pop3_tls, smtp_auth, smtp_tls
+from tests.hostile import pop3_auth, pop3_tls, smtp_auth, smtp_sending, smtp_tls
 from tests.hostile.case import Case, Deed, Link, play
 
 CASES = {
     "SMTP TLS": smtp_tls.CASES,
     "SMTP AUTH": smtp_auth.CASES,
+    "SMTP sending": smtp_sending.CASES,
     "POP3 TLS": pop3_tls.CASES,
     "POP3 AUTH": pop3_auth.CASES,
 }

@@ -34,8 +34,8 @@ class Pace:
 
     async def wait(self, wait: Callable[[], Awaitable[T]]) -> T:
         """Return what `wait()` returns, which is waited for while the receiver keeps up. Raises DeadlineExceeded."""
-        clock = asyncio.get_running_loop().time
-        moved = begun = clock()
+        loop = asyncio.get_running_loop()
+        moved = begun = loop.time()
         left = self._left()
         while True:
             try:
@@ -44,7 +44,7 @@ class Pace:
             except TimeoutError:
                 pass
             finally:
-                before, begun = begun, clock()
+                before, begun = begun, loop.time()
                 taken, left = left - self._left(), self._left()
                 self._waited += begun - before
                 self._taken += taken

@@ -142,10 +142,8 @@ class SMTPClient(Client[Event]):
         """Take leave and close the connection. Never raises for what the server does then: no mail depends on it."""
         try:
             async with self._call() as session:
-                try:
-                    await self._ask(session, Quit())
-                finally:
-                    await session.close()
+                await self._ask(session, Quit())
+                await session.close()
         except MailwireError:
             pass
         finally:
