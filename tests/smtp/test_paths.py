@@ -1,4 +1,7 @@
+import copy
+import pickle
 import string
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -314,6 +317,14 @@ def test_a_mailbox_is_a_value() -> None:
     assert Mailbox.parse('"a"@b') == Mailbox.parse("a@b") == Mailbox("a", "b")
     assert hash(Mailbox("a", "b")) == hash(Mailbox.parse("a@b"))
     assert Mailbox("a", "B") != Mailbox("a", "b")
+
+
+@pytest.mark.parametrize("address", ["a@example.org", '"a b"@example.org', "jörg@bücher.example"])
+def test_a_mailbox_can_be_pickled_and_copied(address: str) -> None:
+    mailbox = Mailbox.parse(address)
+    for other in (pickle.loads(pickle.dumps(mailbox)), copy.deepcopy(mailbox), replace(mailbox)):
+        assert other == mailbox
+        assert (str(other), other.encode(), other.is_ascii) == (str(mailbox), mailbox.encode(), mailbox.is_ascii)
 
 
 def test_the_null_path_is_empty() -> None:

@@ -56,6 +56,16 @@ GOOD = [
 ]
 
 
+def test_what_is_said_again_and_again_is_read_the_same_each_time() -> None:
+    wire = [b"250 ok\r\n", b"250-ok\r\n250 ok\r\n", b"354 go\r\n", b"250 ok\n", b"250-ok\r\n354 go\r\n"]
+    expected = [Reply(250, (b"ok",)), Reply(250, (b"ok", b"ok")), Reply(354, (b"go",)), Reply(250, (b"ok",))]
+    many = [b"250 queued as %d\r\n" % number for number in range(100)]
+    queued = [Reply(250, (b"queued as %d" % number,)) for number in range(100)]
+    assert read(*(wire[:4] + many) * 3) == (expected + queued) * 3
+    with pytest.raises(RemoteProtocolError, match="all lines of a reply have the same code"):
+        read(*wire)
+
+
 @pytest.mark.parametrize(("wire", "reply"), GOOD, ids=repr)
 def test_a_reply_is_read_whole_and_octet_by_octet(wire: bytes, reply: Reply) -> None:
     assert read(wire) == read(*octets(wire)) == [reply]

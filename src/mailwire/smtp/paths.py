@@ -10,7 +10,8 @@ it is then sent as a quoted string, which is always right.
 
 import ipaddress
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Final
 
 from .._wire.text import check_argument
@@ -36,6 +37,9 @@ _LABEL_LIMIT: Final = 63
 _PATH_LIMIT: Final = 2048  # octets; far beyond RFC 5321's 256, short of what fills a command window
 # An error says back this much of an address: as long as one may be (RFC 5321 4.5.3.1), not a list in one field.
 _QUOTE_LIMIT: Final = 320
+
+# How many addresses are remembered as parsed: senders, and those who get much mail, come again and again.
+_REMEMBERED: Final = 1024
 
 
 def check_domain(domain: str) -> str:
@@ -81,13 +85,16 @@ class Mailbox:
 
     local: str
     domain: str
+    _octets: bytes = field(init=False, repr=False, compare=False)  # on the wire
 
     def __post_init__(self) -> None:
         if not self.local:
             raise ValueError(f"expected a local part before @{self.domain}, got none")
         check_domain(self.domain)
-        if len(check_argument("an address", self.encode())) > _PATH_LIMIT:
-            raise ValueError(f"an address has at most {_PATH_LIMIT} octets, got {len(self.encode())}")
+        octets = check_argument("an address", _path(self.local, self.domain).encode("utf-8"))
+        if len(octets) > _PATH_LIMIT:
+            raise ValueError(f"an address has at most {_PATH_LIMIT} octets, got {len(octets)}")
+        object.__setattr__(self, "_octets", octets)
 
     @classmethod
     def parse(cls, address: str) -> "Mailbox":
@@ -96,31 +103,40 @@ class Mailbox:
         The domain is what follows the first @ outside quotes; a second one is refused, and so are spaces, comments and
         source routes. Raises ValueError that quotes the address.
         """
-        try:
-            if address.startswith('"'):
-                local, domain = _split_quoted(address)
-            else:
-                local, at, domain = address.partition("@")
-                if not at or not _is_unquoted_local(local):
-                    raise ValueError("a local part with other characters must stand in double quotes")
-            return cls(local, domain)
-        except ValueError as error:
-            raise ValueError(f"expected an address like name@example.org, got {_shown(address)}: {error}") from None
+        return _parsed(address)
 
     @property
     def is_ascii(self) -> bool:
         """Whether it can be sent without SMTPUTF8 (RFC 6531)."""
-        return self.local.isascii() and self.domain.isascii()
+        return self._octets.isascii()
 
     def encode(self) -> bytes:
         """Return it as on the wire, without the angle brackets."""
-        return str(self).encode("utf-8")
+        return self._octets
 
     def __str__(self) -> str:
-        if _DOT_STRING.match(self.local):
-            return f"{self.local}@{self.domain}"
-        quoted = _SPECIAL.sub(r"\\\1", self.local)
-        return f'"{quoted}"@{self.domain}'
+        return self._octets.decode("utf-8")
+
+
+def _path(local: str, domain: str) -> str:
+    if _DOT_STRING.match(local):
+        return f"{local}@{domain}"
+    quoted = _SPECIAL.sub(r"\\\1", local)
+    return f'"{quoted}"@{domain}'
+
+
+@lru_cache(_REMEMBERED)
+def _parsed(address: str) -> Mailbox:
+    try:
+        if address.startswith('"'):
+            local, domain = _split_quoted(address)
+        else:
+            local, at, domain = address.partition("@")
+            if not at or not _is_unquoted_local(local):
+                raise ValueError("a local part with other characters must stand in double quotes")
+        return Mailbox(local, domain)
+    except ValueError as error:
+        raise ValueError(f"expected an address like name@example.org, got {_shown(address)}: {error}") from None
 
 
 def _shown(address: str) -> str:
