@@ -1,0 +1,69 @@
+"""Dialogue: an SMTP machine and its session, as commands that are answered; each wait has its deadline."""
+
+from ..errors import AuthenticationFailed, ReplyError
+from ..smtp import Auth, Command, Connection, Data, EndOfData, Event, Quit, Reply, ReplyReceived
+from .authentication import oauth_failure
+from .session import Session
+
+__all__ = ["Dialogue", "raise_refusal"]
+
+
+class Dialogue:
+    """What is said over `session`, by the machine `connection`."""
+
+    def __init__(self, session: Session[Event], connection: Connection) -> None:
+        self.session = session
+        self.connection = connection
+        self.is_over = False  # whatever the machine says
+
+    async def ask(self, command: Command[object]) -> Reply:
+        """Send `command` and return its reply. Raises ReplyError if that is a refusal."""
+        self.session.expect_silence()
+        self.connection.send(command)
+        received = await self.next_reply()
+        raise_refusal(received)
+        return received.reply
+
+    async def log_in(self, command: Auth) -> Reply:
+        """Send `command`, lead its exchange and return the reply. Raises AuthenticationFailed if that is a refusal.
+
+        Where it was we who could not go on, the dialogue is over: who sent what led to that, is not asked again.
+        """
+        try:
+            return await self.ask(command)
+        except ReplyError as error:
+            reason = str(error.reply)
+            if (failure := command.exchange.failure) is not None:
+                self.is_over = True
+                reason = f"{failure}; {reason}"
+            raise AuthenticationFailed(
+                f"{command}: {reason}",
+                command=str(command),
+                answer=error.reply,
+                oauth=oauth_failure(command.mechanism),
+            ) from error
+
+    async def next_reply(self) -> ReplyReceived:
+        """Return the next reply that is due. Raises what `Session.next_event` raises."""
+        awaited = self.connection.awaited
+        event = await self.session.next_event(self._patience(awaited), "the reply to", awaited)
+        if not isinstance(event, ReplyReceived):
+            raise AssertionError("while a command is in flight, replies are the only events")
+        return event
+
+    def _patience(self, command: Command[object] | None) -> float | None:
+        # RFC 5321 4.5.3.2.
+        timeouts = self.session.endpoint.timeouts
+        if isinstance(command, Data):
+            return timeouts.data
+        if isinstance(command, EndOfData):
+            return timeouts.verdict
+        return timeouts.quit if isinstance(command, Quit) else timeouts.command
+
+
+def raise_refusal(received: ReplyReceived) -> None:
+    """Raise ReplyError if what was received is a refusal."""
+    reply = received.reply
+    if reply.code >= 400:
+        command = str(received.command)
+        raise ReplyError(f"{command} was refused: {reply}", command=command, reply=reply)

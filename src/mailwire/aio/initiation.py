@@ -1,0 +1,124 @@
+"""Initiation: from a new connection to a session in which mail can be sent (RFC 5321 3.1, 3.2; RFC 3207; RFC 4954)."""
+
+from functools import partial
+from ipaddress import ip_address
+from typing import Final
+
+from ..endpoint import Endpoint
+from ..errors import AuthenticationFailed, ConnectionLost, NotSupported, ReplyError, SecurityError, TLSFailed
+from ..sasl.mechanism import Mechanism
+from ..smtp import Auth, Ehlo, Extensions, Helo, Reply, ReplyReceived, StartTls
+from .authentication import MechanismUnavailable, authenticate, situation_of
+from .dialogue import Dialogue, raise_refusal
+
+__all__ = ["Initiation", "can_do_with_helo"]
+
+
+def can_do_with_helo(endpoint: Endpoint) -> bool:
+    """Whether nothing is wanted that a server has only behind EHLO: neither STARTTLS nor AUTH."""
+    return endpoint.tls != "starttls" and endpoint.auth is None
+
+
+class Initiation:
+    """The beginning of `dialogue`, as `endpoint` wants it.
+
+    hangs_up_on_ehlo: the server has done so before, and is asked with HELO; or, afterwards, it has done so.
+    mechanism: by which we have logged in.
+    """
+
+    def __init__(self, dialogue: Dialogue, endpoint: Endpoint, *, hangs_up_on_ehlo: bool = False) -> None:
+        self.hangs_up_on_ehlo = hangs_up_on_ehlo
+        self.mechanism: str | None = None
+        self._dialogue = dialogue
+        self._endpoint = endpoint
+
+    async def run(self) -> None:
+        """Greet, secure the connection and log in."""
+        session = self._dialogue.session
+        greeting = await session.greeting()
+        if not isinstance(greeting, ReplyReceived):
+            raise AssertionError("a greeting is due, and replies are the only events then")
+        raise_refusal(greeting)
+        await self._say_hello()
+        if self._endpoint.tls == "starttls":
+            await self._start_tls()
+            await self._say_hello()
+        if self._endpoint.auth is not None:
+            situation = situation_of(self._endpoint, session.stream, self._extensions.mechanisms)
+            attempt = partial(_attempt, self._dialogue)
+            self.mechanism = await authenticate(self._endpoint, self._endpoint.auth, situation, attempt)
+
+    @property
+    def _extensions(self) -> Extensions:
+        return self._dialogue.connection.extensions or Extensions()
+
+    async def _say_hello(self) -> None:
+        dialogue, session, endpoint = self._dialogue, self._dialogue.session, self._endpoint
+        name = endpoint.local_hostname or _address_literal(session.stream.local_address)
+        if self.hangs_up_on_ehlo:
+            await dialogue.ask(Helo(name))
+            return
+        session.has_heard = False
+        try:
+            await dialogue.ask(Ehlo(name))
+        except ConnectionLost:
+            self.hangs_up_on_ehlo = not session.has_heard
+            raise
+        except ReplyError as error:
+            # RFC 5321 3.2: a server that does not know EHLO is asked with HELO; it then has no extensions. Whoever
+            # needs one must not be talked out of it that way.
+            if not error.reply.is_permanent:
+                raise
+            if endpoint.tls == "starttls" and not session.stream.tls_session:
+                raise SecurityError(f"EHLO was refused ({error.reply}), and without it there is no STARTTLS") from error
+            if endpoint.auth is not None:
+                raise NotSupported(
+                    f"EHLO was refused ({error.reply}), and without it there is no AUTH", extension="AUTH"
+                ) from error
+            await dialogue.ask(Helo(name))
+
+    async def _start_tls(self) -> None:
+        if "STARTTLS" not in self._extensions:
+            raise SecurityError(f"{self._endpoint} does not offer STARTTLS, and TLS is required")
+        try:
+            await self._dialogue.ask(StartTls())
+        except ReplyError as error:
+            raise TLSFailed(f"{self._endpoint} offers STARTTLS and refuses it: {error.reply}") from error
+        await self._dialogue.session.start_tls()
+
+
+async def _attempt(dialogue: Dialogue, _name: str, mechanism: Mechanism | None) -> None:
+    if mechanism is None:
+        raise AssertionError("SMTP has no way to log in besides SASL")
+    command = Auth(mechanism)
+    try:
+        await dialogue.log_in(command)
+    except AuthenticationFailed as error:
+        reply = error.answer
+        if command.exchange.failure is None and isinstance(reply, Reply) and _is_unavailable(reply):
+            raise MechanismUnavailable(error) from None
+        raise
+
+
+# RFC 4954 4 and 6: the mechanism is unknown, too weak for this user, or for links with TLS only.
+_UNAVAILABLE: Final = frozenset({504, 534, 538})
+_UNAVAILABLE_ENHANCED: Final = frozenset({(5, 5, 4), (5, 7, 9), (5, 7, 11)})
+
+
+def _is_unavailable(reply: Reply) -> bool:
+    if reply.code in _UNAVAILABLE:
+        return True
+    code = reply.enhanced_code
+    return reply.is_permanent and code is not None and (code.class_, code.subject, code.detail) in _UNAVAILABLE_ENHANCED
+
+
+def _address_literal(address: tuple[object, ...] | str | None) -> str:
+    # RFC 5321 4.1.4: a client without a name of its own says its address. It asks no resolver for one: that would take
+    # its time, and an attacker may have a say in the answer.
+    try:
+        host = ip_address(str(address[0]).partition("%")[0]) if isinstance(address, tuple) else None
+    except ValueError:
+        host = None
+    if host is None:
+        return "[127.0.0.1]"  # a socket without an IP address is one of this machine's own
+    return f"[IPv6:{host}]" if host.version == 6 else f"[{host}]"
