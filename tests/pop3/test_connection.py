@@ -22,6 +22,7 @@ from mailwire.errors import (
     ServerUnproven,
 )
 from mailwire.pop3 import (
+    DEFAULT_LIMITS,
     LOCKSTEP,
     PIPELINING_WINDOW,
     Apop,
@@ -45,16 +46,18 @@ from mailwire.pop3 import (
     ResponseReceived,
     Retr,
     Rset,
+    ScanListing,
     ServerClosing,
     Stat,
     State,
     Stls,
     Top,
     Uidl,
+    UniqueIdListing,
     User,
     Window,
 )
-from mailwire.pop3.response import LINE_LIMIT, parse_status
+from mailwire.pop3.response import parse_status
 from mailwire.sasl import Login, Mechanism, Password, Plain
 from mailwire.sasl.oauth import OAuthBearer, XOAuth2
 from mailwire.sasl.scram import WORK_ITERATIONS, ProofMissing, Scram
@@ -102,6 +105,16 @@ def message(data: bytes, command: str = "RETR 1", line: bytes = b"") -> Account:
     """The account of a message that came whole."""
     blocks: Account = [("data", command, data)] if data else []
     return [("said", command, Response(True, line)), *blocks, ("end", command, len(data))]
+
+
+def listed(body: bytes) -> ScanListing:
+    """What LIST means by `body`."""
+    return ScanListing.parse(Response(True, b"", body))
+
+
+def identified(body: bytes) -> UniqueIdListing:
+    """What UIDL means by `body`."""
+    return UniqueIdListing.parse(Response(True, b"", body))
 
 
 def dead(connection: Connection) -> bool:
@@ -245,9 +258,11 @@ def test_a_listing_comes_whole_with_its_response() -> None:
     assert connection.in_flight == (List(), Uidl())
     events = tell(connection, b"2 200\r\n..\r\n.\r", b"\n+OK\r\n.\r\n")
     assert events == [
-        ResponseReceived(List(), Response(True, b"2 messages", b"1 120\r\n2 200\r\n.\r\n")),
-        ResponseReceived(Uidl(), Response(True)),
+        ResponseReceived(List(), Response(True, b"2 messages", reading=listed(b"1 120\r\n2 200\r\n.\r\n"))),
+        ResponseReceived(Uidl(), Response(True, reading=identified(b""))),
     ]
+    assert isinstance(events[0], ResponseReceived)
+    assert dict(List().parse(events[0].response)) == {1: 120, 2: 200}
 
 
 @pytest.mark.parametrize("line", [b"", b"OK", b"+", b"+ OK", b"250 OK", b"+OK\0", b"-ERRx", b"tim", b"\x1b[2J", b"."])
@@ -531,11 +546,11 @@ def test_answers_are_the_same_however_they_are_cut() -> None:
     whole = short(SHORT)
     assert whole == [
         ("said", "STAT", Response(True, b"2 9")),
-        ("said", "LIST", Response(True, b"", b"1 3\r\n2 6\r\n")),
+        ("said", "LIST", Response(True, reading=listed(b"1 3\r\n2 6\r\n"))),
         *message(b".\r\n"),
         ("said", "DELE 1", Response(False, b"no")),
         *message(b"", "RETR 2"),
-        ("said", "UIDL", Response(True, b"", b"1 a\r\n")),
+        ("said", "UIDL", Response(True, reading=identified(b"1 a\r\n"))),
         *message(b"a\n.\r\r\n.b\r\n", "TOP 2 1"),
         ("said", "NOOP", Response(True)),
     ]
@@ -1571,8 +1586,8 @@ def test_a_line_without_end_is_cut_off(beginning: bytes, asked: str) -> None:
         ask(connection, Language())
     tell(connection, beginning)
     error, fed = until_it_fails(connection, b"a" * 512)
-    assert fed <= LINE_LIMIT + 512
-    assert f"a line is longer than {LINE_LIMIT} octets" in str(error)
+    assert fed <= DEFAULT_LIMITS.line + 512
+    assert f"a line is longer than {DEFAULT_LIMITS.line} octets" in str(error)
     assert repr(beginning + b"aaaa")[:-1] in str(error)
     assert {"greeting": "(the connection)", "LANG": "LANG", "idle": "nothing was asked"}[asked] in str(error)
     assert len(str(error)) < 400
@@ -1580,7 +1595,7 @@ def test_a_line_without_end_is_cut_off(beginning: bytes, asked: str) -> None:
 
 
 def test_a_line_may_be_as_long_as_the_limit_and_no_longer() -> None:
-    longest = b"+OK " + b"a" * (LINE_LIMIT - 4)
+    longest = b"+OK " + b"a" * (DEFAULT_LIMITS.line - 4)
     connection = logged_in()
     for pieces in ([longest + b"\r\n"], octets(longest + b"\r\n"), [longest + b"\n"]):
         ask(connection, Noop())

@@ -5,8 +5,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mailwire.errors import RemoteProtocolError
-from mailwire.pop3 import Response
-from mailwire.pop3.response import LINE_LIMIT, parse_status
+from mailwire.pop3 import DEFAULT_LIMITS, Response
+from mailwire.pop3.response import parse_status
 
 GBK = "登录成功".encode("gbk")
 
@@ -22,7 +22,7 @@ GOOD = [
     (b"+OK \xe9\xff\x80", True, b"\xe9\xff\x80"),
     (b"+OK \x1b[31m\x07", True, b"\x1b[31m\x07"),
     (b"+OK a\rb", True, b"a\rb"),
-    (b"+OK " + b"a" * LINE_LIMIT, True, b"a" * LINE_LIMIT),
+    (b"+OK " + b"a" * DEFAULT_LIMITS.line, True, b"a" * DEFAULT_LIMITS.line),
     (b"-ERR", False, b""),
     (b"-ERR ", False, b""),
     (b"-ERR\tno", False, b"no"),
@@ -140,7 +140,7 @@ def test_no_other_octet_begins_a_status() -> None:
 
 def test_a_long_line_of_garbage_is_quoted_in_part() -> None:
     with pytest.raises(RemoteProtocolError) as caught:
-        parse_status(b"x" * LINE_LIMIT)
+        parse_status(b"x" * DEFAULT_LIMITS.line)
     assert "(8192 octets)" in str(caught.value)
     assert len(str(caught.value)) < 250
 

@@ -17,6 +17,7 @@ from mailwire.errors import (
     RemoteProtocolError,
 )
 from mailwire.pop3 import (
+    DEFAULT_LIMITS,
     Apop,
     Auth,
     Command,
@@ -30,7 +31,6 @@ from mailwire.pop3 import (
     Stls,
     User,
 )
-from mailwire.pop3.response import LINE_LIMIT
 from tests.pop3.sessions import TIMESTAMP, Language, greeted, take
 from tests.sasl.secrecy import CANARY, KEEPERS, assert_hidden, said_back
 
@@ -142,8 +142,8 @@ SCRIPTS: Mapping[str, tuple[Script, type[MailwireError] | None]] = {
     "garbage behind -ERR": (lambda talk: talk.hear(b"-ERR@"), RemoteProtocolError),
     "no challenge": (lambda talk: talk.hear(b"+@"), RemoteProtocolError),
     "NUL": (lambda talk: talk.hear(b"-ERR \0@"), RemoteProtocolError),
-    "long line": (lambda talk: talk.hear(b"-ERR @" + b" " * LINE_LIMIT), LimitExceeded),
-    "endless line": (lambda talk: talk.receive(b"-ERR @" + b" @" * LINE_LIMIT), LimitExceeded),
+    "long line": (lambda talk: talk.hear(b"-ERR @" + b" " * DEFAULT_LIMITS.line), LimitExceeded),
+    "endless line": (lambda talk: talk.receive(b"-ERR @" + b" @" * DEFAULT_LIMITS.line), LimitExceeded),
     "cut": (lambda talk: (talk.receive(b"-ERR @"), hang_up(talk))[1], ConnectionLost),
     "unasked refusal": (lambda talk: (talk.refuse(), talk.hear(b"-ERR idle @"))[1], None),
     "unasked success": (lambda talk: (talk.refuse(), talk.hear(b"+OK @"))[1], RemoteProtocolError),
@@ -227,7 +227,7 @@ def test_of_a_line_that_is_cut_off_nothing_is_shown(echo: bytes, cut: int) -> No
         talk = told(LOGINS["PASS"], 0)
         beginning = echo[:-cut]
         if ends_in is LimitExceeded:
-            talk.echo = b"-ERR " + b" " * (LINE_LIMIT - 4 - len(beginning)) + beginning
+            talk.echo = b"-ERR " + b" " * (DEFAULT_LIMITS.line - 4 - len(beginning)) + beginning
         else:
             talk.echo = b"-ERR " + beginning
         error = play(talk, lambda talk: (talk.receive(b"@"), hang_up(talk))[1])

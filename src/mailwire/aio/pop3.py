@@ -1,7 +1,6 @@
 """POP3Client: retrieves mail over one connection."""
 
 from collections.abc import AsyncGenerator, AsyncIterator, Iterable
-from dataclasses import dataclass
 from functools import partial
 from typing import Final, TypeVar
 
@@ -26,6 +25,7 @@ from ..pop3 import (
     Command,
     Connection,
     Dele,
+    Entry,
     Event,
     List,
     MessageData,
@@ -40,6 +40,7 @@ from ..pop3 import (
     Stls,
     Uidl,
     User,
+    survey,
 )
 from ..sasl import MECHANISMS, Mechanism, Option, Password
 from ..transcript import Transcript
@@ -57,15 +58,6 @@ _OPTIONS: Final = (*MECHANISMS, Option("USER", Password, True), Option("APOP", P
 
 # RFC 2449 8.1, RFC 3206: codes that say that the credentials were not at fault, or not looked at.
 _BLAMELESS: Final = frozenset({"IN-USE", "LOGIN-DELAY", "SYS/TEMP", "SYS/PERM"})
-
-
-@dataclass(frozen=True, slots=True)
-class Entry:
-    """A message on the server. `uid` is None where the server has no UIDL; `size` in octets is a hint."""
-
-    number: int
-    uid: str | None
-    size: int
 
 
 class RetrievedItem:
@@ -163,9 +155,9 @@ class POP3Client(Client[Event]):
             sizes_response = await self._next_response(session)
             uids_response = await self._next_response(session)
             _raise_refusal(sizes_response)
-            sizes = listed.parse(sizes_response.response)
-            uids = identified.parse(uids_response.response) if uids_response.response.ok else {}
-            return [Entry(number, uids.get(number), size) for number, size in sizes.items()]
+            scan = listed.parse(sizes_response.response)
+            uids = identified.parse(uids_response.response) if uids_response.response.ok else None
+            return list(survey(scan, uids))
 
     def retrieve(self, entries: Iterable[Entry]) -> AsyncGenerator[RetrievedItem, None]:
         """Retrieve messages: an async iterator of one item for each entry, in order.

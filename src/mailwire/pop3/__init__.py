@@ -28,16 +28,22 @@ from .commands import (
 )
 from .connection import PIPELINING_WINDOW, Connection
 from .events import ComputationDue, ConnectionClosed, Event, MessageData, MessageEnd, ResponseReceived, ServerClosing
+from .findings import Finding, FindingKind
+from .limits import DEFAULT_LIMITS, Limits
+from .listing_reader import BodyReader
 from .listings import DropListing, ScanListing, UniqueIdListing
 from .response import Response
 from .states import TRANSITIONS, State, Transition
+from .survey import Entry, Listing, survey
 
 __all__ = [
+    "DEFAULT_LIMITS",
     "LOCKSTEP",
     "PIPELINING_WINDOW",
     "TRANSITIONS",
     "Apop",
     "Auth",
+    "BodyReader",
     "Capa",
     "Capabilities",
     "Command",
@@ -46,9 +52,14 @@ __all__ = [
     "ConnectionClosed",
     "Dele",
     "DropListing",
+    "Entry",
     "Event",
+    "Finding",
+    "FindingKind",
     "Greeting",
+    "Limits",
     "List",
+    "Listing",
     "MessageData",
     "MessageEnd",
     "Noop",
@@ -70,4 +81,5 @@ __all__ = [
     "UniqueIdListing",
     "User",
     "Window",
+    "survey",
 ]

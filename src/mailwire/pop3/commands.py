@@ -6,7 +6,7 @@ after the first line (`multiline`), how it may be pipelined (`ends_group`, `octe
 """
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import ClassVar, Final, Generic, TypeVar
 
@@ -17,7 +17,9 @@ from ..sasl.mechanism import Mechanism
 from ..sasl.oauth import XOAuth2
 from ..sasl.redaction import Redaction
 from .capabilities import Capabilities
-from .listings import GREATEST_NUMBER, DropListing, ScanListing, UniqueIdListing
+from .limits import DEFAULT_LIMITS, Limits
+from .listing_reader import GREATEST_NUMBER, BodyReader
+from .listings import DropListing, ScanListing, ScanReader, UniqueIdListing, UniqueIdReader
 from .response import Response
 
 __all__ = [
@@ -42,8 +44,6 @@ __all__ = [
 
 T_co = TypeVar("T_co", covariant=True)
 
-# A listing of a million messages, each with a number and a unique id of the greatest length.
-_LISTING_LIMIT: Final = 80 * 1024 * 1024
 _CAPABILITIES_LIMIT: Final = 64 * 1024
 
 
@@ -56,7 +56,7 @@ class Command(Generic[T_co]):
     ends_group: ClassVar[bool] = True  # what follows waits for the answer: the safe choice for an unknown command
     stands_alone: ClassVar[bool] = False  # it waits itself until everything before it is answered
     streamed: ClassVar[bool] = False  # the body is a message: it is handed out in blocks, whatever its size
-    body_limit: ClassVar[int] = _LISTING_LIMIT  # octets of a body that is not streamed
+    body_limit: ClassVar[int] = DEFAULT_LIMITS.listing_octets  # octets of a body that is read as a whole
 
     @property
     def multiline(self) -> bool:
@@ -71,6 +71,15 @@ class Command(Generic[T_co]):
     def encode(self) -> bytes:
         """Return the command line, with the CRLF that ends it."""
         raise AssertionError(f"{type(self).__name__} does not say what it looks like on the wire")
+
+    def reader(
+        self, limits: Limits = DEFAULT_LIMITS, masked: Callable[[bytes], bytes] = bytes
+    ) -> BodyReader[T_co] | None:
+        """Return what reads the body of the answer as it comes, for `parse` to find; None to have the body collected.
+
+        masked: takes out of the server's words what must not be shown.
+        """
+        return None
 
     def parse(self, response: Response) -> T_co:
         """Return what the `response`, a +OK, means."""
@@ -288,7 +297,12 @@ class List(Command[ScanListing]):
     def encode(self) -> bytes:
         return b"LIST\r\n" if self.number is None else b"LIST %d\r\n" % self.number
 
+    def reader(self, limits: Limits = DEFAULT_LIMITS, masked: Callable[[bytes], bytes] = bytes) -> ScanReader:
+        return ScanReader(limits, masked)
+
     def parse(self, response: Response) -> ScanListing:
+        if isinstance(response.reading, ScanListing):
+            return response.reading
         return ScanListing.parse(response, self.number)
 
 
@@ -311,7 +325,12 @@ class Uidl(Command[UniqueIdListing]):
     def encode(self) -> bytes:
         return b"UIDL\r\n" if self.number is None else b"UIDL %d\r\n" % self.number
 
+    def reader(self, limits: Limits = DEFAULT_LIMITS, masked: Callable[[bytes], bytes] = bytes) -> UniqueIdReader:
+        return UniqueIdReader(limits, masked)
+
     def parse(self, response: Response) -> UniqueIdListing:
+        if isinstance(response.reading, UniqueIdListing):
+            return response.reading
         return UniqueIdListing.parse(response, self.number)
 
 

@@ -16,6 +16,8 @@ How to drive it: write what `data_to_send()` returns; feed what is read to `rece
 back a server that sends faster than the messages can be used: then read no more, either.
 """
 
+from dataclasses import replace
+
 from .._wire.dots import DotUnstuffer
 from .._wire.lines import LineBuffer
 from .._wire.pipeline import LOCKSTEP, Pipeline, Window
@@ -35,7 +37,9 @@ from ..sasl.work import ComputationDue
 from .capabilities import Capabilities
 from .commands import Auth, Capa, Command, Greeting, Stls
 from .events import ConnectionClosed, Event, MessageData, MessageEnd, ResponseReceived, ServerClosing
-from .response import LINE_LIMIT, Response, parse_status
+from .limits import DEFAULT_LIMITS, Limits
+from .listing_reader import BodyReader
+from .response import SHOWN_LIMIT, LongResponse, Response, parse_status
 from .states import State, transition
 
 __all__ = ["PIPELINING_WINDOW", "Connection"]
@@ -58,24 +62,29 @@ class Connection:
     """One POP3 connection, from its greeting to its end.
 
     window: how much may be unanswered where the server announces PIPELINING; `LOCKSTEP` switches pipelining off.
+    limits: how much a server may say.
     trace: is told everything that is said, in order, with secrets masked.
     """
 
-    def __init__(self, *, window: Window = PIPELINING_WINDOW, trace: Trace = _ignore) -> None:
+    def __init__(
+        self, *, window: Window = PIPELINING_WINDOW, limits: Limits = DEFAULT_LIMITS, trace: Trace = _ignore
+    ) -> None:
         self.state = State.GREETING
         self.greeting: Response | None = None  # None until it came, and again once TLS has made it worthless
         self.capabilities: Capabilities | None = None  # None until CAPA was answered, and again after STLS
         self._ahead = State.AUTHORIZATION  # where everything said so far leads if all of it is accepted
         self._window = window
+        self._limits = limits
         self._trace = trace
         self._pipeline: Pipeline[Command[object]] = Pipeline(self._released)
         self._pipeline.expect(Greeting())
-        self._buffer = LineBuffer(LINE_LIMIT)
+        self._buffer = LineBuffer(limits.line)
         self._eof = False
         self._status: Response | None = None  # the first line of an answer whose body is being read
         self._unstuffer = DotUnstuffer()  # of that body
         self._octets = 0  # of that body so far
-        self._collected: list[bytes] = []  # of that body, if it is a listing
+        self._reader: BodyReader[object] | None = None  # of that body, if it is read as it comes
+        self._collected: list[bytes] = []  # of that body, if it is not streamed: all that is read as a whole, or shown
         self._computing: Auth | None = None  # its response is being computed
         self._is_secured = False  # TLS was begun by STLS
 
@@ -285,6 +294,7 @@ class Connection:
         if command.streamed:
             self._trace("S", response)
             return ResponseReceived(command, response)
+        self._reader = command.reader(self._limits, self._buffer.masked)
         return self._next_of_body()
 
     def _next_of_body(self) -> Event | None:
@@ -304,15 +314,15 @@ class Connection:
                 return MessageData(command, block)
         self._status = None
         if not command.streamed:
-            response = Response(status.ok, status.line, b"".join(self._collected))
-            self._collected.clear()
-            self._trace("S", response)
-            return self._answered(command, response)
+            return self._answered(command, self._whole(status))
         self._trace("S", Elided(self._octets))
         self._pipeline.settle()
         return MessageEnd(command, self._octets)
 
     def _collect(self, command: Command[object], block: bytes) -> None:
+        if self._reader is not None:
+            self._read(self._reader, block)
+            return
         self._collected.append(block)
         if self._octets > command.body_limit:
             raise self._fail(
@@ -321,6 +331,33 @@ class Connection:
                     f"it begins with {self._buffer.quote_beginning(self._collected[0])}"
                 )
             )
+
+    def _read(self, reader: BodyReader[object], block: bytes) -> None:
+        if self._octets <= SHOWN_LIMIT:
+            self._collected.append(block)
+        try:
+            reader.feed(block)
+        except LimitExceeded as error:
+            problem = str(error)
+        else:
+            if self._octets <= self._limits.listing_octets:
+                return
+            problem = f"a listing is longer than {self._limits.listing_octets} octets"
+        # Raised out here, for the frames of the first error hold what the server said.
+        raise self._fail(LimitExceeded(f"{problem} ({self._asked()})"))
+
+    def _whole(self, status: Response) -> Response:
+        # The answer of which `status` is the first line, now that its body has come.
+        reader, body = self._reader, b"".join(self._collected)
+        self._reader = None
+        self._collected.clear()
+        if reader is None:
+            response = replace(status, body=body)
+            self._trace("S", response)
+            return response
+        shown = LongResponse(status, self._octets) if self._octets > SHOWN_LIMIT else replace(status, body=body)
+        self._trace("S", shown)
+        return replace(status, reading=reader.finish())
 
     # Private: the end
 

@@ -2,20 +2,17 @@
 
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 from .._wire.text import printable, quote
 from .._wire.trace import Elided
 from ..errors import RemoteProtocolError
 
-__all__ = ["LINE_LIMIT", "Response", "parse_status"]
-
-# RFC 2449 4: a response's first line has at most 512 octets. Real ones are longer at times; SMTP's limit serves.
-LINE_LIMIT: Final = 8192
+__all__ = ["SHOWN_LIMIT", "LongResponse", "Response", "parse_status"]
 
 # How many octets of a listing a transcript shows; the rest is counted.
-_SHOWN_LIMIT: Final = 4096
+SHOWN_LIMIT: Final = 4096
 
 _STATUS: Final = re.compile(rb"(\+OK|-ERR)(?:[ \t]([^\0]*))?\Z", re.DOTALL)
 # RFC 2449 8: a response code, in brackets at the beginning of the text.
@@ -28,11 +25,18 @@ _TIMESTAMP: Final = re.compile(rb"<[!-;=?A-~]+@[!-;=?A-~]+>")
 
 @dataclass(frozen=True, slots=True)
 class Response:
-    """One response: `ok` is True for +OK, `line` the text behind it, `body` what follows of a listing, unstuffed."""
+    """One response.
+
+    ok: True for +OK.
+    line: the text behind it.
+    body: what follows, unstuffed, where the command reads it as a whole.
+    reading: what was made of the body where the command reads it as it comes (List, Uidl): `Command.parse` returns it.
+    """
 
     ok: bool
     line: bytes = b""
     body: bytes = b""
+    reading: object = field(default=None, hash=False, repr=False)
 
     @property
     def text(self) -> str:
@@ -68,17 +72,29 @@ class Response:
         """Return the lines of a transcript: as they came, made printable; a long listing only as its size."""
         if not self.body:
             return (str(self),)
-        if len(self.body) > _SHOWN_LIMIT:
-            return (str(self), *Elided(len(self.body)).shown(), ".")
+        if len(self.body) > SHOWN_LIMIT:
+            return LongResponse(self, len(self.body)).shown()
         return (str(self), *(printable(line) for line in self.lines), ".")
 
     def masked(self, mask: Callable[[bytes], bytes]) -> "Response":
         """Return the response with its text passed through `mask`."""
-        return Response(self.ok, mask(self.line), self.body)
+        return replace(self, line=mask(self.line))
 
     def without_body(self) -> "Response":
         """Return the response with no more than its first line."""
         return Response(self.ok, self.line)
+
+
+@dataclass(frozen=True, slots=True)
+class LongResponse:
+    """A response as a transcript shows it, with no more of its body than the number of its `octets`."""
+
+    response: Response
+    octets: int
+
+    def shown(self) -> Sequence[str]:
+        """Return the lines of a transcript."""
+        return (str(self.response), *Elided(self.octets).shown(), ".")
 
 
 def parse_status(line: bytes, quote: Callable[[bytes], str] = quote) -> Response:
