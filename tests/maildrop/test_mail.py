@@ -15,6 +15,7 @@ async def test_a_mail_is_read_whole_or_in_its_blocks() -> None:
     whole = mail(split(MESSAGE, 7))
     assert await whole.read() == MESSAGE
     assert (whole.octets, whole.is_complete, whole.failure) == (len(MESSAGE), True, None)
+    assert whole.fingerprint == fingerprint(MESSAGE)
 
     blocks = mail(split(MESSAGE, 7))
     assert [block async for block in blocks] == split(MESSAGE, 7)

@@ -59,17 +59,13 @@ class Maildir:
         self.path = Path(path)
         self._line_ends = line_ends
         self._written: dict[Mail, _Written] = {}
-        self._names: dict[str, set[str]] = {}  # in new and cur, by key
-        self._is_prepared = False
+        self._names: dict[str, set[str]] | None = None  # in new and cur, by key
         self._preparing = asyncio.Lock()
         self._linking = asyncio.Lock()
 
     async def store(self, mail: Mail) -> None:
         """Write `mail` in `tmp`. Raises OSError."""
-        async with self._preparing:
-            if not self._is_prepared:
-                self._names = await in_thread(None, self._prepare)
-                self._is_prepared = True
+        await self._prepared()
         written = _Written(self.path / "tmp" / f"{int(time.time())}.P{os.getpid()}Q{next(_serial)}.mailwire")
         feeds = LineFeeds() if self._line_ends == "lf" else None
         pieces: list[bytes] = []
@@ -97,14 +93,21 @@ class Maildir:
             for outcome in await asyncio.gather(*syncs, return_exceptions=True):
                 if outcome is not None:
                     raise outcome
+            names = await self._prepared()
             async with self._linking:
-                await in_thread(None, self._link, batch)
+                await in_thread(None, self._link, batch, names)
         finally:
             await in_thread(None, _discard, [written for _, written in batch])
 
     async def discard(self, mails: Sequence[Mail]) -> None:
         """Remove them from `tmp`."""
         await in_thread(None, _discard, [self._written.pop(mail) for mail in mails])
+
+    async def _prepared(self) -> dict[str, set[str]]:
+        async with self._preparing:
+            if self._names is None:
+                self._names = await in_thread(None, self._prepare)
+            return self._names
 
     # In a thread
 
@@ -120,10 +123,10 @@ class Maildir:
                         names.setdefault(found[1], set()).add(found[0])
         return names
 
-    def _link(self, batch: Sequence[tuple[str, "_Written"]]) -> None:
+    def _link(self, batch: Sequence[tuple[str, "_Written"]], names: dict[str, set[str]]) -> None:
         current: dict[str, Path] | None = None
         for key, written in batch:
-            known = self._names.setdefault(key, set())
+            known = names.setdefault(key, set())
             if known and current is None:
                 current = self._read_current()
             if current is not None and self._has_same(known, written, current):
