@@ -21,6 +21,7 @@ from mailwire.errors import (
     LimitExceeded,
     LocalProtocolError,
     MaildropLocked,
+    MaildropRenumbered,
     MailwireError,
     MessageTruncated,
     NotSupported,
@@ -33,6 +34,7 @@ from mailwire.errors import (
     SecurityError,
     SenderRefused,
     ServerUnproven,
+    SinkFailed,
     SourceFailed,
     TLSFailed,
 )
@@ -67,6 +69,8 @@ EXAMPLES: list[MailwireError] = [
     LedgerError("a"),
     LedgerUnreadable("a"),
     LedgerBusy("a", account="b@pop.example.org"),
+    MaildropRenumbered("a", known=10, listed=5),
+    SinkFailed("a"),
     CommandRefused("a", command="NOOP"),
     AuthenticationFailed("a", command="AUTH XOAUTH2 ****", answer=NO, oauth=EXPIRED),
     ServerUnproven("a", command="AUTH SCRAM-SHA-256 ****", answer=ERR),
@@ -137,7 +141,7 @@ def test_an_error_says_what_it_was_told_to_say(error: MailwireError) -> None:
     assert str(error) == "a"
     assert error.args == ("a",)
     assert repr(error) == f"{type(error).__name__}('a')"
-    assert (error.delivery, error.receipt, error.transcript) == (None, None, ())
+    assert (error.delivery, error.receipt, error.report, error.transcript) == (None, None, None, ())
 
 
 @examples

@@ -24,6 +24,8 @@
     ├── LedgerError                        the ledger of what was retrieved could not be written
     │   ├── LedgerUnreadable                   ... or read: nothing is deleted on its word
     │   └── LedgerBusy                         ... or held: another run is at work on the account; `.account`
+    ├── MaildropRenumbered                 every message has a unique id that was never seen; `.known`, `.listed`
+    ├── SinkFailed                         retrieved mail could not be stored; the reason is its `__cause__`
     └── CommandRefused                     the server said no; `.command`
         ├── AuthenticationFailed               ... to the credentials; `.answer`, `.oauth`, `.is_transient`
         │   └── ServerUnproven
@@ -47,6 +49,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from .maildrop.report import RetrievalReport
     from .pop3.response import Response
     from .sasl.oauth import OAuthFailure
     from .smtp.receipt import Delivery, Receipt
@@ -68,6 +71,7 @@ __all__ = [
     "LimitExceeded",
     "LocalProtocolError",
     "MaildropLocked",
+    "MaildropRenumbered",
     "MailwireError",
     "MessageTruncated",
     "NotSupported",
@@ -80,6 +84,7 @@ __all__ = [
     "SecurityError",
     "SenderRefused",
     "ServerUnproven",
+    "SinkFailed",
     "SourceFailed",
     "TLSFailed",
 ]
@@ -96,11 +101,13 @@ class MailwireError(Exception):
     """The root of the tree.
 
     Where the error ended a `send`, `delivery` says what became of the mail and `receipt` holds every reply that did
-    arrive; otherwise both are None. `transcript` holds the last lines of the dialogue, with secrets masked.
+    arrive; otherwise both are None. Where it ended a `retrieve` into a sink, `report` says what had been done by then.
+    `transcript` holds the last lines of the dialogue, with secrets masked.
     """
 
     delivery: Delivery | None = None
     receipt: Receipt | None = None
+    report: RetrievalReport | None = None
     transcript: tuple[str, ...] = ()
 
     def __reduce__(self) -> tuple[object, ...]:
@@ -213,6 +220,21 @@ class LedgerBusy(LedgerError):
     def __init__(self, message: str, *, account: str) -> None:
         super().__init__(message)
         self.account = account
+
+
+class MaildropRenumbered(MailwireError):
+    """None of the `listed` messages is one of the `known` that were there before: the server has most likely given all
+    of them other unique ids. Nothing was fetched or deleted; `maildrop.Policy.when_all_new` is the answer."""
+
+    def __init__(self, message: str, *, known: int, listed: int) -> None:
+        super().__init__(message)
+        self.known = known
+        self.listed = listed
+
+
+class SinkFailed(MailwireError):
+    """Retrieved mail could not be stored, and the next would not be either: the disk is full, say. What was not stored
+    is on the server still. `__cause__` is what the sink has raised."""
 
 
 class CommandRefused(MailwireError):

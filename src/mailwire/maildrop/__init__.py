@@ -3,7 +3,8 @@
 A `Ledger` knows from one run to the next which messages were seen, stored and deleted: `SQLiteLedger` in a file,
 `MemoryLedger` for as long as the program runs. A `Policy` says what is to be fetched and what may be deleted;
 `plan_retrieval` and `plan_deletions` make of it, without any I/O, what is done. A `Sink` stores what is fetched:
-`Maildir`, `MboxSink`, a function, or one of your own.
+`Maildir`, `MboxSink`, a function, or one of your own. `RetrievalReport` is what a
+run has done.
 """
 
 from .ledger import Ledger, MemoryLedger, Page, Record, State
@@ -25,6 +26,7 @@ from .plan import (
     plan_retrieval,
 )
 from .policy import Keep, Policy
+from .report import Deleted, MessageReport, Outcome, RetrievalReport
 from .sink import CallableSink, Destination, GroupSink, Receiver, Sink
 from .sqlite_ledger import SQLiteLedger
 
@@ -32,6 +34,7 @@ __all__ = [
     "CallableSink",
     "Caution",
     "CautionKind",
+    "Deleted",
     "Deletion",
     "Destination",
     "Fetch",
@@ -44,12 +47,15 @@ __all__ = [
     "Maildir",
     "MboxSink",
     "MemoryLedger",
+    "MessageReport",
+    "Outcome",
     "Page",
     "Plan",
     "Policy",
     "Question",
     "Receiver",
     "Record",
+    "RetrievalReport",
     "SQLiteLedger",
     "Sink",
     "Skip",

@@ -67,6 +67,7 @@ class CautionKind(Enum):
     EXPIRES_SOONER = "expires sooner"
     RESIZED = "other sizes"
     RETURNED = "back again"
+    LEDGER_UNREADABLE = "ledger unreadable"
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,176 @@
+"""RetrievalReport: what a run did, message by message."""
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from enum import Enum
+
+from .._wire.text import printable
+from ..errors import MailwireError
+from ..pop3 import Finding
+from .plan import Caution
+
+__all__ = ["Deleted", "MessageReport", "Outcome", "RetrievalReport"]
+
+
+class Outcome(Enum):
+    """What became of a message."""
+
+    STORED = "stored"
+    """It was retrieved, and the sink has it for good."""
+    KNOWN = "known"
+    """It was stored by an earlier run."""
+    PREVIEWED = "previewed"
+    """It is too large, and the sink has the beginning of it."""
+    TOO_LARGE = "too large"
+    """It is too large, and was left alone."""
+    FAILED = "failed"
+    """It could not be retrieved or stored this time."""
+    SKIPPED = "skipped"
+    """It has failed too often, and was not asked for."""
+    LEFT = "left"
+    """The run came to its end before it: by its limit, or by an error."""
+
+
+class Deleted(Enum):
+    """What is known of the deletion of a message."""
+
+    COMMITTED = "deleted"
+    """The server says that it is gone."""
+    REFUSED = "deletion refused"
+    """The server does not want to delete it."""
+    UNKNOWN = "deletion unknown"
+    """It was marked, and the server has not said that it is gone. The next run finds out."""
+
+
+@dataclass(frozen=True, slots=True)
+class MessageReport:
+    """What became of one message.
+
+    number: the server's, in that session; uid: its unique id, None if it has none; size: its octets by the server's
+        word.
+    octets: how much of it came; seconds: how long that took, until the sink had it.
+    reason: why it was not stored, in words.
+    deleted: what is known of its deletion; None if it was not to be deleted.
+    """
+
+    number: int
+    uid: str | None
+    size: int
+    outcome: Outcome
+    octets: int = 0
+    seconds: float = 0
+    reason: str = ""
+    deleted: Deleted | None = None
+
+    def as_dict(self) -> dict[str, object]:
+        """Return it as values that JSON has."""
+        return {
+            "number": self.number,
+            "uid": self.uid,
+            "size": self.size,
+            "outcome": self.outcome.value,
+            "octets": self.octets,
+            "seconds": round(self.seconds, 3),
+            "reason": self.reason,
+            "deleted": self.deleted.value if self.deleted else None,
+        }
+
+    def __str__(self) -> str:
+        words = [f"{self.number:>7}  {self.outcome.value:<9}  {self.octets or self.size:>12,} octets"]
+        words += [f"{self.seconds:.1f} s"] if self.octets else []
+        words += [self.deleted.value] if self.deleted else []
+        words += [printable(self.uid.encode())] if self.uid else []
+        words += [self.reason] if self.reason else []
+        return "  ".join(words)
+
+
+@dataclass(frozen=True, slots=True)
+class RetrievalReport:
+    """What a run did.
+
+    account: whose mail it was about, as the ledger names it; server: where, as a URL without credentials.
+    began: when; seconds: how long it took.
+    listed: how many messages the server had; known: how many of them were stored by earlier runs and left alone.
+    messages: what became of each of the others, in the order in which that was decided.
+    cautions: what kept the run from doing all that the policy says; findings: what was wrong with what the server said.
+    error: what ended it before its end; None if it came to its end.
+    """
+
+    account: str
+    server: str
+    began: datetime
+    seconds: float = 0
+    listed: int = 0
+    known: int = 0
+    messages: tuple[MessageReport, ...] = ()
+    cautions: tuple[Caution, ...] = ()
+    findings: tuple[Finding, ...] = ()
+    error: MailwireError | None = None
+
+    @property
+    def stored(self) -> tuple[MessageReport, ...]:
+        """The messages that this run has stored."""
+        return tuple(message for message in self.messages if message.outcome is Outcome.STORED)
+
+    @property
+    def failed(self) -> tuple[MessageReport, ...]:
+        """The messages that failed, in this run or too often before it."""
+        return tuple(message for message in self.messages if message.outcome in (Outcome.FAILED, Outcome.SKIPPED))
+
+    @property
+    def deleted(self) -> tuple[MessageReport, ...]:
+        """The messages that the server says are gone."""
+        return tuple(message for message in self.messages if message.deleted is Deleted.COMMITTED)
+
+    @property
+    def octets(self) -> int:
+        """How much mail came."""
+        return sum(message.octets for message in self.messages)
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether the run came to its end, and no message failed."""
+        return self.error is None and not self.failed
+
+    @property
+    def counts(self) -> Mapping[Outcome, int]:
+        """How many messages had each outcome."""
+        counts = Counter(message.outcome for message in self.messages)
+        counts[Outcome.KNOWN] += self.known
+        return {outcome: counts[outcome] for outcome in Outcome if counts[outcome]}
+
+    def as_dict(self) -> dict[str, object]:
+        """Return it as values that JSON has."""
+        return {
+            "account": self.account,
+            "server": self.server,
+            "began": self.began.isoformat(),
+            "seconds": round(self.seconds, 3),
+            "listed": self.listed,
+            "known": self.known,
+            "octets": self.octets,
+            "is_complete": self.is_complete,
+            "messages": [message.as_dict() for message in self.messages],
+            "cautions": [{"kind": caution.kind.value, "text": caution.text} for caution in self.cautions],
+            "findings": [str(finding) for finding in self.findings],
+            "error": None if self.error is None else {"kind": type(self.error).__name__, "text": str(self.error)},
+        }
+
+    @property
+    def summary(self) -> str:
+        """The report in a line."""
+        parts = [f"{count:,} {outcome.value}" for outcome, count in self.counts.items()]
+        deletions = Counter(message.deleted for message in self.messages if message.deleted)
+        parts += [f"{deletions[deleted]:,} {deleted.value}" for deleted in Deleted if deletions[deleted]]
+        said = ", ".join(parts) or "no mail"
+        return f"{self.account}: {said}; {self.octets:,} octets in {self.seconds:.1f} s"
+
+    def __str__(self) -> str:
+        """The summary, and a line for each message, caution and finding, and for the error."""
+        lines = [self.summary, *map(str, self.messages)]
+        lines += [f"caution: {caution}" for caution in self.cautions]
+        lines += [f"finding: {finding}" for finding in self.findings]
+        lines += [f"error: {type(self.error).__name__}: {self.error}"] if self.error else []
+        return "\n".join(lines)

@@ -1,0 +1,91 @@
+import copy
+import json
+import pickle
+from dataclasses import replace
+
+from mailwire.errors import ConnectionLost, MessageTruncated
+from mailwire.maildrop import Caution, CautionKind, Deleted, MessageReport, Outcome, RetrievalReport
+from mailwire.pop3 import Finding, FindingKind
+from tests.maildrop.records import NOON
+
+MESSAGES = (
+    MessageReport(1, "one", 1000, Outcome.STORED, 1234, 0.25, deleted=Deleted.COMMITTED),
+    MessageReport(2, "tw\x1b[31mo", 100, Outcome.FAILED, reason="-ERR no"),
+    MessageReport(3, None, 5_000_000, Outcome.TOO_LARGE),
+    MessageReport(4, "four", 100, Outcome.KNOWN, deleted=Deleted.UNKNOWN),
+    MessageReport(5, "five", 100, Outcome.SKIPPED),
+)
+REPORT = RetrievalReport(
+    "b@pop.example.org",
+    "pop3s://pop.example.org:995",
+    NOON,
+    1.25,
+    8,
+    3,
+    MESSAGES,
+    (Caution(CautionKind.DUPLICATE_UIDS, "two share one"),),
+    (Finding(FindingKind.BAD_UID, 2, b"2 tw\x1b"),),
+    ConnectionLost("gone"),
+)
+
+
+def test_a_report_is_readable_and_safe_to_print() -> None:
+    assert str(REPORT).splitlines() == [
+        "b@pop.example.org: 1 stored, 4 known, 1 too large, 1 failed, 1 skipped, 1 deleted, 1 deletion unknown; "
+        "1,234 octets in 1.2 s",
+        "      1  stored            1,234 octets  0.2 s  deleted  one",
+        "      2  failed              100 octets  tw\\x1b[31mo  -ERR no",
+        "      3  too large     5,000,000 octets",
+        "      4  known               100 octets  deletion unknown  four",
+        "      5  skipped             100 octets  five",
+        "caution: two share one",
+        "finding: message 2: the unique id holds octets outside of RFC 1939 7's 0x21 to 0x7E: b'2 tw\\x1b'",
+        "error: ConnectionLost: gone",
+    ]
+
+
+def test_a_report_can_be_written_as_json() -> None:
+    values = json.loads(json.dumps(REPORT.as_dict()))
+
+    assert values["began"] == "2026-03-01T12:00:00+00:00"
+    assert values["error"] == {"kind": "ConnectionLost", "text": "gone"}
+    assert values["cautions"] == [{"kind": "duplicate unique ids", "text": "two share one"}]
+    assert len(values["findings"]) == 1
+    assert values["messages"][0] == {
+        "number": 1,
+        "uid": "one",
+        "size": 1000,
+        "outcome": "stored",
+        "octets": 1234,
+        "seconds": 0.25,
+        "reason": "",
+        "deleted": "deleted",
+    }
+    assert values["messages"][1]["deleted"] is None
+    assert replace(REPORT, error=None).as_dict()["error"] is None
+
+
+def test_a_report_counts() -> None:
+    assert REPORT.stored == MESSAGES[:1]
+    assert REPORT.failed == (MESSAGES[1], MESSAGES[4])
+    assert REPORT.deleted == MESSAGES[:1]
+    assert REPORT.octets == 1234
+    assert REPORT.counts[Outcome.KNOWN] == 4
+
+
+def test_a_report_is_complete_if_the_run_was_and_no_message_failed() -> None:
+    assert not REPORT.is_complete
+    assert not replace(REPORT, error=None).is_complete
+    assert not replace(REPORT, messages=MESSAGES[:1]).is_complete
+    assert replace(REPORT, error=None, messages=(MESSAGES[0], *MESSAGES[2:4])).is_complete
+
+
+def test_nothing_is_little_to_say() -> None:
+    assert str(RetrievalReport("b", "pop3s://x:995", NOON)) == "b: no mail; 0 octets in 0.0 s"
+
+
+def test_an_error_carries_a_report_wherever_it_goes() -> None:
+    error = MessageTruncated("cut")
+    error.report = replace(REPORT, error=None)
+    for again in (copy.copy(error), pickle.loads(pickle.dumps(error))):
+        assert again.report == error.report
