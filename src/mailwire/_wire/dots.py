@@ -189,10 +189,22 @@ class DotUnstuffer:
         return self._search(data, start)
 
     def _search(self, data: bytes, start: int) -> tuple[bytes, int]:
-        # A terminator that lies whole in this block bounds what has to be copied: many small messages share a block.
         end, length = self._find_terminator(data, start)
-        stop = end + length if end >= 0 else len(data)
-        # Its beginning may lie in what came before, so look again from the line end and the dot held back.
+        if end < 0 or self._held or self._is_open_to(data, start):
+            return self._search_seam(data, start, end + length if end >= 0 else len(data))
+        # The rest of the message lies whole in this block. This is the path of small messages, many to a block.
+        self.finished = True
+        return self._unstuffed(data[start : end + len(self._line_end)]), end + length
+
+    def _is_open_to(self, data: bytes, start: int) -> bool:
+        # Whether a line end and what follows it may lie partly in an earlier block, partly in this one.
+        return self._context.endswith(b"\r") or (
+            data.startswith(b".", start) and self._context.endswith(self._line_end)
+        )
+
+    def _search_seam(self, data: bytes, start: int, stop: int) -> tuple[bytes, int]:
+        # Look again from the line end and the dot held back. What begins there ends before `stop`, where this block's
+        # own terminator ends.
         text = self._context + self._held + data[start:stop]
         given = len(self._context)  # handed out already, with an earlier block
         before = given + len(self._held)
@@ -206,10 +218,11 @@ class DotUnstuffer:
             self._held = text[len(text) - held :]
             text = text[: len(text) - held]
             self._context = text[-2:]
-        stuffed = self._line_end + b".."
-        if stuffed in text:
-            text = text.replace(stuffed, self._line_end + b".")
-        return text[given:], stop
+        return self._unstuffed(text)[given:], stop
+
+    def _unstuffed(self, text: bytes) -> bytes:
+        # Where there is nothing to replace, this is one search and no copy.
+        return text.replace(self._line_end + b"..", self._line_end + b".")
 
     def _find_terminator(self, text: bytes, start: int) -> tuple[int, int]:
         # Where it is, -1 if nowhere, and how long it is, with the end of the line before the dot.
