@@ -7,14 +7,14 @@ from typing import Final, Self
 from .._wire.mapping import FrozenMapping
 from ..errors import NotSupported
 from .extensions import Extensions
-from .paths import BEYOND_ASCII
+from .paths import NEVER
 
 __all__ = ["MAIL_EXTENSIONS", "NO_PARAMETERS", "RCPT_EXTENSIONS", "Parameters", "check_offered"]
 
 # RFC 5321 4.1.2: esmtp-keyword, and esmtp-value "any CHAR excluding =, SP, and control characters"; octets beyond
 # ASCII are let in by RFC 6531 3.3.
 _KEYWORD: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9-]*\Z")
-_VALUE: Final = re.compile(rf"[!-<>-~{BEYOND_ASCII}]+\Z")
+_VALUE: Final = re.compile(rf"[^\x00-\x20={NEVER}]+\Z")
 
 
 class Parameters(FrozenMapping[str | None]):

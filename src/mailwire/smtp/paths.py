@@ -16,17 +16,19 @@ from typing import Final
 
 from .._wire.text import check_argument
 
-__all__ = ["BEYOND_ASCII", "NULL_PATH", "Mailbox", "check_domain"]
+__all__ = ["NEVER", "NULL_PATH", "Mailbox", "check_domain"]
 
 NULL_PATH: Final = b"<>"
 
-# RFC 6531 3.3 lets them into atoms and labels, under SMTPUTF8. Not C1, and not the halves of surrogate pairs.
-BEYOND_ASCII: Final = r"\u00a0-\ud7ff\ue000-\U0010ffff"
+# RFC 6531 3.3 lets what is beyond ASCII into atoms and labels, under SMTPUTF8. Not DEL and C1, and not the halves of
+# surrogate pairs. Patterns say what is left out, for those that say what is let in take 6 ms each to compile.
+NEVER: Final = r"\x7f-\x9f\ud800-\udfff"
 
-_ATEXT: Final = r"A-Za-z0-9!#$%&'*+/=?^_`{|}~\-" + BEYOND_ASCII
-_DOT_STRING: Final = re.compile(rf"[{_ATEXT}]+(?:\.[{_ATEXT}]+)*\Z")
-_LET_DIG: Final = r"A-Za-z0-9" + BEYOND_ASCII
-_LABEL: Final = re.compile(rf"[{_LET_DIG}](?:[{_LET_DIG}_\-]*[{_LET_DIG}])?\Z")
+_ATEXT: Final = rf"[^\x00-\x20\"(),.:;<>@\[\\\]{NEVER}]"
+_DOT_STRING: Final = re.compile(rf"{_ATEXT}+(?:\.{_ATEXT}+)*\Z")
+_LET_DIG: Final = rf"[^\x00-/:-@\[-`{{-~{NEVER}]"
+_LET_DIG_HYPHEN: Final = rf"[^\x00-,./:-@\[-^`{{-~{NEVER}]"  # and the underscore
+_LABEL: Final = re.compile(rf"{_LET_DIG}(?:{_LET_DIG_HYPHEN}*{_LET_DIG})?\Z")
 _QUOTED_PAIR: Final = re.compile(r"\\(.)", re.DOTALL)
 _SPECIAL: Final = re.compile(r'(["\\])')
 _GENERAL_LITERAL: Final = re.compile(r"[A-Za-z0-9-]*[A-Za-z0-9]:[!-Z^-~]+\Z")

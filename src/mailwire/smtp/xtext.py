@@ -3,7 +3,7 @@
 import re
 from typing import Final
 
-from .paths import BEYOND_ASCII
+from .paths import NEVER
 
 __all__ = ["encode_unitext", "encode_utf8_xtext", "encode_xtext"]
 
@@ -11,7 +11,7 @@ __all__ = ["encode_unitext", "encode_utf8_xtext", "encode_xtext"]
 _NOT_XCHAR: Final = re.compile(rb"[^!-*,-<>-~]")
 # RFC 6533 3: QCHAR excludes the backslash as well; QUCHAR lets in what lies beyond ASCII.
 _NOT_QCHAR: Final = re.compile(r"[^!-*,-<>-\[\]-~]")
-_NOT_QUCHAR: Final = re.compile(rf"[^!-*,-<>-\[\]-~{BEYOND_ASCII}]")
+_NOT_QUCHAR: Final = re.compile(rf"[\x00-\x20+=\\{NEVER}]")
 
 
 def encode_xtext(text: str) -> str:
