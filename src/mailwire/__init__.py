@@ -59,7 +59,8 @@ from .pop3.response import Response
 from .sasl.choice import Preferences
 from .sasl.credentials import Password
 from .sasl.identities import Anonymous, External, OAuthToken
-from .smtp.receipt import Delivery, Receipt, RecipientReceipt
+from .smtp.delivery import Delivery
+from .smtp.receipt import Receipt, RecipientReceipt
 from .transcript import Transcript
 
 __all__ = [

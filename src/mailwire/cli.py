@@ -14,7 +14,8 @@ from .endpoint import Endpoint
 from .errors import MailwireError
 from .message import RetrievedMessage
 from .sasl.credentials import Password
-from .smtp.receipt import Delivery, Receipt
+from .smtp.delivery import Delivery
+from .smtp.receipt import Receipt
 from .testing import QUIRKS, STANDARD, Account, MailServer, client_context, server_context
 from .transcript import Transcript
 

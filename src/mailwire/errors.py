@@ -52,7 +52,8 @@ if TYPE_CHECKING:
     from .maildrop.report import RetrievalReport
     from .pop3.response import Response
     from .sasl.oauth import OAuthFailure
-    from .smtp.receipt import Delivery, Receipt
+    from .smtp.delivery import Delivery
+    from .smtp.receipt import Receipt
     from .smtp.reply import Reply
 
 __all__ = [

@@ -1,7 +1,8 @@
 """What the tests of the SMTP machine share: a program that sends mail, and a server that it can be put in front of."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Literal
 
 from mailwire import smtp
 from mailwire.errors import MailwireError
@@ -14,6 +15,7 @@ from mailwire.smtp import (
     Event,
     Greeting,
     Helo,
+    Lhlo,
     Mailbox,
     Quit,
     Receipt,
@@ -23,6 +25,7 @@ from mailwire.smtp import (
     State,
     Transaction,
 )
+from tests.smtp.model_server import Script, Server
 
 A, B, C, D, E = (Mailbox(name, "example.org") for name in "abcde")
 
@@ -35,6 +38,8 @@ class Mail:
     recipients: Sequence[Mailbox] = (B,)
     sender: Mailbox | None = A
     parameters: Mapping[str, str | None] = field(default_factory=dict)
+    chunking: bool | Literal["eager"] = False
+    on_refused: Literal["send", "abort"] = "send"
 
 
 class Sender:
@@ -49,10 +54,13 @@ class Sender:
         name: str = "client.example.org",
         starttls: bool = False,
         mechanism: Mechanism | None = None,
+        in_a_row: bool = False,
     ) -> None:
         self.connection = connection
         self.transactions: list[Transaction] = []
         self._mails = list(mails)
+        self._bodies: list[Iterator[bytes]] = []  # of the transactions, in their order
+        self._in_a_row = in_a_row
         self._hello = hello
         self._name = name
         self._starttls = starttls
@@ -74,8 +82,8 @@ class Sender:
     def take(self, event: Event) -> None:
         """Go on."""
         if not isinstance(event, ReplyReceived) or self.connection.state is State.CLOSED:
-            if isinstance(event, ReplyReceived) and self.transactions:
-                self.transaction.receive(event)
+            if isinstance(event, ReplyReceived):
+                any(transaction.receive(event) for transaction in self.transactions)
             return
         command, reply = event.command, event.reply
         if isinstance(command, Greeting):
@@ -99,123 +107,43 @@ class Sender:
             self.connection.send(Auth(self._mechanism))
             self._mechanism = None
         elif self._mails:
-            mail = self._mails[0]
-            self.transactions.append(
-                Transaction(self.connection, mail.sender, mail.recipients, parameters=mail.parameters)
-            )
+            self._begin(self._mails.pop(0))
         else:
             self.connection.send(Quit())
 
+    def _begin(self, mail: Mail, behind: Transaction | None = None) -> None:
+        self.transactions.append(
+            Transaction(
+                self.connection,
+                mail.sender,
+                mail.recipients,
+                parameters=mail.parameters,
+                chunking=mail.chunking,
+                on_refused=mail.on_refused,
+                behind=behind,
+            )
+        )
+        self._bodies.append(iter(mail.body))
+
     def _sending(self, event: ReplyReceived) -> None:
-        transaction = self.transaction
-        transaction.receive(event)
-        if transaction.wants_data:
-            for block in self._mails[0].body:
-                self.connection.send_data(block)
-            self.connection.end_data()
-        elif transaction.finished and not transaction.must_close:
-            del self._mails[0]
+        any(transaction.receive(event) for transaction in self.transactions)
+        self.write()
+        if self.transaction.finished and self.connection.state is not State.CLOSED:
             self._go_on()
 
-
-@dataclass(frozen=True)
-class Script:
-    """How a server answers. `recipients` are the answers to the RCPT commands, in their order.
-
-    accepts_empty: DATA is answered 354 although no recipient stands, as RFC 2920 3.1 allows.
-    """
-
-    mail: int = 250
-    recipients: tuple[int, ...] = (250,)
-    data: int = 354
-    end: int = 250
-    rset: int = 250
-    pipelining: bool = True
-    accepts_empty: bool = False
-
-
-class Server:
-    """A server, octets in and octets out, that keeps what it accepted. It is the other side, and no part of mailwire.
-
-    It answers in order, and reads on only when it has answered, so pipelining makes no difference to it.
-    """
-
-    def __init__(self, script: Script) -> None:
-        self.script = script
-        self.accepted: list[tuple[list[bytes], bytes]] = []  # recipients and message
-        self.commands: list[bytes] = []
-        self.closed = False
-        self._input = b""
-        self._reading_mail = False
-        self._sender = False
-        self._standing: list[bytes] = []
-        self._recipients = 0
-
-    def greet(self) -> bytes:
-        """The greeting."""
-        return b"220 server ready\r\n"
-
-    def receive(self, data: bytes) -> bytes:
-        """Take octets, return the answers."""
-        self._input += data
-        answers = b""
-        while not self.closed:
-            if self._reading_mail:
-                mail, dot, rest = (b"\r\n" + self._input).partition(b"\r\n.\r\n")
-                if not dot:
-                    break
-                self._input = rest
-                answers += self._end_of_mail((mail + b"\r\n")[2:])
-            else:
-                line, end, rest = self._input.partition(b"\r\n")
-                if not end:
-                    break
-                self._input = rest
-                self.commands.append(line)
-                answers += self._answer(line)
-        return answers
-
-    def _say(self, code: int) -> bytes:
-        if code == 421:
-            self.closed = True
-        return b"%d said the server\r\n" % code
-
-    def _answer(self, line: bytes) -> bytes:
-        script = self.script
-        verb = line[:4]
-        if verb == b"EHLO":
-            return b"250-server\r\n250-PIPELINING\r\n250 8BITMIME\r\n" if script.pipelining else b"250 server\r\n"
-        if verb == b"MAIL":
-            self._sender = script.mail < 300
-            self._standing, self._recipients = [], 0
-            return self._say(script.mail)
-        if verb == b"RCPT":
-            if not self._sender:
-                return self._say(503)
-            code = script.recipients[self._recipients]
-            self._recipients += 1
-            if code < 300:
-                self._standing.append(line)
-            return self._say(code)
-        if verb == b"DATA":
-            if not self._sender or not (self._standing or script.accepts_empty):
-                return self._say(503)
-            self._reading_mail = script.data == 354
-            return self._say(script.data)
-        if verb == b"RSET":
-            self._sender, self._standing = False, []
-            return self._say(script.rset)
-        self.closed = True
-        return b"221 bye\r\n"
-
-    def _end_of_mail(self, message: bytes) -> bytes:
-        self._reading_mail = False
-        standing, self._standing, self._sender = self._standing, [], False
-        if not standing:
-            return self._say(554)
-        if self.script.end < 300:
-            self.accepted.append((standing, message))
-        return self._say(self.script.end)
+    def write(self) -> bool:
+        """Write what is wanted of the messages; return whether anything was."""
+        wrote = False
+        while self.transactions and self.transaction.wants_data:
+            wrote = True
+            block = next(self._bodies[-1], None)
+            if block is not None:
+                self.transaction.send_data(block)
+                continue
+            self.transaction.end_data()
+            if self._in_a_row and self._mails:
+                self._begin(self._mails.pop(0), self.transaction)
+        return wrote
 
 
 @dataclass
@@ -231,21 +159,25 @@ class Outcome:
 
 
 def run(
-    script: Script,
+    script: Script | Sequence[Script],
     mails: Sequence[Mail],
     connection: Connection,
     *,
+    in_a_row: bool = False,
     chunk: int = 1_000_000,
     server_cut: int | None = None,
     client_cut: int | None = None,
 ) -> Outcome:
     """Let a `Sender` and a `Server` talk until neither has anything left to say.
 
+    in_a_row: each mail begins behind the end of the one before, while that is not answered.
     chunk: at most so many of the server's octets are fed at a time, events are taken behind each.
     server_cut: the connection is cut behind so many octets of the server.
     client_cut: no more than so many octets of the client reach the server, then the connection is cut.
     """
-    server, sender = Server(script), Sender(connection, mails)
+    scripts = [script] if isinstance(script, Script) else script
+    server = Server(*scripts, lmtp=connection.is_lmtp)
+    sender = Sender(connection, mails, hello=Lhlo if connection.is_lmtp else Ehlo, in_a_row=in_a_row)
     outcome = Outcome([], b"", b"", None, sender, server)
     sender.begin()
     answers = server.greet()
@@ -267,7 +199,7 @@ def run(
                 is_cut = server_cut is not None or client_cut is not None
                 if not wire and (is_cut or server.closed):
                     connection.receive_eof()
-            progress = bool(piece or wire)
+            progress = bool(piece or wire) or sender.write()
             while (event := connection.next_event()) is not None:
                 progress = True
                 outcome.events.append(event)
@@ -313,14 +245,38 @@ def ask(connection: Connection, command: Command[object], *lines: str) -> list[E
     return hear(connection, *lines)
 
 
+OFFERED = ("SIZE", "8BITMIME", "SMTPUTF8", "CHUNKING", "BINARYMIME", "DSN")
+
 STEPS: Mapping[State, tuple[State | None, Callable[[Connection], object]]] = {
     State.GREETING: (None, lambda connection: hear(connection, "554 no service")),
     State.INITIATION: (None, lambda connection: hear(connection, "220 hello")),
-    State.READY: (State.INITIATION, lambda connection: ask(connection, Ehlo("c"), "250-hello", "250 PIPELINING")),
+    State.READY: (
+        State.INITIATION,
+        lambda connection: ask(
+            connection,
+            Lhlo("c") if connection.is_lmtp else Ehlo("c"),
+            "250-hello",
+            *(f"250-{keyword}" for keyword in OFFERED),
+            "250 PIPELINING",
+        ),
+    ),
     State.TRANSACTION: (State.READY, lambda connection: ask(connection, smtp.Mail(A), "250 ok")),
     State.MAIL_DATA: (
         State.TRANSACTION,
         lambda connection: [ask(connection, smtp.Rcpt(B), "250 ok"), ask(connection, smtp.Data(), "354 go")],
+    ),
+    State.CHUNKS: (
+        State.TRANSACTION,
+        lambda connection: [
+            ask(connection, smtp.Rcpt(B), "250 ok"),
+            connection.send_chunk(b"text\r\n"),
+            connection.data_to_send(),
+            hear(connection, "250 ok"),
+        ],
+    ),
+    State.SPOILED: (
+        State.CHUNKS,
+        lambda connection: [connection.send_chunk(b"text"), connection.data_to_send(), hear(connection, "552 big")],
     ),
     State.AUTHENTICATION: (State.READY, lambda connection: ask(connection, Auth(Talkative()), "334 aGVsbG8=")),
     State.TLS: (State.READY, lambda connection: ask(connection, StartTls(), "220 go")),

@@ -52,7 +52,7 @@ from mailwire.smtp import (
 )
 from tests.sasl.laborious import Laborious
 from tests.sasl.scram_server import Account, ScramServer
-from tests.smtp.sessions import A, B, C, Talkative, ask, at, events_of, hear, reply
+from tests.smtp.sessions import OFFERED, A, B, C, Talkative, ask, at, events_of, hear, reply
 
 CANARY = "canary-7f3a"
 CREDENTIALS = Password("tim", CANARY)
@@ -1499,6 +1499,7 @@ def test_the_trace_is_told_everything_in_order_and_secrets_are_masked() -> None:
         "S: 220 hello",
         "C: EHLO c",
         "S: 250-hello",
+        *(f"S: 250-{keyword}" for keyword in OFFERED),
         "S: 250 PIPELINING",
         "C: AUTH PLAIN ****",
         "S: 535 no",

@@ -7,6 +7,8 @@ from mailwire.errors import LocalProtocolError, MailwireError, RemoteProtocolErr
 from mailwire.smtp import (
     TRANSITIONS,
     Auth,
+    Bdat,
+    BdatLast,
     Command,
     Connection,
     Data,
@@ -29,7 +31,7 @@ from mailwire.smtp import (
     Transition,
     Vrfy,
 )
-from mailwire.smtp.states import transition
+from mailwire.smtp.states import overtaken, transition
 from tests.smtp.sessions import A, B, Talkative, at, events_of, hear, told
 
 
@@ -56,6 +58,8 @@ MAKE: Mapping[Kind, Callable[[], Command[object]]] = {
     Rcpt: lambda: Rcpt(B),
     Data: Data,
     EndOfData: EndOfData,
+    Bdat: lambda: Bdat(4),
+    BdatLast: lambda: BdatLast(4),
     Rset: Rset,
     Noop: Noop,
     Quit: Quit,
@@ -73,6 +77,8 @@ LEGAL: Mapping[State, set[Kind]] = {
     State.READY: ANY_TIME | {StartTls, Auth, Mail, Command},
     State.TRANSACTION: ANY_TIME | {Rcpt, Data, Command},
     State.MAIL_DATA: set(),
+    State.CHUNKS: ANY_TIME,
+    State.SPOILED: ANY_TIME,
     State.TLS: set(),
     State.CLOSED: set(),
 }
@@ -168,7 +174,46 @@ def test_a_message_can_be_written_in_no_other_state_than_mail_data() -> None:
             assert snapshot(connection) == snapshot(at(state))
 
 
-def test_tls_can_begin_in_no_other_state_than_tls() -> None:
+# RFC 3030 2: behind MAIL, or behind a chunk that was accepted. `send` takes none: the octets go with it.
+CHUNKS_ARE_LEGAL = {State.TRANSACTION, State.CHUNKS}
+
+
+@pytest.mark.parametrize("last", [False, True])
+def test_a_chunk_can_be_sent_in_no_other_state_than_behind_mail_or_a_chunk(last: bool) -> None:
+    for state in LEGAL:
+        connection = at(state)
+        if state in CHUNKS_ARE_LEGAL:
+            command = connection.send_chunk(b"text", last=last)
+            assert connection.queued == (command,)
+            continue
+        with pytest.raises(LocalProtocolError, match=f"no chunk can be sent now: .* in state {state.name} "):
+            connection.send_chunk(b"text", last=last)
+        assert snapshot(connection) == snapshot(at(state))
+
+
+def test_what_may_follow_a_chunk_is_decided_where_it_leads() -> None:
+    for state in CHUNKS_ARE_LEGAL:
+        for last, ahead in ((False, State.CHUNKS), (True, State.READY)):
+            for second in MAKE:
+                connection = at(state)
+                connection.send_chunk(b"text", last=last)
+                if second in LEGAL[ahead]:
+                    connection.send(MAKE[second]())
+                    assert len(connection.queued) == 2
+                else:
+                    with pytest.raises(LocalProtocolError, match="not answered yet"):
+                        connection.send(MAKE[second]())
+            for further in (False, True):
+                connection = at(state)
+                connection.send_chunk(b"text", last=last)
+                if ahead is State.CHUNKS:
+                    assert connection.send_chunk(b"more", last=further) is not None
+                else:
+                    with pytest.raises(LocalProtocolError, match="no chunk can be sent now"):
+                        connection.send_chunk(b"more", last=further)
+
+
+def test_tls_can_begin_in_no_other_state_than_tls_or_before_the_greeting() -> None:
     for state in LEGAL:
         connection = at(state)
         if state is State.TLS:
@@ -187,6 +232,8 @@ def begin(state: State, kind: Kind) -> Connection:
     connection = at(state)
     if kind is EndOfData:
         connection.end_data()
+    elif kind in (Bdat, BdatLast):
+        connection.send_chunk(b"text", last=kind is BdatLast)
     elif state is not State.AUTHENTICATION:
         connection.send(MAKE[kind]())
     connection.data_to_send()
@@ -254,7 +301,7 @@ def test_of_all_codes_every_one_is_an_event_or_a_documented_error_in_every_row()
                 assert isinstance(event, ReplyReceived)
             elif kind is StartTls:
                 assert (connection.state is State.TLS) == (code == 220)
-            elif kind is EndOfData and code in (220, 221):
+            elif kind in (EndOfData, BdatLast) and code in (220, 221):
                 assert connection.state is State.CLOSED
             else:
                 following = leads.done if code < 300 else leads.more
@@ -282,6 +329,14 @@ def test_the_way_ahead_is_success_and_where_there_is_none_yet_more() -> None:
         assert Transition(done=None, refused=State.READY).ahead
 
 
+def test_a_command_that_was_overtaken_moves_nothing_but_the_reading_of_mail_data() -> None:
+    for state in LEGAL:
+        for kind in MAKE:
+            leads = overtaken(state, kind)
+            assert leads.refused is state
+            assert (leads.done, leads.more) == ((None, State.MAIL_DATA) if kind is Data else (state, None))
+
+
 def test_every_state_can_be_reached_and_left_but_for_the_last() -> None:
     reached, left = set(), set()
     for (state, _), leads in TRANSITIONS.items():
@@ -294,5 +349,5 @@ def test_every_state_can_be_reached_and_left_but_for_the_last() -> None:
 
 def test_a_state_shows_its_name_and_tells_what_it_means() -> None:
     assert repr(State.READY) == "State.READY"
-    assert len({state.value for state in State}) == len(State) == 8
+    assert len({state.value for state in State}) == len(State) == 10
     assert all(isinstance(state.value, str) for state in State)

@@ -318,7 +318,7 @@ class Interrupted(Sender):
     def take(self, event: Event) -> None:
         if isinstance(event, ReplyReceived) and event.reply.code == 354:
             self.transaction.receive(event)
-            self.connection.send_data(b"hel")
+            self.transaction.send_data(b"hel")
         else:
             super().take(event)
 

@@ -63,7 +63,7 @@ class Pipeline(Generic[C]):
         self.window = window
         self._released = released  # is told of each command as it leaves
         self._blocks: list[bytes] = []  # data that is no command; leaves first
-        self._queued: deque[tuple[C, bytes, int]] = deque()  # with what leaves for it and what it costs
+        self._queued: deque[tuple[C, bytes, int, bytes]] = deque()  # with what leaves for it and what it costs
         self._in_flight: deque[tuple[C, int]] = deque()
         self._octets = 0  # in flight
         self._is_full = False  # the window has held a command back, and is not half empty yet
@@ -76,7 +76,7 @@ class Pipeline(Generic[C]):
     @property
     def queued(self) -> tuple[C, ...]:
         """The commands that have not left yet, in their order."""
-        return tuple([command for command, _, _ in self._queued])
+        return tuple([command for command, _, _, _ in self._queued])
 
     @property
     def oldest(self) -> C | None:
@@ -88,9 +88,12 @@ class Pipeline(Generic[C]):
         """The command that leaves next; None if none is queued."""
         return self._queued[0][0] if self._queued else None
 
-    def queue(self, command: C, line: bytes, cost: int) -> None:
-        """Put `command` behind all others. `line` leaves for it, `cost` is what it takes of the window's octets."""
-        self._queued.append((command, line, cost))
+    def queue(self, command: C, line: bytes, cost: int, block: bytes = b"") -> None:
+        """Put `command` behind all others. `line` leaves for it, `cost` is what it takes of the window's octets.
+
+        block: data that belong to the command and leave with it.
+        """
+        self._queued.append((command, line, cost, block))
 
     def expect(self, command: C) -> None:
         """Put `command` in flight without a byte: a server's greeting answers the connection itself."""
@@ -105,7 +108,7 @@ class Pipeline(Generic[C]):
         """Return the bytes that may be written now; the commands among them are in flight from here on."""
         blocks, self._blocks = self._blocks, []
         while self._queued:
-            command, line, cost = self._queued[0]
+            command, line, cost, block = self._queued[0]
             if not self._is_open(command, cost):
                 break
             self._queued.popleft()
@@ -113,6 +116,8 @@ class Pipeline(Generic[C]):
             self._octets += cost
             self._released(command)
             blocks.append(line)
+            if block:
+                blocks.append(block)
         return blocks
 
     def settle(self) -> C:
@@ -124,7 +129,7 @@ class Pipeline(Generic[C]):
     def discard_queued(self, is_wanted: Callable[[C], bool] = lambda _: False) -> tuple[C, ...]:
         """Drop the commands that have not left yet, but for those that `is_wanted` lets stay; return the dropped."""
         discarded: list[C] = []
-        kept: deque[tuple[C, bytes, int]] = deque()
+        kept: deque[tuple[C, bytes, int, bytes]] = deque()
         for entry in self._queued:
             if is_wanted(entry[0]):
                 kept.append(entry)

@@ -178,7 +178,7 @@ class SMTPClient(Client[Event]):
     async def _transact(self, dialogue: Dialogue, transaction: Transaction, outgoing: Outgoing) -> ReplyReceived:
         while True:
             if transaction.wants_data:
-                await self._write(dialogue.session, outgoing)
+                await self._write(dialogue.session, transaction, outgoing)
             received = await dialogue.next_reply()
             transaction.receive(received)
             if transaction.finished:
@@ -187,15 +187,15 @@ class SMTPClient(Client[Event]):
             self.abort()
         return received
 
-    async def _write(self, session: Session[Event], outgoing: Outgoing) -> None:
+    async def _write(self, session: Session[Event], transaction: Transaction, outgoing: Outgoing) -> None:
         # A server may refuse the message before its end (552) and stop reading: then that is the answer.
         async with aclosing(outgoing.blocks()) as blocks:
             async for block in blocks:
                 session.flush()
                 if not await session.wait_writable():
                     return
-                self._connection.send_data(block)
-        self._connection.end_data()  # leaves in one write with the last block
+                transaction.send_data(block)
+        transaction.end_data()  # leaves in one write with the last block
 
     @property
     def _talk(self) -> Dialogue:

@@ -6,8 +6,9 @@ from email.message import Message
 from typing import Self
 
 from ..errors import InvalidMessage
+from ..smtp.delivery import Delivery
 from ..smtp.paths import Mailbox
-from ..smtp.receipt import Delivery, Receipt, RecipientReceipt
+from ..smtp.receipt import Receipt, RecipientReceipt
 from .addresses import addresses_of
 from .content import Content
 from .source import MessageSource

@@ -8,6 +8,8 @@ from .._wire.pipeline import LOCKSTEP, Window
 from ..errors import ReplyError
 from .commands import (
     Auth,
+    Bdat,
+    BdatLast,
     Command,
     Data,
     Ehlo,
@@ -16,6 +18,7 @@ from .commands import (
     Greeting,
     Helo,
     Help,
+    Lhlo,
     Mail,
     Noop,
     Quit,
@@ -25,23 +28,27 @@ from .commands import (
     Vrfy,
 )
 from .connection import PIPELINING_WINDOW, Connection
+from .delivery import Delivery
 from .events import ComputationDue, ConnectionClosed, Event, ReplyReceived, ServerClosing
 from .extensions import Extensions
 from .limits import Batch, split_recipients
 from .options import DeliverBy, MailOptions, OriginalRecipient, RecipientOptions, ValidSince
 from .parameters import Parameters
 from .paths import Mailbox
-from .receipt import Delivery, Receipt, RecipientReceipt
+from .receipt import Receipt, RecipientReceipt
 from .reply import EnhancedCode, Reply
 from .states import TRANSITIONS, State, Transition
-from .transaction import Transaction
+from .transaction import CHUNK_SIZE, Transaction
 
 __all__ = [
+    "CHUNK_SIZE",
     "LOCKSTEP",
     "PIPELINING_WINDOW",
     "TRANSITIONS",
     "Auth",
     "Batch",
+    "Bdat",
+    "BdatLast",
     "Command",
     "ComputationDue",
     "Connection",
@@ -58,6 +65,7 @@ __all__ = [
     "Greeting",
     "Helo",
     "Help",
+    "Lhlo",
     "Mail",
     "MailOptions",
     "Mailbox",

@@ -19,6 +19,8 @@ from .reply import Reply
 
 __all__ = [
     "Auth",
+    "Bdat",
+    "BdatLast",
     "Command",
     "Data",
     "Ehlo",
@@ -27,6 +29,7 @@ __all__ = [
     "Greeting",
     "Helo",
     "Help",
+    "Lhlo",
     "Mail",
     "Noop",
     "Quit",
@@ -91,16 +94,25 @@ def _check_own_name(domain: str) -> None:
 class Ehlo(Command[Extensions]):
     """EHLO (RFC 5321 4.1.1.1): `domain` is our name or address literal. Its reply lists the extensions."""
 
+    verb: ClassVar[str] = "EHLO"
+
     domain: str
 
     def __post_init__(self) -> None:
         _check_own_name(self.domain)
 
     def encode(self) -> bytes:
-        return f"EHLO {self.domain}\r\n".encode()
+        return f"{self.verb} {self.domain}\r\n".encode()
 
     def parse(self, reply: Reply) -> Extensions:
         return Extensions.parse(reply)
+
+
+@dataclass(frozen=True, slots=True)
+class Lhlo(Ehlo):
+    """LHLO (RFC 2033 4.1): what EHLO is in SMTP, in LMTP."""
+
+    verb = "LHLO"
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,6 +218,29 @@ class Data(_PlainReply):
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class Bdat(_PlainReply):
+    """BDAT (RFC 3030 2): a chunk of so many `octets` of the message follows. `Connection.send_chunk` makes it."""
+
+    ends_group = False
+
+    octets: int
+
+    def encode(self) -> bytes:
+        return b"BDAT %d\r\n" % self.octets
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class BdatLast(Bdat):
+    """BDAT with LAST (RFC 3030 2): the last chunk, maybe of no octet. Its reply is the verdict on the message.
+
+    As behind the end of mail data, the next message's MAIL may follow, and QUIT never does.
+    """
+
+    def encode(self) -> bytes:
+        return b"BDAT %d LAST\r\n" % self.octets
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class EndOfData(_PlainReply):
     """No command, but what the final reply of a mail transaction answers: the end of mail data.
 
@@ -227,14 +262,6 @@ class Rset(_PlainReply):
 
     def encode(self) -> bytes:
         return b"RSET\r\n"
-
-
-@dataclass(frozen=True, slots=True)
-class Noop(_PlainReply):
-    """NOOP (RFC 5321 4.1.1.9)."""
-
-    def encode(self) -> bytes:
-        return b"NOOP\r\n"
 
 
 @dataclass(frozen=True, slots=True)
@@ -281,5 +308,14 @@ class Help(_StringCommand):
     """HELP (RFC 5321 4.1.1.8), on a command or in general."""
 
     verb = "HELP"
+
+    argument: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Noop(_StringCommand):
+    """NOOP (RFC 5321 4.1.1.9), with any argument or none: the server is to say that it is there."""
+
+    verb = "NOOP"
 
     argument: str = ""

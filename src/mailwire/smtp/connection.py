@@ -10,11 +10,15 @@ Bytes in, events out; commands in, bytes out. The laws it keeps:
    is unresolved for ever, and can be read.
 5. Nothing that a reply has made illegal leaves afterwards: it is discarded, and the event says so.
 
+6. Chunks of a message (BDAT) leave in a window of their own octets, and only to a server that takes chunks.
+
 How to drive it: write what `data_to_send()` returns; feed what is read to `receive_data`, the end of it to
 `receive_eof`; after either, take events until `next_event()` returns None; write again.
 """
 
-from .._wire.dots import DotStuffer
+from collections.abc import Collection
+from typing import Final
+
 from .._wire.pipeline import LOCKSTEP, Pipeline, Window
 from .._wire.text import check_line
 from .._wire.trace import Elided, Masked, Spoken, Trace
@@ -23,22 +27,29 @@ from ..errors import (
     InjectedData,
     LocalProtocolError,
     MailwireError,
+    NotSupported,
     RemoteProtocolError,
-    TLSFailed,
 )
 from ..sasl.exchange import CANCEL
 from ..sasl.work import ComputationDue
-from .commands import Auth, Command, Data, Ehlo, EndOfData, Greeting, Helo, StartTls
+from .commands import Auth, Bdat, BdatLast, Command, Ehlo, EndOfData, Greeting, Helo, Mail, Rcpt, StartTls
 from .events import ConnectionClosed, Event, ReplyReceived, ServerClosing
 from .extensions import Extensions
+from .mail_data import Chunks, Text, Verdicts
 from .reply import Reply, ReplyReader
-from .states import State, Transition, transition
+from .rules import fault, objection
+from .states import State, overtaken, transition
 
 __all__ = ["PIPELINING_WINDOW", "Connection"]
 
 # Postfix bounds what is unanswered to 4 KiB of commands, for a server with small buffers may stop reading until its
 # replies are read (RFC 2920 3.1); MailKit met servers that choke on several hundred commands at once.
-PIPELINING_WINDOW = Window(commands=100, octets=4096)
+PIPELINING_WINDOW: Final = Window(commands=100, octets=4096)
+
+# So many octets of a chunk take one of the window's: 4 KiB of commands or 1 MiB of chunks. A server reads a chunk to
+# its end before it answers, so chunks cannot make both sides wait; what the window bounds is what is sent in vain
+# behind a refusal, and held in memory.
+_CHUNK_WEIGHT: Final = 256
 
 
 def _ignore(_direction: str, _what: object) -> None:
@@ -50,25 +61,40 @@ class Connection:
 
     window: how much may be unanswered where the server announces PIPELINING; `LOCKSTEP` switches pipelining off.
     trace: is told everything that is said, in order, with secrets masked.
+    lmtp: the server speaks LMTP (RFC 2033): it is greeted with LHLO, and answers a message once for each recipient.
+    ignored_extensions: keywords that are taken for not announced, because the server is known to be bad at them.
     """
 
-    def __init__(self, *, window: Window = PIPELINING_WINDOW, trace: Trace = _ignore) -> None:
+    def __init__(
+        self,
+        *,
+        window: Window = PIPELINING_WINDOW,
+        trace: Trace = _ignore,
+        lmtp: bool = False,
+        ignored_extensions: Collection[str] = (),
+    ) -> None:
         self.state = State.GREETING
+        self.ahead = State.INITIATION  # where everything said so far leads if all of it is accepted
         self.greeting: Reply | None = None  # None until it came, and again once TLS has made it worthless
         self.extensions: Extensions | None = None  # None until EHLO or HELO was accepted, and again after STARTTLS
+        self.is_lmtp = lmtp
         self.is_authenticated = False
-        self._ahead = State.INITIATION  # where everything said so far leads if all of it is accepted
+        self.is_secured = False  # TLS is in force
+        self.is_verified = False  # ... with a server that has proved its name
+        self.queued_chunks = 0  # which have not left yet
         self._window = window
         self._trace = trace
+        self._ignored = tuple(ignored_extensions)
         self._pipeline: Pipeline[Command[object]] = Pipeline(self._released)
         self._pipeline.expect(Greeting())
         self._reader = ReplyReader()
         self._eof = False
-        self._stuffer: DotStuffer | None = None  # while the message may go out
-        self._end_of_data = EndOfData()  # of the message that goes out or went out last
-        self._octets = 0  # of that message, as sent
+        self._text = Text()  # the message that goes out behind DATA, or went out last
+        self._text.is_ended = True
+        self._chunks: Chunks | None = None  # the message that goes out in chunks
+        self._is_binary = False  # the message announced last
+        self._verdicts = Verdicts()
         self._computing: Auth | None = None  # its response is being computed
-        self._is_secured = False  # TLS was begun by STARTTLS
 
     # What is unresolved
 
@@ -85,17 +111,18 @@ class Connection:
     @property
     def awaited(self) -> Command[object] | None:
         """The command that the server's next words answer, or will answer once it has left; None if none is due."""
-        return self._pipeline.oldest or self._pipeline.next or (self._end_of_data if self.accepts_data else None)
+        return self._pipeline.oldest or self._pipeline.next or (self._text.end if self.accepts_data else None)
 
     @property
     def accepts_data(self) -> bool:
         """Whether the message may be written: DATA was answered 354, and the message is not ended."""
-        return self._stuffer is not None
+        return not self._text.is_ended
 
     @property
     def data_octets(self) -> int:
-        """How many octets of the message that goes out, or went out last, were written, dots and line ends mended."""
-        return self._octets
+        """How many octets were written of the message that goes out behind DATA, or went out last so, line ends mended
+        and dots added."""
+        return self._text.octets
 
     # Sending
 
@@ -105,60 +132,104 @@ class Connection:
         Raises LocalProtocolError if it is out of place behind what was said so far, ValueError if its line holds a
         control character; in either case nothing was changed.
         """
-        row = transition(self._ahead, type(command))
-        if row is None or isinstance(command, (Greeting, EndOfData)):
+        row = transition(self.ahead, type(command))
+        if row is None or isinstance(command, (Greeting, EndOfData, Bdat)):
             raise LocalProtocolError(f"{command} cannot be sent now: {self._situation()}")
-        if isinstance(command, Auth) and self.is_authenticated:
-            raise LocalProtocolError(f"{command} cannot be sent: the session is authenticated already (RFC 4954 4)")
-        if isinstance(command, StartTls) and self._is_secured:
-            raise LocalProtocolError(f"{command} cannot be sent: TLS is in force already (RFC 3207 4.2)")
-        if isinstance(command, Auth) and command.exchange.is_begun:
-            raise LocalProtocolError(f"{command} was sent already: each exchange needs an Auth of its own")
+        problem = objection(
+            command,
+            is_authenticated=self.is_authenticated,
+            is_secured=self.is_secured,
+            is_lmtp=self.is_lmtp,
+            is_binary=self._is_binary,
+        )
+        if problem is not None:
+            raise LocalProtocolError(problem)
         line = check_line(command.encode())
         if isinstance(command, Auth):
             command.exchange.is_begun = True
+        elif isinstance(command, Mail):
+            self._is_binary = command.parameters.get("BODY") == "BINARYMIME"
+            self._chunks = None
         self._pipeline.queue(command, line, len(line))
-        self._ahead = row.ahead
+        self.ahead = row.ahead
 
     def send_data(self, block: bytes) -> None:
         """Write a block of the message: any line ends, dots as they are. Blocks of 64 to 256 KiB serve best.
 
         Raises LocalProtocolError unless DATA was answered 354 and the message is not ended yet; ValueError for a NUL.
         """
-        wire = self._open_stuffer().feed(block)
-        self._octets += len(wire)
-        self._pipeline.write(wire)
+        self._pipeline.write(self._open_text().feed(block))
 
-    def end_data(self) -> None:
+    def end_data(self) -> EndOfData:
         """End the message. From the moment that `data_to_send()` returns its last dot, the server may have the mail.
 
-        The message's reply comes as the answer to an `EndOfData`. The next message's commands may be sent behind it.
+        The message's reply comes as the answer to the `EndOfData` returned. The next message's commands may be sent
+        behind it.
         """
-        terminator = self._open_stuffer().finish()
-        self._octets += len(terminator) - 3
-        self._stuffer = None
-        self._pipeline.queue(self._end_of_data, terminator, 0)
-        self._ahead = State.READY
+        text = self._open_text()
+        self._pipeline.queue(text.end, text.finish(), 0)
+        self.ahead = State.READY
+        return text.end
 
-    def discard_queued(self) -> tuple[Command[object], ...]:
-        """Drop every command that has not left yet; return them. An end of data is not dropped."""
-        discarded = self._pipeline.discard_queued(lambda command: command is self._end_of_data)
+    def send_chunk(self, block: bytes, *, last: bool = False) -> Bdat | None:
+        """Queue a piece of the message as a chunk of its own (RFC 3030), with the last if it is the `last`.
+
+        The command for it is returned, with its exact length: line ends are mended, unless MAIL said that the message
+        is binary (BODY=BINARYMIME). It is None if the block is nothing yet, only the first half of a line end. From
+        the moment that `data_to_send()` returns the last chunk, the server may have the mail. Chunks of 64 to 256 KiB
+        serve best; `queued_chunks` tells how many have not left.
+
+        Raises LocalProtocolError where no chunk may stand, NotSupported unless the server announced CHUNKING,
+        ValueError for a NUL in text; in any case nothing was changed.
+        """
+        row = transition(self.ahead, BdatLast if last else Bdat)
+        if row is None:
+            raise LocalProtocolError(f"no chunk can be sent now: {self._situation()}")
+        if "CHUNKING" not in (self.extensions or ()):
+            raise NotSupported("the server does not offer CHUNKING", extension="CHUNKING")
+        if self._chunks is None:
+            self._chunks = Chunks(is_binary=self._is_binary)
+        command, chunk = self._chunks.cut(block, last=last)
+        if command is not None:
+            line = command.encode()
+            self._pipeline.queue(command, line, len(line) + len(chunk) // _CHUNK_WEIGHT, chunk)
+            self.queued_chunks += 1
+            self.ahead = row.ahead
+        return command
+
+    def discard_queued(self, commands: Collection[Command[object]] | None = None) -> tuple[Command[object], ...]:
+        """Drop every command that has not left yet, or those of `commands`; return them. An end of data stays."""
+        given = None if commands is None else {id(command) for command in commands}
+        discarded = self._pipeline.discard_queued(
+            lambda command: isinstance(command, EndOfData) or (given is not None and id(command) not in given)
+        )
+        self._forget_chunks(discarded)
         self._look_ahead()
         return discarded
 
-    def tls_established(self) -> None:
-        """Go on under TLS: the handshake after STARTTLS has succeeded.
+    def give_up(self) -> tuple[Command[object], ...]:
+        """Send nothing more, and hear nothing: the connection can only be cut. Return what had not left yet."""
+        return self._close()
+
+    def tls_established(self, *, is_verified: bool = False) -> None:
+        """Go on under TLS: the handshake has succeeded, after STARTTLS or, where TLS begins a connection, before the
+        greeting.
+
+        is_verified: the server has proved its name (REQUIRETLS asks for that, RFC 8689).
 
         All that was learnt in the clear is forgotten (RFC 3207 4.2); EHLO is due. Raises LocalProtocolError unless the
-        server agreed to STARTTLS, InjectedData if bytes had come before the handshake.
+        server agreed to STARTTLS or has yet to speak, InjectedData if bytes had come before the handshake.
         """
-        if self.state is not State.TLS:
+        begins = isinstance(self._pipeline.oldest, Greeting)
+        if not begins and self.state is not State.TLS:
             raise LocalProtocolError(f"no TLS session can begin now: {self._situation()}")
         self._refuse_injected()
-        self.state = self._ahead = State.INITIATION
+        self.is_secured, self.is_verified = True, is_verified
+        if begins:
+            return
+        self.state = self.ahead = State.INITIATION
         self.greeting = self.extensions = None
         self.is_authenticated = False
-        self._is_secured = True
         self._pipeline.window = LOCKSTEP
 
     # Receiving
@@ -227,10 +298,10 @@ class Connection:
 
     # Private
 
-    def _open_stuffer(self) -> DotStuffer:
-        if self._stuffer is None:
+    def _open_text(self) -> Text:
+        if self._text.is_ended:
             raise LocalProtocolError(f"no message can be written now: {self._situation()}")
-        return self._stuffer
+        return self._text
 
     def _situation(self) -> str:
         text = f"the connection is in state {self.state.name} ({self.state.value})"
@@ -238,11 +309,14 @@ class Connection:
         return f"{text}, with {waiting[-1]} not answered yet" if waiting else text
 
     def _released(self, command: Command[object]) -> None:
-        if command is self._end_of_data:
-            self._trace("C", Elided(self._octets))
-        if isinstance(command, Auth):
+        if isinstance(command, EndOfData):
+            self._trace("C", Elided(self._text.octets))
+        elif isinstance(command, Auth):
             self._reader.mask_with(command.exchange.mask)  # for good: a server may remember it as long as we do
         self._trace("C", command)
+        if isinstance(command, Bdat):
+            self.queued_chunks -= 1
+            self._trace("C", Elided(command.octets))
 
     def _next_reply(self) -> Reply | None:
         try:
@@ -284,13 +358,20 @@ class Connection:
     def _answered(self, command: Command[object] | None, reply: Reply) -> ReplyReceived:
         early = command is None  # a verdict on the message before its end
         if command is None:
-            command = self._end_of_data
-        row = self._row(command)
-        self._check(command, reply, row, early=early)
-        expected = self._follow(self.state, command) or self.state
+            command = self._text.end
+        row = transition(self.state, type(command))
+        expected = self.state if row is None else row.ahead
+        if row is None:
+            row = overtaken(self.state, type(command))
+        if (error := fault(command, reply, row, is_early=early, quote=self._quote)) is not None:
+            raise self._fail(error)
+        if isinstance(command, StartTls) and reply.is_completion:
+            self._refuse_injected()
+        if self.is_lmtp and self._has_more_verdicts(command, reply, early=early):
+            return ReplyReceived(command, reply)
         if not early:
             self._pipeline.settle()
-        if reply.is_completion or reply.is_intermediate:
+        if reply.code < 400:
             self.state = (row.done if reply.is_completion else row.more) or self.state
             self._learn(command, reply)
         else:
@@ -306,52 +387,38 @@ class Connection:
             discarded = self._look_ahead()
         return ReplyReceived(command, reply, early, discarded)
 
-    def _row(self, command: Command[object]) -> Transition:
-        # A command that was legal when it left need not be so any more when its answer comes: RCPT behind a refused
-        # MAIL. Then nothing moves, except that a server which says 354 reads what comes as mail data.
-        row = transition(self.state, type(command))
-        if row is not None:
-            return row
-        if isinstance(command, Data):
-            return Transition(done=None, refused=self.state, more=State.MAIL_DATA)
-        return Transition(done=self.state, refused=self.state)
-
-    def _check(self, command: Command[object], reply: Reply, row: Transition, *, early: bool) -> None:
-        if isinstance(command, StartTls) and reply.code < 400:
-            # RFC 3207 4: only 220 is the go-ahead. Whoever says anything else is not to be reasoned with.
-            if reply.code != 220:
-                raise self._fail(TLSFailed(f"expected 220 in reply to STARTTLS, got {self._quote(reply)}"))
-            self._refuse_injected()
-        expected = "4yz or 5yz" if early else "a final reply" if row.more is None else "3yz or a refusal"
-        # 220 and 221 greet and take leave. As the verdict on a message they are the answer to something else.
-        stray = isinstance(command, EndOfData) and reply.code in (220, 221)
-        if (
-            (reply.is_intermediate and (row.more is None or early))
-            or (reply.is_completion and (row.done is None or early))
-            or stray
-        ):
-            raise self._fail(RemoteProtocolError(f"expected {expected} to {command}, got {self._quote(reply)}"))
-        if isinstance(command, Auth) and reply.is_completion and not command.exchange.is_complete:
-            raise self._fail(command.exchange.error())
+    def _has_more_verdicts(self, command: Command[object], reply: Reply, *, early: bool) -> bool:
+        # Behind a refused chunk the server has no message to answer once for each recipient.
+        if early or reply.code == 421 or self.state is State.SPOILED:
+            return False
+        return isinstance(command, (EndOfData, BdatLast)) and not self._verdicts.is_last()
 
     def _quote(self, reply: Reply) -> str:
         return repr(str(reply.masked(self._reader.masked)))
 
     def _learn(self, command: Command[object], reply: Reply) -> None:
-        if isinstance(command, Greeting):
+        if isinstance(command, Rcpt):
+            self._verdicts.standing += 1
+        elif isinstance(command, Greeting):
             self.greeting = reply
         elif isinstance(command, (Ehlo, Helo)):
-            self.extensions = command.parse(reply) if isinstance(command, Ehlo) else Extensions()
+            offered = command.parse(reply) if isinstance(command, Ehlo) else Extensions()
+            self.extensions = offered.without(self._ignored) if self._ignored else offered
             self._pipeline.window = self._window if "PIPELINING" in self.extensions else LOCKSTEP
         elif isinstance(command, Auth):
             self.is_authenticated = True
         elif self.state is State.MAIL_DATA:
-            self._stuffer = DotStuffer()
-            self._end_of_data = EndOfData()
-            self._octets = 0
+            self._text = Text()
+        elif isinstance(command, Mail):
+            self._verdicts.standing = 0
+
+    def _forget_chunks(self, discarded: Collection[Command[object]]) -> None:
+        if self.queued_chunks:
+            self.queued_chunks -= sum(isinstance(command, Bdat) for command in discarded)
 
     def _look_ahead(self) -> tuple[Command[object], ...]:
-        self._ahead, discarded = self._pipeline.foresee(self.state, self._follow)
+        self.ahead, discarded = self._pipeline.foresee(self.state, self._follow)
+        self._forget_chunks(discarded)
         return discarded
 
     def _follow(self, state: State, command: Command[object]) -> State | None:
@@ -370,7 +437,8 @@ class Connection:
             )
 
     def _ended(self) -> Event:
-        if self._pipeline.oldest is None and self.state is not State.MAIL_DATA and not self._reader:
+        inside = self.state in (State.MAIL_DATA, State.CHUNKS)  # a message
+        if self._pipeline.oldest is None and not inside and not self._reader:
             self._close()
             return ConnectionClosed()
         waiting = [str(command) for command in self.in_flight]
@@ -390,6 +458,7 @@ class Connection:
         return error
 
     def _close(self) -> tuple[Command[object], ...]:
-        self.state = self._ahead = State.CLOSED
-        self._stuffer = None
+        self.state = self.ahead = State.CLOSED
+        self._text.is_ended = True
+        self.queued_chunks = 0
         return self._pipeline.close()

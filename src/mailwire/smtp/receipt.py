@@ -1,43 +1,25 @@
 """Receipt: what is known about a mail after an attempt to send it, whatever became of the attempt."""
 
 from dataclasses import dataclass
-from enum import Enum
 
+from .delivery import Delivery
 from .reply import Reply
 
-__all__ = ["Delivery", "Receipt", "RecipientReceipt"]
-
-
-class Delivery(Enum):
-    """What became of a mail, for one recipient or as a whole.
-
-    Let the moment of doubt begin when the last octet of the message, the final dot's line end, is handed to the
-    transport, and end when the last octet of a well-formed reply to it was read.
-    """
-
-    NOT_SENT = "not sent"
-    """The attempt ended before the moment of doubt, and not by a refusal. The server does not have the mail."""
-
-    REFUSED = "refused"
-    """The server refused, in a complete reply. It does not have the mail."""
-
-    ACCEPTED = "accepted"
-    """The server took responsibility for the mail (RFC 5321 4.2.5, 6.1)."""
-
-    UNKNOWN = "unknown"
-    """The attempt ended within the moment of doubt. The server may or may not have the mail (RFC 1047)."""
-
-    def __repr__(self) -> str:
-        return f"Delivery.{self.name}"
+__all__ = ["Receipt", "RecipientReceipt"]
 
 
 @dataclass(frozen=True, slots=True)
 class RecipientReceipt:
-    """What is known about one recipient: `reply` is the one to RCPT, None if there was none."""
+    """What is known about one recipient.
+
+    reply: the one to RCPT; None if there was none, or if it was refused because MAIL was.
+    final_reply: the one to the message, if the recipient was accepted: in LMTP its own, in SMTP the same for all.
+    """
 
     address: str
     reply: Reply | None
     delivery: Delivery
+    final_reply: Reply | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,31 +6,57 @@
    is answered 354, a lone dot follows, which the server refuses (RFC 2920 3.1).
 3. A lone dot never goes out while a recipient stands accepted: it would send a blank mail. The connection is given up
    instead (`must_close`).
-4. What was refused before the end of data leaves the session with RSET, so that the next transaction begins clean.
+4. All or nothing (`on_refused="abort"`): DATA waits for every reply to RCPT, and is not sent if one is a refusal.
+5. Chunks (RFC 3030) go out once every RCPT is answered and one recipient stands, unless the caller is "eager". A
+   refused chunk ends the message: no chunk and no DATA follows in this transaction.
+6. What was refused leaves the session with RSET, so that the next transaction begins clean.
+7. A transaction may begin `behind` the end of the one before (RFC 2920 3.1), while that is not answered. Behind chunks
+   it begins with RSET: should one of them be refused, MAIL would be out of place (RFC 3030 2).
 """
 
-from collections.abc import Mapping, Sequence
+from collections import deque
+from collections.abc import Collection, Mapping, Sequence
+from itertools import zip_longest
+from typing import Final, Literal
 
 from ..errors import LocalProtocolError
-from .commands import Data, EndOfData, Mail, Rcpt, Rset
+from .commands import Bdat, BdatLast, Command, Data, EndOfData, Mail, Rcpt, Rset
 from .connection import Connection
+from .delivery import Delivery, Heard
 from .events import ReplyReceived
+from .extensions import Extensions
+from .options import MailOptions, RecipientOptions
+from .parameters import MAIL_EXTENSIONS, NO_PARAMETERS, Parameters, check_offered
 from .paths import Mailbox
-from .receipt import Delivery, Receipt, RecipientReceipt
+from .receipt import Receipt, RecipientReceipt
 from .reply import Reply
 from .states import State
 
-__all__ = ["Transaction"]
+__all__ = ["CHUNK_SIZE", "Transaction"]
+
+CHUNK_SIZE: Final = 128 * 1024
+"""A chunk has at least so many octets, but for the last one: small blocks are gathered."""
+
+# A server that answers so, does not know BDAT after all. It may take what follows, the chunk, for commands.
+_UNKNOWN_COMMAND: Final = frozenset({500, 501, 502, 504})
 
 
 class Transaction:
-    """One mail from `sender` (None: the null reverse-path) to `recipients`, with the ESMTP `parameters` of MAIL.
+    """One mail from `sender` (None: the null reverse-path) to `recipients`.
+
+    parameters: what the message itself needs as parameters of MAIL: SIZE, BODY, SMTPUTF8.
+    options: what is wished for the mail; recipient_options: what is wished for each recipient, in their order.
+    on_refused: "send" the mail to those recipients that are accepted, or "abort" it if one is not.
+    chunking: False sends the message behind DATA; True in chunks; "eager" in chunks that do not wait for a reply to
+        MAIL or RCPT, which saves a round trip and may send the message in vain.
+    behind: the transaction before this one, if that is still to be answered: its message has been ended.
 
     Make it in state READY; that queues the commands. Then drive the connection as always, hand every ReplyReceived to
-    `receive`, and write the message with the connection's `send_data` and `end_data` when `wants_data` says so, until
-    `finished`. `receipt()` may be asked at any time, also after the connection is lost.
+    `receive`, and whenever `wants_data` says so, write the next block of the message with `send_data` or end it with
+    `end_data`; until `finished`. `receipt()` may be asked at any time, also after the connection is lost.
 
-    Raises LocalProtocolError if no transaction can begin now, ValueError for what no command can hold.
+    Raises LocalProtocolError if no transaction can begin now, ValueError for what no command can hold, NotSupported
+    for what the server does not offer, SecurityError where REQUIRETLS is wished for without TLS; nothing was queued.
     """
 
     def __init__(
@@ -39,125 +65,313 @@ class Transaction:
         sender: Mailbox | None,
         recipients: Sequence[Mailbox],
         *,
-        parameters: Mapping[str, str | None] | None = None,
+        parameters: Mapping[str, str | None] = NO_PARAMETERS,
+        options: MailOptions | None = None,
+        recipient_options: Sequence[RecipientOptions | None] = (),
+        on_refused: Literal["send", "abort"] = "send",
+        chunking: bool | Literal["eager"] = False,
+        behind: "Transaction | None" = None,
     ) -> None:
-        commands = [Mail(sender, parameters or {}), *(Rcpt(recipient) for recipient in recipients), Data()]
+        parameters = Parameters.of(parameters)
         if not recipients:
             raise LocalProtocolError("a mail transaction needs at least one recipient")
-        if connection.state is not State.READY or connection.awaited is not None:
-            raise LocalProtocolError(f"no mail transaction can begin in state {connection.state.name}")
+        if recipient_options and len(recipient_options) != len(recipients):
+            raise ValueError(f"expected options for {len(recipients)} recipients, got {len(recipient_options)}")
+        if on_refused == "abort" and chunking == "eager":
+            raise ValueError("a mail that goes to all or none cannot go out before the replies are known")
+        if chunking is False and parameters.get("BODY") == "BINARYMIME":
+            raise ValueError("a binary message goes in chunks (RFC 3030 3)")
+        _check_beginning(connection, behind)
+        offered = connection.extensions or Extensions()
+        check_offered(parameters, MAIL_EXTENSIONS, offered, () if chunking is False else ("CHUNKING",))
+        if options is not None:
+            options.requires(offered, is_secured=connection.is_verified)
+            parameters = Parameters.joined(parameters, options.as_parameters())
+        utf8 = "SMTPUTF8" in parameters
+        commands: list[Command[object]] = [Mail(sender, parameters)]
+        for place, recipient in enumerate(recipients):
+            wished = recipient_options[place] if recipient_options else None
+            if wished is None:
+                commands.append(Rcpt(recipient))
+            else:
+                wished.requires(offered)
+                commands.append(Rcpt(recipient, wished.as_parameters(utf8=utf8)))
+        if behind is not None and behind.chunking is not False:
+            commands.insert(0, Rset())
+        if chunking is False and on_refused == "send":
+            commands.append(Data())
+
         self.must_close = False  # the connection cannot be used again, nor be left by QUIT
+        self.chunking: bool | Literal["eager"] = chunking
         self._connection = connection
         self._sender = sender
         self._recipients = tuple(recipients)
-        self._mail_reply: Reply | None = None
-        self._rcpt_replies: list[Reply] = []
+        self._aborts = on_refused == "abort"
+        self._unanswered: deque[Command[object]] = deque()  # of this transaction, in the order of their replies
+        self._heard = Heard()
         self._accepted = 0  # of the recipients
-        self._octets = 0  # of the message, once it was answered
-        self._data_reply: Reply | None = None
-        self._final_reply: Reply | None = None
-        self._in_doubt = False  # the whole message went out, and the reply to it tells nothing about it
+        self._is_open = chunking == "eager"  # the message may be written
+        self._end: EndOfData | BdatLast | None = None
+        self._octets = 0  # of the message, as queued in chunks, or once it was ended
+        self._gathered: list[bytes] = []  # blocks that are to become a chunk
+        self._gathered_octets = 0
+        self._is_reset = False
         for command in commands:
-            connection.send(command)
+            self._send(command)
+
+    # What is to be done
 
     @property
     def wants_data(self) -> bool:
-        """Whether the message is to be written now."""
-        return self._connection.accepts_data and not self.must_close
+        """Whether the next block of the message, or its end, is to be written now."""
+        connection = self._connection
+        if not self._is_open:
+            return False
+        if self.chunking is False:
+            return connection.accepts_data
+        # One chunk at a time waits for the window: a message is not gathered in memory.
+        return not connection.queued_chunks and connection.state is not State.CLOSED
 
     @property
     def finished(self) -> bool:
         """Whether nothing more will come of it."""
-        connection = self._connection
-        return self.must_close or connection.state is State.CLOSED or connection.awaited is None
+        return self._connection.state is State.CLOSED or not (self._unanswered or self._is_open)
+
+    @property
+    def is_ended(self) -> bool:
+        """Whether the message has been ended: another transaction may begin behind this one."""
+        return self._end is not None
+
+    def is_on(self, connection: Connection) -> bool:
+        """Whether this transaction goes over `connection`."""
+        return self._connection is connection
+
+    # Why it failed
 
     @property
     def sender_refusal(self) -> Reply | None:
         """The reply that refused MAIL."""
-        return _refusal(self._mail_reply)
+        return _refusal(self._heard.mail)
 
     @property
     def recipients_refusal(self) -> Reply | None:
-        """The last reply to RCPT, where every recipient was refused."""
-        if self.sender_refusal or self._accepted or len(self._rcpt_replies) < len(self._recipients):
+        """The last refusal of a recipient, where that decided: all were refused, or one where it was all or none."""
+        replies = self._heard.recipients
+        if self.sender_refusal or len(replies) < len(self._recipients) or self._goes_on:
             return None
-        return self._rcpt_replies[-1]
+        return next(reply for reply in reversed(replies) if not reply.is_completion)
 
     @property
     def data_refusal(self) -> Reply | None:
-        """The reply that refused DATA or the message."""
-        return _refusal(self._data_reply) or _refusal(self._final_reply)
+        """The reply that refused DATA, a chunk, or the message for all who were left to receive it."""
+        heard = self._heard
+        if refusal := _refusal(heard.data) or heard.chunk:
+            return refusal
+        due = max(1, self._accepted) if self._connection.is_lmtp and not heard.is_early else 1
+        if len(heard.verdicts) < due or any(reply.is_completion for reply in heard.verdicts):
+            return None
+        return heard.verdicts[-1]
 
-    def receive(self, event: ReplyReceived) -> None:
-        """Take the reply to one of this transaction's commands, and decide what follows."""
-        command, reply = event.command, event.reply
-        if isinstance(command, Mail):
-            self._mail_reply = reply
-        elif isinstance(command, Rcpt):
-            self._rcpt_replies.append(reply)
-            self._accepted += reply.is_completion
-            if self.recipients_refusal:
-                self._connection.discard_queued()
-        elif isinstance(command, Data):
-            self._data_reply = reply
-            if reply.is_intermediate and (self.sender_refusal or self.recipients_refusal):
-                self._decline_data()
-        elif isinstance(command, EndOfData):
-            self._final_reply = reply
+    # Writing the message
+
+    def send_data(self, block: bytes) -> None:
+        """Write a block of the message: any line ends, dots as they are. Blocks of 64 to 256 KiB serve best.
+
+        Raises LocalProtocolError unless the message may be written, ValueError for a NUL in text; in chunks, where
+        blocks are gathered, that may be one in an earlier block. The connection can only be cut then.
+        """
+        self._check_open()
+        if self.chunking is False:
+            self._connection.send_data(block)
+            return
+        if self._gathered_octets >= CHUNK_SIZE:
+            self._send_chunk(last=False)
+        self._gathered.append(block)
+        self._gathered_octets += len(block)
+
+    def end_data(self) -> None:
+        """End the message. From the moment that the connection hands out the end, the server may have the mail.
+
+        Raises LocalProtocolError and ValueError as `send_data` does.
+        """
+        self._check_open()
+        if self.chunking is False:
+            self._end_text()
             self._octets = self._connection.data_octets
-            self._in_doubt = reply.code == 421 and not event.is_early
-        elif isinstance(command, Rset) and not reply.is_completion:
-            self.must_close = True
-        if self.finished and self._connection.state is State.TRANSACTION and not self.must_close:
-            self._connection.send(Rset())
+        else:
+            self._send_chunk(last=True)
+
+    # What was heard
+
+    def receive(self, event: ReplyReceived) -> bool:
+        """Take the reply to one of this transaction's commands, and decide what follows.
+
+        Returns whether it was one: the replies to other commands change nothing here.
+        """
+        command, reply = event.command, event.reply
+        if event.is_early:
+            if not self._is_open and self._end is not command:
+                return False
+        elif not self._unanswered or self._unanswered[0] is not command:
+            return False
+        # In LMTP the end of the message has several replies: it stays until the last.
+        elif not self._connection.is_lmtp or self._connection.awaited is not command:
+            self._unanswered.popleft()
+        if event.discarded:
+            self._forget(event.discarded)
+        if isinstance(command, Rcpt):
+            self._heard.recipients.append(reply)
+            self._accepted += reply.is_completion
+            if len(self._heard.recipients) == len(self._recipients) and not self.sender_refusal:
+                self._recipients_answered()
+        elif isinstance(command, Mail):
+            self._heard.mail = reply
+            self._is_open = self._is_open and reply.is_completion
+        elif isinstance(command, Data):
+            self._data_answered(reply)
+        elif isinstance(command, (EndOfData, BdatLast)):
+            self._verdict_heard(reply, is_early=event.is_early)
+        elif isinstance(command, Bdat):
+            if not reply.is_completion:
+                self._chunk_refused(reply)
+        elif not reply.is_completion:  # of Rset
+            self._give_up()
+        if not self._unanswered and not self._is_open and self._must_reset:
+            self._is_reset = True
+            self._send(Rset())
+        return True
 
     def receipt(self) -> Receipt:
         """Return what is known now."""
-        verdict = self._verdict()
+        heard, connection = self._heard, self._connection
+        in_doubt = bool(heard.verdicts) or any(command is self._end for command in connection.in_flight)
+        words = heard.words(len(self._recipients), in_doubt=in_doubt, lmtp=connection.is_lmtp)
+        last = heard.verdicts[-1] if heard.verdicts else None
         return Receipt(
-            delivery=verdict,
+            delivery=heard.word(words, all_or_nothing=self._aborts),
             sender=str(self._sender or ""),
-            recipients=tuple(
-                self._recipient_receipt(place, recipient, verdict) for place, recipient in enumerate(self._recipients)
-            ),
-            reply=None if self.recipients_refusal else self.sender_refusal or self.data_refusal or self._final_reply,
-            octets=self._connection.data_octets if self._is_writing else self._octets,
+            recipients=self._recipient_receipts(words),
+            reply=None if self.recipients_refusal else self.sender_refusal or self.data_refusal or last,
+            octets=connection.data_octets if self._is_writing_text else self._octets,
         )
 
+    # Private
+
     @property
-    def _is_writing(self) -> bool:
-        # The message was asked for, and is not answered.
-        return self._data_reply is not None and self._data_reply.is_intermediate and self._final_reply is None
+    def _goes_on(self) -> bool:
+        # Behind the replies to RCPT.
+        return self._accepted == len(self._recipients) if self._aborts else self._accepted > 0
 
-    def _decline_data(self) -> None:
-        # The server awaits a message that is for nobody. A recipient accepted behind a refused MAIL is one that a dot
-        # might reach all the same.
-        if self._accepted:
-            self.must_close = True
+    @property
+    def _is_writing_text(self) -> bool:
+        return self._end is None and self._heard.data is not None and self._heard.data.is_intermediate
+
+    @property
+    def _must_reset(self) -> bool:
+        connection = self._connection
+        if self._is_reset or connection.awaited is not None:
+            return False  # whoever is behind has taken care of it
+        if connection.state is State.READY:
+            # Behind a refused MAIL, a recipient that was accepted or a chunk that was not leaves the server in a state
+            # that nobody knows (RFC 3030 2).
+            heard = self._heard
+            return bool(self.sender_refusal and (self._accepted or heard.chunk or heard.verdicts))
+        return connection.state in (State.TRANSACTION, State.CHUNKS, State.SPOILED)
+
+    def _check_open(self) -> None:
+        if not self._is_open:
+            raise LocalProtocolError("the message cannot be written now: `wants_data` says when")
+
+    def _send(self, command: Command[object]) -> None:
+        self._connection.send(command)
+        self._unanswered.append(command)
+
+    def _send_chunk(self, *, last: bool) -> None:
+        command = self._connection.send_chunk(b"".join(self._gathered), last=last)
+        self._gathered.clear()
+        self._gathered_octets = 0
+        if command is not None:
+            self._unanswered.append(command)
+            self._octets += command.octets
+        if isinstance(command, BdatLast):
+            self._end = command
+            self._is_open = False
+
+    def _end_text(self) -> None:
+        self._end = self._connection.end_data()
+        self._unanswered.append(self._end)
+        self._is_open = False
+
+    def _forget(self, discarded: Collection[Command[object]]) -> None:
+        gone = {id(command) for command in discarded}
+        self._unanswered = deque(command for command in self._unanswered if id(command) not in gone)
+
+    def _recipients_answered(self) -> None:
+        if not self._goes_on:
+            self._is_open = False
+            self._forget(self._connection.discard_queued(self._unanswered))
+        elif self.chunking is not False:
+            self._is_open = self._end is None and self._heard.chunk is None
+        elif self._aborts:
+            self._send(Data())
+
+    def _data_answered(self, reply: Reply) -> None:
+        self._heard.data = reply
+        if not reply.is_intermediate:
+            return
+        if self._goes_on and not self.sender_refusal:
+            self._is_open = True
+        elif self._accepted or self._connection.is_lmtp:
+            # The server awaits a message that is for nobody. A recipient accepted behind a refused MAIL is one that a
+            # dot might reach all the same; and LMTP has no reply to a message that is for nobody.
+            self._give_up()
         else:
-            self._connection.end_data()
+            self._end_text()
 
-    def _verdict(self) -> Delivery:
-        if self.sender_refusal or self.recipients_refusal:
-            return Delivery.REFUSED
-        if self._final_reply is not None and self._final_reply.is_completion:
-            return Delivery.ACCEPTED
-        if self._in_doubt:
-            return Delivery.UNKNOWN  # 421 says that the server closes, and nothing about the message
-        if self.data_refusal:
-            return Delivery.REFUSED
-        if self._is_writing and any(isinstance(command, EndOfData) for command in self._connection.in_flight):
-            return Delivery.UNKNOWN
-        return Delivery.NOT_SENT
+    def _chunk_refused(self, reply: Reply) -> None:
+        self._heard.chunk = self._heard.chunk or reply
+        self._is_open = False
+        # How often LMTP answers the last chunk behind a refused one, its standard does not say.
+        if reply.code in _UNKNOWN_COMMAND or (self._connection.is_lmtp and self._end in self._unanswered):
+            self._give_up()
 
-    def _recipient_receipt(self, place: int, recipient: Mailbox, verdict: Delivery) -> RecipientReceipt:
-        if self.sender_refusal:
-            return RecipientReceipt(str(recipient), None, Delivery.REFUSED)
-        if place >= len(self._rcpt_replies):
-            return RecipientReceipt(str(recipient), None, Delivery.NOT_SENT)
-        reply = self._rcpt_replies[place]
-        return RecipientReceipt(str(recipient), reply, verdict if reply.is_completion else Delivery.REFUSED)
+    def _verdict_heard(self, reply: Reply, *, is_early: bool) -> None:
+        self._heard.verdicts.append(reply)
+        self._heard.is_early = is_early
+        self._is_open = False
+        # What was refused before cannot be taken in the end: this server has lost count.
+        lost_count = reply.is_completion and (self._heard.chunk or (self.sender_refusal and self._accepted))
+        if lost_count or (isinstance(self._end, BdatLast) and reply.code in _UNKNOWN_COMMAND):
+            self._give_up()
+
+    def _give_up(self) -> None:
+        self.must_close = True
+        self._is_open = False
+        self._connection.give_up()
+
+    def _recipient_receipts(self, words: Sequence[Delivery]) -> tuple[RecipientReceipt, ...]:
+        heard, lmtp = self._heard, self._connection.is_lmtp
+        receipts: list[RecipientReceipt] = []
+        accepted = 0
+        for recipient, reply, word in zip_longest(self._recipients, heard.recipients, words):
+            verdict = None
+            if reply is not None and reply.is_completion:
+                verdict = heard.verdict(accepted, lmtp=lmtp)
+                accepted += 1
+            elif self.sender_refusal:
+                reply = None  # behind a refused MAIL, a refusal says nothing of the recipient
+            receipts.append(RecipientReceipt(str(recipient), reply, word, verdict))
+        return tuple(receipts)
+
+
+def _check_beginning(connection: Connection, behind: Transaction | None) -> None:
+    if behind is None:
+        begins = connection.state is State.READY and connection.awaited is None
+    else:
+        begins = behind.is_ended and behind.is_on(connection) and connection.ahead is State.READY
+    if not begins:
+        raise LocalProtocolError(f"no mail transaction can begin in state {connection.state.name}")
 
 
 def _refusal(reply: Reply | None) -> Reply | None:
-    return reply if reply is not None and (reply.is_transient or reply.is_permanent) else None
+    return None if reply is None or reply.code < 400 else reply

@@ -1,0 +1,116 @@
+"""Delivery: the four words for what became of a mail, and the law by which they are found.
+
+Let the moment of doubt begin when the last octet of the message (the final dot's line end, or the last octet of the
+last chunk) is handed to the transport, and end when the last octet of a well-formed reply to it was read. Then:
+
+1. A recipient that was refused is REFUSED, whatever else was said.
+2. For one that was accepted, the reply to the message decides: 2yz is ACCEPTED, 4yz and 5yz are REFUSED. 421 is
+   neither: it says that the server closes, and nothing of the message. LMTP has such a reply for each recipient, SMTP
+   has one for all.
+3. Before that, a refusal of MAIL, of DATA or of a chunk is REFUSED.
+4. Without a reply, within the moment of doubt, it is UNKNOWN; before it began, NOT_SENT.
+5. A server that contradicts itself is not believed to our advantage: UNKNOWN, where it refused the sender or a chunk
+   and then took, or may have taken, the message for a recipient that it had accepted.
+"""
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, field
+from enum import Enum
+
+from .reply import Reply
+
+__all__ = ["Delivery", "Heard", "joined_word"]
+
+
+class Delivery(Enum):
+    """What became of a mail, for one recipient or as a whole."""
+
+    NOT_SENT = "not sent"
+    """The attempt ended before the moment of doubt, and not by a refusal. The server does not have the mail."""
+
+    REFUSED = "refused"
+    """The server refused, in a complete reply. It does not have the mail."""
+
+    ACCEPTED = "accepted"
+    """The server took responsibility for the mail (RFC 5321 4.2.5, 6.1)."""
+
+    UNKNOWN = "unknown"
+    """The attempt ended within the moment of doubt. The server may or may not have the mail (RFC 1047)."""
+
+    def __repr__(self) -> str:
+        return f"Delivery.{self.name}"
+
+
+def joined_word(words: Collection[Delivery]) -> Delivery:
+    """Return the word for a mail that went out in several transactions, of which these are the words.
+
+    UNKNOWN if any is UNKNOWN, else ACCEPTED if any is ACCEPTED, else REFUSED if any is REFUSED, else NOT_SENT.
+    """
+    return next(
+        (word for word in (Delivery.UNKNOWN, Delivery.ACCEPTED, Delivery.REFUSED) if word in words), Delivery.NOT_SENT
+    )
+
+
+@dataclass(slots=True)
+class Heard:
+    """What a server has said about one mail: its replies, as they came.
+
+    recipients: the replies to RCPT, in the order of the recipients.
+    chunk: the refusal of a chunk that was not the last.
+    verdicts: the replies to the end of the message, one, or in LMTP one for each recipient accepted.
+    is_early: the verdict came before the end of the message. There is one then, for all.
+    """
+
+    mail: Reply | None = None
+    recipients: list[Reply] = field(default_factory=list)
+    data: Reply | None = None
+    chunk: Reply | None = None
+    verdicts: list[Reply] = field(default_factory=list)
+    is_early: bool = False
+
+    def words(self, count: int, *, in_doubt: bool, lmtp: bool) -> list[Delivery]:
+        """Return the word for each of `count` recipients. `in_doubt`: the end of the message was handed out."""
+        accepted = 0
+        words: list[Delivery] = []
+        for place in range(count):
+            reply = self.recipients[place] if place < len(self.recipients) else None
+            if reply is None:
+                words.append(self._unanswered(in_doubt=in_doubt))
+            elif not reply.is_completion:
+                words.append(Delivery.REFUSED)
+            else:
+                words.append(self._accepted(self.verdict(accepted, lmtp=lmtp), in_doubt=in_doubt))
+                accepted += 1
+        return words
+
+    def verdict(self, place: int, *, lmtp: bool) -> Reply | None:
+        """Return the reply to the message for the recipient in that `place` among the accepted; None if it lacks."""
+        place = place if lmtp and not self.is_early else 0
+        return self.verdicts[place] if place < len(self.verdicts) else None
+
+    def word(self, words: Sequence[Delivery], *, all_or_nothing: bool) -> Delivery:
+        """Return the word for the mail as a whole, of which these are the `words` for its recipients."""
+        if Delivery.UNKNOWN in words:
+            return Delivery.UNKNOWN
+        if Delivery.ACCEPTED in words:
+            return Delivery.ACCEPTED
+        refused = Delivery.REFUSED in words if all_or_nothing else Delivery.NOT_SENT not in words
+        return Delivery.REFUSED if refused else Delivery.NOT_SENT
+
+    def _unanswered(self, *, in_doubt: bool) -> Delivery:
+        if self.mail is not None and not self.mail.is_completion:
+            return Delivery.REFUSED
+        return Delivery.UNKNOWN if in_doubt else Delivery.NOT_SENT
+
+    def _accepted(self, verdict: Reply | None, *, in_doubt: bool) -> Delivery:
+        sender_refused = self.mail is not None and not self.mail.is_completion
+        if sender_refused or self.chunk is not None:
+            taken = verdict.is_completion if verdict is not None else sender_refused and in_doubt
+            return Delivery.UNKNOWN if taken else Delivery.REFUSED
+        if verdict is not None:
+            if verdict.is_completion:
+                return Delivery.ACCEPTED
+            return Delivery.UNKNOWN if verdict.code == 421 and not self.is_early else Delivery.REFUSED
+        if self.data is not None and not self.data.is_intermediate:
+            return Delivery.REFUSED
+        return Delivery.UNKNOWN if in_doubt else Delivery.NOT_SENT
