@@ -1,8 +1,12 @@
 import copy
+import inspect
 import pickle
 import re
+from collections.abc import Callable, Mapping
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from mailwire import errors
 from mailwire.errors import (
@@ -38,6 +42,7 @@ from mailwire.errors import (
     SourceFailed,
     TLSFailed,
 )
+from mailwire.message import RetrievedMessage
 from mailwire.pop3 import Response
 from mailwire.sasl import OAuthFailure
 from mailwire.smtp import Delivery, Receipt, RecipientReceipt, Reply
@@ -158,6 +163,95 @@ def test_an_error_can_be_copied_and_pickled_with_all_it_carries(error: MailwireE
     assert vars(copied) == vars(error)
     assert copied.receipt == RECEIPT
     assert copied.__notes__ == ["while sending"]
+
+
+TEXTS = st.lists(st.binary(max_size=30), min_size=1, max_size=3)
+REPLIES = st.builds(Reply, st.integers(200, 599), TEXTS.map(lambda lines: tuple(lines)))
+RESPONSES = st.builds(Response, st.booleans(), st.binary(max_size=30), st.binary(max_size=30))
+MESSAGES = st.lists(st.builds(RetrievedMessage, st.integers(1, 9), st.none() | st.text(), st.binary()), max_size=3)
+DELIVERIES = st.sampled_from(Delivery)
+RECEIPTS = st.builds(
+    Receipt,
+    DELIVERIES,
+    st.text(),
+    st.lists(st.builds(RecipientReceipt, st.text(), st.none() | REPLIES, DELIVERIES), max_size=3).map(
+        lambda entries: tuple(entries)
+    ),
+    st.none() | REPLIES,
+    st.integers(0, 2**40),
+)
+
+# By the type of an argument, as it is written, what is given for it.
+ARGUMENTS: Mapping[str, st.SearchStrategy[object]] = {
+    "Mapping[int, Response]": st.dictionaries(st.integers(1, 9), RESPONSES, max_size=3),
+    "OAuthFailure | None": st.none() | st.builds(OAuthFailure, *[st.text()] * 5),
+    "Reply": REPLIES,
+    "Reply | Response | None": st.none() | REPLIES | RESPONSES,
+    "Response": RESPONSES,
+    "Sequence[object]": MESSAGES,
+    "Sequence[str]": st.lists(st.text(), max_size=3),
+    "int": st.integers(0, 2**40),
+    "str": st.text(),
+}
+
+
+@st.composite
+def errors_of_every_kind(draw: st.DrawFn) -> MailwireError:
+    """Any error of the tree, with all that it may carry."""
+    kind = type(draw(st.sampled_from(EXAMPLES)))
+    arguments = {
+        name: draw(ARGUMENTS[parameter.annotation])
+        for name, parameter in inspect.signature(kind.__init__).parameters.items()
+        if parameter.kind is inspect.Parameter.KEYWORD_ONLY
+    }
+    error = kind(draw(st.text()), **arguments)
+    if draw(st.booleans()):
+        error.delivery, error.receipt = draw(DELIVERIES), draw(st.none() | RECEIPTS)
+    if draw(st.booleans()):
+        error.transcript = tuple(draw(st.lists(st.text(), max_size=3)))
+    for note in draw(st.lists(st.text(), max_size=2)):
+        error.add_note(note)
+    return error
+
+
+WAYS: Mapping[str, Callable[[MailwireError], MailwireError]] = {
+    "copy": copy.copy,
+    "deepcopy": copy.deepcopy,
+    **{
+        f"pickle {protocol}": lambda error, protocol=protocol: pickle.loads(pickle.dumps(error, protocol))  # type: ignore[misc]
+        for protocol in range(pickle.HIGHEST_PROTOCOL + 1)
+    },
+}
+
+
+@given(error=errors_of_every_kind(), way=st.sampled_from(sorted(WAYS)))
+def test_whatever_an_error_carries_a_copy_carries_it_too(error: MailwireError, way: str) -> None:
+    copied = WAYS[way](error)
+    assert copied is not error
+    assert type(copied) is type(error)
+    assert (copied.args, str(copied), repr(copied)) == (error.args, str(error), repr(error))
+    assert vars(copied) == vars(error)
+    assert (copied.delivery, copied.receipt, copied.transcript) == (error.delivery, error.receipt, error.transcript)
+    assert all(getattr(copied, name) == getattr(error, name) for name in ("is_transient",) if hasattr(error, name))
+    # What is done to the copy is not done to the error.
+    copied.transcript = ("C: QUIT",)
+    copied.add_note("again")
+    assert error.transcript != copied.transcript
+    assert getattr(error, "__notes__", []) != copied.__notes__
+
+
+class Mine(ReplyError):
+    """An error of the caller's own, made in another way."""
+
+    def __init__(self, reply: Reply) -> None:
+        super().__init__(f"not that: {reply}", command="X-MINE", reply=reply)
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_an_error_of_the_callers_own_can_be_copied_and_pickled(way: str) -> None:
+    copied = WAYS[way](Mine(NO))
+    assert type(copied) is Mine
+    assert (str(copied), copied.command, copied.reply) == ("not that: 550 5.1.1 no such user", "X-MINE", NO)
 
 
 @pytest.mark.parametrize("kind", [ConnectionFailed, ConnectionLost, DeadlineExceeded])

@@ -95,6 +95,8 @@ def _restore(cls: type[MailwireError], args: tuple[object, ...], attributes: dic
     error = cls.__new__(cls, *args)
     error.args = args
     error.__dict__.update(attributes)
+    if hasattr(error, "__notes__"):
+        error.__notes__ = list(error.__notes__)  # what is added to a copy is not added to the error
     return error
 
 
