@@ -204,10 +204,10 @@ LEAVING: Final = [
         (*READY, PACKET, "S: 421 idle", FIN),
         ConnectionLost,
         SAID_EHLO,
-        deeds=("send later",),
+        deeds=("client.send",),
         text="421 idle",
     ),
-    case("idle-fin", (*READY, PACKET, FIN), ConnectionLost, SAID_EHLO, deeds=("send later",)),
+    case("idle-fin", (*READY, PACKET, FIN), ConnectionLost, SAID_EHLO, deeds=("client.send",)),
     case("421-to-mail", (*READY, f"C: {MAIL}", "S: 421 busy", FIN), SenderRefused, SAID_MAIL, Delivery.REFUSED),
     case(
         "421-to-rcpt",

@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 
 from tests.hostile import pop3_auth, pop3_tls, smtp_auth, smtp_sending, smtp_tls
-from tests.hostile.case import Case, Deed, Link, play
+from tests.hostile.case import Case, Deed, Link
+from tests.hostile.play import play
 
 CASES = {
     "SMTP TLS": smtp_tls.CASES,
@@ -20,18 +21,21 @@ CASES = {
     "POP3 AUTH": pop3_auth.CASES,
 }
 
-needs_uvloop = pytest.mark.skipif(find_spec("uvloop") is None, reason="uvloop is not installed")
+# uvloop is nobody's duty to have; where it is, it is another event loop to be safe with.
+LOOPS = {"asyncio", "uvloop"} if find_spec("uvloop") else {"asyncio"}
 
 
 def plays() -> Iterator[Any]:
     for chapter, cases in CASES.items():
         for case in cases:
-            for deed in case.deeds:
-                yield pytest.param(case, deed, "socket", "asyncio", id=f"{chapter} {case.name}: {deed}")
-            deed, name = case.deeds[0], f"{chapter} {case.name}: {case.deeds[0]}"
-            yield pytest.param(case, deed, "streams", "asyncio", id=f"{name} by streams")
-            if not case.seconds:  # the clock of uvloop is not ours to move
-                yield pytest.param(case, deed, "socket", "uvloop", id=f"{name} with uvloop", marks=needs_uvloop)
+            first, *others = case.deeds
+            for link, loop in case.surroundings:
+                # The clock of uvloop is not ours to move.
+                if loop in LOOPS and not (case.seconds and loop == "uvloop"):
+                    name = f"{chapter} {case.name}: {first} by {link} with {loop}"
+                    yield pytest.param(case, first, link, loop, id=name)
+            for deed in others:
+                yield pytest.param(case, deed, *case.surroundings[0], id=f"{chapter} {case.name}: {deed}")
 
 
 @pytest.mark.parametrize(("case", "deed", "link", "loop"), list(plays()))

@@ -7,6 +7,7 @@ from mailwire.testing.script import (
     PACKET,
     STALL,
     Answers,
+    Beneath,
     Endless,
     Hear,
     Mark,
@@ -23,6 +24,7 @@ from mailwire.testing.script import (
     [
         (STALL, "STALL"),
         (Hear(10), "Hear(octets=10)"),
+        (Beneath(b"250 mx"), "Beneath(octets=b'250 mx')"),
         (Tls(), "Tls(name='localhost')"),
         (Answers({"NOOP": "250 ok"}), "Answers(table={'NOOP': '250 ok'})"),
         (Slow(Endless(b"a"), 1), "Slow(said=Endless(octets=b'a'), octets_per_second=1)"),
@@ -45,7 +47,7 @@ def test_every_mark_is_a_constant_of_its_name() -> None:
 
 
 def test_a_script_of_steps_is_fine() -> None:
-    check_script(("S: 220 mx", b"25", "C: EHLO ...", PACKET, Hear(1), Tls(), Answers({}), Endless(b"a"), Slow(b"a", 1)))
+    check_script(("S: 220 mx", b"25", "C: EHLO ...", PACKET, Hear(1), Beneath(b"x"), Tls(), Answers({}), Slow(Endless(b"a"), 1)))
     check_script(())
 
 

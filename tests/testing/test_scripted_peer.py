@@ -2,6 +2,7 @@
 
 import asyncio
 import socket
+import ssl
 
 import pytest
 
@@ -18,6 +19,7 @@ from mailwire.testing import (
     WAIT,
     WITHHOLD,
     Answers,
+    Beneath,
     Endless,
     Hear,
     ScriptedPeer,
@@ -366,6 +368,25 @@ async def test_tls_is_deciphered_and_recorded() -> None:
     assert peer.heard == b"STARTTLS\r\nEHLO x\r\n"
     assert peer.wire.startswith(b"STARTTLS\r\n\x16\x03")
     assert b"EHLO" not in peer.wire
+
+
+async def test_octets_can_be_put_on_the_wire_beneath_tls() -> None:
+    async with ScriptedPeer(Beneath(b"220 mx\r\n"), Tls(), Beneath(b"250 mx\r\n"), LISTEN) as peer:
+        reader, writer = await opened(peer)
+        assert await reader.readline() == b"220 mx\r\n"
+        await writer.start_tls(client_context(), server_hostname="localhost")
+        with pytest.raises(ssl.SSLError):
+            await reader.readline()
+        writer.transport.abort()
+
+
+async def test_what_is_put_beneath_a_connection_that_is_gone_fails_the_test() -> None:
+    with pytest.raises(AssertionError, match="the client was gone when it was told"):
+        async with ScriptedPeer("C: QUIT", PACKET, PACKET, *[Beneath(b"x" * 500_000)] * 4) as peer:
+            _, writer = await opened(peer)
+            writer.write(b"QUIT\r\n")
+            await drain_events()
+            writer.transport.abort()
 
 
 async def test_a_handshake_that_the_client_gives_up_ends_the_script() -> None:

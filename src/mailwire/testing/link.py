@@ -73,7 +73,11 @@ class Link:
         if self._tls is not None:
             self._tls.write(data)
             data = self._outgoing.read()
-        await self._send_raw(data)
+        await self.send_raw(data)
+
+    async def send_raw(self, data: bytes) -> None:
+        """Put `data` on the wire as it is. Raises OSError if the client is gone."""
+        await asyncio.get_running_loop().sock_sendall(self._end, data)
 
     # TLS
 
@@ -124,13 +128,10 @@ class Link:
 
     # Private
 
-    async def _send_raw(self, data: bytes) -> None:
-        await asyncio.get_running_loop().sock_sendall(self._end, data)
-
     async def _send_outgoing(self) -> None:
         # Alerts and the like: whether anybody is there to read them does not matter.
         with suppress(OSError):
-            await self._send_raw(self._outgoing.read())
+            await self.send_raw(self._outgoing.read())
 
     async def _wait_readable(self) -> None:
         loop = asyncio.get_running_loop()

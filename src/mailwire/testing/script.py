@@ -19,6 +19,7 @@ What it expects of the client:
 What it does to the connection:
 
     Tls("localhost")    make a TLS handshake, with the certificate of that name (`server_context`)
+    Beneath(b"...")     put these octets on the wire as they are, also where TLS is in force
     CLIENT_HELLO        hear the first record of a TLS handshake, and make none
     CLOSE               close its half in good order, under TLS with a close_notify
     FIN                 close its half, without a close_notify
@@ -54,6 +55,7 @@ __all__ = [
     "WAIT",
     "WITHHOLD",
     "Answers",
+    "Beneath",
     "Endless",
     "Hear",
     "Mark",
@@ -117,6 +119,13 @@ class Hear:
 
 
 @dataclass(frozen=True)
+class Beneath:
+    """Put these `octets` on the wire as they are, beneath TLS where that is in force."""
+
+    octets: bytes
+
+
+@dataclass(frozen=True)
 class Tls:
     """Make a TLS handshake with the test certificate called `name`, one of those that `server_context` has.
 
@@ -174,7 +183,7 @@ class Slow:
             raise ValueError(f"expected a number of octets greater than 0, got {self.octets_per_second!r}")
 
 
-Step: TypeAlias = str | bytes | Mark | Hear | Tls | Answers | Endless | Slow
+Step: TypeAlias = str | bytes | Mark | Hear | Beneath | Tls | Answers | Endless | Slow
 """One step of a script."""
 
 

@@ -7,7 +7,7 @@ garbage, bytes in the wrong place. It runs in the client's own event loop, over 
 import asyncio
 import socket
 import ssl
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from functools import cache
 from types import TracebackType
@@ -16,7 +16,7 @@ from typing import Any, Final, Self
 from ..endpoint import Endpoint
 from .hearing import ClientGone, Hearing, shorten
 from .link import Link
-from .script import Answers, Endless, Hear, Mark, Slow, Step, Tls, check_script, encode_line, spoken
+from .script import Answers, Beneath, Endless, Hear, Mark, Slow, Step, Tls, check_script, encode_line, spoken
 from .tls import client_context, server_context
 from .turns import drain_events, turns
 
@@ -238,6 +238,8 @@ class ScriptedPeer:
                 await self._hearing.hear_line(step.removeprefix("C: "))
             case Hear():
                 await self._hearing.hear(step.octets)
+            case Beneath():
+                await self._tell(step.octets, self._link.send_raw)
             case Tls():
                 await self._shake_hands(step.name)
             case Answers():
@@ -325,8 +327,11 @@ class ScriptedPeer:
 
     async def _say_now(self) -> None:
         said, self._to_say = bytes(self._to_say), bytearray()
+        await self._tell(said, self._say)
+
+    async def _tell(self, said: bytes, say: Callable[[bytes], Awaitable[None]]) -> None:
         try:
-            await self._say(said)
+            await say(said)
         except OSError as error:
             if self._is_strict and self._reads:
                 raise ClientGone(f"the client was gone when it was told {shorten(said)}: {error}") from error
