@@ -3,17 +3,20 @@
 from typing import Any, Final
 
 from mailwire import (
+    AuthenticationFailed,
     ConnectionLost,
     DeadlineExceeded,
     InjectedData,
     MailwireError,
+    Preferences,
     RemoteProtocolError,
     ResponseError,
     SecurityError,
     TLSFailed,
 )
-from mailwire.testing import CLIENT_HELLO, FIN, LISTEN, RST, STALL, Endless, Slow, Step, Tls
+from mailwire.testing import CLIENT_HELLO, FIN, LISTEN, PACKET, RST, STALL, Beneath, Endless, Slow, Step, Tls
 from tests.hostile.case import PASSWORD, Case, Deed, Outcome, lines
+from tests.hostile.smtp_tls import A_TLS_PORT, IT_MAY_BE_TLS
 
 __all__ = ["CASES"]
 
@@ -94,6 +97,22 @@ INJECTED: Final = [
         TLSFailed,
         SAID_STLS,
         hello=True,
+        text="agreed to begin TLS and goes on in the clear",
+    ),
+    case(
+        "stls-inject-next-packet",
+        (*ASKED, "S: +OK go", PACKET, "S: +OK", "S: SASL PLAIN", "S: .", LISTEN),
+        TLSFailed,
+        SAID_STLS,
+        hello=True,
+    ),
+    case(
+        "stls-inject-beneath-tls",
+        (*UPGRADED, Beneath(b"+OK\r\nSASL PLAIN\r\n.\r\n"), LISTEN),
+        ConnectionLost,
+        SAID_STLS,
+        hello=True,
+        under_tls=lines("CAPA"),
     ),
     case("stls-answered-before", (*OFFERED, "S: +OK go", Tls()), RemoteProtocolError, SAID_CAPA),
     case("stls-answered-with-greeting", ("S: +OK pop", "S: +OK", "S: STLS", "S: .", Tls()), RemoteProtocolError, b""),
@@ -120,13 +139,63 @@ HANDSHAKES: Final = [
     ),
     case("implicit-stall", (CLIENT_HELLO, STALL), DeadlineExceeded, b"", settings=IMPLICIT, hello=True, seconds=30),
     case("implicit-hang-up", (FIN, LISTEN), TLSFailed, b"", settings=IMPLICIT, hello=None),
-    case("implicit-plaintext", ("S: +OK pop", LISTEN), TLSFailed, b"", settings=IMPLICIT, hello=None),
-    # A port for implicit TLS: it waits for us to say hello, and we for its greeting.
-    case("tls-instead-of-greeting", (STALL,), DeadlineExceeded, b"", seconds=300),
+    *(
+        case(
+            name, (f"S: {said}", LISTEN), TLSFailed, b"", settings=IMPLICIT, hello=None, text="plaintext POP3, not TLS"
+        )
+        for name, said in {"implicit-plaintext": "+OK pop", "implicit-refused": "-ERR wait"}.items()
+    ),
+    case("tls-port-is-silent", (STALL,), DeadlineExceeded, b"", seconds=300, text=IT_MAY_BE_TLS),
+    case("tls-port-hangs-up", (FIN, LISTEN), ConnectionLost, b"", text=IT_MAY_BE_TLS),
+    case(
+        "tls-port-says-so", (b"\x15\x03\x01\x00\x02\x02\x50", LISTEN), TLSFailed, b"", text="looks like " + A_TLS_PORT
+    ),
+    *(
+        case(f"another-certificate-{name}", script, TLSFailed, said, settings={**mode, "tls_pin": "0" * 64}, hello=True)
+        for name, script, said, mode in (
+            ("behind-stls", (*ASKED, "S: +OK go", Tls(), LISTEN), SAID_STLS, STLS),
+            ("implicit", (Tls(), LISTEN), b"", IMPLICIT),
+        )
+    ),
 ]
 
 # What was learnt in the clear is forgotten (RFC 2595 4).
 CAPABILITIES: Final = [
+    # Whoever refuses CAPA may have STLS all the same (RFC 2449 is the younger).
+    case(
+        "capa-err-and-stls",
+        (*GREETED, "S: -ERR what", "C: STLS", "S: +OK go", Tls(), "C: CAPA", "S: -ERR what", "C: QUIT", "S: +OK bye"),
+        None,
+        SAID_STLS,
+        settings=ANONYMOUS,
+        deeds=("connect",),
+        hello=True,
+        under_tls=lines("CAPA", "QUIT"),
+    ),
+    # The timestamp for APOP is one that anybody may have put into the greeting.
+    case(
+        "timestamp-of-a-greeting-in-the-clear",
+        (
+            *("S: +OK <1896.697170952@dbc.mtview.ca.us>", "C: CAPA", "S: +OK", "S: STLS", "S: .", "C: STLS"),
+            *("S: +OK go", Tls(), "C: CAPA", "S: +OK", "S: USER", "S: .", LISTEN),
+        ),
+        AuthenticationFailed,
+        SAID_STLS,
+        settings={**STLS, "auth_preferences": Preferences(mechanisms=["APOP"])},
+        hello=True,
+        under_tls=lines("CAPA"),
+    ),
+    case(
+        "sasl-of-the-clear-is-forgotten",
+        (
+            *(*GREETED, "S: +OK", "S: SASL PLAIN", "S: STLS", "S: .", "C: STLS", "S: +OK go", Tls()),
+            *("C: CAPA", "S: +OK", "S: SASL X-ODD", "S: .", LISTEN),
+        ),
+        AuthenticationFailed,
+        SAID_STLS,
+        hello=True,
+        under_tls=lines("CAPA"),
+    ),
     case(
         "stls-offered-again",
         (*UPGRADED, "S: +OK", "S: STLS", "S: .", "C: QUIT", "S: +OK bye"),

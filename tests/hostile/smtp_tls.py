@@ -1,5 +1,7 @@
 """SMTP servers, and those in between, that want a client to go on without TLS, or with whom it must not go on."""
 
+import hashlib
+import ssl
 from typing import Any, Final
 
 from mailwire import (
@@ -15,10 +17,24 @@ from mailwire import (
     SecurityError,
     TLSFailed,
 )
-from mailwire.testing import CLIENT_HELLO, FIN, LISTEN, MAIL_DATA, RST, STALL, Endless, Slow, Step, Tls
+from mailwire.testing import (
+    CLIENT_HELLO,
+    FIN,
+    LISTEN,
+    MAIL_DATA,
+    PACKET,
+    RST,
+    STALL,
+    Beneath,
+    Endless,
+    Slow,
+    Step,
+    Tls,
+    authority_file,
+)
 from tests.hostile.case import Case, Deed, Outcome, lines
 
-__all__ = ["CASES"]
+__all__ = ["A_TLS_PORT", "CASES", "IT_MAY_BE_TLS"]
 
 STARTTLS: Final = {"tls": "starttls"}
 IMPLICIT: Final = {"tls": "implicit"}
@@ -34,6 +50,12 @@ UPGRADED: Final[tuple[Step, ...]] = (*ASKED, "S: 220 go", Tls(), f"C: {EHLO}")
 
 SAID_EHLO: Final = lines(EHLO)
 SAID_STARTTLS: Final = lines(EHLO, "STARTTLS")
+A_TLS_PORT: Final = "a port that expects TLS from the first byte"
+IT_MAY_BE_TLS: Final = f"it may be {A_TLS_PORT}"
+SELF_SIGNED: Final = hashlib.sha256(
+    ssl.PEM_cert_to_DER_cert((authority_file().parent / "self-signed.pem").read_text("ascii"))
+).hexdigest()
+
 SENT: Final = ("MAIL FROM:<a@example.org>", "RCPT TO:<b@example.org>", "DATA")
 
 
@@ -101,6 +123,23 @@ INJECTED: Final = [
         TLSFailed,
         SAID_STARTTLS,
         hello=True,
+        text="agreed to begin TLS and goes on in the clear",
+    ),
+    # In a packet of its own it comes when the client is about to say hello, or has.
+    case(
+        "starttls-inject-next-packet",
+        (*ASKED, "S: 220 ok", PACKET, "S: 250-x", "S: 250 AUTH PLAIN", LISTEN),
+        TLSFailed,
+        SAID_STARTTLS,
+        hello=True,
+    ),
+    case(
+        "starttls-inject-beneath-tls",
+        (*UPGRADED, Beneath(b"250-mx\r\n250 AUTH PLAIN\r\n"), LISTEN),
+        ConnectionLost,
+        SAID_STARTTLS,
+        hello=True,
+        under_tls=lines(EHLO),
     ),
     case("starttls-answered-before", (*OFFERED, "S: 220 go", Tls()), RemoteProtocolError, SAID_EHLO),
     case(
@@ -142,10 +181,38 @@ HANDSHAKES: Final = [
     ),
     case("implicit-stall", (CLIENT_HELLO, STALL), DeadlineExceeded, b"", settings=IMPLICIT, hello=True, seconds=30),
     case("implicit-hang-up", (FIN, LISTEN), TLSFailed, b"", settings=IMPLICIT, hello=None),
-    case("implicit-plaintext", ("S: 220 mx", LISTEN), TLSFailed, b"", settings=IMPLICIT, hello=None),
-    case("implicit-stripped", ("S: 220 mx", "S: 250 STARTTLS", LISTEN), TLSFailed, b"", settings=IMPLICIT, hello=None),
-    # A port for implicit TLS: it waits for us to say hello, and we for its greeting.
-    case("tls-instead-of-greeting", (STALL,), DeadlineExceeded, b"", seconds=300),
+    *(
+        case(name, (*said, LISTEN), TLSFailed, b"", settings=IMPLICIT, hello=None, text="plaintext SMTP, not TLS")
+        for name, said in {
+            "implicit-plaintext": ("S: 220 mx",),
+            "implicit-stripped": ("S: 220 mx", "S: 250 STARTTLS"),
+            "implicit-refused": ("S: 554 talk too early",),
+            "implicit-noise": (b"hello\0\xff",),
+        }.items()
+    ),
+    # A port for implicit TLS waits for us to say hello, while we wait for its greeting. In the end it goes, or tells us
+    # by an alert of TLS that it has waited long enough (RFC 8446 6).
+    case("tls-port-is-silent", (STALL,), DeadlineExceeded, b"", seconds=300, text=IT_MAY_BE_TLS),
+    case("tls-port-hangs-up", (FIN, LISTEN), ConnectionLost, b"", text=IT_MAY_BE_TLS),
+    case(
+        "tls-port-says-so", (b"\x15\x03\x01\x00\x02\x02\x50", LISTEN), TLSFailed, b"", text="looks like " + A_TLS_PORT
+    ),
+    *(
+        case(f"another-certificate-{name}", script, TLSFailed, said, settings={**mode, "tls_pin": "0" * 64}, hello=True)
+        for name, script, said, mode in (
+            ("behind-starttls", (*ASKED, "S: 220 go", Tls(), LISTEN), SAID_STARTTLS, STARTTLS),
+            ("implicit", (Tls(), LISTEN), b"", IMPLICIT),
+        )
+    ),
+    # Nor does the right one help that nobody trustworthy has signed.
+    case(
+        "pinned-and-self-signed",
+        (*ASKED, "S: 220 go", Tls("self-signed")),
+        TLSFailed,
+        SAID_STARTTLS,
+        settings={**STARTTLS, "tls_pin": SELF_SIGNED},
+        hello=True,
+    ),
 ]
 
 # What was learnt in the clear is forgotten (RFC 3207 4.2).
@@ -191,6 +258,35 @@ CAPABILITIES: Final = [
         deeds=("connect",),
         hello=True,
         under_tls=lines(EHLO, "QUIT"),
+    ),
+    # What is said of a refusal is the last refusal alone.
+    *(
+        case(
+            f"ehlo-{code}-under-tls",
+            (*ASKED[:-2], "S: 250-AUTH PLAIN", *ASKED[-2:], "S: 220 go", Tls(), f"C: {EHLO}", f"S: {code} later", *end),
+            ReplyError,
+            SAID_STARTTLS,
+            hello=True,
+            under_tls=lines(EHLO),
+            text=rf"^EHLO \[127\.0\.0\.1\] was refused: {code} later$",
+        )
+        for code, end in ((450, (STALL,)), (421, (FIN,)))
+    ),
+    case(
+        "helo-under-tls-for-anonymous",
+        (
+            *(*ASKED[:-2], "S: 250-PIPELINING", "S: 250-SIZE 1000", *ASKED[-2:], "S: 220 go", Tls()),
+            *(f"C: {EHLO}", "S: 502 what", "C: HELO [127.0.0.1]", "S: 250 mx"),
+            *(f"C: {SENT[0]}", "S: 250 ok", f"C: {SENT[1]}", "S: 250 ok", f"C: {SENT[2]}", "S: 354 go", MAIL_DATA),
+            *("S: 250 taken", "C: QUIT", "S: 221 bye"),
+        ),
+        None,
+        SAID_STARTTLS,
+        settings=ANONYMOUS,
+        deeds=("send", "client.send"),
+        hello=True,
+        under_tls=lines(EHLO, "HELO [127.0.0.1]", *SENT, "Subject: x", "", "hello", ".", "QUIT"),
+        delivery=Delivery.ACCEPTED,
     ),
     case(
         "helo-fallback-under-tls",
