@@ -515,6 +515,23 @@ async def test_a_success_before_the_server_has_proved_itself_is_none(protocol: s
     assert isinstance(caught.value, SecurityError)
 
 
+async def test_a_server_whose_signature_is_wrong_is_unproven_whatever_it_says_then(protocol: str) -> None:
+    go_on = "S: 334 " if protocol == "smtp" else "S: + "
+    script = (
+        *offer(protocol, "SCRAM-SHA-256"),
+        f"C: AUTH SCRAM-SHA-256 {base64.b64encode(b'n,,n=bob,r=abc').decode()}",
+        go_on + base64.b64encode(b"r=abcdef,s=c2FsdA==,i=4096").decode(),
+        "C: ...",
+        go_on + base64.b64encode(b"v=wrong").decode(),
+        "C: *",
+        refusal(protocol),
+    )
+    async with ScriptedPeer(*script) as peer:
+        with pytest.raises(ServerUnproven, match="the server's signature is wrong") as caught:
+            await login(peer, protocol, lambda: sasl.Scram(PASSWORD, "SHA-256", make_nonce=lambda: "abc"))
+    assert caught.value.answer is not None
+
+
 # Long computations
 
 
@@ -592,6 +609,17 @@ async def test_a_token_that_stays_refused_is_the_end(protocol: str, tokens: tupl
     assert caught.value.oauth.status == "invalid_token"
     assert caught.value.oauth.scope == "mail"
     assert len(asked) == 2
+
+
+async def test_who_broke_the_exchange_is_given_no_other_token(protocol: str) -> None:
+    go_on, success = ("S: 334 ", "S: 235 ok") if protocol == "smtp" else ("S: + ", "S: +OK")
+    for end in ((f"{go_on}e30=", "C: *", refusal(protocol)), (success,)):
+        provide, asked = provider("expired", TOKEN)
+        begun = ("C: AUTH OAUTHBEARER ...", f"{go_on}e30=", "C: AQ==")
+        async with ScriptedPeer(*offer(protocol, "OAUTHBEARER"), *begun, *end) as peer:
+            with pytest.raises(AuthenticationFailed):
+                await login(peer, protocol, OAuthToken("bob", provide))
+        assert asked == [None]
 
 
 async def test_a_transient_refusal_asks_for_no_other_token() -> None:

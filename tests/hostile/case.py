@@ -62,6 +62,7 @@ class Outcome:
     messages: those that are retrieved whole, whether an error ends it or not.
     attributes: of the error, by their names; a name may be a path ("reply.code").
     text: a regular expression for something that the error says.
+    hidden: what must not be shown anywhere, besides the canary in all its spellings.
     taken: at most so many octets are taken from a server that goes on and on; None where it is known to stop.
     """
 
@@ -75,6 +76,7 @@ class Outcome:
     messages: tuple[bytes, ...] = ()
     attributes: Mapping[str, object] = field(default_factory=dict)
     text: str = ""
+    hidden: tuple[str, ...] = ()
     taken: int | None = None
 
 

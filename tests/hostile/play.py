@@ -45,7 +45,7 @@ from mailwire import (
 from mailwire.testing import ScriptedPeer
 from mailwire.testing.turns import drain_events
 from tests.clock import Clock
-from tests.hostile.case import MESSAGE, PASSWORD, Case, Deed, Link, Outcome
+from tests.hostile.case import PASSWORD, Case, Deed, Link, Outcome
 from tests.sasl.secrecy import CANARY, assert_hidden, spellings
 
 __all__ = ["play"]
@@ -58,6 +58,7 @@ _TICKS: Final = 60
 _HANDSHAKE: Final = b"\x16\x03"
 # Where the system lists what a process has open.
 _DESCRIPTORS: Final = "/dev/fd"
+
 
 async def play(case: Case, deed: Deed, link: Link, read_log: Callable[[], str]) -> None:
     """Play `case` in the running event loop, and judge what came of it. `read_log` returns what was logged so far."""
@@ -89,7 +90,8 @@ async def play(case: Case, deed: Deed, link: Link, read_log: Callable[[], str]) 
     assert case.outcome.taken is None or link == "port" or peer.sent <= case.outcome.taken
     _judge(case.outcome, ending, transcript)
     _judge_wire(case.outcome, peer)
-    _judge_secrecy(ending.error, transcript, repr(endpoint), read_log())
+    for secret in (CANARY, *case.outcome.hidden):
+        _judge_secrecy(secret, ending.error, transcript, repr(endpoint), read_log())
 
 
 async def _warm_up() -> None:
@@ -121,9 +123,7 @@ class _Ending:
     messages: list[bytes] = field(default_factory=list)
 
 
-async def _do(
-    case: Case, deed: Deed, endpoint: Endpoint, transcript: Transcript, peer: ScriptedPeer
-) -> _Ending:
+async def _do(case: Case, deed: Deed, endpoint: Endpoint, transcript: Transcript, peer: ScriptedPeer) -> _Ending:
     ending = _Ending(is_about_mail=deed == "send")
     mail: dict[str, Any] = {"sender": "a@example.org", "recipients": case.recipients, **case.arguments}
     try:
@@ -227,13 +227,13 @@ def _judge_wire(outcome: Outcome, peer: ScriptedPeer) -> None:
     assert not [spelling for spelling in spellings(CANARY) if spelling.encode() in peer.wire]
 
 
-def _judge_secrecy(error: MailwireError | None, transcript: Transcript, *shown: str) -> None:
+def _judge_secrecy(secret: str, error: MailwireError | None, transcript: Transcript, *shown: str) -> None:
     shown += (transcript.render(), repr(list(transcript)))
     if error is not None:
         shown += error.transcript
-        assert_hidden(CANARY, error)
-    assert_hidden(CANARY, *shown)
-    assert not [text for text in shown if quote(CANARY) in text]
+        assert_hidden(secret, error)
+    assert_hidden(secret, *shown)
+    assert not [text for text in shown if quote(secret) in text]
 
 
 def _open_descriptors() -> int | None:

@@ -4,7 +4,9 @@ from typing import Any, Final
 
 from mailwire import (
     AuthenticationFailed,
+    ConnectionLost,
     DeadlineExceeded,
+    LimitExceeded,
     MaildropLocked,
     MailwireError,
     Preferences,
@@ -13,9 +15,9 @@ from mailwire import (
     SecurityError,
     ServerUnproven,
 )
-from mailwire.testing import LISTEN, STALL, Step, Tls
+from mailwire.testing import FIN, LISTEN, STALL, Step, Tls
 from tests.hostile.case import PASSWORD, Case, Deed, Outcome, lines
-from tests.hostile.smtp_auth import NONCE, b64, scram
+from tests.hostile.mechanisms import NONCE, PROVIDED, TIMESTAMP, Endless, b64, scram, scram_dialogue
 from tests.sasl.secrecy import CANARY
 
 __all__ = ["CASES"]
@@ -30,8 +32,12 @@ PASS: Final = f"PASS {CANARY}"
 LOGIN: Final[tuple[Step, ...]] = (*offering("USER"), f"C: {USER}", "S: +OK", f"C: {PASS}")
 APOP: Final = {"auth_preferences": Preferences(mechanisms=["APOP"])}
 CLIENT_FIRST: Final = f"AUTH SCRAM-SHA-256 {b64(f'n,,n={PASSWORD.user},r={NONCE}')}"
+FINAL: Final = scram_dialogue()
+XOAUTH2_1, XOAUTH2_2 = (b64(f"user={PROVIDED.user}\x01auth=Bearer {CANARY}-{number}\x01\x01") for number in (1, 2))
+NO_TOKEN: Final = '{"status":"401","schemes":"bearer","scope":"mail"}'
 SERVER_FIRST: Final = f"r={NONCE}x,s={b64('salt')},i=1"
 SCRAM: Final[tuple[Step, ...]] = (*offering("SASL SCRAM-SHA-256", "USER"), f"C: {CLIENT_FIRST}")
+PROOF: Final[tuple[Step, ...]] = (*SCRAM, f"S: + {FINAL[1]}", f"C: {FINAL[2]}")
 
 
 def case(
@@ -97,6 +103,36 @@ EXCHANGES: Final = [
     case("pass-noise", (*LOGIN, "S: welcome", LISTEN), RemoteProtocolError, USER, PASS),
     case("pass-said-back", (*LOGIN, f"S: {PASS}", LISTEN), RemoteProtocolError, USER, PASS),
     case("pass-challenged", (*LOGIN, "S: + go", LISTEN), RemoteProtocolError, USER, PASS),
+    case("pass-hang-up", (*LOGIN, FIN), ConnectionLost, USER, PASS),
+    # It would be taken for the answer to PASS.
+    case("pass-answered-before", (*LOGIN[:-1], "S: +OK welcome", LISTEN), RemoteProtocolError, USER),
+    case("user-answered-before", (*offering("USER"), "S: +OK", LISTEN), RemoteProtocolError),
+    case(
+        "only-cram-md5-offered", (*offering("SASL CRAM-MD5", greeting=f"+OK {TIMESTAMP}"), LISTEN), AuthenticationFailed
+    ),
+    case(
+        "auth-for-ever-to-one-who-answers",
+        (
+            *(*offering("SASL X-ENDLESS"), "C: AUTH X-ENDLESS", *("S: + ", f"C: {b64('more')}") * 8),
+            *("S: + ", "C: *", "S: -ERR cancelled", LISTEN),
+        ),
+        AuthenticationFailed,
+        *("AUTH X-ENDLESS", *[b64("more")] * 8, "*"),
+        settings={"auth": Endless},
+        text="went on asking after 8 challenges",
+    ),
+    case(
+        "auth-longer-than-a-line",
+        (*offering("SASL LOGIN"), "C: AUTH LOGIN", f"S: + {'A' * 12_288}", LISTEN),
+        LimitExceeded,
+        "AUTH LOGIN",
+    ),
+    case(
+        "auth-goes-on-behind-the-cancel",
+        (*offering("SASL LOGIN"), "C: AUTH LOGIN", "S: + !!!!", "C: *", "S: +OK welcome", LISTEN),
+        AuthenticationFailed,
+        *("AUTH LOGIN", "*"),
+    ),
     case("pass-silence", (*LOGIN, STALL), DeadlineExceeded, USER, PASS, seconds=60),
     case(
         "auth-bad-base64",
@@ -137,6 +173,56 @@ EXCHANGES: Final = [
         AuthenticationFailed,
         *(CLIENT_FIRST, "*"),
         settings={"auth": scram},
+    ),
+    *(
+        case(
+            f"scram-{name}",
+            (*PROOF, f"S: + {final}", "C: *", "S: -ERR cancelled", LISTEN),
+            error,
+            *(CLIENT_FIRST, FINAL[2], "*"),
+            settings={"auth": scram},
+        )
+        for name, final, error in (
+            ("signature-wrong", b64(f"v={b64('wrong')}"), ServerUnproven),
+            ("signature-missing", b64("x=y"), ServerUnproven),
+            ("final-error", b64("e=other-error"), AuthenticationFailed),
+        )
+    ),
+    case(
+        "scram-final-skipped",
+        (*PROOF, "S: +OK welcome", LISTEN),
+        ServerUnproven,
+        *(CLIENT_FIRST, FINAL[2]),
+        settings={"auth": scram},
+    ),
+    case(
+        "scram-proven",
+        (*PROOF, f"S: + {FINAL[3]}", "C: ", "S: +OK welcome", "C: QUIT", "S: +OK bye"),
+        None,
+        *(CLIENT_FIRST, FINAL[2], "", "QUIT"),
+        settings={"auth": scram},
+        deeds=("connect",),
+    ),
+    case(
+        "xoauth2-both-refused",
+        (
+            *(*offering("SASL XOAUTH2"), "C: AUTH XOAUTH2", "S: + ", f"C: {XOAUTH2_1}", f"S: + {b64(NO_TOKEN)}", "C: "),
+            *("S: -ERR [AUTH] no", "C: AUTH XOAUTH2", "S: + ", f"C: {XOAUTH2_2}", f"S: + {b64(NO_TOKEN)}", "C: "),
+            *("S: -ERR [AUTH] still no", LISTEN),
+        ),
+        AuthenticationFailed,
+        *("AUTH XOAUTH2", XOAUTH2_1, "", "AUTH XOAUTH2", XOAUTH2_2, ""),
+        settings={"auth": PROVIDED},
+        text="still no",
+        attributes={"oauth.status": "401", "oauth.scope": "mail"},
+    ),
+    # Outlook's way to refuse a token, where it takes one in one line.
+    case(
+        "xoauth2-hang-up",
+        (*offering("SASL XOAUTH2"), "C: AUTH XOAUTH2", "S: + ", f"C: {XOAUTH2_1}", FIN),
+        ConnectionLost,
+        *("AUTH XOAUTH2", XOAUTH2_1),
+        settings={"auth": PROVIDED},
     ),
     case(
         "scram-success-at-once",

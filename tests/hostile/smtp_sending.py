@@ -31,7 +31,7 @@ from mailwire.testing import (
     Step,
     Tls,
 )
-from tests.hostile.case import MESSAGE, Case, Deed, Outcome, lines
+from tests.hostile.case import EVERYWHERE, MESSAGE, ONCE, Case, Deed, Outcome, Surroundings, lines
 
 __all__ = ["CASES"]
 
@@ -77,6 +77,7 @@ def case(
     farewell: bytes = b"",
     recipients: tuple[str, ...] = THREE[:1],
     buffer_size: int | None = None,
+    surroundings: tuple[Surroundings, ...] = EVERYWHERE,
     **outcome: Any,
 ) -> Case:
     # part: the message, where not all of it need leave; farewell: what may be said in the end, or not.
@@ -90,6 +91,7 @@ def case(
         part or message,
         recipients,
         buffer_size=buffer_size,
+        surroundings=surroundings,
     )
 
 
@@ -450,6 +452,7 @@ DEADLOCKED: Final = [
         Delivery.ACCEPTED,
         recipients=MANY,
         buffer_size=4096,
+        surroundings=ONCE,
     ),
 ]
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tests.hostile import pop3_auth, pop3_tls, smtp_auth, smtp_sending, smtp_tls
+from tests.hostile import mechanisms, pop3_auth, pop3_tls, smtp_auth, smtp_sending, smtp_tls
 from tests.hostile.case import Case, Deed, Link
 from tests.hostile.play import play
 
@@ -19,6 +19,8 @@ CASES = {
     "SMTP sending": smtp_sending.CASES,
     "POP3 TLS": pop3_tls.CASES,
     "POP3 AUTH": pop3_auth.CASES,
+    "SMTP mechanisms": mechanisms.SMTP_CASES,
+    "POP3 mechanisms": mechanisms.POP3_CASES,
 }
 
 # uvloop is nobody's duty to have; where it is, it is another event loop to be safe with.

@@ -313,8 +313,10 @@ def test_a_success_before_the_server_has_proved_itself_leaves_it_unproven() -> N
 def test_a_server_that_cannot_prove_itself_is_unproven() -> None:
     made = exchange(scram())
     made.respond(b64(SERVER_FIRST % 4096))
+    assert not made.is_server_unproven
     assert made.respond(b64(b"v=" + SIGNATURE.lower())) == CANCEL
     assert isinstance(made.failure, ProofMissing)
+    assert made.is_server_unproven
     error = made.error("; and so on")
     assert type(error) is ServerUnproven
     assert str(error) == (
@@ -327,6 +329,7 @@ def test_another_failure_of_scram_says_nothing_about_the_server() -> None:
     made = exchange(scram())
     assert made.respond(b64(SERVER_FIRST % 1)) == CANCEL
     assert type(made.error()) is AuthenticationFailed
+    assert not made.is_server_unproven
 
 
 # What takes long to compute

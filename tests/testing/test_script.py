@@ -47,7 +47,9 @@ def test_every_mark_is_a_constant_of_its_name() -> None:
 
 
 def test_a_script_of_steps_is_fine() -> None:
-    check_script(("S: 220 mx", b"25", "C: EHLO ...", PACKET, Hear(1), Beneath(b"x"), Tls(), Answers({}), Slow(Endless(b"a"), 1)))
+    check_script(
+        ("S: 220 mx", b"25", "C: EHLO ...", PACKET, Hear(1), Beneath(b"x"), Tls(), Answers({}), Slow(Endless(b"a"), 1))
+    )
     check_script(())
 
 

@@ -381,7 +381,7 @@ async def test_octets_can_be_put_on_the_wire_beneath_tls() -> None:
 
 
 async def test_what_is_put_beneath_a_connection_that_is_gone_fails_the_test() -> None:
-    with pytest.raises(AssertionError, match="the client was gone when it was told"):
+    with pytest.raises(AssertionError, match="the client was gone when it was told"):  # noqa: PT012
         async with ScriptedPeer("C: QUIT", PACKET, PACKET, *[Beneath(b"x" * 500_000)] * 4) as peer:
             _, writer = await opened(peer)
             writer.write(b"QUIT\r\n")

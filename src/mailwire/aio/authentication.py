@@ -11,11 +11,13 @@ from dataclasses import replace
 from typing import Self
 
 from ..endpoint import Endpoint
-from ..errors import AuthenticationFailed, SecurityError
+from ..errors import AuthenticationFailed, SecurityError, ServerUnproven
+from ..pop3.response import Response
 from ..sasl import (
     MECHANISMS,
     Anonymous,
     Credentials,
+    Exchange,
     External,
     Mechanism,
     OAuthBearer,
@@ -29,17 +31,34 @@ from ..sasl import (
     is_weaker,
     make_mechanism,
 )
+from ..smtp.reply import Reply
 from .stream import Stream
 from .tls import channel_bindings
 from .tokens import provide_token
 
-__all__ = ["Attempt", "MechanismUnavailable", "authenticate", "oauth_failure", "situation_of"]
+__all__ = [
+    "Attempt",
+    "MechanismUnavailable",
+    "TokenRefused",
+    "authenticate",
+    "login_refusal",
+    "second_chance",
+    "situation_of",
+]
 
 Attempt = Callable[[str, Mechanism | None], Awaitable[None]]
 """Logs in by what is called so: a mechanism, or what a protocol has besides SASL. Raises AuthenticationFailed,
-MechanismUnavailable, and the errors of any command."""
+MechanismUnavailable, TokenRefused, and the errors of any command."""
 
 _SASL = frozenset(option.name for option in MECHANISMS)
+
+
+class TokenRefused(Exception):
+    """The server refused an access token, in good order: a fresh one may be accepted. `error` says so in our words."""
+
+    def __init__(self, error: AuthenticationFailed) -> None:
+        super().__init__(str(error))
+        self.error = error
 
 
 class MechanismUnavailable(Exception):
@@ -69,9 +88,35 @@ def situation_of(endpoint: Endpoint, stream: Stream, offered: Collection[str]) -
     )
 
 
-def oauth_failure(mechanism: Mechanism | None) -> OAuthFailure | None:
-    """Return what the server said against the access token, if that is what `mechanism` is about."""
-    return mechanism.failure if isinstance(mechanism, OAuthBearer | XOAuth2) else None
+def login_refusal(command: str, exchange: Exchange | None, answer: Reply | Response) -> AuthenticationFailed:
+    """Return the error for a login that the server has refused in the end by its `answer`.
+
+    command: as a transcript shows it. exchange: of SASL, if it was one; why it was cancelled by us goes first.
+    """
+    failure = None if exchange is None else exchange.failure
+    mechanism = None if exchange is None else exchange.mechanism
+    kind = AuthenticationFailed if exchange is None or not exchange.is_server_unproven else ServerUnproven
+    return kind(
+        f"{command}: {f'{failure}; ' if failure else ''}{answer}",
+        command=command,
+        answer=answer,
+        oauth=mechanism.failure if isinstance(mechanism, OAuthBearer | XOAuth2) else None,
+    )
+
+
+def second_chance(
+    exchange: Exchange, error: AuthenticationFailed, *, is_unavailable: bool
+) -> MechanismUnavailable | TokenRefused | None:
+    """Return what to raise in place of `error` where that need not be the end of the login; None where it is.
+
+    is_unavailable: whether the server said that it does not have the mechanism.
+    """
+    if exchange.failure is not None or error.answer is None:
+        return None  # who sent what made us cancel the exchange, or claimed a success that is none, is not asked again
+    if is_unavailable:
+        return MechanismUnavailable(error)
+    is_of_token = isinstance(exchange.mechanism, OAuthBearer | XOAuth2)
+    return TokenRefused(error) if is_of_token and not error.is_transient else None
 
 
 async def authenticate(
@@ -139,10 +184,13 @@ async def _use_own(mechanism: Mechanism, endpoint: Endpoint, situation: Situatio
             f"{endpoint} does not offer {mechanism.name}: it has {', '.join(situation.offered) or 'none'}",
             command=f"AUTH {mechanism.name}",
         )
+    problem: AuthenticationFailed | None = None
     try:
         await attempt(mechanism.name, mechanism)
-    except MechanismUnavailable as unavailable:
-        raise unavailable.error from None
+    except (MechanismUnavailable, TokenRefused) as refusal:
+        problem = refusal.error
+    if problem is not None:
+        raise problem
     return mechanism.name
 
 
@@ -159,13 +207,20 @@ async def _use(name: str, endpoint: Endpoint, credentials: Credentials, situatio
     if not isinstance(credentials, OAuthToken):
         await present(credentials)
         return
-    provided = await provide_token(credentials, None, seconds)
-    try:
-        await present(provided)
-    except AuthenticationFailed as error:
-        if error.is_transient or isinstance(credentials.token, str):
-            raise
-        renewed = await provide_token(credentials, error.oauth or OAuthFailure(), seconds)
-        if renewed == provided:
-            raise
-        await present(renewed)
+    refused: AuthenticationFailed | None = None
+    known: OAuthToken | None = None
+    for _ in range(2):
+        failure = None if refused is None else refused.oauth or OAuthFailure()
+        provided = await provide_token(credentials, failure, seconds)
+        if provided == known:
+            break  # there is no other
+        known = provided
+        try:
+            await present(provided)
+        except TokenRefused as refusal:
+            refused = refusal.error
+        else:
+            return
+    if refused is None:
+        raise AssertionError("a token is presented, or was refused before")
+    raise refused

@@ -1,8 +1,8 @@
 """Dialogue: an SMTP machine and its session, as commands that are answered; each wait has its deadline."""
 
-from ..errors import AuthenticationFailed, ReplyError
+from ..errors import ReplyError
 from ..smtp import Auth, Command, Connection, Data, EndOfData, Event, Quit, Reply, ReplyReceived
-from .authentication import oauth_failure
+from .authentication import login_refusal
 from .session import Session
 
 __all__ = ["Dialogue", "raise_refusal"]
@@ -32,16 +32,9 @@ class Dialogue:
         try:
             return await self.ask(command)
         except ReplyError as error:
-            reason = str(error.reply)
-            if (failure := command.exchange.failure) is not None:
+            if command.exchange.failure is not None:
                 self.is_over = True
-                reason = f"{failure}; {reason}"
-            raise AuthenticationFailed(
-                f"{command}: {reason}",
-                command=str(command),
-                answer=error.reply,
-                oauth=oauth_failure(command.mechanism),
-            ) from error
+            raise login_refusal(str(command), command.exchange, error.reply) from error
 
     async def next_reply(self) -> ReplyReceived:
         """Return the next reply that is due. Raises what `Session.next_event` raises."""

@@ -8,7 +8,7 @@ from ..endpoint import Endpoint
 from ..errors import AuthenticationFailed, ConnectionLost, NotSupported, ReplyError, SecurityError, TLSFailed
 from ..sasl.mechanism import Mechanism
 from ..smtp import Auth, Ehlo, Extensions, Helo, Reply, ReplyReceived, StartTls
-from .authentication import MechanismUnavailable, authenticate, situation_of
+from .authentication import authenticate, second_chance, situation_of
 from .dialogue import Dialogue, raise_refusal
 
 __all__ = ["Initiation", "can_do_with_helo"]
@@ -94,9 +94,10 @@ async def _attempt(dialogue: Dialogue, _name: str, mechanism: Mechanism | None) 
     try:
         await dialogue.log_in(command)
     except AuthenticationFailed as error:
-        reply = error.answer
-        if command.exchange.failure is None and isinstance(reply, Reply) and _is_unavailable(reply):
-            raise MechanismUnavailable(error) from None
+        is_unavailable = isinstance(error.answer, Reply) and _is_unavailable(error.answer)
+        chance = second_chance(command.exchange, error, is_unavailable=is_unavailable)
+        if chance is not None:
+            raise chance from None
         raise
 
 

@@ -44,7 +44,7 @@ from ..pop3 import (
 )
 from ..sasl import MECHANISMS, Mechanism, Option, Password
 from ..transcript import Transcript
-from .authentication import MechanismUnavailable, authenticate, oauth_failure, situation_of
+from .authentication import MechanismUnavailable, authenticate, login_refusal, second_chance, situation_of
 from .client import Client
 from .session import Session
 
@@ -271,8 +271,9 @@ class POP3Client(Client[Event]):
             try:
                 await self._log_in(session, command)
             except AuthenticationFailed as error:
-                if _is_unavailable(command, error):
-                    raise MechanismUnavailable(error) from None
+                chance = second_chance(command.exchange, error, is_unavailable=_is_unavailable(command, error))
+                if chance is not None:
+                    raise chance from None
                 raise
             return
         try:
@@ -306,18 +307,13 @@ class POP3Client(Client[Event]):
         return response
 
     def _raise_login_refusal(self, command: Command[Response], response: Response) -> None:
-        failure = command.exchange.failure if isinstance(command, Auth) else None
-        if failure is not None:
+        exchange = command.exchange if isinstance(command, Auth) else None
+        if exchange is not None and exchange.failure is not None:
             self.abort()  # who sent what led to a cancel, is not asked again
         elif response.code in _BLAMELESS:
             kind = MaildropLocked if response.code == "IN-USE" else ResponseError
             raise kind(f"{command} was refused: {response}", command=str(command), response=response)
-        raise AuthenticationFailed(
-            f"{command}: {f'{failure}; ' if failure else ''}{response}",
-            command=str(command),
-            answer=response,
-            oauth=oauth_failure(command.mechanism) if isinstance(command, Auth) else None,
-        )
+        raise login_refusal(str(command), exchange, response)
 
     # Asking
 
@@ -402,4 +398,4 @@ def _is_unavailable(command: Auth, error: AuthenticationFailed) -> bool:
     # what it said.
     response, exchange = error.answer, command.exchange
     is_unblamed = isinstance(response, Response) and response.code is None
-    return is_unblamed and not exchange.has_spoken and exchange.failure is None
+    return is_unblamed and not exchange.has_spoken

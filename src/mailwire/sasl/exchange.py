@@ -54,6 +54,11 @@ class Exchange:
         """Whether the server was told more than the mechanism's name."""
         return bool(self._said)
 
+    @property
+    def is_server_unproven(self) -> bool:
+        """Whether it failed because the server did not prove that it knows us."""
+        return isinstance(self.failure, ProofMissing)
+
     def command_line(self) -> bytes:
         """Return the command that begins the exchange, with its CRLF."""
         return self._line
@@ -74,7 +79,7 @@ class Exchange:
             failure = MechanismFailed("the server reports success before the exchange is complete")
             is_unproven = self.mechanism.proves_server
         else:
-            is_unproven = isinstance(failure, ProofMissing)
+            is_unproven = self.is_server_unproven
         command = self.shown_command()
         kind = ServerUnproven if is_unproven else AuthenticationFailed
         return kind(f"{command} failed: {failure}{more}", command=command)
