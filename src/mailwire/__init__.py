@@ -54,7 +54,7 @@ from .errors import (
     SourceFailed,
     TLSFailed,
 )
-from .message import Content, Envelope, MessagePolicy, MessageSource, RetrievedMessage, compose
+from .message import Attachment, Content, Envelope, MessagePolicy, MessageSource, RetrievedMessage, compose
 from .pop3.response import Response
 from .sasl.choice import Preferences
 from .sasl.credentials import Password
@@ -65,6 +65,7 @@ from .transcript import Transcript
 
 __all__ = [
     "Anonymous",
+    "Attachment",
     "AuthenticationFailed",
     "BudgetExceeded",
     "CommandRefused",

@@ -10,6 +10,7 @@ from email.policy import Policy
 from typing import Any, TypeVar
 
 from mailwire.message import Content, Envelope, MessagePolicy, MessageSource, Outgoing
+from mailwire.message.generation import is_laborious
 from mailwire.smtp import Extensions, Mailbox
 
 T = TypeVar("T")
@@ -65,8 +66,11 @@ def prepared(
     under: MessagePolicy | None = None,
 ) -> Outgoing:
     """The message made ready for a server, which for what is small and in memory takes no waiting."""
-    content = Content(message, under) if under and not isinstance(message, Content) else message
-    return at_once(Outgoing.prepare(content, envelope, offered(*extensions)))
+    content = message if isinstance(message, Content) else Content(message, under or MessagePolicy())
+    preparing = Outgoing.prepare(content, envelope, offered(*extensions))
+    if content.message is not None and is_laborious(content.message):
+        return asyncio.run(preparing)
+    return at_once(preparing)
 
 
 def wire(

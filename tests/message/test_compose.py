@@ -3,14 +3,19 @@ import email
 from datetime import UTC, datetime, timedelta
 from email import policy
 from email.headerregistry import Address
+from email.message import EmailMessage
+from email.policy import Policy
+from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mailwire import InvalidMessage, compose
+from mailwire import Attachment, InvalidMessage, compose
 from mailwire.message import Envelope
 from tests.message.sending import (
+    POLICIES,
     addresses,
     parsed,
     wire,
@@ -88,6 +93,10 @@ def test_a_mail_may_have_hidden_recipients_alone() -> None:
     assert b"b@x.y" not in wire(message)
 
 
+def arguments(field: str, value: object) -> dict[str, Any]:
+    return {"sender": "a@x.y", "to": "b@x.y", field: value}
+
+
 FIELDS = ["sender", "to", "cc", "bcc", "reply_to", "subject"]
 
 
@@ -97,7 +106,7 @@ FIELDS = ["sender", "to", "cc", "bcc", "reply_to", "subject"]
 def test_a_line_end_in_a_field_is_refused(field: str, place: str, control: str) -> None:
     value = place.format(control).replace("v", "Val <v@x.y>")
     with pytest.raises(ValueError, match="line end or NUL"):
-        compose(**{"sender": "a@x.y", "to": "b@x.y", field: value})
+        compose(**arguments(field, value))
 
 
 @pytest.mark.parametrize(
@@ -112,7 +121,7 @@ def test_a_sender_that_is_none_is_refused(address: str) -> None:
 @pytest.mark.parametrize("field", ["to", "cc", "bcc", "reply_to"])
 def test_an_address_that_is_none_is_not_composed(field: str, address: str) -> None:
     with pytest.raises(ValueError, match="expected"):
-        compose(**{"sender": "a@x.y", "to": "b@x.y", field: address})
+        compose(**arguments(field, address))
 
 
 # What the standard library's parser is known to stumble over, and its like.
@@ -134,3 +143,267 @@ def test_whatever_stands_in_the_place_of_an_address_is_one_or_is_refused(text: s
 def test_a_group_is_recipients_too() -> None:
     message = compose(sender="a@x.y", to="friends: b@x.y, c@x.y;", text="x")
     assert addresses(message) == ("a@x.y", ["b@x.y", "c@x.y"])
+
+
+def test_html_alone_is_the_whole_text() -> None:
+    message = compose(sender="a@x.y", to="b@x.y", html="<p>hello</p>\n")
+    assert message.get_content_type() == "text/html"
+    assert message.get_content() == "<p>hello</p>\n"
+
+
+@pytest.mark.parametrize("argument", ["text", "html"])
+def test_a_text_holds_no_nul(argument: str) -> None:
+    with pytest.raises(InvalidMessage, match="neither text nor HTML may hold a NUL"):
+        compose(**arguments(argument, "a\0b"))
+
+
+def test_a_text_with_long_lines_is_encoded() -> None:
+    sent = wire(compose(sender="a@x.y", to="b@x.y", text="word " * 1000))
+    assert max(map(len, sent.split(b"\r\n"))) <= 78
+
+
+# Attachments
+
+
+def test_attachments_are_octets_or_paths(tmp_path: Path) -> None:
+    path = tmp_path / "table.csv"
+    path.write_bytes(b"a;b\n")
+    message = compose(
+        sender="a@x.y",
+        to="b@x.y",
+        text="see below",
+        attachments=[Attachment(b"\x89PNG\0", "Grüße.png"), path, Attachment.read(path, name="t"), Attachment(b"")],
+    )
+    assert message.get_content_type() == "multipart/mixed"
+    again = email.message_from_bytes(wire(message), policy=policy.default)
+    parts = list(again.iter_attachments())
+    assert [(part.get_content_type(), part.get_filename()) for part in parts] == [
+        ("image/png", "Grüße.png"),
+        ("text/csv", "table.csv"),
+        ("application/octet-stream", "t"),
+        ("application/octet-stream", None),
+    ]
+    assert [part.get_payload(decode=True) for part in parts] == [b"\x89PNG\0", b"a;b\n", b"a;b\n", b""]
+    assert all(part.get_content_disposition() == "attachment" for part in parts)
+
+
+@pytest.mark.parametrize(
+    ("name", "content_type", "expected"),
+    [
+        ("a.png", "", "image/png"),
+        ("a.PDF", "", "application/pdf"),
+        ("a.tar.gz", "", "application/octet-stream"),
+        ("a.eml", "", "application/octet-stream"),
+        ("a", "", "application/octet-stream"),
+        (None, "", "application/octet-stream"),
+        ("a.png", "application/x-odd", "application/x-odd"),
+        ("a.png", "image/svg+xml", "image/svg+xml"),
+    ],
+)
+def test_the_content_type_is_what_the_name_suggests(name: str | None, content_type: str, expected: str) -> None:
+    assert Attachment(b"x", name, content_type).content_type == expected
+
+
+@pytest.mark.parametrize("control", ["\r", "\n", "\0", "\x1b", "\x7f"])
+def test_a_name_holds_no_control_character(control: str) -> None:
+    with pytest.raises(ValueError, match="must not hold control characters"):
+        Attachment(b"x", f"a{control}b")
+
+
+@pytest.mark.parametrize(
+    "content_type", ["image", "image/", "/png", "a/b/c", "image/png; x=y", "a b/c", "a/b\r\n", "ä/b"]
+)
+def test_what_is_no_content_type_is_refused(content_type: str) -> None:
+    with pytest.raises(ValueError, match="expected a content type such as image/png"):
+        Attachment(b"x", None, content_type)
+
+
+@pytest.mark.parametrize("content_type", ["message/rfc822", "multipart/mixed", "Message/Partial"])
+def test_octets_are_no_message_of_parts(content_type: str) -> None:
+    with pytest.raises(ValueError, match="that has parts of its own"):
+        Attachment(b"x", None, content_type)
+
+
+def test_a_text_that_is_attached_says_that_it_is_utf_8() -> None:
+    message = compose(
+        sender="a@x.y",
+        to="b@x.y",
+        attachments=[Attachment("ä".encode(), "a.txt"), Attachment(b"a", "b.txt"), Attachment(b"\xe4", "c.txt")],
+    )
+    assert [part.get_content_charset() for part in message.iter_attachments()] == ["utf-8", None, None]
+
+
+def test_a_file_that_is_not_there_is_an_os_error(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError):
+        compose(sender="a@x.y", to="b@x.y", attachments=[tmp_path / "none"])
+
+
+def test_the_data_of_an_attachment_are_not_shown() -> None:
+    assert repr(Attachment(b"secret", "a.png")) == "Attachment(name='a.png', content_type='image/png')"
+
+
+# Inline parts
+
+
+def test_html_shows_inline_parts(tmp_path: Path) -> None:
+    path = tmp_path / "logo.png"
+    path.write_bytes(b"logo")
+    message = compose(
+        sender="a@x.y",
+        to="b@x.y",
+        text="hello",
+        html='<img src="cid:logo@x.y"><img src="cid:other">',
+        inline={"logo@x.y": path, "other": Attachment(b"other", None, "image/gif")},
+        attachments=[Attachment(b"x", "x.pdf")],
+    )
+    again = email.message_from_bytes(wire(message), policy=policy.default)
+    assert [part.get_content_type() for part in again.walk()] == [
+        "multipart/mixed",
+        "multipart/alternative",
+        "text/plain",
+        "multipart/related",
+        "text/html",
+        "image/png",
+        "image/gif",
+        "application/pdf",
+    ]
+    related = next(part for part in again.walk() if part.get_content_type() == "multipart/related")
+    assert related.get_param("type") == "text/html"
+    _, logo, other = related.iter_parts()
+    assert (logo["Content-ID"], logo.get_content(), logo.get_filename()) == ("<logo@x.y>", b"logo", "logo.png")
+    assert (other["Content-ID"], other.get_content(), other.get_filename()) == ("<other>", b"other", None)
+    assert logo.get_content_disposition() == "inline"
+
+
+def test_html_alone_shows_inline_parts_too() -> None:
+    message = compose(sender="a@x.y", to="b@x.y", html="<p>", inline={"a": Attachment(b"x", "x.png")})
+    assert [part.get_content_type() for part in message.walk()] == ["multipart/related", "text/html", "image/png"]
+
+
+def test_inline_parts_need_html() -> None:
+    with pytest.raises(InvalidMessage, match="inline parts need HTML"):
+        compose(sender="a@x.y", to="b@x.y", text="x", inline={"a": Attachment(b"x")})
+
+
+@pytest.mark.parametrize("content_id", ["", "<a>", "a b", "a\r\n", "ä", "a" * 901])
+def test_what_is_no_content_id_is_refused(content_id: str) -> None:
+    with pytest.raises(InvalidMessage, match="expected a content id"):
+        compose(sender="a@x.y", to="b@x.y", html="<p>", inline={content_id: Attachment(b"x")})
+
+
+def test_all_boundaries_are_chosen_when_a_message_is_composed() -> None:
+    message = compose(
+        sender="a@x.y",
+        to="b@x.y",
+        text="x",
+        html="<p>",
+        inline={"a": Attachment(b"x")},
+        attachments=[Attachment(b"y")],
+    )
+    boundaries = [part.get_boundary() for part in message.walk() if part.is_multipart()]
+    assert len(set(boundaries)) == 3
+    assert wire(message) == wire(message)
+
+
+# Threads
+
+
+def thread_of(message: EmailMessage) -> tuple[object, list[str]]:
+    again = email.message_from_bytes(wire(message), policy=policy.default)
+    return again["In-Reply-To"], (again["References"] or "").split()
+
+
+def answer(**arguments: Any) -> tuple[object, list[str]]:
+    return thread_of(compose(sender="a@x.y", to="b@x.y", **arguments))
+
+
+def test_an_answer_refers_to_what_it_answers() -> None:
+    assert answer(in_reply_to="<1@x.y>") == ("<1@x.y>", ["<1@x.y>"])
+    assert answer(in_reply_to="<2@x.y>", references=["<1@x.y>", "<2@x.y>"]) == ("<2@x.y>", ["<1@x.y>", "<2@x.y>"])
+    assert answer(in_reply_to="<2@x.y>", references="<1@x.y> <2@x.y>") == ("<2@x.y>", ["<1@x.y>", "<2@x.y>"])
+    assert answer(references="<1@x.y><2@x.y>") == (None, ["<1@x.y>", "<2@x.y>"])
+    assert answer() == (None, [])
+
+
+@pytest.mark.parametrize("of", POLICIES)
+@pytest.mark.parametrize(
+    ("header", "expected"),
+    [
+        ("Message-ID: <2@x.y>\nReferences: <0@x.y>\n <1@x.y>", ("<2@x.y>", ["<0@x.y>", "<1@x.y>", "<2@x.y>"])),
+        ("message-id: <2@x.y>\nIn-Reply-To: <1@x.y>", ("<2@x.y>", ["<1@x.y>", "<2@x.y>"])),
+        ("Message-ID: <2@x.y>", ("<2@x.y>", ["<2@x.y>"])),
+        ("Message-ID: junk <2@x.y> <3@x.y>\nReferences: a <b c> <1@x.y> <\xe4>", ("<2@x.y>", ["<1@x.y>", "<2@x.y>"])),
+        ("References: <1@x.y>", (None, ["<1@x.y>"])),
+        ("Subject: x", (None, [])),
+    ],
+)
+def test_a_message_can_be_answered(header: str, expected: tuple[object, list[str]], of: Policy) -> None:
+    assert answer(in_reply_to=parsed(f"{header}\n\nx\n", of)) == expected
+
+
+def test_long_message_ids_stay_whole() -> None:
+    long = [f"<{letter * 200}@x.y>" for letter in "abc"]
+    message = compose(sender="a@x.y", to="b@x.y", in_reply_to=long[2], references=long)
+    assert thread_of(message) == (long[2], long)
+    assert email.message_from_bytes(message.as_bytes(), policy=policy.default)["References"].split() == long
+
+
+def test_of_a_long_thread_the_first_and_the_last_are_kept() -> None:
+    thread = [f"<{number}@x.y>" for number in range(500)]
+    assert answer(references=thread) == (None, [thread[0], *thread[-99:]])
+
+
+@pytest.mark.parametrize("given", ["", "1@x.y", "<1@x.y", "<1@x.y> x", "<a b>", "<1@x.y>\r\nBcc: <e@x.y>", "<ä>", "<>"])
+@pytest.mark.parametrize("argument", ["in_reply_to", "references"])
+def test_what_is_no_message_id_is_refused(argument: str, given: str) -> None:
+    with pytest.raises(InvalidMessage, match=r"expected message ids such as <id@example\.org>"):
+        compose(**arguments(argument, given))
+
+
+# Further fields
+
+
+def test_further_fields_are_given_as_they_are() -> None:
+    message = compose(
+        sender="a@x.y, c@x.y",
+        to="b@x.y",
+        headers={"Sender": "c@x.y", "X-Campaign": "Grüße", "List-Unsubscribe": "<mailto:u@x.y>"},
+    )
+    again = email.message_from_bytes(wire(message, envelope=Envelope.of(message)), policy=policy.default)
+    assert (again["Sender"], again["X-Campaign"], again["List-Unsubscribe"]) == ("c@x.y", "Grüße", "<mailto:u@x.y>")
+    assert addresses(message) == ("c@x.y", ["b@x.y"])
+
+
+def test_a_field_may_be_given_several_times() -> None:
+    message = compose(sender="a@x.y", to="b@x.y", headers=[("X-Tag", "1"), ("X-Tag", "2")])
+    assert message.get_all("X-Tag") == ["1", "2"]
+
+
+def test_date_and_message_id_may_be_given() -> None:
+    date = "Thu, 26 Nov 2026 12:00:00 +0000"
+    message = compose(sender="a@x.y", to="b@x.y", headers={"Date": date, "message-id": "<1@x.y>"})
+    assert (message.get_all("Date"), message.get_all("Message-ID")) == ([date], ["<1@x.y>"])
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["From", "to", "Cc", "BCC", "Reply-To", "Subject", "In-Reply-To", "References", "Content-Type", "MIME-Version"],
+)
+def test_what_has_an_argument_of_its_own_is_no_further_field(name: str) -> None:
+    with pytest.raises(InvalidMessage, match="is made of the other arguments"):
+        compose(sender="a@x.y", to="b@x.y", headers={name: "x"})
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [{"X-Odd": "x\r\nBcc: e@x.y"}, {"X-Odd": "x\0"}, {"X\r\nBcc": "x"}, {"X Odd": "x"}, {"": "x"}, {"Sender": '"'}],
+)
+def test_a_further_field_that_is_none_is_refused(headers: dict[str, str]) -> None:
+    with pytest.raises(InvalidMessage):
+        compose(sender="a@x.y", to="b@x.y", headers=headers)
+
+
+@pytest.mark.parametrize(("sender", "domain"), [("a@exämple.org", "xn--exmple-cua.org"), ("a@ü", "xn--tda")])
+def test_a_message_id_is_in_ascii_whatever_the_domain(sender: str, domain: str) -> None:
+    message = compose(sender=sender, to="b@x.y")
+    assert message["Message-ID"].endswith(f"@{domain}>")

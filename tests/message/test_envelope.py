@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mailwire import Delivery, InvalidMessage
-from mailwire.message import Envelope
+from mailwire.message import Content, Envelope, MessagePolicy
 from mailwire.smtp import Mailbox
 from tests.message.sending import (
     ENVELOPE,
@@ -141,8 +141,10 @@ def test_an_envelope_is_made_of_the_header(header: str, sender: str, recipients:
         ("From: a@x.y\nTo: b@x.y\nBcc: c", "expected addresses in Bcc"),
         ("From: a@x.y\nTo: =?utf-8?q?b=40x=2Ey?=", "expected addresses in To"),
         ("From: a@x.y\nTo: =?utf-8?q?b=0d=0aRSET?=@x.y", "address"),
-        ("From: a@x.y\nTo: b@x.y\nResent-To: c@x.y", "Resent-To needs a sender and recipients given explicitly"),
-        ("From: a@x.y\nTo: b@x.y\nresent-from: c@x.y", "resent-from needs"),
+        ("From: a@x.y\nTo: b@x.y\nResent-To: c@x.y", "neither Resent-From nor Resent-Sender"),
+        ("From: a@x.y\nTo: b@x.y\nresent-from: c@x.y", "no recipient"),
+        ("From: a@x.y\nTo: b@x.y\nResent-From: c@x.y\nResent-To: d", "expected addresses in Resent-To"),
+        ("From: a@x.y\nTo: b@x.y\nResent-From: c@x.y, d@x.y\nResent-To: d@x.y", "Resent-From has 2 addresses"),
     ],
     ids=lambda value: value.replace("\n", " | ")[:60] if isinstance(value, str) else "",
 )
@@ -152,11 +154,16 @@ def test_a_header_that_leaves_doubts_makes_no_envelope(header: str, reason: str,
 
 
 @pytest.mark.parametrize("of", POLICIES)
-@pytest.mark.parametrize("address", [b"b\xff@x.y", b"b@x\xff.y", "bü@x.y".encode(), "b@xü.y".encode()])
+@pytest.mark.parametrize("address", [b"b\xff@x.y", b"b@x\xff.y"])
 def test_octets_in_an_address_that_had_to_be_guessed_at_go_nowhere(address: bytes, of: Policy) -> None:
-    # What was read from octets with UTF-8 in its header has lost which characters they were.
     with pytest.raises(InvalidMessage):
         Envelope.of(parsed(b"From: a@x.y\nTo: " + address + b"\n\nx\n", of), None, None)
+
+
+@pytest.mark.parametrize("of", POLICIES)
+def test_an_address_in_octets_of_utf_8_is_what_it_says(of: Policy) -> None:
+    message = parsed("From: ä@x.y\nTo: Ü <b@xü.y>\n\nx\n", of)
+    assert addresses(message) == ("ä@x.y", ["b@xü.y"])
 
 
 def test_a_header_that_was_resent_is_sent_where_the_envelope_is_given() -> None:
@@ -216,3 +223,154 @@ def test_whatever_octets_stand_in_the_place_of_an_address_are_one_or_are_refused
     for of in (policy.compat32, policy.default):
         with contextlib.suppress(InvalidMessage):
             Envelope.of(parsed(b"From: a@x.y\nTo: " + octets + b"\n\nx\n", of), None, None)
+
+
+@pytest.mark.parametrize("of", POLICIES)
+@pytest.mark.parametrize(
+    ("header", "sender", "recipients"),
+    [
+        ("Resent-From: r@x.y\nResent-To: s@x.y\nFrom: a@x.y\nTo: b@x.y\nCc: c@x.y\nBcc: d@x.y", "r@x.y", ["s@x.y"]),
+        ("From: a@x.y\nTo: b@x.y\nResent-To: s@x.y\nResent-From: r@x.y", "r@x.y", ["s@x.y"]),
+        (
+            "Resent-Sender: q@x.y\nResent-From: r@x.y, p@x.y\nResent-Cc: s@x.y\nResent-Bcc: t@x.y\nFrom: a@x.y",
+            "q@x.y",
+            ["s@x.y", "t@x.y"],
+        ),
+        (
+            "RESENT-FROM: r@x.y\nresent-to: s@x.y\nReceived: x\nResent-From: o@x.y\nResent-To: p@x.y\nResent-Cc: q@x.y",
+            "r@x.y",
+            ["s@x.y"],
+        ),
+        ("Resent-From: r@x.y\nResent-To: s@x.y\nResent-From: o@x.y\nResent-To: p@x.y", "r@x.y", ["s@x.y"]),
+    ],
+    ids=lambda value: value.replace("\n", " | ")[:60] if isinstance(value, str) else "",
+)
+def test_a_message_that_was_resent_goes_to_whom_it_was_resent_last(
+    header: str, sender: str, recipients: list[str], of: Policy
+) -> None:
+    assert addresses(parsed(header + "\n\nx\n", of)) == (sender, recipients)
+
+
+def test_what_belongs_together_must_be_clear() -> None:
+    message = parsed(
+        "Resent-From: r@x.y\nResent-To: s@x.y\nResent-Cc: t@x.y\nResent-From: o@x.y\nResent-To: p@x.y\n\nx\n"
+    )
+    with pytest.raises(InvalidMessage, match="not clear which Resent- fields belong together"):
+        Envelope.of(message)
+    assert Envelope.of(message, "a@example.org", "b@example.org") == ENVELOPE
+
+
+def test_mailboxes_are_taken_as_they_are() -> None:
+    assert Envelope.of(b"x", A, B) == Envelope.of(b"x", A, [B]) == ENVELOPE
+    assert Envelope.of(b"x", A, [B, "c@example.org"]).recipients == (B, C)
+
+
+def test_a_content_makes_the_envelope_of_its_message() -> None:
+    assert Envelope.of(Content(text_message())) == ENVELOPE
+    with pytest.raises(InvalidMessage, match="given as octets needs a sender and recipients"):
+        Envelope.of(Content(b"From: a@example.org\r\nTo: b@example.org\r\n\r\n"))
+
+
+# Folding
+
+
+FOLDING = MessagePolicy(fold_duplicates=True)
+
+
+def test_duplicates_are_folded_on_request() -> None:
+    given = ["b@example.org", "c@example.org", "b@EXAMPLE.org", '"b"@example.org', "B@example.org"]
+    folded = Envelope.of(b"x", A, given, FOLDING)
+    assert [str(mailbox) for mailbox in folded.recipients] == ["b@example.org", "c@example.org", "B@example.org"]
+    assert len(Envelope.of(b"x", A, given).recipients) == 5
+
+
+def test_the_policy_of_a_content_holds_for_its_envelope() -> None:
+    message = text_message(To="b@example.org, b@example.org")
+    assert Envelope.of(Content(message, FOLDING)) == ENVELOPE
+    assert Envelope.of(Content(message), policy=FOLDING) == ENVELOPE
+
+
+# Domains beyond ASCII
+
+
+def a_labels(domain: str) -> str:
+    """A caller's encoder; what it knows of IDNA does for these tests."""
+    return ".".join(
+        label if label.isascii() else "xn--" + label.lower().encode("punycode").decode() for label in domain.split(".")
+    )
+
+
+ENCODING = MessagePolicy(encode_domain=a_labels)
+
+
+def test_a_domain_beyond_ascii_becomes_a_labels_by_the_callers_encoder() -> None:
+    envelope = Envelope.of(b"x", "a@exämple.org", ["b@exämple.org", "c@example.org", '"d e"@ü.ü'], ENCODING)
+    assert envelope.is_ascii
+    assert str(envelope.sender) == "a@xn--exmple-cua.org"
+    assert [str(mailbox) for mailbox in envelope.recipients] == [
+        "b@xn--exmple-cua.org",
+        "c@example.org",
+        '"d e"@xn--tda.xn--tda',
+    ]
+
+
+def test_where_the_local_part_needs_smtputf8_the_domain_stays() -> None:
+    envelope = Envelope.of(b"x", "ä@exämple.org", ["b@example.org"], ENCODING)
+    assert str(envelope.sender) == "ä@exämple.org"
+
+
+def test_the_null_reverse_path_is_not_encoded() -> None:
+    assert Envelope.of(b"x", "", B, ENCODING).sender is None
+
+
+def idna_2003(domain: str) -> str:
+    return domain.encode("idna").decode()
+
+
+# Names that a mapping changes into other ones, or that look like other ones.
+LOOK_ALIKES = [
+    "faß.de",
+    "ex\u00adample.org",
+    "\uff45xample.org",
+    "exam\u200dple.org",
+    "exam\u200cple.org",
+    "例\u3002jp",
+    "example\uff0eorg",
+    "exam\ufb01.org",
+    "\uff45\uff58ample.org",
+    "\U0001d41example.org",
+    "exa\u0301mple.org",
+    "ex\u0430mple.org",
+    "\u0430\u0440\u0440\u04cf\u0435.com",
+    "βόλος.com",
+    "ς.gr",
+    "\u2024example.org",
+    "ß",
+    "ǆ.example",
+    "Å.example",
+    "exampleﬀ.org",
+    "①.example",
+]
+
+
+@pytest.mark.parametrize("domain", LOOK_ALIKES, ids=ascii)
+def test_a_look_alike_is_refused_or_passed_as_it_is(domain: str) -> None:
+    try:
+        envelope = Envelope.of(b"x", A, f"b@{domain}")
+    except InvalidMessage:
+        pass  # it is no domain in any script
+    else:
+        assert envelope.recipients[0].domain == domain
+    # With an encoder that maps much to something else, it is what only A-labels can be, or it is refused.
+    try:
+        encoded = Envelope.of(b"x", A, f"b@{domain}", MessagePolicy(encode_domain=idna_2003)).recipients[0].domain
+    except InvalidMessage:
+        return
+    for label, a_label in zip(domain.split("."), encoded.split("."), strict=True):
+        assert a_label == label if label.isascii() else a_label.startswith("xn--")
+
+
+@pytest.mark.parametrize("domain", ["faß.de", "ex\u00adample.org", "\uff45xample.org", "例\u3002jp", "exam\ufb01.org"])
+def test_a_mapping_to_another_name_is_refused(domain: str) -> None:
+    with pytest.raises(InvalidMessage, match=r"expected A-labels for|cannot be written in A-labels"):
+        Envelope.of(b"x", A, f"b@{domain}", MessagePolicy(encode_domain=idna_2003))

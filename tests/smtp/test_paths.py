@@ -356,6 +356,50 @@ def test_an_address_literal_has_at_most_as_many_octets_as_a_domain() -> None:
         check_domain("[tag:" + "a" * 100_000 + "]")
 
 
+# A-labels
+
+
+@pytest.mark.parametrize(
+    ("domain", "encoded"),
+    [
+        ("exämple.org", "xn--exmple-cua.org"),
+        ("Exämple.ORG", "XN--exmple-cua.org"),
+        ("ü.ü", "xn--tda.xn--tda"),
+        ("ü", "xn--tda"),
+    ],
+)
+def test_a_domain_beyond_ascii_becomes_what_the_encoder_makes_of_it(domain: str, encoded: str) -> None:
+    mailbox = Mailbox("Ä b", domain).with_a_labels({domain: encoded}.__getitem__)
+    assert mailbox == Mailbox("Ä b", encoded)
+    assert read_path(mailbox.encode()) == ("Ä b", encoded)
+
+
+@pytest.mark.parametrize("domain", ["example.org", "[192.0.2.1]", "xn--tda"])
+def test_a_domain_in_ascii_is_shown_to_no_encoder(domain: str) -> None:
+    mailbox = Mailbox("ä", domain)
+    assert mailbox.with_a_labels({}.__getitem__) is mailbox
+
+
+@pytest.mark.parametrize(
+    "encoded",
+    [
+        *("", "fass.de", "faß.de", "xn--fa-hia", "xn--fa-hia.de.", "xn--fa-hia.evil.de", "xn--fa-hia.com", "de"),
+        *("xn--fa-hia.de\r\n", "xn-fa.de", "xn--.de", f"xn--{'a' * 60}.de", "xn--a b.de", "xn--fa-hia>.de", "xn--ß.de"),
+    ],
+)
+def test_what_the_encoder_gives_must_be_a_labels_of_the_same_labels(encoded: str) -> None:
+    with pytest.raises(ValueError):
+        Mailbox("a", "faß.de").with_a_labels(lambda _: encoded)
+
+
+def test_an_encoder_that_fails_is_a_value_error() -> None:
+    def encode(domain: str) -> str:
+        raise LookupError("no such script")
+
+    with pytest.raises(ValueError, match="'ü' cannot be written in A-labels: no such script"):
+        Mailbox("a", "ü").with_a_labels(encode)
+
+
 local_parts = st.text(st.characters(exclude_categories=["Cs"], exclude_characters=CONTROLS), min_size=1, max_size=60)
 labels = st.from_regex(r"[A-Za-z0-9]([A-Za-z0-9_-]{0,20}[A-Za-z0-9])?", fullmatch=True)
 domains = st.lists(labels, min_size=1, max_size=4).map(".".join) | st.ip_addresses(v=4).map("[{}]".format)

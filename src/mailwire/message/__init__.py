@@ -3,6 +3,7 @@
 mailwire is no MIME library: it takes the standard library's messages and gives back octets, or the other way round.
 """
 
+from .attachment import Attachment
 from .compose import compose
 from .content import Content
 from .envelope import Envelope
@@ -12,6 +13,7 @@ from .retrieved import RetrievedMessage
 from .source import MessageSource
 
 __all__ = [
+    "Attachment",
     "Content",
     "Envelope",
     "MessagePolicy",

@@ -1,72 +1,220 @@
 """compose: a message made of what one wants to say."""
 
+import os
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from email.headerregistry import Address
-from email.message import EmailMessage
+from email.message import EmailMessage, Message
 from email.policy import SMTP
 from email.utils import format_datetime, make_msgid
 from secrets import token_hex
 from typing import Final
 
 from ..errors import InvalidMessage
-from .addresses import addresses_of
+from .addresses import addresses_in, parse_addresses
+from .attachment import Attachment
+from .generation import check_header
 
 __all__ = ["compose"]
 
+# What is written folded stays as it is: the standard library's folding would encode long message identifiers.
+_POLICY: Final = SMTP.clone(refold_source="none")
+
 _LINE_END: Final = re.compile(r"[\r\n\0]")
+_MESSAGE_ID: Final = re.compile(r"<[!-;=?-~]{1,900}>")  # RFC 5322 3.6.4, and room for the name in a line of 998 octets
+_CONTENT_ID: Final = re.compile(r"[!-;=?-~]{1,900}\Z")
+_REFERENCES_LIMIT: Final = 100  # of a thread that goes on for ever, the first and the last ones
+
+# Fields that have an argument of their own, or that the message's structure decides.
+_OWN: Final = frozenset({"from", "to", "cc", "bcc", "reply-to", "subject", "in-reply-to", "references", "mime-version"})
 
 
 def compose(
     *,
     sender: str | Address,
-    to: str | Address | Iterable[str | Address],
+    to: str | Address | Iterable[str | Address] = (),
     subject: str = "",
     text: str = "",
     html: str | None = None,
     cc: str | Address | Iterable[str | Address] = (),
     bcc: str | Address | Iterable[str | Address] = (),
     reply_to: str | Address | Iterable[str | Address] = (),
+    attachments: Iterable[Attachment | os.PathLike[str]] = (),
+    inline: Mapping[str, Attachment | os.PathLike[str]] | None = None,
+    in_reply_to: str | Message | None = None,
+    references: str | Iterable[str] = (),
+    headers: Mapping[str, str] | Iterable[tuple[str, str]] = (),
 ) -> EmailMessage:
-    """Make a message: a header with Date and Message-ID, a text, and the same in HTML if given.
+    """Make a message, with Date and Message-ID.
 
-    Addresses are `name@example.org`, `Some Name <name@example.org>` or email.headerregistry.Address. Keep the message
-    for another attempt: its Message-ID is how a receiver knows a duplicate. Raises ValueError for an address that is
-    none, and for a line end or NUL in what becomes a field of the header.
+    sender, to, cc, bcc, reply_to: `name@example.org`, `Some Name <name@example.org>`, email.headerregistry.Address, or
+        several of them.
+    text, html: the text, and the same in HTML; with HTML alone, there is no other text.
+    attachments: files, as Attachment or as paths.
+    inline: what the HTML shows, such as images, by the content id under which it refers to them: `logo@example.org`
+        for `<img src="cid:logo@example.org">`.
+    in_reply_to: the message that is answered, or its Message-ID in angle brackets.
+    references: message ids of the thread; by default those of the message that is answered (RFC 5322 3.6.4).
+    headers: further fields; Date and Message-ID among them replace those that are made here.
+
+    Keep the message for another attempt: its Message-ID is how a receiver knows a duplicate. Paths are read here and
+    now: with large files, `await asyncio.to_thread(compose, ...)` holds nothing up. Raises ValueError for an address
+    that is none and for a line end or NUL in what becomes a field of the header, OSError for a file.
     """
-    message = EmailMessage(policy=SMTP)
-    given = {"From": sender, "To": to, "Cc": cc, "Bcc": bcc, "Reply-To": reply_to}
-    fields = {name: _listed(addresses) for name, addresses in given.items()}
-    for name, addresses in fields.items():
-        if addresses:
-            _set_addresses(message, name, _checked(name, ", ".join(str(address) for address in addresses)))
-            if not addresses_of(message, name) and name == "From":
-                raise InvalidMessage("expected an address as the sender, got none")
+    message = EmailMessage(policy=_POLICY)
+    for name, addresses in {"From": sender, "To": to, "Cc": cc, "Bcc": bcc, "Reply-To": reply_to}.items():
+        _set_addresses(message, name, addresses)
+    further = _further(headers)
+    given = {name.lower() for name, _ in further}
     message["Subject"] = _checked("subject", subject)
-    message["Date"] = format_datetime(datetime.now(UTC))
-    # The domain is the sender's: the name of this machine is nobody's business, and looking it up may take its time.
-    message["Message-ID"] = make_msgid(domain=message["From"].addresses[0].domain)
-    message.set_content(text)
-    if html is not None:
-        message.add_alternative(html, subtype="html")
-        message.set_boundary(f"=_{token_hex(16)}")  # now, so that every attempt sends the same octets
+    if "date" not in given:
+        message["Date"] = format_datetime(datetime.now(UTC))
+    if "message-id" not in given:
+        message["Message-ID"] = make_msgid(domain=_id_domain(message))
+    _set_thread(message, in_reply_to, references)
+    for name, value in further:
+        _set(message, name, value)
+    _set_content(message, text, html, inline or {})
+    for attachment in attachments:
+        _attach(message, attachment)
+    for part in message.walk():
+        if part.is_multipart():
+            part.set_boundary(f"=_{token_hex(16)}")  # now, so that every attempt sends the same octets
+    check_header(message)
     return message
 
 
-def _listed(addresses: str | Address | Iterable[str | Address]) -> list[str | Address]:
-    return [addresses] if isinstance(addresses, (str, Address)) else list(addresses)
+def _set_addresses(message: EmailMessage, name: str, given: str | Address | Iterable[str | Address]) -> None:
+    listed = [given] if isinstance(given, (str, Address)) else list(given)
+    value = _checked(name, ", ".join(str(address) for address in listed))
+    try:
+        found = parse_addresses(value)
+    except ValueError as error:
+        raise InvalidMessage(f"expected addresses in {name}, got {value!r}: {error}") from error
+    if not found and name == "From":
+        raise InvalidMessage("expected an address as the sender, got none")
+    if listed:
+        _set(message, name, value)
+        addresses_in(name, message[name])  # the standard library's parser may have read something else
 
 
-def _set_addresses(message: EmailMessage, name: str, value: str) -> None:
+def _set(message: EmailMessage, name: str, value: str) -> None:
     try:
         message[name] = value
     except Exception as error:
-        # The standard library's parser fails in more ways than it says (IndexError for a lone quote).
-        raise InvalidMessage(f"expected addresses in {name}, got {value!r}") from error
+        # The standard library's parser fails in more ways than it says.
+        raise InvalidMessage(f"the field {name} cannot hold {value!r}: {error}") from error
 
 
 def _checked(name: str, value: str) -> str:
     if _LINE_END.search(value):
         raise InvalidMessage(f"{name} must not hold a line end or NUL, got {value!r}")
     return value
+
+
+def _further(headers: Mapping[str, str] | Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
+    fields = list(headers.items() if isinstance(headers, Mapping) else headers)
+    for name, value in fields:
+        _checked(name, value)
+        if name.lower() in _OWN or name.lower().startswith("content-"):
+            raise InvalidMessage(f"the field {name} is not given in headers: it is made of the other arguments")
+    return fields
+
+
+def _id_domain(message: EmailMessage) -> str:
+    # The domain is the sender's: the name of this machine is nobody's business, and looking it up may take its time.
+    # It makes the identifier unique and need not exist, so that any spelling in ASCII does.
+    domain = addresses_in("From", message["From"])[0].mailbox.domain
+    labels = domain.split(".")
+    return ".".join(label if label.isascii() else f"xn--{label.encode('punycode').decode()}" for label in labels)
+
+
+def _set_thread(message: EmailMessage, in_reply_to: str | Message | None, references: str | Iterable[str]) -> None:
+    answered: list[str] = []
+    thread = [found for given in _listed(references) for found in _message_ids("references", given)]
+    if isinstance(in_reply_to, Message):
+        answered = _ids_in(in_reply_to, "Message-ID")[:1]
+        thread = thread or [*(_ids_in(in_reply_to, "References") or _ids_in(in_reply_to, "In-Reply-To")[:1]), *answered]
+    elif in_reply_to is not None:
+        answered = _message_ids("in_reply_to", in_reply_to)
+        thread = thread or answered
+    if len(thread) > _REFERENCES_LIMIT:
+        thread = [thread[0], *thread[1 - _REFERENCES_LIMIT :]]
+    for name, found in (("In-Reply-To", answered), ("References", thread)):
+        if found:
+            message.set_raw(name, "\r\n ".join(found))
+
+
+def _listed(references: str | Iterable[str]) -> list[str]:
+    return [references] if isinstance(references, str) else list(references)
+
+
+def _message_ids(name: str, given: str) -> list[str]:
+    found = _MESSAGE_ID.findall(given)
+    if not found or "".join(found) != "".join(given.split(" ")):
+        raise InvalidMessage(f"expected message ids such as <id@example.org> in {name}, got {given!r}")
+    return found
+
+
+def _ids_in(message: Message, name: str) -> list[str]:
+    # Of what a stranger has written, whatever is in order.
+    values = [str(value) for field, value in message.raw_items() if field.lower() == name.lower()]
+    return [found for value in values for found in _MESSAGE_ID.findall(value)]
+
+
+def _set_content(
+    message: EmailMessage, text: str, html: str | None, inline: Mapping[str, Attachment | os.PathLike[str]]
+) -> None:
+    if "\0" in text or "\0" in (html or ""):
+        raise InvalidMessage("neither text nor HTML may hold a NUL")
+    if html is None:
+        if inline:
+            raise InvalidMessage("inline parts need HTML that shows them")
+        message.set_content(text)
+        return
+    if text:
+        message.set_content(text)
+        message.add_alternative(html, subtype="html")
+        *_, part = message.iter_parts()
+    else:
+        message.set_content(html, subtype="html")
+        part = message
+    for content_id, given in inline.items():
+        if not _CONTENT_ID.match(content_id):
+            raise InvalidMessage(f"expected a content id in printable ASCII without brackets, got {content_id!r}")
+        attachment = _attachment(given)
+        maintype, _, subtype = attachment.content_type.partition("/")
+        part.add_related(
+            attachment.data,
+            maintype=maintype,
+            subtype=subtype,
+            disposition="inline",
+            filename=attachment.name,
+            cid=f"<{content_id}>",
+        )
+    if inline:
+        part.set_param("type", "text/html")  # RFC 2387 3.1: of the part that shows the others
+
+
+def _attach(message: EmailMessage, given: Attachment | os.PathLike[str]) -> None:
+    attachment = _attachment(given)
+    maintype, _, subtype = attachment.content_type.partition("/")
+    # A text without a charset is ASCII (RFC 2046 4.1.2).
+    charset = {"charset": "utf-8"} if maintype == "text" and _is_utf8(attachment.data) else {}
+    message.add_attachment(
+        attachment.data, maintype=maintype, subtype=subtype, filename=attachment.name, params=charset
+    )
+
+
+def _attachment(given: Attachment | os.PathLike[str]) -> Attachment:
+    return given if isinstance(given, Attachment) else Attachment.read(given)
+
+
+def _is_utf8(data: bytes) -> bool:
+    # Whether it is, and not ASCII alone.
+    try:
+        data.decode("utf-8")
+    except UnicodeDecodeError:
+        return False
+    return not data.isascii()

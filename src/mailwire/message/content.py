@@ -12,7 +12,7 @@ from email.message import Message
 from typing import Final
 
 from ..errors import InvalidMessage
-from .generation import check_header, generate, is_laborious
+from .generation import check_header, generate, is_laborious, needs_utf8
 from .mending import Mending, mend
 from .policy import MessagePolicy
 from .source import BLOCK_SIZE, BinaryFile, FileSource, IterableSource, MemorySource, MessageSource, Source
@@ -52,7 +52,8 @@ class Content:
         self.message = message if isinstance(message, Message) else None
         """The message whose header can make an envelope; None where there are octets only."""
         self._source: Source | None = None if isinstance(message, Message) else _source(message)
-        self._is_checked = False
+        self.needs_utf8: bool | None = None
+        """Whether the message has an address that only SMTPUTF8 can express; None where that is not known yet."""
         self._text: Text | None = None
         self._generated_for: tuple[bool, bool] | None = None
 
@@ -66,12 +67,11 @@ class Content:
         shows before a server is asked."""
         if self.message is None:
             await self.text(eight_bit=True, utf8=True)
-        elif not self._is_checked:
+        elif self.needs_utf8 is None:
             if is_laborious(self.message):
-                await asyncio.to_thread(check_header, self.message)
+                await asyncio.to_thread(self._check_header, self.message)
             else:
-                check_header(self.message)
-            self._is_checked = True
+                self._check_header(self.message)
 
     async def text(self, *, eight_bit: bool, utf8: bool) -> Text:
         """Return the octets, for a server that takes 8-bit text, and a header in UTF-8. Raises as `check` does."""
@@ -84,12 +84,16 @@ class Content:
         await self.check()
         if self._text is None or self._generated_for != (eight_bit, utf8):
             if is_laborious(self.message):
-                octets = await asyncio.to_thread(generate, self.message, eight_bit=eight_bit, utf8=utf8)
+                octets = await asyncio.to_thread(generate, self.message, self.policy, eight_bit=eight_bit, utf8=utf8)
             else:
-                octets = generate(self.message, eight_bit=eight_bit, utf8=utf8)
+                octets = generate(self.message, self.policy, eight_bit=eight_bit, utf8=utf8)
             self._text = await self._look_at(MemorySource(octets))
             self._generated_for = (eight_bit, utf8)
         return self._text
+
+    def _check_header(self, message: Message) -> None:
+        check_header(message)
+        self.needs_utf8 = needs_utf8(message, self.policy.encode_domain)
 
     async def _look_at(self, source: Source) -> Text:
         if isinstance(source, MemorySource) and len(source.octets) <= BLOCK_SIZE:

@@ -1,50 +1,83 @@
 """Envelope: who a mail is from and who it is for (RFC 5321 2.3.1), as the caller or the message's header says."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from email.message import Message
-from typing import Self
+from typing import Final
 
 from ..errors import InvalidMessage
 from ..smtp.delivery import Delivery
 from ..smtp.paths import Mailbox
 from ..smtp.receipt import Receipt, RecipientReceipt
-from .addresses import addresses_of
+from .addresses import addresses_in
 from .content import Content
+from .policy import MessagePolicy
+from .resent import newest_resent_block
 from .source import MessageSource
 
 __all__ = ["Envelope"]
 
+_DEFAULT: Final = MessagePolicy()
+
 
 @dataclass(frozen=True, slots=True)
 class Envelope:
-    """Who a mail is from and who it is for, on the wire; nobody reads the header for that."""
+    """Who a mail is from and who it is for, on the wire; no server reads the header for that."""
 
     sender: Mailbox | None
     recipients: tuple[Mailbox, ...]
 
     @classmethod
-    def of(cls, message: MessageSource | Content, sender: str | None, recipients: str | Iterable[str] | None) -> Self:
+    def of(
+        cls,
+        message: MessageSource | Content,
+        sender: str | Mailbox | None = None,
+        recipients: str | Mailbox | Iterable[str | Mailbox] | None = None,
+        policy: MessagePolicy | None = None,
+    ) -> "Envelope":
         """Return the envelope for `message`: what is given explicitly, the rest from its header.
 
-        The header's part is that of RFC 5322 3.6.2 and 3.6.3: Sender or else From; To, Cc and Bcc. Raises
-        InvalidMessage if that leaves no sender or no recipient, or an address is none.
+        sender: the reverse-path; "" is the null one. By default Sender, or else From (RFC 5322 3.6.2).
+        recipients: by default To, Cc and Bcc (RFC 5322 3.6.3).
+        policy: by default that of a Content, or MessagePolicy().
+
+        A message that was resent goes from and to whom its newest block of Resent- fields says (RFC 5322 3.6.6), and to
+        nobody else. Raises InvalidMessage if there is no sender or no recipient, if an address is none, and for a
+        header that leaves doubts.
         """
-        given = [recipients] if isinstance(recipients, str) else recipients
+        if isinstance(message, Content):
+            policy = policy or message.policy
+            message = message.message or b""
+        given = [recipients] if isinstance(recipients, (str, Mailbox)) else recipients
+        header = _Header(message) if sender is None or given is None else None
         try:
-            if sender is None:
-                reverse_path: Mailbox | None = _sender(_header(message))
+            if header is not None and sender is None:
+                reverse_path: Mailbox | None = header.sender()
             else:
-                reverse_path = Mailbox.parse(sender) if sender else None
-            if given is None:
-                forward_paths = _recipients(_header(message))
+                reverse_path = _mailbox(sender) if sender else None
+            if header is not None and given is None:
+                forward_paths = header.recipients()
             else:
-                forward_paths = tuple(Mailbox.parse(address) for address in given)
+                forward_paths = [_mailbox(recipient) for recipient in given or ()]
+            return cls._under(policy or _DEFAULT, reverse_path, forward_paths)
+        except InvalidMessage:
+            raise
         except ValueError as error:
             raise InvalidMessage(str(error)) from error
-        if not forward_paths:
+
+    @classmethod
+    def _under(cls, policy: MessagePolicy, sender: Mailbox | None, recipients: list[Mailbox]) -> "Envelope":
+        if (encode := policy.encode_domain) is not None:
+            sender = sender and _in_ascii(sender, encode)
+            recipients = [_in_ascii(recipient, encode) for recipient in recipients]
+        if policy.fold_duplicates:
+            folded: dict[tuple[str, str], Mailbox] = {}
+            for recipient in recipients:
+                folded.setdefault((recipient.local, recipient.domain.lower()), recipient)
+            recipients = list(folded.values())
+        if not recipients:
             raise InvalidMessage("the message has no recipient")
-        return cls(reverse_path, forward_paths)
+        return cls(sender, tuple(recipients))
 
     @property
     def is_ascii(self) -> bool:
@@ -57,26 +90,42 @@ class Envelope:
         return Receipt(Delivery.NOT_SENT, str(self.sender or ""), recipients, None, 0)
 
 
-def _header(message: MessageSource | Content) -> Message:
-    if isinstance(message, Content) and message.message is not None:
-        message = message.message
-    if not isinstance(message, Message):
-        raise InvalidMessage("a message given as octets needs a sender and recipients: its header is not read")
-    # Which block of Resent- fields is the newest is not decided here (RFC 5322 3.6.6).
-    if resent := sorted({name for name in message if name.lower().startswith("resent-")}):
-        raise InvalidMessage(f"a message with {', '.join(resent)} needs a sender and recipients given explicitly")
-    return message
+class _Header:
+    # What a message's header says about who it is from and for.
+
+    def __init__(self, message: MessageSource) -> None:
+        if not isinstance(message, Message):
+            raise InvalidMessage("a message given as octets needs a sender and recipients: its header is not read")
+        fields = list(message.raw_items())
+        block = newest_resent_block(fields)
+        self._prefix = "" if block is None else "Resent-"
+        self._fields = fields if block is None else block
+
+    def sender(self) -> Mailbox:
+        # RFC 5322 3.6.2: Sender is the one who sent it, and must be there if From has several authors.
+        for name in ("Sender", "From"):
+            name, mailboxes = self._mailboxes(name)
+            if len(mailboxes) == 1:
+                return mailboxes[0]
+            if mailboxes:
+                raise InvalidMessage(f"{name} has {len(mailboxes)} addresses: give the sender explicitly, or in Sender")
+        raise InvalidMessage(
+            f"the message has neither {self._prefix}From nor {self._prefix}Sender: give the sender explicitly"
+        )
+
+    def recipients(self) -> list[Mailbox]:
+        return [mailbox for name in ("To", "Cc", "Bcc") for mailbox in self._mailboxes(name)[1]]
+
+    def _mailboxes(self, name: str) -> tuple[str, list[Mailbox]]:
+        name = self._prefix + name
+        values = [value for field_name, value in self._fields if field_name.lower() == name.lower()]
+        return name, [address.mailbox for value in values for address in addresses_in(name, value)]
 
 
-def _sender(message: Message) -> Mailbox:
-    # RFC 5322 3.6.2: Sender is the one who sent it, and must be there if From has several authors.
-    for name in ("Sender", "From"):
-        if (mailboxes := addresses_of(message, name)) and (len(mailboxes) == 1):
-            return mailboxes[0]
-        if mailboxes:
-            raise InvalidMessage(f"{name} has {len(mailboxes)} addresses: give the sender explicitly, or in Sender")
-    raise InvalidMessage("the message has neither From nor Sender: give the sender explicitly")
+def _mailbox(given: str | Mailbox) -> Mailbox:
+    return given if isinstance(given, Mailbox) else Mailbox.parse(given)
 
 
-def _recipients(message: Message) -> tuple[Mailbox, ...]:
-    return tuple(mailbox for name in ("To", "Cc", "Bcc") for mailbox in addresses_of(message, name))
+def _in_ascii(mailbox: Mailbox, encode: Callable[[str], str]) -> Mailbox:
+    # Under SMTPUTF8, which the local part demands, the domain can stay what it is.
+    return mailbox.with_a_labels(encode) if mailbox.local.isascii() else mailbox

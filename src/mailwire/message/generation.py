@@ -1,33 +1,58 @@
-"""Generation: a message of the standard library's made into octets, checked octet by octet where a header is."""
+"""Generation: octets made of a message of the standard library's.
 
+Its generator is trusted with the form of a message, not with the safety of it: which line ends it writes into a header
+as they are, depends on the version (CVE-2024-6923 and its kin). So the header is looked at before, and the octets after
+(`verification`), of the message and of every part of it. Fields that were parsed are written as they were read.
+"""
+
+import base64
+import binascii
 import copy
 import io
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from email.generator import BytesGenerator
+from email.header import Header
 from email.message import Message
-from email.policy import EmailPolicy
-from typing import Final
+from email.policy import SMTP, EmailPolicy
+from typing import Any, Final
 
 from ..errors import InvalidMessage
+from .addresses import Address, parse_addresses, text_of
+from .policy import MessagePolicy
+from .survey import LINE_LIMIT, Survey
+from .verification import checking, verify
 
-__all__ = ["check_header", "generate", "is_laborious"]
+__all__ = ["check_header", "generate", "is_laborious", "needs_utf8"]
 
 _FIELD_NAME: Final = re.compile(r"[!-9;-~]+\Z")  # RFC 5322 2.2
-_LINE_END: Final = re.compile(r"[\r\n\0]")
 _STRAY_LINE_END: Final = re.compile(r"\r\n(?![ \t])|\r(?!\n)|(?<!\r)\n(?![ \t])|\0")
-
+_LINE_END: Final = re.compile(r"\r\n|\r|\n")
+_LINE_END_OCTETS: Final = re.compile(rb"\r\n|\r|\n")
 
 # Octets of bodies, characters of one field, and parts: with more, other tasks would notice how long generating takes.
 _BODIES: Final = 1024 * 1024
 _FIELD: Final = 2000
 _PARTS: Final = 100
 
+# Characters of a field that must be parsed to be written otherwise. The standard library's parser takes time in
+# proportion to the square of it: a second or so for this much.
+_PARSED_LIMIT: Final = 10_000
+# Parts within parts. The standard library goes into itself for each of them.
+_DEPTH_LIMIT: Final = 64
+
+_ADDRESS_FIELDS: Final = frozenset(
+    prefix + name for prefix in ("", "resent-") for name in ("from", "sender", "reply-to", "to", "cc")
+)
+_HIDDEN: Final = frozenset({"bcc", "resent-bcc"})  # for the envelope alone (RFC 5322 3.6.3, 3.6.6)
+
+EncodeDomain = Callable[[str], str]
+
 
 def is_laborious(message: Message) -> bool:
     """Whether `message` is better checked and generated in a thread."""
     octets = 0
-    for count, part in enumerate(_walk(message)):
+    for count, (part, _) in enumerate(_walk(message)):
         payload = part.get_payload()
         octets += len(payload) if isinstance(payload, str) else 0
         if octets > _BODIES or count > _PARTS or any(len(str(value)) > _FIELD for _, value in part.raw_items()):
@@ -35,58 +60,176 @@ def is_laborious(message: Message) -> bool:
     return False
 
 
-def _walk(message: Message) -> Iterator[Message]:
-    # Message.walk() goes as deep as the message does, and a stranger's may be deeper than Python can go.
-    waiting = [message]
-    while waiting:
-        part = waiting.pop()
-        yield part
-        payload = part.get_payload()
-        if isinstance(payload, list):
-            waiting.extend(inner for inner in reversed(payload) if isinstance(inner, Message))
-
-
 def check_header(message: Message) -> None:
-    """Raise InvalidMessage for fields that no header may hold, in the message and its parts."""
-    for part in _walk(message):
+    """Raise InvalidMessage for fields that no header may hold, in `message` and its parts, and for parts too deep."""
+    for part, depth in _walk(message):
+        if depth > _DEPTH_LIMIT:
+            raise InvalidMessage(f"the message has parts that are nested more than {_DEPTH_LIMIT} deep")
         for name, value in part.raw_items():
-            _check_field(part, name, str(value))
+            # Only the line ends of a folded field may stand.
+            if not _FIELD_NAME.match(name):
+                raise InvalidMessage(f"expected the name of a header field, got {name!r}")
+            if _STRAY_LINE_END.search(str(value)):
+                raise InvalidMessage(f"the header field {name} must not hold a line end or NUL, got {str(value)!r}")
 
 
-def generate(message: Message, *, eight_bit: bool, utf8: bool) -> bytes:
-    """Return the octets of `message`, but for Bcc and Resent-Bcc, for a server that takes 8-bit text, UTF-8 headers."""
-    # The caller's message stays as it is; the generator gives boundaries to the parts that have none yet.
-    visible = copy.deepcopy(message) if message.is_multipart() else copy.copy(message)
-    # For the envelope alone (RFC 5322 3.6.3, 3.6.6).
-    del visible["Bcc"]
-    del visible["Resent-Bcc"]
+def needs_utf8(message: Message, encode_domain: EncodeDomain | None) -> bool:
+    """Whether the header has an address that ASCII cannot express, even with `encode_domain` (RFC 6532 3.1)."""
+    for name, value in message.raw_items():
+        for address in _addresses_beyond_ascii(name, value):
+            mailbox = address.mailbox
+            if not mailbox.is_ascii and (encode_domain is None or not mailbox.local.isascii()):
+                return True
+    return False
+
+
+def generate(message: Message, policy: MessagePolicy, *, eight_bit: bool, utf8: bool) -> bytes:
+    """Return the octets of `message`, for a server that takes 8-bit text, a header in UTF-8.
+
+    Bcc and Resent-Bcc are left out. A text with lines that are too long is encoded anew, unless that would break a
+    signature. The caller's message stays as it is. Raises InvalidMessage.
+    """
     try:
-        try:
-            return _generate(visible, utf8=utf8, cte_type="8bit" if eight_bit else "7bit")
-        except UnicodeError:
-            # Octets of a charset that nobody knows cannot be written in seven bits: they are what they are.
-            return _generate(visible, utf8=utf8, cte_type="8bit")
+        # The generator gives boundaries to the parts that have none yet.
+        visible = copy.deepcopy(message) if message.is_multipart() else copy.copy(message)
+        _rewrite_header(visible, policy.encode_domain, utf8=utf8)
+        may_encode = not _is_signed(visible)
+        octets = _flatten(visible, eight_bit=eight_bit or not may_encode, utf8=utf8)
+        if may_encode and policy.long_lines == "refuse" and not policy.binary and _has_long_line(octets):
+            _encode_long_lines(visible)
+            octets = _flatten(visible, eight_bit=eight_bit, utf8=utf8)
+    except InvalidMessage:
+        raise
     except Exception as error:
         # What a broken message does to the generator is its own business, and anything.
         raise InvalidMessage(f"no octets can be made of the message: {type(error).__name__}: {error}") from error
+    verify(octets, visible)
+    return octets
 
 
-def _generate(message: Message, *, utf8: bool, cte_type: str) -> bytes:
+def _walk(message: Message) -> Iterator[tuple[Message, int]]:
+    # Message.walk() goes into itself, and a stranger's message may be deeper than Python can go.
+    waiting = [(message, 0)]
+    while waiting:
+        part, depth = waiting.pop()
+        yield part, depth
+        payload = part.get_payload()
+        if isinstance(payload, list):
+            waiting.extend((inner, depth + 1) for inner in reversed(payload) if isinstance(inner, Message))
+
+
+def _flatten(message: Message, *, eight_bit: bool, utf8: bool) -> bytes:
+    try:
+        return _written(message, utf8=utf8, cte_type="8bit" if eight_bit else "7bit")
+    except UnicodeError:
+        # Octets of a charset that nobody knows cannot be written in seven bits: they are what they are.
+        return _written(message, utf8=utf8, cte_type="8bit")
+
+
+def _written(message: Message, *, utf8: bool, cte_type: str) -> bytes:
     policy = message.policy.clone(linesep="\r\n", cte_type=cte_type)
     if isinstance(policy, EmailPolicy):
-        policy = policy.clone(utf8=utf8)  # a header in UTF-8 is for SMTPUTF8 alone (RFC 6532)
+        # A header in UTF-8 is for SMTPUTF8 alone (RFC 6532).
+        policy = policy.clone(utf8=utf8, refold_source="none")
     flat = io.BytesIO()
-    BytesGenerator(flat, mangle_from_=False, policy=policy).flatten(message)
+    BytesGenerator(flat, mangle_from_=False, policy=checking(policy)).flatten(message)
     return flat.getvalue()
 
 
-def _check_field(part: Message, name: str, value: str) -> None:
-    # The standard library's generators write some line ends as they are, which would end the header or begin another
-    # field; which ones, depends on the version (CVE-2024-6923 and kin). Only those of a folded field may stand.
-    if not _FIELD_NAME.match(name):
-        raise InvalidMessage(f"expected the name of a header field, got {name!r}")
-    stray = _STRAY_LINE_END.search(value)
-    if stray is None and "=?" in value and isinstance(part.policy, EmailPolicy):
-        stray = _LINE_END.search(str(part.policy.header_fetch_parse(name, value)))
-    if stray is not None:
-        raise InvalidMessage(f"the header field {name} must not hold a line end or NUL, got {value!r}")
+# The header
+
+
+def _rewrite_header(message: Message, encode_domain: EncodeDomain | None, *, utf8: bool) -> None:
+    fields = list(message.raw_items())
+    rewritten = [
+        (name, _rewritten(message, name, value, None if utf8 else encode_domain, utf8=utf8))
+        for name, value in fields
+        if name.lower() not in _HIDDEN
+    ]
+    for name, _ in fields:
+        del message[name]
+    for name, value in rewritten:
+        message.set_raw(name, value)
+
+
+def _rewritten(message: Message, name: str, value: Any, encode_domain: EncodeDomain | None, *, utf8: bool) -> Any:
+    # What an EmailMessage was assigned it writes well itself. What was parsed, it writes as it is: octets beyond ASCII
+    # too, and lines of any length. The older kind makes one encoded word of all of a field, addresses included.
+    is_source = type(value) is str
+    text = str(value)
+    if text.isascii() and not (is_source and _has_long_line(text.encode())):
+        return value
+    try:
+        text = text_of(value)
+    except ValueError:
+        return value  # octets that are not UTF-8 stay what they are
+    encoded = text if encode_domain is None else _with_a_labels(name, text, encode_domain)
+    is_encoded_whole = isinstance(value, Header) and name.lower() in _ADDRESS_FIELDS
+    if encoded == text and not is_source and not is_encoded_whole:
+        return value
+    if len(encoded) > _PARSED_LIMIT:
+        raise InvalidMessage(f"the header field {name} has more than {_PARSED_LIMIT} characters, and must be rewritten")
+    policy = SMTP.clone(utf8=utf8)
+    folded = policy.header_factory(name, encoded).fold(policy=policy)
+    folded = folded[len(name) + 1 :].strip()
+    if isinstance(message.policy, EmailPolicy):
+        return folded
+    return folded.encode().decode("ascii", "surrogateescape")  # this is how the older kind holds octets
+
+
+def _with_a_labels(name: str, text: str, encode_domain: EncodeDomain) -> str:
+    for address in reversed(_addresses_beyond_ascii(name, text)):
+        if address.mailbox.local.isascii():
+            domain = address.mailbox.with_a_labels(encode_domain).domain
+            text = text[: address.start] + domain + text[address.end :]
+    return text
+
+
+def _addresses_beyond_ascii(name: str, value: object) -> list[Address]:
+    # The addresses in a field that is not in ASCII; none where it holds no addresses, whatever else it holds.
+    if name.lower() not in _ADDRESS_FIELDS or str(value).isascii():
+        return []
+    try:
+        return parse_addresses(text_of(value))
+    except ValueError:
+        return []
+
+
+# Bodies
+
+
+def _is_signed(message: Message) -> bool:
+    # Nothing may be changed in what is signed (RFC 1847 2.1, RFC 6376 3.4).
+    return "DKIM-Signature" in message or any(
+        name.lower() == "content-type" and str(value).strip().lower().startswith("multipart/signed")
+        for part, _ in _walk(message)
+        for name, value in part.raw_items()
+    )
+
+
+def _has_long_line(octets: bytes) -> bool:
+    return Survey.whole(octets).long_line is not None
+
+
+def _encode_long_lines(message: Message) -> None:
+    for part, _ in _walk(message):
+        payload = part.get_payload()
+        if isinstance(payload, str) and max(map(len, _LINE_END.split(payload))) > LINE_LIMIT - 2:
+            _encode(part)
+
+
+def _encode(part: Message) -> None:
+    octets = part.get_payload(decode=True)
+    if not isinstance(octets, bytes):
+        raise AssertionError("what is no multipart can be decoded")
+    if part.get_content_maintype() == "text":
+        encoding = "quoted-printable"
+        encoded = binascii.b2a_qp(_LINE_END_OCTETS.sub(b"\n", octets))
+    else:
+        encoding = "base64"
+        encoded = base64.encodebytes(octets)
+    part.set_payload(encoded.decode("ascii"))
+    del part["Content-Transfer-Encoding"]
+    part["Content-Transfer-Encoding"] = encoding
+    if "MIME-Version" not in part:
+        part["MIME-Version"] = "1.0"

@@ -53,7 +53,8 @@ class Outgoing:
         """
         content = message if isinstance(message, Content) else Content(message)
         policy = content.policy
-        utf8 = policy.smtputf8 or not envelope.is_ascii
+        await content.check()
+        utf8 = policy.smtputf8 or not envelope.is_ascii or bool(content.needs_utf8)
         if utf8 and "SMTPUTF8" not in extensions:
             raise _missing("SMTPUTF8", "RFC 6531", "an address has characters beyond ASCII")
         for keyword in ("CHUNKING", "BINARYMIME") if policy.binary else ():

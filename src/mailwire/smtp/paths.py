@@ -10,6 +10,7 @@ it is then sent as a quoted string, which is always right.
 
 import ipaddress
 import re
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Final
@@ -112,6 +113,23 @@ class Mailbox:
         """Whether it can be sent without SMTPUTF8 (RFC 6531)."""
         return self._octets.isascii()
 
+    def with_a_labels(self, encode: Callable[[str], str]) -> "Mailbox":
+        """Return the mailbox with its domain in A-labels (RFC 5890 2.3.2.1) by `encode`; itself if it is in ASCII.
+
+        Raises ValueError if `encode` fails, or gives no A-labels for just these labels: a mapping to other names (of
+        "faß.de" to "fass.de") might send the mail to somebody else.
+        """
+        if self.domain.isascii():
+            return self
+        try:
+            encoded = encode(self.domain)
+            labels, a_labels = self.domain.split("."), encoded.split(".")
+        except Exception as error:
+            raise ValueError(f"{self.domain!r} cannot be written in A-labels: {error}") from error
+        if len(labels) != len(a_labels) or not all(map(_is_a_label_of, labels, a_labels)):
+            raise ValueError(f"expected A-labels for {self.domain!r}, got {encoded!r}")
+        return Mailbox(self.local, encoded)
+
     def encode(self) -> bytes:
         """Return it as on the wire, without the angle brackets."""
         return self._octets
@@ -145,6 +163,12 @@ def _shown(address: str) -> str:
     if len(address) <= _QUOTE_LIMIT:
         return repr(address)
     return f"{address[:_QUOTE_LIMIT]!r}... ({len(address)} characters)"
+
+
+def _is_a_label_of(label: str, encoded: str) -> bool:
+    if label.isascii():
+        return encoded.lower() == label.lower()
+    return encoded.isascii() and encoded[:4].lower() == "xn--"
 
 
 def _is_unquoted_local(local: str) -> bool:

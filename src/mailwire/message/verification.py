@@ -1,0 +1,97 @@
+"""Verification: whether the octets made of a message have the header that the message has, and its parts have theirs.
+
+The standard library's generator is watched in two ways. Each field is looked at when it is written: by a policy that
+does what the message's policy does, and checks the octets. And when all is written, the fields are counted: whatever
+line end found its way into a header has made a field that should not be there, or has hidden one that should.
+"""
+
+from collections.abc import Iterator
+from email.message import Message
+from email.policy import Policy
+from typing import Any
+
+from .._wire.text import quote
+from ..errors import InvalidMessage
+
+__all__ = ["checking", "verify"]
+
+# The generator adds this to a text that it has encoded for a server that takes only seven bits.
+_ADDED = b"content-transfer-encoding"
+
+
+class _Checking(Policy):
+    def fold_binary(self, name: str, value: Any) -> bytes:
+        folded = super().fold_binary(name, value)
+        *lines, end = folded.split(b"\r\n")
+        if (
+            end
+            or not lines
+            or not lines[0].startswith(name.encode("ascii") + b":")
+            or any(line[:1] not in (b" ", b"\t") or line.isspace() for line in lines[1:])
+            or any(b"\r" in line or b"\n" in line or b"\0" in line for line in lines)
+        ):
+            raise InvalidMessage(f"the header field {name} cannot be written as one field: {quote(folded)}")
+        return folded
+
+
+def checking(policy: Policy) -> Policy:
+    """Return a policy that writes fields as `policy` does, and raises InvalidMessage where that is not just one field.
+
+    Nor may it have a line of spaces alone: some take that for the end of the header.
+    """
+    kind: type[Policy] = type("Checking", (_Checking, type(policy)), {})
+    checked = kind.__new__(kind)
+    checked.__dict__.update(policy.__dict__)
+    return checked
+
+
+def verify(octets: bytes, message: Message) -> None:
+    """Raise InvalidMessage unless `octets` have the fields of `message` and its parts, each header for itself."""
+    place = 0
+    for delimiter, part in _parts(message):
+        if delimiter is not None:
+            place = _behind(octets, delimiter, place)
+        place = _verify_header(octets, place, part)
+
+
+def _parts(message: Message) -> Iterator[tuple[bytes | None, Message]]:
+    # Each part, in the order in which they are written, with the delimiter that is before it in a multipart.
+    waiting: list[tuple[bytes | None, Message]] = [(None, message)]
+    while waiting:
+        delimiter, part = waiting.pop()
+        yield delimiter, part
+        payload = part.get_payload()
+        inner = [each for each in payload if isinstance(each, Message)] if isinstance(payload, list) else []
+        before = None
+        if part.get_content_maintype() == "multipart":
+            before = b"--" + str(part.get_boundary()).encode("utf-8", "surrogateescape") + b"\r\n"
+        elif part.get_content_type() != "message/delivery-status":
+            inner = inner[:1]  # of a message, there is one
+        waiting.extend((before, each) for each in reversed(inner))
+
+
+def _behind(octets: bytes, delimiter: bytes, place: int) -> int:
+    if octets.startswith(delimiter, place):
+        return place + len(delimiter)
+    found = octets.find(b"\r\n" + delimiter, place)
+    if found < 0:
+        raise InvalidMessage(f"the delimiter {quote(delimiter)} is not where it should be in the octets of the message")
+    return found + 2 + len(delimiter)
+
+
+def _verify_header(octets: bytes, place: int, part: Message) -> int:
+    # Return where the body begins.
+    if octets.startswith(b"\r\n", place):
+        header, body = b"", place + 2
+    elif (end := octets.find(b"\r\n\r\n", place)) >= 0:
+        header, body = octets[place:end], end + 4
+    else:
+        header, body = octets[place:].removesuffix(b"\r\n"), len(octets)
+    lines = header.split(b"\r\n") if header else []
+    names = [line.partition(b":")[0] for line in lines if not line.startswith((b" ", b"\t"))]
+    expected = [name.encode("utf-8", "surrogateescape") for name, _ in part.raw_items()]
+    if names != expected and [name.lower() for name in names] != [*(name.lower() for name in expected), _ADDED]:
+        raise InvalidMessage(f"expected a header with the fields {expected}, and what was made of it has {names}")
+    if any(b"\r" in line or b"\n" in line for line in lines):
+        raise InvalidMessage(f"expected CRLF alone in the header that was made of the message, got {quote(header)}")
+    return body

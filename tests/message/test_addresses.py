@@ -1,0 +1,326 @@
+import re
+from email.header import Header
+from email.message import EmailMessage
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mailwire import InvalidMessage
+from mailwire.message.addresses import addresses_in, parse_addresses, text_of
+from tests.message.sending import parsed
+
+# An independent reader, put together from the productions of RFC 5322 3.2 and 3.4 as regular expressions: what may go
+# wrong in a parser that goes from token to token does not go wrong here. Comments are nested up to three deep.
+
+ATEXT = r"[^\x00-\x20\x7f()<>@,;:\\\".\[\]]"
+WSP = r"[ \t]"
+COMMENT = r"\((?:[^()\\]|\\.)*\)"
+for _ in range(3):
+    COMMENT = rf"\((?:[^()\\]|\\.|{COMMENT})*\)"
+CFWS = rf"(?:{WSP}|{COMMENT})*"
+QUOTED = r'"(?:[^"\\]|\\.)*"'
+LITERAL = r"\[[^\[\]\\]*\]"
+WORD = rf"(?:{ATEXT}+|{QUOTED}|{LITERAL}|\.)"
+PHRASE = rf"{CFWS}{WORD}(?:{CFWS}{WORD})*{CFWS}"
+LOCAL = rf"(?:{QUOTED}|(?:{ATEXT}|\.)+)"
+DOMAIN = rf"(?:{LITERAL}|(?:{ATEXT}|\.)+)"
+NAME_ADDR = rf"(?:{PHRASE}|{CFWS})<{CFWS}(?P<inner_local>{LOCAL})@(?P<inner_domain>{DOMAIN}){CFWS}>{CFWS}"
+MAILBOX = rf"(?:{CFWS}(?P<local>{LOCAL})@(?P<domain>{DOMAIN}){CFWS}|{NAME_ADDR})"
+BEGINNING_OF_GROUP = rf"{PHRASE}:"
+PATTERNS = {
+    name: re.compile(pattern, re.DOTALL)
+    for name, pattern in {"mailbox": MAILBOX, "group": BEGINNING_OF_GROUP, "cfws": CFWS}.items()
+}
+
+
+def read(text: str) -> list[tuple[str, str]] | None:
+    """The addresses in `text`, None if it is no address-list."""
+    found, place, in_group = list[tuple[str, str]](), 0, False
+    while True:
+        if match := PATTERNS["mailbox"].match(text, place):
+            local, domain = match["local"] or match["inner_local"], match["domain"] or match["inner_domain"]
+            found.append((re.sub(r"\\(.)", r"\1", local[1:-1]) if local[0] == '"' else local, domain))
+        elif not in_group and (match := PATTERNS["group"].match(text, place)):
+            place, in_group = match.end(), True
+            continue
+        else:
+            match = PATTERNS["cfws"].match(text, place)
+            assert match
+        place = match.end()
+        if text[place : place + 1] == ";" and in_group:
+            match = PATTERNS["cfws"].match(text, place + 1)
+            assert match
+            place, in_group = match.end(), False
+        if text[place : place + 1] != ",":
+            return found if place == len(text) and not in_group else None
+        place += 1
+
+
+def ours(text: str) -> list[tuple[str, str]]:
+    return [(address.mailbox.local, address.mailbox.domain) for address in parse_addresses(text)]
+
+
+GOOD: list[tuple[str, list[str]]] = [
+    ("", []),
+    (" \t", []),
+    ("a@x.y", ["a@x.y"]),
+    (" a@x.y ", ["a@x.y"]),
+    ("<a@x.y>", ["a@x.y"]),
+    ("< a@x.y\t>", ["a@x.y"]),
+    ("Ann <a@x.y>", ["a@x.y"]),
+    ("Ann<a@x.y>", ["a@x.y"]),
+    ("Ann B. Cole <a@x.y>", ["a@x.y"]),
+    ("[Team] Ann <a@x.y>", ["a@x.y"]),
+    ('"Ann" <a@x.y>', ["a@x.y"]),
+    ('"b@z.w" <a@x.y>', ["a@x.y"]),
+    ('"b@z.w, c" <a@x.y>', ["a@x.y"]),
+    ('"<b@z.w>" <a@x.y>', ["a@x.y"]),
+    (r'"Ann \"B\" <b@z.w>" <a@x.y>', ["a@x.y"]),
+    ("=?utf-8?q?x=40y=2Ez=2C?= <a@x.y>", ["a@x.y"]),
+    ("Jürgen <a@x.y>", ["a@x.y"]),
+    ("a@x.y, b@x.y", ["a@x.y", "b@x.y"]),
+    ("a@x.y,b@x.y", ["a@x.y", "b@x.y"]),
+    ("a@x.y,,b@x.y,", ["a@x.y", "b@x.y"]),
+    (",", []),
+    ("a@x.y, a@x.y", ["a@x.y", "a@x.y"]),
+    ("Ann <a@x.y>, Bob <b@x.y>", ["a@x.y", "b@x.y"]),
+    # Comments.
+    ("a@x.y (Ann)", ["a@x.y"]),
+    ("(Ann) a@x.y", ["a@x.y"]),
+    ("a@x.y (Ann, b@z.w)", ["a@x.y"]),
+    ("a@x.y (Ann (at (home)) <b@z.w>)", ["a@x.y"]),
+    (r"a@x.y (\) b@z.w)", ["a@x.y"]),
+    (r"a@x.y (\( b@z.w)", ["a@x.y"]),
+    ("Ann (of) the <a@x.y> (sea)", ["a@x.y"]),
+    ("(a@x.y)", []),
+    ("Ann <a@x.y (Bob)>", ["a@x.y"]),
+    ("Ann <(Bob) a@x.y>", ["a@x.y"]),
+    ("(,) a@x.y (;), b@x.y", ["a@x.y", "b@x.y"]),
+    # Groups.
+    ("undisclosed-recipients:;", []),
+    ("friends: a@x.y, Bob <b@x.y>;", ["a@x.y", "b@x.y"]),
+    ("friends: a@x.y;, b@x.y", ["a@x.y", "b@x.y"]),
+    ('"a, b": a@x.y;', ["a@x.y"]),
+    ("g:,a@x.y,;", ["a@x.y"]),
+    ("g: a@x.y; (gone), h: b@x.y;", ["a@x.y", "b@x.y"]),
+    # Local parts.
+    ('"a b"@x.y', ['"a b"@x.y']),
+    ('"a@evil.example x"@good.example', ['"a@evil.example x"@good.example']),
+    ('"foo@x> ORCPT=y"@d', ['"foo@x> ORCPT=y"@d']),
+    ('<"foo@x> ORCPT=y"@d>', ['"foo@x> ORCPT=y"@d']),
+    ('Ann <"a>b"@x.y>', ['"a>b"@x.y']),
+    ('"a,b"@x.y, c@x.y', ['"a,b"@x.y', "c@x.y"]),
+    (r'"a\"b"@x.y', [r'"a\"b"@x.y']),
+    (r'"a\\"@x.y', [r'"a\\"@x.y']),
+    ('"(a)"@x.y', ['"(a)"@x.y']),
+    ("a..b@x.y", ['"a..b"@x.y']),
+    ("a.@x.y", ['"a."@x.y']),
+    ("o'brien+tag@x.y", ["o'brien+tag@x.y"]),
+    ("jürgen@exämple.org", ["jürgen@exämple.org"]),
+    # Domains.
+    ("a@[192.0.2.1]", ["a@[192.0.2.1]"]),
+    ("<a@[IPv6:::1]>", ["a@[IPv6:::1]"]),
+    ("a@localhost", ["a@localhost"]),
+]
+
+BAD = [
+    "a",
+    "a@",
+    "@x.y",
+    "a b@x.y",
+    "a@x.y b@x.y",
+    "a@x.y b",
+    "a@x.y; b@x.y",
+    "a@x.y;",
+    ";",
+    "a@b@x.y",
+    "<a@b>@x.y",
+    "a@x.y <b@x.y>",
+    "<a@x.y> b@x.y",
+    "<a@x.y> Ann",
+    "<a@x.y> <b@x.y>",
+    "<a@x.y>>",
+    "<<a@x.y>>",
+    "<>",
+    "Ann <>",
+    "<a@x.y",
+    "a@x.y>",
+    "Ann <a@x.y, b@x.y>",
+    "Ann <b@x.y;>",
+    "Ann <a b@x.y>",
+    "<@h1:a@x.y>",
+    "<@h1,@h2:a@x.y>",
+    "@h1:a@x.y",
+    "a @x.y",
+    "a@ x.y",
+    "a(Ann)@x.y",
+    "a@(Ann)x.y",
+    "a@x.(Ann)y",
+    "a@x .y",
+    "a.b @ x.y",
+    'a."b"@x.y',
+    '"a".b@x.y',
+    '"a""b"@x.y',
+    '"a" "b"@x.y',
+    '"a@x.y',
+    "a@x.y (Ann",
+    "a@x.y Ann)",
+    ")",
+    r"a@x.y (Ann\)",
+    "g: h: a@x.y;;",
+    "g: a@x.y",
+    "g: a@x.y, b@x.y",
+    ": a@x.y;",
+    "g: a@x.y; b@x.y",
+    "g: a@x.y;;",
+    "b@x.y: a@x.y;",
+    "<g>: a@x.y;",
+    "a@x.y.",
+    "a@.x.y",
+    "a@-x.y",
+    "a@x_.y_",
+    "a@[x.y]",
+    "a@[192.0.2.1",
+    r"a\b@x.y",
+    "a@x.y\\",
+    "=?utf-8?q?a=40x=2Ey?=",
+    "=?utf-8?q?a?=@x.y",
+    "Ann <=?utf-8?q?a=0d=0aRSET?=@x.y>",
+    '"=?utf-8?q?a?="@x.y',
+    "a@=?utf-8?q?x?=.y",
+    "a\x00@x.y",
+    "a@x.y\r\nRCPT TO:<b@x.y>",
+    "a@x.y\x0bb",
+    "a@x.y\x7f",
+    "a@x.y \x01",
+]
+
+
+def test_the_tables_have_more_than_sixty_addresses_each() -> None:
+    assert len(GOOD) + len(BAD) > 120
+
+
+@pytest.mark.parametrize(("text", "expected"), GOOD)
+def test_a_list_of_addresses_is_read(text: str, expected: list[str]) -> None:
+    addresses = parse_addresses(text)
+    assert [str(address.mailbox) for address in addresses] == expected
+    assert read(text) == ours(text)
+    assert [text[address.start : address.end] for address in addresses] == [
+        address.mailbox.domain for address in addresses
+    ]
+
+
+@pytest.mark.parametrize("text", BAD)
+def test_what_is_no_list_of_addresses_is_refused(text: str) -> None:
+    with pytest.raises(ValueError):
+        parse_addresses(text)
+    with pytest.raises(InvalidMessage, match="expected addresses in To, got ") as refusal:
+        addresses_in("To", text)
+    assert "\n" not in str(refusal.value)
+    assert "\r" not in str(refusal.value)
+
+
+ALPHABET = st.sampled_from(
+    [*'ab.@,;:<>()[]"\\ \té', "a@b", "<a@b>", '"a b"', "(c)", "x.y", "g:", "=?utf-8?q?a?=", "[192.0.2.1]"]
+)
+TEXT = st.lists(ALPHABET, max_size=14).map("".join)
+
+
+@given(TEXT)
+def test_what_is_read_is_what_the_grammar_says(text: str) -> None:
+    try:
+        addresses = ours(text)
+    except ValueError:
+        return
+    assert read(text) == addresses
+
+
+@given(TEXT)
+def test_two_parsers_read_the_same_or_the_address_goes_nowhere(text: str) -> None:
+    message = EmailMessage()
+    try:
+        message["To"] = text
+    except Exception:
+        return  # the standard library's parser has failed
+    ((_, value),) = message.raw_items()
+    try:
+        addresses = addresses_in("To", value)
+    except InvalidMessage:
+        return
+    assert [(address.mailbox.local, address.mailbox.domain) for address in addresses] == [
+        (address.username, address.domain) for address in message["To"].addresses
+    ]
+
+
+@pytest.mark.parametrize(("text", "expected"), [(text, found) for text, found in GOOD if text.isascii() and text])
+def test_most_of_what_a_caller_assigns_is_read_as_it_was_written(text: str, expected: list[str]) -> None:
+    message = EmailMessage()
+    message["To"] = text
+    ((_, value),) = message.raw_items()
+    try:
+        addresses = addresses_in("To", value)
+    except InvalidMessage:
+        # The standard library calls these obsolete.
+        assert any(piece in text for piece in ("..", ".@", ",,", ":,", "B.", "["))
+        return
+    assert [str(address.mailbox) for address in addresses] == expected
+
+
+@pytest.mark.parametrize(
+    "bomb",
+    [
+        "(" * 100_000,
+        "(" * 33 + ")" * 33 + "a@x.y",
+        "." * 40_000,
+        "a." * 40_000 + "@x.y",
+        "<" * 100_000,
+        '"' + "\\" * 100_001,
+        '"' * 100_001,
+        "[" * 100_000,
+        "a:" * 50_000,
+        ";" * 100_000,
+        "(a)" * 30_000 + "@",
+        " " * 100_000 + "@",
+        "=?" * 50_000 + "@x.y",
+        "=?a?" * 50_000 + "@x.y",
+        "a@" * 50_000,
+    ],
+    ids=lambda bomb: f"{bomb[:6]!r}",
+)
+def test_a_bomb_is_refused_without_going_off(bomb: str) -> None:
+    with pytest.raises(ValueError):
+        parse_addresses(bomb)
+
+
+@pytest.mark.parametrize(
+    "many", ["a@x.y," * 20_000, "(" * 32 + ")" * 32 + "a@x.y", "," * 100_000, "a " * 50_000 + "<a@x.y>"]
+)
+def test_much_is_read_too(many: str) -> None:
+    assert {str(address.mailbox) for address in parse_addresses(many)} <= {"a@x.y"}
+
+
+def test_a_folded_value_is_unfolded() -> None:
+    assert text_of("a@x.y,\r\n b@x.y,\n\tc@x.y") == "a@x.y, b@x.y,\tc@x.y"
+    assert text_of(Header("a@x.y")) == "a@x.y"
+
+
+def field_of(octets: bytes) -> Any:
+    return dict(parsed(b"To: " + octets + b"\n\nx").raw_items())["To"]
+
+
+def test_octets_of_utf_8_are_the_characters_they_are() -> None:
+    assert text_of(field_of("bü@x.y".encode())) == "bü@x.y"
+    assert [str(address.mailbox) for address in addresses_in("To", field_of("Ü <bü@x.y>".encode()))] == ["bü@x.y"]
+
+
+@pytest.mark.parametrize("octets", [b"b\xff@x.y", b"b@x\xff.y", b"B\xfcb <b@x.y>"])
+def test_octets_of_another_charset_go_nowhere(octets: bytes) -> None:
+    with pytest.raises(InvalidMessage, match="expected addresses in To, got"):
+        addresses_in("To", field_of(octets))
+
+
+def test_the_reader_for_comparison_refuses_what_is_none() -> None:
+    for text in ("a@x.y b@x.y", "a", "g: a@x.y", "<a@x.y", "a@x.y;"):
+        assert read(text) is None
