@@ -111,8 +111,9 @@ async def test_no_argument_of_a_pop3_call_reaches_the_wire(
 @PLACES
 @pytest.mark.parametrize("field", ["sender", "to", "cc", "bcc", "reply_to", "subject"])
 def test_no_field_of_a_composed_message_holds_one(field: str, place: str, evil: str) -> None:
+    arguments: dict[str, Any] = {"sender": A, "to": B, field: place.format(evil).replace("v", "Val <v@example.org>")}
     with pytest.raises(ValueError, match="line end or NUL"):
-        compose(**{"sender": A, "to": B, field: place.format(evil).replace("v", "Val <v@example.org>")})
+        compose(**arguments)
 
 
 @EVIL

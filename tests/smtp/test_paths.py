@@ -377,7 +377,8 @@ def test_a_domain_beyond_ascii_becomes_what_the_encoder_makes_of_it(domain: str,
 @pytest.mark.parametrize("domain", ["example.org", "[192.0.2.1]", "xn--tda"])
 def test_a_domain_in_ascii_is_shown_to_no_encoder(domain: str) -> None:
     mailbox = Mailbox("ä", domain)
-    assert mailbox.with_a_labels({}.__getitem__) is mailbox
+    unused: dict[str, str] = {}
+    assert mailbox.with_a_labels(unused.__getitem__) is mailbox
 
 
 @pytest.mark.parametrize(
