@@ -1,6 +1,6 @@
 """Envelope: who a mail is from and who it is for (RFC 5321 2.3.1), as the caller or the message's header says."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
 from email.message import Message
 from typing import Final
@@ -11,7 +11,7 @@ from ..smtp.paths import Mailbox
 from ..smtp.receipt import Receipt, RecipientReceipt
 from .addresses import addresses_in
 from .content import Content
-from .policy import MessagePolicy
+from .policy import EncodeDomain, MessagePolicy
 from .resent import newest_resent_block
 from .source import MessageSource
 
@@ -126,6 +126,6 @@ def _mailbox(given: str | Mailbox) -> Mailbox:
     return given if isinstance(given, Mailbox) else Mailbox.parse(given)
 
 
-def _in_ascii(mailbox: Mailbox, encode: Callable[[str], str]) -> Mailbox:
+def _in_ascii(mailbox: Mailbox, encode: EncodeDomain) -> Mailbox:
     # Under SMTPUTF8, which the local part demands, the domain can stay what it is.
     return mailbox.with_a_labels(encode) if mailbox.local.isascii() else mailbox

@@ -10,7 +10,7 @@ import binascii
 import copy
 import io
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from email.generator import BytesGenerator
 from email.header import Header
 from email.message import Message
@@ -19,7 +19,7 @@ from typing import Any, Final
 
 from ..errors import InvalidMessage
 from .addresses import Address, parse_addresses, text_of
-from .policy import MessagePolicy
+from .policy import EncodeDomain, MessagePolicy
 from .survey import LINE_LIMIT, Survey
 from .verification import checking, verify
 
@@ -45,8 +45,6 @@ _ADDRESS_FIELDS: Final = frozenset(
     prefix + name for prefix in ("", "resent-") for name in ("from", "sender", "reply-to", "to", "cc")
 )
 _HIDDEN: Final = frozenset({"bcc", "resent-bcc"})  # for the envelope alone (RFC 5322 3.6.3, 3.6.6)
-
-EncodeDomain = Callable[[str], str]
 
 
 def is_laborious(message: Message) -> bool:

@@ -6,7 +6,9 @@ from typing import Literal
 
 from .._wire.dots import LineEndPolicy
 
-__all__ = ["MessagePolicy"]
+__all__ = ["EncodeDomain", "MessagePolicy"]
+
+EncodeDomain = Callable[[str], str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,5 +35,5 @@ class MessagePolicy:
     binary: bool = False
     eight_bit: bool | None = None
     smtputf8: bool = False
-    encode_domain: Callable[[str], str] | None = None
+    encode_domain: EncodeDomain | None = None
     fold_duplicates: bool = False
