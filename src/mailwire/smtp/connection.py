@@ -114,6 +114,11 @@ class Connection:
         return self._pipeline.oldest or self._pipeline.next or (self._text.end if self.accepts_data else None)
 
     @property
+    def is_pipelining(self) -> bool:
+        """Whether several commands may be unanswered at a time."""
+        return self._pipeline.window.commands > 1
+
+    @property
     def accepts_data(self) -> bool:
         """Whether the message may be written: DATA was answered 354, and the message is not ended."""
         return not self._text.is_ended

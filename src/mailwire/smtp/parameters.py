@@ -9,7 +9,14 @@ from ..errors import NotSupported
 from .extensions import Extensions
 from .paths import NEVER
 
-__all__ = ["MAIL_EXTENSIONS", "NO_PARAMETERS", "RCPT_EXTENSIONS", "Parameters", "check_offered"]
+__all__ = [
+    "MAIL_EXTENSIONS",
+    "NO_PARAMETERS",
+    "RCPT_EXTENSIONS",
+    "Parameters",
+    "check_offered",
+    "needed_extensions",
+]
 
 # RFC 5321 4.1.2: esmtp-keyword, and esmtp-value "any CHAR excluding =, SP, and control characters"; octets beyond
 # ASCII are let in by RFC 6531 3.3.
@@ -73,6 +80,15 @@ RCPT_EXTENSIONS: Final[Mapping[str, str]] = {
 }
 
 
+def needed_extensions(parameters: Mapping[str, str | None], known: Mapping[str, str]) -> list[str]:
+    """Return the extensions that `parameters` need, as far as `known` tells of them."""
+    needed = [known[keyword.upper()] for keyword in parameters if keyword.upper() in known]
+    # RFC 3030 3: a binary message goes in chunks, and there is no other way.
+    if parameters.get("BODY") == "BINARYMIME":
+        return ["BINARYMIME", "CHUNKING", *(extension for extension in needed if extension != "8BITMIME")]
+    return needed
+
+
 def check_offered(
     parameters: Mapping[str, str | None],
     known: Mapping[str, str],
@@ -83,10 +99,6 @@ def check_offered(
 
     Needed are those that `known` tells of the `parameters`, and `others`.
     """
-    needed = [known[keyword.upper()] for keyword in parameters if keyword.upper() in known]
-    # RFC 3030 3: a binary message goes in chunks, and there is no other way.
-    if parameters.get("BODY") == "BINARYMIME":
-        needed = ["BINARYMIME", "CHUNKING", *(extension for extension in needed if extension != "8BITMIME")]
-    for extension in (*needed, *others):
+    for extension in (*needed_extensions(parameters, known), *others):
         if extension not in offered:
             raise NotSupported(f"the server does not offer {extension}, and the mail needs it", extension=extension)

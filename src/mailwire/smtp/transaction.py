@@ -26,9 +26,16 @@ from .delivery import Delivery, Heard
 from .events import ReplyReceived
 from .extensions import Extensions
 from .options import MailOptions, RecipientOptions
-from .parameters import MAIL_EXTENSIONS, NO_PARAMETERS, Parameters, check_offered
+from .parameters import (
+    MAIL_EXTENSIONS,
+    NO_PARAMETERS,
+    RCPT_EXTENSIONS,
+    Parameters,
+    check_offered,
+    needed_extensions,
+)
 from .paths import Mailbox
-from .receipt import Receipt, RecipientReceipt
+from .receipt import NO_TIMINGS, Receipt, RecipientReceipt
 from .reply import Reply
 from .states import State
 
@@ -107,6 +114,7 @@ class Transaction:
         self._sender = sender
         self._recipients = tuple(recipients)
         self._aborts = on_refused == "abort"
+        self._extensions = _used(connection, parameters, recipient_options, is_chunked=chunking is not False)
         self._unanswered: deque[Command[object]] = deque()  # of this transaction, in the order of their replies
         self._heard = Heard()
         self._accepted = 0  # of the recipients
@@ -241,8 +249,8 @@ class Transaction:
             self._send(Rset())
         return True
 
-    def receipt(self) -> Receipt:
-        """Return what is known now."""
+    def receipt(self, timings: Mapping[str, float] = NO_TIMINGS) -> Receipt:
+        """Return what is known now. `timings`: the seconds that each phase took, which the caller has measured."""
         heard, connection = self._heard, self._connection
         in_doubt = bool(heard.verdicts) or any(command is self._end for command in connection.in_flight)
         words = heard.words(len(self._recipients), in_doubt=in_doubt, lmtp=connection.is_lmtp)
@@ -253,6 +261,8 @@ class Transaction:
             recipients=self._recipient_receipts(words),
             reply=None if self.recipients_refusal else self.sender_refusal or self.data_refusal or last,
             octets=connection.data_octets if self._is_writing_text else self._octets,
+            extensions=self._extensions,
+            timings=timings,
         )
 
     # Private
@@ -358,8 +368,9 @@ class Transaction:
             if reply is not None and reply.is_completion:
                 verdict = heard.verdict(accepted, lmtp=lmtp)
                 accepted += 1
+                verdict = verdict or _refusal(heard.data) or heard.chunk or self.sender_refusal
             elif self.sender_refusal:
-                reply = None  # behind a refused MAIL, a refusal says nothing of the recipient
+                reply, verdict = None, self.sender_refusal  # a refusal behind it says nothing of the recipient
             receipts.append(RecipientReceipt(str(recipient), reply, word, verdict))
         return tuple(receipts)
 
@@ -371,6 +382,25 @@ def _check_beginning(connection: Connection, behind: Transaction | None) -> None
         begins = behind.is_ended and behind.is_on(connection) and connection.ahead is State.READY
     if not begins:
         raise LocalProtocolError(f"no mail transaction can begin in state {connection.state.name}")
+
+
+def _used(
+    connection: Connection,
+    parameters: Parameters,
+    recipient_options: Sequence[RecipientOptions | None],
+    *,
+    is_chunked: bool,
+) -> tuple[str, ...]:
+    # The extensions that a mail makes use of, each once.
+    used = dict.fromkeys(needed_extensions(parameters, MAIL_EXTENSIONS))
+    for wished in recipient_options:
+        if wished is not None:
+            used.update(dict.fromkeys(needed_extensions(wished.as_parameters(), RCPT_EXTENSIONS)))
+    if connection.is_pipelining:
+        used["PIPELINING"] = None
+    if is_chunked:
+        used["CHUNKING"] = None
+    return tuple(used)
 
 
 def _refusal(reply: Reply | None) -> Reply | None:
