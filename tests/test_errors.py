@@ -282,6 +282,13 @@ def test_what_an_error_carries_can_be_read() -> None:
     assert ResponseError("a", command="STAT", response=ERR).response is ERR
 
 
+def test_a_response_error_knows_when_it_may_be_tried_again() -> None:
+    delayed = Response(False, b"[LOGIN-DELAY] wait", login_delay=300)
+    error = ResponseError("a", command="PASS ****", response=delayed)
+    assert (error.is_transient, error.retry_after) == (True, 300)
+    assert ResponseError("a", command="STAT", response=ERR).retry_after is None
+
+
 @pytest.mark.parametrize(("reply", "is_transient"), [(LATER, True), (NO, False)])
 def test_a_refusal_is_transient_if_its_reply_is(reply: Reply, is_transient: bool) -> None:
     for kind in (ReplyError, SenderRefused, RecipientsRefused, DataRefused):

@@ -312,8 +312,13 @@ class ResponseError(CommandRefused):
 
     @property
     def is_transient(self) -> bool:
-        """Whether the same may be accepted later, as far as the response's code says so."""
+        """Whether the same may be accepted later, as far as the server tells, by a code or by words that are known."""
         return self.response.is_transient
+
+    @property
+    def retry_after(self) -> int | None:
+        """The seconds after which it may be tried again, as far as the server tells; otherwise None."""
+        return self.response.retry_after
 
 
 class MaildropLocked(ResponseError):

@@ -32,6 +32,7 @@ from ..pop3 import (
     MessageEnd,
     Pass,
     Quit,
+    RefusalCause,
     Response,
     ResponseReceived,
     Retr,
@@ -55,9 +56,6 @@ T = TypeVar("T")
 # What a password may be presented by besides SASL. USER stands behind LOGIN: it tells the same to the same. APOP is
 # used only where it is named.
 _OPTIONS: Final = (*MECHANISMS, Option("USER", Password, True), Option("APOP", Password, True, is_automatic=False))
-
-# RFC 2449 8.1, RFC 3206: codes that say that the credentials were not at fault, or not looked at.
-_BLAMELESS: Final = frozenset({"IN-USE", "LOGIN-DELAY", "SYS/TEMP", "SYS/PERM"})
 
 
 class RetrievedItem:
@@ -310,8 +308,8 @@ class POP3Client(Client[Event]):
         exchange = command.exchange if isinstance(command, Auth) else None
         if exchange is not None and exchange.failure is not None:
             self.abort()  # who sent what led to a cancel, is not asked again
-        elif response.code in _BLAMELESS:
-            kind = MaildropLocked if response.code == "IN-USE" else ResponseError
+        elif response.cause not in (None, RefusalCause.CREDENTIALS):
+            kind = MaildropLocked if response.cause is RefusalCause.IN_USE else ResponseError
             raise kind(f"{command} was refused: {response}", command=str(command), response=response)
         raise login_refusal(str(command), exchange, response)
 
@@ -397,5 +395,5 @@ def _is_unavailable(command: Auth, error: AuthenticationFailed) -> bool:
     # RFC 5034 4 has no code for it. What was refused without a code and before anything was said, was not refused for
     # what it said.
     response, exchange = error.answer, command.exchange
-    is_unblamed = isinstance(response, Response) and response.code is None
+    is_unblamed = isinstance(response, Response) and response.code is None and response.cause is None
     return is_unblamed and not exchange.has_spoken

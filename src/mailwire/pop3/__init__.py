@@ -6,7 +6,7 @@ threads, trio, or a list of bytes.
 
 from .._wire.pipeline import LOCKSTEP, Window
 from ..errors import ResponseError
-from .capabilities import Capabilities
+from .capabilities import Capabilities, Expire, LoginDelay
 from .commands import (
     Apop,
     Auth,
@@ -32,6 +32,7 @@ from .findings import Finding, FindingKind
 from .limits import DEFAULT_LIMITS, Limits
 from .listing_reader import BodyReader
 from .listings import DropListing, ScanListing, UniqueIdListing
+from .refusals import PHRASES, Phrase, RefusalCause, ResponseCode
 from .response import Response
 from .states import TRANSITIONS, State, Transition
 from .survey import Entry, Listing, survey
@@ -39,6 +40,7 @@ from .survey import Entry, Listing, survey
 __all__ = [
     "DEFAULT_LIMITS",
     "LOCKSTEP",
+    "PHRASES",
     "PIPELINING_WINDOW",
     "TRANSITIONS",
     "Apop",
@@ -54,18 +56,23 @@ __all__ = [
     "DropListing",
     "Entry",
     "Event",
+    "Expire",
     "Finding",
     "FindingKind",
     "Greeting",
     "Limits",
     "List",
     "Listing",
+    "LoginDelay",
     "MessageData",
     "MessageEnd",
     "Noop",
     "Pass",
+    "Phrase",
     "Quit",
+    "RefusalCause",
     "Response",
+    "ResponseCode",
     "ResponseError",
     "ResponseReceived",
     "Retr",

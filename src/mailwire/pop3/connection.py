@@ -39,6 +39,7 @@ from .commands import Auth, Capa, Command, Greeting, Stls
 from .events import ConnectionClosed, Event, MessageData, MessageEnd, ResponseReceived, ServerClosing
 from .limits import DEFAULT_LIMITS, Limits
 from .listing_reader import BodyReader
+from .refusals import RefusalCause
 from .response import SHOWN_LIMIT, LongResponse, Response, parse_status
 from .states import State, transition
 
@@ -270,6 +271,8 @@ class Connection:
             self.greeting = response
         if isinstance(command, Capa):
             self._learn_capabilities(command, response)
+        if not response.ok:
+            response = self._with_delay(response)
         if self.state is State.TLS:
             self._refuse_injected()
         discarded: tuple[Command[object], ...] = ()
@@ -283,6 +286,12 @@ class Connection:
         # A server that refuses CAPA has announced that it can do nothing beyond RFC 1939.
         self.capabilities = command.parse(response) if response.ok else Capabilities()
         self._pipeline.window = self._window if "PIPELINING" in self.capabilities else LOCKSTEP
+
+    def _with_delay(self, response: Response) -> Response:
+        delay = self.capabilities.login_delay if self.capabilities else None
+        if delay is None or response.cause is not RefusalCause.LOGIN_DELAY:
+            return response
+        return replace(response, login_delay=delay.seconds)
 
     # Private: the body of an answer
 

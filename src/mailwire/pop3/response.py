@@ -8,6 +8,7 @@ from typing import Final
 from .._wire.text import printable, quote
 from .._wire.trace import Elided
 from ..errors import RemoteProtocolError
+from .refusals import RefusalCause, ResponseCode, cause_of_code, find_phrase
 
 __all__ = ["SHOWN_LIMIT", "LongResponse", "Response", "parse_status"]
 
@@ -17,7 +18,7 @@ SHOWN_LIMIT: Final = 4096
 _STATUS: Final = re.compile(rb"(\+OK|-ERR)(?:[ \t]([^\0]*))?\Z", re.DOTALL)
 # RFC 2449 8: a response code, in brackets at the beginning of the text.
 _CODE: Final = re.compile(rb"\[([!-\\^-~]{1,64})\]")
-_TRANSIENT_CODES: Final = frozenset({"IN-USE", "LOGIN-DELAY", "SYS/TEMP"})
+_KNOWN_CODES: Final = frozenset(ResponseCode)
 # RFC 1939 7: it "corresponds to the `msg-id' in [RFC822]". Stricter than that by refusing quoted strings: it is by
 # challenges of no such form that a server learns the password (CVE-2007-1558).
 _TIMESTAMP: Final = re.compile(rb"<[!-;=?A-~]+@[!-;=?A-~]+>")
@@ -30,12 +31,14 @@ class Response:
     ok: True for +OK.
     line: the text behind it.
     body: what follows, unstuffed, where the command reads it as a whole.
+    login_delay: the seconds between logins that CAPA announced, if this refuses a login because of them.
     reading: what was made of the body where the command reads it as it comes (List, Uidl): `Command.parse` returns it.
     """
 
     ok: bool
     line: bytes = b""
     body: bytes = b""
+    login_delay: int | None = None
     reading: object = field(default=None, hash=False, repr=False)
 
     @property
@@ -44,15 +47,40 @@ class Response:
         return printable(self.line)
 
     @property
-    def code(self) -> str | None:
-        """The response code (RFC 2449 8, RFC 3206), in upper case: "IN-USE", "SYS/TEMP", ...; None if there is none."""
+    def code(self) -> ResponseCode | str | None:
+        """The response code (RFC 2449 8, RFC 3206), in upper case, one that is not registered as text; None if none.
+
+        It is read whether or not the server announces RESP-CODES: no other text begins like one.
+        """
         found = _CODE.match(self.line)
-        return found[1].decode("ascii").upper() if found else None
+        if found is None:
+            return None
+        code = found[1].decode("ascii").upper()
+        return ResponseCode(code) if code in _KNOWN_CODES else code
+
+    @property
+    def cause(self) -> RefusalCause | None:
+        """Why it is a refusal: by its code, or else by words that are known; None if neither tells, or it is none."""
+        if self.ok:
+            return None
+        if (code := self.code) is not None:
+            return cause_of_code(code)
+        phrase = find_phrase(self.line)
+        return phrase.cause if phrase else None
 
     @property
     def is_transient(self) -> bool:
-        """Whether a refusal may be none later, as far as its code says so (RFC 2449 8.1, RFC 3206)."""
-        return self.code in _TRANSIENT_CODES
+        """Whether a refusal may be none later, as far as the server tells."""
+        cause = self.cause
+        return cause is not None and cause.is_transient
+
+    @property
+    def retry_after(self) -> int | None:
+        """The seconds after which what was refused may be tried again, as far as the server tells; otherwise None."""
+        if self.cause is not RefusalCause.LOGIN_DELAY:
+            return None
+        phrase = None if self.code is not None else find_phrase(self.line)
+        return phrase.retry_after if phrase and phrase.retry_after is not None else self.login_delay
 
     @property
     def timestamp(self) -> bytes | None:
