@@ -11,6 +11,7 @@ from mailwire import (
     Endpoint,
     LocalProtocolError,
     MailwireError,
+    NotSupported,
     POP3Client,
     RemoteProtocolError,
     ReplyError,
@@ -101,6 +102,17 @@ async def test_an_error_inside_async_with_cuts_the_connection_without_a_word() -
         with pytest.raises(LookupError):
             await fail_inside(client)
         assert not client.is_connected
+
+
+async def test_an_error_that_is_made_of_what_was_heard_shows_the_dialogue() -> None:
+    async def judge(client: SMTPClient) -> None:
+        async with client:
+            raise NotSupported("it has no SIZE", extension="SIZE")
+
+    async with ScriptedPeer(*READY, STALL) as peer:
+        with pytest.raises(NotSupported) as caught:
+            await judge(SMTPClient(peer.endpoint()))
+    assert caught.value.transcript == ("S: 220 mx", "C: EHLO [127.0.0.1]", "S: 250 mx")
 
 
 async def test_a_client_that_was_cut_inside_async_with_leaves_it_in_peace() -> None:

@@ -95,12 +95,13 @@ async def play(case: Case, deed: Deed, link: Link, read_log: Callable[[], str]) 
 
 
 async def _warm_up() -> None:
-    # What an event loop opens for itself when it first has a connection, it opens now.
+    # What an event loop opens for itself when it first has a connection, or a file to read, it opens now.
     ours, theirs = socket.socketpair()
     with theirs:
         transport, _ = await asyncio.get_running_loop().create_connection(asyncio.Protocol, sock=ours)
         transport.abort()
         await drain_events()
+    await asyncio.to_thread(os.getpid)
 
 
 async def _let_pass(seconds: float, doing: "asyncio.Task[_Ending]", peer: ScriptedPeer) -> None:

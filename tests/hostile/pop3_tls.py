@@ -14,7 +14,20 @@ from mailwire import (
     SecurityError,
     TLSFailed,
 )
-from mailwire.testing import CLIENT_HELLO, FIN, LISTEN, PACKET, RST, STALL, Beneath, Endless, Slow, Step, Tls
+from mailwire.testing import (
+    CLIENT_HELLO,
+    FIN,
+    LISTEN,
+    PACKET,
+    RST,
+    STALL,
+    Beneath,
+    Endless,
+    Slow,
+    Step,
+    Tls,
+    authority_file,
+)
 from tests.hostile.case import PASSWORD, Case, Deed, Outcome, lines
 from tests.hostile.smtp_tls import A_TLS_PORT, IT_MAY_BE_TLS
 
@@ -126,6 +139,16 @@ HANDSHAKES: Final = [
     *(
         case(f"implicit-cert-{name}", (Tls(name),), TLSFailed, b"", settings=IMPLICIT, hello=True, text="certificate")
         for name in ("other-host", "self-signed", "expired")
+    ),
+    # Where the context is ours, both names are told.
+    case(
+        "cert-other-host-and-our-context",
+        (*ASKED, "S: +OK go", Tls("other-host")),
+        TLSFailed,
+        SAID_STLS,
+        settings={"tls": "starttls", "tls_context": None, "tls_ca_file": authority_file()},
+        hello=True,
+        text=r"it is for other\.invalid, and (localhost|127\.0\.0\.1) was asked for",
     ),
     case("hang-up-behind-hello", (*ASKED, "S: +OK go", CLIENT_HELLO, FIN), TLSFailed, SAID_STLS, hello=True),
     case("reset-behind-hello", (*ASKED, "S: +OK go", CLIENT_HELLO, RST), TLSFailed, SAID_STLS, hello=True),

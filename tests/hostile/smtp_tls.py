@@ -161,6 +161,16 @@ HANDSHAKES: Final = [
         for name in ("other-host", "self-signed", "expired")
     ),
     case("hang-up-behind-go-ahead", (*ASKED, "S: 220 go", FIN, LISTEN), TLSFailed, SAID_STARTTLS, hello=None),
+    # Where the context is ours, both names are told.
+    case(
+        "cert-other-host-and-our-context",
+        (*ASKED, "S: 220 go", Tls("other-host")),
+        TLSFailed,
+        SAID_STARTTLS,
+        settings={"tls": "starttls", "tls_context": None, "tls_ca_file": authority_file()},
+        hello=True,
+        text=r"it is for other\.invalid, and (localhost|127\.0\.0\.1) was asked for",
+    ),
     case("hang-up-behind-hello", (*ASKED, "S: 220 go", CLIENT_HELLO, FIN), TLSFailed, SAID_STARTTLS, hello=True),
     case("reset-behind-hello", (*ASKED, "S: 220 go", CLIENT_HELLO, RST), TLSFailed, SAID_STARTTLS, hello=True),
     case(

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tests.hostile import mechanisms, pop3_auth, pop3_tls, smtp_auth, smtp_sending, smtp_tls
+from tests.hostile import mechanisms, pop3_auth, pop3_retrieving, pop3_tls, smtp_auth, smtp_sending, smtp_tls
 from tests.hostile.case import Case, Deed, Link
 from tests.hostile.play import play
 
@@ -19,6 +19,7 @@ CASES = {
     "SMTP sending": smtp_sending.CASES,
     "POP3 TLS": pop3_tls.CASES,
     "POP3 AUTH": pop3_auth.CASES,
+    "POP3 retrieving": pop3_retrieving.CASES,
     "SMTP mechanisms": mechanisms.SMTP_CASES,
     "POP3 mechanisms": mechanisms.POP3_CASES,
 }

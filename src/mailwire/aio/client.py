@@ -87,6 +87,8 @@ class Client(ABC, Generic[E]):
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
+        if isinstance(error, MailwireError):
+            self._note(error)  # also one that was raised of what was heard here
         if error is not None or self._session is None:
             self.abort()
         else:
