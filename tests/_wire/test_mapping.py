@@ -23,7 +23,9 @@ def test_it_is_a_value() -> None:
     assert mapping == twin == {"a": 2, "b": 1}
     assert hash(mapping) == hash(twin)
     assert mapping != FrozenMapping({"a": 2})
-    for other in (copy.copy(mapping), copy.deepcopy(mapping), pickle.loads(pickle.dumps(mapping))):
+    pickled = [pickle.loads(pickle.dumps(mapping, protocol)) for protocol in range(pickle.HIGHEST_PROTOCOL + 1)]
+    for other in (copy.copy(mapping), copy.deepcopy(mapping), *pickled):
+        assert type(other) is FrozenMapping
         assert other == mapping
         assert list(other) == ["b", "a"]
 

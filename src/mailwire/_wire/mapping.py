@@ -28,5 +28,9 @@ class FrozenMapping(Mapping[str, V]):
     def __hash__(self) -> int:
         return hash(frozenset(self._items.items()))
 
+    def __reduce__(self) -> tuple[object, ...]:
+        # By itself a class with slots cannot be pickled by the two oldest protocols.
+        return type(self), (self._items,)
+
     def __repr__(self) -> str:
         return repr(self._items)
