@@ -1,3 +1,5 @@
+import copy
+import pickle
 import re
 from collections.abc import Callable, Iterable, Iterator
 from itertools import combinations, product
@@ -7,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mailwire._wire.dots import TERMINATOR, DotStuffer, DotUnstuffer, LineEndPolicy, LineEnds
+from mailwire._wire.dots import TERMINATOR, DotStuffer, DotUnstuffer, LineEndPolicy, LineEnds, MailText
 
 ALPHABET = (b"a", b".", b"\r", b"\n")
 LENGTH = 6
@@ -350,6 +352,136 @@ def test_nothing_is_fed_behind_the_terminator() -> None:
     unstuffer.feed(b".\r\n")
     with pytest.raises(AssertionError, match="terminator was seen"):
         unstuffer.feed(b"+OK\r\n")
+
+
+# All splits
+#
+# Feeding a string in pieces is feeding its first piece, and the rest in the state that this leaves. So it is enough to
+# compare, in every state there is, every string as a whole with its two halves, for every way to halve it.
+
+LONG = 8
+LONG_STRINGS = [b"".join(letters) for length in range(LONG + 1) for letters in product(ALPHABET, repeat=length)]
+
+
+State = tuple[bytes, bool] | None  # None: it has refused
+
+
+def assert_every_split_is_the_same(make: Callable[[], DotStuffer], strings: list[bytes]) -> int:
+    """Walk over all states that can be reached; return how many there are."""
+    prefixes = {state_of(make()): b""}
+    tables: dict[State, dict[bytes, tuple[bytes, State]]] = {}
+    while missing := prefixes.keys() - tables.keys():
+        for state in missing:
+            table = tables[state] = {text: step(make, prefixes[state], text) for text in strings}
+            for octet in ALPHABET:
+                after = table[octet][1]
+                if after is not None:
+                    prefixes.setdefault(after, prefixes[state] + octet)
+    for table in tables.values():
+        for text in strings:
+            whole, end = table[text]
+            for cut in range(1, len(text)):
+                first, between = table[text[:cut]]
+                second, after = (b"", None) if between is None else tables[between][text[cut:]]
+                assert after == end, (text, cut)
+                assert end is None or whole == first + second, (text, cut)
+    return len(tables)
+
+
+def state_of(codec: DotStuffer) -> State:
+    return codec._line_ends._carry, codec._at_line_start
+
+
+def step(make: Callable[[], DotStuffer], prefix: bytes, text: bytes) -> tuple[bytes, State]:
+    codec = make()
+    codec.feed(prefix)
+    try:
+        return codec.feed(text), state_of(codec)
+    except ValueError:
+        return b"", None
+
+
+@pytest.mark.parametrize("policy", POLICIES)
+def test_all_strings_up_to_eight_octets_give_the_same_in_all_splits(policy: LineEndPolicy) -> None:
+    assert assert_every_split_is_the_same(lambda: DotStuffer(policy), LONG_STRINGS) == 4
+
+
+def test_all_strings_up_to_eight_octets_are_mail_data_by_the_oracle_and_back() -> None:
+    assert len(LONG_STRINGS) == 87_381
+    for text in LONG_STRINGS:
+        wire = run(DotStuffer(), [text])
+        assert wire == stuffed(text)
+        assert SAFE.match(wire)
+        assert unstuff([wire]) == (as_message(text), len(wire))
+
+
+# MailText
+
+
+def test_what_was_mended_passes_as_it_is() -> None:
+    text = MailText(b"a\nb\rc\r\n.\n")
+    assert text == b"a\r\nb\r\nc\r\n.\r\n"
+    assert type(text) is MailText
+    assert LineEnds().feed(text) is text
+    assert run(DotStuffer(), [text]) == b"a\r\nb\r\nc\r\n..\r\n.\r\n"
+
+
+def test_nothing_becomes_mail_text_without_being_mended() -> None:
+    for text in STRINGS:
+        assert MailText(text) == run(LineEnds(), [text])
+        assert LineEnds("reject").feed(MailText(text)) == normalised(text)
+        try:
+            assert MailText(text, "reject") == text
+        except ValueError:
+            assert not is_standard(text)
+        else:
+            assert is_standard(text)
+    for policy in POLICIES:
+        with pytest.raises(ValueError, match="holds a NUL at octet 1"):
+            MailText(b"a\0", policy)
+
+
+def test_what_is_made_of_mail_text_is_mended_again() -> None:
+    text = MailText(b"a\r\nb")
+    for piece in (text[:2], text + b"\n", b"".join([text]), text.replace(b"\r\n", b"\n"), bytes(text)):
+        assert type(piece) is bytes
+    for again in (copy.copy(text), copy.deepcopy(text), pickle.loads(pickle.dumps(text))):
+        assert type(again) is MailText
+        assert again == text
+
+
+@pytest.mark.parametrize("policy", POLICIES)
+def test_mail_text_between_other_blocks_ends_no_line_that_was_not_ended(policy: LineEndPolicy) -> None:
+    for before in (b"", b"a", b"a\r\n"):
+        for text in (b"", b"b", b".b\r\n", b"\r\n.", b"."):
+            for after in (b"", b"c", b".c\r\n", b"\r\n"):
+                wire = run(DotStuffer(policy), [before, MailText(text), after])
+                assert wire == stuffed(before + text + after)
+
+
+def test_a_cr_before_mail_text_ends_a_line() -> None:
+    ends = LineEnds()
+    assert ends.feed(b"a\r") == b"a"
+    assert ends.feed(MailText(b"b")) == b"\r\nb"
+    rejecting = LineEnds("reject")
+    rejecting.feed(MailText(b"a\r\nb"))
+    with pytest.raises(ValueError, match="bare LF at octet 4,"):
+        rejecting.feed(b"\n")
+    stuffer = DotStuffer()
+    assert stuffer.feed(b"a\r") + stuffer.feed(MailText(b".\r\n")) + stuffer.finish() == b"a\r\n..\r\n.\r\n"
+    rejecting = LineEnds("reject")
+    rejecting.feed(b"a\r")
+    with pytest.raises(ValueError, match="bare CR at octet 1,"):
+        rejecting.feed(MailText(b"b"))
+
+
+def test_mail_text_is_cut_where_no_line_end_is() -> None:
+    for text in STRINGS:
+        mended = normalised(text)
+        for size in (2, 3, 4, 5, 100):
+            pieces = list(MailText.cut(mended, size))
+            assert b"".join(pieces) == mended
+            assert all(type(piece) is MailText and 0 < len(piece) <= size and is_standard(piece) for piece in pieces)
 
 
 # Properties

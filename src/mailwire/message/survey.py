@@ -21,9 +21,20 @@ class Survey:
     is_ascii: whether none is beyond ASCII.
     header_is_ascii, header_is_utf8: the same of the header, and whether it is UTF-8.
     long_line: where the first line begins that is too long, None if there is none.
+    ends_line: whether the last octet ends a line.
     """
 
-    __slots__ = ("_begun", "_decoder", "_tail", "header_is_ascii", "header_is_utf8", "is_ascii", "long_line", "octets")
+    __slots__ = (
+        "_begun",
+        "_decoder",
+        "_tail",
+        "ends_line",
+        "header_is_ascii",
+        "header_is_utf8",
+        "is_ascii",
+        "long_line",
+        "octets",
+    )
 
     def __init__(self) -> None:
         self.octets = 0
@@ -31,6 +42,7 @@ class Survey:
         self.header_is_ascii = True
         self.header_is_utf8 = True
         self.long_line: int | None = None
+        self.ends_line = True
         self._begun = 0  # octets of the line that is not ended yet
         self._tail: bytes | None = b"\r\n"  # the last octets of the header, None behind it; an empty line may begin it
         self._decoder: codecs.IncrementalDecoder | None = None
@@ -47,11 +59,6 @@ class Survey:
         return survey
 
     @property
-    def ends_line(self) -> bool:
-        """Whether the last octet ends a line."""
-        return self._begun == 0
-
-    @property
     def needs_utf8(self) -> bool:
         """Whether the header is one of RFC 6532: UTF-8, and not ASCII alone."""
         return self.header_is_utf8 and not self.header_is_ascii
@@ -65,6 +72,8 @@ class Survey:
             self._read_header(text)
 
     def _measure(self, text: bytes) -> None:
+        if text:
+            self.ends_line = text.endswith(b"\n")
         if self.long_line is not None:
             return
         begin, end = -self._begun, len(text)

@@ -297,7 +297,9 @@ class Transaction:
         self._unanswered.append(command)
 
     def _send_chunk(self, *, last: bool) -> None:
-        command = self._connection.send_chunk(b"".join(self._gathered), last=last)
+        # A block that stands alone stays what it is: one of mended text is not searched again.
+        chunk = self._gathered[0] if len(self._gathered) == 1 else b"".join(self._gathered)
+        command = self._connection.send_chunk(chunk, last=last)
         self._gathered.clear()
         self._gathered_octets = 0
         if command is not None:

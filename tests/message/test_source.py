@@ -1,0 +1,386 @@
+import asyncio
+import io
+import os
+import threading
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
+from contextlib import aclosing
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from mailwire import InvalidMessage, SourceFailed
+from mailwire.message.source import BLOCK_SIZE, FileSource, IterableSource, MemorySource, Source
+
+OCTETS = bytes(range(256)) * 5000  # five blocks, nearly
+
+
+async def read(source: Source) -> list[bytes]:
+    async with aclosing(source.pieces()) as pieces:
+        return [piece async for piece in pieces]
+
+
+async def looked_at(source: Source) -> list[bytes] | None:
+    seen: list[bytes] = []
+    return seen if await source.look_ahead(seen.append) else None
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    file = tmp_path / "message"
+    file.write_bytes(OCTETS)
+    return file
+
+
+# Memory
+
+
+@pytest.mark.parametrize("octets", [b"", b"a", OCTETS, OCTETS * 8])
+async def test_octets_in_memory_are_read_in_blocks(octets: bytes) -> None:
+    source = MemorySource(octets)
+    for pieces in (await read(source), await read(source), await looked_at(source)):
+        assert pieces is not None
+        assert b"".join(pieces) == octets
+        assert all(0 < len(piece) <= BLOCK_SIZE for piece in pieces)
+    assert source.is_repeatable
+
+
+async def test_many_octets_are_looked_at_in_a_thread() -> None:
+    threads = set[int]()
+    await MemorySource(OCTETS).look_ahead(lambda _: threads.add(threading.get_ident()))
+    assert threads == {threading.get_ident()}
+    threads.clear()
+    await MemorySource(OCTETS * 14).look_ahead(lambda _: threads.add(threading.get_ident()))
+    assert threads
+    assert threading.get_ident() not in threads
+
+
+# Files
+
+
+@pytest.mark.parametrize("start", [0, 1, 300_000])
+async def test_a_file_is_read_from_where_it_stands(path: Path, start: int) -> None:
+    with path.open("rb") as file:
+        file.seek(start)
+        source = FileSource(file)
+        assert source.is_repeatable
+        for pieces in (await looked_at(source), await read(source), await read(source)):
+            assert pieces is not None
+            assert b"".join(pieces) == OCTETS[start:]
+            assert all(0 < len(piece) <= BLOCK_SIZE for piece in pieces)
+        assert not file.closed
+
+
+async def test_a_path_is_opened_for_each_reading(path: Path) -> None:
+    source = FileSource(path)
+    for pieces in (await looked_at(source), await read(source), await read(source)):
+        assert b"".join(pieces or ()) == OCTETS
+    assert source.is_repeatable
+    assert not open_files(path)
+
+
+def open_files(path: Path) -> list[str]:
+    links = [os.path.join("/proc/self/fd", number) for number in os.listdir("/proc/self/fd")]
+    return [link for link in links if os.path.islink(link) and os.readlink(link) == str(path)]
+
+
+async def test_a_path_that_is_left_is_closed(path: Path) -> None:
+    async with aclosing(FileSource(path).pieces()) as pieces:
+        async for _ in pieces:
+            assert len(open_files(path)) == 1
+            break
+    assert not open_files(path)
+
+
+class Watched(io.BytesIO):
+    """A file that notes the threads in which it is read."""
+
+    def __init__(self, octets: bytes) -> None:
+        super().__init__(octets)
+        self.threads = set[int]()
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        self.threads.add(threading.get_ident())
+        return super().read(size)
+
+    def seek(self, offset: int, whence: int = 0, /) -> int:
+        self.threads.add(threading.get_ident())
+        return super().seek(offset, whence)
+
+
+async def test_a_file_is_read_in_threads_alone() -> None:
+    file = Watched(OCTETS)
+    source = FileSource(file)
+    await looked_at(source)
+    await read(source)
+    assert file.threads
+    assert threading.get_ident() not in file.threads
+
+
+class Plain:
+    """A file that can do nothing but be read."""
+
+    def __init__(self, *answers: Any) -> None:
+        self.answers = list(answers)
+
+    def read(self, size: int, /) -> Any:
+        assert size == BLOCK_SIZE
+        answer = self.answers.pop(0) if self.answers else b""
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+
+async def test_a_file_that_cannot_seek_is_read_once() -> None:
+    source = FileSource(Plain(b"a", bytearray(b"b"), memoryview(b"c")))
+    assert not source.is_repeatable
+    assert await looked_at(source) is None
+    assert await read(source) == [b"a", b"b", b"c"]
+    with pytest.raises(SourceFailed, match="the file cannot be read again: it does not seek"):
+        await read(source)
+
+
+async def test_a_pipe_is_read_once(tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    source = FileSource(pipe)
+    assert await looked_at(source) is None
+    assert not source.is_repeatable
+    writing = asyncio.create_task(asyncio.to_thread(pipe.write_bytes, OCTETS))
+    assert b"".join(await read(source)) == OCTETS
+    await writing
+
+
+@pytest.mark.parametrize(
+    ("answer", "error", "message"),
+    [
+        ("text", InvalidMessage, "expected the octets of a message in bytes, got str"),
+        (None, InvalidMessage, "expected the octets of a message in bytes, got NoneType"),
+        (OSError("disk"), SourceFailed, "the message cannot be read: OSError: disk"),
+        (ValueError("closed"), SourceFailed, "the message cannot be read: ValueError: closed"),
+    ],
+)
+async def test_a_file_that_fails_says_so(answer: Any, error: type[Exception], message: str) -> None:
+    with pytest.raises(error, match=message) as caught:
+        await read(FileSource(Plain(b"a", answer)))
+    if isinstance(answer, Exception):
+        assert caught.value.__cause__ is answer
+
+
+def test_a_closed_file_is_refused_at_once(path: Path) -> None:
+    with path.open("rb") as file:
+        pass
+    with pytest.raises(SourceFailed, match="closed file"):
+        FileSource(file)
+
+
+async def test_a_path_that_leads_nowhere_is_found_out_before(tmp_path: Path) -> None:
+    for place, problem in ((tmp_path / "none", "FileNotFoundError"), (tmp_path, "IsADirectoryError")):
+        with pytest.raises(SourceFailed, match=problem):
+            await looked_at(FileSource(place))
+        with pytest.raises(SourceFailed, match=problem):
+            await read(FileSource(place))
+
+
+async def test_a_file_that_vanishes_is_found_out(path: Path) -> None:
+    source = FileSource(path)
+    assert await looked_at(source)
+    path.unlink()
+    with pytest.raises(SourceFailed, match="FileNotFoundError"):
+        await read(source)
+
+
+class Slow(Plain):
+    """A file of which a read lasts until it is let go on; `closed` tells whether it was closed before that."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.reading, self.go_on = threading.Event(), threading.Event()
+        self.is_read = False
+
+    def read(self, size: int, /) -> bytes:
+        self.reading.set()
+        assert self.go_on.wait(30)
+        self.is_read = True
+        raise OSError("nobody hears this")
+
+
+async def test_a_reading_that_is_cancelled_is_left_alone_until_it_ends() -> None:
+    file = Slow()
+    reading = asyncio.create_task(read(FileSource(file)))
+    await asyncio.to_thread(file.reading.wait)
+    reading.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await reading
+    assert not file.is_read
+    file.go_on.set()
+
+
+@pytest.mark.parametrize("ends", ["read", "opened"])
+async def test_a_path_is_closed_only_when_the_thread_that_reads_it_is_done(
+    path: Path, monkeypatch: pytest.MonkeyPatch, ends: str
+) -> None:
+    opened: list[Any] = []
+    reading, go_on, closed = threading.Event(), threading.Event(), asyncio.Event()
+
+    class Hanging(io.FileIO):
+        def __init__(self, name: str) -> None:
+            super().__init__(name)
+            opened.append(self)
+            if ends == "opened":
+                self.hang()
+
+        def hang(self) -> None:
+            reading.set()
+            assert go_on.wait(30)
+
+        def read(self, size: int | None = -1, /) -> bytes:
+            self.hang()
+            assert not self.closed
+            return b"x"
+
+        def close(self) -> None:
+            super().close()
+            closed.set()
+
+    monkeypatch.setattr("mailwire.message.source.io.FileIO", Hanging)
+    task = asyncio.create_task(read(FileSource(path)))
+    await asyncio.to_thread(reading.wait)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert not opened[0].closed
+    go_on.set()
+    await closed.wait()
+    assert opened[0].closed
+
+
+# Iterables
+
+
+def pieces_of(octets: bytes, size: int) -> Iterator[bytes]:
+    yield from (octets[start : start + size] for start in range(0, len(octets), size))
+
+
+async def awaited(octets: bytes, size: int) -> AsyncGenerator[bytes, None]:
+    for piece in pieces_of(octets, size):
+        await asyncio.sleep(0)
+        yield piece
+
+
+@pytest.mark.parametrize("size", [1000, 8192, 70_000, 300_000, 10_000_000])
+@pytest.mark.parametrize("make", [pieces_of, awaited])
+async def test_pieces_are_gathered_and_cut(make: Callable[..., Any], size: int) -> None:
+    source = IterableSource(make(OCTETS, size))
+    assert await looked_at(source) is None
+    assert not source.is_repeatable
+    pieces = await read(source)
+    assert b"".join(pieces) == OCTETS
+    assert all(0 < len(piece) <= BLOCK_SIZE for piece in pieces)
+    assert len(pieces) <= 200
+    with pytest.raises(SourceFailed, match="the iterator cannot be read again"):
+        await read(source)
+
+
+@pytest.mark.parametrize("iterable", [[b"a", b"b"], (b"a", bytearray(b"b")), {b"a": 1, b"b": 2}])
+async def test_what_can_be_iterated_again_can_be_read_again(iterable: Any) -> None:
+    source = IterableSource(iterable)
+    assert source.is_repeatable
+    assert await read(source) == await read(source) == [b"ab"]
+
+
+class Again:
+    """An asynchronous iterable that is no iterator, nor makes generators."""
+
+    def __aiter__(self) -> AsyncIterator[bytes]:
+        return Counting()
+
+
+class Counting:
+    def __init__(self) -> None:
+        self.left = 3
+
+    def __aiter__(self) -> AsyncIterator[bytes]:
+        return self
+
+    async def __anext__(self) -> bytes:
+        if not self.left:
+            raise StopAsyncIteration
+        self.left -= 1
+        return b"x"
+
+
+async def test_an_asynchronous_iterable_can_be_read_again_if_it_is_no_iterator() -> None:
+    source = IterableSource(Again())
+    assert source.is_repeatable
+    assert await read(source) == await read(source) == [b"xxx"]
+    assert not IterableSource(Counting()).is_repeatable
+
+
+@pytest.mark.parametrize("iterable", [[], [b""], [b"", b""]])
+async def test_nothing_is_read_from_nothing(iterable: list[bytes]) -> None:
+    assert await read(IterableSource(iterable)) == []
+
+
+class Broken:
+    def __iter__(self) -> Iterator[bytes]:
+        raise LookupError("no iterator")
+
+
+class BrokenAsync:
+    def __aiter__(self) -> AsyncIterator[bytes]:
+        raise LookupError("no iterator")
+
+
+def failing(error: BaseException) -> Iterator[bytes]:
+    yield b"x" * 100_000
+    raise error
+
+
+async def failing_later(error: BaseException) -> AsyncGenerator[bytes, None]:
+    yield b"x" * 100_000
+    raise error
+
+
+@pytest.mark.parametrize(
+    "iterable",
+    [Broken(), BrokenAsync(), failing(LookupError("no iterator")), failing_later(LookupError("no iterator"))],
+    ids=lambda iterable: type(iterable).__name__,
+)
+async def test_what_an_iterable_raises_is_the_cause(iterable: Any) -> None:
+    with pytest.raises(SourceFailed, match="the message cannot be read: LookupError: no iterator") as caught:
+        await read(IterableSource(iterable))
+    assert isinstance(caught.value.__cause__, LookupError)
+
+
+@pytest.mark.parametrize("wrong", ["text", 7, None, [b"x"]])
+async def test_an_iterable_yields_octets_or_is_invalid(wrong: Any) -> None:
+    async def wrong_later() -> AsyncGenerator[Any, None]:
+        yield wrong
+
+    for iterable in ([b"x", wrong], wrong_later()):
+        with pytest.raises(InvalidMessage, match="expected the octets of a message in bytes, got"):
+            await read(IterableSource(iterable))
+
+
+@pytest.mark.parametrize("make", [failing, failing_later])
+async def test_a_cancellation_within_an_iterable_stays_one(make: Callable[[BaseException], Any]) -> None:
+    with pytest.raises(asyncio.CancelledError):
+        await read(IterableSource(make(asyncio.CancelledError())))
+
+
+async def test_an_asynchronous_generator_that_is_left_is_closed() -> None:
+    is_closed = False
+
+    async def generate() -> AsyncGenerator[bytes, None]:
+        nonlocal is_closed
+        try:
+            while True:
+                yield b"x" * 100_000
+        finally:
+            is_closed = True
+
+    async with aclosing(IterableSource(generate()).pieces()) as pieces:
+        async for _ in pieces:
+            break
+    assert is_closed

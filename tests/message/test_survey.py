@@ -1,0 +1,118 @@
+import re
+from collections.abc import Iterable
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mailwire.message.survey import LINE_LIMIT, Survey
+
+
+def fed(blocks: Iterable[bytes]) -> Survey:
+    survey = Survey()
+    for block in blocks:
+        survey.feed(block)
+    return survey
+
+
+def facts(survey: Survey) -> tuple[object, ...]:
+    return (
+        survey.octets,
+        survey.is_ascii,
+        survey.header_is_ascii,
+        survey.header_is_utf8,
+        survey.long_line,
+        survey.ends_line,
+        survey.needs_utf8,
+    )
+
+
+def long_line(text: bytes) -> int | None:
+    """Where the first line begins that is too long."""
+    place = 0
+    for line in text.splitlines(keepends=True):
+        if len(line) > LINE_LIMIT:
+            return place
+        place += len(line)
+    return None
+
+
+LENGTHS = (1, 76, 996, 997, 998, 999, 3000)
+LINES = st.lists(
+    st.sampled_from([b"", b"a: b", b"\xe4", *(b"x" * length for length in LENGTHS)])
+    | st.binary(max_size=5).map(lambda octets: octets.translate(None, b"\r\n\0"))
+    | st.text(max_size=5).map(lambda text: re.sub("[\r\n\0]", "", text).encode()),
+    max_size=12,
+)
+SIZES = st.lists(st.sampled_from([0, 1, 2, 3, 5, 60, 997, 1000, 1001]), max_size=12)
+
+
+def cut(text: bytes, sizes: list[int]) -> list[bytes]:
+    blocks, place = [], 0
+    for size in sizes:
+        blocks.append(text[place : place + size])
+        place += size
+    return [*blocks, text[place:]]
+
+
+@given(LINES, st.booleans(), SIZES)
+def test_the_facts_are_those_that_are_found_line_by_line(lines: list[bytes], ended: bool, sizes: list[int]) -> None:
+    text = b"\r\n".join(lines) + (b"\r\n" if ended and lines else b"")
+    header = b"" if text.startswith(b"\r\n") else text.partition(b"\r\n\r\n")[0]
+    try:
+        header.decode()
+        is_utf8 = True
+    except UnicodeDecodeError:
+        is_utf8 = False
+    whole = Survey.whole(text)
+    assert whole.octets == len(text)
+    assert whole.is_ascii == text.isascii()
+    assert whole.header_is_ascii == header.isascii()
+    assert whole.header_is_utf8 == is_utf8
+    assert whole.ends_line == (not text or text.endswith(b"\r\n"))
+    # Of a last line that is not ended, the CRLF that is added does not count yet.
+    assert whole.long_line == long_line(text)
+    # However it is cut; but what is no UTF-8 at the end of a header that has not ended, may still become some.
+    pieces = fed(cut(text, sizes))
+    if b"\r\n\r\n" in b"\r\n" + text or is_utf8:
+        assert facts(pieces) == facts(whole)
+
+
+@pytest.mark.parametrize("length", [1, 997, 998])
+def test_a_line_may_have_998_octets(length: int) -> None:
+    line = b"x" * length + b"\r\n"
+    assert fed([line * 5]).long_line is None
+    assert fed([line[:500], line[500:]] * 5).long_line is None
+
+
+@pytest.mark.parametrize("length", [999, 1000, 10_000, 300_000])
+def test_a_line_of_more_is_found_where_it_begins(length: int) -> None:
+    text = b"a\r\n" * 3 + b"x" * length + b"\r\n" + b"y" * 2000 + b"\r\n"
+    assert fed([text]).long_line == 9
+    assert fed([text[:200], text[200:]]).long_line == 9
+    assert fed([text[place : place + 7] for place in range(0, len(text), 7)]).long_line == 9
+
+
+def test_a_header_that_is_not_ended_may_go_on() -> None:
+    survey = fed([b"a: \xc3"])
+    assert survey.needs_utf8
+    survey.feed(b"\xbc\r\n\r\n")
+    assert survey.needs_utf8
+    survey.feed(b"\xff")
+    assert survey.needs_utf8
+    assert not fed([b"a: \xc3", b"\r\n\r\n"]).needs_utf8
+    assert not Survey.whole(b"a: \xc3").needs_utf8
+
+
+@pytest.mark.parametrize("place", range(7))
+def test_the_end_of_a_header_is_found_across_blocks(place: int) -> None:
+    text = b"a\r\n\r\n\xc3\xbc"
+    survey = fed([text[:place], text[place:]])
+    assert not survey.is_ascii
+    assert survey.header_is_ascii
+
+
+def test_an_empty_line_may_be_all_the_header_there_is() -> None:
+    for blocks in ([b"\r\n\xc3\xbc: x\r\n\r\n"], [b"\r", b"\n", b"\xc3\xbc: x"], [b"\r\n", b"\xc3\xbc"]):
+        assert fed(blocks).header_is_ascii
+        assert Survey.whole(b"".join(blocks)).header_is_ascii
