@@ -3,6 +3,7 @@ import io
 import os
 import threading
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import aclosing
 from pathlib import Path
 from typing import Any
@@ -214,6 +215,22 @@ async def test_a_reading_that_is_cancelled_is_left_alone_until_it_ends() -> None
         await reading
     assert not file.is_read
     file.go_on.set()
+
+
+async def test_a_reading_that_never_begins_is_left(path: Path) -> None:
+    executor = ThreadPoolExecutor(1)
+    asyncio.get_running_loop().set_default_executor(executor)
+    go_on = threading.Event()
+    executor.submit(go_on.wait, 30)
+    task = asyncio.create_task(read(FileSource(path)))
+    await asyncio.sleep(0)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    executor.shutdown(wait=False, cancel_futures=True)
+    go_on.set()
+    await asyncio.sleep(0)
+    assert not open_files(path)
 
 
 @pytest.mark.parametrize("ends", ["read", "opened"])

@@ -176,10 +176,10 @@ def _rewritten(message: Message, name: str, value: Any, encode_domain: EncodeDom
 
 
 def _with_a_labels(name: str, text: str, encode_domain: EncodeDomain) -> str:
+    # From the last one to the first, for the places of those behind a change are not those they were.
     for address in reversed(_addresses_beyond_ascii(name, text)):
-        if address.mailbox.local.isascii():
-            domain = address.mailbox.with_a_labels(encode_domain).domain
-            text = text[: address.start] + domain + text[address.end :]
+        domain = address.mailbox.with_a_labels(encode_domain).domain
+        text = text[: address.start] + domain + text[address.end :]
     return text
 
 

@@ -84,7 +84,7 @@ class Outgoing:
         return cls(text, policy, permission, parameters)
 
     async def blocks(self) -> AsyncGenerator[bytes, None]:
-        """Yield what leaves, in blocks of at most 256 KiB, for `smtp.Connection.send_data` or for BDAT.
+        """Yield what leaves, in blocks of 64 to 256 KiB, or somewhat more where line ends had to be mended.
 
         Close it (`contextlib.aclosing`) where it is left before its end. Raises InvalidMessage, NotSupported and
         SourceFailed for what was not known beforehand: then the message must not be ended, and the connection must be
