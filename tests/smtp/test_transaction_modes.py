@@ -182,6 +182,20 @@ def test_a_message_is_not_gathered_in_memory_while_the_window_is_full(monkeypatc
     assert transaction.wants_data
 
 
+def test_a_line_end_cut_in_two_is_in_one_chunk(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(transaction_module, "CHUNK_SIZE", 1)
+    connection = at(State.READY)
+    transaction = began(connection, chunking=True)
+    take(transaction, connection, "250 ok", "250 ok")
+    wire = b""
+    for block in (b"\r", b"\na", b"b"):
+        assert transaction.wants_data
+        transaction.send_data(block)
+        wire += flush(connection)
+    transaction.end_data()
+    assert wire + flush(connection) == b"BDAT 3\r\n\r\naBDAT 3 LAST\r\nb\r\n"
+
+
 def test_without_a_message_the_last_chunk_is_empty() -> None:
     connection = at(State.READY)
     transaction = began(connection, chunking=True)

@@ -39,6 +39,7 @@ from .receipt import Receipt, RecipientReceipt
 from .reply import EnhancedCode, Reply
 from .states import TRANSITIONS, State, Transition
 from .transaction import CHUNK_SIZE, Transaction
+from .transactions import Transactions
 
 __all__ = [
     "CHUNK_SIZE",
@@ -85,6 +86,7 @@ __all__ = [
     "StartTls",
     "State",
     "Transaction",
+    "Transactions",
     "Transition",
     "ValidSince",
     "Vrfy",

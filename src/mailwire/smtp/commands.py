@@ -217,19 +217,23 @@ class Data(_PlainReply):
         return b"DATA\r\n"
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(slots=True, eq=False)
 class Bdat(_PlainReply):
-    """BDAT (RFC 3030 2): a chunk of so many `octets` of the message follows. `Connection.send_chunk` makes it."""
+    """BDAT (RFC 3030 2): a chunk of so many `octets` of the message follows. `Connection.send_chunk` makes it.
+
+    Each is one of its own, and knows whether it `has_left`: the connection has handed it out, with its chunk.
+    """
 
     ends_group = False
 
     octets: int
+    has_left: bool = field(default=False, init=False, repr=False)
 
     def encode(self) -> bytes:
         return b"BDAT %d\r\n" % self.octets
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(slots=True, eq=False)
 class BdatLast(Bdat):
     """BDAT with LAST (RFC 3030 2): the last chunk, maybe of no octet. Its reply is the verdict on the message.
 
@@ -240,15 +244,19 @@ class BdatLast(Bdat):
         return b"BDAT %d LAST\r\n" % self.octets
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(slots=True, eq=False)
 class EndOfData(_PlainReply):
     """No command, but what the final reply of a mail transaction answers: the end of mail data.
+
+    Each is one of its own, and knows whether it `has_left`: the connection has handed the last dot out.
 
     It does not end a group (RFC 2920 3.1): the next message's MAIL may follow it. QUIT never does, for it stands alone:
     were a reply garbled, QUIT's could be taken for the message's.
     """
 
     ends_group = False
+
+    has_left: bool = field(default=False, init=False, repr=False)
 
     def __str__(self) -> str:
         return "."

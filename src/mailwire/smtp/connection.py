@@ -21,23 +21,15 @@ from typing import Final
 
 from .._wire.pipeline import LOCKSTEP, Pipeline, Window
 from .._wire.text import check_line
-from .._wire.trace import Elided, Masked, Spoken, Trace
-from ..errors import (
-    ConnectionLost,
-    InjectedData,
-    LocalProtocolError,
-    MailwireError,
-    NotSupported,
-    RemoteProtocolError,
-)
-from ..sasl.exchange import CANCEL
-from ..sasl.work import ComputationDue
-from .commands import Auth, Bdat, BdatLast, Command, Ehlo, EndOfData, Greeting, Helo, Mail, Rcpt, StartTls
+from .._wire.trace import Elided, Trace
+from ..errors import LocalProtocolError, MailwireError, NotSupported, RemoteProtocolError
+from .challenges import Challenges
+from .commands import Auth, Bdat, BdatLast, Command, Ehlo, EndOfData, Greeting, Helo, Mail, Rcpt
 from .events import ConnectionClosed, Event, ReplyReceived, ServerClosing
 from .extensions import Extensions
 from .mail_data import Chunks, Text, Verdicts
 from .reply import Reply, ReplyReader
-from .rules import fault, objection
+from .rules import fault, injection, loss, objection
 from .states import State, overtaken, transition
 
 __all__ = ["PIPELINING_WINDOW", "Connection"]
@@ -94,7 +86,7 @@ class Connection:
         self._chunks: Chunks | None = None  # the message that goes out in chunks
         self._is_binary = False  # the message announced last
         self._verdicts = Verdicts()
-        self._computing: Auth | None = None  # its response is being computed
+        self._challenges = Challenges(self._pipeline.write, trace)
 
     # What is unresolved
 
@@ -258,16 +250,17 @@ class Connection:
         """
         if self.state is State.CLOSED:
             return None
-        self._go_on_from_computing()
+        self._challenges.go_on()
         if self.state is State.TLS:
             self._refuse_injected()
         while (reply := self._next_reply()) is not None:
             command = self._pipeline.oldest
             if isinstance(command, Auth) and reply.is_intermediate:
-                outcome = self._answer_challenge(command, reply)
+                outcome = self._challenges.answer(command, reply)
                 del reply  # a challenge is shown to nobody, nor is a frame that holds it
                 if isinstance(outcome, MailwireError):
                     raise self._fail(outcome)
+                self.state = State.AUTHENTICATION
                 if outcome is not None:
                     return outcome
                 continue
@@ -288,7 +281,7 @@ class Connection:
         Raises RemoteProtocolError if the server has said something though nothing was asked: it would be taken for the
         answer to what is about to be asked.
         """
-        self._go_on_from_computing()
+        self._challenges.go_on()
         if self._reader:
             asked = self._pipeline.oldest is not None
             if self.state is State.MAIL_DATA and not asked:
@@ -315,11 +308,13 @@ class Connection:
 
     def _released(self, command: Command[object]) -> None:
         if isinstance(command, EndOfData):
+            command.has_left = True
             self._trace("C", Elided(self._text.octets))
         elif isinstance(command, Auth):
             self._reader.mask_with(command.exchange.mask)  # for good: a server may remember it as long as we do
         self._trace("C", command)
         if isinstance(command, Bdat):
+            command.has_left = True
             self.queued_chunks -= 1
             self._trace("C", Elided(command.octets))
 
@@ -339,27 +334,6 @@ class Connection:
             return ServerClosing(reply)
         raise self._fail(RemoteProtocolError(f"expected nothing from the server, got the reply {self._quote(reply)}"))
 
-    def _answer_challenge(self, command: Auth, reply: Reply) -> ComputationDue | MailwireError | None:
-        self._trace("S", Masked(str(reply.code)))
-        if command.exchange.failure is not None:
-            return command.exchange.error("; and the server goes on after the cancel")
-        self.state = State.AUTHENTICATION
-        response = command.exchange.respond(b"".join(reply.lines))
-        if isinstance(response, ComputationDue):
-            self._computing = command
-            return response
-        self._respond(response)
-        return None
-
-    def _go_on_from_computing(self) -> None:
-        if self._computing is not None:
-            computed, self._computing = self._computing.exchange.take_computed(), None
-            self._respond(computed)
-
-    def _respond(self, response: bytes) -> None:
-        self._trace("C", Spoken("*") if response == CANCEL else Masked())
-        self._pipeline.write(response)
-
     def _answered(self, command: Command[object] | None, reply: Reply) -> ReplyReceived:
         early = command is None  # a verdict on the message before its end
         if command is None:
@@ -370,8 +344,6 @@ class Connection:
             row = overtaken(self.state, type(command))
         if (error := fault(command, reply, row, is_early=early, quote=self._quote)) is not None:
             raise self._fail(error)
-        if isinstance(command, StartTls) and reply.is_completion:
-            self._refuse_injected()
         if self.is_lmtp and self._has_more_verdicts(command, reply, early=early):
             return ReplyReceived(command, reply)
         if not early:
@@ -386,7 +358,9 @@ class Connection:
         if reply.code == 421 or early:
             self.state = State.CLOSED
         discarded: tuple[Command[object], ...] = ()
-        if self.state is State.CLOSED:
+        if self.state is State.TLS:
+            self._refuse_injected()
+        elif self.state is State.CLOSED:
             discarded = self._close()
         elif self.state is not expected or isinstance(command, Auth):
             discarded = self._look_ahead()
@@ -434,29 +408,14 @@ class Connection:
 
     def _refuse_injected(self) -> None:
         if self._reader:
-            raise self._fail(
-                InjectedData(
-                    f"expected nothing between the go-ahead to STARTTLS and the handshake, got "
-                    f"{self._reader.quote_rest()}: somebody may be answering in the server's place"
-                )
-            )
+            raise self._fail(injection(self._reader.quote_rest()))
 
     def _ended(self) -> Event:
         inside = self.state in (State.MAIL_DATA, State.CHUNKS)  # a message
         if self._pipeline.oldest is None and not inside and not self._reader:
             self._close()
             return ConnectionClosed()
-        waiting = [str(command) for command in self.in_flight]
-        more = f" and {len(waiting) - 1} more" if len(waiting) > 1 else ""
-        rest = self._reader.quote_rest()
-        raise self._fail(
-            ConnectionLost(
-                "the server closed the connection"
-                + (f" instead of replying to {self.awaited}{more}" if self.awaited else "")
-                + (f", in the middle of a reply: {rest}" if rest else ""),
-                in_flight=waiting,
-            )
-        )
+        raise self._fail(loss(self.awaited, self.in_flight, self._reader.quote_rest()))
 
     def _fail(self, error: MailwireError) -> MailwireError:
         self._close()

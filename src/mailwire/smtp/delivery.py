@@ -70,18 +70,18 @@ class Heard:
 
     def words(self, count: int, *, in_doubt: bool, lmtp: bool) -> list[Delivery]:
         """Return the word for each of `count` recipients. `in_doubt`: the end of the message was handed out."""
+        common = self._accepted(self.verdict(0, lmtp=False), in_doubt=in_doubt)
         accepted = 0
         words: list[Delivery] = []
-        for place in range(count):
-            reply = self.recipients[place] if place < len(self.recipients) else None
-            if reply is None:
-                words.append(self._unanswered(in_doubt=in_doubt))
-            elif not reply.is_completion:
+        for reply in self.recipients:
+            if not reply.is_completion:
                 words.append(Delivery.REFUSED)
+            elif not lmtp:
+                words.append(common)
             else:
-                words.append(self._accepted(self.verdict(accepted, lmtp=lmtp), in_doubt=in_doubt))
+                words.append(self._accepted(self.verdict(accepted, lmtp=True), in_doubt=in_doubt))
                 accepted += 1
-        return words
+        return words + [self._unanswered(in_doubt=in_doubt)] * (count - len(words))
 
     def verdict(self, place: int, *, lmtp: bool) -> Reply | None:
         """Return the reply to the message for the recipient in that `place` among the accepted; None if it lacks."""

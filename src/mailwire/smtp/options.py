@@ -14,7 +14,14 @@ from typing import ClassVar, Final, Literal
 from .._wire.text import check_argument
 from ..errors import NotSupported, SecurityError
 from .extensions import Extensions
-from .parameters import MAIL_EXTENSIONS, NO_PARAMETERS, RCPT_EXTENSIONS, Parameters, check_offered
+from .parameters import (
+    MAIL_EXTENSIONS,
+    NO_PARAMETERS,
+    RCPT_EXTENSIONS,
+    Parameters,
+    check_offered,
+    needed_extensions,
+)
 from .paths import Mailbox
 from .xtext import encode_unitext, encode_utf8_xtext, encode_xtext
 
@@ -261,6 +268,11 @@ class RecipientOptions:
         if self.valid_since is not None:
             given["RRVS"] = str(self.valid_since)
         return Parameters.joined(given, self.parameters)
+
+    @property
+    def needed_extensions(self) -> tuple[str, ...]:
+        """The extensions that these wishes need."""
+        return (*needed_extensions(self.as_parameters(), RCPT_EXTENSIONS), *self.extensions)
 
     def requires(self, offered: Extensions) -> None:
         """Raise NotSupported, naming the extension, unless a server that has `offered` this grants every wish."""

@@ -1,13 +1,17 @@
-"""Rules: what the table of states, which knows kinds of commands alone, does not say about a command and its reply."""
+"""Rules: what the table of states, which knows kinds of commands alone, does not say; and what breaks a session."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from typing import Final
 
-from ..errors import MailwireError, RemoteProtocolError, TLSFailed
-from .commands import Auth, BdatLast, Command, Data, Ehlo, EndOfData, Helo, Lhlo, StartTls
+from ..errors import ConnectionLost, InjectedData, MailwireError, RemoteProtocolError, TLSFailed
+from .commands import Auth, BdatLast, Command, Data, Ehlo, EndOfData, Helo, Lhlo, Mail, Rcpt, Rset, StartTls
 from .reply import Reply
 from .states import Transition
 
-__all__ = ["fault", "objection"]
+__all__ = ["fault", "injection", "loss", "objection"]
+
+# Of these the table says all. They are most of what is ever sent, and asked for first.
+_PLAIN: Final = frozenset({Mail, Rcpt, Rset})
 
 
 def objection(
@@ -17,6 +21,8 @@ def objection(
 
     is_binary: the message announced last goes out as BODY=BINARYMIME.
     """
+    if type(command) in _PLAIN:
+        return None
     if isinstance(command, Auth):
         if is_authenticated:
             return f"{command} cannot be sent: the session is authenticated already (RFC 4954 4)"
@@ -41,16 +47,36 @@ def fault(
     quote: how the reply may be shown.
     """
     code = reply.code
-    if code >= 400:
+    following = row.done if code < 300 else row.more if code < 400 else row.refused
+    if code >= 400 or (following is not None and not is_early and type(command) in _PLAIN):
         return None
     # RFC 3207 4: only 220 is the go-ahead. Whoever says anything else is not to be reasoned with.
     if isinstance(command, StartTls) and code != 220:
         return TLSFailed(f"expected 220 in reply to STARTTLS, got {quote(reply)}")
     # 220 and 221 greet and take leave. As the verdict on a message they are the answer to something else.
     is_stray = code in (220, 221) and isinstance(command, (EndOfData, BdatLast))
-    if is_early or is_stray or (row.done if code < 300 else row.more) is None:
+    if is_early or is_stray or following is None:
         expected = "4yz or 5yz" if is_early else "a final reply" if row.more is None else "3yz or a refusal"
         return RemoteProtocolError(f"expected {expected} to {command}, got {quote(reply)}")
     if isinstance(command, Auth) and code < 300 and not command.exchange.is_complete:
         return command.exchange.error()
     return None
+
+
+def injection(got: str) -> InjectedData:
+    """Return the error for bytes, quoted in `got`, that came in the clear before a handshake."""
+    return InjectedData(
+        f"expected nothing between the go-ahead to STARTTLS and the handshake, got {got}: somebody may be answering in "
+        "the server's place"
+    )
+
+
+def loss(awaited: Command[object] | None, in_flight: Sequence[Command[object]], rest: str) -> ConnectionLost:
+    """Return the error for a connection that ended while these were unanswered, `rest` quotes the half of a reply."""
+    more = f" and {len(in_flight) - 1} more" if len(in_flight) > 1 else ""
+    return ConnectionLost(
+        "the server closed the connection"
+        + (f" instead of replying to {awaited}{more}" if awaited else "")
+        + (f", in the middle of a reply: {rest}" if rest else ""),
+        in_flight=[str(command) for command in in_flight],
+    )

@@ -26,14 +26,7 @@ from .delivery import Delivery, Heard
 from .events import ReplyReceived
 from .extensions import Extensions
 from .options import MailOptions, RecipientOptions
-from .parameters import (
-    MAIL_EXTENSIONS,
-    NO_PARAMETERS,
-    RCPT_EXTENSIONS,
-    Parameters,
-    check_offered,
-    needed_extensions,
-)
+from .parameters import MAIL_EXTENSIONS, NO_PARAMETERS, Parameters, check_offered, needed_extensions
 from .paths import Mailbox
 from .receipt import NO_TIMINGS, Receipt, RecipientReceipt
 from .reply import Reply
@@ -114,7 +107,17 @@ class Transaction:
         self._sender = sender
         self._recipients = tuple(recipients)
         self._aborts = on_refused == "abort"
-        self._extensions = _used(connection, parameters, recipient_options, is_chunked=chunking is not False)
+        self._extensions = tuple(
+            dict.fromkeys(
+                (
+                    *needed_extensions(parameters, MAIL_EXTENSIONS),
+                    *(options.extensions if options is not None else ()),
+                    *(name for wished in recipient_options if wished for name in wished.needed_extensions),
+                    *(["PIPELINING"] if connection.is_pipelining else ()),
+                    *(["CHUNKING"] if chunking is not False else ()),
+                )
+            )
+        )
         self._unanswered: deque[Command[object]] = deque()  # of this transaction, in the order of their replies
         self._heard = Heard()
         self._accepted = 0  # of the recipients
@@ -252,7 +255,7 @@ class Transaction:
     def receipt(self, timings: Mapping[str, float] = NO_TIMINGS) -> Receipt:
         """Return what is known now. `timings`: the seconds that each phase took, which the caller has measured."""
         heard, connection = self._heard, self._connection
-        in_doubt = bool(heard.verdicts) or any(command is self._end for command in connection.in_flight)
+        in_doubt = self._end is not None and self._end.has_left
         words = heard.words(len(self._recipients), in_doubt=in_doubt, lmtp=connection.is_lmtp)
         last = heard.verdicts[-1] if heard.verdicts else None
         return Receipt(
@@ -384,25 +387,6 @@ def _check_beginning(connection: Connection, behind: Transaction | None) -> None
         begins = behind.is_ended and behind.is_on(connection) and connection.ahead is State.READY
     if not begins:
         raise LocalProtocolError(f"no mail transaction can begin in state {connection.state.name}")
-
-
-def _used(
-    connection: Connection,
-    parameters: Parameters,
-    recipient_options: Sequence[RecipientOptions | None],
-    *,
-    is_chunked: bool,
-) -> tuple[str, ...]:
-    # The extensions that a mail makes use of, each once.
-    used = dict.fromkeys(needed_extensions(parameters, MAIL_EXTENSIONS))
-    for wished in recipient_options:
-        if wished is not None:
-            used.update(dict.fromkeys(needed_extensions(wished.as_parameters(), RCPT_EXTENSIONS)))
-    if connection.is_pipelining:
-        used["PIPELINING"] = None
-    if is_chunked:
-        used["CHUNKING"] = None
-    return tuple(used)
 
 
 def _refusal(reply: Reply | None) -> Reply | None:

@@ -1,0 +1,113 @@
+from itertools import product
+from typing import Any
+
+import pytest
+
+from mailwire.errors import AuthenticationFailed, RemoteProtocolError, TLSFailed
+from mailwire.sasl import Password, Plain
+from mailwire.smtp import (
+    TRANSITIONS,
+    Auth,
+    BdatLast,
+    Command,
+    Data,
+    Ehlo,
+    EndOfData,
+    Helo,
+    Lhlo,
+    Mail,
+    Noop,
+    Quit,
+    Rcpt,
+    Rset,
+    StartTls,
+    State,
+)
+from mailwire.smtp.rules import fault, injection, loss, objection
+from tests.smtp.sessions import A, B, reply
+
+SITUATIONS = ("is_authenticated", "is_secured", "is_lmtp", "is_binary")
+
+
+def login() -> Auth:
+    return Auth(Plain(Password("a", "secret")))
+
+
+# What each is refused in, but for HELO in its three forms.
+REFUSED_IN: list[tuple[Command[object], str]] = [
+    (login(), "is_authenticated"),
+    (StartTls(), "is_secured"),
+    (Data(), "is_binary"),
+    *((command, "") for command in (Mail(A), Rcpt(B), Rset(), Noop(), Quit())),
+]
+
+
+@pytest.mark.parametrize(("command", "situation"), REFUSED_IN, ids=str)
+def test_a_command_has_its_own_reason_to_be_refused(command: Command[object], situation: str) -> None:
+    for values in product((False, True), repeat=4):
+        given: dict[str, Any] = dict(zip(SITUATIONS, values, strict=True))
+        assert (objection(command, **given) is not None) == given.get(situation, False)
+
+
+@pytest.mark.parametrize("command", [Ehlo("c"), Helo("c"), Lhlo("c")], ids=str)
+def test_lmtp_has_a_hello_of_its_own(command: Command[object]) -> None:
+    for values in product((False, True), repeat=4):
+        given: dict[str, Any] = dict(zip(SITUATIONS, values, strict=True))
+        assert (objection(command, **given) is not None) == (given["is_lmtp"] is not isinstance(command, Lhlo))
+
+
+def test_an_exchange_that_is_begun_is_not_sent_again() -> None:
+    command = login()
+    command.exchange.is_begun = True
+    problem = objection(command, is_authenticated=False, is_secured=False, is_lmtp=False, is_binary=False)
+    assert problem == "AUTH PLAIN **** was sent already: each exchange needs an Auth of its own"
+
+
+def check(command: Command[object], code: int, state: State, *, is_early: bool = False) -> object:
+    return type(
+        fault(command, reply(code), TRANSITIONS[state, type(command)], is_early=is_early, quote=lambda said: repr(said))
+    )
+
+
+def test_a_reply_that_leads_nowhere_is_a_fault() -> None:
+    assert check(Rcpt(B), 354, State.TRANSACTION) is RemoteProtocolError
+    assert check(Rcpt(B), 250, State.TRANSACTION) is type(None)
+    assert check(Rcpt(B), 550, State.TRANSACTION) is type(None)
+    assert check(Data(), 250, State.TRANSACTION) is RemoteProtocolError
+    assert check(Data(), 354, State.TRANSACTION) is type(None)
+    assert check(Noop(), 354, State.READY) is RemoteProtocolError
+
+
+def test_before_the_end_of_a_message_only_a_refusal_is_no_fault() -> None:
+    for code, kind in ((250, RemoteProtocolError), (354, RemoteProtocolError), (552, type(None)), (421, type(None))):
+        assert check(EndOfData(), code, State.MAIL_DATA, is_early=True) is kind
+
+
+def test_a_greeting_and_a_farewell_are_no_verdict() -> None:
+    for code in (220, 221):
+        assert check(EndOfData(), code, State.MAIL_DATA) is RemoteProtocolError
+        assert check(BdatLast(1), code, State.CHUNKS) is RemoteProtocolError
+        assert check(Rset(), code, State.CHUNKS) is type(None)
+
+
+def test_only_220_begins_tls_and_no_success_comes_before_its_time() -> None:
+    assert check(StartTls(), 220, State.READY) is type(None)
+    for code in (221, 250, 354):
+        assert check(StartTls(), code, State.READY) is TLSFailed
+    assert check(StartTls(), 454, State.READY) is type(None)
+    assert check(login(), 235, State.READY) is type(None)
+    scram = Auth(Plain(Password("a", "secret")), sends_initial_response=False)
+    assert check(scram, 535, State.READY) is type(None)
+    scram.exchange.respond(b"!")
+    assert check(scram, 235, State.READY) is AuthenticationFailed
+
+
+def test_what_breaks_a_session_says_what_was_waited_for() -> None:
+    assert "got b'x': somebody may be answering" in str(injection("b'x'"))
+    assert str(loss(None, (), "")) == "the server closed the connection"
+    assert str(loss(Noop(), (Noop(),), "")) == "the server closed the connection instead of replying to NOOP"
+    error = loss(Noop(), (Noop(), Rset(), Quit()), "b'25'")
+    assert str(error) == (
+        "the server closed the connection instead of replying to NOOP and 2 more, in the middle of a reply: b'25'"
+    )
+    assert error.in_flight == ("NOOP", "RSET", "QUIT")
