@@ -4,6 +4,7 @@ import hashlib
 import ssl
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import Any, Final
 
 from .._wire.text import printable
@@ -23,21 +24,27 @@ class TLSInfo:
     cipher: the cipher suite, by OpenSSL's name.
     peer_certificate: the server's certificate, in DER.
     is_verified: whether the certificate was checked, and for the host's name. It is not where a `tls_context` says so.
+    not_after: until when the certificate is valid; None where it was not checked.
     """
 
     version: str
     cipher: str
     peer_certificate: bytes = field(repr=False)
     is_verified: bool
+    not_after: datetime | None = None
 
     @classmethod
     def of(cls, session: ssl.SSLObject) -> "TLSInfo":
         """Read it off a session of which the handshake was made."""
+        # Of a certificate that was not checked, the standard library tells nothing but its octets.
+        expiry = (session.getpeercert() or {}).get("notAfter")
+        is_told = isinstance(expiry, str)
         return cls(
             version=session.version() or "",
             cipher=(session.cipher() or ("",))[0],
             peer_certificate=session.getpeercert(binary_form=True) or b"",
             is_verified=session.context.verify_mode is ssl.CERT_REQUIRED and session.context.check_hostname,
+            not_after=datetime.fromtimestamp(ssl.cert_time_to_seconds(str(expiry)), UTC) if is_told else None,
         )
 
     @property

@@ -7,7 +7,6 @@ from datetime import datetime
 from enum import Enum
 
 from .._wire.text import printable
-from ..errors import MailwireError
 from ..pop3 import Finding
 from .plan import Caution
 
@@ -96,6 +95,7 @@ class RetrievalReport:
     messages: what became of each of the others, in the order in which that was decided.
     cautions: what kept the run from doing all that the policy says; findings: what was wrong with what the server said.
     error: what ended it before its end; None if it came to its end.
+    login_delay: how many seconds the server wants between two logins (LOGIN-DELAY, RFC 2449 6.5).
     """
 
     account: str
@@ -107,7 +107,8 @@ class RetrievalReport:
     messages: tuple[MessageReport, ...] = ()
     cautions: tuple[Caution, ...] = ()
     findings: tuple[Finding, ...] = ()
-    error: MailwireError | None = None
+    error: Exception | None = None
+    login_delay: int = 0
 
     @property
     def stored(self) -> tuple[MessageReport, ...]:

@@ -1,34 +1,45 @@
-"""The command line: `mailwire demo`."""
+"""`mailwire demo`: both dialogues, with a server of our own."""
 
 import argparse
-import asyncio
-import os
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from importlib.resources import files
 from typing import Final
 
-from . import __version__, retrieve, send
-from .endpoint import Endpoint
-from .errors import MailwireError
-from .message import RetrievedMessage
-from .sasl.credentials import Password
-from .smtp.delivery import Delivery
-from .smtp.receipt import Receipt
-from .testing import QUIRKS, STANDARD, Account, MailServer, client_context, server_context
-from .transcript import Transcript
+from .. import retrieve, send
+from ..endpoint import Endpoint
+from ..errors import MailwireError
+from ..message import RetrievedMessage
+from ..sasl.credentials import Password
+from ..smtp.delivery import Delivery
+from ..smtp.receipt import Receipt
+from ..testing import QUIRKS, STANDARD, Account, MailServer, client_context, server_context
+from ..transcript import Transcript
+from .command_parser import CommandParser
+from .signals import run
 
-__all__ = ["demonstrate", "judge", "main"]
+__all__ = ["HELP", "demonstrate", "judge", "make_parser", "perform"]
 
-_DEMO: Final = "send a mail to a server of our own on the loopback interface, retrieve it, and print both dialogues"
+HELP: Final = "send a mail to a server of our own on the loopback interface, retrieve it, and print both dialogues"
+"""What it does, in a line."""
+
 _ADDRESS: Final = "theogus@geii.fr"
 _USER: Final = Password("theogus", "theogus")
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command line; return the exit status."""
-    options = _parser().parse_args(arguments)
+def make_parser() -> CommandParser:
+    """Return the parser of the arguments."""
+    parser = CommandParser(
+        "mailwire demo", description=f"{HELP.capitalize()}.", epilog="example: mailwire demo --quirk argosoft"
+    )
+    parser.add_argument("--tls", action="store_true", help="speak TLS from the first byte")
+    parser.add_argument("--quirk", choices=sorted(QUIRKS), metavar="NAME", help="let the server behave as this one did")
+    return parser
+
+
+def perform(options: argparse.Namespace) -> int:
+    """Run the command; return the exit status."""
     server = MailServer(
         [Account(_USER.user, _USER.password, (_ADDRESS,))],
         quirk=QUIRKS[options.quirk] if options.quirk else STANDARD,
@@ -37,30 +48,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     # A server of the days before EHLO has no AUTH either.
     logs_in = options.quirk is None or "EHLO" not in QUIRKS[options.quirk].smtp.unknown_commands
-    try:
-        status = asyncio.run(demonstrate(server, tls=options.tls, logs_in=logs_in))
-        sys.stdout.flush()
-    except BrokenPipeError:
-        # Whoever read our output has seen enough. The interpreter must not try to write the rest of it on its way out.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 1
-    return status
-
-
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="mailwire",
-        description="Send mail by SMTP and retrieve it by POP3.",
-        epilog="example: mailwire demo --tls",
-    )
-    parser.add_argument("--version", action="version", version=f"mailwire {__version__}")
-    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    demo = commands.add_parser(
-        "demo", help=_DEMO, description=f"{_DEMO.capitalize()}.", epilog="example: mailwire demo --quirk argosoft"
-    )
-    demo.add_argument("--tls", action="store_true", help="speak TLS from the first byte")
-    demo.add_argument("--quirk", choices=sorted(QUIRKS), help="let the server behave as this one did")
-    return parser
+    return run(demonstrate(server, tls=options.tls, logs_in=logs_in))
 
 
 async def demonstrate(server: MailServer, *, tls: bool, logs_in: bool) -> int:

@@ -1,0 +1,158 @@
+"""`mailwire check`: what a server is like, and what is weak about it."""
+
+import argparse
+import json
+import sys
+import textwrap
+from collections.abc import Iterable, Iterator, Sequence
+from datetime import UTC, datetime
+from typing import Final
+
+from ..aio.pop3 import POP3Client
+from ..aio.smtp import SMTPClient
+from ..endpoint import Endpoint
+from ..errors import MailwireError
+from ..pop3 import Noop as Pop3Noop
+from ..smtp import Noop
+from ..transcript import Transcript
+from .command_parser import CommandParser
+from .exits import Exit
+from .inspection import Inspection, read
+from .servers import add_server_options, endpoint_of
+from .signals import run
+from .verdict import Judgement, judge
+
+__all__ = ["HELP", "make_parser", "perform", "render"]
+
+# How many times the way there and back is measured by itself.
+_ROUND_TRIPS: Final = 3
+
+_WIDTH: Final = 100
+
+HELP: Final = "look at a server, and send no mail"
+"""What it does, in a line."""
+
+
+def make_parser() -> CommandParser:
+    """Return the parser of the arguments."""
+    parser = CommandParser(
+        "mailwire check",
+        usage="mailwire check [OPTIONS] URL",
+        description="Tell what an SMTP or POP3 server offers before and after TLS and login, its certificate, "
+        "round trips, and what is weak about it. It logs in if there are credentials.",
+        epilog="example: mailwire check pop3+starttls://me@pop.example.org",
+    )
+    add_server_options(parser)
+    parser.add_argument("--json", action="store_true", help="print what was seen as JSON")
+    return parser
+
+
+def perform(options: argparse.Namespace) -> int:
+    """Run the command; return the exit status."""
+    return run(_check(options, endpoint_of(options)))
+
+
+async def _check(options: argparse.Namespace, endpoint: Endpoint) -> int:
+    transcript = Transcript(limit=None)
+    client: SMTPClient | POP3Client
+    if endpoint.protocol == "pop3":
+        client = POP3Client(endpoint, transcript=transcript)
+    else:
+        client = SMTPClient(endpoint, transcript=transcript)
+    failure: MailwireError | None = None
+    tls = None
+    try:
+        async with client:
+            tls = client.tls
+            await _measure(client, endpoint)
+    except MailwireError as error:
+        failure = error
+    finally:
+        if options.transcript:
+            print(transcript.render(), file=sys.stderr)
+    seen = read(
+        transcript,
+        server=str(endpoint),
+        protocol=endpoint.protocol,
+        is_implicit=endpoint.tls == "implicit",
+        tls=tls,
+        mechanism=client.mechanism,
+    )
+    if failure is not None:
+        if not options.quiet and seen.greeting is not None:
+            print("\n".join(_facts(seen, datetime.now(UTC))))
+        raise failure
+    judgements = tuple(judge(seen, datetime.now(UTC)))
+    if options.json:
+        print(json.dumps(_as_dict(seen, judgements), indent=2))
+    elif not options.quiet:
+        print(render(seen, judgements, datetime.now(UTC)))
+    return Exit.OK
+
+
+async def _measure(client: SMTPClient | POP3Client, endpoint: Endpoint) -> None:
+    for _ in range(_ROUND_TRIPS):
+        if isinstance(client, SMTPClient):
+            await client.execute(Noop())
+        elif endpoint.auth is not None:  # NOOP is for those who have logged in (RFC 1939 5)
+            await client.execute(Pop3Noop())
+
+
+def render(seen: Inspection, judgements: Iterable[Judgement], now: datetime) -> str:
+    """Return the report as text."""
+    lines = [*_facts(seen, now), ""]
+    for judgement in judgements:
+        lines += _wrapped(judgement.kind, judgement.text)
+    return "\n".join(lines)
+
+
+def _facts(seen: Inspection, now: datetime) -> Iterator[str]:
+    yield seen.server
+    yield ""
+    yield from _wrapped("greeting", seen.greeting or "none")
+    for announcement in seen.announcements:
+        yield from _wrapped(announcement.phase, ", ".join(announcement.keywords) or "nothing")
+    if mechanisms := seen.mechanisms(seen.offer):
+        yield from _wrapped("mechanisms", ", ".join(mechanisms))
+    if seen.mechanism is not None:
+        yield from _wrapped("login", f"by {seen.mechanism}")
+    if seen.tls is not None:
+        yield from _wrapped("TLS", f"{seen.tls.version}, {seen.tls.cipher}")
+        days = seen.days_left(now)
+        validity = "not checked" if days is None else f"valid for {days} days, to {seen.tls.not_after:%Y-%m-%d}"
+        yield from _wrapped("certificate", f"{validity}; SHA-256 {seen.tls.fingerprint}")
+    if seen.round_trips:
+        each, count = _milliseconds(min(seen.round_trips)), len(seen.round_trips)
+        total = _milliseconds(seen.seconds)
+        yield from _wrapped("round trips", f"{count}, the shortest of {each}; {total} for all of the session")
+
+
+def _wrapped(label: str, text: str) -> Sequence[str]:
+    return textwrap.wrap(
+        text, _WIDTH, initial_indent=f"{label:<13} ", subsequent_indent=" " * 14, break_long_words=False
+    )
+
+
+def _milliseconds(seconds: float) -> str:
+    return f"{seconds * 1000:.1f} ms"
+
+
+def _as_dict(seen: Inspection, judgements: Sequence[Judgement]) -> dict[str, object]:
+    return {
+        "server": seen.server,
+        "greeting": seen.greeting,
+        "announcements": [{"phase": each.phase, "keywords": each.keywords} for each in seen.announcements],
+        "mechanisms": seen.mechanisms(seen.offer),
+        "mechanism": seen.mechanism,
+        "tls": seen.tls
+        and {
+            "version": seen.tls.version,
+            "cipher": seen.tls.cipher,
+            "is_verified": seen.tls.is_verified,
+            "not_after": seen.tls.not_after.isoformat() if seen.tls.not_after else None,
+            "fingerprint": seen.tls.fingerprint,
+        },
+        "round_trips": [round(seconds, 6) for seconds in seen.round_trips],
+        "seconds": round(seen.seconds, 6),
+        "judgements": [{"kind": judgement.kind, "text": judgement.text} for judgement in judgements],
+    }

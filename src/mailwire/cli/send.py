@@ -1,0 +1,151 @@
+"""`mailwire send`: one mail, and what became of it for each recipient."""
+
+import argparse
+import asyncio
+import json
+import mimetypes
+import sys
+from collections.abc import Sequence
+from email import message_from_bytes
+from email.message import EmailMessage
+from email.policy import SMTP
+from pathlib import Path
+from typing import Final
+
+from ..aio.smtp import SMTPClient
+from ..endpoint import Endpoint
+from ..errors import MailwireError
+from ..message import Content, Envelope, compose
+from ..smtp.delivery import Delivery
+from ..smtp.receipt import Receipt
+from ..transcript import Transcript
+from .command_parser import CommandParser
+from .exits import Exit, status_of
+from .servers import UsageError, add_server_options, endpoint_of
+from .signals import run
+
+__all__ = ["HELP", "make_parser", "perform", "receipt_as_dict"]
+
+HELP: Final = "send a mail"
+"""What it does, in a line."""
+
+
+def make_parser() -> CommandParser:
+    """Return the parser of the arguments."""
+    parser = CommandParser(
+        "mailwire send",
+        usage="mailwire send [OPTIONS] URL [FILE]",
+        description="Send the message in FILE, or on standard input, or one made of the options.",
+        epilog="example: mailwire send smtps://me@example.org --to you@example.org < message",
+    )
+    add_server_options(parser)
+    parser.add_argument("file", metavar="FILE", nargs="?", help=argparse.SUPPRESS)
+    parser.add_argument("--from", dest="sender", metavar="ADDRESS", help="the sender; else what the header says")
+    parser.add_argument("--to", metavar="ADDRESS", action="append", help="a recipient, and others; else the header's")
+    parser.add_argument("--subject", metavar="TEXT", help="make a message, with this subject")
+    parser.add_argument("--text", metavar="TEXT", help="make a message of this; else of standard input")
+    parser.add_argument("--attach", metavar="FILE", action="append", default=[], help="attach a file, and others")
+    parser.add_argument("--json", action="store_true", help="print the receipt as JSON")
+    return parser
+
+
+def perform(options: argparse.Namespace) -> int:
+    """Run the command; return the exit status."""
+    # What is read, and who may be asked for a password, is waited for before there is anything to be interrupted.
+    content, sender, recipients = _read(options)
+    Envelope.of(content, sender, recipients)
+    return run(_send(options, endpoint_of(options), content, sender, recipients))
+
+
+async def _send(
+    options: argparse.Namespace,
+    endpoint: Endpoint,
+    content: Content,
+    sender: str | None,
+    recipients: Sequence[str] | None,
+) -> int:
+    await content.check()
+    transcript = Transcript(limit=None if options.transcript else 100)
+    client = SMTPClient(endpoint, transcript=transcript)
+    receipt = Envelope.of(content, sender, recipients).receipt_before_sending()
+    try:
+        async with client:
+            receipt = await client.send(content, sender=sender, recipients=recipients)
+        return _tell(options, receipt)
+    except MailwireError as error:
+        status = status_of(error)
+        _tell(options, error.receipt or receipt)
+        print(f"mailwire: {error}", file=sys.stderr)
+        return status
+    except asyncio.CancelledError:
+        _tell(options, client.last_receipt or receipt)
+        print("mailwire: interrupted", file=sys.stderr)
+        raise
+    finally:
+        if options.transcript:
+            print(transcript.render(), file=sys.stderr)
+
+
+def _read(options: argparse.Namespace) -> tuple[Content, str | None, Sequence[str] | None]:
+    # Return the message, and the envelope where it is not that of the header.
+    if options.subject is not None or options.text is not None or options.attach:
+        if options.file is not None:
+            raise UsageError("expected a FILE or a message made of options, not both")
+        if options.sender is None or options.to is None:
+            raise UsageError("a message made of options takes --from and --to")
+        text = options.text if options.text is not None else _standard_input().decode()
+        message = compose(sender=options.sender, to=options.to, subject=options.subject or "", text=text)
+        for name in options.attach:
+            _attach(message, Path(name), Path(name).read_bytes())
+        return Content(message), None, None
+    raw = _standard_input() if options.file in (None, "-") else Path(options.file).read_bytes()
+    parsed = message_from_bytes(raw, policy=SMTP)
+    if "Bcc" in parsed:
+        return Content(parsed), options.sender, options.to  # without that field, of which nobody is to read
+    envelope = Envelope.of(Content(parsed), options.sender, options.to)
+    return Content(raw), str(envelope.sender or ""), [str(recipient) for recipient in envelope.recipients]
+
+
+def _standard_input() -> bytes:
+    return sys.stdin.buffer.read()
+
+
+def _attach(message: EmailMessage, path: Path, content: bytes) -> None:
+    kind, encoding = mimetypes.guess_type(path.name)
+    maintype, _, subtype = (kind if kind and not encoding else "application/octet-stream").partition("/")
+    message.add_attachment(content, maintype=maintype, subtype=subtype, filename=path.name)
+
+
+def _tell(options: argparse.Namespace, receipt: Receipt) -> int:
+    if options.json:
+        print(json.dumps(receipt_as_dict(receipt), indent=2))
+    elif not options.quiet:
+        width = max(len(entry.address) for entry in receipt.recipients)
+        for entry in receipt.recipients:
+            is_decided = entry.delivery in (Delivery.ACCEPTED, Delivery.REFUSED)
+            reply = (entry.final_reply or entry.reply or receipt.reply) if is_decided else None
+            print(f"{entry.delivery.value:<9} {entry.address:<{width}}  {reply or ''}".rstrip())
+    if receipt.delivery is not Delivery.ACCEPTED:
+        return Exit.UNAVAILABLE
+    replies = [entry.final_reply or entry.reply for entry in receipt.refused]
+    if not replies:
+        return Exit.OK
+    return Exit.TEMPORARY if all(reply is not None and reply.is_transient for reply in replies) else Exit.UNAVAILABLE
+
+
+def receipt_as_dict(receipt: Receipt) -> dict[str, object]:
+    """Return a receipt as values that JSON has."""
+    return {
+        "delivery": receipt.delivery.value,
+        "sender": receipt.sender,
+        "octets": receipt.octets,
+        "reply": str(receipt.reply) if receipt.reply else None,
+        "recipients": [
+            {
+                "address": entry.address,
+                "delivery": entry.delivery.value,
+                "reply": str(reply) if (reply := entry.final_reply or entry.reply) else None,
+            }
+            for entry in receipt.recipients
+        ],
+    }

@@ -1,0 +1,117 @@
+"""Servers: the options by which a command is told of one, and where the password comes from."""
+
+import argparse
+import asyncio
+import netrc
+import os
+import shlex
+import sys
+from collections.abc import Callable
+from getpass import getpass
+from pathlib import Path
+from typing import Any, Final
+
+from ..endpoint import Endpoint
+from ..sasl.credentials import Password
+from ..sasl.identities import OAuthToken
+
+__all__ = ["UsageError", "add_server_options", "endpoint_of"]
+
+# Where a password is looked for in the environment, if nothing else is said.
+_VARIABLE: Final = "MAILWIRE_PASSWORD"
+
+
+class UsageError(ValueError):
+    """A command was called in a way that it does not know."""
+
+
+def add_server_options(parser: argparse.ArgumentParser) -> None:
+    """Add the options for a server."""
+    parser.add_argument("url", metavar="URL", help=argparse.SUPPRESS)
+    parser.add_argument("--password-env", metavar="NAME", help=f"variable with the password; else {_VARIABLE}")
+    parser.add_argument("--password-command", metavar="CMD", help="command whose first line is the password")
+    parser.add_argument("--token-command", metavar="CMD", help="command whose first line is an OAuth token")
+    parser.add_argument("--netrc", metavar="FILE", help="file of passwords; else ~/.netrc, else you are asked")
+    parser.add_argument("--ca-file", metavar="FILE", help="authorities to trust, not the system's")
+    parser.add_argument("--allow-cleartext-auth", action="store_true", help=argparse.SUPPRESS)
+    parser.add_argument("--transcript", action="store_true", help="print the dialogue, without secrets")
+    parser.add_argument("-q", "--quiet", action="store_true", help="print errors only")
+
+
+def endpoint_of(options: argparse.Namespace, *, ask: Callable[[str], str] = getpass) -> Endpoint:
+    """Return the endpoint that the options name, with credentials from where they say. It is no business of an event
+    loop: somebody may be asked.
+
+    Raises ValueError for a URL that is none, UsageError where there is no password, OSError where a file or a command
+    is not there.
+    """
+    endpoint = Endpoint.parse(
+        options.url, tls_ca_file=options.ca_file, allow_cleartext_auth=options.allow_cleartext_auth
+    )
+    given = endpoint.auth if isinstance(endpoint.auth, Password) else Password("", "")
+    if given.password:
+        print(
+            "mailwire: warning: everybody on this machine can read the password in the list of processes; "
+            "see --help for other places",
+            file=sys.stderr,
+        )
+        return endpoint
+    return endpoint.replace(auth=_credentials(options, endpoint.host, given.user, ask))
+
+
+def _credentials(
+    options: argparse.Namespace, host: str, user: str, ask: Callable[[str], str]
+) -> Password | OAuthToken | None:
+    if options.token_command is not None:
+        return OAuthToken(_required(user), asyncio.run(_first_line(options.token_command)))
+    if options.password_command is not None:
+        return Password(_required(user), asyncio.run(_first_line(options.password_command)))
+    if options.password_env is not None:
+        if options.password_env not in os.environ:
+            raise UsageError(f"expected the password in the environment's variable {options.password_env}")
+        return Password(_required(user), os.environ[options.password_env])
+    found = _look_up(options.netrc, host, user)
+    if found is not None:
+        return found
+    if not user:
+        return None  # a server that wants no login, or the next error says so
+    if _VARIABLE in os.environ:
+        return Password(user, os.environ[_VARIABLE])
+    if not sys.stdin.isatty():
+        raise UsageError(
+            f"there is no password for {user} at {host}: expected one in ~/.netrc or {_VARIABLE}, "
+            "or from --password-command"
+        )
+    return Password(user, ask(f"Password of {user} at {host}: "))
+
+
+def _required(user: str) -> str:
+    if not user:
+        raise UsageError("expected a user in the URL, such as pop3s://me@pop.example.org")
+    return user
+
+
+async def _first_line(command: str) -> str:
+    words = shlex.split(command)
+    if not words:
+        raise UsageError("expected a command that prints the password")
+    process = await asyncio.create_subprocess_exec(*words, stdout=asyncio.subprocess.PIPE)
+    output, _ = await process.communicate()
+    if process.returncode:
+        raise UsageError(f"the command for the password has failed with status {process.returncode}: {words[0]}")
+    return output.decode().partition("\n")[0].removesuffix("\r")
+
+
+def _look_up(file: str | None, host: str, user: str) -> Password | None:
+    if file is None and not (Path.home() / ".netrc").exists():
+        return None
+    try:
+        entries: Any = netrc.netrc(file)
+    except netrc.NetrcParseError as error:
+        raise UsageError(f"the file of passwords cannot be read: {error}") from error
+    # The entry by the name of "default" is for hosts that nobody has thought of: no password is for those.
+    entry = entries.hosts.get(host)
+    if entry is None or (user and entry[0] != user):
+        return None
+    login, _, password = entry
+    return Password(login, password or "")

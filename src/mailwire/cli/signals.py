@@ -1,0 +1,43 @@
+"""Signals: what ends a command before its time, and leaves it the time to tell what it has done."""
+
+import asyncio
+import signal
+from collections.abc import Coroutine
+from contextlib import suppress
+from typing import Any, Final
+
+__all__ = ["run"]
+
+_SIGNALS: Final = (signal.SIGINT, signal.SIGTERM)
+
+
+def run(command: Coroutine[Any, Any, int]) -> int:
+    """Run `command` in an event loop and return its status, or the one that stands for the signal that has ended it.
+
+    SIGINT and SIGTERM cancel it, once; a second one is not asked for, since nothing waits long after a cancellation.
+    """
+    return asyncio.run(_until_signal(command))
+
+
+async def _until_signal(command: Coroutine[Any, Any, int]) -> int:
+    loop = asyncio.get_running_loop()
+    task = asyncio.ensure_future(command)
+    received: list[int] = []
+
+    def receive(number: int) -> None:
+        received.append(number)
+        task.cancel()
+
+    for number in _SIGNALS:
+        with suppress(NotImplementedError):  # on Windows, where asyncio makes a cancellation of the first by itself
+            loop.add_signal_handler(number, receive, number)
+    try:
+        return await task
+    except asyncio.CancelledError:
+        if not received:
+            raise
+        return 128 + received[0]
+    finally:
+        for number in _SIGNALS:
+            with suppress(NotImplementedError):
+                loop.remove_signal_handler(number)

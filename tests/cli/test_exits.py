@@ -1,0 +1,58 @@
+import pytest
+
+from mailwire import errors
+from mailwire.cli.exits import Exit, status_of
+from mailwire.errors import MailwireError
+from mailwire.pop3 import Response
+from mailwire.smtp import Delivery, Reply
+from tests.test_errors import EXAMPLES
+
+ERR = Response(ok=False, line=b"[AUTH] no")
+LATER = Response(ok=False, line=b"[SYS/TEMP] later")
+
+EXPECTED = {
+    Exit.DATA: {"InvalidMessage"},
+    Exit.NO_INPUT: {"SourceFailed"},
+    Exit.CANNOT_CREATE: {"SinkFailed"},
+    Exit.IO: {"LedgerError", "LedgerUnreadable"},
+    Exit.TEMPORARY: {"LedgerBusy", "ConnectionFailed", "ConnectionLost", "MessageTruncated", "DeadlineExceeded"},
+    Exit.CONFIGURATION: {"MaildropRenumbered"},
+    Exit.PROTOCOL: {"TLSFailed", "InjectedData", "ProtocolError", "RemoteProtocolError", "LimitExceeded"},
+}
+
+
+@pytest.mark.parametrize(("status", "names"), EXPECTED.items(), ids=[status.name for status in EXPECTED])
+def test_each_kind_of_error_has_its_status(status: Exit, names: set[str]) -> None:
+    examples = [error for error in EXAMPLES if type(error).__name__ in names]
+    assert {type(error).__name__ for error in examples} == names
+    assert {status_of(error) for error in examples} == {status}
+
+
+def test_a_refusal_is_for_good_or_for_now() -> None:
+    def reply(code: int) -> Reply:
+        return Reply(code, (b"x",))
+
+    assert status_of(errors.RecipientsRefused("a", command="x", reply=reply(550))) == Exit.UNAVAILABLE
+    assert status_of(errors.DataRefused("a", command="x", reply=reply(451))) == Exit.TEMPORARY
+    assert status_of(errors.ResponseError("a", command="x", response=ERR)) == Exit.UNAVAILABLE
+    assert status_of(errors.MaildropLocked("a", command="x", response=LATER)) == Exit.TEMPORARY
+    assert status_of(errors.AuthenticationFailed("a", command="x", answer=ERR)) == Exit.NO_PERMISSION
+    assert status_of(errors.AuthenticationFailed("a", command="x", answer=LATER)) == Exit.TEMPORARY
+    assert status_of(errors.SecurityError("a")) == Exit.NO_PERMISSION
+    assert status_of(errors.NotSupported("a", extension="SMTPUTF8")) == Exit.UNAVAILABLE
+
+
+def test_a_mail_in_doubt_is_not_to_be_sent_again_blindly() -> None:
+    error: MailwireError = errors.ConnectionLost("a")
+    error.delivery = Delivery.UNKNOWN
+    assert status_of(error) == Exit.IO
+
+
+def test_errors_of_others_have_theirs() -> None:
+    assert status_of(FileNotFoundError()) == Exit.NO_INPUT
+    assert status_of(ValueError()) == Exit.USAGE
+    assert status_of(KeyError()) == Exit.CONFIGURATION
+
+
+def test_every_error_has_a_status() -> None:
+    assert {int(status_of(error)) for error in EXAMPLES} <= set(Exit)

@@ -1,0 +1,166 @@
+"""Where passwords come from, and where not without a warning."""
+
+import argparse
+import os
+import pty
+import stat
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from mailwire import OAuthToken, Password
+from mailwire.cli import servers
+from mailwire.cli.command_parser import CommandParser
+from mailwire.cli.servers import UsageError, add_server_options, endpoint_of
+from tests.cli.program import SCRIPT, mailwire
+
+URL = "pop3s://b@pop.example.org"
+
+
+@pytest.fixture(autouse=True)
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A home in which nothing is, and no password in the environment, and nobody at the terminal."""
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.delenv("MAILWIRE_PASSWORD", raising=False)
+    monkeypatch.setattr(sys.stdin, "isatty", lambda: False, raising=False)
+    return tmp_path
+
+
+def options(*words: str) -> argparse.Namespace:
+    parser = CommandParser("x")
+    add_server_options(parser)
+    return parser.parse_args(words)
+
+
+def auth(*words: str, **rest: Any) -> Any:
+    return endpoint_of(options(*words), **rest).auth
+
+
+def write_netrc(path: Path, text: str) -> str:
+    path.write_text(text)
+    path.chmod(0o600)
+    return str(path)
+
+
+def test_a_password_in_the_url_is_used_with_a_warning(capsys: pytest.CaptureFixture[str]) -> None:
+    assert auth("pop3s://b:secret@pop.example.org") == Password("b", "secret")
+
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert "everybody on this machine can read the password" in err
+    assert "secret" not in err
+
+
+def test_a_variable_has_the_password(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("POP", "one")
+    monkeypatch.setenv("MAILWIRE_PASSWORD", "two")
+
+    assert auth(URL, "--password-env", "POP") == Password("b", "one")
+    assert auth(URL) == Password("b", "two")
+    with pytest.raises(UsageError, match="variable NONE"):
+        auth(URL, "--password-env", "NONE")
+
+
+def test_a_command_has_the_password() -> None:
+    assert auth(URL, "--password-command", "printf 'sec ret\\r\\nuser: b\\n'") == Password("b", "sec ret")
+    assert auth(URL, "--token-command", "echo token") == OAuthToken("b", "token")
+    with pytest.raises(UsageError, match="failed with status 1: false"):
+        auth(URL, "--password-command", "false")
+    with pytest.raises(UsageError, match="expected a command"):
+        auth(URL, "--password-command", "")
+    with pytest.raises(FileNotFoundError):
+        auth(URL, "--password-command", "/no/such/command")
+    for option in ("--password-command", "--token-command"):
+        with pytest.raises(UsageError, match="expected a user in the URL"):
+            auth("pop3s://pop.example.org", option, "echo x")
+
+
+def test_a_file_has_the_passwords(home: Path) -> None:
+    text = (
+        "machine pop.example.org login b password one\nmachine smtp.example.org login c password two\ndefault login d\n"
+    )
+    file = write_netrc(home / "passwords", text)
+
+    assert auth(URL, "--netrc", file) == Password("b", "one")
+    assert auth("pop3s://pop.example.org", "--netrc", file) == Password("b", "one")
+    assert auth("pop3s://other.example.org", "--netrc", file) is None
+    write_netrc(home / ".netrc", text)
+    assert auth("smtps://c@smtp.example.org") == Password("c", "two")
+    with pytest.raises(UsageError, match="no password for e at pop"):
+        auth("pop3s://e@pop.example.org")
+
+
+def test_a_file_that_is_none_is_told(home: Path) -> None:
+    with pytest.raises(UsageError, match="cannot be read"):
+        auth(URL, "--netrc", write_netrc(home / "bad", "machine"))
+    with pytest.raises(FileNotFoundError):
+        auth(URL, "--netrc", str(home / "none"))
+
+
+def test_the_file_in_the_home_is_nobody_elses_to_read(home: Path) -> None:
+    file = home / ".netrc"
+    write_netrc(file, "machine pop.example.org login b password one\n")
+    file.chmod(0o644)
+    assert stat.S_IMODE(file.stat().st_mode) == 0o644
+    if os.getuid() == file.stat().st_uid:
+        with pytest.raises(UsageError, match="cannot be read"):
+            auth(URL)
+
+
+def test_whoever_is_at_the_terminal_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys.stdin, "isatty", lambda: True, raising=False)
+    asked: list[str] = []
+
+    def ask(prompt: str) -> str:
+        asked.append(prompt)
+        return "typed"
+
+    assert auth(URL, ask=ask) == Password("b", "typed")
+    assert asked == ["Password of b at pop.example.org: "]
+
+
+def test_nobody_to_ask_is_told_what_was_expected() -> None:
+    with pytest.raises(UsageError, match=r"expected one in ~/.netrc or MAILWIRE_PASSWORD"):
+        auth(URL)
+
+
+def test_no_user_is_no_login() -> None:
+    assert auth("smtps://smtp.example.org") is None
+
+
+def test_settings_go_into_the_endpoint() -> None:
+    endpoint = endpoint_of(options("smtps://smtp.example.org", "--ca-file", "x.pem", "--allow-cleartext-auth"))
+    assert (endpoint.tls_ca_file, endpoint.allow_cleartext_auth) == ("x.pem", True)
+
+
+async def test_a_missing_password_ends_the_program_with_the_status_for_that() -> None:
+    ended = await mailwire("check", URL)
+
+    assert ended.status == 64
+    assert "there is no password for b at pop.example.org" in ended.err
+
+
+def test_a_password_is_typed_unseen() -> None:
+    # On a terminal of its own, as a user has one. The port is one on which nobody listens.
+    child, terminal = pty.fork()
+    if child == 0:
+        os.environ["HOME"] = "/nonexistent"
+        os.execv(SCRIPT, [str(SCRIPT), "check", "pop3s://b@127.0.0.1:1"])
+    said = b""
+    while b"Password of b at 127.0.0.1: " not in said:
+        said += os.read(terminal, 1024)
+    os.write(terminal, b"hush\n")
+    try:
+        while piece := os.read(terminal, 1024):
+            said += piece
+    except OSError:  # how Linux tells that the other end is closed
+        pass
+    _, status = os.waitpid(child, 0)
+    os.close(terminal)
+
+    assert os.waitstatus_to_exitcode(status) == 75
+    assert b"hush" not in said
+    assert b"no connection" in said
+    assert servers.__all__

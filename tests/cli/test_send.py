@@ -1,0 +1,241 @@
+"""`mailwire send`, against the loopback server."""
+
+import io
+import json
+import signal
+import sys
+from collections.abc import AsyncGenerator
+from email import message_from_bytes
+from email.policy import SMTP
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from mailwire.cli import main
+from mailwire.testing import FIN, LISTEN, MAIL_DATA, STALL, Account, Answers, MailServer, ScriptedPeer
+from mailwire.testing.turns import turns
+from tests.aio.dialogues import SMTP_ANSWERS
+from tests.cli.program import Ended, mailwire, start
+
+MESSAGE = b"From: a@example.org\r\nTo: b@example.org\r\nSubject: x\r\n\r\nHello\r\n"
+
+
+@pytest.fixture
+async def server() -> AsyncGenerator[MailServer, None]:
+    async with MailServer([Account("b", "secret", ("b@example.org",))]) as server:
+        yield server
+
+
+def url(server: MailServer) -> str:
+    return f"smtp://localhost:{server.smtp_port}"
+
+
+def contents(server: MailServer) -> list[bytes]:
+    return [message.content for message in server.messages("b")]
+
+
+async def test_a_file_is_sent_as_it_is(server: MailServer, tmp_path: Path) -> None:
+    (tmp_path / "mail").write_bytes(MESSAGE)
+    ended = await mailwire("send", url(server), tmp_path / "mail")
+
+    assert ended == Ended(0, ended.out, "")
+    assert ended.out.startswith("accepted  b@example.org  250 ")
+    assert contents(server) == [MESSAGE]
+
+
+@pytest.mark.parametrize("arguments", [(), ("-",)])
+async def test_standard_input_is_sent(server: MailServer, arguments: tuple[str, ...]) -> None:
+    ended = await mailwire("send", url(server), *arguments, stdin=MESSAGE.replace(b"\r\n", b"\n"))
+
+    assert ended.status == 0
+    assert contents(server) == [MESSAGE]
+
+
+async def test_who_gets_it_can_be_said(server: MailServer) -> None:
+    raw = b"Subject: no addresses\r\n\r\nHello\r\n"
+    ended = await mailwire(
+        "send", url(server), "--from", "", "--to", "b@example.org", "--to", "c@example.org", "-q", stdin=raw
+    )
+
+    assert ended.status == 69  # one of them
+    assert contents(server) == [raw]
+    envelope = server.messages("b")[0].envelope
+    assert envelope is not None
+    assert (envelope.sender, envelope.recipients) == ("", ("b@example.org",))
+
+
+async def test_blind_copies_stay_blind(server: MailServer) -> None:
+    ended = await mailwire("send", url(server), stdin=MESSAGE.replace(b"To: b@", b"To: b@example.org\r\nBcc: b@"))
+
+    assert ended.status == 0
+    assert b"Bcc" not in contents(server)[0]
+    assert b"Hello" in contents(server)[0]
+
+
+async def test_a_message_can_be_made_of_options(server: MailServer, tmp_path: Path) -> None:
+    (tmp_path / "photo.png").write_bytes(b"\x89PNG\x00")
+    (tmp_path / "archive.tar.gz").write_bytes(b"\x1f\x8b")
+    ended = await mailwire(
+        *("send", url(server), "--from", "a@example.org", "--to", "b@example.org", "--subject", "Grüße"),
+        *("--attach", tmp_path / "photo.png", "--attach", tmp_path / "archive.tar.gz"),
+        stdin="Schöne Grüße\n".encode(),
+    )
+
+    assert ended.status == 0
+    message = message_from_bytes(contents(server)[0], policy=SMTP)
+    assert message["Subject"] == "Grüße"
+    text, *attached = message.iter_parts()
+    assert text.get_content() == "Schöne Grüße\r\n"
+    assert [(part.get_content_type(), part.get_filename(), part.get_content()) for part in attached] == [
+        ("image/png", "photo.png", b"\x89PNG\x00"),
+        ("application/octet-stream", "archive.tar.gz", b"\x1f\x8b"),
+    ]
+
+
+async def test_a_text_can_be_said(server: MailServer) -> None:
+    ended = await mailwire("send", url(server), "--from", "a@b.org", "--to", "b@example.org", "--text", "Hi")
+
+    assert ended.status == 0
+    assert contents(server)[0].endswith(b"\r\n\r\nHi\r\n")
+
+
+async def test_the_receipt_can_be_had_as_json(server: MailServer) -> None:
+    who = ("--to", "b@example.org", "--to", "c@example.org")
+    ended = await mailwire("send", url(server), "--json", *who, stdin=MESSAGE)
+
+    values = json.loads(ended.out)
+    assert ended.status == 69
+    assert (values["delivery"], values["sender"], values["octets"]) == ("accepted", "a@example.org", len(MESSAGE))
+    assert [recipient["delivery"] for recipient in values["recipients"]] == ["accepted", "refused"]
+    assert values["recipients"][1]["reply"].startswith("550 ")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "stdin", "status", "said"),
+    [
+        (("--to", "b@example.org", "--text", "x"), b"", 64, "takes --from and --to"),
+        (("--text", "x", "--from", "a@b.org", "--to", "c@d.org", "mail"), b"", 64, "not both"),
+        (("none",), b"", 66, "No such file"),
+        (("--attach", "none", "--from", "a@b.org", "--to", "c@d.org"), b"", 66, "No such file"),
+        ((), b"Subject: x\r\n\r\n", 65, "neither From nor Sender"),
+        ((), b"From: a@b.org\r\nTo: c\r\n\r\n", 65, "expected addresses in To"),
+        (("--to", "c@d.org"), MESSAGE + b"\0", 65, "NUL"),
+        (("--nonsense",), b"", 64, "unrecognized arguments"),
+    ],
+)
+def test_what_cannot_be_sent_is_told_before_anybody_is_asked(
+    arguments: tuple[str, ...],
+    stdin: bytes,
+    status: int,
+    said: str,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(stdin)))
+    # Nobody listens there: it would be told if anybody was asked.
+    try:
+        ended = main(["send", "smtp://127.0.0.1:1", *arguments])
+    except SystemExit as error:
+        ended = int(error.code or 0)
+
+    out, err = capsys.readouterr()
+    assert (ended, out) == (status, "")
+    assert said in err
+    assert "no connection" not in err
+
+
+def test_a_typo_in_a_url_says_what_was_expected(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(MESSAGE)))
+
+    assert main(["send", "smtp//localhost"]) == 64
+    assert "expected a URL that begins with one of smtps://" in capsys.readouterr().err
+
+
+def peer(**answers: str) -> ScriptedPeer:
+    return ScriptedPeer("S: 220 mx", Answers({**SMTP_ANSWERS, **answers}), LISTEN, listen=True)
+
+
+@pytest.mark.parametrize(
+    ("answers", "status", "said"),
+    [
+        ({"RCPT": "550 5.1.1 no such user"}, 69, "refused   b@example.org  550 5.1.1 no such user"),
+        ({"RCPT": "450 4.2.1 later"}, 75, "refused   b@example.org  450 4.2.1 later"),
+        ({"MAIL": "550 not you"}, 69, "refused   b@example.org"),
+        ({"DATA": "451 later"}, 75, "refused   b@example.org"),
+        ({"EHLO": "500 what", "HELO": "500 what"}, 69, "not sent  b@example.org"),
+    ],
+)
+async def test_a_refusal_is_told_for_each_recipient(answers: dict[str, str], status: int, said: str) -> None:
+    async with peer(**answers) as server:
+        ended = await mailwire("send", f"smtp://127.0.0.1:{server.port}", stdin=MESSAGE)
+
+    assert ended.status == status
+    assert said in ended.out
+    assert "mailwire: " in ended.err
+
+
+async def test_nobody_listening_may_be_there_later(server: MailServer) -> None:
+    where = url(server)
+    await server.close()
+    ended = await mailwire("send", where, stdin=MESSAGE)
+
+    assert ended.status == 75
+    assert ended.out == "not sent  b@example.org\n"
+
+
+UP_TO_DATA = ("S: 220 mx", "C: EHLO ...", "S: 250 mx", "C: MAIL ...", "S: 250 ok", "C: RCPT ...", "S: 250 ok")
+UP_TO_END = (*UP_TO_DATA, "C: DATA", "S: 354 go", MAIL_DATA)
+
+
+async def test_a_lost_connection_behind_the_mail_is_told_as_what_it_is() -> None:
+    async with ScriptedPeer(*UP_TO_END, FIN, listen=True) as server:
+        ended = await mailwire("send", f"smtp://127.0.0.1:{server.port}", stdin=MESSAGE)
+
+    assert ended.status == 74  # whoever takes that for "try again" would send it twice
+    assert ended.out == "unknown   b@example.org\n"
+
+
+@pytest.mark.parametrize(("script", "word"), [((*UP_TO_DATA, "C: DATA"), "not sent "), (UP_TO_END, "unknown  ")])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+async def test_a_signal_ends_it_with_the_truth(script: tuple[Any, ...], word: str, number: signal.Signals) -> None:
+    async with ScriptedPeer(*script, STALL, listen=True) as server:
+        process = await start("send", f"smtp://127.0.0.1:{server.port}")
+        assert process.stdin is not None
+        process.stdin.write(MESSAGE)
+        process.stdin.close()
+        while not server.commands or server.commands[-1] != ("DATA" if len(script) < 10 else "."):
+            await turns()
+        process.send_signal(number)
+        out, err = await process.communicate()
+
+    assert (process.returncode, out.decode()) == (128 + number, f"{word} b@example.org\n")
+    assert err == b"mailwire: interrupted\n"
+
+
+async def test_a_transcript_shows_the_dialogue_without_secrets(server: MailServer) -> None:
+    where = url(server).replace("smtp://", "smtp://b@")
+    ended = await mailwire(
+        *("send", where, "--transcript", "--allow-cleartext-auth"),
+        stdin=MESSAGE,
+        environment={"MAILWIRE_PASSWORD": "secret"},
+    )
+
+    assert ended.status == 0
+    assert "C: AUTH PLAIN ****" in ended.err
+    assert f"C: ({len(MESSAGE)} octets)" in ended.err
+    assert "secret" not in ended.out + ended.err
+
+
+async def test_credentials_that_are_refused_are_told(server: MailServer) -> None:
+    where = url(server).replace("smtp://", "smtp://b@")
+    environment = {"MAILWIRE_PASSWORD": "wrong"}
+    ended = await mailwire("send", where, "--allow-cleartext-auth", stdin=MESSAGE, environment=environment)
+    assert ended.status == 77
+    assert "not sent" in ended.out
+
+    ended = await mailwire("send", where, stdin=MESSAGE, environment={"MAILWIRE_PASSWORD": "secret"})
+    assert ended.status == 77
+    assert "without TLS" in ended.err or "in the clear" in ended.err
