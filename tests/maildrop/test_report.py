@@ -45,7 +45,7 @@ def test_a_report_is_readable_and_safe_to_print() -> None:
 
 
 def test_a_report_can_be_written_as_json() -> None:
-    values = json.loads(json.dumps(REPORT.as_dict()))
+    values = json.loads(json.dumps(REPORT.to_dict()))
 
     assert values["began"] == "2026-03-01T12:00:00+00:00"
     assert values["error"] == {"kind": "ConnectionLost", "text": "gone"}
@@ -62,7 +62,7 @@ def test_a_report_can_be_written_as_json() -> None:
         "deleted": "deleted",
     }
     assert values["messages"][1]["deleted"] is None
-    assert replace(REPORT, error=None).as_dict()["error"] is None
+    assert replace(REPORT, error=None).to_dict()["error"] is None
 
 
 def test_a_report_counts() -> None:

@@ -84,7 +84,7 @@ async def _check(options: argparse.Namespace, endpoint: Endpoint) -> int:
         raise failure
     judgements = tuple(judge(seen, datetime.now(UTC)))
     if options.json:
-        print(json.dumps(_as_dict(seen, judgements), indent=2))
+        print(json.dumps(_to_dict(seen, judgements), indent=2))
     elif not options.quiet:
         print(render(seen, judgements, datetime.now(UTC)))
     return Exit.OK
@@ -137,7 +137,7 @@ def _milliseconds(seconds: float) -> str:
     return f"{seconds * 1000:.1f} ms"
 
 
-def _as_dict(seen: Inspection, judgements: Sequence[Judgement]) -> dict[str, object]:
+def _to_dict(seen: Inspection, judgements: Sequence[Judgement]) -> dict[str, object]:
     return {
         "server": seen.server,
         "greeting": seen.greeting,

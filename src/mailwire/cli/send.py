@@ -24,7 +24,7 @@ from .exits import Exit, status_of
 from .servers import UsageError, add_server_options, endpoint_of
 from .signals import run
 
-__all__ = ["HELP", "make_parser", "perform", "receipt_as_dict"]
+__all__ = ["HELP", "make_parser", "perform"]
 
 HELP: Final = "send a mail"
 """What it does, in a line."""
@@ -118,12 +118,12 @@ def _attach(message: EmailMessage, path: Path, content: bytes) -> None:
 
 def _tell(options: argparse.Namespace, receipt: Receipt) -> int:
     if options.json:
-        print(json.dumps(receipt_as_dict(receipt), indent=2))
+        print(json.dumps(receipt.to_dict(), indent=2))
     elif not options.quiet:
         width = max(len(entry.address) for entry in receipt.recipients)
         for entry in receipt.recipients:
             is_decided = entry.delivery in (Delivery.ACCEPTED, Delivery.REFUSED)
-            reply = (entry.final_reply or entry.reply or receipt.reply) if is_decided else None
+            reply = (entry.decisive_reply or receipt.reply) if is_decided else None
             print(f"{entry.delivery.value:<9} {entry.address:<{width}}  {reply or ''}".rstrip())
     if receipt.delivery is not Delivery.ACCEPTED:
         return Exit.UNAVAILABLE
@@ -131,21 +131,3 @@ def _tell(options: argparse.Namespace, receipt: Receipt) -> int:
     if not replies:
         return Exit.OK
     return Exit.TEMPORARY if all(reply is not None and reply.is_transient for reply in replies) else Exit.UNAVAILABLE
-
-
-def receipt_as_dict(receipt: Receipt) -> dict[str, object]:
-    """Return a receipt as values that JSON has."""
-    return {
-        "delivery": receipt.delivery.value,
-        "sender": receipt.sender,
-        "octets": receipt.octets,
-        "reply": str(receipt.reply) if receipt.reply else None,
-        "recipients": [
-            {
-                "address": entry.address,
-                "delivery": entry.delivery.value,
-                "reply": str(reply) if (reply := entry.final_reply or entry.reply) else None,
-            }
-            for entry in receipt.recipients
-        ],
-    }

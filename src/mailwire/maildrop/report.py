@@ -63,7 +63,7 @@ class MessageReport:
     reason: str = ""
     deleted: Deleted | None = None
 
-    def as_dict(self) -> dict[str, object]:
+    def to_dict(self) -> dict[str, object]:
         """Return it as values that JSON has."""
         return {
             "number": self.number,
@@ -142,7 +142,7 @@ class RetrievalReport:
         counts[Outcome.KNOWN] += self.known
         return {outcome: counts[outcome] for outcome in Outcome if counts[outcome]}
 
-    def as_dict(self) -> dict[str, object]:
+    def to_dict(self) -> dict[str, object]:
         """Return it as values that JSON has."""
         return {
             "account": self.account,
@@ -153,7 +153,7 @@ class RetrievalReport:
             "known": self.known,
             "octets": self.octets,
             "is_complete": self.is_complete,
-            "messages": [message.as_dict() for message in self.messages],
+            "messages": [message.to_dict() for message in self.messages],
             "cautions": [{"kind": caution.kind.value, "text": caution.text} for caution in self.cautions],
             "findings": [str(finding) for finding in self.findings],
             "error": None if self.error is None else {"kind": type(self.error).__name__, "text": str(self.error)},
