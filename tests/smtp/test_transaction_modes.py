@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from mailwire._wire.dots import MailText
 from mailwire.errors import LocalProtocolError, MailwireError, NotSupported, SecurityError
 from mailwire.smtp import (
     LOCKSTEP,
@@ -165,6 +166,24 @@ def test_small_blocks_are_gathered_and_large_ones_are_not_copied() -> None:
     assert [len(chunk) for chunk in chunks] == [6 + len(large), len(large), len(large), 3]
     assert chunks[1] is chunks[2] is large
     assert transaction.receipt().octets == len(b"".join(blocks))
+
+
+def test_what_was_mended_is_not_mended_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    blocks: list[bytes] = [MailText(b"a\r\n"), MailText(b"b\r\n"), MailText(b"c\r\n")]
+    for mended, sizes in ((blocks, (100, 1)), ([*blocks[:2], b"c\r\n"], (100,))):
+        for size in sizes:
+            monkeypatch.setattr(transaction_module, "CHUNK_SIZE", size)
+            connection = at(State.READY)
+            transaction = began(connection, chunking=True)
+            take(transaction, connection, "250 ok", "250 ok")
+            wire: list[bytes] = []
+            for block in mended:
+                transaction.send_data(block)
+                wire += connection.data_to_send()
+            transaction.end_data()
+            chunks = [piece for piece in (*wire, *connection.data_to_send()) if not piece.startswith(b"BDAT ")]
+            assert b"".join(chunks) == b"a\r\nb\r\nc\r\n"
+            assert all(type(chunk) is MailText for chunk in chunks) == (mended is blocks)
 
 
 def test_a_message_is_not_gathered_in_memory_while_the_window_is_full(monkeypatch: pytest.MonkeyPatch) -> None:

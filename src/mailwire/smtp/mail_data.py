@@ -46,8 +46,8 @@ class Chunks:
         """
         if self._line_ends is not None:
             block = self._line_ends.feed(block)
-            if last:
-                block += self._line_ends.finish()
+            if last and (rest := self._line_ends.finish()):
+                block += rest
             if block:
                 self._at_line_start = block.endswith(b"\n")
             # RFC 3030 2: text goes in lines that end in CRLF, and so does its last one.

@@ -19,6 +19,7 @@ from collections.abc import Collection, Mapping, Sequence
 from itertools import zip_longest
 from typing import Final, Literal
 
+from .._wire.dots import MailText
 from ..errors import LocalProtocolError
 from .commands import Bdat, BdatLast, Command, Data, EndOfData, Mail, Rcpt, Rset
 from .connection import Connection
@@ -300,9 +301,7 @@ class Transaction:
         self._unanswered.append(command)
 
     def _send_chunk(self, *, last: bool) -> None:
-        # A block that stands alone stays what it is: one of mended text is not searched again.
-        chunk = self._gathered[0] if len(self._gathered) == 1 else b"".join(self._gathered)
-        command = self._connection.send_chunk(chunk, last=last)
+        command = self._connection.send_chunk(_joined(self._gathered), last=last)
         self._gathered.clear()
         self._gathered_octets = 0
         if command is not None:
@@ -387,6 +386,14 @@ def _check_beginning(connection: Connection, behind: Transaction | None) -> None
         begins = behind.is_ended and behind.is_on(connection) and connection.ahead is State.READY
     if not begins:
         raise LocalProtocolError(f"no mail transaction can begin in state {connection.state.name}")
+
+
+def _joined(blocks: Sequence[bytes]) -> bytes:
+    # What was mended in pieces is mended as a whole, and not searched for line ends again.
+    if len(blocks) == 1:
+        return blocks[0]
+    whole = b"".join(blocks)
+    return MailText.vouch(whole) if blocks and all(type(block) is MailText for block in blocks) else whole
 
 
 def _refusal(reply: Reply | None) -> Reply | None:
