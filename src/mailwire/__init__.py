@@ -13,14 +13,16 @@ For more than one mail at a time there are `SMTPClient` and `POP3Client`. The pr
 `mailwire.smtp` and `mailwire.pop3`.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from contextlib import aclosing
 from typing import Final
 
+from .aio.lmtp import LMTPClient
+from .aio.mailing import Mailing, OnRefused, Progress
 from .aio.pop3 import POP3Client
 from .aio.smtp import SMTPClient
 from .aio.tls import TLSInfo
-from .endpoint import Endpoint, Timeouts
+from .endpoint import Chunking, Endpoint, Timeouts
 from .errors import (
     AuthenticationFailed,
     BudgetExceeded,
@@ -54,12 +56,13 @@ from .errors import (
     SourceFailed,
     TLSFailed,
 )
-from .message import Attachment, Content, Envelope, MessagePolicy, MessageSource, RetrievedMessage, compose
+from .message import Attachment, MessagePolicy, MessageSource, RetrievedMessage, compose
 from .pop3.response import Response
 from .sasl.choice import Preferences
 from .sasl.credentials import Password
 from .sasl.identities import Anonymous, External, OAuthToken
 from .smtp.delivery import Delivery
+from .smtp.options import DeliverBy, MailOptions, OriginalRecipient, RecipientOptions, ValidSince
 from .smtp.receipt import Receipt, RecipientReceipt
 from .transcript import Transcript
 
@@ -68,34 +71,43 @@ __all__ = [
     "Attachment",
     "AuthenticationFailed",
     "BudgetExceeded",
+    "Chunking",
     "CommandRefused",
     "ConnectionFailed",
     "ConnectionLost",
     "DataRefused",
     "DeadlineExceeded",
+    "DeliverBy",
     "Delivery",
     "Endpoint",
     "External",
     "InjectedData",
     "InvalidMessage",
+    "LMTPClient",
     "LedgerBusy",
     "LedgerError",
     "LedgerUnreadable",
     "LimitExceeded",
     "LocalProtocolError",
+    "MailOptions",
     "MaildropLocked",
     "MaildropRenumbered",
+    "Mailing",
     "MailwireError",
     "MessagePolicy",
     "MessageSource",
     "MessageTruncated",
     "NotSupported",
     "OAuthToken",
+    "OnRefused",
+    "OriginalRecipient",
     "POP3Client",
     "Password",
     "Preferences",
+    "Progress",
     "ProtocolError",
     "Receipt",
+    "RecipientOptions",
     "RecipientReceipt",
     "RecipientsRefused",
     "RemoteProtocolError",
@@ -113,6 +125,7 @@ __all__ = [
     "TLSInfo",
     "Timeouts",
     "Transcript",
+    "ValidSince",
     "compose",
     "retrieve",
     "send",
@@ -121,34 +134,54 @@ __all__ = [
 __version__ = "0.1.0"
 
 _BUDGET: Final = 64 * 1024 * 1024
+_POLICY: Final = MessagePolicy()
 
 
 async def send(
-    message: MessageSource | Content,
+    message: MessageSource | Mailing,
     endpoint: Endpoint | str,
     *,
     sender: str | None = None,
     recipients: str | Iterable[str] | None = None,
-    policy: MessagePolicy | None = None,
+    policy: MessagePolicy = _POLICY,
+    options: MailOptions | None = None,
+    recipient_options: RecipientOptions | Mapping[str, RecipientOptions] | None = None,
+    on_refused: OnRefused = "send",
+    use_chunking: Chunking = None,
+    progress: Progress | None = None,
     transcript: Transcript | None = None,
 ) -> Receipt:
     """Connect to `endpoint` (or its URL), send one message and take leave.
 
-    The arguments and errors are those of `SMTPClient.send`, and of `SMTPClient.connect`. Every MailwireError says by
-    its `delivery` what became of the mail; after NOT_SENT and REFUSED the server does not have it.
+    The arguments and errors are those of `SMTPClient.send`, and of `SMTPClient.connect`; with an endpoint for LMTP,
+    those of `LMTPClient`. Every MailwireError says by its `delivery` what became of the mail; after NOT_SENT and
+    REFUSED the server does not have it.
     """
-    client = SMTPClient(endpoint, transcript=transcript)
-    if recipients is not None and not isinstance(recipients, str):
-        recipients = tuple(recipients)
+    receipt: Receipt | None = None
+    if isinstance(endpoint, str):
+        endpoint = Endpoint.parse(endpoint)
+    client_class = LMTPClient if endpoint.protocol == "lmtp" else SMTPClient
+    client = client_class(endpoint, transcript=transcript)
     try:
         # Nobody is connected to with what cannot be sent.
-        content = message if isinstance(message, Content) else Content(message, policy or MessagePolicy())
-        Envelope.of(content, sender, recipients)
-        await content.check()
+        mailing = Mailing.of(
+            message,
+            sender=sender,
+            recipients=recipients,
+            policy=policy,
+            options=options,
+            recipient_options=recipient_options,
+            on_refused=on_refused,
+            use_chunking=use_chunking,
+            progress=progress,
+        )
+        receipt = mailing.envelope.receipt_before_sending()
+        await mailing.check()
         async with client:
-            return await client.send(content, sender=sender, recipients=recipients)
+            return await client.send(mailing)
     except MailwireError as error:
-        error.delivery = error.delivery or Delivery.NOT_SENT
+        if error.delivery is None:
+            error.delivery, error.receipt = Delivery.NOT_SENT, receipt
         raise
 
 

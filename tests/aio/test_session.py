@@ -178,6 +178,7 @@ async def test_what_has_arrived_before_anything_is_asked_is_no_answer() -> None:
         session, machine = await session_with(peer, tls="starttls")
         await agreed_to_tls(session, machine)
         await session.start_tls()
+        machine.tls_established()
         session.expect_silence()
         await drain_events()
         with pytest.raises(RemoteProtocolError, match="expected nothing from the server, got the reply '250 mx'"):
@@ -207,13 +208,14 @@ async def test_nothing_is_flushed_when_nothing_may_leave() -> None:
 # TLS
 
 
-async def test_the_handshake_leads_the_machine_on() -> None:
+async def test_behind_the_handshake_the_machine_goes_on() -> None:
     async with ScriptedPeer(*READY, "C: STARTTLS", "S: 220 go", Tls(), "C: QUIT", "S: 221 bye", CLOSE) as peer:
         session, machine = await session_with(peer, tls="starttls")
         await agreed_to_tls(session, machine)
         await session.start_tls()
         assert session.stream.tls_session
-        assert machine.state is State.INITIATION
+        assert machine.state is State.TLS
+        machine.tls_established()
         machine.send(Quit())
         await session.next_event(1, "")
         await session.close()

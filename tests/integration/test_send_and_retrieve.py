@@ -156,7 +156,7 @@ async def test_refusals_leave_a_connection_that_sends_the_next_mail(mail_host: M
         with pytest.raises(mailwire.SenderRefused) as refused_sender:
             await client.send(content, sender=REFUSED_SENDER, recipients=known)
         with pytest.raises(mailwire.NotSupported, match=str(MESSAGE_SIZE_LIMIT)) as too_big:
-            await client.send(b"x" * (MESSAGE_SIZE_LIMIT + 1), sender="", recipients=known)
+            await client.send(b"\r\n" * (MESSAGE_SIZE_LIMIT // 2 + 1), sender="", recipients=known)
         receipt = await client.send(content, sender=mail_host.alice.address, recipients=known)
 
     assert nobody.value.delivery is refused_sender.value.delivery is mailwire.Delivery.REFUSED

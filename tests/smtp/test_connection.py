@@ -224,16 +224,16 @@ def test_pipelining_ends_with_the_announcement_of_it() -> None:
     assert len(connection.data_to_send()) == 1
 
 
-def test_the_window_is_100_commands_and_4_kib() -> None:
-    assert PIPELINING_WINDOW.commands == 100
-    assert PIPELINING_WINDOW.octets == 4096
+def test_the_window_is_128_commands_and_8_kib() -> None:
+    assert PIPELINING_WINDOW.commands == 128
+    assert PIPELINING_WINDOW.octets == 8192
     connection = at(State.TRANSACTION)
     for _ in range(1000):
         connection.send(Rcpt(B))
     sent = connection.data_to_send()
-    assert len(sent) == 100
-    hear(connection, *["250 ok"] * 50)
-    assert len(connection.data_to_send()) == 50
+    assert len(sent) == 128
+    hear(connection, *["250 ok"] * 64)
+    assert len(connection.data_to_send()) == 64
 
 
 def test_the_window_counts_the_octets_of_the_commands() -> None:

@@ -1,7 +1,7 @@
 """Dialogue: an SMTP machine and its session, as commands that are answered; each wait has its deadline."""
 
 from ..errors import ReplyError
-from ..smtp import Auth, Command, Connection, Data, EndOfData, Event, Quit, Reply, ReplyReceived
+from ..smtp import Auth, BdatLast, Command, Connection, Data, EndOfData, Event, Quit, Reply, ReplyReceived
 from .authentication import login_refusal
 from .session import Session
 
@@ -14,7 +14,9 @@ class Dialogue:
     def __init__(self, session: Session[Event], connection: Connection) -> None:
         self.session = session
         self.connection = connection
-        self.is_over = False  # whatever the machine says
+        self.transactions = 0  # that were begun
+        self.recipient_domains: set[str] = set()  # that were named in them
+        self.distrusts_chunking = False  # the server is known to be bad at it
 
     async def ask(self, command: Command[object]) -> Reply:
         """Send `command` and return its reply. Raises ReplyError if that is a refusal."""
@@ -33,7 +35,7 @@ class Dialogue:
             return await self.ask(command)
         except ReplyError as error:
             if command.exchange.failure is not None:
-                self.is_over = True
+                self.connection.give_up()
             raise login_refusal(str(command), command.exchange, error.reply) from error
 
     async def next_reply(self) -> ReplyReceived:
@@ -49,7 +51,7 @@ class Dialogue:
         timeouts = self.session.endpoint.timeouts
         if isinstance(command, Data):
             return timeouts.data
-        if isinstance(command, EndOfData):
+        if isinstance(command, (EndOfData, BdatLast)):
             return timeouts.verdict
         return timeouts.quit if isinstance(command, Quit) else timeouts.command
 

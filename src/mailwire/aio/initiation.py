@@ -7,7 +7,8 @@ from typing import Final
 from ..endpoint import Endpoint
 from ..errors import AuthenticationFailed, ConnectionLost, NotSupported, ReplyError, SecurityError, TLSFailed
 from ..sasl.mechanism import Mechanism
-from ..smtp import Auth, Ehlo, Extensions, Helo, Reply, ReplyReceived, StartTls
+from ..smtp import Auth, Ehlo, Extensions, Helo, Lhlo, Reply, ReplyReceived, StartTls
+from ..smtp.chunking_defects import is_bad_at_chunking
 from .authentication import authenticate, second_chance, situation_of
 from .dialogue import Dialogue, raise_refusal
 
@@ -15,8 +16,8 @@ __all__ = ["Initiation", "can_do_with_helo"]
 
 
 def can_do_with_helo(endpoint: Endpoint) -> bool:
-    """Whether nothing is wanted that a server has only behind EHLO: neither STARTTLS nor AUTH."""
-    return endpoint.tls != "starttls" and endpoint.auth is None
+    """Whether nothing is wanted that a server has only behind EHLO: neither STARTTLS nor AUTH, nor LMTP."""
+    return endpoint.protocol == "smtp" and endpoint.tls != "starttls" and endpoint.auth is None
 
 
 class Initiation:
@@ -34,15 +35,18 @@ class Initiation:
 
     async def run(self) -> None:
         """Greet, secure the connection and log in."""
-        session = self._dialogue.session
+        session, connection = self._dialogue.session, self._dialogue.connection
+        if self._endpoint.tls == "implicit":
+            connection.tls_established(is_verified=self._is_verified)
         greeting = await session.greeting()
         if not isinstance(greeting, ReplyReceived):
             raise AssertionError("a greeting is due, and replies are the only events then")
         raise_refusal(greeting)
-        await self._say_hello()
+        hello = await self._say_hello()
         if self._endpoint.tls == "starttls":
             await self._start_tls()
-            await self._say_hello()
+            hello = await self._say_hello()
+        self._dialogue.distrusts_chunking = is_bad_at_chunking(greeting.reply, hello)
         if self._endpoint.auth is not None:
             situation = situation_of(self._endpoint, session.stream, self._extensions.mechanisms)
             attempt = partial(_attempt, self._dialogue)
@@ -52,15 +56,21 @@ class Initiation:
     def _extensions(self) -> Extensions:
         return self._dialogue.connection.extensions or Extensions()
 
-    async def _say_hello(self) -> None:
+    @property
+    def _is_verified(self) -> bool:
+        info = self._dialogue.session.stream.tls_info
+        return info is not None and info.is_verified
+
+    async def _say_hello(self) -> Reply:
         dialogue, session, endpoint = self._dialogue, self._dialogue.session, self._endpoint
         name = endpoint.local_hostname or _address_literal(session.stream.local_address)
+        if dialogue.connection.is_lmtp:
+            return await dialogue.ask(Lhlo(name))
         if self.hangs_up_on_ehlo:
-            await dialogue.ask(Helo(name))
-            return
+            return await dialogue.ask(Helo(name))
         session.has_heard = False
         try:
-            await dialogue.ask(Ehlo(name))
+            return await dialogue.ask(Ehlo(name))
         except ConnectionLost:
             self.hangs_up_on_ehlo = not session.has_heard
             raise
@@ -75,7 +85,7 @@ class Initiation:
                 raise NotSupported(
                     f"EHLO was refused ({error.reply}), and without it there is no AUTH", extension="AUTH"
                 ) from error
-            await dialogue.ask(Helo(name))
+            return await dialogue.ask(Helo(name))
 
     async def _start_tls(self) -> None:
         if "STARTTLS" not in self._extensions:
@@ -85,6 +95,7 @@ class Initiation:
         except ReplyError as error:
             raise TLSFailed(f"{self._endpoint} offers STARTTLS and refuses it: {error.reply}") from error
         await self._dialogue.session.start_tls()
+        self._dialogue.connection.tls_established(is_verified=self._is_verified)
 
 
 async def _attempt(dialogue: Dialogue, _name: str, mechanism: Mechanism | None) -> None:

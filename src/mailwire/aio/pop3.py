@@ -249,6 +249,7 @@ class POP3Client(Client[Event]):
         except ResponseError as error:
             raise TLSFailed(f"{self.endpoint} refuses STLS, and TLS is required: {error.response}") from error
         await session.start_tls()
+        self._connection.tls_established()
 
     def _offered(self) -> tuple[str, ...]:
         # A server that names no way to log in is taken at RFC 1939's word.

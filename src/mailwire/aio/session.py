@@ -35,7 +35,6 @@ class Machine(Protocol[E_co]):
     def receive_data(self, data: bytes) -> None: ...
     def receive_eof(self) -> None: ...
     def data_to_send(self) -> list[bytes]: ...
-    def tls_established(self) -> None: ...
 
 
 class Session(Generic[E]):
@@ -131,11 +130,10 @@ class Session(Generic[E]):
         return self.stream.is_writable or await self._pace.wait(self.stream.wait_writable)
 
     async def start_tls(self) -> None:
-        """Make the handshake for which the machine has paused."""
+        """Make the handshake for which the machine has paused. It is to be told then: `tls_established`."""
         if self.poll() is not None:
             raise ConnectionLost("the server agreed to begin TLS and closed the connection")
         await self.stream.start_tls(self.endpoint, self._context)
-        self._machine.tls_established()
 
     async def close(self) -> None:
         """Close in good order, as far as the peer lets us."""

@@ -1,19 +1,12 @@
 """SMTPClient: sends mail over one connection."""
 
-from collections.abc import Iterable
-from contextlib import aclosing
-from typing import TypeVar
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
+from typing import ClassVar, Final, TypeVar
 
-from ..endpoint import Endpoint
-from ..errors import (
-    ConnectionLost,
-    DataRefused,
-    LocalProtocolError,
-    MailwireError,
-    RecipientsRefused,
-    SenderRefused,
-)
-from ..message import Content, Envelope, MessagePolicy, MessageSource, Outgoing
+from ..endpoint import Chunking, Endpoint, Protocol
+from ..errors import ConnectionLost, LocalProtocolError, MailwireError
+from ..message import MessagePolicy, MessageSource
 from ..smtp import (
     LOCKSTEP,
     PIPELINING_WINDOW,
@@ -23,23 +16,27 @@ from ..smtp import (
     Delivery,
     Event,
     Extensions,
+    MailOptions,
     Quit,
     Receipt,
+    RecipientOptions,
     Reply,
-    ReplyReceived,
     StartTls,
     State,
-    Transaction,
 )
 from ..transcript import Transcript
 from .client import Client
-from .dialogue import Dialogue, raise_refusal
+from .dialogue import Dialogue
 from .initiation import Initiation, can_do_with_helo
+from .mailing import Mailing, OnRefused, Progress
+from .sending import Sending
 from .session import Session
 
 __all__ = ["SMTPClient"]
 
 T = TypeVar("T")
+
+_DEFAULT: Final = MessagePolicy()
 
 
 class SMTPClient(Client[Event]):
@@ -57,8 +54,10 @@ class SMTPClient(Client[Event]):
     the middle of a call, the connection is dead and the client no longer `is_connected`; `connect()` makes a new one.
     """
 
+    _protocol: ClassVar[Protocol] = "smtp"
+
     def __init__(self, endpoint: Endpoint | str, *, transcript: Transcript | None = None) -> None:
-        super().__init__(endpoint, "smtp", transcript)
+        super().__init__(endpoint, self._protocol, transcript)
         self.last_receipt: Receipt | None = None
         """What is known about the last mail that was begun, also where its `send` was cancelled."""
         self._connection = self._new_machine()
@@ -74,43 +73,64 @@ class SMTPClient(Client[Event]):
 
     async def send(
         self,
-        message: MessageSource | Content,
+        message: MessageSource | Mailing,
         *,
         sender: str | None = None,
         recipients: str | Iterable[str] | None = None,
-        policy: MessagePolicy | None = None,
+        policy: MessagePolicy = _DEFAULT,
+        options: MailOptions | None = None,
+        recipient_options: RecipientOptions | Mapping[str, RecipientOptions] | None = None,
+        on_refused: OnRefused = "send",
+        use_chunking: Chunking = None,
+        progress: Progress | None = None,
     ) -> Receipt:
         """Send one message.
 
         message: an email.message.EmailMessage; or the octets of a message with any line ends, as bytes, a text, a path,
-            a binary file, an iterable or an asynchronous iterable of bytes.
+            a binary file, an iterable or an asynchronous iterable of bytes. Or a Mailing, which says all the rest.
         sender, recipients: the envelope; by default what the message's header says. A `sender` of "" is the null
             reverse-path. With octets for a message, both must be given.
-        policy: how the message is taken, by default as MessagePolicy() says.
+        policy: how the message is taken.
+        options: what is wished for the mail (MailOptions).
+        recipient_options: what is wished for recipients (RecipientOptions): for all of them, or by their addresses.
+        on_refused: where some of the recipients are refused, "send" the mail to the others; or "abort": to nobody.
+        use_chunking: whether the message goes in chunks; None: as the endpoint says.
+        progress: is told, behind each block, how many octets of the message were handed to the connection, and how many
+            there are in all, None if that is not known. What it raises breaks the sending off.
 
         The mail goes to the recipients that the server accepts; those it refuses are told by the receipt that comes
-        back. Raises SenderRefused, RecipientsRefused (all of them), DataRefused, NotSupported, InvalidMessage,
-        SourceFailed, ConnectionLost, DeadlineExceeded, ProtocolError; each with `delivery` and `receipt` (RFC 5321
-        3.3).
+        back. A server that announces LIMITS (RFC 9422) gets it in several transactions, and on several connections,
+        where it takes no more at a time; the receipt is about all of them.
+
+        Raises SenderRefused, RecipientsRefused (all of them, or one under "abort"), DataRefused, ReplyError,
+        NotSupported, InvalidMessage, SourceFailed, SecurityError, ConnectionLost, DeadlineExceeded, ProtocolError; each
+        with `delivery` and `receipt` (RFC 5321 3.3). Where the error came between two transactions, or recipients have
+        replies of their own (LMTP), some recipients may have the mail: `receipt.recipients` says who. ValueError for
+        options that make no sense.
         """
         receipt: Receipt | None = None
         try:
-            content = message if isinstance(message, Content) else Content(message, policy or MessagePolicy())
-            envelope = Envelope.of(content, sender, recipients)
-            receipt = envelope.receipt_before_sending()
-            await content.check()
+            mailing = Mailing.of(
+                message,
+                sender=sender,
+                recipients=recipients,
+                policy=policy,
+                options=options,
+                recipient_options=recipient_options,
+                on_refused=on_refused,
+                use_chunking=use_chunking,
+                progress=progress,
+            )
+            receipt = mailing.envelope.receipt_before_sending()
+            await mailing.check()
             async with self._call():
-                outgoing = await Outgoing.prepare(content, envelope, self.extensions)
-                transaction = Transaction(
-                    self._connection, envelope.sender, envelope.recipients, parameters=outgoing.mail_parameters
-                )
+                sending = Sending(mailing)
                 try:
-                    last = await self._transact(self._talk, transaction, outgoing)
+                    await self._transact(sending)
                 finally:
-                    self.last_receipt = receipt = transaction.receipt()
-                _raise_refused(transaction, receipt)
-                if receipt.delivery is not Delivery.ACCEPTED:
-                    raise_refusal(last)  # 421: the server took its leave in the middle of the mail
+                    receipt = sending.receipt()
+                    self.last_receipt = receipt if sending.has_begun else self.last_receipt
+                sending.raise_failure(receipt)
         except MailwireError as error:
             error.receipt = receipt
             error.delivery = receipt.delivery if receipt else Delivery.NOT_SENT
@@ -142,8 +162,12 @@ class SMTPClient(Client[Event]):
     # Connecting
 
     def _new_machine(self) -> Connection:
-        window = PIPELINING_WINDOW if self.endpoint.pipelining else LOCKSTEP
-        self._connection = Connection(window=window, trace=self._record)
+        self._connection = Connection(
+            window=PIPELINING_WINDOW if self.endpoint.pipelining else LOCKSTEP,
+            trace=self._record,
+            lmtp=self._protocol == "lmtp",
+            ignored_extensions=self.endpoint.ignored_extensions,
+        )
         return self._connection
 
     async def _establish(self) -> None:
@@ -175,27 +199,20 @@ class SMTPClient(Client[Event]):
 
     # Sending
 
-    async def _transact(self, dialogue: Dialogue, transaction: Transaction, outgoing: Outgoing) -> ReplyReceived:
-        while True:
-            if transaction.wants_data:
-                await self._write(dialogue.session, transaction, outgoing)
-            received = await dialogue.next_reply()
-            transaction.receive(received)
-            if transaction.finished:
-                break
-        if transaction.must_close:
-            self.abort()
-        return received
+    async def _transact(self, sending: Sending) -> None:
+        while (batch := sending.next_batch(self._talk)) is not None:
+            if batch.begins_session:
+                await self._begin_again()
+            else:
+                await sending.transact(self._talk, batch)
 
-    async def _write(self, session: Session[Event], transaction: Transaction, outgoing: Outgoing) -> None:
-        # A server may refuse the message before its end (552) and stop reading: then that is the answer.
-        async with aclosing(outgoing.blocks()) as blocks:
-            async for block in blocks:
-                session.flush()
-                if not await session.wait_writable():
-                    return
-                transaction.send_data(block)
-        transaction.end_data()  # leaves in one write with the last block
+    async def _begin_again(self) -> None:
+        # RFC 9422: a session that has come to its limits is left in good order, and another one begun.
+        with suppress(MailwireError):
+            await self._talk.ask(Quit())
+            await self._talk.session.close()
+        self.abort()
+        await self._establish()
 
     @property
     def _talk(self) -> Dialogue:
@@ -206,15 +223,4 @@ class SMTPClient(Client[Event]):
     @property
     def _is_clean(self) -> bool:
         connection = self._connection
-        if connection.awaited is not None or connection.state not in (State.INITIATION, State.READY, State.TRANSACTION):
-            return False
-        return not self._talk.is_over
-
-
-def _raise_refused(transaction: Transaction, receipt: Receipt) -> None:
-    if (reply := transaction.sender_refusal) is not None:
-        raise SenderRefused(f"MAIL was refused: {reply}", command=f"MAIL FROM:<{receipt.sender}>", reply=reply)
-    if (reply := transaction.recipients_refusal) is not None:
-        raise RecipientsRefused(f"every recipient was refused: {reply}", command="RCPT", reply=reply)
-    if (reply := transaction.data_refusal) is not None:
-        raise DataRefused(f"the message was refused: {reply}", command="DATA", reply=reply)
+        return connection.awaited is None and connection.state in (State.INITIATION, State.READY, State.TRANSACTION)

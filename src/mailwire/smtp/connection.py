@@ -35,13 +35,15 @@ from .states import State, overtaken, transition
 __all__ = ["PIPELINING_WINDOW", "Connection"]
 
 # Postfix bounds what is unanswered to 4 KiB of commands, for a server with small buffers may stop reading until its
-# replies are read (RFC 2920 3.1); MailKit met servers that choke on several hundred commands at once.
-PIPELINING_WINDOW: Final = Window(commands=100, octets=4096)
+# replies are read (RFC 2920 3.1), and MailKit met servers that choke on several hundred commands at once. Whoever reads
+# while it writes cannot come to a stop over buffers; so the window has room for a mail to a hundred recipients with
+# ordinary addresses, which then costs one round trip, and is far from where servers choke.
+PIPELINING_WINDOW: Final = Window(commands=128, octets=8192)
 
-# So many octets of a chunk take one of the window's: 4 KiB of commands or 1 MiB of chunks. A server reads a chunk to
+# So many octets of a chunk take one of the window's: 8 KiB of commands or 1 MiB of chunks. A server reads a chunk to
 # its end before it answers, so chunks cannot make both sides wait; what the window bounds is what is sent in vain
 # behind a refusal, and held in memory.
-_CHUNK_WEIGHT: Final = 256
+_CHUNK_WEIGHT: Final = 128
 
 
 def _ignore(_direction: str, _what: object) -> None:

@@ -1,0 +1,85 @@
+"""Mailing: one mail as its sender wants it sent, the message, its envelope and how; checked before anybody is asked."""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from inspect import signature
+from typing import Any, Literal
+
+from ..endpoint import Chunking
+from ..errors import InvalidMessage
+from ..message import Content, Envelope, MessagePolicy, MessageSource
+from ..smtp import Mailbox, MailOptions, RecipientOptions
+
+__all__ = ["Mailing", "OnRefused", "Progress"]
+
+OnRefused = Literal["send", "abort"]
+"""Where some recipients are refused: send the mail to the others, or to nobody."""
+
+Progress = Callable[[int, int | None], object]
+"""Is told, behind each block, how many octets of the message were handed to the connection, and how many there are in
+all, None if that is not known. What it raises breaks the sending off."""
+
+_DEFAULT = MessagePolicy()
+
+
+class Mailing:
+    """One mail to be sent, as `SMTPClient.send` describes it; made once, it serves for every attempt.
+
+    Raises InvalidMessage for an envelope that is none, ValueError for wishes that make no sense.
+    """
+
+    def __init__(
+        self,
+        message: MessageSource,
+        *,
+        sender: str | None = None,
+        recipients: str | Iterable[str] | None = None,
+        policy: MessagePolicy = _DEFAULT,
+        options: MailOptions | None = None,
+        recipient_options: RecipientOptions | Mapping[str, RecipientOptions] | None = None,
+        on_refused: OnRefused = "send",
+        use_chunking: Chunking = None,
+        progress: Progress | None = None,
+    ) -> None:
+        if on_refused not in ("send", "abort"):
+            raise ValueError(f'expected on_refused to be "send" or "abort", got {on_refused!r}')
+        if use_chunking not in (True, False, "eager", None):
+            raise ValueError(f'expected use_chunking to be True, False, "eager" or None, got {use_chunking!r}')
+        if policy.binary and use_chunking is False:
+            raise ValueError("what is sent as it is must go in chunks (RFC 3030 3)")
+        self.content = Content(message, policy)
+        self.envelope = Envelope.of(self.content, sender, recipients)
+        self.options = options
+        self.recipient_options = _in_order(recipient_options, self.envelope.recipients)
+        self.on_refused: OnRefused = on_refused
+        self.use_chunking = use_chunking
+        self.progress = progress
+
+    @classmethod
+    def of(cls, message: "MessageSource | Mailing", **settings: Any) -> "Mailing":
+        """Return `message` if it is a Mailing, else make one. Raises ValueError where it is, and there are `settings`
+        besides."""
+        if not isinstance(message, Mailing):
+            return cls(message, **settings)
+        defaults = signature(cls).parameters
+        if others := [name for name, value in settings.items() if value != defaults[name].default]:
+            raise ValueError(f"a Mailing says by itself what it is to have as {' and '.join(others)}")
+        return message
+
+    async def check(self) -> None:
+        """Raise InvalidMessage for what no server may be given and SourceFailed for what cannot be read, as far as that
+        shows before a server is asked."""
+        await self.content.check()
+
+
+def _in_order(
+    options: RecipientOptions | Mapping[str, RecipientOptions] | None, recipients: Sequence[Mailbox]
+) -> tuple[RecipientOptions | None, ...]:
+    if options is None or isinstance(options, RecipientOptions):
+        return (options,) * len(recipients)
+    try:
+        given = {Mailbox.parse(address): wished for address, wished in options.items()}
+    except ValueError as error:
+        raise InvalidMessage(str(error)) from error
+    if strangers := given.keys() - set(recipients):
+        raise InvalidMessage(f"there are options for {min(map(str, strangers))}, who is no recipient of the mail")
+    return tuple(given.get(recipient) for recipient in recipients)

@@ -1,0 +1,75 @@
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from mailwire import InvalidMessage, Mailing, MailOptions, MessagePolicy, RecipientOptions, SourceFailed, compose
+from mailwire.smtp import Mailbox
+
+TEXT = b"Subject: x\r\n\r\nhello\r\n"
+ENVELOPE: dict[str, Any] = {"sender": "a@example.org", "recipients": ["b@example.org", "c@example.org"]}
+NEVER, DELAY = RecipientOptions(notify="NEVER"), RecipientOptions(notify="DELAY")
+
+
+def test_it_has_the_envelope_that_is_given_or_that_the_header_says() -> None:
+    given = Mailing(TEXT, **ENVELOPE)
+    assert given.envelope.sender == Mailbox.parse("a@example.org")
+    assert [str(recipient) for recipient in given.envelope.recipients] == ["b@example.org", "c@example.org"]
+    composed = Mailing(compose(sender="a@example.org", to="b@example.org", cc="c@example.org", text="hello"))
+    assert composed.envelope == given.envelope
+
+
+def test_recipients_may_be_anything_that_can_be_iterated_once() -> None:
+    mailing = Mailing(TEXT, sender="", recipients=iter(["b@example.org"]))
+    assert mailing.envelope.sender is None
+    assert len(mailing.envelope.recipients) == 1
+
+
+def test_options_may_be_for_all_recipients_or_for_some() -> None:
+    assert Mailing(TEXT, **ENVELOPE).recipient_options == (None, None)
+    assert Mailing(TEXT, **ENVELOPE, recipient_options=NEVER).recipient_options == (NEVER, NEVER)
+    some = Mailing(TEXT, **ENVELOPE, recipient_options={"c@example.org": DELAY})
+    assert some.recipient_options == (None, DELAY)
+    quoted = Mailing(TEXT, sender="", recipients="b@example.org", recipient_options={'"b"@example.org': DELAY})
+    assert quoted.recipient_options == (DELAY,)
+
+
+def test_options_for_a_recipient_given_twice_hold_twice() -> None:
+    mailing = Mailing(TEXT, sender="", recipients=["b@example.org"] * 2, recipient_options={"b@example.org": DELAY})
+    assert mailing.recipient_options == (DELAY, DELAY)
+
+
+@pytest.mark.parametrize(
+    ("settings", "error", "text"),
+    [
+        ({"recipient_options": {"d@example.org": DELAY}}, InvalidMessage, "options for d@example.org, who is no recip"),
+        ({"recipient_options": {"d": DELAY}}, InvalidMessage, "expected an address like"),
+        ({"on_refused": "raise"}, ValueError, 'expected on_refused to be "send" or "abort", got \'raise\''),
+        ({"use_chunking": "lazy"}, ValueError, "expected use_chunking to be"),
+        ({"use_chunking": False, "policy": MessagePolicy(binary=True)}, ValueError, "must go in chunks"),
+        ({"recipients": []}, InvalidMessage, "no recipient"),
+        ({"sender": "a"}, InvalidMessage, "expected an address like"),
+    ],
+)
+def test_what_makes_no_sense_is_refused(settings: dict[str, Any], error: type[ValueError], text: str) -> None:
+    with pytest.raises(error, match=text):
+        Mailing(TEXT, **{**ENVELOPE, **settings})
+
+
+def test_what_is_a_mailing_already_is_taken_as_it_is() -> None:
+    mailing = Mailing(TEXT, **ENVELOPE)
+    assert Mailing.of(mailing) is mailing
+    assert Mailing.of(mailing, sender=None, on_refused="send", use_chunking=None) is mailing
+    assert Mailing.of(TEXT, **ENVELOPE).envelope == mailing.envelope
+    with pytest.raises(ValueError, match="a Mailing says by itself what it is to have as sender and options"):
+        Mailing.of(mailing, sender="a@example.org", recipients=None, options=MailOptions(ret="FULL"))
+
+
+async def test_it_is_checked_before_anybody_is_asked() -> None:
+    await Mailing(TEXT, **ENVELOPE).check()
+    with pytest.raises(InvalidMessage, match="NUL"):
+        await Mailing(b"Subject: \0\r\n\r\n", **ENVELOPE).check()
+    with pytest.raises(InvalidMessage, match="bare LF"):
+        await Mailing(b"Subject: x\n\n", **ENVELOPE, policy=MessagePolicy(line_ends="reject")).check()
+    with pytest.raises(SourceFailed, match="No such file"):
+        await Mailing(Path("/nowhere/message.eml"), **ENVELOPE).check()

@@ -1,0 +1,628 @@
+"""What becomes of a mail on its way: in chunks or behind DATA, with wishes, in parts, from sources of any kind."""
+
+import asyncio
+import socket
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import mailwire
+from mailwire import (
+    ConnectionFailed,
+    ConnectionLost,
+    DataRefused,
+    Delivery,
+    Endpoint,
+    InvalidMessage,
+    Mailing,
+    MailOptions,
+    MessagePolicy,
+    NotSupported,
+    Receipt,
+    RecipientOptions,
+    RecipientsRefused,
+    ReplyError,
+    SecurityError,
+    SenderRefused,
+    SMTPClient,
+    SourceFailed,
+)
+from mailwire.smtp import Reply
+from mailwire.testing import (
+    EXTENSIONS,
+    FIN,
+    LISTEN,
+    MAIL_DATA,
+    NO_READING,
+    STALL,
+    Account,
+    Answers,
+    Envelope,
+    Hear,
+    MailServer,
+    Policy,
+    ScriptedPeer,
+    Step,
+    client_context,
+    server_context,
+)
+from mailwire.testing.turns import drain_events
+from tests.aio.dialogues import GREETED, MESSAGE, QUIT, SMTP_ANSWERS, extensions
+
+ARGUMENTS: dict[str, Any] = {"sender": "a@example.org", "recipients": "b@example.org"}
+ACCOUNTS = [Account(name, "", (f"{name}@example.org", f"{name}@example.net")) for name in ("b", "c", "d")]
+MAIL, RCPT = "C: MAIL FROM:<a@example.org>", "C: RCPT TO:<b@example.org>"
+OPENED: tuple[Step, ...] = (MAIL, "S: 250 ok", RCPT, "S: 250 ok")
+CHUNKED: tuple[Step, ...] = (f"C: BDAT {len(MESSAGE)} LAST", Hear(len(MESSAGE)), "S: 250 taken")
+LARGE = b"Subject: x\r\n\r\n" + b"0123456789abcdef\r\n" * 30_000
+
+
+def endpoint_of(server: MailServer, **settings: Any) -> Endpoint:
+    return Endpoint("localhost", server.smtp_port, **{"tls": "none", "tls_context": client_context(), **settings})
+
+
+async def send_to(server: MailServer, message: Any = MESSAGE, /, **arguments: Any) -> Receipt:
+    settings = arguments.pop("settings", {})
+    return await mailwire.send(message, endpoint_of(server, **settings), **{**ARGUMENTS, **arguments})
+
+
+def words(receipt: Receipt | None) -> list[Delivery]:
+    assert receipt is not None
+    return [entry.delivery for entry in receipt.recipients]
+
+
+# In chunks
+
+
+async def test_a_message_goes_in_chunks_where_that_is_announced() -> None:
+    async with ScriptedPeer(*extensions("CHUNKING"), *OPENED, *CHUNKED, *QUIT) as peer:
+        receipt = await mailwire.send(MESSAGE, peer.endpoint(), **ARGUMENTS)
+    assert receipt.delivery is Delivery.ACCEPTED
+    assert receipt.reply == Reply(250, (b"taken",))
+    assert receipt.octets == len(MESSAGE)
+
+
+async def test_a_large_message_goes_in_many_chunks() -> None:
+    async with MailServer(ACCOUNTS) as server:
+        receipt = await send_to(server, LARGE)
+        (message,) = server.messages("b")
+    assert message.content == LARGE
+    assert receipt.octets == len(LARGE)
+    chunks = [line for line in server.smtp_sessions[0].commands if line.startswith(b"BDAT")]
+    assert len(chunks) > 2
+    assert [line.endswith(b" LAST") for line in chunks] == [False] * (len(chunks) - 1) + [True]
+
+
+@pytest.mark.parametrize(
+    ("settings", "arguments"),
+    [
+        ({"use_chunking": False}, {}),
+        ({}, {"use_chunking": False}),
+        ({"use_chunking": True}, {"use_chunking": False}),
+        ({"use_chunking": "eager"}, {"use_chunking": False}),
+        ({"ignored_extensions": ["chunking"]}, {}),
+        ({"ignored_extensions": ["chunking"]}, {"use_chunking": True}),
+    ],
+)
+async def test_chunks_can_be_switched_off(settings: dict[str, Any], arguments: dict[str, Any]) -> None:
+    async with ScriptedPeer(
+        *extensions("CHUNKING"), *OPENED, "C: DATA", "S: 354 go", MAIL_DATA, "S: 250 taken", *QUIT
+    ) as peer:
+        await mailwire.send(MESSAGE, peer.endpoint(**settings), **ARGUMENTS, **arguments)
+
+
+@pytest.mark.parametrize("choice", [True, "eager"])
+async def test_no_chunk_goes_to_a_server_that_does_not_announce_it(choice: Any) -> None:
+    async with ScriptedPeer(
+        *extensions("SIZE"), MAIL + " SIZE=21", *OPENED[1:], "C: DATA", "S: 354 go", MAIL_DATA, "S: 250 taken", *QUIT
+    ) as peer:
+        await mailwire.send(MESSAGE, peer.endpoint(), **ARGUMENTS, use_chunking=choice)
+
+
+@pytest.mark.parametrize(
+    ("greeting", "hello"),
+    [
+        ("220 mx Microsoft ESMTP MAIL Service ready at Thu, 1 Jan 2026 00:00:00 +0000", "mx"),
+        ("220 mx ESMTP", "AM0PR07CA0012.outlook.office365.com Hello [198.51.100.4]"),
+        ("220 mailgateway Symantec Mail Security Mon, 17 Sep 2007 12:00:00 -0000", "mailgateway"),
+    ],
+)
+async def test_a_server_known_to_be_bad_at_chunks_gets_none_unless_one_insists(greeting: str, hello: str) -> None:
+    opening: tuple[Step, ...] = (f"S: {greeting}", "C: EHLO ...", f"S: 250-{hello}", "S: 250 CHUNKING", *OPENED)
+    async with ScriptedPeer(*opening, "C: DATA", "S: 354 go", MAIL_DATA, "S: 250 taken", *QUIT) as peer:
+        await mailwire.send(MESSAGE, peer.endpoint(), **ARGUMENTS)
+    async with ScriptedPeer(*opening, *CHUNKED, *QUIT) as peer:
+        await mailwire.send(MESSAGE, peer.endpoint(use_chunking=True), **ARGUMENTS)
+
+
+async def test_an_eager_client_waits_for_nobody() -> None:
+    async with ScriptedPeer(
+        *extensions("CHUNKING", "PIPELINING"),
+        *(MAIL, RCPT, *CHUNKED[:2], "S: 250 ok", "S: 250 ok", "S: 250 taken", *QUIT),
+    ) as peer:
+        receipt = await mailwire.send(MESSAGE, peer.endpoint(), **ARGUMENTS, use_chunking="eager")
+    assert receipt.delivery is Delivery.ACCEPTED
+
+
+async def test_all_or_nobody_is_not_eager() -> None:
+    async with ScriptedPeer(
+        *extensions("CHUNKING", "PIPELINING"), MAIL, RCPT, "S: 250 ok", "S: 250 ok", *CHUNKED, *QUIT
+    ) as peer:
+        await mailwire.send(MESSAGE, peer.endpoint(use_chunking="eager"), **ARGUMENTS, on_refused="abort")
+
+
+async def test_a_chunk_that_is_refused_ends_the_message() -> None:
+    async with (
+        ScriptedPeer(
+            *extensions("CHUNKING"),
+            *(*OPENED, "C: BDAT 262144", Hear(262144), "S: 552 big", "C: RSET", "S: 250 ok", *OPENED, *CHUNKED, *QUIT),
+        ) as peer,
+        SMTPClient(peer.endpoint()) as client,
+    ):
+        with pytest.raises(DataRefused, match="552 big") as caught:
+            await client.send(LARGE, **ARGUMENTS)
+        assert caught.value.delivery is Delivery.REFUSED
+        assert (await client.send(MESSAGE, **ARGUMENTS)).delivery is Delivery.ACCEPTED
+
+
+async def test_octets_of_any_kind_arrive_as_they_are() -> None:
+    binary = b"Subject: x\r\n\r\n" + bytes(range(256)) + b".\n\n.\r\r\n" + b"\0" * 2000
+    async with MailServer(ACCOUNTS) as server:
+        await send_to(server, binary, policy=MessagePolicy(binary=True))
+        (message,) = server.messages("b")
+    assert message.content == binary
+    assert message.envelope is not None
+    assert message.envelope.parameters["BODY"] == "BINARYMIME"
+
+
+@pytest.mark.parametrize(
+    ("offered", "settings"),
+    [(("CHUNKING",), {}), (("BINARYMIME",), {}), (("CHUNKING", "BINARYMIME"), {"use_chunking": False})],
+)
+async def test_octets_of_any_kind_go_in_chunks_or_not_at_all(offered: tuple[str, ...], settings: Any) -> None:
+    async with MailServer(ACCOUNTS, policy=Policy(extensions=offered)) as server:
+        with pytest.raises(NotSupported) as caught:
+            await send_to(server, policy=MessagePolicy(binary=True), settings=settings)
+    assert caught.value.delivery is Delivery.NOT_SENT
+    assert caught.value.extension in ("CHUNKING", "BINARYMIME")
+    assert b"MAIL" not in b"".join(server.smtp_sessions[0].commands)
+
+
+# All or nobody
+
+
+@pytest.mark.parametrize("offered", [(), ("PIPELINING",), ("CHUNKING", "PIPELINING")])
+async def test_a_mail_for_all_or_nobody_reaches_nobody(offered: tuple[str, ...]) -> None:
+    async with MailServer(ACCOUNTS, policy=Policy(extensions=offered)) as server:
+        async with SMTPClient(endpoint_of(server)) as client:
+            recipients = ["b@example.org", "nobody@example.org", "c@example.org"]
+            with pytest.raises(RecipientsRefused, match="a recipient was refused: 550") as caught:
+                await client.send(MESSAGE, sender="", recipients=recipients, on_refused="abort")
+            assert caught.value.delivery is Delivery.REFUSED
+            assert words(caught.value.receipt) == [Delivery.NOT_SENT, Delivery.REFUSED, Delivery.NOT_SENT]
+            assert server.messages("b") == server.messages("c") == ()
+            # The session is as good as before.
+            receipt = await client.send(MESSAGE, sender="", recipients=recipients[::2], on_refused="abort")
+        assert receipt.accepted == ("b@example.org", "c@example.org")
+        assert len(server.messages("b")) == 1
+
+
+# Wishes
+
+
+async def test_wishes_are_said_with_the_commands_they_belong_to() -> None:
+    options = MailOptions(ret="HDRS", envelope_id="id 1", priority=3, hold_for=60, auth="")
+    wished = {"c@example.org": RecipientOptions(notify=["FAILURE", "DELAY"], original_recipient="c+list@example.org")}
+    async with MailServer([*ACCOUNTS, Account("a", "secret")]) as server:
+        await send_to(server, recipients=["b@example.org", "c@example.org"], options=options, recipient_options=wished)
+        (message,) = server.messages("b")
+    assert message.envelope == Envelope(
+        "a@example.org",
+        ("b@example.org", "c@example.org"),
+        {"SIZE": "21", "RET": "HDRS", "ENVID": "id+201", "HOLDFOR": "60", "MT-PRIORITY": "3", "AUTH": "<>"},
+        ({}, {"NOTIFY": "FAILURE,DELAY", "ORCPT": "rfc822;c+2Blist@example.org"}),
+    )
+
+
+@pytest.mark.parametrize(
+    ("wish", "extension"),
+    [
+        ({"options": MailOptions(ret="FULL")}, "DSN"),
+        ({"options": MailOptions(priority=1)}, "MT-PRIORITY"),
+        ({"recipient_options": RecipientOptions(notify="NEVER")}, "DSN"),
+    ],
+)
+async def test_a_wish_that_is_not_granted_is_an_error_and_the_session_goes_on(wish: Any, extension: str) -> None:
+    async with MailServer(ACCOUNTS, policy=Policy(extensions=["PIPELINING"])) as server:
+        async with SMTPClient(endpoint_of(server)) as client:
+            with pytest.raises(NotSupported) as caught:
+                await client.send(MESSAGE, **ARGUMENTS, **wish)
+            assert (caught.value.extension, caught.value.delivery) == (extension, Delivery.NOT_SENT)
+            assert words(caught.value.receipt) == [Delivery.NOT_SENT]
+            await client.send(MESSAGE, **ARGUMENTS)
+        assert len(server.messages("b")) == 1
+
+
+@pytest.mark.parametrize("tls", ["none", "starttls", "implicit"])
+async def test_requiretls_wants_tls_with_a_server_that_has_proved_its_name(tls: Any) -> None:
+    async with MailServer(ACCOUNTS, tls_context=server_context(), implicit_tls=tls == "implicit") as server:
+        sending = send_to(server, options=MailOptions(require_tls=True), settings={"tls": tls})
+        if tls == "none":
+            with pytest.raises(SecurityError, match="REQUIRETLS needs TLS"):
+                await sending
+            assert server.messages("b") == ()
+        else:
+            await sending
+            (message,) = server.messages("b")
+            assert message.envelope is not None
+            assert "REQUIRETLS" in message.envelope.parameters
+
+
+async def test_requiretls_is_nothing_to_ask_of_a_server_that_proves_nothing() -> None:
+    context = client_context()
+    context.check_hostname = False
+    async with MailServer(ACCOUNTS, tls_context=server_context(), implicit_tls=True) as server:
+        with pytest.raises(SecurityError, match="REQUIRETLS"):
+            await send_to(
+                server, options=MailOptions(require_tls=True), settings={"tls": "implicit", "tls_context": context}
+            )
+    assert server.messages("b") == ()
+
+
+# In parts
+
+
+MANY = [f"user{number}@example.org" for number in range(25)]
+
+
+def crowd(**policy: Any) -> MailServer:
+    return MailServer([Account("crowd", "", tuple(MANY)), *ACCOUNTS], policy=Policy(**policy))
+
+
+async def test_a_mail_for_more_than_a_server_takes_at_a_time_goes_in_parts() -> None:
+    async with crowd(recipient_limit=10) as server:
+        receipt = await send_to(server, recipients=[*MANY[:3], "nobody@example.org", *MANY[3:]])
+        messages = server.messages("crowd")
+    assert [len(message.envelope.recipients) for message in messages if message.envelope] == [9, 10, 6]
+    assert [message.content for message in messages] == [MESSAGE] * 3
+    assert receipt.delivery is Delivery.ACCEPTED
+    assert receipt.accepted == tuple(MANY)
+    assert [entry.address for entry in receipt.refused] == ["nobody@example.org"]
+    assert [entry.address for entry in receipt.recipients][:4] == [*MANY[:3], "nobody@example.org"]
+    assert len(server.smtp_sessions) == 1
+
+
+async def test_a_session_that_has_come_to_its_limits_is_left_for_another() -> None:
+    async with crowd(recipient_limit=10, message_limit=2) as server:
+        async with SMTPClient(endpoint_of(server)) as client:
+            await client.send(MESSAGE, **{**ARGUMENTS, "recipients": MANY})
+            await client.send(MESSAGE, **ARGUMENTS)
+            await client.send(MESSAGE, **ARGUMENTS)
+        assert len(server.messages("crowd")) == 3
+        assert len(server.messages("b")) == 2
+    mails = [[line for line in session.commands if line.startswith(b"MAIL")] for session in server.smtp_sessions]
+    assert [len(of_session) for of_session in mails] == [2, 2, 1]
+    assert [session.commands[-1] for session in server.smtp_sessions] == [b"QUIT"] * 3
+
+
+async def test_the_domains_of_a_session_are_counted() -> None:
+    async with crowd(recipient_domain_limit=1) as server:
+        recipients = ["b@example.org", "c@example.net", "d@example.org"]
+        receipt = await send_to(server, recipients=recipients)
+        assert receipt.accepted == tuple(recipients)
+        envelopes = [server.messages(user)[0].envelope for user in "bc"]
+    assert [envelope.recipients for envelope in envelopes if envelope] == [
+        ("b@example.org", "d@example.org"),
+        ("c@example.net",),
+    ]
+
+
+def once() -> Iterator[bytes]:
+    yield MESSAGE
+
+
+async def test_what_cannot_be_parted_is_not_begun() -> None:
+    async with crowd(recipient_limit=10) as server:
+        with pytest.raises(NotSupported, match="25 recipients in one transaction") as read_once:
+            await send_to(server, once(), recipients=MANY)
+        with pytest.raises(NotSupported, match="and the mail is for all or nobody") as all_or_nobody:
+            await send_to(server, recipients=MANY, on_refused="abort")
+        assert server.messages("crowd") == ()
+    for caught in (read_once, all_or_nobody):
+        assert (caught.value.extension, caught.value.delivery) == ("LIMITS", Delivery.NOT_SENT)
+        assert words(caught.value.receipt) == [Delivery.NOT_SENT] * 25
+
+
+async def test_a_part_of_which_everybody_is_refused_does_not_keep_the_others_back() -> None:
+    async with crowd(recipient_limit=2) as server:
+        recipients = [*MANY[:2], "no@example.org", "nobody@example.org", MANY[2]]
+        receipt = await send_to(server, recipients=recipients)
+        assert receipt.delivery is Delivery.ACCEPTED
+        assert receipt.accepted == tuple(MANY[:3])
+        with pytest.raises(RecipientsRefused, match="every recipient") as caught:
+            await send_to(server, recipients=["x@example.org", "y@example.org", "z@example.org"])
+    assert words(caught.value.receipt) == [Delivery.REFUSED] * 3
+
+
+LIMITED = extensions("LIMITS RCPTMAX=1")
+RCPT_C = "C: RCPT TO:<c@example.org>"
+BOTH: dict[str, Any] = {"sender": "a@example.org", "recipients": ["b@example.org", "c@example.org", "d@example.org"]}
+PART: tuple[Step, ...] = (*OPENED, "C: DATA", "S: 354 go", MAIL_DATA, "S: 250 taken")
+
+
+@pytest.mark.parametrize(
+    ("script", "error", "delivery", "expected"),
+    [
+        (
+            (*PART, MAIL, "S: 452 enough", STALL),
+            SenderRefused,
+            Delivery.ACCEPTED,
+            [Delivery.ACCEPTED, Delivery.REFUSED, Delivery.NOT_SENT],
+        ),
+        (
+            (*PART[:-1], "S: 554 spam", STALL),
+            DataRefused,
+            Delivery.REFUSED,
+            [Delivery.REFUSED, Delivery.NOT_SENT, Delivery.NOT_SENT],
+        ),
+        (
+            (*PART, MAIL, "S: 250 ok", RCPT_C, FIN),
+            ConnectionLost,
+            Delivery.ACCEPTED,
+            [Delivery.ACCEPTED, Delivery.NOT_SENT, Delivery.NOT_SENT],
+        ),
+        (
+            (*PART, MAIL, "S: 250 ok", RCPT_C, "S: 250 ok", "C: DATA", "S: 354 go", MAIL_DATA, FIN),
+            ConnectionLost,
+            Delivery.UNKNOWN,
+            [Delivery.ACCEPTED, Delivery.UNKNOWN, Delivery.NOT_SENT],
+        ),
+        (
+            (*PART, MAIL, "S: 250 ok", RCPT_C, "S: 421 closing", FIN),
+            RecipientsRefused,
+            Delivery.ACCEPTED,
+            [Delivery.ACCEPTED, Delivery.REFUSED, Delivery.NOT_SENT],
+        ),
+    ],
+)
+async def test_a_part_that_fails_leaves_the_truth_about_each_recipient(
+    script: tuple[Step, ...], error: type[Exception], delivery: Delivery, expected: list[Delivery]
+) -> None:
+    async with ScriptedPeer(*LIMITED, *script) as peer:
+        client = SMTPClient(peer.endpoint())
+        await client.connect()
+        with pytest.raises(error) as caught:
+            await client.send(MESSAGE, **BOTH)
+        client.abort()
+    assert isinstance(caught.value, mailwire.MailwireError)
+    assert caught.value.delivery is delivery
+    assert words(caught.value.receipt) == expected
+    assert client.last_receipt == caught.value.receipt
+
+
+async def test_a_server_that_is_not_there_any_more_leaves_the_truth_too() -> None:
+    async with ScriptedPeer(*extensions("LIMITS MAILMAX=1 RCPTMAX=1"), *PART, *QUIT) as peer:
+        ways = iter([peer.connect])
+
+        async def connect() -> socket.socket:
+            for way in ways:
+                return await way()
+            raise ConnectionRefusedError("nobody is there any more")
+
+        client = SMTPClient(peer.endpoint(connect=connect))
+        await client.connect()
+        with pytest.raises(ConnectionFailed) as caught:
+            await client.send(MESSAGE, **BOTH)
+        assert not client.is_connected
+    assert words(caught.value.receipt) == [Delivery.ACCEPTED, Delivery.NOT_SENT, Delivery.NOT_SENT]
+
+
+# From anywhere
+
+
+async def blocks(*pieces: bytes | Exception) -> AsyncIterator[bytes]:
+    for piece in pieces:
+        await asyncio.sleep(0)
+        if isinstance(piece, Exception):
+            raise piece
+        yield piece
+
+
+@pytest.mark.parametrize("offered", [EXTENSIONS, ("PIPELINING",), ()])
+async def test_a_message_may_come_from_anywhere(offered: tuple[str, ...], tmp_path: Path) -> None:
+    path = tmp_path / "message.eml"
+    path.write_bytes(LARGE)
+    async with MailServer(ACCOUNTS, policy=Policy(extensions=offered)) as server:
+        with path.open("rb") as file:
+            for message in (
+                path,
+                file,
+                LARGE.decode(),
+                blocks(LARGE[:1000], LARGE[1000:-1], LARGE[-1:]),
+                iter([LARGE[:7], LARGE[7:]]),
+            ):
+                receipt = await send_to(server, message)
+                assert receipt.octets == len(LARGE)
+        assert [stored.content for stored in server.messages("b")] == [LARGE] * 5
+
+
+@pytest.mark.parametrize("offered", [("CHUNKING", "PIPELINING"), ("CHUNKING",)])
+async def test_chunks_may_be_answered_while_the_source_is_asked_for_more(offered: tuple[str, ...]) -> None:
+    async def slow() -> AsyncIterator[bytes]:
+        for start in range(0, len(LARGE), 200_000):
+            await drain_events()
+            yield LARGE[start : start + 200_000]
+
+    async with MailServer(ACCOUNTS, policy=Policy(extensions=offered)) as server:
+        assert (await send_to(server, slow())).delivery is Delivery.ACCEPTED
+        assert [stored.content for stored in server.messages("b")] == [LARGE]
+
+
+async def test_progress_is_told_block_by_block() -> None:
+    told: list[tuple[int, int | None]] = []
+    async with MailServer(ACCOUNTS) as server:
+        await send_to(server, LARGE, progress=lambda done, total: told.append((done, total)))
+        assert told[-1] == (len(LARGE), len(LARGE))
+        assert len(told) > 2
+        assert told == sorted(told)
+        told.clear()
+        await send_to(server, blocks(LARGE), progress=lambda done, total: told.append((done, total)))
+        assert told[-1] == (len(LARGE), None)
+
+
+@pytest.mark.parametrize("offered", [("CHUNKING",), ()])
+@pytest.mark.parametrize("before", [(), (MESSAGE,), (LARGE,)], ids=["nothing", "little", "much"])
+async def test_a_source_that_fails_breaks_the_mail_off(offered: tuple[str, ...], before: tuple[bytes, ...]) -> None:
+    async with MailServer(ACCOUNTS, policy=Policy(extensions=offered)) as server:
+        client = SMTPClient(endpoint_of(server))
+        await client.connect()
+        with pytest.raises(SourceFailed) as caught:
+            await client.send(blocks(*before, ZeroDivisionError("what")), **ARGUMENTS)
+        assert isinstance(caught.value.__cause__, ZeroDivisionError)
+        assert caught.value.delivery is Delivery.NOT_SENT
+        assert not client.is_connected
+        await server.wait_idle()
+        assert server.messages("b") == ()
+
+
+async def test_a_progress_that_raises_breaks_the_mail_off() -> None:
+    def stop(done: int, _: int | None) -> None:
+        if done > 100_000:
+            raise ZeroDivisionError("enough")
+
+    async with MailServer(ACCOUNTS) as server:
+        client = SMTPClient(endpoint_of(server))
+        await client.connect()
+        with pytest.raises(ZeroDivisionError, match="enough"):
+            await client.send(LARGE, **ARGUMENTS, progress=stop)
+        assert client.last_receipt is not None
+        assert client.last_receipt.delivery is Delivery.NOT_SENT
+        assert not client.is_connected
+        await server.wait_idle()
+        assert server.messages("b") == ()
+
+
+async def test_what_may_not_be_sent_and_shows_late_breaks_the_mail_off() -> None:
+    async with MailServer(ACCOUNTS) as server:
+        with pytest.raises(InvalidMessage, match="NUL") as caught:
+            await send_to(server, blocks(LARGE, b"\0", LARGE))
+        assert caught.value.delivery is Delivery.NOT_SENT
+        await server.wait_idle()
+        assert server.messages("b") == ()
+
+
+async def test_a_source_that_is_cancelled_breaks_the_mail_off() -> None:
+    async def for_ever() -> AsyncIterator[bytes]:
+        yield LARGE
+        await asyncio.Event().wait()
+
+    async with MailServer(ACCOUNTS) as server:
+        client = SMTPClient(endpoint_of(server))
+        await client.connect()
+        sending = asyncio.create_task(client.send(for_ever(), **ARGUMENTS))
+        await drain_events()
+        sending.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await sending
+        assert client.last_receipt is not None
+        assert client.last_receipt.delivery is Delivery.NOT_SENT
+        assert not client.is_connected
+        await server.wait_idle()
+        assert server.messages("b") == ()
+
+
+@pytest.mark.parametrize("keyword", ["CHUNKING", "SIZE"])
+async def test_a_source_is_asked_for_no_more_than_the_server_takes_in(keyword: str) -> None:
+    asked = 0
+
+    async def endless() -> AsyncIterator[bytes]:
+        nonlocal asked
+        while True:
+            asked += 1
+            yield b"0123456789abcde\r\n" * 4096
+
+    script = ("S: 220 mx", "C: EHLO ...", "S: 250-mx", f"S: 250 {keyword}", *OPENED)
+    behind: tuple[Step, ...] = ("C: BDAT ...",) if keyword == "CHUNKING" else ("C: DATA", "S: 354 go")
+    async with ScriptedPeer(*script, *behind, NO_READING) as peer:
+        client = SMTPClient(peer.endpoint())
+        await client.connect()
+        sending = asyncio.create_task(client.send(endless(), **ARGUMENTS))
+        await peer.rest()
+        assert not sending.done()
+        before = asked
+        await drain_events()
+        assert asked == before < 40
+        sending.cancel()
+        await asyncio.wait([sending])
+
+
+@pytest.mark.parametrize("end", [(FIN, LISTEN), (LISTEN,), (NO_READING,)])
+@pytest.mark.parametrize("verdict", ["552 big", "421 closing"])
+async def test_a_refusal_is_heard_while_a_source_goes_on(verdict: str, end: tuple[Step, ...]) -> None:
+    async def endless() -> AsyncIterator[bytes]:
+        while True:
+            await asyncio.sleep(0)
+            yield b"0123456789abcde\r\n" * 4096
+
+    async with ScriptedPeer(
+        *extensions("8BITMIME"),
+        *(MAIL + " BODY=8BITMIME", *OPENED[1:], "C: DATA", "S: 354 go", Hear(100_000), f"S: {verdict}", *end),
+    ) as peer:
+        with pytest.raises(DataRefused, match=verdict) as caught:
+            await mailwire.send(endless(), peer.endpoint(), **ARGUMENTS)
+    assert caught.value.delivery is Delivery.REFUSED
+
+
+# Again
+
+
+async def test_a_mailing_serves_for_every_attempt() -> None:
+    message = mailwire.compose(sender="a@example.org", to="b@example.org", text="hello", html="<p>hello")
+    mailing = Mailing(message, options=MailOptions(ret="FULL"))
+    async with MailServer(ACCOUNTS) as first, MailServer(ACCOUNTS) as second:
+        for server in (first, second):
+            receipt = await mailwire.send(mailing, endpoint_of(server))
+            assert receipt.accepted == ("b@example.org",)
+        assert first.messages("b")[0].content == second.messages("b")[0].content
+        async with SMTPClient(endpoint_of(first)) as client:
+            await client.send(mailing)
+            with pytest.raises(ValueError, match="says by itself"):
+                await client.send(mailing, sender="x@example.org")
+        assert len(first.messages("b")) == 2
+
+
+async def test_before_a_connection_is_made_nobody_has_the_mail() -> None:
+    async def connect() -> socket.socket:
+        raise ConnectionRefusedError("nobody is there")
+
+    with pytest.raises(ConnectionFailed) as caught:
+        await mailwire.send(MESSAGE, Endpoint("localhost", connect=connect), **BOTH)
+    assert caught.value.delivery is Delivery.NOT_SENT
+    assert words(caught.value.receipt) == [Delivery.NOT_SENT] * 3
+
+
+async def test_replies_of_any_shape_in_any_packets_are_understood_in_chunks() -> None:
+    table = {**SMTP_ANSWERS, "EHLO": "250-mx\n250-CHUNKING\n250 PIPELINING"}
+    for size in (1, 2, 3, 7):
+        script = (
+            *GREETED,
+            *("S: 250-mx", "S: 250-CHUNKING", "S: 250 PIPELINING"),
+            MAIL,
+            RCPT,
+            "S: 250 ok",
+            "S: 250 ok",
+        )
+        async with ScriptedPeer(*script, *CHUNKED, Answers(table), packet_size=size) as peer:
+            receipt = await mailwire.send(MESSAGE, peer.endpoint(), **ARGUMENTS)
+        assert receipt.delivery is Delivery.ACCEPTED
+
+
+async def test_a_421_in_the_middle_that_refuses_nothing_is_told() -> None:
+    recipients = ["b@example.org", "c@example.org"]
+    async with ScriptedPeer(*extensions(), *OPENED, RCPT_C, "S: 421 closing", FIN) as peer:
+        with pytest.raises(ReplyError, match="421 closing") as caught:
+            await mailwire.send(MESSAGE, peer.endpoint(), sender="a@example.org", recipients=recipients)
+    assert caught.value.delivery is Delivery.NOT_SENT
+    assert words(caught.value.receipt) == [Delivery.NOT_SENT, Delivery.REFUSED]
