@@ -65,7 +65,12 @@ async def demonstrate(server: MailServer, *, tls: bool, logs_in: bool) -> int:
                 auth=_USER,
                 allow_cleartext_auth=True,  # the link does not leave this machine
             )
-            smtp = pop3.replace(port=server.smtp_port, protocol="smtp", auth=_USER if logs_in else None)
+            smtp = pop3.replace(
+                port=server.smtp_port,
+                protocol="smtp",
+                auth=_USER if logs_in else None,
+                use_chunking=False,  # DATA and a dot are what people look for
+            )
             with _dialogue(f"SMTP, {smtp}") as dialogue:
                 receipt = await send(sent, smtp, sender=_ADDRESS, recipients=_ADDRESS, transcript=dialogue)
             with _dialogue(f"POP3, {pop3}") as dialogue:

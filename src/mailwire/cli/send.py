@@ -5,17 +5,17 @@ import asyncio
 import json
 import mimetypes
 import sys
-from collections.abc import Sequence
 from email import message_from_bytes
 from email.message import EmailMessage
 from email.policy import SMTP
 from pathlib import Path
 from typing import Final
 
+from ..aio.mailing import Mailing
 from ..aio.smtp import SMTPClient
 from ..endpoint import Endpoint
 from ..errors import MailwireError
-from ..message import Content, Envelope, compose
+from ..message import Envelope, compose
 from ..smtp.delivery import Delivery
 from ..smtp.receipt import Receipt
 from ..transcript import Transcript
@@ -52,25 +52,18 @@ def make_parser() -> CommandParser:
 def perform(options: argparse.Namespace) -> int:
     """Run the command; return the exit status."""
     # What is read, and who may be asked for a password, is waited for before there is anything to be interrupted.
-    content, sender, recipients = _read(options)
-    Envelope.of(content, sender, recipients)
-    return run(_send(options, endpoint_of(options), content, sender, recipients))
+    mailing = _read(options)
+    return run(_send(options, endpoint_of(options), mailing))
 
 
-async def _send(
-    options: argparse.Namespace,
-    endpoint: Endpoint,
-    content: Content,
-    sender: str | None,
-    recipients: Sequence[str] | None,
-) -> int:
-    await content.check()
+async def _send(options: argparse.Namespace, endpoint: Endpoint, mailing: Mailing) -> int:
+    await mailing.check()
     transcript = Transcript(limit=None if options.transcript else 100)
     client = SMTPClient(endpoint, transcript=transcript)
-    receipt = Envelope.of(content, sender, recipients).receipt_before_sending()
+    receipt = mailing.envelope.receipt_before_sending()
     try:
         async with client:
-            receipt = await client.send(content, sender=sender, recipients=recipients)
+            receipt = await client.send(mailing)
         return _tell(options, receipt)
     except MailwireError as error:
         status = status_of(error)
@@ -86,8 +79,7 @@ async def _send(
             print(transcript.render(), file=sys.stderr)
 
 
-def _read(options: argparse.Namespace) -> tuple[Content, str | None, Sequence[str] | None]:
-    # Return the message, and the envelope where it is not that of the header.
+def _read(options: argparse.Namespace) -> Mailing:
     if options.subject is not None or options.text is not None or options.attach:
         if options.file is not None:
             raise UsageError("expected a FILE or a message made of options, not both")
@@ -97,13 +89,15 @@ def _read(options: argparse.Namespace) -> tuple[Content, str | None, Sequence[st
         message = compose(sender=options.sender, to=options.to, subject=options.subject or "", text=text)
         for name in options.attach:
             _attach(message, Path(name), Path(name).read_bytes())
-        return Content(message), None, None
+        return Mailing(message)
     raw = _standard_input() if options.file in (None, "-") else Path(options.file).read_bytes()
     parsed = message_from_bytes(raw, policy=SMTP)
     if "Bcc" in parsed:
-        return Content(parsed), options.sender, options.to  # without that field, of which nobody is to read
-    envelope = Envelope.of(Content(parsed), options.sender, options.to)
-    return Content(raw), str(envelope.sender or ""), [str(recipient) for recipient in envelope.recipients]
+        # Without that field, of which nobody is to read.
+        return Mailing(parsed, sender=options.sender, recipients=options.to)
+    envelope = Envelope.of(parsed, options.sender, options.to)
+    recipients = [str(recipient) for recipient in envelope.recipients]
+    return Mailing(raw, sender=str(envelope.sender or ""), recipients=recipients)
 
 
 def _standard_input() -> bytes:
