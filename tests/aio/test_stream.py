@@ -244,6 +244,15 @@ async def test_implicit_tls_works_to_an_address_that_the_certificate_holds() -> 
         assert await everything(stream) == b"220 mx\r\n"
 
 
+async def test_a_name_with_a_dot_at_its_end_is_the_name_without_it() -> None:
+    async with ScriptedPeer(Tls(), LISTEN) as peer:
+        endpoint = Endpoint("localhost.", connect=peer.connect, tls_context=client_context())
+        stream = await Stream.open(endpoint)
+        assert stream.tls_info is not None
+        assert stream.tls_info.is_verified
+        stream.abort()
+
+
 async def test_tls_begins_in_the_middle_when_asked_to() -> None:
     async with ScriptedPeer("S: 220 go", Tls(), "C: EHLO x", "S: 250 mx", CLOSE) as peer:
         stream = await Stream.open(peer.endpoint(tls="starttls"))

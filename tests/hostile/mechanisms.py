@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
 from typing import Final
+from urllib.parse import quote
 
 from mailwire import (
     Anonymous,
@@ -181,7 +182,7 @@ class Spoken:
 def echo(way: str, said: list[str]) -> str:
     """Return how a server says back what it was told."""
     # By these two ways there is no secret to tell.
-    secret = () if way in ("EXTERNAL", "ANONYMOUS") else (CANARY, b64(CANARY), CANARY.encode().hex())
+    secret = () if way in ("EXTERNAL", "ANONYMOUS") else (CANARY, b64(CANARY), CANARY.encode().hex(), quote(CANARY))
     return " ".join((*said, *secret))
 
 

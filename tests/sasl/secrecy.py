@@ -5,6 +5,7 @@ import pickle
 import traceback
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from urllib.parse import quote
 
 from mailwire.sasl import Mechanism, Password
 from mailwire.sasl.cram_md5 import CramMD5
@@ -53,17 +54,19 @@ def said_back(secret: str) -> Iterator[bytes]:
     yield octets
     yield octets.hex().encode()
     yield octets.hex().upper().encode()
+    yield quote(octets).encode()
     for before in (b"", b"x", b"xy", b"\0tim\0", b"user=tim\1auth=Bearer "):
         yield base64.b64encode(before + octets)
         yield base64.b64encode(before + octets + b"\1\1")
 
 
 def spellings(secret: str) -> Iterator[str]:
-    """Return the secret raw, in hexadecimal, quoted, and in base64 at every alignment."""
+    """Return the secret raw, in hexadecimal, quoted in two ways, and in base64 at every alignment."""
     octets = secret.encode()
     yield secret
     yield repr(secret)[1:-1]
     yield octets.hex()
+    yield quote(secret)
     for shift in range(3):
         encoded = base64.b64encode(b"\0" * shift + octets).decode()
         yield encoded[4:-4]

@@ -1,5 +1,8 @@
 import base64
+import json
+import urllib.parse
 from collections.abc import Iterator
+from contextlib import suppress
 
 import pytest
 from hypothesis import given
@@ -16,6 +19,10 @@ def spellings(secret: bytes) -> Iterator[bytes]:
     yield secret
     yield secret.hex().encode()
     yield secret.hex().upper().encode()
+    yield str(secret)[2:-1].encode()
+    yield urllib.parse.quote(secret, safe="").encode()
+    with suppress(UnicodeDecodeError):
+        yield json.dumps(secret.decode())[1:-1].encode()
     for before in range(3):
         texts = [
             base64.b64encode(around * before + secret + around * behind)
@@ -39,12 +46,24 @@ def spellings(secret: bytes) -> Iterator[bytes]:
         (base64.b64encode(b"\0ti" + OCTETS + b"!!"), b"AHRp****SEh"),
         (base64.b64encode(b"\0tim" + OCTETS), b"AHRpbW****U="),
         (base64.b64encode(b"\0tim\0" + OCTETS), b"AHRpbQB****"),
+        # Quoted it is another text only where there is something to quote.
+        (urllib.parse.quote(OCTETS).encode(), b"****"),
         (b"nothing of it: canary", b"nothing of it: canary"),
         (b"", b""),
     ],
 )
 def test_a_secret_is_masked_in_every_spelling(said: bytes, masked: bytes) -> None:
     assert Redaction([OCTETS]).mask(said) == masked
+
+
+@pytest.mark.parametrize(
+    "said",
+    [b'p\xc3\xa4ss "w\\rd\x1b', rb'p\xc3\xa4ss "w\\rd\x1b', rb"p\u00e4ss \"w\\rd\u001b", b"p%C3%A4ss%20%22w%5Crd%1B"],
+    ids=["raw", "C", "JSON", "URL"],
+)
+def test_a_secret_that_has_something_to_quote_is_masked_where_it_is_quoted(said: bytes) -> None:
+    redaction = Redaction(['päss "w\\rd\x1b'.encode()])
+    assert redaction.mask(b"<" + said + b">") == b"<****>"
 
 
 def test_what_the_server_was_told_in_base64_is_a_secret_too() -> None:
@@ -82,7 +101,7 @@ def test_a_redaction_never_shows_what_it_masks() -> None:
 
 # An asterisk is what a mask is made of: beside one, it may be the rest of such a secret.
 secrets = st.binary(min_size=4, max_size=12).filter(lambda secret: b"*" not in secret)
-letters = st.sampled_from([b"a", b"b", b"A", b"6", b"1", b"Y", b"W", b"=", b"\0"])
+letters = st.sampled_from([b"a", b"b", b"A", b"6", b"1", b"Y", b"W", b"=", b"\0", b'"', b"\\", b"%", b"\xc3\xa4"])
 short_secrets = st.lists(letters, min_size=4, max_size=6).map(b"".join)
 
 

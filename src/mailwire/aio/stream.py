@@ -106,7 +106,7 @@ class Stream(asyncio.BufferedProtocol):
                     transport,
                     self,
                     context,
-                    server_hostname=endpoint.host,
+                    server_hostname=endpoint.host.removesuffix("."),  # RFC 6066 3: "without a trailing dot"
                     ssl_handshake_timeout=_NEVER,  # ours is the deadline around it
                 )
         except ssl.SSLCertVerificationError as error:

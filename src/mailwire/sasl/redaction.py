@@ -5,8 +5,10 @@ errors, logs and transcripts; the secret in them must not.
 """
 
 import binascii
+import json
 from collections.abc import Iterable
 from typing import Final
+from urllib.parse import quote_from_bytes
 
 from .._wire.trace import MASK
 
@@ -20,10 +22,10 @@ _MASK: Final = MASK.encode("ascii")
 
 
 class Redaction:
-    """Masks `secrets` wherever they occur, as they are, in base64 and in hexadecimal digits."""
+    """Masks `secrets` wherever they occur: as they are, in base64, in hexadecimals, quoted as in JSON, C or a URL."""
 
     def __init__(self, secrets: Iterable[bytes]) -> None:
-        spellings = (spelling for secret in secrets if len(secret) >= _SHORTEST for spelling in _spellings(secret))
+        spellings = {spelling for secret in secrets if len(secret) >= _SHORTEST for spelling in _spellings(secret)}
         # The longest first: one may be part of another.
         self._spellings = sorted(spellings, key=len, reverse=True)
 
@@ -43,6 +45,11 @@ def _spellings(secret: bytes) -> Iterable[bytes]:
     yield secret
     digits = secret.hex()
     yield from (digits.encode("ascii"), digits.upper().encode("ascii"))
+    yield repr(secret)[2:-1].encode("ascii")
+    yield quote_from_bytes(secret, safe="").encode("ascii")
+    text = secret.decode("utf-8", "ignore")
+    if text.encode() == secret:
+        yield from (json.dumps(text, ensure_ascii=only)[1:-1].encode() for only in (True, False))
     # In base64 a text looks different by the number of octets before it; what these have a part in is left out.
     for before in range(3):
         whole = binascii.b2a_base64(bytes(before) + secret, newline=False).rstrip(b"=")
