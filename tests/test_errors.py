@@ -298,6 +298,12 @@ def test_a_refusal_is_transient_if_its_reply_is(reply: Reply, is_transient: bool
         assert (error.reply, error.command, error.is_transient) == (reply, "MAIL FROM:<a@b>", is_transient)
 
 
+def test_too_many_recipients_are_so_for_now() -> None:
+    full = Reply(552, (b"too many recipients",))
+    assert RecipientsRefused("a", command="RCPT", reply=full).is_transient
+    assert not DataRefused("a", command="DATA", reply=full).is_transient
+
+
 @pytest.mark.parametrize("kind", [AuthenticationFailed, ServerUnproven])
 @pytest.mark.parametrize(
     ("answer", "is_transient"),

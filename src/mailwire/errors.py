@@ -298,6 +298,11 @@ class SenderRefused(ReplyError):
 class RecipientsRefused(ReplyError):
     """Every RCPT was refused; `reply` is the last of them, `receipt.recipients` has them all."""
 
+    @property
+    def is_transient(self) -> bool:
+        """Whether the same may be accepted later: the reply is 4yz, or 552 for "too many" (RFC 5321 4.5.3.1.10)."""
+        return self.reply.is_transient or self.reply.code == 552
+
 
 class DataRefused(ReplyError):
     """DATA or the message itself was refused."""

@@ -7,13 +7,14 @@ from typing import Literal
 import pytest
 
 from mailwire.errors import ConnectionLost
-from mailwire.smtp import LOCKSTEP, Connection, Delivery, State, Window
+from mailwire.smtp import LOCKSTEP, Connection, Delivery, Mailbox, State, Window
 from mailwire.smtp import transaction as transaction_module
 from tests.smtp.model_server import Script
 from tests.smtp.oracle import accounts_of, word_for, words_for
-from tests.smtp.sessions import A, B, C, D, E, Mail, Outcome, run
+from tests.smtp.sessions import Mail, Outcome, run
 
-RECIPIENTS = (B, C, D, E)
+# Short names: every octet is a cut.
+SENDER, *RECIPIENTS = (Mailbox(name, "x") for name in "abcde")
 # A dot where a line begins, a line end cut in two, a line without an end.
 BODY = (b"a\r", b"\n.b\n", b"c")
 WHOLE = b"a\r\n.b\r\nc\r\n"
@@ -40,19 +41,13 @@ class Case:
     @property
     def mails(self) -> list[Mail]:
         return [
-            Mail(BODY, RECIPIENTS[: len(script.recipients)], chunking=self.chunking, on_refused=self.on_refused)
+            Mail(BODY, RECIPIENTS[: len(script.recipients)], SENDER, chunking=self.chunking, on_refused=self.on_refused)
             for script in self.scripts
         ]
 
-    def run(self, window: Window, *, server_cut: int | None = None, client_cut: int | None = None) -> Outcome:
-        return run(
-            self.scripts,
-            self.mails,
-            Connection(window=window, lmtp=self.lmtp),
-            in_a_row=self.in_a_row,
-            server_cut=server_cut,
-            client_cut=client_cut,
-        )
+    def run(self, window: Window, *, chunk: int = 1_000_000, **cut: int) -> Outcome:
+        connection = Connection(window=window, lmtp=self.lmtp)
+        return run(self.scripts, self.mails, connection, in_a_row=self.in_a_row, chunk=chunk, **cut)
 
 
 BOTH, ONE, NONE = (250, 250), (250, 550), (550, 450)
@@ -226,6 +221,16 @@ def test_windows_change_neither_the_words_nor_what_the_server_has(case: Case) ->
 
 
 @every_case
+def test_however_the_servers_octets_are_cut_the_words_are_the_same_and_so_is_what_it_has(case: Case) -> None:
+    for window in WINDOWS.values():
+        whole = case.run(window)
+        for chunk in (1, 2, 3, 7, 19):
+            result = case.run(window, chunk=chunk)
+            assert told(result) == told(whole), chunk
+            assert result.server.accepted == whole.server.accepted, chunk
+
+
+@every_case
 def test_a_server_that_cannot_be_pipelined_changes_neither(case: Case) -> None:
     result = case.run(WINDOWS["wide"])
     scripts: Sequence[Script] = [replace(script, pipelining=False) for script in case.scripts]
@@ -250,4 +255,4 @@ def test_the_sender_of_every_mail_is_its_own() -> None:
     for case in CASES:
         for window in WINDOWS.values():
             result = case.run(window)
-            assert all(sender.startswith(f"MAIL FROM:<{A}>".encode()) for sender in result.server.senders)
+            assert all(sender.startswith(f"MAIL FROM:<{SENDER}>".encode()) for sender in result.server.senders)
