@@ -7,9 +7,8 @@ what a server must be told before; an iterable or a pipe is looked at as it goes
 import asyncio
 import os
 from collections.abc import AsyncIterable, Iterable
-from dataclasses import dataclass
 from email.message import Message
-from typing import Final
+from typing import Final, NamedTuple
 
 from ..errors import InvalidMessage
 from .generation import check_header, generate, is_laborious, needs_utf8
@@ -23,8 +22,7 @@ __all__ = ["Content", "Text"]
 _DEFAULT: Final = MessagePolicy()
 
 
-@dataclass(frozen=True, slots=True)
-class Text:
+class Text(NamedTuple):
     """The octets of a content, and what is known of them.
 
     source: where they are read.
@@ -54,6 +52,7 @@ class Content:
         self._source: Source | None = None if isinstance(message, Message) else _source(message)
         self.needs_utf8: bool | None = None
         """Whether the message has an address that only SMTPUTF8 can express; None where that is not known yet."""
+        self._is_laborious = False
         self._text: Text | None = None
         self._generated_for: tuple[bool, bool] | None = None
 
@@ -68,7 +67,8 @@ class Content:
         if self.message is None:
             await self.text(eight_bit=True, utf8=True)
         elif self.needs_utf8 is None:
-            if is_laborious(self.message):
+            self._is_laborious = is_laborious(self.message)
+            if self._is_laborious:
                 await asyncio.to_thread(self._check_header, self.message)
             else:
                 self._check_header(self.message)
@@ -83,7 +83,7 @@ class Content:
             raise AssertionError("a content is generated, or it has a source")
         await self.check()
         if self._text is None or self._generated_for != (eight_bit, utf8):
-            if is_laborious(self.message):
+            if self._is_laborious:
                 octets = await asyncio.to_thread(generate, self.message, self.policy, eight_bit=eight_bit, utf8=utf8)
             else:
                 octets = generate(self.message, self.policy, eight_bit=eight_bit, utf8=utf8)

@@ -53,8 +53,11 @@ def is_laborious(message: Message) -> bool:
     for count, (part, _) in enumerate(_walk(message)):
         payload = part.get_payload()
         octets += len(payload) if isinstance(payload, str) else 0
-        if octets > _BODIES or count > _PARTS or any(len(str(value)) > _FIELD for _, value in part.raw_items()):
+        if octets > _BODIES or count > _PARTS:
             return True
+        for _, value in part.raw_items():
+            if len(_as_text(value)) > _FIELD:
+                return True
     return False
 
 
@@ -64,11 +67,12 @@ def check_header(message: Message) -> None:
         if depth > _DEPTH_LIMIT:
             raise InvalidMessage(f"the message has parts that are nested more than {_DEPTH_LIMIT} deep")
         for name, value in part.raw_items():
-            # Only the line ends of a folded field may stand.
             if not _FIELD_NAME.match(name):
                 raise InvalidMessage(f"expected the name of a header field, got {name!r}")
-            if _STRAY_LINE_END.search(str(value)):
-                raise InvalidMessage(f"the header field {name} must not hold a line end or NUL, got {str(value)!r}")
+            # Only the line ends of a folded field may stand.
+            text = _as_text(value)
+            if ("\n" in text or "\r" in text or "\0" in text) and _STRAY_LINE_END.search(text):
+                raise InvalidMessage(f"the header field {name} must not hold a line end or NUL, got {text!r}")
 
 
 def needs_utf8(message: Message, encode_domain: EncodeDomain | None) -> bool:
@@ -88,12 +92,10 @@ def generate(message: Message, policy: MessagePolicy, *, eight_bit: bool, utf8: 
     signature. The caller's message stays as it is. Raises InvalidMessage.
     """
     try:
-        # The generator gives boundaries to the parts that have none yet.
-        visible = copy.deepcopy(message) if message.is_multipart() else copy.copy(message)
-        _rewrite_header(visible, policy.encode_domain, utf8=utf8)
-        may_encode = not _is_signed(visible)
-        octets = _flatten(visible, eight_bit=eight_bit or not may_encode, utf8=utf8)
-        if may_encode and policy.long_lines == "refuse" and not policy.binary and _has_long_line(octets):
+        visible = _visible(message, policy.encode_domain, utf8=utf8)
+        octets = _flatten(visible, eight_bit=eight_bit or _is_signed(visible), utf8=utf8)
+        if policy.long_lines == "refuse" and not policy.binary and _has_long_line(octets) and not _is_signed(visible):
+            visible = copy.deepcopy(visible)
             _encode_long_lines(visible)
             octets = _flatten(visible, eight_bit=eight_bit, utf8=utf8)
     except InvalidMessage:
@@ -103,6 +105,11 @@ def generate(message: Message, policy: MessagePolicy, *, eight_bit: bool, utf8: 
         raise InvalidMessage(f"no octets can be made of the message: {type(error).__name__}: {error}") from error
     verify(octets, visible)
     return octets
+
+
+def _as_text(value: object) -> str:
+    # The older kind of message may hold Header objects.
+    return value if isinstance(value, str) else str(value)
 
 
 def _walk(message: Message) -> Iterator[tuple[Message, int]]:
@@ -137,25 +144,36 @@ def _written(message: Message, *, utf8: bool, cte_type: str) -> bytes:
 # The header
 
 
-def _rewrite_header(message: Message, encode_domain: EncodeDomain | None, *, utf8: bool) -> None:
+def _visible(message: Message, encode_domain: EncodeDomain | None, *, utf8: bool) -> Message:
+    # The message as its receivers see it: a copy, where it is not the same.
     fields = list(message.raw_items())
     rewritten = [
         (name, _rewritten(message, name, value, None if utf8 else encode_domain, utf8=utf8))
         for name, value in fields
         if name.lower() not in _HIDDEN
     ]
-    for name, _ in fields:
-        del message[name]
+    is_multipart = message.is_multipart()
+    if len(fields) == len(rewritten) and all(map(_is_same, fields, rewritten)) and not is_multipart:
+        return message
+    # The generator gives boundaries to the parts that have none yet.
+    visible = copy.deepcopy(message) if is_multipart else copy.copy(message)
+    for name in {name.lower() for name, _ in fields}:
+        del visible[name]
     for name, value in rewritten:
-        message.set_raw(name, value)
+        visible.set_raw(name, value)
+    return visible
+
+
+def _is_same(field: tuple[str, Any], rewritten: tuple[str, Any]) -> bool:
+    return field[1] is rewritten[1]
 
 
 def _rewritten(message: Message, name: str, value: Any, encode_domain: EncodeDomain | None, *, utf8: bool) -> Any:
     # What an EmailMessage was assigned it writes well itself. What was parsed, it writes as it is: octets beyond ASCII
     # too, and lines of any length. The older kind makes one encoded word of all of a field, addresses included.
     is_source = type(value) is str
-    text = str(value)
-    if text.isascii() and not (is_source and _has_long_line(text.encode())):
+    text = _as_text(value)
+    if text.isascii() and not (is_source and len(text) > LINE_LIMIT and _has_long_line(text.encode())):
         return value
     try:
         text = text_of(value)

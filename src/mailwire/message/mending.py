@@ -1,7 +1,6 @@
 """Mending: what the octets of a message pass on their way out, and when they are read ahead."""
 
-from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 from .._wire.dots import LineEnds, MailText
 from ..errors import InvalidMessage, NotSupported
@@ -11,8 +10,7 @@ from .survey import LINE_LIMIT, Survey
 __all__ = ["EVERYTHING", "Mending", "Permission", "mend"]
 
 
-@dataclass(frozen=True, slots=True)
-class Permission:
+class Permission(NamedTuple):
     """What may leave.
 
     eight_bit: octets beyond ASCII.

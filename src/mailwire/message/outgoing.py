@@ -53,19 +53,21 @@ class Outgoing:
         """
         content = message if isinstance(message, Content) else Content(message)
         policy = content.policy
-        await content.check()
+        if content.message is not None:
+            await content.check()
         utf8 = policy.smtputf8 or not envelope.is_ascii or bool(content.needs_utf8)
         if utf8 and "SMTPUTF8" not in extensions:
             raise _missing("SMTPUTF8", "RFC 6531", "an address has characters beyond ASCII")
         for keyword in ("CHUNKING", "BINARYMIME") if policy.binary else ():
             if keyword not in extensions:
                 raise _missing(keyword, "RFC 3030", "the message is to be sent as it is")
+        size = extensions.size
         offers_eight_bit = "8BITMIME" in extensions or policy.binary
         text = await content.text(eight_bit=offers_eight_bit, utf8=utf8)
         survey = text.survey
         if survey is not None:
-            Permission(offers_eight_bit, "SMTPUTF8" in extensions, extensions.size).check(survey)
             utf8 = utf8 or survey.needs_utf8
+            Permission(offers_eight_bit, utf8 and "SMTPUTF8" in extensions, size).check(survey)
             eight_bit = not survey.is_ascii
         elif policy.eight_bit and not offers_eight_bit:
             raise _missing("8BITMIME", "RFC 6152", "the message has octets beyond ASCII")
@@ -80,8 +82,7 @@ class Outgoing:
             parameters["SMTPUTF8"] = None
         if survey is not None and "SIZE" in extensions:
             parameters["SIZE"] = str(survey.octets)
-        permission = Permission(eight_bit or policy.binary, utf8, extensions.size)
-        return cls(text, policy, permission, parameters)
+        return cls(text, policy, Permission(eight_bit or policy.binary, utf8, size), parameters)
 
     async def blocks(self) -> AsyncGenerator[bytes, None]:
         """Yield what leaves, in blocks of 64 to 256 KiB, or somewhat more where line ends had to be mended.

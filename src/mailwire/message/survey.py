@@ -24,28 +24,16 @@ class Survey:
     ends_line: whether the last octet ends a line.
     """
 
-    __slots__ = (
-        "_begun",
-        "_decoder",
-        "_tail",
-        "ends_line",
-        "header_is_ascii",
-        "header_is_utf8",
-        "is_ascii",
-        "long_line",
-        "octets",
-    )
+    octets: int = 0
+    is_ascii: bool = True
+    header_is_ascii: bool = True
+    header_is_utf8: bool = True
+    long_line: int | None = None
+    ends_line: bool = True
 
-    def __init__(self) -> None:
-        self.octets = 0
-        self.is_ascii = True
-        self.header_is_ascii = True
-        self.header_is_utf8 = True
-        self.long_line: int | None = None
-        self.ends_line = True
-        self._begun = 0  # octets of the line that is not ended yet
-        self._tail: bytes | None = b"\r\n"  # the last octets of the header, None behind it; an empty line may begin it
-        self._decoder: codecs.IncrementalDecoder | None = None
+    _begun: int = 0  # octets of the line that is not ended yet
+    _tail: bytes | None = b"\r\n"  # the last octets of the header, None behind it; an empty line may begin it
+    _decoder: codecs.IncrementalDecoder | None = None
 
     @classmethod
     def whole(cls, text: bytes) -> "Survey":

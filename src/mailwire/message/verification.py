@@ -8,6 +8,7 @@ line end found its way into a header has made a field that should not be there, 
 from collections.abc import Iterator
 from email.message import Message
 from email.policy import Policy
+from functools import lru_cache
 from typing import Any
 
 from .._wire.text import quote
@@ -22,16 +23,26 @@ _ADDED = b"content-transfer-encoding"
 class _Checking(Policy):
     def fold_binary(self, name: str, value: Any) -> bytes:
         folded = super().fold_binary(name, value)
-        *lines, end = folded.split(b"\r\n")
-        if (
-            end
-            or not lines
-            or not lines[0].startswith(name.encode("ascii") + b":")
-            or any(line[:1] not in (b" ", b"\t") or line.isspace() for line in lines[1:])
-            or any(b"\r" in line or b"\n" in line or b"\0" in line for line in lines)
-        ):
+        if not _is_one_field(name, folded):
             raise InvalidMessage(f"the header field {name} cannot be written as one field: {quote(folded)}")
         return folded
+
+
+def _is_one_field(name: str, folded: bytes) -> bool:
+    if not folded.startswith(name.encode("ascii") + b":") or not folded.endswith(b"\r\n") or b"\0" in folded:
+        return False
+    first, *others = folded[:-2].split(b"\r\n")
+    if b"\r" in first or b"\n" in first:
+        return False
+    for line in others:
+        if line[:1] not in (b" ", b"\t") or line.isspace() or b"\r" in line or b"\n" in line:
+            return False
+    return True
+
+
+@lru_cache(16)
+def _checking_kind(kind: type[Policy]) -> type[Policy]:
+    return type("Checking", (_Checking, kind), {})
 
 
 def checking(policy: Policy) -> Policy:
@@ -39,7 +50,7 @@ def checking(policy: Policy) -> Policy:
 
     Nor may it have a line of spaces alone: some take that for the end of the header.
     """
-    kind: type[Policy] = type("Checking", (_Checking, type(policy)), {})
+    kind = _checking_kind(type(policy))
     checked = kind.__new__(kind)
     checked.__dict__.update(policy.__dict__)
     return checked
@@ -61,7 +72,9 @@ def _parts(message: Message) -> Iterator[tuple[bytes | None, Message]]:
         delimiter, part = waiting.pop()
         yield delimiter, part
         payload = part.get_payload()
-        inner = [each for each in payload if isinstance(each, Message)] if isinstance(payload, list) else []
+        if not isinstance(payload, list):
+            continue
+        inner = [each for each in payload if isinstance(each, Message)]
         before = None
         if part.get_content_maintype() == "multipart":
             before = b"--" + str(part.get_boundary()).encode("utf-8", "surrogateescape") + b"\r\n"
