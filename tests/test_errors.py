@@ -28,6 +28,7 @@ from mailwire.errors import (
     MaildropRenumbered,
     MailwireError,
     MessageTruncated,
+    MessageUnreadable,
     NotSupported,
     ProtocolError,
     RecipientsRefused,
@@ -68,6 +69,7 @@ EXAMPLES: list[MailwireError] = [
     TLSFailed("a"),
     NotSupported("a", extension="8BITMIME"),
     InvalidMessage("a"),
+    MessageUnreadable("a"),
     SourceFailed("a"),
     BudgetExceeded("a", messages=[b"one", b"two"]),
     RetrievalIncomplete("a", refusals={2: ERR}, messages=[b"one"]),
@@ -123,6 +125,7 @@ def test_the_tree_is_as_it_is_drawn() -> None:
         (MessageTruncated, ConnectionError),
         (DeadlineExceeded, TimeoutError),
         (InvalidMessage, ValueError),
+        (MessageUnreadable, ValueError),
     ],
 )
 def test_an_error_is_also_the_builtin_that_people_catch(kind: type[Exception], builtin: type[Exception]) -> None:
@@ -138,6 +141,7 @@ def test_no_other_error_is_a_builtin_of_that_kind() -> None:
         "MessageTruncated",
         "DeadlineExceeded",
         "InvalidMessage",
+        "MessageUnreadable",
     }
 
 

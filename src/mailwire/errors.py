@@ -18,6 +18,7 @@
     │   └── InjectedData
     ├── NotSupported                       the server does not offer what this mail or call needs; `.extension`
     ├── InvalidMessage                     this message cannot be sent as it is (also ValueError)
+    ├── MessageUnreadable                  this message cannot be parsed within limits (also ValueError)
     ├── SourceFailed                       the message could not be read from where it is; `.__cause__`
     ├── BudgetExceeded                     more octets than the caller allowed; `.messages`
     ├── RetrievalIncomplete                some messages were refused; `.refusals`, `.messages`
@@ -75,6 +76,7 @@ __all__ = [
     "MaildropRenumbered",
     "MailwireError",
     "MessageTruncated",
+    "MessageUnreadable",
     "NotSupported",
     "ProtocolError",
     "RecipientsRefused",
@@ -184,6 +186,10 @@ class NotSupported(MailwireError):
 
 class InvalidMessage(MailwireError, ValueError):
     """This message cannot be sent as it is: it holds a NUL, has no recipient, no octet, an address that is none, ..."""
+
+
+class MessageUnreadable(MailwireError, ValueError):
+    """A message that was retrieved goes beyond what is parsed, or breaks the parser. Its octets are there anyway."""
 
 
 class SourceFailed(MailwireError):

@@ -1,8 +1,10 @@
+import inspect
+import sys
 from email.message import EmailMessage
 
 import pytest
 
-from mailwire import RetrievedMessage
+from mailwire import MessageUnreadable, RetrievedMessage
 from mailwire.message import Envelope
 from tests.message.sending import UTF8, text_message, wire
 
@@ -29,3 +31,83 @@ def test_a_message_that_was_sent_under_smtputf8_is_parsed_as_it_was() -> None:
 def test_what_was_parsed_can_be_sent_on_with_an_envelope() -> None:
     raw = b"From: x@y.z\r\nTo: q@r.s\r\nSubject: x\r\n\r\nhello\r\n.\r\n"
     assert wire(RetrievedMessage(1, None, raw).parse()) == raw
+
+
+# What breaks the standard library's parser, or takes it minutes
+
+
+def read(raw: bytes) -> EmailMessage:
+    return RetrievedMessage(1, None, raw).parse()
+
+
+def nested(depth: int) -> bytes:
+    raw = b""
+    for level in range(depth):
+        raw += b"Content-Type: multipart/mixed; boundary=b%d\r\n\r\n--b%d\r\n" % (level, level)
+    return raw + b"\r\nhello\r\n"
+
+
+@pytest.mark.parametrize(
+    ("raw", "reason"),
+    [
+        (b"Content-Type: text/plain" + b";" * 40_000 + b"\r\n\r\nx", "Content-Type fields of the message would take"),
+        (
+            b"Content-Type: text/plain" + b";\r\n " * 2000 + b"\r\n\r\nx",
+            "Content-Type fields of the message would take",
+        ),
+        (b"\r\n" + (b"CONTENT-TYPE : a" + b";" * 1000 + b"\n") * 20, "Content-Type fields of the message would take"),
+        (b"content-transfer-encoding:" + b";" * 9000 + b"\n\nx", "Content-Type fields of the message would take"),
+        (
+            b"Content-Type: a/b; " + b"(" * 3000 + b"\r\n\r\nx",
+            "the header field Content-Type cannot be parsed: RecursionError",
+        ),
+        (nested(301), "more than 300 multiparts"),
+        (b"X: y\r\n" * 20_000 + b"\r\nx", "more than 2000 fields"),
+        (b"X: " + b"y" * 600_000 + b"\r\n\r\nx", "more than 524288 octets"),
+        (b"x" * 600_000, "more than 524288 octets"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_a_bomb_is_not_parsed(raw: bytes, reason: str) -> None:
+    with pytest.raises(MessageUnreadable, match=reason):
+        read(raw)
+    assert RetrievedMessage(1, None, raw).raw is raw
+
+
+@pytest.mark.parametrize(
+    ("field", "reason"),
+    [
+        (b"To: " + b"." * 40_000, "the header field To has 40000 characters, and at most 16384 are parsed"),
+        (b"To: " + b"(" * 3000, "the header field To cannot be parsed: RecursionError"),
+    ],
+)
+def test_a_field_that_is_a_bomb_is_not_parsed_when_it_is_asked_for(field: bytes, reason: str) -> None:
+    message = read(b"Subject: x\r\n" + field + b"\r\n\r\nhello\r\n")
+    assert message["Subject"] == "x"
+    assert message.get_content() == "hello\r\n"
+    with pytest.raises(MessageUnreadable, match=reason):
+        message["To"]
+
+
+@pytest.mark.parametrize("raw", [b"\r\nhello\r\n", b"\nhello\n", b"Subject: x", b"Subject: x\n\n", b"a: b\rc: d\r\re"])
+def test_a_message_of_any_form_is_parsed(raw: bytes) -> None:
+    assert isinstance(read(raw), EmailMessage)
+
+
+def test_a_message_of_many_parts_is_parsed() -> None:
+    part = b"--b\r\nContent-Type: text/plain; charset=utf-8; format=flowed\r\n\r\nhello\r\n"
+    message = read(b"Content-Type: multipart/mixed; boundary=b\r\n\r\n" + part * 500 + b"--b--\r\n")
+    assert len(list(message.iter_parts())) == 500
+
+
+def test_a_parsed_message_can_be_sent_on_whatever_its_fields() -> None:
+    raw = b"From: a@x.y\r\nTo: " + b",\r\n ".join([b"." * 900] * 30) + b"\r\n\r\nhello\r\n"
+    assert wire(read(raw)) == raw
+
+
+def test_what_is_too_deep_for_the_caller_is_not_parsed() -> None:
+    def go_down(frames: int) -> EmailMessage:
+        return go_down(frames - 1) if frames else read(nested(100))
+
+    with pytest.raises(MessageUnreadable, match="the header field Content-Type cannot be parsed: RecursionError"):
+        go_down(sys.getrecursionlimit() - len(inspect.stack(0)) - 60)
