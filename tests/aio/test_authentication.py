@@ -41,6 +41,7 @@ from mailwire.testing import (
     client_context,
     server_context,
 )
+from mailwire.testing.turns import drain_events
 from tests.aio.dialogues import CANARY, POP3_ANSWERS, SMTP_ANSWERS, capabilities, extensions
 
 TOKEN = "kan4rienvogel.oauth"
@@ -620,6 +621,27 @@ async def test_who_broke_the_exchange_is_given_no_other_token(protocol: str) -> 
             with pytest.raises(AuthenticationFailed):
                 await login(peer, protocol, OAuthToken("bob", provide))
         assert asked == [None]
+
+
+async def test_clients_that_log_in_at_the_same_time_share_a_token() -> None:
+    asked: list[sasl.OAuthFailure | None] = []
+    may_answer = asyncio.Event()
+
+    async def provide(refused: sasl.OAuthFailure | None) -> str:
+        asked.append(refused)
+        await may_answer.wait()
+        return TOKEN
+
+    async with tls_server("OAUTHBEARER") as server:
+        clients = [SMTPClient(endpoint_of(server, "smtp", auth=OAuthToken("bob", provide))) for _ in range(4)]
+        connecting = [asyncio.create_task(client.connect()) for client in clients]
+        while not all(client.extensions for client in clients):
+            await drain_events()  # until all of them know how to log in
+        may_answer.set()
+        await asyncio.gather(*connecting)
+        for client in clients:
+            await client.quit()
+    assert asked == [None]
 
 
 async def test_a_transient_refusal_asks_for_no_other_token() -> None:

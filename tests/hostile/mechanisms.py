@@ -6,7 +6,7 @@ import hashlib
 import ssl
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from typing import Final
 from urllib.parse import quote
 
@@ -22,6 +22,7 @@ from mailwire import (
     Preferences,
     RemoteProtocolError,
     ResponseError,
+    SecurityError,
     ServerUnproven,
     sasl,
 )
@@ -268,5 +269,33 @@ def of_pop3() -> Iterator[Case]:
             yield case(name, way, POP3, (*steps, *ending), said, error)
 
 
-SMTP_CASES: Final = [*of_sasl(SMTP)]
-POP3_CASES: Final = [*of_sasl(POP3), *of_pop3()]
+# What gives nothing away to those who listen, may be said to them.
+DISCREET: Final = frozenset({*(f"SCRAM-{name}" for name in HASHES), "EXTERNAL", "ANONYMOUS"})
+
+
+def on_an_open_link(dialect: Dialect) -> Iterator[Case]:
+    """Without TLS, and without leave to do without: the client says what it says to anybody, and takes its leave."""
+    for way in (*LOGINS, *(("USER", "APOP") if dialect is POP3 else ())):
+        opening, preferences = dialect.opening(way)[1:], Preferences(mechanisms=[way])
+        login = LOGINS.get(way)
+        if way in DISCREET and login is not None:
+            spoken = Spoken(way, dialect)
+            error: type[MailwireError] = AuthenticationFailed
+            script = (*opening, *spoken.steps, f"S: {dialect.no}{echo(way, spoken.said)}", LISTEN)
+            said, auth = spoken.said, login.auth or partial(login.make, dialect.port)
+        else:
+            # A -PLUS form has nothing to bind to: it is none for this link, with leave or without.
+            error = AuthenticationFailed if way.endswith("-PLUS") else SecurityError
+            script, said = (*opening, LISTEN), list[str]()
+            auth = PASSWORD if login is None or login.auth is None else login.auth
+        yield Case(
+            f"{way.lower()}-on-an-open-link",
+            script,
+            Outcome(error, in_clear=lines(dialect.hello, *said)),
+            {"protocol": dialect.protocol, "tls": "none", "auth": auth, "auth_preferences": preferences},
+            ("connect",),
+        )
+
+
+SMTP_CASES: Final = [*of_sasl(SMTP), *on_an_open_link(SMTP)]
+POP3_CASES: Final = [*of_sasl(POP3), *of_pop3(), *on_an_open_link(POP3)]
