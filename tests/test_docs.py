@@ -61,7 +61,10 @@ def logging_as_it_was() -> Iterator[None]:
 
 
 @pytest.mark.parametrize("text", list(blocks()))
-async def test_the_example_runs(text: str, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_the_example_runs(text: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    for name in ("report.pdf", "logo.png", "message.eml"):
+        (tmp_path / name).write_bytes(b"Subject: x\r\n\r\nhello\r\n")
+    monkeypatch.chdir(tmp_path)
     # What trusts the system's authorities trusts the test authority here.
     monkeypatch.setenv("SSL_CERT_FILE", str(authority_file()))
     context, policy = server_context(client_certificates=True), Policy(mechanisms=MECHANISMS)
