@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from mailwire import errors
 from mailwire.errors import (
+    AmbiguousMessage,
     AuthenticationFailed,
     BudgetExceeded,
     CommandRefused,
@@ -42,6 +43,7 @@ from mailwire.errors import (
     SinkFailed,
     SourceFailed,
     TLSFailed,
+    UnknownMessage,
 )
 from mailwire.message import RetrievedMessage
 from mailwire.pop3 import Response
@@ -72,7 +74,9 @@ EXAMPLES: list[MailwireError] = [
     MessageUnreadable("a"),
     SourceFailed("a"),
     BudgetExceeded("a", messages=[b"one", b"two"]),
-    RetrievalIncomplete("a", refusals={2: ERR}, messages=[b"one"]),
+    RetrievalIncomplete("a", refusals={2: ERR}, messages=[b"one"], missing=["u3"]),
+    AmbiguousMessage("a", uid="u1"),
+    UnknownMessage("a", uid="u1"),
     LedgerError("a"),
     LedgerUnreadable("a"),
     LedgerBusy("a", account="b@pop.example.org"),
@@ -126,6 +130,7 @@ def test_the_tree_is_as_it_is_drawn() -> None:
         (DeadlineExceeded, TimeoutError),
         (InvalidMessage, ValueError),
         (MessageUnreadable, ValueError),
+        (UnknownMessage, LookupError),
     ],
 )
 def test_an_error_is_also_the_builtin_that_people_catch(kind: type[Exception], builtin: type[Exception]) -> None:
@@ -142,6 +147,7 @@ def test_no_other_error_is_a_builtin_of_that_kind() -> None:
         "DeadlineExceeded",
         "InvalidMessage",
         "MessageUnreadable",
+        "UnknownMessage",
     }
 
 

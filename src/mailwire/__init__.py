@@ -17,13 +17,19 @@ from collections.abc import Iterable, Mapping
 from contextlib import aclosing
 from typing import Final
 
+from .aio.deletion import CommitReport, DeletionReport
 from .aio.lmtp import LMTPClient
 from .aio.mailing import Mailing, OnRefused, Progress
 from .aio.pop3 import POP3Client
+from .aio.pop3_dialogue import Budget
+from .aio.pop3_settings import POP3Settings
+from .aio.retrieval import Retrieval
+from .aio.retrieved_item import Batch, RetrievalProgress, RetrievedItem
 from .aio.smtp import SMTPClient
 from .aio.tls import TLSInfo
 from .endpoint import Chunking, Endpoint, Timeouts
 from .errors import (
+    AmbiguousMessage,
     AuthenticationFailed,
     BudgetExceeded,
     CommandRefused,
@@ -56,9 +62,11 @@ from .errors import (
     SinkFailed,
     SourceFailed,
     TLSFailed,
+    UnknownMessage,
 )
 from .message import Attachment, MessagePolicy, MessageSource, RetrievedMessage, compose
-from .pop3.response import Response
+from .pop3.findings import Finding, FindingKind
+from .pop3.survey import Entry, Listing
 from .sasl.choice import Preferences
 from .sasl.credentials import Password
 from .sasl.identities import Anonymous, External, OAuthToken
@@ -68,20 +76,28 @@ from .smtp.receipt import Receipt, RecipientReceipt
 from .transcript import Transcript
 
 __all__ = [
+    "AmbiguousMessage",
     "Anonymous",
     "Attachment",
     "AuthenticationFailed",
+    "Batch",
+    "Budget",
     "BudgetExceeded",
     "Chunking",
     "CommandRefused",
+    "CommitReport",
     "ConnectionFailed",
     "ConnectionLost",
     "DataRefused",
     "DeadlineExceeded",
+    "DeletionReport",
     "DeliverBy",
     "Delivery",
     "Endpoint",
+    "Entry",
     "External",
+    "Finding",
+    "FindingKind",
     "InjectedData",
     "InvalidMessage",
     "LMTPClient",
@@ -89,6 +105,7 @@ __all__ = [
     "LedgerError",
     "LedgerUnreadable",
     "LimitExceeded",
+    "Listing",
     "LocalProtocolError",
     "MailOptions",
     "MaildropLocked",
@@ -104,6 +121,7 @@ __all__ = [
     "OnRefused",
     "OriginalRecipient",
     "POP3Client",
+    "POP3Settings",
     "Password",
     "Preferences",
     "Progress",
@@ -115,7 +133,10 @@ __all__ = [
     "RemoteProtocolError",
     "ReplyError",
     "ResponseError",
+    "Retrieval",
     "RetrievalIncomplete",
+    "RetrievalProgress",
+    "RetrievedItem",
     "RetrievedMessage",
     "SMTPClient",
     "SecurityError",
@@ -127,6 +148,7 @@ __all__ = [
     "TLSInfo",
     "Timeouts",
     "Transcript",
+    "UnknownMessage",
     "ValidSince",
     "compose",
     "retrieve",
@@ -188,40 +210,53 @@ async def send(
 
 
 async def retrieve(
-    endpoint: Endpoint | str, *, max_octets: int = _BUDGET, transcript: Transcript | None = None
+    endpoint: Endpoint | str,
+    *,
+    max_octets: int = _BUDGET,
+    settings: POP3Settings | None = None,
+    transcript: Transcript | None = None,
 ) -> list[RetrievedMessage]:
     """Retrieve every message in a maildrop, into memory. They stay on the server.
 
     max_octets: how much may be retrieved in all. More raises BudgetExceeded: before the first message if the server's
         listing already shows it, else as soon as it shows; its `messages` are those retrieved whole by then.
+    settings: how the server is dealt with.
 
     Raises RetrievalIncomplete if the server refuses some of the messages, once the others were retrieved; otherwise the
     errors of `POP3Client`. What is returned is whole, always.
     """
-    async with POP3Client(endpoint, transcript=transcript) as client:
+    async with POP3Client(endpoint, settings=settings or POP3Settings(), transcript=transcript) as client:
         entries = await client.listing()
-        if (announced := sum(entry.size for entry in entries)) > max_octets:
-            raise BudgetExceeded(f"{len(entries)} messages of {announced} octets are more than {max_octets} octets")
+        if entries.octets > max_octets:
+            raise BudgetExceeded(
+                f"{len(entries)} messages of {entries.octets} octets are more than {max_octets} octets"
+            )
         messages: list[RetrievedMessage] = []
-        refusals: dict[int, Response] = {}
-        left = max_octets
-        async with aclosing(client.retrieve(entries)) as items:
-            async for item in items:
-                if item.refusal is not None:
-                    refusals[item.entry.number] = item.refusal
-                    continue
-                try:
-                    raw = await item.read(limit=left)
-                except BudgetExceeded as error:
-                    error.messages = tuple(messages)
-                    raise
-                left -= len(raw)
-                messages.append(RetrievedMessage(item.entry.number, item.entry.uid, raw))
-        if refusals:
-            refused = "; ".join(f"{number}: {response}" for number, response in list(refusals.items())[:5])
+        errors: dict[Entry, ResponseError | UnknownMessage] = {}
+        async with aclosing(client.retrieve(entries, total_limit=max_octets)) as items:
+            try:
+                async for item in items:
+                    if item.error is not None:
+                        errors[item.entry] = item.error
+                        continue
+                    raw = await item.read(limit=None)
+                    messages.append(RetrievedMessage(item.entry.number, item.entry.uid, raw))
+            except BudgetExceeded as error:
+                error.messages = tuple(messages)
+                raise
+        if errors:
+            refusals = {
+                entry.number: error.response for entry, error in errors.items() if isinstance(error, ResponseError)
+            }
+            missing = [error.uid for error in errors.values() if isinstance(error, UnknownMessage)]
+            told = [f"{number}: {response}" for number, response in refusals.items()] + [
+                f"{uid}: gone" for uid in missing
+            ]
             raise RetrievalIncomplete(
-                f"{len(refusals)} of {len(entries)} messages were refused: {refused}",
+                f"{len(errors)} of {len(entries)} messages were {'not to be had' if missing else 'refused'}: "
+                f"{'; '.join(told[:5])}",
                 refusals=refusals,
+                missing=missing,
                 messages=messages,
             )
         return messages

@@ -5,6 +5,7 @@
     MailwireError
     ├── ProtocolError
     │   ├── LocalProtocolError             your call was out of place; nothing was changed by it
+    │   │   └── AmbiguousMessage               ... several messages have the unique id that it names; `.uid`
     │   └── RemoteProtocolError            the server's bytes make no sense here; the connection is dead
     │       ├── LimitExceeded                  ... they go on for longer than any honest server's
     │       └── InjectedData                   ... they came before they could be asked for (also SecurityError)
@@ -21,7 +22,8 @@
     ├── MessageUnreadable                  this message cannot be parsed within limits (also ValueError)
     ├── SourceFailed                       the message could not be read from where it is; `.__cause__`
     ├── BudgetExceeded                     more octets than the caller allowed; `.messages`
-    ├── RetrievalIncomplete                some messages were refused; `.refusals`, `.messages`
+    ├── UnknownMessage                     no message has this unique id (also LookupError); `.uid`
+    ├── RetrievalIncomplete                some messages were refused; `.refusals`, `.missing`, `.messages`
     ├── LedgerError                        the ledger of what was retrieved could not be written
     │   ├── LedgerUnreadable                   ... or read: nothing is deleted on its word
     │   └── LedgerBusy                         ... or held: another run is at work on the account; `.account`
@@ -58,6 +60,7 @@ if TYPE_CHECKING:
     from .smtp.reply import Reply
 
 __all__ = [
+    "AmbiguousMessage",
     "AuthenticationFailed",
     "BudgetExceeded",
     "CommandRefused",
@@ -90,6 +93,7 @@ __all__ = [
     "SinkFailed",
     "SourceFailed",
     "TLSFailed",
+    "UnknownMessage",
 ]
 
 
@@ -125,6 +129,15 @@ class ProtocolError(MailwireError):
 
 class LocalProtocolError(ProtocolError):
     """The caller asked for something that this state does not allow. The call changed nothing."""
+
+
+class AmbiguousMessage(LocalProtocolError):
+    """Several messages of the maildrop have the unique id `uid` (RFC 1939 7 forbids it): which one is meant cannot be
+    told, and the wrong one would be lost."""
+
+    def __init__(self, message: str, *, uid: str) -> None:
+        super().__init__(message)
+        self.uid = uid
 
 
 class RemoteProtocolError(ProtocolError):
@@ -205,13 +218,29 @@ class BudgetExceeded(MailwireError):
         self.messages = tuple(messages)
 
 
-class RetrievalIncomplete(MailwireError):
-    """The server refused some of the messages asked for. `refusals` are its answers by message number, `messages` those
-    retrieved whole."""
+class UnknownMessage(MailwireError, LookupError):
+    """No message in the maildrop has the unique id `uid`: it was deleted, or hidden by the server."""
 
-    def __init__(self, message: str, *, refusals: Mapping[int, Response], messages: Sequence[object]) -> None:
+    def __init__(self, message: str, *, uid: str) -> None:
+        super().__init__(message)
+        self.uid = uid
+
+
+class RetrievalIncomplete(MailwireError):
+    """Some of the messages asked for are not to be had. `refusals` are the server's answers by message number,
+    `missing` the unique ids of those that were gone in the meantime, `messages` those retrieved whole."""
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        refusals: Mapping[int, Response],
+        messages: Sequence[object],
+        missing: Sequence[str] = (),
+    ) -> None:
         super().__init__(message)
         self.refusals = dict(refusals)
+        self.missing = tuple(missing)
         self.messages = tuple(messages)
 
 

@@ -12,10 +12,12 @@ __all__ = [
     "CREDENTIALS",
     "GREETED",
     "LISTED",
+    "LISTED_TOGETHER",
     "LOGIN",
     "MAILED",
     "MESSAGE",
     "OPENED",
+    "PIPELINED",
     "POP3_ANSWERS",
     "POP3_GREETED",
     "POP3_QUIT",
@@ -25,6 +27,7 @@ __all__ = [
     "SENT",
     "SMTP_ANSWERS",
     "TWO_MESSAGES",
+    "announced",
     "capabilities",
     "extensions",
     "once",
@@ -90,16 +93,10 @@ LOGIN: Final[tuple[Step, ...]] = ("C: USER bob", "S: +OK", f"C: PASS {CANARY}", 
 OPENED: Final[tuple[Step, ...]] = (*POP3_READY, *LOGIN)
 POP3_QUIT: Final[tuple[Step, ...]] = ("C: QUIT", "S: +OK bye")
 LISTED: Final[tuple[Step, ...]] = (
-    "C: LIST",
-    "S: +OK",
-    "S: 1 7",
-    "S: 2 7",
-    "S: .",
-    "C: UIDL",
-    "S: +OK",
-    "S: 1 u1",
-    "S: 2 u2",
-    "S: .",
+    "C: STAT",
+    "S: +OK 2 14",
+    *("C: LIST", "S: +OK", "S: 1 7", "S: 2 7", "S: ."),
+    *("C: UIDL", "S: +OK", "S: 1 u1", "S: 2 u2", "S: ."),
 )
 TWO_MESSAGES: Final[tuple[Step, ...]] = (
     "C: RETR 1",
@@ -121,6 +118,7 @@ POP3_ANSWERS: Final[Mapping[str, str]] = {
     "UIDL": "+OK\n1 u1\n2 u2\n.",
     "RETR 1": "+OK\nfirst\n.",
     "RETR 2": "+OK\nother\n.",
+    "TOP": "+OK\nfirst\n.",
     "DELE": "+OK",
     "NOOP": "+OK noop",
     "RSET": "+OK",
@@ -128,6 +126,26 @@ POP3_ANSWERS: Final[Mapping[str, str]] = {
 }
 
 
+def announced(*keywords: str) -> tuple[Step, ...]:
+    """CAPA, answered with these."""
+    return ("C: CAPA", "S: +OK", *(f"S: {keyword}" for keyword in keywords), "S: .")
+
+
 def capabilities(*keywords: str) -> tuple[Step, ...]:
     """The beginning of a session with a server that has these capabilities."""
-    return (*POP3_GREETED, "S: +OK", *(f"S: {keyword}" for keyword in keywords), "S: .")
+    return (POP3_GREETED[0], *announced(*keywords))
+
+
+# A session with a server that pipelines, up to its open maildrop, and the listing of it.
+PIPELINED: Final[tuple[Step, ...]] = (
+    *capabilities("PIPELINING", "USER", "UIDL", "TOP"),
+    "C: USER bob",
+    f"C: PASS {CANARY}",
+    "S: +OK",
+    "S: +OK",
+    *announced("PIPELINING", "USER", "UIDL", "TOP"),
+)
+LISTED_TOGETHER: Final[tuple[Step, ...]] = (
+    *("C: STAT", "C: LIST", "C: UIDL", "S: +OK 3 21", "S: +OK", "S: 1 7", "S: 2 7", "S: 3 7", "S: ."),
+    *("S: +OK", "S: 1 u1", "S: 2 u2", "S: 3 u3", "S: ."),
+)

@@ -8,7 +8,7 @@ import pytest
 
 import mailwire
 from mailwire import Endpoint, Password, POP3Client, SMTPClient, compose, pop3, smtp
-from mailwire.aio.pop3 import Entry
+from mailwire.pop3 import Entry
 from mailwire.smtp import Mailbox
 from mailwire.testing import Answers, ScriptedPeer
 from mailwire.testing.turns import drain_events

@@ -42,7 +42,7 @@ from mailwire.testing import (
     server_context,
 )
 from mailwire.testing.turns import drain_events
-from tests.aio.dialogues import CANARY, POP3_ANSWERS, SMTP_ANSWERS, capabilities, extensions
+from tests.aio.dialogues import CANARY, POP3_ANSWERS, SMTP_ANSWERS, announced, capabilities, extensions
 
 TOKEN = "kan4rienvogel.oauth"
 PASSWORD = Password("bob", CANARY)
@@ -307,7 +307,8 @@ async def test_credentials_for_which_pop3_has_no_form_are_told_before_anything_i
 
 async def test_credentials_that_user_cannot_present_may_be_right_for_the_next() -> None:
     message = base64.b64encode(b"kurt\0bob\0" + CANARY.encode()).decode()
-    script = (*capabilities("USER", "SASL PLAIN"), f"C: AUTH PLAIN {message}", "S: +OK", "C: QUIT", "S: +OK bye")
+    script = (*capabilities("USER", "SASL PLAIN"), f"C: AUTH PLAIN {message}", "S: +OK")
+    script += (*announced("USER"), "C: QUIT", "S: +OK bye")
     async with ScriptedPeer(*script) as peer:
         client = await login(
             peer,
@@ -656,7 +657,8 @@ async def test_a_transient_refusal_asks_for_no_other_token() -> None:
 async def test_xoauth2_takes_two_steps_in_pop3_and_one_in_smtp() -> None:
     message = base64.b64encode(f"user=bob\x01auth=Bearer {TOKEN}\x01\x01".encode()).decode()
     async with ScriptedPeer(
-        *offer("pop3", "XOAUTH2"), "C: AUTH XOAUTH2", "S: + ", f"C: {message}", "S: +OK", "C: QUIT", "S: +OK"
+        *(*offer("pop3", "XOAUTH2"), "C: AUTH XOAUTH2", "S: + ", f"C: {message}", "S: +OK", *announced()),
+        *("C: QUIT", "S: +OK"),
     ) as peer:
         await (await login(peer, "pop3", BEARER)).quit()
     async with ScriptedPeer(

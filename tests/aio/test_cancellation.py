@@ -20,7 +20,7 @@ from mailwire import (
     RecipientsRefused,
     SMTPClient,
 )
-from mailwire.aio.pop3 import Entry
+from mailwire.pop3 import Entry
 from mailwire.pop3 import Noop as Pop3Noop
 from mailwire.smtp import Noop, Reply
 from mailwire.testing import LISTEN, Answers, ScriptedPeer, Step, Tls

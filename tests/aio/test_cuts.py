@@ -37,6 +37,7 @@ from tests.aio.dialogues import (
     READY,
     SENT,
     TWO_MESSAGES,
+    announced,
     capabilities,
     extensions,
     once,
@@ -172,7 +173,8 @@ POP3: dict[str, Session] = {
     "pipelined": Session(
         (
             *capabilities("PIPELINING", "SASL PLAIN"),
-            *("C: AUTH PLAIN ...", "S: +OK", "C: LIST", "C: UIDL", "S: +OK", "S: 1 7", "S: 2 7", "S: .", "S: -ERR"),
+            *("C: AUTH PLAIN ...", "S: +OK", *announced("PIPELINING", "UIDL"), "C: STAT", "C: LIST", "C: UIDL"),
+            *("S: +OK 2 14", "S: +OK", "S: 1 7", "S: 2 7", "S: .", "S: -ERR"),
             *("C: RETR 1", "C: RETR 2", "S: +OK", "S: ..irst", "S: .", "S: +OK", "S: .", *POP3_QUIT),
         ),
         AUTH,

@@ -51,7 +51,6 @@ async def run(job: SimpleNamespace) -> dict[str, int]:
 
 async def _retrieve(job: SimpleNamespace) -> tuple[int, int]:
     import mailwire
-    from mailwire.aio.pop3 import Entry
 
     if job.options.get("at_once"):
         messages = await mailwire.retrieve(job.endpoint, max_octets=2**40)
@@ -59,10 +58,7 @@ async def _retrieve(job: SimpleNamespace) -> tuple[int, int]:
     async with mailwire.POP3Client(job.endpoint) as client:
         if job.listing:
             return len(await client.listing()), 0
-        if job.options.get("listed"):
-            entries = await client.listing()
-        else:
-            entries = [Entry(number, None, job.size) for number in range(1, job.count + 1)]
+        entries = await client.listing()
         count = octets = 0
         async for item in client.retrieve(entries):
             count += 1

@@ -197,9 +197,12 @@ EXCHANGES: Final = [
     ),
     case(
         "scram-proven",
-        (*PROOF, f"S: + {FINAL[3]}", "C: ", "S: +OK welcome", "C: QUIT", "S: +OK bye"),
+        (
+            *(*PROOF, f"S: + {FINAL[3]}", "C: ", "S: +OK welcome", "C: CAPA", "S: -ERR"),
+            *("C: QUIT", "S: +OK bye"),
+        ),
         None,
-        *(CLIENT_FIRST, FINAL[2], "", "QUIT"),
+        *(CLIENT_FIRST, FINAL[2], "", "CAPA", "QUIT"),
         settings={"auth": scram},
         deeds=("connect",),
     ),

@@ -38,7 +38,7 @@ def opened(password: str) -> tuple[Step, ...]:
 def listed(sizes: Sequence[object]) -> tuple[Step, ...]:
     numbered = [*enumerate(sizes, 1)]
     return (
-        *("C: LIST", "S: +OK", *(f"S: {number} {size}" for number, size in numbered), "S: ."),
+        *("C: STAT", "S: +OK 1 7", "C: LIST", "S: +OK", *(f"S: {number} {size}" for number, size in numbered), "S: ."),
         *("C: UIDL", "S: +OK", *(f"S: {number} u{number}" for number, _ in numbered), "S: ."),
     )
 
@@ -51,10 +51,10 @@ OPENED: Final = (Tls(), *opened(PASSWORD.password))
 LISTED: Final[tuple[Step, ...]] = (*OPENED, *listed([7]))
 BEGUN: Final[tuple[Step, ...]] = (*LISTED, "C: RETR 1", "S: +OK")
 QUIT: Final[tuple[Step, ...]] = ("C: QUIT", "S: +OK bye")
-SAID_LIST: Final = said("LIST")
-SAID_UIDL: Final = said("LIST", "UIDL")
-SAID_RETR: Final = said("LIST", "UIDL", "RETR 1")
-SAID_QUIT: Final = said("LIST", "UIDL", "RETR 1", "QUIT")
+SAID_LIST: Final = said("STAT", "LIST")
+SAID_UIDL: Final = said("STAT", "LIST", "UIDL")
+SAID_RETR: Final = said("STAT", "LIST", "UIDL", "RETR 1")
+SAID_QUIT: Final = said("STAT", "LIST", "UIDL", "RETR 1", "QUIT")
 
 
 def case(
@@ -77,7 +77,7 @@ def case(
 def in_clear(name: str, script: tuple[Step, ...], error: type[MailwireError] | None, *messages: bytes) -> Case:
     """A case without TLS, in which a message is asked for."""
     opening = (*opened("public"), *listed([7]), "C: RETR 1", "S: +OK")
-    told = Outcome(error, said("LIST", "UIDL", "RETR 1", password="public"), messages=messages)
+    told = Outcome(error, said("STAT", "LIST", "UIDL", "RETR 1", password="public"), messages=messages)
     return Case(f"{name}-in-the-clear", (*opening, *script), told, IN_CLEAR, ("retrieve", "client.retrieve"))
 
 
@@ -99,27 +99,42 @@ ENDLESS: Final = [
         ("greeting", (Tls(), b"+OK "), b"a", b""),
         ("capability", (Tls(), "S: +OK pop", "C: CAPA", "S: +OK"), b"a", lines("CAPA")),
         ("capabilities", (Tls(), "S: +OK pop", "C: CAPA", "S: +OK"), b"X\r\n", lines("CAPA")),
-        ("status-line", (*OPENED, "C: LIST", b"+OK "), b"a", SAID_LIST),
-        ("refusal", (*OPENED, "C: LIST", b"-ERR "), b"a", SAID_LIST),
+        ("status-line", (*OPENED, "C: STAT", "S: +OK 1 7", "C: LIST", b"+OK "), b"a", SAID_LIST),
+        ("refusal", (*OPENED, "C: STAT", "S: +OK 1 7", "C: LIST", b"-ERR "), b"a", SAID_LIST),
         ("status-line-of-a-message", (*LISTED, "C: RETR 1", b"+OK "), b"a", SAID_RETR),
-        ("size", (*OPENED, "C: LIST", "S: +OK", b"1 "), b"9", SAID_LIST),
+        ("size", (*OPENED, "C: STAT", "S: +OK 1 7", "C: LIST", "S: +OK", b"1 "), b"9", SAID_LIST),
     )
 ]
 
 GARBLED: Final = [
-    case("noise-for-a-listing", (*OPENED, "C: LIST", "S: what", LISTEN), RemoteProtocolError, SAID_LIST),
-    case("nul-for-a-listing", (*OPENED, "C: LIST", b"+OK a\0b\r\n", LISTEN), RemoteProtocolError, SAID_LIST),
-    case("challenge-for-a-listing", (*OPENED, "C: LIST", "S: + ", LISTEN), RemoteProtocolError, SAID_LIST),
+    case(
+        "noise-for-a-listing",
+        (*OPENED, "C: STAT", "S: +OK 1 7", "C: LIST", "S: what", LISTEN),
+        RemoteProtocolError,
+        SAID_LIST,
+    ),
+    case(
+        "nul-for-a-listing",
+        (*OPENED, "C: STAT", "S: +OK 1 7", "C: LIST", b"+OK a\0b\r\n", LISTEN),
+        RemoteProtocolError,
+        SAID_LIST,
+    ),
+    case(
+        "challenge-for-a-listing",
+        (*OPENED, "C: STAT", "S: +OK 1 7", "C: LIST", "S: + ", LISTEN),
+        RemoteProtocolError,
+        SAID_LIST,
+    ),
     case("smtp-for-a-message", (*LISTED, "C: RETR 1", "S: 250 ok", LISTEN), RemoteProtocolError, SAID_RETR),
     case(
         "message-that-was-not-asked-for",
-        (*OPENED, "C: LIST", "S: +OK", "S: 1 7", "S: .", "S: +OK", "S: 1 u1", "S: .", LISTEN),
+        (*OPENED, "C: STAT", "S: +OK 1 7", "C: LIST", "S: +OK", "S: 1 7", "S: .", "S: +OK", "S: 1 u1", "S: .", LISTEN),
         RemoteProtocolError,
         SAID_LIST,
     ),
     case(
         "listing-refused",
-        (*OPENED, "C: LIST", "S: -ERR \x1b[31mno\x07", "C: UIDL", "S: +OK", "S: .", LISTEN),
+        (*OPENED, "C: STAT", "S: +OK 1 7", "C: LIST", "S: -ERR \x1b[31mno\x07", "C: UIDL", "S: -ERR no", LISTEN),
         ResponseError,
         SAID_UIDL,
         text=r"-ERR \\x1b\[31mno\\x07",
@@ -127,19 +142,19 @@ GARBLED: Final = [
     case(
         "numbers-of-all-kinds",
         (
-            *(*OPENED, "C: LIST", "S: +OK", "S: 1 1", "S: 2 2", "S: ."),
+            *(*OPENED, "C: STAT", "S: +OK 1 7", "C: LIST", "S: +OK", "S: 1 1", "S: 2 2", "S: ."),
             *("C: UIDL", "S: +OK", "S: 2 b", "S: 0 zero", "S: -1 less", "S: 1_0 ten", b"\xd9\xa1 arabic\r\n"),
             *(f"S: {'9' * 5000} many", "S: 1 a", "S: 1 a", "S: ", "S: ."),
             *("C: RETR 1", "S: +OK", "S: one", "S: .", "C: RETR 2", "S: +OK", "S: two", "S: .", *QUIT),
         ),
         None,
-        said("LIST", "UIDL", "RETR 1", "RETR 2", "QUIT"),
+        said("STAT", "LIST", "UIDL", "RETR 1", "RETR 2", "QUIT"),
         *(b"one\r\n", b"two\r\n"),
     ),
     case(
         "no-unique-ids",
         (
-            *(*OPENED, "C: LIST", "S: +OK", "S: 1 1", "S: .", "C: UIDL", "S: -ERR what"),
+            *(*OPENED, "C: STAT", "S: +OK 1 7", "C: LIST", "S: +OK", "S: 1 1", "S: .", "C: UIDL", "S: -ERR what"),
             *("C: RETR 1", "S: +OK", "S: one", "S: .", *QUIT),
         ),
         None,
@@ -150,7 +165,8 @@ GARBLED: Final = [
         "lf-only-server",
         (
             *(Tls(), b"+OK pop\n", "C: CAPA", b"-ERR\n", f"C: USER {PASSWORD.user}", b"+OK\n"),
-            *(f"C: PASS {PASSWORD.password}", b"+OK\n", "C: LIST", b"+OK\n1 7\n.\n", "C: UIDL", b"+OK\n1 u1\n.\n"),
+            *(f"C: PASS {PASSWORD.password}", b"+OK\n", "C: STAT", b"+OK 1 7\n"),
+            *("C: LIST", b"+OK\n1 7\n.\n", "C: UIDL", b"+OK\n1 u1\n.\n"),
             *("C: RETR 1", b"+OK\na\n..b\n.\n", "C: QUIT", b"+OK\n"),
         ),
         None,
@@ -223,7 +239,7 @@ MESSAGES: Final = [
             *("C: RETR 2", "S: -ERR \x1b[31mgone\x07", "C: RETR 3", "S: +OK", "S: three", "S: .", LISTEN),
         ),
         RetrievalIncomplete,
-        said("LIST", "UIDL", "RETR 1", "RETR 2", "RETR 3"),
+        said("STAT", "LIST", "UIDL", "RETR 1", "RETR 2", "RETR 3"),
         *(b"one\r\n", b"three\r\n"),
         deeds=("retrieve",),
         text=r"1 of 3 messages were refused: 2: -ERR \\x1b\[31mgone\\x07",
@@ -239,7 +255,12 @@ MESSAGES: Final = [
 
 # A message whose end was not seen is none.
 CUT: Final = [
-    case("cut-in-a-listing", (*OPENED, "C: LIST", "S: +OK", "S: 1 7", FIN), ConnectionLost, SAID_LIST),
+    case(
+        "cut-in-a-listing",
+        (*OPENED, "C: STAT", "S: +OK 1 7", "C: LIST", "S: +OK", "S: 1 7", FIN),
+        ConnectionLost,
+        SAID_LIST,
+    ),
     case("cut-before-a-message", (*LISTED, "C: RETR 1", FIN), ConnectionLost, SAID_RETR),
     case("cut-in-the-status-line", (*LISTED, "C: RETR 1", b"+OK", FIN), ConnectionLost, SAID_RETR),
     *(
@@ -270,7 +291,7 @@ CUT: Final = [
         "cut-behind-a-message",
         (*OPENED, *listed([3, 3]), "C: RETR 1", "S: +OK", "S: one", "S: .", "C: RETR 2", FIN),
         ConnectionLost,
-        said("LIST", "UIDL", "RETR 1", "RETR 2"),
+        said("STAT", "LIST", "UIDL", "RETR 1", "RETR 2"),
         b"one\r\n",
         deeds=("client.retrieve",),
     ),
@@ -294,10 +315,12 @@ LEAVING: Final = [
 ]
 
 SLOW: Final = [
-    case("stall-at-list", (*OPENED, "C: LIST", STALL), DeadlineExceeded, SAID_LIST, seconds=60),
+    case(
+        "stall-at-list", (*OPENED, "C: STAT", "S: +OK 1 7", "C: LIST", STALL), DeadlineExceeded, SAID_LIST, seconds=60
+    ),
     case(
         "1Bps-listing",
-        (*OPENED, "C: LIST", "S: +OK", Slow(Endless(b"1 7\r\n"), 1)),
+        (*OPENED, "C: STAT", "S: +OK 1 7", "C: LIST", "S: +OK", Slow(Endless(b"1 7\r\n"), 1)),
         DeadlineExceeded,
         SAID_LIST,
         seconds=60,

@@ -234,13 +234,13 @@ CAPABILITIES: Final = [
         (
             *(*ASKED[:-2], "S: PIPELINING", *ASKED[-2:], "S: +OK go", Tls(), "C: CAPA", "S: -ERR what"),
             *(f"C: USER {PASSWORD.user}", "S: +OK", f"C: PASS {PASSWORD.password}", "S: +OK"),
-            *("C: LIST", "S: +OK", "S: .", "C: UIDL", "S: -ERR what", "C: QUIT", "S: +OK bye"),
+            *("C: STAT", "S: +OK 0 0", "C: LIST", "S: +OK", "S: .", "C: UIDL", "S: -ERR what", "C: QUIT", "S: +OK"),
         ),
         None,
         SAID_STLS,
         deeds=("retrieve",),
         hello=True,
-        under_tls=lines("CAPA", f"USER {PASSWORD.user}", f"PASS {PASSWORD.password}", "LIST", "UIDL", "QUIT"),
+        under_tls=lines("CAPA", f"USER {PASSWORD.user}", f"PASS {PASSWORD.password}", "STAT", "LIST", "UIDL", "QUIT"),
     ),
 ]
 

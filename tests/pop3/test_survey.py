@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mailwire.aio import pop3 as aio_pop3
+import mailwire
 from mailwire.pop3 import (
     Connection,
     DropListing,
@@ -56,7 +56,7 @@ def test_an_entry_is_a_value() -> None:
     entry = Entry(1, "one", 555)
     assert (entry.number, entry.uid, entry.size, entry.shares_uid) == (1, "one", 555, False)
     assert repr(entry) == "Entry(number=1, uid='one', size=555, shares_uid=False)"
-    assert aio_pop3.Entry is Entry
+    assert mailwire.Entry is Entry
     with pytest.raises(AttributeError):
         entry.number = 2  # type: ignore[misc]
 

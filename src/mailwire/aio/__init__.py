@@ -1,6 +1,22 @@
 """The asyncio side: the only modules that do network I/O. They move bytes, keep deadlines, and wait."""
 
-from .pop3 import POP3Client, RetrievedItem
+from .deletion import CommitReport, DeletionReport
+from .pop3 import POP3Client
+from .pop3_dialogue import Budget
+from .pop3_settings import POP3Settings
+from .retrieval import Retrieval
+from .retrieved_item import Batch, RetrievalProgress, RetrievedItem
 from .smtp import SMTPClient
 
-__all__ = ["POP3Client", "RetrievedItem", "SMTPClient"]
+__all__ = [
+    "Batch",
+    "Budget",
+    "CommitReport",
+    "DeletionReport",
+    "POP3Client",
+    "POP3Settings",
+    "Retrieval",
+    "RetrievalProgress",
+    "RetrievedItem",
+    "SMTPClient",
+]

@@ -37,6 +37,7 @@ class Client(ABC, Generic[E]):
         self._logger = logging.getLogger(f"mailwire.{protocol}")
         self._session: Session[E] | None = None
         self._lock = asyncio.Lock()
+        self._waiting = 0  # for the lock
         self._user: asyncio.Task[object] | None = None  # of the connection, now
 
     @property
@@ -60,11 +61,7 @@ class Client(ABC, Generic[E]):
             if self._session is not None:
                 raise LocalProtocolError(f"the client is connected to {self.endpoint} already")
             self.mechanism = None
-            try:
-                await self._establish()
-            except BaseException:
-                self.abort()
-                raise
+            await self._establish()
         except BaseException as error:
             self._end_call(error)
             raise
@@ -102,8 +99,12 @@ class Client(ABC, Generic[E]):
 
     async def _establish(self) -> None:
         """Make a connection to which calls can be made."""
-        self._session = await Session.open(self.endpoint, self._new_machine())
-        await self._begin(self._session)
+        try:
+            self._session = await Session.open(self.endpoint, self._new_machine())
+            await self._begin(self._session)
+        except BaseException:
+            self.abort()
+            raise
 
     @abstractmethod
     async def _begin(self, session: Session[E]) -> None:
@@ -114,9 +115,12 @@ class Client(ABC, Generic[E]):
     def _is_clean(self) -> bool:
         """Whether nothing is unanswered or half done, and the next call can begin."""
 
-    async def _break_off(self) -> None:
-        """End a call that this same task has begun and not finished."""
+    def _break_off(self) -> None:
+        """End a call that nobody but this same task could finish."""
         raise LocalProtocolError("another call of this same task uses the connection: finish it first")
+
+    async def _settle(self) -> None:
+        """Bring what an earlier call has left unanswered to its end, before the next one begins."""
 
     # What a call is made in
 
@@ -126,10 +130,27 @@ class Client(ABC, Generic[E]):
     async def _begin_call(self) -> None:
         task = asyncio.current_task()
         # Who waited for itself, or for one that is no more, would wait for ever.
-        if self._user is not None and (self._user is task or self._user.done()):
-            await self._break_off()
-        await self._lock.acquire()
+        if self._user is not None and self._holder() in (None, task):
+            self._break_off()
+        self._waiting += 1
+        try:
+            await self._lock.acquire()
+        finally:
+            self._waiting -= 1
         self._user = task
+
+    async def _open_call(self) -> Session[E]:
+        await self._begin_call()
+        try:
+            session = self._session
+            if session is None:
+                raise LocalProtocolError("the client is not connected: connect() first")
+            await self._settle()
+            session.expect_silence()
+        except BaseException as error:
+            self._end_call(error)
+            raise
+        return session
 
     def _end_call(self, error: BaseException | None) -> None:
         if isinstance(error, MailwireError):
@@ -141,6 +162,10 @@ class Client(ABC, Generic[E]):
             self.abort()
         self._user = None
         self._lock.release()
+
+    def _holder(self) -> "asyncio.Task[object] | None":
+        """Return the task that will end the call that there is; None if nobody will."""
+        return None if self._user is None or self._user.done() else self._user
 
     def _record(self, direction: Direction, what: Traceable) -> None:
         self.transcript.record(direction, what)
@@ -160,24 +185,13 @@ class Client(ABC, Generic[E]):
 
 
 class _Call(Generic[E]):
-    # The use of a client's connection for one call. It is no async generator: one that is left suspended, inside a
-    # retrieval that nobody finished, would be closed by the event loop in whatever order.
+    # The use of a client's connection for one call.
 
     def __init__(self, client: Client[E]) -> None:
         self._client = client
 
     async def __aenter__(self) -> Session[E]:
-        client = self._client
-        await client._begin_call()
-        try:
-            session = client._session
-            if session is None:
-                raise LocalProtocolError("the client is not connected: connect() first")
-            session.expect_silence()
-        except BaseException as error:
-            client._end_call(error)
-            raise
-        return session
+        return await self._client._open_call()
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None

@@ -1,0 +1,149 @@
+"""Authorization: how a POP3 session comes from its greeting to an open maildrop (RFC 1939 4).
+
+1. CAPA is asked before TLS and again after it, for what was said in the clear is forgotten (RFC 2595 4), and once more
+   after the login, for some servers tell only then what they can do (RFC 2449 5). A server that does not know CAPA is
+   not asked again behind the login.
+2. What CAPA does not list is not said. A server without CAPA is taken at RFC 1939's word.
+3. One login is tried, as `authentication` has it.
+"""
+
+from typing import Final
+
+from ..endpoint import Endpoint
+from ..errors import AuthenticationFailed, MaildropLocked, ResponseError, SecurityError, TLSFailed
+from ..pop3 import Apop, Auth, Capa, Capabilities, Command, Pass, RefusalCause, Response, Stls, User
+from ..sasl import MECHANISMS, Mechanism, Option, Password
+from .authentication import MechanismUnavailable, authenticate, login_refusal, second_chance, situation_of
+from .pop3_dialogue import Dialogue, raise_refusal
+
+__all__ = ["Authorization"]
+
+# What a password may be presented by besides SASL. USER stands behind LOGIN: it tells the same to the same. APOP is
+# used only where it is named.
+_OPTIONS: Final = (*MECHANISMS, Option("USER", Password, True), Option("APOP", Password, True, is_automatic=False))
+
+
+class Authorization:
+    """The state AUTHORIZATION of one session.
+
+    asks_capabilities: False for a server that does not stand to be asked.
+    """
+
+    def __init__(self, endpoint: Endpoint, dialogue: Dialogue, *, asks_capabilities: bool = True) -> None:
+        self.knows_capa = False
+        self._endpoint = endpoint
+        self._dialogue = dialogue
+        self._asks_capabilities = asks_capabilities
+
+    async def begin(self) -> str | None:
+        """Lead the session to where the endpoint wants it; return the mechanism that has logged in, if one has."""
+        raise_refusal(await self._dialogue.greeting())
+        await self._ask_capabilities()
+        if self._endpoint.tls == "starttls":
+            await self._start_tls()
+            await self._ask_capabilities()
+        if self._endpoint.auth is None:
+            return None
+        situation = situation_of(self._endpoint, self._dialogue.session.stream, self._offered())
+        mechanism = await authenticate(self._endpoint, self._endpoint.auth, situation, self._attempt, _OPTIONS)
+        if self.knows_capa:
+            await self._ask_capabilities()
+        return mechanism
+
+    async def log_in(self, *commands: Command[Response]) -> Response:
+        """Say `commands`, which are a login; return the response to the last of them.
+
+        Raises AuthenticationFailed, or ResponseError where the credentials are not to blame.
+        """
+        self._dialogue.session.expect_silence()
+        for command in commands:
+            self._dialogue.send(command)
+        response: Response | None = None
+        for command in commands:
+            response = (await self._dialogue.next_response()).response
+            if not response.ok:
+                self._raise_refusal(command, response)
+        if response is None:
+            raise AssertionError("a login takes a command")
+        return response
+
+    # Private
+
+    @property
+    def _capabilities(self) -> Capabilities:
+        return self._dialogue.connection.capabilities or Capabilities()
+
+    async def _ask_capabilities(self) -> None:
+        # A server without CAPA (RFC 2449) refuses it.
+        if self._asks_capabilities:
+            self._dialogue.session.expect_silence()
+            self._dialogue.send(Capa())
+            self.knows_capa = (await self._dialogue.next_response()).response.ok
+
+    async def _start_tls(self) -> None:
+        if self.knows_capa and "STLS" not in self._capabilities:
+            raise SecurityError(f"{self._endpoint} does not offer STLS, and TLS is required")
+        try:
+            await self._dialogue.ask(Stls())
+        except ResponseError as error:
+            raise TLSFailed(f"{self._endpoint} refuses STLS, and TLS is required: {error.response}") from error
+        await self._dialogue.session.start_tls()
+        self._dialogue.connection.tls_established()
+
+    def _offered(self) -> tuple[str, ...]:
+        # A server that names no way to log in is taken at RFC 1939's word.
+        offered = self._capabilities.mechanisms
+        if "USER" in self._capabilities or not offered:
+            offered += ("USER",)
+        return offered if self._timestamp is None else (*offered, "APOP")
+
+    @property
+    def _timestamp(self) -> bytes | None:
+        # That of a greeting in the clear is forgotten with the greeting (RFC 2595 4).
+        greeting = self._dialogue.connection.greeting
+        return None if greeting is None else greeting.timestamp
+
+    async def _attempt(self, name: str, mechanism: Mechanism | None) -> None:
+        if mechanism is not None:
+            command = Auth(mechanism)
+            try:
+                await self.log_in(command)
+            except AuthenticationFailed as error:
+                chance = second_chance(command.exchange, error, is_unavailable=_is_unavailable(command, error))
+                if chance is not None:
+                    raise chance from None
+                raise
+            return
+        try:
+            commands = self._own_login(name)
+        except ValueError as unfit:
+            raise MechanismUnavailable.to_present(name, unfit) from None
+        await self.log_in(*commands)
+
+    def _own_login(self, name: str) -> tuple[Command[Response], ...]:
+        # What POP3 has besides SASL.
+        credentials, timestamp = self._endpoint.auth, self._timestamp
+        if not isinstance(credentials, Password):
+            raise AssertionError(f"{name} is for passwords")
+        if credentials.authzid:
+            raise ValueError(f"{name} has no place for an authzid")
+        if name == "APOP" and timestamp is not None:
+            return (Apop(credentials.user, credentials.password, timestamp),)
+        return User(credentials.user), Pass(credentials.password)
+
+    def _raise_refusal(self, command: Command[Response], response: Response) -> None:
+        exchange = command.exchange if isinstance(command, Auth) else None
+        if exchange is not None and exchange.failure is not None:
+            self._dialogue.is_over = True  # who sent what led to a cancel, is not asked again
+        elif response.cause not in (None, RefusalCause.CREDENTIALS):
+            kind = MaildropLocked if response.cause is RefusalCause.IN_USE else ResponseError
+            raise kind(f"{command} was refused: {response}", command=str(command), response=response)
+        raise login_refusal(str(command), exchange, response)
+
+
+def _is_unavailable(command: Auth, error: AuthenticationFailed) -> bool:
+    # RFC 5034 4 has no code for it. What was refused without a code and before anything was said, was not refused for
+    # what it said.
+    response, exchange = error.answer, command.exchange
+    is_unblamed = isinstance(response, Response) and response.code is None and response.cause is None
+    return is_unblamed and not exchange.has_spoken

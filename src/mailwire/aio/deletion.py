@@ -1,0 +1,162 @@
+"""Deletion: which messages a session was asked to delete, and what is known of them in the end (RFC 1939 5 and 6).
+
+1. DELE marks. What is marked is deleted when QUIT is answered with +OK, and known to be deleted by nothing else.
+2. A session that ends in any other way leaves what was marked UNKNOWN. By RFC 1939 6 nothing of it is deleted; there
+   are servers that think otherwise. The next complete listing tells.
+3. -ERR to QUIT says that some of what was marked was deleted and some was not (RFC 1939 6): that is UNKNOWN, too.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Final
+
+from ..errors import MailwireError
+from ..pop3 import Command, Dele, Entry, FindingKind, Listing, Response, ResponseReceived, Rset
+
+__all__ = ["CommitReport", "DeletionReport", "Marks"]
+
+# Where a server has said one of these of its maildrop, a message that it does not list may be there all the same.
+_INCOMPLETE: Final = frozenset(
+    {FindingKind.NO_UIDL, FindingKind.BAD_NUMBER, FindingKind.GAP, FindingKind.GLUED, FindingKind.UNLISTED}
+)
+
+
+@dataclass(frozen=True, slots=True)
+class DeletionReport:
+    """What came of the messages that were to be marked.
+
+    marked: those that the server has marked; they are deleted by `commit`.
+    refused: those that it has not, with its -ERR.
+    missing: unique ids that no message in the maildrop has: whatever they were of is gone already.
+    """
+
+    marked: tuple[Entry, ...] = ()
+    refused: Mapping[Entry, Response] = field(default_factory=dict)
+    missing: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class CommitReport:
+    """What is known of the messages that a session was asked to delete. Each is in one of these:
+
+    committed: deleted.
+    refused: not deleted, for the server has refused to mark them, with its -ERR.
+    unknown: deleted or not. Messages with a uid are found out about by the next listing (`reconciled`).
+    kept: not deleted, though marked: a later listing has them still.
+
+    response: the server's answer to QUIT; None if there was none.
+    error: why there was none, or why that one tells nothing.
+    """
+
+    committed: tuple[Entry, ...] = ()
+    refused: Mapping[Entry, Response] = field(default_factory=dict)
+    unknown: tuple[Entry, ...] = ()
+    kept: tuple[Entry, ...] = ()
+    response: Response | None = None
+    error: MailwireError | None = None
+
+    @property
+    def committed_uids(self) -> frozenset[str]:
+        """The unique ids of what is deleted. A uid may be forgotten when it is here."""
+        return _uids(self.committed)
+
+    @property
+    def unknown_uids(self) -> frozenset[str]:
+        """The unique ids of what may or may not be deleted."""
+        return _uids(self.unknown)
+
+    @property
+    def remaining_uids(self) -> frozenset[str]:
+        """The unique ids of what is not deleted, refused or kept."""
+        return _uids((*self.refused, *self.kept))
+
+    def reconciled(self, listing: Listing) -> "CommitReport":
+        """Return what is known now that a later session has this `listing`.
+
+        What is not listed any more is committed, if the listing is complete; what is, is kept. A message without a uid,
+        or with one that it shares, stays unknown.
+        """
+        wanted = self.unknown_uids
+        if not wanted:
+            return self
+        is_complete = not _INCOMPLETE & listing.finding_counts.keys()
+        shared: set[str] = set()
+        present: set[str] = set()
+        for entry in listing:
+            if entry.uid is None:
+                is_complete = False
+            elif entry.uid in wanted:
+                present.add(entry.uid)
+                if entry.shares_uid:
+                    shared.add(entry.uid)
+        committed, kept, unknown = list(self.committed), list(self.kept), []
+        for entry in self.unknown:
+            if entry.uid is None or entry.shares_uid or entry.uid in shared:
+                unknown.append(entry)
+            elif entry.uid in present:
+                kept.append(entry)
+            else:
+                (committed if is_complete else unknown).append(entry)
+        return replace(self, committed=tuple(committed), kept=tuple(kept), unknown=tuple(unknown))
+
+
+def _uids(entries: Iterable[Entry]) -> frozenset[str]:
+    return frozenset(entry.uid for entry in entries if entry.uid is not None)
+
+
+class Marks:
+    """What the server was asked to delete in one session, as its answers come."""
+
+    def __init__(self) -> None:
+        self._asked: dict[int, Entry] = {}  # by number; not answered yet
+        self._marked: dict[int, Entry] = {}
+        self._refused: dict[Entry, Response] = {}
+
+    def __bool__(self) -> bool:
+        """Whether there is anything that QUIT would decide about."""
+        return bool(self._asked or self._marked)
+
+    @property
+    def undecided(self) -> tuple[Entry, ...]:
+        """What QUIT would decide about."""
+        return (*self._marked.values(), *self._asked.values())
+
+    def holds(self, entry: Entry) -> bool:
+        """Whether `entry` is marked, or about to be."""
+        return entry.number in self._marked or entry.number in self._asked
+
+    def refusal_of(self, entry: Entry) -> Response | None:
+        """Return the -ERR to the DELE of `entry`; None if there was none."""
+        return self._refused.get(entry)
+
+    def ask(self, entry: Entry) -> None:
+        """Take note that DELE is said of `entry`."""
+        self._asked[entry.number] = entry
+
+    def discard(self, commands: Iterable[Command[object]]) -> None:
+        """Take note that these `commands` were never said."""
+        for command in commands:
+            if isinstance(command, Dele):
+                self._asked.pop(command.number, None)
+
+    def observe(self, received: ResponseReceived) -> None:
+        """Take note of a response."""
+        command, response = received.command, received.response
+        if isinstance(command, Dele):
+            entry = self._asked.pop(command.number, None) or Entry(command.number, None, 0)
+            if response.ok:
+                self._marked[command.number] = entry
+                self._refused.pop(entry, None)
+            elif command.number not in self._marked:
+                self._refused[entry] = response
+        elif isinstance(command, Rset) and response.ok:
+            self._marked.clear()
+            self._refused.clear()
+
+    def committed(self, response: Response) -> CommitReport:
+        """Return the report for a QUIT that was answered by +OK."""
+        return CommitReport(committed=self.undecided, refused=dict(self._refused), response=response)
+
+    def in_doubt(self, error: MailwireError | None, response: Response | None = None) -> CommitReport:
+        """Return the report for a session that has ended otherwise."""
+        return CommitReport(refused=dict(self._refused), unknown=self.undecided, response=response, error=error)

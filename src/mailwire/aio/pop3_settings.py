@@ -1,0 +1,52 @@
+"""POP3Settings: how a client deals with its POP3 server, beyond what the endpoint says."""
+
+from collections.abc import Collection
+from dataclasses import dataclass, field
+from typing import Final
+
+from ..pop3 import DEFAULT_LIMITS, PIPELINING_WINDOW, Capabilities, Limits, Window
+from .pop3_dialogue import Budget
+
+__all__ = ["POP3Settings"]
+
+# RFC 1939 has them optional. To a server without CAPA there is no other way to find out.
+_OPTIONAL: Final = frozenset({"UIDL", "TOP"})
+
+
+@dataclass(frozen=True, slots=True)
+class POP3Settings:
+    """How a client deals with its server.
+
+    keep_alive: seconds in which nothing was heard, after which NOOP is said while nobody asks for anything; None for
+        never. RFC 1939 3 lets a server hang up after 10 minutes, and there are some that do after 60 seconds: half of
+        that leaves time for a NOOP that is late.
+    drain: how much of what a retrieval that was broken off has left is read to keep the connection. By default that is
+        all that may be on its way: to connect and log in again takes longer, and some servers want minutes between two
+        logins.
+    window: how much may be unanswered at a time where the server announces PIPELINING.
+    limits: how long an answer may be that is no message; what is longer is LimitExceeded.
+    asks_capabilities: False for a server that hangs up on CAPA. It is then taken at RFC 1939's word.
+    probes: commands that are said though CAPA does not list them, of "UIDL", "TOP" and "LAST". By default they are UIDL
+        and TOP to a server without CAPA, and none to any other.
+    """
+
+    keep_alive: float | None = 30
+    drain: Budget = field(default=Budget(octets=PIPELINING_WINDOW.octets, seconds=5))
+    window: Window = PIPELINING_WINDOW
+    limits: Limits = DEFAULT_LIMITS
+    asks_capabilities: bool = True
+    probes: Collection[str] | None = None
+
+    def __post_init__(self) -> None:
+        if self.keep_alive is not None and not self.keep_alive > 0:
+            raise ValueError(f"keep_alive is more than 0 seconds, or None; got {self.keep_alive!r}")
+        if isinstance(self.probes, str):
+            raise ValueError("probes are a collection; one command alone is [command]")
+
+    def allows(self, command: str, capabilities: Capabilities, *, knows_capa: bool) -> bool:
+        """Whether `command` may be said to a server with these `capabilities`."""
+        if command in capabilities:
+            return True
+        if self.probes is None:
+            return not knows_capa and command in _OPTIONAL
+        return command in self.probes

@@ -1,0 +1,155 @@
+"""Transaction: one session's view of the maildrop, from the login to QUIT (RFC 1939 5).
+
+Message numbers hold for one session. What a caller names, be it an entry of this session or of another or a unique id,
+is found in this session's own listing before its number is used.
+"""
+
+from collections.abc import Callable, Iterable, Sequence
+from itertools import islice
+from typing import Final
+
+from ..errors import AmbiguousMessage, LocalProtocolError
+from ..pop3 import Dele, Entry, List, Listing, Stat, Uidl, UniqueIdListing, survey
+from .deletion import Marks
+from .pop3_dialogue import Dialogue, raise_refusal
+
+__all__ = ["Message", "Transaction"]
+
+Message = Entry | str
+"""What names a message to a client: an entry of a listing, or a unique id."""
+
+# For so many messages without a unique id UIDL is asked again, one by one. Where there are more, it is no accident.
+_ASKED_AGAIN: Final = 100
+
+
+class Transaction:
+    """The maildrop as one session has it.
+
+    marks: what it was asked to delete.
+    allows: tells whether a command that not every server knows may be said.
+    listed: is told of every listing.
+    """
+
+    def __init__(
+        self,
+        dialogue: Dialogue,
+        marks: Marks,
+        allows: Callable[[str], bool],
+        listed: Callable[[Listing], None],
+    ) -> None:
+        self.dialogue = dialogue
+        self.marks = marks
+        self.listing: Listing | None = None  # the last one of this session
+        self._allows = allows
+        self._listed = listed
+
+    async def ask_listing(self) -> Listing:
+        """Ask STAT, LIST and UIDL in one flight and return what they say together.
+
+        Raises ResponseError if LIST is refused and there is no UIDL either.
+        """
+        stat, scan, identities = Stat(), List(), Uidl()
+        knows_uidl = self._allows("UIDL")
+        for command in (stat, scan, identities) if knows_uidl else (stat, scan):
+            self.dialogue.send(command)
+        dropped, scanned = [await self.dialogue.next_response() for _ in range(2)]
+        uids: UniqueIdListing | None = None
+        if knows_uidl:
+            identified = await self.dialogue.next_response()
+            uids = identities.parse(identified.response) if identified.response.ok else None
+        if uids is None:
+            raise_refusal(scanned)
+        drop = stat.parse(dropped.response) if dropped.response.ok else None
+        sizes = scan.parse(scanned.response) if scanned.response.ok else None
+        listing = survey(sizes, uids, drop)
+        if uids is not None and listing.finding_counts:
+            numbers = list(islice(listing.unidentified, _ASKED_AGAIN + 1))
+            if 0 < len(numbers) <= _ASKED_AGAIN:
+                listing = survey(sizes, uids.amended(await self._ask_again(numbers)), drop)
+        self.listing = listing
+        self._listed(listing)
+        return listing
+
+    async def find(self, messages: Iterable[Message], *, forced: bool = False) -> list[Entry | str]:
+        """Return the entries of this session that `messages` name, in their order; a uid that names none stays itself.
+
+        forced: a uid that several messages share names all of them, where it does not come in an entry of this session.
+
+        Raises AmbiguousMessage for such a one otherwise, LocalProtocolError for an entry without a uid that is not of
+        this session, ValueError for what names no message at all.
+        """
+        if messages is self.listing and self.listing is not None:
+            return list(self.listing)
+        messages = [_checked(message) for message in messages]
+        if not messages:
+            return []
+        listing = self.listing if self.listing is not None else await self.ask_listing()
+        places = [self._of_this_session(listing, message) for message in messages]
+        wanted = {place for place in places if isinstance(place, str)}
+        if not wanted:
+            return list(places)
+        by_uid: dict[str, list[Entry]] = {}
+        for entry in listing:
+            if entry.uid in wanted:
+                by_uid.setdefault(entry.uid or "", []).append(entry)
+        found: list[Entry | str] = []
+        for place in places:
+            entries = by_uid.get(place, [place]) if isinstance(place, str) else [place]
+            if len(entries) > 1 and not forced:
+                raise AmbiguousMessage(f"{len(entries)} messages have the unique id {place!r}", uid=str(place))
+            found += entries
+        return found
+
+    def mark(self, entry: Entry) -> None:
+        """Say DELE of `entry`, unless it was said."""
+        if not self.marks.holds(entry):
+            self.dialogue.send(Dele(entry.number))
+            self.marks.ask(entry)
+
+    async def mark_all(self, entries: Sequence[Entry], at_once: int) -> None:
+        """Say DELE of all `entries`, so many at once, and take in the answers."""
+        for place in range(0, len(entries), at_once):
+            for entry in entries[place : place + at_once]:
+                self.mark(entry)
+            while self.dialogue.owes_answer:
+                await self.dialogue.next_response()
+
+    def ask_to_mark(self, command: Dele) -> None:
+        """Take note that `command` will be said."""
+        entry = None if self.listing is None else self.listing.numbered(command.number)
+        self.marks.ask(entry or Entry(command.number, None, 0))
+
+    def leave(self) -> None:
+        """Say nothing more of what is waiting to be said, and leave to others what is unanswered."""
+        self.marks.discard(self.dialogue.connection.discard_queued())
+        self.dialogue.is_left = self.dialogue.owes_answer
+
+    # Private
+
+    def _of_this_session(self, listing: Listing, message: Message) -> Entry | str:
+        if isinstance(message, str):
+            return message
+        here = listing.numbered(message.number)
+        if here is not None and here.uid == message.uid and (here.uid is not None or here.size == message.size):
+            return here
+        if message.uid is None:
+            raise LocalProtocolError(
+                f"{message} is not in the listing of this session, and without a unique id it is in no other"
+            )
+        return message.uid
+
+    async def _ask_again(self, numbers: Sequence[int]) -> Sequence[UniqueIdListing]:
+        commands = [Uidl(number) for number in numbers]
+        for command in commands:
+            self.dialogue.send(command)
+        responses = [(await self.dialogue.next_response()).response for _ in commands]
+        return [command.parse(response) for command, response in zip(commands, responses, strict=True) if response.ok]
+
+
+def _checked(message: Message) -> Message:
+    if isinstance(message, Entry):
+        if type(message.number) is not int or type(message.size) is not int:
+            raise ValueError(f"expected an entry with a number and a size, got {message!r}")
+    elif not isinstance(message, str):
+        raise ValueError(f"expected an entry or a unique id, got {message!r}")
+    return message

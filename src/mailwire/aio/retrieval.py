@@ -1,0 +1,405 @@
+"""Retrieval: a run over messages, each handed out as it comes.
+
+1. A message is whole when its end was seen. Whatever else ends it, the end of the connection, a stall or words out of
+   place, is an error with the octets counted that came; it is never a short message.
+2. What the server says of one message, and what becomes of it, is no other's business: the run goes on.
+3. The server is held back by who reads: a block is taken when it is asked for, and commands leave as the window allows.
+4. Whoever is cancelled in the middle loses nothing: the run stands where it stood, until it is gone on with, or until
+   somebody else wants the connection and nobody is left to go on.
+5. A server that says it pipelines, and drops the connection when that is done, is asked again, one message at a time on
+   a new connection, for what it has not answered. What is asked again is found by its unique id, never by its number.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import AsyncIterator, Callable, Iterable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from ..errors import (
+    AmbiguousMessage,
+    BudgetExceeded,
+    ConnectionLost,
+    LocalProtocolError,
+    MailwireError,
+    ResponseError,
+    UnknownMessage,
+)
+from ..pop3 import Dele, Entry, RefusalCause, ResponseReceived, Retr, Top
+from .deletion import CommitReport
+from .pop3_transaction import Message
+from .retrieved_item import Batch, RetrievalProgress, RetrievedItem
+
+if TYPE_CHECKING:
+    from .pop3 import POP3Client
+
+__all__ = ["Retrieval", "RunOptions"]
+
+
+@dataclass(frozen=True, slots=True)
+class RunOptions:
+    """What a run was asked for besides its messages.
+
+    command: makes the command that asks for a message, RETR or TOP.
+    message_limit, total_limit: octets of one message, and of all.
+    batch: when to commit; None for never.
+    progress: is told of every block.
+    """
+
+    command: Callable[[Entry], Retr | Top]
+    message_limit: int | None = None
+    total_limit: int | None = None
+    batch: Batch | None = None
+    progress: Callable[[RetrievalProgress], None] | None = None
+
+
+class Retrieval(AsyncIterator[RetrievedItem]):
+    """A run over messages: an async iterator of one item for each, in order. Made by `POP3Client.retrieve`.
+
+    commits: what came of each batch that was committed so far.
+
+    A run that is not gone on with holds the connection until another call of the same task ends it, or of any task once
+    its own is done; `aclose` ends it at once. What it has left unanswered is read by the next call, or ends the
+    connection (`POP3Settings.drain`).
+    """
+
+    def __init__(self, client: "POP3Client", messages: Iterable[Message], options: RunOptions) -> None:
+        self.commits: list[CommitReport] = []
+        self.maker = _current_task()
+        self._client = client
+        self._messages = messages
+        self._options = options
+        self._pending: deque[Entry | RetrievedItem] = deque()  # not asked for yet, or never to be
+        self._asked: deque[RetrievedItem] = deque()  # asked for, and not handed out yet
+        self._current: RetrievedItem | None = None
+        self._to_delete: list[Entry] = []
+        self._batch_size = 0  # how many messages of this batch were asked for
+        self._batch_began = 0.0
+        self._is_open = False  # it holds the connection
+        self._is_over = False
+        self._is_between = False  # two sessions, or in a listing: whatever ends this ends the connection
+        self._failure: MailwireError | None = None  # what ended it
+        self._lost: ConnectionLost | None = None  # the connection, and the run can go on with another
+        self._watched: set[asyncio.Task[object]] = set()
+        self._handed_out = self._of_messages = self._octets = self._of_octets = 0
+
+    # Going on
+
+    async def __anext__(self) -> RetrievedItem:
+        """Return the next item, when what is left of the one before has passed.
+
+        Raises what `POP3Client.retrieve` says.
+        """
+        if self._is_over and self._failure is None:
+            raise StopAsyncIteration
+        self._take_hold()
+        try:
+            if not self._is_open:
+                await self._open()
+            elif self._current is not None:
+                await self._pass_over(self._current)
+            self._current = await self._next_item()
+        except BaseException as error:
+            self._react(error)
+            raise
+        if self._current is None:
+            self._end()
+            raise StopAsyncIteration
+        self._handed_out += 1
+        return self._current
+
+    async def aclose(self) -> None:
+        """End the run. What was asked for and not read is read by the next call, or ends the connection."""
+        self._end()
+
+    # What the items ask for
+
+    async def _next_block(self, item: RetrievedItem) -> bytes | None:
+        if item._has_ended:
+            return None
+        if item is not self._current or self._is_over:
+            raise self._failure or LocalProtocolError(f"message {item.entry.number} was passed over: it comes once")
+        if self._lost is not None:
+            raise self._lost
+        self._take_hold()
+        try:
+            block = await self._read_block(item)
+            if block is None:
+                item._has_ended = item.is_complete = True
+                return None
+            self._count(item, block)
+        except BaseException as error:
+            self._react(error)
+            raise
+        limit = self._options.message_limit
+        if limit is not None and item.octets > limit:
+            item._is_too_long = True
+            raise BudgetExceeded(f"message {item.entry.number} is longer than {limit} octets")
+        return block
+
+    def _delete(self, item: RetrievedItem, *, force: bool) -> None:
+        entry = item.entry
+        if not self._is_open or item._dialogue is not self._client._dialogue:
+            raise LocalProtocolError(
+                f"{entry} cannot be deleted here: the run or its session is over; use client.delete"
+            )
+        if entry.shares_uid and not force:
+            raise AmbiguousMessage(f"several messages have the unique id {entry.uid!r}", uid=entry.uid or "")
+        self._to_delete.append(entry)
+
+    # Asking and being answered
+
+    async def _open(self) -> None:
+        client = self._client
+        await client._begin_retrieval(self)
+        self._is_open = True
+        self._take_hold()
+        self._watch(self.maker)
+        self._is_between = True
+        found = await client._transaction.find(self._messages)
+        self._is_between = False
+        self._of_messages = len(found)
+        self._of_octets = sum(entry.size for entry in found if isinstance(entry, Entry))
+        self._pending.extend(map(self._expected, found))
+
+    def _expected(self, found: Entry | str) -> Entry | RetrievedItem:
+        if isinstance(found, Entry):
+            return found
+        error = UnknownMessage(f"no message has the unique id {found!r}", uid=found)
+        return RetrievedItem(self, Entry(0, found, 0), None, error)
+
+    async def _next_item(self) -> RetrievedItem | None:
+        while True:
+            if self._lost is not None:
+                await self._replay()
+            is_full = self._is_batch_full
+            if is_full and not self._asked:
+                await self._end_batch()
+                continue
+            self._ask(is_full=is_full)
+            if self._asked and not self._asked[0].was_asked:
+                return self._asked.popleft()
+            dialogue = self._client._dialogue
+            if not dialogue.owes_answer:
+                return None
+            try:
+                received = await dialogue.next_response()
+            except ConnectionLost as lost:
+                self._lose(lost)
+                continue
+            if not isinstance(received.command, Dele):
+                item = self._asked.popleft()
+                self._answer(item, received)
+                return item
+
+    def _ask(self, *, is_full: bool) -> None:
+        self._ask_to_delete()
+        client = self._client
+        limit = client.settings.window.commands if client._dialogue.pipelines else 1
+        # Several commands go in one packet.
+        if len(self._asked) > limit // 2:
+            return
+        while self._pending and len(self._asked) < limit:
+            head = self._pending[0]
+            if isinstance(head, Entry):
+                if is_full:
+                    return
+                client._dialogue.send(self._options.command(head))
+                head = RetrievedItem(self, head, client._dialogue)
+                if self._batch_size == 0:
+                    self._batch_began = asyncio.get_running_loop().time()
+                self._batch_size += 1
+                is_full = self._is_batch_full
+            self._pending.popleft()
+            self._asked.append(head)
+
+    def _ask_to_delete(self) -> None:
+        client = self._client
+        for entry in self._to_delete:
+            client._transaction.mark(entry)
+        self._to_delete.clear()
+
+    def _answer(self, item: RetrievedItem, received: ResponseReceived) -> None:
+        response = received.response
+        if response.ok:
+            return
+        command = str(received.command)
+        text = f"{command} was refused: {response}"
+        item.error = ResponseError(text, command=command, response=response)
+        if response.cause is RefusalCause.QUOTA:
+            # To ask for more would do no good, and may do harm.
+            error = ResponseError(f"not asked for, since {text}", command=command, response=response)
+            self._pending = deque(
+                RetrievedItem(self, entry, None, error) if isinstance(entry, Entry) else entry
+                for entry in self._pending
+            )
+
+    async def _read_block(self, item: RetrievedItem) -> bytes | None:
+        while True:
+            try:
+                return await self._client._dialogue.next_block(item.entry.number)
+            except ConnectionLost as lost:
+                self._lose(lost)
+                if item._is_handed_out:
+                    raise
+                await self._replay(item)
+
+    async def _pass_over(self, item: RetrievedItem) -> None:
+        item._is_taken = True
+        octets, budget = 0, self._client.settings.drain.octets
+        while item.error is None and not item._has_ended and self._lost is None:
+            try:
+                block = await self._client._dialogue.next_block(item.entry.number)
+            except ConnectionLost as lost:
+                self._lose(lost)
+                return
+            item._has_ended = block is None
+            octets += len(block or b"")
+            if item._is_too_long and octets > budget:
+                raise ConnectionLost(
+                    f"message {item.entry.number} is longer than allowed, by more than {budget} octets: "
+                    "the connection was cut"
+                )
+
+    def _count(self, item: RetrievedItem, block: bytes) -> None:
+        item.octets += len(block)
+        self._octets += len(block)
+        limit, progress = self._options.total_limit, self._options.progress
+        if limit is not None and self._octets > limit:
+            raise BudgetExceeded(f"the messages of this run are longer than {limit} octets")
+        if progress is not None:
+            of = self._of_messages, self._octets, self._of_octets
+            progress(RetrievalProgress(item.entry, item.octets, self._handed_out, *of))
+
+    # Going on in another session
+
+    @property
+    def _is_batch_full(self) -> bool:
+        batch = self._options.batch
+        if batch is None or self._batch_size == 0:
+            return False
+        elapsed = asyncio.get_running_loop().time() - self._batch_began
+        return self._batch_size >= batch.messages or elapsed >= batch.seconds
+
+    async def _end_batch(self) -> None:
+        client = self._client
+        self._ask_to_delete()
+        while client._dialogue.owes_answer:
+            await client._dialogue.next_response()
+        self._batch_size = 0
+        if client._transaction.marks and self._pending:
+            self._is_between = True
+            await client._commit_marks()
+            await self._go_on()
+            self.commits.append(client.last_commit or CommitReport())
+
+    def _lose(self, lost: ConnectionLost) -> None:
+        # Take note that the connection was lost, and raise what it was lost by if that is the end of the run. It is not
+        # where it may be pipelining that the server does not stand: several commands were unanswered.
+        left = [each if isinstance(each, Entry) else each.entry for each in (*self._asked, *self._pending)]
+        if self._current is not None and not self._current._has_ended:
+            left.append(self._current.entry)
+        left += self._client._transaction.marks.undecided
+        can_be_found = all(entry.uid is not None and not entry.shares_uid for entry in left)
+        client = self._client
+        is_to_blame = client._dialogue.pipelines and len(lost.in_flight) > 1 and client.is_connected
+        if not (is_to_blame and can_be_found):
+            raise lost
+        self._lost = lost
+
+    async def _replay(self, item: RetrievedItem | None = None) -> None:
+        # Ask again for what is unanswered; for `item` first, of which nothing was handed out.
+        self._lost = None
+        self._pending.extendleft(each.entry if each.was_asked else each for each in reversed(self._asked))
+        self._asked.clear()
+        if item is not None:
+            self._pending.appendleft(item.entry)
+        # By the end of its session nothing is marked any more.
+        self._to_delete[:0] = self._client._transaction.marks.undecided
+        self._client._stop_pipelining()
+        self._is_between = True
+        await self._go_on()
+        if item is not None:
+            await self._begin_again(item, self._pending.popleft())
+
+    async def _go_on(self) -> None:
+        # What was meant by numbers of the last session is found by unique ids in the next.
+        client = self._client
+        await client._reopen()
+        entries = [each for each in self._pending if isinstance(each, Entry)]
+        found = iter(await client._transaction.find([*entries, *self._to_delete]))
+        self._pending = deque(
+            self._expected(next(found)) if isinstance(each, Entry) else each for each in self._pending
+        )
+        self._to_delete = [entry for entry in found if isinstance(entry, Entry)]
+        self._is_between = False
+
+    async def _begin_again(self, item: RetrievedItem, expected: Entry | RetrievedItem) -> None:
+        self._octets -= item.octets
+        item.octets = 0
+        item._is_begun_again = True
+        if isinstance(expected, Entry):
+            dialogue = self._client._dialogue
+            item.entry, item._dialogue = expected, dialogue
+            dialogue.send(self._options.command(expected))
+            self._answer(item, await dialogue.next_response())
+        else:
+            item.error = expected.error
+        if item.error is not None:
+            raise item.error
+
+    # Holding the connection, and letting go of it
+
+    def _take_hold(self) -> None:
+        if self._failure is not None:
+            raise self._failure
+        if self._is_open:
+            task = self._client._user = _current_task()
+            self._watch(task)
+
+    def _watch(self, task: "asyncio.Task[object] | None") -> None:
+        if task is not None and task not in self._watched and not task.done():
+            self._watched.add(task)
+            task.add_done_callback(self._stop_watching)
+
+    def _stop_watching(self, task: "asyncio.Task[object]") -> None:
+        self._watched.discard(task)
+        # Who waits for the connection would wait for one that is no more.
+        if self._client._waiting and self._client._holder() is None:
+            self._break_off()
+
+    def _break_off(self) -> None:
+        self._failure = LocalProtocolError("another call of the client has ended this retrieval: finish it first")
+        self._end()
+
+    def _react(self, error: BaseException) -> None:
+        # What of an error ends the run, and what only an item.
+        if not self._is_open:
+            return
+        if not self._is_between:
+            if isinstance(error, asyncio.CancelledError) or error is self._lost:
+                return
+            if self._current is not None and error is self._current.error:
+                return
+        if isinstance(error, MailwireError):
+            self._failure = error
+        # Words of ours leave the connection as it is: what is unanswered can still be read.
+        is_ours = isinstance(error, BudgetExceeded | LocalProtocolError) or not isinstance(error, MailwireError)
+        self._end(error, cut=not is_ours)
+
+    def _end(self, error: BaseException | None = None, *, cut: bool = False) -> None:
+        self._is_over = True
+        if self._is_open:
+            self._is_open = False
+            for task in self._watched:
+                task.remove_done_callback(self._stop_watching)
+            self._watched.clear()
+            self._client._end_retrieval(error, cut=cut, leaves=not self._is_between)
+
+
+def _current_task() -> "asyncio.Task[object] | None":
+    """Return the running task; None outside of any event loop."""
+    try:
+        return asyncio.current_task()
+    except RuntimeError:
+        return None

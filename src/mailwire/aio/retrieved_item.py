@@ -1,0 +1,139 @@
+"""RetrievedItem: one message of a run, as it comes; and what else a run tells."""
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from ..errors import BudgetExceeded, LocalProtocolError, ResponseError, UnknownMessage
+from ..pop3 import Entry, Response
+from .pop3_dialogue import Dialogue
+
+if TYPE_CHECKING:
+    from .retrieval import Retrieval
+
+__all__ = ["READ_LIMIT", "Batch", "RetrievalProgress", "RetrievedItem"]
+
+READ_LIMIT: Final = 64 * 1024 * 1024
+"""Octets of a message that is read into memory, if nothing else is said."""
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """How often a run commits what was marked: behind so many `messages`, or when so many `seconds` have passed since
+    the first of them was asked for, whatever comes first."""
+
+    messages: int = 50
+    seconds: float = 300
+
+    def __post_init__(self) -> None:
+        if self.messages < 1 or not self.seconds > 0:
+            raise ValueError(f"a batch has at least 1 message and more than 0 seconds, got {self!r}")
+
+
+@dataclass(frozen=True, slots=True)
+class RetrievalProgress:
+    """How far a run has come.
+
+    entry: the message that is coming, and how many of its `octets` have come.
+    messages: how many were handed out, with this one, `of_messages` in all.
+    run_octets: how many octets of all messages have come; `of_octets` is what the server has announced for all.
+    """
+
+    entry: Entry
+    octets: int
+    messages: int
+    of_messages: int
+    run_octets: int
+    of_octets: int
+
+
+class RetrievedItem:
+    """A message as it is retrieved: iterate over it for its blocks, or `read` it whole.
+
+    entry: what was asked for, with its number in the session in which it was; number 0 if it was not.
+    error: why there are no blocks: ResponseError with the server's refusal, or UnknownMessage if it is not there (any
+        more).
+    was_asked: False if it was never asked for: it is not there, or the server has said that it will give no more.
+    octets: how much of it has come so far.
+    is_complete: whether it was read to its end.
+    """
+
+    def __init__(
+        self,
+        run: "Retrieval",
+        entry: Entry,
+        dialogue: Dialogue | None,
+        error: ResponseError | UnknownMessage | None = None,
+    ) -> None:
+        self.entry = entry
+        self.error = error
+        self.was_asked = dialogue is not None
+        self.octets = 0
+        self.is_complete = False
+        self._run = run
+        self._dialogue = dialogue
+        self._is_taken = False  # somebody has begun to read it, or it was passed over
+        self._is_handed_out = False  # some of it
+        self._is_begun_again = False  # on another connection: what came before does not count
+        self._is_too_long = False
+        self._has_ended = False  # also where nobody has read it
+
+    @property
+    def refusal(self) -> Response | None:
+        """The server's -ERR, if it does not give this message."""
+        return self.error.response if isinstance(self.error, ResponseError) else None
+
+    def __aiter__(self) -> AsyncIterator[bytes]:
+        """Iterate over the message in blocks as they arrive, octet for octet.
+
+        Raises `error` if there is one; MessageTruncated if the connection is lost before the end, MessageStalled if it
+        stands still, BudgetExceeded if it is longer than the run allows; LocalProtocolError if it is read a second
+        time, or was passed over: it comes once.
+        """
+        self._take()
+        return _Blocks(self)
+
+    async def read(self, limit: int | None = READ_LIMIT) -> bytes:
+        """Return the whole message. Raises BudgetExceeded once it proves longer than `limit` octets, and as above."""
+        self._take()
+        blocks: list[bytes] = []
+        while (block := await self._run._next_block(self)) is not None:
+            if self._is_begun_again:
+                self._is_begun_again = False
+                blocks.clear()
+            blocks.append(block)
+            if limit is not None and self.octets > limit:
+                raise BudgetExceeded(f"message {self.entry.number} is longer than {limit} octets")
+        return b"".join(blocks)
+
+    def delete(self, *, force: bool = False) -> None:
+        """Have the message marked when the run goes on. Like all that is marked it is deleted by `POP3Client.commit`,
+        whose report tells what became of it.
+
+        force: also a message that shares its unique id with another.
+
+        Raises AmbiguousMessage for such a one otherwise; LocalProtocolError when the session that it came from is over.
+        """
+        self._run._delete(self, force=force)
+
+    def _take(self) -> None:
+        if self.error is not None:
+            raise self.error
+        if self._is_taken:
+            raise LocalProtocolError(f"message {self.entry.number} was read already, or passed over: it comes once")
+        self._is_taken = True
+
+
+class _Blocks(AsyncIterator[bytes]):
+    # The blocks of one item. It is no async generator: one that is left in the middle would be closed by the event
+    # loop, whenever that finds the time.
+
+    def __init__(self, item: RetrievedItem) -> None:
+        self._item = item
+
+    async def __anext__(self) -> bytes:
+        block = await self._item._run._next_block(self._item)
+        if block is None:
+            raise StopAsyncIteration
+        self._item._is_handed_out = True
+        return block

@@ -1,0 +1,789 @@
+import asyncio
+
+import pytest
+
+from mailwire import (
+    AmbiguousMessage,
+    Budget,
+    BudgetExceeded,
+    ConnectionLost,
+    Endpoint,
+    Entry,
+    LocalProtocolError,
+    MailwireError,
+    MessageTruncated,
+    POP3Client,
+    POP3Settings,
+    ResponseError,
+    Retrieval,
+    RetrievalProgress,
+    UnknownMessage,
+)
+from mailwire.pop3 import Response
+from mailwire.testing import CLOSE, FIN, LISTEN, RST, STALL, WAIT, Answers, Endless, ScriptedPeer, Step, Tls
+from mailwire.testing.turns import drain_events
+from tests.aio.dialogues import (
+    CANARY,
+    LISTED,
+    LISTED_TOGETHER,
+    LOGIN,
+    OPENED,
+    PIPELINED,
+    POP3_ANSWERS,
+    POP3_QUIT,
+    TWO_MESSAGES,
+    announced,
+    capabilities,
+)
+from tests.aio.pop3_clients import ONE, THREE, TWO, client_for, connect, everything
+from tests.clock import Clock
+
+LISTED_OF_THREE: tuple[Step, ...] = (
+    *("C: STAT", "S: +OK 3 21", "C: LIST", "S: +OK", "S: 1 7", "S: 2 7", "S: 3 7", "S: ."),
+    *("C: UIDL", "S: +OK", "S: 1 u1", "S: 2 u2", "S: 3 u3", "S: ."),
+)
+
+
+# Retrieving
+
+
+async def test_messages_are_retrieved_one_at_a_time_without_pipelining() -> None:
+    async with ScriptedPeer(*OPENED, *LISTED, *TWO_MESSAGES, *POP3_QUIT) as peer, client_for(peer) as client:
+        assert await everything(client.retrieve(await client.listing())) == [b"first\r\n", b"other\r\n"]
+
+
+async def test_messages_are_asked_for_together_with_pipelining() -> None:
+    async with (
+        ScriptedPeer(
+            *PIPELINED,
+            *(
+                *LISTED_TOGETHER,
+                "C: RETR 1",
+                "C: RETR 2",
+                "C: RETR 3",
+                "S: +OK",
+                "S: first",
+                "S: .",
+                "S: +OK",
+                "S: .",
+                "S: +OK",
+                "S: third",
+                "S: .",
+            ),
+            *POP3_QUIT,
+        ) as peer,
+        client_for(peer) as client,
+    ):
+        assert await everything(client.retrieve([ONE, TWO, THREE])) == [b"first\r\n", b"", b"third\r\n"]
+
+
+async def test_pipelining_can_be_switched_off() -> None:
+    async with (
+        ScriptedPeer(
+            *(*capabilities("PIPELINING", "UIDL"), *LOGIN, *announced("PIPELINING", "UIDL")),
+            *(*LISTED, *TWO_MESSAGES, *POP3_QUIT),
+        ) as peer,
+        client_for(peer, pipelining=False) as client,
+    ):
+        assert await everything(client.retrieve([ONE, TWO])) == [b"first\r\n", b"other\r\n"]
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 7])
+@pytest.mark.parametrize("keyword", ["PIPELINING", "TOP"])
+async def test_the_packets_in_which_messages_come_do_not_matter(keyword: str, size: int) -> None:
+    table = {
+        **POP3_ANSWERS,
+        "CAPA": f"+OK\n{keyword}\nUIDL\n.",
+        "RETR 1": "+OK\n..\n...\n..x\n\n..\n.",
+        "RETR 2": "+OK\n.",
+    }
+    async with ScriptedPeer("S: +OK", Answers(table), packet_size=size) as peer, client_for(peer) as client:
+        found = await everything(client.retrieve(await client.listing()))
+    assert found == [b".\r\n..\r\n.x\r\n\r\n.\r\n", b""]
+
+
+async def test_a_server_that_ends_its_lines_in_lf_alone_is_understood() -> None:
+    async with (
+        ScriptedPeer(
+            *(b"+OK\n", "C: CAPA", b"-ERR\n", "C: USER bob", b"+OK\n", f"C: PASS {CANARY}", b"+OK\n"),
+            *("C: STAT", b"+OK 1 6\n", "C: LIST", b"+OK\n1 7\n.\n", "C: UIDL", b"+OK\n1 u1\n.\n"),
+            *("C: RETR 1", b"+OK\n..x\ny\n.\n", "C: QUIT", b"+OK\n"),
+        ) as peer,
+        client_for(peer) as client,
+    ):
+        assert await everything(client.retrieve([ONE])) == [b".x\ny\n"]
+
+
+async def test_a_message_is_as_long_as_it_is_whatever_was_announced() -> None:
+    body = b"0123456789\r\n" * 100_000
+    async with (
+        ScriptedPeer(
+            *(*OPENED, "C: STAT", "S: +OK 2 -1", "C: LIST", "S: +OK", "S: 1 5", f"S: 2 {2**40}", "S: ."),
+            *("C: UIDL", "S: +OK", "S: 1 u1", "S: 2 u2", "S: ."),
+            *("C: RETR 1", b"+OK 5 octets\r\n", body, b".\r\n", "C: RETR 2", "S: +OK 99999 octets", "S: ."),
+            *POP3_QUIT,
+        ) as peer,
+        client_for(peer) as client,
+    ):
+        assert await everything(client.retrieve(await client.listing())) == [body, b""]
+
+
+async def test_a_refused_message_does_not_end_the_run() -> None:
+    async with (
+        ScriptedPeer(
+            *(*OPENED, *LISTED_OF_THREE, *TWO_MESSAGES[:4], "C: RETR 2", "S: -ERR gone"),
+            *("C: RETR 3", "S: +OK", "S: third", "S: .", *POP3_QUIT),
+        ) as peer,
+        client_for(peer) as client,
+    ):
+        assert await everything(client.retrieve([ONE, TWO, THREE])) == [b"first\r\n", "-ERR gone", b"third\r\n"]
+
+
+async def test_a_refused_message_cannot_be_read() -> None:
+    async with (
+        ScriptedPeer(*OPENED, *LISTED, "C: RETR 1", "S: -ERR gone", *POP3_QUIT) as peer,
+        client_for(peer) as client,
+    ):
+        async for item in client.retrieve([ONE]):
+            assert item.refusal == Response(False, b"gone")
+            with pytest.raises(ResponseError, match="RETR 1 was refused: -ERR gone") as caught:
+                await item.read()
+            assert caught.value.command == "RETR 1"
+            assert not item.is_complete
+
+
+async def test_a_message_can_be_read_in_blocks() -> None:
+    body = b"0123456789abcdef" * 40_000 + b"\r\n"
+    async with (
+        ScriptedPeer(*OPENED, *LISTED, "C: RETR 1", b"+OK\r\n", body, b".\r\n", *POP3_QUIT) as peer,
+        client_for(peer) as client,
+    ):
+        blocks = []
+        async for item in client.retrieve([ONE]):
+            assert item.entry == ONE
+            async for block in item:
+                blocks.append(block)
+                assert item.octets == sum(map(len, blocks))
+                assert not item.is_complete
+            assert item.is_complete
+    assert b"".join(blocks) == body
+    assert len(blocks) > 1
+
+
+async def test_what_is_left_of_a_message_is_passed_over() -> None:
+    body = b"0123456789abcdef" * 40_000 + b"\r\n"
+    async with (
+        ScriptedPeer(
+            *(
+                *OPENED,
+                *LISTED,
+                "C: RETR 1",
+                b"+OK\r\n",
+                body,
+                b".\r\n",
+                "C: RETR 2",
+                "S: +OK",
+                "S: other",
+                "S: .",
+                *POP3_QUIT,
+            )
+        ) as peer,
+        client_for(peer) as client,
+    ):
+        found = [(await anext(aiter(item)))[:5] async for item in client.retrieve([ONE, TWO])]
+    assert found == [b"01234", b"other"]
+
+
+async def test_a_message_that_is_not_read_at_all_is_passed_over() -> None:
+    async with ScriptedPeer(*OPENED, *LISTED, *TWO_MESSAGES, *POP3_QUIT) as peer, client_for(peer) as client:
+        assert [item.entry.number async for item in client.retrieve([ONE, TWO])] == [1, 2]
+
+
+async def test_a_message_that_was_passed_over_is_not_empty() -> None:
+    # Nothing truncated is given out as a message.
+    async with ScriptedPeer(*OPENED, *LISTED, *TWO_MESSAGES, *POP3_QUIT) as peer, client_for(peer) as client:
+        items = [item async for item in client.retrieve([ONE, TWO])]
+        for item in items:
+            with pytest.raises(MailwireError):
+                await item.read()
+            assert not item.is_complete
+
+
+async def test_a_message_is_read_once() -> None:
+    async with ScriptedPeer(*OPENED, *LISTED, *TWO_MESSAGES[:4], *POP3_QUIT) as peer, client_for(peer) as client:
+        async for item in client.retrieve([ONE]):
+            assert await item.read() == b"first\r\n"
+            with pytest.raises(MailwireError):
+                await item.read()
+
+
+async def test_a_message_of_which_blocks_were_taken_cannot_be_read_whole() -> None:
+    body = b"0123456789abcdef" * 40_000 + b"\r\n"
+    async with (
+        ScriptedPeer(*OPENED, *LISTED, "C: RETR 1", b"+OK\r\n", body, b".\r\n", *POP3_QUIT) as peer,
+        client_for(peer) as client,
+    ):
+        async for item in client.retrieve([ONE]):
+            async for _ in item:
+                break
+            with pytest.raises(MailwireError):
+                await item.read()
+
+
+async def test_a_message_longer_than_allowed_is_not_read_on() -> None:
+    async with ScriptedPeer(*OPENED, *LISTED, *TWO_MESSAGES[:4], LISTEN) as peer:
+        client = await connect(peer)
+        async for item in client.retrieve([ONE]):
+            with pytest.raises(BudgetExceeded, match="message 1 is longer than 6 octets"):
+                await item.read(limit=6)
+        client.abort()
+
+
+async def test_a_message_as_long_as_allowed_is_read() -> None:
+    async with ScriptedPeer(*OPENED, *LISTED, *TWO_MESSAGES[:4], *POP3_QUIT) as peer, client_for(peer) as client:
+        async for item in client.retrieve([ONE]):
+            assert await item.read(limit=7) == b"first\r\n"
+
+
+async def test_a_consumer_that_is_slow_holds_the_server_back() -> None:
+    body = b"0123456789abcdef" * 500_000 + b"\r\n"
+    async with (
+        ScriptedPeer(*OPENED, *LISTED, "C: RETR 1", b"+OK\r\n", body, b".\r\n", *POP3_QUIT) as peer,
+        client_for(peer) as client,
+    ):
+        octets = 0
+        async for item in client.retrieve([ONE]):
+            async for block in item:
+                if octets == 0:
+                    await peer.rest()
+                    assert peer.sent < 2_000_000
+                octets += len(block)
+    assert octets == len(body)
+
+
+async def test_pipelining_does_not_make_both_sides_wait_for_each_other() -> None:
+    # A server that writes each answer before it reads on, with small buffers.
+    body = "\n".join(["0123456789" * 7] * 50)
+    numbers = range(1, 101)
+    table = {**POP3_ANSWERS, "CAPA": "+OK\nPIPELINING\nUIDL\n."}
+    table["LIST"] = "\n".join(["+OK", *(f"{number} 3600" for number in numbers), "."])
+    table["UIDL"] = "\n".join(["+OK", *(f"{number} u{number}" for number in numbers), "."])
+    table.update({f"RETR {number}": f"+OK\n{body}\n." for number in numbers})
+    async with ScriptedPeer("S: +OK", Answers(table), buffer_size=4096) as peer, client_for(peer) as client:
+        found = await everything(client.retrieve(f"u{number}" for number in numbers))
+    assert found == [body.replace("\n", "\r\n").encode() + b"\r\n"] * 100
+
+
+# Breaking off
+
+
+async def test_breaking_off_behind_the_last_message_leaves_the_session_clean() -> None:
+    async with (
+        ScriptedPeer(*OPENED, *LISTED, *TWO_MESSAGES[:4], "C: NOOP", "S: +OK", *POP3_QUIT) as peer,
+        client_for(peer) as client,
+    ):
+        async for item in client.retrieve([ONE]):
+            await item.read()
+            break
+        await client.noop()
+
+
+@pytest.mark.parametrize("read", [True, False], ids=["read", "unread"])
+async def test_what_is_left_unanswered_is_read_by_the_next_call(read: bool) -> None:
+    async with (
+        ScriptedPeer(
+            *(*PIPELINED, *LISTED_TOGETHER, "C: RETR 1", "C: RETR 2", "C: RETR 3", "S: +OK", "S: first", "S: ."),
+            *("S: +OK", "S: other", "S: .", "S: -ERR gone", "C: NOOP", "S: +OK", *POP3_QUIT),
+        ) as peer,
+        client_for(peer) as client,
+    ):
+        async for item in client.retrieve([ONE, TWO, THREE]):
+            if read:
+                assert await item.read() == b"first\r\n"
+            break
+        await client.noop()
+
+
+async def test_what_was_not_asked_for_yet_is_not_asked_for_any_more() -> None:
+    async with (
+        ScriptedPeer(*OPENED, *LISTED, *TWO_MESSAGES[:4], "C: NOOP", "S: +OK", *POP3_QUIT) as peer,
+        client_for(peer) as client,
+    ):
+        async for _ in client.retrieve([ONE, TWO]):
+            break
+        await client.noop()
+
+
+LONG = b"0123456789abcdef" * 10_000 + b"\r\n"
+OUTLINE: tuple[Step, ...] = (*OPENED, *LISTED, "C: RETR 1", b"+OK\r\n", LONG, b".\r\n")
+
+
+async def left_in_the_middle(peer: ScriptedPeer, drain: Budget) -> POP3Client:
+    client = await connect(peer, settings=POP3Settings(drain=drain))
+    items = client.retrieve([ONE])
+    await anext(aiter(await anext(items)))
+    await items.aclose()
+    return client
+
+
+async def test_the_rest_of_a_message_is_read_within_the_budget() -> None:
+    async with ScriptedPeer(*OUTLINE, "C: NOOP", "S: +OK", *POP3_QUIT) as peer:
+        client = await left_in_the_middle(peer, Budget(len(LONG), 1))
+        await client.noop()
+        await client.quit()
+
+
+async def test_a_rest_beyond_the_budget_ends_the_connection() -> None:
+    async with ScriptedPeer(*OUTLINE, LISTEN) as peer:
+        client = await left_in_the_middle(peer, Budget(10_000, 1))
+        with pytest.raises(ConnectionLost, match="has left is more than 10000 octets: the connection was cut"):
+            await client.noop()
+        assert not client.is_connected
+
+
+async def test_a_rest_that_was_announced_to_be_beyond_the_budget_is_not_even_begun() -> None:
+    async with ScriptedPeer(
+        *(*OPENED, "C: STAT", "S: +OK 1 99", "C: LIST", "S: +OK", "S: 1 99", "S: ."),
+        *("C: UIDL", "S: +OK", "S: 1 u1", "S: .", "C: RETR 1", "S: +OK", "S: first", STALL),
+    ) as peer:
+        client = await connect(peer, settings=POP3Settings(drain=Budget(98, 1)))
+        async for _ in client.retrieve(["u1"]):
+            break
+        with pytest.raises(ConnectionLost, match="has left is more than 98 octets"):
+            await client.noop()
+        assert not client.is_connected
+
+
+async def test_a_rest_that_does_not_come_in_time_ends_the_connection() -> None:
+    clock = Clock()
+    async with ScriptedPeer(*OPENED, *LISTED, "C: RETR 1", "S: +OK", "S: fir", STALL, guard=None) as peer:
+        client = await left_in_the_middle(peer, Budget(1000, 2))
+        asking = asyncio.create_task(client.noop())
+        await clock.advance(1)
+        assert not asking.done()
+        await clock.advance(1)
+        with pytest.raises(ConnectionLost, match="within 2 s: the rest of a retrieval that was broken off"):
+            await asking
+        assert not client.is_connected
+
+
+async def test_quitting_reads_what_is_left_too() -> None:
+    async with ScriptedPeer(*OUTLINE, *POP3_QUIT) as peer:
+        client = await left_in_the_middle(peer, Budget(len(LONG), 1))
+        await client.quit()
+
+
+async def test_a_farewell_is_left_out_where_too_much_is_left() -> None:
+    async with ScriptedPeer(*OUTLINE, LISTEN) as peer:
+        client = await left_in_the_middle(peer, Budget(0, 1))
+        await client.quit()
+        assert not client.is_connected
+    assert b"QUIT" not in peer.wire
+
+
+@pytest.mark.parametrize(("octets", "seconds"), [(-1, 1), (0, 0), (0, -1), (0, float("nan"))])
+def test_a_budget_is_a_budget(octets: int, seconds: float) -> None:
+    with pytest.raises(ValueError, match="a budget is at least 0 octets and more than 0 seconds"):
+        Budget(octets, seconds)
+
+
+async def test_closing_a_run_ends_it() -> None:
+    async with (
+        ScriptedPeer(*OPENED, *LISTED, *TWO_MESSAGES[:4], "C: NOOP", "S: +OK", *POP3_QUIT) as peer,
+        client_for(peer) as client,
+    ):
+        items = client.retrieve([ONE, TWO])
+        item = await anext(items)
+        await items.aclose()
+        await items.aclose()
+        with pytest.raises(StopAsyncIteration):
+            await anext(items)
+        with pytest.raises(LocalProtocolError, match="message 1 was passed over"):
+            await item.read()
+        await client.noop()
+
+
+async def test_a_call_inside_a_retrieval_ends_it_and_is_made() -> None:
+    async with (
+        ScriptedPeer(*OPENED, *LISTED, *TWO_MESSAGES[:4], "C: DELE 1", "S: +OK", *POP3_QUIT) as peer,
+        client_for(peer) as client,
+    ):
+        made = 0
+        with pytest.raises(LocalProtocolError, match="another call of the client has ended this retrieval"):  # noqa: PT012
+            async for item in client.retrieve([ONE, TWO]):
+                await item.read()
+                await client.delete(item.entry)
+                made += 1
+        assert made == 1
+
+
+async def test_a_call_behind_a_retrieval_that_was_broken_off_is_made() -> None:
+    async with (
+        ScriptedPeer(*OPENED, *LISTED, *TWO_MESSAGES[:4], *LISTED, *POP3_QUIT) as peer,
+        client_for(peer) as client,
+    ):
+        items = client.retrieve([ONE, TWO])
+        async for item in items:
+            assert await item.read() == b"first\r\n"
+            break
+        assert len(await client.listing()) == 2
+        with pytest.raises(LocalProtocolError, match="has ended this retrieval"):
+            await anext(items)
+
+
+async def test_a_retrieval_that_another_task_makes_is_waited_for() -> None:
+    async with (
+        ScriptedPeer(*OPENED, *LISTED, *TWO_MESSAGES, "C: NOOP", "S: +OK", *POP3_QUIT) as peer,
+        client_for(peer) as client,
+    ):
+        retrieving = asyncio.create_task(everything(client.retrieve([ONE, TWO])))
+        await asyncio.sleep(0)
+        await client.noop()
+        assert await retrieving == [b"first\r\n", b"other\r\n"]
+
+
+async def test_a_retrieval_of_which_the_task_ends_is_not_waited_for() -> None:
+    async def consume(client: POP3Client) -> Retrieval:
+        items = client.retrieve([ONE, TWO])
+        await anext(items)
+        await leave.wait()
+        return items
+
+    leave = asyncio.Event()
+    async with (
+        ScriptedPeer(*OPENED, *LISTED, *TWO_MESSAGES[:4], "C: NOOP", "S: +OK", *POP3_QUIT) as peer,
+        client_for(peer) as client,
+    ):
+        consuming = asyncio.create_task(consume(client))
+        await drain_events()
+        asking = asyncio.create_task(client.noop())
+        await drain_events()
+        assert not asking.done()
+        leave.set()
+        await asking
+        with pytest.raises(LocalProtocolError, match="has ended this retrieval"):
+            await anext(await consuming)
+
+
+async def test_a_retrieval_that_is_gone_on_with_by_short_tasks_is_waited_for() -> None:
+    # As asyncio.wait_for() does it, before Python 3.12.
+    async with (
+        ScriptedPeer(*OPENED, *LISTED, *TWO_MESSAGES, "C: NOOP", "S: +OK", *POP3_QUIT) as peer,
+        client_for(peer) as client,
+    ):
+        items = client.retrieve([ONE, TWO])
+        first = await asyncio.create_task(items.__anext__())
+        asking = asyncio.create_task(client.noop())
+        await drain_events()
+        assert not asking.done()
+        assert await asyncio.create_task(first.read()) == b"first\r\n"
+        second = await asyncio.create_task(items.__anext__())
+        assert await second.read() == b"other\r\n"
+        with pytest.raises(StopAsyncIteration):
+            await anext(items)
+        await asking
+
+
+async def test_who_made_a_retrieval_that_nobody_goes_on_with_is_not_kept_waiting() -> None:
+    async with (
+        ScriptedPeer(*OPENED, *LISTED, *TWO_MESSAGES[:4], "C: NOOP", "S: +OK", *POP3_QUIT) as peer,
+        client_for(peer) as client,
+    ):
+        items = client.retrieve([ONE, TWO])
+        await asyncio.create_task(items.__anext__())
+        await client.noop()
+
+
+def test_a_retrieval_can_be_made_outside_of_an_event_loop() -> None:
+    client = POP3Client(Endpoint("localhost", protocol="pop3"))
+    assert isinstance(client.retrieve(["u1"]), Retrieval)
+
+
+async def test_a_retrieval_that_is_never_begun_asks_for_nothing() -> None:
+    async with ScriptedPeer(*OPENED, *POP3_QUIT) as peer, client_for(peer) as client:
+        items = client.retrieve([ONE])
+        await items.aclose()
+        with pytest.raises(StopAsyncIteration):
+            await anext(items)
+
+
+async def test_a_client_that_is_not_connected_retrieves_nothing() -> None:
+    client = POP3Client(Endpoint("localhost", protocol="pop3"))
+    items = client.retrieve(["u1"])
+    for _ in range(2):
+        with pytest.raises(LocalProtocolError, match="not connected"):
+            await anext(items)
+
+
+# Cancelled
+
+
+@pytest.mark.parametrize("said", [3, 2, 1], ids=["body", "first line", "nothing"])
+async def test_a_consumer_that_is_cancelled_leaves_a_session_that_can_be_used(said: int) -> None:
+    async def consume(client: POP3Client) -> None:
+        async for item in client.retrieve([ONE, TWO]):
+            await item.read()
+
+    first, rest = TWO_MESSAGES[:said], TWO_MESSAGES[said:4]
+    async with ScriptedPeer(*OPENED, *LISTED, *first, WAIT, *rest, "C: NOOP", "S: +OK", *POP3_QUIT) as peer:
+        client = await connect(peer)
+        consuming = asyncio.create_task(consume(client))
+        await drain_events()
+        consuming.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await consuming
+        assert client.is_connected
+        peer.go_on()
+        await client.noop()
+        await client.quit()
+
+
+async def test_a_consumer_that_gives_up_waiting_can_go_on() -> None:
+    async with (
+        ScriptedPeer(
+            *(*OPENED, *LISTED, "C: RETR 1", "S: +OK", "S: first", WAIT, "S: .", *TWO_MESSAGES[4:], *POP3_QUIT),
+            guard=None,
+        ) as peer,
+        client_for(peer) as client,
+    ):
+        items = client.retrieve([ONE, TWO])
+        item = await anext(items)
+        reading = asyncio.create_task(item.read())
+        await drain_events()
+        reading.cancel()
+        await asyncio.wait([reading])
+        peer.go_on()
+        with pytest.raises(LocalProtocolError, match="it comes once"):
+            await item.read()
+        assert await (await anext(items)).read() == b"other\r\n"
+
+
+async def test_a_run_that_is_cancelled_before_it_has_begun_cuts_the_connection() -> None:
+    async with ScriptedPeer(*OPENED, *LISTED[:4], STALL) as peer:
+        client = await connect(peer)
+        beginning = asyncio.create_task(client.retrieve([ONE]).__anext__())
+        await drain_events()
+        beginning.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await beginning
+        assert not client.is_connected
+
+
+# Numbers
+
+
+async def test_messages_are_found_by_their_unique_ids() -> None:
+    async with (
+        ScriptedPeer(*OPENED, *LISTED, *TWO_MESSAGES[4:], *TWO_MESSAGES[:4], *POP3_QUIT) as peer,
+        client_for(peer) as client,
+    ):
+        # The numbers are those of another session.
+        items = [item.entry async for item in client.retrieve([Entry(1, "u2", 99), "u1"])]
+    assert items == [TWO, ONE]
+
+
+async def test_a_message_that_is_not_there_is_an_item_with_an_error() -> None:
+    async with (
+        ScriptedPeer(*OPENED, *LISTED, *TWO_MESSAGES, *POP3_QUIT) as peer,
+        client_for(peer) as client,
+    ):
+        found: list[object] = []
+        async for item in client.retrieve([ONE, "gone", Entry(2, "gone too", 7), TWO]):
+            if item.was_asked:
+                found.append(await item.read())
+                continue
+            found.append(item.error)
+            assert item.refusal is None
+            with pytest.raises(UnknownMessage, match="no message has the unique id 'gone"):
+                await item.read()
+    assert [message.uid if isinstance(message, UnknownMessage) else message for message in found] == [
+        b"first\r\n",
+        "gone",
+        "gone too",
+        b"other\r\n",
+    ]
+
+
+async def test_a_unique_id_that_is_shared_names_no_message() -> None:
+    shared = ("C: UIDL", "S: +OK", "S: 1 u1", "S: 2 u1", "S: .")
+    async with (
+        ScriptedPeer(*(*OPENED, *LISTED[:7], *shared, *TWO_MESSAGES[4:], "C: NOOP", "S: +OK", *POP3_QUIT)) as peer,
+        client_for(peer) as client,
+    ):
+        with pytest.raises(AmbiguousMessage, match="2 messages have the unique id 'u1'") as caught:
+            await everything(client.retrieve(["u1"]))
+        assert caught.value.uid == "u1"
+        # An entry of this session is one of them.
+        assert await everything(client.retrieve([Entry(2, "u1", 7)])) == [b"other\r\n"]
+        await client.noop()
+
+
+@pytest.mark.parametrize("entry", [Entry(1, None, 7), Entry(3, None, 7)])
+async def test_an_entry_without_a_uid_of_another_session_is_none(entry: Entry) -> None:
+    async with (
+        ScriptedPeer(*OPENED, *LISTED, "C: NOOP", "S: +OK", *POP3_QUIT) as peer,
+        client_for(peer) as client,
+    ):
+        with pytest.raises(LocalProtocolError, match="is not in the listing of this session"):
+            await everything(client.retrieve([entry]))
+        await client.noop()
+
+
+async def test_an_entry_without_a_uid_is_good_for_its_session() -> None:
+    async with (
+        ScriptedPeer(*OPENED, *LISTED[:7], "C: UIDL", "S: -ERR what", *TWO_MESSAGES, *POP3_QUIT) as peer,
+        client_for(peer) as client,
+    ):
+        assert await everything(client.retrieve(await client.listing())) == [b"first\r\n", b"other\r\n"]
+
+
+async def test_a_session_that_has_listed_is_not_asked_again() -> None:
+    async with (
+        ScriptedPeer(*OPENED, *LISTED, *TWO_MESSAGES, *POP3_QUIT) as peer,
+        client_for(peer) as client,
+    ):
+        (one, two) = await client.listing()
+        assert await everything(client.retrieve([one])) == [b"first\r\n"]
+        assert await everything(client.retrieve([two])) == [b"other\r\n"]
+
+
+# Limits and progress
+
+
+async def test_a_message_beyond_its_limit_does_not_end_the_run() -> None:
+    async with ScriptedPeer(*OPENED, *LISTED, *TWO_MESSAGES, *POP3_QUIT) as peer, client_for(peer) as client:
+        found: list[object] = []
+        async for item in client.retrieve([ONE, TWO], message_limit=6):
+            try:
+                found.append(await item.read())
+            except BudgetExceeded as error:
+                found.append(str(error))
+    assert found == ["message 1 is longer than 6 octets", "message 2 is longer than 6 octets"]
+
+
+async def test_a_message_beyond_its_limit_without_end_ends_the_connection() -> None:
+    async with ScriptedPeer(*(*OPENED, *LISTED, "C: RETR 1", "S: +OK", Endless(b"0123456789abcdef\r\n"))) as peer:
+        client = await connect(peer, settings=POP3Settings(drain=Budget(200_000, 5)))
+        items = client.retrieve([ONE, TWO], message_limit=100_000)
+        item = await anext(items)
+        with pytest.raises(BudgetExceeded):
+            await item.read()
+        with pytest.raises(ConnectionLost, match="message 1 is longer than allowed, by more than 200000 octets"):
+            await anext(items)
+        assert not client.is_connected
+        assert peer.sent < 3_000_000
+
+
+async def test_more_than_all_may_be_together_ends_the_run() -> None:
+    async with (
+        ScriptedPeer(*OPENED, *LISTED, *TWO_MESSAGES, "C: NOOP", "S: +OK", *POP3_QUIT) as peer,
+        client_for(peer) as client,
+    ):
+        items = client.retrieve([ONE, TWO], total_limit=13)
+        assert await (await anext(items)).read() == b"first\r\n"
+        item = await anext(items)
+        with pytest.raises(BudgetExceeded, match="the messages of this run are longer than 13 octets"):
+            await item.read()
+        for _ in range(2):
+            with pytest.raises(BudgetExceeded):
+                await anext(items)
+        await client.noop()
+
+
+async def test_a_run_tells_how_far_it_has_come() -> None:
+    told: list[RetrievalProgress] = []
+    async with ScriptedPeer(*OPENED, *LISTED, *TWO_MESSAGES, *POP3_QUIT) as peer, client_for(peer) as client:
+        await everything(client.retrieve([ONE, TWO], progress=told.append))
+    assert told == [RetrievalProgress(ONE, 7, 1, 2, 7, 14), RetrievalProgress(TWO, 7, 2, 2, 14, 14)]
+
+
+async def test_what_hears_of_the_progress_can_end_the_run() -> None:
+    def fail(_: RetrievalProgress) -> None:
+        raise LookupError
+
+    async with (
+        ScriptedPeer(*OPENED, *LISTED, *TWO_MESSAGES[:4], "C: NOOP", "S: +OK", *POP3_QUIT) as peer,
+        client_for(peer) as client,
+    ):
+        items = client.retrieve([ONE, TWO], progress=fail)
+        item = await anext(items)
+        with pytest.raises(LookupError):
+            await item.read()
+        with pytest.raises(StopAsyncIteration):
+            await anext(items)
+        await client.noop()
+
+
+async def test_a_message_is_read_into_memory_up_to_a_limit_by_itself() -> None:
+    async with (
+        ScriptedPeer(*OPENED, *LISTED, "C: RETR 1", "S: +OK", Endless(b"0123456789abcdef" * 4096)) as peer,
+    ):
+        client = await connect(peer)
+        async for item in client.retrieve([ONE]):
+            with pytest.raises(BudgetExceeded, match=f"longer than {64 * 1024 * 1024} octets"):
+                await item.read()
+            break
+        client.abort()
+
+
+# Quotas
+
+
+async def test_a_quota_that_is_used_up_ends_the_asking() -> None:
+    async with (
+        ScriptedPeer(
+            *(*OPENED, *LISTED_OF_THREE, *TWO_MESSAGES[:4], "C: RETR 2", "S: -ERR Download exceed", *POP3_QUIT)
+        ) as peer,
+        client_for(peer) as client,
+    ):
+        found = [
+            (item.entry.number, item.was_asked, item.refusal, str(item.error))
+            async for item in client.retrieve(await client.listing())
+        ]
+    refusal = Response(False, b"Download exceed")
+    assert found == [
+        (1, True, None, "None"),
+        (2, True, refusal, "RETR 2 was refused: -ERR Download exceed"),
+        (3, False, refusal, "not asked for, since RETR 2 was refused: -ERR Download exceed"),
+    ]
+
+
+# The end of the connection
+
+
+@pytest.mark.parametrize("end", [FIN, RST, CLOSE])
+async def test_a_message_that_is_cut_is_truncated(end: Step) -> None:
+    async with ScriptedPeer(*OPENED, *LISTED, "C: RETR 1", "S: +OK", "S: first", end) as peer:
+        client = await connect(peer)
+        with pytest.raises(MessageTruncated, match="in the middle of its answer to RETR 1") as caught:
+            await everything(client.retrieve([ONE, TWO]))
+        assert caught.value.octets == 7
+        assert caught.value.in_flight == ("RETR 1",)
+        assert caught.value.transcript[-1] == "S: +OK"
+        assert not client.is_connected
+
+
+async def test_a_message_that_is_cut_under_tls_without_close_notify_is_truncated() -> None:
+    async with ScriptedPeer(Tls(), *OPENED, *LISTED, "C: RETR 1", "S: +OK", "S: first", FIN) as peer:
+        client = await connect(peer, tls="implicit")
+        with pytest.raises(MessageTruncated):
+            await everything(client.retrieve([ONE]))
+
+
+async def test_a_message_that_is_cut_is_never_complete() -> None:
+    async with ScriptedPeer(*OPENED, *LISTED, "C: RETR 1", "S: +OK", "S: first", FIN) as peer:
+        client = await connect(peer)
+        with pytest.raises(MessageTruncated):  # noqa: PT012
+            async for item in client.retrieve([ONE]):
+                assert item.refusal is None
+                async for block in item:
+                    assert b"first\r\n".startswith(block)
+                    assert not item.is_complete
+
+
+async def test_the_end_instead_of_the_next_message_is_a_connection_lost() -> None:
+    async with ScriptedPeer(*OPENED, *LISTED, *TWO_MESSAGES[:4], "C: RETR 2", FIN) as peer:
+        client = await connect(peer)
+        with pytest.raises(ConnectionLost, match="instead of answering RETR 2") as caught:
+            await everything(client.retrieve([ONE, TWO]))
+        assert not isinstance(caught.value, MessageTruncated)
