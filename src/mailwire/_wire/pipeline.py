@@ -88,6 +88,11 @@ class Pipeline(Generic[C]):
         """The command that leaves next; None if none is queued."""
         return self._queued[0][0] if self._queued else None
 
+    @property
+    def is_idle(self) -> bool:
+        """Whether nothing waits to leave."""
+        return not (self._queued or self._blocks)
+
     def queue(self, command: C, line: bytes, cost: int, block: bytes = b"") -> None:
         """Put `command` behind all others. `line` leaves for it, `cost` is what it takes of the window's octets.
 

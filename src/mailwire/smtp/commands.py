@@ -168,7 +168,7 @@ class Auth(_PlainReply):
 
 def _path_line(verb: bytes, mailbox: Mailbox | None, parameters: Mapping[str, str | None]) -> bytes:
     path = NULL_PATH if mailbox is None else b"<%b>" % mailbox.encode()
-    if not parameters:
+    if parameters is NO_PARAMETERS or not parameters:
         return b"%b%b\r\n" % (verb, path)
     words = [keyword if value is None else f"{keyword}={value}" for keyword, value in parameters.items()]
     return b"%b%b %b\r\n" % (verb, path, " ".join(words).encode())
@@ -187,7 +187,8 @@ class Mail(_PlainReply):
     parameters: Mapping[str, str | None] = NO_PARAMETERS
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "parameters", Parameters.of(self.parameters))
+        if self.parameters is not NO_PARAMETERS:
+            object.__setattr__(self, "parameters", Parameters.of(self.parameters))
 
     def encode(self) -> bytes:
         return _path_line(b"MAIL FROM:", self.sender, self.parameters)
@@ -203,7 +204,8 @@ class Rcpt(_PlainReply):
     parameters: Mapping[str, str | None] = NO_PARAMETERS
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "parameters", Parameters.of(self.parameters))
+        if self.parameters is not NO_PARAMETERS:
+            object.__setattr__(self, "parameters", Parameters.of(self.parameters))
 
     def encode(self) -> bytes:
         return _path_line(b"RCPT TO:", self.recipient, self.parameters)

@@ -24,7 +24,7 @@ from .._wire.text import check_line
 from .._wire.trace import Elided, Trace
 from ..errors import LocalProtocolError, MailwireError, NotSupported, RemoteProtocolError
 from .challenges import Challenges
-from .commands import Auth, Bdat, BdatLast, Command, Ehlo, EndOfData, Greeting, Helo, Mail, Rcpt
+from .commands import Auth, Bdat, BdatLast, Command, Data, Ehlo, EndOfData, Greeting, Helo, Mail, Rcpt, Rset
 from .events import ConnectionClosed, Event, ReplyReceived, ServerClosing
 from .extensions import Extensions
 from .mail_data import Chunks, Text, Verdicts
@@ -44,6 +44,10 @@ PIPELINING_WINDOW: Final = Window(commands=128, octets=8192)
 # its end before it answers, so chunks cannot make both sides wait; what the window bounds is what is sent in vain
 # behind a refusal, and held in memory.
 _CHUNK_WEIGHT: Final = 128
+
+
+# The commands of every mail: nothing is known of them, and their success moves nothing, but what the table says.
+_ORDINARY: Final[frozenset[type]] = frozenset({Mail, Rcpt, Data, Rset})
 
 
 def _ignore(_direction: str, _what: object) -> None:
@@ -131,24 +135,26 @@ class Connection:
         Raises LocalProtocolError if it is out of place behind what was said so far, ValueError if its line holds a
         control character; in either case nothing was changed.
         """
-        row = transition(self.ahead, type(command))
-        if row is None or isinstance(command, (Greeting, EndOfData, Bdat)):
+        kind = type(command)
+        row = transition(self.ahead, kind)
+        if row is None or (kind not in _ORDINARY and isinstance(command, (Greeting, EndOfData, Bdat))):
             raise LocalProtocolError(f"{command} cannot be sent now: {self._situation()}")
-        problem = objection(
-            command,
-            is_authenticated=self.is_authenticated,
-            is_secured=self.is_secured,
-            is_lmtp=self.is_lmtp,
-            is_binary=self._is_binary,
-        )
-        if problem is not None:
-            raise LocalProtocolError(problem)
+        if kind is not Rcpt:  # to which nothing objects besides the table, and of which there may be thousands
+            problem = objection(
+                command,
+                is_authenticated=self.is_authenticated,
+                is_secured=self.is_secured,
+                is_lmtp=self.is_lmtp,
+                is_binary=self._is_binary,
+            )
+            if problem is not None:
+                raise LocalProtocolError(problem)
         line = check_line(command.encode())
-        if isinstance(command, Auth):
-            command.exchange.is_begun = True
-        elif isinstance(command, Mail):
-            self._is_binary = command.parameters.get("BODY") == "BINARYMIME"
+        if isinstance(command, Mail):
+            self._is_binary = "BODY" in command.parameters and command.parameters["BODY"] == "BINARYMIME"
             self._chunks = None
+        elif isinstance(command, Auth):
+            command.exchange.is_begun = True
         self._pipeline.queue(command, line, len(line))
         self.ahead = row.ahead
 
@@ -284,6 +290,8 @@ class Connection:
         answer to what is about to be asked.
         """
         self._challenges.go_on()
+        if self._pipeline.is_idle:
+            return []
         if self._reader:
             asked = self._pipeline.oldest is not None
             if self.state is State.MAIL_DATA and not asked:
@@ -309,6 +317,9 @@ class Connection:
         return f"{text}, with {waiting[-1]} not answered yet" if waiting else text
 
     def _released(self, command: Command[object]) -> None:
+        if type(command) in _ORDINARY:
+            self._trace("C", command)
+            return
         if isinstance(command, EndOfData):
             command.has_left = True
             self._trace("C", Elided(self._text.octets))
@@ -337,6 +348,19 @@ class Connection:
         raise self._fail(RemoteProtocolError(f"expected nothing from the server, got the reply {self._quote(reply)}"))
 
     def _answered(self, command: Command[object] | None, reply: Reply) -> ReplyReceived:
+        row = None if command is None else transition(self.state, type(command))
+        if command is None or row is None or row.done is None or reply.code >= 300 or type(command) not in _ORDINARY:
+            return self._answered_with_care(command, reply)
+        # Nearly every reply: what it says is what the table expects, and what is said ahead stays legal.
+        self._pipeline.settle()
+        self.state = row.done
+        if isinstance(command, Rcpt):
+            self._verdicts.standing += 1
+        elif isinstance(command, Mail):
+            self._verdicts.standing = 0
+        return ReplyReceived(command, reply)
+
+    def _answered_with_care(self, command: Command[object] | None, reply: Reply) -> ReplyReceived:
         early = command is None  # a verdict on the message before its end
         if command is None:
             command = self._text.end

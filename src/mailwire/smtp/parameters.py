@@ -39,14 +39,14 @@ class Parameters(FrozenMapping[str | None]):
                 raise ValueError(f"expected a parameter name of letters, digits and hyphens, got {keyword!r}")
             if value is not None and not _VALUE.match(value):
                 raise ValueError(f"the value of {keyword} must be printable, without spaces and '=', got {value!r}")
-        if len({keyword.upper() for keyword in parameters}) < len(parameters):
+        if len(parameters) > 1 and len({keyword.upper() for keyword in parameters}) < len(parameters):
             raise ValueError(f"expected each parameter once, got {', '.join(parameters)}")
         super().__init__(parameters)
 
     @classmethod
     def of(cls, parameters: Mapping[str, str | None]) -> Self:
         """Return `parameters` as Parameters: the same object if they are that already."""
-        return parameters if isinstance(parameters, cls) else cls(parameters)
+        return parameters if type(parameters) is cls else cls(parameters)
 
     @classmethod
     def joined(cls, *parts: Mapping[str, str | None]) -> Self:
@@ -82,9 +82,9 @@ RCPT_EXTENSIONS: Final[Mapping[str, str]] = {
 
 def needed_extensions(parameters: Mapping[str, str | None], known: Mapping[str, str]) -> list[str]:
     """Return the extensions that `parameters` need, as far as `known` tells of them."""
-    needed = [known[keyword.upper()] for keyword in parameters if keyword.upper() in known]
+    needed = [known[keyword] for keyword in map(str.upper, parameters) if keyword in known]
     # RFC 3030 3: a binary message goes in chunks, and there is no other way.
-    if parameters.get("BODY") == "BINARYMIME":
+    if "BODY" in parameters and parameters["BODY"] == "BINARYMIME":
         return ["BINARYMIME", "CHUNKING", *(extension for extension in needed if extension != "8BITMIME")]
     return needed
 
