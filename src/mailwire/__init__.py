@@ -15,7 +15,8 @@ For more than one mail at a time there are `SMTPClient` and `POP3Client`. The pr
 
 from collections.abc import Iterable, Mapping
 from contextlib import aclosing
-from typing import Final
+from os import PathLike
+from typing import Final, overload
 
 from .aio.deletion import CommitReport, DeletionReport
 from .aio.lmtp import LMTPClient
@@ -64,6 +65,18 @@ from .errors import (
     TLSFailed,
     UnknownMessage,
 )
+from .maildrop import (
+    Account,
+    Destination,
+    Keep,
+    Ledger,
+    Maildir,
+    MboxSink,
+    Policy,
+    RetrievalReport,
+    SQLiteLedger,
+    retrieve_into,
+)
 from .message import Attachment, MessagePolicy, MessageSource, RetrievedMessage, compose
 from .pop3.findings import Finding, FindingKind
 from .pop3.survey import Entry, Listing
@@ -108,10 +121,12 @@ __all__ = [
     "Listing",
     "LocalProtocolError",
     "MailOptions",
+    "Maildir",
     "MaildropLocked",
     "MaildropRenumbered",
     "Mailing",
     "MailwireError",
+    "MboxSink",
     "MessagePolicy",
     "MessageSource",
     "MessageTruncated",
@@ -136,9 +151,11 @@ __all__ = [
     "Retrieval",
     "RetrievalIncomplete",
     "RetrievalProgress",
+    "RetrievalReport",
     "RetrievedItem",
     "RetrievedMessage",
     "SMTPClient",
+    "SQLiteLedger",
     "SecurityError",
     "SenderRefused",
     "ServerUnproven",
@@ -209,22 +226,70 @@ async def send(
         raise
 
 
+@overload
 async def retrieve(
     endpoint: Endpoint | str,
     *,
     max_octets: int = _BUDGET,
     settings: POP3Settings | None = None,
     transcript: Transcript | None = None,
-) -> list[RetrievedMessage]:
-    """Retrieve every message in a maildrop, into memory. They stay on the server.
+) -> list[RetrievedMessage]: ...
+@overload
+async def retrieve(
+    endpoint: Endpoint | str,
+    *,
+    into: Destination,
+    ledger: Ledger | str | PathLike[str] | None = None,
+    keep: Keep | None = None,
+    policy: Policy | None = None,
+    wait: float | None = 0,
+    settings: POP3Settings | None = None,
+    transcript: Transcript | None = None,
+) -> RetrievalReport: ...
+async def retrieve(
+    endpoint: Endpoint | str,
+    *,
+    into: Destination | None = None,
+    ledger: Ledger | str | PathLike[str] | None = None,
+    keep: Keep | None = None,
+    policy: Policy | None = None,
+    wait: float | None = 0,
+    max_octets: int = _BUDGET,
+    settings: POP3Settings | None = None,
+    transcript: Transcript | None = None,
+) -> list[RetrievedMessage] | RetrievalReport:
+    """Retrieve what is in a maildrop: every message, into memory; or what is new, `into` a place of its own.
+
+    Into memory: the messages are returned, and stay on the server. What is returned is whole, always.
 
     max_octets: how much may be retrieved in all. More raises BudgetExceeded: before the first message if the server's
         listing already shows it, else as soon as it shows; its `messages` are those retrieved whole by then.
     settings: how the server is dealt with.
 
     Raises RetrievalIncomplete if the server refuses some of the messages, once the others were retrieved; otherwise the
-    errors of `POP3Client`. What is returned is whole, always.
+    errors of `POP3Client`.
+
+    Into a place of its own: a message is stored before the ledger says so, and in the ledger before the server is asked
+    to delete it. The report tells what happened to each.
+
+    into: a `Maildir`, an `MboxSink`, a sink of your own (`maildrop.Sink`), or a function that takes a message.
+    ledger: what was retrieved by earlier runs: the path of a file, or a ledger. None if nothing is to be remembered.
+    keep: how long messages stay on the server, from when they were first seen: a duration, "until stored", or, which is
+        the default, "for ever".
+    policy: all that may be said of that (`maildrop.Policy`), instead of `keep`.
+    wait: for how many seconds to wait for another run on the same account; None waits for ever.
+
+    Raises what has ended the run, with the report in `report`: the errors of `POP3Client`, SinkFailed, LedgerError,
+    LedgerBusy, MaildropRenumbered. ValueError for arguments that go together ill.
     """
+    if into is not None:
+        if keep is not None and policy is not None:
+            raise ValueError("expected keep or a policy, which says how long to keep mail, not both")
+        policy = policy or Policy(keep=keep or "for ever")
+        account = Account(endpoint, into, policy=policy, settings=settings or POP3Settings())
+        return await retrieve_into(account, ledger, wait=wait, transcript=transcript)
+    if ledger is not None or keep is not None or policy is not None:
+        raise ValueError("expected a place for the mail, `into`: what is kept in memory alone, is kept on the server")
     async with POP3Client(endpoint, settings=settings or POP3Settings(), transcript=transcript) as client:
         entries = await client.listing()
         if entries.octets > max_octets:

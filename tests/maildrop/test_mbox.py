@@ -248,7 +248,9 @@ async def test_a_large_message_is_not_held_in_memory(path: Path) -> None:
     blocks = [b"x" * 65000 + b"\r\n"] * 40
     await deliver(MboxSink(path), mail(blocks))
 
-    assert re.fullmatch(FROM + re.escape(b"".join(blocks).replace(b"\r\n", b"\n")) + b"\n", path.read_bytes())
+    first, rest = path.read_bytes().split(b"\n", 1)
+    assert re.fullmatch(FROM, first + b"\n")
+    assert rest == b"".join(blocks).replace(b"\r\n", b"\n") + b"\n"
 
 
 def test_the_lock_of_fcntl_is_there() -> None:

@@ -3,10 +3,14 @@
 A `Ledger` knows from one run to the next which messages were seen, stored and deleted: `SQLiteLedger` in a file,
 `MemoryLedger` for as long as the program runs. A `Policy` says what is to be fetched and what may be deleted;
 `plan_retrieval` and `plan_deletions` make of it, without any I/O, what is done. A `Sink` stores what is fetched:
-`Maildir`, `MboxSink`, a function, or one of your own. `RetrievalReport` is what a
-run has done.
+`Maildir`, `MboxSink`, a function, or one of your own.
+
+A `Run` is one run over the maildrop of an `Account`, and `RetrievalReport` what it has done. `retrieve_all` does a run
+over each of many accounts, `watch` does one after the other, and `probe` only asks whether there is anything new.
 """
 
+from .account import Account, name_account
+from .front import retrieve_into
 from .ledger import Ledger, MemoryLedger, Page, Record, State
 from .line_feeds import LineEnds
 from .mail import Mail
@@ -26,11 +30,16 @@ from .plan import (
     plan_retrieval,
 )
 from .policy import Keep, Policy
+from .probe import Probe, probe
 from .report import Deleted, MessageReport, Outcome, RetrievalReport
+from .rounds import retrieve_all
+from .run import Run
 from .sink import CallableSink, Destination, GroupSink, Receiver, Sink
 from .sqlite_ledger import SQLiteLedger
+from .watch import watch
 
 __all__ = [
+    "Account",
     "CallableSink",
     "Caution",
     "CautionKind",
@@ -52,15 +61,22 @@ __all__ = [
     "Page",
     "Plan",
     "Policy",
+    "Probe",
     "Question",
     "Receiver",
     "Record",
     "RetrievalReport",
+    "Run",
     "SQLiteLedger",
     "Sink",
     "Skip",
     "SkipReason",
     "State",
+    "name_account",
     "plan_deletions",
     "plan_retrieval",
+    "probe",
+    "retrieve_all",
+    "retrieve_into",
+    "watch",
 ]

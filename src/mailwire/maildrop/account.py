@@ -1,0 +1,60 @@
+"""Account: whose mail it is, and what is to become of it."""
+
+from typing import Final
+
+from ..aio.pop3_settings import POP3Settings
+from ..endpoint import Endpoint
+from .policy import Policy
+from .sink import Destination
+
+__all__ = ["Account", "name_account"]
+
+# The ports that are registered for POP3: whichever of them is used, it is the same server.
+_REGISTERED: Final = frozenset({110, 995})
+
+_DEFAULT_POLICY: Final = Policy()
+_DEFAULT_SETTINGS: Final = POP3Settings()
+
+
+def name_account(endpoint: Endpoint) -> str:
+    """Return the name by which a ledger knows the account that `endpoint` logs in to: `user@pop.example.org`.
+
+    A port that is not one of POP3's stands behind it. Raises ValueError where the credentials tell no user: the account
+    must be named then by who knows it.
+    """
+    credentials = endpoint.auth
+    user = getattr(credentials, "authzid", "") or getattr(credentials, "user", "")
+    if not user:
+        raise ValueError(f"the credentials for {endpoint} tell no user: the account needs a name for the ledger")
+    port = "" if endpoint.port in _REGISTERED else f":{endpoint.port}"
+    return f"{user}@{endpoint.host.lower()}{port}"
+
+
+class Account:
+    """An account, for who collects the mail of many.
+
+    endpoint: its POP3 server, or the URL of that.
+    into: a sink, or a function that takes a message. Accounts can share one.
+    policy: what to fetch and what to delete; settings: how the server is dealt with.
+    name: what the ledger knows it by; that is user and host, if nothing else is said.
+
+    Raises ValueError for a URL that is none, and where there is no name.
+    """
+
+    def __init__(
+        self,
+        endpoint: Endpoint | str,
+        into: Destination,
+        *,
+        policy: Policy = _DEFAULT_POLICY,
+        settings: POP3Settings = _DEFAULT_SETTINGS,
+        name: str = "",
+    ) -> None:
+        self.endpoint = Endpoint.parse(endpoint) if isinstance(endpoint, str) else endpoint
+        self.into = into
+        self.policy = policy
+        self.settings = settings
+        self.name = name or name_account(self.endpoint)
+
+    def __repr__(self) -> str:
+        return f"<Account {self.name!r} at {self.endpoint}>"

@@ -1,0 +1,184 @@
+"""Deliveries: mail on its way into the sink, and what the ledger is told of it, in that order.
+
+A failure is the message's, the sink's or the connection's. That of a message counts against it in the ledger, and
+the run goes on. That of the sink ends the run, and counts against nobody: a full disk must not make every message one
+that has failed too often.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from datetime import datetime
+from secrets import token_hex
+from typing import Final
+
+from .._wire.text import printable
+from ..errors import BudgetExceeded, SinkFailed
+from .ledger import Page, Record
+from .mail import Mail, make_key
+from .plan import Fetch
+from .report import MessageReport, Outcome
+from .sink import GroupSink, Sink
+
+__all__ = ["Deliveries"]
+
+# How many messages, and how much of them, are made safe at once: enough to share the cost of waiting for the medium,
+# little enough for what a crash makes come again.
+_GROUP: Final = 16
+_GROUP_OCTETS: Final = 16 * 1024 * 1024
+
+# A sink that fails for so many messages on end fails for all.
+_STREAK: Final = 5
+
+
+@dataclass(slots=True)
+class _Waiting:
+    fetch: Fetch
+    mail: Mail
+    seconds: float
+
+
+class Deliveries:
+    """What a run delivers.
+
+    records: the ledger's, by uid; they are kept as the ledger has them.
+    reports: what became of each message so far.
+    stored_numbers: the messages without a unique id that were stored, by their numbers.
+    """
+
+    def __init__(
+        self, account: str, sink: Sink, page: Page, records: Mapping[str, Record], now: Callable[[], datetime]
+    ) -> None:
+        self.records = dict(records)
+        self.reports: list[MessageReport] = []
+        self.stored_numbers: set[int] = set()
+        self._account = account
+        self._sink = sink
+        self._page = page
+        self._now = now
+        self._waiting: list[_Waiting] = []
+        self._waiting_octets = 0
+        self._untold: list[Record] = []  # what the ledger is to be told besides
+        self._suspects: list[Record] = []  # the same, if it turns out that the sink is not to blame
+        self._streak = 0
+
+    async def write(self, *records: Record) -> None:
+        """Tell the ledger. Raises LedgerError."""
+        if records:
+            await self._page.write(records)
+            self.records.update({record.uid: record for record in records})
+
+    async def deliver(self, fetch: Fetch, blocks: AsyncIterator[bytes]) -> None:
+        """Give a message to the sink.
+
+        Raises SinkFailed where the sink is at fault, and what has ended the message where that has ended the run.
+        """
+        entry, is_preview = fetch.entry, fetch.lines is not None
+        key = token_hex(32) if fetch.uid is None else make_key(self._account, fetch.uid, is_preview=is_preview)
+        mail = Mail(self._account, entry.number, entry.uid, entry.size, key, blocks, is_preview=is_preview)
+        began = asyncio.get_running_loop().time()
+        try:
+            await self._sink.store(mail)
+            await self._check(mail)
+        except Exception as error:
+            self._judge(fetch, mail, error, asyncio.get_running_loop().time() - began)
+            return
+        self._streak = 0
+        self._waiting.append(_Waiting(fetch, mail, asyncio.get_running_loop().time() - began))
+        self._waiting_octets += mail.octets
+        group = _GROUP if isinstance(self._sink, GroupSink) else 1
+        if len(self._waiting) >= group or self._waiting_octets >= _GROUP_OCTETS:
+            await self.settle()
+
+    async def settle(self) -> None:
+        """Make safe what was given to the sink, and tell the ledger. Raises SinkFailed, LedgerError."""
+        waiting, self._waiting, self._waiting_octets = self._waiting, [], 0
+        if isinstance(self._sink, GroupSink) and waiting:
+            try:
+                await self._sink.settle([each.mail for each in waiting])
+            except Exception as error:
+                raise SinkFailed(f"{len(waiting)} messages could not be stored: {_words(error)}") from error
+        now, records = self._now(), list[Record]()
+        for each in waiting:
+            fetch, mail = each.fetch, each.mail
+            outcome = Outcome.STORED if fetch.lines is None else Outcome.PREVIEWED
+            self._report(fetch, outcome, octets=mail.octets, seconds=each.seconds)
+            if fetch.uid is None:
+                self.stored_numbers.add(fetch.entry.number)
+            elif fetch.lines is None:
+                stored = self.records[fetch.uid].stored(now, size=fetch.entry.size, fingerprint=mail.fingerprint)
+                records.append(stored)
+            else:
+                records.append(replace(self.records[fetch.uid], fingerprint=mail.fingerprint))
+        if waiting:
+            # It has stored others: what it has not stored was not for its own sake.
+            self._untold += self._suspects
+            self._suspects.clear()
+        untold, self._untold = self._untold, []
+        await self.write(*untold, *records)
+
+    async def finish(self) -> None:
+        """Settle at the end of a run, whatever has ended it."""
+        if self._streak < _STREAK:
+            self._untold += self._suspects
+            self._suspects.clear()
+        await self.settle()
+
+    async def abandon(self) -> None:
+        """Drop what was not settled: it will come again."""
+        waiting, self._waiting = self._waiting, []
+        if isinstance(self._sink, GroupSink) and waiting:
+            with suppress(Exception):  # whatever ends the run is what there is to be told
+                await self._sink.discard([each.mail for each in waiting])
+
+    def adopt(self, record: Record) -> None:
+        """Take note of what a message turned out to be; `settle` tells the ledger."""
+        self.records[record.uid] = record
+        self._untold.append(record)
+
+    def fail(self, fetch: Fetch, reason: str, *, counts: bool = True) -> None:
+        """Take note that a message did not come; whether that counts against it."""
+        self._report(fetch, Outcome.FAILED, reason=reason)
+        if counts and fetch.uid is not None:
+            self._untold.append(self.records[fetch.uid].failed(reason))
+
+    # Private
+
+    async def _check(self, mail: Mail) -> None:
+        if mail.is_complete:
+            return
+        if mail.failure is not None:
+            raise mail.failure
+        if isinstance(self._sink, GroupSink):
+            await self._sink.discard([mail])
+        raise TypeError("the sink has not read the message to its end")
+
+    def _judge(self, fetch: Fetch, mail: Mail, error: Exception, seconds: float) -> None:
+        if mail.failure is not None:
+            reason, failure = _words(mail.failure), mail.failure
+        elif isinstance(error, OSError):
+            raise SinkFailed(f"message {mail.number} could not be stored: {_words(error)}") from error
+        else:
+            reason, failure = _words(error), None
+        is_too_large = isinstance(failure, BudgetExceeded)
+        outcome = Outcome.TOO_LARGE if is_too_large else Outcome.FAILED
+        self._report(fetch, outcome, octets=mail.octets, seconds=seconds, reason=reason)
+        record = None if fetch.uid is None else self.records[fetch.uid].failed(reason)
+        if failure is not None:
+            self._untold += [] if record is None else [record]
+            if not is_too_large:
+                raise failure
+            return
+        self._suspects += [] if record is None else [record]
+        self._streak += 1
+        if self._streak == _STREAK:
+            raise SinkFailed(f"{_STREAK} messages on end could not be stored, the last for this: {reason}") from error
+
+    def _report(self, fetch: Fetch, outcome: Outcome, *, octets: int = 0, seconds: float = 0, reason: str = "") -> None:
+        entry = fetch.entry
+        self.reports.append(MessageReport(entry.number, entry.uid, entry.size, outcome, octets, seconds, reason))
+
+
+def _words(error: BaseException) -> str:
+    return printable(f"{type(error).__name__}: {error}".encode("utf-8", "backslashreplace"))

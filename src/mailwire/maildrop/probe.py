@@ -1,0 +1,59 @@
+"""probe: whether there is anything new, for the price of a login."""
+
+from dataclasses import dataclass
+
+from ..aio.pop3 import POP3Client
+from ..aio.pop3_settings import POP3Settings
+from ..endpoint import Endpoint
+from ..errors import NotSupported, ResponseError
+from ..transcript import Transcript
+from .account import name_account
+from .ledger import Ledger, State
+
+__all__ = ["Probe", "probe"]
+
+_DEFAULT_SETTINGS = POP3Settings()
+
+
+@dataclass(frozen=True, slots=True)
+class Probe:
+    """What there is in a maildrop: how many messages, of how many octets, and how many of them are not stored yet.
+
+    Numbers that the server does not tell are None.
+    """
+
+    messages: int | None
+    octets: int | None
+    new: int | None
+
+
+async def probe(
+    endpoint: Endpoint | str,
+    *,
+    ledger: Ledger | None = None,
+    account: str = "",
+    wait: float | None = 0,
+    settings: POP3Settings = _DEFAULT_SETTINGS,
+    transcript: Transcript | None = None,
+) -> Probe:
+    """Ask how many messages there are (STAT) and, if there are any and a ledger, how many are new (UIDL).
+
+    Nothing is retrieved, deleted or written down. `account` is what the ledger knows the account by, if not by user
+    and host; the others are those of `Run` and `Account`. Raises the errors of
+    `POP3Client`, LedgerBusy, LedgerUnreadable, LedgerError.
+    """
+    endpoint = Endpoint.parse(endpoint) if isinstance(endpoint, str) else endpoint
+    stored: frozenset[str] = frozenset()
+    if ledger is not None:
+        async with ledger.claim(account or name_account(endpoint), wait=wait) as page:
+            records = await page.records()
+            stored = frozenset(uid for uid, record in records.items() if record.state in (State.STORED, State.MARKED))
+    async with POP3Client(endpoint, settings=settings, transcript=transcript) as client:
+        total = await client.stat()
+        if ledger is None or total.count == 0:
+            return Probe(total.count, total.octets, total.count)
+        try:
+            uids = await client.uidl()
+        except (NotSupported, ResponseError):
+            return Probe(total.count, total.octets, None)
+        return Probe(total.count, total.octets, sum(uid is None or uid not in stored for uid in uids.values()))

@@ -1,0 +1,85 @@
+"""retrieve_all: one run over each of many accounts, side by side, none of which is any other's business."""
+
+import asyncio
+from collections import defaultdict
+from collections.abc import AsyncGenerator, Callable, Iterable
+from contextlib import asynccontextmanager
+from datetime import datetime
+
+from .account import Account
+from .ledger import Ledger
+from .report import RetrievalReport
+from .run import Run, utc_now
+
+__all__ = ["Rounds", "retrieve_all"]
+
+
+class Rounds:
+    """What runs side by side: at most `concurrency` runs, of which at most `per_host` on one server, and one on an
+    account. Raises ValueError for numbers below one."""
+
+    def __init__(
+        self,
+        ledger: Ledger | None,
+        *,
+        concurrency: int,
+        per_host: int,
+        wait: float | None,
+        now: Callable[[], datetime],
+    ) -> None:
+        if min(concurrency, per_host) < 1:
+            raise ValueError(f"expected numbers from 1 on, got concurrency {concurrency} and per_host {per_host}")
+        self._ledger = ledger
+        self._wait = wait
+        self._now = now
+        self._runs = asyncio.Semaphore(concurrency)
+        self._hosts: defaultdict[str, asyncio.Semaphore] = defaultdict(lambda: asyncio.Semaphore(per_host))
+        self._accounts: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
+
+    async def run(self, account: Account) -> RetrievalReport:
+        """Do a run over `account` when its turn has come. Whatever ends it is in the report."""
+        began = self._now()
+        async with self._turn(account):
+            began = self._now()
+            try:
+                return await Run(account, ledger=self._ledger, wait=self._wait, now=self._now).perform()
+            except Exception as error:
+                # A file for TLS that is not there, a provider of tokens that fails: it is one account's misfortune.
+                return RetrievalReport(account.name, str(account.endpoint), began, error=error)
+
+    @asynccontextmanager
+    async def _turn(self, account: Account) -> AsyncGenerator[None, None]:
+        # Who waits for a host or an account, does not keep others from running meanwhile.
+        async with self._accounts[account.name], self._hosts[account.endpoint.host.lower()], self._runs:
+            yield
+
+
+async def retrieve_all(
+    accounts: Iterable[Account],
+    *,
+    ledger: Ledger | None = None,
+    concurrency: int = 10,
+    per_host: int = 4,
+    wait: float | None = 0,
+    now: Callable[[], datetime] = utc_now,
+) -> AsyncGenerator[RetrievalReport, None]:
+    """Do one run over each account, and yield a report for each, as they come to their ends.
+
+    accounts: whose mail to collect. One that is named twice has two runs, one after the other.
+    ledger: what is known from earlier runs, of all of them.
+    concurrency: how many runs at once; per_host: how many of them on one server.
+    wait: for how many seconds to wait for a run of another process that is at work on an account; None waits for ever.
+    now: the clock.
+
+    Whatever goes wrong with an account is in its report. To break off the iteration, or to cancel it, ends the runs
+    that are under way. Raises ValueError for numbers below one.
+    """
+    rounds = Rounds(ledger, concurrency=concurrency, per_host=per_host, wait=wait, now=now)
+    tasks = [asyncio.create_task(rounds.run(account)) for account in accounts]
+    try:
+        for report in asyncio.as_completed(tasks):
+            yield await report
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)

@@ -1,0 +1,106 @@
+"""Runs over a loopback server, for the tests of what keeps mail."""
+
+from datetime import datetime, timedelta
+from typing import Any
+
+from mailwire import Endpoint, Password
+from mailwire.maildrop import Account, Ledger, Mail, Policy, Record, RetrievalReport, Run, Sink
+from mailwire.testing import Account as User
+from mailwire.testing import MailServer, ScriptedPeer
+from tests.maildrop.records import NOON
+
+__all__ = ["USER", "MemorySink", "Time", "account_at", "body", "endpoint_at", "fill", "records_of", "run"]
+
+USER = User("b", "secret", ("b@example.org",))
+
+
+def body(text: str) -> bytes:
+    """Return a message of its own for `text`."""
+    return f"Subject: {text}\r\n\r\nHello {text}\r\n".encode()
+
+
+def endpoint_at(server: MailServer | ScriptedPeer, user: User = USER, **settings: Any) -> Endpoint:
+    """Return the endpoint for the mail of `user`."""
+    settings = {
+        "protocol": "pop3",
+        "auth": Password(user.user, user.password),
+        "allow_cleartext_auth": True,
+        **settings,
+    }
+    if isinstance(server, ScriptedPeer):
+        return server.endpoint(**settings)
+    return Endpoint(server.host, server.pop3_port, tls="none", **settings)
+
+
+def account_at(server: MailServer | ScriptedPeer, user: User = USER) -> str:
+    """Return what the ledger knows the account by. A scripted peer has another port each time it is asked."""
+    if isinstance(server, ScriptedPeer):
+        return "b"
+    endpoint = endpoint_at(server, user)
+    return f"{user.user}@{endpoint.host}:{endpoint.port}"
+
+
+def fill(server: MailServer, *texts: str, user: User = USER) -> None:
+    """Put a message into the maildrop for each of `texts`, which is its unique id as well."""
+    for text in texts:
+        server.maildrop.put(user.user, body(text), uid=text)
+
+
+class Time:
+    """A clock that the test puts forward."""
+
+    def __init__(self) -> None:
+        self.time = NOON
+
+    def __call__(self) -> datetime:
+        return self.time
+
+    def pass_by(self, **duration: float) -> None:
+        """Put it forward, by `days=1`, say."""
+        self.time += timedelta(**duration)
+
+
+class MemorySink:
+    """A sink that keeps what it is given, in order, and fails for messages whose content holds what is in `failing`."""
+
+    def __init__(self) -> None:
+        self.contents: list[bytes] = []
+        self.mails: list[Mail] = []
+        self.failing: dict[bytes, BaseException] = {}
+
+    async def store(self, mail: Mail) -> None:
+        """Keep it."""
+        content = await mail.read()
+        for text, error in self.failing.items():
+            if text in content:
+                raise error
+        self.contents.append(content)
+        self.mails.append(mail)
+
+    @property
+    def subjects(self) -> list[str]:
+        """The subjects of what it has."""
+        return [content.split(b"\r\n")[0].removeprefix(b"Subject: ").decode() for content in self.contents]
+
+
+async def run(
+    server: MailServer | ScriptedPeer,
+    into: Sink,
+    ledger: Ledger | None = None,
+    *,
+    time: Time | None = None,
+    **rest: Any,
+) -> RetrievalReport:
+    """Do one run with this policy, whose settings may be among the `rest`."""
+    names = Policy.__dataclass_fields__.keys() & rest.keys()
+    policy = Policy(**{name: rest.pop(name) for name in names})
+    name = rest.pop("account", account_at(server) if isinstance(server, ScriptedPeer) else "")
+    endpoint = rest.pop("endpoint", None) or endpoint_at(server)
+    account = Account(endpoint, into, policy=policy, name=name)
+    return await Run(account, ledger=ledger, now=time or Time(), **rest).perform()
+
+
+async def records_of(ledger: Ledger, server: MailServer | ScriptedPeer) -> dict[str, Record]:
+    """Return what the ledger has of the account."""
+    async with ledger.claim(account_at(server)) as page:
+        return dict(await page.records())

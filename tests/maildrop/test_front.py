@@ -1,0 +1,73 @@
+"""`mailwire.retrieve` into a place of one's own."""
+
+from collections.abc import AsyncGenerator
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import mailwire
+from mailwire import RetrievedMessage
+from mailwire.maildrop import MemoryLedger, Outcome, Policy
+from mailwire.testing import MailServer
+from tests.maildrop.runs import USER, MemorySink, body, endpoint_at, fill
+
+
+@pytest.fixture
+async def server() -> AsyncGenerator[MailServer, None]:
+    async with MailServer([USER]) as server:
+        fill(server, "one", "two")
+        yield server
+
+
+async def test_what_is_new_is_stored_and_known_by_the_next_call(server: MailServer, tmp_path: Path) -> None:
+    endpoint = endpoint_at(server)
+    settings: dict[str, Any] = {"ledger": tmp_path / "state.db", "keep": timedelta(days=14)}
+    first = await mailwire.retrieve(endpoint, into=mailwire.Maildir(tmp_path / "Mail"), **settings)
+    second = await mailwire.retrieve(endpoint, into=mailwire.Maildir(tmp_path / "Mail"), **settings)
+
+    assert first.counts == {Outcome.STORED: 2}
+    assert second.counts == {Outcome.KNOWN: 2}
+    assert len(list((tmp_path / "Mail" / "new").iterdir())) == 2
+
+
+async def test_a_ledger_can_be_handed_over_and_a_policy_too(server: MailServer) -> None:
+    ledger, sink = MemoryLedger(), MemorySink()
+    policy = Policy(keep="until stored", limit=1)
+    report = await mailwire.retrieve(endpoint_at(server), into=sink, ledger=ledger, policy=policy)
+
+    assert report.counts == {Outcome.STORED: 1, Outcome.LEFT: 1}
+    assert [message.uid for message in server.messages("b")] == ["two"]
+    await mailwire.retrieve(endpoint_at(server), into=sink, ledger=ledger, keep="until stored")
+    assert sink.contents == [body("one"), body("two")]
+
+
+async def test_a_function_is_a_place(server: MailServer) -> None:
+    seen: list[RetrievedMessage] = []
+    await mailwire.retrieve(endpoint_at(server), into=seen.append)
+
+    assert [message.raw for message in seen] == [body("one"), body("two")]
+
+
+async def test_what_ends_a_run_is_raised_with_its_report(server: MailServer) -> None:
+    sink = MemorySink()
+    sink.failing[b"two"] = OSError(28, "No space left on device")
+    with pytest.raises(mailwire.SinkFailed) as caught:
+        await mailwire.retrieve(endpoint_at(server), into=sink, keep="until stored")
+
+    assert caught.value.report is not None
+    assert caught.value.report.counts == {Outcome.STORED: 1, Outcome.LEFT: 1}
+    assert len(server.messages("b")) == 2
+
+
+async def test_arguments_that_go_together_ill_are_told(server: MailServer) -> None:
+    endpoint = endpoint_at(server)
+    for settings in ({"ledger": "x"}, {"keep": "until stored"}, {"policy": Policy()}):
+        with pytest.raises(ValueError, match="expected a place for the mail"):
+            await mailwire.retrieve(endpoint, **settings)
+    with pytest.raises(ValueError, match="not both"):
+        await mailwire.retrieve(endpoint, into=print, keep="until stored", policy=Policy())
+    with pytest.raises(ValueError, match="takes a ledger"):
+        await mailwire.retrieve(endpoint, into=print, keep=timedelta(days=1))
+    assert server.pop3_sessions == []

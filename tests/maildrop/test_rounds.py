@@ -1,0 +1,206 @@
+"""Many accounts side by side."""
+
+import asyncio
+from contextlib import AsyncExitStack, aclosing
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from mailwire import Endpoint, OAuthToken, Password, RetrievedMessage
+from mailwire.errors import AuthenticationFailed, LedgerBusy, MaildropLocked, TLSFailed
+from mailwire.maildrop import Account, Mail, MemoryLedger, Outcome, Policy, RetrievalReport, retrieve_all
+from mailwire.testing import MECHANISMS, MailServer
+from mailwire.testing import Account as User
+from mailwire.testing import Policy as ServerPolicy
+from tests.maildrop.runs import USER, MemorySink, endpoint_at, fill
+
+USERS = [User(f"u{number}", "secret") for number in range(12)]
+
+
+class Counting(MemorySink):
+    """A sink that counts how many messages it is given at once."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.now = 0
+        self.most = 0
+
+    async def store(self, mail: Mail) -> None:
+        self.now += 1
+        self.most = max(self.most, self.now)
+        await super().store(mail)
+        for _ in range(50):
+            await asyncio.sleep(0)
+        self.now -= 1
+
+
+async def collected(accounts: list[Account], **rest: Any) -> dict[str, RetrievalReport]:
+    return {report.account: report async for report in retrieve_all(accounts, **rest)}
+
+
+def account(server: MailServer, user: User, sink: Any, **rest: Any) -> Account:
+    return Account(endpoint_at(server, user), sink, name=user.user, **rest)
+
+
+async def test_every_account_has_its_run() -> None:
+    sink, ledger = MemorySink(), MemoryLedger()
+    async with MailServer(USERS) as server:
+        for user in USERS:
+            fill(server, user.user, user=user)
+        accounts = [account(server, user, sink, policy=Policy(keep="until stored")) for user in USERS]
+        reports = await collected(accounts, ledger=ledger)
+        again = await collected(accounts, ledger=ledger)
+
+    assert set(reports) == {user.user for user in USERS}
+    assert all(len(report.stored) == len(report.deleted) == 1 for report in reports.values())
+    assert sorted(sink.subjects) == sorted(user.user for user in USERS)
+    assert all(report.listed == 0 and report.is_complete for report in again.values())
+
+
+@pytest.mark.parametrize(("limits", "most"), [({"concurrency": 3, "per_host": 9}, 3), ({"per_host": 2}, 2), ({}, 4)])
+async def test_no_more_run_at_once_than_may(limits: dict[str, int], most: int) -> None:
+    sink = Counting()
+    async with MailServer(USERS) as server:
+        for user in USERS:
+            fill(server, "a", "b", user=user)
+        reports = await collected([account(server, user, sink) for user in USERS], **limits)
+
+    assert sink.most == most
+    assert all(report.is_complete for report in reports.values())
+
+
+async def test_a_slow_host_holds_no_other_up() -> None:
+    async with AsyncExitStack() as stack:
+        slow, fast = [await stack.enter_async_context(MailServer(USERS)) for _ in range(2)]
+        for user in USERS:
+            fill(slow, "slow", user=user)
+            fill(fast, "fast", user=user)
+        go_on = asyncio.Event()
+
+        class Waiting(MemorySink):
+            async def store(self, mail: Mail) -> None:
+                await super().store(mail)
+                if self.subjects[-1] == "slow":
+                    await go_on.wait()
+
+        sink = Waiting()
+        accounts = [Account(endpoint_at(slow, user), sink, name=f"slow {user.user}") for user in USERS]
+        # The same address by another name is another host.
+        here = [endpoint_at(fast, user).replace(host="localhost") for user in USERS]
+        accounts += [
+            Account(endpoint, sink, name=f"fast {endpoint.port} {number}") for number, endpoint in enumerate(here)
+        ]
+        order: list[str] = []
+        async for report in retrieve_all(accounts, concurrency=5, per_host=4):
+            order.append(report.account.split()[0])
+            if len(order) == len(USERS):
+                go_on.set()
+
+    assert order == ["fast"] * len(USERS) + ["slow"] * len(USERS)
+
+
+async def test_a_bad_account_is_no_others_business(tmp_path: Path) -> None:
+    sink = MemorySink()
+
+    async def no_token(_: object) -> str:
+        raise RuntimeError("the provider is down")
+
+    def refuse(message: RetrievedMessage) -> None:
+        raise KeyError(message.uid)
+
+    async with MailServer(USERS, policy=ServerPolicy(mechanisms=MECHANISMS)) as server:
+        for user in USERS:
+            fill(server, user.user, user=user)
+        accounts = [account(server, user, sink) for user in USERS]
+        endpoint = endpoint_at(server, USERS[0])
+        bad = {
+            "password": endpoint.replace(auth=Password("u0", "wrong")),
+            "token": endpoint.replace(auth=OAuthToken("u1", no_token)),
+            "file": endpoint.replace(tls="implicit", tls_ca_file=tmp_path / "none.pem"),
+            "closed": endpoint.replace(port=1),
+        }
+        accounts[3:3] = [Account(each, sink, name=name) for name, each in bad.items()]
+        accounts.append(Account(endpoint_at(server, USERS[5]), refuse, name="function"))
+        reports = await collected(accounts)
+
+    assert {name for name, report in reports.items() if report.is_complete} == {user.user for user in USERS}
+    assert isinstance(reports["password"].error, AuthenticationFailed)
+    assert isinstance(reports["token"].error, RuntimeError)
+    assert "the provider is down" in str(reports["token"])
+    assert isinstance(reports["file"].error, TLSFailed)
+    assert isinstance(reports["closed"].error, OSError)
+    assert [message.outcome for message in reports["function"].messages] == [Outcome.FAILED]
+
+
+async def test_one_account_has_one_session_at_a_time() -> None:
+    sink, ledger = MemorySink(), MemoryLedger()
+    async with MailServer([USER]) as server:
+        fill(server, "one")
+        accounts = [account(server, USER, sink)] * 3
+        reports = [report async for report in retrieve_all(accounts, ledger=ledger)]
+
+    assert all(report.is_complete for report in reports)
+    assert sorted(len(report.stored) for report in reports) == [0, 0, 1]
+
+
+async def test_an_account_that_is_held_elsewhere_is_told() -> None:
+    sink, ledger = MemorySink(), MemoryLedger()
+    async with MailServer([USER]) as server:
+        fill(server, "one")
+        async with ledger.claim("b"):
+            reports = await collected([account(server, USER, sink)], ledger=ledger)
+        assert isinstance(reports["b"].error, LedgerBusy)
+        maildrop = server.maildrop.open("b")
+        assert maildrop is not None
+        reports = await collected([account(server, USER, sink)], ledger=ledger)
+    assert isinstance(reports["b"].error, MaildropLocked)
+
+
+@pytest.mark.parametrize("breaks", [True, False])
+async def test_breaking_off_ends_all_runs(breaks: bool) -> None:
+    waiting = asyncio.Event()
+
+    class Waiting(MemorySink):
+        async def store(self, mail: Mail) -> None:
+            await super().store(mail)
+            if mail.account != "u0":
+                waiting.set()
+                await asyncio.Event().wait()
+
+    async with MailServer(USERS) as server:
+        for user in USERS:
+            fill(server, "one", user=user)
+        accounts = [account(server, user, Waiting()) for user in USERS]
+
+        async def first() -> None:
+            async with aclosing(retrieve_all(accounts)) as reports:
+                async for report in reports:
+                    assert report.account == "u0"
+                    if breaks:
+                        break
+
+        task = asyncio.create_task(first())
+        await waiting.wait()
+        if not breaks:
+            task.cancel()
+        await asyncio.wait([task])
+        assert task.cancelled() is not breaks
+        await server.wait_idle()
+    assert len(asyncio.all_tasks()) == 1
+
+
+@pytest.mark.parametrize("limits", [{"concurrency": 0}, {"per_host": 0}])
+async def test_nothing_runs_with_no_room_at_all(limits: dict[str, int]) -> None:
+    with pytest.raises(ValueError, match="expected numbers from 1 on"):
+        await collected([], **limits)
+
+
+def test_an_account_has_a_name_and_shows_no_secret() -> None:
+    named = Account("pop3s://b:secret@pop.example.org", print)
+
+    assert (named.name, named.endpoint.host) == ("b@pop.example.org", "pop.example.org")
+    assert repr(named) == "<Account 'b@pop.example.org' at pop3s://pop.example.org:995>"
+    assert Account(Endpoint("x", protocol="pop3"), print, name="work").name == "work"
+    with pytest.raises(ValueError, match="tell no user"):
+        Account("pop3s://pop.example.org", print)

@@ -1,0 +1,854 @@
+"""One run over a maildrop, in order and out of order."""
+
+import asyncio
+import errno
+import json
+from collections.abc import AsyncGenerator, Iterable
+from contextlib import asynccontextmanager, suppress
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from mailwire import Anonymous, Endpoint
+from mailwire.errors import (
+    AuthenticationFailed,
+    ConnectionFailed,
+    ConnectionLost,
+    LedgerBusy,
+    LedgerError,
+    MaildropRenumbered,
+    MailwireError,
+    MessageTruncated,
+    ResponseError,
+    SinkFailed,
+)
+from mailwire.maildrop import (
+    Account,
+    CautionKind,
+    Deleted,
+    Mail,
+    Maildir,
+    MemoryLedger,
+    Outcome,
+    Page,
+    Policy,
+    Record,
+    RetrievalReport,
+    Run,
+    SQLiteLedger,
+    State,
+    name_account,
+)
+from mailwire.testing import FIN, QUIRKS, RST, Answers, MailServer, POP3Quirk, Quirk, ScriptedPeer
+from tests.aio.dialogues import POP3_ANSWERS
+from tests.maildrop.runs import USER, MemorySink, Time, account_at, body, endpoint_at, fill, records_of, run
+
+
+@pytest.fixture
+async def server() -> AsyncGenerator[MailServer, None]:
+    async with MailServer([USER]) as server:
+        yield server
+
+
+@pytest.fixture
+def sink() -> MemorySink:
+    return MemorySink()
+
+
+@pytest.fixture
+def ledger() -> MemoryLedger:
+    return MemoryLedger()
+
+
+def uids(server: MailServer) -> list[str]:
+    return [message.uid for message in server.messages("b")]
+
+
+def outcomes(report: RetrievalReport) -> dict[str | None, Outcome]:
+    return {message.uid: message.outcome for message in report.messages}
+
+
+def deletions(report: RetrievalReport) -> dict[str | None, Deleted | None]:
+    return {message.uid: message.deleted for message in report.messages if message.deleted}
+
+
+async def states(ledger: MemoryLedger, server: MailServer | ScriptedPeer) -> dict[str, State]:
+    return {uid: record.state for uid, record in (await records_of(ledger, server)).items()}
+
+
+# In order
+
+
+async def test_a_run_stores_what_is_new_and_no_more(server: MailServer, sink: MemorySink, ledger: MemoryLedger) -> None:
+    fill(server, "one", "two")
+    first = await run(server, sink, ledger)
+    fill(server, "three")
+    second = await run(server, sink, ledger)
+
+    assert sink.contents == [body("one"), body("two"), body("three")]
+    assert outcomes(first) == {"one": Outcome.STORED, "two": Outcome.STORED}
+    assert outcomes(second) == {"three": Outcome.STORED}
+    assert (first.known, second.known, second.listed) == (0, 2, 3)
+    assert first.is_complete
+    assert first.octets == len(body("one") + body("two"))
+    assert uids(server) == ["one", "two", "three"]
+    assert (await records_of(ledger, server))["one"].fingerprint == sink.mails[0].fingerprint
+
+
+async def test_an_empty_maildrop_is_soon_done(server: MailServer, sink: MemorySink, ledger: MemoryLedger) -> None:
+    report = await run(server, sink, ledger, keep="until stored")
+
+    assert (report.listed, report.messages, report.is_complete) == (0, (), True)
+    assert ": no mail; 0 octets in" in report.summary
+
+
+async def test_without_a_ledger_everything_comes_every_time(server: MailServer, sink: MemorySink) -> None:
+    fill(server, "one")
+    await run(server, sink)
+    await run(server, sink, keep=timedelta(0))
+
+    assert sink.subjects == ["one", "one"]
+    assert uids(server) == []
+
+
+async def test_to_keep_for_a_time_takes_a_ledger(server: MailServer, sink: MemorySink) -> None:
+    with pytest.raises(ValueError, match="takes a ledger"):
+        await run(server, sink, keep=timedelta(days=1))
+
+
+async def test_what_is_stored_can_be_deleted_at_once(
+    server: MailServer, sink: MemorySink, ledger: MemoryLedger
+) -> None:
+    fill(server, "one", "two")
+    report = await run(server, sink, ledger, keep="until stored")
+
+    assert uids(server) == []
+    assert deletions(report) == {"one": Deleted.COMMITTED, "two": Deleted.COMMITTED}
+    assert len(report.deleted) == 2
+    assert await states(ledger, server) == {"one": State.GONE, "two": State.GONE}
+
+
+async def test_mail_is_kept_for_its_time_from_when_it_was_first_seen(
+    server: MailServer, sink: MemorySink, ledger: MemoryLedger
+) -> None:
+    time = Time()
+    fill(server, "one")
+    await run(server, sink, ledger, time=time, keep=timedelta(days=14))
+    time.pass_by(days=10)
+    fill(server, "two")
+    await run(server, sink, ledger, time=time, keep=timedelta(days=14))
+    assert uids(server) == ["one", "two"]
+    time.pass_by(days=4)
+    report = await run(server, sink, ledger, time=time, keep=timedelta(days=14))
+
+    assert uids(server) == ["two"]
+    assert outcomes(report) == {"one": Outcome.KNOWN}
+    assert report.known == 1
+    assert report.counts == {Outcome.KNOWN: 2}
+    assert sink.subjects == ["one", "two"]
+    time.pass_by(days=100)
+    await run(server, sink, ledger, time=time)
+    assert await states(ledger, server) == {"two": State.STORED}
+
+
+async def test_of_too_much_mail_the_oldest_goes(server: MailServer, sink: MemorySink, ledger: MemoryLedger) -> None:
+    fill(server, "one", "two", "three")
+    await run(server, sink, ledger, keep_at_most=1)
+
+    assert uids(server) == ["three"]
+    assert sink.subjects == ["one", "two", "three"]
+
+
+async def test_each_step_is_done_before_the_next(server: MailServer, tmp_path: Path) -> None:
+    steps: list[str] = []
+
+    class Sink(Maildir):
+        async def settle(self, mails: Any) -> None:
+            await super().settle(mails)
+            steps.append(f"safe: {len(list((tmp_path / 'new').iterdir()))}, on the server: {len(uids(server))}")
+
+    class Page:
+        def __init__(self, page: Any) -> None:
+            self.page = page
+            self.records = page.records
+            self.forget = page.forget
+
+        async def write(self, records: list[Record]) -> None:
+            await self.page.write(records)
+            states = ", ".join(f"{record.uid} {record.state.value}" for record in records)
+            steps.append(f"{states}; on the server: {len(uids(server))}")
+
+    class Ledger(SQLiteLedger):
+        def claim(self, account: str, *, wait: float | None = 0) -> Any:
+            return Claim(super().claim(account, wait=wait))
+
+    class Claim:
+        def __init__(self, claim: Any) -> None:
+            self.claim = claim
+
+        async def __aenter__(self) -> Page:
+            return Page(await self.claim.__aenter__())
+
+        async def __aexit__(self, *details: Any) -> None:
+            await self.claim.__aexit__(*details)
+
+    fill(server, "one", "two")
+    async with Ledger(tmp_path / "state.db") as ledger:
+        await run(server, Sink(tmp_path), ledger, keep="until stored")
+
+    assert steps == [
+        "one seen, two seen; on the server: 2",
+        "safe: 2, on the server: 2",
+        "one stored, two stored; on the server: 2",
+        "one marked, two marked; on the server: 2",
+        "one gone, two gone; on the server: 0",
+    ]
+
+
+async def test_a_report_says_all_in_words_and_in_values(
+    server: MailServer, sink: MemorySink, ledger: MemoryLedger
+) -> None:
+    fill(server, "one", "two")
+    sink.failing[b"two"] = KeyError("no such \x1b[31m")
+    time = Time()
+    report = await run(server, sink, ledger, time=time, keep="until stored")
+
+    said = str(report).splitlines()
+    assert said[0].startswith(f"{account_at(server)}: 1 stored, 1 failed, 1 deleted; 54 octets in 0.")
+    assert said[1].startswith("      1  stored               27 octets  0.0 s  deleted  one")
+    assert said[2].endswith("two  KeyError: 'no such \\x1b[31m'")
+    assert len(said) == 3
+    values = json.loads(json.dumps(report.to_dict()))
+    assert (values["account"], values["began"], values["is_complete"]) == (
+        account_at(server),
+        time.time.isoformat(),
+        False,
+    )
+    assert [message["deleted"] for message in values["messages"]] == ["deleted", None]
+    assert values["server"] == f"pop3://127.0.0.1:{server.pop3_port}"
+    assert "secret" not in str(report) + repr(report) + str(values)
+
+
+async def test_what_is_larger_than_the_limit_is_left_or_previewed(
+    server: MailServer, sink: MemorySink, ledger: MemoryLedger
+) -> None:
+    fill(server, "one")
+    server.maildrop.put("b", body("long") + b"line\r\n" * 100, uid="long")
+    left = await run(server, sink, ledger, max_message_size=100, keep="until stored")
+    assert outcomes(left) == {"one": Outcome.STORED, "long": Outcome.TOO_LARGE}
+
+    options: Any = {"max_message_size": 100, "oversize": "preview", "preview_lines": 2, "keep": "until stored"}
+    assert outcomes(await run(server, sink, ledger, **options)) == {"long": Outcome.PREVIEWED}
+    assert outcomes(await run(server, sink, ledger, **options)) == {"long": Outcome.TOO_LARGE}
+    assert sink.contents == [body("one"), body("long") + b"line\r\n"]
+    assert sink.mails[1].is_preview
+    assert uids(server) == ["long"]
+
+    assert outcomes(await run(server, sink, ledger, keep="until stored")) == {"long": Outcome.STORED}
+    assert uids(server) == []
+    assert sink.mails[1].key != sink.mails[2].key
+
+
+async def test_a_limit_leaves_the_rest_for_the_next_run(
+    server: MailServer, sink: MemorySink, ledger: MemoryLedger
+) -> None:
+    fill(server, "one", "two", "three")
+    first = await run(server, sink, ledger, limit=2, order="newest first")
+
+    assert outcomes(first) == {"three": Outcome.STORED, "two": Outcome.STORED, "one": Outcome.LEFT}
+    assert first.is_complete
+    await run(server, sink, ledger, limit=2)
+    assert sink.subjects == ["three", "two", "one"]
+
+
+async def test_progress_is_told(server: MailServer, sink: MemorySink) -> None:
+    fill(server, "one", "two")
+    told: list[tuple[int, int]] = []
+    await run(server, sink, progress=lambda progress: told.append((progress.messages, progress.of_messages)))
+
+    assert set(told) == {(1, 2), (2, 2)}
+
+
+# The account
+
+
+def test_an_account_is_named_by_its_user_and_its_server() -> None:
+    for url, name in (
+        ("pop3s://b:x@Pop.Example.org", "b@pop.example.org"),
+        ("pop3+starttls://b:x@pop.example.org", "b@pop.example.org"),
+        ("pop3s://b%40example.org:x@pop.example.org:1995", "b@example.org@pop.example.org:1995"),
+    ):
+        assert name_account(Endpoint.parse(url)) == name
+    for auth in (None, Anonymous()):
+        with pytest.raises(ValueError, match="tell no user"):
+            name_account(Endpoint("pop.example.org", protocol="pop3", auth=auth))
+
+
+async def test_an_account_can_have_another_name(server: MailServer, sink: MemorySink, ledger: MemoryLedger) -> None:
+    fill(server, "one")
+    report = await run(server, sink, ledger, account="work")
+
+    assert report.account == "work"
+    async with ledger.claim("work") as page:
+        assert set(await page.records()) == {"one"}
+
+
+async def test_a_sink_is_one(server: MailServer) -> None:
+    with pytest.raises(TypeError, match="expected a sink"):
+        Run(Account(endpoint_at(server), "Mail"))  # type: ignore[arg-type]
+
+
+async def test_a_run_that_was_not_begun_has_done_nothing(server: MailServer, sink: MemorySink) -> None:
+    report = Run(Account(endpoint_at(server), sink)).report()
+
+    assert (report.account, report.seconds, report.messages, report.error) == (account_at(server), 0, (), None)
+
+
+# Messages that fail
+
+
+async def test_a_message_that_the_sink_does_not_take_stays_and_the_run_goes_on(
+    server: MailServer, sink: MemorySink, ledger: MemoryLedger
+) -> None:
+    fill(server, "one", "two", "three")
+    sink.failing[b"two"] = KeyError("x")
+    report = await run(server, sink, ledger, keep="until stored")
+
+    assert outcomes(report) == {"one": Outcome.STORED, "two": Outcome.FAILED, "three": Outcome.STORED}
+    assert [message.reason for message in report.failed] == ["KeyError: 'x'"]
+    assert report.error is None
+    assert not report.is_complete
+    assert uids(server) == ["two"]
+
+
+async def test_a_message_that_failed_too_often_is_skipped_until_asked_for(
+    server: MailServer, sink: MemorySink, ledger: MemoryLedger
+) -> None:
+    fill(server, "one")
+    sink.failing[b"one"] = KeyError("x")
+    for number in (1, 2):
+        assert outcomes(await run(server, sink, ledger, max_failures=2)) == {"one": Outcome.FAILED}
+        assert (await records_of(ledger, server))["one"].failures == number
+    skipped = await run(server, sink, ledger, max_failures=2, keep="until stored")
+    assert outcomes(skipped) == {"one": Outcome.SKIPPED}
+    assert [message.outcome for message in skipped.failed] == [Outcome.SKIPPED]
+    assert uids(server) == ["one"]
+
+    sink.failing.clear()
+    assert outcomes(await run(server, sink, ledger, max_failures=3)) == {"one": Outcome.STORED}
+
+
+async def test_a_sink_that_fails_for_everything_ends_the_run_and_blames_no_message(
+    server: MailServer, sink: MemorySink, ledger: MemoryLedger
+) -> None:
+    fill(server, *(f"m{number}" for number in range(8)))
+    sink.failing[b"Hello"] = KeyError("x")
+    report = await run(server, sink, ledger, keep="until stored")
+
+    assert isinstance(report.error, SinkFailed)
+    assert "5 messages on end" in str(report.error)
+    assert isinstance(report.error.__cause__, KeyError)
+    assert report.error.report == report
+    assert list(outcomes(report).values()) == [Outcome.FAILED] * 5 + [Outcome.LEFT] * 3
+    assert {record.failures for record in (await records_of(ledger, server)).values()} == {0}
+    assert len(uids(server)) == 8
+
+
+async def test_what_fails_between_others_that_do_not_is_to_blame(
+    server: MailServer, sink: MemorySink, ledger: MemoryLedger
+) -> None:
+    fill(server, *"abc", *(f"X{number}" for number in range(3)), "z")
+    sink.failing[b"X"] = KeyError("x")
+    await run(server, sink, ledger)
+
+    failures = {uid: record.failures for uid, record in (await records_of(ledger, server)).items()}
+    assert failures == {"a": 0, "b": 0, "c": 0, "X0": 1, "X1": 1, "X2": 1, "z": 0}
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EIO, errno.EACCES])
+async def test_a_full_disk_ends_the_run_and_nothing_is_deleted(
+    server: MailServer, sink: MemorySink, ledger: MemoryLedger, number: int
+) -> None:
+    fill(server, "one", "two", "three")
+    sink.failing[b"two"] = OSError(number, "no")
+    report = await run(server, sink, ledger, keep="until stored")
+
+    assert isinstance(report.error, SinkFailed)
+    assert "message 2 could not be stored" in str(report.error)
+    assert outcomes(report) == {"one": Outcome.STORED, "two": Outcome.LEFT, "three": Outcome.LEFT}
+    assert uids(server) == ["one", "two", "three"]
+    assert await states(ledger, server) == {"one": State.STORED, "two": State.SEEN, "three": State.SEEN}
+    sink.failing.clear()
+    assert (await run(server, sink, ledger, keep="until stored")).is_complete
+    assert sink.subjects == ["one", "two", "three"]
+    assert uids(server) == []
+
+
+async def test_a_group_that_cannot_be_settled_is_not_stored(
+    server: MailServer, ledger: MemoryLedger, tmp_path: Path
+) -> None:
+    class Full(Maildir):
+        async def settle(self, mails: Any) -> None:
+            await super().discard(mails)
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+    fill(server, "one", "two")
+    report = await run(server, Full(tmp_path), ledger, keep="until stored")
+
+    assert isinstance(report.error, SinkFailed)
+    assert "2 messages could not be stored: OSError: [Errno 28]" in str(report.error)
+    assert outcomes(report) == {"one": Outcome.LEFT, "two": Outcome.LEFT}
+    assert await states(ledger, server) == {"one": State.SEEN, "two": State.SEEN}
+
+
+async def test_a_sink_must_read_the_message_to_its_end(server: MailServer, ledger: MemoryLedger) -> None:
+    class Lazy:
+        async def store(self, mail: Mail) -> None:
+            pass
+
+    fill(server, "one")
+    report = await run(server, Lazy(), ledger, keep="until stored")
+    assert [message.reason for message in report.failed] == ["TypeError: the sink has not read the message to its end"]
+    assert uids(server) == ["one"]
+
+
+async def test_a_group_sink_that_has_not_read_to_the_end_is_told_to_drop_it(
+    server: MailServer, ledger: MemoryLedger
+) -> None:
+    dropped: list[int] = []
+
+    class Lazy:
+        async def store(self, mail: Mail) -> None:
+            if mail.number == 2:
+                await mail.read()
+
+        async def settle(self, mails: Any) -> None:
+            assert [mail.number for mail in mails] == [2]
+
+        async def discard(self, mails: Any) -> None:
+            dropped.extend(mail.number for mail in mails)
+
+    fill(server, "one", "two")
+    report = await run(server, Lazy(), ledger)
+    assert outcomes(report) == {"one": Outcome.FAILED, "two": Outcome.STORED}
+    assert dropped == [1]
+
+
+# Servers that fail
+
+ANSWERS = {**POP3_ANSWERS, "TOP": "-ERR no"}
+
+
+def peer(*capabilities: str, **answers: str) -> ScriptedPeer:
+    """A server with the two messages u1 and u2, that answers as these say: RETR_1 stands for RETR 1."""
+    table = {**ANSWERS, "CAPA": "\n".join(["+OK", "UIDL", "USER", "TOP", *capabilities, "."])}
+    table |= {name.replace("_", " "): answer for name, answer in answers.items()}
+    return ScriptedPeer("S: +OK pop", Answers(table))
+
+
+async def test_a_refused_message_is_told_and_counts_against_it(sink: MemorySink, ledger: MemoryLedger) -> None:
+    async with peer(RETR_1="-ERR no such message") as server:
+        report = await run(server, sink, ledger, keep="until stored")
+        records = await records_of(ledger, server)
+
+    assert outcomes(report) == {"u1": Outcome.FAILED, "u2": Outcome.STORED}
+    assert "no such message" in report.messages[0].reason
+    assert (records["u1"].failures, records["u1"].state) == (1, State.SEEN)
+    assert deletions(report) == {"u2": Deleted.COMMITTED}
+
+
+async def test_a_refusal_for_a_while_counts_against_nobody(sink: MemorySink, ledger: MemoryLedger) -> None:
+    async with peer("RESP-CODES", RETR_1="-ERR [SYS/TEMP] later") as server:
+        report = await run(server, sink, ledger)
+        assert (await records_of(ledger, server))["u1"].failures == 0
+    assert outcomes(report) == {"u1": Outcome.FAILED, "u2": Outcome.STORED}
+
+
+async def test_a_refused_deletion_is_told_and_the_message_stays_stored(sink: MemorySink, ledger: MemoryLedger) -> None:
+    async with peer(DELE_1="-ERR locked") as server:
+        report = await run(server, sink, ledger, keep="until stored")
+        assert await states(ledger, server) == {"u1": State.STORED, "u2": State.GONE}
+
+    assert deletions(report) == {"u1": Deleted.REFUSED, "u2": Deleted.COMMITTED}
+    assert report.error is None
+
+
+LOGIN: tuple[Any, ...] = ("S: +OK pop", "C: CAPA", "S: +OK", "S: UIDL", "S: USER", "S: .", "C: USER b", "S: +OK")
+LOGIN += ("C: PASS secret", "S: +OK", "C: CAPA", "S: +OK", "S: UIDL", "S: USER", "S: .")
+TWO: tuple[Any, ...] = ("C: STAT", "S: +OK 2 14", "C: LIST", "S: +OK", "S: 1 7", "S: 2 7", "S: .")
+TWO += ("C: UIDL", "S: +OK", "S: 1 u1", "S: 2 u2", "S: .")
+RETRIEVED: tuple[Any, ...] = ("C: RETR 1", "S: +OK", "S: first", "S: .", "C: RETR 2", "S: +OK", "S: other", "S: .")
+MARKED: tuple[Any, ...] = ("C: DELE 1", "S: +OK", "C: DELE 2", "S: +OK")
+
+
+@pytest.mark.parametrize(
+    ("farewell", "kind"),
+    [
+        (("C: QUIT", "S: -ERR some were not removed"), ResponseError),
+        (("C: QUIT", FIN), ConnectionLost),
+        (("C: QUIT", RST), ConnectionLost),
+    ],
+)
+async def test_deletions_without_an_answer_are_unknown_and_nothing_comes_twice(
+    sink: MemorySink, ledger: MemoryLedger, farewell: tuple[Any, ...], kind: type[Exception]
+) -> None:
+    async with ScriptedPeer(*LOGIN, *TWO, *RETRIEVED, *MARKED, *farewell) as server:
+        report = await run(server, sink, ledger, keep="until stored")
+    assert isinstance(report.error, kind)
+    assert deletions(report) == {"u1": Deleted.UNKNOWN, "u2": Deleted.UNKNOWN}
+    async with ledger.claim("b") as page:
+        assert {record.state for record in (await page.records()).values()} == {State.MARKED}
+
+    async with peer() as server:
+        again = await run(server, sink, ledger, keep="until stored")
+    assert outcomes(again) == {"u1": Outcome.KNOWN, "u2": Outcome.KNOWN}
+    assert deletions(again) == {"u1": Deleted.COMMITTED, "u2": Deleted.COMMITTED}
+    assert again.known == 0
+    assert len(sink.contents) == 2
+
+
+async def test_a_connection_lost_in_the_middle_keeps_what_came_whole(sink: MemorySink, ledger: MemoryLedger) -> None:
+    cut: tuple[Any, ...] = (*RETRIEVED[:4], "C: RETR 2", "S: +OK", "S: oth", FIN)
+    async with ScriptedPeer(*LOGIN, *TWO, *cut) as server:
+        report = await run(server, sink, ledger, keep="until stored")
+
+    assert isinstance(report.error, MessageTruncated)
+    assert outcomes(report) == {"u1": Outcome.STORED, "u2": Outcome.FAILED}
+    assert sink.contents == [b"first\r\n"]
+    assert report.messages[1].octets == 5
+    async with ledger.claim("b") as page:
+        records = await page.records()
+    assert (records["u1"].state, records["u2"].failures) == (State.STORED, 1)
+
+
+async def test_a_sink_that_swallows_the_loss_has_stored_nothing(ledger: MemoryLedger) -> None:
+    class Careless(MemorySink):
+        async def store(self, mail: Mail) -> None:
+            with suppress(ConnectionLost):
+                await super().store(mail)
+
+    cut: tuple[Any, ...] = (*RETRIEVED[:4], "C: RETR 2", "S: +OK", "S: oth", FIN)
+    async with ScriptedPeer(*LOGIN, *TWO, *cut) as server:
+        report = await run(server, Careless(), ledger, keep="until stored")
+
+    assert isinstance(report.error, MessageTruncated)
+    assert outcomes(report) == {"u1": Outcome.STORED, "u2": Outcome.FAILED}
+
+
+async def test_a_group_that_came_whole_is_settled_when_the_connection_is_lost(
+    ledger: MemoryLedger, tmp_path: Path
+) -> None:
+    cut: tuple[Any, ...] = (*RETRIEVED[:4], "C: RETR 2", "S: +OK", "S: oth", FIN)
+    async with ScriptedPeer(*LOGIN, *TWO, *cut) as server:
+        report = await run(server, Maildir(tmp_path), ledger)
+
+    assert outcomes(report) == {"u2": Outcome.FAILED, "u1": Outcome.STORED}
+    assert [file.read_bytes() for file in (tmp_path / "new").iterdir()] == [b"first\r\n"]
+    assert list((tmp_path / "tmp").iterdir()) == []
+
+
+async def test_a_message_longer_than_announced_is_too_large_when_that_shows(
+    sink: MemorySink, ledger: MemoryLedger
+) -> None:
+    long = "+OK\n" + "line\n" * 100 + "."
+    async with peer(RETR_1=long) as server:
+        report = await run(server, sink, ledger, max_message_size=100)
+        assert (await records_of(ledger, server))["u1"].failures == 1
+
+    assert outcomes(report) == {"u1": Outcome.TOO_LARGE, "u2": Outcome.STORED}
+    assert "BudgetExceeded" in report.messages[0].reason
+
+
+async def test_a_preview_that_is_not_to_be_had_leaves_the_message(sink: MemorySink, ledger: MemoryLedger) -> None:
+    async with peer() as server:
+        report = await run(server, sink, ledger, max_message_size=6, oversize="preview")
+        assert (await records_of(ledger, server))["u1"].failures == 0
+
+    assert outcomes(report) == {"u1": Outcome.FAILED, "u2": Outcome.FAILED}
+    assert sink.contents == []
+
+
+@pytest.mark.parametrize(
+    ("script", "kind"),
+    [
+        (("S: -ERR go away",), ResponseError),
+        ((*LOGIN[:8], "C: PASS secret", "S: -ERR wrong"), AuthenticationFailed),
+        ((*LOGIN, "C: STAT", FIN), ConnectionLost),
+    ],
+)
+async def test_what_ends_a_run_is_in_its_report(
+    sink: MemorySink, ledger: MemoryLedger, script: tuple[Any, ...], kind: type[Exception]
+) -> None:
+    async with ScriptedPeer(*script) as server:
+        report = await run(server, sink, ledger)
+
+    assert isinstance(report.error, MailwireError)
+    assert type(report.error) is kind
+    assert report.error.report == report
+    assert (report.messages, report.listed) == ((), 0)
+    assert f"error: {kind.__name__}: " in str(report)
+    error = report.to_dict()["error"]
+    assert isinstance(error, dict)
+    assert error["kind"] == kind.__name__
+
+
+async def test_nobody_listening_is_told(sink: MemorySink) -> None:
+    async with MailServer([USER]) as server:
+        endpoint = endpoint_at(server)
+    report = await run(server, sink, endpoint=endpoint)
+    assert isinstance(report.error, ConnectionFailed)
+
+
+# Ledgers that fail
+
+
+async def test_two_runs_on_an_account_do_not_meet(server: MailServer, sink: MemorySink, ledger: MemoryLedger) -> None:
+    fill(server, "one")
+    async with ledger.claim(account_at(server)):
+        busy = await run(server, sink, ledger)
+    assert isinstance(busy.error, LedgerBusy)
+    assert server.pop3_sessions == []
+
+    reports = await asyncio.gather(*(run(server, sink, ledger, wait=None) for _ in range(3)))
+    assert all(report.is_complete for report in reports)
+    assert sink.subjects == ["one"]
+
+
+async def test_a_ledger_that_cannot_be_read_stops_deletion_and_not_retrieval(
+    server: MailServer, sink: MemorySink, tmp_path: Path
+) -> None:
+    fill(server, "one")
+    path = tmp_path / "state.db"
+    path.write_bytes(b"noise" * 1000)
+    async with SQLiteLedger(path) as ledger:
+        report = await run(server, sink, ledger, keep="until stored")
+
+    assert sink.subjects == ["one"]
+    assert uids(server) == ["one"]
+    assert [caution.kind for caution in report.cautions] == [CautionKind.LEDGER_UNREADABLE]
+    assert "nothing is deleted" in str(report)
+    assert path.read_bytes() == b"noise" * 1000
+
+
+class Failing(MemoryLedger):
+    """A ledger whose write fails from the one on that is said."""
+
+    def __init__(self, at: int) -> None:
+        super().__init__()
+        self.left = at
+
+    @asynccontextmanager
+    async def claim(self, account: str, *, wait: float | None = 0) -> AsyncGenerator[Page, None]:
+        async with super().claim(account, wait=wait) as page:
+            yield FailingPage(page, self)
+
+
+class FailingPage:
+    def __init__(self, page: Page, ledger: Failing) -> None:
+        self.records = page.records
+        self.forget = page.forget
+        self._write = page.write
+        self._ledger = ledger
+
+    async def write(self, records: Iterable[Record]) -> None:
+        if self._ledger.left == 0:
+            raise LedgerError("the disk is full")
+        self._ledger.left -= 1
+        await self._write(records)
+
+
+@pytest.mark.parametrize(("at", "stored", "left"), [(0, 0, 2), (1, 1, 2), (2, 2, 2), (3, 2, 2), (4, 2, 0)])
+async def test_a_ledger_that_cannot_be_written_ends_the_run(
+    server: MailServer, sink: MemorySink, at: int, stored: int, left: int
+) -> None:
+    fill(server, "one", "two")
+    ledger = Failing(at)
+    report = await run(server, sink, ledger, keep="until stored")
+
+    assert isinstance(report.error, LedgerError)
+    assert len(sink.contents) == len(report.stored) == stored
+    assert len(uids(server)) == left
+
+
+# Servers that are as they are
+
+
+async def test_a_maildrop_where_all_is_new_raises_a_question(
+    server: MailServer, sink: MemorySink, ledger: MemoryLedger
+) -> None:
+    texts = [f"m{number}" for number in range(12)]
+    fill(server, *texts)
+    await run(server, sink, ledger, keep=timedelta(days=1))
+    async with MailServer([USER]) as moved:
+        for text in texts:
+            moved.maildrop.put("b", body(text), uid=f"{text}-2")
+        fill(moved, "fresh")
+        rest: dict[str, Any] = {"account": account_at(server), "keep": timedelta(days=1)}
+        report = await run(moved, sink, ledger, **rest)
+        assert isinstance(report.error, MaildropRenumbered)
+        assert (report.error.known, report.error.listed) == (12, 13)
+        assert len(sink.contents) == 12
+        assert set(await states(ledger, server)) == set(texts)
+
+        time = Time()
+        matched = await run(moved, sink, ledger, when_all_new="match", time=time, **rest)
+        assert outcomes(matched) == {"fresh": Outcome.STORED}
+        assert matched.known == 12
+        assert sink.subjects == [*texts, "fresh"]
+        # They are as old as they were.
+        time.pass_by(days=1)
+        await run(moved, sink, ledger, time=time, **rest)
+        assert moved.messages("b") == ()
+
+
+async def test_without_top_what_is_new_cannot_be_compared(sink: MemorySink, ledger: MemoryLedger) -> None:
+    time = Time()
+    async with ledger.claim("b") as page:
+        await page.write([Record("u1", State.GONE, time(), time(), 7, fingerprint="f")])
+        await page.write([Record("u2", State.GONE, time(), time(), 7, fingerprint="f")])
+    script = [step for step in LOGIN if step != "S: TOP"]
+    async with ScriptedPeer(*script, *TWO, *RETRIEVED, "C: QUIT", "S: +OK") as server:
+        report = await run(server, sink, ledger)
+
+    assert outcomes(report) == {"u1": Outcome.STORED, "u2": Outcome.STORED}
+    assert [caution.kind for caution in report.cautions] == [CautionKind.RETURNED]
+
+
+async def test_a_refused_comparison_fetches_the_message(sink: MemorySink, ledger: MemoryLedger) -> None:
+    time = Time()
+    async with peer() as server:
+        async with ledger.claim(account_at(server)) as page:
+            await page.write([Record("u1", State.GONE, time(), time(), 7, fingerprint="f")])
+        report = await run(server, sink, ledger)
+    assert outcomes(report) == {"u1": Outcome.STORED, "u2": Outcome.STORED}
+
+
+async def test_a_message_that_comes_back_is_known_by_its_header(
+    server: MailServer, sink: MemorySink, ledger: MemoryLedger
+) -> None:
+    fill(server, "one")
+    await run(server, sink, ledger)
+    record = (await records_of(ledger, server))["one"]
+    async with ledger.claim(account_at(server)) as page:
+        await page.write([replace(record, state=State.GONE)])
+    report = await run(server, sink, ledger)
+
+    assert (report.known, report.messages) == (1, ())
+    assert (await records_of(ledger, server))["one"].state is State.STORED
+    assert sink.subjects == ["one"]
+    # Another message under that uid is not: it may even be of the same size.
+    async with ledger.claim(account_at(server)) as page:
+        await page.write([replace(record, state=State.GONE, fingerprint="0" * 32)])
+    assert outcomes(await run(server, sink, ledger)) == {"one": Outcome.STORED}
+
+
+async def test_a_server_without_unique_ids_loses_nothing(sink: MemorySink, ledger: MemoryLedger) -> None:
+    async with MailServer([USER], quirk=QUIRKS["no-uidl"]) as server:
+        fill(server, "one", "two")
+        for _ in range(2):
+            report = await run(server, sink, ledger, keep="until stored")
+            assert [caution.kind for caution in report.cautions] == [CautionKind.NO_UIDS]
+        assert len(uids(server)) == 2
+        assert sink.subjects == ["one", "two"] * 2
+        assert len({mail.key for mail in sink.mails}) == 4
+        forced = await run(server, sink, ledger, keep="until stored", delete_without_uid=True)
+        assert uids(server) == []
+        assert [message.deleted for message in forced.messages] == [Deleted.COMMITTED] * 2
+
+
+async def test_a_server_that_forgets_what_it_gave_gets_no_question_too_early(
+    ledger: MemoryLedger, tmp_path: Path
+) -> None:
+    quirk = Quirk("forgetful", pop3=POP3Quirk(further_capabilities=("EXPIRE 0",)))
+    async with MailServer([USER], quirk=quirk) as server:
+
+        class Sink(Maildir):
+            async def store(self, mail: Mail) -> None:
+                await super().store(mail)
+                asked.append(len(list((tmp_path / "new").iterdir())))
+
+        asked: list[int] = []
+        fill(server, "one", "two", "three")
+        report = await run(server, Sink(tmp_path), ledger)
+
+    # Each was safe before the next one came.
+    assert asked == [0, 1, 2]
+    assert [caution.kind for caution in report.cautions] == [CautionKind.EXPIRES_WHEN_RETRIEVED]
+
+
+async def test_what_is_wrong_with_a_listing_is_found_and_told(sink: MemorySink, ledger: MemoryLedger) -> None:
+    async with peer(UIDL="+OK\n1 same\n2 same\n.") as server:
+        report = await run(server, sink, ledger, keep="until stored")
+    async with peer(UIDL="+OK\n1 same\n2 same\n.") as server:
+        again = await run(server, sink, ledger, keep="until stored")
+
+    assert len(report.findings) == 2
+    assert "another message has the same unique id" in str(report)
+    assert [caution.kind for caution in report.cautions] == [CautionKind.DUPLICATE_UIDS]
+    assert len(sink.contents) == 2
+    assert not report.deleted
+    assert (again.known, again.messages) == (2, ())
+
+
+async def test_nothing_is_gone_for_a_listing_that_is_not_complete(sink: MemorySink, ledger: MemoryLedger) -> None:
+    async with peer() as server:
+        await run(server, sink, ledger)
+    async with peer(LIST="+OK\n1 7\n.", UIDL="+OK\n1 u1\n.", STAT="+OK 2 14") as server:
+        await run(server, sink, ledger)
+    async with ledger.claim("b") as page:
+        assert (await page.records())["u2"].state is State.STORED
+    async with peer(LIST="+OK\n1 7\n.", UIDL="+OK\n1 u1\n.", STAT="+OK 1 7") as server:
+        await run(server, sink, ledger)
+    async with ledger.claim("b") as page:
+        assert (await page.records())["u2"].state is State.GONE
+
+
+# Cut off
+
+
+@pytest.mark.parametrize("begin", range(3))
+async def test_a_run_that_is_cancelled_anywhere_loses_nothing(server: MailServer, tmp_path: Path, begin: int) -> None:
+    texts = [f"m{number}" for number in range(20)]
+    fill(server, *texts)
+    async with SQLiteLedger(tmp_path / "state.db") as ledger:
+        for turns in range(begin * 67, 2000, 197):
+            task = asyncio.create_task(run(server, Maildir(tmp_path / "Mail"), ledger, keep="until stored"))
+            for _ in range(turns):
+                await asyncio.sleep(0)
+            task.cancel()
+            await asyncio.wait([task])
+            await server.wait_idle()
+            there = {file.read_bytes() for file in (tmp_path / "Mail" / "new").glob("*")}
+            assert {body(text) for text in texts} <= there | {message.content for message in server.messages("b")}
+        assert (await run(server, Maildir(tmp_path / "Mail"), ledger, keep="until stored")).is_complete
+    assert uids(server) == []
+    stored = [file.read_bytes() for file in (tmp_path / "Mail" / "new").iterdir()]
+    assert sorted(stored) == sorted(body(text) for text in texts)
+    assert list((tmp_path / "Mail" / "tmp").iterdir()) == []
+
+
+async def test_a_cancelled_run_takes_down_what_it_has_begun(
+    server: MailServer, sink: MemorySink, ledger: MemoryLedger
+) -> None:
+    fill(server, "one")
+    waiting = asyncio.Event()
+
+    class Slow:
+        async def store(self, mail: Mail) -> None:
+            waiting.set()
+            await asyncio.Event().wait()
+
+    slow = Run(Account(endpoint_at(server), Slow(), policy=Policy(keep="until stored")), ledger=ledger)
+    task = asyncio.create_task(slow.perform())
+    await waiting.wait()
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert outcomes(slow.report()) == {"one": Outcome.LEFT}
+    assert slow.report().listed == 1
+    await server.wait_idle()
+    assert await states(ledger, server) == {"one": State.SEEN}
+    assert uids(server) == ["one"]
