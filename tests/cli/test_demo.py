@@ -74,7 +74,7 @@ def test_the_console_script_is_the_same_as_the_module() -> None:
 
 
 def test_help_fits_a_screen_and_shows_an_example() -> None:
-    for arguments in (("--help",), ("demo", "--help"), ("send", "--help"), ("check", "--help")):
+    for arguments in (("--help",), *((name, "--help") for name in ("demo", "send", "fetch", "check"))):
         result = run(*arguments)
         assert result.returncode == 0
         assert len(result.stdout.splitlines()) <= 24

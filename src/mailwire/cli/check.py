@@ -129,7 +129,12 @@ def _facts(seen: Inspection, now: datetime) -> Iterator[str]:
 
 def _wrapped(label: str, text: str) -> Sequence[str]:
     return textwrap.wrap(
-        text, _WIDTH, initial_indent=f"{label:<13} ", subsequent_indent=" " * 14, break_long_words=False
+        text,
+        _WIDTH,
+        initial_indent=f"{label:<13} ",
+        subsequent_indent=" " * 14,
+        break_long_words=False,
+        break_on_hyphens=False,
     )
 
 

@@ -7,14 +7,14 @@ from typing import Final
 
 from .. import __version__
 from ..errors import MailwireError
-from . import check, demo, send
+from . import check, demo, fetch, send
 from .command_parser import CommandParser
 from .exits import status_of
 
 __all__ = ["main"]
 
 
-_COMMANDS: Final = {"send": send, "check": check, "demo": demo}
+_COMMANDS: Final = {"send": send, "fetch": fetch, "check": check, "demo": demo}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

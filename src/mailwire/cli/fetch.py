@@ -1,0 +1,173 @@
+"""`mailwire fetch`: new mail into a Maildir or an mbox, and what is old enough off the server."""
+
+import argparse
+import asyncio
+import json
+import os
+import sys
+from collections.abc import Callable
+from contextlib import aclosing
+from datetime import timedelta
+from pathlib import Path
+from typing import Final, TypeVar
+
+from ..maildrop import (
+    Account,
+    CautionKind,
+    Keep,
+    Maildir,
+    MboxSink,
+    Outcome,
+    Policy,
+    RetrievalReport,
+    Run,
+    Sink,
+    SQLiteLedger,
+    watch,
+)
+from ..transcript import Transcript
+from .command_parser import CommandParser
+from .exits import Exit, status_of
+from .progress import ProgressBar
+from .quantities import parse_duration, parse_size
+from .servers import UsageError, add_server_options, endpoint_of
+from .signals import run
+
+__all__ = ["HELP", "make_parser", "perform"]
+
+T = TypeVar("T")
+
+HELP: Final = "retrieve new mail, and delete what is old enough"
+"""What it does, in a line."""
+
+_INTERVAL: Final = timedelta(minutes=5)
+
+# Of these messages a line is printed; there may be thousands of the others.
+_REMARKABLE: Final = frozenset({Outcome.FAILED, Outcome.SKIPPED, Outcome.TOO_LARGE, Outcome.PREVIEWED})
+
+
+def make_parser() -> CommandParser:
+    """Return the parser of the arguments."""
+    parser = CommandParser(
+        "mailwire fetch",
+        usage="mailwire fetch [OPTIONS] URL",
+        description="Retrieve what is new in a maildrop. Nothing is deleted there unless --keep says so.",
+        epilog="example: mailwire fetch pop3s://me@pop.example.org --maildir ~/Mail --keep 14d",
+    )
+    add_server_options(parser)
+    parser.add_argument("--maildir", metavar="FOLDER", help="store mail in this Maildir")
+    parser.add_argument("--mbox", metavar="FILE", help="or append it to this file")
+    parser.add_argument("--ledger", metavar="FILE", help="what was retrieved; else ~/.local/state/mailwire")
+    parser.add_argument("--keep", metavar="TIME", help="on the server: 14d, until-stored; else for ever", type=_keep)
+    parser.add_argument("--limit", metavar="NUMBER", type=int, help="retrieve no more messages than this")
+    parser.add_argument("--max-size", metavar="SIZE", type=_quantity(parse_size), help="leave larger messages: 10M")
+    parser.add_argument(
+        "--watch",
+        metavar="TIME",
+        nargs="?",
+        const=_INTERVAL,
+        type=_quantity(parse_duration),
+        help="go on, each 5min or so",
+    )
+    parser.add_argument("--json", action="store_true", help="print the report as JSON")
+    parser.add_argument("--newest-first", action="store_true", help=argparse.SUPPRESS)
+    parser.add_argument("--retry-failed", action="store_true", help=argparse.SUPPRESS)
+    parser.add_argument("--when-all-new", choices=("ask", "match", "fetch"), default="ask", help=argparse.SUPPRESS)
+    return parser
+
+
+def perform(options: argparse.Namespace) -> int:
+    """Run the command; return the exit status."""
+    if (options.maildir is None) == (options.mbox is None):
+        raise UsageError("expected a place for the mail: --maildir FOLDER or --mbox FILE")
+    policy = Policy(
+        keep=options.keep or "for ever",
+        limit=options.limit,
+        max_message_size=options.max_size,
+        order="newest first" if options.newest_first else "oldest first",
+        max_failures=sys.maxsize if options.retry_failed else Policy().max_failures,
+        when_all_new=options.when_all_new,
+    )
+    sink: Sink = MboxSink(options.mbox) if options.maildir is None else Maildir(options.maildir, line_ends="lf")
+    account = Account(endpoint_of(options), sink, policy=policy)
+    ledger = Path(options.ledger) if options.ledger else _own_ledger()
+    command = _fetch if options.watch is None else _watch
+    return run(command(options, account, ledger))
+
+
+async def _fetch(options: argparse.Namespace, account: Account, ledger: Path) -> int:
+    transcript = Transcript(limit=None if options.transcript else 100)
+    try:
+        async with SQLiteLedger(ledger) as opened:
+            with ProgressBar(sys.stderr, quiet=options.quiet) as bar:
+                this = Run(
+                    account,
+                    ledger=opened,
+                    transcript=transcript,
+                    progress=lambda seen: bar.show(seen.messages, seen.of_messages, seen.run_octets, seen.of_octets),
+                )
+                try:
+                    report = await this.perform()
+                except asyncio.CancelledError:
+                    bar.clear()
+                    _tell(options, this.report())
+                    print("mailwire: interrupted; what is stored is stored", file=sys.stderr)
+                    raise
+            return _tell(options, report)
+    finally:
+        if options.transcript:
+            print(transcript.render(), file=sys.stderr)
+
+
+async def _watch(options: argparse.Namespace, account: Account, ledger: Path) -> int:
+    status: int = Exit.OK
+    async with (
+        SQLiteLedger(ledger) as opened,
+        aclosing(watch([account], ledger=opened, interval=options.watch)) as reports,
+    ):
+        async for report in reports:
+            if report.messages or report.error is not None:
+                status = _tell(options, report)
+                sys.stdout.flush()
+    return status  # nobody is watched any more
+
+
+def _tell(options: argparse.Namespace, report: RetrievalReport) -> int:
+    if options.json:
+        print(json.dumps(report.to_dict()))
+    elif not options.quiet:
+        print(report.summary)
+        for message in report.messages:
+            if message.outcome in _REMARKABLE:
+                print(message)
+    for caution in report.cautions:
+        print(f"mailwire: caution: {caution}", file=sys.stderr)
+    if report.error is not None:
+        print(f"mailwire: {report.error}", file=sys.stderr)
+        return status_of(report.error)
+    if any(caution.kind is CautionKind.LEDGER_UNREADABLE for caution in report.cautions):
+        return Exit.IO
+    return Exit.TEMPORARY if report.failed else Exit.OK
+
+
+def _own_ledger() -> Path:
+    state = os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state"
+    folder = Path(state) / "mailwire"
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    return folder / "ledger.db"
+
+
+def _keep(text: str) -> Keep:
+    words: dict[str, Keep] = {"for-ever": "for ever", "until-stored": "until stored"}
+    return words[text] if text in words else _quantity(parse_duration)(text)
+
+
+def _quantity(parse: Callable[[str], T]) -> Callable[[str], T]:
+    # Of a ValueError, argparse tells nothing.
+    def parse_argument(text: str) -> T:
+        try:
+            return parse(text)
+        except ValueError as error:
+            raise argparse.ArgumentTypeError(str(error)) from error
+
+    return parse_argument

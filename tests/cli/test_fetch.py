@@ -1,0 +1,238 @@
+"""`mailwire fetch`, against the loopback server."""
+
+import asyncio
+import json
+import mailbox
+import os
+import pty
+import signal
+from collections.abc import AsyncGenerator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from mailwire.cli import main
+from mailwire.cli.fetch import make_parser
+from mailwire.testing import STALL, MailServer, ScriptedPeer
+from mailwire.testing.turns import turns
+from tests.cli.program import SCRIPT, Ended, mailwire, start
+from tests.maildrop.runs import USER, fill
+
+PASSWORD = {"MAILWIRE_PASSWORD": "secret"}
+
+
+@pytest.fixture
+async def server() -> AsyncGenerator[MailServer, None]:
+    async with MailServer([USER]) as server:
+        fill(server, "one", "two")
+        yield server
+
+
+async def fetch(server: MailServer, home: Path, *arguments: object, **environment: str) -> Ended:
+    url = f"pop3://b@localhost:{server.pop3_port}"
+    settings = {**PASSWORD, **environment}
+    return await mailwire("fetch", url, "--allow-cleartext-auth", *arguments, home=home, environment=settings)
+
+
+def stored(path: Path) -> list[bytes]:
+    return sorted(file.read_bytes() for file in (path / "new").glob("*"))
+
+
+def uids(server: MailServer) -> list[str]:
+    return [message.uid for message in server.messages("b")]
+
+
+async def test_new_mail_comes_into_a_maildir_and_only_once(server: MailServer, tmp_path: Path) -> None:
+    first = await fetch(server, tmp_path, "--maildir", tmp_path / "Mail")
+    fill(server, "three")
+    second = await fetch(server, tmp_path, "--maildir", tmp_path / "Mail")
+
+    assert (first.status, first.err) == (0, "")
+    assert first.out.startswith(f"b@localhost:{server.pop3_port}: 2 stored; 54 octets in ")
+    assert second.out.startswith(f"b@localhost:{server.pop3_port}: 1 stored, 2 known; ")
+    assert stored(tmp_path / "Mail") == sorted(
+        f"Subject: {text}\n\nHello {text}\n".encode() for text in ("one", "two", "three")
+    )
+    assert (tmp_path / ".local" / "state" / "mailwire" / "ledger.db").exists()
+    assert uids(server) == ["one", "two", "three"]
+
+
+async def test_mail_can_be_appended_to_a_file_and_deleted(server: MailServer, tmp_path: Path) -> None:
+    options = ("--mbox", tmp_path / "mbox", "--keep", "until-stored")
+    ended = await fetch(server, tmp_path, *options, XDG_STATE_HOME=str(tmp_path))
+
+    assert ended.status == 0
+    assert "2 stored, 2 deleted" in ended.out
+    box = mailbox.mbox(tmp_path / "mbox")
+    assert [message["Subject"] for message in box] == ["one", "two"]
+    box.close()
+    assert uids(server) == []
+    assert (tmp_path / "mailwire" / "ledger.db").exists()
+
+
+async def test_options_make_the_policy(server: MailServer, tmp_path: Path) -> None:
+    server.maildrop.put("b", b"Subject: long\r\n\r\n" + b"x" * 5000, uid="long")
+    where = ("--maildir", tmp_path / "Mail", "--ledger", tmp_path / "state.db")
+    ended = await fetch(server, tmp_path, *where, "--max-size", "1k", "--limit", 1, "--newest-first", "--keep", "14d")
+
+    assert ended.status == 0
+    assert "1 stored, 1 too large, 1 left" in ended.out
+    assert "      3  too large" in ended.out
+    assert b"two" in stored(tmp_path / "Mail")[0]
+    assert len(uids(server)) == 3
+
+
+async def test_a_report_can_be_had_as_json_and_nothing_at_all(server: MailServer, tmp_path: Path) -> None:
+    ended = await fetch(server, tmp_path, "--maildir", tmp_path / "Mail", "--json")
+    quiet = await fetch(server, tmp_path, "--maildir", tmp_path / "Mail", "--quiet")
+
+    values = json.loads(ended.out)
+    assert [message["outcome"] for message in values["messages"]] == ["stored", "stored"]
+    assert (quiet.status, quiet.out, quiet.err) == (0, "", "")
+
+
+async def test_a_transcript_shows_the_dialogue_without_secrets(server: MailServer, tmp_path: Path) -> None:
+    ended = await fetch(server, tmp_path, "--maildir", tmp_path / "Mail", "--transcript")
+
+    assert "C: RETR 1" in ended.err
+    assert "secret" not in ended.out + ended.err
+
+
+async def test_what_goes_wrong_has_its_status(server: MailServer, tmp_path: Path) -> None:
+    mails = ("--maildir", tmp_path / "Mail")
+    wrong = await fetch(server, tmp_path, *mails, MAILWIRE_PASSWORD="wrong")
+    assert (wrong.status, "mailwire: AUTH" in wrong.err) == (77, True)
+
+    (tmp_path / "file").touch()
+    full = await fetch(server, tmp_path, "--maildir", tmp_path / "file")
+    assert (full.status, "could not be stored" in full.err) == (73, True)
+
+    (tmp_path / "bad.db").write_bytes(b"noise" * 1000)
+    bad = await fetch(server, tmp_path, *mails, "--ledger", tmp_path / "bad.db", "--keep", "until-stored")
+    assert (bad.status, "caution: the ledger" in bad.err) == (74, True)
+    assert len(stored(tmp_path / "Mail")) == len(uids(server)) == 2
+
+    none = await fetch(server, tmp_path, *mails, "--ledger", tmp_path / "no" / "state.db")
+    assert (none.status, "there is no folder" in none.err) == (74, True)
+
+    maildrop = server.maildrop.open("b")
+    assert maildrop is not None
+    busy = await fetch(server, tmp_path, *mails)
+    assert (busy.status, "IN-USE" in busy.err) == (75, True)
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ((), "--maildir FOLDER or --mbox FILE"),
+        (("--maildir", "x", "--mbox", "y"), "--maildir FOLDER or --mbox FILE"),
+        (("--maildir", "x", "--keep", "14"), "expected a duration such as"),
+        (("--maildir", "x", "--max-size", "big"), "expected a number of octets"),
+        (("--maildir", "x", "--watch", "often"), "expected a duration such as"),
+        (("--maildir", "x", "--limit", "-1"), "expected a number from 0 on as limit"),
+        (("--maildir", "x"), "tell no user"),
+    ],
+)
+def test_a_mistake_in_the_arguments_is_told(
+    words: tuple[str, ...],
+    said: str,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    try:
+        status = main(["fetch", "pop3s://localhost:1", *words])
+    except SystemExit as error:
+        status = int(error.code or 0)
+
+    assert status == 64
+    assert said in capsys.readouterr().err
+
+
+def test_the_words_of_keep_are_those_of_the_policy() -> None:
+    parse = make_parser().parse_args
+    assert parse(["x", "--keep", "for-ever"]).keep == "for ever"
+    assert parse(["x", "--watch"]).watch.total_seconds() == 300
+
+
+async def test_it_goes_on_when_told_to_and_ends_by_a_signal(server: MailServer, tmp_path: Path) -> None:
+    process = await start(
+        *("fetch", f"pop3://b@localhost:{server.pop3_port}", "--allow-cleartext-auth"),
+        *("--maildir", tmp_path / "Mail", "--watch", "1s", "--json"),
+        home=tmp_path,
+        environment=PASSWORD,
+    )
+    assert process.stdout is not None
+    first = json.loads(await process.stdout.readline())
+    fill(server, "three")
+    second = json.loads(await process.stdout.readline())
+    process.send_signal(signal.SIGTERM)
+    out, err = await process.communicate()
+
+    assert [len(report["messages"]) for report in (first, second)] == [2, 1]
+    assert (process.returncode, err) == (143, b"")
+    assert out == b""
+    assert len(stored(tmp_path / "Mail")) == 3
+
+
+async def test_it_does_not_go_on_with_credentials_that_were_refused(server: MailServer, tmp_path: Path) -> None:
+    ended = await fetch(server, tmp_path, "--maildir", tmp_path / "Mail", "--watch", "1s", MAILWIRE_PASSWORD="wrong")
+    assert ended.status == 77
+
+
+LOGIN: tuple[Any, ...] = ("S: +OK pop", "C: CAPA", "S: -ERR no", "C: USER b", "S: +OK", "C: PASS secret", "S: +OK")
+LISTED: tuple[Any, ...] = ("C: STAT", "S: +OK 2 14", "C: LIST", "S: +OK", "S: 1 7", "S: 2 7", "S: .")
+LISTED += ("C: UIDL", "S: +OK", "S: 1 u1", "S: 2 u2", "S: .")
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+async def test_a_signal_ends_it_with_the_truth(tmp_path: Path, number: signal.Signals) -> None:
+    script = (*LOGIN, *LISTED, "C: RETR 1", "S: +OK", "S: first", "S: .", "C: RETR 2", STALL)
+    async with ScriptedPeer(*script, listen=True, lenient=True) as server:
+        process = await start(
+            *("fetch", f"pop3://b@localhost:{server.port}", "--allow-cleartext-auth", "--keep", "until-stored"),
+            *("--mbox", tmp_path / "mbox"),
+            home=tmp_path,
+            environment=PASSWORD,
+        )
+        while "RETR 2" not in server.commands:
+            await turns()
+        process.send_signal(number)
+        out, err = await process.communicate()
+
+    assert process.returncode == 128 + number
+    assert b": 1 stored, 1 left; 7 octets in " in out
+    assert b"interrupted" in err
+    assert b"first" in (tmp_path / "mbox").read_bytes()
+
+
+async def test_a_terminal_shows_how_far_it_has_come(tmp_path: Path) -> None:
+    async with MailServer([USER]) as server:
+        for number in range(3):
+            server.maildrop.put("b", b"Subject: x\r\n\r\n" + b"0123456789abcdef\r\n" * 400_000, uid=str(number))
+        ours, theirs = pty.openpty()
+        environment = {**os.environ, **PASSWORD, "HOME": str(tmp_path)}
+        process = await asyncio.create_subprocess_exec(
+            *(SCRIPT, "fetch", f"pop3://b@localhost:{server.pop3_port}", "--allow-cleartext-auth"),
+            *("--maildir", str(tmp_path / "Mail")),
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=theirs,
+            env=environment,
+        )
+        os.close(theirs)
+        out, _ = await process.communicate()
+        shown = b""
+        try:
+            while piece := os.read(ours, 65536):
+                shown += piece
+        except OSError:  # how Linux tells that the other end is closed
+            pass
+        os.close(ours)
+
+    assert process.returncode == 0
+    assert b"3 stored" in out
+    assert b" of 3 messages  " in shown
+    assert shown.endswith(b"\r\x1b[K")
