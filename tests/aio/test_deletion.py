@@ -1,31 +1,44 @@
 import asyncio
 import contextlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import pytest
 
 from mailwire import (
+    AmbiguousMessage,
+    Batch,
+    CommitReport,
     ConnectionLost,
     DeadlineExceeded,
+    DeletionReport,
+    Endpoint,
+    Entry,
+    LocalProtocolError,
+    MaildropLocked,
     MailwireError,
     POP3Client,
+    POP3Settings,
     RemoteProtocolError,
     ResponseError,
+    UnknownMessage,
 )
-from mailwire.pop3 import Dele, Quit, Rset
-from mailwire.testing import (
-    FIN,
-    RST,
-    STALL,
-    ScriptedPeer,
-    Step,
-)
+from mailwire.pop3 import Dele, Quit, Response, Rset
+from mailwire.testing import FIN, RST, STALL, ScriptedPeer, Step
+from mailwire.testing.turns import drain_events
 from tests.aio.dialogues import (
+    LISTED,
+    LISTED_TOGETHER,
+    LOGIN,
     OPENED,
+    PIPELINED,
     POP3_QUIT,
+    POP3_READY,
+    TWO_MESSAGES,
+    announced,
+    capabilities,
 )
-from tests.aio.pop3_clients import client_for, connect
+from tests.aio.pop3_clients import ONE, THREE, TWO, client_for, connect, everything
 from tests.clock import Clock
 
 # Taking leave
@@ -139,3 +152,453 @@ async def test_quitting_by_a_command_closes_the_client() -> None:
         await client.execute(Quit())
         assert not client.is_connected
         await client.quit()
+
+
+# Deletion as a transaction
+
+
+DELETED: tuple[Step, ...] = ("C: DELE 1", "S: +OK", "C: DELE 2", "S: +OK")
+
+
+def ways(*peers: ScriptedPeer) -> Callable[[], Any]:
+    """Lead a client to one peer after the other."""
+    rest = iter(peers)
+
+    async def way() -> Any:
+        return await next(rest).connect()
+
+    return way
+
+
+def client_of(*peers: ScriptedPeer, settings: POP3Settings | None = None) -> POP3Client:
+    endpoint = client_for(peers[0]).endpoint.replace(connect=ways(*peers))
+    return POP3Client(endpoint, settings=settings or POP3Settings())
+
+
+@pytest.mark.parametrize("messages", [[ONE, TWO], ["u1", "u2"], [Entry(7, "u1", 0), "u2"], [ONE, TWO, "u1", ONE]])
+async def test_messages_are_marked_by_their_unique_ids_and_committed(messages: list[Entry | str]) -> None:
+    async with ScriptedPeer(*OPENED, *LISTED, *DELETED, *POP3_QUIT) as peer:
+        client = await connect(peer)
+        assert await client.delete(messages) == DeletionReport(marked=(ONE, TWO))
+        report = await client.commit()
+        assert report == CommitReport(committed=(ONE, TWO), response=Response(True, b"bye"))
+        assert report.committed_uids == {"u1", "u2"}
+        assert report.unknown_uids == report.remaining_uids == frozenset()
+        assert client.last_commit is report
+        assert not client.is_connected
+
+
+async def test_marks_go_together_where_the_server_pipelines() -> None:
+    async with ScriptedPeer(
+        *(*PIPELINED, *LISTED_TOGETHER, "C: DELE 1", "C: DELE 2", "C: DELE 3", "S: +OK", "S: -ERR no", "S: +OK"),
+        *POP3_QUIT,
+    ) as peer:
+        client = await connect(peer)
+        refusal = Response(False, b"no")
+        assert await client.delete([ONE, TWO, THREE]) == DeletionReport((ONE, THREE), {TWO: refusal})
+        report = await client.commit()
+        assert (report.committed, report.refused) == ((ONE, THREE), {TWO: refusal})
+        assert report.remaining_uids == {"u2"}
+
+
+async def test_one_message_may_be_named_alone() -> None:
+    async with ScriptedPeer(*OPENED, *LISTED, *DELETED, *POP3_QUIT) as peer:
+        client = await connect(peer)
+        assert (await client.delete(ONE)).marked == (ONE,)
+        assert (await client.delete("u2")).marked == (TWO,)
+        # What is marked is not marked again.
+        assert (await client.delete([ONE, TWO])).marked == (ONE, TWO)
+        await client.quit()
+
+
+async def test_a_message_that_is_gone_is_missing_and_no_error() -> None:
+    async with ScriptedPeer(*OPENED, *LISTED, *DELETED[:2], *POP3_QUIT) as peer:
+        client = await connect(peer)
+        assert await client.delete(["gone", ONE, Entry(2, "gone too", 7)]) == DeletionReport(
+            (ONE,), missing=("gone", "gone too")
+        )
+        await client.quit()
+
+
+async def test_a_refused_mark_ends_nothing_and_may_be_tried_again() -> None:
+    async with ScriptedPeer(*(*OPENED, *LISTED, "C: DELE 1", "S: -ERR no", "C: DELE 1", "S: +OK", *POP3_QUIT)) as peer:
+        client = await connect(peer)
+        assert (await client.delete(ONE)).refused == {ONE: Response(False, b"no")}
+        assert (await client.delete(ONE)).marked == (ONE,)
+        assert (await client.commit()).committed == (ONE,)
+
+
+SHARED: tuple[Step, ...] = (
+    *("C: STAT", "S: +OK 2 14", "C: LIST", "S: +OK", "S: 1 7", "S: 2 7", "S: ."),
+    *("C: UIDL", "S: +OK", "S: 1 u1", "S: 2 u1", "S: ."),
+)
+
+
+@pytest.mark.parametrize("message", ["u1", Entry(1, "u1", 7), Entry(2, "u1", 7), Entry(9, "u1", 7)])
+async def test_a_message_that_shares_its_unique_id_is_not_deleted_by_itself(message: Entry | str) -> None:
+    async with ScriptedPeer(*OPENED, *SHARED, "C: NOOP", "S: +OK", *POP3_QUIT) as peer:
+        client = await connect(peer)
+        with pytest.raises(AmbiguousMessage, match="have the unique id 'u1'") as caught:
+            await client.delete(message)
+        assert caught.value.uid == "u1"
+        await client.noop()
+        assert await client.commit() == CommitReport(response=Response(True, b"bye"))
+
+
+@pytest.mark.parametrize(("message", "numbers"), [("u1", (1, 2)), (Entry(2, "u1", 7), (2,))])
+async def test_a_message_that_shares_its_unique_id_is_deleted_if_that_is_forced(
+    message: Entry | str, numbers: tuple[int, ...]
+) -> None:
+    steps = [step for number in numbers for step in (f"C: DELE {number}", "S: +OK")]
+    async with ScriptedPeer(*OPENED, *SHARED, *steps, *POP3_QUIT) as peer:
+        client = await connect(peer)
+        report = await client.delete(message, force=True)
+        assert tuple(entry.number for entry in report.marked) == numbers
+        await client.quit()
+
+
+async def test_what_was_marked_can_be_unmarked() -> None:
+    async with ScriptedPeer(*OPENED, *LISTED, *DELETED, "C: RSET", "S: +OK", *POP3_QUIT) as peer:
+        client = await connect(peer)
+        await client.delete([ONE, TWO])
+        await client.rollback()
+        assert await client.commit() == CommitReport(response=Response(True, b"bye"))
+        assert client.last_commit is None
+
+
+@pytest.mark.parametrize(
+    ("farewell", "error"),
+    [
+        (("S: -ERR some were not deleted",), ResponseError),
+        ((FIN,), ConnectionLost),
+        ((RST,), ConnectionLost),
+        (("S: what",), RemoteProtocolError),
+    ],
+    ids=["-ERR", "FIN", "RST", "garbage"],
+)
+async def test_a_commit_that_is_not_confirmed_is_in_doubt(
+    farewell: tuple[Step, ...], error: type[MailwireError]
+) -> None:
+    async with ScriptedPeer(*OPENED, *LISTED, *DELETED, "C: QUIT", *farewell) as peer:
+        client = await connect(peer)
+        await client.delete([ONE, TWO])
+        report = await client.commit()
+        assert report.unknown == (ONE, TWO)
+        assert report.unknown_uids == {"u1", "u2"}
+        assert report.committed == ()
+        assert isinstance(report.error, error)
+        assert not client.is_connected
+
+
+async def test_a_link_that_is_lost_before_quit_leaves_what_was_marked_in_doubt() -> None:
+    async with ScriptedPeer(*OPENED, *LISTED, *DELETED, FIN) as peer:
+        client = await connect(peer)
+        await client.delete([ONE, TWO])
+        await drain_events()
+        report = await client.commit()
+        assert report.unknown == (ONE, TWO)
+        assert isinstance(report.error, ConnectionLost)
+
+
+async def test_a_link_that_is_lost_between_marks_leaves_all_of_them_in_doubt() -> None:
+    async with ScriptedPeer(*OPENED, *LISTED, *DELETED[:3], FIN) as peer:
+        client = await connect(peer)
+        with pytest.raises(ConnectionLost, match="instead of answering DELE 2"):
+            await client.delete([ONE, TWO])
+        assert client.last_commit is not None
+        assert client.last_commit.unknown == (ONE, TWO)
+
+
+async def test_an_empty_line_for_an_answer_ends_the_session_and_what_was_marked_can_be_read() -> None:
+    async with ScriptedPeer(*OPENED, *LISTED, *DELETED[:3], "S: ", STALL) as peer:
+        client = await connect(peer)
+        with pytest.raises(RemoteProtocolError):
+            await client.delete([ONE, TWO])
+        assert client.last_commit is not None
+        assert client.last_commit.unknown_uids == {"u1", "u2"}
+
+
+async def test_a_commit_that_is_cancelled_is_in_doubt() -> None:
+    async with ScriptedPeer(*OPENED, *LISTED, *DELETED, "C: QUIT", STALL) as peer:
+        client = await connect(peer)
+        await client.delete([ONE, TWO])
+        committing = asyncio.create_task(client.commit())
+        await drain_events()
+        committing.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await committing
+        assert client.last_commit is not None
+        assert client.last_commit.unknown == (ONE, TWO)
+        assert not client.is_connected
+
+
+def listed_as(*uids: str) -> tuple[Step, ...]:
+    sizes = [f"S: {number} 7" for number, _ in enumerate(uids, 1)]
+    return (
+        *("C: STAT", f"S: +OK {len(uids)} 7", "C: LIST", "S: +OK", *sizes, "S: .", "C: UIDL", "S: +OK"),
+        *(f"S: {number} {uid}" for number, uid in enumerate(uids, 1)),
+        "S: .",
+    )
+
+
+@pytest.mark.parametrize(
+    ("listing", "committed", "kept", "unknown"),
+    [
+        (listed_as("u3"), (ONE, TWO), (), ()),
+        (listed_as("u3", "u2"), (ONE,), (TWO,), ()),
+        (listed_as("u2", "u1"), (), (ONE, TWO), ()),
+        (listed_as("u2", "u2"), (ONE,), (), (TWO,)),
+        # What may have been left out of a listing is not known to be gone.
+        ((*LISTED[:7], "C: UIDL", "S: -ERR no"), (), (), (ONE, TWO)),
+        (("C: STAT", "S: +OK 5 7", *listed_as("u3")[2:]), (), (), (ONE, TWO)),
+        (("C: STAT", "S: +OK 1 7", "C: LIST", "S: +OK", "S: x", "S: .", *listed_as("u2")[-4:]), (), (TWO,), (ONE,)),
+    ],
+    ids=["gone", "one kept", "kept", "shared", "no UIDL", "miscounted", "bad line"],
+)
+async def test_the_next_listing_settles_what_it_may(
+    listing: tuple[Step, ...], committed: tuple[Entry, ...], kept: tuple[Entry, ...], unknown: tuple[Entry, ...]
+) -> None:
+    async with (
+        ScriptedPeer(*OPENED, *LISTED, *DELETED, "C: QUIT", FIN) as first,
+        ScriptedPeer(*OPENED, *listing, *POP3_QUIT) as second,
+    ):
+        client = client_of(first, second)
+        await client.connect()
+        await client.delete([ONE, TWO])
+        assert (await client.commit()).unknown == (ONE, TWO)
+        await client.connect()
+        await client.listing()
+        report = client.last_commit
+        assert report is not None
+        assert (report.committed, report.kept, report.unknown) == (committed, kept, unknown)
+        await client.quit()
+
+
+async def test_what_has_no_unique_id_stays_in_doubt() -> None:
+    no_uids = (*LISTED[:7], "C: UIDL", "S: -ERR no")
+    async with (
+        ScriptedPeer(*OPENED, *no_uids, "C: DELE 1", "S: +OK", "C: QUIT", FIN) as first,
+        ScriptedPeer(*OPENED, *listed_as("u3"), *POP3_QUIT) as second,
+    ):
+        client = client_of(first, second)
+        await client.connect()
+        listing = await client.listing()
+        await client.delete(listing[0])
+        await client.commit()
+        await client.connect()
+        await client.listing()
+        assert client.last_commit is not None
+        assert client.last_commit.unknown == (Entry(1, None, 7),)
+        await client.quit()
+
+
+async def test_a_commit_may_begin_another_session() -> None:
+    async with (
+        ScriptedPeer(*OPENED, *LISTED, *DELETED[:2], *POP3_QUIT) as first,
+        ScriptedPeer(*OPENED, *listed_as("u2"), "C: DELE 1", "S: +OK", *POP3_QUIT) as second,
+    ):
+        client = client_of(first, second)
+        await client.connect()
+        await client.delete("u1")
+        assert (await client.commit(reconnect=True)).committed == (ONE,)
+        # Message 2 is message 1 by now.
+        assert (await client.delete(TWO)).marked == (Entry(1, "u2", 7),)
+        await client.quit()
+
+
+async def test_a_commit_in_doubt_is_settled_by_the_session_that_it_begins() -> None:
+    async with (
+        ScriptedPeer(*OPENED, *LISTED, *DELETED, "C: QUIT", FIN) as first,
+        ScriptedPeer(*OPENED, *listed_as("u2"), *POP3_QUIT) as second,
+    ):
+        client = client_of(first, second)
+        await client.connect()
+        await client.delete([ONE, TWO])
+        report = await client.commit(reconnect=True)
+        assert (report.committed, report.kept, report.unknown) == ((ONE,), (TWO,), ())
+        assert isinstance(report.error, ConnectionLost)
+        await client.quit()
+
+
+async def test_another_session_waits_for_the_delay_between_logins() -> None:
+    clock = Clock()
+    delayed = (*capabilities("UIDL", "LOGIN-DELAY 300"), *LOGIN, *announced("UIDL", "LOGIN-DELAY 300"))
+    async with (
+        ScriptedPeer(*delayed, *LISTED, *DELETED[:2], *POP3_QUIT, guard=None) as first,
+        ScriptedPeer(*OPENED, *listed_as("u2"), *POP3_QUIT, guard=None) as second,
+    ):
+        client = client_of(first, second, settings=POP3Settings(keep_alive=None))
+        await client.connect()
+        await client.delete("u1")
+        await clock.advance(100)
+        committing = asyncio.create_task(client.commit(reconnect=True))
+        await clock.advance(199)
+        assert not committing.done()
+        assert not client.is_connected
+        await clock.advance(2)
+        assert (await committing).committed == (ONE,)
+        await client.quit()
+
+
+async def test_another_session_waits_for_a_lock_that_is_still_held() -> None:
+    clock = Clock()
+    locked = (*POP3_READY, *LOGIN[:3], "S: -ERR [IN-USE] locked")
+    async with (
+        ScriptedPeer(*OPENED, *LISTED, *DELETED[:2], *POP3_QUIT, guard=None) as first,
+        ScriptedPeer(*locked, guard=None) as second,
+        ScriptedPeer(*OPENED, *listed_as("u2"), *POP3_QUIT, guard=None) as third,
+    ):
+        client = client_of(first, second, third)
+        await client.connect()
+        await client.delete("u1")
+        committing = asyncio.create_task(client.commit(reconnect=True))
+        await clock.advance(0)
+        assert not committing.done()
+        await clock.advance(1)
+        assert (await committing).committed == (ONE,)
+        await client.quit()
+
+
+async def test_a_lock_that_stays_is_told() -> None:
+    clock = Clock()
+    locked = (*POP3_READY, *LOGIN[:3], "S: -ERR [IN-USE] locked")
+    async with contextlib.AsyncExitStack() as stack:
+        first = await stack.enter_async_context(ScriptedPeer(*OPENED, *LISTED, *DELETED[:2], *POP3_QUIT, guard=None))
+        others = [await stack.enter_async_context(ScriptedPeer(*locked, guard=None)) for _ in range(4)]
+        client = client_of(first, *others)
+        await client.connect()
+        await client.delete("u1")
+        committing = asyncio.create_task(client.commit(reconnect=True))
+        for seconds in (1, 5, 15):
+            await clock.advance(seconds)
+        with pytest.raises(MaildropLocked):
+            await committing
+        assert client.last_commit is not None
+        assert client.last_commit.committed == (ONE,)
+
+
+async def test_a_client_that_is_not_connected_commits_nothing() -> None:
+    client = POP3Client(Endpoint("localhost", protocol="pop3"))
+    with pytest.raises(LocalProtocolError, match="not connected"):
+        await client.commit()
+    with pytest.raises(LocalProtocolError, match="not connected"):
+        await client.delete("u1")
+
+
+async def test_a_command_by_hand_counts_as_well() -> None:
+    async with ScriptedPeer(
+        *(*OPENED, "C: DELE 1", "S: +OK", *LISTED, "C: DELE 2", "S: +OK", "C: DELE 2", "S: -ERR already", *POP3_QUIT)
+    ) as peer:
+        client = await connect(peer)
+        await client.execute(Dele(1))
+        await client.listing()
+        await client.execute(Dele(2))
+        with pytest.raises(ResponseError):
+            await client.execute(Dele(2))
+        assert (await client.commit()).committed == (Entry(1, None, 0), TWO)
+
+
+# Deletion inside a run
+
+
+async def test_an_item_is_marked_when_the_run_goes_on() -> None:
+    async with ScriptedPeer(
+        *(*OPENED, *LISTED, *TWO_MESSAGES[:4], "C: DELE 1", "S: +OK", *TWO_MESSAGES[4:], "C: DELE 2", "S: -ERR no"),
+        *POP3_QUIT,
+    ) as peer:
+        client = await connect(peer)
+        async for item in client.retrieve([ONE, TWO]):
+            await item.read()
+            item.delete()
+            item.delete()
+        report = await client.commit()
+        assert (report.committed, report.refused) == ((ONE,), {TWO: Response(False, b"no")})
+
+
+async def test_an_item_that_shares_its_unique_id_is_not_marked_by_itself() -> None:
+    async with ScriptedPeer(
+        *(*OPENED, *SHARED, *TWO_MESSAGES[:4], "C: DELE 1", "S: +OK", *TWO_MESSAGES[4:], *POP3_QUIT)
+    ) as peer:
+        client = await connect(peer)
+        async for item in client.retrieve(await client.listing()):
+            with pytest.raises(AmbiguousMessage):
+                item.delete()
+            if item.entry.number == 1:
+                item.delete(force=True)
+        assert [entry.number for entry in (await client.commit()).committed] == [1]
+
+
+async def test_an_item_of_a_run_that_is_over_is_deleted_by_the_client() -> None:
+    async with ScriptedPeer(*OPENED, *LISTED, *TWO_MESSAGES[:4], *POP3_QUIT) as peer:
+        client = await connect(peer)
+        items = [item async for item in client.retrieve([ONE])]
+        with pytest.raises(LocalProtocolError, match=r"use POP3Client\.delete"):
+            items[0].delete()
+        await client.quit()
+
+
+async def test_a_run_commits_in_batches() -> None:
+    async with (
+        ScriptedPeer(*OPENED, *LISTED, *TWO_MESSAGES[:4], "C: DELE 1", "S: +OK", *POP3_QUIT) as first,
+        ScriptedPeer(
+            *OPENED, *listed_as("u2"), "C: RETR 1", *TWO_MESSAGES[5:], "C: DELE 1", "S: +OK", *POP3_QUIT
+        ) as second,
+    ):
+        client = client_of(first, second)
+        await client.connect()
+        found = []
+        items = client.retrieve([ONE, TWO], batch=Batch(messages=1))
+        async for item in items:
+            found.append((item.entry, await item.read()))
+            item.delete()
+        assert found == [(ONE, b"first\r\n"), (Entry(1, "u2", 7), b"other\r\n")]
+        assert [report.committed for report in items.commits] == [(ONE,)]
+        # The last one is the caller's.
+        assert (await client.commit()).committed == (Entry(1, "u2", 7),)
+
+
+async def test_a_batch_of_which_nothing_is_marked_needs_no_commit() -> None:
+    async with ScriptedPeer(*OPENED, *LISTED, *TWO_MESSAGES, *POP3_QUIT) as peer, client_for(peer) as client:
+        assert len(await everything(client.retrieve([ONE, TWO], batch=Batch(messages=1)))) == 2
+
+
+async def test_a_batch_ends_after_a_time() -> None:
+    clock = Clock()
+    async with (
+        ScriptedPeer(*OPENED, *LISTED, *TWO_MESSAGES[:4], "C: DELE 1", "S: +OK", *POP3_QUIT, guard=None) as first,
+        ScriptedPeer(*OPENED, *listed_as("u2"), "C: RETR 1", *TWO_MESSAGES[5:], *POP3_QUIT, guard=None) as second,
+    ):
+        client = client_of(first, second, settings=POP3Settings(keep_alive=None))
+        await client.connect()
+        async for item in client.retrieve([ONE, TWO], batch=Batch(messages=50, seconds=60)):
+            await item.read()
+            if item.entry == ONE:
+                item.delete()
+                await clock.advance(60)
+        await client.quit()
+
+
+async def test_a_message_that_is_gone_when_a_batch_was_committed_is_missing() -> None:
+    async with (
+        ScriptedPeer(*OPENED, *LISTED, *TWO_MESSAGES[:4], "C: DELE 1", "S: +OK", "C: QUIT", FIN) as first,
+        ScriptedPeer(*OPENED, *listed_as("u1"), *POP3_QUIT) as second,
+    ):
+        client = client_of(first, second)
+        await client.connect()
+        errors = []
+        items = client.retrieve([ONE, TWO], batch=Batch(messages=1))
+        async for item in items:
+            errors.append(item.error)
+            if item.error is None:
+                item.delete()
+        assert errors[0] is None
+        assert isinstance(errors[1], UnknownMessage)
+        # The link was lost at QUIT, and the next listing has told.
+        assert [report.kept for report in items.commits] == [(ONE,)]
+        await client.quit()
+
+
+@pytest.mark.parametrize(("messages", "seconds"), [(0, 1), (1, 0), (1, float("nan"))])
+def test_a_batch_is_a_batch(messages: int, seconds: float) -> None:
+    with pytest.raises(ValueError, match="a batch has at least 1 message"):
+        Batch(messages, seconds)

@@ -1,7 +1,7 @@
 """POP3Client: retrieves mail over one connection."""
 
 import asyncio
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import aclosing
 from functools import partial
 from typing import Final, TypeVar
@@ -236,8 +236,8 @@ class POP3Client(Client[Event]):
         """
         named = (messages,) if isinstance(messages, Entry | str) else messages
         async with self._call():
+            found = await self._find(named, forced=force)
             transaction = self._transaction
-            found = await transaction.find(named, forced=force)
             entries = tuple(dict.fromkeys(entry for entry in found if isinstance(entry, Entry)))
             shared = next((entry for entry in entries if entry.shares_uid), None)
             if shared is not None and not force:
@@ -325,7 +325,7 @@ class POP3Client(Client[Event]):
         self._logged_in_at = asyncio.get_running_loop().time()
         dialogue.keep_alive()
 
-    async def _reopen(self) -> None:
+    async def _reopen(self) -> Listing:
         # Connect again inside a call, and ask for the listing.
         login_delay = self.capabilities.login_delay
         self.abort()
@@ -339,7 +339,13 @@ class POP3Client(Client[Event]):
                 if pause is None:
                     raise
                 await asyncio.sleep(pause)
-        await self._transaction.ask_listing()
+        return await self._transaction.ask_listing()
+
+    async def _find(self, messages: Iterable[Message], *, forced: bool = False) -> Sequence[Entry | str]:
+        named = self._transaction.check(messages)
+        if named and self._transaction.listing is None:
+            await self._transaction.ask_listing()
+        return self._transaction.find(named, forced=forced)
 
     def _stop_pipelining(self) -> None:
         # The server does not stand it: for as long as this client lives.

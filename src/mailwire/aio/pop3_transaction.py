@@ -70,24 +70,26 @@ class Transaction:
         self._listed(listing)
         return listing
 
-    async def find(self, messages: Iterable[Message], *, forced: bool = False) -> list[Entry | str]:
+    def check(self, messages: Iterable[Message]) -> Sequence[Message]:
+        """Return `messages`, or raise ValueError for what can name none."""
+        return messages if isinstance(messages, Listing) else [_checked(message) for message in messages]
+
+    def find(self, messages: Sequence[Message], *, forced: bool = False) -> Sequence[Entry | str]:
         """Return the entries of this session that `messages` name, in their order; a uid that names none stays itself.
 
-        forced: a uid that several messages share names all of them, where it does not come in an entry of this session.
+        The session must have its listing. forced: a uid that several messages share names all of them, where it does
+        not come in an entry of this session.
 
         Raises AmbiguousMessage for such a one otherwise, LocalProtocolError for an entry without a uid that is not of
-        this session, ValueError for what names no message at all.
+        this session.
         """
-        if messages is self.listing and self.listing is not None:
-            return list(self.listing)
-        messages = [_checked(message) for message in messages]
-        if not messages:
-            return []
-        listing = self.listing if self.listing is not None else await self.ask_listing()
-        places = [self._of_this_session(listing, message) for message in messages]
+        listing = self.listing
+        if listing is None or messages is listing:
+            return list(messages)
+        places = [_of_this_session(listing, message) for message in messages]
         wanted = {place for place in places if isinstance(place, str)}
         if not wanted:
-            return list(places)
+            return places
         by_uid: dict[str, list[Entry]] = {}
         for entry in listing:
             if entry.uid in wanted:
@@ -126,24 +128,25 @@ class Transaction:
 
     # Private
 
-    def _of_this_session(self, listing: Listing, message: Message) -> Entry | str:
-        if isinstance(message, str):
-            return message
-        here = listing.numbered(message.number)
-        if here is not None and here.uid == message.uid and (here.uid is not None or here.size == message.size):
-            return here
-        if message.uid is None:
-            raise LocalProtocolError(
-                f"{message} is not in the listing of this session, and without a unique id it is in no other"
-            )
-        return message.uid
-
     async def _ask_again(self, numbers: Sequence[int]) -> Sequence[UniqueIdListing]:
         commands = [Uidl(number) for number in numbers]
         for command in commands:
             self.dialogue.send(command)
         responses = [(await self.dialogue.next_response()).response for _ in commands]
         return [command.parse(response) for command, response in zip(commands, responses, strict=True) if response.ok]
+
+
+def _of_this_session(listing: Listing, message: Message) -> Entry | str:
+    if isinstance(message, str):
+        return message
+    here = listing.numbered(message.number)
+    if here is not None and here.uid == message.uid and (here.uid is not None or here.size == message.size):
+        return here
+    if message.uid is None:
+        raise LocalProtocolError(
+            f"{message} is not in the listing of this session, and without a unique id it is in no other"
+        )
+    return message.uid
 
 
 def _checked(message: Message) -> Message:

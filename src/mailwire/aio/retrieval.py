@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 from ..errors import (
     AmbiguousMessage,
     BudgetExceeded,
+    ConnectionFailed,
     ConnectionLost,
     LocalProtocolError,
     MailwireError,
@@ -140,9 +141,7 @@ class Retrieval(AsyncIterator[RetrievedItem]):
     def _delete(self, item: RetrievedItem, *, force: bool) -> None:
         entry = item.entry
         if not self._is_open or item._dialogue is not self._client._dialogue:
-            raise LocalProtocolError(
-                f"{entry} cannot be deleted here: the run or its session is over; use client.delete"
-            )
+            raise LocalProtocolError(f"the session that {entry} came from is over, or the run: use POP3Client.delete")
         if entry.shares_uid and not force:
             raise AmbiguousMessage(f"several messages have the unique id {entry.uid!r}", uid=entry.uid or "")
         self._to_delete.append(entry)
@@ -156,7 +155,7 @@ class Retrieval(AsyncIterator[RetrievedItem]):
         self._take_hold()
         self._watch(self.maker)
         self._is_between = True
-        found = await client._transaction.find(self._messages)
+        found = await client._find(self._messages)
         self._is_between = False
         self._of_messages = len(found)
         self._of_octets = sum(entry.size for entry in found if isinstance(entry, Entry))
@@ -171,7 +170,7 @@ class Retrieval(AsyncIterator[RetrievedItem]):
     async def _next_item(self) -> RetrievedItem | None:
         while True:
             if self._lost is not None:
-                await self._replay()
+                await self._replay(self._lost)
             is_full = self._is_batch_full
             if is_full and not self._asked:
                 await self._end_batch()
@@ -242,7 +241,7 @@ class Retrieval(AsyncIterator[RetrievedItem]):
                 self._lose(lost)
                 if item._is_handed_out:
                     raise
-                await self._replay(item)
+                await self._replay(lost, item)
 
     async def _pass_over(self, item: RetrievedItem) -> None:
         item._is_taken = True
@@ -307,7 +306,7 @@ class Retrieval(AsyncIterator[RetrievedItem]):
             raise lost
         self._lost = lost
 
-    async def _replay(self, item: RetrievedItem | None = None) -> None:
+    async def _replay(self, lost: ConnectionLost, item: RetrievedItem | None = None) -> None:
         # Ask again for what is unanswered; for `item` first, of which nothing was handed out.
         self._lost = None
         self._pending.extendleft(each.entry if each.was_asked else each for each in reversed(self._asked))
@@ -318,7 +317,10 @@ class Retrieval(AsyncIterator[RetrievedItem]):
         self._to_delete[:0] = self._client._transaction.marks.undecided
         self._client._stop_pipelining()
         self._is_between = True
-        await self._go_on()
+        try:
+            await self._go_on()
+        except ConnectionFailed:
+            raise lost from None
         if item is not None:
             await self._begin_again(item, self._pending.popleft())
 
@@ -327,7 +329,7 @@ class Retrieval(AsyncIterator[RetrievedItem]):
         client = self._client
         await client._reopen()
         entries = [each for each in self._pending if isinstance(each, Entry)]
-        found = iter(await client._transaction.find([*entries, *self._to_delete]))
+        found = iter(await client._find([*entries, *self._to_delete]))
         self._pending = deque(
             self._expected(next(found)) if isinstance(each, Entry) else each for each in self._pending
         )

@@ -187,7 +187,7 @@ O2: Final = Quirk(
     pop3=POP3Quirk(
         responses={"greeting": "+OK POP3 ready"},
         withheld_capabilities=frozenset({"RESP-CODES", "AUTH-RESP-CODE", "IMPLEMENTATION"}),
-        pipelining_limit=2,
+        pipelining_limit=3,
     ),
 )
 

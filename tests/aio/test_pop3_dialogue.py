@@ -1,0 +1,164 @@
+"""NOOP while nobody asks for anything."""
+
+import asyncio
+
+import pytest
+
+from mailwire import ConnectionLost, POP3Settings, RemoteProtocolError
+from mailwire.testing import FIN, STALL, WAIT, ScriptedPeer, Step
+from mailwire.testing.turns import drain_events
+from tests.aio.dialogues import LISTED, LISTED_TOGETHER, OPENED, PIPELINED, POP3_QUIT, TWO_MESSAGES
+from tests.aio.pop3_clients import ONE, THREE, TWO, connect
+from tests.clock import Clock
+
+NOOP: tuple[Step, ...] = ("C: NOOP", "S: +OK still here")
+
+
+async def test_an_idle_session_is_kept_alive() -> None:
+    clock = Clock()
+    async with ScriptedPeer(*OPENED, *NOOP, *NOOP, "C: STAT", "S: +OK 1 2", *POP3_QUIT, guard=None) as peer:
+        client = await connect(peer)
+        await clock.advance(29)
+        assert peer.commands[-1].startswith("PASS")
+        await clock.advance(1)
+        assert peer.commands[-1] == "NOOP"
+        await clock.advance(30)
+        assert peer.commands[-2:] == ["NOOP", "NOOP"]
+        assert (await client.stat()).count == 1
+        await clock.advance(10)
+        await client.quit()
+        await clock.advance(1000)
+
+
+async def test_who_asks_something_needs_no_noop() -> None:
+    clock = Clock()
+    stat = ("C: STAT", "S: +OK 1 2")
+    async with ScriptedPeer(*OPENED, *stat, *stat, *NOOP, *POP3_QUIT, guard=None) as peer:
+        client = await connect(peer)
+        for _ in range(2):
+            await clock.advance(20)
+            await client.stat()
+        await clock.advance(29)
+        assert peer.commands[-1] == "STAT"
+        await clock.advance(1)
+        await client.quit()
+
+
+@pytest.mark.parametrize("seconds", [None, 100])
+async def test_when_noop_is_said_can_be_set(seconds: float | None) -> None:
+    clock = Clock()
+    async with ScriptedPeer(*OPENED, *POP3_QUIT, guard=None) as peer:
+        client = await connect(peer, settings=POP3Settings(keep_alive=seconds))
+        await clock.advance(99)
+        await client.quit()
+
+
+@pytest.mark.parametrize("seconds", [0, -1, float("nan")])
+def test_a_time_for_noop_is_a_time(seconds: float) -> None:
+    with pytest.raises(ValueError, match="keep_alive is more than 0 seconds"):
+        POP3Settings(keep_alive=seconds)
+
+
+async def test_the_answer_to_noop_is_taken_for_no_other() -> None:
+    clock = Clock()
+    async with ScriptedPeer(
+        *OPENED, "C: NOOP", WAIT, "S: +OK still here", "C: STAT", "S: +OK 1 2", *POP3_QUIT, guard=None
+    ) as peer:
+        client = await connect(peer)
+        await clock.advance(30)
+        # There is one at a time.
+        await clock.advance(30)
+        asking = asyncio.create_task(client.stat())
+        await drain_events()
+        peer.go_on()
+        assert (await asking).count == 1
+        await client.quit()
+
+
+async def test_a_slow_consumer_keeps_the_session_between_two_messages() -> None:
+    clock = Clock()
+    async with ScriptedPeer(
+        *(*OPENED, *LISTED, *TWO_MESSAGES[:4], *NOOP, *TWO_MESSAGES[4:], *NOOP, *POP3_QUIT), guard=None
+    ) as peer:
+        client = await connect(peer)
+        found = []
+        async for item in client.retrieve([ONE, TWO]):
+            found.append(await item.read())
+            await clock.advance(40)
+        assert found == [b"first\r\n", b"other\r\n"]
+        await client.quit()
+
+
+async def test_nothing_is_said_in_the_middle_of_a_message() -> None:
+    clock = Clock()
+    async with ScriptedPeer(
+        *(*OPENED, *LISTED, "C: RETR 1", "S: +OK", "S: fi", WAIT, "S: rst", "S: .", *POP3_QUIT), guard=None
+    ) as peer:
+        client = await connect(peer)
+        async for item in client.retrieve([ONE]):
+            async for _ in item:
+                await clock.advance(100)
+                peer.go_on()
+        await client.quit()
+    assert "NOOP" not in peer.commands
+
+
+@pytest.mark.parametrize("reads", [True, False])
+async def test_where_the_server_pipelines_noop_goes_behind_what_is_unanswered(reads: bool) -> None:
+    clock = Clock()
+    messages = ("S: +OK", "S: x", "S: .") * 3
+    async with ScriptedPeer(
+        *(*PIPELINED, *LISTED_TOGETHER, "C: RETR 1", "C: RETR 2", "C: RETR 3", *messages),
+        *(*(NOOP if reads else ()), "C: STAT", "S: +OK 1 2", *POP3_QUIT),
+        guard=None,
+    ) as peer:
+        client = await connect(peer)
+        found = []
+        async for item in client.retrieve([ONE, TWO, THREE]):
+            if not reads:
+                # In the middle of a message: nothing is said.
+                await clock.advance(40)
+                break
+            found.append(await item.read())
+            if item.entry == ONE:
+                await clock.advance(40)
+        assert found == ([b"x\r\n"] * 3 if reads else [])
+        assert (await client.stat()).count == 1
+        await client.quit()
+
+
+@pytest.mark.parametrize(
+    ("said", "error", "text"),
+    [
+        (("S: -ERR idle for too long", FIN), ConnectionLost, "closed the idle connection: -ERR idle for too long"),
+        ((FIN,), ConnectionLost, "closed the idle connection: without a word"),
+        (("S: +OK what", STALL), RemoteProtocolError, "expected nothing from the server"),
+    ],
+)
+async def test_a_server_that_has_left_is_found_out_by_the_next_call(
+    said: tuple[Step, ...], error: type[Exception], text: str
+) -> None:
+    clock = Clock()
+    async with ScriptedPeer(*OPENED, WAIT, *said, guard=None) as peer:
+        client = await connect(peer)
+        peer.go_on()
+        await drain_events()
+        await clock.advance(30)
+        await clock.advance(30)
+        with pytest.raises(error, match=text):
+            await client.stat()
+        assert not client.is_connected
+
+
+async def test_a_server_that_leaves_a_slow_consumer_is_found_out_by_the_run() -> None:
+    clock = Clock()
+    async with ScriptedPeer(*OPENED, *LISTED, *TWO_MESSAGES[:4], WAIT, "S: -ERR idle", FIN, guard=None) as peer:
+        client = await connect(peer)
+        items = client.retrieve([ONE, TWO])
+        await (await anext(items)).read()
+        peer.go_on()
+        await drain_events()
+        await clock.advance(30)
+        with pytest.raises(ConnectionLost, match="closed the idle connection: -ERR idle"):
+            await anext(items)
+        assert not client.is_connected

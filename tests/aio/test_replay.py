@@ -1,0 +1,192 @@
+"""A server that announces PIPELINING and drops the connection when that is done."""
+
+from typing import Any
+
+import pytest
+
+from mailwire import ConnectionLost, Endpoint, Entry, MessageTruncated, POP3Client, UnknownMessage
+from mailwire.testing import FIN, O2, RST, Account, MailServer, ScriptedPeer, Step
+from mailwire.testing.turns import drain_events
+from tests.aio.dialogues import LISTED_TOGETHER, OPENED, PIPELINED, POP3_QUIT
+from tests.aio.pop3_clients import ONE, THREE, TWO, client_for, everything
+
+ASKED: tuple[Step, ...] = (*PIPELINED, *LISTED_TOGETHER, "C: RETR 1", "C: RETR 2", "C: RETR 3")
+FIRST: tuple[Step, ...] = ("S: +OK", "S: first", "S: .")
+
+
+def listed_as(*uids: str) -> tuple[Step, ...]:
+    sizes = [f"S: {number} 7" for number, _ in enumerate(uids, 1)]
+    return (
+        *("C: STAT", f"S: +OK {len(uids)} 7", "C: LIST", "S: +OK", *sizes, "S: .", "C: UIDL", "S: +OK"),
+        *(f"S: {number} {uid}" for number, uid in enumerate(uids, 1)),
+        "S: .",
+    )
+
+
+def retrieved(number: int, text: str) -> tuple[Step, ...]:
+    return (f"C: RETR {number}", "S: +OK", f"S: {text}", "S: .")
+
+
+def client_of(*peers: ScriptedPeer) -> POP3Client:
+    rest = iter(peers)
+
+    async def way() -> Any:
+        return await next(rest).connect()
+
+    return POP3Client(client_for(peers[0]).endpoint.replace(connect=way))
+
+
+@pytest.mark.parametrize("end", [FIN, RST])
+@pytest.mark.parametrize("said", [FIRST, (*FIRST, b"+O"), (*FIRST, "S: +OK"), (*FIRST, "S: +OK", "S: oth")])
+async def test_what_is_unanswered_is_asked_again_by_unique_ids(said: tuple[Step, ...], end: Step) -> None:
+    async with (
+        ScriptedPeer(*ASKED, *said, end) as first,
+        # The numbers are others by then.
+        ScriptedPeer(
+            *OPENED, *listed_as("u3", "u9", "u2"), *retrieved(3, "second"), *retrieved(1, "third"), *POP3_QUIT
+        ) as second,
+    ):
+        client = client_of(first, second)
+        await client.connect()
+        found = [(await item.read(), item.entry) async for item in client.retrieve([ONE, TWO, THREE])]
+        assert found == [
+            (b"first\r\n", ONE),
+            (b"second\r\n", Entry(3, "u2", 7)),
+            (b"third\r\n", Entry(1, "u3", 7)),
+        ]
+        await client.quit()
+
+
+async def test_what_was_handed_out_in_part_is_truncated_and_the_run_goes_on() -> None:
+    async with (
+        ScriptedPeer(*ASKED, *FIRST, "S: +OK", "S: oth", FIN) as first,
+        ScriptedPeer(*OPENED, *listed_as("u1", "u2", "u3"), *retrieved(3, "third"), *POP3_QUIT) as second,
+    ):
+        client = client_of(first, second)
+        await client.connect()
+        found: list[object] = []
+        async for item in client.retrieve([ONE, TWO, THREE]):
+            blocks: list[bytes] = []
+            try:
+                async for block in item:
+                    blocks.append(block)
+                    await drain_events()
+            except MessageTruncated as error:
+                assert not item.is_complete
+                found.append((b"".join(blocks), error.octets))
+            else:
+                found.append(b"".join(blocks))
+        assert found == [b"first\r\n", (b"oth\r\n", 5), b"third\r\n"]
+        await client.quit()
+
+
+async def test_what_is_passed_over_is_not_asked_for_again() -> None:
+    async with (
+        ScriptedPeer(*ASKED, *FIRST, "S: +OK", "S: oth", FIN) as first,
+        ScriptedPeer(*OPENED, *listed_as("u1", "u2", "u3"), *retrieved(3, "third"), *POP3_QUIT) as second,
+    ):
+        client = client_of(first, second)
+        await client.connect()
+        items = client.retrieve([ONE, TWO, THREE])
+        read = [await item.read() async for item in items if item.entry.uid != "u2"]
+        assert read == [b"first\r\n", b"third\r\n"]
+        await client.quit()
+
+
+async def test_what_is_gone_by_then_is_missing() -> None:
+    async with (
+        ScriptedPeer(*ASKED, *FIRST, FIN) as first,
+        ScriptedPeer(*OPENED, *listed_as("u3"), *retrieved(1, "third"), *POP3_QUIT) as second,
+    ):
+        client = client_of(first, second)
+        await client.connect()
+        errors = [item.error async for item in client.retrieve([ONE, TWO, THREE])]
+        assert [type(error) for error in errors] == [type(None), UnknownMessage, type(None)]
+        await client.quit()
+
+
+async def test_what_is_gone_while_it_is_read_is_missing() -> None:
+    async with (
+        ScriptedPeer(*ASKED, *FIRST, "S: +OK", FIN) as first,
+        ScriptedPeer(*OPENED, *listed_as("u3"), *retrieved(1, "third"), *POP3_QUIT) as second,
+    ):
+        client = client_of(first, second)
+        await client.connect()
+        found: list[bytes] = []
+        async for item in client.retrieve([ONE, TWO, THREE]):
+            try:
+                found.append(await item.read())
+            except UnknownMessage as error:
+                found.append(error.uid.encode())
+        assert found == [b"first\r\n", b"u2", b"third\r\n"]
+        await client.quit()
+
+
+async def test_what_was_marked_is_marked_again() -> None:
+    async with (
+        ScriptedPeer(*(*ASKED, *FIRST, "C: DELE 1", "S: +OK", "S: second", "S: .", "S: +OK", FIN)) as first,
+        ScriptedPeer(
+            *(*OPENED, *listed_as("u2", "u3", "u1"), *retrieved(2, "third"), "C: DELE 3", "S: +OK", *POP3_QUIT)
+        ) as second,
+    ):
+        client = client_of(first, second)
+        await client.connect()
+        async for item in client.retrieve([ONE, TWO, THREE]):
+            await item.read()
+            if item.entry == ONE:
+                item.delete()
+        report = await client.commit()
+        assert report.committed == (Entry(3, "u1", 7),)
+
+
+async def test_a_server_that_drops_a_single_command_is_not_asked_again() -> None:
+    async with ScriptedPeer(*ASKED, *FIRST, *FIRST, FIN) as peer:
+        client = client_of(peer)
+        await client.connect()
+        with pytest.raises(ConnectionLost, match="instead of answering RETR 3"):
+            await everything(client.retrieve([ONE, TWO, THREE]))
+        assert not client.is_connected
+
+
+async def test_a_server_that_drops_the_second_time_is_not_asked_a_third() -> None:
+    async with (
+        ScriptedPeer(*ASKED, *FIRST, FIN) as first,
+        ScriptedPeer(*OPENED, *listed_as("u1", "u2", "u3"), "C: RETR 2", FIN) as second,
+    ):
+        client = client_of(first, second)
+        await client.connect()
+        with pytest.raises(ConnectionLost, match="instead of answering RETR 2"):
+            await everything(client.retrieve([ONE, TWO, THREE]))
+
+
+async def test_what_has_no_unique_id_is_not_asked_again() -> None:
+    no_uids = ("C: STAT", "C: LIST", "C: UIDL", "S: +OK", "S: +OK", "S: 1 7", "S: 2 7", "S: .", "S: -ERR no")
+    async with ScriptedPeer(*PIPELINED, *no_uids, "C: RETR 1", "C: RETR 2", FIN) as peer:
+        client = client_of(peer)
+        await client.connect()
+        with pytest.raises(ConnectionLost, match="instead of answering RETR 1 and 1 more"):
+            await everything(client.retrieve(await client.listing()))
+
+
+async def test_a_client_that_was_aborted_does_not_come_back() -> None:
+    async with ScriptedPeer(*ASKED, *FIRST) as peer:
+        client = client_of(peer)
+        await client.connect()
+        items = client.retrieve([ONE, TWO, THREE])
+        await (await anext(items)).read()
+        client.abort()
+        with pytest.raises(ConnectionLost):
+            await anext(items)
+
+
+async def test_all_mail_comes_from_a_server_that_does_not_stand_pipelining() -> None:
+    async with MailServer([Account("bob", "secret")], quirk=O2) as server:
+        texts = [b"message %d\r\n" % number for number in range(20)]
+        for text in texts:
+            server.maildrop.put("bob", text)
+        url = f"pop3://bob:secret@127.0.0.1:{server.pop3_port}"
+        async with POP3Client(Endpoint.parse(url, allow_cleartext_auth=True)) as client:
+            assert await everything(client.retrieve(await client.listing())) == texts
+            # It is not tried again.
+            assert await everything(client.retrieve(await client.listing())) == texts
+        assert len(server.pop3_sessions) == 2
