@@ -18,6 +18,7 @@ from mailwire.errors import (
     ConnectionLost,
     DataRefused,
     DeadlineExceeded,
+    Desynchronised,
     InjectedData,
     InvalidMessage,
     LedgerBusy,
@@ -67,6 +68,7 @@ EXAMPLES: list[MailwireError] = [
     ConnectionLost("a", in_flight=["MAIL FROM:<a@b>", "DATA"]),
     MessageTruncated("a", in_flight=["RETR 1"], octets=512),
     DeadlineExceeded("a", phase="greeting"),
+    Desynchronised("a", suspect="RETR 1"),
     SecurityError("a"),
     TLSFailed("a"),
     NotSupported("a", extension="8BITMIME"),
@@ -204,6 +206,7 @@ ARGUMENTS: Mapping[str, st.SearchStrategy[object]] = {
     "Sequence[str]": st.lists(st.text(), max_size=3),
     "int": st.integers(0, 2**40),
     "str": st.text(),
+    "str | None": st.none() | st.text(),
 }
 
 

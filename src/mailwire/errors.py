@@ -8,6 +8,7 @@
     │   │   └── AmbiguousMessage               ... several messages have the unique id that it names; `.uid`
     │   └── RemoteProtocolError            the server's bytes make no sense here; the connection is dead
     │       ├── LimitExceeded                  ... they go on for longer than any honest server's
+    │       ├── Desynchronised                 ... they answer nothing that was asked; `.suspect`
     │       └── InjectedData                   ... they came before they could be asked for (also SecurityError)
     ├── ConnectionFailed                   no connection could be made (also ConnectionError)
     ├── ConnectionLost                     it was there and is gone (also ConnectionError); `.in_flight`
@@ -68,6 +69,7 @@ __all__ = [
     "ConnectionLost",
     "DataRefused",
     "DeadlineExceeded",
+    "Desynchronised",
     "InjectedData",
     "InvalidMessage",
     "LedgerBusy",
@@ -147,6 +149,18 @@ class RemoteProtocolError(ProtocolError):
 
 class LimitExceeded(RemoteProtocolError):
     """The server sent a line, a reply or a listing longer than the limit for it."""
+
+
+class Desynchronised(RemoteProtocolError):
+    """What a POP3 server says while the maildrop is open is no answer to what was asked.
+
+    suspect: the command whose answer is likely to have gone wrong, as text: a message that it gave may be cut off; None
+        if there is none.
+    """
+
+    def __init__(self, message: str, *, suspect: str | None = None) -> None:
+        super().__init__(message)
+        self.suspect = suspect
 
 
 class ConnectionFailed(MailwireError, ConnectionError):

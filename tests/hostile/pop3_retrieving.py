@@ -7,11 +7,11 @@ from typing import Any, Final
 from mailwire import (
     ConnectionLost,
     DeadlineExceeded,
+    Desynchronised,
     LimitExceeded,
     MailwireError,
     MessageTruncated,
     Password,
-    RemoteProtocolError,
     ResponseError,
     RetrievalIncomplete,
 )
@@ -110,26 +110,26 @@ GARBLED: Final = [
     case(
         "noise-for-a-listing",
         (*OPENED, "C: STAT", "S: +OK 1 7", "C: LIST", "S: what", LISTEN),
-        RemoteProtocolError,
+        Desynchronised,
         SAID_LIST,
     ),
     case(
         "nul-for-a-listing",
         (*OPENED, "C: STAT", "S: +OK 1 7", "C: LIST", b"+OK a\0b\r\n", LISTEN),
-        RemoteProtocolError,
+        Desynchronised,
         SAID_LIST,
     ),
     case(
         "challenge-for-a-listing",
         (*OPENED, "C: STAT", "S: +OK 1 7", "C: LIST", "S: + ", LISTEN),
-        RemoteProtocolError,
+        Desynchronised,
         SAID_LIST,
     ),
-    case("smtp-for-a-message", (*LISTED, "C: RETR 1", "S: 250 ok", LISTEN), RemoteProtocolError, SAID_RETR),
+    case("smtp-for-a-message", (*LISTED, "C: RETR 1", "S: 250 ok", LISTEN), Desynchronised, SAID_RETR),
     case(
         "message-that-was-not-asked-for",
         (*OPENED, "C: STAT", "S: +OK 1 7", "C: LIST", "S: +OK", "S: 1 7", "S: .", "S: +OK", "S: 1 u1", "S: .", LISTEN),
-        RemoteProtocolError,
+        Desynchronised,
         SAID_LIST,
     ),
     case(
@@ -304,7 +304,7 @@ LEAVING: Final = [
     case(
         "idle-ok",
         (*OPENED, PACKET, "S: +OK still here", LISTEN),
-        RemoteProtocolError,
+        Desynchronised,
         said(),
         deeds=("client.retrieve",),
     ),

@@ -16,6 +16,8 @@ from mailwire.pop3 import (
     Dele,
     Event,
     Greeting,
+    Lang,
+    Last,
     List,
     MessageData,
     MessageEnd,
@@ -32,6 +34,7 @@ from mailwire.pop3 import (
     Top,
     Uidl,
     User,
+    Utf8,
     Window,
 )
 from mailwire.sasl import Password, Plain
@@ -80,6 +83,9 @@ EVERY_COMMAND: dict[str, Callable[[], Command[object]]] = {
     "NOOP": Noop,
     "QUIT": Quit,
     "LANG": Language,
+    "LANG en": lambda: Lang("en"),
+    "UTF8": Utf8,
+    "LAST": Last,
     "(the connection)": Greeting,
 }
 

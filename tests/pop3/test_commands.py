@@ -2,7 +2,7 @@ import base64
 import hashlib
 import pickle
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import IntEnum
 from typing import Any, assert_type
@@ -20,6 +20,8 @@ from mailwire.pop3 import (
     Dele,
     DropListing,
     Greeting,
+    Lang,
+    Last,
     List,
     Noop,
     Pass,
@@ -34,6 +36,7 @@ from mailwire.pop3 import (
     Uidl,
     UniqueIdListing,
     User,
+    Utf8,
 )
 from mailwire.sasl import Login, Mechanism, Password, Plain
 from mailwire.sasl.external import ExternalMechanism
@@ -75,6 +78,11 @@ WIRE: list[tuple[Command[object], bytes]] = [
     ),
     (Auth(Plain(CREDENTIALS)), b"AUTH PLAIN AHRpbQB0YW5zdGFhZnRhbnN0YWFm\r\n"),
     (Auth(Login(CREDENTIALS)), b"AUTH LOGIN\r\n"),
+    (Utf8(), b"UTF8\r\n"),
+    (Lang(), b"LANG\r\n"),
+    (Lang("pt-BR"), b"LANG pt-BR\r\n"),
+    (Lang("*"), b"LANG *\r\n"),
+    (Last(), b"LAST\r\n"),
     (Stat(), b"STAT\r\n"),
     (List(), b"LIST\r\n"),
     (List(2), b"LIST 2\r\n"),
@@ -194,9 +202,9 @@ def test_other_responses_mean_what_they_say(command: Command[Response]) -> None:
     ("kind", "ends_group", "stands_alone"),
     [
         # What may follow depends on the answer.
-        *((kind, True, False) for kind in (Greeting, Capa, Pass, Apop, Auth, Quit, Language)),
+        *((kind, True, False) for kind in (Greeting, Capa, Pass, Apop, Auth, Utf8, Lang, Quit, Language)),
         (Stls, True, True),
-        *((kind, False, False) for kind in (User, Stat, List, Uidl, Retr, Top, Dele, Rset, Noop)),
+        *((kind, False, False) for kind in (User, Stat, List, Uidl, Retr, Top, Dele, Rset, Noop, Last)),
     ],
 )
 def test_a_command_knows_what_may_follow_it_unanswered(
@@ -554,3 +562,96 @@ def test_a_command_of_ones_own_is_careful_unless_it_says_otherwise() -> None:
         False,
     )
     assert (command.octets, command.body_limit) == (0, List().body_limit)
+
+
+# Languages (RFC 6856 3)
+
+
+def test_languages_are_told_by_their_tags() -> None:
+    # RFC 6856 3.2, the example, and what a server may make of it.
+    body = (
+        "en English\r\nes Espa\u00f1ol\r\nsv\r\n\r\n  de-CH-1996   Schweizer  Hochdeutsch \r\n?? no tag\r\n\x1b[2J\r\n"
+    )
+    languages = Lang().parse(Response(True, b"Language listing follows:", body.encode()))
+    assert dict(languages) == {
+        "en": "English",
+        "es": "Español",
+        "sv": "",
+        "de-CH-1996": "Schweizer  Hochdeutsch",
+    }
+    assert_type(languages, Mapping[str, str])
+    assert dict(Lang().parse(Response(True, b"", b""))) == {}
+    assert dict(Lang().parse(Response(True, b"", b"en \x1b[2J\xff\r\n"))) == {"en": "\\x1b[2J\\xff"}
+
+
+def test_a_change_of_language_tells_its_tag() -> None:
+    assert dict(Lang("es").parse(Response(True, b"es Idioma cambiado"))) == {"es": "Idioma cambiado"}
+    assert dict(Lang("*").parse(Response(True, b"en"))) == {"en": ""}
+    assert dict(Lang("es").parse(Response(True, b""))) == {}
+    assert dict(Lang("es").parse(Response(True, "¡sí!".encode()))) == {}
+
+
+@pytest.mark.parametrize(
+    "language",
+    [
+        "",
+        " ",
+        "e n",
+        "en\r\nQUIT",
+        "en\0",
+        "-",
+        "en-",
+        "-en",
+        "**",
+        "en*",
+        "ñ",
+        "x" * 9,
+        "en-" + "x" * 9,
+        "a-" * 16 + "a",
+        "\N{FULLWIDTH DIGIT ONE}",
+    ],
+)
+def test_a_language_is_asked_for_by_a_tag(language: str) -> None:
+    with pytest.raises(ValueError, match="expected a language tag"):
+        Lang(language)
+
+
+# LAST (RFC 1460 3)
+
+
+@pytest.mark.parametrize(
+    ("line", "number"),
+    [
+        (b"3", 3),
+        (b"0", 0),
+        (b"3 is the highest", 3),
+        (b"2147483647", 2**31 - 1),
+        (b"", None),
+        (b"-1", None),
+        (b"1_0", None),
+        (b"2147483648", None),
+        (b"9" * 5000, None),
+        (b"none", None),
+        ("٣".encode(), None),
+    ],
+)
+def test_last_tells_a_number_if_it_can_be_read(line: bytes, number: int | None) -> None:
+    assert Last().parse(Response(True, line)) == number
+
+
+# What announces a command
+
+
+def test_a_command_knows_the_capability_that_announces_it() -> None:
+    announced = {name: make().capability for name, make in EVERY_COMMAND.items()}
+    assert {name: capability for name, capability in announced.items() if capability} == {
+        "STLS": "STLS",
+        "USER": "USER",
+        "PASS": "USER",
+        "AUTH": "SASL",
+        "UIDL": "UIDL",
+        "UIDL 1": "UIDL",
+        "TOP": "TOP",
+        "LANG en": "LANG",
+        "UTF8": "UTF8",
+    }

@@ -732,6 +732,50 @@ def test_a_message_larger_than_the_window_travels_alone() -> None:
     assert b"".join(connection.data_to_send()) == b"STAT\r\n"
 
 
+def test_the_window_can_be_narrowed_and_widened_while_it_is_in_use() -> None:
+    connection = logged_in(window=Window(3, 10_000))
+    for number in range(1, 8):
+        connection.send(Noop() if number == 7 else Dele(number))
+    assert connection.is_pipelining
+    assert len(connection.data_to_send()) == 3
+    connection.window = LOCKSTEP
+    assert connection.window == LOCKSTEP
+    # What has left stays in flight.
+    assert connection.in_flight == (Dele(1), Dele(2), Dele(3))
+    for left in (2, 1):
+        tell(connection, b"+OK\r\n")
+        assert connection.data_to_send() == []
+        assert len(connection.in_flight) == left
+    tell(connection, b"+OK\r\n")
+    assert connection.data_to_send() == [b"DELE 4\r\n"]
+    connection.window = Window(10, 10_000)
+    assert connection.data_to_send() == [b"DELE 5\r\n", b"DELE 6\r\n", b"NOOP\r\n"]
+
+
+def test_a_window_is_of_no_use_before_pipelining_is_announced() -> None:
+    connection = greeted(window=LOCKSTEP)
+    connection.window = Window(10, 10_000)
+    assert not connection.is_pipelining
+    assert ask(connection, Capa(), Capa()) == b"CAPA\r\n"
+    tell(connection, b"+OK\r\nPIPELINING\r\n.\r\n")
+    assert connection.is_pipelining
+    assert connection.window == Window(10, 10_000)
+
+
+def test_what_is_unanswered_can_be_asked_again_elsewhere() -> None:
+    connection = logged_in()
+    ask(connection, Retr(1, size=7), Dele(1), Retr(2, size=9), Quit())
+    connection.receive_data(b"+OK\r\nx\r\n.\r\n+OK\r\n+OK\r\nhal")
+    connection.receive_eof()
+    events = [connection.next_event() for _ in range(6)]
+    assert events[-1] == MessageData(Retr(2), b"hal")
+    with pytest.raises(MessageTruncated):
+        connection.next_event()
+    again = logged_in()
+    assert ask(again, *connection.in_flight) == b"RETR 2\r\nQUIT\r\n"
+    assert again.in_flight == connection.in_flight
+
+
 def test_what_is_in_flight_decides_the_state_so_what_follows_it_waits() -> None:
     connection = greeted()
     ask(connection, Capa())

@@ -38,11 +38,19 @@ def test_a_line_has_a_limit() -> None:
         (
             Limits(line=512),
             b"1 " + b"5" * 511 + b"\r\n",
-            "a line of a listing is longer than 512 octets (in answer to {})",
+            "the answer to {} is beyond measure: a line of a listing is longer than 512 octets",
         ),
-        (Limits(line=512), b"1 " + b"5" * 600, "a line of a listing is longer than 512 octets (in answer to {})"),
-        (Limits(listing_lines=2), b"1 5\r\n2 5\r\n3 5\r\n", "a listing has more than 2 lines (in answer to {})"),
-        (Limits(listing_octets=14), b"1 5\r\n2 5\r\n3 5\r\n", "a listing is longer than 14 octets (in answer to {})"),
+        (
+            Limits(line=512),
+            b"1 " + b"5" * 600,
+            "the answer to {} is beyond measure: a line of a listing is longer than 512 octets",
+        ),
+        (
+            Limits(listing_lines=2),
+            b"1 5\r\n2 5\r\n3 5\r\n",
+            "the answer to {} is beyond measure: a listing has more than 2 lines",
+        ),
+        (Limits(listing_octets=14), b"1 5\r\n2 5\r\n3 5\r\n", "the answer to {} is longer than 14 octets"),
     ],
 )
 @pytest.mark.parametrize("command", [List(), Uidl()])

@@ -9,14 +9,14 @@ from mailwire.pop3 import TRANSITIONS, Command, Connection, Greeting, Noop, Resp
 from mailwire.pop3.states import transition
 from tests.pop3.sessions import EVERY_COMMAND, ask, connection_in, greeted, legal, snapshot, state_of, take, tell
 
-# RFC 1939 4 to 6, RFC 2449 5, RFC 2595 4, RFC 5034 4, written down a second time.
-ANYWHERE = {"CAPA", "QUIT", "LANG"}
+# RFC 1939 4 to 6, RFC 2449 5, RFC 2595 4, RFC 5034 4, RFC 6856 2 and 3, written down a second time.
+ANYWHERE = {"CAPA", "QUIT", "LANG", "LANG en"}
 LEGAL: dict[State, set[str]] = {
     State.GREETING: {"QUIT"},
-    State.AUTHORIZATION: {*ANYWHERE, "STLS", "USER", "PASS", "APOP", "AUTH"},
+    State.AUTHORIZATION: {*ANYWHERE, "STLS", "USER", "PASS", "APOP", "AUTH", "UTF8"},
     State.TRANSACTION: {
         *ANYWHERE,
-        *("STAT", "LIST", "LIST 1", "UIDL", "UIDL 1", "RETR", "TOP", "DELE", "RSET", "NOOP"),
+        *("STAT", "LIST", "LIST 1", "UIDL", "UIDL 1", "RETR", "TOP", "DELE", "RSET", "NOOP", "LAST"),
     },
     State.TLS: set(),
     State.CLOSED: set(),
@@ -26,6 +26,13 @@ LEADS_TO = {
     **dict.fromkeys(("PASS", "APOP", "AUTH"), State.TRANSACTION),
     "QUIT": State.CLOSED,
 }
+
+
+def legal_behind(name: str, state: State) -> set[str]:
+    """What is legal in `state` once the command `name` was said."""
+    # RFC 6856 2.1: no STLS behind UTF8.
+    return LEGAL[state] - {"STLS"} if name == "UTF8" else LEGAL[state]
+
 
 PRODUCT = list(product(State, EVERY_COMMAND.items()))
 IDS = [f"{state.name}-{name}" for state, (name, _) in PRODUCT]
@@ -68,7 +75,7 @@ def test_a_legal_command_moves_the_machine_as_the_table_says_and_an_illegal_one_
         row = TRANSITIONS[state, next(kind for kind in type(command).__mro__ if (state, kind) in TRANSITIONS)]
         assert connection.state is (row.done if ok else row.refused)
         assert (connection.in_flight, connection.queued) == ((), ())
-        assert legal(connection) == LEGAL[connection.state]
+        assert legal(connection) == legal_behind(name, connection.state)
 
 
 @pytest.mark.parametrize("state", State)
@@ -102,7 +109,7 @@ def test_a_command_is_judged_by_where_those_before_it_lead_if_all_are_accepted(f
     waiting, written = Connection(), greeted()
     waiting.send(EVERY_COMMAND[first]())
     ask(written, EVERY_COMMAND[first]())
-    assert legal(waiting) == legal(written) == LEGAL[ahead]
+    assert legal(waiting) == legal(written) == legal_behind(first, ahead)
     assert (waiting.state, written.state) == (State.GREETING, State.AUTHORIZATION)
     with pytest.raises(LocalProtocolError, match=f"{EVERY_COMMAND[first]()} not answered yet".replace("*", "\\*")):
         written.send(Greeting())

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from mailwire._wire.trace import Direction, Traceable
-from mailwire.errors import ConnectionLost, MailwireError, MessageTruncated, RemoteProtocolError
+from mailwire.errors import ConnectionLost, Desynchronised, MailwireError, MessageTruncated
 from mailwire.pop3 import (
     Auth,
     Capa,
@@ -100,7 +100,7 @@ SESSIONS = {
     "pop3-not-stuffed": Session(
         lambda: [Capa(), *login(Retr(1), Dele(1), Noop())],
         messages={"RETR 1": b"Subject: forged\r\n\r\n"},
-        error=RemoteProtocolError,
+        error=Desynchronised,
     ),
 }
 NAMES = sorted(SESSIONS)

@@ -167,11 +167,25 @@ class DotUnstuffer:
     """
 
     def __init__(self, *, bare_lf: bool = False) -> None:
+        self.begin(bare_lf=bare_lf)
+
+    @property
+    def held(self) -> bytes:
+        """A dot at the beginning of a line, and its CR, of which the meaning is not known yet."""
+        return self._held
+
+    def begin(self, *, bare_lf: bool = False) -> None:
+        """Begin with other mail data."""
         self.finished = False
         self._bare_lf = bare_lf
         self._line_end = b"\n" if bare_lf else b"\r\n"
         self._context = self._line_end  # the octets before the next block, as far as they matter; a body begins a line
-        self._held = b""  # a dot at the beginning of a line, and its CR, of which the meaning is not known yet
+        self._held = b""
+
+    def finish(self) -> None:
+        """Take what is held back for the terminator, though it is not whole."""
+        self._held = b""
+        self.finished = True
 
     def feed(self, data: bytes, start: int = 0) -> tuple[bytes, int]:
         """Take `data` from `start`; return the octets of the message, and where in `data` the taking stopped.

@@ -26,6 +26,7 @@ class LineBuffer:
     def __init__(self, line_limit: int) -> None:
         self.line_limit = line_limit  # octets of a line, without its end
         self.bare_lf = False  # whether the line last taken ended in LF alone
+        self._drops_line_feed = False
         self._masks: list[Callable[[bytes], bytes]] = []
         self._arrived: deque[bytes] = deque()  # not looked at yet
         self._beginning: list[bytes] = []  # of a line whose end has not come yet
@@ -35,8 +36,15 @@ class LineBuffer:
 
     def feed(self, data: bytes) -> None:
         """Add what was received."""
+        if self._drops_line_feed and data:
+            self._drops_line_feed = False
+            data = data.removeprefix(b"\n")
         if data:
             self._arrived.append(data)
+
+    def drop_line_feed(self) -> None:
+        """Let an LF pass unheard if it is what is received next: nothing else may be waiting."""
+        self._drops_line_feed = True
 
     def __bool__(self) -> bool:
         """Whether anything is left, be it a line, the beginning of one, or a block."""

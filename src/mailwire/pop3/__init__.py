@@ -6,42 +6,28 @@ threads, trio, or a list of bytes.
 
 from .._wire.pipeline import LOCKSTEP, Window
 from ..errors import ResponseError
+from .authorization import Apop, Auth, Pass, Stls, User, Utf8
 from .capabilities import Capabilities, Expire, LoginDelay
-from .commands import (
-    Apop,
-    Auth,
-    Capa,
-    Command,
-    Dele,
-    Greeting,
-    List,
-    Noop,
-    Pass,
-    Quit,
-    Retr,
-    Rset,
-    Stat,
-    Stls,
-    Top,
-    Uidl,
-    User,
-)
+from .commands import Capa, Command, Greeting, Lang, PlainCommand, Quit
 from .connection import PIPELINING_WINDOW, Connection
 from .events import ComputationDue, ConnectionClosed, Event, MessageData, MessageEnd, ResponseReceived, ServerClosing
 from .findings import Finding, FindingKind
 from .limits import DEFAULT_LIMITS, Limits
 from .listing_reader import BodyReader
 from .listings import DropListing, ScanListing, UniqueIdListing
+from .quirks import STANDARD, Quirks
 from .refusals import PHRASES, Phrase, RefusalCause, ResponseCode
 from .response import Response
 from .states import TRANSITIONS, State, Transition
 from .survey import Entry, Listing, survey
+from .transaction import Dele, Last, List, Noop, Retr, Rset, Stat, Top, Uidl
 
 __all__ = [
     "DEFAULT_LIMITS",
     "LOCKSTEP",
     "PHRASES",
     "PIPELINING_WINDOW",
+    "STANDARD",
     "TRANSITIONS",
     "Apop",
     "Auth",
@@ -60,6 +46,8 @@ __all__ = [
     "Finding",
     "FindingKind",
     "Greeting",
+    "Lang",
+    "Last",
     "Limits",
     "List",
     "Listing",
@@ -69,6 +57,8 @@ __all__ = [
     "Noop",
     "Pass",
     "Phrase",
+    "PlainCommand",
+    "Quirks",
     "Quit",
     "RefusalCause",
     "Response",
@@ -87,6 +77,7 @@ __all__ = [
     "Uidl",
     "UniqueIdListing",
     "User",
+    "Utf8",
     "Window",
     "survey",
 ]

@@ -16,34 +16,33 @@ How to drive it: write what `data_to_send()` returns; feed what is read to `rece
 back a server that sends faster than the messages can be used: then read no more, either.
 """
 
+import re
 from dataclasses import replace
+from typing import Final
 
-from .._wire.dots import DotUnstuffer
 from .._wire.lines import LineBuffer
 from .._wire.pipeline import LOCKSTEP, Pipeline, Window
 from .._wire.text import check_line
 from .._wire.trace import Elided, Masked, Spoken, Trace
-from ..errors import (
-    ConnectionLost,
-    InjectedData,
-    LimitExceeded,
-    LocalProtocolError,
-    MailwireError,
-    MessageTruncated,
-    RemoteProtocolError,
-)
+from ..errors import InjectedData, LimitExceeded, LocalProtocolError, MailwireError
 from ..sasl.exchange import CANCEL
 from ..sasl.work import ComputationDue
+from .authorization import Auth, Stls, Utf8
+from .body import Body
 from .capabilities import Capabilities
-from .commands import Auth, Capa, Command, Greeting, Stls
+from .commands import Capa, Command, Greeting
 from .events import ConnectionClosed, Event, MessageData, MessageEnd, ResponseReceived, ServerClosing
+from .faults import lost, out_of_step
+from .gathering import Gathering
 from .limits import DEFAULT_LIMITS, Limits
-from .listing_reader import BodyReader
+from .quirks import STANDARD, Quirks
 from .refusals import RefusalCause
-from .response import SHOWN_LIMIT, LongResponse, Response, parse_status
+from .response import Response, parse_status
 from .states import State, transition
 
 __all__ = ["PIPELINING_WINDOW", "Connection"]
+
+_BASE64: Final = re.compile(rb"[A-Za-z0-9+/]+={0,2}\Z")
 
 # mpop, which has pipelined for years, keeps at most 100 commands in flight. The octets bound what a cancelled
 # retrieval leaves on its way to us.
@@ -64,11 +63,17 @@ class Connection:
 
     window: how much may be unanswered where the server announces PIPELINING; `LOCKSTEP` switches pipelining off.
     limits: how much a server may say.
+    quirks: what the server does against the standard and is forgiven.
     trace: is told everything that is said, in order, with secrets masked.
     """
 
     def __init__(
-        self, *, window: Window = PIPELINING_WINDOW, limits: Limits = DEFAULT_LIMITS, trace: Trace = _ignore
+        self,
+        *,
+        window: Window = PIPELINING_WINDOW,
+        limits: Limits = DEFAULT_LIMITS,
+        quirks: Quirks = STANDARD,
+        trace: Trace = _ignore,
     ) -> None:
         self.state = State.GREETING
         self.greeting: Response | None = None  # None until it came, and again once TLS has made it worthless
@@ -76,18 +81,19 @@ class Connection:
         self._ahead = State.AUTHORIZATION  # where everything said so far leads if all of it is accepted
         self._window = window
         self._limits = limits
+        self._quirks = quirks
         self._trace = trace
         self._pipeline: Pipeline[Command[object]] = Pipeline(self._released)
         self._pipeline.expect(Greeting())
         self._buffer = LineBuffer(limits.line)
         self._eof = False
+        self._answered_last: Command[object] | None = None
         self._status: Response | None = None  # the first line of an answer whose body is being read
-        self._unstuffer = DotUnstuffer()  # of that body
-        self._octets = 0  # of that body so far
-        self._reader: BodyReader[object] | None = None  # of that body, if it is read as it comes
-        self._collected: list[bytes] = []  # of that body, if it is not streamed: all that is read as a whole, or shown
+        self._body = Body(quirks)
+        self._gathering: Gathering | None = None  # of that body, if it is no message
         self._computing: Auth | None = None  # its response is being computed
         self._is_secured = False  # TLS was begun by STLS
+        self._is_utf8 = False  # UTF8 was said
 
     # What is unresolved
 
@@ -106,6 +112,33 @@ class Connection:
         """The command that the server's next words answer, or will answer once it has left; None if none is due."""
         return self._pipeline.oldest or self._pipeline.next
 
+    @property
+    def window(self) -> Window:
+        """How much may be unanswered where the server announces PIPELINING.
+
+        It may be set at any time, to `LOCKSTEP` to stop pipelining. What has left already stays in flight.
+        """
+        return self._window
+
+    @window.setter
+    def window(self, window: Window) -> None:
+        self._window = window
+        self._pipeline.window = window if self.is_pipelining else LOCKSTEP
+
+    @property
+    def is_pipelining(self) -> bool:
+        """Whether the server announced PIPELINING."""
+        return self.capabilities is not None and self.capabilities.pipelining
+
+    @property
+    def progress(self) -> str:
+        """How far the answer that is awaited came, as a clause for an error: "of the answer to STAT came nothing"."""
+        command = self._pipeline.oldest
+        if command is None:
+            return f"{self.awaited} has not left yet" if self.awaited else "no answer is awaited"
+        came = self._buffer.quote_rest() or "nothing" if self._status is None else f"{self._body}{self._body.hint}"
+        return f"of the answer to {command} came {came}"
+
     # Sending
 
     def send(self, command: Command[object]) -> None:
@@ -119,11 +152,14 @@ class Connection:
             raise LocalProtocolError(f"{command} cannot be sent now: {self._situation()}")
         if isinstance(command, Stls) and self._is_secured:
             raise LocalProtocolError(f"{command} cannot be sent: TLS is in force already (RFC 2595 4)")
+        if isinstance(command, Stls) and self._is_utf8:
+            raise LocalProtocolError(f"{command} cannot be sent: it has no place behind UTF8 (RFC 6856 2.1)")
         if isinstance(command, Auth) and command.exchange.is_begun:
             raise LocalProtocolError(f"{command} was sent already: each exchange needs an Auth of its own")
         line = check_line(command.encode())
         if isinstance(command, Auth):
             command.exchange.is_begun = True
+        self._is_utf8 = self._is_utf8 or isinstance(command, Utf8)
         self._pipeline.queue(command, line, command.octets)
         self._ahead = row.ahead
 
@@ -188,7 +224,7 @@ class Connection:
         if self._buffer and self._pipeline.next is not None:
             if self._pipeline.oldest is None:
                 unread = self._buffer.quote_rest()
-                raise self._fail(RemoteProtocolError(f"expected nothing from the server, got {unread}"))
+                raise self._fail(self._out_of_step(f"expected nothing from the server, got {unread}", b"?"))
             if self._status is None and self._buffer.has_line:
                 return []  # events first: what was said already cannot answer what is about to be asked
         return self._pipeline.data_to_send()
@@ -198,11 +234,7 @@ class Connection:
     def _next_answer(self) -> Event | None:
         while (line := self._next_line()) is not None:
             command = self._pipeline.oldest
-            outcome: Response | ComputationDue | MailwireError | None
-            if isinstance(command, Auth) and (line == b"+" or line.startswith(b"+ ")):
-                outcome = self._answer_challenge(command, line[2:])
-            else:
-                outcome = self._read_status(command, line)
+            outcome = self._judge(command, line)
             del line  # what the server said as it said it is shown to nobody, nor is a frame that holds it
             if isinstance(outcome, MailwireError):
                 raise self._fail(outcome)
@@ -220,12 +252,29 @@ class Connection:
         # Raised out here, for the frames of the first error hold what the server said.
         raise self._fail(LimitExceeded(f"{problem} ({self._asked()})"))
 
-    def _read_status(self, command: Command[object] | None, line: bytes) -> Response | MailwireError:
-        try:
-            response = parse_status(line, self._buffer.quote)
-        except RemoteProtocolError as error:
-            return RemoteProtocolError(f"{error} ({self._asked()})")
+    def _judge(self, command: Command[object] | None, line: bytes) -> Response | ComputationDue | MailwireError | None:
+        if isinstance(command, Auth) and (challenge := self._challenge(command, line)) is not None:
+            return self._answer_challenge(command, challenge)
+        if not line and self._quirks.blank_lines and len(self._pipeline.in_flight) <= 1:
+            self._trace("S", Spoken(""))
+            return None
+        response = parse_status(line, plus_err=self._quirks.plus_err)
+        if response is None:
+            return self._out_of_step(
+                f"expected +OK or -ERR and a text, got {self._buffer.quote(line)} ({self._asked()})", line
+            )
         return response.masked(self._buffer.masked) if command is None or command.is_secret else response
+
+    def _challenge(self, command: Auth, line: bytes) -> bytes | None:
+        if line == b"+" or line.startswith(b"+ "):
+            return line[2:]
+        exchange = command.exchange
+        if not self._quirks.ok_as_challenge or exchange.is_complete or exchange.failure is not None:
+            return None
+        response = parse_status(line)
+        if response is None or not response.ok:
+            return None
+        return response.line if _BASE64.match(response.line) else b""
 
     def _take(self, command: Command[object] | None, response: Response) -> Event | None:
         if command is not None and command.multiline and response.ok:
@@ -237,7 +286,9 @@ class Connection:
         if not response.ok:
             self._close()
             return ServerClosing(response)
-        raise self._fail(RemoteProtocolError(f"expected nothing from the server, got {str(response)!r}"))
+        raise self._fail(
+            self._out_of_step(f"expected nothing from the server, got {str(response)!r}", b"+OK " + response.line)
+        )
 
     def _answer_challenge(self, command: Auth, challenge: bytes) -> ComputationDue | MailwireError | None:
         self._trace("S", Masked("+"))
@@ -264,7 +315,7 @@ class Connection:
             raise self._fail(command.exchange.error())
         row = transition(self.state, type(command))
         expected = row.ahead if row else self.state
-        self._pipeline.settle()
+        self._answered_last = self._pipeline.settle()
         if row is not None:
             self.state = row.done if response.ok else row.refused
         if isinstance(command, Greeting) and response.ok:
@@ -297,76 +348,33 @@ class Connection:
 
     def _begin_body(self, command: Command[object], response: Response) -> Event | None:
         self._status = response
-        # A server that ends this line in a bare LF ends them all so.
-        self._unstuffer = DotUnstuffer(bare_lf=self._buffer.bare_lf)
-        self._octets = 0
+        self._body.begin(bare_lf=self._buffer.bare_lf, is_message=command.streamed)
         if command.streamed:
             self._trace("S", response)
             return ResponseReceived(command, response)
-        self._reader = command.reader(self._limits, self._buffer.masked)
+        self._gathering = Gathering(command, self._limits, self._buffer)
         return self._next_of_body()
 
     def _next_of_body(self) -> Event | None:
         command, status = self._pipeline.oldest, self._status
         if command is None or status is None:
             raise AssertionError("a body belongs to a command")
-        while not self._unstuffer.finished:
-            data, start = self._buffer.peek_block()
-            if start == len(data):
-                return None
-            block, stop = self._unstuffer.feed(data, start)
-            self._buffer.skip_to(stop)
-            self._octets += len(block)
-            if not command.streamed:
-                self._collect(command, block)
-            elif block:
+        while block := self._body.take(self._buffer):
+            if self._gathering is None:
                 return MessageData(command, block)
+            if problem := self._gathering.feed(block):
+                raise self._fail(LimitExceeded(problem))
+        if not self._body.finished:
+            return None
         self._status = None
-        if not command.streamed:
-            return self._answered(command, self._whole(status))
-        self._trace("S", Elided(self._octets))
-        self._pipeline.settle()
-        return MessageEnd(command, self._octets)
-
-    def _collect(self, command: Command[object], block: bytes) -> None:
-        if self._reader is not None:
-            self._read(self._reader, block)
-            return
-        self._collected.append(block)
-        if self._octets > command.body_limit:
-            raise self._fail(
-                LimitExceeded(
-                    f"the answer to {command} is longer than {command.body_limit} octets, "
-                    f"it begins with {self._buffer.quote_beginning(self._collected[0])}"
-                )
-            )
-
-    def _read(self, reader: BodyReader[object], block: bytes) -> None:
-        if self._octets <= SHOWN_LIMIT:
-            self._collected.append(block)
-        try:
-            reader.feed(block)
-        except LimitExceeded as error:
-            problem = str(error)
-        else:
-            if self._octets <= self._limits.listing_octets:
-                return
-            problem = f"a listing is longer than {self._limits.listing_octets} octets"
-        # Raised out here, for the frames of the first error hold what the server said.
-        raise self._fail(LimitExceeded(f"{problem} ({self._asked()})"))
-
-    def _whole(self, status: Response) -> Response:
-        # The answer of which `status` is the first line, now that its body has come.
-        reader, body = self._reader, b"".join(self._collected)
-        self._reader = None
-        self._collected.clear()
-        if reader is None:
-            response = replace(status, body=body)
-            self._trace("S", response)
-            return response
-        shown = LongResponse(status, self._octets) if self._octets > SHOWN_LIMIT else replace(status, body=body)
-        self._trace("S", shown)
-        return replace(status, reading=reader.finish())
+        if self._gathering is not None:
+            response, shown = self._gathering.finish(status)
+            self._gathering = None
+            self._trace("S", shown)
+            return self._answered(command, response)
+        self._trace("S", Elided(self._body.octets))
+        self._answered_last = self._pipeline.settle()
+        return MessageEnd(command, self._body.octets)
 
     # Private: the end
 
@@ -398,29 +406,16 @@ class Connection:
             )
 
     def _ended(self) -> Event:
-        if self._pipeline.oldest is None and not self._buffer:
+        command = self._pipeline.oldest
+        if command is None and not self._buffer:
             self._close()
             return ConnectionClosed()
-        waiting = [str(command) for command in self.in_flight]
-        more = f" and {len(waiting) - 1} more" if len(waiting) > 1 else ""
-        if self._status is not None and self._pipeline.oldest is not None and self._pipeline.oldest.streamed:
-            raise self._fail(
-                MessageTruncated(
-                    f"the server closed the connection in the middle of its answer to {waiting[0]}{more}, "
-                    f"after {self._octets} octets",
-                    in_flight=waiting,
-                    octets=self._octets,
-                )
-            )
-        rest = self._buffer.quote_rest()
-        raise self._fail(
-            ConnectionLost(
-                "the server closed the connection"
-                + (f" instead of answering {waiting[0]}{more}" if waiting else "")
-                + (f", in the middle of a line: {rest}" if rest else ""),
-                in_flight=waiting,
-            )
-        )
+        is_cut = command is not None and command.streamed and self._status is not None
+        raise self._fail(lost(self.in_flight, self._body if is_cut else None, self._buffer.quote_rest()))
+
+    def _out_of_step(self, problem: str, line: bytes) -> MailwireError:
+        asked, is_open = self._pipeline.oldest, self.state is State.TRANSACTION
+        return out_of_step(problem, line, asked, self._answered_last, is_open=is_open)
 
     def _fail(self, error: MailwireError) -> MailwireError:
         self._close()

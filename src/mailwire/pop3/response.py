@@ -5,9 +5,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final
 
-from .._wire.text import printable, quote
+from .._wire.text import printable
 from .._wire.trace import Elided
-from ..errors import RemoteProtocolError
 from .refusals import RefusalCause, ResponseCode, cause_of_code, find_phrase
 
 __all__ = ["SHOWN_LIMIT", "LongResponse", "Response", "parse_status"]
@@ -125,12 +124,12 @@ class LongResponse:
         return (str(self.response), *Elided(self.octets).shown(), ".")
 
 
-def parse_status(line: bytes, quote: Callable[[bytes], str] = quote) -> Response:
-    """Parse the first line of a response. Only `+OK` is a success, whatever else begins with a plus sign.
+def parse_status(line: bytes, *, plus_err: bool = False) -> Response | None:
+    """Parse the first line of a response; None if it is anything but +OK or -ERR and a text.
 
-    Raises RemoteProtocolError for anything but +OK and -ERR, which it quotes by `quote`.
+    Only +OK is a success, whatever else begins with a plus sign. plus_err: take +ERR for -ERR.
     """
     found = _STATUS.match(line)
-    if found is None:
-        raise RemoteProtocolError(f"expected +OK or -ERR and a text, got {quote(line)}")
-    return Response(found[1] == b"+OK", found[2] or b"")
+    if found is None and plus_err and line.startswith(b"+ERR"):
+        found = _STATUS.match(b"-" + line[1:])
+    return None if found is None else Response(found[1] == b"+OK", found[2] or b"")

@@ -10,25 +10,9 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Final
 
-from .commands import (
-    Apop,
-    Auth,
-    Capa,
-    Command,
-    Dele,
-    Greeting,
-    List,
-    Noop,
-    Pass,
-    Quit,
-    Retr,
-    Rset,
-    Stat,
-    Stls,
-    Top,
-    Uidl,
-    User,
-)
+from .authorization import Apop, Auth, Pass, Stls, User, Utf8
+from .commands import Capa, Command, Greeting, Lang, Quit
+from .transaction import Dele, Last, List, Noop, Retr, Rset, Stat, Top, Uidl
 
 __all__ = ["TRANSITIONS", "State", "Transition", "transition"]
 
@@ -70,9 +54,12 @@ TRANSITIONS: Final[Mapping[tuple[State, type[Command[object]]], Transition]] = {
     (_A, Pass): Transition(done=_T, refused=_A),
     (_A, Apop): Transition(done=_T, refused=_A),
     (_A, Auth): Transition(done=_T, refused=_A),
+    # RFC 6856 2.1: UTF8 is for this state alone.
+    (_A, Utf8): Transition(done=_A, refused=_A),
     # RFC 2449 5: CAPA is legal in both states, and may tell more in the second.
-    **{(state, Capa): Transition(done=state, refused=state) for state in (_A, _T)},
-    **{(_T, kind): Transition(done=_T, refused=_T) for kind in (Stat, List, Uidl, Retr, Top, Dele, Rset, Noop)},
+    # So is LANG (RFC 6856 3).
+    **{(state, kind): Transition(done=state, refused=state) for state in (_A, _T) for kind in (Capa, Lang)},
+    **{(_T, kind): Transition(done=_T, refused=_T) for kind in (Stat, List, Uidl, Retr, Top, Dele, Rset, Noop, Last)},
     # Commands of the caller's own change nothing.
     **{(state, Command): Transition(done=state, refused=state) for state in (_A, _T)},
 }
@@ -81,4 +68,6 @@ _KINDS: Final = frozenset(kind for _, kind in TRANSITIONS)
 
 def transition(state: State, command: type[Command[object]]) -> Transition | None:
     """Return the row of the table for `command` in `state`; None where it is illegal."""
-    return TRANSITIONS.get((state, next(kind for kind in command.__mro__ if kind in _KINDS)))
+    if command not in _KINDS:
+        command = next(kind for kind in command.__mro__ if kind in _KINDS)
+    return TRANSITIONS.get((state, command))

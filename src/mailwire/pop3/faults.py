@@ -1,0 +1,64 @@
+"""Faults: the errors for what a server says that is no answer to what was asked, and for answers that never come."""
+
+from collections.abc import Sequence
+
+from ..errors import ConnectionLost, Desynchronised, MessageTruncated, RemoteProtocolError
+from .body import Body
+from .commands import Command
+
+__all__ = ["lost", "out_of_step"]
+
+
+def out_of_step(
+    problem: str, line: bytes, asked: Command[object] | None, before: Command[object] | None, *, is_open: bool
+) -> RemoteProtocolError:
+    """Return the error for `line`, where an answer to `asked` was due, or nothing if that is None.
+
+    before: the command that was answered last: the answer to it may be what went wrong.
+    is_open: whether the maildrop is. Before it is, no answer has a body that could be taken for others.
+    """
+    cause = _likely_cause(line, asked, before)
+    message = f"{problem}: {cause}" if cause else problem
+    if not is_open:
+        return RemoteProtocolError(message)
+    return Desynchronised(message, suspect=str(before) if before is not None and before.streamed else None)
+
+
+def _likely_cause(line: bytes, asked: Command[object] | None, before: Command[object] | None) -> str:
+    if not line:
+        return "a stray empty line, as some servers send with an answer (Quirks.blank_lines)"
+    if line.startswith(b"+ERR"):
+        return "a server that says +ERR for -ERR (Quirks.plus_err)"
+    if before is not None and before.streamed:
+        return (
+            f"the answer to {before} may have held a line with nothing but a dot, which this server does not double; "
+            f"then the message is cut off there"
+        )
+    if asked is None and line.startswith(b"+OK") and before is not None:
+        return f"{before} may have been answered twice"
+    if asked is not None and not asked.multiline and line == b".":
+        return "an answer of many lines, where one of one line is due"
+    return ""
+
+
+def lost(waiting: Sequence[Command[object]], body: Body | None, rest: str) -> ConnectionLost:
+    """Return the error for a connection that the server closed before `waiting` were answered.
+
+    body: that of the answer to the first of them, if it is a message and has begun; rest: what else came, quoted.
+    """
+    in_flight = [str(command) for command in waiting]
+    unanswered = in_flight[0] if in_flight else ""
+    if len(in_flight) > 1:
+        unanswered += f" and {len(in_flight) - 1} more"
+    if body is not None:
+        return MessageTruncated(
+            f"the server closed the connection in the middle of its answer to {unanswered}, after {body}{body.hint}",
+            in_flight=in_flight,
+            octets=body.octets,
+        )
+    return ConnectionLost(
+        "the server closed the connection"
+        + (f" instead of answering {unanswered}" if unanswered else "")
+        + (f", in the middle of a line: {rest}" if rest else ""),
+        in_flight=in_flight,
+    )
