@@ -856,7 +856,6 @@ async def test_a_server_that_goes_behind_354_leaves_us_to_say_how_far_we_came() 
         ((*READY, *MAILED[:6], NO_READING), {}, 180, "taking in the message", Delivery.NOT_SENT),
         ((*READY, *MAILED), {}, 600, "the reply to .", Delivery.UNKNOWN),
         ((*READY, *MAILED, b"250 tak"), {}, 600, "the reply to .", Delivery.UNKNOWN),
-        ((*READY, *MAILED[:3], "S: 550 no", "C: RSET"), {}, 300, "the reply to RSET", Delivery.REFUSED),
     ],
     ids=[
         *(
@@ -871,7 +870,7 @@ async def test_a_server_that_goes_behind_354_leaves_us_to_say_how_far_we_came() 
             "RCPT",
             "DATA",
         ),
-        *("block", "verdict", "half a verdict", "RSET"),
+        *("block", "verdict", "half a verdict"),
     ],
 )
 async def test_a_server_that_does_not_answer_ends_at_the_deadline_of_the_phase(
@@ -897,6 +896,19 @@ async def test_a_server_that_does_not_answer_ends_at_the_deadline_of_the_phase(
             await sending
         assert caught.value.phase == phase
         assert caught.value.delivery is delivery
+        assert not client.is_connected
+
+
+async def test_a_refusal_is_told_though_rset_is_not_answered() -> None:
+    clock = Clock()
+    async with ScriptedPeer(*READY, *MAILED[:3], "S: 550 no", "C: RSET", STALL, guard=None) as peer:
+        client = await connect(peer)
+        sending = asyncio.create_task(client.send(MESSAGE, **ARGUMENTS))
+        await drain_events()
+        await clock.advance(300)
+        with pytest.raises(RecipientsRefused) as caught:
+            await sending
+        assert caught.value.delivery is Delivery.REFUSED
         assert not client.is_connected
 
 

@@ -13,7 +13,15 @@ from contextlib import aclosing
 from dataclasses import replace
 from typing import Literal
 
-from ..errors import DataRefused, NotSupported, RecipientsRefused, ReplyError, SenderRefused
+from ..errors import (
+    ConnectionLost,
+    DataRefused,
+    DeadlineExceeded,
+    NotSupported,
+    RecipientsRefused,
+    ReplyError,
+    SenderRefused,
+)
 from ..message import Outgoing
 from ..smtp import (
     Batch,
@@ -21,6 +29,7 @@ from ..smtp import (
     Extensions,
     Receipt,
     ReplyReceived,
+    Rset,
     State,
     Transaction,
     split_recipients,
@@ -40,6 +49,7 @@ class Sending:
         self._transactions: list[tuple[Sequence[int], Transaction, _Watch]] = []
         self._prepared: tuple[Dialogue, Outgoing] | None = None
         self._failure: ReplyError | None = None
+        self._last: ReplyReceived | None = None
 
     @property
     def has_begun(self) -> bool:
@@ -82,13 +92,15 @@ class Sending:
         dialogue.recipient_domains.update(recipient.domain.lower() for recipient in recipients)
         try:
             async with aclosing(outgoing.blocks()) as blocks:
-                last = await self._drive(dialogue, transaction, outgoing, blocks, watch)
-        except BaseException:
+                await self._drive(dialogue, transaction, outgoing, blocks, watch)
+        except BaseException as error:
             connection.give_up()
-            raise
+            # What has become of the mail is known, where only the session was still to be put in order.
+            if not (isinstance(error, (ConnectionLost, DeadlineExceeded)) and isinstance(connection.awaited, Rset)):
+                raise
         finally:
             watch.stop()
-        self._failure = _failure_of(transaction, last) or self._failure
+        self._failure = self._failure_of(transaction) or self._failure
 
     def raise_failure(self, receipt: Receipt) -> None:
         """Raise the refusal, if by the `receipt` nobody has the mail, or not everybody was asked for."""
@@ -154,7 +166,7 @@ class Sending:
         outgoing: Outgoing,
         blocks: AsyncGenerator[bytes, None],
         watch: "_Watch",
-    ) -> ReplyReceived:
+    ) -> None:
         session, connection, progress = dialogue.session, dialogue.connection, self._mailing.progress
         watch.begin("envelope")
         block: bytes | None = None
@@ -178,10 +190,25 @@ class Sending:
                     if progress is not None:
                         progress(written, outgoing.size)
                     continue
-            received = await dialogue.next_reply()
-            transaction.receive(received)
+            self._last = await dialogue.next_reply()
+            transaction.receive(self._last)
             if transaction.finished:
-                return received
+                return
+
+    def _failure_of(self, transaction: Transaction) -> ReplyError | None:
+        receipt = transaction.receipt()
+        if (reply := transaction.sender_refusal) is not None:
+            return SenderRefused(f"MAIL was refused: {reply}", command=f"MAIL FROM:<{receipt.sender}>", reply=reply)
+        if (reply := transaction.recipients_refusal) is not None:
+            who = "every recipient" if len(receipt.refused) == len(receipt.recipients) else "a recipient"
+            return RecipientsRefused(f"{who} was refused: {reply}", command="RCPT", reply=reply)
+        if (reply := transaction.data_refusal) is not None:
+            return DataRefused(f"the message was refused: {reply}", command="DATA", reply=reply)
+        if receipt.delivery is Delivery.ACCEPTED or self._last is None:
+            return None
+        # 421: the server took its leave in the middle of the mail.
+        command, reply = str(self._last.command), self._last.reply
+        return ReplyError(f"{command} was refused: {reply}", command=command, reply=reply)
 
 
 class _Watch:
@@ -209,19 +236,3 @@ class _Watch:
 
 def _offered(dialogue: Dialogue) -> Extensions:
     return dialogue.connection.extensions or Extensions()
-
-
-def _failure_of(transaction: Transaction, last: ReplyReceived) -> ReplyError | None:
-    receipt = transaction.receipt()
-    if (reply := transaction.sender_refusal) is not None:
-        return SenderRefused(f"MAIL was refused: {reply}", command=f"MAIL FROM:<{receipt.sender}>", reply=reply)
-    if (reply := transaction.recipients_refusal) is not None:
-        who = "every recipient" if len(receipt.refused) == len(receipt.recipients) else "a recipient"
-        return RecipientsRefused(f"{who} was refused: {reply}", command="RCPT", reply=reply)
-    if (reply := transaction.data_refusal) is not None:
-        return DataRefused(f"the message was refused: {reply}", command="DATA", reply=reply)
-    if receipt.delivery is not Delivery.ACCEPTED:
-        # 421: the server took its leave in the middle of the mail.
-        command = str(last.command)
-        return ReplyError(f"{command} was refused: {last.reply}", command=command, reply=last.reply)
-    return None
