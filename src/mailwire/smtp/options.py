@@ -202,6 +202,11 @@ class MailOptions:
             given["AUTH"] = encode_xtext(str(self.auth)) if self.auth else "<>"
         return Parameters.joined(given, self.parameters)
 
+    @property
+    def needed_extensions(self) -> tuple[str, ...]:
+        """The extensions that these wishes need."""
+        return (*needed_extensions(self.as_parameters(), MAIL_EXTENSIONS), *self.extensions)
+
     def requires(self, offered: Extensions, *, is_secured: bool = False) -> None:
         """Raise NotSupported, naming the extension, unless a server that has `offered` this grants every wish.
 
@@ -211,7 +216,7 @@ class MailOptions:
         if self.require_tls and not is_secured:
             # RFC 8689 4.2.1: it counts only where it was offered under TLS, by a server that is who it should be.
             raise SecurityError("REQUIRETLS needs TLS with a server that has proved its name, and there is none")
-        check_offered(self.as_parameters(), MAIL_EXTENSIONS, offered, self.extensions)
+        check_offered(self.needed_extensions, offered)
         if self.deliver_by is not None and self.deliver_by.is_strict:
             _check_limit("delivery within", self.deliver_by.seconds, offered.least_deliver_by, "DELIVERBY", least=True)
         longest, latest = offered.longest_hold, offered.latest_hold
@@ -276,7 +281,7 @@ class RecipientOptions:
 
     def requires(self, offered: Extensions) -> None:
         """Raise NotSupported, naming the extension, unless a server that has `offered` this grants every wish."""
-        check_offered(self.as_parameters(), RCPT_EXTENSIONS, offered, self.extensions)
+        check_offered(self.needed_extensions, offered)
 
 
 def _check_envelope_id(envelope_id: str) -> None:

@@ -15,6 +15,7 @@ __all__ = [
     "RCPT_EXTENSIONS",
     "Parameters",
     "check_offered",
+    "is_binary",
     "needed_extensions",
 ]
 
@@ -80,25 +81,24 @@ RCPT_EXTENSIONS: Final[Mapping[str, str]] = {
 }
 
 
+def is_binary(parameters: Mapping[str, str | None]) -> bool:
+    """Whether these parameters of MAIL say that the message is binary (RFC 3030 3)."""
+    return "BODY" in parameters and parameters["BODY"] == "BINARYMIME"
+
+
 def needed_extensions(parameters: Mapping[str, str | None], known: Mapping[str, str]) -> list[str]:
     """Return the extensions that `parameters` need, as far as `known` tells of them."""
+    if not parameters:
+        return []
     needed = [known[keyword] for keyword in map(str.upper, parameters) if keyword in known]
     # RFC 3030 3: a binary message goes in chunks, and there is no other way.
-    if "BODY" in parameters and parameters["BODY"] == "BINARYMIME":
+    if is_binary(parameters):
         return ["BINARYMIME", "CHUNKING", *(extension for extension in needed if extension != "8BITMIME")]
     return needed
 
 
-def check_offered(
-    parameters: Mapping[str, str | None],
-    known: Mapping[str, str],
-    offered: Extensions,
-    others: Iterable[str] = (),
-) -> None:
-    """Raise NotSupported, naming the extension, for the first that is needed and not `offered`.
-
-    Needed are those that `known` tells of the `parameters`, and `others`.
-    """
-    for extension in (*needed_extensions(parameters, known), *others):
+def check_offered(needed: Iterable[str], offered: Extensions) -> None:
+    """Raise NotSupported, naming the extension, for the first that is `needed` and not `offered`."""
+    for extension in needed:
         if extension not in offered:
             raise NotSupported(f"the server does not offer {extension}, and the mail needs it", extension=extension)

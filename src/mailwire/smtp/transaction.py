@@ -27,7 +27,7 @@ from .delivery import Delivery, Heard
 from .events import ReplyReceived
 from .extensions import Extensions
 from .options import MailOptions, RecipientOptions
-from .parameters import MAIL_EXTENSIONS, NO_PARAMETERS, Parameters, check_offered, needed_extensions
+from .parameters import MAIL_EXTENSIONS, NO_PARAMETERS, Parameters, check_offered, is_binary, needed_extensions
 from .paths import Mailbox
 from .receipt import NO_TIMINGS, Receipt, RecipientReceipt
 from .reply import Reply
@@ -37,6 +37,8 @@ __all__ = ["CHUNK_SIZE", "Transaction"]
 
 CHUNK_SIZE: Final = 128 * 1024
 """A chunk has at least so many octets, but for the last one: small blocks are gathered."""
+
+_NO_WISH: Final = RecipientOptions()
 
 # A server that answers so, does not know BDAT after all. It may take what follows, the chunk, for commands.
 _UNKNOWN_COMMAND: Final = frozenset({500, 501, 502, 504})
@@ -80,27 +82,34 @@ class Transaction:
             raise ValueError(f"expected options for {len(recipients)} recipients, got {len(recipient_options)}")
         if on_refused == "abort" and chunking == "eager":
             raise ValueError("a mail that goes to all or none cannot go out before the replies are known")
-        if chunking is False and parameters.get("BODY") == "BINARYMIME":
+        if chunking is False and is_binary(parameters):
             raise ValueError("a binary message goes in chunks (RFC 3030 3)")
         _check_beginning(connection, behind)
         offered = connection.extensions or Extensions()
-        check_offered(parameters, MAIL_EXTENSIONS, offered, () if chunking is False else ("CHUNKING",))
+        used = needed_extensions(parameters, MAIL_EXTENSIONS)
+        if chunking is not False:
+            used.append("CHUNKING")
+        check_offered(used, offered)
         if options is not None:
             options.requires(offered, is_secured=connection.is_verified)
+            used += options.needed_extensions
             parameters = Parameters.joined(parameters, options.as_parameters())
-        utf8 = "SMTPUTF8" in parameters
         commands: list[Command[object]] = [Mail(sender, parameters)]
-        for place, recipient in enumerate(recipients):
-            wished = recipient_options[place] if recipient_options else None
-            if wished is None:
-                commands.append(Rcpt(recipient))
-            else:
+        if not any(recipient_options):
+            commands += map(Rcpt, recipients)
+        else:
+            utf8 = "SMTPUTF8" in parameters
+            for recipient, wished in zip(recipients, recipient_options, strict=True):
+                wished = wished or _NO_WISH
                 wished.requires(offered)
+                used += wished.needed_extensions
                 commands.append(Rcpt(recipient, wished.as_parameters(utf8=utf8)))
         if behind is not None and behind.chunking is not False:
             commands.insert(0, Rset())
         if chunking is False and on_refused == "send":
             commands.append(Data())
+        if connection.is_pipelining:
+            used.append("PIPELINING")
 
         self.must_close = False  # the connection cannot be used again, nor be left by QUIT
         self.chunking: bool | Literal["eager"] = chunking
@@ -108,17 +117,7 @@ class Transaction:
         self._sender = sender
         self._recipients = tuple(recipients)
         self._aborts = on_refused == "abort"
-        self._extensions = tuple(
-            dict.fromkeys(
-                (
-                    *needed_extensions(parameters, MAIL_EXTENSIONS),
-                    *(options.extensions if options is not None else ()),
-                    *(name for wished in recipient_options if wished for name in wished.needed_extensions),
-                    *(["PIPELINING"] if connection.is_pipelining else ()),
-                    *(["CHUNKING"] if chunking is not False else ()),
-                )
-            )
-        )
+        self._extensions = tuple(dict.fromkeys(used))
         self._unanswered: deque[Command[object]] = deque()  # of this transaction, in the order of their replies
         self._heard = Heard()
         self._accepted = 0  # of the recipients
@@ -221,20 +220,23 @@ class Transaction:
         Returns whether it was one: the replies to other commands change nothing here.
         """
         command, reply = event.command, event.reply
+        unanswered = self._unanswered
         if event.is_early:
             if not self._is_open and self._end is not command:
                 return False
-        elif not self._unanswered or self._unanswered[0] is not command:
+        elif not unanswered or unanswered[0] is not command:
             return False
         # In LMTP the end of the message has several replies: it stays until the last.
         elif not self._connection.is_lmtp or self._connection.awaited is not command:
-            self._unanswered.popleft()
+            unanswered.popleft()
         if event.discarded:
             self._forget(event.discarded)
         if isinstance(command, Rcpt):
-            self._heard.recipients.append(reply)
-            self._accepted += reply.is_completion
-            if len(self._heard.recipients) == len(self._recipients) and not self.sender_refusal:
+            replies = self._heard.recipients
+            replies.append(reply)
+            if reply.code < 300:
+                self._accepted += 1
+            if len(replies) == len(self._recipients) and not self.sender_refusal:
                 self._recipients_answered()
         elif isinstance(command, Mail):
             self._heard.mail = reply
@@ -258,15 +260,17 @@ class Transaction:
         heard, connection = self._heard, self._connection
         in_doubt = self._end is not None and self._end.has_left
         words = heard.words(len(self._recipients), in_doubt=in_doubt, lmtp=connection.is_lmtp)
-        last = heard.verdicts[-1] if heard.verdicts else None
+        reply = heard.verdicts[-1] if heard.verdicts else None
+        if reply is None or reply.code >= 400 or self._accepted < len(self._recipients):
+            reply = None if self.recipients_refusal else self.sender_refusal or self.data_refusal or reply
         return Receipt(
-            delivery=heard.word(words, all_or_nothing=self._aborts),
-            sender=str(self._sender or ""),
-            recipients=self._recipient_receipts(words),
-            reply=None if self.recipients_refusal else self.sender_refusal or self.data_refusal or last,
-            octets=connection.data_octets if self._is_writing_text else self._octets,
-            extensions=self._extensions,
-            timings=timings,
+            heard.word(words, all_or_nothing=self._aborts),
+            str(self._sender or ""),
+            self._recipient_receipts(words),
+            reply,
+            connection.data_octets if self._is_writing_text else self._octets,
+            self._extensions,
+            timings,
         )
 
     # Private
