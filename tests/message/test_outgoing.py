@@ -190,6 +190,12 @@ def test_a_text_is_sent_in_utf_8() -> None:
         wire("Subject: \ud800\n")
 
 
+@pytest.mark.parametrize("text", ["", "message.eml", "C:\\mail\\message.eml", "/var/mail/a"])
+def test_a_text_that_may_be_a_path_is_no_message(text: str) -> None:
+    with pytest.raises(InvalidMessage, match=r"a text of one line is no message \(a path is given as pathlib\.Path\)"):
+        wire(text)
+
+
 @pytest.mark.parametrize("thing", [None, 7, object(), 1.5])
 def test_what_is_no_message_is_refused(thing: Any) -> None:
     with pytest.raises(InvalidMessage, match="expected a message, its octets or text, a path, a file or an iterable"):

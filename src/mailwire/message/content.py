@@ -110,6 +110,10 @@ def _source(message: object) -> Source:
     if isinstance(message, (bytes, bytearray, memoryview)):
         return MemorySource(bytes(message))
     if isinstance(message, str):
+        if "\n" not in message and "\r" not in message:
+            raise InvalidMessage(
+                f"a text of one line is no message, and a path is given as a pathlib.Path: {message!r}"
+            )
         try:
             return MemorySource(message.encode())
         except UnicodeEncodeError as error:

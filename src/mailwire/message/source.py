@@ -8,6 +8,7 @@ import os
 import stat
 from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Callable, Iterable, Iterator
 from email.message import Message
+from itertools import chain
 from typing import Final, Protocol, Self, TypeVar, cast, runtime_checkable
 
 from ..errors import InvalidMessage, SourceFailed
@@ -27,6 +28,8 @@ T = TypeVar("T")
 
 # Octets. Large enough that a block costs little, small enough to stay in the processor's cache while it is mended.
 BLOCK_SIZE: Final = 256 * 1024
+# What is read of a file at a time: going to a thread and coming back costs about as much as mending a block.
+_READ_SIZE: Final = 4 * BLOCK_SIZE
 # Smaller pieces of an iterable are gathered. Of an asynchronous one not as many: it may be slow, and the server waits.
 _LEAST: Final = 64 * 1024
 _LEAST_AWAITED: Final = 8 * 1024
@@ -117,7 +120,7 @@ class FileSource:
         if not self.is_repeatable:
             return False
         async with _Opened(self._file, self._start) as opened:
-            pieces = iter(opened.read, b"")
+            pieces = chain.from_iterable(map(_cut, iter(opened.read, b"")))
             while await opened.in_thread(lambda: _show(pieces, look)):
                 pass
         return True
@@ -127,8 +130,9 @@ class FileSource:
             raise SourceFailed("the file cannot be read again: it does not seek")
         self._is_spent = True
         async with _Opened(self._file, self._start) as opened:
-            while piece := await opened.in_thread(opened.read):
-                yield piece
+            while octets := await opened.in_thread(opened.read):
+                for piece in _cut(octets):
+                    yield piece
 
 
 class IterableSource:
@@ -192,7 +196,7 @@ class _Opened:
         if self._file is None:
             raise AssertionError("a file is opened before it is read")
         try:
-            data = self._file.read(BLOCK_SIZE)
+            data = self._file.read(_READ_SIZE)
         except Exception as error:
             raise _failed(error) from error
         return _octets(data)
