@@ -7,6 +7,7 @@ what a server must be told before; an iterable or a pipe is looked at as it goes
 import asyncio
 import os
 from collections.abc import AsyncIterable, Iterable
+from dataclasses import replace
 from email.message import Message
 from typing import Final, NamedTuple
 
@@ -26,12 +27,14 @@ class Text(NamedTuple):
     """The octets of a content, and what is known of them.
 
     source: where they are read.
+    policy: how they are mended.
     whole: what leaves for them, where that is in memory and no more than one block.
     survey: what was found in what leaves, None if the source cannot be read ahead.
     raw_octets: how many octets the source held then.
     """
 
     source: Source
+    policy: MessagePolicy
     whole: bytes | None = None
     survey: Survey | None = None
     raw_octets: int | None = None
@@ -52,6 +55,9 @@ class Content:
         self._source: Source | None = None if isinstance(message, Message) else _source(message)
         self.needs_utf8: bool | None = None
         """Whether the message has an address that only SMTPUTF8 can express; None where that is not known yet."""
+        # The line ends of a message that is generated are not the caller's.
+        is_generated = self._source is None and policy.line_ends != "normalise"
+        self._mending_policy = replace(policy, line_ends="normalise") if is_generated else policy
         self._is_laborious = False
         self._text: Text | None = None
         self._generated_for: tuple[bool, bool] | None = None
@@ -84,10 +90,10 @@ class Content:
         await self.check()
         if self._text is None or self._generated_for != (eight_bit, utf8):
             if self._is_laborious:
-                octets = await asyncio.to_thread(generate, self.message, self.policy, eight_bit=eight_bit, utf8=utf8)
+                parts = await asyncio.to_thread(generate, self.message, self.policy, eight_bit=eight_bit, utf8=utf8)
             else:
-                octets = generate(self.message, self.policy, eight_bit=eight_bit, utf8=utf8)
-            self._text = await self._look_at(MemorySource(octets))
+                parts = generate(self.message, self.policy, eight_bit=eight_bit, utf8=utf8)
+            self._text = await self._look_at(MemorySource(*parts))
             self._generated_for = (eight_bit, utf8)
         return self._text
 
@@ -96,14 +102,15 @@ class Content:
         self.needs_utf8 = needs_utf8(message, self.policy.encode_domain)
 
     async def _look_at(self, source: Source) -> Text:
-        if isinstance(source, MemorySource) and len(source.octets) <= BLOCK_SIZE:
-            whole, survey = mend(source.octets, self.policy)
-            return Text(source, whole, survey, len(source.octets))
-        mending = Mending(self.policy)
+        octets = source.octets if isinstance(source, MemorySource) else None
+        if octets is not None and len(octets) <= BLOCK_SIZE:
+            whole, survey = mend(octets, self._mending_policy)
+            return Text(source, self._mending_policy, whole, survey, len(octets))
+        mending = Mending(self._mending_policy)
         if not await source.look_ahead(mending.feed):
-            return Text(source)
+            return Text(source, self._mending_policy)
         mending.finish()
-        return Text(source, None, mending.survey, mending.raw_octets)
+        return Text(source, self._mending_policy, None, mending.survey, mending.raw_octets)
 
 
 def _source(message: object) -> Source:
@@ -111,9 +118,7 @@ def _source(message: object) -> Source:
         return MemorySource(bytes(message))
     if isinstance(message, str):
         if "\n" not in message and "\r" not in message:
-            raise InvalidMessage(
-                f"a text of one line is no message, and a path is given as a pathlib.Path: {message!r}"
-            )
+            raise InvalidMessage(f"a text of one line is no message (a path is given as pathlib.Path): {message!r}")
         try:
             return MemorySource(message.encode())
         except UnicodeEncodeError as error:

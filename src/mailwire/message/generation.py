@@ -10,7 +10,7 @@ import binascii
 import copy
 import io
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from email.generator import BytesGenerator
 from email.header import Header
 from email.message import Message
@@ -19,6 +19,7 @@ from typing import Any, Final
 
 from ..errors import InvalidMessage
 from .addresses import Address, parse_addresses, text_of
+from .payloads import is_large, payload_of, put_in, take_out
 from .policy import EncodeDomain, MessagePolicy
 from .survey import LINE_LIMIT, Survey
 from .verification import checking, verify
@@ -51,7 +52,7 @@ def is_laborious(message: Message) -> bool:
     """Whether `message` is better checked and generated in a thread."""
     octets = 0
     for count, (part, _) in enumerate(_walk(message)):
-        payload = part.get_payload()
+        payload = payload_of(part)
         octets += len(payload) if isinstance(payload, str) else 0
         if octets > _BODIES or count > _PARTS:
             return True
@@ -85,16 +86,22 @@ def needs_utf8(message: Message, encode_domain: EncodeDomain | None) -> bool:
     return False
 
 
-def generate(message: Message, policy: MessagePolicy, *, eight_bit: bool, utf8: bool) -> bytes:
-    """Return the octets of `message`, for a server that takes 8-bit text, a header in UTF-8.
+def generate(message: Message, policy: MessagePolicy, *, eight_bit: bool, utf8: bool) -> Sequence[bytes | str]:
+    """Return the octets of `message`, for a server that takes 8-bit text, a header in UTF-8; in pieces, where large
+    bodies are in ASCII, with whatever line ends they were given.
 
     Bcc and Resent-Bcc are left out. A text with lines that are too long is encoded anew, unless that would break a
     signature. The caller's message stays as it is. Raises InvalidMessage.
     """
+    encodes = policy.long_lines == "refuse" and not policy.binary
     try:
         visible = _visible(message, policy.encode_domain, utf8=utf8)
+        taken: dict[str, str] = {}
+        if not policy.binary and any(is_large(part) for part, _ in _walk(visible)):
+            visible = copy.deepcopy(visible)
+            taken = take_out((part for part, _ in _walk(visible)), unless_long_lines=encodes)
         octets = _flatten(visible, eight_bit=eight_bit or _is_signed(visible), utf8=utf8)
-        if policy.long_lines == "refuse" and not policy.binary and _has_long_line(octets) and not _is_signed(visible):
+        if encodes and _has_long_line(octets) and not _is_signed(visible):
             visible = copy.deepcopy(visible)
             _encode_long_lines(visible)
             octets = _flatten(visible, eight_bit=eight_bit, utf8=utf8)
@@ -104,7 +111,7 @@ def generate(message: Message, policy: MessagePolicy, *, eight_bit: bool, utf8: 
         # What a broken message does to the generator is its own business, and anything.
         raise InvalidMessage(f"no octets can be made of the message: {type(error).__name__}: {error}") from error
     verify(octets, visible)
-    return octets
+    return put_in(octets, taken)
 
 
 def _as_text(value: object) -> str:
@@ -118,7 +125,7 @@ def _walk(message: Message) -> Iterator[tuple[Message, int]]:
     while waiting:
         part, depth = waiting.pop()
         yield part, depth
-        payload = part.get_payload()
+        payload = payload_of(part)
         if isinstance(payload, list):
             waiting.extend((inner, depth + 1) for inner in reversed(payload) if isinstance(inner, Message))
 

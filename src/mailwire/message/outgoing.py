@@ -11,7 +11,6 @@ from ..smtp.extensions import Extensions
 from .content import Content, Text
 from .envelope import Envelope
 from .mending import Mending, Permission
-from .policy import MessagePolicy
 from .source import BLOCK_SIZE, MemorySource, MessageSource
 
 __all__ = ["Outgoing"]
@@ -31,16 +30,13 @@ class Outgoing:
     is_repeatable: whether `blocks` can be called more than once.
     """
 
-    def __init__(
-        self, text: Text, policy: MessagePolicy, permission: Permission, parameters: Mapping[str, str | None]
-    ) -> None:
+    def __init__(self, text: Text, permission: Permission, parameters: Mapping[str, str | None]) -> None:
         self.mail_parameters = parameters
         self.size = None if text.survey is None else text.survey.octets
         self.content = text.whole
-        self.is_binary = policy.binary
+        self.is_binary = text.policy.binary
         self.is_repeatable = text.source.is_repeatable
         self._text = text
-        self._policy = policy
         self._permission = permission
 
     @classmethod
@@ -82,7 +78,7 @@ class Outgoing:
             parameters["SMTPUTF8"] = None
         if survey is not None and "SIZE" in extensions:
             parameters["SIZE"] = str(survey.octets)
-        return cls(text, policy, Permission(eight_bit or policy.binary, utf8, size), parameters)
+        return cls(text, Permission(eight_bit or policy.binary, utf8, size), parameters)
 
     async def blocks(self) -> AsyncGenerator[bytes, None]:
         """Yield what leaves, in blocks of 64 to 256 KiB, or somewhat more where line ends had to be mended.
@@ -105,11 +101,12 @@ class Outgoing:
 
     async def _mended(self) -> AsyncGenerator[bytes, None]:
         source = self._text.source
-        if isinstance(source, MemorySource) and self._text.is_mended and not self.is_binary:
-            for block in MailText.cut(source.octets, BLOCK_SIZE):
+        octets = source.octets if isinstance(source, MemorySource) else None
+        if octets is not None and self._text.is_mended and not self.is_binary:
+            for block in MailText.cut(octets, BLOCK_SIZE):
                 yield block
             return
-        mending = Mending(self._policy, self._permission)
+        mending = Mending(self._text.policy, self._permission)
         async with aclosing(source.pieces()) as pieces:
             async for piece in pieces:
                 if mended := mending.feed(piece):

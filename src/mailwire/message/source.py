@@ -25,6 +25,7 @@ __all__ = [
 ]
 
 T = TypeVar("T")
+B = TypeVar("B", bytes, str)
 
 # Octets. Large enough that a block costs little, small enough to stay in the processor's cache while it is mended.
 BLOCK_SIZE: Final = 256 * 1024
@@ -84,25 +85,38 @@ class Source(Protocol):
 
 
 class MemorySource:
-    """Octets in memory."""
+    """Octets in memory, or several pieces of them; text stands for octets in ASCII."""
 
     is_repeatable = True
 
-    def __init__(self, octets: bytes) -> None:
-        self.octets = octets
+    def __init__(self, *parts: bytes | str) -> None:
+        self.parts = parts
+
+    @property
+    def octets(self) -> bytes | None:
+        """The octets, where they are in one piece."""
+        (part, *others) = self.parts
+        return part if isinstance(part, bytes) and not others else None
 
     async def look_ahead(self, look: Look) -> bool:
-        if len(self.octets) <= _ON_THE_LOOP:
-            _show(_cut(self.octets), look)
+        pieces = self._cut()
+        if sum(map(len, self.parts)) <= _ON_THE_LOOP:
+            _show(pieces, look)
         else:
-            pieces = _cut(self.octets)
             while await asyncio.to_thread(_show, pieces, look):
                 pass
         return True
 
     async def pieces(self) -> AsyncGenerator[bytes, None]:
-        for piece in _cut(self.octets):
+        for piece in self._cut():
             yield piece
+
+    def _cut(self) -> Iterator[bytes]:
+        for part in self.parts:
+            if isinstance(part, str):
+                yield from (piece.encode("ascii") for piece in _cut(part))
+            else:
+                yield from _cut(part)
 
 
 class FileSource:
@@ -292,7 +306,7 @@ class _Gathering:
         return _cut(octets)
 
 
-def _cut(octets: bytes) -> Iterator[bytes]:
+def _cut(octets: B) -> Iterator[B]:
     if len(octets) <= BLOCK_SIZE:
         return iter([octets] if octets else [])
     return (octets[start : start + BLOCK_SIZE] for start in range(0, len(octets), BLOCK_SIZE))

@@ -13,6 +13,7 @@ from typing import Any
 
 from .._wire.text import quote
 from ..errors import InvalidMessage
+from .payloads import payload_of
 
 __all__ = ["checking", "verify"]
 
@@ -71,7 +72,7 @@ def _parts(message: Message) -> Iterator[tuple[bytes | None, Message]]:
     while waiting:
         delimiter, part = waiting.pop()
         yield delimiter, part
-        payload = part.get_payload()
+        payload = payload_of(part)
         if not isinstance(payload, list):
             continue
         inner = [each for each in payload if isinstance(each, Message)]
