@@ -18,11 +18,13 @@ from mailwire import (
     InvalidMessage,
     Mailing,
     MailOptions,
+    MailwireError,
     MessagePolicy,
     NotSupported,
     Receipt,
     RecipientOptions,
     RecipientsRefused,
+    RemoteProtocolError,
     ReplyError,
     SecurityError,
     SenderRefused,
@@ -458,6 +460,32 @@ async def test_chunks_may_be_answered_while_the_source_is_asked_for_more(offered
     async with MailServer(ACCOUNTS, policy=Policy(extensions=offered)) as server:
         assert (await send_to(server, slow())).delivery is Delivery.ACCEPTED
         assert [stored.content for stored in server.messages("b")] == [LARGE]
+
+
+@pytest.mark.parametrize(
+    ("leave", "kind"),
+    [(("S: 421 4.4.2 too slow", FIN), ConnectionLost), ((FIN,), ConnectionLost), (("S: 250 ok",), RemoteProtocolError)],
+    ids=["421", "end", "unasked"],
+)
+@pytest.mark.parametrize("chunks", [0, 1])
+async def test_a_server_that_speaks_unasked_between_two_chunks_ends_the_mail(
+    leave: tuple[Step, ...], kind: type[MailwireError], chunks: int
+) -> None:
+    chunk = LARGE[: 128 * 1024]
+
+    async def slow() -> AsyncIterator[bytes]:
+        for _ in range(chunks + 1):
+            yield chunk
+        await drain_events()
+        for _ in range(3):
+            yield chunk
+
+    sent: tuple[Step, ...] = (f"C: BDAT {len(chunk)}", Hear(len(chunk)), "S: 250 ok") * chunks
+    async with ScriptedPeer(*extensions("CHUNKING"), *OPENED, *sent, *leave) as peer:
+        with pytest.raises(kind) as failure:
+            await mailwire.send(slow(), peer.endpoint(), **ARGUMENTS)
+        assert failure.value.delivery is Delivery.NOT_SENT
+        assert words(failure.value.receipt) == [Delivery.NOT_SENT]
 
 
 async def test_progress_is_told_block_by_block() -> None:

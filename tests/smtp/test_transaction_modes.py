@@ -339,7 +339,10 @@ def test_an_eager_message_leaves_with_its_envelope() -> None:
     assert transaction.receipt().delivery is Delivery.NOT_SENT
     assert flush(connection) == ENVELOPE + b"BDAT 7 LAST\r\nhello\r\n"
     assert words(transaction) == [Delivery.UNKNOWN]
-    take(transaction, connection, "250 ok", "250 ok", "250 ok")
+    take(transaction, connection, "250 ok", "250 ok")
+    assert not transaction.wants_data
+    assert not transaction.finished
+    take(transaction, connection, "250 ok")
     assert transaction.finished
     assert words(transaction) == [Delivery.ACCEPTED]
 

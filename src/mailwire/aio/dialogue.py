@@ -1,6 +1,6 @@
 """Dialogue: an SMTP machine and its session, as commands that are answered; each wait has its deadline."""
 
-from ..errors import ReplyError
+from ..errors import ConnectionLost, ReplyError
 from ..smtp import Auth, BdatLast, Command, Connection, Data, EndOfData, Event, Quit, Reply, ReplyReceived
 from .authentication import login_refusal
 from .session import Session
@@ -39,11 +39,12 @@ class Dialogue:
             raise login_refusal(str(command), command.exchange, error.reply) from error
 
     async def next_reply(self) -> ReplyReceived:
-        """Return the next reply that is due. Raises what `Session.next_event` raises."""
+        """Return the next reply that is due. Raises what `Session.next_event` raises, ConnectionLost for a server that
+        leaves though it was asked nothing, between two chunks of a message."""
         awaited = self.connection.awaited
         event = await self.session.next_event(self._patience(awaited), "the reply to", awaited)
         if not isinstance(event, ReplyReceived):
-            raise AssertionError("while a command is in flight, replies are the only events")
+            raise ConnectionLost(f"the server left in the middle of a mail: {event}")
         return event
 
     def _patience(self, command: Command[object] | None) -> float | None:
