@@ -513,6 +513,26 @@ def test_a_line_end_that_the_generator_lets_through_is_found(value: str) -> None
         verify(b"X: y\r\n\r\n" + wire(nested()), outer)
 
 
+@pytest.mark.parametrize(
+    "folded",
+    [
+        *(b"", b"X-Odd: x", b"X-Odd: x\n", b"X-Odd\r\n", b"X-Other: x\r\n", b" X-Odd: x\r\n", b"X-Odd: x\0\r\n"),
+        *(b"X-Odd: x\ny\r\n", b"X-Odd: x\ry\r\n", b"X-Odd: x\r\n y\nz\r\n", b"X-Odd: x\r\n y\rz\r\n"),
+        *(b"X-Odd: x\r\ny: z\r\n", b"X-Odd: x\r\n\r\n", b"X-Odd: x\r\n \r\n y\r\n", b"X-Odd: x\r\n\t\r\n"),
+    ],
+)
+def test_what_is_written_for_a_field_must_be_that_field(folded: bytes) -> None:
+    class Odd(policy.EmailPolicy):
+        def fold_binary(self, name: str, value: str) -> bytes:
+            return folded if name == "X-Odd" else super().fold_binary(name, value)
+
+    message = EmailMessage(policy=Odd())
+    message["From"] = "a@x.y"
+    message["X-Odd"] = "x"
+    with pytest.raises(InvalidMessage, match="the header field X-Odd cannot be written as one field"):
+        wire(message)
+
+
 @pytest.mark.parametrize("bare", [b"\n", b"\r"])
 def test_a_bare_line_end_in_a_generated_header_is_found(bare: bytes) -> None:
     message = parsed("From: a@x.y\nSubject: x\n\nhello\n")
