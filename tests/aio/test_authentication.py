@@ -38,6 +38,7 @@ from mailwire.testing import (
     Policy,
     ScriptedPeer,
     Step,
+    Tls,
     client_context,
     server_context,
 )
@@ -365,6 +366,23 @@ async def test_on_an_open_link_scram_logs_in(protocol: str, name: str) -> None:
         await client.connect()
         assert client.mechanism == name
         await client.quit()
+
+
+async def test_tls_that_a_stream_came_with_may_end_at_a_proxy(protocol: str) -> None:
+    hello = offer(protocol, "PLAIN")
+    for leave, ending in ((False, (LISTEN,)), (True, (f"C: AUTH PLAIN {PLAIN}", refusal(protocol), LISTEN))):
+        async with ScriptedPeer(Tls(), *hello, *ending) as peer:
+
+            async def connect(peer: ScriptedPeer = peer) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+                end = await peer.connect()
+                return await asyncio.open_connection(sock=end, ssl=client_context(), server_hostname="localhost")
+
+            client = client_for(
+                peer.endpoint(protocol=protocol, auth=PASSWORD, connect=connect, allow_cleartext_auth=leave)
+            )
+            with pytest.raises(AuthenticationFailed if leave else SecurityError):
+                await client.connect()
+        assert (b"AUTH" in peer.heard) is leave
 
 
 EXPOSING: dict[str, Callable[[], Mechanism]] = {

@@ -61,6 +61,7 @@ class Stream(asyncio.BufferedProtocol):
         self._waiter: asyncio.Future[None] | None = None
         self._alarm = Alarm(self._time_out)
         self._lost = self._loop.create_future()
+        self._secured: asyncio.BaseTransport | None = None  # the transport, once TLS was begun over it
         self._keep_alive: object = None  # a StreamWriter would close the transport when collected
 
     # Opening
@@ -124,7 +125,7 @@ class Stream(asyncio.BufferedProtocol):
             ) from error
         if upgraded is None or upgraded.get_extra_info("ssl_object") is None:
             raise TLSFailed(f"no TLS session with {endpoint}: the connection ended during the handshake")
-        self._transport = upgraded
+        self._transport = self._secured = upgraded
         info = self.tls_info
         if endpoint.tls_pin is not None and (info is None or info.fingerprint != endpoint.tls_pin):
             raise TLSFailed(
@@ -134,10 +135,11 @@ class Stream(asyncio.BufferedProtocol):
 
     @property
     def tls_session(self) -> ssl.SSLObject | None:
-        """The TLS session in force, asked of the transport itself; None if there is none."""
-        session: ssl.SSLObject | None = (
-            None if self._transport is None else self._transport.get_extra_info("ssl_object")
-        )
+        """The TLS session that was begun here, asked of the transport itself; None if there is none.
+
+        One that streams came with does not count: it may end at a proxy.
+        """
+        session: ssl.SSLObject | None = None if self._secured is None else self._secured.get_extra_info("ssl_object")
         return session
 
     @property
