@@ -24,7 +24,7 @@ from mailwire import (
     UnknownMessage,
 )
 from mailwire.pop3 import Dele, Quit, Response, Rset
-from mailwire.testing import FIN, RST, STALL, ScriptedPeer, Step
+from mailwire.testing import FIN, RST, STALL, WAIT, ScriptedPeer, Step
 from mailwire.testing.turns import drain_events
 from tests.aio.dialogues import (
     LISTED,
@@ -602,3 +602,36 @@ async def test_a_message_that_is_gone_when_a_batch_was_committed_is_missing() ->
 def test_a_batch_is_a_batch(messages: int, seconds: float) -> None:
     with pytest.raises(ValueError, match="a batch has at least 1 message"):
         Batch(messages, seconds)
+
+
+async def test_a_refused_quit_is_a_refusal() -> None:
+    async with ScriptedPeer(*OPENED, "C: QUIT", "S: -ERR no") as peer:
+        client = client_for(peer)
+        await client.connect()
+        with pytest.raises(ResponseError, match="no"):
+            await client.execute(Quit())
+
+
+async def test_what_was_not_said_to_be_deleted_is_not_marked() -> None:
+    script = (*OPENED, *LISTED, *TWO_MESSAGES, "C: DELE 1", WAIT, "S: +OK", *POP3_QUIT)
+    async with ScriptedPeer(*script, guard=None) as peer:
+        client = client_for(peer)
+        await client.connect()
+        items = client.retrieve(await client.listing())
+        for item in [await anext(items), await anext(items)]:
+            item.delete()
+        waiting = asyncio.create_task(anext(items))
+        await drain_events()
+        waiting.cancel()
+        await asyncio.wait([waiting])
+        await items.aclose()
+        peer.go_on()
+        report = await client.commit()
+        assert [entry.uid for entry in report.committed] == ["u1"]
+
+
+@pytest.mark.parametrize("named", [Entry("1", "u1", 7), Entry(1, "u1", None)])  # type: ignore[arg-type]
+async def test_what_is_no_entry_names_no_message(named: Entry) -> None:
+    async with ScriptedPeer(*OPENED, *POP3_QUIT) as peer, client_for(peer) as client:
+        with pytest.raises(ValueError, match="expected an entry with a number and a size"):
+            await client.delete(named)

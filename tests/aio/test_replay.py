@@ -1,5 +1,6 @@
 """A server that announces PIPELINING and drops the connection when that is done."""
 
+from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
@@ -7,7 +8,7 @@ import pytest
 from mailwire import ConnectionLost, Endpoint, Entry, MessageTruncated, POP3Client, UnknownMessage
 from mailwire.testing import FIN, O2, RST, Account, MailServer, ScriptedPeer, Step
 from mailwire.testing.turns import drain_events
-from tests.aio.dialogues import LISTED_TOGETHER, OPENED, PIPELINED, POP3_QUIT
+from tests.aio.dialogues import LISTED_TOGETHER, OPENED, PIPELINED, POP3_QUIT, once
 from tests.aio.pop3_clients import ONE, THREE, TWO, client_for, everything
 
 ASKED: tuple[Step, ...] = (*PIPELINED, *LISTED_TOGETHER, "C: RETR 1", "C: RETR 2", "C: RETR 3")
@@ -25,6 +26,11 @@ def listed_as(*uids: str) -> tuple[Step, ...]:
 
 def retrieved(number: int, text: str) -> tuple[Step, ...]:
     return (f"C: RETR {number}", "S: +OK", f"S: {text}", "S: .")
+
+
+async def exhaust(blocks: AsyncIterator[bytes]) -> None:
+    async for _ in blocks:
+        pass
 
 
 def client_of(*peers: ScriptedPeer) -> POP3Client:
@@ -190,3 +196,26 @@ async def test_all_mail_comes_from_a_server_that_does_not_stand_pipelining() -> 
             # It is not tried again.
             assert await everything(client.retrieve(await client.listing())) == texts
         assert len(server.pop3_sessions) == 2
+
+
+async def test_who_reads_on_of_a_message_that_is_cut_is_told_again() -> None:
+    async with ScriptedPeer(*ASKED, "S: +OK", "S: fir", FIN) as first, ScriptedPeer(*OPENED) as second:
+        client = client_of(first, second)
+        await client.connect()
+        items = client.retrieve([ONE, TWO, THREE])
+        blocks = aiter(await anext(items))
+        for _ in range(2):
+            with pytest.raises(MessageTruncated):
+                await exhaust(blocks)
+        client.abort()
+
+
+async def test_where_nobody_is_connected_to_again_the_run_ends_by_the_loss() -> None:
+    async with ScriptedPeer(*ASKED, *FIRST, FIN) as peer:
+        client = POP3Client(client_for(peer).endpoint.replace(connect=once(peer)))
+        await client.connect()
+        items = client.retrieve([ONE, TWO, THREE])
+        assert await (await anext(items)).read() == b"first\r\n"
+        with pytest.raises(ConnectionLost):
+            await anext(items)
+        assert not client.is_connected

@@ -4,6 +4,7 @@ import pytest
 
 from mailwire import (
     AmbiguousMessage,
+    Batch,
     Budget,
     BudgetExceeded,
     ConnectionLost,
@@ -556,6 +557,36 @@ async def test_a_consumer_that_gives_up_waiting_can_go_on() -> None:
         with pytest.raises(LocalProtocolError, match="it comes once"):
             await item.read()
         assert await (await anext(items)).read() == b"other\r\n"
+
+
+async def test_a_consumer_that_gives_up_waiting_for_the_first_message_can_go_on() -> None:
+    async with (
+        ScriptedPeer(*OPENED, *LISTED, "C: RETR 1", WAIT, *TWO_MESSAGES[1:], *POP3_QUIT, guard=None) as peer,
+        client_for(peer) as client,
+    ):
+        items = client.retrieve([ONE, TWO])
+        waiting = asyncio.create_task(anext(items))
+        await drain_events()
+        waiting.cancel()
+        await asyncio.wait([waiting])
+        peer.go_on()
+        assert await everything(items) == [b"first\r\n", b"other\r\n"]
+
+
+async def test_behind_its_end_a_message_has_no_more_blocks() -> None:
+    async with ScriptedPeer(*OPENED, *LISTED, *TWO_MESSAGES, *POP3_QUIT) as peer, client_for(peer) as client:
+        async for item in client.retrieve([ONE, TWO]):
+            blocks = aiter(item)
+            assert len([block async for block in blocks]) == 1
+            with pytest.raises(StopAsyncIteration):
+                await anext(blocks)
+
+
+async def test_a_batch_is_ended_before_more_is_asked_for() -> None:
+    script = (*PIPELINED, *LISTED_TOGETHER, *TWO_MESSAGES, *POP3_QUIT)
+    async with ScriptedPeer(*script) as peer, client_for(peer) as client:
+        items = client.retrieve([ONE, TWO], batch=Batch(messages=1))
+        assert await everything(items) == [b"first\r\n", b"other\r\n"]
 
 
 async def test_a_run_that_is_cancelled_before_it_has_begun_cuts_the_connection() -> None:

@@ -181,7 +181,7 @@ class POP3Client(Client[Event]):
             LOGIN-DELAY is honoured. It needs unique ids. The last batch is committed by `commit` or `quit`.
         progress: is told of every block.
 
-        Raises ConnectionLost (MessageTruncated inside a message), DeadlineExceeded (MessageStalled), ProtocolError;
+        Raises ConnectionLost (MessageTruncated inside a message), DeadlineExceeded, ProtocolError;
         AmbiguousMessage for a uid that several messages share; LocalProtocolError for an entry without a uid that is
         not of this session; and what `connect` raises, where another session is needed.
         """
@@ -331,14 +331,15 @@ class POP3Client(Client[Event]):
         self.abort()
         if login_delay is not None:
             await asyncio.sleep(self._logged_in_at + login_delay.seconds - asyncio.get_running_loop().time())
-        for pause in (*_LOCK_PAUSES, None):
+        for pause in _LOCK_PAUSES:
             try:
                 await self._establish()
-                break
             except MaildropLocked:
-                if pause is None:
-                    raise
                 await asyncio.sleep(pause)
+            else:
+                break
+        else:
+            await self._establish()
         return await self._transaction.ask_listing()
 
     async def _find(self, messages: Iterable[Message], *, forced: bool = False) -> Sequence[Entry | str]:
@@ -397,11 +398,11 @@ class POP3Client(Client[Event]):
                 report = marks.committed(await dialogue.ask(Quit(), is_farewell=not marks))
             except ResponseError as error:
                 report = marks.in_doubt(error, error.response)
-            await dialogue.session.close()
         except MailwireError as error:
             self._note(error)
-            if report is None:
-                report = marks.in_doubt(error)
+            report = marks.in_doubt(error)
+        else:
+            await dialogue.session.close()
         finally:
             self._end_session(report)
             super().abort()
@@ -465,10 +466,10 @@ def _top(lines: int, entry: Entry) -> Top:
 
 def _end_of_preview(text: bytearray, lines: int) -> int | None:
     # Where the preview ends, in a message that begins with `text`; None if more is needed to tell.
-    header = text.find(b"\n\r\n") + 3 if not text.startswith(b"\r\n") else 2
-    if header < 3 and not text.startswith(b"\r\n"):
+    blank = 0 if text.startswith(b"\r\n") else text.find(b"\n\r\n") + 1
+    if blank == 0 and not text.startswith(b"\r\n"):
         return None
-    end = header
+    end = blank + 2
     for _ in range(lines):
         end = text.find(b"\n", end) + 1
         if end == 0:

@@ -86,8 +86,8 @@ class RetrievedItem:
     def __aiter__(self) -> AsyncIterator[bytes]:
         """Iterate over the message in blocks as they arrive, octet for octet.
 
-        Raises `error` if there is one; MessageTruncated if the connection is lost before the end, MessageStalled if it
-        stands still, BudgetExceeded if it is longer than the run allows; LocalProtocolError if it is read a second
+        Raises `error` if there is one; MessageTruncated if the connection is lost before the end, DeadlineExceeded if
+        it stands still, BudgetExceeded if it is longer than the run allows; LocalProtocolError if it is read a second
         time, or was passed over: it comes once.
         """
         self._take()

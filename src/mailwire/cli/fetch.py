@@ -125,10 +125,9 @@ async def _watch(options: argparse.Namespace, account: Account, ledger: Path) ->
         SQLiteLedger(ledger) as opened,
         aclosing(watch([account], ledger=opened, interval=options.watch)) as reports,
     ):
-        async for report in reports:
-            if report.messages or report.error is not None:
-                status = _tell(options, report)
-                sys.stdout.flush()
+        async for report in (each async for each in reports if each.messages or each.error is not None):
+            status = _tell(options, report)
+            sys.stdout.flush()
     return status  # nobody is watched any more
 
 

@@ -57,8 +57,7 @@ class Connection(asyncio.Protocol):
             if self._session.wants_tls:
                 await self._start_tls()
                 self._answer()
-        if self._waiting is not None:
-            await self._waiting
+        await asyncio.gather(*filter(None, [self._waiting]))
 
     def abort(self) -> None:
         """Cut the connection at once."""
