@@ -40,8 +40,6 @@ from mailwire.testing.turns import drain_events
 from tests.clock import Clock
 from tests.sasl.secrecy import CANARY, assert_hidden
 
-MUCH = 65536
-
 
 def endpoint_for(connect: Callable[[], Awaitable[Any]], **settings: Any) -> Endpoint:
     return Endpoint("localhost", connect=connect, **{"tls": "none", "tls_context": client_context(), **settings})
@@ -238,34 +236,6 @@ async def test_implicit_tls_works_over_a_pair_of_streams() -> None:
         assert stream.tls_session
         stream.write([b"QUIT\r\n"])
         assert await everything(stream) == b"220 mx\r\n"
-
-
-async def test_tls_works_inside_the_tls_of_a_proxy() -> None:
-    async def pass_on(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        while data := await reader.read(MUCH):
-            writer.write(data)
-        writer.close()
-
-    async with ScriptedPeer(Tls(), "S: 220 mx", "C: QUIT", "S: 221 bye", CLOSE) as peer:
-
-        async def pass_both_ways(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-            behind = await asyncio.open_connection(sock=await peer.connect())
-            await asyncio.gather(pass_on(reader, behind[1]), pass_on(behind[0], writer))
-
-        async with await asyncio.start_server(pass_both_ways, "127.0.0.1", ssl=server_context("expired")) as proxy:
-            port = proxy.sockets[0].getsockname()[1]
-            careless = client_context()
-            careless.check_hostname, careless.verify_mode = False, ssl.CERT_NONE
-
-            async def connect() -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-                return await asyncio.open_connection("127.0.0.1", port, ssl=careless)
-
-            stream = await Stream.open(endpoint_for(connect, tls="implicit"))
-            assert stream.tls_info is not None
-            assert stream.tls_info.is_verified  # ours is, and with the right server
-            stream.write([b"QUIT\r\n"])
-            assert await everything(stream) == b"220 mx\r\n221 bye\r\n"
-            await stream.close(1)
 
 
 async def test_implicit_tls_works_to_an_address_that_the_certificate_holds() -> None:
