@@ -38,10 +38,11 @@ def blocks() -> Iterator[Any]:
             yield pytest.param(found[1], id=f"{page.relative_to(ROOT)}-{number}")
 
 
-def on_loopback(text: str, implicit: MailServer, upgradable: MailServer) -> str:
+def on_loopback(text: str, implicit: MailServer, upgradable: MailServer, lmtp_path: Path) -> str:
     """Return `text` with the loopback server in place of the example hosts."""
     text = text.replace("@smtp.example.org", f"@localhost:{implicit.smtp_port}")
     text = text.replace("@pop.example.org", f"@localhost:{implicit.pop3_port}")
+    text = text.replace("/run/dovecot/lmtp", str(lmtp_path))
     text = text.replace('"mail.example.org",', f'"localhost", {implicit.smtp_port},')
     text = re.sub(r'"(alice(?:-key)?\.pem)"', lambda found: repr(str(authority_file().parent / found[1])), text)
     return text.replace('"smtp.example.org",', f'"localhost", {upgradable.smtp_port},')
@@ -70,14 +71,14 @@ async def test_the_example_runs(text: str, monkeypatch: pytest.MonkeyPatch, tmp_
     context, policy = server_context(client_certificates=True), Policy(mechanisms=MECHANISMS)
     async with (
         MailServer(ACCOUNTS, policy=policy, tls_context=context, implicit_tls=True) as implicit,
-        MailServer(ACCOUNTS, policy=policy, tls_context=context) as upgradable,
+        MailServer(ACCOUNTS, policy=policy, tls_context=context, lmtp_path=str(tmp_path / "lmtp")) as upgradable,
     ):
         message = mailwire.compose(sender="a@example.org", to="b@example.org", subject="Hello", text="Hello world")
         await mailwire.send(message, f"smtps://a:secret@localhost:{implicit.smtp_port}")
         with socket.create_connection((upgradable.host, upgradable.smtp_port)) as sock, io.BytesIO() as file:
             sock.settimeout(10)
             namespace = {"mailwire": mailwire, "messages": [message], "file": file, "sock": sock}
-            code = compiled(on_loopback(text, implicit, upgradable))
+            code = compiled(on_loopback(text, implicit, upgradable, tmp_path / "lmtp"))
             # A blocking example runs beside the server that it waits for.
             result = await asyncio.to_thread(eval, code, namespace)
             if inspect.isawaitable(result):
