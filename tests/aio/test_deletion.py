@@ -630,8 +630,24 @@ async def test_what_was_not_said_to_be_deleted_is_not_marked() -> None:
         assert [entry.uid for entry in report.committed] == ["u1"]
 
 
-@pytest.mark.parametrize("named", [Entry("1", "u1", 7), Entry(1, "u1", None)])  # type: ignore[arg-type]
-async def test_what_is_no_entry_names_no_message(named: Entry) -> None:
+async def test_what_was_not_asked_for_behind_a_mark_is_no_mark() -> None:
+    script = (*OPENED, *LISTED, *TWO_MESSAGES[:4], "C: DELE 1", WAIT, "S: +OK", *POP3_QUIT)
+    async with ScriptedPeer(*script, guard=None) as peer:
+        client = client_for(peer)
+        await client.connect()
+        items = client.retrieve(await client.listing())
+        (await anext(items)).delete()
+        waiting = asyncio.create_task(anext(items))
+        await drain_events()
+        waiting.cancel()
+        await asyncio.wait([waiting])
+        await items.aclose()
+        peer.go_on()
+        assert [entry.uid for entry in (await client.commit()).committed] == ["u1"]
+
+
+@pytest.mark.parametrize("named", [Entry("1", "u1", 7), Entry(1, "u1", None), 1])  # type: ignore[arg-type]
+async def test_what_is_no_entry_names_no_message(named: Any) -> None:
     async with ScriptedPeer(*OPENED, *POP3_QUIT) as peer, client_for(peer) as client:
-        with pytest.raises(ValueError, match="expected an entry with a number and a size"):
-            await client.delete(named)
+        with pytest.raises(ValueError, match="expected an entry"):
+            await client.delete([named])

@@ -1030,6 +1030,13 @@ def test_plain_is_one_command() -> None:
     assert connection.state is State.READY
 
 
+def test_a_challenge_is_answered_though_more_has_come_behind_it() -> None:
+    connection = at(State.READY)
+    assert ask(connection, Auth(Login(CREDENTIALS)), "334 VXNlcm5hbWU6") == []
+    connection.receive_data(b"33")
+    assert flush(connection) == base64.b64encode(b"tim") + b"\r\n"
+
+
 def test_login_is_answered_by_the_machine() -> None:
     connection = at(State.READY)
     command = Auth(Login(CREDENTIALS))

@@ -354,10 +354,7 @@ class Connection:
         # Nearly every reply: what it says is what the table expects, and what is said ahead stays legal.
         self._pipeline.settle()
         self.state = row.done
-        if isinstance(command, Rcpt):
-            self._verdicts.standing += 1
-        elif isinstance(command, Mail):
-            self._verdicts.standing = 0
+        self._count(command)
         return ReplyReceived(command, reply)
 
     def _answered_with_care(self, command: Command[object] | None, reply: Reply) -> ReplyReceived:
@@ -402,9 +399,8 @@ class Connection:
         return repr(str(reply.masked(self._reader.masked)))
 
     def _learn(self, command: Command[object], reply: Reply) -> None:
-        if isinstance(command, Rcpt):
-            self._verdicts.standing += 1
-        elif isinstance(command, Greeting):
+        self._count(command)
+        if isinstance(command, Greeting):
             self.greeting = reply
         elif isinstance(command, (Ehlo, Helo)):
             offered = command.parse(reply) if isinstance(command, Ehlo) else Extensions()
@@ -414,6 +410,11 @@ class Connection:
             self.is_authenticated = True
         elif self.state is State.MAIL_DATA:
             self._text = Text()
+
+    def _count(self, command: Command[object]) -> None:
+        # Who stands accepted in the transaction whose replies come in.
+        if isinstance(command, Rcpt):
+            self._verdicts.standing += 1
         elif isinstance(command, Mail):
             self._verdicts.standing = 0
 
