@@ -83,6 +83,8 @@ class Timeouts:
     """...on an average over so many seconds of waiting for it."""
     verdict: float | None = 600
     """From the end of a message to the SMTP server's reply to it. Giving up earlier leaves mail in doubt."""
+    reset: float | None = 20
+    """Behind a refusal that is known already, until RSET and what was on its way are answered."""
     response: float | None = 60
     """Until a POP3 command is answered."""
     quit: float | None = 1

@@ -31,24 +31,29 @@ from tests.clock import Clock
 ENVELOPE: dict[str, Any] = {"sender": "a@example.org", "recipients": ["b@example.org", "c@example.org"]}
 LONG = b"Subject: x\r\n\r\n" + b"0123456789abcdef\r\n" * 25_000
 
-Interrupt = Callable[[asyncio.Task[object]], Awaitable[None]]
+Interrupt = Callable[[asyncio.Task[object], Any], Awaitable[None]]
 
 
-async def cancel(task: asyncio.Task[object]) -> None:
+async def cancel(task: asyncio.Task[object], _: Any) -> None:
     task.cancel()
 
 
-async def cancel_twice(task: asyncio.Task[object]) -> None:
+async def cancel_twice(task: asyncio.Task[object], _: Any) -> None:
     task.cancel()
     await turns(1)
     task.cancel()
 
 
-async def run_out_of_time(_: asyncio.Task[object]) -> None:
+async def cancel_and_close(task: asyncio.Task[object], client: Any) -> None:
+    task.cancel()
+    await client.quit()
+
+
+async def run_out_of_time(_: asyncio.Task[object], __: Any) -> None:
     await Clock().advance(100_000)
 
 
-INTERRUPTIONS = pytest.mark.parametrize("interrupt", [cancel, cancel_twice, run_out_of_time])
+INTERRUPTIONS = pytest.mark.parametrize("interrupt", [cancel, cancel_twice, cancel_and_close, run_out_of_time])
 
 
 def smtp_script(*keywords: str, **answers: str) -> tuple[Step, ...]:
@@ -92,7 +97,7 @@ async def interrupted(
         await turns(count)
         finished = task.done()
         if not finished:
-            await interrupt(task)
+            await interrupt(task, client)
         await asyncio.wait([task], timeout=20)
         assert task.done(), "it goes on for ever"
         outcome = asyncio.CancelledError() if task.cancelled() else task.exception()
@@ -295,7 +300,7 @@ async def test_a_call_leaves_those_that_wait_behind_it_in_order(interrupt: Inter
             await turns(count)
             finished = first.done()
             if not finished:
-                await interrupt(first)
+                await interrupt(first, client)
             await asyncio.wait([first, second])
             if second.exception() is None:
                 assert second.result() == Reply(250, (b"noop",))

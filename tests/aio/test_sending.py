@@ -2,6 +2,9 @@
 
 import asyncio
 import socket
+import ssl
+import struct
+import threading
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
@@ -601,6 +604,57 @@ async def test_a_refusal_is_heard_while_a_source_goes_on(verdict: str, end: tupl
         with pytest.raises(DataRefused, match=verdict) as caught:
             await mailwire.send(endless(), peer.endpoint(), **ARGUMENTS)
     assert caught.value.delivery is Delivery.REFUSED
+
+
+class Cutter(threading.Thread):
+    """A server in a thread of its own, which refuses the message and cuts the connection when it is told to."""
+
+    def __init__(self, context: ssl.SSLContext | None) -> None:
+        super().__init__()
+        self._context = context
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.port: int = self._listener.getsockname()[1]
+        self._now, self._done = threading.Event(), threading.Event()
+
+    def cut(self) -> None:
+        """Refuse and cut; only this thread has its turn meanwhile."""
+        self._now.set()
+        assert self._done.wait(10)
+
+    def run(self) -> None:
+        with self._listener:
+            end, _ = self._listener.accept()
+        end.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # what is said leaves before the connection is cut
+        if self._context is not None:
+            end = self._context.wrap_socket(end, server_side=True)
+        with end, end.makefile("rb") as lines:
+            end.sendall(b"220 mx\r\n")
+            for verb in ("EHLO", "MAIL", "RCPT", "DATA"):
+                assert lines.readline().startswith(verb.encode())
+                end.sendall(b"354 go\r\n" if verb == "DATA" else b"250 ok\r\n")
+            self._now.wait(10)
+            end.sendall(b"552 5.3.4 too big\r\n")
+            end.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        self._done.set()
+
+
+@pytest.mark.parametrize("more", [0, 10])
+@pytest.mark.parametrize("tls", ["none", "implicit"])
+async def test_a_refusal_is_heard_though_the_connection_is_cut_right_behind_it(tls: Any, more: int) -> None:
+    cutter = Cutter(server_context() if tls == "implicit" else None)
+    cutter.start()
+
+    async def source() -> AsyncIterator[bytes]:
+        yield b"Subject: x\r\n\r\n" + b"0123456789abcde\r\n" * 2000
+        cutter.cut()
+        for _ in range(more):
+            yield b"0123456789abcde\r\n" * 8000
+
+    endpoint = Endpoint("localhost", cutter.port, tls=tls, tls_context=client_context())
+    with pytest.raises(DataRefused, match="too big") as caught:
+        await mailwire.send(source(), endpoint, **ARGUMENTS)
+    assert caught.value.delivery is Delivery.REFUSED
+    await asyncio.to_thread(cutter.join)
 
 
 # Again

@@ -9,7 +9,16 @@ from typing import Any
 
 import pytest
 
-from tests.hostile import mechanisms, pop3_auth, pop3_retrieving, pop3_tls, smtp_auth, smtp_sending, smtp_tls
+from tests.hostile import (
+    mechanisms,
+    pop3_auth,
+    pop3_retrieving,
+    pop3_tls,
+    smtp_auth,
+    smtp_chunks,
+    smtp_sending,
+    smtp_tls,
+)
 from tests.hostile.case import Case, Deed, Link
 from tests.hostile.play import play
 
@@ -17,6 +26,7 @@ CASES = {
     "SMTP TLS": smtp_tls.CASES,
     "SMTP AUTH": smtp_auth.CASES,
     "SMTP sending": smtp_sending.CASES,
+    "SMTP chunks": smtp_chunks.CASES,
     "POP3 TLS": pop3_tls.CASES,
     "POP3 AUTH": pop3_auth.CASES,
     "POP3 retrieving": pop3_retrieving.CASES,

@@ -216,6 +216,16 @@ async def test_answers_come_from_a_table() -> None:
     )
 
 
+async def test_chunks_are_heard_before_they_are_answered() -> None:
+    table = {"BDAT": "250 more", ".": "250 for a\n550 for b", "QUIT": "221 bye"}
+    async with ScriptedPeer(Answers(table)) as peer:
+        reader, writer = await opened(peer)
+        writer.write(b"BDAT 6\r\nQUIT\r\nbdat 0\r\nBDAT 6 last\r\nQUIT\r\nQUIT\r\n")
+        said = await reader.readexactly(51)
+        writer.close()
+    assert said == b"250 more\r\n250 more\r\n250 for a\r\n550 for b\r\n221 bye\r\n"
+
+
 async def test_answers_end_when_the_client_closes() -> None:
     async with ScriptedPeer(Answers({"DATA": "503 no"}), "S: to nobody", lenient=True) as peer:
         reader, writer = await opened(peer)

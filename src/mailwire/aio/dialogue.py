@@ -1,7 +1,20 @@
 """Dialogue: an SMTP machine and its session, as commands that are answered; each wait has its deadline."""
 
 from ..errors import ConnectionLost, ReplyError
-from ..smtp import Auth, BdatLast, Command, Connection, Data, EndOfData, Event, Quit, Reply, ReplyReceived
+from ..smtp import (
+    Auth,
+    BdatLast,
+    Command,
+    Connection,
+    Data,
+    EndOfData,
+    Event,
+    Quit,
+    Reply,
+    ReplyReceived,
+    Rset,
+    State,
+)
 from .authentication import login_refusal
 from .session import Session
 
@@ -50,6 +63,8 @@ class Dialogue:
     def _patience(self, command: Command[object] | None) -> float | None:
         # RFC 5321 4.5.3.2.
         timeouts = self.session.endpoint.timeouts
+        if isinstance(command, Rset) or self.connection.state is State.SPOILED:
+            return timeouts.reset  # a refusal is known: what is to come only puts the session in order
         if isinstance(command, Data):
             return timeouts.data
         if isinstance(command, (EndOfData, BdatLast)):

@@ -25,6 +25,7 @@ from ..errors import (
 from ..message import Outgoing
 from ..smtp import (
     Batch,
+    Bdat,
     Delivery,
     Extensions,
     Receipt,
@@ -96,7 +97,8 @@ class Sending:
         except BaseException as error:
             connection.give_up()
             # What has become of the mail is known, where only the session was still to be put in order.
-            if not (isinstance(error, (ConnectionLost, DeadlineExceeded)) and isinstance(connection.awaited, Rset)):
+            rest = (Rset, Bdat) if transaction.data_refusal is not None else Rset
+            if not (isinstance(error, (ConnectionLost, DeadlineExceeded)) and isinstance(connection.awaited, rest)):
                 raise
         finally:
             watch.stop()
@@ -178,17 +180,17 @@ class Sending:
                 watch.begin("message")
                 if block is None:
                     block = await anext(blocks, None)
-                if block is None:
+                if block is not None:
+                    if await session.wait_writable():
+                        transaction.send_data(block)
+                        written += len(block)
+                        block = None
+                        if progress is not None:
+                            progress(written, outgoing.size)
+                        continue
+                elif not await session.has_heard_more():
                     transaction.end_data()  # leaves in one write with the last block
                     watch.begin("verdict")
-                    continue
-                session.flush()
-                if await session.wait_writable():
-                    transaction.send_data(block)
-                    written += len(block)
-                    block = None
-                    if progress is not None:
-                        progress(written, outgoing.size)
                     continue
             self._last = await dialogue.next_reply()
             transaction.receive(self._last)

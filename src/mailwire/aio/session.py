@@ -126,8 +126,16 @@ class Session(Generic[E]):
             self.stream.write(blocks)
 
     async def wait_writable(self) -> bool:
-        """Wait until more of a message may be written; False if the peer has said something, or gone, instead."""
+        """Write what the machine lets leave, and wait until more of a message may be written; False if the peer has
+        said something, or gone, instead."""
+        await self.stream.listen()
+        self.flush()
         return self.stream.is_writable or await self._pace.wait(self.stream.wait_writable)
+
+    async def has_heard_more(self) -> bool:
+        """Whether the peer has said something, or gone, that no event has told yet."""
+        await self.stream.listen()
+        return self.stream.has_news
 
     async def start_tls(self) -> None:
         """Make the handshake for which the machine has paused. It is to be told then: `tls_established`."""

@@ -8,6 +8,7 @@ One task uses a stream at a time.
 """
 
 import asyncio
+import select
 import socket
 import ssl
 import sys
@@ -200,6 +201,17 @@ class Stream(asyncio.BufferedProtocol):
         """Whether more may be written now: the peer keeps up, and has nothing to say."""
         return not (self._writing_paused or self._arrived or self.is_at_end)
 
+    async def listen(self) -> None:
+        """Let the event loop read what has come already.
+
+        A server that refuses a message in the middle may cut the connection behind its reply. Whoever writes on then
+        loses the reply with the connection, if it was not read before.
+        """
+        if self._is_readable():
+            # The first turn finds out that there is something, the second one reads it.
+            await asyncio.sleep(0)
+            await asyncio.sleep(0)
+
     @property
     def unwritten(self) -> int:
         """How many octets of what was written the system has not taken yet."""
@@ -307,6 +319,14 @@ class Stream(asyncio.BufferedProtocol):
         transport = self._living_transport()
         transport.set_protocol(self)
         transport.resume_reading()  # the reader may have held the peer back
+
+    def _is_readable(self) -> bool:
+        end = self._living_transport().get_extra_info("socket")
+        if end is None or end.fileno() < 0 or not hasattr(select, "poll"):
+            return False  # it is closed, or nobody can say
+        poll = select.poll()
+        poll.register(end.fileno(), select.POLLIN)
+        return bool(poll.poll(0))
 
     def _living_transport(self) -> asyncio.Transport:
         if self._transport is None:

@@ -141,8 +141,9 @@ class Answers:
     """Answer each command with what the `table` has for the whole line, or else for its first word in capitals.
 
     An answer is the lines of one text, parted by line feeds, each sent with CRLF. Behind a 3yz to DATA a message is
-    heard, and answered with what the table has for ".". The step ends when the client closes, and behind the answer to
-    QUIT. A command that the table does not have fails the test.
+    heard, and answered with what the table has for ".". So is the last chunk of a message; each chunk is heard before
+    BDAT is answered. The step ends when the client closes, and behind the answer to QUIT. A command that the table does
+    not have fails the test.
     """
 
     table: Mapping[str, str]

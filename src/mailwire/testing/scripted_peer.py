@@ -281,8 +281,12 @@ class ScriptedPeer:
 
     async def _answer(self, table: Mapping[str, str]) -> None:
         while (line := await self._hearing.next_line()) is not None:
-            verb = line.partition(" ")[0].upper()
-            answer = table.get(line, table.get(verb))
+            verb, _, argument = line.partition(" ")
+            verb = verb.upper()
+            if verb == "BDAT":
+                await self._hearing.hear(int(argument.split(" ")[0]))
+            is_last = verb == "BDAT" and argument.upper().endswith(" LAST")
+            answer = table.get(line, table.get("." if is_last else verb))
             if answer is None:
                 raise AssertionError(f"the table has no answer to {line!r}")
             await self._say_lines(answer)
