@@ -209,6 +209,7 @@ def test_a_maildrop_where_all_is_new_raises_a_question_and_changes_nothing() -> 
         (FIVE, TEN[:9]),  # there was little before
         ([*FIVE, Entry(6, "old3")], TEN),
         (FIVE, [*TEN[1:], replace(TEN[0], state=State.GONE)]),
+        (FIVE, [replace(each, state=State.MARKED) for each in TEN]),  # deleted by a run that was cut off behind QUIT
         ([], TEN),
         ([Entry(number, None) for number in range(1, 6)], TEN),
     ],

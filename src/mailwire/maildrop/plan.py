@@ -301,7 +301,8 @@ def _stored_by_fingerprint(*records: Record) -> Mapping[str, Record]:
 
 
 def _all_new(present: Collection[str], records: Mapping[str, Record]) -> Question | None:
-    known = {uid for uid, record in records.items() if record.state is not State.GONE}
+    # What was marked, the run that marked it may have deleted, and have been cut off before it could write so.
+    known = {uid for uid, record in records.items() if record.state in (State.SEEN, State.STORED)}
     if len(known) < _FEWEST_TO_ASK or 2 * len(present) < len(known) or not known.isdisjoint(present):
         return None
     return Question(len(known), len(present))
