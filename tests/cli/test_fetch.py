@@ -177,6 +177,24 @@ async def test_it_goes_on_when_told_to_and_ends_by_a_signal(server: MailServer, 
     assert len(stored(tmp_path / "Mail")) == 3
 
 
+async def test_the_dialogue_of_each_run_is_shown_while_it_goes_on(server: MailServer, tmp_path: Path) -> None:
+    process = await start(
+        *("fetch", f"pop3://b@localhost:{server.pop3_port}", "--allow-cleartext-auth", "--transcript"),
+        *("--maildir", tmp_path / "Mail", "--watch", "1s", "--quiet"),
+        home=tmp_path,
+        environment=PASSWORD,
+    )
+    assert process.stderr is not None
+    shown: list[bytes] = []
+    while sum(line.endswith(b"C: QUIT\n") for line in shown) < 2:
+        shown.append(await process.stderr.readline())
+    process.send_signal(signal.SIGTERM)
+    await process.communicate()
+
+    assert sum(b"C: RETR " in line for line in shown) == 2  # in the first run
+    assert not any(b"secret" in line for line in shown)
+
+
 async def test_it_does_not_go_on_with_credentials_that_were_refused(server: MailServer, tmp_path: Path) -> None:
     ended = await fetch(server, tmp_path, "--maildir", tmp_path / "Mail", "--watch", "1s", MAILWIRE_PASSWORD="wrong")
     assert ended.status == 77

@@ -1,6 +1,7 @@
 """Where passwords come from, and where not without a warning."""
 
 import argparse
+import asyncio
 import os
 import pty
 import stat
@@ -10,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from mailwire import OAuthToken, Password
+from mailwire import Password
 from mailwire.cli import servers
 from mailwire.cli.command_parser import CommandParser
 from mailwire.cli.servers import UsageError, add_server_options, endpoint_of
@@ -65,7 +66,6 @@ def test_a_variable_has_the_password(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_a_command_has_the_password() -> None:
     assert auth(URL, "--password-command", "printf 'sec ret\\r\\nuser: b\\n'") == Password("b", "sec ret")
-    assert auth(URL, "--token-command", "echo token") == OAuthToken("b", "token")
     with pytest.raises(UsageError, match="failed with status 1: false"):
         auth(URL, "--password-command", "false")
     with pytest.raises(UsageError, match="expected a command"):
@@ -75,6 +75,27 @@ def test_a_command_has_the_password() -> None:
     for option in ("--password-command", "--token-command"):
         with pytest.raises(UsageError, match="expected a user in the URL"):
             auth("pop3s://pop.example.org", option, "echo x")
+
+
+def test_a_command_has_the_token_whenever_one_is_due(home: Path) -> None:
+    count = home / "count"
+    given = auth(URL, "--token-command", f"sh -c 'echo x >> {count}; grep -c x {count}'")
+
+    assert given.user == "b"
+    assert [asyncio.run(given.token(None)) for _ in range(2)] == ["1", "2"]
+
+
+async def test_a_command_that_is_not_waited_for_is_ended(home: Path) -> None:
+    os.mkfifo(home / "started")
+    given = auth(URL, "--token-command", f"sh -c 'echo $$ > {home}/started; exec sleep 1000'")
+    asking = asyncio.create_task(given.token(None))
+    number = int(await asyncio.to_thread((home / "started").read_text))
+    asking.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await asking
+
+    with pytest.raises(ProcessLookupError):
+        os.kill(number, 0)
 
 
 def test_a_file_has_the_passwords(home: Path) -> None:

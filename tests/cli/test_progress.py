@@ -20,7 +20,7 @@ def test_a_bar_shows_what_is_done_the_rate_and_the_time_left() -> None:
     terminal, clock = Terminal(), Clock()
     with ProgressBar(terminal, clock=clock) as bar:
         clock.time += 10
-        bar.show(3, 8, 2_500_000, 10_000_000)
+        bar.show(2_500_000, 10_000_000, "3 of 8 messages  ")
         shown = terminal.getvalue()
 
     assert shown == ("\r\x1b[K[######                  ]  25%  3 of 8 messages  2.5 MB of 10.0 MB  250 kB/s  0:30 left")
@@ -33,13 +33,13 @@ def test_short_work_shows_nothing_and_long_work_not_too_often() -> None:
     with ProgressBar(terminal, clock=clock) as bar:
         for _ in range(100):
             clock.time += 0.01
-            bar.show(1, 2, 10, 20)
+            bar.show(10, 20)
     # From half a second on, ten times a second.
     assert terminal.getvalue().count("[#") == 6
 
     silent = Terminal()
     with ProgressBar(silent, clock=clock) as bar:
-        bar.show(1, 2, 10, 20)
+        bar.show(10, 20)
     assert silent.getvalue() == ""
 
 
@@ -47,7 +47,7 @@ def test_more_than_was_announced_is_all_of_it() -> None:
     terminal, clock = Terminal(), Clock()
     bar = ProgressBar(terminal, clock=clock)
     clock.time += 1
-    bar.show(1, 1, 30, 20)
+    bar.show(30, 20)
     assert "100%" in terminal.getvalue()
     assert "0:00 left" in terminal.getvalue()
 
@@ -56,7 +56,7 @@ def test_nothing_is_announced_and_nothing_has_come() -> None:
     terminal, clock = Terminal(), Clock()
     bar = ProgressBar(terminal, clock=clock)
     clock.time += 1
-    bar.show(0, 1, 0, 0)
+    bar.show(0, 0)
     assert "? left" in terminal.getvalue()
 
 
@@ -65,5 +65,27 @@ def test_what_is_no_terminal_gets_nothing_and_quiet_is_quiet() -> None:
     for stream, quiet in ((io.StringIO(), False), (Terminal(), True)):
         with ProgressBar(stream, quiet=quiet, clock=clock) as bar:
             clock.time += 10
-            bar.show(1, 2, 10, 20)
+            bar.show(10, 20)
         assert stream.getvalue() == ""
+
+
+def test_without_an_end_there_is_no_bar() -> None:
+    terminal, clock = Terminal(), Clock()
+    bar = ProgressBar(terminal, clock=clock)
+    clock.time += 2
+    bar.show(5_000_000, None)
+    assert terminal.getvalue() == "\r\x1b[K5.0 MB  2.5 MB/s"
+
+
+def test_it_begins_again_with_other_work() -> None:
+    terminal, clock = Terminal(), Clock()
+    bar = ProgressBar(terminal, clock=clock)
+    clock.time += 1
+    bar.show(10, 20)
+    shown = terminal.getvalue()
+    bar.restart()
+    bar.show(10, 20)
+    assert terminal.getvalue() == f"{shown}\r\x1b[K"
+    clock.time += 5
+    bar.show(10, 20)
+    assert "2 B/s  0:05 left" in terminal.getvalue()

@@ -1,9 +1,13 @@
 """`mailwire send`, against the loopback server."""
 
+import asyncio
 import io
 import json
+import re
 import signal
 import sys
+import textwrap
+from asyncio.subprocess import PIPE
 from collections.abc import AsyncGenerator
 from email import message_from_bytes
 from email.policy import SMTP
@@ -13,7 +17,7 @@ from typing import Any
 import pytest
 
 from mailwire.cli import main
-from mailwire.testing import FIN, LISTEN, MAIL_DATA, STALL, Account, Answers, MailServer, ScriptedPeer
+from mailwire.testing import FIN, LISTEN, MAIL_DATA, STALL, Account, Answers, MailServer, Policy, ScriptedPeer
 from mailwire.testing.turns import turns
 from tests.aio.dialogues import SMTP_ANSWERS
 from tests.cli.program import Ended, mailwire, start
@@ -93,6 +97,59 @@ async def test_a_message_can_be_made_of_options(server: MailServer, tmp_path: Pa
     ]
 
 
+async def test_copies_open_and_blind_are_for_a_message_made_of_options(server: MailServer) -> None:
+    who = ("--from", "a@b.org", "--cc", "b@example.org", "--bcc", "c@example.org")
+    ended = await mailwire("send", url(server), *who, "--text", "Hi")
+
+    assert ended.status == 69  # nobody knows of c
+    assert [line.split()[:2] for line in ended.out.splitlines()] == [
+        ["accepted", "b@example.org"],
+        ["refused", "c@example.org"],
+    ]
+    message = message_from_bytes(contents(server)[0], policy=SMTP)
+    assert (message["To"], message["Cc"], message["Bcc"]) == (None, "b@example.org", None)
+
+
+async def test_a_large_file_is_not_read_whole(tmp_path: Path) -> None:
+    line = b"0123456789" * 7 + b"\r\n"
+    lines = 64 * 1024 * 1024 // len(line)
+    with (tmp_path / "mail").open("wb") as file:
+        file.write(MESSAGE)
+        for _ in range(64):
+            file.write(line * (lines // 64))
+    program = textwrap.dedent("""
+        import re, sys
+        from mailwire.cli import main
+
+        def peak():
+            with open("/proc/self/status") as status:
+                return int(re.search(r"VmHWM:\\s+(\\d+) kB", status.read())[1])
+
+        before = peak()
+        status = main(sys.argv[1:])
+        print(peak() - before, file=sys.stderr)
+        sys.exit(status)
+    """)
+    large = Policy(size_limit=100 * 1024 * 1024)
+    async with MailServer([Account("b", "secret", ("b@example.org",))], policy=large) as server:
+        process = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-c", program, "send", url(server), str(tmp_path / "mail")), stdout=PIPE, stderr=PIPE
+        )
+        _, err = await process.communicate()
+
+    assert process.returncode == 0
+    assert len(contents(server)[0]) == (tmp_path / "mail").stat().st_size
+    assert int(err) < 24 * 1024  # KiB
+
+
+async def test_mail_is_delivered_by_lmtp() -> None:
+    async with MailServer([Account("b", "secret", ("b@example.org",))]) as server:
+        ended = await mailwire("send", f"lmtp://localhost:{server.lmtp_port}", "--to", "b@example.org", stdin=MESSAGE)
+
+    assert (ended.status, ended.err) == (0, "")
+    assert contents(server) == [MESSAGE]
+
+
 async def test_a_text_can_be_said(server: MailServer) -> None:
     ended = await mailwire("send", url(server), "--from", "a@b.org", "--to", "b@example.org", "--text", "Hi")
 
@@ -114,8 +171,9 @@ async def test_the_receipt_can_be_had_as_json(server: MailServer) -> None:
 @pytest.mark.parametrize(
     ("arguments", "stdin", "status", "said"),
     [
-        (("--to", "b@example.org", "--text", "x"), b"", 64, "takes --from and --to"),
+        (("--to", "b@example.org", "--text", "x"), b"", 64, "takes --from, and --to, --cc or --bcc"),
         (("--text", "x", "--from", "a@b.org", "--to", "c@d.org", "mail"), b"", 64, "not both"),
+        (("--cc", "c@d.org"), MESSAGE, 64, "--cc and --bcc are for a message made of options"),
         (("none",), b"", 66, "No such file"),
         (("--attach", "none", "--from", "a@b.org", "--to", "c@d.org"), b"", 66, "No such file"),
         ((), b"Subject: x\r\n\r\n", 65, "neither From nor Sender"),
@@ -239,3 +297,20 @@ async def test_credentials_that_are_refused_are_told(server: MailServer) -> None
     ended = await mailwire("send", where, stdin=MESSAGE, environment={"MAILWIRE_PASSWORD": "secret"})
     assert ended.status == 77
     assert "without TLS" in ended.err or "in the clear" in ended.err
+
+
+async def test_a_terminal_shows_how_far_it_has_come() -> None:
+    # The server takes its time with the verdict, and the message is long enough for several blocks.
+    program = (
+        "import sys, time; from mailwire.cli import progress, main; progress._PATIENCE = progress._PAUSE = 0;"
+        "sys.stderr.isatty = lambda: True; sys.exit(main(sys.argv[1:]))"
+    )
+    async with MailServer([Account("b", "secret", ("b@example.org",))]) as server:
+        process = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-c", program, "send", url(server)), stdin=PIPE, stdout=PIPE, stderr=PIPE
+        )
+        _, err = await process.communicate(MESSAGE + b"x" * 70 + b"\r\n" + (b"y" * 70 + b"\r\n") * 10_000)
+
+    assert process.returncode == 0
+    assert re.match(rb"\r\x1b\[K\d.* kB  .*B/s", err)
+    assert err.endswith(b"\r\x1b[K")

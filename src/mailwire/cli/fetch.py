@@ -11,6 +11,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Final, TypeVar
 
+from ..aio.retrieved_item import RetrievalProgress
 from ..maildrop import (
     Account,
     CautionKind,
@@ -104,7 +105,7 @@ async def _fetch(options: argparse.Namespace, account: Account, ledger: Path) ->
                     account,
                     ledger=opened,
                     transcript=transcript,
-                    progress=lambda seen: bar.show(seen.messages, seen.of_messages, seen.run_octets, seen.of_octets),
+                    progress=lambda seen: _show(bar, seen),
                 )
                 try:
                     report = await this.perform()
@@ -121,14 +122,37 @@ async def _fetch(options: argparse.Namespace, account: Account, ledger: Path) ->
 
 async def _watch(options: argparse.Namespace, account: Account, ledger: Path) -> int:
     status: int = Exit.OK
-    async with (
-        SQLiteLedger(ledger) as opened,
-        aclosing(watch([account], ledger=opened, interval=options.watch)) as reports,
-    ):
-        async for report in (each async for each in reports if each.messages or each.error is not None):
-            status = _tell(options, report)
-            sys.stdout.flush()
+    dialogues: list[Transcript] = []  # of the run that is under way, or was last
+
+    def record(_: Account) -> Transcript:
+        dialogues[:] = [Transcript(limit=None if options.transcript else 100)]
+        return dialogues[0]
+
+    with ProgressBar(sys.stderr, quiet=options.quiet) as bar:
+        async with (
+            SQLiteLedger(ledger) as opened,
+            aclosing(
+                watch(
+                    [account],
+                    ledger=opened,
+                    interval=options.watch,
+                    transcript=record,
+                    progress=lambda _, seen: _show(bar, seen),
+                )
+            ) as reports,
+        ):
+            async for report in reports:
+                bar.restart()
+                if options.transcript:
+                    print(dialogues[0].render(), file=sys.stderr)
+                if report.messages or report.error is not None:
+                    status = _tell(options, report)
+                    sys.stdout.flush()
     return status  # nobody is watched any more
+
+
+def _show(bar: ProgressBar, seen: RetrievalProgress) -> None:
+    bar.show(seen.run_octets, seen.of_octets, f"{seen.messages} of {seen.of_messages} messages  ")
 
 
 def _tell(options: argparse.Namespace, report: RetrievalReport) -> int:

@@ -25,9 +25,9 @@ class ProgressBar:
     def __init__(self, stream: TextIO, *, quiet: bool = False, clock: Callable[[], float] = time.monotonic) -> None:
         self._stream = None if quiet or not stream.isatty() else stream
         self._clock = clock
+        self._is_shown = False
         self._began = clock()
         self._shown = self._began + _PATIENCE - _PAUSE  # when it was shown last
-        self._is_shown = False
 
     def __enter__(self) -> Self:
         return self
@@ -37,24 +37,35 @@ class ProgressBar:
     ) -> None:
         self.clear()
 
-    def show(self, count: int, of_count: int, octets: int, of_octets: int) -> None:
-        """Show that so many messages and octets have come, of so many."""
+    def show(self, octets: int, of_octets: int | None, what: str = "") -> None:
+        """Show that so many octets have gone or come, of so many; None: nobody knows of how many.
+
+        what: is shown besides, such as how many messages that is.
+        """
         now = self._clock()
         if self._stream is None or now - self._shown < _PAUSE:
             return
         self._shown = now
         self._is_shown = True
-        # What servers announce are hints: there may come more than all.
-        part = min(1.0, octets / of_octets) if of_octets else 1.0
         seconds = now - self._began
         rate = octets / seconds
-        left = show_duration(max(0, of_octets - octets) / rate) if rate else "?"
-        bar = "#" * int(part * _WIDTH)
-        self._stream.write(
-            f"\r\x1b[K[{bar:<{_WIDTH}}] {part:4.0%}  {count} of {of_count} messages  {show_size(octets)} of "
-            f"{show_size(of_octets)}  {show_size(rate)}/s  {left} left"
-        )
+        if of_octets is None:
+            shown = f"{show_size(octets)}  {show_size(rate)}/s"
+        else:
+            # What servers announce are hints: there may come more than all.
+            part = min(1.0, octets / of_octets) if of_octets else 1.0
+            left = show_duration(max(0, of_octets - octets) / rate) if rate else "?"
+            bar = f"[{'#' * int(part * _WIDTH):<{_WIDTH}}] {part:4.0%}  "
+            shown = f"{show_size(octets)} of {show_size(of_octets)}  {show_size(rate)}/s  {left} left"
+            what = bar + what
+        self._stream.write(f"\r\x1b[K{what}{shown}")
         self._stream.flush()
+
+    def restart(self) -> None:
+        """Clear the line: other work begins."""
+        self.clear()
+        self._began = self._clock()
+        self._shown = self._began + _PATIENCE - _PAUSE
 
     def clear(self) -> None:
         """Clear the line."""

@@ -3,14 +3,13 @@
 import argparse
 import asyncio
 import json
-import mimetypes
 import sys
-from email import message_from_bytes
+from contextlib import AbstractContextManager, nullcontext
 from email.message import EmailMessage
-from email.policy import SMTP
 from pathlib import Path
-from typing import Final
+from typing import BinaryIO, Final
 
+from ..aio.lmtp import LMTPClient
 from ..aio.mailing import Mailing
 from ..aio.smtp import SMTPClient
 from ..endpoint import Endpoint
@@ -21,6 +20,8 @@ from ..smtp.receipt import Receipt
 from ..transcript import Transcript
 from .command_parser import CommandParser
 from .exits import Exit, status_of
+from .message_file import MessageFile
+from .progress import ProgressBar
 from .servers import UsageError, add_server_options, endpoint_of
 from .signals import run
 
@@ -42,6 +43,8 @@ def make_parser() -> CommandParser:
     parser.add_argument("file", metavar="FILE", nargs="?", help=argparse.SUPPRESS)
     parser.add_argument("--from", dest="sender", metavar="ADDRESS", help="the sender; else what the header says")
     parser.add_argument("--to", metavar="ADDRESS", action="append", help="a recipient, and others; else the header's")
+    parser.add_argument("--cc", metavar="ADDRESS", action="append", default=[], help=argparse.SUPPRESS)
+    parser.add_argument("--bcc", metavar="ADDRESS", action="append", default=[], help=argparse.SUPPRESS)
     parser.add_argument("--subject", metavar="TEXT", help="make a message, with this subject")
     parser.add_argument("--text", metavar="TEXT", help="make a message of this; else of standard input")
     parser.add_argument("--attach", metavar="FILE", action="append", default=[], help="attach a file, and others")
@@ -52,18 +55,21 @@ def make_parser() -> CommandParser:
 def perform(options: argparse.Namespace) -> int:
     """Run the command; return the exit status."""
     # What is read, and who may be asked for a password, is waited for before there is anything to be interrupted.
-    mailing = _read(options)
-    return run(_send(options, endpoint_of(options), mailing))
+    with _opened(options) as file:
+        mailing = _read(options, file)
+        return run(_send(options, endpoint_of(options), mailing))
 
 
 async def _send(options: argparse.Namespace, endpoint: Endpoint, mailing: Mailing) -> int:
     await mailing.check()
     transcript = Transcript(limit=None if options.transcript else 100)
-    client = SMTPClient(endpoint, transcript=transcript)
+    client = (LMTPClient if endpoint.protocol == "lmtp" else SMTPClient)(endpoint, transcript=transcript)
     receipt = mailing.envelope.receipt_before_sending()
     try:
-        async with client:
-            receipt = await client.send(mailing)
+        with ProgressBar(sys.stderr, quiet=options.quiet) as bar:
+            mailing.progress = bar.show
+            async with client:
+                receipt = await client.send(mailing)
         return _tell(options, receipt)
     except MailwireError as error:
         status = status_of(error)
@@ -79,35 +85,41 @@ async def _send(options: argparse.Namespace, endpoint: Endpoint, mailing: Mailin
             print(transcript.render(), file=sys.stderr)
 
 
-def _read(options: argparse.Namespace) -> Mailing:
-    if options.subject is not None or options.text is not None or options.attach:
-        if options.file is not None:
-            raise UsageError("expected a FILE or a message made of options, not both")
-        if options.sender is None or options.to is None:
-            raise UsageError("a message made of options takes --from and --to")
-        text = options.text if options.text is not None else _standard_input().decode()
-        message = compose(sender=options.sender, to=options.to, subject=options.subject or "", text=text)
-        for name in options.attach:
-            _attach(message, Path(name), Path(name).read_bytes())
-        return Mailing(message)
-    raw = _standard_input() if options.file in (None, "-") else Path(options.file).read_bytes()
-    parsed = message_from_bytes(raw, policy=SMTP)
-    if "Bcc" in parsed:
-        # Without that field, of which nobody is to read.
-        return Mailing(parsed, sender=options.sender, recipients=options.to)
-    envelope = Envelope.of(parsed, options.sender, options.to)
+def _opened(options: argparse.Namespace) -> AbstractContextManager[BinaryIO]:
+    if options.file in (None, "-") or _is_made(options):
+        return nullcontext(sys.stdin.buffer)
+    return Path(options.file).open("rb")
+
+
+def _is_made(options: argparse.Namespace) -> bool:
+    return bool(options.subject is not None or options.text is not None or options.attach)
+
+
+def _read(options: argparse.Namespace, file: BinaryIO) -> Mailing:
+    if _is_made(options):
+        return Mailing(_made_of(options, file))
+    if options.cc or options.bcc:
+        raise UsageError("--cc and --bcc are for a message made of options: for another, --to says who gets it")
+    message = MessageFile(file)
+    envelope = Envelope.of(message.header, options.sender, options.to)
     recipients = [str(recipient) for recipient in envelope.recipients]
-    return Mailing(raw, sender=str(envelope.sender or ""), recipients=recipients)
+    return Mailing(message, sender=str(envelope.sender or ""), recipients=recipients)
 
 
-def _standard_input() -> bytes:
-    return sys.stdin.buffer.read()
-
-
-def _attach(message: EmailMessage, path: Path, content: bytes) -> None:
-    kind, encoding = mimetypes.guess_type(path.name)
-    maintype, _, subtype = (kind if kind and not encoding else "application/octet-stream").partition("/")
-    message.add_attachment(content, maintype=maintype, subtype=subtype, filename=path.name)
+def _made_of(options: argparse.Namespace, file: BinaryIO) -> EmailMessage:
+    if options.file is not None:
+        raise UsageError("expected a FILE or a message made of options, not both")
+    if options.sender is None or not (options.to or options.cc or options.bcc):
+        raise UsageError("a message made of options takes --from, and --to, --cc or --bcc")
+    return compose(
+        sender=options.sender,
+        to=options.to or (),
+        cc=options.cc,
+        bcc=options.bcc,
+        subject=options.subject or "",
+        text=options.text if options.text is not None else file.read().decode(),
+        attachments=map(Path, options.attach),
+    )
 
 
 def _tell(options: argparse.Namespace, receipt: Receipt) -> int:

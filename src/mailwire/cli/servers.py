@@ -13,7 +13,8 @@ from typing import Any, Final
 
 from ..endpoint import Endpoint
 from ..sasl.credentials import Password
-from ..sasl.identities import OAuthToken
+from ..sasl.identities import OAuthToken, TokenProvider
+from ..sasl.oauth import OAuthFailure
 
 __all__ = ["UsageError", "add_server_options", "endpoint_of"]
 
@@ -63,7 +64,7 @@ def _credentials(
     options: argparse.Namespace, host: str, user: str, ask: Callable[[str], str]
 ) -> Password | OAuthToken | None:
     if options.token_command is not None:
-        return OAuthToken(_required(user), asyncio.run(_first_line(options.token_command)))
+        return OAuthToken(_required(user), _token_provider(options.token_command))
     if options.password_command is not None:
         return Password(_required(user), asyncio.run(_first_line(options.password_command)))
     if options.password_env is not None:
@@ -91,14 +92,29 @@ def _required(user: str) -> str:
     return user
 
 
+def _token_provider(command: str) -> TokenProvider:
+    # It is asked whenever somebody logs in, and again for a token that was refused.
+    async def provide(_: OAuthFailure | None) -> str:
+        return await _first_line(command)
+
+    return provide
+
+
 async def _first_line(command: str) -> str:
     words = shlex.split(command)
     if not words:
-        raise UsageError("expected a command that prints the password")
+        raise UsageError("expected a command that prints the password or token")
     process = await asyncio.create_subprocess_exec(*words, stdout=asyncio.subprocess.PIPE)
-    output, _ = await process.communicate()
+    try:
+        output, _ = await process.communicate()
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
     if process.returncode:
-        raise UsageError(f"the command for the password has failed with status {process.returncode}: {words[0]}")
+        raise UsageError(
+            f"the command for the password or token has failed with status {process.returncode}: {words[0]}"
+        )
     return output.decode().partition("\n")[0].removesuffix("\r")
 
 

@@ -5,7 +5,10 @@ from collections import defaultdict
 from collections.abc import AsyncGenerator, Callable, Iterable
 from contextlib import asynccontextmanager
 from datetime import datetime
+from functools import partial
 
+from ..aio.retrieved_item import RetrievalProgress
+from ..transcript import Transcript
 from .account import Account
 from .ledger import Ledger
 from .report import RetrievalReport
@@ -26,12 +29,16 @@ class Rounds:
         per_host: int,
         wait: float | None,
         now: Callable[[], datetime],
+        transcript: Callable[[Account], Transcript] | None = None,
+        progress: Callable[[Account, RetrievalProgress], None] | None = None,
     ) -> None:
         if min(concurrency, per_host) < 1:
             raise ValueError(f"expected numbers from 1 on, got concurrency {concurrency} and per_host {per_host}")
         self._ledger = ledger
         self._wait = wait
         self._now = now
+        self._transcript = transcript
+        self._progress = progress
         self._runs = asyncio.Semaphore(concurrency)
         self._hosts: defaultdict[str, asyncio.Semaphore] = defaultdict(lambda: asyncio.Semaphore(per_host))
         self._accounts: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
@@ -42,7 +49,15 @@ class Rounds:
         async with self._turn(account):
             began = self._now()
             try:
-                return await Run(account, ledger=self._ledger, wait=self._wait, now=self._now).perform()
+                run = Run(
+                    account,
+                    ledger=self._ledger,
+                    wait=self._wait,
+                    transcript=self._transcript and self._transcript(account),
+                    progress=self._progress and partial(self._progress, account),
+                    now=self._now,
+                )
+                return await run.perform()
             except Exception as error:
                 # A file for TLS that is not there, a provider of tokens that fails: it is one account's misfortune.
                 return RetrievalReport(account.name, str(account.endpoint), began, error=error)
@@ -61,6 +76,8 @@ async def retrieve_all(
     concurrency: int = 10,
     per_host: int = 4,
     wait: float | None = 0,
+    transcript: Callable[[Account], Transcript] | None = None,
+    progress: Callable[[Account, RetrievalProgress], None] | None = None,
     now: Callable[[], datetime] = utc_now,
 ) -> AsyncGenerator[RetrievalReport, None]:
     """Do one run over each account, and yield a report for each, as they come to their ends.
@@ -69,12 +86,22 @@ async def retrieve_all(
     ledger: what is known from earlier runs, of all of them.
     concurrency: how many runs at once; per_host: how many of them on one server.
     wait: for how many seconds to wait for a run of another process that is at work on an account; None waits for ever.
+    transcript: is asked before each run where its dialogue is to be recorded.
+    progress: is told of every block that comes, and for whom.
     now: the clock.
 
     Whatever goes wrong with an account is in its report. To break off the iteration, or to cancel it, ends the runs
     that are under way. Raises ValueError for numbers below one.
     """
-    rounds = Rounds(ledger, concurrency=concurrency, per_host=per_host, wait=wait, now=now)
+    rounds = Rounds(
+        ledger,
+        concurrency=concurrency,
+        per_host=per_host,
+        wait=wait,
+        now=now,
+        transcript=transcript,
+        progress=progress,
+    )
     tasks = [asyncio.create_task(rounds.run(account)) for account in accounts]
     try:
         for report in asyncio.as_completed(tasks):

@@ -10,7 +10,9 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable
 from datetime import datetime, timedelta
 from typing import Final
 
+from ..aio.retrieved_item import RetrievalProgress
 from ..errors import AuthenticationFailed, MaildropRenumbered
+from ..transcript import Transcript
 from .account import Account
 from .ledger import Ledger
 from .report import RetrievalReport
@@ -47,6 +49,8 @@ async def watch(
     jitter: float = 0.1,
     concurrency: int = 10,
     per_host: int = 4,
+    transcript: Callable[[Account], Transcript] | None = None,
+    progress: Callable[[Account, RetrievalProgress], None] | None = None,
     now: Callable[[], datetime] = utc_now,
     sleep: Callable[[float], Awaitable[object]] = asyncio.sleep,
     chance: Callable[[], float] = random.random,
@@ -70,7 +74,9 @@ async def watch(
     """
     if interval <= timedelta(0) or not 0 <= jitter <= 1:
         raise ValueError(f"expected an interval and a jitter from 0 to 1, got {interval} and {jitter}")
-    rounds = Rounds(ledger, concurrency=concurrency, per_host=per_host, wait=0, now=now)
+    rounds = Rounds(
+        ledger, concurrency=concurrency, per_host=per_host, wait=0, now=now, transcript=transcript, progress=progress
+    )
 
     async def go_on(account: Account, pause: float) -> RetrievalReport:
         if pause:
