@@ -1,15 +1,15 @@
 """Sending: one mailing on its way over a dialogue, in as many transactions as the server's limits want (RFC 9422).
 
-1. The message goes out block by block, as fast as the server takes it in. What the server says meanwhile is heard: a
-   refusal before the end of the message is the outcome, whatever becomes of the connection.
+1. The message goes out block by block, as fast as the server takes it in. What the server says meanwhile is heard,
+   also while the source lets us wait: a refusal before the end of the message is the outcome, whatever becomes of the
+   connection.
 2. Whatever breaks a transaction off before its end, be it the source of the message or a cancellation, ends the
    connection as well: the server must not take half a message for a whole one.
 3. What is known can be asked for at any time, for each recipient (`receipt`).
 """
 
 import asyncio
-from collections.abc import AsyncGenerator, Mapping, Sequence
-from contextlib import aclosing
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Literal
 
@@ -37,6 +37,7 @@ from ..smtp import (
 )
 from .dialogue import Dialogue
 from .mailing import Mailing
+from .reading import Reading
 
 __all__ = ["Sending"]
 
@@ -91,9 +92,12 @@ class Sending:
         self._left = [place for place in self._left if place not in named]
         dialogue.transactions += 1
         dialogue.recipient_domains.update(recipient.domain.lower() for recipient in recipients)
+        reading = Reading(outgoing, dialogue.session)
         try:
-            async with aclosing(outgoing.blocks()) as blocks:
-                await self._drive(dialogue, transaction, outgoing, blocks, watch)
+            try:
+                await self._drive(dialogue, transaction, reading, outgoing.size, watch)
+            finally:
+                await reading.close()
         except BaseException as error:
             connection.give_up()
             # What has become of the mail is known, where only the session was still to be put in order.
@@ -165,33 +169,31 @@ class Sending:
         self,
         dialogue: Dialogue,
         transaction: Transaction,
-        outgoing: Outgoing,
-        blocks: AsyncGenerator[bytes, None],
+        reading: Reading,
+        size: int | None,
         watch: "_Watch",
     ) -> None:
         session, connection, progress = dialogue.session, dialogue.connection, self._mailing.progress
         watch.begin("envelope")
-        block: bytes | None = None
         written = 0
         while True:
             if connection.queued_chunks:
                 session.flush()  # if the window lets the chunk leave, the next one is wanted
             if transaction.wants_data:
                 watch.begin("message")
-                if block is None:
-                    block = await anext(blocks, None)
-                if block is not None:
-                    if await session.wait_writable():
+                if await reading.fetch():
+                    if reading.block is None:
+                        if not await session.has_heard_more():
+                            transaction.end_data()  # leaves in one write with the last block
+                            watch.begin("verdict")
+                            continue
+                    elif await session.wait_writable():
+                        block = reading.take()
                         transaction.send_data(block)
                         written += len(block)
-                        block = None
                         if progress is not None:
-                            progress(written, outgoing.size)
+                            progress(written, size)
                         continue
-                elif not await session.has_heard_more():
-                    transaction.end_data()  # leaves in one write with the last block
-                    watch.begin("verdict")
-                    continue
             self._last = await dialogue.next_reply()
             transaction.receive(self._last)
             if transaction.finished:

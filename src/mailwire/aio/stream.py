@@ -13,7 +13,7 @@ import socket
 import ssl
 import sys
 import threading
-from typing import Final, cast
+from typing import Final, TypeVar, cast
 
 from .._wire.text import quote
 from ..endpoint import Endpoint
@@ -23,6 +23,8 @@ from .happy_eyeballs import connect_tcp
 from .tls import TLSInfo, names_refused
 
 __all__ = ["Stream"]
+
+T = TypeVar("T")
 
 # One read from the kernel.
 _READ_SIZE: Final = 64 * 1024
@@ -170,6 +172,16 @@ class Stream(asyncio.BufferedProtocol):
                 await self._sleep()
         finally:
             self._alarm.clear()
+
+    async def wait_beside(self, work: asyncio.Future[T]) -> bool:
+        """Wait until `work` is done; False if something arrived, or nothing more will, before that."""
+        work.add_done_callback(self._work_done)
+        try:
+            while not (work.done() or self.has_news):
+                await self._sleep()
+        finally:
+            work.remove_done_callback(self._work_done)
+        return work.done()
 
     def peek(self) -> bytes:
         """Return the beginning of what has arrived and was not taken."""
@@ -339,6 +351,9 @@ class Stream(asyncio.BufferedProtocol):
             await waiter
         finally:
             self._waiter = None
+
+    def _work_done(self, _: object) -> None:
+        self._wake()
 
     def _wake(self) -> None:
         if self._waiter is not None and not self._waiter.done():

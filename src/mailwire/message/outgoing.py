@@ -26,6 +26,7 @@ class Outgoing:
     mail_parameters: BODY, SMTPUTF8 and SIZE, as far as they are needed and offered.
     size: how many octets will leave, without dots that are stuffed, None if that is not known.
     content: the octets, where they are in memory and no more than 256 KiB; else None, and `blocks` has them.
+    is_at_hand: whether `blocks` has them without waiting for anybody, for they are in memory.
     is_binary: whether they must leave by BDAT (RFC 3030 3); `smtp.Connection.send_data` would mend them.
     is_repeatable: whether `blocks` can be called more than once.
     """
@@ -34,6 +35,7 @@ class Outgoing:
         self.mail_parameters = parameters
         self.size = None if text.survey is None else text.survey.octets
         self.content = text.whole
+        self.is_at_hand = isinstance(text.source, MemorySource)
         self.is_binary = text.policy.binary
         self.is_repeatable = text.source.is_repeatable
         self._text = text

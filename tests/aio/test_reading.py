@@ -1,0 +1,205 @@
+"""While the source of a message lets us wait, the server is heard; and the source is read by one task."""
+
+import asyncio
+import contextlib
+import threading
+from collections.abc import AsyncGenerator
+from contextvars import ContextVar
+from typing import Any
+
+import pytest
+
+from mailwire import ConnectionLost, DataRefused, Delivery, LMTPClient, SMTPClient, SourceFailed, send
+from mailwire.testing import FIN, LISTEN, RST, STALL, Account, Hear, MailServer, ScriptedPeer, Step
+from mailwire.testing.turns import turns
+from tests.aio.dialogues import QUIT, extensions
+
+ENVELOPE: dict[str, Any] = {"sender": "a@example.org", "recipients": "b@example.org"}
+NAMED: tuple[Step, ...] = ("C: MAIL FROM:<a@example.org>", "S: 250 ok", "C: RCPT TO:<b@example.org>", "S: 250 ok")
+BLOCK = b"Subject: x\r\n\r\n" + b"0123456789abcdef\r\n" * 10_000  # goes out as it is, in one chunk
+
+# With a block of the message heard, and more to come.
+TEXT: tuple[Step, ...] = (*extensions("HELP"), *NAMED, "C: DATA", "S: 354 go", Hear(len(BLOCK)))
+LMTP: tuple[Step, ...] = ("S: 220 mx", "C: LHLO [127.0.0.1]", "S: 250 mx", *TEXT[4:])
+CHUNK: tuple[Step, ...] = (*extensions("CHUNKING"), *NAMED, f"C: BDAT {len(BLOCK)}", Hear(len(BLOCK)))
+
+
+class Tap:
+    """A source that has two blocks and then nothing more, and never says that this was all."""
+
+    def __init__(self) -> None:
+        self.is_closed = False
+        self.tasks: set[object] = set()
+
+    async def __aiter__(self) -> AsyncGenerator[bytes, None]:
+        try:
+            self.tasks.add(asyncio.current_task())
+            yield BLOCK
+            self.tasks.add(asyncio.current_task())
+            yield b"0123456789abcdef\r\n" * 1000
+            self.tasks.add(asyncio.current_task())
+            await asyncio.Event().wait()
+        finally:
+            self.tasks.add(asyncio.current_task())
+            self.is_closed = True
+
+
+@pytest.mark.parametrize("end", [(FIN,), (RST,), (LISTEN,), (STALL,)], ids=["FIN", "RST", "LISTEN", "STALL"])
+@pytest.mark.parametrize(
+    ("script", "client_class"),
+    [(TEXT, SMTPClient), (LMTP, LMTPClient), (CHUNK, SMTPClient)],
+    ids=["text", "lmtp", "chunks"],
+)
+async def test_a_refusal_is_heard_while_the_source_lets_us_wait(
+    script: tuple[Step, ...], client_class: type[SMTPClient], end: tuple[Step, ...]
+) -> None:
+    if script is CHUNK and end[0] in (LISTEN, STALL):
+        end = ("C: RSET", "S: 250 ok", *end)
+    source = Tap()
+    protocol = "lmtp" if client_class is LMTPClient else "smtp"
+    async with ScriptedPeer(*script, "S: 552 5.3.4 too big", *end, lenient=True) as peer:
+        client = client_class(peer.endpoint(protocol=protocol))
+        await client.connect()
+        with pytest.raises(DataRefused, match="too big") as caught:
+            await client.send(source, **ENVELOPE)
+        client.abort()
+    assert caught.value.delivery is Delivery.REFUSED
+    assert source.is_closed
+    assert len(source.tasks) == 1
+
+
+@pytest.mark.parametrize("script", [TEXT, CHUNK], ids=["text", "chunks"])
+@pytest.mark.parametrize("end", [FIN, RST], ids=["FIN", "RST"])
+async def test_a_server_that_leaves_while_the_source_lets_us_wait_is_missed(
+    script: tuple[Step, ...], end: Step
+) -> None:
+    source = Tap()
+    async with ScriptedPeer(*script, end, lenient=True) as peer:
+        client = SMTPClient(peer.endpoint())
+        await client.connect()
+        with pytest.raises(ConnectionLost) as caught:
+            await client.send(source, **ENVELOPE)
+    assert caught.value.delivery is Delivery.NOT_SENT
+    assert source.is_closed
+
+
+class Pipe:
+    """A binary file that has a block, and then nothing until it is opened."""
+
+    def __init__(self) -> None:
+        self.opened = threading.Event()
+        self._blocks = [b"0123456789abcdef\r\n" * 1000, BLOCK]
+
+    def read(self, size: int, /) -> bytes:
+        if self._blocks:
+            return self._blocks.pop()
+        self.opened.wait()
+        return b""
+
+
+async def test_a_refusal_is_heard_while_a_file_lets_us_wait() -> None:
+    source = Pipe()
+    async with ScriptedPeer(*TEXT, "S: 552 5.3.4 too big", LISTEN, lenient=True) as peer:
+        client = SMTPClient(peer.endpoint())
+        await client.connect()
+        try:
+            with pytest.raises(DataRefused, match="too big") as caught:
+                await client.send(source, **ENVELOPE)
+        finally:
+            source.opened.set()
+    assert caught.value.delivery is Delivery.REFUSED
+
+
+async def test_chunks_that_are_taken_meanwhile_change_nothing() -> None:
+    heard = asyncio.Event()
+
+    async def produce() -> AsyncGenerator[bytes, None]:
+        yield BLOCK
+        yield b"0123456789abcdef\r\n" * 1000
+        await heard.wait()
+
+    rest = 18_000
+    script: tuple[Step, ...] = (*CHUNK, "S: 250 first", f"C: BDAT {rest} LAST", Hear(rest), "S: 250 taken", *QUIT)
+    async with ScriptedPeer(*script) as peer, SMTPClient(peer.endpoint()) as client:
+        sending = asyncio.create_task(client.send(produce(), **ENVELOPE))
+        while "S: 250 first" not in client.transcript.render():
+            await turns(1)
+        heard.set()
+        receipt = await sending
+    assert receipt.delivery is Delivery.ACCEPTED
+    assert receipt.octets == len(BLOCK) + rest
+
+
+NAME: ContextVar[str] = ContextVar("NAME")
+
+
+async def test_a_source_is_read_by_one_task_and_sees_what_its_sender_sees() -> None:
+    tasks = []
+    names = []
+
+    async def produce() -> AsyncGenerator[bytes, None]:
+        async with asyncio.timeout(1000):
+            for number in range(20):
+                tasks.append(asyncio.current_task())
+                names.append(NAME.get())
+                yield b"Subject: x\r\n\r\n" if number == 0 else b"0123456789abcdef\r\n" * 1000
+                await asyncio.sleep(0)
+
+    NAME.set("the sender")
+    async with MailServer([Account("b", "", ("b@example.org",))]) as server:
+        receipt = await send(produce(), f"smtp://127.0.0.1:{server.smtp_port}", **ENVELOPE)
+    assert receipt.delivery is Delivery.ACCEPTED
+    assert len(set(tasks)) == 1
+    assert set(names) == {"the sender"}
+
+
+class Lost(Exception):
+    """What happens to whoever yields a message."""
+
+
+async def test_a_source_that_fails_when_it_is_closed_changes_no_outcome() -> None:
+    async def produce() -> AsyncGenerator[bytes, None]:
+        try:
+            yield BLOCK
+            await asyncio.Event().wait()
+        finally:
+            raise Lost("while it was closed")
+
+    async with ScriptedPeer(*TEXT, "S: 552 5.3.4 too big", LISTEN, lenient=True) as peer:
+        client = SMTPClient(peer.endpoint())
+        await client.connect()
+        with pytest.raises(DataRefused) as caught:
+            await client.send(produce(), **ENVELOPE)
+    assert caught.value.delivery is Delivery.REFUSED
+
+
+async def test_what_a_source_raises_is_the_outcome_where_the_server_has_said_nothing() -> None:
+    async def produce() -> AsyncGenerator[bytes, None]:
+        yield BLOCK
+        await asyncio.sleep(0)
+        raise Lost("the source is gone")
+
+    async with ScriptedPeer(*TEXT, LISTEN, lenient=True) as peer:
+        client = SMTPClient(peer.endpoint())
+        await client.connect()
+        with pytest.raises(SourceFailed, match="the source is gone") as caught:
+            await client.send(produce(), **ENVELOPE)
+    assert caught.value.delivery is Delivery.NOT_SENT
+    assert isinstance(caught.value.__cause__, Lost)
+
+
+async def test_a_cancellation_that_is_raised_in_a_source_is_the_outcome_as_well() -> None:
+    async def produce() -> AsyncGenerator[bytes, None]:
+        yield BLOCK
+        raise asyncio.CancelledError
+
+    async with ScriptedPeer(*TEXT, LISTEN, lenient=True) as peer:
+        client = SMTPClient(peer.endpoint())
+        await client.connect()
+        with contextlib.suppress(asyncio.CancelledError):
+            await client.send(produce(), **ENVELOPE)
+            pytest.fail("the mail was sent")
+        assert not client.is_connected
+    assert client.last_receipt is not None
+    assert client.last_receipt.delivery is Delivery.NOT_SENT
+    assert not peer.heard.endswith(b"\r\n.\r\n")
