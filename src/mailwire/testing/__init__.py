@@ -3,6 +3,7 @@
 `MailServer` listens on the loopback interface. `SMTPServer`, `LMTPServer` and `POP3Server` are the same without any
 I/O, one object for each session: bytes in, bytes out. A `Policy` says what they demand, which of the `EXTENSIONS` of
 SMTP they offer, and by which `MECHANISMS` they let in. `QUIRKS` has profiles of servers that differ from the standards.
+A `FaultProxy` stands before these or any other servers, and lets go wrong what can go wrong on the way to them.
 For TLS there are certificates of test authorities whose keys are public: `server_context` and `client_context`.
 
 It is made to be exact, and no server for anybody's mail: it relays nothing, keeps nothing, and limits nobody. Nothing
@@ -10,6 +11,23 @@ in mailwire but its tests and its demonstration uses this package, and pytest is
 """
 
 from .channel import Channel
+from .fault_proxy import Choice, FaultProxy, ProxiedConnection
+from .faults import (
+    Alteration,
+    Bandwidth,
+    BitFlip,
+    Cut,
+    DoubledLine,
+    DroppedLine,
+    Fault,
+    HalfClose,
+    Insertion,
+    Latency,
+    Side,
+    Slices,
+    SwappedLines,
+    ZeroWindow,
+)
 from .lmtp_server import LMTPServer
 from .maildrop import Account, Envelope, Maildrop, OpenMaildrop, StoredMessage
 from .policy import MECHANISMS, Policy
@@ -90,30 +108,47 @@ __all__ = [
     "WAIT",
     "WITHHOLD",
     "Account",
+    "Alteration",
     "Answers",
+    "Bandwidth",
     "Beneath",
+    "BitFlip",
     "Channel",
+    "Choice",
+    "Cut",
     "Defect",
+    "DoubledLine",
+    "DroppedLine",
     "Endless",
     "Envelope",
+    "Fault",
+    "FaultProxy",
+    "HalfClose",
     "Hear",
+    "Insertion",
     "LMTPServer",
+    "Latency",
     "MailServer",
     "Maildrop",
     "OpenMaildrop",
     "POP3Quirk",
     "POP3Server",
     "Policy",
+    "ProxiedConnection",
     "Quirk",
     "SMTPQuirk",
     "SMTPServer",
     "ScriptedPeer",
     "Session",
+    "Side",
+    "Slices",
     "Slow",
     "Step",
     "StoredMessage",
+    "SwappedLines",
     "TLSState",
     "Tls",
+    "ZeroWindow",
     "authority_file",
     "client_context",
     "server_context",

@@ -1,0 +1,327 @@
+"""FaultProxy: stands between a client and any server, and lets things go wrong on the way, as is asked for.
+
+The faults of a connection are values (`mailwire.testing.faults`), and what comes by chance comes from a seed: the same
+connections go wrong in the same way again. Nothing is understood of what passes; under TLS it is records that are cut
+and altered.
+"""
+
+import asyncio
+import socket
+import struct
+from collections import deque
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from random import Random
+from typing import Final, Self, TypeAlias
+
+from .acceptor import Acceptor
+from .altering import Altered
+from .faults import (
+    Alteration,
+    Bandwidth,
+    Cut,
+    Fault,
+    HalfClose,
+    Latency,
+    Side,
+    Slices,
+    ZeroWindow,
+)
+from .turns import turns
+
+__all__ = ["Choice", "FaultProxy", "ProxiedConnection"]
+
+Choice: TypeAlias = Callable[[int, Random], Iterable[Fault]]
+"""Chooses the faults of a connection: by its number, the first is 0, and by chance, if it likes."""
+
+_READ_SIZE: Final = 64 * 1024
+# Pieces on their way through one direction, before its sender is held back.
+_ON_THE_WAY: Final = 256
+
+
+@dataclass(slots=True)
+class ProxiedConnection:
+    """One connection through the proxy.
+
+    number: which one it is; the first is 0.
+    faults: what goes wrong with it.
+    passed: how many octets of the "client" and of the "server" were passed on.
+    was_cut: whether a `Cut` has ended it.
+    is_over: whether it has ended at both ends.
+    """
+
+    number: int
+    faults: tuple[Fault, ...]
+    passed: dict[Side, int] = field(default_factory=lambda: {"client": 0, "server": 0})
+    was_cut: bool = False
+    is_over: bool = False
+
+
+class FaultProxy:
+    """A proxy on a free port of 127.0.0.1, before the server at `port` of `host`.
+
+    ::
+
+        async with MailServer([Account("b", "", ("b@example.org",))]) as server:
+            async with FaultProxy(server.smtp_port, [[Cut(300, of="client")], []]) as proxy:
+                ...  # send to proxy.port: the first connection is cut, the others are as they should be
+
+    faults: those of each connection in turn, and none for those behind the last; or a function that chooses them by
+        the connection's number and a source of chance, which is its own.
+    seed: of chance. What is chosen, and how much jitter there is, depends on it and the connection's number alone.
+    host: of the server: a name or an address.
+
+    A server that cannot be connected to is a connection that is reset. Leaving the proxy cuts every connection.
+    """
+
+    def __init__(
+        self,
+        port: int,
+        faults: Sequence[Iterable[Fault]] | Choice = (),
+        *,
+        seed: int = 0,
+        host: str = "127.0.0.1",
+    ) -> None:
+        self.connections: list[ProxiedConnection] = []
+        self._target = host, port
+        self._faults = faults
+        self._seed = seed
+        self._acceptor = Acceptor(self._receive)
+
+    @property
+    def host(self) -> str:
+        """The address it listens on."""
+        return self._acceptor.address[0]
+
+    @property
+    def port(self) -> int:
+        """The port it listens on; known once it is started."""
+        return self._acceptor.address[1]
+
+    async def start(self) -> None:
+        """Listen. Raises OSError if that is not possible."""
+        self._acceptor.start()
+
+    async def close(self) -> None:
+        """Cut all connections and stop listening."""
+        await self._acceptor.close()
+
+    async def wait_idle(self) -> None:
+        """Wait until every connection that was made so far is over."""
+        await self._acceptor.wait_idle()
+
+    async def __aenter__(self) -> Self:
+        await self.start()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.close()
+
+    def _receive(self, _peer: str) -> "_Proxying":
+        number = len(self.connections)
+        chance = Random(f"{self._seed}:{number}")
+        if callable(self._faults):
+            faults = self._faults(number, chance)
+        else:
+            faults = self._faults[number] if number < len(self._faults) else ()
+        connection = ProxiedConnection(number, tuple(faults))
+        self.connections.append(connection)
+        return _Proxying(self._target, connection, chance)
+
+
+class _Reset(Exception):
+    # The connection ends at once, for both.
+    pass
+
+
+class _Proxying:
+    # One connection on its way through.
+
+    def __init__(self, target: tuple[str, int], connection: ProxiedConnection, chance: Random) -> None:
+        self._target = target
+        self._connection = connection
+        self._chance = chance
+        self._passing: asyncio.Task[None] | None = None
+
+    async def serve(self, accepted: socket.socket) -> None:
+        with accepted:
+            self._passing = asyncio.create_task(self._pass_on(accepted))
+            await asyncio.wait([self._passing])
+        self._connection.is_over = True
+        if not self._passing.cancelled():
+            self._passing.result()
+
+    def abort(self) -> None:
+        if self._passing is None:
+            raise AssertionError("who was accepted is served before anybody learns of it")
+        self._passing.cancel()
+
+    async def _pass_on(self, client: socket.socket) -> None:
+        try:
+            client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            with await _connect(self._target) as server:
+                try:
+                    await self._pass_both_ways(client, server)
+                except (_Reset, OSError):
+                    _reset(server)
+                    raise
+        except (_Reset, OSError):
+            _reset(client)
+
+    async def _pass_both_ways(self, client: socket.socket, server: socket.socket) -> None:
+        connection = self._connection
+        ways = [
+            _Way("client", connection, client, server, self._chance),
+            _Way("server", connection, server, client, self._chance),
+        ]
+        for way, other in zip(ways, reversed(ways), strict=True):
+            way.other = other
+        running = [asyncio.create_task(run()) for way in ways for run in (way.receive, way.deliver)]
+        try:
+            await asyncio.gather(*running)
+        finally:
+            for task in running:
+                task.cancel()
+            await asyncio.wait(running)
+
+
+class _Way:
+    # One direction of a connection: what `source` sends is received, altered, held up, and delivered at `goal`.
+
+    other: "_Way"
+
+    def __init__(
+        self, side: Side, connection: ProxiedConnection, source: socket.socket, goal: socket.socket, chance: Random
+    ) -> None:
+        faults = [fault for fault in connection.faults if fault.of == side]
+        alterations = [fault for fault in faults if isinstance(fault, Alteration)]
+        self._side: Side = side
+        self._connection = connection
+        self._source = source
+        self._goal = goal
+        self._chance = chance
+        self._loop = asyncio.get_running_loop()
+        self._altered = Altered(alterations) if alterations else None
+        self._latencies = [fault for fault in faults if isinstance(fault, Latency)]
+        self._rate = min((fault.octets_per_second for fault in faults if isinstance(fault, Bandwidth)), default=None)
+        self._slices = next((fault for fault in faults if isinstance(fault, Slices)), None)
+        self._window = min((fault.at for fault in faults if isinstance(fault, ZeroWindow)), default=None)
+        ends = [fault for fault in faults if isinstance(fault, (HalfClose, Cut))]
+        self._end = min(ends, key=lambda fault: fault.at, default=None)
+        self._is_closed = False
+        self._pieces: deque[tuple[float, bytes | None]] = deque()  # with the time at which each is due
+        self._changed = asyncio.Event()  # the pieces, there are more or fewer
+        self._due = 0.0  # the time of the last one
+
+    async def receive(self) -> None:
+        if self._altered is not None:
+            self._put(self._altered.begin())
+        received = 0
+        while True:
+            size = _READ_SIZE if self._window is None else min(_READ_SIZE, self._window - received)
+            if size == 0:
+                await self._loop.create_future()  # for ever
+            data = await self._loop.sock_recv(self._source, size)
+            if not data:
+                break
+            received += len(data)
+            if not self._is_closed:
+                self._put(data if self._altered is None else self._altered.feed(data))
+            while len(self._pieces) > _ON_THE_WAY:
+                self._changed.clear()
+                await self._changed.wait()
+        if self._altered is not None:
+            self._put(self._altered.end())
+        self._put(None)
+
+    def _put(self, data: bytes | None) -> None:
+        now = self._loop.time()
+        seconds = sum(fault.seconds + fault.jitter * self._chance.random() for fault in self._latencies)
+        pieces: list[bytes | None] = [data]
+        if data is not None:
+            # In slices of a tenth of a second, where there is a bandwidth, so that it is one.
+            size = len(data) if self._rate is None else max(1, int(self._rate / 10))
+            size = size if self._slices is None else min(size, self._slices.size)
+            pieces = [data[start : start + size] for start in range(0, len(data), size or 1)]
+        for piece in pieces:
+            self._due = max(self._due, now + seconds)
+            if piece is not None and self._rate is not None:
+                self._due += len(piece) / self._rate
+            self._pieces.append((self._due, piece))
+            if self._slices is not None:
+                self._due += self._slices.pause
+        self._changed.set()
+
+    async def deliver(self) -> None:
+        await self._end_if_due(0)
+        while True:
+            while not self._pieces:
+                self._changed.clear()
+                await self._changed.wait()
+            due, piece = self._pieces[0]
+            if (seconds := due - self._loop.time()) > 0:
+                await asyncio.sleep(seconds)
+            self._pieces.popleft()
+            self._changed.set()
+            if piece is None:
+                self._shut_down()
+                return
+            if not self._is_closed:
+                await self._send(piece)
+
+    async def _send(self, piece: bytes) -> None:
+        room = len(piece) if self._end is None else self._end.at - self._connection.passed[self._side]
+        octets = piece[:room]
+        if self._slices is not None:
+            await turns(3)  # for the receiver to read the slice before, if it is in this event loop
+        try:
+            await self._loop.sock_sendall(self._goal, octets)
+        except OSError:
+            if not self._is_closed:
+                raise
+        self._connection.passed[self._side] += len(octets)
+        await self._end_if_due(self._connection.passed[self._side])
+
+    async def _end_if_due(self, passed: int) -> None:
+        end = self._end
+        if end is None or self._is_closed or passed < end.at:
+            return
+        if isinstance(end, Cut):
+            self._connection.was_cut = True
+            if end.by == "RST":
+                raise _Reset
+            self.other._shut_down()
+        self._shut_down()
+
+    def _shut_down(self) -> None:
+        # What is still received is dropped: a socket that is closed over it would be reset.
+        if not self._is_closed:
+            self._is_closed = True
+            with suppress(OSError):  # who has gone needs not be told
+                self._goal.shutdown(socket.SHUT_WR)
+
+
+def _reset(end: socket.socket) -> None:
+    # What has not arrived yet is lost, as it is on any way that is cut.
+    end.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    end.close()
+
+
+async def _connect(target: tuple[str, int]) -> socket.socket:
+    loop = asyncio.get_running_loop()
+    try:
+        # An address needs no resolver, and no thread for it.
+        found = socket.getaddrinfo(*target, type=socket.SOCK_STREAM, flags=socket.AI_NUMERICHOST)
+    except socket.gaierror:
+        found = await loop.getaddrinfo(*target, type=socket.SOCK_STREAM)
+    family, kind, protocol, _, address = found[0]
+    server = socket.socket(family, kind, protocol)
+    try:
+        server.setblocking(False)
+        server.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        await loop.sock_connect(server, address)
+    except BaseException:
+        server.close()
+        raise
+    return server

@@ -1,0 +1,179 @@
+"""Faults: what can go wrong between a client and a server, as values for a `FaultProxy`.
+
+`of` says whose octets are meant, what the "client" has sent or what the "server" has. Octets and lines are counted from
+the beginning of the connection, and as their sender sent them; a line ends with LF.
+"""
+
+from dataclasses import dataclass
+from typing import Literal, TypeAlias
+
+__all__ = [
+    "Alteration",
+    "Bandwidth",
+    "BitFlip",
+    "Cut",
+    "DoubledLine",
+    "DroppedLine",
+    "Fault",
+    "HalfClose",
+    "Insertion",
+    "Latency",
+    "Side",
+    "Slices",
+    "SwappedLines",
+    "ZeroWindow",
+]
+
+Side = Literal["client", "server"]
+
+
+def _check(of: Side, value: float, least: float, what: str) -> None:
+    if of not in ("client", "server"):
+        raise ValueError(f'expected the octets of the "client" or of the "server", got {of!r}')
+    if not value >= least:
+        raise ValueError(f"expected {what} of {least:g} at least, got {value}")
+
+
+# When octets arrive
+
+
+@dataclass(frozen=True, slots=True)
+class Latency:
+    """Every piece takes so many `seconds`, and up to `jitter` seconds more, by chance. The order stays."""
+
+    seconds: float
+    jitter: float = 0.0
+    of: Side = "server"
+
+    def __post_init__(self) -> None:
+        _check(self.of, self.seconds, 0, "seconds")
+        _check(self.of, self.jitter, 0, "a jitter")
+
+
+@dataclass(frozen=True, slots=True)
+class Bandwidth:
+    """No more than so many octets pass in a second."""
+
+    octets_per_second: float
+    of: Side = "server"
+
+    def __post_init__(self) -> None:
+        _check(self.of, self.octets_per_second, 1, "octets per second")
+
+
+@dataclass(frozen=True, slots=True)
+class Slices:
+    """What is sent arrives in pieces of `size` octets, `pause` seconds apart."""
+
+    size: int = 1
+    pause: float = 0.0
+    of: Side = "server"
+
+    def __post_init__(self) -> None:
+        _check(self.of, self.size, 1, "a size")
+        _check(self.of, self.pause, 0, "a pause")
+
+
+@dataclass(frozen=True, slots=True)
+class ZeroWindow:
+    """Behind so many octets nothing more is read: what is sent fills the system's buffers and stands still then."""
+
+    at: int
+    of: Side = "client"
+
+    def __post_init__(self) -> None:
+        _check(self.of, self.at, 0, "a number of octets")
+
+
+# How it ends
+
+
+@dataclass(frozen=True, slots=True)
+class HalfClose:
+    """Behind so many octets of one side the other one is told that there will be no more. The way back stays open."""
+
+    at: int
+    of: Side = "server"
+
+    def __post_init__(self) -> None:
+        _check(self.of, self.at, 0, "a number of octets")
+
+
+@dataclass(frozen=True, slots=True)
+class Cut:
+    """Behind so many octets of one side the connection ends for both, with "FIN" or with "RST"."""
+
+    at: int
+    of: Side = "server"
+    by: Literal["FIN", "RST"] = "RST"
+
+    def __post_init__(self) -> None:
+        _check(self.of, self.at, 0, "a number of octets")
+        if self.by not in ("FIN", "RST"):
+            raise ValueError(f'expected a cut by "FIN" or "RST", got {self.by!r}')
+
+
+# What arrives
+
+
+@dataclass(frozen=True, slots=True)
+class BitFlip:
+    """In the octet behind so many others one bit is turned over, the lowest being 0."""
+
+    at: int
+    bit: int = 0
+    of: Side = "server"
+
+    def __post_init__(self) -> None:
+        _check(self.of, self.at, 0, "a number of octets")
+        if not 0 <= self.bit <= 7:
+            raise ValueError(f"expected a bit from 0 to 7, got {self.bit}")
+
+
+@dataclass(frozen=True, slots=True)
+class Insertion:
+    """Behind so many octets there are others that nobody has sent."""
+
+    at: int
+    octets: bytes
+    of: Side = "server"
+
+    def __post_init__(self) -> None:
+        _check(self.of, self.at, 0, "a number of octets")
+
+
+@dataclass(frozen=True, slots=True)
+class DroppedLine:
+    """The line of this number, counted from 1, does not arrive."""
+
+    number: int
+    of: Side = "server"
+
+    def __post_init__(self) -> None:
+        _check(self.of, self.number, 1, "a number of a line")
+
+
+@dataclass(frozen=True, slots=True)
+class DoubledLine:
+    """The line of this number, counted from 1, arrives twice."""
+
+    number: int
+    of: Side = "server"
+
+    def __post_init__(self) -> None:
+        _check(self.of, self.number, 1, "a number of a line")
+
+
+@dataclass(frozen=True, slots=True)
+class SwappedLines:
+    """The line of this number, counted from 1, arrives behind the one that follows it. It is held back until then."""
+
+    number: int
+    of: Side = "server"
+
+    def __post_init__(self) -> None:
+        _check(self.of, self.number, 1, "a number of a line")
+
+
+Alteration: TypeAlias = BitFlip | Insertion | DroppedLine | DoubledLine | SwappedLines
+Fault: TypeAlias = Latency | Bandwidth | Slices | ZeroWindow | HalfClose | Cut | Alteration
