@@ -324,6 +324,16 @@ async def test_the_domains_of_a_session_are_counted() -> None:
     ]
 
 
+async def test_the_domains_of_a_session_are_counted_over_all_its_mails() -> None:
+    async with crowd(recipient_domain_limit=1) as server:
+        async with SMTPClient(endpoint_of(server)) as client:
+            for recipient in ("b@example.org", "c@example.org", "b@example.net", "c@example.NET", "b@example.org"):
+                receipt = await client.send(MESSAGE, sender="a@example.org", recipients=recipient)
+                assert receipt.accepted == (recipient,)
+        sessions = [[line[:4] for line in session.commands].count(b"MAIL") for session in server.smtp_sessions]
+    assert sessions == [2, 2, 1]
+
+
 def once() -> Iterator[bytes]:
     yield MESSAGE
 

@@ -46,7 +46,7 @@ async def test_a_message_arrives_the_same_in_chunks_and_behind_data(
     assert any(line.startswith("BDAT") for line in said) is (choice is not False)
     assert ("DATA" in said) is (choice is False)
     assert receipt.queue_id
-    assert set(receipt.timings) == {"envelope", "message", "verdict"}
+    assert set(receipt.timings) == {"connection", "envelope", "message", "verdict"}
 
 
 async def test_a_file_and_an_iterable_arrive(mail_host: MailHost, mailbox: Mailbox, tmp_path: Path) -> None:

@@ -58,6 +58,24 @@ def test_a_size_is_a_positive_number_or_no_limit(line: bytes, size: int | None) 
     assert announced(line).size == size
 
 
+@pytest.mark.parametrize(
+    ("line", "seconds"),
+    [
+        (b"DELIVERBY", None),
+        (b"DELIVERBY 240", 240),
+        (b"DELIVERBY 240,X-TOKEN,OTHER", 240),
+        (b"DELIVERBY 0", None),
+        (b"DELIVERBY ,X-TOKEN", None),
+        (b"DELIVERBY 999999999", 999_999_999),
+        (b"DELIVERBY 9999999999", None),
+        (b"DELIVERBY 24x", None),
+        (b"DELIVERBY -1", None),
+    ],
+)
+def test_the_least_time_to_deliver_in_is_a_number_before_any_comma(line: bytes, seconds: int | None) -> None:
+    assert announced(line).least_deliver_by == seconds
+
+
 def test_a_size_is_not_known_where_none_was_announced() -> None:
     assert Extensions().size is None
 

@@ -575,8 +575,11 @@ def test_the_limits_are_kept() -> None:
 
     session = greeted(server(Maildrop([BOB, others]), policy=Policy(recipient_domain_limit=2)))
     say(session, HELLO, MAIL, RCPT, b"RCPT TO:<carol@example.net>\r\n")
-    expected = b"452 4.5.3 No more than 2 domains among the recipients of a message\r\n"
+    expected = b"452 4.5.3 No more than 2 domains among the recipients of a session\r\n"
     assert say(session, b"RCPT TO:<carol@example.com>\r\n") == expected
+    # RFC 9422 4.3: "within a single session".
+    assert say(session, b"RSET\r\n" + MAIL + b"RCPT TO:<carol@example.com>\r\n").endswith(expected)
+    assert say(session, b"RCPT TO:<carol@example.NET>\r\n").startswith(b"250 ")
 
 
 # Chunks

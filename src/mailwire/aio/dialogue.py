@@ -30,6 +30,7 @@ class Dialogue:
         self.transactions = 0  # that were begun
         self.recipient_domains: set[str] = set()  # that were named in them
         self.distrusts_chunking = False  # the server is known to be bad at it
+        self.knows_ehlo = True  # the server does, or has not been asked yet
 
     async def ask(self, command: Command[object]) -> Reply:
         """Send `command` and return its reply. Raises ReplyError if that is a refusal."""

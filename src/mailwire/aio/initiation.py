@@ -67,7 +67,7 @@ class Initiation:
         if dialogue.connection.is_lmtp:
             return await dialogue.ask(Lhlo(name))
         if self.hangs_up_on_ehlo:
-            return await dialogue.ask(Helo(name))
+            return await self._say_helo(name)
         session.has_heard = False
         try:
             return await dialogue.ask(Ehlo(name))
@@ -85,7 +85,11 @@ class Initiation:
                 raise NotSupported(
                     f"EHLO was refused ({error.reply}), and without it there is no AUTH", extension="AUTH"
                 ) from error
-            return await dialogue.ask(Helo(name))
+            return await self._say_helo(name)
+
+    async def _say_helo(self, name: str) -> Reply:
+        self._dialogue.knows_ehlo = False
+        return await self._dialogue.ask(Helo(name))
 
     async def _start_tls(self) -> None:
         if "STARTTLS" not in self._extensions:

@@ -28,6 +28,7 @@ from ..smtp import (
     Bdat,
     Delivery,
     Extensions,
+    Mailbox,
     Receipt,
     ReplyReceived,
     Rset,
@@ -73,19 +74,16 @@ class Sending:
 
     async def transact(self, dialogue: Dialogue, batch: Batch) -> None:
         """Make the transaction with these recipients. Raises what anything on the way raises, but for refusals."""
-        mailing, connection = self._mailing, dialogue.connection
-        outgoing = await self._prepare(dialogue)
-        recipients = [mailing.envelope.recipients[place] for place in batch.places]
-        transaction = Transaction(
-            connection,
-            mailing.envelope.sender,
-            recipients,
-            parameters=outgoing.mail_parameters,
-            options=mailing.options,
-            recipient_options=[mailing.recipient_options[place] for place in batch.places],
-            on_refused=mailing.on_refused,
-            chunking=self._chunking(dialogue, outgoing),
-        )
+        connection = dialogue.connection
+        recipients = [self._mailing.envelope.recipients[place] for place in batch.places]
+        try:
+            outgoing = await self._prepare(dialogue)
+            transaction = self._begin(dialogue, outgoing, batch, recipients)
+        except NotSupported as error:
+            if dialogue.knows_ehlo:
+                raise
+            reason = "it does not know EHLO, and behind HELO there are no extensions (RFC 5321 3.2)"
+            raise NotSupported(f"{error}: {reason}", extension=error.extension) from error
         watch = _Watch()
         self._transactions.append((batch.places, transaction, watch))
         named = set(batch.places)
@@ -145,6 +143,21 @@ class Sending:
                 f"the server does not take {count} recipients in one transaction (RFC 9422), {reason}",
                 extension="LIMITS",
             )
+
+    def _begin(
+        self, dialogue: Dialogue, outgoing: Outgoing, batch: Batch, recipients: Sequence[Mailbox]
+    ) -> Transaction:
+        mailing = self._mailing
+        return Transaction(
+            dialogue.connection,
+            mailing.envelope.sender,
+            recipients,
+            parameters=outgoing.mail_parameters,
+            options=mailing.options,
+            recipient_options=[mailing.recipient_options[place] for place in batch.places],
+            on_refused=mailing.on_refused,
+            chunking=self._chunking(dialogue, outgoing),
+        )
 
     async def _prepare(self, dialogue: Dialogue) -> Outgoing:
         if self._prepared is None or self._prepared[0] is not dialogue:

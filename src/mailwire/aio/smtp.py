@@ -1,7 +1,9 @@
 """SMTPClient: sends mail over one connection."""
 
+import asyncio
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
+from dataclasses import replace
 from typing import ClassVar, Final, TypeVar
 
 from ..endpoint import Chunking, Endpoint, Protocol
@@ -63,6 +65,7 @@ class SMTPClient(Client[Event]):
         self._connection = self._new_machine()
         self._dialogue: Dialogue | None = None  # with the server that we are connected to, or were
         self._hangs_up_on_ehlo = False
+        self._connecting = 0.0  # seconds, that no receipt has told yet
 
     @property
     def extensions(self) -> Extensions:
@@ -100,7 +103,8 @@ class SMTPClient(Client[Event]):
 
         The mail goes to the recipients that the server accepts; those it refuses are told by the receipt that comes
         back. A server that announces LIMITS (RFC 9422) gets it in several transactions, and on several connections,
-        where it takes no more at a time; the receipt is about all of them.
+        where it takes no more at a time; the receipt is about all of them. Its `timings` are those of the phases
+        "envelope", "message" and "verdict"; and, for the first mail on a connection, of "connection".
 
         Raises SenderRefused, RecipientsRefused (all of them, or one under "abort"), DataRefused, ReplyError,
         NotSupported, InvalidMessage, SourceFailed, SecurityError, ConnectionLost, DeadlineExceeded, ProtocolError; each
@@ -128,7 +132,7 @@ class SMTPClient(Client[Event]):
                 try:
                     await self._transact(sending)
                 finally:
-                    receipt = sending.receipt()
+                    receipt = self._timed(sending.receipt())
                     self.last_receipt = receipt if sending.has_begun else self.last_receipt
                 sending.raise_failure(receipt)
         except MailwireError as error:
@@ -171,6 +175,12 @@ class SMTPClient(Client[Event]):
         return self._connection
 
     async def _establish(self) -> None:
+        clock = asyncio.get_running_loop().time
+        begun = clock()
+        await self._establish_session()
+        self._connecting += clock() - begun
+
+    async def _establish_session(self) -> None:
         self._hangs_up_on_ehlo = False
         try:
             await super()._establish()
@@ -198,6 +208,13 @@ class SMTPClient(Client[Event]):
         return await self._talk.log_in(command)
 
     # Sending
+
+    def _timed(self, receipt: Receipt) -> Receipt:
+        # The first mail on a connection has waited for it.
+        if not self._connecting:
+            return receipt
+        seconds, self._connecting = self._connecting, 0.0
+        return replace(receipt, timings={"connection": seconds, **receipt.timings})
 
     async def _transact(self, sending: Sending) -> None:
         while (batch := sending.next_batch(self._talk)) is not None:

@@ -11,6 +11,7 @@ from .reply import Reply
 __all__ = ["Extensions"]
 
 _DATE_TIME_LIMIT: Final = 40  # characters; RFC 3339 5.6 needs 20, and some for fractions
+_NINE_DIGITS: Final = re.compile(r"([0-9]{1,9})(?:,|\Z)")
 _LIMIT: Final = re.compile(r"[1-9][0-9]{0,5}\Z")  # RFC 9422 4
 
 
@@ -34,8 +35,14 @@ class Extensions(Keywords):
 
     @property
     def least_deliver_by(self) -> int | None:
-        """The shortest time, in seconds, in which delivery may be asked for or else the mail back (RFC 2852 2)."""
-        return self.number("DELIVERBY")
+        """The shortest time, in seconds, in which delivery may be asked for or else the mail back (RFC 2852 2).
+
+        None if it is not said, or said to be 0.
+        """
+        words = self.get("DELIVERBY", ())
+        # RFC 2852 2: the number, at most nine digits, and behind commas what is to be invented yet.
+        found = _NINE_DIGITS.match(words[0]) if words else None
+        return (int(found[1]) or None) if found else None
 
     @property
     def longest_hold(self) -> int | None:

@@ -4,7 +4,7 @@ A receipt is a value: it can be compared, hashed, pickled, printed, and written 
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final, Self
 
 from .._wire.mapping import FrozenMapping
@@ -99,7 +99,8 @@ class Receipt:
         DATA or a chunk. None if there was none, or if it was the refusal of recipients that decided.
     octets: how long the message was on the wire, without the final dot; 0 if it did not go out.
     extensions: those of the server's that this mail made use of.
-    timings: how long each phase took, in seconds, by its name. Whoever has a clock fills them in.
+    timings: how long each phase took, in seconds, by its name. Whoever has a clock fills them in; they do not count
+        where receipts are compared.
     """
 
     delivery: Delivery
@@ -108,7 +109,7 @@ class Receipt:
     reply: Reply | None
     octets: int
     extensions: tuple[str, ...] = ()
-    timings: Mapping[str, float] = NO_TIMINGS
+    timings: Mapping[str, float] = field(default=NO_TIMINGS, compare=False)
 
     def __post_init__(self) -> None:
         if not isinstance(self.timings, FrozenMapping):

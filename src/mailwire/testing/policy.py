@@ -52,8 +52,8 @@ class Policy:
     extensions: what SMTP offers, of `EXTENSIONS`, where it can be had: STARTTLS where there is TLS to begin, REQUIRETLS
         where it has begun, LIMITS where there is one of those below.
     recipient_limit, recipient_domain_limit, message_limit: how many recipients a message may have, how many domains
-        among them, and how many messages a session (RFC 9422); None for any number. Beyond them RCPT is answered 452,
-        and MAIL 421.
+        those of a session, and how many messages a session (RFC 9422); None for any number. Beyond them RCPT is
+        answered 452, and MAIL 421.
     recipient_replies: what RCPT is answered for these addresses, whole lines such as "452 4.2.2 Mailbox full", 2yz, 4yz
         or 5yz; behind 421 the server closes. Case does not count.
     delivery_replies: the same for what LMTP answers behind the message, for each recipient (RFC 2033 4.2).

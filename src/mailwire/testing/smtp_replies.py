@@ -29,7 +29,7 @@ REPLIES: Final[Mapping[str, Phrase]] = {
     # Refusals
     "too many messages": Phrase("421", "4.7.0", "No more than {limit} messages in a session"),
     "too many recipients": Phrase("452", "4.5.3", "No more than {limit} recipients of a message"),
-    "too many domains": Phrase("452", "4.5.3", "No more than {limit} domains among the recipients of a message"),
+    "too many domains": Phrase("452", "4.5.3", "No more than {limit} domains among the recipients of a session"),
     "too long": Phrase("500", "5.5.6", "Line too long"),
     "unknown": Phrase("500", "5.5.1", "Unknown command"),
     "syntax": Phrase("501", "5.5.4", "Syntax error, expected {expected}"),

@@ -61,6 +61,7 @@ class SMTPServer(Session):
         self._messages = 0  # that were begun
         self._mail: Envelope | None = None  # what MAIL said; None outside a transaction
         self._recipients: list[tuple[str, Mapping[str, str | None]]] = []  # that were accepted, with their parameters
+        self._domains: set[str] = set()  # of all who were accepted in this session
         self._mail_data: MailData | None = None  # while a message comes in behind DATA
         self._chunked: Content | None = None  # of a message of which a chunk has come
         self._chunk: _Chunk | None = None  # while it comes in
@@ -214,6 +215,7 @@ class SMTPServer(Session):
         elif not self._maildrop.has_recipient(recipient):
             raise Refusal("recipient unknown", path=recipient)
         self._check_limits(recipient)
+        self._domains.add(recipient.domain.casefold())
         self._recipients.append((str(recipient), parameters))
         if reply is None:
             self._say("recipient accepted", path=recipient)
@@ -223,10 +225,8 @@ class SMTPServer(Session):
         if limit is not None and len(self._recipients) == limit:
             raise Refusal("too many recipients", limit=limit)  # RFC 5321 4.5.3.1.10
         limit = self._policy.recipient_domain_limit
-        if limit is not None:
-            addresses = [str(recipient), *(address for address, _ in self._recipients)]
-            if len({address.rpartition("@")[2].casefold() for address in addresses}) > limit:
-                raise Refusal("too many domains", limit=limit)
+        if limit is not None and len(self._domains | {recipient.domain.casefold()}) > limit:
+            raise Refusal("too many domains", limit=limit)
 
     def _parse(self, verb: str, keyword: bytes, argument: bytes) -> Arguments:
         arguments = parse_arguments(argument, keyword, takes_bare_path=self._quirk.takes_bare_paths)
