@@ -18,6 +18,8 @@ from contextlib import aclosing
 from os import PathLike
 from typing import Final, overload
 
+from .aio.bulk_sending import BulkSending
+from .aio.consignment import Order, SendResult
 from .aio.deletion import CommitReport, DeletionReport
 from .aio.lmtp import LMTPClient
 from .aio.mailing import Mailing, OnRefused, Progress
@@ -97,6 +99,7 @@ __all__ = [
     "Batch",
     "Budget",
     "BudgetExceeded",
+    "BulkSending",
     "Chunking",
     "CommandRefused",
     "CommitReport",
@@ -136,6 +139,7 @@ __all__ = [
     "NotSupported",
     "OAuthToken",
     "OnRefused",
+    "Order",
     "OriginalRecipient",
     "POP3Client",
     "POP3Settings",
@@ -159,6 +163,7 @@ __all__ = [
     "SMTPClient",
     "SQLiteLedger",
     "SecurityError",
+    "SendResult",
     "SenderRefused",
     "ServerUnproven",
     "SinkFailed",

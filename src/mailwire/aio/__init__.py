@@ -1,5 +1,7 @@
 """The asyncio side: the only modules that do network I/O. They move bytes, keep deadlines, and wait."""
 
+from .bulk_sending import BulkSending
+from .consignment import Order, SendResult
 from .deletion import CommitReport, DeletionReport
 from .pop3 import POP3Client
 from .pop3_dialogue import Budget
@@ -11,12 +13,15 @@ from .smtp import SMTPClient
 __all__ = [
     "Batch",
     "Budget",
+    "BulkSending",
     "CommitReport",
     "DeletionReport",
+    "Order",
     "POP3Client",
     "POP3Settings",
     "Retrieval",
     "RetrievalProgress",
     "RetrievedItem",
     "SMTPClient",
+    "SendResult",
 ]

@@ -142,10 +142,11 @@ class Client(ABC, Generic[E]):
     async def _open_call(self) -> Session[E]:
         await self._begin_call()
         try:
+            if self._session is not None:
+                await self._settle()
             session = self._session
             if session is None:
                 raise LocalProtocolError("the client is not connected: connect() first")
-            await self._settle()
             session.expect_silence()
         except BaseException as error:
             self._end_call(error)

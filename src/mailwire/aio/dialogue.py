@@ -16,6 +16,7 @@ from ..smtp import (
     State,
 )
 from .authentication import login_refusal
+from .deadline import late
 from .session import Session
 
 __all__ = ["Dialogue", "raise_refusal"]
@@ -31,6 +32,8 @@ class Dialogue:
         self.recipient_domains: set[str] = set()  # that were named in them
         self.distrusts_chunking = False  # the server is known to be bad at it
         self.knows_ehlo = True  # the server does, or has not been asked yet
+        self._awaited: Command[object] | None = None  # what `hear` has waited for last, and...
+        self._until: float | None = None  # ...until when
 
     async def ask(self, command: Command[object]) -> Reply:
         """Send `command` and return its reply. Raises ReplyError if that is a refusal."""
@@ -57,9 +60,35 @@ class Dialogue:
         leaves though it was asked nothing, between two chunks of a message."""
         awaited = self.connection.awaited
         event = await self.session.next_event(self._patience(awaited), "the reply to", awaited)
-        if not isinstance(event, ReplyReceived):
-            raise ConnectionLost(f"the server left in the middle of a mail: {event}")
-        return event
+        return _reply_in(event)
+
+    async def hear(self) -> ReplyReceived | None:
+        """Return the next reply that is due, or None if the stream was nudged, or has brought but a part of it.
+
+        The deadline stays the same then, when it is called again. Raises what `next_reply` raises.
+        """
+        session, awaited = self.session, self.connection.awaited
+        if self._awaited is not awaited or awaited is None:
+            self._awaited, self._until = awaited, None
+        event = session.poll()
+        if event is None:
+            if self._until is None:
+                seconds = self._patience(awaited)
+                self._until = None if seconds is None else session.time() + seconds
+            try:
+                await session.stream.wait(self._until)
+            except TimeoutError as passed:
+                raise late(self._patience(awaited), f"the reply to {awaited}") from passed
+            event = session.poll()
+        if event is None:
+            return None
+        self._awaited = None
+        return _reply_in(event)
+
+    def heard(self) -> ReplyReceived | None:
+        """Return the next reply if it has come already. Raises what `next_reply` raises."""
+        event = self.session.poll()
+        return None if event is None else _reply_in(event)
 
     def _patience(self, command: Command[object] | None) -> float | None:
         # RFC 5321 4.5.3.2.
@@ -71,6 +100,12 @@ class Dialogue:
         if isinstance(command, (EndOfData, BdatLast)):
             return timeouts.verdict
         return timeouts.quit if isinstance(command, Quit) else timeouts.command
+
+
+def _reply_in(event: Event) -> ReplyReceived:
+    if not isinstance(event, ReplyReceived):
+        raise ConnectionLost(f"the server left in the middle of a mail: {event}")
+    return event
 
 
 def raise_refusal(received: ReplyReceived) -> None:

@@ -9,7 +9,7 @@ from ..errors import InvalidMessage
 from ..message import Content, Envelope, MessagePolicy, MessageSource
 from ..smtp import Mailbox, MailOptions, RecipientOptions
 
-__all__ = ["Mailing", "OnRefused", "Progress"]
+__all__ = ["Mailing", "OnRefused", "Progress", "check_settings"]
 
 OnRefused = Literal["send", "abort"]
 """Where some recipients are refused: send the mail to the others, or to nobody."""
@@ -40,12 +40,7 @@ class Mailing:
         use_chunking: Chunking = None,
         progress: Progress | None = None,
     ) -> None:
-        if on_refused not in ("send", "abort"):
-            raise ValueError(f'expected on_refused to be "send" or "abort", got {on_refused!r}')
-        if use_chunking not in (True, False, "eager", None):
-            raise ValueError(f'expected use_chunking to be True, False, "eager" or None, got {use_chunking!r}')
-        if policy.binary and use_chunking is False:
-            raise ValueError("what is sent as it is must go in chunks (RFC 3030 3)")
+        check_settings(policy, on_refused, use_chunking)
         self.content = Content(message, policy)
         self.envelope = Envelope.of(self.content, sender, recipients)
         self.options = options
@@ -69,6 +64,16 @@ class Mailing:
         """Raise InvalidMessage for what no server may be given and SourceFailed for what cannot be read, as far as that
         shows before a server is asked."""
         await self.content.check()
+
+
+def check_settings(policy: MessagePolicy, on_refused: OnRefused, use_chunking: Chunking) -> None:
+    """Raise ValueError for settings that make no sense, whatever the message."""
+    if on_refused not in ("send", "abort"):
+        raise ValueError(f'expected on_refused to be "send" or "abort", got {on_refused!r}')
+    if use_chunking not in (True, False, "eager", None):
+        raise ValueError(f'expected use_chunking to be True, False, "eager" or None, got {use_chunking!r}')
+    if policy.binary and use_chunking is False:
+        raise ValueError("what is sent as it is must go in chunks (RFC 3030 3)")
 
 
 def _in_order(

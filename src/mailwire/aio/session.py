@@ -98,6 +98,10 @@ class Session(Generic[E]):
             else:
                 return event
 
+    def time(self) -> float:
+        """Return the time by the event loop's clock, in seconds."""
+        return self._loop.time()
+
     def poll(self) -> E | None:
         """Return the next event if what has arrived makes one."""
         event = self._machine.next_event()

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import replace
+from email.message import Message
 from typing import ClassVar, Final, TypeVar
 
 from ..endpoint import Chunking, Endpoint, Protocol
@@ -27,10 +28,12 @@ from ..smtp import (
     State,
 )
 from ..transcript import Transcript
+from .bulk_sending import BulkSending
 from .client import Client
+from .consignment import Messages, Order
 from .dialogue import Dialogue
 from .initiation import Initiation, can_do_with_helo
-from .mailing import Mailing, OnRefused, Progress
+from .mailing import Mailing, OnRefused, Progress, check_settings
 from .sending import Sending
 from .session import Session
 
@@ -66,6 +69,8 @@ class SMTPClient(Client[Event]):
         self._dialogue: Dialogue | None = None  # with the server that we are connected to, or were
         self._hangs_up_on_ehlo = False
         self._connecting = 0.0  # seconds, that no receipt has told yet
+        self._bulk: BulkSending | None = None  # which holds the connection
+        self._left_bulk: BulkSending | None = None  # which has left something unanswered
 
     @property
     def extensions(self) -> Extensions:
@@ -140,6 +145,66 @@ class SMTPClient(Client[Event]):
             error.delivery = receipt.delivery if receipt else Delivery.NOT_SENT
             raise
         return receipt
+
+    def send_all(
+        self,
+        messages: Messages,
+        *,
+        order: Order = "completion",
+        look_ahead: int = 64,
+        sender: str | None = None,
+        recipients: str | Iterable[str] | None = None,
+        policy: MessagePolicy = _DEFAULT,
+        options: MailOptions | None = None,
+        recipient_options: RecipientOptions | Mapping[str, RecipientOptions] | None = None,
+        on_refused: OnRefused = "send",
+        use_chunking: Chunking = None,
+    ) -> BulkSending:
+        """Send many messages, and return an async iterator of their results (SendResult), one for each.
+
+        messages: an iterable or an asynchronous iterable of what `send` takes: messages, or Mailings that say all by
+            themselves. The other arguments are for those that do not, and are those of `send`.
+        order: results as they come ("completion"), or in the order of the messages ("input").
+        look_ahead: at most so many messages are taken without a result that was handed out.
+
+        ::
+
+            async with client.send_all(messages) as results:
+                async for result in results:
+                    print(result.index, result.delivery, result.error)
+
+        Where the server announces PIPELINING, each mail begins behind the end of the one before (RFC 2920 3.1): one
+        round trip for each. With use_chunking="eager", where it takes chunks as well, mails follow each other without
+        waiting; that is for servers that one trusts: what they refuse was sent in vain. A server that breaks the
+        connection is sent one mail after the other from there on, and nothing that it may have got is sent to it again.
+
+        No failure of a message ends the run; it is the `error` of that message's result. A lost connection is made
+        again for those that were certainly not sent; if that fails, they and all that follow were NOT_SENT. To leave
+        the run before its end, leave `async with`, or call `aclose`; `remaining` tells of the messages without a
+        result.
+
+        Raises ValueError for settings that make no sense. The iterator raises LocalProtocolError where the client is
+        not connected, and what `messages` raises.
+        """
+        if order not in ("completion", "input"):
+            raise ValueError(f'expected order to be "completion" or "input", got {order!r}')
+        if look_ahead < 1:
+            raise ValueError(f"expected to look ahead at 1 message at least, got {look_ahead}")
+        if isinstance(messages, (str, bytes, bytearray, memoryview, Message)):
+            raise ValueError(f"expected an iterable of messages, got one message: {type(messages).__name__}")
+        check_settings(policy, on_refused, use_chunking)
+        if recipients is not None and not isinstance(recipients, str):
+            recipients = tuple(recipients)
+        settings = {
+            "sender": sender,
+            "recipients": recipients,
+            "policy": policy,
+            "options": options,
+            "recipient_options": recipient_options,
+            "on_refused": on_refused,
+            "use_chunking": use_chunking,
+        }
+        return BulkSending(self, messages, settings, order, look_ahead)
 
     async def execute(self, command: Command[T]) -> T:
         """Send `command` and return what its reply means.
@@ -231,6 +296,41 @@ class SMTPClient(Client[Event]):
         self.abort()
         await self._establish()
 
+    # Sharing the connection
+
+    def abort(self) -> None:
+        """Cut the connection at once, without a word."""
+        super().abort()
+        if self._left_bulk is not None:
+            self._left_bulk.abandon()
+            self._left_bulk = None
+
+    async def _begin_bulk(self, bulk: BulkSending) -> None:
+        await self._open_call()
+        self._bulk = bulk
+
+    def _end_bulk(self, bulk: BulkSending) -> None:
+        self._bulk, self._left_bulk = None, bulk if bulk.is_unsettled else None
+        self._end_call(None)
+
+    def _break_off(self) -> None:
+        if self._bulk is None:
+            super()._break_off()
+        else:
+            self._bulk._break_off()
+
+    def _holder(self) -> "asyncio.Task[object] | None":
+        holder = super()._holder()
+        if holder is None and self._bulk is not None:
+            maker = self._bulk.maker
+            return None if maker is None or maker.done() else maker
+        return holder
+
+    async def _settle(self) -> None:
+        if self._left_bulk is not None:
+            left, self._left_bulk = self._left_bulk, None
+            await left._settle()
+
     @property
     def _talk(self) -> Dialogue:
         if self._dialogue is None:
@@ -240,4 +340,6 @@ class SMTPClient(Client[Event]):
     @property
     def _is_clean(self) -> bool:
         connection = self._connection
+        if self._left_bulk is not None:
+            return True  # what it has left unanswered is heard by the next call
         return connection.awaited is None and connection.state in (State.INITIATION, State.READY, State.TRANSACTION)

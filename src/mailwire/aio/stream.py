@@ -13,6 +13,7 @@ import socket
 import ssl
 import sys
 import threading
+from collections.abc import Iterator
 from typing import Final, TypeVar, cast
 
 from .._wire.text import quote
@@ -62,6 +63,7 @@ class Stream(asyncio.BufferedProtocol):
         self._writing_paused = False
         self._loop = asyncio.get_running_loop()
         self._waiter: asyncio.Future[None] | None = None
+        self._is_nudged = False
         self._alarm = Alarm(self._time_out)
         self._lost = self._loop.create_future()
         self._secured: asyncio.BaseTransport | None = None  # the transport, once TLS was begun over it
@@ -164,13 +166,17 @@ class Stream(asyncio.BufferedProtocol):
         return bool(self._arrived) or self.is_at_end
 
     async def wait(self, until: float | None = None) -> None:
-        """Wait until something arrived or nothing more will. Raises TimeoutError at the time `until` of the loop."""
+        """Wait until something arrived or nothing more will, or until `nudge`, which may have come already.
+
+        Raises TimeoutError at the time `until` of the loop.
+        """
         if until is not None:
             self._alarm.set(until)
         try:
-            while not self._arrived and not self.is_at_end:
+            while not (self._arrived or self.is_at_end or self._is_nudged):
                 await self._sleep()
         finally:
+            self._is_nudged = False
             self._alarm.clear()
 
     async def wait_beside(self, work: asyncio.Future[T]) -> bool:
@@ -182,6 +188,11 @@ class Stream(asyncio.BufferedProtocol):
         finally:
             work.remove_done_callback(self._work_done)
         return work.done()
+
+    def nudge(self) -> None:
+        """Let the one who waits for something to arrive see to something else."""
+        self._is_nudged = True
+        self._wake()
 
     def peek(self) -> bytes:
         """Return the beginning of what has arrived and was not taken."""
@@ -203,9 +214,7 @@ class Stream(asyncio.BufferedProtocol):
         if self.is_at_end:
             return  # the loss is told by reading
         transport = self._living_transport()
-        if len(blocks) > 1 and sum(map(len, blocks)) <= _JOIN_LIMIT:
-            blocks = [b"".join(blocks)]
-        for block in blocks:
+        for block in _joined(blocks) if len(blocks) > 1 else blocks:
             transport.write(block)
 
     @property
@@ -362,6 +371,21 @@ class Stream(asyncio.BufferedProtocol):
     def _time_out(self) -> None:
         if self._waiter is not None and not self._waiter.done():
             self._waiter.set_exception(TimeoutError())
+
+
+def _joined(blocks: list[bytes]) -> Iterator[bytes]:
+    # Each write is a call of the system, and a packet: small blocks are joined, large ones not copied for it.
+    joined: list[bytes] = []
+    size = 0
+    for block in blocks:
+        size += len(block)
+        if size > _JOIN_LIMIT and joined:
+            yield b"".join(joined)
+            joined.clear()
+            size = len(block)
+        joined.append(block)
+    if joined:
+        yield b"".join(joined) if len(joined) > 1 else joined[0]
 
 
 async def _connect_unix(path: str) -> socket.socket:

@@ -67,6 +67,14 @@ class Content:
         """Whether it can be sent more than once."""
         return self._source is None or self._source.is_repeatable
 
+    @property
+    def is_at_hand(self) -> bool:
+        """Whether its octets are had in no time: nothing is read or generated for it."""
+        if self._text is not None:
+            return True
+        octets = self._source.octets if isinstance(self._source, MemorySource) else None
+        return octets is not None and len(octets) <= BLOCK_SIZE
+
     async def check(self) -> None:
         """Raise InvalidMessage for what no server may be given and SourceFailed for what cannot be read, as far as that
         shows before a server is asked."""

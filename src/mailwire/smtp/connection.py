@@ -117,6 +117,11 @@ class Connection:
         return self._pipeline.window.commands > 1
 
     @property
+    def has_queued(self) -> bool:
+        """Whether a command has not left yet; behind `data_to_send` that is one for which there is no room."""
+        return self._pipeline.next is not None
+
+    @property
     def accepts_data(self) -> bool:
         """Whether the message may be written: DATA was answered 354, and the message is not ended."""
         return not self._text.is_ended

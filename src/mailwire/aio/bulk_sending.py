@@ -1,0 +1,251 @@
+"""BulkSending: a run over many messages on the one connection of a client.
+
+1. One message's failure is its own: the run goes on.
+2. The run works when it is asked for a result, and only then; what was asked of the server meanwhile, is on its way.
+3. A connection that breaks is made again for what was certainly not sent. What the server may have is UNKNOWN, and not
+   sent again. A server that does not stand mails in a row is sent one after the other from there on.
+4. A server that cannot be reached again, or takes nothing on several connections in a row, is left alone: the rest has
+   not been sent.
+5. Whoever is cancelled, or ends the run, can read what has become of every message that was taken (`remaining`).
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Final, Self
+
+from ..errors import InvalidMessage, LocalProtocolError, MailwireError
+from .chain import Chain
+from .consignment import Consignment, Messages, Order, SendResult
+
+if TYPE_CHECKING:
+    from .smtp import SMTPClient
+
+__all__ = ["BulkSending"]
+
+# So many connections in a row on which the server brings no mail to its end are enough.
+_FUTILE: Final = 3
+
+
+class BulkSending(AsyncIterator[SendResult]):
+    """A run over messages: an async iterator of one result for each. Made by `SMTPClient.send_all`.
+
+    A run that is not gone on with holds the connection until another call of the same task ends it, or of any task once
+    its own is done; `aclose`, or the end of `async with`, ends it at once.
+    """
+
+    def __init__(
+        self, client: "SMTPClient", messages: Messages, settings: Mapping[str, Any], order: Order, look_ahead: int
+    ) -> None:
+        self.maker = _current_task()
+        self._client = client
+        self._consignment = Consignment(messages, settings, order=order, look_ahead=look_ahead)
+        self._chain: Chain | None = None
+        self._is_open = False  # it holds the connection
+        self._is_over = False
+        self._is_single = False
+        self._futile = 0  # connections in a row
+        self._hopeless: MailwireError | None = None  # why nothing more is sent
+        self._broken_off: LocalProtocolError | None = None
+        self._watched: set[asyncio.Task[object]] = set()
+
+    # Going on
+
+    async def __anext__(self) -> SendResult:
+        """Return the next result.
+
+        Raises LocalProtocolError if the client is not connected when the run begins, or another call has ended it; and
+        what the iterable of messages raises, behind the results for those that it gave.
+        """
+        consignment = self._consignment
+        if self._broken_off is not None:
+            raise self._broken_off
+        if not self._is_over:
+            try:
+                await self._take_hold()
+                while not consignment.has_result and not self._is_over:
+                    await self._go_on()
+            except BaseException:
+                await self._cut()
+                raise
+        if consignment.has_result:
+            return consignment.next_result()
+        if consignment.failure is not None:
+            failure, consignment.failure = consignment.failure, None
+            raise failure
+        raise StopAsyncIteration
+
+    @property
+    def is_unsettled(self) -> bool:
+        """Whether it has left something unanswered on the connection."""
+        return self._chain is not None and not self._chain.is_over and not self._chain.is_idle
+
+    def abandon(self) -> None:
+        """Take note that the connection is gone, on which something was left unanswered."""
+        if self._chain is not None:
+            self._chain.break_off(None, may_try_again=False)
+
+    @property
+    def remaining(self) -> tuple[SendResult, ...]:
+        """What is known of those messages that were taken and of which no result was handed out, in their order.
+
+        It is whole once the run has ended, by `aclose` or by an error. Results that nobody was given have no error
+        where it was the end of the run that ended them.
+        """
+        return self._consignment.remaining()
+
+    async def aclose(self) -> None:
+        """End the run. The verdicts on messages whose end has left are waited for, the rest is not sent.
+
+        Where a mail was begun and its message not ended, the connection is cut, and the client no longer connected.
+        """
+        if self._is_open:
+            self._consignment.close()
+            try:
+                await self._settle()
+            finally:
+                self._end()
+        await self._consignment.closed()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        await self.aclose()
+
+    # Private
+
+    async def _go_on(self) -> None:
+        consignment = self._consignment
+        if self._hopeless is not None:
+            await self._fail_next(self._hopeless)
+        elif self._chain is None or self._chain.is_over:
+            await self._renew()
+        else:
+            try:
+                await self._chain.go_on()
+            except MailwireError as error:
+                await self._lose(self._chain, error)
+            else:
+                if self._chain.is_at_rest and not consignment.has_result:
+                    await self._wait()
+
+    async def _wait(self) -> None:
+        if self._consignment.is_exhausted:
+            self._end()
+            await self._consignment.closed()
+        else:
+            await self._consignment.wait()
+
+    async def _renew(self) -> None:
+        client = self._client
+        try:
+            if client.is_connected:
+                await client._begin_again()
+            else:
+                await client._establish()
+        except MailwireError as error:
+            client._note(error)
+            self._hopeless = error
+        else:
+            self._chain = Chain(client._talk, self._consignment, is_single=self._is_single)
+
+    async def _lose(self, chain: Chain, error: MailwireError) -> None:
+        self._client._note(error)
+        self._is_single = self._is_single or chain.is_suspect
+        self._futile = 0 if chain.has_concluded else self._futile + 1
+        chain.break_off(error)
+        self._client.abort()
+        await chain.close()
+        if self._futile == _FUTILE:
+            self._hopeless = error
+
+    async def _fail_next(self, error: MailwireError) -> None:
+        consignment = self._consignment
+        item = consignment.take()
+        if item is None:
+            await self._wait()
+            return
+        try:
+            consignment.make_sending(item)
+        except InvalidMessage as own:
+            consignment.finish(item, None, own)
+        else:
+            consignment.fail(item, error)
+
+    async def _settle(self) -> None:
+        chain = self._chain
+        if chain is None:
+            return
+        error: MailwireError | None = None
+        try:
+            await chain.settle()
+        except MailwireError as caught:
+            error = caught
+            self._client._note(error)
+        except BaseException:
+            await self._cut()
+            raise
+        if not chain.is_idle:
+            chain.break_off(error, may_try_again=False)
+            self._client.abort()
+            await chain.close()
+
+    async def _cut(self) -> None:
+        # Whatever ends the run in the middle ends the connection.
+        if not self._is_open:
+            return
+        chain = self._chain
+        if chain is not None and not chain.is_over:
+            chain.break_off(None, may_try_again=False)
+        self._client.abort()
+        self._end()
+        if chain is not None:
+            await chain.close()
+
+    # Holding the connection, and letting go of it
+
+    async def _take_hold(self) -> None:
+        client = self._client
+        if not self._is_open:
+            await client._begin_bulk(self)
+            self._is_open = True
+            self._watch(self.maker)
+            self._chain = Chain(client._talk, self._consignment)
+        task = client._user = _current_task()
+        self._watch(task)
+
+    def _watch(self, task: "asyncio.Task[object] | None") -> None:
+        if task is not None and task not in self._watched and not task.done():
+            self._watched.add(task)
+            task.add_done_callback(self._stop_watching)
+
+    def _stop_watching(self, task: "asyncio.Task[object]") -> None:
+        self._watched.discard(task)
+        # Who waits for the connection would wait for one that is no more.
+        if self._client._waiting and self._client._holder() is None:
+            self._break_off()
+
+    def _break_off(self) -> None:
+        self._broken_off = LocalProtocolError("another call of the client has ended this run: finish it first")
+        self._end()
+
+    def _end(self) -> None:
+        self._is_over = True
+        self._consignment.close()
+        if self._is_open:
+            self._is_open = False
+            for task in self._watched:
+                task.remove_done_callback(self._stop_watching)
+            self._watched.clear()
+            self._client._end_bulk(self)
+
+
+def _current_task() -> "asyncio.Task[object] | None":
+    """Return the running task; None outside of any event loop."""
+    try:
+        return asyncio.current_task()
+    except RuntimeError:
+        return None

@@ -1,0 +1,307 @@
+"""Chain: mails in a row over one dialogue, each begun behind the end of the one before (RFC 2920 3.1).
+
+1. Where the server pipelines, the commands of the next mail leave with the end of this one: one flight for each mail.
+   In chunks that do not wait for a reply ("eager"), mails follow each other for as long as the window lets them.
+2. Where it does not, or is not trusted to, a mail begins when the one before is finished.
+3. A mail that the server's limits part (RFC 9422), goes by itself, when nothing else is on its way.
+4. A message that cannot be read to its end lets those before it come to theirs; then the connection is cut.
+5. Whatever ends the connection, what is known of each mail is exact: a mail behind one whose end was lost was not sent.
+   It may be tried again elsewhere; a mail of which the server may have the end, never is.
+"""
+
+from collections import deque
+from typing import NamedTuple
+
+from ..errors import ConnectionLost, InvalidMessage, MailwireError, NotSupported, SourceFailed
+from ..smtp import Batch, Delivery, ReplyReceived, State
+from .consignment import Consignment, Item
+from .dialogue import Dialogue
+from .passage import Passage
+from .sending import Sending
+from .writing import Writing
+
+__all__ = ["Chain"]
+
+
+class _Link(NamedTuple):
+    # A mail that was begun.
+
+    item: Item
+    sending: Sending
+    passage: Passage
+
+
+class _Ready(NamedTuple):
+    # A mail that can begin.
+
+    item: Item
+    sending: Sending
+    batch: Batch
+    goes_alone: bool
+
+
+class Chain:
+    """The mails of a `consignment` over `dialogue`, which is at rest. Call `go_on` until it `is_idle` or `is_over`.
+
+    is_single: a mail begins only when the one before is finished.
+
+    Another chain, over another connection, may take mails of the same consignment at the same time.
+    """
+
+    def __init__(self, dialogue: Dialogue, consignment: Consignment, *, is_single: bool = False) -> None:
+        self.is_over = False  # nothing more can be sent over this connection
+        self.has_concluded = False  # the server has answered for a mail to its end
+        self._takes_leave = False  # the server, by 421
+        self._dialogue = dialogue
+        self._session = dialogue.session
+        self._connection = dialogue.connection
+        self._consignment = consignment
+        self._is_single = is_single or not dialogue.connection.is_pipelining
+        self._links: deque[_Link] = deque()  # begun, and not finished, the oldest first
+        self._ready: _Ready | None = None
+        self._blocks: list[bytes] = []  # that the connection has handed out, to be written in one
+        self._closing: list[Writing] = []  # whose sources are to be closed
+        self._failed: tuple[_Link, MailwireError] | None = None  # the message that could not be read to its end
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether no mail is on its way, or ready to go."""
+        return not self._links and self._ready is None
+
+    @property
+    def is_at_rest(self) -> bool:
+        """Whether it `is_idle`, and another mail could begin."""
+        return self.is_idle and not self.is_over
+
+    @property
+    def is_suspect(self) -> bool:
+        """Whether a connection that breaks down at this moment may do so because mails were chained on it."""
+        return len(self._links) > 1 and not self._takes_leave
+
+    async def go_on(self) -> None:
+        """Take mails as there is room for them, send what can be sent, and wait once for what the server says.
+
+        Returns as well when the consignment has something to give at last. Raises what breaks the connection off: call
+        `break_off` then.
+        """
+        await self._send()
+        if self._links:
+            self._consignment.tell(self._session.stream.nudge if self._ready is None else None)
+            await self._hear()
+            await self._send()
+
+    async def settle(self) -> None:
+        """Take no more mails, and hear what becomes of those whose end has left. Raises what `go_on` raises.
+
+        A mail whose message is not ended then can only be cut off.
+        """
+        self._leave_ready()
+        while self._links and self._links[0].passage.transaction.is_ended:
+            await self._hear()
+            self._gather()
+            self._flush()
+
+    async def close(self) -> None:
+        """Close the sources of all messages that were left in the middle."""
+        while self._closing:
+            await self._closing.pop().close()
+
+    def break_off(self, error: MailwireError | None, *, may_try_again: bool = True) -> None:
+        """Give the connection up because of `error`, and find out what has become of the mails on their way.
+
+        may_try_again: those that were certainly not sent go back to the consignment; else they are at their end.
+        """
+        self.is_over = True
+        self._connection.give_up()
+        self._blocks.clear()
+        self._leave_ready()
+        again: list[Item] = []
+        for place, link in enumerate(self._links):
+            item = link.item
+            item.tries += place == 0
+            if not self._is_decided(link, error, may_try_again=may_try_again):
+                again.append(item)
+        self._links.clear()
+        for item in reversed(again):
+            item.sending = None
+            self._consignment.put_back(item)
+
+    # Sending
+
+    async def _send(self) -> None:
+        while not self.is_over and self._failed is None:
+            if self._links:
+                self._gather()
+                if self._links[-1].passage.transaction.wants_data:
+                    await self._write(self._links[-1])
+                    continue
+            if self._ready is None:
+                if not await self._take():
+                    break
+            elif self._has_room_for(self._ready):
+                await self._begin(self._ready)
+            else:
+                break
+        self._flush()
+        if self._failed is not None and self._links and self._links[0] is self._failed[0]:
+            self._cut_short(*self._failed)
+        await self.close()
+
+    def _has_room_for(self, ready: _Ready | None) -> bool:
+        if not self._links:
+            return True
+        if self._is_single or (ready is not None and ready.goes_alone):
+            return False
+        connection = self._connection
+        is_ended = self._links[-1].passage.transaction.is_ended
+        return is_ended and connection.ahead is State.READY and not connection.has_queued
+
+    async def _take(self) -> bool:
+        # Make the next mail ready; False if there is none.
+        if not self._has_room_for(None):
+            self._flush()  # the server is at work meanwhile
+        item = self._consignment.take()
+        if item is None:
+            return False
+        try:
+            sending = self._consignment.make_sending(item)
+            if not sending.mailing.content.is_at_hand:
+                self._flush()
+            await sending.mailing.check()
+            await sending.prepare(self._dialogue)
+            batch = sending.next_batch(self._dialogue)
+        except MailwireError as error:
+            self._consignment.finish(item, item.receipt(), error)
+            return True
+        if batch is None:
+            raise AssertionError("a mail that was not begun has recipients who are left")
+        is_part = len(batch.places) < len(sending.mailing.envelope.recipients)
+        self._ready = _Ready(item, sending, batch, is_part or batch.begins_session)
+        return True
+
+    async def _begin(self, ready: _Ready) -> None:
+        self._ready = None
+        item, sending, batch, goes_alone = ready
+        if goes_alone:
+            await self._send_alone(item, sending)
+            return
+        behind = None
+        if self._links:
+            behind = self._links[-1].passage.transaction
+        else:
+            self._session.expect_silence()
+        try:
+            passage = sending.begin(self._dialogue, batch, behind)
+        except MailwireError as error:
+            self._consignment.finish(item, sending.receipt(), error)
+        except ValueError as error:  # of what no command can hold
+            own = InvalidMessage(str(error))
+            own.__cause__ = error
+            self._consignment.finish(item, sending.receipt(), own)
+        else:
+            self._links.append(_Link(item, sending, passage))
+
+    async def _send_alone(self, item: Item, sending: Sending) -> None:
+        try:
+            while (batch := sending.next_batch(self._dialogue)) is not None:
+                if batch.begins_session:
+                    self.is_over = True
+                    self._consignment.put_back(item)
+                    return
+                await sending.transact(self._dialogue, batch)
+        except MailwireError as error:
+            self.is_over = True
+            self._consignment.finish(item, sending.receipt(), error)
+        else:
+            self.has_concluded = True
+            receipt = sending.receipt()
+            self._consignment.finish(item, receipt, sending.failure(receipt))
+
+    async def _write(self, link: _Link) -> None:
+        passage = link.passage
+        passage.watch.begin("message")
+        if not passage.writing.write_whole():
+            self._flush()
+            try:
+                await passage.writing.write()
+            except (SourceFailed, InvalidMessage, NotSupported) as error:
+                self._failed = link, error
+                return
+        if passage.transaction.is_ended:
+            passage.watch.begin("verdict")
+
+    def _cut_short(self, link: _Link, error: MailwireError) -> None:
+        # All mails before it are finished, and there are none behind it.
+        self._links.clear()
+        self._closing.append(link.passage.writing)
+        self.is_over = True
+        self._connection.give_up()
+        self._consignment.finish(link.item, link.sending.receipt(), error)
+
+    def _gather(self) -> None:
+        self._blocks += self._connection.data_to_send()
+
+    def _flush(self) -> None:
+        if self._blocks:
+            blocks, self._blocks = self._blocks, []
+            self._session.stream.write(blocks)
+
+    # Hearing
+
+    async def _hear(self) -> None:
+        reply = await self._dialogue.hear()
+        while reply is not None:
+            self._receive(reply)
+            if self._connection.state is State.CLOSED:
+                self._takes_leave = reply.reply.code == 421
+                raise ConnectionLost(f"the connection is over: {reply.command} was answered {reply.reply}")
+            reply = self._dialogue.heard()
+
+    def _receive(self, reply: ReplyReceived) -> None:
+        for link in self._links:
+            if link.passage.receive(reply):
+                break
+        link = self._links[0]
+        if link.passage.transaction.finished and self._connection.state is not State.CLOSED:
+            self._links.popleft()
+            self.has_concluded = True
+            self._conclude(link)
+
+    def _conclude(self, link: _Link) -> None:
+        link.sending.end(link.passage)
+        if link.passage.writing.has_begun:
+            self._closing.append(link.passage.writing)
+        receipt = link.sending.receipt()
+        self._consignment.finish(link.item, receipt, link.sending.failure(receipt))
+
+    # Breaking off
+
+    def _leave_ready(self) -> None:
+        if self._ready is not None:
+            self._consignment.put_back(self._ready.item)
+            self._ready = None
+
+    def _is_decided(self, link: _Link, error: MailwireError | None, *, may_try_again: bool) -> bool:
+        # Whether the mail is at its end: then its result is handed back.
+        item, sending, passage = link
+        passage.watch.stop()
+        self._closing.append(passage.writing)
+        receipt = sending.receipt()
+        if self._failed is not None and self._failed[0] is link:
+            self._consignment.finish(item, receipt, self._failed[1])
+            return True
+        # 421 to MAIL says nothing of the mail, only that it cannot go over this connection.
+        is_closing = passage.has_heard_closing
+        if receipt.delivery is Delivery.NOT_SENT or (receipt.delivery is Delivery.REFUSED and is_closing):
+            source_is_there = sending.mailing.content.is_repeatable or not passage.writing.has_begun
+            if may_try_again and source_is_there and item.may_be_tried_again:
+                return False
+        by_reply = is_closing or passage.transaction.must_close
+        if by_reply or receipt.delivery in (Delivery.ACCEPTED, Delivery.REFUSED):
+            sending.end(passage)
+            self._consignment.finish(item, receipt, sending.failure(receipt))
+        elif error is None:
+            self._consignment.finish(item, receipt)
+        else:
+            self._consignment.fail(item, error)
+        return True

@@ -1,0 +1,248 @@
+"""Consignment: the mails of one run, taken from whoever gives them and handed back as results.
+
+1. No more messages are taken than may be without a result (`look_ahead`): whoever gives them is held back.
+2. Each message that was taken has one result, whatever became of it; in the order of the messages, if that is wanted.
+3. What the iterable itself raises ends the run, behind the results of all that it had given before.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Mapping
+from copy import copy
+from dataclasses import dataclass
+from typing import Any, Final, Literal
+
+from ..errors import MailwireError
+from ..message import MessageSource
+from ..smtp import Delivery, Receipt
+from .mailing import Mailing
+from .sending import Sending
+
+__all__ = ["Consignment", "Item", "Messages", "Order", "SendResult"]
+
+Order = Literal["completion", "input"]
+"""Results as they come, or in the order of the messages."""
+
+Messages = Iterable[MessageSource | Mailing] | AsyncIterable[MessageSource | Mailing]
+
+# A mail that has twice been the one on which its connection broke is not tried again: it may be the reason.
+_TRIES: Final = 2
+
+
+@dataclass(frozen=True, slots=True)
+class SendResult:
+    """What became of one message of many.
+
+    index: which one it is, counted from 0 in the order in which they were taken.
+    message: the message as it was given.
+    receipt: what is known about the mail; None where there was no envelope to send it with.
+    error: what `SMTPClient.send` would have raised; None if the server took the mail for anyone.
+    """
+
+    index: int
+    message: MessageSource | Mailing
+    receipt: Receipt | None
+    error: MailwireError | None = None
+
+    @property
+    def delivery(self) -> Delivery:
+        """What became of the mail as a whole."""
+        return Delivery.NOT_SENT if self.receipt is None else self.receipt.delivery
+
+    def raise_error(self) -> Receipt:
+        """Return the receipt, or raise the error, as `SMTPClient.send` does."""
+        if self.error is not None:
+            raise self.error
+        if self.receipt is None:
+            raise AssertionError("without an error there is a receipt")
+        return self.receipt
+
+
+class Item:
+    """One message on its way through a run.
+
+    sending: what was made of it; None before.
+    """
+
+    __slots__ = ("index", "message", "sending", "tries")
+
+    def __init__(self, index: int, message: MessageSource | Mailing) -> None:
+        self.index = index
+        self.message = message
+        self.sending: Sending | None = None
+        self.tries = 0  # that ended with the connection, while this mail was the one to be answered
+
+    @property
+    def may_be_tried_again(self) -> bool:
+        """Whether another attempt may do better."""
+        return self.tries < _TRIES
+
+    def receipt(self) -> Receipt | None:
+        """Return what is known of the mail."""
+        return None if self.sending is None else self.sending.receipt()
+
+
+class Consignment:
+    """The mails of a run over `messages`, each of which is made into a Mailing with `settings`, if it is none.
+
+    look_ahead: at most so many messages are taken that have no result which was handed out.
+    """
+
+    def __init__(self, messages: Messages, settings: Mapping[str, Any], *, order: Order, look_ahead: int) -> None:
+        self.failure: Exception | None = None  # what the iterable has raised
+        self._settings = settings
+        self._look_ahead = look_ahead
+        self._in_order = order == "input"
+        self._messages = messages
+        self._iterator = None if isinstance(messages, AsyncIterable) else iter(messages)
+        self._feeder: asyncio.Task[None] | None = None
+        self._fed: deque[MessageSource | Mailing] = deque()  # taken from an asynchronous iterable, in advance
+        self._room: asyncio.Future[None] | None = None  # the feeder waits for it
+        self._waiting: asyncio.Future[None] | None = None  # somebody waits for the feeder
+        self._wake: Callable[[], object] | None = None
+        self._ends = False  # the iterable has nothing more
+        self._taken = self._handed_out = 0
+        self._returned: deque[Item] = deque()  # to be taken again, before all others
+        self._results: dict[int, SendResult] = {}  # by their index, in the order in which they came
+
+    # Taking mails
+
+    def take(self) -> Item | None:
+        """Return the next mail; None if there is none at the moment, or no result was handed out for too many."""
+        if self._returned:
+            return self._returned.popleft()
+        if self._ends and not self._fed:
+            return None
+        if self._taken - self._handed_out >= self._look_ahead:
+            return None
+        if self._iterator is None:
+            if self._feeder is None:
+                self._feeder = asyncio.create_task(self._feed())
+            if not self._fed:
+                return None
+            message = self._fed.popleft()
+        else:
+            try:
+                message = next(self._iterator)
+            except StopIteration:
+                self._ends = True
+                return None
+            except Exception as error:
+                self.failure, self._ends = error, True
+                return None
+        item = Item(self._taken, message)
+        self._taken += 1
+        return item
+
+    def put_back(self, item: Item) -> None:
+        """Let `item` be taken again, before all others."""
+        self._returned.appendleft(item)
+
+    def make_sending(self, item: Item) -> Sending:
+        """Return the sending of `item`, made if there is none. Raises InvalidMessage."""
+        if item.sending is None:
+            message = item.message
+            item.sending = Sending(message if isinstance(message, Mailing) else Mailing(message, **self._settings))
+        return item.sending
+
+    @property
+    def is_exhausted(self) -> bool:
+        """Whether there is nothing to be taken, and never will be."""
+        return self._ends and not self._fed and not self._returned
+
+    async def wait(self) -> None:
+        """Wait until something may be taken that could not before, or nothing more will come."""
+        if not self._fed and not self._ends and self._feeder is not None:
+            self._waiting = asyncio.get_running_loop().create_future()
+            try:
+                await self._waiting
+            finally:
+                self._waiting = None
+
+    def tell(self, wake: Callable[[], object] | None) -> None:
+        """Call `wake` whenever an asynchronous iterable has given something, from now on."""
+        self._wake = wake
+
+    # Handing back results
+
+    def finish(self, item: Item, receipt: Receipt | None, error: MailwireError | None = None) -> None:
+        """Take the result for `item`: it has come to its end."""
+        if error is not None:
+            error.receipt = receipt
+            error.delivery = Delivery.NOT_SENT if receipt is None else receipt.delivery
+        self._results[item.index] = SendResult(item.index, item.message, receipt, error)
+
+    def fail(self, item: Item, error: MailwireError) -> None:
+        """Take the result for `item`, which shares its `error` with others, and gets a copy of its own."""
+        own = copy(error)
+        own.__cause__ = error.__cause__
+        self.finish(item, item.receipt(), own)
+
+    @property
+    def has_result(self) -> bool:
+        """Whether a result can be handed out."""
+        return self._handed_out in self._results if self._in_order else bool(self._results)
+
+    def next_result(self) -> SendResult:
+        """Hand out the next result, which there is."""
+        index = self._handed_out if self._in_order else next(iter(self._results))
+        self._handed_out += 1
+        if self._room is not None and not self._room.done():
+            self._room.set_result(None)
+        return self._results.pop(index)
+
+    # Ending
+
+    def close(self) -> None:
+        """Take nothing more."""
+        self._ends = True
+        if self._feeder is not None:
+            self._feeder.cancel()
+
+    async def closed(self) -> None:
+        """Wait until nothing is done with the iterable any more."""
+        if self._feeder is not None:
+            await asyncio.wait([self._feeder])
+
+    def remaining(self) -> tuple[SendResult, ...]:
+        """Return what is known of every message that was taken and has no result which was handed out, in their order.
+
+        None of them is on its way any more.
+        """
+        results = dict(self._results)
+        for item in self._returned:
+            results[item.index] = SendResult(item.index, item.message, item.receipt())
+        for index, message in enumerate(self._fed, self._taken):
+            results[index] = SendResult(index, message, None)
+        return tuple(results[index] for index in sorted(results))
+
+    # Private
+
+    async def _feed(self) -> None:
+        iterator: AsyncIterator[MessageSource | Mailing] | None = None
+        loop = asyncio.get_running_loop()
+        try:
+            if not isinstance(self._messages, AsyncIterable):
+                raise AssertionError("only what is asynchronous must be waited for")
+            iterator = aiter(self._messages)
+            while True:
+                while self._taken + len(self._fed) - self._handed_out >= self._look_ahead:
+                    self._room = loop.create_future()
+                    await self._room
+                self._fed.append(await anext(iterator))
+                self._tell()
+        except StopAsyncIteration:
+            pass
+        except Exception as error:
+            self.failure = error
+        finally:
+            self._ends = True
+            self._tell()
+            if (close := getattr(iterator, "aclose", None)) is not None:
+                await close()
+
+    def _tell(self) -> None:
+        if self._waiting is not None and not self._waiting.done():
+            self._waiting.set_result(None)
+        if self._wake is not None:
+            self._wake()

@@ -1,0 +1,83 @@
+"""Passage: one transaction of a mailing on its way over a dialogue, with what is needed to write its message."""
+
+import asyncio
+from collections.abc import Mapping, Sequence
+
+from ..errors import DataRefused, RecipientsRefused, ReplyError, SenderRefused
+from ..smtp import Delivery, Receipt, ReplyReceived, Transaction
+from .writing import Writing
+
+__all__ = ["Passage", "Watch"]
+
+
+class Watch:
+    """How long each phase took, or has taken so far."""
+
+    def __init__(self) -> None:
+        self._clock = asyncio.get_running_loop().time
+        self._phase = ""
+        self._since = 0.0
+        self._timings: dict[str, float] = {}
+
+    def begin(self, phase: str) -> None:
+        """Begin `phase`, and end the one before, if it is another."""
+        if phase != self._phase:
+            self.stop()
+            self._phase, self._since = phase, self._clock()
+
+    def stop(self) -> None:
+        """End the phase that there is."""
+        if self._phase:
+            self._timings[self._phase] = self._clock() - self._since
+            self._phase = ""
+
+    def timings(self) -> Mapping[str, float]:
+        """Return the seconds of each phase that has ended, by its name."""
+        return self._timings
+
+
+class Passage:
+    """A `transaction` for those recipients who stand at `places` in the mailing, and the `writing` of its message."""
+
+    def __init__(self, places: Sequence[int], transaction: Transaction, writing: Writing) -> None:
+        self.places = places
+        self.transaction = transaction
+        self.writing = writing
+        self.watch = Watch()
+        self.watch.begin("envelope")
+        self._last: ReplyReceived | None = None
+
+    def receive(self, event: ReplyReceived) -> bool:
+        """Hand a reply to the transaction; return whether it was one of its."""
+        if not self.transaction.receive(event):
+            return False
+        self._last = event
+        return True
+
+    @property
+    def has_heard_closing(self) -> bool:
+        """Whether the last reply was 421: the server closes, which says nothing of what it answers (RFC 5321 3.8)."""
+        return self._last is not None and self._last.reply.code == 421
+
+    def receipt(self) -> Receipt:
+        """Return what is known now."""
+        return self.transaction.receipt(self.watch.timings())
+
+    def refusal(self) -> ReplyError | None:
+        """Return the refusal that has ended the transaction; None if it was not refused."""
+        transaction = self.transaction
+        receipt = transaction.receipt()
+        if receipt.delivery is Delivery.ACCEPTED:
+            return None
+        if (reply := transaction.sender_refusal) is not None:
+            return SenderRefused(f"MAIL was refused: {reply}", command=f"MAIL FROM:<{receipt.sender}>", reply=reply)
+        if (reply := transaction.recipients_refusal) is not None:
+            who = "every recipient" if len(receipt.refused) == len(receipt.recipients) else "a recipient"
+            return RecipientsRefused(f"{who} was refused: {reply}", command="RCPT", reply=reply)
+        if (reply := transaction.data_refusal) is not None:
+            return DataRefused(f"the message was refused: {reply}", command="DATA", reply=reply)
+        if self._last is None:
+            return None
+        # 421: the server took its leave in the middle of the mail.
+        command, reply = str(self._last.command), self._last.reply
+        return ReplyError(f"{command} was refused: {reply}", command=command, reply=reply)
