@@ -3,6 +3,7 @@ import inspect
 import pickle
 import re
 from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
 
 import pytest
 from hypothesis import given
@@ -46,6 +47,7 @@ from mailwire.errors import (
     TLSFailed,
     UnknownMessage,
 )
+from mailwire.maildrop import RetrievalReport
 from mailwire.message import RetrievedMessage
 from mailwire.pop3 import Response
 from mailwire.sasl import OAuthFailure
@@ -175,6 +177,21 @@ def test_an_error_can_be_copied_and_pickled_with_all_it_carries(error: MailwireE
     assert vars(copied) == vars(error)
     assert copied.receipt == RECEIPT
     assert copied.__notes__ == ["while sending"]
+
+
+@pytest.mark.parametrize("again", [copy.copy, copy.deepcopy, lambda error: pickle.loads(pickle.dumps(error))])
+def test_an_error_whose_report_holds_it_can_be_copied_and_pickled(again: object) -> None:
+    assert callable(again)
+    error = ConnectionLost("a", in_flight=("QUIT",))
+    error.transcript = ("C: QUIT",)
+    error.report = RetrievalReport("me", "pop3s://localhost", datetime.now(UTC), error=error)
+    copied = again(error)
+    assert isinstance(copied, ConnectionLost)
+    assert (str(copied), copied.in_flight, copied.transcript) == ("a", ("QUIT",), ("C: QUIT",))
+    assert copied.report is not None
+    assert copied.report.account == "me"
+    # In the copy of the report there is the copy of the error; a shallow one has the report itself.
+    assert copied.report.error is (error if again is copy.copy else copied)
 
 
 TEXTS = st.lists(st.binary(max_size=30), min_size=1, max_size=3)

@@ -99,12 +99,9 @@ __all__ = [
 ]
 
 
-def _restore(cls: type[MailwireError], args: tuple[object, ...], attributes: dict[str, object]) -> MailwireError:
+def _restore(cls: type[MailwireError], args: tuple[object, ...]) -> MailwireError:
     error = cls.__new__(cls, *args)
     error.args = args
-    error.__dict__.update(attributes)
-    if hasattr(error, "__notes__"):
-        error.__notes__ = list(error.__notes__)  # what is added to a copy is not added to the error
     return error
 
 
@@ -122,7 +119,13 @@ class MailwireError(Exception):
     transcript: tuple[str, ...] = ()
 
     def __reduce__(self) -> tuple[object, ...]:
-        return _restore, (type(self), self.args, self.__dict__)
+        # The attributes come last, for one of them may hold this error in turn: a report does.
+        return _restore, (type(self), self.args), self.__dict__
+
+    def __setstate__(self, attributes: Mapping[str, object] | None) -> None:
+        self.__dict__.update(attributes or {})
+        if hasattr(self, "__notes__"):
+            self.__notes__ = list(self.__notes__)  # what is added to a copy is not added to the error
 
 
 class ProtocolError(MailwireError):

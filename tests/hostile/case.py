@@ -15,15 +15,25 @@ __all__ = [
     "PASSWORD",
     "Case",
     "Deed",
+    "Fate",
     "Link",
     "Outcome",
     "Surroundings",
     "lines",
 ]
 
-Deed: TypeAlias = Literal["connect", "send", "client.send", "retrieve", "client.retrieve"]
+Deed: TypeAlias = (
+    Literal["connect", "send", "client.send", "retrieve", "client.retrieve"]
+    | Literal["client.listing", "client.top", "client.delete", "run"]
+)
 """What the client does: it connects; it sends a mail, or retrieves the maildrop, by the function of that name, or by a
-client that was connected a while before."""
+client that was connected a while before.
+
+By a client, too: it only lists the maildrop; it asks for the top of the first message before it retrieves; it deletes
+what it has retrieved, and commits. A run over the maildrop does the same with a ledger and a sink. Of these two there
+is a second session where the case has a sequel, in which what is not known to be deleted is deleted again."""
+
+Fate: TypeAlias = Literal["deleted", "refused", "unknown", "kept"]
 
 Link: TypeAlias = Literal["socket", "streams", "port"]
 """As what the client is given its connection: a connected socket, a pair of streams, or a port to connect to."""
@@ -59,7 +69,11 @@ class Outcome:
     under_tls: every octet that it says under TLS.
     delivery: what became of the mail, if one was to be sent.
     words: the same for each recipient; by default all have the same.
-    messages: those that are retrieved whole, whether an error ends it or not.
+    messages: those that are retrieved whole, whether an error ends it or not; a sink gets each of them once.
+    listed: how many messages are listed, where nothing else is done.
+    fates: what is known of each message that was to be deleted, by its unique id.
+    settled: the same at the end of the sequel.
+    under_tls_later: every octet that the client says under TLS in the sequel.
     attributes: of the error, by their names; a name may be a path ("reply.code").
     text: a regular expression for something that the error says.
     hidden: what must not be shown anywhere, besides the canary in all its spellings.
@@ -74,6 +88,10 @@ class Outcome:
     delivery: Delivery = Delivery.NOT_SENT
     words: tuple[Delivery, ...] = ()
     messages: tuple[bytes, ...] = ()
+    listed: int | None = None
+    fates: Mapping[str, Fate] = field(default_factory=dict)
+    settled: Mapping[str, Fate] = field(default_factory=dict)
+    under_tls_later: bytes = b""
     attributes: Mapping[str, object] = field(default_factory=dict)
     text: str = ""
     hidden: tuple[str, ...] = ()
@@ -85,7 +103,7 @@ class Case:
     """A server, a client, and what must come of it.
 
     name: what the server does.
-    script: the same, step by step.
+    script: the same, step by step; sequel: what it does when the client comes again.
     settings: those of the endpoint; its password is a canary unless they say otherwise.
     deeds: what the client does, each in a play of its own.
     seconds: within which it must end, by the client's own deadline; 0 where it ends without one.
@@ -105,3 +123,4 @@ class Case:
     arguments: Mapping[str, Any] = field(default_factory=dict)
     buffer_size: int | None = None
     surroundings: tuple[Surroundings, ...] = EVERYWHERE
+    sequel: tuple[Step, ...] = ()

@@ -18,33 +18,21 @@ import re
 import socket
 import threading
 from collections.abc import Callable, Mapping
-from contextlib import aclosing
-from dataclasses import dataclass, field
+from contextlib import nullcontext
 from functools import reduce
 from typing import Any, Final
 
-import pytest
-
-import mailwire
 from mailwire import (
-    CommandRefused,
     Endpoint,
-    LocalProtocolError,
     MailwireError,
-    NotSupported,
-    POP3Client,
     Receipt,
-    RetrievalIncomplete,
-    RetrievedMessage,
-    SMTPClient,
     Transcript,
-    pop3,
-    smtp,
 )
 from mailwire.testing import ScriptedPeer
 from mailwire.testing.turns import drain_events
 from tests.clock import Clock
 from tests.hostile.case import PASSWORD, Case, Deed, Link, Outcome
+from tests.hostile.deeds import Ending, do
 from tests.sasl.secrecy import CANARY, assert_hidden, spellings
 
 __all__ = ["play"]
@@ -72,12 +60,11 @@ async def play(case: Case, deed: Deed, link: Link, read_log: Callable[[], str]) 
         guard=None if case.seconds else _GUARD,
         buffer_size=case.buffer_size,
     )
-    async with peer:
-        settings = {"auth": PASSWORD, **case.settings}
-        if link == "streams":
-            settings["connect"] = peer.connect_streams
-        endpoint = peer.endpoint(**settings)
-        doing = asyncio.create_task(_do(case, deed, endpoint, transcript, peer))
+    sequel = ScriptedPeer(*case.sequel, listen=link == "port", guard=None if case.seconds else _GUARD)
+    async with peer, sequel if case.sequel else nullcontext():
+        endpoint = _endpoint_of(peer, case, link)
+        later = _endpoint_of(sequel, case, link) if case.sequel else None
+        doing = asyncio.create_task(do(case, deed, endpoint, later, transcript, peer))
         if case.seconds:
             await _let_pass(case.seconds, doing, peer)
         ending = await doing
@@ -89,8 +76,17 @@ async def play(case: Case, deed: Deed, link: Link, read_log: Callable[[], str]) 
     assert case.outcome.taken is None or link == "port" or peer.sent <= case.outcome.taken
     _judge(case.outcome, ending, transcript)
     _judge_wire(case.outcome, peer)
+    if case.sequel:
+        assert sequel.heard == case.outcome.under_tls_later
     for secret in (CANARY, *case.outcome.hidden):
         _judge_secrecy(secret, ending.error, transcript, repr(endpoint), read_log())
+
+
+def _endpoint_of(peer: ScriptedPeer, case: Case, link: Link) -> Endpoint:
+    settings = {"auth": PASSWORD, **case.settings}
+    if link == "streams":
+        settings["connect"] = peer.connect_streams
+    return peer.endpoint(**settings)
 
 
 async def _warm_up() -> None:
@@ -103,7 +99,7 @@ async def _warm_up() -> None:
     await asyncio.to_thread(os.getpid)
 
 
-async def _let_pass(seconds: float, doing: "asyncio.Task[_Ending]", peer: ScriptedPeer) -> None:
+async def _let_pass(seconds: float, doing: "asyncio.Task[Ending]", peer: ScriptedPeer) -> None:
     await peer.rest()  # here the client is where it waits in vain
     clock = Clock()
     for _ in range(_TICKS + 1):
@@ -112,79 +108,14 @@ async def _let_pass(seconds: float, doing: "asyncio.Task[_Ending]", peer: Script
     assert doing.done(), "the deadline has passed, and it goes on"
 
 
-# What the client does
-
-
-@dataclass
-class _Ending:
-    error: MailwireError | None = None
-    is_about_mail: bool = False  # the error is one of sending a mail
-    receipt: Receipt | None = None
-    messages: list[bytes] = field(default_factory=list)
-
-
-async def _do(case: Case, deed: Deed, endpoint: Endpoint, transcript: Transcript, peer: ScriptedPeer) -> _Ending:
-    ending = _Ending(is_about_mail=deed == "send")
-    mail: dict[str, Any] = {"sender": "a@example.org", "recipients": case.recipients, **case.arguments}
-    try:
-        if deed == "send":
-            ending.receipt = await mailwire.send(case.message, endpoint, transcript=transcript, **mail)
-        elif deed == "retrieve":
-            ending.messages = [message.raw for message in await mailwire.retrieve(endpoint, transcript=transcript)]
-        else:
-            client_class = SMTPClient if endpoint.protocol == "smtp" else POP3Client
-            await _use(client_class(endpoint, transcript=transcript), deed, (case.message, mail), ending, peer)
-    except MailwireError as error:
-        ending.error = error
-        ending.receipt = error.receipt
-        if isinstance(error, RetrievalIncomplete):
-            ending.messages = [message.raw for message in error.messages if isinstance(message, RetrievedMessage)]
-    return ending
-
-
-async def _use(
-    client: SMTPClient | POP3Client, deed: Deed, mail: tuple[bytes, dict[str, Any]], ending: _Ending, peer: ScriptedPeer
-) -> None:
-    try:
-        await client.connect()
-        if deed != "connect":
-            await drain_events()  # a while goes by
-        if isinstance(client, POP3Client) and deed == "client.retrieve":
-            async with aclosing(client.retrieve(await client.listing())) as items:
-                async for item in items:
-                    ending.messages.append(await item.read())
-        if isinstance(client, SMTPClient) and deed == "client.send":
-            ending.is_about_mail = True
-            message, arguments = mail
-            ending.receipt = await client.send(message, **arguments)
-    except MailwireError as error:
-        await _see_the_end(client, error, peer)
-        raise
-    assert CANARY not in repr(client)
-    await client.quit()
-
-
-async def _see_the_end(client: SMTPClient | POP3Client, error: MailwireError, peer: ScriptedPeer) -> None:
-    assert CANARY not in repr(client)
-    if client.is_connected:
-        # Nobody leaves because the server has said no, in good order.
-        assert isinstance(error, CommandRefused | NotSupported)
-        client.abort()
-        return
-    await drain_events()
-    said = bytes(peer.wire)
-    with pytest.raises(LocalProtocolError, match="not connected"):
-        await (client.execute(smtp.Noop()) if isinstance(client, SMTPClient) else client.execute(pop3.Noop()))
-    await client.quit()
-    await drain_events()
-    assert peer.wire == said
-
-
 # What came of it
 
 
-def _judge(outcome: Outcome, ending: _Ending, transcript: Transcript) -> None:
+def _judge(outcome: Outcome, ending: Ending, transcript: Transcript) -> None:
     assert tuple(ending.messages) == outcome.messages
+    assert ending.listed == outcome.listed
+    assert ending.fates == outcome.fates
+    assert ending.settled == outcome.settled
     if ending.receipt is not None:
         _judge_receipt(outcome, ending.receipt)
     error = ending.error
@@ -199,7 +130,12 @@ def _judge(outcome: Outcome, ending: _Ending, transcript: Transcript) -> None:
     assert all(text.isprintable() for text in (str(error), repr(error), *error.transcript))
     assert error.transcript == transcript.tail()
     for copied in (copy.copy(error), pickle.loads(pickle.dumps(error))):
-        assert (type(copied), str(copied), vars(copied)) == (type(error), str(error), vars(error))
+        assert (type(copied), str(copied), _own(copied)) == (type(error), str(error), _own(error))
+
+
+def _own(error: MailwireError) -> dict[str, object]:
+    # A run's report holds the error in turn, and no error is equal to its copy.
+    return {name: value for name, value in vars(error).items() if name != "report"}
 
 
 def _judge_receipt(outcome: Outcome, receipt: Receipt) -> None:

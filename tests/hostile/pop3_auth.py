@@ -83,13 +83,13 @@ TIMESTAMPS: Final = [
 # RFC 2449 8.1, RFC 3206: what a refusal is about, in brackets.
 CODES: Final = [
     refused("in-use", "[IN-USE] locked", MaildropLocked, is_transient=True),
-    refused("login-delay", "[LOGIN-DELAY] wait", ResponseError, is_transient=True),
-    refused("sys-temp", "[SYS/TEMP] later", ResponseError, is_transient=True),
-    refused("sys-perm-in-small-letters", "[sys/perm] broken", ResponseError, is_transient=False),
-    refused("auth", "[AUTH] no", AuthenticationFailed, is_transient=False),
-    refused("odd-code", "[X-ODD/Y] no", AuthenticationFailed, is_transient=False),
-    refused("no-code", "\x1b[31mno\x07", AuthenticationFailed, is_transient=False),
-    refused("half-a-code", "[IN-USE locked", AuthenticationFailed, is_transient=False),
+    refused("response-codes-login-delay", "[LOGIN-DELAY] wait", ResponseError, is_transient=True),
+    refused("response-codes-sys-temp", "[SYS/TEMP] later", ResponseError, is_transient=True),
+    refused("response-codes-sys-perm-in-small-letters", "[sys/perm] broken", ResponseError, is_transient=False),
+    refused("response-codes-auth", "[AUTH] no", AuthenticationFailed, is_transient=False),
+    refused("response-codes-odd-code", "[X-ODD/Y] no", AuthenticationFailed, is_transient=False),
+    refused("response-codes-no-code", "\x1b[31mno\x07", AuthenticationFailed, is_transient=False),
+    refused("response-codes-half-a-code", "[IN-USE locked", AuthenticationFailed, is_transient=False),
     case(
         "user-refused",
         (*offering("USER"), f"C: {USER}", "S: -ERR nobody", LISTEN),

@@ -140,7 +140,7 @@ GARBLED: Final = [
         text=r"-ERR \\x1b\[31mno\\x07",
     ),
     case(
-        "numbers-of-all-kinds",
+        "uidl-numbers",
         (
             *(*OPENED, "C: STAT", "S: +OK 1 7", "C: LIST", "S: +OK", "S: 1 1", "S: 2 2", "S: ."),
             *("C: UIDL", "S: +OK", "S: 2 b", "S: 0 zero", "S: -1 less", "S: 1_0 ten", b"\xd9\xa1 arabic\r\n"),
@@ -231,7 +231,7 @@ MESSAGES: Final = [
     whole("bare-line-feeds", b"a\n.\n.\r\nb\n.\r\nc\r\n", b"a\n.\n.\r\nb\n.\r\nc\r\n"),
     whole("bare-carriage-returns", b"a\r.\rb\r\r\n.\rc\r\n", b"a\r.\rb\r\r\n.\rc\r\n"),
     whole("answers", b"+OK\r\n-ERR no\r\n+ \r\n", b"+OK\r\n-ERR no\r\n+ \r\n"),
-    *(whole(f"bomb-of-{name}", bomb, bomb, surroundings=ONCE) for name, bomb in BOMBS.items()),
+    *(whole(f"mime-bombs-{name}", bomb, bomb, surroundings=ONCE) for name, bomb in BOMBS.items()),
     case(
         "retr-err-2-of-3",
         (

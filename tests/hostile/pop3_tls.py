@@ -72,14 +72,14 @@ STRIPPED: Final = [
     case("strip-for-anonymous", (*GREETED, "S: +OK", "S: .", STALL), SecurityError, SAID_CAPA, settings=ANONYMOUS),
     case("strip-for-the-careless", (*GREETED, "S: +OK", "S: .", STALL), SecurityError, SAID_CAPA, settings=CARELESS),
     case(
-        "capa-slow",
+        "capa-1Bps",
         (*GREETED, "S: +OK", Slow(Endless(b"a"), 1)),
         DeadlineExceeded,
         SAID_CAPA,
         seconds=60,
     ),
     case(
-        "capa-slow-lines",
+        "capa-1Bps-lines",
         (*GREETED, "S: +OK", Slow(Endless(b"X\r\n"), 3)),
         DeadlineExceeded,
         SAID_CAPA,

@@ -3,8 +3,10 @@
 import asyncio
 import importlib
 import logging
+import re
 from collections.abc import Iterator
 from importlib.util import find_spec
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,6 +14,7 @@ import pytest
 from tests.hostile import (
     mechanisms,
     pop3_auth,
+    pop3_deleting,
     pop3_retrieving,
     pop3_tls,
     smtp_auth,
@@ -30,9 +33,12 @@ CASES = {
     "POP3 TLS": pop3_tls.CASES,
     "POP3 AUTH": pop3_auth.CASES,
     "POP3 retrieving": pop3_retrieving.CASES,
+    "POP3 deleting": pop3_deleting.CASES,
     "SMTP mechanisms": mechanisms.SMTP_CASES,
     "POP3 mechanisms": mechanisms.POP3_CASES,
 }
+
+DOCUMENTATION = Path(__file__).parents[2] / "docs" / "explanation" / "broken-pop3-servers.md"
 
 # uvloop is nobody's duty to have; where it is, it is another event loop to be safe with.
 LOOPS = {"asyncio", "uvloop"} if find_spec("uvloop") else {"asyncio"}
@@ -58,6 +64,15 @@ def test_a_hostile_server_achieves_nothing(
     factory = importlib.import_module("uvloop").new_event_loop if loop == "uvloop" else asyncio.new_event_loop
     with caplog.at_level(logging.DEBUG), asyncio.Runner(loop_factory=factory) as runner:
         runner.run(play(case, deed, link, lambda: caplog.text))
+
+
+def test_every_case_that_the_documentation_tells_of_is_played() -> None:
+    table = DOCUMENTATION.read_text(encoding="utf-8").partition("## What is tried")[2]
+    told = [name for line in table.splitlines() for name in re.findall(r"`([a-z0-9A-Z-]+)`", line.split(" | ")[0])]
+    names = [case.name for chapter, cases in CASES.items() if chapter.startswith("POP3") for case in cases]
+    assert len(told) == len(set(told)) == 25
+    # A case may have several forms, each with a name of its own.
+    assert not [name for name in told if not any(f"{played}-".startswith(f"{name}-") for played in names)]
 
 
 @pytest.mark.parametrize("chapter", CASES)

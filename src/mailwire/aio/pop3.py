@@ -397,6 +397,7 @@ class POP3Client(Client[Event]):
             try:
                 report = marks.committed(await dialogue.ask(Quit(), is_farewell=not marks))
             except ResponseError as error:
+                self._note(error)
                 report = marks.in_doubt(error, error.response)
         except MailwireError as error:
             self._note(error)

@@ -1,0 +1,180 @@
+"""What the client does in a play, and how it ends."""
+
+from collections.abc import Iterable
+from contextlib import aclosing
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+
+import mailwire
+from mailwire import (
+    AmbiguousMessage,
+    CommandRefused,
+    CommitReport,
+    Endpoint,
+    LocalProtocolError,
+    MailwireError,
+    NotSupported,
+    POP3Client,
+    Receipt,
+    ResponseError,
+    RetrievalIncomplete,
+    RetrievedMessage,
+    SMTPClient,
+    Transcript,
+    pop3,
+    smtp,
+)
+from mailwire.maildrop import Account, Deleted, MemoryLedger, Policy, RetrievalReport, Run, State
+from mailwire.pop3 import Entry, Listing
+from mailwire.testing import ScriptedPeer
+from mailwire.testing.turns import drain_events
+from tests.hostile.case import Case, Deed, Fate
+from tests.maildrop.runs import MemorySink
+from tests.sasl.secrecy import CANARY, assert_hidden
+
+__all__ = ["Ending", "do"]
+
+
+@dataclass
+class Ending:
+    error: MailwireError | None = None
+    is_about_mail: bool = False  # the error is one of sending a mail
+    receipt: Receipt | None = None
+    messages: list[bytes] = field(default_factory=list)
+    listed: int | None = None
+    fates: dict[str, Fate] = field(default_factory=dict)
+    settled: dict[str, Fate] = field(default_factory=dict)
+
+
+async def do(
+    case: Case, deed: Deed, endpoint: Endpoint, later: Endpoint | None, transcript: Transcript, peer: ScriptedPeer
+) -> Ending:
+    ending = Ending(is_about_mail=deed == "send")
+    mail: dict[str, Any] = {"sender": "a@example.org", "recipients": case.recipients, **case.arguments}
+    try:
+        if deed == "send":
+            ending.receipt = await mailwire.send(case.message, endpoint, transcript=transcript, **mail)
+        elif deed == "retrieve":
+            ending.messages = [message.raw for message in await mailwire.retrieve(endpoint, transcript=transcript)]
+        elif deed == "run":
+            await _run(endpoint, later, transcript, ending)
+        elif deed == "client.delete":
+            await _delete(POP3Client(endpoint, transcript=transcript), later, ending, peer)
+        else:
+            client_class = SMTPClient if endpoint.protocol == "smtp" else POP3Client
+            await _use(client_class(endpoint, transcript=transcript), deed, (case.message, mail), ending, peer)
+    except MailwireError as error:
+        ending.error = error
+        ending.receipt = error.receipt
+        if isinstance(error, RetrievalIncomplete):
+            ending.messages = [message.raw for message in error.messages if isinstance(message, RetrievedMessage)]
+    return ending
+
+
+async def _use(
+    client: SMTPClient | POP3Client, deed: Deed, mail: tuple[bytes, dict[str, Any]], ending: Ending, peer: ScriptedPeer
+) -> None:
+    try:
+        await client.connect()
+        if deed != "connect":
+            await drain_events()  # a while goes by
+        if isinstance(client, POP3Client) and deed == "client.listing":
+            ending.listed = len(await client.listing())
+        if isinstance(client, POP3Client) and deed == "client.top":
+            with pytest.raises(ResponseError):
+                await client.top((await client.listing())[0])
+        if isinstance(client, POP3Client) and deed in ("client.retrieve", "client.top"):
+            await _retrieve(client, await client.listing(), ending)
+        if isinstance(client, SMTPClient) and deed == "client.send":
+            ending.is_about_mail = True
+            message, arguments = mail
+            ending.receipt = await client.send(message, **arguments)
+    except MailwireError as error:
+        await _see_the_end(client, error, peer)
+        raise
+    assert CANARY not in repr(client)
+    await client.quit()
+
+
+async def _retrieve(client: POP3Client, listing: Listing, ending: Ending) -> None:
+    async with aclosing(client.retrieve(listing)) as items:
+        async for item in items:
+            ending.messages.append(await item.read())
+
+
+async def _run(endpoint: Endpoint, later: Endpoint | None, transcript: Transcript, ending: Ending) -> None:
+    sink, ledger = MemorySink(), MemoryLedger()
+
+    def run_at(place: Endpoint, recorded: Transcript) -> Run:
+        account = Account(place, sink, policy=Policy(keep="until stored"), name="mail")
+        return Run(account, ledger=ledger, transcript=recorded)
+
+    report = await run_at(endpoint, transcript).perform()
+    ending.fates = _fates_of_run(report)
+    if later is not None:
+        record = Transcript(limit=None)
+        ending.settled = _fates_of_run(await run_at(later, record).perform())
+        assert_hidden(CANARY, record.render())
+        async with ledger.claim("mail") as page:
+            gone = [uid for uid, known in (await page.records()).items() if known.state is State.GONE]
+        ending.settled.update(dict.fromkeys(gone, "deleted"))
+    ending.messages = sink.contents
+    if report.error is not None:
+        raise report.error
+
+
+def _fates_of_run(report: RetrievalReport) -> dict[str, Fate]:
+    of_deleted: dict[Deleted, Fate] = {
+        Deleted.COMMITTED: "deleted",
+        Deleted.REFUSED: "refused",
+        Deleted.UNKNOWN: "unknown",
+    }
+    return {each.uid or "": of_deleted[each.deleted] for each in report.messages if each.deleted is not None}
+
+
+async def _delete(client: POP3Client, later: Endpoint | None, ending: Ending, peer: ScriptedPeer) -> None:
+    try:
+        await client.connect()
+        listing = await client.listing()
+        await _retrieve(client, listing, ending)
+        await client.delete(listing)
+        report = await client.commit()
+    except MailwireError as error:
+        await _see_the_end(client, error, peer)
+        raise
+    ending.fates = _fates_of(report)
+    if later is not None:
+        async with POP3Client(later) as other:
+            report = report.reconciled(await other.listing())
+            await other.delete([*report.refused, *report.kept])
+            last = await other.commit()
+        ending.settled = {**_fates_of(report), **_fates_of(last)}
+
+
+def _fates_of(report: CommitReport) -> dict[str, Fate]:
+    fates: dict[str, Fate] = {}
+    of_each: tuple[tuple[Iterable[Entry], Fate], ...] = (
+        *((report.committed, "deleted"), (report.refused, "refused")),
+        *((report.unknown, "unknown"), (report.kept, "kept")),
+    )
+    for entries, fate in of_each:
+        fates.update({entry.uid or "": fate for entry in entries})
+    return fates
+
+
+async def _see_the_end(client: SMTPClient | POP3Client, error: MailwireError, peer: ScriptedPeer) -> None:
+    assert CANARY not in repr(client)
+    if client.is_connected:
+        # Nobody leaves because the server has said no, in good order.
+        assert isinstance(error, CommandRefused | NotSupported | AmbiguousMessage)
+        client.abort()
+        return
+    await drain_events()
+    said = bytes(peer.wire)
+    with pytest.raises(LocalProtocolError, match="not connected"):
+        await (client.execute(smtp.Noop()) if isinstance(client, SMTPClient) else client.execute(pop3.Noop()))
+    await client.quit()
+    await drain_events()
+    assert peer.wire == said

@@ -1,0 +1,261 @@
+"""POP3 servers that go, refuse or lie while mail is deleted, and what is known of it then; maildrops that are not the
+same in the next session; and a run over such, which must store each mail once."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+from mailwire import (
+    AmbiguousMessage,
+    ConnectionLost,
+    Desynchronised,
+    MailwireError,
+    MessageTruncated,
+    ResponseError,
+)
+from mailwire.testing import FIN, LISTEN, RST, Step, Tls
+from tests.hostile.case import EVERYWHERE, ONCE, PASSWORD, Case, Deed, Fate, Outcome, Surroundings, lines
+from tests.hostile.pop3_retrieving import IN_CLEAR, QUIT, SECURE, listed, opened, said
+
+__all__ = ["CASES"]
+
+BODIES: Final = {"u1": "one", "u2": "two", "u3": "three"}
+MESSAGES: Final = tuple(lines(body) for body in BODIES.values())
+LISTING: Final = ("STAT", "LIST", "UIDL")
+RETRIEVING: Final = (*LISTING, "RETR 1", "RETR 2", "RETR 3")
+MARKING: Final = (*RETRIEVING, "DELE 1", "DELE 2", "DELE 3")
+
+
+def case(
+    name: str,
+    script: tuple[Step, ...],
+    error: type[MailwireError] | None,
+    spoken: bytes,
+    *messages: bytes,
+    deeds: tuple[Deed, ...] = ("client.delete",),
+    sequel: tuple[Step, ...] = (),
+    surroundings: tuple[Surroundings, ...] = EVERYWHERE,
+    buffer_size: int | None = None,
+    **outcome: Any,
+) -> Case:
+    """A case under TLS: `spoken` is what the client says, `messages` are what it retrieves."""
+    told = Outcome(error, hello=True, under_tls=spoken, messages=messages, **outcome)
+    return Case(
+        *(name, (Tls(), *script), told, SECURE, deeds),
+        buffer_size=buffer_size,
+        surroundings=surroundings,
+        sequel=(Tls(), *sequel) if sequel else (),
+    )
+
+
+def listed_as(uids: Mapping[int, str]) -> tuple[Step, ...]:
+    """The maildrop listed with these unique ids."""
+    return (
+        *("C: STAT", f"S: +OK {len(uids)} 7", "C: LIST", "S: +OK", *(f"S: {number} 7" for number in uids), "S: ."),
+        *("C: UIDL", "S: +OK", *(f"S: {number} {uid}" for number, uid in uids.items()), "S: ."),
+    )
+
+
+def listed_together(sizes: Sequence[int]) -> tuple[Step, ...]:
+    """The maildrop, asked for in one flight."""
+    numbered = [*enumerate(sizes, 1)]
+    return (
+        *("C: STAT", "C: LIST", "C: UIDL", f"S: +OK {len(sizes)} 7"),
+        *("S: +OK", *(f"S: {number} {size}" for number, size in numbered), "S: ."),
+        *("S: +OK", *(f"S: {number} u{number}" for number, _ in numbered), "S: ."),
+    )
+
+
+def marked(**answers: str) -> tuple[Step, ...]:
+    """DELE of all three messages, answered by +OK save where `answers` has something else for it."""
+    return tuple(
+        step for number, uid in enumerate(BODIES, 1) for step in (f"C: DELE {number}", f"S: {answers.get(uid, '+OK')}")
+    )
+
+
+OPEN: Final = opened(PASSWORD.password)
+RETRIEVED: Final[tuple[Step, ...]] = tuple(
+    step
+    for number, body in enumerate(BODIES.values(), 1)
+    for step in (f"C: RETR {number}", "S: +OK", f"S: {body}", "S: .")
+)
+THREE: Final = listed([7, 7, 7])
+BEFORE: Final[tuple[Step, ...]] = (*OPEN, *THREE, *RETRIEVED)
+
+BOTH: Final[tuple[Deed, ...]] = ("client.delete", "run")
+ALL_UNKNOWN: Final[Mapping[str, Fate]] = dict.fromkeys(BODIES, "unknown")
+ALL_DELETED: Final[Mapping[str, Fate]] = dict.fromkeys(BODIES, "deleted")
+
+
+def in_doubt(name: str, answer: tuple[Step, ...], deed: Deed, error: type[MailwireError] | None) -> Case:
+    """QUIT, with this for an answer. Some are gone then; the next session finds out which, and deletes the others."""
+    return case(
+        name,
+        (*BEFORE, *marked(), "C: QUIT", *answer, LISTEN),
+        error,
+        said(*MARKING, "QUIT"),
+        *MESSAGES,
+        deeds=(deed,),
+        fates=ALL_UNKNOWN,
+        sequel=(*OPEN, *listed_as({1: "u3"}), "C: DELE 1", "S: +OK", *QUIT),
+        under_tls_later=said(*LISTING, "DELE 1", "QUIT"),
+        settled=ALL_DELETED,
+    )
+
+
+# An answer to QUIT that is none, and why it is none.
+ON_QUIT: Final[tuple[tuple[str, tuple[Step, ...], type[MailwireError]], ...]] = (
+    ("quit-err", ("S: -ERR some messages were not removed",), ResponseError),
+    ("fin-on-quit", (FIN,), ConnectionLost),
+    ("reset-on-quit", (RST,), ConnectionLost),
+    ("half-an-answer-to-quit", (b"+OK", FIN), ConnectionLost),
+    ("noise-on-quit", ("S: what",), Desynchronised),
+)
+
+# What was marked is deleted when QUIT was answered with +OK. Otherwise nobody knows, until the next listing tells.
+DELETING: Final = [
+    case(
+        "all-well", (*BEFORE, *marked(), *QUIT), None, said(*MARKING, "QUIT"), *MESSAGES, deeds=BOTH, fates=ALL_DELETED
+    ),
+    case(
+        "dele-err",
+        (*BEFORE, *marked(u2="-ERR no"), *QUIT),
+        None,
+        said(*MARKING, "QUIT"),
+        *MESSAGES,
+        deeds=BOTH,
+        fates={**ALL_DELETED, "u2": "refused"},
+        # It is tried again, as what it is in the next session.
+        sequel=(*OPEN, *listed_as({1: "u2"}), "C: DELE 1", "S: +OK", *QUIT),
+        under_tls_later=said(*LISTING, "DELE 1", "QUIT"),
+        settled=ALL_DELETED,
+    ),
+    *(in_doubt(name, answer, "client.delete", None) for name, answer, _ in ON_QUIT),
+    # A run says why it does not know; a commit has it in its report.
+    *(in_doubt(f"{name}-in-a-run", answer, "run", error) for name, answer, error in ON_QUIT),
+]
+
+SHARED: Final = listed_as({1: "same", 2: "same", 3: "u3"})
+
+UNIQUE_IDS: Final = [
+    # Neither is deleted by it, and no other with them: what was asked for cannot be done.
+    case(
+        "uidl-duplicate",
+        (*OPEN, *SHARED, *RETRIEVED, LISTEN),
+        AmbiguousMessage,
+        said(*RETRIEVING),
+        *MESSAGES,
+        attributes={"uid": "same"},
+    ),
+    # A run deletes the one that can be told from the others.
+    case(
+        "uidl-duplicate-in-a-run",
+        (*OPEN, *SHARED, *RETRIEVED, "C: DELE 3", "S: +OK", *QUIT),
+        None,
+        said(*RETRIEVING, "DELE 3", "QUIT"),
+        *MESSAGES,
+        deeds=("run",),
+        fates={"u3": "deleted"},
+    ),
+    # Numbers hold for a session: the same uid is another number in the next, and what has the number is another mail.
+    case(
+        "renumbered-maildrop",
+        (*BEFORE, *marked(), "C: QUIT", FIN, LISTEN),
+        None,
+        said(*MARKING, "QUIT"),
+        *MESSAGES,
+        fates=ALL_UNKNOWN,
+        sequel=(*OPEN, *listed_as({1: "u0", 2: "u1", 4: "u3"}), "C: DELE 2", "S: +OK", "C: DELE 4", "S: +OK", *QUIT),
+        under_tls_later=said(*LISTING, "DELE 2", "DELE 4", "QUIT"),
+        settled={"u1": "deleted", "u3": "deleted", "u2": "unknown"},
+    ),
+]
+
+# A mail that did not come whole is not stored, and not deleted; it comes whole the next time.
+CUT: Final[tuple[Step, ...]] = (*listed([7]), "C: RETR 1", "S: +OK", b"hel", FIN, LISTEN)
+AGAIN: Final[tuple[Step, ...]] = (
+    *(*listed([7]), "C: RETR 1", "S: +OK", "S: hello", "S: .", "C: DELE 1", "S: +OK"),
+    *QUIT,
+)
+SAID_CUT: Final = (*LISTING, "RETR 1")
+SAID_AGAIN: Final = (*SAID_CUT, "DELE 1", "QUIT")
+
+RETRIEVING_AGAIN: Final = [
+    case(
+        "retr-cut-tls",
+        (*OPEN, *CUT),
+        MessageTruncated,
+        said(*SAID_CUT),
+        lines("hello"),
+        deeds=("run",),
+        sequel=(*OPEN, *AGAIN),
+        under_tls_later=said(*SAID_AGAIN),
+        settled={"u1": "deleted"},
+    ),
+    Case(
+        "retr-cut-plain",
+        (*opened("public"), *CUT),
+        Outcome(
+            MessageTruncated,
+            said(*SAID_CUT, password="public"),
+            messages=(lines("hello"),),
+            under_tls_later=said(*SAID_AGAIN, password="public"),
+            settled={"u1": "deleted"},
+        ),
+        IN_CLEAR,
+        ("run",),
+        sequel=(*opened("public"), *AGAIN),
+    ),
+]
+
+PIPELINING: Final[tuple[Step, ...]] = (
+    *("S: +OK pop", "C: CAPA", "S: +OK", "S: USER", "S: UIDL", "S: TOP", "S: PIPELINING", "S: ."),
+    *(f"C: USER {PASSWORD.user}", f"C: PASS {PASSWORD.password}", "S: +OK", "S: +OK"),
+    *("C: CAPA", "S: +OK", "S: USER", "S: UIDL", "S: TOP", "S: PIPELINING", "S: ."),
+)
+SAID_PIPELINING: Final = ("CAPA", f"USER {PASSWORD.user}", f"PASS {PASSWORD.password}", "CAPA", *LISTING)
+MANY: Final = range(1, 101)
+LARGE: Final = tuple(b"%d\r\n" % number + b"0123456789abcde\r\n" * 1000 for number in MANY)
+MILLION: Final = 10**6
+
+ASKING: Final = [
+    case(
+        "top-unsupported",
+        (
+            *(*PIPELINING, *listed_together([7]), "C: TOP 1 0", "S: -ERR what", *listed_together([7])),
+            *("C: RETR 1", "S: +OK", "S: one", "S: .", *QUIT),
+        ),
+        None,
+        lines(*SAID_PIPELINING, "TOP 1 0", *LISTING, "RETR 1", "QUIT"),
+        b"one\r\n",
+        deeds=("client.top",),
+    ),
+    # A server that reads nothing while it says something, and buffers that hold neither what it says nor what it hears.
+    case(
+        "retr-pipeline-4k",
+        (
+            *(*PIPELINING, *listed_together([7] * len(MANY))),
+            *(step for number in MANY for step in (f"C: RETR {number}", "S: +OK", LARGE[number - 1], "S: .")),
+            *QUIT,
+        ),
+        None,
+        lines(*SAID_PIPELINING, *(f"RETR {number}" for number in MANY), "QUIT"),
+        *LARGE,
+        deeds=("client.retrieve", "retrieve"),
+        buffer_size=4096,
+    ),
+    case(
+        "uidl-million",
+        (
+            *(*OPEN, "C: STAT", f"S: +OK {MILLION} 7", "C: LIST", "S: +OK"),
+            *(b"".join(b"%d 7\r\n" % number for number in range(1, MILLION + 1)), "S: .", "C: UIDL", "S: +OK"),
+            *(b"".join(b"%d %020d\r\n" % (number, number) for number in range(1, MILLION + 1)), "S: .", *QUIT),
+        ),
+        None,
+        said(*LISTING, "QUIT"),
+        deeds=("client.listing",),
+        surroundings=ONCE,
+        listed=MILLION,
+    ),
+]
+
+CASES: Final = [*DELETING, *UNIQUE_IDS, *RETRIEVING_AGAIN, *ASKING]
