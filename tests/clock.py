@@ -22,5 +22,9 @@ class Clock:
         self._ahead += seconds
         await drain_events()
 
+    def jump(self, seconds: float) -> None:
+        """Put the clock forward, and let nothing happen yet."""
+        self._ahead += seconds
+
     def _time(self) -> float:
         return self._real() + self._ahead

@@ -9,8 +9,8 @@
 
     messages = await mailwire.retrieve("pop3s://b:secret@pop.example.org")
 
-For more than one mail at a time there are `SMTPClient` and `POP3Client`. The protocols themselves, without I/O, are in
-`mailwire.smtp` and `mailwire.pop3`.
+For more than one mail at a time there are `SMTPClient`, `SMTPPool` and `POP3Client`. The protocols themselves, without
+I/O, are in `mailwire.smtp` and `mailwire.pop3`.
 """
 
 from collections.abc import Iterable, Mapping
@@ -23,6 +23,7 @@ from .aio.consignment import Order, SendResult
 from .aio.deletion import CommitReport, DeletionReport
 from .aio.lmtp import LMTPClient
 from .aio.mailing import Mailing, OnRefused, Progress
+from .aio.pool import PoolStatistics, SMTPPool
 from .aio.pop3 import POP3Client
 from .aio.pop3_dialogue import Budget
 from .aio.pop3_settings import POP3Settings
@@ -144,6 +145,7 @@ __all__ = [
     "POP3Client",
     "POP3Settings",
     "Password",
+    "PoolStatistics",
     "Preferences",
     "Progress",
     "ProtocolError",
@@ -161,6 +163,7 @@ __all__ = [
     "RetrievedItem",
     "RetrievedMessage",
     "SMTPClient",
+    "SMTPPool",
     "SQLiteLedger",
     "SecurityError",
     "SendResult",

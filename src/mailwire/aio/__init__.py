@@ -3,6 +3,7 @@
 from .bulk_sending import BulkSending
 from .consignment import Order, SendResult
 from .deletion import CommitReport, DeletionReport
+from .pool import PoolStatistics, SMTPPool
 from .pop3 import POP3Client
 from .pop3_dialogue import Budget
 from .pop3_settings import POP3Settings
@@ -19,9 +20,11 @@ __all__ = [
     "Order",
     "POP3Client",
     "POP3Settings",
+    "PoolStatistics",
     "Retrieval",
     "RetrievalProgress",
     "RetrievedItem",
     "SMTPClient",
+    "SMTPPool",
     "SendResult",
 ]

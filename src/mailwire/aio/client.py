@@ -45,6 +45,16 @@ class Client(ABC, Generic[E]):
         """Whether calls can be made. The server may have gone since the last one: the next one will say so."""
         return self._session is not None
 
+    def stands(self) -> bool:
+        """Return whether it is connected and the server, as far as is known here, has neither gone nor said anything
+        since the last call; where it has, the connection is cut. Not for the middle of a call."""
+        try:
+            if self._session is not None:
+                self._session.expect_silence()
+        except MailwireError:
+            self.abort()
+        return self.is_connected
+
     @property
     def tls(self) -> TLSInfo | None:
         """What was negotiated for TLS; None without TLS, and when not connected."""

@@ -7,7 +7,7 @@ from typing import Any, Literal
 from ..endpoint import Chunking
 from ..errors import InvalidMessage
 from ..message import Content, Envelope, MessagePolicy, MessageSource
-from ..smtp import Mailbox, MailOptions, RecipientOptions
+from ..smtp import Mailbox, MailOptions, Receipt, RecipientOptions
 
 __all__ = ["Mailing", "OnRefused", "Progress", "check_settings"]
 
@@ -23,6 +23,9 @@ _DEFAULT = MessagePolicy()
 
 class Mailing:
     """One mail to be sent, as `SMTPClient.send` describes it; made once, it serves for every attempt.
+
+    last_receipt: what is known about the last attempt of an `SMTPPool` to send it, also where that was cancelled; None
+        if there was none, or it never got as far as to begin.
 
     Raises InvalidMessage for an envelope that is none, ValueError for wishes that make no sense.
     """
@@ -48,6 +51,7 @@ class Mailing:
         self.on_refused: OnRefused = on_refused
         self.use_chunking = use_chunking
         self.progress = progress
+        self.last_receipt: Receipt | None = None
 
     @classmethod
     def of(cls, message: "MessageSource | Mailing", **settings: Any) -> "Mailing":

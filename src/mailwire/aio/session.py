@@ -16,7 +16,7 @@ from .pace import Pace
 from .stream import Stream
 from .tls import NamingSSLObject
 
-__all__ = ["Machine", "Session"]
+__all__ = ["Machine", "Session", "make_context"]
 
 E_co = TypeVar("E_co", covariant=True)
 E = TypeVar("E")
@@ -52,7 +52,7 @@ class Session(Generic[E]):
     @classmethod
     async def open(cls, endpoint: Endpoint, machine: Machine[E]) -> "Session[E]":
         """Connect to `endpoint`; TLS is in force afterwards if it is implicit there."""
-        context = None if endpoint.tls == "none" else await _make_context(endpoint)
+        context = None if endpoint.tls == "none" else await make_context(endpoint)
         return cls(endpoint, machine, await Stream.open(endpoint, context), context)
 
     async def greeting(self) -> E:
@@ -168,7 +168,8 @@ class Session(Generic[E]):
             self._machine.receive_eof()
 
 
-async def _make_context(endpoint: Endpoint) -> ssl.SSLContext:
+async def make_context(endpoint: Endpoint) -> ssl.SSLContext:
+    """Return the TLS context of `endpoint`, or make the one that it asks for. Raises TLSFailed if there is none."""
     if endpoint.tls_context is not None:
         return endpoint.tls_context
     try:

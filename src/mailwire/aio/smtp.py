@@ -77,6 +77,11 @@ class SMTPClient(Client[Event]):
         """What the server announces; nothing before it was asked."""
         return self._connection.extensions or Extensions()
 
+    @property
+    def transactions(self) -> int:
+        """How many mail transactions were begun over the connection, or the last one that there was."""
+        return 0 if self._dialogue is None else self._dialogue.transactions
+
     # Calls
 
     async def send(

@@ -1,0 +1,341 @@
+"""SMTPPool: sends mail from many tasks over a few connections."""
+
+import asyncio
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Final, Self
+
+from ..endpoint import Chunking, Endpoint
+from ..errors import ConnectionLost, LocalProtocolError, MailwireError, ReplyError
+from ..message import MessagePolicy, MessageSource
+from ..smtp import Delivery, MailOptions, Receipt, RecipientOptions
+from .lmtp import LMTPClient
+from .mailing import Mailing, OnRefused, Progress
+from .pool_connections import PoolConnections, PooledConnection
+from .rate import Rate
+from .session import make_context
+from .smtp import SMTPClient
+
+__all__ = ["PoolStatistics", "SMTPPool"]
+
+_DEFAULT: Final = MessagePolicy()
+
+
+@dataclass(frozen=True, slots=True)
+class PoolStatistics:
+    """What a pool is at, and what it has done.
+
+    in_use: connections over which a mail is on its way, or that are being opened for one.
+    idle: connections that wait for a mail.
+    leaving: connections that say QUIT.
+    waiting: mails that wait for a connection.
+    opened: how many connections were opened.
+    reused: how often a mail was given a connection that had had another.
+    retried: how often a mail was given a second connection, because the first one turned out to be closed before
+        anything of the mail was sent, or the server did not want another.
+    """
+
+    in_use: int
+    idle: int
+    leaving: int
+    waiting: int
+    opened: int
+    reused: int
+    retried: int
+
+
+class SMTPPool:
+    """A pool of connections to one SMTP or LMTP server, to be used by many tasks at once.
+
+    endpoint: an Endpoint or its URL.
+    max_connections: how many there are at most, those included that are being opened or closed. Further mails wait, the
+        first come first.
+    max_messages_per_connection: how many mail transactions a connection may have; None for any number. A server that
+        announces MAILMAX (RFC 9422) has its way.
+    max_idle: after how many seconds an idle connection is closed; None: never. Servers close them after minutes.
+    max_lifetime: how many seconds after it was opened a connection is given no further mail; None: any time.
+    rate_limit: how many mails are begun in a second at most, on an average; None for any number.
+    rate_burst: how many may be begun at once, where fewer were begun before.
+
+    ::
+
+        async with SMTPPool("smtps://me:secret@smtp.example.org", max_connections=10) as pool:
+            receipts = await asyncio.gather(*(pool.send(message) for message in messages))
+
+    Connections are opened as they are needed. Leaving the `async with` waits for the mails that are on their way, and
+    by an error cuts them off. A pool that was closed stays closed.
+
+    Raises ValueError for limits that are none.
+    """
+
+    def __init__(
+        self,
+        endpoint: Endpoint | str,
+        *,
+        max_connections: int = 5,
+        max_messages_per_connection: int | None = 100,
+        max_idle: float | None = 30.0,
+        max_lifetime: float | None = 300.0,
+        rate_limit: float | None = None,
+        rate_burst: int = 1,
+    ) -> None:
+        self.endpoint = Endpoint.parse(endpoint) if isinstance(endpoint, str) else endpoint
+        if self.endpoint.protocol not in ("smtp", "lmtp"):
+            raise ValueError(f"expected an endpoint for smtp or lmtp, got {self.endpoint}")
+        limits = {
+            "max_connections": max_connections,
+            "max_messages_per_connection": max_messages_per_connection,
+            "rate_burst": rate_burst,
+        }
+        for name, limit in limits.items():
+            if limit is not None and limit < 1:
+                raise ValueError(f"expected {name} to be 1 at least, got {limit}")
+        for name, seconds in {"max_idle": max_idle, "max_lifetime": max_lifetime, "rate_limit": rate_limit}.items():
+            if seconds is not None and not seconds > 0:
+                raise ValueError(f"expected {name} to be more than 0, got {seconds}")
+        self._prepared = self.endpoint  # with a TLS context, once it was made
+        self._max_transactions = max_messages_per_connection
+        self._max_lifetime = max_lifetime
+        self._client_class = LMTPClient if self.endpoint.protocol == "lmtp" else SMTPClient
+        self._connections = PoolConnections(
+            lambda: self._client_class(self.endpoint),
+            max_connections=max_connections,
+            max_idle=max_idle,
+            rate=None if rate_limit is None else Rate(rate_limit, rate_burst),
+        )
+        self._opened = 0
+        self._reused = 0
+        self._retried = 0
+        self._opening: set[asyncio.Timeout] = set()
+        self._sends = 0  # that were called and have not returned
+        self._is_quiet = asyncio.Event()  # there is none of them
+        self._is_quiet.set()
+        self._is_closed = False
+        self._is_aborted = False
+
+    @property
+    def statistics(self) -> PoolStatistics:
+        """What the pool is at, and what it has done."""
+        connections = self._connections
+        return PoolStatistics(
+            in_use=len(connections.used),
+            idle=connections.idle,
+            leaving=connections.leaving,
+            waiting=connections.waiting,
+            opened=self._opened,
+            reused=self._reused,
+            retried=self._retried,
+        )
+
+    # Sending
+
+    async def send(
+        self,
+        message: MessageSource | Mailing,
+        *,
+        sender: str | None = None,
+        recipients: str | Iterable[str] | None = None,
+        policy: MessagePolicy = _DEFAULT,
+        options: MailOptions | None = None,
+        recipient_options: RecipientOptions | Mapping[str, RecipientOptions] | None = None,
+        on_refused: OnRefused = "send",
+        use_chunking: Chunking = None,
+        progress: Progress | None = None,
+    ) -> Receipt:
+        """Send one message, over a connection that is free, or as soon as one is.
+
+        The arguments, the receipt and the errors are those of `SMTPClient.send`, and the errors also those of
+        `SMTPClient.connect`. Every MailwireError says by its `delivery` what became of the mail; after a cancellation a
+        Mailing that was given does (`Mailing.last_receipt`).
+
+        A mail whose connection turns out to have been closed by the server is given another, once, provided that no
+        reply to it has come and nothing of the message was sent. Nothing else is tried again.
+
+        Raises LocalProtocolError if the pool is closed.
+        """
+        mailing: Mailing | None = None
+        self._begin_send()
+        try:
+            self._refuse_if_closed()
+            mailing = Mailing.of(
+                message,
+                sender=sender,
+                recipients=recipients,
+                policy=policy,
+                options=options,
+                recipient_options=recipient_options,
+                on_refused=on_refused,
+                use_chunking=use_chunking,
+                progress=progress,
+            )
+            return await self._send(mailing)
+        except MailwireError as error:
+            if error.delivery is None:
+                error.delivery = Delivery.NOT_SENT
+                error.receipt = None if mailing is None else mailing.envelope.receipt_before_sending()
+            raise
+        finally:
+            self._end_send()
+
+    # The end
+
+    async def close(self, timeout: float | None = None) -> None:
+        """Close the pool: refuse further mails, wait for those that were given to it, and say QUIT.
+
+        timeout: the seconds that all of it may take; None: as long as the deadlines of the endpoint let it. What is on
+            its way then is cut off, as by `abort`, and its senders are told what is known.
+        """
+        self._is_closed = True
+        try:
+            async with asyncio.timeout(timeout):
+                await self._is_quiet.wait()
+                self._connections.wind_up()
+                await self._connections.settled()
+        except TimeoutError:
+            self.abort()
+            await self._connections.settled()
+        except BaseException:
+            self.abort()
+            raise
+
+    def abort(self) -> None:
+        """Cut all connections at once, without a word. Mails that wait are not sent, and their senders are told so."""
+        self._is_closed = self._is_aborted = True
+        while self._opening:
+            self._opening.pop().reschedule(asyncio.get_running_loop().time())
+        self._connections.abort(_closed)
+
+    async def __aenter__(self) -> Self:
+        self._refuse_if_closed()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        if error is not None:
+            self.abort()
+            await self._connections.settled()
+        else:
+            await self.close()
+
+    # Private
+
+    def _refuse_if_closed(self) -> None:
+        if self._is_closed:
+            raise _closed()
+
+    def _refuse_if_aborted(self) -> None:
+        if self._is_aborted:
+            raise _closed()
+
+    def _begin_send(self) -> None:
+        self._sends += 1
+        self._is_quiet.clear()
+
+    def _end_send(self) -> None:
+        self._sends -= 1
+        if not self._sends:
+            self._is_quiet.set()
+
+    async def _send(self, mailing: Mailing) -> Receipt:
+        connection = self._connections.take_at_once()
+        if connection is None:
+            # Nobody waits with what cannot be sent.
+            await mailing.check()
+            connection = await self._connections.take()
+        is_second = False
+        while True:
+            try:
+                return await self._send_over(connection, mailing, is_second=is_second)
+            except _NotWanted:
+                pass
+            finally:
+                self._connections.give_back(connection)
+            # The server takes no further connection. One of those that there are will be free sooner or later.
+            is_second = True
+            self._retried += 1
+            connection = await self._connections.take(in_front=True)
+
+    async def _send_over(self, connection: PooledConnection, mailing: Mailing, *, is_second: bool) -> Receipt:
+        client = connection.client
+        if client.is_connected:
+            self._reused += 1
+            try:
+                return await _send_by(client, mailing)
+            except ConnectionLost as error:
+                if is_second or self._is_aborted or not _is_untouched(mailing, error):
+                    raise
+            self._retried += 1
+        else:
+            await mailing.check()
+        try:
+            await self._open(connection)
+        except ReplyError as error:
+            # RFC 5321 3.8: 421 in place of a greeting, by a server that has enough of us.
+            if is_second or error.reply.code != 421 or not self._connections.want_fewer():
+                raise
+            raise _NotWanted from error
+        return await _send_by(client, mailing)
+
+    async def _open(self, connection: PooledConnection) -> None:
+        client = connection.client
+        self._refuse_if_aborted()
+        try:
+            async with asyncio.timeout(None) as opening:  # until abort() says so
+                self._opening.add(opening)
+                try:
+                    client.endpoint = await self._prepared_endpoint()
+                    await client.connect()
+                finally:
+                    self._opening.discard(opening)
+        except TimeoutError:
+            self._refuse_if_aborted()
+            raise
+        try:
+            self._refuse_if_aborted()
+        except LocalProtocolError:
+            client.abort()
+            raise
+        self._opened += 1
+        limits = [limit for limit in (self._max_transactions, client.extensions.mailmax) if limit is not None]
+        connection.max_transactions = min(limits, default=None)
+        if self._max_lifetime is not None:
+            connection.expires = asyncio.get_running_loop().time() + self._max_lifetime
+
+    async def _prepared_endpoint(self) -> Endpoint:
+        # To read the authorities of the system takes longer than a handshake. Once is enough.
+        endpoint = self._prepared
+        if endpoint.tls != "none" and endpoint.tls_context is None:
+            context = await make_context(endpoint)
+            endpoint = endpoint.replace(tls_context=context, tls_ca_file=None, tls_client_certificate=None)
+            self._prepared = endpoint
+        return endpoint
+
+
+class _NotWanted(Exception):
+    # The server wants no more connections than there are.
+    pass
+
+
+def _closed() -> LocalProtocolError:
+    return LocalProtocolError("the pool is closed: nothing more is sent by it")
+
+
+async def _send_by(client: SMTPClient, mailing: Mailing) -> Receipt:
+    client.last_receipt = None
+    try:
+        return await client.send(mailing)
+    finally:
+        mailing.last_receipt = client.last_receipt
+
+
+def _is_untouched(mailing: Mailing, error: ConnectionLost) -> bool:
+    # Whether the server can have nothing of the message, and has said nothing to the mail, not even to MAIL.
+    receipt = mailing.last_receipt
+    return receipt is None or (
+        receipt.delivery is Delivery.NOT_SENT
+        and receipt.octets == 0
+        and "".join(error.in_flight[:1]).startswith("MAIL ")
+        and all(entry.reply is None and entry.final_reply is None for entry in receipt.recipients)
+    )

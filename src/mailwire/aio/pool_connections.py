@@ -1,0 +1,241 @@
+"""PoolConnections: the connections of a pool, which of them may be used, and who waits for one.
+
+1. There are never more than the cap: one that is being opened, used, idle or taking its leave counts.
+2. Who comes first is served first. Whoever gives up waiting leaves no hole: what was meant for him goes to the next.
+3. A connection is handed out that is not connected yet, or idle, with nothing heard since its last mail.
+4. What is due later is done by timers; taking leave, by tasks that are known here until they end.
+"""
+
+import asyncio
+from collections import OrderedDict
+from collections.abc import Callable
+from typing import Final
+
+from .rate import Rate
+from .smtp import SMTPClient
+
+__all__ = ["PoolConnections", "PooledConnection"]
+
+# Seconds, after which a server that wanted no more connections is tried again with more.
+_CAUTION: Final = 60.0
+
+
+class PooledConnection:
+    """One of a pool's connections: its client, and what the pool knows of it."""
+
+    def __init__(self, client: SMTPClient) -> None:
+        self.client = client
+        self.max_transactions: int | None = None
+        self.expires: float | None = None  # by its age
+        self.idle_until: float | None = None
+
+    @property
+    def is_spent(self) -> bool:
+        """Whether it has had all the mails that it may have."""
+        return self.max_transactions is not None and self.client.transactions >= self.max_transactions
+
+
+class PoolConnections:
+    """At most `max_connections` of them, each made by `make_client`; by `rate`, as many are handed out."""
+
+    def __init__(
+        self,
+        make_client: Callable[[], SMTPClient],
+        *,
+        max_connections: int,
+        max_idle: float | None,
+        rate: Rate | None,
+    ) -> None:
+        self.used: set[PooledConnection] = set()
+        self._make_client = make_client
+        self._max_connections = max_connections
+        self._max_idle = max_idle
+        self._rate = rate
+        self._idle: list[PooledConnection] = []  # the one that was used last is the last
+        self._leaving: dict[PooledConnection, asyncio.Task[None]] = {}
+        self._queue: OrderedDict[asyncio.Future[PooledConnection], None] = OrderedDict()
+        self._keeps_idle = True
+        self._ceiling: tuple[int, float] | None = None  # fewer than the cap, until then
+        self._expiry: asyncio.TimerHandle | None = None
+        self._next_token: asyncio.TimerHandle | None = None
+
+    # How many there are
+
+    @property
+    def idle(self) -> int:
+        return len(self._idle)
+
+    @property
+    def leaving(self) -> int:
+        return len(self._leaving)
+
+    @property
+    def waiting(self) -> int:
+        return len(self._queue)
+
+    # Taking one and giving it back
+
+    def take_at_once(self) -> PooledConnection | None:
+        """Return a connection if there is one, and nobody waits for it."""
+        return None if self._queue else self._next()
+
+    async def take(self, *, in_front: bool = False) -> PooledConnection:
+        """Return a connection, waiting for it behind those who wait already, or `in_front` of them."""
+        connection = self.take_at_once()
+        if connection is not None:
+            return connection
+        waiter: asyncio.Future[PooledConnection] = asyncio.get_running_loop().create_future()
+        self._queue[waiter] = None
+        if in_front:
+            self._queue.move_to_end(waiter, last=False)
+        try:
+            return await waiter
+        except asyncio.CancelledError:
+            self._queue.pop(waiter, None)
+            if waiter.done() and not waiter.cancelled() and waiter.exception() is None:
+                self._take_back(waiter.result())
+            raise
+
+    def give_back(self, connection: PooledConnection) -> None:
+        """Give back a connection that was taken: usable, spent, or dead."""
+        self.used.remove(connection)
+        if connection.client.is_connected:
+            is_wanted = (self._keeps_idle or self._queue) and not connection.is_spent
+            if is_wanted and not self._is_expired(connection, asyncio.get_running_loop().time()):
+                self._keep(connection)
+            else:
+                self._dismiss(connection)
+        self._advance()
+
+    def want_fewer(self) -> bool:
+        """Make do with the connections that there are besides the one that the server did not want; False if there are
+        none."""
+        others = len(self._idle) + sum(connection.client.is_connected for connection in self.used)
+        if others:
+            self._ceiling = others, asyncio.get_running_loop().time() + _CAUTION
+        return others > 0
+
+    # The end
+
+    def wind_up(self) -> None:
+        """Keep no connection that nobody waits for."""
+        self._keeps_idle = False
+        self._cancel_timers()
+        while self._idle:
+            self._dismiss(self._idle.pop())
+
+    def abort(self, error: Callable[[], Exception]) -> None:
+        """Cut every connection, and let those who wait have an `error`."""
+        self._keeps_idle = False
+        self._cancel_timers()
+        for connection in (*self.used, *self._idle, *self._leaving):
+            connection.client.abort()
+        self._idle = []
+        while self._queue:
+            waiter, _ = self._queue.popitem(last=False)
+            if not waiter.done():
+                waiter.set_exception(error())
+
+    async def settled(self) -> None:
+        """Wait until those connections that were dismissed are closed."""
+        while self._leaving:
+            await asyncio.wait(self._leaving.values())
+
+    # Private
+
+    def _next(self) -> PooledConnection | None:
+        now = asyncio.get_running_loop().time()
+        if self._rate is not None and (ready_at := self._rate.ready_at()) > now:
+            if self._next_token is None:
+                self._next_token = asyncio.get_running_loop().call_at(ready_at, self._token_is_there)
+            return None
+        connection = self._available(now)
+        if connection is not None:
+            self.used.add(connection)
+            if self._rate is not None:
+                self._rate.take(now)
+        return connection
+
+    def _available(self, now: float) -> PooledConnection | None:
+        while self._idle:
+            connection = self._idle.pop()
+            if self._is_expired(connection, now):
+                self._dismiss(connection)
+            elif connection.client.stands():
+                return connection
+        return PooledConnection(self._make_client()) if self._count < self._most(now) else None
+
+    @property
+    def _count(self) -> int:
+        return len(self.used) + len(self._idle) + len(self._leaving)
+
+    def _most(self, now: float) -> int:
+        if self._ceiling is not None and now >= self._ceiling[1]:
+            self._ceiling = None
+        return self._max_connections if self._ceiling is None else min(self._max_connections, self._ceiling[0])
+
+    def _advance(self) -> None:
+        while self._queue:
+            waiter = next(iter(self._queue))
+            if not waiter.done():
+                connection = self._next()
+                if connection is None:
+                    return
+                waiter.set_result(connection)
+            del self._queue[waiter]
+
+    def _take_back(self, connection: PooledConnection) -> None:
+        # Whoever it was meant for is gone, and has done nothing with it.
+        if self._rate is not None:
+            self._rate.put_back()
+        self.give_back(connection)
+
+    def _token_is_there(self) -> None:
+        self._next_token = None
+        self._advance()
+
+    # Being idle
+
+    def _is_expired(self, connection: PooledConnection, now: float) -> bool:
+        return any(end is not None and now >= end for end in (connection.expires, connection.idle_until))
+
+    def _keep(self, connection: PooledConnection) -> None:
+        loop = asyncio.get_running_loop()
+        connection.idle_until = None if self._max_idle is None else loop.time() + self._max_idle
+        self._idle.append(connection)
+        if self._expiry is None:
+            self._watch_expiry()
+
+    def _watch_expiry(self) -> None:
+        # A timer that goes off too early, because the connection was used meanwhile, looks again.
+        self._expiry = None
+        ends = [end for kept in self._idle for end in (kept.expires, kept.idle_until) if end is not None]
+        if ends:
+            self._expiry = asyncio.get_running_loop().call_at(min(ends), self._dismiss_expired)
+
+    def _dismiss_expired(self) -> None:
+        now = asyncio.get_running_loop().time()
+        expired = [connection for connection in self._idle if self._is_expired(connection, now)]
+        self._idle = [connection for connection in self._idle if connection not in expired]
+        for connection in expired:
+            self._dismiss(connection)
+        self._watch_expiry()
+
+    def _cancel_timers(self) -> None:
+        for timer in (self._expiry, self._next_token):
+            if timer is not None:
+                timer.cancel()
+        self._expiry = self._next_token = None
+
+    # Taking leave
+
+    def _dismiss(self, connection: PooledConnection) -> None:
+        self._leaving[connection] = asyncio.get_running_loop().create_task(self._quit(connection))
+
+    async def _quit(self, connection: PooledConnection) -> None:
+        try:
+            await connection.client.quit()
+        finally:
+            connection.client.abort()
+            del self._leaving[connection]
+            self._advance()

@@ -1,0 +1,63 @@
+"""What the tests of the pool have in common: servers that keep count, and mails that wait until they are let go."""
+
+import asyncio
+import socket
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Any, Final
+
+from mailwire import Endpoint, Receipt, SMTPPool
+from mailwire.testing import Account, MailServer, ScriptedPeer
+
+__all__ = ["ACCOUNTS", "ENVELOPE", "Gate", "endpoint_of", "in_turn", "mails_of", "numbered", "subjects"]
+
+ACCOUNTS: Final = [Account(name, "", (f"{name}@example.org",)) for name in ("b", "c")]
+ENVELOPE: Final[dict[str, Any]] = {"sender": "a@example.org", "recipients": "b@example.org"}
+
+
+def numbered(number: int) -> bytes:
+    """Return a message that can be told from others."""
+    return b"Subject: %d\r\n\r\nhello\r\n" % number
+
+
+def subjects(server: MailServer) -> list[int]:
+    """Return the numbers of the messages that have arrived, in the order in which they did."""
+    return [int(message.content.split(b"\r\n")[0].split()[1]) for message in server.messages("b")]
+
+
+def mails_of(server: MailServer) -> list[int]:
+    """Return how many MAIL commands each session has had."""
+    return [sum(line.startswith(b"MAIL") for line in session.commands) for session in server.smtp_sessions]
+
+
+def endpoint_of(server: MailServer, **settings: Any) -> Endpoint:
+    return Endpoint("127.0.0.1", server.smtp_port, **{"tls": "none", **settings})
+
+
+class Gate:
+    """Mails that hold a connection until `open`."""
+
+    def __init__(self) -> None:
+        self._opened = asyncio.Event()
+
+    def open(self) -> None:
+        self._opened.set()
+
+    async def message(self, number: int) -> AsyncIterator[bytes]:
+        yield b"Subject: %d\r\n" % number
+        await self._opened.wait()
+        yield b"\r\nhello\r\n"
+
+    def send(self, pool: SMTPPool, number: int = 0) -> "asyncio.Task[Receipt]":
+        return asyncio.ensure_future(pool.send(self.message(number), **ENVELOPE))
+
+
+def in_turn(*peers: ScriptedPeer) -> Callable[[], Awaitable[socket.socket]]:
+    """Return a connector that leads to one peer after the other, and to nobody behind the last."""
+    ways = iter(peers)
+
+    async def connect() -> socket.socket:
+        for way in ways:
+            return await way.connect()
+        raise ConnectionRefusedError("nobody is there any more")
+
+    return connect

@@ -1,0 +1,742 @@
+"""The pool: how many connections there are, who gets one, and what becomes of them."""
+
+import asyncio
+import ssl
+from contextlib import suppress
+from dataclasses import dataclass
+from email.message import Message
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from mailwire import (
+    ConnectionFailed,
+    ConnectionLost,
+    DataRefused,
+    DeadlineExceeded,
+    Delivery,
+    Endpoint,
+    InvalidMessage,
+    LocalProtocolError,
+    Mailing,
+    PoolStatistics,
+    RecipientsRefused,
+    RemoteProtocolError,
+    ReplyError,
+    SenderRefused,
+    SMTPPool,
+    Timeouts,
+    TLSFailed,
+)
+from mailwire.testing import (
+    FIN,
+    LISTEN,
+    STALL,
+    Account,
+    Answers,
+    MailServer,
+    Policy,
+    ScriptedPeer,
+    Step,
+    authority_file,
+    server_context,
+)
+from mailwire.testing.turns import drain_events, turns
+from tests.aio.dialogues import MAILED, MESSAGE, QUIT, READY, SENT, SMTP_ANSWERS
+from tests.aio.pools import ACCOUNTS, ENVELOPE, Gate, endpoint_of, in_turn, mails_of, numbered, subjects
+from tests.clock import Clock
+
+NONE = PoolStatistics(in_use=0, idle=0, leaving=0, waiting=0, opened=0, reused=0, retried=0)
+
+
+async def watch(server: MailServer, pool: SMTPPool) -> int:
+    """Return the most connections that there were at once, once cancelled."""
+    most = 0
+    try:
+        while True:
+            now = pool.statistics
+            live = sum(not session.closing for session in server.smtp_sessions)
+            most = max(most, live, now.in_use + now.idle + now.leaving)
+            await asyncio.sleep(0)
+    except asyncio.CancelledError:
+        return most
+
+
+# The cap and the queue
+
+
+@pytest.mark.parametrize("cap", [1, 2, 7])
+async def test_there_are_never_more_connections_than_the_cap(cap: int) -> None:
+    async with MailServer(ACCOUNTS) as server:
+        async with SMTPPool(endpoint_of(server), max_connections=cap, max_messages_per_connection=3) as pool:
+            watching = asyncio.create_task(watch(server, pool))
+            receipts = await asyncio.gather(*(pool.send(numbered(number), **ENVELOPE) for number in range(50)))
+        watching.cancel()
+        assert await watching == cap
+    assert {receipt.delivery for receipt in receipts} == {Delivery.ACCEPTED}
+    assert sorted(subjects(server)) == list(range(50))
+    assert max(mails_of(server)) <= 3
+    assert all(session.commands[-1] == b"QUIT" for session in server.smtp_sessions)
+
+
+async def test_who_comes_first_is_served_first() -> None:
+    gate = Gate()
+    async with MailServer(ACCOUNTS) as server, SMTPPool(endpoint_of(server), max_connections=1) as pool:
+        first = gate.send(pool)
+        await drain_events()
+        others = [asyncio.ensure_future(pool.send(numbered(number), **ENVELOPE)) for number in range(1, 20)]
+        await drain_events()
+        assert pool.statistics.waiting == 19
+        gate.open()
+        await asyncio.gather(first, *others)
+        assert pool.statistics == PoolStatistics(in_use=0, idle=1, leaving=0, waiting=0, opened=1, reused=19, retried=0)
+    assert subjects(server) == list(range(20))
+
+
+@pytest.mark.parametrize("when", ["waiting", "together"])
+async def test_who_gives_up_waiting_leaves_no_hole(when: str) -> None:
+    gate = Gate()
+    async with MailServer(ACCOUNTS) as server, SMTPPool(endpoint_of(server), max_connections=1) as pool:
+        first = gate.send(pool)
+        await drain_events()
+        others = [asyncio.ensure_future(pool.send(numbered(number), **ENVELOPE)) for number in range(1, 6)]
+        await drain_events()
+        if when == "waiting":
+            for other in others[::2]:
+                other.cancel()
+        else:
+            first.cancel()
+            others[0].cancel()
+        gate.open()
+        await asyncio.wait([first, *others])
+        await drain_events()
+        assert pool.statistics.waiting == pool.statistics.in_use == 0
+        await pool.send(numbered(9), **ENVELOPE)
+    left = [other for other in others if not other.cancelled()]
+    assert len(left) == {"waiting": 2, "together": 4}[when]
+    assert subjects(server)[-1 - len(left) : -1] == [number + 1 for number in range(5) if others[number] in left]
+
+
+async def test_mails_wait_for_nobody_where_there_is_room() -> None:
+    gate = Gate()
+    async with MailServer(ACCOUNTS) as server, SMTPPool(endpoint_of(server), max_connections=2) as pool:
+        first = gate.send(pool)
+        await drain_events()
+        await pool.send(numbered(1), **ENVELOPE)
+        assert not first.done()
+        gate.open()
+        await first
+    assert subjects(server) == [1, 0]
+
+
+async def test_what_cannot_be_sent_waits_for_nobody_and_nobody_is_connected_to() -> None:
+    message = Message()
+    message["From"], message["To"], message["Subject"] = "a@example.org", "b@example.org", "x\nBcc: c@example.org"
+    async with SMTPPool("smtp://nobody.invalid") as pool:
+        with pytest.raises(InvalidMessage) as caught:
+            await pool.send(message)
+        assert caught.value.delivery is Delivery.NOT_SENT
+        assert caught.value.receipt is not None
+        with pytest.raises(InvalidMessage) as caught:
+            await pool.send(MESSAGE)
+        assert (caught.value.delivery, caught.value.receipt) == (Delivery.NOT_SENT, None)
+        with pytest.raises(ValueError, match="on_refused"):
+            await pool.send(MESSAGE, on_refused="nonsense", **ENVELOPE)  # type: ignore[arg-type]
+        assert pool.statistics == NONE
+
+
+# Reuse
+
+
+async def test_a_connection_is_used_again_for_the_next_mail() -> None:
+    async with MailServer(ACCOUNTS) as server, SMTPPool(endpoint_of(server)) as pool:
+        for number in range(5):
+            await pool.send(numbered(number), **ENVELOPE)
+        assert (pool.statistics.opened, pool.statistics.reused) == (1, 4)
+    assert subjects(server) == list(range(5))
+
+
+async def test_a_connection_is_used_again_behind_a_refusal() -> None:
+    async with MailServer(ACCOUNTS) as server, SMTPPool(endpoint_of(server), max_connections=1) as pool:
+        with pytest.raises(RecipientsRefused):
+            await pool.send(MESSAGE, sender="a@example.org", recipients="nobody@example.org")
+        await pool.send(numbered(1), **ENVELOPE)
+        assert pool.statistics.opened == 1
+
+
+@pytest.mark.parametrize("limit", [1, 2, 3])
+async def test_a_connection_has_no_more_mails_than_it_may(limit: int) -> None:
+    async with (
+        MailServer(ACCOUNTS) as server,
+        SMTPPool(endpoint_of(server), max_connections=1, max_messages_per_connection=limit) as pool,
+    ):
+        for number in range(6):
+            await pool.send(numbered(number), **ENVELOPE)
+        await pool.close()
+    assert mails_of(server) == [limit] * (6 // limit)
+    assert all(session.commands[-1] == b"QUIT" for session in server.smtp_sessions)
+
+
+@pytest.mark.parametrize("limit", [None, 2, 50])
+async def test_a_server_that_announces_mailmax_has_its_way(limit: int | None) -> None:
+    policy = Policy(message_limit=3)
+    async with (
+        MailServer(ACCOUNTS, policy=policy) as server,
+        SMTPPool(endpoint_of(server), max_connections=2, max_messages_per_connection=limit) as pool,
+    ):
+        receipts = await asyncio.gather(*(pool.send(numbered(number), **ENVELOPE) for number in range(12)))
+        assert pool.statistics.opened == len(server.smtp_sessions)
+    assert {receipt.delivery for receipt in receipts} == {Delivery.ACCEPTED}
+    assert max(mails_of(server)) == min(3, limit or 3)
+
+
+async def test_what_a_server_says_wrong_ends_its_connection_and_the_next_mail_has_another() -> None:
+    async with (
+        ScriptedPeer(*READY, "C: MAIL FROM:<a@example.org>", "S: nonsense", lenient=True) as bad,
+        ScriptedPeer(*READY, *SENT, *QUIT) as good,
+        SMTPPool(bad.endpoint(connect=in_turn(bad, good)), max_connections=1) as pool,
+    ):
+        with pytest.raises(RemoteProtocolError):
+            await pool.send(MESSAGE, **ENVELOPE)
+        await pool.send(MESSAGE, **ENVELOPE)
+        assert pool.statistics.opened == 2
+
+
+# What has become stale
+
+
+@pytest.mark.parametrize("leave", [(FIN,), ("S: 421 idle for too long", FIN), ("S: 421 idle",), ("S: 250 what",)])
+async def test_a_connection_that_the_server_has_closed_is_not_used(leave: tuple[Step, ...]) -> None:
+    async with (
+        ScriptedPeer(*READY, *SENT, *leave, lenient=True) as stale,
+        ScriptedPeer(*READY, *SENT, *QUIT) as good,
+        SMTPPool(stale.endpoint(connect=in_turn(stale, good))) as pool,
+    ):
+        await pool.send(MESSAGE, **ENVELOPE)
+        await drain_events()
+        receipt = await pool.send(MESSAGE, **ENVELOPE)
+        assert receipt.delivery is Delivery.ACCEPTED
+        assert (pool.statistics.opened, pool.statistics.retried) == (2, 0)
+    assert b"MAIL" not in bytes(stale.heard).partition(b"\r\n.\r\n")[2]
+
+
+async def test_a_mail_that_finds_its_connection_closed_is_given_another() -> None:
+    async with (
+        ScriptedPeer(*READY, *SENT, "C: MAIL FROM:<a@example.org>", FIN, lenient=True) as stale,
+        ScriptedPeer(*READY, *SENT, *QUIT) as good,
+        SMTPPool(stale.endpoint(connect=in_turn(stale, good))) as pool,
+    ):
+        await pool.send(MESSAGE, **ENVELOPE)
+        receipt = await pool.send(MESSAGE, **ENVELOPE)
+        assert receipt.delivery is Delivery.ACCEPTED
+        assert (pool.statistics.opened, pool.statistics.reused, pool.statistics.retried) == (2, 1, 1)
+
+
+async def test_a_mail_that_is_handed_a_connection_that_closes_is_given_another() -> None:
+    async with (
+        ScriptedPeer(*READY, *SENT, FIN, lenient=True) as stale,
+        ScriptedPeer(*READY, *SENT, *SENT, *QUIT) as good,
+        SMTPPool(stale.endpoint(connect=in_turn(stale, good)), max_connections=1) as pool,
+    ):
+        receipts = await asyncio.gather(*(pool.send(MESSAGE, **ENVELOPE) for _ in range(3)))
+        assert {receipt.delivery for receipt in receipts} == {Delivery.ACCEPTED}
+        assert pool.statistics.opened == 2
+
+
+async def test_a_mail_is_given_another_connection_once() -> None:
+    async with (
+        ScriptedPeer(*READY, *SENT, "C: MAIL FROM:<a@example.org>", FIN, lenient=True) as stale,
+        ScriptedPeer(*READY, "C: MAIL FROM:<a@example.org>", FIN, lenient=True) as bad,
+        SMTPPool(stale.endpoint(connect=in_turn(stale, bad))) as pool,
+    ):
+        await pool.send(MESSAGE, **ENVELOPE)
+        with pytest.raises(ConnectionLost) as caught:
+            await pool.send(MESSAGE, **ENVELOPE)
+        assert caught.value.delivery is Delivery.NOT_SENT
+        assert pool.statistics.retried == 1
+
+
+async def test_a_mail_that_finds_no_other_connection_says_so() -> None:
+    async with (
+        ScriptedPeer(*READY, *SENT, "C: MAIL FROM:<a@example.org>", FIN, lenient=True) as stale,
+        SMTPPool(stale.endpoint(connect=in_turn(stale))) as pool,
+    ):
+        await pool.send(MESSAGE, **ENVELOPE)
+        with pytest.raises(ConnectionFailed) as caught:
+            await pool.send(MESSAGE, **ENVELOPE)
+        assert caught.value.delivery is Delivery.NOT_SENT
+
+
+@pytest.mark.parametrize(
+    ("end", "error", "word"),
+    [
+        (("C: MAIL FROM:<a@example.org>", "S: 250 ok", "C: RCPT TO:<b@example.org>", FIN), ConnectionLost, "NOT_SENT"),
+        (("C: MAIL FROM:<a@example.org>", "S: 421 bye", FIN), SenderRefused, "REFUSED"),
+        ((*MAILED, FIN), ConnectionLost, "UNKNOWN"),
+        ((*MAILED, "S: 421 bye", FIN), ReplyError, "UNKNOWN"),
+        ((*MAILED, "S: 451 no", FIN), DataRefused, "REFUSED"),
+    ],
+)
+async def test_a_mail_of_which_the_server_may_know_is_sent_once(
+    end: tuple[Step, ...], error: type[Exception], word: str
+) -> None:
+    async with (
+        ScriptedPeer(*READY, *SENT, *end, lenient=True) as stale,
+        SMTPPool(stale.endpoint(connect=in_turn(stale))) as pool,
+    ):
+        await pool.send(MESSAGE, **ENVELOPE)
+        mailing = Mailing(MESSAGE, **ENVELOPE)
+        with pytest.raises(error) as caught:
+            await pool.send(mailing)
+        assert getattr(caught.value, "delivery", None) is Delivery[word]
+        assert mailing.last_receipt is not None
+        assert mailing.last_receipt.delivery is Delivery[word]
+        assert pool.statistics.retried == 0
+
+
+async def test_a_mail_that_loses_a_new_connection_is_not_given_another() -> None:
+    async with (
+        ScriptedPeer(*READY, "C: MAIL FROM:<a@example.org>", FIN, lenient=True) as bad,
+        SMTPPool(bad.endpoint(connect=in_turn(bad))) as pool,
+    ):
+        with pytest.raises(ConnectionLost):
+            await pool.send(MESSAGE, **ENVELOPE)
+        assert pool.statistics.retried == 0
+
+
+async def test_a_place_whose_connection_could_not_be_opened_is_free_again() -> None:
+    endpoint = Endpoint("localhost", tls="none", connect=in_turn())
+    async with SMTPPool(endpoint, max_connections=1) as pool:
+        for _ in range(3):
+            with pytest.raises(ConnectionFailed):
+                await pool.send(MESSAGE, **ENVELOPE)
+        assert pool.statistics == NONE
+
+
+# A server that wants no more connections
+
+ANSWERING: tuple[Step, ...] = ("S: 220 mx", Answers(SMTP_ANSWERS), LISTEN)
+
+
+async def test_a_server_that_wants_no_more_connections_is_sent_to_over_those_that_there_are() -> None:
+    clock = Clock()
+    async with (
+        ScriptedPeer(*ANSWERING, guard=None) as first,
+        ScriptedPeer("S: 421 too many", FIN, guard=None) as refusing,
+        ScriptedPeer(*ANSWERING, guard=None) as later,
+        SMTPPool(
+            first.endpoint(connect=in_turn(first, refusing, later)), max_connections=2, max_idle=None, max_lifetime=None
+        ) as pool,
+    ):
+        gate = Gate()
+        held = gate.send(pool)
+        await drain_events()
+        others = [asyncio.ensure_future(pool.send(MESSAGE, **ENVELOPE)) for _ in range(4)]
+        await drain_events()
+        assert (pool.statistics.in_use, pool.statistics.retried) == (1, 1)
+        gate.open()
+        await asyncio.gather(held, *others)
+        assert pool.statistics.opened == 1
+        # After a while it is tried again.
+        await clock.advance(61)
+        gate = Gate()
+        held = gate.send(pool)
+        await drain_events()
+        await pool.send(MESSAGE, **ENVELOPE)
+        assert pool.statistics.opened == 2
+        gate.open()
+        await held
+
+
+async def test_a_server_that_wants_no_connection_at_all_has_refused() -> None:
+    async with (
+        ScriptedPeer("S: 421 too many", FIN, lenient=True) as refusing,
+        SMTPPool(refusing.endpoint(connect=in_turn(refusing))) as pool,
+    ):
+        with pytest.raises(ReplyError) as caught:
+            await pool.send(MESSAGE, **ENVELOPE)
+        assert (caught.value.reply.code, caught.value.delivery) == (421, Delivery.NOT_SENT)
+        assert caught.value.receipt is not None
+
+
+async def test_a_mail_is_turned_back_once() -> None:
+    async with (
+        ScriptedPeer(*ANSWERING) as first,
+        ScriptedPeer("S: 421 too many", FIN) as refusing,
+        ScriptedPeer("S: 421 too many", FIN) as too,
+        SMTPPool(first.endpoint(connect=in_turn(first, refusing, too)), max_messages_per_connection=1) as pool,
+    ):
+        gate = Gate()
+        held = gate.send(pool)
+        await drain_events()
+        other = asyncio.ensure_future(pool.send(MESSAGE, **ENVELOPE))
+        await drain_events()
+        assert pool.statistics.waiting == 1
+        gate.open()
+        await held
+        with pytest.raises(ReplyError):
+            await other
+
+
+# Time
+
+
+async def test_an_idle_connection_says_quit_after_a_while() -> None:
+    clock = Clock()
+    async with MailServer(ACCOUNTS) as server, SMTPPool(endpoint_of(server), max_connections=3, max_idle=20) as pool:
+        await asyncio.gather(*(pool.send(numbered(number), **ENVELOPE) for number in range(3)))
+        await clock.advance(15)
+        await pool.send(numbered(3), **ENVELOPE)
+        await clock.advance(6)
+        assert pool.statistics.idle == 1
+        await clock.advance(15)
+        assert (pool.statistics.idle, pool.statistics.leaving) == (0, 0)
+        await pool.send(numbered(4), **ENVELOPE)
+        assert pool.statistics.opened == 4
+    assert [session.commands[-1] for session in server.smtp_sessions] == [b"QUIT"] * 4
+    assert sorted(subjects(server)) == list(range(5))
+
+
+async def test_an_old_connection_is_given_no_further_mail() -> None:
+    clock = Clock()
+    async with MailServer(ACCOUNTS) as server, SMTPPool(endpoint_of(server), max_idle=None, max_lifetime=20) as pool:
+        gate = Gate()
+        held = gate.send(pool, 1)
+        await clock.advance(25)  # a mail is not cut off by it
+        gate.open()
+        await held
+        await drain_events()
+        assert pool.statistics.idle == 0
+        await pool.send(numbered(2), **ENVELOPE)
+        await clock.advance(19)
+        await pool.send(numbered(3), **ENVELOPE)
+        await clock.advance(2)
+        assert pool.statistics.idle == 0
+    assert mails_of(server) == [1, 2]
+
+
+async def test_a_connection_that_expires_at_the_very_moment_is_not_used() -> None:
+    clock = Clock()
+    async with MailServer(ACCOUNTS) as server, SMTPPool(endpoint_of(server), max_idle=20) as pool:
+        await pool.send(numbered(1), **ENVELOPE)
+        clock.jump(21)  # the timer has not gone off yet
+        await pool.send(numbered(2), **ENVELOPE)
+    assert mails_of(server) == [1, 1]
+
+
+async def test_without_limits_connections_stay() -> None:
+    clock = Clock()
+    async with (
+        MailServer(ACCOUNTS) as server,
+        SMTPPool(endpoint_of(server), max_idle=None, max_lifetime=None, max_messages_per_connection=None) as pool,
+    ):
+        await pool.send(numbered(1), **ENVELOPE)
+        await clock.advance(1_000_000)
+        await pool.send(numbered(2), **ENVELOPE)
+    assert mails_of(server) == [2]
+
+
+async def test_a_rate_is_kept_to() -> None:
+    clock = Clock()
+    async with (
+        MailServer(ACCOUNTS) as server,
+        SMTPPool(endpoint_of(server), max_connections=3, rate_limit=0.1, rate_burst=2) as pool,
+    ):
+        sends = [asyncio.ensure_future(pool.send(numbered(number), **ENVELOPE)) for number in range(6)]
+        seen = []
+        for _ in range(6):
+            await clock.advance(5)
+            seen.append(len(subjects(server)))
+        assert seen == [2, 3, 3, 4, 4, 5]
+        assert pool.statistics.waiting == 1
+        await clock.advance(10)
+        await asyncio.gather(*sends)
+    assert subjects(server)[2:] == [2, 3, 4, 5]
+
+
+async def test_who_gives_up_leaves_his_share_of_the_rate_to_the_next() -> None:
+    clock = Clock()
+    async with MailServer(ACCOUNTS) as server, SMTPPool(endpoint_of(server), rate_limit=0.1) as pool:
+        sends = [asyncio.ensure_future(pool.send(numbered(number), **ENVELOPE)) for number in range(4)]
+        await clock.advance(1)
+        assert subjects(server) == [0]
+        sends[1].cancel()
+        await clock.advance(10)
+        assert subjects(server) == [0, 2]
+        # At the very moment in which he is given it.
+        asyncio.get_running_loop().call_later(10, lambda: asyncio.get_running_loop().call_soon(sends[3].cancel))
+        await clock.advance(10)
+        await asyncio.wait(sends)
+        await clock.advance(10)
+        await pool.send(numbered(5), **ENVELOPE)
+    assert subjects(server)[2:] in ([5], [3, 5])
+
+
+# Closing
+
+
+async def test_closing_waits_for_what_was_given_to_the_pool_and_refuses_the_rest() -> None:
+    gate = Gate()
+    async with MailServer(ACCOUNTS) as server:
+        pool = SMTPPool(endpoint_of(server), max_connections=2)
+        sends = [gate.send(pool, number) for number in range(5)]
+        await drain_events()
+        closing = asyncio.create_task(pool.close())
+        await drain_events()
+        assert not closing.done()
+        with pytest.raises(LocalProtocolError, match="closed") as caught:
+            await pool.send(numbered(9), **ENVELOPE)
+        assert caught.value.delivery is Delivery.NOT_SENT
+        gate.open()
+        await closing
+        assert all(send.done() for send in sends)
+        assert pool.statistics.in_use == pool.statistics.idle == pool.statistics.leaving == 0
+        await pool.close()
+        with pytest.raises(LocalProtocolError, match="closed"):
+            async with pool:
+                pass
+    assert sorted(subjects(server)) == list(range(5))
+    assert all(session.commands[-1] == b"QUIT" for session in server.smtp_sessions)
+
+
+async def test_closing_may_take_only_so_long() -> None:
+    clock, gate = Clock(), Gate()
+    async with MailServer(ACCOUNTS) as server:
+        pool = SMTPPool(endpoint_of(server), max_connections=1)
+        sends = [gate.send(pool, number) for number in range(3)]
+        await drain_events()
+        closing = asyncio.create_task(pool.close(10))
+        await clock.advance(9)
+        assert not closing.done()
+        await clock.advance(2)
+        await closing
+        gate.open()
+        outcomes = await asyncio.gather(*sends, return_exceptions=True)
+        assert isinstance(outcomes[0], ConnectionLost)
+        assert [type(outcome) for outcome in outcomes[1:]] == [LocalProtocolError] * 2
+        assert [getattr(outcome, "delivery", None) for outcome in outcomes] == [Delivery.NOT_SENT] * 3
+        assert all(getattr(outcome, "receipt", None) is not None for outcome in outcomes)
+    assert subjects(server) == []
+
+
+async def test_a_server_that_does_not_answer_quit_is_not_waited_for() -> None:
+    async with ScriptedPeer(*READY, *SENT, "C: QUIT", STALL, guard=None) as peer:
+        clock = Clock()
+        pool = SMTPPool(peer.endpoint(timeouts=Timeouts(quit=5)))
+        await pool.send(MESSAGE, **ENVELOPE)
+        closing = asyncio.create_task(pool.close())
+        await clock.advance(4)
+        assert not closing.done()
+        assert pool.statistics.leaving == 1
+        await clock.advance(2)
+        await closing
+
+
+@pytest.mark.parametrize("timeout", [3, None])
+async def test_the_deadline_of_the_closing_is_that_of_quit_as_well(timeout: float | None) -> None:
+    async with ScriptedPeer(*READY, *SENT, "C: QUIT", STALL, guard=None) as peer:
+        clock = Clock()
+        pool = SMTPPool(peer.endpoint(timeouts=Timeouts(quit=50)))
+        await pool.send(MESSAGE, **ENVELOPE)
+        closing = asyncio.create_task(pool.close(timeout))
+        await clock.advance(4)
+        assert closing.done() is (timeout is not None)
+        closing.cancel()
+        await asyncio.wait([closing])
+        await drain_events()
+        assert pool.statistics.leaving == 0
+
+
+async def test_aborting_cuts_everything() -> None:
+    gate = Gate()
+    async with MailServer(ACCOUNTS) as server:
+        pool = SMTPPool(endpoint_of(server), max_connections=2)
+        await pool.send(numbered(8), **ENVELOPE)
+        sends = [gate.send(pool, number) for number in range(4)]
+        await drain_events()
+        pool.abort()
+        pool.abort()
+        gate.open()
+        outcomes = await asyncio.gather(*sends, return_exceptions=True)
+        assert sum(isinstance(outcome, ConnectionLost) for outcome in outcomes) == 2
+        assert sum(isinstance(outcome, LocalProtocolError) for outcome in outcomes) == 2
+        assert pool.statistics.waiting == pool.statistics.in_use == 0
+        with pytest.raises(LocalProtocolError):
+            await pool.send(MESSAGE, **ENVELOPE)
+    assert subjects(server) == [8]
+
+
+@pytest.mark.parametrize("script", [(STALL,), ("S: 220 mx", STALL)], ids=["greeting", "EHLO"])
+async def test_aborting_ends_the_opening_of_connections(script: tuple[Step, ...]) -> None:
+    async with ScriptedPeer(*script, lenient=True) as peer:
+        pool = SMTPPool(peer.endpoint(connect=in_turn(peer)), max_connections=1)
+        sends = [asyncio.ensure_future(pool.send(MESSAGE, **ENVELOPE)) for _ in range(2)]
+        await drain_events()
+        pool.abort()
+        outcomes = await asyncio.gather(*sends, return_exceptions=True)
+        assert [type(outcome) for outcome in outcomes] == [LocalProtocolError] * 2
+        assert [getattr(outcome, "delivery", None) for outcome in outcomes] == [Delivery.NOT_SENT] * 2
+        assert pool.statistics == NONE
+
+
+@pytest.mark.parametrize("count", range(30))
+async def test_aborting_at_any_turn_leaves_nothing(count: int) -> None:
+    async with MailServer(ACCOUNTS) as server:
+        pool = SMTPPool(endpoint_of(server), max_connections=2, max_messages_per_connection=1)
+        sends = [asyncio.ensure_future(pool.send(numbered(number), **ENVELOPE)) for number in range(4)]
+        await turns(count)
+        pool.abort()
+        outcomes = await asyncio.gather(*sends, return_exceptions=True)
+        words = [getattr(outcome, "delivery", None) for outcome in outcomes]
+        await turns(5)
+        assert pool.statistics.in_use == pool.statistics.idle == pool.statistics.waiting == 0
+        assert pool.statistics.leaving == 0
+        await server.wait_idle()
+    arrived = set(subjects(server))
+    assert {number for number, word in enumerate(words) if word is Delivery.ACCEPTED} <= arrived
+    assert not arrived & {number for number, word in enumerate(words) if word is Delivery.NOT_SENT}
+
+
+async def test_an_error_leaves_the_pool_at_once() -> None:
+    async with ScriptedPeer(*READY, *SENT, lenient=True) as peer:
+        pool = SMTPPool(peer.endpoint())
+        with suppress(ZeroDivisionError):
+            async with pool:
+                await pool.send(MESSAGE, **ENVELOPE)
+                raise ZeroDivisionError
+        assert pool.statistics.idle == 0
+    assert b"QUIT" not in peer.heard
+
+
+async def test_an_error_does_not_wait_for_those_that_take_their_leave() -> None:
+    async with ScriptedPeer(*READY, *SENT, "C: QUIT", STALL, lenient=True) as peer:
+        pool = SMTPPool(peer.endpoint(timeouts=Timeouts(quit=1000)), max_messages_per_connection=1)
+        with suppress(ZeroDivisionError):
+            async with pool:
+                await pool.send(MESSAGE, **ENVELOPE)
+                await drain_events()
+                assert pool.statistics.leaving == 1
+                raise ZeroDivisionError
+        assert pool.statistics.leaving == 0
+
+
+async def test_a_deadline_passes_through() -> None:
+    async with ScriptedPeer(STALL, guard=None) as peer:
+        clock = Clock()
+        async with SMTPPool(peer.endpoint(timeouts=Timeouts(greeting=5))) as pool:
+            send = asyncio.ensure_future(pool.send(MESSAGE, **ENVELOPE))
+            await clock.advance(6)
+            with pytest.raises(DeadlineExceeded) as caught:
+                await send
+    assert caught.value.delivery is Delivery.NOT_SENT
+
+
+# Cancelled mails
+
+
+async def test_what_is_known_of_a_cancelled_mail_is_told_by_its_mailing() -> None:
+    gate = Gate()
+    async with MailServer(ACCOUNTS) as server, SMTPPool(endpoint_of(server), max_connections=1) as pool:
+        mailings = [Mailing(gate.message(number), **ENVELOPE) for number in range(2)]
+        sends = [asyncio.ensure_future(pool.send(mailing)) for mailing in mailings]
+        await drain_events()
+        for send in sends:
+            send.cancel()
+        await asyncio.wait(sends)
+        assert mailings[0].last_receipt is not None
+        assert mailings[0].last_receipt.delivery is Delivery.NOT_SENT
+        assert mailings[0].last_receipt.recipients[0].reply is not None
+        assert mailings[1].last_receipt is None
+        mailing = Mailing(numbered(3), **ENVELOPE)
+        assert await pool.send(mailing) == mailing.last_receipt
+        assert pool.statistics.opened == 2
+
+
+# TLS, LMTP, arguments
+
+
+@dataclass(frozen=True)
+class Counting(Endpoint):
+    """An endpoint that counts how often its TLS context is made."""
+
+    def make_tls_context(self) -> ssl.SSLContext:
+        MADE.append(self)
+        return super().make_tls_context()
+
+
+MADE: list[Endpoint] = []
+
+
+async def test_the_tls_context_is_made_once_for_all_connections() -> None:
+    MADE.clear()
+    async with MailServer(ACCOUNTS, tls_context=server_context(), implicit_tls=True) as server:
+        endpoint = Counting("localhost", server.smtp_port, tls_ca_file=authority_file())
+        async with SMTPPool(endpoint, max_messages_per_connection=1) as pool:
+            for number in range(4):
+                await pool.send(numbered(number), **ENVELOPE)
+    assert len(MADE) == 1
+    assert subjects(server) == list(range(4))
+    assert pool.endpoint is endpoint
+
+
+async def test_a_tls_context_that_cannot_be_made_is_told_to_everybody() -> None:
+    async with SMTPPool(Endpoint("localhost", 4, tls_ca_file="/nowhere")) as pool:
+        outcomes = await asyncio.gather(*(pool.send(MESSAGE, **ENVELOPE) for _ in range(3)), return_exceptions=True)
+    assert [type(outcome) for outcome in outcomes] == [TLSFailed] * 3
+
+
+async def test_the_names_on_a_wrong_certificate_are_told() -> None:
+    async with MailServer(ACCOUNTS, tls_context=server_context(), implicit_tls=True) as server:
+        endpoint = Endpoint("127.0.0.2", server.smtp_port, tls_ca_file=authority_file(), connect=to(server))
+        async with SMTPPool(endpoint) as pool:
+            with pytest.raises(TLSFailed, match="it is for localhost"):
+                await pool.send(MESSAGE, **ENVELOPE)
+
+
+def to(server: MailServer) -> Any:
+    async def connect() -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        return await asyncio.open_connection(server.host, server.smtp_port)
+
+    return connect
+
+
+async def test_a_pool_for_lmtp() -> None:
+    async with MailServer([*ACCOUNTS, Account("d", "", ("d@example.org",))]) as server:
+        endpoint = Endpoint("127.0.0.1", server.lmtp_port, protocol="lmtp", tls="none")
+        async with SMTPPool(endpoint, max_connections=2) as pool:
+            receipts = await asyncio.gather(
+                *(
+                    pool.send(numbered(number), sender="a@example.org", recipients=["b@example.org", "d@example.org"])
+                    for number in range(6)
+                )
+            )
+    assert all(receipt.accepted == ("b@example.org", "d@example.org") for receipt in receipts)
+    assert len(server.lmtp_sessions) == 2
+
+
+async def test_a_pool_of_a_url(tmp_path: Path) -> None:
+    async with (
+        MailServer(ACCOUNTS, lmtp_path=str(tmp_path / "lmtp")) as server,
+        SMTPPool(f"lmtp+unix://{tmp_path}/lmtp") as pool,
+    ):
+        await pool.send(MESSAGE, **ENVELOPE)
+    assert len(server.messages("b")) == 1
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"max_connections": 0},
+        {"max_messages_per_connection": 0},
+        {"max_idle": 0},
+        {"max_lifetime": -1},
+        {"rate_limit": 0},
+        {"rate_limit": float("nan")},
+        {"rate_limit": 1, "rate_burst": 0},
+        {"endpoint": "pop3://localhost"},
+    ],
+)
+def test_limits_that_are_none_are_refused(settings: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match="expected"):
+        SMTPPool(**{"endpoint": "smtp://localhost", **settings})
