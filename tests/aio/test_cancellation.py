@@ -26,34 +26,10 @@ from mailwire.smtp import Noop, Reply
 from mailwire.testing import LISTEN, Answers, ScriptedPeer, Step, Tls
 from mailwire.testing.turns import turns
 from tests.aio.dialogues import CREDENTIALS, MESSAGE, POP3_ANSWERS, SMTP_ANSWERS
-from tests.clock import Clock
+from tests.aio.interruptions import INTERRUPTIONS, Interrupt, end_interrupted
 
 ENVELOPE: dict[str, Any] = {"sender": "a@example.org", "recipients": ["b@example.org", "c@example.org"]}
 LONG = b"Subject: x\r\n\r\n" + b"0123456789abcdef\r\n" * 25_000
-
-Interrupt = Callable[[asyncio.Task[object], Any], Awaitable[None]]
-
-
-async def cancel(task: asyncio.Task[object], _: Any) -> None:
-    task.cancel()
-
-
-async def cancel_twice(task: asyncio.Task[object], _: Any) -> None:
-    task.cancel()
-    await turns(1)
-    task.cancel()
-
-
-async def cancel_and_close(task: asyncio.Task[object], client: Any) -> None:
-    task.cancel()
-    await client.quit()
-
-
-async def run_out_of_time(_: asyncio.Task[object], __: Any) -> None:
-    await Clock().advance(100_000)
-
-
-INTERRUPTIONS = pytest.mark.parametrize("interrupt", [cancel, cancel_twice, cancel_and_close, run_out_of_time])
 
 
 def smtp_script(*keywords: str, **answers: str) -> tuple[Step, ...]:
@@ -92,25 +68,9 @@ async def interrupted(
         client = client_class(peer.endpoint(**settings))
         if connected:
             await client.connect()
-        others = asyncio.all_tasks()
-        task = asyncio.ensure_future(flow(client))
-        await turns(count)
-        finished = task.done()
-        if not finished:
-            await interrupt(task, client)
-        await asyncio.wait([task], timeout=20)
-        assert task.done(), "it goes on for ever"
-        outcome = asyncio.CancelledError() if task.cancelled() else task.exception()
-        if finished:
-            assert outcome is None
-        elif interrupt is not run_out_of_time:
-            assert isinstance(outcome, asyncio.CancelledError), f"the cancellation was swallowed: {outcome!r}"
-        else:
-            assert outcome is None or isinstance(outcome, DeadlineExceeded), repr(outcome)
-        await turns(3)
-        assert asyncio.all_tasks() <= others, "a task was left behind"
+        outcome = await end_interrupted(flow(client), client, count, interrupt)
         await check_clean_or_dead(client)
-    return peer, client, None if finished else (outcome or asyncio.InvalidStateError("it was finished in time"))
+    return peer, client, outcome
 
 
 async def check_clean_or_dead(client: SMTPClient | POP3Client) -> None:
