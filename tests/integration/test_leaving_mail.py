@@ -37,9 +37,11 @@ def fill(mailbox: Mailbox, numbers: range) -> None:
         folder.mkdir(exist_ok=True)
         os.chown(folder, owner.st_uid, owner.st_gid)
     for number in numbers:
-        file = mailbox.maildir / "new" / f"{1_700_000_000 + number}.M{number}P1.test"
+        # Whole and in its owner's hands before it is there: a session of one who was killed may still be at work.
+        file = mailbox.maildir / "tmp" / f"{1_700_000_000 + number}.M{number}P1.test"
         file.write_bytes(b"Subject: %d\nFrom: a@example.org\n\nHello %d\n" % (number, number))
         os.chown(file, owner.st_uid, owner.st_gid)
+        file.rename(mailbox.maildir / "new" / file.name)
 
 
 def stored(folder: Path) -> Counter[int]:
