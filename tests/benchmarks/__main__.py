@@ -19,7 +19,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, Final
 
-from . import mailwire_pop3, mailwire_smtp, peers
+from . import mailwire_pop3, mailwire_send_all, mailwire_smtp, peers
 from .loopback import PASSWORD, RECIPIENT, SENDER, USER, make_message, running
 
 __all__ = ["Contender", "contenders", "main", "measure"]
@@ -44,6 +44,8 @@ def contenders() -> Iterator[Contender]:
     if find_spec("aiosmtplib"):
         yield Contender("smtp", "aiosmtplib", peers.send_by_aiosmtplib)
     yield from _ways_of(mailwire_smtp.ROWS, mailwire_smtp.KIND, mailwire_smtp.run, mailwire_smtp.prepare)
+    many = mailwire_send_all
+    yield from _ways_of(many.ROWS, many.KIND, many.run, many.prepare)
     yield Contender("pop3", "poplib", peers.retrieve_by_poplib)
     yield from _ways_of(mailwire_pop3.ROWS, mailwire_pop3.KIND, mailwire_pop3.run, mailwire_pop3.prepare)
 
@@ -98,7 +100,7 @@ def main(arguments: list[str] | None = None) -> None:
         medians = {one.name: statistics.median(took) for one, took in seconds.items() if one.kind == kind}
         standard = next(iter(medians.values()))
         for name, median in medians.items():
-            print(f"  {name:20} {median / options.messages * 1e6:8.0f} us {median / standard:8.2f} x")
+            print(f"  {name:32} {median / options.messages * 1e6:8.0f} us {median / standard:8.2f} x")
 
 
 def _job(count: int, port: int, body: Path) -> SimpleNamespace:

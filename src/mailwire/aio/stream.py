@@ -64,6 +64,8 @@ class Stream(asyncio.BufferedProtocol):
         self._loop = asyncio.get_running_loop()
         self._waiter: asyncio.Future[None] | None = None
         self._is_nudged = False
+        self._poll: select.poll | None = None  # asks for what can be read at...
+        self._polled = -1  # ...this descriptor
         self._alarm = Alarm(self._time_out)
         self._lost = self._loop.create_future()
         self._secured: asyncio.BaseTransport | None = None  # the transport, once TLS was begun over it
@@ -228,10 +230,24 @@ class Stream(asyncio.BufferedProtocol):
         A server that refuses a message in the middle may cut the connection behind its reply. Whoever writes on then
         loses the reply with the connection, if it was not read before.
         """
-        if self._is_readable():
+        if self.is_readable:
             # The first turn finds out that there is something, the second one reads it.
             await asyncio.sleep(0)
             await asyncio.sleep(0)
+
+    @property
+    def is_readable(self) -> bool:
+        """Whether something has come to this machine that the event loop has not read yet, as far as can be told."""
+        end = self._living_transport().get_extra_info("socket")
+        if end is None or not hasattr(select, "poll"):
+            return False
+        descriptor = end.fileno()
+        if descriptor < 0:
+            return False  # it is closed
+        if self._poll is None or self._polled != descriptor:
+            self._poll, self._polled = select.poll(), descriptor
+            self._poll.register(descriptor, select.POLLIN)
+        return bool(self._poll.poll(0))
 
     @property
     def unwritten(self) -> int:
@@ -340,14 +356,6 @@ class Stream(asyncio.BufferedProtocol):
         transport = self._living_transport()
         transport.set_protocol(self)
         transport.resume_reading()  # the reader may have held the peer back
-
-    def _is_readable(self) -> bool:
-        end = self._living_transport().get_extra_info("socket")
-        if end is None or end.fileno() < 0 or not hasattr(select, "poll"):
-            return False  # it is closed, or nobody can say
-        poll = select.poll()
-        poll.register(end.fileno(), select.POLLIN)
-        return bool(poll.poll(0))
 
     def _living_transport(self) -> asyncio.Transport:
         if self._transport is None:

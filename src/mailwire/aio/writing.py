@@ -38,6 +38,9 @@ class Writing:
         content = self._outgoing.content
         if content is None or not self._transaction.wants_data:
             return False
+        # Behind an eager envelope answers come at any time: there is nothing to be known from that.
+        if self._transaction.chunking != "eager" and self._session.stream.is_readable:
+            return False
         self._write(content)
         self._transaction.end_data()
         return True

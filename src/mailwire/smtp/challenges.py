@@ -36,6 +36,11 @@ class Challenges:
         self._respond(response)
         return None
 
+    @property
+    def is_computing(self) -> bool:
+        """Whether an answer is to be computed."""
+        return self._computing is not None
+
     def go_on(self) -> None:
         """Give the answer that was to be computed, if there is one; it is computed here if nobody did."""
         if self._computing is not None:

@@ -16,7 +16,7 @@ How to drive it: write what `data_to_send()` returns; feed what is read to `rece
 `receive_eof`; after either, take events until `next_event()` returns None; write again.
 """
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from typing import Final
 
 from .._wire.pipeline import LOCKSTEP, Pipeline, Window
@@ -28,9 +28,10 @@ from .commands import Auth, Bdat, BdatLast, Command, Data, Ehlo, EndOfData, Gree
 from .events import ConnectionClosed, Event, ReplyReceived, ServerClosing
 from .extensions import Extensions
 from .mail_data import Chunks, Text, Verdicts
+from .parameters import is_binary
 from .reply import Reply, ReplyReader
 from .rules import fault, injection, loss, objection
-from .states import State, overtaken, transition
+from .states import TRANSITIONS, State, overtaken, transition
 
 __all__ = ["PIPELINING_WINDOW", "Connection"]
 
@@ -48,6 +49,11 @@ _CHUNK_WEIGHT: Final = 128
 
 # The commands of every mail: nothing is known of them, and their success moves nothing, but what the table says.
 _ORDINARY: Final[frozenset[type]] = frozenset({Mail, Rcpt, Data, Rset})
+
+# Where their success leads, by the table.
+_EXPECTED: Final[Mapping[tuple[State, type], State]] = {
+    (state, kind): row.done for (state, kind), row in TRANSITIONS.items() if kind in _ORDINARY and row.done is not None
+}
 
 
 def _ignore(_direction: str, _what: object) -> None:
@@ -145,21 +151,10 @@ class Connection:
         if row is None or (kind not in _ORDINARY and isinstance(command, (Greeting, EndOfData, Bdat))):
             raise LocalProtocolError(f"{command} cannot be sent now: {self._situation()}")
         if kind is not Rcpt:  # to which nothing objects besides the table, and of which there may be thousands
-            problem = objection(
-                command,
-                is_authenticated=self.is_authenticated,
-                is_secured=self.is_secured,
-                is_lmtp=self.is_lmtp,
-                is_binary=self._is_binary,
-            )
-            if problem is not None:
-                raise LocalProtocolError(problem)
+            self._object(command)
         line = check_line(command.encode())
-        if isinstance(command, Mail):
-            self._is_binary = "BODY" in command.parameters and command.parameters["BODY"] == "BINARYMIME"
-            self._chunks = None
-        elif isinstance(command, Auth):
-            command.exchange.is_begun = True
+        if kind is not Rcpt:
+            self._begin(command)
         self._pipeline.queue(command, line, len(line))
         self.ahead = row.ahead
 
@@ -195,7 +190,7 @@ class Connection:
         row = transition(self.ahead, BdatLast if last else Bdat)
         if row is None:
             raise LocalProtocolError(f"no chunk can be sent now: {self._situation()}")
-        if "CHUNKING" not in (self.extensions or ()):
+        if self.extensions is None or "CHUNKING" not in self.extensions:
             raise NotSupported("the server does not offer CHUNKING", extension="CHUNKING")
         if self._chunks is None:
             self._chunks = Chunks(is_binary=self._is_binary)
@@ -263,11 +258,19 @@ class Connection:
         """
         if self.state is State.CLOSED:
             return None
-        self._challenges.go_on()
+        if self._challenges.is_computing:
+            self._challenges.go_on()
         if self.state is State.TLS:
             self._refuse_injected()
         while (reply := self._next_reply()) is not None:
             command = self._pipeline.oldest
+            if command is not None and reply.code < 300 and (done := _EXPECTED.get((self.state, type(command)))):
+                # Nearly every reply: what it says is what the table expects, and what is said ahead stays legal.
+                self._pipeline.settle()
+                self._trace("S", reply)
+                self.state = done
+                self._count(type(command))
+                return ReplyReceived(command, reply)
             if isinstance(command, Auth) and reply.is_intermediate:
                 outcome = self._challenges.answer(command, reply)
                 del reply  # a challenge is shown to nobody, nor is a frame that holds it
@@ -281,7 +284,7 @@ class Connection:
             if isinstance(command, Auth) or not is_asked:
                 reply = reply.masked(self._reader.masked)
             self._trace("S", reply)
-            return self._answered(command, reply) if is_asked else self._unasked(reply)
+            return self._answered_with_care(command, reply) if is_asked else self._unasked(reply)
         if self._eof:
             return self._ended()
         return None
@@ -294,7 +297,8 @@ class Connection:
         Raises RemoteProtocolError if the server has said something though nothing was asked: it would be taken for the
         answer to what is about to be asked.
         """
-        self._challenges.go_on()
+        if self._challenges.is_computing:
+            self._challenges.go_on()
         if self._pipeline.is_idle:
             return []
         if self._reader:
@@ -310,6 +314,24 @@ class Connection:
         return self._pipeline.data_to_send()
 
     # Private
+
+    def _object(self, command: Command[object]) -> None:
+        problem = objection(
+            command,
+            is_authenticated=self.is_authenticated,
+            is_secured=self.is_secured,
+            is_lmtp=self.is_lmtp,
+            is_binary=self._is_binary,
+        )
+        if problem is not None:
+            raise LocalProtocolError(problem)
+
+    def _begin(self, command: Command[object]) -> None:
+        if isinstance(command, Mail):
+            self._is_binary = is_binary(command.parameters)
+            self._chunks = None
+        elif isinstance(command, Auth):
+            command.exchange.is_begun = True
 
     def _open_text(self) -> Text:
         if self._text.is_ended:
@@ -351,16 +373,6 @@ class Connection:
             self._close()
             return ServerClosing(reply)
         raise self._fail(RemoteProtocolError(f"expected nothing from the server, got the reply {self._quote(reply)}"))
-
-    def _answered(self, command: Command[object] | None, reply: Reply) -> ReplyReceived:
-        row = None if command is None else transition(self.state, type(command))
-        if command is None or row is None or row.done is None or reply.code >= 300 or type(command) not in _ORDINARY:
-            return self._answered_with_care(command, reply)
-        # Nearly every reply: what it says is what the table expects, and what is said ahead stays legal.
-        self._pipeline.settle()
-        self.state = row.done
-        self._count(command)
-        return ReplyReceived(command, reply)
 
     def _answered_with_care(self, command: Command[object] | None, reply: Reply) -> ReplyReceived:
         early = command is None  # a verdict on the message before its end
@@ -404,7 +416,7 @@ class Connection:
         return repr(str(reply.masked(self._reader.masked)))
 
     def _learn(self, command: Command[object], reply: Reply) -> None:
-        self._count(command)
+        self._count(type(command))
         if isinstance(command, Greeting):
             self.greeting = reply
         elif isinstance(command, (Ehlo, Helo)):
@@ -416,11 +428,11 @@ class Connection:
         elif self.state is State.MAIL_DATA:
             self._text = Text()
 
-    def _count(self, command: Command[object]) -> None:
+    def _count(self, kind: type[Command[object]]) -> None:
         # Who stands accepted in the transaction whose replies come in.
-        if isinstance(command, Rcpt):
+        if kind is Rcpt:
             self._verdicts.standing += 1
-        elif isinstance(command, Mail):
+        elif kind is Mail:
             self._verdicts.standing = 0
 
     def _forget_chunks(self, discarded: Collection[Command[object]]) -> None:

@@ -1,6 +1,7 @@
 """Events: what the SMTP machine found in the server's bytes, one at a time."""
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from ..sasl.work import ComputationDue
 from .commands import Command
@@ -9,8 +10,8 @@ from .reply import Reply
 __all__ = ["ComputationDue", "ConnectionClosed", "Event", "ReplyReceived", "ServerClosing"]
 
 
-@dataclass(frozen=True, slots=True)
-class ReplyReceived:
+# There is one for each command, and a tuple costs a third of what a frozen dataclass does.
+class ReplyReceived(NamedTuple):
     """The final `reply` to `command`, or the 3yz on which the client goes on.
 
     is_early: the reply is a verdict on the message that came before the end of it; the connection is closed.

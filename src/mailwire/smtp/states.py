@@ -4,7 +4,7 @@ The machine looks up what is legal here and nowhere else; the diagram in the doc
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
 from typing import Final
 
@@ -60,13 +60,13 @@ class Transition:
     done: State | None
     refused: State
     more: State | None = None
+    ahead: State = field(init=False, repr=False)
+    """Where the command leads if all goes well."""
 
-    @property
-    def ahead(self) -> State:
-        """Where the command leads if all goes well."""
+    def __post_init__(self) -> None:
         if (state := self.done or self.more) is None:
             raise AssertionError("every command can be answered with a success")
-        return state
+        object.__setattr__(self, "ahead", state)
 
 
 def _stay(state: State) -> Transition:
