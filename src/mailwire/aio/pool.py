@@ -7,14 +7,14 @@ from types import TracebackType
 from typing import Final, Self
 
 from ..endpoint import Chunking, Endpoint
-from ..errors import ConnectionLost, LocalProtocolError, MailwireError, ReplyError
+from ..errors import ConnectionLost, MailwireError, ReplyError
 from ..message import MessagePolicy, MessageSource
 from ..smtp import Delivery, MailOptions, Receipt, RecipientOptions
 from .lmtp import LMTPClient
 from .mailing import Mailing, OnRefused, Progress
 from .pool_connections import PoolConnections, PooledConnection
+from .pool_opening import PoolOpening, pool_closed
 from .rate import Rate
-from .session import make_context
 from .smtp import SMTPClient
 
 __all__ = ["PoolStatistics", "SMTPPool"]
@@ -94,9 +94,6 @@ class SMTPPool:
         for name, seconds in {"max_idle": max_idle, "max_lifetime": max_lifetime, "rate_limit": rate_limit}.items():
             if seconds is not None and not seconds > 0:
                 raise ValueError(f"expected {name} to be more than 0, got {seconds}")
-        self._prepared = self.endpoint  # with a TLS context, once it was made
-        self._max_transactions = max_messages_per_connection
-        self._max_lifetime = max_lifetime
         self._client_class = LMTPClient if self.endpoint.protocol == "lmtp" else SMTPClient
         self._connections = PoolConnections(
             lambda: self._client_class(self.endpoint),
@@ -104,15 +101,15 @@ class SMTPPool:
             max_idle=max_idle,
             rate=None if rate_limit is None else Rate(rate_limit, rate_burst),
         )
-        self._opened = 0
+        self._opening = PoolOpening(
+            self.endpoint, max_transactions=max_messages_per_connection, max_lifetime=max_lifetime
+        )
         self._reused = 0
         self._retried = 0
-        self._opening: set[asyncio.Timeout] = set()
         self._sends = 0  # that were called and have not returned
         self._is_quiet = asyncio.Event()  # there is none of them
         self._is_quiet.set()
         self._is_closed = False
-        self._is_aborted = False
 
     @property
     def statistics(self) -> PoolStatistics:
@@ -123,7 +120,7 @@ class SMTPPool:
             idle=connections.idle,
             leaving=connections.leaving,
             waiting=connections.waiting,
-            opened=self._opened,
+            opened=self._opening.opened,
             reused=self._reused,
             retried=self._retried,
         )
@@ -201,10 +198,9 @@ class SMTPPool:
 
     def abort(self) -> None:
         """Cut all connections at once, without a word. Mails that wait are not sent, and their senders are told so."""
-        self._is_closed = self._is_aborted = True
-        while self._opening:
-            self._opening.pop().reschedule(asyncio.get_running_loop().time())
-        self._connections.abort(_closed)
+        self._is_closed = True
+        self._opening.abort()
+        self._connections.abort(pool_closed)
 
     async def __aenter__(self) -> Self:
         self._refuse_if_closed()
@@ -223,11 +219,7 @@ class SMTPPool:
 
     def _refuse_if_closed(self) -> None:
         if self._is_closed:
-            raise _closed()
-
-    def _refuse_if_aborted(self) -> None:
-        if self._is_aborted:
-            raise _closed()
+            raise pool_closed()
 
     def _begin_send(self) -> None:
         self._sends += 1
@@ -264,13 +256,13 @@ class SMTPPool:
             try:
                 return await _send_by(client, mailing)
             except ConnectionLost as error:
-                if is_second or self._is_aborted or not _is_untouched(mailing, error):
+                if is_second or self._opening.is_aborted or not _is_untouched(mailing, error):
                     raise
             self._retried += 1
         else:
             await mailing.check()
         try:
-            await self._open(connection)
+            await self._opening.open(connection)
         except ReplyError as error:
             # RFC 5321 3.8: 421 in place of a greeting, by a server that has enough of us.
             if is_second or error.reply.code != 421 or not self._connections.want_fewer():
@@ -278,48 +270,10 @@ class SMTPPool:
             raise _NotWanted from error
         return await _send_by(client, mailing)
 
-    async def _open(self, connection: PooledConnection) -> None:
-        client = connection.client
-        self._refuse_if_aborted()
-        try:
-            async with asyncio.timeout(None) as opening:  # until abort() says so
-                self._opening.add(opening)
-                try:
-                    client.endpoint = await self._prepared_endpoint()
-                    await client.connect()
-                finally:
-                    self._opening.discard(opening)
-        except TimeoutError:
-            self._refuse_if_aborted()
-            raise
-        try:
-            self._refuse_if_aborted()
-        except LocalProtocolError:
-            client.abort()
-            raise
-        self._opened += 1
-        limits = [limit for limit in (self._max_transactions, client.extensions.mailmax) if limit is not None]
-        connection.max_transactions = min(limits, default=None)
-        if self._max_lifetime is not None:
-            connection.expires = asyncio.get_running_loop().time() + self._max_lifetime
-
-    async def _prepared_endpoint(self) -> Endpoint:
-        # To read the authorities of the system takes longer than a handshake. Once is enough.
-        endpoint = self._prepared
-        if endpoint.tls != "none" and endpoint.tls_context is None:
-            context = await make_context(endpoint)
-            endpoint = endpoint.replace(tls_context=context, tls_ca_file=None, tls_client_certificate=None)
-            self._prepared = endpoint
-        return endpoint
-
 
 class _NotWanted(Exception):
     # The server wants no more connections than there are.
     pass
-
-
-def _closed() -> LocalProtocolError:
-    return LocalProtocolError("the pool is closed: nothing more is sent by it")
 
 
 async def _send_by(client: SMTPClient, mailing: Mailing) -> Receipt:
