@@ -24,6 +24,7 @@ from .aio.deletion import CommitReport, DeletionReport
 from .aio.lmtp import LMTPClient
 from .aio.mailing import Mailing, OnRefused, Progress
 from .aio.pool import PoolStatistics, SMTPPool
+from .aio.pool_sending import PoolSending
 from .aio.pop3 import POP3Client
 from .aio.pop3_dialogue import Budget
 from .aio.pop3_settings import POP3Settings
@@ -145,6 +146,7 @@ __all__ = [
     "POP3Client",
     "POP3Settings",
     "Password",
+    "PoolSending",
     "PoolStatistics",
     "Preferences",
     "Progress",

@@ -4,6 +4,7 @@ from .bulk_sending import BulkSending
 from .consignment import Order, SendResult
 from .deletion import CommitReport, DeletionReport
 from .pool import PoolStatistics, SMTPPool
+from .pool_sending import PoolSending
 from .pop3 import POP3Client
 from .pop3_dialogue import Budget
 from .pop3_settings import POP3Settings
@@ -20,6 +21,7 @@ __all__ = [
     "Order",
     "POP3Client",
     "POP3Settings",
+    "PoolSending",
     "PoolStatistics",
     "Retrieval",
     "RetrievalProgress",

@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 from ..errors import ConnectionLost, InvalidMessage, MailwireError, NotSupported, SourceFailed
 from ..smtp import Batch, Delivery, ReplyReceived, State
-from .consignment import Consignment, Item
+from .consignment import Item, Supply
 from .dialogue import Dialogue
 from .passage import Passage
 from .sending import Sending
@@ -48,7 +48,7 @@ class Chain:
     Another chain, over another connection, may take mails of the same consignment at the same time.
     """
 
-    def __init__(self, dialogue: Dialogue, consignment: Consignment, *, is_single: bool = False) -> None:
+    def __init__(self, dialogue: Dialogue, consignment: Supply, *, is_single: bool = False) -> None:
         self.is_over = False  # nothing more can be sent over this connection
         self.has_concluded = False  # the server has answered for a mail to its end
         self._takes_leave = False  # the server, by 421
@@ -86,7 +86,7 @@ class Chain:
         """
         await self._send()
         if self._links:
-            self._consignment.tell(self._session.stream.nudge if self._ready is None else None)
+            self._consignment.tell(self, self._session.stream.nudge if self._ready is None else None)
             await self._hear()
             await self._send()
 

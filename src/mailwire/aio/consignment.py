@@ -10,7 +10,8 @@ from collections import deque
 from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Mapping
 from copy import copy
 from dataclasses import dataclass
-from typing import Any, Final, Literal
+from email.message import Message
+from typing import Any, Final, Literal, Protocol
 
 from ..errors import MailwireError
 from ..message import MessageSource
@@ -18,7 +19,7 @@ from ..smtp import Delivery, Receipt
 from .mailing import Mailing
 from .sending import Sending
 
-__all__ = ["Consignment", "Item", "Messages", "Order", "SendResult"]
+__all__ = ["Consignment", "Item", "Messages", "Order", "SendResult", "Supply", "check_run"]
 
 Order = Literal["completion", "input"]
 """Results as they come, or in the order of the messages."""
@@ -27,6 +28,16 @@ Messages = Iterable[MessageSource | Mailing] | AsyncIterable[MessageSource | Mai
 
 # A mail that has twice been the one on which its connection broke is not tried again: it may be the reason.
 _TRIES: Final = 2
+
+
+def check_run(messages: Messages, order: Order, look_ahead: int) -> None:
+    """Raise ValueError for a run over `messages` that makes no sense."""
+    if order not in ("completion", "input"):
+        raise ValueError(f'expected order to be "completion" or "input", got {order!r}')
+    if look_ahead < 1:
+        raise ValueError(f"expected to look ahead at 1 message at least, got {look_ahead}")
+    if isinstance(messages, (str, bytes, bytearray, memoryview, Message)):
+        raise ValueError(f"expected an iterable of messages, got one message: {type(messages).__name__}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +93,17 @@ class Item:
         return None if self.sending is None else self.sending.receipt()
 
 
+class Supply(Protocol):
+    """What mails are taken from, to be sent over one connection, and handed back to; see Consignment."""
+
+    def take(self) -> Item | None: ...
+    def put_back(self, item: Item) -> None: ...
+    def make_sending(self, item: Item) -> Sending: ...
+    def finish(self, item: Item, receipt: Receipt | None, error: MailwireError | None = None) -> None: ...
+    def fail(self, item: Item, error: MailwireError) -> None: ...
+    def tell(self, who: object, wake: Callable[[], object] | None) -> None: ...
+
+
 class Consignment:
     """The mails of a run over `messages`, each of which is made into a Mailing with `settings`, if it is none.
 
@@ -99,7 +121,7 @@ class Consignment:
         self._fed: deque[MessageSource | Mailing] = deque()  # taken from an asynchronous iterable, in advance
         self._room: asyncio.Future[None] | None = None  # the feeder waits for it
         self._waiting: asyncio.Future[None] | None = None  # somebody waits for the feeder
-        self._wake: Callable[[], object] | None = None
+        self._wakes: dict[object, Callable[[], object]] = {}
         self._ends = False  # the iterable has nothing more
         self._taken = self._handed_out = 0
         self._returned: deque[Item] = deque()  # to be taken again, before all others
@@ -159,9 +181,12 @@ class Consignment:
             finally:
                 self._waiting = None
 
-    def tell(self, wake: Callable[[], object] | None) -> None:
-        """Call `wake` whenever an asynchronous iterable has given something, from now on."""
-        self._wake = wake
+    def tell(self, who: object, wake: Callable[[], object] | None) -> None:
+        """Call `wake` for `who` whenever an asynchronous iterable has given something, from now on; None: no more."""
+        if wake is not None:
+            self._wakes[who] = wake
+        else:
+            self._wakes.pop(who, None)
 
     # Handing back results
 
@@ -244,5 +269,5 @@ class Consignment:
     def _tell(self) -> None:
         if self._waiting is not None and not self._waiting.done():
             self._waiting.set_result(None)
-        if self._wake is not None:
-            self._wake()
+        for wake in tuple(self._wakes.values()):
+            wake()

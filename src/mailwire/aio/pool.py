@@ -10,10 +10,12 @@ from ..endpoint import Chunking, Endpoint
 from ..errors import ConnectionLost, MailwireError, ReplyError
 from ..message import MessagePolicy, MessageSource
 from ..smtp import Delivery, MailOptions, Receipt, RecipientOptions
+from .consignment import Messages, Order, check_run
 from .lmtp import LMTPClient
-from .mailing import Mailing, OnRefused, Progress
+from .mailing import Mailing, OnRefused, Progress, check_settings
 from .pool_connections import PoolConnections, PooledConnection
 from .pool_opening import PoolOpening, pool_closed
+from .pool_sending import PoolSending
 from .rate import Rate
 from .smtp import SMTPClient
 
@@ -95,6 +97,7 @@ class SMTPPool:
             if seconds is not None and not seconds > 0:
                 raise ValueError(f"expected {name} to be more than 0, got {seconds}")
         self._client_class = LMTPClient if self.endpoint.protocol == "lmtp" else SMTPClient
+        self.max_connections = max_connections
         self._connections = PoolConnections(
             lambda: self._client_class(self.endpoint),
             max_connections=max_connections,
@@ -175,6 +178,58 @@ class SMTPPool:
         finally:
             self._end_send()
 
+    def send_all(
+        self,
+        messages: Messages,
+        *,
+        order: Order = "completion",
+        look_ahead: int | None = None,
+        sender: str | None = None,
+        recipients: str | Iterable[str] | None = None,
+        policy: MessagePolicy = _DEFAULT,
+        options: MailOptions | None = None,
+        recipient_options: RecipientOptions | Mapping[str, RecipientOptions] | None = None,
+        on_refused: OnRefused = "send",
+        use_chunking: Chunking = None,
+    ) -> PoolSending:
+        """Send many messages, spread over the connections, and return an async iterator of their results (SendResult).
+
+        The arguments and the results are those of `SMTPClient.send_all`; so is the way in which mails follow each other
+        on each connection.
+
+        look_ahead: at most so many messages are taken without a result that was handed out; None: 64, or 16 for each
+            connection that there may be, whichever is more.
+
+        ::
+
+            async with pool.send_all(messages) as results:
+                async for result in results:
+                    print(result.index, result.delivery, result.error)
+
+        No failure of a message ends the run. What was certainly not sent when a connection broke, goes over another
+        one, once; where none can be had any more, that and all that follows is NOT_SENT. With a rate, mails are begun
+        one by one.
+
+        Raises ValueError for settings that make no sense. The iterator raises LocalProtocolError where the pool is
+        closed when it begins, and what `messages` raises.
+        """
+        if look_ahead is None:
+            look_ahead = max(64, 16 * self.max_connections)
+        check_run(messages, order, look_ahead)
+        check_settings(policy, on_refused, use_chunking)
+        if recipients is not None and not isinstance(recipients, str):
+            recipients = tuple(recipients)
+        settings = {
+            "sender": sender,
+            "recipients": recipients,
+            "policy": policy,
+            "options": options,
+            "recipient_options": recipient_options,
+            "on_refused": on_refused,
+            "use_chunking": use_chunking,
+        }
+        return PoolSending(self, messages, settings, order, look_ahead)
+
     # The end
 
     async def close(self, timeout: float | None = None) -> None:
@@ -220,6 +275,10 @@ class SMTPPool:
     def _refuse_if_closed(self) -> None:
         if self._is_closed:
             raise pool_closed()
+
+    def _count(self, *, reused: int = 0, retried: int = 0) -> None:
+        self._reused += reused
+        self._retried += retried
 
     def _begin_send(self) -> None:
         self._sends += 1

@@ -70,6 +70,10 @@ class PoolConnections:
         return len(self._leaving)
 
     @property
+    def is_rated(self) -> bool:
+        return self._rate is not None
+
+    @property
     def waiting(self) -> int:
         return len(self._queue)
 

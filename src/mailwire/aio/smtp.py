@@ -4,7 +4,6 @@ import asyncio
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import replace
-from email.message import Message
 from typing import ClassVar, Final, TypeVar
 
 from ..endpoint import Chunking, Endpoint, Protocol
@@ -30,7 +29,7 @@ from ..smtp import (
 from ..transcript import Transcript
 from .bulk_sending import BulkSending
 from .client import Client
-from .consignment import Messages, Order
+from .consignment import Messages, Order, check_run
 from .dialogue import Dialogue
 from .initiation import Initiation, can_do_with_helo
 from .mailing import Mailing, OnRefused, Progress, check_settings
@@ -191,12 +190,7 @@ class SMTPClient(Client[Event]):
         Raises ValueError for settings that make no sense. The iterator raises LocalProtocolError where the client is
         not connected, and what `messages` raises.
         """
-        if order not in ("completion", "input"):
-            raise ValueError(f'expected order to be "completion" or "input", got {order!r}')
-        if look_ahead < 1:
-            raise ValueError(f"expected to look ahead at 1 message at least, got {look_ahead}")
-        if isinstance(messages, (str, bytes, bytearray, memoryview, Message)):
-            raise ValueError(f"expected an iterable of messages, got one message: {type(messages).__name__}")
+        check_run(messages, order, look_ahead)
         check_settings(policy, on_refused, use_chunking)
         if recipients is not None and not isinstance(recipients, str):
             recipients = tuple(recipients)

@@ -1,0 +1,280 @@
+"""PoolSending: a run over many messages on the connections of a pool.
+
+1. Connections are lent as to anybody else who sends by the pool: in turn, within the cap and the rate.
+2. On each of them mails go in a row, as on the connection of a client. Where there is nothing to be taken, it is given
+   back at once; so a run that nobody goes on with, holds nothing, once its look-ahead is used up.
+3. A connection that breaks gives back what was certainly not sent, and other connections take it.
+4. A server that cannot be reached, or takes nothing on several connections in a row, while there is no other connection
+   on which it does, is left alone: the rest has not been sent.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping
+from functools import partial
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Final, Self
+
+from ..errors import InvalidMessage, LocalProtocolError, MailwireError, ReplyError
+from .chain import Chain
+from .consignment import Consignment, Item, Messages, Order, SendResult
+from .pool_connections import PooledConnection
+from .pool_opening import pool_closed
+from .pool_share import PoolShare
+from .smtp import SMTPClient
+
+if TYPE_CHECKING:
+    from .pool import SMTPPool
+
+__all__ = ["PoolSending"]
+
+# So many connections in a row on which the server brings no mail to its end are enough.
+_FUTILE: Final = 3
+
+
+class PoolSending(AsyncIterator[SendResult]):
+    """A run over messages: an async iterator of one result for each. Made by `SMTPPool.send_all`.
+
+    Mails that were begun go on while nobody asks for a result. `aclose`, or the end of `async with`, ends the run.
+    """
+
+    def __init__(
+        self, pool: "SMTPPool", messages: Messages, settings: Mapping[str, Any], order: Order, look_ahead: int
+    ) -> None:
+        self._pool = pool
+        self._consignment = Consignment(messages, settings, order=order, look_ahead=look_ahead)
+        self._lanes: set[asyncio.Task[None]] = set()
+        self._most = pool.max_connections  # lanes at once
+        self._working = 0  # lanes that have a connection
+        self._news: asyncio.Future[None] | None = None  # waited for
+        self._has_begun = False
+        self._is_over = False
+        self._settles = False  # a lane that is cancelled waits for the verdicts that are due
+        self._is_single = False
+        self._futile = 0  # connections in a row
+        self._trouble: MailwireError | None = None  # why nothing more will be sent, if no lane does better
+        self._hopeless: MailwireError | None = None  # why nothing more is sent
+        self._failure: BaseException | None = None  # what broke a lane off, and is nobody's refusal
+
+    # Going on
+
+    async def __anext__(self) -> SendResult:
+        """Return the next result.
+
+        Raises LocalProtocolError if the pool is closed when the run begins; and what the iterable of messages raises,
+        behind the results for those that it gave.
+        """
+        consignment = self._consignment
+        if self._news is not None:
+            raise LocalProtocolError("another task waits for the next result of this run")
+        if not self._is_over:
+            try:
+                if not self._has_begun:
+                    self._pool._refuse_if_closed()
+                    self._has_begun = True
+                while not consignment.has_result and not self._is_over:
+                    await self._go_on()
+            except BaseException:
+                await self._end(settles=False)
+                raise
+        if consignment.has_result:
+            return consignment.next_result()
+        if consignment.failure is not None:
+            failure, consignment.failure = consignment.failure, None
+            raise failure
+        raise StopAsyncIteration
+
+    @property
+    def remaining(self) -> tuple[SendResult, ...]:
+        """What is known of those messages that were taken and of which no result was handed out, in their order.
+
+        It is whole once the run has ended, by `aclose` or by an error. Results that nobody was given have no error
+        where it was the end of the run that ended them.
+        """
+        return self._consignment.remaining()
+
+    async def aclose(self) -> None:
+        """End the run. The verdicts on messages whose end has left are waited for, the rest is not sent.
+
+        Connections on which a mail was begun and its message not ended, are cut.
+        """
+        await self._end(settles=True)
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        await self.aclose()
+
+    # Private
+
+    async def _go_on(self) -> None:
+        consignment = self._consignment
+        if self._failure is not None:
+            failure, self._failure = self._failure, None
+            raise failure
+        self._employ()
+        if not self._lanes and consignment.is_exhausted:
+            self._is_over = True
+            await consignment.closed()
+        elif not consignment.has_result:
+            self._news = asyncio.get_running_loop().create_future()
+            consignment.tell(self, self._wake)
+            try:
+                await self._news
+            finally:
+                consignment.tell(self, None)
+                self._news = None
+
+    def _employ(self) -> None:
+        # Let there be a lane for each mail that can be taken, as far as there may be connections.
+        pool, consignment = self._pool, self._consignment
+        if pool._is_closed or self._trouble is not None:
+            if self._lanes:
+                return  # they may yet do better
+            self._hopeless = self._trouble or pool_closed()
+        while len(self._lanes) < self._most and not (self._hopeless and consignment.has_result):
+            item = consignment.take()
+            if item is None:
+                return
+            if self._hopeless is not None:
+                self._give_up(item, self._hopeless)
+                continue
+            share = PoolShare(consignment, item, pool._connections, self._wake)
+            pool._begin_send()
+            lane = asyncio.get_running_loop().create_task(self._send(share))
+            self._lanes.add(lane)
+            lane.add_done_callback(partial(self._end_lane, share))
+
+    def _give_up(self, item: Item, error: MailwireError) -> None:
+        try:
+            self._consignment.make_sending(item)
+        except InvalidMessage as own:
+            self._consignment.finish(item, None, own)
+        else:
+            self._consignment.fail(item, error)
+
+    def _end_lane(self, share: PoolShare, lane: "asyncio.Task[None]") -> None:
+        share.close()
+        self._lanes.discard(lane)
+        self._pool._end_send()
+        if not lane.cancelled():
+            self._failure = self._failure or lane.exception()
+        self._wake()
+
+    def _wake(self) -> None:
+        if self._news is not None and not self._news.done():
+            self._news.set_result(None)
+
+    async def _end(self, *, settles: bool) -> None:
+        self._is_over = True
+        self._settles = settles
+        self._consignment.close()
+        for lane in self._lanes:
+            lane.cancel()
+        try:
+            while self._lanes:
+                await asyncio.wait(self._lanes)
+                await asyncio.sleep(0)  # their callbacks come behind them
+        except BaseException:
+            self._settles = False
+            for lane in self._lanes:
+                lane.cancel()
+            raise
+        await self._consignment.closed()
+
+    # One lane: a connection, for as long as there are mails for it
+
+    async def _send(self, share: PoolShare) -> None:
+        connections = self._pool._connections
+        try:
+            connection = await connections.take()
+        except LocalProtocolError:
+            return  # the pool was closed meanwhile
+        try:
+            is_new = not connection.client.is_connected
+            if not is_new or await self._open(connection):
+                await self._send_over(connection, share, is_new=is_new)
+        finally:
+            connections.give_back(connection)
+
+    async def _open(self, connection: PooledConnection) -> bool:
+        pool = self._pool
+        try:
+            await pool._opening.open(connection)
+        except MailwireError as error:
+            connection.client._note(error)
+            # RFC 5321 3.8: 421 in place of a greeting, by a server that has enough of us.
+            is_full = isinstance(error, ReplyError) and error.reply.code == 421 and pool._connections.want_fewer()
+            self._most = max(1, self._working)
+            if not is_full:
+                self._trouble = error
+            return False
+        self._trouble = None
+        return True
+
+    async def _send_over(self, connection: PooledConnection, share: PoolShare, *, is_new: bool) -> None:
+        client, pool = connection.client, self._pool
+        before = client.transactions
+        self._working += 1
+        try:
+            async with client._call():
+                share.begin(connection, is_rated=pool._connections.is_rated)
+                chain = Chain(client._talk, share, is_single=self._is_single)
+                try:
+                    await self._go_on_with(chain, connection, is_new=is_new)
+                finally:
+                    share.tell(chain, None)
+        except MailwireError as error:
+            self._fail(error, is_new=is_new)  # the server has said something, or gone, before it was asked anything
+        finally:
+            self._working -= 1
+            pool._count(reused=max(0, client.transactions - before - is_new), retried=share.retried)
+
+    async def _go_on_with(self, chain: Chain, connection: PooledConnection, *, is_new: bool) -> None:
+        client = connection.client
+        try:
+            while True:
+                await chain.go_on()
+                if chain.has_concluded:
+                    self._futile, self._trouble = 0, None
+                if chain.is_over:
+                    connection.max_transactions = 0  # what is to come needs another one
+                    return
+                if chain.is_idle:
+                    return
+        except MailwireError as error:
+            client._note(error)
+            self._is_single = self._is_single or chain.is_suspect
+            self._fail(error, is_new=is_new and not chain.has_concluded)
+            chain.break_off(error, may_try_again=not self._pool._opening.is_aborted)
+            client.abort()
+            await chain.close()
+        except asyncio.CancelledError:
+            await self._leave(chain, client)
+            raise
+        except BaseException:
+            self._settles = False
+            await self._leave(chain, client)
+            raise
+
+    def _fail(self, error: MailwireError, *, is_new: bool) -> None:
+        # That an idle connection has become stale, says nothing of the next one.
+        self._futile += is_new
+        if self._futile >= _FUTILE:
+            self._trouble = error
+
+    async def _leave(self, chain: Chain, client: SMTPClient) -> None:
+        error: MailwireError | None = None
+        try:
+            if self._settles:
+                await chain.settle()
+        except MailwireError as caught:
+            error = caught
+            client._note(error)
+        finally:
+            if not chain.is_idle:
+                chain.break_off(error, may_try_again=False)
+                client.abort()
+                await chain.close()

@@ -1,0 +1,86 @@
+"""PoolShare: what one connection of a pool takes of a run over many messages, and what has become of that.
+
+1. The connection's first mail is there before the connection is.
+2. It takes no more than the connection may still have, and lets others have their turn who wait for a connection.
+3. No mail gets lost in it: what was taken and neither finished nor given back when it is closed, is given back then.
+"""
+
+from collections.abc import Callable
+from typing import Final
+
+from ..errors import MailwireError
+from ..smtp import Receipt
+from .consignment import Consignment, Item
+from .pool_connections import PoolConnections, PooledConnection
+from .sending import Sending
+
+__all__ = ["PoolShare"]
+
+# Mails in a row, while others wait for a connection.
+_TURN: Final = 16
+
+
+class PoolShare:
+    """The share of one connection in `consignment`, beginning with the mail `first`; `wake` is called for a result."""
+
+    def __init__(
+        self, consignment: Consignment, first: Item, connections: PoolConnections, wake: Callable[[], object]
+    ) -> None:
+        self.retried = 0  # mails that go back because their connection broke
+        self.make_sending: Callable[[Item], Sending] = consignment.make_sending
+        self.tell = consignment.tell
+        self._consignment = consignment
+        self._connections = connections
+        self._wake = wake
+        self._first: Item | None = first
+        self._room: int | None = 1
+        self._taken = 0
+        self._out: dict[int, Item] = {first.index: first}
+
+    def begin(self, connection: PooledConnection, *, is_rated: bool) -> None:
+        """Begin to take what may go over `connection`: one mail alone, if every mail must be given leave."""
+        most = connection.max_transactions
+        self._room = 1 if is_rated else None if most is None else most - connection.client.transactions
+
+    def close(self) -> None:
+        """Give back what is left."""
+        for item in reversed(self._out.values()):
+            if item.sending is not None and item.sending.has_begun:
+                self._consignment.finish(item, item.receipt())
+            else:
+                self._consignment.put_back(item)
+        self._out.clear()
+
+    # What a chain takes mails from
+
+    def take(self) -> Item | None:
+        """Return the next mail for this connection; None if there is none."""
+        if self._room == 0 or (self._taken >= _TURN and self._connections.waiting):
+            return None
+        item, self._first = self._first, None
+        if item is None:
+            item = self._consignment.take()
+        if item is not None:
+            self._taken += 1
+            self._out[item.index] = item
+            if self._room is not None:
+                self._room -= 1
+        return item
+
+    def put_back(self, item: Item) -> None:
+        """Let `item` be taken again, by any connection."""
+        del self._out[item.index]
+        self.retried += item.tries > 0
+        self._consignment.put_back(item)
+
+    def finish(self, item: Item, receipt: Receipt | None, error: MailwireError | None = None) -> None:
+        """Take the result for `item`."""
+        del self._out[item.index]
+        self._consignment.finish(item, receipt, error)
+        self._wake()
+
+    def fail(self, item: Item, error: MailwireError) -> None:
+        """Take the result for `item`, which shares its `error` with others."""
+        del self._out[item.index]
+        self._consignment.fail(item, error)
+        self._wake()
