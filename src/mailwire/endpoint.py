@@ -78,7 +78,8 @@ class Timeouts:
     block: float | None = 180
     """While a message goes out or comes in: without any progress."""
     minimum_rate: float | None = 512
-    """While a message goes out: octets per second that the server must take in, where it takes in any..."""
+    """While a message goes out or comes in: octets per second that the server must take in or give, where it does at
+    all..."""
     rate_period: float = 60
     """...on an average over so many seconds of waiting for it."""
     verdict: float | None = 600

@@ -258,3 +258,53 @@ async def test_a_server_that_withholds_its_close_notify_is_closed_all_the_same()
         client = await connect(peer, tls="implicit", timeouts=Timeouts(close=0.01))
         await client.quit()
         assert not client.is_connected
+
+
+# UTF8 and LANG
+
+
+async def test_utf8_and_the_language_are_asked_for_before_the_login() -> None:
+    keywords = "USER", "UTF8 USER", "LANG"
+    script: tuple[Step, ...] = (
+        *(*capabilities(*keywords), "C: LANG de", "S: +OK de Deutsch", "C: UTF8", "S: +OK"),
+        *(*LOGIN, *announced(*keywords), *POP3_QUIT),
+    )
+    async with ScriptedPeer(*script) as peer:
+        client = client_for(peer, settings=POP3Settings(utf8=True, language="de"))
+        assert not client.is_utf8
+        async with client:
+            assert client.is_utf8
+
+
+async def test_utf8_has_its_place_behind_stls() -> None:
+    keywords = "USER", "UTF8"
+    async with (
+        ScriptedPeer(
+            *(*STLS, Tls(), *announced(*keywords), "C: UTF8", "S: +OK", *LOGIN, *announced(*keywords), *POP3_QUIT)
+        ) as peer,
+        client_for(peer, tls="starttls", settings=POP3Settings(utf8=True)) as client,
+    ):
+        assert client.is_utf8
+
+
+async def test_what_is_not_announced_or_refused_is_done_without() -> None:
+    wanting = POP3Settings(utf8=True, language="de")
+    async with ScriptedPeer(*OPENED, *POP3_QUIT) as peer, client_for(peer, settings=wanting) as client:
+        assert not client.is_utf8
+    refused: tuple[Step, ...] = ("C: LANG de", "S: -ERR no", "C: UTF8", "S: -ERR no")
+    async with (
+        ScriptedPeer(
+            *(*capabilities("USER", "UTF8", "LANG"), *refused, *LOGIN, *announced("USER", "LANG"), *POP3_QUIT)
+        ) as peer,
+        client_for(peer, settings=wanting) as client,
+    ):
+        assert not client.is_utf8
+
+
+async def test_a_language_that_is_announced_behind_the_login_only_is_asked_for_there() -> None:
+    late: tuple[Step, ...] = (*announced("USER", "UTF8", "LANG"), "C: LANG *", "S: +OK *", *POP3_QUIT)
+    async with (
+        ScriptedPeer(*capabilities("USER"), *LOGIN, *late) as peer,
+        client_for(peer, settings=POP3Settings(utf8=True, language="*")) as client,
+    ):
+        assert not client.is_utf8  # it has no place there

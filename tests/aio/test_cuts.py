@@ -205,8 +205,9 @@ async def send(session: Session, script: tuple[Step, ...]) -> tuple[MailwireErro
 
 async def retrieve(session: Session, script: tuple[Step, ...]) -> MailwireError | list[bytes]:
     async with ScriptedPeer(*script) as peer:
+        endpoint = peer.endpoint(protocol="pop3", timeouts=PATIENCE, **session.settings)
         try:
-            messages = await mailwire.retrieve(peer.endpoint(protocol="pop3", timeouts=PATIENCE, **session.settings))
+            messages = await mailwire.retrieve(endpoint.replace(connect=once(peer)))
         except MailwireError as error:
             return error
         return [message.raw for message in messages]

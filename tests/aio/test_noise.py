@@ -71,8 +71,9 @@ def send_to(script: tuple[Step, ...], **settings: Any) -> MailwireError | mailwi
 def retrieve_from(script: tuple[Step, ...], **settings: Any) -> MailwireError | list[mailwire.RetrievedMessage]:
     async def run() -> MailwireError | list[mailwire.RetrievedMessage]:
         async with ScriptedPeer(*script, lenient=True) as peer:
+            endpoint = peer.endpoint(protocol="pop3", **settings).replace(connect=once(peer))
             try:
-                return await mailwire.retrieve(peer.endpoint(protocol="pop3", **settings), max_octets=100)
+                return await mailwire.retrieve(endpoint, max_octets=100)
             except MailwireError as error:
                 return error
 

@@ -1,12 +1,10 @@
 import asyncio
 import base64
-from typing import Any
 
 import pytest
 
 import mailwire
 from mailwire import (
-    DeadlineExceeded,
     Entry,
     FindingKind,
     LimitExceeded,
@@ -23,12 +21,10 @@ from mailwire.testing import (
     NO_READING,
     PACKET,
     STALL,
-    WAIT,
     Answers,
     ScriptedPeer,
     Step,
 )
-from mailwire.testing.turns import drain_events
 from tests.aio.dialogues import (
     CREDENTIALS,
     LISTED,
@@ -39,8 +35,6 @@ from tests.aio.dialogues import (
     POP3_ANSWERS,
     POP3_GREETED,
     POP3_QUIT,
-    POP3_READY,
-    TWO_MESSAGES,
     announced,
     capabilities,
 )
@@ -270,114 +264,6 @@ async def test_capabilities_can_be_asked_for_again() -> None:
     ):
         assert "EXPIRE" in await client.execute(Capa())
         assert "EXPIRE" in client.capabilities
-
-
-# Deadlines
-
-
-@pytest.mark.parametrize(
-    ("script", "settings", "seconds", "phase"),
-    [
-        ((), {}, 300, "the greeting"),
-        ((b"+O",), {}, 300, "the greeting"),
-        (POP3_GREETED, {}, 60, "the answer to CAPA"),
-        ((*POP3_GREETED, "S: +OK", "S: TOP"), {}, 60, "the answer to CAPA"),
-        (STLS[:-1], {"tls": "starttls"}, 60, "the answer to STLS"),
-        ((*STLS, LISTEN), {"tls": "starttls"}, 30, "the TLS handshake with pop3+starttls://localhost:110"),
-        ((*POP3_READY, *LOGIN[:1]), {}, 60, "the answer to USER bob"),
-        ((*POP3_READY, *LOGIN[:3]), {}, 60, "the answer to PASS ****"),
-        ((*capabilities("SASL PLAIN"), f"C: AUTH PLAIN {PLAIN}"), {}, 60, "the answer to AUTH PLAIN ****"),
-        ((*OPENED, *LISTED[:1]), {}, 60, "the answer to STAT"),
-        ((*OPENED, *LISTED[:3]), {}, 60, "the answer to LIST"),
-        ((*OPENED, *LISTED[:8]), {}, 60, "the answer to UIDL"),
-        ((*OPENED, *LISTED, "C: RETR 1"), {}, 60, "the answer to RETR 1"),
-        ((*OPENED, *LISTED, "C: RETR 1", "S: +OK"), {}, 180, "message 1"),
-        ((*OPENED, *LISTED, "C: RETR 1", "S: +OK", "S: fir"), {}, 180, "message 1"),
-        ((*OPENED, *LISTED, *TWO_MESSAGES[:5]), {}, 60, "the answer to RETR 2"),
-    ],
-    ids=[
-        *(
-            "greeting",
-            "half a greeting",
-            "CAPA",
-            "half of CAPA",
-            "STLS",
-            "handshake",
-            "USER",
-            "PASS",
-            "AUTH",
-            "STAT",
-            "LIST",
-            "UIDL",
-        ),
-        *("RETR", "message", "half a message", "next RETR"),
-    ],
-)
-async def test_a_server_that_does_not_answer_ends_at_the_deadline_of_the_phase(
-    script: tuple[Step, ...], settings: dict[str, Any], seconds: float, phase: str
-) -> None:
-    clock = Clock()
-    async with ScriptedPeer(*script, STALL, guard=None) as peer:
-        client = client_for(peer, **settings)
-
-        async def connect_and_retrieve() -> None:
-            await client.connect()
-            await everything(client.retrieve(await client.listing()))
-
-        retrieving = asyncio.create_task(connect_and_retrieve())
-        await clock.advance(seconds - 1)
-        assert not retrieving.done()
-        await clock.advance(1)
-        assert retrieving.done()
-        with pytest.raises(DeadlineExceeded) as caught:
-            await retrieving
-        assert caught.value.phase == phase
-        assert caught.value.transcript or not script or script == (b"+O",)
-        assert not client.is_connected
-
-
-async def test_an_answer_a_byte_a_second_ends_at_the_deadline_all_the_same() -> None:
-    drops: list[Step] = [step for _ in range(60) for step in (b"X", WAIT)]
-    clock = Clock()
-    async with ScriptedPeer(*POP3_GREETED, "S: +OK", *drops, LISTEN, guard=None) as peer:
-        connecting = asyncio.create_task(connect(peer))
-        await drain_events()
-        for _ in range(59):
-            await clock.advance(1)
-            peer.go_on()
-        assert not connecting.done()
-        await clock.advance(1)
-        with pytest.raises(DeadlineExceeded, match="the answer to CAPA"):
-            await connecting
-        peer.go_on()
-
-
-async def test_a_message_may_take_any_time_while_it_makes_progress() -> None:
-    drops: list[Step] = [step for _ in range(5) for step in (b"drop\r\n", WAIT)]
-    clock = Clock()
-    async with (
-        ScriptedPeer(*OPENED, *LISTED, "C: RETR 1", "S: +OK", *drops, "S: .", *POP3_QUIT, guard=None) as peer,
-        client_for(peer) as client,
-    ):
-        retrieving = asyncio.create_task(everything(client.retrieve([ONE])))
-        for _ in range(5):
-            await clock.advance(179)
-            peer.go_on()
-            await drain_events()
-        assert await retrieving == [b"drop\r\n" * 5]
-
-
-async def test_a_consumer_may_take_any_time() -> None:
-    clock = Clock()
-    async with ScriptedPeer(*OPENED, *LISTED, *TWO_MESSAGES, *POP3_QUIT, guard=None) as peer:
-        client = await connect(peer, settings=POP3Settings(keep_alive=None))
-        found = []
-        async for item in client.retrieve([ONE, TWO]):
-            await clock.advance(100_000)
-            found.append(await item.read())
-            await clock.advance(100_000)
-        await client.quit()
-    assert found == [b"first\r\n", b"other\r\n"]
 
 
 # Faults

@@ -2,10 +2,22 @@ from collections.abc import Mapping
 
 import pytest
 
-from mailwire import NotSupported, POP3Settings, ResponseError
+from mailwire import AuthenticationFailed, Entry, NotSupported, POP3Settings, ResponseError, UnknownMessage
+from mailwire.pop3 import Fingerprint
 from mailwire.testing import Answers, ScriptedPeer, Step
-from tests.aio.dialogues import LISTED, LOGIN, OPENED, POP3_ANSWERS, TWO_MESSAGES, announced, capabilities
-from tests.aio.pop3_clients import ONE, connect
+from tests.aio.dialogues import (
+    LISTED,
+    LISTED_TOGETHER,
+    LOGIN,
+    OPENED,
+    PIPELINED,
+    POP3_ANSWERS,
+    POP3_QUIT,
+    TWO_MESSAGES,
+    announced,
+    capabilities,
+)
+from tests.aio.pop3_clients import ONE, TWO, client_for, connect
 
 MAIL = "+OK\nSubject: x\n\none\n..two\nthree\n."
 
@@ -67,6 +79,27 @@ async def test_what_the_retrieving_is_refused_for_is_told() -> None:
         await client.quit()
 
 
+@pytest.mark.parametrize("login", ["-ERR no", "+OK"])
+async def test_only_a_refusal_of_top_itself_leads_to_retr(login: str) -> None:
+    refusing = answers(LIST="-ERR no list", UIDL="-ERR no list", PASS=login)
+    async with ScriptedPeer("S: +OK pop", Answers(refusing), lenient=True) as peer:
+        client = client_for(peer)
+        with pytest.raises((ResponseError, AuthenticationFailed)):
+            async with client:
+                await client.preview(ONE)
+        assert peer.commands.count("RETR 1") == peer.commands.count("TOP 1 0") == 0
+        assert peer.commands.count("LIST") == (login == "+OK")
+
+
+async def test_a_message_that_is_not_there_has_no_preview() -> None:
+    async with ScriptedPeer("S: +OK pop", Answers(POP3_ANSWERS)) as peer:
+        client = await connect(peer)
+        for preview in (client.preview, client.top):
+            with pytest.raises(UnknownMessage):
+                await preview("u9")
+        await client.quit()
+
+
 async def test_the_preview_of_a_message_in_a_listing_of_the_session_asks_for_none() -> None:
     async with ScriptedPeer(*OPENED, *LISTED, "C: TOP 1 0", "S: +OK", "S: first", "S: .", "C: QUIT", "S: +OK") as peer:
         client = await connect(peer)
@@ -78,3 +111,43 @@ async def test_the_preview_of_a_message_in_a_listing_of_the_session_asks_for_non
 def test_probes_are_not_one_text() -> None:
     with pytest.raises(ValueError, match="probes are a collection"):
         POP3Settings(probes="TOP")
+
+
+# Fingerprints
+
+
+def fingerprint(header: bytes) -> str:
+    made = Fingerprint()
+    made.feed(header)
+    return made.digest()
+
+
+async def test_a_message_without_a_unique_id_is_known_by_its_header() -> None:
+    heads = answers(UIDL="-ERR no", TOP_1_0="+OK\nSubject: x\n\n.", TOP_2_0="+OK\nSubject: y\n\nand a body\n.")
+    async with ScriptedPeer("S: +OK pop", Answers(heads)) as peer:
+        client = await connect(peer)
+        listing = await client.listing()
+        assert await client.fingerprints(listing) == {
+            Entry(1, None, 7): fingerprint(b"Subject: x\r\n"),
+            Entry(2, None, 7): fingerprint(b"Subject: y\r\n"),
+        }
+        await client.quit()
+
+
+async def test_fingerprints_are_asked_for_in_one_flight_where_the_server_pipelines() -> None:
+    told: tuple[Step, ...] = ("S: +OK", "S: a: b", "S: .", "S: -ERR gone", "S: +OK", "S: ", "S: no header", "S: .")
+    asked: tuple[Step, ...] = ("C: TOP 1 0", "C: TOP 2 0", "C: TOP 3 0")
+    async with ScriptedPeer(*PIPELINED, *LISTED_TOGETHER, *asked, *told, *POP3_QUIT) as peer:
+        client = await connect(peer)
+        # The second is refused, the third has no header, and one is not there.
+        assert await client.fingerprints([ONE, TWO, "u9", "u3"]) == {ONE: fingerprint(b"a: b\r\n")}
+        await client.quit()
+
+
+async def test_without_top_there_are_no_fingerprints() -> None:
+    script: tuple[Step, ...] = (*capabilities("USER", "UIDL"), *LOGIN, *announced("USER", "UIDL"), *POP3_QUIT)
+    async with ScriptedPeer(*script) as peer:
+        client = await connect(peer)
+        with pytest.raises(NotSupported, match="TOP"):
+            await client.fingerprints([ONE])
+        await client.quit()

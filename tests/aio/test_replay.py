@@ -8,7 +8,7 @@ import pytest
 from mailwire import ConnectionLost, Endpoint, Entry, MessageTruncated, POP3Client, UnknownMessage
 from mailwire.testing import FIN, O2, RST, Account, MailServer, ScriptedPeer, Step
 from mailwire.testing.turns import drain_events
-from tests.aio.dialogues import LISTED_TOGETHER, OPENED, PIPELINED, POP3_QUIT, once
+from tests.aio.dialogues import LISTED_TOGETHER, LOGIN, OPENED, PIPELINED, POP3_QUIT, announced, once
 from tests.aio.pop3_clients import ONE, THREE, TWO, client_for, everything
 
 ASKED: tuple[Step, ...] = (*PIPELINED, *LISTED_TOGETHER, "C: RETR 1", "C: RETR 2", "C: RETR 3")
@@ -219,3 +219,71 @@ async def test_where_nobody_is_connected_to_again_the_run_ends_by_the_loss() -> 
         with pytest.raises(ConnectionLost):
             await anext(items)
         assert not client.is_connected
+
+
+# Listings
+
+FLIGHT: tuple[Step, ...] = (*PIPELINED, "C: STAT", "C: LIST", "C: UIDL")
+# The same server, asked one question at a time.
+CAREFUL: tuple[Step, ...] = (
+    *PIPELINED[: PIPELINED.index("C: USER bob")],
+    *LOGIN,
+    *announced("PIPELINING", "UIDL", "TOP"),
+)
+
+
+@pytest.mark.parametrize("end", [FIN, RST])
+@pytest.mark.parametrize("said", [(), ("S: +OK 2 14",), ("S: +OK 2 14", "S: +OK", "S: 1 7"), (b"+O",)])
+async def test_a_listing_that_is_dropped_in_flight_is_asked_for_again(said: tuple[Step, ...], end: Step) -> None:
+    async with (
+        ScriptedPeer(*FLIGHT, *said, end) as first,
+        ScriptedPeer(*CAREFUL, *listed_as("u1", "u2"), *POP3_QUIT) as second,
+    ):
+        client = client_of(first, second)
+        await client.connect()
+        assert [entry.uid for entry in await client.listing()] == ["u1", "u2"]
+        await client.quit()
+
+
+async def test_what_is_retrieved_by_a_listing_that_was_dropped_comes_one_by_one() -> None:
+    async with (
+        ScriptedPeer(*FLIGHT, FIN) as first,
+        ScriptedPeer(
+            *CAREFUL, *listed_as("u1", "u2", "u3"), *retrieved(1, "first"), *retrieved(3, "third"), *POP3_QUIT
+        ) as second,
+    ):
+        client = client_of(first, second)
+        await client.connect()
+        assert await everything(client.retrieve(["u1", "u3"])) == [b"first\r\n", b"third\r\n"]
+        await client.quit()
+
+
+async def test_a_server_that_drops_a_single_question_is_not_asked_again() -> None:
+    async with ScriptedPeer(*FLIGHT, FIN) as first, ScriptedPeer(*CAREFUL, "C: STAT", FIN) as second:
+        client = client_of(first, second)
+        await client.connect()
+        with pytest.raises(ConnectionLost, match=r"instead of answering STAT$"):
+            await client.listing()
+        assert not client.is_connected
+
+
+async def test_a_session_with_marks_is_not_begun_again_for_a_listing() -> None:
+    async with ScriptedPeer(
+        *(*PIPELINED, *LISTED_TOGETHER, "C: DELE 1", "S: +OK", "C: STAT", "C: LIST", "C: UIDL", FIN)
+    ) as peer:
+        client = client_of(peer)
+        await client.connect()
+        await client.delete(ONE)
+        with pytest.raises(ConnectionLost, match="STAT and 2 more"):
+            await client.listing()
+        assert client.last_commit is not None
+        assert client.last_commit.unknown == (ONE,)
+        assert isinstance(client.last_commit.error, ConnectionLost)
+
+
+async def test_where_nobody_is_connected_to_again_a_listing_ends_by_the_loss() -> None:
+    async with ScriptedPeer(*FLIGHT, FIN) as peer:
+        client = POP3Client(client_for(peer).endpoint.replace(connect=once(peer)))
+        await client.connect()
+        with pytest.raises(ConnectionLost, match="STAT and 2 more"):
+            await client.listing()

@@ -14,7 +14,7 @@ import pytest
 import mailwire
 from mailwire import DeadlineExceeded, MailwireError, POP3Client, SMTPClient, Timeouts, Transcript
 from mailwire.testing import FIN, LISTEN, STALL, ScriptedPeer, Step, Tls
-from tests.aio.dialogues import CANARY, CREDENTIALS, LOGIN, MESSAGE, POP3_READY, capabilities, extensions
+from tests.aio.dialogues import CANARY, CREDENTIALS, LOGIN, MESSAGE, POP3_READY, capabilities, extensions, once
 from tests.aio.test_cuts import POP3, SMTP, Session, spoken
 from tests.sasl.secrecy import is_ours_to_answer_for
 
@@ -184,7 +184,7 @@ async def test_a_dialogue_that_is_cut_anywhere_tells_no_password(session: Sessio
     for place in range(0, sum(map(spoken, session.script)), 3):
         transcript = Transcript(limit=None)
         async with ScriptedPeer(*session.cut(place, FIN)) as peer:
-            endpoint = peer.endpoint(protocol=protocol, **session.settings)
+            endpoint = peer.endpoint(protocol=protocol, **session.settings).replace(connect=once(peer))
             try:
                 if protocol == "smtp":
                     await mailwire.send(

@@ -314,3 +314,9 @@ def test_every_quirk_leaves_a_server_alone_that_keeps_to_the_standard() -> None:
     connection = opened(everything)
     ask(connection, Retr(1))
     assert isinstance(tell(connection, wire)[-1], MessageEnd)
+
+
+def test_what_looks_at_what_has_not_come_needs_lockstep() -> None:
+    needy = {field.name for field in fields(Quirks) if Quirks(**{field.name: True}).needs_lockstep}
+    assert needy == {"blank_lines", "cut_terminator"}
+    assert not STANDARD.needs_lockstep

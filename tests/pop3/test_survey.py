@@ -235,11 +235,21 @@ def test_what_stat_says_is_compared(drop: bytes, wrong: list[FindingKind]) -> No
 
 
 def test_a_listing_is_complete_if_nothing_of_it_is_lost() -> None:
-    assert joined(b"1 555\r\n2 -1\r\n\r\n7  7\r\n", b"1\r\n2 \xe9\r\n", b"2 ?").is_complete
+    assert joined(b"1 555\r\n2 -1\r\n\r\n3  7\r\n", b"1\r\n2 \xe9\r\n", b"2 ?").is_complete
     assert joined(b"", None).is_complete
+    assert not joined(b"1 555\r\n3 7\r\n", None).is_complete
+    assert not joined(b"1 555\r\n2 7\r\n", b"1 a 2 b\r\n").is_complete
     assert not joined(b"1 555\r\nx 5\r\n", None).is_complete
     assert not joined(b"1 555\r\n", b"0 a\r\n").is_complete
     assert not joined(b"1 555\r\n", None, b"2 600").is_complete
+
+
+def test_every_unique_id_is_known_if_the_listing_is_complete_and_each_message_has_one() -> None:
+    assert joined(b"", None).has_every_uid
+    assert joined(b"1 5\r\n2 6\r\n", b"1 a\r\n2 a\r\n", b"2 11").has_every_uid
+    assert not joined(b"1 5\r\n2 6\r\n", b"1 a\r\n2\r\n").has_every_uid
+    assert not joined(b"1 5\r\n", None).has_every_uid
+    assert not joined(b"1 5\r\n", b"1 a\r\n", b"2 11").has_every_uid
 
 
 def test_a_server_is_asked_again_about_what_it_said_badly() -> None:

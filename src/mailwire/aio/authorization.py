@@ -5,13 +5,16 @@
    not asked again behind the login.
 2. What CAPA does not list is not said. A server without CAPA is taken at RFC 1939's word.
 3. One login is tried, as `authentication` has it.
+4. UTF8 and LANG are said where they are wanted and announced, and count for nothing where they are refused. UTF8 has
+   its place before the login and behind STLS (RFC 6856 2.1). The language of the server's texts is asked for before the
+   login, for its refusals are texts, and behind it where only then it is announced (RFC 6856 3).
 """
 
 from typing import Final
 
 from ..endpoint import Endpoint
 from ..errors import AuthenticationFailed, MaildropLocked, ResponseError, SecurityError, TLSFailed
-from ..pop3 import Apop, Auth, Capa, Capabilities, Command, Pass, RefusalCause, Response, Stls, User
+from ..pop3 import Apop, Auth, Capa, Capabilities, Command, Lang, Pass, RefusalCause, Response, Stls, User, Utf8
 from ..sasl import MECHANISMS, Mechanism, Option, Password
 from .authentication import MechanismUnavailable, authenticate, login_refusal, second_chance, situation_of
 from .pop3_dialogue import Dialogue, raise_refusal
@@ -27,13 +30,26 @@ class Authorization:
     """The state AUTHORIZATION of one session.
 
     asks_capabilities: False for a server that does not stand to be asked.
+    language: the tag of the language that the server's texts should be in.
+    wants_utf8: whether messages should come in UTF-8, headers and all.
     """
 
-    def __init__(self, endpoint: Endpoint, dialogue: Dialogue, *, asks_capabilities: bool = True) -> None:
+    def __init__(
+        self,
+        endpoint: Endpoint,
+        dialogue: Dialogue,
+        *,
+        asks_capabilities: bool,
+        language: str | None,
+        wants_utf8: bool,
+    ) -> None:
         self.knows_capa = False
+        self.is_utf8 = False  # the server has agreed to it
         self._endpoint = endpoint
         self._dialogue = dialogue
         self._asks_capabilities = asks_capabilities
+        self._language = language  # None once it was asked for
+        self._wants_utf8 = wants_utf8
 
     async def begin(self) -> str | None:
         """Lead the session to where the endpoint wants it; return the mechanism that has logged in, if one has."""
@@ -42,12 +58,16 @@ class Authorization:
         if self._endpoint.tls == "starttls":
             await self._start_tls()
             await self._ask_capabilities()
+        await self._ask_for_language()
+        if self._wants_utf8 and "UTF8" in self._capabilities:
+            self.is_utf8 = await self._is_granted(Utf8())
         if self._endpoint.auth is None:
             return None
         situation = situation_of(self._endpoint, self._dialogue.session.stream, self._offered())
         mechanism = await authenticate(self._endpoint, self._endpoint.auth, situation, self._attempt, _OPTIONS)
         if self.knows_capa:
             await self._ask_capabilities()
+            await self._ask_for_language()
         return mechanism
 
     async def log_in(self, *commands: Command[Response]) -> Response:
@@ -76,9 +96,17 @@ class Authorization:
     async def _ask_capabilities(self) -> None:
         # A server without CAPA (RFC 2449) refuses it.
         if self._asks_capabilities:
-            self._dialogue.session.expect_silence()
-            self._dialogue.send(Capa())
-            self.knows_capa = (await self._dialogue.next_response()).response.ok
+            self.knows_capa = await self._is_granted(Capa())
+
+    async def _ask_for_language(self) -> None:
+        if self._language is not None and "LANG" in self._capabilities:
+            language, self._language = self._language, None
+            await self._is_granted(Lang(language))
+
+    async def _is_granted(self, command: Command[object]) -> bool:
+        self._dialogue.session.expect_silence()
+        self._dialogue.send(command)
+        return (await self._dialogue.next_response()).response.ok
 
     async def _start_tls(self) -> None:
         if self.knows_capa and "STLS" not in self._capabilities:

@@ -8,17 +8,11 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Final
 
 from ..errors import MailwireError
-from ..pop3 import Command, Dele, Entry, FindingKind, Listing, Response, ResponseReceived, Rset
+from ..pop3 import Command, Dele, Entry, Listing, Response, ResponseReceived, Rset
 
 __all__ = ["CommitReport", "DeletionReport", "Marks"]
-
-# Where a server has said one of these of its maildrop, a message that it does not list may be there all the same.
-_INCOMPLETE: Final = frozenset(
-    {FindingKind.NO_UIDL, FindingKind.BAD_NUMBER, FindingKind.GAP, FindingKind.GLUED, FindingKind.UNLISTED}
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,30 +67,28 @@ class CommitReport:
     def reconciled(self, listing: Listing) -> "CommitReport":
         """Return what is known now that a later session has this `listing`.
 
-        What is not listed any more is committed, if the listing is complete; what is, is kept. A message without a uid,
-        or with one that it shares, stays unknown.
+        What is not listed any more is committed, if the listing has every uid; what is, is kept. A message without a
+        uid, or with one that it shares, stays unknown.
         """
         wanted = self.unknown_uids
         if not wanted:
             return self
-        is_complete = not _INCOMPLETE & listing.finding_counts.keys()
         shared: set[str] = set()
         present: set[str] = set()
         for entry in listing:
-            if entry.uid is None:
-                is_complete = False
-            elif entry.uid in wanted:
+            if entry.uid in wanted:
                 present.add(entry.uid)
                 if entry.shares_uid:
                     shared.add(entry.uid)
-        committed, kept, unknown = list(self.committed), list(self.kept), []
+        committed, kept, unknown = list(self.committed), list(self.kept), list[Entry]()
+        gone = committed if listing.has_every_uid else unknown
         for entry in self.unknown:
             if entry.uid is None or entry.shares_uid or entry.uid in shared:
                 unknown.append(entry)
             elif entry.uid in present:
                 kept.append(entry)
             else:
-                (committed if is_complete else unknown).append(entry)
+                gone.append(entry)
         return replace(self, committed=tuple(committed), kept=tuple(kept), unknown=tuple(unknown))
 
 

@@ -1,8 +1,6 @@
 """POP3Client: retrieves mail over one connection."""
 
-import asyncio
-from collections.abc import Callable, Iterable, Sequence
-from contextlib import aclosing
+from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from typing import Final, TypeVar
 
@@ -10,28 +8,18 @@ from ..endpoint import Endpoint
 from ..errors import (
     AmbiguousMessage,
     LocalProtocolError,
-    MaildropLocked,
-    MailwireError,
     NotSupported,
     ResponseError,
 )
 from ..pop3 import (
-    LOCKSTEP,
-    Apop,
-    Auth,
-    Capabilities,
     Command,
-    Connection,
-    Dele,
     DropListing,
     Entry,
-    Event,
+    Lang,
+    Last,
     List,
     Listing,
     Noop,
-    Pass,
-    Quit,
-    Response,
     Retr,
     Rset,
     ScanListing,
@@ -42,23 +30,17 @@ from ..pop3 import (
     UniqueIdListing,
 )
 from ..transcript import Transcript
-from .authorization import Authorization
-from .client import Client
-from .deletion import CommitReport, DeletionReport, Marks
-from .pop3_dialogue import Dialogue
+from .deletion import CommitReport, DeletionReport
+from .pop3_sessions import POP3Sessions
 from .pop3_settings import POP3Settings
-from .pop3_transaction import Message, Transaction
+from .pop3_transaction import Message
+from .preview import read_beginning, read_fingerprints
 from .retrieval import Retrieval, RunOptions
 from .retrieved_item import Batch, RetrievalProgress
-from .session import Session
 
 __all__ = ["PREVIEW_LIMIT", "POP3Client"]
 
 T = TypeVar("T")
-
-# Seconds to wait between logins of our own accord where the maildrop is still locked: the server has not noticed yet
-# that the session before is over.
-_LOCK_PAUSES: Final = (1, 5, 15)
 
 _DEFAULTS: Final = POP3Settings()
 
@@ -66,7 +48,7 @@ PREVIEW_LIMIT: Final = 64 * 1024
 """Octets of a preview, if nothing else is said. Where a server cuts what TOP gives, it is at this size or above."""
 
 
-class POP3Client(Client[Event]):
+class POP3Client(POP3Sessions):
     """A connection to a POP3 server.
 
     endpoint: an Endpoint or its URL.
@@ -94,21 +76,7 @@ class POP3Client(Client[Event]):
         settings: POP3Settings = _DEFAULTS,
         transcript: Transcript | None = None,
     ) -> None:
-        super().__init__(endpoint, "pop3", transcript)
-        self.settings = settings
-        self.last_commit: CommitReport | None = None
-        """What is known of the messages of the last session that was asked to delete any. The next listing settles what
-        it may."""
-        self._may_pipeline = self.endpoint.pipelining
-        self._connection = self._new_machine()
-        self._logged_in_at = 0.0  # by the event loop's clock
-        self._opened_transaction: Transaction | None = None  # of the last session
-        self._retrieval: Retrieval | None = None
-
-    @property
-    def capabilities(self) -> Capabilities:
-        """What the server announced last; nothing before it was asked."""
-        return self._connection.capabilities or Capabilities()
+        super().__init__(endpoint, settings, transcript)
 
     # Looking
 
@@ -120,7 +88,7 @@ class POP3Client(Client[Event]):
         UIDL either.
         """
         async with self._call():
-            return await self._transaction.ask_listing()
+            return await self._ask_listing()
 
     async def stat(self) -> DropListing:
         """Return how many messages there are, and how many octets they have (STAT)."""
@@ -137,6 +105,27 @@ class POP3Client(Client[Event]):
         """
         self._require("UIDL")
         return await self.execute(Uidl(number))
+
+    async def last(self) -> int | None:
+        """Return the greatest number of a message that was accessed, 0 if none was (LAST, RFC 1460 3).
+
+        It was taken out of the standard in 1994, and no capability announces it: to call this is to try. A server of
+        that time that lacks UIDL may have it, and then it is what tells old messages from others. None where the answer
+        tells no number; raises ResponseError where the server does not know it.
+        """
+        return await self.execute(Last())
+
+    async def lang(self, language: str | None = None) -> Mapping[str, str]:
+        """Return the languages that the server's texts may be in, by their tags; or choose one by its tag (LANG).
+
+        language: a tag such as "de" or "pt-BR", "*" for the server's own; the mapping then has the one that was chosen.
+        `POP3Settings.language` chooses one in every session, before the login.
+
+        Raises NotSupported where the server does not announce LANG, ResponseError where it lacks the language.
+        RFC 6856 3.
+        """
+        self._require("LANG")
+        return await self.execute(Lang(language))
 
     async def noop(self) -> None:
         """Ask for nothing, so that the server sees that we are there (NOOP)."""
@@ -195,32 +184,46 @@ class POP3Client(Client[Event]):
         NotSupported where TOP may not be said, ResponseError if it is refused, UnknownMessage if there is no such
         message.
         """
-        async with self._call():
-            self._require("TOP")
-        return await self._read_beginning(message, partial(_top, lines), lines, limit)
+        beginning = await self._ask_top(message, lines, limit)
+        if isinstance(beginning, ResponseError):
+            raise beginning
+        return beginning
 
     async def preview(self, message: Message, lines: int = 0, *, limit: int = PREVIEW_LIMIT) -> bytes:
         """Do as `top` does, and where TOP is not to be had retrieve the message and read no more than the same of it.
 
         What is not read of it is read by the next call, or ends the connection (`POP3Settings.drain`). Servers that
-        mark what was retrieved mark it then.
+        mark what was retrieved mark it then. Raises ResponseError if that is refused as well, UnknownMessage if there
+        is no such message.
         """
         try:
-            return await self.top(message, lines, limit=limit)
-        except (NotSupported, ResponseError):
-            return await self._read_beginning(message, _retr, lines, limit)
+            beginning = await self._ask_top(message, lines, limit)
+        except NotSupported:
+            pass
+        else:
+            if not isinstance(beginning, ResponseError):
+                return beginning
+        beginning = await read_beginning(Retrieval(self, [message], RunOptions(_retr)), lines, limit)
+        if isinstance(beginning, ResponseError):
+            raise beginning
+        return beginning
 
-    async def _read_beginning(
-        self, message: Message, command: Callable[[Entry], Retr | Top], lines: int, limit: int
-    ) -> bytes:
-        text = bytearray()
-        async with aclosing(Retrieval(self, [message], RunOptions(command))) as items:
-            async for item in items:
-                async for block in item:
-                    text += block
-                    if (end := _end_of_preview(text, lines)) is not None or len(text) >= limit:
-                        return bytes(text[: limit if end is None else min(end, limit)])
-        return bytes(text)
+    async def fingerprints(self, messages: Iterable[Message]) -> Mapping[Entry, str]:
+        """Return what tells the header of each message from any other (`pop3.Fingerprint`), by their entries (TOP).
+
+        It is a key for messages without a unique id. It takes their headers to be different and to stay as they are, so
+        it is for knowing what was retrieved already, and not for deleting anything. `pop3.Fingerprint` makes the same
+        of a message as it is retrieved. A message that is refused, is not there, or has no header, is not in the
+        mapping. Raises NotSupported where TOP may not be said, and what `retrieve` raises.
+        """
+        async with self._call():
+            self._require("TOP")
+        return await read_fingerprints(Retrieval(self, messages, RunOptions(partial(_top, 0))))
+
+    async def _ask_top(self, message: Message, lines: int, limit: int) -> bytes | ResponseError:
+        async with self._call():
+            self._require("TOP")
+        return await read_beginning(Retrieval(self, [message], RunOptions(partial(_top, lines))), lines, limit)
 
     # Deleting
 
@@ -295,167 +298,6 @@ class POP3Client(Client[Event]):
         if report.unknown and report.error is not None:
             raise report.error
 
-    # Connecting
-
-    def abort(self) -> None:
-        """Cut the connection at once, without a word. By RFC 1939 6 nothing that was marked is deleted then."""
-        if self._session is not None:
-            self._end_session(None)
-        super().abort()
-
-    def _new_machine(self) -> Connection:
-        window = self.settings.window if self._may_pipeline else LOCKSTEP
-        self._connection = Connection(window=window, limits=self.settings.limits, trace=self._record)
-        return self._connection
-
-    async def _begin(self, session: Session[Event]) -> None:
-        settings, marks = self.settings, Marks()
-        dialogue = Dialogue(
-            self.endpoint,
-            session,
-            self._connection,
-            may_pipeline=self._may_pipeline,
-            keep_alive=settings.keep_alive,
-            drain=settings.drain,
-            observe=marks.observe,
-        )
-        self._opened_transaction = Transaction(dialogue, marks, self._allows, self._listed)
-        self._authorization = Authorization(self.endpoint, dialogue, asks_capabilities=settings.asks_capabilities)
-        self.mechanism = await self._authorization.begin()
-        self._logged_in_at = asyncio.get_running_loop().time()
-        dialogue.keep_alive()
-
-    async def _reopen(self) -> Listing:
-        # Connect again inside a call, and ask for the listing.
-        login_delay = self.capabilities.login_delay
-        self.abort()
-        if login_delay is not None:
-            await asyncio.sleep(self._logged_in_at + login_delay.seconds - asyncio.get_running_loop().time())
-        for pause in _LOCK_PAUSES:
-            try:
-                await self._establish()
-            except MaildropLocked:
-                await asyncio.sleep(pause)
-            else:
-                break
-        else:
-            await self._establish()
-        return await self._transaction.ask_listing()
-
-    async def _find(self, messages: Iterable[Message], *, forced: bool = False) -> Sequence[Entry | str]:
-        named = self._transaction.check(messages)
-        if named and self._transaction.listing is None:
-            await self._transaction.ask_listing()
-        return self._transaction.find(named, forced=forced)
-
-    def _stop_pipelining(self) -> None:
-        # The server does not stand it: for as long as this client lives.
-        self._may_pipeline = False
-
-    # Asking
-
-    @property
-    def _transaction(self) -> Transaction:
-        if self._opened_transaction is None:
-            raise AssertionError("where there is a session, there is a transaction")
-        return self._opened_transaction
-
-    @property
-    def _dialogue(self) -> Dialogue:
-        return self._transaction.dialogue
-
-    def _allows(self, command: str) -> bool:
-        return self.settings.allows(command, self.capabilities, knows_capa=self._authorization.knows_capa)
-
-    def _require(self, command: str) -> None:
-        if self._session is not None and not self._allows(command):
-            raise NotSupported(f"{self.endpoint} does not announce {command}", extension=command)
-
-    async def _execute(self, session: Session[Event], command: Command[object]) -> Response:
-        if isinstance(command, Apop | Auth | Pass):
-            if not isinstance(command, Auth) or command.mechanism.exposes_password:
-                self._refuse_exposure(session, command)
-            return await self._authorization.log_in(command)
-        if isinstance(command, Quit):
-            report = await self._commit_marks()
-            if report.response is None or not report.response.ok:
-                raise report.error or AssertionError("what is not answered has a reason")
-            return report.response
-        if isinstance(command, Dele):
-            self._transaction.ask_to_mark(command)
-        return await self._dialogue.ask(command)
-
-    # Taking leave
-
-    async def _commit_marks(self) -> CommitReport:
-        transaction = self._transaction
-        marks, dialogue = transaction.marks, transaction.dialogue
-        report: CommitReport | None = None
-        try:
-            await dialogue.settle()
-            dialogue.session.expect_silence()
-            try:
-                report = marks.committed(await dialogue.ask(Quit(), is_farewell=not marks))
-            except ResponseError as error:
-                self._note(error)
-                report = marks.in_doubt(error, error.response)
-        except MailwireError as error:
-            self._note(error)
-            report = marks.in_doubt(error)
-        else:
-            await dialogue.session.close()
-        finally:
-            self._end_session(report)
-            super().abort()
-        return report
-
-    def _end_session(self, report: CommitReport | None) -> None:
-        # What becomes of its messages is known as far as it will be; without a report nobody knows.
-        transaction = self._transaction
-        transaction.dialogue.end()
-        if report is None:
-            report = transaction.marks.in_doubt(None)
-        if report.committed or report.refused or report.unknown:
-            self.last_commit = report
-
-    def _listed(self, listing: Listing) -> None:
-        if self.last_commit is not None:
-            self.last_commit = self.last_commit.reconciled(listing)
-
-    # Sharing the connection
-
-    async def _begin_retrieval(self, retrieval: Retrieval) -> None:
-        await self._open_call()
-        self._retrieval = retrieval
-
-    def _end_retrieval(self, error: BaseException | None, *, cut: bool, leaves: bool) -> None:
-        self._retrieval = None
-        if cut:
-            self.abort()
-        elif leaves:
-            self._transaction.leave()
-        self._end_call(error)
-
-    def _break_off(self) -> None:
-        if self._retrieval is None:
-            super()._break_off()
-        else:
-            self._retrieval._break_off()
-
-    def _holder(self) -> "asyncio.Task[object] | None":
-        holder = super()._holder()
-        if holder is None and self._retrieval is not None:
-            maker = self._retrieval.maker
-            return None if maker is None or maker.done() else maker
-        return holder
-
-    async def _settle(self) -> None:
-        await self._dialogue.settle()
-
-    @property
-    def _is_clean(self) -> bool:
-        return self._session is None or self._dialogue.is_clean
-
 
 def _retr(entry: Entry) -> Retr:
     return Retr(entry.number, size=entry.size)
@@ -463,16 +305,3 @@ def _retr(entry: Entry) -> Retr:
 
 def _top(lines: int, entry: Entry) -> Top:
     return Top(entry.number, lines)
-
-
-def _end_of_preview(text: bytearray, lines: int) -> int | None:
-    # Where the preview ends, in a message that begins with `text`; None if more is needed to tell.
-    blank = 0 if text.startswith(b"\r\n") else text.find(b"\n\r\n") + 1
-    if blank == 0 and not text.startswith(b"\r\n"):
-        return None
-    end = blank + 2
-    for _ in range(lines):
-        end = text.find(b"\n", end) + 1
-        if end == 0:
-            return None
-    return end

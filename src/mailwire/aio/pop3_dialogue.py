@@ -16,6 +16,7 @@ from ..endpoint import Endpoint
 from ..errors import ConnectionLost, DeadlineExceeded, MailwireError, ResponseError
 from ..pop3 import Command, Connection, Event, MessageData, MessageEnd, Noop, Response, ResponseReceived, State
 from .deadline import Deadline
+from .pace import Throughput
 from .session import Session
 
 __all__ = ["Budget", "Dialogue", "raise_refusal"]
@@ -58,6 +59,7 @@ class Dialogue:
         self.connection = connection
         self.is_over = False  # whatever the machine says
         self.is_left = False  # a retrieval was broken off and has left answers that nobody waits for
+        self._loop = asyncio.get_running_loop()
         self._timeouts = endpoint.timeouts
         self._may_pipeline = may_pipeline
         self._keep_alive = keep_alive
@@ -67,6 +69,7 @@ class Dialogue:
         self._noop: Noop | None = None  # said to keep the session alive, and not answered yet
         self._in_message = False
         self._heard_at = 0.0  # by the event loop's clock
+        self._rate = Throughput(endpoint.timeouts, "gave")
         self._end: MailwireError | None = None  # of the session, found when a NOOP was due
 
     # Asking
@@ -101,12 +104,22 @@ class Dialogue:
         return received.response
 
     async def next_block(self, number: int) -> bytes | None:
-        """Return the next block of the message `number`, which is being given; None at its end."""
+        """Return the next block of the message `number`, which is being given; None at its end.
+
+        Raises DeadlineExceeded where it stands still, and where it trickles.
+        """
+        began = self._loop.time()
         event = await self._next_event(self._timeouts.block, "message", number)
         if isinstance(event, MessageEnd):
+            self._rate.begin()
             return None
         if not isinstance(event, MessageData):
             raise AssertionError("behind the first line of a message come its data")
+        self._rate.count(self._loop.time() - began, len(event.data))
+        try:
+            self._rate.check("message", number)
+        except DeadlineExceeded as slow:
+            raise self._with_progress(slow) from None
         return event.data
 
     @property
@@ -166,7 +179,7 @@ class Dialogue:
     def keep_alive(self) -> None:
         """Begin to say NOOP when it is time to. The session must be in state TRANSACTION."""
         if self._keep_alive is not None:
-            self._heard_at = asyncio.get_running_loop().time()
+            self._heard_at = self._loop.time()
             self._set_alarm(self._keep_alive)
 
     def end(self) -> None:
@@ -176,12 +189,12 @@ class Dialogue:
             self._alarm = None
 
     def _set_alarm(self, seconds: float) -> None:
-        self._alarm = asyncio.get_running_loop().call_later(seconds, self._alarmed)
+        self._alarm = self._loop.call_later(seconds, self._alarmed)
 
     def _alarmed(self) -> None:
         if self._keep_alive is None:
             raise AssertionError("without a time there is no alarm")
-        left = self._heard_at + self._keep_alive - asyncio.get_running_loop().time()
+        left = self._heard_at + self._keep_alive - self._loop.time()
         if left > 0:
             self._set_alarm(left)
             return
@@ -212,13 +225,19 @@ class Dialogue:
 
     async def _next_event(self, seconds: float | None, phase: str, subject: object) -> Event:
         while True:
-            event = await self.session.next_event(seconds, phase, subject)
+            try:
+                event = await self.session.next_event(seconds, phase, subject)
+            except DeadlineExceeded as late:
+                raise self._with_progress(late) from late.__cause__
             if not self._note(event):
                 return event
 
+    def _with_progress(self, error: DeadlineExceeded) -> DeadlineExceeded:
+        return DeadlineExceeded(f"{error}; {self.connection.progress}", phase=error.phase)
+
     def _note(self, event: Event) -> bool:
         # Returns whether it is the answer to a NOOP of our own, which is nobody else's business.
-        self._heard_at = asyncio.get_running_loop().time()
+        self._heard_at = self._loop.time()
         if isinstance(event, ResponseReceived):
             if event.command is self._noop:
                 self._noop = None

@@ -4,7 +4,7 @@ from collections.abc import Collection
 from dataclasses import dataclass, field
 from typing import Final
 
-from ..pop3 import DEFAULT_LIMITS, PIPELINING_WINDOW, Capabilities, Limits, Window
+from ..pop3 import DEFAULT_LIMITS, PIPELINING_WINDOW, STANDARD, Capabilities, Lang, Limits, Quirks, Window
 from .pop3_dialogue import Budget
 
 __all__ = ["POP3Settings"]
@@ -26,8 +26,16 @@ class POP3Settings:
     window: how much may be unanswered at a time where the server announces PIPELINING.
     limits: how long an answer may be that is no message; what is longer is LimitExceeded.
     asks_capabilities: False for a server that hangs up on CAPA. It is then taken at RFC 1939's word.
-    probes: commands that are said though CAPA does not list them, of "UIDL", "TOP" and "LAST". By default they are UIDL
-        and TOP to a server without CAPA, and none to any other.
+    probes: commands that are said though CAPA does not list them, of "UIDL" and "TOP". By default they are both to a
+        server without CAPA, and none to any other.
+    quirks: what the server does against the standard and is forgiven. Such as need it switch pipelining off
+        (`Quirks.needs_lockstep`).
+    utf8: whether messages should come in UTF-8, headers and all, from a server that announces UTF8 (RFC 6856 2); from
+        any other they come as ever. `POP3Client.is_utf8` tells if it has agreed.
+    language: the tag of the language that the server's texts should be in, "de" or "pt-BR" say, or "*" for its own;
+        asked for where LANG is announced (RFC 6856 3). A server that lacks it goes on in the one it has.
+    resets_before_quit: whether RSET is said before QUIT where nothing is marked, to a server that deletes what was
+        retrieved unless it is told not to.
     """
 
     keep_alive: float | None = 30
@@ -36,12 +44,18 @@ class POP3Settings:
     limits: Limits = DEFAULT_LIMITS
     asks_capabilities: bool = True
     probes: Collection[str] | None = None
+    quirks: Quirks = STANDARD
+    utf8: bool = False
+    language: str | None = None
+    resets_before_quit: bool = False
 
     def __post_init__(self) -> None:
         if self.keep_alive is not None and not self.keep_alive > 0:
             raise ValueError(f"keep_alive is more than 0 seconds, or None; got {self.keep_alive!r}")
         if isinstance(self.probes, str):
             raise ValueError("probes are a collection; one command alone is [command]")
+        if self.language is not None:
+            Lang(self.language)  # which raises ValueError for what is no tag
 
     def allows(self, command: str, capabilities: Capabilities, *, knows_capa: bool) -> bool:
         """Whether `command` may be said to a server with these `capabilities`."""

@@ -32,7 +32,7 @@ from .pop3_transaction import Message
 from .retrieved_item import Batch, RetrievalProgress, RetrievedItem
 
 if TYPE_CHECKING:
-    from .pop3 import POP3Client
+    from .pop3_sessions import POP3Sessions
 
 __all__ = ["Retrieval", "RunOptions"]
 
@@ -64,7 +64,7 @@ class Retrieval(AsyncIterator[RetrievedItem]):
     connection (`POP3Settings.drain`).
     """
 
-    def __init__(self, client: "POP3Client", messages: Iterable[Message], options: RunOptions) -> None:
+    def __init__(self, client: "POP3Sessions", messages: Iterable[Message], options: RunOptions) -> None:
         self.commits: list[CommitReport] = []
         self.maker = _current_task()
         self._client = client

@@ -2,17 +2,11 @@
 
 import hashlib
 from collections.abc import AsyncIterator
-from typing import Final
 
 from ..errors import BudgetExceeded, LocalProtocolError
+from ..pop3 import Fingerprint
 
-__all__ = ["HEADER_LIMIT", "Fingerprint", "Mail", "make_key"]
-
-HEADER_LIMIT: Final = 256 * 1024
-"""How much of a header makes its fingerprint, in octets; no honest one is longer (Postfix keeps 100 KiB of one)."""
-
-# The ends of a header, where lines end in CRLF, in LF, or in either.
-_ENDS: Final = (b"\n\r\n", b"\n\n")
+__all__ = ["Mail", "make_key"]
 
 
 class Mail:
@@ -92,33 +86,6 @@ class Mail:
 
     def __repr__(self) -> str:
         return f"<Mail {self.number} of {self.account!r}, {self.uid!r}, {self.octets} octets so far>"
-
-
-class Fingerprint:
-    """What tells a header from any other, made of a message's blocks."""
-
-    def __init__(self) -> None:
-        self._header = bytearray()
-        self._is_over = False
-
-    def feed(self, block: bytes) -> None:
-        """Take the next block, whatever it holds of the header."""
-        if self._is_over:
-            return
-        start = max(0, len(self._header) - 2)
-        self._header += block[: HEADER_LIMIT - len(self._header)]
-        # A message that begins with a blank line has no header.
-        ends = [0] if self._header.startswith((b"\r\n", b"\n")) else []
-        ends += [place for end in _ENDS if (place := self._header.find(end, start)) >= 0]
-        if ends:
-            del self._header[min(ends) :]
-        self._is_over = bool(ends) or len(self._header) >= HEADER_LIMIT
-
-    def digest(self) -> str:
-        """Return 32 hexadecimal digits; "" if there is no header."""
-        # The last line's end is no part of it: whether a blank line follows, is not the same for TOP as for RETR.
-        header = self._header.rstrip(b"\r\n")
-        return hashlib.sha256(header).hexdigest()[:32] if header else ""
 
 
 def make_key(account: str, uid: str, *, is_preview: bool = False) -> str:

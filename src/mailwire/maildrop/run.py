@@ -13,7 +13,7 @@ delete. What was in the sink and not yet in the ledger comes once more; a sink t
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack, aclosing, suppress
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -22,21 +22,17 @@ from typing import Final
 from ..aio.pop3 import POP3Client
 from ..aio.retrieved_item import RetrievalProgress
 from ..errors import LedgerUnreadable, MaildropRenumbered, MailwireError, NotSupported, ResponseError, UnknownMessage
-from ..pop3 import Entry, FindingKind, Listing
+from ..pop3 import HEADER_LIMIT, Entry, Listing
 from ..transcript import Transcript
 from .account import Account
 from .delivery import Deliveries
 from .disposal import dispose
 from .ledger import Ledger, MemoryLedger, Page, Record
-from .mail import HEADER_LIMIT, Fingerprint
 from .plan import Caution, CautionKind, Fetch, Listed, Plan, SkipReason, plan_retrieval
 from .report import Deleted, MessageReport, Outcome, RetrievalReport
 from .sink import as_sink
 
 __all__ = ["Run", "utc_now"]
-
-# Where lines are lost or run into each other, what the server does not list may be there all the same.
-_LOSSES: Final = frozenset({FindingKind.GAP, FindingKind.GLUED})
 
 _SKIPPED: Final = {
     SkipReason.TOO_LARGE: Outcome.TOO_LARGE,
@@ -126,7 +122,7 @@ class Run:
                 self._now(),
                 policy,
                 expire=client.capabilities.number("EXPIRE"),
-                is_complete=_is_complete(listing),
+                is_complete=listing.has_every_uid,
             )
             self._cautions += plan.cautions
             if plan.question is not None:
@@ -184,22 +180,18 @@ class Run:
     async def _compare(self, deliveries: Deliveries) -> list[Fetch]:
         # Return what is to be fetched, without the messages whose header tells that they are stored.
         rest: list[Fetch] = []
-        can_compare = True
+        fingerprints: Mapping[Entry, str] = {}
+        if entries := [_entry(fetch.entry) for fetch in self._plan.fetch if _is_comparable(fetch)]:
+            with suppress(NotSupported):
+                fingerprints = await self._client.fingerprints(entries)
         for fetch in self._plan.fetch:
-            if can_compare and fetch.alikes and fetch.uid is not None:
-                fingerprint = Fingerprint()
-                try:
-                    fingerprint.feed(await self._client.top(_entry(fetch.entry), limit=HEADER_LIMIT))
-                except NotSupported:
-                    can_compare = False
-                except (ResponseError, UnknownMessage):
-                    pass
-                if (alike := fetch.alikes.get(fingerprint.digest())) is not None:
-                    record = replace(alike, uid=fetch.uid)
-                    deliveries.adopt(record.stored(self._now(), size=fetch.entry.size, fingerprint=alike.fingerprint))
-                    self._known.add(fetch.entry.number)
-                    continue
-            rest.append(fetch)
+            fingerprint = fingerprints.get(_entry(fetch.entry), "") if _is_comparable(fetch) else ""
+            if (alike := fetch.alikes.get(fingerprint)) is not None and fetch.uid is not None:
+                record = replace(alike, uid=fetch.uid)
+                deliveries.adopt(record.stored(self._now(), size=fetch.entry.size, fingerprint=alike.fingerprint))
+                self._known.add(fetch.entry.number)
+            else:
+                rest.append(fetch)
         return rest
 
     async def _preview(self, deliveries: Deliveries, fetch: Fetch, lines: int) -> None:
@@ -255,9 +247,8 @@ class Run:
         )
 
 
-def _is_complete(listing: Listing) -> bool:
-    has_losses = bool(_LOSSES & listing.finding_counts.keys())
-    return listing.is_complete and not has_losses and next(listing.unidentified, None) is None
+def _is_comparable(fetch: Fetch) -> bool:
+    return bool(fetch.alikes) and fetch.uid is not None
 
 
 def _entry(listed: Listed) -> Entry:

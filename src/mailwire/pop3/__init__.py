@@ -12,6 +12,7 @@ from .commands import Capa, Command, Greeting, Lang, PlainCommand, Quit
 from .connection import PIPELINING_WINDOW, Connection
 from .events import ComputationDue, ConnectionClosed, Event, MessageData, MessageEnd, ResponseReceived, ServerClosing
 from .findings import Finding, FindingKind
+from .fingerprint import HEADER_LIMIT, Fingerprint
 from .limits import DEFAULT_LIMITS, Limits
 from .listing_reader import BodyReader
 from .listings import DropListing, ScanListing, UniqueIdListing
@@ -24,6 +25,7 @@ from .transaction import Dele, Last, List, Noop, Retr, Rset, Stat, Top, Uidl
 
 __all__ = [
     "DEFAULT_LIMITS",
+    "HEADER_LIMIT",
     "LOCKSTEP",
     "PHRASES",
     "PIPELINING_WINDOW",
@@ -45,6 +47,7 @@ __all__ = [
     "Expire",
     "Finding",
     "FindingKind",
+    "Fingerprint",
     "Greeting",
     "Lang",
     "Last",

@@ -29,5 +29,10 @@ class Quirks:
     cut_terminator: bool = False
     bare_lf_bodies: bool = False
 
+    @property
+    def needs_lockstep(self) -> bool:
+        """Whether any of it holds only where no more than one command is unanswered."""
+        return self.blank_lines or self.cut_terminator
+
 
 STANDARD = Quirks()

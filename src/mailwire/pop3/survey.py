@@ -16,6 +16,9 @@ from .listings import DropListing, ScanListing, UniqueIdListing
 
 __all__ = ["Entry", "Listing", "survey"]
 
+# Where a server has said one of these, a message that it does not list may be there all the same.
+_LOSSES: Final = frozenset({FindingKind.BAD_NUMBER, FindingKind.GLUED, FindingKind.GAP, FindingKind.UNLISTED})
+
 # How many entries a repr shows.
 _SHOWN_ENTRIES: Final = 20
 
@@ -72,11 +75,18 @@ class Listing(Sequence[Entry]):
 
     @property
     def is_complete(self) -> bool:
-        """Whether every line could be told of a message, and STAT, if it was asked, counts no more than are here.
+        """Whether nothing tells that the maildrop may hold a message that is not here.
 
-        Where it is False, the maildrop may hold a message that is not here, unless the server only counts badly.
+        False where a line could be told of no message, where two entries have run into one line or numbers are left
+        out (as those of messages are that were marked in this session), and where STAT counts more than are here.
         """
-        return not (self.finding_counts.keys() & {FindingKind.BAD_NUMBER, FindingKind.UNLISTED})
+        return not _LOSSES & self.finding_counts.keys()
+
+    @property
+    def has_every_uid(self) -> bool:
+        """Whether a unique id that is not here is of no message in the maildrop, as far as the server can be believed:
+        the listing is complete, and each of its messages has a uid."""
+        return self.is_complete and next(self.unidentified, None) is None
 
     @property
     def octets(self) -> int:

@@ -1,0 +1,268 @@
+"""The sessions of a POP3 client, one after the other: how each begins, is shared and ends, and what is found in it."""
+
+import asyncio
+from collections.abc import Iterable, Sequence
+from typing import Final
+
+from ..endpoint import Endpoint
+from ..errors import ConnectionFailed, ConnectionLost, MaildropLocked, MailwireError, NotSupported, ResponseError
+from ..pop3 import (
+    LOCKSTEP,
+    Apop,
+    Auth,
+    Capabilities,
+    Command,
+    Connection,
+    Dele,
+    Entry,
+    Event,
+    Listing,
+    Pass,
+    Quit,
+    Response,
+    Rset,
+    State,
+)
+from ..transcript import Transcript
+from .authorization import Authorization
+from .client import Client
+from .deletion import CommitReport, Marks
+from .pop3_dialogue import Dialogue
+from .pop3_settings import POP3Settings
+from .pop3_transaction import Message, Transaction
+from .retrieval import Retrieval
+from .session import Session
+
+__all__ = ["POP3Sessions"]
+
+# Seconds to wait between logins of our own accord where the maildrop is still locked: the server has not noticed yet
+# that the session before is over.
+_LOCK_PAUSES: Final = (1, 5, 15)
+
+
+class POP3Sessions(Client[Event]):
+    """What a POP3Client is made of, besides what is asked of it."""
+
+    def __init__(self, endpoint: Endpoint | str, settings: POP3Settings, transcript: Transcript | None) -> None:
+        super().__init__(endpoint, "pop3", transcript)
+        self.settings = settings
+        self.last_commit: CommitReport | None = None
+        """What is known of the messages of the last session that was asked to delete any. The next listing settles what
+        it may."""
+        self._may_pipeline = self.endpoint.pipelining and not settings.quirks.needs_lockstep
+        self._connection = self._new_machine()
+        self._authorization: Authorization | None = None  # of the last session
+        self._logged_in_at = 0.0  # by the event loop's clock
+        self._opened_transaction: Transaction | None = None  # of the last session
+        self._retrieval: Retrieval | None = None
+        self._fault: MailwireError | None = None  # what the last call was ended by
+
+    @property
+    def capabilities(self) -> Capabilities:
+        """What the server announced last; nothing before it was asked."""
+        return self._connection.capabilities or Capabilities()
+
+    @property
+    def is_utf8(self) -> bool:
+        """Whether the server of this session, or the last one, has agreed to UTF8 (`POP3Settings.utf8`)."""
+        return self._authorization is not None and self._authorization.is_utf8
+
+    # Connecting
+
+    def abort(self) -> None:
+        """Cut the connection at once, without a word. By RFC 1939 6 nothing that was marked is deleted then."""
+        if self._session is not None:
+            self._end_session(None)
+        super().abort()
+
+    def _new_machine(self) -> Connection:
+        settings = self.settings
+        window = settings.window if self._may_pipeline else LOCKSTEP
+        self._connection = Connection(window=window, limits=settings.limits, quirks=settings.quirks, trace=self._record)
+        return self._connection
+
+    async def _begin(self, session: Session[Event]) -> None:
+        settings, marks = self.settings, Marks()
+        dialogue = Dialogue(
+            self.endpoint,
+            session,
+            self._connection,
+            may_pipeline=self._may_pipeline,
+            keep_alive=settings.keep_alive,
+            drain=settings.drain,
+            observe=marks.observe,
+        )
+        self._opened_transaction = Transaction(dialogue, marks, self._allows, self._listed)
+        self._authorization = authorization = Authorization(
+            self.endpoint,
+            dialogue,
+            asks_capabilities=settings.asks_capabilities,
+            language=settings.language,
+            wants_utf8=settings.utf8,
+        )
+        self.mechanism = await authorization.begin()
+        self._logged_in_at = asyncio.get_running_loop().time()
+        dialogue.keep_alive()
+
+    async def _reopen(self) -> Listing:
+        # Connect again inside a call, and ask for the listing.
+        login_delay = self.capabilities.login_delay
+        self.abort()
+        if login_delay is not None:
+            await asyncio.sleep(self._logged_in_at + login_delay.seconds - asyncio.get_running_loop().time())
+        for pause in _LOCK_PAUSES:
+            try:
+                await self._establish()
+            except MaildropLocked:
+                await asyncio.sleep(pause)
+            else:
+                break
+        else:
+            await self._establish()
+        return await self._ask_listing()
+
+    async def _ask_listing(self) -> Listing:
+        # A server that says it pipelines and drops who does it is asked again, one question at a time. Where anything
+        # is marked, the session is more than its listing, and its end is told.
+        transaction = self._transaction
+        try:
+            return await transaction.ask_listing()
+        except ConnectionLost as lost:
+            is_to_blame = transaction.dialogue.pipelines and len(lost.in_flight) > 1 and self.is_connected
+            if not is_to_blame or transaction.marks:
+                raise
+            self._stop_pipelining()
+            try:
+                return await self._reopen()
+            except ConnectionFailed:
+                raise lost from None
+
+    async def _find(self, messages: Iterable[Message], *, forced: bool = False) -> Sequence[Entry | str]:
+        named = self._transaction.check(messages)
+        if named and self._transaction.listing is None:
+            await self._ask_listing()
+        return self._transaction.find(named, forced=forced)
+
+    def _stop_pipelining(self) -> None:
+        # The server does not stand it: for as long as this client lives.
+        self._may_pipeline = False
+
+    # Asking
+
+    @property
+    def _transaction(self) -> Transaction:
+        if self._opened_transaction is None:
+            raise AssertionError("where there is a session, there is a transaction")
+        return self._opened_transaction
+
+    @property
+    def _dialogue(self) -> Dialogue:
+        return self._transaction.dialogue
+
+    def _allows(self, command: str) -> bool:
+        knows_capa = self._authorization is not None and self._authorization.knows_capa
+        return self.settings.allows(command, self.capabilities, knows_capa=knows_capa)
+
+    def _require(self, command: str) -> None:
+        if self._session is not None and not self._allows(command):
+            raise NotSupported(f"{self.endpoint} does not announce {command}", extension=command)
+
+    async def _execute(self, session: Session[Event], command: Command[object]) -> Response:
+        if isinstance(command, Apop | Auth | Pass):
+            if not isinstance(command, Auth) or command.mechanism.exposes_password:
+                self._refuse_exposure(session, command)
+            if self._authorization is None:
+                raise AssertionError("where there is a session, there is an authorization")
+            return await self._authorization.log_in(command)
+        if isinstance(command, Quit):
+            report = await self._commit_marks()
+            if report.response is None or not report.response.ok:
+                raise report.error or AssertionError("what is not answered has a reason")
+            return report.response
+        if isinstance(command, Dele):
+            self._transaction.ask_to_mark(command)
+        return await self._dialogue.ask(command)
+
+    # Taking leave
+
+    async def _commit_marks(self) -> CommitReport:
+        transaction = self._transaction
+        marks, dialogue = transaction.marks, transaction.dialogue
+        report: CommitReport | None = None
+        try:
+            await dialogue.settle()
+            dialogue.session.expect_silence()
+            await self._reset_before_quit()
+            try:
+                report = marks.committed(await dialogue.ask(Quit(), is_farewell=not marks))
+            except ResponseError as error:
+                self._note(error)
+                report = marks.in_doubt(error, error.response)
+        except MailwireError as error:
+            self._note(error)
+            report = marks.in_doubt(error)
+        else:
+            await dialogue.session.close()
+        finally:
+            self._end_session(report)
+            super().abort()
+        return report
+
+    async def _reset_before_quit(self) -> None:
+        # There are servers that delete what was retrieved, unless they are told to delete nothing.
+        transaction, state = self._transaction, self._connection.state
+        if self.settings.resets_before_quit and not transaction.marks and state is State.TRANSACTION:
+            transaction.dialogue.send(Rset())
+            await transaction.dialogue.next_response()
+
+    def _end_session(self, report: CommitReport | None) -> None:
+        # What becomes of its messages is known as far as it will be; without a report nobody knows.
+        transaction = self._transaction
+        transaction.dialogue.end()
+        if report is None:
+            report = transaction.marks.in_doubt(self._fault)
+        if report.committed or report.refused or report.unknown:
+            self.last_commit = report
+
+    def _listed(self, listing: Listing) -> None:
+        if self.last_commit is not None:
+            self.last_commit = self.last_commit.reconciled(listing)
+
+    # Sharing the connection
+
+    async def _begin_retrieval(self, retrieval: Retrieval) -> None:
+        await self._open_call()
+        self._retrieval = retrieval
+
+    def _end_retrieval(self, error: BaseException | None, *, cut: bool, leaves: bool) -> None:
+        self._retrieval = None
+        self._fault = error if isinstance(error, MailwireError) else None
+        if cut:
+            self.abort()
+        elif leaves:
+            self._transaction.leave()
+        self._end_call(error)
+
+    def _end_call(self, error: BaseException | None) -> None:
+        self._fault = error if isinstance(error, MailwireError) else None
+        super()._end_call(error)
+
+    def _break_off(self) -> None:
+        if self._retrieval is None:
+            super()._break_off()
+        else:
+            self._retrieval._break_off()
+
+    def _holder(self) -> "asyncio.Task[object] | None":
+        holder = super()._holder()
+        if holder is None and self._retrieval is not None:
+            maker = self._retrieval.maker
+            return None if maker is None or maker.done() else maker
+        return holder
+
+    async def _settle(self) -> None:
+        await self._dialogue.settle()
+
+    @property
+    def _is_clean(self) -> bool:
+        return self._session is None or self._dialogue.is_clean

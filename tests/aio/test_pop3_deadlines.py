@@ -1,0 +1,197 @@
+"""What a POP3 server is given time for, and what is told when that has passed."""
+
+import asyncio
+import base64
+import re
+from typing import Any
+
+import pytest
+
+from mailwire import DeadlineExceeded, POP3Settings, Timeouts
+from mailwire.testing import LISTEN, STALL, WAIT, ScriptedPeer, Step
+from mailwire.testing.turns import drain_events
+from tests.aio.dialogues import (
+    CREDENTIALS,
+    LISTED,
+    LOGIN,
+    OPENED,
+    POP3_GREETED,
+    POP3_QUIT,
+    POP3_READY,
+    TWO_MESSAGES,
+    capabilities,
+)
+from tests.aio.pop3_clients import ONE, TWO, client_for, connect, everything
+from tests.clock import Clock
+
+PLAIN = base64.b64encode(f"\0{CREDENTIALS.user}\0{CREDENTIALS.password}".encode()).decode()
+STLS: tuple[Step, ...] = (*capabilities("STLS"), "C: STLS", "S: +OK go")
+
+
+@pytest.mark.parametrize(
+    ("script", "settings", "seconds", "phase"),
+    [
+        ((), {}, 300, "the greeting"),
+        ((b"+O",), {}, 300, "the greeting"),
+        (POP3_GREETED, {}, 60, "the answer to CAPA"),
+        ((*POP3_GREETED, "S: +OK", "S: TOP"), {}, 60, "the answer to CAPA"),
+        (STLS[:-1], {"tls": "starttls"}, 60, "the answer to STLS"),
+        ((*STLS, LISTEN), {"tls": "starttls"}, 30, "the TLS handshake with pop3+starttls://localhost:110"),
+        ((*POP3_READY, *LOGIN[:1]), {}, 60, "the answer to USER bob"),
+        ((*POP3_READY, *LOGIN[:3]), {}, 60, "the answer to PASS ****"),
+        ((*capabilities("SASL PLAIN"), f"C: AUTH PLAIN {PLAIN}"), {}, 60, "the answer to AUTH PLAIN ****"),
+        ((*OPENED, *LISTED[:1]), {}, 60, "the answer to STAT"),
+        ((*OPENED, *LISTED[:3]), {}, 60, "the answer to LIST"),
+        ((*OPENED, *LISTED[:8]), {}, 60, "the answer to UIDL"),
+        ((*OPENED, *LISTED, "C: RETR 1"), {}, 60, "the answer to RETR 1"),
+        ((*OPENED, *LISTED, "C: RETR 1", "S: +OK"), {}, 180, "message 1"),
+        ((*OPENED, *LISTED, "C: RETR 1", "S: +OK", "S: fir"), {}, 180, "message 1"),
+        ((*OPENED, *LISTED, *TWO_MESSAGES[:5]), {}, 60, "the answer to RETR 2"),
+    ],
+    ids=[
+        *(
+            "greeting",
+            "half a greeting",
+            "CAPA",
+            "half of CAPA",
+            "STLS",
+            "handshake",
+            "USER",
+            "PASS",
+            "AUTH",
+            "STAT",
+            "LIST",
+            "UIDL",
+        ),
+        *("RETR", "message", "half a message", "next RETR"),
+    ],
+)
+async def test_a_server_that_does_not_answer_ends_at_the_deadline_of_the_phase(
+    script: tuple[Step, ...], settings: dict[str, Any], seconds: float, phase: str
+) -> None:
+    clock = Clock()
+    async with ScriptedPeer(*script, STALL, guard=None) as peer:
+        client = client_for(peer, **settings)
+
+        async def connect_and_retrieve() -> None:
+            await client.connect()
+            await everything(client.retrieve(await client.listing()))
+
+        retrieving = asyncio.create_task(connect_and_retrieve())
+        await clock.advance(seconds - 1)
+        assert not retrieving.done()
+        await clock.advance(1)
+        assert retrieving.done()
+        with pytest.raises(DeadlineExceeded) as caught:
+            await retrieving
+        assert caught.value.phase == phase
+        if phase != "the greeting" and "handshake" not in phase:
+            assert re.search("; of the answer to .* came ", str(caught.value))
+        assert caught.value.transcript or not script or script == (b"+O",)
+        assert not client.is_connected
+
+
+async def test_an_answer_a_byte_a_second_ends_at_the_deadline_all_the_same() -> None:
+    drops: list[Step] = [step for _ in range(60) for step in (b"X", WAIT)]
+    clock = Clock()
+    async with ScriptedPeer(*POP3_GREETED, "S: +OK", *drops, LISTEN, guard=None) as peer:
+        connecting = asyncio.create_task(connect(peer))
+        await drain_events()
+        for _ in range(59):
+            await clock.advance(1)
+            peer.go_on()
+        assert not connecting.done()
+        await clock.advance(1)
+        with pytest.raises(DeadlineExceeded, match="the answer to CAPA"):
+            await connecting
+        peer.go_on()
+
+
+async def test_a_message_may_take_any_time_while_it_makes_progress() -> None:
+    drop = b"x" * 100_000 + b"\r\n"
+    drops: list[Step] = [step for _ in range(5) for step in (drop, WAIT)]
+    clock = Clock()
+    async with (
+        ScriptedPeer(*OPENED, *LISTED, "C: RETR 1", "S: +OK", *drops, "S: .", *POP3_QUIT, guard=None) as peer,
+        client_for(peer) as client,
+    ):
+        retrieving = asyncio.create_task(everything(client.retrieve([ONE])))
+        for _ in range(5):
+            await clock.advance(179)
+            peer.go_on()
+            await drain_events()
+        assert await retrieving == [drop * 5]
+
+
+async def test_a_consumer_may_take_any_time() -> None:
+    clock = Clock()
+    async with ScriptedPeer(*OPENED, *LISTED, *TWO_MESSAGES, *POP3_QUIT, guard=None) as peer:
+        client = await connect(peer, settings=POP3Settings(keep_alive=None))
+        found = []
+        async for item in client.retrieve([ONE, TWO]):
+            await clock.advance(100_000)
+            found.append(await item.read())
+            await clock.advance(100_000)
+        await client.quit()
+    assert found == [b"first\r\n", b"other\r\n"]
+
+
+STOOD_STILL = [
+    ((), "the answer to STAT; of the answer to STAT came nothing"),
+    ((b"+OK 2",), r"of the answer to STAT came \(5 octets\)$"),
+    ((*LISTED[1:], "C: RETR 1", "S: +OK"), "message 1; of the answer to RETR 1 came 0 octets$"),
+    ((*LISTED[1:], "C: RETR 1", "S: +OK", "S: fir"), r"came 5 octets, the last of them like b'xxx\\r\\n'$"),
+    ((*LISTED[1:], "C: RETR 1", "S: +OK", b"fir.\r\n"), "the dot may be the end, sent without the line end before it"),
+    ((*LISTED[1:], "C: RETR 1", "S: +OK", b"fir\r\n.\r"), r"the end may lack its last octet \(Quirks.cut_terminator"),
+]
+
+
+@pytest.mark.parametrize(("said", "told"), STOOD_STILL)
+async def test_what_stands_still_tells_how_much_came(said: tuple[Step, ...], told: str) -> None:
+    clock = Clock()
+    async with ScriptedPeer(*OPENED, LISTED[0], *said, STALL, guard=None) as peer:
+        client = await connect(peer, settings=POP3Settings(keep_alive=None))
+        retrieving = asyncio.create_task(everything(client.retrieve([ONE])))
+        await clock.advance(200)
+        with pytest.raises(DeadlineExceeded, match=told):
+            await retrieving
+
+
+async def test_a_message_that_trickles_ends_at_the_deadline_all_the_same() -> None:
+    drops: list[Step] = [step for _ in range(6) for step in (b"x" * 1000, WAIT)]
+    clock = Clock()
+    async with ScriptedPeer(*OPENED, *LISTED, "C: RETR 1", "S: +OK", *drops, LISTEN, guard=None) as peer:
+        client = await connect(peer, timeouts=Timeouts(minimum_rate=200, rate_period=50))
+        items = client.retrieve([ONE])
+        item = await anext(items)
+        retrieving = asyncio.create_task(item.read())
+        await drain_events()
+        for _ in range(4):
+            await clock.advance(11)
+            peer.go_on()
+            await drain_events()
+        assert not retrieving.done()
+        await clock.advance(11)
+        peer.go_on()
+        told = "the server gave 6000 octets in 55 s, less than 200 a second: message 1; .* came 6000 octets"
+        with pytest.raises(DeadlineExceeded, match=told) as caught:
+            await retrieving
+        assert caught.value.phase == "message 1"
+        assert not item.is_complete
+        assert not client.is_connected
+
+
+async def test_a_reader_that_is_slow_makes_no_message_trickle() -> None:
+    drops: list[Step] = [step for _ in range(5) for step in (b"x\r\n", WAIT)]
+    clock = Clock()
+    async with ScriptedPeer(*OPENED, *LISTED, "C: RETR 1", "S: +OK", *drops, "S: .", *POP3_QUIT, guard=None) as peer:
+        client = await connect(peer, settings=POP3Settings(keep_alive=None))
+        async for item in client.retrieve([ONE]):
+            text = b""
+            async for block in item:
+                text += block
+                await clock.advance(100)
+                peer.go_on()
+                await drain_events()
+            assert text == b"x\r\n" * 5
+        await client.quit()
