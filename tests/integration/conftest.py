@@ -8,17 +8,20 @@ import os
 import shutil
 import tempfile
 from collections.abc import Generator, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
+from tests.integration.daemon import Daemon
 from tests.integration.dovecot import Dovecot
 from tests.integration.mail_host import MailHost
 from tests.integration.mailbox import Mailbox
+from tests.integration.mailutils import MailutilsPop3d
 from tests.integration.postfix import Postfix
 
 _FOLDER = Path(__file__).parent
-_RUNNING = pytest.StashKey[MailHost]()
+_RUNNING = pytest.StashKey[list[Daemon]]()
 
 
 # First, so that "-m 'not integration'" sees the marker.
@@ -32,36 +35,64 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     report = yield
-    host = item.config.stash.get(_RUNNING, None)
-    if report.failed and host is not None and item.path.is_relative_to(_FOLDER):
-        for daemon in host.daemons:
+    if report.failed and item.path.is_relative_to(_FOLDER):
+        for daemon in item.config.stash.get(_RUNNING, []):
             report.sections.append((f"end of {daemon.log_file.name}", daemon.log_tail()))
     return report
 
 
-@pytest.fixture(scope="session")
-def mail_host(request: pytest.FixtureRequest) -> Iterator[MailHost]:
-    """Postfix and Dovecot, running, over the same accounts."""
-    missing = MailHost.missing()
+def demand(missing: str | None) -> None:
+    """Skip the test, or fail it where servers are required, if something is `missing`."""
     if missing is not None:
         if os.environ.get("MAILWIRE_REQUIRE_SERVERS") == "1":
             pytest.fail(f"MAILWIRE_REQUIRE_SERVERS=1, but {missing}")
         pytest.skip(missing)
+
+
+@contextmanager
+def server_folder() -> Iterator[Path]:
+    """A folder for a server, removed in the end."""
     # Not below pytest's own temporary folder: that one is closed to every user but root, and the servers' processes
     # give up root.
     folder = Path(tempfile.mkdtemp(prefix="mailwire-"))
     try:
         folder.chmod(0o755)
-        host = MailHost(folder)
-        host.start()
-        try:
-            request.config.stash[_RUNNING] = host
-            yield host
-        finally:
-            del request.config.stash[_RUNNING]
-            host.stop()
+        yield folder
     finally:
         shutil.rmtree(folder)
+
+
+@contextmanager
+def running(config: pytest.Config, server: MailHost | Daemon, *daemons: Daemon) -> Iterator[None]:
+    """Have `server` run; the logs of its `daemons` are shown where a test fails meanwhile."""
+    server.start()
+    try:
+        config.stash.setdefault(_RUNNING, []).extend(daemons)
+        yield
+    finally:
+        for daemon in daemons:
+            config.stash[_RUNNING].remove(daemon)
+        server.stop()
+
+
+@pytest.fixture(scope="session")
+def mail_host(request: pytest.FixtureRequest) -> Iterator[MailHost]:
+    """Postfix and Dovecot, running, over the same accounts."""
+    demand(MailHost.missing())
+    with server_folder() as folder:
+        host = MailHost(folder)
+        with running(request.config, host, *host.daemons):
+            yield host
+
+
+@pytest.fixture(scope="session")
+def mailutils(request: pytest.FixtureRequest) -> Iterator[MailutilsPop3d]:
+    """The POP3 server of GNU Mailutils, running."""
+    demand(MailutilsPop3d.missing())
+    with server_folder() as folder:
+        server = MailutilsPop3d(folder)
+        with running(request.config, server, server):
+            yield server
 
 
 @pytest.fixture(scope="session")

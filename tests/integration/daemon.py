@@ -1,13 +1,13 @@
 """One real server as a child process: started until its ports answer, stopped until its whole process group is gone."""
 
 import os
+import random
 import signal
 import socket
 import ssl
 import subprocess
 import time
 from collections.abc import Mapping, Sequence
-from contextlib import ExitStack
 from pathlib import Path
 
 from mailwire.testing.tls import client_context
@@ -16,10 +16,14 @@ __all__ = ["HOST", "Daemon", "StartFailed", "free_ports"]
 
 HOST = "127.0.0.1"
 
-_START_SECONDS = 30.0
+_START_SECONDS = 120.0
 _ANSWER_SECONDS = 5.0
 _STOP_SECONDS = 10.0
 _POLL_SECONDS = 0.02
+
+_FIRST_PORT = 10_000
+_WORKERS = 64
+_PORT_RANGE = Path("/proc/sys/net/ipv4/ip_local_port_range")
 
 _given_ports: set[int] = set()
 
@@ -29,15 +33,36 @@ class StartFailed(Exception):
 
 
 def free_ports(count: int) -> list[int]:
-    """Return that many ports of the loopback interface on which nothing listens now, none of them returned before."""
+    """Return that many ports of the loopback interface on which nothing listens now, none of them returned before.
+
+    They are none of those that the system gives to whoever connects somewhere, for such a one could take them before a
+    server does; and no two workers of pytest-xdist get the same.
+    """
     ports: list[int] = []
-    with ExitStack() as reserved:
-        while len(ports) < count:
-            port = reserved.enter_context(socket.create_server((HOST, 0))).getsockname()[1]
-            if port not in _given_ports:
-                _given_ports.add(port)
-                ports.append(port)
-    return ports
+    worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+    candidates = range(_FIRST_PORT + worker % _WORKERS, _first_given_to_clients(), _WORKERS)
+    for port in random.sample(candidates, len(candidates)):
+        if len(ports) == count:
+            return ports
+        if port not in _given_ports and _is_free(port):
+            _given_ports.add(port)
+            ports.append(port)
+    raise StartFailed(f"no {count} ports are free")
+
+
+def _is_free(port: int) -> bool:
+    try:
+        socket.create_server((HOST, port)).close()
+    except OSError:
+        return False
+    return True
+
+
+def _first_given_to_clients() -> int:
+    try:
+        return int(_PORT_RANGE.read_text().split()[0])
+    except OSError:
+        return 32_768
 
 
 class Daemon:

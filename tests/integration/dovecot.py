@@ -2,16 +2,19 @@
 
 import os
 import subprocess
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from mailwire.testing.tls import authority_file
 from tests.integration.daemon import Daemon, free_ports
 from tests.integration.mailbox import Mailbox
 
-__all__ = ["TOKEN_SCOPE", "Dovecot"]
+__all__ = ["MISERLY_ADDRESS", "TOKEN_SCOPE", "Dovecot"]
 
 TOKEN_SCOPE = "mail"
+
+# Whoever comes from here may have one connection at a time.
+MISERLY_ADDRESS = "127.0.0.9"
 
 _DOVECOT = "/usr/sbin/dovecot"
 
@@ -64,6 +67,9 @@ first_valid_uid = {uid}
 first_valid_gid = {gid}
 mail_location = maildir:~/Maildir
 mail_max_userip_connections = 100
+remote {miserly_address} {{
+  mail_max_userip_connections = 1
+}}
 
 protocol lmtp {{
   mail_plugins = quota
@@ -148,6 +154,7 @@ class Dovecot(Daemon):
             "host": self.host,
             "introspection_url": introspection_url,
             "key": certificate.with_name("localhost-key.pem"),
+            "miserly_address": MISERLY_ADDRESS,
             "lmtp_port": self.lmtp_port,
             "log_file": self.log_file,
             "port": self.port,
@@ -157,7 +164,7 @@ class Dovecot(Daemon):
         }
         lines = [
             f"{mailbox.user}:{{PLAIN}}{mailbox.password}:{owner.st_uid}:{owner.st_gid}::{mailbox.maildir.parent}"
-            + ("\n" if mailbox.quota is None else f"::userdb_quota_rule=*:bytes={mailbox.quota}\n")
+            + _of_user(mailbox.settings)
             for mailbox in mailboxes
         ]
         files = {
@@ -183,3 +190,9 @@ class Dovecot(Daemon):
         if not version.startswith("2.3."):
             return f"Dovecot 2.3 is needed, for the configuration of 2.4 is another language; this is {version.strip()}"
         return None
+
+
+def _of_user(settings: Mapping[str, str]) -> str:
+    # What is in the user database overrides the configuration, and is expanded once more than that.
+    fields = [f"userdb_{name}={value.replace('%', '%%')}" for name, value in settings.items()]
+    return "".join(["::" if fields else "", " ".join(fields), "\n"])

@@ -12,7 +12,18 @@ from tests.integration.introspection import Introspection
 from tests.integration.mailbox import Mailbox
 from tests.integration.postfix import Postfix
 
-__all__ = ["MailHost"]
+__all__ = ["UIDL_FORMATS", "MailHost"]
+
+# How Dovecot can be told to make unique ids, those of other servers for the sake of a migration; each has an account.
+UIDL_FORMATS = {
+    "uidl-dovecot": "%08Xu%08Xv",
+    "uidl-uw": "%08Xv%08Xu",
+    "uidl-courier": "%v-%u",
+    "uidl-cyrus": "%u",
+    "uidl-file": "%f",
+    "uidl-digest": "%Mf",
+    "uidl-guid": "%g",
+}
 
 _NAMED = ("alice", "bob", "carol")
 
@@ -25,8 +36,9 @@ class MailHost:
     """Both servers, in a folder that must exist and that any user may pass through.
 
     `alice`, `bob` and `carol` are there for the whole run and for all tests; `new_mailbox()` gives an account that
-    nobody used before. `zoe` has a name and a password outside ASCII; `full` has a quota of one octet. Dovecot trusts
-    the certificates of `client_authority`, and about tokens it asks `introspection`.
+    nobody used before. `zoe` has a name and a password outside ASCII; `full` has a quota of one octet; a session with
+    `locked` keeps others out; `by_uidl_format` has an account for each way to make unique ids. Dovecot trusts the
+    certificates of `client_authority`, and about tokens it asks `introspection`.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -39,8 +51,13 @@ class MailHost:
         self.alice, self.bob, self.carol, *numbered = ordinary
         self._unused = iter(numbered)
         self.zoe = Mailbox("zoë", "pässwörd", mail / "zoë" / "Maildir")
-        self.full = Mailbox("full", "secret-of-full", mail / "full" / "Maildir", quota=1)
-        mailboxes = [*ordinary, self.zoe, self.full]
+        self.full = Mailbox("full", "secret-of-full", mail / "full" / "Maildir", {"quota_rule": "*:bytes=1"})
+        self.locked = Mailbox("locked", "secret-of-locked", mail / "locked" / "Maildir", {"pop3_lock_session": "yes"})
+        self.by_uidl_format = {
+            uidl_format: Mailbox(name, f"secret-of-{name}", mail / name / "Maildir", {"pop3_uidl_format": uidl_format})
+            for name, uidl_format in UIDL_FORMATS.items()
+        }
+        mailboxes = [*ordinary, self.zoe, self.full, self.locked, *self.by_uidl_format.values()]
         self.client_authority = ClientAuthority(folder / "client-authority")
         self.introspection = Introspection()
         self.postfix = Postfix(folder / "postfix", mail, mailboxes)

@@ -1,6 +1,8 @@
 """Accounts of the mail host, and their Maildirs."""
 
+import os
 import time
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -15,17 +17,29 @@ _POLL_SECONDS = 0.02
 class Mailbox:
     """One account: what it takes to log in and to send to it, and where its messages lie.
 
-    quota: octets that may lie there when LMTP has delivered; None for any number. Postfix keeps to no quota.
+    settings: what holds for it alone of Dovecot's settings, by their names. Postfix keeps to no quota.
     """
 
     user: str
     password: str = field(repr=False)
     maildir: Path
-    quota: int | None = None
+    settings: Mapping[str, str] = field(default_factory=dict, hash=False)
 
     @property
     def address(self) -> str:
         return f"{self.user}@{DOMAIN}"
+
+    def put(self, numbered: Iterable[tuple[int, bytes]]) -> None:
+        """Store messages, whose lines end in LF, as if they had been delivered in the order of their numbers."""
+        owner = self.maildir.parents[1].stat()
+        folders = [self.maildir / name for name in ("tmp", "new", "cur")]
+        for folder in (self.maildir.parent, self.maildir, *folders):
+            folder.mkdir(exist_ok=True)
+            os.chown(folder, owner.st_uid, owner.st_gid)
+        for number, content in numbered:
+            file = self.maildir / "new" / f"{1_700_000_000 + number}.M{number}P1.test"
+            file.write_bytes(content)
+            os.chown(file, owner.st_uid, owner.st_gid)
 
     def messages(self) -> list[Path]:
         """Return the files of the messages delivered so far, in the order of their arrival."""
@@ -37,7 +51,7 @@ class Mailbox:
                 found[path.name.partition(":")[0]] = path
         return [found[name] for name in sorted(found, key=_arrival)]
 
-    def wait_for_messages(self, count: int, timeout: float = 10.0) -> list[Path]:
+    def wait_for_messages(self, count: int, timeout: float = 60.0) -> list[Path]:
         """Wait until that many messages were delivered, for at most `timeout` seconds; return their files.
 
         Raises `TimeoutError` if there are fewer by then, `AssertionError` if there are more.

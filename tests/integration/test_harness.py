@@ -14,6 +14,9 @@ from tests.integration.mail_host import MailHost
 from tests.integration.mailbox import DOMAIN, Mailbox
 from tests.integration.postfix import MESSAGE_SIZE_LIMIT, REFUSED_SENDER, Postfix
 
+# A server of this machine that takes longer is broken, however busy the machine is.
+SECONDS = 60
+
 MESSAGE = (
     b"From: Alice <alice@example.test>\r\n"
     b"Subject: transparency\r\n"
@@ -27,7 +30,7 @@ MESSAGE = (
 
 
 def smtp(postfix: Postfix) -> smtplib.SMTP:
-    return smtplib.SMTP(postfix.host, postfix.port, local_hostname="client.test", timeout=10)
+    return smtplib.SMTP(postfix.host, postfix.port, local_hostname="client.test", timeout=SECONDS)
 
 
 def smtp_starttls(postfix: Postfix) -> smtplib.SMTP:
@@ -38,7 +41,7 @@ def smtp_starttls(postfix: Postfix) -> smtplib.SMTP:
 
 def smtp_tls(postfix: Postfix) -> smtplib.SMTP:
     context = client_context()
-    return smtplib.SMTP_SSL(postfix.host, postfix.tls_port, "client.test", timeout=10, context=context)
+    return smtplib.SMTP_SSL(postfix.host, postfix.tls_port, "client.test", timeout=SECONDS, context=context)
 
 
 def authenticate(client: smtplib.SMTP, user: str, password: str) -> None:
@@ -48,15 +51,15 @@ def authenticate(client: smtplib.SMTP, user: str, password: str) -> None:
 
 
 def lmtp(dovecot: Dovecot) -> smtplib.LMTP:
-    return smtplib.LMTP(dovecot.host, dovecot.lmtp_port, local_hostname="client.test", timeout=10)
+    return smtplib.LMTP(dovecot.host, dovecot.lmtp_port, local_hostname="client.test", timeout=SECONDS)
 
 
 def lmtp_unix(dovecot: Dovecot) -> smtplib.LMTP:
-    return smtplib.LMTP(str(dovecot.lmtp_socket), 0, local_hostname="client.test", timeout=10)
+    return smtplib.LMTP(str(dovecot.lmtp_socket), 0, local_hostname="client.test", timeout=SECONDS)
 
 
 def pop3(dovecot: Dovecot) -> poplib.POP3:
-    return poplib.POP3(dovecot.host, dovecot.port, timeout=10)
+    return poplib.POP3(dovecot.host, dovecot.port, timeout=SECONDS)
 
 
 def pop3_stls(dovecot: Dovecot) -> poplib.POP3:
@@ -66,7 +69,7 @@ def pop3_stls(dovecot: Dovecot) -> poplib.POP3:
 
 
 def pop3_tls(dovecot: Dovecot) -> poplib.POP3:
-    return poplib.POP3_SSL(dovecot.host, dovecot.tls_port, timeout=10, context=client_context())
+    return poplib.POP3_SSL(dovecot.host, dovecot.tls_port, timeout=SECONDS, context=client_context())
 
 
 @pytest.mark.parametrize("connect_smtp", [smtp, smtp_starttls, smtp_tls])

@@ -5,7 +5,6 @@ The samples are small; `-m exhaustive` does the same with thousands.
 
 import asyncio
 import multiprocessing
-import os
 import random
 from collections import Counter
 from datetime import timedelta
@@ -28,20 +27,7 @@ SIZES = pytest.mark.parametrize("count", [200, pytest.param(5000, marks=pytest.m
 
 def fill(mailbox: Mailbox, numbers: range) -> None:
     """Put messages with these numbers into the account, as if they had been delivered in that order."""
-    owner = mailbox.maildir.parents[1].stat()
-    for folder in (
-        mailbox.maildir.parent,
-        mailbox.maildir,
-        *(mailbox.maildir / name for name in ("tmp", "new", "cur")),
-    ):
-        folder.mkdir(exist_ok=True)
-        os.chown(folder, owner.st_uid, owner.st_gid)
-    for number in numbers:
-        # Whole and in its owner's hands before it is there: a session of one who was killed may still be at work.
-        file = mailbox.maildir / "tmp" / f"{1_700_000_000 + number}.M{number}P1.test"
-        file.write_bytes(b"Subject: %d\nFrom: a@example.org\n\nHello %d\n" % (number, number))
-        os.chown(file, owner.st_uid, owner.st_gid)
-        file.rename(mailbox.maildir / "new" / file.name)
+    mailbox.put((number, b"Subject: %d\nFrom: a@example.org\n\nHello %d\n" % (number, number)) for number in numbers)
 
 
 def stored(folder: Path) -> Counter[int]:
