@@ -12,6 +12,7 @@ from mailwire.testing import server_context
 from mailwire.testing.tls import authority_file
 
 SIZE: Final = 160 * 1024 * 1024
+WHOLE: Final = 1024 * 1024 * 1024
 # What a session may need, whatever the size of the message.
 GROWTH: Final = 24 * 1024  # KiB
 
@@ -45,9 +46,10 @@ asyncio.run(main())
 
 
 class Sink(asyncio.Protocol):
-    """A server that takes everything and keeps nothing."""
+    """A server that takes everything and keeps nothing, and announces these extensions."""
 
-    def __init__(self) -> None:
+    def __init__(self, *extensions: str) -> None:
+        self.extensions = extensions or ("CHUNKING",)
         self.transport: Any = None
         self.line = b""
         self.left = 0  # octets of a chunk
@@ -86,21 +88,24 @@ class Sink(asyncio.Protocol):
             self.is_data, self.tail = True, b"\r\n"
             self.transport.write(b"354 go\r\n")
         else:
-            self.transport.write(b"250-sink\r\n250 CHUNKING\r\n" if words[0] == b"EHLO" else b"250 ok\r\n")
+            lines = [b"sink", *(extension.encode() for extension in self.extensions)]
+            hello = b"".join(b"250-%b\r\n" % line for line in lines[:-1]) + b"250 %b\r\n" % lines[-1]
+            self.transport.write(hello if words[0] == b"EHLO" else b"250 ok\r\n")
 
 
 @pytest.mark.parametrize("source", ["file", "iterable"])
 @pytest.mark.parametrize("chunking", [True, False])
 @pytest.mark.parametrize("tls", ["none", "implicit"])
+@pytest.mark.parametrize("size", [SIZE, pytest.param(WHOLE, marks=pytest.mark.exhaustive)], ids=["160 MiB", "1 GiB"])
 async def test_a_large_message_goes_out_in_constant_memory(
-    tls: str, chunking: bool, source: str, tmp_path: Path
+    size: int, tls: str, chunking: bool, source: str, tmp_path: Path
 ) -> None:
     if source == "file":
         path = tmp_path / "message.eml"
         block = (b"0123456789abcdef" * 4)[:-2] + b"\r\n"
         with path.open("wb") as file:
             file.write(b"Subject: x\r\n\r\n")
-            for _ in range(SIZE // (1 << 20)):
+            for _ in range(size // (1 << 20)):
                 file.write(block * ((1 << 20) // len(block)))
         source = str(path)
     loop = asyncio.get_running_loop()
@@ -108,12 +113,12 @@ async def test_a_large_message_goes_out_in_constant_memory(
     async with server:
         port = server.sockets[0].getsockname()[1]
         process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-c", CLIENT, str(port), tls, json.dumps(chunking), source, str(SIZE)),
+            *(sys.executable, "-c", CLIENT, str(port), tls, json.dumps(chunking), source, str(size)),
             str(authority_file()),
             stdout=asyncio.subprocess.PIPE,
         )
         output, _ = await process.communicate()
     told = json.loads(output)
     assert told["word"] == "accepted"
-    assert told["octets"] >= SIZE * 0.95
+    assert told["octets"] >= size * 0.95
     assert told["growth"] <= GROWTH

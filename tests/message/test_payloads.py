@@ -1,4 +1,5 @@
 import asyncio
+import base64
 import email
 from collections.abc import Callable
 from email import policy
@@ -8,7 +9,7 @@ from email.policy import Policy
 
 import pytest
 
-from mailwire import InvalidMessage
+from mailwire import InvalidMessage, NotSupported
 from mailwire.message import Content, MessagePolicy, Outgoing
 from mailwire.message.payloads import put_in, take_out
 from tests.message.sending import EIGHT_BIT, ENVELOPE, POLICIES, all_of, offered, parsed, text_message, wire
@@ -23,11 +24,10 @@ def with_text(text: str) -> Callable[[], Message]:
 
 MAKE: list[Callable[[], Message]] = [
     *(nested, attached, bounced, digest, without_parts),
-    *(with_text(LINES), with_text(LINES.rstrip()), with_text(LINES + "ä\n"), with_text("")),
+    *(with_text(LINES), with_text(LINES.rstrip()), with_text("")),
     lambda: parsed(f"From: a@x.y\nBcc: c@x.y\n\n{LINES}"),
     lambda: parsed(SIGNED.format(LINES)),
     lambda: parsed(b"From: a@x.y\n\n" + b"a\rb\r\nc\n" * 30),
-    lambda: MIMEText(LINES + "x" * 1500 + "\n"),
 ]
 
 
@@ -36,8 +36,15 @@ def all_is_large(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("mailwire.message.payloads.LARGE", 10)
 
 
-@pytest.mark.parametrize("make", MAKE)
-@pytest.mark.parametrize("extensions", [(), EIGHT_BIT])
+@pytest.mark.parametrize(
+    ("make", "extensions"),
+    [
+        *((make, extensions) for make in MAKE for extensions in ((), EIGHT_BIT)),
+        # What does not fit is not encoded alike.
+        (with_text(LINES + "ä\n"), EIGHT_BIT),
+        (lambda: parsed("From: a@x.y\n\n" + LINES.replace("9", "ä")), EIGHT_BIT),
+    ],
+)
 @pytest.mark.parametrize("line_ends", ["normalise", "reject"])
 def test_a_message_is_the_same_whether_its_bodies_are_taken_out_or_not(
     make: Callable[[], Message],
@@ -87,11 +94,73 @@ def test_a_binary_message_has_crlf_in_its_large_bodies_too() -> None:
 @pytest.mark.usefixtures("all_is_large")
 def test_bodies_are_put_where_they_were() -> None:
     parts = [MIMEText(text) for text in (LINES, "short", LINES.upper())]
-    taken = take_out(parts, unless_long_lines=False)
-    assert list(taken.values()) == [LINES, LINES.upper()]
+    taken = take_out(parts, eight_bit=True, long_lines=True)
+    assert [b"".join(body).decode() for body in taken.values()] == [LINES, LINES.upper()]
     first, second = taken
-    assert put_in(f"a{first}b{second}c".encode(), taken) == [b"a", LINES, b"b", LINES.upper(), b"c"]
+    assert put_in(f"a{first}b{second}c".encode(), taken) == [b"a", taken[first], b"b", taken[second], b"c"]
     assert put_in(b"a", {}) == [b"a"]
+
+
+EIGHT_BIT_LINES = "0123456789 ä\n" * 50
+LONG_LINES = "word " * 300 + "\n" + LINES
+
+
+@pytest.mark.usefixtures("all_is_large")
+@pytest.mark.parametrize("of", POLICIES)
+@pytest.mark.parametrize("text", [EIGHT_BIT_LINES, LONG_LINES, LONG_LINES + "ä"])
+@pytest.mark.parametrize("extensions", [(), EIGHT_BIT])
+@pytest.mark.parametrize(
+    "fields",
+    ["", "Content-Type: text/html; charset=utf-8\nContent-Transfer-Encoding: 8bit\nMIME-Version: 1.0\n"],
+    ids=["bare", "MIME"],
+)
+def test_a_large_body_that_does_not_fit_is_encoded_in_base64(
+    fields: str, extensions: tuple[str, ...], text: str, of: Policy
+) -> None:
+    message = parsed(f"From: a@x.y\nSubject: x\n{fields}\n{text}", of)
+    before = message.as_bytes()
+    sent = wire(message, *extensions)
+    assert message.as_bytes() == before
+    again = email.message_from_bytes(sent, policy=policy.default)
+    is_fit = text is EIGHT_BIT_LINES and extensions == EIGHT_BIT
+    assert sent.isascii() is not is_fit
+    assert again["Content-Transfer-Encoding"] == (("8bit" if fields else None) if is_fit else "base64")
+    assert str(again["Content-Type"]).replace('"', "") == str(message["Content-Type"]).replace('"', "")
+    assert again["MIME-Version"] == ("1.0" if fields or not is_fit else None)
+    body = again.get_payload(decode=True)
+    assert isinstance(body, bytes)
+    assert body.decode().replace("\r\n", "\n").removesuffix("\n") == text.removesuffix("\n")
+    assert max(map(len, sent.split(b"\r\n"))) <= (998 if is_fit else 76)
+
+
+@pytest.mark.usefixtures("all_is_large")
+@pytest.mark.parametrize("octets", [b"", b"\xff" * 57, bytes(range(256)) * 20])
+def test_base64_in_a_line_of_any_length_is_put_in_lines(octets: bytes) -> None:
+    encoded = base64.b64encode(octets).decode()
+    spaced = f"{encoded[:1000]} \n\t{encoded[1000:]}" + " " * 1000
+    sent = wire(parsed(f"From: a@x.y\nMIME-Version: 1.0\nContent-Transfer-Encoding: BASE64\n\n{spaced}"))
+    _, _, body = sent.partition(b"\r\n\r\n")
+    assert body == base64.encodebytes(octets).replace(b"\n", b"\r\n")
+
+
+@pytest.mark.usefixtures("all_is_large")
+@pytest.mark.parametrize(
+    "field",
+    ["Content-Type: message/partial", "Content-Type: multipart/x", "Content-Transfer-Encoding: quoted-printable"],
+)
+def test_what_must_not_or_cannot_simply_be_encoded_stays_with_the_standard_library(field: str) -> None:
+    message = parsed(f"From: a@x.y\n{field}\n\n{EIGHT_BIT_LINES}", policy.compat32)
+    assert take_out([message], eight_bit=False, long_lines=False) == {}
+    unwritable = MIMEText("a")
+    unwritable.set_payload("Ω" * 100)
+    assert take_out([unwritable], eight_bit=True, long_lines=True) == {}
+
+
+@pytest.mark.usefixtures("all_is_large")
+def test_what_is_signed_is_refused_and_not_encoded() -> None:
+    with pytest.raises(NotSupported, match="8BITMIME"):
+        wire(parsed(SIGNED.format(EIGHT_BIT_LINES)))
+    assert EIGHT_BIT_LINES.replace("\n", "\r\n").encode() in wire(parsed(SIGNED.format(EIGHT_BIT_LINES)), *EIGHT_BIT)
 
 
 async def test_a_large_attachment_goes_out_in_blocks() -> None:

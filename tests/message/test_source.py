@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 
 from mailwire import InvalidMessage, SourceFailed
-from mailwire.message.source import BLOCK_SIZE, FileSource, IterableSource, MemorySource, Source
+from mailwire.message.pieces import BLOCK_SIZE, Buffer, EncodedText
+from mailwire.message.source import FileSource, IterableSource, MemorySource, Source
 
 OCTETS = bytes(range(256)) * 5000  # five blocks, nearly
 
@@ -44,6 +45,15 @@ async def test_octets_in_memory_are_read_in_blocks(octets: bytes) -> None:
         assert b"".join(pieces) == octets
         assert all(0 < len(piece) <= BLOCK_SIZE for piece in pieces)
     assert source.is_repeatable
+
+
+async def test_what_is_made_piece_by_piece_is_read_between_octets() -> None:
+    source = MemorySource(b"a", EncodedText("ä" * BLOCK_SIZE), b"", Buffer(bytearray(OCTETS * 8)), b"z")
+    for pieces in (await read(source), await looked_at(source)):
+        assert pieces is not None
+        assert b"".join(pieces) == b"a" + ("ä" * BLOCK_SIZE).encode() + OCTETS * 8 + b"z"
+        assert all(0 < len(piece) <= BLOCK_SIZE for piece in pieces)
+    assert source.octets is None
 
 
 async def test_many_octets_are_looked_at_in_a_thread() -> None:

@@ -14,8 +14,9 @@ from typing import Final, NamedTuple
 from ..errors import InvalidMessage
 from .generation import check_header, generate, is_laborious, needs_utf8
 from .mending import Mending, mend
+from .pieces import BLOCK_SIZE, Buffer, EncodedText
 from .policy import MessagePolicy
-from .source import BLOCK_SIZE, BinaryFile, FileSource, IterableSource, MemorySource, MessageSource, Source
+from .source import BinaryFile, FileSource, IterableSource, MemorySource, MessageSource, Source
 from .survey import Survey
 
 __all__ = ["Content", "Text"]
@@ -122,15 +123,15 @@ class Content:
 
 
 def _source(message: object) -> Source:
-    if isinstance(message, (bytes, bytearray, memoryview)):
-        return MemorySource(bytes(message))
+    if isinstance(message, bytes):
+        return MemorySource(message)
+    if isinstance(message, (bytearray, memoryview)):
+        return MemorySource(Buffer.of(message))
     if isinstance(message, str):
         if "\n" not in message and "\r" not in message:
             raise InvalidMessage(f"a text of one line is no message (a path is given as pathlib.Path): {message!r}")
-        try:
-            return MemorySource(message.encode())
-        except UnicodeEncodeError as error:
-            raise InvalidMessage(f"the text of the message cannot be written in UTF-8: {error}") from error
+        text = EncodedText(message)
+        return MemorySource(text if len(text) > BLOCK_SIZE else b"".join(text))
     if isinstance(message, os.PathLike):
         return FileSource(message)
     if isinstance(message, AsyncIterable):

@@ -20,6 +20,7 @@ from typing import Any, Final
 from ..errors import InvalidMessage
 from .addresses import Address, parse_addresses, text_of
 from .payloads import is_large, payload_of, put_in, take_out
+from .pieces import Piecewise
 from .policy import EncodeDomain, MessagePolicy
 from .survey import LINE_LIMIT, Survey
 from .verification import checking, verify
@@ -86,9 +87,9 @@ def needs_utf8(message: Message, encode_domain: EncodeDomain | None) -> bool:
     return False
 
 
-def generate(message: Message, policy: MessagePolicy, *, eight_bit: bool, utf8: bool) -> Sequence[bytes | str]:
-    """Return the octets of `message`, for a server that takes 8-bit text, a header in UTF-8; in pieces, where large
-    bodies are in ASCII, with whatever line ends they were given.
+def generate(message: Message, policy: MessagePolicy, *, eight_bit: bool, utf8: bool) -> Sequence[bytes | Piecewise]:
+    """Return the octets of `message`, for a server that takes 8-bit text, a header in UTF-8; in pieces, where it has
+    large bodies, with whatever line ends they were given.
 
     Bcc and Resent-Bcc are left out. A text with lines that are too long is encoded anew, unless that would break a
     signature. The caller's message stays as it is. Raises InvalidMessage.
@@ -96,10 +97,15 @@ def generate(message: Message, policy: MessagePolicy, *, eight_bit: bool, utf8: 
     encodes = policy.long_lines == "refuse" and not policy.binary
     try:
         visible = _visible(message, policy.encode_domain, utf8=utf8)
-        taken: dict[str, str] = {}
+        taken: dict[str, Piecewise] = {}
         if not policy.binary and any(is_large(part) for part, _ in _walk(visible)):
             visible = copy.deepcopy(visible)
-            taken = take_out((part for part, _ in _walk(visible)), unless_long_lines=encodes)
+            taken = take_out(
+                (part for part, _ in _walk(visible)),
+                eight_bit=eight_bit,
+                long_lines=not encodes,
+                may_encode=not _is_signed(visible),
+            )
         octets = _flatten(visible, eight_bit=eight_bit or _is_signed(visible), utf8=utf8)
         if encodes and _has_long_line(octets) and not _is_signed(visible):
             visible = copy.deepcopy(visible)

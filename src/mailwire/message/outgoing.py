@@ -11,7 +11,8 @@ from ..smtp.extensions import Extensions
 from .content import Content, Text
 from .envelope import Envelope
 from .mending import Mending, Permission
-from .source import BLOCK_SIZE, MemorySource, MessageSource
+from .pieces import BLOCK_SIZE
+from .source import MemorySource, MessageSource
 
 __all__ = ["Outgoing"]
 

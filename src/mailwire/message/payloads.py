@@ -1,8 +1,10 @@
 """Payloads: large bodies kept out of the standard library's hands.
 
 Its generator copies a body several times over, as a whole, and while it does, nothing else runs, in any thread: for 100
-MB, some seconds. But a body in ASCII is written as it is, except for its line ends. So a token stands for it while the
-message is generated, and afterwards the body is put where the token was, unchanged, to be mended as it goes out.
+MB, some seconds. But a body is written as it is, except for its line ends, where it need not be encoded. So a token
+stands for it while the message is generated, and afterwards the body is put where the token was, to be made piece by
+piece as it goes out. What must be encoded, for it has 8-bit octets where they cannot be sent, or lines that are too
+long, is encoded in the same way.
 """
 
 from collections.abc import Iterable, Sequence
@@ -10,13 +12,18 @@ from email.message import Message
 from secrets import token_hex
 from typing import Final
 
+from ..errors import InvalidMessage
+from .pieces import BLOCK_SIZE, Base64, EncodedText, Piecewise, Rewrapped
 from .survey import Survey
 
 __all__ = ["LARGE", "is_large", "payload_of", "put_in", "take_out"]
 
 # Characters. Below, generating takes no longer than a millisecond or two.
-LARGE: Final = 256 * 1024
-_PIECE: Final = 256 * 1024
+LARGE: Final = BLOCK_SIZE
+
+# RFC 2045 6.2: these encode nothing.
+_IDENTITIES: Final = frozenset({"", "7bit", "8bit", "binary"})
+_CTE: Final = "Content-Transfer-Encoding"
 
 
 def payload_of(part: Message) -> object:
@@ -27,35 +34,73 @@ def payload_of(part: Message) -> object:
 def is_large(part: Message) -> bool:
     """Whether the body of `part` is one to be taken out."""
     payload = payload_of(part)
-    return isinstance(payload, str) and len(payload) >= LARGE and payload.isascii()
+    return isinstance(payload, str) and len(payload) >= LARGE
 
 
-def take_out(parts: Iterable[Message], *, unless_long_lines: bool) -> dict[str, str]:
-    """Put a token in the place of each large body in ASCII; return the bodies by their tokens, in their order.
+def take_out(
+    parts: Iterable[Message], *, eight_bit: bool, long_lines: bool, may_encode: bool = True
+) -> dict[str, Piecewise]:
+    """Put a token in the place of each large body; return what goes out for them by their tokens, in their order.
 
-    A text with a line that is too long stays, if `unless_long_lines`: it is to be encoded.
+    eight_bit, long_lines: whether octets beyond ASCII may go out, and lines of any length. A body with others is
+    encoded in base64, if it `may_encode`, and its header says so. What the standard library alone can write, stays.
     """
-    taken: dict[str, str] = {}
+    taken: dict[str, Piecewise] = {}
     for part in parts:
         payload = payload_of(part)
-        if isinstance(payload, str) and is_large(part) and not (unless_long_lines and _has_long_line(payload)):
+        if not (isinstance(payload, str) and is_large(part)):
+            continue
+        # Octets beyond ASCII that were parsed are lone surrogates in a text.
+        octets = EncodedText(payload, "ascii", "surrogateescape")
+        body: Piecewise | None = octets
+        try:
+            survey = _survey(octets)
+        except InvalidMessage:
+            continue
+        is_fit = (survey.is_ascii or eight_bit) and (survey.long_line is None or long_lines)
+        if not is_fit and may_encode:
+            body = _encoded(part, octets)
+        if body is not None:
             token = token_hex(32)
-            taken[token] = payload
+            taken[token] = body
             part.set_payload(token)
     return taken
 
 
-def put_in(octets: bytes, taken: dict[str, str]) -> Sequence[bytes | str]:
+def put_in(octets: bytes, taken: dict[str, Piecewise]) -> Sequence[bytes | Piecewise]:
     """Return `octets` in pieces, with the bodies in the place of their tokens."""
-    pieces: list[bytes | str] = []
-    for token, payload in taken.items():
+    pieces: list[bytes | Piecewise] = []
+    for token, body in taken.items():
         before, _, octets = octets.partition(token.encode())
-        pieces += [before, payload]
+        pieces += [before, body]
     return [*pieces, octets]
 
 
-def _has_long_line(payload: str) -> bool:
+def _survey(octets: Piecewise) -> Survey:
     survey = Survey()
-    for start in range(0, len(payload), _PIECE):
-        survey.feed(payload[start : start + _PIECE].encode("ascii"))
-    return survey.long_line is not None
+    for piece in octets:
+        survey.feed(piece)
+    return survey
+
+
+def _encoded(part: Message, octets: Piecewise) -> Piecewise | None:
+    # None where that is a matter of more than octets.
+    encoding = _field(part, _CTE)
+    if encoding == "base64":
+        return Rewrapped(octets)
+    # RFC 2045 6.4: what has parts of its own must not be encoded.
+    if encoding not in _IDENTITIES or _field(part, "Content-Type").startswith(("message/", "multipart/")):
+        return None
+    del part[_CTE]
+    part[_CTE] = "base64"
+    if "MIME-Version" not in part:
+        part["MIME-Version"] = "1.0"
+    return Base64(octets)
+
+
+def _field(part: Message, name: str) -> str:
+    # Not parsed: that can take minutes, of a field that was written for it.
+    for other, value in part.raw_items():
+        if other.lower() == name.lower():
+            return str(value).strip().lower()
+    return ""

@@ -12,9 +12,9 @@ from itertools import chain
 from typing import Final, Protocol, Self, TypeVar, cast, runtime_checkable
 
 from ..errors import InvalidMessage, SourceFailed
+from .pieces import BLOCK_SIZE, Buffer, Piecewise, cut
 
 __all__ = [
-    "BLOCK_SIZE",
     "BinaryFile",
     "FileSource",
     "IterableSource",
@@ -25,10 +25,7 @@ __all__ = [
 ]
 
 T = TypeVar("T")
-B = TypeVar("B", bytes, str)
 
-# Octets. Large enough that a block costs little, small enough to stay in the processor's cache while it is mended.
-BLOCK_SIZE: Final = 256 * 1024
 # What is read of a file at a time: going to a thread and coming back costs about as much as mending a block.
 _READ_SIZE: Final = 4 * BLOCK_SIZE
 # Smaller pieces of an iterable are gathered. Of an asynchronous one not as many: it may be slow, and the server waits.
@@ -85,11 +82,11 @@ class Source(Protocol):
 
 
 class MemorySource:
-    """Octets in memory, or several pieces of them; text stands for octets in ASCII."""
+    """Octets in memory, or several parts of them, some of which may be made piece by piece."""
 
     is_repeatable = True
 
-    def __init__(self, *parts: bytes | str) -> None:
+    def __init__(self, *parts: bytes | Piecewise) -> None:
         self.parts = parts
 
     @property
@@ -113,10 +110,7 @@ class MemorySource:
 
     def _cut(self) -> Iterator[bytes]:
         for part in self.parts:
-            if isinstance(part, str):
-                yield from (piece.encode("ascii") for piece in _cut(part))
-            else:
-                yield from _cut(part)
+            yield from cut(part) if isinstance(part, bytes) else part
 
 
 class FileSource:
@@ -134,7 +128,7 @@ class FileSource:
         if not self.is_repeatable:
             return False
         async with _Opened(self._file, self._start) as opened:
-            pieces = chain.from_iterable(map(_cut, iter(opened.read, b"")))
+            pieces = chain.from_iterable(map(cut, iter(opened.read, b"")))
             while await opened.in_thread(lambda: _show(pieces, look)):
                 pass
         return True
@@ -145,7 +139,7 @@ class FileSource:
         self._is_spent = True
         async with _Opened(self._file, self._start) as opened:
             while octets := await opened.in_thread(opened.read):
-                for piece in _cut(octets):
+                for piece in cut(octets):
                     yield piece
 
 
@@ -168,12 +162,13 @@ class IterableSource:
             gathering = _Gathering(_LEAST_AWAITED)
             async with _Iterating(self._iterable) as iterating:
                 while (given := await iterating.next()) is not None:
-                    for piece in gathering.add(given):
-                        yield piece
+                    for octets in given:
+                        for piece in gathering.add(octets):
+                            yield piece
         else:
             gathering = _Gathering(_LEAST)
-            for given in _guarded(self._iterable):
-                for piece in gathering.add(given):
+            for octets in chain.from_iterable(_guarded(self._iterable)):
+                for piece in gathering.add(octets):
                     yield piece
         for piece in gathering.rest():
             yield piece
@@ -213,7 +208,7 @@ class _Opened:
             data = self._file.read(_READ_SIZE)
         except Exception as error:
             raise _failed(error) from error
-        return _octets(data)
+        return b"".join(_octets(data))
 
     def _open(self) -> None:
         try:
@@ -257,7 +252,7 @@ class _Iterating:
         if isinstance(self._iterator, AsyncGenerator):
             await self._iterator.aclose()
 
-    async def next(self) -> bytes | None:
+    async def next(self) -> Iterable[bytes] | None:
         try:
             if self._iterator is None:
                 self._iterator = aiter(self._iterable)
@@ -270,7 +265,7 @@ class _Iterating:
             raise _failed(error) from error
 
 
-def _guarded(iterable: Iterable[bytes]) -> Iterator[bytes]:
+def _guarded(iterable: Iterable[bytes]) -> Iterator[Iterable[bytes]]:
     # Whatever it raises is a SourceFailed.
     try:
         iterator = iter(iterable)
@@ -303,13 +298,7 @@ class _Gathering:
         octets = b"".join(self._held)
         self._held.clear()
         self._size = 0
-        return _cut(octets)
-
-
-def _cut(octets: B) -> Iterator[B]:
-    if len(octets) <= BLOCK_SIZE:
-        return iter([octets] if octets else [])
-    return (octets[start : start + BLOCK_SIZE] for start in range(0, len(octets), BLOCK_SIZE))
+        return cut(octets)
 
 
 def _show(pieces: Iterator[bytes], look: Look) -> bool:
@@ -323,11 +312,12 @@ def _show(pieces: Iterator[bytes], look: Look) -> bool:
     return False
 
 
-def _octets(data: object) -> bytes:
+def _octets(data: object) -> Iterable[bytes]:
     if isinstance(data, bytes):
-        return data
+        return (data,)
     if isinstance(data, (bytearray, memoryview)):
-        return bytes(data)
+        buffer = Buffer.of(data)
+        return (buffer,) if isinstance(buffer, bytes) else buffer
     raise InvalidMessage(f"expected the octets of a message in bytes, got {type(data).__name__}")
 
 
