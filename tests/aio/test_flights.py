@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 import mailwire
-from mailwire import Endpoint, LMTPClient, Password, SMTPClient
+from mailwire import Endpoint, LMTPClient, Password, POP3Client, SMTPClient, pop3
 from mailwire.smtp import PIPELINING_WINDOW
 from mailwire.testing import Account, MailServer, Policy, client_context, server_context
 from tests.aio.dialogues import MESSAGE
@@ -99,3 +99,46 @@ async def test_lmtp_takes_no_more() -> None:
             await client.send(MESSAGE, sender="a@example.org", recipients=RECIPIENTS[:10])
         await server.wait_idle()
     assert server.lmtp_sessions[0].flights == 4
+
+
+# Retrieving
+
+MESSAGES = 400
+
+
+async def retrieving_flights(*, deletes: bool = False, **settings: Any) -> int:
+    async with MailServer(ACCOUNTS, patient=True) as server:
+        for number in range(MESSAGES):
+            server.maildrop.put("a", b"Subject: %d\r\n\r\n" % number + b"0123456789abcde\r\n" * 120)
+        settings = {"tls": "none", "auth": Password("a", "secret"), "allow_cleartext_auth": True, **settings}
+        async with POP3Client(Endpoint("localhost", server.pop3_port, "pop3", **settings)) as client:
+            listing = await client.listing()
+            retrieved = 0
+            async for item in client.retrieve(listing):
+                retrieved += len(await item.read()) > 2000
+                if deletes:
+                    item.delete()
+            assert retrieved == MESSAGES
+            if deletes:
+                assert len((await client.commit()).committed) == MESSAGES
+        await server.wait_idle()
+    return server.pop3_sessions[0].flights
+
+
+# CAPA; AUTH; CAPA; STAT, LIST and UIDL; QUIT.
+AROUND = 5
+
+
+async def test_four_hundred_messages_take_two_for_each_window_at_most() -> None:
+    # At 10 ms from one end to the other and back they are had in 0.13 s, besides the work.
+    window = min(pop3.PIPELINING_WINDOW.commands, pop3.PIPELINING_WINDOW.octets // 2100)
+    assert await retrieving_flights() <= AROUND + 2 * MESSAGES // window
+
+
+async def test_to_delete_them_meanwhile_takes_hardly_more() -> None:
+    window = pop3.PIPELINING_WINDOW.commands
+    assert await retrieving_flights(deletes=True) <= AROUND + 3 * MESSAGES // window
+
+
+async def test_without_pipelining_each_message_takes_one() -> None:
+    assert await retrieving_flights(pipelining=False) == 2 + AROUND + MESSAGES
