@@ -5,8 +5,10 @@ server, or it says that it does not know; and that nothing is deleted that was n
 """
 
 import asyncio
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -25,7 +27,7 @@ from mailwire import (
     POP3Client,
     POP3Settings,
 )
-from mailwire.pop3 import Entry, FindingKind
+from mailwire.pop3 import Entry, FindingKind, Quirks
 from mailwire.testing import QUIRKS, STANDARD, Account, MailServer, Policy
 from tests.clock import Clock
 
@@ -224,6 +226,12 @@ RUNS: list[Row] = [
         when="with TOP said all the same",
         settings=POP3Settings(probes=["TOP"]),
     ),
+    row(
+        "km.ru",
+        Outcome(),
+        when="with the second status line forgiven",
+        settings=POP3Settings(probes=["TOP"], quirks=Quirks(second_status=True)),
+    ),
     # It hangs up on pipelined commands; what is unanswered is asked for again, one by one.
     row("o2", Outcome(sessions=2)),
     row("o2", Outcome(), when="asked one by one", pipelining=False),
@@ -257,8 +265,13 @@ RUNS: list[Row] = [
 ]
 
 
-def test_every_profile_of_a_pop3_server_has_a_run() -> None:
+DOCUMENTATION = Path(__file__).parents[2] / "docs" / "howto" / "broken-servers.md"
+
+
+def test_every_profile_has_a_run_and_is_documented() -> None:
     assert {quirk for quirk, *_ in RUNS} == {"standard", *QUIRKS}
+    table = DOCUMENTATION.read_text(encoding="utf-8").partition("| profile |")[2]
+    assert re.findall(r"^\| `(.+?)` \|", table, re.MULTILINE) == list(QUIRKS)
 
 
 @pytest.mark.parametrize(
