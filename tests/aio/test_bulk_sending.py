@@ -1,19 +1,54 @@
 """Many messages on one connection: round trips, results, failures in the middle, and what becomes of the rest."""
 
 import asyncio
-from collections.abc import AsyncIterator
+import socket
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import aclosing, suppress
+from email.message import EmailMessage
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from mailwire import (
+    BulkSending,
+    ConnectionFailed,
+    ConnectionLost,
+    DataRefused,
     Delivery,
     Endpoint,
+    InvalidMessage,
+    LocalProtocolError,
+    Mailing,
+    MailOptions,
+    NotSupported,
+    RecipientsRefused,
+    SenderRefused,
     SendResult,
     SMTPClient,
+    SourceFailed,
+    Timeouts,
 )
-from mailwire.testing import Account, MailServer, Policy
+from mailwire.testing import (
+    FIN,
+    LISTEN,
+    MAIL_DATA,
+    PACKET,
+    WAIT,
+    Account,
+    Answers,
+    Hear,
+    MailServer,
+    Policy,
+    ScriptedPeer,
+    Step,
+)
+from mailwire.testing.turns import drain_events, turns
+from tests.aio.dialogues import MESSAGE, QUIT, SENT, SMTP_ANSWERS, extensions, once
 
+NAMED = ("C: MAIL FROM:<a@example.org>", "C: RCPT TO:<b@example.org>")
+CHUNK: tuple[Step, ...] = (f"C: BDAT {len(MESSAGE)} LAST", Hear(len(MESSAGE)))
+PATIENCE = Timeouts(close=0.01)
 RECIPIENTS = [f"user{number}@example.org" for number in range(60)]
 ACCOUNTS = [Account("crowd", "", tuple(RECIPIENTS)), Account("b", "", ("b@example.org",))]
 DATA = ("PIPELINING", "SIZE", "8BITMIME", "ENHANCEDSTATUSCODES")
@@ -102,3 +137,585 @@ async def test_messages_may_come_from_an_asynchronous_iterable(use_chunking: Any
         results = await run(server, feed(many(20)), use_chunking=use_chunking, look_ahead=3)
         assert [result.index for result in results] == list(range(20))
         assert taken(server) == many(20)
+
+
+# Failures in the middle
+
+
+@WAYS
+async def test_a_refusal_is_that_of_one_message(use_chunking: Any) -> None:
+    policy: dict[str, Any] = {
+        "refused_senders": ["bad@example.org"],
+        "recipient_replies": {"c@example.org": "550 no"},
+    }
+    fine: dict[str, Any] = {**ENVELOPE, "use_chunking": use_chunking}
+    messages = [
+        Mailing(octets(0), **fine),
+        Mailing(octets(1), **{**fine, "sender": "bad@example.org"}),
+        Mailing(octets(2), **fine),
+        Mailing(octets(3), **{**fine, "recipients": ["c@example.org"]}),
+        Mailing(octets(4), **{**fine, "recipients": ["c@example.org", "b@example.org"]}),
+        Mailing(octets(5), **{**fine, "recipients": ["c@example.org", "b@example.org"], "on_refused": "abort"}),
+        Mailing(octets(6), **fine),
+    ]
+    async with server_with(**policy) as server:
+        results = await run(server, messages, order="input")
+        assert taken(server) == [octets(0), octets(2), octets(4), octets(6)]
+    kinds = {result.index: type(result.error) for result in results if result.error is not None}
+    assert kinds == {1: SenderRefused, 3: RecipientsRefused, 5: RecipientsRefused}
+    assert [result.index for result in results if result.delivery is Delivery.REFUSED] == [1, 3, 5]
+    assert results[4].receipt is not None
+    assert results[4].receipt.accepted == ("b@example.org",)
+    with pytest.raises(SenderRefused):
+        results[1].raise_error()
+
+
+GOES_ON: tuple[Step, ...] = ("S: 250 a", "S: 250 b", "S: 354 go", MAIL_DATA, "S: 250 taken", *QUIT)
+DATA_REFUSED: tuple[Step, ...] = (
+    *(*extensions("PIPELINING"), *NAMED, "C: DATA", "S: 250 a", "S: 250 b", "S: 450 no", "C: RSET", "S: 250 ok"),
+    *(*NAMED, "C: DATA", *GOES_ON),
+)
+FOR_NOBODY: tuple[Step, ...] = (
+    *(*extensions("PIPELINING"), *NAMED, "C: DATA", "S: 250 a", "S: 550 b", "S: 354 go", "C: ."),
+    *(*NAMED, "C: DATA", "S: 554 nobody", *GOES_ON),
+)
+CHUNK_REFUSED: tuple[Step, ...] = (
+    *(*extensions("PIPELINING", "CHUNKING"), *NAMED, *CHUNK, "C: RSET", *NAMED, *CHUNK, "S: 250 a", "S: 250 b"),
+    *("S: 552 full", "S: 250 reset", "S: 250 a", "S: 250 b", "S: 250 taken", *QUIT),
+)
+
+
+@pytest.mark.parametrize(
+    ("script", "use_chunking", "error"),
+    [
+        (DATA_REFUSED, False, DataRefused),
+        (FOR_NOBODY, False, RecipientsRefused),
+        (CHUNK_REFUSED, "eager", DataRefused),
+    ],
+    ids=["DATA refused", "a message for nobody", "a chunk refused"],
+)
+async def test_behind_a_refusal_the_next_mail_goes_on(script: tuple[Step, ...], use_chunking: Any, error: Any) -> None:
+    async with ScriptedPeer(*script) as peer, SMTPClient(peer.endpoint()) as client:
+        run = client.send_all([MESSAGE] * 2, **ENVELOPE, use_chunking=use_chunking)
+        results = [result async for result in run]
+        assert [type(result.error) for result in results] == [error, type(None)]
+        await client.quit()
+
+
+async def broken(blocks: int) -> AsyncIterator[bytes]:
+    for _ in range(blocks):
+        yield b"0123456789abcdef\r\n" * 5000
+    raise OSError("the disk is gone")
+
+
+@WAYS
+async def test_a_source_that_fails_in_the_middle_fails_its_own_message(use_chunking: Any) -> None:
+    messages = [octets(0), octets(1), broken(4), octets(3), octets(4)]
+    async with server_with() as server:
+        results = await run(server, messages, use_chunking=use_chunking, order="input")
+        assert sorted(taken(server)) == [octets(0), octets(1), octets(3), octets(4)]
+    errors = [result.error for result in results]
+    assert isinstance(errors[2], SourceFailed)
+    assert errors[2].delivery is Delivery.NOT_SENT
+    assert errors[:2] + errors[3:] == [None] * 4
+
+
+async def test_what_cannot_be_sent_fails_by_itself() -> None:
+    messages: list[Any] = [
+        octets(0),
+        b"",
+        b"Subject: \0\r\n\r\n",
+        Path("/nowhere/at/all"),
+        Mailing(octets(4), sender="a@example.org", recipients="dörte@example.org"),
+        Mailing(octets(5), **ENVELOPE, options=MailOptions(parameters={"SIZE": "7"})),
+        Mailing(octets(6), **ENVELOPE, options=MailOptions(envelope_id="x")),
+        7,
+        octets(8),
+    ]
+    async with server_with() as server:
+        results = await run(server, messages)
+        assert taken(server) == [octets(0), octets(8)]
+    kinds = {result.index: type(result.error) for result in results if result.error is not None}
+    assert kinds == {
+        **dict.fromkeys((1, 2, 5, 7), InvalidMessage),
+        **dict.fromkeys((4, 6), NotSupported),
+        3: SourceFailed,
+    }
+    assert all(result.delivery is Delivery.NOT_SENT for result in results if result.error is not None)
+    (stranger,) = (result for result in results if result.index == 7)
+    assert stranger.receipt is None
+
+
+@WAYS
+async def test_large_messages_go_block_by_block(use_chunking: Any, tmp_path: Path) -> None:
+    large = b"Subject: x\r\n\r\n" + b"0123456789abcdef\r\n" * 40_000
+    path = tmp_path / "message"
+    path.write_bytes(large)
+    told: list[int] = []
+    settings = {**ENVELOPE, "use_chunking": use_chunking, "progress": lambda octets, _: told.append(octets)}
+    async with server_with() as server:
+        results = await run(server, [large, path, Mailing(large, **settings), octets(3)], use_chunking=use_chunking)
+        assert taken(server) == [large, large, large, octets(3)]
+    assert [result.error for result in results] == [None] * 4
+    assert told[-1] == len(large)
+
+
+# Limits
+
+
+async def test_a_session_has_no_more_mails_than_the_server_allows() -> None:
+    async with server_with(*BDAT, "LIMITS", message_limit=3) as server:
+        results = await run(server, many(8))
+        assert [result.error for result in results] == [None] * 8
+        assert taken(server) == many(8)
+        assert len(server.smtp_sessions) == 3
+        assert all(session.commands[-1] == b"QUIT" for session in server.smtp_sessions)
+
+
+async def test_a_mail_with_too_many_recipients_goes_in_parts() -> None:
+    async with server_with(*BDAT, "LIMITS", recipient_limit=25, message_limit=5) as server:
+        results = await run(server, many(4), recipients=RECIPIENTS)
+        assert all(result.receipt and len(result.receipt.accepted) == 60 for result in results)
+        assert len(server.maildrop.messages("crowd")) == 12
+
+
+async def test_a_mail_in_parts_that_is_lost_fails_by_itself() -> None:
+    script = (*extensions("LIMITS RCPTMAX=1"), "C: MAIL FROM:<a@example.org>", "S: 250 a", FIN, LISTEN)
+    async with ScriptedPeer(*script) as peer:
+        client = SMTPClient(peer.endpoint(connect=once(peer), timeouts=PATIENCE))
+        await client.connect()
+        run = client.send_all([MESSAGE] * 2, sender="a@example.org", recipients=RECIPIENTS[:2])
+        results = [result async for result in run]
+    assert [type(result.error) for result in results] == [ConnectionLost, ConnectionFailed]
+    assert [result.delivery for result in results] == [Delivery.NOT_SENT] * 2
+
+
+async def test_a_closing_server_is_connected_to_again() -> None:
+    # It has not announced how many mails it takes.
+    async with server_with(*BDAT, message_limit=3) as server:
+        results = await run(server, many(8), use_chunking=False)
+        assert [result.error for result in results] == [None] * 8
+        assert taken(server) == many(8)
+        # 421 is no reason to send one mail after the other.
+        assert len(server.smtp_sessions) == 3
+
+
+# Connections that break
+
+
+def in_turn(*peers: ScriptedPeer) -> Callable[[], Awaitable[socket.socket]]:
+    """Return a connector that leads to one peer after the other, and then to nobody."""
+    ways = iter(peers)
+
+    async def connect() -> socket.socket:
+        for peer in ways:
+            return await peer.connect()
+        raise ConnectionRefusedError("nobody is there any more")
+
+    return connect
+
+
+DROPS: tuple[Step, ...] = (
+    *extensions("PIPELINING"),
+    *(*NAMED, "C: DATA", "S: 250 a", "S: 250 b", "S: 354 go", MAIL_DATA),
+    *(*NAMED, "C: DATA", "S: 250 taken", "S: 250 a", FIN, LISTEN),
+)
+
+
+async def test_what_was_not_sent_goes_over_another_connection_one_by_one() -> None:
+    one: tuple[Step, ...] = (*NAMED, "C: DATA", "S: 250 a", "S: 250 b", "S: 354 go", MAIL_DATA, PACKET, "S: 250 taken")
+    async with ScriptedPeer(*DROPS) as first, ScriptedPeer(*extensions("PIPELINING"), *one, *one, *QUIT) as second:
+        client = SMTPClient(first.endpoint(connect=in_turn(first, second), timeouts=PATIENCE))
+        async with client:
+            results = [result async for result in client.send_all([MESSAGE] * 3, **ENVELOPE, use_chunking=False)]
+        assert [result.error for result in results] == [None] * 3
+    assert b".\r\nMAIL" in first.heard
+    assert b".\r\nMAIL" in second.heard  # ... behind the answer, as the script demands
+
+
+async def test_a_mail_on_which_the_connection_broke_twice_is_not_tried_again() -> None:
+    drops: tuple[Step, ...] = (*extensions(), NAMED[0], FIN, LISTEN)
+    takes: tuple[Step, ...] = (*extensions(), *SENT, *QUIT)
+    async with ScriptedPeer(*drops) as first, ScriptedPeer(*drops) as second, ScriptedPeer(*takes) as third:
+        client = SMTPClient(first.endpoint(connect=in_turn(first, second, third), timeouts=PATIENCE))
+        async with client:
+            results = [result async for result in client.send_all([MESSAGE] * 2, **ENVELOPE)]
+    assert [type(result.error) for result in results] == [ConnectionLost, type(None)]
+    assert results[0].error is not None
+    assert results[0].error.delivery is Delivery.NOT_SENT
+    assert results[0].error.transcript
+
+
+async def test_a_server_that_takes_nothing_is_left_alone() -> None:
+    drops: tuple[Step, ...] = (*extensions(), NAMED[0], FIN, LISTEN)
+    async with ScriptedPeer(*drops) as first, ScriptedPeer(*drops) as second, ScriptedPeer(*drops) as third:
+        client = SMTPClient(first.endpoint(connect=in_turn(first, second, third), timeouts=PATIENCE))
+        async with client:
+            messages = [MESSAGE, MESSAGE, b"", MESSAGE]
+            run = client.send_all([*messages, 7], **ENVELOPE, order="input")  # type: ignore[list-item]
+            results = [result async for result in run]
+            assert not client.is_connected
+    assert [result.delivery for result in results] == [Delivery.NOT_SENT] * 5
+    assert [type(result.error) for result in results] == [
+        *(ConnectionLost, ConnectionLost, InvalidMessage, ConnectionLost, InvalidMessage)
+    ]
+    # Each has an error of its own.
+    assert len({id(result.error) for result in results}) == 5
+
+
+async def test_messages_that_come_late_fail_as_well_where_nobody_is_there() -> None:
+    async with ScriptedPeer(*extensions(), NAMED[0], FIN, LISTEN) as peer:
+        client = SMTPClient(peer.endpoint(connect=once(peer), timeouts=PATIENCE))
+        await client.connect()
+        results = [result async for result in client.send_all(feed(many(5)), **ENVELOPE, look_ahead=1)]
+    assert [type(result.error) for result in results] == [ConnectionFailed] * 5
+
+
+async def test_what_can_be_read_but_once_is_not_tried_again() -> None:
+    script = (*extensions("PIPELINING"), *NAMED, "C: DATA", "S: 250 a", "S: 250 b", "S: 354 go", Hear(9), FIN, LISTEN)
+    blocks = (block for block in [b"Subject: x\r\n\r\n", *[b"0123456789abcdef\r\n" * 9000] * 40])
+    async with ScriptedPeer(*script) as first, ScriptedPeer(*extensions(), *SENT, *QUIT) as second:
+        client = SMTPClient(first.endpoint(connect=in_turn(first, second), timeouts=PATIENCE))
+        async with client:
+            results = [result async for result in client.send_all([blocks, MESSAGE], **ENVELOPE)]
+    assert [type(result.error) for result in results] == [ConnectionLost, type(None)]
+    assert results[0].delivery is Delivery.NOT_SENT
+
+
+async def test_an_idle_connection_that_is_gone_is_made_again() -> None:
+    told = asyncio.Event()
+
+    async def late() -> AsyncIterator[bytes]:
+        yield MESSAGE
+        await told.wait()
+        await turns(3)
+        yield MESSAGE
+
+    async with (
+        ScriptedPeer(*extensions(), *SENT, WAIT, "S: 421 idle", FIN, LISTEN) as first,
+        ScriptedPeer(*extensions(), *SENT, *QUIT) as second,
+    ):
+        client = SMTPClient(first.endpoint(connect=in_turn(first, second), timeouts=PATIENCE))
+        async with client:
+            errors = []
+            async for result in client.send_all(late(), **ENVELOPE):
+                errors.append(result.error)
+                first.go_on()
+                told.set()
+    assert errors == [None, None]
+
+
+# Looking ahead, and waiting
+
+
+@WAYS
+@pytest.mark.parametrize("look_ahead", [1, 2, 5])
+@pytest.mark.parametrize("asynchronous", [False, True])
+async def test_no_more_is_taken_than_was_allowed(use_chunking: Any, look_ahead: int, asynchronous: bool) -> None:
+    given = handed_out = 0
+
+    def counted() -> Iterator[bytes]:
+        nonlocal given
+        for message in many(20):
+            given += 1
+            assert given - handed_out <= look_ahead
+            yield message
+
+    async def counted_late() -> AsyncIterator[bytes]:
+        for message in counted():
+            yield message
+
+    async with server_with() as server, SMTPClient(endpoint_of(server)) as client:
+        messages = counted_late() if asynchronous else counted()
+        run = client.send_all(messages, **ENVELOPE, look_ahead=look_ahead, use_chunking=use_chunking, order="input")
+        async for result in run:
+            assert result.error is None
+            handed_out += 1
+        assert handed_out == given == 20
+
+
+@WAYS
+async def test_a_result_does_not_wait_for_the_next_message(use_chunking: Any) -> None:
+    messages: asyncio.Queue[bytes] = asyncio.Queue()
+
+    async def queued() -> AsyncIterator[bytes]:
+        while message := await messages.get():
+            yield message
+
+    async with server_with() as server, SMTPClient(endpoint_of(server)) as client:
+        messages.put_nowait(octets(0))
+        count = 0
+        async for result in client.send_all(queued(), **ENVELOPE, use_chunking=use_chunking):
+            assert result.error is None
+            count += 1
+            messages.put_nowait(octets(count) if count < 5 else b"")
+        assert count == 5
+
+
+async def test_a_message_may_come_while_another_waits_for_its_answer() -> None:
+    told = asyncio.Event()
+
+    async def queued() -> AsyncIterator[bytes]:
+        yield MESSAGE
+        await told.wait()
+        yield MESSAGE
+
+    script: tuple[Step, ...] = (
+        *extensions("PIPELINING"),
+        *(*NAMED, "C: DATA", "S: 250 a", "S: 250 b", "S: 354 go", MAIL_DATA),
+        *(*NAMED, "C: DATA", "S: 250 taken", "S: 250 a", "S: 250 b", "S: 354 go", MAIL_DATA, "S: 250 taken", *QUIT),
+    )
+    async with ScriptedPeer(*script) as peer, SMTPClient(peer.endpoint()) as client:
+        run = client.send_all(queued(), **ENVELOPE)
+        first = asyncio.ensure_future(anext(run))
+        await drain_events()
+        told.set()
+        assert (await first).error is None
+        assert [result.error async for result in run] == [None]
+
+
+@pytest.mark.parametrize("asynchronous", [False, True])
+async def test_what_the_iterable_raises_comes_behind_the_results(asynchronous: bool) -> None:
+    def failing() -> Iterator[bytes]:
+        yield from many(3)
+        raise KeyError("no more")
+
+    async def failing_late() -> AsyncIterator[bytes]:
+        for message in failing():
+            yield message
+
+    async with server_with() as server, SMTPClient(endpoint_of(server)) as client:
+        run = client.send_all(failing_late() if asynchronous else failing(), **ENVELOPE)
+        assert [(await anext(run)).error for _ in range(3)] == [None] * 3
+        with pytest.raises(KeyError, match="no more"):
+            await anext(run)
+        with pytest.raises(StopAsyncIteration):
+            await anext(run)
+        assert client.is_connected
+        await client.send(MESSAGE, **ENVELOPE)
+
+
+async def test_nothing_to_send_is_nothing() -> None:
+    async with server_with() as server:
+        assert await run(server, []) == []
+        assert await run(server, feed([])) == []
+
+
+# Ending a run
+
+
+@WAYS
+async def test_a_run_that_is_left_tells_of_the_rest(use_chunking: Any) -> None:
+    async with server_with() as server, SMTPClient(endpoint_of(server)) as client:
+        async with client.send_all(many(30), **ENVELOPE, use_chunking=use_chunking) as results:
+            async for result in results:
+                assert result.index == 0
+                break
+        accepted = [result for result in results.remaining if result.delivery is Delivery.ACCEPTED]
+        others = [result for result in results.remaining if result not in accepted]
+        assert {result.delivery for result in others} <= {Delivery.NOT_SENT}
+        assert [octets(0), *(result.message for result in accepted)] == taken(server)
+        assert [result.index for result in results.remaining] == list(range(1, len(results.remaining) + 1))
+        # What was known when it was closed, can still be had.
+        assert len([result async for result in results]) <= 29
+        await results.aclose()
+        if not client.is_connected:
+            await client.connect()
+        await client.send(MESSAGE, **ENVELOPE)
+
+
+async def test_a_feed_is_closed_with_the_run() -> None:
+    closed = False
+
+    async def endless() -> AsyncIterator[bytes]:
+        nonlocal closed
+        try:
+            while True:
+                yield MESSAGE
+        finally:
+            closed = True
+
+    async with server_with() as server, SMTPClient(endpoint_of(server)) as client:
+        async with aclosing(client.send_all(endless(), **ENVELOPE, look_ahead=4)) as results:
+            await anext(results)
+        assert closed
+        assert 1 <= len(results.remaining) <= 4
+
+
+async def test_a_run_that_has_not_begun_can_be_closed() -> None:
+    async with server_with() as server, SMTPClient(endpoint_of(server)) as client:
+        run = client.send_all(many(3), **ENVELOPE)
+        await run.aclose()
+        assert run.remaining == ()
+        await client.send(MESSAGE, **ENVELOPE)
+
+
+async def test_a_verdict_that_is_lost_when_the_run_is_closed_is_unknown() -> None:
+    script = (*extensions("PIPELINING"), *NAMED, "C: DATA", "S: 250 a", "S: 250 b", "S: 354 go", MAIL_DATA, *NAMED)
+    async with ScriptedPeer(*script, "C: DATA", WAIT, FIN, LISTEN) as peer:
+        client = SMTPClient(peer.endpoint(timeouts=PATIENCE))
+        await client.connect()
+        run = client.send_all([MESSAGE] * 5, **ENVELOPE)
+        waiting = asyncio.ensure_future(anext(run))
+        await drain_events()
+        waiting.cancel()
+        await asyncio.wait([waiting])
+        words = [result.delivery for result in run.remaining]
+        assert words == [Delivery.UNKNOWN, Delivery.NOT_SENT, Delivery.NOT_SENT]
+        assert not client.is_connected
+        await run.aclose()
+        peer.go_on()
+
+
+@WAYS
+async def test_another_call_of_the_task_ends_a_run(use_chunking: Any) -> None:
+    async with server_with() as server, SMTPClient(endpoint_of(server)) as client:
+        run = client.send_all(many(30), **ENVELOPE, use_chunking=use_chunking)
+        assert (await anext(run)).error is None
+        with suppress(LocalProtocolError):  # where a mail was begun that had to be cut off
+            await client.send(octets(99), **ENVELOPE)
+        with pytest.raises(LocalProtocolError, match="has ended this run"):
+            await anext(run)
+        await run.aclose()
+        left = [result.message for result in run.remaining if result.delivery is Delivery.ACCEPTED]
+        assert [message for message in taken(server) if message != octets(99)] == [octets(0), *left]
+        assert Delivery.UNKNOWN not in {result.delivery for result in run.remaining}
+
+
+async def test_a_client_that_is_cut_forgets_what_a_run_has_left() -> None:
+    async with server_with() as server, SMTPClient(endpoint_of(server)) as client:
+        run = client.send_all(many(30), **ENVELOPE, use_chunking=False)
+        await anext(run)
+        run._break_off()
+        client.abort()
+        assert {result.delivery for result in run.remaining} <= {Delivery.UNKNOWN, Delivery.NOT_SENT}
+        await client.connect()
+        await client.send(MESSAGE, **ENVELOPE)
+        await run.aclose()
+
+
+async def test_others_wait_until_a_run_has_ended() -> None:
+    async with server_with() as server, SMTPClient(endpoint_of(server)) as client:
+        run = client.send_all(many(5), **ENVELOPE)
+        await anext(run)
+        other = asyncio.ensure_future(client.send(octets(99), **ENVELOPE))
+        await drain_events()
+        assert not other.done()
+        assert [result.error async for result in run] == [None] * 4
+        await other
+        assert taken(server) == [*many(5), octets(99)]
+
+
+async def test_a_run_whose_task_has_ended_lets_others_go_on() -> None:
+    async with server_with() as server, SMTPClient(endpoint_of(server)) as client:
+
+        async def begin() -> BulkSending:
+            run = client.send_all(many(5), **ENVELOPE, use_chunking="eager")
+            await anext(run)
+            return run
+
+        task = asyncio.ensure_future(begin())
+        run = await task
+        await client.send(octets(99), **ENVELOPE)
+        assert [result.delivery for result in run.remaining] == [Delivery.ACCEPTED] * 4
+
+
+async def test_who_waits_behind_a_run_is_woken_when_its_task_ends() -> None:
+    async with server_with() as server, SMTPClient(endpoint_of(server)) as client:
+        begun, go_on = asyncio.Event(), asyncio.Event()
+
+        async def begin() -> None:
+            run = client.send_all(many(5), **ENVELOPE, use_chunking="eager")
+            await anext(run)
+            begun.set()
+            await go_on.wait()
+
+        task = asyncio.ensure_future(begin())
+        await begun.wait()
+        other = asyncio.ensure_future(client.send(octets(99), **ENVELOPE))
+        await drain_events()
+        assert not other.done()
+        go_on.set()
+        await other
+        await task
+
+
+@pytest.mark.parametrize("large", [False, True])
+@pytest.mark.parametrize("limits", [(), ("LIMITS RCPTMAX=1",)], ids=["whole", "in parts"])
+@WAYS
+async def test_cancelled_at_any_turn_it_tells_of_every_mail(
+    use_chunking: Any, limits: tuple[str, ...], large: bool
+) -> None:
+    announced = "\n".join(
+        ["250-mx", "250-PIPELINING", "250-CHUNKING", *(f"250-{limit}" for limit in limits), "250 HELP"]
+    )
+    message = b"Subject: x\r\n\r\n" + b"0123456789abcdef\r\n" * 20_000 if large else MESSAGE
+    count, is_done = 0, False
+    known: list[SendResult] = []
+    while not is_done:
+        script = ("S: 220 mx", Answers({**SMTP_ANSWERS, "EHLO": announced, "BDAT": "250 chunk"}), LISTEN)
+        async with ScriptedPeer(*script, lenient=True, guard=None) as peer:
+            client = SMTPClient(peer.endpoint())
+            await client.connect()
+            run = client.send_all(
+                [message] * 3, sender="a@example.org", recipients=RECIPIENTS[:2], use_chunking=use_chunking
+            )
+            results: list[SendResult] = []
+            task = asyncio.ensure_future(collect(run, results))
+            await turns(count)
+            is_done = task.done()
+            task.cancel()
+            await asyncio.wait([task])
+            known = sorted([*results, *run.remaining], key=lambda result: result.index)
+            assert [result.index for result in known] == list(range(len(known)))
+            await run.aclose()
+            await client.quit()
+            await drain_events()
+        heard, parts = bytes(peer.heard), 2 if limits else 1
+        ends = heard.count(b"\r\n.\r\n") + heard.count(b" LAST\r\n")
+        for result in known:
+            if result.index * parts >= ends:
+                assert result.delivery in (Delivery.NOT_SENT, Delivery.UNKNOWN)
+            elif (result.index + 1) * parts <= ends:
+                assert result.delivery in (Delivery.ACCEPTED, Delivery.UNKNOWN)
+        count += 1
+        assert count < 2000
+    assert [result.delivery for result in known] == [Delivery.ACCEPTED] * 3
+
+
+async def collect(run: BulkSending, results: list[SendResult]) -> None:
+    async for result in run:
+        results.append(result)  # noqa: PERF401 - what came before a cancellation is wanted
+
+
+# What makes no sense
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"order": "backwards"},
+        {"look_ahead": 0},
+        {"on_refused": "cry"},
+        {"use_chunking": "later"},
+        {"messages": b"one"},
+        {"messages": EmailMessage()},
+    ],
+)
+async def test_settings_that_make_no_sense_are_refused(settings: dict[str, Any]) -> None:
+    client = SMTPClient("smtp://localhost")
+    with pytest.raises(ValueError, match="expected"):
+        client.send_all(**{"messages": [MESSAGE], **ENVELOPE, **settings})
+
+
+async def test_who_is_not_connected_cannot_send() -> None:
+    client = SMTPClient("smtp://localhost")
+    run = client.send_all([MESSAGE], **ENVELOPE)
+    with pytest.raises(LocalProtocolError, match="not connected"):
+        await anext(run)
+    assert run.remaining == ()
+
+
+def test_a_run_can_be_made_where_there_is_no_event_loop() -> None:
+    run = SMTPClient.send_all.__get__(object())([MESSAGE], recipients="b@example.org")
+    assert isinstance(run, BulkSending)

@@ -133,7 +133,8 @@ class Chain:
             if self._links:
                 self._gather()
                 if self._links[-1].passage.transaction.wants_data:
-                    await self._write(self._links[-1])
+                    if not await self._write(self._links[-1]):
+                        break
                     continue
             if self._ready is None:
                 if not await self._take():
@@ -173,6 +174,9 @@ class Chain:
         except MailwireError as error:
             self._consignment.finish(item, item.receipt(), error)
             return True
+        except BaseException:
+            self._consignment.put_back(item)
+            raise
         if batch is None:
             raise AssertionError("a mail that was not begun has recipients who are left")
         is_part = len(batch.places) < len(sending.mailing.envelope.recipients)
@@ -180,16 +184,14 @@ class Chain:
         return True
 
     async def _begin(self, ready: _Ready) -> None:
+        if not self._links:
+            self._session.expect_silence()
         self._ready = None
         item, sending, batch, goes_alone = ready
         if goes_alone:
             await self._send_alone(item, sending)
             return
-        behind = None
-        if self._links:
-            behind = self._links[-1].passage.transaction
-        else:
-            self._session.expect_silence()
+        behind = self._links[-1].passage.transaction if self._links else None
         try:
             passage = sending.begin(self._dialogue, batch, behind)
         except MailwireError as error:
@@ -212,12 +214,16 @@ class Chain:
         except MailwireError as error:
             self.is_over = True
             self._consignment.finish(item, sending.receipt(), error)
+        except BaseException:
+            self._consignment.put_back(item)
+            raise
         else:
             self.has_concluded = True
             receipt = sending.receipt()
             self._consignment.finish(item, receipt, sending.failure(receipt))
 
-    async def _write(self, link: _Link) -> None:
+    async def _write(self, link: _Link) -> bool:
+        # Write of the message what can be written; False if it is the server's turn.
         passage = link.passage
         passage.watch.begin("message")
         if not passage.writing.write_whole():
@@ -226,12 +232,14 @@ class Chain:
                 await passage.writing.write()
             except (SourceFailed, InvalidMessage, NotSupported) as error:
                 self._failed = link, error
-                return
+                return False
         if passage.transaction.is_ended:
             passage.watch.begin("verdict")
+        return not passage.transaction.wants_data
 
     def _cut_short(self, link: _Link, error: MailwireError) -> None:
         # All mails before it are finished, and there are none behind it.
+        self._leave_ready()
         self._links.clear()
         self._closing.append(link.passage.writing)
         self.is_over = True
