@@ -15,6 +15,7 @@ from mailwire import (
     DataRefused,
     DeadlineExceeded,
     Delivery,
+    LMTPClient,
     LocalProtocolError,
     POP3Client,
     RecipientsRefused,
@@ -172,6 +173,66 @@ async def test_sending_leaves_the_right_word(
         return left
 
     await at_every_turn(run)
+
+
+def chunking_script(**answers: str) -> tuple[Step, ...]:
+    return smtp_script("CHUNKING", "PIPELINING", **{"BDAT": "250 chunk", **answers})
+
+
+def lmtp_script(*keywords: str) -> tuple[Step, ...]:
+    hello = "\n".join(["250-mx", *(f"250-{keyword}" for keyword in keywords), "250 HELP"])
+    answers = {**SMTP_ANSWERS, "LHLO": hello, "BDAT": "250 chunk", ".": "250 taken\n552 full"}
+    return "S: 220 mx", Answers(answers), LISTEN
+
+
+EAGER: dict[str, Any] = {"use_chunking": "eager"}
+ABORT: dict[str, Any] = {"on_refused": "abort"}
+ACCEPTED, REFUSED = Delivery.ACCEPTED, Delivery.REFUSED
+
+# How a mail goes, and how many of the server's words decide about it, and what they come to.
+WAYS: dict[str, tuple[tuple[Step, ...], dict[str, Any], bytes, int, Delivery]] = {
+    "a chunk": (chunking_script(), {}, MESSAGE, 1, ACCEPTED),
+    "chunks": (chunking_script(), {}, LONG, 1, ACCEPTED),
+    "a chunk refused": (chunking_script(BDAT="552 big", **{".": "503 no message"}), {}, LONG, 1, REFUSED),
+    "eager": (chunking_script(), EAGER, MESSAGE, 1, ACCEPTED),
+    "eager, long": (chunking_script(), EAGER, LONG, 1, ACCEPTED),
+    "eager, in vain": (chunking_script(RCPT="550 no", **{".": "554 nobody"}), EAGER, MESSAGE, 2, REFUSED),
+    "all or nobody": (smtp_script("PIPELINING"), ABORT, MESSAGE, 1, ACCEPTED),
+    "all or nobody, in chunks": (chunking_script(), ABORT, MESSAGE, 1, ACCEPTED),
+    "all or nobody, refused": (smtp_script("PIPELINING", RCPT="550 no"), ABORT, MESSAGE, 1, REFUSED),
+    "lmtp": (lmtp_script("PIPELINING"), {}, MESSAGE, 2, ACCEPTED),
+    "lmtp, in chunks": (lmtp_script("PIPELINING", "CHUNKING"), {}, LONG, 2, ACCEPTED),
+}
+
+
+@INTERRUPTIONS
+@pytest.mark.parametrize("name", WAYS)
+async def test_sending_in_any_way_leaves_the_right_word(name: str, interrupt: Interrupt) -> None:
+    script, arguments, message, due, word = WAYS[name]
+    client_class, protocol = (LMTPClient, "lmtp") if name.startswith("lmtp") else (SMTPClient, "smtp")
+
+    async def send(client: SMTPClient) -> None:
+        with contextlib.suppress(RecipientsRefused, DataRefused):
+            await client.send(message, **ENVELOPE, **arguments)
+
+    async def run(count: int) -> tuple[ScriptedPeer, Any, BaseException | None]:
+        left = await interrupted(script, {"protocol": protocol}, client_class, send, count, interrupt)
+        check_decision(left[1], due, word)
+        return left
+
+    await at_every_turn(run)
+
+
+def check_decision(client: SMTPClient, due: int, word: Delivery) -> None:
+    """Compare what the client says became of the mail with what it has said and heard of it."""
+    lines = [line for entry in client.transcript for line in entry.lines()]
+    if client.last_receipt is None:
+        assert not any(line.startswith("C: MAIL") for line in lines)
+        return
+    decisive = sum(line.startswith(("S: 250 taken", "S: 55")) for line in lines)
+    has_ended = any(line == "C: ." or line.endswith(" LAST") for line in lines)
+    expected = word if decisive >= due else Delivery.UNKNOWN if has_ended else Delivery.NOT_SENT
+    assert client.last_receipt.delivery is expected, lines
 
 
 def check_word(peer: ScriptedPeer, client: SMTPClient, outcome: BaseException | None) -> None:

@@ -33,6 +33,7 @@ from mailwire import (
     SenderRefused,
     SMTPClient,
     SourceFailed,
+    Timeouts,
 )
 from mailwire.smtp import Reply
 from mailwire.testing import (
@@ -50,6 +51,7 @@ from mailwire.testing import (
     Policy,
     ScriptedPeer,
     Step,
+    Tls,
     client_context,
     server_context,
 )
@@ -614,6 +616,33 @@ async def test_a_refusal_is_heard_while_a_source_goes_on(verdict: str, end: tupl
         with pytest.raises(DataRefused, match=verdict) as caught:
             await mailwire.send(endless(), peer.endpoint(), **ARGUMENTS)
     assert caught.value.delivery is Delivery.REFUSED
+
+
+@pytest.mark.parametrize("tls", ["none", "implicit"])
+@pytest.mark.parametrize(
+    "script",
+    [
+        (*extensions("HELP"), *OPENED, "C: DATA", "S: 354 go", Hear(65_536)),
+        (*extensions("CHUNKING"), *OPENED, "C: BDAT 262144", Hear(65_536)),
+    ],
+    ids=["text", "chunks"],
+)
+async def test_32_megabytes_are_not_sent_if_they_are_refused_at_once(tls: str, script: tuple[Step, ...]) -> None:
+    message = b"Subject: x\r\n\r\n" + b"0123456789abcdef\r\n" * 1_800_000
+    opening = (Tls(),) if tls == "implicit" else ()
+    told = 0
+
+    def progress(octets: int, _: int | None) -> None:
+        nonlocal told
+        told = octets
+
+    async with ScriptedPeer(*opening, *script, "S: 552 5.3.4 too big", NO_READING) as peer:
+        # A server that reads no more answers neither RSET nor a close_notify.
+        endpoint = peer.endpoint(tls=tls, timeouts=Timeouts(reset=0.01, close=0.01))
+        with pytest.raises(DataRefused, match="too big") as caught:
+            await mailwire.send(message, endpoint, **ARGUMENTS, progress=progress)
+    assert caught.value.delivery is Delivery.REFUSED
+    assert told < len(message) // 4
 
 
 class Cutter(threading.Thread):

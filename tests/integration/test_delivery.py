@@ -117,6 +117,16 @@ async def test_a_report_of_success_comes_back(mail_host: MailHost, mailbox: Mail
     assert b"Action: delivered" in report
 
 
+@pytest.mark.parametrize("choice", [None, False])
+async def test_octets_beyond_ascii_are_announced_and_arrive(mail_host: MailHost, mailbox: Mailbox, choice: Any) -> None:
+    message = "Subject: hello\r\n\r\nVoilà, ça va\r\n".encode()
+    endpoint = smtp_endpoint(mail_host, "starttls").replace(use_chunking=choice)
+    receipt = await mailwire.send(message, endpoint, sender="", recipients=[mailbox.address])
+    assert {"8BITMIME", "SIZE"} <= set(receipt.extensions)
+    (path,) = await asyncio.to_thread(mailbox.wait_for_messages, 1)
+    assert below_the_trace(path.read_bytes().replace(b"\n", b"\r\n"), message) == message
+
+
 async def test_a_message_in_utf_8_is_sent_as_such(mail_host: MailHost, mailbox: Mailbox) -> None:
     message = mailwire.compose(
         sender=f"Älice <{mail_host.alice.address}>", to=mailbox.address, subject="Grüße", text="Voilà\n"
@@ -146,6 +156,9 @@ async def test_postfix_answers_what_else_may_be_asked(mail_host: MailHost) -> No
     async with SMTPClient(smtp_endpoint(mail_host, "starttls")) as client:
         assert (await client.execute(mailwire.smtp.Vrfy(mail_host.alice.address))).code == 252
         assert (await client.execute(mailwire.smtp.Noop())).code == 250
+        with pytest.raises(mailwire.ReplyError) as unknown:  # Postfix has no HELP, and says so as RFC 5321 4.2.4 has it
+            await client.execute(mailwire.smtp.Help())
+        assert unknown.value.reply.code in (500, 502)
         assert (await client.execute(mailwire.smtp.Rset())).code == 250
         with pytest.raises(mailwire.ReplyError):
             await client.execute(mailwire.smtp.Expn("list"))
