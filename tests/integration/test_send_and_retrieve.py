@@ -7,7 +7,7 @@ import pytest
 
 import mailwire
 import mailwire.pop3
-from mailwire.endpoint import TLSMode
+from mailwire.endpoint import Chunking, TLSMode
 from mailwire.testing.tls import client_context
 from tests.integration.mail_host import MailHost
 from tests.integration.mailbox import Mailbox
@@ -226,3 +226,23 @@ async def test_a_deletion_takes_effect_when_quit_was_answered(mail_host: MailHos
         left = await client.listing()
 
     assert [entry.uid for entry in left] == [entries[1].uid]
+
+
+@pytest.mark.parametrize("use_chunking", [False, "eager"])
+async def test_many_mails_in_a_row_arrive_once_each(
+    mail_host: MailHost, mailbox: Mailbox, use_chunking: Chunking
+) -> None:
+    count = 200
+    messages = [f"Subject: {number}\r\n\r\n.hello {number}\r\n" for number in range(count)]
+    async with mailwire.SMTPClient(smtp_endpoint(mail_host, "none")) as client:
+        assert {"PIPELINING", "CHUNKING"} <= set(client.extensions)
+        run = client.send_all(
+            messages, sender=mail_host.alice.address, recipients=mailbox.address, use_chunking=use_chunking
+        )
+        results = [result async for result in run]
+    assert [result.error for result in results] == [None] * count
+    assert len({result.receipt.queue_id for result in results if result.receipt}) == count
+    mailbox.wait_for_messages(count)
+    arrived = await mailwire.retrieve(pop3_endpoint(mail_host, mailbox, "none"))
+    bodies = [message.raw[message.raw.index(b"Subject: ") :] for message in arrived]
+    assert sorted(bodies) == sorted(message.encode() for message in messages)
