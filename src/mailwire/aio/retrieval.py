@@ -28,6 +28,7 @@ from ..errors import (
 )
 from ..pop3 import Dele, Entry, RefusalCause, ResponseReceived, Retr, Top
 from .deletion import CommitReport
+from .overrun import OverrunWatch
 from .pop3_transaction import Message
 from .retrieved_item import Batch, RetrievalProgress, RetrievedItem
 
@@ -81,6 +82,10 @@ class Retrieval(AsyncIterator[RetrievedItem]):
         self._is_between = False  # two sessions, or in a listing: whatever ends this ends the connection
         self._failure: MailwireError | None = None  # what ended it
         self._lost: ConnectionLost | None = None  # the connection, and the run can go on with another
+        self._ends = OverrunWatch()
+        self._is_in_doubt = False  # whether what is asked for behind the current message is answered in step
+        self._is_one_by_one = False  # lest there be such a doubt again
+        self._again: list[Entry | RetrievedItem] = []  # to be asked for again, before all that is asked for
         self._watched: set[asyncio.Task[object]] = set()
         self._handed_out = self._of_messages = self._octets = self._of_octets = 0
 
@@ -171,6 +176,10 @@ class Retrieval(AsyncIterator[RetrievedItem]):
         while True:
             if self._lost is not None:
                 await self._replay(self._lost)
+            if self._is_in_doubt:
+                await self._take_back()
+                continue
+            self._ends.begin()
             is_full = self._is_batch_full
             if is_full and not self._asked:
                 await self._end_batch()
@@ -194,7 +203,8 @@ class Retrieval(AsyncIterator[RetrievedItem]):
     def _ask(self, *, is_full: bool) -> None:
         self._ask_to_delete()
         client = self._client
-        limit = client.settings.window.commands if client._dialogue.pipelines else 1
+        pipelines = client._dialogue.pipelines and not self._is_one_by_one
+        limit = client.settings.window.commands if pipelines else 1
         # Several commands go in one packet.
         if len(self._asked) > limit // 2:
             return
@@ -236,7 +246,9 @@ class Retrieval(AsyncIterator[RetrievedItem]):
     async def _read_block(self, item: RetrievedItem) -> bytes | None:
         while True:
             try:
-                return await self._client._dialogue.next_block(item.entry.number)
+                block = await self._client._dialogue.next_block(item.entry.number)
+                self._look_at(block)
+                return block
             except ConnectionLost as lost:
                 self._lose(lost)
                 if item._is_handed_out:
@@ -252,6 +264,7 @@ class Retrieval(AsyncIterator[RetrievedItem]):
             except ConnectionLost as lost:
                 self._lose(lost)
                 return
+            self._look_at(block)
             item._has_ended = block is None
             octets += len(block or b"")
             if item._is_too_long and octets > budget:
@@ -259,6 +272,38 @@ class Retrieval(AsyncIterator[RetrievedItem]):
                     f"message {item.entry.number} is longer than allowed, by more than {budget} octets: "
                     "the connection was cut"
                 )
+
+    def _look_at(self, block: bytes | None) -> None:
+        if block is not None and self._ends.sees_answer(block) and self._asked:
+            self._is_in_doubt = True
+
+    async def _take_back(self) -> None:
+        # What is asked for is read and not handed out, and asked for again: if all of it was answered, it was in step.
+        # Otherwise an answer is owed that never comes, and the deadline ends the run before a message is taken for
+        # another. Whoever is cancelled meanwhile goes on where he was.
+        while self._asked and self._lost is None:
+            item = self._asked[0]
+            if item.was_asked:
+                try:
+                    received = await self._client._dialogue.next_response()
+                except ConnectionLost as lost:
+                    self._lose(lost)
+                    return
+                if isinstance(received.command, Dele):
+                    continue
+                item._has_ended = not received.response.ok
+            self._again.append(item.entry if item.was_asked else item)
+            self._asked.popleft()
+            if item.was_asked:
+                self._current = item
+                await self._pass_over(item)
+        if self._lost is None:
+            self._ask_again()
+            self._is_in_doubt, self._is_one_by_one = False, True
+
+    def _ask_again(self) -> None:
+        self._pending.extendleft(reversed(self._again))
+        self._again.clear()
 
     def _count(self, item: RetrievedItem, block: bytes) -> None:
         item.octets += len(block)
@@ -295,7 +340,9 @@ class Retrieval(AsyncIterator[RetrievedItem]):
     def _lose(self, lost: ConnectionLost) -> None:
         # Take note that the connection was lost, and raise what it was lost by if that is the end of the run. It is not
         # where it may be pipelining that the server does not stand: several commands were unanswered.
-        left = [each if isinstance(each, Entry) else each.entry for each in (*self._asked, *self._pending)]
+        left = [
+            each if isinstance(each, Entry) else each.entry for each in (*self._again, *self._asked, *self._pending)
+        ]
         if self._current is not None and not self._current._has_ended:
             left.append(self._current.entry)
         left += self._client._transaction.marks.undecided
@@ -311,6 +358,7 @@ class Retrieval(AsyncIterator[RetrievedItem]):
         self._lost = None
         self._pending.extendleft(each.entry if each.was_asked else each for each in reversed(self._asked))
         self._asked.clear()
+        self._ask_again()
         if item is not None:
             self._pending.appendleft(item.entry)
         # By the end of its session nothing is marked any more.
@@ -339,6 +387,7 @@ class Retrieval(AsyncIterator[RetrievedItem]):
     async def _begin_again(self, item: RetrievedItem, expected: Entry | RetrievedItem) -> None:
         self._octets -= item.octets
         item.octets = 0
+        self._ends.begin()
         item._is_begun_again = True
         if isinstance(expected, Entry):
             dialogue = self._client._dialogue

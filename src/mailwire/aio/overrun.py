@@ -1,0 +1,31 @@
+"""Overrun: a message that may have swallowed the answer behind it.
+
+Exchange 2000 at times ends a message without the line end before its dot. Such a message has no end. In a session that
+is pipelined it goes on into the next answer and ends with that, and from there on each answer is taken for one to the
+command before. Nothing tells it from a mail in which a line ends in a dot and the next begins like an answer; but where
+an answer was swallowed, there is one less than there are commands.
+"""
+
+from typing import Final
+
+__all__ = ["OverrunWatch"]
+
+_SEAMS: Final = (b".\r\n+OK", b".\r\n-ERR")
+_KEPT: Final = max(map(len, _SEAMS)) - 1
+
+
+class OverrunWatch:
+    """Looks at the blocks of one message after the other; `begin` begins the next."""
+
+    def __init__(self) -> None:
+        self._tail = b""
+
+    def begin(self) -> None:
+        """Forget the message before."""
+        self._tail = b""
+
+    def sees_answer(self, block: bytes) -> bool:
+        """Whether what may be an answer begins in `block`, or ends there."""
+        seam = self._tail + block[:_KEPT]
+        self._tail = (block if len(block) >= _KEPT else seam)[-_KEPT:]
+        return any(mark in block or mark in seam for mark in _SEAMS)
