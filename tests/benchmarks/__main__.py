@@ -19,7 +19,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, Final
 
-from . import mailwire_pop3, mailwire_send_all, mailwire_smtp, peers
+from . import mailwire_pool, mailwire_pop3, mailwire_send_all, mailwire_smtp, peers
 from .loopback import PASSWORD, RECIPIENT, SENDER, USER, make_message, running
 
 __all__ = ["Contender", "contenders", "main", "measure"]
@@ -46,6 +46,8 @@ def contenders() -> Iterator[Contender]:
     yield from _ways_of(mailwire_smtp.ROWS, mailwire_smtp.KIND, mailwire_smtp.run, mailwire_smtp.prepare)
     many = mailwire_send_all
     yield from _ways_of(many.ROWS, many.KIND, many.run, many.prepare)
+    pool = mailwire_pool
+    yield from _ways_of(pool.ROWS, pool.KIND, pool.run, pool.prepare)
     yield Contender("pop3", "poplib", peers.retrieve_by_poplib)
     yield from _ways_of(mailwire_pop3.ROWS, mailwire_pop3.KIND, mailwire_pop3.run, mailwire_pop3.prepare)
 
