@@ -1,6 +1,7 @@
 """Mailing: one mail as its sender wants it sent, the message, its envelope and how; checked before anybody is asked."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import cache
 from inspect import signature
 from typing import Any, Literal
 
@@ -59,8 +60,8 @@ class Mailing:
         besides."""
         if not isinstance(message, Mailing):
             return cls(message, **settings)
-        defaults = signature(cls).parameters
-        if others := [name for name, value in settings.items() if value != defaults[name].default]:
+        defaults = _defaults()
+        if others := [name for name, value in settings.items() if value != defaults[name]]:
             raise ValueError(f"a Mailing says by itself what it is to have as {' and '.join(others)}")
         return message
 
@@ -68,6 +69,12 @@ class Mailing:
         """Raise InvalidMessage for what no server may be given and SourceFailed for what cannot be read, as far as that
         shows before a server is asked."""
         await self.content.check()
+
+
+@cache
+def _defaults() -> Mapping[str, object]:
+    # To read a signature takes longer than to send a mail.
+    return {name: parameter.default for name, parameter in signature(Mailing).parameters.items()}
 
 
 def check_settings(policy: MessagePolicy, on_refused: OnRefused, use_chunking: Chunking) -> None:
