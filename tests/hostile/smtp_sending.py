@@ -430,7 +430,7 @@ SLOW: Final = [
     ),
 ]
 
-MANY: Final = tuple(f"user{number}@example.org" for number in range(10_000))
+MANY: Final = tuple(f"user{number}@example.org" for number in range(3_000))
 TALKATIVE: Final = Answers(
     {
         "EHLO": "250-mx\n250 PIPELINING",
