@@ -475,6 +475,18 @@ async def test_a_file_that_has_changed_meanwhile_is_not_ended(change: bytes, tmp
         assert f"had 21 octets when it was looked at, and {len(change)} when it was sent" in str(caught.value)
 
 
+async def test_a_buffer_that_has_changed_meanwhile_is_not_ended() -> None:
+    held = bytearray(b"Subject: x\r\n\r\n" + b"0123456789\r\n" * 50_000)
+    outgoing = await Outgoing.prepare(held, ENVELOPE, offered())
+    assert len(await all_of(outgoing)) == len(held)
+    del held[-12:]
+    with pytest.raises(SourceFailed, match="when it was looked at"):
+        await all_of(outgoing)
+    held += b"x\xffy\r\n" + b"0" * 7
+    with pytest.raises(NotSupported, match="octets beyond ASCII"):
+        await all_of(outgoing)
+
+
 async def test_a_file_that_has_become_another_is_looked_at_again(tmp_path: Path) -> None:
     path = tmp_path / "m"
     path.write_bytes(ASCII)
