@@ -1,0 +1,150 @@
+"""The programs of docs/examples drive the machines over what their names say, each in fewer than 60 lines."""
+
+import asyncio
+import runpy
+from collections.abc import AsyncIterator, Iterator
+from functools import partial
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import mailwire
+from mailwire import Password
+from mailwire.testing import Account, MailServer, client_context, server_context
+
+EXAMPLES = Path(__file__).parents[1] / "docs" / "examples"
+ACCOUNTS = [Account("a", "secret", ("a@example.org",)), Account("b", "secret", ("b@example.org",))]
+MAIL = [b"Subject: Hello\r\n\r\n", b".Hello\r\n" * 30_000]
+
+needs_trio = pytest.mark.skipif(find_spec("trio") is None, reason="trio is not installed")
+
+
+def function(name: str, of: str) -> Any:
+    return runpy.run_path(str(EXAMPLES / f"{name}.py"))[of]
+
+
+@pytest.fixture
+async def server() -> AsyncIterator[MailServer]:
+    async with MailServer(ACCOUNTS, tls_context=server_context()) as server:
+        yield server
+
+
+@pytest.mark.parametrize("path", sorted(EXAMPLES.glob("*.py")), ids=lambda path: path.name)
+def test_an_example_has_fewer_than_sixty_lines(path: Path) -> None:
+    assert len(path.read_text("utf-8").splitlines()) < 60
+
+
+async def test_a_mail_goes_out_over_a_blocking_socket(server: MailServer) -> None:
+    send = function("smtp_blocking", "send")
+    where = ("localhost", server.smtp_port, Password("a", "secret"), MAIL)
+    path = ("a@example.org", "b@example.org", "nobody@example.org")
+    assert await asyncio.to_thread(partial(send, *where, *path, tls=client_context())) == "accepted"
+    (stored,) = server.messages("b")
+    assert stored.content == b"".join(MAIL)
+
+
+async def test_mail_comes_in_over_a_blocking_socket(server: MailServer) -> None:
+    messages = [b"Subject: %d\r\n\r\n.dot\r\n" % number for number in range(30)]
+    for message in messages:
+        server.maildrop.put("b", message)
+    retrieve = function("pop3_blocking", "retrieve")
+
+    def run() -> list[bytes]:
+        found: Iterator[bytes] = retrieve("localhost", server.pop3_port, "b", "secret", tls=client_context())
+        return list(found)
+
+    assert await asyncio.to_thread(run) == messages
+
+
+async def test_a_refusal_ends_a_blocking_session(server: MailServer) -> None:
+    send = function("smtp_blocking", "send")
+    where = ("localhost", server.smtp_port, Password("a", "wrong"), MAIL)
+    with pytest.raises(ConnectionError, match="AUTH PLAIN"):
+        await asyncio.to_thread(partial(send, *where, "a@example.org", "b@example.org", tls=client_context()))
+
+
+@needs_trio
+async def test_a_mail_goes_out_with_trio(server: MailServer) -> None:
+    import trio
+
+    send = function("smtp_trio", "send")
+
+    async def blocks() -> AsyncIterator[bytes]:
+        for block in MAIL:
+            yield block
+
+    async def main() -> str:
+        where = ("localhost", server.smtp_port, Password("a", "secret"), blocks())
+        delivery: str = await send(*where, "a@example.org", "b@example.org", tls=client_context())
+        return delivery
+
+    assert await asyncio.to_thread(trio.run, main) == "accepted"
+    (stored,) = server.messages("b")
+    assert stored.content == b"".join(MAIL)
+
+
+@needs_trio
+async def test_mail_comes_in_with_trio(server: MailServer) -> None:
+    import trio
+
+    messages = [b"Subject: %d\r\n\r\n.dot\r\n" % number for number in range(30)]
+    for message in messages:
+        server.maildrop.put("b", message)
+    retrieve = function("pop3_trio", "retrieve")
+
+    async def main() -> list[bytes]:
+        found: list[bytes] = await retrieve("localhost", server.pop3_port, "b", "secret", tls=client_context())
+        return found
+
+    assert await asyncio.to_thread(trio.run, main) == messages
+
+
+SMTP_SERVER = (
+    b"220 mail.example.org\r\n",
+    b"250-mail.example.org\r\n250 PIPELINING\r\n",
+    b"250 ok\r\n250 ok\r\n550 no such user\r\n354 go ahead\r\n",
+    b"250 2.0.0 queued\r\n",
+)
+SMTP_CLIENT = (
+    b"EHLO client.example.org\r\nMAIL FROM:<a@example.org>\r\nRCPT TO:<b@example.org>\r\nRCPT TO:<c@example.org>\r\n"
+    b"DATA\r\nSubject: Hello\r\n\r\n..\r\n.\r\n"
+)
+POP3_SERVER = (
+    b"+OK\r\n",
+    b"+OK\r\n",
+    b"+OK\r\n",
+    b"+OK\r\n1 20\r\n2 20\r\n.\r\n",
+    b"+OK\r\nSubject: 1\r\n\r\n..\r\n.\r\n",
+    b"+OK\r\nSubject: 2\r\n\r\ncut o",
+)
+
+
+def cut(pieces: tuple[bytes, ...], *, by_octet: bool) -> list[bytes]:
+    return [piece[at : at + 1] for piece in pieces for at in range(len(piece))] if by_octet else list(pieces)
+
+
+@pytest.mark.parametrize("by_octet", [False, True])
+def test_a_mail_goes_out_to_a_list_of_bytes(by_octet: bool) -> None:
+    send = function("smtp_bytes", "send")
+    mail = [b"Subject: Hello\r\n\r\n", b".\r\n"]
+    said, receipt = send(cut(SMTP_SERVER, by_octet=by_octet), mail, "a@example.org", "b@example.org", "c@example.org")
+    assert said == SMTP_CLIENT
+    assert receipt.delivery is mailwire.Delivery.ACCEPTED
+    assert receipt.accepted == ("b@example.org",)
+
+
+def test_a_list_of_bytes_that_ends_too_soon_leaves_doubt() -> None:
+    send = function("smtp_bytes", "send")
+    _, receipt = send(SMTP_SERVER[:3], [b"Subject: Hello\r\n\r\n"], "a@example.org", "b@example.org", "c@example.org")
+    assert receipt.delivery is mailwire.Delivery.UNKNOWN
+    with pytest.raises(EOFError):
+        send(SMTP_SERVER[:1], [b"Subject: Hello\r\n\r\n"], "a@example.org", "b@example.org")
+
+
+@pytest.mark.parametrize("by_octet", [False, True])
+def test_mail_comes_in_from_a_list_of_bytes(by_octet: bool) -> None:
+    said, messages = function("pop3_bytes", "retrieve")(cut(POP3_SERVER, by_octet=by_octet), "b", "secret")
+    assert said == b"USER b\r\nPASS secret\r\nLIST\r\nRETR 1\r\nRETR 2\r\n"
+    assert messages == [b"Subject: 1\r\n\r\n.\r\n"]
