@@ -5,6 +5,7 @@ import asyncio
 import pytest
 
 from mailwire import ConnectionLost, POP3Settings, RemoteProtocolError
+from mailwire.pop3 import Window
 from mailwire.testing import FIN, STALL, WAIT, ScriptedPeer, Step
 from mailwire.testing.turns import drain_events
 from tests.aio.dialogues import LISTED, LISTED_TOGETHER, OPENED, PIPELINED, POP3_QUIT, TWO_MESSAGES
@@ -106,10 +107,11 @@ async def test_nothing_is_said_in_the_middle_of_a_message() -> None:
 @pytest.mark.parametrize("reads", [True, False])
 async def test_where_the_server_pipelines_noop_goes_behind_what_is_unanswered(reads: bool) -> None:
     clock = Clock()
-    messages = ("S: +OK", "S: x", "S: .") * 3
+    message: tuple[Step, ...] = ("S: +OK", "S: x", "S: .")
+    heard, answered = (NOOP[:1], NOOP[1:]) if reads else ((), ())
     async with ScriptedPeer(
-        *(*PIPELINED, *LISTED_TOGETHER, "C: RETR 1", "C: RETR 2", "C: RETR 3", *messages),
-        *(*(NOOP if reads else ()), "C: STAT", "S: +OK 1 2", *POP3_QUIT),
+        *(*PIPELINED, *LISTED_TOGETHER, "C: RETR 1", "C: RETR 2", "C: RETR 3", *message, *heard, *message, *message),
+        *(*answered, "C: STAT", "S: +OK 1 2", *POP3_QUIT),
         guard=None,
     ) as peer:
         client = await connect(peer)
@@ -124,6 +126,30 @@ async def test_where_the_server_pipelines_noop_goes_behind_what_is_unanswered(re
                 await clock.advance(40)
         assert found == ([b"x\r\n"] * 3 if reads else [])
         assert (await client.stat()).count == 1
+        await client.quit()
+
+
+async def test_a_noop_that_never_left_is_not_waited_for() -> None:
+    # All of the window is taken when the time for it has come, and then nobody reads on.
+    clock = Clock()
+    settings = POP3Settings(window=Window(commands=3, octets=1000))
+    rest: tuple[Step, ...] = ("S: +OK", "S: x", "S: .")
+    async with ScriptedPeer(
+        *(*PIPELINED, *LISTED_TOGETHER, "C: RETR 1", "C: RETR 2", "C: RETR 3", WAIT, *rest, *rest, *rest),
+        *("C: STAT", "S: +OK 1 2", "C: STAT", "S: +OK 1 2", *POP3_QUIT),
+        guard=None,
+    ) as peer:
+        client = await connect(peer, settings=settings)
+        items = client.retrieve([ONE, TWO, THREE])
+        waiting = asyncio.create_task(anext(items))
+        await clock.advance(40)
+        waiting.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await waiting
+        await items.aclose()
+        peer.go_on()
+        for _ in range(2):
+            assert (await client.stat()).count == 1
         await client.quit()
 
 

@@ -79,6 +79,11 @@ class Pipeline(Generic[C]):
         return tuple([command for command, _, _, _ in self._queued])
 
     @property
+    def unanswered(self) -> int:
+        """How many commands are not answered, whether they have left or not."""
+        return len(self._in_flight) + len(self._queued)
+
+    @property
     def oldest(self) -> C | None:
         """The command that the next reply answers; None if no reply is due."""
         return self._in_flight[0][0] if self._in_flight else None

@@ -9,7 +9,7 @@
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from ..endpoint import Endpoint
@@ -80,6 +80,13 @@ class Dialogue:
             raise self._end
         self.connection.send(command)
 
+    def discard_queued(self) -> Sequence[Command[object]]:
+        """Drop what has not left yet; return it."""
+        discarded = self.connection.discard_queued()
+        if any(command is self._noop for command in discarded):
+            self._noop = None
+        return discarded
+
     async def greeting(self) -> ResponseReceived:
         """Return the server's greeting."""
         event = await self.session.greeting()
@@ -108,14 +115,20 @@ class Dialogue:
 
         Raises DeadlineExceeded where it stands still, and where it trickles.
         """
-        began = self._loop.time()
-        event = await self._next_event(self._timeouts.block, "message", number)
+        # A message that has come whole already is handed out without another look at the clock or the way out.
+        waited, event = 0.0, self.session.poll()
+        if event is None:
+            began = self._loop.time()
+            event = await self._next_event(self._timeouts.block, "message", number)
+            waited = self._loop.time() - began
+        elif isinstance(event, MessageEnd):
+            self._note(event)
         if isinstance(event, MessageEnd):
             self._rate.begin()
             return None
         if not isinstance(event, MessageData):
             raise AssertionError("behind the first line of a message come its data")
-        self._rate.count(self._loop.time() - began, len(event.data))
+        self._rate.count(waited, len(event.data))
         try:
             self._rate.check("message", number)
         except DeadlineExceeded as slow:
@@ -130,10 +143,7 @@ class Dialogue:
     @property
     def owes_answer(self) -> bool:
         """Whether the server owes an answer to what was asked, NOOPs of our own aside."""
-        connection = self.connection
-        return connection.awaited is not None and any(
-            command is not self._noop for command in (*connection.in_flight, *connection.queued)
-        )
+        return self.connection.unanswered > (self._noop is not None)
 
     # Between two calls
 

@@ -123,7 +123,7 @@ class Transaction:
 
     def leave(self) -> None:
         """Say nothing more of what is waiting to be said, and leave to others what is unanswered."""
-        self.marks.discard(self.dialogue.connection.discard_queued())
+        self.marks.discard(self.dialogue.discard_queued())
         self.dialogue.is_left = self.dialogue.owes_answer
 
     # Private

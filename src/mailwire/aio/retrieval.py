@@ -201,7 +201,10 @@ class Retrieval(AsyncIterator[RetrievedItem]):
                 return item
 
     def _ask(self, *, is_full: bool) -> None:
-        self._ask_to_delete()
+        if self._to_delete:
+            self._ask_to_delete()
+        if not self._pending:
+            return
         client = self._client
         pipelines = client._dialogue.pipelines and not self._is_one_by_one
         limit = client.settings.window.commands if pipelines else 1

@@ -108,6 +108,11 @@ class Connection:
         return self._pipeline.queued
 
     @property
+    def unanswered(self) -> int:
+        """How many commands are not answered, `in_flight` and `queued` together."""
+        return self._pipeline.unanswered
+
+    @property
     def awaited(self) -> Command[object] | None:
         """The command that the server's next words answer, or will answer once it has left; None if none is due."""
         return self._pipeline.oldest or self._pipeline.next
@@ -204,7 +209,8 @@ class Connection:
         """
         if self.state is State.CLOSED:
             return None
-        self._go_on_from_computing()
+        if self._computing is not None:
+            self._go_on_from_computing(self._computing)
         if self.state is State.TLS:
             self._refuse_injected()
         event = self._next_of_body() if self._status is not None else self._next_answer()
@@ -220,8 +226,11 @@ class Connection:
         Raises RemoteProtocolError if the server has said something though nothing was asked: it would be taken for the
         answer to what is about to be asked.
         """
-        self._go_on_from_computing()
-        if self._buffer and self._pipeline.next is not None:
+        if self._computing is not None:
+            self._go_on_from_computing(self._computing)
+        if self._pipeline.is_idle:
+            return []
+        if self._pipeline.next is not None and self._buffer:
             if self._pipeline.oldest is None:
                 unread = self._buffer.quote_rest()
                 raise self._fail(self._out_of_step(f"expected nothing from the server, got {unread}", b"?"))
@@ -301,10 +310,9 @@ class Connection:
         self._respond(response)
         return None
 
-    def _go_on_from_computing(self) -> None:
-        if self._computing is not None:
-            computed, self._computing = self._computing.exchange.take_computed(), None
-            self._respond(computed)
+    def _go_on_from_computing(self, command: Auth) -> None:
+        self._computing = None
+        self._respond(command.exchange.take_computed())
 
     def _respond(self, response: bytes) -> None:
         self._trace("C", Spoken("*") if response == CANCEL else Masked())
