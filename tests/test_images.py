@@ -1,0 +1,36 @@
+"""The state diagrams show what the tables of transitions say."""
+
+import runpy
+from pathlib import Path
+from xml.etree import ElementTree
+
+import pytest
+
+from mailwire import pop3, smtp
+
+IMAGES = Path(__file__).parents[1] / "docs" / "images"
+SCRIPT = runpy.run_path(str(IMAGES / "states.py"))
+PICTURES: dict[str, str] = SCRIPT["pictures"]()
+
+
+@pytest.mark.parametrize("name", PICTURES)
+def test_a_picture_is_not_stale(name: str) -> None:
+    assert (IMAGES / name).read_text("utf-8") == PICTURES[name], "run python docs/images/states.py"
+
+
+@pytest.mark.parametrize(("name", "states"), [("smtp-states.svg", smtp.State), ("pop3-states.svg", pop3.State)])
+def test_a_picture_shows_every_state_once(name: str, states: type[smtp.State] | type[pop3.State]) -> None:
+    texts = [
+        element.text for element in ElementTree.fromstring(PICTURES[name]).iter("{http://www.w3.org/2000/svg}text")
+    ]
+    assert [text for text in texts if text in states.__members__] == list(states.__members__)
+
+
+def test_every_row_of_the_tables_is_in_the_pictures() -> None:
+    smtp_moves: dict[tuple[str, str], list[str]] = SCRIPT["smtp_moves"]()
+    for (state, _), row in smtp.TRANSITIONS.items():
+        for target in filter(None, (row.done, row.more, row.refused)):
+            assert smtp_moves[state.name, target.name]
+    pop3_moves: dict[tuple[str, str], list[str]] = SCRIPT["pop3_moves"]()
+    assert pop3_moves["AUTHORIZATION", "TRANSACTION"] == ["PASS", "APOP", "AUTH"]
+    assert smtp_moves["MAIL_DATA", "READY"] == ["end of data"]
