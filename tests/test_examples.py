@@ -1,6 +1,7 @@
 """The programs of docs/examples drive the machines over what their names say, each in fewer than 60 lines."""
 
 import asyncio
+import importlib
 import runpy
 from collections.abc import AsyncIterator, Iterator
 from functools import partial
@@ -67,7 +68,7 @@ async def test_a_refusal_ends_a_blocking_session(server: MailServer) -> None:
 
 @needs_trio
 async def test_a_mail_goes_out_with_trio(server: MailServer) -> None:
-    import trio
+    trio = importlib.import_module("trio")
 
     send = function("smtp_trio", "send")
 
@@ -87,7 +88,7 @@ async def test_a_mail_goes_out_with_trio(server: MailServer) -> None:
 
 @needs_trio
 async def test_mail_comes_in_with_trio(server: MailServer) -> None:
-    import trio
+    trio = importlib.import_module("trio")
 
     messages = [b"Subject: %d\r\n\r\n.dot\r\n" % number for number in range(30)]
     for message in messages:
