@@ -31,7 +31,7 @@ def endpoint_for(server: MailutilsPop3d, spool: Spool, **settings: Any) -> Endpo
 
 async def connect_when_free(client: POP3Client) -> None:
     """Connect, once the server has noticed that the session before is over."""
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(120):
         while not client.is_connected:
             with suppress(MaildropLocked):
                 await client.connect()
