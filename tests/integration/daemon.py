@@ -36,11 +36,12 @@ def free_ports(count: int) -> list[int]:
     """Return that many ports of the loopback interface on which nothing listens now, none of them returned before.
 
     They are none of those that the system gives to whoever connects somewhere, for such a one could take them before a
-    server does; and no two workers of pytest-xdist get the same.
+    server does; and no two workers of pytest-xdist get the same, nor one and a run without.
     """
     ports: list[int] = []
-    worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
-    candidates = range(_FIRST_PORT + worker % _WORKERS, _first_given_to_clients(), _WORKERS)
+    name = os.environ.get("PYTEST_XDIST_WORKER")
+    worker = int(name.removeprefix("gw")) % (_WORKERS - 1) if name else _WORKERS - 1
+    candidates = range(_FIRST_PORT + worker, _first_given_to_clients(), _WORKERS)
     for port in random.sample(candidates, len(candidates)):
         if len(ports) == count:
             return ports
