@@ -12,6 +12,7 @@ import logging
 import re
 import socket
 from collections.abc import Iterator
+from importlib.util import find_spec
 from pathlib import Path
 from types import CodeType
 from typing import Any
@@ -63,6 +64,9 @@ def logging_as_it_was() -> Iterator[None]:
 
 @pytest.mark.parametrize("text", list(blocks()))
 async def test_the_example_runs(text: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    for name in re.findall(r"^(?:import|from) (\w+)", text, re.MULTILINE):
+        if find_spec(name) is None:
+            pytest.skip(f"{name} is not installed")
     for name in ("report.pdf", "logo.png", "message.eml"):
         (tmp_path / name).write_bytes(b"Subject: x\r\n\r\nhello\r\n")
     monkeypatch.chdir(tmp_path)
@@ -77,7 +81,13 @@ async def test_the_example_runs(text: str, monkeypatch: pytest.MonkeyPatch, tmp_
         await mailwire.send(message, f"smtps://a:secret@localhost:{implicit.smtp_port}")
         with socket.create_connection((upgradable.host, upgradable.smtp_port)) as sock, io.BytesIO() as file:
             sock.settimeout(10)
-            namespace = {"mailwire": mailwire, "messages": [message], "file": file, "sock": sock}
+            namespace = {
+                "__name__": "__main__",
+                "mailwire": mailwire,
+                "messages": [message],
+                "file": file,
+                "sock": sock,
+            }
             code = compiled(on_loopback(text, implicit, upgradable, tmp_path / "lmtp"))
             # A blocking example runs beside the server that it waits for.
             result = await asyncio.to_thread(eval, code, namespace)
