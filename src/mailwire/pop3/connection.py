@@ -76,8 +76,11 @@ class Connection:
         trace: Trace = _ignore,
     ) -> None:
         self.state = State.GREETING
-        self.greeting: Response | None = None  # None until it came, and again once TLS has made it worthless
-        self.capabilities: Capabilities | None = None  # None until CAPA was answered, and again after STLS
+        """Where the session stands."""
+        self.greeting: Response | None = None
+        """None until it came, and again once TLS has made it worthless."""
+        self.capabilities: Capabilities | None = None
+        """None until CAPA was answered, and again after STLS."""
         self._ahead = State.AUTHORIZATION  # where everything said so far leads if all of it is accepted
         self._window = window
         self._limits = limits

@@ -78,14 +78,22 @@ class Connection:
         ignored_extensions: Collection[str] = (),
     ) -> None:
         self.state = State.GREETING
-        self.ahead = State.INITIATION  # where everything said so far leads if all of it is accepted
-        self.greeting: Reply | None = None  # None until it came, and again once TLS has made it worthless
-        self.extensions: Extensions | None = None  # None until EHLO or HELO was accepted, and again after STARTTLS
+        """Where the session stands."""
+        self.ahead = State.INITIATION
+        """Where everything said so far leads if all of it is accepted."""
+        self.greeting: Reply | None = None
+        """None until it came, and again once TLS has made it worthless."""
+        self.extensions: Extensions | None = None
+        """None until EHLO or HELO was accepted, and again after STARTTLS."""
         self.is_lmtp = lmtp
         self.is_authenticated = False
-        self.is_secured = False  # TLS is in force
-        self.is_verified = False  # ... with a server that has proved its name
-        self.queued_chunks = 0  # which have not left yet
+        """Whether AUTH has succeeded."""
+        self.is_secured = False
+        """Whether TLS is in force..."""
+        self.is_verified = False
+        """...with a server that has proved its name."""
+        self.queued_chunks = 0
+        """How many chunks have not left yet."""
         self._window = window
         self._trace = trace
         self._ignored = tuple(ignored_extensions)
