@@ -5,7 +5,6 @@ import importlib
 import runpy
 from collections.abc import AsyncIterator, Iterator
 from functools import partial
-from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -69,7 +68,7 @@ async def test_a_refusal_ends_a_blocking_session(server: MailServer) -> None:
 
 @needs_trio
 async def test_a_mail_goes_out_with_trio(server: MailServer) -> None:
-    importlib.import_module("trio")
+    trio = importlib.import_module("trio")
 
     send = function("smtp_trio", "send")
 
@@ -82,14 +81,14 @@ async def test_a_mail_goes_out_with_trio(server: MailServer) -> None:
         delivery: str = await send(*where, "a@example.org", "b@example.org", tls=client_context())
         return delivery
 
-    assert await asyncio.to_thread(import_module("trio").run, main) == "accepted"
+    assert await asyncio.to_thread(trio.run, main) == "accepted"
     (stored,) = server.messages("b")
     assert stored.content == b"".join(MAIL)
 
 
 @needs_trio
 async def test_mail_comes_in_with_trio(server: MailServer) -> None:
-    importlib.import_module("trio")
+    trio = importlib.import_module("trio")
 
     messages = [b"Subject: %d\r\n\r\n.dot\r\n" % number for number in range(30)]
     for message in messages:
@@ -100,7 +99,7 @@ async def test_mail_comes_in_with_trio(server: MailServer) -> None:
         found: list[bytes] = await retrieve("localhost", server.pop3_port, "b", "secret", tls=client_context())
         return found
 
-    assert await asyncio.to_thread(import_module("trio").run, main) == messages
+    assert await asyncio.to_thread(trio.run, main) == messages
 
 
 SMTP_SERVER = (
