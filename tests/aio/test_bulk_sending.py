@@ -1,7 +1,9 @@
 """Many messages on one connection: round trips, results, failures in the middle, and what becomes of the rest."""
 
 import asyncio
+import io
 import socket
+import threading
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import aclosing, suppress
 from email.message import EmailMessage
@@ -15,6 +17,7 @@ from mailwire import (
     ConnectionFailed,
     ConnectionLost,
     DataRefused,
+    DeadlineExceeded,
     Delivery,
     Endpoint,
     InvalidMessage,
@@ -34,6 +37,7 @@ from mailwire.testing import (
     LISTEN,
     MAIL_DATA,
     PACKET,
+    STALL,
     WAIT,
     Account,
     Answers,
@@ -45,6 +49,7 @@ from mailwire.testing import (
 )
 from mailwire.testing.turns import drain_events, turns
 from tests.aio.dialogues import MESSAGE, QUIT, SENT, SMTP_ANSWERS, extensions, once
+from tests.clock import Clock
 
 NAMED = ("C: MAIL FROM:<a@example.org>", "C: RCPT TO:<b@example.org>")
 CHUNK: tuple[Step, ...] = (f"C: BDAT {len(MESSAGE)} LAST", Hear(len(MESSAGE)))
@@ -719,3 +724,122 @@ async def test_who_is_not_connected_cannot_send() -> None:
 def test_a_run_can_be_made_where_there_is_no_event_loop() -> None:
     run = SMTPClient.send_all.__get__(object())([MESSAGE], recipients="b@example.org")
     assert isinstance(run, BulkSending)
+
+
+# What seldom happens
+
+
+async def test_a_server_that_does_not_answer_in_time_leaves_it_unknown() -> None:
+    script = (*extensions("PIPELINING", "CHUNKING"), *NAMED, *CHUNK, STALL)
+    async with ScriptedPeer(*script, guard=None) as peer:
+        client = SMTPClient(peer.endpoint(connect=once(peer), timeouts=PATIENCE))
+        await client.connect()
+        run = client.send_all([MESSAGE], **ENVELOPE, use_chunking="eager")
+        waiting = asyncio.ensure_future(anext(run))
+        await drain_events()
+        await Clock().advance(100_000)
+        result = await waiting
+        assert isinstance(result.error, DeadlineExceeded)
+        assert result.error.phase == "the reply to MAIL FROM:<a@example.org>"
+        assert result.delivery is Delivery.UNKNOWN
+        await run.aclose()
+
+
+async def test_a_source_that_failed_says_so_also_where_the_connection_is_lost() -> None:
+    script = (*extensions("PIPELINING", "CHUNKING"), *NAMED, *CHUNK, WAIT, FIN, LISTEN)
+    async with ScriptedPeer(*script) as peer:
+        client = SMTPClient(peer.endpoint(connect=once(peer), timeouts=PATIENCE))
+        await client.connect()
+        run = client.send_all([MESSAGE, broken(1)], **ENVELOPE, use_chunking="eager", order="input")
+        waiting = asyncio.ensure_future(anext(run))
+        await drain_events()
+        peer.go_on()
+        results = [await waiting, await anext(run)]
+        await run.aclose()
+    assert [type(result.error) for result in results] == [ConnectionLost, SourceFailed]
+    assert [result.delivery for result in results] == [Delivery.UNKNOWN, Delivery.NOT_SENT]
+
+
+EAGER_TWICE: tuple[Step, ...] = (
+    *(*extensions("PIPELINING", "CHUNKING"), *NAMED, *CHUNK, "C: RSET", *NAMED, *CHUNK),
+    *("S: 250 a", "S: 250 b", "S: 250 taken"),
+)
+
+
+async def test_a_connection_that_is_lost_while_a_run_is_closed_leaves_the_rest_unknown() -> None:
+    async with ScriptedPeer(*EAGER_TWICE, FIN, LISTEN) as peer:
+        client = SMTPClient(peer.endpoint(timeouts=PATIENCE))
+        await client.connect()
+        run = client.send_all([MESSAGE] * 2, **ENVELOPE, use_chunking="eager", look_ahead=2)
+        assert (await anext(run)).delivery is Delivery.ACCEPTED
+        await run.aclose()
+        assert [result.delivery for result in run.remaining] == [Delivery.UNKNOWN]
+        assert not client.is_connected
+
+
+async def test_closing_can_be_cancelled() -> None:
+    async with ScriptedPeer(*EAGER_TWICE, STALL, guard=None) as peer:
+        client = SMTPClient(peer.endpoint(timeouts=PATIENCE))
+        await client.connect()
+        run = client.send_all([MESSAGE] * 2, **ENVELOPE, use_chunking="eager")
+        assert (await anext(run)).delivery is Delivery.ACCEPTED
+        closing = asyncio.ensure_future(run.aclose())
+        await drain_events()
+        assert not closing.done()
+        closing.cancel()
+        await asyncio.wait([closing])
+        assert closing.cancelled()
+        assert [result.delivery for result in run.remaining] == [Delivery.UNKNOWN]
+        assert not client.is_connected
+
+
+class Gated(io.BytesIO):
+    """A file that is read only when the gate is open."""
+
+    def __init__(self, octets: bytes, gate: threading.Event) -> None:
+        super().__init__(octets)
+        self.gate = gate
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        assert self.gate.wait(20)
+        return super().read(size)
+
+
+async def test_cancelled_while_a_message_is_looked_at_it_was_not_sent() -> None:
+    gate = threading.Event()
+    async with server_with() as server, SMTPClient(endpoint_of(server)) as client:
+        run = client.send_all([Gated(MESSAGE, gate)], **ENVELOPE)
+        waiting = asyncio.ensure_future(anext(run))
+        await drain_events()
+        waiting.cancel()
+        await asyncio.wait([waiting])
+        gate.set()
+        assert [result.delivery for result in run.remaining] == [Delivery.NOT_SENT]
+        await run.aclose()
+
+
+class Counter:
+    """An asynchronous iterator that is no generator."""
+
+    def __init__(self, count: int) -> None:
+        self.left = count
+
+    def __aiter__(self) -> "Counter":
+        return self
+
+    async def __anext__(self) -> bytes:
+        if self.left == 0:
+            raise StopAsyncIteration
+        self.left -= 1
+        return MESSAGE
+
+
+async def test_what_was_taken_in_advance_is_told_of() -> None:
+    async with server_with() as server, SMTPClient(endpoint_of(server)) as client:
+        counter = Counter(20)
+        async with client.send_all(counter, **ENVELOPE, use_chunking=False, look_ahead=6) as results:
+            await anext(results)
+            await drain_events()
+        assert [result.index for result in results.remaining] == list(range(1, 20 - counter.left))
+        assert results.remaining[-1].receipt is None
+        assert results.remaining[-1].delivery is Delivery.NOT_SENT

@@ -82,8 +82,7 @@ class BulkSending(AsyncIterator[SendResult]):
 
     def abandon(self) -> None:
         """Take note that the connection is gone, on which something was left unanswered."""
-        if self._chain is not None:
-            self._chain.break_off(None, may_try_again=False)
+        self._opened_chain.break_off(None, may_try_again=False)
 
     @property
     def remaining(self) -> tuple[SendResult, ...]:
@@ -116,6 +115,12 @@ class BulkSending(AsyncIterator[SendResult]):
         await self.aclose()
 
     # Private
+
+    @property
+    def _opened_chain(self) -> Chain:
+        if self._chain is None:
+            raise AssertionError("a run that holds a connection has a chain of mails on it")
+        return self._chain
 
     async def _go_on(self) -> None:
         consignment = self._consignment
@@ -176,34 +181,28 @@ class BulkSending(AsyncIterator[SendResult]):
             consignment.fail(item, error)
 
     async def _settle(self) -> None:
-        chain = self._chain
-        if chain is None:
-            return
+        chain = self._opened_chain
         error: MailwireError | None = None
         try:
             await chain.settle()
         except MailwireError as caught:
             error = caught
             self._client._note(error)
-        except BaseException:
-            await self._cut()
-            raise
-        if not chain.is_idle:
-            chain.break_off(error, may_try_again=False)
-            self._client.abort()
-            await chain.close()
+        finally:
+            if not chain.is_idle:
+                chain.break_off(error, may_try_again=False)
+                self._client.abort()
+                await chain.close()
 
     async def _cut(self) -> None:
         # Whatever ends the run in the middle ends the connection.
         if not self._is_open:
             return
-        chain = self._chain
-        if chain is not None and not chain.is_over:
-            chain.break_off(None, may_try_again=False)
+        chain = self._opened_chain
+        chain.break_off(None, may_try_again=False)
         self._client.abort()
         self._end()
-        if chain is not None:
-            await chain.close()
+        await chain.close()
 
     # Holding the connection, and letting go of it
 
@@ -235,12 +234,11 @@ class BulkSending(AsyncIterator[SendResult]):
     def _end(self) -> None:
         self._is_over = True
         self._consignment.close()
-        if self._is_open:
-            self._is_open = False
-            for task in self._watched:
-                task.remove_done_callback(self._stop_watching)
-            self._watched.clear()
-            self._client._end_bulk(self)
+        self._is_open = False
+        for task in self._watched:
+            task.remove_done_callback(self._stop_watching)
+        self._watched.clear()
+        self._client._end_bulk(self)
 
 
 def _current_task() -> "asyncio.Task[object] | None":

@@ -168,7 +168,6 @@ class Chain:
             sending = self._consignment.make_sending(item)
             if not sending.mailing.content.is_at_hand:
                 self._flush()
-            await sending.mailing.check()
             await sending.prepare(self._dialogue)
             batch = sending.next_batch(self._dialogue)
         except MailwireError as error:
@@ -266,20 +265,17 @@ class Chain:
             reply = self._dialogue.heard()
 
     def _receive(self, reply: ReplyReceived) -> None:
-        for link in self._links:
-            if link.passage.receive(reply):
-                break
-        link = self._links[0]
+        link = self._links[0]  # replies come in order, and what is finished is gone
+        link.passage.receive(reply)
         if link.passage.transaction.finished and self._connection.state is not State.CLOSED:
             self._links.popleft()
             self.has_concluded = True
             self._conclude(link)
 
     def _conclude(self, link: _Link) -> None:
-        link.sending.end(link.passage)
+        receipt = link.sending.end(link.passage)
         if link.passage.writing.has_begun:
             self._closing.append(link.passage.writing)
-        receipt = link.sending.receipt()
         self._consignment.finish(link.item, receipt, link.sending.failure(receipt))
 
     # Breaking off

@@ -103,7 +103,7 @@ class Dialogue:
 
 
 def _reply_in(event: Event) -> ReplyReceived:
-    if not isinstance(event, ReplyReceived):
+    if type(event) is not ReplyReceived:
         raise ConnectionLost(f"the server left in the middle of a mail: {event}")
     return event
 

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Mapping, Sequence
 
 from ..errors import DataRefused, RecipientsRefused, ReplyError, SenderRefused
-from ..smtp import Delivery, Receipt, ReplyReceived, Transaction
+from ..smtp import Receipt, ReplyReceived, Transaction
 from .writing import Writing
 
 __all__ = ["Passage", "Watch"]
@@ -47,12 +47,10 @@ class Passage:
         self.watch.begin("envelope")
         self._last: ReplyReceived | None = None
 
-    def receive(self, event: ReplyReceived) -> bool:
-        """Hand a reply to the transaction; return whether it was one of its."""
-        if not self.transaction.receive(event):
-            return False
+    def receive(self, event: ReplyReceived) -> None:
+        """Hand a reply to the transaction, which is the oldest that is not finished."""
+        self.transaction.receive(event)
         self._last = event
-        return True
 
     @property
     def has_heard_closing(self) -> bool:
@@ -63,12 +61,10 @@ class Passage:
         """Return what is known now."""
         return self.transaction.receipt(self.watch.timings())
 
-    def refusal(self) -> ReplyError | None:
-        """Return the refusal that has ended the transaction; None if it was not refused."""
+    def refusal(self, receipt: Receipt) -> ReplyError | None:
+        """Return the refusal that has ended the transaction, of which nobody has the mail by this `receipt`; None if it
+        was not refused."""
         transaction = self.transaction
-        receipt = transaction.receipt()
-        if receipt.delivery is Delivery.ACCEPTED:
-            return None
         if (reply := transaction.sender_refusal) is not None:
             return SenderRefused(f"MAIL was refused: {reply}", command=f"MAIL FROM:<{receipt.sender}>", reply=reply)
         if (reply := transaction.recipients_refusal) is not None:
@@ -77,7 +73,7 @@ class Passage:
         if (reply := transaction.data_refusal) is not None:
             return DataRefused(f"the message was refused: {reply}", command="DATA", reply=reply)
         if self._last is None:
-            return None
+            raise AssertionError("what has ended by a reply has had one")
         # 421: the server took its leave in the middle of the mail.
         command, reply = str(self._last.command), self._last.reply
         return ReplyError(f"{command} was refused: {reply}", command=command, reply=reply)

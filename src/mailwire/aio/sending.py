@@ -9,7 +9,7 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Literal
+from typing import Final, Literal
 
 from ..errors import (
     ConnectionLost,
@@ -38,6 +38,8 @@ from .writing import Writing
 
 __all__ = ["Sending"]
 
+_NOTHING: Final = Extensions()
+
 
 class Sending:
     """The sending of one `mailing`: take a batch of its recipients at a time, let it transact, until there is none.
@@ -56,11 +58,6 @@ class Sending:
     def has_begun(self) -> bool:
         """Whether a transaction was begun."""
         return bool(self._passages)
-
-    @property
-    def is_whole(self) -> bool:
-        """Whether nobody is left who was not named in a transaction, and there was but one."""
-        return not self._left and len(self._passages) == 1
 
     async def prepare(self, dialogue: Dialogue) -> None:
         """Make the message ready for the server. Raises what `Outgoing.prepare` raises."""
@@ -131,10 +128,13 @@ class Sending:
             dialogue.recipient_domains.update(recipient.domain.lower() for recipient in recipients)
         return passage
 
-    def end(self, passage: Passage) -> None:
-        """Take note of what has become of a transaction that nothing more will come of."""
+    def end(self, passage: Passage) -> Receipt:
+        """Take note of what has become of a transaction that nothing more will come of; return its receipt."""
         passage.watch.stop()
-        self._failure = passage.refusal() or self._failure
+        receipt = passage.receipt()
+        if receipt.delivery is not Delivery.ACCEPTED:
+            self._failure = passage.refusal(receipt) or self._failure
+        return receipt
 
     async def transact(self, dialogue: Dialogue, batch: Batch) -> None:
         """Make the transaction with these recipients. Raises what anything on the way raises, but for refusals."""
@@ -234,4 +234,5 @@ def _explain(error: NotSupported, dialogue: Dialogue) -> None:
 
 
 def _offered(dialogue: Dialogue) -> Extensions:
-    return dialogue.connection.extensions or Extensions()
+    extensions = dialogue.connection.extensions
+    return _NOTHING if extensions is None else extensions

@@ -8,6 +8,7 @@ from typing import Final
 from .._wire.dots import MailText
 from ..errors import NotSupported, SourceFailed
 from ..smtp.extensions import Extensions
+from ..smtp.parameters import Parameters
 from .content import Content, Text
 from .envelope import Envelope
 from .mending import Mending, Permission
@@ -81,7 +82,7 @@ class Outgoing:
             parameters["SMTPUTF8"] = None
         if survey is not None and "SIZE" in extensions:
             parameters["SIZE"] = str(survey.octets)
-        return cls(text, Permission(eight_bit or policy.binary, utf8, size), parameters)
+        return cls(text, Permission(eight_bit or policy.binary, utf8, size), Parameters.vouch(parameters))
 
     async def blocks(self) -> AsyncGenerator[bytes, None]:
         """Yield what leaves, in blocks of 64 to 256 KiB, or somewhat more where line ends had to be mended.

@@ -50,6 +50,13 @@ class Parameters(FrozenMapping[str | None]):
         return parameters if type(parameters) is cls else cls(parameters)
 
     @classmethod
+    def vouch(cls, parameters: Mapping[str, str | None]) -> Self:
+        """Take `parameters` as they are. The caller knows that the names and values are what they may be."""
+        whole = cls.__new__(cls)
+        FrozenMapping.__init__(whole, parameters)
+        return whole
+
+    @classmethod
     def joined(cls, *parts: Mapping[str, str | None]) -> Self:
         """Return all `parts` as one. Raises ValueError if a keyword is in more than one of them."""
         whole = {keyword: value for part in parts for keyword, value in part.items()}

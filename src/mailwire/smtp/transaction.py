@@ -39,6 +39,7 @@ CHUNK_SIZE: Final = 128 * 1024
 """A chunk has at least so many octets, but for the last one: small blocks are gathered."""
 
 _NO_WISH: Final = RecipientOptions()
+_NOTHING: Final = Extensions()
 
 # A server that answers so, does not know BDAT after all. It may take what follows, the chunk, for commands.
 _UNKNOWN_COMMAND: Final = frozenset({500, 501, 502, 504})
@@ -85,7 +86,7 @@ class Transaction:
         if chunking is False and is_binary(parameters):
             raise ValueError("a binary message goes in chunks (RFC 3030 3)")
         _check_beginning(connection, behind)
-        offered = connection.extensions or Extensions()
+        offered = _NOTHING if connection.extensions is None else connection.extensions
         used = needed_extensions(parameters, MAIL_EXTENSIONS)
         if chunking is not False:
             used.append("CHUNKING")
@@ -231,21 +232,22 @@ class Transaction:
             unanswered.popleft()
         if event.discarded:
             self._forget(event.discarded)
-        if isinstance(command, Rcpt):
+        kind = type(command)  # of its own making: nothing derived from these
+        if kind is Rcpt:
             replies = self._heard.recipients
             replies.append(reply)
             if reply.code < 300:
                 self._accepted += 1
             if len(replies) == len(self._recipients) and not self.sender_refusal:
                 self._recipients_answered()
-        elif isinstance(command, Mail):
+        elif kind is Mail:
             self._heard.mail = reply
             self._is_open = self._is_open and reply.is_completion
-        elif isinstance(command, Data):
+        elif kind is Data:
             self._data_answered(reply)
-        elif isinstance(command, (EndOfData, BdatLast)):
+        elif kind is EndOfData or kind is BdatLast:
             self._verdict_heard(reply, is_early=event.is_early)
-        elif isinstance(command, Bdat):
+        elif kind is Bdat:
             if not reply.is_completion:
                 self._chunk_refused(reply)
         elif not reply.is_completion:  # of Rset
