@@ -19,7 +19,7 @@ __all__ = ["KIND", "ROWS", "prepare", "run"]
 KIND: Final = "smtp"
 ROWS: Final[dict[str, dict[str, Any]]] = {
     f"mailwire send_all {name}{suffix}": {"use_chunking": use_chunking, "skip": ["S6", "S7"], **options}
-    for name, use_chunking in (("DATA", False), ("eager", "eager"))
+    for name, use_chunking in (("DATA", False), ("eager bdat", "eager"))
     for suffix, options in (("", {}), ("-uvloop", {"uvloop": True}))
 }
 

@@ -19,10 +19,12 @@ __all__ = ["KIND", "ROWS", "prepare", "run"]
 
 KIND: Final = "smtp"
 ROWS: Final[dict[str, dict[str, Any]]] = {
-    "mailwire": {"skip": ["S7"]},
-    "mailwire-uvloop": {"uvloop": True, "skip": ["S7"]},
-    "mailwire lockstep": {"pipelining": False, "only": ["S1", "S5", "S6"]},
-    "mailwire@3.11": {"python": "py311", "only": ["S1", "S3"]},
+    "mailwire": {"use_chunking": False, "skip": ["S7"]},
+    "mailwire-uvloop": {"use_chunking": False, "uvloop": True, "skip": ["S7"]},
+    "mailwire bdat": {"use_chunking": True, "skip": ["S7"]},
+    "mailwire eager bdat": {"use_chunking": "eager", "skip": ["S7"]},
+    "mailwire lockstep": {"use_chunking": False, "pipelining": False, "only": ["S1", "S5", "S6"]},
+    "mailwire@3.11": {"use_chunking": False, "python": "py311", "only": ["S1", "S3"]},
 }
 
 
@@ -40,6 +42,7 @@ def prepare(job: SimpleNamespace) -> None:
         allow_cleartext_auth=True,
         local_hostname="bench.example",
         pipelining=job.options.get("pipelining", True),
+        use_chunking=job.options["use_chunking"],
     )
     octets = Path(job.body_path).read_bytes()
     job.message = message_from_bytes(octets, policy=policy.SMTP) if job.email else octets
