@@ -120,7 +120,7 @@ class Consignment:
         self._feeder: asyncio.Task[None] | None = None
         self._fed: deque[MessageSource | Mailing] = deque()  # taken from an asynchronous iterable, in advance
         self._room: asyncio.Future[None] | None = None  # the feeder waits for it
-        self._news = asyncio.Event()  # of the feeder
+        self._waiting: asyncio.Future[None] | None = None  # somebody waits for the feeder
         self._wakes: dict[object, Callable[[], object]] = {}
         self._ends = False  # the iterable has nothing more
         self._taken = self._handed_out = 0
@@ -174,10 +174,12 @@ class Consignment:
 
     async def wait(self) -> None:
         """Wait until something may be taken that could not before, or nothing more will come."""
-        if self._iterator is not None:
-            raise AssertionError("only what is asynchronous is waited for")
-        await self._news.wait()
-        self._news.clear()
+        if not self._fed and not self._ends and self._feeder is not None:
+            self._waiting = asyncio.get_running_loop().create_future()
+            try:
+                await self._waiting
+            finally:
+                self._waiting = None
 
     def tell(self, who: object, wake: Callable[[], object] | None) -> None:
         """Call `wake` for `who` whenever an asynchronous iterable has given something, from now on; None: no more."""
@@ -265,6 +267,7 @@ class Consignment:
                 await close()
 
     def _tell(self) -> None:
-        self._news.set()
+        if self._waiting is not None and not self._waiting.done():
+            self._waiting.set_result(None)
         for wake in tuple(self._wakes.values()):
             wake()
