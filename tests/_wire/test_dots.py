@@ -303,6 +303,47 @@ def test_a_block_is_taken_from_where_it_is_said_to_start(bare_lf: bool) -> None:
                 assert (message, taken) == expected, (text, before, cut)
 
 
+def test_a_message_is_taken_whole_as_it_is_fed_or_not_at_all() -> None:
+    whole = 0
+    for text in STRINGS:
+        wire = text + b"\r\n.\r\n"
+        expected, size = unstuffed(wire)
+        for before in (b"", b"x", b"\r\n", b"\r\n.\r\n"):
+            unstuffer = DotUnstuffer()
+            taken = unstuffer.take_whole(before + wire + b".\r\n", len(before), size)
+            assert unstuffer.finished == (taken is not None)
+            assert taken in (None, (expected, len(before) + size)), (text, before)
+            assert (taken is None) == text.startswith(b"."), (text, before)
+            whole += taken is not None
+            if taken is None:
+                assert unstuffer.feed(before + wire, len(before)) == (expected, len(before) + size)
+    assert whole == 4 * sum(not text.startswith(b".") for text in STRINGS)
+
+
+@pytest.mark.parametrize("wire", [b"", b"a", b"a\r\n", b"a\r\n.", b"a\r\n.\r", b"a\r\n..\r\n", b"a\r\n.b\r\n.\r"])
+def test_what_is_not_whole_is_not_taken(wire: bytes) -> None:
+    for before in (b"", b"\r\n", b"ab\r\n.\r\n"):
+        unstuffer = DotUnstuffer()
+        assert unstuffer.take_whole(before + wire, len(before), 100) is None
+        assert not unstuffer.finished
+        message, _ = unstuffer.feed(before + wire + b"\r\n.\r\n", len(before))
+        assert message == unstuffed(wire + b"\r\n.\r\n")[0]
+
+
+def test_no_more_is_taken_whole_than_is_allowed() -> None:
+    for wire in (b"one\r\n.\r\n", b"o\r\n..\r\n.\r\n"):
+        size = len(wire) - 3
+        assert DotUnstuffer().take_whole(wire, 0, size - 1) is None
+        assert DotUnstuffer().take_whole(wire, 0, size) is not None
+
+
+def test_nothing_is_taken_whole_behind_what_is_held_or_where_lines_end_in_lf() -> None:
+    unstuffer = DotUnstuffer()
+    assert unstuffer.feed(b".") == (b"", 1)
+    assert unstuffer.take_whole(b"\r\n.\r\n", 0, 100) is None
+    assert DotUnstuffer(bare_lf=True).take_whole(b"a\r\n.\r\n", 0, 100) is None
+
+
 def test_a_block_of_text_is_handed_on_without_a_copy() -> None:
     unstuffer = DotUnstuffer()
     block = b"QUJD\r\n" * 1000

@@ -369,6 +369,60 @@ def test_messages_are_handed_out_one_event_at_a_time() -> None:
     assert account(take(connection)) == message(b"two\r\n", "RETR 2")
 
 
+def test_a_message_that_lies_whole_in_a_piece_can_be_taken_in_the_place_of_its_events() -> None:
+    connection = logged_in()
+    ask(connection, Retr(1), Retr(2), Retr(3))
+    connection.receive_data(b"+OK\r\none\r\n..\r\n.\r\n+OK\r\ntwo\r\n.\r\n+OK\r\nth")
+    assert connection.take_message(100) is None  # its response comes first
+    assert connection.next_event() == ResponseReceived(Retr(1), Response(True))
+    assert connection.take_message(100) == b"one\r\n.\r\n"
+    assert connection.in_flight == (Retr(2), Retr(3))
+    assert connection.take_message(100) is None
+    assert connection.next_event() == ResponseReceived(Retr(2), Response(True))
+    assert connection.take_message(4) is None
+    assert connection.take_message(5) == b"two\r\n"
+    assert connection.next_event() == ResponseReceived(Retr(3), Response(True))
+    assert connection.take_message(100) is None  # it is not whole
+    assert take(connection) == [MessageData(Retr(3), b"th")]
+    connection.receive_data(b"ree\r\n.\r\n")
+    assert connection.take_message(100) is None  # it was begun
+    assert take(connection) == [MessageData(Retr(3), b"ree\r\n"), MessageEnd(Retr(3), 7)]
+    assert not unanswered(connection)
+
+
+def test_a_message_that_was_taken_whole_is_told_like_any_other() -> None:
+    told: list[list[str]] = [[], []]
+    for transcript, is_whole in zip(told, (False, True), strict=True):
+        connection = logged_in(trace=lambda who, what, to=transcript: to.extend(f"{who}: {x}" for x in what.shown()))  # type: ignore[misc]
+        ask(connection, Retr(1))
+        connection.receive_data(b"+OK\r\none\r\n..\r\n.\r\n+OK\r\n")
+        assert connection.next_event() == ResponseReceived(Retr(1), Response(True))
+        assert not is_whole or connection.take_message(100) is not None
+        with pytest.raises(RemoteProtocolError, match="RETR 1"):
+            take(connection)
+        assert connection.take_message(100) is None
+    assert told[0] == told[1]
+    assert told[0][-2:] == ["S: (8 octets)", "S: +OK"]
+
+
+def test_a_listing_is_not_taken_for_a_message() -> None:
+    connection = logged_in()
+    ask(connection, List())
+    assert tell(connection, b"+OK\r\n1 5\r\n") == []
+    connection.receive_data(b"2 5\r\n.\r\n")
+    assert connection.take_message(100) is None
+    assert [type(event) for event in take(connection)] == [ResponseReceived]
+
+
+def test_what_waits_to_leave_is_known() -> None:
+    connection = logged_in()
+    assert connection.is_all_sent
+    connection.send(Noop())
+    assert not connection.is_all_sent
+    connection.data_to_send()
+    assert connection.is_all_sent
+
+
 @pytest.mark.parametrize("place", range(1, 5))
 @pytest.mark.parametrize("body", [b"", b"hello", b"hello\r\n", b".", b"..", b"\r\n.", b"\r", b"a\r\n\r"])
 def test_the_terminator_may_come_in_two_pieces(body: bytes, place: int) -> None:

@@ -306,6 +306,15 @@ def test_a_body_of_bare_lf_ends_where_its_own_line_ends_say() -> None:
     assert dict(Uidl().parse(event.response)) == {1: "a", 2: "b"}
 
 
+def test_what_may_begin_with_a_second_status_line_is_not_taken_whole() -> None:
+    connection = opened(Quirks(second_status=True))
+    ask(connection, Retr(1))
+    connection.receive_data(b"+OK\r\n+OK 5 octets\r\none\r\n.\r\n")
+    assert isinstance(connection.next_event(), ResponseReceived)
+    assert connection.take_message(100) is None
+    assert messages(take(connection)) == {"RETR 1": b"one\r\n"}
+
+
 def test_every_quirk_leaves_a_server_alone_that_keeps_to_the_standard() -> None:
     wire = b"+OK\r\nSubject: x\r\n\r\n..\r\n+OK\r\n.\r\n"
     everything = Quirks(**{each.name: True for each in fields(Quirks) if each.name != "bare_lf_bodies"})

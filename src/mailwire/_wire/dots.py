@@ -202,6 +202,25 @@ class DotUnstuffer:
             return block, len(data)
         return self._search(data, start)
 
+    def take_whole(self, data: bytes, start: int, limit: int) -> tuple[bytes, int] | None:
+        """Take the message from `start` to its terminator, as `feed` does, if `data` hold all of it; None if not.
+
+        None as well where it is longer than `limit` octets before the unstuffing, and where it takes more than a look
+        at its line ends: `feed` takes it then. To be called before anything of the mail data was fed.
+        """
+        if self._held or self._bare_lf or data.startswith(b".", start):
+            return None
+        # In nearly every message the first line that begins with a dot is the terminator.
+        place = end = data.find(b"\r\n.", start)
+        if not data.startswith(b"\r\n", end + 3):
+            end = data.find(b"\r\n.\r\n", end) if end >= 0 else end
+        end += 2
+        if end < 2 or end - start > limit:
+            return None
+        self.finished = True
+        text = data[start:end]
+        return text if place == end - 2 else self._unstuffed(text), end + 3
+
     def _search(self, data: bytes, start: int) -> tuple[bytes, int]:
         end, length = self._find_terminator(data, start)
         if end < 0 or self._held or self._is_open_to(data, start):

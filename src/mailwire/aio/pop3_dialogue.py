@@ -103,6 +103,27 @@ class Dialogue:
             raise AssertionError("while a command is in flight, its response comes first")
         return event
 
+    def poll_response(self) -> ResponseReceived | None:
+        """Return the next response if it has come already, and nothing waits to leave; else None: it must be awaited.
+
+        To be called in state TRANSACTION, while a command is in flight.
+        """
+        event = self.session.poll() if self.connection.is_all_sent else None
+        if event is None or self._note(event):
+            return None
+        if not isinstance(event, ResponseReceived):
+            raise AssertionError("while a command is in flight, its response comes first")
+        return event
+
+    def poll_message(self, limit: int) -> bytes | None:
+        """Return the message that is being given, if it has come whole already, is no longer than `limit` octets on the
+        wire, and was not begun to be read; else None: it comes in blocks."""
+        message = self.connection.take_message(limit)
+        if message is not None:
+            self._in_message = False
+            self._rate.begin()
+        return message
+
     async def ask(self, command: Command[object], *, is_farewell: bool = False) -> Response:
         """Send `command` and return its response. Raises ResponseError for -ERR."""
         self.send(command)

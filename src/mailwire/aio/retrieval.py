@@ -11,6 +11,7 @@
 """
 
 import asyncio
+import sys
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Iterable
 from dataclasses import dataclass
@@ -143,6 +144,28 @@ class Retrieval(AsyncIterator[RetrievedItem]):
             raise BudgetExceeded(f"message {item.entry.number} is longer than {limit} octets")
         return block
 
+    def _poll_whole(self, item: RetrievedItem, limit: int | None) -> bytes | None:
+        # The whole message, where nothing of it must be waited for and no limit is in reach; else None: it is read in
+        # blocks. This is the path of small messages, many to a block.
+        options, dialogue = self._options, item._dialogue
+        if item is not self._current or item._has_ended or self._is_over or self._lost is not None:
+            return None
+        if options.progress is not None or dialogue is None:
+            return None
+        room = sys.maxsize if limit is None else limit
+        if options.message_limit is not None:
+            room = min(room, options.message_limit)
+        if options.total_limit is not None:
+            room = min(room, options.total_limit - self._octets)
+        self._take_hold()
+        message = dialogue.poll_message(room)
+        if message is not None:
+            item._has_ended = item.is_complete = True
+            item.octets = len(message)
+            self._octets += len(message)
+            self._look_at(message)
+        return message
+
     def _delete(self, item: RetrievedItem, *, force: bool) -> None:
         entry = item.entry
         if not self._is_open or item._dialogue is not self._client._dialogue:
@@ -158,7 +181,8 @@ class Retrieval(AsyncIterator[RetrievedItem]):
         await client._begin_retrieval(self)
         self._is_open = True
         self._take_hold()
-        self._watch(self.maker)
+        if self.maker not in self._watched:
+            self._watch(self.maker)
         self._is_between = True
         found = await client._find(self._messages)
         self._is_between = False
@@ -180,48 +204,49 @@ class Retrieval(AsyncIterator[RetrievedItem]):
                 await self._take_back()
                 continue
             self._ends.begin()
-            is_full = self._is_batch_full
-            if is_full and not self._asked:
+            asked, is_full = self._asked, self._options.batch is not None and self._is_batch_full
+            if is_full and not asked:
                 await self._end_batch()
                 continue
-            self._ask(is_full=is_full)
-            if self._asked and not self._asked[0].was_asked:
-                return self._asked.popleft()
+            if self._to_delete:
+                self._ask_to_delete()
+            if self._pending:
+                self._ask(is_full=is_full)
+            if asked and not asked[0].was_asked:
+                return asked.popleft()
             dialogue = self._client._dialogue
-            if not dialogue.owes_answer:
+            if not asked and not dialogue.owes_answer:
                 return None
             try:
-                received = await dialogue.next_response()
+                received = dialogue.poll_response() or await dialogue.next_response()
             except ConnectionLost as lost:
                 self._lose(lost)
                 continue
             if not isinstance(received.command, Dele):
-                item = self._asked.popleft()
-                self._answer(item, received)
+                item = asked.popleft()
+                if not received.response.ok:
+                    self._refuse(item, received)
                 return item
 
     def _ask(self, *, is_full: bool) -> None:
-        if self._to_delete:
-            self._ask_to_delete()
-        if not self._pending:
-            return
-        client = self._client
-        pipelines = client._dialogue.pipelines and not self._is_one_by_one
-        limit = client.settings.window.commands if pipelines else 1
-        # Several commands go in one packet.
+        client, dialogue = self._client, self._client._dialogue
+        limit = client.settings.window.commands
+        # Several commands go in one packet. Where one at a time is said, one that is unanswered is enough.
         if len(self._asked) > limit // 2:
             return
+        if self._is_one_by_one or not dialogue.pipelines:
+            limit = 1
         while self._pending and len(self._asked) < limit:
             head = self._pending[0]
             if isinstance(head, Entry):
                 if is_full:
                     return
-                client._dialogue.send(self._options.command(head))
-                head = RetrievedItem(self, head, client._dialogue)
+                dialogue.send(self._options.command(head))
+                head = RetrievedItem(self, head, dialogue)
                 if self._batch_size == 0:
                     self._batch_began = asyncio.get_running_loop().time()
                 self._batch_size += 1
-                is_full = self._is_batch_full
+                is_full = self._options.batch is not None and self._is_batch_full
             self._pending.popleft()
             self._asked.append(head)
 
@@ -231,10 +256,8 @@ class Retrieval(AsyncIterator[RetrievedItem]):
             client._transaction.mark(entry)
         self._to_delete.clear()
 
-    def _answer(self, item: RetrievedItem, received: ResponseReceived) -> None:
+    def _refuse(self, item: RetrievedItem, received: ResponseReceived) -> None:
         response = received.response
-        if response.ok:
-            return
         command = str(received.command)
         text = f"{command} was refused: {response}"
         item.error = ResponseError(text, command=command, response=response)
@@ -396,7 +419,9 @@ class Retrieval(AsyncIterator[RetrievedItem]):
             dialogue = self._client._dialogue
             item.entry, item._dialogue = expected, dialogue
             dialogue.send(self._options.command(expected))
-            self._answer(item, await dialogue.next_response())
+            received = await dialogue.next_response()
+            if not received.response.ok:
+                self._refuse(item, received)
         else:
             item.error = expected.error
         if item.error is not None:
@@ -408,11 +433,12 @@ class Retrieval(AsyncIterator[RetrievedItem]):
         if self._failure is not None:
             raise self._failure
         if self._is_open:
-            task = self._client._user = _current_task()
-            self._watch(task)
+            task = self._client._user = asyncio.current_task()
+            if task not in self._watched:
+                self._watch(task)
 
     def _watch(self, task: "asyncio.Task[object] | None") -> None:
-        if task is not None and task not in self._watched and not task.done():
+        if task is not None and not task.done():
             self._watched.add(task)
             task.add_done_callback(self._stop_watching)
 

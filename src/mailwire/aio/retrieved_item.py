@@ -58,6 +58,15 @@ class RetrievedItem:
     is_complete: whether it was read to its end.
     """
 
+    # What most items never tell of.
+    octets = 0
+    is_complete = False
+    _is_taken = False  # somebody has begun to read it, or it was passed over
+    _is_handed_out = False  # some of it
+    _is_begun_again = False  # on another connection: what came before does not count
+    _is_too_long = False
+    _has_ended = False  # also where nobody has read it
+
     def __init__(
         self,
         run: "Retrieval",
@@ -68,15 +77,8 @@ class RetrievedItem:
         self.entry = entry
         self.error = error
         self.was_asked = dialogue is not None
-        self.octets = 0
-        self.is_complete = False
         self._run = run
         self._dialogue = dialogue
-        self._is_taken = False  # somebody has begun to read it, or it was passed over
-        self._is_handed_out = False  # some of it
-        self._is_begun_again = False  # on another connection: what came before does not count
-        self._is_too_long = False
-        self._has_ended = False  # also where nobody has read it
 
     @property
     def refusal(self) -> Response | None:
@@ -96,6 +98,8 @@ class RetrievedItem:
     async def read(self, limit: int | None = READ_LIMIT) -> bytes:
         """Return the whole message. Raises BudgetExceeded once it proves longer than `limit` octets, and as above."""
         self._take()
+        if (message := self._run._poll_whole(self, limit)) is not None:
+            return message
         blocks: list[bytes] = []
         while (block := await self._run._next_block(self)) is not None:
             if self._is_begun_again:

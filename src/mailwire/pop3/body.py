@@ -65,6 +65,19 @@ class Body:
                 return block
         return b""
 
+    def take_whole(self, buffer: LineBuffer, limit: int) -> bytes | None:
+        """Take all of the body at once, if it lies whole in one block, nothing of it was taken, and it is no longer
+        than `limit` octets; None otherwise: `take` takes it then."""
+        if self.octets or self._opening is not None:
+            return None
+        taken = self._unstuffer.take_whole(*buffer.peek_block(), limit)
+        if taken is None:
+            return None
+        message, stop = taken
+        buffer.skip_to(stop)
+        self.octets = len(message)
+        return message
+
     def __str__(self) -> str:
         """How far it came, and what its last octets look like."""
         shape = (self._tail + self._unstuffer.held).translate(_SHAPE)[-_TAIL_OCTETS:]
