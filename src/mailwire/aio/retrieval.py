@@ -74,6 +74,9 @@ class Retrieval(AsyncIterator[RetrievedItem]):
         self._options = options
         self._pending: deque[Entry | RetrievedItem] = deque()  # not asked for yet, or never to be
         self._asked: deque[RetrievedItem] = deque()  # asked for, and not handed out yet
+        self._few = (
+            client.settings.window.commands // 2
+        )  # there is room for more where no more than these are asked for
         self._current: RetrievedItem | None = None
         self._to_delete: list[Entry] = []
         self._batch_size = 0  # how many messages of this batch were asked for
@@ -104,7 +107,10 @@ class Retrieval(AsyncIterator[RetrievedItem]):
             if not self._is_open:
                 await self._open()
             elif self._current is not None:
-                await self._pass_over(self._current)
+                if self._current._has_ended:
+                    self._current._is_taken = True
+                else:
+                    await self._pass_over(self._current)
             self._current = await self._next_item()
         except BaseException as error:
             self._react(error)
@@ -210,7 +216,8 @@ class Retrieval(AsyncIterator[RetrievedItem]):
                 continue
             if self._to_delete:
                 self._ask_to_delete()
-            if self._pending:
+            # Several commands go in one packet. Where one at a time is said, one that is unanswered is enough.
+            if self._pending and len(asked) <= self._few:
                 self._ask(is_full=is_full)
             if asked and not asked[0].was_asked:
                 return asked.popleft()
@@ -230,12 +237,7 @@ class Retrieval(AsyncIterator[RetrievedItem]):
 
     def _ask(self, *, is_full: bool) -> None:
         client, dialogue = self._client, self._client._dialogue
-        limit = client.settings.window.commands
-        # Several commands go in one packet. Where one at a time is said, one that is unanswered is enough.
-        if len(self._asked) > limit // 2:
-            return
-        if self._is_one_by_one or not dialogue.pipelines:
-            limit = 1
+        limit = 1 if self._is_one_by_one or not dialogue.pipelines else client.settings.window.commands
         while self._pending and len(self._asked) < limit:
             head = self._pending[0]
             if isinstance(head, Entry):

@@ -39,8 +39,12 @@ from .quirks import STANDARD, Quirks
 from .refusals import RefusalCause
 from .response import Response, parse_status
 from .states import State, transition
+from .transaction import Retr
 
 __all__ = ["PIPELINING_WINDOW", "Connection"]
+
+# What is said at most once in a session, or at most once as the same object.
+_CHECKED: Final = (Stls, Auth, Utf8)
 
 _BASE64: Final = re.compile(rb"[A-Za-z0-9+/]+={0,2}\Z")
 
@@ -158,6 +162,12 @@ class Connection:
         row = transition(self._ahead, type(command))
         if row is None or isinstance(command, Greeting):
             raise LocalProtocolError(f"{command} cannot be sent now: {self._situation()}")
+        line = self._check(command) if isinstance(command, _CHECKED) else check_line(command.encode())
+        self._pipeline.queue(command, line, command.octets)
+        self._ahead = row.ahead
+
+    def _check(self, command: Stls | Auth | Utf8) -> bytes:
+        # Of what is said once in a session, return the line.
         if isinstance(command, Stls) and self._is_secured:
             raise LocalProtocolError(f"{command} cannot be sent: TLS is in force already (RFC 2595 4)")
         if isinstance(command, Stls) and self._is_utf8:
@@ -169,8 +179,7 @@ class Connection:
             command.exchange.is_begun = True
         elif isinstance(command, Utf8):
             self._is_utf8 = True
-        self._pipeline.queue(command, line, command.octets)
-        self._ahead = row.ahead
+        return line
 
     def discard_queued(self) -> tuple[Command[object], ...]:
         """Drop every command that has not left yet; return them."""
@@ -268,6 +277,9 @@ class Connection:
     def _next_answer(self) -> Event | None:
         while (line := self._next_line()) is not None:
             command = self._pipeline.oldest
+            # Most answers are messages: this is the short way to them.
+            if type(command) is Retr and (response := parse_status(line)) is not None and response.ok:
+                return self._begin_body(command, response)
             outcome = self._judge(command, line)
             del line  # what the server said as it said it is shown to nobody, nor is a frame that holds it
             if isinstance(outcome, MailwireError):

@@ -26,6 +26,8 @@ class State(Enum):
     TLS = "the server agreed to STLS; the handshake is due"
     CLOSED = "nothing more is sent or received"
 
+    __hash__ = object.__hash__  # as they are compared; an Enum's own is a function of Python
+
     def __repr__(self) -> str:
         return f"State.{self.name}"
 

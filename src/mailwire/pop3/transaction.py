@@ -124,8 +124,11 @@ class Retr(_MessageCommand):
     size: int = field(default=0, compare=False)
 
     def __post_init__(self) -> None:
-        _check_number(self.number)
-        _check_count("the size", self.size)
+        number, size = self.number, self.size
+        if type(number) is int and 1 <= number <= GREATEST_NUMBER and type(size) is int and size >= 0:
+            return
+        _check_number(number)
+        _check_count("the size", size)
 
     @property
     def multiline(self) -> bool:
