@@ -187,8 +187,7 @@ class Retrieval(AsyncIterator[RetrievedItem]):
         await client._begin_retrieval(self)
         self._is_open = True
         self._take_hold()
-        if self.maker not in self._watched:
-            self._watch(self.maker)
+        self._watch(self.maker)
         self._is_between = True
         found = await client._find(self._messages)
         self._is_between = False
@@ -231,8 +230,7 @@ class Retrieval(AsyncIterator[RetrievedItem]):
                 continue
             if not isinstance(received.command, Dele):
                 item = asked.popleft()
-                if not received.response.ok:
-                    self._refuse(item, received)
+                self._answer(item, received)
                 return item
 
     def _ask(self, *, is_full: bool) -> None:
@@ -258,8 +256,10 @@ class Retrieval(AsyncIterator[RetrievedItem]):
             client._transaction.mark(entry)
         self._to_delete.clear()
 
-    def _refuse(self, item: RetrievedItem, received: ResponseReceived) -> None:
+    def _answer(self, item: RetrievedItem, received: ResponseReceived) -> None:
         response = received.response
+        if response.ok:
+            return
         command = str(received.command)
         text = f"{command} was refused: {response}"
         item.error = ResponseError(text, command=command, response=response)
@@ -421,9 +421,7 @@ class Retrieval(AsyncIterator[RetrievedItem]):
             dialogue = self._client._dialogue
             item.entry, item._dialogue = expected, dialogue
             dialogue.send(self._options.command(expected))
-            received = await dialogue.next_response()
-            if not received.response.ok:
-                self._refuse(item, received)
+            self._answer(item, await dialogue.next_response())
         else:
             item.error = expected.error
         if item.error is not None:
@@ -440,7 +438,7 @@ class Retrieval(AsyncIterator[RetrievedItem]):
                 self._watch(task)
 
     def _watch(self, task: "asyncio.Task[object] | None") -> None:
-        if task is not None and not task.done():
+        if task is not None and task not in self._watched and not task.done():
             self._watched.add(task)
             task.add_done_callback(self._stop_watching)
 
