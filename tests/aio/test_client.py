@@ -417,3 +417,7 @@ async def test_a_client_whose_retrieval_was_cancelled_outside_of_it_can_be_conne
             await consuming
         async with asyncio.timeout(1), client:
             assert len(await client.listing()) == 2
+
+
+def test_a_client_that_was_never_connected_does_not_stand() -> None:
+    assert not SMTPClient("smtps://smtp.example.org").stands()

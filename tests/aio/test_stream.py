@@ -748,3 +748,11 @@ async def test_streams_that_were_closed_before_they_were_handed_over_are_refused
     async with ScriptedPeer(STALL) as peer:
         with pytest.raises(ConnectionFailed, match="are closed"):
             await Stream.open(endpoint_for(connect))
+
+
+async def test_of_a_stream_that_was_closed_nothing_is_to_be_read() -> None:
+    async with ScriptedPeer("S: 220 mx", STALL) as peer:
+        stream = await Stream.open(peer.endpoint())
+        stream.abort()
+        await drain_events()
+        assert not stream.is_readable

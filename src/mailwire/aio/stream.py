@@ -382,6 +382,7 @@ class Stream(asyncio.BufferedProtocol):
 
 
 def _joined(blocks: list[bytes]) -> Iterator[bytes]:
+    # There is one at least.
     # Each write is a call of the system, and a packet: small blocks are joined, large ones not copied for it.
     joined: list[bytes] = []
     size = 0
@@ -392,8 +393,7 @@ def _joined(blocks: list[bytes]) -> Iterator[bytes]:
             joined.clear()
             size = len(block)
         joined.append(block)
-    if joined:
-        yield b"".join(joined) if len(joined) > 1 else joined[0]
+    yield b"".join(joined) if len(joined) > 1 else joined[0]
 
 
 async def _connect_unix(path: str) -> socket.socket:
