@@ -284,9 +284,10 @@ def test_any_refusal_leads_where_the_table_says_and_421_to_the_end(code: int) ->
         assert connection.state is (State.CLOSED if code == 421 else leads.refused)
 
 
-def test_of_all_codes_every_one_is_an_event_or_a_documented_error_in_every_row() -> None:
-    for (state, kind), leads in TRANSITIONS.items():
-        for code in range(1000):
+def test_of_all_codes_every_one_is_an_event_or_a_documented_error() -> None:
+    # Those that mean something are tried in every row, the others in every fifth.
+    for number, ((state, kind), leads) in enumerate(TRANSITIONS.items()):
+        for code in sorted({*range(number % 5, 1000, 5), 199, 200, 220, 221, 299, 300, 334, 354, 399, 421, 599, 600}):
             connection = begin(state, kind)
             connection.receive_data(b"%03d \r\n" % code)
             try:
