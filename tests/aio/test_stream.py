@@ -1,5 +1,6 @@
 import asyncio
 import errno
+import select
 import socket
 import ssl
 import struct
@@ -756,3 +757,11 @@ async def test_of_a_stream_that_was_closed_nothing_is_to_be_read() -> None:
         stream.abort()
         await drain_events()
         assert not stream.is_readable
+
+
+async def test_where_the_system_cannot_tell_nothing_is_known_to_be_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    async with ScriptedPeer("S: 220 mx", STALL) as peer:
+        stream = await Stream.open(peer.endpoint())
+        monkeypatch.delattr(select, "poll")  # as on Windows
+        assert not stream.is_readable
+        stream.abort()
