@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Final, Self
 from ..errors import InvalidMessage, LocalProtocolError, MailwireError
 from .chain import Chain
 from .consignment import Consignment, Messages, Order, SendResult
+from .holding import Holding
 
 if TYPE_CHECKING:
     from .smtp import SMTPClient
@@ -37,7 +38,7 @@ class BulkSending(AsyncIterator[SendResult]):
     def __init__(
         self, client: "SMTPClient", messages: Messages, settings: Mapping[str, Any], order: Order, look_ahead: int
     ) -> None:
-        self.maker = _current_task()
+        self._holding = Holding(client, self._break_off)
         self._client = client
         self._consignment = Consignment(messages, settings, order=order, look_ahead=look_ahead)
         self._chain: Chain | None = None
@@ -47,7 +48,11 @@ class BulkSending(AsyncIterator[SendResult]):
         self._futile = 0  # connections in a row
         self._hopeless: MailwireError | None = None  # why nothing more is sent
         self._broken_off: LocalProtocolError | None = None
-        self._watched: set[asyncio.Task[object]] = set()
+
+    @property
+    def maker(self) -> "asyncio.Task[object] | None":
+        """The task that has made this run; None if it is done, or there was none."""
+        return self._holding.maker
 
     # Going on
 
@@ -211,21 +216,9 @@ class BulkSending(AsyncIterator[SendResult]):
         if not self._is_open:
             await client._begin_bulk(self)
             self._is_open = True
-            self._watch(self.maker)
+            self._holding.begin()
             self._chain = Chain(client._talk, self._consignment)
-        task = client._user = _current_task()
-        self._watch(task)
-
-    def _watch(self, task: "asyncio.Task[object] | None") -> None:
-        if task is not None and task not in self._watched and not task.done():
-            self._watched.add(task)
-            task.add_done_callback(self._stop_watching)
-
-    def _stop_watching(self, task: "asyncio.Task[object]") -> None:
-        self._watched.discard(task)
-        # Who waits for the connection would wait for one that is no more.
-        if self._client._waiting and self._client._holder() is None:
-            self._break_off()
+        self._holding.use()
 
     def _break_off(self) -> None:
         self._broken_off = LocalProtocolError("another call of the client has ended this run: finish it first")
@@ -235,15 +228,5 @@ class BulkSending(AsyncIterator[SendResult]):
         self._is_over = True
         self._consignment.close()
         self._is_open = False
-        for task in self._watched:
-            task.remove_done_callback(self._stop_watching)
-        self._watched.clear()
+        self._holding.end()
         self._client._end_bulk(self)
-
-
-def _current_task() -> "asyncio.Task[object] | None":
-    """Return the running task; None outside of any event loop."""
-    try:
-        return asyncio.current_task()
-    except RuntimeError:
-        return None

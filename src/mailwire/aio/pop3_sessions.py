@@ -256,8 +256,7 @@ class POP3Sessions(Client[Event]):
     def _holder(self) -> "asyncio.Task[object] | None":
         holder = super()._holder()
         if holder is None and self._retrieval is not None:
-            maker = self._retrieval.maker
-            return None if maker is None or maker.done() else maker
+            return self._retrieval.maker
         return holder
 
     async def _settle(self) -> None:

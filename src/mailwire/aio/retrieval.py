@@ -29,6 +29,7 @@ from ..errors import (
 )
 from ..pop3 import Dele, Entry, RefusalCause, ResponseReceived, Retr, Top
 from .deletion import CommitReport
+from .holding import Holding
 from .overrun import OverrunWatch
 from .pop3_transaction import Message
 from .retrieved_item import Batch, RetrievalProgress, RetrievedItem
@@ -68,7 +69,7 @@ class Retrieval(AsyncIterator[RetrievedItem]):
 
     def __init__(self, client: "POP3Sessions", messages: Iterable[Message], options: RunOptions) -> None:
         self.commits: list[CommitReport] = []
-        self.maker = _current_task()
+        self._holding = Holding(client, self._break_off)
         self._client = client
         self._messages = messages
         self._options = options
@@ -90,8 +91,12 @@ class Retrieval(AsyncIterator[RetrievedItem]):
         self._is_in_doubt = False  # whether what is asked for behind the current message is answered in step
         self._is_one_by_one = False  # lest there be such a doubt again
         self._again: list[Entry | RetrievedItem] = []  # to be asked for again, before all that is asked for
-        self._watched: set[asyncio.Task[object]] = set()
         self._handed_out = self._of_messages = self._octets = self._of_octets = 0
+
+    @property
+    def maker(self) -> "asyncio.Task[object] | None":
+        """The task that has made this run; None if it is done, or there was none."""
+        return self._holding.maker
 
     # Going on
 
@@ -187,7 +192,7 @@ class Retrieval(AsyncIterator[RetrievedItem]):
         await client._begin_retrieval(self)
         self._is_open = True
         self._take_hold()
-        self._watch(self.maker)
+        self._holding.begin()
         self._is_between = True
         found = await client._find(self._messages)
         self._is_between = False
@@ -433,20 +438,7 @@ class Retrieval(AsyncIterator[RetrievedItem]):
         if self._failure is not None:
             raise self._failure
         if self._is_open:
-            task = self._client._user = asyncio.current_task()
-            if task not in self._watched:
-                self._watch(task)
-
-    def _watch(self, task: "asyncio.Task[object] | None") -> None:
-        if task is not None and task not in self._watched and not task.done():
-            self._watched.add(task)
-            task.add_done_callback(self._stop_watching)
-
-    def _stop_watching(self, task: "asyncio.Task[object]") -> None:
-        self._watched.discard(task)
-        # Who waits for the connection would wait for one that is no more.
-        if self._client._waiting and self._client._holder() is None:
-            self._break_off()
+            self._holding.use()
 
     def _break_off(self) -> None:
         self._failure = LocalProtocolError("another call of the client has ended this retrieval: finish it first")
@@ -471,15 +463,5 @@ class Retrieval(AsyncIterator[RetrievedItem]):
         self._is_over = True
         if self._is_open:
             self._is_open = False
-            for task in self._watched:
-                task.remove_done_callback(self._stop_watching)
-            self._watched.clear()
+            self._holding.end()
             self._client._end_retrieval(error, cut=cut, leaves=not self._is_between)
-
-
-def _current_task() -> "asyncio.Task[object] | None":
-    """Return the running task; None outside of any event loop."""
-    try:
-        return asyncio.current_task()
-    except RuntimeError:
-        return None

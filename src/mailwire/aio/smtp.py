@@ -321,8 +321,7 @@ class SMTPClient(Client[Event]):
     def _holder(self) -> "asyncio.Task[object] | None":
         holder = super()._holder()
         if holder is None and self._bulk is not None:
-            maker = self._bulk.maker
-            return None if maker is None or maker.done() else maker
+            return self._bulk.maker
         return holder
 
     async def _settle(self) -> None:
