@@ -36,10 +36,12 @@ class Mailbox:
         for folder in (self.maildir.parent, self.maildir, *folders):
             folder.mkdir(exist_ok=True)
             os.chown(folder, owner.st_uid, owner.st_gid)
+        # Whole and in its owner's hands before it is there: a session of one who was killed may still be at work.
         for number, content in numbered:
-            file = self.maildir / "new" / f"{1_700_000_000 + number}.M{number}P1.test"
+            file = self.maildir / "tmp" / f"{1_700_000_000 + number}.M{number}P1.test"
             file.write_bytes(content)
             os.chown(file, owner.st_uid, owner.st_gid)
+            file.rename(self.maildir / "new" / file.name)
 
     def messages(self) -> list[Path]:
         """Return the files of the messages delivered so far, in the order of their arrival."""
