@@ -18,6 +18,7 @@ from contextlib import aclosing
 from os import PathLike
 from typing import Final, overload
 
+from .aio.batch import Batch
 from .aio.bulk_sending import BulkSending
 from .aio.consignment import Order, SendResult
 from .aio.deletion import CommitReport, DeletionReport
@@ -29,7 +30,8 @@ from .aio.pop3 import POP3Client
 from .aio.pop3_dialogue import Budget
 from .aio.pop3_settings import POP3Settings
 from .aio.retrieval import Retrieval
-from .aio.retrieved_item import Batch, RetrievalProgress, RetrievedItem
+from .aio.retrieval_progress import RetrievalProgress
+from .aio.retrieved_item import RetrievedItem
 from .aio.smtp import SMTPClient
 from .aio.tls import TLSInfo
 from .endpoint import Chunking, Endpoint, Timeouts

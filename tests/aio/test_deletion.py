@@ -598,12 +598,6 @@ async def test_a_message_that_is_gone_when_a_batch_was_committed_is_missing() ->
         await client.quit()
 
 
-@pytest.mark.parametrize(("messages", "seconds"), [(0, 1), (1, 0), (1, float("nan"))])
-def test_a_batch_is_a_batch(messages: int, seconds: float) -> None:
-    with pytest.raises(ValueError, match="a batch has at least 1 message"):
-        Batch(messages, seconds)
-
-
 async def test_a_refused_quit_is_a_refusal() -> None:
     async with ScriptedPeer(*OPENED, "C: QUIT", "S: -ERR no") as peer:
         client = client_for(peer)

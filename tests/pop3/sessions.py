@@ -42,6 +42,7 @@ from mailwire.sasl import Password, Plain
 CANARY = "tanstaaftanstaaf"
 CREDENTIALS = Password("tim", CANARY)
 TIMESTAMP = b"<1896.697170952@dbc.mtview.ca.us>"
+CONTROLS = [chr(code) for code in (*range(0x20), 0x7F)]
 
 Account = list[tuple[object, ...]]
 
@@ -88,6 +89,11 @@ EVERY_COMMAND: dict[str, Callable[[], Command[object]]] = {
     "LAST": Last,
     "(the connection)": Greeting,
 }
+
+
+def with_control(control: str) -> list[str]:
+    """Texts that hold `control`, at every place that differs."""
+    return [control + "secret", "sec" + control + "ret", "secret" + control, control]
 
 
 # The machine by hand

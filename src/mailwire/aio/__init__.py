@@ -1,5 +1,6 @@
 """The asyncio side: the only modules that do network I/O. They move bytes, keep deadlines, and wait."""
 
+from .batch import Batch
 from .bulk_sending import BulkSending
 from .consignment import Order, SendResult
 from .deletion import CommitReport, DeletionReport
@@ -9,7 +10,8 @@ from .pop3 import POP3Client
 from .pop3_dialogue import Budget
 from .pop3_settings import POP3Settings
 from .retrieval import Retrieval
-from .retrieved_item import Batch, RetrievalProgress, RetrievedItem
+from .retrieval_progress import RetrievalProgress
+from .retrieved_item import RetrievedItem
 from .smtp import SMTPClient
 
 __all__ = [

@@ -30,13 +30,15 @@ from ..pop3 import (
     UniqueIdListing,
 )
 from ..transcript import Transcript
+from .batch import Batch
 from .deletion import CommitReport, DeletionReport
 from .pop3_sessions import POP3Sessions
 from .pop3_settings import POP3Settings
 from .pop3_transaction import Message
 from .preview import read_beginning, read_fingerprints
-from .retrieval import Retrieval, RunOptions
-from .retrieved_item import Batch, RetrievalProgress
+from .retrieval import Retrieval
+from .retrieval_progress import RetrievalProgress
+from .run_options import RunOptions
 
 __all__ = ["PREVIEW_LIMIT", "POP3Client"]
 

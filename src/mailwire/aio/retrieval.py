@@ -13,8 +13,7 @@
 import asyncio
 import sys
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Iterable
 from typing import TYPE_CHECKING
 
 from ..errors import (
@@ -27,34 +26,20 @@ from ..errors import (
     ResponseError,
     UnknownMessage,
 )
-from ..pop3 import Dele, Entry, RefusalCause, ResponseReceived, Retr, Top
+from ..pop3 import Dele, Entry, RefusalCause, ResponseReceived
+from .batch import BatchCount
 from .deletion import CommitReport
 from .holding import Holding
 from .overrun import OverrunWatch
 from .pop3_transaction import Message
-from .retrieved_item import Batch, RetrievalProgress, RetrievedItem
+from .retrieval_progress import ProgressCount
+from .retrieved_item import RetrievedItem
+from .run_options import RunOptions
 
 if TYPE_CHECKING:
     from .pop3_sessions import POP3Sessions
 
-__all__ = ["Retrieval", "RunOptions"]
-
-
-@dataclass(frozen=True, slots=True)
-class RunOptions:
-    """What a run was asked for besides its messages.
-
-    command: makes the command that asks for a message, RETR or TOP.
-    message_limit, total_limit: octets of one message, and of all.
-    batch: when to commit; None for never.
-    progress: is told of every block.
-    """
-
-    command: Callable[[Entry], Retr | Top]
-    message_limit: int | None = None
-    total_limit: int | None = None
-    batch: Batch | None = None
-    progress: Callable[[RetrievalProgress], None] | None = None
+__all__ = ["Retrieval"]
 
 
 class Retrieval(AsyncIterator[RetrievedItem]):
@@ -80,8 +65,8 @@ class Retrieval(AsyncIterator[RetrievedItem]):
         )  # there is room for more where no more than these are asked for
         self._current: RetrievedItem | None = None
         self._to_delete: list[Entry] = []
-        self._batch_size = 0  # how many messages of this batch were asked for
-        self._batch_began = 0.0
+        self._batch = BatchCount(options.batch)
+        self._count = ProgressCount(options.total_limit, options.progress)
         self._is_open = False  # it holds the connection
         self._is_over = False
         self._is_between = False  # two sessions, or in a listing: whatever ends this ends the connection
@@ -91,7 +76,6 @@ class Retrieval(AsyncIterator[RetrievedItem]):
         self._is_in_doubt = False  # whether what is asked for behind the current message is answered in step
         self._is_one_by_one = False  # lest there be such a doubt again
         self._again: list[Entry | RetrievedItem] = []  # to be asked for again, before all that is asked for
-        self._handed_out = self._of_messages = self._octets = self._of_octets = 0
 
     @property
     def maker(self) -> "asyncio.Task[object] | None":
@@ -123,7 +107,7 @@ class Retrieval(AsyncIterator[RetrievedItem]):
         if self._current is None:
             self._end()
             raise StopAsyncIteration
-        self._handed_out += 1
+        self._count.messages += 1
         return self._current
 
     async def aclose(self) -> None:
@@ -145,7 +129,8 @@ class Retrieval(AsyncIterator[RetrievedItem]):
             if block is None:
                 item._has_ended = item.is_complete = True
                 return None
-            self._count(item, block)
+            item.octets += len(block)
+            self._count.count(item.entry, item.octets, len(block))
         except BaseException as error:
             self._react(error)
             raise
@@ -167,13 +152,13 @@ class Retrieval(AsyncIterator[RetrievedItem]):
         if options.message_limit is not None:
             room = min(room, options.message_limit)
         if options.total_limit is not None:
-            room = min(room, options.total_limit - self._octets)
+            room = min(room, options.total_limit - self._count.octets)
         self._take_hold()
         message = dialogue.poll_message(room)
         if message is not None:
             item._has_ended = item.is_complete = True
             item.octets = len(message)
-            self._octets += len(message)
+            self._count.octets += len(message)
             self._look_at(message)
         return message
 
@@ -196,8 +181,7 @@ class Retrieval(AsyncIterator[RetrievedItem]):
         self._is_between = True
         found = await client._find(self._messages)
         self._is_between = False
-        self._of_messages = len(found)
-        self._of_octets = sum(entry.size for entry in found if isinstance(entry, Entry))
+        self._count.expect(found)
         self._pending.extend(map(self._expected, found))
 
     def _expected(self, found: Entry | str) -> Entry | RetrievedItem:
@@ -214,7 +198,7 @@ class Retrieval(AsyncIterator[RetrievedItem]):
                 await self._take_back()
                 continue
             self._ends.begin()
-            asked, is_full = self._asked, self._options.batch is not None and self._is_batch_full
+            asked, is_full = self._asked, self._options.batch is not None and self._batch.is_full
             if is_full and not asked:
                 await self._end_batch()
                 continue
@@ -248,10 +232,8 @@ class Retrieval(AsyncIterator[RetrievedItem]):
                     return
                 dialogue.send(self._options.command(head))
                 head = RetrievedItem(self, head, dialogue)
-                if self._batch_size == 0:
-                    self._batch_began = asyncio.get_running_loop().time()
-                self._batch_size += 1
-                is_full = self._options.batch is not None and self._is_batch_full
+                self._batch.count()
+                is_full = self._options.batch is not None and self._batch.is_full
             self._pending.popleft()
             self._asked.append(head)
 
@@ -338,32 +320,14 @@ class Retrieval(AsyncIterator[RetrievedItem]):
         self._pending.extendleft(reversed(self._again))
         self._again.clear()
 
-    def _count(self, item: RetrievedItem, block: bytes) -> None:
-        item.octets += len(block)
-        self._octets += len(block)
-        limit, progress = self._options.total_limit, self._options.progress
-        if limit is not None and self._octets > limit:
-            raise BudgetExceeded(f"the messages of this run are longer than {limit} octets")
-        if progress is not None:
-            of = self._of_messages, self._octets, self._of_octets
-            progress(RetrievalProgress(item.entry, item.octets, self._handed_out, *of))
-
     # Going on in another session
-
-    @property
-    def _is_batch_full(self) -> bool:
-        batch = self._options.batch
-        if batch is None or self._batch_size == 0:
-            return False
-        elapsed = asyncio.get_running_loop().time() - self._batch_began
-        return self._batch_size >= batch.messages or elapsed >= batch.seconds
 
     async def _end_batch(self) -> None:
         client = self._client
         self._ask_to_delete()
         while client._dialogue.owes_answer:
             await client._dialogue.next_response()
-        self._batch_size = 0
+        self._batch.begin()
         if client._transaction.marks and self._pending:
             self._is_between = True
             await client._commit_marks()
@@ -418,7 +382,7 @@ class Retrieval(AsyncIterator[RetrievedItem]):
         self._is_between = False
 
     async def _begin_again(self, item: RetrievedItem, expected: Entry | RetrievedItem) -> None:
-        self._octets -= item.octets
+        self._count.octets -= item.octets
         item.octets = 0
         self._ends.begin()
         item._is_begun_again = True

@@ -1,7 +1,6 @@
-"""RetrievedItem: one message of a run, as it comes; and what else a run tells."""
+"""RetrievedItem: one message of a run, as it comes."""
 
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from ..errors import BudgetExceeded, LocalProtocolError, ResponseError, UnknownMessage
@@ -11,40 +10,10 @@ from .pop3_dialogue import Dialogue
 if TYPE_CHECKING:
     from .retrieval import Retrieval
 
-__all__ = ["READ_LIMIT", "Batch", "RetrievalProgress", "RetrievedItem"]
+__all__ = ["READ_LIMIT", "RetrievedItem"]
 
 READ_LIMIT: Final = 64 * 1024 * 1024
 """Octets of a message that is read into memory, if nothing else is said."""
-
-
-@dataclass(frozen=True, slots=True)
-class Batch:
-    """How often a run commits what was marked: behind so many `messages`, or when so many `seconds` have passed since
-    the first of them was asked for, whatever comes first."""
-
-    messages: int = 50
-    seconds: float = 300
-
-    def __post_init__(self) -> None:
-        if self.messages < 1 or not self.seconds > 0:
-            raise ValueError(f"a batch has at least 1 message and more than 0 seconds, got {self!r}")
-
-
-@dataclass(frozen=True, slots=True)
-class RetrievalProgress:
-    """How far a run has come.
-
-    entry: the message that is coming, and how many of its `octets` have come.
-    messages: how many were handed out, with this one, `of_messages` in all.
-    run_octets: how many octets of all messages have come; `of_octets` is what the server has announced for all.
-    """
-
-    entry: Entry
-    octets: int
-    messages: int
-    of_messages: int
-    run_octets: int
-    of_octets: int
 
 
 class RetrievedItem:

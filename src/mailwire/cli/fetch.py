@@ -11,7 +11,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Final, TypeVar
 
-from ..aio.retrieved_item import RetrievalProgress
+from ..aio.retrieval_progress import RetrievalProgress
 from ..maildrop import (
     Account,
     CautionKind,

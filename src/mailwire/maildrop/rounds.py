@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 from datetime import datetime
 from functools import partial
 
-from ..aio.retrieved_item import RetrievalProgress
+from ..aio.retrieval_progress import RetrievalProgress
 from ..transcript import Transcript
 from .account import Account
 from .ledger import Ledger

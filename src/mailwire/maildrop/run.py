@@ -20,7 +20,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Final
 
 from ..aio.pop3 import POP3Client
-from ..aio.retrieved_item import RetrievalProgress
+from ..aio.retrieval_progress import RetrievalProgress
 from ..errors import LedgerUnreadable, MaildropRenumbered, MailwireError, NotSupported, ResponseError, UnknownMessage
 from ..pop3 import HEADER_LIMIT, Entry, Listing
 from ..transcript import Transcript

@@ -10,7 +10,7 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable
 from datetime import datetime, timedelta
 from typing import Final
 
-from ..aio.retrieved_item import RetrievalProgress
+from ..aio.retrieval_progress import RetrievalProgress
 from ..errors import AuthenticationFailed, MaildropRenumbered
 from ..transcript import Transcript
 from .account import Account

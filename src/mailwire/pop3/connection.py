@@ -16,23 +16,22 @@ How to drive it: write what `data_to_send()` returns; feed what is read to `rece
 back a server that sends faster than the messages can be used: then read no more, either.
 """
 
-import re
 from dataclasses import replace
 from typing import Final
 
 from .._wire.lines import LineBuffer
 from .._wire.pipeline import LOCKSTEP, Pipeline, Window
 from .._wire.text import check_line
-from .._wire.trace import Elided, Masked, Spoken, Trace
-from ..errors import InjectedData, LimitExceeded, LocalProtocolError, MailwireError
-from ..sasl.exchange import CANCEL
+from .._wire.trace import Elided, Spoken, Trace
+from ..errors import LimitExceeded, LocalProtocolError, MailwireError
 from ..sasl.work import ComputationDue
 from .authorization import Auth, Stls, Utf8
 from .body import Body
 from .capabilities import Capabilities
+from .challenges import Challenges
 from .commands import Capa, Command, Greeting
 from .events import ConnectionClosed, Event, MessageData, MessageEnd, ResponseReceived, ServerClosing
-from .faults import lost, out_of_step
+from .faults import injected, lost, objection, out_of_step
 from .gathering import Gathering
 from .limits import DEFAULT_LIMITS, Limits
 from .quirks import STANDARD, Quirks
@@ -45,8 +44,6 @@ __all__ = ["PIPELINING_WINDOW", "Connection"]
 
 # What is said at most once in a session, or at most once as the same object.
 _CHECKED: Final = (Stls, Auth, Utf8)
-
-_BASE64: Final = re.compile(rb"[A-Za-z0-9+/]+={0,2}\Z")
 
 # mpop, which has pipelined for years, keeps at most 100 commands in flight. The octets bound what a cancelled
 # retrieval leaves on its way to us.
@@ -98,7 +95,7 @@ class Connection:
         self._status: Response | None = None  # the first line of an answer whose body is being read
         self._body = Body(quirks)
         self._gathering: Gathering | None = None  # of that body, if it is no message
-        self._computing: Auth | None = None  # its response is being computed
+        self._challenges = Challenges(self._pipeline.write, trace, quirks)
         self._is_secured = False  # TLS was begun by STLS
         self._is_utf8 = False  # UTF8 was said
 
@@ -168,12 +165,8 @@ class Connection:
 
     def _check(self, command: Stls | Auth | Utf8) -> bytes:
         # Of what is said once in a session, return the line.
-        if isinstance(command, Stls) and self._is_secured:
-            raise LocalProtocolError(f"{command} cannot be sent: TLS is in force already (RFC 2595 4)")
-        if isinstance(command, Stls) and self._is_utf8:
-            raise LocalProtocolError(f"{command} cannot be sent: it has no place behind UTF8 (RFC 6856 2.1)")
-        if isinstance(command, Auth) and command.exchange.is_begun:
-            raise LocalProtocolError(f"{command} was sent already: each exchange needs an Auth of its own")
+        if problem := objection(command, is_secured=self._is_secured, is_utf8=self._is_utf8):
+            raise LocalProtocolError(problem)
         line = check_line(command.encode())
         if isinstance(command, Auth):
             command.exchange.is_begun = True
@@ -222,8 +215,8 @@ class Connection:
         """
         if self.state is State.CLOSED:
             return None
-        if self._computing is not None:
-            self._go_on_from_computing(self._computing)
+        if self._challenges.computing is not None:
+            self._challenges.go_on()
         if self.state is State.TLS:
             self._refuse_injected()
         event = self._next_of_body() if self._status is not None else self._next_answer()
@@ -260,8 +253,8 @@ class Connection:
         Raises RemoteProtocolError if the server has said something though nothing was asked: it would be taken for the
         answer to what is about to be asked.
         """
-        if self._computing is not None:
-            self._go_on_from_computing(self._computing)
+        if self._challenges.computing is not None:
+            self._challenges.go_on()
         if self._pipeline.is_idle:
             return []
         if self._pipeline.next is not None and self._buffer:
@@ -299,8 +292,8 @@ class Connection:
         raise self._fail(LimitExceeded(f"{problem} ({self._asked()})"))
 
     def _judge(self, command: Command[object] | None, line: bytes) -> Response | ComputationDue | MailwireError | None:
-        if isinstance(command, Auth) and (challenge := self._challenge(command, line)) is not None:
-            return self._answer_challenge(command, challenge)
+        if isinstance(command, Auth) and (challenge := self._challenges.find(command, line)) is not None:
+            return self._challenges.answer(command, challenge)
         if not line and self._quirks.blank_lines and len(self._pipeline.in_flight) <= 1:
             self._trace("S", Spoken(""))
             return None
@@ -310,17 +303,6 @@ class Connection:
                 f"expected +OK or -ERR and a text, got {self._buffer.quote(line)} ({self._asked()})", line
             )
         return response.masked(self._buffer.masked) if command is None or command.is_secret else response
-
-    def _challenge(self, command: Auth, line: bytes) -> bytes | None:
-        if line == b"+" or line.startswith(b"+ "):
-            return line[2:]
-        exchange = command.exchange
-        if not self._quirks.ok_as_challenge or exchange.is_complete or exchange.failure is not None:
-            return None
-        response = parse_status(line)
-        if response is None or not response.ok:
-            return None
-        return response.line if _BASE64.match(response.line) else b""
 
     def _take(self, command: Command[object] | None, response: Response) -> Event | None:
         if command is not None and command.multiline and response.ok:
@@ -335,25 +317,6 @@ class Connection:
         raise self._fail(
             self._out_of_step(f"expected nothing from the server, got {str(response)!r}", b"+OK " + response.line)
         )
-
-    def _answer_challenge(self, command: Auth, challenge: bytes) -> ComputationDue | MailwireError | None:
-        self._trace("S", Masked("+"))
-        if command.exchange.failure is not None:
-            return command.exchange.error("; and the server goes on after the cancel")
-        response = command.exchange.respond(challenge)
-        if isinstance(response, ComputationDue):
-            self._computing = command
-            return response
-        self._respond(response)
-        return None
-
-    def _go_on_from_computing(self, command: Auth) -> None:
-        self._computing = None
-        self._respond(command.exchange.take_computed())
-
-    def _respond(self, response: bytes) -> None:
-        self._trace("C", Spoken("*") if response == CANCEL else Masked())
-        self._pipeline.write(response)
 
     def _answered(self, command: Command[object], response: Response) -> ResponseReceived:
         if isinstance(command, Auth) and response.ok and not command.exchange.is_complete:
@@ -443,12 +406,7 @@ class Connection:
 
     def _refuse_injected(self) -> None:
         if self._buffer:
-            raise self._fail(
-                InjectedData(
-                    f"expected nothing between the go-ahead to STLS and the handshake, got "
-                    f"{self._buffer.quote_rest()}: somebody may be answering in the server's place"
-                )
-            )
+            raise self._fail(injected(self._buffer.quote_rest()))
 
     def _ended(self) -> Event:
         command = self._pipeline.oldest

@@ -1,12 +1,29 @@
-"""Faults: the errors for what a server says that is no answer to what was asked, and for answers that never come."""
+"""Faults: what the table of states, which knows kinds of commands alone, does not say of a command that cannot be sent;
+and the errors for what a server says that is no answer to what was asked, and for answers that never come.
+"""
 
 from collections.abc import Sequence
 
-from ..errors import ConnectionLost, Desynchronised, MessageTruncated, RemoteProtocolError
+from ..errors import ConnectionLost, Desynchronised, InjectedData, MessageTruncated, RemoteProtocolError
+from .authorization import Auth, Stls
 from .body import Body
 from .commands import Command
 
-__all__ = ["lost", "out_of_step"]
+__all__ = ["injected", "lost", "objection", "out_of_step"]
+
+
+def objection(command: Command[object], *, is_secured: bool, is_utf8: bool) -> str | None:
+    """Return why `command` cannot be sent in a session of which this is so; None if it can.
+
+    is_secured: TLS was begun by STLS; is_utf8: UTF8 was said.
+    """
+    if isinstance(command, Stls) and is_secured:
+        return f"{command} cannot be sent: TLS is in force already (RFC 2595 4)"
+    if isinstance(command, Stls) and is_utf8:
+        return f"{command} cannot be sent: it has no place behind UTF8 (RFC 6856 2.1)"
+    if isinstance(command, Auth) and command.exchange.is_begun:
+        return f"{command} was sent already: each exchange needs an Auth of its own"
+    return None
 
 
 def out_of_step(
@@ -61,4 +78,12 @@ def lost(waiting: Sequence[Command[object]], body: Body | None, rest: str) -> Co
         + (f" instead of answering {unanswered}" if unanswered else "")
         + (f", in the middle of a line: {rest}" if rest else ""),
         in_flight=in_flight,
+    )
+
+
+def injected(got: str) -> InjectedData:
+    """Return the error for bytes, quoted in `got`, that came in the clear before a handshake."""
+    return InjectedData(
+        f"expected nothing between the go-ahead to STLS and the handshake, got {got}: somebody may be answering in the "
+        "server's place"
     )

@@ -1,0 +1,47 @@
+"""Batch: how often a run over messages commits what was marked."""
+
+import asyncio
+from dataclasses import dataclass
+
+__all__ = ["Batch", "BatchCount"]
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """How often a run commits what was marked: behind so many `messages`, or when so many `seconds` have passed since
+    the first of them was asked for, whatever comes first."""
+
+    messages: int = 50
+    seconds: float = 300
+
+    def __post_init__(self) -> None:
+        if self.messages < 1 or not self.seconds > 0:
+            raise ValueError(f"a batch has at least 1 message and more than 0 seconds, got {self!r}")
+
+
+class BatchCount:
+    """The batch that a run is in. `batch` is None where there is only one, without an end."""
+
+    def __init__(self, batch: Batch | None) -> None:
+        self._batch = batch
+        self._messages = 0  # that were asked for
+        self._began = 0.0
+
+    def count(self) -> None:
+        """Take note that one more message is asked for."""
+        if self._messages == 0:
+            self._began = asyncio.get_running_loop().time()
+        self._messages += 1
+
+    @property
+    def is_full(self) -> bool:
+        """Whether it is time to commit."""
+        batch = self._batch
+        if batch is None or self._messages == 0:
+            return False
+        elapsed = asyncio.get_running_loop().time() - self._began
+        return self._messages >= batch.messages or elapsed >= batch.seconds
+
+    def begin(self) -> None:
+        """Begin the next one."""
+        self._messages = 0

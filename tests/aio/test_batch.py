@@ -1,0 +1,36 @@
+import pytest
+
+from mailwire import Batch
+from mailwire.aio.batch import BatchCount
+from tests.clock import Clock
+
+
+@pytest.mark.parametrize(("messages", "seconds"), [(0, 1), (1, 0), (1, float("nan"))])
+def test_a_batch_is_a_batch(messages: int, seconds: float) -> None:
+    with pytest.raises(ValueError, match="a batch has at least 1 message"):
+        Batch(messages, seconds)
+
+
+async def test_a_batch_is_full_by_its_messages_or_by_its_time() -> None:
+    clock = Clock()
+    count = BatchCount(Batch(messages=2, seconds=60))
+    await clock.advance(100)
+    assert not count.is_full  # nothing was asked for
+    count.count()
+    await clock.advance(59)
+    assert not count.is_full
+    await clock.advance(1)
+    assert count.is_full
+    count.begin()
+    assert not count.is_full
+    count.count()
+    assert not count.is_full
+    count.count()
+    assert count.is_full
+
+
+async def test_without_a_batch_none_is_ever_full() -> None:
+    count = BatchCount(None)
+    for _ in range(1000):
+        count.count()
+    assert not count.is_full
