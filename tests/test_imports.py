@@ -32,9 +32,13 @@ BELOW: dict[str, tuple[str, ...]] = {
     "endpoint": ("errors", "_wire", "sasl", "smtp"),
     "message": ("errors", "_wire", "smtp"),
     "aio": ("errors", "_wire", "sasl", "smtp", "pop3", "transcript", "endpoint", "message"),
+    "error_record": ("errors", "_wire", "sasl", "smtp", "pop3", "message"),
     # What was retrieved is kept by those who know how it is retrieved, and not the other way round.
-    "maildrop": ("errors", "_wire", "sasl", "pop3", "transcript", "endpoint", "message", "aio"),
-    "__init__": ("aio", "endpoint", "errors", "maildrop", "message", "pop3", "sasl", "smtp", "transcript"),
+    "maildrop": ("errors", "_wire", "sasl", "pop3", "transcript", "endpoint", "message", "aio", "error_record"),
+    "__init__": (
+        *("aio", "endpoint", "error_record", "errors", "maildrop", "message"),
+        *("pop3", "sasl", "smtp", "transcript"),
+    ),
     # A scripted peer hands out the endpoint that leads to it.
     "testing": ("errors", "_wire", "sasl", "smtp", "pop3", "endpoint"),
     "cli": (

@@ -35,6 +35,7 @@ from .aio.retrieved_item import RetrievedItem
 from .aio.smtp import SMTPClient
 from .aio.tls import TLSInfo
 from .endpoint import Chunking, Endpoint, Timeouts
+from .error_record import error_from_dict, error_to_dict
 from .errors import (
     AmbiguousMessage,
     AuthenticationFailed,
@@ -182,6 +183,8 @@ __all__ = [
     "UnknownMessage",
     "ValidSince",
     "compose",
+    "error_from_dict",
+    "error_to_dict",
     "retrieve",
     "send",
 ]

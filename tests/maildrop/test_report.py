@@ -48,7 +48,8 @@ def test_a_report_can_be_written_as_json() -> None:
     values = json.loads(json.dumps(REPORT.to_dict()))
 
     assert values["began"] == "2026-03-01T12:00:00+00:00"
-    assert values["error"] == {"kind": "ConnectionLost", "text": "gone"}
+    assert values["error"]["kind"] == "ConnectionLost"
+    assert values["error"]["text"] == "gone"
     assert values["cautions"] == [{"kind": "duplicate unique ids", "text": "two share one"}]
     assert len(values["findings"]) == 1
     assert values["messages"][0] == {
@@ -63,6 +64,30 @@ def test_a_report_can_be_written_as_json() -> None:
     }
     assert values["messages"][1]["deleted"] is None
     assert replace(REPORT, error=None).to_dict()["error"] is None
+
+
+def again(report: RetrievalReport) -> RetrievalReport:
+    return RetrievalReport.from_dict(json.loads(json.dumps(report.to_dict())))
+
+
+def test_a_report_is_read_again_from_json() -> None:
+    whole = replace(REPORT, error=None, login_delay=60, findings=(*REPORT.findings, Finding(FindingKind.NO_LIST)))
+    assert again(whole) == whole
+
+
+def test_the_error_of_a_report_is_read_again_from_json_and_holds_the_report() -> None:
+    error = MessageTruncated("cut", in_flight=("RETR 2",), octets=100)
+    read = again(replace(REPORT, error=error))
+    assert isinstance(read.error, MessageTruncated)
+    assert (str(read.error), vars(read.error) | {"report": None}) == ("cut", {**vars(error), "report": None})
+    assert read.error.report is read
+    assert replace(read, error=None) == replace(REPORT, error=None)
+
+
+def test_an_error_of_another_kind_keeps_its_name() -> None:
+    read = again(replace(REPORT, error=KeyError("x")))
+    assert isinstance(read.error, RuntimeError)
+    assert str(read.error) == "KeyError: 'x'"
 
 
 def test_a_report_counts() -> None:

@@ -2,13 +2,16 @@
 
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import Enum
+from typing import Any, Self
 
 from .._wire.text import printable
-from ..pop3 import Finding
-from .plan import Caution
+from ..error_record import error_from_dict, error_to_dict
+from ..errors import MailwireError
+from ..pop3 import Finding, FindingKind
+from .plan import Caution, CautionKind
 
 __all__ = ["Deleted", "MessageReport", "Outcome", "RetrievalReport"]
 
@@ -63,7 +66,7 @@ class MessageReport:
     reason: str = ""
     deleted: Deleted | None = None
 
-    def to_dict(self) -> dict[str, object]:
+    def to_dict(self) -> dict[str, Any]:
         """Return it as values that JSON has."""
         return {
             "number": self.number,
@@ -75,6 +78,20 @@ class MessageReport:
             "reason": self.reason,
             "deleted": self.deleted.value if self.deleted else None,
         }
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> Self:
+        """Return what `to_dict` was called on. Raises KeyError, TypeError or ValueError for what it did not return."""
+        return cls(
+            number=int(data["number"]),
+            uid=None if data["uid"] is None else str(data["uid"]),
+            size=int(data["size"]),
+            outcome=Outcome(data["outcome"]),
+            octets=int(data["octets"]),
+            seconds=float(data["seconds"]),
+            reason=str(data["reason"]),
+            deleted=None if data["deleted"] is None else Deleted(data["deleted"]),
+        )
 
     def __str__(self) -> str:
         words = [f"{self.number:>7}  {self.outcome.value:<9}  {self.octets or self.size:>12,} octets"]
@@ -142,8 +159,8 @@ class RetrievalReport:
         counts[Outcome.KNOWN] += self.known
         return {outcome: counts[outcome] for outcome in Outcome if counts[outcome]}
 
-    def to_dict(self) -> dict[str, object]:
-        """Return it as values that JSON has."""
+    def to_dict(self) -> dict[str, Any]:
+        """Return it as values that JSON has, its times to the millisecond."""
         return {
             "account": self.account,
             "server": self.server,
@@ -155,9 +172,35 @@ class RetrievalReport:
             "is_complete": self.is_complete,
             "messages": [message.to_dict() for message in self.messages],
             "cautions": [{"kind": caution.kind.value, "text": caution.text} for caution in self.cautions],
-            "findings": [str(finding) for finding in self.findings],
-            "error": None if self.error is None else {"kind": type(self.error).__name__, "text": str(self.error)},
+            "findings": list(map(_finding_to_dict, self.findings)),
+            "error": _error_to_dict(self.error),
+            "login_delay": self.login_delay,
         }
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> Self:
+        """Return what `to_dict` was called on; its `error` holds it in turn, and is a RuntimeError with class and text
+        where it was none of mailwire's. Raises KeyError, TypeError, ValueError or AttributeError for what it did not
+        return."""
+        report = cls(
+            account=str(data["account"]),
+            server=str(data["server"]),
+            began=datetime.fromisoformat(data["began"]),
+            seconds=float(data["seconds"]),
+            listed=int(data["listed"]),
+            known=int(data["known"]),
+            messages=tuple(map(MessageReport.from_dict, data["messages"])),
+            cautions=tuple(Caution(CautionKind(each["kind"]), str(each["text"])) for each in data["cautions"]),
+            findings=tuple(map(_finding_from_dict, data["findings"])),
+            login_delay=int(data["login_delay"]),
+        )
+        if data["error"] is None:
+            return report
+        error = _error_from_dict(data["error"])
+        report = replace(report, error=error)
+        if isinstance(error, MailwireError):
+            error.report = report
+        return report
 
     @property
     def summary(self) -> str:
@@ -175,3 +218,23 @@ class RetrievalReport:
         lines += [f"finding: {finding}" for finding in self.findings]
         lines += [f"error: {type(self.error).__name__}: {self.error}"] if self.error else []
         return "\n".join(lines)
+
+
+def _finding_to_dict(finding: Finding) -> dict[str, Any]:
+    said = finding.said.decode("latin-1")
+    return {"kind": finding.kind.name, "number": finding.number, "said": said, "text": str(finding)}
+
+
+def _finding_from_dict(data: Mapping[str, Any]) -> Finding:
+    number = data["number"]
+    return Finding(FindingKind[data["kind"]], None if number is None else int(number), data["said"].encode("latin-1"))
+
+
+def _error_to_dict(error: Exception | None) -> dict[str, Any] | None:
+    if error is None or isinstance(error, MailwireError):
+        return None if error is None else error_to_dict(error)
+    return {"kind": type(error).__name__, "text": str(error)}
+
+
+def _error_from_dict(data: Mapping[str, Any]) -> Exception:
+    return error_from_dict(data) if "attributes" in data else RuntimeError(f"{data['kind']}: {data['text']}")

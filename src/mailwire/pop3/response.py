@@ -1,9 +1,9 @@
 """Response: what a POP3 server answers (RFC 1939 3, RFC 2449 8), and the reading of its first line."""
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Final
+from typing import Any, Final
 
 from .._wire.text import printable
 from .._wire.trace import Elided
@@ -110,6 +110,19 @@ class Response:
     def without_body(self) -> "Response":
         """Return the response with no more than its first line."""
         return Response(self.ok, self.line)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return it as what JSON can hold, each octet as the character of its number; `text` is for people. What was
+        made of the body as it came, `reading`, is not among it."""
+        line, body = self.line.decode("latin-1"), self.body.decode("latin-1")
+        return {"ok": self.ok, "text": self.text, "line": line, "body": body, "login_delay": self.login_delay}
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> "Response":
+        """Return what `to_dict` was called on. Raises KeyError, TypeError or ValueError for what it did not return."""
+        line, body = (str(data[name]).encode("latin-1") for name in ("line", "body"))
+        delay = data["login_delay"]
+        return cls(bool(data["ok"]), line, body, None if delay is None else int(delay))
 
 
 @dataclass(frozen=True, slots=True)

@@ -211,13 +211,8 @@ class Receipt:
 
 
 def _reply_to_dict(reply: Reply | None) -> dict[str, Any] | None:
-    if reply is None:
-        return None
-    # The octets as they came, each as the character of its number: JSON has no octets. `text` is for people.
-    return {"code": reply.code, "text": reply.text, "lines": [line.decode("latin-1") for line in reply.lines]}
+    return None if reply is None else reply.to_dict()
 
 
 def _reply_from_dict(data: Mapping[str, Any] | None) -> Reply | None:
-    if data is None:
-        return None
-    return Reply(int(data["code"]), tuple(line.encode("latin-1") for line in data["lines"]))
+    return None if data is None else Reply.from_dict(data)

@@ -8,9 +8,9 @@ We are stricter than the standard asks where leniency has lost mail, and looser 
 """
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 from .._wire.lines import LineBuffer
 from .._wire.text import printable
@@ -105,6 +105,15 @@ class Reply:
             f"{self.code}{'-' if number < last else ' '}{printable(line)}".rstrip(" ")
             for number, line in enumerate(self.lines)
         )
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return it as what JSON can hold, each octet as the character of its number; `text` is for people."""
+        return {"code": self.code, "text": self.text, "lines": [line.decode("latin-1") for line in self.lines]}
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> "Reply":
+        """Return what `to_dict` was called on. Raises KeyError, TypeError or ValueError for what it did not return."""
+        return cls(int(data["code"]), tuple(str(line).encode("latin-1") for line in data["lines"]))
 
 
 class ReplyReader:
