@@ -1,0 +1,118 @@
+"""A target: a client program and the POP3 machine, before a server that says anything at any time."""
+
+from collections.abc import Callable
+from typing import Final
+
+from mailwire import InjectedData, MailwireError, Password
+from mailwire.pop3 import (
+    LOCKSTEP,
+    PIPELINING_WINDOW,
+    Auth,
+    Capa,
+    Command,
+    Connection,
+    Dele,
+    Event,
+    Lang,
+    Last,
+    List,
+    Noop,
+    Pass,
+    Quirks,
+    Quit,
+    ResponseReceived,
+    Retr,
+    Rset,
+    Stat,
+    Stls,
+    Top,
+    Uidl,
+    User,
+    Utf8,
+)
+from mailwire.sasl import Login, Plain
+from tests.fuzzing.pieces import TURN, Cutter, kind_of, octets, whole
+from tests.pop3.sessions import account, messages
+
+__all__ = ["run"]
+
+_CREDENTIALS: Final = Password("tim", "kanarienvogel")
+
+# What the client may say, in this order; each octet of the choice takes or leaves eight of them.
+_PROGRAM: Final[tuple[Callable[[], Command[object]], ...]] = (
+    *(Capa, Stls, Utf8, lambda: User("tim"), lambda: Pass("kanarienvogel")),
+    *(lambda: Auth(Plain(_CREDENTIALS)), lambda: Auth(Login(_CREDENTIALS)), Capa),
+    *(Stat, List, Uidl, lambda: Retr(1), lambda: Retr(2, size=30), lambda: Top(1, 0), lambda: List(1), lambda: Uidl(2)),
+    *(lambda: Lang(), Last, lambda: Dele(1), Noop, Rset, lambda: Retr(1), lambda: Lang("en"), Quit),
+)
+
+
+def run(data: bytes) -> None:
+    """Play a session: an octet chooses the machine, three what the client says, the rest is the server's turns."""
+    options, chosen = data[:1].ljust(1, b"\0")[0], int.from_bytes(data[1:4].ljust(3, b"\0"), "big")
+    turns = data[4:].split(TURN)
+    one, other = _Play(options, chosen), _Play(options, chosen)
+    one.run(turns, whole)
+    other.run(turns, octets)
+    if options & 128:
+        return  # what is forgiven then, is forgiven by what has arrived
+    assert kind_of(one.error) == kind_of(other.error)
+    told, otherwise = account(one.events), account(other.events)
+    if isinstance(one.error, InjectedData):
+        assert otherwise[: len(told)] == told
+    else:
+        assert told == otherwise
+        assert one.sent == other.sent
+        assert messages(one.events) == messages(other.events)
+
+
+class _Play:
+    def __init__(self, options: int, chosen: int) -> None:
+        quirks = Quirks(
+            second_status=bool(options & 2),
+            blank_lines=bool(options & 4),
+            plus_err=bool(options & 8),
+            ok_as_challenge=bool(options & 16),
+            bare_lf_bodies=bool(options & 32),
+            cut_terminator=bool(options & 128),
+        )
+        is_patient = options & 1 or quirks.needs_lockstep
+        self.connection = Connection(window=LOCKSTEP if is_patient else PIPELINING_WINDOW, quirks=quirks)
+        self.events: list[Event] = []
+        self.sent = b""
+        self.error: MailwireError | None = None
+        self._program = [make for place, make in enumerate(_PROGRAM) if chosen >> place & 1]
+        self._waits = bool(options & 64)  # for one answer before the next command is said
+
+    def run(self, turns: list[bytes], cut: Cutter) -> None:
+        try:
+            for turn in turns:
+                self._say()
+                self._hear(turn, cut)
+                self.sent += b"".join(self.connection.data_to_send())
+            self.connection.receive_eof()
+            self._hear(b"", whole)
+        except MailwireError as error:
+            self.error = error
+
+    def _say(self) -> None:
+        while self._program and not (self._waits and self.connection.unanswered):
+            command = self._program[0]()
+            self.connection.send(command)
+            del self._program[0]
+            if isinstance(command, Stls):
+                break
+        self.sent += b"".join(self.connection.data_to_send())
+
+    def _hear(self, turn: bytes, cut: Cutter) -> None:
+        heard = list[Event]()
+        try:
+            for piece in (*cut(turn), b""):
+                self.connection.receive_data(piece)
+                while (event := self.connection.next_event()) is not None:
+                    heard.append(event)
+        finally:
+            self.events += heard
+        for event in heard:
+            if isinstance(event, ResponseReceived) and isinstance(event.command, Stls) and event.response.ok:
+                self.connection.tls_established()
