@@ -77,6 +77,7 @@ class Outcome:
     attributes: of the error, by their names; a name may be a path ("reply.code").
     text: a regular expression for something that the error says.
     hidden: what must not be shown anywhere, besides the canary in all its spellings.
+    growth: by so many MiB the most that the process ever had may grow, at both ends together.
     taken: at most so many octets are taken from a server that goes on and on; None where it is known to stop.
     """
 
@@ -95,6 +96,7 @@ class Outcome:
     attributes: Mapping[str, object] = field(default_factory=dict)
     text: str = ""
     hidden: tuple[str, ...] = ()
+    growth: int = 24
     taken: int | None = None
 
 

@@ -4,6 +4,7 @@ Whatever the case, it holds that
 
 - it ends by itself, at the latest with the deadline that the client was given;
 - no secret is on the wire outside TLS, nor in any error, log, transcript or local variable of ours;
+- it takes no more memory than a session needs, however much the server says;
 - nothing is left open or running: no descriptor, no task, no thread, and the event loop has nothing to complain of;
 - what ends it is an error of our tree, of the class that is expected; it shows the end of the dialogue, every text in
   it can be printed, and a copy of it is as good as itself;
@@ -20,6 +21,7 @@ import threading
 from collections.abc import Callable, Mapping
 from contextlib import nullcontext
 from functools import reduce
+from pathlib import Path
 from typing import Any, Final
 
 from mailwire import (
@@ -43,6 +45,9 @@ _GUARD: Final = 60.0
 _TICKS: Final = 60
 # How a record of a handshake begins (RFC 8446 5.1).
 _HANDSHAKE: Final = b"\x16\x03"
+# Where Linux says how much memory this process has, and where it forgets how much it had at most.
+_STATUS: Final = Path("/proc/self/status")
+_PEAKS: Final = Path("/proc/self/clear_refs")
 # Where the system lists what a process has open.
 _DESCRIPTORS: Final = "/dev/fd"
 
@@ -53,6 +58,8 @@ async def play(case: Case, deed: Deed, link: Link, read_log: Callable[[], str]) 
     asyncio.get_running_loop().set_exception_handler(lambda _, context: complaints.append(context))
     await _warm_up()
     open_before, threads_before = _open_descriptors(), threading.active_count()
+    _peak_memory()
+    before = _peak_memory()
     transcript = Transcript(limit=None)
     peer = ScriptedPeer(
         *case.script,
@@ -73,6 +80,8 @@ async def play(case: Case, deed: Deed, link: Link, read_log: Callable[[], str]) 
     assert _open_descriptors() == open_before
     assert threading.active_count() == threads_before
     assert not complaints
+    growth = _peak_memory() - before
+    assert growth <= case.outcome.growth << 20
     assert case.outcome.taken is None or link == "port" or peer.sent <= case.outcome.taken
     _judge(case.outcome, ending, transcript)
     _judge_wire(case.outcome, peer)
@@ -169,6 +178,16 @@ def _judge_secrecy(secret: str, error: MailwireError | None, transcript: Transcr
         shown += error.transcript
         assert_hidden(secret, error)
     assert_hidden(secret, *shown)
+
+
+def _peak_memory() -> int:
+    # The most that this process had since this was asked before, in octets; always 0 where the system does not say.
+    try:
+        status = _STATUS.read_text()
+        _PEAKS.write_text("5")
+    except OSError:
+        return 0
+    return int(status.partition("VmHWM:")[2].split(maxsplit=1)[0]) * 1024
 
 
 def _open_descriptors() -> int | None:

@@ -255,6 +255,7 @@ ASKING: Final = [
         deeds=("client.listing",),
         surroundings=ONCE,
         listed=MILLION,
+        growth=96,
     ),
 ]
 

@@ -131,18 +131,21 @@ INJECTED: Final = [
     case("stls-answered-with-greeting", ("S: +OK pop", "S: +OK", "S: STLS", "S: .", Tls()), RemoteProtocolError, b""),
 ]
 
+# What is wrong with a certificate, and its name.
+CERTIFICATES: Final = (("wrong-name", "other-host"), ("self-signed", "self-signed"), ("expired", "expired"))
+
 HANDSHAKES: Final = [
     *(
-        case(f"cert-{name}", (*ASKED, "S: +OK go", Tls(name)), TLSFailed, SAID_STLS, hello=True, text="certificate")
-        for name in ("other-host", "self-signed", "expired")
+        case(f"cert-{fault}", (*ASKED, "S: +OK go", Tls(name)), TLSFailed, SAID_STLS, hello=True, text="certificate")
+        for fault, name in CERTIFICATES
     ),
     *(
-        case(f"implicit-cert-{name}", (Tls(name),), TLSFailed, b"", settings=IMPLICIT, hello=True, text="certificate")
-        for name in ("other-host", "self-signed", "expired")
+        case(f"implicit-cert-{fault}", (Tls(name),), TLSFailed, b"", settings=IMPLICIT, hello=True, text="certificate")
+        for fault, name in CERTIFICATES
     ),
     # Where the context is ours, both names are told.
     case(
-        "cert-other-host-and-our-context",
+        "cert-wrong-name-and-our-context",
         (*ASKED, "S: +OK go", Tls("other-host")),
         TLSFailed,
         SAID_STLS,

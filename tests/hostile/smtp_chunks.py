@@ -77,6 +77,15 @@ def case(
 
 CHUNKS: Final = [
     case(
+        "bdat-second-chunk-552",
+        (*FIRST, "S: 250 ok", f"C: BDAT {CHUNK}", Hear(CHUNK), "S: 552 big", "C: RSET", "S: 250 ok", STALL),
+        DataRefused,
+        SAID_FIRST + lines(f"BDAT {CHUNK}") + LARGE[CHUNK : 2 * CHUNK] + lines("RSET"),
+        Delivery.REFUSED,
+        message=LARGE[: 2 * CHUNK + 100],
+        attributes={"reply.code": 552},
+    ),
+    case(
         "chunk-refused",
         (*FIRST, "S: 552 big", "C: RSET", "S: 250 ok", STALL),
         DataRefused,

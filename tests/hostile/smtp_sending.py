@@ -151,7 +151,7 @@ GARBLED: Final = [
         Delivery.ACCEPTED,
     ),
     case(
-        "escape-in-text",
+        "esc-in-text",
         (
             *READY,
             f"C: {MAIL}",

@@ -151,19 +151,24 @@ INJECTED: Final = [
     case("ehlo-answered-before", ("S: 220 mx", "S: 250 mx", STALL), RemoteProtocolError, b""),
 ]
 
+# What is wrong with a certificate, and its name.
+CERTIFICATES: Final = (("wrong-name", "other-host"), ("self-signed", "self-signed"), ("expired", "expired"))
+
 HANDSHAKES: Final = [
     *(
-        case(f"cert-{name}", (*ASKED, "S: 220 go", Tls(name)), TLSFailed, SAID_STARTTLS, hello=True, text="certificate")
-        for name in ("other-host", "self-signed", "expired")
+        case(
+            f"cert-{fault}", (*ASKED, "S: 220 go", Tls(name)), TLSFailed, SAID_STARTTLS, hello=True, text="certificate"
+        )
+        for fault, name in CERTIFICATES
     ),
     *(
-        case(f"implicit-cert-{name}", (Tls(name),), TLSFailed, b"", settings=IMPLICIT, hello=True, text="certificate")
-        for name in ("other-host", "self-signed", "expired")
+        case(f"implicit-cert-{fault}", (Tls(name),), TLSFailed, b"", settings=IMPLICIT, hello=True, text="certificate")
+        for fault, name in CERTIFICATES
     ),
     case("hang-up-behind-go-ahead", (*ASKED, "S: 220 go", FIN, LISTEN), TLSFailed, SAID_STARTTLS, hello=None),
     # Where the context is ours, both names are told.
     case(
-        "cert-other-host-and-our-context",
+        "cert-wrong-name-and-our-context",
         (*ASKED, "S: 220 go", Tls("other-host")),
         TLSFailed,
         SAID_STARTTLS,

@@ -38,6 +38,24 @@ CASES = {
     "POP3 mechanisms": mechanisms.POP3_CASES,
 }
 
+# The classes of what servers do, each by the name of its case, or of several that go on behind it.
+CLASSES = {
+    "SMTP": """
+        greeting-554 greeting-421 greeting-354 starttls-inject-lines strip-capability starttls-221 starttls-354
+        starttls-250 capabilities-change cert-wrong-name cert-self-signed cert-expired
+        endless-line endless-multiline idle-421 354-none-valid fin-instead-of-dot-reply rst-after-dot too-many-452
+        reject-mid-data size-junk capability-flood advertised-then-555 pipeline-deadlock bdat-second-chunk-552
+        quit-stall no-close-notify-at-quit auth-334-bad-base64 auth-334-for-ever scram-i-1 scram-i-4294967295
+        xoauth2-error-334-then-535 esc-in-text nul-in-reply mixed-multiline lf-only-server
+    """,
+    "POP3": """
+        greeting-err capa-err-strip capa-1Bps stls-inject-lines apop-bad-challenge in-use response-codes
+        endless-status-line uidl-million uidl-duplicate uidl-numbers list-lies-small retr-cut-plain retr-cut-tls
+        terminator-split dots retr-err-2-of-3 dele-err quit-err fin-on-quit mime-bombs no-close-notify top-unsupported
+        renumbered-maildrop retr-pipeline-4k
+    """,
+}
+
 DOCUMENTATION = Path(__file__).parents[2] / "docs" / "explanation" / "broken-pop3-servers.md"
 
 # uvloop is nobody's duty to have; where it is, it is another event loop to be safe with.
@@ -73,6 +91,14 @@ def test_every_case_that_the_documentation_tells_of_is_played() -> None:
     assert len(told) == len(set(told)) == 25
     # A case may have several forms, each with a name of its own.
     assert not [name for name in told if not any(f"{played}-".startswith(f"{name}-") for played in names)]
+
+
+@pytest.mark.parametrize("protocol", CLASSES)
+def test_every_class_of_what_servers_do_is_played(protocol: str) -> None:
+    played = [case.name for chapter, cases in CASES.items() if chapter.startswith(protocol) for case in cases]
+    classes = CLASSES[protocol].split()
+    assert len(set(classes)) == len(classes) == {"SMTP": 36, "POP3": 25}[protocol]
+    assert not [name for name in classes if not any(f"{case}-".startswith(f"{name}-") for case in played)]
 
 
 @pytest.mark.parametrize("chapter", CASES)
