@@ -7,7 +7,8 @@ A `FaultProxy` stands before these or any other servers, and lets go wrong what 
 For TLS there are certificates of test authorities whose keys are public: `server_context` and `client_context`.
 
 It is made to be exact, and no server for anybody's mail: it relays nothing, keeps nothing, and limits nobody. Nothing
-in mailwire but its tests and its demonstration uses this package, and pytest is not needed for it.
+in mailwire but its tests and its demonstration uses this package, and pytest is not needed for it, only for the
+fixtures in `mailwire.testing.pytest_plugin`. `InThread` serves programs that block.
 """
 
 from .channel import Channel
@@ -28,6 +29,7 @@ from .faults import (
     SwappedLines,
     ZeroWindow,
 )
+from .in_thread import InThread
 from .lmtp_server import LMTPServer
 from .maildrop import Account, Envelope, Maildrop, OpenMaildrop, StoredMessage
 from .policy import MECHANISMS, Policy
@@ -125,6 +127,7 @@ __all__ = [
     "FaultProxy",
     "HalfClose",
     "Hear",
+    "InThread",
     "Insertion",
     "LMTPServer",
     "Latency",

@@ -74,8 +74,12 @@ class Acceptor:
         await self.wait_idle()
 
     async def wait_idle(self) -> None:
-        """Wait until every client that was accepted so far is gone."""
-        await asyncio.gather(*self._serving)
+        """Wait until every client that was accepted so far is gone. It may be awaited in any event loop."""
+        home = asyncio.get_running_loop() if self._accepting is None else self._accepting.get_loop()
+        if home is asyncio.get_running_loop():
+            await asyncio.gather(*self._serving)
+        else:
+            await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(self.wait_idle(), home))
 
     async def _accept(self, listening: socket.socket) -> None:
         loop = asyncio.get_running_loop()

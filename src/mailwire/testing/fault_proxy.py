@@ -108,7 +108,7 @@ class FaultProxy:
         await self._acceptor.close()
 
     async def wait_idle(self) -> None:
-        """Wait until every connection that was made so far is over."""
+        """Wait until every connection that was made so far is over. It may be awaited in any event loop."""
         await self._acceptor.wait_idle()
 
     async def __aenter__(self) -> Self:

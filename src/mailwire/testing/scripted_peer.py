@@ -97,7 +97,8 @@ class ScriptedPeer:
         self._going_on = asyncio.Event()
         self._playing: asyncio.Task[None] | None = None
         self._patience = _PATIENCE if guard is None else min(guard, _PATIENCE)
-        self._guard = asyncio.timeout(guard)
+        self._guard_seconds = guard
+        self._guard: asyncio.Timeout | None = None  # made in the event loop where it counts
         self._to_say = bytearray()
         self._reads = True
         self._is_lenient = lenient
@@ -138,6 +139,7 @@ class ScriptedPeer:
         return streams
 
     async def __aenter__(self) -> Self:
+        self._guard = asyncio.timeout(self._guard_seconds)
         await self._guard.__aenter__()
         if self._listens:
             self._listener = socket.create_server(("127.0.0.1", 0))
@@ -149,6 +151,8 @@ class ScriptedPeer:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
+        if self._guard is None:
+            raise AssertionError("the peer was never begun")
         try:
             await self._guard.__aexit__(kind, error, traceback)
         finally:
@@ -157,8 +161,11 @@ class ScriptedPeer:
     # While the play goes on
 
     def go_on(self) -> None:
-        """Let a peer go on that does WAIT, or will."""
-        self._going_on.set()
+        """Let a peer go on that does WAIT, or will. It may be called from any thread."""
+        if self._playing is None:
+            self._going_on.set()
+        else:
+            self._playing.get_loop().call_soon_threadsafe(self._going_on.set)
 
     async def rest(self) -> None:
         """Wait until neither side gets rid of anything more."""

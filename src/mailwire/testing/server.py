@@ -117,7 +117,7 @@ class MailServer:
             await listener.close()
 
     async def wait_idle(self) -> None:
-        """Wait until every client that has come so far is gone."""
+        """Wait until every client that has come so far is gone. It may be awaited in any event loop."""
         for listener in self._listeners:
             await listener.wait_idle()
 
