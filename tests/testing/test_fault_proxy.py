@@ -12,6 +12,7 @@ from mailwire.testing import (
     Account,
     Bandwidth,
     BitFlip,
+    Coalesced,
     Cut,
     DoubledLine,
     DroppedLine,
@@ -19,6 +20,7 @@ from mailwire.testing import (
     FaultProxy,
     HalfClose,
     Insertion,
+    LateEnd,
     Latency,
     MailServer,
     Slices,
@@ -290,6 +292,38 @@ async def test_pauses_between_slices() -> None:
         near.socket.shutdown(socket.SHUT_WR)
         await clock.advance(100)
         await hearing
+
+
+async def test_what_is_sent_by_and_by_arrives_at_once() -> None:
+    clock = Clock()
+    async with through(Coalesced(10_000, of="client")) as (near, far, _):
+        near.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # or the system holds them back
+        hearing = asyncio.ensure_future(near.hear_all())
+        for octets in (b"one", b"two", b"three"):
+            await near.say(octets)
+            await clock.advance(3000)
+        assert far.pieces == []
+        await clock.advance(1000)
+        assert far.pieces == [b"onetwothree"]
+        await near.say(b"four")
+        near.socket.shutdown(socket.SHUT_WR)
+        await clock.advance(10_000)
+        await hearing
+    assert far.pieces == [b"onetwothree", b"four"]
+    assert (near.end, far.end) == ("FIN", "FIN")
+
+
+async def test_a_late_end_holds_up_nothing_else() -> None:
+    clock = Clock()
+    async with through(LateEnd(10_000, of="client")) as (near, far, _):
+        hearing = asyncio.ensure_future(near.hear_all())
+        await near.say(b"hello")
+        near.socket.shutdown(socket.SHUT_WR)
+        await clock.advance(9000)
+        assert (bytes(far.heard), far.end) == (b"hello", "")
+        await clock.advance(1000)
+        await hearing
+    assert far.end == "FIN"
 
 
 async def test_a_bandwidth_lets_so_many_octets_pass_in_a_second() -> None:

@@ -20,9 +20,11 @@ from .altering import Altered
 from .faults import (
     Alteration,
     Bandwidth,
+    Coalesced,
     Cut,
     Fault,
     HalfClose,
+    LateEnd,
     Latency,
     Side,
     Slices,
@@ -206,6 +208,8 @@ class _Way:
         self._latencies = [fault for fault in faults if isinstance(fault, Latency)]
         self._rate = min((fault.octets_per_second for fault in faults if isinstance(fault, Bandwidth)), default=None)
         self._slices = next((fault for fault in faults if isinstance(fault, Slices)), None)
+        self._coalesced = max((fault.seconds for fault in faults if isinstance(fault, Coalesced)), default=None)
+        self._end_delay = max((fault.seconds for fault in faults if isinstance(fault, LateEnd)), default=0.0)
         self._window = min((fault.at for fault in faults if isinstance(fault, ZeroWindow)), default=None)
         ends = [fault for fault in faults if isinstance(fault, (HalfClose, Cut))]
         self._end = min(ends, key=lambda fault: fault.at, default=None)
@@ -236,8 +240,13 @@ class _Way:
         self._put(None)
 
     def _put(self, data: bytes | None) -> None:
+        waiting = self._pieces[-1][1] if self._pieces else None
+        if data is not None and waiting is not None and self._coalesced is not None:
+            self._pieces[-1] = self._pieces[-1][0], waiting + data
+            return
         now = self._loop.time()
-        seconds = sum(fault.seconds + fault.jitter * self._chance.random() for fault in self._latencies)
+        seconds = (self._coalesced or 0.0) if data is not None else self._end_delay
+        seconds += sum(fault.seconds + fault.jitter * self._chance.random() for fault in self._latencies)
         pieces: list[bytes | None] = [data]
         if data is not None:
             # In slices of a tenth of a second, where there is a bandwidth, so that it is one.
@@ -259,10 +268,9 @@ class _Way:
             while not self._pieces:
                 self._changed.clear()
                 await self._changed.wait()
-            due, piece = self._pieces[0]
-            if (seconds := due - self._loop.time()) > 0:
+            if (seconds := self._pieces[0][0] - self._loop.time()) > 0:
                 await asyncio.sleep(seconds)
-            self._pieces.popleft()
+            _, piece = self._pieces.popleft()
             self._changed.set()
             if piece is None:
                 self._shut_down()

@@ -11,12 +11,14 @@ __all__ = [
     "Alteration",
     "Bandwidth",
     "BitFlip",
+    "Coalesced",
     "Cut",
     "DoubledLine",
     "DroppedLine",
     "Fault",
     "HalfClose",
     "Insertion",
+    "LateEnd",
     "Latency",
     "Side",
     "Slices",
@@ -72,6 +74,28 @@ class Slices:
     def __post_init__(self) -> None:
         _check(self.of, self.size, 1, "a size")
         _check(self.of, self.pause, 0, "a pause")
+
+
+@dataclass(frozen=True, slots=True)
+class Coalesced:
+    """What is sent within so many `seconds`, counted from the first octet, arrives at once when they are over."""
+
+    seconds: float
+    of: Side = "server"
+
+    def __post_init__(self) -> None:
+        _check(self.of, self.seconds, 0, "seconds")
+
+
+@dataclass(frozen=True, slots=True)
+class LateEnd:
+    """That there will be no more is told so many `seconds` after the last octet."""
+
+    seconds: float
+    of: Side = "server"
+
+    def __post_init__(self) -> None:
+        _check(self.of, self.seconds, 0, "seconds")
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,4 +200,4 @@ class SwappedLines:
 
 
 Alteration: TypeAlias = BitFlip | Insertion | DroppedLine | DoubledLine | SwappedLines
-Fault: TypeAlias = Latency | Bandwidth | Slices | ZeroWindow | HalfClose | Cut | Alteration
+Fault: TypeAlias = Latency | Bandwidth | Slices | Coalesced | LateEnd | ZeroWindow | HalfClose | Cut | Alteration

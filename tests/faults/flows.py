@@ -1,0 +1,210 @@
+"""The flows that are led through a fault proxy: what each does, and what must be true of what it says in the end."""
+
+import ssl
+from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from mailwire import (
+    Delivery,
+    Endpoint,
+    LMTPClient,
+    MailwireError,
+    Password,
+    POP3Client,
+    SMTPClient,
+    SMTPPool,
+)
+from mailwire.testing import Account, MailServer, client_context
+
+__all__ = ["BODY", "FLOWS", "STORED", "Flow", "Run", "committing", "deliveries", "judge", "make_server"]
+
+BODY: Final = b"".join(b"line %d of it\r\n..\r\n.\r\n" % number for number in range(150))
+"""What makes a message long enough to be hit in its middle."""
+
+SENDER: Final = "a@example.org"
+RECIPIENTS: Final = ("b@example.org", "c@example.org")
+_PASSWORD: Final = "kanarienvogel"
+
+STORED: Final[Mapping[str, bytes]] = {
+    f"u{number}": b"Subject: %d\r\n\r\n" % number + BODY[: 1200 * number].rpartition(b"\n")[0] + b"\n"
+    for number in range(1, 4)
+}
+"""What is in the maildrop, by its unique ids."""
+
+
+@dataclass
+class Run:
+    """A flow under way, and what it has heard and said so far.
+
+    words: of each mail, by its number.
+    got: what was retrieved, whole, by unique ids.
+    reports: what is known of each message that was to be deleted.
+    """
+
+    endpoint: Endpoint
+    words: dict[int, Delivery] = field(default_factory=dict)
+    got: dict[str, bytes] = field(default_factory=dict)
+    committed: set[str] = field(default_factory=set)
+    remaining: set[str] = field(default_factory=set)
+    marked: set[str] = field(default_factory=set)
+
+
+@dataclass(frozen=True)
+class Flow:
+    """How a flow goes.
+
+    tls, protocol, auth: of the endpoint.
+    mails: how many it sends.
+    """
+
+    play: Callable[[Run], Awaitable[None]]
+    protocol: str = "smtp"
+    tls: str = "none"
+    auth: bool = False
+    mails: int = 0
+    settings: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def is_encrypted(self) -> bool:
+        """Whether what passes cannot be altered unnoticed."""
+        return self.tls != "none"
+
+    def endpoint(self, port: int, tls_context: ssl.SSLContext | None = None) -> Endpoint:
+        """Return where it goes, at this port."""
+        settings: dict[str, Any] = {"protocol": self.protocol, "tls": self.tls, **self.settings}
+        if self.auth:
+            settings |= {"auth": Password("b", _PASSWORD), "allow_cleartext_auth": True}
+        if self.is_encrypted:
+            settings["tls_context"] = tls_context or client_context()
+        return Endpoint("127.0.0.1", port, **settings)
+
+    def port(self, server: MailServer) -> int:
+        """Return the port of `server` that it needs."""
+        return {"smtp": server.smtp_port, "lmtp": server.lmtp_port, "pop3": server.pop3_port}[self.protocol]
+
+
+def make_server(flow: Flow, tls_context: ssl.SSLContext | None, *, implicit: bool = False) -> MailServer:
+    """Return the server for `flow`, not started: accounts, and mail in one of them; `implicit`: it speaks TLS alone."""
+    accounts = [Account("b", _PASSWORD, RECIPIENTS[:1]), Account("c", _PASSWORD, RECIPIENTS[1:])]
+    server = MailServer(accounts, tls_context=tls_context, implicit_tls=implicit or flow.tls == "implicit")
+    if flow.protocol == "pop3":
+        for uid, message in STORED.items():
+            server.maildrop.put("b", message, uid=uid)
+    return server
+
+
+def mail(number: int) -> bytes:
+    return b"Subject: %d\r\n\r\n" % number + BODY
+
+
+ENVELOPE: Final[dict[str, Any]] = {"sender": SENDER, "recipients": RECIPIENTS}
+
+
+# The flows
+
+
+async def sending(run: Run) -> None:
+    async with _client(run) as client:
+        for number in range(2):
+            try:
+                run.words[number] = (await client.send(mail(number), **ENVELOPE)).delivery
+            except MailwireError as error:
+                run.words[number] = Delivery(error.delivery)
+                raise
+
+
+def _client(run: Run) -> SMTPClient:
+    return LMTPClient(run.endpoint) if run.endpoint.protocol == "lmtp" else SMTPClient(run.endpoint)
+
+
+async def sending_all(run: Run) -> None:
+    async with _client(run) as client:
+        async for result in client.send_all(map(mail, range(5)), **ENVELOPE):
+            run.words[result.index] = result.delivery
+
+
+async def sending_by_a_pool(run: Run) -> None:
+    async with SMTPPool(run.endpoint, max_connections=2) as pool:
+        async for result in pool.send_all(map(mail, range(6)), **ENVELOPE):
+            run.words[result.index] = result.delivery
+
+
+async def retrieving(run: Run) -> None:
+    async with POP3Client(run.endpoint) as client:
+        listing = await client.listing()
+        async for item in client.retrieve(listing):
+            if item.error is None:
+                run.got[item.entry.uid or ""] = await item.read()
+
+
+async def committing(run: Run) -> None:
+    client = POP3Client(run.endpoint)
+    try:
+        async with client:
+            listing = await client.listing()
+            async for item in client.retrieve(listing):
+                if item.error is None:
+                    run.got[item.entry.uid or ""] = await item.read()
+            run.marked = {*run.got}
+            await client.delete([entry for entry in listing if entry.uid in run.got])
+            await client.commit()
+    finally:
+        if (report := client.last_commit) is not None:
+            run.committed = {*report.committed_uids}
+            run.remaining = {*report.remaining_uids}
+
+
+FLOWS: Final[Mapping[str, Flow]] = {
+    "DATA": Flow(sending, mails=2, settings={"use_chunking": False}),
+    "BDAT": Flow(sending, mails=2),
+    "eager": Flow(sending, mails=2, settings={"use_chunking": "eager"}),
+    "AUTH": Flow(sending, auth=True, mails=2),
+    "STARTTLS": Flow(sending, tls="starttls", mails=2, auth=True),
+    "implicit TLS": Flow(sending, tls="implicit", mails=2),
+    "send_all": Flow(sending_all, mails=5),
+    "pool": Flow(sending_by_a_pool, mails=6),
+    "LMTP": Flow(sending, protocol="lmtp", mails=2),
+    "POP3": Flow(retrieving, protocol="pop3", auth=True),
+    "POP3 commit": Flow(committing, protocol="pop3", auth=True),
+    "STLS commit": Flow(committing, protocol="pop3", tls="starttls", auth=True),
+}
+
+
+# What must be true
+
+
+def deliveries(server: MailServer, count: int) -> list[int]:
+    """Return how often each of so many mails is with its first recipient."""
+    found = [message.content.split(b"\r\n")[0] for message in server.messages("b")]
+    return [found.count(b"Subject: %d" % number) for number in range(count)]
+
+
+def judge(flow: Flow, run: Run, server: MailServer, *, is_intact: bool) -> None:
+    """Compare what the client says with what the server has; `is_intact`: nothing was altered on the way."""
+    if flow.mails:
+        _judge_mails(flow, run, server, is_intact=is_intact)
+        return
+    for uid, message in run.got.items():
+        assert not is_intact or message == STORED.get(uid), f"{uid} is not what was sent"
+    there = {message.uid for message in server.messages("b")}
+    assert run.committed <= run.marked
+    assert not run.committed & there, "what is said to be deleted is there"
+    assert run.remaining <= there, "what is said to be there is gone"
+    assert {*STORED} - there <= run.marked, "what nobody asked to be deleted is gone"
+
+
+def _judge_mails(flow: Flow, run: Run, server: MailServer, *, is_intact: bool) -> None:
+    stored = deliveries(server, flow.mails)
+    for number, count in enumerate(stored):
+        word = run.words.get(number, Delivery.NOT_SENT)
+        assert count <= 1, "it was sent twice"
+        if count:
+            assert word in (Delivery.ACCEPTED, Delivery.UNKNOWN), f"mail {number} is there, and said to be {word}"
+        elif is_intact:
+            assert word is not Delivery.ACCEPTED, f"mail {number} is not there"
+    if is_intact:
+        with suppress(KeyError):
+            for message in (*server.messages("b"), *server.messages("c")):
+                assert message.content in {mail(number) for number in range(flow.mails)}, "half a mail was stored"

@@ -1,0 +1,260 @@
+"""Twenty-eight faults of a connection, each at three places, and how a flow is led through one of them."""
+
+import asyncio
+import gc
+import os
+import ssl
+import warnings
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from typing import Final
+
+from mailwire import MailwireError
+from mailwire.testing import (
+    Bandwidth,
+    BitFlip,
+    Coalesced,
+    Cut,
+    DoubledLine,
+    DroppedLine,
+    Fault,
+    FaultProxy,
+    HalfClose,
+    Insertion,
+    LateEnd,
+    Latency,
+    Slices,
+    SwappedLines,
+    ZeroWindow,
+    server_context,
+)
+from tests.faults.flows import FLOWS, Flow, Run, committing, judge, make_server
+from tests.time_lapse import TimeLapse
+
+__all__ = ["FAULTS", "POSITIONS", "lead"]
+
+POSITIONS: Final = range(3)
+
+# As long as this is a record of TLS 1.3 that says nothing but that it was the last.
+_CLOSE_NOTIFY: Final = 24
+
+# Longer than all deadlines of a flow together.
+_EVER: Final = 50_000
+
+
+@dataclass(frozen=True)
+class Course:
+    """How a flow goes where nothing goes wrong: what each side says on its first connection, line by line.
+
+    Under TLS a record is a line.
+    """
+
+    client: Sequence[bytes]
+    server: Sequence[bytes]
+    decisive: int
+
+    def octets(self, position: int, of: str = "server") -> int:
+        """A place: in the beginning, in the middle, and inside the line that decides what becomes of it all."""
+        lines = self.client if of == "client" else self.server
+        size = sum(map(len, lines))
+        # The client's last line is QUIT, and decides nothing but in POP3.
+        end = size - sum(map(len, lines[-1:])) - 2 if of == "client" else self._line_start(self.decisive) + 2
+        return (min(40, size - 1), size // 2, end)[position]
+
+    def line(self, position: int) -> int:
+        """The number of a line of the server's, counted by LF."""
+        said = b"".join(self.server)
+        count = said[: self._line_start(self.decisive)].count(b"\n")
+        return (1, max(1, count // 2), count + 1)[position]
+
+    def line_start(self, position: int) -> int:
+        """A place between two lines of the server's."""
+        return self._line_start((1, len(self.server) // 2, self.decisive)[position])
+
+    def behind(self, words: bytes) -> int:
+        """The place behind the line that begins with `words`; that behind the first line if there is none."""
+        said = b"".join(self.server)
+        return said.index(b"\n", max(said.find(words), 0)) + 1
+
+    @property
+    def end(self) -> int:
+        """How many octets of the server's there are."""
+        return sum(map(len, self.server))
+
+    def _line_start(self, number: int) -> int:
+        return sum(map(len, self.server[:number]))
+
+
+Choice = Callable[[Course, int, Flow], list[Fault]]
+
+
+def _yes(flow: Flow) -> bytes:
+    return b"+OK\r\n" if flow.protocol == "pop3" else b"250 ok\r\n"
+
+
+def _closing(flow: Flow) -> bytes:
+    return b"-ERR [SYS/TEMP] closing\r\n" if flow.protocol == "pop3" else b"421 4.3.2 closing\r\n"
+
+
+def _go_ahead(flow: Flow) -> bytes:
+    # What the agreement to TLS begins with.
+    return b"+OK Begin" if flow.protocol == "pop3" else b"220 2.0.0"
+
+
+# What goes wrong on every connection. Those of toxiproxy come first.
+FAULTS: Final[Mapping[str, Choice]] = {
+    "latency": lambda course, place, flow: [Latency((1, 20, 50)[place]), Latency(1, of="client")],
+    "bandwidth": lambda course, place, flow: [Bandwidth((4000, 1500, 700)[place]), Bandwidth(3000, of="client")],
+    "slicer": lambda course, place, flow: [Slices((1, 7, 100)[place]), Slices((100, 7, 3)[place], of="client")],
+    "slow close": lambda course, place, flow: [LateEnd((2, 50, 1000)[place])],
+    "black hole": lambda course, place, flow: [ZeroWindow(course.octets(place), of="server")],
+    "reset by the server": lambda course, place, flow: [Cut(course.octets(place), of="server")],
+    "limited octets": lambda course, place, flow: [Cut(course.octets(place), of="server", by="FIN")],
+    "down": lambda course, place, flow: [Cut(0, of="server", by=("RST", "FIN", "RST")[place])],
+    "jitter": lambda course, place, flow: [Latency(0, jitter=(1, 10, 55)[place]), Latency(0, jitter=5, of="client")],
+    "half-close of the server": lambda course, place, flow: [HalfClose(course.octets(place))],
+    "half-close of the client": lambda course, place, flow: [HalfClose(course.octets(place, "client"), of="client")],
+    "FIN": lambda course, place, flow: [Cut(course.octets(place, "client"), of="client", by="FIN")],
+    "RST": lambda course, place, flow: [Cut(course.octets(place, "client"), of="client")],
+    "zero window": lambda course, place, flow: [ZeroWindow(course.octets(place, "client"))],
+    "1 octet/s of the server": lambda course, place, flow: [Bandwidth((1, 2, 5)[place])],
+    "1 octet/s of the client": lambda course, place, flow: [Bandwidth((1, 2, 5)[place], of="client")],
+    "coalesced": lambda course, place, flow: [Coalesced((0.1, 5, 50)[place]), Coalesced(1, of="client")],
+    "insertion": lambda course, place, flow: [Insertion(course.octets(place), b"\0x\xff")],
+    "bit flip": lambda course, place, flow: [BitFlip(course.octets(place), bit=(0, 3, 6)[place])],
+    "bit flip of the client": lambda course, place, flow: [
+        BitFlip(course.octets(place, "client"), bit=(0, 3, 6)[place], of="client")
+    ],
+    "dropped line": lambda course, place, flow: [DroppedLine(course.line(place))],
+    "doubled line": lambda course, place, flow: [DoubledLine(course.line(place))],
+    "swapped lines": lambda course, place, flow: [SwappedLines(course.line(place))],
+    "reply before the command": lambda course, place, flow: [Insertion(course.line_start(place), _yes(flow))],
+    "stray 421": lambda course, place, flow: [Insertion(course.line_start(place), _closing(flow))],
+    "plaintext behind the go-ahead": lambda course, place, flow: [
+        Insertion(course.behind(_go_ahead(flow)), (_yes(flow), b"x", b"\x16\x03\x01\r\n")[place])
+    ],
+    "end without close_notify": lambda course, place, flow: [
+        HalfClose(course.octets(2) - (0, 1, 2)[place]),
+    ],
+    "withheld close_notify": lambda course, place, flow: [
+        ZeroWindow(course.end - (0, 1, 24)[place], of="server"),
+        LateEnd(1000),
+    ],
+    "another certificate": lambda course, place, flow: [],
+}
+
+_CERTIFICATES: Final = ("other-host", "expired", "self-signed")
+
+
+def lead(flow_name: str, fault_name: str, position: int) -> TimeLapse:
+    """Lead a flow through a fault, and hold it to what it may not do: hang, leave something behind, or lie.
+
+    Returns the loop, in which all is over.
+    """
+    flow, course = FLOWS[flow_name], _course(flow_name)
+    faults = FAULTS[fault_name](course, position, flow)
+    is_other = fault_name == "another certificate"
+    tls_context = _context(_CERTIFICATES[position] if is_other else "localhost")
+    if is_other and not flow.is_encrypted:
+        # The client knows nothing of TLS, and the server of nothing else.
+        return _run(flow, faults, tls_context, implicit=True)
+    return _run(flow, faults, tls_context)
+
+
+def _run(
+    flow: Flow, faults: Sequence[Fault], tls_context: ssl.SSLContext | None, *, implicit: bool = False
+) -> TimeLapse:
+    before = _open_files()
+    loop = TimeLapse()
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        with asyncio.Runner(loop_factory=lambda: loop) as runner:
+            runner.run(_play(flow, faults, tls_context, implicit=implicit))
+        gc.collect()
+    assert loop.faults == []
+    assert loop.ahead < _EVER, "it takes for ever"
+    assert _open_files() == before, "a file or socket was left open"
+    return loop
+
+
+async def _play(flow: Flow, faults: Sequence[Fault], tls_context: ssl.SSLContext | None, *, implicit: bool) -> None:
+    server = make_server(flow, tls_context if implicit or flow.is_encrypted else None, implicit=implicit)
+    is_intact = flow.is_encrypted or not any(isinstance(fault, _FORGING) for fault in faults)
+    async with server, FaultProxy(flow.port(server), lambda number, chance: faults) as proxy:
+        others = asyncio.all_tasks()
+        run = Run(flow.endpoint(proxy.port))
+        try:
+            await flow.play(run)
+        except MailwireError as error:
+            str(error)
+        for _ in range(5):
+            await asyncio.sleep(0)
+        ours = {task for task in asyncio.all_tasks() - others if "/mailwire/aio/" in repr(task)}
+        assert not ours, "a task was left behind"
+        # What is on its way arrives, or is lost; the server decides about it. What comes by octets is cut off.
+        await asyncio.sleep(60 if any(isinstance(fault, Bandwidth) for fault in faults) else 3000)
+        judge(flow, run, server, is_intact=is_intact)
+        await proxy.close()
+    judge(flow, run, server, is_intact=is_intact)
+
+
+_FORGING: Final = (BitFlip, Insertion, DroppedLine, DoubledLine, SwappedLines)
+
+
+@cache
+def _context(name: str) -> ssl.SSLContext:
+    return server_context(name)
+
+
+@cache
+def _course(flow_name: str) -> Course:
+    # By a tap in the place of the proxy. Where TLS encrypts, it is the lengths that matter.
+    flow, client, server = FLOWS[flow_name], bytearray(), bytearray()
+    connections: list[asyncio.StreamWriter] = []
+
+    async def play() -> None:
+        async with make_server(flow, _context("localhost") if flow.is_encrypted else None) as far:
+
+            async def tap(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+                far_reader, far_writer = await asyncio.open_connection("127.0.0.1", flow.port(far))
+                is_first = not connections
+                connections.append(writer)
+                await asyncio.gather(
+                    _copy(reader, far_writer, client if is_first else bytearray()),
+                    _copy(far_reader, writer, server if is_first else bytearray()),
+                )
+
+            async with await asyncio.start_server(tap, "127.0.0.1", 0) as listening:
+                run = Run(flow.endpoint(listening.sockets[0].getsockname()[1]))
+                await flow.play(run)
+                await far.wait_idle()
+            judge(flow, run, far, is_intact=True)
+
+    with asyncio.Runner() as runner:
+        runner.run(play())
+    lines = _lines(bytes(server))
+    # What is said to QUIT decides where something is deleted; else it is what is said before.
+    decisive = max(number for number, line in enumerate(lines) if len(line) != _CLOSE_NOTIFY)
+    return Course(_lines(bytes(client)), lines, decisive - (flow.play is not committing))
+
+
+def _lines(said: bytes) -> list[bytes]:
+    lines: list[bytes] = []
+    while said:
+        is_record = said[0] < 0x20 and said[1:2] == b"\3"
+        size = 5 + int.from_bytes(said[3:5], "big") if is_record else said.index(b"\n") + 1
+        lines.append(said[:size])
+        said = said[size:]
+    return lines
+
+
+async def _copy(source: asyncio.StreamReader, goal: asyncio.StreamWriter, record: bytearray) -> None:
+    while data := await source.read(65536):
+        record += data
+        goal.write(data)
+    goal.close()
+
+
+def _open_files() -> set[str]:
+    return set(os.listdir("/proc/self/fd"))
