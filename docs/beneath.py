@@ -47,7 +47,8 @@ def imports_of(name: str) -> dict[str, Place]:
     """Return where the names come from that a module imports from another one of ours."""
     module = importlib.import_module(name)
     imported: dict[str, Place] = {}
-    for node in ast.parse(Path(str(module.__file__)).read_text("utf-8")).body:
+    # The front's imports are there for type checkers: it makes its names when they are asked for.
+    for node in ast.walk(ast.parse(Path(str(module.__file__)).read_text("utf-8"))):
         if isinstance(node, ast.ImportFrom) and node.level and node.module:
             source = importlib.util.resolve_name("." * node.level + node.module, str(module.__package__))
             imported.update({alias.asname or alias.name: (source, alias.name) for alias in node.names})

@@ -32,7 +32,8 @@ def look_up(path: str, scope: Any) -> Any:
     thing = scope
     for part in path.split("."):
         try:
-            thing = inspect.getattr_static(thing, part)
+            # A module may make its names when they are asked for.
+            thing = getattr(thing, part) if inspect.ismodule(thing) else inspect.getattr_static(thing, part)
         except AttributeError:
             return None
     return thing

@@ -5,6 +5,8 @@ import importlib
 import inspect
 import pkgutil
 import re
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
@@ -125,3 +127,34 @@ def test_what_is_offered_says_what_it_is(name: str) -> None:
 )
 def test_the_order_is_that_of_the_linter(names: list[str], ordered: list[str]) -> None:
     assert in_order(names) == ordered
+
+
+def test_the_front_makes_its_names_when_they_are_asked_for() -> None:
+    program = (
+        "import sys, mailwire\n"
+        "assert set(mailwire.__all__) <= set(dir(mailwire))\n"
+        "assert not [name for name in sys.modules if name.startswith('mailwire.')]\n"
+        "assert 'SMTPClient' not in vars(mailwire)\n"
+        "assert mailwire.SMTPClient is mailwire.SMTPClient is vars(mailwire)['SMTPClient']\n"
+        "for name in 'aio', 'endpoint', 'errors', 'maildrop', 'message', 'pop3', 'sasl', 'smtp', 'transcript':\n"
+        "    assert name in dir(mailwire)\n"
+        "    assert getattr(mailwire, name) is sys.modules['mailwire.' + name]\n"
+    )
+    subprocess.run([sys.executable, "-c", program], check=True)
+    with pytest.raises(AttributeError, match="module 'mailwire' has no attribute 'SMTPSClient'"):
+        mailwire.__getattr__("SMTPSClient")
+    with pytest.raises(ImportError, match="cannot import name 'SMTPSClient'"):
+        exec("from mailwire import SMTPSClient")
+
+
+def test_the_front_tells_type_checkers_of_the_names_that_it_makes() -> None:
+    tree = ast.parse(Path(str(mailwire.__file__)).read_text("utf-8"))
+    told = {
+        alias.name: node.module
+        for node in ast.walk(tree)
+        if isinstance(node, ast.ImportFrom) and node.level == 1
+        for alias in node.names
+    }
+    assert sorted(told) == sorted(mailwire.__all__)
+    for name, module in told.items():
+        assert getattr(importlib.import_module(f"mailwire.{module}"), name) is getattr(mailwire, name)

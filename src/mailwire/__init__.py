@@ -13,88 +13,78 @@ For more than one mail at a time there are `SMTPClient`, `SMTPPool` and `POP3Cli
 I/O, are in `mailwire.smtp` and `mailwire.pop3`.
 """
 
-from collections.abc import Iterable, Mapping
-from contextlib import aclosing
-from os import PathLike
-from typing import Final, overload
+from importlib import import_module
+from typing import TYPE_CHECKING, Final
 
-from .aio.batch import Batch
-from .aio.bulk_sending import BulkSending
-from .aio.consignment import Order, SendResult
-from .aio.deletion import CommitReport, DeletionReport
-from .aio.lmtp import LMTPClient
-from .aio.mailing import Mailing, OnRefused, Progress
-from .aio.pool import PoolStatistics, SMTPPool
-from .aio.pool_sending import PoolSending
-from .aio.pop3 import POP3Client
-from .aio.pop3_dialogue import Budget
-from .aio.pop3_settings import POP3Settings
-from .aio.retrieval import Retrieval
-from .aio.retrieval_progress import RetrievalProgress
-from .aio.retrieved_item import RetrievedItem
-from .aio.smtp import SMTPClient
-from .aio.tls import TLSInfo
-from .endpoint import Chunking, Endpoint, Timeouts
-from .error_record import error_from_dict, error_to_dict
-from .errors import (
-    AmbiguousMessage,
-    AuthenticationFailed,
-    BudgetExceeded,
-    CommandRefused,
-    ConnectionFailed,
-    ConnectionLost,
-    DataRefused,
-    DeadlineExceeded,
-    Desynchronised,
-    InjectedData,
-    InvalidMessage,
-    LedgerBusy,
-    LedgerError,
-    LedgerUnreadable,
-    LimitExceeded,
-    LocalProtocolError,
-    MaildropLocked,
-    MaildropRenumbered,
-    MailwireError,
-    MessageTruncated,
-    MessageUnreadable,
-    NotSupported,
-    ProtocolError,
-    RecipientsRefused,
-    RemoteProtocolError,
-    ReplyError,
-    ResponseError,
-    RetrievalIncomplete,
-    SecurityError,
-    SenderRefused,
-    ServerUnproven,
-    SinkFailed,
-    SourceFailed,
-    TLSFailed,
-    UnknownMessage,
-)
-from .maildrop import (
-    Account,
-    Destination,
-    Keep,
-    Ledger,
-    Maildir,
-    MboxSink,
-    Policy,
-    RetrievalReport,
-    SQLiteLedger,
-    retrieve_into,
-)
-from .message import Attachment, MessagePolicy, MessageSource, RetrievedMessage, compose
-from .pop3.findings import Finding, FindingKind
-from .pop3.survey import Entry, Listing
-from .sasl.choice import Preferences
-from .sasl.credentials import Password
-from .sasl.identities import Anonymous, External, OAuthToken
-from .smtp.delivery import Delivery
-from .smtp.options import DeliverBy, MailOptions, OriginalRecipient, RecipientOptions, ValidSince
-from .smtp.receipt import Receipt, RecipientReceipt
-from .transcript import Transcript
+if TYPE_CHECKING:
+    from .aio.batch import Batch
+    from .aio.bulk_sending import BulkSending
+    from .aio.consignment import Order, SendResult
+    from .aio.deletion import CommitReport, DeletionReport
+    from .aio.lmtp import LMTPClient
+    from .aio.mailing import Mailing, OnRefused, Progress
+    from .aio.pool import PoolStatistics, SMTPPool
+    from .aio.pool_sending import PoolSending
+    from .aio.pop3 import POP3Client
+    from .aio.pop3_dialogue import Budget
+    from .aio.pop3_settings import POP3Settings
+    from .aio.retrieval import Retrieval
+    from .aio.retrieval_progress import RetrievalProgress
+    from .aio.retrieved_item import RetrievedItem
+    from .aio.smtp import SMTPClient
+    from .aio.tls import TLSInfo
+    from .endpoint import Chunking, Endpoint, Timeouts
+    from .error_record import error_from_dict, error_to_dict
+    from .errors import (
+        AmbiguousMessage,
+        AuthenticationFailed,
+        BudgetExceeded,
+        CommandRefused,
+        ConnectionFailed,
+        ConnectionLost,
+        DataRefused,
+        DeadlineExceeded,
+        Desynchronised,
+        InjectedData,
+        InvalidMessage,
+        LedgerBusy,
+        LedgerError,
+        LedgerUnreadable,
+        LimitExceeded,
+        LocalProtocolError,
+        MaildropLocked,
+        MaildropRenumbered,
+        MailwireError,
+        MessageTruncated,
+        MessageUnreadable,
+        NotSupported,
+        ProtocolError,
+        RecipientsRefused,
+        RemoteProtocolError,
+        ReplyError,
+        ResponseError,
+        RetrievalIncomplete,
+        SecurityError,
+        SenderRefused,
+        ServerUnproven,
+        SinkFailed,
+        SourceFailed,
+        TLSFailed,
+        UnknownMessage,
+    )
+    from .maildrop import Maildir, MboxSink, RetrievalReport, SQLiteLedger
+    from .message import Attachment, MessagePolicy, MessageSource, RetrievedMessage
+    from .message.compose import compose
+    from .one_call import retrieve, send
+    from .pop3.findings import Finding, FindingKind
+    from .pop3.survey import Entry, Listing
+    from .sasl.choice import Preferences
+    from .sasl.credentials import Password
+    from .sasl.identities import Anonymous, External, OAuthToken
+    from .smtp.delivery import Delivery
+    from .smtp.options import DeliverBy, MailOptions, OriginalRecipient, RecipientOptions, ValidSince
+    from .smtp.receipt import Receipt, RecipientReceipt
+    from .transcript import Transcript
 
 __all__ = [
     "AmbiguousMessage",
@@ -191,154 +181,58 @@ __all__ = [
 
 __version__ = "0.1.0"
 
-_BUDGET: Final = 64 * 1024 * 1024
-_POLICY: Final = MessagePolicy()
+# Nothing is imported before it is asked for (PEP 562): who imports `mailwire.smtp` for its machine does not get asyncio
+# along with it, and who sends does not get SQLite. What type checkers are told above, programs are told here: where a
+# name was made. What is not in the table is an error (`errors`).
+_MADE_IN: Final = {
+    name: module
+    for module, names in {
+        "aio.batch": ("Batch",),
+        "aio.bulk_sending": ("BulkSending",),
+        "aio.consignment": ("Order", "SendResult"),
+        "aio.deletion": ("CommitReport", "DeletionReport"),
+        "aio.lmtp": ("LMTPClient",),
+        "aio.mailing": ("Mailing", "OnRefused", "Progress"),
+        "aio.pool": ("PoolStatistics", "SMTPPool"),
+        "aio.pool_sending": ("PoolSending",),
+        "aio.pop3": ("POP3Client",),
+        "aio.pop3_dialogue": ("Budget",),
+        "aio.pop3_settings": ("POP3Settings",),
+        "aio.retrieval": ("Retrieval",),
+        "aio.retrieval_progress": ("RetrievalProgress",),
+        "aio.retrieved_item": ("RetrievedItem",),
+        "aio.smtp": ("SMTPClient",),
+        "aio.tls": ("TLSInfo",),
+        "endpoint": ("Chunking", "Endpoint", "Timeouts"),
+        "error_record": ("error_from_dict", "error_to_dict"),
+        "maildrop": ("Maildir", "MboxSink", "RetrievalReport", "SQLiteLedger"),
+        "message": ("Attachment", "MessagePolicy", "MessageSource", "RetrievedMessage"),
+        "message.compose": ("compose",),
+        "pop3.findings": ("Finding", "FindingKind"),
+        "pop3.survey": ("Entry", "Listing"),
+        "sasl.choice": ("Preferences",),
+        "sasl.credentials": ("Password",),
+        "sasl.identities": ("Anonymous", "External", "OAuthToken"),
+        "smtp.delivery": ("Delivery",),
+        "smtp.options": ("DeliverBy", "MailOptions", "OriginalRecipient", "RecipientOptions", "ValidSince"),
+        "smtp.receipt": ("Receipt", "RecipientReceipt"),
+        "transcript": ("Transcript",),
+        "one_call": ("retrieve", "send"),
+    }.items()
+    for name in names
+}
+_PACKAGES: Final = ("aio", "endpoint", "errors", "maildrop", "message", "pop3", "sasl", "smtp", "transcript")
 
 
-async def send(
-    message: MessageSource | Mailing,
-    endpoint: Endpoint | str,
-    *,
-    sender: str | None = None,
-    recipients: str | Iterable[str] | None = None,
-    policy: MessagePolicy = _POLICY,
-    options: MailOptions | None = None,
-    recipient_options: RecipientOptions | Mapping[str, RecipientOptions] | None = None,
-    on_refused: OnRefused = "send",
-    use_chunking: Chunking = None,
-    progress: Progress | None = None,
-    transcript: Transcript | None = None,
-) -> Receipt:
-    """Connect to `endpoint` (or its URL), send one message and take leave.
-
-    The arguments and errors are those of `SMTPClient.send`, and of `SMTPClient.connect`; with an endpoint for LMTP,
-    those of `LMTPClient`. Every MailwireError says by its `delivery` what became of the mail; after NOT_SENT and
-    REFUSED the server does not have it.
-    """
-    receipt: Receipt | None = None
-    if isinstance(endpoint, str):
-        endpoint = Endpoint.parse(endpoint)
-    client_class = LMTPClient if endpoint.protocol == "lmtp" else SMTPClient
-    client = client_class(endpoint, transcript=transcript)
-    try:
-        # Nobody is connected to with what cannot be sent.
-        mailing = Mailing.of(
-            message,
-            sender=sender,
-            recipients=recipients,
-            policy=policy,
-            options=options,
-            recipient_options=recipient_options,
-            on_refused=on_refused,
-            use_chunking=use_chunking,
-            progress=progress,
-        )
-        receipt = mailing.envelope.receipt_before_sending()
-        await mailing.check()
-        async with client:
-            return await client.send(mailing)
-    except MailwireError as error:
-        if error.delivery is None:
-            error.delivery, error.receipt = Delivery.NOT_SENT, receipt
-        raise
+def __getattr__(name: str) -> object:
+    if name in _PACKAGES:
+        return import_module(f"{__name__}.{name}")
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value: object = getattr(import_module(f"{__name__}.{_MADE_IN.get(name, 'errors')}"), name)
+    globals()[name] = value  # it is found without asking here the next time
+    return value
 
 
-@overload
-async def retrieve(
-    endpoint: Endpoint | str,
-    *,
-    max_octets: int = _BUDGET,
-    settings: POP3Settings | None = None,
-    transcript: Transcript | None = None,
-) -> list[RetrievedMessage]: ...
-@overload
-async def retrieve(
-    endpoint: Endpoint | str,
-    *,
-    into: Destination,
-    ledger: Ledger | str | PathLike[str] | None = None,
-    keep: Keep | None = None,
-    policy: Policy | None = None,
-    wait: float | None = 0,
-    settings: POP3Settings | None = None,
-    transcript: Transcript | None = None,
-) -> RetrievalReport: ...
-async def retrieve(
-    endpoint: Endpoint | str,
-    *,
-    into: Destination | None = None,
-    ledger: Ledger | str | PathLike[str] | None = None,
-    keep: Keep | None = None,
-    policy: Policy | None = None,
-    wait: float | None = 0,
-    max_octets: int = _BUDGET,
-    settings: POP3Settings | None = None,
-    transcript: Transcript | None = None,
-) -> list[RetrievedMessage] | RetrievalReport:
-    """Retrieve what is in a maildrop: every message, into memory; or what is new, `into` a place of its own.
-
-    Into memory: the messages are returned, and stay on the server. What is returned is whole, always.
-
-    max_octets: how much may be retrieved in all. More raises BudgetExceeded: before the first message if the server's
-        listing already shows it, else as soon as it shows; its `messages` are those retrieved whole by then.
-    settings: how the server is dealt with.
-
-    Raises RetrievalIncomplete if the server refuses some of the messages, once the others were retrieved; otherwise the
-    errors of `POP3Client`.
-
-    Into a place of its own: a message is stored before the ledger says so, and in the ledger before the server is asked
-    to delete it. The report tells what happened to each.
-
-    into: a `Maildir`, an `MboxSink`, a sink of your own (`maildrop.Sink`), or a function that takes a message.
-    ledger: what was retrieved by earlier runs: the path of a file, or a ledger. None if nothing is to be remembered.
-    keep: how long messages stay on the server, from when they were first seen: a duration, "until stored", or, which is
-        the default, "for ever".
-    policy: all that may be said of that (`maildrop.Policy`), instead of `keep`.
-    wait: for how many seconds to wait for another run on the same account; None waits for ever.
-
-    Raises what has ended the run, with the report in `report`: the errors of `POP3Client`, SinkFailed, LedgerError,
-    LedgerBusy, MaildropRenumbered. ValueError for arguments that go together ill.
-    """
-    if into is not None:
-        if keep is not None and policy is not None:
-            raise ValueError("expected keep or a policy, which says how long to keep mail, not both")
-        policy = policy or Policy(keep=keep or "for ever")
-        account = Account(endpoint, into, policy=policy, settings=settings or POP3Settings())
-        return await retrieve_into(account, ledger, wait=wait, transcript=transcript)
-    if ledger is not None or keep is not None or policy is not None:
-        raise ValueError("expected a place for the mail, `into`: what is kept in memory alone, is kept on the server")
-    async with POP3Client(endpoint, settings=settings or POP3Settings(), transcript=transcript) as client:
-        entries = await client.listing()
-        if entries.octets > max_octets:
-            raise BudgetExceeded(
-                f"{len(entries)} messages of {entries.octets} octets are more than {max_octets} octets"
-            )
-        messages: list[RetrievedMessage] = []
-        errors: dict[Entry, ResponseError | UnknownMessage] = {}
-        async with aclosing(client.retrieve(entries, total_limit=max_octets)) as items:
-            try:
-                async for item in items:
-                    if item.error is not None:
-                        errors[item.entry] = item.error
-                        continue
-                    raw = await item.read(limit=None)
-                    messages.append(RetrievedMessage(item.entry.number, item.entry.uid, raw))
-            except BudgetExceeded as error:
-                error.messages = tuple(messages)
-                raise
-        if errors:
-            refusals = {
-                entry.number: error.response for entry, error in errors.items() if isinstance(error, ResponseError)
-            }
-            missing = [error.uid for error in errors.values() if isinstance(error, UnknownMessage)]
-            told = [f"{number}: {response}" for number, response in refusals.items()] + [
-                f"{uid}: gone" for uid in missing
-            ]
-            raise RetrievalIncomplete(
-                f"{len(errors)} of {len(entries)} messages were {'not to be had' if missing else 'refused'}: "
-                f"{'; '.join(told[:5])}",
-                refusals=refusals,
-                missing=missing,
-                messages=messages,
-            )
-        return messages
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__, *_PACKAGES})

@@ -7,10 +7,10 @@ from contextlib import contextmanager
 from importlib.resources import files
 from typing import Final
 
-from .. import retrieve, send
 from ..endpoint import Endpoint
 from ..errors import MailwireError
 from ..message import RetrievedMessage
+from ..one_call import retrieve, send
 from ..sasl.credentials import Password
 from ..smtp.delivery import Delivery
 from ..smtp.receipt import Receipt

@@ -1,0 +1,175 @@
+"""send, retrieve: all that one mail or one look into a maildrop takes, in one call."""
+
+from collections.abc import Iterable, Mapping
+from contextlib import aclosing
+from os import PathLike
+from typing import Final, overload
+
+from .aio.lmtp import LMTPClient
+from .aio.mailing import Mailing, OnRefused, Progress
+from .aio.pop3 import POP3Client
+from .aio.pop3_settings import POP3Settings
+from .aio.smtp import SMTPClient
+from .endpoint import Chunking, Endpoint
+from .errors import BudgetExceeded, MailwireError, ResponseError, RetrievalIncomplete, UnknownMessage
+from .maildrop import Account, Destination, Keep, Ledger, Policy, RetrievalReport, retrieve_into
+from .message import MessagePolicy, MessageSource, RetrievedMessage
+from .pop3.survey import Entry
+from .smtp.delivery import Delivery
+from .smtp.options import MailOptions, RecipientOptions
+from .smtp.receipt import Receipt
+from .transcript import Transcript
+
+__all__ = ["retrieve", "send"]
+
+_BUDGET: Final = 64 * 1024 * 1024
+_POLICY: Final = MessagePolicy()
+
+
+async def send(
+    message: MessageSource | Mailing,
+    endpoint: Endpoint | str,
+    *,
+    sender: str | None = None,
+    recipients: str | Iterable[str] | None = None,
+    policy: MessagePolicy = _POLICY,
+    options: MailOptions | None = None,
+    recipient_options: RecipientOptions | Mapping[str, RecipientOptions] | None = None,
+    on_refused: OnRefused = "send",
+    use_chunking: Chunking = None,
+    progress: Progress | None = None,
+    transcript: Transcript | None = None,
+) -> Receipt:
+    """Connect to `endpoint` (or its URL), send one message and take leave.
+
+    The arguments and errors are those of `SMTPClient.send`, and of `SMTPClient.connect`; with an endpoint for LMTP,
+    those of `LMTPClient`. Every MailwireError says by its `delivery` what became of the mail; after NOT_SENT and
+    REFUSED the server does not have it.
+    """
+    receipt: Receipt | None = None
+    if isinstance(endpoint, str):
+        endpoint = Endpoint.parse(endpoint)
+    client_class = LMTPClient if endpoint.protocol == "lmtp" else SMTPClient
+    client = client_class(endpoint, transcript=transcript)
+    try:
+        # Nobody is connected to with what cannot be sent.
+        mailing = Mailing.of(
+            message,
+            sender=sender,
+            recipients=recipients,
+            policy=policy,
+            options=options,
+            recipient_options=recipient_options,
+            on_refused=on_refused,
+            use_chunking=use_chunking,
+            progress=progress,
+        )
+        receipt = mailing.envelope.receipt_before_sending()
+        await mailing.check()
+        async with client:
+            return await client.send(mailing)
+    except MailwireError as error:
+        if error.delivery is None:
+            error.delivery, error.receipt = Delivery.NOT_SENT, receipt
+        raise
+
+
+@overload
+async def retrieve(
+    endpoint: Endpoint | str,
+    *,
+    max_octets: int = _BUDGET,
+    settings: POP3Settings | None = None,
+    transcript: Transcript | None = None,
+) -> list[RetrievedMessage]: ...
+@overload
+async def retrieve(
+    endpoint: Endpoint | str,
+    *,
+    into: Destination,
+    ledger: Ledger | str | PathLike[str] | None = None,
+    keep: Keep | None = None,
+    policy: Policy | None = None,
+    wait: float | None = 0,
+    settings: POP3Settings | None = None,
+    transcript: Transcript | None = None,
+) -> RetrievalReport: ...
+async def retrieve(
+    endpoint: Endpoint | str,
+    *,
+    into: Destination | None = None,
+    ledger: Ledger | str | PathLike[str] | None = None,
+    keep: Keep | None = None,
+    policy: Policy | None = None,
+    wait: float | None = 0,
+    max_octets: int = _BUDGET,
+    settings: POP3Settings | None = None,
+    transcript: Transcript | None = None,
+) -> list[RetrievedMessage] | RetrievalReport:
+    """Retrieve what is in a maildrop: every message, into memory; or what is new, `into` a place of its own.
+
+    Into memory: the messages are returned, and stay on the server. What is returned is whole, always.
+
+    max_octets: how much may be retrieved in all. More raises BudgetExceeded: before the first message if the server's
+        listing already shows it, else as soon as it shows; its `messages` are those retrieved whole by then.
+    settings: how the server is dealt with.
+
+    Raises RetrievalIncomplete if the server refuses some of the messages, once the others were retrieved; otherwise the
+    errors of `POP3Client`.
+
+    Into a place of its own: a message is stored before the ledger says so, and in the ledger before the server is asked
+    to delete it. The report tells what happened to each.
+
+    into: a `Maildir`, an `MboxSink`, a sink of your own (`maildrop.Sink`), or a function that takes a message.
+    ledger: what was retrieved by earlier runs: the path of a file, or a ledger. None if nothing is to be remembered.
+    keep: how long messages stay on the server, from when they were first seen: a duration, "until stored", or, which is
+        the default, "for ever".
+    policy: all that may be said of that (`maildrop.Policy`), instead of `keep`.
+    wait: for how many seconds to wait for another run on the same account; None waits for ever.
+
+    Raises what has ended the run, with the report in `report`: the errors of `POP3Client`, SinkFailed, LedgerError,
+    LedgerBusy, MaildropRenumbered. ValueError for arguments that go together ill.
+    """
+    if into is not None:
+        if keep is not None and policy is not None:
+            raise ValueError("expected keep or a policy, which says how long to keep mail, not both")
+        policy = policy or Policy(keep=keep or "for ever")
+        account = Account(endpoint, into, policy=policy, settings=settings or POP3Settings())
+        return await retrieve_into(account, ledger, wait=wait, transcript=transcript)
+    if ledger is not None or keep is not None or policy is not None:
+        raise ValueError("expected a place for the mail, `into`: what is kept in memory alone, is kept on the server")
+    async with POP3Client(endpoint, settings=settings or POP3Settings(), transcript=transcript) as client:
+        entries = await client.listing()
+        if entries.octets > max_octets:
+            raise BudgetExceeded(
+                f"{len(entries)} messages of {entries.octets} octets are more than {max_octets} octets"
+            )
+        messages: list[RetrievedMessage] = []
+        errors: dict[Entry, ResponseError | UnknownMessage] = {}
+        async with aclosing(client.retrieve(entries, total_limit=max_octets)) as items:
+            try:
+                async for item in items:
+                    if item.error is not None:
+                        errors[item.entry] = item.error
+                        continue
+                    raw = await item.read(limit=None)
+                    messages.append(RetrievedMessage(item.entry.number, item.entry.uid, raw))
+            except BudgetExceeded as error:
+                error.messages = tuple(messages)
+                raise
+        if errors:
+            refusals = {
+                entry.number: error.response for entry, error in errors.items() if isinstance(error, ResponseError)
+            }
+            missing = [error.uid for error in errors.values() if isinstance(error, UnknownMessage)]
+            told = [f"{number}: {response}" for number, response in refusals.items()] + [
+                f"{uid}: gone" for uid in missing
+            ]
+            raise RetrievalIncomplete(
+                f"{len(errors)} of {len(entries)} messages were {'not to be had' if missing else 'refused'}: "
+                f"{'; '.join(told[:5])}",
+                refusals=refusals,
+                missing=missing,
+                messages=messages,
+            )
+        return messages
