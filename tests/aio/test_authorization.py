@@ -72,6 +72,43 @@ async def test_sasl_is_preferred_where_it_is_offered() -> None:
         await client.quit()
 
 
+EXCHANGE = "S: +OK The Microsoft Exchange POP3 service is ready. [TABPADIAUAAxADIAMwBDAEEAMAAwADEA]"
+
+
+@pytest.mark.parametrize(
+    ("greeting", "initial_response", "in_one_line"),
+    [
+        ("S: +OK ready", None, True),
+        ("S: +OK ready", True, True),
+        ("S: +OK ready", False, False),
+        (EXCHANGE, None, False),
+        (EXCHANGE, True, True),
+        (EXCHANGE, False, False),
+    ],
+)
+async def test_an_initial_response_goes_along_unless_the_server_wants_to_ask_for_it(
+    greeting: str, initial_response: bool | None, in_one_line: bool
+) -> None:
+    said: tuple[Step, ...] = (f"C: AUTH PLAIN {PLAIN}",) if in_one_line else ("C: AUTH PLAIN", "S: +", f"C: {PLAIN}")
+    announcing = capabilities("SASL PLAIN", "USER")
+    assert str(announcing[0]).startswith("S: +OK")
+    async with ScriptedPeer(greeting, *announcing[1:], *said, "S: +OK", *announced("USER"), *POP3_QUIT) as peer:
+        client = await connect(peer, settings=POP3Settings(initial_response=initial_response))
+        assert client.mechanism == "PLAIN"
+        await client.quit()
+
+
+async def test_exchange_is_known_by_its_greeting_also_where_tls_begins_later() -> None:
+    # The greeting is forgotten with all that was said in the clear; that it costs nothing to be told a lie is not.
+    announcing = capabilities("STLS")
+    async with ScriptedPeer(
+        *(EXCHANGE, *announcing[1:], "C: STLS", "S: +OK go", Tls(), *announced("SASL PLAIN")),
+        *("C: AUTH PLAIN", "S: +", f"C: {PLAIN}", "S: +OK", *announced(), *POP3_QUIT),
+    ) as peer:
+        client = await connect(peer, tls="starttls")
+        await client.quit()
+
+
 async def test_sasl_goes_by_challenges_too() -> None:
     user, password = (base64.b64encode(text.encode()).decode() for text in (CREDENTIALS.user, CREDENTIALS.password))
     async with ScriptedPeer(

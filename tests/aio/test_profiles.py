@@ -7,7 +7,7 @@ server, or it says that it does not know; and that nothing is deleted that was n
 import asyncio
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -131,8 +131,9 @@ class Run:
             self.report = self.client.last_commit or CommitReport()
 
 
-# name of the quirk and of the row, settings of the endpoint and of the client, the mail, what it comes to
-Row = tuple[str, str, Mapping[str, Any], POP3Settings, Sequence[bytes], Outcome]
+# name of the quirk and of the row, settings of the endpoint and of the client, the mail, what it comes to, and by how
+# many octets more each message is announced
+Row = tuple[str, str, Mapping[str, Any], POP3Settings, Sequence[bytes], Outcome, int]
 
 
 def row(
@@ -142,9 +143,10 @@ def row(
     when: str = "",
     settings: POP3Settings = SETTINGS,
     mail: Sequence[bytes] = MAIL,
+    surplus: int = 0,
     **endpoint: Any,
 ) -> Row:
-    return quirk, when, endpoint, settings, mail, outcome
+    return quirk, when, endpoint, settings, mail, outcome, surplus
 
 
 SMALL = [b"Subject: %d\r\n\r\n" % number for number in range(260)]
@@ -203,8 +205,21 @@ RUNS: list[Row] = [
     ),
     row(
         "office365",
+        Outcome(error=Desynchronised, committed=(), unknown=ALL, kept=ALL, left=ALL, sessions=2),
+        when="with a password",
+    ),
+    # The empty line stands in the place of the answer: it never comes, and the deadline tells.
+    row(
+        "office365",
+        Outcome(error=DeadlineExceeded, committed=(), unknown=ALL, kept=ALL, left=ALL, sessions=2),
+        when="with the empty line forgiven",
+        settings=POP3Settings(quirks=Quirks(blank_lines=True)),
+    ),
+    row(
+        "office365",
         Outcome((), preview=b"", error=AuthenticationFailed, committed=(), left=ALL),
-        when="with a password and an initial response",
+        when="with an initial response all the same",
+        settings=POP3Settings(initial_response=True),
     ),
     # The second message is not to be had, and behind three of them none is.
     row(
@@ -215,6 +230,19 @@ RUNS: list[Row] = [
             committed=(1, 3, 4),
             left=(2, 5),
         ),
+    ),
+    # More than 2 GiB: STAT tells a negative number of octets. (The fourth comes empty, though it has a size then.)
+    row(
+        "163",
+        Outcome(
+            (1, 3, 4),
+            refused={2: "-ERR Can't get the letter, try again later", 5: "-ERR Download exceed"},
+            findings=frozenset({FindingKind.BAD_OCTETS}),
+            committed=(1, 3),
+            left=(2, 4, 5),
+        ),
+        when="with much mail",
+        surplus=2**29,
     ),
     row("jpop", Outcome(findings=NO_UIDL)),
     row("jpop", Outcome(), when="with UIDL said all the same", settings=POP3Settings(probes=["UIDL"])),
@@ -276,17 +304,22 @@ def test_every_profile_has_a_run_and_is_documented() -> None:
 
 
 @pytest.mark.parametrize(
-    ("quirk", "endpoint", "settings", "mail", "outcome"),
-    [
-        pytest.param(quirk, endpoint, settings, mail, outcome, id=f"{quirk} {when}".rstrip())
-        for quirk, when, endpoint, settings, mail, outcome in RUNS
-    ],
+    ("quirk", "endpoint", "settings", "mail", "outcome", "surplus"),
+    [pytest.param(quirk, *rest, id=f"{quirk} {when}".rstrip()) for quirk, when, *rest in RUNS],
 )
 async def test_a_run_over_a_maildrop_comes_to_what_can_be_had(
-    quirk: str, endpoint: Mapping[str, Any], settings: POP3Settings, mail: Sequence[bytes], outcome: Outcome
+    quirk: str,
+    endpoint: Mapping[str, Any],
+    settings: POP3Settings,
+    mail: Sequence[bytes],
+    outcome: Outcome,
+    surplus: int,
 ) -> None:
     policy = Policy(mechanisms=("XOAUTH2",)) if endpoint.get("auth") is TOKEN else Policy()
-    async with MailServer([BOB], policy=policy, quirk=STANDARD if quirk == "standard" else QUIRKS[quirk]) as server:
+    profile = STANDARD if quirk == "standard" else QUIRKS[quirk]
+    if surplus:
+        profile = replace(profile, pop3=replace(profile.pop3, list_surplus=surplus))
+    async with MailServer([BOB], policy=policy, quirk=profile) as server:
         uids = {f"u{place}": place for place, _ in enumerate(mail, 1)}
         for uid, message in zip(uids, mail, strict=True):
             server.maildrop.put("bob", message, uid=uid)

@@ -8,6 +8,8 @@
 4. UTF8 and LANG are said where they are wanted and announced, and count for nothing where they are refused. UTF8 has
    its place before the login and behind STLS (RFC 6856 2.1). The language of the server's texts is asked for before the
    login, for its refusals are texts, and behind it where only then it is announced (RFC 6856 3).
+5. Exchange is let ask for a mechanism's initial response. It knows AUTH as it was before RFC 5034, hangs up on an
+   XOAUTH2 with one, and announces PLAIN all the same. Such a greeting may be forged: it costs a round trip.
 """
 
 from typing import Final
@@ -25,6 +27,9 @@ __all__ = ["Authorization"]
 # used only where it is named.
 _OPTIONS: Final = (*MECHANISMS, Option("USER", Password, True), Option("APOP", Password, True, is_automatic=False))
 
+# In the greeting of Exchange since 2007, and of Exchange Online.
+_EXCHANGE: Final = b"Microsoft Exchange POP3 service"
+
 
 class Authorization:
     """The state AUTHORIZATION of one session.
@@ -32,6 +37,7 @@ class Authorization:
     asks_capabilities: False for a server that does not stand to be asked.
     language: the tag of the language that the server's texts should be in.
     wants_utf8: whether messages should come in UTF-8, headers and all.
+    sends_initial_response: whether AUTH has one; None for what is known of the server and of the mechanism.
     """
 
     def __init__(
@@ -42,6 +48,7 @@ class Authorization:
         asks_capabilities: bool,
         language: str | None,
         wants_utf8: bool,
+        sends_initial_response: bool | None,
     ) -> None:
         self.knows_capa = False
         self.is_utf8 = False  # the server has agreed to it
@@ -50,10 +57,14 @@ class Authorization:
         self._asks_capabilities = asks_capabilities
         self._language = language  # None once it was asked for
         self._wants_utf8 = wants_utf8
+        self._sends_initial_response = sends_initial_response
 
     async def begin(self) -> str | None:
         """Lead the session to where the endpoint wants it; return the mechanism that has logged in, if one has."""
-        raise_refusal(await self._dialogue.greeting())
+        greeting = await self._dialogue.greeting()
+        raise_refusal(greeting)
+        if self._sends_initial_response is None and _EXCHANGE in greeting.response.line:
+            self._sends_initial_response = False
         await self._ask_capabilities()
         if self._endpoint.tls == "starttls":
             await self._start_tls()
@@ -133,7 +144,7 @@ class Authorization:
 
     async def _attempt(self, name: str, mechanism: Mechanism | None) -> None:
         if mechanism is not None:
-            command = Auth(mechanism)
+            command = Auth(mechanism, self._sends_initial_response)
             try:
                 await self.log_in(command)
             except AuthenticationFailed as error:

@@ -99,6 +99,7 @@ class POP3Sessions(Client[Event]):
             asks_capabilities=settings.asks_capabilities,
             language=settings.language,
             wants_utf8=settings.utf8,
+            sends_initial_response=settings.initial_response,
         )
         self.mechanism = await authorization.begin()
         self._logged_in_at = asyncio.get_running_loop().time()

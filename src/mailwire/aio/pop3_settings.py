@@ -36,6 +36,9 @@ class POP3Settings:
         asked for where LANG is announced (RFC 6856 3). A server that lacks it goes on in the one it has.
     resets_before_quit: whether RSET is said before QUIT where nothing is marked, to a server that deletes what was
         retrieved unless it is told not to.
+    initial_response: whether AUTH has a mechanism's initial response with it, where it fits (RFC 5034 4), or the server
+        is to ask for it, as servers from before that standard want it. By default it is with it, except for XOAUTH2 and
+        to a server that greets as Exchange does.
     """
 
     keep_alive: float | None = 30
@@ -48,6 +51,7 @@ class POP3Settings:
     utf8: bool = False
     language: str | None = None
     resets_before_quit: bool = False
+    initial_response: bool | None = None
 
     def __post_init__(self) -> None:
         if self.keep_alive is not None and not self.keep_alive > 0:
