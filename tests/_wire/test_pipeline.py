@@ -190,6 +190,21 @@ def test_the_end_of_a_group_holds_back_what_follows() -> None:
     assert dialogue.leave() == [b"c"]
 
 
+def test_what_is_sent_ahead_leaves_before_what_is_queued_though_the_window_is_full() -> None:
+    dialogue = Dialogue(Window(commands=1, octets=1))
+    dialogue.queue(*words("ab"), cost=10)
+    assert dialogue.leave() == [b"a"]
+    dialogue.pipeline.send_ahead(Word("c"), b"c")
+    assert names(dialogue.released) == "ac"
+    assert not dialogue.pipeline.is_idle
+    assert dialogue.pipeline.blocks_to_send() == [b"c"]
+    assert dialogue.pipeline.blocks_to_send() == []
+    assert names(dialogue.pipeline.in_flight) == "ac"
+    # It takes a place in the order of answers, and nothing of the octets.
+    assert names([dialogue.pipeline.settle() for _ in range(2)]) == "ac"
+    assert dialogue.leave() == [b"b"]
+
+
 def test_a_command_that_stands_alone_waits_for_everything_before_it() -> None:
     dialogue = Dialogue(WIDE)
     dialogue.queue(Word("a"), Word("b"), Word("c", stands_alone=True))

@@ -90,6 +90,63 @@ async def test_a_slow_consumer_keeps_the_session_between_two_messages() -> None:
         await client.quit()
 
 
+async def test_a_slow_consumer_keeps_the_session_while_it_reads_what_has_come_already() -> None:
+    # All has come at once. What is read of it later does not tell how long the server has waited.
+    clock = Clock()
+    message: tuple[Step, ...] = ("S: +OK", "S: x", "S: .")
+    async with ScriptedPeer(
+        *(*PIPELINED, *LISTED_TOGETHER, "C: RETR 1", "C: RETR 2", "C: RETR 3", *message, *message, *message),
+        *(*NOOP, *NOOP, *POP3_QUIT),
+        guard=None,
+    ) as peer:
+        client = await connect(peer)
+        async for item in client.retrieve([ONE, TWO, THREE]):
+            await item.read()
+            await clock.advance(10)
+            await clock.advance(10)
+        await client.quit()
+    assert peer.commands[-3:] == ["NOOP", "NOOP", "QUIT"]
+
+
+async def test_a_message_that_nobody_reads_holds_noop_back_no_longer_than_to_its_end() -> None:
+    clock = Clock()
+    async with ScriptedPeer(
+        *OPENED, *LISTED, *TWO_MESSAGES[:4], *NOOP, *TWO_MESSAGES[4:], *POP3_QUIT, guard=None
+    ) as peer:
+        client = await connect(peer)
+        async for item in client.retrieve([ONE, TWO]):
+            if item.entry == ONE:
+                await clock.advance(45)
+                assert peer.commands[-1] == "RETR 1"
+            await item.read()
+            if item.entry == ONE:
+                await clock.advance(1)
+                assert peer.commands[-1] == "NOOP"
+        await client.quit()
+
+
+async def test_noop_leaves_before_what_is_queued_though_the_window_is_full() -> None:
+    # The first message has come and is not read, the others cannot be asked for yet.
+    clock = Clock()
+    settings = POP3Settings(window=Window(commands=100, octets=1))
+    message: tuple[Step, ...] = ("S: +OK", "S: x", "S: .")
+    async with ScriptedPeer(
+        *(*PIPELINED, *LISTED_TOGETHER, "C: RETR 1", *message, *NOOP, *NOOP, "C: RETR 2", *message),
+        *("C: RETR 3", *message, *POP3_QUIT),
+        guard=None,
+    ) as peer:
+        client = await connect(peer, settings=settings)
+        found = []
+        async for item in client.retrieve([ONE, TWO, THREE]):
+            if item.entry == ONE:
+                await clock.advance(30)
+                await clock.advance(30)
+                assert peer.commands[-2:] == ["NOOP", "NOOP"]
+            found.append(await item.read())
+        assert found == [b"x\r\n"] * 3
+        await client.quit()
+
+
 async def test_nothing_is_said_in_the_middle_of_a_message() -> None:
     clock = Clock()
     async with ScriptedPeer(
@@ -108,7 +165,7 @@ async def test_nothing_is_said_in_the_middle_of_a_message() -> None:
 async def test_where_the_server_pipelines_noop_goes_behind_what_is_unanswered(reads: bool) -> None:
     clock = Clock()
     message: tuple[Step, ...] = ("S: +OK", "S: x", "S: .")
-    heard, answered = (NOOP[:1], NOOP[1:]) if reads else ((), ())
+    heard, answered = (NOOP[:1], NOOP[1:]) if reads else ((), NOOP)
     async with ScriptedPeer(
         *(*PIPELINED, *LISTED_TOGETHER, "C: RETR 1", "C: RETR 2", "C: RETR 3", *message, *heard, *message, *message),
         *(*answered, "C: STAT", "S: +OK 1 2", *POP3_QUIT),
@@ -118,7 +175,7 @@ async def test_where_the_server_pipelines_noop_goes_behind_what_is_unanswered(re
         found = []
         async for item in client.retrieve([ONE, TWO, THREE]):
             if not reads:
-                # In the middle of a message: nothing is said.
+                # In the middle of a message, of which the server has seen the end.
                 await clock.advance(40)
                 break
             found.append(await item.read())
@@ -129,14 +186,14 @@ async def test_where_the_server_pipelines_noop_goes_behind_what_is_unanswered(re
         await client.quit()
 
 
-async def test_a_noop_that_never_left_is_not_waited_for() -> None:
+async def test_the_answer_to_a_noop_behind_what_was_left_is_nobody_elses() -> None:
     # All of the window is taken when the time for it has come, and then nobody reads on.
     clock = Clock()
     settings = POP3Settings(window=Window(commands=3, octets=1000))
     rest: tuple[Step, ...] = ("S: +OK", "S: x", "S: .")
     async with ScriptedPeer(
-        *(*PIPELINED, *LISTED_TOGETHER, "C: RETR 1", "C: RETR 2", "C: RETR 3", WAIT, *rest, *rest, *rest),
-        *("C: STAT", "S: +OK 1 2", "C: STAT", "S: +OK 1 2", *POP3_QUIT),
+        *(*PIPELINED, *LISTED_TOGETHER, "C: RETR 1", "C: RETR 2", "C: RETR 3", "C: NOOP", WAIT, *rest, *rest, *rest),
+        *("S: +OK", "C: STAT", "S: +OK 1 2", "C: STAT", "S: +OK 1 2", *POP3_QUIT),
         guard=None,
     ) as peer:
         client = await connect(peer, settings=settings)

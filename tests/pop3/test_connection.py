@@ -777,6 +777,57 @@ def test_the_octets_in_flight_may_fill_the_window_to_the_last() -> None:
     assert b"".join(connection.data_to_send()) == b"RETR 4\r\n"
 
 
+def test_noop_may_leave_before_what_is_queued_where_many_may_be_unanswered() -> None:
+    connection = logged_in(window=Window(commands=2, octets=1000))
+    assert connection.send_ahead(Noop())
+    assert connection.data_to_send() == [b"NOOP\r\n"]
+    tell(connection, b"+OK\r\n")
+    assert ask(connection, Retr(1), Retr(2), Retr(3)) == b"RETR 1\r\nRETR 2\r\n"
+    tell(connection, b"+OK\r\nx")
+    for _ in range(2):
+        assert connection.send_ahead(Noop())
+        assert connection.data_to_send() == [b"NOOP\r\n"]
+    assert connection.in_flight == (Retr(1), Retr(2), Noop(), Noop())
+    assert connection.queued == (Retr(3),)
+    tell(connection, b"\r\n.\r\n+OK\r\n.\r\n+OK\r\n+OK\r\n")
+    assert connection.data_to_send() == [b"RETR 3\r\n"]
+
+
+def test_noop_leaves_also_while_answers_that_have_come_were_not_taken() -> None:
+    connection = logged_in(window=Window(commands=1, octets=1000))
+    connection.window = Window(commands=2, octets=1)
+    assert ask(connection, Retr(1, size=5), Retr(2, size=5)) == b"RETR 1\r\n"
+    connection.receive_data(b"+OK\r\nx\r\n.\r\n")
+    assert connection.data_to_send() == []
+    assert connection.send_ahead(Noop())
+    assert connection.data_to_send() == [b"NOOP\r\n"]
+
+
+@pytest.mark.parametrize("state", State)
+def test_noop_goes_ahead_in_an_open_maildrop_alone(state: State) -> None:
+    connection = connection_in(state)
+    assert connection.send_ahead(Noop()) is (state is State.TRANSACTION)
+    assert connection.data_to_send() == ([b"NOOP\r\n"] if state is State.TRANSACTION else [])
+
+
+def test_noop_has_no_place_behind_the_end_of_a_group_nor_where_one_thing_is_asked_at_a_time() -> None:
+    connection = logged_in()
+    ask(connection, Quit())
+    assert not connection.send_ahead(Noop())
+    connection = logged_in(window=LOCKSTEP)
+    assert connection.send_ahead(Noop())
+    assert not connection.send_ahead(Noop())
+    assert connection.data_to_send() == [b"NOOP\r\n"]
+
+
+def test_noop_does_not_go_ahead_of_what_the_server_said_unasked() -> None:
+    connection = logged_in()
+    connection.receive_data(b"+O")
+    with pytest.raises(RemoteProtocolError, match="expected nothing from the server"):
+        connection.send_ahead(Noop())
+    assert dead(connection)
+
+
 def test_a_message_larger_than_the_window_travels_alone() -> None:
     connection = logged_in(window=Window(commands=100, octets=1000))
     assert ask(connection, Stat(), Retr(1, size=10**20), Stat()) == b"STAT\r\n"

@@ -114,9 +114,23 @@ class Pipeline(Generic[C]):
         if block:
             self._blocks.append(block)
 
+    def send_ahead(self, command: C, line: bytes) -> None:
+        """Put `command` in flight before all that is queued, whatever the window; `line` leaves first.
+
+        What is in flight must not end its group.
+        """
+        self._in_flight.append((command, 0))
+        self._released(command)
+        self._blocks.append(line)
+
+    def blocks_to_send(self) -> list[bytes]:
+        """Return the bytes that leave before any command that is queued."""
+        blocks, self._blocks = self._blocks, []
+        return blocks
+
     def data_to_send(self) -> list[bytes]:
         """Return the bytes that may be written now; the commands among them are in flight from here on."""
-        blocks, self._blocks = self._blocks, []
+        blocks = self.blocks_to_send()
         while self._queued:
             command, line, cost, block = self._queued[0]
             if not self._is_open(command, cost):

@@ -4,13 +4,16 @@
    that was said to keep the session alive.
 2. What a retrieval that was broken off has left unanswered is read to its end before anything else is asked, as far as
    the budget for that allows; else the connection is over.
-3. A NOOP is said between two commands, never while a message is on its way; and where the server does not pipeline,
-   only when nothing is unanswered.
+3. A NOOP is said when we have said nothing for a time, whatever we have heard: how long a server has waited for us is
+   not told by when its answers are read, for they may have come long ago. Where it does not pipeline, nothing may be
+   unanswered then: it is said between two commands.
 """
 
 import asyncio
+from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Final
 
 from ..endpoint import Endpoint
 from ..errors import ConnectionLost, DeadlineExceeded, MailwireError, ResponseError
@@ -20,6 +23,9 @@ from .pace import Throughput
 from .session import Session
 
 __all__ = ["Budget", "Dialogue", "raise_refusal"]
+
+# Seconds until a NOOP that had no place when it was time for it is tried again.
+_HELD_BACK: Final = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +45,7 @@ class Dialogue:
     """The commands and answers of one session.
 
     may_pipeline: whether several commands may be unanswered, if the server announces that it stands it.
-    keep_alive: after so many seconds in which nothing was heard NOOP is said; None for never.
+    keep_alive: after so many seconds in which nothing was said NOOP is; None for never.
     drain: how much is read of what a retrieval has left.
     observe: is told of every response, in order.
     """
@@ -66,9 +72,8 @@ class Dialogue:
         self._drain = drain
         self._observe = observe
         self._alarm: asyncio.TimerHandle | None = None
-        self._noop: Noop | None = None  # said to keep the session alive, and not answered yet
-        self._in_message = False
-        self._heard_at = 0.0  # by the event loop's clock
+        self._noops: deque[Noop] = deque()  # said to keep the session alive, and not answered yet
+        self._said_at = 0.0  # by the event loop's clock
         self._rate = Throughput(endpoint.timeouts, "gave")
         self._end: MailwireError | None = None  # of the session, found when a NOOP was due
 
@@ -79,13 +84,11 @@ class Dialogue:
         if self._end is not None:
             raise self._end
         self.connection.send(command)
+        self._said_at = self._loop.time()
 
     def discard_queued(self) -> Sequence[Command[object]]:
         """Drop what has not left yet; return it."""
-        discarded = self.connection.discard_queued()
-        if any(command is self._noop for command in discarded):
-            self._noop = None
-        return discarded
+        return self.connection.discard_queued()
 
     async def greeting(self) -> ResponseReceived:
         """Return the server's greeting."""
@@ -120,7 +123,6 @@ class Dialogue:
         wire, and was not begun to be read; else None: it comes in blocks."""
         message = self.connection.take_message(limit)
         if message is not None:
-            self._in_message = False
             self._rate.begin()
         return message
 
@@ -142,8 +144,6 @@ class Dialogue:
             began = self._loop.time()
             event = await self._next_event(self._timeouts.block, "message", number)
             waited = self._loop.time() - began
-        elif isinstance(event, MessageEnd):
-            self._note(event)
         if isinstance(event, MessageEnd):
             self._rate.begin()
             return None
@@ -164,7 +164,7 @@ class Dialogue:
     @property
     def owes_answer(self) -> bool:
         """Whether the server owes an answer to what was asked, NOOPs of our own aside."""
-        return self.connection.unanswered > (self._noop is not None)
+        return self.connection.unanswered > len(self._noops)
 
     # Between two calls
 
@@ -174,7 +174,7 @@ class Dialogue:
         connection = self.connection
         if self.is_over or connection.state not in (State.AUTHORIZATION, State.TRANSACTION):
             return False
-        return self.is_left or connection.awaited is None or connection.awaited is self._noop
+        return self.is_left or not self.owes_answer
 
     async def settle(self) -> None:
         """Read what is unanswered. Raises ConnectionLost where that is more than the budget allows."""
@@ -183,8 +183,8 @@ class Dialogue:
         if self.is_left:
             self.is_left = False  # there is no second try
             await self._drain_rest()
-        elif self._noop is not None:
-            self._note(await self.session.next_event(self._timeouts.response, "the answer to", self._noop))
+        while self._noops:
+            self._note(await self.session.next_event(self._timeouts.response, "the answer to", self._noops[0]))
 
     async def _drain_rest(self) -> None:
         budget, connection = self._drain, self.connection
@@ -210,7 +210,7 @@ class Dialogue:
     def keep_alive(self) -> None:
         """Begin to say NOOP when it is time to. The session must be in state TRANSACTION."""
         if self._keep_alive is not None:
-            self._heard_at = self._loop.time()
+            self._said_at = self._loop.time()
             self._set_alarm(self._keep_alive)
 
     def end(self) -> None:
@@ -225,32 +225,35 @@ class Dialogue:
     def _alarmed(self) -> None:
         if self._keep_alive is None:
             raise AssertionError("without a time there is no alarm")
-        left = self._heard_at + self._keep_alive - self._loop.time()
+        left = self._said_at + self._keep_alive - self._loop.time()
         if left > 0:
             self._set_alarm(left)
             return
         try:
-            self._say_noop()
+            is_said = self._say_noop()
         except MailwireError as error:
             # There is nobody here to tell. The next call meets it.
             self._end = error
             self.end()
         else:
-            self._set_alarm(self._keep_alive)
+            self._set_alarm(self._keep_alive if is_said else min(self._keep_alive, _HELD_BACK))
 
-    def _say_noop(self) -> None:
-        connection = self.connection
-        if connection.awaited is None or connection.awaited is self._noop:
-            event = self.session.poll()
-            if event is not None and not self._note(event):
-                raise ConnectionLost(f"the server closed the idle connection: {event}")
-        elif self._in_message or not self.pipelines:
-            return
-        if self._noop is None and not self.is_left and connection.state is State.TRANSACTION:
-            noop = Noop()
-            connection.send(noop)
-            self._noop = noop
-            self.session.flush()
+    def _say_noop(self) -> bool:
+        if not self.owes_answer:
+            while (event := self.session.poll()) is not None:
+                if not self._note(event):
+                    raise ConnectionLost(f"the server closed the idle connection: {event}")
+            if self._noops:
+                return False  # it has not read that yet
+        elif not self.pipelines:
+            return False
+        noop = Noop()
+        if not self.connection.send_ahead(noop):
+            return False
+        self._noops.append(noop)
+        self._said_at = self._loop.time()
+        self.session.flush()
+        return True
 
     # Private
 
@@ -268,15 +271,11 @@ class Dialogue:
 
     def _note(self, event: Event) -> bool:
         # Returns whether it is the answer to a NOOP of our own, which is nobody else's business.
-        self._heard_at = self._loop.time()
         if isinstance(event, ResponseReceived):
-            if event.command is self._noop:
-                self._noop = None
+            if self._noops and event.command is self._noops[0]:
+                self._noops.popleft()
                 return True
-            self._in_message = event.command.streamed and event.response.ok
             self._observe(event)
-        elif isinstance(event, MessageEnd):
-            self._in_message = False
         return False
 
 

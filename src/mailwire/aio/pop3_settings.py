@@ -17,9 +17,9 @@ _OPTIONAL: Final = frozenset({"UIDL", "TOP"})
 class POP3Settings:
     """How a client deals with its server.
 
-    keep_alive: seconds in which nothing was heard, after which NOOP is said while nobody asks for anything; None for
-        never. RFC 1939 3 lets a server hang up after 10 minutes, and there are some that do after 60 seconds: half of
-        that leaves time for a NOOP that is late.
+    keep_alive: seconds in which nothing was said, after which NOOP is; None for never. RFC 1939 3 lets a server hang up
+        after 10 minutes, and there are some that do after 60 seconds: half of that leaves time for a NOOP that is late.
+        A server that does not pipeline hears none before the message that it is giving was read to its end.
     drain: how much of what a retrieval that was broken off has left is read to keep the connection. By default that is
         all that may be on its way: to connect and log in again takes longer, and some servers want minutes between two
         logins.

@@ -38,7 +38,7 @@ from .quirks import STANDARD, Quirks
 from .refusals import RefusalCause
 from .response import Response, parse_status
 from .states import State, transition
-from .transaction import Retr
+from .transaction import Noop, Retr
 
 __all__ = ["PIPELINING_WINDOW", "Connection"]
 
@@ -163,6 +163,20 @@ class Connection:
         self._pipeline.queue(command, line, command.octets)
         self._ahead = row.ahead
 
+    def send_ahead(self, command: Noop) -> bool:
+        """Let `command` leave before all that is queued, so that a server hears of us whose answers nobody reads.
+
+        It takes nothing of the window, which may be full. False if it has no place now: outside of TRANSACTION, behind
+        a command that ends a group, and, where the server does not pipeline, behind any. Raises RemoteProtocolError if
+        the server has said something though nothing was asked.
+        """
+        in_flight, pipelines = self._pipeline.in_flight, self._pipeline.window.commands > 1
+        if self.state is not State.TRANSACTION or (in_flight and (in_flight[-1].ends_group or not pipelines)):
+            return False
+        self._refuse_unasked()
+        self._pipeline.send_ahead(command, command.encode())
+        return True
+
     def _check(self, command: Stls | Auth | Utf8) -> bytes:
         # Of what is said once in a session, return the line.
         if problem := objection(command, is_secured=self._is_secured, is_utf8=self._is_utf8):
@@ -258,11 +272,10 @@ class Connection:
         if self._pipeline.is_idle:
             return []
         if self._pipeline.next is not None and self._buffer:
-            if self._pipeline.oldest is None:
-                unread = self._buffer.quote_rest()
-                raise self._fail(self._out_of_step(f"expected nothing from the server, got {unread}", b"?"))
+            self._refuse_unasked()
             if self._status is None and self._buffer.has_line:
-                return []  # events first: what was said already cannot answer what is about to be asked
+                # Events first: what was said already cannot answer what is about to be asked.
+                return self._pipeline.blocks_to_send()
         return self._pipeline.data_to_send()
 
     # Private: the first line of an answer
@@ -403,6 +416,11 @@ class Connection:
     def _look_ahead(self) -> tuple[Command[object], ...]:
         self._ahead, discarded = self._pipeline.foresee(self.state, _follow)
         return discarded
+
+    def _refuse_unasked(self) -> None:
+        if self._buffer and self._pipeline.oldest is None:
+            unread = self._buffer.quote_rest()
+            raise self._fail(self._out_of_step(f"expected nothing from the server, got {unread}", b"?"))
 
     def _refuse_injected(self) -> None:
         if self._buffer:
