@@ -1,34 +1,26 @@
 """Replay: a machine driven through a transcript, with the server's octets cut in any way.
 
-A transcript is text, a line each for what the client (`C:`) and the server (`S:`) say, as in `tests/transcripts/`:
-
-    # A comment: a line of its own.
-    S: 220 ready                             the text, and CRLF; backslash escapes (\\x1b, \\0, \\\\) stand for octets
-    C: DATA
-    C: (sylpheed-message.eml, 392 octets)    that many octets of a file in tests/data/, as they are
-    S; 354 g                                 the text without CRLF
-    S; o\\n                                   ... and here with a bare LF
-    S closes                                 the server closes the connection
-
-An empty line between two of the server's lines means that they come in packets of their own; otherwise all that the
-server says in one turn comes at once.
+A transcript is the text of a script (`mailwire.testing.parse_script`) that says every octet of both sides: what the
+client (`C:`) and the server (`S:`) say, and that the server closes. Files that it names are those in tests/data. All
+that the server says in one turn comes at once, unless an empty line parts it into packets.
 
 `replay` knows no protocol. It is given the machine, a `Client` that decides what to ask of it, and the transcript, and
 holds the client to its lines: before the server speaks, exactly what the transcript says must have been written.
 """
 
-import re
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from itertools import combinations
 from pathlib import Path
 from typing import Final, Generic, Protocol, TypeVar
 
+from mailwire.testing import CLOSE, PACKET, Hear, Step, parse_script
+from mailwire.testing.script import encode_line
+
 __all__ = ["Client", "Machine", "Replay", "Transcript", "Turn", "load", "parse", "replay"]
 
 _DATA: Final = Path(__file__).with_name("data")
 _TRANSCRIPTS: Final = Path(__file__).with_name("transcripts")
-_FILE: Final = re.compile(r"\(([^/]+), (\d+) octets\)")
 
 E = TypeVar("E")
 E_co = TypeVar("E_co", covariant=True)
@@ -126,42 +118,31 @@ def load(name: str) -> Transcript:
 def parse(text: str) -> Transcript:
     """Return the transcript that `text` is."""
     turns: list[Turn] = []
-    client, packets, closes, between = b"", [b""], False, False
-    for number, line in enumerate(text.split("\n"), 1):
-        line = line.strip()
-        if line.startswith("#"):
-            continue
-        if not line:
-            between = True
-            continue
-        speaker, rest = line[:2], line[2:].removeprefix(" ")
-        if speaker in ("C:", "C;"):
-            if closes:
-                raise ValueError(f"line {number}: the client cannot speak when the server has closed")
+    client, packets, closes = b"", [b""], False
+    for step in parse_script(text, folder=_DATA):
+        said = _said_by_client(step)
+        if said is not None:
+            assert not closes, "the client cannot speak when the server has closed"
             if any(packets):
                 turns.append(Turn(client, tuple(filter(None, packets))))
                 client, packets = b"", [b""]
-            client += _said(speaker, rest)
-        elif speaker in ("S:", "S;"):
-            if between and packets[-1]:
-                packets.append(b"")
-            packets[-1] += _said(speaker, rest)
-        elif line == "S closes":
+            client += said
+        elif step is PACKET:
+            packets.append(b"")
+        elif step is CLOSE:
             closes = True
         else:
-            raise ValueError(f"line {number}: expected 'C: ...', 'S: ...' or 'S closes', got {line!r}")
-        between = False
+            packets[-1] += step if isinstance(step, bytes) else encode_line(str(step))
     return Transcript((*turns, Turn(client, tuple(filter(None, packets)), closes)))
 
 
-def _said(speaker: str, text: str) -> bytes:
-    if found := _FILE.fullmatch(text):
-        data = (_DATA / found[1]).read_bytes()
-        if len(data) != int(found[2]):
-            raise ValueError(f"{found[1]} has {len(data)} octets, the transcript says {found[2]}")
-        return data
-    octets = text.encode("latin-1", "backslashreplace").decode("unicode_escape").encode("latin-1")
-    return octets + (b"\r\n" if speaker.endswith(":") else b"")
+def _said_by_client(step: Step) -> bytes | None:
+    if isinstance(step, Hear):
+        assert isinstance(step.octets, bytes), "a transcript says every octet"
+        return step.octets
+    if isinstance(step, str) and step.startswith("C: "):
+        return step.removeprefix("C: ").encode() + b"\r\n"
+    return None
 
 
 def replay(transcript: Transcript, machine: Machine[E], client: Client[E], cuts: Collection[int] = ()) -> Replay[E]:

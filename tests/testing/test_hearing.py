@@ -3,8 +3,9 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from mailwire.testing.hearing import ClientGone, Hearing, shorten
+from mailwire.testing.hearing import ClientGone, Hearing
 from mailwire.testing.link import Link
+from mailwire.testing.script import shorten
 
 
 class Said:

@@ -74,7 +74,9 @@ from .script import (
     Step,
     Tls,
 )
+from .script_text import load_script, parse_script
 from .scripted_peer import ScriptedPeer
+from .scripted_session import ScriptedSession
 from .server import MailServer
 from .session import Session, TLSState
 from .smtp_extensions import EXTENSIONS
@@ -146,6 +148,7 @@ __all__ = [
     "SMTPQuirk",
     "SMTPServer",
     "ScriptedPeer",
+    "ScriptedSession",
     "Session",
     "Side",
     "Slices",
@@ -158,5 +161,7 @@ __all__ = [
     "ZeroWindow",
     "authority_file",
     "client_context",
+    "load_script",
+    "parse_script",
     "server_context",
 ]

@@ -1,8 +1,9 @@
 """Hearing: what the client says, cut into what a script expects of it."""
 
 from .link import Link
+from .script import check_line, decode_line, find_mail_end, shorten
 
-__all__ = ["ClientGone", "Hearing", "shorten"]
+__all__ = ["ClientGone", "Hearing"]
 
 
 class ClientGone(AssertionError):
@@ -37,10 +38,10 @@ class Hearing:
         while await self.hear_more():
             pass
 
-    async def hear(self, octets: int) -> None:
-        """Take so many octets."""
+    async def hear(self, octets: int) -> bytes:
+        """Take so many octets, and return them."""
         await self.fill(octets)
-        self._take(octets)
+        return self._take(octets)
 
     async def fill(self, octets: int) -> None:
         """Wait until at least so many octets are there to be taken."""
@@ -53,34 +54,23 @@ class Hearing:
         while b"\n" not in self.unread:
             if not await self.hear_more():
                 return None
-        line = self._take(self.unread.index(b"\n") + 1)
-        if not line.endswith(b"\r\n"):
-            raise AssertionError(f"expected a line that ends in CRLF, the client said {line!r}")
-        return line[:-2].decode("utf-8", "backslashreplace")
+        return decode_line(self._take(self.unread.index(b"\n") + 1))
 
     async def hear_line(self, expected: str) -> None:
         """Take the line that is expected; with "..." at the end, one that begins as it does."""
         line = await self.next_line()
         if line is None:
             raise ClientGone(f"expected the client to say {expected!r}, it closed ({shorten(self.unread)} is left)")
-        if not (line.startswith(expected.removesuffix("...")) if expected.endswith("...") else line == expected):
-            raise AssertionError(f"expected the client to say {expected!r}, it said {line!r}")
+        check_line(line, expected)
 
     async def hear_mail_data(self) -> None:
         """Take a message, with the dot that ends it (RFC 5321 4.1.1.4)."""
-        ends = (b".\r\n", b"\r\n.\r\n")
-        while not self.unread.startswith(ends[0]) and ends[1] not in self.unread:
+        while (end := find_mail_end(self.unread)) is None:
             if not await self.hear_more():
                 raise ClientGone(f"expected a message, the client closed after {shorten(self.unread)}")
-        end = 0 if self.unread.startswith(ends[0]) else self.unread.index(ends[1]) + 2
-        self._take(end + 3)
+        self._take(end)
 
     def _take(self, octets: int) -> bytes:
         taken = bytes(self.unread[:octets])
         del self.unread[:octets]
         return taken
-
-
-def shorten(data: bytes | bytearray) -> str:
-    """Return `data` as a failure quotes it: of much, the beginning and the end."""
-    return repr(bytes(data)) if len(data) < 300 else f"{bytes(data[:100])!r} ... {bytes(data[-100:])!r}"

@@ -11,7 +11,7 @@ What the peer says:
 What it expects of the client:
 
     "C: QUIT"           exactly this line, and with "C: MAIL ..." a line that begins so
-    Hear(65536)         so many octets, whatever they are
+    Hear(65536)         so many octets, whatever they are, or exactly these
     MAIL_DATA           a message, with the dot that ends it
     Answers({...})      whatever commands come: they are answered from a table, until the client closes or says QUIT
     LISTEN              anything, until the client closes
@@ -62,8 +62,12 @@ __all__ = [
     "Slow",
     "Step",
     "Tls",
+    "check_line",
     "check_script",
+    "decode_line",
     "encode_line",
+    "find_mail_end",
+    "shorten",
     "spoken",
 ]
 
@@ -113,9 +117,19 @@ WAIT: Final = Mark.WAIT
 
 @dataclass(frozen=True)
 class Hear:
-    """Hear so many `octets`, whatever they are."""
+    """Hear so many `octets`, whatever they are; or exactly these, if they are octets themselves."""
 
-    octets: int
+    octets: int | bytes
+
+    @property
+    def size(self) -> int:
+        """How many they are."""
+        return self.octets if isinstance(self.octets, int) else len(self.octets)
+
+    def check(self, heard: bytes) -> None:
+        """Raise AssertionError if other octets than those that are expected were heard."""
+        if isinstance(self.octets, bytes) and heard != self.octets:
+            raise AssertionError(f"expected the client to say {shorten(self.octets)}, it said {shorten(heard)}")
 
 
 @dataclass(frozen=True)
@@ -147,6 +161,16 @@ class Answers:
     """
 
     table: Mapping[str, str]
+
+    def find(self, line: str) -> str:
+        """Return the answer to the client's `line`. Raises AssertionError if the table has none."""
+        verb, _, argument = line.partition(" ")
+        verb = verb.upper()
+        is_last = verb == "BDAT" and argument.upper().endswith(" LAST")
+        answer = self.table.get(line, self.table.get("." if is_last else verb))
+        if answer is None:
+            raise AssertionError(f"the table has no answer to {line!r}")
+        return answer
 
 
 @dataclass(frozen=True)
@@ -200,6 +224,32 @@ def check_script(script: tuple[Step, ...]) -> None:
 def encode_line(step: str) -> bytes:
     """Return the octets of a step that says a line."""
     return step.removeprefix("S: ").encode() + b"\r\n"
+
+
+def check_line(line: str, expected: str) -> None:
+    """Raise AssertionError if the client's `line` is not the one that is expected, or does not begin as it does."""
+    if not (line.startswith(expected.removesuffix("...")) if expected.endswith("...") else line == expected):
+        raise AssertionError(f"expected the client to say {expected!r}, it said {line!r}")
+
+
+def decode_line(line: bytes) -> str:
+    """Return a line of the client's without its CRLF. Raises AssertionError if it has none."""
+    if not line.endswith(b"\r\n"):
+        raise AssertionError(f"expected a line that ends in CRLF, the client said {line!r}")
+    return line[:-2].decode("utf-8", "backslashreplace")
+
+
+def find_mail_end(data: bytes | bytearray) -> int | None:
+    """Return where a message ends in `data`, behind its dot (RFC 5321 4.1.1.4); None if it does not."""
+    if data.startswith(b".\r\n"):
+        return 3
+    dot = data.find(b"\r\n.\r\n")
+    return None if dot < 0 else dot + 5
+
+
+def shorten(data: bytes | bytearray) -> str:
+    """Return `data` as a failure quotes it: of much, the beginning and the end."""
+    return repr(bytes(data)) if len(data) < 300 else f"{bytes(data[:100])!r} ... {bytes(data[-100:])!r}"
 
 
 def spoken(step: Endless | Slow, size: int) -> Iterator[bytes]:

@@ -7,16 +7,16 @@ garbage, bytes in the wrong place. It runs in the client's own event loop, over 
 import asyncio
 import socket
 import ssl
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from functools import cache
 from types import TracebackType
 from typing import Any, Final, Self
 
 from ..endpoint import Endpoint
-from .hearing import ClientGone, Hearing, shorten
+from .hearing import ClientGone, Hearing
 from .link import Link
-from .script import Answers, Beneath, Endless, Hear, Mark, Slow, Step, Tls, check_script, encode_line, spoken
+from .script import Answers, Beneath, Endless, Hear, Mark, Slow, Step, Tls, check_script, encode_line, shorten, spoken
 from .tls import client_context, server_context
 from .turns import drain_events, turns
 
@@ -244,13 +244,13 @@ class ScriptedPeer:
             case str():
                 await self._hearing.hear_line(step.removeprefix("C: "))
             case Hear():
-                await self._hearing.hear(step.octets)
+                step.check(await self._hearing.hear(step.size))
             case Beneath():
                 await self._tell(step.octets, self._link.send_raw)
             case Tls():
                 await self._shake_hands(step.name)
             case Answers():
-                await self._answer(step.table)
+                await self._answer(step)
             case Endless() | Slow():
                 await self._say_until_gone(step)
             case _:
@@ -286,20 +286,17 @@ class ScriptedPeer:
             case Mark.WITHHOLD:
                 self._withholds = True
 
-    async def _answer(self, table: Mapping[str, str]) -> None:
+    async def _answer(self, step: Answers) -> None:
         while (line := await self._hearing.next_line()) is not None:
             verb, _, argument = line.partition(" ")
             verb = verb.upper()
             if verb == "BDAT":
                 await self._hearing.hear(int(argument.split(" ")[0]))
-            is_last = verb == "BDAT" and argument.upper().endswith(" LAST")
-            answer = table.get(line, table.get("." if is_last else verb))
-            if answer is None:
-                raise AssertionError(f"the table has no answer to {line!r}")
+            answer = step.find(line)
             await self._say_lines(answer)
             if verb == "DATA" and answer.startswith("3"):
                 await self._hearing.hear_mail_data()
-                await self._say_lines(table["."])
+                await self._say_lines(step.find("."))
             if verb == "QUIT":
                 return
 

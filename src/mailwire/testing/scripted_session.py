@@ -1,0 +1,216 @@
+"""ScriptedSession: a server that says what a script says, without any I/O: for machines, simulators and other loops."""
+
+from collections.abc import Generator, Iterator
+from typing import Final, TypeAlias
+
+from ..errors import LocalProtocolError
+from .script import (
+    Answers,
+    Beneath,
+    Endless,
+    Hear,
+    Mark,
+    Slow,
+    Step,
+    Tls,
+    check_line,
+    check_script,
+    decode_line,
+    encode_line,
+    find_mail_end,
+    shorten,
+    spoken,
+)
+
+__all__ = ["ScriptedSession"]
+
+# A step under way: it yields where it needs more from the client.
+_Going: TypeAlias = Generator[None, None, None]
+
+# The steps at which a client may close.
+_OPEN: Final = (Mark.LISTEN, Mark.WAIT)
+
+
+class ScriptedSession:
+    """The server's side of one connection, played from a script as a `ScriptedPeer` plays it, but bytes in, bytes out.
+
+    ::
+
+        session = ScriptedSession("S: 220 hi", "C: QUIT", "S: 221 bye", FIN)
+        assert session.data_to_send() == [b"220 hi\\r\\n"]
+        session.receive_data(b"QUIT\\r\\n")
+        assert session.data_to_send() == [b"221 bye\\r\\n"]
+        assert session.ending is FIN
+
+    In the beginning, and behind each piece that arrives, write what `data_to_send` returns: each piece is a packet.
+    Where `wants_tls` then, make a handshake with the certificate of that name, and call `tls_established`. Where there
+    is an `ending` then, close as it says. Time is the caller's: a `Slow` step comes as a packet for each octet, and
+    STALL and WITHHOLD do nothing. What the client says and no step foresees raises AssertionError, as it fails a test
+    with a `ScriptedPeer`.
+
+    heard: what the client said.
+    ending: how the server ends the connection, by CLOSE, FIN or RST; None while it does not.
+    wants_tls: the name of the certificate for the handshake that is due; None where none is.
+    step: the one that waits for the client, for TLS, or for `go_on`; None behind the last.
+
+    Raises ValueError for what is no step.
+    """
+
+    def __init__(self, *script: Step) -> None:
+        check_script(script)
+        self.heard = bytearray()
+        self.ending: Mark | None = None
+        self.wants_tls: str | None = None
+        self.step: Step | None = None
+        self._unread = bytearray()
+        self._packets: list[bytes] = []
+        self._spoken: Iterator[bytes] = iter(())  # what is said without end
+        self._reads = True
+        self._waits = False
+        self._playing = self._play(script)
+        self._go_on()
+
+    # Receiving
+
+    def receive_data(self, data: bytes) -> None:
+        """Take what the client says. Raises AssertionError for what no step foresees."""
+        self.heard += data
+        if self._reads:
+            self._unread += data
+            self._go_on()
+
+    def receive_eof(self) -> None:
+        """Take note that the client has closed. Raises AssertionError if a step still wants something of it."""
+        self._spoken = iter(())
+        is_open = self.step is None or self.step in _OPEN or isinstance(self.step, Answers | Endless | Slow)
+        if self._reads and not is_open:
+            raise AssertionError(f"the client closed at the step {self.step!r}, having said {shorten(self._unread)}")
+
+    def tls_established(self) -> None:
+        """Go on under TLS. Raises LocalProtocolError unless a handshake is due."""
+        if self.wants_tls is None:
+            raise LocalProtocolError("no step of the script wants a handshake now")
+        self.wants_tls = None
+        self._go_on()
+
+    def go_on(self) -> None:
+        """Let a session go on that does WAIT; another one does not care."""
+        self._waits = False
+        self._go_on()
+
+    # Taking bytes
+
+    def data_to_send(self) -> list[bytes]:
+        """Return what is to be written now, packet by packet; of what is said without end, a piece with each call."""
+        packets, self._packets = self._packets, []
+        return [packet for packet in (*packets, next(self._spoken, b"")) if packet]
+
+    # Private
+
+    def _go_on(self) -> None:
+        next(self._playing, None)
+
+    def _play(self, script: tuple[Step, ...]) -> _Going:
+        is_apart = True
+        for step in script:
+            self.step = step
+            said = _said(step)
+            if said is None:
+                yield from self._take(step)
+            elif is_apart:
+                self._packets.append(said)
+            else:
+                self._packets[-1] += said
+            is_apart = said is None
+        self.step = None
+        while self.ending is not Mark.RST:
+            if self._unread:
+                raise AssertionError(f"beyond the end of the script the client said {shorten(self._unread)}")
+            yield
+
+    def _take(self, step: Step) -> _Going:
+        match step:
+            case str():
+                check_line((yield from self._next_line()), step.removeprefix("C: "))
+            case Hear():
+                step.check((yield from self._hear(step.size)))
+            case Beneath():
+                self._packets.append(step.octets)
+            case Tls():
+                self.wants_tls = step.name
+                while self.wants_tls is not None:
+                    yield
+            case Answers():
+                yield from self._answer(step)
+            case Slow(said=str() | bytes()):
+                self._packets += spoken(step, 1)
+            case Slow() | Endless():
+                self._spoken = spoken(step, 1)
+                while True:
+                    self._unread.clear()
+                    yield
+            case bytes():
+                raise AssertionError("what is said takes nothing of the client")
+            case _:
+                yield from self._mark(step)
+
+    def _mark(self, mark: Mark) -> _Going:
+        match mark:
+            case Mark.MAIL_DATA:
+                while (end := find_mail_end(self._unread)) is None:
+                    yield
+                self._taken(end)
+            case Mark.CLIENT_HELLO:
+                header = yield from self._hear(5)
+                yield from self._hear(int.from_bytes(header[3:]))
+            case Mark.LISTEN:
+                while True:
+                    self._unread.clear()
+                    yield
+            case Mark.WAIT:
+                self._waits = True
+                while self._waits:
+                    yield
+            case Mark.CLOSE | Mark.FIN | Mark.RST:
+                self.ending = mark
+            case Mark.NO_READING:
+                self._reads = False
+
+    def _answer(self, step: Answers) -> _Going:
+        verb = ""
+        while verb != "QUIT":
+            line = yield from self._next_line()
+            verb, _, argument = line.partition(" ")
+            verb = verb.upper()
+            if verb == "BDAT":
+                yield from self._hear(int(argument.split(" ")[0]))
+            answer = step.find(line)
+            self._packets.append(_lines(answer))
+            if verb == "DATA" and answer.startswith("3"):
+                yield from self._mark(Mark.MAIL_DATA)
+                self._packets.append(_lines(step.find(".")))
+
+    def _next_line(self) -> Generator[None, None, str]:
+        while b"\n" not in self._unread:
+            yield
+        return decode_line(self._taken(self._unread.index(b"\n") + 1))
+
+    def _hear(self, size: int) -> Generator[None, None, bytes]:
+        while len(self._unread) < size:
+            yield
+        return self._taken(size)
+
+    def _taken(self, size: int) -> bytes:
+        taken = bytes(self._unread[:size])
+        del self._unread[:size]
+        return taken
+
+
+def _said(step: Step) -> bytes | None:
+    if isinstance(step, bytes):
+        return step
+    return encode_line(step) if isinstance(step, str) and step.startswith("S: ") else None
+
+
+def _lines(text: str) -> bytes:
+    return b"".join(line.encode() + b"\r\n" for line in text.split("\n"))

@@ -1,0 +1,178 @@
+import pytest
+
+from mailwire import pop3, smtp
+from mailwire.errors import LocalProtocolError
+from mailwire.testing import (
+    CLIENT_HELLO,
+    CLOSE,
+    FIN,
+    LISTEN,
+    MAIL_DATA,
+    NO_READING,
+    PACKET,
+    RST,
+    STALL,
+    WAIT,
+    WITHHOLD,
+    Answers,
+    Beneath,
+    Endless,
+    Hear,
+    ScriptedSession,
+    Slow,
+    Step,
+    Tls,
+)
+
+
+def test_a_machine_talks_to_a_script_without_any_input_or_output() -> None:
+    session = ScriptedSession("S: 220 hi", "C: EHLO c", "S: 250-hi", "S: 250 SIZE", "C: QUIT", "S: 221 bye", CLOSE)
+    connection = smtp.Connection()
+    codes = []
+    commands: list[smtp.Command[object]] = [smtp.Quit(), smtp.Ehlo("c")]
+    while session.ending is None:
+        for packet in session.data_to_send():
+            connection.receive_data(packet)
+        event = connection.next_event()
+        assert isinstance(event, smtp.ReplyReceived)
+        codes.append(event.reply.code)
+        connection.send(commands.pop())
+        for block in connection.data_to_send():
+            session.receive_data(block)
+    assert codes == [220, 250]
+    assert session.data_to_send() == [b"221 bye\r\n"]
+    assert bytes(session.heard) == b"EHLO c\r\nQUIT\r\n"
+    session.receive_eof()
+
+
+def test_what_is_said_in_a_row_is_a_packet_unless_it_is_to_be_several() -> None:
+    session = ScriptedSession("S: a", b"b", PACKET, b"c", Beneath(b"d"), b"e", STALL, b"f", WITHHOLD)
+    assert session.data_to_send() == [b"a\r\nb", b"c", b"d", b"e", b"f"]
+    assert session.data_to_send() == []
+    assert session.step is None
+
+
+def test_nothing_is_said_before_the_client_has_said_what_is_expected() -> None:
+    session = ScriptedSession("C: EHLO ...", Hear(3), Hear(b"abc"), MAIL_DATA, "S: ok", "C: x", FIN)
+    for octet in b"EHLO me\r\n123abc.\r":
+        session.receive_data(bytes([octet]))
+        assert session.data_to_send() == []
+    assert session.step is MAIL_DATA
+    session.receive_data(b"\nx\r\n")
+    assert session.data_to_send() == [b"ok\r\n"]
+    assert session.ending is FIN
+
+
+@pytest.mark.parametrize(
+    ("script", "said", "message"),
+    [
+        (("C: QUIT",), b"NOOP\r\n", "expected the client to say 'QUIT', it said 'NOOP'"),
+        (("C: QUIT",), b"QUIT\n", "a line that ends in CRLF"),
+        ((Hear(b"abc"),), b"abd", "expected the client to say b'abc', it said b'abd'"),
+        (("S: bye",), b"x", "beyond the end of the script the client said b'x'"),
+        ((FIN,), b"x", "beyond the end of the script the client said b'x'"),
+        ((Answers({"QUIT": "221 bye"}),), b"NOOP\r\n", "the table has no answer to 'NOOP'"),
+    ],
+)
+def test_what_no_step_foresees_is_told(script: tuple[Step, ...], said: bytes, message: str) -> None:
+    session = ScriptedSession(*script)
+    with pytest.raises(AssertionError, match=message):
+        session.receive_data(said)
+
+
+@pytest.mark.parametrize("script", [("C: QUIT",), (Hear(1),), (MAIL_DATA,), (Tls(),)])
+def test_a_client_that_closes_too_early_is_told_of(script: tuple[Step, ...]) -> None:
+    with pytest.raises(AssertionError, match="the client closed at the step"):
+        ScriptedSession(*script).receive_eof()
+
+
+@pytest.mark.parametrize(
+    "script", [(LISTEN,), (WAIT,), (Answers({}),), (Endless(b"x"),), (NO_READING, "C: QUIT"), ("S: bye",)]
+)
+def test_a_client_may_close_where_nothing_is_wanted_of_it(script: tuple[Step, ...]) -> None:
+    session = ScriptedSession(*script)
+    session.receive_eof()
+    assert session.data_to_send() == [b"bye\r\n"] * (script == ("S: bye",))
+
+
+def test_what_is_said_behind_a_reset_is_lost() -> None:
+    session = ScriptedSession("S: x", RST)
+    session.receive_data(b"what")
+    assert session.ending is RST
+
+
+@pytest.mark.parametrize("step", [LISTEN, NO_READING])
+def test_listening_and_not_reading_swallow_everything(step: Step) -> None:
+    session = ScriptedSession(step, "S: x")
+    session.receive_data(b"what")
+    session.receive_data(b"ever")
+    assert session.heard == b"whatever"
+    assert session.data_to_send() == [b"x\r\n"] * (step is NO_READING)
+
+
+def test_it_waits_until_it_is_told_to_go_on() -> None:
+    session = ScriptedSession(WAIT, "S: x", "C: y", "S: z")
+    assert session.data_to_send() == []
+    session.go_on()
+    session.go_on()
+    assert session.data_to_send() == [b"x\r\n"]
+
+
+def test_tls_is_made_by_the_caller() -> None:
+    session = ScriptedSession("C: STARTTLS", "S: 220 go", Tls("expired"), "S: hi")
+    with pytest.raises(LocalProtocolError, match="no step of the script wants a handshake now"):
+        session.tls_established()
+    session.receive_data(b"STARTTLS\r\n")
+    assert (session.data_to_send(), session.wants_tls) == ([b"220 go\r\n"], "expired")
+    session.tls_established()
+    assert (session.data_to_send(), session.wants_tls) == ([b"hi\r\n"], None)
+
+
+def test_the_first_record_of_a_handshake_is_heard() -> None:
+    session = ScriptedSession(CLIENT_HELLO, "S: what")
+    session.receive_data(b"\x16\x03\x01\x00\x02a")
+    assert session.data_to_send() == []
+    session.receive_data(b"b")
+    assert session.data_to_send() == [b"what\r\n"]
+
+
+def test_what_is_said_slowly_comes_in_octets_and_what_has_no_end_comes_piece_by_piece() -> None:
+    session = ScriptedSession(Slow("S: a", 1), b"b", Slow(Endless(b"xy"), 1))
+    assert session.data_to_send() == [b"a", b"\r", b"\n", b"b", b"x"]
+    assert session.data_to_send() == [b"y"]
+    session.receive_data(b"enough")
+    assert session.data_to_send() == [b"x"]
+    session.receive_eof()
+    assert session.data_to_send() == []
+    assert ScriptedSession(Endless(b"xy")).data_to_send() == [b"xy"]
+
+
+def test_a_table_answers_whatever_comes() -> None:
+    table = {"DATA": "354 go", ".": "250 taken", "MAIL FROM:<>": "550-no\n550 never", "MAIL": "250 ok", "BDAT": "250 c"}
+    session = ScriptedSession(Answers({**table, "QUIT": "221 bye"}))
+    said = b"mail FROM:<a>\r\nMAIL FROM:<>\r\nDATA\r\nhello\r\n.\r\nBDAT 2\r\nxyBDAT 1 LAST\r\nzQUIT\r\n"
+    for octet in said:
+        session.receive_data(bytes([octet]))
+    assert session.data_to_send() == [
+        *(b"250 ok\r\n", b"550-no\r\n550 never\r\n", b"354 go\r\n", b"250 taken\r\n"),
+        *(b"250 c\r\n", b"250 taken\r\n", b"221 bye\r\n"),
+    ]
+    refusing = ScriptedSession(Answers({"DATA": "503 no"}))
+    refusing.receive_data(b"DATA\r\n")
+    assert refusing.data_to_send() == [b"503 no\r\n"]
+
+
+def test_a_machine_of_the_other_protocol_does_it_as_well() -> None:
+    session = ScriptedSession("S: +OK", "C: QUIT", "S: +OK", FIN)
+    connection = pop3.Connection()
+    connection.receive_data(b"".join(session.data_to_send()))
+    assert connection.next_event() is not None
+    connection.send(pop3.Quit())
+    session.receive_data(b"".join(connection.data_to_send()))
+    connection.receive_data(b"".join(session.data_to_send()))
+    assert connection.next_event() is not None
+
+
+def test_what_is_no_step_is_refused() -> None:
+    with pytest.raises(ValueError, match="no step of a script"):
+        ScriptedSession("QUIT")
