@@ -87,7 +87,7 @@ def main(arguments: list[str] | None = None) -> None:
     options = parser.parse_args(arguments)
     taking_part = list(contenders())
     seconds: dict[Contender, list[float]] = {contender: [] for contender in taking_part}
-    with tempfile.TemporaryDirectory() as folder, running(options.messages, _SIZE) as (smtp_port, pop3_port):
+    with tempfile.TemporaryDirectory() as folder, running({USER: (options.messages, _SIZE)}) as (smtp_port, pop3_port):
         body = Path(folder, "message.eml")
         body.write_bytes(make_message(_SIZE))
         for place in range(options.rounds):
