@@ -11,8 +11,9 @@ import io
 import logging
 import re
 import socket
+import sys
 from collections.abc import Iterator
-from importlib.util import find_spec
+from contextlib import AsyncExitStack, contextmanager
 from pathlib import Path
 from types import CodeType
 from typing import Any
@@ -21,6 +22,8 @@ import pytest
 
 import mailwire
 from mailwire.testing import MECHANISMS, Account, MailServer, Policy, authority_file, server_context
+from tests.integration.conftest import demand, demand_libraries
+from tests.integration.redis_server import RedisServer
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
@@ -62,11 +65,30 @@ def logging_as_it_was() -> Iterator[None]:
     logging.getLogger("mailwire").setLevel(logging.NOTSET)
 
 
+@contextmanager
+def task_queue(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Redis, running, and the settings of the example that queues mail there."""
+    demand(RedisServer.missing())
+    (folder / "redis").mkdir()
+    (folder / "secrets").mkdir()
+    for account in ("a@localhost", "b@localhost"):
+        (folder / "secrets" / account).write_text("secret\n")
+    server = RedisServer(folder / "redis")
+    monkeypatch.setenv("TASKIQ_MAIL_REDIS", server.url)
+    monkeypatch.setenv("TASKIQ_MAIL_SECRETS", str(folder / "secrets"))
+    server.start()
+    try:
+        yield
+    finally:
+        server.stop()
+        # It has read its settings when it was imported.
+        for name in [name for name in sys.modules if name.startswith("taskiq_mail")]:
+            del sys.modules[name]
+
+
 @pytest.mark.parametrize("text", list(blocks()))
 async def test_the_example_runs(text: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    for name in re.findall(r"^(?:import|from) (\w+)", text, re.MULTILINE):
-        if find_spec(name) is None:
-            pytest.skip(f"{name} is not installed")
+    demand_libraries(*re.findall(r"^(?:import|from) (\w+)", text, re.MULTILINE))
     for name in ("report.pdf", "logo.png", "message.eml"):
         (tmp_path / name).write_bytes(b"Subject: x\r\n\r\nhello\r\n")
     monkeypatch.chdir(tmp_path)
@@ -74,9 +96,12 @@ async def test_the_example_runs(text: str, monkeypatch: pytest.MonkeyPatch, tmp_
     monkeypatch.setenv("SSL_CERT_FILE", str(authority_file()))
     context, policy = server_context(client_certificates=True), Policy(mechanisms=MECHANISMS)
     async with (
+        AsyncExitStack() as stack,
         MailServer(ACCOUNTS, policy=policy, tls_context=context, implicit_tls=True) as implicit,
         MailServer(ACCOUNTS, policy=policy, tls_context=context, lmtp_path=str(tmp_path / "lmtp")) as upgradable,
     ):
+        if "from taskiq_mail.broker import" in text:
+            stack.enter_context(task_queue(tmp_path, monkeypatch))
         message = mailwire.compose(sender="a@example.org", to="b@example.org", subject="Hello", text="Hello world")
         await mailwire.send(message, f"smtps://a:secret@localhost:{implicit.smtp_port}")
         with socket.create_connection((upgradable.host, upgradable.smtp_port)) as sock, io.BytesIO() as file:

@@ -1,7 +1,8 @@
 """Real servers for the tests in this folder.
 
 Without root or without the servers these tests are skipped; with MAILWIRE_REQUIRE_SERVERS=1 in the environment they
-fail instead. A failed test is reported with the end of each server's log.
+fail instead, and with MAILWIRE_REQUIRE_LIBRARIES=1 those that lack a library do. A failed test is reported with the end
+of each server's log.
 """
 
 import os
@@ -9,6 +10,7 @@ import shutil
 import tempfile
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -19,6 +21,7 @@ from tests.integration.mail_host import MailHost
 from tests.integration.mailbox import Mailbox
 from tests.integration.mailutils import MailutilsPop3d
 from tests.integration.postfix import Postfix
+from tests.integration.redis_server import RedisServer
 
 _FOLDER = Path(__file__).parent
 _RUNNING = pytest.StashKey[list[Daemon]]()
@@ -47,6 +50,15 @@ def demand(missing: str | None) -> None:
         if os.environ.get("MAILWIRE_REQUIRE_SERVERS") == "1":
             pytest.fail(f"MAILWIRE_REQUIRE_SERVERS=1, but {missing}")
         pytest.skip(missing)
+
+
+def demand_libraries(*names: str) -> None:
+    """Skip the test, or fail it where libraries are required, if one of them is not installed."""
+    for name in names:
+        if find_spec(name) is None:
+            if os.environ.get("MAILWIRE_REQUIRE_LIBRARIES") == "1":
+                pytest.fail(f"MAILWIRE_REQUIRE_LIBRARIES=1, but {name} is not installed")
+            pytest.skip(f"{name} is not installed")
 
 
 @contextmanager
@@ -93,6 +105,17 @@ def mailutils(request: pytest.FixtureRequest) -> Iterator[MailutilsPop3d]:
         server = MailutilsPop3d(folder)
         with running(request.config, server, server):
             yield server
+
+
+@pytest.fixture(scope="session")
+def redis_server(request: pytest.FixtureRequest) -> Iterator[RedisServer]:
+    """Redis, running."""
+    demand(RedisServer.missing())
+    with server_folder() as folder:
+        server = RedisServer(folder)
+        server.start()
+        yield server
+        server.stop()
 
 
 @pytest.fixture(scope="session")
