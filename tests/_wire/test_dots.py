@@ -2,6 +2,7 @@ import copy
 import pickle
 import re
 from collections.abc import Callable, Iterable, Iterator
+from functools import cache
 from itertools import combinations, product
 from typing import Protocol
 
@@ -10,12 +11,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mailwire._wire.dots import TERMINATOR, DotStuffer, DotUnstuffer, LineEndPolicy, LineEnds, MailText
+from tests.extent import sampled
 
 ALPHABET = (b"a", b".", b"\r", b"\n")
 LENGTH = 6
 
 # Every string over the four octets that matter, up to LENGTH of them: 5,461 of them.
 STRINGS = [b"".join(letters) for length in range(LENGTH + 1) for letters in product(ALPHABET, repeat=length)]
+
+# In every run those of up to five octets: the splits of longer ones are tried state by state, below.
+SHORT_STRINGS = STRINGS[:1365]
+STRINGS_TRIED = sampled("strings", SHORT_STRINGS, STRINGS)
 
 POLICIES: tuple[LineEndPolicy, ...] = ("normalise", "reject")
 
@@ -118,16 +124,18 @@ def unstuff(blocks: Iterable[bytes], *, bare_lf: bool = False) -> tuple[bytes, i
 # LineEnds
 
 
-def test_every_line_end_becomes_crlf_however_the_text_is_cut() -> None:
-    for text in STRINGS:
+@STRINGS_TRIED
+def test_every_line_end_becomes_crlf_however_the_text_is_cut(strings: list[bytes]) -> None:
+    for text in strings:
         expected = normalised(text)
         assert run(LineEnds(), octets(text)) == expected, text
         for cut in two_cuts(text):
             assert run(LineEnds(), cut) == expected, (text, cut)
 
 
-def test_reject_passes_the_standard_and_refuses_the_rest_however_the_text_is_cut() -> None:
-    for text in STRINGS:
+@STRINGS_TRIED
+def test_reject_passes_the_standard_and_refuses_the_rest_however_the_text_is_cut(strings: list[bytes]) -> None:
+    for text in strings:
         passes = is_standard(text)
         for cut in (octets(text), *two_cuts(text)):
             try:
@@ -201,16 +209,18 @@ def test_a_refused_block_changes_nothing(policy: LineEndPolicy) -> None:
 # DotStuffer
 
 
-def test_mail_data_is_right_however_the_message_is_cut() -> None:
-    for text in STRINGS:
+@STRINGS_TRIED
+def test_mail_data_is_right_however_the_message_is_cut(strings: list[bytes]) -> None:
+    for text in strings:
         expected = stuffed(text)
         assert run(DotStuffer(), octets(text)) == expected, text
         for cut in two_cuts(text):
             assert run(DotStuffer(), cut) == expected, (text, cut)
 
 
-def test_mail_data_hold_one_terminator_at_their_end_and_no_bare_line_end() -> None:
-    for text in STRINGS:
+@STRINGS_TRIED
+def test_mail_data_hold_one_terminator_at_their_end_and_no_bare_line_end(strings: list[bytes]) -> None:
+    for text in strings:
         wire = run(DotStuffer(), [text])
         assert SAFE.match(wire), text
         assert (b"\r\n" + wire).index(b"\r\n.\r\n") == len(wire) - 3, text
@@ -264,18 +274,20 @@ def test_no_smuggled_end_of_data_leaves(form: bytes, policy: LineEndPolicy) -> N
 # DotUnstuffer
 
 
-def test_what_was_stuffed_is_given_back() -> None:
-    for text in STRINGS:
+@STRINGS_TRIED
+def test_what_was_stuffed_is_given_back(strings: list[bytes]) -> None:
+    for text in strings:
         wire = stuffed(text)
         assert unstuff([wire]) == unstuff(octets(wire)) == (as_message(text), len(wire)), text
 
 
+@STRINGS_TRIED
 @pytest.mark.parametrize("bare_lf", [False, True])
-def test_any_mail_data_are_read_alike_however_they_are_cut(bare_lf: bool) -> None:
+def test_any_mail_data_are_read_alike_however_they_are_cut(bare_lf: bool, strings: list[bytes]) -> None:
     # The trailing octets look like mail data themselves: they are the next answer, and must not be touched.
     ending = (b"\n" if bare_lf else b"\r\n") + b".\r\n"
     rest = b".\r\n"
-    for text in STRINGS:
+    for text in strings:
         wire = text + ending
         expected = unstuffed(wire, bare_lf=bare_lf)
         data = wire + rest
@@ -288,7 +300,7 @@ def test_any_mail_data_are_read_alike_however_they_are_cut(bare_lf: bool) -> Non
 @pytest.mark.parametrize("bare_lf", [False, True])
 def test_a_block_is_taken_from_where_it_is_said_to_start(bare_lf: bool) -> None:
     ending = (b"\n" if bare_lf else b"\r\n") + b".\r\n"
-    for text in STRINGS[:1365]:  # up to 5 octets
+    for text in SHORT_STRINGS:
         wire = text + ending
         expected = unstuffed(wire, bare_lf=bare_lf)
         for before in (b"x", b".", b"\r\n", b"\n.\r\n", b"\r\n.\r\n"):
@@ -303,9 +315,10 @@ def test_a_block_is_taken_from_where_it_is_said_to_start(bare_lf: bool) -> None:
                 assert (message, taken) == expected, (text, before, cut)
 
 
-def test_a_message_is_taken_whole_as_it_is_fed_or_not_at_all() -> None:
+@STRINGS_TRIED
+def test_a_message_is_taken_whole_as_it_is_fed_or_not_at_all(strings: list[bytes]) -> None:
     whole = 0
-    for text in STRINGS:
+    for text in strings:
         wire = text + b"\r\n.\r\n"
         expected, size = unstuffed(wire)
         for before in (b"", b"x", b"\r\n", b"\r\n.\r\n"):
@@ -317,7 +330,7 @@ def test_a_message_is_taken_whole_as_it_is_fed_or_not_at_all() -> None:
             whole += taken is not None
             if taken is None:
                 assert unstuffer.feed(before + wire, len(before)) == (expected, len(before) + size)
-    assert whole == 4 * sum(not text.startswith(b".") for text in STRINGS)
+    assert whole == 4 * sum(not text.startswith(b".") for text in strings)
 
 
 @pytest.mark.parametrize("wire", [b"", b"a", b"a\r\n", b"a\r\n.", b"a\r\n.\r", b"a\r\n..\r\n", b"a\r\n.b\r\n.\r"])
@@ -400,8 +413,13 @@ def test_nothing_is_fed_behind_the_terminator() -> None:
 # Feeding a string in pieces is feeding its first piece, and the rest in the state that this leaves. So it is enough to
 # compare, in every state there is, every string as a whole with its two halves, for every way to halve it.
 
-LONG = 8
-LONG_STRINGS = [b"".join(letters) for length in range(LONG + 1) for letters in product(ALPHABET, repeat=length)]
+# In every run up to seven octets, otherwise eight.
+LENGTH_TRIED = sampled("length", 7, 8)
+
+
+@cache
+def all_strings(length: int) -> list[bytes]:
+    return [b"".join(letters) for size in range(length + 1) for letters in product(ALPHABET, repeat=size)]
 
 
 State = tuple[bytes, bool] | None  # None: it has refused
@@ -442,14 +460,17 @@ def step(make: Callable[[], DotStuffer], prefix: bytes, text: bytes) -> tuple[by
         return b"", None
 
 
+@LENGTH_TRIED
 @pytest.mark.parametrize("policy", POLICIES)
-def test_all_strings_up_to_eight_octets_give_the_same_in_all_splits(policy: LineEndPolicy) -> None:
-    assert assert_every_split_is_the_same(lambda: DotStuffer(policy), LONG_STRINGS) == 4
+def test_all_long_strings_give_the_same_in_all_splits(policy: LineEndPolicy, length: int) -> None:
+    assert assert_every_split_is_the_same(lambda: DotStuffer(policy), all_strings(length)) == 4
 
 
-def test_all_strings_up_to_eight_octets_are_mail_data_by_the_oracle_and_back() -> None:
-    assert len(LONG_STRINGS) == 87_381
-    for text in LONG_STRINGS:
+@LENGTH_TRIED
+def test_all_long_strings_are_mail_data_by_the_oracle_and_back(length: int) -> None:
+    strings = all_strings(length)
+    assert len(strings) == (4 ** (length + 1) - 1) // 3
+    for text in strings:
         wire = run(DotStuffer(), [text])
         assert wire == stuffed(text)
         assert SAFE.match(wire)
@@ -467,8 +488,9 @@ def test_what_was_mended_passes_as_it_is() -> None:
     assert run(DotStuffer(), [text]) == b"a\r\nb\r\nc\r\n..\r\n.\r\n"
 
 
-def test_nothing_becomes_mail_text_without_being_mended() -> None:
-    for text in STRINGS:
+@STRINGS_TRIED
+def test_nothing_becomes_mail_text_without_being_mended(strings: list[bytes]) -> None:
+    for text in strings:
         assert MailText(text) == run(LineEnds(), [text])
         assert LineEnds("reject").feed(MailText(text)) == normalised(text)
         try:
@@ -516,8 +538,9 @@ def test_a_cr_before_mail_text_ends_a_line() -> None:
         rejecting.feed(MailText(b"b"))
 
 
-def test_mail_text_is_cut_where_no_line_end_is() -> None:
-    for text in STRINGS:
+@STRINGS_TRIED
+def test_mail_text_is_cut_where_no_line_end_is(strings: list[bytes]) -> None:
+    for text in strings:
         mended = normalised(text)
         for size in (2, 3, 4, 5, 100):
             pieces = list(MailText.cut(mended, size))
