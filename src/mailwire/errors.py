@@ -125,7 +125,7 @@ class MailwireError(Exception):
     def __setstate__(self, attributes: Mapping[str, object] | None) -> None:
         self.__dict__.update(attributes or {})
         if hasattr(self, "__notes__"):
-            self.__notes__ = list(self.__notes__)  # what is added to a copy is not added to the error
+            self.__notes__: list[str] = list(self.__notes__)  # what is added to a copy is not added to the error
 
 
 class ProtocolError(MailwireError):
@@ -175,7 +175,7 @@ class ConnectionLost(MailwireError, ConnectionError):
 
     def __init__(self, message: str, *, in_flight: Sequence[str] = ()) -> None:
         super().__init__(message)
-        self.in_flight = tuple(in_flight)
+        self.in_flight: tuple[str, ...] = tuple(in_flight)
 
 
 class MessageTruncated(ConnectionLost):
@@ -232,7 +232,7 @@ class BudgetExceeded(MailwireError):
 
     def __init__(self, message: str, *, messages: Sequence[object] = ()) -> None:
         super().__init__(message)
-        self.messages = tuple(messages)
+        self.messages: tuple[object, ...] = tuple(messages)
 
 
 class UnknownMessage(MailwireError, LookupError):
@@ -256,9 +256,9 @@ class RetrievalIncomplete(MailwireError):
         missing: Sequence[str] = (),
     ) -> None:
         super().__init__(message)
-        self.refusals = dict(refusals)
-        self.missing = tuple(missing)
-        self.messages = tuple(messages)
+        self.refusals: dict[int, Response] = dict(refusals)
+        self.missing: tuple[str, ...] = tuple(missing)
+        self.messages: tuple[object, ...] = tuple(messages)
 
 
 class LedgerError(MailwireError):

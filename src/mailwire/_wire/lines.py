@@ -25,7 +25,7 @@ class LineBuffer:
 
     def __init__(self, line_limit: int) -> None:
         self.line_limit = line_limit  # octets of a line, without its end
-        self.bare_lf = False  # whether the line last taken ended in LF alone
+        self.bare_lf: bool = False  # whether the line last taken ended in LF alone
         self._drops_line_feed = False
         self._masks: list[Callable[[bytes], bytes]] = []
         self._arrived: deque[bytes] = deque()  # not looked at yet

@@ -50,8 +50,8 @@ class Authorization:
         wants_utf8: bool,
         sends_initial_response: bool | None,
     ) -> None:
-        self.knows_capa = False
-        self.is_utf8 = False  # the server has agreed to it
+        self.knows_capa: bool = False
+        self.is_utf8: bool = False  # the server has agreed to it
         self._endpoint = endpoint
         self._dialogue = dialogue
         self._asks_capabilities = asks_capabilities

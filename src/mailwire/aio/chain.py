@@ -49,8 +49,8 @@ class Chain:
     """
 
     def __init__(self, dialogue: Dialogue, consignment: Supply, *, is_single: bool = False) -> None:
-        self.is_over = False  # nothing more can be sent over this connection
-        self.has_concluded = False  # the server has answered for a mail to its end
+        self.is_over: bool = False  # nothing more can be sent over this connection
+        self.has_concluded: bool = False  # the server has answered for a mail to its end
         self._takes_leave = False  # the server, by 421
         self._dialogue = dialogue
         self._session = dialogue.session

@@ -28,10 +28,10 @@ class Client(ABC, Generic[E]):
     """One connection to one server. Make an SMTPClient or a POP3Client."""
 
     def __init__(self, endpoint: Endpoint | str, protocol: Protocol, transcript: Transcript | None) -> None:
-        self.endpoint = Endpoint.parse(endpoint) if isinstance(endpoint, str) else endpoint
+        self.endpoint: Endpoint = Endpoint.parse(endpoint) if isinstance(endpoint, str) else endpoint
         if self.endpoint.protocol != protocol:
             raise ValueError(f"expected an endpoint for {protocol}, got {self.endpoint}")
-        self.transcript = Transcript() if transcript is None else transcript
+        self.transcript: Transcript = Transcript() if transcript is None else transcript
         self.mechanism: str | None = None
         """The mechanism by which the last `connect` has logged in; to be remembered (`Preferences.remembered`)."""
         self._logger = logging.getLogger(f"mailwire.{protocol}")

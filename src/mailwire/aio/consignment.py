@@ -78,10 +78,10 @@ class Item:
     __slots__ = ("index", "message", "sending", "tries")
 
     def __init__(self, index: int, message: MessageSource | Mailing) -> None:
-        self.index = index
-        self.message = message
+        self.index: int = index
+        self.message: MessageSource | Mailing = message
         self.sending: Sending | None = None
-        self.tries = 0  # that ended with the connection, while this mail was the one to be answered
+        self.tries: int = 0  # that ended with the connection, while this mail was the one to be answered
 
     @property
     def may_be_tried_again(self) -> bool:

@@ -28,7 +28,7 @@ class Initiation:
     """
 
     def __init__(self, dialogue: Dialogue, endpoint: Endpoint, *, hangs_up_on_ehlo: bool = False) -> None:
-        self.hangs_up_on_ehlo = hangs_up_on_ehlo
+        self.hangs_up_on_ehlo: bool = hangs_up_on_ehlo
         self.mechanism: str | None = None
         self._dialogue = dialogue
         self._endpoint = endpoint

@@ -45,10 +45,12 @@ class Mailing:
         progress: Progress | None = None,
     ) -> None:
         check_settings(policy, on_refused, use_chunking)
-        self.content = Content(message, policy)
-        self.envelope = Envelope.of(self.content, sender, recipients)
+        self.content: Content = Content(message, policy)
+        self.envelope: Envelope = Envelope.of(self.content, sender, recipients)
         self.options = options
-        self.recipient_options = _in_order(recipient_options, self.envelope.recipients)
+        self.recipient_options: tuple[RecipientOptions | None, ...] = _in_order(
+            recipient_options, self.envelope.recipients
+        )
         self.on_refused: OnRefused = on_refused
         self.use_chunking = use_chunking
         self.progress = progress

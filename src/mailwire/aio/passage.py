@@ -43,7 +43,7 @@ class Passage:
         self.places = places
         self.transaction = transaction
         self.writing = writing
-        self.watch = Watch()
+        self.watch: Watch = Watch()
         self.watch.begin("envelope")
         self._last: ReplyReceived | None = None
 

@@ -82,7 +82,7 @@ class SMTPPool:
         rate_limit: float | None = None,
         rate_burst: int = 1,
     ) -> None:
-        self.endpoint = Endpoint.parse(endpoint) if isinstance(endpoint, str) else endpoint
+        self.endpoint: Endpoint = Endpoint.parse(endpoint) if isinstance(endpoint, str) else endpoint
         if self.endpoint.protocol not in ("smtp", "lmtp"):
             raise ValueError(f"expected an endpoint for smtp or lmtp, got {self.endpoint}")
         limits = {

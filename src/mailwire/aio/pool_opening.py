@@ -19,8 +19,8 @@ class PoolOpening:
     """Opens connections to `endpoint`, for `max_transactions` and `max_lifetime` seconds at most, until `abort`."""
 
     def __init__(self, endpoint: Endpoint, *, max_transactions: int | None, max_lifetime: float | None) -> None:
-        self.opened = 0
-        self.is_aborted = False
+        self.opened: int = 0
+        self.is_aborted: bool = False
         self._endpoint = endpoint  # with a TLS context, once it was made
         self._max_transactions = max_transactions
         self._max_lifetime = max_lifetime

@@ -26,9 +26,9 @@ class PoolShare:
     def __init__(
         self, consignment: Consignment, first: Item, connections: PoolConnections, wake: Callable[[], object]
     ) -> None:
-        self.retried = 0  # mails that go back because their connection broke
+        self.retried: int = 0  # mails that go back because their connection broke
         self.make_sending: Callable[[Item], Sending] = consignment.make_sending
-        self.tell = consignment.tell
+        self.tell: Callable[[object, Callable[[], object] | None], None] = consignment.tell
         self._consignment = consignment
         self._connections = connections
         self._wake = wake

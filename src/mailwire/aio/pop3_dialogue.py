@@ -64,7 +64,7 @@ class Dialogue:
         self.session = session
         self.connection = connection
         self.is_over = False  # whatever the machine says
-        self.is_left = False  # a retrieval was broken off and has left answers that nobody waits for
+        self.is_left: bool = False  # a retrieval was broken off and has left answers that nobody waits for
         self._loop = asyncio.get_running_loop()
         self._timeouts = endpoint.timeouts
         self._may_pipeline = may_pipeline

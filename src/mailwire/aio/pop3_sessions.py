@@ -101,7 +101,7 @@ class POP3Sessions(Client[Event]):
             wants_utf8=settings.utf8,
             sends_initial_response=settings.initial_response,
         )
-        self.mechanism = await authorization.begin()
+        self.mechanism: str | None = await authorization.begin()
         self._logged_in_at = asyncio.get_running_loop().time()
         dialogue.keep_alive()
 

@@ -35,7 +35,7 @@ class ProgressCount:
 
     def __init__(self, limit: int | None, tell: Callable[[RetrievalProgress], None] | None) -> None:
         self.messages = 0
-        self.octets = 0
+        self.octets: int = 0
         self._limit = limit
         self._tell = tell
         self._of_messages = self._of_octets = 0

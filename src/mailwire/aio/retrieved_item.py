@@ -45,7 +45,7 @@ class RetrievedItem:
     ) -> None:
         self.entry = entry
         self.error = error
-        self.was_asked = dialogue is not None
+        self.was_asked: bool = dialogue is not None
         self._run = run
         self._dialogue = dialogue
 

@@ -43,7 +43,7 @@ class Session(Generic[E]):
     def __init__(self, endpoint: Endpoint, machine: Machine[E], stream: Stream, context: ssl.SSLContext | None) -> None:
         self.endpoint = endpoint
         self.stream = stream
-        self.has_heard = False  # the server has said something since this was last set
+        self.has_heard: bool = False  # the server has said something since this was last set
         self._loop = asyncio.get_running_loop()
         self._machine = machine
         self._context = context

@@ -262,7 +262,7 @@ class SMTPClient(Client[Event]):
             await initiation.run()
         finally:
             self._hangs_up_on_ehlo = initiation.hangs_up_on_ehlo
-        self.mechanism = initiation.mechanism
+        self.mechanism: str | None = initiation.mechanism
 
     async def _execute(self, session: Session[Event], command: Command[object]) -> Reply:
         if not isinstance(command, Auth):

@@ -52,7 +52,7 @@ class Stream(asyncio.BufferedProtocol):
     """One connection. Make one with `open`."""
 
     def __init__(self) -> None:
-        self.is_at_end = False  # nothing more will arrive
+        self.is_at_end: bool = False  # nothing more will arrive
         self.error: Exception | None = None  # why, where it was not in good order
         self._transport: asyncio.Transport | None = None
         # On Windows an event loop may have many reads under way, each with a buffer of its own.

@@ -50,11 +50,11 @@ class Account:
         settings: POP3Settings = _DEFAULT_SETTINGS,
         name: str = "",
     ) -> None:
-        self.endpoint = Endpoint.parse(endpoint) if isinstance(endpoint, str) else endpoint
+        self.endpoint: Endpoint = Endpoint.parse(endpoint) if isinstance(endpoint, str) else endpoint
         self.into = into
         self.policy = policy
         self.settings = settings
-        self.name = name or name_account(self.endpoint)
+        self.name: str = name or name_account(self.endpoint)
 
     def __repr__(self) -> str:
         return f"<Account {self.name!r} at {self.endpoint}>"

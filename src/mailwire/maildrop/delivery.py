@@ -50,7 +50,7 @@ class Deliveries:
     def __init__(
         self, account: str, sink: Sink, page: Page, records: Mapping[str, Record], now: Callable[[], datetime]
     ) -> None:
-        self.records = dict(records)
+        self.records: dict[str, Record] = dict(records)
         self.reports: list[MessageReport] = []
         self.stored_numbers: set[int] = set()
         self._account = account

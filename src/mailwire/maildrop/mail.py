@@ -40,8 +40,8 @@ class Mail:
         self.size = size
         self.key = key
         self.is_preview = is_preview
-        self.octets = 0
-        self.is_complete = False
+        self.octets: int = 0
+        self.is_complete: bool = False
         self.failure: BaseException | None = None
         self._blocks = blocks
         self._is_taken = False

@@ -56,7 +56,7 @@ class Maildir:
     def __init__(self, path: str | PathLike[str], *, line_ends: LineEnds = "crlf") -> None:
         if line_ends not in ("crlf", "lf"):
             raise ValueError(f"expected 'crlf' or 'lf' as line_ends, got {line_ends!r}")
-        self.path = Path(path)
+        self.path: Path = Path(path)
         self._line_ends = line_ends
         self._written: dict[Mail, _Written] = {}
         self._names: dict[str, set[str]] | None = None  # in new and cur, by key

@@ -55,7 +55,7 @@ class MboxSink:
     """
 
     def __init__(self, path: str | PathLike[str], *, patience: float = 30) -> None:
-        self.path = Path(path)
+        self.path: Path = Path(path)
         self._patience = patience
         self._appending = asyncio.Lock()
 

@@ -72,7 +72,7 @@ class SQLiteLedger:
     """
 
     def __init__(self, path: str | PathLike[str]) -> None:
-        self.path = Path(path)
+        self.path: Path = Path(path)
         self._lock_file = self.path.with_name(f"{self.path.name}-lock")
         self._database: _Database | None = None
         self._opening = asyncio.Lock()

@@ -51,7 +51,7 @@ class Content:
 
     def __init__(self, message: MessageSource, policy: MessagePolicy = _DEFAULT) -> None:
         self.policy = policy
-        self.message = message if isinstance(message, Message) else None
+        self.message: Message | None = message if isinstance(message, Message) else None
         """The message whose header can make an envelope; None where there are octets only."""
         self._source: Source | None = None if isinstance(message, Message) else _source(message)
         self.needs_utf8: bool | None = None

@@ -53,8 +53,8 @@ class Mending:
     """
 
     def __init__(self, policy: MessagePolicy, permission: Permission = EVERYTHING) -> None:
-        self.survey = Survey()
-        self.raw_octets = 0
+        self.survey: Survey = Survey()
+        self.raw_octets: int = 0
         self._policy = policy
         self._permission = permission
         self._line_ends = LineEnds(policy.line_ends)

@@ -35,11 +35,11 @@ class Outgoing:
 
     def __init__(self, text: Text, permission: Permission, parameters: Mapping[str, str | None]) -> None:
         self.mail_parameters = parameters
-        self.size = None if text.survey is None else text.survey.octets
-        self.content = text.whole
-        self.is_at_hand = isinstance(text.source, MemorySource)
-        self.is_binary = text.policy.binary
-        self.is_repeatable = text.source.is_repeatable
+        self.size: int | None = None if text.survey is None else text.survey.octets
+        self.content: bytes | None = text.whole
+        self.is_at_hand: bool = isinstance(text.source, MemorySource)
+        self.is_binary: bool = text.policy.binary
+        self.is_repeatable: bool = text.source.is_repeatable
         self._text = text
         self._permission = permission
 

@@ -120,7 +120,7 @@ class FileSource:
         self._file = file
         self._start = None if isinstance(file, os.PathLike) else _position(file)
         self._is_spent = False
-        self.is_repeatable = isinstance(file, os.PathLike) or self._start is not None
+        self.is_repeatable: bool = isinstance(file, os.PathLike) or self._start is not None
 
     async def look_ahead(self, look: Look) -> bool:
         if isinstance(self._file, os.PathLike):
@@ -149,7 +149,7 @@ class IterableSource:
     def __init__(self, iterable: Iterable[bytes] | AsyncIterable[bytes]) -> None:
         self._iterable = iterable
         self._is_spent = False
-        self.is_repeatable = not isinstance(iterable, (Iterator, AsyncIterator))
+        self.is_repeatable: bool = not isinstance(iterable, (Iterator, AsyncIterator))
 
     async def look_ahead(self, look: Look) -> bool:
         return False

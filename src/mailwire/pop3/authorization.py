@@ -20,7 +20,7 @@ __all__ = ["Apop", "Auth", "Pass", "Stls", "User", "Utf8"]
 class Stls(PlainCommand):
     """STLS (RFC 2595 4)."""
 
-    capability = "STLS"
+    capability: ClassVar[str] = "STLS"
     stands_alone = True  # nothing may be unanswered when the handshake begins
 
     def encode(self) -> bytes:
@@ -31,7 +31,7 @@ class Stls(PlainCommand):
 class Utf8(PlainCommand):
     """UTF8 (RFC 6856 2): let messages come in UTF-8, headers and all. STLS has no place behind it."""
 
-    capability = "UTF8"
+    capability: ClassVar[str] = "UTF8"
 
     def encode(self) -> bytes:
         return b"UTF8\r\n"
@@ -41,7 +41,7 @@ class Utf8(PlainCommand):
 class User(PlainCommand):
     """USER (RFC 1939 7)."""
 
-    capability = "USER"
+    capability: ClassVar[str] = "USER"
     ends_group = False
 
     name: str
@@ -58,7 +58,7 @@ class User(PlainCommand):
 class Pass(PlainCommand):
     """PASS (RFC 1939 7). Blanks are part of the password, for PASS has a single argument."""
 
-    capability = "USER"
+    capability: ClassVar[str] = "USER"
     is_secret = True
 
     password: str = field(repr=False)
@@ -120,7 +120,7 @@ class Auth(PlainCommand):
         too long. None: False for XOAUTH2, for Outlook hangs up on the whole of it in one line.
     """
 
-    capability = "SASL"
+    capability: ClassVar[str] = "SASL"
     is_secret = True
 
     mechanism: Mechanism = field(repr=False)

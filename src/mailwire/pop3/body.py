@@ -26,7 +26,7 @@ class Body:
     """The body of one answer after the other: `begin` begins the next."""
 
     def __init__(self, quirks: Quirks) -> None:
-        self.octets = 0  # handed out so far
+        self.octets: int = 0  # handed out so far
         self._quirks = quirks
         self._unstuffer = DotUnstuffer()
         self._opening: bytes | None = None  # what may be a second status line, while it is not whole

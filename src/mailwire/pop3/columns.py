@@ -21,7 +21,7 @@ class NumberColumn:
     """Message numbers, in the order in which they were added, as runs of consecutive ones."""
 
     def __init__(self) -> None:
-        self.is_ascending = True  # each is greater than the one before
+        self.is_ascending: bool = True  # each is greater than the one before
         self._firsts = array("I")  # the number that begins each run...
         self._places = array("I")  # ...and its place among all
         self._count = 0

@@ -123,7 +123,7 @@ class Lang(Command[Mapping[str, str]]):
     language.
     """
 
-    capability = "LANG"
+    capability: ClassVar[str] = "LANG"
     body_limit = _LANGUAGES_LIMIT
 
     language: str | None = None

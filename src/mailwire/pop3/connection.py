@@ -76,7 +76,7 @@ class Connection:
         quirks: Quirks = STANDARD,
         trace: Trace = _ignore,
     ) -> None:
-        self.state = State.GREETING
+        self.state: State = State.GREETING
         """Where the session stands."""
         self.greeting: Response | None = None
         """None until it came, and again once TLS has made it worthless."""

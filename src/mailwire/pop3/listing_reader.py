@@ -68,8 +68,8 @@ class ListingReader(ABC):
     irregular: ClassVar[bytes] = b"\0"  # what does not stand in it, though the octets might
 
     def __init__(self, limits: Limits = DEFAULT_LIMITS, masked: Callable[[bytes], bytes] = bytes) -> None:
-        self.numbers = NumberColumn()
-        self.findings = Findings(masked)
+        self.numbers: NumberColumn = NumberColumn()
+        self.findings: Findings = Findings(masked)
         self._limits = limits
         self._begun: list[bytes] = []  # a line of which the end has not come yet
         self._begun_octets = 0

@@ -192,7 +192,8 @@ class ScanReader(ListingReader):
                 numbers.extend(number)
                 if len(places) > 1:
                     self.findings.add(FindingKind.REPEATED, number)
-            self.numbers, self._sizes = numbers, sizes
+            self.numbers: NumberColumn = numbers
+            self._sizes = sizes
         return ScanListing(self.numbers, self._sizes, self.findings)
 
     def _take(self, number: int, words: list[bytes], line: bytes) -> None:
@@ -237,7 +238,8 @@ class UniqueIdReader(ListingReader):
                 if len(places) > 1:
                     # Which of them is it? To delete the wrong one is to lose a mail.
                     self.findings.add(FindingKind.CONTRADICTED if told else FindingKind.REPEATED, number)
-            self.numbers, self._uids = numbers, uids
+            self.numbers: NumberColumn = numbers
+            self._uids = uids
         return UniqueIdListing(self.numbers, self._uids, self.findings)
 
     def _take(self, number: int, words: list[bytes], line: bytes) -> None:

@@ -5,10 +5,10 @@ The machine looks up what is legal here and nowhere else; the diagram in the doc
 RFC 1939's UPDATE state is the server's: it lasts from QUIT to its response, and while it lasts `in_flight` shows it.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import Enum
-from typing import Final
+from typing import ClassVar, Final
 
 from .authorization import Apop, Auth, Pass, Stls, User, Utf8
 from .commands import Capa, Command, Greeting, Lang, Quit
@@ -26,7 +26,9 @@ class State(Enum):
     TLS = "the server agreed to STLS; the handshake is due"
     CLOSED = "nothing more is sent or received"
 
-    __hash__ = object.__hash__  # as they are compared; an Enum's own is a function of Python
+    __hash__: ClassVar[Callable[[object], int]] = (
+        object.__hash__
+    )  # as they are compared; an Enum's own is a function of Python
 
     def __repr__(self) -> str:
         return f"State.{self.name}"

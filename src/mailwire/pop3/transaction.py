@@ -74,7 +74,7 @@ class List(Command[ScanListing]):
 class Uidl(Command[UniqueIdListing]):
     """UIDL (RFC 1939 7), of one message `number` or of all."""
 
-    capability = "UIDL"
+    capability: ClassVar[str] = "UIDL"
     ends_group = False
 
     number: int | None = None
@@ -143,7 +143,7 @@ class Retr(_MessageCommand):
 class Top(_MessageCommand):
     """TOP (RFC 1939 7): the header and the first `lines` lines of the body. A preview, never the message."""
 
-    capability = "TOP"
+    capability: ClassVar[str] = "TOP"
     verb = b"TOP"
     streamed = True
 

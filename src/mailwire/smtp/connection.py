@@ -77,22 +77,22 @@ class Connection:
         lmtp: bool = False,
         ignored_extensions: Collection[str] = (),
     ) -> None:
-        self.state = State.GREETING
+        self.state: State = State.GREETING
         """Where the session stands."""
-        self.ahead = State.INITIATION
+        self.ahead: State = State.INITIATION
         """Where everything said so far leads if all of it is accepted."""
         self.greeting: Reply | None = None
         """None until it came, and again once TLS has made it worthless."""
         self.extensions: Extensions | None = None
         """None until EHLO or HELO was accepted, and again after STARTTLS."""
         self.is_lmtp = lmtp
-        self.is_authenticated = False
+        self.is_authenticated: bool = False
         """Whether AUTH has succeeded."""
-        self.is_secured = False
+        self.is_secured: bool = False
         """Whether TLS is in force..."""
-        self.is_verified = False
+        self.is_verified: bool = False
         """...with a server that has proved its name."""
-        self.queued_chunks = 0
+        self.queued_chunks: int = 0
         """How many chunks have not left yet."""
         self._window = window
         self._trace = trace

@@ -13,9 +13,9 @@ class Text:
     """A message as text: CRLF line ends, dots stuffed, a dot on a line of its own at the end."""
 
     def __init__(self) -> None:
-        self.end = EndOfData()
-        self.octets = 0  # as sent, without the last dot
-        self.is_ended = False
+        self.end: EndOfData = EndOfData()
+        self.octets: int = 0  # as sent, without the last dot
+        self.is_ended: bool = False
         self._stuffer = DotStuffer()
 
     def feed(self, block: bytes) -> bytes:

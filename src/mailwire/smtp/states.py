@@ -3,10 +3,10 @@
 The machine looks up what is legal here and nowhere else; the diagram in the documentation is drawn from this table.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import Final
+from typing import ClassVar, Final
 
 from .commands import (
     Auth,
@@ -47,7 +47,7 @@ class State(Enum):
     CLOSED = "nothing more is sent or received"
 
     # Every state is one object, and looked up for every reply: by its identity, without a call of Python's own.
-    __hash__ = object.__hash__
+    __hash__: ClassVar[Callable[[object], int]] = object.__hash__
 
     def __repr__(self) -> str:
         return f"State.{self.name}"

@@ -112,7 +112,7 @@ class Transaction:
         if connection.is_pipelining:
             used.append("PIPELINING")
 
-        self.must_close = False  # the connection cannot be used again, nor be left by QUIT
+        self.must_close: bool = False  # the connection cannot be used again, nor be left by QUIT
         self.chunking: bool | Literal["eager"] = chunking
         self._connection = connection
         self._sender = sender

@@ -19,9 +19,9 @@ class Hearing:
 
     def __init__(self, link: Link, heard: bytearray) -> None:
         self.link = link
-        self.is_at_end = False
+        self.is_at_end: bool = False
         """Whether the client says nothing more: it has closed, or something else made an end of it."""
-        self.unread = bytearray()
+        self.unread: bytearray = bytearray()
         """What the client said and nobody has asked for yet."""
         self._heard = heard
 

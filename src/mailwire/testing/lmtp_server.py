@@ -34,7 +34,7 @@ class LMTPServer(SMTPServer):
                 self._say(refusal, limit=self._policy.size_limit)
             elif reply is not None:
                 self._write(reply.encode() + LINE_END)
-                self.closing = self.closing or reply.startswith("421")
+                self.closing: bool = self.closing or reply.startswith("421")
             else:
                 self._say("delivered", path=recipient, id=uid)
 

@@ -53,7 +53,7 @@ class MailData:
 
     def __init__(self, envelope: Envelope, size_limit: int) -> None:
         self.envelope = envelope
-        self.has_begun = False
+        self.has_begun: bool = False
         self._content = Content(size_limit)
         self._unstuffer = DotUnstuffer()
 

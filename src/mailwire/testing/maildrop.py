@@ -95,7 +95,7 @@ class OpenMaildrop:
         self._box = box
         shown = (message for message in box.messages.values() if message.uid not in box.hidden)
         self._numbered = dict(enumerate(islice(shown, limit), 1))
-        self.remaining = dict(self._numbered)
+        self.remaining: dict[int, StoredMessage] = dict(self._numbered)
         box.is_locked = True
 
     def reset(self) -> None:

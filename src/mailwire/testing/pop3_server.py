@@ -77,7 +77,7 @@ class POP3Server(Session):
 
     def _receive_command(self, verb: str, argument: bytes) -> None:
         if self._quirk.pipelining_limit is not None and self._unsent >= self._quirk.pipelining_limit:
-            self.closing = True
+            self.closing: bool = True
             return
         self._unsent += 1
         command = self._COMMANDS.get(verb)
@@ -177,7 +177,7 @@ class POP3Server(Session):
         self._mail = self._maildrop.open(user, limit=self._quirk.session_limit)
         if self._mail is None:
             raise Refusal("in use")
-        self.user = user
+        self.user: str | None = user
         self._say("logged in", **self._totals(self._mail))
 
     def _refuse_login(self) -> None:

@@ -80,11 +80,11 @@ class ScriptedPeer:
         guard: float | None = _GUARD,
     ) -> None:
         check_script(script)
-        self.wire = bytearray()
-        self.heard = bytearray()
-        self.sent = 0
+        self.wire: bytearray = bytearray()
+        self.heard: bytearray = bytearray()
+        self.sent: int = 0
         self.handshake_error: ssl.SSLError | None = None
-        self.port = 0
+        self.port: int = 0
         self._script = script
         self._step: Step | None = None
         self._packet_size = packet_size

@@ -53,7 +53,7 @@ class MailServer:
     ) -> None:
         if implicit_tls and tls_context is None:
             raise ValueError("implicit TLS needs a tls_context, such as server_context()")
-        self.maildrop = Maildrop(accounts)
+        self.maildrop: Maildrop = Maildrop(accounts)
         self.smtp_sessions: list[SMTPServer] = []
         self.lmtp_sessions: list[LMTPServer] = []
         self.pop3_sessions: list[POP3Server] = []

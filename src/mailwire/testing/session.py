@@ -55,8 +55,8 @@ class Session(ABC):
         self.denial: str | None = None
         self.channel: Channel = NO_CHANNEL
         self.commands: list[bytes] = []
-        self.flights = 0
-        self.closing = False
+        self.flights: int = 0
+        self.closing: bool = False
         self._maildrop = maildrop
         self._policy = policy
         self._phrasebook = phrasebook

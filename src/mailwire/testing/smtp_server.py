@@ -148,7 +148,7 @@ class SMTPServer(Session):
         self._authenticate(argument)
 
     def _log_in(self, user: str) -> None:
-        self.user = user
+        self.user: str | None = user
         self._say("authenticated", user=user)
 
     def _noop(self, argument: bytes) -> None:
@@ -169,7 +169,7 @@ class SMTPServer(Session):
     def _quit(self, argument: bytes) -> None:
         self._refuse_argument("QUIT", argument)
         self._say("quit")
-        self.closing = True
+        self.closing: bool = True
 
     # The mail transaction
 
