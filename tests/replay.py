@@ -14,7 +14,7 @@ from itertools import combinations
 from pathlib import Path
 from typing import Final, Generic, Protocol, TypeVar
 
-from mailwire.testing import CLOSE, PACKET, Hear, Step, parse_script
+from mailwire.testing import CLOSE, PACKET, Hear, Step, Tls, parse_script
 from mailwire.testing.script import encode_line
 
 __all__ = ["Client", "Machine", "Replay", "Transcript", "Turn", "load", "parse", "replay"]
@@ -131,7 +131,7 @@ def parse(text: str) -> Transcript:
             packets.append(b"")
         elif step is CLOSE:
             closes = True
-        else:
+        elif not isinstance(step, Tls):  # a handshake is between the lines
             packets[-1] += step if isinstance(step, bytes) else encode_line(str(step))
     return Transcript((*turns, Turn(client, tuple(filter(None, packets)), closes)))
 

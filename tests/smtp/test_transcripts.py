@@ -3,23 +3,20 @@ from pathlib import Path
 
 import pytest
 
-from mailwire.errors import ConnectionLost, RemoteProtocolError
 from mailwire.smtp import (
     Connection,
-    ConnectionClosed,
     Delivery,
     Ehlo,
     Event,
     Extensions,
     Helo,
     Mailbox,
-    Quit,
     ReplyReceived,
     State,
 )
 from mailwire.transcript import Transcript as Dialogue
 from tests.replay import Replay, Transcript, load, parse, replay
-from tests.smtp.sessions import Mail, Sender, reply, told
+from tests.smtp.sessions import Mail, Sender, reply
 
 MESSAGE = Path(__file__).parents[1].joinpath("data", "sylpheed-message.eml").read_bytes()
 THEOGUS = Mailbox("theogus", "geii.fr")
@@ -88,17 +85,6 @@ def test_the_mail_typed_by_hand_is_sent(cut: Callable[[Transcript], Sequence[int
     assert str(sender.receipt.reply).endswith("<7k8px7se1817k2s.300920210637@DESKTOP-HJE64BM>")
 
 
-@pytest.mark.parametrize(("name", "make"), [("smtp-sylpheed-argosoft", sylpheed), ("smtp-by-hand-argosoft", by_hand)])
-def test_every_cut_of_a_captured_session_gives_the_same_events(name: str, make: Callable[[Connection], Sender]) -> None:
-    whole, _ = play(name, make)
-    for cuts in load(name).cuts(1):
-        outcome, sender = play(name, make, cuts)
-        assert outcome.error is None
-        assert outcome.written == whole.written
-        assert told(outcome.events) == told(whole.events)
-        assert sender.receipt.delivery is Delivery.ACCEPTED
-
-
 @pytest.mark.parametrize("size", [1, 2, 3, 7, 64])
 def test_the_message_may_be_written_in_blocks_of_any_size(size: int) -> None:
     blocks = [MESSAGE[place : place + size] for place in range(0, len(MESSAGE), size)]
@@ -163,201 +149,6 @@ def test_the_dialogue_prints_as_it_was_captured() -> None:
         "C: QUIT",
         "S: 221 Aba he",
     )
-
-
-# Short dialogues, of which every cut in three is tried.
-
-SHORT = {
-    "accepted": """
-        S: 220 hi
-        C: EHLO c
-        S: 250 hi
-        C: MAIL FROM:<a@example.org>
-        S: 250 ok
-        C: RCPT TO:<b@example.org>
-        S: 250 ok
-        C: DATA
-        S: 354 go
-        C: hello
-        C: .
-        S: 250 ok
-        C: QUIT
-        S: 221 bye
-        S closes
-    """,
-    "pipelined": """
-        S: 220-a
-        S: 220 b
-        C: EHLO c
-        S: 250-hi
-        S: 250 PIPELINING
-        C: MAIL FROM:<a@example.org>
-        C: RCPT TO:<b@example.org>
-        C: DATA
-        S: 250 ok
-        S: 250 ok
-        S: 354 go
-        C: hello
-        C: .
-        S: 250-o
-        S: 250 k
-        C: QUIT
-        S: 221 bye
-        S closes
-    """,
-    "sender refused behind pipelining": """
-        S: 220 hi
-        C: EHLO c
-        S: 250-hi
-        S: 250 PIPELINING
-        C: MAIL FROM:<a@example.org>
-        C: RCPT TO:<b@example.org>
-        C: DATA
-        S: 550 no
-        S: 503 no
-        S: 503 no
-        C: QUIT
-        S: 221 bye
-    """,
-    "recipient refused behind pipelining": """
-        S: 220 hi
-        C: EHLO c
-        S: 250-hi
-        S: 250 PIPELINING
-        C: MAIL FROM:<a@example.org>
-        C: RCPT TO:<b@example.org>
-        C: DATA
-        S: 250 ok
-        S: 550 no
-        S: 354 go
-        C: .
-        S: 554 no
-        C: QUIT
-        S: 221 bye
-    """,
-    "recipient refused": """
-        S: 220 hi
-        C: EHLO c
-        S: 250 hi
-        C: MAIL FROM:<a@example.org>
-        S: 250 ok
-        C: RCPT TO:<b@example.org>
-        S: 550-no
-        S: 550 no
-        C: RSET
-        S: 250 ok
-        C: QUIT
-        S: 221 bye
-    """,
-    "line feeds only": """
-        S; 220 hi\\n
-        C: EHLO c
-        S; 250-hi\\n250 PIPELINING\\n
-        C: MAIL FROM:<a@example.org>
-        C: RCPT TO:<b@example.org>
-        C: DATA
-        S; 250 ok\\n250 ok\\n354 go\\n
-        C: hello
-        C: .
-        S; 250 ok\\n
-        C: QUIT
-        S; 221 bye\\n
-    """,
-    "early verdict": """
-        S: 220 hi
-        C: EHLO c
-        S: 250 hi
-        C: MAIL FROM:<a@example.org>
-        S: 250 ok
-        C: RCPT TO:<b@example.org>
-        S: 250 ok
-        C: DATA
-        S: 354 go
-        C; hel
-        S: 552 big
-        S closes
-    """,
-    "closing": """
-        S: 220 hi
-        C: EHLO c
-        S: 250 hi
-        C: MAIL FROM:<a@example.org>
-        S: 421 bye
-        S closes
-    """,
-    "lost": """
-        S: 220 hi
-        C: EHLO c
-        S: 250-hi
-        S: 250 PIPELINING
-        C: MAIL FROM:<a@example.org>
-        C: RCPT TO:<b@example.org>
-        C: DATA
-        S: 250 ok
-        S; 25
-        S closes
-    """,
-    "garbage": """
-        S: 220 hi
-        C: EHLO c
-        S: 250-hi
-        S: 250 PIPELINING
-        C: MAIL FROM:<a@example.org>
-        C: RCPT TO:<b@example.org>
-        C: DATA
-        S: 250 ok
-        S:
-        S: 250 ok
-    """,
-}
-
-
-class Interrupted(Sender):
-    """Writes the beginning of its message, and never the end."""
-
-    def take(self, event: Event) -> None:
-        if isinstance(event, ReplyReceived) and event.reply.code == 354:
-            self.transaction.receive(event)
-            self.transaction.send_data(b"hel")
-        else:
-            super().take(event)
-
-
-@pytest.mark.parametrize("name", SHORT)
-def test_every_cut_in_three_of_a_short_dialogue_gives_the_same_events(name: str) -> None:
-    transcript = parse(SHORT[name])
-    kind = Interrupted if name == "early verdict" else Sender
-
-    def played(cuts: Sequence[int]) -> tuple[object, ...]:
-        sender = kind(Connection(), [Mail((b"hello",))], name="c")
-        outcome: Replay[Event] = replay(transcript, sender.connection, sender, cuts)
-        return told(outcome.events), str(outcome.error), sender.receipt, sender.connection.state
-
-    whole = played(())
-    assert played(transcript.by_line) == played(transcript.by_octet) == whole
-    for cuts in transcript.cuts(2):
-        assert played(cuts) == whole, cuts
-
-
-@pytest.mark.parametrize("name", SHORT)
-def test_an_end_behind_any_octet_is_a_lost_or_a_closed_connection(name: str) -> None:
-    transcript = parse(SHORT[name])
-    kind = Interrupted if name == "early verdict" else Sender
-    for place in range(len(transcript.server) + 1):
-        sender = kind(Connection(), [Mail((b"hello",))], name="c")
-        connection = sender.connection
-        outcome: Replay[Event] = replay(transcript.ending(place), connection, sender)
-        assert connection.state is State.CLOSED
-        assert connection.data_to_send() == []
-        assert connection.next_event() is None
-        if isinstance(outcome.error, ConnectionLost):
-            assert outcome.error.in_flight == tuple(str(command) for command in connection.in_flight)
-        elif outcome.error is not None:
-            assert (name, type(outcome.error)) == ("garbage", RemoteProtocolError)
-        elif outcome.events[-1] != ConnectionClosed():
-            last = outcome.events[-1]
-            assert isinstance(last, ReplyReceived)
-            assert isinstance(last.command, Quit) or last.reply.code == 421 or last.is_early
 
 
 def test_the_first_command_is_a_matter_of_the_client() -> None:
