@@ -30,5 +30,8 @@ class OverrunWatch:
         tail = self._tail
         seam = tail + block[:_KEPT]
         self._tail = (block if len(block) >= _KEPT else seam)[-_KEPT:]
-        # Most mails hold no plus sign, and to find that out costs next to nothing.
-        return (b"+" in block and _OK in block) or _ERR in block or (tail != b"" and (_OK in seam or _ERR in seam))
+        if tail and (_OK in seam or _ERR in seam):
+            return True
+        # To find out that there is no such octet costs next to nothing: content in base64 holds no dot, and most text
+        # no plus sign.
+        return b"." in block and ((b"+" in block and _OK in block) or _ERR in block)

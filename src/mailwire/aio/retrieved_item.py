@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Final
 from ..errors import BudgetExceeded, LocalProtocolError, ResponseError, UnknownMessage
 from ..pop3 import Entry, Response
 from .pop3_dialogue import Dialogue
+from .whole_message import WholeMessage
 
 if TYPE_CHECKING:
     from .retrieval import Retrieval
@@ -69,15 +70,15 @@ class RetrievedItem:
         self._take()
         if (message := self._run._poll_whole(self, limit)) is not None:
             return message
-        blocks: list[bytes] = []
+        whole = WholeMessage(self.entry.size)
         while (block := await self._run._next_block(self)) is not None:
             if self._is_begun_again:
                 self._is_begun_again = False
-                blocks.clear()
-            blocks.append(block)
+                whole = WholeMessage(self.entry.size)
+            whole.add(block)
             if limit is not None and self.octets > limit:
                 raise BudgetExceeded(f"message {self.entry.number} is longer than {limit} octets")
-        return b"".join(blocks)
+        return whole.octets()
 
     def delete(self, *, force: bool = False) -> None:
         """Have the message marked when the run goes on. Like all that is marked it is deleted by `POP3Client.commit`,

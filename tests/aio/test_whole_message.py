@@ -1,0 +1,42 @@
+"""A message put together from its blocks: octet for octet, in no more room than it needs, whatever was announced."""
+
+import tracemalloc
+
+import pytest
+
+from mailwire.aio.whole_message import WholeMessage
+
+BLOCK = bytes(range(256)) * 256
+MIB = 1024 * 1024
+
+
+@pytest.mark.parametrize("announced", [-1, 0, 1, 10 * len(BLOCK) - 1, 10 * len(BLOCK), 20 * len(BLOCK), 10**30])
+def test_it_is_what_has_come_whatever_was_announced(announced: int) -> None:
+    for sizes in ([], [1], [3, 1, 4], [len(BLOCK)] * 10, [1, len(BLOCK), 7] * 3):
+        whole = WholeMessage(announced)
+        blocks = [BLOCK[:size] for size in sizes]
+        for block in blocks:
+            whole.add(block)
+        assert whole.octets() == b"".join(blocks)
+
+
+def peak_of(announced: int, blocks: int) -> int:
+    whole = WholeMessage(announced)
+    tracemalloc.start()
+    try:
+        for _ in range(blocks):
+            whole.add(BLOCK)
+        assert len(whole.octets()) == blocks * len(BLOCK)
+        return tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+
+
+def test_it_is_held_once() -> None:
+    size = 128 * len(BLOCK)
+    assert size <= peak_of(size, 128) < size + size // 8
+
+
+def test_no_announcement_has_more_room_made_than_eight_times_what_came() -> None:
+    assert peak_of(1024 * MIB, 1) <= 9 * len(BLOCK)
+    assert peak_of(1024 * MIB, 100) <= 900 * len(BLOCK)
