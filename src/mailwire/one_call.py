@@ -14,6 +14,7 @@ from .endpoint import Chunking, Endpoint
 from .errors import BudgetExceeded, MailwireError, ResponseError, RetrievalIncomplete, UnknownMessage
 from .maildrop import Account, Destination, Keep, Ledger, Policy, RetrievalReport, retrieve_into
 from .message import MessagePolicy, MessageSource, RetrievedMessage
+from .message.policy import DEFAULT_POLICY
 from .pop3.survey import Entry
 from .smtp.delivery import Delivery
 from .smtp.options import MailOptions, RecipientOptions
@@ -23,7 +24,6 @@ from .transcript import Transcript
 __all__ = ["retrieve", "send"]
 
 _BUDGET: Final = 64 * 1024 * 1024
-_POLICY: Final = MessagePolicy()
 
 
 async def send(
@@ -32,7 +32,7 @@ async def send(
     *,
     sender: str | None = None,
     recipients: str | Iterable[str] | None = None,
-    policy: MessagePolicy = _POLICY,
+    policy: MessagePolicy = DEFAULT_POLICY,
     options: MailOptions | None = None,
     recipient_options: RecipientOptions | Mapping[str, RecipientOptions] | None = None,
     on_refused: OnRefused = "send",

@@ -5,9 +5,8 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
-from itertools import islice, starmap
 
-from ._wire.trace import Direction, Traceable
+from ._wire.trace import Direction, Several, Traceable
 
 __all__ = ["Transcript", "TranscriptEntry"]
 
@@ -32,24 +31,26 @@ class Transcript:
     """
 
     def __init__(self, limit: int | None = 100, *, clock: Callable[[], float] = time.time) -> None:
-        # The fields of the entries: most are forgotten unread, and a tuple costs a sixth of what an entry does.
-        self._entries: deque[tuple[float, Direction, Traceable]] = deque(maxlen=limit)
+        # The fields of the entries: most are forgotten unread, and a tuple costs a sixth of what an entry does. What
+        # was said at a time is parted into entries when somebody reads them; so this may hold more than the limit.
+        self._records: deque[tuple[float, Direction, Traceable]] = deque(maxlen=limit)
         self._clock = clock
 
     def record(self, direction: Direction, what: Traceable) -> None:
         """Add what was said now. This is what a machine takes as its `trace`."""
-        self._entries.append((self._clock(), direction, what))
+        self._records.append((self._clock(), direction, what))
 
     def __iter__(self) -> Iterator[TranscriptEntry]:
-        return starmap(TranscriptEntry, self._entries)
+        return iter(self._last(self._records.maxlen))
 
     def __len__(self) -> int:
-        return len(self._entries)
+        return len(self._last(self._records.maxlen))
 
     def tail(self, entries: int = 20) -> tuple[str, ...]:
         """Return the lines of the last `entries` entries."""
-        first = max(0, len(self._entries) - entries)
-        return tuple(line for entry in islice(self, first, None) for line in entry.lines())
+        limit = self._records.maxlen
+        last = self._last(entries if limit is None else min(entries, limit))
+        return tuple(line for entry in last for line in entry.lines())
 
     def render(self) -> str:
         """Return all of it as text, each line with its time of day (local time, milliseconds)."""
@@ -58,3 +59,15 @@ class Transcript:
             for entry in self
             for line in entry.lines()
         )
+
+    def _last(self, count: int | None) -> list[TranscriptEntry]:
+        # So many entries, None: all; from the last one backwards.
+        entries: list[TranscriptEntry] = []
+        for said_at, direction, what in reversed(self._records):
+            parts = what.parts() if isinstance(what, Several) else (what,)
+            entries += [TranscriptEntry(said_at, direction, part) for part in reversed(parts)]
+            if count is not None and len(entries) >= count:
+                del entries[count:]
+                break
+        entries.reverse()
+        return entries

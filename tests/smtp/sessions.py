@@ -14,6 +14,7 @@ from mailwire.smtp import (
     Ehlo,
     Event,
     Greeting,
+    GroupAnswered,
     Helo,
     Lhlo,
     Mailbox,
@@ -40,6 +41,7 @@ class Mail:
     parameters: Mapping[str, str | None] = field(default_factory=dict)
     chunking: bool | Literal["eager"] = False
     on_refused: Literal["send", "abort"] = "send"
+    is_whole: bool = False  # the body is one block, and written in one step
 
 
 class Sender:
@@ -60,6 +62,7 @@ class Sender:
         self.transactions: list[Transaction] = []
         self._mails = list(mails)
         self._bodies: list[Iterator[bytes]] = []  # of the transactions, in their order
+        self._is_whole: list[bool] = []  # those bodies
         self._in_a_row = in_a_row
         self._hello = hello
         self._name = name
@@ -81,6 +84,9 @@ class Sender:
 
     def take(self, event: Event) -> None:
         """Go on."""
+        if isinstance(event, GroupAnswered):
+            self._sending(event)
+            return
         if not isinstance(event, ReplyReceived) or self.connection.state is State.CLOSED:
             if isinstance(event, ReplyReceived):
                 any(transaction.receive(event) for transaction in self.transactions)
@@ -124,8 +130,9 @@ class Sender:
             )
         )
         self._bodies.append(iter(mail.body))
+        self._is_whole.append(mail.is_whole)
 
-    def _sending(self, event: ReplyReceived) -> None:
+    def _sending(self, event: ReplyReceived | GroupAnswered) -> None:
         any(transaction.receive(event) for transaction in self.transactions)
         self.write()
         if self.transaction.finished and self.connection.state is not State.CLOSED:
@@ -137,10 +144,13 @@ class Sender:
         while self.transactions and self.transaction.wants_data:
             wrote = True
             block = next(self._bodies[-1], None)
-            if block is not None:
+            if block is not None and self._is_whole[-1]:
+                self.transaction.send_whole(block)
+            elif block is not None:
                 self.transaction.send_data(block)
                 continue
-            self.transaction.end_data()
+            else:
+                self.transaction.end_data()
             if self._in_a_row and self._mails:
                 self._begin(self._mails.pop(0), self.transaction)
         return wrote

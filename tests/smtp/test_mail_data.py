@@ -10,7 +10,7 @@ def test_text_is_counted_without_its_last_dot() -> None:
     text = Text()
     wire = text.feed(b".a\n") + text.feed(b"b")
     assert not text.is_ended
-    wire += text.finish()
+    wire += text.end_with(b"")
     assert wire == b"..a\r\nb\r\n.\r\n"
     assert text.is_ended
     assert text.octets == len(wire) - 3
@@ -68,7 +68,7 @@ def test_a_message_is_the_same_in_chunks_as_behind_data() -> None:
         for octets in product(b"a.\r\n", repeat=size):
             message = bytes(octets)
             text = Text()
-            wire = text.feed(message) + text.finish()
+            wire = text.feed(message) + text.end_with(b"")
             assert wire.endswith(b".\r\n")
             plain = (b"\r\n" + wire[:-3])[2:].replace(b"\r\n.", b"\r\n")
             plain = plain[1:] if plain.startswith(b".") else plain

@@ -1,5 +1,6 @@
 import json
 import pickle
+from copy import copy
 from dataclasses import replace
 from typing import Any
 
@@ -211,3 +212,29 @@ def test_the_word_for_the_whole_is_the_most_doubtful_else_the_best(words: str, w
 def test_what_does_not_make_a_whole_is_refused(parts: list[Receipt], places: list[tuple[int, ...]] | None) -> None:
     with pytest.raises(ValueError, match="expected"):
         Receipt.joined(parts, places)
+
+
+def test_a_receipt_that_is_written_when_it_is_read_is_like_any_other() -> None:
+    whole = Receipt(Delivery.ACCEPTED, "a@x", (RecipientReceipt("b@x", OK, Delivery.ACCEPTED, OK),), OK, 7, ("SIZE",))
+    made: list[Receipt] = []
+
+    def write() -> Receipt:
+        made.append(whole)
+        return whole
+
+    def lazy() -> Receipt:
+        return Receipt.to_write(Delivery.ACCEPTED, write)
+
+    assert lazy().delivery is Delivery.ACCEPTED
+    assert made == []
+    assert lazy() == whole
+    assert hash(lazy()) == hash(whole)
+    assert repr(lazy()) == repr(whole)
+    assert pickle.loads(pickle.dumps(lazy())) == copy(lazy()) == whole
+    assert lazy().to_dict() == whole.to_dict()
+    made.clear()
+    receipt = lazy()
+    assert (receipt.octets, receipt.sender, receipt.reply) == (7, "a@x", OK)
+    assert len(made) == 1
+    assert not hasattr(receipt, "colour")
+    assert not hasattr(whole, "colour")

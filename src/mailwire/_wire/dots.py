@@ -147,6 +147,14 @@ class DotStuffer:
         stuffed = block.replace(b"\n.", b"\n..")
         return b"." + stuffed if begins_line and block.startswith(b".") else stuffed
 
+    @staticmethod
+    def whole(message: MailText) -> bytes:
+        """Return the mail data for a whole message, which ends in CRLF: what `feed` and `finish` return, in one."""
+        if message.find(b".") < 0:
+            return message + TERMINATOR
+        begins = b"." if message.startswith(b".") else b""
+        return b"%b%b%b" % (begins, message.replace(b"\n.", b"\n.."), TERMINATOR)
+
     def finish(self) -> bytes:
         """Return what ends the mail data: an end for a last line that lacks it, and the dot on a line of its own."""
         end = self._line_ends.finish()

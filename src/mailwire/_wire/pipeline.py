@@ -66,6 +66,7 @@ class Pipeline(Generic[C]):
         self._queued: deque[tuple[C, bytes, int, bytes]] = deque()  # with what leaves for it and what it costs
         self._in_flight: deque[tuple[C, int]] = deque()
         self._octets = 0  # in flight
+        self._surplus = 0  # commands in flight beyond one for each entry, where an entry is a group of them
         self._is_full = False  # the window has held a command back, and is not half empty yet
 
     @property
@@ -186,13 +187,14 @@ class Pipeline(Generic[C]):
         self._blocks.clear()
         return self.discard_queued()
 
-    def _is_open(self, command: C, cost: int) -> bool:
+    def _is_open(self, command: C, cost: int, size: int = 1) -> bool:
+        # Whether `command`, or the group of `size` commands that it is, may leave.
         if not self._in_flight:
             return True
         if self._in_flight[-1][0].ends_group or command.stands_alone:
             return False
-        commands, octets, window = len(self._in_flight), self._octets, self.window
+        commands, octets, window = len(self._in_flight) + self._surplus, self._octets, self.window
         if self._is_full and (commands > window.commands // 2 or octets > window.octets // 2):
             return False
-        self._is_full = commands >= window.commands or octets + cost > window.octets
+        self._is_full = commands + size > window.commands or octets + cost > window.octets
         return not self._is_full

@@ -6,7 +6,7 @@ edge where a person reads them, and what could move a terminal's cursor or forge
 
 from typing import Final
 
-__all__ = ["LINE_END", "check_argument", "check_line", "check_secret", "printable", "quote"]
+__all__ = ["LINE_END", "check_argument", "check_line", "check_lines", "check_secret", "printable", "quote"]
 
 LINE_END: Final = b"\r\n"
 
@@ -73,3 +73,14 @@ def check_line(data: bytes) -> bytes:
     if not data.endswith(LINE_END):
         raise ValueError(f"a command must end in CRLF, got {quote(data)}")
     return check_argument("a command", data[:-2])
+
+
+def check_lines(data: bytes, count: int) -> bytes:
+    """Return `data` if it is `count` command lines, each as `check_line` wants it. Raises ValueError."""
+    controls = len(data) - len(data.translate(None, _CONTROLS))
+    if controls == 2 * count and data.count(LINE_END) == count and data.endswith(LINE_END):
+        return data
+    lines = data.removesuffix(LINE_END).split(LINE_END)
+    for line in lines:
+        check_argument("a command", line)
+    raise ValueError(f"expected {count} commands that end in CRLF, got {quote(data)}")

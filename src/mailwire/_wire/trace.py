@@ -4,11 +4,12 @@ The machine hands each thing to its trace as it happens; whoever listens adds th
 is rendered before somebody looks: `shown()` is where bytes become text and secrets become a mask.
 """
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final, Literal, Protocol
 
-__all__ = ["MASK", "Direction", "Elided", "Masked", "Spoken", "Trace", "Traceable"]
+__all__ = ["MASK", "Direction", "Elided", "Masked", "Several", "Spoken", "Trace", "Traceable"]
 
 Direction = Literal["C", "S"]
 
@@ -20,6 +21,20 @@ class Traceable(Protocol):
 
     def shown(self) -> Sequence[str]:
         """Return it as lines of printable text, secrets masked."""
+
+
+class Several(ABC):
+    """What one side said at a time and is told at once, though it could be told one by one. A Traceable itself."""
+
+    __slots__ = ()
+
+    @abstractmethod
+    def parts(self) -> Sequence[Traceable]:
+        """Return what was said, one by one."""
+
+    def shown(self) -> Sequence[str]:
+        """Return all of it, as lines of printable text, secrets masked."""
+        return [line for part in self.parts() for line in part.shown()]
 
 
 Trace = Callable[[Direction, Traceable], None]

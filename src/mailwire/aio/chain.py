@@ -13,9 +13,9 @@ from collections import deque
 from typing import NamedTuple
 
 from ..errors import ConnectionLost, InvalidMessage, MailwireError, NotSupported, SourceFailed
-from ..smtp import Batch, Delivery, ReplyReceived, State
+from ..smtp import Batch, Delivery, GroupAnswered, State
 from .consignment import Item, Supply
-from .dialogue import Dialogue
+from .dialogue import Answer, Dialogue
 from .passage import Passage
 from .sending import Sending
 from .writing import Writing
@@ -131,22 +131,30 @@ class Chain:
     async def _send(self) -> None:
         while not self.is_over and self._failed is None:
             if self._links:
-                self._gather()
-                if self._links[-1].passage.transaction.wants_data:
-                    if not await self._write(self._links[-1]):
+                last = self._links[-1]
+                if last.passage.transaction.is_ended or not last.passage.transaction.wants_data:
+                    self._gather()  # only now, so that a message leaves in one with its envelope
+                if last.passage.transaction.wants_data:
+                    if not (last.passage.write_whole() or await self._write(last)):
                         break
                     continue
-            if self._ready is None:
-                if not await self._take():
+            ready = self._ready
+            if not self._has_room_for(ready):
+                if ready is not None:
                     break
-            elif self._has_room_for(self._ready):
-                await self._begin(self._ready)
+                self._flush()  # the server is at work meanwhile
+            if ready is None:
+                item = self._consignment.take()
+                if item is None:
+                    break
+                await self._make_ready(item)
             else:
-                break
+                await self._begin(ready)
         self._flush()
         if self._failed is not None and self._links and self._links[0] is self._failed[0]:
             self._cut_short(*self._failed)
-        await self.close()
+        if self._closing:
+            await self.close()
 
     def _has_room_for(self, ready: _Ready | None) -> bool:
         if not self._links:
@@ -157,22 +165,16 @@ class Chain:
         is_ended = self._links[-1].passage.transaction.is_ended
         return is_ended and connection.ahead is State.READY and not connection.has_queued
 
-    async def _take(self) -> bool:
-        # Make the next mail ready; False if there is none.
-        if not self._has_room_for(None):
-            self._flush()  # the server is at work meanwhile
-        item = self._consignment.take()
-        if item is None:
-            return False
+    async def _make_ready(self, item: Item) -> None:
         try:
             sending = self._consignment.make_sending(item)
-            if not sending.mailing.content.is_at_hand:
+            if not sending.prepare_at_once(self._dialogue):
                 self._flush()
-            await sending.prepare(self._dialogue)
+                await sending.prepare(self._dialogue)
             batch = sending.next_batch(self._dialogue)
         except MailwireError as error:
             self._consignment.finish(item, item.receipt(), error)
-            return True
+            return
         except BaseException:
             self._consignment.put_back(item)
             raise
@@ -180,7 +182,6 @@ class Chain:
             raise AssertionError("a mail that was not begun has recipients who are left")
         is_part = len(batch.places) < len(sending.mailing.envelope.recipients)
         self._ready = _Ready(item, sending, batch, is_part or batch.begins_session)
-        return True
 
     async def _begin(self, ready: _Ready) -> None:
         if not self._links:
@@ -224,14 +225,12 @@ class Chain:
     async def _write(self, link: _Link) -> bool:
         # Write of the message what can be written; False if it is the server's turn.
         passage = link.passage
-        passage.watch.begin("message")
-        if not passage.writing.write_whole():
-            self._flush()
-            try:
-                await passage.writing.write()
-            except (SourceFailed, InvalidMessage, NotSupported) as error:
-                self._failed = link, error
-                return False
+        self._flush()
+        try:
+            await passage.writing.write()
+        except (SourceFailed, InvalidMessage, NotSupported) as error:
+            self._failed = link, error
+            return False
         if passage.transaction.is_ended:
             passage.watch.begin("verdict")
         return not passage.transaction.wants_data
@@ -260,11 +259,13 @@ class Chain:
         while reply is not None:
             self._receive(reply)
             if self._connection.state is State.CLOSED:
+                if isinstance(reply, GroupAnswered):
+                    raise AssertionError("a server that answers as expected does not close")
                 self._takes_leave = reply.reply.code == 421
                 raise ConnectionLost(f"the connection is over: {reply.command} was answered {reply.reply}")
             reply = self._dialogue.heard()
 
-    def _receive(self, reply: ReplyReceived) -> None:
+    def _receive(self, reply: Answer) -> None:
         link = self._links[0]  # replies come in order, and what is finished is gone
         link.passage.receive(reply)
         if link.passage.transaction.finished and self._connection.state is not State.CLOSED:

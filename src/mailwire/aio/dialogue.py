@@ -1,5 +1,7 @@
 """Dialogue: an SMTP machine and its session, as commands that are answered; each wait has its deadline."""
 
+from collections.abc import Callable
+
 from ..errors import ConnectionLost, ReplyError
 from ..smtp import (
     Auth,
@@ -9,6 +11,8 @@ from ..smtp import (
     Data,
     EndOfData,
     Event,
+    GroupAnswered,
+    Mail,
     Quit,
     Reply,
     ReplyReceived,
@@ -19,7 +23,10 @@ from .authentication import login_refusal
 from .deadline import late
 from .session import Session
 
-__all__ = ["Dialogue", "raise_refusal"]
+__all__ = ["Answer", "Dialogue", "raise_refusal"]
+
+Answer = ReplyReceived | GroupAnswered
+"""What a transaction takes (`Transaction.receive`)."""
 
 
 class Dialogue:
@@ -32,6 +39,8 @@ class Dialogue:
         self.recipient_domains: set[str] = set()  # that were named in them
         self.distrusts_chunking = False  # the server is known to be bad at it
         self.knows_ehlo = True  # the server does, or has not been asked yet
+        self.time: Callable[[], float] = session.time  # the clock
+        self._subject = _Awaited(connection)
         self._awaited: Command[object] | None = None  # what `hear` has waited for last, and...
         self._until: float | None = None  # ...until when
 
@@ -39,7 +48,9 @@ class Dialogue:
         """Send `command` and return its reply. Raises ReplyError if that is a refusal."""
         self.session.expect_silence()
         self.connection.send(command)
-        received = await self.next_reply()
+        received = await self.next_answer()
+        if isinstance(received, GroupAnswered):
+            raise AssertionError("a command that is sent alone is answered alone")
         raise_refusal(received)
         return received.reply
 
@@ -55,57 +66,68 @@ class Dialogue:
                 self.connection.give_up()
             raise login_refusal(str(command), command.exchange, error.reply) from error
 
-    async def next_reply(self) -> ReplyReceived:
-        """Return the next reply that is due. Raises what `Session.next_event` raises, ConnectionLost for a server that
-        leaves though it was asked nothing, between two chunks of a message."""
-        awaited = self.connection.awaited
-        event = await self.session.next_event(self._patience(awaited), "the reply to", awaited)
-        return _reply_in(event)
+    async def next_answer(self) -> Answer:
+        """Return the next reply that is due, or those to a whole group. Raises what `Session.next_event` raises,
+        ConnectionLost for a server that leaves though it was asked nothing, between two chunks of a message."""
+        session = self.session
+        event = await session.next_event(self._patience(), "the reply to", self._subject)
+        return _answer_in(event)
 
-    async def hear(self) -> ReplyReceived | None:
-        """Return the next reply that is due, or None if the stream was nudged, or has brought but a part of it.
+    async def hear(self) -> Answer | None:
+        """Return what `next_answer` does, or None if the stream was nudged, or has brought but a part of a reply.
 
-        The deadline stays the same then, when it is called again. Raises what `next_reply` raises.
+        The deadline stays the same then, when it is called again. Raises what `next_answer` raises.
         """
-        session, awaited = self.session, self.connection.awaited
-        if self._awaited is not awaited or awaited is None:
-            self._awaited, self._until = awaited, None
+        session = self.session
         event = session.poll()
         if event is None:
-            if self._until is None:
-                seconds = self._patience(awaited)
-                self._until = None if seconds is None else session.time() + seconds
+            awaited = self.connection.awaited
+            if self._awaited is not awaited or awaited is None:
+                seconds = self._patience()
+                self._awaited, self._until = awaited, None if seconds is None else session.time() + seconds
             try:
                 await session.stream.wait(self._until)
             except TimeoutError as passed:
-                raise late(self._patience(awaited), f"the reply to {awaited}") from passed
+                raise late(self._patience(), f"the reply to {awaited}") from passed
             event = session.poll()
         if event is None:
             return None
         self._awaited = None
-        return _reply_in(event)
+        return _answer_in(event)
 
-    def heard(self) -> ReplyReceived | None:
-        """Return the next reply if it has come already. Raises what `next_reply` raises."""
+    def heard(self) -> Answer | None:
+        """Return what `next_answer` does if it has come already. Raises what `next_answer` raises."""
         event = self.session.poll()
-        return None if event is None else _reply_in(event)
+        return None if event is None else _answer_in(event)
 
-    def _patience(self, command: Command[object] | None) -> float | None:
+    def _patience(self) -> float | None:
         # RFC 5321 4.5.3.2.
-        timeouts = self.session.endpoint.timeouts
-        if isinstance(command, Rset) or self.connection.state is State.SPOILED:
+        kind, timeouts = self.connection.awaited_kind, self.session.endpoint.timeouts
+        if kind is Mail or kind is None:
+            return timeouts.command
+        if kind is Rset or self.connection.state is State.SPOILED:
             return timeouts.reset  # a refusal is known: what is to come only puts the session in order
-        if isinstance(command, Data):
+        if kind is Data:
             return timeouts.data
-        if isinstance(command, (EndOfData, BdatLast)):
+        if kind is EndOfData or kind is BdatLast:
             return timeouts.verdict
-        return timeouts.quit if isinstance(command, Quit) else timeouts.command
+        return timeouts.quit if kind is Quit else timeouts.command
 
 
-def _reply_in(event: Event) -> ReplyReceived:
-    if type(event) is not ReplyReceived:
-        raise ConnectionLost(f"the server left in the middle of a mail: {event}")
-    return event
+class _Awaited:
+    # The command that is awaited, for those who want to say so.
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    def __str__(self) -> str:
+        return str(self._connection.awaited)
+
+
+def _answer_in(event: Event) -> Answer:
+    if type(event) is GroupAnswered or type(event) is ReplyReceived:
+        return event
+    raise ConnectionLost(f"the server left in the middle of a mail: {event}")
 
 
 def raise_refusal(received: ReplyReceived) -> None:

@@ -37,8 +37,10 @@ class Holding:
 
     def use(self) -> None:
         """Take note that the current task uses the run."""
-        task = self._client._user = asyncio.current_task()
-        self._watch(task)
+        task = asyncio.current_task()
+        if task is not self._client._user or task not in self._watched:
+            self._client._user = task
+            self._watch(task)
 
     def end(self) -> None:
         """Watch nobody any more: the run has let go of the connection."""

@@ -8,6 +8,7 @@ from typing import Any, Literal
 from ..endpoint import Chunking
 from ..errors import InvalidMessage
 from ..message import Content, Envelope, MessagePolicy, MessageSource
+from ..message.policy import DEFAULT_POLICY
 from ..smtp import Mailbox, MailOptions, Receipt, RecipientOptions
 
 __all__ = ["Mailing", "OnRefused", "Progress", "check_settings"]
@@ -19,7 +20,7 @@ Progress = Callable[[int, int | None], object]
 """Is told, behind each block, how many octets of the message were handed to the connection, and how many there are in
 all, None if that is not known. What it raises breaks the sending off."""
 
-_DEFAULT = MessagePolicy()
+_CHUNKING = (None, False, True, "eager")
 
 
 class Mailing:
@@ -37,14 +38,15 @@ class Mailing:
         *,
         sender: str | None = None,
         recipients: str | Iterable[str] | None = None,
-        policy: MessagePolicy = _DEFAULT,
+        policy: MessagePolicy = DEFAULT_POLICY,
         options: MailOptions | None = None,
         recipient_options: RecipientOptions | Mapping[str, RecipientOptions] | None = None,
         on_refused: OnRefused = "send",
         use_chunking: Chunking = None,
         progress: Progress | None = None,
     ) -> None:
-        check_settings(policy, on_refused, use_chunking)
+        if policy is not DEFAULT_POLICY or on_refused != "send" or use_chunking not in _CHUNKING:
+            check_settings(policy, on_refused, use_chunking)
         self.content: Content = Content(message, policy)
         self.envelope: Envelope = Envelope.of(self.content, sender, recipients)
         self.options = options
@@ -54,7 +56,8 @@ class Mailing:
         self.on_refused: OnRefused = on_refused
         self.use_chunking = use_chunking
         self.progress = progress
-        self.last_receipt: Receipt | None = None
+
+    last_receipt: Receipt | None = None
 
     @classmethod
     def of(cls, message: "MessageSource | Mailing", **settings: Any) -> "Mailing":
@@ -66,6 +69,14 @@ class Mailing:
         if others := [name for name, value in settings.items() if value != defaults[name]]:
             raise ValueError(f"a Mailing says by itself what it is to have as {' and '.join(others)}")
         return message
+
+    def check_at_once(self) -> bool:
+        """Do what `check` does, if nothing has to be waited for; else return False."""
+        content = self.content
+        if content.message is not None or not content.is_at_hand:
+            return False
+        content.text_at_hand()
+        return True
 
     async def check(self) -> None:
         """Raise InvalidMessage for what no server may be given and SourceFailed for what cannot be read, as far as that
@@ -83,7 +94,7 @@ def check_settings(policy: MessagePolicy, on_refused: OnRefused, use_chunking: C
     """Raise ValueError for settings that make no sense, whatever the message."""
     if on_refused not in ("send", "abort"):
         raise ValueError(f'expected on_refused to be "send" or "abort", got {on_refused!r}')
-    if use_chunking not in (True, False, "eager", None):
+    if use_chunking not in _CHUNKING:
         raise ValueError(f'expected use_chunking to be True, False, "eager" or None, got {use_chunking!r}')
     if policy.binary and use_chunking is False:
         raise ValueError("what is sent as it is must go in chunks (RFC 3030 3)")

@@ -1,29 +1,35 @@
 """Passage: one transaction of a mailing on its way over a dialogue, with what is needed to write its message."""
 
-import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from ..errors import DataRefused, RecipientsRefused, ReplyError, SenderRefused
 from ..smtp import Receipt, ReplyReceived, Transaction
+from .dialogue import Answer
 from .writing import Writing
 
 __all__ = ["Passage", "Watch"]
 
 
 class Watch:
-    """How long each phase took, or has taken so far."""
+    """How long each phase took, or has taken so far. It begins with `phase`."""
 
-    def __init__(self) -> None:
-        self._clock = asyncio.get_running_loop().time
-        self._phase = ""
-        self._since = 0.0
+    __slots__ = ("_clock", "_phase", "_since", "_timings")
+
+    def __init__(self, phase: str, clock: Callable[[], float]) -> None:
+        self._clock = clock
+        self._phase = phase
+        self._since = clock()
         self._timings: dict[str, float] = {}
 
-    def begin(self, phase: str) -> None:
-        """Begin `phase`, and end the one before, if it is another."""
+    def begin(self, phase: str, *, behind: str = "") -> None:
+        """Begin `phase`, and end the one before, if it is another; `behind` is one that took no time, between them."""
         if phase != self._phase:
-            self.stop()
-            self._phase, self._since = phase, self._clock()
+            now = self._clock()
+            if self._phase:
+                self._timings[self._phase] = now - self._since
+            if behind and behind != self._phase:
+                self._timings[behind] = 0.0
+            self._phase, self._since = phase, now
 
     def stop(self) -> None:
         """End the phase that there is."""
@@ -37,25 +43,39 @@ class Watch:
 
 
 class Passage:
-    """A `transaction` for those recipients who stand at `places` in the mailing, and the `writing` of its message."""
+    """A `transaction` for those recipients who stand at `places` in the mailing, and the `writing` of its message.
 
-    def __init__(self, places: Sequence[int], transaction: Transaction, writing: Writing) -> None:
+    clock: tells the time, in seconds.
+    """
+
+    __slots__ = ("_last", "places", "transaction", "watch", "writing")
+
+    def __init__(
+        self, places: Sequence[int], transaction: Transaction, writing: Writing, clock: Callable[[], float]
+    ) -> None:
         self.places = places
         self.transaction = transaction
         self.writing = writing
-        self.watch: Watch = Watch()
-        self.watch.begin("envelope")
-        self._last: ReplyReceived | None = None
+        self.watch: Watch = Watch("envelope", clock)
+        self._last: Answer | None = None
 
-    def receive(self, event: ReplyReceived) -> None:
-        """Hand a reply to the transaction, which is the oldest that is not finished."""
+    def write_whole(self) -> bool:
+        """Write the message and end it, if it is wanted and all of it is at hand; return whether that was done."""
+        if not self.writing.write_whole():
+            self.watch.begin("message")
+            return False
+        self.watch.begin("verdict", behind="message")
+        return True
+
+    def receive(self, event: Answer) -> None:
+        """Hand an answer to the transaction, which is the oldest that is not finished."""
         self.transaction.receive(event)
         self._last = event
 
     @property
     def has_heard_closing(self) -> bool:
         """Whether the last reply was 421: the server closes, which says nothing of what it answers (RFC 5321 3.8)."""
-        return self._last is not None and self._last.reply.code == 421
+        return isinstance(self._last, ReplyReceived) and self._last.reply.code == 421
 
     def receipt(self) -> Receipt:
         """Return what is known now."""
@@ -72,7 +92,7 @@ class Passage:
             return RecipientsRefused(f"{who} was refused: {reply}", command="RCPT", reply=reply)
         if (reply := transaction.data_refusal) is not None:
             return DataRefused(f"the message was refused: {reply}", command="DATA", reply=reply)
-        if self._last is None:
+        if not isinstance(self._last, ReplyReceived):
             raise AssertionError("what has ended by a reply has had one")
         # 421: the server took its leave in the middle of the mail.
         command, reply = str(self._last.command), self._last.reply

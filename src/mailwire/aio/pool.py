@@ -4,11 +4,12 @@ import asyncio
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Final, Self
+from typing import Self
 
 from ..endpoint import Chunking, Endpoint
 from ..errors import ConnectionLost, MailwireError, ReplyError
 from ..message import MessagePolicy, MessageSource
+from ..message.policy import DEFAULT_POLICY
 from ..smtp import Delivery, MailOptions, Receipt, RecipientOptions
 from .consignment import Messages, Order, check_run
 from .lmtp import LMTPClient
@@ -20,8 +21,6 @@ from .rate import Rate
 from .smtp import SMTPClient
 
 __all__ = ["PoolStatistics", "SMTPPool"]
-
-_DEFAULT: Final = MessagePolicy()
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,7 +135,7 @@ class SMTPPool:
         *,
         sender: str | None = None,
         recipients: str | Iterable[str] | None = None,
-        policy: MessagePolicy = _DEFAULT,
+        policy: MessagePolicy = DEFAULT_POLICY,
         options: MailOptions | None = None,
         recipient_options: RecipientOptions | Mapping[str, RecipientOptions] | None = None,
         on_refused: OnRefused = "send",
@@ -186,7 +185,7 @@ class SMTPPool:
         look_ahead: int | None = None,
         sender: str | None = None,
         recipients: str | Iterable[str] | None = None,
-        policy: MessagePolicy = _DEFAULT,
+        policy: MessagePolicy = DEFAULT_POLICY,
         options: MailOptions | None = None,
         recipient_options: RecipientOptions | Mapping[str, RecipientOptions] | None = None,
         on_refused: OnRefused = "send",

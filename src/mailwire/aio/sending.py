@@ -59,16 +59,31 @@ class Sending:
         """Whether a transaction was begun."""
         return bool(self._passages)
 
-    async def prepare(self, dialogue: Dialogue) -> None:
-        """Make the message ready for the server. Raises what `Outgoing.prepare` raises."""
+    def prepare_at_once(self, dialogue: Dialogue) -> bool:
+        """Do what `prepare` does if nothing has to be waited for; else return False."""
         if self._prepared is None or self._prepared[0] is not dialogue:
             mailing = self.mailing
             try:
-                prepared = await Outgoing.prepare(mailing.content, mailing.envelope, _offered(dialogue))
+                prepared = Outgoing.at_once(mailing.content, mailing.envelope, _offered(dialogue))
             except NotSupported as error:
                 _explain(error, dialogue)
                 raise
+            if prepared is None:
+                return False
             self._prepared = dialogue, prepared
+        return True
+
+    async def prepare(self, dialogue: Dialogue) -> None:
+        """Make the message ready for the server. Raises what `Outgoing.prepare` raises."""
+        if self.prepare_at_once(dialogue):
+            return
+        mailing = self.mailing
+        try:
+            prepared = await Outgoing.prepare(mailing.content, mailing.envelope, _offered(dialogue))
+        except NotSupported as error:
+            _explain(error, dialogue)
+            raise
+        self._prepared = dialogue, prepared
 
     def next_batch(self, dialogue: Dialogue) -> Batch | None:
         """Return those recipients who are to be named in the next transaction, None if there is to be none.
@@ -78,7 +93,7 @@ class Sending:
         left, offered = self._left, _offered(dialogue)
         if not left or self._is_hopeless(dialogue):
             return None
-        if "LIMITS" not in offered:
+        if "LIMITS" not in offered.names:
             return Batch(tuple(left))
         recipients = [self.mailing.envelope.recipients[place] for place in left]
         batches = split_recipients(recipients, offered, mails=dialogue.transactions, domains=dialogue.recipient_domains)
@@ -116,7 +131,9 @@ class Sending:
         except NotSupported as error:
             _explain(error, dialogue)
             raise
-        passage = Passage(batch.places, transaction, Writing(dialogue, transaction, outgoing, mailing.progress))
+        passage = Passage(
+            batch.places, transaction, Writing(dialogue, transaction, outgoing, mailing.progress), dialogue.time
+        )
         self._passages.append(passage)
         if len(batch.places) == len(self._left):
             self._left = ()
@@ -124,7 +141,7 @@ class Sending:
             named = set(batch.places)
             self._left = [place for place in self._left if place not in named]
         dialogue.transactions += 1
-        if "LIMITS" in _offered(dialogue):
+        if "LIMITS" in _offered(dialogue).names:
             dialogue.recipient_domains.update(recipient.domain.lower() for recipient in recipients)
         return passage
 
@@ -204,7 +221,7 @@ class Sending:
             choice = dialogue.session.endpoint.use_chunking
         if outgoing.is_binary and choice is False:
             raise NotSupported("what is sent as it is must go in chunks, which are switched off", extension="CHUNKING")
-        if "CHUNKING" not in _offered(dialogue):
+        if "CHUNKING" not in _offered(dialogue).names:
             return False
         if choice is None:
             return outgoing.is_binary or not dialogue.distrusts_chunking
@@ -215,13 +232,11 @@ class Sending:
         while True:
             if dialogue.connection.queued_chunks:
                 dialogue.session.flush()  # if the window lets the chunk leave, the next one is wanted
-            if transaction.wants_data:
-                watch.begin("message")
-                if not writing.write_whole():
-                    await writing.write()
+            if transaction.wants_data and not passage.write_whole():
+                await writing.write()
                 if transaction.is_ended:
                     watch.begin("verdict")
-            passage.receive(await dialogue.next_reply())
+            passage.receive(await dialogue.next_answer())
             if transaction.finished:
                 return
 

@@ -5,6 +5,7 @@ The drive loop is `next_event`: write what may be written, take an event, else w
 
 import asyncio
 import ssl
+from collections.abc import Callable
 from typing import Final, Generic, Protocol, TypeVar
 
 from .._wire.text import quote
@@ -45,6 +46,8 @@ class Session(Generic[E]):
         self.stream = stream
         self.has_heard: bool = False  # the server has said something since this was last set
         self._loop = asyncio.get_running_loop()
+        self.time: Callable[[], float] = self._loop.time
+        """Returns the time by the event loop's clock, in seconds."""
         self._machine = machine
         self._context = context
         self._pace = Pace(endpoint.timeouts, lambda: stream.unwritten)
@@ -81,8 +84,8 @@ class Session(Generic[E]):
         phase, subject: what is waited for, as "the reply to" and a command.
         """
         until: float | None = None
+        self.flush()
         while True:
-            self.flush()
             event = self.poll()
             if event is None:
                 self.flush()  # the machine answers a challenge by itself
@@ -97,10 +100,6 @@ class Session(Generic[E]):
                     await asyncio.to_thread(event.compute)
             else:
                 return event
-
-    def time(self) -> float:
-        """Return the time by the event loop's clock, in seconds."""
-        return self._loop.time()
 
     def poll(self) -> E | None:
         """Return the next event if what has arrived makes one."""

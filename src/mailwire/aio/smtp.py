@@ -4,11 +4,12 @@ import asyncio
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import replace
-from typing import ClassVar, Final, TypeVar
+from typing import ClassVar, TypeVar
 
 from ..endpoint import Chunking, Endpoint, Protocol
 from ..errors import ConnectionLost, LocalProtocolError, MailwireError
 from ..message import MessagePolicy, MessageSource
+from ..message.policy import DEFAULT_POLICY
 from ..smtp import (
     LOCKSTEP,
     PIPELINING_WINDOW,
@@ -39,8 +40,6 @@ from .session import Session
 __all__ = ["SMTPClient"]
 
 T = TypeVar("T")
-
-_DEFAULT: Final = MessagePolicy()
 
 
 class SMTPClient(Client[Event]):
@@ -89,7 +88,7 @@ class SMTPClient(Client[Event]):
         *,
         sender: str | None = None,
         recipients: str | Iterable[str] | None = None,
-        policy: MessagePolicy = _DEFAULT,
+        policy: MessagePolicy = DEFAULT_POLICY,
         options: MailOptions | None = None,
         recipient_options: RecipientOptions | Mapping[str, RecipientOptions] | None = None,
         on_refused: OnRefused = "send",
@@ -122,6 +121,7 @@ class SMTPClient(Client[Event]):
         options that make no sense.
         """
         receipt: Receipt | None = None
+        mailing: Mailing | None = None
         try:
             mailing = Mailing.of(
                 message,
@@ -134,8 +134,8 @@ class SMTPClient(Client[Event]):
                 use_chunking=use_chunking,
                 progress=progress,
             )
-            receipt = mailing.envelope.receipt_before_sending()
-            await mailing.check()
+            if not mailing.check_at_once():
+                await mailing.check()
             async with self._call():
                 sending = Sending(mailing)
                 try:
@@ -145,6 +145,8 @@ class SMTPClient(Client[Event]):
                     self.last_receipt = receipt if sending.has_begun else self.last_receipt
                 sending.raise_failure(receipt)
         except MailwireError as error:
+            if receipt is None and mailing is not None:
+                receipt = mailing.envelope.receipt_before_sending()
             error.receipt = receipt
             error.delivery = receipt.delivery if receipt else Delivery.NOT_SENT
             raise
@@ -158,7 +160,7 @@ class SMTPClient(Client[Event]):
         look_ahead: int = 64,
         sender: str | None = None,
         recipients: str | Iterable[str] | None = None,
-        policy: MessagePolicy = _DEFAULT,
+        policy: MessagePolicy = DEFAULT_POLICY,
         options: MailOptions | None = None,
         recipient_options: RecipientOptions | Mapping[str, RecipientOptions] | None = None,
         on_refused: OnRefused = "send",
@@ -235,6 +237,7 @@ class SMTPClient(Client[Event]):
             trace=self._record,
             lmtp=self._protocol == "lmtp",
             ignored_extensions=self.endpoint.ignored_extensions,
+            groups=True,
         )
         return self._connection
 
@@ -340,4 +343,4 @@ class SMTPClient(Client[Event]):
         connection = self._connection
         if self._left_bulk is not None:
             return True  # what it has left unanswered is heard by the next call
-        return connection.awaited is None and connection.state in (State.INITIATION, State.READY, State.TRANSACTION)
+        return not connection.is_awaited and connection.state in (State.INITIATION, State.READY, State.TRANSACTION)

@@ -17,6 +17,9 @@ __all__ = ["Writing"]
 class Writing:
     """The writing of `outgoing`, the message of `transaction`. To be closed with `close`, however it ended."""
 
+    _reading: Reading | None = None
+    _written = 0
+
     def __init__(
         self, dialogue: Dialogue, transaction: Transaction, outgoing: Outgoing, progress: Progress | None
     ) -> None:
@@ -25,8 +28,6 @@ class Writing:
         self._transaction = transaction
         self._outgoing = outgoing
         self._progress = progress
-        self._reading: Reading | None = None
-        self._written = 0
 
     @property
     def has_begun(self) -> bool:
@@ -41,8 +42,11 @@ class Writing:
         # Behind an eager envelope answers come at any time: there is nothing to be known from that.
         if self._transaction.chunking != "eager" and self._session.stream.is_readable:
             return False
-        self._write(content)
-        self._transaction.end_data()
+        if self._progress is None:
+            self._transaction.send_whole(content)
+        else:
+            self._write(content)
+            self._transaction.end_data()
         return True
 
     async def write(self) -> None:

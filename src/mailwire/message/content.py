@@ -9,19 +9,17 @@ import os
 from collections.abc import AsyncIterable, Iterable
 from dataclasses import replace
 from email.message import Message
-from typing import Final, NamedTuple
+from typing import NamedTuple
 
 from ..errors import InvalidMessage
 from .generation import check_header, generate, is_laborious, needs_utf8
 from .mending import Mending, mend
 from .pieces import BLOCK_SIZE, Buffer, EncodedText
-from .policy import MessagePolicy
+from .policy import DEFAULT_POLICY, MessagePolicy
 from .source import BinaryFile, FileSource, IterableSource, MemorySource, MessageSource, Source
 from .survey import Survey
 
 __all__ = ["Content", "Text"]
-
-_DEFAULT: Final = MessagePolicy()
 
 
 class Text(NamedTuple):
@@ -49,19 +47,27 @@ class Text(NamedTuple):
 class Content:
     """A `message` as it is sent under a `policy`. Made once, it serves for every attempt to send it."""
 
-    def __init__(self, message: MessageSource, policy: MessagePolicy = _DEFAULT) -> None:
+    def __init__(self, message: MessageSource, policy: MessagePolicy = DEFAULT_POLICY) -> None:
         self.policy = policy
-        self.message: Message | None = message if isinstance(message, Message) else None
+        self._mending_policy = policy
+        self.message: Message | None = None
         """The message whose header can make an envelope; None where there are octets only."""
-        self._source: Source | None = None if isinstance(message, Message) else _source(message)
-        self.needs_utf8: bool | None = None
-        """Whether the message has an address that only SMTPUTF8 can express; None where that is not known yet."""
-        # The line ends of a message that is generated are not the caller's.
-        is_generated = self._source is None and policy.line_ends != "normalise"
-        self._mending_policy = replace(policy, line_ends="normalise") if is_generated else policy
-        self._is_laborious = False
-        self._text: Text | None = None
-        self._generated_for: tuple[bool, bool] | None = None
+        self._source: Source | None = None
+        if type(message) is bytes:
+            self._source = MemorySource(message)
+        elif not isinstance(message, Message):
+            self._source = _source(message)
+        else:
+            self.message = message
+            if policy.line_ends != "normalise":  # the line ends of a message that is generated are not the caller's
+                self._mending_policy = replace(policy, line_ends="normalise")
+
+    needs_utf8: bool | None = None
+    """Whether the message has an address that only SMTPUTF8 can express; None where that is not known yet."""
+
+    _is_laborious = False
+    _text: Text | None = None
+    _generated_for: tuple[bool, bool] | None = None
 
     @property
     def is_repeatable(self) -> bool:
@@ -80,13 +86,25 @@ class Content:
         """Raise InvalidMessage for what no server may be given and SourceFailed for what cannot be read, as far as that
         shows before a server is asked."""
         if self.message is None:
-            await self.text(eight_bit=True, utf8=True)
+            if self.is_at_hand:
+                self.text_at_hand()
+            else:
+                await self.text(eight_bit=True, utf8=True)
         elif self.needs_utf8 is None:
             self._is_laborious = is_laborious(self.message)
             if self._is_laborious:
                 await asyncio.to_thread(self._check_header, self.message)
             else:
                 self._check_header(self.message)
+
+    def text_at_hand(self) -> Text:
+        """Return the octets, which are given as octets and `is_at_hand`. Raises InvalidMessage."""
+        if self._text is None:
+            octets = self._source.octets if isinstance(self._source, MemorySource) else None
+            if self._source is None or octets is None:
+                raise AssertionError("what is to be read or generated is not at hand")
+            self._text = self._mended(self._source, octets)
+        return self._text
 
     async def text(self, *, eight_bit: bool, utf8: bool) -> Text:
         """Return the octets, for a server that takes 8-bit text, and a header in UTF-8. Raises as `check` does."""
@@ -113,13 +131,16 @@ class Content:
     async def _look_at(self, source: Source) -> Text:
         octets = source.octets if isinstance(source, MemorySource) else None
         if octets is not None and len(octets) <= BLOCK_SIZE:
-            whole, survey = mend(octets, self._mending_policy)
-            return Text(source, self._mending_policy, whole, survey, len(octets))
+            return self._mended(source, octets)
         mending = Mending(self._mending_policy)
         if not await source.look_ahead(mending.feed):
             return Text(source, self._mending_policy)
         mending.finish()
         return Text(source, self._mending_policy, None, mending.survey, mending.raw_octets)
+
+    def _mended(self, source: Source, octets: bytes) -> Text:
+        whole, survey = mend(octets, self._mending_policy)
+        return Text(source, self._mending_policy, whole, survey, len(octets))
 
 
 def _source(message: object) -> Source:

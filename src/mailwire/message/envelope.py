@@ -1,8 +1,9 @@
 """Envelope: who a mail is from and who it is for (RFC 5321 2.3.1), as the caller or the message's header says."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from email.message import Message
+from functools import lru_cache
 from typing import Final
 
 from ..errors import InvalidMessage
@@ -11,13 +12,16 @@ from ..smtp.paths import Mailbox
 from ..smtp.receipt import Receipt, RecipientReceipt
 from .addresses import addresses_in
 from .content import Content
-from .policy import EncodeDomain, MessagePolicy
+from .policy import DEFAULT_POLICY, EncodeDomain, MessagePolicy
 from .resent import newest_resent_block
 from .source import MessageSource
 
 __all__ = ["Envelope"]
 
-_DEFAULT: Final = MessagePolicy()
+
+# So many envelopes are remembered, of those with so few recipients.
+_REMEMBERED: Final = 256
+_FEW: Final = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +30,12 @@ class Envelope:
 
     sender: Mailbox | None
     recipients: tuple[Mailbox, ...]
+    is_ascii: bool = field(init=False, repr=False, compare=False)
+    """Whether it can be sent without SMTPUTF8."""
+
+    def __post_init__(self) -> None:
+        is_ascii = all(mailbox.is_ascii for mailbox in (self.sender, *self.recipients) if mailbox is not None)
+        object.__setattr__(self, "is_ascii", is_ascii)
 
     @classmethod
     def of(
@@ -48,18 +58,18 @@ class Envelope:
         if isinstance(message, Content):
             policy = policy or message.policy
             message = message.message or b""
-        given = [recipients] if isinstance(recipients, (str, Mailbox)) else recipients
-        header = _Header(message) if sender is None or given is None else None
+        policy = policy or DEFAULT_POLICY
+        given = (recipients,) if isinstance(recipients, (str, Mailbox)) else recipients
         try:
-            if header is not None and sender is None:
-                reverse_path: Mailbox | None = header.sender()
-            else:
-                reverse_path = _mailbox(sender) if sender else None
-            if header is not None and given is None:
-                forward_paths = header.recipients()
-            else:
-                forward_paths = [_mailbox(recipient) for recipient in given or ()]
-            return cls._under(policy or _DEFAULT, reverse_path, forward_paths)
+            if sender is None or given is None:
+                header = _Header(message)
+                reverse_path = header.sender() if sender is None else _mailbox(sender) if sender else None
+                forward_paths = header.recipients() if given is None else [_mailbox(recipient) for recipient in given]
+                return cls._under(policy, reverse_path, forward_paths)
+            given = tuple(given)
+            if policy is DEFAULT_POLICY and len(given) <= _FEW:
+                return _remembered(sender, given)
+            return _explicit(sender, given, policy)
         except InvalidMessage:
             raise
         except ValueError as error:
@@ -78,11 +88,6 @@ class Envelope:
         if not recipients:
             raise InvalidMessage("the message has no recipient")
         return cls(sender, tuple(recipients))
-
-    @property
-    def is_ascii(self) -> bool:
-        """Whether it can be sent without SMTPUTF8."""
-        return all(mailbox.is_ascii for mailbox in (self.sender, *self.recipients) if mailbox is not None)
 
     def receipt_before_sending(self) -> Receipt:
         """Return the receipt of a mail of which nothing was sent yet."""
@@ -120,6 +125,17 @@ class _Header:
         name = self._prefix + name
         values = [value for field_name, value in self._fields if field_name.lower() == name.lower()]
         return name, [address.mailbox for value in values for address in addresses_in(name, value)]
+
+
+def _explicit(sender: str | Mailbox, recipients: tuple[str | Mailbox, ...], policy: MessagePolicy) -> Envelope:
+    reverse_path = _mailbox(sender) if sender else None
+    return Envelope._under(policy, reverse_path, [_mailbox(recipient) for recipient in recipients])
+
+
+@lru_cache(_REMEMBERED)
+def _remembered(sender: str | Mailbox, recipients: tuple[str | Mailbox, ...]) -> Envelope:
+    # Many mails have the same envelope, and what was given says all of it.
+    return _explicit(sender, recipients, DEFAULT_POLICY)
 
 
 def _mailbox(given: str | Mailbox) -> Mailbox:

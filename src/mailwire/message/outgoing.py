@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
-from typing import Final
+from typing import Final, NamedTuple
 
 from .._wire.dots import MailText
 from ..errors import NotSupported, SourceFailed
@@ -13,12 +13,21 @@ from .content import Content, Text
 from .envelope import Envelope
 from .mending import Mending, Permission
 from .pieces import BLOCK_SIZE
+from .policy import MessagePolicy
 from .source import MemorySource, MessageSource
 
 __all__ = ["Outgoing"]
 
 # After so many octets other tasks have their turn, whatever the socket takes at once: some two milliseconds' work.
 _TURN: Final = 1024 * 1024
+
+
+class _Demands(NamedTuple):
+    # What a mail asks of a server, as far as that shows before its octets are looked at.
+
+    policy: MessagePolicy
+    eight_bit: bool  # octets beyond ASCII may leave
+    utf8: bool
 
 
 class Outgoing:
@@ -52,22 +61,38 @@ class Outgoing:
         goes out.
         """
         content = message if isinstance(message, Content) else Content(message)
-        policy = content.policy
         if content.message is not None:
             await content.check()
+        demands = cls._check_demands(content, envelope, extensions)
+        return cls._of(await content.text(eight_bit=demands.eight_bit, utf8=demands.utf8), demands, extensions)
+
+    @classmethod
+    def at_once(cls, content: Content, envelope: Envelope, extensions: Extensions) -> "Outgoing | None":
+        """Do what `prepare` does if nothing has to be waited for; None if something has."""
+        if content.message is not None or not content.is_at_hand:
+            return None
+        demands = cls._check_demands(content, envelope, extensions)
+        return cls._of(content.text_at_hand(), demands, extensions)
+
+    @classmethod
+    def _check_demands(cls, content: Content, envelope: Envelope, extensions: Extensions) -> _Demands:
+        policy = content.policy
         utf8 = policy.smtputf8 or not envelope.is_ascii or bool(content.needs_utf8)
-        if utf8 and "SMTPUTF8" not in extensions:
+        if utf8 and "SMTPUTF8" not in extensions.names:
             raise _missing("SMTPUTF8", "RFC 6531", "an address has characters beyond ASCII")
         for keyword in ("CHUNKING", "BINARYMIME") if policy.binary else ():
-            if keyword not in extensions:
+            if keyword not in extensions.names:
                 raise _missing(keyword, "RFC 3030", "the message is to be sent as it is")
-        size = extensions.size
-        offers_eight_bit = "8BITMIME" in extensions or policy.binary
-        text = await content.text(eight_bit=offers_eight_bit, utf8=utf8)
-        survey = text.survey
+        return _Demands(policy, "8BITMIME" in extensions.names or policy.binary, utf8)
+
+    @classmethod
+    def _of(cls, text: Text, demands: _Demands, extensions: Extensions) -> "Outgoing":
+        policy, offers_eight_bit, utf8 = demands
+        size, survey = extensions.size, text.survey
         if survey is not None:
-            utf8 = utf8 or survey.needs_utf8
-            Permission(offers_eight_bit, utf8 and "SMTPUTF8" in extensions, size).check(survey)
+            utf8 = utf8 or (not survey.is_ascii and survey.needs_utf8)
+            if not survey.is_ascii or (size is not None and survey.octets > size):
+                Permission(offers_eight_bit, utf8 and "SMTPUTF8" in extensions, size).check(survey)
             eight_bit = not survey.is_ascii
         elif policy.eight_bit and not offers_eight_bit:
             raise _missing("8BITMIME", "RFC 6152", "the message has octets beyond ASCII")
@@ -80,7 +105,7 @@ class Outgoing:
             parameters["BODY"] = "8BITMIME"
         if utf8:
             parameters["SMTPUTF8"] = None
-        if survey is not None and "SIZE" in extensions:
+        if survey is not None and "SIZE" in extensions.names:
             parameters["SIZE"] = str(survey.octets)
         return cls(text, Permission(eight_bit or policy.binary, utf8, size), Parameters.vouch(parameters))
 

@@ -2,11 +2,11 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal
+from typing import Final, Literal
 
 from .._wire.dots import LineEndPolicy
 
-__all__ = ["EncodeDomain", "MessagePolicy"]
+__all__ = ["DEFAULT_POLICY", "EncodeDomain", "MessagePolicy"]
 
 EncodeDomain = Callable[[str], str]
 
@@ -37,3 +37,6 @@ class MessagePolicy:
     smtputf8: bool = False
     encode_domain: EncodeDomain | None = None
     fold_duplicates: bool = False
+
+
+DEFAULT_POLICY: Final = MessagePolicy()

@@ -92,8 +92,8 @@ class MemorySource:
     @property
     def octets(self) -> bytes | None:
         """The octets, where they are in one piece."""
-        (part, *others) = self.parts
-        return part if isinstance(part, bytes) and not others else None
+        part = self.parts[0]
+        return part if isinstance(part, bytes) and len(self.parts) == 1 else None
 
     async def look_ahead(self, look: Look) -> bool:
         pieces = self._cut()

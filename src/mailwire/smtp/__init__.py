@@ -29,8 +29,9 @@ from .commands import (
 )
 from .connection import PIPELINING_WINDOW, Connection
 from .delivery import Delivery
-from .events import ComputationDue, ConnectionClosed, Event, ReplyReceived, ServerClosing
+from .events import ComputationDue, ConnectionClosed, Event, GroupAnswered, ReplyReceived, ServerClosing
 from .extensions import Extensions
+from .group import Group, Replies
 from .limits import Batch, split_recipients
 from .options import DeliverBy, MailOptions, OriginalRecipient, RecipientOptions, ValidSince
 from .parameters import Parameters
@@ -64,6 +65,8 @@ __all__ = [
     "Expn",
     "Extensions",
     "Greeting",
+    "Group",
+    "GroupAnswered",
     "Helo",
     "Help",
     "Lhlo",
@@ -78,6 +81,7 @@ __all__ = [
     "Receipt",
     "RecipientOptions",
     "RecipientReceipt",
+    "Replies",
     "Reply",
     "ReplyError",
     "ReplyReceived",

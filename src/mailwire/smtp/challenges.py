@@ -19,6 +19,8 @@ class Challenges:
         self._write = write
         self._trace = trace
         self._computing: Auth | None = None  # its response is being computed
+        self.is_computing: bool = False
+        """Whether an answer is to be computed."""
 
     def answer(self, command: Auth, reply: Reply) -> ComputationDue | AuthenticationFailed | None:
         """Answer the challenge in `reply`.
@@ -31,20 +33,16 @@ class Challenges:
             return command.exchange.error("; and the server goes on after the cancel")
         response = command.exchange.respond(b"".join(reply.lines))
         if isinstance(response, ComputationDue):
-            self._computing = command
+            self._computing, self.is_computing = command, True
             return response
         self._respond(response)
         return None
-
-    @property
-    def is_computing(self) -> bool:
-        """Whether an answer is to be computed."""
-        return self._computing is not None
 
     def go_on(self) -> None:
         """Give the answer that was to be computed, if there is one; it is computed here if nobody did."""
         if self._computing is not None:
             computed, self._computing = self._computing.exchange.take_computed(), None
+            self.is_computing = False
             self._respond(computed)
 
     def _respond(self, response: bytes) -> None:

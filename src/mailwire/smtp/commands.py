@@ -37,6 +37,7 @@ __all__ = [
     "Rset",
     "StartTls",
     "Vrfy",
+    "parameter_words",
 ]
 
 T_co = TypeVar("T_co", covariant=True)
@@ -170,8 +171,13 @@ def _path_line(verb: bytes, mailbox: Mailbox | None, parameters: Mapping[str, st
     path = NULL_PATH if mailbox is None else b"<%b>" % mailbox.encode()
     if parameters is NO_PARAMETERS or not parameters:
         return b"%b%b\r\n" % (verb, path)
-    words = [keyword if value is None else f"{keyword}={value}" for keyword, value in parameters.items()]
-    return b"%b%b %b\r\n" % (verb, path, " ".join(words).encode())
+    return b"%b%b%b\r\n" % (verb, path, parameter_words(parameters))
+
+
+def parameter_words(parameters: Mapping[str, str | None]) -> bytes:
+    """Return ESMTP `parameters` as they follow a path, each behind a space."""
+    words = [f" {keyword}" if value is None else f" {keyword}={value}" for keyword, value in parameters.items()]
+    return "".join(words).encode()
 
 
 @dataclass(frozen=True, slots=True)

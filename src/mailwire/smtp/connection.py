@@ -19,16 +19,18 @@ How to drive it: write what `data_to_send()` returns; feed what is read to `rece
 from collections.abc import Collection, Mapping
 from typing import Final
 
-from .._wire.pipeline import LOCKSTEP, Pipeline, Window
+from .._wire.pipeline import LOCKSTEP, Window
 from .._wire.text import check_line
 from .._wire.trace import Elided, Trace
 from ..errors import LocalProtocolError, MailwireError, NotSupported, RemoteProtocolError
 from .challenges import Challenges
 from .commands import Auth, Bdat, BdatLast, Command, Data, Ehlo, EndOfData, Greeting, Helo, Mail, Rcpt, Rset
-from .events import ConnectionClosed, Event, ReplyReceived, ServerClosing
+from .events import ConnectionClosed, Event, GroupAnswered, ReplyReceived, ServerClosing
 from .extensions import Extensions
+from .group import CHUNK_WEIGHT, Group, GroupKind, Replies
+from .grouped_pipeline import GroupedPipeline
 from .mail_data import Chunks, Text, Verdicts
-from .parameters import is_binary
+from .parameters import Parameters
 from .reply import Reply, ReplyReader
 from .rules import fault, injection, loss, objection
 from .states import TRANSITIONS, State, overtaken, transition
@@ -40,12 +42,6 @@ __all__ = ["PIPELINING_WINDOW", "Connection"]
 # while it writes cannot come to a stop over buffers; so the window has room for a mail to a hundred recipients with
 # ordinary addresses, which then costs one round trip, and is far from where servers choke.
 PIPELINING_WINDOW: Final = Window(commands=128, octets=8192)
-
-# So many octets of a chunk take one of the window's: 8 KiB of commands or 1 MiB of chunks. A server reads a chunk to
-# its end before it answers, so chunks cannot make both sides wait; what the window bounds is what is sent in vain
-# behind a refusal, and held in memory.
-_CHUNK_WEIGHT: Final = 128
-
 
 # The commands of every mail: nothing is known of them, and their success moves nothing, but what the table says.
 _ORDINARY: Final[frozenset[type]] = frozenset({Mail, Rcpt, Data, Rset})
@@ -67,6 +63,9 @@ class Connection:
     trace: is told everything that is said, in order, with secrets masked.
     lmtp: the server speaks LMTP (RFC 2033): it is greeted with LHLO, and answers a message once for each recipient.
     ignored_extensions: keywords that are taken for not announced, because the server is known to be bad at them.
+    groups: let a Transaction's commands go as one group where the server pipelines. Replies to them that are all as
+        expected come as one event (GroupAnswered), which its `receive` takes as it takes a ReplyReceived. That saves
+        time, and changes nothing else.
     """
 
     def __init__(
@@ -76,6 +75,7 @@ class Connection:
         trace: Trace = _ignore,
         lmtp: bool = False,
         ignored_extensions: Collection[str] = (),
+        groups: bool = False,
     ) -> None:
         self.state: State = State.GREETING
         """Where the session stands."""
@@ -97,10 +97,12 @@ class Connection:
         self._window = window
         self._trace = trace
         self._ignored = tuple(ignored_extensions)
-        self._pipeline: Pipeline[Command[object]] = Pipeline(self._released)
+        self._groups = groups
+        self._pipeline = GroupedPipeline(self._released)
         self._pipeline.expect(Greeting())
         self._reader = ReplyReader()
         self._eof = False
+        self._has_news = False  # something was received, or the end of it, since the last event was asked for in vain
         self._text = Text()  # the message that goes out behind DATA, or went out last
         self._text.is_ended = True
         self._chunks: Chunks | None = None  # the message that goes out in chunks
@@ -123,7 +125,25 @@ class Connection:
     @property
     def awaited(self) -> Command[object] | None:
         """The command that the server's next words answer, or will answer once it has left; None if none is due."""
-        return self._pipeline.oldest or self._pipeline.next or (self._text.end if self.accepts_data else None)
+        due = self._pipeline.due
+        if due is None:
+            return self._text.end if self.accepts_data else None
+        return due.commands[0] if isinstance(due, Group) else due
+
+    @property
+    def awaited_kind(self) -> type[Command[object]] | None:
+        """The type of the command `awaited`."""
+        due = self._pipeline.due
+        if isinstance(due, Group):
+            return due.awaited
+        if due is None:
+            return EndOfData if self.accepts_data else None
+        return type(due)
+
+    @property
+    def is_awaited(self) -> bool:
+        """Whether a command `awaited` there is."""
+        return self._pipeline.awaits_answer or self._pipeline.has_queued or self.accepts_data
 
     @property
     def is_pipelining(self) -> bool:
@@ -133,7 +153,17 @@ class Connection:
     @property
     def has_queued(self) -> bool:
         """Whether a command has not left yet; behind `data_to_send` that is one for which there is no room."""
-        return self._pipeline.next is not None
+        return self._pipeline.has_queued
+
+    @property
+    def last_queued_group(self) -> Group | None:
+        """The group behind all that has not left yet; None if there is none, or a command stands there."""
+        return self._pipeline.last_group
+
+    @property
+    def takes_groups(self) -> bool:
+        """Whether a transaction's commands may go as one group."""
+        return self._groups and self._pipeline.window.commands > 1
 
     @property
     def accepts_data(self) -> bool:
@@ -166,6 +196,18 @@ class Connection:
         self._pipeline.queue(command, line, len(line))
         self.ahead = row.ahead
 
+    def send_group(self, group: Group) -> None:
+        """Queue `group`, the beginning of a transaction that `takes_groups`.
+
+        Raises LocalProtocolError where no transaction can begin behind what was said so far.
+        """
+        if self.ahead is not State.READY:
+            raise LocalProtocolError(f"no mail transaction can begin now: {self._situation()}")
+        self._is_binary = group.parameters.is_binary
+        self._chunks = None
+        self._pipeline.queue_group(group)
+        self.ahead = group.kind.leads_to
+
     def send_data(self, block: bytes) -> None:
         """Write a block of the message: any line ends, dots as they are. Blocks of 64 to 256 KiB serve best.
 
@@ -173,14 +215,19 @@ class Connection:
         """
         self._pipeline.write(self._open_text().feed(block))
 
-    def end_data(self) -> EndOfData:
-        """End the message. From the moment that `data_to_send()` returns its last dot, the server may have the mail.
+    def end_data(self, block: bytes = b"") -> EndOfData:
+        """End the message, behind `block`. From the moment that `data_to_send()` returns its last dot, the server may
+        have the mail.
 
         The message's reply comes as the answer to the `EndOfData` returned. The next message's commands may be sent
-        behind it.
+        behind it. Raises what `send_data` raises.
         """
         text = self._open_text()
-        self._pipeline.queue(text.end, text.finish(), 0)
+        last = text.end_with(block)
+        if self.takes_groups and not self.is_lmtp:
+            self._pipeline.queue_group(Group.ending(GroupKind.VERDICT, text.end, last, text.octets))
+        else:
+            self._pipeline.queue(text.end, last, 0)
         self.ahead = State.READY
         return text.end
 
@@ -204,8 +251,9 @@ class Connection:
             self._chunks = Chunks(is_binary=self._is_binary)
         command, chunk = self._chunks.cut(block, last=last)
         if command is not None:
-            line = command.encode()
-            self._pipeline.queue(command, line, len(line) + len(chunk) // _CHUNK_WEIGHT, chunk)
+            if not (isinstance(command, BdatLast) and self._queue_only_chunk(command, chunk)):
+                line = command.encode()
+                self._pipeline.queue(command, line, len(line) + len(chunk) // CHUNK_WEIGHT, chunk)
             self.queued_chunks += 1
             self.ahead = row.ahead
         return command
@@ -250,10 +298,11 @@ class Connection:
     def receive_data(self, data: bytes) -> None:
         """Feed bytes that the server sent. What they mean, or what is wrong with them, `next_event` tells."""
         self._reader.feed(data)
+        self._has_news = True
 
     def receive_eof(self) -> None:
         """Say that the server will send nothing more."""
-        self._eof = True
+        self._eof = self._has_news = True
 
     # Taking events
 
@@ -264,8 +313,11 @@ class Connection:
         without its reply, AuthenticationFailed or ServerUnproven when it claims a success that the mechanism cannot
         confirm, TLSFailed when it answers STARTTLS with neither 220 nor a refusal. The machine is closed then.
         """
-        if self.state is State.CLOSED:
+        if not self._has_news or self.state is State.CLOSED:
             return None
+        group = self._pipeline.oldest_group
+        if group is not None and (answered := self._answered_together(group)) is not None:
+            return answered
         if self._challenges.is_computing:
             self._challenges.go_on()
         if self.state is State.TLS:
@@ -295,6 +347,7 @@ class Connection:
             return self._answered_with_care(command, reply) if is_asked else self._unasked(reply)
         if self._eof:
             return self._ended()
+        self._has_news = False
         return None
 
     # Taking bytes
@@ -310,10 +363,10 @@ class Connection:
         if self._pipeline.is_idle:
             return []
         if self._reader:
-            asked = self._pipeline.oldest is not None
+            asked = self._pipeline.awaits_answer
             if self.state is State.MAIL_DATA and not asked:
                 return []  # a verdict before the end of the message: next_event() has it
-            if self._pipeline.next is not None:
+            if self._pipeline.has_queued:
                 if not asked:
                     unread = self._reader.quote_rest()
                     raise self._fail(RemoteProtocolError(f"expected nothing from the server, got {unread}"))
@@ -336,10 +389,20 @@ class Connection:
 
     def _begin(self, command: Command[object]) -> None:
         if isinstance(command, Mail):
-            self._is_binary = is_binary(command.parameters)
+            self._is_binary = Parameters.of(command.parameters).is_binary
             self._chunks = None
         elif isinstance(command, Auth):
             command.exchange.is_begun = True
+
+    def _queue_only_chunk(self, command: BdatLast, chunk: bytes) -> bool:
+        # With its envelope, or by itself behind that; False if there are others, or it is to be answered several times.
+        if not self.takes_groups or self.is_lmtp or self.ahead is not State.TRANSACTION:
+            return False
+        if not self._pipeline.add_chunk(command, chunk):
+            if self._pipeline.awaits_answer or self._pipeline.has_queued:
+                return False  # its envelope is not answered yet
+            self._pipeline.queue_group(Group.ending(GroupKind.LAST_CHUNK, command, command.encode(), len(chunk), chunk))
+        return True
 
     def _open_text(self) -> Text:
         if self._text.is_ended:
@@ -351,8 +414,14 @@ class Connection:
         waiting = [*self.in_flight, *self.queued]
         return f"{text}, with {waiting[-1]} not answered yet" if waiting else text
 
-    def _released(self, command: Command[object]) -> None:
+    def _released(self, command: Command[object] | Group) -> None:
         if type(command) in _ORDINARY:
+            self._trace("C", command)
+            return
+        if isinstance(command, Group):
+            if command.end is not None:
+                command.end.has_left = True
+                self.queued_chunks -= command.kind is not GroupKind.VERDICT
             self._trace("C", command)
             return
         if isinstance(command, EndOfData):
@@ -375,6 +444,21 @@ class Connection:
         waiting = self._pipeline.oldest
         where = f"in reply to {waiting}" if waiting else "though nothing was asked"
         raise self._fail(kind(f"{problem} ({where})"))
+
+    def _answered_together(self, group: Group) -> GroupAnswered | None:
+        # None if it is not answered yet, or not as expected.
+        kind = group.kind
+        if self.state is not kind.begins_in or (octets := self._reader.take_together(group.expected)) is None:
+            return None
+        replies = Replies(octets)
+        self._pipeline.settle_group(group)
+        self._trace("S", replies)
+        self.state = kind.leads_to
+        if kind.begins_in is State.READY:
+            self._verdicts.standing = len(group.recipients)
+        if kind is GroupKind.DATA:
+            self._text = Text()
+        return GroupAnswered(group, replies)
 
     def _unasked(self, reply: Reply) -> Event:
         if reply.code == 421:
@@ -430,6 +514,7 @@ class Connection:
         elif isinstance(command, (Ehlo, Helo)):
             offered = command.parse(reply) if isinstance(command, Ehlo) else Extensions()
             self.extensions = offered.without(self._ignored) if self._ignored else offered
+            self._pipeline.unfold()
             self._pipeline.window = self._window if "PIPELINING" in self.extensions else LOCKSTEP
         elif isinstance(command, Auth):
             self.is_authenticated = True
@@ -464,7 +549,7 @@ class Connection:
 
     def _ended(self) -> Event:
         inside = self.state in (State.MAIL_DATA, State.CHUNKS)  # a message
-        if self._pipeline.oldest is None and not inside and not self._reader:
+        if not self._pipeline.awaits_answer and not inside and not self._reader:
             self._close()
             return ConnectionClosed()
         raise self._fail(loss(self.awaited, self.in_flight, self._reader.quote_rest()))

@@ -5,9 +5,10 @@ from typing import NamedTuple
 
 from ..sasl.work import ComputationDue
 from .commands import Command
+from .group import Group, Replies
 from .reply import Reply
 
-__all__ = ["ComputationDue", "ConnectionClosed", "Event", "ReplyReceived", "ServerClosing"]
+__all__ = ["ComputationDue", "ConnectionClosed", "Event", "GroupAnswered", "ReplyReceived", "ServerClosing"]
 
 
 # There is one for each command, and a tuple costs a third of what a frozen dataclass does.
@@ -22,6 +23,13 @@ class ReplyReceived(NamedTuple):
     reply: Reply
     is_early: bool = False
     discarded: tuple[Command[object], ...] = ()
+
+
+class GroupAnswered(NamedTuple):
+    """The commands of a `group` were all answered as was to be expected, by these `replies` (`Connection.groups`)."""
+
+    group: Group
+    replies: Replies
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,4 +50,4 @@ class ConnectionClosed:
         return "without a word"
 
 
-Event = ReplyReceived | ServerClosing | ConnectionClosed | ComputationDue
+Event = ReplyReceived | GroupAnswered | ServerClosing | ConnectionClosed | ComputationDue

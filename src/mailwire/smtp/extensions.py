@@ -3,6 +3,7 @@
 import re
 from collections.abc import Collection
 from datetime import datetime
+from functools import cached_property
 from typing import Final, Self
 
 from .._wire.keywords import Keywords
@@ -23,7 +24,7 @@ class Extensions(Keywords):
         """Read the reply to EHLO: a keyword and its parameters on each line but the first."""
         return cls.parse_lines(reply.lines[1:])
 
-    @property
+    @cached_property
     def size(self) -> int | None:
         """The largest message taken, in octets (RFC 1870); None if there is no fixed limit ("0") or it is not said."""
         return self.number("SIZE") or None

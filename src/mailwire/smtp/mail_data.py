@@ -3,7 +3,7 @@
 Both take blocks of any size and end the same way: a message is the same on the other side whichever way it went.
 """
 
-from .._wire.dots import DotStuffer, LineEnds
+from .._wire.dots import TERMINATOR, DotStuffer, LineEnds, MailText
 from .commands import Bdat, BdatLast, EndOfData
 
 __all__ = ["Chunks", "Text", "Verdicts"]
@@ -12,24 +12,31 @@ __all__ = ["Chunks", "Text", "Verdicts"]
 class Text:
     """A message as text: CRLF line ends, dots stuffed, a dot on a line of its own at the end."""
 
+    octets: int = 0
+    """As sent, without the last dot."""
+    is_ended: bool = False
+    _stuffer: DotStuffer | None = None  # made for the first block, where it is not the last as well
+
     def __init__(self) -> None:
         self.end: EndOfData = EndOfData()
-        self.octets: int = 0  # as sent, without the last dot
-        self.is_ended: bool = False
-        self._stuffer = DotStuffer()
 
     def feed(self, block: bytes) -> bytes:
         """Return what `block` is on the wire. Raises ValueError for a NUL."""
-        wire = self._stuffer.feed(block)
+        stuffer = self._stuffer = self._stuffer or DotStuffer()
+        wire = stuffer.feed(block)
         self.octets += len(wire)
         return wire
 
-    def finish(self) -> bytes:
-        """Return the end, with the last dot."""
+    def end_with(self, block: bytes) -> bytes:
+        """Return the last `block` and the end, with the last dot. Raises ValueError for a NUL."""
+        if self._stuffer is None and type(block) is MailText and block.endswith(b"\n"):
+            wire = DotStuffer.whole(block)
+        else:
+            stuffer = self._stuffer or DotStuffer()
+            wire = stuffer.feed(block) + stuffer.finish()
         self.is_ended = True
-        terminator = self._stuffer.finish()
-        self.octets += len(terminator) - 3
-        return terminator
+        self.octets += len(wire) - len(TERMINATOR)
+        return wire
 
 
 class Chunks:
@@ -38,12 +45,16 @@ class Chunks:
     def __init__(self, *, is_binary: bool) -> None:
         self._line_ends = None if is_binary else LineEnds()
         self._at_line_start = True
+        self._is_fresh = True
 
     def cut(self, block: bytes, *, last: bool) -> tuple[Bdat | None, bytes]:
         """Return the next chunk and the command for it: None if `block` only begins a line end, and is kept.
 
         Raises ValueError for a NUL in text.
         """
+        if last and self._is_fresh and type(block) is MailText and block.endswith(b"\n"):
+            return BdatLast(len(block)), block  # nothing more is to be done
+        self._is_fresh = False
         if self._line_ends is not None:
             block = self._line_ends.feed(block)
             if last and (rest := self._line_ends.finish()):

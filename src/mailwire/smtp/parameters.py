@@ -15,7 +15,6 @@ __all__ = [
     "RCPT_EXTENSIONS",
     "Parameters",
     "check_offered",
-    "is_binary",
     "needed_extensions",
 ]
 
@@ -32,7 +31,7 @@ class Parameters(FrozenMapping[str | None]):
     hold: spaces, controls, an equals sign.
     """
 
-    __slots__ = ()
+    __slots__ = ("is_binary",)
 
     def __init__(self, parameters: Mapping[str, str | None]) -> None:
         for keyword, value in parameters.items():
@@ -43,6 +42,8 @@ class Parameters(FrozenMapping[str | None]):
         if len(parameters) > 1 and len({keyword.upper() for keyword in parameters}) < len(parameters):
             raise ValueError(f"expected each parameter once, got {', '.join(parameters)}")
         super().__init__(parameters)
+        self.is_binary: bool = parameters.get("BODY") == "BINARYMIME"
+        """Whether these parameters of MAIL say that the message is binary (RFC 3030 3)."""
 
     @classmethod
     def of(cls, parameters: Mapping[str, str | None]) -> Self:
@@ -53,7 +54,8 @@ class Parameters(FrozenMapping[str | None]):
     def vouch(cls, parameters: Mapping[str, str | None]) -> Self:
         """Take `parameters` as they are. The caller knows that the names and values are what they may be."""
         whole = cls.__new__(cls)
-        FrozenMapping.__init__(whole, parameters)
+        whole._items = dict(parameters)
+        whole.is_binary = whole._items.get("BODY") == "BINARYMIME"
         return whole
 
     @classmethod
@@ -88,18 +90,11 @@ RCPT_EXTENSIONS: Final[Mapping[str, str]] = {
 }
 
 
-def is_binary(parameters: Mapping[str, str | None]) -> bool:
-    """Whether these parameters of MAIL say that the message is binary (RFC 3030 3)."""
-    return "BODY" in parameters and parameters["BODY"] == "BINARYMIME"
-
-
-def needed_extensions(parameters: Mapping[str, str | None], known: Mapping[str, str]) -> list[str]:
+def needed_extensions(parameters: Parameters, known: Mapping[str, str]) -> list[str]:
     """Return the extensions that `parameters` need, as far as `known` tells of them."""
-    if not parameters:
-        return []
     needed = [known[keyword] for keyword in map(str.upper, parameters) if keyword in known]
     # RFC 3030 3: a binary message goes in chunks, and there is no other way.
-    if is_binary(parameters):
+    if parameters.is_binary:
         return ["BINARYMIME", "CHUNKING", *(extension for extension in needed if extension != "8BITMIME")]
     return needed
 
@@ -107,5 +102,5 @@ def needed_extensions(parameters: Mapping[str, str | None], known: Mapping[str, 
 def check_offered(needed: Iterable[str], offered: Extensions) -> None:
     """Raise NotSupported, naming the extension, for the first that is `needed` and not `offered`."""
     for extension in needed:
-        if extension not in offered:
+        if extension not in offered.names:
             raise NotSupported(f"the server does not offer {extension}, and the mail needs it", extension=extension)

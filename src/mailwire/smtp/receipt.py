@@ -3,9 +3,9 @@
 A receipt is a value: it can be compared, hashed, pickled, printed, and written as JSON (`to_dict`, `from_dict`).
 """
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any, Final, Self
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, fields
+from typing import TYPE_CHECKING, Any, Final, Self
 
 from .._wire.mapping import FrozenMapping
 from .delivery import Delivery, joined_word
@@ -89,8 +89,27 @@ class RecipientReceipt:
         )
 
 
+class _Unwritten:
+    # A receipt of which the rest is written when somebody reads it: most are asked for no more than a word.
+
+    __slots__ = ("_write",)
+
+    if TYPE_CHECKING:
+        _write: Callable[[], "Receipt"]
+    else:  # to a type checker this would say that a receipt has any attribute
+
+        def __getattr__(self, name: str) -> object:
+            # Only what has no value yet comes here.
+            if name not in _FIELDS:
+                raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+            written = self._write()
+            for field_name in _FIELDS:
+                object.__setattr__(self, field_name, getattr(written, field_name))
+            return getattr(self, name)
+
+
 @dataclass(frozen=True, slots=True)
-class Receipt:
+class Receipt(_Unwritten):
     """What is known about one mail.
 
     sender: the reverse-path, "" for the null one.
@@ -114,6 +133,14 @@ class Receipt:
     def __post_init__(self) -> None:
         if not isinstance(self.timings, FrozenMapping):
             object.__setattr__(self, "timings", FrozenMapping(self.timings))
+
+    @classmethod
+    def to_write(cls, delivery: Delivery, write: Callable[[], "Receipt"]) -> Self:
+        """Return the receipt that `write` makes, of which no more than the `delivery` is made now."""
+        receipt = cls.__new__(cls)
+        object.__setattr__(receipt, "delivery", delivery)
+        object.__setattr__(receipt, "_write", write)
+        return receipt
 
     @classmethod
     def joined(cls, receipts: Sequence[Self], places: Sequence[Sequence[int]] | None = None) -> Self:
@@ -208,6 +235,9 @@ class Receipt:
             extensions=tuple(map(str, data["extensions"])),
             timings={str(phase): float(seconds) for phase, seconds in data["timings"].items()},
         )
+
+
+_FIELDS: Final = frozenset(each.name for each in fields(Receipt))
 
 
 def _reply_to_dict(reply: Reply | None) -> dict[str, Any] | None:

@@ -184,6 +184,10 @@ class ReplyReader:
                 return reply
         return None
 
+    def take_together(self, pattern: re.Pattern[bytes]) -> bytes | None:
+        """Take whole replies of one line each that `pattern` matches, as they came; None if what has come is other."""
+        return None if self._lines else self._buffer.take(pattern)
+
     def quote_rest(self) -> str:
         """Return what was received and is not part of a reply, as it may stand in an error; "" if that is nothing."""
         lines = b"".join(self._code + b"-" + line + b"\r\n" for line in self._lines)

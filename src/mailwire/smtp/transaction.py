@@ -16,6 +16,7 @@
 
 from collections import deque
 from collections.abc import Collection, Mapping, Sequence
+from functools import partial
 from itertools import zip_longest
 from typing import Final, Literal
 
@@ -24,10 +25,11 @@ from ..errors import LocalProtocolError
 from .commands import Bdat, BdatLast, Command, Data, EndOfData, Mail, Rcpt, Rset
 from .connection import Connection
 from .delivery import Delivery, Heard
-from .events import ReplyReceived
+from .events import GroupAnswered, ReplyReceived
 from .extensions import Extensions
+from .group import Group, GroupKind, Replies
 from .options import MailOptions, RecipientOptions
-from .parameters import MAIL_EXTENSIONS, NO_PARAMETERS, Parameters, check_offered, is_binary, needed_extensions
+from .parameters import MAIL_EXTENSIONS, NO_PARAMETERS, Parameters, check_offered, needed_extensions
 from .paths import Mailbox
 from .receipt import NO_TIMINGS, Receipt, RecipientReceipt
 from .reply import Reply
@@ -83,7 +85,7 @@ class Transaction:
             raise ValueError(f"expected options for {len(recipients)} recipients, got {len(recipient_options)}")
         if on_refused == "abort" and chunking == "eager":
             raise ValueError("a mail that goes to all or none cannot go out before the replies are known")
-        if chunking is False and is_binary(parameters):
+        if chunking is False and parameters.is_binary:
             raise ValueError("a binary message goes in chunks (RFC 3030 3)")
         _check_beginning(connection, behind)
         offered = _NOTHING if connection.extensions is None else connection.extensions
@@ -95,41 +97,62 @@ class Transaction:
             options.requires(offered, is_secured=connection.is_verified)
             used += options.needed_extensions
             parameters = Parameters.joined(parameters, options.as_parameters())
-        commands: list[Command[object]] = [Mail(sender, parameters)]
-        if not any(recipient_options):
-            commands += map(Rcpt, recipients)
+        begins_anew = behind is not None and behind.chunking is not False
+        has_data = chunking is False and on_refused == "send"
+        group: Group | None = None
+        commands: list[Command[object]] = []
+        if connection.takes_groups and not any(recipient_options):
+            kind = GroupKind.DATA if has_data else GroupKind.ENVELOPE
+            group = Group(kind, sender, recipients, parameters, begins_anew=begins_anew)
         else:
-            utf8 = "SMTPUTF8" in parameters
-            for recipient, wished in zip(recipients, recipient_options, strict=True):
-                wished = wished or _NO_WISH
-                wished.requires(offered)
-                used += wished.needed_extensions
-                commands.append(Rcpt(recipient, wished.as_parameters(utf8=utf8)))
-        if behind is not None and behind.chunking is not False:
-            commands.insert(0, Rset())
-        if chunking is False and on_refused == "send":
-            commands.append(Data())
+            if begins_anew:
+                commands.append(Rset())
+            commands.append(Mail(sender, parameters))
+            if not any(recipient_options):
+                commands += map(Rcpt, recipients)
+            else:
+                utf8 = "SMTPUTF8" in parameters
+                for recipient, wished in zip(recipients, recipient_options, strict=True):
+                    wished = wished or _NO_WISH
+                    wished.requires(offered)
+                    used += wished.needed_extensions
+                    commands.append(Rcpt(recipient, wished.as_parameters(utf8=utf8)))
+            if has_data:
+                commands.append(Data())
         if connection.is_pipelining:
             used.append("PIPELINING")
 
-        self.must_close: bool = False  # the connection cannot be used again, nor be left by QUIT
         self.chunking: bool | Literal["eager"] = chunking
         self._connection = connection
         self._sender = sender
-        self._recipients = tuple(recipients)
+        self._recipients = recipients
         self._aborts = on_refused == "abort"
-        self._extensions = tuple(dict.fromkeys(used))
-        self._unanswered: deque[Command[object]] = deque()  # of this transaction, in the order of their replies
-        self._heard = Heard()
-        self._accepted = 0  # of the recipients
+        self._extensions = used
+        self._begins_anew = begins_anew
         self._is_open = chunking == "eager"  # the message may be written
-        self._end: EndOfData | BdatLast | None = None
-        self._octets = 0  # of the message, as queued in chunks, or once it was ended
-        self._gathered: list[bytes] = []  # blocks that are to become a chunk
-        self._gathered_octets = 0
-        self._is_reset = False
+        self._unanswered: deque[Command[object]] = deque()  # of this transaction, in their order; behind...
+        self._group = group  # ...this, if it is not answered
+        if group is not None:
+            connection.send_group(group)
         for command in commands:
             self._send(command)
+
+    # Most of what there is to be known of a transaction, most transactions never come to.
+
+    must_close: bool = False
+    """The connection cannot be used again, nor be left by QUIT."""
+
+    is_ended: bool = False
+    """The message has been ended: another transaction may begin behind this one."""
+
+    _accepted = 0  # of the recipients
+    _answered: tuple[GroupAnswered, ...] = ()  # groups, of whose replies nothing was made yet
+    _heard_so_far: Heard | None = None  # what was made of replies
+    _end: EndOfData | BdatLast | None = None
+    _octets = 0  # of the message, as queued in chunks, or once it was ended
+    _gathered: list[bytes] | None = None  # blocks that are to become a chunk
+    _gathered_octets = 0
+    _is_reset = False
 
     # What is to be done
 
@@ -147,12 +170,9 @@ class Transaction:
     @property
     def finished(self) -> bool:
         """Whether nothing more will come of it."""
-        return self._connection.state is State.CLOSED or not (self._unanswered or self._is_open)
-
-    @property
-    def is_ended(self) -> bool:
-        """Whether the message has been ended: another transaction may begin behind this one."""
-        return self._end is not None
+        if self._connection.state is State.CLOSED:
+            return True
+        return not (self._is_open or self._unanswered) and self._group is None
 
     def is_on(self, connection: Connection) -> bool:
         """Whether this transaction goes over `connection`."""
@@ -198,6 +218,7 @@ class Transaction:
             return
         if self._gathered_octets >= CHUNK_SIZE:
             self._send_chunk(last=False)
+        self._gathered = self._gathered or []
         self._gathered.append(block)
         self._gathered_octets += len(block)
 
@@ -209,27 +230,41 @@ class Transaction:
         self._check_open()
         if self.chunking is False:
             self._end_text()
-            self._octets = self._connection.data_octets
         else:
+            self._send_chunk(last=True)
+
+    def send_whole(self, message: bytes) -> None:
+        """Write `message`, which is all of it, and end it: `send_data` and `end_data` in one step."""
+        self._check_open()
+        if self.chunking is False:
+            self._end_text(message)
+        else:
+            self._gathered, self._gathered_octets = [message], len(message)
             self._send_chunk(last=True)
 
     # What was heard
 
-    def receive(self, event: ReplyReceived) -> bool:
-        """Take the reply to one of this transaction's commands, and decide what follows.
+    def receive(self, event: ReplyReceived | GroupAnswered) -> bool:
+        """Take the reply to one of this transaction's commands, or those to all in a group, and decide what follows.
 
         Returns whether it was one: the replies to other commands change nothing here.
         """
+        if isinstance(event, GroupAnswered):
+            return self._receive_together(event)
         command, reply = event.command, event.reply
-        unanswered = self._unanswered
         if event.is_early:
             if not self._is_open and self._end is not command:
                 return False
-        elif not unanswered or unanswered[0] is not command:
-            return False
-        # In LMTP the end of the message has several replies: it stays until the last.
-        elif not self._connection.is_lmtp or self._connection.awaited is not command:
-            unanswered.popleft()
+            self._unfold()
+        else:
+            if self._group is not None and self._group.commands[0] is command:
+                self._unfold()
+            unanswered = self._unanswered
+            if self._group is not None or not unanswered or unanswered[0] is not command:
+                return False
+            # In LMTP the end of the message has several replies: it stays until the last.
+            if not self._connection.is_lmtp or self._connection.awaited is not command:
+                unanswered.popleft()
         if event.discarded:
             self._forget(event.discarded)
         kind = type(command)  # of its own making: nothing derived from these
@@ -259,6 +294,18 @@ class Transaction:
 
     def receipt(self, timings: Mapping[str, float] = NO_TIMINGS) -> Receipt:
         """Return what is known now. `timings`: the seconds that each phase took, which the caller has measured."""
+        if self._heard_so_far is None and self._answered and self._answered[-1].group.end is not None:
+            write = partial(
+                _write_receipt,
+                self._sender,
+                self._recipients,
+                [replies for _, replies in self._answered],
+                self._begins_anew,
+                self._octets,
+                self._extensions,
+                timings,
+            )
+            return Receipt.to_write(Delivery.ACCEPTED, write)
         heard, connection = self._heard, self._connection
         in_doubt = self._end is not None and self._end.has_left
         words = heard.words(len(self._recipients), in_doubt=in_doubt, lmtp=connection.is_lmtp)
@@ -271,11 +318,23 @@ class Transaction:
             self._recipient_receipts(words),
             reply,
             connection.data_octets if self._is_writing_text else self._octets,
-            self._extensions,
+            tuple(dict.fromkeys(self._extensions)),
             timings,
         )
 
     # Private
+
+    @property
+    def _heard(self) -> Heard:
+        heard = self._heard_so_far
+        if heard is None:
+            heard = self._heard_so_far = Heard()
+        if self._answered:
+            answered, self._answered = self._answered, ()
+            for group, replies in answered:
+                for command, reply in zip(group.commands, replies.read(), strict=True):
+                    _take_down(heard, command, reply)
+        return heard
 
     @property
     def _goes_on(self) -> bool:
@@ -289,7 +348,7 @@ class Transaction:
     @property
     def _must_reset(self) -> bool:
         connection = self._connection
-        if self._is_reset or connection.awaited is not None:
+        if self._is_reset or connection.is_awaited:
             return False  # whoever is behind has taken care of it
         if connection.state is State.READY:
             # Behind a refused MAIL, a recipient that was accepted or a chunk that was not leaves the server in a state
@@ -307,20 +366,52 @@ class Transaction:
         self._unanswered.append(command)
 
     def _send_chunk(self, *, last: bool) -> None:
-        command = self._connection.send_chunk(_joined(self._gathered), last=last)
-        self._gathered.clear()
-        self._gathered_octets = 0
-        if command is not None:
-            self._unanswered.append(command)
-            self._octets += command.octets
+        command = self._connection.send_chunk(_joined(self._gathered or ()), last=last)
+        self._gathered, self._gathered_octets = None, 0
+        if command is None:
+            return
+        self._octets += command.octets
         if isinstance(command, BdatLast):
-            self._end = command
+            self._end, self.is_ended = command, True
             self._is_open = False
+        self._await(command)
 
-    def _end_text(self) -> None:
-        self._end = self._connection.end_data()
-        self._unanswered.append(self._end)
+    def _end_text(self, message: bytes = b"") -> None:
+        self._end, self.is_ended = self._connection.end_data(message), True
+        self._octets = self._connection.data_octets
         self._is_open = False
+        self._await(self._end)
+
+    def _await(self, command: Bdat | EndOfData) -> None:
+        # The command ends the group that there is, or is a group by itself, or stands alone.
+        if self._group is not None and self._group.end is command:
+            return
+        group = self._connection.last_queued_group
+        if group is not None and group.end is command:
+            self._group = group
+        else:
+            self._unanswered.append(command)
+
+    def _unfold(self) -> None:
+        if self._group is not None:
+            self._unanswered.extendleft(reversed(self._group.commands))
+            self._group = None
+
+    def _receive_together(self, event: GroupAnswered) -> bool:
+        group = event.group
+        if group is not self._group:
+            return False
+        self._group = None
+        self._answered += (event,)
+        if group.kind is GroupKind.ENVELOPE or group.kind is GroupKind.DATA:
+            self._accepted = len(self._recipients)
+            if group.kind is GroupKind.DATA:
+                self._is_open = True
+            else:
+                self._recipients_answered()
+        elif group.kind is GroupKind.CHUNK:
+            self._accepted = len(self._recipients)
+        return True
 
     def _forget(self, discarded: Collection[Command[object]]) -> None:
         gone = {id(command) for command in discarded}
@@ -392,6 +483,40 @@ def _check_beginning(connection: Connection, behind: Transaction | None) -> None
         begins = behind.is_ended and behind.is_on(connection) and connection.ahead is State.READY
     if not begins:
         raise LocalProtocolError(f"no mail transaction can begin in state {connection.state.name}")
+
+
+def _write_receipt(
+    sender: Mailbox | None,
+    recipients: Sequence[Mailbox],
+    answered: Sequence[Replies],
+    begins_anew: bool,
+    octets: int,
+    extensions: Sequence[str],
+    timings: Mapping[str, float],
+) -> Receipt:
+    # Of a mail for which all was answered as is to be expected. It holds nothing of the message.
+    replies = [reply for each in answered for reply in each.read()]
+    verdict = replies[-1]
+    entries = [
+        RecipientReceipt(str(recipient), reply, Delivery.ACCEPTED, verdict)
+        for recipient, reply in zip(recipients, replies[2 if begins_anew else 1 :], strict=False)
+    ]
+    return Receipt(
+        Delivery.ACCEPTED, str(sender or ""), tuple(entries), verdict, octets, tuple(dict.fromkeys(extensions)), timings
+    )
+
+
+def _take_down(heard: Heard, command: Command[object], reply: Reply) -> None:
+    # What a server has said that is expected of it.
+    kind = type(command)
+    if kind is Rcpt:
+        heard.recipients.append(reply)
+    elif kind is Mail:
+        heard.mail = reply
+    elif kind is Data:
+        heard.data = reply
+    elif kind is not Rset:
+        heard.verdicts.append(reply)
 
 
 def _joined(blocks: Sequence[bytes]) -> bytes:

@@ -1,0 +1,217 @@
+"""Group: the commands of a mail transaction as one thing (RFC 2920 3.1). They leave together; and where each is
+answered as is to be expected, they are answered together, in one step.
+
+1. A group is its commands and nothing else. Whatever does not go as expected unfolds it into them, where it stands, and
+   each is answered by itself.
+2. What is expected is one pattern over the octets that have come: a line for each command, with the code that lets the
+   transaction go on, and a text of ordinary length. A refusal, a reply of several lines, a reply of which the end has
+   not come, are not.
+3. Commands and replies are made of a group when somebody looks at them.
+"""
+
+import re
+from collections.abc import Iterator, Sequence
+from enum import Enum
+from functools import lru_cache
+from typing import Final
+
+from .._wire.text import check_lines
+from .._wire.trace import Elided, Several, Traceable
+from .commands import BdatLast, Command, Data, EndOfData, Mail, Rcpt, Rset, parameter_words
+from .parameters import NO_PARAMETERS, Parameters
+from .paths import NULL_PATH, Mailbox
+from .reply import Reply
+from .states import State
+
+__all__ = ["CHUNK_WEIGHT", "Group", "GroupKind", "Replies"]
+
+# So many octets of a chunk take one of the window's: 8 KiB of commands or 1 MiB of chunks. A server reads a chunk to
+# its end before it answers, so chunks cannot make both sides wait; what the window bounds is what is sent in vain
+# behind a refusal, and held in memory.
+CHUNK_WEIGHT: Final = 128
+
+
+class GroupKind(Enum):
+    """What a group is made of, and where it leads from where if it is answered as expected."""
+
+    ENVELOPE = State.READY, State.TRANSACTION
+    """MAIL and each RCPT."""
+    DATA = State.READY, State.MAIL_DATA
+    """The same, and DATA."""
+    CHUNK = State.READY, State.READY
+    """The same, and the one chunk that the message is."""
+    LAST_CHUNK = State.TRANSACTION, State.READY
+    """The one chunk that the message is, alone."""
+    VERDICT = State.MAIL_DATA, State.READY
+    """The end of mail data."""
+
+    __hash__ = object.__hash__  # as that of State
+
+    def __init__(self, begins_in: State, leads_to: State) -> None:
+        self.begins_in = begins_in
+        self.leads_to = leads_to
+
+
+# RFC 5321 4.2: a reply of one line. Its text has no limit of its own here, but one that is longer is read with care.
+_TEXT: Final = rb"(?: [^\0\r\n]{0,506}+)?+\r\n"
+_DONE: Final = rb"2[0-9][0-9]" + _TEXT
+_GO_ON: Final = rb"3[0-9][0-9]" + _TEXT
+_TAKEN: Final = rb"2(?!2[01])[0-9][0-9]" + _TEXT  # 220 and 221 are no verdict (`rules.fault`)
+
+
+@lru_cache
+def _expected(kind: GroupKind, count: int) -> re.Pattern[bytes]:
+    # The replies to a group of so many commands. Nothing in it is tried twice.
+    last = {GroupKind.ENVELOPE: _DONE, GroupKind.DATA: _GO_ON}.get(kind, _TAKEN)
+    return re.compile(rb"(?:%b){%d}+%b" % (_DONE, count - 1, last) if count > 1 else last)
+
+
+class Replies(Several):
+    """The replies to a group, as they came: each is one line."""
+
+    __slots__ = ("octets",)
+
+    def __init__(self, octets: bytes) -> None:
+        self.octets = octets
+
+    def read(self) -> tuple[Reply, ...]:
+        """Return them."""
+        return tuple([Reply(int(line[:3]), (line[4:],)) for line in self.octets[:-2].split(b"\r\n")])
+
+    def parts(self) -> Sequence[Traceable]:
+        return self.read()
+
+
+class Group(Several):
+    """The commands of a mail transaction from `sender` to `recipients` that leave together.
+
+    kind: which they are.
+    begins_anew: RSET goes before MAIL.
+    """
+
+    __slots__ = (
+        "_commands",
+        "begins_anew",
+        "chunk",
+        "end",
+        "kind",
+        "message_octets",
+        "parameters",
+        "recipients",
+        "sender",
+        "size",
+        "text",
+    )
+
+    stands_alone = False
+
+    def __init__(
+        self,
+        kind: GroupKind,
+        sender: Mailbox | None,
+        recipients: Sequence[Mailbox],
+        parameters: Parameters = NO_PARAMETERS,
+        *,
+        begins_anew: bool = False,
+    ) -> None:
+        self.kind = kind
+        self.sender = sender
+        self.recipients = recipients
+        self.parameters = parameters
+        self.begins_anew = begins_anew
+        self.size: int = len(recipients) + 1 + begins_anew + (kind is GroupKind.DATA)
+        """How many commands there are."""
+        self.text: bytes = check_lines(self._written(), self.size)
+        """What leaves for them, without a chunk."""
+        self.chunk: bytes = b""
+        self.end: BdatLast | EndOfData | None = None
+        """The command that ends the message, if that is in it."""
+        self.message_octets: int = 0
+        self._commands: tuple[Command[object], ...] = ()
+
+    @classmethod
+    def ending(
+        cls, kind: GroupKind, end: BdatLast | EndOfData, text: bytes, message_octets: int, chunk: bytes = b""
+    ) -> "Group":
+        """Return the group that is the end of a message alone: a LAST_CHUNK, or the VERDICT on mail data."""
+        group = cls.__new__(cls)
+        group.kind = kind
+        group.size = 1
+        group.text = text
+        group.chunk = chunk
+        group.end = end
+        group.message_octets = message_octets
+        group._commands = (end,)
+        return group
+
+    def add_chunk(self, command: BdatLast, chunk: bytes) -> None:
+        """Let the one chunk of the message follow the envelope."""
+        self.kind = GroupKind.CHUNK
+        self.size += 1
+        self.text += command.encode()
+        self.chunk = chunk
+        self.end = command
+        self.message_octets = len(chunk)
+        self._commands = ()
+
+    @property
+    def ends_group(self) -> bool:
+        """Whether what follows must wait for the answers."""
+        return self.kind is GroupKind.DATA
+
+    @property
+    def cost(self) -> int:
+        """What it takes of a window's octets."""
+        return 0 if self.kind is GroupKind.VERDICT else len(self.text) + len(self.chunk) // CHUNK_WEIGHT
+
+    @property
+    def commands(self) -> tuple[Command[object], ...]:
+        """The commands, in their order; each time the same."""
+        if not self._commands:
+            end = Data() if self.kind is GroupKind.DATA else self.end
+            self._commands = (
+                *((Rset(),) if self.begins_anew else ()),
+                Mail(self.sender, self.parameters),
+                *map(Rcpt, self.recipients),
+                *(() if end is None else (end,)),
+            )
+        return self._commands
+
+    @property
+    def awaited(self) -> type[Command[object]]:
+        """The kind of the first command."""
+        if self.kind.begins_in is not State.READY:
+            return type(self.commands[0])
+        return Rset if self.begins_anew else Mail
+
+    def unfolded(self) -> Iterator[tuple[Command[object], bytes, int, bytes]]:
+        """Return each command with what leaves for it, what that takes of a window's octets, and its chunk."""
+        for command in self.commands:
+            if isinstance(command, EndOfData):
+                yield command, self.text, 0, b""
+            else:
+                line = command.encode()
+                chunk = self.chunk if command is self.end else b""
+                yield command, line, len(line) + len(chunk) // CHUNK_WEIGHT, chunk
+
+    @property
+    def expected(self) -> re.Pattern[bytes]:
+        """What the replies to it look like, if all goes as is to be expected."""
+        return _expected(self.kind, self.size)
+
+    def parts(self) -> Sequence[Traceable]:
+        said: list[Traceable] = list(self.commands)
+        if self.end is not None:
+            said.insert(-1 if self.kind is GroupKind.VERDICT else len(said), Elided(self.message_octets))
+        return said
+
+    def _written(self) -> bytes:
+        sender = NULL_PATH if self.sender is None else b"<%b>" % self.sender.encode()
+        words = parameter_words(self.parameters) if self.parameters else b""
+        return b"%bMAIL FROM:%b%b\r\nRCPT TO:<%b>\r\n%b" % (
+            b"RSET\r\n" if self.begins_anew else b"",
+            sender,
+            words,
+            b">\r\nRCPT TO:<".join([recipient.encode() for recipient in self.recipients]),
+            b"DATA\r\n" if self.kind is GroupKind.DATA else b"",
+        )

@@ -1,0 +1,137 @@
+"""GroupedPipeline: a pipeline in which a group of commands is one entry, until somebody asks for a command in it."""
+
+from collections import deque
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+from .._wire.pipeline import Pipeline
+from .commands import BdatLast, Command
+from .group import Group, GroupKind
+
+__all__ = ["GroupedPipeline"]
+
+S = TypeVar("S")
+
+
+class GroupedPipeline(Pipeline[Any]):
+    """The way out of commands and of groups. Whoever asks for commands gets commands: the groups unfold then."""
+
+    _groups = 0  # that are queued or in flight
+
+    # Groups
+
+    def queue_group(self, group: Group) -> None:
+        """Put `group` behind all others. One for which no window has room unfolds at once."""
+        cost = group.cost
+        if group.size > self.window.commands or cost > self.window.octets:
+            self._queued.extend(group.unfolded())
+        else:
+            self._queued.append((group, group.text, cost, group.chunk))
+            self._groups += 1
+
+    def add_chunk(self, command: BdatLast, chunk: bytes) -> bool:
+        """Let the one chunk of a message leave with its envelope; False if that has left, or is no group."""
+        group = self.last_group
+        if group is None or group.kind is not GroupKind.ENVELOPE:
+            return False
+        self._queued.pop()
+        self._groups -= 1
+        group.add_chunk(command, chunk)
+        self.queue_group(group)
+        return True
+
+    @property
+    def last_group(self) -> Group | None:
+        """The group behind all that is queued; None if that is a command, or there is nothing."""
+        if not self._groups or not self._queued:
+            return None
+        last = self._queued[-1][0]
+        return last if isinstance(last, Group) else None
+
+    @property
+    def oldest_group(self) -> Group | None:
+        """The group that the next replies answer; None if it is a command that they answer, or none is due."""
+        if not self._groups or not self._in_flight:
+            return None
+        oldest = self._in_flight[0][0]
+        return oldest if isinstance(oldest, Group) else None
+
+    @property
+    def due(self) -> Command[object] | Group | None:
+        """What the server's next words answer, or will answer once it has left; None if nothing is to be answered."""
+        due: Command[object] | Group | None = None
+        if self._in_flight:
+            due = self._in_flight[0][0]
+        elif self._queued:
+            due = self._queued[0][0]
+        return due
+
+    @property
+    def awaits_answer(self) -> bool:
+        """Whether a reply is due."""
+        return bool(self._in_flight)
+
+    @property
+    def has_queued(self) -> bool:
+        """Whether a command has not left yet."""
+        return bool(self._queued)
+
+    def settle_group(self, group: Group) -> None:
+        """Take `group`, the oldest in flight: its last reply has come."""
+        self._octets -= self._in_flight.popleft()[1]
+        self._surplus -= group.size - 1
+        self._groups -= 1
+
+    def unfold(self) -> None:
+        """Let each group be its commands, where it stands."""
+        if self._groups:
+            self._queued = deque(each for entry in self._queued for each in _unfolded(entry))
+            self._in_flight = deque(
+                (command, cost)
+                for entry, octets in self._in_flight
+                for command, _, cost, _ in _unfolded((entry, b"", octets, b""))
+            )
+            self._groups = self._surplus = 0
+
+    # Commands
+
+    @property
+    def in_flight(self) -> tuple[Command[object], ...]:
+        self.unfold()
+        return super().in_flight
+
+    @property
+    def queued(self) -> tuple[Command[object], ...]:
+        self.unfold()
+        return super().queued
+
+    @property
+    def oldest(self) -> Command[object] | None:
+        if (group := self.oldest_group) is not None:
+            self.settle_group(group)
+            for command, _, cost, _ in reversed(tuple(group.unfolded())):
+                self._in_flight.appendleft((command, cost))
+                self._octets += cost
+        return super().oldest
+
+    def discard_queued(self, is_wanted: Callable[[Any], bool] = lambda _: False) -> tuple[Command[object], ...]:
+        self.unfold()
+        return super().discard_queued(is_wanted)
+
+    def foresee(self, state: S, follow: Callable[[S, Any], S | None]) -> tuple[S, tuple[Command[object], ...]]:
+        self.unfold()
+        return super().foresee(state, follow)
+
+    # Private
+
+    def _is_open(self, command: Any, cost: int, size: int = 1) -> bool:
+        if type(command) is not Group:
+            return super()._is_open(command, cost)
+        is_open = super()._is_open(command, cost, command.size)
+        if is_open:
+            self._surplus += command.size - 1
+        return is_open
+
+
+def _unfolded(entry: tuple[Any, bytes, int, bytes]) -> Any:
+    return entry[0].unfolded() if isinstance(entry[0], Group) else (entry,)

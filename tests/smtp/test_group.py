@@ -1,0 +1,385 @@
+"""Commands that go, and are answered, as one group: what comes of a mail is the same as with one at a time."""
+
+from dataclasses import dataclass, field, replace
+
+import pytest
+
+from mailwire._wire.dots import MailText
+from mailwire._wire.trace import Traceable
+from mailwire.errors import LocalProtocolError, RemoteProtocolError
+from mailwire.smtp import (
+    BdatLast,
+    Connection,
+    Data,
+    Delivery,
+    Ehlo,
+    Event,
+    GroupAnswered,
+    Lhlo,
+    Mail,
+    Noop,
+    Parameters,
+    Rcpt,
+    Reply,
+    ReplyReceived,
+    Rset,
+    State,
+    Transaction,
+    Window,
+)
+from mailwire.smtp import transaction as transaction_module
+from mailwire.smtp.group import Group, GroupKind
+from tests.smtp.sessions import A, B, C, D, Outcome, ask, events_of, hear, run
+from tests.smtp.test_cuts import WHOLE, Case, cases
+
+WIDE = Window(commands=100, octets=4096)
+GREETING = ("220 hello",)
+EHLO = ("250-mx", "250-PIPELINING", "250-CHUNKING", "250-SIZE", "250-BINARYMIME", "250 8BITMIME")
+
+
+@dataclass
+class Told:
+    """A machine's trace, as lines."""
+
+    lines: list[str] = field(default_factory=list)
+
+    def __call__(self, direction: str, what: Traceable) -> None:
+        self.lines += [f"{direction}: {line}" for line in what.shown()]
+
+
+# All that can be seen of a session, whichever way the commands went
+
+
+def seen(case: Case, *, groups: bool, is_whole: bool, chunk: int, **cut: int) -> tuple[object, ...]:
+    told = Told()
+    connection = Connection(window=WIDE, lmtp=case.lmtp, groups=groups, trace=told)
+    mails = [replace(mail, body=(MailText(WHOLE),), is_whole=True) if is_whole else mail for mail in case.mails]
+    outcome: Outcome = run(case.scripts, mails, connection, in_a_row=case.in_a_row, chunk=chunk, **cut)
+    transactions = outcome.sender.transactions
+    return (
+        outcome.sent,
+        outcome.heard,
+        repr(outcome.error),
+        told.lines,
+        connection.state,
+        [str(command) for command in connection.in_flight],
+        [str(command) for command in connection.queued],
+        [transaction.receipt() for transaction in transactions],
+        [(each.must_close, each.finished, each.is_ended, each.wants_data) for each in transactions],
+        [(each.sender_refusal, each.recipients_refusal, each.data_refusal) for each in transactions],
+        outcome.server.accepted,
+        outcome.server.commands,
+    )
+
+
+@pytest.fixture(autouse=True)
+def small_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let every block be a chunk of its own."""
+    monkeypatch.setattr(transaction_module, "CHUNK_SIZE", 1)
+
+
+@pytest.mark.parametrize("is_whole", [False, True])
+def test_whatever_a_server_answers_comes_to_the_same(is_whole: bool) -> None:
+    for case in cases():
+        for chunk in (1, 13, 1_000_000):
+            alone = seen(case, groups=False, is_whole=is_whole, chunk=chunk)
+            assert seen(case, groups=True, is_whole=is_whole, chunk=chunk) == alone, (case, chunk)
+
+
+@pytest.mark.parametrize("is_whole", [False, True])
+def test_wherever_the_connection_is_cut_comes_to_the_same(is_whole: bool) -> None:
+    for number, case in enumerate(cases()):
+        for cut in range(number % 37, 400, 37):
+            alone = seen(case, groups=False, is_whole=is_whole, chunk=1_000_000, server_cut=cut)
+            assert seen(case, groups=True, is_whole=is_whole, chunk=1_000_000, server_cut=cut) == alone, (case, cut)
+
+
+# One group
+
+
+def ready(*, window: Window = WIDE, lmtp: bool = False, told: Told | None = None) -> Connection:
+    """A machine that takes groups, with a server that takes all."""
+    connection = Connection(groups=True, window=window, lmtp=lmtp, trace=told or Told())
+    hear(connection, *GREETING)
+    ask(connection, Lhlo("c") if lmtp else Ehlo("c"), *EHLO)
+    return connection
+
+
+def flush(connection: Connection) -> bytes:
+    return b"".join(connection.data_to_send())
+
+
+def take(transaction: Transaction, connection: Connection, *lines: str) -> list[type[Event]]:
+    """Let the server say `lines` at once; return what kind of events came of them."""
+    connection.receive_data("".join(f"{line}\r\n" for line in lines).encode())
+    kinds: list[type[Event]] = []
+    while (event := connection.next_event()) is not None:
+        assert isinstance(event, (ReplyReceived, GroupAnswered))
+        assert transaction.receive(event)
+        kinds.append(type(event))
+    return kinds
+
+
+ENVELOPE = b"MAIL FROM:<a@example.org>\r\nRCPT TO:<b@example.org>\r\nRCPT TO:<c@example.org>\r\n"
+MESSAGE = MailText(b"Subject: x\r\n\r\n.hidden\r\n")
+
+
+def test_mail_rcpt_and_data_are_answered_as_one_and_so_is_the_end() -> None:
+    told = Told()
+    connection = ready(told=told)
+    del told.lines[:]
+    transaction = Transaction(connection, A, [B, C])
+    assert flush(connection) == ENVELOPE + b"DATA\r\n"
+    assert take(transaction, connection, "250 1", "250 2", "251", "354 go") == [GroupAnswered]
+    assert connection.state is State.MAIL_DATA
+    assert transaction.wants_data
+    transaction.send_whole(MESSAGE)
+    assert flush(connection) == b"Subject: x\r\n\r\n..hidden\r\n.\r\n"
+    assert take(transaction, connection, "250 2.0.0 queued as 77") == [GroupAnswered]
+    assert transaction.finished
+    receipt = transaction.receipt({"envelope": 1.5})
+    assert receipt.delivery is Delivery.ACCEPTED
+    assert [entry.reply for entry in receipt.recipients] == [Reply(250, (b"2",)), Reply(251, (b"",))]
+    assert receipt.reply == Reply(250, (b"2.0.0 queued as 77",))
+    assert (receipt.sender, receipt.octets, dict(receipt.timings)) == ("a@example.org", 24, {"envelope": 1.5})
+    assert told.lines == [
+        "C: MAIL FROM:<a@example.org>",
+        "C: RCPT TO:<b@example.org>",
+        "C: RCPT TO:<c@example.org>",
+        "C: DATA",
+        "S: 250 1",
+        "S: 250 2",
+        "S: 251",
+        "S: 354 go",
+        "C: (24 octets)",
+        "C: .",
+        "S: 250 2.0.0 queued as 77",
+    ]
+
+
+def test_an_eager_message_is_one_group_with_its_envelope_and_the_next_begins_anew() -> None:
+    connection = ready()
+    first = Transaction(connection, A, [B, C], parameters={"SIZE": "23"}, chunking="eager")
+    first.send_whole(MESSAGE)
+    second = Transaction(connection, None, [D], chunking="eager", behind=first)
+    second.send_whole(MESSAGE)
+    assert connection.queued_chunks == 2
+    chunk = b"BDAT 23 LAST\r\n" + MESSAGE
+    sized = ENVELOPE.replace(b"a@example.org>", b"a@example.org> SIZE=23")
+    assert flush(connection) == sized + chunk + b"RSET\r\nMAIL FROM:<>\r\nRCPT TO:<d@example.org>\r\n" + chunk
+    assert connection.queued_chunks == 0
+    events = hear(connection, "250 m", "250 r", "250 r", "250 q1", "250 rset", "250 m", "250 r", "250 q2")
+    assert [type(event) for event in events] == [GroupAnswered, GroupAnswered]
+    assert isinstance(events[0], GroupAnswered)
+    assert not second.receive(events[0])
+    assert [first.receive(events[0]), second.receive(events[1])] == [True, True]  # type: ignore[arg-type]
+    assert [entry.final_reply for entry in first.receipt().recipients] == [Reply(250, (b"q1",))] * 2
+    assert second.receipt().recipients[0].reply == Reply(250, (b"r",))
+    assert second.receipt().sender == ""
+
+
+def test_a_chunk_that_waits_for_its_envelope_is_a_group_by_itself() -> None:
+    connection = ready()
+    transaction = Transaction(connection, A, [B, C], chunking=True)
+    assert flush(connection) == ENVELOPE
+    assert take(transaction, connection, "250 m", "250 b", "250 c") == [GroupAnswered]
+    transaction.send_whole(MESSAGE)
+    assert connection.awaited == transaction._end
+    assert connection.awaited_kind is BdatLast
+    assert flush(connection) == b"BDAT 23 LAST\r\n" + MESSAGE
+    assert take(transaction, connection, "250 q") == [GroupAnswered]
+    assert transaction.receipt().extensions == ("CHUNKING", "PIPELINING")
+
+
+def test_all_or_nothing_goes_on_with_data_behind_its_group() -> None:
+    connection = ready()
+    transaction = Transaction(connection, A, [B, C], on_refused="abort")
+    flush(connection)
+    assert take(transaction, connection, "250 m", "250 b", "250 c") == [GroupAnswered]
+    assert flush(connection) == b"DATA\r\n"
+    assert take(transaction, connection, "354 go") == [ReplyReceived]
+    transaction.send_whole(MESSAGE)
+    flush(connection)
+    assert take(transaction, connection, "250 q") == [GroupAnswered]
+    assert transaction.receipt().delivery is Delivery.ACCEPTED
+
+
+@pytest.mark.parametrize(
+    "answers",
+    [
+        ["250 m", "250 b", "550 no", "354 go"],
+        ["250-m", "250 m", "250 b", "250 c", "354 go"],
+        ["250 m", "250 b", "250 c", "354 " + "x" * 507],
+        ["250 m", "250 b\rb", "250 c", "354 go"],
+        ["250 m", "250 b", "250 c", "554 no"],
+    ],
+)
+def test_what_is_not_as_expected_is_heard_one_by_one(answers: list[str]) -> None:
+    connection = ready()
+    transaction = Transaction(connection, A, [B, C])
+    flush(connection)
+    assert take(transaction, connection, *answers) == [ReplyReceived] * 4
+    assert transaction.receipt().recipients[0].reply == Reply(250, (answers[-3][4:].encode(),))
+
+
+def test_a_group_of_which_a_part_was_answered_is_heard_one_by_one() -> None:
+    connection = ready()
+    transaction = Transaction(connection, A, [B, C])
+    flush(connection)
+    connection.receive_data(b"250 m\r\n250 ")
+    (event,) = events_of(connection)
+    assert isinstance(event, ReplyReceived)
+    assert transaction.receive(event)
+    assert [str(command) for command in connection.in_flight] == [
+        "RCPT TO:<b@example.org>",
+        "RCPT TO:<c@example.org>",
+        "DATA",
+    ]
+    assert take(transaction, connection, "b", "250 c", "354 go") == [ReplyReceived] * 3
+    assert transaction.wants_data
+
+
+@pytest.mark.parametrize("code", [220, 221])
+def test_a_greeting_and_a_leave_are_no_verdict(code: int) -> None:
+    connection = ready()
+    transaction = Transaction(connection, A, [B], chunking="eager")
+    transaction.send_whole(MESSAGE)
+    flush(connection)
+    connection.receive_data(b"250 m\r\n250 b\r\n%d q\r\n" % code)
+    for _ in range(2):
+        event = connection.next_event()
+        assert isinstance(event, ReplyReceived)
+        transaction.receive(event)
+    with pytest.raises(RemoteProtocolError, match="expected a final reply to BDAT 23 LAST"):
+        connection.next_event()
+    assert transaction.receipt().delivery is Delivery.UNKNOWN
+
+
+def test_what_a_server_says_behind_its_replies_is_poison_before_the_next_mail() -> None:
+    connection = ready()
+    transaction = Transaction(connection, A, [B], chunking="eager")
+    transaction.send_whole(MESSAGE)
+    flush(connection)
+    connection.receive_data(b"250 m\r\n250 b\r\n250 q\r\n250 more\r\n")
+    assert isinstance(connection.next_event(), GroupAnswered)
+    with pytest.raises(RemoteProtocolError, match="expected nothing from the server"):
+        connection.next_event()
+
+
+# In the window
+
+
+def test_a_group_waits_until_there_is_room_for_all_of_it() -> None:
+    connection = ready(window=Window(commands=5, octets=4096))
+    first = Transaction(connection, A, [B], chunking="eager")
+    first.send_whole(MESSAGE)
+    flush(connection)
+    second = Transaction(connection, A, [C], chunking="eager", behind=first)
+    second.send_whole(MESSAGE)
+    assert flush(connection) == b""
+    assert connection.has_queued
+    assert take(first, connection, "250 m", "250 b", "250 q") == [GroupAnswered]
+    assert flush(connection).startswith(b"RSET\r\nMAIL")
+
+
+def test_a_group_that_is_larger_than_the_window_leaves_bit_by_bit() -> None:
+    connection = ready(window=Window(commands=3, octets=4096))
+    transaction = Transaction(connection, A, [B, C])
+    assert flush(connection) == ENVELOPE
+    assert take(transaction, connection, "250 m", "250 b") == [ReplyReceived] * 2
+    assert flush(connection) == b"DATA\r\n"
+    assert take(transaction, connection, "250 c", "354 go") == [ReplyReceived] * 2
+    assert transaction.wants_data
+
+
+def test_an_envelope_that_has_no_room_for_its_chunk_leaves_bit_by_bit() -> None:
+    connection = ready(window=Window(commands=2, octets=4096))
+    transaction = Transaction(connection, A, [B], chunking="eager")
+    transaction.send_whole(MESSAGE)
+    assert flush(connection).endswith(b"RCPT TO:<b@example.org>\r\n")
+    assert take(transaction, connection, "250 m", "250 b") == [ReplyReceived] * 2
+    assert flush(connection) == b"BDAT 23 LAST\r\n" + MESSAGE
+    assert take(transaction, connection, "250 q") == [ReplyReceived]
+    assert transaction.receipt().delivery is Delivery.ACCEPTED
+
+
+def test_a_chunk_behind_an_envelope_that_is_on_its_way_is_answered_alone() -> None:
+    connection = ready()
+    transaction = Transaction(connection, A, [B], chunking="eager")
+    flush(connection)
+    transaction.send_whole(MESSAGE)
+    flush(connection)
+    assert take(transaction, connection, "250 m", "250 b", "250 q") == [GroupAnswered, ReplyReceived]
+    assert transaction.receipt().delivery is Delivery.ACCEPTED
+
+
+def test_groups_that_have_not_left_can_be_called_back() -> None:
+    connection = ready()
+    transaction = Transaction(connection, A, [B])
+    assert [str(command) for command in connection.queued][:1] == ["MAIL FROM:<a@example.org>"]
+    assert [type(command) for command in connection.discard_queued()] == [Mail, Rcpt, Data]
+    assert connection.ahead is State.READY
+    assert transaction.receipt().delivery is Delivery.NOT_SENT
+
+
+def test_a_new_hello_that_takes_pipelining_away_unfolds_what_waits() -> None:
+    connection = ready()
+    first = Transaction(connection, A, [B])
+    flush(connection)
+    take(first, connection, "250 m", "250 b", "354 go")
+    first.send_whole(MESSAGE)
+    connection.send(Ehlo("c"))
+    Transaction(connection, A, [C], behind=first)
+    flush(connection)
+    take(first, connection, "250 q")
+    hear(connection, "250 mx")
+    assert flush(connection) == b"MAIL FROM:<a@example.org>\r\n"
+
+
+def test_no_group_begins_where_no_transaction_can() -> None:
+    connection = ready()
+    flush(connection)
+    connection.send(Mail(A))
+    with pytest.raises(LocalProtocolError, match="no mail transaction can begin now"):
+        connection.send_group(Group(GroupKind.ENVELOPE, A, [B]))
+
+
+def test_lmtp_answers_the_end_of_a_message_for_each_recipient() -> None:
+    connection = ready(lmtp=True)
+    transaction = Transaction(connection, A, [B, C])
+    flush(connection)
+    assert take(transaction, connection, "250 m", "250 b", "250 c", "354 go") == [GroupAnswered]
+    transaction.send_whole(MESSAGE)
+    flush(connection)
+    assert take(transaction, connection, "250 q", "452 full") == [ReplyReceived] * 2
+    receipt = transaction.receipt()
+    assert [entry.delivery for entry in receipt.recipients] == [Delivery.ACCEPTED, Delivery.REFUSED]
+
+
+def test_an_answer_to_something_else_is_not_a_transactions() -> None:
+    connection = ready()
+    transaction = Transaction(connection, A, [B])
+    assert not transaction.receive(ReplyReceived(Noop(), Reply(250, (b"",))))
+    flush(connection)
+    assert take(transaction, connection, "250 m", "250 b", "354 go") == [GroupAnswered]
+
+
+# The group itself
+
+
+def test_a_group_is_its_commands() -> None:
+    group = Group(GroupKind.DATA, None, [B, C], Parameters({"SIZE": "7", "SMTPUTF8": None}), begins_anew=True)
+    assert group.ends_group
+    assert group.awaited is Rset
+    assert (group.size, len(group.commands)) == (5, 5)
+    assert group.text == b"".join(command.encode() for command in group.commands)
+    assert [line for _, line, _, _ in group.unfolded()] == [command.encode() for command in group.commands]
+    assert group.cost == sum(cost for _, _, cost, _ in group.unfolded()) == len(group.text)
+    assert group.commands is group.commands
+
+
+def test_a_group_is_refused_where_a_parameter_would_make_a_command_of_its_own() -> None:
+    with pytest.raises(ValueError, match="a command must not hold control characters"):
+        Group(GroupKind.ENVELOPE, A, [B], Parameters.vouch({"X": "1\nRSET"}))
+    with pytest.raises(ValueError, match="expected 2 commands"):
+        Group(GroupKind.ENVELOPE, A, [B], Parameters.vouch({"X": "1\r\nRSET"}))
