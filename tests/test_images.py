@@ -1,5 +1,6 @@
-"""The state diagrams show what the tables of transitions say."""
+"""The pictures show what they were drawn from: tables of transitions, sessions, imports."""
 
+import asyncio
 import runpy
 from pathlib import Path
 from xml.etree import ElementTree
@@ -34,3 +35,9 @@ def test_every_row_of_the_tables_is_in_the_pictures() -> None:
     pop3_moves: dict[tuple[str, str], list[str]] = SCRIPT["pop3_moves"]()
     assert pop3_moves["AUTHORIZATION", "TRANSACTION"] == ["PASS", "APOP", "AUTH"]
     assert smtp_moves["MAIL_DATA", "READY"] == ["end of data"]
+
+
+def test_the_round_trips_are_those_of_sessions_that_were_spoken() -> None:
+    script = runpy.run_path(str(IMAGES / "round_trips.py"))
+    for name, text in asyncio.run(script["pictures"]()).items():
+        assert (IMAGES / name).read_text("utf-8") == text, "run python docs/images/round_trips.py"

@@ -2,6 +2,7 @@
 
 import ast
 import json
+import runpy
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -221,3 +222,13 @@ def test_a_client_comes_without_what_is_for_others() -> None:
     (retrieving,) = modules_after("import mailwire; mailwire.POP3Client")
     assert not {"sqlite3", "email"} & retrieving
     assert not [name for name in retrieving if name.startswith(("mailwire.maildrop", "mailwire.aio.smtp"))]
+
+
+def test_the_plan_of_the_house_is_that_of_the_imports() -> None:
+    images = Path(__file__).parents[1] / "docs" / "images"
+    script = runpy.run_path(str(images / "house.py"))
+    assert (images / "house.svg").read_text("utf-8") == script["picture"](), "run python docs/images/house.py"
+    rooms: dict[str, set[str]] = script["imported_rooms"]()
+    assert rooms["errors"] == set()
+    assert rooms["sasl"] == {"_wire", "errors"}
+    assert script["direct"](rooms)["aio"] == {"endpoint", "message", "pop3", "transcript"}
