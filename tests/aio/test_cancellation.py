@@ -93,10 +93,12 @@ async def check_clean_or_dead(client: SMTPClient | POP3Client) -> None:
     await turns(3)
 
 
-async def at_every_turn(run: Callable[[int], Awaitable[tuple[ScriptedPeer, Any, BaseException | None]]]) -> None:
+async def at_every_turn(
+    run: Callable[[int], Awaitable[tuple[ScriptedPeer, Any, BaseException | None]]], stride: int
+) -> None:
     count = 0
     while (await run(count))[2] is not None:
-        count += 1
+        count += stride
         assert count < 2000
     assert count > 3
     gc.collect()  # a transport or socket that was left open would complain now
@@ -122,6 +124,7 @@ async def test_connecting_leaves_a_client_connected_or_not(
     settings: dict[str, Any],
     client_class: type[SMTPClient | POP3Client],
     interrupt: Interrupt,
+    stride: int,
 ) -> None:
     async def connect(client: SMTPClient | POP3Client) -> None:
         await client.connect()
@@ -129,12 +132,14 @@ async def test_connecting_leaves_a_client_connected_or_not(
     async def run(count: int) -> tuple[ScriptedPeer, Any, BaseException | None]:
         return await interrupted(script, settings, client_class, connect, count, interrupt, connected=False)
 
-    await at_every_turn(run)
+    await at_every_turn(run, stride)
 
 
 @INTERRUPTIONS
 @pytest.mark.parametrize("tls", ["none", "implicit"])
-async def test_connecting_to_an_address_leaves_a_client_connected_or_not(tls: str, interrupt: Interrupt) -> None:
+async def test_connecting_to_an_address_leaves_a_client_connected_or_not(
+    tls: str, interrupt: Interrupt, stride: int
+) -> None:
     async def connect(client: SMTPClient) -> None:
         await client.connect()
 
@@ -144,7 +149,7 @@ async def test_connecting_to_an_address_leaves_a_client_connected_or_not(tls: st
             script, {"tls": tls}, SMTPClient, connect, count, interrupt, connected=False, listen=True
         )
 
-    await at_every_turn(run)
+    await at_every_turn(run, stride)
 
 
 @INTERRUPTIONS
@@ -161,7 +166,7 @@ async def test_connecting_to_an_address_leaves_a_client_connected_or_not(tls: st
     ids=["lockstep", "pipelined", "TLS", "recipients refused", "DATA refused"],
 )
 async def test_sending_leaves_the_right_word(
-    script: tuple[Step, ...], settings: dict[str, Any], message: bytes, interrupt: Interrupt
+    script: tuple[Step, ...], settings: dict[str, Any], message: bytes, interrupt: Interrupt, stride: int
 ) -> None:
     async def send(client: SMTPClient) -> None:
         with contextlib.suppress(RecipientsRefused, DataRefused):
@@ -172,7 +177,7 @@ async def test_sending_leaves_the_right_word(
         check_word(*left)
         return left
 
-    await at_every_turn(run)
+    await at_every_turn(run, stride)
 
 
 def chunking_script(**answers: str) -> tuple[Step, ...]:
@@ -226,7 +231,7 @@ WAYS: dict[str, tuple[tuple[Step, ...], dict[str, Any], bytes | Later, int, Deli
 
 @INTERRUPTIONS
 @pytest.mark.parametrize("name", WAYS)
-async def test_sending_in_any_way_leaves_the_right_word(name: str, interrupt: Interrupt) -> None:
+async def test_sending_in_any_way_leaves_the_right_word(name: str, interrupt: Interrupt, stride: int) -> None:
     script, arguments, message, due, word = WAYS[name]
     client_class, protocol = (LMTPClient, "lmtp") if name.startswith("lmtp") else (SMTPClient, "smtp")
 
@@ -240,7 +245,7 @@ async def test_sending_in_any_way_leaves_the_right_word(name: str, interrupt: In
         assert not (isinstance(message, Later) and message.is_open)
         return left
 
-    await at_every_turn(run)
+    await at_every_turn(run, stride)
 
 
 def check_decision(client: SMTPClient, due: int, word: Delivery) -> None:
@@ -276,7 +281,9 @@ def check_word(peer: ScriptedPeer, client: SMTPClient, outcome: BaseException | 
 
 @INTERRUPTIONS
 @pytest.mark.parametrize("keywords", [(), ("PIPELINING",)], ids=["lockstep", "pipelined"])
-async def test_listing_leaves_the_client_clean_or_dead(keywords: tuple[str, ...], interrupt: Interrupt) -> None:
+async def test_listing_leaves_the_client_clean_or_dead(
+    keywords: tuple[str, ...], interrupt: Interrupt, stride: int
+) -> None:
     async def listing(client: POP3Client) -> None:
         assert len(await client.listing()) == 2
 
@@ -284,14 +291,14 @@ async def test_listing_leaves_the_client_clean_or_dead(keywords: tuple[str, ...]
         settings = {"protocol": "pop3", **CLEARTEXT}
         return await interrupted(pop3_script(*keywords), settings, POP3Client, listing, count, interrupt)
 
-    await at_every_turn(run)
+    await at_every_turn(run, stride)
 
 
 @INTERRUPTIONS
 @pytest.mark.parametrize("keywords", [(), ("PIPELINING",)], ids=["lockstep", "pipelined"])
 @pytest.mark.parametrize("tls", ["none", "implicit"])
 async def test_retrieving_leaves_the_client_clean_or_dead(
-    keywords: tuple[str, ...], tls: str, interrupt: Interrupt
+    keywords: tuple[str, ...], tls: str, interrupt: Interrupt, stride: int
 ) -> None:
     async def retrieve(client: POP3Client) -> None:
         found = []
@@ -307,13 +314,13 @@ async def test_retrieving_leaves_the_client_clean_or_dead(
         settings = {"protocol": "pop3", "tls": tls, **CLEARTEXT}
         return await interrupted(script, settings, POP3Client, retrieve, count, interrupt)
 
-    await at_every_turn(run)
+    await at_every_turn(run, stride)
 
 
 @INTERRUPTIONS
 @pytest.mark.parametrize("tls", ["none", "implicit"])
 @pytest.mark.parametrize("protocol", ["smtp", "pop3"])
-async def test_quitting_leaves_nothing_connected(protocol: str, tls: str, interrupt: Interrupt) -> None:
+async def test_quitting_leaves_nothing_connected(protocol: str, tls: str, interrupt: Interrupt, stride: int) -> None:
     async def quit_(client: SMTPClient | POP3Client) -> None:
         await client.quit()
 
@@ -327,11 +334,11 @@ async def test_quitting_leaves_nothing_connected(protocol: str, tls: str, interr
         assert not left[1].is_connected
         return left
 
-    await at_every_turn(run)
+    await at_every_turn(run, stride)
 
 
 @INTERRUPTIONS
-async def test_a_call_leaves_those_that_wait_behind_it_in_order(interrupt: Interrupt) -> None:
+async def test_a_call_leaves_those_that_wait_behind_it_in_order(interrupt: Interrupt, stride: int) -> None:
     async def run(count: int) -> tuple[ScriptedPeer, Any, BaseException | None]:
         async with ScriptedPeer(*smtp_script(), lenient=True, guard=None) as peer:
             client = SMTPClient(peer.endpoint())
@@ -351,4 +358,4 @@ async def test_a_call_leaves_those_that_wait_behind_it_in_order(interrupt: Inter
             await check_clean_or_dead(client)
         return peer, client, None if finished else (outcome or asyncio.InvalidStateError("it was finished in time"))
 
-    await at_every_turn(run)
+    await at_every_turn(run, stride)

@@ -12,7 +12,6 @@ from mailwire import Batch, ConnectionFailed, ConnectionLost, MailwireError, POP
 from mailwire.testing import POP3Quirk, Quirk
 from tests.aio.interruptions import INTERRUPTIONS, Interrupt, end_interrupted
 from tests.aio.true_maildrop import MAIL, Cut, Record, TrueServer, judge
-from tests.extent import sampled
 
 Flow = Callable[[POP3Client, Record], Awaitable[None]]
 
@@ -87,11 +86,6 @@ FLOWS: dict[str, tuple[Quirk, Flow]] = {
 EVERY_FLOW = pytest.mark.parametrize(("quirk", "flow"), FLOWS.values(), ids=FLOWS)
 
 
-# In every run one place in seven; all of them by -m exhaustive.
-STRIDE = sampled("stride", 7, 1)
-
-
-@STRIDE
 @INTERRUPTIONS
 @EVERY_FLOW
 async def test_an_interruption_at_any_turn_leaves_what_is_true(
@@ -129,7 +123,6 @@ def cuts() -> Iterator[Any]:
                 yield pytest.param(quirk, flow, link, speaker, id=f"{name} by {link}, {speaker} cut")
 
 
-@STRIDE
 @pytest.mark.parametrize(("quirk", "flow", "link", "speaker"), list(cuts()))
 async def test_an_end_behind_any_octet_leaves_what_is_true(
     quirk: Quirk, flow: Flow, link: str, speaker: Literal["server", "client"], stride: int

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from mailwire import AuthenticationFailed, Batch, Endpoint, MaildropLocked, Password, POP3Client, pop3
+from mailwire import AuthenticationFailed, Batch, Endpoint, MaildropLocked, Password, POP3Client, Timeouts, pop3
 from mailwire.testing import client_context
 from tests.integration.dovecot import MISERLY_ADDRESS, Dovecot
 from tests.integration.mail_host import UIDL_FORMATS, MailHost
@@ -60,7 +60,9 @@ async def test_mail_is_listed_retrieved_and_deleted(dovecot: Dovecot, mailbox: M
 async def test_ten_thousand_messages_are_retrieved_and_deleted(dovecot: Dovecot, mailbox: Mailbox) -> None:
     count = 10_000
     fill(mailbox, range(count))
-    async with Relay(dovecot.port) as relay, client_for(dovecot, mailbox, port=relay.port) as client:
+    # It deletes ten thousand files before it answers QUIT.
+    settings = {"timeouts": Timeouts(response=600)}
+    async with Relay(dovecot.port) as relay, client_for(dovecot, mailbox, port=relay.port, **settings) as client:
         listing = await client.listing()
         assert len({entry.uid for entry in listing}) == len(listing) == count
         number = 0

@@ -26,6 +26,7 @@ from mailwire.pop3 import (
     UniqueIdListing,
     survey,
 )
+from tests.extent import sampled
 from tests.pop3.sessions import CANARY, ask, greeted, tell
 
 K = FindingKind
@@ -386,15 +387,17 @@ def peak():
 
 ask_for_many(1000, REGULAR[sys.argv[1]])
 before = peak()
-listing = ask_for_many(1_000_000, lambda number: REGULAR[sys.argv[1]](number)[:-2] + b"abcd\\r\\n")
-assert len(listing[7].uid) == 20 and sum(1 for entry in listing) == 1_000_000 and not listing.findings
+count = int(sys.argv[2])
+listing = ask_for_many(count, lambda number: REGULAR[sys.argv[1]](number)[:-2] + b"abcd\\r\\n")
+assert len(listing[7].uid) == 20 and sum(1 for entry in listing) == count and not listing.findings
 print(peak() - before)
 """
 
 
+@sampled("size", (200_000, 16), (1_000_000, 64))  # messages, mebibytes
 @pytest.mark.parametrize("uid", REGULAR)
-def test_a_million_messages_take_at_most_64_mebibytes(uid: str) -> None:
-    result = subprocess.run(
-        [sys.executable, "-c", MEMORY, uid], capture_output=True, text=True, check=True, cwd=Path(__file__).parents[2]
-    )
-    assert int(result.stdout) <= 64 * 1024
+def test_a_million_messages_take_at_most_64_mebibytes(uid: str, size: tuple[int, int]) -> None:
+    count, limit = size
+    command = [sys.executable, "-c", MEMORY, uid, str(count)]
+    result = subprocess.run(command, capture_output=True, text=True, check=True, cwd=Path(__file__).parents[2])
+    assert int(result.stdout) <= limit * 1024
