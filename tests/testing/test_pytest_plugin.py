@@ -103,7 +103,7 @@ def test_in_a_project_of_its_own(pytester: pytest.Pytester) -> None:
 
 def test_the_examples_of_the_documentation_pass(pytester: pytest.Pytester) -> None:
     blocks = re.findall(r"^```python\n# (\w+\.py)\n(.*?)^```$", GUIDE.read_text("utf-8"), re.DOTALL | re.MULTILINE)
-    assert len(blocks) == 6
+    assert len(blocks) == 7
     for name, text in blocks:
         pytester.path.joinpath(name).write_text(text)
     settings = ("asyncio_mode = auto", "asyncio_default_fixture_loop_scope = function")

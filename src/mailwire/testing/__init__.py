@@ -34,6 +34,7 @@ from .faults import (
 from .in_thread import InThread
 from .lmtp_server import LMTPServer
 from .maildrop import Account, Envelope, Maildrop, OpenMaildrop, StoredMessage
+from .mishaps import Delayed, Doubled, Early, HeldBack, HungUp, Mishap, Replaced, Split, Unanswered
 from .policy import MECHANISMS, Policy
 from .pop3_server import POP3Server
 from .profiles import (
@@ -124,14 +125,19 @@ __all__ = [
     "Coalesced",
     "Cut",
     "Defect",
+    "Delayed",
+    "Doubled",
     "DoubledLine",
     "DroppedLine",
+    "Early",
     "Endless",
     "Envelope",
     "Fault",
     "FaultProxy",
     "HalfClose",
     "Hear",
+    "HeldBack",
+    "HungUp",
     "InThread",
     "Insertion",
     "LMTPServer",
@@ -139,12 +145,14 @@ __all__ = [
     "Latency",
     "MailServer",
     "Maildrop",
+    "Mishap",
     "OpenMaildrop",
     "POP3Quirk",
     "POP3Server",
     "Policy",
     "ProxiedConnection",
     "Quirk",
+    "Replaced",
     "SMTPQuirk",
     "SMTPServer",
     "ScriptedPeer",
@@ -153,11 +161,13 @@ __all__ = [
     "Side",
     "Slices",
     "Slow",
+    "Split",
     "Step",
     "StoredMessage",
     "SwappedLines",
     "TLSState",
     "Tls",
+    "Unanswered",
     "ZeroWindow",
     "authority_file",
     "client_context",

@@ -7,6 +7,7 @@ the clear and serve it later as if it had been encrypted.
 import asyncio
 import socket
 import ssl
+import struct
 from typing import cast
 
 from .handshake import read_channel
@@ -41,6 +42,7 @@ class Connection(asyncio.Protocol):
         self._transport: asyncio.Transport | None = None
         self._is_shaking_hands = False
         self._arrived_early: list[bytes] = []  # under TLS, before start_tls() has returned
+        self._delaying: asyncio.TimerHandle | None = None
         self._is_aborted = False
         self._is_lost = False
         self._turn = asyncio.Event()  # TLS is wanted, or the client is lost
@@ -92,6 +94,8 @@ class Connection(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._is_lost = True
+        if self._delaying is not None:
+            self._delaying.cancel()
         self._session.receive_eof()
         self._turn.set()
 
@@ -111,11 +115,27 @@ class Connection(asyncio.Protocol):
             return
         for piece in self._session.data_to_send():
             transport.write(piece)
-        if self._session.wants_tls:
+        if self._session.delay is not None:
+            self._wait_for(self._session.delay)
+        elif self._session.wants_tls:
             transport.pause_reading()  # what comes now is for the TLS layer
             self._turn.set()
+        elif self._session.resets:
+            # What was written leaves first, as far as the system takes it.
+            linger = struct.pack("ii", 1, 0)
+            transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
+            transport.abort()
         elif self._session.closing:
             transport.close()
+
+    def _wait_for(self, seconds: float) -> None:
+        if self._delaying is None:
+            self._delaying = asyncio.get_running_loop().call_later(seconds, self._end_delay)
+
+    def _end_delay(self) -> None:
+        self._delaying = None
+        self._session.end_delay()
+        self._answer()
 
     async def _answer_in_silence(self) -> None:
         heard = 0

@@ -1,6 +1,7 @@
 """MailServer: SMTP, LMTP and POP3 on the loopback interface, over one maildrop."""
 
 import ssl
+from collections import deque
 from collections.abc import Iterable
 from typing import Self
 
@@ -8,10 +9,11 @@ from .handshake import find_certificate
 from .listener import Listener
 from .lmtp_server import LMTPServer
 from .maildrop import Account, Maildrop, StoredMessage
+from .mishaps import Mishap
 from .policy import DEFAULTS, Policy
 from .pop3_server import POP3Server
 from .quirks import STANDARD, Quirk
-from .session import TLSState
+from .session import Session, TLSState
 from .smtp_server import SMTPServer
 
 __all__ = ["MailServer"]
@@ -57,6 +59,7 @@ class MailServer:
         self.smtp_sessions: list[SMTPServer] = []
         self.lmtp_sessions: list[LMTPServer] = []
         self.pop3_sessions: list[POP3Server] = []
+        self._mishaps: deque[tuple[Mishap, ...]] = deque()  # of the sessions to come
         self._quirk = quirk
         self._policy = policy
         self._tls: TLSState = "established" if implicit_tls else "available" if tls_context else "unavailable"
@@ -79,6 +82,16 @@ class MailServer:
     def messages(self, user: str) -> tuple[StoredMessage, ...]:
         """Return the mail of `user`, the oldest first. Raises KeyError if there is no such account."""
         return self.maildrop.messages(user)
+
+    # Mishaps
+
+    def inject(self, *mishaps: Mishap) -> None:
+        """Let these mishaps happen in the next session, whatever its protocol.
+
+        Called again before that has begun, it is about the one behind it; without mishaps, that one goes well. It may
+        be called from any thread.
+        """
+        self._mishaps.append(mishaps)
 
     # Running
 
@@ -133,14 +146,21 @@ class MailServer:
     def _open_smtp(self, peer: str) -> SMTPServer:
         session = SMTPServer(self.maildrop, policy=self._policy, quirk=self._quirk, tls=self._tls, peer=peer)
         self.smtp_sessions.append(session)
+        self._begin(session)
         return session
 
     def _open_lmtp(self, peer: str) -> LMTPServer:
         session = LMTPServer(self.maildrop, policy=self._policy, quirk=self._quirk, tls=self._tls, peer=peer)
         self.lmtp_sessions.append(session)
+        self._begin(session)
         return session
 
     def _open_pop3(self, peer: str) -> POP3Server:
         session = POP3Server(self.maildrop, policy=self._policy, quirk=self._quirk, tls=self._tls, peer=peer)
         self.pop3_sessions.append(session)
+        self._begin(session)
         return session
+
+    def _begin(self, session: Session) -> None:
+        if self._mishaps:
+            session.inject(*self._mishaps.popleft())

@@ -18,6 +18,8 @@ from .authentication import Authentication, Challenge
 from .channel import NO_CHANNEL, Channel
 from .maildrop import Account, Maildrop
 from .mechanism import Setting
+from .mishandling import Mishandling
+from .mishaps import Mishap
 from .phrases import Phrasebook
 from .policy import Policy
 from .refusal import Denied, Refusal
@@ -48,6 +50,7 @@ class Session(ABC):
     flights: how many times something arrived when all that came before had been answered: the round trips that the
         client made it wait for. The greeting and a TLS handshake do not count.
     closing: the session has ended; what `data_to_send` still returns is to be written, then the connection closed.
+    resets: it is to be closed by a reset.
     """
 
     def __init__(self, maildrop: Maildrop, policy: Policy, phrasebook: Phrasebook, tls: TLSState, peer: str) -> None:
@@ -57,6 +60,7 @@ class Session(ABC):
         self.commands: list[bytes] = []
         self.flights: int = 0
         self.closing: bool = False
+        self.resets: bool = False
         self._maildrop = maildrop
         self._policy = policy
         self._phrasebook = phrasebook
@@ -67,6 +71,32 @@ class Session(ABC):
         self._skips_line = False  # until the end of a line that is too long
         self._is_answered = True  # whether what comes next is a flight of its own
         self._packets: list[list[bytes]] = [[]]
+        self._mishandling: Mishandling | None = None
+        self._step = ""  # what is answered now
+
+    # Mishaps
+
+    def inject(self, *mishaps: Mishap) -> None:
+        """Let these mishaps happen to the answers, that to the connection included. To be called at the beginning.
+
+        Raises LocalProtocolError behind it.
+        """
+        if self._mishandling is not None or self.commands:
+            raise LocalProtocolError("mishaps are asked for once, before the session begins")
+        self._mishandling = Mishandling(mishaps)
+        greeting, self._packets = self._packets, [[]]
+        self._mishandle(self._mishandling, "greeting", greeting)
+
+    @property
+    def delay(self) -> float | None:
+        """The seconds, from when it is first there, until `end_delay` is to be called; None if nothing waits."""
+        return None if self._mishandling is None else self._mishandling.delay
+
+    def end_delay(self) -> None:
+        """Let `data_to_send` have what has waited for its time. Raises LocalProtocolError if nothing waits."""
+        if self._mishandling is None or self.delay is None:
+            raise LocalProtocolError("nothing waits for a time to pass")
+        self._write_apart(self._mishandling.end_delay())
 
     # Receiving
 
@@ -77,7 +107,7 @@ class Session(ABC):
         self.flights += self._is_answered
         self._is_answered = False
         self._feed(data)
-        while not self._is_deaf() and self._take_next():
+        while not self._is_deaf() and self._take_step():
             pass
 
     def receive_eof(self) -> None:
@@ -193,9 +223,9 @@ class Session(ABC):
             raise Refusal("mechanism")
         setting = Setting(self._maildrop, self._policy, self.channel, self._mechanisms)
         authentication = Authentication(name, setting)
-        self._take_step(authentication, authentication.begin(initial[0] if initial else None))
+        self._take_exchange(authentication, authentication.begin(initial[0] if initial else None))
 
-    def _take_step(self, authentication: Authentication, step: Challenge | Account) -> None:
+    def _take_exchange(self, authentication: Authentication, step: Challenge | Account) -> None:
         if isinstance(step, Challenge):
             self._authentication = authentication
             self._lines.line_limit = RESPONSE_LIMIT
@@ -214,21 +244,51 @@ class Session(ABC):
 
     # Private
 
+    def _take_step(self) -> bool:
+        mishandling = self._mishandling
+        if mishandling is None:
+            return self._take_next()
+        before, self._packets = self._packets, [[]]
+        is_taken = self._take_next()
+        answer, self._packets = self._packets, before
+        if any(map(any, answer)):
+            self._mishandle(mishandling, self._step, answer)
+        return is_taken
+
+    def _mishandle(self, mishandling: Mishandling, step: str, answer: list[list[bytes]]) -> None:
+        packets = [b"".join(blocks) for blocks in answer if blocks]
+        altered = mishandling.take(step, packets)
+        if altered == packets:
+            self._packets[-1] += answer[0]
+            self._packets += answer[1:]
+        else:
+            self._write_apart(altered)
+        if mishandling.hangs_up is not None:
+            self.closing = True
+            self.resets = mishandling.hangs_up == "RST"
+
+    def _write_apart(self, packets: list[bytes]) -> None:
+        if packets:
+            self._packets += [[packet] for packet in packets]
+            self._end_packet()
+
     def _receive_line(self, line: bytes) -> None:
         authentication = self._authentication
         if authentication is not None:
+            self._step = "AUTH"
             self._end_authentication()
-            self._take_step(authentication, authentication.receive(line))
+            self._take_exchange(authentication, authentication.receive(line))
         else:
             verb, _, argument = line.partition(b" ")
-            self._receive_command(verb.decode("ascii", "replace").upper(), argument)
+            self._step = verb.decode("ascii", "replace").upper()
+            self._receive_command(self._step, argument)
 
     def _is_deaf(self) -> bool:
         return self.closing or self._tls == "agreed"
 
     @property
     def _has_data(self) -> bool:
-        return any(map(any, self._packets))
+        return any(map(any, self._packets)) or self.delay is not None
 
     def _feed(self, data: bytes) -> None:
         if self._skips_line:

@@ -321,6 +321,7 @@ class SMTPServer(Session):
         self._lines.skip_to(self._mail_data.feed(block, start))
         if self._mail_data.finished:
             message, self._mail_data = self._mail_data, None
+            self._step = "."
             self._conclude(message.envelope, message.refusal, message.content())
         return True
 
@@ -341,6 +342,7 @@ class SMTPServer(Session):
 
     def _answer_chunk(self, chunk: _Chunk) -> None:
         mail, content = chunk.mail, self._chunked
+        self._step = "." if chunk.is_last else "BDAT"
         if isinstance(mail, Refusal):
             self._say(mail.situation, **mail.known)
         elif content is None:

@@ -1,0 +1,95 @@
+"""Mishandling: what becomes of a session's answers when mishaps are to happen to them, without I/O."""
+
+from collections import Counter
+from collections.abc import Iterable
+from typing import Literal, TypeAlias
+
+from .mishaps import Delayed, Doubled, Early, HeldBack, HungUp, Mishap, Replaced, Split, Unanswered
+
+__all__ = ["Mishandling", "Packets"]
+
+Packets: TypeAlias = list[bytes]
+
+_Altering: TypeAlias = Unanswered | HungUp | Replaced | Split | HeldBack | Doubled
+_Due: TypeAlias = _Altering | Delayed
+
+
+class Mishandling:
+    """Takes the answers, step by step, and gives out what is to be written.
+
+    hangs_up: how the connection is to end now, if it is.
+    """
+
+    def __init__(self, mishaps: Iterable[Mishap]) -> None:
+        self.hangs_up: Literal["FIN", "RST"] | None = None
+        self._mishaps = list(mishaps)
+        self._counts: Counter[str] = Counter()
+        self._early: list[str] = []  # the steps that were answered before they came
+        self._held = b""  # to leave with the next answer
+        self._waiting: list[tuple[float, Packets]] = []  # answers that come later, each behind the one before
+
+    def take(self, step: str, packets: Packets) -> Packets:
+        """Take the answer to a step; return what is to be written now."""
+        self._counts[step] += 1
+        if step in self._early:
+            self._early.remove(step)
+            packets = []
+        seconds: float | None = None
+        for mishap in self._due(step):
+            if isinstance(mishap, Delayed):
+                seconds = mishap.seconds
+            else:
+                packets = self._altered(mishap, packets)
+        if packets and self._held:
+            packets = [self._held + packets[0], *packets[1:]]
+            self._held = b""
+        packets = packets + self._early_behind(step)
+        if seconds is not None:
+            self._waiting.append((seconds, packets))
+            return []
+        if self._waiting:
+            self._waiting[-1][1].extend(packets)
+            return []
+        return packets
+
+    @property
+    def delay(self) -> float | None:
+        """The seconds until there is more; None if nothing waits."""
+        return self._waiting[0][0] if self._waiting else None
+
+    def end_delay(self) -> Packets:
+        """Return what has waited for the time that is over now."""
+        return self._waiting.pop(0)[1]
+
+    # Private
+
+    def _due(self, step: str) -> list[_Due]:
+        number = self._counts[step]
+        found = [mishap for mishap in self._mishaps if not isinstance(mishap, Early)]
+        return [mishap for mishap in found if (mishap.step, mishap.number) == (step, number)]
+
+    def _altered(self, mishap: _Altering, packets: Packets) -> Packets:
+        octets = b"".join(packets)
+        match mishap:
+            case Unanswered():
+                return []
+            case Replaced():
+                return [mishap.octets]
+            case Doubled():
+                return [octets * 2]
+            case Split():
+                return [octets[start : start + mishap.size] for start in range(0, len(octets), mishap.size)]
+            case HeldBack():
+                self._held += octets
+                return []
+        self.hangs_up = mishap.by
+        return packets if mishap.behind else []
+
+    def _early_behind(self, step: str) -> Packets:
+        found = [
+            mishap
+            for mishap in self._mishaps
+            if isinstance(mishap, Early) and (mishap.behind, mishap.number) == (step, self._counts[step])
+        ]
+        self._early += [mishap.step for mishap in found]
+        return [mishap.octets for mishap in found]

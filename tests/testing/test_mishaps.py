@@ -1,0 +1,269 @@
+"""What goes wrong with answers, in sessions without I/O and over sockets."""
+
+import asyncio
+import smtplib
+from typing import Any
+
+import pytest
+
+import mailwire
+from mailwire import Delivery, Endpoint, Timeouts
+from mailwire.errors import LocalProtocolError
+from mailwire.testing import (
+    Account,
+    Delayed,
+    Doubled,
+    Early,
+    HeldBack,
+    HungUp,
+    LMTPServer,
+    Maildrop,
+    MailServer,
+    Mishap,
+    POP3Server,
+    Replaced,
+    SMTPServer,
+    Split,
+    Unanswered,
+    client_context,
+    server_context,
+)
+from tests.clock import Clock
+
+ALICE = Account("alice", "secret", ("alice@example.org",))
+MESSAGE = b"Subject: x\r\n\r\nhello\r\n"
+GREETING = b"220 localhost ESMTP mailwire.testing\r\n"
+NOOP = b"250 2.0.0 Still here\r\n"
+RSET = b"250 2.0.0 Forgotten\r\n"
+
+
+def begin(*mishaps: Mishap, kind: Any = SMTPServer, **settings: Any) -> Any:
+    session = kind(Maildrop([ALICE]), **settings)
+    session.inject(*mishaps)
+    return session
+
+
+def say(session: Any, *lines: str) -> list[bytes]:
+    session.receive_data("".join(f"{line}\r\n" for line in lines).encode())
+    return list(session.data_to_send())
+
+
+def test_without_mishaps_all_goes_well() -> None:
+    session = begin()
+    assert session.data_to_send() == [GREETING]
+    assert say(session, "NOOP", "NOOP") == [NOOP * 2]
+
+
+def test_an_answer_is_left_out() -> None:
+    session = begin(Unanswered("NOOP", 2), Unanswered("greeting"))
+    assert session.data_to_send() == []
+    assert say(session, "NOOP", "noop", "NOOP") == [NOOP * 2]
+
+
+def test_an_answer_is_another_one() -> None:
+    session = begin(Replaced("NOOP", b"451 later\r\n"), Replaced("greeting", b"\xff"))
+    assert session.data_to_send() == [b"\xff"]
+    assert say(session, "NOOP") == [b"451 later\r\n"]
+
+
+def test_an_answer_is_said_twice() -> None:
+    session = begin(Doubled("RSET"))
+    session.data_to_send()
+    assert say(session, "NOOP", "RSET", "NOOP")[1].startswith(b"250 2.0.0")
+    session = begin(Doubled("greeting"))
+    assert session.data_to_send() == [GREETING * 2]
+
+
+def test_an_answer_leaves_in_packets() -> None:
+    session = begin(Split("NOOP", 5))
+    session.data_to_send()
+    assert say(session, "NOOP", "NOOP") == [b"250 2", b".0.0 ", b"Still", b" here", b"\r\n", NOOP]
+
+
+def test_an_answer_leaves_with_the_next_one() -> None:
+    session = begin(HeldBack("NOOP"))
+    session.data_to_send()
+    assert say(session, "NOOP") == []
+    assert say(session, "RSET") == [NOOP + RSET]
+
+
+def test_an_answer_comes_before_it_is_asked_for() -> None:
+    session = begin(Early("RSET", b"250 early\r\n", behind="NOOP", number=2))
+    session.data_to_send()
+    assert say(session, "NOOP") == [NOOP]
+    assert say(session, "NOOP") == [NOOP, b"250 early\r\n"]
+    assert say(session, "RSET") == []
+    assert say(session, "RSET") == [RSET]
+
+
+@pytest.mark.parametrize("by", ["FIN", "RST"])
+def test_it_hangs_up(by: Any) -> None:
+    session = begin(HungUp("NOOP", 2, by))
+    session.data_to_send()
+    assert say(session, "NOOP", "NOOP", "NOOP") == [NOOP]
+    assert session.closing
+    assert session.resets is (by == "RST")
+    session = begin(HungUp("NOOP", by=by, behind=True))
+    session.data_to_send()
+    assert say(session, "NOOP", "NOOP") == [NOOP]
+
+
+def test_an_answer_is_late_and_so_are_those_behind_it() -> None:
+    session = begin(Delayed("NOOP", 2), Delayed("RSET", 3))
+    session.data_to_send()
+    with pytest.raises(LocalProtocolError, match="nothing waits for a time to pass"):
+        session.end_delay()
+    assert say(session, "NOOP", "HELP", "RSET", "NOOP") == []
+    assert session.delay == 2
+    session.end_delay()
+    first = session.data_to_send()
+    assert [packet[:4] for packet in first] == [b"250 ", b"214 "]
+    assert session.delay == 3
+    session.end_delay()
+    assert session.data_to_send() == [RSET, NOOP]
+    assert session.delay is None
+    assert SMTPServer(Maildrop()).delay is None
+
+
+def test_what_was_asked_for_is_done_all_the_same() -> None:
+    session = begin(HungUp("."))
+    session.data_to_send()
+    say(session, "EHLO c", "MAIL FROM:<>", "RCPT TO:<alice@example.org>", "DATA")
+    assert say(session, "hello", ".") == []
+    assert session.closing
+    assert [message.content for message in session._maildrop.messages("alice")] == [b"hello\r\n"]
+
+
+def test_chunks_the_verdicts_of_lmtp_and_challenges_are_steps() -> None:
+    session = begin(Replaced("BDAT", b"250 one\r\n"), Replaced(".", b"552 no\r\n"))
+    session.data_to_send()
+    said = say(session, "EHLO c", "MAIL FROM:<>", "RCPT TO:<alice@example.org>", "BDAT 2", "", "BDAT 2 LAST", "")
+    assert said[-2:] == [b"250 one\r\n", b"552 no\r\n"]
+    session = begin(Split(".", 3), kind=LMTPServer)
+    session.data_to_send()
+    say(session, "LHLO c", "MAIL FROM:<>", "RCPT TO:<alice@example.org>", "DATA")
+    assert max(map(len, say(session, "hello", "."))) == 3
+    session = begin(Replaced("AUTH", b"334 !!!\r\n", 2))
+    session.data_to_send()
+    say(session, "EHLO c", "AUTH LOGIN")
+    assert say(session, "YWxpY2U=") == [b"334 !!!\r\n"]
+
+
+def test_pop3_has_mishaps_too() -> None:
+    session = begin(Doubled("greeting"), Unanswered("USER"), HungUp("QUIT"), kind=POP3Server)
+    assert session.data_to_send()[0].count(b"+OK") == 2
+    assert say(session, "USER alice") == []
+    assert say(session, "PASS secret")[0].startswith(b"+OK")
+    assert say(session, "QUIT") == []
+    assert session.closing
+
+
+def test_tls_begins_behind_a_go_ahead_that_is_late() -> None:
+    session = begin(Delayed("STARTTLS", 1), tls="available")
+    session.data_to_send()
+    say(session, "EHLO c")
+    assert say(session, "STARTTLS") == []
+    assert not session.wants_tls
+    session.end_delay()
+    assert session.data_to_send()[0].startswith(b"220")
+    assert session.wants_tls
+
+
+def test_mishaps_are_asked_for_once_and_in_time() -> None:
+    session = begin()
+    with pytest.raises(LocalProtocolError, match="before the session begins"):
+        session.inject(Doubled("NOOP"))
+    session = SMTPServer(Maildrop())
+    session.receive_data(b"NOOP\r\n")
+    with pytest.raises(LocalProtocolError, match="before the session begins"):
+        session.inject(Doubled("NOOP"))
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: Unanswered("noop"), 'expected "greeting", a verb in capitals or ".", got \'noop\''),
+        (lambda: Unanswered(""), "a verb in capitals"),
+        (lambda: HeldBack("NOOP", 0), "1 at least, got 0"),
+        (lambda: Doubled("NOOP", -1), "1 at least, got -1"),
+        (lambda: Replaced("x", b""), "a verb in capitals"),
+        (lambda: Split("NOOP", 0), "an octet at least, got 0"),
+        (lambda: Delayed("NOOP", -1), "a delay in seconds, got -1"),
+        (lambda: Delayed("NOOP", float("nan")), "a delay in seconds"),
+        (lambda: HungUp("NOOP", by="ACK"), "FIN"),  # type: ignore[arg-type]
+        (lambda: Early("NOOP", b"", "noop"), "a verb in capitals"),
+    ],
+)
+def test_what_can_be_no_mishap_is_refused(make: Any, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        make()
+
+
+# Over sockets
+
+
+async def send(server: MailServer, **settings: Any) -> mailwire.Receipt:
+    endpoint = Endpoint("localhost", server.smtp_port, **{"tls": "none", **settings})
+    return await mailwire.send(MESSAGE, endpoint, sender="bob@example.org", recipients=["alice@example.org"])
+
+
+async def test_each_session_has_its_own_mishaps() -> None:
+    async with MailServer([ALICE]) as server:
+        server.inject(HungUp(".", by="RST"))
+        server.inject()
+        server.inject(Replaced(".", b"451 later\r\n"))
+        with pytest.raises(mailwire.ConnectionLost) as lost:
+            await send(server)
+        assert lost.value.delivery is Delivery.UNKNOWN
+        assert len(server.messages("alice")) == 1
+        assert (await send(server)).delivery is Delivery.ACCEPTED
+        with pytest.raises(mailwire.DataRefused):
+            await send(server)
+        await send(server)
+        assert len(server.messages("alice")) == 4
+
+
+async def test_a_late_answer_comes_when_its_time_has_passed() -> None:
+    clock = Clock()
+    async with MailServer([ALICE]) as server:
+        server.inject(Delayed("MAIL", 20), Delayed("QUIT", 1))
+        sending = asyncio.create_task(send(server, timeouts=Timeouts(command=30)))
+        await clock.advance(19)
+        assert not sending.done()
+        await clock.advance(2)
+        assert (await sending).delivery is Delivery.ACCEPTED
+
+
+async def test_who_does_not_wait_leaves_nothing_behind() -> None:
+    clock = Clock()
+    async with MailServer([ALICE]) as server:
+        server.inject(Delayed("MAIL", 20))
+        sending = asyncio.create_task(send(server, timeouts=Timeouts(command=10)))
+        await clock.advance(11)
+        with pytest.raises(mailwire.DeadlineExceeded):
+            await sending
+        await server.wait_idle()
+        await clock.advance(30)
+
+
+async def test_mishaps_happen_under_tls() -> None:
+    async with MailServer([ALICE], tls_context=server_context()) as server:
+        server.inject(HungUp("RCPT", by="RST", behind=True), Split("EHLO"))
+        with pytest.raises(mailwire.ConnectionLost) as lost:
+            await send(server, tls="starttls", tls_context=client_context(), use_chunking=False)
+        assert lost.value.delivery is Delivery.NOT_SENT
+
+
+def test_mishaps_happen_to_programs_that_block(mail_server: MailServer) -> None:
+    mail_server.inject(Replaced("RCPT", b"450 later\r\n"))
+    with smtplib.SMTP(mail_server.host, mail_server.smtp_port) as smtp, pytest.raises(smtplib.SMTPRecipientsRefused):
+        smtp.sendmail("bob@example.org", ["alice@example.org"], MESSAGE)
+
+
+async def test_lmtp_has_mishaps_too() -> None:
+    async with MailServer([ALICE]) as server:
+        server.inject(HungUp("."))
+        endpoint = Endpoint("localhost", server.lmtp_port, protocol="lmtp", tls="none", use_chunking=False)
+        with pytest.raises(mailwire.ConnectionLost) as lost:
+            await mailwire.send(MESSAGE, endpoint, sender="bob@example.org", recipients=["alice@example.org"])
+        assert lost.value.delivery is Delivery.UNKNOWN
