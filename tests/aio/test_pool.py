@@ -233,6 +233,40 @@ async def test_a_mail_that_finds_its_connection_closed_is_given_another() -> Non
         assert (pool.statistics.opened, pool.statistics.reused, pool.statistics.retried) == (2, 1, 1)
 
 
+@pytest.mark.parametrize("use_chunking", [None, False, True])
+@pytest.mark.parametrize("end", [(), (FIN,)])
+async def test_a_mail_to_which_the_server_takes_its_leave_is_given_another_connection(
+    use_chunking: Any, end: tuple[Step, ...]
+) -> None:
+    # Some servers limit the mails of a connection and do not announce it; or the time of a connection has just run out.
+    leave: tuple[Step, ...] = ("C: MAIL FROM:<a@example.org>", "S: 421 4.7.0 too many mails", *end)
+    async with (
+        ScriptedPeer(*READY, *SENT, *leave, lenient=True) as limited,
+        ScriptedPeer(*READY, *SENT, *QUIT) as good,
+        SMTPPool(limited.endpoint(connect=in_turn(limited, good))) as pool,
+    ):
+        await pool.send(MESSAGE, **ENVELOPE)
+        mailing = Mailing(MESSAGE, **ENVELOPE, use_chunking=use_chunking)
+        receipt = await pool.send(mailing)
+        assert receipt.delivery is Delivery.ACCEPTED
+        assert mailing.last_receipt == receipt
+        assert (pool.statistics.opened, pool.statistics.reused, pool.statistics.retried) == (2, 1, 1)
+
+
+async def test_a_mail_to_which_a_new_connection_takes_its_leave_is_refused() -> None:
+    leave: tuple[Step, ...] = ("C: MAIL FROM:<a@example.org>", "S: 421 4.7.0 too many mails", FIN)
+    async with (
+        ScriptedPeer(*READY, *SENT, *leave, lenient=True) as limited,
+        ScriptedPeer(*READY, *leave, lenient=True) as too,
+        SMTPPool(limited.endpoint(connect=in_turn(limited, too))) as pool,
+    ):
+        await pool.send(MESSAGE, **ENVELOPE)
+        with pytest.raises(SenderRefused) as caught:
+            await pool.send(MESSAGE, **ENVELOPE)
+        assert caught.value.delivery is Delivery.REFUSED
+        assert pool.statistics.retried == 1
+
+
 async def test_a_mail_that_is_handed_a_connection_that_closes_is_given_another() -> None:
     async with (
         ScriptedPeer(*READY, *SENT, FIN, lenient=True) as stale,
@@ -272,7 +306,12 @@ async def test_a_mail_that_finds_no_other_connection_says_so() -> None:
     ("end", "error", "word"),
     [
         (("C: MAIL FROM:<a@example.org>", "S: 250 ok", "C: RCPT TO:<b@example.org>", FIN), ConnectionLost, "NOT_SENT"),
-        (("C: MAIL FROM:<a@example.org>", "S: 421 bye", FIN), SenderRefused, "REFUSED"),
+        (("C: MAIL FROM:<a@example.org>", "S: 451 not you", FIN), SenderRefused, "REFUSED"),
+        (
+            ("C: MAIL FROM:<a@example.org>", "S: 250 ok", "C: RCPT TO:<b@example.org>", "S: 421 bye", FIN),
+            ReplyError,
+            "REFUSED",
+        ),
         ((*MAILED, FIN), ConnectionLost, "UNKNOWN"),
         ((*MAILED, "S: 421 bye", FIN), ReplyError, "UNKNOWN"),
         ((*MAILED, "S: 451 no", FIN), DataRefused, "REFUSED"),
@@ -396,6 +435,20 @@ async def test_an_idle_connection_says_quit_after_a_while() -> None:
         assert pool.statistics.opened == 4
     assert [session.commands[-1] for session in server.smtp_sessions] == [b"QUIT"] * 4
     assert sorted(subjects(server)) == list(range(5))
+
+
+async def test_a_mail_that_takes_longer_than_a_connection_may_be_idle_does_not_end_it() -> None:
+    clock, gate = Clock(), Gate()
+    async with MailServer(ACCOUNTS) as server, SMTPPool(endpoint_of(server), max_idle=30) as pool:
+        await pool.send(numbered(1), **ENVELOPE)
+        await clock.advance(20)
+        held = gate.send(pool)
+        await drain_events()
+        await clock.advance(40)
+        gate.open()
+        await held
+        await pool.send(numbered(2), **ENVELOPE)
+        assert (pool.statistics.opened, pool.statistics.reused) == (1, 2)
 
 
 async def test_an_old_connection_is_given_no_further_mail() -> None:

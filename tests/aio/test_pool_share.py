@@ -39,6 +39,7 @@ async def test_what_was_begun_has_a_result_when_its_share_is_closed_and_the_rest
         share.close()
         assert not whole.has_result
         assert whole.take() is untouched
+        client.abort()  # what was begun is not answered
 
 
 async def test_nothing_is_waited_for_where_nothing_more_will_come() -> None:

@@ -193,7 +193,7 @@ def _many_drops(count: int) -> dict[str, tuple[int, int]]:
 
 def dimensions() -> Iterator[Dimension]:
     """Yield what may grow."""
-    many, some = (100, 1000, 10_000), (2, 20, 200)
+    many, some = (30, 300, 3000), (2, 20, 200)
     yield Dimension("mails, send", _send, many, 10)
     yield Dimension("mails, send_all over DATA", _send_all, many, 10)
     yield Dimension("mails, send_all in eager chunks", _send_all_eagerly, many, 10)

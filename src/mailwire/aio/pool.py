@@ -7,7 +7,7 @@ from types import TracebackType
 from typing import Self
 
 from ..endpoint import Chunking, Endpoint
-from ..errors import ConnectionLost, MailwireError, ReplyError
+from ..errors import ConnectionLost, MailwireError, ReplyError, SenderRefused
 from ..message import MessagePolicy, MessageSource
 from ..message.policy import DEFAULT_POLICY
 from ..smtp import Delivery, MailOptions, Receipt, RecipientOptions
@@ -148,8 +148,9 @@ class SMTPPool:
         `SMTPClient.connect`. Every MailwireError says by its `delivery` what became of the mail; after a cancellation a
         Mailing that was given does (`Mailing.last_receipt`).
 
-        A mail whose connection turns out to have been closed by the server is given another, once, provided that no
-        reply to it has come and nothing of the message was sent. Nothing else is tried again.
+        A mail whose connection has had another, and turns out to be closed by the server, is given a second one, once,
+        provided that nothing of the message was sent, and that no reply to the mail has come but 421 to MAIL, by which
+        the server takes its leave (RFC 5321 3.8). Nothing else is tried again.
 
         Raises LocalProtocolError if the pool is closed.
         """
@@ -313,7 +314,7 @@ class SMTPPool:
             self._reused += 1
             try:
                 return await _send_by(client, mailing)
-            except ConnectionLost as error:
+            except (ConnectionLost, SenderRefused) as error:
                 if is_second or self._opening.is_aborted or not _is_untouched(mailing, error):
                     raise
             self._retried += 1
@@ -342,12 +343,16 @@ async def _send_by(client: SMTPClient, mailing: Mailing) -> Receipt:
         mailing.last_receipt = client.last_receipt
 
 
-def _is_untouched(mailing: Mailing, error: ConnectionLost) -> bool:
-    # Whether the server can have nothing of the message, and has said nothing to the mail, not even to MAIL.
+def _is_untouched(mailing: Mailing, error: ConnectionLost | SenderRefused) -> bool:
+    # Whether the server can have nothing of the message, and has said nothing to the mail, not even to MAIL, unless it
+    # took its leave by that: it had waited long enough, or has had as many mails over the connection as it wants.
     receipt = mailing.last_receipt
-    return receipt is None or (
+    if receipt is None or receipt.octets > 0:
+        return receipt is None
+    if isinstance(error, SenderRefused):
+        return error.reply.code == 421 and receipt.delivery is Delivery.REFUSED
+    return (
         receipt.delivery is Delivery.NOT_SENT
-        and receipt.octets == 0
         and "".join(error.in_flight[:1]).startswith("MAIL ")
         and all(entry.reply is None and entry.final_reply is None for entry in receipt.recipients)
     )

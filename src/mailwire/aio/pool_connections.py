@@ -104,12 +104,14 @@ class PoolConnections:
         """Give back a connection that was taken: usable, spent, or dead."""
         self.used.remove(connection)
         if connection.client.is_connected:
+            now = asyncio.get_running_loop().time()
             is_wanted = (self._keeps_idle or self._queue) and not connection.is_spent
-            if is_wanted and not self._is_expired(connection, asyncio.get_running_loop().time()):
-                self._keep(connection)
+            if is_wanted and not self._is_expired(connection, now):
+                self._keep(connection, now)
             else:
                 self._dismiss(connection)
-        self._advance()
+        if self._queue:
+            self._advance()
 
     def want_fewer(self) -> bool:
         """Make do with the connections that there are besides the one that the server did not want; False if there are
@@ -166,6 +168,7 @@ class PoolConnections:
             if self._is_expired(connection, now):
                 self._dismiss(connection)
             elif connection.client.stands():
+                connection.idle_until = None
                 return connection
         return PooledConnection(self._make_client()) if self._count < self._most(now) else None
 
@@ -201,11 +204,11 @@ class PoolConnections:
     # Being idle
 
     def _is_expired(self, connection: PooledConnection, now: float) -> bool:
-        return any(end is not None and now >= end for end in (connection.expires, connection.idle_until))
+        expires, idle_until = connection.expires, connection.idle_until
+        return (expires is not None and now >= expires) or (idle_until is not None and now >= idle_until)
 
-    def _keep(self, connection: PooledConnection) -> None:
-        loop = asyncio.get_running_loop()
-        connection.idle_until = None if self._max_idle is None else loop.time() + self._max_idle
+    def _keep(self, connection: PooledConnection, now: float) -> None:
+        connection.idle_until = None if self._max_idle is None else now + self._max_idle
         self._idle.append(connection)
         if self._expiry is None:
             self._watch_expiry()
