@@ -133,6 +133,33 @@ async def test_the_last_message_that_was_accessed_is_asked_for_where_the_caller_
         await client.quit()
 
 
+PROBING = POP3Settings(probes=["UIDL", "LAST"])
+
+
+@pytest.mark.parametrize(
+    ("settings", "opened", "asked", "last"),
+    [
+        # Without CAPA, and with one that does not announce UIDL, which is said all the same, or not.
+        (PROBING, OPENED, ("C: UIDL", "S: -ERR what", "C: LAST", "S: +OK 1"), 1),
+        (PROBING, OPENED, ("C: UIDL", "S: -ERR what", "C: LAST", "S: -ERR what"), None),
+        (PROBING, OPENED, ("C: UIDL", "S: -ERR what", "C: LAST", "S: +OK none"), None),
+        (POP3Settings(probes=["LAST"]), OPENED, ("C: LAST", "S: +OK 0"), 0),
+        (PROBING, OPENED, LISTED[7:], None),  # there is UIDL: there is no need
+        (POP3Settings(), OPENED, ("C: UIDL", "S: -ERR what"), None),  # nobody has told us to
+        (POP3Settings(), (*capabilities("LAST"), *LOGIN, *announced("LAST")), ("C: LAST", "S: +OK 2"), 2),
+    ],
+)
+async def test_last_is_asked_for_in_place_of_uidl_where_that_is_wanted_or_announced(
+    settings: POP3Settings, opened: tuple[Step, ...], asked: tuple[Step, ...], last: int | None
+) -> None:
+    async with ScriptedPeer(*opened, *LISTED[:7], *asked, *POP3_QUIT) as peer:
+        client = await connect(peer, settings=settings)
+        listing = await client.listing()
+        assert len(listing) == 2
+        assert listing.last_accessed == last
+        await client.quit()
+
+
 async def test_languages_are_asked_for_where_they_are_announced() -> None:
     languages = "+OK\nen English\nde Deutsch\n."
     answers = {**POP3_ANSWERS, "CAPA": "+OK\nUSER\nLANG\n.", "LANG": languages, "LANG de": "+OK de Deutsch"}

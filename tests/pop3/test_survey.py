@@ -53,6 +53,16 @@ def test_three_answers_make_one_listing() -> None:
     assert list(listing.unidentified) == []
 
 
+def test_what_was_accessed_before_is_part_of_a_listing() -> None:
+    scan = ScanListing.parse(Response(True, b"", b"1 10\r\n2 20\r\n"))
+    assert survey(scan).last_accessed is None
+    listing = survey(scan, last_accessed=1)
+    assert listing.last_accessed == 1
+    assert [entry.number for entry in listing if entry.number > (listing.last_accessed or 0)] == [2]
+    assert listing == survey(scan, last_accessed=1)
+    assert listing != survey(scan)
+
+
 def test_an_entry_is_a_value() -> None:
     entry = Entry(1, "one", 555)
     assert (entry.number, entry.uid, entry.size, entry.shares_uid) == (1, "one", 555, False)

@@ -85,9 +85,9 @@ class POP3Client(POP3Sessions):
     async def listing(self) -> Listing:
         """Return what is in the maildrop, and what is wrong with what the server says of it.
 
-        STAT, LIST and UIDL are asked in one flight and joined. A server without UIDL gives entries without a uid; such
-        as UIDL tells badly are asked about again, one by one. Raises ResponseError if LIST is refused and there is no
-        UIDL either.
+        STAT, LIST and UIDL are asked in one flight and joined. A server without UIDL gives entries without a uid, and
+        is asked LAST if `POP3Settings.probes` has it; such as UIDL tells badly are asked about again, one by one.
+        Raises ResponseError if LIST is refused and there is no UIDL either.
         """
         async with self._call():
             return await self._ask_listing()
@@ -112,8 +112,9 @@ class POP3Client(POP3Sessions):
         """Return the greatest number of a message that was accessed, 0 if none was (LAST, RFC 1460 3).
 
         It was taken out of the standard in 1994, and no capability announces it: to call this is to try. A server of
-        that time that lacks UIDL may have it, and then it is what tells old messages from others. None where the answer
-        tells no number; raises ResponseError where the server does not know it.
+        that time that lacks UIDL may have it, and then it is what tells old messages from others; `listing` asks for it
+        by itself only where `POP3Settings.probes` has it. What is retrieved in this session counts, and RSET takes that
+        back. None where the answer tells no number; raises ResponseError where the server does not know it.
         """
         return await self.execute(Last())
 

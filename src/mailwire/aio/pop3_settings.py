@@ -26,8 +26,10 @@ class POP3Settings:
     window: how much may be unanswered at a time where the server announces PIPELINING.
     limits: how long an answer may be that is no message; what is longer is LimitExceeded.
     asks_capabilities: False for a server that hangs up on CAPA. It is then taken at RFC 1939's word.
-    probes: commands that are said though CAPA does not list them, of "UIDL" and "TOP". By default they are both to a
-        server without CAPA, and none to any other.
+    probes: commands that are said though CAPA does not list them, of "UIDL", "TOP" and "LAST". By default the first two
+        are, to a server without CAPA, and none to any other. LAST is what old servers have in place of unique ids to
+        tell which messages are new: with it among these, `POP3Client.listing` asks for it where there is no UIDL
+        (`Listing.last_accessed`).
     quirks: what the server does against the standard and is forgiven. Such as need it switch pipelining off
         (`Quirks.needs_lockstep`).
     utf8: whether messages should come in UTF-8, headers and all, from a server that announces UTF8 (RFC 6856 2); from

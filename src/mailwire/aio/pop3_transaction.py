@@ -9,7 +9,7 @@ from itertools import islice
 from typing import Final
 
 from ..errors import AmbiguousMessage, LocalProtocolError
-from ..pop3 import Dele, Entry, List, Listing, Stat, Uidl, UniqueIdListing, survey
+from ..pop3 import Dele, Entry, Last, List, Listing, Stat, Uidl, UniqueIdListing, survey
 from .deletion import Marks
 from .pop3_dialogue import Dialogue, raise_refusal
 
@@ -44,7 +44,7 @@ class Transaction:
         self._listed = listed
 
     async def ask_listing(self) -> Listing:
-        """Ask STAT, LIST and UIDL in one flight and return what they say together.
+        """Ask STAT, LIST and UIDL in one flight and return what they say together; without UIDL ask LAST, if it may be.
 
         Raises ResponseError if LIST is refused and there is no UIDL either.
         """
@@ -61,7 +61,8 @@ class Transaction:
             raise_refusal(scanned)
         drop = stat.parse(dropped.response) if dropped.response.ok else None
         sizes = scan.parse(scanned.response) if scanned.response.ok else None
-        listing = survey(sizes, uids, drop)
+        last = await self._ask_last() if uids is None and self._allows("LAST") else None
+        listing = survey(sizes, uids, drop, last)
         if uids is not None and listing.finding_counts:
             numbers = list(islice(listing.unidentified, _ASKED_AGAIN + 1))
             if 0 < len(numbers) <= _ASKED_AGAIN:
@@ -127,6 +128,12 @@ class Transaction:
         self.dialogue.is_left = self.dialogue.owes_answer
 
     # Private
+
+    async def _ask_last(self) -> int | None:
+        command = Last()
+        self.dialogue.send(command)
+        response = (await self.dialogue.next_response()).response
+        return command.parse(response) if response.ok else None
 
     async def _ask_again(self, numbers: Sequence[int]) -> Sequence[UniqueIdListing]:
         commands = [Uidl(number) for number in numbers]

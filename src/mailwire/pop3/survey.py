@@ -51,7 +51,11 @@ class Listing(Sequence[Entry]):
         uids: UniqueIdColumn,
         shared: bytearray | None,
         findings: Findings,
+        last_accessed: int | None = None,
     ) -> None:
+        self.last_accessed = last_accessed
+        """The greatest number of a message that was accessed before, 0 if none was (LAST, RFC 1460 3): those behind it
+        are new. None where the server does not tell, or was not asked."""
         self._numbers = numbers
         self._sizes = sizes
         self._uids = uids
@@ -119,7 +123,9 @@ class Listing(Sequence[Entry]):
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Listing):
             return NotImplemented
-        return len(self) == len(other) and all(map(Entry.__eq__, self, other)) and self.findings == other.findings
+        if (len(self), self.last_accessed, self.findings) != (len(other), other.last_accessed, other.findings):
+            return False
+        return all(map(Entry.__eq__, self, other))
 
     def __repr__(self) -> str:
         shown = list(self) if len(self) <= _SHOWN_ENTRIES else f"{len(self)} messages"
@@ -130,8 +136,13 @@ class Listing(Sequence[Entry]):
         return Entry(self._numbers[place], self._uids[place], self._sizes[place], is_shared)
 
 
-def survey(scan: ScanListing | None, uids: UniqueIdListing | None = None, drop: DropListing | None = None) -> Listing:
-    """Join the answers to LIST, UIDL and STAT; None for one that was refused, or not asked for.
+def survey(
+    scan: ScanListing | None,
+    uids: UniqueIdListing | None = None,
+    drop: DropListing | None = None,
+    last_accessed: int | None = None,
+) -> Listing:
+    """Join the answers to LIST, UIDL, STAT and LAST; None for one that was refused, or not asked for.
 
     Every number that either listing names is an entry. Without UIDL no entry has a uid, without LIST none has a size.
     """
@@ -154,7 +165,7 @@ def survey(scan: ScanListing | None, uids: UniqueIdListing | None = None, drop: 
         if drop.count is not None and drop.count != len(numbers):
             kind = FindingKind.UNLISTED if drop.count > len(numbers) else FindingKind.UNCOUNTED
             findings.add(kind, said=b"%d" % drop.count)
-    return Listing(numbers, sizes, identities, shared, findings)
+    return Listing(numbers, sizes, identities, shared, findings, last_accessed)
 
 
 def _join(
