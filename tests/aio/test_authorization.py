@@ -5,6 +5,7 @@ import pytest
 
 from mailwire import (
     AuthenticationFailed,
+    ConnectionLost,
     Endpoint,
     InjectedData,
     LocalProtocolError,
@@ -18,6 +19,7 @@ from mailwire import (
 )
 from mailwire.pop3 import Response, Stat
 from mailwire.testing import (
+    FIN,
     STALL,
     WITHHOLD,
     ScriptedPeer,
@@ -69,6 +71,16 @@ async def test_sasl_is_preferred_where_it_is_offered() -> None:
         *(*capabilities("SASL PLAIN", "USER"), f"C: AUTH PLAIN {PLAIN}", "S: +OK", *announced("USER"), *POP3_QUIT)
     ) as peer:
         client = await connect(peer)
+        await client.quit()
+
+
+async def test_a_server_that_hangs_up_on_capa_is_told_of() -> None:
+    async with ScriptedPeer(*POP3_READY[:2], FIN) as peer:
+        with pytest.raises(ConnectionLost, match="instead of answering CAPA") as caught:
+            await connect(peer)
+    assert any("POP3Settings.asks_capabilities" in note for note in caught.value.__notes__)
+    async with ScriptedPeer(POP3_READY[0], *LOGIN, *POP3_QUIT) as peer:
+        client = await connect(peer, settings=POP3Settings(asks_capabilities=False))
         await client.quit()
 
 

@@ -9,6 +9,7 @@ from mailwire import (
     AmbiguousMessage,
     Batch,
     CommitReport,
+    ConnectionFailed,
     ConnectionLost,
     DeadlineExceeded,
     DeletionReport,
@@ -37,6 +38,7 @@ from tests.aio.dialogues import (
     TWO_MESSAGES,
     announced,
     capabilities,
+    once,
 )
 from tests.aio.pop3_clients import ONE, THREE, TWO, client_for, connect, everything
 from tests.clock import Clock
@@ -438,6 +440,53 @@ async def test_another_session_waits_for_the_delay_between_logins() -> None:
         await clock.advance(2)
         assert (await committing).committed == (ONE,)
         await client.quit()
+
+
+FOREVER = (*capabilities("UIDL", "LOGIN-DELAY 999999999"), *LOGIN, *announced("UIDL", "LOGIN-DELAY 999999999"))
+
+
+async def test_another_session_does_not_wait_for_ever_between_logins() -> None:
+    async with ScriptedPeer(*FOREVER, *LISTED, *DELETED[:2], *POP3_QUIT) as peer:
+        client = client_of(peer)
+        await client.connect()
+        await client.delete("u1")
+        with pytest.raises(ConnectionFailed, match=r"9999999\d\d seconds more .* 900 are waited for at most"):
+            await client.commit(reconnect=True)
+        assert client.last_commit is not None
+        assert client.last_commit.committed == (ONE,)
+        assert not client.is_connected
+
+
+async def test_where_the_pause_between_logins_is_too_long_there_is_one_batch() -> None:
+    async with ScriptedPeer(
+        *(*FOREVER, *LISTED, *TWO_MESSAGES[:4], "C: DELE 1", "S: +OK", *TWO_MESSAGES[4:], "C: DELE 2", "S: +OK"),
+        *POP3_QUIT,
+    ) as peer:
+        client = client_of(peer)
+        await client.connect()
+        items = client.retrieve([ONE, TWO], batch=Batch(messages=1))
+        async for item in items:
+            await item.read()
+            item.delete()
+        assert items.commits == []
+        assert (await client.commit()).committed == (ONE, TWO)
+
+
+@pytest.mark.parametrize("seconds", [-1, float("nan")])
+def test_the_longest_pause_between_logins_is_a_time(seconds: float) -> None:
+    with pytest.raises(ValueError, match="login_pause_limit is at least 0 seconds"):
+        POP3Settings(login_pause_limit=seconds)
+
+
+async def test_a_batch_behind_which_nobody_can_log_in_was_committed() -> None:
+    async with ScriptedPeer(*OPENED, *LISTED, *TWO_MESSAGES[:4], "C: DELE 1", "S: +OK", *POP3_QUIT) as peer:
+        client = POP3Client(client_for(peer).endpoint.replace(connect=once(peer)))
+        await client.connect()
+        items = client.retrieve([ONE, TWO], batch=Batch(messages=1))
+        (await anext(items)).delete()
+        with pytest.raises(ConnectionFailed):
+            await anext(items)
+        assert [report.committed for report in items.commits] == [(ONE,)]
 
 
 async def test_another_session_waits_for_a_lock_that_is_still_held() -> None:

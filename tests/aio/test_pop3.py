@@ -134,6 +134,23 @@ async def test_so_much_that_uidl_leaves_out_is_no_accident_and_not_asked_about()
         assert [entry.uid for entry in await client.listing()] == [None] * 101
 
 
+async def test_a_server_that_pipelines_is_asked_about_many_again() -> None:
+    # One is known that glues two entries into one line every few hundred lines.
+    numbers = range(1, 151)
+    sizes = b"".join(b"%d 7\r\n" % number for number in numbers)
+    listed: tuple[Step, ...] = ("S: +OK 150 7", b"+OK\r\n" + sizes + b".\r\n", "S: +OK", "S: .")
+    async with ScriptedPeer(
+        *(*PIPELINED, "C: STAT", "C: LIST", "C: UIDL", *listed, *(f"C: UIDL {number}" for number in numbers[:100])),
+        *(f"S: +OK {number} u{number}" for number in numbers[:100]),
+        *(f"C: UIDL {number}" for number in numbers[100:]),
+        *(f"S: +OK {number} u{number}" for number in numbers[100:]),
+        *POP3_QUIT,
+    ) as peer:
+        client = await connect(peer)
+        assert [entry.uid for entry in await client.listing()] == [f"u{number}" for number in numbers]
+        await client.quit()
+
+
 async def test_an_empty_maildrop_has_an_empty_listing() -> None:
     async with (
         ScriptedPeer(

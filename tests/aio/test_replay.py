@@ -5,8 +5,19 @@ from typing import Any
 
 import pytest
 
-from mailwire import ConnectionLost, Endpoint, Entry, MessageTruncated, POP3Client, UnknownMessage
-from mailwire.testing import FIN, O2, RST, Account, MailServer, ScriptedPeer, Step
+from mailwire import (
+    Budget,
+    BudgetExceeded,
+    ConnectionLost,
+    DeletionReport,
+    Endpoint,
+    Entry,
+    MessageTruncated,
+    POP3Client,
+    POP3Settings,
+    UnknownMessage,
+)
+from mailwire.testing import FIN, O2, RST, Account, Endless, MailServer, ScriptedPeer, Step
 from mailwire.testing.turns import drain_events
 from tests.aio.dialogues import LISTED_TOGETHER, LOGIN, OPENED, PIPELINED, POP3_QUIT, announced, once
 from tests.aio.pop3_clients import ONE, THREE, TWO, client_for, everything
@@ -33,13 +44,13 @@ async def exhaust(blocks: AsyncIterator[bytes]) -> None:
         pass
 
 
-def client_of(*peers: ScriptedPeer) -> POP3Client:
+def client_of(*peers: ScriptedPeer, settings: POP3Settings | None = None) -> POP3Client:
     rest = iter(peers)
 
     async def way() -> Any:
         return await next(rest).connect()
 
-    return POP3Client(client_for(peers[0]).endpoint.replace(connect=way))
+    return POP3Client(client_for(peers[0]).endpoint.replace(connect=way), settings=settings or POP3Settings())
 
 
 @pytest.mark.parametrize("end", [FIN, RST])
@@ -97,6 +108,40 @@ async def test_what_is_passed_over_is_not_asked_for_again() -> None:
         read = [await item.read() async for item in items if item.entry.uid != "u2"]
         assert read == [b"first\r\n", b"third\r\n"]
         await client.quit()
+
+
+async def test_behind_a_message_longer_than_allowed_the_run_goes_on_on_another_connection() -> None:
+    # That is no reason not to pipeline there; and what was marked is marked again.
+    async with (
+        ScriptedPeer(
+            *(*ASKED, *FIRST, "C: DELE 1", "S: +OK", Endless(b"0123456789abcdef\r\n")),
+        ) as first,
+        ScriptedPeer(
+            *(
+                *PIPELINED,
+                *LISTED_TOGETHER,
+                "C: DELE 1",
+                "C: RETR 3",
+                "S: +OK",
+                "S: +OK",
+                "S: third",
+                "S: .",
+                *POP3_QUIT,
+            ),
+        ) as second,
+    ):
+        client = client_of(first, second, settings=POP3Settings(drain=Budget(200_000, 5)))
+        await client.connect()
+        found: list[object] = []
+        async for item in client.retrieve([ONE, TWO, THREE], message_limit=100_000):
+            try:
+                found.append(await item.read())
+            except BudgetExceeded as error:
+                found.append(str(error))
+            if item.entry == ONE:
+                item.delete()
+        assert found == [b"first\r\n", "message 2 is longer than 100000 octets", b"third\r\n"]
+        assert (await client.commit()).committed == (ONE,)
 
 
 async def test_what_is_gone_by_then_is_missing() -> None:
@@ -287,3 +332,41 @@ async def test_where_nobody_is_connected_to_again_a_listing_ends_by_the_loss() -
         await client.connect()
         with pytest.raises(ConnectionLost, match="STAT and 2 more"):
             await client.listing()
+
+
+# Marking
+
+
+async def test_marks_that_are_dropped_in_flight_are_in_doubt_and_asked_for_one_by_one_the_next_time() -> None:
+    async with (
+        ScriptedPeer(*PIPELINED, *LISTED_TOGETHER, "C: DELE 1", "C: DELE 2", "C: DELE 3", "S: +OK", RST) as first,
+        ScriptedPeer(
+            *(*CAREFUL, *listed_as("u1", "u2", "u3"), "C: DELE 1", "S: +OK", "C: DELE 2", "S: +OK", *POP3_QUIT)
+        ) as second,
+    ):
+        client = client_of(first, second)
+        await client.connect()
+        with pytest.raises(ConnectionLost, match="DELE 2 and 1 more"):
+            await client.delete([ONE, TWO, THREE])
+        assert client.last_commit is not None
+        assert client.last_commit.unknown == (ONE, TWO, THREE)
+        await client.connect()
+        assert await client.delete([ONE, TWO]) == DeletionReport(marked=(ONE, TWO))
+        assert client.last_commit.kept == (ONE, TWO, THREE)
+        assert (await client.commit()).committed == (ONE, TWO)
+
+
+async def test_a_single_mark_that_is_dropped_says_nothing_of_pipelining() -> None:
+    async with (
+        ScriptedPeer(*PIPELINED, *LISTED_TOGETHER, "C: DELE 1", RST) as first,
+        ScriptedPeer(
+            *(*PIPELINED, *LISTED_TOGETHER, "C: DELE 1", "C: DELE 2", "S: +OK", "S: +OK", *POP3_QUIT),
+        ) as second,
+    ):
+        client = client_of(first, second)
+        await client.connect()
+        with pytest.raises(ConnectionLost):
+            await client.delete([ONE])
+        await client.connect()
+        assert (await client.delete([ONE, TWO])).marked == (ONE, TWO)
+        await client.quit()

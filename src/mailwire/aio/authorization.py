@@ -15,7 +15,15 @@
 from typing import Final
 
 from ..endpoint import Endpoint
-from ..errors import AuthenticationFailed, MaildropLocked, ResponseError, SecurityError, TLSFailed
+from ..errors import (
+    AuthenticationFailed,
+    ConnectionLost,
+    DeadlineExceeded,
+    MaildropLocked,
+    ResponseError,
+    SecurityError,
+    TLSFailed,
+)
 from ..pop3 import Apop, Auth, Capa, Capabilities, Command, Lang, Pass, RefusalCause, Response, Stls, User, Utf8
 from ..sasl import MECHANISMS, Mechanism, Option, Password
 from .authentication import MechanismUnavailable, authenticate, login_refusal, second_chance, situation_of
@@ -106,8 +114,14 @@ class Authorization:
 
     async def _ask_capabilities(self) -> None:
         # A server without CAPA (RFC 2449) refuses it.
-        if self._asks_capabilities:
+        if not self._asks_capabilities:
+            return
+        try:
             self.knows_capa = await self._is_granted(Capa())
+        except (ConnectionLost, DeadlineExceeded) as error:
+            # We do not go on without by ourselves: whoever can cut the connection would choose how we log in.
+            error.add_note("some servers do not stand to be asked for capabilities: POP3Settings.asks_capabilities")
+            raise
 
     async def _ask_for_language(self) -> None:
         if self._language is not None and "LANG" in self._capabilities:

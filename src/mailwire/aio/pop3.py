@@ -167,10 +167,12 @@ class POP3Client(POP3Sessions):
         and what is left is refused by the same words.
 
         messages: entries of a listing, and unique ids.
-        message_limit: octets of a message; reading one that is longer raises BudgetExceeded, and the run goes on.
+        message_limit: octets of a message; reading one that is longer raises BudgetExceeded, and the run goes on: on
+            another connection, where more than `POP3Settings.drain` is left of it.
         total_limit: octets of all messages together; more ends the run with BudgetExceeded.
         batch: when to commit what was marked by the items' `delete`, by QUIT and a session of its own for what follows.
-            LOGIN-DELAY is honoured. It needs unique ids. The last batch is committed by `commit` or `quit`.
+            LOGIN-DELAY is honoured; a server that wants a pause above `POP3Settings.login_pause_limit` has but one
+            batch. It needs unique ids. The last batch is committed by `commit` or `quit`.
         progress: is told of every block.
 
         Raises ConnectionLost (MessageTruncated inside a message), DeadlineExceeded, ProtocolError;
@@ -243,13 +245,13 @@ class POP3Client(POP3Sessions):
         named = (messages,) if isinstance(messages, Entry | str) else messages
         async with self._call():
             found = await self._find(named, forced=force)
-            transaction = self._transaction
             entries = tuple(dict.fromkeys(entry for entry in found if isinstance(entry, Entry)))
             shared = next((entry for entry in entries if entry.shares_uid), None)
             if shared is not None and not force:
                 raise AmbiguousMessage(f"several messages have the unique id {shared.uid!r}", uid=shared.uid or "")
-            await transaction.mark_all(entries, self.settings.window.commands)
-            refusals = {entry: transaction.marks.refusal_of(entry) for entry in entries}
+            await self._mark_all(entries)
+            marks = self._transaction.marks
+            refusals = {entry: marks.refusal_of(entry) for entry in entries}
             return DeletionReport(
                 marked=tuple(entry for entry, refusal in refusals.items() if refusal is None),
                 refused={entry: refusal for entry, refusal in refusals.items() if refusal is not None},
@@ -270,7 +272,8 @@ class POP3Client(POP3Sessions):
         It is no error if the server refuses or is not there any more: what was marked is unknown then, and the report
         says why. After a cancellation, `last_commit` holds it.
 
-        reconnect: log in again, for the session is over. LOGIN-DELAY is honoured. Raises what `connect` raises.
+        reconnect: log in again, for the session is over. LOGIN-DELAY is honoured. Raises what `connect` raises, and
+            ConnectionFailed where the pause would be longer than `POP3Settings.login_pause_limit`.
         """
         await self._begin_call()
         try:

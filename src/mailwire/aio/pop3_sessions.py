@@ -105,12 +105,27 @@ class POP3Sessions(Client[Event]):
         self._logged_in_at = asyncio.get_running_loop().time()
         dialogue.keep_alive()
 
+    @property
+    def _login_pause(self) -> float:
+        # Seconds from here until the server wants to see the next login.
+        delay = self.capabilities.login_delay
+        return 0 if delay is None else self._logged_in_at + delay.seconds - asyncio.get_running_loop().time()
+
+    @property
+    def _may_reopen(self) -> bool:
+        # Whether there can be another session before long.
+        return self._login_pause <= self.settings.login_pause_limit
+
     async def _reopen(self) -> Listing:
         # Connect again inside a call, and ask for the listing.
-        login_delay = self.capabilities.login_delay
+        pause, may_reopen = self._login_pause, self._may_reopen
         self.abort()
-        if login_delay is not None:
-            await asyncio.sleep(self._logged_in_at + login_delay.seconds - asyncio.get_running_loop().time())
+        if not may_reopen:
+            raise ConnectionFailed(
+                f"{self.endpoint} wants {pause:.0f} seconds more before the next login (LOGIN-DELAY), "
+                f"{self.settings.login_pause_limit} are waited for at most"
+            )
+        await asyncio.sleep(pause)
         for pause in _LOCK_PAUSES:
             try:
                 await self._establish()
@@ -129,8 +144,7 @@ class POP3Sessions(Client[Event]):
         try:
             return await transaction.ask_listing()
         except ConnectionLost as lost:
-            is_to_blame = transaction.dialogue.pipelines and len(lost.in_flight) > 1 and self.is_connected
-            if not is_to_blame or transaction.marks:
+            if not self._is_pipelining_to_blame(lost) or transaction.marks:
                 raise
             self._stop_pipelining()
             try:
@@ -143,6 +157,19 @@ class POP3Sessions(Client[Event]):
         if named and self._transaction.listing is None:
             await self._ask_listing()
         return self._transaction.find(named, forced=forced)
+
+    async def _mark_all(self, entries: Sequence[Entry]) -> None:
+        try:
+            await self._transaction.mark_all(entries, self.settings.window.commands)
+        except ConnectionLost as lost:
+            # What becomes of marks is for the caller to decide, who may call again: one by one then.
+            if self._is_pipelining_to_blame(lost):
+                self._stop_pipelining()
+            raise
+
+    def _is_pipelining_to_blame(self, lost: ConnectionLost) -> bool:
+        # Several commands were unanswered when the connection was lost.
+        return self._dialogue.pipelines and len(lost.in_flight) > 1 and self.is_connected
 
     def _stop_pipelining(self) -> None:
         # The server does not stand it: for as long as this client lives.

@@ -38,6 +38,9 @@ class POP3Settings:
         asked for where LANG is announced (RFC 6856 3). A server that lacks it goes on in the one it has.
     resets_before_quit: whether RSET is said before QUIT where nothing is marked, to a server that deletes what was
         retrieved unless it is told not to.
+    login_pause_limit: how many seconds are waited at most before a login of our own accord to a server that wants a
+        pause between two (LOGIN-DELAY): behind a batch, behind a commit that is to reconnect, and where what a
+        connection was lost with is asked again on another.
     initial_response: whether AUTH has a mechanism's initial response with it, where it fits (RFC 5034 4), or the server
         is to ask for it, as servers from before that standard want it. By default it is with it, except for XOAUTH2 and
         to a server that greets as Exchange does.
@@ -53,11 +56,14 @@ class POP3Settings:
     utf8: bool = False
     language: str | None = None
     resets_before_quit: bool = False
+    login_pause_limit: float = 900
     initial_response: bool | None = None
 
     def __post_init__(self) -> None:
         if self.keep_alive is not None and not self.keep_alive > 0:
             raise ValueError(f"keep_alive is more than 0 seconds, or None; got {self.keep_alive!r}")
+        if not self.login_pause_limit >= 0:
+            raise ValueError(f"login_pause_limit is at least 0 seconds, got {self.login_pause_limit!r}")
         if isinstance(self.probes, str):
             raise ValueError("probes are a collection; one command alone is [command]")
         if self.language is not None:

@@ -18,8 +18,10 @@ __all__ = ["Message", "Transaction"]
 Message = Entry | str
 """What names a message to a client: an entry of a listing, or a unique id."""
 
-# For so many messages without a unique id UIDL is asked again, one by one. Where there are more, it is no accident.
+# For so many messages without a unique id UIDL is asked again, one by one. Where there are more, it is no accident, or
+# takes too long. (A server is known that glues two lines into one every few hundred.)
 _ASKED_AGAIN: Final = 100
+_ASKED_AGAIN_AT_ONCE: Final = 1000
 
 
 class Transaction:
@@ -64,8 +66,9 @@ class Transaction:
         last = await self._ask_last() if uids is None and self._allows("LAST") else None
         listing = survey(sizes, uids, drop, last)
         if uids is not None and listing.finding_counts:
-            numbers = list(islice(listing.unidentified, _ASKED_AGAIN + 1))
-            if 0 < len(numbers) <= _ASKED_AGAIN:
+            limit = _ASKED_AGAIN_AT_ONCE if self.dialogue.pipelines else _ASKED_AGAIN
+            numbers = list(islice(listing.unidentified, limit + 1))
+            if 0 < len(numbers) <= limit:
                 listing = survey(sizes, uids.amended(await self._ask_again(numbers)), drop)
         self.listing = listing
         self._listed(listing)

@@ -8,6 +8,8 @@
    somebody else wants the connection and nobody is left to go on.
 5. A server that says it pipelines, and drops the connection when that is done, is asked again, one message at a time on
    a new connection, for what it has not answered. What is asked again is found by its unique id, never by its number.
+6. A message longer than allowed does not end the run: where too much is left of it to be read for nothing, the run goes
+   on on another connection, in the same way.
 """
 
 import asyncio
@@ -283,10 +285,15 @@ class Retrieval(AsyncIterator[RetrievedItem]):
             item._has_ended = block is None
             octets += len(block or b"")
             if item._is_too_long and octets > budget:
-                raise ConnectionLost(
+                item._has_ended = True
+                cut = ConnectionLost(
                     f"message {item.entry.number} is longer than allowed, by more than {budget} octets: "
                     "the connection was cut"
                 )
+                if not self._can_go_on_elsewhere:
+                    raise cut
+                self._lost = cut
+                return
 
     def _look_at(self, block: bytes | None) -> None:
         if block is not None and self._ends.sees_answer(block) and self._asked:
@@ -328,27 +335,32 @@ class Retrieval(AsyncIterator[RetrievedItem]):
         while client._dialogue.owes_answer:
             await client._dialogue.next_response()
         self._batch.begin()
-        if client._transaction.marks and self._pending:
+        if client._transaction.marks and self._pending and client._may_reopen:
             self._is_between = True
             await client._commit_marks()
-            await self._go_on()
-            self.commits.append(client.last_commit or CommitReport())
+            try:
+                await self._go_on()
+            finally:
+                self.commits.append(client.last_commit or CommitReport())
 
     def _lose(self, lost: ConnectionLost) -> None:
         # Take note that the connection was lost, and raise what it was lost by if that is the end of the run. It is not
-        # where it may be pipelining that the server does not stand: several commands were unanswered.
+        # where it may be pipelining that the server does not stand.
+        if not (self._client._is_pipelining_to_blame(lost) and self._can_go_on_elsewhere):
+            raise lost
+        self._client._stop_pipelining()
+        self._lost = lost
+
+    @property
+    def _can_go_on_elsewhere(self) -> bool:
+        # Whether all that is left to do can be found by unique ids.
         left = [
             each if isinstance(each, Entry) else each.entry for each in (*self._again, *self._asked, *self._pending)
         ]
         if self._current is not None and not self._current._has_ended:
             left.append(self._current.entry)
         left += self._client._transaction.marks.undecided
-        can_be_found = all(entry.uid is not None and not entry.shares_uid for entry in left)
-        client = self._client
-        is_to_blame = client._dialogue.pipelines and len(lost.in_flight) > 1 and client.is_connected
-        if not (is_to_blame and can_be_found):
-            raise lost
-        self._lost = lost
+        return all(entry.uid is not None and not entry.shares_uid for entry in left)
 
     async def _replay(self, lost: ConnectionLost, item: RetrievedItem | None = None) -> None:
         # Ask again for what is unanswered; for `item` first, of which nothing was handed out.
@@ -360,7 +372,6 @@ class Retrieval(AsyncIterator[RetrievedItem]):
             self._pending.appendleft(item.entry)
         # By the end of its session nothing is marked any more.
         self._to_delete[:0] = self._client._transaction.marks.undecided
-        self._client._stop_pipelining()
         self._is_between = True
         try:
             await self._go_on()
