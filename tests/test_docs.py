@@ -88,6 +88,7 @@ def task_queue(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 @pytest.mark.parametrize("text", list(blocks()))
 async def test_the_example_runs(text: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.syspath_prepend(ROOT / "docs" / "examples")
     demand_libraries(*re.findall(r"^(?:import|from) (\w+)", text, re.MULTILINE))
     for name in ("report.pdf", "logo.png", "message.eml"):
         (tmp_path / name).write_bytes(b"Subject: x\r\n\r\nhello\r\n")

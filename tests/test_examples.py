@@ -12,8 +12,9 @@ from typing import Any
 import pytest
 
 import mailwire
-from mailwire import Password
+from mailwire import Password, smtp
 from mailwire.testing import Account, MailServer, client_context, server_context
+from tests.integration.conftest import demand_libraries
 
 EXAMPLES = Path(__file__).parents[1] / "docs" / "examples"
 ACCOUNTS = [Account("a", "secret", ("a@example.org",)), Account("b", "secret", ("b@example.org",))]
@@ -100,6 +101,56 @@ async def test_mail_comes_in_with_trio(server: MailServer) -> None:
         return found
 
     assert await asyncio.to_thread(trio.run, main) == messages
+
+
+@pytest.mark.parametrize("backend", ["asyncio", "trio"])
+async def test_a_mail_goes_out_by_an_adapter_for_anyio(server: MailServer, backend: str) -> None:
+    demand_libraries("anyio", "trio")
+    anyio = importlib.import_module("anyio")
+    example = runpy.run_path(str(EXAMPLES / "adapter_anyio.py"))
+
+    async def main() -> str:
+        async with await anyio.connect_tcp("localhost", server.smtp_port) as stream:
+            link = example["AnyioLink"](stream, "localhost", client_context())
+            session = example["Session"](smtp.Connection(), link)
+            await session.next_event()
+            for command in (smtp.Ehlo("client.example.org"), smtp.StartTls()):
+                session.machine.send(command)
+                await session.next_event()
+            await link.start_tls()
+            session.machine.tls_established(is_verified=True)
+            session.machine.send(smtp.Ehlo("client.example.org"))
+            await session.next_event()
+            path = smtp.Mailbox.parse("a@example.org"), [smtp.Mailbox.parse("b@example.org")]
+            transaction = smtp.Transaction(session.machine, *path)
+            blocks = iter(MAIL)
+            while not transaction.finished:
+                while transaction.wants_data:
+                    block = next(blocks, None)
+                    transaction.end_data() if block is None else transaction.send_data(block)
+                transaction.receive(await session.next_event())
+            return transaction.receipt().delivery.value
+
+    assert await asyncio.to_thread(partial(anyio.run, main, backend=backend)) == "accepted"
+    (stored,) = server.messages("b")
+    assert stored.content == b"".join(MAIL)
+
+
+async def test_an_adapter_for_anyio_waits_no_longer_than_it_was_told(server: MailServer) -> None:
+    demand_libraries("anyio")
+    anyio = importlib.import_module("anyio")
+    example = runpy.run_path(str(EXAMPLES / "adapter_anyio.py"))
+    async with await anyio.connect_tcp("localhost", server.smtp_port) as stream:
+        link = example["AnyioLink"](stream, "localhost", client_context(), 0)
+        session = example["Session"](smtp.Connection(), link)
+        with pytest.raises(TimeoutError):
+            await session.next_event()
+        link.patience = 30
+        assert (await session.next_event()).reply.code == 220
+        await server.close()
+        session.machine.send(smtp.Ehlo("client.example.org"))
+        with pytest.raises(mailwire.ConnectionLost):
+            await session.next_event()
 
 
 SMTP_SERVER = (
