@@ -48,6 +48,7 @@ def on_loopback(text: str, implicit: MailServer, upgradable: MailServer, lmtp_pa
     text = text.replace("@pop.example.org", f"@localhost:{implicit.pop3_port}")
     text = text.replace("/run/dovecot/lmtp", str(lmtp_path))
     text = text.replace('"mail.example.org",', f'"localhost", {implicit.smtp_port},')
+    text = text.replace('"smtp.example.org", 465', f'"localhost", {implicit.smtp_port}')
     text = re.sub(r'"(alice(?:-key)?\.pem)"', lambda found: repr(str(authority_file().parent / found[1])), text)
     return text.replace('"smtp.example.org",', f'"localhost", {upgradable.smtp_port},')
 

@@ -55,6 +55,8 @@ from .profiles import (
     UNSTUFFED,
 )
 from .quirks import STANDARD, Defect, POP3Quirk, Quirk, SMTPQuirk
+from .recording import Recording
+from .recording_proxy import RecordingProxy
 from .script import (
     CLIENT_HELLO,
     CLOSE,
@@ -152,6 +154,8 @@ __all__ = [
     "Policy",
     "ProxiedConnection",
     "Quirk",
+    "Recording",
+    "RecordingProxy",
     "Replaced",
     "SMTPQuirk",
     "SMTPServer",

@@ -39,7 +39,7 @@ _FILE: Final = re.compile(r"\(([^/\\]+), (\d+) octets\)")
 _SLOW: Final = re.compile(r"([0-9.]+) B/s (.+)")
 _ESCAPE: Final = re.compile(rb"\\(x[0-9A-Fa-f]{2}|.|\Z)", re.DOTALL)
 _ESCAPES: Final = {b"\\": b"\\", b"0": b"\0", b"n": b"\n", b"r": b"\r", b"t": b"\t"}
-_MASK: Final = " ****"
+_MASK: Final = "****"
 
 
 def load_script(path: Path | str, *, folder: Path | str | None = None) -> tuple[Step, ...]:
@@ -90,7 +90,8 @@ def _step(line: str, folder: Path) -> Step:
         return f"S: {rest}" if speaker == "S:" and _is_plain(rest) else _octets(speaker, rest, folder)
     if speaker in ("C:", "C;"):
         if speaker == "C:" and _is_plain(rest):
-            return f"C: {rest.removesuffix(_MASK)} ..." if rest.endswith(_MASK) else f"C: {rest}"
+            is_masked = rest == _MASK or rest.endswith(f" {_MASK}")
+            return f"C: {rest.removesuffix(_MASK)}..." if is_masked else f"C: {rest}"
         return Hear(_octets(speaker, rest, folder))
     match line.split(" ", 1):
         case ["TLS"]:

@@ -1,0 +1,191 @@
+"""Recording: a dialogue written down as the text of a script, secrets masked, without I/O.
+
+What it writes, `parse_script` reads, and a `ScriptedPeer` plays to the same client once more. So it keeps what a server
+said as it was, and of the client what a later run says again: of a message only that there was one (MAIL_DATA), of a
+chunk its size. A secret is known by where it stands: behind PASS and APOP, in an exchange of AUTH. It is not written,
+there nor where it is said again.
+"""
+
+import re
+from base64 import b64decode, b64encode
+from binascii import Error as Base64Error
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Final
+
+from .script import Step, find_mail_end
+from .script_text import parse_script
+
+__all__ = ["Recording"]
+
+_MASK: Final = b"****"
+# What is shorter is no secret to look for: it stands in half of all words.
+_SHORTEST: Final = 4
+# Mechanisms whose challenges tell nothing of the password. That of SCRAM and its kin can be used to guess it.
+_OPEN: Final = (b"PLAIN", b"LOGIN", b"CRAM-MD5")
+_SECRET: Final = re.compile(rb"(PASS|APOP [^ ]+|AUTH [^ ]+) (.*)", re.IGNORECASE | re.DOTALL)
+_CHALLENGE: Final = re.compile(rb"334(?: (.*))?|\+(?: (.*))?", re.DOTALL)
+_TOKEN: Final = re.compile(rb"Bearer ([^\x01]+)")
+_CHUNK: Final = re.compile(rb"BDAT ([0-9]+)( LAST)?", re.IGNORECASE)
+
+
+class Recording:
+    """The dialogue of one connection.
+
+    replacing: words and what is written in their place, for names and addresses that nobody else is to read.
+    """
+
+    def __init__(self, replacing: Mapping[str, str] | None = None) -> None:
+        self._replacing = {old.encode(): new.encode() for old, new in (replacing or {}).items()}
+        self._lines: list[str] = []
+        self._client = bytearray()  # of a line or a message that has no end yet
+        self._server = bytearray()
+        self._secrets: list[bytes] = []
+        self._mechanism = b""  # of the exchange that is under way
+        self._responses = 0  # to its challenges
+        self._answered = b""  # the last line of the server
+        self._asked = b""  # the last line of the client, but for its argument
+        self._chunk = 0  # octets that are still to come of one
+
+    # What is said
+
+    def hear_client(self, data: bytes) -> None:
+        """Take what the client says."""
+        self._end_server_line()
+        self._client += data
+        while self._take_of_client():
+            pass
+
+    def hear_server(self, data: bytes) -> None:
+        """Take what the server says."""
+        self._server += data
+        while b"\n" in self._server:
+            end = self._server.index(b"\n") + 1
+            self._write_server(bytes(self._server[:end]))
+            del self._server[:end]
+
+    def begin_tls(self) -> None:
+        """Note that a handshake was made."""
+        self._lines.append("TLS")
+
+    def end(self) -> None:
+        """Note that the server has closed."""
+        self._end_server_line()
+        self._lines.append("S closes")
+
+    # What came of it
+
+    @property
+    def text(self) -> str:
+        """The script, as `parse_script` reads it."""
+        return "".join(f"{line}\n" for line in self._lines)
+
+    def script(self) -> tuple[Step, ...]:
+        """Return the script, to be played."""
+        return parse_script(self.text)
+
+    def save(self, path: Path | str, comment: str = "") -> None:
+        """Write the script to a file, with a comment in its first lines. Raises OSError."""
+        comments = "".join(f"# {line}".rstrip() + "\n" for line in comment.splitlines())
+        Path(path).write_text(comments + self.text, "utf-8")
+
+    # Private
+
+    def _take_of_client(self) -> bool:
+        if self._chunk:
+            taken = min(self._chunk, len(self._client))
+            del self._client[:taken]
+            self._chunk -= taken
+            return not self._chunk and bool(self._client)
+        if self._asked == b"DATA" and self._answered.startswith(b"354"):
+            end = find_mail_end(self._client)
+            if end is None:
+                return False
+            del self._client[:end]
+            self._asked = b"."
+            self._lines.append("MAIL_DATA")
+            return True
+        end = self._client.find(b"\n") + 1
+        if not end:
+            return False
+        line = bytes(self._client[:end])
+        del self._client[:end]
+        self._write_client(line)
+        return True
+
+    def _write_client(self, line: bytes) -> None:
+        text = line.removesuffix(b"\n").removesuffix(b"\r")
+        is_response = self._mechanism and _CHALLENGE.fullmatch(self._answered) and text != b"*"
+        if is_response:
+            self._remember_response(text)
+            self._lines.append("C: ****")
+            return
+        self._mechanism, self._responses = b"", 0
+        self._asked = text.split(b" ")[0].upper()
+        if found := _SECRET.fullmatch(text):
+            self._remember(found[1], found[2])
+            self._lines.append(f"C: {_escaped(self._public(found[1]))} ****")
+        else:
+            self._mechanism = text[5:].upper() if self._asked == b"AUTH" else b""
+            self._lines.append(_line("C", self._public(text), line[len(text) :]))
+        if found := _CHUNK.fullmatch(text):
+            self._chunk = int(found[1])
+            if self._chunk:
+                self._lines.append(f"HEAR {self._chunk}")
+
+    def _remember(self, command: bytes, secret: bytes) -> None:
+        if command.upper().startswith(b"AUTH"):
+            self._mechanism = command[5:].upper()
+            self._remember_response(secret)
+        else:
+            self._secrets.append(secret)
+
+    def _remember_response(self, response: bytes) -> None:
+        self._responses += 1
+        try:
+            decoded = b64decode(response, validate=True)
+        except Base64Error:
+            decoded = response
+        if self._mechanism == b"LOGIN" and self._responses == 1:
+            return  # a name, and no secret
+        token = _TOKEN.search(decoded)
+        self._secrets += [response, token[1] if token else re.split(rb"[\0 ]", decoded)[-1]]
+
+    def _write_server(self, line: bytes) -> None:
+        text = line.removesuffix(b"\n").removesuffix(b"\r")
+        self._answered = text
+        found = _CHALLENGE.fullmatch(text)
+        if self._mechanism and found and self._mechanism not in _OPEN and (found[1] or found[2]):
+            self._lines.append(f"S: {text.split(b' ')[0].decode()} ****")
+        else:
+            self._lines.append(_line("S", self._public(text), line[len(text) :]))
+
+    def _end_server_line(self) -> None:
+        if self._server:
+            self._lines.append(_line("S", self._public(bytes(self._server)), b""))
+            self._server.clear()
+
+    def _public(self, text: bytes) -> bytes:
+        for secret in self._secrets:
+            if len(secret) >= _SHORTEST:
+                for spelling in (secret, b64encode(secret), secret.hex().encode()):
+                    text = text.replace(spelling, _MASK)
+        for old, new in self._replacing.items():
+            text = text.replace(old, new)
+        return text
+
+
+def _line(speaker: str, text: bytes, end: bytes) -> str:
+    if end == b"\r\n":
+        return f"{speaker}: {_escaped(text)}".rstrip()
+    return f"{speaker}; {_escaped(text + end)}"
+
+
+def _escaped(text: bytes) -> str:
+    # What stands at the ends of a line, would be taken for something else there: blanks, a file, a beginning of a line.
+    shown = "".join(chr(octet) if 0x20 <= octet < 0x7F and octet != 0x5C else f"\\x{octet:02x}" for octet in text)
+    if shown.startswith((" ", "(")):
+        shown = f"\\x{ord(shown[0]):02x}{shown[1:]}"
+    if shown.endswith((" ", "...")):
+        shown = f"{shown[:-1]}\\x{ord(shown[-1]):02x}"
+    return shown

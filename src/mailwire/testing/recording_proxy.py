@@ -1,0 +1,187 @@
+"""RecordingProxy: stands between a client and a real server, and writes down what they say.
+
+TLS ends here: the client makes a handshake with the proxy, whose certificate is one of the test authority, and the
+proxy makes one with the server, whose certificate it verifies.
+"""
+
+import asyncio
+import re
+import socket
+import ssl
+from collections.abc import Mapping
+from functools import cache
+from typing import Final, Self
+
+from .acceptor import Acceptor
+from .link import Link
+from .recording import Recording
+from .tls import server_context
+
+__all__ = ["RecordingProxy"]
+
+_READ_SIZE: Final = 64 * 1024
+_ASKS_FOR_TLS: Final = re.compile(rb"(?:.*\n)?(?:STARTTLS|STLS)\r\n", re.IGNORECASE | re.DOTALL)
+_GOES_AHEAD: Final = re.compile(rb"(?:220|\+OK)[^\n]*\n", re.DOTALL)
+
+_server_context: Final = cache(server_context)
+
+
+class RecordingProxy:
+    """A proxy on a free port of 127.0.0.1, before the real server at `port` of `host`.
+
+    ::
+
+        async with RecordingProxy("smtp.example.org", 587) as proxy:
+            endpoint = Endpoint("localhost", proxy.port, tls="starttls", tls_context=client_context(), auth=...)
+            await send(message, endpoint)
+        proxy.recordings[0].save("tests/greylisting.txt", "What smtp.example.org says to a stranger.")
+
+    The client is to trust the test authority (`client_context`) where there is TLS, and to call the host localhost.
+
+    implicit_tls: both connections begin with TLS. STARTTLS and STLS need not be told of: where the server goes ahead,
+        two handshakes are made.
+    tls_context: for the server; by default one that trusts the authorities of the system.
+    replacing: words and what is written in their place, as a `Recording` has them.
+    recordings: one for each connection, in their order. What was asked for with a password in it is masked; all else is
+        as it was, addresses and the messages of a maildrop too.
+
+    A server that cannot be connected to, and a handshake with it that fails, is a connection that is reset; the
+    recording ends there. What is bound to TLS (SCRAM-...-PLUS) fails behind a proxy, as it must, and an exchange of
+    SCRAM cannot be played again: its challenges are masked.
+    """
+
+    def __init__(
+        self,
+        host: str,
+        port: int,
+        *,
+        implicit_tls: bool = False,
+        tls_context: ssl.SSLContext | None = None,
+        replacing: Mapping[str, str] | None = None,
+    ) -> None:
+        self.recordings: list[Recording] = []
+        self._target = host, port
+        self._implicit_tls = implicit_tls
+        self._tls_context = tls_context
+        self._replacing = replacing
+        self._acceptor = Acceptor(self._receive)
+
+    @property
+    def host(self) -> str:
+        """The address it listens on."""
+        return self._acceptor.address[0]
+
+    @property
+    def port(self) -> int:
+        """The port it listens on; known once it is started."""
+        return self._acceptor.address[1]
+
+    async def start(self) -> None:
+        """Listen. Raises OSError if that is not possible."""
+        self._acceptor.start()
+
+    async def close(self) -> None:
+        """Cut all connections and stop listening."""
+        await self._acceptor.close()
+
+    async def wait_idle(self) -> None:
+        """Wait until every connection that was made so far is over. It may be awaited in any event loop."""
+        await self._acceptor.wait_idle()
+
+    async def __aenter__(self) -> Self:
+        await self.start()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.close()
+
+    def _receive(self, _peer: str) -> "_Listening":
+        recording = Recording(self._replacing)
+        self.recordings.append(recording)
+        context = self._tls_context or ssl.create_default_context()
+        return _Listening(self._target, recording, context, self._implicit_tls)
+
+
+class _Listening:
+    # One connection on its way through.
+
+    def __init__(
+        self, target: tuple[str, int], recording: Recording, context: ssl.SSLContext, implicit_tls: bool
+    ) -> None:
+        self._target = target
+        self._recording = recording
+        self._context = context
+        self._implicit_tls = implicit_tls
+        self._passing: asyncio.Task[None] | None = None
+        self._wants_tls = False
+
+    async def serve(self, accepted: socket.socket) -> None:
+        accepted.setblocking(False)
+        link = Link(accepted, bytearray())
+        self._passing = asyncio.create_task(self._pass_on(link))
+        await asyncio.wait([self._passing])
+        link.close()
+        if not self._passing.cancelled():
+            self._passing.result()
+
+    def abort(self) -> None:
+        if self._passing is None:
+            raise AssertionError("who was accepted is served before anybody learns of it")
+        self._passing.cancel()
+
+    async def _pass_on(self, link: Link) -> None:
+        host, port = self._target
+        try:
+            if self._implicit_tls:
+                await link.shake_hands(_server_context())
+                reader, writer = await asyncio.open_connection(host, port, ssl=self._context)
+                self._recording.begin_tls()
+            else:
+                reader, writer = await asyncio.open_connection(host, port)
+        except OSError:  # as SSLError is, too
+            link.reset()
+            return
+        try:
+            await self._pass_both_ways(link, reader, writer)
+        except OSError:
+            link.reset()
+        finally:
+            writer.transport.abort()
+
+    async def _pass_both_ways(self, link: Link, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        by_client = asyncio.create_task(link.receive())
+        by_server = asyncio.create_task(reader.read(_READ_SIZE))
+        try:
+            while True:
+                await asyncio.wait([by_client, by_server], return_when=asyncio.FIRST_COMPLETED)
+                if by_server.done():
+                    if not (data := by_server.result()):
+                        break
+                    self._recording.hear_server(data)
+                    await link.send(data)
+                    if self._wants_tls:
+                        self._wants_tls = False
+                        if _GOES_AHEAD.fullmatch(data):
+                            by_client.cancel()
+                            await asyncio.wait([by_client])
+                            await link.shake_hands(_server_context())
+                            await writer.start_tls(self._context, server_hostname=self._target[0])
+                            self._recording.begin_tls()
+                            by_client = asyncio.create_task(link.receive())
+                    by_server = asyncio.create_task(reader.read(_READ_SIZE))
+                else:
+                    if not (data := by_client.result()):
+                        return
+                    self._recording.hear_client(data)
+                    self._wants_tls = _ASKS_FOR_TLS.fullmatch(data) is not None
+                    writer.write(data)
+                    by_client = asyncio.create_task(link.receive())
+            self._recording.end()
+            await link.notify_close()
+            link.shut_down()
+            while await by_client:
+                by_client = asyncio.create_task(link.receive())
+        finally:
+            for task in (by_client, by_server):
+                task.cancel()
+            await asyncio.gather(by_client, by_server, return_exceptions=True)

@@ -1,0 +1,158 @@
+from base64 import b64encode
+from pathlib import Path
+
+import pytest
+
+from mailwire.testing import CLOSE, MAIL_DATA, Hear, Recording, Tls, load_script
+
+
+def record(*said: bytes, replacing: dict[str, str] | None = None) -> Recording:
+    """A recording in which the server speaks first, and then the client, and so on."""
+    recording = Recording(replacing)
+    for number, octets in enumerate(said):
+        (recording.hear_client if number % 2 else recording.hear_server)(octets)
+    return recording
+
+
+def lines(*said: bytes, **settings: dict[str, str]) -> list[str]:
+    return record(*said, **settings).text.splitlines()
+
+
+def test_a_dialogue_is_written_as_a_script(tmp_path: Path) -> None:
+    recording = record(
+        *(b"220 hi\r\n", b"EHLO c\r\n", b"250-hi\r\n250 STARTTLS\r\n", b"STARTTLS\r\n", b"220 go\r\n"),
+    )
+    recording.begin_tls()
+    recording.hear_client(b"MAIL FROM:<a>\r\nRCPT TO:<b>\r\nDATA\r\n")
+    recording.hear_server(b"250 ok\r\n250 ok\r\n354 go\r\n")
+    recording.hear_client(b"hello\r")
+    recording.hear_client(b"\n.\r\nQUIT\r\n")
+    recording.hear_server(b"250 ok\r\n221 bye\r\n")
+    recording.end()
+    expected = (
+        *("S: 220 hi", "C: EHLO c", "S: 250-hi", "S: 250 STARTTLS", "C: STARTTLS", "S: 220 go", Tls()),
+        *("C: MAIL FROM:<a>", "C: RCPT TO:<b>", "C: DATA", "S: 250 ok", "S: 250 ok", "S: 354 go", MAIL_DATA, "C: QUIT"),
+        *("S: 250 ok", "S: 221 bye", CLOSE),
+    )
+    assert recording.script() == expected
+    recording.save(tmp_path / "a.txt", "Two lines\n\nof comment.")
+    assert load_script(tmp_path / "a.txt") == expected
+    assert (tmp_path / "a.txt").read_text().startswith("# Two lines\n#\n# of comment.\nS: 220 hi\n")
+    recording.save(str(tmp_path / "b.txt"))
+    assert (tmp_path / "b.txt").read_text() == recording.text
+
+
+def test_chunks_are_kept_by_their_size() -> None:
+    recording = record(b"250 ok\r\n", b"BDAT 4\r\nab", b"", b"\r\nBDAT 0 LAST\r\n", b"", b"BDAT 2 LAST\r\nxyQUIT\r\n")
+    assert recording.script() == (
+        "S: 250 ok",
+        "C: BDAT 4",
+        Hear(4),
+        "C: BDAT 0 LAST",
+        "C: BDAT 2 LAST",
+        Hear(2),
+        "C: QUIT",
+    )
+
+
+def test_a_message_that_is_refused_beforehand_is_none() -> None:
+    assert lines(b"", b"DATA\r\n", b"503 no\r\n", b"RSET\r\n") == ["C: DATA", "S: 503 no", "C: RSET"]
+
+
+def test_octets_that_are_no_text_are_escaped() -> None:
+    said = b" caf\xe9\x1b\\ \r\n"
+    recording = record(
+        b"250" + said, b"NOOP" + said, b"25\n", b"x\n", b"(a, 1 octets)\r\n", b"x...\r\n", b"\r\nrest", b"y"
+    )
+    assert recording.text.splitlines() == [
+        "S: 250 caf\\xe9\\x1b\\x5c\\x20",
+        "C: NOOP caf\\xe9\\x1b\\x5c\\x20",
+        "S; 25\\x0a",
+        "C; x\\x0a",
+        "S: \\x28a, 1 octets)",
+        "C: x..\\x2e",
+        "S:",
+        "S; rest",
+    ]
+    said_again = b"".join(
+        step if isinstance(step, bytes) else f"{step[3:]}\r\n".encode()
+        for step in recording.script()
+        if isinstance(step, bytes) or (isinstance(step, str) and step.startswith("S: "))
+    )
+    assert said_again == b"250" + said + b"25\n(a, 1 octets)\r\n\r\nrest"
+
+
+def coded(text: bytes) -> bytes:
+    return b64encode(text)
+
+
+@pytest.mark.parametrize("verb", [b"PASS", b"pass"])
+def test_a_password_of_pop3_is_masked_wherever_it_stands(verb: bytes) -> None:
+    said = lines(
+        b"+OK\r\n", b"USER tim\r\n", b"+OK\r\n", verb + b" hunter2\r\n", b"-ERR not hunter2, 68756e74657232\r\n"
+    )
+    assert said == ["S: +OK", "C: USER tim", "S: +OK", f"C: {verb.decode()} ****", "S: -ERR not ****, ****"]
+
+
+def test_a_digest_of_apop_is_masked() -> None:
+    assert lines(b"", b"APOP tim 0123456789abcdef\r\n") == ["C: APOP tim ****"]
+
+
+def test_exchanges_are_masked_and_names_are_not() -> None:
+    said = lines(b"", b"AUTH PLAIN " + coded(b"\0tim\0hunter2") + b"\r\n", b"235 tim is not hunter2\r\n", b"NOOP\r\n")
+    assert said == ["C: AUTH PLAIN ****", "S: 235 tim is not ****", "C: NOOP"]
+    prompts = (
+        b"334 VXNlcm5hbWU6\r\n",
+        coded(b"timothy") + b"\r\n",
+        b"334 UGFzc3dvcmQ6\r\n",
+        coded(b"hunter2") + b"\r\n",
+    )
+    said = lines(b"", b"auth login\r\n", *prompts, b"235 timothy, hunter2\r\n")
+    assert said == [
+        "C: auth login",
+        "S: 334 VXNlcm5hbWU6",
+        "C: ****",
+        "S: 334 UGFzc3dvcmQ6",
+        "C: ****",
+        "S: 235 timothy, ****",
+    ]
+
+
+def test_challenges_are_masked_where_they_tell_of_the_password() -> None:
+    first = b"AUTH SCRAM-SHA-1 " + coded(b"n,,n=tim,r=abc") + b"\r\n"
+    said = lines(b"", first, b"334 cj1h\r\n", b"eHl6\r\n", b"+ dj1h\r\n")
+    assert said == ["C: AUTH SCRAM-SHA-1 ****", "S: 334 ****", "C: ****", "S: + ****"]
+    said = lines(b"", b"AUTH CRAM-MD5\r\n", b"+ PDE+\r\n", coded(b"tim 0123456789") + b"\r\n", b"+OK 0123456789\r\n")
+    assert said == ["C: AUTH CRAM-MD5", "S: + PDE+", "C: ****", "S: +OK ****"]
+    said = lines(b"", b"AUTH PLAIN\r\n", b"334 \r\n", b"*\r\n", b"501 no\r\n", b"NOOP\r\n")
+    assert said == ["C: AUTH PLAIN", "S: 334\\x20", "C: *", "S: 501 no", "C: NOOP"]
+
+
+def test_tokens_are_masked() -> None:
+    response = coded(b"user=tim\x01auth=Bearer vF9dft4qmTc2\x01\x01")
+    refusal = b"334 " + coded(b"{}") + b"\r\n"
+    said = lines(b"", b"AUTH XOAUTH2 " + response + b"\r\n", refusal, b"\r\n", b"535 vF9dft4qmTc2\r\n")
+    assert said == ["C: AUTH XOAUTH2 ****", "S: 334 ****", "C: ****", "S: 535 ****"]
+
+
+def test_what_is_no_base64_is_masked_all_the_same() -> None:
+    assert lines(b"", b"AUTH X !hunter2!\r\n", b"501 !hunter2! is none\r\n") == [
+        "C: AUTH X ****",
+        "S: 501 **** is none",
+    ]
+
+
+def test_short_secrets_are_not_looked_for() -> None:
+    assert lines(b"", b"PASS ok\r\n", b"+OK ok\r\n") == ["C: PASS ****", "S: +OK ok"]
+
+
+def test_words_are_replaced() -> None:
+    said = lines(
+        b"220 mx.bank.example\r\n", b"MAIL FROM:<me@bank.example>\r\n", replacing={"bank.example": "example.org"}
+    )
+    assert said == ["S: 220 mx.example.org", "C: MAIL FROM:<me@example.org>"]
+
+
+def test_a_word_of_the_clients_that_is_no_exchange_ends_it() -> None:
+    said = lines(b"", b"AUTH PLAIN x\r\n", b"535 no\r\n", b"MAIL FROM:<a>\r\n", b"334 what\r\n", b"RCPT TO:<b>\r\n")
+    assert said == ["C: AUTH PLAIN ****", "S: 535 no", "C: MAIL FROM:<a>", "S: 334 what", "C: RCPT TO:<b>"]
