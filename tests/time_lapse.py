@@ -12,7 +12,7 @@ __all__ = ["Hang", "TimeLapse"]
 
 # Seconds for which the world is given a chance: a thread may be at work.
 _PATIENCE: Final = 0.0005
-_LAST_PATIENCE: Final = 30
+_LAST_PATIENCE: Final = 5
 
 
 class Hang(Exception):

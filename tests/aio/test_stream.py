@@ -556,6 +556,17 @@ async def test_the_reason_of_a_loss_does_not_show_what_was_being_written() -> No
     assert_hidden(CANARY, stream.error)
 
 
+async def test_a_socket_that_no_transport_takes_is_closed() -> None:
+    ours = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+
+    async def connect() -> socket.socket:
+        return ours
+
+    with pytest.raises(ValueError, match="Stream"):
+        await Stream.open(endpoint_for(connect))
+    assert ours.fileno() == -1
+
+
 @pytest.mark.parametrize("end", [FIN, CLOSE])
 async def test_the_end_under_tls_is_the_end_with_a_close_notify_or_without(end: Step) -> None:
     async with ScriptedPeer(Tls(), "S: 220 mx", end) as peer:

@@ -71,14 +71,14 @@ class Flow:
         """Whether what passes cannot be altered unnoticed."""
         return self.tls != "none"
 
-    def endpoint(self, port: int, tls_context: ssl.SSLContext | None = None) -> Endpoint:
+    def endpoint(self, port: int, tls_context: ssl.SSLContext | None = None, host: str = "127.0.0.1") -> Endpoint:
         """Return where it goes, at this port."""
         settings: dict[str, Any] = {"protocol": self.protocol, "tls": self.tls, **self.settings}
         if self.auth:
             settings |= {"auth": Password("b", _PASSWORD), "allow_cleartext_auth": True}
         if self.is_encrypted:
             settings["tls_context"] = tls_context or client_context()
-        return Endpoint("127.0.0.1", port, **settings)
+        return Endpoint(host, port, **settings)
 
     def port(self, server: MailServer) -> int:
         """Return the port of `server` that it needs."""

@@ -1,4 +1,4 @@
-"""Twenty-eight faults of a connection, each at three places, and how a flow is led through one of them."""
+"""Faults of a connection, twenty-nine of them, each at three places, and how a flow is led through one of them."""
 
 import asyncio
 import gc
@@ -32,7 +32,7 @@ from mailwire.testing import (
 from tests.faults.flows import FLOWS, Flow, Run, committing, judge, make_server
 from tests.time_lapse import TimeLapse
 
-__all__ = ["FAULTS", "POSITIONS", "lead"]
+__all__ = ["FAULTS", "POSITIONS", "lead", "open_files"]
 
 POSITIONS: Final = range(3)
 
@@ -165,7 +165,7 @@ def lead(flow_name: str, fault_name: str, position: int) -> TimeLapse:
 def _run(
     flow: Flow, faults: Sequence[Fault], tls_context: ssl.SSLContext | None, *, implicit: bool = False
 ) -> TimeLapse:
-    before = _open_files()
+    before = open_files()
     loop = TimeLapse()
     with warnings.catch_warnings():
         warnings.simplefilter("error")
@@ -174,7 +174,7 @@ def _run(
         gc.collect()
     assert loop.faults == []
     assert loop.ahead < _EVER, "it takes for ever"
-    assert _open_files() == before, "a file or socket was left open"
+    assert open_files() == before, "a file or socket was left open"
     return loop
 
 
@@ -256,5 +256,6 @@ async def _copy(source: asyncio.StreamReader, goal: asyncio.StreamWriter, record
     goal.close()
 
 
-def _open_files() -> set[str]:
+def open_files() -> set[str]:
+    """Return the descriptors that this process has."""
     return set(os.listdir("/proc/self/fd"))

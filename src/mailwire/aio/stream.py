@@ -332,8 +332,12 @@ class Stream(asyncio.BufferedProtocol):
         else:
             made = await connect_tcp(endpoint.host, endpoint.port, endpoint.local_address)
         if isinstance(made, socket.socket):
-            made.setblocking(False)
-            await loop.create_connection(lambda: self, sock=made)
+            try:
+                made.setblocking(False)
+                await loop.create_connection(lambda: self, sock=made)
+            except BaseException:
+                made.close()  # no transport does that, where there was none yet
+                raise
         else:
             self._adopt(*made)
 
@@ -412,10 +416,11 @@ def _reason(error: OSError) -> str:
 
 
 def _tls_reason(error: ssl.SSLError, endpoint: Endpoint) -> str:
-    # What OpenSSL says when the first bytes of the server are no TLS record.
-    if error.reason in ("WRONG_VERSION_NUMBER", "RECORD_LAYER_FAILURE", "PACKET_LENGTH_TOO_LONG"):
+    # What OpenSSL says when the first bytes of the server are no TLS record. What others raise, has no such attribute.
+    reason: str | None = getattr(error, "reason", None)
+    if reason in ("WRONG_VERSION_NUMBER", "RECORD_LAYER_FAILURE", "PACKET_LENGTH_TOO_LONG"):
         return _plaintext_instead(endpoint)
-    return f"no TLS session with {endpoint}: {error.reason or error}"
+    return f"no TLS session with {endpoint}: {reason or error}"
 
 
 def _plaintext_instead(endpoint: Endpoint) -> str:

@@ -9,6 +9,7 @@ opens a lock file once, whoever claims in it, and closes it when nobody does. Th
 
 import os
 import threading
+from contextlib import suppress
 from hashlib import sha256
 from importlib import import_module
 from pathlib import Path
@@ -162,4 +163,5 @@ class Claim:
 
 def _close_unused(key: tuple[int, Path]) -> None:
     if not _open_files[key].places:
-        os.close(_open_files.pop(key).descriptor)
+        with suppress(OSError):  # it is closed whatever the system says to it, and nothing was written
+            os.close(_open_files.pop(key).descriptor)

@@ -155,7 +155,7 @@ class _Database:
         with self._translating():
             self._connection = sqlite3.connect(self._path, timeout=_PATIENCE, isolation_level=None)
             _prepare(self._connection)
-        sync_folder(self._path.parent)
+            sync_folder(self._path.parent)
 
     def _close(self) -> None:
         if self._connection is not None:
@@ -179,6 +179,8 @@ class _Database:
             if code & 0xFF in _DAMAGE:  # the other bits say more than that
                 raise LedgerUnreadable(f"the ledger {self._path} cannot be read: {error}") from error
             raise LedgerError(f"the ledger {self._path} cannot be used: {error}") from error
+        except OSError as error:
+            raise LedgerError(f"the folder of the ledger {self._path} cannot be synced: {error}") from error
 
 
 class _Unreadable(Exception):

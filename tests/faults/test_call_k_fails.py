@@ -1,0 +1,75 @@
+"""Each call of input and output fails, in every flow: what comes out is an error of ours, nothing is left behind, and
+nobody lies.
+"""
+
+import asyncio
+import gc
+import warnings
+
+import pytest
+
+from mailwire import MailwireError
+from mailwire.testing import client_context, server_context
+from tests.faults.flows import FLOWS, Flow, Run, judge, make_server
+from tests.faults.matrix import open_files
+from tests.faults.primitives import KINDS, FailingLoop, Primitives, failing_context, failing_sockets
+
+
+async def play(flow: Flow, primitives: Primitives) -> None:
+    async with make_server(flow, server_context() if flow.is_encrypted else None) as server:
+        endpoint = flow.endpoint(flow.port(server), failing_context(client_context(), primitives), host="localhost")
+        run = Run(endpoint)
+        error: BaseException | None = None
+        try:
+            with failing_sockets(primitives):
+                await flow.play(run)
+        except (MailwireError, primitives.kind) as caught:
+            error = caught
+        for _ in range(5):
+            await asyncio.sleep(0)
+        left = {task for task in asyncio.all_tasks() if "/mailwire/aio/" in repr(task)}
+        assert not left, "a task was left behind"
+        assert primitives.has_failed or error is None
+        if not isinstance(error, MailwireError | None):
+            assert primitives.kind is MemoryError, f"{error!r} is none of our errors"
+        await server.wait_idle()
+        judge(flow, run, server, is_intact=True)
+
+
+def fail(name: str, number: int, kind: type[Exception]) -> Primitives:
+    primitives = Primitives(number, kind)
+    before = open_files()
+    loop = FailingLoop(primitives)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        with asyncio.Runner(loop_factory=lambda: loop) as runner:
+            runner.run(play(FLOWS[name], primitives))
+        gc.collect()
+    # Of what is no OSError asyncio tells the loop besides, and us as well.
+    assert all("fails" in fault and kind is not OSError for fault in loop.faults), loop.faults
+    assert open_files() == before, "a file or socket was left open"
+    return primitives
+
+
+def fail_everywhere(flow: str, kind: type[Exception]) -> list[str]:
+    number = 1
+    while (primitives := fail(flow, number, kind)).has_failed:
+        number += 1
+        assert number < 2000
+    return primitives.calls
+
+
+@pytest.mark.parametrize("flow", ["BDAT", "implicit TLS", "pool", "STLS commit"])
+def test_a_call_that_fails_is_an_error_and_no_more(flow: str) -> None:
+    calls = fail_everywhere(flow, OSError)
+    expected = {"getaddrinfo", "connect", "create_connection", "send", "recv_into", "setblocking"}
+    if FLOWS[flow].is_encrypted:
+        expected |= {"start_tls", "do_handshake", "read", "write"}
+    assert expected <= {*calls}
+
+
+@pytest.mark.exhaustive
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("flow", FLOWS)
+def test_any_call_that_fails_is_an_error_and_no_more(flow: str, kind: type[Exception]) -> None:
+    assert len(fail_everywhere(flow, kind)) > 20
