@@ -42,11 +42,16 @@ class Server:
         self.senders: list[bytes] = []  # of the messages accepted
         self.commands: list[bytes] = []
         self.closed = False
+        self.begun = 0  # how many mails
         self._scripts = list(scripts)
         self._input = b""
         self._reading_mail = False
         self._chunk: tuple[int, bool] | None = None  # octets and whether it is the last, of the one that comes in
         self._reset()
+
+    def follow(self, scripts: Sequence[Script]) -> None:
+        """Take the rest of `scripts` for the mails that have not begun; there is one more than mails."""
+        self._scripts = list(scripts[self.begun :])
 
     def greet(self) -> bytes:
         """The greeting."""
@@ -118,6 +123,7 @@ class Server:
     def _mail(self, line: bytes) -> bytes:
         if self._sender is not None:
             return self._say(503)
+        self.begun += 1
         self.script = self._scripts.pop(0) if len(self._scripts) > 1 else self._scripts[0]
         self._reset()
         if self.script.mail < 300:
