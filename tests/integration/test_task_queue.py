@@ -33,7 +33,7 @@ ACCOUNTS = [
 
 _CONTEXT = multiprocessing.get_context("forkserver")
 # Seconds. A worker that takes longer hangs.
-_GUARD = 60.0
+_GUARD = 300.0
 # Milliseconds that are said to have gone by.
 _DAY = 24 * 3600 * 1000
 

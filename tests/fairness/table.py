@@ -1,0 +1,55 @@
+"""The tables: results as the documentation shows them."""
+
+import platform
+import re
+import subprocess
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from tests.fairness.cases import CASES
+from tests.fairness.trial import CLIENTS, FINE, is_installed
+
+__all__ = ["PAGE", "RESULTS", "put_in", "tables", "versions"]
+
+RESULTS = Path(__file__).with_name("results.json")
+PAGE = Path(__file__).parents[2] / "docs" / "explanation" / "fairness.md"
+
+_TABLES = re.compile(r"(?<=<!-- tables -->\n).*?(?=<!-- end of tables -->)", re.DOTALL)
+
+
+def versions() -> dict[str, str]:
+    """Return the versions of the clients that are installed."""
+    found = {"smtplib": f"Python {platform.python_version()}", "poplib": f"Python {platform.python_version()}"}
+    for name in ("mailwire", "aiosmtplib"):
+        if is_installed(name):
+            found[name] = version(name)
+    for name in ("msmtp", "curl", "mpop", "fetchmail"):
+        if is_installed(name):
+            text = subprocess.run([name, "--version"], check=False, capture_output=True, text=True).stdout
+            number = re.search(r"\d+(\.\d+)+", text)
+            found[name] = number[0] if number else "?"
+    return found
+
+
+def tables(results: dict[str, Any]) -> str:
+    """Return the tables of `results` in Markdown, one for each protocol."""
+    texts = list[str]()
+    for protocol, clients in CLIENTS.items():
+        found = results["results"][protocol]
+        shown = [client for client in clients if client in results["versions"]]
+        heads = [f"{client} {results['versions'][client]}" for client in shown]
+        lines = [f"| The {protocol.upper()} server | {' | '.join(heads)} |", "|---" * (len(shown) + 1) + "|"]
+        for case in CASES:
+            if case.plan.protocol == protocol and case.name in found:
+                words = [found[case.name].get(client, "") for client in shown]
+                lines.append(f"| {case.meaning} | {' | '.join(words)} |")
+        counts = [sum(words.get(client) == FINE for words in found.values()) for client in shown]
+        lines.append(f"| **as it should, of {len(found)}** | {' | '.join(map(str, counts))} |")
+        texts.append("\n".join(lines))
+    return "\n\n".join(texts) + "\n"
+
+
+def put_in(page: str, results: dict[str, Any]) -> str:
+    """Return the `page` with the tables of `results` between its marks."""
+    return _TABLES.sub(lambda _: f"\n{tables(results)}\n", page)

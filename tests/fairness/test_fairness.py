@@ -1,0 +1,115 @@
+"""The comparison of tests/fairness works, and the documentation says what came of it."""
+
+import json
+from dataclasses import replace
+from functools import partial
+
+import pytest
+
+from tests.fairness.__main__ import main
+from tests.fairness.cases import CASES, MAILS, MESSAGE, Case
+from tests.fairness.rude_server import Record
+from tests.fairness.table import PAGE, RESULTS, put_in, tables
+from tests.fairness.trial import CLIENTS, FINE, MEMORY, Trial, judge, perform
+
+BY_NAME = {(case.plan.protocol, case.name): case for case in CASES}
+STORED = Record(stored=[(("b@example.org",), MESSAGE)])
+
+
+def smtp(name: str) -> Case:
+    return BY_NAME["smtp", name]
+
+
+def pop3(name: str) -> Case:
+    return BY_NAME["pop3", name]
+
+
+def test_the_page_shows_the_results() -> None:
+    results = json.loads(RESULTS.read_text("utf-8"))
+    page = PAGE.read_text("utf-8")
+    assert put_in(page, results) == page
+    assert tables(results) in page
+
+
+def test_there_is_a_result_of_every_client_for_every_case() -> None:
+    found = json.loads(RESULTS.read_text("utf-8"))
+    for protocol, clients in CLIENTS.items():
+        assert list(found["results"][protocol]) == [case.name for case in CASES if case.plan.protocol == protocol]
+        for words in found["results"][protocol].values():
+            assert tuple(words) == clients
+            assert all(words.values())
+    assert set(found["versions"]) == {client for clients in CLIENTS.values() for client in clients}
+
+
+@pytest.mark.parametrize(
+    ("client", "case"),
+    [
+        ("mailwire", smtp("well-behaved-tls")),
+        ("mailwire", smtp("too-many-452")),
+        ("mailwire", smtp("rst-after-dot")),
+        ("smtplib", smtp("well-behaved-tls")),
+        ("mailwire", pop3("retr-err-2-of-3")),
+        ("mailwire", pop3("fin-on-quit")),
+        ("poplib", pop3("dots")),
+    ],
+    ids=lambda value: value if isinstance(value, str) else value.name,
+)
+def test_a_client_is_tried(client: str, case: Case) -> None:
+    trial = perform(client, case, seconds=300, hangs=600)  # however slow the machine is
+    assert judge(case, trial, trial.memory) == FINE, trial
+
+
+def test_the_program_prints_the_tables(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.argv", ["fairness", "greeting-err"])
+    monkeypatch.setattr("tests.fairness.__main__.CLIENTS", {"smtp": (), "pop3": ("mailwire", "poplib")})
+    monkeypatch.setattr("tests.fairness.__main__.perform", partial(perform, seconds=300, hangs=600))
+    main()
+    printed = capsys.readouterr().out
+    assert "pop3 greeting-err: mailwire: yes\n" in printed
+    assert "| greets with -ERR | yes |" in printed
+
+
+PLAIN = MAILS[0].replace(b"\r\n", b"\n")
+DONE = Trial(ok=True, record=STORED)
+KEPT = Trial(ok=True, mails=list(MAILS))
+FAILED = Trial(error="SMTPException")
+
+
+@pytest.mark.parametrize(
+    ("case", "trial", "word"),
+    [
+        (smtp("well-behaved"), DONE, FINE),
+        (smtp("well-behaved"), replace(DONE, hangs=True), "hangs"),
+        (smtp("well-behaved"), replace(DONE, crashed=True), "crashes"),
+        (smtp("well-behaved"), replace(DONE, memory=MEMORY + 1), "takes all of it in"),
+        (smtp("well-behaved"), FAILED, "says that it failed"),
+        (smtp("well-behaved"), Trial(ok=True), "changes the mail"),
+        (smtp("well-behaved"), Trial(ok=True, record=Record(stored=[((), MESSAGE)])), "changes the mail"),
+        (smtp("greeting-554"), FAILED, FINE),
+        (smtp("greeting-554"), replace(FAILED, typed=False), "undocumented error (SMTPException)"),
+        (smtp("greeting-554"), replace(FAILED, record=Record(said=["EHLO", "MAIL"])), "goes on"),
+        (smtp("greeting-421"), DONE, "says that all is well"),
+        (smtp("rst-after-dot"), FAILED, "fails, without the doubt"),
+        (smtp("rst-after-dot"), replace(FAILED, doubt=True), FINE),
+        (smtp("rst-after-dot"), DONE, "says that all is well"),
+        (smtp("too-many-452"), replace(DONE, told=["r2@example.org"]), FINE),
+        (smtp("too-many-452"), DONE, "says that all is well"),
+        (smtp("too-many-452"), FAILED, FINE),
+        (smtp("too-many-452"), replace(FAILED, record=STORED), "sends, and says that it failed"),
+        (pop3("well-behaved"), KEPT, FINE),
+        (pop3("well-behaved"), FAILED, "says that it failed"),
+        (pop3("well-behaved"), replace(KEPT, mails=list(MAILS[:2])), "changes the mail"),
+        (pop3("well-behaved"), replace(KEPT, mails=[b"Received: x\n" + PLAIN, *MAILS[1:]]), FINE),
+        (pop3("dele-err"), KEPT, "says that all is well"),
+        (pop3("dele-err"), replace(KEPT, told=["1"]), FINE),
+        (pop3("quit-err"), replace(FAILED, mails=list(MAILS)), FINE),
+        (pop3("quit-err"), replace(FAILED, mails=[MAILS[0]]), "leaves the others"),
+        (pop3("retr-cut"), replace(FAILED, mails=[MAILS[0]]), FINE),
+        (pop3("retr-cut"), replace(FAILED, mails=[MAILS[0], MAILS[1][:-9]]), "keeps a part as a mail"),
+        (pop3("retr-err-2-of-3"), replace(KEPT, mails=[MAILS[0], MAILS[2]]), "says that all is well"),
+        (pop3("retr-err-2-of-3"), replace(KEPT, mails=[MAILS[0], MAILS[2]], told=["2"]), FINE),
+        (pop3("retr-err-2-of-3"), replace(FAILED, mails=[MAILS[0]]), "leaves the others"),
+    ],
+)  # fmt: skip
+def test_the_word_for_what_came_of_it(case: Case, trial: Trial, word: str) -> None:
+    assert judge(case, trial, 0) == word
