@@ -333,6 +333,21 @@ def test_a_message_is_taken_whole_as_it_is_fed_or_not_at_all(strings: list[bytes
     assert whole == 4 * sum(not text.startswith(b".") for text in strings)
 
 
+@pytest.mark.parametrize("line", [b"..a\r\n", b".a\r\n", b"..\r\n"])
+def test_some_lines_that_begin_with_a_dot_are_taken_with_the_rest(line: bytes) -> None:
+    whole = 0
+    for count in range(40):
+        wire = b"a\r\n" + line * count + b"b\r\n.\r\n"
+        expected, size = unstuffed(wire)
+        unstuffer = DotUnstuffer()
+        taken = unstuffer.take_whole(wire + b"+OK\r\n", 0, 1000)
+        assert taken in (None, (expected, size))
+        whole += taken is not None
+        if taken is None:
+            assert unstuffer.feed(wire, 0) == (expected, size)
+    assert 10 <= whole < 40
+
+
 @pytest.mark.parametrize("wire", [b"", b"a", b"a\r\n", b"a\r\n.", b"a\r\n.\r", b"a\r\n..\r\n", b"a\r\n.b\r\n.\r"])
 def test_what_is_not_whole_is_not_taken(wire: bytes) -> None:
     for before in (b"", b"\r\n", b"ab\r\n.\r\n"):

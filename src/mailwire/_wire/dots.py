@@ -20,6 +20,9 @@ LineEndPolicy = Literal["normalise", "reject"]
 
 TERMINATOR: Final = b".\r\n"
 
+# So many lines that begin with a dot, the last of which is the terminator, are found one by one.
+_DOT_LINES: Final = 16
+
 
 class MailText(bytes):
     """A piece of a message that LineEnds has let through: by itself, and between others of its kind, it holds no bare
@@ -213,21 +216,28 @@ class DotUnstuffer:
     def take_whole(self, data: bytes, start: int, limit: int) -> tuple[bytes, int] | None:
         """Take the message from `start` to its terminator, as `feed` does, if `data` hold all of it; None if not.
 
-        None as well where it is longer than `limit` octets before the unstuffing, and where it takes more than a look
-        at its line ends: `feed` takes it then. To be called before anything of the mail data was fed.
+        None as well where it is longer than `limit` octets before the unstuffing, and where more than some of its lines
+        begin with a dot, or the first: `feed` takes it then. To be called before anything of the mail data was fed.
         """
         if self._held or self._bare_lf or data.startswith(b".", start):
             return None
-        # In nearly every message the first line that begins with a dot is the terminator.
-        place = end = data.find(b"\r\n.", start)
-        if not data.startswith(b"\r\n", end + 3):
-            end = data.find(b"\r\n.\r\n", end) if end >= 0 else end
-        end += 2
-        if end < 2 or end - start > limit:
-            return None
-        self.finished = True
-        text = data[start:end]
-        return text if place == end - 2 else self._unstuffed(text), end + 3
+        # In nearly every message the first line that begins with a dot is the terminator, or one of the first. From one
+        # such line to the next there is one search over the octets, where to look for the terminator and then for dots
+        # would be two.
+        pieces: list[bytes] = []
+        begin = start
+        for _ in range(_DOT_LINES):
+            place = data.find(b"\r\n.", begin)
+            if place < 0 or place + 2 - start > limit:
+                return None
+            end = place + 3
+            if data.startswith(b"\r\n", end):
+                self.finished = True
+                pieces.append(data[begin : place + 2])
+                return b"".join(pieces), end + 2
+            pieces.append(data[begin:end])
+            begin = end + data.startswith(b".", end)
+        return None
 
     def _search(self, data: bytes, start: int) -> tuple[bytes, int]:
         end, length = self._find_terminator(data, start)

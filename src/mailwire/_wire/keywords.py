@@ -5,7 +5,7 @@ offer, and a line of it that cannot be read is an offer not made, never an error
 """
 
 import re
-from collections.abc import Iterable, Iterator, KeysView, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Final, Self
 
 __all__ = ["Keywords"]
@@ -19,7 +19,7 @@ class Keywords(Mapping[str, tuple[str, ...]]):
 
     def __init__(self, keywords: Mapping[str, tuple[str, ...]] | None = None) -> None:
         self._keywords = {name.upper(): tuple(words) for name, words in (keywords or {}).items()}
-        self.names: KeysView[str] = self._keywords.keys()
+        self.names: frozenset[str] = frozenset(self._keywords)
         """The keywords, in upper case; whoever has one in upper case looks it up here in no time."""
 
     @classmethod

@@ -47,7 +47,7 @@ class Dialogue:
     may_pipeline: whether several commands may be unanswered, if the server announces that it stands it.
     keep_alive: after so many seconds in which nothing was said NOOP is; None for never.
     drain: how much is read of what a retrieval has left.
-    observe: is told of every response, in order.
+    observe: is told of every response, in order, but for those by which a message is given.
     """
 
     def __init__(
@@ -275,7 +275,9 @@ class Dialogue:
             if self._noops and event.command is self._noops[0]:
                 self._noops.popleft()
                 return True
-            self._observe(event)
+            # A message that is given changes nothing, and there are many of them.
+            if not (event.command.streamed and event.response.ok):
+                self._observe(event)
         return False
 
 

@@ -221,7 +221,8 @@ class Retrieval(AsyncIterator[RetrievedItem]):
                 continue
             if not isinstance(received.command, Dele):
                 item = asked.popleft()
-                self._answer(item, received)
+                if not received.response.ok:
+                    self._take_refusal(item, received)
                 return item
 
     def _ask(self, *, is_full: bool) -> None:
@@ -245,11 +246,8 @@ class Retrieval(AsyncIterator[RetrievedItem]):
             client._transaction.mark(entry)
         self._to_delete.clear()
 
-    def _answer(self, item: RetrievedItem, received: ResponseReceived) -> None:
-        response = received.response
-        if response.ok:
-            return
-        command = str(received.command)
+    def _take_refusal(self, item: RetrievedItem, received: ResponseReceived) -> None:
+        command, response = str(received.command), received.response
         text = f"{command} was refused: {response}"
         item.error = ResponseError(text, command=command, response=response)
         if response.cause is RefusalCause.QUOTA:
@@ -401,7 +399,9 @@ class Retrieval(AsyncIterator[RetrievedItem]):
             dialogue = self._client._dialogue
             item.entry, item._dialogue = expected, dialogue
             dialogue.send(self._options.command(expected))
-            self._answer(item, await dialogue.next_response())
+            received = await dialogue.next_response()
+            if not received.response.ok:
+                self._take_refusal(item, received)
         else:
             item.error = expected.error
         if item.error is not None:

@@ -161,7 +161,7 @@ class Connection:
             raise LocalProtocolError(f"{command} cannot be sent now: {self._situation()}")
         line = self._check(command) if isinstance(command, _CHECKED) else check_line(command.encode())
         self._pipeline.queue(command, line, command.octets)
-        self._ahead = row.ahead
+        self._ahead = row.done
 
     def send_ahead(self, command: Noop) -> bool:
         """Let `command` leave before all that is queued, so that a server hears of us whose answers nobody reads.
