@@ -12,55 +12,70 @@ import inspect
 import statistics
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
+from copy import copy
 from dataclasses import dataclass, field
 from importlib.util import find_spec
 from pathlib import Path
-from types import SimpleNamespace
+from types import ModuleType, SimpleNamespace
 from typing import Any, Final
 
 from . import mailwire_pool, mailwire_pop3, mailwire_send_all, mailwire_smtp, peers
 from .loopback import PASSWORD, RECIPIENT, SENDER, USER, make_message, running
 
-__all__ = ["Contender", "contenders", "main", "measure"]
+__all__ = ["TASKS", "Contender", "contenders", "main", "measure"]
+
+TASKS: Final = ("one", "many", "file")
+"""Small messages over one connection, small messages over some, and one large message from a file or to one."""
 
 _SIZE: Final = 2048
+_CONNECTIONS: Final = 10
+_LARGE: Final = "large"
+
+_TITLES: Final = (
+    ("one", "smtp", "{messages} messages sent"),
+    ("many", "smtp", "{messages} messages sent over some connections"),
+    ("file", "smtp", "a file of {size} MB sent"),
+    ("one", "pop3", "{messages} messages retrieved"),
+    ("file", "pop3", "a message of {size} MB retrieved into a file"),
+)
 
 
 @dataclass(frozen=True, eq=False)
 class Contender:
-    """A client in one way of using it: `run` takes a job and returns the counts, `prepare` is not timed."""
+    """A client in one way of using it: `run` takes a job and returns the counts, `prepare` is not timed.
+
+    tasks: those it takes part in, of TASKS.
+    """
 
     kind: str
     name: str
     run: Callable[[SimpleNamespace], Any]
+    tasks: Collection[str]
     prepare: Callable[[SimpleNamespace], None] = lambda _: None
     options: Mapping[str, Any] = field(default_factory=dict)
 
 
 def contenders() -> Iterator[Contender]:
     """Yield who takes part, the standard library first in each kind: the others are measured by it."""
-    yield Contender("smtp", "smtplib", peers.send_by_smtplib)
+    yield Contender("smtp", "smtplib", peers.send_by_smtplib, TASKS)
     if find_spec("aiosmtplib"):
-        yield Contender("smtp", "aiosmtplib", peers.send_by_aiosmtplib)
-    yield from _ways_of(mailwire_smtp.ROWS, mailwire_smtp.KIND, mailwire_smtp.run, mailwire_smtp.prepare)
-    many = mailwire_send_all
-    yield from _ways_of(many.ROWS, many.KIND, many.run, many.prepare)
-    pool = mailwire_pool
-    yield from _ways_of(pool.ROWS, pool.KIND, pool.run, pool.prepare)
-    yield Contender("pop3", "poplib", peers.retrieve_by_poplib)
-    yield from _ways_of(mailwire_pop3.ROWS, mailwire_pop3.KIND, mailwire_pop3.run, mailwire_pop3.prepare)
+        yield Contender("smtp", "aiosmtplib", peers.send_by_aiosmtplib, TASKS)
+    yield from _ways_of(mailwire_smtp, TASKS)
+    yield from _ways_of(mailwire_send_all, ("one", "many"))
+    yield from _ways_of(mailwire_pool, ("one", "many"))
+    yield Contender("pop3", "poplib", peers.retrieve_by_poplib, ("one", "file"))
+    yield from _ways_of(mailwire_pop3, ("one", "file"))
 
 
-def _ways_of(
-    rows: dict[str, dict[str, Any]],
-    kind: str,
-    run: Callable[[SimpleNamespace], Any],
-    prepare: Callable[[SimpleNamespace], None],
-) -> Iterator[Contender]:
-    for name, options in rows.items():
+def _ways_of(module: ModuleType, tasks: Collection[str]) -> Iterator[Contender]:
+    for name, options in module.ROWS.items():
         if "python" not in options and ("uvloop" not in options or find_spec("uvloop")):
-            yield Contender(kind, name, run, prepare, options)
+            # Ways that differ in how small messages are asked for tell nothing by a large one.
+            taken = [
+                task for task in tasks if task != "file" or not options.keys() & {"listed", "at_once", "pipelining"}
+            ]
+            yield Contender(module.KIND, name, module.run, taken, module.prepare, options)
 
 
 def measure(contender: Contender, job: SimpleNamespace) -> float:
@@ -83,33 +98,62 @@ def main(arguments: list[str] | None = None) -> None:
     """Run the benchmark and print its table."""
     parser = argparse.ArgumentParser(prog="python -m tests.benchmarks", description=__doc__.partition("\n")[0])
     parser.add_argument("--messages", type=int, default=500, help="messages of 2 KB in each round (500)")
+    parser.add_argument(
+        "--size", type=int, default=20, help="MB of the message that comes from a file, or goes to one (20)"
+    )
     parser.add_argument("--rounds", type=int, default=5, help="rounds, of which the median counts (5)")
     options = parser.parse_args(arguments)
-    taking_part = list(contenders())
-    seconds: dict[Contender, list[float]] = {contender: [] for contender in taking_part}
-    with tempfile.TemporaryDirectory() as folder, running({USER: (options.messages, _SIZE)}) as (smtp_port, pop3_port):
-        body = Path(folder, "message.eml")
-        body.write_bytes(make_message(_SIZE))
-        for place in range(options.rounds):
-            # Nobody is always the first, or always behind the same one.
-            turn = place % len(taking_part)
-            for contender in taking_part[turn:] + taking_part[:turn]:
-                port = smtp_port if contender.kind == "smtp" else pop3_port
-                job = _job(options.messages, port, body)
-                seconds[contender].append(measure(contender, job))
-    for kind, verb in (("smtp", "sent"), ("pop3", "retrieved")):
-        print(f"\n{options.messages} messages {verb}, processor time of the client per message:")
-        medians = {one.name: statistics.median(took) for one, took in seconds.items() if one.kind == kind}
-        standard = next(iter(medians.values()))
-        for name, median in medians.items():
-            print(f"  {name:32} {median / options.messages * 1e6:8.0f} us {median / standard:8.2f} x")
+    large = options.size * 1_000_000
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        running({USER: (options.messages, _SIZE), _LARGE: (1, large)}) as (smtp_port, pop3_port),
+    ):
+        bodies = Path(folder, "small.eml"), Path(folder, "large.eml")
+        for body, size in zip(bodies, (_SIZE, large), strict=True):
+            body.write_bytes(make_message(size))
+        for task, kind, title in _TITLES:
+            port = smtp_port if kind == "smtp" else pop3_port
+            is_file = task == "file"
+            job = _job(
+                kind=kind,
+                port=port,
+                user=_LARGE if is_file else USER,
+                count=1 if is_file else options.messages,
+                size=large if is_file else _SIZE,
+                connections=_CONNECTIONS if task == "many" else 1,
+                body_path=str(bodies[is_file]),
+                stream=is_file,
+                out=str(Path(folder, "out.eml")) if is_file and kind == "pop3" else "",
+            )
+            taking_part = [one for one in contenders() if one.kind == kind and task in one.tasks]
+            _print(
+                title.format(messages=job.count, size=options.size),
+                job.count,
+                _medians(taking_part, job, options.rounds),
+            )
 
 
-def _job(count: int, port: int, body: Path) -> SimpleNamespace:
+def _medians(taking_part: list[Contender], job: SimpleNamespace, rounds: int) -> dict[str, float]:
+    seconds: dict[str, list[float]] = {contender.name: [] for contender in taking_part}
+    for place in range(rounds):
+        # Nobody is always the first, or always behind the same one.
+        turn = place % len(taking_part)
+        for contender in taking_part[turn:] + taking_part[:turn]:
+            seconds[contender.name].append(measure(contender, copy(job)))
+    return {name: statistics.median(took) for name, took in seconds.items()}
+
+
+def _print(title: str, count: int, medians: dict[str, float]) -> None:
+    print(f"\n{title}, processor time of the client per message:", flush=True)
+    standard = next(iter(medians.values()))
+    for name, median in medians.items():
+        print(f"  {name:32} {median / count * 1e6:8.0f} us {median / standard:8.2f} x")
+
+
+def _job(**settings: Any) -> SimpleNamespace:
     return SimpleNamespace(
-        kind="", port=port, tls="", cafile="", auth=False, user=USER, password=PASSWORD, sender=SENDER,
-        rcpts=[RECIPIENT], count=count, size=_SIZE, connections=1, body_path=str(body), email=False, stream=False,
-        listing=False, out="",
+        tls="", cafile="", auth=False, password=PASSWORD, sender=SENDER, rcpts=[RECIPIENT], email=False, listing=False,
+        **settings,
     )  # fmt: skip
 
 

@@ -35,6 +35,7 @@ def prepare(job: SimpleNamespace) -> None:
     """Make everything that a program has when it begins to send."""
     import mailwire
 
+    job.imported = mailwire.SMTPPool, mailwire.Delivery  # which `import mailwire` alone leaves for later
     implicit = bool(job.tls)
     job.endpoint = mailwire.Endpoint(
         "localhost" if implicit else "127.0.0.1",

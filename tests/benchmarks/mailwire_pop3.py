@@ -29,6 +29,7 @@ def prepare(job: SimpleNamespace) -> None:
     """Make everything that a program has when it begins to retrieve."""
     import mailwire
 
+    job.imported = mailwire.POP3Client, mailwire.retrieve  # which `import mailwire` alone leaves for later
     implicit = bool(job.tls)
     job.file = Path(job.out).open("wb", buffering=0) if job.out else None  # noqa: SIM115
     job.endpoint = mailwire.Endpoint(
@@ -46,6 +47,8 @@ def prepare(job: SimpleNamespace) -> None:
 async def run(job: SimpleNamespace) -> dict[str, int]:
     """Retrieve every message of `job.connections` maildrops; return how many messages and octets there were."""
     counts = await asyncio.gather(*(_retrieve(job) for _ in range(job.connections)))
+    if job.file is not None:
+        job.file.close()
     return {"messages": sum(count for count, _ in counts), "octets": sum(octets for _, octets in counts)}
 
 
