@@ -167,6 +167,10 @@ class SMTPStory:
     def _read_message(self, rest: bytes) -> bytes:
         dot = (b"\r\n" + rest).find(b"\r\n.\r\n")
         self.is_interrupted = dot < 0
+        if not dot and not self._accepted:
+            # What the client does not come to say.
+            self._ask(".")
+            return rest[3:]
         # The transparency of RFC 5321 4.5.2, undone.
         self.mails[-1].body = ((b"\r\n" + rest[: max(dot, 0) or None]).replace(b"\r\n.", b"\r\n")[2:] if dot else b"",)
         for _ in range(max(1, self._accepted) if self.is_lmtp else 1):
