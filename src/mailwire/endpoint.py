@@ -87,7 +87,7 @@ class Timeouts:
     reset: float | None = 20
     """Behind a refusal that is known already, until RSET and what was on its way are answered."""
     response: float | None = 60
-    """Until a POP3 command is answered."""
+    """Until a POP3 command is answered; a listing may take longer while it comes at `minimum_rate`."""
     quit: float | None = 1
     """Until QUIT is answered, where nothing depends on it; otherwise `response` holds."""
     close: float | None = 1

@@ -107,6 +107,45 @@ async def test_an_answer_a_byte_a_second_ends_at_the_deadline_all_the_same() -> 
         peer.go_on()
 
 
+async def test_a_listing_may_take_any_time_while_it_keeps_the_pace() -> None:
+    # 512 octets a second, that is 30,720 in each minute.
+    lines = [b"".join(b"%d 123456\r\n" % number for number in range(begin, begin + 2500)) for begin in (1, 2501, 5001)]
+    assert all(len(piece) > 30_720 for piece in lines)
+    for pieces, comes in ((lines, True), ((lines[0], b"2501 1\r\n"), False), ((lines[0], b""), False)):
+        clock = Clock()
+        drops: list[Step] = [step for piece in pieces for step in (piece, WAIT)]
+        last = (b".\r\n", *POP3_QUIT) if comes else (LISTEN,)
+        async with ScriptedPeer(*OPENED, "C: LIST", "S: +OK", *drops, *last, guard=None) as peer:
+            client = await connect(peer, settings=POP3Settings(keep_alive=None))
+            listing = asyncio.create_task(client.list())
+            for _ in pieces:
+                assert not listing.done()
+                await clock.advance(60)
+                peer.go_on()
+            if comes:
+                assert len(await listing) == 7500
+                await client.quit()
+            else:
+                with pytest.raises(
+                    DeadlineExceeded, match=r"the answer to LIST; of the answer to LIST came \d+ octets"
+                ):
+                    await listing
+
+
+async def test_where_no_pace_is_asked_for_a_listing_must_not_stand_still() -> None:
+    clock = Clock()
+    drops: list[Step] = [step for number in range(1, 4) for step in (b"%d 7\r\n" % number, WAIT)]
+    async with ScriptedPeer(*OPENED, "C: LIST", "S: +OK", *drops, b".\r\n", *POP3_QUIT, guard=None) as peer:
+        client = await connect(peer, settings=POP3Settings(keep_alive=None), timeouts=Timeouts(minimum_rate=None))
+        listing = asyncio.create_task(client.list())
+        for _ in range(3):
+            await clock.advance(60)
+            assert not listing.done()
+            peer.go_on()
+        assert len(await listing) == 3
+        await client.quit()
+
+
 async def test_a_message_may_take_any_time_while_it_makes_progress() -> None:
     drop = b"x" * 100_000 + b"\r\n"
     drops: list[Step] = [step for _ in range(5) for step in (drop, WAIT)]

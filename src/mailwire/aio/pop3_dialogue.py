@@ -17,7 +17,19 @@ from typing import Final
 
 from ..endpoint import Endpoint
 from ..errors import ConnectionLost, DeadlineExceeded, MailwireError, ResponseError
-from ..pop3 import Command, Connection, Event, MessageData, MessageEnd, Noop, Response, ResponseReceived, State
+from ..pop3 import (
+    Command,
+    Connection,
+    Event,
+    List,
+    MessageData,
+    MessageEnd,
+    Noop,
+    Response,
+    ResponseReceived,
+    State,
+    Uidl,
+)
 from .deadline import Deadline
 from .pace import Throughput
 from .session import Session
@@ -258,13 +270,22 @@ class Dialogue:
     # Private
 
     async def _next_event(self, seconds: float | None, phase: str, subject: object) -> Event:
+        gathered = 0
         while True:
             try:
                 event = await self.session.next_event(seconds, phase, subject)
             except DeadlineExceeded as late:
+                came, gathered = self.connection.gathered - gathered, self.connection.gathered
+                if self._is_long(came, seconds):
+                    continue
                 raise self._with_progress(late) from late.__cause__
             if not self._note(event):
                 return event
+
+    def _is_long(self, octets: int, seconds: float | None) -> bool:
+        # Whether what takes time is a listing of many messages, of which so much has come in so long.
+        enough = max(1, (self._timeouts.minimum_rate or 0) * (seconds or 0))
+        return octets >= enough and isinstance(self.connection.awaited, List | Uidl)
 
     def _with_progress(self, error: DeadlineExceeded) -> DeadlineExceeded:
         return DeadlineExceeded(f"{error}; {self.connection.progress}", phase=error.phase)

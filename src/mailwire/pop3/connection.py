@@ -148,6 +148,11 @@ class Connection:
         came = self._buffer.quote_rest() or "nothing" if self._status is None else f"{self._body}{self._body.hint}"
         return f"of the answer to {command} came {came}"
 
+    @property
+    def gathered(self) -> int:
+        """How many octets have come of an answer of many lines that is no message, and not whole yet."""
+        return 0 if self._gathering is None else self._body.octets
+
     # Sending
 
     def send(self, command: Command[object]) -> None:
