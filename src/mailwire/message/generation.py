@@ -14,13 +14,15 @@ from collections.abc import Iterator, Sequence
 from email.generator import BytesGenerator
 from email.header import Header
 from email.message import Message
-from email.policy import SMTP, EmailPolicy
+from email.policy import SMTP, EmailPolicy, Policy
+from functools import lru_cache
 from typing import Any, Final
 
 from ..errors import InvalidMessage
 from .addresses import Address, parse_addresses, text_of
 from .payloads import is_large, payload_of, put_in, take_out
 from .pieces import Piecewise
+from .plain import is_plain, write_plain
 from .policy import EncodeDomain, MessagePolicy
 from .survey import LINE_LIMIT, Survey
 from .verification import checking, verify
@@ -145,13 +147,21 @@ def _flatten(message: Message, *, eight_bit: bool, utf8: bool) -> bytes:
 
 
 def _written(message: Message, *, utf8: bool, cte_type: str) -> bytes:
-    policy = message.policy.clone(linesep="\r\n", cte_type=cte_type)
-    if isinstance(policy, EmailPolicy):
-        # A header in UTF-8 is for SMTPUTF8 alone (RFC 6532).
-        policy = policy.clone(utf8=utf8, refold_source="none")
+    policy = _writing_policy(message.policy, utf8, cte_type)
+    if is_plain(message):
+        return write_plain(message, policy)
     flat = io.BytesIO()
-    BytesGenerator(flat, mangle_from_=False, policy=checking(policy)).flatten(message)
+    BytesGenerator(flat, mangle_from_=False, policy=policy).flatten(message)
     return flat.getvalue()
+
+
+@lru_cache(16)
+def _writing_policy(policy: Policy, utf8: bool, cte_type: str) -> Policy:
+    written: Policy = policy.clone(linesep="\r\n", cte_type=cte_type)
+    if isinstance(written, EmailPolicy):
+        # A header in UTF-8 is for SMTPUTF8 alone (RFC 6532).
+        written = written.clone(utf8=utf8, refold_source="none")
+    return checking(written)
 
 
 # The header

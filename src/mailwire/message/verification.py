@@ -32,6 +32,8 @@ class _Checking(Policy):
 def _is_one_field(name: str, folded: bytes) -> bool:
     if not folded.startswith(name.encode("ascii") + b":") or not folded.endswith(b"\r\n") or b"\0" in folded:
         return False
+    if folded.find(b"\r") == folded.find(b"\n") - 1 == len(folded) - 2:
+        return True
     first, *others = folded[:-2].split(b"\r\n")
     if b"\r" in first or b"\n" in first:
         return False
