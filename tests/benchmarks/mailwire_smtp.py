@@ -45,6 +45,7 @@ def prepare(job: SimpleNamespace) -> None:
         pipelining=job.options.get("pipelining", True),
         use_chunking=job.options["use_chunking"],
     )
+    job.client, job.accepted = mailwire.SMTPClient, mailwire.Delivery.ACCEPTED  # asked for, they are imported
     path = Path(job.body_path)
     if job.stream:
         job.message = path  # read as it is sent
@@ -60,11 +61,9 @@ async def run(job: SimpleNamespace) -> dict[str, int]:
 
 
 async def _send(job: SimpleNamespace, count: int) -> int:
-    import mailwire
-
     accepted = 0
-    async with mailwire.SMTPClient(job.endpoint) as client:
+    async with job.client(job.endpoint) as client:
         for _ in range(count):
             receipt = await client.send(job.message, sender=job.sender, recipients=job.rcpts)
-            accepted += receipt.delivery is mailwire.Delivery.ACCEPTED
+            accepted += receipt.delivery is job.accepted
     return accepted

@@ -13,6 +13,7 @@ from mailwire.smtp import (
     Data,
     Delivery,
     Ehlo,
+    EndOfData,
     Event,
     GroupAnswered,
     Lhlo,
@@ -176,6 +177,8 @@ def test_an_eager_message_is_one_group_with_its_envelope_and_the_next_begins_ane
     assert [entry.final_reply for entry in first.receipt().recipients] == [Reply(250, (b"q1",))] * 2
     assert second.receipt().recipients[0].reply == Reply(250, (b"r",))
     assert second.receipt().sender == ""
+    assert second.sender_refusal is None
+    assert second.receipt().recipients[0].final_reply == Reply(250, (b"q2",))
 
 
 def test_a_chunk_that_waits_for_its_envelope_is_a_group_by_itself() -> None:
@@ -383,3 +386,20 @@ def test_a_group_is_refused_where_a_parameter_would_make_a_command_of_its_own() 
         Group(GroupKind.ENVELOPE, A, [B], Parameters.vouch({"X": "1\nRSET"}))
     with pytest.raises(ValueError, match="expected 2 commands"):
         Group(GroupKind.ENVELOPE, A, [B], Parameters.vouch({"X": "1\r\nRSET"}))
+
+
+def test_what_is_awaited_is_told_by_its_kind() -> None:
+    connection = ready()
+    assert connection.awaited_kind is None
+    connection.send(Noop())
+    assert connection.awaited_kind is Noop
+    flush(connection)
+    hear(connection, "250 here")
+    transaction = Transaction(connection, A, [B])
+    assert connection.awaited_kind is Mail
+    assert str(connection.awaited) == "MAIL FROM:<a@example.org>"
+    flush(connection)
+    take(transaction, connection, "250 m", "250 b", "354 go")
+    assert connection.awaited_kind is EndOfData
+    behind = Group(GroupKind.CHUNK, A, [B], begins_anew=True)
+    assert behind.awaited is Rset

@@ -132,12 +132,14 @@ class Chain:
         while not self.is_over and self._failed is None:
             if self._links:
                 last = self._links[-1]
-                if last.passage.transaction.is_ended or not last.passage.transaction.wants_data:
-                    self._gather()  # only now, so that a message leaves in one with its envelope
-                if last.passage.transaction.wants_data:
+                transaction = last.passage.transaction
+                if not transaction.is_ended and transaction.wants_data:
                     if not (last.passage.write_whole() or await self._write(last)):
                         break
                     continue
+                self._gather()  # only now, so that a message leaves in one with its envelope
+                if not transaction.is_ended and transaction.wants_data:
+                    continue  # there was room for a chunk
             ready = self._ready
             if not self._has_room_for(ready):
                 if ready is not None:

@@ -41,7 +41,7 @@ class Dialogue:
         self.knows_ehlo = True  # the server does, or has not been asked yet
         self.time: Callable[[], float] = session.time  # the clock
         self._subject = _Awaited(connection)
-        self._awaited: Command[object] | None = None  # what `hear` has waited for last, and...
+        self._awaited: object = None  # what `hear` has waited for last, and...
         self._until: float | None = None  # ...until when
 
     async def ask(self, command: Command[object]) -> Reply:
@@ -81,14 +81,14 @@ class Dialogue:
         session = self.session
         event = session.poll()
         if event is None:
-            awaited = self.connection.awaited
+            awaited = self.connection.due
             if self._awaited is not awaited or awaited is None:
                 seconds = self._patience()
                 self._awaited, self._until = awaited, None if seconds is None else session.time() + seconds
             try:
                 await session.stream.wait(self._until)
             except TimeoutError as passed:
-                raise late(self._patience(), f"the reply to {awaited}") from passed
+                raise late(self._patience(), f"the reply to {self._subject}") from passed
             event = session.poll()
         if event is None:
             return None

@@ -48,7 +48,7 @@ class Passage:
     clock: tells the time, in seconds.
     """
 
-    __slots__ = ("_last", "places", "transaction", "watch", "writing")
+    __slots__ = ("_last", "_receipt", "places", "transaction", "watch", "writing")
 
     def __init__(
         self, places: Sequence[int], transaction: Transaction, writing: Writing, clock: Callable[[], float]
@@ -58,6 +58,7 @@ class Passage:
         self.writing = writing
         self.watch: Watch = Watch("envelope", clock)
         self._last: Answer | None = None
+        self._receipt: Receipt | None = None  # once nothing more will come
 
     def write_whole(self) -> bool:
         """Write the message and end it, if it is wanted and all of it is at hand; return whether that was done."""
@@ -79,7 +80,13 @@ class Passage:
 
     def receipt(self) -> Receipt:
         """Return what is known now."""
-        return self.transaction.receipt(self.watch.timings())
+        return self._receipt or self.transaction.receipt(self.watch.timings())
+
+    def end(self) -> Receipt:
+        """Return what is known, of which nothing more will come."""
+        self.watch.stop()
+        self._receipt = self.receipt()
+        return self._receipt
 
     def refusal(self, receipt: Receipt) -> ReplyError | None:
         """Return the refusal that has ended the transaction, of which nobody has the mail by this `receipt`; None if it

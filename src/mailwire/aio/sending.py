@@ -107,7 +107,7 @@ class Sending:
 
         Raises what `Transaction` raises.
         """
-        mailing, connection = self.mailing, dialogue.connection
+        mailing, connection, offered = self.mailing, dialogue.connection, _offered(dialogue)
         if self._prepared is None:
             raise AssertionError("a message is made ready before it is sent")
         outgoing = self._prepared[1]
@@ -125,7 +125,7 @@ class Sending:
                 options=mailing.options,
                 recipient_options=wishes,
                 on_refused=mailing.on_refused,
-                chunking=self._chunking(dialogue, outgoing),
+                chunking=self._chunking(dialogue, outgoing, offered),
                 behind=behind,
             )
         except NotSupported as error:
@@ -141,28 +141,29 @@ class Sending:
             named = set(batch.places)
             self._left = [place for place in self._left if place not in named]
         dialogue.transactions += 1
-        if "LIMITS" in _offered(dialogue).names:
+        if "LIMITS" in offered.names:
             dialogue.recipient_domains.update(recipient.domain.lower() for recipient in recipients)
         return passage
 
     def end(self, passage: Passage) -> Receipt:
         """Take note of what has become of a transaction that nothing more will come of; return its receipt."""
-        passage.watch.stop()
-        receipt = passage.receipt()
+        receipt = passage.end()
         if receipt.delivery is not Delivery.ACCEPTED:
             self._failure = passage.refusal(receipt) or self._failure
         return receipt
 
     async def transact(self, dialogue: Dialogue, batch: Batch) -> None:
         """Make the transaction with these recipients. Raises what anything on the way raises, but for refusals."""
-        await self.prepare(dialogue)
+        if not self.prepare_at_once(dialogue):
+            await self.prepare(dialogue)
         passage = self.begin(dialogue, batch)
         connection = dialogue.connection
         try:
             try:
                 await self._drive(dialogue, passage)
             finally:
-                await passage.writing.close()
+                if passage.writing.has_begun:
+                    await passage.writing.close()
         except BaseException as error:
             connection.give_up()
             # What has become of the mail is known, where only the session was still to be put in order.
@@ -215,13 +216,13 @@ class Sending:
                 extension="LIMITS",
             )
 
-    def _chunking(self, dialogue: Dialogue, outgoing: Outgoing) -> bool | Literal["eager"]:
+    def _chunking(self, dialogue: Dialogue, outgoing: Outgoing, offered: Extensions) -> bool | Literal["eager"]:
         choice = self.mailing.use_chunking
         if choice is None:
             choice = dialogue.session.endpoint.use_chunking
         if outgoing.is_binary and choice is False:
             raise NotSupported("what is sent as it is must go in chunks, which are switched off", extension="CHUNKING")
-        if "CHUNKING" not in _offered(dialogue).names:
+        if "CHUNKING" not in offered.names:
             return False
         if choice is None:
             return outgoing.is_binary or not dialogue.distrusts_chunking

@@ -136,7 +136,8 @@ class SMTPClient(Client[Event]):
             )
             if not mailing.check_at_once():
                 await mailing.check()
-            async with self._call():
+            await self._open_call()
+            try:
                 sending = Sending(mailing)
                 try:
                     await self._transact(sending)
@@ -144,6 +145,10 @@ class SMTPClient(Client[Event]):
                     receipt = self._timed(sending.receipt())
                     self.last_receipt = receipt if sending.has_begun else self.last_receipt
                 sending.raise_failure(receipt)
+            except BaseException as error:
+                self._end_call(error)
+                raise
+            self._end_call(None)
         except MailwireError as error:
             if receipt is None and mailing is not None:
                 receipt = mailing.envelope.receipt_before_sending()

@@ -176,8 +176,10 @@ class Stream(asyncio.BufferedProtocol):
             self._alarm.set(until)
         try:
             while not (self._arrived or self.is_at_end or self._is_nudged):
-                await self._sleep()
+                self._waiter = self._loop.create_future()
+                await self._waiter
         finally:
+            self._waiter = None
             self._is_nudged = False
             self._alarm.clear()
 

@@ -125,20 +125,22 @@ class Connection:
     @property
     def awaited(self) -> Command[object] | None:
         """The command that the server's next words answer, or will answer once it has left; None if none is due."""
-        due = self._pipeline.due
-        if due is None:
-            return self._text.end if self.accepts_data else None
+        due = self.due
         return due.commands[0] if isinstance(due, Group) else due
+
+    @property
+    def due(self) -> Command[object] | Group | None:
+        """The command `awaited`, or the group that it begins."""
+        due = self._pipeline.due
+        return self._text.end if due is None and self.accepts_data else due
 
     @property
     def awaited_kind(self) -> type[Command[object]] | None:
         """The type of the command `awaited`."""
-        due = self._pipeline.due
+        due = self.due
         if isinstance(due, Group):
             return due.awaited
-        if due is None:
-            return EndOfData if self.accepts_data else None
-        return type(due)
+        return None if due is None else type(due)
 
     @property
     def is_awaited(self) -> bool:
@@ -451,6 +453,7 @@ class Connection:
         if self.state is not kind.begins_in or (octets := self._reader.take_together(group.expected)) is None:
             return None
         replies = Replies(octets)
+        self._has_news = self._eof or bool(self._reader)
         self._pipeline.settle_group(group)
         self._trace("S", replies)
         self.state = kind.leads_to

@@ -407,8 +407,10 @@ class Transaction:
             self._accepted = len(self._recipients)
             if group.kind is GroupKind.DATA:
                 self._is_open = True
+            elif self.chunking is not False:
+                self._is_open = not self.is_ended
             else:
-                self._recipients_answered()
+                self._send(Data())  # all or nothing: it is all
         elif group.kind is GroupKind.CHUNK:
             self._accepted = len(self._recipients)
         return True
