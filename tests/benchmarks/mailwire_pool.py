@@ -46,14 +46,17 @@ def prepare(job: SimpleNamespace) -> None:
         allow_cleartext_auth=True,
         local_hostname="bench.example",
     )
-    job.pool, job.accepted = mailwire.SMTPPool, mailwire.Delivery.ACCEPTED  # asked for, they are imported
     octets = Path(job.body_path).read_bytes()
     job.message = message_from_bytes(octets, policy=policy.SMTP) if job.email else octets
 
 
 async def run(job: SimpleNamespace) -> dict[str, int]:
     """Send `job.count` messages over `job.connections` connections; return how many were accepted."""
-    async with job.pool(job.endpoint, max_connections=job.connections, max_messages_per_connection=None) as pool:
+    import mailwire
+
+    async with mailwire.SMTPPool(
+        job.endpoint, max_connections=job.connections, max_messages_per_connection=None
+    ) as pool:
         if job.options.get("many"):
             return {"messages": await _send_all(job, pool)}
         share = job.count // job.connections
@@ -62,19 +65,23 @@ async def run(job: SimpleNamespace) -> dict[str, int]:
 
 
 async def _send(job: SimpleNamespace, pool: mailwire.SMTPPool, count: int) -> int:
+    import mailwire
+
     accepted = 0
     way = job.options["use_chunking"]
     for _ in range(count):
         receipt = await pool.send(job.message, sender=job.sender, recipients=job.rcpts, use_chunking=way)
-        accepted += receipt.delivery is job.accepted
+        accepted += receipt.delivery is mailwire.Delivery.ACCEPTED
     return accepted
 
 
 async def _send_all(job: SimpleNamespace, pool: mailwire.SMTPPool) -> int:
+    import mailwire
+
     accepted = 0
     way = job.options["use_chunking"]
     messages = repeat(job.message, job.count)
     async with pool.send_all(messages, sender=job.sender, recipients=job.rcpts, use_chunking=way) as results:
         async for result in results:
-            accepted += result.delivery is job.accepted
+            accepted += result.delivery is mailwire.Delivery.ACCEPTED
     return accepted

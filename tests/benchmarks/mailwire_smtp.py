@@ -45,7 +45,6 @@ def prepare(job: SimpleNamespace) -> None:
         pipelining=job.options.get("pipelining", True),
         use_chunking=job.options["use_chunking"],
     )
-    job.client, job.accepted = mailwire.SMTPClient, mailwire.Delivery.ACCEPTED  # asked for, they are imported
     path = Path(job.body_path)
     if job.stream:
         job.message = path  # read as it is sent
@@ -61,9 +60,11 @@ async def run(job: SimpleNamespace) -> dict[str, int]:
 
 
 async def _send(job: SimpleNamespace, count: int) -> int:
+    import mailwire
+
     accepted = 0
-    async with job.client(job.endpoint) as client:
+    async with mailwire.SMTPClient(job.endpoint) as client:
         for _ in range(count):
             receipt = await client.send(job.message, sender=job.sender, recipients=job.rcpts)
-            accepted += receipt.delivery is job.accepted
+            accepted += receipt.delivery is mailwire.Delivery.ACCEPTED
     return accepted

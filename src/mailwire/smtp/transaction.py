@@ -17,7 +17,6 @@
 from collections import deque
 from collections.abc import Collection, Mapping, Sequence
 from functools import partial
-from itertools import zip_longest
 from typing import Final, Literal
 
 from .._wire.dots import MailText
@@ -26,12 +25,13 @@ from .commands import Bdat, BdatLast, Command, Data, EndOfData, Mail, Rcpt, Rset
 from .connection import Connection
 from .delivery import Delivery, Heard
 from .events import GroupAnswered, ReplyReceived
-from .extensions import Extensions
-from .group import Group, GroupKind, Replies
+from .group import GroupKind
+from .opening import Opening
 from .options import MailOptions, RecipientOptions
-from .parameters import MAIL_EXTENSIONS, NO_PARAMETERS, Parameters, check_offered, needed_extensions
+from .outcome import receipt_of_taken, recipient_receipts, refusal_in, take_down
+from .parameters import NO_PARAMETERS, Parameters
 from .paths import Mailbox
-from .receipt import NO_TIMINGS, Receipt, RecipientReceipt
+from .receipt import NO_TIMINGS, Receipt
 from .reply import Reply
 from .states import State
 
@@ -39,9 +39,6 @@ __all__ = ["CHUNK_SIZE", "Transaction"]
 
 CHUNK_SIZE: Final = 128 * 1024
 """A chunk has at least so many octets, but for the last one: small blocks are gathered."""
-
-_NO_WISH: Final = RecipientOptions()
-_NOTHING: Final = Extensions()
 
 # A server that answers so, does not know BDAT after all. It may take what follows, the chunk, for commands.
 _UNKNOWN_COMMAND: Final = frozenset({500, 501, 502, 504})
@@ -78,63 +75,34 @@ class Transaction:
         chunking: bool | Literal["eager"] = False,
         behind: "Transaction | None" = None,
     ) -> None:
-        parameters = Parameters.of(parameters)
-        if not recipients:
-            raise LocalProtocolError("a mail transaction needs at least one recipient")
-        if recipient_options and len(recipient_options) != len(recipients):
-            raise ValueError(f"expected options for {len(recipients)} recipients, got {len(recipient_options)}")
-        if on_refused == "abort" and chunking == "eager":
-            raise ValueError("a mail that goes to all or none cannot go out before the replies are known")
-        if chunking is False and parameters.is_binary:
-            raise ValueError("a binary message goes in chunks (RFC 3030 3)")
         _check_beginning(connection, behind)
-        offered = _NOTHING if connection.extensions is None else connection.extensions
-        used = needed_extensions(parameters, MAIL_EXTENSIONS)
-        if chunking is not False:
-            used.append("CHUNKING")
-        check_offered(used, offered)
-        if options is not None:
-            options.requires(offered, is_secured=connection.is_verified)
-            used += options.needed_extensions
-            parameters = Parameters.joined(parameters, options.as_parameters())
+        recipients = tuple(recipients)
         begins_anew = behind is not None and behind.chunking is not False
-        has_data = chunking is False and on_refused == "send"
-        group: Group | None = None
-        commands: list[Command[object]] = []
-        if connection.takes_groups and not any(recipient_options):
-            kind = GroupKind.DATA if has_data else GroupKind.ENVELOPE
-            group = Group(kind, sender, recipients, parameters, begins_anew=begins_anew)
-        else:
-            if begins_anew:
-                commands.append(Rset())
-            commands.append(Mail(sender, parameters))
-            if not any(recipient_options):
-                commands += map(Rcpt, recipients)
-            else:
-                utf8 = "SMTPUTF8" in parameters
-                for recipient, wished in zip(recipients, recipient_options, strict=True):
-                    wished = wished or _NO_WISH
-                    wished.requires(offered)
-                    used += wished.needed_extensions
-                    commands.append(Rcpt(recipient, wished.as_parameters(utf8=utf8)))
-            if has_data:
-                commands.append(Data())
-        if connection.is_pipelining:
-            used.append("PIPELINING")
+        opening = Opening.of(
+            connection,
+            sender,
+            recipients,
+            Parameters.of(parameters),
+            options,
+            recipient_options,
+            on_refused,
+            chunking,
+            begins_anew=begins_anew,
+        )
 
         self.chunking: bool | Literal["eager"] = chunking
         self._connection = connection
         self._sender = sender
         self._recipients = recipients
         self._aborts = on_refused == "abort"
-        self._extensions = used
+        self._extensions = opening.extensions
         self._begins_anew = begins_anew
         self._is_open = chunking == "eager"  # the message may be written
         self._unanswered: deque[Command[object]] = deque()  # of this transaction, in their order; behind...
-        self._group = group  # ...this, if it is not answered
-        if group is not None:
-            connection.send_group(group)
-        for command in commands:
+        self._group = opening.group  # ...this, if it is not answered
+        if opening.group is not None:
+            connection.send_group(opening.group)
+        for command in opening.commands:
             self._send(command)
 
     # Most of what there is to be known of a transaction, most transactions never come to.
@@ -183,7 +151,7 @@ class Transaction:
     @property
     def sender_refusal(self) -> Reply | None:
         """The reply that refused MAIL."""
-        return _refusal(self._heard.mail)
+        return refusal_in(self._heard.mail)
 
     @property
     def recipients_refusal(self) -> Reply | None:
@@ -197,7 +165,7 @@ class Transaction:
     def data_refusal(self) -> Reply | None:
         """The reply that refused DATA, a chunk, or the message for all who were left to receive it."""
         heard = self._heard
-        if refusal := _refusal(heard.data) or heard.chunk:
+        if refusal := refusal_in(heard.data) or heard.chunk:
             return refusal
         due = max(1, self._accepted) if self._connection.is_lmtp and not heard.is_early else 1
         if len(heard.verdicts) < due or any(reply.is_completion for reply in heard.verdicts):
@@ -296,7 +264,7 @@ class Transaction:
         """Return what is known now. `timings`: the seconds that each phase took, which the caller has measured."""
         if self._heard_so_far is None and self._answered and self._answered[-1].group.end is not None:
             write = partial(
-                _write_receipt,
+                receipt_of_taken,
                 self._sender,
                 self._recipients,
                 [replies for _, replies in self._answered],
@@ -315,7 +283,7 @@ class Transaction:
         return Receipt(
             heard.word(words, all_or_nothing=self._aborts),
             str(self._sender or ""),
-            self._recipient_receipts(words),
+            recipient_receipts(self._recipients, heard, words, lmtp=connection.is_lmtp),
             reply,
             connection.data_octets if self._is_writing_text else self._octets,
             tuple(dict.fromkeys(self._extensions)),
@@ -333,7 +301,7 @@ class Transaction:
             answered, self._answered = self._answered, ()
             for group, replies in answered:
                 for command, reply in zip(group.commands, replies.read(), strict=True):
-                    _take_down(heard, command, reply)
+                    take_down(heard, command, reply)
         return heard
 
     @property
@@ -462,63 +430,14 @@ class Transaction:
         self._is_open = False
         self._connection.give_up()
 
-    def _recipient_receipts(self, words: Sequence[Delivery]) -> tuple[RecipientReceipt, ...]:
-        heard, lmtp = self._heard, self._connection.is_lmtp
-        receipts: list[RecipientReceipt] = []
-        accepted = 0
-        for recipient, reply, word in zip_longest(self._recipients, heard.recipients, words):
-            verdict = None
-            if reply is not None and reply.is_completion:
-                verdict = heard.verdict(accepted, lmtp=lmtp)
-                accepted += 1
-                verdict = verdict or _refusal(heard.data) or heard.chunk or self.sender_refusal
-            elif self.sender_refusal:
-                reply, verdict = None, self.sender_refusal  # a refusal behind it says nothing of the recipient
-            receipts.append(RecipientReceipt(str(recipient), reply, word, verdict))
-        return tuple(receipts)
-
 
 def _check_beginning(connection: Connection, behind: Transaction | None) -> None:
     if behind is None:
-        begins = connection.state is State.READY and connection.awaited is None
+        begins = connection.state is State.READY and not connection.is_awaited
     else:
         begins = behind.is_ended and behind.is_on(connection) and connection.ahead is State.READY
     if not begins:
         raise LocalProtocolError(f"no mail transaction can begin in state {connection.state.name}")
-
-
-def _write_receipt(
-    sender: Mailbox | None,
-    recipients: Sequence[Mailbox],
-    answered: Sequence[Replies],
-    begins_anew: bool,
-    octets: int,
-    extensions: Sequence[str],
-    timings: Mapping[str, float],
-) -> Receipt:
-    # Of a mail for which all was answered as is to be expected. It holds nothing of the message.
-    replies = [reply for each in answered for reply in each.read()]
-    verdict = replies[-1]
-    entries = [
-        RecipientReceipt(str(recipient), reply, Delivery.ACCEPTED, verdict)
-        for recipient, reply in zip(recipients, replies[2 if begins_anew else 1 :], strict=False)
-    ]
-    return Receipt(
-        Delivery.ACCEPTED, str(sender or ""), tuple(entries), verdict, octets, tuple(dict.fromkeys(extensions)), timings
-    )
-
-
-def _take_down(heard: Heard, command: Command[object], reply: Reply) -> None:
-    # What a server has said that is expected of it.
-    kind = type(command)
-    if kind is Rcpt:
-        heard.recipients.append(reply)
-    elif kind is Mail:
-        heard.mail = reply
-    elif kind is Data:
-        heard.data = reply
-    elif kind is not Rset:
-        heard.verdicts.append(reply)
 
 
 def _joined(blocks: Sequence[bytes]) -> bytes:
@@ -527,7 +446,3 @@ def _joined(blocks: Sequence[bytes]) -> bytes:
         return blocks[0]
     whole = b"".join(blocks)
     return MailText.vouch(whole) if blocks and all(type(block) is MailText for block in blocks) else whole
-
-
-def _refusal(reply: Reply | None) -> Reply | None:
-    return None if reply is None or reply.code < 400 else reply
