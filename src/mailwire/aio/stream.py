@@ -21,7 +21,8 @@ from ..endpoint import Endpoint
 from ..errors import ConnectionFailed, DeadlineExceeded, InjectedData, MailwireError, TLSFailed
 from .deadline import Alarm, Deadline
 from .happy_eyeballs import connect_tcp
-from .tls import TLSInfo, names_refused
+from .tls import TLSInfo, names_refused, plaintext_instead, tls_reason
+from .unix_socket import connect_unix
 
 __all__ = ["Stream"]
 
@@ -85,7 +86,7 @@ class Stream(asyncio.BufferedProtocol):
                 await stream._connect(endpoint)
             if endpoint.tls == "implicit":
                 if stream._arrived:
-                    raise TLSFailed(f"{_plaintext_instead(endpoint)}: it began with {quote(stream._arrived[0])}")
+                    raise TLSFailed(f"{plaintext_instead(endpoint)}: it began with {quote(stream._arrived[0])}")
                 await stream.start_tls(endpoint, context)
         except BaseException as error:
             stream.abort()
@@ -123,7 +124,7 @@ class Stream(asyncio.BufferedProtocol):
                 reason = f"it is for {', '.join(names)}, and {endpoint.host} was asked for"
             raise TLSFailed(f"the certificate of {endpoint} was not accepted: {reason}") from error
         except ssl.SSLError as error:
-            raise TLSFailed(_tls_reason(error, endpoint)) from error
+            raise TLSFailed(tls_reason(error, endpoint)) from error
         except DeadlineExceeded:
             raise
         except OSError as error:
@@ -330,7 +331,7 @@ class Stream(asyncio.BufferedProtocol):
         if endpoint.connect is not None:
             made = await endpoint.connect()
         elif endpoint.unix_path is not None:
-            made = await _connect_unix(endpoint.unix_path)
+            made = await connect_unix(endpoint.unix_path)
         else:
             made = await connect_tcp(endpoint.host, endpoint.port, endpoint.local_address)
         if isinstance(made, socket.socket):
@@ -402,30 +403,5 @@ def _joined(blocks: list[bytes]) -> Iterator[bytes]:
     yield b"".join(joined) if len(joined) > 1 else joined[0]
 
 
-async def _connect_unix(path: str) -> socket.socket:
-    connecting = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-    try:
-        connecting.setblocking(False)
-        await asyncio.get_running_loop().sock_connect(connecting, path)
-    except BaseException:
-        connecting.close()
-        raise
-    return connecting
-
-
 def _reason(error: OSError) -> str:
     return error.strerror or str(error) or type(error).__name__
-
-
-def _tls_reason(error: ssl.SSLError, endpoint: Endpoint) -> str:
-    # What OpenSSL says when the first bytes of the server are no TLS record. What others raise, has no such attribute.
-    reason: str | None = getattr(error, "reason", None)
-    if reason in ("WRONG_VERSION_NUMBER", "RECORD_LAYER_FAILURE", "PACKET_LENGTH_TOO_LONG"):
-        return _plaintext_instead(endpoint)
-    return f"no TLS session with {endpoint}: {reason or error}"
-
-
-def _plaintext_instead(endpoint: Endpoint) -> str:
-    if endpoint.tls == "starttls":
-        return f"{endpoint} agreed to begin TLS and goes on in the clear"
-    return f'this port speaks plaintext {endpoint.protocol.upper()}, not TLS ({endpoint}; it may want tls="starttls")'

@@ -8,9 +8,10 @@ from datetime import UTC, datetime
 from typing import Any, Final
 
 from .._wire.text import printable
+from ..endpoint import Endpoint
 from ..sasl.channel_binding import BindingType, ChannelBinding, server_end_point
 
-__all__ = ["NamingSSLObject", "TLSInfo", "channel_bindings", "names_refused"]
+__all__ = ["NamingSSLObject", "TLSInfo", "channel_bindings", "names_refused", "plaintext_instead", "tls_reason"]
 
 # OpenSSL, x509_vfy.h: X509_V_ERR_HOSTNAME_MISMATCH, X509_V_ERR_IP_ADDRESS_MISMATCH.
 _MISMATCHES: Final = (62, 64)
@@ -100,3 +101,19 @@ def _names_in_refused(session: ssl.SSLObject) -> Sequence[str]:
 
 def _nothing() -> None:
     return None
+
+
+def tls_reason(error: ssl.SSLError, endpoint: Endpoint) -> str:
+    """Say why there is no TLS session with `endpoint`."""
+    # What OpenSSL says when the first bytes of the server are no TLS record. What others raise, has no such attribute.
+    reason: str | None = getattr(error, "reason", None)
+    if reason in ("WRONG_VERSION_NUMBER", "RECORD_LAYER_FAILURE", "PACKET_LENGTH_TOO_LONG"):
+        return plaintext_instead(endpoint)
+    return f"no TLS session with {endpoint}: {reason or error}"
+
+
+def plaintext_instead(endpoint: Endpoint) -> str:
+    """Say that `endpoint` speaks in the clear where TLS was to begin."""
+    if endpoint.tls == "starttls":
+        return f"{endpoint} agreed to begin TLS and goes on in the clear"
+    return f'this port speaks plaintext {endpoint.protocol.upper()}, not TLS ({endpoint}; it may want tls="starttls")'

@@ -1,0 +1,18 @@
+"""Unix sockets: servers on this machine, reached by a path."""
+
+import asyncio
+import socket
+
+__all__ = ["connect_unix"]
+
+
+async def connect_unix(path: str) -> socket.socket:
+    """Return a socket that is connected to the server at `path`. Raises OSError."""
+    connecting = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    try:
+        connecting.setblocking(False)
+        await asyncio.get_running_loop().sock_connect(connecting, path)
+    except BaseException:
+        connecting.close()
+        raise
+    return connecting

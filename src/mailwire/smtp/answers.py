@@ -1,0 +1,166 @@
+"""Answers: what the replies of a server do to a session: where it leads, what is learnt, what becomes illegal by it.
+
+A `Connection` has them of this; it is no class by itself.
+"""
+
+from collections.abc import Collection
+
+from .._wire.pipeline import LOCKSTEP, Window
+from .._wire.trace import Trace
+from ..errors import MailwireError, RemoteProtocolError
+from .commands import Auth, Bdat, BdatLast, Command, Ehlo, EndOfData, Greeting, Helo, Mail, Rcpt
+from .events import Event, GroupAnswered, ReplyReceived, ServerClosing
+from .extensions import Extensions
+from .group import Group, GroupKind, Replies
+from .grouped_pipeline import GroupedPipeline
+from .mail_data import Text, Verdicts
+from .reply import Reply, ReplyReader
+from .rules import fault, injection
+from .states import State, overtaken, transition
+
+__all__ = ["Answers"]
+
+
+class Answers:
+    """The part of a connection that replies come to."""
+
+    state: State
+    ahead: State
+    greeting: Reply | None
+    extensions: Extensions | None
+    is_lmtp: bool
+    is_authenticated: bool
+    queued_chunks: int
+
+    _eof: bool
+    _has_news: bool
+    _ignored: Collection[str]
+    _pipeline: GroupedPipeline
+    _reader: ReplyReader
+    _text: Text
+    _trace: Trace
+    _verdicts: Verdicts
+    _window: Window
+
+    def _next_reply(self) -> Reply | None:
+        try:
+            return self._reader.next_reply()
+        except RemoteProtocolError as error:
+            kind, problem = type(error), str(error)
+        # Raised out here, for the frames of the first error hold what the server said as it said it.
+        waiting = self._pipeline.oldest
+        where = f"in reply to {waiting}" if waiting else "though nothing was asked"
+        raise self._fail(kind(f"{problem} ({where})"))
+
+    def _answered_together(self, group: Group) -> GroupAnswered | None:
+        # None if it is not answered yet, or not as expected.
+        kind = group.kind
+        if self.state is not kind.begins_in or (octets := self._reader.take_together(group.expected)) is None:
+            return None
+        replies = Replies(octets)
+        self._has_news = self._eof or bool(self._reader)
+        self._pipeline.settle_group(group)
+        self._trace("S", replies)
+        self.state = kind.leads_to
+        if kind.begins_in is State.READY:
+            self._verdicts.standing = len(group.recipients)
+        if kind is GroupKind.DATA:
+            self._text = Text()
+        return GroupAnswered(group, replies)
+
+    def _unasked(self, reply: Reply) -> Event:
+        if reply.code == 421:
+            self._close()
+            return ServerClosing(reply)
+        raise self._fail(RemoteProtocolError(f"expected nothing from the server, got the reply {self._quote(reply)}"))
+
+    def _answered_with_care(self, command: Command[object] | None, reply: Reply) -> ReplyReceived:
+        early = command is None  # a verdict on the message before its end
+        if command is None:
+            command = self._text.end
+        row = transition(self.state, type(command))
+        expected = self.state if row is None else row.ahead
+        if row is None:
+            row = overtaken(self.state, type(command))
+        if (error := fault(command, reply, row, is_early=early, quote=self._quote)) is not None:
+            raise self._fail(error)
+        if self.is_lmtp and self._has_more_verdicts(command, reply, early=early):
+            return ReplyReceived(command, reply)
+        if not early:
+            self._pipeline.settle()
+        if reply.code < 400:
+            self.state = (row.done if reply.is_completion else row.more) or self.state
+            self._learn(command, reply)
+        else:
+            self.state = row.refused
+        # RFC 5321 3.8: 421 may answer anything, and the server closes. A verdict before the end of the message leaves
+        # the two sides at odds about what comes next: the rest of the message would be read as commands.
+        if reply.code == 421 or early:
+            self.state = State.CLOSED
+        discarded: tuple[Command[object], ...] = ()
+        if self.state is State.TLS:
+            self._refuse_injected()
+        elif self.state is State.CLOSED:
+            discarded = self._close()
+        elif self.state is not expected or isinstance(command, Auth):
+            discarded = self._look_ahead()
+        return ReplyReceived(command, reply, early, discarded)
+
+    def _has_more_verdicts(self, command: Command[object], reply: Reply, *, early: bool) -> bool:
+        # Behind a refused chunk the server has no message to answer once for each recipient.
+        if early or reply.code == 421 or self.state is State.SPOILED:
+            return False
+        return isinstance(command, (EndOfData, BdatLast)) and not self._verdicts.is_last()
+
+    def _quote(self, reply: Reply) -> str:
+        return repr(str(reply.masked(self._reader.masked)))
+
+    def _learn(self, command: Command[object], reply: Reply) -> None:
+        self._count(type(command))
+        if isinstance(command, Greeting):
+            self.greeting = reply
+        elif isinstance(command, (Ehlo, Helo)):
+            offered = command.parse(reply) if isinstance(command, Ehlo) else Extensions()
+            self.extensions = offered.without(self._ignored) if self._ignored else offered
+            self._pipeline.unfold()
+            self._pipeline.window = self._window if "PIPELINING" in self.extensions else LOCKSTEP
+        elif isinstance(command, Auth):
+            self.is_authenticated = True
+        elif self.state is State.MAIL_DATA:
+            self._text = Text()
+
+    def _count(self, kind: type[Command[object]]) -> None:
+        # Who stands accepted in the transaction whose replies come in.
+        if kind is Rcpt:
+            self._verdicts.standing += 1
+        elif kind is Mail:
+            self._verdicts.standing = 0
+
+    def _forget_chunks(self, discarded: Collection[Command[object]]) -> None:
+        if self.queued_chunks:
+            self.queued_chunks -= sum(isinstance(command, Bdat) for command in discarded)
+
+    def _look_ahead(self) -> tuple[Command[object], ...]:
+        self.ahead, discarded = self._pipeline.foresee(self.state, self._follow)
+        self._forget_chunks(discarded)
+        return discarded
+
+    def _follow(self, state: State, command: Command[object]) -> State | None:
+        row = transition(state, type(command))
+        if row is None or (isinstance(command, Auth) and self.is_authenticated):
+            return None
+        return row.ahead
+
+    def _refuse_injected(self) -> None:
+        if self._reader:
+            raise self._fail(injection(self._reader.quote_rest()))
+
+    def _fail(self, error: MailwireError) -> MailwireError:
+        self._close()
+        return error
+
+    def _close(self) -> tuple[Command[object], ...]:
+        self.state = self.ahead = State.CLOSED
+        self._text.is_ended = True
+        self.queued_chunks = 0
+        return self._pipeline.close()
