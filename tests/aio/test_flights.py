@@ -5,7 +5,8 @@ from typing import Any
 import pytest
 
 import mailwire
-from mailwire import Endpoint, LMTPClient, Password, POP3Client, SMTPClient, pop3
+from mailwire import Endpoint, LMTPClient, Password, POP3Client, POP3Settings, SMTPClient, pop3
+from mailwire.pop3 import Window
 from mailwire.smtp import PIPELINING_WINDOW
 from mailwire.testing import Account, MailServer, Policy, client_context, server_context
 from tests.aio.dialogues import MESSAGE
@@ -106,12 +107,26 @@ async def test_lmtp_takes_no_more() -> None:
 MESSAGES = 400
 
 
-async def retrieving_flights(*, deletes: bool = False, **settings: Any) -> int:
+async def listing_flights(**settings: Any) -> int:
+    async with MailServer(ACCOUNTS, patient=True) as server:
+        for number in range(MESSAGES):
+            server.maildrop.put("a", b"Subject: %d\r\n" % number)
+        settings = {"tls": "none", "auth": Password("a", "secret"), "allow_cleartext_auth": True, **settings}
+        async with POP3Client(Endpoint("localhost", server.pop3_port, "pop3", **settings)) as client:
+            listing = await client.listing()
+            assert len(listing) == MESSAGES
+            assert listing[0].uid is not None
+        await server.wait_idle()
+    return server.pop3_sessions[0].flights
+
+
+async def retrieving_flights(*, deletes: bool = False, window: Window | None = None, **settings: Any) -> int:
     async with MailServer(ACCOUNTS, patient=True) as server:
         for number in range(MESSAGES):
             server.maildrop.put("a", b"Subject: %d\r\n\r\n" % number + b"0123456789abcde\r\n" * 120)
         settings = {"tls": "none", "auth": Password("a", "secret"), "allow_cleartext_auth": True, **settings}
-        async with POP3Client(Endpoint("localhost", server.pop3_port, "pop3", **settings)) as client:
+        endpoint = Endpoint("localhost", server.pop3_port, "pop3", **settings)
+        async with POP3Client(endpoint, settings=POP3Settings(window=window or pop3.PIPELINING_WINDOW)) as client:
             listing = await client.listing()
             retrieved = 0
             async for item in client.retrieve(listing):
@@ -129,10 +144,21 @@ async def retrieving_flights(*, deletes: bool = False, **settings: Any) -> int:
 AROUND = 5
 
 
+async def test_stat_list_and_uidl_take_one() -> None:
+    assert await listing_flights() == AROUND
+    assert await listing_flights(pipelining=False) == AROUND + 2
+
+
 async def test_four_hundred_messages_take_two_for_each_window_at_most() -> None:
     # At 10 ms from one end to the other and back they are had in 0.13 s, besides the work.
     window = min(pop3.PIPELINING_WINDOW.commands, pop3.PIPELINING_WINDOW.octets // 2100)
     assert await retrieving_flights() <= AROUND + 2 * MESSAGES // window
+
+
+async def test_large_messages_take_one_for_each_window_of_octets() -> None:
+    # Four of them fit, and are asked for again when two are left.
+    flights = await retrieving_flights(window=Window(commands=100, octets=9000)) - AROUND
+    assert MESSAGES // 4 <= flights <= MESSAGES // 2
 
 
 async def test_to_delete_them_meanwhile_takes_hardly_more() -> None:
