@@ -1,5 +1,6 @@
 """The fixtures, as they are used in tests of somebody's mail code."""
 
+import asyncio
 import poplib
 import re
 import smtplib
@@ -31,6 +32,22 @@ async def test_a_coroutine_sends_and_retrieves(mail_server: MailServer) -> None:
     await mailwire.send(MESSAGE, endpoint, sender="bob@example.org", recipients=["alice@example.org"])
     await mail_server.wait_idle()
     assert len(mail_server.messages("alice")) == 1
+
+
+def test_a_program_under_trio_sends(mail_server: MailServer) -> None:
+    trio = pytest.importorskip("trio")
+
+    async def greet() -> bytes:
+        async with await trio.open_tcp_stream(mail_server.host, mail_server.smtp_port) as stream:
+            greeting: bytes = await stream.receive_some(1000)
+            await stream.send_all(b"QUIT\r\n")
+            await stream.receive_some(1000)
+        # Its own coroutine is for asyncio; a thread can have an event loop of that kind.
+        await trio.to_thread.run_sync(asyncio.run, mail_server.wait_idle())
+        return greeting
+
+    assert trio.run(greet).startswith(b"220")
+    assert mail_server.smtp_sessions[0].closing
 
 
 @pytest.mark.mail_server([Account("carol", "c", ("carol@example.org",))], policy=Policy(mechanisms=MECHANISMS))
