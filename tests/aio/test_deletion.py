@@ -442,6 +442,23 @@ async def test_another_session_waits_for_the_delay_between_logins() -> None:
         await client.quit()
 
 
+async def test_a_commit_of_nothing_does_not_tell_of_an_earlier_one() -> None:
+    async with (
+        ScriptedPeer(*OPENED, *LISTED, *DELETED[:2], *POP3_QUIT) as first,
+        ScriptedPeer(*OPENED, *POP3_QUIT) as second,
+        ScriptedPeer(*OPENED, *listed_as("u2"), *POP3_QUIT) as third,
+    ):
+        client = client_of(first, second, third)
+        await client.connect()
+        await client.delete("u1")
+        assert (await client.commit()).committed == (ONE,)
+        await client.connect()
+        assert await client.commit(reconnect=True) == CommitReport(response=Response(True, b"bye"))
+        assert client.last_commit is not None
+        assert client.last_commit.committed == (ONE,)
+        await client.quit()
+
+
 FOREVER = (*capabilities("UIDL", "LOGIN-DELAY 999999999"), *LOGIN, *announced("UIDL", "LOGIN-DELAY 999999999"))
 
 

@@ -77,6 +77,13 @@ class TrueServer:
         """Cut nobody any more."""
         self._cut = None
 
+    async def drop(self) -> None:
+        """End every connection."""
+        for serving in self._serving:
+            serving.cancel()
+        await asyncio.gather(*self._serving, return_exceptions=True)
+        self._serving.clear()
+
     async def wait_idle(self) -> None:
         """Wait until every client is gone."""
         await asyncio.gather(*self._serving)

@@ -281,8 +281,10 @@ class POP3Client(POP3Sessions):
                 raise LocalProtocolError("the client is not connected: connect() first")
             report = await self._commit_marks()
             if reconnect:
+                # The report of a session that was asked to delete nothing is not kept: what is, is of an earlier one.
+                is_kept = self.last_commit is report
                 await self._reopen()
-                report = report if self.last_commit is None else self.last_commit
+                report = self.last_commit if is_kept and self.last_commit is not None else report
         except BaseException as error:
             self._end_call(error)
             raise
