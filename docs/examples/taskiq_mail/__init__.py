@@ -12,6 +12,6 @@ collecting.py   the task that collects
 
 Workers and the scheduler are started with
 
-    taskiq worker --no-configure-logging taskiq_mail.broker:broker taskiq_mail.sending taskiq_mail.collecting
+    taskiq worker taskiq_mail.broker:broker taskiq_mail.sending taskiq_mail.collecting
     taskiq scheduler taskiq_mail.broker:scheduler taskiq_mail.sending taskiq_mail.collecting
 """
