@@ -15,6 +15,7 @@ from mailwire import (
     MessageTruncated,
     POP3Client,
     POP3Settings,
+    ResponseError,
     UnknownMessage,
 )
 from mailwire.testing import FIN, O2, RST, Account, Endless, MailServer, ScriptedPeer, Step
@@ -170,6 +171,25 @@ async def test_what_is_gone_while_it_is_read_is_missing() -> None:
             except UnknownMessage as error:
                 found.append(error.uid.encode())
         assert found == [b"first\r\n", b"u2", b"third\r\n"]
+        await client.quit()
+
+
+async def test_what_is_refused_when_it_is_asked_for_again_has_that_error() -> None:
+    async with (
+        ScriptedPeer(*ASKED, *FIRST, "S: +OK", "S: sec", FIN) as first,
+        ScriptedPeer(
+            *(*OPENED, *listed_as("u2", "u3"), "C: RETR 1", "S: -ERR it is damaged"), *retrieved(2, "third"), *POP3_QUIT
+        ) as second,
+    ):
+        client = client_of(first, second)
+        await client.connect()
+        found: list[object] = []
+        async for item in client.retrieve([ONE, TWO, THREE]):
+            try:
+                found.append(await item.read())
+            except ResponseError as error:
+                found.append((error.response.text, error is item.error, item.octets))
+        assert found == [b"first\r\n", ("it is damaged", True, 0), b"third\r\n"]
         await client.quit()
 
 
