@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mailwire._wire.text import LINE_END, check_argument, check_line, check_secret, printable, quote
+from mailwire._wire.text import LINE_END, check_argument, check_line, check_lines, check_secret, printable, quote
 
 CONTROLS = [bytes([code]) for code in (*range(0x20), 0x7F)]
 
@@ -130,3 +130,27 @@ def test_no_control_character_passes_inside_a_line(control: bytes, form: bytes) 
 def test_two_lines_are_not_one(line: bytes) -> None:
     with pytest.raises(ValueError, match="control characters"):
         check_line(line)
+
+
+# Several lines
+
+
+@pytest.mark.parametrize("lines", [(b"NOOP",), (b"MAIL FROM:<a@b>", b"RCPT TO:<c@d>", b"DATA"), (b"", b"")])
+def test_so_many_lines_are_commands(lines: tuple[bytes, ...]) -> None:
+    data = b"".join(line + LINE_END for line in lines)
+    assert check_lines(data, len(lines)) is data
+
+
+@pytest.mark.parametrize("data", [b"NOOP", b"NOOP\r\nRSET", b"NOOP\r\nRSET\r\n", b"NOOP\r\nRSET\r\nQUIT\r\nQ", b""])
+def test_another_number_of_lines_is_refused(data: bytes) -> None:
+    with pytest.raises(ValueError) as caught:
+        check_lines(data, 3)
+    assert str(caught.value) == f"expected 3 commands that end in CRLF, got {data!r}"
+
+
+@pytest.mark.parametrize("control", CONTROLS, ids=repr)
+def test_no_line_among_others_holds_a_control(control: bytes) -> None:
+    for line in (control + b"a", b"a" + control + b"b", b"a" + control):
+        for data in (line + b"\r\nb\r\n", b"b\r\n" + line + b"\r\n"):
+            with pytest.raises(ValueError, match=r"^(a command must not hold|expected 2 commands)"):
+                check_lines(data, 2)

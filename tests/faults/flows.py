@@ -7,11 +7,12 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from mailwire import (
+    BulkSending,
     Delivery,
     Endpoint,
     LMTPClient,
-    MailwireError,
     Password,
+    PoolSending,
     POP3Client,
     SMTPClient,
     SMTPPool,
@@ -108,11 +109,13 @@ ENVELOPE: Final[dict[str, Any]] = {"sender": SENDER, "recipients": RECIPIENTS}
 async def sending(run: Run) -> None:
     async with _client(run) as client:
         for number in range(2):
+            client.last_receipt = None
             try:
-                run.words[number] = (await client.send(mail(number), **ENVELOPE)).delivery
-            except MailwireError as error:
-                run.words[number] = Delivery(error.delivery)
-                raise
+                receipt = await client.send(mail(number), **ENVELOPE)
+                assert receipt is client.last_receipt
+            finally:
+                if client.last_receipt is not None:
+                    run.words[number] = client.last_receipt.delivery
 
 
 def _client(run: Run) -> SMTPClient:
@@ -121,13 +124,21 @@ def _client(run: Run) -> SMTPClient:
 
 async def sending_all(run: Run) -> None:
     async with _client(run) as client:
-        async for result in client.send_all(map(mail, range(5)), **ENVELOPE):
-            run.words[result.index] = result.delivery
+        await _take_all(client.send_all(map(mail, range(5)), **ENVELOPE), run)
 
 
 async def sending_by_a_pool(run: Run) -> None:
     async with SMTPPool(run.endpoint, max_connections=2) as pool:
-        async for result in pool.send_all(map(mail, range(6)), **ENVELOPE):
+        await _take_all(pool.send_all(map(mail, range(6)), **ENVELOPE), run)
+
+
+async def _take_all(results: BulkSending | PoolSending, run: Run) -> None:
+    try:
+        async with results:
+            async for result in results:
+                run.words[result.index] = result.delivery
+    finally:
+        for result in results.remaining:
             run.words[result.index] = result.delivery
 
 

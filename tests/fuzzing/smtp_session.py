@@ -117,6 +117,6 @@ class _Play:
             isinstance(event, ReplyReceived)
             and isinstance(event.command, kind)
             and event.reply.is_completion
-            and event.reply.code not in (220, 221)
+            and (isinstance(event.command, Rcpt) or event.reply.code not in (220, 221))
             for event in self.events
         )

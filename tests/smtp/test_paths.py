@@ -389,8 +389,12 @@ def test_a_domain_in_ascii_is_shown_to_no_encoder(domain: str) -> None:
     ],
 )
 def test_what_the_encoder_gives_must_be_a_labels_of_the_same_labels(encoded: str) -> None:
-    with pytest.raises(ValueError):
+    with pytest.raises(ValueError) as caught:
         Mailbox("a", "faß.de").with_a_labels(lambda _: encoded)
+    # What is made of A-labels and is no domain all the same, is told as such.
+    assert str(caught.value) == f"expected A-labels for 'faß.de', got {encoded!r}" or "a domain name" in str(
+        caught.value
+    )
 
 
 def test_an_encoder_that_fails_is_a_value_error() -> None:

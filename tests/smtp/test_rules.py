@@ -103,9 +103,13 @@ def test_only_220_begins_tls_and_no_success_comes_before_its_time() -> None:
 
 
 def test_what_breaks_a_session_says_what_was_waited_for() -> None:
-    assert "got b'x': somebody may be answering" in str(injection("b'x'"))
+    assert str(injection("b'x'")) == (
+        "expected nothing between the go-ahead to STARTTLS and the handshake, got b'x': somebody may be answering "
+        "in the server's place"
+    )
     assert str(loss(None, (), "")) == "the server closed the connection"
     assert str(loss(Noop(), (Noop(),), "")) == "the server closed the connection instead of replying to NOOP"
+    assert str(loss(Noop(), (Noop(), Rset()), "")).endswith("instead of replying to NOOP and 1 more")
     error = loss(Noop(), (Noop(), Rset(), Quit()), "b'25'")
     assert str(error) == (
         "the server closed the connection instead of replying to NOOP and 2 more, in the middle of a reply: b'25'"
