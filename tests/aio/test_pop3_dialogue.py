@@ -9,7 +9,7 @@ from mailwire.pop3 import Window
 from mailwire.testing import FIN, STALL, WAIT, ScriptedPeer, Step
 from mailwire.testing.turns import drain_events
 from tests.aio.dialogues import LISTED, LISTED_TOGETHER, OPENED, PIPELINED, POP3_QUIT, TWO_MESSAGES
-from tests.aio.pop3_clients import ONE, THREE, TWO, connect
+from tests.aio.pop3_clients import ONE, THREE, TWO, client_for, connect
 from tests.clock import Clock
 
 NOOP: tuple[Step, ...] = ("C: NOOP", "S: +OK still here")
@@ -106,6 +106,15 @@ async def test_a_slow_consumer_keeps_the_session_while_it_reads_what_has_come_al
             await clock.advance(10)
         await client.quit()
     assert peer.commands[-3:] == ["NOOP", "NOOP", "QUIT"]
+
+
+async def test_nothing_is_said_where_no_maildrop_is_open() -> None:
+    # NOOP has its place in TRANSACTION alone (RFC 1939 5).
+    clock = Clock()
+    async with ScriptedPeer(*OPENED[:3], *POP3_QUIT, guard=None) as peer, client_for(peer, auth=None):
+        await clock.advance(40)
+        await clock.advance(40)
+    assert "NOOP" not in peer.commands
 
 
 async def test_a_message_that_nobody_reads_holds_noop_back_no_longer_than_to_its_end() -> None:

@@ -359,7 +359,7 @@ async def test_where_nobody_is_connected_to_again_a_listing_ends_by_the_loss() -
 
 async def test_marks_that_are_dropped_in_flight_are_in_doubt_and_asked_for_one_by_one_the_next_time() -> None:
     async with (
-        ScriptedPeer(*PIPELINED, *LISTED_TOGETHER, "C: DELE 1", "C: DELE 2", "C: DELE 3", "S: +OK", RST) as first,
+        ScriptedPeer(*PIPELINED, *LISTED_TOGETHER, "C: DELE 1", "C: DELE 2", "C: DELE 3", "S: +OK", FIN) as first,
         ScriptedPeer(
             *(*CAREFUL, *listed_as("u1", "u2", "u3"), "C: DELE 1", "S: +OK", "C: DELE 2", "S: +OK", *POP3_QUIT)
         ) as second,
