@@ -53,9 +53,9 @@ class Passage:
     def __init__(
         self, places: Sequence[int], transaction: Transaction, writing: Writing, clock: Callable[[], float]
     ) -> None:
-        self.places = places
-        self.transaction = transaction
-        self.writing = writing
+        self.places: Sequence[int] = places
+        self.transaction: Transaction = transaction
+        self.writing: Writing = writing
         self.watch: Watch = Watch("envelope", clock)
         self._last: Answer | None = None
         self._receipt: Receipt | None = None  # once nothing more will come

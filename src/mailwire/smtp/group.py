@@ -10,10 +10,10 @@ answered as is to be expected, they are answered together, in one step.
 """
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from enum import Enum
 from functools import lru_cache
-from typing import Final
+from typing import ClassVar, Final
 
 from .._wire.text import check_lines
 from .._wire.trace import Elided, Several, Traceable
@@ -45,7 +45,7 @@ class GroupKind(Enum):
     VERDICT = State.MAIL_DATA, State.READY
     """The end of mail data."""
 
-    __hash__ = object.__hash__  # as that of State
+    __hash__: ClassVar[Callable[[object], int]] = object.__hash__  # as that of State
 
     def __init__(self, begins_in: State, leads_to: State) -> None:
         self.begins_in = begins_in
@@ -72,7 +72,7 @@ class Replies(Several):
     __slots__ = ("octets",)
 
     def __init__(self, octets: bytes) -> None:
-        self.octets = octets
+        self.octets: bytes = octets
 
     def read(self) -> tuple[Reply, ...]:
         """Return them."""
@@ -114,11 +114,11 @@ class Group(Several):
         *,
         begins_anew: bool = False,
     ) -> None:
-        self.kind = kind
-        self.sender = sender
-        self.recipients = recipients
-        self.parameters = parameters
-        self.begins_anew = begins_anew
+        self.kind: GroupKind = kind
+        self.sender: Mailbox | None = sender
+        self.recipients: Sequence[Mailbox] = recipients
+        self.parameters: Parameters = parameters
+        self.begins_anew: bool = begins_anew
         self.size: int = len(recipients) + 1 + begins_anew + (kind is GroupKind.DATA)
         """How many commands there are."""
         self.text: bytes = check_lines(self._written(), self.size)

@@ -58,7 +58,7 @@ class ScriptedSession:
 
     def __init__(self, *script: Step) -> None:
         check_script(script)
-        self.heard = bytearray()
+        self.heard: bytearray = bytearray()
         self.ending: Mark | None = None
         self.wants_tls: str | None = None
         self.step: Step | None = None
