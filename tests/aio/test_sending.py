@@ -197,6 +197,14 @@ async def test_octets_of_any_kind_go_in_chunks_or_not_at_all(offered: tuple[str,
     assert b"MAIL" not in b"".join(server.smtp_sessions[0].commands)
 
 
+async def test_octets_of_any_kind_from_a_file_need_what_those_in_memory_need(tmp_path: Path) -> None:
+    (tmp_path / "mail").write_bytes(MESSAGE)
+    async with MailServer(ACCOUNTS, policy=Policy(extensions=("CHUNKING",))) as server:
+        with pytest.raises(NotSupported) as caught:
+            await send_to(server, tmp_path / "mail", policy=MessagePolicy(binary=True))
+    assert (caught.value.extension, caught.value.delivery) == ("BINARYMIME", Delivery.NOT_SENT)
+
+
 # All or nobody
 
 

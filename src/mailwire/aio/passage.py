@@ -22,11 +22,13 @@ class Watch:
         self._timings: dict[str, float] = {}
 
     def begin(self, phase: str, *, behind: str = "") -> None:
-        """Begin `phase`, and end the one before, if it is another; `behind` is one that took no time, between them."""
+        """Begin `phase`, and end the one before, if it is another; `behind` is one that took no time, between them.
+
+        To be called before it is stopped.
+        """
         if phase != self._phase:
             now = self._clock()
-            if self._phase:
-                self._timings[self._phase] = now - self._since
+            self._timings[self._phase] = now - self._since
             if behind and behind != self._phase:
                 self._timings[behind] = 0.0
             self._phase, self._since = phase, now
