@@ -32,6 +32,13 @@ _SIZE: Final = 2048
 _CONNECTIONS: Final = 10
 _LARGE: Final = "large"
 
+# What the README shows: a row for each of these that takes part, and where it stands.
+_SHOWN: Final = (
+    *("smtplib", "aiosmtplib", "mailwire", "mailwire send_all DATA", "mailwire send_all eager bdat"),
+    *("mailwire pool DATA", "poplib"),
+)
+_BEGIN, _END = "<!-- measured -->\n", "<!-- end of measured -->"
+
 _TITLES: Final = (
     ("one", "smtp", "{messages} messages sent"),
     ("many", "smtp", "{messages} messages sent over some connections"),
@@ -102,7 +109,9 @@ def main(arguments: list[str] | None = None) -> None:
         "--size", type=int, default=20, help="MB of the message that comes from a file, or goes to one (20)"
     )
     parser.add_argument("--rounds", type=int, default=5, help="rounds, of which the median counts (5)")
+    parser.add_argument("--readme", type=Path, help="a Markdown file, whose table between its marks is to be replaced")
     options = parser.parse_args(arguments)
+    rows: list[str] = []
     large = options.size * 1_000_000
     with (
         tempfile.TemporaryDirectory() as folder,
@@ -126,11 +135,12 @@ def main(arguments: list[str] | None = None) -> None:
                 out=str(Path(folder, "out.eml")) if is_file and kind == "pop3" else "",
             )
             taking_part = [one for one in contenders() if one.kind == kind and task in one.tasks]
-            _print(
-                title.format(messages=job.count, size=options.size),
-                job.count,
-                _medians(taking_part, job, options.rounds),
-            )
+            name = title.format(messages=job.count, size=options.size)
+            medians = _medians(taking_part, job, options.rounds)
+            _print(name, job.count, medians)
+            rows += _rows(name, job.count, medians)
+    if options.readme is not None:
+        _write(options.readme, rows)
 
 
 def _medians(taking_part: list[Contender], job: SimpleNamespace, rounds: int) -> dict[str, float]:
@@ -148,6 +158,21 @@ def _print(title: str, count: int, medians: dict[str, float]) -> None:
     standard = next(iter(medians.values()))
     for name, median in medians.items():
         print(f"  {name:32} {median / count * 1e6:8.0f} us {median / standard:8.2f} x")
+
+
+def _rows(title: str, count: int, medians: dict[str, float]) -> Iterator[str]:
+    standard = next(iter(medians.values()))
+    for name, median in medians.items():
+        if name in _SHOWN:
+            yield f"| {title} | {name} | {median / count * 1e6:,.0f} µs | {median / standard:.2f} |"
+            title = ""
+
+
+def _write(readme: Path, rows: list[str]) -> None:
+    before, _, rest = readme.read_text("utf-8").partition(_BEGIN)
+    _, _, after = rest.partition(_END)
+    head = "| | by | of the processor, for each | standard library = 1 |\n|---|---|---:|---:|\n"
+    readme.write_text(before + _BEGIN + head + "\n".join(rows) + f"\n{_END}{after}", "utf-8")
 
 
 def _job(**settings: Any) -> SimpleNamespace:

@@ -32,7 +32,7 @@ async def send_by_aiosmtplib(job: SimpleNamespace) -> dict[str, int]:
 
     async def send(count: int) -> int:
         async with aiosmtplib.SMTP(
-            "127.0.0.1", job.port, start_tls=False, local_hostname="bench.example", timeout=600
+            hostname="127.0.0.1", port=job.port, start_tls=False, local_hostname="bench.example", timeout=600
         ) as client:
             return len([await client.sendmail(job.sender, job.rcpts, octets) for _ in range(count)])
 
