@@ -121,6 +121,12 @@ async def test_a_stream_opens_to_a_unix_socket(tls: Any, tmp_path: Path) -> None
         await stream.close(1)
 
 
+async def test_where_there_are_no_unix_sockets_it_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delattr(socket, "AF_UNIX")
+    with pytest.raises(ConnectionFailed, match=r"lmtp\+unix:///run/lmtp: this Python has no Unix sockets"):
+        await Stream.open(Endpoint.parse("lmtp+unix:///run/lmtp"))
+
+
 async def test_a_unix_socket_that_is_none_is_told(tmp_path: Path) -> None:
     with pytest.raises(ConnectionFailed, match=r"no connection to lmtp\+unix:///.*: No such file"):
         await Stream.open(Endpoint.parse(f"lmtp+unix://{tmp_path}/socket"))

@@ -8,6 +8,8 @@ __all__ = ["connect_unix"]
 
 async def connect_unix(path: str) -> socket.socket:
     """Return a socket that is connected to the server at `path`. Raises OSError."""
+    if not hasattr(socket, "AF_UNIX"):  # as in Python for Windows
+        raise OSError("this Python has no Unix sockets")
     connecting = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
         connecting.setblocking(False)
