@@ -133,7 +133,7 @@ async def retrieve(
     if into is not None:
         if keep is not None and policy is not None:
             raise ValueError("expected keep or a policy, which says how long to keep mail, not both")
-        policy = policy or Policy(keep=keep or "for ever")
+        policy = policy or Policy(keep="for ever" if keep is None else keep)
         account = Account(endpoint, into, policy=policy, settings=settings or POP3Settings())
         return await retrieve_into(account, ledger, wait=wait, transcript=transcript)
     if ledger is not None or keep is not None or policy is not None:

@@ -58,8 +58,9 @@ async def test_new_mail_comes_into_a_maildir_and_only_once(server: MailServer, t
     assert uids(server) == ["one", "two", "three"]
 
 
-async def test_mail_can_be_appended_to_a_file_and_deleted(server: MailServer, tmp_path: Path) -> None:
-    options = ("--mbox", tmp_path / "mbox", "--keep", "until-stored")
+@pytest.mark.parametrize("keep", ["until-stored", "0d"])
+async def test_mail_can_be_appended_to_a_file_and_deleted(server: MailServer, tmp_path: Path, keep: str) -> None:
+    options = ("--mbox", tmp_path / "mbox", "--keep", keep)
     ended = await fetch(server, tmp_path, *options, XDG_STATE_HOME=str(tmp_path))
 
     assert ended.status == 0

@@ -9,7 +9,7 @@ import pytest
 
 import mailwire
 from mailwire import RetrievedMessage
-from mailwire.maildrop import MemoryLedger, Outcome, Policy
+from mailwire.maildrop import Deleted, MemoryLedger, Outcome, Policy
 from mailwire.testing import MailServer
 from tests.maildrop.runs import USER, MemorySink, body, endpoint_at, fill
 
@@ -41,6 +41,13 @@ async def test_a_ledger_can_be_handed_over_and_a_policy_too(server: MailServer) 
     assert [message.uid for message in server.messages("b")] == ["two"]
     await mailwire.retrieve(endpoint_at(server), into=sink, ledger=ledger, keep="until stored")
     assert sink.contents == [body("one"), body("two")]
+
+
+async def test_no_time_at_all_is_a_time_to_keep_mail_for(server: MailServer) -> None:
+    report = await mailwire.retrieve(endpoint_at(server), into=MemorySink(), ledger=MemoryLedger(), keep=timedelta(0))
+
+    assert [message.deleted for message in report.messages] == [Deleted.COMMITTED] * 2
+    assert not server.messages("b")
 
 
 async def test_a_function_is_a_place(server: MailServer) -> None:

@@ -82,7 +82,7 @@ def perform(options: argparse.Namespace) -> int:
     if (options.maildir is None) == (options.mbox is None):
         raise UsageError("expected a place for the mail: --maildir FOLDER or --mbox FILE")
     policy = Policy(
-        keep=options.keep or "for ever",
+        keep="for ever" if options.keep is None else options.keep,
         limit=options.limit,
         max_message_size=options.max_size,
         order="newest first" if options.newest_first else "oldest first",
