@@ -59,3 +59,11 @@ def test_the_law_is_the_oracles_for_all_that_can_be_heard(lmtp: bool) -> None:
                 assert heard.word(words, all_or_nothing=all_or_nothing) is word_for(
                     words, all_or_nothing=all_or_nothing
                 )
+
+
+def test_each_recipient_of_lmtp_has_the_verdict_in_its_place() -> None:
+    yes, no = Reply(250, (b"",)), Reply(550, (b"",))
+    heard = Heard(recipients=[yes, no, yes, yes], verdicts=[yes, no, yes])
+    assert heard.words(4, in_doubt=True, lmtp=True) == [
+        *(Delivery.ACCEPTED, Delivery.REFUSED, Delivery.REFUSED, Delivery.ACCEPTED)
+    ]
