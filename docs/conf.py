@@ -17,6 +17,9 @@ exclude_patterns = ["examples"]
 html_theme = "furo"
 html_title = "mailwire"
 html_copy_source = False
+html_show_copyright = False
+html_static_path = ["_static"]
+html_css_files = ["site.css"]
 
 # The pages are read on a code forge as well: their anchors are those that forges make.
 myst_heading_anchors = 3

@@ -58,6 +58,9 @@ async def shown(*arguments: str, home: str) -> str:
 
 async def make(home: str) -> None:
     """Make them all."""
+    demo = await shown("demo", home=home)
+    (HERE / "demo.svg").write_text(picture(["$ mailwire demo", *demo.rstrip().split("\n")]))
+
     account = Account("b", "secret", ("b@example.org",))
     settings = {"tls_context": server_context(), "policy": Policy(mechanisms=MECHANISMS)}
     async with MailServer([account], **settings) as server:

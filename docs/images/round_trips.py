@@ -15,7 +15,7 @@ import mailwire
 from mailwire.testing import Account, MailServer
 
 HERE = Path(__file__).parent
-LINE, GAP, MARGIN, LANE, COLUMN = 16, 26, 24, 300, 720
+LINE, GAP, MARGIN, LANE, COLUMN = 16, 26, 24, 185, 420
 STYLE = (
     "text { font: 12px sans-serif; fill: #222 } .name { font-weight: bold; font-size: 13px } "
     ".C { fill: #1d4f91 } .S { fill: #7a3b00; text-anchor: end } .number { font-size: 11px; fill: #777 } "
