@@ -189,5 +189,5 @@ class PoolMachine(RuleBasedStateMachine):
         self.runner.close()
 
 
-PoolMachine.TestCase.settings = settings(max_examples=60, stateful_step_count=40, deadline=None)
+PoolMachine.TestCase.settings = settings(max_examples=25, stateful_step_count=40, deadline=None)
 TestPoolAgainstItsModel = PoolMachine.TestCase

@@ -59,7 +59,7 @@ def fail_everywhere(flow: str, kind: type[Exception]) -> list[str]:
     return primitives.calls
 
 
-@pytest.mark.parametrize("flow", ["BDAT", "implicit TLS", "pool", "STLS commit"])
+@pytest.mark.parametrize("flow", ["BDAT", "STLS commit"])
 def test_a_call_that_fails_is_an_error_and_no_more(flow: str) -> None:
     calls = fail_everywhere(flow, OSError)
     expected = {"getaddrinfo", "connect", "create_connection", "send", "recv_into", "setblocking"}

@@ -19,7 +19,7 @@ from tests.faults.matrix import open_files
 from tests.time_lapse import TimeLapse
 
 # The steps between the turns that are tried in every run.
-STRIDE = 19
+STRIDE = 53
 
 Interrupt = Callable[[asyncio.Task[None], TimeLapse], list[int]]
 

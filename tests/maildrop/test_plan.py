@@ -400,7 +400,7 @@ _POLICIES = st.builds(
 )
 
 
-@settings(max_examples=300)
+@settings(max_examples=100)
 @given(_ENTRIES, _LEDGERS, _POLICIES, st.booleans())
 def test_each_message_is_fetched_or_skipped_once(
     entries: list[Entry], records: dict[str, Record], policy: Policy, is_complete: bool
@@ -421,7 +421,7 @@ def test_each_message_is_fetched_or_skipped_once(
     assert not set(planned.forget) & {uid for _, uid in identify(entries)}
 
 
-@settings(max_examples=300)
+@settings(max_examples=100)
 @given(_ENTRIES, _LEDGERS, _POLICIES, st.sets(st.integers(1, 12)))
 def test_only_what_is_stored_is_deleted_and_no_more_than_the_policy_wants(
     entries: list[Entry], records: dict[str, Record], policy: Policy, stored: set[int]
@@ -561,7 +561,7 @@ class Runs(RuleBasedStateMachine):
 
 
 TestRuns = Runs.TestCase
-TestRuns.settings = settings(max_examples=150, stateful_step_count=30, deadline=None)
+TestRuns.settings = settings(max_examples=50, stateful_step_count=30, deadline=None)
 
 
 def test_the_times_of_a_record_are_those_of_its_state() -> None:

@@ -700,7 +700,7 @@ def hear(state: State, questions: Sequence[str], pieces: Iterable[bytes]) -> tup
 
 
 @given(st.sampled_from(QUESTIONS), SPEECH, st.lists(st.integers(0, 10_000)))
-@settings(deadline=None, max_examples=200)
+@settings(deadline=None, max_examples=70)
 def test_whatever_a_server_says_is_an_event_or_a_documented_error_however_it_is_cut(
     asked: tuple[State, Sequence[str]], speech: bytes, places: list[int]
 ) -> None:

@@ -13,6 +13,7 @@ from typing import Final, Protocol
 __all__ = ["Acceptor", "Host"]
 
 _HOST: Final = "127.0.0.1"
+_WAITING: Final = 1024  # who come at once, and are not accepted yet: the system has whoever is beyond it wait a second
 
 
 class Host(Protocol):
@@ -106,7 +107,7 @@ def _listen(path: str | None) -> socket.socket:
     try:
         listening.setblocking(False)
         listening.bind((_HOST, 0) if path is None else path)
-        listening.listen()
+        listening.listen(_WAITING)
     except BaseException:
         listening.close()
         raise
