@@ -133,13 +133,12 @@ class Chain:
             if self._links:
                 last = self._links[-1]
                 transaction = last.passage.transaction
-                if not transaction.is_ended and transaction.wants_data:
+                if transaction.is_ended or not transaction.wants_data:
+                    self._gather()  # only now, so that a message leaves in one with its envelope
+                if self._is_to_write(last):
                     if not (last.passage.write_whole() or await self._write(last)):
                         break
                     continue
-                self._gather()  # only now, so that a message leaves in one with its envelope
-                if not transaction.is_ended and transaction.wants_data:
-                    continue  # there was room for a chunk
             ready = self._ready
             if not self._has_room_for(ready):
                 if ready is not None:
@@ -157,6 +156,10 @@ class Chain:
             self._cut_short(*self._failed)
         if self._closing:
             await self.close()
+
+    def _is_to_write(self, link: _Link) -> bool:
+        transaction = link.passage.transaction
+        return self._failed is None and not transaction.is_ended and transaction.wants_data
 
     def _has_room_for(self, ready: _Ready | None) -> bool:
         if not self._links:

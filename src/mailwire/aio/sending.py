@@ -7,7 +7,8 @@
 3. What is known can be asked for at any time, for each recipient (`receipt`).
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import Final, Literal
 
@@ -62,12 +63,8 @@ class Sending:
     def prepare_at_once(self, dialogue: Dialogue) -> bool:
         """Do what `prepare` does if nothing has to be waited for; else return False."""
         if self._prepared is None or self._prepared[0] is not dialogue:
-            mailing = self.mailing
-            try:
-                prepared = Outgoing.at_once(mailing.content, mailing.envelope, _offered(dialogue))
-            except NotSupported as error:
-                _explain(error, dialogue)
-                raise
+            with _explaining(dialogue):
+                prepared = Outgoing.at_once(self.mailing.content, self.mailing.envelope, _offered(dialogue))
             if prepared is None:
                 return False
             self._prepared = dialogue, prepared
@@ -75,15 +72,10 @@ class Sending:
 
     async def prepare(self, dialogue: Dialogue) -> None:
         """Make the message ready for the server. Raises what `Outgoing.prepare` raises."""
-        if self.prepare_at_once(dialogue):
-            return
-        mailing = self.mailing
-        try:
-            prepared = await Outgoing.prepare(mailing.content, mailing.envelope, _offered(dialogue))
-        except NotSupported as error:
-            _explain(error, dialogue)
-            raise
-        self._prepared = dialogue, prepared
+        if not self.prepare_at_once(dialogue):
+            with _explaining(dialogue):
+                prepared = await Outgoing.prepare(self.mailing.content, self.mailing.envelope, _offered(dialogue))
+            self._prepared = dialogue, prepared
 
     def next_batch(self, dialogue: Dialogue) -> Batch | None:
         """Return those recipients who are to be named in the next transaction, None if there is to be none.
@@ -240,6 +232,15 @@ class Sending:
             passage.receive(await dialogue.next_answer())
             if transaction.finished:
                 return
+
+
+@contextmanager
+def _explaining(dialogue: Dialogue) -> Iterator[None]:
+    try:
+        yield
+    except NotSupported as error:
+        _explain(error, dialogue)
+        raise
 
 
 def _explain(error: NotSupported, dialogue: Dialogue) -> None:

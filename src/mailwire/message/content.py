@@ -144,10 +144,8 @@ class Content:
 
 
 def _source(message: object) -> Source:
-    if isinstance(message, bytes):
-        return MemorySource(message)
-    if isinstance(message, (bytearray, memoryview)):
-        return MemorySource(Buffer.of(message))
+    if isinstance(message, (bytes, bytearray, memoryview)):
+        return MemorySource(message if isinstance(message, bytes) else Buffer.of(message))
     if isinstance(message, str):
         if "\n" not in message and "\r" not in message:
             raise InvalidMessage(f"a text of one line is no message (a path is given as pathlib.Path): {message!r}")
