@@ -24,11 +24,12 @@ from .._wire.pipeline import LOCKSTEP, Pipeline, Window
 from .._wire.text import check_line
 from .._wire.trace import Elided, Spoken, Trace
 from ..errors import LimitExceeded, LocalProtocolError, MailwireError
+from ..sasl.challenges import Challenges
 from ..sasl.work import ComputationDue
 from .authorization import Auth, Stls, Utf8
 from .body import Body
 from .capabilities import Capabilities
-from .challenges import Challenges
+from .challenges import find_challenge
 from .commands import Capa, Command, Greeting
 from .events import ConnectionClosed, Event, MessageData, MessageEnd, ResponseReceived, ServerClosing
 from .faults import injected, lost, objection, out_of_step
@@ -95,7 +96,7 @@ class Connection:
         self._status: Response | None = None  # the first line of an answer whose body is being read
         self._body = Body(quirks)
         self._gathering: Gathering | None = None  # of that body, if it is no message
-        self._challenges = Challenges(self._pipeline.write, trace, quirks)
+        self._challenges = Challenges(self._pipeline.write, trace)
         self._is_secured = False  # TLS was begun by STLS
         self._is_utf8 = False  # UTF8 was said
 
@@ -310,8 +311,8 @@ class Connection:
         raise self._fail(LimitExceeded(f"{problem} ({self._asked()})"))
 
     def _judge(self, command: Command[object] | None, line: bytes) -> Response | ComputationDue | MailwireError | None:
-        if isinstance(command, Auth) and (challenge := self._challenges.find(command, line)) is not None:
-            return self._challenges.answer(command, challenge)
+        if isinstance(command, Auth) and (challenge := find_challenge(command, line, self._quirks)) is not None:
+            return self._challenges.answer(command.exchange, challenge, "+")
         if not line and self._quirks.blank_lines and len(self._pipeline.in_flight) <= 1:
             self._trace("S", Spoken(""))
             return None

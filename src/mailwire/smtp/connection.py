@@ -23,8 +23,8 @@ from .._wire.pipeline import LOCKSTEP, Window
 from .._wire.text import check_line
 from .._wire.trace import Elided, Trace
 from ..errors import LocalProtocolError, MailwireError, NotSupported, RemoteProtocolError
+from ..sasl.challenges import Challenges
 from .answers import Answers
-from .challenges import Challenges
 from .commands import Auth, Bdat, BdatLast, Command, Data, EndOfData, Greeting, Mail, Rcpt, Rset
 from .events import ConnectionClosed, Event, ReplyReceived
 from .extensions import Extensions
@@ -321,7 +321,7 @@ class Connection(Answers):
         group = self._pipeline.oldest_group
         if group is not None and (answered := self._answered_together(group)) is not None:
             return answered
-        if self._challenges.is_computing:
+        if self._challenges.computing is not None:
             self._challenges.go_on()
         if self.state is State.TLS:
             self._refuse_injected()
@@ -335,7 +335,7 @@ class Connection(Answers):
                 self._count(type(command))
                 return ReplyReceived(command, reply)
             if isinstance(command, Auth) and reply.is_intermediate:
-                outcome = self._challenges.answer(command, reply)
+                outcome = self._challenges.answer(command.exchange, b"".join(reply.lines), str(reply.code))
                 del reply  # a challenge is shown to nobody, nor is a frame that holds it
                 if isinstance(outcome, MailwireError):
                     raise self._fail(outcome)
@@ -361,7 +361,7 @@ class Connection(Answers):
         Raises RemoteProtocolError if the server has said something though nothing was asked: it would be taken for the
         answer to what is about to be asked.
         """
-        if self._challenges.is_computing:
+        if self._challenges.computing is not None:
             self._challenges.go_on()
         if self._pipeline.is_idle:
             return []
