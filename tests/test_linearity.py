@@ -1,6 +1,5 @@
 """What is twice as long takes twice as long: counted in steps and in octets that were looked at, never by a clock."""
 
-import sys
 from collections.abc import Callable, Iterable, Iterator
 from itertools import pairwise
 from types import FrameType
@@ -11,6 +10,7 @@ import pytest
 from mailwire._wire.dots import DotStuffer
 from mailwire.pop3 import List, MessageData, MessageEnd, Retr, Uidl
 from mailwire.smtp.reply import ReplyReader
+from tests.counting import profiled
 from tests.pop3.sessions import logged_in
 
 # A doubling, and what begins to matter when there is more of it.
@@ -30,12 +30,8 @@ def steps(work: Callable[[], object]) -> int:
         elif event == "call":
             count += 1
 
-    before = sys.getprofile()
-    sys.setprofile(see)
-    try:
+    with profiled(see):
         work()
-    finally:
-        sys.setprofile(before)
     return count
 
 

@@ -8,7 +8,6 @@ server, in a process of its own.
 
 import argparse
 import asyncio
-import sys
 import tempfile
 import time
 import tracemalloc
@@ -16,10 +15,10 @@ from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import repeat
 from pathlib import Path
-from types import FrameType
 from typing import Any, Final
 
 from mailwire import Endpoint, Password, POP3Client, SMTPClient, SMTPPool, send
+from tests.counting import calls
 
 from .loopback import PASSWORD, RECIPIENT, SENDER, make_message, running
 
@@ -222,26 +221,18 @@ def maildrops_of(wanted: Iterator[tuple[Dimension, Sequence[int]]]) -> dict[str,
 def measure(dimension: Dimension, place: Place, amount: int, *, is_timed: bool = True) -> Cost:
     """Do it twice, to count the calls and see the memory, and to look at the clock, if it is timed."""
     dimension.prepare(place, amount)
-    calls = 0
-
-    def count(_frame: FrameType, event: str, _argument: object) -> None:
-        nonlocal calls
-        calls += event in ("call", "c_call")
-
     tracemalloc.start()
-    sys.setprofile(count)
     try:
-        asyncio.run(_awaited(dimension.run(place, amount)))
+        counted = calls(lambda: asyncio.run(_awaited(dimension.run(place, amount))))
         octets = tracemalloc.get_traced_memory()[1]
     finally:
-        sys.setprofile(None)
         tracemalloc.stop()
     seconds = 0.0
     if is_timed:
         begun = time.process_time()
         asyncio.run(_awaited(dimension.run(place, amount)))
         seconds = time.process_time() - begun
-    return Cost(amount, calls, octets, seconds)
+    return Cost(amount, counted, octets, seconds)
 
 
 async def _awaited(work: Awaitable[None]) -> None:

@@ -1,13 +1,12 @@
 """What a message costs is what it costs as a message, whatever the number of its lines: counted in calls, by which
 lines that are taken one by one would show."""
 
-import sys
 from collections.abc import Callable
-from types import FrameType
 
 import pytest
 
 from mailwire.pop3 import Connection, MessageData, MessageEnd, Retr
+from tests.counting import calls
 from tests.pop3.sessions import logged_in
 
 SIZE = 60_000
@@ -16,21 +15,6 @@ SIZE = 60_000
 def message_of(lines: int) -> bytes:
     line = b"x" * (SIZE // lines - 2) + b"\r\n"
     return line * lines
-
-
-def calls_of(work: Callable[[], object]) -> int:
-    calls = 0
-
-    def count(_frame: FrameType, event: str, _argument: object) -> None:
-        nonlocal calls
-        calls += event in ("call", "c_call")
-
-    sys.setprofile(count)
-    try:
-        work()
-    finally:
-        sys.setprofile(None)
-    return calls
 
 
 def take_events(connection: Connection, message: bytes) -> None:
@@ -61,12 +45,12 @@ def take_pieces(connection: Connection, message: bytes) -> None:
 def test_a_message_of_ten_thousand_lines_costs_what_one_of_ten_does(
     take: Callable[[Connection, bytes], None],
 ) -> None:
-    calls = []
+    counts = []
     for lines in (10, 10, 100, 1000, 10_000):
         connection, message = logged_in(), message_of(lines)
         connection.send(Retr(1))
         connection.data_to_send()
-        calls.append(calls_of(lambda: take(connection, message)))  # noqa: B023
+        counts.append(calls(lambda: take(connection, message)))  # noqa: B023
     # What is imported or cached at the first time does not count.
-    assert len(set(calls[1:])) == 1
-    assert calls[1] < 200
+    assert len(set(counts[1:])) == 1
+    assert counts[1] < 200

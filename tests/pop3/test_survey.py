@@ -26,6 +26,7 @@ from mailwire.pop3 import (
     UniqueIdListing,
     survey,
 )
+from tests.counting import calls
 from tests.extent import sampled
 from tests.pop3.sessions import CANARY, ask, greeted, tell
 
@@ -328,23 +329,6 @@ def ask_for_many(count: int, uid: Callable[[int], bytes]) -> Listing:
     assert isinstance(scan, ScanListing)
     assert isinstance(uids, UniqueIdListing)
     return survey(scan, uids)
-
-
-def calls(work: Callable[[], object]) -> int:
-    """How many calls `work` makes, of functions in Python and in C."""
-    count = 0
-
-    def see(_frame: object, event: str, _argument: object) -> None:
-        nonlocal count
-        count += event in ("call", "c_call")
-
-    before = sys.getprofile()
-    sys.setprofile(see)
-    try:
-        work()
-    finally:
-        sys.setprofile(before)
-    return count
 
 
 def calls_of_reading(uid: Callable[[int], bytes], count: int) -> int:
