@@ -13,9 +13,8 @@ from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from random import Random
-from typing import Final, Self, TypeAlias
+from typing import Final, TypeAlias
 
-from .acceptor import Acceptor
 from .altering import Altered
 from .faults import (
     Alteration,
@@ -30,6 +29,7 @@ from .faults import (
     Slices,
     ZeroWindow,
 )
+from .proxy import Proxy, Proxying
 from .turns import turns
 
 __all__ = ["Choice", "FaultProxy", "ProxiedConnection"]
@@ -60,7 +60,7 @@ class ProxiedConnection:
     is_over: bool = False
 
 
-class FaultProxy:
+class FaultProxy(Proxy):
     """A proxy on a free port of 127.0.0.1, before the server at `port` of `host`.
 
     ::
@@ -85,42 +85,13 @@ class FaultProxy:
         seed: int = 0,
         host: str = "127.0.0.1",
     ) -> None:
+        super().__init__()
         self.connections: list[ProxiedConnection] = []
         self._target = host, port
         self._faults = faults
         self._seed = seed
-        self._acceptor = Acceptor(self._receive)
 
-    @property
-    def host(self) -> str:
-        """The address it listens on."""
-        return self._acceptor.address[0]
-
-    @property
-    def port(self) -> int:
-        """The port it listens on; known once it is started."""
-        return self._acceptor.address[1]
-
-    async def start(self) -> None:
-        """Listen. Raises OSError if that is not possible."""
-        self._acceptor.start()
-
-    async def close(self) -> None:
-        """Cut all connections and stop listening."""
-        await self._acceptor.close()
-
-    async def wait_idle(self) -> None:
-        """Wait until every connection that was made so far is over. It may be awaited in any event loop."""
-        await self._acceptor.wait_idle()
-
-    async def __aenter__(self) -> Self:
-        await self.start()
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        await self.close()
-
-    def _receive(self, _peer: str) -> "_Proxying":
+    def _receive(self, peer: str) -> "_Faulting":
         number = len(self.connections)
         chance = Random(f"{self._seed}:{number}")
         if callable(self._faults):
@@ -129,7 +100,7 @@ class FaultProxy:
             faults = self._faults[number] if number < len(self._faults) else ()
         connection = ProxiedConnection(number, tuple(faults))
         self.connections.append(connection)
-        return _Proxying(self._target, connection, chance)
+        return _Faulting(self._target, connection, chance)
 
 
 class _Reset(Exception):
@@ -137,27 +108,19 @@ class _Reset(Exception):
     pass
 
 
-class _Proxying:
+class _Faulting(Proxying):
     # One connection on its way through.
 
     def __init__(self, target: tuple[str, int], connection: ProxiedConnection, chance: Random) -> None:
         self._target = target
         self._connection = connection
         self._chance = chance
-        self._passing: asyncio.Task[None] | None = None
 
     async def serve(self, accepted: socket.socket) -> None:
-        with accepted:
-            self._passing = asyncio.create_task(self._pass_on(accepted))
-            await asyncio.wait([self._passing])
-        self._connection.is_over = True
-        if not self._passing.cancelled():
-            self._passing.result()
-
-    def abort(self) -> None:
-        if self._passing is None:
-            raise AssertionError("who was accepted is served before anybody learns of it")
-        self._passing.cancel()
+        try:
+            await super().serve(accepted)
+        finally:
+            self._connection.is_over = True
 
     async def _pass_on(self, client: socket.socket) -> None:
         try:

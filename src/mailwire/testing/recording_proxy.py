@@ -10,10 +10,10 @@ import socket
 import ssl
 from collections.abc import Mapping
 from functools import cache
-from typing import Final, Self
+from typing import Final
 
-from .acceptor import Acceptor
 from .link import Link
+from .proxy import Proxy, Proxying
 from .recording import Recording
 from .tls import server_context
 
@@ -26,7 +26,7 @@ _GOES_AHEAD: Final = re.compile(rb"(?:220|\+OK)[^\n]*\n", re.DOTALL)
 _server_context: Final = cache(server_context)
 
 
-class RecordingProxy:
+class RecordingProxy(Proxy):
     """A proxy on a free port of 127.0.0.1, before the real server at `port` of `host`.
 
     ::
@@ -59,50 +59,21 @@ class RecordingProxy:
         tls_context: ssl.SSLContext | None = None,
         replacing: Mapping[str, str] | None = None,
     ) -> None:
+        super().__init__()
         self.recordings: list[Recording] = []
         self._target = host, port
         self._implicit_tls = implicit_tls
         self._tls_context = tls_context
         self._replacing = replacing
-        self._acceptor = Acceptor(self._receive)
 
-    @property
-    def host(self) -> str:
-        """The address it listens on."""
-        return self._acceptor.address[0]
-
-    @property
-    def port(self) -> int:
-        """The port it listens on; known once it is started."""
-        return self._acceptor.address[1]
-
-    async def start(self) -> None:
-        """Listen. Raises OSError if that is not possible."""
-        self._acceptor.start()
-
-    async def close(self) -> None:
-        """Cut all connections and stop listening."""
-        await self._acceptor.close()
-
-    async def wait_idle(self) -> None:
-        """Wait until every connection that was made so far is over. It may be awaited in any event loop."""
-        await self._acceptor.wait_idle()
-
-    async def __aenter__(self) -> Self:
-        await self.start()
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        await self.close()
-
-    def _receive(self, _peer: str) -> "_Listening":
+    def _receive(self, peer: str) -> "_Listening":
         recording = Recording(self._replacing)
         self.recordings.append(recording)
         context = self._tls_context or ssl.create_default_context()
         return _Listening(self._target, recording, context, self._implicit_tls)
 
 
-class _Listening:
+class _Listening(Proxying):
     # One connection on its way through.
 
     def __init__(
@@ -112,24 +83,11 @@ class _Listening:
         self._recording = recording
         self._context = context
         self._implicit_tls = implicit_tls
-        self._passing: asyncio.Task[None] | None = None
         self._wants_tls = False
 
-    async def serve(self, accepted: socket.socket) -> None:
-        accepted.setblocking(False)
-        link = Link(accepted, bytearray())
-        self._passing = asyncio.create_task(self._pass_on(link))
-        await asyncio.wait([self._passing])
-        link.close()
-        if not self._passing.cancelled():
-            self._passing.result()
-
-    def abort(self) -> None:
-        if self._passing is None:
-            raise AssertionError("who was accepted is served before anybody learns of it")
-        self._passing.cancel()
-
-    async def _pass_on(self, link: Link) -> None:
+    async def _pass_on(self, client: socket.socket) -> None:
+        client.setblocking(False)
+        link = Link(client, bytearray())
         host, port = self._target
         try:
             if self._implicit_tls:
