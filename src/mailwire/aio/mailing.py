@@ -72,11 +72,7 @@ class Mailing:
 
     def check_at_once(self) -> bool:
         """Do what `check` does, if nothing has to be waited for; else return False."""
-        content = self.content
-        if content.message is not None or not content.is_at_hand:
-            return False
-        content.text_at_hand()
-        return True
+        return self.content.text_at_hand() is not None
 
     async def check(self) -> None:
         """Raise InvalidMessage for what no server may be given and SourceFailed for what cannot be read, as far as that

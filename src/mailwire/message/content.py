@@ -53,9 +53,7 @@ class Content:
         self.message: Message | None = None
         """The message whose header can make an envelope; None where there are octets only."""
         self._source: Source | None = None
-        if type(message) is bytes:
-            self._source = MemorySource(message)
-        elif not isinstance(message, Message):
+        if not isinstance(message, Message):
             self._source = _source(message)
         else:
             self.message = message
@@ -74,22 +72,11 @@ class Content:
         """Whether it can be sent more than once."""
         return self._source is None or self._source.is_repeatable
 
-    @property
-    def is_at_hand(self) -> bool:
-        """Whether its octets are had in no time: nothing is read or generated for it."""
-        if self._text is not None:
-            return True
-        octets = self._source.octets if isinstance(self._source, MemorySource) else None
-        return octets is not None and len(octets) <= BLOCK_SIZE
-
     async def check(self) -> None:
         """Raise InvalidMessage for what no server may be given and SourceFailed for what cannot be read, as far as that
         shows before a server is asked."""
         if self.message is None:
-            if self.is_at_hand:
-                self.text_at_hand()
-            else:
-                await self.text(eight_bit=True, utf8=True)
+            await self.text(eight_bit=True, utf8=True)
         elif self.needs_utf8 is None:
             self._is_laborious = is_laborious(self.message)
             if self._is_laborious:
@@ -97,14 +84,12 @@ class Content:
             else:
                 self._check_header(self.message)
 
-    def text_at_hand(self) -> Text:
-        """Return the octets, which are given as octets and `is_at_hand`. Raises InvalidMessage."""
-        if self._text is None:
-            octets = self._source.octets if isinstance(self._source, MemorySource) else None
-            if self._source is None or octets is None:
-                raise AssertionError("what is to be read or generated is not at hand")
-            self._text = self._mended(self._source, octets)
-        return self._text
+    def text_at_hand(self) -> Text | None:
+        """Return the octets if they are had in no time, for they were given and are few, or were looked at before; None
+        where something is to be read or generated. Raises InvalidMessage."""
+        if self._text is None and isinstance(self._source, MemorySource):
+            self._text = self._small(self._source)
+        return self._text if self.message is None else None
 
     async def text(self, *, eight_bit: bool, utf8: bool) -> Text:
         """Return the octets, for a server that takes 8-bit text, and a header in UTF-8. Raises as `check` does."""
@@ -129,23 +114,28 @@ class Content:
         self.needs_utf8 = needs_utf8(message, self.policy.encode_domain)
 
     async def _look_at(self, source: Source) -> Text:
-        octets = source.octets if isinstance(source, MemorySource) else None
-        if octets is not None and len(octets) <= BLOCK_SIZE:
-            return self._mended(source, octets)
+        if isinstance(source, MemorySource) and (text := self._small(source)) is not None:
+            return text
         mending = Mending(self._mending_policy)
         if not await source.look_ahead(mending.feed):
             return Text(source, self._mending_policy)
         mending.finish()
         return Text(source, self._mending_policy, None, mending.survey, mending.raw_octets)
 
-    def _mended(self, source: Source, octets: bytes) -> Text:
+    def _small(self, source: MemorySource) -> Text | None:
+        # What is few octets in one piece is mended in one.
+        octets = source.octets
+        if octets is None or len(octets) > BLOCK_SIZE:
+            return None
         whole, survey = mend(octets, self._mending_policy)
         return Text(source, self._mending_policy, whole, survey, len(octets))
 
 
 def _source(message: object) -> Source:
-    if isinstance(message, (bytes, bytearray, memoryview)):
-        return MemorySource(message if isinstance(message, bytes) else Buffer.of(message))
+    if isinstance(message, bytes):
+        return MemorySource(message)
+    if isinstance(message, (bytearray, memoryview)):
+        return MemorySource(Buffer.of(message))
     if isinstance(message, str):
         if "\n" not in message and "\r" not in message:
             raise InvalidMessage(f"a text of one line is no message (a path is given as pathlib.Path): {message!r}")

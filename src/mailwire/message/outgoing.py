@@ -69,10 +69,11 @@ class Outgoing:
     @classmethod
     def at_once(cls, content: Content, envelope: Envelope, extensions: Extensions) -> "Outgoing | None":
         """Do what `prepare` does if nothing has to be waited for; None if something has."""
-        if content.message is not None or not content.is_at_hand:
+        if content.message is not None:
             return None
         demands = cls._check_demands(content, envelope, extensions)
-        return cls._of(content.text_at_hand(), demands, extensions)
+        text = content.text_at_hand()
+        return None if text is None else cls._of(text, demands, extensions)
 
     @classmethod
     def _check_demands(cls, content: Content, envelope: Envelope, extensions: Extensions) -> _Demands:
