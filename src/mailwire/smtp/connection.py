@@ -28,7 +28,7 @@ from .answers import Answers
 from .commands import Auth, Bdat, BdatLast, Command, Data, EndOfData, Greeting, Mail, Rcpt, Rset
 from .events import ConnectionClosed, Event, ReplyReceived
 from .extensions import Extensions
-from .group import CHUNK_WEIGHT, Group, GroupKind
+from .group import Group, GroupKind, weight
 from .grouped_pipeline import GroupedPipeline
 from .mail_data import Chunks, Text, Verdicts
 from .parameters import Parameters
@@ -256,7 +256,7 @@ class Connection(Answers):
         if command is not None:
             if not (isinstance(command, BdatLast) and self._queue_only_chunk(command, chunk)):
                 line = command.encode()
-                self._pipeline.queue(command, line, len(line) + len(chunk) // CHUNK_WEIGHT, chunk)
+                self._pipeline.queue(command, line, weight(line, chunk), chunk)
             self.queued_chunks += 1
             self.ahead = row.ahead
         return command

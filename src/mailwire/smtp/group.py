@@ -23,12 +23,17 @@ from .paths import NULL_PATH, Mailbox
 from .reply import Reply
 from .states import State
 
-__all__ = ["CHUNK_WEIGHT", "Group", "GroupKind", "Replies"]
+__all__ = ["Group", "GroupKind", "Replies", "weight"]
 
 # So many octets of a chunk take one of the window's: 8 KiB of commands or 1 MiB of chunks. A server reads a chunk to
 # its end before it answers, so chunks cannot make both sides wait; what the window bounds is what is sent in vain
 # behind a refusal, and held in memory.
-CHUNK_WEIGHT: Final = 128
+_CHUNK_WEIGHT: Final = 128
+
+
+def weight(line: bytes, chunk: bytes = b"") -> int:
+    """Return how many of a window's octets `line` takes, and the `chunk` behind it."""
+    return len(line) + len(chunk) // _CHUNK_WEIGHT
 
 
 class GroupKind(Enum):
@@ -162,7 +167,7 @@ class Group(Several):
     @property
     def cost(self) -> int:
         """What it takes of a window's octets."""
-        return 0 if self.kind is GroupKind.VERDICT else len(self.text) + len(self.chunk) // CHUNK_WEIGHT
+        return 0 if self.kind is GroupKind.VERDICT else weight(self.text, self.chunk)
 
     @property
     def commands(self) -> tuple[Command[object], ...]:
@@ -192,7 +197,7 @@ class Group(Several):
             else:
                 line = command.encode()
                 chunk = self.chunk if command is self.end else b""
-                yield command, line, len(line) + len(chunk) // CHUNK_WEIGHT, chunk
+                yield command, line, weight(line, chunk), chunk
 
     @property
     def expected(self) -> re.Pattern[bytes]:
