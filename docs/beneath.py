@@ -45,7 +45,10 @@ def public_modules() -> list[str]:
 @cache
 def imports_of(name: str) -> dict[str, Place]:
     """Return where the names come from that a module imports from another one of ours."""
-    module = importlib.import_module(name)
+    try:
+        module = importlib.import_module(name)
+    except ModuleNotFoundError:
+        return {}  # the page that names it is older, and about to be written anew
     imported: dict[str, Place] = {}
     # The front's imports are there for type checkers: it makes its names when they are asked for.
     for node in ast.walk(ast.parse(Path(str(module.__file__)).read_text("utf-8"))):
@@ -123,4 +126,4 @@ def pages() -> dict[str, str]:
 
 if __name__ == "__main__":
     for package, text in pages().items():
-        (REFERENCE / "beneath" / f"{package}.md").write_text(text)
+        (REFERENCE / "beneath" / f"{package}.md").write_text(text, "utf-8")

@@ -29,6 +29,12 @@ def test_the_reference_has_no_entry_for_what_is_not_public() -> None:
     assert not stale, "in no __all__ of a public module: run python docs/beneath.py, and take the others out by hand"
 
 
+def test_a_page_that_names_a_module_which_is_gone_can_be_written_anew() -> None:
+    gone = ("mailwire.smtp.gone", "Gone")
+    assert SCRIPT["origin"](gone) == gone
+    assert gone not in OFFERS
+
+
 def test_nothing_has_two_entries_in_the_reference() -> None:
     assert not [found for found in ENTRIES.values() if len(found) > 1], "run python docs/beneath.py"
 

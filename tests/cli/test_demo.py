@@ -36,7 +36,7 @@ def test_the_demo_shows_both_dialogues_and_that_the_mail_is_the_same(options: tu
     lines = result.stdout.splitlines()
     dialogue = [line for line in lines if re.match(r"\d\d:\d\d:\d\d\.\d\d\d [CS]: ", line)]
     said = [line[13:] for line in dialogue]
-    for expected in ("C: MAIL FROM:<theogus@geii.fr>", "C: (392 octets)", "C: .", "C: RETR 1", "S: (392 octets)"):
+    for expected in ("C: MAIL FROM:<ann@example.org>", "C: (392 octets)", "C: .", "C: RETR 1", "S: (392 octets)"):
         assert any(line.startswith(expected) for line in said)
     assert ("smtps://" in result.stdout) == ("--tls" in options)
 
@@ -56,9 +56,9 @@ def test_the_argosoft_of_the_demo_speaks_as_the_captured_one() -> None:
     for line in (
         "S: 220 ArGoSoft Mail Server Freeware, Version 1.8 (1.8.8.8)",
         "C: HELO ",
-        'S: 250 Sender "theogus@geii.fr" OK...',
+        'S: 250 Sender "ann@example.org" OK...',
         'S: 354 Enter mail, end with "." on a line by itself',
-        "S: +OK Password required for theogus",
+        "S: +OK Password required for ann",
         "S: +OK 381 octets",
         "S: +OK Aba he",
     ):

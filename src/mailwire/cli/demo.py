@@ -24,8 +24,8 @@ __all__ = ["HELP", "demonstrate", "judge", "make_parser", "perform"]
 HELP: Final = "send a mail to a server of our own on the loopback interface, retrieve it, and print both dialogues"
 """What it does, in a line."""
 
-_ADDRESS: Final = "theogus@geii.fr"
-_USER: Final = Password("theogus", "theogus")
+_ADDRESS: Final = "ann@example.org"
+_USER: Final = Password("ann", "ann")
 
 
 def make_parser() -> CommandParser:
