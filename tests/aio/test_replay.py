@@ -1,5 +1,6 @@
 """A server that announces PIPELINING and drops the connection when that is done."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -18,7 +19,7 @@ from mailwire import (
     ResponseError,
     UnknownMessage,
 )
-from mailwire.testing import FIN, O2, RST, Account, Endless, MailServer, ScriptedPeer, Step
+from mailwire.testing import FIN, O2, RST, WAIT, Account, Endless, MailServer, ScriptedPeer, Step
 from mailwire.testing.turns import drain_events
 from tests.aio.dialogues import LISTED_TOGETHER, LOGIN, OPENED, PIPELINED, POP3_QUIT, announced, once
 from tests.aio.pop3_clients import ONE, THREE, TWO, client_for, everything
@@ -190,6 +191,52 @@ async def test_what_is_refused_when_it_is_asked_for_again_has_that_error() -> No
             except ResponseError as error:
                 found.append((error.response.text, error is item.error, item.octets))
         assert found == [b"first\r\n", ("it is damaged", True, 0), b"third\r\n"]
+        await client.quit()
+
+
+@pytest.mark.parametrize("is_refused", [False, True])
+async def test_who_gives_up_waiting_for_what_is_asked_for_again_can_go_on(is_refused: bool) -> None:
+    answer = ("S: -ERR gone",) if is_refused else ("S: +OK", "S: second", "S: .")
+    script = (*OPENED, *listed_as("u1", "u2", "u3"), "C: RETR 2", WAIT, *answer, *retrieved(3, "third"), *POP3_QUIT)
+    async with ScriptedPeer(*ASKED, *FIRST, "S: +OK", FIN) as first, ScriptedPeer(*script, guard=None) as second:
+        client = client_of(first, second)
+        await client.connect()
+        items = client.retrieve([ONE, TWO, THREE])
+        assert await (await anext(items)).read() == b"first\r\n"
+        item = await anext(items)
+        reading = asyncio.create_task(item.read())
+        while "RETR 2" not in second.commands:
+            await drain_events()
+        reading.cancel()
+        await asyncio.wait([reading])
+        second.go_on()
+        assert await everything(items) == [b"third\r\n"]
+        assert not item.is_complete
+        assert isinstance(item.error, ResponseError) is is_refused
+        await client.quit()
+
+
+async def test_blocks_that_are_asked_for_again_come_to_who_has_given_up_waiting() -> None:
+    script = (*OPENED, *listed_as("u1", "u2", "u3"), "C: RETR 2", WAIT, "S: +OK", "S: second", "S: .")
+    async with (
+        ScriptedPeer(*ASKED, *FIRST, "S: +OK", FIN) as first,
+        ScriptedPeer(*script, *retrieved(3, "third"), *POP3_QUIT, guard=None) as second,
+    ):
+        client = client_of(first, second)
+        await client.connect()
+        items = client.retrieve([ONE, TWO, THREE])
+        await anext(items)
+        item = await anext(items)
+        blocks = aiter(item)
+        waiting = asyncio.create_task(blocks.__anext__())
+        while "RETR 2" not in second.commands:
+            await drain_events()
+        waiting.cancel()
+        await asyncio.wait([waiting])
+        second.go_on()
+        assert b"".join([block async for block in blocks]) == b"second\r\n"
+        assert item.is_complete
+        assert await everything(items) == [b"third\r\n"]
         await client.quit()
 
 

@@ -210,6 +210,45 @@ async def test_a_message_that_was_passed_over_is_not_empty() -> None:
             assert not item.is_complete
 
 
+@pytest.mark.parametrize("waits", [False, True])
+async def test_of_a_message_that_is_passed_over_nothing_more_is_read(waits: bool) -> None:
+    # Nor is what was read of it the whole.
+    body = b"0123456789abcdef" * 40_000 + b"\r\n"
+    rest: tuple[Step, ...] = (WAIT, b".\r\n") if waits else (b".\r\n",)
+    script = (*OPENED, *LISTED, "C: RETR 1", b"+OK\r\n", body, *rest, *TWO_MESSAGES[4:], *POP3_QUIT)
+    async with ScriptedPeer(*script, guard=None) as peer, client_for(peer) as client:
+        items = client.retrieve([ONE, TWO])
+        first = await anext(items)
+        blocks = aiter(first)
+        await anext(blocks)
+        going_on = asyncio.create_task(items.__anext__())
+        if waits:
+            await drain_events()
+            going_on.cancel()
+            await asyncio.wait([going_on])
+            peer.go_on()
+            with pytest.raises(LocalProtocolError, match="message 1 was passed over"):
+                await anext(blocks)
+            second = await anext(items)
+        else:
+            second = await going_on
+        with pytest.raises(LocalProtocolError, match="message 1 was passed over"):
+            await anext(blocks)
+        assert not first.is_complete
+        assert await second.read() == b"other\r\n"
+
+
+async def test_a_message_of_which_a_block_was_too_much_does_not_end_well() -> None:
+    async with ScriptedPeer(*OPENED, *LISTED, *TWO_MESSAGES[:4], *POP3_QUIT) as peer, client_for(peer) as client:
+        items = client.retrieve([ONE], message_limit=6)
+        first = await anext(items)
+        blocks = aiter(first)
+        for _ in range(3):
+            with pytest.raises(BudgetExceeded, match="message 1 is longer than 6 octets"):
+                await anext(blocks)
+        assert not first.is_complete
+
+
 async def test_a_message_is_read_once() -> None:
     async with ScriptedPeer(*OPENED, *LISTED, *TWO_MESSAGES[:4], *POP3_QUIT) as peer, client_for(peer) as client:
         async for item in client.retrieve([ONE]):

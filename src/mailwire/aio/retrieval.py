@@ -119,9 +119,11 @@ class Retrieval(AsyncIterator[RetrievedItem]):
     # What the items ask for
 
     async def _next_block(self, item: RetrievedItem) -> bytes | None:
-        if item._has_ended:
+        if item.is_complete:
             return None
-        if item is not self._current or self._is_over:
+        if item._is_too_long:
+            raise self._too_long(item)
+        if item is not self._current or item._is_passed_over or self._is_over:
             raise self._failure or LocalProtocolError(f"message {item.entry.number} was passed over: it comes once")
         if self._lost is not None:
             raise self._lost
@@ -139,7 +141,7 @@ class Retrieval(AsyncIterator[RetrievedItem]):
         limit = self._options.message_limit
         if limit is not None and item.octets > limit:
             item._is_too_long = True
-            raise BudgetExceeded(f"message {item.entry.number} is longer than {limit} octets")
+            raise self._too_long(item)
         return block
 
     def _poll_whole(self, item: RetrievedItem, limit: int | None) -> bytes | None:
@@ -163,6 +165,9 @@ class Retrieval(AsyncIterator[RetrievedItem]):
             self._count.octets += len(message)
             self._look_at(message)
         return message
+
+    def _too_long(self, item: RetrievedItem) -> BudgetExceeded:
+        return BudgetExceeded(f"message {item.entry.number} is longer than {self._options.message_limit} octets")
 
     def _delete(self, item: RetrievedItem, *, force: bool) -> None:
         entry = item.entry
@@ -260,6 +265,8 @@ class Retrieval(AsyncIterator[RetrievedItem]):
 
     async def _read_block(self, item: RetrievedItem) -> bytes | None:
         while True:
+            if item._is_asked_again:
+                await self._take_answer(item)
             try:
                 block = await self._client._dialogue.next_block(item.entry.number)
                 self._look_at(block)
@@ -271,8 +278,13 @@ class Retrieval(AsyncIterator[RetrievedItem]):
                 await self._replay(lost, item)
 
     async def _pass_over(self, item: RetrievedItem) -> None:
-        item._is_taken = True
+        item._is_taken = item._is_passed_over = True
         octets, budget = 0, self._client.settings.drain.octets
+        if item._is_asked_again:
+            try:
+                await self._take_answer(item)
+            except ResponseError:
+                return
         while item.error is None and not item._has_ended and self._lost is None:
             try:
                 block = await self._client._dialogue.next_block(item.entry.number)
@@ -376,7 +388,7 @@ class Retrieval(AsyncIterator[RetrievedItem]):
         except ConnectionFailed:
             raise lost from None
         if item is not None:
-            await self._begin_again(item, self._pending.popleft())
+            self._begin_again(item, self._pending.popleft())
 
     async def _go_on(self) -> None:
         # What was meant by numbers of the last session is found by unique ids in the next.
@@ -390,20 +402,24 @@ class Retrieval(AsyncIterator[RetrievedItem]):
         self._to_delete = [entry for entry in found if isinstance(entry, Entry)]
         self._is_between = False
 
-    async def _begin_again(self, item: RetrievedItem, expected: Entry | RetrievedItem) -> None:
+    def _begin_again(self, item: RetrievedItem, expected: Entry | RetrievedItem) -> None:
         self._count.octets -= item.octets
         item.octets = 0
         self._ends.begin()
         item._is_begun_again = True
-        if isinstance(expected, Entry):
-            dialogue = self._client._dialogue
-            item.entry, item._dialogue = expected, dialogue
-            dialogue.send(self._options.command(expected))
-            received = await dialogue.next_response()
-            if not received.response.ok:
-                self._take_refusal(item, received)
-        else:
+        if isinstance(expected, RetrievedItem):
             item.error = expected.error
+            raise item.error or AssertionError("what is not found has its error")
+        item.entry, item._dialogue = expected, self._client._dialogue
+        self._client._dialogue.send(self._options.command(expected))
+        item._is_asked_again = True
+
+    async def _take_answer(self, item: RetrievedItem) -> None:
+        # Whoever is cancelled meanwhile finds the answer due when he goes on.
+        received = await self._client._dialogue.next_response()
+        item._is_asked_again = False
+        if not received.response.ok:
+            self._take_refusal(item, received)
         if item.error is not None:
             raise item.error
 

@@ -33,7 +33,9 @@ class RetrievedItem:
     is_complete = False
     _is_taken = False  # somebody has begun to read it, or it was passed over
     _is_handed_out = False  # some of it
+    _is_passed_over = False  # the run went on: what is left of it is nobody's
     _is_begun_again = False  # on another connection: what came before does not count
+    _is_asked_again = False  # there, and the answer was not met yet
     _is_too_long = False
     _has_ended = False  # also where nobody has read it
 
