@@ -6,9 +6,9 @@ from itertools import pairwise
 
 import pytest
 
-from mailwire import ConnectionLost, Endpoint, Password, POP3Client
+from mailwire import Budget, BudgetExceeded, ConnectionLost, Endpoint, Password, POP3Client, POP3Settings
 from mailwire.aio.overrun import OverrunWatch
-from mailwire.testing import FIN, WAIT, Account, MailServer, ScriptedPeer, Step
+from mailwire.testing import FIN, WAIT, Account, Endless, MailServer, ScriptedPeer, Step
 from mailwire.testing.turns import drain_events
 from tests.aio.dialogues import LISTED_TOGETHER, OPENED, PIPELINED, POP3_QUIT
 from tests.aio.pop3_clients import ONE, THREE, TWO, client_for, connect, everything
@@ -66,6 +66,22 @@ async def test_it_need_not_be_read() -> None:
     async with ScriptedPeer(*ASKED, *FIRST, *BOTH, *AGAIN, *POP3_QUIT) as peer, client_for(peer) as client:
         uids = [item.entry.uid async for item in client.retrieve(["u1", "u2", "u3"])]
         assert uids == ["u1", "u2", "u3"]
+
+
+async def test_what_comes_twice_counts_once() -> None:
+    async with ScriptedPeer(*ASKED, *FIRST, *BOTH, *AGAIN, *POP3_QUIT) as peer, client_for(peer) as client:
+        items = client.retrieve(["u1", "u2", "u3"], total_limit=sum(map(len, TEXTS)))
+        assert await everything(items) == TEXTS
+
+
+async def test_what_comes_twice_is_bounded_the_first_time() -> None:
+    async with ScriptedPeer(*ASKED, *FIRST, "S: +OK", Endless(b"0123456789abcdef\r\n")) as peer:
+        client = await connect(peer, settings=POP3Settings(drain=Budget(200_000, 5)))
+        items = client.retrieve(["u1", "u2", "u3"], total_limit=1_000_000)
+        await (await anext(items)).read()
+        with pytest.raises(BudgetExceeded, match="longer than 1000000 octets"):
+            await anext(items)
+        client.abort()
 
 
 async def test_in_lockstep_there_is_no_doubt() -> None:

@@ -228,7 +228,7 @@ async def test_blocks_that_are_asked_for_again_come_to_who_has_given_up_waiting(
         await anext(items)
         item = await anext(items)
         blocks = aiter(item)
-        waiting = asyncio.create_task(blocks.__anext__())
+        waiting = asyncio.ensure_future(blocks.__anext__())
         while "RETR 2" not in second.commands:
             await drain_events()
         waiting.cancel()

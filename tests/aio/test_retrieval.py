@@ -746,6 +746,47 @@ async def test_a_message_beyond_its_limit_without_end_ends_the_connection() -> N
         assert peer.sent < 3_000_000
 
 
+@pytest.mark.parametrize("taken", [0, 1])
+async def test_a_message_beyond_its_limit_need_not_be_read_to_end_the_connection(taken: int) -> None:
+    no_uids: tuple[Step, ...] = (*LISTED[:7], "C: UIDL", "S: -ERR what")
+    async with ScriptedPeer(*(*OPENED, *no_uids, "C: RETR 1", "S: +OK", Endless(b"0123456789abcdef\r\n"))) as peer:
+        client = await connect(peer, settings=POP3Settings(drain=Budget(200_000, 5)))
+        items = client.retrieve(await client.listing(), message_limit=1_000_000)
+        blocks = aiter(await anext(items))
+        for _ in range(taken):
+            await anext(blocks)
+        with pytest.raises(ConnectionLost, match="message 1 is longer than allowed, by more than 200000 octets"):
+            await anext(items)
+        assert not client.is_connected
+        assert peer.sent < 4_000_000
+
+
+async def test_what_nobody_reads_counts_too() -> None:
+    async with (
+        ScriptedPeer(*OPENED, *LISTED, *TWO_MESSAGES, "C: NOOP", "S: +OK", *POP3_QUIT) as peer,
+        client_for(peer) as client,
+    ):
+        items = client.retrieve([ONE, TWO], total_limit=13)
+        await anext(items)
+        item = await anext(items)
+        with pytest.raises(BudgetExceeded, match="the messages of this run are longer than 13 octets"):
+            await item.read()
+        await client.noop()
+
+
+async def test_a_message_without_end_that_nobody_reads_ends_the_run() -> None:
+    async with ScriptedPeer(*OPENED, *LISTED, "C: RETR 1", "S: +OK", Endless(b"0123456789abcdef\r\n")) as peer:
+        client = await connect(peer, settings=POP3Settings(drain=Budget(200_000, 5)))
+        items = client.retrieve([ONE, TWO], total_limit=1_000_000)
+        await anext(items)
+        with pytest.raises(BudgetExceeded, match="the messages of this run are longer than 1000000 octets"):
+            await anext(items)
+        with pytest.raises(ConnectionLost, match="more than 200000 octets"):
+            await client.noop()
+        assert not client.is_connected
+        assert peer.sent < 4_000_000
+
+
 async def test_more_than_all_may_be_together_ends_the_run() -> None:
     async with (
         ScriptedPeer(*OPENED, *LISTED, *TWO_MESSAGES, "C: NOOP", "S: +OK", *POP3_QUIT) as peer,

@@ -168,8 +168,8 @@ class POP3Client(POP3Sessions):
 
         messages: entries of a listing, and unique ids.
         message_limit: octets of a message; reading one that is longer raises BudgetExceeded, and the run goes on: on
-            another connection, where more than `POP3Settings.drain` is left of it.
-        total_limit: octets of all messages together; more ends the run with BudgetExceeded.
+            another connection, where more than `POP3Settings.drain` is left of it. So it does where nobody reads it.
+        total_limit: octets of all messages together, read or passed over; more ends the run with BudgetExceeded.
         batch: when to commit what was marked by the items' `delete`, by QUIT and a session of its own for what follows.
             LOGIN-DELAY is honoured; a server that wants a pause above `POP3Settings.login_pause_limit` has but one
             batch. It needs unique ids. The last batch is committed by `commit` or `quit`.

@@ -78,6 +78,7 @@ class Retrieval(AsyncIterator[RetrievedItem]):
         self._is_in_doubt = False  # whether what is asked for behind the current message is answered in step
         self._is_one_by_one = False  # lest there be such a doubt again
         self._again: list[Entry | RetrievedItem] = []  # to be asked for again, before all that is asked for
+        self._octets_again = 0  # that have come of these
 
     @property
     def maker(self) -> "asyncio.Task[object] | None":
@@ -152,19 +153,24 @@ class Retrieval(AsyncIterator[RetrievedItem]):
             return None
         if options.progress is not None or dialogue is None:
             return None
-        room = sys.maxsize if limit is None else limit
-        if options.message_limit is not None:
-            room = min(room, options.message_limit)
-        if options.total_limit is not None:
-            room = min(room, options.total_limit - self._count.octets)
         self._take_hold()
-        message = dialogue.poll_message(room)
+        message = dialogue.poll_message(self._room(limit))
         if message is not None:
             item._has_ended = item.is_complete = True
             item.octets = len(message)
             self._count.octets += len(message)
             self._look_at(message)
         return message
+
+    def _room(self, limit: int | None) -> int:
+        # How long a message that is about to be read may be.
+        options = self._options
+        room = sys.maxsize if limit is None else limit
+        if options.message_limit is not None:
+            room = min(room, options.message_limit)
+        if options.total_limit is not None:
+            room = min(room, options.total_limit - self._count.octets)
+        return room
 
     def _too_long(self, item: RetrievedItem) -> BudgetExceeded:
         return BudgetExceeded(f"message {item.entry.number} is longer than {self._options.message_limit} octets")
@@ -279,12 +285,12 @@ class Retrieval(AsyncIterator[RetrievedItem]):
 
     async def _pass_over(self, item: RetrievedItem) -> None:
         item._is_taken = item._is_passed_over = True
-        octets, budget = 0, self._client.settings.drain.octets
         if item._is_asked_again:
             try:
                 await self._take_answer(item)
             except ResponseError:
                 return
+        limit, budget = self._options.message_limit, self._client.settings.drain.octets
         while item.error is None and not item._has_ended and self._lost is None:
             try:
                 block = await self._client._dialogue.next_block(item.entry.number)
@@ -293,8 +299,8 @@ class Retrieval(AsyncIterator[RetrievedItem]):
                 return
             self._look_at(block)
             item._has_ended = block is None
-            octets += len(block or b"")
-            if item._is_too_long and octets > budget:
+            self._count_unread(item, len(block or b""))
+            if limit is not None and item.octets > limit + budget:
                 item._has_ended = True
                 cut = ConnectionLost(
                     f"message {item.entry.number} is longer than allowed, by more than {budget} octets: "
@@ -304,6 +310,13 @@ class Retrieval(AsyncIterator[RetrievedItem]):
                     raise cut
                 self._lost = cut
                 return
+
+    def _count_unread(self, item: RetrievedItem, octets: int) -> None:
+        # What nobody reads counts as what is read; but for what will come a second time.
+        item.octets += octets
+        if item._is_taken_back:
+            self._octets_again += octets
+        self._count.pass_over(octets)
 
     def _look_at(self, block: bytes | None) -> None:
         if block is not None and self._ends.sees_answer(block) and self._asked:
@@ -327,7 +340,7 @@ class Retrieval(AsyncIterator[RetrievedItem]):
             self._again.append(item.entry if item.was_asked else item)
             self._asked.popleft()
             if item.was_asked:
-                self._current = item
+                self._current, item._is_taken_back = item, True
                 await self._pass_over(item)
         if self._lost is None:
             self._ask_again()
@@ -336,6 +349,8 @@ class Retrieval(AsyncIterator[RetrievedItem]):
     def _ask_again(self) -> None:
         self._pending.extendleft(reversed(self._again))
         self._again.clear()
+        self._count.octets -= self._octets_again
+        self._octets_again = 0
 
     # Going on in another session
 

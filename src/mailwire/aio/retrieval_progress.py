@@ -48,9 +48,13 @@ class ProgressCount:
 
     def count(self, entry: Entry, octets: int, more: int) -> None:
         """Count `more` octets of `entry`, of which `octets` have come with them. Raises BudgetExceeded."""
-        self.octets += more
-        if self._limit is not None and self.octets > self._limit:
-            raise BudgetExceeded(f"the messages of this run are longer than {self._limit} octets")
+        self.pass_over(more)
         if self._tell is not None:
             of = self._of_messages, self.octets, self._of_octets
             self._tell(RetrievalProgress(entry, octets, self.messages, *of))
+
+    def pass_over(self, more: int) -> None:
+        """Count `more` octets that nobody reads. Raises BudgetExceeded."""
+        self.octets += more
+        if self._limit is not None and self.octets > self._limit:
+            raise BudgetExceeded(f"the messages of this run are longer than {self._limit} octets")

@@ -34,6 +34,7 @@ class RetrievedItem:
     _is_taken = False  # somebody has begun to read it, or it was passed over
     _is_handed_out = False  # some of it
     _is_passed_over = False  # the run went on: what is left of it is nobody's
+    _is_taken_back = False  # unread, to be asked for a second time
     _is_begun_again = False  # on another connection: what came before does not count
     _is_asked_again = False  # there, and the answer was not met yet
     _is_too_long = False
@@ -72,14 +73,15 @@ class RetrievedItem:
         self._take()
         if (message := self._run._poll_whole(self, limit)) is not None:
             return message
-        whole = WholeMessage(self.entry.size)
+        room = self._run._room(limit)
+        whole = WholeMessage(self.entry.size, room)
         while (block := await self._run._next_block(self)) is not None:
-            if self._is_begun_again:
-                self._is_begun_again = False
-                whole = WholeMessage(self.entry.size)
-            whole.add(block)
             if limit is not None and self.octets > limit:
                 raise BudgetExceeded(f"message {self.entry.number} is longer than {limit} octets")
+            if self._is_begun_again:
+                self._is_begun_again = False
+                whole = WholeMessage(self.entry.size, room)
+            whole.add(block)
         return whole.octets()
 
     def delete(self, *, force: bool = False) -> None:

@@ -2,7 +2,7 @@
 
 A list of blocks that is joined in the end holds a message twice, and what it held must be had from the system again for
 the next one, page by page. Here there is room for the message before it comes, as much as the server has announced. But
-that is no promise: room is made for eight times as much as has come, at most.
+that is no promise: room is made for twice as much as has come, at most, and for no more than may be read.
 """
 
 from io import BytesIO
@@ -10,14 +10,17 @@ from typing import Final
 
 __all__ = ["WholeMessage"]
 
-_AHEAD: Final = 8
+_AHEAD: Final = 2
 
 
 class WholeMessage:
-    """A message of about as many octets as `announced`: `add` its blocks, then take its `octets`."""
+    """A message of about as many octets as `announced`: `add` its blocks, then take its `octets`.
 
-    def __init__(self, announced: int) -> None:
-        self._announced = announced
+    limit: octets that it may have: no room is made beyond that.
+    """
+
+    def __init__(self, announced: int, limit: int) -> None:
+        self._announced = min(announced, limit)
         self._buffer = BytesIO()
         self._size = 0
         self._room = 0
