@@ -66,8 +66,12 @@ class FaultProxy(Proxy):
     ::
 
         async with MailServer([Account("b", "", ("b@example.org",))]) as server:
-            async with FaultProxy(server.smtp_port, [[Cut(300, of="client")], []]) as proxy:
-                ...  # send to proxy.port: the first connection is cut, the others are as they should be
+            async with FaultProxy(server.smtp_port, [[Cut(100, of="client")], []]) as proxy:
+                endpoint = Endpoint("localhost", proxy.port, tls="none")
+                with pytest.raises(ConnectionLost):
+                    await send(message, endpoint)
+                await send(message, endpoint)  # by another connection, which is as it should be
+            assert len(server.messages("b")) == 1
 
     faults: those of each connection in turn, and none for those behind the last; or a function that chooses them by
         the connection's number and a source of chance, which is its own.

@@ -32,9 +32,10 @@ class RecordingProxy(Proxy):
     ::
 
         async with RecordingProxy("smtp.example.org", 587) as proxy:
-            endpoint = Endpoint("localhost", proxy.port, tls="starttls", tls_context=client_context(), auth=...)
+            endpoint = Endpoint("localhost", proxy.port, tls="starttls", tls_context=client_context())
             await send(message, endpoint)
-        proxy.recordings[0].save("tests/greylisting.txt", "What smtp.example.org says to a stranger.")
+            await proxy.wait_idle()
+        proxy.recordings[0].save("greylisting.txt", "What smtp.example.org says to a stranger.")
 
     The client is to trust the test authority (`client_context`) where there is TLS, and to call the host localhost.
 

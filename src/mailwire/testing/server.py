@@ -25,9 +25,10 @@ class MailServer:
     ::
 
         async with MailServer([Account("alice", "secret", ("alice@example.org",))]) as server:
-            ...  # send to server.smtp_port, retrieve from server.pop3_port
-            assert [message.content for message in server.messages("alice")] == [...]
-            assert server.smtp_sessions[-1].flights == 4
+            endpoint = Endpoint(server.host, server.smtp_port, tls="none")
+            await send(octets, endpoint, sender="bob@example.org", recipients="alice@example.org")
+            assert [message.content for message in server.messages("alice")] == [octets]
+            assert b"MAIL FROM:<bob@example.org> SIZE=21" in server.smtp_sessions[-1].commands
 
     quirk: how it differs from the standards, one of `QUIRKS`; policy: what it demands and refuses.
     tls_context: makes STARTTLS and STLS available, `server_context()` for one; EXTERNAL needs one that asks for client

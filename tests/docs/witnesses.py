@@ -1,0 +1,409 @@
+"""Witnesses: what an example has done, where it does not show that by itself."""
+
+import asyncio
+import base64
+import email
+import email.policy
+import importlib
+import json
+import sys
+from collections.abc import Awaitable, Callable, Iterator
+from pathlib import Path
+from types import ModuleType
+from typing import Any, Final
+
+from mailwire import Delivery
+from tests.docs.blocks import Block
+from tests.docs.loopback import REPORT, World
+
+__all__ = ["WITNESSES", "witnesses_of"]
+
+Witness = Callable[[World, dict[str, Any]], Awaitable[None]]
+
+WITNESSES: Final[dict[tuple[str, str], Witness]] = {}
+"""By the page, and words that are in one of its blocks alone."""
+
+
+def witnesses_of(block: Block) -> Iterator[Witness]:
+    """Yield the witnesses of an example, of which most have none."""
+    for (place, phrase), witness in WITNESSES.items():
+        if place == block.place and phrase in block.text:
+            yield witness
+
+
+def sees(place: str, phrase: str) -> Callable[[Witness], Witness]:
+    def noted(witness: Witness) -> Witness:
+        WITNESSES[place, phrase] = witness
+        return witness
+
+    return noted
+
+
+# The README
+
+
+@sees("README.md", "mailwire.send(")
+async def the_mail_was_sent(world: World, _: dict[str, Any]) -> None:
+    (mail,) = world.arrived("b")
+    assert mail.content.endswith(b"\r\n\r\nHello world\r\n")
+    assert world.printed == f"{Delivery.ACCEPTED} ('b@example.org',) ()\n"
+
+
+@sees("README.md", "mailwire.retrieve(")
+async def the_mail_is_in_the_maildir_and_still_on_the_server(world: World, _: dict[str, Any]) -> None:
+    (stored,) = Path("Mail/new").iterdir()
+    (on_server,) = world.implicit.messages("b")
+    assert stored.read_bytes() == on_server.content
+    assert Path("state.db").exists()
+    assert "1 stored" in world.printed
+
+
+@sees("README.md", "smtp.Connection()")
+async def the_machine_has_learnt_what_the_server_offers(world: World, namespace: dict[str, Any]) -> None:
+    assert "STARTTLS" in namespace["connection"].extensions
+    assert world.printed.count("ReplyReceived") == 2
+
+
+# Sending
+
+
+@sees("docs/howto/compose-and-send.md", "X-Campaign")
+async def the_message_came_with_all_its_parts(world: World, namespace: dict[str, Any]) -> None:
+    (mail,) = world.arrived("b")
+    message = email.message_from_bytes(mail.content, policy=email.policy.default)
+    assert message["X-Campaign"] == "spring"
+    assert message["Bcc"] is None
+    report, table = message.iter_attachments()
+    assert report.get_content() == REPORT
+    assert (table.get_filename(), table.get_payload(decode=True)) == ("table.csv", b"a;b\n1;2\n")
+    related = next(part for part in message.walk() if part.get_content_type() == "multipart/related")
+    assert [part["Content-ID"] for part in related.iter_attachments()] == ["<logo@example.org>"]
+
+
+@sees("docs/howto/compose-and-send.md", "range(100_000)")
+async def the_file_and_what_was_produced_arrived(world: World, _: dict[str, Any]) -> None:
+    file, produced = world.arrived("b")
+    assert file.content == Path("message.eml").read_bytes()
+    numbers = b"".join(b"%d\r\n" % number for number in range(100_000))
+    assert produced.content == b"Subject: numbers\r\n\r\n" + numbers
+
+
+@sees("docs/howto/compose-and-send.md", "in_reply_to")
+async def the_answer_refers_to_what_it_answers(_: World, namespace: dict[str, Any]) -> None:
+    assert namespace["answer"]["In-Reply-To"] == namespace["answered"]["Message-ID"]
+    assert namespace["answer"]["References"] == namespace["answered"]["Message-ID"]
+
+
+@sees("docs/howto/compose-and-send.md", "fold_duplicates")
+async def who_was_given_twice_got_it_once(world: World, _: dict[str, Any]) -> None:
+    (mail,) = world.arrived("b")
+    assert mail.content == b"Subject: x\r\n\r\nhello\r\n"
+
+
+@sees("docs/howto/know-who-has-it.md", "receipt.queue_id")
+async def the_receipt_said_who_was_refused(world: World, _: dict[str, Any]) -> None:
+    assert len(world.arrived("b")) == 1
+    assert "('b@example.org',)\nnobody@example.org 550" in world.printed
+
+
+@sees("docs/howto/know-who-has-it.md", "on_refused")
+async def nobody_got_it(world: World, _: dict[str, Any]) -> None:
+    assert world.arrived("b") == ()
+    assert {b"RCPT TO:<b@example.org>", b"RCPT TO:<nobody@example.org>"} <= set(world.commands())
+    assert [line.split()[0] for line in world.printed.splitlines()] == ["b@example.org:", "nobody@example.org:"]
+
+
+@sees("docs/howto/know-who-has-it.md", "mailwire.Mailing(messages[0])")
+async def nothing_is_left_to_try(world: World, namespace: dict[str, Any]) -> None:
+    assert (namespace["again"], namespace["in_doubt"]) == ([], [])
+    assert len(world.arrived("b")) == 1
+
+
+@sees("docs/howto/know-who-has-it.md", "error_to_dict")
+async def the_error_came_back_from_json(world: World, namespace: dict[str, Any]) -> None:
+    assert namespace["error"].delivery is Delivery.NOT_SENT
+    assert json.loads(namespace["kept"])["kind"] == "AuthenticationFailed"
+
+
+@sees("docs/howto/ask-for-reports.md", 'ret="HDRS"')
+async def the_reports_were_asked_for(world: World, _: dict[str, Any]) -> None:
+    (mail,) = (command for command in world.commands() if command.startswith(b"MAIL"))
+    (recipient,) = (command for command in world.commands() if command.startswith(b"RCPT"))
+    assert b" RET=HDRS ENVID=order-4711" in mail
+    assert b" NOTIFY=SUCCESS,FAILURE,DELAY ORCPT=rfc822;sales@example.org" in recipient
+
+
+@sees("docs/howto/ask-for-reports.md", "hold_for")
+async def the_times_were_asked_for(world: World, _: dict[str, Any]) -> None:
+    mails = b"\n".join(command for command in world.commands() if command.startswith(b"MAIL"))
+    assert b" BY=600;R" in mails
+    assert b" HOLDFOR=900" in mails
+    assert b" MT-PRIORITY=4" in mails
+
+
+@sees("docs/howto/ask-for-reports.md", "valid_since")
+async def the_conditions_were_said(world: World, _: dict[str, Any]) -> None:
+    said = b"\n".join(world.commands())
+    assert b" REQUIRETLS" in said
+    assert b" RRVS=2024-05-01T00:00:00Z" in said
+    assert b" AUTH=alice@example.org" in said
+
+
+@sees("docs/howto/send-many.md", "client.send_all(messages) as")
+async def all_of_them_were_sent_and_told(world: World, _: dict[str, Any]) -> None:
+    assert len(world.arrived("b")) == 1
+    assert world.printed == f"0 {Delivery.ACCEPTED} None\n"
+
+
+@sees("docs/howto/send-many.md", "def letters")
+async def the_letters_arrived(world: World, namespace: dict[str, Any]) -> None:
+    assert [mail.content[-9:] for mail in world.arrived("b")] == [b"Hello b\r\n", b"Hello c\r\n"]
+    assert [result.index for result in namespace["results"]] == [0, 1]
+
+
+@sees("docs/howto/send-many.md", "results.remaining")
+async def what_was_left_was_not_sent(world: World, namespace: dict[str, Any]) -> None:
+    assert len(namespace["retry"]) == 3 - len(world.arrived("b"))
+
+
+@sees("docs/howto/send-from-many-tasks.md", "asyncio.gather")
+async def the_tasks_had_their_receipts(world: World, namespace: dict[str, Any]) -> None:
+    assert [receipt.delivery for receipt in namespace["receipts"]] == [Delivery.ACCEPTED]
+    assert len(world.arrived("b")) == 1
+
+
+@sees("docs/howto/send-from-many-tasks.md", "results.remaining")
+async def the_pool_sent_them(world: World, _: dict[str, Any]) -> None:
+    assert len(world.arrived("b")) == 1
+    assert world.printed == f"0 {Delivery.ACCEPTED} None\n()\n"
+
+
+@sees("docs/howto/send-from-many-tasks.md", "pool.statistics")
+async def the_pool_counted(world: World, _: dict[str, Any]) -> None:
+    said = "PoolStatistics(in_use=0, idle=1, leaving=0, waiting=0, opened=1, reused=0, retried=0)\n"
+    assert world.printed == said
+    assert world.commands()[-1] == b"QUIT"
+
+
+@sees("docs/howto/send-large-messages.md", "progress=show")
+async def the_progress_was_told_to_the_end(world: World, _: dict[str, Any]) -> None:
+    (mail,) = world.arrived("b")
+    assert mail.content == Path("message.eml").read_bytes()
+    assert world.printed.splitlines()[-1] == "100%"
+
+
+@sees("docs/howto/send-large-messages.md", "def octets")
+async def the_attachment_went_out_in_pieces(world: World, namespace: dict[str, Any]) -> None:
+    pieces = list(namespace["octets"]())
+    assert len(pieces) == 2 + -(-len(REPORT) // 570_000) >= 5
+    (mail,) = world.arrived("b")
+    assert mail.content == b"".join(pieces)
+    # A server that takes chunks was told each by itself.
+    assert len([command for command in world.commands() if command.startswith(b"BDAT")]) >= 2
+
+
+@sees("docs/howto/deliver-by-lmtp.md", "LMTPClient")
+async def each_recipient_had_an_answer(world: World, _: dict[str, Any]) -> None:
+    assert len(world.arrived("a")) == len(world.arrived("b")) == 1
+    assert [line.split()[:2] for line in world.printed.splitlines()] == [
+        ["a@example.org", str(Delivery.ACCEPTED)],
+        ["b@example.org", str(Delivery.ACCEPTED)],
+        ["nobody@example.org", str(Delivery.REFUSED)],
+    ]
+
+
+@sees("docs/howto/deliver-by-lmtp.md", "mailwire.send(")
+async def it_was_delivered(world: World, namespace: dict[str, Any]) -> None:
+    assert len(world.arrived("b")) == 1
+    assert namespace["receipt"].delivery is Delivery.ACCEPTED
+
+
+@sees("docs/howto/sign-with-dkim.md", "dkim.sign")
+async def the_signature_holds_for_what_arrived(world: World, namespace: dict[str, Any]) -> None:
+    dkim = importlib.import_module("dkim")
+    serialization = importlib.import_module("cryptography.hazmat.primitives.serialization")
+    public = (
+        namespace["key"]
+        .public_key()
+        .public_bytes(serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
+    )
+
+    def look_up(name: bytes, timeout: float = 5) -> bytes:
+        assert name == b"selector._domainkey.example.org."
+        return b"v=DKIM1; k=rsa; p=" + base64.b64encode(public)
+
+    (mail,) = world.arrived("b")
+    assert dkim.verify(mail.content, dnsfunc=look_up)
+    assert not dkim.verify(mail.content.replace(b"Hello world", b"Hello World"), dnsfunc=look_up)
+
+
+# From web applications
+
+
+@sees("docs/howto/send-from-a-web-application.md", "FastAPI")
+async def fastapi_sends_an_invitation(world: World, namespace: dict[str, Any]) -> None:
+    app = namespace["app"]
+    async with app.router.lifespan_context(app):
+        status, body = await posted(app, "/invitations", b"address=b@example.org")
+    assert (status, json.loads(body)) == (200, {"delivery": "accepted"})
+    invited(world)
+
+
+async def posted(app: Any, path: str, query: bytes) -> tuple[int, bytes]:
+    """Post to an application as a server does that speaks ASGI, and return its answer."""
+    said: list[dict[str, Any]] = []
+
+    async def receive() -> dict[str, Any]:
+        return {"type": "http.request", "body": b"", "more_body": False}
+
+    async def send(event: dict[str, Any]) -> None:
+        said.append(event)
+
+    scope: dict[str, Any] = {
+        "type": "http",
+        "asgi": {"version": "3.0"},
+        "http_version": "1.1",
+        "method": "POST",
+        "scheme": "http",
+    }
+    scope |= {"path": path, "raw_path": path.encode(), "query_string": query, "root_path": "", "headers": []}
+    await app(scope | {"client": ("127.0.0.1", 1), "server": ("127.0.0.1", 80)}, receive, send)
+    status = next(event["status"] for event in said if event["type"] == "http.response.start")
+    return status, b"".join(event.get("body", b"") for event in said)
+
+
+@sees("docs/howto/send-from-a-web-application.md", "Flask")
+async def flask_sends_an_invitation(world: World, namespace: dict[str, Any]) -> None:
+    namespace["app"].testing = True
+    answer = await asyncio.to_thread(namespace["app"].test_client().post, "/invitations/b@example.org")
+    assert (answer.status_code, answer.json) == (200, {"delivery": "accepted"})
+    invited(world)
+
+
+@sees("docs/howto/send-from-a-web-application.md", "django")
+async def django_sends_an_invitation(world: World, namespace: dict[str, Any]) -> None:
+    conf, test = importlib.import_module("django.conf"), importlib.import_module("django.test")
+    urls = ModuleType("invitation_urls")
+    vars(urls).update(namespace)
+    sys.modules[urls.__name__] = urls
+    if not conf.settings.configured:
+        conf.settings.configure(ROOT_URLCONF=urls.__name__, ALLOWED_HOSTS=["testserver"])
+    answer = await test.AsyncClient().post("/invitations/b@example.org")
+    assert (answer.status_code, answer.json()) == (200, {"delivery": "accepted"})
+    invited(world)
+
+
+def invited(world: World) -> None:
+    (mail,) = world.arrived("b")
+    assert mail.content.endswith(b"You are invited.\r\n")
+    assert mail.envelope is not None
+    assert mail.envelope.sender == "a@example.org"
+
+
+# Connecting
+
+
+@sees("docs/howto/connect-through-a-proxy.md", "Proxy")
+async def it_went_through_the_proxy(world: World, _: dict[str, Any]) -> None:
+    assert world.socks.visited == [("smtp.example.net", 465)]
+    assert len(world.arrived("b")) == 1
+
+
+@sees("docs/howto/log-in.md", "External()")
+async def the_certificate_logged_in(world: World, _: dict[str, Any]) -> None:
+    assert world.printed == "EXTERNAL\n"
+    assert world.implicit.smtp_sessions[-1].user == "alice"
+
+
+@sees("docs/howto/log-in.md", "OAuthToken")
+async def the_second_token_logged_in(world: World, _: dict[str, Any]) -> None:
+    assert world.printed.splitlines()[-1] == "OAUTHBEARER"
+    assert world.implicit.smtp_sessions[-1].user == "a"
+
+
+@sees("docs/howto/log-in.md", "PlainByHand")
+async def the_mechanism_of_ones_own_logged_in(world: World, _: dict[str, Any]) -> None:
+    assert world.printed == "PLAIN\n"
+    assert world.implicit.smtp_sessions[-1].user == "a"
+
+
+@sees("docs/howto/log-in.md", "remembered=")
+async def the_preferred_mechanism_logged_in(world: World, _: dict[str, Any]) -> None:
+    assert world.printed == "SCRAM-SHA-256\n"
+
+
+@sees("docs/howto/watch-a-session.md", "transcript.render")
+async def the_dialogue_has_no_secret(world: World, _: dict[str, Any]) -> None:
+    assert "C: RETR 1" in world.printed
+    assert "secret" not in world.printed
+
+
+@sees("docs/howto/watch-a-session.md", "b:wrong@")
+async def the_error_shows_the_end_of_the_dialogue(world: World, _: dict[str, Any]) -> None:
+    assert "S: -ERR" in world.printed
+    assert "wrong" not in world.printed
+
+
+# Retrieving
+
+
+@sees("docs/howto/retrieve-and-delete.md", "message_limit")
+async def the_message_was_written(world: World, namespace: dict[str, Any]) -> None:
+    (on_server,) = world.implicit.messages("b")
+    assert namespace["file"].getvalue() == on_server.content
+
+
+@sees("docs/howto/retrieve-and-delete.md", "report.committed_uids")
+async def the_message_was_deleted(world: World, namespace: dict[str, Any]) -> None:
+    assert world.implicit.messages("b") == ()
+    assert len(namespace["report"].committed_uids) == 1
+
+
+@sees("docs/howto/retrieve-and-delete.md", "mailwire.Batch")
+async def the_batch_was_committed(world: World, _: dict[str, Any]) -> None:
+    assert world.implicit.messages("b") == ()
+
+
+@sees("docs/howto/collect-a-mailbox.md", "max_message_size")
+async def the_policy_let_it_in(world: World, namespace: dict[str, Any]) -> None:
+    assert len(namespace["report"].stored) == 1
+
+
+@sees("docs/howto/collect-a-mailbox.md", "retrieve_all")
+async def both_accounts_had_a_run(world: World, _: dict[str, Any]) -> None:
+    assert len(world.printed.splitlines()) == 2
+    assert len(list(Path("b/new").iterdir())) == 1
+
+
+@sees("docs/howto/collect-a-mailbox.md", "watch(accounts")
+async def the_message_was_told_of(world: World, _: dict[str, Any]) -> None:
+    assert "has a new message of" in world.printed
+
+
+@sees("docs/howto/collect-a-mailbox.md", "probe(")
+async def the_message_was_found_and_left(world: World, _: dict[str, Any]) -> None:
+    assert world.printed == "1 of 1 messages are new\n"
+
+
+@sees("docs/howto/process-mail-in-a-transaction.md", "class Tickets")
+async def the_ticket_is_there_and_the_message_gone(world: World, _: dict[str, Any]) -> None:
+    assert world.printed == "1 tickets\n"
+    assert world.implicit.messages("b") == ()
+
+
+@sees("docs/howto/process-mail-in-a-transaction.md", "def print_subject")
+async def the_subject_was_printed(world: World, _: dict[str, Any]) -> None:
+    assert world.printed == "Hello\n"
+
+
+@sees("docs/howto/speak-smtp-yourself.md", "def exchange")
+async def the_mail_by_hand_arrived(world: World, namespace: dict[str, Any]) -> None:
+    (mail,) = world.arrived("b")
+    assert mail.content == b"Subject: Hello\r\n\r\nHello world\r\n"
+    assert namespace["transaction"].receipt().accepted == ("b@example.org",)
+
+
+@sees("docs/howto/speak-smtp-yourself.md", "class Etrn")
+async def the_command_of_ones_own_was_heard(world: World, _: dict[str, Any]) -> None:
+    assert b"ETRN example.org" in world.commands()
+    assert b"NOOP are you there?" in world.commands()
