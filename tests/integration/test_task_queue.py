@@ -6,9 +6,13 @@ The example package is docs/examples/taskiq_mail; its workers are processes of t
 import asyncio
 import importlib
 import multiprocessing
+import os
+import signal
 import sys
+import sysconfig
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from email.message import EmailMessage
 from functools import partial
@@ -20,6 +24,7 @@ import pytest
 import mailwire
 from mailwire import Delivery, Receipt, RetrievalReport
 from mailwire.testing import EXTENSIONS, Account, MailServer, Policy, authority_file, server_context
+from tests.docs.blocks import BLOCKS
 from tests.integration import task_worker
 from tests.integration.conftest import demand_libraries
 from tests.integration.redis_server import RedisServer
@@ -479,6 +484,52 @@ class Gate:
             pass
         finally:
             writer.close()
+
+
+# As the documentation has them started
+
+
+@asynccontextmanager
+async def started(environment: dict[str, str], folder: Path) -> AsyncIterator[None]:
+    """Have the commands of the page run, each with all its processes, until they are not needed any more."""
+    (commands,) = (block.text for block in BLOCKS if block.head.startswith("taskiq worker"))
+    settings = {**os.environ, **environment, "PATH": f"{sysconfig.get_path('scripts')}:{os.environ['PATH']}"}
+    processes = []
+    with (folder / "taskiq.log").open("wb") as log:
+        for command in commands.splitlines():
+            process = await asyncio.create_subprocess_exec(
+                *command.split(), cwd=task_worker.EXAMPLES, env=settings, stdout=log, stderr=log, start_new_session=True
+            )
+            processes.append(process)
+        try:
+            yield
+        finally:
+            for process in processes:
+                os.killpg(process.pid, signal.SIGKILL)
+                await process.wait()
+
+
+@by_data
+async def test_the_commands_of_the_documentation_work(
+    queue: Queue, server: MailServer, replies: dict[str, str], environment: dict[str, str], tmp_path: Path
+) -> None:
+    replies["b@example.org"] = "451 4.7.1 Greylisted"
+    server.maildrop.put("a", b"Subject: x\r\n\r\nhello\r\n")
+    async with asyncio.timeout(_GUARD), started(environment, tmp_path):
+        message = mail()
+        task = await queue.submit(message, server)
+        collecting = await queue.collecting.collect_mailbox.kiq(f"pop3s://a@localhost:{server.pop3_port}", 14)
+        await until(lambda: queue.redis.zcard("mail:due"))
+        replies.clear()
+        (due,) = await queue.redis.zrange("mail:due", 0, -1)
+        await queue.redis.hset(b"mail:" + due, "not_before", 0)
+        await queue.redis.zadd("mail:due", {due: 0})
+        # From here on the scheduler alone can bring it back.
+        result = await task.wait_result(timeout=_GUARD)
+        report = await collecting.wait_result(timeout=_GUARD)
+    assert [attempt["delivery"] for attempt in result.return_value["attempts"]] == ["refused", "accepted"]
+    assert copies(server, "b", message["Message-ID"]) == 1
+    assert len(RetrievalReport.from_dict(report.return_value).stored) == 1
 
 
 # A mailbox
