@@ -1,9 +1,12 @@
 """What of docs/examples/taskiq_mail knows of no queue. The rest is in tests/integration/test_task_queue.py."""
 
+import asyncio
+import importlib
 import json
 from email.message import EmailMessage
 from itertools import product
 from pathlib import Path
+from typing import Any
 
 import pytest
 from taskiq_mail.credentials import endpoint_of
@@ -14,6 +17,8 @@ import mailwire
 from mailwire import Delivery, MailwireError, Password, RecipientReceipt
 from mailwire.errors import AuthenticationFailed, ConnectionLost, InvalidMessage, NotSupported, TLSFailed
 from mailwire.smtp import Receipt, Reply
+from tests.clock import Clock
+from tests.integration.conftest import demand_libraries
 
 OK, LATER, NO = Reply(250, (b"ok",)), Reply(451, (b"later",)), Reply(550, (b"no",))
 ENTRIES = {
@@ -151,3 +156,89 @@ def test_a_password_is_read_from_the_file_of_its_account(tmp_path: Path) -> None
     for server in ("smtps://a@evil.example", "smtps://..%2Fb@smtp.example.org", "smtps://b@smtp.example.org"):
         with pytest.raises(LookupError):
             endpoint_of(server, secrets)
+
+
+# Leases
+
+
+class Held:
+    """A lease of 30 seconds, which answers as it was told to."""
+
+    def __init__(self, *answers: bool | Exception) -> None:
+        self.seconds = 30.0
+        self.since = asyncio.get_running_loop().time()
+        self.answers = list(answers)
+        self.asked: list[int] = []  # at which second
+        self._began = self.since
+
+    async def keep(self) -> bool:
+        now = asyncio.get_running_loop().time()
+        self.asked.append(round(now - self._began))
+        answer = self.answers.pop(0) if self.answers else True
+        if isinstance(answer, Exception):
+            raise answer
+        if answer:
+            self.since = now
+        return answer
+
+
+@pytest.fixture
+def leases() -> Any:
+    demand_libraries("redis")
+    return importlib.import_module("taskiq_mail.leases")
+
+
+async def work(leases: Any, lease: Held) -> str:
+    try:
+        async with leases.kept(lease):
+            await asyncio.get_running_loop().create_future()
+    except TimeoutError:
+        return "over"
+    return "done"
+
+
+async def pass_time(clock: Clock, seconds: int) -> None:
+    for _ in range(seconds):
+        await clock.advance(1)
+
+
+async def test_a_lease_is_kept_three_times_in_its_time(leases: Any) -> None:
+    clock, lease = Clock(), Held()
+    working = asyncio.create_task(work(leases, lease))
+    await pass_time(clock, 95)
+    assert lease.asked == [10, 20, 30, 40, 50, 60, 70, 80, 90]
+    assert not working.done()
+    working.cancel()
+    await asyncio.wait([working])
+    assert working.cancelled()
+    await pass_time(clock, 30)
+    assert len(lease.asked) == 9
+
+
+async def test_a_lease_that_cannot_be_kept_is_tried_again_and_goes_on(leases: Any) -> None:
+    clock, lease = Clock(), Held(OSError("Redis is away"), leases.RedisError("and still"))
+    working = asyncio.create_task(work(leases, lease))
+    await pass_time(clock, 45)
+    # A second apart while it fails; and what was held from the twelfth second on was held for thirty.
+    assert lease.asked == [10, 11, 12, 22, 32, 42]
+    assert not working.done()
+    working.cancel()
+    await asyncio.wait([working])
+
+
+async def test_work_stops_when_its_lease_may_be_over(leases: Any) -> None:
+    clock, lease = Clock(), Held(True, *[OSError("Redis is away")] * 100)
+    working = asyncio.create_task(work(leases, lease))
+    await pass_time(clock, 39)
+    assert not working.done()
+    await pass_time(clock, 1)
+    assert await working == "over"
+    assert lease.asked == [10, *range(20, 40)]
+
+
+async def test_work_stops_at_once_when_its_lease_is_anothers(leases: Any) -> None:
+    clock, lease = Clock(), Held(True, False)
+    working = asyncio.create_task(work(leases, lease))
+    await pass_time(clock, 20)
+    assert await working == "over"
+    assert lease.asked == [10, 20]

@@ -421,7 +421,112 @@ async def test_no_password_is_in_redis(queue: Queue, server: MailServer, redis_s
     assert PASSWORD.encode() not in written
 
 
+# Leases
+
+
+@pytest.fixture
+async def job() -> Any:
+    return await importlib.import_module("taskiq_mail.job").Job.of(mail(), "smtps://a@localhost")
+
+
+async def test_a_claim_that_is_kept_holds_for_its_time_again(queue: Queue, job: Any) -> None:
+    ledger = importlib.import_module("taskiq_mail.ledger")
+    claim, other = (ledger.Claim(queue.redis, job, token, 60) for token in ("one", "two"))
+    assert await claim.make() == "ours"
+    assert await other.make() == "busy"
+    await queue.redis.pexpire(f"mail:claim:{job.id}", 30_000)
+    before = claim.since
+    assert await claim.keep()
+    assert claim.since > before
+    assert await queue.redis.pttl(f"mail:claim:{job.id}") > 30_000
+    assert not await other.keep()
+
+
+async def test_a_claim_that_has_lapsed_is_taken_over_and_its_first_holder_ends_no_message(
+    queue: Queue, job: Any
+) -> None:
+    ledger, verdict = (importlib.import_module(f"taskiq_mail.{name}") for name in ("ledger", "verdict"))
+    first, second = (ledger.Claim(queue.redis, job, token, 60) for token in ("one", "two"))
+    assert await first.make() == "ours"
+    await queue.redis.delete(f"mail:claim:{job.id}")  # as it is behind its time
+    assert not await first.keep()
+    assert await second.make() == "ours"
+    assert not await first.keep()
+    with pytest.raises(RuntimeError, match="claimed by another"):
+        await first.begin_doubt(job.recipients)
+    with pytest.raises(RuntimeError, match="claimed by another"):
+        await first.settle(verdict.Step("done"))
+    await first.let_go()
+    assert await second.keep()
+    await second.begin_doubt(job.recipients)
+    # Who comes behind a worker that was lost in doubt, is told for whom.
+    await queue.redis.delete(f"mail:claim:{job.id}")
+    assert await first.make() == "ours"
+    assert first.tried_in_doubt == job.recipients
+
+
+async def test_a_place_is_kept_given_back_and_taken_over(queue: Queue) -> None:
+    slots = importlib.import_module("taskiq_mail.slots")
+    first, second, third = (slots.slot_of(queue.redis, "localhost", 2, 60) for _ in range(3))
+    assert not await first.keep()  # it was not taken
+    assert await first.take()
+    assert await second.take()
+    assert not await third.take(patience=0)
+    # Just before the first is over, it is kept.
+    key = "mail:slots:localhost"
+    ((holder, end), _) = await queue.redis.zrange(key, 0, -1, withscores=True)
+    await queue.redis.zadd(key, {holder: end - 30_000})
+    assert await first.keep()
+    assert await queue.redis.zscore(key, holder) >= end
+    # The second was not, and a third takes its place.
+    for name, _ in await queue.redis.zrange(key, 0, -1, withscores=True):
+        if name != holder:
+            await queue.redis.zadd(key, {name: 0})
+    assert await third.take(patience=0)
+    assert not await second.keep()
+    await second.give_back()  # what is another's stays another's
+    assert await third.keep()
+    await third.give_back()
+    assert await second.take(patience=0)
+
+
+async def test_a_lease_outlives_a_redis_that_is_away_for_a_moment(
+    queue: Queue, job: Any, redis_server: RedisServer
+) -> None:
+    ledger = importlib.import_module("taskiq_mail.ledger")
+    claim = ledger.Claim(queue.redis, job, "one", 60)
+    assert await claim.make() == "ours"
+    redis_server.kill()
+    redis_server.start()
+    await queue.forget_connections()
+    assert await claim.keep()
+
+
 # How many at once
+
+
+@by_data
+async def test_who_collects_waits_for_a_place_as_who_sends_does(queue: Queue, server: MailServer) -> None:
+    slots = importlib.import_module("taskiq_mail.slots")
+    held = [slots.slot_of(queue.redis, "localhost", 2, 600) for _ in range(2)]
+    for slot in held:
+        assert await slot.take()
+
+    async def scripts() -> int:
+        return int((await queue.redis.info("commandstats"))["cmdstat_eval"]["calls"])
+
+    async def has_asked() -> bool:
+        return await scripts() > before + 2
+
+    before = await scripts()
+    task = await queue.collecting.collect_mailbox.kiq(f"pop3s://a@localhost:{server.pop3_port}", 14)
+    worker = queue.start(name="collect_mailbox")
+    await until(has_asked)
+    assert server.pop3_sessions == []
+    await held[0].give_back()
+    await asyncio.to_thread(worker.join, _GUARD)
+    assert RetrievalReport.from_dict((await task.get_result()).return_value).is_complete
+    assert await queue.redis.zcard("mail:slots:localhost") == 1
 
 
 @by_data

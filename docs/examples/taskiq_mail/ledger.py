@@ -9,6 +9,7 @@ So whoever claims a mail whose worker was lost knows whether the server can have
 lost, and whose claim went to another, can no longer end a message.
 """
 
+import asyncio
 import json
 from dataclasses import dataclass, field
 from typing import Any
@@ -95,22 +96,29 @@ class Claim:
         self._redis = redis
         self._job = job
         self._token = token
-        self._lease = int(lease * 1000)
+        self.seconds = lease
+        self.since = 0.0
         self._keys = (f"mail:{job.id}", f"mail:claim:{job.id}", DUE, DEAD)
         self.progress = Progress(job.receipt)
         self.tried_in_doubt: tuple[str, ...] = ()
 
     async def make(self) -> str:
         """Claim the mail, and return "ours" with what is known of it; or "over", "busy" or "later"."""
-        state, *known = await self._run(_CLAIM, self._lease, self._job.id)
+        self.since = asyncio.get_running_loop().time()
+        state, *known = await self._run(_CLAIM, int(self.seconds * 1000), self._job.id)
         if known and known[0]:
             self.progress = Progress.from_json(known[0])
         if len(known) > 1 and known[1]:
             self.tried_in_doubt = tuple(json.loads(known[1]))
         return str(state.decode())
 
-    async def keep(self) -> None:
-        await self._run(_KEEP, self._lease)
+    async def keep(self) -> bool:
+        """Say that the mail is at work on still; False if the claim is over, and perhaps another's."""
+        asked = asyncio.get_running_loop().time()
+        if not await self._run(_KEEP, int(self.seconds * 1000)):
+            return False
+        self.since = asked
+        return True
 
     async def begin_doubt(self, recipients: tuple[str, ...]) -> None:
         """Write down that from here on the server may have the mail. Raises RuntimeError if the claim is another's."""

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack
 from email.message import EmailMessage
 from logging import getLogger
 from typing import Any
@@ -15,9 +15,10 @@ import mailwire
 from taskiq_mail.broker import broker, forget_acknowledged
 from taskiq_mail.credentials import endpoint_of
 from taskiq_mail.job import Job, unsent
+from taskiq_mail.leases import kept
 from taskiq_mail.ledger import DEAD, Claim, take_due
 from taskiq_mail.settings import SETTINGS
-from taskiq_mail.slots import Slot
+from taskiq_mail.slots import slot_of
 from taskiq_mail.verdict import Step, decide, in_doubt, merged, remaining
 
 logger = getLogger(__name__)
@@ -91,13 +92,13 @@ async def _attempt(mail: Job, claim: Claim, context: Context) -> Step:
         if decide(progress.receipt, len(progress.attempts), None, rules).kind == "dead":
             return await claim.settle(Step("dead"))
     endpoint = await asyncio.to_thread(endpoint_of, mail.server, SETTINGS.secrets)
-    holder, limit = context.message.task_id + uuid4().hex, SETTINGS.connections_per_host
-    slot = Slot(context.state.redis, f"mail:slots:{endpoint.host}", holder, limit=limit, lease=SETTINGS.lease)
-    async with _kept(claim, slot):
+    slot = slot_of(context.state.redis, endpoint.host, SETTINGS.connections_per_host, SETTINGS.lease)
+    async with kept(claim):
         if not await slot.take():
             return await claim.settle(Step("again", _POSTPONED))
         try:
-            return await _send(mail, endpoint, claim)
+            async with kept(slot):
+                return await _send(mail, endpoint, claim)
         finally:
             await slot.give_back()
 
@@ -135,22 +136,6 @@ class _Octets:
     async def __aiter__(self) -> AsyncIterator[bytes]:
         yield self._octets
         await self._begin_doubt()
-
-
-@asynccontextmanager
-async def _kept(*leases: Claim | Slot) -> AsyncIterator[None]:
-    async def keep() -> None:
-        while True:
-            await asyncio.sleep(SETTINGS.lease / 3)
-            for lease in leases:
-                await lease.keep()
-
-    keeping = asyncio.create_task(keep())
-    try:
-        yield
-    finally:
-        keeping.cancel()
-        await asyncio.gather(keeping, return_exceptions=True)
 
 
 @broker.task("hand_out_due", schedule=[{"interval": 5}])

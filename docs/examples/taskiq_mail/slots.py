@@ -2,6 +2,7 @@
 
 import asyncio
 from random import uniform
+from uuid import uuid4
 
 from redis.asyncio import Redis
 
@@ -10,41 +11,58 @@ _TAKE = """
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', now)
-if redis.call('ZCARD', KEYS[1]) >= tonumber(ARGV[2]) then return 0 end
-redis.call('ZADD', KEYS[1], now + ARGV[3], ARGV[1])
+if redis.call('ZCARD', KEYS[1]) >= tonumber(ARGV[3]) then return 0 end
+redis.call('ZADD', KEYS[1], now + ARGV[2], ARGV[1])
 return 1
 """
 _KEEP = """
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
-return redis.call('ZADD', KEYS[1], 'XX', 'CH', now + ARGV[2], ARGV[1])
+if not redis.call('ZSCORE', KEYS[1], ARGV[1]) then return 0 end
+redis.call('ZADD', KEYS[1], now + ARGV[2], ARGV[1])
+return 1
 """
 _PAUSE = 0.1
 _PATIENCE = 30.0
 
 
 class Slot:
-    """A place among the `limit` that a key has."""
+    """A place among the `limit` that a key has: a lease, of `lease` seconds."""
 
     def __init__(self, redis: Redis, key: str, holder: str, *, limit: int, lease: float) -> None:
         self._redis = redis
         self._key = key
         self._holder = holder
         self._limit = limit
-        self._lease = int(lease * 1000)
+        self.seconds = lease
+        self.since = 0.0
 
     async def take(self, patience: float = _PATIENCE) -> bool:
         """Take a place; False if none is free for `patience` seconds."""
-        deadline = asyncio.get_running_loop().time() + patience
-        while not await self._redis.eval(_TAKE, 1, self._key, self._holder, self._limit, self._lease):
-            if asyncio.get_running_loop().time() > deadline:
+        clock = asyncio.get_running_loop().time
+        deadline = clock() + patience
+        while not await self._run(_TAKE, self._limit):
+            if clock() > deadline:
                 return False
             await asyncio.sleep(uniform(0.5 * _PAUSE, 1.5 * _PAUSE))  # noqa: S311 (no secret)
         return True
 
-    async def keep(self) -> None:
-        """Say that it is in use still."""
-        await self._redis.eval(_KEEP, 1, self._key, self._holder, self._lease)
+    async def keep(self) -> bool:
+        """Say that it is in use still; False if it was given to another meanwhile."""
+        return await self._run(_KEEP)
 
     async def give_back(self) -> None:
         await self._redis.zrem(self._key, self._holder)
+
+    async def _run(self, script: str, *arguments: int) -> bool:
+        asked = asyncio.get_running_loop().time()
+        milliseconds = int(self.seconds * 1000)
+        if not await self._redis.eval(script, 1, self._key, self._holder, milliseconds, *arguments):
+            return False
+        self.since = asked
+        return True
+
+
+def slot_of(redis: Redis, host: str, limit: int, lease: float) -> Slot:
+    """Return a place for a connection to a host, to be taken: whether mail is sent there or collected."""
+    return Slot(redis, f"mail:slots:{host}", uuid4().hex, limit=limit, lease=lease)
