@@ -5,7 +5,6 @@ import importlib
 import runpy
 from collections.abc import AsyncIterator, Iterator
 from functools import partial
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +18,6 @@ from tests.integration.conftest import demand_libraries
 EXAMPLES = Path(__file__).parents[1] / "docs" / "examples"
 ACCOUNTS = [Account("a", "secret", ("a@example.org",)), Account("b", "secret", ("b@example.org",))]
 MAIL = [b"Subject: Hello\r\n\r\n", b".Hello\r\n" * 30_000]
-
-needs_trio = pytest.mark.skipif(find_spec("trio") is None, reason="trio is not installed")
 
 
 def function(name: str, of: str) -> Any:
@@ -67,8 +64,8 @@ async def test_a_refusal_ends_a_blocking_session(server: MailServer) -> None:
         await asyncio.to_thread(partial(send, *where, "a@example.org", "b@example.org", tls=client_context()))
 
 
-@needs_trio
 async def test_a_mail_goes_out_with_trio(server: MailServer) -> None:
+    demand_libraries("trio")
     trio = importlib.import_module("trio")
 
     send = function("smtp_trio", "send")
@@ -87,8 +84,8 @@ async def test_a_mail_goes_out_with_trio(server: MailServer) -> None:
     assert stored.content == b"".join(MAIL)
 
 
-@needs_trio
 async def test_mail_comes_in_with_trio(server: MailServer) -> None:
+    demand_libraries("trio")
     trio = importlib.import_module("trio")
 
     messages = [b"Subject: %d\r\n\r\n.dot\r\n" % number for number in range(30)]

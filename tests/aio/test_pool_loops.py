@@ -3,7 +3,6 @@
 import asyncio
 import gc
 import importlib
-from importlib.util import find_spec
 from random import Random
 
 import pytest
@@ -11,9 +10,7 @@ import pytest
 from mailwire import Delivery, Endpoint, MailwireError, SMTPPool
 from mailwire.testing import Cut, FaultProxy, MailServer
 from tests.aio.pools import ACCOUNTS, ENVELOPE, numbered, subjects
-
-# uvloop is nobody's duty to have; where it is, it is another event loop to be safe with.
-LOOPS = ["asyncio", "uvloop"] if find_spec("uvloop") else ["asyncio"]
+from tests.integration.conftest import demand_libraries
 
 
 def choose(number: int, chance: Random) -> list[Cut]:
@@ -50,8 +47,9 @@ async def flow() -> None:
     assert not asyncio.all_tasks() - {asyncio.current_task()}
 
 
-@pytest.mark.parametrize("loop", LOOPS)
+@pytest.mark.parametrize("loop", ["asyncio", "uvloop"])
 def test_a_pool_keeps_its_word_on_every_loop(loop: str) -> None:
+    demand_libraries(loop)
     factory = importlib.import_module("uvloop").new_event_loop if loop == "uvloop" else asyncio.new_event_loop
     with asyncio.Runner(loop_factory=factory) as runner:
         runner.run(flow())

@@ -6,6 +6,7 @@ import pytest
 
 from tests.benchmarks.__main__ import contenders, main
 from tests.benchmarks.imports import measure
+from tests.integration.conftest import demand_libraries
 
 ROOT = Path(__file__).parents[2]
 
@@ -41,6 +42,11 @@ def test_every_client_handles_every_message(capsys: pytest.CaptureFixture[str], 
             }
         else:
             assert before == after
+
+
+def test_aiosmtplib_takes_part() -> None:
+    demand_libraries("aiosmtplib")
+    assert "aiosmtplib" in {one.name for one in contenders()}
 
 
 def test_what_importing_takes_is_measured() -> None:

@@ -5,7 +5,6 @@ import importlib
 import logging
 import re
 from collections.abc import Iterator
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +23,7 @@ from tests.hostile import (
 )
 from tests.hostile.case import Case, Deed, Link
 from tests.hostile.play import play
+from tests.integration.conftest import demand_libraries
 
 CASES = {
     "SMTP TLS": smtp_tls.CASES,
@@ -58,9 +58,6 @@ CLASSES = {
 
 DOCUMENTATION = Path(__file__).parents[2] / "docs" / "explanation" / "broken-pop3-servers.md"
 
-# uvloop is nobody's duty to have; where it is, it is another event loop to be safe with.
-LOOPS = {"asyncio", "uvloop"} if find_spec("uvloop") else {"asyncio"}
-
 
 def plays() -> Iterator[Any]:
     for chapter, cases in CASES.items():
@@ -68,7 +65,7 @@ def plays() -> Iterator[Any]:
             first, *others = case.deeds
             for link, loop in case.surroundings:
                 # The clock of uvloop is not ours to move.
-                if loop in LOOPS and not (case.seconds and loop == "uvloop"):
+                if not (case.seconds and loop == "uvloop"):
                     name = f"{chapter} {case.name}: {first} by {link} with {loop}"
                     yield pytest.param(case, first, link, loop, id=name)
             for deed in others:
@@ -79,6 +76,7 @@ def plays() -> Iterator[Any]:
 def test_a_hostile_server_achieves_nothing(
     case: Case, deed: Deed, link: Link, loop: str, caplog: pytest.LogCaptureFixture
 ) -> None:
+    demand_libraries(loop)
     factory = importlib.import_module("uvloop").new_event_loop if loop == "uvloop" else asyncio.new_event_loop
     with caplog.at_level(logging.DEBUG), asyncio.Runner(loop_factory=factory) as runner:
         runner.run(play(case, deed, link, lambda: caplog.text))

@@ -6,7 +6,6 @@ Without aiosmtpd these tests are skipped; with MAILWIRE_REQUIRE_SERVERS=1 in the
 import asyncio
 import importlib
 import importlib.util
-import os
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any
@@ -17,6 +16,7 @@ import mailwire
 from mailwire import DataRefused, Delivery, Endpoint, NotSupported, Password, SMTPClient
 from mailwire.endpoint import TLSMode
 from mailwire.testing import client_context, server_context
+from tests.integration.conftest import demand
 
 MESSAGE = b"Subject: hello\r\n\r\n.\r\n..dots\r\nand the end\r\n"
 SIZE_LIMIT = 100_000
@@ -24,10 +24,7 @@ SIZE_LIMIT = 100_000
 
 @pytest.fixture(autouse=True)
 def needs_aiosmtpd() -> None:
-    if importlib.util.find_spec("aiosmtpd") is None:
-        if os.environ.get("MAILWIRE_REQUIRE_SERVERS") == "1":
-            pytest.fail("MAILWIRE_REQUIRE_SERVERS=1, but aiosmtpd is not installed")
-        pytest.skip("aiosmtpd is not installed")
+    demand(None if importlib.util.find_spec("aiosmtpd") else "aiosmtpd is not installed")
 
 
 class Handler:

@@ -1,6 +1,7 @@
 """The fixtures, as they are used in tests of somebody's mail code."""
 
 import asyncio
+import importlib
 import poplib
 import re
 import smtplib
@@ -11,6 +12,7 @@ import pytest
 import mailwire
 from mailwire.testing import MECHANISMS, Account, Cut, MailServer, Policy, client_context, server_context
 from mailwire.testing.pytest_plugin import BeginPeer, BeginProxy
+from tests.integration.conftest import demand_libraries
 
 GUIDE = Path(__file__).parents[2] / "docs" / "howto" / "test-your-mail-code.md"
 MESSAGE = b"Subject: x\r\n\r\nhello\r\n"
@@ -35,7 +37,8 @@ async def test_a_coroutine_sends_and_retrieves(mail_server: MailServer) -> None:
 
 
 def test_a_program_under_trio_sends(mail_server: MailServer) -> None:
-    trio = pytest.importorskip("trio")
+    demand_libraries("trio")
+    trio = importlib.import_module("trio")
 
     async def greet() -> bytes:
         async with await trio.open_tcp_stream(mail_server.host, mail_server.smtp_port) as stream:
