@@ -218,10 +218,38 @@ def test_a_machine_comes_without_asyncio_and_without_the_other_protocol(machine:
 def test_a_client_comes_without_what_is_for_others() -> None:
     (sending,) = modules_after("import mailwire; mailwire.SMTPClient, mailwire.SMTPPool")
     assert "sqlite3" not in sending
-    assert not [name for name in sending if name.startswith(("mailwire.maildrop", "mailwire.aio.pop3"))]
+    assert not [
+        name for name in sending if name.startswith(("mailwire.maildrop", "mailwire.aio.pop3", "mailwire.pop3"))
+    ]
     (retrieving,) = modules_after("import mailwire; mailwire.POP3Client")
     assert not {"sqlite3", "email"} & retrieving
-    assert not [name for name in retrieving if name.startswith(("mailwire.maildrop", "mailwire.aio.smtp"))]
+    others = ("mailwire.maildrop", "mailwire.message", "mailwire.aio.smtp", "mailwire.smtp")
+    assert not [name for name in retrieving if name.startswith(others)]
+    (with_one_call,) = modules_after("import mailwire; mailwire.send")
+    assert not [name for name in with_one_call if name.startswith(("mailwire.maildrop", "mailwire.pop3"))]
+
+
+# How many modules there may be beyond asyncio's: ours, and of the standard library. The time that they take is told by
+# python -m tests.benchmarks.imports.
+FEW = {
+    "mailwire": (1, 0),
+    "mailwire.smtp": (60, 25),
+    "mailwire.pop3": (57, 23),
+    "SMTPClient": (105, 55),
+    "POP3Client": (88, 27),
+    "SMTPPool": (113, 55),
+    "send": (110, 55),
+}
+
+
+def test_what_is_imported_beyond_asyncio_is_not_much() -> None:
+    for name, (ours, theirs) in FEW.items():
+        statement = f"import {name}" if name.startswith("mailwire") else f"import mailwire; mailwire.{name}"
+        before, after = modules_after("import asyncio", statement)
+        beyond = after - before
+        made_here = {module for module in beyond if roots({module}) == {"mailwire"}}
+        assert len(made_here) <= ours, name
+        assert len(beyond - made_here) <= theirs, (name, sorted(beyond - made_here))
 
 
 def test_the_plan_of_the_house_is_that_of_the_imports() -> None:

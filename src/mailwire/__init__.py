@@ -75,7 +75,8 @@ if TYPE_CHECKING:
     from .maildrop import Maildir, MboxSink, RetrievalReport, SQLiteLedger
     from .message import Attachment, MessagePolicy, MessageSource, RetrievedMessage
     from .message.compose import compose
-    from .one_call import retrieve, send
+    from .one_call.retrieving import retrieve
+    from .one_call.sending import send
     from .pop3.findings import Finding, FindingKind
     from .pop3.survey import Entry, Listing
     from .sasl.choice import Preferences
@@ -217,7 +218,8 @@ _MADE_IN: Final = {
         "smtp.options": ("DeliverBy", "MailOptions", "OriginalRecipient", "RecipientOptions", "ValidSince"),
         "smtp.receipt": ("Receipt", "RecipientReceipt"),
         "transcript": ("Transcript",),
-        "one_call": ("retrieve", "send"),
+        "one_call.retrieving": ("retrieve",),
+        "one_call.sending": ("send",),
     }.items()
     for name in names
 }

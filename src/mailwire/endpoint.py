@@ -13,7 +13,6 @@ from urllib.parse import quote, unquote_to_bytes, urlsplit
 
 from .sasl.choice import Credentials, Preferences
 from .sasl.credentials import Password
-from .smtp.commands import Ehlo
 
 __all__ = ["Chunking", "ClientCertificate", "Connector", "Endpoint", "Protocol", "TLSMode", "Timeouts"]
 
@@ -166,6 +165,8 @@ class Endpoint:
             raise ValueError("ignored_extensions are a collection; one alone is [keyword]")
         object.__setattr__(self, "ignored_extensions", frozenset(word.upper() for word in self.ignored_extensions))
         if self.local_hostname is not None:
+            from .smtp.commands import Ehlo  # not for POP3, which has no such name
+
             Ehlo(self.local_hostname)
         if self.tls_context is not None and (self.tls_ca_file or self.tls_client_certificate):
             raise ValueError("with a tls_context, authorities and the client's certificate are set there")

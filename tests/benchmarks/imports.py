@@ -20,6 +20,7 @@ STATEMENTS = (
     "import mailwire.pop3",
     "import mailwire; mailwire.SMTPClient",
     "import mailwire; mailwire.POP3Client",
+    "import mailwire; mailwire.send",
     "from mailwire import *",
     "import asyncio, email.message, email.policy, smtplib, poplib",
 )

@@ -8,11 +8,10 @@
 
 from collections.abc import Awaitable, Callable, Collection, Sequence
 from dataclasses import replace
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 from ..endpoint import Endpoint
 from ..errors import AuthenticationFailed, SecurityError, ServerUnproven
-from ..pop3.response import Response
 from ..sasl import (
     MECHANISMS,
     Anonymous,
@@ -31,10 +30,13 @@ from ..sasl import (
     is_weaker,
     make_mechanism,
 )
-from ..smtp.reply import Reply
 from .stream import Stream
 from .tls import channel_bindings
 from .tokens import provide_token
+
+if TYPE_CHECKING:  # who speaks one protocol does without the other
+    from ..pop3.response import Response
+    from ..smtp.reply import Reply
 
 __all__ = [
     "Attempt",
@@ -88,7 +90,7 @@ def situation_of(endpoint: Endpoint, stream: Stream, offered: Collection[str]) -
     )
 
 
-def login_refusal(command: str, exchange: Exchange | None, answer: Reply | Response) -> AuthenticationFailed:
+def login_refusal(command: str, exchange: Exchange | None, answer: "Reply | Response") -> AuthenticationFailed:
     """Return the error for a login that the server has refused in the end by its `answer`.
 
     command: as a transcript shows it. exchange: of SASL, if it was one; why it was cancelled by us goes first.

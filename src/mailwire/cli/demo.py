@@ -10,7 +10,8 @@ from typing import Final
 from ..endpoint import Endpoint
 from ..errors import MailwireError
 from ..message import RetrievedMessage
-from ..one_call import retrieve, send
+from ..one_call.retrieving import retrieve
+from ..one_call.sending import send
 from ..sasl.credentials import Password
 from ..smtp.delivery import Delivery
 from ..smtp.receipt import Receipt
