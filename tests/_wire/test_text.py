@@ -152,5 +152,5 @@ def test_another_number_of_lines_is_refused(data: bytes) -> None:
 def test_no_line_among_others_holds_a_control(control: bytes) -> None:
     for line in (control + b"a", b"a" + control + b"b", b"a" + control):
         for data in (line + b"\r\nb\r\n", b"b\r\n" + line + b"\r\n"):
-            with pytest.raises(ValueError, match=r"^(a command must not hold|expected 2 commands)"):
+            with pytest.raises(ValueError, match=r"^a command must not hold control characters"):
                 check_lines(data, 2)

@@ -230,6 +230,25 @@ def test_an_address_that_goes_on_and_on_is_quoted_from_its_beginning(address: st
     assert len(str(refusal.value)) < 2500
 
 
+def test_an_address_of_common_length_is_quoted_whole() -> None:
+    for length, shown in ((320, repr("a" * 320)), (321, f"{'a' * 320!r}... (321 characters)")):
+        with pytest.raises(ValueError) as refusal:
+            Mailbox.parse("a" * length)
+        assert str(refusal.value) == (
+            f"expected an address like name@example.org, got {shown}: "
+            "a local part with other characters must stand in double quotes"
+        )
+
+
+def test_a_refusal_says_what_is_wrong() -> None:
+    with pytest.raises(
+        ValueError, match=r": an address must not hold control characters \(CR, LF, NUL, \.\.\.\), got b"
+    ):
+        Mailbox.parse('"a\nb"@example.org')
+    with pytest.raises(ValueError, match=r": the quoted local part does not end in a double quote followed by @$"):
+        Mailbox.parse('"a"b@example.org')
+
+
 @pytest.mark.parametrize(
     ("local", "written"),
     [
@@ -341,6 +360,7 @@ def test_a_domain_or_an_address_literal_is_returned_as_it_is(domain: str) -> Non
     [
         ("a" * 64, "labels of letters, digits and hyphens, at most 63 octets each"),
         ("a" * 300, "a domain has at most 253 octets, got 300: 'aaaa"),
+        ("a" * 80 + "é" * 100, f"got 180: '{'a' * 80}'\\.\\.\\.$"),
         ("", "expected a domain name"),
         ("a b", "got 'a b'"),
         ("[1.2.3]", r"expected an address literal such as \[192\.0\.2\.1\] or \[IPv6:2001:db8::1\], got '\[1\.2\.3\]'"),

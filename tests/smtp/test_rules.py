@@ -3,7 +3,7 @@ from typing import Any
 
 import pytest
 
-from mailwire.errors import AuthenticationFailed, RemoteProtocolError, TLSFailed
+from mailwire.errors import AuthenticationFailed, MailwireError, RemoteProtocolError, TLSFailed
 from mailwire.sasl import Password, Plain
 from mailwire.smtp import (
     TRANSITIONS,
@@ -63,10 +63,13 @@ def test_an_exchange_that_is_begun_is_not_sent_again() -> None:
     assert problem == "AUTH PLAIN **** was sent already: each exchange needs an Auth of its own"
 
 
+def found(command: Command[object], code: int, state: State, *, is_early: bool = False) -> MailwireError | None:
+    row = TRANSITIONS[state, type(command)]
+    return fault(command, reply(code), row, is_early=is_early, quote=lambda said: f"<{said.code}>")
+
+
 def check(command: Command[object], code: int, state: State, *, is_early: bool = False) -> object:
-    return type(
-        fault(command, reply(code), TRANSITIONS[state, type(command)], is_early=is_early, quote=lambda said: repr(said))
-    )
+    return type(found(command, code, state, is_early=is_early))
 
 
 def test_a_reply_that_leads_nowhere_is_a_fault() -> None:
@@ -76,6 +79,20 @@ def test_a_reply_that_leads_nowhere_is_a_fault() -> None:
     assert check(Data(), 250, State.TRANSACTION) is RemoteProtocolError
     assert check(Data(), 354, State.TRANSACTION) is type(None)
     assert check(Noop(), 354, State.READY) is RemoteProtocolError
+
+
+def test_the_first_digit_tells_whether_it_leads_anywhere() -> None:
+    for code, kind in ((299, type(None)), (300, RemoteProtocolError), (399, RemoteProtocolError), (400, type(None))):
+        assert check(Rcpt(B), code, State.TRANSACTION) is kind
+    for code, kind in ((299, RemoteProtocolError), (300, type(None)), (399, type(None)), (400, type(None))):
+        assert check(Data(), code, State.TRANSACTION) is kind
+
+
+def test_a_fault_says_what_was_expected_and_what_came() -> None:
+    assert str(found(Data(), 250, State.TRANSACTION)) == "expected 3yz or a refusal to DATA, got <250>"
+    assert str(found(Noop(), 354, State.READY)) == "expected a final reply to NOOP, got <354>"
+    assert str(found(BdatLast(1), 250, State.CHUNKS, is_early=True)) == "expected 4yz or 5yz to BDAT 1 LAST, got <250>"
+    assert str(found(StartTls(), 250, State.READY)) == "expected 220 in reply to STARTTLS, got <250>"
 
 
 def test_before_the_end_of_a_message_only_a_refusal_is_no_fault() -> None:
@@ -97,6 +114,7 @@ def test_only_220_begins_tls_and_no_success_comes_before_its_time() -> None:
     assert check(StartTls(), 454, State.READY) is type(None)
     assert check(login(), 235, State.READY) is type(None)
     scram = Auth(Plain(Password("a", "secret")), sends_initial_response=False)
+    assert check(scram, 300, State.READY) is type(None)
     assert check(scram, 535, State.READY) is type(None)
     scram.exchange.respond(b"!")
     assert check(scram, 235, State.READY) is AuthenticationFailed

@@ -80,7 +80,6 @@ def check_lines(data: bytes, count: int) -> bytes:
     controls = len(data) - len(data.translate(None, _CONTROLS))
     if controls == 2 * count and data.count(LINE_END) == count and data.endswith(LINE_END):
         return data
-    lines = data.removesuffix(LINE_END).split(LINE_END)
-    for line in lines:
+    for line in data.split(LINE_END):
         check_argument("a command", line)
     raise ValueError(f"expected {count} commands that end in CRLF, got {quote(data)}")

@@ -39,10 +39,10 @@ class Parameters(FrozenMapping[str | None]):
                 raise ValueError(f"expected a parameter name of letters, digits and hyphens, got {keyword!r}")
             if value is not None and not _VALUE.match(value):
                 raise ValueError(f"the value of {keyword} must be printable, without spaces and '=', got {value!r}")
-        if len(parameters) > 1 and len({keyword.upper() for keyword in parameters}) < len(parameters):
+        if len({keyword.upper() for keyword in parameters}) < len(parameters):
             raise ValueError(f"expected each parameter once, got {', '.join(parameters)}")
         super().__init__(parameters)
-        self.is_binary: bool = parameters.get("BODY") == "BINARYMIME"
+        self.is_binary: bool = any(map(_says_binary, parameters.items()))
         """Whether these parameters of MAIL say that the message is binary (RFC 3030 3)."""
 
     @classmethod
@@ -52,7 +52,7 @@ class Parameters(FrozenMapping[str | None]):
 
     @classmethod
     def vouch(cls, parameters: Mapping[str, str | None]) -> Self:
-        """Take `parameters` as they are. The caller knows that the names and values are what they may be."""
+        """Take `parameters` as they are. The caller knows that they are what they may be, and written in capitals."""
         whole = cls.__new__(cls)
         whole._items = dict(parameters)
         whole.is_binary = whole._items.get("BODY") == "BINARYMIME"
@@ -65,6 +65,12 @@ class Parameters(FrozenMapping[str | None]):
         if len(whole) < sum(map(len, parts)):
             raise ValueError(f"expected each parameter once, got {', '.join(word for part in parts for word in part)}")
         return cls(whole)
+
+
+def _says_binary(parameter: tuple[str, str | None]) -> bool:
+    keyword, value = parameter
+    # RFC 5321 2.4: case counts neither in a keyword nor in the word that is its value.
+    return value is not None and value.upper() == "BINARYMIME" and keyword.upper() == "BODY"
 
 
 NO_PARAMETERS: Final = Parameters({})

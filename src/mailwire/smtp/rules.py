@@ -47,8 +47,10 @@ def fault(
     quote: how the reply may be shown.
     """
     code = reply.code
-    following = row.done if code < 300 else row.more if code < 400 else row.refused
-    if code >= 400 or (following is not None and not is_early and type(command) in _PLAIN):
+    if code >= 400:
+        return None
+    following = row.done if code < 300 else row.more
+    if following is not None and type(command) in _PLAIN:
         return None
     # RFC 3207 4: only 220 is the go-ahead. Whoever says anything else is not to be reasoned with.
     if isinstance(command, StartTls) and code != 220:

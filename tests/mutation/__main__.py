@@ -1,0 +1,57 @@
+"""Tries whether the tests notice when the code is changed: `python -m tests.mutation smtp/paths smtp/rules`.
+
+Without arguments it tries the whole table. What survives is shown as a change, and `--jobs` says how many are tried
+at a time. It needs mutmut, which makes the mutants.
+"""
+
+import argparse
+import os
+import sys
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from tests.mutation.driver import KILLED, SURVIVED, TIMED_OUT, UNREACHED, Driver
+from tests.mutation.mutants import Mutant, plant
+from tests.mutation.same import SAME
+from tests.mutation.table import TESTS
+
+EQUAL = "equal"  # it lives, and changes nothing that could be seen
+_ROOT = Path(__file__).parents[2]
+
+
+def main() -> int:
+    """Run."""
+    parser = argparse.ArgumentParser(prog="python -m tests.mutation")
+    parser.add_argument("modules", nargs="*", metavar="MODULE", help="smtp/paths; all of the table by default")
+    parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1)
+    parser.add_argument("--slowest", type=float, default=0.5, help="seconds; tests that take longer are left out")
+    parser.add_argument("--ground", type=Path, default=_ROOT / "mutants", help="where the changed code is put")
+    options = parser.parse_args()
+    modules = options.modules or list(TESTS)
+    mutants = plant(_ROOT / "src", modules, options.ground)
+    sys.path.insert(0, str(options.ground))
+    driver = Driver(mutants, options.jobs, options.slowest)
+    tests = sorted({f"tests/{path}" for module in modules for path in TESTS[module]})
+    code = pytest.main(
+        ["-q", "-s", "-p", "no:cacheprovider", "--tb=native", "--hypothesis-profile=mutants", *tests], plugins=[driver]
+    )
+    verdicts = {mutant: _known(mutant, verdict) for mutant, verdict in driver.verdicts.items()}
+    for mutant, verdict in verdicts.items():
+        if verdict in (SURVIVED, UNREACHED):
+            print(f"\n{verdict}: {mutant.name}\n{mutant.change}")
+    print(f"\n{'module':24} {'mutants':>8} {'killed':>8} {EQUAL:>8} {'survived':>8} {'unreached':>9}")
+    for module in modules:
+        counts = Counter(verdict for mutant, verdict in verdicts.items() if mutant.module == module)
+        killed = counts[KILLED] + counts[TIMED_OUT]
+        print(f"{module:24} {counts.total():8} {killed:8} {counts[EQUAL]:8} {counts[SURVIVED]:8} {counts[UNREACHED]:9}")
+    return int(code)
+
+
+def _known(mutant: Mutant, verdict: str) -> str:
+    return EQUAL if verdict == SURVIVED and (mutant.module, mutant.line) in SAME else verdict
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,116 @@
+"""The driver: tries each mutant with the tests that run through its function, the fastest first, until one fails.
+
+mutmut's own collects the tests again for each mutant, and hands on what a test before has left in the caches. Here the
+tests are collected once, each mutant has a process that begins with cold caches, and dies with it.
+"""
+
+import functools
+import gc
+import os
+import signal
+import sys
+import time
+from collections import defaultdict
+from collections.abc import Iterable
+from typing import Any, Final
+
+import pytest
+from _pytest.runner import runtestprotocol
+from mutmut.mutation.trampoline import set_mutant_under_test
+from mutmut.state import state
+
+from tests.mutation.mutants import Mutant
+
+__all__ = ["KILLED", "SURVIVED", "TIMED_OUT", "UNREACHED", "Driver"]
+
+KILLED: Final = "killed"
+SURVIVED: Final = "survived"
+TIMED_OUT: Final = "timed out"  # killed, too: it went on and on
+UNREACHED: Final = "unreached"
+
+_TIMES_AS_LONG: Final = 10
+_SECONDS_MORE: Final = 20
+
+
+class Driver:
+    """A plugin of pytest that runs the tests for each of `mutants`, `jobs` at a time; `verdicts` says what came of it.
+
+    slowest: seconds; a test that takes longer is left out.
+    """
+
+    def __init__(self, mutants: list[Mutant], jobs: int, slowest: float) -> None:
+        self._mutants = mutants
+        self._jobs = jobs
+        self._slowest = slowest
+        self._tests: dict[str, list[tuple[float, int]]] = defaultdict(list)
+        self._caches: list[Any] = []
+        self.verdicts: dict[Mutant, str] = {}
+
+    @pytest.hookimpl
+    def pytest_runtestloop(self, session: pytest.Session) -> bool:
+        """Take the place of pytest's loop over the tests."""
+        if session.testsfailed or not session.items:
+            raise session.Interrupted("the tests cannot be collected")
+        self._try_the_original(session.items)
+        self._caches = _caches()
+        gc.freeze()  # what is collected in a child, is copied for it
+        running: dict[int, Mutant] = {}
+        for number, mutant in enumerate(self._mutants, 1):
+            tests = sorted(self._tests[mutant.function])
+            if not tests:
+                self.verdicts[mutant] = UNREACHED
+                continue
+            if len(running) == self._jobs:
+                self._bury(running)
+            running[self._start(mutant, session.items, tests)] = mutant
+            if number % 100 == 0:
+                print(f"{number} of {len(self._mutants)}", file=sys.__stdout__, flush=True)
+        while running:
+            self._bury(running)
+        return True
+
+    def _try_the_original(self, items: list[pytest.Item]) -> None:
+        set_mutant_under_test("stats")
+        for index, item in enumerate(items):
+            state()._stats.clear()
+            started = time.process_time()
+            if not _passes(item):
+                raise pytest.exit.Exception(f"{item.nodeid} fails without any mutant", returncode=1)
+            took = time.process_time() - started
+            if took <= self._slowest:
+                for function in state()._stats:
+                    self._tests[function].append((took, index))
+        set_mutant_under_test("")
+
+    def _start(self, mutant: Mutant, items: list[pytest.Item], tests: list[tuple[float, int]]) -> int:
+        child = os.fork()
+        if child:
+            return child
+        try:
+            # Seconds of the processor for what waits for nothing to come, and of the clock for what waits.
+            limit = int(_TIMES_AS_LONG * sum(took for took, _ in tests)) + _SECONDS_MORE
+            signal.signal(signal.SIGALRM, signal.SIG_DFL)
+            signal.alarm(limit)
+            null = os.open(os.devnull, os.O_RDWR)
+            for descriptor in (0, 1, 2):
+                os.dup2(null, descriptor)
+            for cache in self._caches:
+                cache.cache_clear()
+            set_mutant_under_test(mutant.name)
+            os._exit(0 if all(_passes(items[index]) for _, index in tests) else 1)
+        finally:
+            os._exit(1)
+
+    def _bury(self, running: dict[int, Mutant]) -> None:
+        child, status = os.wait()
+        code = os.waitstatus_to_exitcode(status)
+        self.verdicts[running.pop(child)] = SURVIVED if code == 0 else TIMED_OUT if code == -signal.SIGALRM else KILLED
+
+
+def _passes(item: pytest.Item) -> bool:
+    reports: Iterable[pytest.TestReport] = runtestprotocol(item, log=False, nextitem=None)
+    return not any(report.failed for report in reports)
+
+
+def _caches() -> list[Any]:
+    return [known for known in gc.get_objects() if isinstance(known, functools._lru_cache_wrapper)]

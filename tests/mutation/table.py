@@ -1,0 +1,80 @@
+"""The table: which tests are to kill the mutants of which module."""
+
+from typing import Final
+
+__all__ = ["TESTS"]
+
+_TRANSACTION: Final = (
+    "smtp/test_transaction.py",
+    "smtp/test_transaction_modes.py",
+    "smtp/test_chunking.py",
+    "smtp/test_group.py",
+)
+_SESSION: Final = ("smtp/test_connection.py", "smtp/test_states.py")
+_RETRIEVAL: Final = ("pop3/test_connection.py", "pop3/test_authorization.py", "pop3/test_transaction.py")
+
+TESTS: Final[dict[str, tuple[str, ...]]] = {
+    # What guards the wire.
+    "_wire/text": ("_wire/test_text.py",),
+    "smtp/paths": ("smtp/test_paths.py",),
+    "smtp/parameters": ("smtp/test_parameters.py", "smtp/test_commands.py", "smtp/test_options.py"),
+    "smtp/xtext": ("smtp/test_xtext.py",),
+    "smtp/commands": ("smtp/test_commands.py",),
+    "smtp/options": ("smtp/test_options.py",),
+    "message/addresses": ("message/test_addresses.py",),
+    "pop3/commands": ("pop3/test_commands.py",),
+    "pop3/transaction": ("pop3/test_transaction.py", "pop3/test_commands.py"),
+    "pop3/authorization": ("pop3/test_authorization.py", "pop3/test_commands.py"),
+    # The gate to TLS.
+    "smtp/rules": ("smtp/test_rules.py",),
+    "aio/initiation": ("aio/test_client.py", "aio/test_smtp.py", "aio/test_authentication.py", "aio/test_lmtp.py"),
+    "aio/tls": ("aio/test_tls.py", "aio/test_client.py"),
+    "smtp/connection": _SESSION,
+    "pop3/connection": _RETRIEVAL,
+    # What says whether a mail was sent.
+    "smtp/delivery": ("smtp/test_delivery.py", *_TRANSACTION),
+    "smtp/outcome": _TRANSACTION,
+    "smtp/transaction": _TRANSACTION,
+    "smtp/receipt": ("smtp/test_receipt.py", *_TRANSACTION),
+    "smtp/answers": _TRANSACTION,
+    "smtp/group": _TRANSACTION,
+    "smtp/grouped_pipeline": _TRANSACTION,
+    "smtp/opening": _TRANSACTION,
+    "smtp/transactions": ("smtp/test_transactions.py", *_TRANSACTION),
+    "smtp/mail_data": ("smtp/test_mail_data.py", *_TRANSACTION),
+    "smtp/chunking_defects": ("smtp/test_chunking_defects.py",),
+    # What reads replies and writes mail.
+    "_wire/lines": ("_wire/test_lines.py",),
+    "_wire/dots": ("_wire/test_dots.py",),
+    "_wire/pipeline": ("_wire/test_pipeline.py",),
+    "_wire/keywords": ("_wire/test_keywords.py",),
+    "smtp/reply": ("smtp/test_reply.py",),
+    "smtp/extensions": ("smtp/test_extensions.py",),
+    "smtp/queue_id": ("smtp/test_queue_id.py",),
+    # The rest of the core.
+    "sasl/exchange": ("sasl/test_exchange.py",),
+    "sasl/choice": ("sasl/test_choice.py",),
+    "sasl/scram": ("sasl/test_scram.py",),
+    "sasl/oauth": ("sasl/test_oauth.py",),
+    "sasl/cram_md5": ("sasl/test_cram_md5.py",),
+    "sasl/plain": ("sasl/test_plain.py",),
+    "sasl/login": ("sasl/test_login.py",),
+    "sasl/external": ("sasl/test_external.py",),
+    "sasl/anonymous": ("sasl/test_anonymous.py",),
+    "sasl/fields": ("sasl/test_fields.py",),
+    "sasl/identities": ("sasl/test_identities.py",),
+    "sasl/keys": ("sasl/test_keys.py",),
+    "sasl/saslprep": ("sasl/test_saslprep.py",),
+    "sasl/redaction": ("sasl/test_redaction.py",),
+    "sasl/channel_binding": ("sasl/test_channel_binding.py",),
+    "pop3/response": ("pop3/test_response.py",),
+    "pop3/capabilities": ("pop3/test_capabilities.py",),
+    "pop3/refusals": ("pop3/test_refusals.py",),
+    "pop3/faults": ("pop3/test_faults.py", *_RETRIEVAL),
+    "pop3/listings": ("pop3/test_listings.py",),
+    "pop3/listing_reader": ("pop3/test_listings.py",),
+    "pop3/survey": ("pop3/test_survey.py",),
+    "pop3/columns": ("pop3/test_columns.py",),
+    "pop3/findings": ("pop3/test_findings.py", *_RETRIEVAL),
+    "pop3/body": _RETRIEVAL,
+}
