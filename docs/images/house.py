@@ -46,7 +46,8 @@ def modules() -> dict[str, Path]:
 def imported_rooms() -> Rooms:
     """Return the rooms, each with those that its modules import, when they run; the front does it when it is asked."""
     known: Rooms = defaultdict(set)
-    for module, path in modules().items():
+    found = modules()
+    for module, path in found.items():
         room = room_of(module)
         tree = ast.parse(path.read_text("utf-8"))
         if module != FRONT:
@@ -56,7 +57,7 @@ def imported_rooms() -> Rooms:
             if isinstance(node, ast.ImportFrom) and node.level:
                 source = importlib.util.resolve_name("." * node.level + (node.module or ""), package)
                 targets = [source] if node.module else [f"{source}.{alias.name}" for alias in node.names]
-                known[room] |= {room_of(target if target in modules() else source) for target in targets}
+                known[room] |= {room_of(target if target in found else source) for target in targets}
         known[room].discard(room)
     return dict(known)
 

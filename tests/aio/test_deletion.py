@@ -18,6 +18,7 @@ from mailwire import (
     LocalProtocolError,
     MaildropLocked,
     MailwireError,
+    Password,
     POP3Client,
     POP3Settings,
     RemoteProtocolError,
@@ -25,7 +26,7 @@ from mailwire import (
     UnknownMessage,
 )
 from mailwire.pop3 import Dele, Quit, Response, Rset
-from mailwire.testing import FIN, RST, STALL, WAIT, ScriptedPeer, Step
+from mailwire.testing import FIN, RST, STALL, WAIT, Account, MailServer, ScriptedPeer, Step
 from mailwire.testing.turns import drain_events
 from tests.aio.dialogues import (
     LISTED,
@@ -266,6 +267,22 @@ async def test_what_was_marked_can_be_unmarked() -> None:
         await client.rollback()
         assert await client.commit() == CommitReport(response=Response(True, b"bye"))
         assert client.last_commit is None
+
+
+async def test_what_was_unmarked_is_found_again() -> None:
+    """A listing made while a message is marked does not have it (RFC 1939 5)."""
+    accounts = [Account("b", "secret", ("b@example.org",))]
+    async with MailServer(accounts) as server:
+        server.maildrop.put("b", b"one\r\n", uid="u1")
+        server.maildrop.put("b", b"two\r\n", uid="u2")
+        login: dict[str, Any] = {"auth": Password("b", "secret"), "allow_cleartext_auth": True}
+        async with POP3Client(Endpoint("127.0.0.1", server.pop3_port, protocol="pop3", tls="none", **login)) as client:
+            await client.delete("u1")
+            assert [entry.uid for entry in await client.listing()] == ["u2"]
+            assert (await client.delete("u1")).missing == ("u1",)
+            await client.rollback()
+            assert [await item.read() async for item in client.retrieve(["u1"])] == [b"one\r\n"]
+            assert (await client.delete("u1")).missing == ()
 
 
 @pytest.mark.parametrize(

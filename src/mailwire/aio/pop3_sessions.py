@@ -154,7 +154,7 @@ class POP3Sessions(Client[Event]):
 
     async def _find(self, messages: Iterable[Message], *, forced: bool = False) -> Sequence[Entry | str]:
         named = self._transaction.check(messages)
-        if named and self._transaction.listing is None:
+        if named and self._transaction.needs_listing:
             await self._ask_listing()
         return self._transaction.find(named, forced=forced)
 

@@ -42,8 +42,14 @@ class Transaction:
         self.dialogue = dialogue
         self.marks = marks
         self.listing: Listing | None = None  # the last one of this session
+        self._left_out: Sequence[Entry] = ()  # of that, for they were marked then
         self._allows = allows
         self._listed = listed
+
+    @property
+    def needs_listing(self) -> bool:
+        """Whether there is no listing of all that is there: none was asked for, or what was marked then is not now."""
+        return self.listing is None or not all(map(self.marks.holds, self._left_out))
 
     async def ask_listing(self) -> Listing:
         """Ask STAT, LIST and UIDL in one flight and return what they say together; without UIDL ask LAST, if it may be.
@@ -51,6 +57,7 @@ class Transaction:
         Raises ResponseError if LIST is refused and there is no UIDL either.
         """
         stat, scan, identities = Stat(), List(), Uidl()
+        left_out = self.marks.undecided
         knows_uidl = self._allows("UIDL")
         for command in (stat, scan, identities) if knows_uidl else (stat, scan):
             self.dialogue.send(command)
@@ -70,7 +77,7 @@ class Transaction:
             numbers = list(islice(listing.unidentified, limit + 1))
             if 0 < len(numbers) <= limit:
                 listing = survey(sizes, uids.amended(await self._ask_again(numbers)), drop)
-        self.listing = listing
+        self.listing, self._left_out = listing, left_out
         self._listed(listing)
         return listing
 

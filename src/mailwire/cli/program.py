@@ -3,18 +3,19 @@
 import os
 import sys
 from collections.abc import Sequence
+from importlib import import_module
+from types import ModuleType
 from typing import Final
 
 from .. import __version__
 from ..errors import MailwireError
-from . import check, demo, fetch, send
 from .command_parser import CommandParser
 from .exits import status_of
 
 __all__ = ["main"]
 
 
-_COMMANDS: Final = {"send": send, "fetch": fetch, "check": check, "demo": demo}
+_COMMANDS: Final = ("send", "fetch", "check", "demo")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -41,7 +42,7 @@ def _run(words: Sequence[str]) -> int:
         _parser().parse_args(words)
         raise AssertionError("--help and --version end the program, and so does an error")
     # Each command has a parser of its own: those of argparse for subcommands take no options before the last argument.
-    command = _COMMANDS[words[0]]
+    command = _load(words[0])
     parser = command.make_parser()
     status: int = command.perform(parser.parse_intermixed_args(words[1:]))
     return status
@@ -56,6 +57,11 @@ def _parser() -> CommandParser:
     )
     parser.add_argument("--version", action="version", version=f"mailwire {__version__}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND", title="commands")
-    for name, command in _COMMANDS.items():
-        commands.add_parser(name, help=command.HELP)
+    for name in _COMMANDS:
+        commands.add_parser(name, help=_load(name).HELP)
     return parser
+
+
+def _load(command: str) -> ModuleType:
+    # Sending need not wait until the servers of the demo are imported.
+    return import_module(f".{command}", __package__)
