@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Final
 
 from mailwire import Password
-from mailwire.testing import MAIL_DATA, ScriptedPeer, Step
+from mailwire.testing import CLOSE, MAIL_DATA, ScriptedPeer, Step
 
 __all__ = [
     "CANARY",
@@ -91,7 +91,7 @@ POP3_GREETED: Final[tuple[Step, ...]] = ("S: +OK pop", "C: CAPA")
 POP3_READY: Final[tuple[Step, ...]] = (*POP3_GREETED, "S: -ERR what")
 LOGIN: Final[tuple[Step, ...]] = ("C: USER bob", "S: +OK", f"C: PASS {CANARY}", "S: +OK")
 OPENED: Final[tuple[Step, ...]] = (*POP3_READY, *LOGIN)
-POP3_QUIT: Final[tuple[Step, ...]] = ("C: QUIT", "S: +OK bye")
+POP3_QUIT: Final[tuple[Step, ...]] = ("C: QUIT", "S: +OK bye", CLOSE)
 LISTED: Final[tuple[Step, ...]] = (
     "C: STAT",
     "S: +OK 2 14",

@@ -13,6 +13,7 @@ from mailwire import (
     ConnectionLost,
     DeadlineExceeded,
     DeletionReport,
+    Desynchronised,
     Endpoint,
     Entry,
     LocalProtocolError,
@@ -26,7 +27,7 @@ from mailwire import (
     UnknownMessage,
 )
 from mailwire.pop3 import Dele, Quit, Response, Rset
-from mailwire.testing import FIN, RST, STALL, WAIT, Account, MailServer, ScriptedPeer, Step
+from mailwire.testing import FIN, LISTEN, RST, STALL, WAIT, Account, MailServer, ScriptedPeer, Step
 from mailwire.testing.turns import drain_events
 from tests.aio.dialogues import (
     LISTED,
@@ -307,6 +308,53 @@ async def test_a_commit_that_is_not_confirmed_is_in_doubt(
         assert report.committed == ()
         assert isinstance(report.error, error)
         assert not client.is_connected
+
+
+@pytest.mark.parametrize(
+    "end",
+    [
+        ("S: +OK bye", "S: -ERR some deleted messages not removed"),
+        ("S: +OK bye", WAIT, "S: -ERR some deleted messages not removed"),
+        ("S: +OK bye", WAIT, b"\r"),
+    ],
+)
+async def test_a_commit_with_more_behind_its_confirmation_is_in_doubt(end: tuple[Step, ...]) -> None:
+    # There was an answer too many before: what confirms the commit may be the answer to DELE.
+    async with ScriptedPeer(*OPENED, *LISTED, "C: DELE 1", "S: +OK", "C: QUIT", *end) as peer:
+        client = await connect(peer)
+        await client.delete(["u1"])
+        committing = asyncio.create_task(client.commit())
+        await drain_events()
+        peer.go_on()
+        report = await committing
+        assert (report.committed, report.unknown) == ((), (ONE,))
+        assert isinstance(report.error, Desynchronised)
+        assert not client.is_connected
+
+
+async def test_an_answer_too_many_in_time_for_the_commit_leaves_it_in_doubt() -> None:
+    async with ScriptedPeer(*OPENED, *LISTED, "C: DELE 1", "S: +OK", WAIT, "S: +OK", LISTEN) as peer:
+        client = await connect(peer)
+        await client.delete(["u1"])
+        peer.go_on()
+        await drain_events()
+        report = await client.commit()
+        assert (report.committed, report.unknown) == ((), (ONE,))
+        assert isinstance(report.error, Desynchronised)
+    assert "QUIT" not in peer.commands
+
+
+async def test_a_server_that_leaves_the_closing_to_us_has_confirmed_the_commit() -> None:
+    clock = Clock()
+    async with ScriptedPeer(*OPENED, *LISTED, "C: DELE 1", "S: +OK", *POP3_QUIT[:2], LISTEN, guard=None) as peer:
+        client = await connect(peer)
+        await client.delete(["u1"])
+        committing = asyncio.create_task(client.commit())
+        await drain_events()
+        assert not committing.done()
+        await clock.advance(1)
+        report = await committing
+        assert (report.committed, report.unknown) == ((ONE,), ())
 
 
 async def test_a_link_that_is_lost_before_quit_leaves_what_was_marked_in_doubt() -> None:

@@ -8,6 +8,7 @@ from mailwire import (
     Budget,
     BudgetExceeded,
     ConnectionLost,
+    Desynchronised,
     Endpoint,
     Entry,
     LocalProtocolError,
@@ -76,6 +77,35 @@ async def test_messages_are_asked_for_together_with_pipelining() -> None:
         client_for(peer) as client,
     ):
         assert await everything(client.retrieve([ONE, TWO, THREE])) == [b"first\r\n", b"", b"third\r\n"]
+
+
+async def test_what_comes_between_two_messages_answers_nothing() -> None:
+    # Taken for the answer to RETR 2, it would make the true one the first line of the message.
+    script = (*OPENED, *LISTED, *TWO_MESSAGES[:4], WAIT, "S: +OK", LISTEN)
+    async with ScriptedPeer(*script) as peer:
+        client = await connect(peer)
+        items = client.retrieve([ONE, TWO])
+        assert await (await anext(items)).read() == b"first\r\n"
+        peer.go_on()
+        await drain_events()
+        with pytest.raises(Desynchronised, match="expected nothing from the server"):
+            await anext(items)
+        assert not client.is_connected
+    assert peer.commands[-1] == "RETR 1"
+
+
+@pytest.mark.parametrize("end", [("S: -ERR idle for too long", FIN), (FIN,)])
+async def test_a_server_that_leaves_between_two_messages_is_lost(end: tuple[Step, ...]) -> None:
+    script = (*OPENED, *LISTED, *TWO_MESSAGES[:4], WAIT, *end)
+    async with ScriptedPeer(*script) as peer:
+        client = await connect(peer)
+        items = client.retrieve([ONE, TWO])
+        assert await (await anext(items)).read() == b"first\r\n"
+        peer.go_on()
+        await drain_events()
+        with pytest.raises(ConnectionLost):
+            await anext(items)
+        assert not client.is_connected
 
 
 async def test_pipelining_can_be_switched_off() -> None:

@@ -16,7 +16,7 @@ from mailwire import (
 )
 from mailwire.aio.session import Session
 from mailwire.smtp import Connection, ConnectionClosed, Ehlo, Event, Quit, ReplyReceived, ServerClosing, StartTls, State
-from mailwire.testing import CLOSE, FIN, LISTEN, NO_READING, PACKET, RST, STALL, WITHHOLD, ScriptedPeer, Tls
+from mailwire.testing import CLOSE, FIN, LISTEN, NO_READING, PACKET, RST, STALL, WITHHOLD, ScriptedPeer, Step, Tls
 from mailwire.testing.turns import drain_events
 from tests.aio.dialogues import QUIT, READY
 
@@ -131,8 +131,7 @@ async def test_a_session_that_was_cut_awaits_nothing() -> None:
         await hello(session, machine)
         session.abort()
         machine.send(Quit())
-        with pytest.raises(ConnectionLost):
-            await session.next_event(None, "")
+        assert isinstance(await session.next_event(None, ""), ConnectionClosed)
         await drain_events()
 
 
@@ -193,6 +192,36 @@ async def test_a_leave_that_was_taken_before_anything_is_asked_is_told() -> None
         await drain_events()
         with pytest.raises(ConnectionLost, match="closed the idle connection: 421 bye"):
             session.expect_silence()
+        session.abort()
+
+
+async def test_a_leave_that_was_taken_before_a_question_has_left_is_told() -> None:
+    async with ScriptedPeer(*READY, PACKET, "S: 421 bye", LISTEN) as peer:
+        session, machine = await session_with(peer)
+        await hello(session, machine)
+        await drain_events()
+        machine.send(Quit())
+        session.flush()
+        event = await session.next_event(None, "")
+        assert isinstance(event, ServerClosing)
+        assert event.reply.code == 421
+        await peer.rest()
+        assert peer.commands == ["EHLO [127.0.0.1]"]
+        session.abort()
+
+
+@pytest.mark.parametrize("said", ["S: 250 odd", b"25"])
+async def test_what_has_arrived_before_a_question_has_left_does_not_answer_it(said: Step) -> None:
+    async with ScriptedPeer(*READY, PACKET, said, LISTEN) as peer:
+        session, machine = await session_with(peer)
+        await hello(session, machine)
+        await drain_events()
+        machine.send(Quit())
+        session.flush()
+        with pytest.raises(RemoteProtocolError, match="expected nothing from the server"):
+            await session.next_event(None, "")
+        await peer.rest()
+        assert peer.commands == ["EHLO [127.0.0.1]"]
         session.abort()
 
 

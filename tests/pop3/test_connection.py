@@ -12,6 +12,7 @@ from mailwire._wire.trace import Direction, Trace, Traceable
 from mailwire.errors import (
     AuthenticationFailed,
     ConnectionLost,
+    Desynchronised,
     InjectedData,
     LimitExceeded,
     LocalProtocolError,
@@ -1176,9 +1177,21 @@ def test_quitting_ends_the_session_whatever_the_answer() -> None:
     for answer in (b"+OK bye\r\n", b"-ERR some deleted messages not removed\r\n"):
         connection = logged_in()
         ask(connection, Dele(1), Dele(2), Dele(3), Quit())
-        events = tell(connection, b"+OK\r\n" * 3 + answer + b"-ERR and another thing\r\n")
+        events = tell(connection, b"+OK\r\n" * 3 + answer)
         assert account(events)[3:] == [("said", "QUIT", parse_status(answer.removesuffix(b"\r\n")))]
         assert dead(connection)
+
+
+@pytest.mark.parametrize("more", [b"+OK bye\r\n", b"-ERR some deleted messages not removed\r\n", b"\r\n"])
+def test_an_answer_to_quit_with_more_behind_it_answers_something_else(more: bytes) -> None:
+    # An answer too many has come before, and the one to QUIT may be that to DELE.
+    connection = logged_in()
+    ask(connection, Dele(1), Quit())
+    with pytest.raises(Desynchronised, match="expected nothing behind the answer to QUIT, got") as caught:
+        tell(connection, b"+OK\r\n+OK\r\n" + more)
+    assert repr(more) in str(caught.value)
+    assert connection.in_flight == (Quit(),)
+    assert dead(connection)
 
 
 # TLS

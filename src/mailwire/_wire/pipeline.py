@@ -95,6 +95,11 @@ class Pipeline(Generic[C]):
         return self._queued[0][0] if self._queued else None
 
     @property
+    def awaits_answer(self) -> bool:
+        """Whether a reply is due."""
+        return bool(self._in_flight)
+
+    @property
     def is_idle(self) -> bool:
         """Whether nothing waits to leave."""
         return not (self._queued or self._blocks)

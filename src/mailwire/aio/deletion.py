@@ -1,6 +1,7 @@
 """Deletion: which messages a session was asked to delete, and what is known of them in the end (RFC 1939 5 and 6).
 
-1. DELE marks. What is marked is deleted when QUIT is answered with +OK, and known to be deleted by nothing else.
+1. DELE marks. What is marked is deleted when QUIT is answered with +OK, and known to be deleted by nothing else. If
+   anything comes behind that answer, it may have been the answer to another command: then nothing is known.
 2. A session that ends in any other way leaves what was marked UNKNOWN. By RFC 1939 6 nothing of it is deleted; there
    are servers that think otherwise. The next complete listing tells.
 3. -ERR to QUIT says that some of what was marked was deleted and some was not (RFC 1939 6): that is UNKNOWN, too.

@@ -127,7 +127,7 @@ class _Awaited:
 def _answer_in(event: Event) -> Answer:
     if type(event) is GroupAnswered or type(event) is ReplyReceived:
         return event
-    raise ConnectionLost(f"the server left in the middle of a mail: {event}")
+    raise ConnectionLost(f"the server left in the middle of a dialogue: {event}")
 
 
 def raise_refusal(received: ReplyReceived) -> None:

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from ..endpoint import Endpoint
-from ..errors import ConnectionLost, DeadlineExceeded, MailwireError, ResponseError
+from ..errors import ConnectionLost, DeadlineExceeded, Desynchronised, MailwireError, ResponseError
 from ..pop3 import (
     Command,
     Connection,
@@ -113,10 +113,7 @@ class Dialogue:
         """Return the next response; for one to a mere farewell there is less time."""
         timeouts = self._timeouts
         seconds = timeouts.quit if is_farewell else timeouts.response
-        event = await self._next_event(seconds, "the answer to", self.connection.awaited)
-        if not isinstance(event, ResponseReceived):
-            raise AssertionError("while a command is in flight, its response comes first")
-        return event
+        return _response_in(await self._next_event(seconds, "the answer to", self.connection.awaited))
 
     def poll_response(self) -> ResponseReceived | None:
         """Return the next response if it has come already, and nothing waits to leave; else None: it must be awaited.
@@ -124,11 +121,7 @@ class Dialogue:
         To be called in state TRANSACTION, while a command is in flight.
         """
         event = self.session.poll() if self.connection.is_all_sent else None
-        if event is None or self._note(event):
-            return None
-        if not isinstance(event, ResponseReceived):
-            raise AssertionError("while a command is in flight, its response comes first")
-        return event
+        return None if event is None or self._note(event) else _response_in(event)
 
     def poll_message(self, limit: int) -> bytes | None:
         """Return the message that is being given, if it has come whole already, is no longer than `limit` octets on the
@@ -144,6 +137,19 @@ class Dialogue:
         received = await self.next_response(is_farewell=is_farewell)
         raise_refusal(received)
         return received.response
+
+    async def expect_end(self) -> None:
+        """Wait for the server to close the connection behind its answer to QUIT, as long as closing may take.
+
+        Raises Desynchronised if it says more instead: then what was taken for that answer was another.
+        """
+        stream, seconds = self.session.stream, self._timeouts.close
+        try:
+            await stream.wait(None if seconds is None else self._loop.time() + seconds)
+        except TimeoutError:
+            return  # there is no need to close: what has come is all there is
+        if octets := sum(map(len, stream.take())):
+            raise Desynchronised(f"expected nothing behind the answer to QUIT, got {octets} octets")
 
     async def next_block(self, number: int) -> bytes | None:
         """Return the next block of the message `number`, which is being given; None at its end.
@@ -300,6 +306,12 @@ class Dialogue:
             if not (event.command.streamed and event.response.ok):
                 self._observe(event)
         return False
+
+
+def _response_in(event: Event) -> ResponseReceived:
+    if isinstance(event, ResponseReceived):
+        return event
+    raise ConnectionLost(f"the server left between two commands: {event}")
 
 
 def raise_refusal(received: ResponseReceived) -> None:

@@ -222,7 +222,10 @@ class POP3Sessions(Client[Event]):
             dialogue.session.expect_silence()
             await self._reset_before_quit()
             try:
-                report = marks.committed(await dialogue.ask(Quit(), is_farewell=not marks))
+                response = await dialogue.ask(Quit(), is_farewell=not marks)
+                if marks:
+                    await dialogue.expect_end()
+                report = marks.committed(response)
             except ResponseError as error:
                 self._note(error)
                 report = marks.in_doubt(error, error.response)

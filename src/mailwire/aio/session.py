@@ -31,7 +31,7 @@ class Machine(Protocol[E_co]):
     """What a session asks of a protocol machine."""
 
     @property
-    def in_flight(self) -> tuple[object, ...]: ...
+    def awaits_answer(self) -> bool: ...
     def next_event(self) -> E_co | None: ...
     def receive_data(self, data: bytes) -> None: ...
     def receive_eof(self) -> None: ...
@@ -123,8 +123,16 @@ class Session(Generic[E]):
         if (event := self.poll()) is not None:
             raise ConnectionLost(f"the server closed the idle connection: {event}")
 
+    @property
+    def has_unasked(self) -> bool:
+        """Whether the peer has said something, or gone, though no answer was due: that is to be heard before anything
+        is written, or it would be taken for the answer."""
+        return self.stream.has_news and not self._machine.awaits_answer
+
     def flush(self) -> None:
-        """Write what the machine lets leave."""
+        """Write what the machine lets leave; nothing as long as it `has_unasked`. Raises what the machine raises."""
+        if self.has_unasked:
+            return
         if blocks := self._machine.data_to_send():
             self.stream.write(blocks)
 

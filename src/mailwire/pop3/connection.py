@@ -30,7 +30,7 @@ from .authorization import Auth, Stls, Utf8
 from .body import Body
 from .capabilities import Capabilities
 from .challenges import find_challenge
-from .commands import Capa, Command, Greeting
+from .commands import Capa, Command, Greeting, Quit
 from .events import ConnectionClosed, Event, MessageData, MessageEnd, ResponseReceived, ServerClosing
 from .faults import injected, lost, objection, out_of_step
 from .gathering import Gathering
@@ -134,6 +134,11 @@ class Connection:
     def window(self, window: Window) -> None:
         self._window = window
         self._pipeline.window = window if self.is_pipelining else LOCKSTEP
+
+    @property
+    def awaits_answer(self) -> bool:
+        """Whether a command has left that is not answered yet: else the server has nothing to say."""
+        return self._pipeline.awaits_answer
 
     @property
     def is_pipelining(self) -> bool:
@@ -340,6 +345,10 @@ class Connection:
     def _answered(self, command: Command[object], response: Response) -> ResponseReceived:
         if isinstance(command, Auth) and response.ok and not command.exchange.is_complete:
             raise self._fail(command.exchange.error())
+        if isinstance(command, Quit) and self._buffer:
+            # One of the answers before was none: this may be that to DELE.
+            unread = self._buffer.quote_rest()
+            raise self._fail(self._out_of_step(f"expected nothing behind the answer to QUIT, got {unread}", b"?"))
         row = transition(self.state, type(command))
         expected = row.ahead if row else self.state
         self._answered_last = self._pipeline.settle()

@@ -149,6 +149,11 @@ class Connection(Answers):
         return self._pipeline.awaits_answer or self._pipeline.has_queued or self.accepts_data
 
     @property
+    def awaits_answer(self) -> bool:
+        """Whether a command has left that is not answered yet: else the server has nothing to say."""
+        return self._pipeline.awaits_answer
+
+    @property
     def is_pipelining(self) -> bool:
         """Whether several commands may be unanswered at a time."""
         return self._pipeline.window.commands > 1

@@ -67,11 +67,6 @@ class GroupedPipeline(Pipeline[Any]):
         return due
 
     @property
-    def awaits_answer(self) -> bool:
-        """Whether a reply is due."""
-        return bool(self._in_flight)
-
-    @property
     def has_queued(self) -> bool:
         """Whether a command has not left yet."""
         return bool(self._queued)
