@@ -59,7 +59,7 @@ class Session:
 
 SESSIONS = {
     "pop3-sylpheed-argosoft": Session(
-        lambda: [Capa(), User("ann"), Pass("fireball"), Stat(), Uidl(), List(), Retr(3, size=533), Quit()],
+        lambda: [Capa(), User("theogus"), Pass("fireball"), Stat(), Uidl(), List(), Retr(3, size=533), Quit()],
         messages={"RETR 3": TRACE_HEADER + SYLPHEED},
         refused=("CAPA",),
     ),
@@ -216,8 +216,8 @@ def test_the_dialogue_with_argosoft_is_told_as_it_was_spoken() -> None:
         "S: +OK ArGoSoft Mail Server Freeware, Version 1.8 (1.8.8.8)",
         "C: CAPA",
         "S: -ERR Unknown command",
-        "C: USER ann",
-        "S: +OK Password required for ann",
+        "C: USER theogus",
+        "S: +OK Password required for theogus",
         "C: PASS ****",
     ]
     assert outcome.told[-5:] == ["C: RETR 3", "S: +OK 522 octets", "S: (533 octets)", "C: QUIT", "S: +OK Aba he"]

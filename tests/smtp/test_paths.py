@@ -64,7 +64,7 @@ LONGEST_DOMAIN = ".".join([LONG_LABEL, LONG_LABEL, LONG_LABEL, "a" * 61])
 
 GOOD = [
     ("a@b", "a", "b"),
-    ("ann@example.org", "ann", "example.org"),
+    ("theogus@geii.fr", "theogus", "geii.fr"),
     ("A.B@Example.ORG", "A.B", "Example.ORG"),
     ("a+tag@example.org", "a+tag", "example.org"),
     ("!#$%&'*+-/=?^_`{|}~@example.org", "!#$%&'*+-/=?^_`{|}~", "example.org"),

@@ -19,7 +19,7 @@ from tests.replay import Replay, Transcript, load, parse, replay
 from tests.smtp.sessions import Mail, Sender, reply
 
 MESSAGE = Path(__file__).parents[1].joinpath("data", "sylpheed-message.eml").read_bytes()
-ANN = Mailbox("ann", "example.org")
+THEOGUS = Mailbox("theogus", "geii.fr")
 
 CUTS: list[Callable[[Transcript], Sequence[int]]] = [
     lambda _: (),
@@ -30,11 +30,11 @@ however_it_is_cut = pytest.mark.parametrize("cut", CUTS, ids=["whole", "by-line"
 
 
 def sylpheed(connection: Connection, body: Sequence[bytes] = (MESSAGE,)) -> Sender:
-    return Sender(connection, [Mail(body, (ANN,), ANN)], name="Z13")
+    return Sender(connection, [Mail(body, (THEOGUS,), THEOGUS)], name="Z13")
 
 
 def by_hand(connection: Connection, body: Sequence[bytes] = (b"Hello world\r\nsend with telnet\r\n",)) -> Sender:
-    return Sender(connection, [Mail(body, (ANN,), ANN)], hello=Helo, name="DESKTOP-HJE64BM")
+    return Sender(connection, [Mail(body, (THEOGUS,), THEOGUS)], hello=Helo, name="DESKTOP-HJE64BM")
 
 
 def play(name: str, make: Callable[[Connection], Sender], cuts: Sequence[int] = ()) -> tuple[Replay[Event], Sender]:
@@ -55,7 +55,7 @@ def test_sylpheeds_mail_is_sent_to_a_server_that_knows_only_helo(cut: Callable[[
     assert outcome.written == transcript.client
     receipt = sender.receipt
     assert receipt.delivery is Delivery.ACCEPTED
-    assert receipt.accepted == ("ann@example.org",)
+    assert receipt.accepted == ("theogus@geii.fr",)
     assert receipt.octets == 392
     assert receipt.reply == reply(250, b"Message accepted for delivery.")
     assert sender.connection.state is State.CLOSED
@@ -65,8 +65,8 @@ def test_sylpheeds_mail_is_sent_to_a_server_that_knows_only_helo(cut: Callable[[
         "(the connection)",
         "EHLO Z13",
         "HELO Z13",
-        "MAIL FROM:<ann@example.org>",
-        "RCPT TO:<ann@example.org>",
+        "MAIL FROM:<theogus@geii.fr>",
+        "RCPT TO:<theogus@geii.fr>",
         "DATA",
         ".",
         "QUIT",
@@ -107,9 +107,9 @@ def test_reversed_line_ends_do_not_reach_the_wire() -> None:
         S: 220 hi
         C: HELO DESKTOP-HJE64BM
         S: 250 hi
-        C: MAIL FROM:<ann@example.org>
+        C: MAIL FROM:<theogus@geii.fr>
         S: 250 ok
-        C: RCPT TO:<ann@example.org>
+        C: RCPT TO:<theogus@geii.fr>
         S: 250 ok
         C: DATA
         S: 354 go
@@ -137,10 +137,10 @@ def test_the_dialogue_prints_as_it_was_captured() -> None:
         "S: 500 Syntax error, command unrecognized",
         "C: HELO Z13",
         "S: 250 Welcome [192.168.0.33], pleased to meet you",
-        "C: MAIL FROM:<ann@example.org>",
-        'S: 250 Sender "ann@example.org" OK...',
-        "C: RCPT TO:<ann@example.org>",
-        'S: 250 Recipient "ann@example.org" OK...',
+        "C: MAIL FROM:<theogus@geii.fr>",
+        'S: 250 Sender "theogus@geii.fr" OK...',
+        "C: RCPT TO:<theogus@geii.fr>",
+        'S: 250 Recipient "theogus@geii.fr" OK...',
         "C: DATA",
         'S: 354 Enter mail, end with "." on a line by itself',
         "C: (392 octets)",

@@ -31,7 +31,7 @@ def argosoft_smtp(maildrop: Maildrop | None = None) -> SMTPServer:
 def argosoft_maildrop() -> Maildrop:
     maildrop = Maildrop([ACCOUNT])
     for uid, octets in (("scbxeka0676uu6vp", 555), ("zji8ub11exscjfp", 533), ("ia4u1wk1f34bw4c", 533)):
-        maildrop.put("ann", b"x" * (octets - 2) + b"\r\n", uid=uid)
+        maildrop.put("theogus", b"x" * (octets - 2) + b"\r\n", uid=uid)
     return maildrop
 
 
@@ -92,7 +92,7 @@ def test_what_is_announced_before_the_login(quirk: Quirk, keywords: str) -> None
 def test_a_refusal_may_be_in_gbk() -> None:
     session = POP3Server(Maildrop([ACCOUNT]), quirk=NETEASE)
 
-    refusal = say(session, b"USER ann\r\nPASS wrong\r\n").splitlines()[-1]
+    refusal = say(session, b"USER theogus\r\nPASS wrong\r\n").splitlines()[-1]
 
     assert refusal.decode("gbk") == "-ERR \u7528\u6237\u540d\u6216\u5bc6\u7801\u9519\u8bef"
 
@@ -113,10 +113,10 @@ def test_argosoft_takes_mail_as_it_was_typed_over_telnet() -> None:
         S: 220 ArGoSoft Mail Server Freeware, Version 1.8 (1.8.8.8)
         C: HELO
         S: 250 Welcome [192.168.0.33], pleased to meet you
-        C: MAIL FROM:ann@example.org
-        S: 250 Sender "ann@example.org" OK...
-        C: RCPT TO:ann@example.org
-        S: 250 Recipient "ann@example.org" OK...
+        C: MAIL FROM:theogus@geii.fr
+        S: 250 Sender "theogus@geii.fr" OK...
+        C: RCPT TO:theogus@geii.fr
+        S: 250 Recipient "theogus@geii.fr" OK...
         C: DATA
         S: 354 Enter mail, end with "." on a line by itself
         C: Hello world
@@ -128,7 +128,7 @@ def test_argosoft_takes_mail_as_it_was_typed_over_telnet() -> None:
         """,
     )
     for maildrop in maildrops:
-        (message,) = maildrop.messages("ann")
+        (message,) = maildrop.messages("theogus")
         assert message.content == b"Hello world\r\nsend with telnet\r\n"
 
 
@@ -147,14 +147,14 @@ def test_argosoft_takes_mail_as_a_client_sends_it_and_knows_no_extension() -> No
         S: 250 Welcome [192.168.0.33], pleased to meet you
         C: HELP
         S: 214 Commands: HELO MAIL RCPT DATA RSET NOOP VRFY EXPN HELP QUIT
-        C: MAIL FROM:<ann@example.org> SIZE=1
+        C: MAIL FROM:<theogus@geii.fr> SIZE=1
         S: 555 Parameter SIZE not recognized
-        C: MAIL FROM:<ann@example.org>
-        S: 250 Sender "ann@example.org" OK...
-        C: RCPT TO:<nobody@example.org>
-        S: 550 No such recipient <nobody@example.org>
-        C: RCPT TO:<ann@example.org>
-        S: 250 Recipient "ann@example.org" OK...
+        C: MAIL FROM:<theogus@geii.fr>
+        S: 250 Sender "theogus@geii.fr" OK...
+        C: RCPT TO:<nobody@geii.fr>
+        S: 550 No such recipient <nobody@geii.fr>
+        C: RCPT TO:<theogus@geii.fr>
+        S: 250 Recipient "theogus@geii.fr" OK...
         C: QUIT
         S: 221 Aba he
         """,
@@ -168,9 +168,9 @@ def test_argosoft_gives_mail_out_as_it_gave_it_to_sylpheed() -> None:
         S: +OK ArGoSoft Mail Server Freeware, Version 1.8 (1.8.8.8)
         C: CAPA
         S: -ERR Unknown command
-        C: USER ann
-        S: +OK Password required for ann
-        C: PASS ann
+        C: USER theogus
+        S: +OK Password required for theogus
+        C: PASS theogus
         S: +OK Mailbox locked and ready
         C: STAT
         S: +OK 3 1621
@@ -199,7 +199,7 @@ def test_argosoft_gives_mail_out_as_it_gave_it_to_sylpheed() -> None:
 @pytest.mark.parametrize("command", [b"UIDL", b"LIST", b"RETR 3", b"TOP 3 1"])
 def test_argosoft_sends_the_dot_in_a_packet_of_its_own(command: bytes) -> None:
     session = argosoft_pop3()
-    say(session, b"USER ann\r\nPASS ann\r\n")
+    say(session, b"USER theogus\r\nPASS theogus\r\n")
     session.receive_data(command + b"\r\nNOOP\r\n")
 
     text, dot, next_response = session.data_to_send()
@@ -211,7 +211,7 @@ def test_argosoft_sends_the_dot_in_a_packet_of_its_own(command: bytes) -> None:
 
 def test_argosoft_announces_no_negative_number_of_octets() -> None:
     maildrop = Maildrop([ACCOUNT])
-    maildrop.put("ann", b"x")
+    maildrop.put("theogus", b"x")
     session = POP3Server(maildrop, quirk=ARGOSOFT)
 
-    assert say(session, b"USER ann\r\nPASS ann\r\n", b"RETR 1\r\n").endswith(b"+OK 0 octets\r\nx\r\n.\r\n")
+    assert say(session, b"USER theogus\r\nPASS theogus\r\n", b"RETR 1\r\n").endswith(b"+OK 0 octets\r\nx\r\n.\r\n")

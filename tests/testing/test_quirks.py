@@ -16,7 +16,7 @@ from mailwire.testing.pop3_responses import RESPONSES
 from mailwire.testing.smtp_replies import REPLIES
 from tests.testing.dialogue import greeted, play, say
 
-ACCOUNT = Account("ann", "ann", ("ann@example.org",))
+ACCOUNT = Account("theogus", "theogus", ("theogus@geii.fr",))
 SHORT = Policy(extensions=("PIPELINING", "SIZE", "8BITMIME", "SMTPUTF8", "ENHANCEDSTATUSCODES", "AUTH"))
 
 # All that a situation may name.
@@ -101,13 +101,13 @@ def opened(quirk: POP3Quirk, *contents: bytes) -> POP3Server:
 def maildrop_with(*contents: bytes) -> Maildrop:
     maildrop = Maildrop([ACCOUNT])
     for number, content in enumerate(contents, 1):
-        maildrop.put("ann", content, uid=f"u{number}")
+        maildrop.put("theogus", content, uid=f"u{number}")
     return maildrop
 
 
 def reopened(maildrop: Maildrop, quirk: POP3Quirk) -> POP3Server:
     session = POP3Server(maildrop, quirk=Quirk("quirk", pop3=quirk))
-    say(session, b"USER ann\r\nPASS ann\r\n")
+    say(session, b"USER theogus\r\nPASS theogus\r\n")
     return session
 
 
@@ -141,9 +141,9 @@ def test_some_capabilities_may_be_announced_only_behind_the_login() -> None:
         S: USER
         S: EXPIRE 0
         S: .
-        C: USER ann
+        C: USER theogus
         S: +OK Password, please
-        C: PASS ann
+        C: PASS theogus
         S: +OK Maildrop locked, 0 messages (0 octets)
         C: CAPA
         S: +OK Capabilities follow
@@ -161,10 +161,10 @@ def test_an_initial_response_may_end_the_session() -> None:
     quirk = Quirk("two-step", pop3=POP3Quirk(refuses_initial_responses=True))
 
     session = greeted(POP3Server(Maildrop([ACCOUNT]), quirk=quirk))
-    assert say(session, b"AUTH PLAIN\r\n", b"AGFubgBhbm4=\r\n").startswith(b"+ \r\n+OK Maildrop locked")
+    assert say(session, b"AUTH PLAIN\r\n", b"AHRoZW9ndXMAdGhlb2d1cw==\r\n").startswith(b"+ \r\n+OK Maildrop locked")
 
     session = greeted(POP3Server(Maildrop([ACCOUNT]), quirk=quirk))
-    assert say(session, b"AUTH PLAIN AGFubgBhbm4=\r\n") == b"-ERR The server begins this mechanism\r\n"
+    assert say(session, b"AUTH PLAIN AHRoZW9ndXMAdGhlb2d1cw==\r\n") == b"-ERR The server begins this mechanism\r\n"
     assert session.closing
 
 
@@ -234,7 +234,7 @@ def test_a_session_may_be_shown_a_part_of_the_mail() -> None:
     session = reopened(maildrop, POP3Quirk(session_limit=2))
 
     assert say(session, b"STAT\r\nDELE 1\r\nQUIT\r\n").startswith(b"+OK 2 6\r\n")
-    assert [message.uid for message in maildrop.messages("ann")] == ["u2", "u3"]
+    assert [message.uid for message in maildrop.messages("theogus")] == ["u2", "u3"]
     assert say(reopened(maildrop, POP3Quirk(session_limit=2)), b"UIDL\r\n").endswith(b"1 u2\r\n2 u3\r\n.\r\n")
 
 
@@ -245,7 +245,7 @@ def test_what_was_retrieved_may_be_hidden_from_later_sessions() -> None:
     assert say(session, b"RETR 1\r\nSTAT\r\n").endswith(b"+OK 2 6\r\n")
     session.receive_eof()
     assert say(reopened(maildrop, POP3Quirk()), b"UIDL\r\n") == b"+OK Unique ids follow\r\n1 u2\r\n.\r\n"
-    assert len(maildrop.messages("ann")) == 2
+    assert len(maildrop.messages("theogus")) == 2
 
 
 def test_no_more_than_so_many_messages_may_be_retrieved() -> None:
@@ -262,7 +262,7 @@ def test_a_large_message_may_end_the_session_when_it_is_deleted() -> None:
     assert say(session, b"RETR 1\r\nRETR 2\r\n", b"DELE 1\r\n").endswith(b"+OK Message 1 marked as deleted\r\n")
     assert say(session, b"DELE 2\r\n") == b""
     assert session.closing
-    assert len(maildrop.messages("ann")) == 2
+    assert len(maildrop.messages("theogus")) == 2
 
 
 def test_a_message_may_have_a_defect() -> None:

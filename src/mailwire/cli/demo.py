@@ -54,7 +54,7 @@ def perform(options: argparse.Namespace) -> int:
 
 async def demonstrate(server: MailServer, *, tls: bool, logs_in: bool) -> int:
     """Send the captured mail through `server` and retrieve it; print all of it; return the exit status."""
-    sent = files("mailwire.testing").joinpath("data", "sylpheed-message.eml").read_bytes()
+    sent = files("mailwire.testing").joinpath("data", "message.eml").read_bytes()
     try:
         async with server:
             pop3 = Endpoint(
