@@ -4,6 +4,7 @@ import select
 import socket
 import ssl
 import struct
+import sys
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
@@ -503,6 +504,19 @@ async def test_a_time_that_comes_together_with_what_was_waited_for_does_no_harm(
         await clock.advance(4)
         await waiting
         stream.abort()
+
+
+async def test_on_windows_each_connection_reads_into_a_buffer_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert Stream().get_buffer(-1) is Stream().get_buffer(-1)
+    with monkeypatch.context() as patch:
+        patch.setattr(sys, "platform", "win32")
+        one, other = Stream(), Stream()
+    # Two reads under way at once, as there the event loop has them.
+    first, second = one.get_buffer(-1), other.get_buffer(-1)
+    first[:3], second[:3] = b"one", b"two"
+    one.buffer_updated(3)
+    other.buffer_updated(3)
+    assert (one.take(), other.take()) == ([b"one"], [b"two"])
 
 
 async def test_what_streams_of_a_thread_have_read_stays_apart() -> None:

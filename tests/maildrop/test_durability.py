@@ -3,10 +3,13 @@ import stat
 import sys
 import types
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from mailwire.maildrop import Maildir, MboxSink
 from mailwire.maildrop.durability import find_full_sync, make_folder, sync_file, sync_folder
+from tests.maildrop.mails import deliver, mail
 
 
 def test_a_file_and_its_folder_are_synced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -56,3 +59,21 @@ def test_a_file_is_not_taken_for_a_folder(tmp_path: Path) -> None:
         make_folder(tmp_path / "a")
     with pytest.raises(OSError, match="a"):
         make_folder(tmp_path / "a" / "b")
+
+
+@pytest.mark.parametrize("sink", [Maildir, MboxSink])
+async def test_files_are_opened_so_that_windows_changes_no_line_end(
+    sink: type[Maildir | MboxSink], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    binary, opened, system = 0x40000000, list[int](), os.open
+
+    def note(path: Any, flags: int, *rest: Any, **more: Any) -> int:
+        if flags & (os.O_WRONLY | os.O_RDWR):
+            opened.append(flags)
+        return system(path, flags & ~binary, *rest, **more)
+
+    monkeypatch.setattr(os, "O_BINARY", binary, raising=False)  # which only Windows has
+    monkeypatch.setattr(os, "open", note)
+    await deliver(sink(tmp_path / "mail"), mail(b"Subject: x\r\n\r\nhello\r\n"))
+    messages = [flags for flags in opened if flags & os.O_CREAT]
+    assert any(flags & binary for flags in messages)

@@ -3,6 +3,7 @@
 import asyncio
 import os
 import sqlite3
+import subprocess
 import sys
 import threading
 from asyncio.subprocess import PIPE, Process
@@ -160,6 +161,52 @@ async def test_many_processes_can_make_the_ledger_at_once(path: Path) -> None:
         for number in range(6):
             async with ledger.claim(f"{number}@pop") as page:
                 assert list(await page.records()) == ["1"]
+
+
+FORKING = """
+import asyncio, os, sys
+from mailwire.maildrop import SQLiteLedger
+from tests.maildrop.test_sqlite_ledger import record
+
+ledger = SQLiteLedger(sys.argv[1])
+
+async def write(account, uid):
+    async with ledger.claim(account) as page:
+        await page.write([record(uid)])
+        return sorted(await page.records())
+
+async def close():
+    await ledger.aclose()
+
+print(asyncio.run(write("a", "of the parent")), flush=True)
+child = os.fork()
+if child == 0:
+    if sys.argv[2] == "writes":
+        print(asyncio.run(write("a", "of the child")), flush=True)
+    asyncio.run(close())
+    sys.exit()
+print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
+print(asyncio.run(write("a", "of the parent, behind it")))
+asyncio.run(close())
+"""
+
+
+@pytest.mark.parametrize("child", ["writes", "closes"])
+def test_a_child_has_the_file_for_itself(path: Path, child: str) -> None:
+    told = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", FORKING, str(path), child],
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=60,
+    )
+    uids = ["of the parent"]
+    expected = [str(uids)]
+    if child == "writes":
+        uids.append("of the child")
+        expected.append(str(sorted(uids)))
+    uids.append("of the parent, behind it")
+    assert told.stdout.splitlines() == [*expected, "0", str(sorted(uids))]
 
 
 async def test_two_ledgers_of_one_process_share_the_claims(path: Path) -> None:

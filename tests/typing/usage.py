@@ -1,6 +1,7 @@
 """The public API as a typed program uses it: for type checkers in strict mode, never run."""
 
-from collections.abc import AsyncIterator
+import asyncio
+from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
 from datetime import timedelta
 from email.message import EmailMessage
@@ -33,6 +34,51 @@ async def sends() -> None:
         assert_type(await client.execute(smtp.Noop()), smtp.Reply)
         assert_type(await client.execute(smtp.Ehlo("client.example.org")), smtp.Extensions)
         assert_type(client.last_receipt, mailwire.Receipt | None)
+
+
+async def sends_many() -> None:
+    def letters() -> Iterator[mailwire.Mailing]:
+        yield mailwire.Mailing("Subject: x\r\n\r\n", sender="a@example.org", recipients="b@example.org")
+
+    async def produced() -> AsyncIterator[EmailMessage]:
+        yield EmailMessage()
+
+    async with mailwire.SMTPClient("smtps://a:secret@smtp.example.org") as client:
+        run = client.send_all(letters(), order="input", look_ahead=8)
+        assert_type(run, mailwire.BulkSending)
+        async with run as results:
+            assert_type(results, mailwire.BulkSending)
+            async for result in results:
+                assert_type(result, mailwire.SendResult)
+                assert_type(result.index, int)
+                assert_type(result.delivery, mailwire.Delivery)
+                assert_type(result.receipt, mailwire.Receipt | None)
+                assert_type(result.error, mailwire.MailwireError | None)
+            assert_type(results.remaining, tuple[mailwire.SendResult, ...])
+
+    async with mailwire.SMTPPool(
+        mailwire.Endpoint("smtp.example.org"), max_connections=10, max_idle=None, rate_limit=5
+    ) as pool:
+        receipts = await asyncio.gather(pool.send(EmailMessage()), pool.send("x", sender="", recipients=["b@c.d"]))
+        assert_type(receipts, tuple[mailwire.Receipt, mailwire.Receipt])
+        async with pool.send_all(produced()) as lane:
+            assert_type(lane, mailwire.PoolSending)
+            async for result in lane:
+                assert_type(result, mailwire.SendResult)
+        assert_type(pool.statistics, mailwire.PoolStatistics)
+        assert_type(pool.statistics.in_use, int)
+        await pool.close(timeout=30)
+        pool.abort()
+
+
+async def delivers() -> None:
+    async with mailwire.LMTPClient("lmtp+unix:///run/dovecot/lmtp") as client:
+        receipt = await client.send(b"Subject: x\r\n\r\n", sender="a@example.org", recipients=("b@example.org",))
+        for entry in receipt.recipients:
+            assert_type(entry, mailwire.RecipientReceipt)
+            assert_type(entry.reply, smtp.Reply | None)
+            assert_type(entry.final_reply, smtp.Reply | None)
+        assert_type(client.send_all([EmailMessage()]), mailwire.BulkSending)
 
 
 async def fails() -> None:

@@ -16,7 +16,7 @@ __all__ = ["MessageFile"]
 _HEADER_LIMIT: Final = 4 * 1024 * 1024
 
 # A field that nobody is to read (RFC 5322 3.6.3, 3.6.6), with the lines on which it goes on.
-_HIDDEN: Final = re.compile(rb"^(?:Resent-)?Bcc[ \t]*:.*\r?\n?(?:[ \t].*\r?\n?)*", re.IGNORECASE | re.MULTILINE)
+_HIDDEN: Final = re.compile(rb"^(?:Resent-)?Bcc[ \t]*:[^\n]*+\n?(?:[ \t][^\n]*+\n?)*+", re.IGNORECASE | re.MULTILINE)
 
 # A blank before the colon, which the standard library takes for the end of the header (RFC 5322 4.5).
 _OBSOLETE: Final = re.compile(rb"^([!-9;-~]+)[ \t]+:", re.MULTILINE)

@@ -6,12 +6,12 @@ file in which the runs claim their accounts.
 """
 
 import asyncio
+import os
 import sqlite3
 from collections.abc import AsyncGenerator, Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, contextmanager
 from datetime import UTC, datetime, timedelta
-from os import PathLike
 from pathlib import Path
 from typing import Final, Self, TypeVar
 
@@ -67,11 +67,12 @@ class SQLiteLedger:
         async with SQLiteLedger("state.db") as ledger:
             report = await mailwire.retrieve(endpoint, into=sink, ledger=ledger)
 
-    The first claim opens the file; `aclose`, or leaving `async with`, closes it. It is for local disks: the locks on a
+    The first claim opens the file; `aclose`, or leaving `async with`, closes it. A child that was forked opens it for
+    itself. It is for local disks: the locks on a
     network's disks, SQLite's and ours, hold for some and for others not.
     """
 
-    def __init__(self, path: str | PathLike[str]) -> None:
+    def __init__(self, path: str | os.PathLike[str]) -> None:
         self.path: Path = Path(path)
         self._lock_file = self.path.with_name(f"{self.path.name}-lock")
         self._database: _Database | None = None
@@ -87,6 +88,7 @@ class SQLiteLedger:
     async def aclose(self) -> None:
         """Close the file and end the thread. A later claim opens it again."""
         async with self._opening:
+            self._leave_to_parent()
             database, self._database = self._database, None
             if database is not None:
                 await database.aclose()
@@ -99,11 +101,17 @@ class SQLiteLedger:
 
     async def _opened(self) -> "_Database":
         async with self._opening:
+            self._leave_to_parent()
             if self._database is None:
                 # One process at a time: where the journal's mode is being changed, SQLite does not wait.
                 async with self._holding("opening", str(self.path), _PATIENCE):
                     self._database = await _Database.open(self.path)
             return self._database
+
+    def _leave_to_parent(self) -> None:
+        if self._database is not None and self._database.process != os.getpid():
+            _OF_PARENTS.append(self._database)
+            self._database = None
 
     @asynccontextmanager
     async def _holding(self, name: str, account: str, wait: float | None) -> AsyncGenerator[None, None]:
@@ -122,10 +130,16 @@ class SQLiteLedger:
             raise LedgerUnreadable(f"the ledger {self.path} cannot be locked: {error}") from error
 
 
+# What a child has of its parent's files. It has not the thread, nor the locks, and must not so much as close them
+# (https://www.sqlite.org/howtocorrupt.html, 2.6).
+_OF_PARENTS: Final[list["_Database"]] = []
+
+
 class _Database:
     # The open file, and the thread that alone may use it.
 
     def __init__(self, path: Path) -> None:
+        self.process = os.getpid()
         self._path = path
         self._thread = ThreadPoolExecutor(1, f"mailwire ledger {path.name}")
         self._connection: sqlite3.Connection | None = None
