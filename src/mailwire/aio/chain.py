@@ -18,7 +18,6 @@ from .consignment import Item, Supply
 from .dialogue import Answer, Dialogue
 from .passage import Passage
 from .sending import Sending
-from .writing import Writing
 
 __all__ = ["Chain"]
 
@@ -60,7 +59,7 @@ class Chain:
         self._links: deque[_Link] = deque()  # begun, and not finished, the oldest first
         self._ready: _Ready | None = None
         self._blocks: list[bytes] = []  # that the connection has handed out, to be written in one
-        self._closing: list[Writing] = []  # whose sources are to be closed
+        self._closing: list[Passage] = []  # the sources of whose messages are to be closed
         self._failed: tuple[_Link, MailwireError] | None = None  # the message that could not be read to its end
 
     @property
@@ -136,7 +135,7 @@ class Chain:
                 if transaction.is_ended or not transaction.wants_data:
                     self._gather()  # only now, so that a message leaves in one with its envelope
                 if self._is_to_write(last):
-                    if not (last.passage.write_whole() or await self._write(last)):
+                    if not (self._write_whole(last) or await self._write(last)):
                         break
                     continue
             ready = self._ready
@@ -227,24 +226,29 @@ class Chain:
             receipt = sending.receipt()
             self._consignment.finish(item, receipt, sending.failure(receipt))
 
+    def _write_whole(self, link: _Link) -> bool:
+        # What the server says meanwhile is heard first; behind an eager envelope, answers come at any time.
+        passage = link.passage
+        if passage.transaction.chunking != "eager" and self._session.stream.is_readable:
+            return False
+        return passage.write_whole()
+
     async def _write(self, link: _Link) -> bool:
         # Write of the message what can be written; False if it is the server's turn.
         passage = link.passage
         self._flush()
         try:
-            await passage.writing.write()
+            await passage.write()
         except (SourceFailed, InvalidMessage, NotSupported) as error:
             self._failed = link, error
             return False
-        if passage.transaction.is_ended:
-            passage.watch.begin("verdict")
         return not passage.transaction.wants_data
 
     def _cut_short(self, link: _Link, error: MailwireError) -> None:
         # All mails before it are finished, and there are none behind it.
         self._leave_ready()
         self._links.clear()
-        self._closing.append(link.passage.writing)
+        self._closing.append(link.passage)
         self.is_over = True
         self._connection.give_up()
         self._consignment.finish(link.item, link.sending.receipt(), error)
@@ -280,8 +284,8 @@ class Chain:
 
     def _conclude(self, link: _Link) -> None:
         receipt = link.sending.end(link.passage)
-        if link.passage.writing.has_begun:
-            self._closing.append(link.passage.writing)
+        if link.passage.has_read:
+            self._closing.append(link.passage)
         self._consignment.finish(link.item, receipt, link.sending.failure(receipt))
 
     # Breaking off
@@ -294,8 +298,8 @@ class Chain:
     def _is_decided(self, link: _Link, error: MailwireError | None, *, may_try_again: bool) -> bool:
         # Whether the mail is at its end: then its result is handed back.
         item, sending, passage = link
-        passage.watch.stop()
-        self._closing.append(passage.writing)
+        passage.stop()
+        self._closing.append(passage)
         receipt = sending.receipt()
         if self._failed is not None and self._failed[0] is link:
             self._consignment.finish(item, receipt, self._failed[1])
@@ -303,7 +307,7 @@ class Chain:
         # 421 to MAIL says nothing of the mail, only that it cannot go over this connection.
         is_closing = passage.has_heard_closing
         if receipt.delivery is Delivery.NOT_SENT or (receipt.delivery is Delivery.REFUSED and is_closing):
-            source_is_there = sending.mailing.content.is_repeatable or not passage.writing.has_begun
+            source_is_there = sending.mailing.content.is_repeatable or not passage.has_read
             if may_try_again and source_is_there and item.may_be_tried_again:
                 return False
         by_reply = is_closing or passage.transaction.must_close

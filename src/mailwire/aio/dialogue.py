@@ -1,8 +1,9 @@
 """Dialogue: an SMTP machine and its session, as commands that are answered; each wait has its deadline."""
 
 from collections.abc import Callable
+from functools import partial
 
-from ..errors import ConnectionLost, ReplyError
+from ..errors import ConnectionLost, DeadlineExceeded, ReplyError
 from ..smtp import (
     Auth,
     BdatLast,
@@ -41,7 +42,7 @@ class Dialogue:
         self.knows_ehlo = True  # the server does, or has not been asked yet
         self.time: Callable[[], float] = session.time  # the clock
         self._subject = _Awaited(connection)
-        self._awaited: object = None  # what `hear` has waited for last, and...
+        self._awaited: object = None  # what was waited for last, and...
         self._until: float | None = None  # ...until when
 
     async def ask(self, command: Command[object]) -> Reply:
@@ -73,32 +74,57 @@ class Dialogue:
         event = await session.next_event(self._patience(), "the reply to", self._subject)
         return _answer_in(event)
 
+    async def converse(self, step: Callable[[], bool]) -> None:
+        """Call `step`, and again whenever something has come, until it returns True: it takes what was `heard`, and
+        says what is to be said.
+
+        It is the event loop that calls it again, so what it says leaves at once; it should be short, and do nothing
+        that the caller's task might have to be asked about. Raises what it raises, and DeadlineExceeded.
+        """
+        if not self._advance(step):
+            try:
+                await self.session.stream.attend(partial(self._advance, step))
+            except TimeoutError as passed:
+                raise self._late() from passed
+
     async def hear(self) -> Answer | None:
         """Return what `next_answer` does, or None if the stream was nudged, or has brought but a part of a reply.
 
         The deadline stays the same then, when it is called again. Raises what `next_answer` raises.
         """
-        session = self.session
-        event = session.poll()
-        if event is None:
-            awaited = self.connection.due
-            if self._awaited is not awaited or awaited is None:
-                seconds = self._patience()
-                self._awaited, self._until = awaited, None if seconds is None else session.time() + seconds
+        answer = self.heard()
+        if answer is None:
             try:
-                await session.stream.wait(self._until)
+                await self.session.stream.wait(self._deadline())
             except TimeoutError as passed:
-                raise late(self._patience(), f"the reply to {self._subject}") from passed
-            event = session.poll()
+                raise self._late() from passed
+            answer = self.heard()
+        return answer
+
+    def heard(self) -> Answer | None:
+        """Return what `next_answer` does if it has come already. Raises what `next_answer` raises."""
+        event = self.session.poll()
         if event is None:
             return None
         self._awaited = None
         return _answer_in(event)
 
-    def heard(self) -> Answer | None:
-        """Return what `next_answer` does if it has come already. Raises what `next_answer` raises."""
-        event = self.session.poll()
-        return None if event is None else _answer_in(event)
+    def _advance(self, step: Callable[[], bool]) -> bool:
+        is_done = step()
+        if not is_done:
+            self.session.stream.set_deadline(self._deadline())
+        return is_done
+
+    def _deadline(self) -> float | None:
+        # A part of a reply puts nothing off.
+        awaited = self.connection.due
+        if self._awaited is not awaited or awaited is None:
+            seconds = self._patience()
+            self._awaited, self._until = awaited, None if seconds is None else self.time() + seconds
+        return self._until
+
+    def _late(self) -> DeadlineExceeded:
+        return late(self._patience(), f"the reply to {self._subject}")
 
     def _patience(self) -> float | None:
         # RFC 5321 4.5.3.2.

@@ -1,94 +1,139 @@
-"""Passage: one transaction of a mailing on its way over a dialogue, with what is needed to write its message."""
+"""Passage: one transaction of a mailing on its way over a dialogue, with its message, and how long each phase takes.
 
-from collections.abc import Callable, Mapping, Sequence
+The phases are "envelope", "message" and "verdict". A message that is in memory, and no more than one block, is written
+and ended in one step, as soon as it is wanted, and takes no time; any other is written by the passage's `writing`.
+"""
+
+from collections.abc import Sequence
 
 from ..errors import DataRefused, RecipientsRefused, ReplyError, SenderRefused
+from ..message import Outgoing
 from ..smtp import Receipt, ReplyReceived, Transaction
-from .dialogue import Answer
+from .dialogue import Answer, Dialogue
+from .mailing import Progress
 from .writing import Writing
 
-__all__ = ["Passage", "Watch"]
-
-
-class Watch:
-    """How long each phase took, or has taken so far. It begins with `phase`."""
-
-    __slots__ = ("_clock", "_phase", "_since", "_timings")
-
-    def __init__(self, phase: str, clock: Callable[[], float]) -> None:
-        self._clock = clock
-        self._phase = phase
-        self._since = clock()
-        self._timings: dict[str, float] = {}
-
-    def begin(self, phase: str, *, behind: str = "") -> None:
-        """Begin `phase`, and end the one before, if it is another; `behind` is one that took no time, between them.
-
-        To be called before it is stopped.
-        """
-        if phase != self._phase:
-            now = self._clock()
-            self._timings[self._phase] = now - self._since
-            if behind and behind != self._phase:
-                self._timings[behind] = 0.0
-            self._phase, self._since = phase, now
-
-    def stop(self) -> None:
-        """End the phase that there is."""
-        if self._phase:
-            self._timings[self._phase] = self._clock() - self._since
-            self._phase = ""
-
-    def timings(self) -> Mapping[str, float]:
-        """Return the seconds of each phase that has ended, by its name."""
-        return self._timings
+__all__ = ["Passage"]
 
 
 class Passage:
-    """A `transaction` for those recipients who stand at `places` in the mailing, and the `writing` of its message.
+    """A `transaction` for those recipients who stand at `places` in the mailing; its message is `outgoing`.
 
-    clock: tells the time, in seconds.
+    progress: is told how much of the message was written.
     """
 
-    __slots__ = ("_last", "_receipt", "places", "transaction", "watch", "writing")
+    __slots__ = (
+        "_dialogue",
+        "_last",
+        "_outgoing",
+        "_phase",
+        "_progress",
+        "_receipt",
+        "_since",
+        "_timings",
+        "_writing",
+        "places",
+        "transaction",
+    )
 
     def __init__(
-        self, places: Sequence[int], transaction: Transaction, writing: Writing, clock: Callable[[], float]
+        self,
+        dialogue: Dialogue,
+        places: Sequence[int],
+        transaction: Transaction,
+        outgoing: Outgoing,
+        progress: Progress | None,
     ) -> None:
         self.places: Sequence[int] = places
         self.transaction: Transaction = transaction
-        self.writing: Writing = writing
-        self.watch: Watch = Watch("envelope", clock)
+        self._dialogue = dialogue
+        self._outgoing = outgoing
+        self._progress = progress
+        self._writing: Writing | None = None  # where it takes more than one step
+        self._phase = "envelope"
+        self._since = dialogue.time()
+        self._timings: dict[str, float] = {}
         self._last: Answer | None = None
         self._receipt: Receipt | None = None  # once nothing more will come
 
+    # Writing the message
+
     def write_whole(self) -> bool:
-        """Write the message and end it, if it is wanted and all of it is at hand; return whether that was done."""
-        if not self.writing.write_whole():
-            self.watch.begin("message")
+        """Write the message and end it, if all of it is at hand and nobody is to be told of it; return whether that was
+        done. It must be wanted."""
+        content = self._outgoing.content
+        if content is None or self._progress is not None:
             return False
-        self.watch.begin("verdict", behind="message")
+        self.transaction.send_whole(content)
+        self._enter("verdict", behind="message")
         return True
+
+    async def write(self) -> None:
+        """Write of the message what can be written. Raises what `Writing.write` raises."""
+        self._enter("message")
+        if self._writing is None:
+            self._writing = Writing(self._dialogue, self.transaction, self._outgoing, self._progress)
+        await self._writing.write()
+        if self.transaction.is_ended:
+            self._enter("verdict")
+
+    @property
+    def has_read(self) -> bool:
+        """Whether octets were asked of the message's source that may not be had again."""
+        return self._writing is not None and self._writing.has_begun
+
+    async def close(self) -> None:
+        """Close the source of the message."""
+        if self._writing is not None:
+            await self._writing.close()
+
+    # Hearing of it
 
     def receive(self, event: Answer) -> None:
         """Hand an answer to the transaction, which is the oldest that is not finished."""
         self.transaction.receive(event)
         self._last = event
 
+    def go_on(self) -> bool:
+        """Hear what has come, and write the message if that is wanted and takes one step.
+
+        Returns True where the transaction is finished, or the message is to be written by `write`. Raises what the
+        dialogue raises.
+        """
+        dialogue, transaction = self._dialogue, self.transaction
+        while (answer := dialogue.heard()) is not None:
+            self.receive(answer)
+            if transaction.finished:
+                return True
+            if dialogue.connection.queued_chunks:
+                dialogue.session.flush()  # if the window lets the chunk leave, the next one is wanted
+            if transaction.wants_data and not self.write_whole():
+                return True
+        dialogue.session.flush()
+        return False
+
     @property
     def has_heard_closing(self) -> bool:
         """Whether the last reply was 421: the server closes, which says nothing of what it answers (RFC 5321 3.8)."""
         return isinstance(self._last, ReplyReceived) and self._last.reply.code == 421
 
+    # What is known of it
+
     def receipt(self) -> Receipt:
         """Return what is known now."""
-        return self._receipt or self.transaction.receipt(self.watch.timings())
+        return self._receipt or self.transaction.receipt(self._timings)
+
+    def stop(self) -> None:
+        """End the phase that there is: nothing more will come."""
+        if self._phase:
+            self._timings[self._phase] = self._dialogue.time() - self._since
+            self._phase = ""
 
     def end(self) -> Receipt:
         """Return what is known, of which nothing more will come."""
-        self.watch.stop()
-        self._receipt = self.receipt()
-        return self._receipt
+        self.stop()
+        self._receipt = receipt = self.receipt()
+        return receipt
 
     def refusal(self, receipt: Receipt) -> ReplyError | None:
         """Return the refusal that has ended the transaction, of which nobody has the mail by this `receipt`; None if it
@@ -106,3 +151,14 @@ class Passage:
         # 421: the server took its leave in the middle of the mail.
         command, reply = str(self._last.command), self._last.reply
         return ReplyError(f"{command} was refused: {reply}", command=command, reply=reply)
+
+    # Private
+
+    def _enter(self, phase: str, *, behind: str = "") -> None:
+        # Begin `phase`, and end the one before, if it is another; `behind` is one that took no time, between them.
+        if phase != self._phase:
+            now = self._dialogue.time()
+            self._timings[self._phase] = now - self._since
+            if behind and behind != self._phase:
+                self._timings[behind] = 0.0
+            self._phase, self._since = phase, now

@@ -35,7 +35,6 @@ from ..smtp import (
 from .dialogue import Dialogue
 from .mailing import Mailing
 from .passage import Passage
-from .writing import Writing
 
 __all__ = ["Sending"]
 
@@ -123,9 +122,7 @@ class Sending:
         except NotSupported as error:
             _explain(error, dialogue)
             raise
-        passage = Passage(
-            batch.places, transaction, Writing(dialogue, transaction, outgoing, mailing.progress), dialogue.time
-        )
+        passage = Passage(dialogue, batch.places, transaction, outgoing, mailing.progress)
         self._passages.append(passage)
         if len(batch.places) == len(self._left):
             self._left = ()
@@ -154,8 +151,8 @@ class Sending:
             try:
                 await self._drive(dialogue, passage)
             finally:
-                if passage.writing.has_begun:
-                    await passage.writing.close()
+                if passage.has_read:
+                    await passage.close()
         except BaseException as error:
             connection.give_up()
             # What has become of the mail is known, where only the session was still to be put in order.
@@ -163,7 +160,7 @@ class Sending:
             if not (isinstance(error, (ConnectionLost, DeadlineExceeded)) and isinstance(connection.awaited, rest)):
                 raise
         finally:
-            passage.watch.stop()
+            passage.stop()
         self.end(passage)
 
     def raise_failure(self, receipt: Receipt) -> None:
@@ -221,17 +218,13 @@ class Sending:
         return True if choice == "eager" and self.mailing.on_refused == "abort" else choice
 
     async def _drive(self, dialogue: Dialogue, passage: Passage) -> None:
-        transaction, writing, watch = passage.transaction, passage.writing, passage.watch
-        while True:
-            if dialogue.connection.queued_chunks:
+        transaction, connection = passage.transaction, dialogue.connection
+        while not transaction.finished:
+            if connection.queued_chunks:
                 dialogue.session.flush()  # if the window lets the chunk leave, the next one is wanted
             if transaction.wants_data and not passage.write_whole():
-                await writing.write()
-                if transaction.is_ended:
-                    watch.begin("verdict")
-            passage.receive(await dialogue.next_answer())
-            if transaction.finished:
-                return
+                await passage.write()
+            await dialogue.converse(passage.go_on)
 
 
 @contextmanager

@@ -13,7 +13,9 @@ import socket
 import ssl
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextvars import copy_context
+from functools import partial
 from typing import Final, TypeVar, cast
 
 from .._wire.text import quote
@@ -64,6 +66,7 @@ class Stream(asyncio.BufferedProtocol):
         self._writing_paused = False
         self._loop = asyncio.get_running_loop()
         self._waiter: asyncio.Future[None] | None = None
+        self._step: Callable[[], bool] | None = None  # is taken in its place when there are news
         self._is_nudged = False
         self._poll: select.poll | None = None  # asks for what can be read at...
         self._polled = -1  # ...this descriptor
@@ -183,6 +186,27 @@ class Stream(asyncio.BufferedProtocol):
             self._waiter = None
             self._is_nudged = False
             self._alarm.clear()
+
+    async def attend(self, step: Callable[[], bool]) -> None:
+        """Call `step` whenever something has arrived, or nothing more will, until it returns True.
+
+        It is the event loop that calls it: what it writes leaves without a task being woken for it. What it raises is
+        raised here. It sets its deadlines by `set_deadline`; raises TimeoutError when one has passed.
+        """
+        self._step = partial(copy_context().run, step)  # who records what is said may ask whom it is said for
+        self._waiter = self._loop.create_future()
+        try:
+            await self._waiter
+        finally:
+            self._waiter = self._step = None
+            self._alarm.clear()
+
+    def set_deadline(self, until: float | None) -> None:
+        """Let who waits wait until this time of the loop, and not until one that was set before; None: any time."""
+        if until is None:
+            self._alarm.clear()
+        else:
+            self._alarm.set(until)
 
     async def wait_beside(self, work: asyncio.Future[T]) -> bool:
         """Wait until `work` is done; False if something arrived, or nothing more will, before that."""
@@ -380,8 +404,17 @@ class Stream(asyncio.BufferedProtocol):
         self._wake()
 
     def _wake(self) -> None:
-        if self._waiter is not None and not self._waiter.done():
-            self._waiter.set_result(None)
+        waiter = self._waiter
+        if waiter is None or waiter.done():
+            return
+        if self._step is not None:
+            try:
+                if not self._step():
+                    return
+            except Exception as error:
+                waiter.set_exception(error)
+                return
+        waiter.set_result(None)
 
     def _time_out(self) -> None:
         if self._waiter is not None and not self._waiter.done():
