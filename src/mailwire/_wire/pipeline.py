@@ -63,21 +63,21 @@ class Pipeline(Generic[C]):
         self.window = window
         self._released = released  # is told of each command as it leaves
         self._blocks: list[bytes] = []  # data that is no command; leaves first
-        self._queued: deque[tuple[C, bytes, int, bytes]] = deque()  # with what leaves for it and what it costs
-        self._in_flight: deque[tuple[C, int]] = deque()
-        self._octets = 0  # in flight
-        self._surplus = 0  # commands in flight beyond one for each entry, where an entry is a group of them
+        # With what leaves for it, what that costs, and how many commands it is.
+        self._queued: deque[tuple[C, bytes, int, bytes, int]] = deque()
+        self._in_flight: deque[tuple[C, int, int]] = deque()
+        self._commands = self._octets = 0  # in flight
         self._is_full = False  # the window has held a command back, and is not half empty yet
 
     @property
     def in_flight(self) -> tuple[C, ...]:
         """The commands that have left and are not answered yet, the oldest first."""
-        return tuple([command for command, _ in self._in_flight])
+        return tuple([command for command, _, _ in self._in_flight])
 
     @property
     def queued(self) -> tuple[C, ...]:
         """The commands that have not left yet, in their order."""
-        return tuple([command for command, _, _, _ in self._queued])
+        return tuple([command for command, _, _, _, _ in self._queued])
 
     @property
     def unanswered(self) -> int:
@@ -104,16 +104,17 @@ class Pipeline(Generic[C]):
         """Whether nothing waits to leave."""
         return not (self._queued or self._blocks)
 
-    def queue(self, command: C, line: bytes, cost: int, block: bytes = b"") -> None:
+    def queue(self, command: C, line: bytes, cost: int, block: bytes = b"", size: int = 1) -> None:
         """Put `command` behind all others. `line` leaves for it, `cost` is what it takes of the window's octets.
 
         block: data that belong to the command and leave with it.
+        size: how many commands it is.
         """
-        self._queued.append((command, line, cost, block))
+        self._queued.append((command, line, cost, block, size))
 
     def expect(self, command: C) -> None:
         """Put `command` in flight without a byte: a server's greeting answers the connection itself."""
-        self._in_flight.append((command, 0))
+        self._await(command, 0, 1)
 
     def write(self, block: bytes) -> None:
         """Write data that is no command: a piece of a message, the answer to a challenge."""
@@ -125,7 +126,7 @@ class Pipeline(Generic[C]):
 
         What is in flight must not end its group.
         """
-        self._in_flight.append((command, 0))
+        self._await(command, 0, 1)
         self._released(command)
         self._blocks.append(line)
 
@@ -136,13 +137,14 @@ class Pipeline(Generic[C]):
 
     def data_to_send(self) -> list[bytes]:
         """Return the bytes that may be written now; the commands among them are in flight from here on."""
-        blocks = self.blocks_to_send()
+        blocks, self._blocks = self._blocks, []
         while self._queued:
-            command, line, cost, block = self._queued[0]
-            if not self._is_open(command, cost):
+            command, line, cost, block, size = self._queued[0]
+            if self._in_flight and not self._is_open(command, cost, size):
                 break
             self._queued.popleft()
-            self._in_flight.append((command, cost))
+            self._in_flight.append((command, cost, size))
+            self._commands += size
             self._octets += cost
             self._released(command)
             blocks.append(line)
@@ -152,14 +154,15 @@ class Pipeline(Generic[C]):
 
     def settle(self) -> C:
         """Take the oldest command in flight: its last reply has come."""
-        command, cost = self._in_flight.popleft()
+        command, cost, size = self._in_flight.popleft()
+        self._commands -= size
         self._octets -= cost
         return command
 
     def discard_queued(self, is_wanted: Callable[[C], bool] = lambda _: False) -> tuple[C, ...]:
         """Drop the commands that have not left yet, but for those that `is_wanted` lets stay; return the dropped."""
         discarded: list[C] = []
-        kept: deque[tuple[C, bytes, int, bytes]] = deque()
+        kept: deque[tuple[C, bytes, int, bytes, int]] = deque()
         for entry in self._queued:
             if is_wanted(entry[0]):
                 kept.append(entry)
@@ -182,7 +185,7 @@ class Pipeline(Generic[C]):
                 state = following
             return following is not None
 
-        for command, _ in self._in_flight:
+        for command, _, _ in self._in_flight:
             is_legal(command)
         discarded = self.discard_queued(is_legal)
         return state, discarded
@@ -192,13 +195,16 @@ class Pipeline(Generic[C]):
         self._blocks.clear()
         return self.discard_queued()
 
-    def _is_open(self, command: C, cost: int, size: int = 1) -> bool:
-        # Whether `command`, or the group of `size` commands that it is, may leave.
-        if not self._in_flight:
-            return True
+    def _await(self, command: C, cost: int, size: int) -> None:
+        self._in_flight.append((command, cost, size))
+        self._commands += size
+        self._octets += cost
+
+    def _is_open(self, command: C, cost: int, size: int) -> bool:
+        # Whether `command` may leave, though others are in flight.
         if self._in_flight[-1][0].ends_group or command.stands_alone:
             return False
-        commands, octets, window = len(self._in_flight) + self._surplus, self._octets, self.window
+        commands, octets, window = self._commands, self._octets, self.window
         if self._is_full and (commands > window.commands // 2 or octets > window.octets // 2):
             return False
         self._is_full = commands + size > window.commands or octets + cost > window.octets

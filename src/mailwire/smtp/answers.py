@@ -59,7 +59,7 @@ class Answers:
             return None
         replies = Replies(octets)
         self._has_news = self._eof or bool(self._reader)
-        self._pipeline.settle_group(group)
+        self._pipeline.settle_group()
         self._trace("S", replies)
         self.state = kind.leads_to
         if kind.begins_in is State.READY:

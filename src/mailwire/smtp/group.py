@@ -98,6 +98,7 @@ class Group(Several):
         "_commands",
         "begins_anew",
         "chunk",
+        "cost",
         "end",
         "kind",
         "message_octets",
@@ -128,6 +129,8 @@ class Group(Several):
         """How many commands there are."""
         self.text: bytes = check_lines(self._written(), self.size)
         """What leaves for them, without a chunk."""
+        self.cost: int = len(self.text)
+        """What it takes of a window's octets."""
         self.chunk: bytes = b""
         self.end: BdatLast | EndOfData | None = None
         """The command that ends the message, if that is in it."""
@@ -143,6 +146,7 @@ class Group(Several):
         group.kind = kind
         group.size = 1
         group.text = text
+        group.cost = 0 if kind is GroupKind.VERDICT else weight(text, chunk)
         group.chunk = chunk
         group.end = end
         group.message_octets = message_octets
@@ -154,6 +158,7 @@ class Group(Several):
         self.kind = GroupKind.CHUNK
         self.size += 1
         self.text += command.encode()
+        self.cost = weight(self.text, chunk)
         self.chunk = chunk
         self.end = command
         self.message_octets = len(chunk)
@@ -163,11 +168,6 @@ class Group(Several):
     def ends_group(self) -> bool:
         """Whether what follows must wait for the answers."""
         return self.kind is GroupKind.DATA
-
-    @property
-    def cost(self) -> int:
-        """What it takes of a window's octets."""
-        return 0 if self.kind is GroupKind.VERDICT else weight(self.text, self.chunk)
 
     @property
     def commands(self) -> tuple[Command[object], ...]:
@@ -189,15 +189,16 @@ class Group(Several):
             return type(self.commands[0])
         return Rset if self.begins_anew else Mail
 
-    def unfolded(self) -> Iterator[tuple[Command[object], bytes, int, bytes]]:
-        """Return each command with what leaves for it, what that takes of a window's octets, and its chunk."""
+    def unfolded(self) -> Iterator[tuple[Command[object], bytes, int, bytes, int]]:
+        """Return each command as a pipeline holds it: with what leaves for it, what that takes of a window's octets,
+        its chunk, and 1."""
         for command in self.commands:
             if isinstance(command, EndOfData):
-                yield command, self.text, 0, b""
+                yield command, self.text, 0, b"", 1
             else:
                 line = command.encode()
                 chunk = self.chunk if command is self.end else b""
-                yield command, line, weight(line, chunk), chunk
+                yield command, line, weight(line, chunk), chunk, 1
 
     @property
     def expected(self) -> re.Pattern[bytes]:

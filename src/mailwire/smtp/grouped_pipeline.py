@@ -22,11 +22,10 @@ class GroupedPipeline(Pipeline[Any]):
 
     def queue_group(self, group: Group) -> None:
         """Put `group` behind all others. One for which no window has room unfolds at once."""
-        cost = group.cost
-        if group.size > self.window.commands or cost > self.window.octets:
+        if group.size > self.window.commands or group.cost > self.window.octets:
             self._queued.extend(group.unfolded())
         else:
-            self._queued.append((group, group.text, cost, group.chunk))
+            self._queued.append((group, group.text, group.cost, group.chunk, group.size))
             self._groups += 1
 
     def add_chunk(self, command: BdatLast, chunk: bytes) -> bool:
@@ -67,26 +66,30 @@ class GroupedPipeline(Pipeline[Any]):
         return due
 
     @property
+    def is_awaited(self) -> bool:
+        """Whether an answer is due, or will be once something has left."""
+        return bool(self._in_flight or self._queued)
+
+    @property
     def has_queued(self) -> bool:
         """Whether a command has not left yet."""
         return bool(self._queued)
 
-    def settle_group(self, group: Group) -> None:
-        """Take `group`, the oldest in flight: its last reply has come."""
-        self._octets -= self._in_flight.popleft()[1]
-        self._surplus -= group.size - 1
+    def settle_group(self) -> None:
+        """Take the group that is the oldest in flight: its last reply has come."""
+        self.settle()
         self._groups -= 1
 
     def unfold(self) -> None:
         """Let each group be its commands, where it stands."""
         if self._groups:
-            self._queued = deque(each for entry in self._queued for each in _unfolded(entry))
+            self._queued = deque(each for entry in self._queued for each in _unfolded(*entry))
             self._in_flight = deque(
-                (command, cost)
-                for entry, octets in self._in_flight
-                for command, _, cost, _ in _unfolded((entry, b"", octets, b""))
+                (command, cost, 1)
+                for entry, octets, size in self._in_flight
+                for command, _, cost, _, _ in _unfolded(entry, b"", octets, b"", size)
             )
-            self._groups = self._surplus = 0
+            self._groups = 0
 
     # Commands
 
@@ -103,9 +106,10 @@ class GroupedPipeline(Pipeline[Any]):
     @property
     def oldest(self) -> Command[object] | None:
         if (group := self.oldest_group) is not None:
-            self.settle_group(group)
-            for command, _, cost, _ in reversed(tuple(group.unfolded())):
-                self._in_flight.appendleft((command, cost))
+            self.settle_group()
+            for command, _, cost, _, size in reversed(tuple(group.unfolded())):
+                self._in_flight.appendleft((command, cost, size))
+                self._commands += size
                 self._octets += cost
         return super().oldest
 
@@ -117,16 +121,6 @@ class GroupedPipeline(Pipeline[Any]):
         self.unfold()
         return super().foresee(state, follow)
 
-    # Private
 
-    def _is_open(self, command: Any, cost: int, size: int = 1) -> bool:
-        if type(command) is not Group:
-            return super()._is_open(command, cost)
-        is_open = super()._is_open(command, cost, command.size)
-        if is_open:
-            self._surplus += command.size - 1
-        return is_open
-
-
-def _unfolded(entry: tuple[Any, bytes, int, bytes]) -> Any:
-    return entry[0].unfolded() if isinstance(entry[0], Group) else (entry,)
+def _unfolded(command: Any, line: bytes, cost: int, block: bytes, size: int) -> Any:
+    return command.unfolded() if isinstance(command, Group) else ((command, line, cost, block, size),)

@@ -116,55 +116,38 @@ class Reply:
         return cls(int(data["code"]), tuple(str(line).encode("latin-1") for line in data["lines"]))
 
 
-class ReplyReader:
-    """Puts replies together from lines."""
+class ReplyReader(LineBuffer):
+    """Puts replies together from the lines of what was received."""
 
     def __init__(self) -> None:
-        self._buffer = LineBuffer(LINE_LIMIT)
+        super().__init__(LINE_LIMIT)
         self._lines: list[bytes] = []
         self._size = 0
         self._code = b""
         self._repeated: dict[bytes, Reply] = {}  # replies of one line that were read, by that line
 
-    def feed(self, data: bytes) -> None:
-        """Add what was received."""
-        self._buffer.feed(data)
-
-    def masked(self, data: bytes) -> bytes:
-        """Return `data` without what must not be shown."""
-        return self._buffer.masked(data)
-
-    def mask_with(self, mask: Callable[[bytes], bytes]) -> None:
-        """Let what errors quote pass through `mask` from now on, and through those given before."""
-        self._buffer.mask_with(mask)
-
-    @property
-    def has_line(self) -> bool:
-        """Whether a whole line was received that is not part of a reply handed out."""
-        return self._buffer.has_line
-
     def __bool__(self) -> bool:
         """Whether anything was received that is not part of a reply handed out."""
-        return bool(self._lines or self._buffer)
+        return bool(self._lines or self._arrived or self._beginning or self._start < len(self._data))
 
     def next_reply(self) -> Reply | None:
         """Take the next reply; None if it is not complete yet.
 
         Raises RemoteProtocolError for what is no reply, LimitExceeded for one that does not end.
         """
-        while (line := self._buffer.next_line()) is not None:
+        while (line := self.next_line()) is not None:
             if not self._lines and (reply := self._repeated.get(line)) is not None:
                 return reply
             found = _LINE.match(line)
             if found is None:
                 raise RemoteProtocolError(
                     f"expected a reply line (three digits from 200 to 599, then a space or hyphen and text), "
-                    f"got {self._buffer.quote(line)}"
+                    f"got {self.quote(line)}"
                 )
             code, separator, text = found[1], found[2], found[3] or b""
             if self._lines and code != self._code:
                 raise RemoteProtocolError(
-                    f"expected the next line of a reply {self._code.decode()}, got {self._buffer.quote(line)}: "
+                    f"expected the next line of a reply {self._code.decode()}, got {self.quote(line)}: "
                     "all lines of a reply have the same code"
                 )
             self._code = code
@@ -173,7 +156,7 @@ class ReplyReader:
             if self._size > REPLY_LIMIT or len(self._lines) > REPLY_LINE_LIMIT:
                 raise LimitExceeded(
                     f"a reply {code.decode()} is longer than {REPLY_LIMIT} octets or {REPLY_LINE_LIMIT} lines; "
-                    f"its last line is {self._buffer.quote(line)}"
+                    f"its last line is {self.quote(line)}"
                 )
             if separator != b"-":
                 reply = Reply(int(code), tuple(self._lines))
@@ -186,10 +169,10 @@ class ReplyReader:
 
     def take_together(self, pattern: re.Pattern[bytes]) -> bytes | None:
         """Take whole replies of one line each that `pattern` matches, as they came; None if what has come is other."""
-        return None if self._lines else self._buffer.take(pattern)
+        return None if self._lines else self.take(pattern)
 
     def quote_rest(self) -> str:
         """Return what was received and is not part of a reply, as it may stand in an error; "" if that is nothing."""
         lines = b"".join(self._code + b"-" + line + b"\r\n" for line in self._lines)
-        quoted = self._buffer.quote(lines) if lines else ""
-        return f"{quoted} {self._buffer.quote_rest()}".strip()
+        quoted = self.quote(lines) if lines else ""
+        return f"{quoted} {super().quote_rest()}".strip()
