@@ -376,8 +376,8 @@ def test_a_group_is_its_commands() -> None:
     assert group.awaited is Rset
     assert (group.size, len(group.commands)) == (5, 5)
     assert group.text == b"".join(command.encode() for command in group.commands)
-    assert [line for _, line, _, _ in group.unfolded()] == [command.encode() for command in group.commands]
-    assert group.cost == sum(cost for _, _, cost, _ in group.unfolded()) == len(group.text)
+    assert [line for _, line, _, _, _ in group.unfolded()] == [command.encode() for command in group.commands]
+    assert group.cost == sum(cost for _, _, cost, _, _ in group.unfolded()) == len(group.text)
     assert group.commands is group.commands
 
 

@@ -31,9 +31,12 @@ class Answers:
     is_lmtp: bool
     is_authenticated: bool
     queued_chunks: int
+    is_pipelining: bool
+    takes_groups: bool
 
     _eof: bool
     _has_news: bool
+    _groups: bool
     _ignored: Collection[str]
     _pipeline: GroupedPipeline
     _reader: ReplyReader
@@ -122,12 +125,17 @@ class Answers:
         elif isinstance(command, (Ehlo, Helo)):
             offered = command.parse(reply) if isinstance(command, Ehlo) else Extensions()
             self.extensions = offered.without(self._ignored) if self._ignored else offered
-            self._pipeline.unfold()
-            self._pipeline.window = self._window if "PIPELINING" in self.extensions else LOCKSTEP
+            self._open_window(self._window if "PIPELINING" in self.extensions else LOCKSTEP)
         elif isinstance(command, Auth):
             self.is_authenticated = True
         elif self.state is State.MAIL_DATA:
             self._text = Text()
+
+    def _open_window(self, window: Window) -> None:
+        self._pipeline.unfold()
+        self._pipeline.window = window
+        self.is_pipelining = window.commands > 1
+        self.takes_groups = self._groups and self.is_pipelining
 
     def _count(self, kind: type[Command[object]]) -> None:
         # Who stands accepted in the transaction whose replies come in.

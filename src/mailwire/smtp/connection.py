@@ -95,6 +95,10 @@ class Connection(Answers):
         """...with a server that has proved its name."""
         self.queued_chunks: int = 0
         """How many chunks have not left yet."""
+        self.is_pipelining: bool = False
+        """Whether several commands may be unanswered at a time."""
+        self.takes_groups: bool = False
+        """Whether a transaction's commands may go as one group."""
         self._window = window
         self._trace = trace
         self._ignored = tuple(ignored_extensions)
@@ -146,17 +150,12 @@ class Connection(Answers):
     @property
     def is_awaited(self) -> bool:
         """Whether a command `awaited` there is."""
-        return self._pipeline.awaits_answer or self._pipeline.has_queued or self.accepts_data
+        return self._pipeline.is_awaited or not self._text.is_ended
 
     @property
     def awaits_answer(self) -> bool:
         """Whether a command has left that is not answered yet: else the server has nothing to say."""
         return self._pipeline.awaits_answer
-
-    @property
-    def is_pipelining(self) -> bool:
-        """Whether several commands may be unanswered at a time."""
-        return self._pipeline.window.commands > 1
 
     @property
     def has_queued(self) -> bool:
@@ -167,11 +166,6 @@ class Connection(Answers):
     def last_queued_group(self) -> Group | None:
         """The group behind all that has not left yet; None if there is none, or a command stands there."""
         return self._pipeline.last_group
-
-    @property
-    def takes_groups(self) -> bool:
-        """Whether a transaction's commands may go as one group."""
-        return self._groups and self._pipeline.window.commands > 1
 
     @property
     def accepts_data(self) -> bool:
@@ -299,7 +293,7 @@ class Connection(Answers):
         self.state = self.ahead = State.INITIATION
         self.greeting = self.extensions = None
         self.is_authenticated = False
-        self._pipeline.window = LOCKSTEP
+        self._open_window(LOCKSTEP)
 
     # Receiving
 
@@ -368,21 +362,23 @@ class Connection(Answers):
         """
         if self._challenges.computing is not None:
             self._challenges.go_on()
-        if self._pipeline.is_idle:
+        if self._reader and self._must_hear_first():
             return []
-        if self._reader:
-            asked = self._pipeline.awaits_answer
-            if self.state is State.MAIL_DATA and not asked:
-                return []  # a verdict before the end of the message: next_event() has it
-            if self._pipeline.has_queued:
-                if not asked:
-                    unread = self._reader.quote_rest()
-                    raise self._fail(RemoteProtocolError(f"expected nothing from the server, got {unread}"))
-                if self._reader.has_line:
-                    return []  # events first: what was said already cannot answer what is about to be asked
         return self._pipeline.data_to_send()
 
     # Private
+
+    def _must_hear_first(self) -> bool:
+        # Whether what was received must be heard before anything leaves.
+        asked = self._pipeline.awaits_answer
+        if self.state is State.MAIL_DATA and not asked:
+            return True  # a verdict before the end of the message: next_event() has it
+        if not self._pipeline.has_queued:
+            return False
+        if not asked:
+            unread = self._reader.quote_rest()
+            raise self._fail(RemoteProtocolError(f"expected nothing from the server, got {unread}"))
+        return self._reader.has_line  # what was said already cannot answer what is about to be asked
 
     def _object(self, command: Command[object]) -> None:
         problem = objection(

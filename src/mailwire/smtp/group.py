@@ -213,7 +213,7 @@ class Group(Several):
 
     def _written(self) -> bytes:
         sender = NULL_PATH if self.sender is None else b"<%b>" % self.sender.encode()
-        words = parameter_words(self.parameters) if self.parameters else b""
+        words = parameter_words(self.parameters) if self.parameters.keywords else b""
         return b"%bMAIL FROM:%b%b\r\nRCPT TO:<%b>\r\n%b" % (
             b"RSET\r\n" if self.begins_anew else b"",
             sender,

@@ -9,7 +9,7 @@ from .connection import Connection
 from .extensions import Extensions
 from .group import Group, GroupKind
 from .options import MailOptions, RecipientOptions
-from .parameters import MAIL_EXTENSIONS, Parameters, check_offered, needed_extensions
+from .parameters import Parameters, check_offered, mail_extensions
 from .paths import Mailbox
 
 __all__ = ["Opening"]
@@ -53,13 +53,12 @@ class Opening(NamedTuple):
         if chunking is False and parameters.is_binary:
             raise ValueError("a binary message goes in chunks (RFC 3030 3)")
         offered = _NOTHING if connection.extensions is None else connection.extensions
-        used = needed_extensions(parameters, MAIL_EXTENSIONS)
-        if chunking is not False:
-            used.append("CHUNKING")
-        check_offered(used, offered)
+        used = mail_extensions(parameters.keywords, parameters.is_binary, chunking is not False)
+        if not offered.names.issuperset(used):
+            check_offered(used, offered)
         if options is not None:
             options.requires(offered, is_secured=connection.is_verified)
-            used += options.needed_extensions
+            used = (*used, *options.needed_extensions)
             parameters = Parameters.joined(parameters, options.as_parameters())
         has_data = chunking is False and on_refused == "send"
         group: Group | None = None
@@ -69,29 +68,29 @@ class Opening(NamedTuple):
             group = Group(kind, sender, recipients, parameters, begins_anew=begins_anew)
         else:
             commands = [Rset(), Mail(sender, parameters)] if begins_anew else [Mail(sender, parameters)]
-            commands += _named(recipients, recipient_options, offered, used, utf8="SMTPUTF8" in parameters)
+            named, needed = _named(recipients, recipient_options, offered, utf8="SMTPUTF8" in parameters)
+            commands += named
+            used = (*used, *needed)
             if has_data:
                 commands.append(Data())
-        if connection.is_pipelining:
-            used.append("PIPELINING")
-        return cls(group, commands, used)
+        return cls(group, commands, (*used, "PIPELINING") if connection.is_pipelining else used)
 
 
 def _named(
     recipients: Sequence[Mailbox],
     recipient_options: Sequence[RecipientOptions | None],
     offered: Extensions,
-    used: list[str],
     *,
     utf8: bool,
-) -> list[Rcpt]:
-    # The commands that name the recipients; to what is `used`, what they need is added.
+) -> tuple[list[Rcpt], list[str]]:
+    # The commands that name the recipients, and the extensions that they need.
+    needed: list[str] = []
     if not any(recipient_options):
-        return [Rcpt(recipient) for recipient in recipients]
+        return [Rcpt(recipient) for recipient in recipients], needed
     commands: list[Rcpt] = []
     for recipient, wished in zip(recipients, recipient_options, strict=True):
         wished = wished or _NO_WISH
         wished.requires(offered)
-        used += wished.needed_extensions
+        needed += wished.needed_extensions
         commands.append(Rcpt(recipient, wished.as_parameters(utf8=utf8)))
-    return commands
+    return commands, needed

@@ -15,11 +15,11 @@ from .._wire.text import check_argument
 from ..errors import NotSupported, SecurityError
 from .extensions import Extensions
 from .parameters import (
-    MAIL_EXTENSIONS,
     NO_PARAMETERS,
     RCPT_EXTENSIONS,
     Parameters,
     check_offered,
+    mail_extensions,
     needed_extensions,
 )
 from .paths import Mailbox
@@ -205,7 +205,8 @@ class MailOptions:
     @property
     def needed_extensions(self) -> tuple[str, ...]:
         """The extensions that these wishes need."""
-        return (*needed_extensions(self.as_parameters(), MAIL_EXTENSIONS), *self.extensions)
+        parameters = self.as_parameters()
+        return (*mail_extensions(parameters.keywords, parameters.is_binary, False), *self.extensions)
 
     def requires(self, offered: Extensions, *, is_secured: bool = False) -> None:
         """Raise NotSupported, naming the extension, unless a server that has `offered` this grants every wish.
@@ -277,7 +278,7 @@ class RecipientOptions:
     @property
     def needed_extensions(self) -> tuple[str, ...]:
         """The extensions that these wishes need."""
-        return (*needed_extensions(self.as_parameters(), RCPT_EXTENSIONS), *self.extensions)
+        return (*needed_extensions(self.as_parameters().keywords, RCPT_EXTENSIONS), *self.extensions)
 
     def requires(self, offered: Extensions) -> None:
         """Raise NotSupported, naming the extension, unless a server that has `offered` this grants every wish."""

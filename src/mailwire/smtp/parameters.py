@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterable, Mapping
+from functools import lru_cache
 from typing import Final, Self
 
 from .._wire.mapping import FrozenMapping
@@ -15,6 +16,7 @@ __all__ = [
     "RCPT_EXTENSIONS",
     "Parameters",
     "check_offered",
+    "mail_extensions",
     "needed_extensions",
 ]
 
@@ -31,7 +33,7 @@ class Parameters(FrozenMapping[str | None]):
     hold: spaces, controls, an equals sign.
     """
 
-    __slots__ = ("is_binary",)
+    __slots__ = ("is_binary", "keywords")
 
     def __init__(self, parameters: Mapping[str, str | None]) -> None:
         for keyword, value in parameters.items():
@@ -44,6 +46,8 @@ class Parameters(FrozenMapping[str | None]):
         super().__init__(parameters)
         self.is_binary: bool = any(map(_says_binary, parameters.items()))
         """Whether these parameters of MAIL say that the message is binary (RFC 3030 3)."""
+        self.keywords: tuple[str, ...] = tuple(parameters)
+        """The keywords alone."""
 
     @classmethod
     def of(cls, parameters: Mapping[str, str | None]) -> Self:
@@ -56,6 +60,7 @@ class Parameters(FrozenMapping[str | None]):
         whole = cls.__new__(cls)
         whole._items = dict(parameters)
         whole.is_binary = whole._items.get("BODY") == "BINARYMIME"
+        whole.keywords = tuple(whole._items)
         return whole
 
     @classmethod
@@ -96,13 +101,23 @@ RCPT_EXTENSIONS: Final[Mapping[str, str]] = {
 }
 
 
-def needed_extensions(parameters: Parameters, known: Mapping[str, str]) -> list[str]:
-    """Return the extensions that `parameters` need, as far as `known` tells of them."""
-    needed = [known[keyword] for keyword in map(str.upper, parameters) if keyword in known]
+def needed_extensions(keywords: Iterable[str], known: Mapping[str, str]) -> tuple[str, ...]:
+    """Return the extensions that parameters with these `keywords` need, as far as `known` tells of them."""
+    return tuple([known[keyword] for keyword in map(str.upper, keywords) if keyword in known])
+
+
+@lru_cache
+def mail_extensions(keywords: tuple[str, ...], is_binary: bool, is_chunked: bool) -> tuple[str, ...]:
+    """Return the extensions that a mail needs with parameters of MAIL that have these `keywords`.
+
+    is_binary: they say that the message is binary; is_chunked: it goes in chunks.
+    """
+    # Most mails have the same keywords as the one before.
+    needed = needed_extensions(keywords, MAIL_EXTENSIONS)
     # RFC 3030 3: a binary message goes in chunks, and there is no other way.
-    if parameters.is_binary:
-        return ["BINARYMIME", "CHUNKING", *(extension for extension in needed if extension != "8BITMIME")]
-    return needed
+    if is_binary:
+        needed = ("BINARYMIME", "CHUNKING", *(extension for extension in needed if extension != "8BITMIME"))
+    return (*needed, "CHUNKING") if is_chunked else needed
 
 
 def check_offered(needed: Iterable[str], offered: Extensions) -> None:
