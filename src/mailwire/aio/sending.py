@@ -7,8 +7,7 @@
 3. What is known can be asked for at any time, for each recipient (`receipt`).
 """
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Final, Literal
 
@@ -62,8 +61,12 @@ class Sending:
     def prepare_at_once(self, dialogue: Dialogue) -> bool:
         """Do what `prepare` does if nothing has to be waited for; else return False."""
         if self._prepared is None or self._prepared[0] is not dialogue:
-            with _explaining(dialogue):
-                prepared = Outgoing.at_once(self.mailing.content, self.mailing.envelope, _offered(dialogue))
+            mailing = self.mailing
+            try:
+                prepared = Outgoing.at_once(mailing.content, mailing.envelope, _offered(dialogue))
+            except NotSupported as error:
+                _explain(error, dialogue)
+                raise
             if prepared is None:
                 return False
             self._prepared = dialogue, prepared
@@ -72,8 +75,12 @@ class Sending:
     async def prepare(self, dialogue: Dialogue) -> None:
         """Make the message ready for the server. Raises what `Outgoing.prepare` raises."""
         if not self.prepare_at_once(dialogue):
-            with _explaining(dialogue):
-                prepared = await Outgoing.prepare(self.mailing.content, self.mailing.envelope, _offered(dialogue))
+            mailing = self.mailing
+            try:
+                prepared = await Outgoing.prepare(mailing.content, mailing.envelope, _offered(dialogue))
+            except NotSupported as error:
+                _explain(error, dialogue)
+                raise
             self._prepared = dialogue, prepared
 
     def next_batch(self, dialogue: Dialogue) -> Batch | None:
@@ -81,9 +88,10 @@ class Sending:
 
         Raises NotSupported for a mail that cannot be parted and must be.
         """
-        left, offered = self._left, _offered(dialogue)
-        if not left or self._is_hopeless(dialogue):
+        left = self._left
+        if not left or (self._passages and self._is_hopeless(dialogue)):
             return None
+        offered = _offered(dialogue)
         if "LIMITS" not in offered.names:
             return Batch(tuple(left))
         recipients = [self.mailing.envelope.recipients[place] for place in left]
@@ -225,15 +233,6 @@ class Sending:
             if transaction.wants_data and not passage.write_whole():
                 await passage.write()
             await dialogue.converse(passage.go_on)
-
-
-@contextmanager
-def _explaining(dialogue: Dialogue) -> Iterator[None]:
-    try:
-        yield
-    except NotSupported as error:
-        _explain(error, dialogue)
-        raise
 
 
 def _explain(error: NotSupported, dialogue: Dialogue) -> None:

@@ -102,7 +102,8 @@ def mend(octets: bytes, policy: MessagePolicy) -> tuple[bytes, Survey]:
         if octets and not octets.endswith(b"\r\n"):
             octets = MailText.vouch(octets + b"\r\n")
     survey = Survey.whole(octets)
-    _check(survey, policy)
+    if not octets or survey.long_line is not None:
+        _check(survey, policy)
     return octets, survey
 
 

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
-from typing import Final, NamedTuple
+from typing import Final
 
 from .._wire.dots import MailText
 from ..errors import NotSupported, SourceFailed
@@ -22,14 +22,6 @@ __all__ = ["Outgoing"]
 _TURN: Final = 1024 * 1024
 
 
-class _Demands(NamedTuple):
-    # What a mail asks of a server, as far as that shows before its octets are looked at.
-
-    policy: MessagePolicy
-    eight_bit: bool  # octets beyond ASCII may leave
-    utf8: bool
-
-
 class Outgoing:
     """A message made ready for one server: its octets, and the parameters of MAIL that go with them. Make it with
     `prepare`.
@@ -42,15 +34,15 @@ class Outgoing:
     is_repeatable: whether `blocks` can be called more than once.
     """
 
-    def __init__(self, text: Text, permission: Permission, parameters: Mapping[str, str | None]) -> None:
-        self.mail_parameters = parameters
+    def __init__(self, text: Text, parameters: Parameters, limit: int | None) -> None:
+        self.mail_parameters: Mapping[str, str | None] = parameters
         self.size: int | None = None if text.survey is None else text.survey.octets
         self.content: bytes | None = text.whole
         self.is_at_hand: bool = isinstance(text.source, MemorySource)
         self.is_binary: bool = text.policy.binary
         self.is_repeatable: bool = text.source.is_repeatable
         self._text = text
-        self._permission = permission
+        self._limit = limit  # octets that the server takes
 
     @classmethod
     async def prepare(cls, message: MessageSource | Content, envelope: Envelope, extensions: Extensions) -> "Outgoing":
@@ -63,20 +55,22 @@ class Outgoing:
         content = message if isinstance(message, Content) else Content(message)
         if content.message is not None:
             await content.check()
-        demands = cls._check_demands(content, envelope, extensions)
-        return cls._of(await content.text(eight_bit=demands.eight_bit, utf8=demands.utf8), demands, extensions)
+        utf8 = cls._check_demands(content, envelope, extensions)
+        eight_bit = _takes_eight_bit(content.policy, extensions)
+        return cls._of(await content.text(eight_bit=eight_bit, utf8=utf8), content.policy, extensions, utf8=utf8)
 
     @classmethod
     def at_once(cls, content: Content, envelope: Envelope, extensions: Extensions) -> "Outgoing | None":
         """Do what `prepare` does if nothing has to be waited for; None if something has."""
         if content.message is not None:
             return None
-        demands = cls._check_demands(content, envelope, extensions)
+        utf8 = cls._check_demands(content, envelope, extensions)
         text = content.text_at_hand()
-        return None if text is None else cls._of(text, demands, extensions)
+        return None if text is None else cls._of(text, content.policy, extensions, utf8=utf8)
 
     @classmethod
-    def _check_demands(cls, content: Content, envelope: Envelope, extensions: Extensions) -> _Demands:
+    def _check_demands(cls, content: Content, envelope: Envelope, extensions: Extensions) -> bool:
+        # What a mail asks of a server, as far as that shows before its octets are looked at. Whether it needs SMTPUTF8.
         policy = content.policy
         utf8 = policy.smtputf8 or not envelope.is_ascii or bool(content.needs_utf8)
         if utf8 and "SMTPUTF8" not in extensions.names:
@@ -84,21 +78,23 @@ class Outgoing:
         for keyword in ("CHUNKING", "BINARYMIME") if policy.binary else ():
             if keyword not in extensions.names:
                 raise _missing(keyword, "RFC 3030", "the message is to be sent as it is")
-        return _Demands(policy, "8BITMIME" in extensions.names or policy.binary, utf8)
+        return utf8
 
     @classmethod
-    def _of(cls, text: Text, demands: _Demands, extensions: Extensions) -> "Outgoing":
-        policy, offers_eight_bit, utf8 = demands
+    def _of(cls, text: Text, policy: MessagePolicy, extensions: Extensions, *, utf8: bool) -> "Outgoing":
         size, survey = extensions.size, text.survey
         if survey is not None:
-            utf8 = utf8 or (not survey.is_ascii and survey.needs_utf8)
-            if not survey.is_ascii or (size is not None and survey.octets > size):
-                Permission(offers_eight_bit, utf8 and "SMTPUTF8" in extensions, size).check(survey)
             eight_bit = not survey.is_ascii
-        elif policy.eight_bit and not offers_eight_bit:
-            raise _missing("8BITMIME", "RFC 6152", "the message has octets beyond ASCII")
+            utf8 = utf8 or (eight_bit and survey.needs_utf8)
+            if eight_bit or (size is not None and survey.octets > size):
+                may = Permission(_takes_eight_bit(policy, extensions), utf8 and "SMTPUTF8" in extensions.names, size)
+                may.check(survey)
+        elif not _takes_eight_bit(policy, extensions):
+            if policy.eight_bit:
+                raise _missing("8BITMIME", "RFC 6152", "the message has octets beyond ASCII")
+            eight_bit = False
         else:
-            eight_bit = offers_eight_bit if policy.eight_bit is None else policy.eight_bit
+            eight_bit = policy.eight_bit is not False
         parameters: dict[str, str | None] = {}
         if policy.binary:
             parameters["BODY"] = "BINARYMIME"
@@ -108,7 +104,7 @@ class Outgoing:
             parameters["SMTPUTF8"] = None
         if survey is not None and "SIZE" in extensions.names:
             parameters["SIZE"] = str(survey.octets)
-        return cls(text, Permission(eight_bit or policy.binary, utf8, size), Parameters.vouch(parameters))
+        return cls(text, Parameters.vouch(parameters), size)
 
     async def blocks(self) -> AsyncGenerator[bytes, None]:
         """Yield what leaves, in blocks of 64 to 256 KiB, or somewhat more where line ends had to be mended.
@@ -136,7 +132,8 @@ class Outgoing:
             for block in MailText.cut(octets, BLOCK_SIZE):
                 yield block
             return
-        mending = Mending(self._text.policy, self._permission)
+        parameters = self.mail_parameters
+        mending = Mending(self._text.policy, Permission("BODY" in parameters, "SMTPUTF8" in parameters, self._limit))
         async with aclosing(source.pieces()) as pieces:
             async for piece in pieces:
                 if mended := mending.feed(piece):
@@ -148,6 +145,11 @@ class Outgoing:
                 f"the message had {self._text.raw_octets} octets when it was looked at, and {mending.raw_octets} when "
                 "it was sent"
             )
+
+
+def _takes_eight_bit(policy: MessagePolicy, extensions: Extensions) -> bool:
+    # Whether octets beyond ASCII may leave.
+    return policy.binary or "8BITMIME" in extensions.names
 
 
 def _missing(extension: str, standard: str, reason: str) -> NotSupported:

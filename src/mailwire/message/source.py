@@ -88,12 +88,9 @@ class MemorySource:
 
     def __init__(self, *parts: bytes | Piecewise) -> None:
         self.parts = parts
-
-    @property
-    def octets(self) -> bytes | None:
+        first = parts[0]
+        self.octets: bytes | None = first if isinstance(first, bytes) and len(parts) == 1 else None
         """The octets, where they are in one piece."""
-        part = self.parts[0]
-        return part if isinstance(part, bytes) and len(self.parts) == 1 else None
 
     async def look_ahead(self, look: Look) -> bool:
         pieces = self._cut()
