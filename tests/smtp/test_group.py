@@ -188,7 +188,7 @@ def test_a_chunk_that_waits_for_its_envelope_is_a_group_by_itself() -> None:
     assert take(transaction, connection, "250 m", "250 b", "250 c") == [GroupAnswered]
     transaction.send_whole(MESSAGE)
     assert connection.awaited == transaction._end
-    assert connection.awaited_kind is BdatLast
+    assert type(connection.awaited) is BdatLast
     assert flush(connection) == b"BDAT 23 LAST\r\n" + MESSAGE
     assert take(transaction, connection, "250 q") == [GroupAnswered]
     assert transaction.receipt().extensions == ("CHUNKING", "PIPELINING")
@@ -390,16 +390,16 @@ def test_a_group_is_refused_where_a_parameter_would_make_a_command_of_its_own() 
 
 def test_what_is_awaited_is_told_by_its_kind() -> None:
     connection = ready()
-    assert connection.awaited_kind is None
+    assert connection.awaited is None
     connection.send(Noop())
-    assert connection.awaited_kind is Noop
+    assert type(connection.awaited) is Noop
     flush(connection)
     hear(connection, "250 here")
     transaction = Transaction(connection, A, [B])
-    assert connection.awaited_kind is Mail
+    assert type(connection.awaited) is Mail
     assert str(connection.awaited) == "MAIL FROM:<a@example.org>"
     flush(connection)
     take(transaction, connection, "250 m", "250 b", "354 go")
-    assert connection.awaited_kind is EndOfData
+    assert type(connection.awaited) is EndOfData
     behind = Group(GroupKind.CHUNK, A, [B], begins_anew=True)
     assert behind.awaited is Rset

@@ -129,26 +129,20 @@ class Chain:
 
     async def _send(self) -> None:
         while not self.is_over and self._failed is None:
-            if self._links:
-                last = self._links[-1]
-                transaction = last.passage.transaction
-                if transaction.is_ended or not transaction.wants_data:
-                    self._gather()  # only now, so that a message leaves in one with its envelope
-                if self._is_to_write(last):
-                    if not (self._write_whole(last) or await self._write(last)):
-                        break
-                    continue
+            if self._links and not await self._write(self._links[-1]):
+                break
             ready = self._ready
-            if not self._has_room_for(ready):
-                if ready is not None:
-                    break
-                self._flush()  # the server is at work meanwhile
             if ready is None:
+                if not self._has_room_for(None):
+                    self._flush()  # the server is at work meanwhile
                 item = self._consignment.take()
                 if item is None:
                     break
                 await self._make_ready(item)
-            else:
+                ready = self._ready
+            if ready is not None:
+                if not self._has_room_for(ready):
+                    break
                 await self._begin(ready)
         self._flush()
         if self._failed is not None and self._links and self._links[0] is self._failed[0]:
@@ -156,9 +150,26 @@ class Chain:
         if self._closing:
             await self.close()
 
-    def _is_to_write(self, link: _Link) -> bool:
-        transaction = link.passage.transaction
-        return self._failed is None and not transaction.is_ended and transaction.wants_data
+    async def _write(self, link: _Link) -> bool:
+        # Write of the last mail's message what can be written; False if it is the server's turn. What the connection
+        # hands out is gathered behind that, so that a message leaves in one with its envelope.
+        passage, transaction = link.passage, link.passage.transaction
+        while True:
+            if transaction.is_ended or not transaction.wants_data:
+                self._gather()
+                if transaction.is_ended or not transaction.wants_data:
+                    return True
+            # What the server says meanwhile is heard first; behind an eager envelope, answers come at any time.
+            is_free = transaction.chunking == "eager" or not self._session.stream.is_readable
+            if not (is_free and passage.write_whole()):
+                self._flush()
+                try:
+                    await passage.write()
+                except (SourceFailed, InvalidMessage, NotSupported) as error:
+                    self._failed = link, error
+                    return False
+                if transaction.wants_data:
+                    return False
 
     def _has_room_for(self, ready: _Ready | None) -> bool:
         if not self._links:
@@ -225,24 +236,6 @@ class Chain:
             self.has_concluded = True
             receipt = sending.receipt()
             self._consignment.finish(item, receipt, sending.failure(receipt))
-
-    def _write_whole(self, link: _Link) -> bool:
-        # What the server says meanwhile is heard first; behind an eager envelope, answers come at any time.
-        passage = link.passage
-        if passage.transaction.chunking != "eager" and self._session.stream.is_readable:
-            return False
-        return passage.write_whole()
-
-    async def _write(self, link: _Link) -> bool:
-        # Write of the message what can be written; False if it is the server's turn.
-        passage = link.passage
-        self._flush()
-        try:
-            await passage.write()
-        except (SourceFailed, InvalidMessage, NotSupported) as error:
-            self._failed = link, error
-            return False
-        return not passage.transaction.wants_data
 
     def _cut_short(self, link: _Link, error: MailwireError) -> None:
         # All mails before it are finished, and there are none behind it.

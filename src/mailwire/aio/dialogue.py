@@ -12,6 +12,7 @@ from ..smtp import (
     Data,
     EndOfData,
     Event,
+    Group,
     GroupAnswered,
     Mail,
     Quit,
@@ -71,7 +72,7 @@ class Dialogue:
         """Return the next reply that is due, or those to a whole group. Raises what `Session.next_event` raises,
         ConnectionLost for a server that leaves though it was asked nothing, between two chunks of a message."""
         session = self.session
-        event = await session.next_event(self._patience(), "the reply to", self._subject)
+        event = await session.next_event(self._patience(self.connection.due), "the reply to", self._subject)
         return _answer_in(event)
 
     async def converse(self, step: Callable[[], bool]) -> None:
@@ -119,17 +120,18 @@ class Dialogue:
         # A part of a reply puts nothing off.
         awaited = self.connection.due
         if self._awaited is not awaited or awaited is None:
-            seconds = self._patience()
+            seconds = self._patience(awaited)
             self._awaited, self._until = awaited, None if seconds is None else self.time() + seconds
         return self._until
 
     def _late(self) -> DeadlineExceeded:
-        return late(self._patience(), f"the reply to {self._subject}")
+        return late(self._patience(self.connection.due), f"the reply to {self._subject}")
 
-    def _patience(self) -> float | None:
+    def _patience(self, awaited: Command[object] | Group | None) -> float | None:
         # RFC 5321 4.5.3.2.
-        kind, timeouts = self.connection.awaited_kind, self.session.endpoint.timeouts
-        if kind is Mail or kind is None:
+        timeouts = self.session.endpoint.timeouts
+        kind = awaited.awaited if isinstance(awaited, Group) else type(awaited)
+        if kind is Mail:
             return timeouts.command
         if kind is Rset or self.connection.state is State.SPOILED:
             return timeouts.reset  # a refusal is known: what is to come only puts the session in order

@@ -140,14 +140,6 @@ class Connection(Answers):
         return self._text.end if due is None and self.accepts_data else due
 
     @property
-    def awaited_kind(self) -> type[Command[object]] | None:
-        """The type of the command `awaited`."""
-        due = self.due
-        if isinstance(due, Group):
-            return due.awaited
-        return None if due is None else type(due)
-
-    @property
     def is_awaited(self) -> bool:
         """Whether a command `awaited` there is."""
         return self._pipeline.is_awaited or not self._text.is_ended

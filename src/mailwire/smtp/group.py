@@ -185,8 +185,8 @@ class Group(Several):
     @property
     def awaited(self) -> type[Command[object]]:
         """The kind of the first command."""
-        if self.kind.begins_in is not State.READY:
-            return type(self.commands[0])
+        if self.end is not None and self.kind.begins_in is not State.READY:
+            return type(self.end)
         return Rset if self.begins_anew else Mail
 
     def unfolded(self) -> Iterator[tuple[Command[object], bytes, int, bytes, int]]:
