@@ -465,7 +465,7 @@ BODIES = {
     "every octet": bytes(range(256)) + b"\r\n",
     "NUL": b"\0\r\n\0.\r\n.\0\r\n",
     "GBK": "登录成功\r\n".encode("gbk"),
-    "looks like answers": b"+OK\r\n-ERR\r\n.\r\n+ \r\n",
+    "looks like answers": b"+ OK\r\n+OK\r\n-ERR\r\n.\r\n+ \r\n",
 }
 
 

@@ -82,11 +82,18 @@ def test_a_second_status_line_is_dropped(second: bytes, command: Retr | Top) -> 
     ]
     for pieces in cut_in_two_and_three(wire):
         assert retrieved(wire, forgiving, *pieces, command=command) == expected
-    # Without, it is the first line of the message, for it may as well be one.
-    assert retrieved(wire, STANDARD, command=command)[1] == (
-        *("data", str(command)),
-        second + b"\r\nSubject: x\r\n\r\n.\r\n",
-    )
+    # Without, it may be the answer to another command.
+    for pieces in cut_in_two_and_three(wire):
+        with pytest.raises(Desynchronised, match=r"got a second answer, b'\+OK.*Quirks\.second_status"):
+            retrieved(wire, STANDARD, *pieces, command=command)
+
+
+@pytest.mark.parametrize("quirks", [STANDARD, Quirks(second_status=True)])
+def test_a_refusal_is_no_message(quirks: Quirks) -> None:
+    # Where an answer too many came before, this is the true one.
+    for pieces in cut_in_two_and_three(b"+OK\r\n-ERR no such message\r\n+OK\r\nother\r\n.\r\n"):
+        with pytest.raises(Desynchronised, match="got a second answer, b'-ERR no such message'"):
+            retrieved(b"", quirks, *pieces)
 
 
 @pytest.mark.parametrize(
@@ -98,7 +105,8 @@ def test_a_second_status_line_is_dropped(second: bytes, command: Retr | Top) -> 
         b"+O\r\n",
         b"+OKAY: x\r\n",
         b"+ok\r\n",
-        b"-ERR\r\n",
+        b"-E\r\n",
+        b"-ERROR: x\r\n",
         b" +OK\r\n",
         b"Subject: +OK\r\n+OK\r\n",
         b"+OK" + b"x" * 2000 + b"\r\n",
@@ -110,7 +118,8 @@ def test_a_first_line_that_is_no_status_stays(message: bytes) -> None:
     data = [("data", "RETR 1", message)] if message else []
     expected = [("said", "RETR 1", Response(True)), *data, ("end", "RETR 1", len(message))]
     for pieces in ([wire], octets(wire)):
-        assert retrieved(wire, Quirks(second_status=True), *pieces) == expected
+        for quirks in (STANDARD, Quirks(second_status=True)):
+            assert retrieved(wire, quirks, *pieces) == expected
 
 
 def test_of_two_status_lines_in_front_of_an_empty_message_one_is_dropped() -> None:
@@ -306,7 +315,14 @@ def test_a_body_of_bare_lf_ends_where_its_own_line_ends_say() -> None:
     assert dict(Uidl().parse(event.response)) == {1: "a", 2: "b"}
 
 
-def test_what_may_begin_with_a_second_status_line_is_not_taken_whole() -> None:
+def test_what_begins_with_a_second_status_line_is_not_taken_whole() -> None:
+    connection = opened()
+    ask(connection, Retr(1))
+    connection.receive_data(b"+OK\r\n+OK 5 octets\r\none\r\n.\r\n")
+    assert isinstance(connection.next_event(), ResponseReceived)
+    assert connection.take_message(100) is None
+    with pytest.raises(Desynchronised):
+        connection.next_event()
     connection = opened(Quirks(second_status=True))
     ask(connection, Retr(1))
     connection.receive_data(b"+OK\r\n+OK 5 octets\r\none\r\n.\r\n")

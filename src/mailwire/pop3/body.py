@@ -17,7 +17,8 @@ _SHAPE: Final = bytes(code if code in b".\r\n" else ord("x") for code in range(2
 # Exchange 2000 at times: it cannot be told from text.
 _DOT_BEHIND_TEXT: Final = re.compile(rb"[^\n]\.\r\n\Z")
 
-_STATUS: Final = re.compile(rb"\+OK(?:[ \t\r]|\Z)")
+_STATUS: Final = re.compile(rb"(?:\+OK|-ERR)(?:[ \t\r]|\Z)")
+_SIGNS: Final = (b"+OK", b"-ERR")
 # A status line is no longer than this; what goes on longer is the message.
 _STATUS_LIMIT: Final = 512
 
@@ -30,6 +31,8 @@ class Body:
         self._quirks = quirks
         self._unstuffer = DotUnstuffer()
         self._opening: bytes | None = None  # what may be a second status line, while it is not whole
+        self.stray: bytes | None = None
+        """A status line that stands where a message is to begin, and is not forgiven: nothing more is taken then."""
         self._tail = b""
 
     @property
@@ -43,7 +46,7 @@ class Body:
         self._tail = b""
         # A server that ends that line in a bare LF ends them all so.
         self._unstuffer.begin(bare_lf=bare_lf or self._quirks.bare_lf_bodies)
-        self._opening = b"" if is_message and self._quirks.second_status else None
+        self._opening = b"" if is_message else None
 
     def take(self, buffer: LineBuffer) -> bytes:
         """Return the next octets of the body; none if it is finished, or more must be received first."""
@@ -59,6 +62,8 @@ class Body:
             buffer.skip_to(stop)
             if self._opening is not None:
                 block = self._without_status(block)
+                if self.stray is not None:
+                    break
             if block:
                 self.octets += len(block)
                 self._tail = (block if len(block) >= _TAIL_OCTETS else self._tail + block)[-_TAIL_OCTETS:]
@@ -68,9 +73,10 @@ class Body:
     def take_whole(self, buffer: LineBuffer, limit: int) -> bytes | None:
         """Take all of the body at once, if it lies whole in one block, nothing of it was taken, and it is no longer
         than `limit` octets; None otherwise: `take` takes it then."""
-        if self.octets or self._opening is not None:
+        data, start = buffer.peek_block()
+        if self.octets or self._opening or data.startswith(_SIGNS, start):
             return None
-        taken = self._unstuffer.take_whole(*buffer.peek_block(), limit)
+        taken = self._unstuffer.take_whole(data, start, limit)
         if taken is None:
             return None
         message, stop = taken
@@ -94,11 +100,19 @@ class Body:
 
     def _without_status(self, block: bytes) -> bytes:
         # A status line may come in any pieces, so hold back what may be the beginning of one.
-        opening = (self._opening or b"") + block
+        opening = self._opening + block if self._opening else block
+        if not any(opening.startswith(sign) or sign.startswith(opening) for sign in _SIGNS):
+            self._opening = None
+            return opening
         line, line_end, rest = opening.partition(b"\n")
         is_status = len(line) <= _STATUS_LIMIT and _STATUS.match(line) is not None
-        if not line_end and (is_status or b"+OK".startswith(line)):
+        if not line_end and (is_status or len(line) <= len(_SIGNS[1])):
             self._opening = opening
             return b""
         self._opening = None
-        return rest if is_status else opening
+        if not is_status:
+            return opening
+        if self._quirks.second_status and line.startswith(b"+"):
+            return rest
+        self.stray = line.removesuffix(b"\r")
+        return b""

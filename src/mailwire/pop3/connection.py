@@ -400,6 +400,9 @@ class Connection:
                 return MessageData(command, block)
             if problem := self._gathering.feed(block):
                 raise self._fail(LimitExceeded(problem))
+        if (line := self._body.stray) is not None:
+            problem = f"expected {command} to be answered by a message, got a second answer, {self._buffer.quote(line)}"
+            raise self._fail(self._out_of_step(problem, line))
         if not self._body.finished:
             return None
         self._status = None

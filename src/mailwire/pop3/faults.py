@@ -46,6 +46,8 @@ def _likely_cause(line: bytes, asked: Command[object] | None, before: Command[ob
         return "a stray empty line, as some servers send with an answer (Quirks.blank_lines)"
     if line.startswith(b"+ERR"):
         return "a server that says +ERR for -ERR (Quirks.plus_err)"
+    if asked is not None and asked.streamed and line.startswith(b"+OK"):
+        return "an answer too many has come, or a server that answers twice (Quirks.second_status)"
     if before is not None and before.streamed:
         return (
             f"the answer to {before} may have held a line with nothing but a dot, which this server does not double; "

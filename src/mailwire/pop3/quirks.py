@@ -10,7 +10,8 @@ class Quirks:
     """What a machine puts up with. All of it is off unless it is asked for, as each has its price.
 
     second_status: a line +OK at the beginning of a message is dropped (pop.km.ru after TOP, FTGate). A message whose
-        own first line is +OK, which no header is, loses it.
+        own first line is +OK, which no header is, loses it. Without this such a line is Desynchronised, for it may be
+        the answer to another command; and so is one of -ERR.
     blank_lines: an empty line in place of an answer is passed over (Office 365, around DELE), as long as no more than
         one command is unanswered: give it with `LOCKSTEP`. If the line was meant for an answer, none follows it.
     plus_err: +ERR is taken for -ERR (hMailServer at the login). Never for a success.
