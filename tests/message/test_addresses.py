@@ -222,6 +222,51 @@ def test_what_is_no_list_of_addresses_is_refused(text: str) -> None:
     assert "\r" not in str(refusal.value)
 
 
+REFUSALS = [
+    ("g: a@x.y; b@x.y", "expected a comma behind a group, got 'b'"),
+    ("g: h: a@x.y;;", "a colon where no group begins"),
+    (": a@x.y;", "a colon where no group begins"),
+    ("a@x.y;", "a semicolon where no group ends"),
+    ("g: a@x.y", "a group without its end"),
+    ("<a@x.y> Ann", "'Ann' where an address has ended"),
+    ("a@x.y>", "'>' where an address has ended"),
+    ("<a@x.y", "a < without its >"),
+    ("a@x.y <b@x.y>", "an address before an address"),
+    ("Ann <>", "nothing between < and >"),
+    ("a b@x.y", "a space or a comment within 'a b@x.y'"),
+    ("Ann <=?utf-8?q?a?=@x.y>", "an encoded word within '=?utf-8?q?a?=@x.y'"),
+    ("a@x.y\x0bb", "'\\x0b' at character 5"),
+    ("(" * 33 + ")" * 33, "comments are nested more than 32 deep"),
+    ("a@x.y (Ann", "a comment without its end"),
+]
+
+
+@pytest.mark.parametrize(("text", "reason"), REFUSALS)
+def test_a_refusal_says_what_is_wrong_and_where(text: str, reason: str) -> None:
+    with pytest.raises(ValueError) as refusal:
+        parse_addresses(text)
+    assert str(refusal.value) == reason
+    with pytest.raises(InvalidMessage) as invalid:
+        addresses_in("Cc", text)
+    assert str(invalid.value) == f"expected addresses in Cc, got {text!r}: {reason}"
+
+
+def test_a_refusal_quotes_as_much_as_tells_what_it_is() -> None:
+    with pytest.raises(InvalidMessage) as invalid:
+        addresses_in("To", "a" * 300 + ";")
+    assert str(invalid.value).startswith(f"expected addresses in To, got {'a' * 200!r}: a semicolon")
+
+
+@pytest.mark.parametrize("text", ["a..b@x.y", "a.@x.y", "a@x.y,,b@x.y"])
+def test_what_the_other_parser_had_to_guess_at_goes_nowhere_though_both_read_the_same(text: str) -> None:
+    message = EmailMessage()
+    message["To"] = text
+    ((_, value),) = message.raw_items()
+    assert parse_addresses(text)
+    with pytest.raises(InvalidMessage, match=r": it can be read in more than one way$"):
+        addresses_in("To", value)
+
+
 ALPHABET = st.sampled_from(
     [*'ab.@,;:<>()[]"\\ \té', "a@b", "<a@b>", '"a b"', "(c)", "x.y", "g:", "=?utf-8?q?a?=", "[192.0.2.1]"]
 )

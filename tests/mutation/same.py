@@ -5,8 +5,13 @@ from typing import Final
 __all__ = ["SAME"]
 
 _SLOWER: Final = "a short cut is not taken, and the long way leads to the same"
+_FALSE: Final = "None is as false as False, and nobody but the code around asks"
 
 SAME: Final[dict[tuple[str, str], str]] = {
     ("smtp/rules", "if type(None) in _PLAIN:"): _SLOWER,
     ("smtp/rules", "if following is not None and type(None) in _PLAIN:"): _SLOWER,
+    ("smtp/commands", "if parameters is NO_PARAMETERS and (not parameters):"): _SLOWER,
+    ("smtp/options", "_check_limit('a mail held for', self.hold_for, longest, 'FUTURERELEASE', least=None)"): _FALSE,
+    ("message/addresses", "in_group = behind_group = None"): _FALSE,
+    ("message/addresses", "self.is_open = None"): _FALSE,
 }

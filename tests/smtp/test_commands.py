@@ -14,6 +14,8 @@ from mailwire.sasl.identities import External
 from mailwire.sasl.oauth import XOAuth2
 from mailwire.smtp import (
     Auth,
+    Bdat,
+    BdatLast,
     Command,
     Data,
     Ehlo,
@@ -66,6 +68,10 @@ WIRE: list[tuple[Command[object], bytes]] = [
     (Expn("staff list"), b"EXPN staff list\r\n"),
     (Help(), b"HELP\r\n"),
     (Help("MAIL"), b"HELP MAIL\r\n"),
+    (Vrfy("MAX"), b"VRFY MAX\r\n"),
+    (Vrfy("MAX\u00a0"), "VRFY MAX\u00a0\r\n".encode()),
+    (Bdat(5), b"BDAT 5\r\n"),
+    (BdatLast(0), b"BDAT 0 LAST\r\n"),
 ]
 
 
@@ -180,8 +186,14 @@ def test_a_name_that_is_no_domain_is_refused(make: Making, name: str) -> None:
 @pytest.mark.parametrize("name", ["exämple.org", "例子.广告", "a.\uff43om", "x\u00ad.org"])
 def test_a_name_beyond_ascii_is_refused(make: Making, name: str) -> None:
     # RFC 6531 3.7.1: the client cannot know yet whether the server supports SMTPUTF8, so the name "MUST" be ASCII.
-    with pytest.raises(ValueError):
+    with pytest.raises(ValueError) as refusal:
         make(name)
+    assert str(refusal.value) == f"expected our name in ASCII (A-labels for other scripts), got {name!r}"
+
+
+def test_a_refused_argument_is_named_by_its_command() -> None:
+    with pytest.raises(ValueError, match=r"^the argument of VRFY must not hold control characters \(CR, LF, NUL"):
+        Vrfy("a\nb")
 
 
 @pytest.mark.parametrize("keyword", ["", " ", "-X", "SIZE=1", "SIZE 1", "X Y", "X>", "X\t", "é", "X_Y", "X.Y", "X=1 Y"])

@@ -39,10 +39,13 @@ def _check_range(name: str, number: int, least: int, most: int) -> None:
         raise ValueError(f"{name} must be from {least} to {most}, got {number}")
 
 
-def _date_time(name: str, moment: datetime) -> str:
-    # RFC 3339 5.6, in UTC.
+def _check_moment(name: str, moment: datetime) -> None:
     if moment.tzinfo is None:
         raise ValueError(f"{name} must have a time zone, got {moment!r}")
+
+
+def _date_time(moment: datetime) -> str:
+    # RFC 3339 5.6, in UTC.
     return moment.astimezone(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
 
 
@@ -91,10 +94,10 @@ class ValidSince:
     def __post_init__(self) -> None:
         if self.otherwise not in self._actions:
             raise ValueError(f'expected "reject", "continue" or None, got {self.otherwise!r}')
-        _date_time("the moment since which a recipient is valid", self.moment)
+        _check_moment("the moment since which a recipient is valid", self.moment)
 
     def __str__(self) -> str:
-        return _date_time("the moment", self.moment) + self._actions[self.otherwise]
+        return _date_time(self.moment) + self._actions[self.otherwise]
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,6 +174,8 @@ class MailOptions:
             _check_range("the seconds to hold a mail for", self.hold_for, 1, _NINE_DIGITS)
             if self.hold_until is not None:
                 raise ValueError("a mail is held for some time or until some time, not both")
+        if self.hold_until is not None:
+            _check_moment("the moment to hold a mail until", self.hold_until)
         if self.priority is not None:
             _check_range("a priority", self.priority, -9, 9)
         if isinstance(self.auth, str) and self.auth:
@@ -193,7 +198,7 @@ class MailOptions:
         if self.hold_for is not None:
             given["HOLDFOR"] = str(self.hold_for)
         if self.hold_until is not None:
-            given["HOLDUNTIL"] = _date_time("the moment to hold a mail until", self.hold_until)
+            given["HOLDUNTIL"] = _date_time(self.hold_until)
         if self.priority is not None:
             given["MT-PRIORITY"] = str(self.priority)
         if self.require_tls:
