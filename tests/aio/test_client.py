@@ -284,6 +284,16 @@ async def test_a_caller_s_mistake_leaves_the_connection_as_it_is() -> None:
         assert str(await client.execute(Noop())) == "250 ok"
 
 
+async def test_no_reply_is_taken_for_that_to_another_command() -> None:
+    async with ScriptedPeer(*READY, "C: NOOP", "S: 250 ok", LISTEN) as peer:
+        client = SMTPClient(peer.endpoint())
+        await client.connect()
+        client._talk.connection.send(Noop())
+        with pytest.raises(AssertionError, match="VRFY x is not asked before NOOP is answered"):
+            await client.execute(Vrfy("x"))
+        assert not client.is_connected
+
+
 # What the server says unasked
 
 

@@ -441,6 +441,26 @@ async def test_the_next_listing_settles_what_it_may(
         await client.quit()
 
 
+@pytest.mark.parametrize("expire", ["EXPIRE 0", "EXPIRE 30"])
+async def test_where_the_server_hides_what_was_retrieved_a_listing_does_not_tell_of_deletions(expire: str) -> None:
+    opened = (*capabilities("UIDL", expire), *LOGIN, *announced("UIDL", expire))
+    async with (
+        ScriptedPeer(*opened, *LISTED, *DELETED, "C: QUIT", FIN) as first,
+        ScriptedPeer(*opened, *listed_as("u2"), *POP3_QUIT) as second,
+    ):
+        client = client_of(first, second)
+        await client.connect()
+        await client.delete([ONE, TWO])
+        await client.commit()
+        await client.connect()
+        await client.listing()
+        report = client.last_commit
+        assert report is not None
+        known, unknown = ((), (ONE,)) if expire == "EXPIRE 0" else ((ONE,), ())
+        assert (report.committed, report.kept, report.unknown) == (known, (TWO,), unknown)
+        await client.quit()
+
+
 async def test_what_has_no_unique_id_stays_in_doubt() -> None:
     no_uids = (*LISTED[:7], "C: UIDL", "S: -ERR no")
     async with (
@@ -584,6 +604,33 @@ async def test_another_session_waits_for_a_lock_that_is_still_held() -> None:
         await client.delete("u1")
         committing = asyncio.create_task(client.commit(reconnect=True))
         await clock.advance(0)
+        assert not committing.done()
+        await clock.advance(1)
+        assert (await committing).committed == (ONE,)
+        await client.quit()
+
+
+@pytest.mark.parametrize("limit", [60, 59])
+async def test_between_two_tries_at_a_lock_the_delay_between_logins_passes(limit: float) -> None:
+    clock = Clock()
+    opened = (*capabilities("UIDL", "LOGIN-DELAY 60"), *LOGIN, *announced("UIDL", "LOGIN-DELAY 60"))
+    locked = (*POP3_READY, *LOGIN[:3], "S: -ERR [IN-USE] locked")
+    async with (
+        ScriptedPeer(*opened, *LISTED, *DELETED[:2], *POP3_QUIT, guard=None) as first,
+        ScriptedPeer(*locked, guard=None) as second,
+        ScriptedPeer(*OPENED, *listed_as("u2"), *POP3_QUIT, guard=None, lenient=True) as third,
+    ):
+        client = client_of(first, second, third, settings=POP3Settings(login_pause_limit=limit, keep_alive=None))
+        await client.connect()
+        await client.delete("u1")
+        await clock.advance(60)
+        committing = asyncio.create_task(client.commit(reconnect=True))
+        await clock.advance(59)
+        if limit < 60:
+            with pytest.raises(MaildropLocked):
+                await committing
+            (await third.connect()).close()
+            return
         assert not committing.done()
         await clock.advance(1)
         assert (await committing).committed == (ONE,)

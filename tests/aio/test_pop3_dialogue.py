@@ -5,8 +5,8 @@ import asyncio
 import pytest
 
 from mailwire import ConnectionLost, POP3Settings, RemoteProtocolError
-from mailwire.pop3 import Window
-from mailwire.testing import FIN, STALL, WAIT, ScriptedPeer, Step
+from mailwire.pop3 import Stat, Window
+from mailwire.testing import FIN, LISTEN, STALL, WAIT, ScriptedPeer, Step
 from mailwire.testing.turns import drain_events
 from tests.aio.dialogues import LISTED, LISTED_TOGETHER, OPENED, PIPELINED, POP3_QUIT, TWO_MESSAGES
 from tests.aio.pop3_clients import ONE, THREE, TWO, client_for, connect
@@ -29,6 +29,15 @@ async def test_an_idle_session_is_kept_alive() -> None:
         await clock.advance(10)
         await client.quit()
         await clock.advance(1000)
+
+
+async def test_no_answer_is_taken_for_that_to_another_command() -> None:
+    async with ScriptedPeer(*OPENED, "C: STAT", "S: +OK 1 2", LISTEN) as peer:
+        client = await connect(peer)
+        client._dialogue.send(Stat())
+        with pytest.raises(AssertionError, match="NOOP is not asked before STAT is answered"):
+            await client.noop()
+        assert not client.is_connected
 
 
 async def test_who_asks_something_needs_no_noop() -> None:

@@ -65,11 +65,15 @@ class CommitReport:
         """The unique ids of what is not deleted, refused or kept."""
         return _uids((*self.refused, *self.kept))
 
-    def reconciled(self, listing: Listing) -> "CommitReport":
+    def reconciled(self, listing: Listing, *, hides_retrieved: bool = False) -> "CommitReport":
         """Return what is known now that a later session has this `listing`.
 
         What is not listed any more is committed, if the listing has every uid; what is, is kept. A message without a
         uid, or with one that it shares, stays unknown.
+
+        hides_retrieved: the server may leave out what was retrieved, deleted or not, as one does that announces
+            EXPIRE 0 (RFC 2449 6.7; Gmail): what is not listed stays unknown then. `POP3Client.listing` goes by that. A
+            server that hides messages and does not say so cannot be told from one that has deleted them.
         """
         wanted = self.unknown_uids
         if not wanted:
@@ -82,7 +86,7 @@ class CommitReport:
                 if entry.shares_uid:
                     shared.add(entry.uid)
         committed, kept, unknown = list(self.committed), list(self.kept), list[Entry]()
-        gone = committed if listing.has_every_uid else unknown
+        gone = committed if listing.has_every_uid and not hides_retrieved else unknown
         for entry in self.unknown:
             if entry.uid is None or entry.shares_uid or entry.uid in shared:
                 unknown.append(entry)

@@ -53,6 +53,8 @@ class Dialogue:
         received = await self.next_answer()
         if isinstance(received, GroupAnswered):
             raise AssertionError("a command that is sent alone is answered alone")
+        if received.command is not command:
+            raise AssertionError(f"{command} is not asked before {received.command} is answered")
         raise_refusal(received)
         return received.reply
 

@@ -140,6 +140,9 @@ class POP3Client(POP3Sessions):
         Raises ResponseError if it is refused, AuthenticationFailed if it is a login; SecurityError for one that would
         give a password away on a link without TLS. Messages are retrieved by `retrieve`, TLS is begun by `connect`:
         LocalProtocolError for Retr, Top and Stls.
+
+        The command is said whether or not CAPA lists it, for here it is named by who wants it; all other calls ask for
+        nothing that is not announced, but for `POP3Settings.probes`.
         """
         if command.streamed:
             raise LocalProtocolError(f"{command} has a message for an answer: use retrieve(), top() or preview()")

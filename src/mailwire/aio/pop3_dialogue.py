@@ -135,6 +135,8 @@ class Dialogue:
         """Send `command` and return its response. Raises ResponseError for -ERR."""
         self.send(command)
         received = await self.next_response(is_farewell=is_farewell)
+        if received.command is not command:
+            raise AssertionError(f"{command} is not asked before {received.command} is answered")
         raise_refusal(received)
         return received.response
 

@@ -35,8 +35,8 @@ from .session import Session
 
 __all__ = ["POP3Sessions"]
 
-# Seconds to wait between logins of our own accord where the maildrop is still locked: the server has not noticed yet
-# that the session before is over.
+# Seconds to wait at least between logins of our own accord where the maildrop is still locked: the server has not
+# noticed yet that the session before is over.
 _LOCK_PAUSES: Final = (1, 5, 15)
 
 
@@ -119,6 +119,7 @@ class POP3Sessions(Client[Event]):
     async def _reopen(self) -> Listing:
         # Connect again inside a call, and ask for the listing.
         pause, may_reopen = self._login_pause, self._may_reopen
+        delay = self.capabilities.login_delay
         self.abort()
         if not may_reopen:
             raise ConnectionFailed(
@@ -130,6 +131,10 @@ class POP3Sessions(Client[Event]):
             try:
                 await self._establish()
             except MaildropLocked:
+                # To try to log in counts as a login (RFC 2449 6.5).
+                pause = max(pause, 0 if delay is None else delay.seconds)
+                if pause > self.settings.login_pause_limit:
+                    raise
                 await asyncio.sleep(pause)
             else:
                 break
@@ -257,7 +262,8 @@ class POP3Sessions(Client[Event]):
 
     def _listed(self, listing: Listing) -> None:
         if self.last_commit is not None:
-            self.last_commit = self.last_commit.reconciled(listing)
+            hides_retrieved = self.capabilities.number("EXPIRE") == 0
+            self.last_commit = self.last_commit.reconciled(listing, hides_retrieved=hides_retrieved)
 
     # Sharing the connection
 
