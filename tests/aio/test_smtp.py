@@ -465,6 +465,21 @@ async def test_mechanisms_announced_in_the_clear_are_none_under_tls() -> None:
             await connect(peer, tls="starttls", auth=CREDENTIALS)
 
 
+async def test_a_server_that_is_known_to_be_bad_at_chunks_gets_none_unless_they_are_asked_for() -> None:
+    opening = ("S: 220 mx Microsoft ESMTP MAIL Service ready", "C: EHLO [127.0.0.1]", "S: 250-mx", "S: 250 CHUNKING")
+    async with ScriptedPeer(*opening, *SENT, *QUIT) as peer:
+        assert (await send(peer)).delivery is Delivery.ACCEPTED
+    size = len(MESSAGE)
+    chunk = ("C: MAIL FROM:<a@example.org>", "S: 250 ok", "C: RCPT TO:<b@example.org>", "S: 250 ok")
+    async with ScriptedPeer(*opening, *chunk, f"C: BDAT {size} LAST", Hear(size), "S: 250 taken", *QUIT) as peer:
+        assert (await send(peer, use_chunking=True)).delivery is Delivery.ACCEPTED
+
+
+async def test_who_does_not_log_in_does_so_by_no_mechanism() -> None:
+    async with ScriptedPeer(*READY, *QUIT) as peer, SMTPClient(peer.endpoint()) as client:
+        assert client.mechanism is None
+
+
 async def test_a_server_without_starttls_is_left_in_peace() -> None:
     async with ScriptedPeer(*extensions("AUTH PLAIN"), STALL) as peer:
         with pytest.raises(SecurityError, match="does not offer STARTTLS, and TLS is required"):
@@ -485,9 +500,11 @@ async def test_a_server_without_starttls_is_left_in_peace() -> None:
 )
 async def test_only_220_opens_the_handshake(answer: str, error: type[MailwireError]) -> None:
     async with ScriptedPeer(*STARTTLS[:-1], f"S: {answer}", STALL) as peer:
-        with pytest.raises(error):
+        with pytest.raises(error) as caught:
             await connect(peer, tls="starttls")
     assert b"\x16\x03" not in peer.wire
+    if answer.startswith(("454", "502")):
+        assert str(caught.value).startswith(f"{peer.endpoint(tls='starttls')} offers STARTTLS and refuses it: {answer}")
 
 
 @pytest.mark.parametrize("between", [(), (PACKET,)], ids=["same packet", "next packet"])

@@ -2,13 +2,14 @@
 
 import hashlib
 import ssl
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
 from mailwire import Endpoint, External, POP3Client, SMTPClient, TLSFailed, Transcript
 from mailwire.aio.stream import Stream
-from mailwire.aio.tls import TLSInfo, _names_in_refused, channel_bindings, names_refused
+from mailwire.aio.tls import TLSInfo, _names_in_refused, channel_bindings, names_refused, tls_reason
 from mailwire.sasl import server_end_point
 from mailwire.testing import (
     LISTEN,
@@ -80,6 +81,41 @@ async def test_what_was_negotiated_can_be_read(protocol: str, version: str) -> N
 async def test_without_tls_there_is_nothing_to_read() -> None:
     async with ScriptedPeer(*READY, "C: QUIT", "S: 221 bye") as peer, SMTPClient(peer.endpoint()) as client:
         assert client.tls is None
+
+
+class Negotiated:
+    """What is asked of an SSLObject to say what was negotiated."""
+
+    def __init__(self, context: ssl.SSLContext, certificate: dict[str, object] | None, *, is_whole: bool) -> None:
+        self.context = context
+        self._certificate = certificate
+        self._is_whole = is_whole
+
+    def version(self) -> str | None:
+        return "TLSv1.3" if self._is_whole else None
+
+    def cipher(self) -> tuple[str, str, int] | None:
+        return ("TLS_AES_256_GCM_SHA384", "TLSv1.3", 256) if self._is_whole else None
+
+    def getpeercert(self, binary_form: bool = False) -> object:
+        return (b"der" if self._is_whole else None) if binary_form else self._certificate
+
+
+def test_what_was_negotiated_is_read_off_a_session() -> None:
+    certificate: dict[str, object] = {"notAfter": "Jan  5 09:34:43 2030 GMT"}
+    assert TLSInfo.of(Negotiated(client_context(), certificate, is_whole=True)) == TLSInfo(  # type: ignore[arg-type]
+        "TLSv1.3", "TLS_AES_256_GCM_SHA384", b"der", True, datetime(2030, 1, 5, 9, 34, 43, tzinfo=UTC)
+    )
+    info = TLSInfo.of(Negotiated(client_context(), None, is_whole=False))  # type: ignore[arg-type]
+    assert info == TLSInfo("", "", b"", True)
+
+
+def test_a_server_has_proved_its_name_if_both_the_certificate_and_the_name_were_checked() -> None:
+    nameless, anybody, whole = client_context(), unverified(), client_context()
+    nameless.check_hostname = False
+    for context, is_verified in ((nameless, False), (anybody, False), (whole, True)):
+        info = TLSInfo.of(Negotiated(context, None, is_whole=True))  # type: ignore[arg-type]
+        assert info.is_verified is is_verified
 
 
 async def test_a_context_that_verifies_nothing_is_told_as_that() -> None:
@@ -192,12 +228,52 @@ async def test_a_certificate_that_is_refused_for_another_reason_is_told_by_that(
 def test_a_runtime_that_does_not_tell_the_names_leaves_openssl_its_words() -> None:
     error = ssl.SSLCertVerificationError()
     error.verify_code = 62
-    assert not names_refused(error)
+    assert names_refused(error) == ()
     for chain in ([], [object()]):
         session = NewerSession()
         session._sslobj = type("Below", (), {"get_unverified_chain": lambda _, chain=chain: chain})()
         assert not _names_in_refused(session)  # type: ignore[arg-type]
     assert not _names_in_refused(object())  # type: ignore[arg-type]
+
+
+def test_the_names_of_a_refused_certificate_are_shown_as_printable_text() -> None:
+    class Certificate:
+        def __init__(self, **told: object) -> None:
+            self.told = told
+
+        def get_info(self) -> object:
+            return self.told
+
+    names = (("DNS", "mx.example.org"), ("DNS", "evil\x1b[2J"), ("DNS", "\udcff"))
+    for told, shown in (
+        (Certificate(subjectAltName=names), ["mx.example.org", r"evil\x1b[2J", r"\udcff"]),
+        (Certificate(subject=()), []),
+    ):
+        session = NewerSession()
+        session._sslobj = type("Below", (), {"get_unverified_chain": lambda _, told=told: [told, Certificate()]})()
+        assert _names_in_refused(session) == shown  # type: ignore[arg-type]
+
+
+# Why there is no session
+
+
+@pytest.mark.parametrize("reason", ["WRONG_VERSION_NUMBER", "RECORD_LAYER_FAILURE", "PACKET_LENGTH_TOO_LONG"])
+def test_what_is_no_record_of_tls_is_told_as_plaintext(reason: str) -> None:
+    error = ssl.SSLError(1, "[SSL] something")
+    error.reason = reason
+    assert tls_reason(error, Endpoint("pop.example.org", protocol="pop3")) == (
+        'this port speaks plaintext POP3, not TLS (pop3s://pop.example.org:995; it may want tls="starttls")'
+    )
+    assert tls_reason(error, Endpoint("mx.example.org", tls="starttls")) == (
+        "smtp+starttls://mx.example.org:587 agreed to begin TLS and goes on in the clear"
+    )
+
+
+def test_any_other_reason_is_told_in_openssl_s_words() -> None:
+    endpoint, error = Endpoint("mx.example.org"), ssl.SSLError("what others raise")
+    assert tls_reason(error, endpoint) == f"no TLS session with {endpoint}: {error}"
+    error.reason = "UNEXPECTED_EOF"
+    assert tls_reason(error, endpoint) == f"no TLS session with {endpoint}: UNEXPECTED_EOF"
 
 
 # Channel bindings
@@ -220,6 +296,13 @@ def test_a_runtime_with_the_exporter_binds_to_it(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(ssl, "CHANNEL_BINDING_TYPES", ["tls-unique", "tls-exporter"])
     bindings = channel_bindings(NewerSession())  # type: ignore[arg-type]
     assert {name: binding.data for name, binding in bindings.items()} == {"tls-exporter": b"octets of tls-exporter"}
+
+
+def test_a_runtime_that_knows_neither_binding_is_asked_for_neither(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ssl, "CHANNEL_BINDING_TYPES", [])
+    session = NewerSession()
+    session.version = lambda: "TLSv1.2"  # type: ignore[method-assign]
+    assert channel_bindings(session) == {}  # type: ignore[arg-type]
 
 
 # Watching a session

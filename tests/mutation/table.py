@@ -27,7 +27,10 @@ TESTS: Final[dict[str, tuple[str, ...]]] = {
     "pop3/authorization": ("pop3/test_authorization.py", "pop3/test_commands.py"),
     # The gate to TLS.
     "smtp/rules": ("smtp/test_rules.py",),
-    "aio/initiation": ("aio/test_client.py", "aio/test_smtp.py", "aio/test_authentication.py", "aio/test_lmtp.py"),
+    "aio/initiation": (
+        *("aio/test_client.py", "aio/test_smtp.py", "aio/test_authentication.py", "aio/test_lmtp.py"),
+        "aio/test_sending.py::test_requiretls_wants_tls_with_a_server_that_has_proved_its_name",
+    ),
     "aio/tls": ("aio/test_tls.py", "aio/test_client.py"),
     "smtp/connection": _SESSION,
     "pop3/connection": _RETRIEVAL,

@@ -27,7 +27,7 @@ class Initiation:
     mechanism: by which we have logged in.
     """
 
-    def __init__(self, dialogue: Dialogue, endpoint: Endpoint, *, hangs_up_on_ehlo: bool = False) -> None:
+    def __init__(self, dialogue: Dialogue, endpoint: Endpoint, *, hangs_up_on_ehlo: bool) -> None:
         self.hangs_up_on_ehlo: bool = hangs_up_on_ehlo
         self.mechanism: str | None = None
         self._dialogue = dialogue
