@@ -265,7 +265,7 @@ class Chain:
                     raise AssertionError("a server that answers as expected does not close")
                 self._takes_leave = reply.reply.code == 421
                 raise ConnectionLost(f"the connection is over: {reply.command} was answered {reply.reply}")
-            reply = self._dialogue.heard()
+            reply = self._dialogue.heard() if self._dialogue.has_news else None
 
     def _receive(self, reply: Answer) -> None:
         link = self._links[0]  # replies come in order, and what is finished is gone

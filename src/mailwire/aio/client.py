@@ -39,6 +39,7 @@ class Client(ABC, Generic[E]):
         self._lock = asyncio.Lock()
         self._waiting = 0  # for the lock
         self._user: asyncio.Task[object] | None = None  # of the connection, now
+        self._is_logged = False  # what this call says and hears
 
     @property
     def is_connected(self) -> bool:
@@ -148,6 +149,7 @@ class Client(ABC, Generic[E]):
         finally:
             self._waiting -= 1
         self._user = task
+        self._is_logged = self._logger.isEnabledFor(logging.DEBUG)
 
     async def _open_call(self) -> Session[E]:
         await self._begin_call()
@@ -180,7 +182,7 @@ class Client(ABC, Generic[E]):
 
     def _record(self, direction: Direction, what: Traceable) -> None:
         self.transcript.record(direction, what)
-        if self._logger.isEnabledFor(logging.DEBUG):
+        if self._is_logged:
             for line in what.shown():
                 self._logger.debug("%s %s: %s", self.endpoint, direction, line)
 

@@ -55,11 +55,12 @@ class Alarm:
         self._loop = asyncio.get_running_loop()
         self._time: float | None = None
         self._timer: asyncio.TimerHandle | None = None
+        self._goes_off = 0.0  # when the timer does
 
     def set(self, time: float) -> None:
         """Ring at `time`, by the event loop's clock, and not at a time set before."""
         self._time = time
-        if self._timer is None or self._timer.when() > time:
+        if self._timer is None or self._goes_off > time:
             self._start(time)
 
     def clear(self) -> None:
@@ -76,7 +77,7 @@ class Alarm:
     def _start(self, time: float) -> None:
         if self._timer is not None:
             self._timer.cancel()
-        self._timer = self._loop.call_at(time, self._go_off)
+        self._timer, self._goes_off = self._loop.call_at(time, self._go_off), time
 
     def _go_off(self) -> None:
         self._timer = None

@@ -104,13 +104,18 @@ class Dialogue:
             answer = self.heard()
         return answer
 
+    @property
+    def has_news(self) -> bool:
+        """Whether `heard` may have something to tell."""
+        return self.connection.has_news or self.session.stream.has_news
+
     def heard(self) -> Answer | None:
         """Return what `next_answer` does if it has come already. Raises what `next_answer` raises."""
         event = self.session.poll()
         if event is None:
             return None
         self._awaited = None
-        return _answer_in(event)
+        return event if type(event) is GroupAnswered else _answer_in(event)
 
     def _advance(self, step: Callable[[], bool]) -> bool:
         is_done = step()

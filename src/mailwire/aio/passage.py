@@ -103,12 +103,15 @@ class Passage:
         dialogue, transaction = self._dialogue, self.transaction
         while (answer := dialogue.heard()) is not None:
             self.receive(answer)
-            if transaction.finished:
-                return True
             if dialogue.connection.queued_chunks:
                 dialogue.session.flush()  # if the window lets the chunk leave, the next one is wanted
-            if transaction.wants_data and not self.write_whole():
+            if transaction.wants_data:
+                if not self.write_whole():
+                    return True
+            elif transaction.finished:
                 return True
+            if not dialogue.has_news:
+                break
         dialogue.session.flush()
         return False
 

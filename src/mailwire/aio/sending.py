@@ -9,6 +9,7 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import lru_cache
 from typing import Final, Literal
 
 from ..errors import (
@@ -93,7 +94,7 @@ class Sending:
             return None
         offered = _offered(dialogue)
         if "LIMITS" not in offered.names:
-            return Batch(tuple(left))
+            return _everybody(len(left)) if type(left) is range else Batch(tuple(left))
         recipients = [self.mailing.envelope.recipients[place] for place in left]
         batches = split_recipients(recipients, offered, mails=dialogue.transactions, domains=dialogue.recipient_domains)
         if len(batches) > 1 and not self._passages:
@@ -162,13 +163,12 @@ class Sending:
                 if passage.has_read:
                     await passage.close()
         except BaseException as error:
+            passage.stop()
             connection.give_up()
             # What has become of the mail is known, where only the session was still to be put in order.
             rest = (Rset, Bdat) if passage.transaction.data_refusal is not None else Rset
             if not (isinstance(error, (ConnectionLost, DeadlineExceeded)) and isinstance(connection.awaited, rest)):
                 raise
-        finally:
-            passage.stop()
         self.end(passage)
 
     def raise_failure(self, receipt: Receipt) -> None:
@@ -227,12 +227,20 @@ class Sending:
 
     async def _drive(self, dialogue: Dialogue, passage: Passage) -> None:
         transaction, connection = passage.transaction, dialogue.connection
-        while not transaction.finished:
+        while True:
             if connection.queued_chunks:
                 dialogue.session.flush()  # if the window lets the chunk leave, the next one is wanted
             if transaction.wants_data and not passage.write_whole():
                 await passage.write()
             await dialogue.converse(passage.go_on)
+            if transaction.finished:
+                return
+
+
+@lru_cache(16)
+def _everybody(count: int) -> Batch:
+    # Most mails go to all of their recipients at once, and they are few.
+    return Batch(tuple(range(count)))
 
 
 def _explain(error: NotSupported, dialogue: Dialogue) -> None:

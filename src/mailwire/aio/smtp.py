@@ -289,11 +289,13 @@ class SMTPClient(Client[Event]):
         return replace(receipt, timings={"connection": seconds, **receipt.timings})
 
     async def _transact(self, sending: Sending) -> None:
-        while (batch := sending.next_batch(self._talk)) is not None:
+        talk = self._talk
+        while (batch := sending.next_batch(talk)) is not None:
             if batch.begins_session:
                 await self._begin_again()
+                talk = self._talk
             else:
-                await sending.transact(self._talk, batch)
+                await sending.transact(talk, batch)
 
     async def _begin_again(self) -> None:
         # RFC 9422: a session that has come to its limits is left in good order, and another one begun.

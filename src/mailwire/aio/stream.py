@@ -202,7 +202,7 @@ class Stream(asyncio.BufferedProtocol):
             self._alarm.clear()
 
     def set_deadline(self, until: float | None) -> None:
-        """Let who waits wait until this time of the loop, and not until one that was set before; None: any time."""
+        """Let the one who waits wait until this time of the loop, and not until one set before; None: any time."""
         if until is None:
             self._alarm.clear()
         else:
@@ -242,7 +242,7 @@ class Stream(asyncio.BufferedProtocol):
         """Hand `blocks` to the transport. It never blocks: where much is written, `wait_writable` holds back."""
         if self.is_at_end:
             return  # the loss is told by reading
-        transport = self._living_transport()
+        transport = self._transport or self._living_transport()
         for block in _joined(blocks) if len(blocks) > 1 else blocks:
             transport.write(block)
 

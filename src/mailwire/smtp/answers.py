@@ -31,11 +31,11 @@ class Answers:
     is_lmtp: bool
     is_authenticated: bool
     queued_chunks: int
+    has_news: bool
     is_pipelining: bool
     takes_groups: bool
 
     _eof: bool
-    _has_news: bool
     _groups: bool
     _ignored: Collection[str]
     _pipeline: GroupedPipeline
@@ -61,7 +61,7 @@ class Answers:
         if self.state is not kind.begins_in or (octets := self._reader.take_together(group.expected)) is None:
             return None
         replies = Replies(octets)
-        self._has_news = self._eof or bool(self._reader)
+        self.has_news = self._eof or bool(self._reader)
         self._pipeline.settle_group()
         self._trace("S", replies)
         self.state = kind.leads_to

@@ -19,6 +19,7 @@ How to drive it: write what `data_to_send()` returns; feed what is read to `rece
 from collections.abc import Collection, Mapping
 from typing import Final
 
+from .._wire.dots import MailText
 from .._wire.pipeline import LOCKSTEP, Window
 from .._wire.text import check_line
 from .._wire.trace import Elided, Trace
@@ -107,7 +108,8 @@ class Connection(Answers):
         self._pipeline.expect(Greeting())
         self._reader = ReplyReader()
         self._eof = False
-        self._has_news = False  # something was received, or the end of it, since the last event was asked for in vain
+        self.has_news: bool = False
+        """Whether something was received, or the end of it, since the last event was asked for in vain."""
         self._text = Text()  # the message that goes out behind DATA, or went out last
         self._text.is_ended = True
         self._chunks: Chunks | None = None  # the message that goes out in chunks
@@ -239,11 +241,16 @@ class Connection(Answers):
         row = transition(self.ahead, BdatLast if last else Bdat)
         if row is None:
             raise LocalProtocolError(f"no chunk can be sent now: {self._situation()}")
-        if self.extensions is None or "CHUNKING" not in self.extensions:
+        if self.extensions is None or "CHUNKING" not in self.extensions.names:
             raise NotSupported("the server does not offer CHUNKING", extension="CHUNKING")
-        if self._chunks is None:
-            self._chunks = Chunks(is_binary=self._is_binary)
-        command, chunk = self._chunks.cut(block, last=last)
+        command: Bdat | None
+        chunk: bytes
+        if last and self._chunks is None and type(block) is MailText and block.endswith(b"\n"):
+            command, chunk = BdatLast(len(block)), block  # nothing more is to be done
+        else:
+            if self._chunks is None:
+                self._chunks = Chunks(is_binary=self._is_binary)
+            command, chunk = self._chunks.cut(block, last=last)
         if command is not None:
             if not (isinstance(command, BdatLast) and self._queue_only_chunk(command, chunk)):
                 line = command.encode()
@@ -292,11 +299,11 @@ class Connection(Answers):
     def receive_data(self, data: bytes) -> None:
         """Feed bytes that the server sent. What they mean, or what is wrong with them, `next_event` tells."""
         self._reader.feed(data)
-        self._has_news = True
+        self.has_news = True
 
     def receive_eof(self) -> None:
         """Say that the server will send nothing more."""
-        self._eof = self._has_news = True
+        self._eof = self.has_news = True
 
     # Taking events
 
@@ -307,7 +314,7 @@ class Connection(Answers):
         without its reply, AuthenticationFailed or ServerUnproven when it claims a success that the mechanism cannot
         confirm, TLSFailed when it answers STARTTLS with neither 220 nor a refusal. The machine is closed then.
         """
-        if not self._has_news or self.state is State.CLOSED:
+        if not self.has_news or self.state is State.CLOSED:
             return None
         group = self._pipeline.oldest_group
         if group is not None and (answered := self._answered_together(group)) is not None:
@@ -341,7 +348,7 @@ class Connection(Answers):
             return self._answered_with_care(command, reply) if is_asked else self._unasked(reply)
         if self._eof:
             return self._ended()
-        self._has_news = False
+        self.has_news = False
         return None
 
     # Taking bytes

@@ -100,6 +100,7 @@ class Group(Several):
         "chunk",
         "cost",
         "end",
+        "ends_group",
         "kind",
         "message_octets",
         "parameters",
@@ -125,6 +126,8 @@ class Group(Several):
         self.recipients: Sequence[Mailbox] = recipients
         self.parameters: Parameters = parameters
         self.begins_anew: bool = begins_anew
+        self.ends_group: bool = kind is GroupKind.DATA
+        """Whether what follows must wait for the answers."""
         self.size: int = len(recipients) + 1 + begins_anew + (kind is GroupKind.DATA)
         """How many commands there are."""
         self.text: bytes = check_lines(self._written(), self.size)
@@ -144,6 +147,7 @@ class Group(Several):
         """Return the group that is the end of a message alone: a LAST_CHUNK, or the VERDICT on mail data."""
         group = cls.__new__(cls)
         group.kind = kind
+        group.ends_group = False
         group.size = 1
         group.text = text
         group.cost = 0 if kind is GroupKind.VERDICT else weight(text, chunk)
@@ -163,11 +167,6 @@ class Group(Several):
         self.end = command
         self.message_octets = len(chunk)
         self._commands = ()
-
-    @property
-    def ends_group(self) -> bool:
-        """Whether what follows must wait for the answers."""
-        return self.kind is GroupKind.DATA
 
     @property
     def commands(self) -> tuple[Command[object], ...]:

@@ -45,16 +45,12 @@ class Chunks:
     def __init__(self, *, is_binary: bool) -> None:
         self._line_ends = None if is_binary else LineEnds()
         self._at_line_start = True
-        self._is_fresh = True
 
     def cut(self, block: bytes, *, last: bool) -> tuple[Bdat | None, bytes]:
         """Return the next chunk and the command for it: None if `block` only begins a line end, and is kept.
 
         Raises ValueError for a NUL in text.
         """
-        if last and self._is_fresh and type(block) is MailText and block.endswith(b"\n"):
-            return BdatLast(len(block)), block  # nothing more is to be done
-        self._is_fresh = False
         if self._line_ends is not None:
             block = self._line_ends.feed(block)
             if last and (rest := self._line_ends.finish()):

@@ -142,10 +142,6 @@ class Transaction:
             return True
         return not (self._is_open or self._unanswered) and self._group is None
 
-    def is_on(self, connection: Connection) -> bool:
-        """Whether this transaction goes over `connection`."""
-        return self._connection is connection
-
     # Why it failed
 
     @property
@@ -207,8 +203,7 @@ class Transaction:
         if self.chunking is False:
             self._end_text(message)
         else:
-            self._gathered, self._gathered_octets = [message], len(message)
-            self._send_chunk(last=True)
+            self._queue_chunk(message, last=True)
 
     # What was heard
 
@@ -334,8 +329,11 @@ class Transaction:
         self._unanswered.append(command)
 
     def _send_chunk(self, *, last: bool) -> None:
-        command = self._connection.send_chunk(_joined(self._gathered or ()), last=last)
-        self._gathered, self._gathered_octets = None, 0
+        gathered, self._gathered, self._gathered_octets = self._gathered or (), None, 0
+        self._queue_chunk(_joined(gathered), last=last)
+
+    def _queue_chunk(self, chunk: bytes, *, last: bool) -> None:
+        command = self._connection.send_chunk(chunk, last=last)
         if command is None:
             return
         self._octets += command.octets
@@ -435,7 +433,7 @@ def _check_beginning(connection: Connection, behind: Transaction | None) -> None
     if behind is None:
         begins = connection.state is State.READY and not connection.is_awaited
     else:
-        begins = behind.is_ended and behind.is_on(connection) and connection.ahead is State.READY
+        begins = behind.is_ended and behind._connection is connection and connection.ahead is State.READY
     if not begins:
         raise LocalProtocolError(f"no mail transaction can begin in state {connection.state.name}")
 
