@@ -20,6 +20,7 @@ from mailwire.testing import MECHANISMS, Account, MailServer, Policy, authority_
 HERE = Path(__file__).parent
 SCRIPT = Path(sysconfig.get_path("scripts")) / "mailwire"
 LINE, CHARACTER, MARGIN = 18, 8.4, 16
+TRUST = ("--ca-file", str(authority_file()))
 
 
 def picture(lines: list[str]) -> str:
@@ -56,30 +57,46 @@ async def shown(*arguments: str, home: str) -> str:
     return text.decode().replace("\r\n", "\n")
 
 
+async def demo(home: str) -> list[str]:
+    """Return what the demo shows."""
+    text = await shown("demo", home=home)
+    return ["$ mailwire demo", *text.rstrip().split("\n")]
+
+
+def server() -> MailServer:
+    """Return the server of the other pictures."""
+    account = Account("b", "secret", ("b@example.org",))
+    return MailServer([account], tls_context=server_context(), policy=Policy(mechanisms=MECHANISMS))
+
+
+async def check(home: str) -> list[str]:
+    """Return what is told of a server."""
+    async with server() as checked:
+        url = f"smtp+starttls://b@localhost:{checked.smtp_port}"
+        report = await shown("check", url, *TRUST, home=home)
+    report = report.replace(f"localhost:{checked.smtp_port}", "smtp.example.org:587")
+    report = report.replace("localhost", "smtp.example.org")
+    return ["$ mailwire check smtp+starttls://b@smtp.example.org", *report.rstrip().split("\n")]
+
+
+async def fetch(home: str, messages: int = 400, lines: int = 20_000) -> list[str]:
+    """Return the progress of a run in its middle, if it shows any, and its summary."""
+    async with server() as filled:
+        for number in range(messages):
+            filled.maildrop.put("b", b"Subject: x\r\n\r\n" + b"0123456789abcdef\r\n" * lines, uid=str(number))
+        url = f"pop3+starttls://b@localhost:{filled.pop3_port}"
+        progress = await shown("fetch", url, *TRUST, "--maildir", f"{home}/Mail", home=home)
+    bars = re.findall(r"\[[# ]{24}\][^\r\n]*", progress) or [""]
+    summary = progress.rsplit("\x1b[K", 1)[-1].strip().replace(f"localhost:{filled.pop3_port}", "pop.example.org")
+    command = "$ mailwire fetch pop3+starttls://b@pop.example.org --maildir ~/Mail"
+    return [command, bars[len(bars) // 2], "", command, summary]
+
+
 async def make(home: str) -> None:
     """Make them all."""
-    demo = await shown("demo", home=home)
-    (HERE / "demo.svg").write_text(picture(["$ mailwire demo", *demo.rstrip().split("\n")]))
-
-    account = Account("b", "secret", ("b@example.org",))
-    settings = {"tls_context": server_context(), "policy": Policy(mechanisms=MECHANISMS)}
-    async with MailServer([account], **settings) as server:
-        for number in range(400):
-            server.maildrop.put("b", b"Subject: x\r\n\r\n" + b"0123456789abcdef\r\n" * 20_000, uid=str(number))
-        trust = ("--ca-file", str(authority_file()))
-        url = f"smtp+starttls://b@localhost:{server.smtp_port}"
-        report = await shown("check", url, *trust, home=home)
-        report = report.replace(f"localhost:{server.smtp_port}", "smtp.example.org:587")
-        report = report.replace("localhost", "smtp.example.org")
-        command = "$ mailwire check smtp+starttls://b@smtp.example.org"
-        (HERE / "check.svg").write_text(picture([command, *report.rstrip().split("\n")]))
-
-        url = f"pop3+starttls://b@localhost:{server.pop3_port}"
-        progress = await shown("fetch", url, *trust, "--maildir", f"{home}/Mail", home=home)
-        bars = re.findall(r"\[[# ]{24}\][^\r\n]*", progress)
-        summary = progress.rsplit("\x1b[K", 1)[1].strip().replace(f"localhost:{server.pop3_port}", "pop.example.org")
-        command = "$ mailwire fetch pop3+starttls://b@pop.example.org --maildir ~/Mail"
-        (HERE / "fetch.svg").write_text(picture([command, bars[len(bars) // 2], "", command, summary]))
+    (HERE / "demo.svg").write_text(picture(await demo(home)))
+    (HERE / "check.svg").write_text(picture(await check(home)))
+    (HERE / "fetch.svg").write_text(picture(await fetch(home)))
 
 
 if __name__ == "__main__":

@@ -26,7 +26,7 @@ HELP: Final = "send a mail to a server of our own on the loopback interface, ret
 """What it does, in a line."""
 
 _ADDRESS: Final = "ann@example.org"
-_USER: Final = Password("ann", "ann")
+_USER: Final = Password("ann", "secret")
 
 
 def make_parser() -> CommandParser:
