@@ -39,10 +39,10 @@ def test_a_flow_is_the_same(name: str) -> None:
     async def main() -> None:
         async with make_server(flow, server_context() if flow.is_encrypted else None) as server:
             await whole(flow, server)
-        for octets in (0, 90, 700, 4000):
+        for octets in (90, 700):
             async with make_server(flow, server_context() if flow.is_encrypted else None) as server:
                 await cut(flow, server, octets)
-        for turns in (3, 17, 41):
+        for turns in (3, 17):
             async with make_server(flow, server_context() if flow.is_encrypted else None) as server:
                 await cancelled(flow, server, turns)
         assert asyncio.all_tasks() == {asyncio.current_task()}
