@@ -50,7 +50,8 @@ def main() -> int:
 
 
 def _known(mutant: Mutant, verdict: str) -> str:
-    return EQUAL if verdict == SURVIVED and (mutant.module, mutant.line) in SAME else verdict
+    is_same = any(mutant.module == module and part in mutant.line for module, part in SAME)
+    return EQUAL if verdict == SURVIVED and is_same else verdict
 
 
 if __name__ == "__main__":

@@ -27,8 +27,8 @@ class Mutant:
 
     @property
     def line(self) -> str:
-        """The first line that it has made another."""
-        return self.change.partition("\n+")[2].partition("\n")[0].strip()
+        """What it has written."""
+        return " ".join(line[1:].strip() for line in self.change.split("\n") if line.startswith("+"))
 
 
 def plant(source: Path, modules: list[str], ground: Path) -> list[Mutant]:

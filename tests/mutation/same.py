@@ -1,4 +1,4 @@
-"""Mutants that change nothing that could be seen: the line that they write, and why it is as good as the one before."""
+"""Mutants that change nothing that could be seen: part of the line that they write, and why it is as good as before."""
 
 from typing import Final
 
@@ -8,6 +8,12 @@ _SLOWER: Final = "a short cut is not taken, and the long way leads to the same"
 _FALSE: Final = "None is as false as False, and is asked for no more than that"
 _CASE: Final = "keywords are found in any case"
 
+_TAKEN: Final = "of a MAIL that was taken nothing more is asked"
+_STRICT: Final = "how many there are was checked before"
+_UNIQUE: Final = "the places differ, and nothing behind them is compared"
+_NO_CERTIFICATE: Final = "what is no certificate gives nothing to bind to, whatever it is"
+_ALWAYS: Final = "a session that is ready has been told of extensions, if of none; the question is the type checker's"
+
 SAME: Final[dict[tuple[str, str], str]] = {
     ("smtp/rules", "if type(None) in _PLAIN:"): _SLOWER,
     ("smtp/rules", "if following is not None and type(None) in _PLAIN:"): _SLOWER,
@@ -15,7 +21,22 @@ SAME: Final[dict[tuple[str, str], str]] = {
     ("smtp/options", "_check_limit('a mail held for', self.hold_for, longest, 'FUTURERELEASE', least=None)"): _FALSE,
     ("message/addresses", "in_group = behind_group = None"): _FALSE,
     ("message/addresses", "self.is_open = None"): _FALSE,
+    ("aio/tls", "session.getpeercert(binary_form=True) or b'XXXX')}"): _NO_CERTIFICATE,
     ("aio/initiation", "session.has_heard = None"): _FALSE,
     ("aio/initiation", "self._dialogue.knows_ehlo = None"): _FALSE,
     ("aio/initiation", "if 'starttls' not in self._extensions:"): _CASE,
+    ("smtp/outcome", "heard.mail = None"): _TAKEN,
+    ("smtp/outcome", "replies[2 if begins_anew else 1:], strict=None)"): _FALSE,
+    ("smtp/outcome", "replies[2 if begins_anew else 1:])]"): _FALSE,
+    ("smtp/opening", "if connection.extensions is None and False else connection.extensions"): _ALWAYS,
+    ("smtp/opening", "zip(recipients, recipient_options, strict=None)"): _STRICT,
+    ("smtp/opening", "zip(recipients, recipient_options, strict=False)"): _STRICT,
+    ("smtp/opening", "zip(recipients, recipient_options):"): _STRICT,
+    ("smtp/receipt", "zip(order, entries, strict=None)"): _STRICT,
+    ("smtp/receipt", "zip(order, entries, strict=False)"): _STRICT,
+    ("smtp/receipt", "zip(order, entries),"): _STRICT,
+    ("smtp/receipt", "zip(order, entries, strict=True), key=None)"): _UNIQUE,
+    ("smtp/receipt", "zip(order, entries, strict=True))))"): _UNIQUE,
+    ("smtp/answers", "if 'pipelining' in self.extensions"): _CASE,
+    ("smtp/answers", "window = self._window if 'pipelining' in self.extensions"): _CASE,
 }

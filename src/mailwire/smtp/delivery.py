@@ -70,7 +70,7 @@ class Heard:
 
     def words(self, count: int, *, in_doubt: bool, lmtp: bool) -> list[Delivery]:
         """Return the word for each of `count` recipients. `in_doubt`: the end of the message was handed out."""
-        common = self._accepted(self.verdict(0, lmtp=False), in_doubt=in_doubt)
+        common = self._accepted(self.verdicts[0] if self.verdicts else None, in_doubt=in_doubt)
         accepted = 0
         words: list[Delivery] = []
         for reply in self.recipients:
