@@ -98,6 +98,11 @@ def test_there_are_examples_in_the_readme() -> None:
     assert len([block for block in EXAMPLES if block.place == "README.md"]) == 3
 
 
+def test_every_example_is_looked_at() -> None:
+    # By itself or by a witness: one that nobody looks at could do anything.
+    assert not [str(block) for block in EXAMPLES if "assert " not in block.text and not list(witnesses_of(block))]
+
+
 def test_each_witness_has_seen_one_example() -> None:
     for place, phrase in WITNESSES:
         seen = [block for block in EXAMPLES if block.place == place and phrase in block.text]

@@ -5,14 +5,21 @@ import base64
 import email
 import email.policy
 import importlib
+import io
 import json
+import logging
+import re
+import sqlite3
 import sys
 from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
+from random import Random
 from types import ModuleType
 from typing import Any, Final
 
+import mailwire
 from mailwire import Delivery
+from mailwire.testing import Cut
 from tests.docs.blocks import Block
 from tests.docs.loopback import REPORT, World
 
@@ -407,3 +414,158 @@ async def the_mail_by_hand_arrived(world: World, namespace: dict[str, Any]) -> N
 async def the_command_of_ones_own_was_heard(world: World, _: dict[str, Any]) -> None:
     assert b"ETRN example.org" in world.commands()
     assert b"NOOP are you there?" in world.commands()
+
+
+# What is small
+
+
+@sees("docs/explanation/broken-pop3-servers.md", "second_status=True")
+async def the_second_status_is_dropped(_: World, namespace: dict[str, Any]) -> None:
+    pop3, connection = namespace["pop3"], namespace["connection"]
+    connection.receive_data(b"+OK hi\r\n")
+    event = connection.next_event()
+    for command, answer in (
+        (pop3.User("b"), b"+OK\r\n"),
+        (pop3.Pass("secret"), b"+OK\r\n"),
+        (pop3.Top(1, 0), b"+OK\r\n+OK again\r\nSubject: x\r\n\r\n.\r\n"),
+    ):
+        connection.send(command)
+        connection.data_to_send()
+        connection.receive_data(answer)
+        event = connection.next_event()
+    assert event.response.ok
+    assert connection.next_event().data == b"Subject: x\r\n\r\n"
+
+
+@sees("docs/howto/broken-servers.md", "keep_alive=20")
+async def the_server_was_listed(world: World, namespace: dict[str, Any]) -> None:
+    assert namespace["settings"].quirks.plus_err
+    assert world.printed == "1\n"
+
+
+@sees("docs/howto/broken-servers.md", '"LAST"]')
+async def a_server_with_unique_ids_is_not_asked_for_last(world: World, namespace: dict[str, Any]) -> None:
+    assert namespace["listing"].last_accessed is None
+    assert b"LAST" not in [command.upper() for command in world.implicit.pop3_sessions[-1].commands]
+
+
+@sees("docs/howto/collect-a-mailbox.md", "keep=timedelta(days=14),\n)\nprint(report)")
+async def the_mail_was_stored_and_kept(world: World, namespace: dict[str, Any]) -> None:
+    assert len(namespace["report"].stored) == len(world.implicit.messages("b")) == 1
+    assert "1 stored" in world.printed
+
+
+@sees("docs/howto/collect-a-mailbox.md", "the disk is full")
+async def nothing_failed(_: World, namespace: dict[str, Any]) -> None:
+    assert namespace["report"].is_complete
+    assert not namespace["report"].failed
+
+
+@sees("docs/howto/log-in.md", 'SCRAM-SHA-512", say')
+async def the_best_mechanism_logged_in(world: World, _: dict[str, Any]) -> None:
+    assert world.printed.startswith("SCRAM-SHA-512-PLUS\nTLSInfo(")
+
+
+@sees("docs/howto/move-from-other-libraries.md", "SMTPClient(endpoint)")
+async def the_refused_recipient_is_printed(world: World, _: dict[str, Any]) -> None:
+    assert world.printed.startswith("True\nnobody@example.org 550")
+    assert len(world.arrived("b")) == 1
+
+
+@sees("docs/howto/move-from-other-libraries.md", "POP3Client(")
+async def the_message_was_read_and_deleted(world: World, namespace: dict[str, Any]) -> None:
+    assert namespace["octets"].endswith(b"Hello world\r\n")
+    assert world.implicit.messages("b") == ()
+
+
+@sees("docs/howto/process-mail-in-a-transaction.md", "class QuickTickets")
+async def the_tickets_were_settled(world: World, _: dict[str, Any]) -> None:
+    database = sqlite3.connect("tickets.db")
+    ((raw,),) = database.execute("SELECT raw FROM tickets").fetchall()
+    database.close()
+    assert raw == world.implicit.messages("b")[0].content
+
+
+@sees("docs/howto/retrieve-and-delete.md", "listing.findings")
+async def the_message_was_listed(world: World, _: dict[str, Any]) -> None:
+    (message,) = world.implicit.messages("b")
+    assert world.printed == f"1 {message.uid} {len(message.content)}\n"
+
+
+@sees("docs/howto/send-from-many-tasks.md", "mailing.last_receipt")
+async def the_mail_was_sent_in_time(world: World, namespace: dict[str, Any]) -> None:
+    assert namespace["mailing"].last_receipt.delivery is Delivery.ACCEPTED
+    assert len(world.arrived("b")) == 1
+
+
+@sees("docs/howto/send-large-messages.md", "use_chunking=False")
+async def no_chunk_is_sent(_: World, namespace: dict[str, Any]) -> None:
+    assert namespace["endpoint"].use_chunking is False
+
+
+@sees("docs/howto/send-through-a-task-queue.md", "await submit(")
+async def the_queued_mail_was_sent(world: World, _: dict[str, Any]) -> None:
+    assert world.printed == f"{Delivery.ACCEPTED} after 1 attempts\n"
+    assert len(world.arrived("b")) == 1
+
+
+@sees("docs/howto/send-through-a-task-queue.md", "remaining(receipt, rules)")
+async def the_rules_decide_as_the_comments_say(world: World, _: dict[str, Any]) -> None:
+    first, second, third = world.printed.splitlines()
+    assert first == "('c@example.org', 'd@example.org')"
+    found = re.fullmatch(r"Step\(kind='again', delay=([\d.]+)\)", second)
+    assert found is not None
+    assert 120 <= float(found[1]) <= 240
+    assert third == "('c@example.org',)"
+
+
+@sees("docs/howto/send-through-a-task-queue.md", "collect_mailbox.kiq")
+async def the_mailbox_was_collected(world: World, _: dict[str, Any]) -> None:
+    assert "1 stored" in world.printed
+    assert len(world.implicit.messages("b")) == 1
+
+
+@sees("docs/howto/set-deadlines.md", "minimum_rate=4096")
+async def the_deadlines_are_set(_: World, namespace: dict[str, Any]) -> None:
+    timeouts = namespace["endpoint"].timeouts
+    assert (timeouts.connect, timeouts.greeting, timeouts.command, timeouts.minimum_rate) == (10, 60, 60, 4096)
+
+
+@sees("docs/howto/set-deadlines.md", "client.last_receipt")
+async def the_mail_was_sent_before_the_deadline(world: World, namespace: dict[str, Any]) -> None:
+    assert namespace["client"].last_receipt.delivery is Delivery.ACCEPTED
+    assert len(world.arrived("b")) == 1
+
+
+@sees("docs/howto/test-against-faults.md", "def one_of_a_hundred")
+async def one_of_a_hundred_is_cut(_: World, namespace: dict[str, Any]) -> None:
+    chance = Random(7)
+    faults = [fault for number in range(10_000) for fault in namespace["one_of_a_hundred"](number, chance)]
+    assert 50 < len([fault for fault in faults if isinstance(fault, Cut)]) < 200
+
+
+@sees("docs/howto/watch-a-session.md", "setLevel")
+async def every_line_is_logged(world: World, _: dict[str, Any]) -> None:
+    heard = io.StringIO()
+    handler = logging.StreamHandler(heard)
+    logging.getLogger().addHandler(handler)
+    await mailwire.retrieve(world.with_hosts_of_ours("pop3s://b:secret@pop.example.org"))
+    logging.getLogger().removeHandler(handler)
+    assert "C: RETR 1" in heard.getvalue()
+    assert "secret" not in heard.getvalue()
+
+
+@sees("docs/howto/write-an-adapter.md", "first_message")
+async def the_first_message_was_printed(world: World, _: dict[str, Any]) -> None:
+    assert world.printed == f"{world.implicit.messages('b')[0].content!r}\n"
+
+
+@sees("docs/index.md", "mailwire.retrieve(")
+async def one_was_sent_and_another_retrieved(world: World, namespace: dict[str, Any]) -> None:
+    first, second = world.implicit.messages("b")
+    assert [message.raw for message in namespace["messages"]] == [first.content, second.content]
+
+
+@sees("docs/tutorial/index.md", "SMTP on port")
+async def the_ports_and_the_authority_were_printed(world: World, _: dict[str, Any]) -> None:
+    assert re.fullmatch(r"SMTP on port \d+ and POP3 on port \d+\nits certificate is signed by .*\.pem\n", world.printed)
