@@ -6,13 +6,23 @@ from itertools import pairwise
 
 import pytest
 
-from mailwire import Budget, BudgetExceeded, ConnectionLost, Endpoint, Password, POP3Client, POP3Settings
+from mailwire import (
+    Budget,
+    BudgetExceeded,
+    ConnectionLost,
+    Desynchronised,
+    Endpoint,
+    Password,
+    POP3Client,
+    POP3Settings,
+)
 from mailwire.aio.overrun import OverrunWatch
-from mailwire.testing import FIN, WAIT, Account, Endless, MailServer, ScriptedPeer, Step
+from mailwire.testing import FIN, LISTEN, WAIT, Account, Endless, MailServer, ScriptedPeer, Step
 from mailwire.testing.turns import drain_events
 from tests.aio.dialogues import LISTED_TOGETHER, OPENED, PIPELINED, POP3_QUIT
 from tests.aio.pop3_clients import ONE, THREE, TWO, client_for, connect, everything
 from tests.aio.test_replay import client_of, listed_as, retrieved
+from tests.clock import Clock
 
 # A mail that anybody may write.
 STRANGE = b"Subject: x\r\n\r\nIt said this.\r\n+OK 7 octets\r\n"
@@ -78,9 +88,9 @@ async def test_what_comes_twice_is_bounded_the_first_time() -> None:
     async with ScriptedPeer(*ASKED, *FIRST, "S: +OK", Endless(b"0123456789abcdef\r\n")) as peer:
         client = await connect(peer, settings=POP3Settings(drain=Budget(200_000, 5)))
         items = client.retrieve(["u1", "u2", "u3"], total_limit=1_000_000)
-        await (await anext(items)).read()
+        item = await anext(items)
         with pytest.raises(BudgetExceeded, match="longer than 1000000 octets"):
-            await anext(items)
+            await item.read()
         client.abort()
 
 
@@ -130,21 +140,29 @@ async def test_marks_refusals_and_what_is_not_there_stay_what_they_are() -> None
         assert (await client.commit()).committed == (ONE, THREE)
 
 
-async def test_who_is_cancelled_meanwhile_can_go_on() -> None:
+@pytest.mark.parametrize("moves_on", [False, True])
+async def test_who_is_cancelled_meanwhile_can_go_on(moves_on: bool) -> None:
     async with ScriptedPeer(
         *(*ASKED, *FIRST, "S: +OK", b"oth", WAIT, b"er\r\n", *BOTH[2:], *AGAIN, *POP3_QUIT)
     ) as peer:
         client = await connect(peer)
         items = client.retrieve(["u1", "u2", "u3"])
-        found = [await (await anext(items)).read()]
-        waiting = asyncio.ensure_future(anext(items))
+        item = await anext(items)
+        blocks = aiter(item)
+        found = [await anext(blocks)]
+        waiting = asyncio.ensure_future(anext(items if moves_on else blocks))
         await drain_events()
         waiting.cancel()
         with suppress(asyncio.CancelledError):
             await waiting
+        assert not item.is_complete
         peer.go_on()
+        if not moves_on:
+            with pytest.raises(StopAsyncIteration):
+                await anext(blocks)
         found += [await item.read() async for item in items]
         assert found == TEXTS
+        assert item.is_complete is not moves_on
         await client.quit()
 
 
@@ -153,7 +171,8 @@ async def test_a_connection_that_is_lost_meanwhile_is_replaced(said: tuple[Step,
     async with (
         ScriptedPeer(*ASKED, *FIRST, *said, FIN) as first,
         ScriptedPeer(
-            *OPENED, *listed_as("u2", "u3"), *retrieved(1, "other"), *retrieved(2, "third"), *POP3_QUIT
+            *(*OPENED, *listed_as("u1", "u2", "u3"), "C: RETR 1", *FIRST),
+            *(*retrieved(2, "other"), *retrieved(3, "third"), *POP3_QUIT),
         ) as second,
     ):
         client = client_of(first, second)
@@ -162,13 +181,66 @@ async def test_a_connection_that_is_lost_meanwhile_is_replaced(said: tuple[Step,
         await client.quit()
 
 
-async def test_a_loss_that_ends_the_run_ends_it_here_too() -> None:
+async def test_what_was_handed_out_by_then_is_not_complete() -> None:
+    async with (
+        ScriptedPeer(*ASKED, *FIRST, WAIT, FIN) as first,
+        ScriptedPeer(
+            *(*OPENED, *listed_as("u1", "u2", "u3"), *retrieved(2, "other"), *retrieved(3, "third"), *POP3_QUIT)
+        ) as second,
+    ):
+        client = client_of(first, second)
+        await client.connect()
+        items = client.retrieve(["u1", "u2", "u3"])
+        item = await anext(items)
+        blocks = aiter(item)
+        assert await anext(blocks) == TEXTS[0]
+        first.go_on()
+        with pytest.raises(ConnectionLost):
+            await anext(blocks)
+        assert not item.is_complete
+        assert await everything(items) == TEXTS[1:]
+        await client.quit()
+
+
+@pytest.mark.parametrize("is_read", [False, True])
+async def test_a_loss_that_ends_the_run_ends_it_here_too(is_read: bool) -> None:
     async with ScriptedPeer(*ASKED, *FIRST, *BOTH[:3], FIN) as peer:
         client = await connect(peer)
         items = client.retrieve(["u1", "u2", "u3"])
-        assert await (await anext(items)).read() == TEXTS[0]
+        item = await anext(items)
         with pytest.raises(ConnectionLost):
-            await anext(items)
+            await (item.read() if is_read else anext(items))
+        assert not item.is_complete
+
+
+@pytest.mark.parametrize("is_read", [False, True])
+async def test_a_message_that_has_swallowed_an_answer_is_none(is_read: bool) -> None:
+    # The answer to RETR 2 is in it; the one to RETR 3 is taken for that, and then one is missing.
+    clock = Clock()
+    script = (*ASKED, "S: +OK", "S: first.", *BOTH, LISTEN)
+    async with ScriptedPeer(*script, guard=None) as peer:
+        client = await connect(peer)
+        items = client.retrieve(["u1", "u2", "u3"])
+        item = await anext(items)
+        going_on = asyncio.ensure_future(item.read() if is_read else anext(items))
+        await clock.advance(59)
+        assert not going_on.done()
+        await clock.advance(1)
+        with pytest.raises(Desynchronised, match="that to RETR 1 may have swallowed it") as caught:
+            await going_on
+        assert caught.value.suspect == "RETR 1"
+        assert not item.is_complete
+        assert not client.is_connected
+
+
+async def test_a_second_answer_in_between_says_so_at_once() -> None:
+    script = (*ASKED, *FIRST, "S: +OK", *BOTH, LISTEN)
+    async with ScriptedPeer(*script) as peer:
+        client = await connect(peer)
+        items = client.retrieve(["u1", "u2", "u3"])
+        item = await anext(items)
+        with pytest.raises(Desynchronised, match="got a second answer"):
+            await item.read()
 
 
 async def test_a_strange_mail_among_many_does_no_harm() -> None:

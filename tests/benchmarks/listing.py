@@ -1,8 +1,8 @@
 """Measures what the listing of a large maildrop takes: `python -m tests.benchmarks.listing`.
 
-The client is a process of its own: its seconds are counted from before STAT until the listing is there, and its memory is
-the most that it ever held (its resident set), less what the same process holds for a maildrop of one message. The server
-writes as fast as it is read from. Each message has a unique id of 20 octets.
+The client is a process of its own: its seconds are counted from before STAT until the listing is there, and its memory
+is the most that it ever held (its resident set), less what the same process holds for a maildrop of one message. The
+server writes as fast as it is read from. Each message has a unique id of 20 octets.
 """
 
 import argparse

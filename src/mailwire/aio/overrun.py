@@ -3,7 +3,7 @@
 Exchange 2000 at times ends a message without the line end before its dot. Such a message has no end. In a session that
 is pipelined it goes on into the next answer and ends with that, and from there on each answer is taken for one to the
 command before. Nothing tells it from a mail in which a line ends in a dot and the next begins like an answer; but where
-an answer was swallowed, there is one less than there are commands.
+an answer was swallowed, there is one less than there are commands. So such a message is whole when all are answered.
 """
 
 from typing import Final

@@ -1,7 +1,8 @@
 """Retrieval: a run over messages, each handed out as it comes.
 
 1. A message is whole when its end was seen. Whatever else ends it, the end of the connection, a stall or words out of
-   place, is an error with the octets counted that came; it is never a short message.
+   place, is an error with the octets counted that came; it is never a short message. Where it may have swallowed an
+   answer (`overrun`), its end counts when all that is on its way behind it was answered.
 2. What the server says of one message, and what becomes of it, is no other's business: the run goes on.
 3. The server is held back by who reads: a block is taken when it is asked for, and commands leave as the window allows.
 4. Whoever is cancelled in the middle loses nothing: the run stands where it stood, until it is gone on with, or until
@@ -23,6 +24,8 @@ from ..errors import (
     BudgetExceeded,
     ConnectionFailed,
     ConnectionLost,
+    DeadlineExceeded,
+    Desynchronised,
     LocalProtocolError,
     MailwireError,
     ResponseError,
@@ -74,9 +77,11 @@ class Retrieval(AsyncIterator[RetrievedItem]):
         self._is_between = False  # two sessions, or in a listing: whatever ends this ends the connection
         self._failure: MailwireError | None = None  # what ended it
         self._lost: ConnectionLost | None = None  # the connection, and the run can go on with another
+        self._cut: ConnectionLost | None = None  # the same, by ourselves
         self._ends = OverrunWatch()
-        self._is_in_doubt = False  # whether what is asked for behind the current message is answered in step
+        self._doubtful: Entry | None = None  # may have swallowed the answer behind it
         self._is_one_by_one = False  # lest there be such a doubt again
+        self._taken: RetrievedItem | None = None  # of these the one that is being read for nothing
         self._again: list[Entry | RetrievedItem] = []  # to be asked for again, before all that is asked for
         self._octets_again = 0  # that have come of these
 
@@ -132,7 +137,7 @@ class Retrieval(AsyncIterator[RetrievedItem]):
         try:
             block = await self._read_block(item)
             if block is None:
-                item._has_ended = item.is_complete = True
+                item.is_complete = True
                 return None
             item.octets += len(block)
             self._count.count(item.entry, item.octets, len(block))
@@ -155,11 +160,16 @@ class Retrieval(AsyncIterator[RetrievedItem]):
             return None
         self._take_hold()
         message = dialogue.poll_message(self._room(limit))
-        if message is not None:
-            item._has_ended = item.is_complete = True
-            item.octets = len(message)
-            self._count.octets += len(message)
-            self._look_at(message)
+        if message is None:
+            return None
+        item._has_ended = True
+        self._look_at(item, message)
+        if self._doubtful is not None:
+            item._held = message
+            return None
+        item.is_complete = True
+        item.octets = len(message)
+        self._count.octets += len(message)
         return message
 
     def _room(self, limit: int | None) -> int:
@@ -207,8 +217,11 @@ class Retrieval(AsyncIterator[RetrievedItem]):
         while True:
             if self._lost is not None:
                 await self._replay(self._lost)
-            if self._is_in_doubt:
-                await self._take_back()
+            if self._doubtful is not None:
+                try:
+                    await self._take_back(self._doubtful)
+                except ConnectionLost as lost:
+                    self._lose(lost)
                 continue
             self._ends.begin()
             asked, is_full = self._asked, self._options.batch is not None and self._batch.is_full
@@ -270,14 +283,25 @@ class Retrieval(AsyncIterator[RetrievedItem]):
             )
 
     async def _read_block(self, item: RetrievedItem) -> bytes | None:
+        # The end of a message that may have swallowed an answer is none before all that is on its way was answered.
         while True:
             if item._is_asked_again:
                 await self._take_answer(item)
+            if item._held:
+                held, item._held = item._held, b""
+                return held
             try:
-                block = await self._client._dialogue.next_block(item.entry.number)
-                self._look_at(block)
-                return block
+                if not item._has_ended:
+                    block = await self._client._dialogue.next_block(item.entry.number)
+                    self._look_at(item, block)
+                    if block is not None:
+                        return block
+                    item._has_ended = True
+                if self._doubtful is not None:
+                    await self._take_back(self._doubtful)
+                return None
             except ConnectionLost as lost:
+                item._has_ended = False
                 self._lose(lost)
                 if item._is_handed_out:
                     raise
@@ -285,31 +309,32 @@ class Retrieval(AsyncIterator[RetrievedItem]):
 
     async def _pass_over(self, item: RetrievedItem) -> None:
         item._is_taken = item._is_passed_over = True
-        if item._is_asked_again:
-            try:
+        if item.error is not None or self._lost is not None:
+            return
+        try:
+            if item._is_asked_again:
                 await self._take_answer(item)
-            except ResponseError:
-                return
+            await self._skip(item)
+        except ResponseError:
+            return
+        except ConnectionLost as lost:
+            self._lose(lost)
+
+    async def _skip(self, item: RetrievedItem) -> None:
+        # Raises ConnectionLost, also where there is too much of it.
         limit, budget = self._options.message_limit, self._client.settings.drain.octets
-        while item.error is None and not item._has_ended and self._lost is None:
-            try:
-                block = await self._client._dialogue.next_block(item.entry.number)
-            except ConnectionLost as lost:
-                self._lose(lost)
-                return
-            self._look_at(block)
+        while not item._has_ended:
+            block = await self._client._dialogue.next_block(item.entry.number)
+            self._look_at(item, block)
             item._has_ended = block is None
             self._count_unread(item, len(block or b""))
             if limit is not None and item.octets > limit + budget:
                 item._has_ended = True
-                cut = ConnectionLost(
+                self._cut = ConnectionLost(
                     f"message {item.entry.number} is longer than allowed, by more than {budget} octets: "
                     "the connection was cut"
                 )
-                if not self._can_go_on_elsewhere:
-                    raise cut
-                self._lost = cut
-                return
+                raise self._cut
 
     def _count_unread(self, item: RetrievedItem, octets: int) -> None:
         # What nobody reads counts as what is read; but for what will come a second time.
@@ -318,33 +343,40 @@ class Retrieval(AsyncIterator[RetrievedItem]):
             self._octets_again += octets
         self._count.pass_over(octets)
 
-    def _look_at(self, block: bytes | None) -> None:
+    def _look_at(self, item: RetrievedItem, block: bytes | None) -> None:
         if block is not None and self._ends.sees_answer(block) and self._asked:
-            self._is_in_doubt = True
+            self._doubtful = self._doubtful or item.entry
 
-    async def _take_back(self) -> None:
+    async def _take_back(self, doubtful: Entry) -> None:
         # What is asked for is read and not handed out, and asked for again: if all of it was answered, it was in step.
-        # Otherwise an answer is owed that never comes, and the deadline ends the run before a message is taken for
-        # another. Whoever is cancelled meanwhile goes on where he was.
-        while self._asked and self._lost is None:
-            item = self._asked[0]
-            if item.was_asked:
-                try:
-                    received = await self._client._dialogue.next_response()
-                except ConnectionLost as lost:
-                    self._lose(lost)
-                    return
-                if isinstance(received.command, Dele):
-                    continue
-                item._has_ended = not received.response.ok
-            self._again.append(item.entry if item.was_asked else item)
-            self._asked.popleft()
-            if item.was_asked:
-                self._current, item._is_taken_back = item, True
-                await self._pass_over(item)
-        if self._lost is None:
-            self._ask_again()
-            self._is_in_doubt, self._is_one_by_one = False, True
+        # Otherwise an answer is owed that never comes, and that ends the run before a message is taken for another.
+        # Whoever is cancelled meanwhile goes on where he was.
+        try:
+            while self._taken is not None or self._asked:
+                if self._taken is None:
+                    await self._take_next()
+                else:
+                    await self._skip(self._taken)
+                    self._taken = None
+        except DeadlineExceeded as late:
+            command = str(self._options.command(doubtful))
+            text = f"an answer is missing, that to {command} may have swallowed it: {late}"
+            raise Desynchronised(text, suspect=command) from late
+        self._ask_again()
+        self._doubtful, self._is_one_by_one = None, True
+
+    async def _take_next(self) -> None:
+        item = self._asked[0]
+        if item.was_asked:
+            received = await self._client._dialogue.next_response()
+            if isinstance(received.command, Dele):
+                return
+            item._has_ended = not received.response.ok
+            item._is_taken_back = True
+            self._ends.begin()
+            self._taken = item
+        self._asked.popleft()
+        self._again.append(item.entry if item.was_asked else item)
 
     def _ask_again(self) -> None:
         self._pending.extendleft(reversed(self._again))
@@ -371,9 +403,11 @@ class Retrieval(AsyncIterator[RetrievedItem]):
     def _lose(self, lost: ConnectionLost) -> None:
         # Take note that the connection was lost, and raise what it was lost by if that is the end of the run. It is not
         # where it may be pipelining that the server does not stand.
-        if not (self._client._is_pipelining_to_blame(lost) and self._can_go_on_elsewhere):
+        is_ours = lost is self._cut
+        if not ((is_ours or self._client._is_pipelining_to_blame(lost)) and self._can_go_on_elsewhere):
             raise lost
-        self._client._stop_pipelining()
+        if not is_ours:
+            self._client._stop_pipelining()
         self._lost = lost
 
     @property
@@ -393,6 +427,7 @@ class Retrieval(AsyncIterator[RetrievedItem]):
         self._pending.extendleft(each.entry if each.was_asked else each for each in reversed(self._asked))
         self._asked.clear()
         self._ask_again()
+        self._taken = self._doubtful = None
         if item is not None:
             self._pending.appendleft(item.entry)
         # By the end of its session nothing is marked any more.

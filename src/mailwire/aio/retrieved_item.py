@@ -34,6 +34,7 @@ class RetrievedItem:
     _is_taken = False  # somebody has begun to read it, or it was passed over
     _is_handed_out = False  # some of it
     _is_passed_over = False  # the run went on: what is left of it is nobody's
+    _held = b""  # that have come, and are not given before it is known whether they are the message
     _is_taken_back = False  # unread, to be asked for a second time
     _is_begun_again = False  # on another connection: what came before does not count
     _is_asked_again = False  # there, and the answer was not met yet
