@@ -83,7 +83,7 @@ class LineBuffer:
         if self._beginning:
             return None
         if self._start == len(self._data):
-            self.peek_block()
+            self._data, self._start = self._arrived.popleft() if self._arrived else b"", 0
         found = pattern.match(self._data, self._start)
         if found is None:
             return None

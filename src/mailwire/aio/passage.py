@@ -102,7 +102,8 @@ class Passage:
         """
         dialogue, transaction = self._dialogue, self.transaction
         while (answer := dialogue.heard()) is not None:
-            self.receive(answer)
+            transaction.receive(answer)
+            self._last = answer
             if dialogue.connection.queued_chunks:
                 dialogue.session.flush()  # if the window lets the chunk leave, the next one is wanted
             if transaction.wants_data:
@@ -135,7 +136,7 @@ class Passage:
     def end(self) -> Receipt:
         """Return what is known, of which nothing more will come."""
         self.stop()
-        self._receipt = receipt = self.receipt()
+        self._receipt = receipt = self.transaction.receipt(self._timings)
         return receipt
 
     def refusal(self, receipt: Receipt) -> ReplyError | None:
