@@ -1,5 +1,6 @@
 import asyncio
 import socket
+from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
@@ -8,6 +9,7 @@ from mailwire import (
     ConnectionFailed,
     ConnectionLost,
     DeadlineExceeded,
+    Delivery,
     Endpoint,
     LocalProtocolError,
     MailwireError,
@@ -186,6 +188,19 @@ async def test_a_client_cannot_be_used_by_the_hook_that_connects_it() -> None:
     client = SMTPClient(Endpoint("localhost", tls="none", connect=connect))
     with pytest.raises(LocalProtocolError, match="another call of this same task uses the connection"):
         await client.connect()
+
+
+async def test_the_source_of_a_message_cannot_wait_for_the_connection_that_it_goes_over() -> None:
+    async def source() -> AsyncIterator[bytes]:
+        yield b"Subject: x\r\n\r\n"
+        with pytest.raises(LocalProtocolError, match="the source of a message waits for the connection"):
+            await client.send(MESSAGE, **ENVELOPE)
+        yield b"hello\r\n"
+
+    async with ScriptedPeer("S: 220 mx", Answers(SMTP_ANSWERS)) as peer, SMTPClient(peer.endpoint()) as client:
+        receipt = await client.send(source(), **ENVELOPE)
+        assert receipt.delivery is Delivery.ACCEPTED
+        assert (await client.send(MESSAGE, **ENVELOPE)).delivery is Delivery.ACCEPTED
 
 
 # Being shared

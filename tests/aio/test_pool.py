@@ -2,6 +2,7 @@
 
 import asyncio
 import ssl
+from collections.abc import AsyncIterator
 from contextlib import suppress
 from dataclasses import dataclass
 from email.message import Message
@@ -116,6 +117,47 @@ async def test_who_gives_up_waiting_leaves_no_hole(when: str) -> None:
     left = [other for other in others if not other.cancelled()]
     assert len(left) == {"waiting": 2, "together": 4}[when]
     assert subjects(server)[-1 - len(left) : -1] == [number + 1 for number in range(5) if others[number] in left]
+
+
+@pytest.mark.parametrize("cap", [1, 3])
+async def test_a_source_that_waits_for_what_only_it_can_free_is_told_so(cap: int) -> None:
+    told: list[LocalProtocolError] = []
+    begun = asyncio.Barrier(cap)
+
+    async def source(pool: SMTPPool, number: int) -> AsyncIterator[bytes]:
+        yield b"Subject: %d\r\n" % number
+        await begun.wait()  # by then every connection is held up
+        try:
+            await pool.send(numbered(number + 10), **ENVELOPE)
+        except LocalProtocolError as error:
+            told.append(error)
+        yield b"\r\nhello\r\n"
+
+    async with MailServer(accounts=ACCOUNTS) as server, SMTPPool(endpoint_of(server), max_connections=cap) as pool:
+        await asyncio.gather(*(pool.send(source(pool, number), **ENVELOPE) for number in range(cap)))
+    # The last that would have waited is told; so its mail goes on, and sets free what the others wait for.
+    assert [str(error) for error in told] == [
+        "the sources of all messages that are being sent wait for a connection of this pool, which has no more"
+    ]
+    assert told[0].delivery is Delivery.NOT_SENT
+    assert len(subjects(server)) == 2 * cap - 1
+
+
+async def test_a_source_may_wait_for_a_connection_that_others_use() -> None:
+    gate = Gate()
+
+    async def source(pool: SMTPPool) -> AsyncIterator[bytes]:
+        yield b"Subject: 1\r\n"
+        asyncio.get_running_loop().call_soon(gate.open)
+        await pool.send(numbered(2), **ENVELOPE)
+        yield b"\r\nhello\r\n"
+
+    async with MailServer(accounts=ACCOUNTS) as server, SMTPPool(endpoint_of(server), max_connections=2) as pool:
+        held = gate.send(pool)
+        await turns(40)
+        await pool.send(source(pool), **ENVELOPE)
+        await held
+    assert sorted(subjects(server)) == [0, 1, 2]
 
 
 async def test_mails_wait_for_nobody_where_there_is_room() -> None:

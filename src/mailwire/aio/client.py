@@ -56,6 +56,10 @@ class Client(ABC, Generic[E]):
             self.abort()
         return self.is_connected
 
+    def is_fed_by(self, task: "asyncio.Task[object] | None") -> bool:
+        """Return whether `task` reads the message that is being sent: it cannot wait until that is sent."""
+        return task is not None and self._session is not None and self._session.reader is task
+
     @property
     def tls(self) -> TLSInfo | None:
         """What was negotiated for TLS; None without TLS, and when not connected."""
@@ -141,6 +145,8 @@ class Client(ABC, Generic[E]):
     async def _begin_call(self) -> None:
         task = asyncio.current_task()
         # Who waited for itself, or for one that is no more, would wait for ever.
+        if self.is_fed_by(task):
+            raise LocalProtocolError("the source of a message waits for the connection over which that is being sent")
         if self._user is not None and self._holder() in (None, task):
             self._break_off()
         self._waiting += 1

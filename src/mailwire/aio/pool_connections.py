@@ -3,7 +3,9 @@
 1. There are never more than the cap: one that is being opened, used, idle or taking its leave counts.
 2. Who comes first is served first. Whoever gives up waiting leaves no hole: what was meant for him goes to the next.
 3. A connection is handed out that is not connected yet, or idle, with nothing heard since its last mail.
-4. What is due later is done by timers; taking leave, by tasks that are known here until they end.
+4. Nobody waits for himself: if every connection sends a message whose source waits for a connection, the last of them
+   is told so.
+5. What is due later is done by timers; taking leave, by tasks that are known here until they end.
 """
 
 import asyncio
@@ -11,6 +13,7 @@ from collections import OrderedDict
 from collections.abc import Callable
 from typing import Final
 
+from ..errors import LocalProtocolError
 from .rate import Rate
 from .smtp import SMTPClient
 
@@ -53,7 +56,8 @@ class PoolConnections:
         self._rate = rate
         self._idle: list[PooledConnection] = []  # the one that was used last is the last
         self._leaving: dict[PooledConnection, asyncio.Task[None]] = {}
-        self._queue: OrderedDict[asyncio.Future[PooledConnection], None] = OrderedDict()
+        # Who waits, and by which task.
+        self._queue: OrderedDict[asyncio.Future[PooledConnection], asyncio.Task[object] | None] = OrderedDict()
         self._keeps_idle = True
         self._ceiling: tuple[int, float] | None = None  # fewer than the cap, until then
         self._expiry: asyncio.TimerHandle | None = None
@@ -84,12 +88,21 @@ class PoolConnections:
         return None if self._queue else self._next()
 
     async def take(self, *, in_front: bool = False) -> PooledConnection:
-        """Return a connection, waiting for it behind those who wait already, or `in_front` of them."""
+        """Return a connection, waiting for it behind those who wait already, or `in_front` of them.
+
+        Raises LocalProtocolError for who would wait for ever: the source of a message that is being sent, if all others
+        are held up like that.
+        """
         connection = self.take_at_once()
         if connection is not None:
             return connection
+        task = asyncio.current_task()
+        if self._is_held_up_by(task):
+            raise LocalProtocolError(
+                "the sources of all messages that are being sent wait for a connection of this pool, which has no more"
+            )
         waiter: asyncio.Future[PooledConnection] = asyncio.get_running_loop().create_future()
-        self._queue[waiter] = None
+        self._queue[waiter] = task
         if in_front:
             self._queue.move_to_end(waiter, last=False)
         try:
@@ -180,6 +193,13 @@ class PoolConnections:
         if self._ceiling is not None and now >= self._ceiling[1]:
             self._ceiling = None
         return self._max_connections if self._ceiling is None else min(self._max_connections, self._ceiling[0])
+
+    def _is_held_up_by(self, task: "asyncio.Task[object] | None") -> bool:
+        # Whether no connection would ever be free again, if this task waited for one.
+        if len(self.used) < self._max_connections or not any(each.client.is_fed_by(task) for each in self.used):
+            return False
+        waiting = {task, *self._queue.values()}
+        return all(any(map(each.client.is_fed_by, waiting)) for each in self.used)
 
     def _advance(self) -> None:
         while self._queue:

@@ -63,6 +63,7 @@ class Reading:
         else:
             self._reader.cancel()
             await asyncio.wait([self._reader])
+            self._session.reader = None
 
     # Private
 
@@ -71,7 +72,7 @@ class Reading:
             self._answer = asyncio.get_running_loop().create_future()
             self._asked.set()
         if self._reader is None:
-            self._reader = asyncio.create_task(self._read())
+            self._reader = self._session.reader = asyncio.create_task(self._read())
             self._reader.add_done_callback(self._read_to_an_end)
         return self._answer
 

@@ -45,6 +45,7 @@ class Session(Generic[E]):
         self.endpoint = endpoint
         self.stream = stream
         self.has_heard: bool = False  # the server has said something since this was last set
+        self.reader: asyncio.Task[None] | None = None  # reads the message that goes out, by itself
         self._loop = asyncio.get_running_loop()
         self.time: Callable[[], float] = self._loop.time
         """Returns the time by the event loop's clock, in seconds."""
