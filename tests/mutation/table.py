@@ -5,6 +5,7 @@ from typing import Final
 __all__ = ["TESTS"]
 
 _TRANSACTION: Final = (
+    "smtp/test_outcome.py",
     "smtp/test_transaction.py",
     "smtp/test_transaction_modes.py",
     "smtp/test_chunking.py",
@@ -36,13 +37,13 @@ TESTS: Final[dict[str, tuple[str, ...]]] = {
     "pop3/connection": _RETRIEVAL,
     # What says whether a mail was sent.
     "smtp/delivery": ("smtp/test_delivery.py", *_TRANSACTION),
-    "smtp/outcome": ("smtp/test_outcome.py", *_TRANSACTION),
+    "smtp/outcome": _TRANSACTION,
     "smtp/transaction": _TRANSACTION,
     "smtp/receipt": ("smtp/test_receipt.py", *_TRANSACTION),
     "smtp/answers": (*_SESSION, *_TRANSACTION),
     "smtp/group": _TRANSACTION,
     "smtp/grouped_pipeline": _TRANSACTION,
-    "smtp/opening": ("smtp/test_outcome.py", *_TRANSACTION),
+    "smtp/opening": _TRANSACTION,
     "smtp/transactions": ("smtp/test_transactions.py", *_TRANSACTION),
     "smtp/mail_data": ("smtp/test_mail_data.py", *_TRANSACTION),
     "smtp/chunking_defects": ("smtp/test_chunking_defects.py",),

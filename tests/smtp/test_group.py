@@ -29,7 +29,7 @@ from mailwire.smtp import (
     Window,
 )
 from mailwire.smtp import transaction as transaction_module
-from mailwire.smtp.group import Group, GroupKind
+from mailwire.smtp.group import Group, GroupKind, weight
 from tests.smtp.sessions import A, B, C, D, Outcome, ask, events_of, hear, run
 from tests.smtp.test_cuts import WHOLE, Case, cases
 
@@ -386,6 +386,40 @@ def test_a_group_is_refused_where_a_parameter_would_make_a_command_of_its_own() 
         Group(GroupKind.ENVELOPE, A, [B], Parameters.vouch({"X": "1\nRSET"}))
     with pytest.raises(ValueError, match="expected 2 commands"):
         Group(GroupKind.ENVELOPE, A, [B], Parameters.vouch({"X": "1\r\nRSET"}))
+
+
+def test_a_group_weighs_what_its_lines_and_a_128th_of_its_chunk_weigh() -> None:
+    assert weight(b"x" * 10, b"c" * 127) == 10
+    assert repr(weight(b"x" * 10, b"c" * 128)) == "11"
+    envelope = Group(GroupKind.ENVELOPE, A, [B])
+    line, chunk = b"BDAT 1280 LAST\r\n", b"c" * 1280
+    whole = Group(GroupKind.ENVELOPE, A, [B])
+    whole.add_chunk(BdatLast(1280), chunk)
+    assert whole.text == envelope.text + line
+    assert whole.cost == len(envelope.text + line) + 10
+    assert sum(cost for _, _, cost, _, _ in whole.unfolded()) == whole.cost
+    assert [(size, block) for _, _, _, block, size in whole.unfolded()] == [(1, b""), (1, b""), (1, chunk)]
+    alone = Group.ending(GroupKind.LAST_CHUNK, BdatLast(1280), line, 1280, chunk)
+    assert alone.cost == len(line) + 10
+    end = EndOfData()
+    verdict = Group.ending(GroupKind.VERDICT, end, b"text\r\n.\r\n", 6)
+    assert verdict.cost == 0
+    assert list(verdict.unfolded()) == [(end, b"text\r\n.\r\n", 0, b"", 1)]
+
+
+def test_a_chunk_is_shown_behind_its_command() -> None:
+    told = Told()
+    connection = ready(told=told)
+    del told.lines[:]
+    transaction = Transaction(connection, A, [B], chunking="eager")
+    transaction.send_whole(MESSAGE)
+    flush(connection)
+    assert told.lines == [
+        "C: MAIL FROM:<a@example.org>",
+        "C: RCPT TO:<b@example.org>",
+        "C: BDAT 23 LAST",
+        "C: (23 octets)",
+    ]
 
 
 def test_what_is_awaited_is_told_by_its_kind() -> None:

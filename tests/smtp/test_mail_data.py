@@ -2,6 +2,7 @@ from itertools import product
 
 import pytest
 
+from mailwire._wire.dots import MailText
 from mailwire.smtp.commands import Bdat, BdatLast
 from mailwire.smtp.mail_data import Chunks, Text, Verdicts
 
@@ -14,6 +15,39 @@ def test_text_is_counted_without_its_last_dot() -> None:
     assert wire == b"..a\r\nb\r\n.\r\n"
     assert text.is_ended
     assert text.octets == len(wire) - 3
+
+
+@pytest.mark.parametrize("kind", [bytes, MailText])
+@pytest.mark.parametrize(
+    ("blocks", "wire"),
+    [
+        ([b"a\r\n"], b"a\r\n.\r\n"),
+        ([b".a\r\n..\r\n"], b"..a\r\n...\r\n.\r\n"),
+        ([b"a"], b"a\r\n.\r\n"),
+        ([b""], b".\r\n"),
+        ([b"a\r\n", b".b\r\n"], b"a\r\n..b\r\n.\r\n"),
+        ([b"a", b".b\r\n"], b"a.b\r\n.\r\n"),
+    ],
+)
+def test_a_message_ends_alike_whether_its_line_ends_are_vouched_for_or_not(
+    kind: type[bytes], blocks: list[bytes], wire: bytes
+) -> None:
+    text = Text()
+    made = [*map(kind, blocks)]
+    assert b"".join(map(text.feed, made[:-1])) + text.end_with(made[-1]) == wire
+    assert text.octets == len(wire) - 3
+
+
+@pytest.mark.parametrize("block", [b"a\nb\n", b"a\rb\n", b"\n"])
+def test_line_ends_that_nobody_vouches_for_are_mended_in_the_last_block_too(block: bytes) -> None:
+    mended = block.replace(b"\r", b"\n").replace(b"\n", b"\r\n")
+    text = Text()
+    assert text.end_with(block) == mended + b".\r\n"
+    assert cut([block]) == [(len(mended), True, mended)]
+
+
+def test_a_line_end_that_was_begun_is_ended_though_the_next_block_is_vouched_for() -> None:
+    assert cut([b"a\r", MailText(b"b\r\n")]) == [(1, False, b"a"), (5, True, b"\r\nb\r\n")]
 
 
 def cut(blocks: list[bytes], *, is_binary: bool = False) -> list[tuple[int, bool, bytes]]:

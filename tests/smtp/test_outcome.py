@@ -6,10 +6,13 @@ import pytest
 
 from mailwire.errors import LocalProtocolError
 from mailwire.smtp import (
+    CHUNK_SIZE,
+    LOCKSTEP,
     Connection,
     Delivery,
     GroupAnswered,
     Mailbox,
+    Noop,
     Receipt,
     RecipientOptions,
     RecipientReceipt,
@@ -94,6 +97,166 @@ def test_the_receipt_of_a_message_half_written_tells_how_much_of_it_went_out(gro
     transaction.send_data(MESSAGE)
     assert transaction.receipt().octets == len(MESSAGE)
     assert transaction.receipt().delivery is Delivery.NOT_SENT
+
+
+@pytest.mark.parametrize("groups", [False, True])
+def test_a_receipt_may_be_asked_for_at_any_time_and_changes_nothing(groups: bool) -> None:
+    connection = ready(groups=groups)
+    transaction = began(connection, B, chunking=True)
+    assert transaction.receipt().delivery is Delivery.NOT_SENT
+    take(transaction, "250 m", "250 b", connection=connection)
+    assert transaction.receipt() == Receipt(
+        Delivery.NOT_SENT,
+        "a@example.org",
+        (RecipientReceipt("b@example.org", reply(250, b"b"), Delivery.NOT_SENT),),
+        None,
+        0,
+        ("CHUNKING", "PIPELINING"),
+    )
+    transaction.send_whole(MESSAGE)
+    connection.data_to_send()
+    assert transaction.receipt().delivery is Delivery.UNKNOWN
+    take(transaction, "250 2.0.0 Ok: queued as 77", connection=connection)
+    assert transaction.receipt() == Receipt(
+        Delivery.ACCEPTED,
+        "a@example.org",
+        (RecipientReceipt("b@example.org", reply(250, b"b"), Delivery.ACCEPTED, QUEUED),),
+        QUEUED,
+        len(MESSAGE),
+        ("CHUNKING", "PIPELINING"),
+    )
+
+
+@pytest.mark.parametrize("groups", [False, True])
+def test_a_receipt_that_is_asked_for_at_once_is_of_a_mail_that_is_not_sent(groups: bool) -> None:
+    connection = ready(groups=groups)
+    transaction = began(connection, B, chunking=True)
+    take(transaction, "250 m", "250 b", connection=connection)
+    assert transaction.receipt().delivery is Delivery.NOT_SENT
+
+
+def test_a_refused_chunk_decided_whatever_is_said_of_the_last_one() -> None:
+    connection = ready(groups=False)
+    transaction = began(connection, B, chunking="eager")
+    transaction.send_data(b"x" * CHUNK_SIZE)
+    transaction.send_data(b"y")
+    connection.data_to_send()
+    transaction.end_data()
+    connection.data_to_send()
+    take(transaction, "250 m", "250 b", "552 too big", "400 what?", connection=connection)
+    receipt = transaction.receipt()
+    assert receipt.delivery is Delivery.REFUSED
+    assert receipt.reply == reply(552, b"too big")
+
+
+def test_where_the_recipients_decided_no_reply_decided_for_the_whole() -> None:
+    connection = ready(groups=False)
+    transaction = began(connection, B)
+    take(transaction, "250 m", "550 b", "554 nobody", connection=connection)
+    assert transaction.receipt().reply is None
+    assert transaction.recipients_refusal == reply(550, b"b")
+
+
+# What is written of the message
+
+
+def chunks_of(sizes: list[int]) -> list[bytes]:
+    """Write blocks of these sizes in chunks, and return what left for each chunk."""
+    connection = ready(groups=False)
+    transaction = began(connection, B, chunking=True)
+    take(transaction, "250 m", "250 b", connection=connection)
+    wires = []
+    for size in [*sizes, None]:
+        if size is None:
+            transaction.end_data()
+        else:
+            transaction.send_data(b"x" * size)
+        if wire := b"".join(connection.data_to_send()):
+            wires.append(wire)
+            take(transaction, "250 ok", connection=connection)
+    assert transaction.receipt().octets == sum(sizes) + 2
+    return wires
+
+
+@pytest.mark.parametrize(
+    ("sizes", "chunks"),
+    [
+        ([1, 1], [2]),
+        ([CHUNK_SIZE // 2] * 3, [CHUNK_SIZE, CHUNK_SIZE // 2]),
+        ([CHUNK_SIZE, CHUNK_SIZE - 1, 1, 1], [CHUNK_SIZE, CHUNK_SIZE, 1]),
+        ([CHUNK_SIZE - 1, 2 * CHUNK_SIZE, 1], [3 * CHUNK_SIZE - 1, 1]),
+    ],
+)
+def test_blocks_are_gathered_until_they_are_a_chunk(sizes: list[int], chunks: list[int]) -> None:
+    wires = chunks_of(sizes)
+    bodies = [wire.partition(b"\r\n") for wire in wires]
+    assert [line for line, _, _ in bodies] == [
+        *(b"BDAT %d" % size for size in chunks[:-1]),
+        b"BDAT %d LAST" % (chunks[-1] + 2),
+    ]
+    assert b"".join(body for _, _, body in bodies) == b"x" * sum(sizes) + b"\r\n"
+
+
+def test_an_eager_message_is_written_on_while_its_recipients_are_not_answered() -> None:
+    connection = ready(groups=False)
+    transaction = began(connection, B, chunking="eager")
+    assert transaction.wants_data
+    take(transaction, "250 m", connection=connection)
+    assert transaction.wants_data
+    transaction.end_data()
+    assert b"".join(connection.data_to_send()) == b"BDAT 0 LAST\r\n"
+
+
+@pytest.mark.parametrize("chunking", [False, True])
+def test_a_message_ends_once(chunking: bool) -> None:
+    connection = ready(groups=False)
+    transaction = began(connection, B, chunking=chunking)
+    take(transaction, "250 m", "250 b", *(() if chunking else ("354 go",)), connection=connection)
+    transaction.end_data()
+    connection.data_to_send()
+    assert not transaction.wants_data
+    for write in (transaction.end_data, lambda: transaction.send_data(b"x"), lambda: transaction.send_whole(b"x")):
+        with pytest.raises(LocalProtocolError) as refusal:
+            write()
+        assert str(refusal.value) == "the message cannot be written now: `wants_data` says when"
+    assert connection.data_to_send() == []
+
+
+def test_what_others_have_queued_is_left_where_every_recipient_is_refused() -> None:
+    connection = at(State.READY, Connection(window=LOCKSTEP))
+    transaction = Transaction(connection, A, [B], on_refused="abort")
+    connection.send(Noop("here"))
+    for said, left in (("250 m", b"MAIL FROM:<a@example.org>\r\n"), ("550 b", b"RCPT TO:<b@example.org>\r\n")):
+        assert b"".join(connection.data_to_send()) == left
+        (event,) = hear(connection, said)
+        assert isinstance(event, ReplyReceived)
+        assert transaction.receive(event)
+    assert transaction.receipt().delivery is Delivery.REFUSED
+    assert b"".join(connection.data_to_send()) == b"NOOP here\r\n"
+
+
+# Groups that unfold
+
+
+def test_a_group_that_unfolds_leaves_what_is_behind_it_where_it_was() -> None:
+    connection = ready(groups=True)
+    transaction = began(connection, B)
+    take(transaction, "250 m", "250 b", "354 go", connection=connection)
+    transaction.send_whole(MESSAGE)
+    connection.send(Noop("1"))
+    connection.send(Noop("2"))
+    wire = b"".join(connection.data_to_send())
+    assert wire == MESSAGE + b".\r\nNOOP 1\r\n"  # NOOP ends what may leave together
+    assert [str(command) for command in connection.in_flight] == [".", "NOOP 1"]
+    first, second = hear(connection, "554 no", "250 one")
+    assert isinstance(first, ReplyReceived)
+    assert isinstance(second, ReplyReceived)
+    assert transaction.receive(first)
+    assert str(second.command) == "NOOP 1"
+    assert transaction.receipt().delivery is Delivery.REFUSED
+    assert b"".join(connection.data_to_send()) == b"NOOP 2\r\n"
+    assert [str(event.command) for event in hear(connection, "250 two")] == ["NOOP 2"]  # type: ignore[union-attr]
+    assert connection.in_flight == ()
 
 
 def test_a_refused_chunk_is_the_reason_for_each_recipient_who_had_been_accepted() -> None:
