@@ -297,6 +297,28 @@ async def test_listing_leaves_the_client_clean_or_dead(
 
 
 @INTERRUPTIONS
+async def test_looking_at_beginnings_leaves_the_client_clean_or_dead(interrupt: Interrupt, stride: int) -> None:
+    entries = [Entry(1, None, 7), Entry(2, None, 7)]
+
+    async def look(client: POP3Client) -> None:
+        assert await client.preview(entries[0]) == b"first\r\n"
+        assert [*await client.fingerprints(entries)] == entries
+        assert await client.preview(entries[1], limit=3) == b"fir"
+
+    async def look_by_retrieving(client: POP3Client) -> None:
+        assert await client.preview(entries[1]) == b"other\r\n"
+
+    for flow, answers in ((look, {}), (look_by_retrieving, {"TOP": "-ERR no"})):
+
+        async def run(count: int) -> tuple[ScriptedPeer, Any, BaseException | None]:
+            script = pop3_script("PIPELINING", "TOP", **answers)  # noqa: B023
+            settings = {"protocol": "pop3", **CLEARTEXT}
+            return await interrupted(script, settings, POP3Client, flow, count, interrupt)  # noqa: B023
+
+        await at_every_turn(run, stride)
+
+
+@INTERRUPTIONS
 @pytest.mark.parametrize("keywords", [(), ("PIPELINING",)], ids=["lockstep", "pipelined"])
 @pytest.mark.parametrize("tls", ["none", "implicit"])
 async def test_retrieving_leaves_the_client_clean_or_dead(

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -13,15 +14,17 @@ from mailwire import (
     DeletionReport,
     Endpoint,
     Entry,
+    LocalProtocolError,
     MessageTruncated,
     POP3Client,
     POP3Settings,
     ResponseError,
+    Retrieval,
     UnknownMessage,
 )
-from mailwire.testing import FIN, O2, RST, WAIT, Account, Endless, MailServer, ScriptedPeer, Step
-from mailwire.testing.turns import drain_events
-from tests.aio.dialogues import LISTED_TOGETHER, LOGIN, OPENED, PIPELINED, POP3_QUIT, announced, once
+from mailwire.testing import FIN, O2, RST, WAIT, Account, Answers, Endless, MailServer, ScriptedPeer, Step
+from mailwire.testing.turns import drain_events, turns
+from tests.aio.dialogues import LISTED_TOGETHER, LOGIN, OPENED, PIPELINED, POP3_ANSWERS, POP3_QUIT, announced, once
 from tests.aio.pop3_clients import ONE, THREE, TWO, client_for, everything
 
 ASKED: tuple[Step, ...] = (*PIPELINED, *LISTED_TOGETHER, "C: RETR 1", "C: RETR 2", "C: RETR 3")
@@ -214,6 +217,51 @@ async def test_who_gives_up_waiting_for_what_is_asked_for_again_can_go_on(is_ref
         assert not item.is_complete
         assert isinstance(item.error, ResponseError) is is_refused
         await client.quit()
+
+
+@pytest.mark.parametrize("in_blocks", [False, True])
+async def test_a_run_that_is_cancelled_at_any_turn_of_a_replay_goes_on_or_is_over(in_blocks: bool) -> None:
+    # Whatever comes is what it should be, and nothing comes twice.
+    texts = [b"first\r\n", b"second\r\n", b"third\r\n"]
+    ends: set[int] = set()
+    table = {
+        **POP3_ANSWERS,
+        "STAT": "+OK 3 21",
+        "LIST": "+OK\n1 7\n2 7\n3 7\n.",
+        "UIDL": "+OK\n1 u1\n2 u2\n3 u3\n.",
+        "RETR 2": "+OK\nsecond\n.",
+        "RETR 3": "+OK\nthird\n.",
+    }
+    was_done, count = False, 1
+    while not was_done:
+        async with (
+            ScriptedPeer(*ASKED, *FIRST, "S: +OK", FIN, lenient=True) as first,
+            ScriptedPeer("S: +OK", Answers(table), lenient=True) as second,
+        ):
+            client = client_of(first, second)
+            await client.connect()
+            items = client.retrieve([ONE, TWO, THREE])
+            found: list[bytes] = []
+
+            async def go_on(items: Retrieval = items, found: list[bytes] = found) -> None:
+                async for item in items:
+                    text = b"".join([block async for block in item]) if in_blocks else await item.read()
+                    found.append(text)
+
+            going_on = asyncio.create_task(go_on())
+            await turns(count)
+            was_done = going_on.done()
+            going_on.cancel()
+            await asyncio.wait([going_on])
+            with suppress(LocalProtocolError, ConnectionLost):
+                await go_on()
+            assert found == [text for text in texts if text in found]
+            ends.add(len(found))
+            await client.quit()
+            with suppress(AssertionError):  # the client has connected to it
+                (await second.connect()).close()
+        count += 3
+    assert {1, 2, 3} <= ends
 
 
 async def test_blocks_that_are_asked_for_again_come_to_who_has_given_up_waiting() -> None:
