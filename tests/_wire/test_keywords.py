@@ -22,6 +22,7 @@ def test_case_does_not_count(name: str) -> None:
         assert name in keywords
         assert keywords[name] == keywords.get(name) == ("a",)
         assert list(keywords) == ["8BITMIME"]
+        assert keywords.names == {"8BITMIME"}
 
 
 def test_parameters_keep_their_case() -> None:

@@ -1,3 +1,4 @@
+import re
 from collections.abc import Callable, Iterable
 from itertools import combinations, product
 
@@ -292,3 +293,57 @@ def test_no_block_begins_inside_a_line() -> None:
 @given(st.lists(st.sampled_from([b"a", b"\r", b"\n", b"\r\n", b"b" * 300, b"250-x\r\n", b"\0\xff"])))
 def test_nothing_is_lost_and_nothing_is_added(pieces: list[bytes]) -> None:
     assert read(pieces, limit=10_000) == expected(b"".join(pieces))
+
+
+# What else may be taken
+
+
+def test_an_lf_that_is_received_next_can_be_left_unheard_once() -> None:
+    buffer = LineBuffer(LIMIT)
+    buffer.drop_line_feed()
+    buffer.feed(b"")
+    buffer.feed(b"\na\n")
+    buffer.feed(b"\nb\n")
+    assert take(buffer) == [(b"a", True), (b"", True), (b"b", True)]
+    buffer.drop_line_feed()
+    buffer.feed(b"c\n")
+    buffer.feed(b"\n")
+    assert take(buffer) == [(b"c", True), (b"", True)]
+
+
+def test_whole_lines_that_match_are_taken_together_from_one_piece() -> None:
+    two = re.compile(rb"(?:[ab]\r\n){2}")
+    buffer = LineBuffer(LIMIT)
+    assert buffer.take(two) is None
+    buffer.feed(b"x\r\na\r\nb\r\nc\r\n")
+    assert buffer.take(two) is None
+    assert buffer.next_line() == b"x"
+    assert buffer.take(two) == b"a\r\nb\r\n"
+    assert buffer.take(two) is None
+    assert buffer.next_line() == b"c"
+    buffer.feed(b"a\r\nb\r\n")
+    assert buffer.take(two) == b"a\r\nb\r\n"
+    assert not buffer
+    buffer.feed(b"a")
+    assert buffer.next_line() is None
+    buffer.feed(b"a\r\nb\r\n")
+    assert buffer.take(two) is None  # inside a line
+    assert buffer.next_line() == b"aa"
+
+
+@pytest.mark.parametrize("whole", [False, True])
+def test_a_line_may_be_as_long_as_the_limit_wherever_it_stands(whole: bool) -> None:
+    for end in (b"\n", b"\r\n"):
+        lines = b"ab" + end + b"x" * LIMIT + end + end
+        pieces = [lines] if whole else [lines[:5], lines[5:]]
+        assert [line for line, _ in read(pieces)[0]] == [b"ab", b"x" * LIMIT, b""]
+
+
+def test_a_line_too_long_is_quoted_without_what_must_not_be_shown() -> None:
+    for text, quoted in ((b"secret secret\n", "b'**** ****'"), (b"secret secr", "(11 octets)")):
+        buffer = LineBuffer(LIMIT)
+        buffer.mask_with(lambda data: data.replace(b"secret", b"****"))
+        buffer.feed(text)
+        with pytest.raises(LimitExceeded) as refusal:
+            buffer.next_line()
+        assert str(refusal.value) == f"a line is longer than 8 octets, it begins with {quoted}"

@@ -20,6 +20,10 @@ _NOT_READ: Final = "nobody asks before it has another value"
 _ANEW: Final = "each MAIL begins to count anew"
 _UNFOLDS: Final = "groups are looked for where there is none; only time is lost"
 
+_REMEMBERED: Final = "what is remembered is as good as what is made again"
+_FIPS: Final = "OpenSSL asks for it in FIPS mode alone"
+_REFUSED: Final = "what was too long before was refused before"
+
 SAME: Final[dict[tuple[str, str], str]] = {
     ("smtp/rules", "if type(None) in _PLAIN:"): _SLOWER,
     ("smtp/rules", "if following is not None and type(None) in _PLAIN:"): _SLOWER,
@@ -70,4 +74,36 @@ SAME: Final[dict[tuple[str, str], str]] = {
     ("smtp/mail_data", "self._is_fresh = None"): _SLOWER,
     ("smtp/mail_data", "self._is_fresh = False"): _SLOWER,
     ("smtp/mail_data", "self.standing = 1"): _ANEW,
+    ("_wire/keywords", "name = keyword.decode('ascii').lower()"): "it is written in capitals in the end",
+    ("smtp/extensions", "for word in self.get('limits', ()):"): _CASE,
+    ("smtp/extensions", "word.rpartition('=')"): "a limit is digits alone, and holds no = of its own",
+    ("smtp/reply", "self._code = "): _NOT_READ,
+    ("smtp/reply", "self._repeated.get(None)"): _REMEMBERED,
+    ("smtp/reply", "if reply.code not in _REPEATED and"): _REMEMBERED,
+    ("smtp/reply", "len(self._repeated) <= _REPEATED_LIMIT"): _REMEMBERED,
+    ("smtp/reply", "self._repeated[line] = None"): _REMEMBERED,
+    ("_wire/lines", "self._drops_line_feed = None"): _FALSE,
+    ("_wire/lines", "data.find(b'\\n', None)"): _SLOWER,
+    ("_wire/lines", "if start <= end <= start + self.line_limit"): _SLOWER,
+    ("_wire/lines", "if start < end < start + self.line_limit"): _SLOWER,
+    ("_wire/lines", "if start < end <= start - self.line_limit"): _SLOWER,
+    ("_wire/lines", "data.find(b'XX\\nXX', start)"): _SLOWER,
+    ("_wire/lines", "if self._beginning else b'XXXX')"): "where there is nothing, no CR is at its end",
+    ("_wire/lines", "if end > 0 else self.quote_beginning(text)"): _REFUSED,
+    ("_wire/lines", "if end >= 1 else self.quote_beginning(text)"): _REFUSED,
+    ("_wire/lines", "if self._beginning or True else piece"): _SLOWER,
+    ("pop3/transaction", "if type(None) is int and 1 <= number"): _SLOWER,
+    ("pop3/transaction", "and 2 <= number <= GREATEST_NUMBER and"): _SLOWER,
+    ("pop3/transaction", "and 1 < number <= GREATEST_NUMBER and"): _SLOWER,
+    ("pop3/transaction", "and 1 <= number < GREATEST_NUMBER and"): _SLOWER,
+    ("pop3/transaction", "(type(None) is int) and (size >= 0)"): _SLOWER,
+    ("pop3/transaction", "(type(size) is int) and (size > 0)"): _SLOWER,
+    ("pop3/transaction", "(type(size) is int) and (size >= 1)"): _SLOWER,
+    ("pop3/transaction", "(*response.line.split(), b'XXXX')"): "what is no number tells none, whatever it is",
+    ("pop3/commands", "b'XXXX'.join(description)"): "there is one description at most, and nothing to join",
+    ("pop3/authorization", "Response(None, self.timestamp)"): "a timestamp is found whichever the status",
+    ("pop3/authorization", "Response(False, self.timestamp)"): "a timestamp is found whichever the status",
+    ("pop3/authorization", "usedforsecurity=None"): _FIPS,
+    ("pop3/authorization", "usedforsecurity=True"): _FIPS,
+    ("pop3/authorization", "self.password.encode()).hexdigest()"): _FIPS,
 }

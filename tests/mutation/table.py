@@ -24,7 +24,7 @@ TESTS: Final[dict[str, tuple[str, ...]]] = {
     "smtp/options": ("smtp/test_options.py",),
     "message/addresses": ("message/test_addresses.py",),
     "pop3/commands": ("pop3/test_commands.py",),
-    "pop3/transaction": ("pop3/test_transaction.py", "pop3/test_commands.py"),
+    "pop3/transaction": ("pop3/test_transaction.py", "pop3/test_commands.py", "pop3/test_connection.py"),
     "pop3/authorization": ("pop3/test_authorization.py", "pop3/test_commands.py"),
     # The gate to TLS.
     "smtp/rules": ("smtp/test_rules.py",),
@@ -33,7 +33,7 @@ TESTS: Final[dict[str, tuple[str, ...]]] = {
         "aio/test_sending.py::test_requiretls_wants_tls_with_a_server_that_has_proved_its_name",
     ),
     "aio/tls": ("aio/test_tls.py", "aio/test_client.py"),
-    "smtp/connection": _SESSION,
+    "smtp/connection": (*_SESSION, *_TRANSACTION),
     "pop3/connection": _RETRIEVAL,
     # What says whether a mail was sent.
     "smtp/delivery": ("smtp/test_delivery.py", *_TRANSACTION),
@@ -49,10 +49,10 @@ TESTS: Final[dict[str, tuple[str, ...]]] = {
     "smtp/chunking_defects": ("smtp/test_chunking_defects.py",),
     # What reads replies and writes mail.
     "_wire/lines": ("_wire/test_lines.py",),
-    "_wire/dots": ("_wire/test_dots.py",),
+    "_wire/dots": ("_wire/test_dots.py", "smtp/test_mail_data.py", "pop3/test_connection.py"),
     "_wire/pipeline": ("_wire/test_pipeline.py",),
     "_wire/keywords": ("_wire/test_keywords.py",),
-    "smtp/reply": ("smtp/test_reply.py",),
+    "smtp/reply": ("smtp/test_reply.py", "smtp/test_receipt.py", "smtp/test_group.py"),
     "smtp/extensions": ("smtp/test_extensions.py",),
     "smtp/queue_id": ("smtp/test_queue_id.py",),
     # The rest of the core.

@@ -79,7 +79,7 @@ def test_a_password_that_is_no_unicode_text_is_refused_without_being_quoted() ->
 
 
 def test_an_empty_argument_is_refused() -> None:
-    with pytest.raises(ValueError, match="a user name must not be empty"):
+    with pytest.raises(ValueError, match=r"^a user name must not be empty$"):
         User("")
     with pytest.raises(ValueError, match="a password must not be empty"):
         Pass("")
@@ -90,7 +90,7 @@ def test_an_empty_argument_is_refused() -> None:
 @pytest.mark.parametrize("name", ["", " ", "two words", " tim", "tim "])
 def test_the_user_name_of_apop_is_one_word(name: str) -> None:
     # Two arguments follow the verb (RFC 1939 7): a blank would make three of them.
-    with pytest.raises(ValueError, match="a user name for APOP must not be empty, nor hold a blank"):
+    with pytest.raises(ValueError, match=r"^a user name for APOP must not be empty, nor hold a blank$"):
         Apop(name, CANARY, TIMESTAMP)
 
 

@@ -1,3 +1,4 @@
+import json
 import unicodedata
 
 import pytest
@@ -303,3 +304,17 @@ def test_responses_are_values() -> None:
     assert len({Response(True), Response(True), Response(False)}) == 2
     with pytest.raises(AttributeError):
         Response(True).ok = False  # type: ignore[misc]
+
+
+def test_a_response_is_written_as_json_octet_by_octet() -> None:
+    for response in (Response(True, GBK, b"a\xff\r\n"), Response(False, b"[LOGIN-DELAY 60] no", login_delay=60)):
+        data = response.to_dict()
+        assert data == {
+            "ok": response.ok,
+            "text": response.text,
+            "line": response.line.decode("latin-1"),
+            "body": response.body.decode("latin-1"),
+            "login_delay": response.login_delay,
+        }
+        assert Response.from_dict(json.loads(json.dumps(data))) == response
+    assert Response.from_dict({**Response(False, b"no").to_dict(), "login_delay": "7"}).login_delay == 7

@@ -94,6 +94,10 @@ def test_a_number_of_any_length_is_refused_by_the_same_words() -> None:
         Retr(10**5000)
     with pytest.raises(ValueError, match="the size is an int"):
         Retr(1, size=-(10**5000))
+    for size, shown in ((-(2**64) + 1, str(-(2**64) + 1)), (-(2**64), "one of 65 bits")):
+        with pytest.raises(ValueError) as refusal:
+            Retr(1, size=size)
+        assert str(refusal.value) == f"the size is an int of at least 0, got {shown}"
 
 
 def test_the_size_of_a_message_is_no_part_of_what_is_asked() -> None:

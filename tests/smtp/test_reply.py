@@ -438,6 +438,10 @@ def test_a_reply_is_a_value() -> None:
         reply.code = 550  # type: ignore[misc]
 
 
+def test_a_reply_is_shown_without_the_spaces_at_its_end_and_no_less() -> None:
+    assert Reply(250, (b"MAX", b"MAX\xc2\xa0 ", b"")).shown() == ("250-MAX", "250-MAX\xa0", "250")
+
+
 line_texts = st.binary(max_size=80).filter(lambda line: not set(line) & {0, 0x0A, 0x0D})
 
 
