@@ -512,6 +512,36 @@ async def test_a_retrieval_that_another_task_makes_is_waited_for() -> None:
         assert await retrieving == [b"first\r\n", b"other\r\n"]
 
 
+async def test_two_tasks_do_not_go_on_with_a_retrieval_at_once() -> None:
+    script = (*OPENED, *LISTED, "C: RETR 1", WAIT, *TWO_MESSAGES[1:], *POP3_QUIT)
+    async with ScriptedPeer(*script) as peer, client_for(peer) as client:
+        items = client.retrieve([ONE, TWO])
+        waiting = asyncio.create_task(items.__anext__())
+        await drain_events()
+        for call in (items.__anext__, items.aclose):
+            with pytest.raises(LocalProtocolError, match="another task is in the middle of this retrieval"):
+                await call()
+        peer.go_on()
+        assert await (await waiting).read() == b"first\r\n"
+        assert await (await anext(items)).read() == b"other\r\n"
+
+
+async def test_what_is_passed_over_meanwhile_is_not_read() -> None:
+    script = (*OPENED, *LISTED, "C: RETR 1", "S: +OK", "S: first", WAIT, "S: .", *TWO_MESSAGES[4:], *POP3_QUIT)
+    async with ScriptedPeer(*script) as peer, client_for(peer) as client:
+        items = client.retrieve([ONE, TWO])
+        item = await anext(items)
+        going_on = asyncio.create_task(items.__anext__())
+        await drain_events()
+        with pytest.raises(LocalProtocolError, match="another task is in the middle of this retrieval"):
+            await item.read()
+        peer.go_on()
+        second = await going_on
+        with pytest.raises(LocalProtocolError, match="passed over"):
+            await item.read()
+        assert await second.read() == b"other\r\n"
+
+
 async def test_a_retrieval_of_which_the_task_ends_is_not_waited_for() -> None:
     async def consume(client: POP3Client) -> Retrieval:
         items = client.retrieve([ONE, TWO])

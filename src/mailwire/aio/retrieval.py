@@ -72,6 +72,7 @@ class Retrieval(AsyncIterator[RetrievedItem]):
         self._to_delete: list[Entry] = []
         self._batch = BatchCount(options.batch)
         self._count = ProgressCount(options.total_limit, options.progress)
+        self._is_used = False  # somebody waits in it
         self._is_open = False  # it holds the connection
         self._is_over = False
         self._is_between = False  # two sessions, or in a listing: whatever ends this ends the connection
@@ -99,7 +100,9 @@ class Retrieval(AsyncIterator[RetrievedItem]):
         """
         if self._is_over and self._failure is None:
             raise StopAsyncIteration
+        self._check_unused()
         self._take_hold()
+        self._is_used = True
         try:
             if not self._is_open:
                 await self._open()
@@ -112,6 +115,8 @@ class Retrieval(AsyncIterator[RetrievedItem]):
         except BaseException as error:
             self._react(error)
             raise
+        finally:
+            self._is_used = False
         if self._current is None:
             self._end()
             raise StopAsyncIteration
@@ -119,7 +124,11 @@ class Retrieval(AsyncIterator[RetrievedItem]):
         return self._current
 
     async def aclose(self) -> None:
-        """End the run. What was asked for and not read is read by the next call, or ends the connection."""
+        """End the run. What was asked for and not read is read by the next call, or ends the connection.
+
+        Raises LocalProtocolError where another task is in the middle of it: cancel that one.
+        """
+        self._check_unused()
         self._end()
 
     # What the items ask for
@@ -133,7 +142,9 @@ class Retrieval(AsyncIterator[RetrievedItem]):
             raise self._failure or LocalProtocolError(f"message {item.entry.number} was passed over: it comes once")
         if self._lost is not None:
             raise self._lost
+        self._check_unused()
         self._take_hold()
+        self._is_used = True
         try:
             block = await self._read_block(item)
             if block is None:
@@ -144,6 +155,8 @@ class Retrieval(AsyncIterator[RetrievedItem]):
         except BaseException as error:
             self._react(error)
             raise
+        finally:
+            self._is_used = False
         limit = self._options.message_limit
         if limit is not None and item.octets > limit:
             item._is_too_long = True
@@ -474,6 +487,11 @@ class Retrieval(AsyncIterator[RetrievedItem]):
             raise item.error
 
     # Holding the connection, and letting go of it
+
+    def _check_unused(self) -> None:
+        # Two that wait for the same connection would take each other's answers.
+        if self._is_used:
+            raise LocalProtocolError("another task is in the middle of this retrieval: one goes on with it at a time")
 
     def _take_hold(self) -> None:
         if self._failure is not None:

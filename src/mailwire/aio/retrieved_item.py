@@ -96,6 +96,7 @@ class RetrievedItem:
         self._run._delete(self, force=force)
 
     def _take(self) -> None:
+        self._run._check_unused()
         if self.error is not None:
             raise self.error
         if self._is_taken:
