@@ -83,7 +83,8 @@ class Chain:
         Returns as well when the consignment has something to give at last. Raises what breaks the connection off: call
         `break_off` then.
         """
-        await self._send()
+        if self._ready is None or not self._links or self._links[-1].passage.transaction.wants_data:
+            await self._send()  # else it is the server's turn: behind what it said last, all was sent that could be
         if self._links:
             self._consignment.tell(self, self._session.stream.nudge if self._ready is None else None)
             await self._hear()

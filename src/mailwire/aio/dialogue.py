@@ -95,14 +95,12 @@ class Dialogue:
 
         The deadline stays the same then, when it is called again. Raises what `next_answer` raises.
         """
-        answer = self.heard()
-        if answer is None:
+        if not self.has_news:
             try:
                 await self.session.stream.wait(self._deadline())
             except TimeoutError as passed:
                 raise self._late() from passed
-            answer = self.heard()
-        return answer
+        return self.heard()
 
     @property
     def has_news(self) -> bool:

@@ -243,7 +243,9 @@ class Stream(asyncio.BufferedProtocol):
         if self.is_at_end:
             return  # the loss is told by reading
         transport = self._transport or self._living_transport()
-        for block in _joined(blocks) if len(blocks) > 1 else blocks:
+        if len(blocks) > 1:
+            blocks = [b"".join(blocks)] if sum(map(len, blocks)) <= _JOIN_LIMIT else list(_joined(blocks))
+        for block in blocks:
             transport.write(block)
 
     @property
