@@ -9,6 +9,8 @@ from tests.docs.test_python_blocks import EXAMPLES as PYTHON
 from tests.docs.test_shell_blocks import EXAMPLES as SHELL
 from tests.docs.test_text_blocks import TEXTS
 
+# What the paths begin with that the pages name.
+ROOMS = {path.name for path in (ROOT / "src" / "mailwire").iterdir()} | {"docs", "mailwire", "src", "tests"}
 # What the making of the site runs, its warnings as errors.
 DIRECTIVES = {"{eval-rst}", "{include}", "{literalinclude}", "{toctree}"}
 
@@ -60,3 +62,20 @@ def test_the_links_between_the_pages_lead_somewhere() -> None:
     for page in PAGES:
         for target in re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", page.read_text("utf-8")):
             assert (page.parent / target).exists(), f"{page.name} links to {target}"
+
+
+def test_the_files_and_modules_that_the_pages_name_are_there() -> None:
+    named = 0
+    for page in PAGES:
+        text = page.read_text("utf-8")
+        for name in re.findall(r"\bpython3? -m (tests[\w.]*)", text):
+            path = ROOT / name.replace(".", "/")
+            assert path.is_dir() or path.with_suffix(".py").is_file(), f"{page.name} names {name}"
+            named += 1
+        # From the root of the project, or from that of the library.
+        for name in re.findall(r"(?<![\w/.-])((?:\w+/)+[\w-]+\.(?:py|md|txt|json|svg))\b", text):
+            if name.partition("/")[0] in ROOMS:
+                roots = (ROOT, ROOT / "src" / "mailwire", ROOT / "src", page.parent)
+                assert any((root / name).is_file() for root in roots), f"{page.name} names {name}"
+                named += 1
+    assert named > 100
