@@ -595,3 +595,79 @@ def test_unstuffing_undoes_stuffing(text: bytes, lengths: list[int], rest: bytes
 @given(message_text.filter(is_standard), sizes)
 def test_reject_changes_nothing_but_the_dots(text: bytes, lengths: list[int]) -> None:
     assert run(DotStuffer("reject"), cut_by(text, lengths)) == stuffed(text)
+
+
+# Seams and starts, each by itself
+
+
+@pytest.mark.parametrize(
+    ("pieces", "text", "rest"),
+    [
+        # A terminator whose line end was cut, and one behind it that is another message's.
+        ([b"a\r", b"\n.\r\nb\r\n.\r\n"], b"a\r\n", b"b\r\n.\r\n"),
+        ([b"a\r\n", b".\r\nb\r\n.\r\n"], b"a\r\n", b"b\r\n.\r\n"),
+        ([b"a\r\n.", b"\r\nb\r\n.\r\n"], b"a\r\n", b"b\r\n.\r\n"),
+        ([b"a\r\n.\r", b"\nb\r\n.\r\n"], b"a\r\n", b"b\r\n.\r\n"),
+        ([b"", b".\r\nb\r\n.\r\n"], b"", b"b\r\n.\r\n"),
+    ],
+)
+def test_the_first_terminator_ends_the_message_also_where_it_was_cut(
+    pieces: list[bytes], text: bytes, rest: bytes
+) -> None:
+    unstuffer = DotUnstuffer()
+    *before, last = pieces
+    given = b"".join(unstuffer.feed(piece)[0] for piece in before)
+    block, stop = unstuffer.feed(last)
+    assert unstuffer.finished
+    assert given + block == text
+    assert last[stop:] == rest
+
+
+@pytest.mark.parametrize(
+    ("data", "start", "text", "rest"),
+    [
+        (b"x\n.\nabc\n.\nd", 4, b"abc\n", b"d"),
+        (b"x\n.\r\nabc\n.\r\nd", 5, b"abc\n", b"d"),
+        (b"a\n.\nb\n.\n", 0, b"a\n", b"b\n.\n"),
+        (b"a\n.\r\nb\n.\r\n", 0, b"a\n", b"b\n.\r\n"),
+        (b"a\n.\nb\n.\r\n", 0, b"a\n", b"b\n.\r\n"),
+        (b"a\n.\r\nb\n.\n", 0, b"a\n", b"b\n.\n"),
+        (b"\n.\r\nb\n.\n", 0, b"\n", b"b\n.\n"),
+    ],
+)
+def test_of_several_terminators_of_a_server_that_ends_lines_in_lf_the_first_one_counts(
+    data: bytes, start: int, text: bytes, rest: bytes
+) -> None:
+    unstuffer = DotUnstuffer(bare_lf=True)
+    block, stop = unstuffer.feed(data, start)
+    assert unstuffer.finished
+    assert (block, data[stop:]) == (text, rest)
+
+
+def test_a_block_without_dots_is_taken_from_where_it_is_said_to_start() -> None:
+    assert DotUnstuffer().feed(b"xxabc", 2) == (b"abc", 5)
+
+
+def test_other_mail_data_begin_with_crlf_unless_it_is_said_otherwise() -> None:
+    unstuffer = DotUnstuffer(bare_lf=True)
+    unstuffer.begin()
+    assert unstuffer.feed(b"a\n.\nb") == (b"a\n.\nb", 5)
+    assert not unstuffer.finished
+
+
+def test_a_refusal_names_the_first_octet_that_is_wrong() -> None:
+    with pytest.raises(ValueError, match="a NUL at octet 1, "):
+        LineEnds().feed(b"a\0b\0")
+    for block, what in ((b"a\rb\rc", "a bare CR"), (b"a\nb\nc", "a bare LF"), (b"a\rb\nc", "a bare CR")):
+        with pytest.raises(ValueError, match=f"{what} at octet 1, "):
+            LineEnds("reject").feed(block)
+
+
+def test_octets_that_are_vouched_for_are_counted_and_end_what_was_begun() -> None:
+    line_ends = LineEnds()
+    assert line_ends.feed(b"a\r") == b"a"
+    assert line_ends.feed(MailText(b"b\r\n")) == b"\r\nb\r\n"
+    assert line_ends.feed(MailText(b"c\r\n")) == b"c\r\n"
+    assert line_ends.feed(b"d") == b"d"
+    with pytest.raises(ValueError, match="a NUL at octet 9, "):
+        line_ends.feed(b"\0")

@@ -358,3 +358,25 @@ def test_any_window_keeps_the_order_and_its_bounds(
         settled += [pipeline.settle() for _ in range(data.draw(st.integers(1, len(in_flight))))]
     assert settled == dialogue.released == list(costs)
     assert wire == b"".join(word.line for word in costs)
+
+
+def test_what_is_in_flight_without_a_byte_of_its_own_counts_as_a_command_and_no_octet() -> None:
+    for put in (Pipeline.expect, lambda pipeline, word: pipeline.send_ahead(word, b"")):
+        dialogue = Dialogue(Window(commands=4, octets=8))
+        for word in words("ab"):
+            put(dialogue.pipeline, word)
+        dialogue.queue(*words("cd"), cost=4)
+        dialogue.queue(*words("e"), cost=1)
+        assert b"".join(dialogue.leave()) == b"cd"
+        assert names(dialogue.pipeline.in_flight) == "abcd"
+        for _ in "abcd":
+            dialogue.pipeline.settle()
+        dialogue.queue(*words("fghi"), cost=1)
+        assert b"".join(dialogue.leave()) == b"efgh"
+
+
+def test_a_block_leaves_behind_its_command() -> None:
+    dialogue = Dialogue(WIDE)
+    dialogue.pipeline.queue(Word("a"), b"a", 1, b"block")
+    dialogue.queue(Word("b"))
+    assert dialogue.leave() == [b"a", b"block", b"b"]

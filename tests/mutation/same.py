@@ -24,6 +24,11 @@ _REMEMBERED: Final = "what is remembered is as good as what is made again"
 _FIPS: Final = "OpenSSL asks for it in FIPS mode alone"
 _REFUSED: Final = "what was too long before was refused before"
 
+_PLACE: Final = "of what has left, its octets are not asked for"
+_POLICY: Final = "a policy that is not to reject is to normalise"
+_COPY: Final = "a copy is as good"
+_CONTEXT: Final = "more of the context than matters changes nothing"
+
 SAME: Final[dict[tuple[str, str], str]] = {
     ("smtp/rules", "if type(None) in _PLAIN:"): _SLOWER,
     ("smtp/rules", "if following is not None and type(None) in _PLAIN:"): _SLOWER,
@@ -106,4 +111,32 @@ SAME: Final[dict[tuple[str, str], str]] = {
     ("pop3/authorization", "usedforsecurity=None"): _FIPS,
     ("pop3/authorization", "usedforsecurity=True"): _FIPS,
     ("pop3/authorization", "self.password.encode()).hexdigest()"): _FIPS,
+    ("smtp/transaction", "self._is_open = True"): _CLOSED,
+    ("smtp/group", "group.ends_group = None"): _FALSE,
+    ("smtp/grouped_pipeline", "if group.size >= self.window.commands"): _UNFOLDS,
+    ("smtp/grouped_pipeline", "or group.cost >= self.window.octets"): _UNFOLDS,
+    ("smtp/grouped_pipeline", "_unfolded(entry, None, octets"): _PLACE,
+    ("smtp/grouped_pipeline", "_unfolded(entry, b'', octets, None, size)"): _PLACE,
+    ("smtp/grouped_pipeline", "_unfolded(entry, b'', octets, b'', None)"): _PLACE,
+    ("smtp/grouped_pipeline", "_unfolded(entry, b'XXXX', octets"): _PLACE,
+    ("smtp/grouped_pipeline", "_unfolded(entry, b'', octets, b'XXXX', size)"): _PLACE,
+    ("_wire/dots", "if stop <= end and octets[stop - 1] == 13:"): "what LineEnds let through does not end in a CR",
+    ("_wire/dots", "policy: LineEndPolicy='XXnormaliseXX'"): _POLICY,
+    ("_wire/dots", "policy: LineEndPolicy='NORMALISE'"): _POLICY,
+    ("_wire/dots", "data.find(b'.', None) < 0"): _SLOWER,
+    ("_wire/dots", "data.find(b'.') < 0"): _SLOWER,
+    ("_wire/dots", "data.rfind(b'.', start) < 0"): _SLOWER,
+    ("_wire/dots", "message.rfind(b'.') < 0"): _SLOWER,
+    ("_wire/dots", "block = data[start:] if start or True else data"): _COPY,
+    ("_wire/dots", "(self._context + block[-3:])[-2:]"): _CONTEXT,
+    ("_wire/dots", "(self._context + block[-2:])[-3:]"): _CONTEXT,
+    ("_wire/dots", "self._context = text[-3:]"): _CONTEXT,
+    ("_wire/dots", "if end <= 0 or self._held"): _SLOWER,
+    ("_wire/dots", "if end < 1 or self._held"): _SLOWER,
+    ("_wire/dots", "end + length if end >= 0 and False else len(data)"): _SLOWER,
+    ("_wire/dots", "end + length if end > 0 else len(data)"): _SLOWER,
+    ("_wire/dots", "end + length if end >= 1 else len(data)"): _SLOWER,
+    ("_wire/dots", "(data.startswith(b'.', start) or self._context.endswith(self._line_end))"): _SLOWER,
+    ("_wire/dots", "self._find_terminator(text, None)"): "None is where a text begins",
+    ("_wire/dots", "or 0 <= full <= plain else"): "they cannot be in the same place",
 }

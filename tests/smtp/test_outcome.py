@@ -18,8 +18,10 @@ from mailwire.smtp import (
     RecipientReceipt,
     Reply,
     ReplyReceived,
+    Rset,
     State,
     Transaction,
+    Window,
 )
 from mailwire.smtp.outcome import refusal_in
 from tests.smtp.sessions import A, B, C, at, hear, reply
@@ -257,6 +259,17 @@ def test_a_group_that_unfolds_leaves_what_is_behind_it_where_it_was() -> None:
     assert b"".join(connection.data_to_send()) == b"NOOP 2\r\n"
     assert [str(event.command) for event in hear(connection, "250 two")] == ["NOOP 2"]  # type: ignore[union-attr]
     assert connection.in_flight == ()
+
+
+def test_the_window_is_as_wide_behind_a_group_that_unfolded_as_before() -> None:
+    connection = at(State.READY, Connection(groups=True, window=Window(commands=4, octets=4096)))
+    transaction = began(connection, B)
+    take(transaction, "250 m", "550 b", "503 nobody", connection=connection)
+    take(transaction, "250 rset", connection=connection)
+    assert transaction.finished
+    for _ in range(6):
+        connection.send(Rset())
+    assert len(connection.data_to_send()) == 4
 
 
 def test_a_refused_chunk_is_the_reason_for_each_recipient_who_had_been_accepted() -> None:
