@@ -328,6 +328,18 @@ def test_a_refusal_is_transient_if_its_reply_is(reply: Reply, is_transient: bool
         assert (error.reply, error.command, error.is_transient) == (reply, "MAIL FROM:<a@b>", is_transient)
 
 
+@pytest.mark.parametrize("delivery", [None, *Delivery])
+def test_a_refusal_is_transient_only_where_nobody_can_have_the_mail(delivery: Delivery | None) -> None:
+    for kind in (ReplyError, SenderRefused, RecipientsRefused, DataRefused):
+        for reply in (LATER, Reply(421, (b"closing",))):
+            error = kind("a", command="DATA", reply=reply)
+            error.delivery = delivery
+            assert error.is_transient is (delivery in (None, Delivery.NOT_SENT, Delivery.REFUSED))
+    full = RecipientsRefused("a", command="RCPT", reply=Reply(552, (b"too many recipients",)))
+    full.delivery = delivery
+    assert full.is_transient is (delivery in (None, Delivery.NOT_SENT, Delivery.REFUSED))
+
+
 def test_too_many_recipients_are_so_for_now() -> None:
     full = Reply(552, (b"too many recipients",))
     assert RecipientsRefused("a", command="RCPT", reply=full).is_transient

@@ -339,8 +339,18 @@ class ReplyError(CommandRefused):
 
     @property
     def is_transient(self) -> bool:
-        """Whether the same may be accepted later: the reply is 4yz."""
+        """Whether the same may be accepted later, and brings no second copy: the reply is 4yz, and by `delivery` nobody
+        has the mail, or may have it. Where some may, `receipt.retryable` says who has not."""
+        return self._is_for_now and not self._may_be_there
+
+    @property
+    def _is_for_now(self) -> bool:
         return self.reply.is_transient
+
+    @property
+    def _may_be_there(self) -> bool:
+        # By their values, for the words are known to what imports this module.
+        return self.delivery is not None and self.delivery.value in ("accepted", "unknown")
 
 
 class SenderRefused(ReplyError):
@@ -348,16 +358,17 @@ class SenderRefused(ReplyError):
 
 
 class RecipientsRefused(ReplyError):
-    """Every RCPT was refused; `reply` is the last of them, `receipt.recipients` has them all."""
+    """Every RCPT was refused; `reply` is the last of them, `receipt.recipients` has them all. A reply 552 says "too
+    many", and is one for now (RFC 5321 4.5.3.1.10)."""
 
     @property
-    def is_transient(self) -> bool:
-        """Whether the same may be accepted later: the reply is 4yz, or 552 for "too many" (RFC 5321 4.5.3.1.10)."""
+    def _is_for_now(self) -> bool:
         return self.reply.is_transient or self.reply.code == 552
 
 
 class DataRefused(ReplyError):
-    """DATA or the message itself was refused."""
+    """DATA or the message itself was refused. By 421 to the end of the message it was not: the server closes, and may
+    have the mail; `delivery` is UNKNOWN then, and `is_transient` False."""
 
 
 class ResponseError(CommandRefused):

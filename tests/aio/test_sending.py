@@ -425,6 +425,20 @@ async def test_a_part_that_fails_leaves_the_truth_about_each_recipient(
     assert caught.value.delivery is delivery
     assert words(caught.value.receipt) == expected
     assert client.last_receipt == caught.value.receipt
+    # In parts: another attempt at the whole would bring the mail twice to whom it has come to.
+    assert not getattr(caught.value, "is_transient", False)
+
+
+@pytest.mark.parametrize("final", ["421 closing", "451 later"])
+async def test_a_reply_that_leaves_the_message_unknown_is_no_reason_to_try_again(final: str) -> None:
+    async with ScriptedPeer(*extensions("HELP"), *PART[:-1], f"S: {final}", FIN) as peer:
+        with pytest.raises(DataRefused, match=final) as caught:
+            await mailwire.send(MESSAGE, peer.endpoint(), **ARGUMENTS)
+    is_unknown = final.startswith("421")
+    assert caught.value.delivery is (Delivery.UNKNOWN if is_unknown else Delivery.REFUSED)
+    assert caught.value.is_transient is not is_unknown
+    assert ("may or may not have" in str(caught.value)) is is_unknown
+    assert ("was refused" in str(caught.value)) is not is_unknown
 
 
 async def test_a_server_that_is_not_there_any_more_leaves_the_truth_too() -> None:

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 from ..errors import DataRefused, RecipientsRefused, ReplyError, SenderRefused
 from ..message import Outgoing
-from ..smtp import Receipt, ReplyReceived, Transaction
+from ..smtp import Delivery, Receipt, ReplyReceived, Transaction
 from .dialogue import Answer, Dialogue
 from .mailing import Progress
 from .writing import Writing
@@ -149,7 +149,10 @@ class Passage:
             who = "every recipient" if len(receipt.refused) == len(receipt.recipients) else "a recipient"
             return RecipientsRefused(f"{who} was refused: {reply}", command="RCPT", reply=reply)
         if (reply := transaction.data_refusal) is not None:
-            return DataRefused(f"the message was refused: {reply}", command="DATA", reply=reply)
+            what = f"the message was refused: {reply}"
+            if receipt.delivery is Delivery.UNKNOWN:  # 421, or a server that contradicts itself
+                what = f"the server may or may not have the message, to which it has said {reply}"
+            return DataRefused(what, command="DATA", reply=reply)
         if not isinstance(self._last, ReplyReceived):
             raise AssertionError("what has ended by a reply has had one")
         # 421: the server took its leave in the middle of the mail.
