@@ -671,3 +671,12 @@ def test_octets_that_are_vouched_for_are_counted_and_end_what_was_begun() -> Non
     assert line_ends.feed(b"d") == b"d"
     with pytest.raises(ValueError, match="a NUL at octet 9, "):
         line_ends.feed(b"\0")
+
+
+def test_a_dot_that_was_held_back_may_be_taken_for_the_terminator() -> None:
+    unstuffer = DotUnstuffer()
+    assert unstuffer.feed(b"a\r\n.") == (b"a\r\n", 4)
+    assert unstuffer.held == b"."
+    unstuffer.finish()
+    assert unstuffer.finished
+    assert unstuffer.held == b""

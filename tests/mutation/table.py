@@ -49,7 +49,7 @@ TESTS: Final[dict[str, tuple[str, ...]]] = {
     "smtp/chunking_defects": ("smtp/test_chunking_defects.py",),
     # What reads replies and writes mail.
     "_wire/lines": ("_wire/test_lines.py",),
-    "_wire/dots": ("_wire/test_dots.py", "smtp/test_mail_data.py", "pop3/test_connection.py"),
+    "_wire/dots": ("_wire/test_dots.py", "smtp/test_mail_data.py"),
     "_wire/pipeline": ("_wire/test_pipeline.py",),
     "_wire/keywords": ("_wire/test_keywords.py",),
     "smtp/reply": ("smtp/test_reply.py", "smtp/test_receipt.py", "smtp/test_group.py"),

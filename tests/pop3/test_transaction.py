@@ -126,3 +126,10 @@ def test_the_size_of_a_message_is_no_part_of_what_is_asked() -> None:
 )
 def test_last_tells_a_number_if_it_can_be_read(line: bytes, number: int | None) -> None:
     assert Last().parse(Response(True, line)) == number
+
+
+def test_what_reads_a_listing_keeps_nothing_that_must_not_be_shown() -> None:
+    for command in (List(), Uidl()):
+        reader = command.reader(masked=lambda said: said.replace(b"canary", b"****"))
+        reader.feed(b"x canary\r\n")
+        assert reader.findings.kept[0].said == b"x ****"

@@ -1,12 +1,13 @@
 """Commands that go, and are answered, as one group: what comes of a mail is the same as with one at a time."""
 
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import pytest
 
 from mailwire._wire.dots import MailText
 from mailwire._wire.trace import Traceable
-from mailwire.errors import LocalProtocolError, RemoteProtocolError
+from mailwire.errors import LocalProtocolError, NotSupported, RemoteProtocolError
 from mailwire.smtp import (
     BdatLast,
     Connection,
@@ -420,6 +421,73 @@ def test_a_chunk_is_shown_behind_its_command() -> None:
         "C: BDAT 23 LAST",
         "C: (23 octets)",
     ]
+
+
+def test_a_binary_message_is_sent_as_it_is_by_a_group_too() -> None:
+    connection = ready()
+    transaction = Transaction(connection, A, [B], parameters={"BODY": "BINARYMIME"}, chunking=True)
+    flush(connection)
+    assert take(transaction, connection, "250 m", "250 b") == [GroupAnswered]
+    transaction.send_data(b"a\rb\0\n")
+    transaction.end_data()
+    assert flush(connection) == b"BDAT 5 LAST\r\na\rb\0\n"
+
+
+@pytest.mark.parametrize("chunking", [True, "eager"])
+def test_line_ends_that_nobody_vouches_for_are_mended_in_a_message_of_one_chunk(chunking: Any) -> None:
+    connection = ready()
+    transaction = Transaction(connection, A, [B], chunking=chunking)
+    envelope = flush(connection)
+    if chunking is True:
+        take(transaction, connection, "250 m", "250 b")
+    transaction.send_whole(b"a\nb\n")
+    assert (envelope + flush(connection)).endswith(b"BDAT 6 LAST\r\na\r\nb\r\n")
+
+
+def test_a_line_end_that_a_chunk_began_is_ended_by_the_last_one() -> None:
+    connection = ready()
+    transaction = Transaction(connection, A, [B], chunking="eager")
+    flush(connection)
+    connection.send_chunk(b"a\r", last=False)
+    connection.send_chunk(MailText(b"b\r\n"), last=True)
+    assert flush(connection) == b"BDAT 1\r\naBDAT 5 LAST\r\n\r\nb\r\n"
+    assert not transaction.finished
+
+
+def test_lmtp_answers_the_last_chunk_for_each_recipient() -> None:
+    connection = ready(lmtp=True)
+    transaction = Transaction(connection, A, [B, C], chunking=True)
+    flush(connection)
+    assert take(transaction, connection, "250 m", "250 b", "250 c") == [GroupAnswered]
+    transaction.send_whole(MESSAGE)
+    flush(connection)
+    assert take(transaction, connection, "250 q", "452 full") == [ReplyReceived] * 2
+    receipt = transaction.receipt()
+    assert [entry.delivery for entry in receipt.recipients] == [Delivery.ACCEPTED, Delivery.REFUSED]
+
+
+def test_a_chunk_alone_is_shown_with_its_octets() -> None:
+    told = Told()
+    connection = ready(told=told)
+    transaction = Transaction(connection, A, [B], chunking=True)
+    flush(connection)
+    take(transaction, connection, "250 m", "250 b")
+    del told.lines[:]
+    transaction.send_whole(MESSAGE)
+    flush(connection)
+    assert told.lines == ["C: BDAT 23 LAST", "C: (23 octets)"]
+
+
+def test_a_chunk_for_a_server_that_takes_none_says_so() -> None:
+    bare = Connection(groups=True, ignored_extensions=["CHUNKING"])
+    hear(bare, *GREETING)
+    ask(bare, Ehlo("c"), *EHLO)
+    ask(bare, Mail(A), "250 m")
+    ask(bare, Rcpt(B), "250 b")
+    with pytest.raises(NotSupported) as missing:
+        bare.send_chunk(b"a", last=True)
+    assert str(missing.value) == "the server does not offer CHUNKING"
+    assert missing.value.extension == "CHUNKING"
 
 
 def test_what_is_awaited_is_told_by_its_kind() -> None:

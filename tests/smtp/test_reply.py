@@ -1,4 +1,5 @@
 import pickle
+import re
 import unicodedata
 from collections.abc import Iterable
 
@@ -436,6 +437,17 @@ def test_a_reply_is_a_value() -> None:
     assert hash(reply) == hash(Reply(250, (b"ok",)))
     with pytest.raises(AttributeError):
         reply.code = 550  # type: ignore[misc]
+
+
+def test_no_lines_are_taken_together_inside_a_reply() -> None:
+    pattern = re.compile(rb"250 [a-z]*\r\n")
+    reader = ReplyReader()
+    reader.feed(b"250-a\r\n")
+    assert reader.next_reply() is None
+    reader.feed(b"250 b\r\n250 c\r\n")
+    assert reader.take_together(pattern) is None
+    assert reader.next_reply() == Reply(250, (b"a", b"b"))
+    assert reader.take_together(pattern) == b"250 c\r\n"
 
 
 def test_a_reply_is_shown_without_the_spaces_at_its_end_and_no_less() -> None:
