@@ -156,10 +156,12 @@ class Chain:
         # hands out is gathered behind that, so that a message leaves in one with its envelope.
         passage, transaction = link.passage, link.passage.transaction
         while True:
-            if transaction.is_ended or not transaction.wants_data:
+            is_wanted = not transaction.is_ended and transaction.wants_data
+            if not is_wanted:
                 self._gather()
-                if transaction.is_ended or not transaction.wants_data:
-                    return True
+                is_wanted = not transaction.is_ended and transaction.wants_data
+            if not is_wanted:
+                return True
             # What the server says meanwhile is heard first; behind an eager envelope, answers come at any time.
             is_free = transaction.chunking == "eager" or not self._session.stream.is_readable
             if not (is_free and passage.write_whole()):

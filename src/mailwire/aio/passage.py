@@ -80,7 +80,7 @@ class Passage:
     @property
     def has_read(self) -> bool:
         """Whether octets were asked of the message's source that may not be had again."""
-        return self._writing is not None and self._writing.has_begun
+        return self._writing is not None
 
     async def close(self) -> None:
         """Close the source of the message."""

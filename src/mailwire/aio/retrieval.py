@@ -15,29 +15,22 @@
 
 import asyncio
 import sys
-from collections import deque
 from collections.abc import AsyncIterator, Iterable
 from typing import TYPE_CHECKING
 
 from ..errors import (
     AmbiguousMessage,
     BudgetExceeded,
-    ConnectionFailed,
-    ConnectionLost,
-    DeadlineExceeded,
-    Desynchronised,
     LocalProtocolError,
     MailwireError,
     ResponseError,
     UnknownMessage,
 )
-from ..pop3 import Dele, Entry, RefusalCause, ResponseReceived
-from .batch import BatchCount
-from .deletion import CommitReport
+from ..pop3 import Entry
+from .asking import Asking
 from .holding import Holding
-from .overrun import OverrunWatch
+from .pop3_dialogue import Dialogue
 from .pop3_transaction import Message
-from .retrieval_progress import ProgressCount
 from .retrieved_item import RetrievedItem
 from .run_options import RunOptions
 
@@ -47,7 +40,7 @@ if TYPE_CHECKING:
 __all__ = ["Retrieval"]
 
 
-class Retrieval(AsyncIterator[RetrievedItem]):
+class Retrieval(Asking, AsyncIterator[RetrievedItem]):
     """A run over messages: an async iterator of one item for each, in order. Made by `POP3Client.retrieve`.
 
     commits: what came of each batch that was committed so far.
@@ -58,33 +51,13 @@ class Retrieval(AsyncIterator[RetrievedItem]):
     """
 
     def __init__(self, client: "POP3Sessions", messages: Iterable[Message], options: RunOptions) -> None:
-        self.commits: list[CommitReport] = []
+        super().__init__(client, options)
         self._holding = Holding(client, self._break_off)
-        self._client = client
         self._messages = messages
-        self._options = options
-        self._pending: deque[Entry | RetrievedItem] = deque()  # not asked for yet, or never to be
-        self._asked: deque[RetrievedItem] = deque()  # asked for, and not handed out yet
-        self._few = (
-            client.settings.window.commands // 2
-        )  # there is room for more where no more than these are asked for
-        self._current: RetrievedItem | None = None
-        self._to_delete: list[Entry] = []
-        self._batch = BatchCount(options.batch)
-        self._count = ProgressCount(options.total_limit, options.progress)
         self._is_used = False  # somebody waits in it
         self._is_open = False  # it holds the connection
         self._is_over = False
-        self._is_between = False  # two sessions, or in a listing: whatever ends this ends the connection
         self._failure: MailwireError | None = None  # what ended it
-        self._lost: ConnectionLost | None = None  # the connection, and the run can go on with another
-        self._cut: ConnectionLost | None = None  # the same, by ourselves
-        self._ends = OverrunWatch()
-        self._doubtful: Entry | None = None  # may have swallowed the answer behind it
-        self._is_one_by_one = False  # lest there be such a doubt again
-        self._taken: RetrievedItem | None = None  # of these the one that is being read for nothing
-        self._again: list[Entry | RetrievedItem] = []  # to be asked for again, before all that is asked for
-        self._octets_again = 0  # that have come of these
 
     @property
     def maker(self) -> "asyncio.Task[object] | None":
@@ -206,7 +179,7 @@ class Retrieval(AsyncIterator[RetrievedItem]):
             raise AmbiguousMessage(f"several messages have the unique id {entry.uid!r}", uid=entry.uid or "")
         self._to_delete.append(entry)
 
-    # Asking and being answered
+    # Holding the connection, and letting go of it
 
     async def _open(self) -> None:
         client = self._client
@@ -220,273 +193,10 @@ class Retrieval(AsyncIterator[RetrievedItem]):
         self._count.expect(found)
         self._pending.extend(map(self._expected, found))
 
-    def _expected(self, found: Entry | str) -> Entry | RetrievedItem:
-        if isinstance(found, Entry):
-            return found
-        error = UnknownMessage(f"no message has the unique id {found!r}", uid=found)
-        return RetrievedItem(self, Entry(0, found, 0), None, error)
-
-    async def _next_item(self) -> RetrievedItem | None:
-        while True:
-            if self._lost is not None:
-                await self._replay(self._lost)
-            if self._doubtful is not None:
-                try:
-                    await self._take_back(self._doubtful)
-                except ConnectionLost as lost:
-                    self._lose(lost)
-                continue
-            self._ends.begin()
-            asked, is_full = self._asked, self._options.batch is not None and self._batch.is_full
-            if is_full and not asked:
-                await self._end_batch()
-                continue
-            if self._to_delete:
-                self._ask_to_delete()
-            # Several commands go in one packet. Where one at a time is said, one that is unanswered is enough.
-            if self._pending and len(asked) <= self._few:
-                self._ask(is_full=is_full)
-            if asked and not asked[0].was_asked:
-                return asked.popleft()
-            dialogue = self._client._dialogue
-            if not asked and not dialogue.owes_answer:
-                return None
-            try:
-                received = dialogue.poll_response() or await dialogue.next_response()
-            except ConnectionLost as lost:
-                self._lose(lost)
-                continue
-            if not isinstance(received.command, Dele):
-                item = asked.popleft()
-                if not received.response.ok:
-                    self._take_refusal(item, received)
-                return item
-
-    def _ask(self, *, is_full: bool) -> None:
-        client, dialogue = self._client, self._client._dialogue
-        limit = 1 if self._is_one_by_one or not dialogue.pipelines else client.settings.window.commands
-        while self._pending and len(self._asked) < limit:
-            head = self._pending[0]
-            if isinstance(head, Entry):
-                if is_full:
-                    return
-                dialogue.send(self._options.command(head))
-                head = RetrievedItem(self, head, dialogue)
-                self._batch.count()
-                is_full = self._options.batch is not None and self._batch.is_full
-            self._pending.popleft()
-            self._asked.append(head)
-
-    def _ask_to_delete(self) -> None:
-        client = self._client
-        for entry in self._to_delete:
-            client._transaction.mark(entry)
-        self._to_delete.clear()
-
-    def _take_refusal(self, item: RetrievedItem, received: ResponseReceived) -> None:
-        command, response = str(received.command), received.response
-        text = f"{command} was refused: {response}"
-        item.error = ResponseError(text, command=command, response=response)
-        if response.cause is RefusalCause.QUOTA:
-            # To ask for more would do no good, and may do harm.
-            error = ResponseError(f"not asked for, since {text}", command=command, response=response)
-            self._pending = deque(
-                RetrievedItem(self, entry, None, error) if isinstance(entry, Entry) else entry
-                for entry in self._pending
-            )
-
-    async def _read_block(self, item: RetrievedItem) -> bytes | None:
-        # The end of a message that may have swallowed an answer is none before all that is on its way was answered.
-        while True:
-            if item._is_asked_again:
-                await self._take_answer(item)
-            if item._held:
-                held, item._held = item._held, b""
-                return held
-            try:
-                if not item._has_ended:
-                    block = await self._client._dialogue.next_block(item.entry.number)
-                    self._look_at(item, block)
-                    if block is not None:
-                        return block
-                    item._has_ended = True
-                if self._doubtful is not None:
-                    await self._take_back(self._doubtful)
-                return None
-            except ConnectionLost as lost:
-                item._has_ended = False
-                self._lose(lost)
-                if item._is_handed_out:
-                    raise
-                await self._replay(lost, item)
-
-    async def _pass_over(self, item: RetrievedItem) -> None:
-        item._is_taken = item._is_passed_over = True
-        if item.error is not None or self._lost is not None:
-            return
-        try:
-            if item._is_asked_again:
-                await self._take_answer(item)
-            await self._skip(item)
-        except ResponseError:
-            return
-        except ConnectionLost as lost:
-            self._lose(lost)
-
-    async def _skip(self, item: RetrievedItem) -> None:
-        # Raises ConnectionLost, also where there is too much of it.
-        limit, budget = self._options.message_limit, self._client.settings.drain.octets
-        while not item._has_ended:
-            block = await self._client._dialogue.next_block(item.entry.number)
-            self._look_at(item, block)
-            item._has_ended = block is None
-            self._count_unread(item, len(block or b""))
-            if limit is not None and item.octets > limit + budget:
-                item._has_ended = True
-                self._cut = ConnectionLost(
-                    f"message {item.entry.number} is longer than allowed, by more than {budget} octets: "
-                    "the connection was cut"
-                )
-                raise self._cut
-
-    def _count_unread(self, item: RetrievedItem, octets: int) -> None:
-        # What nobody reads counts as what is read; but for what will come a second time.
-        item.octets += octets
-        if item._is_taken_back:
-            self._octets_again += octets
-        self._count.pass_over(octets)
-
-    def _look_at(self, item: RetrievedItem, block: bytes | None) -> None:
-        if block is not None and self._ends.sees_answer(block) and self._asked:
-            self._doubtful = self._doubtful or item.entry
-
-    async def _take_back(self, doubtful: Entry) -> None:
-        # What is asked for is read and not handed out, and asked for again: if all of it was answered, it was in step.
-        # Otherwise an answer is owed that never comes, and that ends the run before a message is taken for another.
-        # Whoever is cancelled meanwhile goes on where he was.
-        try:
-            while self._taken is not None or self._asked:
-                if self._taken is None:
-                    await self._take_next()
-                else:
-                    await self._skip(self._taken)
-                    self._taken = None
-        except DeadlineExceeded as late:
-            command = str(self._options.command(doubtful))
-            text = f"an answer is missing, that to {command} may have swallowed it: {late}"
-            raise Desynchronised(text, suspect=command) from late
-        self._ask_again()
-        self._doubtful, self._is_one_by_one = None, True
-
-    async def _take_next(self) -> None:
-        item = self._asked[0]
-        if item.was_asked:
-            received = await self._client._dialogue.next_response()
-            if isinstance(received.command, Dele):
-                return
-            item._has_ended = not received.response.ok
-            item._is_taken_back = True
-            self._ends.begin()
-            self._taken = item
-        self._asked.popleft()
-        self._again.append(item.entry if item.was_asked else item)
-
-    def _ask_again(self) -> None:
-        self._pending.extendleft(reversed(self._again))
-        self._again.clear()
-        self._count.octets -= self._octets_again
-        self._octets_again = 0
-
-    # Going on in another session
-
-    async def _end_batch(self) -> None:
-        client = self._client
-        self._ask_to_delete()
-        while client._dialogue.owes_answer:
-            await client._dialogue.next_response()
-        self._batch.begin()
-        if client._transaction.marks and self._pending and client._may_reopen:
-            self._is_between = True
-            await client._commit_marks()
-            try:
-                await self._go_on()
-            finally:
-                self.commits.append(client.last_commit or CommitReport())
-
-    def _lose(self, lost: ConnectionLost) -> None:
-        # Take note that the connection was lost, and raise what it was lost by if that is the end of the run. It is not
-        # where it may be pipelining that the server does not stand.
-        is_ours = lost is self._cut
-        if not ((is_ours or self._client._is_pipelining_to_blame(lost)) and self._can_go_on_elsewhere):
-            raise lost
-        if not is_ours:
-            self._client._stop_pipelining()
-        self._lost = lost
-
-    @property
-    def _can_go_on_elsewhere(self) -> bool:
-        # Whether all that is left to do can be found by unique ids.
-        left = [
-            each if isinstance(each, Entry) else each.entry for each in (*self._again, *self._asked, *self._pending)
-        ]
-        if self._current is not None and not self._current._has_ended:
-            left.append(self._current.entry)
-        left += self._client._transaction.marks.undecided
-        return all(entry.uid is not None and not entry.shares_uid for entry in left)
-
-    async def _replay(self, lost: ConnectionLost, item: RetrievedItem | None = None) -> None:
-        # Ask again for what is unanswered; for `item` first, of which nothing was handed out.
-        self._lost = None
-        self._pending.extendleft(each.entry if each.was_asked else each for each in reversed(self._asked))
-        self._asked.clear()
-        self._ask_again()
-        self._taken = self._doubtful = None
-        if item is not None:
-            self._pending.appendleft(item.entry)
-        # By the end of its session nothing is marked any more.
-        self._to_delete[:0] = self._client._transaction.marks.undecided
-        self._is_between = True
-        try:
-            await self._go_on()
-        except ConnectionFailed:
-            raise lost from None
-        if item is not None:
-            self._begin_again(item, self._pending.popleft())
-
-    async def _go_on(self) -> None:
-        # What was meant by numbers of the last session is found by unique ids in the next.
-        client = self._client
-        await client._reopen()
-        entries = [each for each in self._pending if isinstance(each, Entry)]
-        found = iter(await client._find([*entries, *self._to_delete]))
-        self._pending = deque(
-            self._expected(next(found)) if isinstance(each, Entry) else each for each in self._pending
-        )
-        self._to_delete = [entry for entry in found if isinstance(entry, Entry)]
-        self._is_between = False
-
-    def _begin_again(self, item: RetrievedItem, expected: Entry | RetrievedItem) -> None:
-        self._count.octets -= item.octets
-        item.octets = 0
-        self._ends.begin()
-        item._is_begun_again = True
-        if isinstance(expected, RetrievedItem):
-            item.error = expected.error
-            raise item.error or AssertionError("what is not found has its error")
-        item.entry, item._dialogue = expected, self._client._dialogue
-        self._client._dialogue.send(self._options.command(expected))
-        item._is_asked_again = True
-
-    async def _take_answer(self, item: RetrievedItem) -> None:
-        # Whoever is cancelled meanwhile finds the answer due when he goes on.
-        received = await self._client._dialogue.next_response()
-        item._is_asked_again = False
-        if not received.response.ok:
-            self._take_refusal(item, received)
-        if item.error is not None:
-            raise item.error
-
-    # Holding the connection, and letting go of it
+    def _make_item(
+        self, entry: Entry, dialogue: Dialogue | None, error: ResponseError | UnknownMessage | None = None
+    ) -> RetrievedItem:
+        return RetrievedItem(self, entry, dialogue, error)
 
     def _check_unused(self) -> None:
         # Two that wait for the same connection would take each other's answers.

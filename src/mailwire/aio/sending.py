@@ -75,14 +75,13 @@ class Sending:
 
     async def prepare(self, dialogue: Dialogue) -> None:
         """Make the message ready for the server. Raises what `Outgoing.prepare` raises."""
-        if not self.prepare_at_once(dialogue):
-            mailing = self.mailing
-            try:
-                prepared = await Outgoing.prepare(mailing.content, mailing.envelope, _offered(dialogue))
-            except NotSupported as error:
-                _explain(error, dialogue)
-                raise
-            self._prepared = dialogue, prepared
+        mailing = self.mailing
+        try:
+            prepared = await Outgoing.prepare(mailing.content, mailing.envelope, _offered(dialogue))
+        except NotSupported as error:
+            _explain(error, dialogue)
+            raise
+        self._prepared = dialogue, prepared
 
     def next_batch(self, dialogue: Dialogue) -> Batch | None:
         """Return those recipients who are to be named in the next transaction, None if there is to be none.

@@ -16,7 +16,6 @@ __all__ = ["Writing"]
 class Writing:
     """The writing of `outgoing`, the message of `transaction`. To be closed with `close`, however it ended."""
 
-    _reading: Reading | None = None
     _written = 0
 
     def __init__(
@@ -25,13 +24,9 @@ class Writing:
         self._session = dialogue.session
         self._connection = dialogue.connection
         self._transaction = transaction
-        self._outgoing = outgoing
+        self._size = outgoing.size
+        self._reading = Reading(outgoing, dialogue.session)
         self._progress = progress
-
-    @property
-    def has_begun(self) -> bool:
-        """Whether octets were asked of the message's source that may not be had again."""
-        return self._reading is not None
 
     async def write(self) -> None:
         """Write for as long as the message is wanted and the server has nothing to say, up to the end of it.
@@ -44,8 +39,6 @@ class Writing:
                 session.flush()  # if the window lets the chunk leave, the next one is wanted
             if not transaction.wants_data:
                 return
-            if self._reading is None:
-                self._reading = Reading(self._outgoing, session)
             if not await self._reading.fetch():
                 return
             if self._reading.block is None:
@@ -58,9 +51,8 @@ class Writing:
             transaction.send_data(block)
             self._written += len(block)
             if self._progress is not None:
-                self._progress(self._written, self._outgoing.size)
+                self._progress(self._written, self._size)
 
     async def close(self) -> None:
         """Close the source of the message."""
-        if self._reading is not None:
-            await self._reading.close()
+        await self._reading.close()
