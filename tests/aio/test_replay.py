@@ -261,7 +261,7 @@ async def test_a_run_that_is_cancelled_at_any_turn_of_a_replay_goes_on_or_is_ove
             with suppress(AssertionError):  # the client has connected to it
                 (await second.connect()).close()
         count += 3
-    assert {1, 2, 3} <= ends
+    assert min(ends) < max(ends) == 3
 
 
 async def test_blocks_that_are_asked_for_again_come_to_who_has_given_up_waiting() -> None:

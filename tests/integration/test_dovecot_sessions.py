@@ -16,6 +16,7 @@ from mailwire import (
 )
 from mailwire.pop3 import Capa, Command, Entry, Fingerprint, Lang, Last
 from mailwire.testing import Cut, FaultProxy
+from mailwire.testing.turns import drain_events
 from tests.integration.dovecot import Dovecot
 from tests.integration.mailbox import Mailbox
 from tests.integration.test_dovecot import client_for, fill, written
@@ -76,11 +77,9 @@ async def test_what_is_not_announced_is_said_to_who_asks_for_it_alone(dovecot: D
 async def test_a_session_that_nobody_uses_is_kept_alive(dovecot: Dovecot, mailbox: Mailbox) -> None:
     fill(mailbox, range(2))
     async with with_settings(client_for(dovecot, mailbox), POP3Settings(keep_alive=0.01)) as client:
-        said = asyncio.Event()
-        while not said.is_set():
-            await asyncio.sleep(0)
-            if any(str(line) == "C: NOOP" for line in client.transcript.tail()):
-                said.set()
+        async with asyncio.timeout(60):
+            while "C: NOOP" not in map(str, client.transcript.tail()):
+                await drain_events()
         items = client.retrieve(await client.listing())
         assert [await item.read() async for item in items] == [written(0), written(1)]
         await client.noop()
