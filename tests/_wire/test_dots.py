@@ -680,3 +680,31 @@ def test_a_dot_that_was_held_back_may_be_taken_for_the_terminator() -> None:
     unstuffer.finish()
     assert unstuffer.finished
     assert unstuffer.held == b""
+
+
+def test_a_whole_message_is_stuffed_where_a_line_begins_with_a_dot_and_nowhere_else() -> None:
+    for message, wire in (
+        (b"a.b\r\n", b"a.b\r\n.\r\n"),
+        (b".a\r\n.\r\n", b"..a\r\n..\r\n.\r\n"),
+        (b"a\r\n.b.\r\n", b"a\r\n..b.\r\n.\r\n"),
+    ):
+        assert DotStuffer.whole(MailText(message)) == wire
+
+
+def test_octets_are_cut_into_pieces_between_which_no_crlf_is_cut() -> None:
+    pieces = list(MailText.cut(b"abc\r\nde\r\n\r\n", 4))
+    assert pieces == [b"abc", b"\r\nde", b"\r\n\r\n"]
+    assert {type(piece) for piece in pieces} == {MailText}
+    assert list(MailText.cut(b"", 4)) == []
+
+
+def test_a_message_is_taken_whole_from_where_it_starts_and_ends_the_mail_data() -> None:
+    data = b".x\r\n.a\r\n.\r\n"
+    assert DotUnstuffer().take_whole(data, 4, 100) is None  # it begins with a dot
+    unstuffer = DotUnstuffer()
+    data = b".x\r\nab\r\n.\r\nrest"
+    assert unstuffer.take_whole(data, 4, 3) is None
+    assert not unstuffer.finished
+    assert unstuffer.take_whole(data, 4, 4) == (b"ab\r\n", 11)
+    assert unstuffer.finished
+    assert DotUnstuffer().take_whole(b"\r\n.\r\n", 0, 100) == (b"\r\n", 5)

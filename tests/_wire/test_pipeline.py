@@ -380,3 +380,10 @@ def test_a_block_leaves_behind_its_command() -> None:
     dialogue.pipeline.queue(Word("a"), b"a", 1, b"block")
     dialogue.queue(Word("b"))
     assert dialogue.leave() == [b"a", b"block", b"b"]
+
+
+def test_a_window_that_was_never_full_holds_nothing_back() -> None:
+    dialogue = Dialogue(Window(commands=4, octets=8))
+    for word in words("abcd"):
+        dialogue.queue(word)
+        assert dialogue.leave() == [word.line]

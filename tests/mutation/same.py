@@ -17,7 +17,6 @@ _ALWAYS: Final = "a session that is ready has been told of extensions, if of non
 _BEFORE: Final = "3yz to it is a fault, and never comes here"
 _CLOSED: Final = "a connection that was given up takes nothing, whoever asks"
 _NOT_READ: Final = "nobody asks before it has another value"
-_ANEW: Final = "each MAIL begins to count anew"
 _UNFOLDS: Final = "groups are looked for where there is none; only time is lost"
 
 _REMEMBERED: Final = "what is remembered is as good as what is made again"
@@ -72,11 +71,7 @@ SAME: Final[dict[tuple[str, str], str]] = {
     ("smtp/grouped_pipeline", "self._groups -= 1"): _UNFOLDS,
     ("smtp/grouped_pipeline", "self._groups = 1"): _UNFOLDS,
     ("smtp/mail_data", "type(None) is MailText"): _SLOWER,
-    ("smtp/mail_data", "self._stuffer is not None and type(block) is MailText"): _SLOWER,
     ("smtp/mail_data", "block.endswith(b'XX\\nXX')"): _SLOWER,
-    ("smtp/mail_data", "self._is_fresh = None"): _SLOWER,
-    ("smtp/mail_data", "self._is_fresh = False"): _SLOWER,
-    ("smtp/mail_data", "self.standing = 1"): _ANEW,
     ("_wire/keywords", "name = keyword.decode('ascii').lower()"): "it is written in capitals in the end",
     ("smtp/extensions", "for word in self.get('limits', ()):"): _CASE,
     ("smtp/extensions", "word.rpartition('=')"): "a limit is digits alone, and holds no = of its own",
@@ -119,6 +114,7 @@ SAME: Final[dict[tuple[str, str], str]] = {
     ("smtp/grouped_pipeline", "_unfolded(entry, b'XXXX', octets"): _PLACE,
     ("smtp/grouped_pipeline", "_unfolded(entry, b'', octets, b'XXXX', size)"): _PLACE,
     ("_wire/dots", "if stop <= end and octets[stop - 1] == 13:"): "what LineEnds let through does not end in a CR",
+    ("_wire/dots", "self.finished = None"): _FALSE,
     ("_wire/dots", "policy: LineEndPolicy='XXnormaliseXX'"): _POLICY,
     ("_wire/dots", "policy: LineEndPolicy='NORMALISE'"): _POLICY,
     ("_wire/dots", "data.find(b'.', None) < 0"): _SLOWER,

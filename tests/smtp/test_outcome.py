@@ -264,6 +264,7 @@ def test_a_group_that_unfolds_leaves_what_is_behind_it_where_it_was() -> None:
 def test_the_window_is_as_wide_behind_a_group_that_unfolded_as_before() -> None:
     connection = at(State.READY, Connection(groups=True, window=Window(commands=4, octets=4096)))
     transaction = began(connection, B)
+    assert len(connection.in_flight) == 3  # whoever asks for commands, gets commands
     take(transaction, "250 m", "550 b", "503 nobody", connection=connection)
     take(transaction, "250 rset", connection=connection)
     assert transaction.finished
