@@ -7,6 +7,7 @@ import threading
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import aclosing, suppress
 from email.message import EmailMessage
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +30,7 @@ from mailwire import (
     SenderRefused,
     SendResult,
     SMTPClient,
+    SMTPPool,
     SourceFailed,
     Timeouts,
 )
@@ -500,6 +502,88 @@ async def test_what_the_iterable_raises_comes_behind_the_results(asynchronous: b
         await client.send(MESSAGE, **ENVELOPE)
 
 
+def cancelled() -> Iterator[bytes]:
+    yield octets(0)
+    raise asyncio.CancelledError
+
+
+async def cancelled_late() -> AsyncIterator[bytes]:
+    yield octets(0)
+    work = asyncio.create_task(asyncio.Event().wait())
+    work.cancel()
+    await work
+
+
+@pytest.mark.parametrize("messages", [cancelled, cancelled_late])
+@pytest.mark.parametrize("kind", [SMTPClient, SMTPPool])
+async def test_an_iterable_that_waited_for_what_was_cancelled_is_not_taken_for_complete(
+    kind: type[SMTPClient | SMTPPool], messages: Callable[[], Any]
+) -> None:
+    async with server_with() as server, kind(endpoint_of(server)) as sender:
+        run = sender.send_all(messages(), **ENVELOPE)
+        assert (await anext(run)).error is None
+        with pytest.raises(SourceFailed, match="what it waited for was cancelled") as caught:
+            await anext(run)
+        assert isinstance(caught.value.__cause__, asyncio.CancelledError)
+        with pytest.raises(StopAsyncIteration):
+            await anext(run)
+
+
+class HardToClose:
+    """An asynchronous iterable of some messages, that fails when it is closed; by then it has had its time."""
+
+    def __init__(self, count: int | None) -> None:
+        self._left = count
+        self.was_closed = False
+
+    def __aiter__(self) -> "HardToClose":
+        return self
+
+    async def __anext__(self) -> bytes:
+        if self._left == 0:
+            raise StopAsyncIteration
+        self._left = None if self._left is None else self._left - 1
+        return MESSAGE
+
+    async def aclose(self) -> None:
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        self.was_closed = True
+        raise RuntimeError("it cannot be closed")
+
+
+@pytest.mark.parametrize("kind", [SMTPClient, SMTPPool])
+async def test_what_an_iterable_raises_when_it_is_closed_is_told(kind: type[SMTPClient | SMTPPool]) -> None:
+    async with server_with() as server, kind(endpoint_of(server)) as sender:
+        messages = HardToClose(2)
+        run = sender.send_all(messages, **ENVELOPE)
+        assert [(await anext(run)).error for _ in range(2)] == [None, None]
+        with pytest.raises(RuntimeError, match="cannot be closed"):
+            await anext(run)
+        assert messages.was_closed
+        with pytest.raises(StopAsyncIteration):
+            await anext(run)
+
+
+def hard_to_close() -> Iterator[bytes]:
+    try:
+        while True:
+            yield MESSAGE
+    finally:
+        raise RuntimeError("it cannot be closed")
+
+
+@pytest.mark.parametrize("messages", [partial(HardToClose, None), hard_to_close])
+async def test_what_an_iterable_raises_when_it_is_left_goes_to_the_loop(messages: Callable[[], Any]) -> None:
+    complaints: list[dict[str, Any]] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: complaints.append(context))
+    async with server_with() as server, SMTPClient(endpoint_of(server)) as client:
+        async with aclosing(client.send_all(messages(), **ENVELOPE, look_ahead=4)) as results:
+            assert (await anext(results)).error is None
+        assert len(results.remaining) <= 4
+    assert [str(context["exception"]) for context in complaints] == ["it cannot be closed"]
+
+
 async def test_nothing_to_send_is_nothing() -> None:
     async with server_with() as server:
         assert await run(server, []) == []
@@ -545,6 +629,25 @@ async def test_a_feed_is_closed_with_the_run() -> None:
             await anext(results)
         assert closed
         assert 1 <= len(results.remaining) <= 4
+
+
+async def test_a_generator_of_messages_is_closed_with_the_run() -> None:
+    closed = False
+
+    def endless() -> Iterator[bytes]:
+        nonlocal closed
+        try:
+            while True:
+                yield MESSAGE
+        finally:
+            closed = True
+
+    messages = endless()  # kept: nobody but the run closes it
+    async with server_with() as server, SMTPClient(endpoint_of(server)) as client:
+        async with aclosing(client.send_all(messages, **ENVELOPE, look_ahead=4)) as results:
+            await anext(results)
+        assert closed
+        assert next(messages, None) is None
 
 
 async def test_a_run_that_has_not_begun_can_be_closed() -> None:

@@ -1,15 +1,15 @@
 """While the source of a message lets us wait, the server is heard; and the source is read by one task."""
 
 import asyncio
-import contextlib
 import threading
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable, Iterator
 from contextvars import ContextVar
 from typing import Any
 
 import pytest
 
-from mailwire import ConnectionLost, DataRefused, Delivery, LMTPClient, SMTPClient, SourceFailed, send
+from mailwire import ConnectionLost, DataRefused, Delivery, LMTPClient, SMTPClient, SMTPPool, SourceFailed, send
+from mailwire.message import MessageSource
 from mailwire.testing import FIN, LISTEN, RST, STALL, Account, Hear, MailServer, ScriptedPeer, Step
 from mailwire.testing.turns import turns
 from tests.aio.dialogues import QUIT, extensions
@@ -188,18 +188,69 @@ async def test_what_a_source_raises_is_the_outcome_where_the_server_has_said_not
     assert isinstance(caught.value.__cause__, Lost)
 
 
-async def test_a_cancellation_that_is_raised_in_a_source_is_the_outcome_as_well() -> None:
-    async def produce() -> AsyncGenerator[bytes, None]:
-        yield BLOCK
-        raise asyncio.CancelledError
+async def awaiting_what_is_cancelled() -> AsyncGenerator[bytes, None]:
+    yield BLOCK
+    work = asyncio.create_task(asyncio.Event().wait())
+    work.cancel()
+    await work
 
+
+async def cancelling_its_own_task() -> AsyncGenerator[bytes, None]:
+    yield BLOCK
+    task = asyncio.current_task()
+    assert task is not None
+    task.cancel()
+    await asyncio.sleep(0)
+
+
+def raising_at_once() -> Iterator[bytes]:
+    yield BLOCK
+    raise asyncio.CancelledError
+
+
+@pytest.mark.parametrize("produce", [awaiting_what_is_cancelled, cancelling_its_own_task, raising_at_once])
+async def test_a_cancellation_of_what_a_source_waits_for_is_none_of_its_sender(
+    produce: Callable[[], AsyncGenerator[bytes, None] | Iterator[bytes]],
+) -> None:
     async with ScriptedPeer(*TEXT, LISTEN, lenient=True) as peer:
         client = SMTPClient(peer.endpoint())
         await client.connect()
-        with contextlib.suppress(asyncio.CancelledError):
+        with pytest.raises(SourceFailed, match="what its source waited for was cancelled") as caught:
             await client.send(produce(), **ENVELOPE)
-            pytest.fail("the mail was sent")
         assert not client.is_connected
-    assert client.last_receipt is not None
-    assert client.last_receipt.delivery is Delivery.NOT_SENT
+    assert isinstance(caught.value.__cause__, asyncio.CancelledError)
+    assert caught.value.delivery is Delivery.NOT_SENT
+    assert client.last_receipt == caught.value.receipt
     assert not peer.heard.endswith(b"\r\n.\r\n")
+
+
+async def test_a_run_has_an_error_for_the_message_whose_source_was_cancelled() -> None:
+    async with MailServer([Account("b", "", ("b@example.org",))]) as server:
+        endpoint = f"smtp://127.0.0.1:{server.smtp_port}"
+        for kind in (SMTPClient, SMTPPool):
+            async with kind(endpoint) as sender:
+                messages: list[MessageSource] = [BLOCK, awaiting_what_is_cancelled(), BLOCK, BLOCK]
+                results = [result async for result in sender.send_all(messages, order="input", **ENVELOPE)]
+            assert [type(result.error) for result in results] == [type(None), SourceFailed, type(None), type(None)]
+            assert results[1].delivery is Delivery.NOT_SENT
+        assert len(server.messages("b")) == 6
+
+
+async def test_a_generator_of_octets_that_was_begun_is_closed() -> None:
+    closed = []
+
+    def produce() -> Iterator[bytes]:
+        try:
+            while True:
+                yield BLOCK
+        finally:
+            closed.append(True)
+
+    source = produce()  # kept: nobody but the sender closes it
+    async with ScriptedPeer(*TEXT, "S: 552 5.3.4 too big", LISTEN, lenient=True) as peer:
+        client = SMTPClient(peer.endpoint())
+        await client.connect()
+        with pytest.raises(DataRefused):
+            await client.send(source, **ENVELOPE)
+    assert closed == [True]
+    assert next(source, None) is None

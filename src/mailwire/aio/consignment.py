@@ -2,18 +2,21 @@
 
 1. No more messages are taken than may be without a result (`look_ahead`): whoever gives them is held back.
 2. Each message that was taken has one result, whatever became of it; in the order of the messages, if that is wanted.
-3. What the iterable itself raises ends the run, behind the results of all that it had given before.
+3. What the iterable itself raises ends the run, behind the results of all that it had given before. A CancelledError
+   that it raises by itself, because somebody has cancelled what it waited for, does so as a SourceFailed: nobody has
+   cancelled the run.
+4. An iterator that was begun is closed with the run, if it is a generator or has an `aclose`.
 """
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Mapping
+from collections.abc import AsyncIterable, AsyncIterator, Callable, Generator, Iterable, Mapping
 from copy import copy
 from dataclasses import dataclass
 from email.message import Message
 from typing import Any, Final, Literal, Protocol
 
-from ..errors import MailwireError
+from ..errors import MailwireError, SourceFailed
 from ..message import MessageSource
 from ..smtp import Delivery, Receipt
 from .mailing import Mailing
@@ -149,6 +152,9 @@ class Consignment:
             except StopIteration:
                 self._ends = True
                 return None
+            except asyncio.CancelledError as error:
+                self.failure, self._ends = _cancelled(error), True
+                return None
             except Exception as error:
                 self.failure, self._ends = error, True
                 return None
@@ -219,10 +225,15 @@ class Consignment:
     # Ending
 
     def close(self) -> None:
-        """Take nothing more."""
-        self._ends = True
-        if self._feeder is not None:
+        """Take nothing more, and let the iterable be closed."""
+        has_ended, self._ends = self._ends, True
+        if self._feeder is not None and not has_ended:
             self._feeder.cancel()
+        if isinstance(self._iterator, Generator):
+            try:
+                self._iterator.close()
+            except Exception as error:
+                _complain(error)
 
     async def closed(self) -> None:
         """Wait until nothing is done with the iterable any more."""
@@ -258,16 +269,37 @@ class Consignment:
                 self._tell()
         except StopAsyncIteration:
             pass
+        except asyncio.CancelledError as error:
+            if not self._ends:
+                self.failure = _cancelled(error)
         except Exception as error:
             self.failure = error
         finally:
-            self._ends = True
+            is_left, self._ends = self._ends, True
             self._tell()
             if (close := getattr(iterator, "aclose", None)) is not None:
-                await close()
+                try:
+                    await close()
+                except Exception as error:
+                    if is_left:
+                        _complain(error)
+                    else:
+                        self.failure = self.failure or error
 
     def _tell(self) -> None:
         if self._waiting is not None and not self._waiting.done():
             self._waiting.set_result(None)
         for wake in tuple(self._wakes.values()):
             wake()
+
+
+def _cancelled(error: asyncio.CancelledError) -> SourceFailed:
+    failure = SourceFailed("the iterable of messages has not come to its end: what it waited for was cancelled")
+    failure.__cause__ = error
+    return failure
+
+
+def _complain(error: Exception) -> None:
+    # Of an iterable that is closed because nobody wants more of it: the run has its own end, and that must not be lost.
+    context = {"message": "an iterable of messages has raised when it was closed", "exception": error}
+    asyncio.get_running_loop().call_exception_handler(context)

@@ -3,11 +3,15 @@
 A source that keeps us waiting, an asynchronous iterable or a file, is read by one task of its own, from its beginning
 to its end: so a refusal that comes in the meantime is the outcome at once, and what the source has begun in its own
 task (a timeout, a cancel scope) ends there as well. It is asked for a block only when there is room for it.
+
+Where that task ends as cancelled, and it was not we who did that, what the source waits for was cancelled by somebody
+else: that is a failure of the source. Whoever sends was not cancelled, and must not seem to be.
 """
 
 import asyncio
 from contextlib import aclosing
 
+from ..errors import SourceFailed
 from ..message import Outgoing
 from ..smtp import Event
 from .session import Session
@@ -28,12 +32,13 @@ class Reading:
         self._reader: asyncio.Task[None] | None = None
         self._asked = asyncio.Event()
         self._answer: asyncio.Future[bytes | None] | None = None  # the block that was asked for
+        self._is_closed = False
 
     async def fetch(self) -> bool:
         """Make the next block `block`, unless there is one; True as well where there is none any more.
 
         False if the peer has said something, or gone, before the source had a block. Ask again then, if it matters.
-        Raises what `Outgoing.blocks` raises.
+        Raises what `Outgoing.blocks` raises; SourceFailed as well where the source raised CancelledError by itself.
         """
         if self.block is not None or self._is_over:
             return True
@@ -61,6 +66,7 @@ class Reading:
         if self._reader is None:
             await self._blocks.aclose()
         else:
+            self._is_closed = True
             self._reader.cancel()
             await asyncio.wait([self._reader])
             self._session.reader = None
@@ -87,10 +93,15 @@ class Reading:
                 self._answer.set_result(block)
 
     def _read_to_an_end(self, reader: asyncio.Task[None]) -> None:
-        error = None if reader.cancelled() else reader.exception()
+        error: BaseException | None
+        try:
+            error = reader.exception()
+        except asyncio.CancelledError as cancelled:
+            error = SourceFailed("the message cannot be read: what its source waited for was cancelled")
+            error.__cause__ = cancelled
         if self._answer is None or self._answer.done():
             return
-        if error is None:
+        if error is None or self._is_closed:
             self._answer.cancel()
         else:
             self._answer.set_exception(error)

@@ -6,7 +6,8 @@ import asyncio
 import io
 import os
 import stat
-from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Callable, Iterable, Iterator
+from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Callable, Generator, Iterable, Iterator
+from contextlib import closing
 from email.message import Message
 from itertools import chain
 from typing import Final, Protocol, Self, TypeVar, cast, runtime_checkable
@@ -141,7 +142,10 @@ class FileSource:
 
 
 class IterableSource:
-    """What yields octets, asynchronously or not. It is advanced on the event loop, which it must not hold up."""
+    """What yields octets, asynchronously or not. It is advanced on the event loop, which it must not hold up.
+
+    A generator that was begun is closed; anything else is its owner's to close.
+    """
 
     def __init__(self, iterable: Iterable[bytes] | AsyncIterable[bytes]) -> None:
         self._iterable = iterable
@@ -164,9 +168,10 @@ class IterableSource:
                             yield piece
         else:
             gathering = _Gathering(_LEAST)
-            for octets in chain.from_iterable(_guarded(self._iterable)):
-                for piece in gathering.add(octets):
-                    yield piece
+            with closing(_guarded(self._iterable)) as guarded:
+                for octets in chain.from_iterable(guarded):
+                    for piece in gathering.add(octets):
+                        yield piece
         for piece in gathering.rest():
             yield piece
 
@@ -262,20 +267,24 @@ class _Iterating:
             raise _failed(error) from error
 
 
-def _guarded(iterable: Iterable[bytes]) -> Iterator[Iterable[bytes]]:
+def _guarded(iterable: Iterable[bytes]) -> Generator[Iterable[bytes], None, None]:
     # Whatever it raises is a SourceFailed.
     try:
         iterator = iter(iterable)
     except Exception as error:
         raise _failed(error) from error
-    while True:
-        try:
-            given = next(iterator)
-        except StopIteration:
-            return
-        except Exception as error:
-            raise _failed(error) from error
-        yield _octets(given)
+    try:
+        while True:
+            try:
+                given = next(iterator)
+            except StopIteration:
+                return
+            except Exception as error:
+                raise _failed(error) from error
+            yield _octets(given)
+    finally:
+        if isinstance(iterator, Generator):
+            iterator.close()
 
 
 class _Gathering:
