@@ -1,7 +1,7 @@
 import asyncio
 import base64
 import socket
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack
 from typing import Any
 
@@ -1114,6 +1114,30 @@ async def test_a_mail_on_no_connection_is_not_sent() -> None:
     assert caught.value.receipt is not None
     assert words(caught.value.receipt) == [(TO_B, Delivery.NOT_SENT)]
     assert client.last_receipt is None
+
+
+async def test_a_reply_before_the_end_of_the_message_accepts_nothing() -> None:
+    # It came unasked: whatever it is for, it is not for the message.
+    goes_on = asyncio.Event()
+
+    async def source() -> AsyncIterator[bytes]:
+        yield b"Subject: x\r\n\r\n"
+        await goes_on.wait()
+        yield b"hello\r\n"
+
+    async with ScriptedPeer(*READY, *MAILED[:-1], WAIT, "S: 250 stray", LISTEN) as peer:
+        client = SMTPClient(peer.endpoint())
+        await client.connect()
+        sending = asyncio.create_task(client.send(source(), sender="a@example.org", recipients=["b@example.org"]))
+        await drain_events()
+        peer.go_on()
+        await drain_events()
+        goes_on.set()
+        with pytest.raises(RemoteProtocolError, match="250 stray"):
+            await sending
+        assert client.last_receipt is not None
+        assert client.last_receipt.delivery is Delivery.NOT_SENT
+        assert not client.is_connected
 
 
 async def test_a_mail_to_a_server_that_has_closed_the_idle_connection_is_not_sent() -> None:
