@@ -114,7 +114,6 @@ SAME: Final[dict[tuple[str, str], str]] = {
     ("smtp/grouped_pipeline", "_unfolded(entry, b'XXXX', octets"): _PLACE,
     ("smtp/grouped_pipeline", "_unfolded(entry, b'', octets, b'XXXX', size)"): _PLACE,
     ("_wire/dots", "if stop <= end and octets[stop - 1] == 13:"): "what LineEnds let through does not end in a CR",
-    ("_wire/dots", "self.finished = None"): _FALSE,
     ("_wire/dots", "policy: LineEndPolicy='XXnormaliseXX'"): _POLICY,
     ("_wire/dots", "policy: LineEndPolicy='NORMALISE'"): _POLICY,
     ("_wire/dots", "data.find(b'.', None) < 0"): _SLOWER,
