@@ -3,7 +3,8 @@
 1. Where the server pipelines, the commands of the next mail leave with the end of this one: one flight for each mail.
    In chunks that do not wait for a reply ("eager"), mails follow each other for as long as the window lets them.
 2. Where it does not, or is not trusted to, a mail begins when the one before is finished.
-3. A mail that the server's limits part (RFC 9422), goes by itself, when nothing else is on its way.
+3. A mail that the server's limits part (RFC 9422), goes part by part, when nothing else is on its way. A part that was
+   certainly not sent may be tried again, whatever has become of those before it.
 4. A message that cannot be read to its end lets those before it come to theirs; then the connection is cut.
 5. Whatever ends the connection, what is known of each mail is exact: a mail behind one whose end was lost was not sent.
    It may be tried again elsewhere; a mail of which the server may have the end, never is.
@@ -28,6 +29,7 @@ class _Link(NamedTuple):
     item: Item
     sending: Sending
     passage: Passage
+    is_part: bool  # there may be another one
 
 
 class _Ready(NamedTuple):
@@ -36,7 +38,7 @@ class _Ready(NamedTuple):
     item: Item
     sending: Sending
     batch: Batch
-    goes_alone: bool
+    goes_alone: bool  # as a part of it, or because it needs another session
 
 
 class Chain:
@@ -96,10 +98,14 @@ class Chain:
         A mail whose message is not ended then can only be cut off.
         """
         self._leave_ready()
-        while self._links and self._links[0].passage.transaction.is_ended:
-            await self._hear()
-            self._gather()
-            self._flush()
+        try:
+            while self._links and self._links[0].passage.transaction.is_ended:
+                await self._hear()
+                self._leave_ready()  # of a mail in parts, there may be another one
+                self._gather()
+                self._flush()
+        finally:
+            await self.close()
 
     async def close(self) -> None:
         """Close the sources of all messages that were left in the middle."""
@@ -123,14 +129,13 @@ class Chain:
                 again.append(item)
         self._links.clear()
         for item in reversed(again):
-            item.sending = None
             self._consignment.put_back(item)
 
     # Sending
 
     async def _send(self) -> None:
         while not self.is_over and self._failed is None:
-            if self._links and not await self._write(self._links[-1]):
+            if self._links and (not await self._write(self._links[-1]) or self._links[-1].is_part):
                 break
             ready = self._ready
             if ready is None:
@@ -139,7 +144,7 @@ class Chain:
                 item = self._consignment.take()
                 if item is None:
                     break
-                await self._make_ready(item)
+                await self._prepare(item)
                 ready = self._ready
             if ready is not None:
                 if not self._has_room_for(ready):
@@ -183,32 +188,40 @@ class Chain:
         is_ended = self._links[-1].passage.transaction.is_ended
         return is_ended and connection.ahead is State.READY and not connection.has_queued
 
-    async def _make_ready(self, item: Item) -> None:
+    async def _prepare(self, item: Item) -> None:
         try:
             sending = self._consignment.make_sending(item)
             if not sending.prepare_at_once(self._dialogue):
                 self._flush()
                 await sending.prepare(self._dialogue)
-            batch = sending.next_batch(self._dialogue)
+            self._make_ready(item, sending)
         except MailwireError as error:
             self._consignment.finish(item, item.receipt(), error)
-            return
         except BaseException:
             self._consignment.put_back(item)
             raise
+
+    def _make_ready(self, item: Item, sending: Sending) -> None:
+        # Make ready what is left of the mail; if nothing is, it is at its end.
+        batch = sending.next_batch(self._dialogue)
         if batch is None:
-            raise AssertionError("a mail that was not begun has recipients who are left")
-        is_part = len(batch.places) < len(sending.mailing.envelope.recipients)
-        self._ready = _Ready(item, sending, batch, is_part or batch.begins_session)
+            receipt = sending.receipt()
+            self._consignment.finish(item, receipt, sending.failure(receipt))
+        else:
+            is_part = len(batch.places) < len(sending.mailing.envelope.recipients)
+            self._ready = _Ready(item, sending, batch, is_part or batch.begins_session)
 
     async def _begin(self, ready: _Ready) -> None:
+        if ready.goes_alone:
+            await self.close()  # the part before may have left its source open
+        if ready.batch.begins_session:
+            self.is_over = True
+            self._leave_ready()
+            return
         if not self._links:
             self._session.expect_silence()
         self._ready = None
-        item, sending, batch, goes_alone = ready
-        if goes_alone:
-            await self._send_alone(item, sending)
-            return
+        item, sending, batch, is_part = ready
         behind = self._links[-1].passage.transaction if self._links else None
         try:
             passage = sending.begin(self._dialogue, batch, behind)
@@ -219,26 +232,7 @@ class Chain:
             own.__cause__ = error
             self._consignment.finish(item, sending.receipt(), own)
         else:
-            self._links.append(_Link(item, sending, passage))
-
-    async def _send_alone(self, item: Item, sending: Sending) -> None:
-        try:
-            while (batch := sending.next_batch(self._dialogue)) is not None:
-                if batch.begins_session:
-                    self.is_over = True
-                    self._consignment.put_back(item)
-                    return
-                await sending.transact(self._dialogue, batch)
-        except MailwireError as error:
-            self.is_over = True
-            self._consignment.finish(item, sending.receipt(), error)
-        except BaseException:
-            self._consignment.put_back(item)
-            raise
-        else:
-            self.has_concluded = True
-            receipt = sending.receipt()
-            self._consignment.finish(item, receipt, sending.failure(receipt))
+            self._links.append(_Link(item, sending, passage, is_part))
 
     def _cut_short(self, link: _Link, error: MailwireError) -> None:
         # All mails before it are finished, and there are none behind it.
@@ -279,10 +273,10 @@ class Chain:
             self._conclude(link)
 
     def _conclude(self, link: _Link) -> None:
-        receipt = link.sending.end(link.passage)
+        link.sending.end(link.passage)
         if link.passage.has_read:
             self._closing.append(link.passage)
-        self._consignment.finish(link.item, receipt, link.sending.failure(receipt))
+        self._make_ready(link.item, link.sending)
 
     # Breaking off
 
@@ -293,21 +287,22 @@ class Chain:
 
     def _is_decided(self, link: _Link, error: MailwireError | None, *, may_try_again: bool) -> bool:
         # Whether the mail is at its end: then its result is handed back.
-        item, sending, passage = link
+        item, sending, passage, _ = link
         passage.stop()
         self._closing.append(passage)
-        receipt = sending.receipt()
+        part, receipt = passage.receipt(), sending.receipt()
         if self._failed is not None and self._failed[0] is link:
             self._consignment.finish(item, receipt, self._failed[1])
             return True
         # 421 to MAIL says nothing of the mail, only that it cannot go over this connection.
         is_closing = passage.has_heard_closing
-        if receipt.delivery is Delivery.NOT_SENT or (receipt.delivery is Delivery.REFUSED and is_closing):
+        if part.delivery is Delivery.NOT_SENT or (part.delivery is Delivery.REFUSED and is_closing):
             source_is_there = sending.mailing.content.is_repeatable or not passage.has_read
             if may_try_again and source_is_there and item.may_be_tried_again:
+                sending.take_back(passage)
                 return False
         by_reply = is_closing or passage.transaction.must_close
-        if by_reply or receipt.delivery in (Delivery.ACCEPTED, Delivery.REFUSED):
+        if by_reply or part.delivery in (Delivery.ACCEPTED, Delivery.REFUSED):
             sending.end(passage)
             self._consignment.finish(item, receipt, sending.failure(receipt))
         elif error is None:

@@ -14,7 +14,7 @@ from functools import partial
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final, Self
 
-from ..errors import InvalidMessage, LocalProtocolError, MailwireError, ReplyError
+from ..errors import ConnectionLost, InvalidMessage, LocalProtocolError, MailwireError, ReplyError
 from .chain import Chain
 from .consignment import Consignment, Item, Messages, Order, SendResult
 from .pool_connections import PooledConnection
@@ -160,7 +160,8 @@ class PoolSending(AsyncIterator[SendResult]):
         self._lanes.discard(lane)
         self._pool._end_send()
         if not lane.cancelled():
-            self._failure = self._failure or lane.exception()
+            failure = lane.exception()  # asked of every one: else the event loop complains of it
+            self._failure = self._failure or failure
         self._wake()
 
     def _wake(self) -> None:
@@ -254,9 +255,11 @@ class PoolSending(AsyncIterator[SendResult]):
         except asyncio.CancelledError:
             await self._leave(chain, client)
             raise
-        except BaseException:
+        except BaseException as broken:
             self._settles = False
-            await self._leave(chain, client)
+            cut = ConnectionLost(f"the connection was cut, as the run was broken off: {broken!r}")
+            cut.__cause__ = broken
+            await self._leave(chain, client, cut)
             raise
 
     def _fail(self, error: MailwireError, *, is_new: bool) -> None:
@@ -265,8 +268,7 @@ class PoolSending(AsyncIterator[SendResult]):
         if self._futile >= _FUTILE:
             self._trouble = error
 
-    async def _leave(self, chain: Chain, client: SMTPClient) -> None:
-        error: MailwireError | None = None
+    async def _leave(self, chain: Chain, client: SMTPClient, error: MailwireError | None = None) -> None:
         try:
             if self._settles:
                 await chain.settle()

@@ -45,10 +45,7 @@ class PoolShare:
     def close(self) -> None:
         """Give back what is left."""
         for item in reversed(self._out.values()):
-            if item.sending is not None and item.sending.has_begun:
-                self._consignment.finish(item, item.receipt())
-            else:
-                self._consignment.put_back(item)
+            self._consignment.put_back(item)
         self._out.clear()
 
     # What a chain takes mails from

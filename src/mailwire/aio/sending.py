@@ -142,6 +142,12 @@ class Sending:
             dialogue.recipient_domains.update(recipient.domain.lower() for recipient in recipients)
         return passage
 
+    def take_back(self, passage: Passage) -> None:
+        """Let those recipients be left again whom the last transaction, `passage`, was for: none of it was sent."""
+        self._passages.remove(passage)
+        every = range(len(self.mailing.envelope.recipients))
+        self._left = sorted((*passage.places, *self._left)) if self._passages else every
+
     def end(self, passage: Passage) -> Receipt:
         """Take note of what has become of a transaction that nothing more will come of; return its receipt."""
         receipt = passage.end()
