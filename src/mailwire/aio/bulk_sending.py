@@ -11,13 +11,15 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Mapping
+from contextlib import suppress
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final, Self
 
-from ..errors import InvalidMessage, LocalProtocolError, MailwireError
+from ..errors import ConnectionLost, LocalProtocolError, MailwireError
 from .chain import Chain
 from .consignment import Consignment, Messages, Order, SendResult
 from .holding import Holding
+from .turn import Turn
 
 if TYPE_CHECKING:
     from .smtp import SMTPClient
@@ -48,6 +50,9 @@ class BulkSending(AsyncIterator[SendResult]):
         self._futile = 0  # connections in a row
         self._hopeless: MailwireError | None = None  # why nothing more is sent
         self._broken_off: LocalProtocolError | None = None
+        self._turn = Turn()  # of who waits for a result
+        self._ending = asyncio.Lock()  # of who closes it
+        self._closing: asyncio.Task[None] | None = None  # the sources of what was left on a connection that is gone
 
     @property
     def maker(self) -> "asyncio.Task[object] | None":
@@ -59,20 +64,25 @@ class BulkSending(AsyncIterator[SendResult]):
     async def __anext__(self) -> SendResult:
         """Return the next result.
 
-        Raises LocalProtocolError if the client is not connected when the run begins, or another call has ended it; and
-        what the iterable of messages raises, behind the results for those that it gave.
+        Raises LocalProtocolError if the client is not connected when the run begins, another call has ended it, or
+        another task waits for the next result; and what the iterable of messages raises, behind the results for those
+        that it gave.
         """
         consignment = self._consignment
+        if self._turn.is_taken:
+            raise LocalProtocolError("another task waits for the next result of this run")
         if self._broken_off is not None:
             raise self._broken_off
         if not self._is_over:
-            try:
-                await self._take_hold()
-                while not consignment.has_result and not self._is_over:
-                    await self._go_on()
-            except BaseException:
-                await self._cut()
-                raise
+            with self._turn:
+                try:
+                    await self._take_hold()
+                    while not consignment.has_result and not self._is_over:
+                        await self._go_on()
+                except BaseException:
+                    if not self._turn.is_ended:  # by `aclose`, which settles what there is
+                        await self._cut()
+                    raise
         if consignment.has_result:
             return consignment.next_result()
         if consignment.failure is not None:
@@ -86,8 +96,13 @@ class BulkSending(AsyncIterator[SendResult]):
         return self._chain is not None and not self._chain.is_over and not self._chain.is_idle
 
     def abandon(self) -> None:
-        """Take note that the connection is gone, on which something was left unanswered."""
-        self._opened_chain.break_off(None, may_try_again=False)
+        """Take note that the connection was cut. If somebody is waiting for what comes over it, he is told by that."""
+        if self._chain is not None and not self._turn.is_taken and not self._ending.locked():
+            cut = ConnectionLost("the connection was cut by abort()")
+            self._client._note(cut)
+            self._chain.break_off(cut if self._is_open else None, may_try_again=self._is_open)
+            with suppress(RuntimeError):  # where there is no event loop any more, nothing is read any more either
+                self._closing = asyncio.get_running_loop().create_task(self._chain.close())
 
     @property
     def remaining(self) -> tuple[SendResult, ...]:
@@ -101,14 +116,26 @@ class BulkSending(AsyncIterator[SendResult]):
     async def aclose(self) -> None:
         """End the run. The verdicts on messages whose end has left are waited for, the rest is not sent.
 
-        Where a mail was begun and its message not ended, the connection is cut, and the client no longer connected.
+        Where a mail was begun and its message not ended, the connection is cut, and the client no longer connected. A
+        task that waits for the next result is told that there is none; what becomes known here, is in `remaining`.
         """
-        if self._is_open:
-            self._consignment.close()
+        self._is_over = True
+        self._consignment.close()
+        async with self._ending:
+            if self._is_open:
+                self._holding.use()
             try:
-                await self._settle()
-            finally:
-                self._end()
+                await self._turn.end()
+            except BaseException:
+                await self._cut()
+                raise
+            if self._is_open:
+                try:
+                    await self._settle()
+                finally:
+                    self._end()
+            if self._closing is not None:
+                await asyncio.wait([self._closing])
         await self._consignment.closed()
 
     async def __aenter__(self) -> Self:
@@ -180,7 +207,7 @@ class BulkSending(AsyncIterator[SendResult]):
             return
         try:
             consignment.make_sending(item)
-        except InvalidMessage as own:
+        except MailwireError as own:
             consignment.finish(item, None, own)
         else:
             consignment.fail(item, error)

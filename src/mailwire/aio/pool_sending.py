@@ -14,7 +14,7 @@ from functools import partial
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final, Self
 
-from ..errors import ConnectionLost, InvalidMessage, LocalProtocolError, MailwireError, ReplyError
+from ..errors import ConnectionLost, LocalProtocolError, MailwireError, ReplyError
 from .chain import Chain
 from .consignment import Consignment, Item, Messages, Order, SendResult
 from .pool_connections import PooledConnection
@@ -150,7 +150,7 @@ class PoolSending(AsyncIterator[SendResult]):
     def _give_up(self, item: Item, error: MailwireError) -> None:
         try:
             self._consignment.make_sending(item)
-        except InvalidMessage as own:
+        except MailwireError as own:
             self._consignment.finish(item, None, own)
         else:
             self._consignment.fail(item, error)

@@ -310,9 +310,9 @@ class SMTPClient(Client[Event]):
     def abort(self) -> None:
         """Cut the connection at once, without a word."""
         super().abort()
-        if self._left_bulk is not None:
-            self._left_bulk.abandon()
-            self._left_bulk = None
+        bulk, self._left_bulk = self._left_bulk or self._bulk, None
+        if bulk is not None:
+            bulk.abandon()
 
     async def _begin_bulk(self, bulk: BulkSending) -> None:
         await self._open_call()

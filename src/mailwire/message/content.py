@@ -135,7 +135,10 @@ def _source(message: object) -> Source:
     if isinstance(message, bytes):
         return MemorySource(message)
     if isinstance(message, (bytearray, memoryview)):
-        return MemorySource(Buffer.of(message))
+        try:
+            return MemorySource(Buffer.of(message))
+        except ValueError as error:  # of one that was released
+            raise InvalidMessage(f"the octets of the message cannot be had: {error}") from error
     if isinstance(message, str):
         if "\n" not in message and "\r" not in message:
             raise InvalidMessage(f"a text of one line is no message (a path is given as pathlib.Path): {message!r}")

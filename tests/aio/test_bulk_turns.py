@@ -1,0 +1,282 @@
+"""A run on one connection, and who else has a hand in it: other tasks, the end of it, and a connection that is cut."""
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+from typing import Any
+
+import pytest
+
+from mailwire import (
+    ConnectionLost,
+    Delivery,
+    InvalidMessage,
+    LocalProtocolError,
+    SendResult,
+    SMTPClient,
+    SMTPPool,
+    SourceFailed,
+    Timeouts,
+)
+from mailwire.testing import FIN, LISTEN, STALL, WAIT, MailServer, ScriptedPeer
+from mailwire.testing.turns import drain_events
+from tests.aio.dialogues import MAILED, MESSAGE, QUIT, READY, SENT
+from tests.aio.pools import ACCOUNTS, ENVELOPE, Gate, endpoint_of, in_turn, numbered, subjects
+
+PATIENCE = Timeouts(close=0.01)
+LOCKSTEP: dict[str, Any] = {**ENVELOPE, "use_chunking": False}
+
+
+def many(count: int) -> list[bytes]:
+    return [numbered(number) for number in range(count)]
+
+
+class Sources:
+    """Messages that are read by a task of their own, and what has become of them."""
+
+    def __init__(self) -> None:
+        self.opened = self.closed = 0
+
+    async def message(self) -> AsyncIterator[bytes]:
+        self.opened += 1
+        try:
+            yield MESSAGE
+            await asyncio.sleep(0)
+        finally:
+            self.closed += 1
+
+    async def messages(self, count: int) -> AsyncIterator[AsyncIterator[bytes]]:
+        for _ in range(count):
+            yield self.message()
+
+
+def readers() -> list[str]:
+    """The tasks that read a source."""
+    return [name for task in asyncio.all_tasks() if "Reading" in (name := repr(task.get_coro()))]
+
+
+async def collect(run: AsyncIterator[SendResult]) -> list[SendResult]:
+    return [result async for result in run]
+
+
+# Several tasks
+
+
+async def test_one_task_waits_for_a_result_at_a_time() -> None:
+    gate = Gate()
+    async with MailServer(ACCOUNTS) as server, SMTPClient(endpoint_of(server)) as client:
+        run = client.send_all([gate.message(0), numbered(1)], **ENVELOPE)
+        first = asyncio.ensure_future(anext(run))
+        await drain_events()
+        with pytest.raises(LocalProtocolError, match="another task"):
+            await anext(run)
+        gate.open()
+        assert (await first).error is None
+        assert [result.error for result in await collect(run)] == [None]
+        assert subjects(server) == [0, 1]
+
+
+@pytest.mark.parametrize("where", ["verdict", "source", "messages"])
+async def test_closing_a_run_lets_go_of_the_task_that_waits_for_a_result(where: str) -> None:
+    gate = Gate()
+
+    async def late() -> AsyncIterator[Any]:
+        if where != "messages":
+            yield MESSAGE if where == "verdict" else gate.message(0)
+        await asyncio.Event().wait()
+
+    script = (*READY, *MAILED[:-1], *((MAILED[-1], WAIT, "S: 250 taken", *QUIT) if where == "verdict" else (LISTEN,)))
+    async with ScriptedPeer(*script, lenient=where == "messages") as peer:
+        client = SMTPClient(peer.endpoint(timeouts=PATIENCE))
+        await client.connect()
+        run = client.send_all(late(), **LOCKSTEP)
+        consuming = asyncio.ensure_future(collect(run))
+        await drain_events()
+        closing = [asyncio.ensure_future(run.aclose()) for _ in range(2)]
+        await drain_events()
+        assert consuming.done()
+        assert await consuming == []
+        if where == "verdict":  # which is waited for
+            assert not closing[0].done()
+            peer.go_on()
+        await asyncio.gather(*closing)
+        words = [result.delivery for result in run.remaining]
+        assert words == {"verdict": [Delivery.ACCEPTED], "source": [Delivery.NOT_SENT], "messages": []}[where]
+        assert client.is_connected is (where != "source")
+        if where == "verdict":
+            await client.quit()
+        client.abort()
+
+
+async def test_who_is_cancelled_while_a_run_is_closed_stays_cancelled() -> None:
+    async with ScriptedPeer(*READY, *MAILED, STALL, lenient=True) as peer:
+        client = SMTPClient(peer.endpoint(timeouts=PATIENCE))
+        await client.connect()
+        run = client.send_all([MESSAGE], **LOCKSTEP)
+        consuming = asyncio.ensure_future(collect(run))
+        await drain_events()
+        closing = asyncio.ensure_future(run.aclose())
+        await asyncio.sleep(0)
+        consuming.cancel()
+        await asyncio.wait([consuming])
+        assert consuming.cancelled()
+        await drain_events()
+        closing.cancel()
+        await asyncio.wait([closing])
+        assert closing.cancelled()
+        assert [result.delivery for result in run.remaining] == [Delivery.UNKNOWN]
+        assert not client.is_connected
+
+
+async def test_who_closes_a_run_can_be_cancelled_before_the_other_task_has_let_go() -> None:
+    leaving = asyncio.Event()
+
+    async def slow_to_close() -> AsyncIterator[bytes]:
+        try:
+            yield b"Subject: x\r\n"
+            await asyncio.Event().wait()
+        finally:
+            await leaving.wait()
+
+    async with MailServer(ACCOUNTS) as server, SMTPClient(endpoint_of(server)) as client:
+        run = client.send_all([slow_to_close()], **ENVELOPE)
+        consuming = asyncio.ensure_future(collect(run))
+        await drain_events()
+        closing = asyncio.ensure_future(run.aclose())
+        await asyncio.sleep(0)
+        closing.cancel()
+        await drain_events()
+        leaving.set()
+        await asyncio.wait([closing, consuming])
+        assert closing.cancelled()
+        assert [result.delivery for result in run.remaining] == [Delivery.NOT_SENT]
+        assert not client.is_connected
+        await run.aclose()
+        await client.connect()
+        await client.send(MESSAGE, **ENVELOPE)
+
+
+# The sources of messages
+
+
+@pytest.mark.parametrize("ending", ["aclose", "send", "abort", "break"])
+async def test_no_source_is_left_open_where_a_run_is_left(ending: str) -> None:
+    sources = Sources()
+    async with MailServer(ACCOUNTS) as server, SMTPClient(endpoint_of(server)) as client:
+        run = client.send_all(sources.messages(3), **ENVELOPE)
+        await anext(run)
+        await drain_events()
+        if ending == "abort":
+            client.abort()
+            await drain_events()
+        elif ending == "send":
+            try:
+                await client.send(MESSAGE, **ENVELOPE)
+            except LocalProtocolError:  # where a mail was begun that had to be cut off
+                assert not client.is_connected
+        elif ending == "break":
+            run._break_off()
+            client.abort()
+        await run.aclose()
+        assert sources.opened == sources.closed
+        assert readers() == []
+        if not client.is_connected:
+            await client.connect()
+
+
+# A connection that is cut
+
+
+async def test_a_run_whose_connection_was_cut_lets_the_next_one_alone() -> None:
+    script = (*READY, *SENT, "C: MAIL FROM:<a@example.org>", STALL)
+    async with ScriptedPeer(*script, lenient=True) as first, ScriptedPeer(*READY, *SENT, *QUIT) as second:
+        client = SMTPClient(first.endpoint(connect=in_turn(first, second), timeouts=PATIENCE))
+        await client.connect()
+        run = client.send_all([MESSAGE] * 5, **LOCKSTEP)
+        assert (await anext(run)).error is None
+        await drain_events()
+        client.abort()
+        await client.connect()
+        assert (await client.send(MESSAGE, **LOCKSTEP)).delivery is Delivery.ACCEPTED
+        await client.quit()
+        assert {result.delivery for result in run.remaining} == {Delivery.NOT_SENT}
+
+
+async def test_a_run_whose_connection_was_cut_goes_on_over_another_one() -> None:
+    cut = ScriptedPeer(*READY, *SENT, *MAILED, STALL, lenient=True)
+    async with cut as first, ScriptedPeer(*READY, *SENT, *QUIT) as second:
+        client = SMTPClient(first.endpoint(connect=in_turn(first, second), timeouts=PATIENCE))
+        await client.connect()
+        run = client.send_all([MESSAGE] * 3, **LOCKSTEP)
+        seen = [await anext(run)]
+        waiting = asyncio.ensure_future(collect(run))
+        await drain_events()
+        client.abort()
+        seen += await waiting
+        await client.quit()
+    words = {result.index: (result.delivery, type(result.error)) for result in seen}
+    accepted = (Delivery.ACCEPTED, type(None))
+    assert words == {0: accepted, 1: (Delivery.UNKNOWN, ConnectionLost), 2: accepted}
+
+
+async def test_what_was_on_its_way_when_the_connection_was_cut_is_told_of_when_the_run_goes_on() -> None:
+    async with MailServer(ACCOUNTS) as server, SMTPClient(endpoint_of(server)) as client:
+        run = client.send_all(many(6), **ENVELOPE, use_chunking="eager")
+        seen = [await anext(run)]
+        client.abort()
+        seen += await collect(run)
+        await client.quit()
+        await server.wait_idle()
+    assert sorted(result.index for result in seen) == list(range(6))
+    assert all((result.delivery is Delivery.ACCEPTED) is (result.error is None) for result in seen)
+    assert {type(result.error) for result in seen} <= {type(None), ConnectionLost}
+    delivered = subjects(server)
+    assert len(delivered) == len(set(delivered))
+    doubtful = {result.index for result in seen if result.delivery is Delivery.UNKNOWN}
+    taken = {result.index for result in seen if result.delivery is Delivery.ACCEPTED}
+    assert taken <= set(delivered) <= taken | doubtful
+
+
+# One message
+
+
+class Lost:
+    """A file that does not say where it stands."""
+
+    def read(self, size: int = -1, /) -> bytes:
+        return b""
+
+    def seekable(self) -> bool:
+        return True
+
+    def tell(self) -> int:
+        raise OSError("gone")
+
+    def seek(self, offset: int, whence: int = 0, /) -> int:
+        return offset
+
+
+@pytest.mark.parametrize("front", [SMTPClient, SMTPPool])
+async def test_a_message_that_cannot_be_read_has_its_own_error_where_nobody_is_there(front: Any) -> None:
+    messages = [MESSAGE, Lost(), MESSAGE]
+    async with ScriptedPeer(*READY, FIN, LISTEN) as peer:
+        fleet = front(peer.endpoint(connect=in_turn(peer), timeouts=PATIENCE))
+        if front is SMTPClient:
+            await fleet.connect()
+        results = sorted(await collect(fleet.send_all(messages, **ENVELOPE)), key=lambda result: result.index)
+    assert [result.delivery for result in results] == [Delivery.NOT_SENT] * 3
+    assert [isinstance(result.error, SourceFailed) for result in results] == [False, True, False]
+
+
+@pytest.mark.parametrize("front", [SMTPClient, SMTPPool])
+async def test_octets_that_are_not_there_any_more_fail_by_themselves(front: Any) -> None:
+    released = memoryview(MESSAGE)
+    released.release()
+
+    def messages() -> Iterator[bytes | memoryview]:
+        yield from (MESSAGE, released, MESSAGE)
+
+    async with MailServer(ACCOUNTS) as server, front(endpoint_of(server)) as fleet:
+        results = sorted(await collect(fleet.send_all(messages(), **ENVELOPE)), key=lambda result: result.index)
+        assert [type(result.error) for result in results] == [type(None), InvalidMessage, type(None)]
+        with pytest.raises(InvalidMessage, match="released"):
+            await fleet.send(released, **ENVELOPE)
