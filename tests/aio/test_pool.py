@@ -34,6 +34,7 @@ from mailwire.testing import (
     FIN,
     LISTEN,
     STALL,
+    WAIT,
     Account,
     Answers,
     MailServer,
@@ -44,7 +45,7 @@ from mailwire.testing import (
     server_context,
 )
 from mailwire.testing.turns import drain_events, turns
-from tests.aio.dialogues import MAILED, MESSAGE, QUIT, READY, SENT, SMTP_ANSWERS
+from tests.aio.dialogues import MAILED, MESSAGE, QUIT, READY, SENT, SMTP_ANSWERS, extensions
 from tests.aio.pools import ACCOUNTS, ENVELOPE, Gate, endpoint_of, in_turn, mails_of, numbered, subjects
 from tests.clock import Clock
 
@@ -233,6 +234,25 @@ async def test_a_server_that_announces_mailmax_has_its_way(limit: int | None) ->
     assert max(mails_of(server)) == min(3, limit or 3)
 
 
+async def test_a_session_that_a_mail_needs_in_its_middle_counts_as_opened_and_has_its_own_age() -> None:
+    clock = Clock()
+    policy = Policy(message_limit=2, recipient_limit=1)
+    async with (
+        MailServer(ACCOUNTS, policy=policy) as server,
+        SMTPPool(endpoint_of(server), max_connections=1, max_idle=None, max_lifetime=20) as pool,
+    ):
+        await pool.send(numbered(1), **ENVELOPE)
+        await clock.advance(15)
+        both = {**ENVELOPE, "recipients": ["b@example.org", "c@example.org"]}
+        await pool.send(numbered(2), **both)
+        assert (pool.statistics.opened, pool.statistics.reused) == (2, 1)
+        await clock.advance(15)
+        assert pool.statistics.idle == 1
+        await pool.send(numbered(3), **ENVELOPE)
+        assert (pool.statistics.opened, pool.statistics.reused) == (2, 2)
+    assert mails_of(server) == [2, 2]
+
+
 async def test_what_a_server_says_wrong_ends_its_connection_and_the_next_mail_has_another() -> None:
     async with (
         ScriptedPeer(*READY, "C: MAIL FROM:<a@example.org>", "S: nonsense", lenient=True) as bad,
@@ -273,6 +293,65 @@ async def test_a_mail_that_finds_its_connection_closed_is_given_another() -> Non
         receipt = await pool.send(MESSAGE, **ENVELOPE)
         assert receipt.delivery is Delivery.ACCEPTED
         assert (pool.statistics.opened, pool.statistics.reused, pool.statistics.retried) == (2, 1, 1)
+
+
+@pytest.mark.parametrize(
+    ("answer", "error"), [(("S: 421 4.7.0 too many mails", FIN), SenderRefused), ((FIN,), ConnectionLost)]
+)
+async def test_a_mail_whose_source_was_begun_in_vain_tells_why(
+    answer: tuple[Step, ...], error: type[SenderRefused | ConnectionLost]
+) -> None:
+    is_begun = False
+
+    async def source() -> AsyncIterator[bytes]:
+        nonlocal is_begun
+        is_begun = True
+        yield MESSAGE
+        await asyncio.Event().wait()
+
+    async with (
+        ScriptedPeer(*extensions("PIPELINING", "CHUNKING"), *SENT, "C: MAIL ...", WAIT, *answer, lenient=True) as stale,
+        ScriptedPeer(*READY, lenient=True) as other,
+        SMTPPool(stale.endpoint(connect=in_turn(stale, other))) as pool,
+    ):
+        await pool.send(MESSAGE, **ENVELOPE, use_chunking=False)
+        sending = asyncio.ensure_future(pool.send(source(), **ENVELOPE, use_chunking="eager"))
+        await drain_events()
+        assert is_begun
+        stale.go_on()
+        with pytest.raises(error) as caught:
+            await sending
+        assert caught.value.delivery in (Delivery.REFUSED, Delivery.NOT_SENT)
+        assert (pool.statistics.opened, pool.statistics.retried) == (1, 0)
+
+
+async def test_a_mail_whose_end_left_eagerly_is_in_doubt_on_a_connection_that_is_gone() -> None:
+    async with (
+        ScriptedPeer(*extensions("PIPELINING", "CHUNKING"), *SENT, "C: MAIL ...", FIN, lenient=True) as stale,
+        SMTPPool(stale.endpoint(connect=in_turn(stale))) as pool,
+    ):
+        await pool.send(MESSAGE, **ENVELOPE, use_chunking=False)
+        with pytest.raises(ConnectionLost) as caught:
+            await pool.send(MESSAGE, **ENVELOPE, use_chunking="eager")
+        assert (caught.value.delivery, pool.statistics.retried) == (Delivery.UNKNOWN, 0)
+
+
+async def test_an_attempt_that_never_began_is_not_told_of_by_an_earlier_one() -> None:
+    async with MailServer(ACCOUNTS) as server, SMTPPool(endpoint_of(server), max_connections=1) as pool:
+        mailing = Mailing(MESSAGE, **ENVELOPE)
+        receipt = await pool.send(mailing)
+        assert mailing.last_receipt == receipt
+        gate = Gate()
+        held = gate.send(pool)
+        await drain_events()
+        waiting = asyncio.ensure_future(pool.send(mailing))
+        await drain_events()
+        assert pool.statistics.waiting == 1
+        waiting.cancel()
+        await asyncio.wait([waiting])
+        assert mailing.last_receipt is None
+        gate.open()
+        await held
 
 
 @pytest.mark.parametrize("use_chunking", [None, False, True])

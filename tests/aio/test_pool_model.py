@@ -34,6 +34,9 @@ class FakeClient:
     def abort(self) -> None:
         self.is_connected = False
 
+    def is_fed_by(self, task: object) -> bool:
+        return False  # nobody who takes a connection here is the source of a message
+
     async def quit(self) -> None:
         assert self.is_connected
         self.has_quit = True

@@ -161,6 +161,102 @@ async def test_limits_of_the_server_are_kept_to() -> None:
     assert max(mails_of(server)) <= 4
 
 
+async def test_an_old_connection_is_given_no_further_mail() -> None:
+    clock = Clock()
+
+    def messages() -> Iterator[bytes]:
+        yield from many(3)
+        clock.jump(21)
+        yield from many(3)
+
+    async with (
+        MailServer(ACCOUNTS) as server,
+        SMTPPool(endpoint_of(server), max_connections=1, max_lifetime=20, max_messages_per_connection=None) as pool,
+    ):
+        results = await run(pool, messages())
+        assert pool.statistics.opened == 2
+    assert sorted(accepted(results)) == list(range(6))
+    assert mails_of(server) == [4, 2]  # the fourth was asked for in time
+
+
+@pytest.mark.parametrize("how", ["send", "send_all"])
+async def test_a_mail_in_parts_has_all_its_transactions_counted_and_is_one_mail(how: str) -> None:
+    both = {**ENVELOPE, "recipients": ["b@example.org", "c@example.org"]}
+    async with (
+        MailServer(ACCOUNTS, policy=Policy(recipient_limit=1)) as server,
+        SMTPPool(endpoint_of(server), max_connections=1, max_messages_per_connection=3) as pool,
+    ):
+        if how == "send_all":
+            assert sorted(accepted(await run(pool, many(6), **both))) == list(range(6))
+        else:
+            for message in many(6):
+                await pool.send(message, **both)
+        seen = pool.statistics
+    assert mails_of(server) == [4, 4, 4]
+    assert (seen.opened, seen.reused, seen.retried) == (3, 3, 0)
+
+
+async def test_a_connection_that_could_not_be_opened_holds_a_run_up_no_longer_than_that() -> None:
+    async with MailServer(ACCOUNTS) as server:
+        count = 0
+
+        async def connect() -> socket.socket:
+            nonlocal count
+            count += 1
+            if count == 1:
+                raise ConnectionRefusedError("not yet")
+            return await connected(server)
+
+        async with SMTPPool(Endpoint("localhost", tls="none", connect=connect), max_connections=3) as pool:
+            gate = Gate()
+            running = asyncio.ensure_future(run(pool, [gate.message(number) for number in range(9)]))
+            await drain_events()
+            assert pool.statistics.in_use == 3
+            gate.open()
+            assert sorted(accepted(await running)) == list(range(9))
+        assert count == 4
+
+
+async def test_after_a_while_a_run_tries_as_many_connections_as_ever() -> None:
+    clock, others_stand = Clock(), asyncio.Event()
+    async with MailServer(ACCOUNTS) as server:
+        count = 0
+
+        async def connect() -> socket.socket:
+            nonlocal count
+            count += 1
+            if count == 3:
+                await others_stand.wait()
+                raise ConnectionRefusedError("not yet")
+            return await connected(server)
+
+        endpoint = Endpoint("localhost", tls="none", connect=connect)
+        async with SMTPPool(endpoint, max_connections=3, max_idle=None) as pool:
+            gates, more = [Gate(), Gate(), Gate()], asyncio.Event()
+
+            async def messages() -> AsyncIterator[AsyncIterator[bytes] | bytes]:
+                yield gates[0].message(0)
+                yield gates[1].message(1)
+                yield numbered(2)
+                await more.wait()
+                for number in range(3, 9):
+                    yield gates[2].message(number)
+
+            running = asyncio.ensure_future(run(pool, messages()))
+            await drain_events()
+            others_stand.set()
+            gates[0].open()
+            await drain_events()
+            assert (pool.statistics.in_use, count) == (1, 3)
+            await clock.advance(61)
+            more.set()
+            await drain_events()
+            assert (pool.statistics.in_use, count) == (3, 4)
+            for gate in gates:
+                gate.open()
+            assert sorted(accepted(await running)) == list(range(9))
+
+
 async def test_a_rate_is_kept_to() -> None:
     clock = Clock()
     async with MailServer(ACCOUNTS) as server, SMTPPool(endpoint_of(server), rate_limit=0.1, rate_burst=2) as pool:

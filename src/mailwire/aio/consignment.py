@@ -91,6 +91,11 @@ class Item:
         """Whether another attempt may do better."""
         return self.tries < _TRIES
 
+    @property
+    def parts(self) -> int:
+        """How many transactions were begun for it."""
+        return 0 if self.sending is None else self.sending.parts
+
     def receipt(self) -> Receipt | None:
         """Return what is known of the mail."""
         return None if self.sending is None else self.sending.receipt()

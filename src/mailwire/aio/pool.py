@@ -31,8 +31,9 @@ class PoolStatistics:
     idle: connections that wait for a mail.
     leaving: connections that say QUIT.
     waiting: mails that wait for a connection.
-    opened: how many connections were opened.
-    reused: how often a mail was given a connection that had had another.
+    opened: how many connections were opened, those included that a mail needed in its middle (RFC 9422, MAILMAX).
+    reused: how often a mail was given a connection that had had another; a mail counts once, in however many
+        transactions it goes.
     retried: how often a mail was given a second connection, because the first one turned out to be closed before
         anything of the mail was sent, or the server did not want another.
     """
@@ -52,10 +53,12 @@ class SMTPPool:
     endpoint: an Endpoint or its URL.
     max_connections: how many there are at most, those included that are being opened or closed. Further mails wait, the
         first come first.
-    max_messages_per_connection: how many mail transactions a connection may have; None for any number. A server that
-        announces MAILMAX (RFC 9422) has its way.
+    max_messages_per_connection: after how many mail transactions a connection is given no further mail; None: after any
+        number. A mail that goes in several, because the server announces LIMITS (RFC 9422), is one of several, and all
+        of them may go over the connection that it was given. The server's own MAILMAX is never exceeded.
     max_idle: after how many seconds an idle connection is closed; None: never. Servers close them after minutes.
-    max_lifetime: how many seconds after it was opened a connection is given no further mail; None: any time.
+    max_lifetime: how many seconds after it was opened a connection is given no further mail; None: any time. What is on
+        its way then is not cut off.
     rate_limit: how many mails are begun in a second at most, on an average; None for any number.
     rate_burst: how many may be begun at once, where fewer were begun before.
 
@@ -150,7 +153,8 @@ class SMTPPool:
 
         A mail whose connection has had another, and turns out to be closed by the server, is given a second one, once,
         provided that nothing of the message was sent, and that no reply to the mail has come but 421 to MAIL, by which
-        the server takes its leave (RFC 5321 3.8). Nothing else is tried again.
+        the server takes its leave (RFC 5321 3.8). Nothing else is tried again: with use_chunking="eager" the end of the
+        message may have left by the time at which that shows, and the mail is UNKNOWN, or its source used up.
 
         Raises LocalProtocolError if the pool is closed.
         """
@@ -169,6 +173,7 @@ class SMTPPool:
                 use_chunking=use_chunking,
                 progress=progress,
             )
+            mailing.last_receipt = None
             return await self._send(mailing)
         except MailwireError as error:
             if error.delivery is None:
@@ -302,6 +307,7 @@ class SMTPPool:
             except _NotWanted:
                 pass
             finally:
+                self._opening.take_note(connection)
                 self._connections.give_back(connection)
             # The server takes no further connection. One of those that there are will be free sooner or later.
             is_second = True
@@ -345,7 +351,10 @@ async def _send_by(client: SMTPClient, mailing: Mailing) -> Receipt:
 
 def _is_untouched(mailing: Mailing, error: ConnectionLost | SenderRefused) -> bool:
     # Whether the server can have nothing of the message, and has said nothing to the mail, not even to MAIL, unless it
-    # took its leave by that: it had waited long enough, or has had as many mails over the connection as it wants.
+    # took its leave by that: it had waited long enough, or has had as many mails over the connection as it wants. And
+    # whether the message is there still: of what leaves without waiting ("eager"), some may have been read for nothing.
+    if mailing.content.is_used_up:
+        return False
     receipt = mailing.last_receipt
     if receipt is None or receipt.octets > 0:
         return receipt is None

@@ -17,10 +17,10 @@ from ..errors import LocalProtocolError
 from .rate import Rate
 from .smtp import SMTPClient
 
-__all__ = ["PoolConnections", "PooledConnection"]
+__all__ = ["CAUTION", "PoolConnections", "PooledConnection"]
 
 # Seconds, after which a server that wanted no more connections is tried again with more.
-_CAUTION: Final = 60.0
+CAUTION: Final = 60.0
 
 
 class PooledConnection:
@@ -31,11 +31,17 @@ class PooledConnection:
         self.max_transactions: int | None = None
         self.expires: float | None = None  # by its age
         self.idle_until: float | None = None
+        self.sessions: int = 0  # of the client's, of which the pool knows
 
     @property
     def is_spent(self) -> bool:
         """Whether it has had all the mails that it may have."""
         return self.max_transactions is not None and self.client.transactions >= self.max_transactions
+
+    def is_expired(self, now: float) -> bool:
+        """Whether it is too old, or has been idle for too long."""
+        expires, idle_until = self.expires, self.idle_until
+        return (expires is not None and now >= expires) or (idle_until is not None and now >= idle_until)
 
 
 class PoolConnections:
@@ -119,7 +125,7 @@ class PoolConnections:
         if connection.client.is_connected:
             now = asyncio.get_running_loop().time()
             is_wanted = (self._keeps_idle or self._queue) and not connection.is_spent
-            if is_wanted and not self._is_expired(connection, now):
+            if is_wanted and not connection.is_expired(now):
                 self._keep(connection, now)
             else:
                 self._dismiss(connection)
@@ -131,7 +137,7 @@ class PoolConnections:
         none."""
         others = len(self._idle) + sum(connection.client.is_connected for connection in self.used)
         if others:
-            self._ceiling = others, asyncio.get_running_loop().time() + _CAUTION
+            self._ceiling = others, asyncio.get_running_loop().time() + CAUTION
         return others > 0
 
     # The end
@@ -178,7 +184,7 @@ class PoolConnections:
     def _available(self, now: float) -> PooledConnection | None:
         while self._idle:
             connection = self._idle.pop()
-            if self._is_expired(connection, now):
+            if connection.is_expired(now):
                 self._dismiss(connection)
             elif connection.client.stands():
                 connection.idle_until = None
@@ -223,10 +229,6 @@ class PoolConnections:
 
     # Being idle
 
-    def _is_expired(self, connection: PooledConnection, now: float) -> bool:
-        expires, idle_until = connection.expires, connection.idle_until
-        return (expires is not None and now >= expires) or (idle_until is not None and now >= idle_until)
-
     def _keep(self, connection: PooledConnection, now: float) -> None:
         connection.idle_until = None if self._max_idle is None else now + self._max_idle
         self._idle.append(connection)
@@ -242,7 +244,7 @@ class PoolConnections:
 
     def _dismiss_expired(self) -> None:
         now = asyncio.get_running_loop().time()
-        expired = [connection for connection in self._idle if self._is_expired(connection, now)]
+        expired = [connection for connection in self._idle if connection.is_expired(now)]
         self._idle = [connection for connection in self._idle if connection not in expired]
         for connection in expired:
             self._dismiss(connection)

@@ -46,11 +46,20 @@ class PoolOpening:
         except LocalProtocolError:
             client.abort()
             raise
-        self.opened += 1
+        self.take_note(connection)
+
+    def take_note(self, connection: PooledConnection) -> None:
+        """Take note of the sessions that were begun over `connection`: a client begins another by itself in the middle
+        of a mail, where the server's limits want it (RFC 9422)."""
+        client = connection.client
+        if client._sessions == connection.sessions:
+            return
+        self.opened += client._sessions - connection.sessions
+        connection.sessions = client._sessions
         limits = [limit for limit in (self._max_transactions, client.extensions.mailmax) if limit is not None]
         connection.max_transactions = min(limits, default=None)
         if self._max_lifetime is not None:
-            connection.expires = asyncio.get_running_loop().time() + self._max_lifetime
+            connection.expires = client._since + self._max_lifetime
 
     def abort(self) -> None:
         """Break off all that are being opened, and open no more."""

@@ -4,7 +4,9 @@
 2. On each of them mails go in a row, as on the connection of a client. Where there is nothing to be taken, it is given
    back at once; so a run that nobody goes on with, holds nothing, once its look-ahead is used up.
 3. A connection that breaks gives back what was certainly not sent, and other connections take it.
-4. A server that cannot be reached, or takes nothing on several connections in a row, while there is no other connection
+4. Where a connection cannot be opened, the run makes do with those that it has, and has one more whenever one could be
+   opened, and as many as ever after a minute.
+5. A server that cannot be reached, or takes nothing on several connections in a row, while there is no other connection
    on which it does, is left alone: the rest has not been sent.
 """
 
@@ -17,7 +19,7 @@ from typing import TYPE_CHECKING, Any, Final, Self
 from ..errors import ConnectionLost, LocalProtocolError, MailwireError, ReplyError
 from .chain import Chain
 from .consignment import Consignment, Item, Messages, Order, SendResult
-from .pool_connections import PooledConnection
+from .pool_connections import CAUTION, PooledConnection
 from .pool_opening import pool_closed
 from .pool_share import PoolShare
 from .smtp import SMTPClient
@@ -44,6 +46,7 @@ class PoolSending(AsyncIterator[SendResult]):
         self._consignment = Consignment(messages, settings, order=order, look_ahead=look_ahead)
         self._lanes: set[asyncio.Task[None]] = set()
         self._most = pool.max_connections  # lanes at once
+        self._careful_until: float | None = None  # then there may be as many as ever
         self._working = 0  # lanes that have a connection
         self._news: asyncio.Future[None] | None = None  # waited for
         self._has_begun = False
@@ -134,6 +137,8 @@ class PoolSending(AsyncIterator[SendResult]):
             if self._lanes:
                 return  # they may yet do better
             self._hopeless = self._trouble or pool_closed()
+        if self._careful_until is not None and asyncio.get_running_loop().time() >= self._careful_until:
+            self._most, self._careful_until = pool.max_connections, None
         while len(self._lanes) < self._most and not (self._hopeless and consignment.has_result):
             item = consignment.take()
             if item is None:
@@ -209,10 +214,14 @@ class PoolSending(AsyncIterator[SendResult]):
             # RFC 5321 3.8: 421 in place of a greeting, by a server that has enough of us.
             is_full = isinstance(error, ReplyError) and error.reply.code == 421 and pool._connections.want_fewer()
             self._most = max(1, self._working)
+            self._careful_until = asyncio.get_running_loop().time() + CAUTION
             if not is_full:
                 self._trouble = error
             return False
-        self._trouble = None
+        if self._trouble is not None or self._most < pool.max_connections:
+            self._trouble = None
+            self._most = min(self._most + 1, pool.max_connections)
+            self._wake()  # there may be another lane
         return True
 
     async def _send_over(self, connection: PooledConnection, share: PoolShare, *, is_new: bool) -> None:
@@ -231,7 +240,8 @@ class PoolSending(AsyncIterator[SendResult]):
             self._fail(error, is_new=is_new)  # the server has said something, or gone, before it was asked anything
         finally:
             self._working -= 1
-            pool._count(reused=max(0, client.transactions - before - is_new), retried=share.retried)
+            mails = client.transactions - before - share.further_parts
+            pool._count(reused=max(0, mails - is_new), retried=share.retried)
 
     async def _go_on_with(self, chain: Chain, connection: PooledConnection, *, is_new: bool) -> None:
         client = connection.client

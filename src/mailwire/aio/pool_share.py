@@ -1,10 +1,12 @@
 """PoolShare: what one connection of a pool takes of a run over many messages, and what has become of that.
 
 1. The connection's first mail is there before the connection is.
-2. It takes no more than the connection may still have, and lets others have their turn who wait for a connection.
+2. It takes no more than the connection may still have, nothing once that is too old, and lets others have their turn
+   who wait for a connection.
 3. No mail gets lost in it: what was taken and neither finished nor given back when it is closed, is given back then.
 """
 
+import asyncio
 from collections.abc import Callable
 from typing import Final
 
@@ -27,18 +29,22 @@ class PoolShare:
         self, consignment: Consignment, first: Item, connections: PoolConnections, wake: Callable[[], object]
     ) -> None:
         self.retried: int = 0  # mails that go back because their connection broke
+        self.further_parts: int = 0  # transactions over the connection that are of a mail which has had one there
         self.make_sending: Callable[[Item], Sending] = consignment.make_sending
         self.tell: Callable[[object, Callable[[], object] | None], None] = consignment.tell
         self._consignment = consignment
         self._connections = connections
         self._wake = wake
         self._first: Item | None = first
+        self._connection: PooledConnection | None = None
         self._room: int | None = 1
         self._taken = 0
         self._out: dict[int, Item] = {first.index: first}
+        self._parts: dict[int, int] = {first.index: first.parts}  # that each had had when it was taken
 
     def begin(self, connection: PooledConnection, *, is_rated: bool) -> None:
         """Begin to take what may go over `connection`: one mail alone, if every mail must be given leave."""
+        self._connection = connection
         most = connection.max_transactions
         self._room = 1 if is_rated else None if most is None else most - connection.client.transactions
 
@@ -54,30 +60,41 @@ class PoolShare:
         """Return the next mail for this connection; None if there is none."""
         if self._room == 0 or (self._taken >= _TURN and self._connections.waiting):
             return None
+        if self._taken and self._connection is not None:
+            now = asyncio.get_running_loop().time()
+            if self._connection.is_spent or self._connection.is_expired(now):
+                return None
         item, self._first = self._first, None
         if item is None:
             item = self._consignment.take()
         if item is not None:
             self._taken += 1
             self._out[item.index] = item
+            self._parts[item.index] = item.parts
             if self._room is not None:
                 self._room -= 1
         return item
 
     def put_back(self, item: Item) -> None:
         """Let `item` be taken again, by any connection."""
-        del self._out[item.index]
+        self._let_go(item)
         self.retried += item.tries > 0
         self._consignment.put_back(item)
 
     def finish(self, item: Item, receipt: Receipt | None, error: MailwireError | None = None) -> None:
         """Take the result for `item`."""
-        del self._out[item.index]
+        self._let_go(item)
         self._consignment.finish(item, receipt, error)
         self._wake()
 
     def fail(self, item: Item, error: MailwireError) -> None:
         """Take the result for `item`, which shares its `error` with others."""
-        del self._out[item.index]
+        self._let_go(item)
         self._consignment.fail(item, error)
         self._wake()
+
+    # Private
+
+    def _let_go(self, item: Item) -> None:
+        del self._out[item.index]
+        self.further_parts += max(0, item.parts - self._parts.pop(item.index) - 1)

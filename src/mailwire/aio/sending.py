@@ -51,6 +51,7 @@ class Sending:
         self.mailing = mailing
         self._left: Sequence[int] = range(len(mailing.envelope.recipients))  # places of those who are yet to be named
         self._passages: list[Passage] = []
+        self._begun = 0
         self._prepared: tuple[Dialogue, Outgoing] | None = None
         self._failure: ReplyError | None = None
 
@@ -58,6 +59,11 @@ class Sending:
     def has_begun(self) -> bool:
         """Whether a transaction was begun."""
         return bool(self._passages)
+
+    @property
+    def parts(self) -> int:
+        """How many transactions were begun, those included of which nothing was sent."""
+        return self._begun
 
     def prepare_at_once(self, dialogue: Dialogue) -> bool:
         """Do what `prepare` does if nothing has to be waited for; else return False."""
@@ -132,6 +138,7 @@ class Sending:
             raise
         passage = Passage(dialogue, batch.places, transaction, outgoing, mailing.progress)
         self._passages.append(passage)
+        self._begun += 1
         if len(batch.places) == len(self._left):
             self._left = ()
         else:

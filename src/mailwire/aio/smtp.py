@@ -67,6 +67,8 @@ class SMTPClient(Client[Event]):
         self._dialogue: Dialogue | None = None  # with the server that we are connected to, or were
         self._hangs_up_on_ehlo = False
         self._connecting = 0.0  # seconds, that no receipt has told yet
+        self._sessions = 0  # that were begun
+        self._since = 0.0  # when the last of them was, by the event loop's clock
         self._bulk: BulkSending | None = None  # which holds the connection
         self._left_bulk: BulkSending | None = None  # which has left something unanswered
 
@@ -250,7 +252,8 @@ class SMTPClient(Client[Event]):
         clock = asyncio.get_running_loop().time
         begun = clock()
         await self._establish_session()
-        self._connecting += clock() - begun
+        self._sessions, self._since = self._sessions + 1, clock()
+        self._connecting += self._since - begun
 
     async def _establish_session(self) -> None:
         self._hangs_up_on_ehlo = False

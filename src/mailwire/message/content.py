@@ -72,6 +72,11 @@ class Content:
         """Whether it can be sent more than once."""
         return self._source is None or self._source.is_repeatable
 
+    @property
+    def is_used_up(self) -> bool:
+        """Whether its octets were asked for, and cannot be had again."""
+        return self._source is not None and self._source.is_begun and not self._source.is_repeatable
+
     async def check(self) -> None:
         """Raise InvalidMessage for what no server may be given and SourceFailed for what cannot be read, as far as that
         shows before a server is asked."""

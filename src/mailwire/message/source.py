@@ -75,6 +75,10 @@ class Source(Protocol):
     def is_repeatable(self) -> bool:
         """Whether they can be read more than once."""
 
+    @property
+    def is_begun(self) -> bool:
+        """Whether `pieces` has begun to read them."""
+
     async def look_ahead(self, look: Look) -> bool:
         """Show `look` all the pieces; False if they cannot be read without being used up. Raises what `look` raises."""
 
@@ -86,6 +90,7 @@ class MemorySource:
     """Octets in memory, or several parts of them, some of which may be made piece by piece."""
 
     is_repeatable = True
+    is_begun = False  # it makes no difference
 
     def __init__(self, *parts: bytes | Piecewise) -> None:
         self.parts = parts
@@ -117,7 +122,7 @@ class FileSource:
     def __init__(self, file: BinaryFile | os.PathLike[str]) -> None:
         self._file = file
         self._start = None if isinstance(file, os.PathLike) else _position(file)
-        self._is_spent = False
+        self.is_begun: bool = False
         self.is_repeatable: bool = isinstance(file, os.PathLike) or self._start is not None
 
     async def look_ahead(self, look: Look) -> bool:
@@ -132,9 +137,9 @@ class FileSource:
         return True
 
     async def pieces(self) -> AsyncGenerator[bytes, None]:
-        if self._is_spent and not self.is_repeatable:
+        if self.is_begun and not self.is_repeatable:
             raise SourceFailed("the file cannot be read again: it does not seek")
-        self._is_spent = True
+        self.is_begun = True
         async with _Opened(self._file, self._start) as opened:
             while octets := await opened.in_thread(opened.read):
                 for piece in cut(octets):
@@ -149,16 +154,16 @@ class IterableSource:
 
     def __init__(self, iterable: Iterable[bytes] | AsyncIterable[bytes]) -> None:
         self._iterable = iterable
-        self._is_spent = False
+        self.is_begun: bool = False
         self.is_repeatable: bool = not isinstance(iterable, (Iterator, AsyncIterator))
 
     async def look_ahead(self, look: Look) -> bool:
         return False
 
     async def pieces(self) -> AsyncGenerator[bytes, None]:
-        if self._is_spent and not self.is_repeatable:
+        if self.is_begun and not self.is_repeatable:
             raise SourceFailed("the iterator cannot be read again: it is used up")
-        self._is_spent = True
+        self.is_begun = True
         if isinstance(self._iterable, AsyncIterable):
             gathering = _Gathering(_LEAST_AWAITED)
             async with _Iterating(self._iterable) as iterating:
