@@ -16,6 +16,8 @@ from mailwire.smtp.options import DeliverBy, MailOptions, OriginalRecipient, Rec
 
 NOON = datetime(2026, 11, 26, 12, 0, tzinfo=UTC)
 EAST = NOON.astimezone(timezone(timedelta(hours=5, minutes=30)))
+LATEST = datetime.max.replace(tzinfo=timezone(timedelta(hours=-1)))
+EARLIEST = datetime.min.replace(tzinfo=timezone(timedelta(hours=1)))
 A = Mailbox("a", "example.org")
 
 MAIL: list[tuple[MailOptions, Mapping[str, str | None], str]] = [
@@ -177,6 +179,17 @@ TIMELESS = NOON.replace(tzinfo=None)
             f"the moment to hold a mail until must have a time zone, got {TIMELESS!r}",
         ),
         (lambda: MailOptions(priority=10), "a priority must be from -9 to 9, got 10"),
+        (lambda: MailOptions(priority=True), "a priority must be a whole number, got True"),
+        (lambda: MailOptions(hold_for=1.5), "the seconds to hold a mail for must be a whole number, got 1.5"),  # type: ignore[arg-type]
+        (lambda: DeliverBy(5.5), "the seconds to deliver by must be a whole number, got 5.5"),  # type: ignore[arg-type]
+        (
+            lambda: MailOptions(hold_until=LATEST),
+            f"the moment to hold a mail until must be a date in UTC as well, got {LATEST!r}",
+        ),
+        (
+            lambda: ValidSince(EARLIEST),
+            f"the moment since which a recipient is valid must be a date in UTC as well, got {EARLIEST!r}",
+        ),
         (lambda: MailOptions(auth="é@b"), "AUTH= has no way to say an address beyond ASCII, got 'é@b'"),
         (lambda: MailOptions(ret="full"), 'expected "FULL" or "HDRS", got \'full\''),  # type: ignore[arg-type]
         (lambda: MailOptions(envelope_id=""), "an envelope id is printable ASCII, and not empty, got ''"),

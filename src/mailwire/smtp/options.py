@@ -34,7 +34,9 @@ _ADDRESS_TYPE: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9-]*\Z")
 _NOTIFY: Final = ("SUCCESS", "FAILURE", "DELAY")  # RFC 3461 4.1
 
 
-def _check_range(name: str, number: int, least: int, most: int) -> None:
+def _check_range(name: str, number: object, least: int, most: int) -> None:
+    if not isinstance(number, int) or isinstance(number, bool):  # True is 1 to Python, and to no server
+        raise ValueError(f"{name} must be a whole number, got {number!r}")
     if not least <= number <= most:
         raise ValueError(f"{name} must be from {least} to {most}, got {number}")
 
@@ -42,6 +44,10 @@ def _check_range(name: str, number: int, least: int, most: int) -> None:
 def _check_moment(name: str, moment: datetime) -> None:
     if moment.tzinfo is None:
         raise ValueError(f"{name} must have a time zone, got {moment!r}")
+    try:
+        moment.astimezone(UTC)
+    except OverflowError as error:
+        raise ValueError(f"{name} must be a date in UTC as well, got {moment!r}") from error
 
 
 def _date_time(moment: datetime) -> str:
