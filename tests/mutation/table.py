@@ -13,6 +13,13 @@ _TRANSACTION: Final = (
 )
 _SESSION: Final = ("smtp/test_connection.py", "smtp/test_states.py")
 _RETRIEVAL: Final = ("pop3/test_connection.py", "pop3/test_authorization.py", "pop3/test_transaction.py")
+_POP3_SESSION: Final = (
+    *_RETRIEVAL,
+    *("pop3/test_quirks.py", "pop3/test_capabilities.py", "pop3/test_faults.py", "pop3/test_findings.py"),
+    *("pop3/test_secrets.py", "pop3/test_refusals.py", "pop3/test_calls.py", "pop3/test_events.py"),
+    *("pop3/test_limits.py", "pop3/test_states.py", "pop3/test_challenges.py", "pop3/test_response.py"),
+    *("pop3/test_commands.py", "pop3/test_survey.py"),
+)
 
 TESTS: Final[dict[str, tuple[str, ...]]] = {
     # What guards the wire.
@@ -34,7 +41,8 @@ TESTS: Final[dict[str, tuple[str, ...]]] = {
     ),
     "aio/tls": ("aio/test_tls.py", "aio/test_client.py"),
     "smtp/connection": (*_SESSION, *_TRANSACTION),
-    "pop3/connection": _RETRIEVAL,
+    "pop3/connection": _POP3_SESSION,
+    "pop3/answers": _POP3_SESSION,
     # What says whether a mail was sent.
     "smtp/delivery": ("smtp/test_delivery.py", *_TRANSACTION),
     "smtp/outcome": _TRANSACTION,
@@ -74,11 +82,11 @@ TESTS: Final[dict[str, tuple[str, ...]]] = {
     "pop3/response": ("pop3/test_response.py",),
     "pop3/capabilities": ("pop3/test_capabilities.py",),
     "pop3/refusals": ("pop3/test_refusals.py",),
-    "pop3/faults": ("pop3/test_faults.py", *_RETRIEVAL),
+    "pop3/faults": _POP3_SESSION,
     "pop3/listings": ("pop3/test_listings.py",),
     "pop3/listing_reader": ("pop3/test_listings.py",),
     "pop3/survey": ("pop3/test_survey.py",),
     "pop3/columns": ("pop3/test_columns.py",),
-    "pop3/findings": ("pop3/test_findings.py", *_RETRIEVAL),
-    "pop3/body": _RETRIEVAL,
+    "pop3/findings": _POP3_SESSION,
+    "pop3/body": _POP3_SESSION,
 }

@@ -114,7 +114,7 @@ class Pipeline(Generic[C]):
 
     def expect(self, command: C) -> None:
         """Put `command` in flight without a byte: a server's greeting answers the connection itself."""
-        self._await(command, 0, 1)
+        self._await(command)
 
     def write(self, block: bytes) -> None:
         """Write data that is no command: a piece of a message, the answer to a challenge."""
@@ -126,7 +126,7 @@ class Pipeline(Generic[C]):
 
         What is in flight must not end its group.
         """
-        self._await(command, 0, 1)
+        self._await(command)
         self._released(command)
         self._blocks.append(line)
 
@@ -195,10 +195,10 @@ class Pipeline(Generic[C]):
         self._blocks.clear()
         return self.discard_queued()
 
-    def _await(self, command: C, cost: int, size: int) -> None:
-        self._in_flight.append((command, cost, size))
-        self._commands += size
-        self._octets += cost
+    def _await(self, command: C) -> None:
+        # It leaves whatever the window, and takes none of its octets.
+        self._in_flight.append((command, 0, 1))
+        self._commands += 1
 
     def _is_open(self, command: C, cost: int, size: int) -> bool:
         # Whether `command` may leave, though others are in flight.
