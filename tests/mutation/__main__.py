@@ -45,6 +45,8 @@ def main() -> int:
         alive = (mutant for mutant, verdict in verdicts.items() if verdict == EQUAL and mutant.module == module)
         if module in modules and not any(part in mutant.line for mutant in alive):
             print(f"\nno mutant lives that writes this any more: {module}: {part}")
+    for test in driver.unfit:
+        print(f"left out, for it fails without any mutant: {test}")
     print(f"\n{'module':24} {'mutants':>8} {'killed':>8} {EQUAL:>8} {'survived':>8} {'unreached':>9}")
     for module in modules:
         counts = Counter(verdict for mutant, verdict in verdicts.items() if mutant.module == module)

@@ -135,7 +135,7 @@ SAME: Final[dict[tuple[str, str], str]] = {
     ("_wire/lines", "end = data.find(b'\\n')"): _SLOWER,
     ("pop3/connection", "self._eof = None"): _FALSE,
     ("pop3/connection", "self._is_secured = None"): _FALSE,
-    ("pop3/connection", "if 'pipelining' in self.capabilities"): _CASE,
+    ("pop3/answers", "if 'pipelining' in self.capabilities"): _CASE,
     ("smtp/connection", "(type(None) is MailText)"): _SLOWER,
     ("smtp/connection", "block.endswith(b'XX\\nXX')"): _SLOWER,
     ("smtp/connection", "self.is_authenticated = None"): _FALSE,

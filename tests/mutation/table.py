@@ -16,9 +16,8 @@ _RETRIEVAL: Final = ("pop3/test_connection.py", "pop3/test_authorization.py", "p
 _POP3_SESSION: Final = (
     *_RETRIEVAL,
     *("pop3/test_quirks.py", "pop3/test_capabilities.py", "pop3/test_faults.py", "pop3/test_findings.py"),
-    *("pop3/test_secrets.py", "pop3/test_refusals.py", "pop3/test_calls.py", "pop3/test_events.py"),
-    *("pop3/test_limits.py", "pop3/test_states.py", "pop3/test_challenges.py", "pop3/test_response.py"),
-    *("pop3/test_commands.py", "pop3/test_survey.py"),
+    *("pop3/test_secrets.py", "pop3/test_refusals.py", "pop3/test_events.py"),
+    *("pop3/test_limits.py", "pop3/test_states.py", "pop3/test_challenges.py"),
 )
 
 TESTS: Final[dict[str, tuple[str, ...]]] = {

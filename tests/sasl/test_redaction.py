@@ -66,6 +66,12 @@ def test_a_secret_that_has_something_to_quote_is_masked_where_it_is_quoted(said:
     assert redaction.mask(b"<" + said + b">") == b"<****>"
 
 
+def test_a_solidus_is_quoted_in_a_url_or_is_not() -> None:
+    redaction = Redaction([b"pa/ss word"])
+    for said in (b"pa%2Fss%20word", b"pa/ss%20word", b"pa/ss word"):
+        assert redaction.mask(b"<" + said + b">") == b"<****>"
+
+
 def test_what_the_server_was_told_in_base64_is_a_secret_too() -> None:
     line = base64.b64encode(b"\0tim\0" + OCTETS)
     redaction = Redaction([OCTETS, line])

@@ -46,7 +46,8 @@ def _spellings(secret: bytes) -> Iterable[bytes]:
     digits = secret.hex()
     yield from (digits.encode("ascii"), digits.upper().encode("ascii"))
     yield repr(secret)[2:-1].encode("ascii")
-    yield quote_from_bytes(secret, safe="").encode("ascii")
+    # A path of a URL keeps its "/".
+    yield from (quote_from_bytes(secret, safe=kept).encode("ascii") for kept in ("", "/"))
     text = secret.decode("utf-8", "ignore")
     if text.encode() == secret:
         yield from (json.dumps(text, ensure_ascii=only)[1:-1].encode() for only in (True, False))
