@@ -1,6 +1,7 @@
 """A run on one connection, and who else has a hand in it: other tasks, the end of it, and a connection that is cut."""
 
 import asyncio
+import socket
 from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
@@ -201,10 +202,9 @@ async def test_a_run_whose_connection_was_cut_lets_the_next_one_alone() -> None:
         assert {result.delivery for result in run.remaining} == {Delivery.NOT_SENT}
 
 
-async def test_a_run_whose_connection_was_cut_goes_on_over_another_one() -> None:
-    cut = ScriptedPeer(*READY, *SENT, *MAILED, STALL, lenient=True)
-    async with cut as first, ScriptedPeer(*READY, *SENT, *QUIT) as second:
-        client = SMTPClient(first.endpoint(connect=in_turn(first, second), timeouts=PATIENCE))
+async def test_a_run_whose_connection_is_cut_makes_none_again() -> None:
+    async with ScriptedPeer(*READY, *SENT, *MAILED, STALL, lenient=True) as peer:
+        client = SMTPClient(peer.endpoint(connect=in_turn(peer), timeouts=PATIENCE))
         await client.connect()
         run = client.send_all([MESSAGE] * 3, **LOCKSTEP)
         seen = [await anext(run)]
@@ -212,10 +212,11 @@ async def test_a_run_whose_connection_was_cut_goes_on_over_another_one() -> None
         await drain_events()
         client.abort()
         seen += await waiting
-        await client.quit()
-    words = {result.index: (result.delivery, type(result.error)) for result in seen}
-    accepted = (Delivery.ACCEPTED, type(None))
-    assert words == {0: accepted, 1: (Delivery.UNKNOWN, ConnectionLost), 2: accepted}
+        assert not client.is_connected
+    words = [(result.delivery, type(result.error)) for result in seen]
+    assert words[0] == (Delivery.ACCEPTED, type(None))
+    assert words[1:] == [(Delivery.UNKNOWN, ConnectionLost), (Delivery.NOT_SENT, ConnectionLost)]
+    assert "abort()" in str(seen[2].error)
 
 
 async def test_what_was_on_its_way_when_the_connection_was_cut_is_told_of_when_the_run_goes_on() -> None:
@@ -224,7 +225,6 @@ async def test_what_was_on_its_way_when_the_connection_was_cut_is_told_of_when_t
         seen = [await anext(run)]
         client.abort()
         seen += await collect(run)
-        await client.quit()
         await server.wait_idle()
     assert sorted(result.index for result in seen) == list(range(6))
     assert all((result.delivery is Delivery.ACCEPTED) is (result.error is None) for result in seen)
@@ -234,6 +234,31 @@ async def test_what_was_on_its_way_when_the_connection_was_cut_is_told_of_when_t
     doubtful = {result.index for result in seen if result.delivery is Delivery.UNKNOWN}
     taken = {result.index for result in seen if result.delivery is Delivery.ACCEPTED}
     assert taken <= set(delivered) <= taken | doubtful
+
+
+@pytest.mark.parametrize("heard", ["C: EHLO [127.0.0.1]", "nothing"])
+async def test_a_client_that_is_aborted_while_it_connects_is_not_connected(heard: str) -> None:
+    greeted = ("S: 220 mx", heard) if heard != "nothing" else ()
+    async with ScriptedPeer(*greeted, STALL, lenient=True) as peer:
+        connections = 0
+        opened = asyncio.Event()
+
+        async def connect() -> socket.socket:
+            nonlocal connections
+            connections += 1
+            if heard == "nothing":
+                await opened.wait()
+            return await peer.connect()
+
+        client = SMTPClient(peer.endpoint(connect=connect, timeouts=PATIENCE))
+        connecting = asyncio.ensure_future(client.connect())
+        await drain_events()
+        client.abort()
+        opened.set()
+        with pytest.raises(ConnectionLost):
+            await connecting
+        assert not client.is_connected
+        assert connections == 1  # no server that knows HELO alone hangs up like that
 
 
 # One message

@@ -200,3 +200,21 @@ async def test_what_breaks_off_several_connections_is_told_once_and_complained_o
         await pool.close()
     await drain_events()
     assert complaints == []
+
+
+@FRONTS
+async def test_a_mail_that_changes_sessions_when_the_connection_is_cut_makes_none_again(front: str) -> None:
+    script = (*extensions("LIMITS RCPTMAX=1 MAILMAX=1"), *sent("b"), "C: QUIT", WAIT, LISTEN)
+    async with ScriptedPeer(*script, lenient=True) as first, ScriptedPeer(*TAKES) as second:
+        fleet = front_of(front, first, second)
+        if isinstance(fleet, SMTPClient):
+            await fleet.connect()
+        whole = mail("b", "c", "d")
+        sending = asyncio.ensure_future(fleet.send(whole))
+        await drain_events()
+        fleet.abort()
+        with pytest.raises(ConnectionLost, match=r"abort\(\)") as caught:
+            await sending
+        assert caught.value.receipt is not None
+        assert [entry.delivery.name for entry in caught.value.receipt.recipients] == ["ACCEPTED", *["NOT_SENT"] * 2]
+        assert second.heard == b""

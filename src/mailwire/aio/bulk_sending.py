@@ -48,6 +48,7 @@ class BulkSending(AsyncIterator[SendResult]):
         self._is_over = False
         self._is_single = False
         self._futile = 0  # connections in a row
+        self._aborts = 0  # of the client's, before it held the connection
         self._hopeless: MailwireError | None = None  # why nothing more is sent
         self._broken_off: LocalProtocolError | None = None
         self._turn = Turn()  # of who waits for a result
@@ -98,7 +99,7 @@ class BulkSending(AsyncIterator[SendResult]):
     def abandon(self) -> None:
         """Take note that the connection was cut. If somebody is waiting for what comes over it, he is told by that."""
         if self._chain is not None and not self._turn.is_taken and not self._ending.locked():
-            cut = ConnectionLost("the connection was cut by abort()")
+            cut = ConnectionLost("the connection was cut")
             self._client._note(cut)
             self._chain.break_off(cut if self._is_open else None, may_try_again=self._is_open)
             with suppress(RuntimeError):  # where there is no event loop any more, nothing is read any more either
@@ -179,6 +180,7 @@ class BulkSending(AsyncIterator[SendResult]):
     async def _renew(self) -> None:
         client = self._client
         try:
+            client._refuse_if_aborted(self._aborts)
             if client.is_connected:
                 await client._begin_again()
             else:
@@ -194,7 +196,7 @@ class BulkSending(AsyncIterator[SendResult]):
         self._is_single = self._is_single or chain.is_suspect
         self._futile = 0 if chain.has_concluded else self._futile + 1
         chain.break_off(error)
-        self._client.abort()
+        self._client._cut()
         await chain.close()
         if self._futile == _FUTILE:
             self._hopeless = error
@@ -223,7 +225,7 @@ class BulkSending(AsyncIterator[SendResult]):
         finally:
             if not chain.is_idle:
                 chain.break_off(error, may_try_again=False)
-                self._client.abort()
+                self._client._cut()
                 await chain.close()
 
     async def _cut(self) -> None:
@@ -232,7 +234,7 @@ class BulkSending(AsyncIterator[SendResult]):
             return
         chain = self._opened_chain
         chain.break_off(None, may_try_again=False)
-        self._client.abort()
+        self._client._cut()
         self._end()
         await chain.close()
 
@@ -245,6 +247,7 @@ class BulkSending(AsyncIterator[SendResult]):
             self._is_open = True
             self._holding.begin()
             self._chain = Chain(client._talk, self._consignment)
+            self._aborts = client._aborts
         self._holding.use()
 
     def _break_off(self) -> None:

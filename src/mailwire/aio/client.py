@@ -14,7 +14,7 @@ from typing import Generic, Self, TypeVar
 
 from .._wire.trace import Direction, Traceable
 from ..endpoint import Endpoint, Protocol
-from ..errors import LocalProtocolError, MailwireError, RemoteProtocolError, SecurityError
+from ..errors import ConnectionLost, LocalProtocolError, MailwireError, RemoteProtocolError, SecurityError
 from ..transcript import Transcript
 from .session import Machine, Session
 from .tls import TLSInfo
@@ -38,6 +38,7 @@ class Client(ABC, Generic[E]):
         self._session: Session[E] | None = None
         self._lock = asyncio.Lock()
         self._waiting = 0  # for the lock
+        self._aborts = 0  # that there were
         self._user: asyncio.Task[object] | None = None  # of the connection, now
         self._is_logged = False  # what this call says and hears
 
@@ -53,7 +54,7 @@ class Client(ABC, Generic[E]):
             if self._session is not None:
                 self._session.expect_silence()
         except MailwireError:
-            self.abort()
+            self._cut()
         return self.is_connected
 
     def is_fed_by(self, task: "asyncio.Task[object] | None") -> bool:
@@ -87,10 +88,9 @@ class Client(ABC, Generic[E]):
         """Take leave and close the connection."""
 
     def abort(self) -> None:
-        """Cut the connection at once, without a word."""
-        if self._session is not None:
-            self._session.abort()
-            self._session = None
+        """Cut the connection at once, without a word. What is going on over it connects no more by itself."""
+        self._aborts += 1
+        self._cut()
 
     async def __aenter__(self) -> Self:
         await self.connect()
@@ -102,7 +102,7 @@ class Client(ABC, Generic[E]):
         if isinstance(error, MailwireError):
             self._note(error)  # also one that was raised of what was heard here
         if error is not None or self._session is None:
-            self.abort()
+            self._cut()
         else:
             await self.quit()
 
@@ -114,12 +114,26 @@ class Client(ABC, Generic[E]):
 
     async def _establish(self) -> None:
         """Make a connection to which calls can be made."""
+        aborts = self._aborts
         try:
             self._session = await Session.open(self.endpoint, self._new_machine())
+            self._refuse_if_aborted(aborts)  # when there was nothing yet to be cut
             await self._begin(self._session)
+            self._refuse_if_aborted(aborts)
         except BaseException:
-            self.abort()
+            self._cut()
             raise
+
+    def _cut(self) -> None:
+        """Let go of the connection without a word."""
+        if self._session is not None:
+            self._session.abort()
+            self._session = None
+
+    def _refuse_if_aborted(self, aborts: int) -> None:
+        """Raise ConnectionLost if the client was told to `abort` since it had been told so that many times."""
+        if self._aborts != aborts:
+            raise ConnectionLost("the connection was cut by abort()")
 
     @abstractmethod
     async def _begin(self, session: Session[E]) -> None:
@@ -176,9 +190,9 @@ class Client(ABC, Generic[E]):
             self._note(error)
             # Also where the words were in order, and what they say is not.
             if isinstance(error, RemoteProtocolError):
-                self.abort()
+                self._cut()
         if not self._is_clean:
-            self.abort()
+            self._cut()
         self._user = None
         self._lock.release()
 

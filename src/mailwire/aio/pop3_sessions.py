@@ -71,9 +71,12 @@ class POP3Sessions(Client[Event]):
 
     def abort(self) -> None:
         """Cut the connection at once, without a word. By RFC 1939 6 nothing that was marked is deleted then."""
+        super().abort()
+
+    def _cut(self) -> None:
         if self._session is not None:
             self._end_session(None)
-        super().abort()
+        super()._cut()
 
     def _new_machine(self) -> Connection:
         settings = self.settings
@@ -120,7 +123,7 @@ class POP3Sessions(Client[Event]):
         # Connect again inside a call, and ask for the listing.
         pause, may_reopen = self._login_pause, self._may_reopen
         delay = self.capabilities.login_delay
-        self.abort()
+        self._cut()
         if not may_reopen:
             raise ConnectionFailed(
                 f"{self.endpoint} wants {pause:.0f} seconds more before the next login (LOGIN-DELAY), "
@@ -241,7 +244,7 @@ class POP3Sessions(Client[Event]):
             await dialogue.session.close()
         finally:
             self._end_session(report)
-            super().abort()
+            super()._cut()
         return report
 
     async def _reset_before_quit(self) -> None:
@@ -275,7 +278,7 @@ class POP3Sessions(Client[Event]):
         self._retrieval = None
         self._fault = error if isinstance(error, MailwireError) else None
         if cut:
-            self.abort()
+            self._cut()
         elif leaves:
             self._transaction.leave()
         self._end_call(error)

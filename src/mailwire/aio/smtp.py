@@ -234,7 +234,7 @@ class SMTPClient(Client[Event]):
         except MailwireError:
             pass
         finally:
-            self.abort()
+            self._cut()
 
     # Connecting
 
@@ -257,13 +257,14 @@ class SMTPClient(Client[Event]):
 
     async def _establish_session(self) -> None:
         self._hangs_up_on_ehlo = False
+        aborts = self._aborts
         try:
             await super()._establish()
         except ConnectionLost:
             # Some servers from before RFC 1869 answer EHLO by hanging up. They are asked once more, with HELO.
-            if not (self._hangs_up_on_ehlo and can_do_with_helo(self.endpoint)):
+            if self._aborts != aborts or not (self._hangs_up_on_ehlo and can_do_with_helo(self.endpoint)):
                 raise
-            self.abort()
+            self._cut()
             await super()._establish()
 
     async def _begin(self, session: Session[Event]) -> None:
@@ -302,17 +303,26 @@ class SMTPClient(Client[Event]):
 
     async def _begin_again(self) -> None:
         # RFC 9422: a session that has come to its limits is left in good order, and another one begun.
+        aborts = self._aborts
         with suppress(MailwireError):
             await self._talk.ask(Quit())
             await self._talk.session.close()
-        self.abort()
+        self._cut()
+        self._refuse_if_aborted(aborts)
         await self._establish()
 
     # Sharing the connection
 
     def abort(self) -> None:
-        """Cut the connection at once, without a word."""
+        """Cut the connection at once, without a word.
+
+        A call that is using it, or a run of `send_all`, makes none again: what it was about to send was not sent, and
+        what the server may have is UNKNOWN.
+        """
         super().abort()
+
+    def _cut(self) -> None:
+        super()._cut()
         bulk, self._left_bulk = self._left_bulk or self._bulk, None
         if bulk is not None:
             bulk.abandon()
