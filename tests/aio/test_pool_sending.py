@@ -257,6 +257,36 @@ async def test_after_a_while_a_run_tries_as_many_connections_as_ever() -> None:
             assert sorted(accepted(await running)) == list(range(9))
 
 
+async def test_after_a_while_a_run_tries_another_connection_beside_those_that_are_held_up() -> None:
+    clock, others_stand = Clock(), asyncio.Event()
+    async with MailServer(ACCOUNTS) as server:
+        count = 0
+
+        async def connect() -> socket.socket:
+            nonlocal count
+            count += 1
+            if count == 3:
+                await others_stand.wait()
+                raise ConnectionRefusedError("not yet")
+            return await connected(server)
+
+        async with SMTPPool(Endpoint("localhost", tls="none", connect=connect), max_connections=3) as pool:
+            first, second, rest = Gate(), Gate(), Gate()
+            messages = [first.message(0), second.message(1), *(rest.message(number) for number in range(2, 9))]
+            running = asyncio.ensure_future(run(pool, messages))
+            await drain_events()
+            others_stand.set()
+            first.open()
+            await drain_events()
+            assert (pool.statistics.in_use, count) == (2, 3)
+            await clock.advance(61)
+            second.open()
+            await drain_events()
+            assert (pool.statistics.in_use, count) == (3, 4)
+            rest.open()
+            assert sorted(accepted(await running)) == list(range(9))
+
+
 async def test_a_rate_is_kept_to() -> None:
     clock = Clock()
     async with MailServer(ACCOUNTS) as server, SMTPPool(endpoint_of(server), rate_limit=0.1, rate_burst=2) as pool:

@@ -133,12 +133,12 @@ class PoolSending(AsyncIterator[SendResult]):
     def _employ(self) -> None:
         # Let there be a lane for each mail that can be taken, as far as there may be connections.
         pool, consignment = self._pool, self._consignment
+        if self._careful_until is not None and asyncio.get_running_loop().time() >= self._careful_until:
+            self._most, self._careful_until, self._trouble = pool.max_connections, None, None
         if pool._is_closed or self._trouble is not None:
             if self._lanes:
                 return  # they may yet do better
             self._hopeless = self._trouble or pool_closed()
-        if self._careful_until is not None and asyncio.get_running_loop().time() >= self._careful_until:
-            self._most, self._careful_until = pool.max_connections, None
         while len(self._lanes) < self._most and not (self._hopeless and consignment.has_result):
             item = consignment.take()
             if item is None:
