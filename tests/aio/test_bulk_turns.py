@@ -283,7 +283,7 @@ class Lost:
 @pytest.mark.parametrize("front", [SMTPClient, SMTPPool])
 async def test_a_message_that_cannot_be_read_has_its_own_error_where_nobody_is_there(front: Any) -> None:
     messages = [MESSAGE, Lost(), MESSAGE]
-    async with ScriptedPeer(*READY, FIN, LISTEN) as peer:
+    async with ScriptedPeer(*READY, "C: MAIL FROM:<a@example.org>", FIN, LISTEN) as peer:
         fleet = front(peer.endpoint(connect=in_turn(peer), timeouts=PATIENCE))
         if front is SMTPClient:
             await fleet.connect()

@@ -219,7 +219,7 @@ class Chain:
             self._leave_ready()
             return
         if not self._links:
-            self._session.expect_silence()
+            await self._session.listen()
         self._ready = None
         item, sending, batch, is_part = ready
         behind = self._links[-1].passage.transaction if self._links else None

@@ -3,7 +3,8 @@
 1. Calls queue up: one uses the connection at a time, whatever task it comes from.
 2. Whatever ends a call, an error, a deadline or a cancellation, leaves the connection provably clean, with nothing
    unanswered, or dead. A dead connection refuses every further call.
-3. What the server said while nothing was asked is looked at before anything is asked.
+3. What the server said while nothing was asked is looked at before anything is asked, also where the event loop has not
+   read it yet. What is still on its way then, cannot be told from an answer.
 """
 
 import asyncio
@@ -179,7 +180,7 @@ class Client(ABC, Generic[E]):
             session = self._session
             if session is None:
                 raise LocalProtocolError("the client is not connected: connect() first")
-            session.expect_silence()
+            await session.listen()
         except BaseException as error:
             self._end_call(error)
             raise

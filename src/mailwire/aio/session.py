@@ -116,6 +116,11 @@ class Session(Generic[E]):
             raise ConnectionLost("the connection is closed")
         return event
 
+    async def listen(self) -> None:
+        """Do what `expect_silence` does, where the event loop may not have read yet what has come."""
+        await self.stream.listen()
+        self.expect_silence()
+
     def expect_silence(self) -> None:
         """Make sure that nothing has arrived that would be taken for the answer to what is about to be asked.
 

@@ -1,0 +1,113 @@
+"""What a server says though it was asked nothing: it answers nothing that is asked later, wherever it is found."""
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from mailwire import ConnectionLost, Delivery, Endpoint, MailwireError, RemoteProtocolError, SMTPClient
+from mailwire.testing.turns import drain_events
+from tests.aio.dialogues import MESSAGE
+
+ENVELOPE: dict[str, Any] = {"sender": "a@example.org", "recipients": "b@example.org"}
+
+
+class Chatterer:
+    """A server that takes one mail, and refuses the message of every other; `say` sends something in between.
+
+    behind_verdict: what leaves with the answer to the first message.
+    """
+
+    def __init__(self, behind_verdict: bytes = b"") -> None:
+        self.commands: list[bytes] = []
+        self._verdicts = [b"250 taken\r\n" + behind_verdict]
+        self.writers: list[asyncio.StreamWriter] = []
+
+    async def __aenter__(self) -> Endpoint:
+        self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
+        port = self._server.sockets[0].getsockname()[1]
+        return Endpoint("127.0.0.1", port, tls="none", local_hostname="c.example.org")
+
+    async def __aexit__(self, *_: object) -> None:
+        self._server.close()
+        for writer in self.writers:
+            writer.transport.abort()
+        await drain_events()
+
+    def say(self, words: bytes) -> None:
+        """What leaves at once: it is there before the event loop turns again."""
+        self.writers[0].write(words)
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.writers.append(writer)
+        writer.write(b"220 mx\r\n")
+        while line := await reader.readline():
+            self.commands.append(line)
+            verb = line.split()[0]
+            if verb == b"EHLO":
+                writer.write(b"250-mx\r\n250-PIPELINING\r\n250 CHUNKING\r\n")
+            elif verb == b"DATA":
+                writer.write(b"354 go\r\n")
+                await reader.readuntil(b"\r\n.\r\n")
+                writer.write(self._verdict())
+            elif verb == b"BDAT":
+                await reader.readexactly(int(line.split()[1]))
+                writer.write(self._verdict())
+            else:
+                writer.write(b"250 ok\r\n")
+
+    def _verdict(self) -> bytes:
+        return self._verdicts.pop() if self._verdicts else b"554 no\r\n"
+
+
+WORDS = pytest.mark.parametrize(
+    ("words", "error"),
+    [(b"250 stray\r\n", RemoteProtocolError), (b"25", RemoteProtocolError), (b"421 enough\r\n", ConnectionLost)],
+)
+
+
+@WORDS
+@pytest.mark.parametrize("use_chunking", [False, True])
+async def test_what_has_come_and_was_not_read_answers_nothing(words: bytes, error: Any, use_chunking: bool) -> None:
+    server = Chatterer()
+    async with server as endpoint:
+        client = SMTPClient(endpoint)
+        await client.connect()
+        assert (await client.send(MESSAGE, **ENVELOPE, use_chunking=use_chunking)).delivery is Delivery.ACCEPTED
+        server.say(words)
+        with pytest.raises(MailwireError) as caught:
+            await client.send(MESSAGE, **ENVELOPE, use_chunking=use_chunking)
+        assert isinstance(caught.value, error)
+        assert caught.value.delivery is Delivery.NOT_SENT
+        assert not client.is_connected
+        await drain_events()
+        assert sum(command.startswith(b"MAIL") for command in server.commands) == 1
+
+
+@WORDS
+async def test_what_comes_behind_a_verdict_answers_nothing(words: bytes, error: Any) -> None:
+    server = Chatterer(behind_verdict=words)
+    async with server as endpoint:
+        client = SMTPClient(endpoint)
+        await client.connect()
+        assert (await client.send(MESSAGE, **ENVELOPE)).delivery is Delivery.ACCEPTED
+        with pytest.raises(MailwireError) as caught:
+            await client.send(MESSAGE, **ENVELOPE)
+        assert isinstance(caught.value, error)
+        assert caught.value.delivery is Delivery.NOT_SENT
+        assert not client.is_connected
+
+
+@pytest.mark.parametrize("use_chunking", [False, True, "eager"])
+async def test_a_run_that_was_not_gone_on_with_hears_what_has_come_meanwhile(use_chunking: Any) -> None:
+    server = Chatterer()
+    async with server as endpoint:
+        client = SMTPClient(endpoint)
+        await client.connect()
+        run = client.send_all([MESSAGE] * 2, **ENVELOPE, use_chunking=use_chunking, look_ahead=1)
+        assert (await anext(run)).delivery is Delivery.ACCEPTED
+        server.say(b"250 stray\r\n")
+        # The second mail goes over another connection, and is refused there.
+        assert (await anext(run)).delivery is Delivery.REFUSED
+        assert len(server.writers) == 2
+        client.abort()
