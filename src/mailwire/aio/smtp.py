@@ -192,9 +192,9 @@ class SMTPClient(Client[Event]):
         connection is sent one mail after the other from there on, and nothing that it may have got is sent to it again.
 
         No failure of a message ends the run; it is the `error` of that message's result. A lost connection is made
-        again for those that were certainly not sent; if that fails, they and all that follow were NOT_SENT. To leave
-        the run before its end, leave `async with`, or call `aclose`; `remaining` tells of the messages without a
-        result.
+        again for those that were certainly not sent, and for the parts of a mail that were not (RFC 9422); if that
+        fails, or `abort` has cut it, they and all that follow were NOT_SENT. To leave the run before its end, leave
+        `async with`, or call `aclose`; `remaining` tells of the messages without a result.
 
         Raises ValueError for settings that make no sense. The iterator raises LocalProtocolError where the client is
         not connected, and what `messages` raises.
