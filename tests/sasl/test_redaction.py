@@ -66,6 +66,14 @@ def test_a_secret_that_has_something_to_quote_is_masked_where_it_is_quoted(said:
     assert redaction.mask(b"<" + said + b">") == b"<****>"
 
 
+def test_what_json_need_not_quote_may_stand_there_as_it_is() -> None:
+    assert Redaction(['pä"ss'.encode()]).mask('<pä\\"ss>'.encode()) == b"<****>"
+
+
+def test_of_a_secret_that_fills_its_base64_no_letter_is_left() -> None:
+    assert Redaction([b"secreW"]).mask(b"c2VjcmVX") == b"****"
+
+
 def test_a_solidus_is_quoted_in_a_url_or_is_not() -> None:
     redaction = Redaction([b"pa/ss word"])
     for said in (b"pa%2Fss%20word", b"pa/ss%20word", b"pa/ss word"):
