@@ -29,6 +29,7 @@ _COPY: Final = "a copy is as good"
 _CONTEXT: Final = "more of the context than matters changes nothing"
 _UNHEARD: Final = "it is caught where it was asked for, and nobody reads it"
 _KEY: Final = "a key of so many octets is as good"
+_UNQUOTED: Final = "no letter is ever quoted in a URL"
 
 SAME: Final[dict[tuple[str, str], str]] = {
     ("smtp/rules", "if type(None) in _PLAIN:"): _SLOWER,
@@ -151,4 +152,11 @@ SAME: Final[dict[tuple[str, str], str]] = {
     ("sasl/keys", "secrets.token_bytes(33)"): _KEY,
     ("sasl/keys", "popitem(last=None)"): _FALSE,
     ("sasl/keys", "password, 'SHA256')"): "hmac takes the name in any case",
+    ("sasl/redaction", "for kept in ('', 'XX/XX'))"): _UNQUOTED,
+    ("sasl/redaction", "for kept in ('XXXX', '/'))"): _UNQUOTED,
+    ("sasl/choice", "ranks.get(remembered.upper(), -2)"): "no rank is beneath 0",
+    ("sasl/exchange", "self.is_begun = None"): _FALSE,
+    ("sasl/exchange", "if sends_initial_response else 1)"): "no line is of one octet",
+    ("sasl/scram", "encode_saslname('THE USER', user)"): "what it would refuse, SASLprep has refused",
+    ("sasl/scram", "self._server_signature = None"): _FALSE,
 }

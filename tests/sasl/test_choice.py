@@ -448,6 +448,11 @@ def test_credentials_that_a_mechanism_cannot_present_are_refused_and_not_quoted(
     assert_hidden(CANARY, refusal.value)
 
 
+def test_xoauth2_says_why_it_presents_no_authzid() -> None:
+    with pytest.raises(ValueError, match=r"^XOAUTH2 has no place for an authzid$"):
+        make_mechanism("XOAUTH2", OAuthToken("user", "token", authzid="other"), situation(), Preferences())
+
+
 def test_the_provider_of_a_token_is_asked_before() -> None:
     for name in ("OAUTHBEARER", "XOAUTH2"):
         with pytest.raises(AssertionError, match="the provider of a token is asked before a mechanism is made"):

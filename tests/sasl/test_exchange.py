@@ -487,8 +487,10 @@ def test_no_challenge_that_holds_the_secret_shows_it(keeper: Keeper, echo: Calla
 
 def test_a_failure_says_of_such_a_challenge_that_it_is_one() -> None:
     made = exchange(CramMD5(Password("tim", CANARY)))
+    assert not made.is_begun
     assert made.respond(b64(SECRET)) == CANCEL
     assert failure_of(made) == "the challenge says what we said in confidence"
+    assert not made.is_server_unproven
     made = exchange(Careless())
     assert made.respond(b64(b"\xff" + SECRET)) == CANCEL
     assert failure_of(made) == "the challenge says what we said in confidence"

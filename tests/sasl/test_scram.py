@@ -741,7 +741,7 @@ def test_any_challenge_is_answered_or_is_work_or_fails(challenges: list[bytes], 
 
 def test_its_secrets_are_the_prepared_password_and_the_proof() -> None:
     mechanism = Scram(Password("user", "pen\u00adcil"), "SHA-1", make_nonce=lambda: NONCE)
-    assert mechanism.secrets[0] == b"pencil"
+    assert mechanism.secrets == (b"pencil", b"")
     mechanism.initial_response()
     mechanism.respond(b"r=fyko+d2lbbFgONRv9qkxdawL3rfcNHYJY1ZVvWVs7j,s=QSXCR+Q6sek8bf92,i=4096")
     assert mechanism.secrets == (b"pencil", b"v0X8v3Bz2T0CJGbJQyF0X+HI4Ts=")
