@@ -3,6 +3,7 @@ import base64
 import socket
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack
+from email import message_from_bytes
 from typing import Any
 
 import pytest
@@ -271,6 +272,7 @@ async def test_a_server_that_does_not_know_ehlo_is_asked_with_helo(refusal: str)
         ({"options": MailOptions(ret="HDRS")}, "DSN"),
         ({"recipient_options": RecipientOptions(notify="NEVER")}, "DSN"),
         ({"policy": MessagePolicy(binary=True)}, "CHUNKING"),
+        ({"policy": MessagePolicy(binary=True), "message": message_from_bytes(MESSAGE)}, "CHUNKING"),
     ],
 )
 @pytest.mark.parametrize("refuses", [True, False])
@@ -290,6 +292,14 @@ async def test_what_helo_cannot_give_is_said_to_be_for_want_of_ehlo(
                 await client.send(**{"message": MESSAGE, **ARGUMENTS, **wish})
             assert (caught.value.extension, caught.value.delivery) == (extension, Delivery.NOT_SENT)
             await client.send(MESSAGE, **ARGUMENTS)
+
+
+async def test_a_message_as_it_is_needs_chunks() -> None:
+    async with ScriptedPeer(*READY, *QUIT) as peer:
+        async with SMTPClient(peer.endpoint()) as client:
+            with pytest.raises(NotSupported, match="CHUNKING") as caught:
+                await client.send(message_from_bytes(MESSAGE), **ARGUMENTS, policy=MessagePolicy(binary=True))
+        assert caught.value.delivery is Delivery.NOT_SENT
 
 
 async def test_a_server_that_is_busy_is_not_asked_with_helo() -> None:

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Final
 
-from mailwire import InjectedData, MailwireError, Password
+from mailwire import Desynchronised, InjectedData, MailwireError, Password
 from mailwire.pop3 import (
     LOCKSTEP,
     PIPELINING_WINDOW,
@@ -56,8 +56,15 @@ def run(data: bytes) -> None:
     other.run(turns, octets)
     if options & 128:
         return  # what is forgiven then, is forgiven by what has arrived
-    assert kind_of(one.error) == kind_of(other.error)
     told, otherwise = account(one.events), account(other.events)
+    if isinstance(one.error, Desynchronised) and other.error is None:
+        # What is behind the answer to QUIT is looked at where it comes with it: nobody waits for it.
+        last = other.events[-1]
+        assert isinstance(last, ResponseReceived)
+        assert isinstance(last.command, Quit)
+        assert otherwise[: len(told)] == told
+        return
+    assert kind_of(one.error) == kind_of(other.error)
     if isinstance(one.error, InjectedData):
         assert otherwise[: len(told)] == told
     else:

@@ -230,7 +230,8 @@ MESSAGES: Final = [
     # Only a dot behind CRLF and before it is the end: whoever wrote the mail has no say in it.
     whole("bare-line-feeds", b"a\n.\n.\r\nb\n.\r\nc\r\n", b"a\n.\n.\r\nb\n.\r\nc\r\n"),
     whole("bare-carriage-returns", b"a\r.\rb\r\r\n.\rc\r\n", b"a\r.\rb\r\r\n.\rc\r\n"),
-    whole("answers", b"+OK\r\n-ERR no\r\n+ \r\n", b"+OK\r\n-ERR no\r\n+ \r\n"),
+    # As the first line of a message, where a header is due, they would be another command's answer.
+    whole("answers", b"\r\n+OK\r\n-ERR no\r\n+ \r\n", b"\r\n+OK\r\n-ERR no\r\n+ \r\n"),
     *(whole(f"mime-bombs-{name}", bomb, bomb, surroundings=ONCE) for name, bomb in BOMBS.items()),
     case(
         "retr-err-2-of-3",

@@ -238,10 +238,8 @@ class Sending:
         return True if choice == "eager" and self.mailing.on_refused == "abort" else choice
 
     async def _drive(self, dialogue: Dialogue, passage: Passage) -> None:
-        transaction, connection = passage.transaction, dialogue.connection
+        transaction = passage.transaction
         while True:
-            if connection.queued_chunks:
-                dialogue.session.flush()  # if the window lets the chunk leave, the next one is wanted
             if transaction.wants_data and not passage.write_whole():
                 await passage.write()
             await dialogue.converse(passage.go_on)
