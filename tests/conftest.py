@@ -1,6 +1,7 @@
 """What holds for all tests."""
 
 import gc
+from pathlib import Path
 
 import pytest
 from hypothesis import Phase, settings
@@ -15,6 +16,12 @@ settings.register_profile(
 settings.load_profile("mailwire")
 
 pytest_plugins = ["mailwire.testing.pytest_plugin", "pytester"]
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with what waits for other processes: where several workers run the tests, the rest is done meanwhile."""
+    integration = Path(__file__).parent / "integration"
+    items.sort(key=lambda item: integration not in item.path.parents)
 
 
 @pytest.hookimpl(trylast=True)
