@@ -196,41 +196,46 @@ async def test_a_mail_in_parts_has_all_its_transactions_counted_and_is_one_mail(
     assert (seen.opened, seen.reused, seen.retried) == (3, 3, 0)
 
 
+class Way:
+    """The way to `server`, on which one connection is refused, once that may be.
+
+    refused: the number of that connection, from 1.
+    count: how many were asked for.
+    """
+
+    def __init__(self, server: MailServer, *, refused: int, until: asyncio.Event | None = None) -> None:
+        self.count = 0
+        self._server = server
+        self._refused = refused
+        self._until = until
+
+    async def connect(self) -> socket.socket:
+        self.count += 1
+        if self.count == self._refused:
+            if self._until is not None:
+                await self._until.wait()
+            raise ConnectionRefusedError("not yet")
+        return await connected(self._server)
+
+
 async def test_a_connection_that_could_not_be_opened_holds_a_run_up_no_longer_than_that() -> None:
     async with MailServer(ACCOUNTS) as server:
-        count = 0
-
-        async def connect() -> socket.socket:
-            nonlocal count
-            count += 1
-            if count == 1:
-                raise ConnectionRefusedError("not yet")
-            return await connected(server)
-
-        async with SMTPPool(Endpoint("localhost", tls="none", connect=connect), max_connections=3) as pool:
+        way = Way(server, refused=1)
+        async with SMTPPool(Endpoint("localhost", tls="none", connect=way.connect), max_connections=3) as pool:
             gate = Gate()
             running = asyncio.ensure_future(run(pool, [gate.message(number) for number in range(9)]))
             await drain_events()
             assert pool.statistics.in_use == 3
             gate.open()
             assert sorted(accepted(await running)) == list(range(9))
-        assert count == 4
+        assert way.count == 4
 
 
 async def test_after_a_while_a_run_tries_as_many_connections_as_ever() -> None:
     clock, others_stand = Clock(), asyncio.Event()
     async with MailServer(ACCOUNTS) as server:
-        count = 0
-
-        async def connect() -> socket.socket:
-            nonlocal count
-            count += 1
-            if count == 3:
-                await others_stand.wait()
-                raise ConnectionRefusedError("not yet")
-            return await connected(server)
-
-        endpoint = Endpoint("localhost", tls="none", connect=connect)
+        way = Way(server, refused=3, until=others_stand)
+        endpoint = Endpoint("localhost", tls="none", connect=way.connect)
         async with SMTPPool(endpoint, max_connections=3, max_idle=None) as pool:
             gates, more = [Gate(), Gate(), Gate()], asyncio.Event()
 
@@ -247,11 +252,11 @@ async def test_after_a_while_a_run_tries_as_many_connections_as_ever() -> None:
             others_stand.set()
             gates[0].open()
             await drain_events()
-            assert (pool.statistics.in_use, count) == (1, 3)
+            assert (pool.statistics.in_use, way.count) == (1, 3)
             await clock.advance(61)
             more.set()
             await drain_events()
-            assert (pool.statistics.in_use, count) == (3, 4)
+            assert (pool.statistics.in_use, way.count) == (3, 4)
             for gate in gates:
                 gate.open()
             assert sorted(accepted(await running)) == list(range(9))
@@ -260,17 +265,8 @@ async def test_after_a_while_a_run_tries_as_many_connections_as_ever() -> None:
 async def test_after_a_while_a_run_tries_another_connection_beside_those_that_are_held_up() -> None:
     clock, others_stand = Clock(), asyncio.Event()
     async with MailServer(ACCOUNTS) as server:
-        count = 0
-
-        async def connect() -> socket.socket:
-            nonlocal count
-            count += 1
-            if count == 3:
-                await others_stand.wait()
-                raise ConnectionRefusedError("not yet")
-            return await connected(server)
-
-        async with SMTPPool(Endpoint("localhost", tls="none", connect=connect), max_connections=3) as pool:
+        way = Way(server, refused=3, until=others_stand)
+        async with SMTPPool(Endpoint("localhost", tls="none", connect=way.connect), max_connections=3) as pool:
             first, second, rest = Gate(), Gate(), Gate()
             messages = [first.message(0), second.message(1), *(rest.message(number) for number in range(2, 9))]
             running = asyncio.ensure_future(run(pool, messages))
@@ -278,11 +274,11 @@ async def test_after_a_while_a_run_tries_another_connection_beside_those_that_ar
             others_stand.set()
             first.open()
             await drain_events()
-            assert (pool.statistics.in_use, count) == (2, 3)
+            assert (pool.statistics.in_use, way.count) == (2, 3)
             await clock.advance(61)
             second.open()
             await drain_events()
-            assert (pool.statistics.in_use, count) == (3, 4)
+            assert (pool.statistics.in_use, way.count) == (3, 4)
             rest.open()
             assert sorted(accepted(await running)) == list(range(9))
 

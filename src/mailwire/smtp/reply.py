@@ -128,7 +128,7 @@ class ReplyReader(LineBuffer):
 
     def __bool__(self) -> bool:
         """Whether anything was received that is not part of a reply handed out."""
-        return bool(self._lines or self._arrived or self._beginning or self._start < len(self._data))
+        return bool(self._lines) or super().__bool__()
 
     def next_reply(self) -> Reply | None:
         """Take the next reply; None if it is not complete yet.
