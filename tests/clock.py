@@ -4,7 +4,7 @@ import asyncio
 
 from mailwire.testing.turns import drain_events
 
-__all__ = ["Clock"]
+__all__ = ["Clock", "StandingClock"]
 
 
 class Clock:
@@ -28,3 +28,12 @@ class Clock:
 
     def _time(self) -> float:
         return self._real() + self._ahead
+
+
+class StandingClock(Clock):
+    """A clock that goes by no time but the test's: what is counted in seconds may take as long as it likes."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        began = self._real()
+        self._real = lambda: began

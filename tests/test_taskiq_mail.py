@@ -1,4 +1,4 @@
-"""What of docs/examples/taskiq_mail knows of no queue. The rest is in tests/integration/test_task_queue.py."""
+"""What of docs/examples/taskiq_mail knows of no queue. The rest is in tests/integration/test_task_*.py."""
 
 import asyncio
 import importlib
@@ -17,7 +17,7 @@ import mailwire
 from mailwire import Delivery, MailwireError, Password, RecipientReceipt
 from mailwire.errors import AuthenticationFailed, ConnectionLost, InvalidMessage, NotSupported, TLSFailed
 from mailwire.smtp import Receipt, Reply
-from tests.clock import Clock
+from tests.clock import Clock, StandingClock
 from tests.integration.conftest import demand_libraries
 
 OK, LATER, NO = Reply(250, (b"ok",)), Reply(451, (b"later",)), Reply(550, (b"no",))
@@ -161,15 +161,6 @@ def test_a_password_is_read_from_the_file_of_its_account(tmp_path: Path) -> None
 # Leases
 
 
-class Standing(Clock):
-    """A clock that goes by no time but the test's: what is counted in seconds may take as long as it likes."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        began = self._real()
-        self._real = lambda: began
-
-
 class Held:
     """A lease of 30 seconds, which answers as it was told to."""
 
@@ -212,7 +203,7 @@ async def pass_time(clock: Clock, seconds: int) -> None:
 
 
 async def test_a_lease_is_kept_three_times_in_its_time(leases: Any) -> None:
-    clock, lease = Standing(), Held()
+    clock, lease = StandingClock(), Held()
     working = asyncio.create_task(work(leases, lease))
     await pass_time(clock, 95)
     assert lease.asked == [10, 20, 30, 40, 50, 60, 70, 80, 90]
@@ -225,7 +216,7 @@ async def test_a_lease_is_kept_three_times_in_its_time(leases: Any) -> None:
 
 
 async def test_a_lease_that_cannot_be_kept_is_tried_again_and_goes_on(leases: Any) -> None:
-    clock, lease = Standing(), Held(OSError("Redis is away"), leases.RedisError("and still"))
+    clock, lease = StandingClock(), Held(OSError("Redis is away"), leases.RedisError("and still"))
     working = asyncio.create_task(work(leases, lease))
     await pass_time(clock, 45)
     # A second apart while it fails; and what was held from the twelfth second on was held for thirty.
@@ -236,7 +227,7 @@ async def test_a_lease_that_cannot_be_kept_is_tried_again_and_goes_on(leases: An
 
 
 async def test_work_stops_when_its_lease_may_be_over(leases: Any) -> None:
-    clock, lease = Standing(), Held(True, *[OSError("Redis is away")] * 100)
+    clock, lease = StandingClock(), Held(True, *[OSError("Redis is away")] * 100)
     working = asyncio.create_task(work(leases, lease))
     await pass_time(clock, 39)
     assert not working.done()
@@ -246,7 +237,7 @@ async def test_work_stops_when_its_lease_may_be_over(leases: Any) -> None:
 
 
 async def test_work_stops_at_once_when_its_lease_is_anothers(leases: Any) -> None:
-    clock, lease = Standing(), Held(True, False)
+    clock, lease = StandingClock(), Held(True, False)
     working = asyncio.create_task(work(leases, lease))
     await pass_time(clock, 20)
     assert await working == "over"

@@ -5,16 +5,20 @@ fail instead, and with MAILWIRE_REQUIRE_LIBRARIES=1 those that lack a library do
 of each server's log.
 """
 
+import importlib
 import os
 import shutil
+import sys
 import tempfile
-from collections.abc import Generator, Iterator
+from collections.abc import AsyncIterator, Generator, Iterator
 from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
 
+from mailwire.testing import EXTENSIONS, MailServer, Policy, authority_file, server_context
+from tests.integration import task_worker
 from tests.integration.daemon import Daemon
 from tests.integration.dovecot import Dovecot
 from tests.integration.mail_host import MailHost
@@ -22,6 +26,7 @@ from tests.integration.mailbox import Mailbox
 from tests.integration.mailutils import MailutilsPop3d
 from tests.integration.postfix import Postfix
 from tests.integration.redis_server import RedisServer
+from tests.integration.task_queue import ACCOUNTS, CONTEXT, PASSWORD, Queue
 
 _FOLDER = Path(__file__).parent
 _RUNNING = pytest.StashKey[list[Daemon]]()
@@ -134,3 +139,58 @@ def dovecot(mail_host: MailHost) -> Dovecot:
 def mailbox(mail_host: MailHost) -> Mailbox:
     """An account that no test used before, empty."""
     return mail_host.new_mailbox()
+
+
+@pytest.fixture
+def environment(redis_server: RedisServer, tmp_path: Path) -> dict[str, str]:
+    """The settings of the workers of the task queue."""
+    (tmp_path / "secrets").mkdir()
+    (tmp_path / "secrets" / "a@localhost").write_text(f"{PASSWORD}\n")
+    return {
+        "TASKIQ_MAIL_REDIS": redis_server.url,
+        "TASKIQ_MAIL_SECRETS": str(tmp_path / "secrets"),
+        "TASKIQ_MAIL_FOLDER": str(tmp_path / "mail"),
+        "TASKIQ_MAIL_CONNECTIONS": "2",
+        "TASKIQ_MAIL_LEASE": "60",
+        # What trusts the system's authorities trusts the test authority here.
+        "SSL_CERT_FILE": str(authority_file()),
+    }
+
+
+@pytest.fixture
+async def queue(
+    environment: dict[str, str], redis_server: RedisServer, monkeypatch: pytest.MonkeyPatch
+) -> AsyncIterator[Queue]:
+    """The task queue, empty."""
+    demand_libraries("redis", "taskiq", "taskiq_redis")
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    # Its settings are read when it is imported, and its connections are those of one event loop.
+    for name in [name for name in sys.modules if name.startswith("taskiq_mail")]:
+        monkeypatch.delitem(sys.modules, name)
+    CONTEXT.set_forkserver_preload(["taskiq.api", "taskiq_redis", "mailwire", task_worker.__name__])
+    redis = importlib.import_module("redis.asyncio").Redis.from_url(redis_server.url)
+    await redis.flushall()
+    queue = Queue(environment, redis)
+    await queue.broker.startup()
+    yield queue
+    queue.stop()
+    await queue.broker.shutdown()
+    await redis.aclose()
+    for name in [name for name in sys.modules if name.startswith("taskiq_mail")]:
+        del sys.modules[name]
+
+
+@pytest.fixture
+def replies() -> dict[str, str]:
+    """What the mail server answers RCPT; may be changed while it runs."""
+    return {}
+
+
+@pytest.fixture(params=["DATA", "BDAT"])
+async def server(request: pytest.FixtureRequest, replies: dict[str, str]) -> AsyncIterator[MailServer]:
+    """A server that the workers send to and collect from."""
+    extensions = [name for name in EXTENSIONS if name != "CHUNKING" or request.param == "BDAT"]
+    policy = Policy(require_auth=True, recipient_replies=replies, extensions=extensions)
+    async with MailServer(ACCOUNTS, policy=policy, tls_context=server_context(), implicit_tls=True) as server:
+        yield server
