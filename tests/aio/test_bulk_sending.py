@@ -2,9 +2,8 @@
 
 import asyncio
 import io
-import socket
 import threading
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import aclosing, suppress
 from email.message import EmailMessage
 from functools import partial
@@ -20,7 +19,6 @@ from mailwire import (
     DataRefused,
     DeadlineExceeded,
     Delivery,
-    Endpoint,
     InvalidMessage,
     LocalProtocolError,
     Mailing,
@@ -51,6 +49,7 @@ from mailwire.testing import (
 )
 from mailwire.testing.turns import drain_events, turns
 from tests.aio.dialogues import MESSAGE, QUIT, SENT, SMTP_ANSWERS, extensions, once
+from tests.aio.pools import endpoint_of, in_turn, numbered
 from tests.clock import Clock
 
 NAMED = ("C: MAIL FROM:<a@example.org>", "C: RCPT TO:<b@example.org>")
@@ -69,16 +68,8 @@ def server_with(*extensions: str, patient: bool = False, **settings: Any) -> Mai
     return MailServer(ACCOUNTS, policy=Policy(extensions=extensions or BDAT, **settings), patient=patient)
 
 
-def endpoint_of(server: MailServer, **settings: Any) -> Endpoint:
-    return Endpoint("localhost", server.smtp_port, tls="none", **settings)
-
-
-def octets(number: int) -> bytes:
-    return b"Subject: %d\r\n\r\nhello\r\n" % number
-
-
 def many(count: int) -> list[bytes]:
-    return [octets(number) for number in range(count)]
+    return [numbered(number) for number in range(count)]
 
 
 async def run(server: MailServer, messages: Any, **settings: Any) -> list[SendResult]:
@@ -157,17 +148,17 @@ async def test_a_refusal_is_that_of_one_message(use_chunking: Any) -> None:
     }
     fine: dict[str, Any] = {**ENVELOPE, "use_chunking": use_chunking}
     messages = [
-        Mailing(octets(0), **fine),
-        Mailing(octets(1), **{**fine, "sender": "bad@example.org"}),
-        Mailing(octets(2), **fine),
-        Mailing(octets(3), **{**fine, "recipients": ["c@example.org"]}),
-        Mailing(octets(4), **{**fine, "recipients": ["c@example.org", "b@example.org"]}),
-        Mailing(octets(5), **{**fine, "recipients": ["c@example.org", "b@example.org"], "on_refused": "abort"}),
-        Mailing(octets(6), **fine),
+        Mailing(numbered(0), **fine),
+        Mailing(numbered(1), **{**fine, "sender": "bad@example.org"}),
+        Mailing(numbered(2), **fine),
+        Mailing(numbered(3), **{**fine, "recipients": ["c@example.org"]}),
+        Mailing(numbered(4), **{**fine, "recipients": ["c@example.org", "b@example.org"]}),
+        Mailing(numbered(5), **{**fine, "recipients": ["c@example.org", "b@example.org"], "on_refused": "abort"}),
+        Mailing(numbered(6), **fine),
     ]
     async with server_with(**policy) as server:
         results = await run(server, messages, order="input")
-        assert taken(server) == [octets(0), octets(2), octets(4), octets(6)]
+        assert taken(server) == [numbered(0), numbered(2), numbered(4), numbered(6)]
     kinds = {result.index: type(result.error) for result in results if result.error is not None}
     assert kinds == {1: SenderRefused, 3: RecipientsRefused, 5: RecipientsRefused}
     assert [result.index for result in results if result.delivery is Delivery.REFUSED] == [1, 3, 5]
@@ -217,10 +208,10 @@ async def broken(blocks: int) -> AsyncIterator[bytes]:
 
 @WAYS
 async def test_a_source_that_fails_in_the_middle_fails_its_own_message(use_chunking: Any) -> None:
-    messages = [octets(0), octets(1), broken(4), octets(3), octets(4)]
+    messages = [numbered(0), numbered(1), broken(4), numbered(3), numbered(4)]
     async with server_with() as server:
         results = await run(server, messages, use_chunking=use_chunking, order="input")
-        assert sorted(taken(server)) == [octets(0), octets(1), octets(3), octets(4)]
+        assert sorted(taken(server)) == [numbered(0), numbered(1), numbered(3), numbered(4)]
     errors = [result.error for result in results]
     assert isinstance(errors[2], SourceFailed)
     assert errors[2].delivery is Delivery.NOT_SENT
@@ -229,19 +220,19 @@ async def test_a_source_that_fails_in_the_middle_fails_its_own_message(use_chunk
 
 async def test_what_cannot_be_sent_fails_by_itself() -> None:
     messages: list[Any] = [
-        octets(0),
+        numbered(0),
         b"",
         b"Subject: \0\r\n\r\n",
         Path("/nowhere/at/all"),
-        Mailing(octets(4), sender="a@example.org", recipients="dörte@example.org"),
-        Mailing(octets(5), **ENVELOPE, options=MailOptions(parameters={"SIZE": "7"})),
-        Mailing(octets(6), **ENVELOPE, options=MailOptions(envelope_id="x")),
+        Mailing(numbered(4), sender="a@example.org", recipients="dörte@example.org"),
+        Mailing(numbered(5), **ENVELOPE, options=MailOptions(parameters={"SIZE": "7"})),
+        Mailing(numbered(6), **ENVELOPE, options=MailOptions(envelope_id="x")),
         7,
-        octets(8),
+        numbered(8),
     ]
     async with server_with() as server:
         results = await run(server, messages)
-        assert taken(server) == [octets(0), octets(8)]
+        assert taken(server) == [numbered(0), numbered(8)]
     kinds = {result.index: type(result.error) for result in results if result.error is not None}
     assert kinds == {
         **dict.fromkeys((1, 2, 5, 7), InvalidMessage),
@@ -261,8 +252,8 @@ async def test_large_messages_go_block_by_block(use_chunking: Any, tmp_path: Pat
     told: list[int] = []
     settings = {**ENVELOPE, "use_chunking": use_chunking, "progress": lambda octets, _: told.append(octets)}
     async with server_with() as server:
-        results = await run(server, [large, path, Mailing(large, **settings), octets(3)], use_chunking=use_chunking)
-        assert taken(server) == [large, large, large, octets(3)]
+        results = await run(server, [large, path, Mailing(large, **settings), numbered(3)], use_chunking=use_chunking)
+        assert taken(server) == [large, large, large, numbered(3)]
     assert [result.error for result in results] == [None] * 4
     assert told[-1] == len(large)
 
@@ -308,18 +299,6 @@ async def test_a_closing_server_is_connected_to_again() -> None:
 
 
 # Connections that break
-
-
-def in_turn(*peers: ScriptedPeer) -> Callable[[], Awaitable[socket.socket]]:
-    """Return a connector that leads to one peer after the other, and then to nobody."""
-    ways = iter(peers)
-
-    async def connect() -> socket.socket:
-        for peer in ways:
-            return await peer.connect()
-        raise ConnectionRefusedError("nobody is there any more")
-
-    return connect
 
 
 DROPS: tuple[Step, ...] = (
@@ -450,12 +429,12 @@ async def test_a_result_does_not_wait_for_the_next_message(use_chunking: Any) ->
             yield message
 
     async with server_with() as server, SMTPClient(endpoint_of(server)) as client:
-        messages.put_nowait(octets(0))
+        messages.put_nowait(numbered(0))
         count = 0
         async for result in client.send_all(queued(), **ENVELOPE, use_chunking=use_chunking):
             assert result.error is None
             count += 1
-            messages.put_nowait(octets(count) if count < 5 else b"")
+            messages.put_nowait(numbered(count) if count < 5 else b"")
         assert count == 5
 
 
@@ -503,12 +482,12 @@ async def test_what_the_iterable_raises_comes_behind_the_results(asynchronous: b
 
 
 def cancelled() -> Iterator[bytes]:
-    yield octets(0)
+    yield numbered(0)
     raise asyncio.CancelledError
 
 
 async def cancelled_late() -> AsyncIterator[bytes]:
-    yield octets(0)
+    yield numbered(0)
     work = asyncio.create_task(asyncio.Event().wait())
     work.cancel()
     await work
@@ -529,21 +508,26 @@ async def test_an_iterable_that_waited_for_what_was_cancelled_is_not_taken_for_c
             await anext(run)
 
 
-class HardToClose:
-    """An asynchronous iterable of some messages, that fails when it is closed; by then it has had its time."""
+class Countdown:
+    """An asynchronous iterator of so many messages, that is no generator."""
 
-    def __init__(self, count: int | None) -> None:
-        self._left = count
-        self.was_closed = False
+    def __init__(self, count: int) -> None:
+        self.left = count
 
-    def __aiter__(self) -> "HardToClose":
+    def __aiter__(self) -> "Countdown":
         return self
 
     async def __anext__(self) -> bytes:
-        if self._left == 0:
+        if self.left == 0:
             raise StopAsyncIteration
-        self._left = None if self._left is None else self._left - 1
+        self.left -= 1
         return MESSAGE
+
+
+class HardToClose(Countdown):
+    """The same, that fails when it is closed; by then it has had its time."""
+
+    was_closed = False
 
     async def aclose(self) -> None:
         await asyncio.sleep(0)
@@ -573,7 +557,7 @@ def hard_to_close() -> Iterator[bytes]:
         raise RuntimeError("it cannot be closed")
 
 
-@pytest.mark.parametrize("messages", [partial(HardToClose, None), hard_to_close])
+@pytest.mark.parametrize("messages", [partial(HardToClose, 100), hard_to_close])
 async def test_what_an_iterable_raises_when_it_is_left_goes_to_the_loop(messages: Callable[[], Any]) -> None:
     complaints: list[dict[str, Any]] = []
     asyncio.get_running_loop().set_exception_handler(lambda _, context: complaints.append(context))
@@ -603,7 +587,7 @@ async def test_a_run_that_is_left_tells_of_the_rest(use_chunking: Any) -> None:
         accepted = [result for result in results.remaining if result.delivery is Delivery.ACCEPTED]
         others = [result for result in results.remaining if result not in accepted]
         assert {result.delivery for result in others} <= {Delivery.NOT_SENT}
-        assert [octets(0), *(result.message for result in accepted)] == taken(server)
+        assert [numbered(0), *(result.message for result in accepted)] == taken(server)
         assert [result.index for result in results.remaining] == list(range(1, len(results.remaining) + 1))
         # What was known when it was closed, can still be had.
         assert len([result async for result in results]) <= 29
@@ -681,12 +665,12 @@ async def test_another_call_of_the_task_ends_a_run(use_chunking: Any) -> None:
         run = client.send_all(many(30), **ENVELOPE, use_chunking=use_chunking)
         assert (await anext(run)).error is None
         with suppress(LocalProtocolError):  # where a mail was begun that had to be cut off
-            await client.send(octets(99), **ENVELOPE)
+            await client.send(numbered(99), **ENVELOPE)
         with pytest.raises(LocalProtocolError, match="has ended this run"):
             await anext(run)
         await run.aclose()
         left = [result.message for result in run.remaining if result.delivery is Delivery.ACCEPTED]
-        assert [message for message in taken(server) if message != octets(99)] == [octets(0), *left]
+        assert [message for message in taken(server) if message != numbered(99)] == [numbered(0), *left]
         assert Delivery.UNKNOWN not in {result.delivery for result in run.remaining}
 
 
@@ -706,12 +690,12 @@ async def test_others_wait_until_a_run_has_ended() -> None:
     async with server_with() as server, SMTPClient(endpoint_of(server)) as client:
         run = client.send_all(many(5), **ENVELOPE)
         await anext(run)
-        other = asyncio.ensure_future(client.send(octets(99), **ENVELOPE))
+        other = asyncio.ensure_future(client.send(numbered(99), **ENVELOPE))
         await drain_events()
         assert not other.done()
         assert [result.error async for result in run] == [None] * 4
         await other
-        assert taken(server) == [*many(5), octets(99)]
+        assert taken(server) == [*many(5), numbered(99)]
 
 
 async def test_a_run_whose_task_has_ended_lets_others_go_on() -> None:
@@ -724,7 +708,7 @@ async def test_a_run_whose_task_has_ended_lets_others_go_on() -> None:
 
         task = asyncio.ensure_future(begin())
         run = await task
-        await client.send(octets(99), **ENVELOPE)
+        await client.send(numbered(99), **ENVELOPE)
         assert [result.delivery for result in run.remaining] == [Delivery.ACCEPTED] * 4
 
 
@@ -740,7 +724,7 @@ async def test_who_waits_behind_a_run_is_woken_when_its_task_ends() -> None:
 
         task = asyncio.ensure_future(begin())
         await begun.wait()
-        other = asyncio.ensure_future(client.send(octets(99), **ENVELOPE))
+        other = asyncio.ensure_future(client.send(numbered(99), **ENVELOPE))
         await drain_events()
         assert not other.done()
         go_on.set()
@@ -921,28 +905,12 @@ async def test_cancelled_while_a_message_is_looked_at_it_was_not_sent() -> None:
         await run.aclose()
 
 
-class Counter:
-    """An asynchronous iterator that is no generator."""
-
-    def __init__(self, count: int) -> None:
-        self.left = count
-
-    def __aiter__(self) -> "Counter":
-        return self
-
-    async def __anext__(self) -> bytes:
-        if self.left == 0:
-            raise StopAsyncIteration
-        self.left -= 1
-        return MESSAGE
-
-
 async def test_what_was_taken_in_advance_is_told_of() -> None:
     async with server_with() as server, SMTPClient(endpoint_of(server)) as client:
-        counter = Counter(20)
-        async with client.send_all(counter, **ENVELOPE, use_chunking=False, look_ahead=6) as results:
+        countdown = Countdown(20)
+        async with client.send_all(countdown, **ENVELOPE, use_chunking=False, look_ahead=6) as results:
             await anext(results)
             await drain_events()
-        assert [result.index for result in results.remaining] == list(range(1, 20 - counter.left))
+        assert [result.index for result in results.remaining] == list(range(1, 20 - countdown.left))
         assert results.remaining[-1].receipt is None
         assert results.remaining[-1].delivery is Delivery.NOT_SENT

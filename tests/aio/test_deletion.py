@@ -45,6 +45,18 @@ from tests.aio.dialogues import (
 from tests.aio.pop3_clients import ONE, THREE, TWO, client_for, connect, everything
 from tests.clock import Clock
 
+# What may come in place of the confirmation.
+FAREWELLS = pytest.mark.parametrize(
+    ("farewell", "error"),
+    [
+        (("S: -ERR some were not deleted",), ResponseError),
+        ((FIN,), ConnectionLost),
+        ((RST,), ConnectionLost),
+        (("S: what",), RemoteProtocolError),
+    ],
+    ids=["-ERR", "FIN", "RST", "garbage"],
+)
+
 # Taking leave
 
 
@@ -56,16 +68,7 @@ async def test_what_was_marked_is_deleted_when_quit_is_answered() -> None:
         assert not client.is_connected
 
 
-@pytest.mark.parametrize(
-    ("farewell", "error"),
-    [
-        (("S: -ERR some were not deleted",), ResponseError),
-        ((FIN,), ConnectionLost),
-        ((RST,), ConnectionLost),
-        (("S: what",), RemoteProtocolError),
-    ],
-    ids=["-ERR", "FIN", "RST", "garbage"],
-)
+@FAREWELLS
 async def test_a_quit_that_fails_matters_only_where_something_was_marked(
     farewell: tuple[Step, ...], error: type[MailwireError]
 ) -> None:
@@ -286,16 +289,7 @@ async def test_what_was_unmarked_is_found_again() -> None:
             assert (await client.delete("u1")).missing == ()
 
 
-@pytest.mark.parametrize(
-    ("farewell", "error"),
-    [
-        (("S: -ERR some were not deleted",), ResponseError),
-        ((FIN,), ConnectionLost),
-        ((RST,), ConnectionLost),
-        (("S: what",), RemoteProtocolError),
-    ],
-    ids=["-ERR", "FIN", "RST", "garbage"],
-)
+@FAREWELLS
 async def test_a_commit_that_is_not_confirmed_is_in_doubt(
     farewell: tuple[Step, ...], error: type[MailwireError]
 ) -> None:
