@@ -41,7 +41,7 @@ _SCHEMES: Final[Mapping[str, _Scheme]] = {
     "lmtp": _Scheme("lmtp", "none", 24),
     "lmtp+starttls": _Scheme("lmtp", "starttls", 24),
     "lmtps": _Scheme("lmtp", "implicit", 24),
-    "pop3s": _Scheme("pop3", "implicit", 995),  # RFC 8314 3.3
+    "pop3s": _Scheme("pop3", "implicit", 995),  # RFC 8314 3.1
     "pop3+starttls": _Scheme("pop3", "starttls", 110),
     "pop3": _Scheme("pop3", "none", 110),
 }

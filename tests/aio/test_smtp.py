@@ -58,7 +58,7 @@ from mailwire.testing import (
 )
 from mailwire.testing.turns import drain_events
 from tests.aio.dialogues import CREDENTIALS, GREETED, MAILED, MESSAGE, QUIT, READY, SENT, SMTP_ANSWERS, extensions
-from tests.clock import Clock
+from tests.clock import Clock, StandingClock
 
 FROM_A, TO_B = "a@example.org", "b@example.org"
 
@@ -1206,10 +1206,28 @@ async def test_nothing_that_becomes_of_quit_changes_what_was_sent(farewell: tupl
     assert receipt.delivery is Delivery.ACCEPTED
 
 
-async def test_a_quit_that_is_not_answered_ends_at_its_deadline_and_is_no_error() -> None:
-    async with ScriptedPeer(*READY, *SENT, "C: QUIT", STALL) as peer:
-        receipt = await send(peer, timeouts=Timeouts(quit=0.01))
-    assert receipt.delivery is Delivery.ACCEPTED
+async def test_leaving_takes_a_second_for_quit_and_one_for_the_closing() -> None:
+    clock = StandingClock()
+
+    async def leave(client: SMTPClient) -> None:
+        async with client:
+            await client.send(MESSAGE, **ARGUMENTS)
+
+    async with ScriptedPeer(*READY, *SENT, "C: QUIT", STALL, guard=None) as peer:
+        leaving = asyncio.create_task(leave(SMTPClient(peer.endpoint())))
+        await clock.advance(0.9)
+        assert not leaving.done()
+        await clock.advance(0.1)
+        await leaving
+    opened = (Tls(), *READY, *SENT)
+    async with ScriptedPeer(*opened, "C: QUIT", WAIT, "S: 221 bye", WITHHOLD, guard=None) as peer:
+        leaving = asyncio.create_task(leave(SMTPClient(peer.endpoint(tls="implicit"))))
+        await clock.advance(0.9)
+        peer.go_on()
+        await clock.advance(0.9)
+        assert not leaving.done()
+        await clock.advance(0.1)
+        await leaving
 
 
 async def test_a_client_that_is_not_connected_can_take_leave() -> None:

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from mailwire import Password
+from mailwire import OAuthToken, Password
 from mailwire.cli import servers
 from mailwire.cli.command_parser import CommandParser
 from mailwire.cli.servers import UsageError, add_server_options, endpoint_of
@@ -111,6 +111,24 @@ def test_a_file_has_the_passwords(home: Path) -> None:
     assert auth("smtps://c@smtp.example.org") == Password("c", "two")
     with pytest.raises(UsageError, match="no password for e at pop"):
         auth("pop3s://e@pop.example.org")
+
+
+def test_of_several_places_for_a_password_the_first_counts(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("POP", "by --password-env")
+    monkeypatch.setenv("MAILWIRE_PASSWORD", "by the environment")
+    other = write_netrc(home / "passwords", "machine pop.example.org login b password one\n")
+    entry = "machine pop.example.org login b password two\n"
+    places = ["--password-command", "echo by --password-command", "--password-env", "POP", "--netrc", other]
+
+    write_netrc(home / ".netrc", entry)
+    assert isinstance(auth(URL, "--token-command", "echo x", *places), OAuthToken)
+    assert auth("pop3s://b:url@pop.example.org", "--token-command", "echo x", *places) == Password("b", "url")
+    assert auth(URL, *places) == Password("b", "by --password-command")
+    assert auth(URL, *places[2:]) == Password("b", "by --password-env")
+    assert auth(URL, *places[4:]) == Password("b", "one")
+    assert auth(URL) == Password("b", "two")
+    (home / ".netrc").unlink()
+    assert auth(URL) == Password("b", "by the environment")
 
 
 def test_a_file_that_is_none_is_told(home: Path) -> None:

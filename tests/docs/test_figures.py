@@ -1,24 +1,39 @@
 """Figures and lists in the pages are those of the code: defaults, limits, orders of preference, names."""
 
+import inspect
 import re
+from collections.abc import Callable
 from dataclasses import fields
 from typing import Any, Final
 
 import pytest
 
 import mailwire
-from mailwire import POP3Settings, Timeouts, pop3, sasl, smtp
-from mailwire.aio import pop3_transaction, retrieved_item
+from mailwire import POP3Settings, SMTPClient, Timeouts, Transcript, pop3, sasl, smtp
+from mailwire.aio import bulk_sending, pop3_transaction, retrieved_item
+from mailwire.aio.pool_connections import CAUTION
 from mailwire.cli.exits import Exit
+from mailwire.maildrop import Policy, delivery
+from mailwire.message import survey
+from mailwire.sasl import redaction
 from mailwire.sasl.choice import MECHANISMS
 from mailwire.sasl.scram import WORK_ITERATIONS
+from mailwire.smtp import options
 from mailwire.testing import QUIRKS, faults, mishaps
+from tests.aio import test_flights
 from tests.docs.blocks import ROOT
 
 T: Final = Timeouts()
 P: Final = POP3Settings()
 PREFERENCES: Final = sasl.Preferences()
 CHUNKS: Final = smtp.PIPELINING_WINDOW
+
+WORDS: Final = {3: "three", 4: "four", 5: "five", 16: "sixteen", 60.0: "a minute"}
+
+
+def default(function: Callable[..., object], name: str) -> Any:
+    return inspect.signature(function).parameters[name].default
+
 
 # Sentences with a figure in them, which is put in from the code.
 SENTENCES: Final[list[tuple[str, str]]] = [
@@ -43,7 +58,32 @@ SENTENCES: Final[list[tuple[str, str]]] = [
     ("explanation/pipelining.md", f"at {P.window.octets // 2**20} MiB and {P.window.commands} commands"),
     ("explanation/broken-pop3-servers.md", f"{P.limits.line:,} octets a line"),
     ("explanation/broken-pop3-servers.md", f"{P.limits.listing_octets // 2**20} MiB a listing"),
+    ("howto/ask-for-reports.md", f"in printable characters of ASCII, at most {options._ENVID_LIMIT} of them"),
+    ("howto/compose-and-send.md", f"a line may have {survey.LINE_LIMIT - 2} octets"),
+    ("howto/send-many.md", f"At most `look_ahead` messages ({default(SMTPClient.send_all, 'look_ahead')}) are taken"),
+    ("howto/send-many.md", f"or {WORDS[bulk_sending._FUTILE]} in a row bring no mail to its end"),
+    ("howto/send-from-many-tasks.md", f"the pool makes do for {WORDS[CAUTION]} with those that it has"),
+    ("howto/watch-a-session.md", f"by default the last {default(Transcript, 'limit')} entries are kept"),
+    (
+        "howto/process-mail-in-a-transaction.md",
+        f"{WORDS[delivery._STREAK].title()} messages on end that fail",
+    ),
+    ("explanation/leaving-mail.md", f"up to {WORDS[delivery._GROUP]} come once more then"),
+    ("explanation/leaving-mail.md", f"after {WORDS[Policy().max_failures]} times it is skipped"),
+    ("explanation/security.md", f"unless it is shorter than {WORDS[redaction._SHORTEST]} octets"),
+    ("howto/log-in.md", f"if it has {WORDS[redaction._SHORTEST]} octets or more"),
 ]
+
+
+# Sentences of the page about performance, and those of the tests that assert them.
+ROUND_TRIPS: Final[dict[str, str]] = {
+    "EHLO, AUTH PLAIN, one mail to 100 recipients, QUIT": "at most 5",
+    "`send_all`, 40 mails to 3 recipients each, over DATA or chunks": "43",
+    'the same with `use_chunking="eager"`': "at most 5",
+    "POP3: log in, list and retrieve 400 messages, QUIT": f"at most {test_flights.most_retrieving()}",
+    "the same, and delete them": f"at most {test_flights.most_deleting()}",
+    "retrieving them with one command at a time": f"{2 + test_flights.AROUND + test_flights.MESSAGES}",
+}
 
 
 def text_of(page: str) -> str:
@@ -64,6 +104,14 @@ def names(cell: str) -> list[str]:
 @pytest.mark.parametrize(("page", "sentence"), SENTENCES)
 def test_a_figure_is_that_of_the_code(page: str, sentence: str) -> None:
     assert sentence in re.sub(r"\s+", " ", text_of(page))
+
+
+def test_the_round_trips_are_those_that_are_asserted() -> None:
+    table = rows("explanation/performance.md", "session")
+    assert {session: asserted for session, _, asserted in table} == ROUND_TRIPS
+    assert test_flights.MESSAGES == 400
+    for _, counted, asserted in table:
+        assert int(counted) <= int(asserted.removeprefix("at most "))
 
 
 def test_the_deadlines_are_those_of_the_code() -> None:

@@ -1,7 +1,8 @@
 """The cases: what a server does that makes life hard, and what a client owes its user then.
 
-Each has the name of its class in tests/hostile. Left out are those that try what one client alone has (chunks, SCRAM,
-ledgers), and those about what gets in or out by way of injection: of that, a table of names and versions is no place.
+Those that tests/hostile has as well go by the same names there. Left out are those that try what one client alone has
+(chunks, SCRAM, ledgers), and those about what gets in or out by way of injection: of that, a table of names and
+versions is no place.
 """
 
 from collections.abc import Callable

@@ -15,10 +15,10 @@ from typing import Literal, TypeAlias
 
 from mailwire.testing import server_context
 
-__all__ = ["Endless", "Plan", "Record", "Steps", "Trickle", "serving"]
+__all__ = ["END", "Endless", "Plan", "Record", "Steps", "Trickle", "serving"]
 
 # Octets of what has no end. A client that holds on to it is told by then.
-_END = 64 * 1024 * 1024
+END = 64 * 1024 * 1024
 _PAUSE = 0.25
 # Octets of a message behind which a server answers that does not wait for its end.
 _MIDDLE = 64 * 1024
@@ -113,7 +113,7 @@ class _Talk:
                     raise _Over
                 case Endless(octets):
                     block = octets * (65536 // len(octets))
-                    for _ in range(_END // len(block)):
+                    for _ in range(END // len(block)):
                         self.link.sendall(block)
                     self.play(("STALL",))
                 case Trickle(octets):

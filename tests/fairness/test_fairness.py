@@ -1,6 +1,7 @@
 """The comparison of tests/fairness works, and the documentation says what came of it."""
 
 import json
+import re
 from dataclasses import replace
 from functools import partial
 
@@ -8,9 +9,9 @@ import pytest
 
 from tests.fairness.__main__ import main
 from tests.fairness.cases import CASES, MAILS, MESSAGE, Case
-from tests.fairness.rude_server import Record
+from tests.fairness.rude_server import END, Record
 from tests.fairness.table import PAGE, RESULTS, put_in, tables
-from tests.fairness.trial import CLIENTS, FINE, MEMORY, Trial, judge, perform
+from tests.fairness.trial import CLIENTS, FINE, HANGS, MEMORY, SECONDS, Trial, judge, perform
 
 BY_NAME = {(case.plan.protocol, case.name): case for case in CASES}
 STORED = Record(stored=[(("b@example.org",), MESSAGE)])
@@ -39,6 +40,31 @@ def test_there_is_a_result_of_every_client_for_every_case() -> None:
             assert tuple(words) == clients
             assert all(words.values())
     assert set(found["versions"]) == {client for clients in CLIENTS.values() for client in clients}
+
+
+def test_the_page_says_what_the_words_mean_and_what_was_asked() -> None:
+    page = re.sub(r"\s+", " ", PAGE.read_text("utf-8"))
+    said = {word for words in of_all_cases() for word in words}
+    assert said <= set(re.findall(r"\*\*([^*]+)\*\*", page.partition("<!-- tables -->")[0]))
+    assert (SECONDS, HANGS) == (5, 60)
+    assert "timeouts of five seconds" in page
+    assert "did not end within a minute, though it was told to wait for nothing longer than five seconds" in page
+    mebibytes = [octets // 2**20 for octets in (END, MEMORY)]
+    assert "of which the server says {} MiB, it held more than {} in memory".format(*mebibytes) in page
+
+
+def test_most_cases_are_no_distinction_of_ours_and_ours_are_all_as_they_should_be() -> None:
+    cases = of_all_cases()
+    assert sum(set(words) == {FINE} for words in cases) > len(cases) / 2
+    for protocol in CLIENTS:
+        found = json.loads(RESULTS.read_text("utf-8"))["results"][protocol]
+        assert {words["mailwire"] for words in found.values()} == {FINE}
+
+
+def of_all_cases() -> list[list[str]]:
+    """The words for all clients, of each case."""
+    found = json.loads(RESULTS.read_text("utf-8"))["results"]
+    return [list(words.values()) for protocol in CLIENTS for words in found[protocol].values()]
 
 
 @pytest.mark.parametrize(

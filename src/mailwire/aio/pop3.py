@@ -109,7 +109,7 @@ class POP3Client(POP3Sessions):
         return await self.execute(Uidl(number))
 
     async def last(self) -> int | None:
-        """Return the greatest number of a message that was accessed, 0 if none was (LAST, RFC 1460 3).
+        """Return the greatest number of a message that was accessed, 0 if none was (LAST, RFC 1460 5).
 
         It was taken out of the standard in 1994, and no capability announces it: to call this is to try. A server of
         that time that lacks UIDL may have it, and then it is what tells old messages from others; `listing` asks for it

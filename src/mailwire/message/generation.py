@@ -238,7 +238,7 @@ def _addresses_beyond_ascii(name: str, value: object) -> list[Address]:
 
 
 def _is_signed(message: Message) -> bool:
-    # Nothing may be changed in what is signed (RFC 1847 2.1, RFC 6376 3.4).
+    # Nothing may be changed in what is signed (RFC 1847 2.1, RFC 6376 5.3).
     return "DKIM-Signature" in message or any(
         name.lower() == "content-type" and str(value).strip().lower().startswith("multipart/signed")
         for part, _ in _walk(message)

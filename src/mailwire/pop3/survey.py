@@ -54,7 +54,7 @@ class Listing(Sequence[Entry]):
         last_accessed: int | None = None,
     ) -> None:
         self.last_accessed = last_accessed
-        """The greatest number of a message that was accessed before, 0 if none was (LAST, RFC 1460 3): those behind it
+        """The greatest number of a message that was accessed before, 0 if none was (LAST, RFC 1460 5): those behind it
         are new. None where the server does not tell, or was not asked."""
         self._numbers = numbers
         self._sizes = sizes

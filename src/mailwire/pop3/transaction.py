@@ -190,7 +190,7 @@ class Noop(PlainCommand):
 
 @dataclass(frozen=True, slots=True)
 class Last(Command[int | None]):
-    """LAST (RFC 1460 3): the greatest number of a message that was accessed, 0 if none was.
+    """LAST (RFC 1460 5): the greatest number of a message that was accessed, 0 if none was.
 
     RFC 1725 has taken it away; a server of that time that lacks UIDL may still have it. None where the answer tells no
     number.
