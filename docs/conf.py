@@ -18,6 +18,8 @@ html_theme = "furo"
 html_title = "mailwire"
 html_copy_source = False
 html_show_copyright = False
+# Of modules there is one in it: the others are documented by the packages that offer their names.
+html_domain_indices = False
 html_static_path = ["_static"]
 html_css_files = ["site.css"]
 

@@ -162,6 +162,15 @@ def process_docstring(_app: Sphinx, what: str, name: str, thing: Any, _options: 
     lines[:] = converted(lines, arguments, scopes_of(thing, name), is_class=inspect.isclass(thing))
 
 
+def process_signature(
+    _app: Sphinx, _what: str, _name: str, _thing: Any, _options: Any, signature: str | None, returns: str | None
+) -> tuple[str | None, str | None]:
+    """Say by its name what a default is that has no other expression: what is no Python is taken apart at any comma."""
+    if signature is not None:
+        signature = re.sub(r"<(?:function )?([\w.]+)[^<>]*>", r"\1", signature)
+    return signature, returns
+
+
 def skip_member(_app: Sphinx, _what: str, _name: str, thing: Any, _skip: bool, _options: Any) -> bool | None:
     """Leave out what every tuple with names says of its fields."""
     return True if type(thing).__name__ == "_tuplegetter" else None
@@ -177,14 +186,14 @@ def forgive(_app: Sphinx, _env: Any, node: nodes.Element, content: nodes.TextEle
     is_private = any(part.startswith("_") for part in target.split("."))
     is_variable = re.fullmatch(r"[A-Z](_co|_contra)?", last) is not None
     # The names in docstrings are looked up before they are made links: those without an entry are beneath the fronts.
-    is_made_up = "[" in target  # part of a type that Sphinx has taken apart wrongly
-    return content if known or is_private or is_made_up or is_variable or node.get("reftype") == "obj" else None
+    return content if known or is_private or is_variable or node.get("reftype") == "obj" else None
 
 
 def setup(app: Sphinx) -> dict[str, bool]:
     """Connect it all."""
     app.setup_extension("sphinx.ext.autodoc")
     app.connect("autodoc-process-docstring", process_docstring)
+    app.connect("autodoc-process-signature", process_signature)
     app.connect("autodoc-skip-member", skip_member)
     app.connect("missing-reference", forgive)
     return {"parallel_read_safe": True}

@@ -23,6 +23,6 @@ def test_a_row_names_a_module_and_tests_that_are_there(row: list[str]) -> None:
     requirement, module, tests = row
     assert requirement
     assert (ROOT / "src" / "mailwire" / module.strip("`")).is_file()
-    for test in tests.split(", "):
+    for test in tests.split("<br>"):
         path, _, function = test.strip("`").partition("::")
         assert re.search(rf"^(async )?def {function}\(", (ROOT / path).read_text("utf-8"), re.MULTILINE), test
