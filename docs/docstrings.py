@@ -165,9 +165,11 @@ def process_docstring(_app: Sphinx, what: str, name: str, thing: Any, _options: 
 def process_signature(
     _app: Sphinx, _what: str, _name: str, _thing: Any, _options: Any, signature: str | None, returns: str | None
 ) -> tuple[str | None, str | None]:
-    """Say by its name what a default is that has no other expression: what is no Python is taken apart at any comma."""
+    """Say by its name what a function is that is a default, and leave others open that have no expression: a signature
+    that is no Python is taken apart at any comma."""
     if signature is not None:
-        signature = re.sub(r"<(?:function )?([\w.]+)[^<>]*>", r"\1", signature)
+        signature = re.sub(r"<function ([\w.]+)[^<>]*>", r"\1", signature)
+        signature = re.sub(r"= ?<[^<>]*>", "=...", signature)
     return signature, returns
 
 

@@ -1,6 +1,7 @@
 import asyncio
 import base64
 import logging
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,12 +15,15 @@ from mailwire import (
     Delivery,
     InvalidMessage,
     LocalProtocolError,
+    MailOptions,
     MailwireError,
     MessageTruncated,
+    NotSupported,
     ReplyError,
     ResponseError,
     RetrievalIncomplete,
     SecurityError,
+    SourceFailed,
     Timeouts,
     Transcript,
 )
@@ -128,7 +132,14 @@ async def test_every_error_says_what_became_of_the_mail(
     async with ScriptedPeer(*script) as peer:
         with pytest.raises(error) as caught:
             await mailwire.send(MESSAGE, peer.endpoint(**settings), **ENVELOPE)
-    assert caught.value.delivery is delivery
+    assert_told(caught.value, delivery)
+
+
+def assert_told(error: MailwireError, delivery: Delivery) -> None:
+    """The word is there, for the mail and for each recipient."""
+    assert error.delivery is delivery
+    assert error.receipt is not None
+    assert [(entry.address, entry.delivery) for entry in error.receipt.recipients] == [("b@example.org", delivery)]
 
 
 async def test_a_mail_for_which_no_connection_can_be_made_is_not_sent() -> None:
@@ -137,7 +148,7 @@ async def test_a_mail_for_which_no_connection_can_be_made_is_not_sent() -> None:
 
     with pytest.raises(ConnectionFailed) as caught:
         await mailwire.send(MESSAGE, mailwire.Endpoint("localhost", tls="none", connect=connect), **ENVELOPE)
-    assert caught.value.delivery is Delivery.NOT_SENT
+    assert_told(caught.value, Delivery.NOT_SENT)
 
 
 @pytest.mark.parametrize("farewell", [(STALL,), (FIN,), ("S: 500 what",), ("S: what",)])
@@ -172,6 +183,28 @@ async def test_a_mail_that_cannot_be_sent_is_refused_before_a_byte(message: byte
             await mailwire.send(message, peer.endpoint(), **arguments)
     assert caught.value.delivery is Delivery.NOT_SENT
     assert peer.wire == b""
+    # Where it cannot be told for whom the mail is, there is nobody to tell about.
+    assert (caught.value.receipt is None) == (arguments is not ENVELOPE)
+    if arguments is ENVELOPE:
+        assert_told(caught.value, Delivery.NOT_SENT)
+
+
+@pytest.mark.parametrize(
+    ("message", "arguments", "error"),
+    [
+        (Path("/nowhere/at/all"), {}, SourceFailed),
+        ("Subject: x\r\n\r\nä\r\n", {}, NotSupported),
+        (MESSAGE, {"options": MailOptions(ret="HDRS")}, NotSupported),
+    ],
+    ids=["no file", "8-bit", "DSN"],
+)
+async def test_what_a_server_cannot_be_given_is_told_for_each_recipient(
+    message: Any, arguments: dict[str, Any], error: type[MailwireError]
+) -> None:
+    async with ScriptedPeer(*READY, *QUIT, lenient=True) as peer:
+        with pytest.raises(error) as caught:
+            await mailwire.send(message, peer.endpoint(), **ENVELOPE, **arguments)
+    assert_told(caught.value, Delivery.NOT_SENT)
 
 
 def test_an_endpoint_of_the_other_protocol_is_refused() -> None:

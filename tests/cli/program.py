@@ -24,7 +24,7 @@ class Ended:
 
 async def start(*arguments: object, home: Path | None = None, environment: Mapping[str, str] | None = None) -> Process:
     """Start the program, in an environment that knows no passwords, and has a home of its own."""
-    settings = {name: value for name, value in os.environ.items() if not name.startswith("MAILWIRE")}
+    settings = {name: value for name, value in os.environ.items() if not name.startswith(("MAILWIRE", "XDG_"))}
     settings |= {"HOME": str(home or "/nonexistent"), **(environment or {})}
     return await asyncio.create_subprocess_exec(
         SCRIPT, *map(str, arguments), stdin=PIPE, stdout=PIPE, stderr=PIPE, env=settings

@@ -121,6 +121,30 @@ def test_in_a_project_of_its_own(pytester: pytest.Pytester) -> None:
     result.stdout.fnmatch_lines(["@pytest.mark.mail_server(accounts, ??settings): *"])
 
 
+def test_under_the_plugin_of_anyio(pytester: pytest.Pytester) -> None:
+    demand_libraries("anyio")
+    pytester.makeconftest('pytest_plugins = ["mailwire.testing.pytest_plugin"]')
+    pytester.makeini("[pytest]\naddopts = --strict-markers\nfilterwarnings = error\n")
+    pytester.makepyfile(
+        """
+        import mailwire
+        import pytest
+
+        @pytest.fixture
+        def anyio_backend():
+            return "asyncio"
+
+        @pytest.mark.anyio
+        async def test_passes(mail_server):
+            endpoint = mailwire.Endpoint(mail_server.host, mail_server.smtp_port, tls="none")
+            message = mailwire.compose(sender="shop@example.org", to="alice@example.org", text="News!")
+            await mailwire.send(message, endpoint)
+            assert len(mail_server.messages("alice")) == 1
+        """
+    )
+    pytester.runpytest_inprocess("-p", "no:asyncio", "-p", "no:cacheprovider").assert_outcomes(passed=1)
+
+
 def test_the_examples_of_the_documentation_pass(pytester: pytest.Pytester) -> None:
     blocks = re.findall(r"^```python\n# (\w+\.py)\n(.*?)^```$", GUIDE.read_text("utf-8"), re.DOTALL | re.MULTILINE)
     assert len(blocks) == 7
