@@ -1,6 +1,6 @@
 """How often a client waits for the server: counted by a server that answers only when the client waits."""
 
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 
@@ -29,10 +29,21 @@ def endpoint_of(server: MailServer, **settings: Any) -> Endpoint:
     return Endpoint("localhost", server.smtp_port, **{"tls_context": client_context(), **settings})
 
 
-async def flights(server: MailServer, message: bytes = MESSAGE, /, count: int = 100, **settings: Any) -> int:
+async def flights(
+    server: MailServer,
+    message: bytes = MESSAGE,
+    /,
+    count: int = 100,
+    on_refused: Literal["send", "abort"] = "send",
+    **settings: Any,
+) -> int:
     async with server:
         receipt = await mailwire.send(
-            message, endpoint_of(server, **settings), sender="a@example.org", recipients=RECIPIENTS[:count]
+            message,
+            endpoint_of(server, **settings),
+            sender="a@example.org",
+            recipients=RECIPIENTS[:count],
+            on_refused=on_refused,
         )
         assert len(receipt.accepted) == count
         await server.wait_idle()
@@ -51,6 +62,12 @@ async def test_chunks_wait_for_the_server_once_for_each_window() -> None:
     # A window has room for three chunks, and is filled again when half of it is answered.
     assert await flights(patient(*BDAT), HUGE) in (6, 7)
     assert await flights(patient(*DATA), HUGE) == 5
+
+
+async def test_all_or_nobody_takes_one_more_over_data() -> None:
+    # The replies to RCPT are waited for before DATA; before a chunk they are in any case.
+    assert await flights(patient(*DATA), on_refused="abort") == 6
+    assert await flights(patient(*BDAT), on_refused="abort") == 5
 
 
 async def test_an_eager_client_takes_four() -> None:
