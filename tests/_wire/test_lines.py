@@ -1,4 +1,3 @@
-import re
 from collections.abc import Callable, Iterable
 from itertools import combinations, product
 
@@ -309,26 +308,6 @@ def test_an_lf_that_is_received_next_can_be_left_unheard_once() -> None:
     buffer.feed(b"c\n")
     buffer.feed(b"\n")
     assert take(buffer) == [(b"c", True), (b"", True)]
-
-
-def test_whole_lines_that_match_are_taken_together_from_one_piece() -> None:
-    two = re.compile(rb"(?:[ab]\r\n){2}")
-    buffer = LineBuffer(LIMIT)
-    assert buffer.take(two) is None
-    buffer.feed(b"x\r\na\r\nb\r\nc\r\n")
-    assert buffer.take(two) is None
-    assert buffer.next_line() == b"x"
-    assert buffer.take(two) == b"a\r\nb\r\n"
-    assert buffer.take(two) is None
-    assert buffer.next_line() == b"c"
-    buffer.feed(b"a\r\nb\r\n")
-    assert buffer.take(two) == b"a\r\nb\r\n"
-    assert not buffer
-    buffer.feed(b"a")
-    assert buffer.next_line() is None
-    buffer.feed(b"a\r\nb\r\n")
-    assert buffer.take(two) is None  # inside a line
-    assert buffer.next_line() == b"aa"
 
 
 @pytest.mark.parametrize("whole", [False, True])

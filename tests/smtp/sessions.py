@@ -8,13 +8,14 @@ from mailwire import smtp
 from mailwire.errors import MailwireError
 from mailwire.sasl import Mechanism
 from mailwire.smtp import (
+    CHUNK_SIZE,
     Auth,
     Command,
     Connection,
     Ehlo,
     Event,
     Greeting,
-    GroupAnswered,
+    GroupsAnswered,
     Helo,
     Lhlo,
     Mailbox,
@@ -45,7 +46,10 @@ class Mail:
 
 
 class Sender:
-    """A client program: says hello, starts TLS, authenticates, sends mails one after the other, quits."""
+    """A client program: says hello, starts TLS, authenticates, sends mails one after the other, quits.
+
+    chunk_size: that of its transactions.
+    """
 
     def __init__(
         self,
@@ -57,6 +61,7 @@ class Sender:
         starttls: bool = False,
         mechanism: Mechanism | None = None,
         in_a_row: bool = False,
+        chunk_size: int = CHUNK_SIZE,
     ) -> None:
         self.connection = connection
         self.transactions: list[Transaction] = []
@@ -64,6 +69,7 @@ class Sender:
         self._bodies: list[Iterator[bytes]] = []  # of the transactions, in their order
         self._is_whole: list[bool] = []  # those bodies
         self._in_a_row = in_a_row
+        self._chunk_size = chunk_size
         self._hello = hello
         self._name = name
         self._starttls = starttls
@@ -84,7 +90,7 @@ class Sender:
 
     def take(self, event: Event) -> None:
         """Go on."""
-        if isinstance(event, GroupAnswered):
+        if isinstance(event, GroupsAnswered):
             self._sending(event)
             return
         if not isinstance(event, ReplyReceived) or self.connection.state is State.CLOSED:
@@ -126,14 +132,17 @@ class Sender:
                 parameters=mail.parameters,
                 chunking=mail.chunking,
                 on_refused=mail.on_refused,
+                chunk_size=self._chunk_size,
                 behind=behind,
             )
         )
         self._bodies.append(iter(mail.body))
         self._is_whole.append(mail.is_whole)
 
-    def _sending(self, event: ReplyReceived | GroupAnswered) -> None:
-        any(transaction.receive(event) for transaction in self.transactions)
+    def _sending(self, event: ReplyReceived | GroupsAnswered) -> None:
+        for transaction in self.transactions:
+            if transaction.receive(event) and isinstance(event, ReplyReceived):
+                break
         self.write()
         if self.transaction.finished and self.connection.state is not State.CLOSED:
             self._go_on()
@@ -175,6 +184,7 @@ def run(
     *,
     in_a_row: bool = False,
     chunk: int = 1_000_000,
+    chunk_size: int = CHUNK_SIZE,
     server_cut: int | None = None,
     client_cut: int | None = None,
 ) -> Outcome:
@@ -182,12 +192,14 @@ def run(
 
     in_a_row: each mail begins behind the end of the one before, while that is not answered.
     chunk: at most so many of the server's octets are fed at a time, events are taken behind each.
+    chunk_size: that of the transactions.
     server_cut: the connection is cut behind so many octets of the server.
     client_cut: no more than so many octets of the client reach the server, then the connection is cut.
     """
     scripts = [script] if isinstance(script, Script) else script
     server = Server(*scripts, lmtp=connection.is_lmtp)
-    sender = Sender(connection, mails, hello=Lhlo if connection.is_lmtp else Ehlo, in_a_row=in_a_row)
+    hello = Lhlo if connection.is_lmtp else Ehlo
+    sender = Sender(connection, mails, hello=hello, in_a_row=in_a_row, chunk_size=chunk_size)
     outcome = Outcome([], b"", b"", None, sender, server)
     sender.begin()
     answers = server.greet()

@@ -8,7 +8,6 @@ import pytest
 
 from mailwire.errors import ConnectionLost
 from mailwire.smtp import LOCKSTEP, Connection, Delivery, Mailbox, State, Window
-from mailwire.smtp import transaction as transaction_module
 from tests.smtp.model_server import Script
 from tests.smtp.oracle import accounts_of, word_for, words_for
 from tests.smtp.sessions import Mail, Outcome, run
@@ -20,12 +19,6 @@ BODY = (b"a\r", b"\n.b\n", b"c")
 WHOLE = b"a\r\n.b\r\nc\r\n"
 
 WINDOWS = {"lockstep": LOCKSTEP, "narrow": Window(commands=3, octets=90), "wide": Window(commands=100, octets=4096)}
-
-
-@pytest.fixture(autouse=True)
-def small_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let every block be a chunk of its own."""
-    monkeypatch.setattr(transaction_module, "CHUNK_SIZE", 1)
 
 
 @dataclass(frozen=True)
@@ -47,7 +40,8 @@ class Case:
 
     def run(self, window: Window, *, chunk: int = 1_000_000, **cut: int) -> Outcome:
         connection = Connection(window=window, lmtp=self.lmtp)
-        return run(self.scripts, self.mails, connection, in_a_row=self.in_a_row, chunk=chunk, **cut)
+        # Every block is a chunk of its own.
+        return run(self.scripts, self.mails, connection, in_a_row=self.in_a_row, chunk=chunk, chunk_size=1, **cut)
 
 
 BOTH, ONE, NONE = (250, 250), (250, 550), (550, 450)

@@ -16,9 +16,11 @@ from mailwire.smtp import (
     Ehlo,
     EndOfData,
     Event,
-    GroupAnswered,
+    Extensions,
+    GroupsAnswered,
     Lhlo,
     Mail,
+    MailOptions,
     Noop,
     Parameters,
     Rcpt,
@@ -29,8 +31,9 @@ from mailwire.smtp import (
     Transaction,
     Window,
 )
-from mailwire.smtp import transaction as transaction_module
 from mailwire.smtp.group import Group, GroupKind, weight
+from mailwire.smtp.opening import Opening, Wishes
+from mailwire.smtp.parameters import NO_PARAMETERS
 from tests.smtp.sessions import A, B, C, D, Outcome, ask, events_of, hear, run
 from tests.smtp.test_cuts import WHOLE, Case, cases
 
@@ -56,7 +59,7 @@ def seen(case: Case, *, groups: bool, is_whole: bool, chunk: int, **cut: int) ->
     told = Told()
     connection = Connection(window=WIDE, lmtp=case.lmtp, groups=groups, trace=told)
     mails = [replace(mail, body=(MailText(WHOLE),), is_whole=True) if is_whole else mail for mail in case.mails]
-    outcome: Outcome = run(case.scripts, mails, connection, in_a_row=case.in_a_row, chunk=chunk, **cut)
+    outcome: Outcome = run(case.scripts, mails, connection, in_a_row=case.in_a_row, chunk=chunk, chunk_size=1, **cut)
     transactions = outcome.sender.transactions
     return (
         outcome.sent,
@@ -72,12 +75,6 @@ def seen(case: Case, *, groups: bool, is_whole: bool, chunk: int, **cut: int) ->
         outcome.server.accepted,
         outcome.server.commands,
     )
-
-
-@pytest.fixture(autouse=True)
-def small_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let every block be a chunk of its own."""
-    monkeypatch.setattr(transaction_module, "CHUNK_SIZE", 1)
 
 
 @pytest.mark.parametrize("is_whole", [False, True])
@@ -99,6 +96,24 @@ def test_wherever_the_connection_is_cut_comes_to_the_same(is_whole: bool) -> Non
 # One group
 
 
+def opened(
+    parameters: Parameters = NO_PARAMETERS,
+    options: MailOptions | None = None,
+    chunking: bool = False,
+    *,
+    is_sized: bool = False,
+) -> Opening:
+    """How a mail begins for which this is wished, with a server that offers all."""
+    offered = Extensions(dict.fromkeys(("CHUNKING", "SIZE", "8BITMIME", "SMTPUTF8", "DSN", "MT-PRIORITY"), ()))
+    wishes: Wishes = (parameters, options, "send", chunking, is_sized)
+    return Opening(wishes, offered, is_verified=False, is_pipelining=True)
+
+
+def group(*, begins_anew: bool = False) -> Group:
+    """An envelope to which a chunk can be added."""
+    return Group(opened(chunking=True), A, (B,), begins_anew=begins_anew)
+
+
 def ready(*, window: Window = WIDE, lmtp: bool = False, told: Told | None = None) -> Connection:
     """A machine that takes groups, with a server that takes all."""
     connection = Connection(groups=True, window=window, lmtp=lmtp, trace=told or Told())
@@ -116,7 +131,7 @@ def take(transaction: Transaction, connection: Connection, *lines: str) -> list[
     connection.receive_data("".join(f"{line}\r\n" for line in lines).encode())
     kinds: list[type[Event]] = []
     while (event := connection.next_event()) is not None:
-        assert isinstance(event, (ReplyReceived, GroupAnswered))
+        assert isinstance(event, (ReplyReceived, GroupsAnswered))
         assert transaction.receive(event)
         kinds.append(type(event))
     return kinds
@@ -132,12 +147,12 @@ def test_mail_rcpt_and_data_are_answered_as_one_and_so_is_the_end() -> None:
     del told.lines[:]
     transaction = Transaction(connection, A, [B, C])
     assert flush(connection) == ENVELOPE + b"DATA\r\n"
-    assert take(transaction, connection, "250 1", "250 2", "251", "354 go") == [GroupAnswered]
+    assert take(transaction, connection, "250 1", "250 2", "251", "354 go") == [GroupsAnswered]
     assert connection.state is State.MAIL_DATA
     assert transaction.wants_data
     transaction.send_whole(MESSAGE)
     assert flush(connection) == b"Subject: x\r\n\r\n..hidden\r\n.\r\n"
-    assert take(transaction, connection, "250 2.0.0 queued as 77") == [GroupAnswered]
+    assert take(transaction, connection, "250 2.0.0 queued as 77") == [GroupsAnswered]
     assert transaction.finished
     receipt = transaction.receipt({"envelope": 1.5})
     assert receipt.delivery is Delivery.ACCEPTED
@@ -171,10 +186,14 @@ def test_an_eager_message_is_one_group_with_its_envelope_and_the_next_begins_ane
     assert flush(connection) == sized + chunk + b"RSET\r\nMAIL FROM:<>\r\nRCPT TO:<d@example.org>\r\n" + chunk
     assert connection.queued_chunks == 0
     events = hear(connection, "250 m", "250 r", "250 r", "250 q1", "250 rset", "250 m", "250 r", "250 q2")
-    assert [type(event) for event in events] == [GroupAnswered, GroupAnswered]
-    assert isinstance(events[0], GroupAnswered)
-    assert not second.receive(events[0])
-    assert [first.receive(events[0]), second.receive(events[1])] == [True, True]  # type: ignore[arg-type]
+    (event,) = events
+    assert isinstance(event, GroupsAnswered)
+    assert [group.answer for group in event.groups] == [
+        b"250 m\r\n250 r\r\n250 r\r\n250 q1\r\n",
+        b"250 rset\r\n250 m\r\n250 r\r\n250 q2\r\n",
+    ]
+    assert [first.receive(event), second.receive(event)] == [True, True]
+    assert [first.receive(event), second.receive(event)] == [False, False]
     assert [entry.final_reply for entry in first.receipt().recipients] == [Reply(250, (b"q1",))] * 2
     assert second.receipt().recipients[0].reply == Reply(250, (b"r",))
     assert second.receipt().sender == ""
@@ -186,12 +205,12 @@ def test_a_chunk_that_waits_for_its_envelope_is_a_group_by_itself() -> None:
     connection = ready()
     transaction = Transaction(connection, A, [B, C], chunking=True)
     assert flush(connection) == ENVELOPE
-    assert take(transaction, connection, "250 m", "250 b", "250 c") == [GroupAnswered]
+    assert take(transaction, connection, "250 m", "250 b", "250 c") == [GroupsAnswered]
     transaction.send_whole(MESSAGE)
     assert connection.awaited == transaction._end
     assert type(connection.awaited) is BdatLast
     assert flush(connection) == b"BDAT 23 LAST\r\n" + MESSAGE
-    assert take(transaction, connection, "250 q") == [GroupAnswered]
+    assert take(transaction, connection, "250 q") == [GroupsAnswered]
     assert transaction.receipt().extensions == ("CHUNKING", "PIPELINING")
 
 
@@ -199,12 +218,12 @@ def test_all_or_nothing_goes_on_with_data_behind_its_group() -> None:
     connection = ready()
     transaction = Transaction(connection, A, [B, C], on_refused="abort")
     flush(connection)
-    assert take(transaction, connection, "250 m", "250 b", "250 c") == [GroupAnswered]
+    assert take(transaction, connection, "250 m", "250 b", "250 c") == [GroupsAnswered]
     assert flush(connection) == b"DATA\r\n"
     assert take(transaction, connection, "354 go") == [ReplyReceived]
     transaction.send_whole(MESSAGE)
     flush(connection)
-    assert take(transaction, connection, "250 q") == [GroupAnswered]
+    assert take(transaction, connection, "250 q") == [GroupsAnswered]
     assert transaction.receipt().delivery is Delivery.ACCEPTED
 
 
@@ -265,7 +284,7 @@ def test_what_a_server_says_behind_its_replies_is_poison_before_the_next_mail() 
     transaction.send_whole(MESSAGE)
     flush(connection)
     connection.receive_data(b"250 m\r\n250 b\r\n250 q\r\n250 more\r\n")
-    assert isinstance(connection.next_event(), GroupAnswered)
+    assert isinstance(connection.next_event(), GroupsAnswered)
     with pytest.raises(RemoteProtocolError, match="expected nothing from the server"):
         connection.next_event()
 
@@ -282,7 +301,7 @@ def test_a_group_waits_until_there_is_room_for_all_of_it() -> None:
     second.send_whole(MESSAGE)
     assert flush(connection) == b""
     assert connection.has_queued
-    assert take(first, connection, "250 m", "250 b", "250 q") == [GroupAnswered]
+    assert take(first, connection, "250 m", "250 b", "250 q") == [GroupsAnswered]
     assert flush(connection).startswith(b"RSET\r\nMAIL")
 
 
@@ -313,7 +332,7 @@ def test_a_chunk_behind_an_envelope_that_is_on_its_way_is_answered_alone() -> No
     flush(connection)
     transaction.send_whole(MESSAGE)
     flush(connection)
-    assert take(transaction, connection, "250 m", "250 b", "250 q") == [GroupAnswered, ReplyReceived]
+    assert take(transaction, connection, "250 m", "250 b", "250 q") == [GroupsAnswered, ReplyReceived]
     assert transaction.receipt().delivery is Delivery.ACCEPTED
 
 
@@ -345,14 +364,14 @@ def test_no_group_begins_where_no_transaction_can() -> None:
     flush(connection)
     connection.send(Mail(A))
     with pytest.raises(LocalProtocolError, match="no mail transaction can begin now"):
-        connection.send_group(Group(GroupKind.ENVELOPE, A, [B]))
+        connection.send_group(group())
 
 
 def test_lmtp_answers_the_end_of_a_message_for_each_recipient() -> None:
     connection = ready(lmtp=True)
     transaction = Transaction(connection, A, [B, C])
     flush(connection)
-    assert take(transaction, connection, "250 m", "250 b", "250 c", "354 go") == [GroupAnswered]
+    assert take(transaction, connection, "250 m", "250 b", "250 c", "354 go") == [GroupsAnswered]
     transaction.send_whole(MESSAGE)
     flush(connection)
     assert take(transaction, connection, "250 q", "452 full") == [ReplyReceived] * 2
@@ -365,36 +384,58 @@ def test_an_answer_to_something_else_is_not_a_transactions() -> None:
     transaction = Transaction(connection, A, [B])
     assert not transaction.receive(ReplyReceived(Noop(), Reply(250, (b"",))))
     flush(connection)
-    assert take(transaction, connection, "250 m", "250 b", "354 go") == [GroupAnswered]
+    assert take(transaction, connection, "250 m", "250 b", "354 go") == [GroupsAnswered]
 
 
 # The group itself
 
 
 def test_a_group_is_its_commands() -> None:
-    group = Group(GroupKind.DATA, None, [B, C], Parameters({"SIZE": "7", "SMTPUTF8": None}), begins_anew=True)
-    assert group.ends_group
-    assert group.awaited is Rset
-    assert (group.size, len(group.commands)) == (5, 5)
-    assert group.text == b"".join(command.encode() for command in group.commands)
-    assert [line for _, line, _, _, _ in group.unfolded()] == [command.encode() for command in group.commands]
-    assert group.cost == sum(cost for _, _, cost, _, _ in group.unfolded()) == len(group.text)
-    assert group.commands is group.commands
+    options = MailOptions(ret="HDRS", priority=-2)
+    for parameters in (NO_PARAMETERS, Parameters({"SMTPUTF8": None, "BODY": "8BITMIME"})):
+        for wished in (None, options):
+            for announced in (None, 7, 1_234_567):
+                for begins_anew in (False, True):
+                    opening = opened(parameters, wished, is_sized=announced is not None)
+                    for sender, recipients in ((None, (B, C)), (A, (D,))):
+                        one = Group(opening, sender, recipients, announced, begins_anew=begins_anew)
+                        assert one.ends_group
+                        assert one.awaited is (Rset if begins_anew else Mail)
+                        assert one.size == len(one.commands) == 2 + len(recipients) + begins_anew
+                        assert one.text == b"".join(command.encode() for command in one.commands)
+                        assert [line for _, line, _, _, _ in one.unfolded()] == [
+                            command.encode() for command in one.commands
+                        ]
+                        assert one.cost == sum(cost for _, _, cost, _, _ in one.unfolded()) == len(one.text)
+                        assert one.commands is one.commands
+                        mail = one.commands[begins_anew]
+                        assert isinstance(mail, Mail)
+                        said = {} if announced is None else {"SIZE": str(announced)}
+                        wishes = {} if wished is None else {"RET": "HDRS", "MT-PRIORITY": "-2"}
+                        assert list(mail.parameters.items()) == list({**parameters, **said, **wishes}.items())
+
+
+def test_a_group_keeps_its_own_envelope_when_the_next_one_has_another() -> None:
+    opening = opened(is_sized=True)
+    first, second = Group(opening, A, (B,), 1), Group(opening, C, (D,), 2)
+    assert b"".join(command.encode() for command in first.commands) == first.text
+    assert b"".join(command.encode() for command in second.commands) == second.text
+    assert first.text == b"MAIL FROM:<a@example.org> SIZE=1\r\nRCPT TO:<b@example.org>\r\nDATA\r\n"
 
 
 def test_a_group_is_refused_where_a_parameter_would_make_a_command_of_its_own() -> None:
     with pytest.raises(ValueError, match="a command must not hold control characters"):
-        Group(GroupKind.ENVELOPE, A, [B], Parameters.vouch({"X": "1\nRSET"}))
-    with pytest.raises(ValueError, match="expected 2 commands"):
-        Group(GroupKind.ENVELOPE, A, [B], Parameters.vouch({"X": "1\r\nRSET"}))
+        Group(opened(Parameters.vouch({"X": "1\nRSET"})), A, (B,))
+    with pytest.raises(ValueError, match="expected 3 commands"):
+        Group(opened(Parameters.vouch({"X": "1\r\nRSET"})), A, (B,))
 
 
 def test_a_group_weighs_what_its_lines_and_a_128th_of_its_chunk_weigh() -> None:
-    assert weight(b"x" * 10, b"c" * 127) == 10
-    assert repr(weight(b"x" * 10, b"c" * 128)) == "11"
-    envelope = Group(GroupKind.ENVELOPE, A, [B])
+    assert weight(b"x" * 10, 127) == 10
+    assert repr(weight(b"x" * 10, 128)) == "11"
+    envelope = group()
     line, chunk = b"BDAT 1280 LAST\r\n", b"c" * 1280
-    whole = Group(GroupKind.ENVELOPE, A, [B])
+    whole = group()
     whole.add_chunk(BdatLast(1280), chunk)
     assert whole.text == envelope.text + line
     assert whole.cost == len(envelope.text + line) + 10
@@ -427,7 +468,7 @@ def test_a_binary_message_is_sent_as_it_is_by_a_group_too() -> None:
     connection = ready()
     transaction = Transaction(connection, A, [B], parameters={"BODY": "BINARYMIME"}, chunking=True)
     flush(connection)
-    assert take(transaction, connection, "250 m", "250 b") == [GroupAnswered]
+    assert take(transaction, connection, "250 m", "250 b") == [GroupsAnswered]
     transaction.send_data(b"a\rb\0\n")
     transaction.end_data()
     assert flush(connection) == b"BDAT 5 LAST\r\na\rb\0\n"
@@ -458,7 +499,7 @@ def test_lmtp_answers_the_last_chunk_for_each_recipient() -> None:
     connection = ready(lmtp=True)
     transaction = Transaction(connection, A, [B, C], chunking=True)
     flush(connection)
-    assert take(transaction, connection, "250 m", "250 b", "250 c") == [GroupAnswered]
+    assert take(transaction, connection, "250 m", "250 b", "250 c") == [GroupsAnswered]
     transaction.send_whole(MESSAGE)
     flush(connection)
     assert take(transaction, connection, "250 q", "452 full") == [ReplyReceived] * 2
@@ -503,5 +544,6 @@ def test_what_is_awaited_is_told_by_its_kind() -> None:
     flush(connection)
     take(transaction, connection, "250 m", "250 b", "354 go")
     assert type(connection.awaited) is EndOfData
-    behind = Group(GroupKind.CHUNK, A, [B], begins_anew=True)
+    behind = group(begins_anew=True)
+    behind.add_chunk(BdatLast(1), b"c")
     assert behind.awaited is Rset

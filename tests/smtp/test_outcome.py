@@ -10,7 +10,7 @@ from mailwire.smtp import (
     LOCKSTEP,
     Connection,
     Delivery,
-    GroupAnswered,
+    GroupsAnswered,
     Mailbox,
     Noop,
     Receipt,
@@ -44,7 +44,7 @@ def began(connection: Connection, *recipients: Mailbox, **how: Any) -> Transacti
 def take(transaction: Transaction, *lines: str, connection: Connection) -> None:
     """Let the server say `lines`, and the transaction hear them."""
     for event in hear(connection, *lines):
-        assert isinstance(event, (GroupAnswered, ReplyReceived))
+        assert isinstance(event, (GroupsAnswered, ReplyReceived))
         assert transaction.receive(event)
     connection.data_to_send()
 

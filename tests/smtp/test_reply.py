@@ -439,6 +439,26 @@ def test_a_reply_is_a_value() -> None:
         reply.code = 550  # type: ignore[misc]
 
 
+def test_whole_replies_that_match_are_taken_together_from_one_piece() -> None:
+    two = re.compile(rb"(?:25[01] \r\n){2}")
+    reader = ReplyReader()
+    assert reader.take_together(two) is None
+    reader.feed(b"554 \r\n250 \r\n251 \r\n252 \r\n")
+    assert reader.take_together(two) is None
+    assert reader.next_reply() == Reply(554, (b"",))
+    assert reader.take_together(two) == b"250 \r\n251 \r\n"
+    assert reader.take_together(two) is None
+    assert reader.next_reply() == Reply(252, (b"",))
+    reader.feed(b"250 \r\n251 \r\n")
+    assert reader.take_together(two) == b"250 \r\n251 \r\n"
+    assert not reader
+    reader.feed(b"25")
+    assert reader.next_reply() is None
+    reader.feed(b"0 \r\n251 \r\n")
+    assert reader.take_together(two) is None  # inside a line
+    assert reader.next_reply() == Reply(250, (b"",))
+
+
 def test_no_lines_are_taken_together_inside_a_reply() -> None:
     pattern = re.compile(rb"250 [a-z]*\r\n")
     reader = ReplyReader()

@@ -8,6 +8,7 @@ import pytest
 from mailwire._wire.dots import MailText
 from mailwire.errors import LocalProtocolError, MailwireError, NotSupported, SecurityError
 from mailwire.smtp import (
+    CHUNK_SIZE,
     LOCKSTEP,
     Connection,
     Delivery,
@@ -22,7 +23,6 @@ from mailwire.smtp import (
     Transaction,
     Window,
 )
-from mailwire.smtp import transaction as transaction_module
 from tests.smtp.sessions import A, B, C, D, E, ask, at, hear, reply
 
 FOUR = (B, C, D, E)
@@ -152,7 +152,7 @@ def test_small_blocks_are_gathered_and_large_ones_are_not_copied() -> None:
     connection = at(State.READY)
     transaction = began(connection, chunking=True)
     take(transaction, connection, "250 ok", "250 ok")
-    large = b"x" * (transaction_module.CHUNK_SIZE - 2) + b"\r\n"
+    large = b"x" * (CHUNK_SIZE - 2) + b"\r\n"
     blocks = [b"a\r\n", b"b\r\n", large, large, large, b"c\r\n"]
     wire: list[bytes] = []
     for block in blocks:
@@ -168,13 +168,12 @@ def test_small_blocks_are_gathered_and_large_ones_are_not_copied() -> None:
     assert transaction.receipt().octets == len(b"".join(blocks))
 
 
-def test_what_was_mended_is_not_mended_again(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_was_mended_is_not_mended_again() -> None:
     blocks: list[bytes] = [MailText(b"a\r\n"), MailText(b"b\r\n"), MailText(b"c\r\n")]
     for mended, sizes in ((blocks, (100, 1)), ([*blocks[:2], b"c\r\n"], (100,))):
         for size in sizes:
-            monkeypatch.setattr(transaction_module, "CHUNK_SIZE", size)
             connection = at(State.READY)
-            transaction = began(connection, chunking=True)
+            transaction = began(connection, chunking=True, chunk_size=size)
             take(transaction, connection, "250 ok", "250 ok")
             wire: list[bytes] = []
             for block in mended:
@@ -186,10 +185,9 @@ def test_what_was_mended_is_not_mended_again(monkeypatch: pytest.MonkeyPatch) ->
             assert all(type(chunk) is MailText for chunk in chunks) == (mended is blocks)
 
 
-def test_a_message_is_not_gathered_in_memory_while_the_window_is_full(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(transaction_module, "CHUNK_SIZE", 1)
+def test_a_message_is_not_gathered_in_memory_while_the_window_is_full() -> None:
     connection = at(State.READY, Connection(window=Window(commands=2, octets=4096)))
-    transaction = began(connection, chunking=True)
+    transaction = began(connection, chunking=True, chunk_size=1)
     take(transaction, connection, "250 ok", "250 ok")
     written = 0
     while transaction.wants_data:
@@ -201,10 +199,9 @@ def test_a_message_is_not_gathered_in_memory_while_the_window_is_full(monkeypatc
     assert transaction.wants_data
 
 
-def test_a_line_end_cut_in_two_is_in_one_chunk(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(transaction_module, "CHUNK_SIZE", 1)
+def test_a_line_end_cut_in_two_is_in_one_chunk() -> None:
     connection = at(State.READY)
-    transaction = began(connection, chunking=True)
+    transaction = began(connection, chunking=True, chunk_size=1)
     take(transaction, connection, "250 ok", "250 ok")
     wire = b""
     for block in (b"\r", b"\na", b"b"):
@@ -236,12 +233,9 @@ def test_where_nobody_was_accepted_no_chunk_goes_out() -> None:
 
 @pytest.mark.parametrize("refused", range(1, 5))
 @pytest.mark.parametrize("window", [LOCKSTEP, Window(commands=100, octets=4096)], ids=["lockstep", "wide"])
-def test_a_refused_chunk_ends_the_message_and_never_leads_to_data(
-    refused: int, window: Window, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(transaction_module, "CHUNK_SIZE", 1)
+def test_a_refused_chunk_ends_the_message_and_never_leads_to_data(refused: int, window: Window) -> None:
     connection = at(State.READY, Connection(window=window))
-    transaction = Transaction(connection, A, [B], chunking=True)
+    transaction = Transaction(connection, A, [B], chunking=True, chunk_size=1)
     wire = b""
     asked: list[bytes] = []
     number, chunks = 0, 0
@@ -276,13 +270,10 @@ def test_a_refused_chunk_ends_the_message_and_never_leads_to_data(
 
 @pytest.mark.parametrize("code", [500, 501, 502, 504])
 @pytest.mark.parametrize("last", [False, True])
-def test_a_server_that_does_not_know_bdat_after_all_is_left(
-    code: int, last: bool, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_server_that_does_not_know_bdat_after_all_is_left(code: int, last: bool) -> None:
     # It may take the chunk for commands: whatever it says next answers nothing that was asked.
-    monkeypatch.setattr(transaction_module, "CHUNK_SIZE", 1)
     connection = at(State.READY)
-    transaction = began(connection, chunking=True)
+    transaction = began(connection, chunking=True, chunk_size=1)
     take(transaction, connection, "250 ok", "250 ok")
     transaction.send_data(b"RSET\r\n")
     transaction.send_data(b"QUIT\r\n")
@@ -298,10 +289,9 @@ def test_a_server_that_does_not_know_bdat_after_all_is_left(
     assert words(transaction) == [Delivery.REFUSED]
 
 
-def test_a_message_taken_behind_a_refused_chunk_is_in_doubt(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(transaction_module, "CHUNK_SIZE", 1)
+def test_a_message_taken_behind_a_refused_chunk_is_in_doubt() -> None:
     connection = at(State.READY)
-    transaction = began(connection, 2, chunking=True)
+    transaction = began(connection, 2, chunking=True, chunk_size=1)
     take(transaction, connection, "250 ok", "250 ok", "550 no")
     transaction.send_data(b"a")
     transaction.send_data(b"b")
@@ -555,10 +545,9 @@ def test_in_lmtp_a_verdict_before_the_end_is_for_all() -> None:
     assert transaction.data_refusal == reply(552, b"big")
 
 
-def test_in_lmtp_a_refused_chunk_with_the_last_on_its_way_ends_the_connection(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(transaction_module, "CHUNK_SIZE", 1)
+def test_in_lmtp_a_refused_chunk_with_the_last_on_its_way_ends_the_connection() -> None:
     for ended in (False, True):
-        connection, transaction = lmtp(2, chunking=True)
+        connection, transaction = lmtp(2, chunking=True, chunk_size=1)
         take(transaction, connection, "250 ok", "250 ok", "250 ok")
         transaction.send_data(b"a")
         transaction.send_data(b"b")

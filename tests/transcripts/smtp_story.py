@@ -104,6 +104,7 @@ class SMTPStory:
             starttls=self.starttls,
             mechanism=self.make_mechanism(),
             in_a_row=in_a_row,
+            chunk_size=1,  # every block is a chunk of its own
         )
 
     # Reading

@@ -12,7 +12,6 @@ import pytest
 
 from mailwire import errors, pop3, smtp
 from mailwire.errors import ConnectionLost, MessageTruncated
-from mailwire.smtp import transaction as transaction_module
 from tests.pop3.sessions import account
 from tests.replay import Transcript, Turn
 from tests.smtp.oracle import accounts_of, word_for, words_for
@@ -32,12 +31,6 @@ LONGER: Final = [story for story in STORIES if 300 < PAIRS[story] <= 3_000]
 every_smtp = pytest.mark.parametrize("story", SMTP, ids=lambda story: story.story.name)
 every_pop3 = pytest.mark.parametrize("story", POP3, ids=lambda story: story.story.name)
 every_story = pytest.mark.parametrize("story", STORIES, ids=str)
-
-
-@pytest.fixture(autouse=True)
-def small_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let every block be a chunk of its own."""
-    monkeypatch.setattr(transaction_module, "CHUNK_SIZE", 1)
 
 
 def test_there_are_enough() -> None:

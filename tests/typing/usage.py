@@ -140,7 +140,7 @@ def drives_the_core() -> None:
         case smtp.ReplyReceived(command, reply):
             assert_type(reply, smtp.Reply)
             print(command)
-        case smtp.GroupAnswered() | smtp.ServerClosing() | smtp.ConnectionClosed() | smtp.ComputationDue() | None:
+        case smtp.GroupsAnswered() | smtp.ServerClosing() | smtp.ConnectionClosed() | smtp.ComputationDue() | None:
             pass
 
 

@@ -4,7 +4,6 @@ The work is linear in the octets received however they are cut: a piece is searc
 block of a body is handed on without a copy.
 """
 
-import re
 from collections import deque
 from collections.abc import Callable
 from typing import Final
@@ -74,21 +73,6 @@ class LineBuffer:
             self.bare_lf = data[end - 1] != _CR
             return data[start : end if self.bare_lf else end - 1]
         return self._next_line_of_pieces()
-
-    def take(self, pattern: re.Pattern[bytes]) -> bytes | None:
-        """Take whole lines, with their ends, that `pattern` matches; None if it does not, or they are not in one piece.
-
-        To be called behind a whole line.
-        """
-        if self._beginning:
-            return None
-        if self._start == len(self._data):
-            self._data, self._start = self._arrived.popleft() if self._arrived else b"", 0
-        found = pattern.match(self._data, self._start)
-        if found is None:
-            return None
-        self._start = found.end()
-        return found[0]
 
     def peek_block(self) -> tuple[bytes, int]:
         """Return a block and where in it the part begins that was not taken yet; the part is empty if nothing is left.

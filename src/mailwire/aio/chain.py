@@ -14,7 +14,7 @@ from collections import deque
 from typing import NamedTuple
 
 from ..errors import ConnectionLost, InvalidMessage, MailwireError, NotSupported, SourceFailed
-from ..smtp import Batch, Delivery, GroupAnswered, State
+from ..smtp import Batch, Delivery, GroupsAnswered, ReplyReceived, State
 from .consignment import Item, Supply
 from .dialogue import Answer, Dialogue
 from .passage import Passage
@@ -258,19 +258,23 @@ class Chain:
         while reply is not None:
             self._receive(reply)
             if self._connection.state is State.CLOSED:
-                if isinstance(reply, GroupAnswered):
+                if isinstance(reply, GroupsAnswered):
                     raise AssertionError("a server that answers as expected does not close")
                 self._takes_leave = reply.reply.code == 421
                 raise ConnectionLost(f"the connection is over: {reply.command} was answered {reply.reply}")
             reply = self._dialogue.heard() if self._dialogue.has_news else None
 
     def _receive(self, reply: Answer) -> None:
-        link = self._links[0]  # replies come in order, and what is finished is gone
-        link.passage.receive(reply)
-        if link.passage.transaction.finished and self._connection.state is not State.CLOSED:
+        # Replies come in order, and what is finished is gone; those to groups may be for several mails.
+        while self._links and self._links[0].passage.receive(reply):
+            link = self._links[0]
+            if not link.passage.transaction.finished or self._connection.state is State.CLOSED:
+                return
             self._links.popleft()
             self.has_concluded = True
             self._conclude(link)
+            if isinstance(reply, ReplyReceived):
+                return
 
     def _conclude(self, link: _Link) -> None:
         link.sending.end(link.passage)

@@ -4,6 +4,8 @@ from collections.abc import Callable
 from functools import partial
 
 from ..errors import ConnectionLost, DeadlineExceeded, ReplyError
+from ..message import MessagePolicy
+from ..message.outgoing import Terms
 from ..smtp import (
     Auth,
     BdatLast,
@@ -13,7 +15,7 @@ from ..smtp import (
     EndOfData,
     Event,
     Group,
-    GroupAnswered,
+    GroupsAnswered,
     Mail,
     Quit,
     Reply,
@@ -27,7 +29,7 @@ from .session import Session
 
 __all__ = ["Answer", "Dialogue", "raise_refusal"]
 
-Answer = ReplyReceived | GroupAnswered
+Answer = ReplyReceived | GroupsAnswered
 """What a transaction takes (`Transaction.receive`)."""
 
 
@@ -42,16 +44,24 @@ class Dialogue:
         self.distrusts_chunking = False  # the server is known to be bad at it
         self.knows_ehlo = True  # the server does, or has not been asked yet
         self.time: Callable[[], float] = session.time  # the clock
+        self._terms: Terms | None = None  # for the last mail
         self._subject = _Awaited(connection)
         self._awaited: object = None  # what was waited for last, and...
         self._until: float | None = None  # ...until when
+
+    def terms_for(self, policy: MessagePolicy, *, utf8: bool) -> Terms:
+        """Return the Terms for mails like that: the same as for the last one, if they are. Raises NotSupported."""
+        terms, offered = self._terms, self.connection.extensions
+        if terms is None or not (terms.extensions is offered and terms.policy is policy and terms.utf8 is utf8):
+            terms = self._terms = Terms.of(policy, self.connection.offered, utf8=utf8)
+        return terms
 
     async def ask(self, command: Command[object]) -> Reply:
         """Send `command` and return its reply. Raises ReplyError if that is a refusal."""
         self.session.expect_silence()
         self.connection.send(command)
         received = await self.next_answer()
-        if isinstance(received, GroupAnswered):
+        if isinstance(received, GroupsAnswered):
             raise AssertionError("a command that is sent alone is answered alone")
         if received.command is not command:
             raise AssertionError(f"{command} is not asked before {received.command} is answered")
@@ -113,7 +123,7 @@ class Dialogue:
         if event is None:
             return None
         self._awaited = None
-        return event if type(event) is GroupAnswered else _answer_in(event)
+        return event if type(event) is GroupsAnswered else _answer_in(event)
 
     def _advance(self, step: Callable[[], bool]) -> bool:
         is_done = step()
@@ -158,7 +168,7 @@ class _Awaited:
 
 
 def _answer_in(event: Event) -> Answer:
-    if type(event) is GroupAnswered or type(event) is ReplyReceived:
+    if type(event) is GroupsAnswered or type(event) is ReplyReceived:
         return event
     raise ConnectionLost(f"the server left in the middle of a dialogue: {event}")
 

@@ -89,10 +89,12 @@ class Passage:
 
     # Hearing of it
 
-    def receive(self, event: Answer) -> None:
-        """Hand an answer to the transaction, which is the oldest that is not finished."""
-        self.transaction.receive(event)
-        self._last = event
+    def receive(self, event: Answer) -> bool:
+        """Hand an answer to the transaction; return whether it was one to that."""
+        is_its = self.transaction.receive(event)
+        if is_its:
+            self._last = event
+        return is_its
 
     def go_on(self) -> bool:
         """Hear what has come, and write the message if that is wanted and takes one step.

@@ -10,7 +10,7 @@
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import lru_cache
-from typing import Final, Literal
+from typing import Literal
 
 from ..errors import (
     ConnectionLost,
@@ -20,6 +20,7 @@ from ..errors import (
     ReplyError,
 )
 from ..message import Outgoing
+from ..message.outgoing import demands_utf8
 from ..smtp import (
     Batch,
     Bdat,
@@ -37,8 +38,6 @@ from .mailing import Mailing
 from .passage import Passage
 
 __all__ = ["Sending"]
-
-_NOTHING: Final = Extensions()
 
 
 class Sending:
@@ -69,21 +68,25 @@ class Sending:
         """Do what `prepare` does if nothing has to be waited for; else return False."""
         if self._prepared is None or self._prepared[0] is not dialogue:
             mailing = self.mailing
+            content = mailing.content
+            if content.message is not None:
+                return False
             try:
-                prepared = Outgoing.at_once(mailing.content, mailing.envelope, _offered(dialogue))
+                terms = dialogue.terms_for(content.policy, utf8=demands_utf8(content, mailing.envelope))
+                text = content.text_at_hand()
+                if text is None:
+                    return False
+                self._prepared = dialogue, Outgoing(text, terms)
             except NotSupported as error:
                 _explain(error, dialogue)
                 raise
-            if prepared is None:
-                return False
-            self._prepared = dialogue, prepared
         return True
 
     async def prepare(self, dialogue: Dialogue) -> None:
         """Make the message ready for the server. Raises what `Outgoing.prepare` raises."""
         mailing = self.mailing
         try:
-            prepared = await Outgoing.prepare(mailing.content, mailing.envelope, _offered(dialogue))
+            prepared = await Outgoing.prepare(mailing.content, mailing.envelope, dialogue.connection.offered)
         except NotSupported as error:
             _explain(error, dialogue)
             raise
@@ -97,8 +100,8 @@ class Sending:
         left = self._left
         if not left or (self._passages and self._is_hopeless(dialogue)):
             return None
-        offered = _offered(dialogue)
-        if "LIMITS" not in offered.names:
+        offered = dialogue.connection.extensions
+        if offered is None or "LIMITS" not in offered.names:
             return _everybody(len(left)) if type(left) is range else Batch(tuple(left))
         recipients = [self.mailing.envelope.recipients[place] for place in left]
         batches = split_recipients(recipients, offered, mails=dialogue.transactions, domains=dialogue.recipient_domains)
@@ -112,10 +115,11 @@ class Sending:
 
         Raises what `Transaction` raises.
         """
-        mailing, connection, offered = self.mailing, dialogue.connection, _offered(dialogue)
+        mailing = self.mailing
         if self._prepared is None:
             raise AssertionError("a message is made ready before it is sent")
         outgoing = self._prepared[1]
+        offered = outgoing.terms.extensions
         recipients: Sequence[Mailbox] = mailing.envelope.recipients
         wishes = mailing.recipient_options
         if len(batch.places) < len(recipients):
@@ -123,10 +127,11 @@ class Sending:
             wishes = tuple(wishes[place] for place in batch.places)
         try:
             transaction = Transaction(
-                connection,
+                dialogue.connection,
                 mailing.envelope.sender,
                 recipients,
-                parameters=outgoing.mail_parameters,
+                parameters=outgoing.declared,
+                size=outgoing.announced,
                 options=mailing.options,
                 recipient_options=wishes,
                 on_refused=mailing.on_refused,
@@ -258,8 +263,3 @@ def _explain(error: NotSupported, dialogue: Dialogue) -> None:
     if not dialogue.knows_ehlo:
         reason = "it does not know EHLO, and behind HELO there are no extensions (RFC 5321 3.2)"
         raise NotSupported(f"{error}: {reason}", extension=error.extension) from error
-
-
-def _offered(dialogue: Dialogue) -> Extensions:
-    extensions = dialogue.connection.extensions
-    return _NOTHING if extensions is None else extensions

@@ -25,18 +25,23 @@ __all__ = ["Content", "Text"]
 class Text(NamedTuple):
     """The octets of a content, and what is known of them.
 
-    source: where they are read.
     policy: how they are mended.
     whole: what leaves for them, where that is in memory and no more than one block.
     survey: what was found in what leaves, None if the source cannot be read ahead.
-    raw_octets: how many octets the source held then.
+    given: the octets themselves, or where they are read.
+    raw_octets: how many octets a source held then.
     """
 
-    source: Source
     policy: MessagePolicy
-    whole: bytes | None = None
-    survey: Survey | None = None
+    whole: bytes | None
+    survey: Survey | None
+    given: bytes | Source
     raw_octets: int | None = None
+
+    @property
+    def source(self) -> Source:
+        """Where the octets are read."""
+        return MemorySource(self.given) if isinstance(self.given, bytes) else self.given
 
     @property
     def is_mended(self) -> bool:
@@ -52,13 +57,17 @@ class Content:
         self._mending_policy = policy
         self.message: Message | None = None
         """The message whose header can make an envelope; None where there are octets only."""
-        self._source: Source | None = None
-        if not isinstance(message, Message):
-            self._source = _source(message)
-        else:
+        self._octets: bytes | None = None  # few, and in one piece; or...
+        self._source: Source | None = None  # ...what they are read from
+        if isinstance(message, Message):
             self.message = message
             if policy.line_ends != "normalise":  # the line ends of a message that is generated are not the caller's
                 self._mending_policy = replace(policy, line_ends="normalise")
+        elif type(message) is bytes and len(message) <= BLOCK_SIZE:
+            self._octets = message
+        else:
+            self._source = _source(message)
+            self._octets = _few_in(self._source)
 
     needs_utf8: bool | None = None
     """Whether the message has an address that only SMTPUTF8 can express; None where that is not known yet."""
@@ -92,25 +101,25 @@ class Content:
     def text_at_hand(self) -> Text | None:
         """Return the octets if they are had in no time, for they were given and are few, or were looked at before; None
         where something is to be read or generated. Raises InvalidMessage."""
-        if self._text is None and isinstance(self._source, MemorySource):
-            self._text = self._small(self._source)
+        if self._text is None and self._octets is not None:
+            self._text = self._look_at_few(self._octets)
         return self._text if self.message is None else None
 
     async def text(self, *, eight_bit: bool, utf8: bool) -> Text:
         """Return the octets, for a server that takes 8-bit text, and a header in UTF-8. Raises as `check` does."""
-        if self._source is not None:
-            if self._text is None:
-                self._text = await self._look_at(self._source)
-            return self._text
         if self.message is None:
-            raise AssertionError("a content is generated, or it has a source")
+            if (text := self.text_at_hand()) is None:
+                text = self._text = await self._look_at(self._source)
+            return text
         await self.check()
         if self._text is None or self._generated_for != (eight_bit, utf8):
             if self._is_laborious:
                 parts = await asyncio.to_thread(generate, self.message, self.policy, eight_bit=eight_bit, utf8=utf8)
             else:
                 parts = generate(self.message, self.policy, eight_bit=eight_bit, utf8=utf8)
-            self._text = await self._look_at(MemorySource(*parts))
+            source = MemorySource(*parts)
+            few = _few_in(source)
+            self._text = await self._look_at(source) if few is None else self._look_at_few(few)
             self._generated_for = (eight_bit, utf8)
         return self._text
 
@@ -118,22 +127,25 @@ class Content:
         check_header(message)
         self.needs_utf8 = needs_utf8(message, self.policy.encode_domain)
 
-    async def _look_at(self, source: Source) -> Text:
-        if isinstance(source, MemorySource) and (text := self._small(source)) is not None:
-            return text
+    async def _look_at(self, source: Source | None) -> Text:
+        if source is None:
+            raise AssertionError("a content is a few octets, or it has a source, or is generated")
         mending = Mending(self._mending_policy)
         if not await source.look_ahead(mending.feed):
-            return Text(source, self._mending_policy)
+            return Text(self._mending_policy, None, None, source)
         mending.finish()
-        return Text(source, self._mending_policy, None, mending.survey, mending.raw_octets)
+        return Text(self._mending_policy, None, mending.survey, source, mending.raw_octets)
 
-    def _small(self, source: MemorySource) -> Text | None:
+    def _look_at_few(self, octets: bytes) -> Text:
         # What is few octets in one piece is mended in one.
-        octets = source.octets
-        if octets is None or len(octets) > BLOCK_SIZE:
-            return None
         whole, survey = mend(octets, self._mending_policy)
-        return Text(source, self._mending_policy, whole, survey, len(octets))
+        return Text(self._mending_policy, whole, survey, octets)
+
+
+def _few_in(source: Source) -> bytes | None:
+    # The octets, where they are in one piece, and no more than one block.
+    octets = source.octets if isinstance(source, MemorySource) else None
+    return octets if octets is not None and len(octets) <= BLOCK_SIZE else None
 
 
 def _source(message: object) -> Source:

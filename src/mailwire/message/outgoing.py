@@ -3,7 +3,8 @@
 import asyncio
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
-from typing import Final
+from functools import lru_cache
+from typing import Final, NamedTuple
 
 from .._wire.dots import MailText
 from ..errors import NotSupported, SourceFailed
@@ -16,33 +17,98 @@ from .pieces import BLOCK_SIZE
 from .policy import MessagePolicy
 from .source import MemorySource, MessageSource
 
-__all__ = ["Outgoing"]
+__all__ = ["Outgoing", "Terms", "demands_utf8"]
 
 # After so many octets other tasks have their turn, whatever the socket takes at once: some two milliseconds' work.
 _TURN: Final = 1024 * 1024
+
+
+class Terms(NamedTuple):
+    """What is asked of a server for mails under one `policy`, whatever their octets, and what it takes. Looked at once,
+    it serves for all of them.
+
+    utf8: the mails need SMTPUTF8, for what is known before their octets are.
+    extensions: what the server announces.
+    takes_eight_bit: octets beyond ASCII may leave.
+    limit: the server takes so many octets.
+    takes_size: it wants to know how many there are.
+    """
+
+    policy: MessagePolicy
+    utf8: bool
+    extensions: Extensions
+    takes_eight_bit: bool
+    limit: int | None
+    takes_size: bool
+
+    @classmethod
+    def of(cls, policy: MessagePolicy, extensions: Extensions, *, utf8: bool) -> "Terms":
+        """Return them. Raises NotSupported where the server does not take such mails."""
+        if utf8 and "SMTPUTF8" not in extensions.names:
+            raise _missing("SMTPUTF8", "RFC 6531", "an address has characters beyond ASCII")
+        for keyword in ("CHUNKING", "BINARYMIME") if policy.binary else ():
+            if keyword not in extensions.names:
+                raise _missing(keyword, "RFC 3030", "the message is to be sent as it is")
+        takes_eight_bit = policy.binary or "8BITMIME" in extensions.names
+        return cls(policy, utf8, extensions, takes_eight_bit, extensions.size, "SIZE" in extensions.names)
+
+
+def demands_utf8(content: Content, envelope: Envelope) -> bool:
+    """Return whether a mail needs SMTPUTF8, as far as is known before its octets are looked at."""
+    return content.policy.smtputf8 or not envelope.is_ascii or bool(content.needs_utf8)
 
 
 class Outgoing:
     """A message made ready for one server: its octets, and the parameters of MAIL that go with them. Make it with
     `prepare`.
 
-    mail_parameters: BODY, SMTPUTF8 and SIZE, as far as they are needed and offered.
-    size: how many octets will leave, without dots that are stuffed, None if that is not known.
+    declared: BODY and SMTPUTF8, as parameters of MAIL, as far as they are needed and offered.
+    announced: how many octets MAIL says that there are (SIZE); None where that is not known, or not offered.
     content: the octets, where they are in memory and no more than 256 KiB; else None, and `blocks` has them.
-    is_at_hand: whether `blocks` has them without waiting for anybody, for they are in memory.
-    is_binary: whether they must leave by BDAT (RFC 3030 3); `smtp.Connection.send_data` would mend them.
-    is_repeatable: whether `blocks` can be called more than once.
+    terms: what the server takes.
     """
 
-    def __init__(self, text: Text, parameters: Parameters, limit: int | None) -> None:
-        self.mail_parameters: Mapping[str, str | None] = parameters
-        self.size: int | None = None if text.survey is None else text.survey.octets
+    def __init__(self, text: Text, terms: Terms) -> None:
+        policy, survey = terms.policy, text.survey
+        eight_bit, utf8 = False, terms.utf8
+        if survey is None:
+            eight_bit = _expects_eight_bit(terms)
+        elif not survey.is_ascii or (terms.limit is not None and survey.octets > terms.limit):
+            eight_bit = not survey.is_ascii
+            utf8 = utf8 or (eight_bit and survey.needs_utf8)
+            takes_utf8 = utf8 and "SMTPUTF8" in terms.extensions.names
+            Permission(terms.takes_eight_bit, takes_utf8, terms.limit).check(survey)
+        self.declared: Parameters = _declared(policy.binary, eight_bit, utf8)
+        self.announced: int | None = survey.octets if survey is not None and terms.takes_size else None
         self.content: bytes | None = text.whole
-        self.is_at_hand: bool = isinstance(text.source, MemorySource)
-        self.is_binary: bool = text.policy.binary
-        self.is_repeatable: bool = text.source.is_repeatable
         self._text = text
-        self._limit = limit  # octets that the server takes
+        self.terms: Terms = terms
+
+    @property
+    def mail_parameters(self) -> Mapping[str, str | None]:
+        """All parameters of MAIL: those that are `declared`, and SIZE."""
+        return self.declared if self.announced is None else {**self.declared, "SIZE": str(self.announced)}
+
+    @property
+    def size(self) -> int | None:
+        """How many octets will leave, without dots that are stuffed, None if that is not known."""
+        survey = self._text.survey
+        return None if survey is None else survey.octets
+
+    @property
+    def is_at_hand(self) -> bool:
+        """Whether `blocks` has the octets without waiting for anybody, for they are in memory."""
+        return self.content is not None or isinstance(self._text.source, MemorySource)
+
+    @property
+    def is_binary(self) -> bool:
+        """Whether the octets must leave by BDAT (RFC 3030 3); `smtp.Connection.send_data` would mend them."""
+        return self.terms.policy.binary
+
+    @property
+    def is_repeatable(self) -> bool:
+        """Whether `blocks` can be called more than once."""
+        return self._text.source.is_repeatable
 
     @classmethod
     async def prepare(cls, message: MessageSource | Content, envelope: Envelope, extensions: Extensions) -> "Outgoing":
@@ -55,56 +121,8 @@ class Outgoing:
         content = message if isinstance(message, Content) else Content(message)
         if content.message is not None:
             await content.check()
-        utf8 = cls._check_demands(content, envelope, extensions)
-        eight_bit = _takes_eight_bit(content.policy, extensions)
-        return cls._of(await content.text(eight_bit=eight_bit, utf8=utf8), content.policy, extensions, utf8=utf8)
-
-    @classmethod
-    def at_once(cls, content: Content, envelope: Envelope, extensions: Extensions) -> "Outgoing | None":
-        """Do what `prepare` does if nothing has to be waited for; None if something has."""
-        if content.message is not None:
-            return None
-        utf8 = cls._check_demands(content, envelope, extensions)
-        text = content.text_at_hand()
-        return None if text is None else cls._of(text, content.policy, extensions, utf8=utf8)
-
-    @classmethod
-    def _check_demands(cls, content: Content, envelope: Envelope, extensions: Extensions) -> bool:
-        # What a mail asks of a server, as far as that shows before its octets are looked at. Whether it needs SMTPUTF8.
-        policy = content.policy
-        utf8 = policy.smtputf8 or not envelope.is_ascii or bool(content.needs_utf8)
-        if utf8 and "SMTPUTF8" not in extensions.names:
-            raise _missing("SMTPUTF8", "RFC 6531", "an address has characters beyond ASCII")
-        for keyword in ("CHUNKING", "BINARYMIME") if policy.binary else ():
-            if keyword not in extensions.names:
-                raise _missing(keyword, "RFC 3030", "the message is to be sent as it is")
-        return utf8
-
-    @classmethod
-    def _of(cls, text: Text, policy: MessagePolicy, extensions: Extensions, *, utf8: bool) -> "Outgoing":
-        size, survey = extensions.size, text.survey
-        if survey is not None:
-            eight_bit = not survey.is_ascii
-            utf8 = utf8 or (eight_bit and survey.needs_utf8)
-            if eight_bit or (size is not None and survey.octets > size):
-                may = Permission(_takes_eight_bit(policy, extensions), utf8 and "SMTPUTF8" in extensions.names, size)
-                may.check(survey)
-        elif not _takes_eight_bit(policy, extensions):
-            if policy.eight_bit:
-                raise _missing("8BITMIME", "RFC 6152", "the message has octets beyond ASCII")
-            eight_bit = False
-        else:
-            eight_bit = policy.eight_bit is not False
-        parameters: dict[str, str | None] = {}
-        if policy.binary:
-            parameters["BODY"] = "BINARYMIME"
-        elif eight_bit:
-            parameters["BODY"] = "8BITMIME"
-        if utf8:
-            parameters["SMTPUTF8"] = None
-        if survey is not None and "SIZE" in extensions.names:
-            parameters["SIZE"] = str(survey.octets)
-        return cls(text, Parameters.vouch(parameters), size)
+        terms = Terms.of(content.policy, extensions, utf8=demands_utf8(content, envelope))
+        return cls(await content.text(eight_bit=terms.takes_eight_bit, utf8=terms.utf8), terms)
 
     async def blocks(self) -> AsyncGenerator[bytes, None]:
         """Yield what leaves, in blocks of 64 to 256 KiB, or somewhat more where line ends had to be mended.
@@ -132,8 +150,8 @@ class Outgoing:
             for block in MailText.cut(octets, BLOCK_SIZE):
                 yield block
             return
-        parameters = self.mail_parameters
-        mending = Mending(self._text.policy, Permission("BODY" in parameters, "SMTPUTF8" in parameters, self._limit))
+        parameters, limit = self.declared, self.terms.limit
+        mending = Mending(self._text.policy, Permission("BODY" in parameters, "SMTPUTF8" in parameters, limit))
         async with aclosing(source.pieces()) as pieces:
             async for piece in pieces:
                 if mended := mending.feed(piece):
@@ -147,9 +165,26 @@ class Outgoing:
             )
 
 
-def _takes_eight_bit(policy: MessagePolicy, extensions: Extensions) -> bool:
-    # Whether octets beyond ASCII may leave.
-    return policy.binary or "8BITMIME" in extensions.names
+@lru_cache
+def _declared(binary: bool, eight_bit: bool, utf8: bool) -> Parameters:
+    # The same object for most mails.
+    parameters: dict[str, str | None] = {}
+    if binary:
+        parameters["BODY"] = "BINARYMIME"
+    elif eight_bit:
+        parameters["BODY"] = "8BITMIME"
+    if utf8:
+        parameters["SMTPUTF8"] = None
+    return Parameters.vouch(parameters)
+
+
+def _expects_eight_bit(terms: Terms) -> bool:
+    # Of octets that are looked at as they go out.
+    if terms.takes_eight_bit:
+        return terms.policy.eight_bit is not False
+    if terms.policy.eight_bit:
+        raise _missing("8BITMIME", "RFC 6152", "the message has octets beyond ASCII")
+    return False
 
 
 def _missing(extension: str, standard: str, reason: str) -> NotSupported:

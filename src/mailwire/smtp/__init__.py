@@ -29,7 +29,7 @@ from .commands import (
 )
 from .connection import PIPELINING_WINDOW, Connection
 from .delivery import Delivery
-from .events import ComputationDue, ConnectionClosed, Event, GroupAnswered, ReplyReceived, ServerClosing
+from .events import ComputationDue, ConnectionClosed, Event, GroupsAnswered, ReplyReceived, ServerClosing
 from .extensions import Extensions
 from .group import Group, Replies
 from .limits import Batch, split_recipients
@@ -66,7 +66,7 @@ __all__ = [
     "Extensions",
     "Greeting",
     "Group",
-    "GroupAnswered",
+    "GroupsAnswered",
     "Helo",
     "Help",
     "Lhlo",

@@ -9,11 +9,12 @@ from .._wire.pipeline import LOCKSTEP, Window
 from .._wire.trace import Trace
 from ..errors import MailwireError, RemoteProtocolError
 from .commands import Auth, Bdat, BdatLast, Command, Ehlo, EndOfData, Greeting, Helo, Mail, Rcpt
-from .events import Event, GroupAnswered, ReplyReceived, ServerClosing
+from .events import Event, GroupsAnswered, ReplyReceived, ServerClosing
 from .extensions import Extensions
-from .group import Group, GroupKind, Replies
+from .group import Group, GroupKind, Replies, expected
 from .grouped_pipeline import GroupedPipeline
 from .mail_data import Text, Verdicts
+from .opening import Opening
 from .reply import Reply, ReplyReader
 from .rules import fault, injection
 from .states import State, overtaken, transition
@@ -33,6 +34,7 @@ class Answers:
     queued_chunks: int
     has_news: bool
     is_pipelining: bool
+    opening: Opening | None
     takes_groups: bool
 
     _eof: bool
@@ -55,21 +57,31 @@ class Answers:
         where = f"in reply to {waiting}" if waiting else "though nothing was asked"
         raise self._fail(kind(f"{problem} ({where})"))
 
-    def _answered_together(self, group: Group) -> GroupAnswered | None:
-        # None if it is not answered yet, or not as expected.
-        kind = group.kind
-        if self.state is not kind.begins_in or (octets := self._reader.take_together(group.expected)) is None:
+    def _answered_together(self, group: Group) -> GroupsAnswered | None:
+        # None if the `group`, which is the oldest in flight, is not answered yet, or not as expected.
+        pipeline, reader = self._pipeline, self._reader
+        answered: list[Group] = []
+        answers: list[bytes] = []
+        oldest: Group | None = group
+        while oldest is not None and self.state is oldest.kind.begins_in:
+            group, kind = oldest, oldest.kind
+            answer = reader.take_together(expected(kind, group.size))
+            if answer is None:
+                break
+            group.answer = answer
+            answered.append(group)
+            answers.append(answer)
+            oldest = pipeline.settle_group()
+            self.state = kind.leads_to
+            if kind.begins_in is State.READY:
+                self._verdicts.standing = len(group.recipients)
+            if kind is GroupKind.DATA:
+                self._text = Text()
+        if not answered:
             return None
-        replies = Replies(octets)
-        self.has_news = self._eof or bool(self._reader)
-        self._pipeline.settle_group()
-        self._trace("S", replies)
-        self.state = kind.leads_to
-        if kind.begins_in is State.READY:
-            self._verdicts.standing = len(group.recipients)
-        if kind is GroupKind.DATA:
-            self._text = Text()
-        return GroupAnswered(group, replies)
+        self.has_news = self._eof or bool(reader)
+        self._trace("S", Replies(b"".join(answers)))
+        return GroupsAnswered(tuple(answered))
 
     def _unasked(self, reply: Reply) -> Event:
         if reply.code == 421:
@@ -136,6 +148,7 @@ class Answers:
         self._pipeline.window = window
         self.is_pipelining = window.commands > 1
         self.takes_groups = self._groups and self.is_pipelining
+        self.opening = None  # it was judged by what the server offered before
 
     def _count(self, kind: type[Command[object]]) -> None:
         # Who stands accepted in the transaction whose replies come in.

@@ -19,19 +19,20 @@ How to drive it: write what `data_to_send()` returns; feed what is read to `rece
 from collections.abc import Collection, Mapping
 from typing import Final
 
-from .._wire.dots import MailText
 from .._wire.pipeline import LOCKSTEP, Window
 from .._wire.text import check_line
 from .._wire.trace import Elided, Trace
-from ..errors import LocalProtocolError, MailwireError, NotSupported, RemoteProtocolError
+from ..errors import LocalProtocolError, MailwireError, RemoteProtocolError
 from ..sasl.challenges import Challenges
 from .answers import Answers
-from .commands import Auth, Bdat, BdatLast, Command, Data, EndOfData, Greeting, Mail, Rcpt, Rset
+from .commands import Auth, Bdat, Command, Data, EndOfData, Greeting, Mail, Rcpt, Rset
 from .events import ConnectionClosed, Event, ReplyReceived
 from .extensions import Extensions
-from .group import Group, GroupKind, weight
+from .group import Group, GroupKind
 from .grouped_pipeline import GroupedPipeline
 from .mail_data import Chunks, Text, Verdicts
+from .message_writing import MessageWriting
+from .opening import Opening
 from .parameters import Parameters
 from .reply import Reply, ReplyReader
 from .rules import loss, objection
@@ -53,12 +54,14 @@ _EXPECTED: Final[Mapping[tuple[State, type], State]] = {
     (state, kind): row.done for (state, kind), row in TRANSITIONS.items() if kind in _ORDINARY and row.done is not None
 }
 
+_NOTHING: Final = Extensions()
+
 
 def _ignore(_direction: str, _what: object) -> None:
     pass
 
 
-class Connection(Answers):
+class Connection(Answers, MessageWriting):
     """One SMTP connection, from its greeting to its end.
 
     window: how much may be unanswered where the server announces PIPELINING; `LOCKSTEP` switches pipelining off.
@@ -66,8 +69,8 @@ class Connection(Answers):
     lmtp: the server speaks LMTP (RFC 2033): it is greeted with LHLO, and answers a message once for each recipient.
     ignored_extensions: keywords that are taken for not announced, because the server is known to be bad at them.
     groups: let a Transaction's commands go as one group where the server pipelines. Replies to them that are all as
-        expected come as one event (GroupAnswered), which its `receive` takes as it takes a ReplyReceived. That saves
-        time, and changes nothing else.
+        expected come as one event (GroupsAnswered), with those to the mails behind it, which `receive` of each
+        Transaction takes as it takes a ReplyReceived. That saves time, and changes nothing else.
     """
 
     def __init__(
@@ -100,6 +103,10 @@ class Connection(Answers):
         """Whether several commands may be unanswered at a time."""
         self.takes_groups: bool = False
         """Whether a transaction's commands may go as one group."""
+        self.last_group: Group | None = None
+        """The one that was queued last; it may have unfolded since."""
+        self.opening: Opening | None = None
+        """How the last mail began; None if there was none, or what the server offers has changed since."""
         self._window = window
         self._trace = trace
         self._ignored = tuple(ignored_extensions)
@@ -116,6 +123,11 @@ class Connection(Answers):
         self._is_binary = False  # the message announced last
         self._verdicts = Verdicts()
         self._challenges = Challenges(self._pipeline.write, trace)
+
+    @property
+    def offered(self) -> Extensions:
+        """The `extensions`, none where they are not known."""
+        return _NOTHING if self.extensions is None else self.extensions
 
     # What is unresolved
 
@@ -157,11 +169,6 @@ class Connection(Answers):
         return self._pipeline.has_queued
 
     @property
-    def last_queued_group(self) -> Group | None:
-        """The group behind all that has not left yet; None if there is none, or a command stands there."""
-        return self._pipeline.last_group
-
-    @property
     def accepts_data(self) -> bool:
         """Whether the message may be written: DATA was answered 354, and the message is not ended."""
         return not self._text.is_ended
@@ -199,65 +206,11 @@ class Connection(Answers):
         """
         if self.ahead is not State.READY:
             raise LocalProtocolError(f"no mail transaction can begin now: {self._situation()}")
-        self._is_binary = group.parameters.is_binary
+        self._is_binary = group.is_binary
         self._chunks = None
         self._pipeline.queue_group(group)
+        self.last_group = group
         self.ahead = group.kind.leads_to
-
-    def send_data(self, block: bytes) -> None:
-        """Write a block of the message: any line ends, dots as they are. Blocks of 64 to 256 KiB serve best.
-
-        Raises LocalProtocolError unless DATA was answered 354 and the message is not ended yet; ValueError for a NUL.
-        """
-        self._pipeline.write(self._open_text().feed(block))
-
-    def end_data(self, block: bytes = b"") -> EndOfData:
-        """End the message, behind `block`. From the moment that `data_to_send()` returns its last dot, the server may
-        have the mail.
-
-        The message's reply comes as the answer to the `EndOfData` returned. The next message's commands may be sent
-        behind it. Raises what `send_data` raises.
-        """
-        text = self._open_text()
-        last = text.end_with(block)
-        if self.takes_groups and not self.is_lmtp:
-            self._pipeline.queue_group(Group.ending(GroupKind.VERDICT, text.end, last, text.octets))
-        else:
-            self._pipeline.queue(text.end, last, 0)
-        self.ahead = State.READY
-        return text.end
-
-    def send_chunk(self, block: bytes, *, last: bool = False) -> Bdat | None:
-        """Queue a piece of the message as a chunk of its own (RFC 3030), with the last if it is the `last`.
-
-        The command for it is returned, with its exact length: line ends are mended, unless MAIL said that the message
-        is binary (BODY=BINARYMIME). It is None if the block is nothing yet, only the first half of a line end. From
-        the moment that `data_to_send()` returns the last chunk, the server may have the mail. Chunks of 64 to 256 KiB
-        serve best; `queued_chunks` tells how many have not left.
-
-        Raises LocalProtocolError where no chunk may stand, NotSupported unless the server announced CHUNKING,
-        ValueError for a NUL in text; in any case nothing was changed.
-        """
-        row = transition(self.ahead, BdatLast if last else Bdat)
-        if row is None:
-            raise LocalProtocolError(f"no chunk can be sent now: {self._situation()}")
-        if self.extensions is None or "CHUNKING" not in self.extensions.names:
-            raise NotSupported("the server does not offer CHUNKING", extension="CHUNKING")
-        command: Bdat | None
-        chunk: bytes
-        if last and self._chunks is None and type(block) is MailText and block.endswith(b"\n"):
-            command, chunk = BdatLast(len(block)), block  # nothing more is to be done
-        else:
-            if self._chunks is None:
-                self._chunks = Chunks(is_binary=self._is_binary)
-            command, chunk = self._chunks.cut(block, last=last)
-        if command is not None:
-            if not (isinstance(command, BdatLast) and self._queue_only_chunk(command, chunk)):
-                line = command.encode()
-                self._pipeline.queue(command, line, weight(line, chunk), chunk)
-            self.queued_chunks += 1
-            self.ahead = row.ahead
-        return command
 
     def discard_queued(self, commands: Collection[Command[object]] | None = None) -> tuple[Command[object], ...]:
         """Drop every command that has not left yet, or those of `commands`; return them. An end of data stays."""
@@ -397,31 +350,12 @@ class Connection(Answers):
         elif isinstance(command, Auth):
             command.exchange.is_begun = True
 
-    def _queue_only_chunk(self, command: BdatLast, chunk: bytes) -> bool:
-        # With its envelope, or by itself behind that; False if there are others, or it is to be answered several times.
-        if not self.takes_groups or self.is_lmtp or self.ahead is not State.TRANSACTION:
-            return False
-        if not self._pipeline.add_chunk(command, chunk):
-            if self._pipeline.awaits_answer or self._pipeline.has_queued:
-                return False  # its envelope is not answered yet
-            self._pipeline.queue_group(Group.ending(GroupKind.LAST_CHUNK, command, command.encode(), len(chunk), chunk))
-        return True
-
-    def _open_text(self) -> Text:
-        if self._text.is_ended:
-            raise LocalProtocolError(f"no message can be written now: {self._situation()}")
-        return self._text
-
-    def _situation(self) -> str:
-        text = f"the connection is in state {self.state.name} ({self.state.value})"
-        waiting = [*self.in_flight, *self.queued]
-        return f"{text}, with {waiting[-1]} not answered yet" if waiting else text
-
     def _released(self, command: Command[object] | Group) -> None:
         if type(command) in _ORDINARY:
             self._trace("C", command)
             return
         if isinstance(command, Group):
+            command.text = command.chunk = b""
             if command.end is not None:
                 command.end.has_left = True
                 self.queued_chunks -= command.kind is not GroupKind.VERDICT

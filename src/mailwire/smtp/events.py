@@ -5,10 +5,10 @@ from typing import NamedTuple
 
 from ..sasl.work import ComputationDue
 from .commands import Command
-from .group import Group, Replies
+from .group import Group
 from .reply import Reply
 
-__all__ = ["ComputationDue", "ConnectionClosed", "Event", "GroupAnswered", "ReplyReceived", "ServerClosing"]
+__all__ = ["ComputationDue", "ConnectionClosed", "Event", "GroupsAnswered", "ReplyReceived", "ServerClosing"]
 
 
 # There is one for each command, and a tuple costs a third of what a frozen dataclass does.
@@ -25,11 +25,14 @@ class ReplyReceived(NamedTuple):
     discarded: tuple[Command[object], ...] = ()
 
 
-class GroupAnswered(NamedTuple):
-    """The commands of a `group` were all answered as was to be expected, by these `replies` (`Connection.groups`)."""
+class GroupsAnswered(NamedTuple):
+    """These `groups` of commands, the oldest first, were all answered as was to be expected (`Connection.groups`).
 
-    group: Group
-    replies: Replies
+    Behind the one that ends a mail there may be those of the mails that were begun behind it: each transaction takes
+    the event, in their order. What was said to a group is its `answer`.
+    """
+
+    groups: tuple[Group, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,4 +53,4 @@ class ConnectionClosed:
         return "without a word"
 
 
-Event = ReplyReceived | GroupAnswered | ServerClosing | ConnectionClosed | ComputationDue
+Event = ReplyReceived | GroupsAnswered | ServerClosing | ConnectionClosed | ComputationDue

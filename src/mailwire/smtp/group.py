@@ -15,15 +15,14 @@ from enum import Enum
 from functools import lru_cache
 from typing import ClassVar, Final
 
-from .._wire.text import check_lines
 from .._wire.trace import Elided, Several, Traceable
-from .commands import BdatLast, Command, Data, EndOfData, Mail, Rcpt, Rset, parameter_words
-from .parameters import NO_PARAMETERS, Parameters
-from .paths import NULL_PATH, Mailbox
+from .commands import BdatLast, Command, EndOfData, Mail, Rcpt, Rset
+from .opening import Opening
+from .paths import Mailbox
 from .reply import Reply
 from .states import State
 
-__all__ = ["Group", "GroupKind", "Replies", "weight"]
+__all__ = ["Group", "GroupKind", "Replies", "expected", "weight"]
 
 # So many octets of a chunk take one of the window's: 8 KiB of commands or 1 MiB of chunks. A server reads a chunk to
 # its end before it answers, so chunks cannot make both sides wait; what the window bounds is what is sent in vain
@@ -31,9 +30,9 @@ __all__ = ["Group", "GroupKind", "Replies", "weight"]
 _CHUNK_WEIGHT: Final = 128
 
 
-def weight(line: bytes, chunk: bytes = b"") -> int:
-    """Return how many of a window's octets `line` takes, and the `chunk` behind it."""
-    return len(line) + len(chunk) // _CHUNK_WEIGHT
+def weight(line: bytes, chunk_octets: int = 0) -> int:
+    """Return how many of a window's octets `line` takes, and the chunk of so many octets behind it."""
+    return len(line) + chunk_octets // _CHUNK_WEIGHT
 
 
 class GroupKind(Enum):
@@ -65,8 +64,9 @@ _TAKEN: Final = rb"2(?!2[01])[0-9][0-9]" + _TEXT  # 220 and 221 are no verdict (
 
 
 @lru_cache
-def _expected(kind: GroupKind, count: int) -> re.Pattern[bytes]:
-    # The replies to a group of so many commands. Nothing in it is tried twice.
+def expected(kind: GroupKind, count: int) -> re.Pattern[bytes]:
+    """Return what the replies to a group of so many commands look like, if all goes as is to be expected."""
+    # Nothing in it is tried twice.
     last = {GroupKind.ENVELOPE: _DONE, GroupKind.DATA: _GO_ON}.get(kind, _TAKEN)
     return re.compile(rb"(?:%b){%d}+%b" % (_DONE, count - 1, last) if count > 1 else last)
 
@@ -88,24 +88,28 @@ class Replies(Several):
 
 
 class Group(Several):
-    """The commands of a mail transaction from `sender` to `recipients` that leave together.
+    """The commands of a mail transaction from `sender` to `recipients` that leave together: the envelope, as `opening`
+    has it, and DATA if that is to follow at once.
 
-    kind: which they are.
+    announced: how many octets MAIL says that the message has, None if it does not.
     begins_anew: RSET goes before MAIL.
     """
 
     __slots__ = (
+        "_announced",
+        "_begins_anew",
         "_commands",
-        "begins_anew",
+        "_opening",
+        "_sender",
+        "answer",
         "chunk",
         "cost",
         "end",
         "ends_group",
+        "is_binary",
         "kind",
         "message_octets",
-        "parameters",
         "recipients",
-        "sender",
         "size",
         "text",
     )
@@ -114,30 +118,39 @@ class Group(Several):
 
     def __init__(
         self,
-        kind: GroupKind,
+        opening: Opening,
         sender: Mailbox | None,
         recipients: Sequence[Mailbox],
-        parameters: Parameters = NO_PARAMETERS,
+        announced: int | None = None,
         *,
         begins_anew: bool = False,
     ) -> None:
-        self.kind: GroupKind = kind
-        self.sender: Mailbox | None = sender
+        if not (opening.recipients is recipients and opening.sender is sender and opening.begins_anew is begins_anew):
+            opening.write_for(sender, recipients, begins_anew=begins_anew)
+        head, tail = opening.head, opening.tail
+        self.kind: GroupKind = GroupKind.DATA if opening.has_data else GroupKind.ENVELOPE
+        """What they are."""
         self.recipients: Sequence[Mailbox] = recipients
-        self.parameters: Parameters = parameters
-        self.begins_anew: bool = begins_anew
-        self.ends_group: bool = kind is GroupKind.DATA
+        self.ends_group: bool = opening.has_data
         """Whether what follows must wait for the answers."""
-        self.size: int = len(recipients) + 1 + begins_anew + (kind is GroupKind.DATA)
+        self.is_binary: bool = opening.is_binary
+        """Whether the message is announced as binary."""
+        self.size: int = opening.command_count
         """How many commands there are."""
-        self.text: bytes = check_lines(self._written(), self.size)
-        """What leaves for them, without a chunk."""
+        self.text: bytes = head + tail if announced is None else b"%b%d%b" % (head, announced, tail)
+        """What leaves for them, without a chunk. What has left is not kept."""
         self.cost: int = len(self.text)
         """What it takes of a window's octets."""
         self.chunk: bytes = b""
         self.end: BdatLast | EndOfData | None = None
         """The command that ends the message, if that is in it."""
         self.message_octets: int = 0
+        self.answer: bytes | None = None
+        """The replies, as they came; None before, and where they are not those that were to be expected."""
+        self._opening = opening
+        self._sender = sender
+        self._announced = announced
+        self._begins_anew = begins_anew
         self._commands: tuple[Command[object], ...] = ()
 
     @classmethod
@@ -150,10 +163,11 @@ class Group(Several):
         group.ends_group = False
         group.size = 1
         group.text = text
-        group.cost = 0 if kind is GroupKind.VERDICT else weight(text, chunk)
+        group.cost = 0 if kind is GroupKind.VERDICT else weight(text, len(chunk))
         group.chunk = chunk
         group.end = end
         group.message_octets = message_octets
+        group.answer = None
         group._commands = (end,)
         return group
 
@@ -162,7 +176,7 @@ class Group(Several):
         self.kind = GroupKind.CHUNK
         self.size += 1
         self.text += command.encode()
-        self.cost = weight(self.text, chunk)
+        self.cost = weight(self.text, len(chunk))
         self.chunk = chunk
         self.end = command
         self.message_octets = len(chunk)
@@ -172,13 +186,9 @@ class Group(Several):
     def commands(self) -> tuple[Command[object], ...]:
         """The commands, in their order; each time the same."""
         if not self._commands:
-            end = Data() if self.kind is GroupKind.DATA else self.end
-            self._commands = (
-                *((Rset(),) if self.begins_anew else ()),
-                Mail(self.sender, self.parameters),
-                *map(Rcpt, self.recipients),
-                *(() if end is None else (end,)),
-            )
+            named = list(map(Rcpt, self.recipients))
+            begin = self._opening.commands(self._sender, named, self._announced, begins_anew=self._begins_anew)
+            self._commands = (*begin, *(() if self.end is None else (self.end,)))
         return self._commands
 
     @property
@@ -186,7 +196,7 @@ class Group(Several):
         """The kind of the first command."""
         if self.end is not None and self.kind.begins_in is not State.READY:
             return type(self.end)
-        return Rset if self.begins_anew else Mail
+        return Rset if self._begins_anew else Mail
 
     def unfolded(self) -> Iterator[tuple[Command[object], bytes, int, bytes, int]]:
         """Return each command as a pipeline holds it: with what leaves for it, what that takes of a window's octets,
@@ -196,27 +206,11 @@ class Group(Several):
                 yield command, self.text, 0, b"", 1
             else:
                 line = command.encode()
-                chunk = self.chunk if command is self.end else b""
-                yield command, line, weight(line, chunk), chunk, 1
-
-    @property
-    def expected(self) -> re.Pattern[bytes]:
-        """What the replies to it look like, if all goes as is to be expected."""
-        return _expected(self.kind, self.size)
+                chunk, octets = (self.chunk, self.message_octets) if command is self.end else (b"", 0)
+                yield command, line, weight(line, octets), chunk, 1
 
     def parts(self) -> Sequence[Traceable]:
         said: list[Traceable] = list(self.commands)
         if self.end is not None:
             said.insert(-1 if self.kind is GroupKind.VERDICT else len(said), Elided(self.message_octets))
         return said
-
-    def _written(self) -> bytes:
-        sender = NULL_PATH if self.sender is None else b"<%b>" % self.sender.encode()
-        words = parameter_words(self.parameters) if self.parameters.keywords else b""
-        return b"%bMAIL FROM:%b%b\r\nRCPT TO:<%b>\r\n%b" % (
-            b"RSET\r\n" if self.begins_anew else b"",
-            sender,
-            words,
-            b">\r\nRCPT TO:<".join([recipient.encode() for recipient in self.recipients]),
-            b"DATA\r\n" if self.kind is GroupKind.DATA else b"",
-        )

@@ -28,24 +28,17 @@ class GroupedPipeline(Pipeline[Any]):
             self._queued.append((group, group.text, group.cost, group.chunk, group.size))
             self._groups += 1
 
-    def add_chunk(self, command: BdatLast, chunk: bytes) -> bool:
-        """Let the one chunk of a message leave with its envelope; False if that has left, or is no group."""
-        group = self.last_group
-        if group is None or group.kind is not GroupKind.ENVELOPE:
-            return False
+    def add_chunk(self, command: BdatLast, chunk: bytes) -> Group | None:
+        """Let the one chunk of a message leave with its envelope, and return that; None if it has left, or is no
+        group."""
+        group = self._queued[-1][0] if self._groups and self._queued else None
+        if not isinstance(group, Group) or group.kind is not GroupKind.ENVELOPE:
+            return None
         self._queued.pop()
         self._groups -= 1
         group.add_chunk(command, chunk)
         self.queue_group(group)
-        return True
-
-    @property
-    def last_group(self) -> Group | None:
-        """The group behind all that is queued; None if that is a command, or there is nothing."""
-        if not self._groups or not self._queued:
-            return None
-        last = self._queued[-1][0]
-        return last if isinstance(last, Group) else None
+        return group
 
     @property
     def oldest_group(self) -> Group | None:
@@ -75,10 +68,15 @@ class GroupedPipeline(Pipeline[Any]):
         """Whether a command has not left yet."""
         return bool(self._queued)
 
-    def settle_group(self) -> None:
-        """Take the group that is the oldest in flight: its last reply has come."""
-        self.settle()
+    def settle_group(self) -> Group | None:
+        """Take the group that is the oldest in flight: its last reply has come. Return the one behind it, if that is
+        the oldest then."""
+        _, cost, size = self._in_flight.popleft()
+        self._commands -= size
+        self._octets -= cost
         self._groups -= 1
+        oldest = self._in_flight[0][0] if self._in_flight else None
+        return oldest if isinstance(oldest, Group) else None
 
     def unfold(self) -> None:
         """Let each group be its commands, where it stands."""

@@ -1,96 +1,141 @@
-"""Opening: the commands with which a mail transaction begins, looked at before any of them is queued."""
+"""Opening: how mails begin for which the same is wished, looked at before a command of theirs is queued, and once for
+all of them. What is left to be said of each is who it is from and for, and how large it is.
+"""
 
 from collections.abc import Sequence
-from typing import Final, Literal, NamedTuple
+from typing import Final, Literal
 
+from .._wire.text import check_lines
 from ..errors import LocalProtocolError
-from .commands import Command, Data, Mail, Rcpt, Rset
-from .connection import Connection
+from .commands import Command, Data, Mail, Rcpt, Rset, parameter_words
 from .extensions import Extensions
-from .group import Group, GroupKind
 from .options import MailOptions, RecipientOptions
-from .parameters import Parameters, check_offered, mail_extensions
-from .paths import Mailbox
+from .parameters import NO_PARAMETERS, Parameters, check_offered, mail_extensions
+from .paths import NULL_PATH, Mailbox
 
-__all__ = ["Opening"]
+__all__ = ["Opening", "Wishes", "check_recipients"]
+
+Wishes = tuple[Parameters, MailOptions | None, Literal["send", "abort"], bool | Literal["eager"], bool]
+"""What is wished for a mail, of what a Transaction is told: `parameters`, `options`, `on_refused`, `chunking`, and
+whether it has a `size`."""
 
 _NO_WISH: Final = RecipientOptions()
-_NOTHING: Final = Extensions()
 
 
-class Opening(NamedTuple):
-    """How a transaction begins: by a `group`, or by single `commands`. It makes use of the `extensions`."""
+class Opening:
+    """How those mails begin for which there are these `wishes`, with a server that has `offered` this.
 
-    group: Group | None
-    commands: Sequence[Command[object]]
-    extensions: Sequence[str]
+    is_verified: TLS is in force, and the server has proved its name.
+    is_pipelining: several commands may be unanswered at a time.
 
-    @classmethod
-    def of(
-        cls,
-        connection: Connection,
-        sender: Mailbox | None,
-        recipients: tuple[Mailbox, ...],
-        parameters: Parameters,
-        options: MailOptions | None,
-        recipient_options: Sequence[RecipientOptions | None],
-        on_refused: Literal["send", "abort"],
-        chunking: bool | Literal["eager"],
-        *,
-        begins_anew: bool,
-    ) -> "Opening":
-        """Return how a transaction begins on `connection`; with RSET, if it `begins_anew`. The rest is what
-        `Transaction` takes.
+    Raises ValueError, NotSupported and SecurityError as `Transaction` does.
+    """
 
-        Raises LocalProtocolError, ValueError, NotSupported and SecurityError as `Transaction` does.
-        """
-        if not recipients:
-            raise LocalProtocolError("a mail transaction needs at least one recipient")
-        if recipient_options and len(recipient_options) != len(recipients):
-            raise ValueError(f"expected options for {len(recipients)} recipients, got {len(recipient_options)}")
+    __slots__ = (
+        "_after",
+        "_before",
+        "_is_pipelining",
+        "_parameters",
+        "_used",
+        "begins_anew",
+        "command_count",
+        "extensions",
+        "has_data",
+        "head",
+        "is_binary",
+        "recipients",
+        "sender",
+        "tail",
+        "wishes",
+    )
+
+    def __init__(self, wishes: Wishes, offered: Extensions, *, is_verified: bool, is_pipelining: bool) -> None:
+        parameters, options, on_refused, chunking, is_sized = wishes
         if on_refused == "abort" and chunking == "eager":
             raise ValueError("a mail that goes to all or none cannot go out before the replies are known")
         if chunking is False and parameters.is_binary:
             raise ValueError("a binary message goes in chunks (RFC 3030 3)")
-        offered = _NOTHING if connection.extensions is None else connection.extensions
-        used = mail_extensions(parameters.keywords, parameters.is_binary, chunking is not False)
-        if not offered.names.issuperset(used):
-            check_offered(used, offered)
+        keywords = (*parameters.keywords, "SIZE") if is_sized else parameters.keywords
+        used = mail_extensions(keywords, parameters.is_binary, chunking is not False)
+        check_offered(used, offered)
+        sized, wished = {"SIZE": "0"} if is_sized else {}, NO_PARAMETERS
         if options is not None:
-            options.requires(offered, is_secured=connection.is_verified)
+            options.requires(offered, is_secured=is_verified)
             used = (*used, *options.needed_extensions)
-            parameters = Parameters.joined(parameters, options.as_parameters())
-        has_data = chunking is False and on_refused == "send"
-        group: Group | None = None
-        commands: list[Command[object]] = []
-        if connection.takes_groups and not any(recipient_options):
-            kind = GroupKind.DATA if has_data else GroupKind.ENVELOPE
-            group = Group(kind, sender, recipients, parameters, begins_anew=begins_anew)
-        else:
-            commands = [Rset(), Mail(sender, parameters)] if begins_anew else [Mail(sender, parameters)]
-            named, needed = _named(recipients, recipient_options, offered, utf8="SMTPUTF8" in parameters)
-            commands += named
-            used = (*used, *needed)
-            if has_data:
-                commands.append(Data())
-        return cls(group, commands, (*used, "PIPELINING") if connection.is_pipelining else used)
+            wished = options.as_parameters()
+        self._parameters = Parameters.joined(parameters, sized, wished) if sized or wished else parameters
+        self._before: bytes = parameter_words(parameters) + (b" SIZE=" if is_sized else b"")
+        self._after: bytes = parameter_words(wished)
+        self.wishes: Wishes = wishes
+        self._used = used
+        self._is_pipelining = is_pipelining
+        self.extensions: tuple[str, ...] = self._with(())
+        """Those of the server's that such a mail makes use of."""
+        self.is_binary: bool = self._parameters.is_binary
+        """Whether the message is announced as binary."""
+        self.has_data: bool = chunking is False and on_refused == "send"
+        """Whether DATA is among the commands."""
+        self.sender: Mailbox | None = None
+        self.recipients: Sequence[Mailbox] = ()
+        self.begins_anew: bool = False
+        self.head: bytes = b""
+        """What the commands are on the wire, for a mail from `sender` to `recipients`, which begins with RSET if it
+        `begins_anew`: up to where its size stands..."""
+        self.tail: bytes = b""
+        """...and behind that."""
+        self.command_count: int = 0
+
+    def write_for(self, sender: Mailbox | None, recipients: Sequence[Mailbox], *, begins_anew: bool) -> None:
+        """Write `head` and `tail` for such mails. Raises ValueError for what no command can hold."""
+        path = NULL_PATH if sender is None else b"<%b>" % sender.encode()
+        head = b"%bMAIL FROM:%b%b" % (b"RSET\r\n" if begins_anew else b"", path, self._before)
+        tail = b"%b\r\nRCPT TO:<%b>\r\n%b" % (
+            self._after,
+            b">\r\nRCPT TO:<".join([recipient.encode() for recipient in recipients]),
+            b"DATA\r\n" if self.has_data else b"",
+        )
+        count = len(recipients) + 1 + begins_anew + self.has_data
+        check_lines(head + tail, count)
+        self.sender, self.recipients, self.begins_anew = sender, recipients, begins_anew
+        self.head, self.tail, self.command_count = head, tail, count
+
+    def commands(
+        self, sender: Mailbox | None, named: Sequence[Rcpt], size: int | None, *, begins_anew: bool
+    ) -> list[Command[object]]:
+        """Return the commands for a mail from `sender` to those who are `named`, of so many octets, if it has a
+        `size`; with RSET, if it `begins_anew`."""
+        parameters = self._parameters if size is None else self._parameters.replaced("SIZE", str(size))
+        commands: list[Command[object]] = [Rset()] if begins_anew else []
+        commands.append(Mail(sender, parameters))
+        commands += named
+        if self.has_data:
+            commands.append(Data())
+        return commands
+
+    def named(
+        self, recipients: Sequence[Mailbox], wishes: Sequence[RecipientOptions | None], offered: Extensions
+    ) -> tuple[list[Rcpt], tuple[str, ...]]:
+        """Return the commands that name `recipients`, for each of whom there are `wishes`; and the extensions that such
+        a mail makes use of then. Raises NotSupported for those that these need and were not `offered`."""
+        if not any(wishes):
+            return [Rcpt(recipient) for recipient in recipients], self.extensions
+        needed: list[str] = []
+        commands: list[Rcpt] = []
+        utf8 = "SMTPUTF8" in self._parameters
+        for recipient, wished in zip(recipients, wishes, strict=True):
+            wished = wished or _NO_WISH
+            wished.requires(offered)
+            needed += wished.needed_extensions
+            commands.append(Rcpt(recipient, wished.as_parameters(utf8=utf8)))
+        return commands, self._with(needed)
+
+    def _with(self, needed: Sequence[str]) -> tuple[str, ...]:
+        return (*self._used, *needed, "PIPELINING") if self._is_pipelining else (*self._used, *needed)
 
 
-def _named(
-    recipients: Sequence[Mailbox],
-    recipient_options: Sequence[RecipientOptions | None],
-    offered: Extensions,
-    *,
-    utf8: bool,
-) -> tuple[list[Rcpt], list[str]]:
-    # The commands that name the recipients, and the extensions that they need.
-    needed: list[str] = []
-    if not any(recipient_options):
-        return [Rcpt(recipient) for recipient in recipients], needed
-    commands: list[Rcpt] = []
-    for recipient, wished in zip(recipients, recipient_options, strict=True):
-        wished = wished or _NO_WISH
-        wished.requires(offered)
-        needed += wished.needed_extensions
-        commands.append(Rcpt(recipient, wished.as_parameters(utf8=utf8)))
-    return commands, needed
+def check_recipients(recipients: Sequence[Mailbox], wishes: Sequence[RecipientOptions | None]) -> None:
+    """Raise LocalProtocolError if there are no recipients, ValueError if there are `wishes` for another number."""
+    if not recipients:
+        raise LocalProtocolError("a mail transaction needs at least one recipient")
+    if wishes and len(wishes) != len(recipients):
+        raise ValueError(f"expected options for {len(recipients)} recipients, got {len(wishes)}")

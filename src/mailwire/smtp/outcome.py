@@ -1,16 +1,113 @@
-"""Outcome: what was heard of a mail, recipient by recipient, as a receipt tells it."""
+"""Outcome: what was heard of a mail, and what it means: for each recipient, as a receipt, and why it failed.
+
+A `Transaction` has it of this; it is no class by itself.
+"""
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from itertools import zip_longest
 
-from .commands import Command, Data, Mail, Rcpt, Rset
+from .commands import BdatLast, Command, Data, EndOfData, Mail, Rcpt, Rset
+from .connection import Connection
 from .delivery import Delivery, Heard
-from .group import Replies
+from .group import Group, Replies
 from .paths import Mailbox
-from .receipt import Receipt, RecipientReceipt
+from .receipt import NO_TIMINGS, Receipt, RecipientReceipt
 from .reply import Reply
 
-__all__ = ["receipt_of_taken", "recipient_receipts", "refusal_in", "take_down"]
+__all__ = ["Outcome", "refusal_in"]
+
+
+class Outcome:
+    """The part of a transaction that knows what was heard."""
+
+    _connection: Connection
+    _sender: Mailbox | None
+    _recipients: tuple[Mailbox, ...]
+    _extensions: Sequence[str]
+    _aborts: bool
+    _begins_anew: bool
+
+    # Most of what there is to be known of a transaction, most transactions never come to.
+
+    _accepted = 0  # of the recipients
+    _answered: tuple[Group, ...] = ()  # groups, of whose replies nothing was made yet...
+    _said = b""  # ...and those replies
+    _heard_so_far: Heard | None = None  # what was made of replies
+    _end: EndOfData | BdatLast | None = None
+    _octets = 0  # of the message, as queued in chunks, or once it was ended
+
+    # Why it failed
+
+    @property
+    def sender_refusal(self) -> Reply | None:
+        """The reply that refused MAIL."""
+        return refusal_in(self._heard.mail)
+
+    @property
+    def recipients_refusal(self) -> Reply | None:
+        """The last refusal of a recipient, where that decided: all were refused, or one where it was all or none."""
+        replies = self._heard.recipients
+        if self.sender_refusal or len(replies) < len(self._recipients) or self._goes_on:
+            return None
+        return next(reply for reply in reversed(replies) if not reply.is_completion)
+
+    @property
+    def data_refusal(self) -> Reply | None:
+        """The reply that refused DATA, a chunk, or the message for all who were left to receive it."""
+        heard = self._heard
+        if refusal := refusal_in(heard.data) or heard.chunk:
+            return refusal
+        due = max(1, self._accepted) if self._connection.is_lmtp and not heard.is_early else 1
+        if len(heard.verdicts) < due or any(reply.is_completion for reply in heard.verdicts):
+            return None
+        return heard.verdicts[-1]
+
+    # What is known of it
+
+    def receipt(self, timings: Mapping[str, float] = NO_TIMINGS) -> Receipt:
+        """Return what is known now. `timings`: the seconds that each phase took, which the caller has measured."""
+        if self._heard_so_far is None and self._answered and self._answered[-1].end is not None:
+            known = self._sender, self._recipients, self._said, self._begins_anew, self._octets, self._extensions
+            return Receipt.to_write(Delivery.ACCEPTED, partial(_receipt_of_taken, *known, timings))
+        heard, connection = self._heard, self._connection
+        in_doubt = self._end is not None and self._end.has_left
+        words = heard.words(len(self._recipients), in_doubt=in_doubt, lmtp=connection.is_lmtp)
+        reply = heard.verdicts[-1] if heard.verdicts else None
+        if reply is None or reply.code >= 400 or self._accepted < len(self._recipients):
+            reply = None if self.recipients_refusal else self.sender_refusal or self.data_refusal or reply
+        return Receipt(
+            heard.word(words, all_or_nothing=self._aborts),
+            str(self._sender or ""),
+            _recipient_receipts(self._recipients, heard, words, lmtp=connection.is_lmtp),
+            reply,
+            connection.data_octets if self._is_writing_text else self._octets,
+            tuple(dict.fromkeys(self._extensions)),
+            timings,
+        )
+
+    # Private
+
+    @property
+    def _heard(self) -> Heard:
+        heard = self._heard_so_far
+        if heard is None:
+            heard = self._heard_so_far = Heard()
+        if self._answered:
+            commands = [command for group in self._answered for command in group.commands]
+            for command, reply in zip(commands, Replies(self._said).read(), strict=True):
+                _take_down(heard, command, reply)
+            self._answered, self._said = (), b""
+        return heard
+
+    @property
+    def _goes_on(self) -> bool:
+        # Behind the replies to RCPT.
+        return self._accepted == len(self._recipients) if self._aborts else self._accepted > 0
+
+    @property
+    def _is_writing_text(self) -> bool:
+        return self._end is None and self._heard.data is not None and self._heard.data.is_intermediate
 
 
 def refusal_in(reply: Reply | None) -> Reply | None:
@@ -18,8 +115,8 @@ def refusal_in(reply: Reply | None) -> Reply | None:
     return None if reply is None or reply.code < 400 else reply
 
 
-def take_down(heard: Heard, command: Command[object], reply: Reply) -> None:
-    """Add to what was `heard` a `reply` to `command` that was to be expected."""
+def _take_down(heard: Heard, command: Command[object], reply: Reply) -> None:
+    # A reply that was to be expected.
     kind = type(command)
     if kind is Rcpt:
         heard.recipients.append(reply)
@@ -31,10 +128,9 @@ def take_down(heard: Heard, command: Command[object], reply: Reply) -> None:
         heard.verdicts.append(reply)
 
 
-def recipient_receipts(
+def _recipient_receipts(
     recipients: Sequence[Mailbox], heard: Heard, words: Sequence[Delivery], *, lmtp: bool
 ) -> tuple[RecipientReceipt, ...]:
-    """Return what is known about each of the `recipients`, whose words are known."""
     receipts: list[RecipientReceipt] = []
     sender_refusal = refusal_in(heard.mail)
     accepted = 0
@@ -50,17 +146,17 @@ def recipient_receipts(
     return tuple(receipts)
 
 
-def receipt_of_taken(
+def _receipt_of_taken(
     sender: Mailbox | None,
     recipients: Sequence[Mailbox],
-    answered: Sequence[Replies],
+    said: bytes,
     begins_anew: bool,
     octets: int,
     extensions: Sequence[str],
     timings: Mapping[str, float],
 ) -> Receipt:
-    """Return the receipt of a mail for which all was `answered` as is to be expected."""
-    replies = [reply for each in answered for reply in each.read()]
+    # All was answered as is to be expected.
+    replies = Replies(said).read()
     verdict = replies[-1]
     entries = [
         RecipientReceipt(str(recipient), reply, Delivery.ACCEPTED, verdict)

@@ -71,6 +71,14 @@ class Parameters(FrozenMapping[str | None]):
             raise ValueError(f"expected each parameter once, got {', '.join(word for part in parts for word in part)}")
         return cls(whole)
 
+    def replaced(self, keyword: str, value: str) -> Self:
+        """Return these with another value for `keyword`, which is among them and has nothing to do with BODY. The
+        caller knows that it is what a value may be."""
+        others = self.__new__(type(self))
+        others._items = {**self._items, keyword: value}
+        others.is_binary, others.keywords = self.is_binary, self.keywords
+        return others
+
 
 def _says_binary(parameter: tuple[str, str | None]) -> bool:
     keyword, value = parameter

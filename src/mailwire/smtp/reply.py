@@ -128,7 +128,8 @@ class ReplyReader(LineBuffer):
 
     def __bool__(self) -> bool:
         """Whether anything was received that is not part of a reply handed out."""
-        return bool(self._lines) or super().__bool__()
+        # As that of a LineBuffer, in one: it is asked before whatever is written.
+        return bool(self._lines or self._arrived or self._beginning or self._start < len(self._data))
 
     def next_reply(self) -> Reply | None:
         """Take the next reply; None if it is not complete yet.
@@ -168,8 +169,17 @@ class ReplyReader(LineBuffer):
         return None
 
     def take_together(self, pattern: re.Pattern[bytes]) -> bytes | None:
-        """Take whole replies of one line each that `pattern` matches, as they came; None if what has come is other."""
-        return None if self._lines else self.take(pattern)
+        """Take whole replies of one line each that `pattern` matches, as they came; None if what has come is other, or
+        they are not in one piece."""
+        if self._lines or self._beginning:
+            return None
+        if self._start == len(self._data):
+            self._data, self._start = self._arrived.popleft() if self._arrived else b"", 0
+        found = pattern.match(self._data, self._start)
+        if found is None:
+            return None
+        self._start = found.end()
+        return found[0]
 
     def quote_rest(self) -> str:
         """Return what was received and is not part of a reply, as it may stand in an error; "" if that is nothing."""

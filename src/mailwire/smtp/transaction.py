@@ -16,22 +16,19 @@
 
 from collections import deque
 from collections.abc import Collection, Mapping, Sequence
-from functools import partial
 from typing import Final, Literal
 
 from .._wire.dots import MailText
 from ..errors import LocalProtocolError
 from .commands import Bdat, BdatLast, Command, Data, EndOfData, Mail, Rcpt, Rset
 from .connection import Connection
-from .delivery import Delivery, Heard
-from .events import GroupAnswered, ReplyReceived
-from .group import GroupKind
-from .opening import Opening
+from .events import GroupsAnswered, ReplyReceived
+from .group import Group, GroupKind
+from .opening import Opening, check_recipients
 from .options import MailOptions, RecipientOptions
-from .outcome import receipt_of_taken, recipient_receipts, refusal_in, take_down
+from .outcome import Outcome
 from .parameters import NO_PARAMETERS, Parameters
 from .paths import Mailbox
-from .receipt import NO_TIMINGS, Receipt
 from .reply import Reply
 from .states import State
 
@@ -44,19 +41,22 @@ CHUNK_SIZE: Final = 128 * 1024
 _UNKNOWN_COMMAND: Final = frozenset({500, 501, 502, 504})
 
 
-class Transaction:
+class Transaction(Outcome):
     """One mail from `sender` (None: the null reverse-path) to `recipients`.
 
-    parameters: what the message itself needs as parameters of MAIL: SIZE, BODY, SMTPUTF8.
+    parameters: what the message itself needs as parameters of MAIL: BODY, SMTPUTF8.
+    size: how many octets the message has, which MAIL then says (SIZE, RFC 1870).
     options: what is wished for the mail; recipient_options: what is wished for each recipient, in their order.
     on_refused: "send" the mail to those recipients that are accepted, or "abort" it if one is not.
     chunking: False sends the message behind DATA; True in chunks; "eager" in chunks that do not wait for a reply to
         MAIL or RCPT, which saves a round trip and may send the message in vain.
+    chunk_size: small blocks are gathered, until a chunk has at least so many octets; the last one may have less.
     behind: the transaction before this one, if that is still to be answered: its message has been ended.
 
-    Make it in state READY; that queues the commands. Then drive the connection as always, hand every ReplyReceived to
-    `receive`, and whenever `wants_data` says so, write the next block of the message with `send_data` or end it with
-    `end_data`; until `finished`. `receipt()` may be asked at any time, also after the connection is lost.
+    Make it in state READY; that queues the commands. Then drive the connection as always, hand every ReplyReceived and
+    GroupsAnswered to `receive`, and whenever `wants_data` says so, write the next block of the message with
+    `send_data` or end it with `end_data`; until `finished`. `receipt()` may be asked at any time, also after the
+    connection is lost.
 
     Raises LocalProtocolError if no transaction can begin now, ValueError for what no command can hold, NotSupported
     for what the server does not offer, SecurityError where REQUIRETLS is wished for without TLS; nothing was queued.
@@ -69,41 +69,49 @@ class Transaction:
         recipients: Sequence[Mailbox],
         *,
         parameters: Mapping[str, str | None] = NO_PARAMETERS,
+        size: int | None = None,
         options: MailOptions | None = None,
         recipient_options: Sequence[RecipientOptions | None] = (),
         on_refused: Literal["send", "abort"] = "send",
         chunking: bool | Literal["eager"] = False,
+        chunk_size: int = CHUNK_SIZE,
         behind: "Transaction | None" = None,
     ) -> None:
-        _check_beginning(connection, behind)
-        recipients = tuple(recipients)
-        begins_anew = behind is not None and behind.chunking is not False
-        opening = Opening.of(
-            connection,
-            sender,
-            recipients,
-            Parameters.of(parameters),
-            options,
-            recipient_options,
-            on_refused,
-            chunking,
-            begins_anew=begins_anew,
-        )
-
+        if behind is None:
+            begins = connection.state is State.READY and not connection.is_awaited
+        else:
+            begins = connection.ahead is State.READY and behind.is_ended and behind._connection is connection
+        if not begins:
+            raise LocalProtocolError(f"no mail transaction can begin in state {connection.state.name}")
+        if not recipients or recipient_options:
+            check_recipients(recipients, recipient_options)
+        wishes = Parameters.of(parameters), options, on_refused, chunking, size is not None
+        opening = connection.opening
+        if opening is None or opening.wishes != wishes:
+            opening = connection.opening = Opening(
+                wishes,
+                connection.offered,
+                is_verified=connection.is_verified,
+                is_pipelining=connection.is_pipelining,
+            )
         self.chunking: bool | Literal["eager"] = chunking
         self._connection = connection
         self._sender = sender
-        self._recipients = recipients
+        self._recipients = recipients = tuple(recipients)
         self._aborts = on_refused == "abort"
-        self._extensions = opening.extensions
-        self._begins_anew = begins_anew
+        self._extensions: Sequence[str] = opening.extensions
+        self._begins_anew = begins_anew = behind is not None and behind.chunking is not False
         self._is_open = chunking == "eager"  # the message may be written
+        self._chunk_size = chunk_size
         self._unanswered: deque[Command[object]] = deque()  # of this transaction, in their order; behind...
-        self._group = opening.group  # ...this, if it is not answered
-        if opening.group is not None:
-            connection.send_group(opening.group)
-        for command in opening.commands:
-            self._send(command)
+        self._group: Group | None = None  # ...this, if it is not answered
+        if connection.takes_groups and not any(recipient_options):
+            self._group = Group(opening, sender, recipients, size, begins_anew=begins_anew)
+            connection.send_group(self._group)
+        else:
+            named, self._extensions = opening.named(recipients, recipient_options, connection.offered)
+            for command in opening.commands(sender, named, size, begins_anew=begins_anew):
+                self._send(command)
 
     # Most of what there is to be known of a transaction, most transactions never come to.
 
@@ -113,11 +121,6 @@ class Transaction:
     is_ended: bool = False
     """The message has been ended: another transaction may begin behind this one."""
 
-    _accepted = 0  # of the recipients
-    _answered: tuple[GroupAnswered, ...] = ()  # groups, of whose replies nothing was made yet
-    _heard_so_far: Heard | None = None  # what was made of replies
-    _end: EndOfData | BdatLast | None = None
-    _octets = 0  # of the message, as queued in chunks, or once it was ended
     _gathered: list[bytes] | None = None  # blocks that are to become a chunk
     _gathered_octets = 0
     _is_reset = False
@@ -142,32 +145,6 @@ class Transaction:
             return True
         return not (self._is_open or self._unanswered) and self._group is None
 
-    # Why it failed
-
-    @property
-    def sender_refusal(self) -> Reply | None:
-        """The reply that refused MAIL."""
-        return refusal_in(self._heard.mail)
-
-    @property
-    def recipients_refusal(self) -> Reply | None:
-        """The last refusal of a recipient, where that decided: all were refused, or one where it was all or none."""
-        replies = self._heard.recipients
-        if self.sender_refusal or len(replies) < len(self._recipients) or self._goes_on:
-            return None
-        return next(reply for reply in reversed(replies) if not reply.is_completion)
-
-    @property
-    def data_refusal(self) -> Reply | None:
-        """The reply that refused DATA, a chunk, or the message for all who were left to receive it."""
-        heard = self._heard
-        if refusal := refusal_in(heard.data) or heard.chunk:
-            return refusal
-        due = max(1, self._accepted) if self._connection.is_lmtp and not heard.is_early else 1
-        if len(heard.verdicts) < due or any(reply.is_completion for reply in heard.verdicts):
-            return None
-        return heard.verdicts[-1]
-
     # Writing the message
 
     def send_data(self, block: bytes) -> None:
@@ -180,7 +157,7 @@ class Transaction:
         if self.chunking is False:
             self._connection.send_data(block)
             return
-        if self._gathered_octets >= CHUNK_SIZE:
+        if self._gathered_octets >= self._chunk_size:
             self._send_chunk(last=False)
         self._gathered = self._gathered or []
         self._gathered.append(block)
@@ -199,7 +176,8 @@ class Transaction:
 
     def send_whole(self, message: bytes) -> None:
         """Write `message`, which is all of it, and end it: `send_data` and `end_data` in one step."""
-        self._check_open()
+        if not self._is_open:
+            self._check_open()
         if self.chunking is False:
             self._end_text(message)
         else:
@@ -207,12 +185,12 @@ class Transaction:
 
     # What was heard
 
-    def receive(self, event: ReplyReceived | GroupAnswered) -> bool:
+    def receive(self, event: ReplyReceived | GroupsAnswered) -> bool:
         """Take the reply to one of this transaction's commands, or those to all in a group, and decide what follows.
 
         Returns whether it was one: the replies to other commands change nothing here.
         """
-        if isinstance(event, GroupAnswered):
+        if isinstance(event, GroupsAnswered):
             return self._receive_together(event)
         command, reply = event.command, event.reply
         if event.is_early:
@@ -255,58 +233,7 @@ class Transaction:
             self._send(Rset())
         return True
 
-    def receipt(self, timings: Mapping[str, float] = NO_TIMINGS) -> Receipt:
-        """Return what is known now. `timings`: the seconds that each phase took, which the caller has measured."""
-        if self._heard_so_far is None and self._answered and self._answered[-1].group.end is not None:
-            write = partial(
-                receipt_of_taken,
-                self._sender,
-                self._recipients,
-                [replies for _, replies in self._answered],
-                self._begins_anew,
-                self._octets,
-                self._extensions,
-                timings,
-            )
-            return Receipt.to_write(Delivery.ACCEPTED, write)
-        heard, connection = self._heard, self._connection
-        in_doubt = self._end is not None and self._end.has_left
-        words = heard.words(len(self._recipients), in_doubt=in_doubt, lmtp=connection.is_lmtp)
-        reply = heard.verdicts[-1] if heard.verdicts else None
-        if reply is None or reply.code >= 400 or self._accepted < len(self._recipients):
-            reply = None if self.recipients_refusal else self.sender_refusal or self.data_refusal or reply
-        return Receipt(
-            heard.word(words, all_or_nothing=self._aborts),
-            str(self._sender or ""),
-            recipient_receipts(self._recipients, heard, words, lmtp=connection.is_lmtp),
-            reply,
-            connection.data_octets if self._is_writing_text else self._octets,
-            tuple(dict.fromkeys(self._extensions)),
-            timings,
-        )
-
     # Private
-
-    @property
-    def _heard(self) -> Heard:
-        heard = self._heard_so_far
-        if heard is None:
-            heard = self._heard_so_far = Heard()
-        if self._answered:
-            answered, self._answered = self._answered, ()
-            for group, replies in answered:
-                for command, reply in zip(group.commands, replies.read(), strict=True):
-                    take_down(heard, command, reply)
-        return heard
-
-    @property
-    def _goes_on(self) -> bool:
-        # Behind the replies to RCPT.
-        return self._accepted == len(self._recipients) if self._aborts else self._accepted > 0
-
-    @property
-    def _is_writing_text(self) -> bool:
-        return self._end is None and self._heard.data is not None and self._heard.data.is_intermediate
 
     @property
     def _must_reset(self) -> bool:
@@ -338,47 +265,49 @@ class Transaction:
             return
         self._octets += command.octets
         if isinstance(command, BdatLast):
-            self._end, self.is_ended = command, True
-            self._is_open = False
-        self._await(command)
-
-    def _end_text(self, message: bytes = b"") -> None:
-        self._end, self.is_ended = self._connection.end_data(message), True
-        self._octets = self._connection.data_octets
-        self._is_open = False
-        self._await(self._end)
-
-    def _await(self, command: Bdat | EndOfData) -> None:
-        # The command ends the group that there is, or is a group by itself, or stands alone.
-        if self._group is not None and self._group.end is command:
-            return
-        group = self._connection.last_queued_group
-        if group is not None and group.end is command:
-            self._group = group
+            self._ends_with(command)
         else:
             self._unanswered.append(command)
+
+    def _end_text(self, message: bytes = b"") -> None:
+        end = self._connection.end_data(message)
+        self._octets = self._connection.data_octets
+        self._ends_with(end)
+
+    def _ends_with(self, end: BdatLast | EndOfData) -> None:
+        self._end, self.is_ended = end, True
+        self._is_open = False
+        # It ends the group that there is, or is a group by itself, or stands alone.
+        if self._group is not None and self._group.end is end:
+            return
+        group = self._connection.last_group
+        if group is not None and group.end is end:
+            self._group = group
+        else:
+            self._unanswered.append(end)
 
     def _unfold(self) -> None:
         if self._group is not None:
             self._unanswered.extendleft(reversed(self._group.commands))
             self._group = None
 
-    def _receive_together(self, event: GroupAnswered) -> bool:
-        group = event.group
-        if group is not self._group:
+    def _receive_together(self, event: GroupsAnswered) -> bool:
+        group = self._group
+        if group is None or group.answer is None or group not in event.groups:
             return False
         self._group = None
-        self._answered += (event,)
-        if group.kind is GroupKind.ENVELOPE or group.kind is GroupKind.DATA:
+        self._answered += (group,)
+        self._said += group.answer
+        kind = group.kind
+        if kind is not GroupKind.VERDICT and kind is not GroupKind.LAST_CHUNK:
             self._accepted = len(self._recipients)
-            if group.kind is GroupKind.DATA:
-                self._is_open = True
-            elif self.chunking is not False:
+        if kind is GroupKind.DATA:
+            self._is_open = True
+        elif kind is GroupKind.ENVELOPE:
+            if self.chunking is not False:
                 self._is_open = not self.is_ended
             else:
                 self._send(Data())  # all or nothing: it is all
-        elif group.kind is GroupKind.CHUNK:
-            self._accepted = len(self._recipients)
         return True
 
     def _forget(self, discarded: Collection[Command[object]]) -> None:
@@ -427,15 +356,6 @@ class Transaction:
         self.must_close = True
         self._is_open = False
         self._connection.give_up()
-
-
-def _check_beginning(connection: Connection, behind: Transaction | None) -> None:
-    if behind is None:
-        begins = connection.state is State.READY and not connection.is_awaited
-    else:
-        begins = behind.is_ended and behind._connection is connection and connection.ahead is State.READY
-    if not begins:
-        raise LocalProtocolError(f"no mail transaction can begin in state {connection.state.name}")
 
 
 def _joined(blocks: Sequence[bytes]) -> bytes:
