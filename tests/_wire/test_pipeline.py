@@ -157,6 +157,13 @@ def test_the_window_counts_octets_up_to_exactly_its_limit() -> None:
     assert dialogue.leave() == [b"a", b"b"]
 
 
+def test_a_window_that_was_never_full_is_open_though_more_than_half_is_taken() -> None:
+    dialogue = Dialogue(Window(commands=100, octets=30))
+    dialogue.queue(Word("a"), cost=20)
+    dialogue.queue(Word("b"), cost=10)
+    assert dialogue.leave() == [b"a", b"b"]
+
+
 def test_one_command_may_always_be_in_flight_whatever_its_octets() -> None:
     dialogue = Dialogue(Window(commands=100, octets=30))
     dialogue.queue(Word("a"), Word("b"), cost=1_000_000)
@@ -240,8 +247,11 @@ def test_what_is_expected_is_in_flight_without_a_byte() -> None:
 def test_what_is_expected_takes_none_of_the_windows_octets() -> None:
     dialogue = Dialogue(Window(commands=2, octets=1))
     dialogue.pipeline.expect(Word("greeting"))
-    dialogue.queue(Word("a"), cost=1)
+    dialogue.queue(*words("ab"), cost=1)
     assert dialogue.leave() == [b"a"]
+    # Nor does it give any back.
+    dialogue.pipeline.settle()
+    assert dialogue.leave() == []
 
 
 def test_data_leave_before_the_commands_that_wait() -> None:

@@ -1,54 +1,65 @@
 """A target: line ends, the stuffing of dots and its inverse, beside an oracle that works on whole texts."""
 
 import re
+from typing import Final
 
 from mailwire._wire.dots import DotStuffer, DotUnstuffer, LineEndPolicy, LineEnds
-from tests.fuzzing.pieces import Pieces, octets, whole
+from tests.fuzzing.pieces import Cutter, Pieces, octets, whole
 
 __all__ = ["run"]
 
+_BARE: Final = re.compile(rb"\r(?!\n)|(?<!\r)\n")
+_END: Final = re.compile(rb"\r\n|\r|\n")
+_FIRST_DOT: Final = re.compile(rb"(?m)^\.")
+_CLEAN: Final = re.compile(rb"(?:[^\r\n\0]|\r\n)*")
+_TERMINATOR: Final = re.compile(rb"(?:\A|\r\n)\.\r\n")
+_BARE_TERMINATOR: Final = re.compile(rb"(?:\A|\n)\.\r?\n")
 
-def run(data: bytes) -> None:
+
+def run(data: bytes, cut: Cutter = octets) -> None:
     """Stuff `data` and take it apart again, and take it apart as it is."""
-    for policy in ("normalise", "reject"):
-        _stuff(data, policy)
+    text = None if b"\0" in data else _END.sub(b"\r\n", data)
+    wire = None if text is None else _stuffed(text)
+    _stuff(data, "normalise", text, wire, cut)
+    if _BARE.search(data):
+        _stuff(data, "reject", None, None, cut)
+    else:
+        _stuff(data, "reject", text, wire, cut)
     for bare_lf in (False, True):
-        _unstuff(data, bare_lf=bare_lf)
-
-
-def _stuff(data: bytes, policy: LineEndPolicy) -> None:
-    expected = _stuffed(data, policy)
-    for pieces in (whole(data), octets(data), [data[: len(data) // 2], data[len(data) // 2 :]]):
-        stuffer, ends = DotStuffer(policy), LineEnds(policy)
-        try:
-            wire = b"".join([*map(stuffer.feed, pieces), stuffer.finish()])
-            mended = b"".join([*map(ends.feed, pieces), ends.finish()])
-        except ValueError:
-            assert expected is None
-            continue
-        assert wire == expected
-        assert re.fullmatch(rb"(?:[^\r\n\0]|\r\n)*", wire), "what leaves holds no bare line end and no NUL"
-        assert wire.endswith(b".\r\n")
+        _unstuff(data, cut, bare_lf=bare_lf)
+    if text is not None and wire is not None:
+        assert _CLEAN.fullmatch(wire), "what leaves holds no bare line end and no NUL"
         assert b"\r\n.\r\n" not in wire[:-1]
-        message, taken, finished = _take(whole(wire), bare_lf=False)
-        assert (taken, finished) == (len(wire), True)
-        assert message == mended + (b"\r\n" if mended and not mended.endswith(b"\r\n") else b"")
+        assert _take(whole(wire), bare_lf=False) == (_ended(text), len(wire), True)
 
 
-def _stuffed(data: bytes, policy: LineEndPolicy) -> bytes | None:
-    if b"\0" in data or (policy == "reject" and re.search(rb"\r(?!\n)|(?<!\r)\n", data)):
+def _stuff(data: bytes, policy: LineEndPolicy, text: bytes | None, wire: bytes | None, cut: Cutter) -> None:
+    # What comes of it is `text` with its line ends mended, and `wire` with its dots stuffed; None if it is refused.
+    for pieces in (whole(data), cut(data)):
+        assert _made(LineEnds(policy), pieces) == text
+        assert _made(DotStuffer(policy), pieces) == wire
+
+
+def _made(codec: LineEnds | DotStuffer, pieces: Pieces) -> bytes | None:
+    try:
+        return b"".join([*map(codec.feed, pieces), codec.finish()])
+    except ValueError:
         return None
-    text = re.sub(rb"\r\n|\r|\n", b"\r\n", data)
-    if text and not text.endswith(b"\r\n"):
-        text += b"\r\n"
-    return re.sub(rb"(?m)^\.", b"..", text) + b".\r\n"
 
 
-def _unstuff(data: bytes, *, bare_lf: bool) -> None:
+def _stuffed(text: bytes) -> bytes:
+    return _FIRST_DOT.sub(b"..", _ended(text)) + b".\r\n"
+
+
+def _ended(text: bytes) -> bytes:
+    return text if not text or text.endswith(b"\r\n") else text + b"\r\n"
+
+
+def _unstuff(data: bytes, cut: Cutter, *, bare_lf: bool) -> None:
     end = b"\n" if bare_lf else b"\r\n"
-    found = re.search(rb"(?:\A|\n)\.\r?\n" if bare_lf else rb"(?:\A|\r\n)\.\r\n", data)
+    found = (_BARE_TERMINATOR if bare_lf else _TERMINATOR).search(data)
     outcome = _take(whole(data), bare_lf=bare_lf)
-    assert outcome == _take(octets(data), bare_lf=bare_lf)
+    assert outcome == _take(cut(data), bare_lf=bare_lf)
     message, taken, finished = outcome
     assert finished is (found is not None)
     if found is not None:

@@ -27,6 +27,7 @@ _PLACE: Final = "of what has left, its octets are not asked for"
 _POLICY: Final = "a policy that is not to reject is to normalise"
 _COPY: Final = "a copy is as good"
 _CONTEXT: Final = "more of the context than matters changes nothing"
+_HALVES: Final = "whole numbers are above a half where they are above the whole number beneath it"
 _UNHEARD: Final = "it is caught where it was asked for, and nobody reads it"
 _KEY: Final = "a key of so many octets is as good"
 _UNQUOTED: Final = "no letter is ever quoted in a URL"
@@ -148,6 +149,13 @@ SAME: Final[dict[tuple[str, str], str]] = {
     ("sasl/channel_binding", "raise ValueError('XXthis is cut"): _UNHEARD,
     ("sasl/channel_binding", "raise ValueError('THIS IS CUT"): _UNHEARD,
     ("sasl/plain", "self._said = None"): _FALSE,
+    ("sasl/oauth", "self._message = None"): _NOT_READ,
+    ("sasl/oauth", "self._message = b'XXXX'"): _NOT_READ,
+    ("sasl/oauth", "self._said = None"): _FALSE,
+    ("sasl/oauth", "allows_controls=None)"): _FALSE,
+    ("_wire/pipeline", "self._is_full = None"): _FALSE,
+    ("_wire/pipeline", "(commands > window.commands / 2 or"): _HALVES,
+    ("_wire/pipeline", "or octets > window.octets / 2)"): _HALVES,
     ("sasl/keys", "secrets.token_bytes(None)"): _KEY,
     ("sasl/keys", "secrets.token_bytes(33)"): _KEY,
     ("sasl/keys", "popitem(last=None)"): _FALSE,

@@ -69,6 +69,7 @@ TESTS: Final[dict[str, tuple[str, ...]]] = {
     "sasl/oauth": ("sasl/test_oauth.py",),
     "sasl/cram_md5": ("sasl/test_cram_md5.py",),
     "sasl/plain": ("sasl/test_plain.py",),
+    "sasl/credentials": ("sasl/test_credentials.py",),
     "sasl/login": ("sasl/test_login.py",),
     "sasl/external": ("sasl/test_external.py",),
     "sasl/anonymous": ("sasl/test_anonymous.py",),

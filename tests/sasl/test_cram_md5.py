@@ -49,7 +49,7 @@ def test_the_server_speaks_first_and_once() -> None:
     mechanism: Mechanism = CramMD5(Password("tim", "secret"))
     assert mechanism.initial_response() is None
     mechanism.respond(CHALLENGE)
-    with pytest.raises(MechanismFailed, match="CRAM-MD5 expects no second challenge"):
+    with pytest.raises(MechanismFailed, match=r"^CRAM-MD5 expects no second challenge$"):
         mechanism.respond(CHALLENGE)
 
 
@@ -80,7 +80,9 @@ def test_the_server_speaks_first_and_once() -> None:
 )
 def test_a_challenge_that_is_no_message_identifier_is_not_answered(challenge: bytes) -> None:
     mechanism = CramMD5(Password("tim", CANARY))
-    with pytest.raises(MechanismFailed, match="form of a message identifier, got b") as failure:
+    with pytest.raises(
+        MechanismFailed, match=r"^expected a challenge in the form of a message identifier, got b"
+    ) as failure:
         mechanism.respond(challenge)
     assert not mechanism.is_complete
     assert_hidden(CANARY, failure.value)
@@ -106,11 +108,11 @@ def test_any_challenge_is_answered_or_fails(challenges: list[bytes]) -> None:
 @pytest.mark.parametrize(
     ("credentials", "problem"),
     [
-        (Password("", CANARY), "not empty"),
-        (Password("tim", ""), "not empty"),
+        (Password("", CANARY), "^CRAM-MD5 needs a user and a password that are not empty$"),
+        (Password("tim", ""), "^CRAM-MD5 needs a user and a password that are not empty$"),
         (Password("tim\0", CANARY), "^user must not hold a NUL"),
         (Password("tim", CANARY + "\0"), "^password must not hold a NUL"),
-        (Password("tim", CANARY, authzid="kurt"), "no place for an authzid"),
+        (Password("tim", CANARY, authzid="kurt"), r"^CRAM-MD5 has no place for an authzid \(RFC 2195 2\)$"),
     ],
 )
 def test_credentials_that_cannot_be_sent_are_refused(credentials: Password, problem: str) -> None:
@@ -126,7 +128,7 @@ def test_its_name_is_registered_and_it_counts_as_exposing_the_password() -> None
 
 def test_its_secrets_are_the_password_and_the_digest() -> None:
     mechanism = CramMD5(Password("tim", "tanstaaftanstaaf"))
-    assert mechanism.secrets[0] == b"tanstaaftanstaaf"
+    assert mechanism.secrets == (b"tanstaaftanstaaf", b"")
     mechanism.respond(CHALLENGE)
     assert mechanism.secrets == (b"tanstaaftanstaaf", b"b913a602c7eda7a495b4e6e7334d3890")
 

@@ -28,7 +28,7 @@ def test_a_third_challenge_is_not_answered() -> None:
     mechanism = Login(Password("tim", "secret"))
     mechanism.respond(b"Username:")
     mechanism.respond(b"Password:")
-    with pytest.raises(MechanismFailed, match="LOGIN expects no third challenge"):
+    with pytest.raises(MechanismFailed, match=r"^LOGIN expects no third challenge$"):
         mechanism.respond(b"Once more:")
 
 
@@ -44,10 +44,10 @@ def test_it_is_complete_when_both_were_given() -> None:
 @pytest.mark.parametrize(
     ("credentials", "problem"),
     [
-        (Password("", CANARY), "not empty"),
-        (Password("tim", ""), "not empty"),
-        (Password("", ""), "not empty"),
-        (Password("tim", CANARY, authzid="kurt"), "no place for an authzid"),
+        (Password("", CANARY), "^LOGIN needs a user and a password that are not empty$"),
+        (Password("tim", ""), "^LOGIN needs a user and a password that are not empty$"),
+        (Password("", ""), "^LOGIN needs a user and a password that are not empty$"),
+        (Password("tim", CANARY, authzid="kurt"), "^LOGIN has no place for an authzid$"),
     ],
 )
 def test_credentials_that_cannot_be_sent_are_refused_and_not_quoted(credentials: Password, problem: str) -> None:
