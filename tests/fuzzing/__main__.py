@@ -8,7 +8,7 @@ import gc
 import importlib
 import sys
 from functools import lru_cache
-from typing import Final
+from typing import Any, Final
 
 from tests.fuzzing.corpus import CORPUS, TARGETS
 
@@ -25,7 +25,7 @@ def main() -> None:
     with atheris.instrument_imports(include=["mailwire"]):
         run = importlib.import_module(f"tests.fuzzing.{name}").run
         anyhow = importlib.import_module("tests.fuzzing.pieces").anyhow
-        redaction = importlib.import_module("mailwire.sasl.redaction")
+        redaction: Any = importlib.import_module("mailwire.sasl.redaction")
     # The few secrets are the same in each run: how else they may be spelt, is found out once.
     spellings = redaction._spellings
     redaction._spellings = lru_cache(maxsize=256)(lambda secret: tuple(spellings(secret)))

@@ -128,7 +128,7 @@ def test_a_scan_listing_gives_sizes_by_number() -> None:
     listing = listed(b"1 555\r\n2 0\r\n3 533\r\n")
     assert list(listing.items()) == [(1, 555), (2, 0), (3, 533)]
     assert (len(listing), listing[3], 2 in listing, 4 in listing, listing.get(4)) == (3, 533, True, False, None)
-    with pytest.raises(KeyError):
+    with pytest.raises(KeyError, match=r"^0$"):
         listing[0]
     assert repr(listing) == "ScanListing({1: 555, 2: 0, 3: 533})"
     assert listing.findings == ()
@@ -136,6 +136,8 @@ def test_a_scan_listing_gives_sizes_by_number() -> None:
 
 def test_a_long_listing_is_not_shown() -> None:
     assert repr(listed(b"".join(b"%d 5\r\n" % number for number in range(1, 22)))) == "ScanListing(21 messages)"
+    shown = dict.fromkeys(range(1, 21), 5)
+    assert repr(listed(b"".join(b"%d 5\r\n" % number for number in shown))) == f"ScanListing({shown})"
 
 
 def test_an_empty_maildrop_has_empty_listings() -> None:
@@ -349,10 +351,64 @@ def test_a_listing_is_amended_by_what_is_told_about_single_messages() -> None:
     amended = listing.amended(asked)
     assert dict(amended) == {1: "one", 2: "two", 3: "three", 4: "four", 5: None, 6: "6", 7: "seven"}
     assert kinds(amended) == [(K.NO_UID, 2), (K.GLUED, 3), (K.UID_ALONE, 3), (K.NO_UID, 5)]
+    assert amended.finding_counts == {K.NO_UID: 2, K.GLUED: 1, K.UID_ALONE: 1}
+    assert [finding.said for finding in amended.findings] == [b"2", b"3 three 4 four", b"three", b"5"]
     assert dict(listing.amended([])) == dict(listing)
 
 
+def test_numbers_out_of_order_are_not_told_twice_for_that() -> None:
+    listing = identified(b"2 two\r\n1 one\r\n")
+    assert list(listing.items()) == [(1, "one"), (2, "two")]
+    assert kinds(listing) == [(K.OUT_OF_ORDER, 1)]
+
+
+def test_a_unique_id_of_70_octets_is_one_on_any_line() -> None:
+    assert dict(identified(b"1 %b\r\n2  %b\r\n" % (b"a" * 70, b"b" * 70))) == {1: "a" * 70, 2: "b" * 70}
+
+
 # All of them
+
+
+def test_a_line_that_begins_with_a_blank_tells_of_its_message_alone() -> None:
+    for body in (b" 1\r\n", b"1 \r\n", b" 1\n"):
+        assert kinds(listed(body)) == [(K.NO_SIZE, 1)]
+        assert kinds(identified(body)) == [(K.NO_UID, 1)]
+
+
+def test_of_blanks_those_before_the_second_word_are_noted() -> None:
+    assert kinds(listed(b"1 555  octets\r\n")) == []
+    assert kinds(listed(b"1  555 octets\r\n")) == [(K.SPACING, 1)]
+
+
+def test_a_size_has_no_more_than_20_digits_though_they_be_zeros() -> None:
+    assert dict(listed(b"1 %021d\r\n2 %020d\r\n" % (7, 7))) == {1: 0, 2: 7}
+    assert dict(listed(b"1 %021d\r\n" % 7)) == {1: 0}
+
+
+def test_what_an_answer_about_one_message_says_instead_is_kept() -> None:
+    listing = ScanListing.parse(Response(True, b"x 5"), 1)
+    assert listing.findings == (Finding(K.BAD_NUMBER, 1, b"x 5"),)
+
+
+def test_lines_that_come_in_parts_are_put_together_again_and_again() -> None:
+    limit = 512
+    for reader in (ScanReader(Limits(line=limit)), UniqueIdReader(Limits(line=limit))):
+        # The last line is as long as one may be, CR and all, before its LF has come.
+        last = b"3 3" + b" " * (limit - 3)
+        for piece in (b"1 1", b"\r\n2 ", b"2\r\n" + last + b"\r", b"\n"):
+            reader.feed(piece)
+        assert list(reader.finish()) == [1, 2, 3]
+
+
+def test_long_lines_and_many_are_each_read_once() -> None:
+    # A listing is taken apart in pieces, and such a line is longer than one.
+    long = b"4 " + b"1" * 17_000
+    body = b"".join(b"%d 5\r\n" % number for number in range(1, 3_000)).replace(b"4 5", long, 1)
+    reader = ScanReader(Limits(line=20_000))
+    reader.feed(body)
+    listing = reader.finish()
+    assert dict(listing) == {number: 0 if number == 4 else 5 for number in range(1, 3_000)}
+    assert kinds(listing) == [(K.BAD_SIZE, 4)]
 
 
 def test_a_message_number_has_no_more_than_31_bits() -> None:

@@ -225,6 +225,16 @@ def test_shared_unique_ids_are_found_among_many() -> None:
     assert [entry.number for entry in listing if entry.shares_uid] == [124, 69_001]
 
 
+def test_each_of_those_that_share_a_unique_id_is_noted() -> None:
+    listing = joined(None, b"1 same\r\n2 same\r\n3 same\r\n")
+    assert listing.findings[1:] == tuple(Finding(K.SHARED_UID, number, b"same") for number in (1, 2, 3))
+
+
+def test_what_stat_says_instead_of_numbers_is_kept() -> None:
+    listing = joined(b"", b"", b"no mail")
+    assert listing.findings == (Finding(K.BAD_COUNT, None, b"no mail"), Finding(K.BAD_OCTETS, None, b"no mail"))
+
+
 def test_numbers_that_are_left_out_are_noted() -> None:
     listing = joined(b"2 5\r\n3 5\r\n7 5\r\n8 5\r\n", b"2 b\r\n3 c\r\n7 g\r\n8 h\r\n")
     assert [entry.number for entry in listing] == [2, 3, 7, 8]
