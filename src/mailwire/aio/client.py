@@ -53,7 +53,7 @@ class Client(ABC, Generic[E]):
         since the last call; where it has, the connection is cut. Not for the middle of a call."""
         try:
             if self._session is not None:
-                self._session.expect_silence()
+                self._expect_silence(self._session)
         except MailwireError:
             self._cut()
         return self.is_connected
@@ -152,6 +152,10 @@ class Client(ABC, Generic[E]):
     async def _settle(self) -> None:
         """Bring what an earlier call has left unanswered to its end, before the next one begins."""
 
+    def _expect_silence(self, session: Session[E]) -> None:
+        """Make sure that nothing has come that would be taken for an answer; see `Session.expect_silence`."""
+        session.expect_silence()
+
     # What a call is made in
 
     def _call(self) -> "_Call[E]":
@@ -180,7 +184,8 @@ class Client(ABC, Generic[E]):
             session = self._session
             if session is None:
                 raise LocalProtocolError("the client is not connected: connect() first")
-            await session.listen()
+            await session.stream.listen()
+            self._expect_silence(session)
         except BaseException as error:
             self._end_call(error)
             raise

@@ -206,6 +206,18 @@ class Dialogue:
         while self._noops:
             self._note(await self.session.next_event(self._timeouts.response, "the answer to", self._noops[0]))
 
+    def expect_silence(self) -> None:
+        """Make sure that nothing has come but answers to NOOPs of our own, and of what a retrieval has left.
+
+        Raises what has ended the session, and what `Session.expect_silence` raises.
+        """
+        if self._end is not None:
+            raise self._end
+        if not self.owes_answer:
+            while (event := self.session.poll()) is not None:
+                if not self._note(event):
+                    raise ConnectionLost(f"the server closed the idle connection: {event}")
+
     async def _drain_rest(self) -> None:
         budget, connection = self._drain, self.connection
         octets = sum(command.octets for command in connection.in_flight)
@@ -260,9 +272,7 @@ class Dialogue:
 
     def _say_noop(self) -> bool:
         if not self.owes_answer:
-            while (event := self.session.poll()) is not None:
-                if not self._note(event):
-                    raise ConnectionLost(f"the server closed the idle connection: {event}")
+            self.expect_silence()
             if self._noops:
                 return False  # it has not read that yet
         elif not self.pipelines:

@@ -56,6 +56,8 @@ class POP3Sessions(Client[Event]):
         self._opened_transaction: Transaction | None = None  # of the last session
         self._retrieval: Retrieval | None = None
         self._fault: MailwireError | None = None  # what the last call was ended by
+        self._aborts_before = 0  # that there were before this call
+        self._pause: asyncio.Future[None] | None = None  # between two sessions
 
     @property
     def capabilities(self) -> Capabilities:
@@ -72,9 +74,13 @@ class POP3Sessions(Client[Event]):
     def abort(self) -> None:
         """Cut the connection at once, without a word. By RFC 1939 6 nothing that was marked is deleted then."""
         super().abort()
+        if self._pause is not None and not self._pause.done():
+            self._pause.set_result(None)
 
     def _cut(self) -> None:
-        if self._session is not None:
+        # A connection that is cut before it has begun leaves what is known of the session before as it is.
+        transaction = self._opened_transaction
+        if transaction is not None and transaction.dialogue.session is self._session:
             self._end_session(None)
         super()._cut()
 
@@ -124,12 +130,13 @@ class POP3Sessions(Client[Event]):
         pause, may_reopen = self._login_pause, self._may_reopen
         delay = self.capabilities.login_delay
         self._cut()
+        self._refuse_if_aborted(self._aborts_before)
         if not may_reopen:
             raise ConnectionFailed(
                 f"{self.endpoint} wants {pause:.0f} seconds more before the next login (LOGIN-DELAY), "
                 f"{self.settings.login_pause_limit} are waited for at most"
             )
-        await asyncio.sleep(pause)
+        await self._wait(pause)
         for pause in _LOCK_PAUSES:
             try:
                 await self._establish()
@@ -138,12 +145,21 @@ class POP3Sessions(Client[Event]):
                 pause = max(pause, 0 if delay is None else delay.seconds)
                 if pause > self.settings.login_pause_limit:
                     raise
-                await asyncio.sleep(pause)
+                await self._wait(pause)
             else:
                 break
         else:
             await self._establish()
         return await self._ask_listing()
+
+    async def _wait(self, seconds: float) -> None:
+        # Until the next login, or until the client is told to abort: then it has none.
+        self._pause = asyncio.get_running_loop().create_future()
+        try:
+            await asyncio.wait([self._pause], timeout=max(0, seconds))
+        finally:
+            self._pause = None
+        self._refuse_if_aborted(self._aborts_before)
 
     async def _ask_listing(self) -> Listing:
         # A server that says it pipelines and drops who does it is asked again, one question at a time. Where anything
@@ -160,7 +176,7 @@ class POP3Sessions(Client[Event]):
             except ConnectionFailed:
                 raise lost from None
 
-    async def _find(self, messages: Iterable[Message], *, forced: bool = False) -> Sequence[Entry | str]:
+    async def _find(self, messages: Iterable[Message] | Message, *, forced: bool = False) -> Sequence[Entry | str]:
         named = self._transaction.check(messages)
         if named and self._transaction.needs_listing:
             await self._ask_listing()
@@ -227,7 +243,7 @@ class POP3Sessions(Client[Event]):
         report: CommitReport | None = None
         try:
             await dialogue.settle()
-            dialogue.session.expect_silence()
+            dialogue.expect_silence()
             await self._reset_before_quit()
             try:
                 response = await dialogue.ask(Quit(), is_farewell=not marks)
@@ -270,6 +286,11 @@ class POP3Sessions(Client[Event]):
 
     # Sharing the connection
 
+    async def _begin_call(self) -> None:
+        await super()._begin_call()
+        self._aborts_before = self._aborts
+        self._fault = None
+
     async def _begin_retrieval(self, retrieval: Retrieval) -> None:
         await self._open_call()
         self._retrieval = retrieval
@@ -301,6 +322,9 @@ class POP3Sessions(Client[Event]):
 
     async def _settle(self) -> None:
         await self._dialogue.settle()
+
+    def _expect_silence(self, session: Session[Event]) -> None:
+        self._dialogue.expect_silence()
 
     @property
     def _is_clean(self) -> bool:

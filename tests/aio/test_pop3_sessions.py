@@ -1,0 +1,188 @@
+"""One session of a client after the other: what an abort ends, and what is known of messages by then."""
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from mailwire import Batch, ConnectionLost, ResponseError
+from mailwire.pop3 import Dele
+from mailwire.testing import LISTEN, STALL, WAIT, ScriptedPeer, Step
+from mailwire.testing.turns import drain_events
+from tests.aio.dialogues import LISTED, LOGIN, OPENED, POP3_QUIT, POP3_READY, TWO_MESSAGES, announced, capabilities
+from tests.aio.pop3_clients import ONE, TWO, client_for, connect
+from tests.aio.test_replay import client_of
+from tests.clock import Clock
+
+DELETED: tuple[Step, ...] = ("C: DELE 1", "S: +OK")
+DELAYED: tuple[Step, ...] = (*capabilities("UIDL", "LOGIN-DELAY 300"), *LOGIN, *announced("UIDL", "LOGIN-DELAY 300"))
+LOCKED: tuple[Step, ...] = (*POP3_READY, *LOGIN[:3], "S: -ERR [IN-USE] locked")
+
+
+# Aborted
+
+
+async def test_a_client_that_is_aborted_as_it_connects_is_not_connected() -> None:
+    async with ScriptedPeer(LISTEN, lenient=True) as peer:
+        client = client_for(peer)
+
+        async def way() -> Any:
+            made = await peer.connect()
+            client.abort()
+            return made
+
+        client.endpoint = client.endpoint.replace(connect=way)
+        with pytest.raises(ConnectionLost, match=r"cut by abort\(\)"):
+            await client.connect()
+        assert not client.is_connected
+
+
+async def test_what_is_known_of_a_session_is_known_when_the_next_is_aborted_as_it_begins() -> None:
+    async with (
+        ScriptedPeer(*OPENED, *LISTED, *DELETED, *POP3_QUIT) as first,
+        ScriptedPeer(LISTEN, lenient=True) as second,
+    ):
+        client = client_of(first)
+        await client.connect()
+        await client.delete("u1")
+        report = await client.commit()
+        assert report.committed == (ONE,)
+
+        async def way() -> Any:
+            made = await second.connect()
+            client.abort()
+            return made
+
+        client.endpoint = client.endpoint.replace(connect=way)
+        with pytest.raises(ConnectionLost):
+            await client.connect()
+        assert client.last_commit is report
+
+
+@pytest.mark.parametrize("opened", [DELAYED, OPENED], ids=["for the pause between logins", "for the lock"])
+async def test_a_commit_that_waits_for_the_next_login_is_aborted_at_once(opened: tuple[Step, ...]) -> None:
+    async with (
+        ScriptedPeer(*opened, *LISTED, *DELETED, *POP3_QUIT, guard=None) as first,
+        ScriptedPeer(*LOCKED, guard=None, lenient=True) as second,
+    ):
+        client = client_of(first, second)
+        await client.connect()
+        await client.delete("u1")
+        committing = asyncio.create_task(client.commit(reconnect=True))
+        await drain_events()
+        assert not committing.done()
+        client.abort()
+        with pytest.raises(ConnectionLost, match=r"cut by abort\(\)"):
+            await committing
+        assert client.last_commit is not None
+        assert client.last_commit.committed == (ONE,)
+        assert not client.is_connected
+        if opened is DELAYED:
+            assert second.commands == []
+            (await second.connect()).close()
+        client.abort()
+
+
+async def test_a_commit_that_is_aborted_at_quit_begins_no_other_session() -> None:
+    async with ScriptedPeer(*OPENED, *LISTED, *DELETED, "C: QUIT", STALL, guard=None) as peer:
+        client = client_of(peer)  # there is no way to another
+        await client.connect()
+        await client.delete("u1")
+        committing = asyncio.create_task(client.commit(reconnect=True))
+        await drain_events()
+        client.abort()
+        with pytest.raises(ConnectionLost, match=r"cut by abort\(\)"):
+            await committing
+        assert client.last_commit is not None
+        assert client.last_commit.unknown == (ONE,)
+
+
+async def test_a_run_that_is_aborted_between_two_batches_ends() -> None:
+    async with ScriptedPeer(*OPENED, *LISTED, *TWO_MESSAGES[:4], *DELETED, "C: QUIT", STALL, guard=None) as peer:
+        client = client_of(peer)
+        await client.connect()
+        items = client.retrieve([ONE, TWO], batch=Batch(messages=1))
+        item = await anext(items)
+        assert await item.read() == b"first\r\n"
+        item.delete()
+        going_on = asyncio.create_task(items.__anext__())
+        await drain_events()
+        client.abort()
+        with pytest.raises(ConnectionLost, match=r"cut by abort\(\)"):
+            await going_on
+        assert [report.unknown for report in items.commits] == [(ONE,)]
+
+
+async def test_a_client_that_was_aborted_can_be_used_again() -> None:
+    async with (
+        ScriptedPeer(*OPENED, LISTEN) as first,
+        ScriptedPeer(*OPENED, *LISTED, *DELETED, *POP3_QUIT) as second,
+        ScriptedPeer(*OPENED, *LISTED, *POP3_QUIT) as third,
+    ):
+        client = client_of(first, second, third)
+        await client.connect()
+        client.abort()
+        await client.connect()
+        await client.delete("u1")
+        assert (await client.commit(reconnect=True)).committed == (ONE,)
+        await client.quit()
+
+
+# Why nothing is known
+
+
+async def test_an_error_of_an_earlier_call_is_not_why_a_commit_that_was_cancelled_tells_nothing() -> None:
+    script = (*OPENED, *LISTED, *DELETED, "C: DELE 2", "S: -ERR no", "C: QUIT", STALL)
+    async with ScriptedPeer(*script, guard=None) as peer:
+        client = await connect(peer)
+        await client.delete("u1")
+        with pytest.raises(ResponseError):
+            await client.execute(Dele(2))
+        committing = asyncio.create_task(client.commit())
+        await drain_events()
+        committing.cancel()
+        await asyncio.wait([committing])
+        assert client.last_commit is not None
+        assert (client.last_commit.unknown, client.last_commit.error) == ((ONE,), None)
+
+
+# Standing
+
+
+async def test_a_session_that_was_kept_alive_stands() -> None:
+    clock = Clock()
+    noop = ("C: NOOP", "S: +OK")
+    async with ScriptedPeer(*OPENED, *noop, *noop, *noop, *POP3_QUIT, guard=None) as peer:
+        client = await connect(peer)
+        for _ in range(2):
+            await clock.advance(30)
+            assert client.stands()
+        await client.noop()
+        await client.quit()
+
+
+async def test_a_session_of_which_a_retrieval_has_left_something_stands() -> None:
+    script = (*OPENED, *LISTED, *TWO_MESSAGES[:2], WAIT, *TWO_MESSAGES[2:4], "C: NOOP", "S: +OK", *POP3_QUIT)
+    async with ScriptedPeer(*script, guard=None) as peer:
+        client = await connect(peer)
+        items = client.retrieve(["u1"])
+        await anext(items)
+        await items.aclose()
+        peer.go_on()
+        await drain_events()
+        assert client.stands()
+        await client.noop()
+        await client.quit()
+
+
+@pytest.mark.parametrize("is_met", [False, True])
+async def test_a_session_that_the_server_has_ended_does_not_stand(is_met: bool) -> None:
+    clock = Clock()
+    async with ScriptedPeer(*OPENED, WAIT, "S: -ERR idle for too long", LISTEN, guard=None) as peer:
+        client = await connect(peer)
+        peer.go_on()
+        await drain_events()
+        if is_met:
+            await clock.advance(30)  # when NOOP would be said
+        assert not client.stands()
+        assert not client.is_connected
