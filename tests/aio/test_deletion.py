@@ -289,6 +289,22 @@ async def test_what_was_unmarked_is_found_again() -> None:
             assert (await client.delete("u1")).missing == ()
 
 
+async def test_a_listing_without_a_marked_message_is_not_complete_whichever_that_is() -> None:
+    async with MailServer([Account("b", "secret", ("b@example.org",))]) as server:
+        for uid in ("u1", "u2"):
+            server.maildrop.put("b", b"text\r\n", uid=uid)
+        login: dict[str, Any] = {"auth": Password("b", "secret"), "allow_cleartext_auth": True}
+        async with POP3Client(Endpoint("127.0.0.1", server.pop3_port, protocol="pop3", tls="none", **login)) as client:
+            for uid in ("u2", "u1"):
+                assert (await client.listing()).has_every_uid
+                await client.delete(uid)
+                listing = await client.listing()
+                assert len(listing) == 1
+                assert not listing.is_complete
+                assert not listing.has_every_uid
+                await client.rollback()
+
+
 @FAREWELLS
 async def test_a_commit_that_is_not_confirmed_is_in_doubt(
     farewell: tuple[Step, ...], error: type[MailwireError]
@@ -470,6 +486,46 @@ async def test_what_has_no_unique_id_stays_in_doubt() -> None:
         await client.listing()
         assert client.last_commit is not None
         assert client.last_commit.unknown == (Entry(1, None, 7),)
+        await client.quit()
+
+
+NO_UIDS: tuple[Step, ...] = (*LISTED[:7], "C: UIDL", "S: -ERR no")
+ONE_LEFT: tuple[Step, ...] = ("C: STAT", "S: +OK 1 7", "C: LIST", "S: +OK", "S: 1 7", "S: .", *NO_UIDS[7:])
+
+
+async def test_an_entry_without_a_unique_id_is_not_taken_for_another_message_of_its_size() -> None:
+    # Message 1 of the second session was message 2 of the first.
+    async with (
+        ScriptedPeer(*OPENED, *NO_UIDS, "C: DELE 1", "S: +OK", *POP3_QUIT) as first,
+        ScriptedPeer(*OPENED, *ONE_LEFT, *ONE_LEFT, "C: DELE 1", "S: +OK", *POP3_QUIT) as second,
+    ):
+        client = client_of(first, second)
+        await client.connect()
+        one, _ = await client.listing()
+        await client.delete(one)
+        await client.commit(reconnect=True)
+        with pytest.raises(LocalProtocolError, match="without a unique id it is in no other"):
+            await client.delete(one)
+        with pytest.raises(LocalProtocolError, match="without a unique id it is in no other"):
+            await everything(client.retrieve([one]))
+        # One of a listing of this session is what it says.
+        assert len((await client.delete(await client.listing())).marked) == 1
+        await client.quit()
+
+
+async def test_a_batch_of_messages_without_unique_ids_does_not_go_on_by_their_numbers() -> None:
+    async with (
+        ScriptedPeer(*OPENED, *NO_UIDS, *TWO_MESSAGES[:4], "C: DELE 1", "S: +OK", *POP3_QUIT) as first,
+        ScriptedPeer(*OPENED, *NO_UIDS, "C: QUIT", "S: +OK") as second,
+    ):
+        client = client_of(first, second)
+        await client.connect()
+        items = client.retrieve(await client.listing(), batch=Batch(messages=1))
+        item = await anext(items)
+        item.delete()
+        with pytest.raises(LocalProtocolError, match="without a unique id it is in no other"):
+            await anext(items)
+        assert len(items.commits) == 1
         await client.quit()
 
 

@@ -199,6 +199,25 @@ async def test_a_line_that_is_none_spoils_no_more_than_its_entry(line: str) -> N
         client.abort()
 
 
+@pytest.mark.parametrize(
+    "listings",
+    [
+        ("C: LIST", "S: -ERR [SYS/TEMP] busy", *UIDS),
+        ("C: LIST", "S: +OK", "S: 1 7", "S: 2 7", "S: .", "C: UIDL", "S: -ERR [SYS/TEMP] busy"),
+        ("C: LIST", "S: +OK", "S: 1 7", "S: 2 7", "S: .", "C: UIDL", "S: -ERR temporary system problem"),
+    ],
+)
+async def test_what_is_refused_for_now_is_not_what_the_server_does_not_have(listings: tuple[Step, ...]) -> None:
+    # Without unique ids all mail would be new.
+    async with ScriptedPeer(*OPENED, *STAT, *listings, "C: NOOP", "S: +OK", *POP3_QUIT) as peer:
+        client = await connect(peer)
+        with pytest.raises(ResponseError) as caught:
+            await client.listing()
+        assert caught.value.is_transient
+        await client.noop()
+        await client.quit()
+
+
 async def test_an_answer_about_another_message_ends_the_connection() -> None:
     # RemoteProtocolError: "nothing it says can be trusted [...]: the connection is dead".
     async with ScriptedPeer(*OPENED, "C: LIST 1", "S: +OK 2 7", LISTEN) as peer:

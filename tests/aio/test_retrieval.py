@@ -38,6 +38,7 @@ from tests.aio.dialogues import (
     capabilities,
 )
 from tests.aio.pop3_clients import ONE, THREE, TWO, client_for, connect, everything
+from tests.aio.test_replay import client_of
 from tests.clock import Clock
 
 LISTED_OF_THREE: tuple[Step, ...] = (
@@ -691,15 +692,46 @@ async def test_a_batch_is_ended_before_more_is_asked_for() -> None:
 async def test_a_run_that_is_cancelled_before_it_has_begun_cuts_the_connection() -> None:
     async with ScriptedPeer(*OPENED, *LISTED[:4], STALL) as peer:
         client = await connect(peer)
-        beginning = asyncio.create_task(client.retrieve([ONE]).__anext__())
+        items = client.retrieve([ONE])
+        beginning = asyncio.create_task(items.__anext__())
         await drain_events()
         beginning.cancel()
         with pytest.raises(asyncio.CancelledError):
             await beginning
         assert not client.is_connected
+        # Nobody takes it for a run over no messages.
+        for _ in range(2):
+            with pytest.raises(LocalProtocolError, match="was ended by a cancellation"):
+                await anext(items)
+
+
+async def test_a_run_that_is_cancelled_between_two_sessions_is_not_over_without_a_word() -> None:
+    # One that pipelines, and drops the connection when that is done; and then one that says nothing.
+    asked = ("C: RETR 1", "C: RETR 2", "C: RETR 3", "S: +OK", "S: first", "S: .", FIN)
+    async with (
+        ScriptedPeer(*PIPELINED, *LISTED_TOGETHER, *asked) as first,
+        ScriptedPeer(STALL, guard=None) as second,
+    ):
+        client = client_of(first, second)
+        await client.connect()
+        items = client.retrieve([ONE, TWO, THREE])
+        assert await (await anext(items)).read() == b"first\r\n"
+        going_on = asyncio.create_task(items.__anext__())
+        await drain_events()
+        going_on.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await going_on
+        with pytest.raises(LocalProtocolError, match="was ended by a cancellation"):
+            await anext(items)
 
 
 # Numbers
+
+
+@pytest.mark.parametrize("message", [ONE, "u1"])
+async def test_one_message_may_be_named_alone(message: Entry | str) -> None:
+    async with ScriptedPeer(*OPENED, *LISTED, *TWO_MESSAGES[:4], *POP3_QUIT) as peer, client_for(peer) as client:
+        assert await everything(client.retrieve(message)) == [b"first\r\n"]
 
 
 async def test_messages_are_found_by_their_unique_ids() -> None:
@@ -754,7 +786,7 @@ async def test_an_entry_without_a_uid_of_another_session_is_none(entry: Entry) -
         ScriptedPeer(*OPENED, *LISTED, "C: NOOP", "S: +OK", *POP3_QUIT) as peer,
         client_for(peer) as client,
     ):
-        with pytest.raises(LocalProtocolError, match="is not in the listing of this session"):
+        with pytest.raises(LocalProtocolError, match="not in a listing that was asked for in this session"):
             await everything(client.retrieve([entry]))
         await client.noop()
 

@@ -64,6 +64,24 @@ def test_what_was_accessed_before_is_part_of_a_listing() -> None:
     assert listing != survey(scan)
 
 
+@pytest.mark.parametrize(
+    ("marked", "gaps"), [([], []), ([1, 3], []), ([2], []), ([5], [6]), ([3, 5, 2], [6]), ([4], [5])]
+)
+def test_what_is_marked_is_there_and_not_listed(marked: list[int], gaps: list[int]) -> None:
+    scan = ScanListing.parse(Response(True, b"", b"1 10\r\n2 20\r\n3 30\r\n"))
+    uids = UniqueIdListing.parse(Response(True, b"", b"1 a\r\n2 b\r\n3 c\r\n"))
+    listing = survey(scan, uids, marked=marked)
+    assert kinds(listing) == [(K.GAP, number) for number in gaps]
+    assert listing.is_complete is not bool(gaps)
+
+
+def test_of_a_maildrop_in_which_all_is_marked_nothing_is_complete() -> None:
+    empty = ScanListing.parse(Response(True))
+    uids = UniqueIdListing.parse(Response(True))
+    assert survey(empty, uids).is_complete
+    assert not survey(empty, uids, marked=[1]).is_complete
+
+
 def test_an_entry_is_a_value() -> None:
     entry = Entry(1, "one", 555)
     assert (entry.number, entry.uid, entry.size, entry.shares_uid) == (1, "one", 555, False)

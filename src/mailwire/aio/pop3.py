@@ -87,10 +87,13 @@ class POP3Client(POP3Sessions):
 
         STAT, LIST and UIDL are asked in one flight and joined. A server without UIDL gives entries without a uid, and
         is asked LAST if `POP3Settings.probes` has it; such as UIDL tells badly are asked about again, one by one.
-        Raises ResponseError if LIST is refused and there is no UIDL either.
+        Raises ResponseError if LIST is refused and there is no UIDL either, and where either is refused for now only: a
+        server whose unique ids are not to be had at the moment is none that has no unique ids.
         """
         async with self._call():
-            return await self._ask_listing()
+            listing = await self._ask_listing()
+            self._transaction.is_shown = True
+            return listing
 
     async def stat(self) -> DropListing:
         """Return how many messages there are, and how many octets they have (STAT)."""
@@ -155,7 +158,7 @@ class POP3Client(POP3Sessions):
 
     def retrieve(
         self,
-        messages: Iterable[Message],
+        messages: Iterable[Message] | Message,
         *,
         message_limit: int | None = None,
         total_limit: int | None = None,
@@ -169,7 +172,7 @@ class POP3Client(POP3Sessions):
         item with `error`, and the run goes on. Where a refusal says that a quota is used up, nothing more is asked for,
         and what is left is refused by the same words.
 
-        messages: entries of a listing, and unique ids.
+        messages: entries of a listing, and unique ids; or a single one.
         message_limit: octets of a message; reading one that is longer raises BudgetExceeded, and the run goes on: on
             another connection, where more than `POP3Settings.drain` is left of it. So it does where nobody reads it.
         total_limit: octets of all messages together, read or passed over; more ends the run with BudgetExceeded.
@@ -211,12 +214,12 @@ class POP3Client(POP3Sessions):
         else:
             if not isinstance(beginning, ResponseError):
                 return beginning
-        beginning = await read_beginning(Retrieval(self, [message], RunOptions(_retr)), lines, limit)
+        beginning = await read_beginning(Retrieval(self, message, RunOptions(_retr)), lines, limit)
         if isinstance(beginning, ResponseError):
             raise beginning
         return beginning
 
-    async def fingerprints(self, messages: Iterable[Message]) -> Mapping[Entry, str]:
+    async def fingerprints(self, messages: Iterable[Message] | Message) -> Mapping[Entry, str]:
         """Return what tells the header of each message from any other (`pop3.Fingerprint`), by their entries (TOP).
 
         It is a key for messages without a unique id. It takes their headers to be different and to stay as they are, so
@@ -231,7 +234,7 @@ class POP3Client(POP3Sessions):
     async def _ask_top(self, message: Message, lines: int, limit: int) -> bytes | ResponseError:
         async with self._call():
             self._require("TOP")
-        return await read_beginning(Retrieval(self, [message], RunOptions(partial(_top, lines))), lines, limit)
+        return await read_beginning(Retrieval(self, message, RunOptions(partial(_top, lines))), lines, limit)
 
     # Deleting
 
@@ -245,9 +248,8 @@ class POP3Client(POP3Sessions):
         Raises AmbiguousMessage for such a one otherwise, LocalProtocolError for an entry without a uid that is not of
         this session; nothing was marked then.
         """
-        named = (messages,) if isinstance(messages, Entry | str) else messages
         async with self._call():
-            found = await self._find(named, forced=force)
+            found = await self._find(messages, forced=force)
             entries = tuple(dict.fromkeys(entry for entry in found if isinstance(entry, Entry)))
             shared = next((entry for entry in entries if entry.shares_uid), None)
             if shared is not None and not force:

@@ -42,6 +42,7 @@ class Transaction:
         self.dialogue = dialogue
         self.marks = marks
         self.listing: Listing | None = None  # the last one of this session
+        self.is_shown: bool = False  # the caller has had one: what has no unique id may be an entry of it
         self._left_out: Sequence[Entry] = ()  # of that, for they were marked then
         self._allows = allows
         self._listed = listed
@@ -54,36 +55,40 @@ class Transaction:
     async def ask_listing(self) -> Listing:
         """Ask STAT, LIST and UIDL in one flight and return what they say together; without UIDL ask LAST, if it may be.
 
-        Raises ResponseError if LIST is refused and there is no UIDL either.
+        Raises ResponseError if LIST is refused and there is no UIDL either, and if one of them is refused for now only.
         """
         stat, scan, identities = Stat(), List(), Uidl()
         left_out = self.marks.undecided
-        knows_uidl = self._allows("UIDL")
-        for command in (stat, scan, identities) if knows_uidl else (stat, scan):
+        commands = (stat, scan, identities) if self._allows("UIDL") else (stat, scan)
+        for command in commands:
             self.dialogue.send(command)
-        dropped, scanned = [await self.dialogue.next_response() for _ in range(2)]
-        uids: UniqueIdListing | None = None
-        if knows_uidl:
-            identified = await self.dialogue.next_response()
-            uids = identities.parse(identified.response) if identified.response.ok else None
+        dropped, scanned, *identified = [await self.dialogue.next_response() for _ in commands]
+        for received in (scanned, *identified):
+            # What is not to be had for now is not what the server does not have: without unique ids all mail is new.
+            if received.response.is_transient:
+                raise_refusal(received)
+        uids = next((identities.parse(received.response) for received in identified if received.response.ok), None)
         if uids is None:
             raise_refusal(scanned)
         drop = stat.parse(dropped.response) if dropped.response.ok else None
         sizes = scan.parse(scanned.response) if scanned.response.ok else None
         last = await self._ask_last() if uids is None and self._allows("LAST") else None
-        listing = survey(sizes, uids, drop, last)
+        marked = [entry.number for entry in left_out]
+        listing = survey(sizes, uids, drop, last, marked=marked)
         if uids is not None and listing.finding_counts:
             limit = _ASKED_AGAIN_AT_ONCE if self.dialogue.pipelines else _ASKED_AGAIN
             numbers = list(islice(listing.unidentified, limit + 1))
             if 0 < len(numbers) <= limit:
-                listing = survey(sizes, uids.amended(await self._ask_again(numbers)), drop)
+                listing = survey(sizes, uids.amended(await self._ask_again(numbers)), drop, marked=marked)
         self.listing, self._left_out = listing, left_out
         self._listed(listing)
         return listing
 
-    def check(self, messages: Iterable[Message]) -> Sequence[Message]:
-        """Return `messages`, or raise ValueError for what can name none."""
-        return messages if isinstance(messages, Listing) else [_checked(message) for message in messages]
+    def check(self, messages: Iterable[Message] | Message) -> Sequence[Message]:
+        """Return `messages`, or raise ValueError for what can name none. One alone may stand for itself."""
+        if isinstance(messages, Listing):
+            return messages
+        return [_checked(message) for message in ([messages] if isinstance(messages, Entry | str) else messages)]
 
     def find(self, messages: Sequence[Message], *, forced: bool = False) -> Sequence[Entry | str]:
         """Return the entries of this session that `messages` name, in their order; a uid that names none stays itself.
@@ -97,7 +102,7 @@ class Transaction:
         listing = self.listing
         if listing is None or messages is listing:
             return list(messages)
-        places = [_of_this_session(listing, message) for message in messages]
+        places = [self._of_this_session(listing, message) for message in messages]
         wanted = {place for place in places if isinstance(place, str)}
         if not wanted:
             return places
@@ -139,6 +144,21 @@ class Transaction:
 
     # Private
 
+    def _of_this_session(self, listing: Listing, message: Message) -> Entry | str:
+        if isinstance(message, str):
+            return message
+        here = listing.numbered(message.number)
+        # Without a unique id, number and size may be another message's: it must be of a listing that was asked for.
+        is_told = message.uid is not None or (self.is_shown and here is not None and here.size == message.size)
+        if here is not None and here.uid == message.uid and is_told:
+            return here
+        if message.uid is None:
+            raise LocalProtocolError(
+                f"{message} is not in a listing that was asked for in this session, and without a unique id it is in "
+                "no other"
+            )
+        return message.uid
+
     async def _ask_last(self) -> int | None:
         command = Last()
         self.dialogue.send(command)
@@ -151,19 +171,6 @@ class Transaction:
             self.dialogue.send(command)
         responses = [(await self.dialogue.next_response()).response for _ in commands]
         return [command.parse(response) for command, response in zip(commands, responses, strict=True) if response.ok]
-
-
-def _of_this_session(listing: Listing, message: Message) -> Entry | str:
-    if isinstance(message, str):
-        return message
-    here = listing.numbered(message.number)
-    if here is not None and here.uid == message.uid and (here.uid is not None or here.size == message.size):
-        return here
-    if message.uid is None:
-        raise LocalProtocolError(
-            f"{message} is not in the listing of this session, and without a unique id it is in no other"
-        )
-    return message.uid
 
 
 def _checked(message: Message) -> Message:

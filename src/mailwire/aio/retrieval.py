@@ -50,7 +50,7 @@ class Retrieval(Asking, AsyncIterator[RetrievedItem]):
     connection (`POP3Settings.drain`).
     """
 
-    def __init__(self, client: "POP3Sessions", messages: Iterable[Message], options: RunOptions) -> None:
+    def __init__(self, client: "POP3Sessions", messages: Iterable[Message] | Message, options: RunOptions) -> None:
         super().__init__(client, options)
         self._holding = Holding(client, self._break_off)
         self._messages = messages
@@ -224,6 +224,9 @@ class Retrieval(Asking, AsyncIterator[RetrievedItem]):
                 return
         if isinstance(error, MailwireError):
             self._failure = error
+        elif isinstance(error, asyncio.CancelledError):
+            # Who goes on must not take it for the end of the messages.
+            self._failure = LocalProtocolError("this retrieval was ended by a cancellation: begin another for the rest")
         # Words of ours leave the connection as it is: what is unanswered can still be read.
         is_ours = isinstance(error, BudgetExceeded | LocalProtocolError) or not isinstance(error, MailwireError)
         self._end(error, cut=not is_ours)

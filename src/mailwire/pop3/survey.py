@@ -5,7 +5,7 @@ a message: whatever either listing names is an entry.
 """
 
 from array import array
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from heapq import merge
 from itertools import repeat
 from typing import Final, NamedTuple, overload
@@ -141,8 +141,12 @@ def survey(
     uids: UniqueIdListing | None = None,
     drop: DropListing | None = None,
     last_accessed: int | None = None,
+    *,
+    marked: Iterable[int] = (),
 ) -> Listing:
     """Join the answers to LIST, UIDL, STAT and LAST; None for one that was refused, or not asked for.
+
+    marked: the numbers of messages that are marked in this session. They are there, and no answer has them.
 
     Every number that either listing names is an entry. Without UIDL no entry has a uid, without LIST none has a size.
     """
@@ -153,6 +157,8 @@ def survey(
         if run.start != expected:
             findings.add(FindingKind.GAP, run.start)
         expected = run.stop
+    if (last := max(marked, default=0)) >= expected:
+        findings.add(FindingKind.GAP, last + 1)
     shared = identities.shared()
     if shared is not None:
         place = shared.find(1)
