@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from mailwire._wire.dots import DotStuffer
+from mailwire.aio.preview import Beginning
 from mailwire.pop3 import List, MessageData, MessageEnd, Retr, Uidl
 from mailwire.smtp.reply import ReplyReader
 from tests.counting import profiled
@@ -121,6 +122,23 @@ def stuffing(line: bytes, piece: int) -> Callable[[int], Callable[[], object]]:
     return work
 
 
+def previewing(line: bytes, piece: int) -> Callable[[int], Callable[[], object]]:
+    # All lines of it are wanted, of a header or behind one.
+    def work(size: int) -> Callable[[], object]:
+        message = line * (size // len(line))
+
+        def read() -> None:
+            for begins in (b"", b"\r\n"):
+                beginning = Beginning(size, 2 * size)
+                for octets in pieces(begins + message, piece):
+                    assert not beginning.add(octets)
+                assert beginning.octets == begins + message
+
+        return read
+
+    return work
+
+
 LINES = {"text": b"what is said\r\n", "dots": b"...\r\n", "one line": b"x" * 64, "bare": b"a\n"}
 WAYS = {
     **{f"RETR of {name}": retrieving(line, PIECE) for name, line in LINES.items()},
@@ -131,6 +149,7 @@ BYTEWISE = {
     **{f"RETR of {name}": retrieving(line, 1) for name, line in LINES.items()},
     **{f"replies of {name}": replying(line.strip(), 1) for name, line in LINES.items()},
     **{f"stuffing of {name}": stuffing(line, 1) for name, line in LINES.items()},
+    **{f"preview of {name}": previewing(line, 1) for name, line in LINES.items()},
 }
 LISTINGS = {
     "UIDL": listing(Uidl, b"%d u%08x\r\n", PIECE),

@@ -103,6 +103,12 @@ def test_ten_thousand_keywords_are_read() -> None:
     assert keywords["x9999"] == ("9999",)
 
 
+def test_a_keyword_that_is_repeated_a_hundred_thousand_times_is_read() -> None:
+    # In a time that grows with the square of that it would take minutes.
+    keywords = Keywords.parse_lines(b"A %d" % (number // 2) for number in range(200_000))
+    assert keywords["A"] == tuple(map(str, range(100_000)))
+
+
 def test_keywords_are_equal_when_they_say_the_same() -> None:
     assert parse(b"size 1", b"A") == Keywords({"A": (), "SIZE": ("1",)})
     assert parse(b"SIZE 1") != parse(b"SIZE 2")

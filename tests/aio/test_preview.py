@@ -3,6 +3,7 @@ from collections.abc import Mapping
 import pytest
 
 from mailwire import AuthenticationFailed, Entry, NotSupported, POP3Settings, ResponseError, UnknownMessage
+from mailwire.aio.preview import Beginning
 from mailwire.pop3 import Fingerprint
 from mailwire.testing import Answers, ScriptedPeer, Step
 from tests.aio.dialogues import (
@@ -106,6 +107,30 @@ async def test_the_preview_of_a_message_in_a_listing_of_the_session_asks_for_non
         entries = await client.listing()
         assert await client.preview(entries[0]) == b"first\r\n"
         await client.quit()
+
+
+@pytest.mark.parametrize(
+    ("message", "lines", "preview"),
+    [
+        (b"a: b\r\n\r\none\r\ntwo\r\n", 1, b"a: b\r\n\r\none\r\n"),
+        (b"a: b\n\none\ntwo\n", 0, b"a: b\n\n"),
+        (b"a: b\n\none\ntwo\n", 1, b"a: b\n\none\n"),
+        (b"\nbody\n", 0, b"\n"),
+        (b"\r\nbody\r\n", 1, b"\r\nbody\r\n"),
+        (b"a: b\r\n\r\n\r\n\r\nc\r\n", 2, b"a: b\r\n\r\n\r\n\r\n"),
+        (b"a: b\r\nc: d\r\n", 3, b"a: b\r\nc: d\r\n"),
+        (b"a: " + b"b" * 40 + b"\r\n\r\n", 0, b"a: " + b"b" * 27),
+    ],
+)
+def test_a_preview_ends_where_it_should_however_the_message_comes(message: bytes, lines: int, preview: bytes) -> None:
+    for size in range(1, len(message) + 1):
+        beginning = Beginning(lines, 30)
+        pieces = [message[place : place + size] for place in range(0, len(message), size)]
+        is_enough = [beginning.add(piece) for piece in pieces]
+        assert beginning.octets == preview
+        # It is as soon as it can be.
+        assert is_enough == sorted(is_enough)
+        assert is_enough.count(False) == (len(preview) - 1) // size or not any(is_enough)
 
 
 def test_probes_are_not_one_text() -> None:

@@ -43,7 +43,8 @@ from mailwire.maildrop import (
     name_account,
 )
 from mailwire.testing import FIN, QUIRKS, RST, Answers, MailServer, POP3Quirk, Quirk, ScriptedPeer
-from tests.aio.dialogues import POP3_ANSWERS
+from tests.aio.dialogues import LISTED, OPENED, POP3_ANSWERS
+from tests.aio.pop3_clients import client_for
 from tests.maildrop.runs import USER, MemorySink, Time, account_at, body, endpoint_at, fill, records_of, run
 
 
@@ -435,6 +436,31 @@ async def test_a_group_sink_that_has_not_read_to_the_end_is_told_to_drop_it(
     report = await run(server, Lazy(), ledger)
     assert outcomes(report) == {"one": Outcome.FAILED, "two": Outcome.STORED}
     assert dropped == [1]
+
+
+async def test_what_a_group_sink_has_of_a_message_that_was_cut_is_dropped_though_it_hides_the_error(
+    ledger: MemoryLedger,
+) -> None:
+    kept: set[int] = set()
+
+    class Hiding:
+        async def store(self, mail: Mail) -> None:
+            kept.add(mail.number)
+            with suppress(MailwireError):
+                await mail.read()
+
+        async def settle(self, mails: Any) -> None:
+            pass
+
+        async def discard(self, mails: Any) -> None:
+            kept.difference_update(mail.number for mail in mails)
+
+    script = (*OPENED, *LISTED, "C: RETR 1", "S: +OK", "S: first", "S: .", "C: RETR 2", "S: +OK", "S: oth", FIN)
+    async with ScriptedPeer(*script) as server:
+        report = await run(server, Hiding(), ledger, endpoint=client_for(server).endpoint)
+    assert isinstance(report.error, MessageTruncated)
+    assert outcomes(report) == {"u1": Outcome.STORED, "u2": Outcome.FAILED}
+    assert kept == {1}
 
 
 # Servers that fail

@@ -23,6 +23,7 @@ from mailwire.pop3 import (
     Command,
     Event,
     Pass,
+    RefusalCause,
     Response,
     ResponseReceived,
     ServerClosing,
@@ -298,6 +299,21 @@ def test_an_answer_to_a_later_command_is_handed_out_as_it_came() -> None:
     talk.send(Stat())
     talk.hear(b"+OK 2 320 " + CANARY.encode())
     assert talk.events[-1] == ResponseReceived(Stat(), Response(True, b"2 320 " + CANARY.encode()))
+
+
+def test_a_refusal_of_a_later_command_does_not_show_it() -> None:
+    # It is a success that is handed out as it came: a refusal ends in errors and logs.
+    for login in LOGINS.values():
+        for echo in said_back(CANARY):
+            talk = told(login, len(login.challenges))
+            talk.refuse()
+            talk.send(Language())
+            talk.echo = echo
+            talk.hear(b"-ERR [SYS/TEMP] no text for @")
+            event = talk.events[-1]
+            assert isinstance(event, ResponseReceived)
+            assert event.response.cause is RefusalCause.TEMPORARY
+            assert_nothing_shows(talk, None)
 
 
 def test_what_was_told_first_is_masked_when_something_else_was_told_since() -> None:

@@ -25,7 +25,7 @@ class Keywords(Mapping[str, tuple[str, ...]]):
     @classmethod
     def parse_lines(cls, lines: Iterable[bytes]) -> Self:
         """Read the lines of an announcement. A keyword that is repeated has its parameters added up."""
-        keywords: dict[str, tuple[str, ...]] = {}
+        keywords: dict[str, dict[str, None]] = {}  # the parameters in their order, each once
         for line in lines:
             keyword, *parameters = line.split() or [b""]
             # "AUTH=PLAIN LOGIN" was written before RFC 2554, and is still, for clients of that time.
@@ -34,8 +34,8 @@ class Keywords(Mapping[str, tuple[str, ...]]):
                 continue
             name = keyword.decode("ascii").upper()
             words = [word.decode("latin-1") for word in ([first, *parameters] if first else parameters)]
-            keywords[name] = tuple(dict.fromkeys((*keywords.get(name, ()), *words)))
-        return cls(keywords)
+            keywords.setdefault(name, {}).update(dict.fromkeys(words))
+        return cls({name: tuple(words) for name, words in keywords.items()})
 
     def number(self, keyword: str) -> int | None:
         """Return the first parameter of `keyword` that is a number of at most 20 digits; None if there is none."""

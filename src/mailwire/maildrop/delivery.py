@@ -148,10 +148,10 @@ class Deliveries:
     async def _check(self, mail: Mail) -> None:
         if mail.is_complete:
             return
-        if mail.failure is not None:
-            raise mail.failure
         if isinstance(self._sink, GroupSink):
             await self._sink.discard([mail])
+        if mail.failure is not None:
+            raise mail.failure
         raise TypeError("the sink has not read the message to its end")
 
     def _judge(self, fetch: Fetch, mail: Mail, error: Exception, seconds: float) -> None:

@@ -92,7 +92,9 @@ class Answers:
             return self._out_of_step(
                 f"expected +OK or -ERR and a text, got {self._buffer.quote(line)} ({self._asked()})", line
             )
-        return response.masked(self._buffer.masked) if command is None or command.is_secret else response
+        # A success is handed out as it came, or a password that is a word would change what is said of the maildrop.
+        is_as_it_came = response.ok and command is not None and not command.is_secret
+        return response if is_as_it_came else response.masked(self._buffer.masked)
 
     def _take(self, command: Command[object] | None, response: Response) -> Event | None:
         if command is not None and command.multiline and response.ok:
