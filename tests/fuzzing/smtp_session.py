@@ -14,13 +14,14 @@ from mailwire.smtp import (
     Ehlo,
     EndOfData,
     Event,
-    GroupAnswered,
+    GroupsAnswered,
     Lhlo,
     Rcpt,
     Receipt,
     ReplyReceived,
 )
 from mailwire.smtp import BdatLast as Last
+from mailwire.smtp.group import Replies
 from tests.fuzzing.pieces import TURN, Cutter, kind_of, octets, whole
 from tests.smtp.sessions import B, C, Mail, Sender
 
@@ -56,9 +57,13 @@ def run(data: bytes, cut: Cutter = octets) -> None:
 
 def _singly(event: Event) -> Iterable[Event]:
     # Each reply by itself.
-    if not isinstance(event, GroupAnswered):
+    if not isinstance(event, GroupsAnswered):
         return (event,)
-    return map(ReplyReceived, event.group.commands, event.replies.read())
+    return [
+        ReplyReceived(command, reply)
+        for group in event.groups
+        for command, reply in zip(group.commands, Replies(group.answer or b"").read(), strict=True)
+    ]
 
 
 def _alike(one: Event, other: Event) -> bool:
