@@ -65,6 +65,14 @@ def nested(depth: int) -> bytes:
         (b"X: y\r\n" * 20_000 + b"\r\nx", "more than 2000 fields"),
         (b"X: " + b"y" * 600_000 + b"\r\n\r\nx", "more than 524288 octets"),
         (b"x" * 600_000, "more than 524288 octets"),
+        # To the parser a bare CR ends a line.
+        (
+            b"X: y\rContent-Type: text/plain" + b";" * 16_000 + b"\r\n\r\nx",
+            "Content-Type fields of the message would take",
+        ),
+        (b"\r\nx\rcontent-type: a/b" + b";" * 16_000, "Content-Type fields of the message would take"),
+        (b"X: y\r" * 20_000 + b"\r\nx", "more than 2000 fields"),
+        (nested(301).replace(b"\r\n", b"\r"), "more than 300 multiparts"),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )

@@ -74,6 +74,8 @@ class RetrievedMessage:
 
 
 def _check(raw: bytes) -> None:
+    # To the parser a bare CR ends a line as well.
+    raw = raw.replace(b"\r\n", b"\n").replace(b"\r", b"\n") if _has_bare_cr(raw) else raw
     found = _HEADER_END.search(raw, 0, _HEADER_LIMIT)
     if found is None and len(raw) > _HEADER_LIMIT:
         raise MessageUnreadable(f"the header of the message has more than {_HEADER_LIMIT} octets")
@@ -85,3 +87,7 @@ def _check(raw: bytes) -> None:
         raise MessageUnreadable(f"the message has more than {_MULTIPARTS_LIMIT} multiparts")
     if sum(len(text) ** 2 for text in structure) > _LABOUR_LIMIT:
         raise MessageUnreadable("the Content-Type fields of the message would take too long to be parsed")
+
+
+def _has_bare_cr(raw: bytes) -> bool:
+    return raw.count(b"\r") != raw.count(b"\r\n")
