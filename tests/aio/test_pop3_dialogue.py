@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from mailwire import ConnectionLost, POP3Settings, RemoteProtocolError
+from mailwire import ConnectionLost, DeadlineExceeded, POP3Settings, RemoteProtocolError, Timeouts
 from mailwire.pop3 import Stat, Window
 from mailwire.testing import FIN, LISTEN, STALL, WAIT, ScriptedPeer, Step
 from mailwire.testing.turns import drain_events
@@ -202,6 +202,20 @@ async def test_where_the_server_pipelines_noop_goes_behind_what_is_unanswered(re
         assert found == ([b"x\r\n"] * 3 if reads else [])
         assert (await client.stat()).count == 1
         await client.quit()
+
+
+async def test_the_answers_to_noops_do_not_go_on_with_a_message_that_has_no_end() -> None:
+    # As Exchange 2000 ends one at times. Without a least rate, each answer would put the deadline off.
+    clock = Clock()
+    script = (*PIPELINED, *LISTED_TOGETHER, "C: RETR 1", "S: +OK", "S: first.", LISTEN)
+    async with ScriptedPeer(*script, guard=None) as peer:
+        client = await connect(peer, timeouts=Timeouts(minimum_rate=None))
+        reading = asyncio.create_task((await anext(client.retrieve([ONE]))).read())
+        for _ in range(6):
+            await clock.advance(30)
+        with pytest.raises(DeadlineExceeded, match="the dot may be the end"):
+            await reading
+        assert "NOOP" not in peer.commands
 
 
 async def test_the_answer_to_a_noop_behind_what_was_left_is_nobody_elses() -> None:

@@ -853,6 +853,24 @@ async def test_a_message_beyond_its_limit_need_not_be_read_to_end_the_connection
         assert peer.sent < 4_000_000
 
 
+@pytest.mark.parametrize("taken", [0, 3])
+async def test_a_message_without_end_that_nobody_reads_on_ends_the_connection(taken: int) -> None:
+    # Also where nobody has set a limit: what was announced is one for what is read for nothing.
+    no_uids: tuple[Step, ...] = (*LISTED[:7], "C: UIDL", "S: -ERR what")
+    async with ScriptedPeer(*(*OPENED, *no_uids, "C: RETR 1", "S: +OK", Endless(b"0123456789abcdef\r\n"))) as peer:
+        client = await connect(peer, settings=POP3Settings(drain=Budget(200_000, 5)))
+        items = client.retrieve(await client.listing())
+        item = await anext(items)
+        blocks = aiter(item)
+        for _ in range(taken):
+            await anext(blocks)
+        octets = item.octets
+        with pytest.raises(ConnectionLost, match="message 1 is longer than allowed, by more than 200000 octets"):
+            await anext(items)
+        assert octets + 200_000 < item.octets < octets + 1_000_000
+        assert not client.is_connected
+
+
 async def test_a_message_without_end_that_nobody_reads_ends_the_run() -> None:
     async with ScriptedPeer(*OPENED, *LISTED, "C: RETR 1", "S: +OK", Endless(b"0123456789abcdef\r\n")) as peer:
         client = await connect(peer, settings=POP3Settings(drain=Budget(200_000, 5)))

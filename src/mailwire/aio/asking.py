@@ -177,8 +177,10 @@ class Asking(ABC):
             self._lose(lost)
 
     async def _skip(self, item: RetrievedItem) -> None:
-        # Raises ConnectionLost, also where there is too much of it.
+        # Raises ConnectionLost, also where there is too much of it. Where no limit was set, what was announced is one.
         limit, budget = self._options.message_limit, self._client.settings.drain.octets
+        if limit is None and self._options.total_limit is None:
+            limit = max(item.entry.size, item.octets)
         while not item._has_ended:
             block = await self._client._dialogue.next_block(item.entry.number)
             self._look_at(item, block)

@@ -174,7 +174,8 @@ class POP3Client(POP3Sessions):
 
         messages: entries of a listing, and unique ids; or a single one.
         message_limit: octets of a message; reading one that is longer raises BudgetExceeded, and the run goes on: on
-            another connection, where more than `POP3Settings.drain` is left of it. So it does where nobody reads it.
+            another connection, where more than `POP3Settings.drain` is left of it. So it does where nobody reads it,
+            and, where neither limit is set, with what goes beyond what was announced and nobody reads.
         total_limit: octets of all messages together, read or passed over; more ends the run with BudgetExceeded.
         batch: when to commit what was marked by the items' `delete`, by QUIT and a session of its own for what follows.
             LOGIN-DELAY is honoured; a server that wants a pause above `POP3Settings.login_pause_limit` has but one

@@ -6,7 +6,8 @@
    the budget for that allows; else the connection is over.
 3. A NOOP is said when we have said nothing for a time, whatever we have heard: how long a server has waited for us is
    not told by when its answers are read, for they may have come long ago. Where it does not pipeline, nothing may be
-   unanswered then: it is said between two commands.
+   unanswered then: it is said between two commands. While somebody waits for the server, it is not said: a message that
+   has lost its end would go on for ever by the answers.
 """
 
 import asyncio
@@ -84,6 +85,7 @@ class Dialogue:
         self._drain = drain
         self._observe = observe
         self._alarm: asyncio.TimerHandle | None = None
+        self._is_awaited = False  # somebody waits for the next event
         self._noops: deque[Noop] = deque()  # said to keep the session alive, and not answered yet
         self._said_at = 0.0  # by the event loop's clock
         self._rate = Throughput(endpoint.timeouts, "gave")
@@ -275,7 +277,7 @@ class Dialogue:
             self.expect_silence()
             if self._noops:
                 return False  # it has not read that yet
-        elif not self.pipelines:
+        elif self._is_awaited or not self.pipelines:
             return False
         noop = Noop()
         if not self.connection.send_ahead(noop):
@@ -290,6 +292,7 @@ class Dialogue:
     async def _next_event(self, seconds: float | None, phase: str, subject: object) -> Event:
         gathered = 0
         while True:
+            self._is_awaited = True
             try:
                 event = await self.session.next_event(seconds, phase, subject)
             except DeadlineExceeded as late:
@@ -297,6 +300,8 @@ class Dialogue:
                 if self._is_long(came, seconds):
                     continue
                 raise self._with_progress(late) from late.__cause__
+            finally:
+                self._is_awaited = False
             if not self._note(event):
                 return event
 
