@@ -4,7 +4,6 @@ The machine hands each thing to its trace as it happens; whoever listens adds th
 is rendered before somebody looks: `shown()` is where bytes become text and secrets become a mask.
 """
 
-from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final, Literal, Protocol
@@ -23,14 +22,14 @@ class Traceable(Protocol):
         """Return it as lines of printable text, secrets masked."""
 
 
-class Several(ABC):
+class Several:
     """What one side said at a time and is told at once, though it could be told one by one. A Traceable itself."""
 
     __slots__ = ()
 
-    @abstractmethod
     def parts(self) -> Sequence[Traceable]:
         """Return what was said, one by one."""
+        raise AssertionError(f"{type(self).__name__} does not say what its parts are")
 
     def shown(self) -> Sequence[str]:
         """Return all of it, as lines of printable text, secrets masked."""

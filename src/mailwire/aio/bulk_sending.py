@@ -75,15 +75,10 @@ class BulkSending(AsyncIterator[SendResult]):
         if self._broken_off is not None:
             raise self._broken_off
         if not self._is_over:
-            with self._turn:
-                try:
-                    await self._take_hold()
-                    while not consignment.has_result and not self._is_over:
-                        await self._go_on()
-                except BaseException:
-                    if not self._turn.is_ended:  # by `aclose`, which settles what there is
-                        await self._cut()
-                    raise
+            if consignment.has_result:
+                self._holding.use()
+            else:
+                await self._find_result()
         if consignment.has_result:
             return consignment.next_result()
         if consignment.failure is not None:
@@ -155,6 +150,21 @@ class BulkSending(AsyncIterator[SendResult]):
             raise AssertionError("a run that holds a connection has a chain of mails on it")
         return self._chain
 
+    async def _find_result(self) -> None:
+        with self._turn:
+            try:
+                if not self._is_open:
+                    await self._take_hold()
+                self._holding.use()
+                while not self._is_over:
+                    await self._go_on()
+                    if self._consignment.has_result:
+                        break
+            except BaseException:
+                if not self._turn.is_ended:  # by `aclose`, which settles what there is
+                    await self._cut()
+                raise
+
     async def _go_on(self) -> None:
         consignment = self._consignment
         if self._hopeless is not None:
@@ -167,7 +177,7 @@ class BulkSending(AsyncIterator[SendResult]):
             except MailwireError as error:
                 await self._lose(self._chain, error)
             else:
-                if self._chain.is_at_rest and not consignment.has_result:
+                if not consignment.has_result and self._chain.is_at_rest:
                     await self._wait()
 
     async def _wait(self) -> None:
@@ -242,13 +252,11 @@ class BulkSending(AsyncIterator[SendResult]):
 
     async def _take_hold(self) -> None:
         client = self._client
-        if not self._is_open:
-            await client._begin_bulk(self)
-            self._is_open = True
-            self._holding.begin()
-            self._chain = Chain(client._talk, self._consignment)
-            self._aborts = client._aborts
-        self._holding.use()
+        await client._begin_bulk(self)
+        self._is_open = True
+        self._holding.begin()
+        self._chain = Chain(client._talk, self._consignment)
+        self._aborts = client._aborts
 
     def _break_off(self) -> None:
         self._broken_off = LocalProtocolError("another call of the client has ended this run: finish it first")

@@ -62,6 +62,7 @@ class Chain:
         self._ready: _Ready | None = None
         self._blocks: list[bytes] = []  # that the connection has handed out, to be written in one
         self._closing: list[Passage] = []  # the sources of whose messages are to be closed
+        self._is_told = False  # the consignment, to wake who waits for the server
         self._failed: tuple[_Link, MailwireError] | None = None  # the message that could not be read to its end
 
     @property
@@ -88,8 +89,12 @@ class Chain:
         if self._ready is None or not self._links or self._links[-1].passage.transaction.wants_data:
             await self._send()  # else it is the server's turn: behind what it said last, all was sent that could be
         if self._links:
-            self._consignment.tell(self, self._session.stream.nudge if self._ready is None else None)
-            await self._hear()
+            if self._ready is None or self._is_told:
+                self._is_told = self._ready is None
+                self._consignment.tell(self, self._session.stream.nudge if self._is_told else None)
+            if not self._dialogue.has_news:
+                await self._dialogue.wait()
+            self._hear()
             await self._send()
 
     async def settle(self) -> None:
@@ -100,7 +105,9 @@ class Chain:
         self._leave_ready()
         try:
             while self._links and self._links[0].passage.transaction.is_ended:
-                await self._hear()
+                if not self._dialogue.has_news:
+                    await self._dialogue.wait()
+                self._hear()
                 self._leave_ready()  # of a mail in parts, there may be another one
                 self._gather()
                 self._flush()
@@ -134,24 +141,25 @@ class Chain:
     # Sending
 
     async def _send(self) -> None:
+        links = self._links
         while not self.is_over and self._failed is None:
-            if self._links and (not await self._write(self._links[-1]) or self._links[-1].is_part):
+            if links and (not await self._write(links[-1]) or links[-1].is_part):
                 break
-            ready = self._ready
-            if ready is None:
-                if not self._has_room_for(None):
+            has_room = not links or (links[-1].passage.transaction.is_ended and self._has_room)
+            if self._ready is None:
+                if not has_room:
                     self._flush()  # the server is at work meanwhile
                 item = self._consignment.take()
                 if item is None:
                     break
                 await self._prepare(item)
-                ready = self._ready
+            ready = self._ready
             if ready is not None:
-                if not self._has_room_for(ready):
+                if not has_room or (ready.goes_alone and links):
                     break
                 await self._begin(ready)
         self._flush()
-        if self._failed is not None and self._links and self._links[0] is self._failed[0]:
+        if self._failed is not None and links and links[0] is self._failed[0]:
             self._cut_short(*self._failed)
         if self._closing:
             await self.close()
@@ -160,13 +168,11 @@ class Chain:
         # Write of the last mail's message what can be written; False if it is the server's turn. What the connection
         # hands out is gathered behind that, so that a message leaves in one with its envelope.
         passage, transaction = link.passage, link.passage.transaction
-        while True:
-            is_wanted = not transaction.is_ended and transaction.wants_data
-            if not is_wanted:
+        while not transaction.is_ended:
+            if not transaction.wants_data:
                 self._gather()
-                is_wanted = not transaction.is_ended and transaction.wants_data
-            if not is_wanted:
-                return True
+                if not transaction.wants_data:
+                    return True
             # What the server says meanwhile is heard first; behind an eager envelope, answers come at any time.
             is_free = transaction.chunking == "eager" or not self._session.stream.is_readable
             if not (is_free and passage.write_whole()):
@@ -178,15 +184,14 @@ class Chain:
                     return False
                 if transaction.wants_data:
                     return False
+        self._gather()
+        return True
 
-    def _has_room_for(self, ready: _Ready | None) -> bool:
-        if not self._links:
-            return True
-        if self._is_single or (ready is not None and ready.goes_alone):
-            return False
+    @property
+    def _has_room(self) -> bool:
+        # For another mail behind those that there are, the message of the last of which is ended.
         connection = self._connection
-        is_ended = self._links[-1].passage.transaction.is_ended
-        return is_ended and connection.ahead is State.READY and not connection.has_queued
+        return not self._is_single and connection.ahead is State.READY and not connection.has_queued
 
     async def _prepare(self, item: Item) -> None:
         try:
@@ -253,34 +258,39 @@ class Chain:
 
     # Hearing
 
-    async def _hear(self) -> None:
-        reply = await self._dialogue.hear()
-        while reply is not None:
-            self._receive(reply)
+    def _hear(self) -> None:
+        dialogue = self._dialogue
+        while (answer := dialogue.heard()) is not None:
+            self._receive(answer)
             if self._connection.state is State.CLOSED:
-                if isinstance(reply, GroupsAnswered):
+                if isinstance(answer, GroupsAnswered):
                     raise AssertionError("a server that answers as expected does not close")
-                self._takes_leave = reply.reply.code == 421
-                raise ConnectionLost(f"the connection is over: {reply.command} was answered {reply.reply}")
-            reply = self._dialogue.heard() if self._dialogue.has_news else None
+                self._takes_leave = answer.reply.code == 421
+                raise ConnectionLost(f"the connection is over: {answer.command} was answered {answer.reply}")
 
-    def _receive(self, reply: Answer) -> None:
+    def _receive(self, answer: Answer) -> None:
         # Replies come in order, and what is finished is gone; those to groups may be for several mails.
-        while self._links and self._links[0].passage.receive(reply):
-            link = self._links[0]
+        links = self._links
+        while links and links[0].passage.transaction.receive(answer):
+            link = links[0]
             if not link.passage.transaction.finished or self._connection.state is State.CLOSED:
                 return
-            self._links.popleft()
+            links.popleft()
             self.has_concluded = True
             self._conclude(link)
-            if isinstance(reply, ReplyReceived):
+            if isinstance(answer, ReplyReceived):
                 return
 
     def _conclude(self, link: _Link) -> None:
-        link.sending.end(link.passage)
-        if link.passage.has_read:
-            self._closing.append(link.passage)
-        self._make_ready(link.item, link.sending)
+        item, sending, passage, _ = link
+        receipt = sending.end(passage)
+        if passage.has_read:
+            self._closing.append(passage)
+        if sending.is_whole:
+            failure = None if receipt.delivery is Delivery.ACCEPTED else sending.failure(receipt)
+            self._consignment.finish(item, receipt, failure)
+        else:
+            self._make_ready(item, sending)
 
     # Breaking off
 

@@ -1,6 +1,6 @@
 """Dialogue: an SMTP machine and its session, as commands that are answered; each wait has its deadline."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from functools import partial
 
 from ..errors import ConnectionLost, DeadlineExceeded, ReplyError
@@ -95,22 +95,7 @@ class Dialogue:
         that the caller's task might have to be asked about. Raises what it raises, and DeadlineExceeded.
         """
         if not self._advance(step):
-            try:
-                await self.session.stream.attend(partial(self._advance, step))
-            except TimeoutError as passed:
-                raise self._late() from passed
-
-    async def hear(self) -> Answer | None:
-        """Return what `next_answer` does, or None if the stream was nudged, or has brought but a part of a reply.
-
-        The deadline stays the same then, when it is called again. Raises what `next_answer` raises.
-        """
-        if not self.has_news:
-            try:
-                await self.session.stream.wait(self._deadline())
-            except TimeoutError as passed:
-                raise self._late() from passed
-        return self.heard()
+            await self.session.stream.attend(partial(self._advance, step), self._late)
 
     @property
     def has_news(self) -> bool:
@@ -119,20 +104,24 @@ class Dialogue:
 
     def heard(self) -> Answer | None:
         """Return what `next_answer` does if it has come already. Raises what `next_answer` raises."""
-        event = self.session.poll()
+        session = self.session
+        if self.connection.has_news:
+            event = session.poll()
+        elif session.stream.has_news:
+            event = session.read()
+        else:
+            return None
         if event is None:
             return None
         self._awaited = None
         return event if type(event) is GroupsAnswered else _answer_in(event)
 
-    def _advance(self, step: Callable[[], bool]) -> bool:
-        is_done = step()
-        if not is_done:
-            self.session.stream.set_deadline(self._deadline())
-        return is_done
+    def wait(self) -> Coroutine[object, object, None]:
+        """Wait until `heard` may have something to tell, or the stream was nudged. Raises DeadlineExceeded."""
+        return self.session.stream.wait(self._deadline(), self._late)
 
     def _deadline(self) -> float | None:
-        # A part of a reply puts nothing off.
+        # Until when what is awaited may be waited for. A part of a reply puts nothing off.
         awaited = self.connection.due
         if self._awaited is not awaited or awaited is None:
             seconds = self._patience(awaited)
@@ -141,6 +130,12 @@ class Dialogue:
 
     def _late(self) -> DeadlineExceeded:
         return late(self._patience(self.connection.due), f"the reply to {self._subject}")
+
+    def _advance(self, step: Callable[[], bool]) -> bool:
+        is_done = step()
+        if not is_done:
+            self.session.stream.set_deadline(self._deadline())
+        return is_done
 
     def _patience(self, awaited: Command[object] | Group | None) -> float | None:
         # RFC 5321 4.5.3.2.

@@ -50,8 +50,9 @@ class Mailing:
         self.content: Content = Content(message, policy)
         self.envelope: Envelope = Envelope.of(self.content, sender, recipients)
         self.options = options
-        self.recipient_options: tuple[RecipientOptions | None, ...] = _in_order(
-            recipient_options, self.envelope.recipients
+        named = self.envelope.recipients
+        self.recipient_options: tuple[RecipientOptions | None, ...] = (
+            (None,) * len(named) if recipient_options is None else _in_order(recipient_options, named)
         )
         self.on_refused: OnRefused = on_refused
         self.use_chunking = use_chunking
@@ -69,10 +70,6 @@ class Mailing:
         if others := [name for name, value in settings.items() if value != defaults[name]]:
             raise ValueError(f"a Mailing says by itself what it is to have as {' and '.join(others)}")
         return message
-
-    def check_at_once(self) -> bool:
-        """Do what `check` does, if nothing has to be waited for; else return False."""
-        return self.content.text_at_hand() is not None
 
     async def check(self) -> None:
         """Raise InvalidMessage for what no server may be given and SourceFailed for what cannot be read, as far as that
@@ -97,9 +94,9 @@ def check_settings(policy: MessagePolicy, on_refused: OnRefused, use_chunking: C
 
 
 def _in_order(
-    options: RecipientOptions | Mapping[str, RecipientOptions] | None, recipients: Sequence[Mailbox]
+    options: RecipientOptions | Mapping[str, RecipientOptions], recipients: Sequence[Mailbox]
 ) -> tuple[RecipientOptions | None, ...]:
-    if options is None or isinstance(options, RecipientOptions):
+    if isinstance(options, RecipientOptions):
         return (options,) * len(recipients)
     try:
         given = {Mailbox.parse(address): wished for address, wished in options.items()}

@@ -8,8 +8,8 @@ from collections.abc import Sequence
 
 from ..errors import DataRefused, RecipientsRefused, ReplyError, SenderRefused
 from ..message import Outgoing
-from ..smtp import Delivery, Receipt, ReplyReceived, Transaction
-from .dialogue import Answer, Dialogue
+from ..smtp import Delivery, Receipt, Transaction
+from .dialogue import Dialogue
 from .mailing import Progress
 from .writing import Writing
 
@@ -24,7 +24,6 @@ class Passage:
 
     __slots__ = (
         "_dialogue",
-        "_last",
         "_outgoing",
         "_phase",
         "_progress",
@@ -32,6 +31,7 @@ class Passage:
         "_since",
         "_timings",
         "_writing",
+        "has_read",
         "places",
         "transaction",
     )
@@ -46,6 +46,8 @@ class Passage:
     ) -> None:
         self.places: Sequence[int] = places
         self.transaction: Transaction = transaction
+        self.has_read: bool = False
+        """Whether octets were asked of the message's source that may not be had again."""
         self._dialogue = dialogue
         self._outgoing = outgoing
         self._progress = progress
@@ -53,7 +55,6 @@ class Passage:
         self._phase = "envelope"
         self._since = dialogue.time()
         self._timings: dict[str, float] = {}
-        self._last: Answer | None = None
         self._receipt: Receipt | None = None  # once nothing more will come
 
     # Writing the message
@@ -65,22 +66,22 @@ class Passage:
         if content is None or self._progress is not None:
             return False
         self.transaction.send_whole(content)
-        self._enter("verdict", behind="message")
+        now = self._dialogue.time()
+        self._timings[self._phase] = now - self._since
+        if self._phase != "message":
+            self._timings["message"] = 0.0  # it took none
+        self._phase, self._since = "verdict", now
         return True
 
     async def write(self) -> None:
         """Write of the message what can be written. Raises what `Writing.write` raises."""
         self._enter("message")
         if self._writing is None:
+            self.has_read = True
             self._writing = Writing(self._dialogue, self.transaction, self._outgoing, self._progress)
         await self._writing.write()
         if self.transaction.is_ended:
             self._enter("verdict")
-
-    @property
-    def has_read(self) -> bool:
-        """Whether octets were asked of the message's source that may not be had again."""
-        return self._writing is not None
 
     async def close(self) -> None:
         """Close the source of the message."""
@@ -88,13 +89,6 @@ class Passage:
             await self._writing.close()
 
     # Hearing of it
-
-    def receive(self, event: Answer) -> bool:
-        """Hand an answer to the transaction; return whether it was one to that."""
-        is_its = self.transaction.receive(event)
-        if is_its:
-            self._last = event
-        return is_its
 
     def go_on(self) -> bool:
         """Hear what has come, and write the message if that is wanted and takes one step.
@@ -105,7 +99,6 @@ class Passage:
         dialogue, transaction = self._dialogue, self.transaction
         while (answer := dialogue.heard()) is not None:
             transaction.receive(answer)
-            self._last = answer
             if dialogue.connection.queued_chunks:
                 dialogue.session.flush()  # if the window lets the chunk leave, the next one is wanted
             if transaction.wants_data:
@@ -121,7 +114,8 @@ class Passage:
     @property
     def has_heard_closing(self) -> bool:
         """Whether the last reply was 421: the server closes, which says nothing of what it answers (RFC 5321 3.8)."""
-        return isinstance(self._last, ReplyReceived) and self._last.reply.code == 421
+        last = self.transaction.last_answer
+        return last is not None and last.reply.code == 421
 
     # What is known of it
 
@@ -137,7 +131,8 @@ class Passage:
 
     def end(self) -> Receipt:
         """Return what is known, of which nothing more will come."""
-        self.stop()
+        if self._phase:
+            self.stop()
         self._receipt = receipt = self.transaction.receipt(self._timings)
         return receipt
 
@@ -155,19 +150,17 @@ class Passage:
             if receipt.delivery is Delivery.UNKNOWN:  # 421, or a server that contradicts itself
                 what = f"the server may or may not have the message, to which it has said {reply}"
             return DataRefused(what, command="DATA", reply=reply)
-        if not isinstance(self._last, ReplyReceived):
+        if (last := transaction.last_answer) is None:
             raise AssertionError("what has ended by a reply has had one")
         # 421: the server took its leave in the middle of the mail.
-        command, reply = str(self._last.command), self._last.reply
+        command, reply = str(last.command), last.reply
         return ReplyError(f"{command} was refused: {reply}", command=command, reply=reply)
 
     # Private
 
-    def _enter(self, phase: str, *, behind: str = "") -> None:
-        # Begin `phase`, and end the one before, if it is another; `behind` is one that took no time, between them.
+    def _enter(self, phase: str) -> None:
+        # Begin `phase`, and end the one before, if it is another.
         if phase != self._phase:
             now = self._dialogue.time()
             self._timings[self._phase] = now - self._since
-            if behind and behind != self._phase:
-                self._timings[behind] = 0.0
             self._phase, self._since = phase, now

@@ -160,6 +160,11 @@ class Sending:
         every = range(len(self.mailing.envelope.recipients))
         self._left = sorted((*passage.places, *self._left)) if self._passages else every
 
+    @property
+    def is_whole(self) -> bool:
+        """Whether all recipients were named in the one transaction that was begun."""
+        return not self._left and len(self._passages) == 1
+
     def end(self, passage: Passage) -> Receipt:
         """Take note of what has become of a transaction that nothing more will come of; return its receipt."""
         receipt = passage.end()
@@ -172,10 +177,13 @@ class Sending:
         if not self.prepare_at_once(dialogue):
             await self.prepare(dialogue)
         passage = self.begin(dialogue, batch)
-        connection = dialogue.connection
+        connection, transaction = dialogue.connection, passage.transaction
         try:
             try:
-                await self._drive(dialogue, passage)
+                while not transaction.finished:
+                    if transaction.wants_data and not passage.write_whole():
+                        await passage.write()
+                    await dialogue.converse(passage.go_on)
             finally:
                 if passage.has_read:
                     await passage.close()
@@ -183,15 +191,10 @@ class Sending:
             passage.stop()
             connection.give_up()
             # What has become of the mail is known, where only the session was still to be put in order.
-            rest = (Rset, Bdat) if passage.transaction.data_refusal is not None else Rset
+            rest = (Rset, Bdat) if transaction.data_refusal is not None else Rset
             if not (isinstance(error, (ConnectionLost, DeadlineExceeded)) and isinstance(connection.awaited, rest)):
                 raise
         self.end(passage)
-
-    def raise_failure(self, receipt: Receipt) -> None:
-        """Raise the refusal, if by the `receipt` nobody has the mail, or not everybody was asked for."""
-        if (failure := self.failure(receipt)) is not None:
-            raise failure
 
     def failure(self, receipt: Receipt) -> ReplyError | None:
         """Return the refusal, if by the `receipt` nobody has the mail, or not everybody was asked for."""
@@ -199,7 +202,7 @@ class Sending:
 
     def receipt(self) -> Receipt:
         """Return what is known now. Its timings are those of "envelope", "message" and "verdict"."""
-        if len(self._passages) == 1 and not self._left:
+        if self.is_whole:
             return self._passages[0].receipt()
         receipts = [passage.receipt() for passage in self._passages]
         places = [passage.places for passage in self._passages]
@@ -231,25 +234,16 @@ class Sending:
             )
 
     def _chunking(self, dialogue: Dialogue, outgoing: Outgoing, offered: Extensions) -> bool | Literal["eager"]:
-        choice = self.mailing.use_chunking
+        choice, is_binary = self.mailing.use_chunking, outgoing.terms.policy.binary
         if choice is None:
             choice = dialogue.session.endpoint.use_chunking
-        if outgoing.is_binary and choice is False:
+        if is_binary and choice is False:
             raise NotSupported("what is sent as it is must go in chunks, which are switched off", extension="CHUNKING")
         if "CHUNKING" not in offered.names:
             return False
         if choice is None:
-            return outgoing.is_binary or not dialogue.distrusts_chunking
+            return is_binary or not dialogue.distrusts_chunking
         return True if choice == "eager" and self.mailing.on_refused == "abort" else choice
-
-    async def _drive(self, dialogue: Dialogue, passage: Passage) -> None:
-        transaction = passage.transaction
-        while True:
-            if transaction.wants_data and not passage.write_whole():
-                await passage.write()
-            await dialogue.converse(passage.go_on)
-            if transaction.finished:
-                return
 
 
 @lru_cache(16)

@@ -107,6 +107,11 @@ class Session(Generic[E]):
         event = self._machine.next_event()
         if event is not None or not self.stream.has_news:
             return event
+        return self.read()
+
+    def read(self) -> E | None:
+        """Hand what has arrived to the machine, and return the next event if there is one: `poll`, where it had none
+        before."""
         self._feed()
         try:
             event = self._machine.next_event()
@@ -118,7 +123,8 @@ class Session(Generic[E]):
 
     async def listen(self) -> None:
         """Do what `expect_silence` does, where the event loop may not have read yet what has come."""
-        await self.stream.listen()
+        if self.stream.is_readable:
+            await self.stream.listen()
         self.expect_silence()
 
     def expect_silence(self) -> None:
@@ -137,7 +143,7 @@ class Session(Generic[E]):
 
     def flush(self) -> None:
         """Write what the machine lets leave; nothing as long as it `has_unasked`. Raises what the machine raises."""
-        if self.has_unasked:
+        if self.stream.has_news and self.has_unasked:
             return
         if blocks := self._machine.data_to_send():
             self.stream.write(blocks)

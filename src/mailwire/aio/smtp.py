@@ -136,7 +136,7 @@ class SMTPClient(Client[Event]):
                 use_chunking=use_chunking,
                 progress=progress,
             )
-            if not mailing.check_at_once():
+            if mailing.content.text_at_hand() is None:
                 await mailing.check()
             await self._open_call()
             try:
@@ -144,9 +144,12 @@ class SMTPClient(Client[Event]):
                 try:
                     await self._transact(sending)
                 finally:
-                    receipt = self._timed(sending.receipt())
+                    receipt = sending.receipt()
+                    if self._connecting:
+                        receipt = self._timed(receipt)
                     self.last_receipt = receipt if sending.has_begun else self.last_receipt
-                sending.raise_failure(receipt)
+                if (failure := sending.failure(receipt)) is not None:
+                    raise failure
             except BaseException as error:
                 self._end_call(error)
                 raise
@@ -287,8 +290,6 @@ class SMTPClient(Client[Event]):
 
     def _timed(self, receipt: Receipt) -> Receipt:
         # The first mail on a connection has waited for it.
-        if not self._connecting:
-            return receipt
         seconds, self._connecting = self._connecting, 0.0
         return replace(receipt, timings={"connection": seconds, **receipt.timings})
 

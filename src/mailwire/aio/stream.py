@@ -56,6 +56,7 @@ class Stream(asyncio.BufferedProtocol):
 
     def __init__(self) -> None:
         self.is_at_end: bool = False  # nothing more will arrive
+        self.has_news: bool = False  # something arrived that was not taken, or nothing more will
         self.error: Exception | None = None  # why, where it was not in good order
         self._transport: asyncio.Transport | None = None
         # On Windows an event loop may have many reads under way, each with a buffer of its own.
@@ -68,9 +69,9 @@ class Stream(asyncio.BufferedProtocol):
         self._waiter: asyncio.Future[None] | None = None
         self._step: Callable[[], bool] | None = None  # is taken in its place when there are news
         self._is_nudged = False
-        self._poll: select.poll | None = None  # asks for what can be read at...
-        self._polled = -1  # ...this descriptor
+        self._poll: select.poll | None = None  # asks for what can be read of it
         self._alarm = Alarm(self._time_out)
+        self._late: Callable[[], Exception] = TimeoutError  # what is raised when it rings
         self._lost = self._loop.create_future()
         self._secured: asyncio.BaseTransport | None = None  # the transport, once TLS was begun over it
         self._keep_alive: object = None  # a StreamWriter would close the transport when collected
@@ -166,20 +167,16 @@ class Stream(asyncio.BufferedProtocol):
 
     # Reading
 
-    @property
-    def has_news(self) -> bool:
-        """Whether something arrived that was not taken, or nothing more will."""
-        return bool(self._arrived) or self.is_at_end
-
-    async def wait(self, until: float | None = None) -> None:
+    async def wait(self, until: float | None = None, late: Callable[[], Exception] = TimeoutError) -> None:
         """Wait until something arrived or nothing more will, or until `nudge`, which may have come already.
 
-        Raises TimeoutError at the time `until` of the loop.
+        At the time `until` of the loop, raises what `late` returns.
         """
         if until is not None:
+            self._late = late
             self._alarm.set(until)
         try:
-            while not (self._arrived or self.is_at_end or self._is_nudged):
+            while not (self.has_news or self._is_nudged):
                 self._waiter = self._loop.create_future()
                 await self._waiter
         finally:
@@ -187,12 +184,13 @@ class Stream(asyncio.BufferedProtocol):
             self._is_nudged = False
             self._alarm.clear()
 
-    async def attend(self, step: Callable[[], bool]) -> None:
+    async def attend(self, step: Callable[[], bool], late: Callable[[], Exception] = TimeoutError) -> None:
         """Call `step` whenever something has arrived, or nothing more will, until it returns True.
 
         It is the event loop that calls it: what it writes leaves without a task being woken for it. What it raises is
-        raised here. It sets its deadlines by `set_deadline`; raises TimeoutError when one has passed.
+        raised here. It sets its deadlines by `set_deadline`; when one has passed, what `late` returns is raised.
         """
+        self._late = late
         self._step = partial(copy_context().run, step)  # who records what is said may ask whom it is said for
         self._waiter = self._loop.create_future()
         try:
@@ -231,6 +229,7 @@ class Stream(asyncio.BufferedProtocol):
         """Return what arrived since the last time, without waiting."""
         arrived, self._arrived = self._arrived, []
         self._arrived_size = 0
+        self.has_news = self.is_at_end
         if self._reading_paused:
             self._reading_paused = False
             self._living_transport().resume_reading()
@@ -251,7 +250,7 @@ class Stream(asyncio.BufferedProtocol):
     @property
     def is_writable(self) -> bool:
         """Whether more may be written now: the peer keeps up, and has nothing to say."""
-        return not (self._writing_paused or self._arrived or self.is_at_end)
+        return not (self._writing_paused or self.has_news)
 
     async def listen(self) -> None:
         """Let the event loop read what has come already.
@@ -267,15 +266,15 @@ class Stream(asyncio.BufferedProtocol):
     @property
     def is_readable(self) -> bool:
         """Whether something has come to this machine that the event loop has not read yet, as far as can be told."""
-        end = self._living_transport().get_extra_info("socket")
-        if end is None or not hasattr(select, "poll"):
-            return False
-        descriptor = end.fileno()
-        if descriptor < 0:
-            return False  # it is closed
-        if self._poll is None or self._polled != descriptor:
-            self._poll, self._polled = select.poll(), descriptor
-            self._poll.register(descriptor, select.POLLIN)
+        transport = self._living_transport()
+        if self.is_at_end or transport.is_closing():
+            return False  # nor is the descriptor its own any more
+        if self._poll is None:
+            end = transport.get_extra_info("socket")
+            if end is None or not hasattr(select, "poll"):
+                return False
+            self._poll = select.poll()
+            self._poll.register(end.fileno(), select.POLLIN)
         return bool(self._poll.poll(0))
 
     @property
@@ -285,7 +284,7 @@ class Stream(asyncio.BufferedProtocol):
 
     async def wait_writable(self) -> bool:
         """Wait until more may be written; False if something arrived, or nothing more will, instead."""
-        while self._writing_paused and not self._arrived and not self.is_at_end:
+        while self._writing_paused and not self.has_news:
             await self._sleep()
         return self.is_writable
 
@@ -308,7 +307,7 @@ class Stream(asyncio.BufferedProtocol):
 
     def abort(self) -> None:
         """Cut the connection at once."""
-        self.is_at_end = True
+        self.is_at_end = self.has_news = True
         self._alarm.close()
         # A transport of asyncio that is closed already does not stand being told so.
         if self._transport is not None and not self._lost.done():
@@ -325,13 +324,14 @@ class Stream(asyncio.BufferedProtocol):
     def buffer_updated(self, nbytes: int) -> None:
         self._arrived.append(bytes(self._space[:nbytes]))
         self._arrived_size += nbytes
+        self.has_news = True
         if self._arrived_size >= _ARRIVED_LIMIT and not self._reading_paused:
             self._reading_paused = True
             self._living_transport().pause_reading()
         self._wake()
 
     def eof_received(self) -> None:
-        self.is_at_end = True
+        self.is_at_end = self.has_news = True
         self._wake()
 
     def pause_writing(self) -> None:
@@ -342,7 +342,7 @@ class Stream(asyncio.BufferedProtocol):
         self._wake()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self.is_at_end = True
+        self.is_at_end = self.has_news = True
         # The frames of the event loop that it comes from hold what was being written: it may be a password.
         self.error = self.error or (exc and exc.with_traceback(None))
         self._alarm.close()
@@ -382,6 +382,7 @@ class Stream(asyncio.BufferedProtocol):
             else:
                 reading.close()
                 break
+        self.has_news = bool(self._arrived) or self.is_at_end
         if writer.is_closing():
             raise ConnectionFailed("the streams that connect= returned are closed")
         self._keep_alive = writer
@@ -420,7 +421,7 @@ class Stream(asyncio.BufferedProtocol):
 
     def _time_out(self) -> None:
         if self._waiter is not None and not self._waiter.done():
-            self._waiter.set_exception(TimeoutError())
+            self._waiter.set_exception(self._late())
 
 
 def _joined(blocks: list[bytes]) -> Iterator[bytes]:

@@ -101,9 +101,13 @@ class Content:
     def text_at_hand(self) -> Text | None:
         """Return the octets if they are had in no time, for they were given and are few, or were looked at before; None
         where something is to be read or generated. Raises InvalidMessage."""
-        if self._text is None and self._octets is not None:
-            self._text = self._look_at_few(self._octets)
-        return self._text if self.message is None else None
+        if self.message is not None:
+            return None
+        text = self._text
+        if text is None and self._octets is not None:
+            whole, survey = mend(self._octets, self._mending_policy)
+            text = self._text = Text(self._mending_policy, whole, survey, self._octets)
+        return text
 
     async def text(self, *, eight_bit: bool, utf8: bool) -> Text:
         """Return the octets, for a server that takes 8-bit text, and a header in UTF-8. Raises as `check` does."""
@@ -118,8 +122,10 @@ class Content:
             else:
                 parts = generate(self.message, self.policy, eight_bit=eight_bit, utf8=utf8)
             source = MemorySource(*parts)
-            few = _few_in(source)
-            self._text = await self._look_at(source) if few is None else self._look_at_few(few)
+            if (few := _few_in(source)) is None:
+                self._text = await self._look_at(source)
+            else:
+                self._text = Text(self._mending_policy, *mend(few, self._mending_policy), few)
             self._generated_for = (eight_bit, utf8)
         return self._text
 
@@ -135,11 +141,6 @@ class Content:
             return Text(self._mending_policy, None, None, source)
         mending.finish()
         return Text(self._mending_policy, None, mending.survey, source, mending.raw_octets)
-
-    def _look_at_few(self, octets: bytes) -> Text:
-        # What is few octets in one piece is mended in one.
-        whole, survey = mend(octets, self._mending_policy)
-        return Text(self._mending_policy, whole, survey, octets)
 
 
 def _few_in(source: Source) -> bytes | None:

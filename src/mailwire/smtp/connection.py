@@ -117,6 +117,7 @@ class Connection(Answers, MessageWriting):
         self._eof = False
         self.has_news: bool = False
         """Whether something was received, or the end of it, since the last event was asked for in vain."""
+        self._holds_part = False  # of a reply, and there are no news
         self._text = Text()  # the message that goes out behind DATA, or went out last
         self._text.is_ended = True
         self._chunks: Chunks | None = None  # the message that goes out in chunks
@@ -301,7 +302,7 @@ class Connection(Answers, MessageWriting):
             return self._answered_with_care(command, reply) if is_asked else self._unasked(reply)
         if self._eof:
             return self._ended()
-        self.has_news = False
+        self.has_news, self._holds_part = False, bool(self._reader)
         return None
 
     # Taking bytes
@@ -314,7 +315,7 @@ class Connection(Answers, MessageWriting):
         """
         if self._challenges.computing is not None:
             self._challenges.go_on()
-        if self._reader and self._must_hear_first():
+        if (self.has_news or self._holds_part) and self._must_hear_first():
             return []
         return self._pipeline.data_to_send()
 
@@ -322,6 +323,8 @@ class Connection(Answers, MessageWriting):
 
     def _must_hear_first(self) -> bool:
         # Whether what was received must be heard before anything leaves.
+        if not self._reader:
+            return False
         asked = self._pipeline.awaits_answer
         if self.state is State.MAIL_DATA and not asked:
             return True  # a verdict before the end of the message: next_event() has it

@@ -102,6 +102,7 @@ class Group(Several):
         "_opening",
         "_sender",
         "answer",
+        "awaited",
         "chunk",
         "cost",
         "end",
@@ -131,6 +132,8 @@ class Group(Several):
         self.kind: GroupKind = GroupKind.DATA if opening.has_data else GroupKind.ENVELOPE
         """What they are."""
         self.recipients: Sequence[Mailbox] = recipients
+        self.awaited: type[Command[object]] = Rset if begins_anew else Mail
+        """The kind of the first command."""
         self.ends_group: bool = opening.has_data
         """Whether what follows must wait for the answers."""
         self.is_binary: bool = opening.is_binary
@@ -160,6 +163,7 @@ class Group(Several):
         """Return the group that is the end of a message alone: a LAST_CHUNK, or the VERDICT on mail data."""
         group = cls.__new__(cls)
         group.kind = kind
+        group.awaited = type(end)
         group.ends_group = False
         group.size = 1
         group.text = text
@@ -176,7 +180,7 @@ class Group(Several):
         self.kind = GroupKind.CHUNK
         self.size += 1
         self.text += command.encode()
-        self.cost = weight(self.text, len(chunk))
+        self.cost = len(self.text) + len(chunk) // _CHUNK_WEIGHT
         self.chunk = chunk
         self.end = command
         self.message_octets = len(chunk)
@@ -190,13 +194,6 @@ class Group(Several):
             begin = self._opening.commands(self._sender, named, self._announced, begins_anew=self._begins_anew)
             self._commands = (*begin, *(() if self.end is None else (self.end,)))
         return self._commands
-
-    @property
-    def awaited(self) -> type[Command[object]]:
-        """The kind of the first command."""
-        if self.end is not None and self.kind.begins_in is not State.READY:
-            return type(self.end)
-        return Rset if self._begins_anew else Mail
 
     def unfolded(self) -> Iterator[tuple[Command[object], bytes, int, bytes, int]]:
         """Return each command as a pipeline holds it: with what leaves for it, what that takes of a window's octets,

@@ -6,14 +6,13 @@ from collections.abc import Sequence
 from typing import Final, Literal
 
 from .._wire.text import check_lines
-from ..errors import LocalProtocolError
 from .commands import Command, Data, Mail, Rcpt, Rset, parameter_words
 from .extensions import Extensions
 from .options import MailOptions, RecipientOptions
 from .parameters import NO_PARAMETERS, Parameters, check_offered, mail_extensions
 from .paths import NULL_PATH, Mailbox
 
-__all__ = ["Opening", "Wishes", "check_recipients"]
+__all__ = ["Opening", "Wishes"]
 
 Wishes = tuple[Parameters, MailOptions | None, Literal["send", "abort"], bool | Literal["eager"], bool]
 """What is wished for a mail, of what a Transaction is told: `parameters`, `options`, `on_refused`, `chunking`, and
@@ -131,11 +130,3 @@ class Opening:
 
     def _with(self, needed: Sequence[str]) -> tuple[str, ...]:
         return (*self._used, *needed, "PIPELINING") if self._is_pipelining else (*self._used, *needed)
-
-
-def check_recipients(recipients: Sequence[Mailbox], wishes: Sequence[RecipientOptions | None]) -> None:
-    """Raise LocalProtocolError if there are no recipients, ValueError if there are `wishes` for another number."""
-    if not recipients:
-        raise LocalProtocolError("a mail transaction needs at least one recipient")
-    if wishes and len(wishes) != len(recipients):
-        raise ValueError(f"expected options for {len(recipients)} recipients, got {len(wishes)}")

@@ -10,6 +10,7 @@ from itertools import zip_longest
 from .commands import BdatLast, Command, Data, EndOfData, Mail, Rcpt, Rset
 from .connection import Connection
 from .delivery import Delivery, Heard
+from .events import ReplyReceived
 from .group import Group, Replies
 from .paths import Mailbox
 from .receipt import NO_TIMINGS, Receipt, RecipientReceipt
@@ -29,6 +30,9 @@ class Outcome:
     _begins_anew: bool
 
     # Most of what there is to be known of a transaction, most transactions never come to.
+
+    last_answer: ReplyReceived | None = None
+    """The last reply that was heard by itself, and not together with others."""
 
     _accepted = 0  # of the recipients
     _answered: tuple[Group, ...] = ()  # groups, of whose replies nothing was made yet...

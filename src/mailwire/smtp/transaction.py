@@ -24,7 +24,7 @@ from .commands import Bdat, BdatLast, Command, Data, EndOfData, Mail, Rcpt, Rset
 from .connection import Connection
 from .events import GroupsAnswered, ReplyReceived
 from .group import Group, GroupKind
-from .opening import Opening, check_recipients
+from .opening import Opening
 from .options import MailOptions, RecipientOptions
 from .outcome import Outcome
 from .parameters import NO_PARAMETERS, Parameters
@@ -83,9 +83,13 @@ class Transaction(Outcome):
             begins = connection.ahead is State.READY and behind.is_ended and behind._connection is connection
         if not begins:
             raise LocalProtocolError(f"no mail transaction can begin in state {connection.state.name}")
-        if not recipients or recipient_options:
-            check_recipients(recipients, recipient_options)
-        wishes = Parameters.of(parameters), options, on_refused, chunking, size is not None
+        if not recipients:
+            raise LocalProtocolError("a mail transaction needs at least one recipient")
+        if recipient_options and len(recipient_options) != len(recipients):
+            raise ValueError(f"expected options for {len(recipients)} recipients, got {len(recipient_options)}")
+        if type(parameters) is not Parameters:
+            parameters = Parameters(parameters)
+        wishes = parameters, options, on_refused, chunking, size is not None
         opening = connection.opening
         if opening is None or opening.wishes != wishes:
             opening = connection.opening = Opening(
@@ -192,6 +196,7 @@ class Transaction(Outcome):
         """
         if isinstance(event, GroupsAnswered):
             return self._receive_together(event)
+        self.last_answer = event
         command, reply = event.command, event.reply
         if event.is_early:
             if not self._is_open and self._end is not command:
