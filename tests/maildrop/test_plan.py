@@ -362,7 +362,12 @@ def test_a_server_that_deletes_sooner_than_asked_for_is_told(policy: Policy, tol
     planned = plan(THREE, policy=policy, expire=30)
 
     assert [caution.kind for caution in planned.cautions] == [CautionKind.EXPIRES_SOONER] * told
+
     assert not planned.one_at_a_time
+
+
+def test_a_server_that_deletes_in_a_thousand_million_years_is_no_trouble() -> None:
+    assert plan(THREE, policy=Policy(keep=DAY), expire=10**12).cautions == ()
 
 
 # Properties

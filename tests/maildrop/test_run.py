@@ -805,6 +805,14 @@ async def test_a_server_that_forgets_what_it_gave_gets_no_question_too_early(
     assert [caution.kind for caution in report.cautions] == [CautionKind.EXPIRES_WHEN_RETRIEVED]
 
 
+async def test_times_beyond_all_measure_are_no_times(sink: MemorySink, ledger: MemoryLedger) -> None:
+    beyond = "9" * 20
+    async with peer(f"EXPIRE {beyond}", f"LOGIN-DELAY {beyond}") as server:
+        report = await run(server, sink, ledger, keep=timedelta(days=14))
+    assert report.is_complete
+    assert (report.cautions, report.login_delay) == ((), 0)
+
+
 async def test_what_is_wrong_with_a_listing_is_found_and_told(sink: MemorySink, ledger: MemoryLedger) -> None:
     async with peer(UIDL="+OK\n1 same\n2 same\n.") as server:
         report = await run(server, sink, ledger, keep="until stored")

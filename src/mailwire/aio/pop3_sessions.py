@@ -281,7 +281,8 @@ class POP3Sessions(Client[Event]):
 
     def _listed(self, listing: Listing) -> None:
         if self.last_commit is not None:
-            hides_retrieved = self.capabilities.number("EXPIRE") == 0
+            expire = self.capabilities.expire
+            hides_retrieved = expire is not None and expire.days == 0
             self.last_commit = self.last_commit.reconciled(listing, hides_retrieved=hides_retrieved)
 
     # Sharing the connection

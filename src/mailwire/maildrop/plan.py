@@ -350,7 +350,7 @@ def _cautions(
             "the server may delete, or hide, what is retrieved (EXPIRE 0): one message is asked for at a time",
         )
     elif expire is not None and (
-        policy.keep == "for ever" or (isinstance(policy.keep, timedelta) and policy.keep > timedelta(days=expire))
+        policy.keep == "for ever" or (isinstance(policy.keep, timedelta) and policy.keep / timedelta(days=1) > expire)
     ):
         yield Caution(
             CautionKind.EXPIRES_SOONER,

@@ -116,12 +116,13 @@ class Run:
             page, records = await self._open_ledger(stack)
             await stack.enter_async_context(client)
             self._listing = listing = await client.listing()
+            expire = client.capabilities.expire
             self._plan = plan = plan_retrieval(
                 listing,
                 records,
                 self._now(),
                 policy,
-                expire=client.capabilities.number("EXPIRE"),
+                expire=None if expire is None else expire.days,
                 is_complete=listing.has_every_uid,
             )
             self._cautions += plan.cautions
@@ -231,7 +232,7 @@ class Run:
         for entry, deleted in self._deleted.items():
             known = messages.get(entry.number) or _untouched(entry, Outcome.KNOWN)
             messages[entry.number] = replace(known, deleted=deleted)
-        listing = self._listing
+        listing, login_delay = self._listing, self._client.capabilities.login_delay
         return RetrievalReport(
             self._account.name,
             str(self._account.endpoint),
@@ -243,7 +244,7 @@ class Run:
             tuple(self._cautions),
             () if listing is None else listing.findings,
             self._error,
-            self._client.capabilities.number("LOGIN-DELAY") or 0,
+            0 if login_delay is None else login_delay.seconds,
         )
 
 
