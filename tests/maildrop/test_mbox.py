@@ -158,6 +158,21 @@ async def test_a_lock_of_a_program_that_is_no_more_is_taken_over(
     assert not lock.exists()
 
 
+async def test_a_lock_that_cannot_be_read_is_waited_for(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    # mutt makes such a one. Who runs the tests may be allowed to read all.
+    def refuse(lock: Path) -> bytes:
+        raise PermissionError(errno.EACCES, "Permission denied", str(lock))
+
+    lock = path.with_name("mbox.lock")
+    lock.touch(0)
+    monkeypatch.setattr(Path, "read_bytes", refuse)
+    with pytest.raises(BlockingIOError, match="another program has the file locked"):
+        await deliver(MboxSink(path, patience=0), mail(MESSAGE))
+    os.utime(lock, (0, time.time() - 16 * 60))
+    await deliver(MboxSink(path, patience=0), mail(MESSAGE))
+    assert not lock.exists()
+
+
 async def test_where_files_cannot_be_locked_the_other_lock_is_trusted_longer(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -173,10 +173,17 @@ def _dot_lock(lock: Path) -> Iterator[bool]:
 
 def _is_left_over(lock: Path) -> bool:
     try:
-        is_ours = lock.read_bytes() == _MARK
+        is_ours = _content(lock) == _MARK
         return (is_ours and LOCKING.locks_whole) or time.time() - lock.stat().st_mtime > _ABANDONED
     except FileNotFoundError:
         return False
+
+
+def _content(lock: Path) -> bytes:
+    try:
+        return lock.read_bytes()
+    except PermissionError:
+        return b""  # another's: mutt makes one that nobody can read
 
 
 def _append(descriptor: int, spool: IO[bytes]) -> None:
