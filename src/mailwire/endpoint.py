@@ -91,7 +91,7 @@ class Timeouts:
     """Until QUIT is answered, where nothing depends on it; otherwise `response` holds."""
     close: float | None = 1
     """For closing the connection in good order; it is cut then. Behind a POP3 commit it is left to the server to close,
-    as long as that: what it may still say would tell that it has confirmed something else."""
+    as long as that, a second with None: what it may still say would tell that it has confirmed something else."""
 
 
 @dataclass(frozen=True, slots=True)

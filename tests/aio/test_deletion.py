@@ -24,6 +24,7 @@ from mailwire import (
     POP3Settings,
     RemoteProtocolError,
     ResponseError,
+    Timeouts,
     UnknownMessage,
 )
 from mailwire.pop3 import Dele, Quit, Response, Rset
@@ -354,10 +355,12 @@ async def test_an_answer_too_many_in_time_for_the_commit_leaves_it_in_doubt() ->
     assert "QUIT" not in peer.commands
 
 
-async def test_a_server_that_leaves_the_closing_to_us_has_confirmed_the_commit() -> None:
+@pytest.mark.parametrize("seconds", [1, None])
+async def test_a_server_that_leaves_the_closing_to_us_has_confirmed_the_commit(seconds: float | None) -> None:
+    # Closing may take any time: no reason to wait for each other for ever.
     clock = Clock()
     async with ScriptedPeer(*OPENED, *LISTED, "C: DELE 1", "S: +OK", *POP3_QUIT[:2], LISTEN, guard=None) as peer:
-        client = await connect(peer)
+        client = await connect(peer, timeouts=Timeouts(close=seconds))
         await client.delete(["u1"])
         committing = asyncio.create_task(client.commit())
         await drain_events()

@@ -37,6 +37,8 @@ from .session import Session
 
 __all__ = ["Budget", "Dialogue", "raise_refusal"]
 
+# Seconds to wait for a server that may be waiting for us.
+_MOMENT: Final = 1
 # Seconds until a NOOP that had no place when it was time for it is tried again.
 _HELD_BACK: Final = 1
 
@@ -143,13 +145,14 @@ class Dialogue:
         return received.response
 
     async def expect_end(self) -> None:
-        """Wait for the server to close the connection behind its answer to QUIT, as long as closing may take.
+        """Wait for the server to close the connection behind its answer to QUIT, as long as closing may take, or, where
+        that is any time, for a moment: it may be waiting for us.
 
         Raises Desynchronised if it says more instead: then what was taken for that answer was another.
         """
         stream, seconds = self.session.stream, self._timeouts.close
         try:
-            await stream.wait(None if seconds is None else self._loop.time() + seconds)
+            await stream.wait(self._loop.time() + (_MOMENT if seconds is None else seconds))
         except TimeoutError:
             return  # there is no need to close: what has come is all there is
         if octets := sum(map(len, stream.take())):
