@@ -425,6 +425,19 @@ async def test_a_rest_that_was_announced_to_be_beyond_the_budget_is_not_even_beg
         assert not client.is_connected
 
 
+async def test_what_was_read_of_a_message_is_not_left_of_it() -> None:
+    listed = ("C: STAT", "S: +OK 1 99", "C: LIST", "S: +OK", "S: 1 99", "S: .", "C: UIDL", "S: +OK", "S: 1 u1", "S: .")
+    message = ("C: RETR 1", "S: +OK", b"x" * 90, WAIT, b"y" * 7 + b"\r\n.\r\n")
+    async with ScriptedPeer(*OPENED, *listed, *message, "C: NOOP", "S: +OK", *POP3_QUIT) as peer:
+        client = await connect(peer, settings=POP3Settings(drain=Budget(9, 1)))
+        async for item in client.retrieve(["u1"]):
+            assert await anext(aiter(item)) == b"x" * 90
+            break
+        peer.go_on()
+        await client.noop()
+        await client.quit()
+
+
 async def test_a_rest_that_does_not_come_in_time_ends_the_connection() -> None:
     clock = Clock()
     async with ScriptedPeer(*OPENED, *LISTED, "C: RETR 1", "S: +OK", "S: fir", STALL, guard=None) as peer:

@@ -2043,3 +2043,24 @@ def test_an_auth_is_sent_once() -> None:
     with pytest.raises(LocalProtocolError, match="AUTH LOGIN was sent already"):
         connection.send(command)
     assert connection.queued == ()
+
+
+def test_it_tells_how_much_of_a_message_was_given() -> None:
+    connection = logged_in()
+    for command in (Retr(1), Capa()):
+        connection.send(command)
+    assert connection.given == 0
+    connection.data_to_send()
+    connection.receive_data(b"+OK\r\nfirst\r\n")
+    assert isinstance(connection.next_event(), ResponseReceived)
+    assert connection.given == 0
+    assert isinstance(connection.next_event(), MessageData)
+    assert connection.given == 7
+    connection.receive_data(b".\r\n")
+    assert isinstance(connection.next_event(), MessageEnd)
+    assert connection.given == 0
+    # A listing is no message.
+    connection.data_to_send()
+    connection.receive_data(b"+OK\r\nUIDL\r\n")
+    assert connection.next_event() is None
+    assert (connection.given, connection.gathered) == (0, 6)

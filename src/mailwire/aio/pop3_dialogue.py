@@ -225,7 +225,9 @@ class Dialogue:
 
     async def _drain_rest(self) -> None:
         budget, connection = self._drain, self.connection
-        octets = sum(command.octets for command in connection.in_flight)
+        left = [command.octets for command in connection.in_flight]
+        # What has come of the first is not left of it.
+        octets = sum(left) - min(connection.given, *left[:1], sum(left))
         if octets <= budget.octets:
             octets = 0
             try:

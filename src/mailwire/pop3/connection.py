@@ -151,6 +151,11 @@ class Connection(Answers):
         """How many octets have come of an answer of many lines that is no message, and not whole yet."""
         return 0 if self._gathering is None else self._body.octets
 
+    @property
+    def given(self) -> int:
+        """How many octets have come of a message that is not whole yet."""
+        return self._body.octets if self._status is not None and self._gathering is None else 0
+
     # Sending
 
     def send(self, command: Command[object]) -> None:
