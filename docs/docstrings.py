@@ -11,6 +11,7 @@ import inspect
 import re
 import sys
 from collections.abc import Iterator
+from contextlib import suppress
 from functools import cache
 from importlib import import_module
 from pathlib import Path
@@ -19,6 +20,8 @@ from typing import Any
 
 from docutils import nodes
 from sphinx.application import Sphinx
+from sphinx.errors import PycodeError
+from sphinx.pycode import ModuleAnalyzer
 
 REFERENCE = Path(__file__).parent / "reference"
 DIRECTIVE = re.compile(r"^\.\. auto(?:class|exception|function|data|type):: (\S+)", re.MULTILINE)
@@ -153,11 +156,20 @@ def converted(lines: list[str], arguments: set[str], scopes: list[Any], *, is_cl
         literal = literal or line.endswith("::")
 
 
+def written_at(name: str, thing: Any) -> list[str]:
+    """Return what stands beneath a constant in the module that makes it, which its front does not show."""
+    for path, module in sorted(sys.modules.items()):
+        if path.startswith("mailwire.") and getattr(module, name, None) is thing:
+            with suppress(PycodeError):  # a module that is not Python
+                if found := ModuleAnalyzer.for_module(path).find_attr_docs().get(("", name)):
+                    return found
+    return []
+
+
 def process_docstring(_app: Sphinx, what: str, name: str, thing: Any, _options: Any, lines: list[str]) -> None:
     """Turn a docstring of the house into reStructuredText, in place."""
     if what == "data" and "\n".join(lines).strip() == (inspect.getdoc(type(thing)) or "").strip():
-        lines.clear()  # a constant without a docstring does not get that of its type
-        return
+        lines[:] = written_at(name.rpartition(".")[2], thing)  # and not the docstring of its type
     arguments = arguments_of(thing) if what in ("class", "exception", "function", "method") else set()
     lines[:] = converted(lines, arguments, scopes_of(thing, name), is_class=inspect.isclass(thing))
 

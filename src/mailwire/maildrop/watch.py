@@ -64,7 +64,9 @@ async def watch(
                 print(report.account, message.uid)
 
     interval: between two runs on an account that go well. jitter: by which part of it a pause may be shorter or longer.
-    now, sleep, chance: the clock, what waits for so many seconds, and what draws a number from 0 to 1.
+    now: the clock.
+    sleep: what waits for so many seconds.
+    chance: what draws a number from 0 to 1.
 
     The other arguments are those of `retrieve_all`. After an error the pause doubles each time, up to an hour; a server
     that wants a longer one (LOGIN-DELAY) gets it. An account whose credentials are refused, or whose maildrop raises

@@ -50,7 +50,8 @@ def compose(
 
     sender, to, cc, bcc, reply_to: `name@example.org`, `Some Name <name@example.org>`, email.headerregistry.Address, or
         several of them.
-    text, html: the text, and the same in HTML; with HTML alone, there is no other text.
+    text: the text; with HTML alone, there is none.
+    html: the same in HTML.
     attachments: files, as Attachment or as paths.
     inline: what the HTML shows, such as images, by the content id under which it refers to them: `logo@example.org`
         for `<img src="cid:logo@example.org">`.

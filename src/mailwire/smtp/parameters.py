@@ -29,8 +29,8 @@ _VALUE: Final = re.compile(rf"[^\x00-\x20={NEVER}]+\Z")
 class Parameters(FrozenMapping[str | None]):
     """ESMTP parameters, in the order in which they are sent. A value is None where the keyword stands alone.
 
-    Raises ValueError for what is no keyword, for a keyword given twice (case does not count), and for what no value may
-    hold: spaces, controls, an equals sign.
+    Raises ValueError for what is no keyword, for a keyword given twice (case does not count), and for spaces, controls
+    and equals signs in a value.
     """
 
     __slots__ = ("is_binary", "keywords")

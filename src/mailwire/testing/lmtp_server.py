@@ -14,8 +14,8 @@ __all__ = ["LMTPServer"]
 class LMTPServer(SMTPServer):
     """One LMTP session, made and driven as an SMTPServer is.
 
-    It is greeted by LHLO, knows neither HELO nor EHLO, and answers a message once for each accepted recipient, in their
-    order: what the policy's `delivery_replies` say, or that the recipient has it.
+    It is greeted by LHLO, knows neither HELO nor EHLO, and answers a message once for each accepted recipient, in the
+    order of these, with what the policy's `delivery_replies` say, or that the recipient has it.
     """
 
     def _conclude(self, envelope: Envelope, refusal: str | None, content: bytes) -> None:

@@ -45,8 +45,9 @@ _MASK: Final = "****"
 def load_script(path: Path | str, *, folder: Path | str | None = None) -> tuple[Step, ...]:
     """Return the steps of the transcript at `path`.
 
-    folder: of the files that it names; by default the one that it is in. Raises ValueError for a line that is no step,
-    and OSError for a file that cannot be read.
+    folder: of the files that it names; by default the one that it is in.
+
+    Raises ValueError for a line that is no step, and OSError for a file that cannot be read.
     """
     path = Path(path)
     return parse_script(path.read_text("utf-8"), folder=path.parent if folder is None else folder)
