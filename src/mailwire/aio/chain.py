@@ -158,7 +158,8 @@ class Chain:
                 if not has_room or (ready.goes_alone and links):
                     break
                 await self._begin(ready)
-        self._flush()
+        if self._blocks:
+            self._flush()
         if self._failed is not None and links and links[0] is self._failed[0]:
             self._cut_short(*self._failed)
         if self._closing:
@@ -169,10 +170,13 @@ class Chain:
         # hands out is gathered behind that, so that a message leaves in one with its envelope.
         passage, transaction = link.passage, link.passage.transaction
         while not transaction.is_ended:
-            if not transaction.wants_data:
+            is_wanted = transaction.wants_data
+            if not is_wanted:
                 self._gather()
-                if not transaction.wants_data:
-                    return True
+                # Text waits for an answer, a chunk perhaps for room alone.
+                is_wanted = transaction.chunking is not False and transaction.wants_data
+            if not is_wanted:
+                return True
             # What the server says meanwhile is heard first; behind an eager envelope, answers come at any time.
             is_free = transaction.chunking == "eager" or not self._session.stream.is_readable
             if not (is_free and passage.write_whole()):

@@ -120,6 +120,7 @@ class Consignment:
 
     def __init__(self, messages: Messages, settings: Mapping[str, Any], *, order: Order, look_ahead: int) -> None:
         self.failure: Exception | None = None  # what the iterable has raised
+        self.has_result: bool = False  # that can be handed out
         self._settings = settings
         self._look_ahead = look_ahead
         self._in_order = order == "input"
@@ -207,6 +208,7 @@ class Consignment:
             error.receipt = receipt
             error.delivery = Delivery.NOT_SENT if receipt is None else receipt.delivery
         self._results[item.index] = SendResult(item.index, item.message, receipt, error)
+        self.has_result = not self._in_order or self._handed_out in self._results
 
     def fail(self, item: Item, error: MailwireError) -> None:
         """Take the result for `item`, which shares its `error` with others, and gets a copy of its own."""
@@ -214,18 +216,15 @@ class Consignment:
         own.__cause__ = error.__cause__
         self.finish(item, item.receipt(), own)
 
-    @property
-    def has_result(self) -> bool:
-        """Whether a result can be handed out."""
-        return self._handed_out in self._results if self._in_order else bool(self._results)
-
     def next_result(self) -> SendResult:
         """Hand out the next result, which there is."""
-        index = self._handed_out if self._in_order else next(iter(self._results))
+        results = self._results
+        result = results.pop(self._handed_out if self._in_order else next(iter(results)))
         self._handed_out += 1
+        self.has_result = self._handed_out in results if self._in_order else bool(results)
         if self._room is not None and not self._room.done():
             self._room.set_result(None)
-        return self._results.pop(index)
+        return result
 
     # Ending
 

@@ -68,8 +68,7 @@ class Passage:
         self.transaction.send_whole(content)
         now = self._dialogue.time()
         self._timings[self._phase] = now - self._since
-        if self._phase != "message":
-            self._timings["message"] = 0.0  # it took none
+        self._timings.setdefault("message", 0.0)  # it took none, if it is not what has just ended
         self._phase, self._since = "verdict", now
         return True
 
@@ -131,8 +130,7 @@ class Passage:
 
     def end(self) -> Receipt:
         """Return what is known, of which nothing more will come."""
-        if self._phase:
-            self.stop()
+        self.stop()
         self._receipt = receipt = self.transaction.receipt(self._timings)
         return receipt
 

@@ -180,10 +180,12 @@ class Sending:
         connection, transaction = dialogue.connection, passage.transaction
         try:
             try:
-                while not transaction.finished:
+                while True:
                     if transaction.wants_data and not passage.write_whole():
                         await passage.write()
                     await dialogue.converse(passage.go_on)
+                    if transaction.finished:
+                        break
             finally:
                 if passage.has_read:
                     await passage.close()
