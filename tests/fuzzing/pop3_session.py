@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Final
 
-from mailwire import Desynchronised, InjectedData, MailwireError, Password
+from mailwire import InjectedData, MailwireError, Password, RemoteProtocolError
 from mailwire.pop3 import (
     LOCKSTEP,
     PIPELINING_WINDOW,
@@ -58,7 +58,7 @@ def run(data: bytes, cut: Cutter = octets) -> None:
     if options & 128:
         return  # what is forgiven then, is forgiven by what has arrived
     told, otherwise = _account(one.events), _account(other.events)
-    if isinstance(one.error, Desynchronised) and other.error is None:
+    if isinstance(one.error, RemoteProtocolError) and other.error is None:
         # What is behind the answer to QUIT is looked at where it comes with it: nobody waits for it.
         last = other.events[-1]
         assert isinstance(last, ResponseReceived)
