@@ -52,6 +52,30 @@ def test_it_can_be_read_again_from_anywhere() -> None:
         assert b"".join(iter(lambda: message.read(64), b"")) == whole[offset:]
 
 
+@pytest.mark.parametrize("line_end", [b"\r", b"\n", b"\r\n"])
+def test_blind_copies_are_left_out_whatever_ends_the_lines(line_end: bytes) -> None:
+    lines = [*HEADER.split(b"\r\n")[:-1], b"Bcc : c@example.org,", b" d@example.org", b"X-Last: x"]
+    body = [b"", b"Bcc: this is the body", b""]
+    message = MessageFile(io.BytesIO(line_end.join(lines + body)))
+
+    assert message.read() + message.read() == line_end.join([*lines[:3], *lines[5:], *body])
+    assert message.header.keys() == ["From", "To", "Subject", "Bcc", "X-Last"]
+    assert not message.header.get_payload()
+
+
+def test_blind_copies_are_left_out_where_line_ends_are_mixed() -> None:
+    message = MessageFile(
+        io.BytesIO(b"To: a@example.org\rBcc: b@example.org\nCc: c@example.org\rBcc:\r d@e.org\r\n\r\nx")
+    )
+    assert message.read() + message.read() == b"To: a@example.org\rCc: c@example.org\r\r\nx"
+
+
+def test_the_postmark_of_an_mbox_is_left_out() -> None:
+    message = MessageFile(io.BytesIO(b"From a@example.org Mon Jan  1 00:00:00 2024\n" + HEADER + BODY))
+    assert message.read() + message.read() == HEADER + BODY
+    assert message.header["Subject"] == "x"
+
+
 def test_a_pipe_is_read_once() -> None:
     reading, writing = os.pipe()
     os.write(writing, HEADER + BODY)
