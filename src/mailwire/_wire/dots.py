@@ -35,7 +35,7 @@ class MailText(bytes):
     __slots__ = ()
 
     def __new__(cls, octets: bytes, policy: LineEndPolicy = "normalise") -> "MailText":
-        if b"\0" not in octets and octets.replace(b"\n", b"").replace(b"\r", b"\r\n") == octets:  # `_is_standard`
+        if b"\0" not in octets and _is_standard(octets):
             return bytes.__new__(cls, octets)
         line_ends = LineEnds(policy)
         return bytes.__new__(cls, line_ends.feed(octets) + line_ends.finish())

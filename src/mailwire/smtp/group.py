@@ -180,7 +180,7 @@ class Group(Several):
         self.kind = GroupKind.CHUNK
         self.size += 1
         self.text += command.encode()
-        self.cost = len(self.text) + len(chunk) // _CHUNK_WEIGHT
+        self.cost = weight(self.text, len(chunk))
         self.chunk = chunk
         self.end = command
         self.message_octets = len(chunk)

@@ -71,12 +71,9 @@ class GroupedPipeline(Pipeline[Any]):
     def settle_group(self) -> Group | None:
         """Take the group that is the oldest in flight: its last reply has come. Return the one behind it, if that is
         the oldest then."""
-        _, cost, size = self._in_flight.popleft()
-        self._commands -= size
-        self._octets -= cost
+        self.settle()
         self._groups -= 1
-        oldest = self._in_flight[0][0] if self._in_flight else None
-        return oldest if isinstance(oldest, Group) else None
+        return self.oldest_group
 
     def unfold(self) -> None:
         """Let each group be its commands, where it stands."""
