@@ -3,11 +3,12 @@
 import asyncio
 import importlib
 import multiprocessing
+from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from email.message import EmailMessage
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Self
 
 import mailwire
 from mailwire import Receipt
@@ -150,17 +151,10 @@ def copies(server: MailServer, user: str, message_id: str) -> int:
     return sum(line in stored.content for stored in server.messages(user))
 
 
-class Gate:
-    """Stands before a server, lets nobody in before the house is full for the first time, and counts who is there."""
+class Doorway(ABC):
+    """Stands before a server, at a port of its own."""
 
-    def __init__(self, server: MailServer, full: int) -> None:
-        self._server = server
-        self._full = full
-        self._is_full = asyncio.Event()
-        self._inside = 0
-        self.most = 0
-
-    async def __aenter__(self) -> "Gate":
+    async def __aenter__(self) -> Self:
         self._listening = await asyncio.start_server(self._let_in, "127.0.0.1", 0)
         self.port = int(self._listening.sockets[0].getsockname()[1])
         return self
@@ -168,6 +162,21 @@ class Gate:
     async def __aexit__(self, *_: object) -> None:
         self._listening.close()
         await self._listening.wait_closed()
+
+    @abstractmethod
+    async def _let_in(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """Serve one client."""
+
+
+class Gate(Doorway):
+    """Lets nobody in before the house is full for the first time, and counts who is there."""
+
+    def __init__(self, server: MailServer, full: int) -> None:
+        self._server = server
+        self._full = full
+        self._is_full = asyncio.Event()
+        self._inside = 0
+        self.most = 0
 
     async def _let_in(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._inside += 1
@@ -183,8 +192,8 @@ class Gate:
             writer.close()
 
 
-class Sluice:
-    """Stands before a server, and keeps what that says to the first client back until the test says `open`."""
+class Sluice(Doorway):
+    """Keeps what the server says to the first client back until the test says `open`."""
 
     def __init__(self, port: int) -> None:
         self._target = port
@@ -193,15 +202,6 @@ class Sluice:
         """Whether the first client has come."""
         self.is_left = asyncio.Event()
         """Whether it has gone."""
-
-    async def __aenter__(self) -> "Sluice":
-        self._listening = await asyncio.start_server(self._let_in, "127.0.0.1", 0)
-        self.port = int(self._listening.sockets[0].getsockname()[1])
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        self._listening.close()
-        await self._listening.wait_closed()
 
     def open(self) -> None:
         """Let through what was kept back."""
