@@ -85,11 +85,18 @@ def test_a_command_has_the_token_whenever_one_is_due(home: Path) -> None:
     assert [asyncio.run(given.token(None)) for _ in range(2)] == ["1", "2"]
 
 
-async def test_a_command_that_is_not_waited_for_is_ended(home: Path) -> None:
-    os.mkfifo(home / "started")
-    given = auth(URL, "--token-command", f"sh -c 'echo $$ > {home}/started; exec sleep 1000'")
-    asking = asyncio.create_task(given.token(None))
-    number = int(await asyncio.to_thread((home / "started").read_text))
+async def test_a_command_that_is_not_waited_for_is_ended(monkeypatch: pytest.MonkeyPatch) -> None:
+    start = asyncio.create_subprocess_exec
+    started: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+
+    async def note(*words: str, **settings: Any) -> asyncio.subprocess.Process:
+        process = await start(*words, **settings)
+        started.set_result(process.pid)
+        return process
+
+    monkeypatch.setattr(asyncio, "create_subprocess_exec", note)
+    asking = asyncio.create_task(auth(URL, "--token-command", "sleep 1000").token(None))
+    number = await started
     asking.cancel()
     with pytest.raises(asyncio.CancelledError):
         await asking
