@@ -196,7 +196,7 @@ class Transaction(Outcome):
         """
         if isinstance(event, GroupsAnswered):
             return self._receive_together(event)
-        self.last_answer = event
+        self.last_answer: ReplyReceived | None = event
         command, reply = event.command, event.reply
         if event.is_early:
             if not self._is_open and self._end is not command:
