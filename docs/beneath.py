@@ -95,7 +95,7 @@ def directive(place: Place) -> str:
     if inspect.isclass(thing):
         kind = "exception" if issubclass(thing, BaseException) else "class"
     else:
-        kind = "function" if inspect.isfunction(thing) else "data"
+        kind = "function" if inspect.isfunction(inspect.unwrap(thing)) else "data"  # a cache may be around it
     text = f".. auto{kind}:: {module}.{name}"
     if inspect.isclass(thing) and issubclass(thing, enum.Enum):
         text += "\n   :members:\n   :undoc-members:"

@@ -1,9 +1,9 @@
 """A Sphinx extension: docstrings in the style of the house, and what of them becomes links.
 
-A docstring is plain text: paragraphs, literal blocks, and arguments as `name: text`, each at the beginning of a line,
-with its further lines indented. What stands between backticks is code; it becomes a link where it is the name of
-something that has its place in the reference, as seen from where the docstring stands. So does the name of an error in
-a paragraph that begins with "Raises".
+A docstring is plain text: paragraphs, literal blocks, and arguments as `name: text`, each at the beginning of a line or
+behind a semicolon, with its further lines indented. What stands between backticks is code; it becomes a link where it
+is the name of something that has its place in the reference, as seen from where the docstring stands. So does the name
+of an error in a paragraph that begins with "Raises".
 """
 
 import builtins
@@ -127,12 +127,23 @@ def arguments_of(thing: Any) -> set[str]:
         return set()
 
 
+def apart(lines: list[str], arguments: set[str]) -> Iterator[str]:
+    """Yield the lines, with each of the `arguments` at the beginning of one."""
+    for line in lines:
+        told, *others = re.split(r"; ([a-z_][a-z_0-9]*)(?=: )", line)
+        if ARGUMENTS.fullmatch(line) and arguments.issuperset(others[::2]):
+            yield told
+            yield from (name + text for name, text in zip(others[::2], others[1::2], strict=True))
+        else:
+            yield line
+
+
 def converted(lines: list[str], arguments: set[str], scopes: list[Any], *, is_class: bool) -> Iterator[str]:
     """Yield the docstring in reStructuredText. That of a class may tell of its attributes as of arguments."""
     literal = errors = False
     names: list[str] = []  # the arguments that are being told of
     told: list[str] = []
-    for line in [*lines, ""]:
+    for line in [*apart(lines, arguments), ""]:
         indented = line.startswith(" ")
         if names and indented:
             told.append(with_links(line, scopes, errors=False))

@@ -1,7 +1,11 @@
 """Every public name has its place on exactly one page of the reference."""
 
+import ast
+import importlib
+import inspect
 import re
 import runpy
+from itertools import pairwise
 from pathlib import Path
 
 DOCS = Path(__file__).parents[1] / "docs"
@@ -43,6 +47,27 @@ def test_the_reference_names_things_by_the_front_that_offers_them() -> None:
     for made, places in OFFERS.items():
         for page, place in ENTRIES[made]:
             assert place in places, f"{page}: expected one of {sorted(places)}, or run python docs/beneath.py"
+
+
+def test_every_public_name_says_what_it_is() -> None:
+    silent = [made for made in OFFERS if not says_what_it_is(*made)]
+    assert not silent
+
+
+def says_what_it_is(module_name: str, name: str) -> bool:
+    module = importlib.import_module(module_name)
+    thing = getattr(module, name)
+    if inspect.isclass(thing) or inspect.isroutine(inspect.unwrap(thing)):
+        return bool(thing.__doc__)
+    # What is no class and no function has its docstring behind it, in the source.
+    body = ast.parse(Path(str(module.__file__)).read_text("utf-8")).body
+    for statement, following in pairwise(body):
+        targets = statement.targets if isinstance(statement, ast.Assign) else [getattr(statement, "target", None)]
+        if any(isinstance(target, ast.Name) and target.id == name for target in targets):
+            return isinstance(following, ast.Expr) and isinstance(following.value, ast.Constant)
+        if isinstance(statement, ast.FunctionDef) and statement.name == name:  # a fixture of pytest
+            return bool(ast.get_docstring(statement))
+    return False
 
 
 def test_every_page_of_the_documentation_is_in_a_table_of_contents() -> None:

@@ -17,11 +17,14 @@ from .sasl.credentials import Password
 __all__ = ["Chunking", "ClientCertificate", "Connector", "Endpoint", "Protocol", "TLSMode", "Timeouts"]
 
 Protocol = Literal["smtp", "lmtp", "pop3"]
+"""What the server speaks."""
 TLSMode = Literal["implicit", "starttls", "none"]
+"""TLS from the first octet (RFC 8314 3), begun by a command (RFC 3207, RFC 2595), or none."""
 Chunking: TypeAlias = bool | Literal["eager"] | None
 """Whether messages go in chunks, by BDAT (RFC 3030). True: wherever that is announced. "eager": so, too, and without
 waiting for a recipient to be accepted. False: nowhere. None: that is not decided here."""
 Connector = Callable[[], Awaitable[socket | tuple[StreamReader, StreamWriter]]]
+"""Makes the connection in place of the endpoint: returns a connected socket, or a reader and its writer."""
 _Path: TypeAlias = str | os.PathLike[str]
 ClientCertificate: TypeAlias = _Path | tuple[_Path, _Path] | tuple[_Path, _Path, str]
 """A file with the certificate and its key in PEM; or one for each; or with the password of the key besides."""

@@ -38,6 +38,7 @@ class Window:
 
 
 LOCKSTEP = Window(commands=1, octets=1)
+"""One command at a time: for a server that does not pipeline."""
 
 
 class PipelinedCommand(Protocol):

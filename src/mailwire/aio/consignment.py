@@ -28,6 +28,7 @@ Order = Literal["completion", "input"]
 """Results as they come, or in the order of the messages."""
 
 Messages = Iterable[MessageSource | Mailing] | AsyncIterable[MessageSource | Mailing]
+"""What a run sends: messages, or mails that say all by themselves."""
 
 # A mail that has twice been the one on which its connection broke is not tried again: it may be the reason.
 _TRIES: Final = 2

@@ -19,8 +19,8 @@ from .smtp import SMTPClient
 
 __all__ = ["CAUTION", "PoolConnections", "PooledConnection"]
 
-# Seconds, after which a server that wanted no more connections is tried again with more.
 CAUTION: Final = 60.0
+"""The seconds after which a server that wanted no more connections is tried again with more."""
 
 
 class PooledConnection:

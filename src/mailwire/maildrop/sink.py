@@ -58,6 +58,7 @@ class GroupSink(Sink, Protocol):
 
 
 Destination: TypeAlias = Sink | Receiver
+"""Where messages go: a Sink, or a coroutine function that takes one at a time."""
 
 
 class CallableSink:

@@ -44,6 +44,7 @@ class Permission(NamedTuple):
 
 
 EVERYTHING: Final = Permission(eight_bit=True, utf8=True, octets=None)
+"""The Permission that lets any octets leave."""
 
 
 class Mending:

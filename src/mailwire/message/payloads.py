@@ -18,8 +18,9 @@ from .survey import Survey
 
 __all__ = ["LARGE", "is_large", "payload_of", "put_in", "take_out"]
 
-# Characters. Below, generating takes no longer than a millisecond or two.
 LARGE: Final = BLOCK_SIZE
+"""A payload of more characters than this is work for a thread: below, generating takes no longer than a millisecond or
+two."""
 
 # RFC 2045 6.2: these encode nothing.
 _IDENTITIES: Final = frozenset({"", "7bit", "8bit", "binary"})

@@ -16,8 +16,9 @@ __all__ = ["BLOCK_SIZE", "Base64", "Buffer", "EncodedText", "Piecewise", "Rewrap
 
 B = TypeVar("B", bytes, str)
 
-# Octets. Large enough that a block costs little, small enough to stay in the processor's cache while it is mended.
 BLOCK_SIZE: Final = 256 * 1024
+"""The octets of a block: large enough that it costs little, small enough to stay in the processor's cache while it is
+mended."""
 
 # RFC 2045 6.8: lines of at most 76 characters; so many octets are in one.
 _LINE: Final = struct.Struct("76s")

@@ -9,6 +9,7 @@ from .._wire.dots import LineEndPolicy
 __all__ = ["DEFAULT_POLICY", "EncodeDomain", "MessagePolicy"]
 
 EncodeDomain = Callable[[str], str]
+"""Returns the A-labels of a domain beyond ASCII (RFC 5891)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,3 +41,4 @@ class MessagePolicy:
 
 
 DEFAULT_POLICY: Final = MessagePolicy()
+"""How a message is taken if nothing else is said."""

@@ -38,6 +38,7 @@ _ON_THE_LOOP: Final = 8 * 1024 * 1024
 _PORTION: Final = 16 * 1024 * 1024
 
 Look = Callable[[bytes], object]
+"""Is shown each piece as it is read."""
 
 
 @runtime_checkable
@@ -66,6 +67,7 @@ MessageSource = (
     | Iterable[bytes]
     | AsyncIterable[bytes]
 )
+"""What a message may be given as; see `SMTPClient.send`."""
 
 
 class Source(Protocol):

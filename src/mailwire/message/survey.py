@@ -8,8 +8,8 @@ from typing import Final
 
 __all__ = ["LINE_LIMIT", "Survey"]
 
-# RFC 5321 4.5.3.1.6: a line of text, with its CRLF.
 LINE_LIMIT: Final = 1000
+"""The octets of a line of text, with its CRLF (RFC 5321 4.5.3.1.6)."""
 
 _UTF8: Final = codecs.getincrementaldecoder("utf-8")
 

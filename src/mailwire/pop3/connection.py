@@ -46,6 +46,8 @@ _CHECKED: Final = (Stls, Auth, Utf8)
 # mpop, which has pipelined for years, keeps at most 100 commands in flight. The octets bound what a cancelled
 # retrieval leaves on its way to us.
 PIPELINING_WINDOW = Window(commands=100, octets=4 * 1024 * 1024)
+"""How much is unanswered at a time if nothing else is said: of the octets, those of the messages that were asked
+for."""
 
 
 def _ignore(_direction: str, _what: object) -> None:

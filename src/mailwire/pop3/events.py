@@ -66,3 +66,4 @@ class ConnectionClosed:
 
 
 Event = ResponseReceived | MessageData | MessageEnd | ServerClosing | ConnectionClosed | ComputationDue
+"""What `Connection.next_event` returns."""

@@ -29,3 +29,4 @@ class Limits:
 
 
 DEFAULT_LIMITS = Limits()
+"""How much a server may say if nothing else is said."""

@@ -22,8 +22,8 @@ __all__ = ["GREATEST_NUMBER", "BodyReader", "ListingReader", "read_number", "rea
 
 T_co = TypeVar("T_co", covariant=True)
 
-# Of a message: no maildrop has two thousand million.
 GREATEST_NUMBER: Final = 2**31 - 1
+"""The greatest number of a message: no maildrop has two thousand million."""
 
 # What is greater is a negative number that somebody printed without its sign.
 _GREATEST_SIZE: Final = 2**63 - 1

@@ -37,3 +37,4 @@ class Quirks:
 
 
 STANDARD = Quirks()
+"""Nothing is forgiven but what cannot be misunderstood."""

@@ -94,6 +94,7 @@ PHRASES: Final = (
     Phrase((b"try again later",), RefusalCause.TEMPORARY, "many", is_specific=False),
     Phrase((b"temporarily",), RefusalCause.TEMPORARY, "many", is_specific=False),
 )
+"""What servers that know no response codes say; the first that fits counts."""
 _OF_CREDENTIALS: Final = (b"password", b"passwd", b"credential", b"username", b"user name", b"logon", b"login", b"auth")
 
 # Octets of a text that are looked at: RFC 2449 4's limit of a response.

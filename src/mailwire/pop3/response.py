@@ -11,8 +11,8 @@ from .refusals import RefusalCause, ResponseCode, cause_of_code, find_phrase
 
 __all__ = ["SHOWN_LIMIT", "LongResponse", "Response", "parse_status"]
 
-# How many octets of a listing a transcript shows; the rest is counted.
 SHOWN_LIMIT: Final = 4096
+"""How many octets of a listing a transcript shows; the rest is counted."""
 
 _STATUS: Final = re.compile(rb"(\+OK|-ERR)(?:[ \t]([^\0]*))?\Z", re.DOTALL)
 # RFC 2449 8: a response code, in brackets at the beginning of the text.

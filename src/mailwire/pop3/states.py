@@ -67,6 +67,7 @@ TRANSITIONS: Final[Mapping[tuple[State, type[Command[object]]], Transition]] = {
     # Commands of the caller's own change nothing.
     **{(state, Command): Transition(done=state, refused=state) for state in (_A, _T)},
 }
+"""What may be sent in a state, and where the answer leads (RFC 1939 3 to 6). What is not here is out of place."""
 _KINDS: Final = frozenset(kind for _, kind in TRANSITIONS)
 
 

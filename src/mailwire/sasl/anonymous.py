@@ -9,8 +9,9 @@ from .mechanism import Mechanism, MechanismFailed
 
 __all__ = ["TRACE_LIMIT", "AnonymousMechanism"]
 
-# RFC 4505 2: "token = 1*255TCHAR", characters and not octets. It allows an address to be longer; we do not.
 TRACE_LIMIT: Final = 255
+"""The characters, not octets, that a trace may have (RFC 4505 2: "token = 1*255TCHAR"). It allows an address to be
+longer; we do not."""
 
 # RFC 4505 3, the stringprep profile "trace". Of the bidirectional text that it also refuses nothing is checked here:
 # the trace means nothing to the protocol, and the server prepares it for itself.

@@ -11,6 +11,7 @@ from typing import Final, Literal, TypeAlias, get_args
 __all__ = ["BindingType", "ChannelBinding", "server_end_point"]
 
 BindingType: TypeAlias = Literal["tls-server-end-point", "tls-unique", "tls-exporter"]
+"""How a login is bound to its TLS connection (RFC 5929 3 and 4, RFC 9266)."""
 
 
 @dataclass(frozen=True, slots=True)

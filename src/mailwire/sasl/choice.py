@@ -40,6 +40,7 @@ MechanismFactory: TypeAlias = Callable[[], Mechanism]
 """Makes a mechanism of the caller's own, a new one for each login."""
 
 Credentials: TypeAlias = Password | OAuthToken | External | Anonymous | MechanismFactory
+"""What one can log in with."""
 
 
 @dataclass(frozen=True, slots=True)

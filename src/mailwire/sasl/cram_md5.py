@@ -15,8 +15,8 @@ from .mechanism import Mechanism, MechanismFailed
 
 __all__ = ["CHALLENGE_LIMIT", "CramMD5"]
 
-# Process number, time and host name: 300 octets would be much.
 CHALLENGE_LIMIT: Final = 512
+"""The octets that a challenge may have. Process number, time and host name: 300 would be much."""
 
 # RFC 2195 2: "The syntax of the unencoded form must correspond to that of an RFC 822 'msg-id'". Stricter than that by
 # refusing quoted strings. In APOP, which is the same idea without HMAC, it is by challenges of no such form that the

@@ -18,9 +18,11 @@ from .work import ComputationDue, Work
 __all__ = ["CANCEL", "ROUND_LIMIT", "Exchange"]
 
 CANCEL: Final = b"*\r\n"
+"""What breaks an exchange off (RFC 4954 4, RFC 5034 4)."""
 
-# The longest honest exchange of a registered mechanism takes three challenges; a server that asks for ever is cut off.
 ROUND_LIMIT: Final = 8
+"""So many challenges are answered. The longest honest exchange of a registered mechanism takes three; a server that
+asks for ever is cut off."""
 
 
 class Exchange:

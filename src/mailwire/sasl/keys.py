@@ -10,9 +10,10 @@ from typing import Final, Literal, TypeAlias
 __all__ = ["HASHES", "HashName", "KeyCache", "Keys"]
 
 HashName: TypeAlias = Literal["SHA-1", "SHA-256", "SHA-512"]
+"""A hash by its name in the name of a mechanism (SCRAM-SHA-256)."""
 
-# By the name in the mechanism's name, what hashlib calls it.
 HASHES: Final[dict[HashName, str]] = {"SHA-1": "sha1", "SHA-256": "sha256", "SHA-512": "sha512"}
+"""What hashlib calls a hash, by its name in the name of a mechanism."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,8 +16,8 @@ from .redaction import Redaction
 
 __all__ = ["FAILURE_LIMIT", "OAuthBearer", "OAuthFailure", "XOAuth2"]
 
-# Octets of a server's reasons that are read. Google's take a hundred, and none has a use for a thousand.
 FAILURE_LIMIT: Final = 4_096
+"""The octets of a server's reasons that are read. Google's take a hundred, and none has a use for a thousand."""
 
 # A failure is one object of texts (RFC 7628 3.2.2). Nesting is bounded before it is parsed: json recurses.
 _BRACKET_LIMIT: Final = 32

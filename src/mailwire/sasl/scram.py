@@ -33,20 +33,21 @@ from .work import Work
 
 __all__ = ["MAXIMUM_ITERATIONS", "MESSAGE_LIMIT", "MINIMUM_ITERATIONS", "WORK_ITERATIONS", "ProofMissing", "Scram"]
 
-# RFC 7677 4, RFC 5802 5.1: a server should announce at least 4096. One that announces fewer may be somebody who wants
-# to guess passwords cheaply from one proof.
 MINIMUM_ITERATIONS: Final = 4_096
+"""A server that asks for fewer iterations is refused (RFC 7677 4, RFC 5802 5.1): it may be somebody who wants to guess
+passwords cheaply from one proof."""
 
-# Two thirds of a second with SHA-512. OWASP advises servers to use 600,000 with SHA-256; without a limit a server keeps
-# a client busy for an hour by one number (irssi#1630). Who has an account with more iterations sets it.
 MAXIMUM_ITERATIONS: Final = 1_000_000
+"""A server that asks for more iterations is refused: so many take two thirds of a second with SHA-512. OWASP advises
+servers to use 600,000 with SHA-256; without a limit a server keeps a client busy for an hour by one number
+(irssi#1630). Who has an account with more sets it."""
 
-# Above this a computation is handed out as Work: 50,000 take 30 ms with SHA-512, and a loop should stall no longer.
 WORK_ITERATIONS: Final = 50_000
+"""Above this a computation is handed out as Work: 50,000 take 30 ms with SHA-512, and a loop should stall no longer."""
 
-# Octets of a server's message. Honest ones take two hundred. What is echoed of this one, the nonce, must still leave
-# our response within the line of 12,288 octets that RFC 4954 4 considers sufficient.
 MESSAGE_LIMIT: Final = 4_096
+"""The octets that a server's message may have. Honest ones take two hundred. What is echoed of this one, the nonce,
+must still leave our response within the line of 12,288 octets that RFC 4954 4 considers sufficient."""
 
 # hashlib.pbkdf2_hmac() takes no more.
 _COUNT_LIMIT: Final = 2**31 - 1

@@ -38,6 +38,7 @@ DEFECTS: Final[Sequence[Defect]] = (
         None,
     ),
 )
+"""Servers that announce CHUNKING and are known to be bad at it, by their greetings."""
 
 
 def is_bad_at_chunking(greeting: Reply, hello: Reply) -> bool:

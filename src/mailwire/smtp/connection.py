@@ -45,6 +45,7 @@ __all__ = ["PIPELINING_WINDOW", "Connection"]
 # while it writes cannot come to a stop over buffers; so the window has room for a mail to a hundred recipients with
 # ordinary addresses, which then costs one round trip, and is far from where servers choke.
 PIPELINING_WINDOW: Final = Window(commands=128, octets=8192)
+"""How much is unanswered at a time if nothing else is said: of the octets, those of commands."""
 
 # The commands of every mail: nothing is known of them, and their success moves nothing, but what the table says.
 _ORDINARY: Final[frozenset[type]] = frozenset({Mail, Rcpt, Data, Rset})

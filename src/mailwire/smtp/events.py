@@ -54,3 +54,4 @@ class ConnectionClosed:
 
 
 Event = ReplyReceived | GroupsAnswered | ServerClosing | ConnectionClosed | ComputationDue
+"""What `Connection.next_event` returns."""

@@ -87,8 +87,8 @@ def _says_binary(parameter: tuple[str, str | None]) -> bool:
 
 
 NO_PARAMETERS: Final = Parameters({})
+"""None."""
 
-# Which extension a parameter of MAIL and of RCPT needs. One that is not listed is its user's own business.
 MAIL_EXTENSIONS: Final[Mapping[str, str]] = {
     "SIZE": "SIZE",  # RFC 1870
     "BODY": "8BITMIME",  # RFC 6152; for BINARYMIME see RFC 3030
@@ -102,11 +102,13 @@ MAIL_EXTENSIONS: Final[Mapping[str, str]] = {
     "REQUIRETLS": "REQUIRETLS",  # RFC 8689
     "AUTH": "AUTH",  # RFC 4954
 }
+"""The extension that a parameter of MAIL needs. One that is not listed is its user's own business."""
 RCPT_EXTENSIONS: Final[Mapping[str, str]] = {
     "NOTIFY": "DSN",
     "ORCPT": "DSN",
     "RRVS": "RRVS",  # RFC 7293
 }
+"""The extension that a parameter of RCPT needs."""
 
 
 def needed_extensions(keywords: Iterable[str], known: Mapping[str, str]) -> tuple[str, ...]:

@@ -15,6 +15,7 @@ from .reply import EnhancedCode, Reply
 __all__ = ["NO_TIMINGS", "Receipt", "RecipientReceipt"]
 
 NO_TIMINGS: Final[Mapping[str, float]] = FrozenMapping({})
+"""Nobody has measured."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,8 +21,11 @@ __all__ = ["LINE_LIMIT", "REPLY_LIMIT", "REPLY_LINE_LIMIT", "EnhancedCode", "Rep
 # RFC 5321 4.5.3.1.5 allows a reply line 512 octets. Real servers exceed that (long EHLO lines, links in refusals), so
 # the limits are where libcurl's (64 KiB a reply) and Postfix's (2,048 a line, generously) stand.
 LINE_LIMIT: Final = 8192
+"""The octets that a line of a reply may have."""
 REPLY_LIMIT: Final = 65536
+"""The octets that a reply may have, with all of its lines."""
 REPLY_LINE_LIMIT: Final = 512
+"""The lines that a reply may have."""
 
 # RFC 5321 4.2.1: the first digit is 2 to 5 (1yz "does not exist in SMTP"). The ASCII digits only: bytes patterns know
 # no others, unlike int() and str.isdigit().

@@ -103,6 +103,7 @@ TRANSITIONS: Final[Mapping[tuple[State, type[Command[object]]], Transition]] = {
     **{(state, command): _stay(state) for state in (_I, _R, _T, _C, _S) for command in (Noop, Vrfy, Expn, Help)},
     **{(state, Command): _stay(state) for state in (_R, _T)},
 }
+"""What may be sent in a state, and where the reply leads (RFC 5321 4.1.4). What is not here is out of place."""
 
 _KINDS: Final = frozenset(kind for _, kind in TRANSITIONS)
 

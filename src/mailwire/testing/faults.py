@@ -27,6 +27,7 @@ __all__ = [
 ]
 
 Side = Literal["client", "server"]
+"""Whose octets are meant."""
 
 
 def _check(of: Side, value: float, least: float, what: str) -> None:
@@ -200,4 +201,6 @@ class SwappedLines:
 
 
 Alteration: TypeAlias = BitFlip | Insertion | DroppedLine | DoubledLine | SwappedLines
+"""What changes octets."""
 Fault: TypeAlias = Latency | Bandwidth | Slices | Coalesced | LateEnd | ZeroWindow | HalfClose | Cut | Alteration
+"""What a FaultProxy does to one direction of a connection."""

@@ -9,6 +9,7 @@ from .mishaps import Delayed, Doubled, Early, HeldBack, HungUp, Mishap, Replaced
 __all__ = ["Mishandling", "Packets"]
 
 Packets: TypeAlias = list[bytes]
+"""What leaves, and what of it together."""
 
 _Altering: TypeAlias = Unanswered | HungUp | Replaced | Split | HeldBack | Doubled
 _Due: TypeAlias = _Altering | Delayed

@@ -136,3 +136,4 @@ class Early:
 
 
 Mishap: TypeAlias = Unanswered | HungUp | Delayed | Replaced | Split | HeldBack | Doubled | Early
+"""What goes wrong at a step."""

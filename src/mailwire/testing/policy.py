@@ -130,3 +130,4 @@ def _found(replies: Mapping[str, str], address: str) -> str | None:
 
 
 DEFAULTS: Final = Policy()
+"""How a MailServer behaves if nothing else is said."""

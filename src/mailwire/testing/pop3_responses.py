@@ -42,3 +42,4 @@ RESPONSES: Final[Mapping[str, Phrase]] = {
     "message unavailable": Phrase("-ERR", "", "Cannot read the message"),
     "too many": Phrase("-ERR", "", "No more messages in this session"),
 }
+"""What the loopback server answers in POP3, by the occasion."""

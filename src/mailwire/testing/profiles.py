@@ -30,8 +30,6 @@ __all__ = [
     "UNSTUFFED",
 ]
 
-# ArGoSoft Mail Server Freeware 1.8, from three sessions of September 2021 captured with Sylpheed 3.7.0, telnet and a C
-# program. What no capture shows (VRFY, TOP, the wording of refusals) is ours, without the codes it never heard of.
 _ARGOSOFT_GREETING: Final = "ArGoSoft Mail Server Freeware, Version 1.8 (1.8.8.8)"
 _ARGOSOFT_FAREWELL: Final = "Aba he"
 
@@ -69,11 +67,9 @@ ARGOSOFT: Final = Quirk(
         retr_shortfall=11,
     ),
 )
+"""ArGoSoft Mail Server Freeware 1.8, from three sessions of September 2021 captured with Sylpheed 3.7.0, telnet and a C
+program. What no capture shows (VRFY, TOP, the wording of refusals) is ours, without the codes it never heard of."""
 
-# Gmail. What it can do it tells only behind the login (mail-api #50, mpop's source); it hangs up on a command that it
-# does not announce (fdm #140), shows some 250 messages to a session (node-pop3 #2, yam #392), and what was retrieved is
-# gone from POP3 without any DELE (getmail's FAQ, wanderlust #118). Behind a message of 20 MB it drops the connection
-# when that is to be deleted (MailKit #82).
 GMAIL: Final = Quirk(
     "gmail",
     pop3=POP3Quirk(
@@ -93,10 +89,11 @@ GMAIL: Final = Quirk(
         large_message=20 * 1024 * 1024,
     ),
 )
+"""Gmail. What it can do it tells only behind the login (mail-api #50, mpop's source); it hangs up on a command that it
+does not announce (fdm #140), shows some 250 messages to a session (node-pop3 #2, yam #392), and what was retrieved is
+gone from POP3 without any DELE (getmail's FAQ, wanderlust #118). Behind a message of 20 MB it drops the connection
+when that is to be deleted (MailKit #82)."""
 
-# Exchange 2003, with what its predecessor was known for. "+OK" asks for a response of AUTH (MailKit #391, with the
-# capabilities as they are here); sizes are those of its database, the last line of some messages has no end, and the
-# dot stands directly behind it (fetchmail's FAQ S2); some messages come empty.
 EXCHANGE: Final = Quirk(
     "exchange",
     pop3=POP3Quirk(
@@ -113,9 +110,10 @@ EXCHANGE: Final = Quirk(
         defects={2: Defect.EMPTY, 3: Defect.UNTERMINATED},
     ),
 )
+"""Exchange 2003, with what its predecessor was known for. "+OK" asks for a response of AUTH (MailKit #391, with the
+capabilities as they are here); sizes are those of its database, the last line of some messages has no end, and the
+dot stands directly behind it (fetchmail's FAQ S2); some messages come empty."""
 
-# Exchange Online. AUTH with an initial response ends the connection (getmail6 #256, mpop #11), there is no PIPELINING,
-# and an empty line answers the DELE of some messages (MailKit #1634, #1636).
 OFFICE365: Final = Quirk(
     "office365",
     pop3=POP3Quirk(
@@ -130,9 +128,9 @@ OFFICE365: Final = Quirk(
         defects={2: Defect.BLANK_ANSWER},
     ),
 )
+"""Exchange Online. AUTH with an initial response ends the connection (getmail6 #256, mpop #11), there is no PIPELINING,
+and an empty line answers the DELE of some messages (MailKit #1634, #1636)."""
 
-# NetEase (163, 126) and QQ: texts in GBK (zmail #30, qqbot #36), messages that are not to be had and a quota on what is
-# retrieved (zmail #22, #115), and of a maildrop with much in it a negative number of octets (MailKit #872).
 NETEASE: Final = Quirk(
     "163",
     pop3=POP3Quirk(
@@ -151,15 +149,15 @@ NETEASE: Final = Quirk(
         defects={2: Defect.UNAVAILABLE},
     ),
 )
+"""NetEase (163, 126) and QQ: texts in GBK (zmail #30, qqbot #36), messages that are not to be had and a quota on what
+is retrieved (zmail #22, #115), and of a maildrop with much in it a negative number of octets (MailKit #872)."""
 
-# Yahoo, AOL and Verizon: UIDL is there, and not announced (neomutt #1427).
 JPOP: Final = Quirk(
     "jpop",
     pop3=POP3Quirk(responses={"greeting": "+OK JPOP server ready"}, withheld_capabilities=frozenset({"UIDL"})),
 )
+"""Yahoo, AOL and Verizon: UIDL is there, and not announced (neomutt #1427)."""
 
-# Comcast and others: several blanks before the unique id (thunderbird-android #323, mpop's source), and TOP ends behind
-# 64 KiB whatever it was asked for (fetchmail's FAQ I8).
 MAILLENNIUM: Final = Quirk(
     "maillennium",
     pop3=POP3Quirk(
@@ -169,8 +167,9 @@ MAILLENNIUM: Final = Quirk(
         top_limit=64 * 1024,
     ),
 )
+"""Comcast and others: several blanks before the unique id (thunderbird-android #323, mpop's source), and TOP ends
+behind 64 KiB whatever it was asked for (fetchmail's FAQ I8)."""
 
-# pop.km.ru: two status lines answer TOP, which is not announced (MailKit #1533); what is, is misspelt.
 KM_RU: Final = Quirk(
     "km.ru",
     pop3=POP3Quirk(
@@ -180,8 +179,8 @@ KM_RU: Final = Quirk(
         doubled_responses=frozenset({"top"}),
     ),
 )
+"""pop.km.ru: two status lines answer TOP, which is not announced (MailKit #1533); what is, is misspelt."""
 
-# poczta.o2.pl: PIPELINING is announced, and ends the connection when it is used (MailKit #174).
 O2: Final = Quirk(
     "o2",
     pop3=POP3Quirk(
@@ -190,6 +189,7 @@ O2: Final = Quirk(
         pipelining_limit=3,
     ),
 )
+"""poczta.o2.pl: PIPELINING is announced, and ends the connection when it is used (MailKit #174)."""
 
 # No product, but what many have in common.
 

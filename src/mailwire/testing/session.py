@@ -29,10 +29,11 @@ __all__ = ["COMMAND_LIMIT", "RESPONSE_LIMIT", "Session", "TLSState"]
 TLSState = Literal["unavailable", "available", "agreed", "established"]
 """Whether the client may ask for TLS, has been told to begin, or has it."""
 
-# Postfix's line_length_limit; RFC 5321 4.5.3.1.4 and RFC 2449 4 promise less.
 COMMAND_LIMIT: Final = 2048
-# RFC 4954 4: "the maximum length of the authentication exchange line is 12288 octets".
+"""The octets that a command may have: Postfix's line_length_limit. RFC 5321 4.5.3.1.4 and RFC 2449 4 promise less."""
 RESPONSE_LIMIT: Final = 12288
+"""The octets of a line in an exchange of AUTH: "the maximum length of the authentication exchange line is 12288 octets"
+(RFC 4954 4)."""
 
 # Answers are joined into one piece up to this size; a message on its way out is not copied for it.
 _JOIN_LIMIT: Final = 64 * 1024

@@ -51,3 +51,4 @@ REPLIES: Final[Mapping[str, Phrase]] = {
     "line ends": Phrase("554", "5.6.0", "The message holds a bare CR, a bare LF or a NUL"),
     "parameter": Phrase("555", "5.5.4", "Parameter {parameter} not recognized"),
 }
+"""What the loopback server answers in SMTP and LMTP, by the occasion."""
