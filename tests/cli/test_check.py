@@ -11,6 +11,8 @@ from mailwire import TLSInfo
 from mailwire.cli.check import render
 from mailwire.cli.inspection import Announcement, Inspection
 from mailwire.cli.verdict import Judgement, judge
+from mailwire.error_record import error_from_dict
+from mailwire.errors import TLSFailed
 from mailwire.testing import MECHANISMS, QUIRKS, Account, MailServer, Policy, authority_file, server_context
 from tests.cli.program import mailwire
 
@@ -62,9 +64,34 @@ async def test_what_was_seen_can_be_had_as_json() -> None:
     values = json.loads(ended.out)
     assert values["tls"]["version"] == "TLSv1.3"
     assert values["announcements"][0]["phase"] == "under TLS"
-    assert values["mechanism"] is None
+    assert values["mechanism"] is values["error"] is None
     assert {"weak", "note", "good"} >= {judgement["kind"] for judgement in values["judgements"]}
     assert len(values["round_trips"]) >= 4
+
+
+async def test_a_failure_is_in_the_json_too() -> None:
+    async with MailServer(ACCOUNTS, tls_context=server_context()) as server:
+        ended = await mailwire("check", f"smtp+starttls://localhost:{server.smtp_port}", "--json", "--quiet")
+    nobody = await mailwire("check", "smtps://localhost:1", "--json")
+
+    values = json.loads(ended.out)
+    assert ended.status == 76
+    assert values["greeting"] == "220 localhost ESMTP mailwire.testing"
+    assert values["judgements"] == []
+    error = error_from_dict(values["error"])
+    assert isinstance(error, TLSFailed)
+    assert ended.err == f"mailwire: {error}\n"
+    values = json.loads(nobody.out)
+    assert (nobody.status, values["greeting"], values["error"]["kind"]) == (75, None, "ConnectionFailed")
+
+
+async def test_an_lmtp_server_is_shown() -> None:
+    async with MailServer(ACCOUNTS) as server:
+        ended = await mailwire("check", f"lmtp://localhost:{server.lmtp_port}")
+
+    assert (ended.status, ended.err) == (0, "")
+    assert labels(ended.out)["in the clear"].startswith("PIPELINING")
+    assert "LHLO" not in ended.out
 
 
 async def test_a_server_without_tls_is_weak_and_quiet_is_quiet() -> None:
@@ -102,8 +129,10 @@ NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 TLS = TLSInfo("TLSv1.3", "TLS_AES_256_GCM_SHA384", b"", True, NOW + timedelta(days=80))
 
 
-def seen(*announcements: Announcement, protocol: str = "smtp", tls: TLSInfo | None = TLS) -> Inspection:
-    return Inspection("x", protocol, True, "220 x", announcements, tls, None, (), 0.1)
+def seen(
+    *announcements: Announcement, protocol: str = "smtp", tls: TLSInfo | None = TLS, is_local: bool = False
+) -> Inspection:
+    return Inspection("x", protocol, True, is_local, "220 x", announcements, tls, None, (), 0.1)
 
 
 def kinds(inspection: Inspection) -> dict[str, str]:
@@ -133,6 +162,8 @@ def test_what_was_not_checked_or_is_old_is_told() -> None:
     assert "may be anybody's" in said(told, "weak")
     assert "TLSv1.2" in said(told, "note")
     assert "no TLS" in said(seen(GOOD, tls=None), "weak")
+    assert "does not leave the machine" in said(seen(GOOD, tls=None, is_local=True), "good")
+    assert said(seen(GOOD, tls=None, is_local=True), "weak") == ""
 
 
 def test_logins_are_judged() -> None:
@@ -149,6 +180,7 @@ def test_logins_are_judged() -> None:
 def test_what_is_missing_is_told() -> None:
     assert "no PIPELINING" in said(seen(Announcement("under TLS", ("AUTH PLAIN",))), "note")
     assert "no EHLO" in said(seen(), "note")
+    assert "no LHLO" in said(seen(protocol="lmtp"), "note")
     assert "no CAPA" in said(seen(protocol="pop3"), "note")
     bare = seen(Announcement("under TLS", ("USER",)), protocol="pop3")
     assert "no UIDL" in said(bare, "weak")

@@ -83,10 +83,7 @@ def test_help_fits_a_screen_and_shows_an_example() -> None:
 
 
 def test_a_word_that_is_no_command_is_told(capsys: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(SystemExit) as ended:
-        cli.main(["dome"])
-
-    assert ended.value.code == 64
+    assert cli.main(["dome"]) == 64
     assert "dome" in capsys.readouterr().err
 
 
@@ -105,14 +102,14 @@ def test_the_demo_fails_unless_the_one_mail_came_back_as_it_was(
     receipt = Receipt(delivery, "a@b", (), None, len(SENT))
     retrieved = [RetrievedMessage(number, None, raw) for number, raw in enumerate(messages, 1)]
 
-    assert demo.judge(SENT, receipt, retrieved) == 1
+    assert demo.judge(SENT, receipt, retrieved) == 76
     assert "not what was sent" in capsys.readouterr().err
 
 
 async def test_the_demo_fails_with_a_line_that_says_why(capsys: pytest.CaptureFixture[str]) -> None:
     stranger = MailServer([Account("somebody", "else", ("somebody@example.org",))])
 
-    assert await demo.demonstrate(stranger, tls=False, logs_in=True) == 1
+    assert await demo.demonstrate(stranger, tls=False, logs_in=True) == 77
 
     out, err = capsys.readouterr()
     assert "S: 535" in out
@@ -126,4 +123,4 @@ def test_a_reader_that_has_seen_enough_ends_the_demo_quietly() -> None:
     _, err = process.communicate(timeout=60)
 
     assert err == b""
-    assert process.returncode == 1
+    assert process.returncode == 141

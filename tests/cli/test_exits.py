@@ -44,8 +44,11 @@ def test_a_refusal_is_for_good_or_for_now() -> None:
 
 def test_a_mail_in_doubt_is_not_to_be_sent_again_blindly() -> None:
     error: MailwireError = errors.ConnectionLost("a")
-    error.delivery = Delivery.UNKNOWN
-    assert status_of(error) == Exit.IO
+    error.delivery = Delivery.NOT_SENT
+    assert status_of(error) == Exit.TEMPORARY
+    for word in (Delivery.UNKNOWN, Delivery.ACCEPTED):  # ACCEPTED: some of the recipients have it
+        error.delivery = word
+        assert status_of(error) == Exit.IO
 
 
 def test_errors_of_others_have_theirs() -> None:

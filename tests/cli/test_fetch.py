@@ -143,12 +143,7 @@ def test_a_mistake_in_the_arguments_is_told(
     tmp_path: Path,
 ) -> None:
     monkeypatch.setenv("HOME", str(tmp_path))
-    try:
-        status = main(["fetch", "pop3s://localhost:1", *words])
-    except SystemExit as error:
-        status = int(error.code or 0)
-
-    assert status == 64
+    assert main(["fetch", "pop3s://localhost:1", *words]) == 64
     assert said in capsys.readouterr().err
 
 
@@ -194,6 +189,61 @@ async def test_the_dialogue_of_each_run_is_shown_while_it_goes_on(server: MailSe
 
     assert sum(b"C: RETR " in line for line in shown) == 2  # in the first run
     assert not any(b"secret" in line for line in shown)
+
+
+async def test_it_does_not_go_on_where_nobody_reads_any_more(server: MailServer, tmp_path: Path) -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+    process = await start(
+        *("fetch", f"pop3://b@localhost:{server.pop3_port}", "--allow-cleartext-auth"),
+        *("--maildir", tmp_path / "Mail", "--watch", "1h"),
+        home=tmp_path,
+        environment=PASSWORD,
+        stdout=writing,
+    )
+    os.close(writing)
+    _, err = await process.communicate()
+
+    assert (process.returncode, err) == (141, b"")
+    assert len(stored(tmp_path / "Mail")) == 2
+
+
+async def test_it_goes_on_where_its_reports_find_no_room(server: MailServer, tmp_path: Path) -> None:
+    process = await start(
+        *("fetch", f"pop3://b@localhost:{server.pop3_port}", "--allow-cleartext-auth"),
+        *("--maildir", tmp_path / "Mail", "--watch", "1s"),
+        home=tmp_path,
+        environment=PASSWORD,
+        redirections=">/dev/full",
+    )
+    while len(stored(tmp_path / "Mail")) < 2:
+        await turns()
+    fill(server, "three")
+    while len(stored(tmp_path / "Mail")) < 3:
+        await turns()
+    process.send_signal(signal.SIGTERM)
+    _, err = await process.communicate()
+
+    assert process.returncode == 143
+    assert err.decode().endswith("mailwire: not all could be written: No space left on device\n")
+
+
+def test_without_a_home_somebody_must_say_where_the_ledger_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def refuse() -> Path:
+        raise RuntimeError("Could not determine home directory.")
+
+    monkeypatch.setattr(Path, "home", refuse)
+    monkeypatch.delenv("XDG_STATE_HOME", raising=False)
+    words = ["fetch", "pop3s://b@localhost:1", "--password-command", "echo x", "--maildir", str(tmp_path / "Mail")]
+    assert main(words) == 64
+    assert "expected --ledger FILE" in capsys.readouterr().err
+
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "file"))
+    assert main(words) == 74
+    assert "--ledger FILE names another" in capsys.readouterr().err
 
 
 async def test_it_does_not_go_on_with_credentials_that_were_refused(server: MailServer, tmp_path: Path) -> None:

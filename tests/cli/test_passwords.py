@@ -167,6 +167,53 @@ def test_whoever_is_at_the_terminal_is_asked(monkeypatch: pytest.MonkeyPatch) ->
     assert asked == ["Password of b at pop.example.org: "]
 
 
+def test_whoever_types_nothing_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys.stdin, "isatty", lambda: True, raising=False)
+
+    def ask(_: str) -> str:
+        raise EOFError
+
+    with pytest.raises(UsageError, match=r"expected the password of b at pop\.example\.org, got none"):
+        auth(URL, ask=ask)
+
+
+def test_a_closed_standard_input_is_nobody_to_ask(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "stdin", None)
+    with pytest.raises(UsageError, match="expected one in"):
+        auth(URL)
+
+
+@pytest.mark.parametrize("error", [PermissionError, RuntimeError])
+def test_a_home_that_is_none_or_is_somebody_elses_has_no_passwords(
+    error: type[Exception], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse() -> Path:
+        raise error
+
+    monkeypatch.setattr(Path, "home", refuse)
+    monkeypatch.setenv("MAILWIRE_PASSWORD", "secret")
+    assert auth(URL) == Password("b", "secret")
+
+
+@pytest.mark.parametrize(("is_at_terminal", "password"), [(False, "secret"), (True, "typed")])
+def test_a_command_reads_what_somebody_types_and_no_message_that_waits(
+    is_at_terminal: bool, password: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys.stdin, "isatty", lambda: is_at_terminal, raising=False)
+    reading, writing = os.pipe()
+    os.write(writing, b"typed\n")
+    os.close(writing)
+    before = os.dup(0)
+    os.dup2(reading, 0)
+    try:
+        assert auth(URL, "--password-command", "sh -c 'cat; echo secret'") == Password("b", password)
+        assert os.read(0, 100) == (b"" if is_at_terminal else b"typed\n")
+    finally:
+        os.dup2(before, 0)
+        os.close(before)
+        os.close(reading)
+
+
 def test_nobody_to_ask_is_told_what_was_expected() -> None:
     with pytest.raises(UsageError, match=r"expected one in ~/.netrc or MAILWIRE_PASSWORD"):
         auth(URL)

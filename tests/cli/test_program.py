@@ -19,9 +19,7 @@ def test_an_interruption_before_anything_has_begun_is_told(
 
 def test_no_command_is_told_and_the_version_too(capsys: pytest.CaptureFixture[str]) -> None:
     for words, status in (([], 64), (["--version"], 0), (["--nonsense"], 64)):
-        with pytest.raises(SystemExit) as ended:
-            main(words)
-        assert ended.value.code == status
+        assert main(words) == status
     assert f"mailwire {__version__}\n" in capsys.readouterr().out
 
 

@@ -180,6 +180,9 @@ async def test_the_receipt_can_be_had_as_json(server: MailServer) -> None:
         ((), b"From: a@b.org\r\nTo: c\r\n\r\n", 65, "expected addresses in To"),
         (("--to", "c@d.org"), MESSAGE + b"\0", 65, "NUL"),
         (("--nonsense",), b"", 64, "unrecognized arguments"),
+        (("--from", "a@b.org", "--to", "c@d.org", "--subject", "caf\udce9"), b"", 65, "behind --subject"),
+        (("--from", "a@b.org", "--to", "c@d.org", "--text", "caf\udce9"), b"", 65, "behind --text"),
+        (("--from", "a@b.org", "--to", "c@d.org", "--subject", "x"), b"\xe9", 65, "expected text in utf-8"),
     ],
 )
 def test_what_cannot_be_sent_is_told_before_anybody_is_asked(
@@ -192,15 +195,41 @@ def test_what_cannot_be_sent_is_told_before_anybody_is_asked(
 ) -> None:
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(stdin)))
     # Nobody listens there: it would be told if anybody was asked.
-    try:
-        ended = main(["send", "smtp://127.0.0.1:1", *arguments])
-    except SystemExit as error:
-        ended = int(error.code or 0)
+    ended = main(["send", "smtp://127.0.0.1:1", *arguments])
 
     out, err = capsys.readouterr()
     assert (ended, out) == (status, "")
     assert said in err
     assert "no connection" not in err
+
+
+def test_a_closed_standard_input_is_no_message(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "stdin", None)
+    for words in ((), ("--from", "a@b.org", "--to", "c@d.org", "--subject", "x")):
+        assert main(["send", "smtp://127.0.0.1:1", *words]) == 66
+        assert "standard input, which is closed" in capsys.readouterr().err
+    assert main(["send", "smtp://127.0.0.1:1", "--from", "a@b.org", "--to", "c@d.org", "--text", "x"]) == 75
+
+
+@pytest.mark.parametrize("redirections", [">/dev/full", ">&- 2>&- <&-", "2>/dev/full"])
+async def test_a_mail_that_was_accepted_stays_so_whatever_becomes_of_the_receipt(
+    server: MailServer, tmp_path: Path, redirections: str
+) -> None:
+    (tmp_path / "mail").write_bytes(MESSAGE)
+    ended = await mailwire("send", url(server), tmp_path / "mail", "--transcript", redirections=redirections)
+
+    assert ended.status == 0
+    assert contents(server) == [MESSAGE]
+
+
+async def test_a_name_that_would_move_the_cursor_is_escaped(server: MailServer) -> None:
+    who = ("--from", "a@example.org", "--to", "\N{RIGHT-TO-LEFT OVERRIDE}b@example.org")
+    ended = await mailwire("send", url(server), *who, stdin=MESSAGE)
+
+    assert ended.out.startswith("refused   \\u202eb@example.org")
+    assert "\N{RIGHT-TO-LEFT OVERRIDE}" not in ended.out + ended.err
 
 
 def test_a_typo_in_a_url_says_what_was_expected(
@@ -246,6 +275,31 @@ async def test_nobody_listening_may_be_there_later(server: MailServer) -> None:
 
 UP_TO_DATA = ("S: 220 mx", "C: EHLO ...", "S: 250 mx", "C: MAIL ...", "S: 250 ok", "C: RCPT ...", "S: 250 ok")
 UP_TO_END = (*UP_TO_DATA, "C: DATA", "S: 354 go", MAIL_DATA)
+
+
+async def test_some_who_are_to_be_tried_again_are_not_told_as_all() -> None:
+    other = ("C: RCPT ...", "S: 450 later", "C: DATA", "S: 354 go", MAIL_DATA)
+    script = (*UP_TO_DATA, *other, "S: 250 taken", "C: QUIT", "S: 221 bye", FIN)
+    async with ScriptedPeer(*script, listen=True) as server:
+        who = ("--to", "b@example.org", "--to", "c@example.org")
+        ended = await mailwire("send", f"smtp://127.0.0.1:{server.port}", *who, stdin=MESSAGE)
+
+    assert ended.status == 74  # for 75, b would get it twice
+    assert ended.out == "accepted  b@example.org  250 taken\nrefused   c@example.org  450 later\n"
+
+
+async def test_a_signal_while_it_takes_leave_does_not_make_the_mail_unsent() -> None:
+    async with ScriptedPeer(*UP_TO_END, "S: 250 taken", "C: QUIT", STALL, listen=True) as server:
+        process = await start("send", f"smtp://127.0.0.1:{server.port}")
+        assert process.stdin is not None
+        process.stdin.write(MESSAGE)
+        process.stdin.close()
+        while "QUIT" not in server.commands:
+            await turns()
+        process.send_signal(signal.SIGTERM)
+        out, err = await process.communicate()
+
+    assert (process.returncode, out, err) == (0, b"accepted  b@example.org  250 taken\n", b"")
 
 
 async def test_a_lost_connection_behind_the_mail_is_told_as_what_it_is() -> None:

@@ -14,7 +14,7 @@ def test_what_a_command_returns_is_its_status() -> None:
     assert run(command()) == 7
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_a_signal_cancels_and_is_told_by_the_status(number: signal.Signals) -> None:
     cleaned: list[bool] = []
 
@@ -30,6 +30,21 @@ def test_a_signal_cancels_and_is_told_by_the_status(number: signal.Signals) -> N
     assert run(command()) == 128 + number
     assert cleaned == [True]
     assert signal.getsignal(number) == before
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGHUP])
+def test_a_signal_that_is_ignored_stays_ignored(number: signal.Signals) -> None:
+    async def command() -> int:
+        os.kill(os.getpid(), number)
+        await asyncio.sleep(0)
+        return 7
+
+    before = signal.signal(number, signal.SIG_IGN)
+    try:
+        assert run(command()) == 7
+        assert signal.getsignal(number) is signal.SIG_IGN
+    finally:
+        signal.signal(number, before)
 
 
 def test_a_cancellation_of_its_own_is_none_of_ours() -> None:

@@ -1,5 +1,6 @@
 import contextlib
 import email
+import os
 from datetime import UTC, datetime, timedelta
 from email import policy
 from email.headerregistry import Address
@@ -210,6 +211,16 @@ def test_a_name_holds_no_control_character(control: str) -> None:
         Attachment(b"x", f"a{control}b")
 
 
+def test_the_name_of_a_file_may_be_no_text(tmp_path: Path) -> None:
+    path = tmp_path / os.fsdecode(b"caf\xe9.txt")
+    path.write_bytes(b"menu\n")
+    message = compose(sender="a@x.y", to="b@x.y", text="Hi", attachments=[path])
+    again = email.message_from_bytes(wire(message), policy=policy.default)
+    assert [part.get_filename() for part in again.iter_attachments()] == ["caf\ufffd.txt"]
+    with pytest.raises(ValueError, match="must not hold surrogates"):
+        Attachment(b"x", path.name)
+
+
 @pytest.mark.parametrize(
     "content_type", ["image", "image/", "/png", "a/b/c", "image/png; x=y", "a b/c", "a/b\r\n", "ä/b"]
 )
@@ -383,6 +394,21 @@ def test_date_and_message_id_may_be_given() -> None:
     date = "Thu, 26 Nov 2026 12:00:00 +0000"
     message = compose(sender="a@x.y", to="b@x.y", headers={"Date": date, "message-id": "<1@x.y>"})
     assert (message.get_all("Date"), message.get_all("Message-ID")) == ([date], ["<1@x.y>"])
+
+
+@pytest.mark.parametrize("date", ["garbage", "", "Fri, 31 Feb 2026 12:00:00 +0000"])
+def test_a_date_that_is_none_is_not_written_as_nothing(date: str) -> None:
+    with pytest.raises(InvalidMessage, match="expected a date in the field Date"):
+        compose(sender="a@x.y", to="b@x.y", headers={"Date": date})
+    message = EmailMessage()
+    message["From"], message["Resent-Date"] = "a@x.y", date
+    with pytest.raises(InvalidMessage, match="expected a date in the field Resent-Date"):
+        wire(message)
+
+
+def test_a_date_that_was_read_stays_as_it_is() -> None:
+    message = email.message_from_bytes(b"From: a@x.y\r\nDate: garbage\r\n\r\nx\r\n", policy=policy.default)
+    assert b"\r\nDate: garbage\r\n" in wire(message)
 
 
 @pytest.mark.parametrize(

@@ -8,9 +8,11 @@ from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime
 from typing import Final
 
+from ..aio.lmtp import LMTPClient
 from ..aio.pop3 import POP3Client
 from ..aio.smtp import SMTPClient
 from ..endpoint import Endpoint
+from ..error_record import error_to_dict
 from ..errors import MailwireError
 from ..pop3 import Noop as Pop3Noop
 from ..smtp import Noop
@@ -38,7 +40,7 @@ def make_parser() -> CommandParser:
     parser = CommandParser(
         "mailwire check",
         usage="mailwire check [OPTIONS] URL",
-        description="Tell what an SMTP or POP3 server offers before and after TLS and login, its certificate, "
+        description="Tell what an SMTP, LMTP or POP3 server offers before and after TLS and login, its certificate, "
         "round trips, and what is weak about it. It logs in if there are credentials.",
         epilog="example: mailwire check pop3+starttls://me@pop.example.org",
     )
@@ -54,11 +56,7 @@ def perform(options: argparse.Namespace) -> int:
 
 async def _check(options: argparse.Namespace, endpoint: Endpoint) -> int:
     transcript = Transcript(limit=None)
-    client: SMTPClient | POP3Client
-    if endpoint.protocol == "pop3":
-        client = POP3Client(endpoint, transcript=transcript)
-    else:
-        client = SMTPClient(endpoint, transcript=transcript)
+    client = _client_of(endpoint, transcript)
     failure: MailwireError | None = None
     tls = None
     try:
@@ -75,19 +73,32 @@ async def _check(options: argparse.Namespace, endpoint: Endpoint) -> int:
         server=str(endpoint),
         protocol=endpoint.protocol,
         is_implicit=endpoint.tls == "implicit",
+        is_local=endpoint.unix_path is not None,
         tls=tls,
         mechanism=client.mechanism,
     )
-    if failure is not None:
-        if not options.quiet and seen.greeting is not None:
-            print("\n".join(_facts(seen, datetime.now(UTC))))
-        raise failure
-    judgements = tuple(judge(seen, datetime.now(UTC)))
+    now = datetime.now(UTC)
+    # What was not seen to its end is told, and not judged.
+    judgements = tuple(judge(seen, now)) if failure is None else ()
     if options.json:
-        print(json.dumps(_to_dict(seen, judgements), indent=2))
-    elif not options.quiet:
-        print(render(seen, judgements, datetime.now(UTC)))
+        print(json.dumps(_to_dict(seen, judgements, failure), indent=2))
+    elif not options.quiet and failure is None:
+        print(render(seen, judgements, now))
+    elif not options.quiet and seen.greeting is not None:
+        print("\n".join(_facts(seen, now)))
+    if failure is not None:
+        raise failure
     return Exit.OK
+
+
+def _client_of(endpoint: Endpoint, transcript: Transcript) -> SMTPClient | POP3Client:
+    match endpoint.protocol:
+        case "pop3":
+            return POP3Client(endpoint, transcript=transcript)
+        case "lmtp":
+            return LMTPClient(endpoint, transcript=transcript)
+        case "smtp":
+            return SMTPClient(endpoint, transcript=transcript)
 
 
 async def _measure(client: SMTPClient | POP3Client, endpoint: Endpoint) -> None:
@@ -142,7 +153,7 @@ def _milliseconds(seconds: float) -> str:
     return f"{seconds * 1000:.1f} ms"
 
 
-def _to_dict(seen: Inspection, judgements: Sequence[Judgement]) -> dict[str, object]:
+def _to_dict(seen: Inspection, judgements: Sequence[Judgement], failure: MailwireError | None) -> dict[str, object]:
     return {
         "server": seen.server,
         "greeting": seen.greeting,
@@ -160,4 +171,5 @@ def _to_dict(seen: Inspection, judgements: Sequence[Judgement]) -> dict[str, obj
         "round_trips": [round(seconds, 6) for seconds in seen.round_trips],
         "seconds": round(seen.seconds, 6),
         "judgements": [{"kind": judgement.kind, "text": judgement.text} for judgement in judgements],
+        "error": None if failure is None else error_to_dict(failure),
     }

@@ -18,6 +18,7 @@ from ..smtp.receipt import Receipt
 from ..testing import QUIRKS, STANDARD, Account, MailServer, client_context, server_context
 from ..transcript import Transcript
 from .command_parser import CommandParser
+from .exits import Exit, status_of
 from .signals import run
 
 __all__ = ["HELP", "demonstrate", "judge", "make_parser", "perform"]
@@ -78,7 +79,7 @@ async def demonstrate(server: MailServer, *, tls: bool, logs_in: bool) -> int:
                 messages = await retrieve(pop3, transcript=dialogue)
     except MailwireError as error:
         print(f"mailwire: {error}", file=sys.stderr)
-        return 1
+        return status_of(error)
     return judge(sent, receipt, messages)
 
 
@@ -87,9 +88,9 @@ def judge(sent: bytes, receipt: Receipt, messages: Sequence[RetrievedMessage]) -
     print(f"sent {receipt.octets} octets ({receipt.delivery.value}), retrieved {len(messages)} message")
     if receipt.delivery is not Delivery.ACCEPTED or [message.raw for message in messages] != [sent]:
         print("mailwire: what came back is not what was sent", file=sys.stderr)
-        return 1
+        return Exit.PROTOCOL
     print("what came back is what was sent, octet for octet")
-    return 0
+    return Exit.OK
 
 
 @contextmanager

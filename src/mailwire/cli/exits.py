@@ -40,7 +40,8 @@ class Exit(IntEnum):
     CANNOT_CREATE = 73
     """Retrieved mail could not be stored."""
     IO = 74
-    """It is not known what became of the mail; or the ledger cannot be used."""
+    """Whoever sends the mail again may send it twice; or the ledger cannot be used, or what was found out could not be
+    written."""
     TEMPORARY = 75
     """It may go well later."""
     PROTOCOL = 76
@@ -49,13 +50,15 @@ class Exit(IntEnum):
     """The credentials were refused, or would have been given away."""
     CONFIGURATION = 78
     """Somebody has to decide something first."""
+    UNREAD = 128 + 13
+    """Nobody reads any more what is written: that is SIGPIPE, which has this number wherever there is one."""
 
 
 def status_of(error: BaseException) -> Exit:
     """Return the status for what has ended a command."""
     if isinstance(error, MailwireError):
-        if error.delivery is Delivery.UNKNOWN:
-            return Exit.IO  # whoever tries again may send it twice
+        if error.delivery in (Delivery.UNKNOWN, Delivery.ACCEPTED):
+            return Exit.IO  # whoever tries again may send it twice, or does to those recipients who have it
         return _of_ours(error)
     if isinstance(error, OSError):
         return Exit.NO_INPUT

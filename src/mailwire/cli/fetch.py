@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Final, TypeVar
 
 from ..aio.retrieval_progress import RetrievalProgress
+from ..errors import LedgerError
 from ..maildrop import (
     Account,
     CautionKind,
@@ -33,6 +34,7 @@ from .progress import ProgressBar
 from .quantities import parse_duration, parse_size
 from .servers import UsageError, add_server_options, endpoint_of
 from .signals import run
+from .streams import is_read
 
 __all__ = ["HELP", "make_parser", "perform"]
 
@@ -147,8 +149,9 @@ async def _watch(options: argparse.Namespace, account: Account, ledger: Path) ->
                     print(dialogues[0].render(), file=sys.stderr)
                 if report.messages or report.error is not None:
                     status = _tell(options, report)
-                    sys.stdout.flush()
-    return status  # nobody is watched any more
+                if not is_read():
+                    break
+    return status  # nothing is watched any more, or nobody looks
 
 
 def _show(bar: ProgressBar, seen: RetrievalProgress) -> None:
@@ -174,10 +177,21 @@ def _tell(options: argparse.Namespace, report: RetrievalReport) -> int:
 
 
 def _own_ledger() -> Path:
-    state = os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state"
-    folder = Path(state) / "mailwire"
-    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    folder = _state() / "mailwire"
+    try:
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    except OSError as error:
+        raise LedgerError(f"there is no folder for the ledger: {error}; --ledger FILE names another") from error
     return folder / "ledger.db"
+
+
+def _state() -> Path:
+    if state := os.environ.get("XDG_STATE_HOME"):
+        return Path(state)
+    try:
+        return Path.home() / ".local" / "state"
+    except RuntimeError as error:
+        raise UsageError("expected --ledger FILE: there is no home for a ledger") from error
 
 
 def _keep(text: str) -> Keep:

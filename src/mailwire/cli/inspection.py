@@ -40,7 +40,8 @@ class Announcement:
 class Inspection:
     """What was seen of a server.
 
-    server: its URL; protocol: "smtp", "lmtp" or "pop3"; is_implicit: whether TLS was spoken from the first byte.
+    server: its URL; protocol: "smtp", "lmtp" or "pop3"; is_implicit: whether TLS was spoken from the first byte;
+        is_local: whether it was spoken to over a Unix socket.
     greeting: its first words; None if there were none.
     announcements: what it can do, phase by phase.
     tls: what was negotiated; None without TLS.
@@ -52,6 +53,7 @@ class Inspection:
     server: str
     protocol: str
     is_implicit: bool
+    is_local: bool
     greeting: str | None
     announcements: tuple[Announcement, ...]
     tls: TLSInfo | None
@@ -83,7 +85,14 @@ class Inspection:
 
 
 def read(
-    transcript: Transcript, *, server: str, protocol: str, is_implicit: bool, tls: TLSInfo | None, mechanism: str | None
+    transcript: Transcript,
+    *,
+    server: str,
+    protocol: str,
+    is_implicit: bool,
+    is_local: bool,
+    tls: TLSInfo | None,
+    mechanism: str | None,
 ) -> Inspection:
     """Return what `transcript`, which has all of a session, shows."""
     entries = list(transcript)
@@ -92,6 +101,7 @@ def read(
         server,
         protocol,
         is_implicit,
+        is_local,
         None if first is None else first.lines()[0].removeprefix("S: "),
         tuple(_announcements(entries, is_implicit)),
         tls,

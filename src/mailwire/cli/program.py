@@ -1,6 +1,6 @@
 """main: the program `mailwire`."""
 
-import os
+import signal
 import sys
 from collections.abc import Sequence
 from importlib import import_module
@@ -10,31 +10,44 @@ from typing import Final
 from .. import __version__
 from ..errors import MailwireError
 from .command_parser import CommandParser
-from .exits import status_of
+from .exits import Exit, status_of
+from .streams import standard_streams
 
 __all__ = ["main"]
 
 
 _COMMANDS: Final = ("send", "fetch", "check", "demo")
 
+# The status of this one tells what became of the mail, whether or not the receipt could be printed: for any other than
+# 0, somebody would send a mail again that was accepted.
+_TOLD_BY_STATUS: Final = "send"
+
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; return the exit status."""
     words = list(sys.argv[1:] if arguments is None else arguments)
+    with standard_streams() as streams:
+        status = _perform(words)
+        unwritten = [stream.error for stream in streams if stream.error is not None]
+        is_abandoned = all(isinstance(error, BrokenPipeError) for error in unwritten)
+        if not is_abandoned:
+            print(f"mailwire: not all could be written: {unwritten[0].strerror}", file=sys.stderr)
+        if status != Exit.OK or not unwritten or words[0] == _TOLD_BY_STATUS:
+            return status
+        return Exit.UNREAD if is_abandoned else Exit.IO
+
+
+def _perform(words: Sequence[str]) -> int:
     try:
-        status = _run(words)
-        sys.stdout.flush()
-    except BrokenPipeError:
-        # Whoever read our output has seen enough. The interpreter must not try to write the rest of it on its way out.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 1
+        return _run(words)
+    except SystemExit as ended:  # of the parsers
+        return int(ended.code or 0)
     except KeyboardInterrupt:
         print("mailwire: interrupted", file=sys.stderr)
-        return 130
+        return 128 + signal.SIGINT
     except (MailwireError, OSError, ValueError) as error:
         print(f"mailwire: {error}", file=sys.stderr)
         return status_of(error)
-    return status
 
 
 def _run(words: Sequence[str]) -> int:

@@ -6,14 +6,16 @@ import json
 import sys
 from contextlib import AbstractContextManager, nullcontext
 from email.message import EmailMessage
+from io import BytesIO
 from pathlib import Path
 from typing import BinaryIO, Final
 
+from .._wire.text import printable
 from ..aio.lmtp import LMTPClient
 from ..aio.mailing import Mailing
 from ..aio.smtp import SMTPClient
 from ..endpoint import Endpoint
-from ..errors import MailwireError
+from ..errors import InvalidMessage, MailwireError, SourceFailed
 from ..message import Envelope, compose
 from ..smtp.delivery import Delivery
 from ..smtp.receipt import Receipt
@@ -64,20 +66,23 @@ async def _send(options: argparse.Namespace, endpoint: Endpoint, mailing: Mailin
     await mailing.check()
     transcript = Transcript(limit=None if options.transcript else 100)
     client = (LMTPClient if endpoint.protocol == "lmtp" else SMTPClient)(endpoint, transcript=transcript)
-    receipt = mailing.envelope.receipt_before_sending()
+    before = mailing.envelope.receipt_before_sending()
+    sent: Receipt | None = None
     try:
         with ProgressBar(sys.stderr, quiet=options.quiet) as bar:
             mailing.progress = bar.show
             async with client:
-                receipt = await client.send(mailing)
-        return _tell(options, receipt)
+                sent = await client.send(mailing)
+        return _tell(options, sent)
     except MailwireError as error:
         status = status_of(error)
-        _tell(options, error.receipt or receipt)
+        _tell(options, error.receipt or before)
         print(f"mailwire: {error}", file=sys.stderr)
         return status
     except asyncio.CancelledError:
-        _tell(options, client.last_receipt or receipt)
+        if sent is not None:
+            return _tell(options, sent)  # all that was cut short is taking leave
+        _tell(options, client.last_receipt or before)
         print("mailwire: interrupted", file=sys.stderr)
         raise
     finally:
@@ -86,9 +91,13 @@ async def _send(options: argparse.Namespace, endpoint: Endpoint, mailing: Mailin
 
 
 def _opened(options: argparse.Namespace) -> AbstractContextManager[BinaryIO]:
-    if options.file in (None, "-") or _is_made(options):
-        return nullcontext(sys.stdin.buffer)
-    return Path(options.file).open("rb")
+    if options.file not in (None, "-") and not _is_made(options):
+        return Path(options.file).open("rb")
+    if options.text is not None:
+        return nullcontext(BytesIO())  # nothing is read
+    if sys.stdin is None:
+        raise SourceFailed("expected a message on standard input, which is closed")
+    return nullcontext(sys.stdin.buffer)
 
 
 def _is_made(options: argparse.Namespace) -> bool:
@@ -116,24 +125,38 @@ def _made_of(options: argparse.Namespace, file: BinaryIO) -> EmailMessage:
         to=options.to or (),
         cc=options.cc,
         bcc=options.bcc,
-        subject=options.subject or "",
-        text=options.text if options.text is not None else file.read().decode(),
+        subject=_text("--subject", options.subject or ""),
+        text=_text("--text", options.text) if options.text is not None else _decoded(file.read()),
         attachments=map(Path, options.attach),
     )
+
+
+def _text(option: str, value: str) -> str:
+    if any("\ud800" <= character <= "\udfff" for character in value):  # how Python keeps octets that are no text
+        raise InvalidMessage(f"expected text in {sys.getfilesystemencoding()} behind {option}, got {value!r}")
+    return value
+
+
+def _decoded(octets: bytes) -> str:
+    try:
+        return octets.decode()
+    except UnicodeDecodeError as error:
+        raise InvalidMessage(f"expected text in utf-8 on standard input: {error}") from error
 
 
 def _tell(options: argparse.Namespace, receipt: Receipt) -> int:
     if options.json:
         print(json.dumps(receipt.to_dict(), indent=2))
     elif not options.quiet:
-        width = max(len(entry.address) for entry in receipt.recipients)
-        for entry in receipt.recipients:
+        addresses = [printable(entry.address.encode()) for entry in receipt.recipients]
+        width = max(map(len, addresses))
+        for entry, address in zip(receipt.recipients, addresses, strict=True):
             is_decided = entry.delivery in (Delivery.ACCEPTED, Delivery.REFUSED)
             reply = (entry.decisive_reply or receipt.reply) if is_decided else None
-            print(f"{entry.delivery.value:<9} {entry.address:<{width}}  {reply or ''}".rstrip())
+            print(f"{entry.delivery.value:<9} {address:<{width}}  {reply or ''}".rstrip())
     if receipt.delivery is not Delivery.ACCEPTED:
         return Exit.UNAVAILABLE
-    replies = [entry.final_reply or entry.reply for entry in receipt.refused]
-    if not replies:
+    if not receipt.refused:
         return Exit.OK
-    return Exit.TEMPORARY if all(reply is not None and reply.is_transient for reply in replies) else Exit.UNAVAILABLE
+    # Some have it. For TEMPORARY it would be sent again as it is, to them as well.
+    return Exit.IO if all(entry.is_transient for entry in receipt.refused) else Exit.UNAVAILABLE

@@ -78,12 +78,19 @@ def _credentials(
         return None  # a server that wants no login, or the next error says so
     if _VARIABLE in os.environ:
         return Password(user, os.environ[_VARIABLE])
-    if not sys.stdin.isatty():
+    if not _is_at_terminal():
         raise UsageError(
             f"there is no password for {user} at {host}: expected one in ~/.netrc or {_VARIABLE}, "
             "or from --password-command"
         )
-    return Password(user, ask(f"Password of {user} at {host}: "))
+    try:
+        return Password(user, ask(f"Password of {user} at {host}: "))
+    except EOFError as error:
+        raise UsageError(f"expected the password of {user} at {host}, got none") from error
+
+
+def _is_at_terminal() -> bool:
+    return sys.stdin is not None and sys.stdin.isatty()
 
 
 def _required(user: str) -> str:
@@ -104,7 +111,12 @@ async def _first_line(command: str) -> str:
     words = shlex.split(command)
     if not words:
         raise UsageError("expected a command that prints the password or token")
-    process = await asyncio.create_subprocess_exec(*words, stdout=asyncio.subprocess.PIPE)
+    # A message may be waiting on standard input: no other program is to read from it.
+    process = await asyncio.create_subprocess_exec(
+        *words,
+        stdin=None if _is_at_terminal() else asyncio.subprocess.DEVNULL,
+        stdout=asyncio.subprocess.PIPE,
+    )
     try:
         output, _ = await process.communicate()
     finally:
@@ -119,7 +131,7 @@ async def _first_line(command: str) -> str:
 
 
 def _look_up(file: str | None, host: str, user: str) -> Password | None:
-    if file is None and not (Path.home() / ".netrc").exists():
+    if file is None and not _has_netrc():
         return None
     try:
         entries: Any = netrc.netrc(file)
@@ -131,3 +143,10 @@ def _look_up(file: str | None, host: str, user: str) -> Password | None:
         return None
     login, _, password = entry
     return Password(login, password or "")
+
+
+def _has_netrc() -> bool:
+    try:
+        return (Path.home() / ".netrc").exists()
+    except (PermissionError, RuntimeError):
+        return False  # the home is somebody else's, or there is none

@@ -8,13 +8,15 @@ from typing import Any, Final
 
 __all__ = ["run"]
 
-_SIGNALS: Final = (signal.SIGINT, signal.SIGTERM)
+_SIGNALS: Final = ("SIGINT", "SIGTERM", "SIGHUP")  # the last not on Windows
 
 
 def run(command: Coroutine[Any, Any, int]) -> int:
     """Run `command` in an event loop and return its status, or the one that stands for the signal that has ended it.
 
-    SIGINT and SIGTERM cancel it, once; a second one is not asked for, since nothing waits long after a cancellation.
+    SIGINT, SIGTERM and SIGHUP cancel it, once; a second one is not asked for, since nothing waits long after a
+    cancellation. One that is ignored stays ignored: nohup, or a shell that has started a job in the background, wants
+    it so.
     """
     return asyncio.run(_until_signal(command))
 
@@ -28,7 +30,9 @@ async def _until_signal(command: Coroutine[Any, Any, int]) -> int:
         received.append(number)
         task.cancel()
 
-    for number in _SIGNALS:
+    numbers = [getattr(signal, name) for name in _SIGNALS if hasattr(signal, name)]
+    heeded = [number for number in numbers if signal.getsignal(number) is not signal.SIG_IGN]
+    for number in heeded:
         with suppress(NotImplementedError):  # on Windows, where asyncio makes a cancellation of the first by itself
             loop.add_signal_handler(number, receive, number)
     try:
@@ -38,6 +42,6 @@ async def _until_signal(command: Coroutine[Any, Any, int]) -> int:
             raise
         return 128 + received[0]
     finally:
-        for number in _SIGNALS:
+        for number in heeded:
             with suppress(NotImplementedError):
                 loop.remove_signal_handler(number)

@@ -34,8 +34,11 @@ def judge(seen: Inspection, now: datetime) -> Iterator[Judgement]:
 
 
 def _judge_tls(seen: Inspection, now: datetime) -> Iterator[Judgement]:
-    if seen.tls is None:
+    if seen.is_local:
+        yield Judgement("good", "a Unix socket: what is said does not leave the machine")
+    elif seen.tls is None:
         yield Judgement("weak", "everybody on the way can read and change what is said: there is no TLS")
+    if seen.tls is None:
         return
     if seen.tls.version == "TLSv1.3":
         yield Judgement("good", "TLS 1.3")
@@ -73,7 +76,8 @@ def _judge_login(seen: Inspection) -> Iterator[Judgement]:
 def _judge_smtp(seen: Inspection) -> Iterator[Judgement]:
     offer = seen.offer
     if not seen.announcements:
-        yield Judgement("note", "it knows no EHLO: no extensions, and ASCII alone")
+        command = "LHLO" if seen.protocol == "lmtp" else "EHLO"
+        yield Judgement("note", f"it knows no {command}: no extensions, and ASCII alone")
         return
     for keyword, loss in (
         ("PIPELINING", "every command waits for the answer to the one before"),

@@ -11,6 +11,7 @@ __all__ = ["Attachment"]
 
 _CONTENT_TYPE: Final = re.compile(r"[A-Za-z0-9!#$&^_.+-]{1,127}/[A-Za-z0-9!#$&^_.+-]{1,127}\Z")  # RFC 6838 4.2
 _CONTROL: Final = re.compile(r"[\x00-\x1f\x7f]")
+_SURROGATE: Final = re.compile("[\ud800-\udfff]")  # no characters: UTF-8 has none of them
 _OPAQUE: Final = "application/octet-stream"
 
 
@@ -22,8 +23,8 @@ class Attachment:
     name: what it is called; None for a part without a name.
     content_type: such as "image/png"; by default what the name suggests, or application/octet-stream.
 
-    Raises ValueError for a name with control characters, and for a content type that is none or is no file's: to attach
-    a message as message/rfc822, use EmailMessage.add_attachment.
+    Raises ValueError for a name with control characters or surrogates, and for a content type that is none or is no
+    file's: to attach a message as message/rfc822, use EmailMessage.add_attachment.
     """
 
     data: bytes = field(repr=False)
@@ -33,6 +34,8 @@ class Attachment:
     def __post_init__(self) -> None:
         if self.name is not None and _CONTROL.search(self.name):
             raise ValueError(f"the name of an attachment must not hold control characters, got {self.name!r}")
+        if self.name is not None and _SURROGATE.search(self.name):
+            raise ValueError(f"the name of an attachment must not hold surrogates, got {self.name!r}")
         content_type = self.content_type or _guess(self.name)
         if not _CONTENT_TYPE.match(content_type):
             raise ValueError(f"expected a content type such as image/png, got {content_type!r}")
@@ -42,12 +45,16 @@ class Attachment:
 
     @classmethod
     def read(cls, path: str | os.PathLike[str], *, name: str | None = None, content_type: str = "") -> "Attachment":
-        """Read a file, which is called by the last part of its `path` if nothing else is said. Raises OSError.
+        """Read a file, which is called by the last part of its `path` if nothing else is said: with U+FFFD in place of
+        octets that are no text. Raises OSError.
 
         It is read here and now: in a coroutine, `await asyncio.to_thread(Attachment.read, path)` holds nothing up.
         """
         file = Path(path)
-        return cls(file.read_bytes(), file.name if name is None else name, content_type)
+        if name is None:
+            # Octets that are no text in the name of a file are kept by Python as surrogates, which no header can have.
+            name = file.name.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+        return cls(file.read_bytes(), name, content_type)
 
 
 def _guess(name: str | None) -> str:

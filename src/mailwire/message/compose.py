@@ -60,8 +60,8 @@ def compose(
     headers: further fields; Date and Message-ID among them replace those that are made here.
 
     Keep the message for another attempt: its Message-ID is how a receiver knows a duplicate. Paths are read here and
-    now: with large files, `await asyncio.to_thread(compose, ...)` holds nothing up. Raises ValueError for an address
-    that is none and for a line end or NUL in what becomes a field of the header, OSError for a file.
+    now: with large files, `await asyncio.to_thread(compose, ...)` holds nothing up. Raises ValueError for an address or
+    a date that is none and for a line end or NUL in what becomes a field of the header, OSError for a file.
     """
     message = EmailMessage(policy=_POLICY)
     for name, addresses in {"From": sender, "To": to, "Cc": cc, "Bcc": bcc, "Reply-To": reply_to}.items():

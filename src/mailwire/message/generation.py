@@ -13,6 +13,7 @@ import re
 from collections.abc import Iterator, Sequence
 from email.generator import BytesGenerator
 from email.header import Header
+from email.headerregistry import DateHeader
 from email.message import Message
 from email.policy import SMTP, EmailPolicy, Policy
 from functools import lru_cache
@@ -77,6 +78,9 @@ def check_header(message: Message) -> None:
             text = _as_text(value)
             if ("\n" in text or "\r" in text or "\0" in text) and _STRAY_LINE_END.search(text):
                 raise InvalidMessage(f"the header field {name} must not hold a line end or NUL, got {text!r}")
+            # A date that is none would be written as nothing.
+            if isinstance(value, DateHeader) and value.datetime is None:
+                raise InvalidMessage(f"expected a date in the field {name}, got {text!r}")
 
 
 def needs_utf8(message: Message, encode_domain: EncodeDomain | None) -> bool:
