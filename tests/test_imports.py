@@ -45,8 +45,10 @@ BELOW: dict[str, tuple[str, ...]] = {
     "testing": ("errors", "_wire", "sasl", "smtp", "pop3", "endpoint"),
     "cli": (
         "__init__",
+        "_wire",
         "aio",
         "endpoint",
+        "error_record",
         "errors",
         "maildrop",
         "message",
