@@ -13,6 +13,7 @@ import pytest
 
 import mailwire
 from mailwire import DeadlineExceeded, MailwireError, POP3Client, SMTPClient, Timeouts, Transcript
+from mailwire.smtp import Noop
 from mailwire.testing import FIN, LISTEN, STALL, ScriptedPeer, Step, Tls
 from tests.aio.dialogues import CANARY, CREDENTIALS, LOGIN, MESSAGE, POP3_READY, capabilities, extensions, once
 from tests.aio.test_cuts import POP3, SMTP, Session, spoken
@@ -258,3 +259,18 @@ async def test_a_session_that_is_watched_is_logged_line_by_line(caplog: pytest.L
     assert "smtp://localhost:25 C: AUTH PLAIN ****" in lines
     assert lines[-1] == r"smtp://localhost:25 S: 221 \x1b[31mbye"
     assert not disguised_in(caplog.text)
+
+
+async def test_a_level_that_is_changed_counts_from_the_next_call_on(caplog: pytest.LogCaptureFixture) -> None:
+    smtp = ("S: 220 mx", "C: EHLO [127.0.0.1]", "S: 250 mx", *("C: NOOP", "S: 250 ok") * 3, "C: QUIT", "S: 221 bye")
+    logger = logging.getLogger("mailwire.smtp")
+    async with ScriptedPeer(*smtp) as peer:
+        client = SMTPClient(peer.endpoint())
+        await client.connect()
+        for level, told in ((logging.DEBUG, 2), (logging.INFO, 0), (logging.DEBUG, 2)):
+            caplog.clear()
+            with caplog.at_level(level, logger=logger.name):
+                await client.execute(Noop())
+            assert len(caplog.records) == told
+        await client.quit()
+    assert sum(entry.lines() == ["C: NOOP"] for entry in client.transcript) == 3

@@ -1530,6 +1530,20 @@ def test_the_trace_is_told_everything_in_order_and_secrets_are_masked() -> None:
     ]
 
 
+def test_another_trace_is_told_of_what_follows_also_within_an_exchange() -> None:
+    first, second = Ear(), Ear()
+    connection = at(State.READY, Connection(trace=first))
+    ask(connection, Auth(Login(CREDENTIALS)), "334 VXNlcm5hbWU6")
+    told = len(first.lines)
+    connection.trace = second
+    flush(connection)
+    hear(connection, "334 UGFzc3dvcmQ6")
+    flush(connection)
+    hear(connection, "235 ok")
+    assert len(first.lines) == told
+    assert second.lines == ["S: 334 ****", "C: ****", "S: 235 ok"]
+
+
 def test_the_trace_is_told_of_a_command_when_it_leaves() -> None:
     ear = Ear()
     connection = Connection(trace=ear)

@@ -13,7 +13,7 @@ from abc import ABC, abstractmethod
 from types import TracebackType
 from typing import Generic, Self, TypeVar
 
-from .._wire.trace import Direction, Traceable
+from .._wire.trace import Direction, Trace, Traceable
 from ..endpoint import Endpoint, Protocol
 from ..errors import ConnectionLost, LocalProtocolError, MailwireError, RemoteProtocolError, SecurityError
 from ..transcript import Transcript
@@ -174,7 +174,11 @@ class Client(ABC, Generic[E]):
         finally:
             self._waiting -= 1
         self._user = task
-        self._is_logged = self._logger.isEnabledFor(logging.DEBUG)
+        is_logged = self._logger.isEnabledFor(logging.DEBUG)
+        if is_logged is not self._is_logged:
+            self._is_logged = is_logged
+            if self._session is not None:
+                self._session.machine.trace = self._trace
 
     async def _open_call(self) -> Session[E]:
         await self._begin_call()
@@ -206,11 +210,14 @@ class Client(ABC, Generic[E]):
         """Return the task that will end the call that there is; None if nobody will."""
         return None if self._user is None or self._user.done() else self._user
 
-    def _record(self, direction: Direction, what: Traceable) -> None:
+    @property
+    def _trace(self) -> Trace:
+        return self._log if self._is_logged else self.transcript.record
+
+    def _log(self, direction: Direction, what: Traceable) -> None:
         self.transcript.record(direction, what)
-        if self._is_logged:
-            for line in what.shown():
-                self._logger.debug("%s %s: %s", self.endpoint, direction, line)
+        for line in what.shown():
+            self._logger.debug("%s %s: %s", self.endpoint, direction, line)
 
     def _refuse_exposure(self, session: Session[E], command: object) -> None:
         if session.stream.tls_session is None and not self.endpoint.allow_cleartext_auth:

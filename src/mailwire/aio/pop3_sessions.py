@@ -87,7 +87,7 @@ class POP3Sessions(Client[Event]):
     def _new_machine(self) -> Connection:
         settings = self.settings
         window = settings.window if self._may_pipeline else LOCKSTEP
-        self._connection = Connection(window=window, limits=settings.limits, quirks=settings.quirks, trace=self._record)
+        self._connection = Connection(window=window, limits=settings.limits, quirks=settings.quirks, trace=self._trace)
         return self._connection
 
     async def _begin(self, session: Session[Event]) -> None:

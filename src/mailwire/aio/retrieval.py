@@ -29,6 +29,7 @@ from ..errors import (
 from ..pop3 import Entry
 from .asking import Asking
 from .holding import Holding
+from .overrun import holds_answer
 from .pop3_dialogue import Dialogue
 from .pop3_transaction import Message
 from .retrieved_item import RetrievedItem
@@ -149,8 +150,8 @@ class Retrieval(Asking, AsyncIterator[RetrievedItem]):
         if message is None:
             return None
         item._has_ended = True
-        self._look_at(item, message)
-        if self._doubtful is not None:
+        if self._asked and holds_answer(message):
+            self._doubtful = item.entry
             item._held = message
             return None
         item.is_complete = True

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import Final, Generic, Protocol, TypeVar
 
 from .._wire.text import quote
+from .._wire.trace import Trace
 from ..endpoint import Endpoint
 from ..errors import ConnectionLost, DeadlineExceeded, TLSFailed
 from ..sasl.work import ComputationDue
@@ -30,6 +31,8 @@ _IMPLICIT: Final = 'a port that expects TLS from the first byte (tls="implicit")
 class Machine(Protocol[E_co]):
     """What a session asks of a protocol machine."""
 
+    trace: Trace
+
     @property
     def awaits_answer(self) -> bool: ...
     def next_event(self) -> E_co | None: ...
@@ -49,7 +52,7 @@ class Session(Generic[E]):
         self._loop = asyncio.get_running_loop()
         self.time: Callable[[], float] = self._loop.time
         """Returns the time by the event loop's clock, in seconds."""
-        self._machine = machine
+        self.machine: Machine[E] = machine
         self._context = context
         self._pace = Pace(endpoint.timeouts, lambda: stream.unwritten)
 
@@ -104,7 +107,7 @@ class Session(Generic[E]):
 
     def poll(self) -> E | None:
         """Return the next event if what has arrived makes one."""
-        event = self._machine.next_event()
+        event = self.machine.next_event()
         if event is not None or not self.stream.has_news:
             return event
         return self.read()
@@ -114,7 +117,7 @@ class Session(Generic[E]):
         before."""
         self._feed()
         try:
-            event = self._machine.next_event()
+            event = self.machine.next_event()
         except ConnectionLost as error:
             raise error from self.stream.error
         if event is None and self.stream.is_at_end:
@@ -139,13 +142,13 @@ class Session(Generic[E]):
     def has_unasked(self) -> bool:
         """Whether the peer has said something, or gone, though no answer was due: that is to be heard before anything
         is written, or it would be taken for the answer."""
-        return self.stream.has_news and not self._machine.awaits_answer
+        return self.stream.has_news and not self.machine.awaits_answer
 
     def flush(self) -> None:
         """Write what the machine lets leave; nothing as long as it `has_unasked`. Raises what the machine raises."""
         if self.stream.has_news and self.has_unasked:
             return
-        if blocks := self._machine.data_to_send():
+        if blocks := self.machine.data_to_send():
             self.stream.write(blocks)
 
     async def wait_writable(self) -> bool:
@@ -180,11 +183,12 @@ class Session(Generic[E]):
         return self.stream.tls_session is None and not self.has_heard
 
     def _feed(self) -> None:
+        # By itself: no frame that an error brings along holds what the server said.
         for data in self.stream.take():
             self.has_heard = True
-            self._machine.receive_data(data)
+            self.machine.receive_data(data)
         if self.stream.is_at_end:
-            self._machine.receive_eof()
+            self.machine.receive_eof()
 
 
 async def make_context(endpoint: Endpoint) -> ssl.SSLContext:

@@ -244,7 +244,7 @@ class SMTPClient(Client[Event]):
     def _new_machine(self) -> Connection:
         self._connection = Connection(
             window=PIPELINING_WINDOW if self.endpoint.pipelining else LOCKSTEP,
-            trace=self._record,
+            trace=self._trace,
             lmtp=self._protocol == "lmtp",
             ignored_extensions=self.endpoint.ignored_extensions,
             groups=True,

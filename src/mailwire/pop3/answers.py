@@ -41,6 +41,7 @@ class Answers:
     state: State
     greeting: Response | None
     capabilities: Capabilities | None
+    trace: Trace
 
     _ahead: State
     _answered_last: Command[object] | None
@@ -52,7 +53,6 @@ class Answers:
     _pipeline: Pipeline[Command[object]]
     _quirks: Quirks
     _status: Response | None
-    _trace: Trace
     _window: Window
 
     # Private: the first line of an answer
@@ -85,7 +85,7 @@ class Answers:
         if isinstance(command, Auth) and (challenge := find_challenge(command, line, self._quirks)) is not None:
             return self._challenges.answer(command.exchange, challenge, "+")
         if not line and self._quirks.blank_lines and len(self._pipeline.in_flight) <= 1:
-            self._trace("S", Spoken(""))
+            self.trace("S", Spoken(""))
             return None
         response = parse_status(line, plus_err=self._quirks.plus_err)
         if response is None:
@@ -99,7 +99,7 @@ class Answers:
     def _take(self, command: Command[object] | None, response: Response) -> Event | None:
         if command is not None and command.multiline and response.ok:
             return self._begin_body(command, response)
-        self._trace("S", response)
+        self.trace("S", response)
         return self._unasked(response) if command is None else self._answered(command, response)
 
     def _unasked(self, response: Response) -> Event:
@@ -154,7 +154,7 @@ class Answers:
         self._status = response
         self._body.begin(bare_lf=self._buffer.bare_lf, is_message=command.streamed)
         if command.streamed:
-            self._trace("S", response)
+            self.trace("S", response)
             return ResponseReceived(command, response)
         self._gathering = Gathering(command, self._limits, self._buffer)
         return self._next_of_body()
@@ -177,9 +177,9 @@ class Answers:
         if self._gathering is not None:
             response, shown = self._gathering.finish(status)
             self._gathering = None
-            self._trace("S", shown)
+            self.trace("S", shown)
             return self._answered(command, response)
-        self._trace("S", Elided(self._body.octets))
+        self.trace("S", Elided(self._body.octets))
         self._answered_last = self._pipeline.settle()
         return MessageEnd(command, self._body.octets)
 

@@ -21,7 +21,7 @@ from typing import Final
 from .._wire.lines import LineBuffer
 from .._wire.pipeline import LOCKSTEP, Pipeline, Window
 from .._wire.text import check_line
-from .._wire.trace import Elided, Trace
+from .._wire.trace import Direction, Elided, Trace, Traceable
 from ..errors import LocalProtocolError
 from ..sasl.challenges import Challenges
 from .answers import Answers
@@ -77,11 +77,12 @@ class Connection(Answers):
         """None until it came, and again once TLS has made it worthless."""
         self.capabilities: Capabilities | None = None
         """None until CAPA was answered, and again after STLS."""
+        self.trace: Trace = trace
+        """Is told everything that is said. It may be set at any time."""
         self._ahead = State.AUTHORIZATION  # where everything said so far leads if all of it is accepted
         self._window = window
         self._limits = limits
         self._quirks = quirks
-        self._trace = trace
         self._pipeline: Pipeline[Command[object]] = Pipeline(self._released)
         self._pipeline.expect(Greeting())
         self._buffer = LineBuffer(limits.line)
@@ -90,7 +91,7 @@ class Connection(Answers):
         self._status: Response | None = None  # the first line of an answer whose body is being read
         self._body = Body(quirks)
         self._gathering: Gathering | None = None  # of that body, if it is no message
-        self._challenges = Challenges(self._pipeline.write, trace)
+        self._challenges = Challenges(self._pipeline.write, self._tell)
         self._is_secured = False  # TLS was begun by STLS
         self._is_utf8 = False  # UTF8 was said
 
@@ -260,7 +261,7 @@ class Connection(Answers):
         message = self._body.take_whole(self._buffer, limit)
         if message is not None:
             self._status = None
-            self._trace("S", Elided(len(message)))
+            self.trace("S", Elided(len(message)))
             self._answered_last = self._pipeline.settle()
         return message
 
@@ -295,7 +296,10 @@ class Connection(Answers):
         waiting = [*self.in_flight, *self.queued]
         return f"{text}, with {waiting[-1]} not answered yet" if waiting else text
 
+    def _tell(self, direction: Direction, what: Traceable) -> None:
+        self.trace(direction, what)
+
     def _released(self, command: Command[object]) -> None:
         if command.is_secret:
             self._buffer.mask_with(command.mask)  # for good: a server may remember it as long as we do
-        self._trace("C", command)
+        self.trace("C", command)

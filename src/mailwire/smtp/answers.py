@@ -36,6 +36,7 @@ class Answers:
     is_pipelining: bool
     opening: Opening | None
     takes_groups: bool
+    trace: Trace
 
     _eof: bool
     _groups: bool
@@ -43,7 +44,6 @@ class Answers:
     _pipeline: GroupedPipeline
     _reader: ReplyReader
     _text: Text
-    _trace: Trace
     _verdicts: Verdicts
     _window: Window
 
@@ -80,7 +80,7 @@ class Answers:
         if not answered:
             return None
         self.has_news = self._eof or bool(reader)
-        self._trace("S", Replies(b"".join(answers)))
+        self.trace("S", Replies(b"".join(answers)))
         return GroupsAnswered(tuple(answered))
 
     def _unasked(self, reply: Reply) -> Event:

@@ -21,7 +21,7 @@ from typing import Final
 
 from .._wire.pipeline import LOCKSTEP, Window
 from .._wire.text import check_line
-from .._wire.trace import Elided, Trace
+from .._wire.trace import Direction, Elided, Trace, Traceable
 from ..errors import LocalProtocolError, MailwireError, RemoteProtocolError
 from ..sasl.challenges import Challenges
 from .answers import Answers
@@ -108,8 +108,9 @@ class Connection(Answers, MessageWriting):
         """The one that was queued last; it may have unfolded since."""
         self.opening: Opening | None = None
         """How the last mail began; None if there was none, or what the server offers has changed since."""
+        self.trace: Trace = trace
+        """Is told everything that is said. It may be set at any time."""
         self._window = window
-        self._trace = trace
         self._ignored = tuple(ignored_extensions)
         self._groups = groups
         self._pipeline = GroupedPipeline(self._released)
@@ -124,7 +125,7 @@ class Connection(Answers, MessageWriting):
         self._chunks: Chunks | None = None  # the message that goes out in chunks
         self._is_binary = False  # the message announced last
         self._verdicts = Verdicts()
-        self._challenges = Challenges(self._pipeline.write, trace)
+        self._challenges = Challenges(self._pipeline.write, self._tell)
 
     @property
     def offered(self) -> Extensions:
@@ -283,7 +284,7 @@ class Connection(Answers, MessageWriting):
             if command is not None and reply.code < 300 and (done := _EXPECTED.get((self.state, type(command)))):
                 # Nearly every reply: what it says is what the table expects, and what is said ahead stays legal.
                 self._pipeline.settle()
-                self._trace("S", reply)
+                self.trace("S", reply)
                 self.state = done
                 self._count(type(command))
                 return ReplyReceived(command, reply)
@@ -299,7 +300,7 @@ class Connection(Answers, MessageWriting):
             is_asked = command is not None or self.state is State.MAIL_DATA
             if isinstance(command, Auth) or not is_asked:
                 reply = reply.masked(self._reader.masked)
-            self._trace("S", reply)
+            self.trace("S", reply)
             return self._answered_with_care(command, reply) if is_asked else self._unasked(reply)
         if self._eof:
             return self._ended()
@@ -336,6 +337,9 @@ class Connection(Answers, MessageWriting):
             raise self._fail(RemoteProtocolError(f"expected nothing from the server, got {unread}"))
         return self._reader.has_line  # what was said already cannot answer what is about to be asked
 
+    def _tell(self, direction: Direction, what: Traceable) -> None:
+        self.trace(direction, what)
+
     def _object(self, command: Command[object]) -> None:
         problem = objection(
             command,
@@ -356,25 +360,25 @@ class Connection(Answers, MessageWriting):
 
     def _released(self, command: Command[object] | Group) -> None:
         if type(command) in _ORDINARY:
-            self._trace("C", command)
+            self.trace("C", command)
             return
         if isinstance(command, Group):
             command.text = command.chunk = b""
             if command.end is not None:
                 command.end.has_left = True
                 self.queued_chunks -= command.kind is not GroupKind.VERDICT
-            self._trace("C", command)
+            self.trace("C", command)
             return
         if isinstance(command, EndOfData):
             command.has_left = True
-            self._trace("C", Elided(self._text.octets))
+            self.trace("C", Elided(self._text.octets))
         elif isinstance(command, Auth):
             self._reader.mask_with(command.exchange.mask)  # for good: a server may remember it as long as we do
-        self._trace("C", command)
+        self.trace("C", command)
         if isinstance(command, Bdat):
             command.has_left = True
             self.queued_chunks -= 1
-            self._trace("C", Elided(command.octets))
+            self.trace("C", Elided(command.octets))
 
     def _ended(self) -> Event:
         inside = self.state in (State.MAIL_DATA, State.CHUNKS)  # a message
