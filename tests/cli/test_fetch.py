@@ -133,6 +133,9 @@ async def test_what_goes_wrong_has_its_status(server: MailServer, tmp_path: Path
         (("--maildir", "x", "--watch", "often"), "expected a duration such as"),
         (("--maildir", "x", "--limit", "-1"), "expected a number from 0 on as limit"),
         (("--maildir", "x"), "tell no user"),
+        (("--maildir", ""), "expected the name of a file or folder"),
+        (("--mbox", ""), "expected the name of a file or folder"),
+        (("--maildir", "x", "--ledger", ""), "expected the name of a file or folder"),
     ],
 )
 def test_a_mistake_in_the_arguments_is_told(

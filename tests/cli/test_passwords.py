@@ -68,6 +68,9 @@ def test_a_command_has_the_password() -> None:
     assert auth(URL, "--password-command", "printf 'sec ret\\r\\nuser: b\\n'") == Password("b", "sec ret")
     with pytest.raises(UsageError, match="failed with status 1: false"):
         auth(URL, "--password-command", "false")
+    for command in ("true", "printf '\\n secret'", "printf '\\377'"):
+        with pytest.raises(UsageError, match=f"expected a first line in utf-8 .*: {command.split()[0]}"):
+            auth(URL, "--password-command", command)
     with pytest.raises(UsageError, match="expected a command"):
         auth(URL, "--password-command", "")
     with pytest.raises(FileNotFoundError):
@@ -223,9 +226,14 @@ def test_no_user_is_no_login() -> None:
     assert auth("smtps://smtp.example.org") is None
 
 
-def test_settings_go_into_the_endpoint() -> None:
-    endpoint = endpoint_of(options("smtps://smtp.example.org", "--ca-file", "x.pem", "--allow-cleartext-auth"))
-    assert (endpoint.tls_ca_file, endpoint.allow_cleartext_auth) == ("x.pem", True)
+def test_settings_go_into_the_endpoint(home: Path) -> None:
+    file = str(home / "x.pem")
+    words = options("smtps://smtp.example.org", "--ca-file", file, "--allow-cleartext-auth")
+    with pytest.raises(FileNotFoundError, match=r"x\.pem"):
+        endpoint_of(words)
+    (home / "x.pem").touch()
+    endpoint = endpoint_of(words)
+    assert (endpoint.tls_ca_file, endpoint.allow_cleartext_auth) == (file, True)
 
 
 async def test_a_missing_password_ends_the_program_with_the_status_for_that() -> None:

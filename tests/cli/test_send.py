@@ -353,6 +353,26 @@ async def test_credentials_that_are_refused_are_told(server: MailServer) -> None
     assert "without TLS" in ended.err or "in the clear" in ended.err
 
 
+async def test_a_command_for_tokens_that_fails_is_told_with_what_became_of_the_mail(tmp_path: Path) -> None:
+    # Each message of a session has one recipient, and each session one message: the second asks for a token anew.
+    policy = Policy(mechanisms=("XOAUTH2",), recipient_limit=1, message_limit=1)
+    account = Account("b", "", ("b@example.org", "c@example.org"), access_tokens=["token"])
+    once = tmp_path / "once"
+    async with MailServer([account], policy=policy) as server:
+        where = url(server).replace("smtp://", "smtp://b@")
+        words = ("send", where, "--allow-cleartext-auth", "--to", "b@example.org", "--to", "c@example.org")
+        never = await mailwire(*words, "--token-command", "false", "--json", stdin=MESSAGE)
+        made = ("--from", "a@example.org", "--text", "Hello")  # which can be sent in parts
+        then = await mailwire(*words, "--token-command", f"sh -c 'mkdir {once} && echo token'", *made)
+
+    assert (never.status, json.loads(never.out)["delivery"]) == (64, "not sent")
+    assert then.status == 74  # b has it
+    assert [line.split("  ")[0] for line in then.out.splitlines()] == ["accepted", "not sent"]
+    for ended in (never, then):
+        assert "mailwire: the command for the password or token has failed with status 1: " in ended.err
+    assert [content.endswith(b"\r\n\r\nHello\r\n") for content in contents(server)] == [True]
+
+
 async def test_a_terminal_shows_how_far_it_has_come() -> None:
     # The server takes its time with the verdict, and the message is long enough for several blocks.
     program = (

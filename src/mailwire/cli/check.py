@@ -97,7 +97,7 @@ def _client_of(endpoint: Endpoint, transcript: Transcript) -> SMTPClient | POP3C
             return POP3Client(endpoint, transcript=transcript)
         case "lmtp":
             return LMTPClient(endpoint, transcript=transcript)
-        case "smtp":
+        case _:
             return SMTPClient(endpoint, transcript=transcript)
 
 

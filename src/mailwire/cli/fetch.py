@@ -83,6 +83,9 @@ def perform(options: argparse.Namespace) -> int:
     """Run the command; return the exit status."""
     if (options.maildir is None) == (options.mbox is None):
         raise UsageError("expected a place for the mail: --maildir FOLDER or --mbox FILE")
+    if "" in (options.maildir, options.mbox, options.ledger):
+        # A variable that is not set: mail would come into the folder in which this happens to run.
+        raise UsageError("expected the name of a file or folder behind --maildir, --mbox and --ledger, got none")
     policy = Policy(
         keep="for ever" if options.keep is None else options.keep,
         limit=options.limit,
@@ -93,7 +96,7 @@ def perform(options: argparse.Namespace) -> int:
     )
     sink: Sink = MboxSink(options.mbox) if options.maildir is None else Maildir(options.maildir, line_ends="lf")
     account = Account(endpoint_of(options), sink, policy=policy)
-    ledger = Path(options.ledger) if options.ledger else _own_ledger()
+    ledger = Path(options.ledger) if options.ledger is not None else _own_ledger()
     command = _fetch if options.watch is None else _watch
     return run(command(options, account, ledger))
 

@@ -74,11 +74,12 @@ async def _send(options: argparse.Namespace, endpoint: Endpoint, mailing: Mailin
             async with client:
                 sent = await client.send(mailing)
         return _tell(options, sent)
-    except MailwireError as error:
-        status = status_of(error)
-        _tell(options, error.receipt or before)
+    except (MailwireError, OSError, ValueError) as error:  # the latter of what is to bring a token
+        receipt = (error.receipt if isinstance(error, MailwireError) else client.last_receipt) or before
+        _tell(options, receipt)
         print(f"mailwire: {error}", file=sys.stderr)
-        return status
+        # Whoever has it may get it twice, whatever has ended it.
+        return Exit.IO if receipt.delivery in (Delivery.UNKNOWN, Delivery.ACCEPTED) else status_of(error)
     except asyncio.CancelledError:
         if sent is not None:
             return _tell(options, sent)  # all that was cut short is taking leave

@@ -49,6 +49,8 @@ def endpoint_of(options: argparse.Namespace, *, ask: Callable[[str], str] = getp
     endpoint = Endpoint.parse(
         options.url, tls_ca_file=options.ca_file, allow_cleartext_auth=options.allow_cleartext_auth
     )
+    if options.ca_file is not None:
+        Path(options.ca_file).read_bytes()  # what it holds is looked at when there is a connection
     given = endpoint.auth if isinstance(endpoint.auth, Password) else Password("", "")
     if given.password:
         print(
@@ -127,7 +129,13 @@ async def _first_line(command: str) -> str:
         raise UsageError(
             f"the command for the password or token has failed with status {process.returncode}: {words[0]}"
         )
-    return output.decode().partition("\n")[0].removesuffix("\r")
+    try:
+        line = output.decode().partition("\n")[0].removesuffix("\r")
+    except UnicodeDecodeError:
+        line = ""
+    if not line:
+        raise UsageError(f"expected a first line in utf-8 from the command for the password or token: {words[0]}")
+    return line
 
 
 def _look_up(file: str | None, host: str, user: str) -> Password | None:
