@@ -433,3 +433,45 @@ def test_a_further_field_that_is_none_is_refused(headers: dict[str, str]) -> Non
 def test_a_message_id_is_in_ascii_whatever_the_domain(sender: str, domain: str) -> None:
     message = compose(sender=sender, to="b@x.y")
     assert message["Message-ID"].endswith(f"@{domain}>")
+
+
+URL = "https://example.org/unsubscribe?token=" + "0123456789" * 12
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("List-Unsubscribe", f"<{URL}>"),
+        ("List-Unsubscribe", f"<{URL}>, <mailto:u@example.org?subject={'x' * 80}>"),
+        ("List-Id", f"The list of all lists <{'l' * 60}.example.org>"),
+        ("X-Words", "two  blanks\tand a tab " * 20 + "end"),
+        ("Sender", f"{'s' * 100}@x.y"),
+        ("Message-ID", f"<{'i' * 200}@x.y>"),
+    ],
+)
+def test_a_long_field_in_ascii_is_folded_at_blanks_and_never_encoded(name: str, value: str) -> None:
+    message = compose(sender="a@x.y", to="b@x.y", headers={name: value})
+    assert message[name] == value
+    for octets in (wire(message), message.as_bytes().replace(b"\n", b"\r\n").replace(b"\r\r", b"\r")):
+        header = octets.partition(b"\r\n\r\n")[0].decode()
+        assert f"{name}: {value}" in header.replace("\r\n", "")
+        longest = max(map(len, value.split(" ")))
+        assert all(len(line) <= max(78, longest + len(name) + 2) for line in header.split("\r\n"))
+
+
+def test_long_fields_of_one_name_all_stay() -> None:
+    message = compose(sender="a@x.y", to="b@x.y", headers=[("X-Url", f"<{URL}{n}>") for n in range(3)])
+    assert message.get_all("X-Url") == [f"<{URL}{n}>" for n in range(3)]
+
+
+def test_long_addresses_stay_addresses() -> None:
+    recipients = [f"{'b' * length}@example.org" for length in (20, 60, 64, 75, 120)]
+    message = compose(sender="a@x.y", to=recipients, headers={"Sender": f"{'c' * 90}@x.y"})
+    again = email.message_from_bytes(wire(message), policy=policy.default)
+    assert addresses(again) == (f"{'c' * 90}@x.y", recipients)
+    assert b"=?" not in wire(message)
+
+
+def test_a_word_that_no_line_can_hold_is_refused() -> None:
+    with pytest.raises(InvalidMessage, match="the field X-Long has a word that is too long for a line"):
+        compose(sender="a@x.y", to="b@x.y", headers={"X-Long": "x" * 1000})

@@ -1,6 +1,8 @@
 import contextlib
+import re
 from email import policy
 from email.header import Header
+from email.headerregistry import Address
 from email.message import EmailMessage, Message
 from email.policy import Policy
 from typing import Any
@@ -374,3 +376,45 @@ def test_a_look_alike_is_refused_or_passed_as_it_is(domain: str) -> None:
 def test_a_mapping_to_another_name_is_refused(domain: str) -> None:
     with pytest.raises(InvalidMessage, match=r"expected A-labels for|cannot be written in A-labels"):
         Envelope.of(b"x", A, f"b@{domain}", MessagePolicy(encode_domain=idna_2003))
+
+
+# What is no address by its type
+
+
+@pytest.mark.parametrize("wrong", [0, False, 7, b"", b"a@example.org", None, ["a@example.org"], 1.5, object(), {}])
+def test_what_is_no_address_by_its_type_is_quoted_and_refused(wrong: Any) -> None:
+    quoted = re.escape(repr(wrong))
+    calls: list[dict[str, Any]] = [
+        {"sender": "a@example.org", "recipients": [wrong]},
+        {"sender": "a@example.org", "recipients": ["b@example.org", wrong]},
+        {"sender": "a@example.org", "recipients": ["b@example.org", wrong], "policy": MessagePolicy(smtputf8=True)},
+    ]
+    if wrong is not None:
+        calls += [{"sender": wrong, "recipients": "b@example.org"}, {"sender": wrong}]
+    if not isinstance(wrong, (list, dict, type(None))):
+        calls += [{"sender": "a@example.org", "recipients": wrong}, {"recipients": wrong}]
+    for call in calls:
+        with pytest.raises(InvalidMessage, match=f"expected an address as text, .*got {quoted} ") as caught:
+            Envelope.of(text_message(), **call)
+        assert isinstance(caught.value, ValueError)
+
+
+def test_a_long_value_that_is_no_address_is_quoted_in_part() -> None:
+    with pytest.raises(InvalidMessage) as caught:
+        Envelope.of(b"x", "a@example.org", [{"a" * 100_000}])  # type: ignore[list-item]
+    assert len(str(caught.value)) < 500
+
+
+def test_an_address_of_the_standard_library_is_one() -> None:
+    given = Address("Anna Ä", "a", "example.org")
+    for recipients in (Address("", "b", "example.org"), [Address("B", "b", "example.org")]):
+        assert Envelope.of(b"x", given, recipients) == Envelope(A, (B,))
+    assert Envelope.of(text_message(), given) == Envelope.of(text_message(), recipients=B) == Envelope(A, (B,))
+    quoted = Envelope.of(b"x", Address("", "a b", "example.org"), "b@example.org")
+    assert str(quoted.sender) == '"a b"@example.org'
+
+
+@pytest.mark.parametrize("nobody", [Address("Nobody"), Address("", "a", "")])
+def test_an_address_of_the_standard_library_that_has_no_mailbox_is_none(nobody: Address) -> None:
+    with pytest.raises(InvalidMessage, match="expected"):
+        Envelope.of(b"x", nobody, "b@example.org")

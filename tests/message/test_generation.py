@@ -528,7 +528,7 @@ def test_what_is_written_for_a_field_must_be_that_field(folded: bytes) -> None:
 
     message = EmailMessage(policy=Odd())
     message["From"] = "a@x.y"
-    message["X-Odd"] = "x"
+    message["X-Odd"] = "ä"
     with pytest.raises(InvalidMessage, match="the header field X-Odd cannot be written as one field"):
         wire(message)
 
@@ -656,3 +656,23 @@ async def test_what_takes_long_is_generated_in_a_thread() -> None:
     assert threading.get_ident() not in threads
     assert outgoing.size is not None
     assert outgoing.size == len(await all_of(outgoing)) > 1_700_000
+
+
+# Long fields that were assigned
+
+
+def test_a_long_field_that_was_assigned_is_not_encoded() -> None:
+    url = f"<https://example.org/{'u' * 150}>"
+    recipients = ", ".join(f"{'b' * length}@example.org" for length in (20, 75, 120))
+    message = text_message(List_Unsubscribe=url, Reply_To=recipients)
+    octets = wire(message)
+    assert b"=?" not in octets
+    again = email.message_from_bytes(octets, policy=policy.default)
+    assert (again["List-Unsubscribe"], again["Reply-To"]) == (url, recipients)
+
+
+def test_what_no_line_can_hold_is_encoded_as_what_is_beyond_ascii_is() -> None:
+    for value in ("x" * 1000, "grüße " * 30):
+        octets = wire(text_message(X_Long=value))
+        assert b"=?utf-8?" in octets
+        assert email.message_from_bytes(octets, policy=policy.default)["X-Long"].strip() == value.strip()

@@ -196,6 +196,12 @@ def test_a_text_that_may_be_a_path_is_no_message(text: str) -> None:
         wire(text)
 
 
+def test_of_a_long_text_that_is_no_message_a_piece_is_quoted() -> None:
+    with pytest.raises(InvalidMessage, match=r"pathlib\.Path\): 'xxx.*xxx'\.\.\. \(100000 characters\)") as caught:
+        Content("x" * 100_000)
+    assert len(str(caught.value)) < 300
+
+
 @pytest.mark.parametrize("thing", [None, 7, object(), 1.5])
 def test_what_is_no_message_is_refused(thing: Any) -> None:
     with pytest.raises(InvalidMessage, match="expected a message, its octets or text, a path, a file or an iterable"):

@@ -1,4 +1,5 @@
 import asyncio
+import gc
 import io
 import os
 import threading
@@ -411,3 +412,136 @@ async def test_an_asynchronous_generator_that_is_left_is_closed() -> None:
         async for _ in pieces:
             break
     assert is_closed
+
+
+# What is raised when a source is closed does not hide what became of the mail
+
+
+def untidy(*pieces: Any) -> Iterator[Any]:
+    try:
+        yield from pieces
+    finally:
+        raise LookupError("untidy")
+
+
+async def untidy_later(*pieces: Any) -> AsyncGenerator[Any, None]:
+    try:
+        for piece in pieces:
+            yield piece
+    finally:
+        raise LookupError("untidy")
+
+
+class Untidy(Counting):
+    """What can be closed as an asynchronous generator can, even behind its end."""
+
+    def asend(self, value: object) -> None:
+        raise AssertionError("nobody does that")
+
+    athrow = asend
+
+    async def aclose(self) -> None:
+        raise LookupError("untidy")
+
+
+def told() -> list[dict[str, Any]]:
+    contexts: list[dict[str, Any]] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: contexts.append(context))
+    return contexts
+
+
+@pytest.mark.parametrize("make", [untidy, untidy_later])
+async def test_what_a_source_raises_when_it_is_left_is_told_to_the_event_loop(make: Callable[..., Any]) -> None:
+    contexts = told()
+    async with aclosing(IterableSource(make(b"x" * 100_000, b"y")).pieces()) as pieces:
+        assert await anext(pieces) == b"x" * 100_000
+    assert [(context["message"], repr(context["exception"])) for context in contexts] == [
+        ("the source of a message has raised when it was closed", "LookupError('untidy')")
+    ]
+
+
+@pytest.mark.parametrize("make", [untidy, untidy_later])
+async def test_what_a_source_raises_when_it_is_closed_is_a_note_on_what_was_wrong_with_it(
+    make: Callable[..., Any],
+) -> None:
+    contexts = told()
+    with pytest.raises(InvalidMessage, match="in bytes, got str") as caught:
+        await read(IterableSource(make("text", b"y")))
+    assert caught.value.__notes__ == ["Its source, which was closed for that, has raised LookupError: untidy"]
+    assert contexts == []
+
+
+async def test_a_source_that_was_read_to_its_end_and_cannot_be_closed_was_read() -> None:
+    contexts = told()
+    assert await read(IterableSource(Untidy())) == [b"xxx"]
+    assert len(contexts) == 1
+
+
+@pytest.mark.parametrize("make", [untidy, untidy_later])
+async def test_a_cancellation_that_comes_when_a_source_is_closed_stays_one(
+    make: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("builtins.LookupError", asyncio.CancelledError)
+    with pytest.raises(asyncio.CancelledError):
+        async with aclosing(IterableSource(make(b"x" * 100_000, b"y")).pieces()) as pieces:
+            await anext(pieces)
+
+
+# One open file for several mails
+
+
+async def test_an_open_file_is_read_for_one_mail_at_a_time(path: Path) -> None:
+    with path.open("rb") as file:
+        source, other = FileSource(file), FileSource(file)
+        async with aclosing(source.pieces()) as pieces:
+            await anext(pieces)
+            for another in (read(other), looked_at(other)):
+                with pytest.raises(SourceFailed, match="the file is read by somebody else at the same time"):
+                    await another
+            with pytest.raises(SourceFailed, match="the file is read by somebody else at the same time"):
+                FileSource(file)
+            assert [piece async for piece in pieces][-1] == OCTETS[-(len(OCTETS) % BLOCK_SIZE) :]
+        assert b"".join(await read(other)) == OCTETS
+
+
+async def test_a_file_that_does_not_seek_is_read_for_one_mail_at_a_time() -> None:
+    file = Plain(b"a", b"b")
+    async with aclosing(FileSource(file).pieces()) as pieces:
+        assert await anext(pieces) == b"a"
+        with pytest.raises(SourceFailed, match="the file is read by somebody else at the same time"):
+            await read(FileSource(file))
+        assert [piece async for piece in pieces] == [b"b"]
+
+
+@pytest.mark.parametrize("move", [lambda file: file.read(1), lambda file: file.seek(0)])
+async def test_a_file_that_somebody_moves_while_it_is_read_is_found_out(move: Callable[[Any], object]) -> None:
+    file = io.BytesIO(OCTETS * 2)  # two readings
+    async with aclosing(FileSource(file).pieces()) as pieces:
+        for _ in range(4):  # blocks, of what was read at first
+            await anext(pieces)
+        move(file)
+        with pytest.raises(SourceFailed, match="the file is read by somebody else at the same time"):
+            await anext(pieces)
+
+
+async def test_a_file_that_was_looked_at_stands_where_it_did(path: Path) -> None:
+    with path.open("rb") as file:
+        file.seek(5)
+        await looked_at(FileSource(file))
+        assert file.tell() == 5
+        assert b"".join(await read(FileSource(file))) == OCTETS[5:]
+
+
+class Later(io.BytesIO):
+    """A file that is read asynchronously."""
+
+    async def read(self, size: int | None = -1, /) -> bytes:  # type: ignore[override]
+        raise AssertionError("nobody awaits it")
+
+
+async def test_a_file_that_is_read_asynchronously_is_refused_without_a_warning() -> None:
+    # A coroutine that was never awaited is a warning, and warnings are errors.
+    file: Any = Later(b"x")
+    with pytest.raises(InvalidMessage, match="in bytes, got coroutine"):
+        await looked_at(FileSource(file))
+    gc.collect()

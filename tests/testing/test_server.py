@@ -226,3 +226,21 @@ async def test_a_patient_server_is_over_when_its_client_is() -> None:
             client.send(b"NOOP\r\n")
         await server.wait_idle()
         assert len(asyncio.all_tasks() - others) == 3  # one for each of its ports
+
+
+async def test_a_server_at_a_path_may_be_closed_twice_and_leaves_what_is_there_then(tmp_path: Path) -> None:
+    path = tmp_path / "lmtp"
+    server = MailServer(lmtp_path=str(path))
+    await server.start()
+    await asyncio.gather(server.close(), server.close())
+    assert not path.exists()
+    async with MailServer(lmtp_path=str(path)) as other:
+        await server.close()
+        assert path.exists()
+        assert other.lmtp_sessions == []
+
+
+async def test_a_server_may_be_closed_whose_path_is_gone(tmp_path: Path) -> None:
+    path = tmp_path / "lmtp"
+    async with MailServer(lmtp_path=str(path)):
+        path.unlink()

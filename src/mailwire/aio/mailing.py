@@ -1,6 +1,7 @@
 """Mailing: one mail as its sender wants it sent, the message, its envelope and how; checked before anybody is asked."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from email.headerregistry import Address
 from functools import cache
 from inspect import signature
 from typing import Any, Literal
@@ -36,8 +37,8 @@ class Mailing:
         self,
         message: MessageSource,
         *,
-        sender: str | None = None,
-        recipients: str | Iterable[str] | None = None,
+        sender: str | Address | None = None,
+        recipients: str | Address | Iterable[str | Address] | None = None,
         policy: MessagePolicy = DEFAULT_POLICY,
         options: MailOptions | None = None,
         recipient_options: RecipientOptions | Mapping[str, RecipientOptions] | None = None,

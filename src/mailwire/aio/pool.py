@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from email.headerregistry import Address
 from types import TracebackType
 from typing import Self
 
@@ -136,8 +137,8 @@ class SMTPPool:
         self,
         message: MessageSource | Mailing,
         *,
-        sender: str | None = None,
-        recipients: str | Iterable[str] | None = None,
+        sender: str | Address | None = None,
+        recipients: str | Address | Iterable[str | Address] | None = None,
         policy: MessagePolicy = DEFAULT_POLICY,
         options: MailOptions | None = None,
         recipient_options: RecipientOptions | Mapping[str, RecipientOptions] | None = None,
@@ -189,8 +190,8 @@ class SMTPPool:
         *,
         order: Order = "completion",
         look_ahead: int | None = None,
-        sender: str | None = None,
-        recipients: str | Iterable[str] | None = None,
+        sender: str | Address | None = None,
+        recipients: str | Address | Iterable[str | Address] | None = None,
         policy: MessagePolicy = DEFAULT_POLICY,
         options: MailOptions | None = None,
         recipient_options: RecipientOptions | Mapping[str, RecipientOptions] | None = None,
@@ -222,7 +223,7 @@ class SMTPPool:
             look_ahead = max(64, 16 * self.max_connections)
         check_run(messages, order, look_ahead)
         check_settings(policy, on_refused, use_chunking)
-        if recipients is not None and not isinstance(recipients, str):
+        if isinstance(recipients, Iterable) and not isinstance(recipients, (str, bytes)):
             recipients = tuple(recipients)
         settings = {
             "sender": sender,

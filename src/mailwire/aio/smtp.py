@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import replace
+from email.headerregistry import Address
 from typing import ClassVar, TypeVar
 
 from ..endpoint import Chunking, Endpoint, Protocol
@@ -88,8 +89,8 @@ class SMTPClient(Client[Event]):
         self,
         message: MessageSource | Mailing,
         *,
-        sender: str | None = None,
-        recipients: str | Iterable[str] | None = None,
+        sender: str | Address | None = None,
+        recipients: str | Address | Iterable[str | Address] | None = None,
         policy: MessagePolicy = DEFAULT_POLICY,
         options: MailOptions | None = None,
         recipient_options: RecipientOptions | Mapping[str, RecipientOptions] | None = None,
@@ -168,8 +169,8 @@ class SMTPClient(Client[Event]):
         *,
         order: Order = "completion",
         look_ahead: int = 64,
-        sender: str | None = None,
-        recipients: str | Iterable[str] | None = None,
+        sender: str | Address | None = None,
+        recipients: str | Address | Iterable[str | Address] | None = None,
         policy: MessagePolicy = DEFAULT_POLICY,
         options: MailOptions | None = None,
         recipient_options: RecipientOptions | Mapping[str, RecipientOptions] | None = None,
@@ -204,7 +205,7 @@ class SMTPClient(Client[Event]):
         """
         check_run(messages, order, look_ahead)
         check_settings(policy, on_refused, use_chunking)
-        if recipients is not None and not isinstance(recipients, str):
+        if isinstance(recipients, Iterable) and not isinstance(recipients, (str, bytes)):
             recipients = tuple(recipients)
         settings = {
             "sender": sender,

@@ -14,6 +14,7 @@ from typing import Final
 from ..errors import InvalidMessage
 from .addresses import addresses_in, parse_addresses
 from .attachment import Attachment
+from .folding import fold, is_foldable
 from .generation import check_header
 
 __all__ = ["compose"]
@@ -22,6 +23,7 @@ __all__ = ["compose"]
 _POLICY: Final = SMTP.clone(refold_source="none")
 
 _LINE_END: Final = re.compile(r"[\r\n\0]")
+_SHORT: Final = 70  # characters of a field that fit in one line, with what stands between its name and value
 _MESSAGE_ID: Final = re.compile(r"<[!-;=?-~]{1,900}>")  # RFC 5322 3.6.4, and room for the name in a line of 998 octets
 _CONTENT_ID: Final = re.compile(r"[!-;=?-~]{1,900}\Z")
 _REFERENCES_LIMIT: Final = 100  # of a thread that goes on for ever, the first and the last ones
@@ -106,6 +108,20 @@ def _set(message: EmailMessage, name: str, value: str) -> None:
     except Exception as error:
         # The standard library's parser fails in more ways than it says.
         raise InvalidMessage(f"the field {name} cannot hold {value!r}: {error}") from error
+    if len(name) + len(value) > _SHORT and is_foldable(value):
+        _fold_last(message, name, value)
+
+
+def _fold_last(message: EmailMessage, name: str, value: str) -> None:
+    # The standard library would encode a long URL.
+    folded = fold(name, value)
+    if folded is None:
+        raise InvalidMessage(f"the field {name} has a word that is too long for a line: {value[:_SHORT]!r}...")
+    *others, _ = [field for field in message.raw_items() if field[0].lower() == name.lower()]
+    del message[name]
+    for other in others:
+        message.set_raw(*other)
+    message.set_raw(name, folded)
 
 
 def _checked(name: str, value: str) -> str:

@@ -9,7 +9,7 @@ import os
 from collections.abc import AsyncIterable, Iterable
 from dataclasses import replace
 from email.message import Message
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from ..errors import InvalidMessage
 from .generation import check_header, generate, is_laborious, needs_utf8
@@ -20,6 +20,9 @@ from .source import BinaryFile, FileSource, IterableSource, MemorySource, Messag
 from .survey import Survey
 
 __all__ = ["Content", "Text"]
+
+# An error says back so many characters of a text that is no message.
+_QUOTED: Final = 120
 
 
 class Text(NamedTuple):
@@ -149,6 +152,10 @@ def _few_in(source: Source) -> bytes | None:
     return octets if octets is not None and len(octets) <= BLOCK_SIZE else None
 
 
+def _shown(text: str) -> str:
+    return repr(text) if len(text) <= _QUOTED else f"{text[:_QUOTED]!r}... ({len(text)} characters)"
+
+
 def _source(message: object) -> Source:
     if isinstance(message, bytes):
         return MemorySource(message)
@@ -159,7 +166,9 @@ def _source(message: object) -> Source:
             raise InvalidMessage(f"the octets of the message cannot be had: {error}") from error
     if isinstance(message, str):
         if "\n" not in message and "\r" not in message:
-            raise InvalidMessage(f"a text of one line is no message (a path is given as pathlib.Path): {message!r}")
+            raise InvalidMessage(
+                f"a text of one line is no message (a path is given as pathlib.Path): {_shown(message)}"
+            )
         text = EncodedText(message)
         return MemorySource(text if len(text) > BLOCK_SIZE else b"".join(text))
     if isinstance(message, os.PathLike):

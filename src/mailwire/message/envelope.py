@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from email.headerregistry import Address
 from email.message import Message
 from functools import lru_cache
 from typing import Final
@@ -22,6 +23,10 @@ __all__ = ["Envelope"]
 # So many envelopes are remembered, of those with so few recipients.
 _REMEMBERED: Final = 256
 _FEW: Final = 100
+# What is one address, if it is any: octets are not, yet they can be iterated.
+_ONE: Final = (str, Mailbox, Address, bytes, bytearray)
+# An error says back so many characters of what is no address.
+_QUOTED: Final = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,8 +46,8 @@ class Envelope:
     def of(
         cls,
         message: MessageSource | Content,
-        sender: str | Mailbox | None = None,
-        recipients: str | Mailbox | Iterable[str | Mailbox] | None = None,
+        sender: str | Mailbox | Address | None = None,
+        recipients: str | Mailbox | Address | Iterable[str | Mailbox | Address] | None = None,
         policy: MessagePolicy | None = None,
     ) -> "Envelope":
         """Return the envelope for `message`: what is given explicitly, the rest from its header.
@@ -52,23 +57,31 @@ class Envelope:
         policy: by default that of a Content, or MessagePolicy().
 
         A message that was resent goes from and to whom its newest block of Resent- fields says (RFC 5322 3.6.6), and to
-        nobody else. Raises InvalidMessage if there is no sender or no recipient, if an address is none, and for a
-        header that leaves doubts.
+        nobody else. Of an email.headerregistry.Address the display name is left out. Raises InvalidMessage if there is
+        no sender or no recipient, if an address is none, and for a header that leaves doubts.
         """
         if isinstance(message, Content):
             policy = policy or message.policy
             message = message.message or b""
         policy = policy or DEFAULT_POLICY
-        given = (recipients,) if isinstance(recipients, (str, Mailbox)) else recipients
+        given: tuple[object, ...] | None
+        if recipients is None:
+            given = None
+        elif isinstance(recipients, _ONE) or not hasattr(recipients, "__iter__"):
+            given = (recipients,)
+        else:
+            given = tuple(recipients)
         try:
             if sender is None or given is None:
                 header = _Header(message)
-                reverse_path = header.sender() if sender is None else _mailbox(sender) if sender else None
+                reverse_path = header.sender() if sender is None else _reverse_path(sender)
                 forward_paths = header.recipients() if given is None else [_mailbox(recipient) for recipient in given]
                 return cls._under(policy, reverse_path, forward_paths)
-            given = tuple(given)
-            if policy is DEFAULT_POLICY and len(given) <= _FEW:
-                return _remembered(sender, given)
+            if policy is DEFAULT_POLICY and len(given) <= _FEW and not isinstance(sender, Address):
+                try:
+                    return _remembered(sender, given)
+                except TypeError:
+                    pass  # one of them cannot be remembered
             return _explicit(sender, given, policy)
         except InvalidMessage:
             raise
@@ -127,19 +140,31 @@ class _Header:
         return name, [address.mailbox for value in values for address in addresses_in(name, value)]
 
 
-def _explicit(sender: str | Mailbox, recipients: tuple[str | Mailbox, ...], policy: MessagePolicy) -> Envelope:
-    reverse_path = _mailbox(sender) if sender else None
-    return Envelope._under(policy, reverse_path, [_mailbox(recipient) for recipient in recipients])
+def _explicit(sender: object, recipients: tuple[object, ...], policy: MessagePolicy) -> Envelope:
+    return Envelope._under(policy, _reverse_path(sender), [_mailbox(recipient) for recipient in recipients])
 
 
 @lru_cache(_REMEMBERED)
-def _remembered(sender: str | Mailbox, recipients: tuple[str | Mailbox, ...]) -> Envelope:
+def _remembered(sender: object, recipients: tuple[object, ...]) -> Envelope:
     # Many mails have the same envelope, and what was given says all of it.
     return _explicit(sender, recipients, DEFAULT_POLICY)
 
 
-def _mailbox(given: str | Mailbox) -> Mailbox:
-    return given if isinstance(given, Mailbox) else Mailbox.parse(given)
+def _reverse_path(given: object) -> Mailbox | None:
+    return None if isinstance(given, str) and not given else _mailbox(given)
+
+
+def _mailbox(given: object) -> Mailbox:
+    if isinstance(given, Mailbox):
+        return given
+    if isinstance(given, str):
+        return Mailbox.parse(given)
+    if isinstance(given, Address):
+        return Mailbox(given.username, given.domain)
+    raise InvalidMessage(
+        "expected an address as text, smtp.Mailbox or email.headerregistry.Address, "
+        f"got {repr(given)[:_QUOTED]} ({type(given).__name__})"
+    )
 
 
 def _in_ascii(mailbox: Mailbox, encode: EncodeDomain) -> Mailbox:

@@ -6,11 +6,20 @@ import asyncio
 import io
 import os
 import stat
-from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Callable, Generator, Iterable, Iterator
-from contextlib import closing
+from collections.abc import (
+    AsyncGenerator,
+    AsyncIterable,
+    AsyncIterator,
+    Callable,
+    Coroutine,
+    Generator,
+    Iterable,
+    Iterator,
+)
 from email.message import Message
 from itertools import chain
 from typing import Final, Protocol, Self, TypeVar, cast, runtime_checkable
+from weakref import WeakValueDictionary
 
 from ..errors import InvalidMessage, SourceFailed
 from .pieces import BLOCK_SIZE, Buffer, Piecewise, cut
@@ -136,6 +145,7 @@ class FileSource:
             pieces = chain.from_iterable(map(cut, iter(opened.read, b"")))
             while await opened.in_thread(lambda: _show(pieces, look)):
                 pass
+            await opened.in_thread(opened.go_back)
         return True
 
     async def pieces(self) -> AsyncGenerator[bytes, None]:
@@ -175,7 +185,7 @@ class IterableSource:
                             yield piece
         else:
             gathering = _Gathering(_LEAST)
-            with closing(_guarded(self._iterable)) as guarded:
+            with _Guarded(self._iterable) as guarded:
                 for octets in chain.from_iterable(guarded):
                     for piece in gathering.add(octets):
                         yield piece
@@ -186,6 +196,9 @@ class IterableSource:
 class _Opened:
     # A file while it is read, in threads and by one task. Should that task be cancelled, the file stays open for as
     # long as a thread is reading it: another file might be given its number otherwise.
+    #
+    # A file that somebody else has opened stands in one place, whoever reads it, and two who do so at once have each a
+    # part of it. So it is read for one mail at a time, and it must stand where it was left.
 
     def __init__(self, given: BinaryFile | os.PathLike[str], start: int | None) -> None:
         self._given = given
@@ -193,8 +206,12 @@ class _Opened:
         self._file: BinaryFile | None = None
         self._ours: io.RawIOBase | None = None  # to be closed
         self._working: asyncio.Future[object] | None = None
+        self._seeking: _Seekable | None = None  # the file, where it can tell its place...
+        self._place = 0  # ...which is this
 
     async def __aenter__(self) -> Self:
+        if not isinstance(self._given, os.PathLike) and _readings.setdefault(id(self._given), self) is not self:
+            raise _shared()
         try:
             await self.in_thread(self._open)
         except BaseException:
@@ -215,9 +232,18 @@ class _Opened:
             raise AssertionError("a file is opened before it is read")
         try:
             data = self._file.read(_READ_SIZE)
+            place = None if self._seeking is None else self._seeking.tell()
         except Exception as error:
             raise _failed(error) from error
-        return b"".join(_octets(data))
+        octets = b"".join(_octets(data))
+        self._place += len(octets)
+        if place is not None and place != self._place:
+            raise _shared()
+        return octets
+
+    def go_back(self) -> None:
+        if self._seeking is not None and self._start is not None:
+            self._seeking.seek(self._start)
 
     def _open(self) -> None:
         try:
@@ -226,7 +252,8 @@ class _Opened:
             else:
                 self._file = self._given
                 if self._start is not None and isinstance(self._given, _Seekable):
-                    self._given.seek(self._start)
+                    self._seeking, self._place = self._given, self._start
+                    self.go_back()
         except Exception as error:
             raise _failed(error) from error
 
@@ -245,6 +272,11 @@ class _Opened:
     def _close(self) -> None:
         if self._ours is not None:
             self._ours.close()
+        elif _readings.get(id(self._given)) is self:
+            del _readings[id(self._given)]
+
+
+_readings: Final[WeakValueDictionary[int, _Opened]] = WeakValueDictionary()  # of files that somebody else has opened
 
 
 class _Iterating:
@@ -257,9 +289,12 @@ class _Iterating:
     async def __aenter__(self) -> Self:
         return self
 
-    async def __aexit__(self, *_: object) -> None:
+    async def __aexit__(self, _: object, under_way: BaseException | None, __: object) -> None:
         if isinstance(self._iterator, AsyncGenerator):
-            await self._iterator.aclose()
+            try:
+                await self._iterator.aclose()
+            except Exception as error:
+                _tell(error, under_way)
 
     async def next(self) -> Iterable[bytes] | None:
         try:
@@ -274,24 +309,36 @@ class _Iterating:
             raise _failed(error) from error
 
 
-def _guarded(iterable: Iterable[bytes]) -> Generator[Iterable[bytes], None, None]:
-    # Whatever it raises is a SourceFailed.
-    try:
-        iterator = iter(iterable)
-    except Exception as error:
-        raise _failed(error) from error
-    try:
+class _Guarded:
+    # An iterable while it is read; whatever it raises is a SourceFailed.
+
+    def __init__(self, iterable: Iterable[bytes]) -> None:
+        self._iterable = iterable
+        self._iterator: Iterator[bytes] | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, _: object, under_way: BaseException | None, __: object) -> None:
+        if isinstance(self._iterator, Generator):
+            try:
+                self._iterator.close()
+            except Exception as error:
+                _tell(error, under_way)
+
+    def __iter__(self) -> Iterator[Iterable[bytes]]:
+        try:
+            self._iterator = iter(self._iterable)
+        except Exception as error:
+            raise _failed(error) from error
         while True:
             try:
-                given = next(iterator)
+                given = next(self._iterator)
             except StopIteration:
                 return
             except Exception as error:
                 raise _failed(error) from error
             yield _octets(given)
-    finally:
-        if isinstance(iterator, Generator):
-            iterator.close()
 
 
 class _Gathering:
@@ -331,11 +378,15 @@ def _octets(data: object) -> Iterable[bytes]:
     if isinstance(data, (bytearray, memoryview)):
         buffer = Buffer.of(data)
         return (buffer,) if isinstance(buffer, bytes) else buffer
+    if isinstance(data, Coroutine):
+        data.close()  # nobody awaits it: a file is read in a thread
     raise InvalidMessage(f"expected the octets of a message in bytes, got {type(data).__name__}")
 
 
 def _position(file: BinaryFile) -> int | None:
     # Where a file stands; None if it cannot be set back there.
+    if id(file) in _readings:
+        raise _shared()
     try:
         return file.tell() if isinstance(file, _Seekable) and file.seekable() else None
     except Exception as error:
@@ -351,6 +402,21 @@ def _is_regular(path: os.PathLike[str]) -> bool:
     except Exception as error:
         raise _failed(error) from error
     return stat.S_ISREG(mode)
+
+
+def _tell(error: Exception, under_way: BaseException | None) -> None:
+    # Of what a generator has raised when it was closed: what became of the mail goes before it, and must not be lost.
+    if isinstance(under_way, Exception):
+        under_way.add_note(f"Its source, which was closed for that, has raised {type(error).__name__}: {error}")
+    else:
+        context = {"message": "the source of a message has raised when it was closed", "exception": error}
+        asyncio.get_running_loop().call_exception_handler(context)
+
+
+def _shared() -> SourceFailed:
+    return SourceFailed(
+        "the file is read by somebody else at the same time: each mail under way needs one of its own, or a path"
+    )
 
 
 def _failed(error: Exception) -> SourceFailed:

@@ -13,6 +13,7 @@ from typing import Any
 
 from .._wire.text import quote
 from ..errors import InvalidMessage
+from .folding import fold, is_foldable
 from .payloads import payload_of
 
 __all__ = ["checking", "verify"]
@@ -24,9 +25,19 @@ _ADDED = b"content-transfer-encoding"
 class _Checking(Policy):
     def fold_binary(self, name: str, value: Any) -> bytes:
         folded = super().fold_binary(name, value)
+        if b"=?" in folded or not _is_one_field(name, folded):
+            folded = _folded_at_blanks(name, value) or folded
         if not _is_one_field(name, folded):
             raise InvalidMessage(f"the header field {name} cannot be written as one field: {quote(folded)}")
         return folded
+
+
+def _folded_at_blanks(name: str, value: Any) -> bytes | None:
+    # What was assigned and is ASCII needs no encoded words; what was parsed is written as it is.
+    text = str(value)
+    if type(value) is str or "=?" in text or not is_foldable(text) or (folded := fold(name, text)) is None:
+        return None
+    return f"{name}: {folded}\r\n".encode("ascii")
 
 
 def _is_one_field(name: str, folded: bytes) -> bool:

@@ -1,6 +1,7 @@
 """send: a connection to a server, one mail, and the end of the connection."""
 
 from collections.abc import Iterable, Mapping
+from email.headerregistry import Address
 
 from ..aio.lmtp import LMTPClient
 from ..aio.mailing import Mailing, OnRefused, Progress
@@ -21,8 +22,8 @@ async def send(
     message: MessageSource | Mailing,
     endpoint: Endpoint | str,
     *,
-    sender: str | None = None,
-    recipients: str | Iterable[str] | None = None,
+    sender: str | Address | None = None,
+    recipients: str | Address | Iterable[str | Address] | None = None,
     policy: MessagePolicy = DEFAULT_POLICY,
     options: MailOptions | None = None,
     recipient_options: RecipientOptions | Mapping[str, RecipientOptions] | None = None,

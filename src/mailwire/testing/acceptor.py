@@ -5,14 +5,17 @@ its `wait_closed` waits for differs between the versions of Python. Here every a
 """
 
 import asyncio
+import errno
 import os
 import socket
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Final, Protocol
 
 __all__ = ["Acceptor", "Host"]
 
 _HOST: Final = "127.0.0.1"
+_GONE: Final = (errno.ENOENT, errno.ENOTDIR, errno.ECONNREFUSED)
 _WAITING: Final = 1024  # who come at once, and are not accepted yet: the system has whoever is beyond it wait a second
 
 
@@ -63,16 +66,18 @@ class Acceptor:
         if self._accepting is None:
             return
         self._is_closing = True
-        # The task is woken by a client of our own: to cancel it could lose a socket accepted at that very moment.
-        with socket.socket(socket.AF_INET if self._path is None else socket.AF_UNIX) as bell:
-            bell.setblocking(False)
-            bell.connect_ex(self._path or self.address)
-            await self._accepting
-        if self._path is not None:
-            os.unlink(self._path)
+        if not self._accepting.done():  # or somebody else may be at the address
+            # The task is woken by a client of our own: to cancel it could lose a socket accepted at that very moment.
+            with socket.socket(socket.AF_INET if self._path is None else socket.AF_UNIX) as bell:
+                bell.setblocking(False)
+                if bell.connect_ex(self._path or self.address) in _GONE:
+                    self._accepting.cancel()  # somebody has removed the path: nobody can come
+                await asyncio.wait([self._accepting])
         for host in self._hosts:
             host.abort()
         await self.wait_idle()
+        if not self._accepting.cancelled():
+            self._accepting.result()
 
     async def wait_idle(self) -> None:
         """Wait until every client that was accepted so far is gone. It may be awaited in any event loop."""
@@ -84,7 +89,7 @@ class Acceptor:
 
     async def _accept(self, listening: socket.socket) -> None:
         loop = asyncio.get_running_loop()
-        with listening:
+        try:
             while True:
                 accepted, address = await loop.sock_accept(listening)
                 if self._is_closing:
@@ -97,6 +102,11 @@ class Acceptor:
                     raise
                 self._hosts.append(host)
                 self._serving.append(asyncio.create_task(host.serve(accepted)))
+        finally:
+            listening.close()
+            if self._path is not None:
+                with suppress(FileNotFoundError):  # its directory may be gone by now
+                    os.unlink(self._path)
 
 
 def _listen(path: str | None) -> socket.socket:
