@@ -213,22 +213,22 @@ async def test_it_does_not_go_on_where_nobody_reads_any_more(server: MailServer,
 
 async def test_it_goes_on_where_its_reports_find_no_room(server: MailServer, tmp_path: Path) -> None:
     process = await start(
-        *("fetch", f"pop3://b@localhost:{server.pop3_port}", "--allow-cleartext-auth"),
+        *("fetch", f"pop3://b@localhost:{server.pop3_port}", "--allow-cleartext-auth", "--transcript"),
         *("--maildir", tmp_path / "Mail", "--watch", "1s"),
         home=tmp_path,
         environment=PASSWORD,
         redirections=">/dev/full",
     )
-    while len(stored(tmp_path / "Mail")) < 2:
-        await turns()
-    fill(server, "three")
-    while len(stored(tmp_path / "Mail")) < 3:
-        await turns()
+    assert process.stderr is not None
+    shown: list[bytes] = []
+    while sum(line.endswith(b"C: QUIT\n") for line in shown) < 2:
+        shown.append(await process.stderr.readline())
     process.send_signal(signal.SIGTERM)
     _, err = await process.communicate()
 
     assert process.returncode == 143
-    assert err.decode().endswith("mailwire: not all could be written: No space left on device\n")
+    assert err.endswith(b"mailwire: not all could be written: No space left on device\n")
+    assert len(stored(tmp_path / "Mail")) == 2
 
 
 def test_without_a_home_somebody_must_say_where_the_ledger_is(
