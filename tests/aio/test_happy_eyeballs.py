@@ -91,8 +91,10 @@ async def test_a_name_is_connected_to() -> None:
 
 
 async def test_a_name_that_is_none_is_told() -> None:
-    with pytest.raises(OSError, match=r"[Nn]ame"):
+    with pytest.raises(OSError, match=r"[Nn]ame") as caught:
         await connect_tcp("nothing.invalid", 25)
+    # Whoever reads the traceback reads of nothing else before it, not even that a name is no address.
+    assert caught.value.__context__ is None
 
 
 async def test_a_single_address_that_refuses_is_told(network: Network) -> None:

@@ -58,15 +58,21 @@ async def connect_tcp(host: str, port: int, local_address: str | None = None) ->
 
 
 async def _resolve(host: str, port: int) -> Sequence[_Info]:
-    try:
-        ipaddress.ip_address(host.partition("%")[0])
-    except ValueError:
+    if not _is_address(host):
         loop = asyncio.get_running_loop()
         return await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM, proto=socket.IPPROTO_TCP)
     # An address is read, not asked for: that keeps nobody waiting.
     return socket.getaddrinfo(
         host, port, type=socket.SOCK_STREAM, proto=socket.IPPROTO_TCP, flags=socket.AI_NUMERICHOST
     )
+
+
+def _is_address(host: str) -> bool:
+    try:
+        ipaddress.ip_address(host.partition("%")[0])
+    except ValueError:
+        return False
+    return True
 
 
 def _alternate(infos: Sequence[_Info]) -> list[_Info]:
