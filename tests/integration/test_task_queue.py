@@ -301,7 +301,13 @@ async def test_a_mailbox_is_collected_once_by_workers_that_are_killed(
         await server.wait_idle()
         await queue.let_time_pass()
     task = await queue.collecting.collect_mailbox.kiq(url, 14)
-    assert await queue.work(name="collect_mailbox") == 0
+    for _ in range(len(messages) + 1):
+        # Of the tasks whose workers were lost, one may be at work on the account before this one, and is done with.
+        assert await queue.work(name="collect_mailbox") == 0
+        if await task.is_ready():
+            break
+        await queue.let_time_pass()
+        await queue.sending.hand_out_due.kiq()
     report = RetrievalReport.from_dict((await task.get_result()).return_value)
     assert report.is_complete
     folder = tmp_path / "mail" / "a@localhost"
