@@ -18,6 +18,8 @@ broker = RedisStreamBroker(
     consumer_id="0",
     # Milliseconds after which a task that was not acknowledged goes to another worker: later than a claim lapses.
     idle_timeout=int(SETTINGS.lease * 2000),
+    # By default, who is killed while he looks for such tasks may keep all others from looking, for ever.
+    unacknowledged_lock_timeout=SETTINGS.lease,
     # What a worker has fetched, and is not at work on, grows idle too.
     xread_count=10,
 ).with_result_backend(
