@@ -17,6 +17,8 @@ from random import Random
 from types import ModuleType
 from typing import Any, Final
 
+import pytest
+
 import mailwire
 from mailwire import Delivery
 from mailwire.testing import Cut
@@ -252,6 +254,8 @@ async def fastapi_sends_an_invitation(world: World, namespace: dict[str, Any]) -
     app = namespace["app"]
     async with app.router.lifespan_context(app):
         status, body = await posted(app, "/invitations", b"address=b@example.org")
+        with pytest.raises(ValueError, match="addr_spec"):
+            await posted(app, "/invitations", b"address=b@example.org,c@example.org")
     assert (status, json.loads(body)) == (200, {"delivery": "accepted"})
     invited(world)
 
@@ -282,7 +286,10 @@ async def posted(app: Any, path: str, query: bytes) -> tuple[int, bytes]:
 @sees("docs/howto/send-from-a-web-application.md", "Flask")
 async def flask_sends_an_invitation(world: World, namespace: dict[str, Any]) -> None:
     namespace["app"].testing = True
-    answer = await asyncio.to_thread(namespace["app"].test_client().post, "/invitations/b@example.org")
+    post = namespace["app"].test_client().post
+    answer = await asyncio.to_thread(post, "/invitations/b@example.org")
+    with pytest.raises(ValueError, match="addr_spec"):
+        await asyncio.to_thread(post, "/invitations/b@example.org,c@example.org")
     assert (answer.status_code, answer.json) == (200, {"delivery": "accepted"})
     invited(world)
 
@@ -296,6 +303,8 @@ async def django_sends_an_invitation(world: World, namespace: dict[str, Any]) ->
     if not conf.settings.configured:
         conf.settings.configure(ROOT_URLCONF=urls.__name__, ALLOWED_HOSTS=["testserver"])
     answer = await test.AsyncClient().post("/invitations/b@example.org")
+    with pytest.raises(ValueError, match="addr_spec"):
+        await test.AsyncClient().post("/invitations/b@example.org,c@example.org")
     assert (answer.status_code, answer.json()) == (200, {"delivery": "accepted"})
     invited(world)
 
