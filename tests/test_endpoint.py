@@ -125,7 +125,7 @@ def test_chunking_is_a_choice(choice: Any) -> None:
     assert Endpoint("example.org", use_chunking=choice).use_chunking is choice
 
 
-@pytest.mark.parametrize("choice", ["", "lazy", 2])
+@pytest.mark.parametrize("choice", ["", "lazy", 0, 1, 2])
 def test_a_choice_that_is_none_is_refused(choice: Any) -> None:
     with pytest.raises(ValueError, match="expected use_chunking to be"):
         Endpoint("example.org", use_chunking=choice)

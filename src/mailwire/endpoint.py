@@ -163,8 +163,7 @@ class Endpoint:
             raise ValueError(f"expected an IP address as our own, got {self.local_address!r}")
         if self.unix_path is not None:
             _check_path(self.unix_path)
-        if self.use_chunking not in (True, False, "eager", None):
-            raise ValueError(f'expected use_chunking to be True, False, "eager" or None, got {self.use_chunking!r}')
+        _check_chunking(self.use_chunking)
         if isinstance(self.ignored_extensions, str):
             raise ValueError("ignored_extensions are a collection; one alone is [keyword]")
         object.__setattr__(self, "ignored_extensions", frozenset(word.upper() for word in self.ignored_extensions))
@@ -298,6 +297,12 @@ def _check_host(host: str) -> None:
         raise ValueError(
             f"expected a host name of ASCII letters, digits, hyphens and dots (or an IP address), got {host[:80]!r}"
         )
+
+
+def _check_chunking(choice: Chunking) -> None:
+    # 0 and 1 are none of these, though they equal False and True.
+    if not (choice is None or choice is True or choice is False or choice == "eager"):
+        raise ValueError(f'expected use_chunking to be True, False, "eager" or None, got {choice!r}')
 
 
 def _check_path(path: str) -> None:

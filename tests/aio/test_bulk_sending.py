@@ -23,6 +23,7 @@ from mailwire import (
     LocalProtocolError,
     Mailing,
     MailOptions,
+    MailwireError,
     NotSupported,
     RecipientsRefused,
     SenderRefused,
@@ -32,6 +33,7 @@ from mailwire import (
     SourceFailed,
     Timeouts,
 )
+from mailwire.aio.sending import Sending
 from mailwire.testing import (
     FIN,
     LISTEN,
@@ -816,6 +818,12 @@ def test_a_run_can_be_made_where_there_is_no_event_loop() -> None:
 # What seldom happens
 
 
+EAGER_TWICE: tuple[Step, ...] = (
+    *(*extensions("PIPELINING", "CHUNKING"), *NAMED, *CHUNK, "C: RSET", *NAMED, *CHUNK),
+    *("S: 250 a", "S: 250 b", "S: 250 taken"),
+)
+
+
 async def test_a_server_that_does_not_answer_in_time_leaves_it_unknown() -> None:
     script = (*extensions("PIPELINING", "CHUNKING"), *NAMED, *CHUNK, STALL)
     async with ScriptedPeer(*script, guard=None) as peer:
@@ -832,6 +840,75 @@ async def test_a_server_that_does_not_answer_in_time_leaves_it_unknown() -> None
         await run.aclose()
 
 
+async def test_behind_the_end_of_the_stream_nothing_is_sent() -> None:
+    # The server has gone while nobody asked for a result: what is taken then cannot have been sent.
+    async with ScriptedPeer(*EAGER_TWICE, FIN, LISTEN) as peer, SMTPClient(peer.endpoint(connect=once(peer))) as client:
+        words = []
+        async for result in client.send_all([MESSAGE] * 3, **ENVELOPE, use_chunking="eager", look_ahead=2):
+            words.append(result.delivery)
+            await peer.rest()
+    assert words == [Delivery.ACCEPTED, Delivery.UNKNOWN, Delivery.NOT_SENT]
+
+
+@pytest.mark.parametrize(
+    ("refusals", "use_chunking", "error"),
+    [
+        (("C: DATA", "S: 250 a", "S: 550 b", "S: 554 nobody"), False, RecipientsRefused),
+        (("S: 250 a", "S: 250 b", *CHUNK, "S: 552 too big"), True, DataRefused),
+    ],
+    ids=["recipients", "message"],
+)
+async def test_a_server_that_takes_its_leave_behind_a_refusal_has_refused(
+    refusals: tuple[Step, ...], use_chunking: bool, error: type[MailwireError]
+) -> None:
+    script = (*extensions("PIPELINING", "CHUNKING"), *NAMED, *refusals, "C: RSET", "S: 421 bye", FIN)
+    async with ScriptedPeer(*script) as peer, SMTPClient(peer.endpoint(connect=once(peer))) as client:
+        [result] = [each async for each in client.send_all([MESSAGE], **ENVELOPE, use_chunking=use_chunking)]
+    assert result.delivery is Delivery.REFUSED
+    assert isinstance(result.error, error)
+
+
+async def test_what_begins_a_mail_anew_has_the_time_of_a_command() -> None:
+    # A server may answer all commands of a flight together, when it is done with the last of them.
+    script = (*EAGER_TWICE, WAIT, "S: 250 reset", "S: 250 a", "S: 250 b", "S: 250 taken", *QUIT)
+    async with ScriptedPeer(*script, guard=None) as peer, SMTPClient(peer.endpoint()) as client:
+        clock = Clock()
+        run = client.send_all([MESSAGE] * 2, **ENVELOPE, use_chunking="eager")
+        assert (await anext(run)).delivery is Delivery.ACCEPTED
+        waiting = asyncio.ensure_future(anext(run))
+        await clock.advance(200)
+        peer.go_on()
+        assert (await waiting).delivery is Delivery.ACCEPTED
+        await run.aclose()
+
+
+async def test_a_message_that_was_begun_in_pieces_is_not_written_again_as_a_whole() -> None:
+    # Something has come before it is written, and then no more than the beginning of a reply.
+    name = f"C: BDAT {len(MESSAGE)} LAST"
+    script = (*extensions("PIPELINING", "CHUNKING"), *NAMED, "S: 250 a", "S: 250 b", name, Hear(MESSAGE))
+    async with ScriptedPeer(*script, "S: 250 taken", *QUIT) as peer, SMTPClient(peer.endpoint()) as client:
+        talk = client._talk
+        sending = Sending(Mailing(MESSAGE, **ENVELOPE))
+        assert sending.prepare_at_once(talk)
+        batch = sending.next_batch(talk)
+        assert batch is not None
+        passage = sending.begin(talk, batch)
+        talk.session.flush()
+        await talk.converse(lambda: (answer := talk.heard()) is not None and passage.transaction.receive(answer))
+        assert passage.transaction.wants_data
+        heard_more = talk.session.has_heard_more
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(talk.session, "has_heard_more", partial(asyncio.sleep, 0, True))
+            await passage.write()
+        assert passage.transaction.wants_data
+        assert not passage.write_whole()
+        await passage.write()
+        assert not await heard_more()
+        await talk.converse(passage.go_on)
+        await passage.close()
+        assert sending.end(passage).delivery is Delivery.ACCEPTED
+
+
 async def test_a_source_that_failed_says_so_also_where_the_connection_is_lost() -> None:
     script = (*extensions("PIPELINING", "CHUNKING"), *NAMED, *CHUNK, WAIT, FIN, LISTEN)
     async with ScriptedPeer(*script) as peer:
@@ -845,12 +922,6 @@ async def test_a_source_that_failed_says_so_also_where_the_connection_is_lost() 
         await run.aclose()
     assert [type(result.error) for result in results] == [ConnectionLost, SourceFailed]
     assert [result.delivery for result in results] == [Delivery.UNKNOWN, Delivery.NOT_SENT]
-
-
-EAGER_TWICE: tuple[Step, ...] = (
-    *(*extensions("PIPELINING", "CHUNKING"), *NAMED, *CHUNK, "C: RSET", *NAMED, *CHUNK),
-    *("S: 250 a", "S: 250 b", "S: 250 taken"),
-)
 
 
 async def test_a_connection_that_is_lost_while_a_run_is_closed_leaves_the_rest_unknown() -> None:

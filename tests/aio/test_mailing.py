@@ -46,6 +46,7 @@ def test_options_for_a_recipient_given_twice_hold_twice() -> None:
         ({"recipient_options": {"d": DELAY}}, InvalidMessage, "expected an address like"),
         ({"on_refused": "raise"}, ValueError, 'expected on_refused to be "send" or "abort", got \'raise\''),
         ({"use_chunking": "lazy"}, ValueError, "expected use_chunking to be"),
+        ({"use_chunking": 0}, ValueError, "expected use_chunking to be"),
         ({"use_chunking": False, "policy": MessagePolicy(binary=True)}, ValueError, "must go in chunks"),
         ({"recipients": []}, InvalidMessage, "no recipient"),
         ({"sender": "a"}, InvalidMessage, "expected an address like"),

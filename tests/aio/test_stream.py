@@ -507,6 +507,20 @@ async def test_a_time_that_comes_together_with_what_was_waited_for_does_no_harm(
         stream.abort()
 
 
+async def test_a_time_that_comes_while_the_stream_is_woken_for_something_else_is_not_missed() -> None:
+    async with ScriptedPeer(STALL) as peer:
+        clock, loop = Clock(), asyncio.get_running_loop()
+        stream = await Stream.open(peer.endpoint())
+        waiting = asyncio.create_task(stream.wait(loop.time() + 3))
+        await drain_events()
+        loop.call_at(loop.time() + 2, stream.resume_writing)  # just before the time, in the same turn
+        await clock.advance(4)
+        assert waiting.done()
+        with pytest.raises(TimeoutError):
+            await waiting
+        stream.abort()
+
+
 async def test_on_windows_each_connection_reads_into_a_buffer_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
     assert Stream().get_buffer(-1) is Stream().get_buffer(-1)
     with monkeypatch.context() as patch:

@@ -3,7 +3,7 @@ import pickle
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta, timezone, tzinfo
 
 import pytest
 from hypothesis import given
@@ -250,6 +250,30 @@ def _far_from_greenwich(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 def test_a_moment_is_said_in_universal_time_wherever_we_are() -> None:
     assert MailOptions(hold_until=EAST).as_parameters() == {"HOLDUNTIL": "2026-11-26T12:00:00Z"}
     assert str(ValidSince(EAST)) == "2026-11-26T12:00:00Z"
+
+
+class ClocksAreSetBack(tzinfo):
+    """An hour that comes twice: in summer time and, behind it, in winter time."""
+
+    def utcoffset(self, when: datetime | None) -> timedelta:
+        return timedelta(hours=1 if when is not None and when.fold else 2)
+
+    def dst(self, when: datetime | None) -> timedelta:
+        return self.utcoffset(when) - timedelta(hours=1)
+
+    def tzname(self, when: datetime | None) -> str:
+        return "summer" if self.dst(when) else "winter"
+
+
+def test_an_hour_that_comes_twice_is_two_hours() -> None:
+    # A connection keeps what it has found out about a mail's options for the next mail with equal ones.
+    zone = ClocksAreSetBack()
+    once, again = (datetime(2026, 10, 25, 2, 30, tzinfo=zone, fold=fold) for fold in (0, 1))
+    assert once == again
+    assert MailOptions(hold_until=once) != MailOptions(hold_until=again)
+    assert MailOptions(hold_until=once).as_parameters() == {"HOLDUNTIL": "2026-10-25T00:30:00Z"}
+    assert MailOptions(hold_until=again).as_parameters() == {"HOLDUNTIL": "2026-10-25T01:30:00Z"}
+    assert ValidSince(once) != ValidSince(again)
 
 
 def test_as_much_as_the_standards_allow_is_allowed() -> None:

@@ -63,6 +63,7 @@ def words(transaction: Transaction) -> list[Delivery]:
         ({"recipient_options": [None]}, ValueError),
         ({"on_refused": "abort", "chunking": "eager"}, ValueError),
         ({"parameters": {"BODY": "BINARYMIME"}}, ValueError),
+        ({"options": MailOptions(parameters={"body": "BinaryMIME"})}, ValueError),
         ({"parameters": {"RET": "FULL"}, "options": MailOptions(ret="HDRS")}, ValueError),
         ({"options": MailOptions(priority=1)}, NotSupported),
         ({"options": MailOptions(require_tls=True)}, SecurityError),
@@ -71,11 +72,12 @@ def words(transaction: Transaction) -> list[Delivery]:
     ],
 )
 def test_what_cannot_be_asked_is_refused_before_anything_is_queued(how: Any, error: type[Exception]) -> None:
-    connection = at(State.READY)
-    with pytest.raises(error):
-        Transaction(connection, A, [B, C], **how)
-    assert connection.queued == ()
-    assert connection.ahead is State.READY
+    for groups in (False, True):
+        connection = at(State.READY, Connection(groups=groups))
+        with pytest.raises(error):
+            Transaction(connection, A, [B, C], **how)
+        assert connection.queued == ()
+        assert connection.ahead is State.READY
 
 
 def test_chunks_need_a_server_that_takes_them() -> None:

@@ -14,7 +14,7 @@ from collections import deque
 from typing import NamedTuple
 
 from ..errors import ConnectionLost, InvalidMessage, MailwireError, NotSupported, SourceFailed
-from ..smtp import Batch, Delivery, GroupsAnswered, ReplyReceived, State
+from ..smtp import Batch, Delivery, GroupsAnswered, Receipt, ReplyReceived, State
 from .consignment import Item, Supply
 from .dialogue import Answer, Dialogue
 from .passage import Passage
@@ -253,7 +253,9 @@ class Chain:
         self._consignment.finish(link.item, link.sending.receipt(), error)
 
     def _gather(self) -> None:
-        self._blocks += self._connection.data_to_send()
+        # What is handed out counts as sent: nothing is where nothing can leave any more.
+        if not self._session.stream.is_at_end:
+            self._blocks += self._connection.data_to_send()
 
     def _flush(self) -> None:
         if self._blocks:
@@ -312,9 +314,8 @@ class Chain:
         if self._failed is not None and self._failed[0] is link:
             self._consignment.finish(item, receipt, self._failed[1])
             return True
-        # 421 to MAIL says nothing of the mail, only that it cannot go over this connection.
         is_closing = passage.has_heard_closing
-        if part.delivery is Delivery.NOT_SENT or (part.delivery is Delivery.REFUSED and is_closing):
+        if part.delivery is Delivery.NOT_SENT or (part.delivery is Delivery.REFUSED and _is_put_off(part)):
             source_is_there = sending.mailing.content.is_repeatable or not passage.has_read
             if may_try_again and source_is_there and item.may_be_tried_again:
                 sending.take_back(passage)
@@ -328,3 +329,9 @@ class Chain:
         else:
             self._consignment.fail(item, error)
         return True
+
+
+def _is_put_off(receipt: Receipt) -> bool:
+    # 421 to a command of the mail's says nothing of the mail, only that it cannot go over this connection. Behind a
+    # refusal that has decided, to RSET say, it changes nothing.
+    return any(entry.decisive_reply is not None and entry.decisive_reply.code == 421 for entry in receipt.recipients)

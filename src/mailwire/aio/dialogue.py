@@ -143,7 +143,8 @@ class Dialogue:
         kind = awaited.awaited if isinstance(awaited, Group) else type(awaited)
         if kind is Mail:
             return timeouts.command
-        if kind is Rset or self.connection.state is State.SPOILED:
+        state = self.connection.state
+        if (kind is Rset and state is not State.READY) or state is State.SPOILED:
             return timeouts.reset  # a refusal is known: what is to come only puts the session in order
         if kind is Data:
             return timeouts.data

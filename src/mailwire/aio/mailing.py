@@ -21,8 +21,6 @@ Progress = Callable[[int, int | None], object]
 """Is told, behind each block, how many octets of the message were handed to the connection, and how many there are in
 all, None if that is not known. What it raises breaks the sending off."""
 
-_CHUNKING = (None, False, True, "eager")
-
 
 class Mailing:
     """One mail to be sent, as `SMTPClient.send` describes it; made once, it serves for every attempt.
@@ -46,7 +44,7 @@ class Mailing:
         use_chunking: Chunking = None,
         progress: Progress | None = None,
     ) -> None:
-        if policy is not DEFAULT_POLICY or on_refused != "send" or use_chunking not in _CHUNKING:
+        if policy is not DEFAULT_POLICY or on_refused != "send" or use_chunking not in (None, "eager"):
             check_settings(policy, on_refused, use_chunking)
         self.content: Content = Content(message, policy)
         self.envelope: Envelope = Envelope.of(self.content, sender, recipients)
@@ -88,7 +86,8 @@ def check_settings(policy: MessagePolicy, on_refused: OnRefused, use_chunking: C
     """Raise ValueError for settings that make no sense, whatever the message."""
     if on_refused not in ("send", "abort"):
         raise ValueError(f'expected on_refused to be "send" or "abort", got {on_refused!r}')
-    if use_chunking not in _CHUNKING:
+    # 0 and 1 are none of these, though they equal False and True.
+    if not (use_chunking is None or use_chunking is True or use_chunking is False or use_chunking == "eager"):
         raise ValueError(f'expected use_chunking to be True, False, "eager" or None, got {use_chunking!r}')
     if policy.binary and use_chunking is False:
         raise ValueError("what is sent as it is must go in chunks (RFC 3030 3)")

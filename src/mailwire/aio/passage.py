@@ -60,10 +60,10 @@ class Passage:
     # Writing the message
 
     def write_whole(self) -> bool:
-        """Write the message and end it, if all of it is at hand and nobody is to be told of it; return whether that was
-        done. It must be wanted."""
+        """Write the message and end it, if all of it is at hand, nobody is to be told of it, and `write` has not begun
+        with it; return whether that was done. It must be wanted."""
         content = self._outgoing.content
-        if content is None or self._progress is not None:
+        if content is None or self._progress is not None or self._writing is not None:
             return False
         self.transaction.send_whole(content)
         now = self._dialogue.time()

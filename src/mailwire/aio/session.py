@@ -145,8 +145,10 @@ class Session(Generic[E]):
         return self.stream.has_news and not self.machine.awaits_answer
 
     def flush(self) -> None:
-        """Write what the machine lets leave; nothing as long as it `has_unasked`. Raises what the machine raises."""
-        if self.stream.has_news and self.has_unasked:
+        """Write what the machine lets leave; nothing as long as it `has_unasked`, nor behind the end of the stream, for
+        what the machine hands out counts as sent. Raises what the machine raises."""
+        stream = self.stream
+        if stream.has_news and (stream.is_at_end or self.has_unasked):
             return
         if blocks := self.machine.data_to_send():
             self.stream.write(blocks)

@@ -74,11 +74,12 @@ class Stream(StreamOpening):
 
         At the time `until` of the loop, raises what `late` returns.
         """
-        if until is not None:
-            self._late = late
-            self._alarm.set(until)
+        self._late = late
         try:
             while not (self.has_news or self._is_nudged):
+                if until is not None:
+                    # Again in each round: it may have rung in the very turn in which the last one was woken.
+                    self._alarm.set(until)
                 self._waiter = self._loop.create_future()
                 await self._waiter
         finally:

@@ -52,8 +52,6 @@ class Opening:
         parameters, options, on_refused, chunking, is_sized = wishes
         if on_refused == "abort" and chunking == "eager":
             raise ValueError("a mail that goes to all or none cannot go out before the replies are known")
-        if chunking is False and parameters.is_binary:
-            raise ValueError("a binary message goes in chunks (RFC 3030 3)")
         keywords = (*parameters.keywords, "SIZE") if is_sized else parameters.keywords
         used = mail_extensions(keywords, parameters.is_binary, chunking is not False)
         check_offered(used, offered)
@@ -63,6 +61,8 @@ class Opening:
             used = (*used, *options.needed_extensions)
             wished = options.as_parameters()
         self._parameters = Parameters.joined(parameters, sized, wished) if sized or wished else parameters
+        if chunking is False and self._parameters.is_binary:
+            raise ValueError("a binary message goes in chunks (RFC 3030 3)")
         self._before: bytes = parameter_words(parameters) + (b" SIZE=" if is_sized else b"")
         self._after: bytes = parameter_words(wished)
         self.wishes: Wishes = wishes

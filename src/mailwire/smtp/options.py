@@ -41,18 +41,19 @@ def _check_range(name: str, number: object, least: int, most: int) -> None:
         raise ValueError(f"{name} must be from {least} to {most}, got {number}")
 
 
-def _check_moment(name: str, moment: datetime) -> None:
+def _in_utc(name: str, moment: datetime) -> datetime:
+    # Two moments in one time zone compare as their clocks do: where those are set back, an hour comes twice.
     if moment.tzinfo is None:
         raise ValueError(f"{name} must have a time zone, got {moment!r}")
     try:
-        moment.astimezone(UTC)
+        return moment.astimezone(UTC)
     except OverflowError as error:
         raise ValueError(f"{name} must be a date in UTC as well, got {moment!r}") from error
 
 
 def _date_time(moment: datetime) -> str:
-    # RFC 3339 5.6, in UTC.
-    return moment.astimezone(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
+    # RFC 3339 5.6, of one in UTC.
+    return moment.isoformat(timespec="seconds").replace("+00:00", "Z")
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +101,7 @@ class ValidSince:
     def __post_init__(self) -> None:
         if self.otherwise not in self._actions:
             raise ValueError(f'expected "reject", "continue" or None, got {self.otherwise!r}')
-        _check_moment("the moment since which a recipient is valid", self.moment)
+        object.__setattr__(self, "moment", _in_utc("the moment since which a recipient is valid", self.moment))
 
     def __str__(self) -> str:
         return _date_time(self.moment) + self._actions[self.otherwise]
@@ -149,7 +150,7 @@ class MailOptions:
     envelope_id: what reports call this mail, printable ASCII (ENVID, RFC 3461 4.4).
     deliver_by: a time limit (DELIVERBY, RFC 2852).
     hold_for: hold the mail back for so many seconds (FUTURERELEASE, RFC 4865); or
-    hold_until: ... until then, with a time zone.
+    hold_until: ... until then, with a time zone; it is kept in UTC.
     priority: from -9 to 9, higher is sooner (MT-PRIORITY, RFC 6710).
     require_tls: the mail shall go over verified TLS all the way, or not at all (REQUIRETLS, RFC 8689).
     auth: who submitted the mail first, as an address; "" says that this is not known or not to be told
@@ -181,7 +182,7 @@ class MailOptions:
             if self.hold_until is not None:
                 raise ValueError("a mail is held for some time or until some time, not both")
         if self.hold_until is not None:
-            _check_moment("the moment to hold a mail until", self.hold_until)
+            object.__setattr__(self, "hold_until", _in_utc("the moment to hold a mail until", self.hold_until))
         if self.priority is not None:
             _check_range("a priority", self.priority, -9, 9)
         if isinstance(self.auth, str) and self.auth:
