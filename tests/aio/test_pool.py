@@ -2,7 +2,7 @@
 
 import asyncio
 import ssl
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from email.message import Message
@@ -120,8 +120,20 @@ async def test_who_gives_up_waiting_leaves_no_hole(when: str) -> None:
     assert subjects(server)[-1 - len(left) : -1] == [number + 1 for number in range(5) if others[number] in left]
 
 
+async def send_in_a_run(pool: SMTPPool, message: bytes) -> None:
+    async for result in pool.send_all([message], **ENVELOPE):
+        result.raise_error()
+
+
+async def send_alone(pool: SMTPPool, message: bytes) -> None:
+    await pool.send(message, **ENVELOPE)
+
+
+@pytest.mark.parametrize("way", [send_alone, send_in_a_run])
 @pytest.mark.parametrize("cap", [1, 3])
-async def test_a_source_that_waits_for_what_only_it_can_free_is_told_so(cap: int) -> None:
+async def test_a_source_that_waits_for_what_only_it_can_free_is_told_so(
+    cap: int, way: Callable[[SMTPPool, bytes], Awaitable[None]]
+) -> None:
     told: list[LocalProtocolError] = []
     begun = asyncio.Barrier(cap)
 
@@ -129,7 +141,7 @@ async def test_a_source_that_waits_for_what_only_it_can_free_is_told_so(cap: int
         yield b"Subject: %d\r\n" % number
         await begun.wait()  # by then every connection is held up
         try:
-            await pool.send(numbered(number + 10), **ENVELOPE)
+            await way(pool, numbered(number + 10))
         except LocalProtocolError as error:
             told.append(error)
         yield b"\r\nhello\r\n"

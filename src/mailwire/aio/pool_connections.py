@@ -23,6 +23,9 @@ CAUTION: Final = 60.0
 """The seconds after which a server that wanted no more connections is tried again with more."""
 
 
+_HeldUp = Callable[[], "asyncio.Task[object] | None"]
+
+
 class PooledConnection:
     """One of a pool's connections: its client, and what the pool knows of it."""
 
@@ -62,8 +65,8 @@ class PoolConnections:
         self._rate = rate
         self._idle: list[PooledConnection] = []  # the one that was used last is the last
         self._leaving: dict[PooledConnection, asyncio.Task[None]] = {}
-        # Who waits, and by which task.
-        self._queue: OrderedDict[asyncio.Future[PooledConnection], asyncio.Task[object] | None] = OrderedDict()
+        # Who waits, and which task cannot go on before that.
+        self._queue: OrderedDict[asyncio.Future[PooledConnection], _HeldUp] = OrderedDict()
         self._keeps_idle = True
         self._ceiling: tuple[int, float] | None = None  # fewer than the cap, until then
         self._expiry: asyncio.TimerHandle | None = None
@@ -93,8 +96,10 @@ class PoolConnections:
         """Return a connection if there is one, and nobody waits for it."""
         return None if self._queue else self._next()
 
-    async def take(self, *, in_front: bool = False) -> PooledConnection:
+    async def take(self, *, in_front: bool = False, held_up: _HeldUp | None = None) -> PooledConnection:
         """Return a connection, waiting for it behind those who wait already, or `in_front` of them.
+
+        held_up: returns the task that cannot go on meanwhile; by default that is the current one.
 
         Raises LocalProtocolError for who would wait for ever: the source of a message that is being sent, if all others
         are held up like that.
@@ -103,12 +108,13 @@ class PoolConnections:
         if connection is not None:
             return connection
         task = asyncio.current_task()
-        if self._is_held_up_by(task):
+        held_up = held_up or (lambda: task)
+        if self._is_held_up_by(held_up()):
             raise LocalProtocolError(
                 "the sources of all messages that are being sent wait for a connection of this pool, which has no more"
             )
         waiter: asyncio.Future[PooledConnection] = asyncio.get_running_loop().create_future()
-        self._queue[waiter] = task
+        self._queue[waiter] = held_up
         if in_front:
             self._queue.move_to_end(waiter, last=False)
         try:
@@ -204,7 +210,7 @@ class PoolConnections:
         # Whether no connection would ever be free again, if this task waited for one.
         if len(self.used) < self._max_connections or not any(each.client.is_fed_by(task) for each in self.used):
             return False
-        waiting = {task, *self._queue.values()}
+        waiting = {task, *(held_up() for held_up in self._queue.values())}
         return all(any(map(each.client.is_fed_by, waiting)) for each in self.used)
 
     def _advance(self) -> None:

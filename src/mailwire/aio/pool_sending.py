@@ -48,7 +48,8 @@ class PoolSending(AsyncIterator[SendResult]):
         self._most = pool.max_connections  # lanes at once
         self._careful_until: float | None = None  # then there may be as many as ever
         self._working = 0  # lanes that have a connection
-        self._news: asyncio.Future[None] | None = None  # waited for
+        self._news: asyncio.Future[None] | None = None  # waited for...
+        self._reader: asyncio.Task[object] | None = None  # ...by this task
         self._has_begun = False
         self._is_over = False
         self._settles = False  # a lane that is cancelled waits for the verdicts that are due
@@ -123,12 +124,13 @@ class PoolSending(AsyncIterator[SendResult]):
             await consignment.closed()
         elif not consignment.has_result:
             self._news = asyncio.get_running_loop().create_future()
+            self._reader = asyncio.current_task()
             consignment.tell(self, self._wake)
             try:
                 await self._news
             finally:
                 consignment.tell(self, None)
-                self._news = None
+                self._news = self._reader = None
 
     def _employ(self) -> None:
         # Let there be a lane for each mail that can be taken, as far as there may be connections.
@@ -195,9 +197,11 @@ class PoolSending(AsyncIterator[SendResult]):
     async def _send(self, share: PoolShare) -> None:
         connections = self._pool._connections
         try:
-            connection = await connections.take()
-        except LocalProtocolError:
-            return  # the pool was closed meanwhile
+            connection = await connections.take(held_up=lambda: self._reader)
+        except LocalProtocolError as error:
+            if not self._pool._is_closed:
+                self._trouble = error  # who waits for our results is who holds the connections
+            return
         try:
             is_new = not connection.client.is_connected
             if not is_new or await self._open(connection):
