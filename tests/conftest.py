@@ -1,6 +1,9 @@
 """What holds for all tests."""
 
+import asyncio
 import gc
+import importlib
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import pytest
@@ -16,6 +19,25 @@ settings.register_profile(
 settings.load_profile("mailwire")
 
 pytest_plugins = ["mailwire.testing.pytest_plugin", "pytester"]
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Let the tests that need no loop of their own run under another one: `--loop uvloop`."""
+    parser.addoption("--loop", choices=("asyncio", "uvloop"), default="asyncio", help="the event loop of the tests")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Have pytest-asyncio make the loops that are asked for."""
+    if config.getoption("loop") == "uvloop":
+        config.pluginmanager.register(UnderUvloop())
+
+
+class UnderUvloop:
+    """Makes the loops of uvloop."""
+
+    def pytest_asyncio_loop_factories(self) -> Mapping[str, Callable[[], asyncio.AbstractEventLoop]]:
+        """Return how a loop is made, by the name that a test's own has then."""
+        return {"uvloop": importlib.import_module("uvloop").new_event_loop}
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -809,9 +809,10 @@ async def test_a_step_is_taken_where_something_arrives_and_for_whom_it_is_waited
         stream.write([b"%d\r\n" % len(seen)])
         return len(seen) == 3
 
-    async with ScriptedPeer("S: a", "C: 1", "S: b", "C: 2", "S: c", "C: 3", LISTEN) as peer:
+    async with ScriptedPeer("C: 0", "S: a", "C: 1", "S: b", "C: 2", "S: c", "C: 3", LISTEN) as peer:
         stream = await Stream.open(peer.endpoint())
         who.set("the one who waits")
+        stream.write([b"0\r\n"])
         await stream.attend(step)
         stream.set_deadline(None)
         stream.abort()
@@ -822,8 +823,9 @@ async def test_what_a_step_raises_is_raised_where_it_is_waited_for() -> None:
     def step() -> bool:
         raise ConnectionFailed("no")
 
-    async with ScriptedPeer("S: a", STALL) as peer:
+    async with ScriptedPeer("C: 0", "S: a", STALL) as peer:
         stream = await Stream.open(peer.endpoint())
+        stream.write([b"0\r\n"])
         with pytest.raises(ConnectionFailed, match="no"):
             await stream.attend(step)
         assert not stream.is_at_end
