@@ -46,6 +46,7 @@ EXEMPT: Final[dict[Name, str]] = {
     (_QUEUE, "pip install taskiq taskiq-redis"): "what .ci/run installs for the suite",
     ("docs/howto/watch-a-session.md", "SSLKEYLOGFILE=/tmp/keys.log python3 program.py"): "takes root and Wireshark",
     ("docs/explanation/reliability.md", ".venv/bin/python -m pytest -m exhaustive"): "takes hours",
+    ("docs/explanation/reliability.md", ".venv/bin/python -m pytest --loop uvloop"): "takes as long as the suite",
     (
         "docs/explanation/reliability.md",
         ".venv/bin/python -m tests.fuzzing smtp_session -runs=10000000",
