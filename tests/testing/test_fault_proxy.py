@@ -5,6 +5,7 @@ import socket
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from random import Random
+from typing import Any
 
 import pytest
 
@@ -19,6 +20,7 @@ from mailwire.testing import (
     Fault,
     FaultProxy,
     HalfClose,
+    HungUp,
     Insertion,
     LateEnd,
     Latency,
@@ -441,3 +443,36 @@ async def test_a_fault_of_the_choice_is_told() -> None:
         await drain_events()
         with pytest.raises(ZeroDivisionError):
             await proxy.close()
+
+
+@pytest.mark.parametrize("wrong", [[Cut(10)], [None], [["Cut"]], [[HungUp(".")]], [[], [Cut]], 7])
+def test_what_is_no_fault_is_refused_at_once(wrong: Any) -> None:
+    with pytest.raises(ValueError, match="expected"):
+        FaultProxy(25, wrong)
+
+
+@pytest.mark.parametrize("port", [0, -1, 65536, "25", None, True])
+def test_what_is_no_port_is_refused_at_once(port: Any) -> None:
+    with pytest.raises(ValueError, match=f"expected the port of a server, from 1 to 65535, got {port!r}"):
+        FaultProxy(port)
+
+
+async def test_a_choice_that_fails_costs_its_own_connection() -> None:
+    def choose(number: int, chance: Random) -> Any:
+        chosen.append(number)
+        return None if len(chosen) == 1 else []
+
+    chosen: list[int] = []
+    async with MailServer() as server:
+        proxy = FaultProxy(server.smtp_port, choose)
+        await proxy.start()
+        reader, writer = await asyncio.open_connection("127.0.0.1", proxy.port)
+        assert await reader.read() == b""
+        writer.close()
+        reader, writer = await asyncio.open_connection("127.0.0.1", proxy.port)
+        assert (await reader.readline()).startswith(b"220 ")
+        writer.close()
+        with pytest.raises(ValueError, match="expected a sequence of faults for each connection"):
+            await proxy.close()
+        await proxy.close()
+    assert chosen == [0, 0]

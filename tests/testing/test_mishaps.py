@@ -270,3 +270,30 @@ async def test_lmtp_has_mishaps_too() -> None:
         with pytest.raises(mailwire.ConnectionLost) as lost:
             await mailwire.send(MESSAGE, endpoint, sender="bob@example.org", recipients=["alice@example.org"])
         assert lost.value.delivery is Delivery.UNKNOWN
+
+
+def test_what_is_no_mishap_is_refused_when_it_is_injected() -> None:
+    wrong: Any = [HungUp(".")]
+    for inject in (SMTPServer(Maildrop()).inject, MailServer().inject):
+        with pytest.raises(ValueError, match="expected mishaps, such as HungUp"):
+            inject(wrong)
+
+
+def test_mishaps_that_have_not_happened_are_told() -> None:
+    early, late, twice = Early("RSET", b"x", "NOOP"), Replaced("NOOP", b"y"), Doubled("NOOP", 2)
+    session = begin(early, late, twice, Unanswered("VRFY"))
+    assert session.outstanding == (early, late, twice, Unanswered("VRFY"))
+    say(session, "NOOP")
+    assert session.outstanding == (twice, Unanswered("VRFY"))
+    say(session, "NOOP")
+    assert session.outstanding == (Unanswered("VRFY"),)
+    assert SMTPServer(Maildrop()).outstanding == ()
+
+
+async def test_a_server_tells_of_mishaps_whose_session_or_step_has_not_come() -> None:
+    async with MailServer([ALICE]) as server:
+        server.inject(Split("EHLO"), Replaced("HELP", b"214 x\r\n"))
+        server.inject(Unanswered("."))
+        assert len(server.outstanding) == 3
+        await send(server, use_chunking=False)
+        assert server.outstanding == (Replaced("HELP", b"214 x\r\n"), Unanswered("."))

@@ -4,6 +4,7 @@ from pathlib import Path
 import pytest
 
 from mailwire.testing import CLOSE, MAIL_DATA, Hear, Recording, Tls, load_script
+from mailwire.testing.script import check_line
 
 
 def record(*said: bytes, replacing: dict[str, str] | None = None) -> Recording:
@@ -156,3 +157,89 @@ def test_words_are_replaced() -> None:
 def test_a_word_of_the_clients_that_is_no_exchange_ends_it() -> None:
     said = lines(b"", b"AUTH PLAIN x\r\n", b"535 no\r\n", b"MAIL FROM:<a>\r\n", b"334 what\r\n", b"RCPT TO:<b>\r\n")
     assert said == ["C: AUTH PLAIN ****", "S: 535 no", "C: MAIL FROM:<a>", "S: 334 what", "C: RCPT TO:<b>"]
+
+
+# Every way in which a client may say a secret
+
+PLAIN, NAME, SECRET = coded(b"\0tim\0hunter2 too"), coded(b"timothy"), coded(b"hunter2 too")
+TOKEN = coded(b"n,a=tim,\x01auth=bearer hunter2 too\x01\x01")
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        (b"AUTH PLAIN " + PLAIN,),
+        (b"AUTH  PLAIN  " + PLAIN,),
+        (b"AUTH\tPLAIN\t" + PLAIN,),
+        (b" auth plain " + PLAIN,),
+        (b"AUTH PLAIN\r\n" + PLAIN,),
+        (b"AUTH PLAIN", b"334 \r\n", PLAIN),
+        (b"AUTH PLAIN", b"334\r\n", PLAIN),
+        (b"AUTH PLAIN", b"+\r\n", PLAIN),
+        (b"AUTH PLAIN", b"250 what\r\n", PLAIN),
+        (b"AUTH PLAIN", b"500 what\r\n", PLAIN, b"500 what\r\n", b"QUIT"),
+        (b"AUTH LOGIN", b"334 a\r\n", NAME, b"334 b\r\n", SECRET),
+        (b"AUTH LOGIN " + NAME, b"334 b\r\n", SECRET),
+        (b"AUTH LOGIN", b"334 a\r\n", NAME + b"\r\n" + SECRET),
+        (b"AUTH LOGIN\r\n" + NAME + b"\r\n" + SECRET,),
+        (b"AUTH LOGIN", b"500 what\r\n", NAME, b"500 what\r\n", SECRET),
+        (b"AUTH OAUTHBEARER " + TOKEN,),
+        (b"AUTH XOAUTH2", b"334 \r\n", TOKEN),
+        (b"AUTH NTLM", b"334 NTLM\r\n", coded(b"\0hunter2 too")),
+        (b"AUTH CRAM-MD5", b"334 PDE+\r\n", coded(b"tim hunter2")),
+        (b"AUTH EXTERNAL =", b"535 no\r\n", b"PASS hunter2 too"),
+        (b"PASS hunter2 too",),
+        (b"PASS\thunter2 too",),
+        (b"  pass  hunter2 too",),
+        (b"USER tim\r\nPASS hunter2 too\r\nSTAT",),
+        (b"APOP tim hunter2 too",),
+        (b"APOP  tim\thunter2 too",),
+    ],
+)
+@pytest.mark.parametrize("size", [1, 1000])
+def test_no_secret_is_written_however_it_is_said(said: tuple[bytes, ...], size: int) -> None:
+    recording = record(b"220 hi\r\n")
+    for number, octets in enumerate((*said, b"535 it is not hunter2 too\r\n")):
+        hear = recording.hear_client if number % 2 == 0 else recording.hear_server
+        whole = octets if octets.endswith(b"\n") else octets + b"\r\n"
+        for start in range(0, len(whole), size):
+            hear(whole[start : start + size])
+    for spelling in (b"hunter2", PLAIN, SECRET, TOKEN, b"hunter2 too".hex().encode()):
+        assert spelling.decode() not in recording.text
+    assert "****" in recording.text
+    recording.script()
+
+
+def test_a_secret_that_is_said_back_quoted_is_masked() -> None:
+    said = lines(b"", b'PASS hun"ter 2\r\n', b'-ERR {"pass": "hun\\"ter 2"}\r\n', b"", b"-ERR ?pass=hun%22ter%202\r\n")
+    assert said == ["C: PASS ****", 'S: -ERR {"pass": "****"}', "S: -ERR ?pass=****"]
+
+
+@pytest.mark.parametrize("mechanism", [b"EXTERNAL", b"ANONYMOUS"])
+def test_a_name_that_is_no_secret_is_said_again(mechanism: bytes) -> None:
+    said = lines(
+        b"", b"AUTH " + mechanism + b" " + coded(b"tim@x.y") + b"\r\n", b"235 ok\r\n", b"MAIL FROM:<tim@x.y>\r\n"
+    )
+    assert said == [f"C: AUTH {mechanism.decode()} ****", "S: 235 ok", "C: MAIL FROM:<tim@x.y>"]
+
+
+@pytest.mark.parametrize(
+    ("line", "written"),
+    [
+        (b"MAIL FROM:<test@x.y> SIZE=3", "C: MAIL FROM:<..."),
+        (b"RCPT TO:<b@x.y> X=test", "C: RCPT TO:<b@x.y> X=..."),
+        (b"NOOP test", "C: NOOP ****"),
+        (b"NOOP \\test", "C: ****"),
+        (b"NOOP **** test", "C: NOOP **** ****"),
+    ],
+)
+def test_a_line_of_the_clients_with_a_secret_in_it_can_be_played_again(line: bytes, written: str) -> None:
+    recording = record(b"", b"AUTH PLAIN " + coded(b"\0tim\0test") + b"\r\n", b"235 ok\r\n", line + b"\r\n")
+    assert recording.text.splitlines()[-1] == written
+    *_, step = recording.script()
+    assert isinstance(step, str)
+    check_line(line.decode(), step.removeprefix("C: "))
+
+
+def test_a_secret_in_a_line_without_its_end_is_masked() -> None:
+    assert lines(b"", b"PASS hunter2\r\nNOOP hunter2\n") == ["C: PASS ****", "C; NOOP ****\\x0a"]

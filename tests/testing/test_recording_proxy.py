@@ -13,6 +13,7 @@ from mailwire.testing import (
     FIN,
     LISTEN,
     MAIL_DATA,
+    PACKET,
     RST,
     Account,
     MailServer,
@@ -23,6 +24,7 @@ from mailwire.testing import (
     client_context,
     server_context,
 )
+from mailwire.testing.turns import turns
 from tests.sasl.secrecy import CANARY, assert_hidden
 
 BOB = Account("bob", CANARY, ("bob@example.org",))
@@ -155,3 +157,33 @@ def test_by_default_the_authorities_of_the_system_are_trusted(monkeypatch: pytes
     monkeypatch.setattr(ssl, "create_default_context", remember)
     RecordingProxy("127.0.0.1", 1)._receive("")
     assert [context.verify_mode for context in made] == [ssl.CERT_REQUIRED]
+
+
+async def test_a_go_ahead_and_a_question_for_tls_may_come_in_pieces() -> None:
+    script = (
+        *("S: 220 hi", "C: EHLO ...", "S: 250-hi", "S: 250 STARTTLS", "C: STARTTLS"),
+        *(b"220-go ", PACKET, b"ahead\r\n22", PACKET, b"0 now\r\n", Tls(), "C: NOOP", "S: 250 ok", LISTEN),
+    )
+    async with (
+        ScriptedPeer(*script, listen=True) as peer,
+        RecordingProxy("localhost", peer.port, tls_context=client_context()) as proxy,
+    ):
+        reader, writer = await asyncio.open_connection("127.0.0.1", proxy.port)
+        writer.write(b"EHLO c\r\n")
+        await reader.readuntil(b"250 STARTTLS\r\n")
+        writer.write(b"START")
+        await turns(20)
+        writer.write(b"TLS\r\n")
+        await reader.readuntil(b"220 now\r\n")
+        await writer.start_tls(client_context(), server_hostname="localhost")
+        writer.write(b"NOOP\r\n")
+        assert await reader.readline() == b"250 ok\r\n"
+        writer.close()
+        await proxy.wait_idle()
+    assert "TLS\nC: NOOP\nS: 250 ok\n" in proxy.recordings[0].text
+
+
+@pytest.mark.parametrize("port", [0, "25", 70_000])
+def test_what_is_no_port_is_refused_at_once(port: Any) -> None:
+    with pytest.raises(ValueError, match="expected the port of a server"):
+        RecordingProxy("127.0.0.1", port)

@@ -1,3 +1,4 @@
+from collections.abc import Callable
 from itertools import islice
 from typing import Any
 
@@ -14,6 +15,7 @@ from mailwire.testing.script import (
     Slow,
     Tls,
     check_script,
+    chunk_size,
     encode_line,
     spoken,
 )
@@ -93,3 +95,30 @@ def test_what_is_endless_is_said_in_pieces_that_fit_each_other() -> None:
     assert (first + second).startswith(b"abcabcabcabcabc")
     assert (len(first) + len(second)) % 3 == 0
     assert len(first) >= 10
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: Hear(-1), "or a number of them, got -1"),
+        (lambda: Hear("x"), "expected octets, got 'x'"),  # type: ignore[arg-type]
+        (lambda: Beneath("x"), "expected octets, got 'x'"),  # type: ignore[arg-type]
+        (lambda: Endless("S: x"), "expected octets, got 'S: x'"),  # type: ignore[arg-type]
+        (lambda: Tls("nobody"), "no test certificate is called 'nobody'; expected one of localhost, "),
+        (lambda: Answers([]), r"a table of commands and answers, got \[\]"),  # type: ignore[arg-type]
+        (lambda: Answers({"QUIT": b"x"}), "as text, got 'QUIT' and b'x'"),  # type: ignore[dict-item]
+        (lambda: Answers({1: "x"}), "as text, got 1 and 'x'"),  # type: ignore[dict-item]
+        (lambda: check_script(("C: a\nb",)), "a line that the client says has no line end in it"),
+        (lambda: check_script(("S: \udc80",)), "it cannot be written in UTF-8"),
+    ],
+)
+def test_a_step_of_what_makes_none_is_refused_when_it_is_made(make: Callable[[], object], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        make()
+
+
+def test_the_size_of_a_chunk_is_a_number() -> None:
+    assert chunk_size("10") == chunk_size("10 LAST") == 10
+    for argument in ("", "x", "-1", "1x LAST", "\u0663"):
+        with pytest.raises(AssertionError, match="expected the client to say the size of a chunk"):
+            chunk_size(argument)

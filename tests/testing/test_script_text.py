@@ -122,9 +122,12 @@ def test_empty_lines_elsewhere_mean_nothing() -> None:
         ("1 B/s STALL", "expected"),
         ("1 B/s what", "expected"),
         ("0 B/s S: x", "greater than 0"),
-        ("1.2.3 B/s S: x", "float"),
+        ("1.2.3 B/s S: x", "expected"),
+        (". B/s S: x", "expected"),
+        ("TLS nobody", "no test certificate is called"),
+        ("HEAR -1", "expected"),
         ("1 B/s C: x", "is nothing that a peer says"),
-        ("HEAR many", "invalid literal"),
+        ("HEAR many", "expected"),
         ("S: \\q", r"'\\\\q' is no escape"),
         ("S: \\", "is no escape"),
         ("S: x\\x1", "is no escape"),
@@ -142,3 +145,17 @@ def test_a_file_has_the_octets_that_the_transcript_says(tmp_path: Path) -> None:
         parse_script("S: (a.eml, 4 octets)", folder=tmp_path)
     with pytest.raises(FileNotFoundError):
         parse_script("S: (b.eml, 4 octets)", folder=tmp_path)
+
+
+def test_what_is_wrong_with_a_file_names_it_and_the_line(tmp_path: Path) -> None:
+    path = tmp_path / "a.txt"
+    path.write_bytes(b"\xef\xbb\xbfS: 220 mx\r\nC: QUIT\r\n")
+    assert load_script(path) == ("S: 220 mx", "C: QUIT")
+    path.write_text("S: 220 mx\nwhat\n")
+    with pytest.raises(ValueError, match="line 2 of the transcript") as caught:
+        load_script(path)
+    assert caught.value.__notes__ == [f"the transcript is {path}"]
+    path.write_text("S: 220 mx\nS: (b.eml, 4 octets)\n")
+    with pytest.raises(FileNotFoundError) as missing:
+        load_script(path)
+    assert missing.value.__notes__ == ["line 2 of the transcript: S: (b.eml, 4 octets)"]

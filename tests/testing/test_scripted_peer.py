@@ -160,8 +160,9 @@ async def test_a_test_that_hangs_is_ended() -> None:
             with await peer.connect():
                 await asyncio.Event().wait()
 
-    with pytest.raises(TimeoutError):
+    with pytest.raises(TimeoutError) as caught:
         await hang()
+    assert caught.value.__notes__ == ["the test took longer than 0.01 seconds, behind the last step"]
 
 
 @pytest.mark.parametrize(
@@ -473,3 +474,33 @@ async def test_streams_hold_already_what_is_said_first() -> None:
         with pytest.raises(StopIteration, match="220 mx"):
             reading.send(None)
         writer.close()
+
+
+# How it is used
+
+
+async def test_a_second_client_at_a_port_is_refused() -> None:
+    async with ScriptedPeer("S: hi", LISTEN, listen=True) as peer:
+        reader, writer = await asyncio.open_connection("127.0.0.1", peer.port)
+        assert await reader.readline() == b"hi\r\n"
+        with pytest.raises(ConnectionRefusedError):
+            await asyncio.open_connection("127.0.0.1", peer.port)
+        writer.close()
+
+
+async def test_a_peer_plays_once() -> None:
+    peer = ScriptedPeer(LISTEN)
+    async with peer:
+        (await peer.connect()).close()
+    with pytest.raises(RuntimeError, match="plays its script once"):
+        await peer.__aenter__()
+
+
+async def test_a_chunk_has_a_size() -> None:
+    async def play() -> None:
+        async with ScriptedPeer(Answers({"BDAT": "250 ok"})) as peer:
+            with await peer.connect() as client:
+                client.send(b"BDAT many\r\n")
+
+    with pytest.raises(AssertionError, match="expected the client to say the size of a chunk, it said 'BDAT many'"):
+        await play()

@@ -3,6 +3,7 @@ import poplib
 import smtplib
 import socket
 import ssl
+import threading
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
@@ -244,3 +245,32 @@ async def test_a_server_may_be_closed_whose_path_is_gone(tmp_path: Path) -> None
     path = tmp_path / "lmtp"
     async with MailServer(lmtp_path=str(path)):
         path.unlink()
+
+
+async def test_a_server_that_is_started_twice_goes_on() -> None:
+    async with MailServer([ALICE]) as server:
+        with pytest.raises(RuntimeError, match="can be started once"):
+            await server.start()
+        await asyncio.to_thread(lambda: plain_smtp(server).quit())
+
+
+def test_a_server_may_be_closed_from_another_event_loop_while_its_own_runs() -> None:
+    home = asyncio.new_event_loop()
+    server = MailServer()
+    home.run_until_complete(server.start())
+    for call in (server.close, server.wait_idle):
+        with pytest.raises(RuntimeError, match="the event loop in which the server was started does not run any more"):
+            asyncio.run(call())
+    runs = threading.Event()
+    home.call_soon(runs.set)
+    thread = threading.Thread(target=home.run_forever)
+    thread.start()
+    runs.wait()
+    try:
+        asyncio.run(server.close())
+        with pytest.raises(ConnectionRefusedError):
+            plain_smtp(server)
+    finally:
+        home.call_soon_threadsafe(home.stop)
+        thread.join()
+        home.close()

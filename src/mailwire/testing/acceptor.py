@@ -8,9 +8,9 @@ import asyncio
 import errno
 import os
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from contextlib import suppress
-from typing import Final, Protocol
+from typing import Any, Final, Protocol
 
 __all__ = ["Acceptor", "Host"]
 
@@ -32,6 +32,9 @@ class Host(Protocol):
 class Acceptor:
     """Accepts clients at a free port and has each served by who `receive` finds for its address.
 
+    Where `receive` raises, that client is turned away, and closing raises it. It lives in the event loop in which it
+    was started; `close` and `wait_idle` may be awaited in any other as well, while that one runs.
+
     path: where to make a Unix socket instead, which is removed again in the end.
     """
 
@@ -41,6 +44,7 @@ class Acceptor:
         self._address: tuple[str, int] | None = None
         self._accepting: asyncio.Task[None] | None = None
         self._is_closing = False
+        self._failure: Exception | None = None  # of `receive`, the first
         self._hosts: list[Host] = []
         self._serving: list[asyncio.Task[None]] = []
 
@@ -62,9 +66,32 @@ class Acceptor:
         self._accepting = asyncio.create_task(self._accept(listening))
 
     async def close(self) -> None:
-        """Accept no more clients, cut the connections to those that are there, and wait until all is over."""
+        """Accept no more clients, cut the connections to those that are there, and wait until all is over.
+
+        Raises RuntimeError where the event loop that it lives in runs no more.
+        """
         if self._accepting is None:
             return
+        await self._at_home(self._accepting.get_loop(), self._close)
+
+    async def wait_idle(self) -> None:
+        """Wait until every client that was accepted so far is gone. Raises RuntimeError as `close` does."""
+        if self._accepting is not None:
+            await self._at_home(self._accepting.get_loop(), self._wait_idle)
+
+    # Private
+
+    async def _at_home(self, home: asyncio.AbstractEventLoop, do: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        if home is asyncio.get_running_loop():
+            await do()
+        elif home.is_running():
+            await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(do(), home))
+        else:
+            raise RuntimeError("the event loop in which the server was started does not run any more")
+
+    async def _close(self) -> None:
+        if self._accepting is None:
+            raise AssertionError("what was never started is not closed")
         self._is_closing = True
         if not self._accepting.done():  # or somebody else may be at the address
             # The task is woken by a client of our own: to cancel it could lose a socket accepted at that very moment.
@@ -75,17 +102,13 @@ class Acceptor:
                 await asyncio.wait([self._accepting])
         for host in self._hosts:
             host.abort()
-        await self.wait_idle()
-        if not self._accepting.cancelled():
-            self._accepting.result()
+        await self._wait_idle()
+        if self._failure is not None:
+            failure, self._failure = self._failure, None
+            raise failure
 
-    async def wait_idle(self) -> None:
-        """Wait until every client that was accepted so far is gone. It may be awaited in any event loop."""
-        home = asyncio.get_running_loop() if self._accepting is None else self._accepting.get_loop()
-        if home is asyncio.get_running_loop():
-            await asyncio.gather(*self._serving)
-        else:
-            await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(self.wait_idle(), home))
+    async def _wait_idle(self) -> None:
+        await asyncio.gather(*self._serving)
 
     async def _accept(self, listening: socket.socket) -> None:
         loop = asyncio.get_running_loop()
@@ -97,9 +120,10 @@ class Acceptor:
                     return
                 try:
                     host = self._receive(address[0] if self._path is None else "")
-                except BaseException:
+                except Exception as failure:
                     accepted.close()
-                    raise
+                    self._failure = self._failure or failure
+                    continue
                 self._hosts.append(host)
                 self._serving.append(asyncio.create_task(host.serve(accepted)))
         finally:

@@ -29,7 +29,7 @@ from .faults import (
     Slices,
     ZeroWindow,
 )
-from .proxy import Proxy, Proxying
+from .proxy import Proxy, Proxying, check_port
 from .turns import turns
 
 __all__ = ["Choice", "FaultProxy", "ProxiedConnection"]
@@ -78,6 +78,9 @@ class FaultProxy(Proxy):
     seed: of chance. What is chosen, and how much jitter there is, depends on it and the connection's number alone.
     host: of the server: a name or an address.
 
+    Raises ValueError for what is no fault, and for a port that is none. Where the function raises, or returns what is
+    no fault, the connection is cut, and closing the proxy raises that.
+
     A server that cannot be connected to is a connection that is reset. Leaving the proxy cuts every connection.
     """
 
@@ -91,20 +94,36 @@ class FaultProxy(Proxy):
     ) -> None:
         super().__init__()
         self.connections: list[ProxiedConnection] = []
-        self._target = host, port
-        self._faults = faults
+        self._target = host, check_port(port)
+        self._faults = faults if callable(faults) else [_checked(each) for each in _iterated(faults)]
         self._seed = seed
 
     def _receive(self, peer: str) -> "_Faulting":
         number = len(self.connections)
         chance = Random(f"{self._seed}:{number}")
         if callable(self._faults):
-            faults = self._faults(number, chance)
+            faults = _checked(self._faults(number, chance))
         else:
             faults = self._faults[number] if number < len(self._faults) else ()
         connection = ProxiedConnection(number, tuple(faults))
         self.connections.append(connection)
         return _Faulting(self._target, connection, chance)
+
+
+def _checked(faults: object) -> tuple[Fault, ...]:
+    # The faults of one connection.
+    found = []
+    for fault in _iterated(faults):
+        if not isinstance(fault, Fault):
+            raise ValueError(f"expected faults, such as Cut(100), got {fault!r}")
+        found.append(fault)
+    return tuple(found)
+
+
+def _iterated(given: object) -> Iterable[object]:
+    if not isinstance(given, Iterable):
+        raise ValueError(f"expected a sequence of faults for each connection, such as [[Cut(100)], []], got {given!r}")
+    return given
 
 
 class _Reset(Exception):

@@ -24,6 +24,7 @@ class Mishandling:
     def __init__(self, mishaps: Iterable[Mishap]) -> None:
         self.hangs_up: Literal["FIN", "RST"] | None = None
         self._mishaps = list(mishaps)
+        self._happened: list[Mishap] = []
         self._counts: Counter[str] = Counter()
         self._early: list[str] = []  # the steps that were answered before they came
         self._held = b""  # to leave with the next answer
@@ -37,6 +38,7 @@ class Mishandling:
             packets = []
         seconds: float | None = None
         for mishap in self._due(step):
+            self._happened.append(mishap)
             if isinstance(mishap, Delayed):
                 seconds = mishap.seconds
             else:
@@ -52,6 +54,11 @@ class Mishandling:
             self._waiting[-1][1].extend(packets)
             return []
         return packets
+
+    @property
+    def outstanding(self) -> tuple[Mishap, ...]:
+        """The mishaps whose step has not come."""
+        return tuple(mishap for mishap in self._mishaps if not any(mishap is other for other in self._happened))
 
     @property
     def delay(self) -> float | None:
@@ -92,5 +99,6 @@ class Mishandling:
             for mishap in self._mishaps
             if isinstance(mishap, Early) and (mishap.behind, mishap.number) == (step, self._counts[step])
         ]
+        self._happened += found
         self._early += [mishap.step for mishap in found]
         return [mishap.octets for mishap in found]

@@ -7,7 +7,14 @@ from typing import Self
 
 from .acceptor import Acceptor
 
-__all__ = ["Proxy", "Proxying"]
+__all__ = ["Proxy", "Proxying", "check_port"]
+
+
+def check_port(port: int) -> int:
+    """Return `port` if it is one of TCP's. Raises ValueError."""
+    if type(port) is not int or not 0 < port < 65536:
+        raise ValueError(f"expected the port of a server, from 1 to 65535, got {port!r}")
+    return port
 
 
 class Proxy(ABC):

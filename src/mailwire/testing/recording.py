@@ -3,29 +3,37 @@
 What it writes, `parse_script` reads, and a `ScriptedPeer` plays to the same client once more. So it keeps what a server
 said as it was, and of the client what a later run says again: of a message only that there was one (MAIL_DATA), of a
 chunk its size. A secret is known by where it stands: behind PASS and APOP, in an exchange of AUTH. It is not written,
-there nor where it is said again.
+there nor where it is said again. Once a client has said AUTH, a line of it that begins with no command is taken for a
+part of an exchange, whatever the server thinks of it.
 """
 
 import re
-from base64 import b64decode, b64encode
+from base64 import b64decode
 from binascii import Error as Base64Error
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
+from ..sasl.redaction import Redaction
 from .script import Step, find_mail_end
 from .script_text import parse_script
 
 __all__ = ["Recording"]
 
 _MASK: Final = b"****"
-# What is shorter is no secret to look for: it stands in half of all words.
-_SHORTEST: Final = 4
 # Mechanisms whose challenges tell nothing of the password. That of SCRAM and its kin can be used to guess it.
 _OPEN: Final = (b"PLAIN", b"LOGIN", b"CRAM-MD5")
-_SECRET: Final = re.compile(rb"(PASS|APOP [^ ]+|AUTH [^ ]+) (.*)", re.IGNORECASE | re.DOTALL)
+# Mechanisms without a secret: their responses are names, which are said again.
+_NAMES: Final = (b"EXTERNAL", b"ANONYMOUS")
+_COMMANDS: Final = frozenset(
+    b"EHLO HELO LHLO MAIL RCPT DATA BDAT RSET NOOP QUIT VRFY EXPN HELP STARTTLS AUTH ETRN BURL XCLIENT XFORWARD "
+    b"CAPA STLS USER PASS APOP STAT LIST RETR DELE TOP UIDL LAST LANG UTF8 XTND".split()
+)
+# Blanks as no standard has them, which servers forgive.
+_SECRET: Final = re.compile(rb"[ \t]*(PASS|APOP[ \t]+[^ \t]+|AUTH[ \t]+[^ \t]+)[ \t]+(.*)", re.IGNORECASE | re.DOTALL)
+_EXCHANGE: Final = re.compile(rb"[ \t]*AUTH[ \t]+([^ \t]+)", re.IGNORECASE)
 _CHALLENGE: Final = re.compile(rb"334(?: (.*))?|\+(?: (.*))?", re.DOTALL)
-_TOKEN: Final = re.compile(rb"Bearer ([^\x01]+)")
+_TOKEN: Final = re.compile(rb"Bearer +([^\x01]+)", re.IGNORECASE)
 _CHUNK: Final = re.compile(rb"BDAT ([0-9]+)( LAST)?", re.IGNORECASE)
 
 
@@ -41,7 +49,9 @@ class Recording:
         self._client = bytearray()  # of a line or a message that has no end yet
         self._server = bytearray()
         self._secrets: list[bytes] = []
+        self._redaction = Redaction(())  # of these
         self._mechanism = b""  # of the exchange that is under way
+        self._is_begun = False  # whether there was one at all
         self._responses = 0  # to its challenges
         self._answered = b""  # the last line of the server
         self._asked = b""  # the last line of the client, but for its argument
@@ -115,30 +125,45 @@ class Recording:
 
     def _write_client(self, line: bytes) -> None:
         text = line.removesuffix(b"\n").removesuffix(b"\r")
-        is_response = self._mechanism and _CHALLENGE.fullmatch(self._answered) and text != b"*"
-        if is_response:
+        verb = (text.split() or [b""])[0].upper()
+        is_challenged = self._mechanism and _CHALLENGE.fullmatch(self._answered)
+        if text != b"*" and (is_challenged or (self._is_begun and verb not in _COMMANDS)):
             self._remember_response(text)
             self._lines.append("C: ****")
             return
         self._mechanism, self._responses = b"", 0
-        self._asked = text.split(b" ")[0].upper()
+        self._asked = verb
+        if found := _EXCHANGE.match(text):
+            self._mechanism, self._is_begun = found[1].upper(), True
         if found := _SECRET.fullmatch(text):
-            self._remember(found[1], found[2])
+            self._remember(found[2])
             self._lines.append(f"C: {_escaped(self._public(found[1]))} ****")
         else:
-            self._mechanism = text[5:].upper() if self._asked == b"AUTH" else b""
-            self._lines.append(_line("C", self._public(text), line[len(text) :]))
+            self._lines.append(self._client_line(text, line[len(text) :]))
         if found := _CHUNK.fullmatch(text):
             self._chunk = int(found[1])
             if self._chunk:
                 self._lines.append(f"HEAR {self._chunk}")
 
-    def _remember(self, command: bytes, secret: bytes) -> None:
-        if command.upper().startswith(b"AUTH"):
-            self._mechanism = command[5:].upper()
+    def _client_line(self, text: bytes, end: bytes) -> str:
+        # A secret within what the client says again: the line begins as it does before that.
+        before, mask, _ = self._redaction.mask(text).partition(_MASK)
+        if not mask or _MASK in text or end != b"\r\n":
+            return _line("C", self._public(text), end)
+        shown = _escaped(self._replaced(before.rstrip(b" ")))
+        if not shown or "\\" in shown:
+            return "C: ****"
+        return f"C: {shown} ****" if before.endswith(b" ") else f"C: {shown}..."
+
+    def _remember(self, secret: bytes) -> None:
+        if self._mechanism:
             self._remember_response(secret)
         else:
-            self._secrets.append(secret)
+            self._keep(secret)
+
+    def _keep(self, *secrets: bytes) -> None:
+        self._secrets += secrets
+        self._redaction = Redaction(self._secrets)
 
     def _remember_response(self, response: bytes) -> None:
         self._responses += 1
@@ -146,10 +171,12 @@ class Recording:
             decoded = b64decode(response, validate=True)
         except Base64Error:
             decoded = response
-        if self._mechanism == b"LOGIN" and self._responses == 1:
+        if (self._mechanism == b"LOGIN" and self._responses == 1) or self._mechanism in _NAMES:
             return  # a name, and no secret
         token = _TOKEN.search(decoded)
-        self._secrets += [response, token[1] if token else re.split(rb"[\0 ]", decoded)[-1]]
+        # PLAIN has the password behind a NUL, with blanks, and CRAM-MD5 has a digest behind a blank.
+        parting = b" " if self._mechanism == b"CRAM-MD5" else b"\0"
+        self._keep(response, token[1] if token else decoded.split(parting)[-1])
 
     def _write_server(self, line: bytes) -> None:
         text = line.removesuffix(b"\n").removesuffix(b"\r")
@@ -166,10 +193,9 @@ class Recording:
             self._server.clear()
 
     def _public(self, text: bytes) -> bytes:
-        for secret in self._secrets:
-            if len(secret) >= _SHORTEST:
-                for spelling in (secret, b64encode(secret), secret.hex().encode()):
-                    text = text.replace(spelling, _MASK)
+        return self._replaced(self._redaction.mask(text))
+
+    def _replaced(self, text: bytes) -> bytes:
         for old, new in self._replacing.items():
             text = text.replace(old, new)
         return text

@@ -13,15 +13,18 @@ from functools import cache
 from typing import Final
 
 from .link import Link
-from .proxy import Proxy, Proxying
+from .proxy import Proxy, Proxying, check_port
 from .recording import Recording
 from .tls import server_context
 
 __all__ = ["RecordingProxy"]
 
 _READ_SIZE: Final = 64 * 1024
-_ASKS_FOR_TLS: Final = re.compile(rb"(?:.*\n)?(?:STARTTLS|STLS)\r\n", re.IGNORECASE | re.DOTALL)
-_GOES_AHEAD: Final = re.compile(rb"(?:220|\+OK)[^\n]*\n", re.DOTALL)
+# The end of what a client said last.
+_TAIL: Final = 64
+_ASKS_FOR_TLS: Final = re.compile(rb"(?:.*\n)?(?:STARTTLS|STLS)[ \t]*\r?\n", re.IGNORECASE | re.DOTALL)
+_GOES_AHEAD: Final = re.compile(rb"(?:220-[^\n]*\n)*(?:220(?!-)|\+OK)[^\n]*\n")
+_GOES_ON: Final = re.compile(rb"(?:[0-9]{3}-[^\n]*\n)*[^\n]*")  # an answer that has not come whole
 
 _server_context: Final = cache(server_context)
 
@@ -62,7 +65,7 @@ class RecordingProxy(Proxy):
     ) -> None:
         super().__init__()
         self.recordings: list[Recording] = []
-        self._target = host, port
+        self._target = host, check_port(port)
         self._implicit_tls = implicit_tls
         self._tls_context = tls_context
         self._replacing = replacing
@@ -84,7 +87,8 @@ class _Listening(Proxying):
         self._recording = recording
         self._context = context
         self._implicit_tls = implicit_tls
-        self._wants_tls = False
+        self._asked = b"\n"  # by the client, the end of it
+        self._answer: bytearray | None = None  # to the question for TLS, if that is open
 
     async def _pass_on(self, client: socket.socket) -> None:
         client.setblocking(False)
@@ -118,21 +122,24 @@ class _Listening(Proxying):
                         break
                     self._recording.hear_server(data)
                     await link.send(data)
-                    if self._wants_tls:
-                        self._wants_tls = False
-                        if _GOES_AHEAD.fullmatch(data):
+                    if self._answer is not None:
+                        self._answer += data
+                        if _GOES_AHEAD.fullmatch(self._answer):
                             by_client.cancel()
                             await asyncio.wait([by_client])
                             await link.shake_hands(_server_context())
                             await writer.start_tls(self._context, server_hostname=self._target[0])
                             self._recording.begin_tls()
                             by_client = asyncio.create_task(link.receive())
+                        if not _GOES_ON.fullmatch(self._answer):
+                            self._answer = None
                     by_server = asyncio.create_task(reader.read(_READ_SIZE))
                 else:
                     if not (data := by_client.result()):
                         return
                     self._recording.hear_client(data)
-                    self._wants_tls = _ASKS_FOR_TLS.fullmatch(data) is not None
+                    self._asked = (self._asked + data)[-_TAIL:]
+                    self._answer = bytearray() if _ASKS_FOR_TLS.fullmatch(self._asked) else None
                     writer.write(data)
                     by_client = asyncio.create_task(link.receive())
             self._recording.end()

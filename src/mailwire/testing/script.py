@@ -42,6 +42,8 @@ from enum import Enum, auto
 from itertools import cycle, repeat
 from typing import Final, TypeAlias
 
+from .tls import SERVER_NAMES
+
 __all__ = [
     "CLIENT_HELLO",
     "CLOSE",
@@ -64,6 +66,7 @@ __all__ = [
     "Tls",
     "check_line",
     "check_script",
+    "chunk_size",
     "decode_line",
     "encode_line",
     "find_mail_end",
@@ -117,9 +120,18 @@ WAIT: Final = Mark.WAIT
 
 @dataclass(frozen=True)
 class Hear:
-    """Hear so many `octets`, whatever they are; or exactly these, if they are octets themselves."""
+    """Hear so many `octets`, whatever they are; or exactly these, if they are octets themselves.
+
+    Raises ValueError for what is neither.
+    """
 
     octets: int | bytes
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.octets, int):
+            _check_octets(self.octets)
+        elif self.octets < 0:
+            raise ValueError(f"expected octets, or a number of them, got {self.octets}")
 
     @property
     def size(self) -> int:
@@ -134,9 +146,12 @@ class Hear:
 
 @dataclass(frozen=True)
 class Beneath:
-    """Put these `octets` on the wire as they are, beneath TLS where that is in force."""
+    """Put these `octets` on the wire as they are, beneath TLS where that is in force. Raises ValueError for others."""
 
     octets: bytes
+
+    def __post_init__(self) -> None:
+        _check_octets(self.octets)
 
 
 @dataclass(frozen=True)
@@ -144,10 +159,15 @@ class Tls:
     """Make a TLS handshake with the test certificate called `name`, one of those that `server_context` has.
 
     What follows is said and heard under TLS. A client that gives the handshake up has played its part: the rest of the
-    script says nothing to anybody, and the peer's `handshake_error` holds the reason.
+    script says nothing to anybody, and the peer's `handshake_error` holds the reason. Raises ValueError for another
+    name.
     """
 
     name: str = "localhost"
+
+    def __post_init__(self) -> None:
+        if self.name not in SERVER_NAMES:
+            raise ValueError(f"no test certificate is called {self.name!r}; expected one of {', '.join(SERVER_NAMES)}")
 
 
 @dataclass(frozen=True)
@@ -157,10 +177,13 @@ class Answers:
     An answer is the lines of one text, parted by line feeds, each sent with CRLF. Behind a 3yz to DATA a message is
     heard, and answered with what the table has for ".". So is the last chunk of a message; each chunk is heard before
     BDAT is answered. The step ends when the client closes, and behind the answer to QUIT. A command that the table does
-    not have fails the test.
+    not have fails the test. Raises ValueError for a table of anything but text.
     """
 
     table: Mapping[str, str]
+
+    def __post_init__(self) -> None:
+        _check_table(self.table)
 
     def find(self, line: str) -> str:
         """Return the answer to the client's `line`. Raises AssertionError if the table has none."""
@@ -183,6 +206,7 @@ class Endless:
     octets: bytes
 
     def __post_init__(self) -> None:
+        _check_octets(self.octets)
         if not self.octets:
             raise ValueError("expected at least one octet to say without end")
 
@@ -208,6 +232,19 @@ class Slow:
             raise ValueError(f"expected a number of octets greater than 0, got {self.octets_per_second!r}")
 
 
+def _check_table(table: object) -> None:
+    if not isinstance(table, Mapping):
+        raise ValueError(f"expected a table of commands and answers, got {table!r}")
+    for command, answer in table.items():
+        if not isinstance(command, str) or not isinstance(answer, str):
+            raise ValueError(f"expected a command and its answer as text, got {command!r} and {answer!r}")
+
+
+def _check_octets(octets: object) -> None:
+    if not isinstance(octets, bytes):
+        raise ValueError(f"expected octets, got {octets!r}")
+
+
 Step: TypeAlias = str | bytes | Mark | Hear | Beneath | Tls | Answers | Endless | Slow
 """One step of a script."""
 
@@ -217,8 +254,28 @@ def check_script(script: tuple[Step, ...]) -> None:
     for step in script:
         if isinstance(step, str) and not step.startswith(("S: ", "C: ")):
             raise ValueError(f'{step!r} is no step of a script: a line begins with "S: " or "C: "')
+        if isinstance(step, str) and "\n" in step and step.startswith("C: "):
+            raise ValueError(f"{step!r} is no step of a script: a line that the client says has no line end in it")
+        if isinstance(step, str) and not _is_encodable(step):
+            raise ValueError(f"{step!r} is no step of a script: it cannot be written in UTF-8")
         if not isinstance(step, Step):
             raise ValueError(f"{step!r} is no step of a script")
+
+
+def _is_encodable(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def chunk_size(argument: str) -> int:
+    """Return how many octets come behind a BDAT with this `argument` (RFC 3030 2). Raises AssertionError."""
+    size = argument.split(" ")[0]
+    if not (size.isascii() and size.isdigit()):
+        raise AssertionError(f"expected the client to say the size of a chunk, it said {f'BDAT {argument}'!r}")
+    return int(size)
 
 
 def encode_line(step: str) -> bytes:

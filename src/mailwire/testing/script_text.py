@@ -36,7 +36,7 @@ from .script import Beneath, Endless, Hear, Mark, Slow, Step, Tls
 __all__ = ["load_script", "parse_script"]
 
 _FILE: Final = re.compile(r"\(([^/\\]+), (\d+) octets\)")
-_SLOW: Final = re.compile(r"([0-9.]+) B/s (.+)")
+_SLOW: Final = re.compile(r"([0-9]+(?:\.[0-9]+)?) B/s (.+)")
 _ESCAPE: Final = re.compile(rb"\\(x[0-9A-Fa-f]{2}|.|\Z)", re.DOTALL)
 _ESCAPES: Final = {b"\\": b"\\", b"0": b"\0", b"n": b"\n", b"r": b"\r", b"t": b"\t"}
 _MASK: Final = "****"
@@ -50,7 +50,12 @@ def load_script(path: Path | str, *, folder: Path | str | None = None) -> tuple[
     Raises ValueError for a line that is no step, and OSError for a file that cannot be read.
     """
     path = Path(path)
-    return parse_script(path.read_text("utf-8"), folder=path.parent if folder is None else folder)
+    try:
+        # Some editors begin a file with a mark of the order of its octets.
+        return parse_script(path.read_text("utf-8-sig"), folder=path.parent if folder is None else folder)
+    except ValueError as error:
+        error.add_note(f"the transcript is {path}")
+        raise
 
 
 def parse_script(text: str, *, folder: Path | str = ".") -> tuple[Step, ...]:
@@ -66,6 +71,9 @@ def parse_script(text: str, *, folder: Path | str = ".") -> tuple[Step, ...]:
                 step = _step(line, Path(folder))
             except ValueError as error:
                 raise ValueError(f"line {number} of the transcript: {error}") from None
+            except OSError as error:
+                error.add_note(f"line {number} of the transcript: {line}")
+                raise
             if is_apart and steps and _is_said(steps[-1]) and _is_said(step):
                 steps.append(Mark.PACKET)
             steps.append(step)
@@ -99,7 +107,7 @@ def _step(line: str, folder: Path) -> Step:
             return Tls()
         case ["TLS", name]:
             return Tls(name)
-        case ["HEAR", octets]:
+        case ["HEAR", octets] if octets.isascii() and octets.isdigit():
             return Hear(int(octets))
         case ["BENEATH", octets]:
             return Beneath(_unescaped(octets))

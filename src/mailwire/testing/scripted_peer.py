@@ -16,7 +16,21 @@ from typing import Any, Final, Self
 from ..endpoint import Endpoint
 from .hearing import ClientGone, Hearing
 from .link import Link
-from .script import Answers, Beneath, Endless, Hear, Mark, Slow, Step, Tls, check_script, encode_line, shorten, spoken
+from .script import (
+    Answers,
+    Beneath,
+    Endless,
+    Hear,
+    Mark,
+    Slow,
+    Step,
+    Tls,
+    check_script,
+    chunk_size,
+    encode_line,
+    shorten,
+    spoken,
+)
 from .tls import client_context, server_context
 from .turns import drain_events, turns
 
@@ -49,11 +63,14 @@ class ScriptedPeer:
       the script or behind its end; a line must end in CRLF;
     - the client closes the connection while a step waits for it to say something, or before it was told all that the
       script tells it (but see `Slow`, `Endless`, `Tls` and RST);
-    - the client connects a second time, though the script is for one connection (two peers are for two);
+    - the client connects a second time, though the script is for one connection (two peers are for two); at a port it
+      is refused, and fails by itself;
     - the client does not close the connection in the end, or the test takes longer than the guard allows: TimeoutError.
 
     A note on that error names the step. Where the test has failed already, the peer's failure is told first, with the
     test's own as its cause: it is likely to be the reason. A client that never connects fails no test.
+
+    It plays once: begun a second time, it raises RuntimeError.
 
     script: the steps. Raises ValueError for what is none.
     listen: have a port on the loopback interface. Otherwise the client is handed its end of a pair of sockets.
@@ -139,6 +156,8 @@ class ScriptedPeer:
         return streams
 
     async def __aenter__(self) -> Self:
+        if self._guard is not None:
+            raise RuntimeError("a peer plays its script once: a second connection needs another one")
         self._guard = asyncio.timeout(self._guard_seconds)
         await self._guard.__aenter__()
         if self._listens:
@@ -155,6 +174,9 @@ class ScriptedPeer:
             raise AssertionError("the peer was never begun")
         try:
             await self._guard.__aexit__(kind, error, traceback)
+        except TimeoutError as failure:
+            failure.add_note(f"the test took longer than {self._guard_seconds} seconds, {self._place}")
+            raise
         finally:
             await self._end_play(error)
 
@@ -194,7 +216,7 @@ class ScriptedPeer:
             self._step = None
             await self._say_now()
             await self._hear_out()
-        except AssertionError as failure:
+        except Exception as failure:
             if not isinstance(failure, ClientGone) or not self._is_lenient:
                 failure.add_note(self._place)
                 raise
@@ -230,6 +252,7 @@ class ScriptedPeer:
             await self._connected.wait()
         else:
             accepted, _ = await asyncio.get_running_loop().sock_accept(self._listener)
+            self._listener.close()  # another client is refused, rather than left waiting
             self._begin(accepted)
 
     async def _take(self, step: Step) -> None:
@@ -291,7 +314,7 @@ class ScriptedPeer:
             verb, _, argument = line.partition(" ")
             verb = verb.upper()
             if verb == "BDAT":
-                await self._hearing.hear(int(argument.split(" ")[0]))
+                await self._hearing.hear(chunk_size(argument))
             answer = step.find(line)
             await self._say_lines(answer)
             if verb == "DATA" and answer.startswith("3"):

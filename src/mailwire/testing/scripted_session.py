@@ -15,6 +15,7 @@ from .script import (
     Tls,
     check_line,
     check_script,
+    chunk_size,
     decode_line,
     encode_line,
     find_mail_end,
@@ -183,7 +184,7 @@ class ScriptedSession:
             verb, _, argument = line.partition(" ")
             verb = verb.upper()
             if verb == "BDAT":
-                yield from self._hear(int(argument.split(" ")[0]))
+                yield from self._hear(chunk_size(argument))
             answer = step.find(line)
             self._packets.append(_lines(answer))
             if verb == "DATA" and answer.startswith("3"):

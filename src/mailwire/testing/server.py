@@ -9,7 +9,7 @@ from .handshake import find_certificate
 from .listener import Listener
 from .lmtp_server import LMTPServer
 from .maildrop import Account, Maildrop, StoredMessage
-from .mishaps import Mishap
+from .mishaps import Mishap, check_mishaps
 from .policy import DEFAULTS, Policy
 from .pop3_server import POP3Server
 from .quirks import STANDARD, Quirk
@@ -90,9 +90,20 @@ class MailServer:
         """Let these mishaps happen in the next session, whatever its protocol.
 
         Called again before that has begun, it is about the one behind it; without mishaps, that one goes well. It may
-        be called from any thread.
+        be called from any thread. Raises ValueError for what is no mishap.
         """
+        check_mishaps(mishaps)
         self._mishaps.append(mishaps)
+
+    @property
+    def outstanding(self) -> tuple[Mishap, ...]:
+        """The mishaps that were injected and have not happened: their session or step has not come.
+
+        A test that lets something go wrong is worth something only if it did: `assert not server.outstanding`.
+        """
+        sessions: tuple[Session, ...] = (*self.smtp_sessions, *self.lmtp_sessions, *self.pop3_sessions)
+        begun = [mishap for session in sessions for mishap in session.outstanding]
+        return (*begun, *(mishap for mishaps in tuple(self._mishaps) for mishap in mishaps))
 
     # Running
 
@@ -117,12 +128,15 @@ class MailServer:
         return self._pop3.address[1]
 
     async def start(self) -> None:
-        """Listen. Raises OSError if that is not possible."""
+        """Listen. Raises OSError if that is not possible, RuntimeError if it was started before."""
+        started: list[Listener] = []
         try:
             for listener in self._listeners:
                 listener.start()
+                started.append(listener)
         except BaseException:
-            await self.close()
+            for listener in started:
+                await listener.close()
             raise
 
     async def close(self) -> None:

@@ -19,7 +19,7 @@ from .channel import NO_CHANNEL, Channel
 from .maildrop import Account, Maildrop
 from .mechanism import Setting
 from .mishandling import Mishandling
-from .mishaps import Mishap
+from .mishaps import Mishap, check_mishaps
 from .phrases import Phrasebook
 from .policy import Policy
 from .refusal import Denied, Refusal
@@ -80,13 +80,19 @@ class Session(ABC):
     def inject(self, *mishaps: Mishap) -> None:
         """Let these mishaps happen to the answers, that to the connection included. To be called at the beginning.
 
-        Raises LocalProtocolError behind it.
+        Raises LocalProtocolError behind it, ValueError for what is no mishap.
         """
+        check_mishaps(mishaps)
         if self._mishandling is not None or self.commands:
             raise LocalProtocolError("mishaps are asked for once, before the session begins")
         self._mishandling = Mishandling(mishaps)
         greeting, self._packets = self._packets, [[]]
         self._mishandle(self._mishandling, "greeting", greeting)
+
+    @property
+    def outstanding(self) -> tuple[Mishap, ...]:
+        """The mishaps that have not happened: their step has not come, or not as often."""
+        return () if self._mishandling is None else self._mishandling.outstanding
 
     @property
     def delay(self) -> float | None:

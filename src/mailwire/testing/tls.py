@@ -6,11 +6,13 @@ for the loopback interface and for tests alone.
 
 import ssl
 from pathlib import Path
+from typing import Final
 
-__all__ = ["authority_file", "client_context", "server_context"]
+__all__ = ["SERVER_NAMES", "authority_file", "client_context", "server_context"]
 
 _CERTIFICATES = Path(__file__).parent / "certificates"
-_SERVER_NAMES = ("localhost", "other-host", "expired", "self-signed")
+SERVER_NAMES: Final = ("localhost", "other-host", "expired", "self-signed")
+"""The names of the servers' certificates."""
 _CLIENT_NAMES = ("alice",)
 
 
@@ -42,7 +44,7 @@ def server_context(name: str = "localhost", *, client_certificates: bool = False
     be of the test authority for clients.
     """
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    _load_certificate(context, name, _SERVER_NAMES)
+    _load_certificate(context, name, SERVER_NAMES)
     if client_certificates:
         context.load_verify_locations(_CERTIFICATES / "client-authority.pem")
         context.verify_mode = ssl.CERT_OPTIONAL
