@@ -459,10 +459,10 @@ def test_what_is_no_port_is_refused_at_once(port: Any) -> None:
 
 async def test_a_choice_that_fails_costs_its_own_connection() -> None:
     def choose(number: int, chance: Random) -> Any:
-        chosen.append(number)
-        return None if len(chosen) == 1 else []
+        asked.append(number)
+        return None if len(asked) == 1 else []
 
-    chosen: list[int] = []
+    asked: list[int] = []
     async with MailServer() as server:
         proxy = FaultProxy(server.smtp_port, choose)
         await proxy.start()
@@ -475,4 +475,4 @@ async def test_a_choice_that_fails_costs_its_own_connection() -> None:
         with pytest.raises(ValueError, match="expected a sequence of faults for each connection"):
             await proxy.close()
         await proxy.close()
-    assert chosen == [0, 0]
+    assert asked == [0, 0]
