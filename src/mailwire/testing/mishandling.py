@@ -6,7 +6,7 @@ from typing import Literal, TypeAlias
 
 from .mishaps import Delayed, Doubled, Early, HeldBack, HungUp, Mishap, Replaced, Split, Unanswered
 
-__all__ = ["Mishandling", "Packets"]
+__all__ = ["Mishandling", "Packets", "check_mishaps"]
 
 Packets: TypeAlias = list[bytes]
 """What leaves, and what of it together."""
@@ -102,3 +102,10 @@ class Mishandling:
         self._happened += found
         self._early += [mishap.step for mishap in found]
         return [mishap.octets for mishap in found]
+
+
+def check_mishaps(mishaps: Iterable[object]) -> None:
+    """Raise ValueError if something in `mishaps` is none."""
+    for mishap in mishaps:
+        if not isinstance(mishap, Mishap):
+            raise ValueError(f"expected mishaps, such as HungUp('.'), got {mishap!r}")

@@ -6,7 +6,6 @@ says which one of the session is meant, the first, the second and so on. What th
 a message whose answer is lost has been taken.
 """
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
@@ -20,7 +19,6 @@ __all__ = [
     "Replaced",
     "Split",
     "Unanswered",
-    "check_mishaps",
 ]
 
 
@@ -139,10 +137,3 @@ class Early:
 
 Mishap: TypeAlias = Unanswered | HungUp | Delayed | Replaced | Split | HeldBack | Doubled | Early
 """What goes wrong at a step."""
-
-
-def check_mishaps(mishaps: Iterable[object]) -> None:
-    """Raise ValueError if something in `mishaps` is none."""
-    for mishap in mishaps:
-        if not isinstance(mishap, Mishap):
-            raise ValueError(f"expected mishaps, such as HungUp('.'), got {mishap!r}")

@@ -9,7 +9,8 @@ from .handshake import find_certificate
 from .listener import Listener
 from .lmtp_server import LMTPServer
 from .maildrop import Account, Maildrop, StoredMessage
-from .mishaps import Mishap, check_mishaps
+from .mishandling import check_mishaps
+from .mishaps import Mishap
 from .policy import DEFAULTS, Policy
 from .pop3_server import POP3Server
 from .quirks import STANDARD, Quirk

@@ -18,8 +18,8 @@ from .authentication import Authentication, Challenge
 from .channel import NO_CHANNEL, Channel
 from .maildrop import Account, Maildrop
 from .mechanism import Setting
-from .mishandling import Mishandling
-from .mishaps import Mishap, check_mishaps
+from .mishandling import Mishandling, check_mishaps
+from .mishaps import Mishap
 from .phrases import Phrasebook
 from .policy import Policy
 from .refusal import Denied, Refusal
