@@ -12,7 +12,7 @@ import pytest
 
 import mailwire
 from mailwire import Password, smtp
-from mailwire.testing import Account, MailServer, client_context, server_context
+from mailwire.testing import Account, HungUp, MailServer, client_context, server_context
 from tests.integration.conftest import demand_libraries
 
 EXAMPLES = Path(__file__).parents[1] / "docs" / "examples"
@@ -82,6 +82,31 @@ async def test_a_mail_goes_out_with_trio(server: MailServer) -> None:
     assert await asyncio.to_thread(trio.run, main) == "accepted"
     (stored,) = server.messages("b")
     assert stored.content == b"".join(MAIL)
+
+
+@pytest.mark.parametrize("library", ["blocking", "trio"])
+@pytest.mark.parametrize(
+    ("mishap", "word"), [(HungUp("DATA"), "not sent"), (HungUp("."), "unknown"), (HungUp("QUIT"), "accepted")]
+)
+async def test_a_connection_that_is_lost_leaves_the_word(
+    server: MailServer, library: str, mishap: HungUp, word: str
+) -> None:
+    server.inject(mishap)
+    where, path = ("localhost", server.smtp_port, Password("a", "secret")), ("a@example.org", "b@example.org")
+    send = function(f"smtp_{library}", "send")
+    if library == "trio":
+        demand_libraries("trio")
+        run = importlib.import_module("trio").run
+
+        async def blocks() -> AsyncIterator[bytes]:
+            for block in MAIL:
+                yield block
+
+        sending = partial(run, partial(send, *where, blocks(), *path, tls=client_context()))
+    else:
+        sending = partial(send, *where, MAIL, *path, tls=client_context())
+    assert await asyncio.to_thread(sending) == word
+    assert len(server.messages("b")) == (word != "not sent")
 
 
 async def test_mail_comes_in_with_trio(server: MailServer) -> None:

@@ -3,8 +3,9 @@
 import socket
 import ssl
 from collections.abc import Iterable
+from contextlib import suppress
 
-from mailwire import sasl, smtp
+from mailwire import MailwireError, sasl, smtp
 
 
 class Session:
@@ -46,11 +47,12 @@ def send(host: str, port: int, login: sasl.Password, mail: Iterable[bytes], *pat
             session.ask(smtp.Ehlo("client.example.org"))
             session.ask(smtp.Auth(sasl.Plain(login)))
             transaction, blocks = smtp.Transaction(session.machine, sender, recipients), iter(mail)
-            while not transaction.finished:
-                while transaction.wants_data:
-                    block = next(blocks, None)
-                    transaction.end_data() if block is None else transaction.send_data(block)
-                if isinstance(event := session.next_event(), smtp.ReplyReceived):
-                    transaction.receive(event)
-            session.ask(smtp.Quit())
+            with suppress(MailwireError, OSError):  # the receipt tells what is known all the same
+                while not transaction.finished:
+                    while transaction.wants_data:
+                        block = next(blocks, None)
+                        transaction.end_data() if block is None else transaction.send_data(block)
+                    if isinstance(event := session.next_event(), smtp.ReplyReceived):
+                        transaction.receive(event)
+                session.ask(smtp.Quit())
     return transaction.receipt().delivery.value

@@ -1,11 +1,12 @@
 """Send a mail with trio."""
 
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from ssl import SSLContext
 
 import trio
 
-from mailwire import Password, sasl, smtp
+from mailwire import MailwireError, Password, sasl, smtp
 
 
 class Session:
@@ -39,20 +40,20 @@ async def send(host: str, port: int, login: Password, mail: AsyncIterator[bytes]
     sender, *recipients = map(smtp.Mailbox.parse, path)
     async with await trio.open_tcp_stream(host, port) as plain:
         session = Session(plain)
-        await session.ask()
-        await session.ask(smtp.Ehlo("client.example.org"))
-        await session.ask(smtp.StartTls())
+        for command in (None, smtp.Ehlo("client.example.org"), smtp.StartTls()):
+            await session.ask(command)
         session.stream = trio.SSLStream(plain, tls, server_hostname=host, https_compatible=True)
         await session.stream.do_handshake()
         session.machine.tls_established(is_verified=True)
         await session.ask(smtp.Ehlo("client.example.org"))
         await session.ask(smtp.Auth(sasl.Plain(login)))
         transaction = smtp.Transaction(session.machine, sender, recipients)
-        while not transaction.finished:
-            while transaction.wants_data:
-                block = await anext(mail, None)
-                transaction.end_data() if block is None else transaction.send_data(block)
-            if isinstance(event := await session.next_event(), smtp.ReplyReceived):
-                transaction.receive(event)
-        await session.ask(smtp.Quit())
+        with suppress(MailwireError, OSError, trio.BrokenResourceError):  # the receipt tells what is known all the same
+            while not transaction.finished:
+                while transaction.wants_data:
+                    block = await anext(mail, None)
+                    transaction.end_data() if block is None else transaction.send_data(block)
+                if isinstance(event := await session.next_event(), smtp.ReplyReceived):
+                    transaction.receive(event)
+            await session.ask(smtp.Quit())
     return transaction.receipt().delivery.value
