@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+import mailwire
 from mailwire import (
     ConnectionFailed,
     ConnectionLost,
@@ -30,6 +31,7 @@ from mailwire import (
     Timeouts,
     TLSFailed,
 )
+from mailwire.message.generation import generate
 from mailwire.testing import (
     FIN,
     LISTEN,
@@ -293,6 +295,32 @@ async def test_a_connection_that_the_server_has_closed_is_not_used(leave: tuple[
         assert receipt.delivery is Delivery.ACCEPTED
         assert (pool.statistics.opened, pool.statistics.retried) == (2, 0)
     assert b"MAIL" not in bytes(stale.heard).partition(b"\r\n.\r\n")[2]
+
+
+async def test_a_connection_that_goes_while_a_message_is_generated_is_replaced(monkeypatch: pytest.MonkeyPatch) -> None:
+    message = mailwire.compose(sender="a@example.org", to="b@example.org", text="hello\n" * 200_000)
+    loop = asyncio.get_running_loop()
+    async with (
+        ScriptedPeer(*READY, *SENT, WAIT, FIN) as stale,
+        ScriptedPeer(*READY, *SENT, *QUIT) as good,
+        SMTPPool(stale.endpoint(connect=in_turn(stale, good))) as pool,
+    ):
+
+        async def let_it_go() -> None:
+            stale.go_on()
+            await stale.rest()
+
+        def generated(*arguments: Any, **settings: Any) -> object:
+            # In a thread: the message is large.
+            asyncio.run_coroutine_threadsafe(let_it_go(), loop).result(10)
+            return generate(*arguments, **settings)
+
+        await pool.send(MESSAGE, **ENVELOPE)
+        with monkeypatch.context() as patch:
+            patch.setattr("mailwire.message.content.generate", generated)
+            receipt = await pool.send(message)
+        assert receipt.delivery is Delivery.ACCEPTED
+        assert (pool.statistics.opened, pool.statistics.retried) == (2, 1)
 
 
 async def test_a_mail_that_finds_its_connection_closed_is_given_another() -> None:

@@ -176,6 +176,7 @@ class Sending:
         """Make the transaction with these recipients. Raises what anything on the way raises, but for refusals."""
         if not self.prepare_at_once(dialogue):
             await self.prepare(dialogue)
+            dialogue.session.expect_silence()  # the server may have gone meanwhile, and then knows nothing of the mail
         passage = self.begin(dialogue, batch)
         connection, transaction = dialogue.connection, passage.transaction
         try:
