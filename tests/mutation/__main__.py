@@ -28,11 +28,18 @@ def main() -> int:
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1)
     parser.add_argument("--slowest", type=float, default=0.5, help="seconds; tests that take longer are left out")
     parser.add_argument("--ground", type=Path, default=_ROOT / "mutants", help="where the changed code is put")
+    parser.add_argument("--record", type=Path, help="a file for the verdicts, to go on from where a run was stopped")
+    parser.add_argument("--check", action="store_true", help="only look whether same.py names changes that there are")
     options = parser.parse_args()
     modules = options.modules or list(TESTS)
     mutants = plant(_ROOT / "src", modules, options.ground)
+    gone = [(module, part) for module, part in SAME if module in modules and not _written(mutants, module, part)]
+    for module, part in gone:
+        print(f"no mutant writes this: {module}: {part}")
+    if gone or options.check:
+        return int(bool(gone))
     sys.path.insert(0, str(options.ground))
-    driver = Driver(mutants, options.jobs, options.slowest)
+    driver = Driver(mutants, options.jobs, options.slowest, options.record)
     tests = sorted({f"tests/{path}" for module in modules for path in TESTS[module]})
     code = pytest.main(
         ["-q", "-s", "-p", "no:cacheprovider", "--tb=native", "--hypothesis-profile=mutants", *tests], plugins=[driver]
@@ -53,6 +60,10 @@ def main() -> int:
         killed = counts[KILLED] + counts[TIMED_OUT]
         print(f"{module:24} {counts.total():8} {killed:8} {counts[EQUAL]:8} {counts[SURVIVED]:8} {counts[UNREACHED]:9}")
     return int(code)
+
+
+def _written(mutants: list[Mutant], module: str, part: str) -> bool:
+    return any(mutant.module == module and part in mutant.line for mutant in mutants)
 
 
 def _known(mutant: Mutant, verdict: str) -> str:

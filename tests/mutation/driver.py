@@ -6,12 +6,14 @@ tests are collected once, each mutant has a process that begins with cold caches
 
 import functools
 import gc
+import json
 import os
 import signal
 import sys
 import time
 from collections import defaultdict
 from collections.abc import Iterable
+from pathlib import Path
 from typing import Any, Final
 
 import pytest
@@ -30,22 +32,26 @@ UNREACHED: Final = "unreached"
 
 _TIMES_AS_LONG: Final = 10
 _SECONDS_MORE: Final = 20
+_TIMES_WAITED: Final = 4
+_STOPS: Final = (signal.SIGALRM, signal.SIGPROF)
 
 
 class Driver:
     """A plugin of pytest that runs the tests for each of `mutants`, `jobs` at a time; `verdicts` says what came of it.
 
     slowest: seconds; a test that takes longer is left out, and so is one that fails without any mutant: `unfit`.
+    record: a file that each verdict is written to as it is found; a change that has one there is not tried again.
     """
 
-    def __init__(self, mutants: list[Mutant], jobs: int, slowest: float) -> None:
+    def __init__(self, mutants: list[Mutant], jobs: int, slowest: float, record: Path | None = None) -> None:
         self._mutants = mutants
         self._jobs = jobs
         self._slowest = slowest
         self._tests: dict[str, list[tuple[float, int]]] = defaultdict(list)
         self._caches: list[Any] = []
         self.unfit: list[str] = []
-        self.verdicts: dict[Mutant, str] = {}
+        self._record = record
+        self.verdicts: dict[Mutant, str] = _recorded(mutants, record) if record else {}
 
     @pytest.hookimpl
     def pytest_runtestloop(self, session: pytest.Session) -> bool:
@@ -56,16 +62,14 @@ class Driver:
         self._caches = _caches()
         gc.freeze()  # what is collected in a child, is copied for it
         running: dict[int, Mutant] = {}
-        for number, mutant in enumerate(self._mutants, 1):
+        for mutant in [mutant for mutant in self._mutants if mutant not in self.verdicts]:
             tests = sorted(self._tests[mutant.function])
             if not tests:
-                self.verdicts[mutant] = UNREACHED
+                self._found(mutant, UNREACHED)
                 continue
             if len(running) == self._jobs:
                 self._bury(running)
             running[self._start(mutant, session.items, tests)] = mutant
-            if number % 100 == 0:
-                print(f"{number} of {len(self._mutants)}", file=sys.__stdout__, flush=True)
         while running:
             self._bury(running)
         return True
@@ -90,10 +94,13 @@ class Driver:
         if child:
             return child
         try:
-            # Seconds of the processor for what waits for nothing to come, and of the clock for what waits.
+            # Seconds of the processor for what goes on and on, and of the clock for what waits for nothing to come:
+            # more of these, for the processor may have other work.
             limit = int(_TIMES_AS_LONG * sum(took for took, _ in tests)) + _SECONDS_MORE
-            signal.signal(signal.SIGALRM, signal.SIG_DFL)
-            signal.alarm(limit)
+            for stops in _STOPS:
+                signal.signal(stops, signal.SIG_DFL)
+            signal.setitimer(signal.ITIMER_PROF, limit)
+            signal.alarm(_TIMES_WAITED * limit)
             null = os.open(os.devnull, os.O_RDWR)
             for descriptor in (0, 1, 2):
                 os.dup2(null, descriptor)
@@ -107,7 +114,26 @@ class Driver:
     def _bury(self, running: dict[int, Mutant]) -> None:
         child, status = os.wait()
         code = os.waitstatus_to_exitcode(status)
-        self.verdicts[running.pop(child)] = SURVIVED if code == 0 else TIMED_OUT if code == -signal.SIGALRM else KILLED
+        verdict = SURVIVED if code == 0 else TIMED_OUT if -code in _STOPS else KILLED
+        self._found(running.pop(child), verdict)
+
+    def _found(self, mutant: Mutant, verdict: str) -> None:
+        self.verdicts[mutant] = verdict
+        print(
+            f"{len(self.verdicts)} of {len(self._mutants)}: {verdict}: {mutant.name}", file=sys.__stdout__, flush=True
+        )
+        if self._record:
+            with self._record.open("a", encoding="utf-8") as record:
+                record.write(json.dumps([mutant.name, mutant.change, verdict]) + "\n")
+
+
+def _recorded(mutants: list[Mutant], record: Path) -> dict[Mutant, str]:
+    if not record.exists():
+        return {}
+    lines = (json.loads(line) for line in record.read_text("utf-8").splitlines())
+    verdicts = {(name, change): verdict for name, change, verdict in lines}
+    known = ((mutant, verdicts.get((mutant.name, mutant.change))) for mutant in mutants)
+    return {mutant: verdict for mutant, verdict in known if verdict}
 
 
 def _passes(item: pytest.Item) -> bool:

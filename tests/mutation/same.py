@@ -12,7 +12,6 @@ _TAKEN: Final = "of a MAIL that was taken nothing more is asked"
 _STRICT: Final = "how many there are was checked before"
 _UNIQUE: Final = "the places differ, and nothing behind them is compared"
 _NO_CERTIFICATE: Final = "what is no certificate gives nothing to bind to, whatever it is"
-_ALWAYS: Final = "a session that is ready has been told of extensions, if of none; the question is the type checker's"
 
 _BEFORE: Final = "3yz to it is a fault, and never comes here"
 _CLOSED: Final = "a connection that was given up takes nothing, whoever asks"
@@ -50,10 +49,6 @@ SAME: Final[dict[tuple[str, str], str]] = {
     ("smtp/outcome", "heard.mail = None"): _TAKEN,
     ("smtp/outcome", "replies[2 if begins_anew else 1:], strict=None)"): _FALSE,
     ("smtp/outcome", "replies[2 if begins_anew else 1:])]"): _FALSE,
-    ("smtp/opening", "if connection.extensions is None and False else connection.extensions"): _ALWAYS,
-    ("smtp/opening", "zip(recipients, recipient_options, strict=None)"): _STRICT,
-    ("smtp/opening", "zip(recipients, recipient_options, strict=False)"): _STRICT,
-    ("smtp/opening", "zip(recipients, recipient_options):"): _STRICT,
     ("smtp/receipt", "zip(order, entries, strict=None)"): _STRICT,
     ("smtp/receipt", "zip(order, entries, strict=False)"): _STRICT,
     ("smtp/receipt", "zip(order, entries),"): _STRICT,
@@ -62,9 +57,7 @@ SAME: Final[dict[tuple[str, str], str]] = {
     ("smtp/transaction", "self._send_chunk(last=None)"): _FALSE,
     ("smtp/transaction", "if reply.code <= 300:"): _BEFORE,
     ("smtp/transaction", "if reply.code < 301:"): _BEFORE,
-    ("smtp/transaction", "or self._accepted <= len(self._recipients):"): _SLOWER,
     ("smtp/transaction", "self._is_open = None"): _FALSE,
-    ("smtp/group", "def itself(line: bytes, chunk: bytes=b'XXXX') -> int:"): "four octets of a chunk weigh nothing",
     ("smtp/group", "Reply(int(line[:4]), (line[4:],))"): "a space behind a number is no part of it",
     ("smtp/group", "self.chunk: bytes = None"): _NOT_READ,
     ("smtp/group", "self.message_octets: int = None"): _NOT_READ,
@@ -72,7 +65,6 @@ SAME: Final[dict[tuple[str, str], str]] = {
     ("smtp/group", "self._commands: tuple[Command[object], ...] = None"): _FALSE,
     ("smtp/group", "self._commands = None"): _FALSE,
     ("smtp/group", "said.insert(-2 if"): "before the only one is before it, however far one goes",
-    ("smtp/group", "words = parameter_words(self.parameters) if self.parameters.keywords or True"): _SLOWER,
     ("smtp/grouped_pipeline", "self._groups = None"): _FALSE,
     ("smtp/grouped_pipeline", "self._groups += 2"): _UNFOLDS,
     ("smtp/grouped_pipeline", "self._groups += 1"): _UNFOLDS,
@@ -144,8 +136,6 @@ SAME: Final[dict[tuple[str, str], str]] = {
     ("pop3/connection", "self._eof = None"): _FALSE,
     ("pop3/connection", "self._is_secured = None"): _FALSE,
     ("pop3/answers", "if 'pipelining' in self.capabilities"): _CASE,
-    ("smtp/connection", "(type(None) is MailText)"): _SLOWER,
-    ("smtp/connection", "block.endswith(b'XX\\nXX')"): _SLOWER,
     ("smtp/connection", "self.is_authenticated = None"): _FALSE,
     ("sasl/channel_binding", "raise ValueError(None)"): _UNHEARD,
     ("sasl/channel_binding", "raise ValueError('XXthis length"): _UNHEARD,
