@@ -2,6 +2,7 @@
 
 import asyncio
 import errno
+import os
 import socket
 from collections.abc import AsyncIterator, Callable
 from contextlib import closing, suppress
@@ -95,6 +96,14 @@ async def test_a_name_that_is_none_is_told() -> None:
         await connect_tcp("nothing.invalid", 25)
     # Whoever reads the traceback reads of nothing else before it, not even that a name is no address.
     assert caught.value.__context__ is None
+
+
+async def test_where_nobody_listens_it_is_told_why_and_where() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+    with pytest.raises(ConnectionRefusedError) as caught:
+        await connect_tcp("127.0.0.1", port)
+    assert caught.value.strerror == f"{os.strerror(errno.ECONNREFUSED)} (127.0.0.1, port {port})"
 
 
 async def test_a_single_address_that_refuses_is_told(network: Network) -> None:

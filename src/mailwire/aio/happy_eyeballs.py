@@ -6,6 +6,7 @@ answers, it loses the connected socket. Here every socket belongs to somebody at
 
 import asyncio
 import ipaddress
+import os
 import socket
 from collections.abc import Sequence
 from itertools import chain, zip_longest
@@ -15,6 +16,9 @@ __all__ = ["connect_tcp"]
 
 # RFC 8305 5: the recommended delay before the next address is tried as well.
 _DELAY: Final = 0.25  # seconds
+
+# How asyncio's own loop begins to say where it could not connect; why, is in the number alone.
+_WHERE: Final = "Connect call failed"
 
 # What getaddrinfo() returns: family, type, protocol, canonical name, address.
 _Info: TypeAlias = tuple[int, int, int, str, Any]
@@ -91,8 +95,10 @@ async def _attempt(info: _Info, ours: _Info | None) -> socket.socket:
         if ours is not None:
             connecting.bind(ours[4])
         await asyncio.get_running_loop().sock_connect(connecting, address)
-    except BaseException:
+    except BaseException as error:
         connecting.close()
+        if isinstance(error, OSError) and error.errno is not None and str(error.strerror).startswith(_WHERE):
+            error.strerror = f"{os.strerror(error.errno)} ({address[0]}, port {address[1]})"
         raise
     return connecting
 
