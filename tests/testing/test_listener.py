@@ -83,6 +83,7 @@ async def test_nobody_is_let_in_when_it_is_closed() -> None:
 async def test_closing_twice_or_before_the_start_is_no_error() -> None:
     listener = Listener(Sessions().open, None)
     await listener.close()
+    await listener.wait_idle()
     listener.start()
     await listener.close()
     await listener.close()
