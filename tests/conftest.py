@@ -3,7 +3,7 @@
 import asyncio
 import gc
 import importlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Generator, Mapping
 from pathlib import Path
 
 import pytest
@@ -46,6 +46,10 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=lambda item: integration not in item.path.parents)
 
 
+_TESTS = pytest.StashKey[int]()
+_TESTS_BETWEEN = 100
+
+
 @pytest.hookimpl(trylast=True)
 def pytest_collection_finish() -> None:
     """Take what stays to the end, twenty thousand tests, from the sight of the garbage collector.
@@ -53,5 +57,19 @@ def pytest_collection_finish() -> None:
     Many tests collect, to see that nothing was left open: with all that to look through, each would take a fifth of a
     second.
     """
-    gc.collect()
+    _freeze()
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
+    """Take from its sight, every hundred tests, what was said of them as well, which stays to the end."""
+    outcome = yield
+    item.session.stash[_TESTS] = count = item.session.stash.get(_TESTS, 0) + 1
+    if count % _TESTS_BETWEEN == 0:
+        _freeze()
+    return outcome
+
+
+def _freeze() -> None:
+    gc.collect()  # what is of no use any more does not stay
     gc.freeze()
