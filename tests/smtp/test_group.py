@@ -423,6 +423,48 @@ def test_a_group_keeps_its_own_envelope_when_the_next_one_has_another() -> None:
     assert first.text == b"MAIL FROM:<a@example.org> SIZE=1\r\nRCPT TO:<b@example.org>\r\nDATA\r\n"
 
 
+def test_the_same_recipients_of_another_sender_or_behind_chunks_have_an_envelope_of_their_own() -> None:
+    opening = opened()
+    recipients = (B,)
+    for sender, begins_anew in ((A, False), (C, False), (C, True), (None, True)):
+        for _ in range(2):
+            one = Group(opening, sender, recipients, begins_anew=begins_anew)
+            assert one.text == b"".join(command.encode() for command in one.commands)
+
+
+@pytest.mark.parametrize("groups", [False, True])
+def test_the_size_of_a_message_is_announced_and_asks_for_the_extension(groups: bool) -> None:
+    connection = Connection(groups=groups, window=WIDE)
+    hear(connection, *GREETING)
+    ask(connection, Ehlo("c"), *EHLO)
+    for size in (24, 25):
+        transaction = Transaction(connection, A, [B], size=size)
+        assert flush(connection).startswith(b"MAIL FROM:<a@example.org> SIZE=%d\r\n" % size)
+        take(transaction, connection, "250 m", "250 b")
+        flush(connection)  # DATA, where it did not go with the rest
+        take(transaction, connection, "354 go")
+        transaction.send_whole(MESSAGE)
+        flush(connection)
+        take(transaction, connection, "250 queued")
+        assert "SIZE" in transaction.receipt().extensions
+        assert (transaction.sender_refusal, transaction.data_refusal) == (None, None)
+    connection = Connection(groups=groups, window=WIDE)
+    hear(connection, *GREETING)
+    ask(connection, Ehlo("c"), "250-mx", "250 PIPELINING")
+    with pytest.raises(NotSupported, match="SIZE"):
+        Transaction(connection, A, [B], size=24)
+
+
+def test_the_last_answer_that_stood_alone_is_told() -> None:
+    connection = ready()
+    transaction = Transaction(connection, A, [B])
+    flush(connection)
+    take(transaction, connection, "250 m")
+    take(transaction, connection, "550 nobody", "503 nobody")
+    assert transaction.last_answer is not None
+    assert transaction.last_answer.reply == Reply(503, (b"nobody",))
+
+
 def test_a_group_is_refused_where_a_parameter_would_make_a_command_of_its_own() -> None:
     with pytest.raises(ValueError, match="a command must not hold control characters"):
         Group(opened(Parameters.vouch({"X": "1\nRSET"})), A, (B,))
@@ -547,3 +589,4 @@ def test_what_is_awaited_is_told_by_its_kind() -> None:
     behind = group(begins_anew=True)
     behind.add_chunk(BdatLast(1), b"c")
     assert behind.awaited is Rset
+    assert Group.ending(GroupKind.LAST_CHUNK, BdatLast(1), b"BDAT 1 LAST\r\n", 1, b"c").awaited is BdatLast
