@@ -13,6 +13,9 @@ _STRICT: Final = "how many there are was checked before"
 _UNIQUE: Final = "the places differ, and nothing behind them is compared"
 _NO_CERTIFICATE: Final = "what is no certificate gives nothing to bind to, whatever it is"
 
+_VERDICT: Final = "behind a message that was taken, nobody asks for how many of its recipients were accepted"
+_TOLD: Final = "a group that an event tells of has its answer; the question is the type checker's"
+
 _BEFORE: Final = "3yz to it is a fault, and never comes here"
 _CLOSED: Final = "a connection that was given up takes nothing, whoever asks"
 _NOT_READ: Final = "nobody asks before it has another value"
@@ -50,6 +53,7 @@ SAME: Final[dict[tuple[str, str], str]] = {
     ("smtp/outcome", "replies[2 if begins_anew else 1:], strict=None)"): _FALSE,
     ("smtp/outcome", "replies[2 if begins_anew else 1:])]"): _FALSE,
     ("smtp/opening", "sized, wished = ({'SIZE': 'XX0XX'}"): "each mail has its size in this place",
+    ("smtp/opening", "keywords = (*parameters.keywords, 'size') if is_sized"): _CASE,
     ("smtp/opening", "self.wishes: Wishes = None"): _REMEMBERED,
     ("smtp/opening", "self.sender: Mailbox | None = ''"): _NOT_READ,
     ("smtp/opening", "self.recipients: Sequence[Mailbox] = None"): _NOT_READ,
@@ -78,6 +82,10 @@ SAME: Final[dict[tuple[str, str], str]] = {
     ("smtp/group", "if command is self.end else (b'', 1)"): "one octet of a chunk weighs nothing",
     ("smtp/transaction", "if type(None) is not Parameters:"): _COPY,
     ("smtp/transaction", "opening = None"): _REMEMBERED,
+    ("smtp/transaction", "if kind is not GroupKind.VERDICT or kind is not GroupKind.LAST_CHUNK:"): _VERDICT,
+    ("smtp/group", "self.answer: bytes | None = ''"): _TOLD,
+    ("smtp/group", "group.answer = ''"): _TOLD,
+    ("smtp/transaction", "(group.answer is None and group not in event.groups)"): _TOLD,
     ("smtp/group", "self.chunk: bytes = None"): _NOT_READ,
     ("smtp/group", "self.message_octets: int = None"): _NOT_READ,
     ("smtp/group", "self.message_octets: int = 1"): _NOT_READ,

@@ -159,6 +159,7 @@ def test_mail_rcpt_and_data_are_answered_as_one_and_so_is_the_end() -> None:
     assert [entry.reply for entry in receipt.recipients] == [Reply(250, (b"2",)), Reply(251, (b"",))]
     assert receipt.reply == Reply(250, (b"2.0.0 queued as 77",))
     assert (receipt.sender, receipt.octets, dict(receipt.timings)) == ("a@example.org", 24, {"envelope": 1.5})
+    assert (transaction.sender_refusal, transaction.recipients_refusal, transaction.data_refusal) == (None, None, None)
     assert told.lines == [
         "C: MAIL FROM:<a@example.org>",
         "C: RCPT TO:<b@example.org>",

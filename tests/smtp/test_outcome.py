@@ -151,6 +151,27 @@ def test_a_refused_chunk_decided_whatever_is_said_of_the_last_one() -> None:
     assert receipt.reply == reply(552, b"too big")
 
 
+@pytest.mark.parametrize(
+    ("octets", "answers"),
+    [(1, ("550 m", "250 b", "250 taken")), (CHUNK_SIZE + 1, ("250 m", "250 b", "552 too big", "250 taken"))],
+    ids=["sender", "chunk"],
+)
+def test_where_a_server_takes_what_it_has_refused_its_last_word_is_told_and_nothing_known(
+    octets: int, answers: tuple[str, ...]
+) -> None:
+    connection = ready(groups=False)
+    transaction = began(connection, B, chunking="eager")
+    for size in (CHUNK_SIZE, octets - CHUNK_SIZE) if octets > CHUNK_SIZE else (octets,):
+        transaction.send_data(b"x" * size)
+    connection.data_to_send()
+    transaction.end_data()
+    connection.data_to_send()
+    take(transaction, *answers, connection=connection)
+    receipt = transaction.receipt()
+    assert receipt.delivery is Delivery.UNKNOWN
+    assert receipt.reply == reply(250, b"taken")
+
+
 def test_where_the_recipients_decided_no_reply_decided_for_the_whole() -> None:
     connection = ready(groups=False)
     transaction = began(connection, B)
