@@ -148,3 +148,14 @@ def test_no_descriptor_is_left() -> None:
     under_uvloop(main)
     after = len(os.listdir("/proc/self/fd")) if before else 0
     assert after == before
+
+
+def test_a_server_in_the_loop_serves_many_clients_over_tls_at_once() -> None:
+    async def main() -> None:
+        account = Account("b", "", ("b@example.org",))
+        async with MailServer([account], tls_context=server_context(), implicit_tls=True) as server:
+            endpoint = mailwire.Endpoint("localhost", server.smtp_port, tls_context=client_context())
+            receipts = await asyncio.gather(*(mailwire.send(MESSAGE, endpoint, **ENVELOPE) for _ in range(6)))
+        assert [receipt.delivery for receipt in receipts] == [Delivery.ACCEPTED] * 6
+
+    under_uvloop(main)

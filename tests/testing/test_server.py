@@ -13,7 +13,7 @@ import pytest
 from mailwire.sasl import server_end_point
 from mailwire.testing import ARGOSOFT, Account, MailServer, Policy, client_context, server_context
 from mailwire.testing.handshake import find_certificate
-from mailwire.testing.turns import turns
+from mailwire.testing.turns import drain_events, turns
 
 ALICE = Account("alice", "secret", ("alice@example.org",))
 BOB = Account("bob", "hidden", ("bob@example.org",))
@@ -99,6 +99,17 @@ async def test_a_client_with_which_no_handshake_succeeds_is_left(implicit_tls: b
         await server.wait_idle()
 
     assert all(session.closing for session in (*server.smtp_sessions, *server.pop3_sessions))
+
+
+async def test_a_client_that_leaves_the_handshake_undone_does_not_keep_the_server() -> None:
+    async with asyncio.timeout(30), new_server(implicit_tls=True) as server:  # a handshake may take a minute
+        client = socket.create_connection((server.host, server.smtp_port))
+        while not server.smtp_sessions:
+            await drain_events()
+    with client:
+        client.settimeout(30)
+        assert client.recv(1) == b""
+    assert server.smtp_sessions[0].closing
 
 
 @pytest.mark.parametrize("implicit_tls", [True, False])

@@ -8,6 +8,7 @@ import asyncio
 import socket
 import ssl
 import struct
+from contextlib import suppress
 from typing import cast
 
 from .handshake import read_channel
@@ -39,6 +40,7 @@ class Connection(asyncio.Protocol):
         self._is_patient = patient
         self._heard = 0  # pieces
         self._waiting: asyncio.Task[None] | None = None  # for the client to have said all that it will
+        self._accepted: socket.socket | None = None  # under the transport
         self._transport: asyncio.Transport | None = None
         self._is_shaking_hands = False
         self._arrived_early: list[bytes] = []  # under TLS, before start_tls() has returned
@@ -49,9 +51,14 @@ class Connection(asyncio.Protocol):
 
     async def serve(self, accepted: socket.socket) -> None:
         """Serve the client at the other end of `accepted` until it is gone. Nothing that it does is raised."""
-        await asyncio.get_running_loop().connect_accepted_socket(lambda: self, accepted)
-        if self._session.is_encrypted:
-            await self._start_tls()
+        self._accepted = accepted
+        # A loop may read as soon as there is a transport: TLS that begins a connection is there before that.
+        context = self._tls_context if self._session.is_encrypted else None
+        try:
+            await asyncio.get_running_loop().connect_accepted_socket(lambda: self, accepted, ssl=context)
+        except OSError:  # as SSLError is, too
+            self.connection_lost(None)  # nobody else tells a protocol that it was lost in the handshake
+            return
         self._answer()
         while not self._is_lost:
             await self._turn.wait()
@@ -66,11 +73,16 @@ class Connection(asyncio.Protocol):
         self._is_aborted = True
         if self._transport is not None:
             self._transport.abort()
+        elif self._accepted is not None:
+            with suppress(OSError):  # it is gone by itself
+                self._accepted.shutdown(socket.SHUT_RDWR)
 
     # What the event loop calls
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)
+        if self._session.is_encrypted:
+            self._session.channel = read_channel(transport.get_extra_info("ssl_object"), self._certificate)
         if self._is_aborted:
             self._transport.abort()
 
@@ -163,8 +175,7 @@ class Connection(asyncio.Protocol):
             return
         self._transport = upgraded
         self._session.channel = read_channel(upgraded.get_extra_info("ssl_object"), self._certificate)
-        if self._session.wants_tls:
-            self._session.tls_established()
+        self._session.tls_established()
         for data in self._arrived_early:
             self._session.receive_data(data)
 
