@@ -14,7 +14,16 @@ from urllib.parse import quote, unquote_to_bytes, urlsplit
 from .sasl.choice import Credentials, Preferences
 from .sasl.credentials import Password
 
-__all__ = ["Chunking", "ClientCertificate", "Connector", "Endpoint", "Protocol", "TLSMode", "Timeouts"]
+__all__ = [
+    "Chunking",
+    "ClientCertificate",
+    "Connector",
+    "Endpoint",
+    "Protocol",
+    "TLSMode",
+    "Timeouts",
+    "check_chunking",
+]
 
 Protocol = Literal["smtp", "lmtp", "pop3"]
 """What the server speaks."""
@@ -163,7 +172,7 @@ class Endpoint:
             raise ValueError(f"expected an IP address as our own, got {self.local_address!r}")
         if self.unix_path is not None:
             _check_path(self.unix_path)
-        _check_chunking(self.use_chunking)
+        check_chunking(self.use_chunking)
         if isinstance(self.ignored_extensions, str):
             raise ValueError("ignored_extensions are a collection; one alone is [keyword]")
         object.__setattr__(self, "ignored_extensions", frozenset(word.upper() for word in self.ignored_extensions))
@@ -299,7 +308,8 @@ def _check_host(host: str) -> None:
         )
 
 
-def _check_chunking(choice: Chunking) -> None:
+def check_chunking(choice: Chunking) -> None:
+    """Raise ValueError for a `choice` that is none."""
     # 0 and 1 are none of these, though they equal False and True.
     if not (choice is None or choice is True or choice is False or choice == "eager"):
         raise ValueError(f'expected use_chunking to be True, False, "eager" or None, got {choice!r}')

@@ -12,8 +12,9 @@ from typing import Any
 import pytest
 
 from mailwire import InvalidMessage, SourceFailed
+from mailwire.message.file_source import FileSource
 from mailwire.message.pieces import BLOCK_SIZE, Buffer, EncodedText
-from mailwire.message.source import FileSource, IterableSource, MemorySource, Source
+from mailwire.message.source import IterableSource, MemorySource, Source
 
 OCTETS = bytes(range(256)) * 5000  # five blocks, nearly
 
@@ -271,7 +272,7 @@ async def test_a_path_is_closed_only_when_the_thread_that_reads_it_is_done(
             super().close()
             closed.set()
 
-    monkeypatch.setattr("mailwire.message.source.io.FileIO", Hanging)
+    monkeypatch.setattr("mailwire.message.file_source.io.FileIO", Hanging)
     task = asyncio.create_task(read(FileSource(path)))
     await asyncio.to_thread(reading.wait)
     task.cancel()

@@ -122,6 +122,9 @@ class Consignment:
     def __init__(self, messages: Messages, settings: Mapping[str, Any], *, order: Order, look_ahead: int) -> None:
         self.failure: Exception | None = None  # what the iterable has raised
         self.has_result: bool = False  # that can be handed out
+        recipients = settings.get("recipients")
+        if isinstance(recipients, Iterable) and not isinstance(recipients, (str, bytes)):
+            settings = {**settings, "recipients": tuple(recipients)}  # they are for every message
         self._settings = settings
         self._look_ahead = look_ahead
         self._in_order = order == "input"

@@ -6,7 +6,7 @@ from functools import cache
 from inspect import signature
 from typing import Any, Literal
 
-from ..endpoint import Chunking
+from ..endpoint import Chunking, check_chunking
 from ..errors import InvalidMessage
 from ..message import Content, Envelope, MessagePolicy, MessageSource
 from ..message.policy import DEFAULT_POLICY
@@ -86,9 +86,7 @@ def check_settings(policy: MessagePolicy, on_refused: OnRefused, use_chunking: C
     """Raise ValueError for settings that make no sense, whatever the message."""
     if on_refused not in ("send", "abort"):
         raise ValueError(f'expected on_refused to be "send" or "abort", got {on_refused!r}')
-    # 0 and 1 are none of these, though they equal False and True.
-    if not (use_chunking is None or use_chunking is True or use_chunking is False or use_chunking == "eager"):
-        raise ValueError(f'expected use_chunking to be True, False, "eager" or None, got {use_chunking!r}')
+    check_chunking(use_chunking)
     if policy.binary and use_chunking is False:
         raise ValueError("what is sent as it is must go in chunks (RFC 3030 3)")
 

@@ -223,8 +223,6 @@ class SMTPPool:
             look_ahead = max(64, 16 * self.max_connections)
         check_run(messages, order, look_ahead)
         check_settings(policy, on_refused, use_chunking)
-        if isinstance(recipients, Iterable) and not isinstance(recipients, (str, bytes)):
-            recipients = tuple(recipients)
         settings = {
             "sender": sender,
             "recipients": recipients,

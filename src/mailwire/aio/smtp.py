@@ -205,8 +205,6 @@ class SMTPClient(Client[Event]):
         """
         check_run(messages, order, look_ahead)
         check_settings(policy, on_refused, use_chunking)
-        if isinstance(recipients, Iterable) and not isinstance(recipients, (str, bytes)):
-            recipients = tuple(recipients)
         settings = {
             "sender": sender,
             "recipients": recipients,

@@ -12,11 +12,12 @@ from email.message import Message
 from typing import Final, NamedTuple
 
 from ..errors import InvalidMessage
+from .file_source import BinaryFile, FileSource
 from .generation import check_header, generate, is_laborious, needs_utf8
 from .mending import Mending, mend
 from .pieces import BLOCK_SIZE, Buffer, EncodedText
 from .policy import DEFAULT_POLICY, MessagePolicy
-from .source import BinaryFile, FileSource, IterableSource, MemorySource, MessageSource, Source
+from .source import IterableSource, MemorySource, MessageSource, Source
 from .survey import Survey
 
 __all__ = ["Content", "Text"]

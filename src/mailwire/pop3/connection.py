@@ -21,7 +21,7 @@ from typing import Final
 from .._wire.lines import LineBuffer
 from .._wire.pipeline import LOCKSTEP, Pipeline, Window
 from .._wire.text import check_line
-from .._wire.trace import Direction, Elided, Trace, Traceable
+from .._wire.trace import Elided, Trace
 from ..errors import LocalProtocolError
 from ..sasl.challenges import Challenges
 from .answers import Answers
@@ -91,7 +91,7 @@ class Connection(Answers):
         self._status: Response | None = None  # the first line of an answer whose body is being read
         self._body = Body(quirks)
         self._gathering: Gathering | None = None  # of that body, if it is no message
-        self._challenges = Challenges(self._pipeline.write, self._tell)
+        self._challenges = Challenges(self._pipeline.write, lambda *said: self.trace(*said))
         self._is_secured = False  # TLS was begun by STLS
         self._is_utf8 = False  # UTF8 was said
 
@@ -295,9 +295,6 @@ class Connection(Answers):
         text = f"the connection is in state {self.state.name} ({self.state.value})"
         waiting = [*self.in_flight, *self.queued]
         return f"{text}, with {waiting[-1]} not answered yet" if waiting else text
-
-    def _tell(self, direction: Direction, what: Traceable) -> None:
-        self.trace(direction, what)
 
     def _released(self, command: Command[object]) -> None:
         if command.is_secret:

@@ -21,7 +21,7 @@ from typing import Final
 
 from .._wire.pipeline import LOCKSTEP, Window
 from .._wire.text import check_line
-from .._wire.trace import Direction, Elided, Trace, Traceable
+from .._wire.trace import Elided, Trace
 from ..errors import LocalProtocolError, MailwireError, RemoteProtocolError
 from ..sasl.challenges import Challenges
 from .answers import Answers
@@ -125,7 +125,7 @@ class Connection(Answers, MessageWriting):
         self._chunks: Chunks | None = None  # the message that goes out in chunks
         self._is_binary = False  # the message announced last
         self._verdicts = Verdicts()
-        self._challenges = Challenges(self._pipeline.write, self._tell)
+        self._challenges = Challenges(self._pipeline.write, lambda *said: self.trace(*said))
 
     @property
     def offered(self) -> Extensions:
@@ -336,9 +336,6 @@ class Connection(Answers, MessageWriting):
             unread = self._reader.quote_rest()
             raise self._fail(RemoteProtocolError(f"expected nothing from the server, got {unread}"))
         return self._reader.has_line  # what was said already cannot answer what is about to be asked
-
-    def _tell(self, direction: Direction, what: Traceable) -> None:
-        self.trace(direction, what)
 
     def _object(self, command: Command[object]) -> None:
         problem = objection(

@@ -8,7 +8,6 @@ import asyncio
 import socket
 import ssl
 from collections.abc import Awaitable, Callable
-from contextlib import suppress
 from functools import cache
 from types import TracebackType
 from typing import Any, Final, Self
@@ -16,6 +15,7 @@ from typing import Any, Final, Self
 from ..endpoint import Endpoint
 from .hearing import ClientGone, Hearing
 from .link import Link
+from .saying import Saying
 from .script import (
     Answers,
     Beneath,
@@ -29,7 +29,6 @@ from .script import (
     chunk_size,
     encode_line,
     shorten,
-    spoken,
 )
 from .tls import client_context, server_context
 from .turns import drain_events, turns
@@ -39,7 +38,6 @@ __all__ = ["ScriptedPeer"]
 # Seconds. No test waits for these: they end those that would hang.
 _GUARD: Final = 30.0
 _PATIENCE: Final = 5.0
-_PIECE: Final = 16 * 1024
 
 _authority_context: Final = cache(client_context)
 _server_context: Final = cache(server_context)
@@ -82,7 +80,6 @@ class ScriptedPeer:
 
     wire: every octet that the client put on the wire.
     heard: what it said by that, deciphered.
-    sent: how many octets were said.
     handshake_error: why a handshake failed that the script wanted.
     port: where it listens; 0 where it does not.
     """
@@ -99,7 +96,6 @@ class ScriptedPeer:
         check_script(script)
         self.wire: bytearray = bytearray()
         self.heard: bytearray = bytearray()
-        self.sent: int = 0
         self.handshake_error: ssl.SSLError | None = None
         self.port: int = 0
         self._script = script
@@ -109,6 +105,7 @@ class ScriptedPeer:
         self._listens = listen
         self._listener: socket.socket | None = None
         self._client: Hearing | None = None
+        self._saying: Saying | None = None
         self._connected = asyncio.Event()
         self._over = asyncio.Event()
         self._going_on = asyncio.Event()
@@ -126,6 +123,11 @@ class ScriptedPeer:
     def commands(self) -> list[str]:
         """The lines that the client said so far, without their ends."""
         return self.heard.decode("utf-8", "backslashreplace").split("\r\n")[:-1]
+
+    @property
+    def sent(self) -> int:
+        """How many octets were said."""
+        return 0 if self._saying is None else self._saying.sent
 
     # Leading a client here
 
@@ -202,7 +204,8 @@ class ScriptedPeer:
         if end.family == socket.AF_INET:
             # Packets of their own would wait for each other (Nagle's algorithm), and for a clock that no test moves.
             end.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        self._client = Hearing(Link(end, self.wire), self.heard)
+        link = Link(end, self.wire)
+        self._client, self._saying = Hearing(link, self.heard), Saying(link, self._packet_size)
         self._connected.set()
 
     async def _play(self) -> None:
@@ -358,7 +361,7 @@ class ScriptedPeer:
 
     async def _say_now(self) -> None:
         said, self._to_say = bytes(self._to_say), bytearray()
-        await self._tell(said, self._say)
+        await self._tell(said, self._spoken.say)
 
     async def _tell(self, said: bytes, say: Callable[[bytes], Awaitable[None]]) -> None:
         try:
@@ -371,7 +374,7 @@ class ScriptedPeer:
         # Between two octets, or while the client takes nothing in, nobody would notice that it goes: so it is listened
         # to all the while.
         gone = self._hearing.hear_out() if self._reads else self._over.wait()
-        tasks = [asyncio.ensure_future(self._say_pieces(step)), asyncio.ensure_future(gone)]
+        tasks = [asyncio.ensure_future(self._spoken.say_pieces(step)), asyncio.ensure_future(gone)]
         try:
             await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
         finally:
@@ -382,24 +385,6 @@ class ScriptedPeer:
             if not task.cancelled():
                 task.result()
 
-    async def _say_pieces(self, step: Endless | Slow) -> None:
-        pieces = spoken(step, _PIECE)
-        with suppress(OSError):  # it has gone
-            await self._say(next(pieces))
-            for piece in pieces:
-                if isinstance(step, Slow):
-                    await asyncio.sleep(1 / step.octets_per_second)
-                await self._say(piece)
-
-    async def _say(self, said: bytes) -> None:
-        size = self._packet_size or _PIECE
-        for start in range(0, len(said), size):
-            piece = said[start : start + size]
-            await self._link.send(piece)
-            self.sent += len(piece)
-            if self._packet_size is not None:
-                await turns()
-
     # Private
 
     @property
@@ -407,6 +392,12 @@ class ScriptedPeer:
         if self._client is None:
             raise AssertionError("no step is taken before the client has connected")
         return self._client
+
+    @property
+    def _spoken(self) -> Saying:
+        if self._saying is None:
+            raise AssertionError("nothing is said before the client has connected")
+        return self._saying
 
     @property
     def _link(self) -> Link:

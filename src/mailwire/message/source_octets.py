@@ -1,0 +1,43 @@
+"""Source octets: what a source gives when it is read, and what it raises, whatever it is."""
+
+from collections.abc import Callable, Coroutine, Iterable, Iterator
+from typing import Final
+
+from ..errors import InvalidMessage, SourceFailed
+from .pieces import Buffer
+
+__all__ = ["Look", "failed", "octets_in", "show_portion"]
+
+# So much at a time is looked at in a thread, after which a cancellation is noticed.
+_PORTION: Final = 16 * 1024 * 1024
+
+Look = Callable[[bytes], object]
+"""Is shown each piece as it is read."""
+
+
+def show_portion(pieces: Iterator[bytes], look: Look) -> bool:
+    """Show `look` a portion of the pieces; return False if there are no more."""
+    left = _PORTION
+    for piece in pieces:
+        look(piece)
+        left -= len(piece)
+        if left <= 0:
+            return True
+    return False
+
+
+def octets_in(data: object) -> Iterable[bytes]:
+    """Return the octets that `data` is, in one piece or several. Raises InvalidMessage if it is none."""
+    if isinstance(data, bytes):
+        return (data,)
+    if isinstance(data, (bytearray, memoryview)):
+        buffer = Buffer.of(data)
+        return (buffer,) if isinstance(buffer, bytes) else buffer
+    if isinstance(data, Coroutine):
+        data.close()  # nobody awaits it: a file is read in a thread
+    raise InvalidMessage(f"expected the octets of a message in bytes, got {type(data).__name__}")
+
+
+def failed(error: Exception) -> SourceFailed:
+    """Return what is raised where a source has raised `error`."""
+    return SourceFailed(f"the message cannot be read: {type(error).__name__}: {error}")
