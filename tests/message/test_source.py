@@ -505,6 +505,17 @@ async def test_an_open_file_is_read_for_one_mail_at_a_time(path: Path) -> None:
         assert b"".join(await read(other)) == OCTETS
 
 
+async def test_a_file_that_cannot_be_put_back_behind_a_look_ahead_is_a_failed_source() -> None:
+    class Torn(io.BytesIO):
+        def seek(self, offset: int, whence: int = 0, /) -> int:
+            if self.tell() == len(OCTETS):
+                raise OSError("torn")
+            return super().seek(offset, whence)
+
+    with pytest.raises(SourceFailed, match="OSError: torn"):
+        await looked_at(FileSource(Torn(OCTETS)))
+
+
 async def test_a_file_that_does_not_seek_is_read_for_one_mail_at_a_time() -> None:
     file = Plain(b"a", b"b")
     async with aclosing(FileSource(file).pieces()) as pieces:

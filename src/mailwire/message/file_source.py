@@ -117,7 +117,10 @@ class _Opened:
 
     def go_back(self) -> None:
         if self._seeking is not None and self._start is not None:
-            self._seeking.seek(self._start)
+            try:
+                self._seeking.seek(self._start)
+            except Exception as error:
+                raise failed(error) from error
 
     def _open(self) -> None:
         try:
@@ -127,9 +130,9 @@ class _Opened:
                 self._file = self._given
                 if self._start is not None and isinstance(self._given, _Seekable):
                     self._seeking, self._place = self._given, self._start
-                    self.go_back()
         except Exception as error:
             raise failed(error) from error
+        self.go_back()
 
     def _leave(self) -> None:
         working = self._working
