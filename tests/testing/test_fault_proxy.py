@@ -451,6 +451,19 @@ def test_what_is_no_fault_is_refused_at_once(wrong: Any) -> None:
         FaultProxy(25, wrong)
 
 
+async def test_what_is_added_to_a_list_counts_until_the_connection_begins() -> None:
+    faults: list[Any] = [[], iter([Cut(0)])]
+    async with MailServer() as server, FaultProxy(server.smtp_port, faults) as proxy:
+        faults[0].append(Cut(4))
+        faults.append([Cut(8)])
+        for number in range(4):
+            _, writer = await asyncio.open_connection("127.0.0.1", proxy.port)
+            while len(proxy.connections) == number:
+                await drain_events()
+            writer.close()
+    assert [each.faults for each in proxy.connections] == [(Cut(4),), (Cut(0),), (Cut(8),), ()]
+
+
 @pytest.mark.parametrize("port", [0, -1, 65536, "25", None, True])
 def test_what_is_no_port_is_refused_at_once(port: Any) -> None:
     with pytest.raises(ValueError, match=f"expected the port of a server, from 1 to 65535, got {port!r}"):

@@ -9,7 +9,7 @@ import asyncio
 import socket
 import struct
 from collections import deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from random import Random
@@ -73,8 +73,9 @@ class FaultProxy(Proxy):
                 await send(message, endpoint)  # by another connection, which is as it should be
             assert len(server.messages("b")) == 1
 
-    faults: those of each connection in turn, and none for those behind the last; or a function that chooses them by
-        the connection's number and a source of chance, which is its own.
+    faults: those of each connection in turn, and none for those behind the last; what is added to a list counts until
+        the connection begins. Or a function that chooses them by the connection's number and a source of chance, which
+        is its own.
     seed: of chance. What is chosen, and how much jitter there is, depends on it and the connection's number alone.
     host: of the server: a name or an address.
 
@@ -95,17 +96,21 @@ class FaultProxy(Proxy):
         super().__init__()
         self.connections: list[ProxiedConnection] = []
         self._target = host, check_port(port)
-        self._faults = faults if callable(faults) else [_checked(each) for each in _iterated(faults)]
+        if not callable(faults):
+            for each in _iterated(faults):
+                if not isinstance(each, Iterator):  # which can be looked at but once
+                    _checked(each)
+        self._faults = faults
         self._seed = seed
 
     def _receive(self, peer: str) -> "_Faulting":
         number = len(self.connections)
         chance = Random(f"{self._seed}:{number}")
         if callable(self._faults):
-            faults = _checked(self._faults(number, chance))
+            faults: Iterable[Fault] = self._faults(number, chance)
         else:
             faults = self._faults[number] if number < len(self._faults) else ()
-        connection = ProxiedConnection(number, tuple(faults))
+        connection = ProxiedConnection(number, _checked(faults))
         self.connections.append(connection)
         return _Faulting(self._target, connection, chance)
 

@@ -24,7 +24,7 @@ _READ_SIZE: Final = 64 * 1024
 _TAIL: Final = 64
 _ASKS_FOR_TLS: Final = re.compile(rb"(?:.*\n)?(?:STARTTLS|STLS)[ \t]*\r?\n", re.IGNORECASE | re.DOTALL)
 _GOES_AHEAD: Final = re.compile(rb"(?:220-[^\n]*\n)*(?:220(?!-)|\+OK)[^\n]*\n")
-_GOES_ON: Final = re.compile(rb"(?:[0-9]{3}-[^\n]*\n)*[^\n]*")  # an answer that has not come whole
+_GOES_ON: Final = re.compile(rb"(?:[0-9]{3}-[^\n]*\n)*+[^\n]*")  # an answer that has not come whole
 
 _server_context: Final = cache(server_context)
 
