@@ -103,3 +103,31 @@ def test_a_reply_can_be_told_that_takes_the_message() -> None:
 
     assert say(session, b"hello\r\n.\r\n") == b"250 fine\r\n"
     assert [message.content for message in maildrop.messages("alice")] == [b"hello\r\n"]
+
+
+def test_a_message_for_nobody_has_no_reply_and_does_not_begin() -> None:
+    play(
+        server,
+        """
+        C: LHLO client
+        S: 250-localhost greets client
+        S: 250-PIPELINING
+        S: 250-ENHANCEDSTATUSCODES
+        S: 250 CHUNKING
+        C: DATA
+        S: 503 5.5.1 Bad sequence of commands: MAIL comes first
+        C: BDAT 0 LAST
+        S: 503 5.5.1 Bad sequence of commands: MAIL comes first
+        C: MAIL FROM:<>
+        S: 250 2.1.0 Sender <> accepted
+        C: RCPT TO:<nobody@example.org>
+        S: 550 5.1.1 No such recipient <nobody@example.org>
+        C: DATA
+        S: 503 5.5.1 Bad sequence of commands: RCPT comes first
+        C: BDAT 0
+        S: 503 5.5.1 Bad sequence of commands: RCPT comes first
+        C: BDAT 0 LAST
+        C: NOOP
+        S: 250 2.0.0 Still here
+        """,
+    )

@@ -169,6 +169,36 @@ def test_tls_begins_behind_a_go_ahead_that_is_late() -> None:
     assert session.wants_tls
 
 
+@pytest.mark.parametrize("behind", [True, False])
+def test_who_hangs_up_on_the_wish_for_tls_begins_none(behind: bool) -> None:
+    session = begin(HungUp("STARTTLS", behind=behind), tls="available")
+    session.data_to_send()
+    said = say(session, "EHLO c", "STARTTLS")
+    assert (said[-1].endswith(b"Begin TLS now\r\n"), session.closing, session.wants_tls) == (behind, True, False)
+
+
+@pytest.mark.parametrize("size", [1, 2000, 5000])
+def test_a_line_too_long_is_no_step_and_its_answer_keeps_its_place(size: int) -> None:
+    octets = b"NOOP\r\n" + b"x" * 4000 + b"\r\nRSET\r\n"
+    session = begin(Delayed("NOOP", 1), Unanswered("NOOP", 2), Unanswered("RSET"))
+    session.data_to_send()
+    for start in range(0, len(octets), size):
+        session.receive_data(octets[start : start + size])
+    assert session.data_to_send() == []
+    session.end_delay()
+    assert b"".join(session.data_to_send()) == NOOP + b"500 5.5.6 Line too long\r\n"
+    assert [mishap.number for mishap in session.outstanding] == [2]
+    session = begin(Unanswered("AUTH", 2))
+    say(session, "EHLO c", "AUTH LOGIN")
+    assert say(session, "x" * 20_000) == []
+
+
+def test_the_step_of_a_verb_with_a_tab_behind_it_is_the_verb() -> None:
+    session = begin(Unanswered("RSET"))
+    session.data_to_send()
+    assert say(session, "RSET\t") == []
+
+
 def test_mishaps_are_asked_for_once_and_in_time() -> None:
     session = begin()
     with pytest.raises(LocalProtocolError, match="before the session begins"):

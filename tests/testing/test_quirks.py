@@ -117,12 +117,26 @@ def test_its_texts_may_be_in_another_encoding() -> None:
     assert say(session, b"NOOP\r\n") == b"+OK \xd3\xc3\r\n"
 
 
+def test_what_a_client_says_need_not_be_of_that_encoding() -> None:
+    quirk = POP3Quirk(responses={"user": "+OK {user}"}, encoding="ascii")
+    session = greeted(POP3Server(Maildrop(), quirk=Quirk("ascii", pop3=quirk)))
+
+    assert say(session, "USER \u7528\r\n".encode()) == b"+OK \\u7528\r\n"
+
+
 def test_a_command_that_it_does_not_know_may_end_the_session() -> None:
     session = opened(POP3Quirk(unknown_command_closes=True))
 
     assert say(session, b"NOOP\r\n") == b"+OK Still here\r\n"
     assert not session.closing
     assert say(session, b"UTF8\r\nNOOP\r\n") == b"-ERR Unknown command\r\n"
+    assert session.closing
+
+
+def test_apop_is_unknown_where_it_is_not_offered() -> None:
+    session = POP3Server(Maildrop(), quirk=Quirk("closes", pop3=POP3Quirk(unknown_command_closes=True)))
+
+    assert say(session, b"APOP a 0\r\n").endswith(b"-ERR Unknown command\r\n")
     assert session.closing
 
 
@@ -185,6 +199,8 @@ def test_a_status_line_may_be_said_twice() -> None:
     session = opened(POP3Quirk(doubled_responses=frozenset({"top"})), b"x\r\n")
 
     assert say(session, b"TOP 1 0\r\n") == b"+OK Top of message follows\r\n" * 2 + b"x\r\n.\r\n"
+    session = POP3Server(Maildrop(), quirk=Quirk("twice", pop3=POP3Quirk(doubled_responses=frozenset({"greeting"}))))
+    assert say(session) == b"+OK localhost POP3 mailwire.testing\r\n" * 2
 
 
 def test_several_blanks_may_stand_before_a_unique_id() -> None:
@@ -263,6 +279,12 @@ def test_a_large_message_may_end_the_session_when_it_is_deleted() -> None:
     assert say(session, b"DELE 2\r\n") == b""
     assert session.closing
     assert len(maildrop.messages("theogus")) == 2
+
+
+def test_dots_are_stuffed_before_an_end_that_is_missing() -> None:
+    session = opened(POP3Quirk(defects={1: Defect.UNTERMINATED}), b".\r\nx\r\n")
+
+    assert say(session, b"RETR 1\r\n") == b"+OK 6 octets\r\n..\r\nx.\r\n"
 
 
 def test_a_message_may_have_a_defect() -> None:

@@ -684,6 +684,18 @@ def test_a_chunk_of_which_the_size_is_not_known_ends_the_session(argument: bytes
     assert session.closing
 
 
+def test_behind_a_chunk_without_recipients_nobody_gets_the_rest() -> None:
+    maildrop = Maildrop([BOB])
+    session = server(maildrop, policy=CHUNKING)
+    say(session, HELLO, MAIL)
+
+    replies = say(session, b"BDAT 4\r\na: \n", RCPT, b"BDAT 4 LAST\r\nb\r\n\n").decode().splitlines()
+    assert [reply[:3] for reply in replies] == ["554", "503", "554"]
+    assert maildrop.messages("bob") == ()
+    replies = say(session, b"RSET\r\n" + MAIL + RCPT + b"BDAT 3 LAST\r\na\r\n").decode().splitlines()
+    assert replies[-1] == "250 2.0.0 Message accepted as 00000001"
+
+
 def test_a_chunk_in_pieces_is_one_flight() -> None:
     session = server(policy=CHUNKING)
     say(session, HELLO, MAIL + RCPT, b"BDAT 4\r\n", b"a", b"bc\r", b"BDAT", b" 0 LAST\r\n")

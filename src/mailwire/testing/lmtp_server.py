@@ -6,6 +6,7 @@ from typing import ClassVar
 
 from .._wire.text import LINE_END
 from .maildrop import Envelope
+from .refusal import Refusal
 from .smtp_server import SMTPServer
 
 __all__ = ["LMTPServer"]
@@ -15,8 +16,22 @@ class LMTPServer(SMTPServer):
     """One LMTP session, made and driven as an SMTPServer is.
 
     It is greeted by LHLO, knows neither HELO nor EHLO, and answers a message once for each accepted recipient, in the
-    order of these, with what the policy's `delivery_replies` say, or that the recipient has it.
+    order of these, with what the policy's `delivery_replies` say, or that the recipient has it. Where no recipient was
+    accepted, DATA is answered 503, and the last chunk not at all (RFC 2033 4.2, 4.3).
     """
+
+    def _mail_to_be_sent(self) -> Envelope:
+        if self._is_for_nobody:
+            raise Refusal("sequence", reason="RCPT comes first")
+        return super()._mail_to_be_sent()
+
+    def _refuse_chunk(self, refusal: Refusal, *, is_last: bool) -> None:
+        if not (is_last and self._is_for_nobody):
+            super()._refuse_chunk(refusal, is_last=is_last)
+
+    @property
+    def _is_for_nobody(self) -> bool:
+        return self._mail is not None and not self._recipients
 
     def _conclude(self, envelope: Envelope, refusal: str | None, content: bytes) -> None:
         replies = [self._policy.delivery_reply(recipient) for recipient in envelope.recipients]

@@ -22,8 +22,10 @@ __all__ = ["POP3Server"]
 # Of a number of 32 bits with a sign.
 _HALF: Final = 2**31
 
-# Digits of ASCII only, and few enough for a number of lines that bytes.split() can count to.
-_NUMBER: Final = re.compile(rb"[0-9]{1,9}")
+# Digits of ASCII only.
+_NUMBER: Final = re.compile(rb"[0-9]+")
+# Digits with which no message and no line is counted.
+_DIGITS: Final = 9
 
 # RFC 1939 7: "a 16-octet value which is sent in hexadecimal format, using lower-case ASCII characters".
 _DIGEST: Final = re.compile(rb"[0-9a-f]{32}")
@@ -61,7 +63,8 @@ class POP3Server(Session):
         if policy.apop:
             self._timestamp = policy.new_timestamp()
             greeting = f"{greeting} {self._timestamp}"
-        self._write(self._encode(greeting))
+        for _ in range(2 if "greeting" in quirk.pop3.doubled_responses else 1):
+            self._write(self._encode(greeting))
 
     def data_to_send(self) -> list[bytes]:
         self._unsent = 0
@@ -80,14 +83,21 @@ class POP3Server(Session):
             self.closing: bool = True
             return
         self._unsent += 1
-        command = self._COMMANDS.get(verb)
-        if command is None or verb in self._quirk.unknown_commands:
-            self.closing = self._quirk.unknown_command_closes
-            raise Refusal("unknown")
         # RFC 1939 7: PASS may only be given right behind a USER that was accepted.
         if verb != "PASS":
             self._claimed_user = None
+        command = self._COMMANDS.get(verb)
+        if command is None or verb in self._quirk.unknown_commands:
+            raise self._unknown()
         command(self, argument)
+
+    def _unknown(self) -> Refusal:
+        self.closing = self._quirk.unknown_command_closes
+        return Refusal("unknown")
+
+    def _refuse_line(self) -> None:
+        self._claimed_user = None
+        super()._refuse_line()
 
     def _capa(self, argument: bytes) -> None:
         self._refuse_argument("CAPA", argument)
@@ -151,7 +161,7 @@ class POP3Server(Session):
 
     def _apop(self, argument: bytes) -> None:
         if self._timestamp is None:
-            raise Refusal("unknown")
+            raise self._unknown()
         self._refuse_login()
         name, _, digest = argument.rpartition(b" ")
         user = self._text(name, "APOP, a name and a digest")
@@ -240,7 +250,7 @@ class POP3Server(Session):
             self._large = number
         self._say("retr", octets=max(0, len(message.content) - quirk.retr_shortfall))
         if defect is Defect.UNTERMINATED:
-            self._write_body(message.content.removesuffix(LINE_END))
+            self._write_text(message.content.removesuffix(LINE_END))
         else:
             self._write_text(b"" if defect is Defect.EMPTY else message.content)
 
@@ -250,7 +260,7 @@ class POP3Server(Session):
             raise Refusal("syntax", expected="TOP, a number and a number of lines")
         _, message = self._message(number, "TOP, a number and a number of lines")
         self._say("top")
-        self._write_text(_cut(_top(message.content, int(lines)), self._quirk.top_limit))
+        self._write_text(_cut(_top(message.content, _counted(lines)), self._quirk.top_limit))
 
     def _dele(self, argument: bytes) -> None:
         number, _ = self._message(argument, "DELE and a number")
@@ -277,7 +287,7 @@ class POP3Server(Session):
         mail = self._opened()
         if not _NUMBER.fullmatch(argument):
             raise Refusal("syntax", expected=expected)
-        number = int(argument)
+        number = _counted(argument)
         if number not in mail.remaining:
             raise Refusal("no message")
         return number, mail.remaining[number]
@@ -304,7 +314,8 @@ class POP3Server(Session):
             super()._say(situation, **known)
 
     def _encode(self, line: str) -> bytes:
-        return line.encode(self._quirk.encoding) + self._quirk.line_end
+        # What the client said of itself may be said back, and need not be of this encoding.
+        return line.encode(self._quirk.encoding, "backslashreplace") + self._quirk.line_end
 
     def _write_listing(self, lines: Iterable[str]) -> None:
         # No line of ours begins with a dot.
@@ -340,6 +351,11 @@ class POP3Server(Session):
         "NOOP": _noop,
         "QUIT": _quit,
     }
+
+
+def _counted(digits: bytes) -> int:
+    # A client that wants all lines says a large number, such as 2147483647.
+    return int(digits.lstrip(b"0")[:_DIGITS] or b"0")
 
 
 def _top(content: bytes, lines: int) -> bytes:

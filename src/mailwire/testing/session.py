@@ -70,6 +70,7 @@ class Session(ABC):
         self._authentication: Authentication | None = None  # while an exchange of AUTH is under way
         self._lines = LineBuffer(COMMAND_LIMIT)
         self._skips_line = False  # until the end of a line that is too long
+        self._has_skipped = False  # such a line, which is to be refused
         self._is_answered = True  # whether what comes next is a flight of its own
         self._packets: list[list[bytes]] = [[]]
         self._mishandling: Mishandling | None = None
@@ -131,7 +132,7 @@ class Session(ABC):
     @property
     def wants_tls(self) -> bool:
         """Whether the agreement to TLS was taken by `data_to_send`, so that the handshake is due."""
-        return self._tls == "agreed" and not self._has_data
+        return self._tls == "agreed" and not self.closing and not self._has_data
 
     def tls_established(self) -> None:
         """Go on under TLS; the client has to introduce itself again. Raises LocalProtocolError unless it was agreed."""
@@ -194,6 +195,10 @@ class Session(ABC):
 
     def _take_next(self) -> bool:
         # Takes one line from what has arrived; False if there is none.
+        if self._has_skipped:
+            self._has_skipped = False
+            self._refuse_line()
+            return True
         try:
             line = self._lines.next_line()
         except LimitExceeded:
@@ -302,8 +307,7 @@ class Session(ABC):
             end = data.find(b"\n")
             if end < 0:
                 return
-            self._skips_line = False
-            self._refuse_line()
+            self._skips_line, self._has_skipped = False, True
             data = data[end + 1 :]
         self._lines.feed(data)
 
@@ -317,5 +321,7 @@ class Session(ABC):
             self._refuse_line()
 
     def _refuse_line(self) -> None:
+        # Outside an exchange it is no step: nobody looks for a verb in it.
+        self._step = "" if self._authentication is None else "AUTH"
         self._end_authentication()
         self._say("too long")

@@ -76,7 +76,7 @@ class SMTPServer(Session):
 
     def _receive_command(self, verb: str, argument: bytes) -> None:
         # RFC 5321 4.1.1: "SMTP servers SHOULD tolerate trailing white space before the terminating <CRLF>".
-        verb = verb.rstrip("\t")
+        verb = self._step = verb.rstrip("\t")
         command = self._COMMANDS.get(verb)
         if command is None or verb in self._quirk.unknown_commands:
             raise Refusal("unknown")
@@ -267,6 +267,9 @@ class SMTPServer(Session):
         try:
             mail = self._mail_to_be_sent()
         except Refusal as refusal:
+            if self._mail is not None and self._chunked is None:
+                self._chunked = Content(self._policy.size_limit)
+                self._chunked.refusal = refusal.situation
             return refusal  # to be told when the chunk has come
         if self._chunked is None:
             self._chunked = Content(self._policy.size_limit, is_binary=_is_binary(mail))
@@ -344,7 +347,7 @@ class SMTPServer(Session):
         mail, content = chunk.mail, self._chunked
         self._step = "." if chunk.is_last else "BDAT"
         if isinstance(mail, Refusal):
-            self._say(mail.situation, **mail.known)
+            self._refuse_chunk(mail, is_last=chunk.is_last)
         elif content is None:
             raise AssertionError("where a chunk belongs to a mail, there is its content")
         elif chunk.is_last:
@@ -355,6 +358,9 @@ class SMTPServer(Session):
             self._say(content.refusal, limit=self._policy.size_limit)
         else:
             self._say("chunk accepted", octets=chunk.size)
+
+    def _refuse_chunk(self, refusal: Refusal, *, is_last: bool) -> None:
+        self._say(refusal.situation, **refusal.known)
 
     def _conclude(self, envelope: Envelope, refusal: str | None, content: bytes) -> None:
         # Answers the message, which has come whole.
