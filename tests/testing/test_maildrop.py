@@ -1,3 +1,5 @@
+from typing import Any
+
 import pytest
 
 from mailwire.smtp import Mailbox
@@ -68,8 +70,39 @@ def test_a_certificate_is_of_one_user() -> None:
 
 
 def test_one_token_is_no_collection_of_them() -> None:
-    with pytest.raises(ValueError, match="access_tokens are a collection") as refusal:
+    with pytest.raises(ValueError, match="expected access_tokens to be a collection") as refusal:
         Account("alice", "", access_tokens="covert")
+    assert "covert" not in str(refusal.value)
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"user": 1}, "expected user to be text, got 1"),
+        ({"user": "\ud800"}, "expected user to be text that UTF-8 can express"),
+        ({"password": None}, "expected the password of 'alice' to be text, got a value of the type NoneType"),
+        ({"password": b"covert"}, "the password of 'alice' to be text, got a value of the type bytes"),
+        ({"password": "covert\ud800"}, "to be text that UTF-8 can express, got a value of the type str"),
+        ({"addresses": "alice@example.org"}, r"one alone is \[text\], got 'alice@example.org'"),
+        ({"addresses": [1]}, "expected each of addresses to be text, got 1"),
+        ({"access_tokens": b"covert"}, "got a value of the type bytes"),
+        ({"access_tokens": [b"covert"]}, "expected each of access_tokens to be text, got a value of the type bytes"),
+        ({"access_tokens": iter(["covert"])}, "expected access_tokens to be a collection of texts"),
+        ({"certificate_name": 1}, "expected certificate_name to be text, got 1"),
+        ({"certificate_name": ""}, "must not be empty"),
+    ],
+)
+def test_a_value_of_another_kind_is_told_and_no_secret_with_it(settings: Any, message: str) -> None:
+    with pytest.raises(ValueError, match=message) as refusal:
+        Account(**{"user": "alice", "password": "", **settings})
+    assert "covert" not in str(refusal.value)
+
+
+def test_what_is_no_account_is_refused_and_not_shown() -> None:
+    with pytest.raises(ValueError, match=r"expected accounts, such as .* got Account\(user='alice'"):
+        Maildrop(Account("alice", "covert"))  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="expected an Account, got a value of the type tuple") as refusal:
+        Maildrop([("alice", "covert")])  # type: ignore[list-item]
     assert "covert" not in str(refusal.value)
 
 
@@ -147,11 +180,19 @@ def test_a_unique_id_is_printable_and_short(uid: str) -> None:
         maildrop().put("alice", b"a", uid=uid)
 
 
+def test_a_message_is_octets_and_a_unique_id_is_text() -> None:
+    with pytest.raises(ValueError, match="expected the octets of a message, got 'hello'"):
+        maildrop().put("alice", "hello")  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="expected uid to be text, got 1"):
+        maildrop().put("alice", b"hello", uid=1)  # type: ignore[arg-type]
+    assert maildrop().put("alice", bytearray(b"hello")).content == b"hello\r\n"
+
+
 def test_an_account_that_is_none_has_no_mail() -> None:
-    with pytest.raises(KeyError):
+    with pytest.raises(KeyError, match=r"there is no account 'carol'; there are 'alice', 'bob'"):
         maildrop().messages("carol")
-    with pytest.raises(KeyError):
-        maildrop().put("carol", b"a")
+    with pytest.raises(KeyError, match="there are none"):
+        Maildrop().put("carol", b"a")
 
 
 # Sessions

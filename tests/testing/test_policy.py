@@ -1,3 +1,5 @@
+from typing import Any
+
 import pytest
 
 from mailwire.smtp import Mailbox
@@ -71,3 +73,45 @@ def test_replies_are_found_whatever_the_case() -> None:
     assert policy.recipient_reply(Mailbox.parse("b@example.org")) is None
     assert policy.delivery_reply("A@example.org") == "550"
     assert policy.delivery_reply("b@example.org") is None
+
+
+def test_addresses_are_compared_as_they_are_meant() -> None:
+    policy = Policy(refused_senders=['"spam"@example.org'], recipient_replies={'"a"@example.org': "450 later"})
+
+    assert policy.refuses(Mailbox.parse("spam@example.org"))
+    assert policy.recipient_reply(Mailbox.parse("a@example.org")) == "450 later"
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"hostname": 1}, "expected hostname to be text, got 1"),
+        ({"hostname": ""}, "expected a domain name"),
+        ({"hostname": "a\r\n250 b"}, r"got 'a\\r\\n250 b'"),
+        ({"size_limit": "1000"}, "expected size_limit to be a whole number, 1 at least, got '1000'"),
+        ({"size_limit": 0}, "1 at least, got 0"),
+        ({"require_auth": "no"}, "expected require_auth to be True or False, got 'no'"),
+        ({"apop": 1}, "expected apop to be True or False, got 1"),
+        ({"mechanisms": "PLAIN"}, r"in which one alone is \[text\], got 'PLAIN'"),
+        ({"mechanisms": [None]}, "expected each of mechanisms to be text, got None"),
+        ({"extensions": "SIZE"}, r"in which one alone is \[text\], got 'SIZE'"),
+        ({"extensions": iter(["SIZE"])}, "expected extensions to be a collection of texts"),
+        ({"scram_iterations": 4096.5}, "from 1 to 2147483647, got 4096.5"),
+        ({"oauth_scope": None}, "expected oauth_scope to be text, got None"),
+        ({"make_nonce": "1896"}, "expected make_nonce to be a function, got '1896'"),
+        ({"make_salt": b"salt"}, "expected make_salt to be a function, got b'salt'"),
+        ({"refused_senders": "spam@example.org"}, r"in which one alone is \[text\], got 'spam@example.org'"),
+        ({"refused_senders": ["spam"]}, "expected an address like name@example.org, got 'spam'"),
+        ({"refused_senders": [1]}, "expected each of refused_senders to be text, got 1"),
+        ({"recipient_limit": True}, "expected recipient_limit to be a whole number, 1 at least, got True"),
+        ({"recipient_domain_limit": "1"}, "got '1'"),
+        ({"message_limit": 1.5}, "got 1.5"),
+        ({"recipient_replies": ["450"]}, r"a mapping of addresses to replies, got \['450'\]"),
+        ({"recipient_replies": {"bob": "450"}}, "got 'bob'"),
+        ({"recipient_replies": {1: "450"}}, "expected each address of recipient_replies to be text, got 1"),
+        ({"delivery_replies": {"a@example.org": 450}}, "expected each reply of delivery_replies to be text, got 450"),
+    ],
+)
+def test_a_value_of_another_kind_is_told(settings: Any, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        Policy(**settings)

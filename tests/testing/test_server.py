@@ -7,6 +7,7 @@ import threading
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -162,6 +163,27 @@ def test_implicit_tls_needs_a_context() -> None:
         MailServer(implicit_tls=True)
 
 
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"accounts": "alice"}, "expected an Account, got a value of the type str"),
+        ({"accounts": ALICE}, "expected accounts, such as"),
+        ({"quirk": "gmail"}, r"expected a quirk, such as QUIRKS\[\"gmail\"\], got 'gmail'"),
+        ({"policy": {}}, r"expected a policy, such as Policy\(require_auth=True\), got {}"),
+        ({"tls_context": True}, r"expected a TLS context of servers, such as server_context\(\), got True"),
+        ({"tls_context": client_context()}, "expected a TLS context of servers"),
+    ],
+)
+def test_a_server_of_what_is_none_is_refused(settings: Any, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        MailServer(**settings)
+
+
+def test_the_addresses_of_an_added_account_are_not_one() -> None:
+    with pytest.raises(ValueError, match=r"one alone is \[text\], got 'bob@example.org'"):
+        MailServer().add_account("bob", "hidden", "bob@example.org")
+
+
 def test_an_account_can_be_added() -> None:
     server = MailServer([ALICE])
 
@@ -184,7 +206,7 @@ async def test_it_can_be_left_while_clients_are_there() -> None:
 
 
 async def test_lmtp_has_a_port_and_a_path(tmp_path: Path) -> None:
-    path = str(tmp_path / "lmtp")
+    path = tmp_path / "lmtp"
     group = b"MAIL FROM:<>\r\nRCPT TO:<alice@example.org>\r\nRCPT TO:<bob@example.org>\r\nDATA\r\n"
 
     async def deliver(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

@@ -14,6 +14,7 @@ from itertools import islice
 from .._wire.dots import LineEnds
 from .._wire.text import check_argument, quote
 from ..smtp.paths import Mailbox
+from .checks import check_text, check_texts, describe
 from .stored_keys import StoredKeys
 
 __all__ = ["Account", "Envelope", "Maildrop", "OpenMaildrop", "StoredMessage"]
@@ -32,7 +33,8 @@ class Account:
     certificate_name: the name in a client's certificate, its common name or an alternative name, with which EXTERNAL
         logs in.
 
-    Raises ValueError for an empty or unprintable user, and for an address that is none.
+    Raises ValueError for an empty or unprintable user, for an address that is none, and for a value of another kind
+    than its field has, which is not quoted where it may be a secret.
     """
 
     user: str
@@ -42,10 +44,16 @@ class Account:
     certificate_name: str | None = None
 
     def __post_init__(self) -> None:
+        check_text("user", self.user)
         if not check_argument("a user name", self.user.encode()):
             raise ValueError("a user name must not be empty")
-        if isinstance(self.access_tokens, str):
-            raise ValueError("access_tokens are a collection; one token alone is [token]")
+        check_text(f"the password of {self.user!r}", self.password, is_secret=True)
+        check_texts("addresses", self.addresses)
+        check_texts("access_tokens", self.access_tokens, is_secret=True)
+        if self.certificate_name is not None:
+            check_text("certificate_name", self.certificate_name)
+            if not self.certificate_name:
+                raise ValueError("a certificate_name must not be empty; None is for no certificate")
         default = self.user if "@" in self.user else f"{self.user}@localhost"
         parsed = tuple(str(Mailbox.parse(address)) for address in self.addresses or (default,))
         object.__setattr__(self, "addresses", parsed)
@@ -132,6 +140,8 @@ class Maildrop:
         self._owners: dict[str, _Box] = {}  # by address
         self._last_number = 0
         self.stored_keys: dict[tuple[str, str, int], StoredKeys] = {}
+        if not isinstance(accounts, Iterable):
+            raise ValueError(f'expected accounts, such as [Account("alice", "secret")], got {describe(accounts)}')
         for account in accounts:
             self.add(account)
 
@@ -143,7 +153,12 @@ class Maildrop:
         return tuple(box.account for box in self._boxes.values())
 
     def add(self, account: Account) -> None:
-        """Add an account. Raises ValueError if its user, one of its addresses or its certificate's name is taken."""
+        """Add an account.
+
+        Raises ValueError if its user, one of its addresses or its certificate's name is taken, and for what is none.
+        """
+        if not isinstance(account, Account):
+            raise ValueError(f"expected an Account, got {describe(account, is_secret=True)}")
         if account.user in self._boxes:
             raise ValueError(f"there is an account {account.user!r} already")
         for address in account.addresses:
@@ -168,15 +183,19 @@ class Maildrop:
 
     def messages(self, user: str) -> tuple[StoredMessage, ...]:
         """Return the mail of `user`, the oldest first. Raises KeyError if there is no such account."""
-        return tuple(self._boxes[user].messages.values())
+        return tuple(self._box(user).messages.values())
 
-    def put(self, user: str, content: bytes, *, uid: str | None = None) -> StoredMessage:
+    def put(self, user: str, content: bytes | bytearray | memoryview, *, uid: str | None = None) -> StoredMessage:
         """Store a message for `user`; its line ends become CRLF, and a last line without one gets it.
 
-        uid: a unique id of your own; by default a number. Raises ValueError if `content` holds a NUL, or if `uid` is
-        taken or no unique id (RFC 1939 7); KeyError if there is no such account.
+        uid: a unique id of your own; by default a number. Raises ValueError if `content` is no octets or holds a NUL,
+        or if `uid` is taken or no unique id (RFC 1939 7); KeyError if there is no such account.
         """
-        box = self._boxes[user]
+        box = self._box(user)
+        if uid is not None:
+            check_text("uid", uid)
+        if not isinstance(content, bytes | bytearray | memoryview):
+            raise ValueError(f"expected the octets of a message, got {describe(content)}")
         if uid is None:
             uid = self._next_id([box])
         elif not 1 <= len(uid) <= _UID_LIMIT or not all("!" <= character <= "~" for character in uid):
@@ -184,7 +203,7 @@ class Maildrop:
         if uid in box.messages:
             raise ValueError(f"{user!r} has a message with the unique id {uid} already")
         line_ends = LineEnds()
-        content = line_ends.feed(content) + line_ends.finish()
+        content = line_ends.feed(bytes(content)) + line_ends.finish()
         if content and not content.endswith(b"\n"):
             content += b"\r\n"
         message = box.messages[uid] = StoredMessage(uid, content)
@@ -206,10 +225,16 @@ class Maildrop:
 
         limit: of how many messages, at most; the oldest.
         """
-        box = self._boxes[user]
+        box = self._box(user)
         return None if box.is_locked else OpenMaildrop(box, limit)
 
     # Private
+
+    def _box(self, user: str) -> _Box:
+        box = self._boxes.get(user)
+        if box is None:
+            raise KeyError(f"there is no account {user!r}; there are {', '.join(map(repr, self._boxes)) or 'none'}")
+        return box
 
     def _next_id(self, boxes: Collection[_Box]) -> str:
         # A number that no test has used for a unique id of its own.

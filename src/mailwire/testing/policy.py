@@ -6,7 +6,8 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
-from ..smtp.paths import Mailbox
+from ..smtp.paths import Mailbox, check_domain
+from .checks import check_flag, check_names, check_text, check_texts, check_whole, describe
 from .smtp_extensions import EXTENSIONS
 
 __all__ = ["DEFAULTS", "MECHANISMS", "Policy"]
@@ -37,7 +38,7 @@ _REPLY: Final = re.compile(r"[245][0-5][0-9](?: [^\r\n\0]*)?\Z")
 class Policy:
     """The settings of both servers.
 
-    hostname: the name that the server gives itself.
+    hostname: the name that the server gives itself, a domain or an address literal.
     size_limit: the largest message that SMTP takes, in octets (RFC 1870).
     require_auth: whether MAIL is refused before AUTH has succeeded (RFC 4954 6).
     mechanisms: the SASL mechanisms offered, in this order, of `MECHANISMS`; none: no AUTH. Those that end in -PLUS are
@@ -58,8 +59,8 @@ class Policy:
         or 5yz; behind 421 the server closes. Case does not count.
     delivery_replies: the same for what LMTP answers behind the message, for each recipient (RFC 2033 4.2).
 
-    Raises ValueError for what is not one of `MECHANISMS` or `EXTENSIONS`, for a number that is none, and for a line
-    that is no reply.
+    Raises ValueError for what is not one of `MECHANISMS` or `EXTENSIONS`, for an address and a name that are none, for
+    a line that is no reply, and for a value of another kind than its field has.
     """
 
     hostname: str = "localhost"
@@ -80,20 +81,27 @@ class Policy:
     delivery_replies: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        for name in self.mechanisms:
-            if name not in MECHANISMS:
-                raise ValueError(f"expected mechanisms of {', '.join(MECHANISMS)}; got {name!r}")
-        if not 1 <= self.scram_iterations <= _ITERATION_LIMIT:
-            raise ValueError(f"expected 1 to {_ITERATION_LIMIT} iterations, got {self.scram_iterations}")
-        for keyword in self.extensions:
-            if keyword not in EXTENSIONS:
-                raise ValueError(f"expected extensions of {', '.join(EXTENSIONS)}; got {keyword!r}")
-        for limit in self.limits.values():
-            if limit < 1:
-                raise ValueError(f"expected a limit of 1 at least, got {limit}")
-        for line in (*self.recipient_replies.values(), *self.delivery_replies.values()):
-            if not _REPLY.match(line):
-                raise ValueError(f"expected a reply, 2yz, 4yz or 5yz and a text, got {line!r}")
+        check_text("hostname", self.hostname)
+        check_domain(self.hostname)
+        # RFC 1870 4: 0 would say that there is no limit.
+        check_whole("size_limit", self.size_limit, 1)
+        check_flag("require_auth", self.require_auth)
+        check_names("mechanisms", self.mechanisms, MECHANISMS)
+        check_flag("apop", self.apop)
+        check_whole("scram_iterations", self.scram_iterations, 1, _ITERATION_LIMIT)
+        check_text("oauth_scope", self.oauth_scope)
+        for name, make in (("make_nonce", self.make_nonce), ("make_salt", self.make_salt)):
+            if not callable(make):
+                raise ValueError(f"expected {name} to be a function, got {describe(make)}")
+        check_texts("refused_senders", self.refused_senders)
+        for address in self.refused_senders:
+            Mailbox.parse(address)
+        check_names("extensions", self.extensions, EXTENSIONS)
+        for name in ("recipient_limit", "recipient_domain_limit", "message_limit"):
+            if getattr(self, name) is not None:
+                check_whole(name, getattr(self, name), 1)
+        _check_replies("recipient_replies", self.recipient_replies)
+        _check_replies("delivery_replies", self.delivery_replies)
 
     @property
     def limits(self) -> Mapping[str, int]:
@@ -107,7 +115,7 @@ class Policy:
 
     def refuses(self, sender: Mailbox) -> bool:
         """Whether mail from `sender` is refused."""
-        return str(sender).casefold() in {address.casefold() for address in self.refused_senders}
+        return _key(str(sender)) in map(_key, self.refused_senders)
 
     def recipient_reply(self, recipient: Mailbox) -> str | None:
         """Return the line with which RCPT is answered for `recipient`; None if its owner decides."""
@@ -125,8 +133,23 @@ class Policy:
         return f"<{self.make_nonce()}@{self.hostname}>"
 
 
+def _check_replies(name: str, replies: object) -> None:
+    if not isinstance(replies, Mapping):
+        raise ValueError(f"expected {name} to be a mapping of addresses to replies, got {describe(replies)}")
+    for address, line in replies.items():
+        check_text(f"each address of {name}", address)
+        Mailbox.parse(address)
+        check_text(f"each reply of {name}", line)
+        if not _REPLY.match(line):
+            raise ValueError(f"expected a reply, 2yz, 4yz or 5yz and a text, got {describe(line)}")
+
+
 def _found(replies: Mapping[str, str], address: str) -> str | None:
-    return {key.casefold(): line for key, line in replies.items()}.get(address.casefold())
+    return {_key(key): line for key, line in replies.items()}.get(_key(address))
+
+
+def _key(address: str) -> str:
+    return str(Mailbox.parse(address)).casefold()
 
 
 DEFAULTS: Final = Policy()

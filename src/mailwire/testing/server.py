@@ -1,10 +1,12 @@
 """MailServer: SMTP, LMTP and POP3 on the loopback interface, over one maildrop."""
 
+import os
 import ssl
 from collections import deque
 from collections.abc import Iterable
-from typing import Self
+from typing import Any, Self
 
+from .checks import describe
 from .handshake import find_certificate
 from .listener import Listener
 from .lmtp_server import LMTPServer
@@ -40,6 +42,8 @@ class MailServer:
         The `flights` of a session are then exactly the times that the client had to wait for the server, however its
         words were cut into packets.
 
+    Raises ValueError for what is none of these.
+
     It lives in the event loop that it was started in. Leaving it cuts every connection that is still open; the mail and
     the sessions can be read afterwards.
     """
@@ -52,9 +56,16 @@ class MailServer:
         policy: Policy = DEFAULTS,
         tls_context: ssl.SSLContext | None = None,
         implicit_tls: bool = False,
-        lmtp_path: str | None = None,
+        lmtp_path: str | os.PathLike[str] | None = None,
         patient: bool = False,
     ) -> None:
+        if not isinstance(quirk, Quirk):
+            raise ValueError(f'expected a quirk, such as QUIRKS["gmail"], got {describe(quirk)}')
+        if not isinstance(policy, Policy):
+            raise ValueError(f"expected a policy, such as Policy(require_auth=True), got {describe(policy)}")
+        if tls_context is not None and not _is_for_servers(tls_context):
+            got = describe(tls_context)
+            raise ValueError(f"expected a TLS context of servers, such as server_context(), got {got}")
         if implicit_tls and tls_context is None:
             raise ValueError("implicit TLS needs a tls_context, such as server_context()")
         self.maildrop: Maildrop = Maildrop(accounts)
@@ -71,13 +82,14 @@ class MailServer:
         self._pop3 = Listener(self._open_pop3, tls_context, certificate, patient=patient)
         self._listeners = [self._smtp, self._lmtp, self._pop3]
         if lmtp_path is not None:
-            self._listeners.append(Listener(self._open_lmtp, tls_context, certificate, patient=patient, path=lmtp_path))
+            path = os.fspath(lmtp_path)
+            self._listeners.append(Listener(self._open_lmtp, tls_context, certificate, patient=patient, path=path))
 
     # Accounts and mail
 
     def add_account(self, user: str, password: str, addresses: Iterable[str] = ()) -> Account:
         """Add an account; see `Account` for the arguments. Raises ValueError."""
-        account = Account(user, password, tuple(addresses))
+        account = Account(user, password, _collected(addresses))
         self.maildrop.add(account)
         return account
 
@@ -180,3 +192,12 @@ class MailServer:
     def _begin(self, session: Session) -> None:
         if self._mishaps:
             session.inject(*self._mishaps.popleft())
+
+
+def _collected(addresses: Iterable[str]) -> Any:
+    # One text is for an Account to refuse.
+    return addresses if isinstance(addresses, str) else tuple(addresses)
+
+
+def _is_for_servers(context: object) -> bool:
+    return isinstance(context, ssl.SSLContext) and context.protocol is not ssl.PROTOCOL_TLS_CLIENT
