@@ -1,6 +1,15 @@
 import pytest
 
-from mailwire.testing.checks import check_number, check_octets, check_whole, describe
+from mailwire.testing.checks import (
+    check_flag,
+    check_names,
+    check_number,
+    check_octets,
+    check_text,
+    check_texts,
+    check_whole,
+    describe,
+)
 
 
 def test_a_long_value_is_quoted_by_its_beginning_and_a_secret_by_its_type() -> None:
@@ -25,3 +34,32 @@ def test_octets_are_bytes() -> None:
     check_octets("octets", b"")
     with pytest.raises(ValueError, match="expected octets to be bytes, got 'text'"):
         check_octets("octets", "text")
+
+
+def test_truth_is_said_by_its_names() -> None:
+    check_flag("flag", False)
+    with pytest.raises(ValueError, match="expected flag to be True or False, got 1"):
+        check_flag("flag", 1)
+
+
+def test_text_can_be_written_and_a_secret_is_not_shown() -> None:
+    check_text("text", "\u7528")
+    for text in ("covert\ud800", b"covert"):
+        with pytest.raises(ValueError, match="expected text to be text") as told:
+            check_text("text", text)
+        assert "covert" in str(told.value)
+        with pytest.raises(ValueError, match="got a value of the type") as told:
+            check_text("text", text, is_secret=True)
+        assert "covert" not in str(told.value)
+
+
+def test_texts_are_a_collection_and_names_are_known() -> None:
+    check_names("words", ["a", "b"], ("a", "b"))
+    check_texts("words", {"a"})
+    for words in ("a", b"a", iter("a"), None):
+        with pytest.raises(ValueError, match=r"in which one alone is \[text\], got "):
+            check_texts("words", words)
+    with pytest.raises(ValueError, match="expected each of words to be text, got None"):
+        check_texts("words", [None])
+    with pytest.raises(ValueError, match="expected words of a, b; got 'c'"):
+        check_names("words", ["a", "c"], ("a", "b"))

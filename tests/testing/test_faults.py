@@ -45,6 +45,13 @@ wrong: Any = "wrong"
         lambda: DoubledLine(0),
         lambda: SwappedLines(0),
         lambda: Cut(0, of=wrong),
+        lambda: Cut(wrong),
+        lambda: Cut(1.5),  # type: ignore[arg-type]
+        lambda: Latency(float("inf")),
+        lambda: Latency(wrong),
+        lambda: BitFlip(0, wrong),
+        lambda: Insertion(0, wrong),
+        lambda: DroppedLine(True),
     ],
 )
 def test_what_cannot_go_wrong_so_is_refused(make: Callable[[], object]) -> None:

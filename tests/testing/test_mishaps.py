@@ -217,9 +217,16 @@ def test_mishaps_are_asked_for_once_and_in_time() -> None:
         (lambda: HeldBack("NOOP", 0), "1 at least, got 0"),
         (lambda: Doubled("NOOP", -1), "1 at least, got -1"),
         (lambda: Replaced("x", b""), "a verb in capitals"),
-        (lambda: Split("NOOP", 0), "an octet at least, got 0"),
-        (lambda: Delayed("NOOP", -1), "a delay in seconds, got -1"),
-        (lambda: Delayed("NOOP", float("nan")), "a delay in seconds"),
+        (lambda: Split("NOOP", 0), "1 at least, got 0"),
+        (lambda: Delayed("NOOP", -1), "expected seconds to be a number, 0 at least, got -1"),
+        (lambda: Delayed("NOOP", float("nan")), "a number"),
+        (lambda: Delayed("NOOP", float("inf")), "a number"),
+        (lambda: Unanswered("MAIL FROM"), "a verb in capitals or"),
+        (lambda: Unanswered(1), "expected a step to be text, got 1"),  # type: ignore[arg-type]
+        (lambda: HungUp("NOOP", "RST"), "got 'RST'"),  # type: ignore[arg-type]
+        (lambda: HungUp("NOOP", behind=1), "True or False, got 1"),  # type: ignore[arg-type]
+        (lambda: Replaced("MAIL", "451 no\r\n"), "octets to be bytes, got '451 no"),  # type: ignore[arg-type]
+        (lambda: Early("MAIL", "250 ok\r\n", "EHLO"), "octets to be bytes, got '250 ok"),  # type: ignore[arg-type]
         (lambda: HungUp("NOOP", by="ACK"), "FIN"),  # type: ignore[arg-type]
         (lambda: Early("NOOP", b"", "noop"), "a verb in capitals"),
     ],

@@ -1,3 +1,5 @@
+from typing import Any
+
 import pytest
 
 from mailwire.testing import (
@@ -83,6 +85,40 @@ def test_without_response_codes_there_are_none() -> None:
     session = greeted(POP3Server(Maildrop([ACCOUNT]), quirk=quirk))
 
     assert say(session, b"AUTH PLAIN AGEAYg==\r\n") == b"-ERR Credentials invalid\r\n"
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: SMTPQuirk(replies={"quit": "221 {path}"}), "expected 'quit' to name what it knows"),
+        (lambda: SMTPQuirk(unknown_commands=frozenset({"ehlo"})), "to be verbs in capitals, got 'ehlo'"),
+        (lambda: SMTPQuirk(unknown_commands="EHLO"), "one alone is"),  # type: ignore[arg-type]
+        (lambda: SMTPQuirk(withheld_extensions=frozenset({"TLS"})), "got 'TLS'"),
+        (lambda: SMTPQuirk(takes_bare_hello=1), "True or False, got 1"),  # type: ignore[arg-type]
+        (lambda: SMTPQuirk(takes_bare_paths=None), "True or False, got None"),  # type: ignore[arg-type]
+        (lambda: POP3Quirk(encoding="klingon"), "expected the name of an encoding, got 'klingon'"),
+        (lambda: POP3Quirk(encoding="base64"), "expected the name of an encoding, got 'base64'"),
+        (lambda: POP3Quirk(responses={"noop": "+OK \u7528"}, encoding="ascii"), "'noop' in ascii"),
+        (lambda: POP3Quirk(withheld_capabilities=frozenset({"EXPIRE"})), "got 'EXPIRE'"),
+        (lambda: POP3Quirk(late_capabilities=frozenset({"EXPIRE"})), "got 'EXPIRE'"),
+        (lambda: POP3Quirk(further_capabilities="EXPIRE 0"), "got 'EXPIRE 0'"),  # type: ignore[arg-type]
+        (lambda: POP3Quirk(line_end="\n"), "line_end to be bytes"),  # type: ignore[arg-type]
+        (lambda: POP3Quirk(line_end=b""), "must not be empty"),
+        (lambda: POP3Quirk(uid_separator=b" "), "uid_separator to be text"),  # type: ignore[arg-type]
+        (lambda: POP3Quirk(top_limit=-1), "expected top_limit to be a whole number, 0 at least, got -1"),
+        (lambda: POP3Quirk(list_surplus=0.5), "got 0.5"),  # type: ignore[arg-type]
+        (lambda: POP3Quirk(dot_apart="no"), "expected dot_apart to be True or False"),  # type: ignore[arg-type]
+        (lambda: POP3Quirk(defects=[Defect.EMPTY]), "a mapping of messages' numbers"),  # type: ignore[arg-type]
+        (lambda: POP3Quirk(defects={0: Defect.EMPTY}), "each number of defects"),
+        (lambda: POP3Quirk(defects={1: "EMPTY"}), "expected a defect, such as"),  # type: ignore[dict-item]
+        (lambda: Quirk(1), "expected name to be text, got 1"),  # type: ignore[arg-type]
+        (lambda: Quirk("x", POP3Quirk()), "expected an SMTPQuirk, got POP3Quirk"),  # type: ignore[arg-type]
+        (lambda: Quirk("x", pop3=SMTPQuirk()), "expected a POP3Quirk, got SMTPQuirk"),  # type: ignore[arg-type]
+    ],
+)
+def test_a_quirk_that_can_be_none_is_an_error(make: Any, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        make()
 
 
 def test_doubling_a_situation_that_is_none_is_an_error() -> None:

@@ -1,11 +1,14 @@
 """Faults: what can go wrong between a client and a server, as values for a `FaultProxy`.
 
 `of` says whose octets are meant, what the "client" has sent or what the "server" has. Octets and lines are counted from
-the beginning of the connection, and as their sender sent them; a line ends with LF.
+the beginning of the connection, and as their sender sent them; a line ends with LF. A value that is none raises
+ValueError.
 """
 
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
+
+from .checks import check_number, check_octets, check_whole
 
 __all__ = [
     "Alteration",
@@ -30,11 +33,9 @@ Side = Literal["client", "server"]
 """Whose octets are meant."""
 
 
-def _check(of: Side, value: float, least: float, what: str) -> None:
+def _check_side(of: object) -> None:
     if of not in ("client", "server"):
         raise ValueError(f'expected the octets of the "client" or of the "server", got {of!r}')
-    if not value >= least:
-        raise ValueError(f"expected {what} of {least:g} at least, got {value}")
 
 
 # When octets arrive
@@ -49,8 +50,9 @@ class Latency:
     of: Side = "server"
 
     def __post_init__(self) -> None:
-        _check(self.of, self.seconds, 0, "seconds")
-        _check(self.of, self.jitter, 0, "a jitter")
+        _check_side(self.of)
+        check_number("seconds", self.seconds, 0)
+        check_number("jitter", self.jitter, 0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +63,8 @@ class Bandwidth:
     of: Side = "server"
 
     def __post_init__(self) -> None:
-        _check(self.of, self.octets_per_second, 1, "octets per second")
+        _check_side(self.of)
+        check_number("octets_per_second", self.octets_per_second, 1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,8 +76,9 @@ class Slices:
     of: Side = "server"
 
     def __post_init__(self) -> None:
-        _check(self.of, self.size, 1, "a size")
-        _check(self.of, self.pause, 0, "a pause")
+        _check_side(self.of)
+        check_whole("size", self.size, 1)
+        check_number("pause", self.pause, 0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +89,8 @@ class Coalesced:
     of: Side = "server"
 
     def __post_init__(self) -> None:
-        _check(self.of, self.seconds, 0, "seconds")
+        _check_side(self.of)
+        check_number("seconds", self.seconds, 0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +101,8 @@ class LateEnd:
     of: Side = "server"
 
     def __post_init__(self) -> None:
-        _check(self.of, self.seconds, 0, "seconds")
+        _check_side(self.of)
+        check_number("seconds", self.seconds, 0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +113,8 @@ class ZeroWindow:
     of: Side = "client"
 
     def __post_init__(self) -> None:
-        _check(self.of, self.at, 0, "a number of octets")
+        _check_side(self.of)
+        check_whole("at", self.at, 0)
 
 
 # How it ends
@@ -121,7 +128,8 @@ class HalfClose:
     of: Side = "server"
 
     def __post_init__(self) -> None:
-        _check(self.of, self.at, 0, "a number of octets")
+        _check_side(self.of)
+        check_whole("at", self.at, 0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,7 +141,8 @@ class Cut:
     by: Literal["FIN", "RST"] = "RST"
 
     def __post_init__(self) -> None:
-        _check(self.of, self.at, 0, "a number of octets")
+        _check_side(self.of)
+        check_whole("at", self.at, 0)
         if self.by not in ("FIN", "RST"):
             raise ValueError(f'expected a cut by "FIN" or "RST", got {self.by!r}')
 
@@ -150,9 +159,9 @@ class BitFlip:
     of: Side = "server"
 
     def __post_init__(self) -> None:
-        _check(self.of, self.at, 0, "a number of octets")
-        if not 0 <= self.bit <= 7:
-            raise ValueError(f"expected a bit from 0 to 7, got {self.bit}")
+        _check_side(self.of)
+        check_whole("at", self.at, 0)
+        check_whole("bit", self.bit, 0, 7)
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,7 +173,9 @@ class Insertion:
     of: Side = "server"
 
     def __post_init__(self) -> None:
-        _check(self.of, self.at, 0, "a number of octets")
+        _check_side(self.of)
+        check_whole("at", self.at, 0)
+        check_octets("octets", self.octets)
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,7 +186,8 @@ class DroppedLine:
     of: Side = "server"
 
     def __post_init__(self) -> None:
-        _check(self.of, self.number, 1, "a number of a line")
+        _check_side(self.of)
+        check_whole("number", self.number, 1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,7 +198,8 @@ class DoubledLine:
     of: Side = "server"
 
     def __post_init__(self) -> None:
-        _check(self.of, self.number, 1, "a number of a line")
+        _check_side(self.of)
+        check_whole("number", self.number, 1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,7 +210,8 @@ class SwappedLines:
     of: Side = "server"
 
     def __post_init__(self) -> None:
-        _check(self.of, self.number, 1, "a number of a line")
+        _check_side(self.of)
+        check_whole("number", self.number, 1)
 
 
 Alteration: TypeAlias = BitFlip | Insertion | DroppedLine | DoubledLine | SwappedLines

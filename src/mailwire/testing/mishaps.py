@@ -3,11 +3,14 @@
 A `step` is what is answered: "greeting", a command by its verb ("EHLO", "RCPT", "RETR"), "." for the end of a message,
 whether a dot is that or the last chunk; every challenge and the end of an exchange of AUTH is a step "AUTH". `number`
 says which one of the session is meant, the first, the second and so on. What the client asked for is done all the same:
-a message whose answer is lost has been taken.
+a message whose answer is lost has been taken. A value that is none raises ValueError.
 """
 
+import re
 from dataclasses import dataclass
-from typing import Literal, TypeAlias
+from typing import Final, Literal, TypeAlias
+
+from .checks import check_flag, check_number, check_octets, check_text, check_whole
 
 __all__ = [
     "Delayed",
@@ -22,11 +25,14 @@ __all__ = [
 ]
 
 
+_STEP: Final = re.compile(r"greeting|\.|[A-Z][A-Z0-9-]*")
+
+
 def _check(step: str, number: int) -> None:
-    if step not in ("greeting", ".") and not step.isupper():
+    check_text("a step", step)
+    if not _STEP.fullmatch(step):
         raise ValueError(f'expected "greeting", a verb in capitals or ".", got {step!r}')
-    if number < 1:
-        raise ValueError(f"expected the number of a step, 1 at least, got {number}")
+    check_whole("number", number, 1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +59,7 @@ class HungUp:
         _check(self.step, self.number)
         if self.by not in ("FIN", "RST"):
             raise ValueError(f'expected an end by "FIN" or "RST", got {self.by!r}')
+        check_flag("behind", self.behind)
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,8 +72,7 @@ class Delayed:
 
     def __post_init__(self) -> None:
         _check(self.step, self.number)
-        if not self.seconds >= 0:
-            raise ValueError(f"expected a delay in seconds, got {self.seconds}")
+        check_number("seconds", self.seconds, 0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +85,7 @@ class Replaced:
 
     def __post_init__(self) -> None:
         _check(self.step, self.number)
+        check_octets("octets", self.octets)
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,8 +98,7 @@ class Split:
 
     def __post_init__(self) -> None:
         _check(self.step, self.number)
-        if self.size < 1:
-            raise ValueError(f"expected packets of an octet at least, got {self.size}")
+        check_whole("size", self.size, 1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,6 +139,7 @@ class Early:
     def __post_init__(self) -> None:
         _check(self.step, self.number)
         _check(self.behind, self.number)
+        check_octets("octets", self.octets)
 
 
 Mishap: TypeAlias = Unanswered | HungUp | Delayed | Replaced | Split | HeldBack | Doubled | Early

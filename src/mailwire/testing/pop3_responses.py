@@ -9,7 +9,7 @@ __all__ = ["RESPONSES"]
 
 RESPONSES: Final[Mapping[str, Phrase]] = {
     "greeting": Phrase("+OK", "", "{hostname} POP3 mailwire.testing"),
-    "user": Phrase("+OK", "", "Password, please"),
+    "user": Phrase("+OK", "", "Password, please", further=("user",)),
     "logged in": Phrase("+OK", "", "Maildrop locked, {count} messages ({octets} octets)"),
     "challenge": Phrase("+", "", "{challenge}"),
     "capa": Phrase("+OK", "", "Capabilities follow"),
@@ -18,7 +18,7 @@ RESPONSES: Final[Mapping[str, Phrase]] = {
     "stat": Phrase("+OK", "", "{count} {octets}"),
     "list": Phrase("+OK", "", "{count} messages ({octets} octets)"),
     "list one": Phrase("+OK", "", "{number} {octets}"),
-    "uidl": Phrase("+OK", "", "Unique ids follow"),
+    "uidl": Phrase("+OK", "", "Unique ids follow", further=("count", "octets")),
     "uidl one": Phrase("+OK", "", "{number} {uid}"),
     "retr": Phrase("+OK", "", "{octets} octets"),
     "top": Phrase("+OK", "", "Top of message follows"),

@@ -4,13 +4,16 @@ A quirk changes what the server objects say and offer: it is lines instead of li
 extensions it keeps to itself, and facts about its answers and its mail. The profiles of real servers are in `profiles`.
 """
 
+import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from enum import Enum
 from typing import Final
 
-from .phrases import check_situations
+from .checks import check_flag, check_names, check_octets, check_text, check_texts, check_whole, describe
+from .phrases import check_lines
 from .pop3_responses import RESPONSES
+from .smtp_extensions import EXTENSIONS
 from .smtp_replies import REPLIES
 
 __all__ = ["CAPABILITIES", "STANDARD", "Defect", "POP3Quirk", "Quirk", "SMTPQuirk"]
@@ -28,6 +31,15 @@ CAPABILITIES: Final = (
 )
 """What the POP3 server offers, in the order of its response to CAPA."""
 
+_VERB: Final = re.compile(r"[A-Z][A-Z0-9-]*")
+
+
+def _check_verbs(verbs: frozenset[str]) -> None:
+    check_texts("unknown_commands", verbs)
+    for verb in verbs:
+        if not _VERB.fullmatch(verb):
+            raise ValueError(f"expected unknown_commands to be verbs in capitals, got {describe(verb)}")
+
 
 @dataclass(frozen=True, slots=True)
 class SMTPQuirk:
@@ -39,6 +51,8 @@ class SMTPQuirk:
         replies of the table go without their codes.
     takes_bare_hello: HELO and EHLO without a name are accepted (RFC 5321 4.1.1.1 wants one).
     takes_bare_paths: MAIL and RCPT accept a path without angle brackets (RFC 5321 4.1.2 wants them).
+
+    Raises ValueError for a situation, a name in braces, a keyword and a value of another kind that are none.
     """
 
     replies: Mapping[str, str] = field(default_factory=dict)
@@ -48,7 +62,11 @@ class SMTPQuirk:
     takes_bare_paths: bool = False
 
     def __post_init__(self) -> None:
-        check_situations(self.replies, REPLIES)
+        check_lines("replies", self.replies, REPLIES)
+        _check_verbs(self.unknown_commands)
+        check_names("withheld_extensions", self.withheld_extensions, EXTENSIONS)
+        check_flag("takes_bare_hello", self.takes_bare_hello)
+        check_flag("takes_bare_paths", self.takes_bare_paths)
 
 
 class Defect(Enum):
@@ -99,6 +117,8 @@ class POP3Quirk:
     retr_hides: what was retrieved is not shown to later sessions.
     large_message: it hangs up at the DELE of a message with more octets.
     defects: what is wrong with the messages of these numbers.
+
+    Raises ValueError as an `SMTPQuirk` does, and for an encoding that is none, or in which a response cannot be said.
     """
 
     responses: Mapping[str, str] = field(default_factory=dict)
@@ -126,8 +146,43 @@ class POP3Quirk:
     defects: Mapping[int, Defect] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        check_situations(self.responses, RESPONSES)
-        check_situations(self.doubled_responses, RESPONSES)
+        _check_encoding(self.encoding)
+        check_lines("responses", self.responses, RESPONSES, self.encoding)
+        _check_verbs(self.unknown_commands)
+        check_names("withheld_capabilities", self.withheld_capabilities, CAPABILITIES)
+        check_names("late_capabilities", self.late_capabilities, CAPABILITIES)
+        check_texts("further_capabilities", self.further_capabilities)
+        check_names("doubled_responses", self.doubled_responses, RESPONSES)
+        check_octets("line_end", self.line_end)
+        if not self.line_end:
+            raise ValueError("a line_end must not be empty")
+        check_text("uid_separator", self.uid_separator)
+        for name in ("top_limit", "pipelining_limit", "session_limit", "retr_limit", "large_message"):
+            if getattr(self, name) is not None:
+                check_whole(name, getattr(self, name), 0)
+        for name in ("retr_shortfall", "list_surplus"):
+            check_whole(name, getattr(self, name), 0)
+        for attribute in fields(self):
+            if isinstance(attribute.default, bool):
+                check_flag(attribute.name, getattr(self, attribute.name))
+        _check_defects(self.defects)
+
+
+def _check_encoding(encoding: str) -> None:
+    check_text("encoding", encoding)
+    try:
+        "x".encode(encoding)
+    except LookupError as error:
+        raise ValueError(f"expected the name of an encoding, got {encoding!r}") from error
+
+
+def _check_defects(defects: object) -> None:
+    if not isinstance(defects, Mapping):
+        raise ValueError(f"expected defects to be a mapping of messages' numbers, got {describe(defects)}")
+    for number, defect in defects.items():
+        check_whole("each number of defects", number, 1)
+        if not isinstance(defect, Defect):
+            raise ValueError(f"expected a defect, such as Defect.EMPTY, got {describe(defect)}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,6 +192,13 @@ class Quirk:
     name: str
     smtp: SMTPQuirk = field(default=SMTPQuirk(), repr=False)
     pop3: POP3Quirk = field(default=POP3Quirk(), repr=False)
+
+    def __post_init__(self) -> None:
+        check_text("name", self.name)
+        if not isinstance(self.smtp, SMTPQuirk):
+            raise ValueError(f"expected an SMTPQuirk, got {describe(self.smtp)}")
+        if not isinstance(self.pop3, POP3Quirk):
+            raise ValueError(f"expected a POP3Quirk, got {describe(self.pop3)}")
 
 
 STANDARD: Final = Quirk("standard")
