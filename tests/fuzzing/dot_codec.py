@@ -20,24 +20,26 @@ def run(data: bytes, cut: Cutter = octets) -> None:
     """Stuff `data` and take it apart again, and take it apart as it is."""
     text = None if b"\0" in data else _END.sub(b"\r\n", data)
     wire = None if text is None else _stuffed(text)
-    _stuff(data, "normalise", text, wire, cut)
+    pieces = cut(data)
+    _stuff(data, "normalise", text, wire, pieces)
     if _BARE.search(data):
-        _stuff(data, "reject", None, None, cut)
+        _stuff(data, "reject", None, None, pieces)
     else:
-        _stuff(data, "reject", text, wire, cut)
+        _stuff(data, "reject", text, wire, pieces)
     for bare_lf in (False, True):
-        _unstuff(data, cut, bare_lf=bare_lf)
+        _unstuff(data, pieces, bare_lf=bare_lf)
     if text is not None and wire is not None:
         assert _CLEAN.fullmatch(wire), "what leaves holds no bare line end and no NUL"
         assert b"\r\n.\r\n" not in wire[:-1]
         assert _take(whole(wire), bare_lf=False) == (_ended(text), len(wire), True)
 
 
-def _stuff(data: bytes, policy: LineEndPolicy, text: bytes | None, wire: bytes | None, cut: Cutter) -> None:
-    # What comes of it is `text` with its line ends mended, and `wire` with its dots stuffed; None if it is refused.
-    for pieces in (whole(data), cut(data)):
-        assert _made(LineEnds(policy), pieces) == text
-        assert _made(DotStuffer(policy), pieces) == wire
+def _stuff(data: bytes, policy: LineEndPolicy, text: bytes | None, wire: bytes | None, pieces: Pieces) -> None:
+    # What comes of it is `text` with its line ends mended, and `wire` with its dots stuffed; None if it is refused. A
+    # DotStuffer mends by LineEnds, and two texts never look the same when stuffed: in pieces it speaks for both.
+    assert _made(LineEnds(policy), whole(data)) == text
+    for given in (whole(data), pieces):
+        assert _made(DotStuffer(policy), given) == wire
 
 
 def _made(codec: LineEnds | DotStuffer, pieces: Pieces) -> bytes | None:
@@ -55,11 +57,11 @@ def _ended(text: bytes) -> bytes:
     return text if not text or text.endswith(b"\r\n") else text + b"\r\n"
 
 
-def _unstuff(data: bytes, cut: Cutter, *, bare_lf: bool) -> None:
+def _unstuff(data: bytes, pieces: Pieces, *, bare_lf: bool) -> None:
     end = b"\n" if bare_lf else b"\r\n"
     found = (_BARE_TERMINATOR if bare_lf else _TERMINATOR).search(data)
     outcome = _take(whole(data), bare_lf=bare_lf)
-    assert outcome == _take(cut(data), bare_lf=bare_lf)
+    assert outcome == _take(pieces, bare_lf=bare_lf)
     message, taken, finished = outcome
     assert finished is (found is not None)
     if found is not None:

@@ -1,6 +1,6 @@
 """What the targets have in common: how what they are given is cut."""
 
-import unicodedata
+import re
 from collections.abc import Callable, Sequence
 from typing import Final, TypeAlias
 from zlib import crc32
@@ -15,8 +15,11 @@ TURN: Final = b"\x1e"
 Pieces: TypeAlias = Sequence[bytes]
 Cutter: TypeAlias = Callable[[bytes], Pieces]
 
-# Octets. What is no longer is always cut into its octets.
+# Octets. What is no longer is cut into its octets in one case of four, and what is longer in one of sixteen.
 _SHORT: Final = 24
+
+# The categories Cc, Zl, Zp and Cs: controls, what ends a line or a paragraph, and halves of a surrogate pair.
+_UNSAFE: Final = re.compile("[\0-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 
 
 def whole(data: bytes) -> Pieces:
@@ -30,30 +33,25 @@ def octets(data: bytes) -> Pieces:
 
 
 def anyhow(data: bytes) -> Cutter:
-    """How to cut what `data` says, the same each time: mostly into three pieces, for each piece costs its time.
+    """How to cut what `data` says, the same each time: mostly into two or three pieces, for each piece costs its time.
 
-    Into octets where there are few, and in one case of sixteen; where a piece ends, is by chance in the others.
+    Into octets in one case of sixteen, and oftener where there are few; where a piece ends, is by chance in the others.
     """
     chance = crc32(data)
-    if len(data) <= _SHORT or not chance & 15:
+    if not chance & (3 if len(data) <= _SHORT else 15):
         return octets
 
-    def three(turn: bytes) -> Pieces:
-        first, second = (chance >> 4) % (len(turn) + 1), (chance >> 16) % (len(turn) + 1)
-        if first > second:
-            first, second = second, first
-        return [turn[:first], turn[first:second], turn[second:]]
+    def few(turn: bytes) -> Pieces:
+        places = (chance >> 4) % (len(turn) + 1), (chance >> 16) % (len(turn) + 1)
+        first, second = min(places), max(places) if chance >> 31 else min(places)
+        return [piece for piece in (turn[:first], turn[first:second], turn[second:]) if piece] or [b""]
 
-    return three
+    return few
 
 
 def is_safe(text: str) -> bool:
     """Whether it is one line without anything that a terminal obeys."""
-    return text.isprintable() if text.isascii() else not any(map(_is_control, text))
-
-
-def _is_control(character: str) -> bool:
-    return unicodedata.category(character) in ("Cc", "Zl", "Zp", "Cs")
+    return _UNSAFE.search(text) is None
 
 
 def kind_of(error: MailwireError | None) -> str:

@@ -85,6 +85,9 @@ def _exchange(choice: int, challenges: list[bytes]) -> list[bytes]:
         assert (response == CANCEL) is (exchange.failure is not None)
         if had_failed or number >= ROUND_LIMIT:
             assert response == CANCEL
+        if had_failed:
+            assert not exchange.is_complete
+            continue
         if exchange.failure is not None:
             assert not exchange.is_complete
             error = str(exchange.error())
