@@ -41,6 +41,8 @@ def altered(alterations: Sequence[Alteration], *pieces: bytes) -> bytes:
         ([SwappedLines(1), DroppedLine(1)], b"two\r\nthree\r\nfour"),
         ([SwappedLines(1), DroppedLine(2)], b"one\r\nthree\r\nfour"),
         ([SwappedLines(1), DoubledLine(2)], b"two\r\ntwo\r\none\r\nthree\r\nfour"),
+        ([SwappedLines(1), SwappedLines(2)], b"three\r\ntwo\r\none\r\nfour"),
+        ([BitFlip(0), BitFlip(0, 1)], b"lne\r\ntwo\r\nthree\r\nfour"),
     ],
 )
 def test_each_alteration_does_what_it_says_however_the_octets_are_cut(
@@ -50,6 +52,36 @@ def test_each_alteration_does_what_it_says_however_the_octets_are_cut(
     assert altered(alterations, *(SENT[place : place + 1] for place in range(len(SENT)))) == arrived
     for place in range(len(SENT)):
         assert altered(alterations, SENT[:place], SENT[place:]) == arrived
+
+
+@pytest.mark.parametrize(
+    ("alterations", "done"),
+    [
+        ([BitFlip(4), BitFlip(19), BitFlip(20), BitFlip(21)], [(5, BitFlip(4)), (20, BitFlip(19)), (21, BitFlip(20))]),
+        ([Insertion(0, b"!!"), Insertion(21, b"!"), Insertion(22, b"!")], [(2, 0), (24, 1)]),
+        ([DroppedLine(1), DoubledLine(1), SwappedLines(1), BitFlip(0)], [(0, 0)]),
+        ([DroppedLine(3), DroppedLine(4)], [(10, 0)]),
+        ([DoubledLine(1), BitFlip(0), DoubledLine(4)], [(10, 1), (10, 0)]),
+        ([SwappedLines(1), BitFlip(0)], [(10, 1), (10, 0)]),
+        ([SwappedLines(1), SwappedLines(2)], [(17, 0), (17, 1)]),
+        ([SwappedLines(3)], [(21, 0)]),
+        ([SwappedLines(4)], []),
+    ],
+)
+def test_what_was_altered_is_told_with_the_octets_behind_which_it_has_arrived(
+    alterations: list[Alteration], done: list[tuple[int, Alteration | int]]
+) -> None:
+    expected = [(at, alterations[which] if isinstance(which, int) else which) for at, which in done]
+    for pieces in ([SENT], [SENT[place : place + 1] for place in range(len(SENT))]):
+        altering = Altered(alterations)
+        for piece in (altering.begin(), *map(altering.feed, pieces), altering.end()):
+            assert piece is not None
+        assert altering.done == expected
+
+
+def test_a_swap_with_nothing_behind_it_is_none() -> None:
+    altering = Altered([SwappedLines(1)])
+    assert (altering.feed(b"one\r\n"), altering.end(), altering.done) == (b"", b"one\r\n", [])
 
 
 def test_a_line_is_not_held_back_for_longer_than_it_must() -> None:

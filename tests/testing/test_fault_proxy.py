@@ -234,11 +234,25 @@ async def test_a_server_that_is_not_there_is_a_reset() -> None:
     assert near.end == "RST"
 
 
-async def test_the_server_may_have_a_name_and_must_exist() -> None:
-    async with Far() as far, FaultProxy(far.port, host="localhost") as proxy, connected(proxy) as near:
-        near.socket.shutdown(socket.SHUT_WR)
-        await near.hear_all()
-    assert near.end in ("FIN", "RST")  # by what the name leads to here
+async def test_the_server_may_have_a_name_and_need_not_be_at_all_of_its_addresses(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async with Far() as far, FaultProxy(far.port, host="localhost") as proxy:
+        async with connected(proxy) as near:
+            near.socket.shutdown(socket.SHUT_WR)
+            assert await near.hear_all() == SAID
+
+        def resolve(host: str, port: int, *_: int, flags: int = 0, **__: int) -> list[Any]:
+            if flags:
+                raise socket.gaierror("no address")
+            return [(socket.AF_INET, socket.SOCK_STREAM, 0, "", (host, port)) for host in ("127.0.0.2", "127.0.0.1")]
+
+        monkeypatch.setattr(socket, "getaddrinfo", resolve)
+        async with connected(proxy) as near:
+            near.socket.shutdown(socket.SHUT_WR)
+            assert await near.hear_all() == SAID
+    with pytest.raises(ValueError, match="expected host to be text, got None"):
+        FaultProxy(25, host=None)  # type: ignore[arg-type]
 
 
 # When it arrives
@@ -462,6 +476,68 @@ async def test_what_is_added_to_a_list_counts_until_the_connection_begins() -> N
                 await drain_events()
             writer.close()
     assert [each.faults for each in proxy.connections] == [(Cut(4),), (Cut(0),), (Cut(8),), ()]
+
+
+async def told(*faults: Fault, says: bytes = b"one\r\n") -> tuple[Fault, ...]:
+    """What is outstanding of the faults behind a connection."""
+    async with through(*faults) as (near, _, proxy):
+        await near.say(says)
+        near.socket.shutdown(socket.SHUT_WR)
+        await near.hear_all()
+    assert proxy.outstanding == proxy.connections[0].outstanding
+    return proxy.outstanding
+
+
+@pytest.mark.parametrize(
+    ("reached", "missed"),
+    [
+        ([BitFlip(25), Insertion(26, b"x")], [BitFlip(26), Insertion(27, b"x")]),
+        ([BitFlip(4, of="client"), DoubledLine(1, of="client")], []),
+        ([DroppedLine(1, of="client")], []),
+        ([DroppedLine(3), DoubledLine(2)], [DroppedLine(4), DoubledLine(3), BitFlip(20)]),
+        ([SwappedLines(2)], [SwappedLines(3)]),
+        ([Latency(0), Bandwidth(10**9), Slices(26), Coalesced(0), LateEnd(0)], []),
+        ([], [ZeroWindow(27, of="server"), Cut(27), HalfClose(6, of="client")]),
+        ([Cut(26, by="FIN")], [Cut(26, by="FIN"), HalfClose(27)]),
+        ([HalfClose(8)], [BitFlip(8), DroppedLine(3), LateEnd(0)]),
+        ([HalfClose(0)], [Latency(0), Insertion(0, b"x")]),
+    ],
+)
+async def test_faults_that_have_not_happened_are_told(reached: list[Fault], missed: list[Fault]) -> None:
+    assert await told(*reached, *missed) == tuple(missed)
+
+
+async def test_a_line_that_does_not_arrive_takes_along_what_is_wrong_with_it() -> None:
+    assert await told(DroppedLine(1, of="client"), BitFlip(4, of="client")) == (BitFlip(4, of="client"),)
+
+
+async def test_a_window_of_nothing_is_told_once_it_is_closed() -> None:
+    async with Far() as far, FaultProxy(far.port, [[ZeroWindow(3), ZeroWindow(4)]]) as proxy:
+        async with connected(proxy) as near:
+            assert await asyncio.get_running_loop().sock_recv(near.socket, 100)
+            await near.say(b"xx")
+            await drain_events()
+            assert proxy.outstanding == (ZeroWindow(3), ZeroWindow(4))
+            await near.say(b"x")
+            await drain_events()
+            assert proxy.outstanding == (ZeroWindow(4),)
+        await proxy.close()
+
+
+async def test_a_proxy_tells_of_faults_whose_connection_has_not_come() -> None:
+    faults: list[Any] = [[Cut(0)], [Cut(1)], iter([Cut(2)])]
+    async with Far() as far:
+        proxy = FaultProxy(far.port, faults)
+        assert proxy.outstanding == (Cut(0), Cut(1))
+        async with proxy, connected(proxy) as near:
+            assert await near.hear_all() == b""
+            faults.append((Cut(3),))
+            assert proxy.outstanding == (Cut(1), Cut(3))
+        async with FaultProxy(far.port, lambda number, chance: [Cut(0), Cut(1)]) as other:
+            assert other.outstanding == ()
+            async with connected(other) as near:
+                assert await near.hear_all() == b""
+            assert other.outstanding == (Cut(1),)
 
 
 @pytest.mark.parametrize("port", [0, -1, 65536, "25", None, True])

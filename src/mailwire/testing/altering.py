@@ -3,82 +3,127 @@
 However the octets are cut into pieces, the same comes out of them.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
 
 from .faults import Alteration, BitFlip, DoubledLine, DroppedLine, Insertion, SwappedLines
 
 __all__ = ["Altered"]
 
 
+@dataclass
+class _Octets:
+    # Octets on their way, and what was done to them.
+    octets: bytearray = field(default_factory=bytearray)
+    faults: list[Alteration] = field(default_factory=list)
+
+    def add(self, octets: bytes | bytearray, faults: Iterable[Alteration]) -> None:
+        self.octets += octets
+        self.faults += faults
+
+
 class Altered:
     """The octets of one side with all of `alterations`, each counting what was sent: feed them in, and take out what
-    arrives of them."""
+    arrives of them.
+
+    done: the alterations that were made, each behind the number of octets with which it has arrived.
+    """
 
     def __init__(self, alterations: Sequence[Alteration]) -> None:
-        self._flips = {fault.at: fault.bit for fault in alterations if isinstance(fault, BitFlip)}
-        insertions = [(fault.at, fault.octets) for fault in alterations if isinstance(fault, Insertion)]
-        self._insertions = sorted(insertions, key=lambda pair: pair[0])
-        self._dropped = {fault.number for fault in alterations if isinstance(fault, DroppedLine)}
-        self._doubled = {fault.number for fault in alterations if isinstance(fault, DoubledLine)}
-        self._swapped = {fault.number for fault in alterations if isinstance(fault, SwappedLines)}
+        self.done: list[tuple[int, Alteration]] = []
+        self._flips = [fault for fault in alterations if isinstance(fault, BitFlip)]
+        insertions = [fault for fault in alterations if isinstance(fault, Insertion)]
+        self._insertions = sorted(insertions, key=lambda fault: fault.at)
+        self._lines = [fault for fault in alterations if isinstance(fault, DroppedLine | DoubledLine | SwappedLines)]
         self._octets = 0  # that were fed
         self._line = 1  # the number of the present one
-        self._begun = bytearray()  # of the present line, where it is needed whole
-        self._held = b""  # the line before, which is to come behind the present one
+        self._begun = _Octets()  # of the present line, where it is needed whole
+        self._held = _Octets()  # the line before, or several, which are to come behind the present one
+        self._swaps: list[Alteration] = []  # by which the first of them is held
+        self._out: list[bytes | bytearray] = []
+        self._given = 0  # octets that have come out
 
     def begin(self) -> bytes:
         """Return what arrives before anything is sent."""
-        return b"".join(self._due())
+        self._insert()
+        return self._taken()
 
     def feed(self, data: bytes) -> bytes:
         """Take what was sent; return what arrives by now."""
-        out: list[bytes] = []
         start = 0
         while start < len(data):
             end = start + self._stretch(data, start)
             octets = data[start:end]
             ends_line = octets.endswith(b"\n")
-            if (bit := self._flips.get(self._octets)) is not None:
-                octets = bytes([octets[0] ^ 1 << bit])
+            flips = [fault for fault in self._flips if fault.at == self._octets]
+            for fault in flips:
+                octets = bytes([octets[0] ^ 1 << fault.bit])
             self._octets += end - start
             start = end
-            out += self._placed(octets, ends_line=ends_line)
-            out += self._due()
-        return b"".join(out)
+            self._place(octets, flips, ends_line=ends_line)
+            self._insert()
+        return self._taken()
 
     def end(self) -> bytes:
         """Return what was held back, once there is no more."""
         # What has no end is no line, and nothing is done to it.
-        rest, self._begun, self._held = bytes(self._begun) + self._held, bytearray(), b""
-        return rest
+        swaps = self._swaps if self._begun.octets else []
+        self._give(self._begun.octets, self._begun.faults)
+        self._give(self._held.octets, self._held.faults + swaps)
+        self._begun, self._held, self._swaps = _Octets(), _Octets(), []
+        return self._taken()
 
     def _stretch(self, data: bytes, start: int) -> int:
         # How many octets are treated alike: up to the end of the line, one that is flipped, or an insertion.
         octet = self._octets
-        if octet in self._flips:
+        flips = [fault.at for fault in self._flips]
+        if octet in flips:
             return 1
         line_end = data.find(b"\n", start) + 1
-        stops = [at - octet for at in self._flips if at > octet] + [at - octet for at, _ in self._insertions]
+        stops = [at - octet for at in flips if at > octet] + [fault.at - octet for fault in self._insertions]
         return min([(line_end or len(data)) - start, *stops])
 
-    def _due(self) -> list[bytes]:
-        due: list[bytes] = []
-        while self._insertions and self._insertions[0][0] <= self._octets:
-            due.append(self._insertions.pop(0)[1])
-        return due
+    def _insert(self) -> None:
+        while self._insertions and self._insertions[0].at <= self._octets:
+            fault = self._insertions.pop(0)
+            self._give(fault.octets, [fault])
 
-    def _placed(self, octets: bytes, *, ends_line: bool) -> list[bytes]:
-        number = self._line
-        if number in self._dropped or number in self._doubled or number in self._swapped or self._held:
-            self._begun += octets
-            octets = b""
-        if not ends_line:
-            return [octets]
-        self._line += 1
-        line, self._begun = bytes(self._begun) or octets, bytearray()
-        lines = [line] * (number not in self._dropped) * (1 + (number in self._doubled))
-        held, self._held = self._held, b""
-        if number in self._swapped:
-            self._held = b"".join(lines)
-            lines = []
-        return [*lines, held]
+    def _place(self, octets: bytes, flips: Sequence[Alteration], *, ends_line: bool) -> None:
+        faults = [fault for fault in self._lines if fault.number == self._line]
+        if faults or self._held.octets:
+            self._begun.add(octets, flips)
+            if ends_line:
+                line, self._begun = self._begun, _Octets()
+                self._place_line(line, faults)
+        else:
+            self._give(octets, flips)
+        if ends_line:
+            self._line += 1
+
+    def _place_line(self, line: _Octets, faults: Sequence[Alteration]) -> None:
+        dropped = [fault for fault in faults if isinstance(fault, DroppedLine)]
+        doubled = [fault for fault in faults if isinstance(fault, DoubledLine)]
+        swapped = [fault for fault in faults if isinstance(fault, SwappedLines)]
+        if dropped:
+            # Nothing else can be done to it.
+            line, doubled, swapped = _Octets(), [], []
+            line.faults += dropped
+        if doubled:
+            line.add(bytes(line.octets), doubled)
+        if swapped:
+            line.add(self._held.octets, self._held.faults + self._swaps)
+            self._held = line
+            self._swaps = [*swapped]
+        else:
+            self._give(line.octets, line.faults)
+            self._give(self._held.octets, self._held.faults + self._swaps)
+            self._held, self._swaps = _Octets(), []
+
+    def _give(self, octets: bytes | bytearray, faults: Iterable[Alteration]) -> None:
+        self._out.append(octets)
+        self._given += len(octets)
+        self.done += [(self._given, fault) for fault in faults]
+
+    def _taken(self) -> bytes:
+        out, self._out = self._out, []
+        return b"".join(out)

@@ -13,9 +13,10 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from random import Random
-from typing import Final, TypeAlias
+from typing import Any, Final, TypeAlias
 
 from .altering import Altered
+from .checks import check_text
 from .faults import (
     Alteration,
     Bandwidth,
@@ -36,6 +37,9 @@ __all__ = ["Choice", "FaultProxy", "ProxiedConnection"]
 
 Choice: TypeAlias = Callable[[int, Random], Iterable[Fault]]
 """Chooses the faults of a connection: by its number, the first is 0, and by chance, if it likes."""
+
+# As getaddrinfo() returns it.
+_AddressInfo: TypeAlias = tuple[int, int, int, str, Any]
 
 _READ_SIZE: Final = 64 * 1024
 # Pieces on their way through one direction, before its sender is held back.
@@ -58,6 +62,13 @@ class ProxiedConnection:
     passed: dict[Side, int] = field(default_factory=lambda: {"client": 0, "server": 0})
     was_cut: bool = False
     is_over: bool = False
+    _happened: list[Fault] = field(default_factory=list, init=False, repr=False, compare=False)
+
+    @property
+    def outstanding(self) -> tuple[Fault, ...]:
+        """The faults that have not happened: their octet, line or end was not passed on."""
+        happened = tuple(self._happened)
+        return tuple(fault for fault in self.faults if not any(fault is other for other in happened))
 
 
 class FaultProxy(Proxy):
@@ -79,8 +90,8 @@ class FaultProxy(Proxy):
     seed: of chance. What is chosen, and how much jitter there is, depends on it and the connection's number alone.
     host: of the server: a name or an address.
 
-    Raises ValueError for what is no fault, and for a port that is none. Where the function raises, or returns what is
-    no fault, the connection is cut, and closing the proxy raises that.
+    Raises ValueError for what is no fault, and for a host and a port that are none. Where the function raises, or
+    returns what is no fault, the connection is cut, and closing the proxy raises that.
 
     A server that cannot be connected to is a connection that is reset. Leaving the proxy cuts every connection.
     """
@@ -100,8 +111,23 @@ class FaultProxy(Proxy):
             for each in _iterated(faults):
                 if not isinstance(each, Iterator):  # which can be looked at but once
                     _checked(each)
+        check_text("host", host)
         self._faults = faults
         self._seed = seed
+
+    @property
+    def outstanding(self) -> tuple[Fault, ...]:
+        """The faults that were asked for and have not happened: their connection, octet or line has not come.
+
+        A test that lets something go wrong is worth something only if it did: `assert not proxy.outstanding`. Of a
+        function it is known what it has chosen; of iterators in a list, once their connection has come.
+        """
+        connections = tuple(self.connections)
+        begun = [fault for connection in connections for fault in connection.outstanding]
+        if callable(self._faults):
+            return tuple(begun)
+        to_come = [each for each in self._faults[len(connections) :] if not isinstance(each, Iterator)]
+        return (*begun, *(fault for each in to_come for fault in _checked(each)))
 
     def _receive(self, peer: str) -> "_Faulting":
         number = len(self.connections)
@@ -196,12 +222,16 @@ class _Way:
         self._chance = chance
         self._loop = asyncio.get_running_loop()
         self._altered = Altered(alterations) if alterations else None
+        self._told = 0  # alterations that have arrived
+        self._timing = [fault for fault in faults if isinstance(fault, (Latency, Bandwidth, Slices, Coalesced))]
         self._latencies = [fault for fault in faults if isinstance(fault, Latency)]
         self._rate = min((fault.octets_per_second for fault in faults if isinstance(fault, Bandwidth)), default=None)
         self._slices = next((fault for fault in faults if isinstance(fault, Slices)), None)
         self._coalesced = max((fault.seconds for fault in faults if isinstance(fault, Coalesced)), default=None)
-        self._end_delay = max((fault.seconds for fault in faults if isinstance(fault, LateEnd)), default=0.0)
-        self._window = min((fault.at for fault in faults if isinstance(fault, ZeroWindow)), default=None)
+        self._late_ends = [fault for fault in faults if isinstance(fault, LateEnd)]
+        self._end_delay = max((fault.seconds for fault in self._late_ends), default=0.0)
+        windows = [fault for fault in faults if isinstance(fault, ZeroWindow)]
+        self._window = min(windows, key=lambda fault: fault.at, default=None)
         ends = [fault for fault in faults if isinstance(fault, (HalfClose, Cut))]
         self._end = min(ends, key=lambda fault: fault.at, default=None)
         self._is_closed = False
@@ -214,8 +244,9 @@ class _Way:
             self._put(self._altered.begin())
         received = 0
         while True:
-            size = _READ_SIZE if self._window is None else min(_READ_SIZE, self._window - received)
-            if size == 0:
+            size = _READ_SIZE if self._window is None else min(_READ_SIZE, self._window.at - received)
+            if self._window is not None and size == 0:
+                self._note(self._window)
                 await self._loop.create_future()  # for ever
             data = await self._loop.sock_recv(self._source, size)
             if not data:
@@ -252,6 +283,7 @@ class _Way:
             if self._slices is not None:
                 self._due += self._slices.pause
         self._changed.set()
+        self._note_alterations()  # of what is dropped, nothing is to be delivered
 
     async def deliver(self) -> None:
         await self._end_if_due(0)
@@ -264,6 +296,8 @@ class _Way:
             _, piece = self._pieces.popleft()
             self._changed.set()
             if piece is None:
+                if not self._is_closed:
+                    self._note(*self._late_ends)
                 self._shut_down()
                 return
             if not self._is_closed:
@@ -280,18 +314,31 @@ class _Way:
             if not self._is_closed:
                 raise
         self._connection.passed[self._side] += len(octets)
+        self._note(*self._timing)
+        self._timing = []
+        self._note_alterations()
         await self._end_if_due(self._connection.passed[self._side])
 
     async def _end_if_due(self, passed: int) -> None:
         end = self._end
         if end is None or self._is_closed or passed < end.at:
             return
+        self._note(end)
         if isinstance(end, Cut):
             self._connection.was_cut = True
             if end.by == "RST":
                 raise _Reset
             self.other._shut_down()
         self._shut_down()
+
+    def _note(self, *happened: Fault) -> None:
+        self._connection._happened += happened
+
+    def _note_alterations(self) -> None:
+        done = () if self._altered is None else self._altered.done[self._told :]
+        arrived = [fault for at, fault in done if at <= self._connection.passed[self._side]]
+        self._told += len(arrived)
+        self._note(*arrived)
 
     def _shut_down(self) -> None:
         # What is still received is dropped: a socket that is closed over it would be reset.
@@ -314,12 +361,21 @@ async def _connect(target: tuple[str, int]) -> socket.socket:
         found = socket.getaddrinfo(*target, type=socket.SOCK_STREAM, flags=socket.AI_NUMERICHOST)
     except socket.gaierror:
         found = await loop.getaddrinfo(*target, type=socket.SOCK_STREAM)
-    family, kind, protocol, _, address = found[0]
+    # A name may have several, as localhost has, and the server need not be at all of them.
+    *others, last = found
+    for address in others:
+        with suppress(OSError):
+            return await _connect_to(address)
+    return await _connect_to(last)
+
+
+async def _connect_to(address: _AddressInfo) -> socket.socket:
+    family, kind, protocol, _, place = address
     server = socket.socket(family, kind, protocol)
     try:
         server.setblocking(False)
         server.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        await loop.sock_connect(server, address)
+        await asyncio.get_running_loop().sock_connect(server, place)
     except BaseException:
         server.close()
         raise

@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from functools import cache
 from typing import Final
 
+from .checks import check_text
 from .link import Link
 from .proxy import Proxy, Proxying, check_port
 from .recording import Recording
@@ -64,6 +65,7 @@ class RecordingProxy(Proxy):
         replacing: Mapping[str, str] | None = None,
     ) -> None:
         super().__init__()
+        check_text("host", host)
         self.recordings: list[Recording] = []
         self._target = host, check_port(port)
         self._implicit_tls = implicit_tls
