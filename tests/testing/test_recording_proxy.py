@@ -24,7 +24,7 @@ from mailwire.testing import (
     client_context,
     server_context,
 )
-from mailwire.testing.turns import turns
+from mailwire.testing.turns import drain_events, turns
 from tests.sasl.secrecy import CANARY, assert_hidden
 
 BOB = Account("bob", CANARY, ("bob@example.org",))
@@ -134,6 +134,38 @@ async def test_a_server_that_goes_takes_the_client_with_it(end: Any) -> None:
     closes = end is FIN
     assert proxy.recordings[0].text.startswith("S: 220 hi\nC: EHLO c\n")
     assert ("S closes" in proxy.recordings[0].text) is closes
+
+
+@pytest.mark.parametrize("goes", [False, True])
+async def test_a_client_is_held_back_where_the_server_takes_nothing(goes: bool) -> None:
+    loop = asyncio.get_running_loop()
+    block, limit = b"x" * 2**20, 24 * 2**20
+    with socket.create_server(("127.0.0.1", 0)) as listener, socket.socket() as client:
+        listener.setblocking(False)
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        client.setblocking(False)
+        async with RecordingProxy("127.0.0.1", listener.getsockname()[1]) as proxy:
+            await loop.sock_connect(client, (proxy.host, proxy.port))
+            server, _ = await loop.sock_accept(listener)
+            with server:
+                said, waits = client.send(f"BDAT {10**9}\r\n".encode()), 0
+                while said < limit and waits < 10:
+                    await drain_events()
+                    try:
+                        said += client.send(block)
+                        waits = 0
+                    except BlockingIOError:
+                        waits += 1
+                assert waits
+                if goes:
+                    server.shutdown(socket.SHUT_WR)
+                    assert await loop.sock_recv(client, 100) == b""
+                else:
+                    heard = 0
+                    while heard < said:
+                        heard += len(await loop.sock_recv(server, 2**20))
+                client.close()
+                await proxy.wait_idle()
 
 
 async def test_who_is_still_there_when_it_closes_is_cut() -> None:

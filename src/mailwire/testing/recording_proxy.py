@@ -9,6 +9,7 @@ import re
 import socket
 import ssl
 from collections.abc import Mapping
+from contextlib import suppress
 from functools import cache
 from typing import Final
 
@@ -114,7 +115,7 @@ class _Listening(Proxying):
             writer.transport.abort()
 
     async def _pass_both_ways(self, link: Link, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        by_client = asyncio.create_task(link.receive())
+        by_client = asyncio.create_task(_hear(link, writer))
         by_server = asyncio.create_task(reader.read(_READ_SIZE))
         try:
             while True:
@@ -132,7 +133,7 @@ class _Listening(Proxying):
                             await link.shake_hands(_server_context())
                             await writer.start_tls(self._context, server_hostname=self._target[0])
                             self._recording.begin_tls()
-                            by_client = asyncio.create_task(link.receive())
+                            by_client = asyncio.create_task(_hear(link, writer))
                         if not _GOES_ON.fullmatch(self._answer):
                             self._answer = None
                     by_server = asyncio.create_task(reader.read(_READ_SIZE))
@@ -143,13 +144,22 @@ class _Listening(Proxying):
                     self._asked = (self._asked + data)[-_TAIL:]
                     self._answer = bytearray() if _ASKS_FOR_TLS.fullmatch(self._asked) else None
                     writer.write(data)
-                    by_client = asyncio.create_task(link.receive())
+                    by_client = asyncio.create_task(_hear(link, writer))
             self._recording.end()
             await link.notify_close()
             link.shut_down()
-            while await by_client:
-                by_client = asyncio.create_task(link.receive())
+            by_client.cancel()
+            await asyncio.wait([by_client])
+            while await link.receive():
+                pass
         finally:
             for task in (by_client, by_server):
                 task.cancel()
             await asyncio.gather(by_client, by_server, return_exceptions=True)
+
+
+async def _hear(link: Link, writer: asyncio.StreamWriter) -> bytes:
+    # Nothing is heard of a client while the server does not take what was said before.
+    with suppress(OSError):  # it has gone, of which its own words tell, or their end
+        await writer.drain()
+    return await link.receive()
