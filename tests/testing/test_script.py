@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from mailwire.testing.script import (
+    MAIL_DATA,
     PACKET,
     STALL,
     Answers,
@@ -122,3 +123,15 @@ def test_the_size_of_a_chunk_is_a_number() -> None:
     for argument in ("", "x", "-1", "1x LAST", "\u0663"):
         with pytest.raises(AssertionError, match="expected the client to say the size of a chunk"):
             chunk_size(argument)
+
+
+def test_a_line_is_answered_by_steps() -> None:
+    answers = Answers({"DATA": "354 go", "BDAT": "250 ok", ".": "250 it\n250 they", "QUIT": "221 bye", "data x": "500"})
+
+    assert list(answers.steps("data")) == [b"354 go\r\n", MAIL_DATA, b"250 it\r\n250 they\r\n"]
+    assert list(answers.steps("data x")) == [b"500\r\n"]
+    assert list(answers.steps("bdat 3")) == [Hear(3), b"250 ok\r\n"]
+    assert list(answers.steps("BDAT 3 LAST")) == [Hear(3), b"250 it\r\n250 they\r\n"]
+    assert [answers.ends_with(line) for line in ("quit", "QUIT now", "QUI", "DATA")] == [True, True, False, False]
+    with pytest.raises(AssertionError, match="the table has no answer to 'NOOP'"):
+        list(answers.steps("NOOP"))

@@ -195,6 +195,21 @@ class Answers:
             raise AssertionError(f"the table has no answer to {line!r}")
         return answer
 
+    def steps(self, line: str) -> "Iterator[bytes | Hear | Mark]":
+        """Return the steps by which the client's `line` is answered. Raises AssertionError as `find` does."""
+        verb, _, argument = line.partition(" ")
+        if verb.upper() == "BDAT":
+            yield Hear(chunk_size(argument))
+        answer = self.find(line)
+        yield _encode_lines(answer)
+        if verb.upper() == "DATA" and answer.startswith("3"):
+            yield Mark.MAIL_DATA
+            yield _encode_lines(self.find("."))
+
+    def ends_with(self, line: str) -> bool:
+        """Whether the step ends behind the answer to the client's `line`."""
+        return line.partition(" ")[0].upper() == "QUIT"
+
 
 @dataclass(frozen=True)
 class Endless:
@@ -281,6 +296,10 @@ def chunk_size(argument: str) -> int:
 def encode_line(step: str) -> bytes:
     """Return the octets of a step that says a line."""
     return step.removeprefix("S: ").encode() + b"\r\n"
+
+
+def _encode_lines(text: str) -> bytes:
+    return b"".join(line.encode() + b"\r\n" for line in text.split("\n"))
 
 
 def check_line(line: str, expected: str) -> None:

@@ -26,7 +26,6 @@ from .script import (
     Step,
     Tls,
     check_script,
-    chunk_size,
     encode_line,
     shorten,
 )
@@ -314,16 +313,10 @@ class ScriptedPeer:
 
     async def _answer(self, step: Answers) -> None:
         while (line := await self._hearing.next_line()) is not None:
-            verb, _, argument = line.partition(" ")
-            verb = verb.upper()
-            if verb == "BDAT":
-                await self._hearing.hear(chunk_size(argument))
-            answer = step.find(line)
-            await self._say_lines(answer)
-            if verb == "DATA" and answer.startswith("3"):
-                await self._hearing.hear_mail_data()
-                await self._say_lines(step.find("."))
-            if verb == "QUIT":
+            for each in step.steps(line):
+                await self._take(each)
+            await self._say_now()
+            if step.ends_with(line):
                 return
 
     async def _shake_hands(self, name: str) -> None:
@@ -354,10 +347,6 @@ class ScriptedPeer:
         await self._link.wait_closed()
 
     # Saying
-
-    async def _say_lines(self, text: str) -> None:
-        self._to_say += b"".join(line.encode() + b"\r\n" for line in text.split("\n"))
-        await self._say_now()
 
     async def _say_now(self) -> None:
         said, self._to_say = bytes(self._to_say), bytearray()

@@ -15,7 +15,6 @@ from .script import (
     Tls,
     check_line,
     check_script,
-    chunk_size,
     decode_line,
     encode_line,
     find_mail_end,
@@ -178,18 +177,14 @@ class ScriptedSession:
                 self._reads = False
 
     def _answer(self, step: Answers) -> _Going:
-        verb = ""
-        while verb != "QUIT":
+        line = ""
+        while not step.ends_with(line):
             line = yield from self._next_line()
-            verb, _, argument = line.partition(" ")
-            verb = verb.upper()
-            if verb == "BDAT":
-                yield from self._hear(chunk_size(argument))
-            answer = step.find(line)
-            self._packets.append(_lines(answer))
-            if verb == "DATA" and answer.startswith("3"):
-                yield from self._mark(Mark.MAIL_DATA)
-                self._packets.append(_lines(step.find(".")))
+            for each in step.steps(line):
+                if isinstance(each, bytes):
+                    self._packets.append(each)
+                else:
+                    yield from self._take(each)
 
     def _next_line(self) -> Generator[None, None, str]:
         while b"\n" not in self._unread:
@@ -211,7 +206,3 @@ def _said(step: Step) -> bytes | None:
     if isinstance(step, bytes):
         return step
     return encode_line(step) if isinstance(step, str) and step.startswith("S: ") else None
-
-
-def _lines(text: str) -> bytes:
-    return b"".join(line.encode() + b"\r\n" for line in text.split("\n"))
