@@ -162,6 +162,8 @@ SAME: Final[dict[tuple[str, str], str]] = {
     ("_wire/lines", "end = data.find(b'\\n')"): _SLOWER,
     ("pop3/connection", "self._eof = None"): _FALSE,
     ("pop3/connection", "self._is_secured = None"): _FALSE,
+    ("pop3/connection", "self._is_utf8 = None"): _FALSE,
+    ("pop3/connection", "if isinstance(command, _CHECKED) or True else"): _SLOWER,
     ("pop3/answers", "if 'pipelining' in self.capabilities"): _CASE,
     ("smtp/connection", "self.is_authenticated = None"): _FALSE,
     ("sasl/channel_binding", "raise ValueError(None)"): _UNHEARD,

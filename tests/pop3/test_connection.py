@@ -415,6 +415,32 @@ def test_a_listing_is_not_taken_for_a_message() -> None:
     assert [type(event) for event in take(connection)] == [ResponseReceived]
 
 
+def test_a_listing_that_lies_whole_in_a_piece_is_not_taken_for_a_message() -> None:
+    connection = logged_in()
+    ask(connection, List())
+    assert tell(connection, b"+OK\r\n") == []
+    connection.receive_data(b"1 5\r\n.\r\n")
+    assert connection.take_message(100) is None
+    assert [type(event) for event in take(connection)] == [ResponseReceived]
+
+
+def test_what_comes_in_the_place_of_a_response_is_not_taken_for_a_message() -> None:
+    connection = logged_in()
+    ask(connection, Retr(1))
+    connection.receive_data(b"one\r\n.\r\n")
+    assert connection.take_message(100) is None
+    with pytest.raises(RemoteProtocolError, match="got b'one'"):
+        take(connection)
+
+
+def test_the_first_answer_of_many_lines_may_be_a_message() -> None:
+    connection = greeted()
+    ask(connection, Pass(CANARY))
+    tell(connection, b"+OK\r\n")
+    ask(connection, Retr(1))
+    assert messages(tell(connection, b"+OK\r\none\r\n.\r\n")) == {"RETR 1": b"one\r\n"}
+
+
 def test_what_waits_to_leave_is_known() -> None:
     connection = logged_in()
     assert connection.is_all_sent
