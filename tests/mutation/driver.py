@@ -1,4 +1,5 @@
-"""The driver: tries each mutant with the tests that run through its function, the fastest first, until one fails.
+"""The driver: tries each mutant with the tests that run through its function, until one fails: those first that have
+noticed the most of that function's other mutants, then the fastest.
 
 mutmut's own collects the tests again for each mutant, and hands on what a test before has left in the caches. Here the
 tests are collected once, each mutant has a process that begins with cold caches, and dies with it.
@@ -7,11 +8,12 @@ tests are collected once, each mutant has a process that begins with cold caches
 import functools
 import gc
 import json
+import mmap
 import os
 import signal
 import sys
 import time
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, Final
@@ -33,6 +35,7 @@ UNREACHED: Final = "unreached"
 _TIMES_AS_LONG: Final = 10
 _SECONDS_MORE: Final = 20
 _TIMES_WAITED: Final = 4
+_INDEX_OCTETS: Final = 4
 _STOPS: Final = (signal.SIGALRM, signal.SIGPROF)
 
 
@@ -48,6 +51,9 @@ class Driver:
         self._jobs = jobs
         self._slowest = slowest
         self._tests: dict[str, list[tuple[float, int]]] = defaultdict(list)
+        self._noticed: dict[str, Counter[int]] = defaultdict(Counter)  # by which tests, how often, of each function
+        self._places = {mutant: place for place, mutant in enumerate(mutants)}
+        self._noticer = mmap.mmap(-1, _INDEX_OCTETS * max(1, len(mutants)))  # of each mutant; children write it
         self._caches: list[Any] = []
         self.unfit: list[str] = []
         self._record = record
@@ -63,7 +69,8 @@ class Driver:
         gc.freeze()  # what is collected in a child, is copied for it
         running: dict[int, Mutant] = {}
         for mutant in [mutant for mutant in self._mutants if mutant not in self.verdicts]:
-            tests = sorted(self._tests[mutant.function])
+            noticed = self._noticed[mutant.function]
+            tests = sorted(self._tests[mutant.function], key=lambda test: (-noticed[test[1]], test))
             if not tests:
                 self._found(mutant, UNREACHED)
                 continue
@@ -107,7 +114,11 @@ class Driver:
             for cache in self._caches:
                 cache.cache_clear()
             set_mutant_under_test(mutant.name)
-            os._exit(0 if all(_passes(items[index]) for _, index in tests) else 1)
+            for _, index in tests:
+                if not _passes(items[index]):
+                    self._noticer[self._place(mutant)] = index.to_bytes(_INDEX_OCTETS, "big")
+                    os._exit(1)
+            os._exit(0)
         finally:
             os._exit(1)
 
@@ -115,7 +126,15 @@ class Driver:
         child, status = os.wait()
         code = os.waitstatus_to_exitcode(status)
         verdict = SURVIVED if code == 0 else TIMED_OUT if -code in _STOPS else KILLED
-        self._found(running.pop(child), verdict)
+        mutant = running.pop(child)
+        if code == 1:
+            index = int.from_bytes(self._noticer[self._place(mutant)], "big")
+            self._noticed[mutant.function][index] += 1
+        self._found(mutant, verdict)
+
+    def _place(self, mutant: Mutant) -> slice:
+        place = self._places[mutant] * _INDEX_OCTETS
+        return slice(place, place + _INDEX_OCTETS)
 
     def _found(self, mutant: Mutant, verdict: str) -> None:
         self.verdicts[mutant] = verdict

@@ -424,15 +424,6 @@ def test_a_listing_that_lies_whole_in_a_piece_is_not_taken_for_a_message() -> No
     assert [type(event) for event in take(connection)] == [ResponseReceived]
 
 
-def test_what_comes_in_the_place_of_a_response_is_not_taken_for_a_message() -> None:
-    connection = logged_in()
-    ask(connection, Retr(1))
-    connection.receive_data(b"one\r\n.\r\n")
-    assert connection.take_message(100) is None
-    with pytest.raises(RemoteProtocolError, match="got b'one'"):
-        take(connection)
-
-
 def test_the_first_answer_of_many_lines_may_be_a_message() -> None:
     connection = greeted()
     ask(connection, Pass(CANARY))
@@ -845,6 +836,16 @@ def test_noop_has_no_place_behind_the_end_of_a_group_nor_where_one_thing_is_aske
     assert connection.send_ahead(Noop())
     assert not connection.send_ahead(Noop())
     assert connection.data_to_send() == [b"NOOP\r\n"]
+
+
+def test_noop_that_was_answered_before_it_left_leaves_and_what_else_was_said_is_told_behind_it() -> None:
+    connection = logged_in()
+    assert connection.send_ahead(Noop())
+    connection.receive_data(b"+OK\r\n+OK again\r\n")
+    assert connection.next_event() == ResponseReceived(Noop(), Response(True))
+    assert connection.data_to_send() == [b"NOOP\r\n"]
+    with pytest.raises(Desynchronised, match="NOOP may have been answered twice"):
+        take(connection)
 
 
 def test_noop_does_not_go_ahead_of_what_the_server_said_unasked() -> None:

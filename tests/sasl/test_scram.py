@@ -599,6 +599,40 @@ def test_a_final_message_that_is_none_is_refused(message: str) -> None:
     assert not mechanism.is_complete
 
 
+@pytest.mark.parametrize(
+    ("message", "told"),
+    [
+        ("", "expected a message of SCRAM, attributes of the form a=value between commas"),
+        (f"m=ext,{FIRST}", "the server demands an extension of SCRAM (m=), and none is known"),
+        ("r=a,s=b", "expected a nonce, a salt and an iteration count (r=, s=, i=), got b'r=a,s=b'"),
+        (f"r=3rfc,{S},{COUNT}", "the server's nonce does not continue the client's (RFC 5802 5.1)"),
+        (f"{R},s=!,{COUNT}", "expected a salt in base64, got b'!'"),
+        (f"{R},{S},i=04096", "expected an iteration count, got b'04096'"),
+        (f"{R},{S},i=4095", "the server asks for 4095 iterations, fewer than 4096"),
+        (f"{R},{S},i={'9' * 20}", f"the server asks for b'{'9' * 20}' iterations, more than 1000000"),
+        (f"{R},{S},i={'9' * 21}", f"the server asks for b'{'9' * 20}'... (21 octets) iterations, more than 1000000"),
+    ],
+)
+def test_what_is_wrong_with_a_first_message_is_told(message: str, told: str) -> None:
+    with pytest.raises(MechanismFailed) as failure:
+        client().respond(message.encode())
+    assert str(failure.value) == told
+
+
+@pytest.mark.parametrize(
+    ("message", "told"),
+    [
+        ("x=1", "the server ends SCRAM without a signature (v=)"),
+        ("v=AAAA", "the server's signature is wrong: it does not know the password (RFC 5802 3)"),
+        (f"v={SIGNATURE},m=ext", "the server's signature (v=) comes with what does not belong there"),
+    ],
+)
+def test_what_is_wrong_with_a_final_message_is_told(message: str, told: str) -> None:
+    with pytest.raises(MechanismFailed) as failure:
+        proven().respond(message.encode())
+    assert str(failure.value) == told
+
+
 @pytest.mark.parametrize("extension", ["", ",x=1", ",x=1,y==,R=a"])
 def test_extensions_of_the_final_message_are_ignored(extension: str) -> None:
     mechanism = proven()
