@@ -36,6 +36,7 @@ _NO_WORD: Final = "what is no number tells none, whatever it is"
 _HALVES: Final = "whole numbers are above a half where they are above the whole number beneath it"
 _UNHEARD: Final = "it is caught where it was asked for, and nobody reads it"
 _KEY: Final = "a key of so many octets is as good"
+_HASH: Final = "both are as long as what the hash gives"
 _UNQUOTED: Final = "no letter is ever quoted in a URL"
 
 SAME: Final[dict[tuple[str, str], str]] = {
@@ -242,4 +243,9 @@ SAME: Final[dict[tuple[str, str], str]] = {
     ("sasl/exchange", "if sends_initial_response else 1)"): "no line is of one octet",
     ("sasl/scram", "encode_saslname('THE USER', user)"): "what it would refuse, SASLprep has refused",
     ("sasl/scram", "self._server_signature = None"): _FALSE,
+    ("sasl/scram", "self._derived: tuple[bytes, int, Keys] | None = ''"): _NOT_READ,
+    ("sasl/scram", "zip(keys.client, client_signature, strict=None)"): _HASH,
+    ("sasl/scram", "zip(keys.client, client_signature, strict=False)"): _HASH,
+    ("sasl/scram", "zip(keys.client, client_signature))"): _HASH,
+    ("sasl/scram", "binascii.b2a_base64(data, newline=None)"): _FALSE,
 }
