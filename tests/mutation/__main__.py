@@ -26,19 +26,20 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.mutation")
     parser.add_argument("modules", nargs="*", metavar="MODULE", help="smtp/paths; all of the table by default")
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1)
-    parser.add_argument("--slowest", type=float, default=0.5, help="seconds; tests that take longer are left out")
+    parser.add_argument("--slowest", type=float, default=1.5, help="seconds; tests that take longer are left out")
     parser.add_argument("--ground", type=Path, default=_ROOT / "mutants", help="where the changed code is put")
     parser.add_argument("--record", type=Path, help="a file for the verdicts, to go on from where a run was stopped")
     parser.add_argument("--check", action="store_true", help="only look whether same.py names changes that there are")
     options = parser.parse_args()
     modules = options.modules or list(TESTS)
-    mutants = plant(_ROOT / "src", modules, options.ground)
+    ground = options.ground.resolve()
+    mutants = plant(_ROOT / "src", modules, ground)
     gone = [(module, part) for module, part in SAME if module in modules and not _written(mutants, module, part)]
     for module, part in gone:
         print(f"no mutant writes this: {module}: {part}")
     if gone or options.check:
         return int(bool(gone))
-    sys.path.insert(0, str(options.ground))
+    sys.path.insert(0, str(ground))
     driver = Driver(mutants, options.jobs, options.slowest, options.record)
     tests = sorted({f"tests/{path}" for module in modules for path in TESTS[module]})
     code = pytest.main(

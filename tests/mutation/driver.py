@@ -1,8 +1,9 @@
-"""The driver: tries each mutant with the tests that run through its function, until one fails: those first that have
-noticed the most of that function's other mutants, then the fastest.
+"""The driver: tries each mutant with the tests that run through the lines that it has changed, until one fails: those
+first that have noticed the most of that function's other mutants, then the fastest.
 
 mutmut's own collects the tests again for each mutant, and hands on what a test before has left in the caches. Here the
-tests are collected once, each mutant has a process that begins with cold caches, and dies with it.
+tests are collected once, each mutant has a process that begins with cold caches, and dies with it. And mutmut's looks
+into the environment at each call of a function, to learn which mutant is alive.
 """
 
 import functools
@@ -12,16 +13,17 @@ import mmap
 import os
 import signal
 import sys
+import threading
 import time
 from collections import Counter, defaultdict
 from collections.abc import Iterable
 from pathlib import Path
+from types import FrameType
 from typing import Any, Final
 
 import pytest
 from _pytest.runner import runtestprotocol
-from mutmut.mutation.trampoline import set_mutant_under_test
-from mutmut.state import state
+from mutmut.mutation import trampoline
 
 from tests.mutation.mutants import Mutant
 
@@ -39,10 +41,50 @@ _INDEX_OCTETS: Final = 4
 _STOPS: Final = (signal.SIGALRM, signal.SIGPROF)
 
 
+_Line = tuple[str, int]  # a file and the number of a line
+
+
+class _LineNotes:
+    # Notes which lines of `paths` are run through while it is entered, and how many seconds of the processor it `took`;
+    # beyond so many as `slowest`, it notes no more.
+
+    def __init__(self, paths: set[str], slowest: float) -> None:
+        self.lines: set[_Line] = set()
+        self.took = 0.0
+        self._paths = paths
+        self._slowest = slowest
+        self._began = 0.0
+
+    def __enter__(self) -> None:
+        self.lines = set()
+        self._began = time.process_time()
+        threading.settrace(self._called)
+        sys.settrace(self._called)
+
+    def __exit__(self, *_: object) -> None:
+        sys.settrace(None)
+        threading.settrace(None)
+        self.took = time.process_time() - self._began
+
+    def _called(self, frame: FrameType, _event: str, _argument: object) -> Any:
+        if frame.f_code.co_filename not in self._paths:
+            return None
+        if time.process_time() - self._began > self._slowest:
+            sys.settrace(None)
+            return None
+        return self._run
+
+    def _run(self, frame: FrameType, event: str, _argument: object) -> Any:
+        if event == "line":
+            self.lines.add((frame.f_code.co_filename, frame.f_lineno))
+        return self._run
+
+
 class Driver:
     """A plugin of pytest that runs the tests for each of `mutants`, `jobs` at a time; `verdicts` says what came of it.
 
-    slowest: seconds; a test that takes longer is left out, and so is one that fails without any mutant: `unfit`.
+    slowest: seconds that a test may take while its lines are noted, some three times as many as it takes without that;
+    one that takes longer is left out, and so is one that fails without any mutant: `unfit`.
     record: a file that each verdict is written to as it is found; a change that has one there is not tried again.
     """
 
@@ -50,7 +92,7 @@ class Driver:
         self._mutants = mutants
         self._jobs = jobs
         self._slowest = slowest
-        self._tests: dict[str, list[tuple[float, int]]] = defaultdict(list)
+        self._tests: dict[_Line, set[tuple[float, int]]] = defaultdict(set)
         self._noticed: dict[str, Counter[int]] = defaultdict(Counter)  # by which tests, how often, of each function
         self._places = {mutant: place for place, mutant in enumerate(mutants)}
         self._noticer = mmap.mmap(-1, _INDEX_OCTETS * max(1, len(mutants)))  # of each mutant; children write it
@@ -64,13 +106,15 @@ class Driver:
         """Take the place of pytest's loop over the tests."""
         if session.testsfailed or not session.items:
             raise session.Interrupted("the tests cannot be collected")
-        self._try_the_original(session.items)
         self._caches = _caches()
+        self._try_the_original(session.items)
+        self._caches = _caches()  # some were made on the way
         gc.freeze()  # what is collected in a child, is copied for it
         running: dict[int, Mutant] = {}
         for mutant in [mutant for mutant in self._mutants if mutant not in self.verdicts]:
             noticed = self._noticed[mutant.function]
-            tests = sorted(self._tests[mutant.function], key=lambda test: (-noticed[test[1]], test))
+            reaching = set[tuple[float, int]]().union(*(self._tests[mutant.path, line] for line in mutant.lines))
+            tests = sorted(reaching, key=lambda test: (-noticed[test[1]], test))
             if not tests:
                 self._found(mutant, UNREACHED)
                 continue
@@ -82,19 +126,22 @@ class Driver:
         return True
 
     def _try_the_original(self, items: list[pytest.Item]) -> None:
-        set_mutant_under_test("stats")
+        _bring_to_life("")
+        notes = _LineNotes({mutant.path for mutant in self._mutants}, self._slowest)
         for index, item in enumerate(items):
-            state()._stats.clear()
-            started = time.process_time()
-            if not _passes(item):
+            self._clear_caches()
+            with notes:
+                has_passed = _passes(item)
+            if not has_passed:
                 # What counts calls, or looks into the frames of a traceback, finds those of the mutants' dispatcher.
                 self.unfit.append(item.nodeid)
-                continue
-            took = time.process_time() - started
-            if took <= self._slowest:
-                for function in state()._stats:
-                    self._tests[function].append((took, index))
-        set_mutant_under_test("")
+            elif notes.took <= self._slowest:
+                for line in notes.lines:
+                    self._tests[line].add((notes.took, index))
+
+    def _clear_caches(self) -> None:
+        for cache in self._caches:
+            cache.cache_clear()
 
     def _start(self, mutant: Mutant, items: list[pytest.Item], tests: list[tuple[float, int]]) -> int:
         child = os.fork()
@@ -111,9 +158,8 @@ class Driver:
             null = os.open(os.devnull, os.O_RDWR)
             for descriptor in (0, 1, 2):
                 os.dup2(null, descriptor)
-            for cache in self._caches:
-                cache.cache_clear()
-            set_mutant_under_test(mutant.name)
+            self._clear_caches()
+            _bring_to_life(mutant.name)
             for _, index in tests:
                 if not _passes(items[index]):
                     self._noticer[self._place(mutant)] = index.to_bytes(_INDEX_OCTETS, "big")
@@ -165,3 +211,8 @@ def _caches() -> list[Any]:
     caches = [known for known in gc.get_objects() if isinstance(known, functools._lru_cache_wrapper)]
     # Those of the code that is tried alone: there are tests that fail where others forget.
     return [known for known in caches if known.__module__.partition(".")[0] == "mailwire"]
+
+
+def _bring_to_life(name: str) -> None:
+    trampoline.set_mutant_under_test(name)
+    trampoline.get_mutant_under_test = lambda: name

@@ -158,6 +158,15 @@ def test_an_empty_line_behind_an_answer_is_passed_over() -> None:
     assert account(tell(connection, b"+OK gone\r\n")) == [("said", "DELE 2", Response(True, b"gone"))]
 
 
+def test_an_empty_line_that_is_passed_over_is_told() -> None:
+    told: list[tuple[str, str]] = []
+    connection = opened(Quirks(blank_lines=True))
+    connection.trace = lambda who, what: told.extend((who, line) for line in what.shown())
+    ask(connection, Dele(1))
+    tell(connection, b"\r\n+OK gone\r\n")
+    assert told == [("C", "DELE 1"), ("S", ""), ("S", "+OK gone")]
+
+
 def test_an_empty_line_is_a_fault_where_it_may_stand_for_an_answer() -> None:
     # Which of the two was answered? To take the one for the other is to believe a message deleted that is not.
     connection = opened(Quirks(blank_lines=True), Window(10, 1000))
