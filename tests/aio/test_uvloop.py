@@ -128,6 +128,20 @@ def test_a_connection_of_the_callers_is_spoken_over(link: str) -> None:
     under_uvloop(main)
 
 
+def test_a_server_can_be_left_while_a_client_is_to_begin_tls() -> None:
+    async def main() -> None:
+        async with MailServer(tls_context=server_context()) as server:
+            reader, writer = await asyncio.open_connection("127.0.0.1", server.smtp_port)
+            writer.write(b"STARTTLS\r\n")
+            await reader.readuntil(b"Begin TLS now\r\n")
+            other_reader, other_writer = await asyncio.open_connection("127.0.0.1", server.pop3_port)
+        assert await other_reader.read() != b""
+        for each in (writer, other_writer):
+            each.transport.abort()
+
+    under_uvloop(main)
+
+
 def test_a_deadline_ends_a_wait() -> None:
     async def main() -> None:
         async with ScriptedPeer("S: 220 hi", "C: EHLO ...", STALL, lenient=True) as peer:

@@ -136,3 +136,16 @@ def test_what_a_coroutine_raises_is_raised() -> None:
     hosting = InThread(MailServer())
     with hosting, pytest.raises(KeyError):
         hosting.run(fail())
+
+
+def test_a_coroutine_is_run_within_the_with_and_from_another_thread() -> None:
+    async def run_again() -> None:
+        hosting.run(server.wait_idle())
+
+    hosting = InThread(MailServer())
+    with pytest.raises(RuntimeError, match="from within the `with`, and from another thread"):
+        hosting.run(run_again())
+    with hosting as server, pytest.raises(RuntimeError, match="from another thread"):
+        hosting.run(run_again())
+    with pytest.raises(RuntimeError, match="from within the `with`"):
+        hosting.run(run_again())

@@ -112,11 +112,20 @@ def test_in_a_project_of_its_own(pytester: pytest.Pytester) -> None:
                 smtp.ehlo()
                 with pytest.raises(smtplib.SMTPServerDisconnected):
                     smtp.noop()
+
+        @pytest.mark.mail_server([], "gmail")
+        def test_takes_what_has_a_name_by_its_name(mail_server):
+            pass
+
+        @pytest.mark.mail_server([], accounts=[])
+        def test_takes_accounts_once(mail_server):
+            pass
         """
     )
     result = pytester.runpytest_inprocess("-p", "no:asyncio", "-p", "no:cacheprovider")
-    result.assert_outcomes(passed=2, errors=1)
+    result.assert_outcomes(passed=2, errors=3)
     result.stdout.fnmatch_lines(["*expected the client to say 'mail ...', it said 'noop'*"])
+    result.stdout.fnmatch_lines(["*the accounts once, and all else by its name; got ??, 'gmail'*"])
     result = pytester.runpytest_inprocess("-p", "no:asyncio", "-p", "no:cacheprovider", "--markers")
     result.stdout.fnmatch_lines(["@pytest.mark.mail_server(accounts, ??settings): *"])
 

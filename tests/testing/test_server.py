@@ -1,9 +1,11 @@
 import asyncio
+import gc
 import poplib
 import smtplib
 import socket
 import ssl
 import threading
+import warnings
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
@@ -12,8 +14,18 @@ from typing import Any
 import pytest
 
 from mailwire.sasl import server_end_point
-from mailwire.testing import ARGOSOFT, Account, MailServer, Policy, client_context, server_context
+from mailwire.testing import (
+    ARGOSOFT,
+    Account,
+    Maildrop,
+    MailServer,
+    Policy,
+    SMTPServer,
+    client_context,
+    server_context,
+)
 from mailwire.testing.handshake import find_certificate
+from mailwire.testing.listener import Listener
 from mailwire.testing.turns import drain_events, turns
 
 ALICE = Account("alice", "secret", ("alice@example.org",))
@@ -272,6 +284,35 @@ async def test_a_server_at_a_path_may_be_closed_twice_and_leaves_what_is_there_t
         await server.close()
         assert path.exists()
         assert other.lmtp_sessions == []
+
+
+async def test_a_server_whose_path_is_gone_at_once_leaves_no_socket(tmp_path: Path) -> None:
+    # Its listener is closed before it has had a turn of the event loop.
+    listener = Listener(lambda _: SMTPServer(Maildrop()), path=str(tmp_path / "lmtp"))
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always")
+        listener.start()
+        (tmp_path / "lmtp").unlink()
+        await listener.close()
+        del listener
+        gc.collect()
+    assert [str(each.message) for each in told] == []
+
+
+async def test_where_closing_raises_all_is_closed(tmp_path: Path) -> None:
+    def fail() -> str:
+        raise KeyError("no nonce")
+
+    path = tmp_path / "lmtp"
+    server = MailServer(policy=Policy(apop=True, make_nonce=fail), lmtp_path=path)
+    await server.start()
+    reader, writer = await asyncio.open_connection(server.host, server.pop3_port)
+    assert await reader.read() == b""
+    with pytest.raises(KeyError, match="no nonce"):
+        await server.close()
+    assert not path.exists()
+    writer.close()
+    await writer.wait_closed()
 
 
 async def test_a_server_may_be_closed_whose_path_is_gone(tmp_path: Path) -> None:

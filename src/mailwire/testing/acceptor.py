@@ -64,6 +64,8 @@ class Acceptor:
         if self._path is None:
             self._address = listening.getsockname()
         self._accepting = asyncio.create_task(self._accept(listening))
+        # Not by the task itself, which may be cancelled before it begins.
+        self._accepting.add_done_callback(lambda _: self._stop_listening(listening))
 
     async def close(self) -> None:
         """Accept no more clients, cut the connections to those that are there, and wait until all is over.
@@ -112,25 +114,25 @@ class Acceptor:
 
     async def _accept(self, listening: socket.socket) -> None:
         loop = asyncio.get_running_loop()
-        try:
-            while True:
-                accepted, address = await loop.sock_accept(listening)
-                if self._is_closing:
-                    accepted.close()
-                    return
-                try:
-                    host = self._receive(address[0] if self._path is None else "")
-                except Exception as failure:
-                    accepted.close()
-                    self._failure = self._failure or failure
-                    continue
-                self._hosts.append(host)
-                self._serving.append(asyncio.create_task(host.serve(accepted)))
-        finally:
-            listening.close()
-            if self._path is not None:
-                with suppress(FileNotFoundError):  # its directory may be gone by now
-                    os.unlink(self._path)
+        while True:
+            accepted, address = await loop.sock_accept(listening)
+            if self._is_closing:
+                accepted.close()
+                return
+            try:
+                host = self._receive(address[0] if self._path is None else "")
+            except Exception as failure:
+                accepted.close()
+                self._failure = self._failure or failure
+                continue
+            self._hosts.append(host)
+            self._serving.append(asyncio.create_task(host.serve(accepted)))
+
+    def _stop_listening(self, listening: socket.socket) -> None:
+        listening.close()
+        if self._path is not None:
+            with suppress(FileNotFoundError, NotADirectoryError):  # its directory may be gone by now
+                os.unlink(self._path)
 
 
 def _listen(path: str | None) -> socket.socket:

@@ -168,8 +168,9 @@ class Connection(asyncio.Protocol):
         except OSError:  # as SSLError is, too
             upgraded = None
         self._is_shaking_hands = False
-        if upgraded is None:
-            # Nobody else tells a protocol that it was lost in the handshake.
+        if upgraded is None or self._is_aborted:
+            # uvloop returns a transport for a connection that was cut in the handshake as well; it has no TLS. Nobody
+            # else tells a protocol that it was lost in the handshake.
             transport.abort()
             self.connection_lost(None)
             return

@@ -61,7 +61,13 @@ class InThread(Generic[S]):
             error.__traceback__ = traceback  # it has been raised in the thread, which is nobody's business
 
     def run(self, coroutine: Coroutine[Any, Any, T]) -> T:
-        """Run a coroutine in the thread's event loop, and return what it returns, or raise what it raises."""
+        """Run a coroutine in the thread's event loop, and return what it returns, or raise what it raises.
+
+        To be called within the `with`, from any other thread; else it raises RuntimeError.
+        """
+        if not self._begun.done() or self._ended.done() or threading.current_thread() is self._thread:
+            coroutine.close()
+            raise RuntimeError("a coroutine is run from within the `with`, and from another thread than that one")
         return asyncio.run_coroutine_threadsafe(coroutine, self._begun.result()[1]).result()
 
     # In the thread

@@ -54,6 +54,11 @@ def mail_server(request: pytest.FixtureRequest) -> Iterator[MailServer]:
     """
     settings: dict[str, Any] = {"accounts": ACCOUNTS}
     for marker in reversed(list(request.node.iter_markers("mail_server"))):
+        if len(marker.args) > 1 or (marker.args and "accounts" in marker.kwargs):
+            raise pytest.UsageError(
+                "the marker mail_server takes what MailServer takes: the accounts once, and all else by its name; "
+                f"got {', '.join(map(repr, marker.args))}"
+            )
         settings |= {**dict(zip(("accounts",), marker.args, strict=False)), **marker.kwargs}
     with InThread(MailServer(**settings)) as server:
         yield server

@@ -4,6 +4,7 @@ import os
 import ssl
 from collections import deque
 from collections.abc import Iterable
+from contextlib import AsyncExitStack
 from typing import Any, Self
 
 from .checks import describe
@@ -154,8 +155,9 @@ class MailServer:
 
     async def close(self) -> None:
         """Cut all connections and stop listening."""
-        for listener in self._listeners:
-            await listener.close()
+        async with AsyncExitStack() as closing:  # where one raises, the others are closed all the same
+            for listener in self._listeners:
+                closing.push_async_callback(listener.close)
 
     async def wait_idle(self) -> None:
         """Wait until every client that has come so far is gone. It may be awaited in any event loop."""
