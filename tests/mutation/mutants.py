@@ -34,8 +34,9 @@ class Mutant:
 
     @property
     def line(self) -> str:
-        """What it has written."""
-        return " ".join(line[1:].strip() for line in self.change.split("\n") if line.startswith("+"))
+        """What it has written, behind the name of the function that it stands in: `__init__: self._said = None`."""
+        name = self.function.rpartition(".")[2].rpartition("ǁ")[2].removeprefix("x_")
+        return f"{name}: " + " ".join(line[1:].strip() for line in self.change.split("\n") if line.startswith("+"))
 
 
 def plant(source: Path, modules: list[str], ground: Path) -> list[Mutant]:

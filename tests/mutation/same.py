@@ -1,4 +1,5 @@
-"""Mutants that change nothing that could be seen: part of the line that they write, and why it is as good as before."""
+"""Mutants that change nothing that could be seen: part of the line that they write, behind the name of the function if
+that matters, and why it is as good as before."""
 
 from typing import Final
 
@@ -29,7 +30,7 @@ _PLACE: Final = "of what has left, its octets are not asked for"
 _POLICY: Final = "a policy that is not to reject is to normalise"
 _COPY: Final = "a copy is as good"
 _CONTEXT: Final = "more of the context than matters changes nothing"
-_PREPARED: Final = "what it would refuse, the profile has refused"
+_PREPARED: Final = "what it would refuse, the profile has refused, SASLprep or another"
 _FITS: Final = "every number that comes here fits into either"
 _PIECES: Final = "the pieces that it is done in may have any size"
 _NO_WORD: Final = "what is no number tells none, whatever it is"
@@ -241,8 +242,13 @@ SAME: Final[dict[tuple[str, str], str]] = {
     ("sasl/choice", "ranks.get(remembered.upper(), -2)"): "no rank is beneath 0",
     ("sasl/exchange", "self.is_begun = None"): _FALSE,
     ("sasl/exchange", "if sends_initial_response else 1)"): "no line is of one octet",
-    ("sasl/scram", "encode_saslname('THE USER', user)"): "what it would refuse, SASLprep has refused",
+    ("sasl/scram", "encode_saslname(None, user)"): _PREPARED,
+    ("sasl/scram", "encode_saslname('XXthe userXX', user)"): _PREPARED,
+    ("sasl/scram", "encode_saslname('THE USER', user)"): _PREPARED,
+    ("sasl/scram", "__init__: self._nonce = None"): _NOT_READ,
+    ("sasl/scram", "__init__: self._nonce = b'XXXX'"): _NOT_READ,
     ("sasl/scram", "self._server_signature = None"): _FALSE,
+    ("sasl/scram", "__init__: self._server_signature = b'XXXX'"): _NOT_READ,
     ("sasl/scram", "self._derived: tuple[bytes, int, Keys] | None = ''"): _NOT_READ,
     ("sasl/scram", "zip(keys.client, client_signature, strict=None)"): _HASH,
     ("sasl/scram", "zip(keys.client, client_signature, strict=False)"): _HASH,

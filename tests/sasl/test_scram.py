@@ -163,6 +163,22 @@ def test_a_server_without_channel_binding_is_told_that_the_client_has_it() -> No
     assert server.flag == "y"
 
 
+@pytest.mark.parametrize(
+    ("binding", "offers_plus", "header"),
+    [
+        (None, True, b"n,a=other,"),
+        (ChannelBinding("tls-unique", b"data"), False, b"y,a=other,"),
+        (ChannelBinding("tls-unique", b"data"), True, b"p=tls-unique,a=other,"),
+    ],
+)
+def test_the_identity_to_act_as_is_said_whatever_is_bound(
+    binding: ChannelBinding | None, offers_plus: bool, header: bytes
+) -> None:
+    credentials = Password("user", "pencil", authzid="other")
+    mechanism = Scram(credentials, "SHA-1", binding, server_offers_plus=offers_plus, make_nonce=lambda: NONCE)
+    assert mechanism.initial_response() == header + b"n=user,r=" + NONCE.encode()
+
+
 def test_whoever_hides_that_the_server_has_channel_binding_is_found_out() -> None:
     # RFC 5802 6
     mechanism = Scram(PENCIL, "SHA-256", ChannelBinding("tls-unique", b"data"))
@@ -277,7 +293,9 @@ def test_a_signature_of_the_exchange_before_proves_nothing_while_work_is_not_don
 @pytest.mark.parametrize("nonce", ["", "a,b", "a b", "ä", "a\n", "\x7f"])
 def test_a_nonce_that_cannot_be_sent_is_refused(nonce: str) -> None:
     mechanism = Scram(PENCIL, "SHA-1", make_nonce=lambda: nonce)
-    with pytest.raises(ValueError, match="a nonce must be printable ASCII without a comma"):
+    with pytest.raises(
+        ValueError, match=r"^a nonce must be printable ASCII without a comma, and not empty \(RFC 5802 5\.1\)$"
+    ):
         mechanism.initial_response()
 
 
@@ -699,8 +717,8 @@ def test_kept_keys_let_nobody_in_who_has_not_the_password() -> None:
 @pytest.mark.parametrize(
     ("credentials", "problem"),
     [
-        (Password("", CANARY), "not empty"),
-        (Password("user", ""), "not empty"),
+        (Password("", CANARY), r"^SCRAM needs a user and a password that are not empty \(RFC 5802 5\.1\)$"),
+        (Password("user", ""), r"^SCRAM needs a user and a password that are not empty \(RFC 5802 5\.1\)$"),
         (Password("\u00ad", CANARY), "not empty"),
         (Password("user", "\u00ad\u200c"), "not empty"),
         (Password("user\0", CANARY), r"^the user cannot be prepared.*a control character \(RFC 4013 2\.3\)"),
