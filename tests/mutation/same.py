@@ -168,6 +168,7 @@ SAME: Final[dict[tuple[str, str], str]] = {
     ("pop3/connection", "if isinstance(command, _CHECKED) or True else"): _SLOWER,
     ("pop3/answers", "if 'pipelining' in self.capabilities"): _CASE,
     ("pop3/answers", "if type(None) is Retr and"): _SLOWER,
+    ("pop3/answers", "got {unread}', b'XX?XX'))"): "it stands for what is no answer, and so does anything that is none",
     ("smtp/connection", "self.is_authenticated = None"): _FALSE,
     ("sasl/channel_binding", "raise ValueError(None)"): _UNHEARD,
     ("sasl/channel_binding", "raise ValueError('XXthis length"): _UNHEARD,

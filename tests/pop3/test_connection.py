@@ -309,9 +309,9 @@ def test_nothing_is_sent_while_what_the_server_said_unasked_was_not_taken(said: 
     connection.receive_data(said)
     assert connection.data_to_send() == []
     connection.send(Capa())
-    with pytest.raises(RemoteProtocolError, match="expected nothing from the server") as caught:
+    with pytest.raises(RemoteProtocolError) as caught:
         connection.data_to_send()
-    assert repr(said) in str(caught.value)
+    assert str(caught.value) == f"expected nothing from the server, got {said!r}"
     assert connection.in_flight == ()
     assert dead(connection)
 
@@ -1214,9 +1214,9 @@ def test_an_answer_to_quit_with_more_behind_it_answers_something_else(more: byte
     # An answer too many has come before, and the one to QUIT may be that to DELE.
     connection = logged_in()
     ask(connection, Dele(1), Quit())
-    with pytest.raises(Desynchronised, match="expected nothing behind the answer to QUIT, got") as caught:
+    with pytest.raises(Desynchronised) as caught:
         tell(connection, b"+OK\r\n+OK\r\n" + more)
-    assert repr(more) in str(caught.value)
+    assert str(caught.value) == f"expected nothing behind the answer to QUIT, got {more!r}"
     assert connection.in_flight == (Quit(),)
     assert dead(connection)
 
