@@ -17,6 +17,7 @@ _NO_CERTIFICATE: Final = "what is no certificate gives nothing to bind to, whate
 _VERDICT: Final = "behind a message that was taken, nobody asks for how many of its recipients were accepted"
 _TOLD: Final = "a group that an event tells of has its answer; the question is the type checker's"
 
+_HELD: Final = "a body that is read has both; the question is the type checker's"
 _BEFORE: Final = "3yz to it is a fault, and never comes here"
 _CLOSED: Final = "a connection that was given up takes nothing, whoever asks"
 _NOT_READ: Final = "nobody asks before it has another value"
@@ -168,6 +169,12 @@ SAME: Final[dict[tuple[str, str], str]] = {
     ("pop3/connection", "if isinstance(command, _CHECKED) or True else"): _SLOWER,
     ("pop3/answers", "if 'pipelining' in self.capabilities"): _CASE,
     ("pop3/answers", "if type(None) is Retr and"): _SLOWER,
+    ("pop3/answers", "expected = None"): "to look ahead anew leads where it led before",
+    (
+        "pop3/answers",
+        "if response.ok or True else Capabilities()",
+    ): "a refusal has no body that could announce anything",
+    ("pop3/answers", "if command is None and status is None:"): _HELD,
     ("pop3/answers", "got {unread}', b'XX?XX'))"): "it stands for what is no answer, and so does anything that is none",
     ("smtp/connection", "self.is_authenticated = None"): _FALSE,
     ("sasl/channel_binding", "raise ValueError(None)"): _UNHEARD,
