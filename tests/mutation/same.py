@@ -177,6 +177,8 @@ SAME: Final[dict[tuple[str, str], str]] = {
     ("pop3/answers", "if command is None and status is None:"): _HELD,
     ("pop3/answers", "got {unread}', b'XX?XX'))"): "it stands for what is no answer, and so does anything that is none",
     ("smtp/connection", "self.is_authenticated = None"): _FALSE,
+    ("smtp/connection", "command.text = command.chunk = None"): _PLACE,
+    ("smtp/connection", "command.text = command.chunk = b'XXXX'"): _PLACE,
     ("sasl/channel_binding", "raise ValueError(None)"): _UNHEARD,
     ("sasl/channel_binding", "raise ValueError('XXthis length"): _UNHEARD,
     ("sasl/channel_binding", "raise ValueError('THIS LENGTH"): _UNHEARD,

@@ -1050,6 +1050,15 @@ def test_login_is_answered_by_the_machine() -> None:
     assert connection.is_authenticated
 
 
+def test_what_comes_at_once_with_a_challenge_is_heard_behind_it() -> None:
+    connection = at(State.READY)
+    command = Auth(Login(CREDENTIALS))
+    ask(connection, command)
+    connection.receive_data(b"334 VXNlcm5hbWU6\r\n334 UGFzc3dvcmQ6\r\n535 no\r\n")
+    assert connection.next_event() == received(535, command, b"no")
+    assert flush(connection) == b"".join(base64.b64encode(text) + b"\r\n" for text in (b"tim", CANARY.encode()))
+
+
 @pytest.mark.parametrize("challenge", ["334 ", "334", "334-\r\n334 "])
 def test_an_initial_response_too_long_for_the_command_follows_an_empty_challenge(challenge: str) -> None:
     connection = at(State.READY)

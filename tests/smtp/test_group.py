@@ -202,6 +202,20 @@ def test_an_eager_message_is_one_group_with_its_envelope_and_the_next_begins_ane
     assert second.receipt().recipients[0].final_reply == Reply(250, (b"q2",))
 
 
+def test_the_mail_that_was_answered_is_told_while_the_one_behind_it_waits() -> None:
+    connection = ready()
+    first = Transaction(connection, A, [B], chunking="eager")
+    first.send_whole(MESSAGE)
+    second = Transaction(connection, A, [C], chunking="eager", behind=first)
+    second.send_whole(MESSAGE)
+    flush(connection)
+    assert take(first, connection, "250 m", "250 r", "250 q1") == [GroupsAnswered]
+    assert first.receipt().recipients[0].final_reply == Reply(250, (b"q1",))
+    assert not second.finished
+    assert take(second, connection, "250 rset", "250 m", "250 r", "250 q2") == [GroupsAnswered]
+    assert second.receipt().recipients[0].final_reply == Reply(250, (b"q2",))
+
+
 def test_a_chunk_that_waits_for_its_envelope_is_a_group_by_itself() -> None:
     connection = ready()
     transaction = Transaction(connection, A, [B, C], chunking=True)
@@ -358,6 +372,15 @@ def test_a_new_hello_that_takes_pipelining_away_unfolds_what_waits() -> None:
     take(first, connection, "250 q")
     hear(connection, "250 mx")
     assert flush(connection) == b"MAIL FROM:<a@example.org>\r\n"
+
+
+def test_the_group_that_was_queued_last_is_known() -> None:
+    connection = ready()
+    flush(connection)
+    assert connection.last_group is None
+    queued = group()
+    connection.send_group(queued)
+    assert connection.last_group is queued
 
 
 def test_no_group_begins_where_no_transaction_can() -> None:
