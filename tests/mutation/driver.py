@@ -35,8 +35,8 @@ TIMED_OUT: Final = "timed out"  # killed, too: it went on and on
 UNREACHED: Final = "unreached"
 
 _TIMES_AS_LONG: Final = 10
-_SECONDS_MORE: Final = 20
-_TIMES_WAITED: Final = 4
+_SECONDS_MORE: Final = 5
+_TIMES_WAITED: Final = 10
 _INDEX_OCTETS: Final = 4
 _STOPS: Final = (signal.SIGALRM, signal.SIGPROF)
 
@@ -148,19 +148,19 @@ class Driver:
         if child:
             return child
         try:
-            # Seconds of the processor for what goes on and on, and of the clock for what waits for nothing to come:
-            # more of these, for the processor may have other work.
-            limit = int(_TIMES_AS_LONG * sum(took for took, _ in tests)) + _SECONDS_MORE
             for stops in _STOPS:
                 signal.signal(stops, signal.SIG_DFL)
-            signal.setitimer(signal.ITIMER_PROF, limit)
-            signal.alarm(_TIMES_WAITED * limit)
             null = os.open(os.devnull, os.O_RDWR)
             for descriptor in (0, 1, 2):
                 os.dup2(null, descriptor)
             self._clear_caches()
             _bring_to_life(mutant.name)
-            for _, index in tests:
+            for took, index in tests:
+                # Seconds of the processor for what goes on and on, and of the clock for what waits for nothing to come:
+                # more of these, for the processor may have other work.
+                limit = _TIMES_AS_LONG * took + _SECONDS_MORE
+                signal.setitimer(signal.ITIMER_PROF, limit)
+                signal.setitimer(signal.ITIMER_REAL, _TIMES_WAITED * limit)
                 if not _passes(items[index]):
                     self._noticer[self._place(mutant)] = index.to_bytes(_INDEX_OCTETS, "big")
                     os._exit(1)
