@@ -8,7 +8,9 @@ import gc
 import importlib
 import os
 import socket
+import struct
 from collections.abc import Callable, Coroutine
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +19,17 @@ import pytest
 import mailwire
 from mailwire import Delivery, MailwireError
 from mailwire.maildrop import SQLiteLedger
-from mailwire.testing import STALL, Account, Cut, FaultProxy, MailServer, ScriptedPeer, client_context, server_context
+from mailwire.testing import (
+    STALL,
+    Account,
+    Cut,
+    FaultProxy,
+    MailServer,
+    RecordingProxy,
+    ScriptedPeer,
+    client_context,
+    server_context,
+)
 from tests.faults.flows import FLOWS, STORED, Flow, Run, judge, make_server
 from tests.integration.conftest import demand_libraries
 
@@ -124,6 +136,36 @@ def test_a_connection_of_the_callers_is_spoken_over(link: str) -> None:
             endpoint = mailwire.Endpoint("localhost", tls="starttls", tls_context=client_context(), connect=connect)
             await mailwire.send(MESSAGE, endpoint, **ENVELOPE)
             assert server.smtp_sessions[0].is_encrypted
+
+    under_uvloop(main)
+
+
+def test_a_recording_ends_where_a_server_goes_to_which_the_client_talks_on() -> None:
+    async def talk_on(client: socket.socket) -> None:
+        with suppress(ConnectionError):
+            while True:
+                await asyncio.get_running_loop().sock_sendall(client, b"NOOP\r\n" * 5)
+                await asyncio.sleep(0)
+
+    async def main() -> None:
+        loop = asyncio.get_running_loop()
+        with socket.create_server(("127.0.0.1", 0)) as listener:
+            listener.setblocking(False)
+            context = client_context()
+            for turns in range(40):
+                async with RecordingProxy("127.0.0.1", listener.getsockname()[1], tls_context=context) as proxy:
+                    with socket.socket() as client:
+                        client.setblocking(False)
+                        await loop.sock_connect(client, (proxy.host, proxy.port))
+                        server, _ = await loop.sock_accept(listener)
+                        talking = asyncio.create_task(talk_on(client))
+                        for _ in range(turns % 8 + 3):
+                            await asyncio.sleep(0)
+                        server.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+                        server.close()
+                        await proxy.wait_idle()
+                        talking.cancel()
+                        await asyncio.wait([talking])
 
     under_uvloop(main)
 

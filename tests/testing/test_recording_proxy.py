@@ -128,7 +128,8 @@ async def test_a_server_that_goes_takes_the_client_with_it(end: Any) -> None:
         assert await reader.readline() == b"220 hi\r\n"
         with pytest.raises((ConnectionError, asyncio.IncompleteReadError)):
             await reader.readexactly(1)
-        writer.write(b"NOOP\r\n")
+        if not writer.is_closing():  # who writes then, gets an error from uvloop
+            writer.write(b"NOOP\r\n")
         writer.close()
         await proxy.wait_idle()
     closes = end is FIN

@@ -49,7 +49,7 @@ def test_what_the_standard_defines_is_taken(verb: str, keyword: str, values: lis
         ("MAIL", "AUTH", [None, "a+b", "a+4", "é"]),
         ("MAIL", "RET", [None, "BODY"]),
         ("MAIL", "ENVID", [None, "x" * 101, "a+2b", "+", "é"]),
-        ("MAIL", "BY", [None, "120", "0;R", "-1;R", "1;T", "1;TR", "1;RTT", "1000000000;N", "1 ;R"]),
+        ("MAIL", "BY", [None, "120", "0;R", "-1;R", "1;T", "1;TR", "1;RTT", "1000000000;N", "0000000001;R", "1 ;R"]),
         ("MAIL", "HOLDFOR", [None, "0", "-1", str(HOLD_LIMIT + 1)]),
         (
             "MAIL",

@@ -76,8 +76,9 @@ class RecordingProxy(Proxy):
     def _receive(self, peer: str) -> "_Listening":
         recording = Recording(self._replacing)
         self.recordings.append(recording)
-        context = self._tls_context or ssl.create_default_context()
-        return _Listening(self._target, recording, context, self._implicit_tls)
+        # To load all authorities takes longer than a session: once is enough.
+        self._tls_context = self._tls_context or ssl.create_default_context()
+        return _Listening(self._target, recording, self._tls_context, self._implicit_tls)
 
 
 class _Listening(Proxying):
@@ -143,7 +144,8 @@ class _Listening(Proxying):
                     self._recording.hear_client(data)
                     self._asked = (self._asked + data)[-_TAIL:]
                     self._answer = bytearray() if _ASKS_FOR_TLS.fullmatch(self._asked) else None
-                    writer.write(data)
+                    with suppress(RuntimeError):  # of uvloop, about a server that has gone, as its end tells
+                        writer.write(data)
                     by_client = asyncio.create_task(_hear(link, writer))
             self._recording.end()
             await link.notify_close()

@@ -63,7 +63,7 @@ _OF_MAIL: Final[Mapping[str, _Parameter]] = {
     "AUTH": _parameter("AUTH", rf"<>|{_XCHAR}+"),  # RFC 4954 5
     "RET": _parameter("DSN", r"FULL|HDRS"),  # RFC 3461 4.3
     "ENVID": _Parameter("DSN", re.compile(rf"{_XCHAR}+")),  # RFC 3461 4.4
-    "BY": _parameter("DELIVERBY", r"(?:[+-]?[0-9]{1,9};N|\+?0*[1-9][0-9]{0,8};R)T?"),  # RFC 2852 4
+    "BY": _parameter("DELIVERBY", r"(?:[+-]?[0-9]{1,9};N|\+?(?!0+;)[0-9]{1,9};R)T?"),  # RFC 2852 4
     "HOLDFOR": _parameter("FUTURERELEASE", r"[1-9][0-9]{0,8}"),  # RFC 4865 3
     "HOLDUNTIL": _Parameter("FUTURERELEASE", re.compile(_DATE_TIME)),  # RFC 4865 3
     "MT-PRIORITY": _parameter("MT-PRIORITY", r"-?[1-9]|0"),  # RFC 6710 4.1
