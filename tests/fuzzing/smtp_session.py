@@ -19,6 +19,7 @@ from mailwire.smtp import (
     Rcpt,
     Receipt,
     ReplyReceived,
+    State,
 )
 from mailwire.smtp import BdatLast as Last
 from mailwire.smtp.group import Replies
@@ -128,17 +129,21 @@ class _Play:
             self.error = error
 
     def _hear(self, turn: bytes, cut: Cutter) -> None:
-        # The client answers when it has heard the turn: how fast it is, is not what is tried here.
-        heard = list[Event]()
+        # The client takes what it hears at once, and what it says of it leaves behind the turn: how fast it is, is not
+        # what is tried here. TLS alone begins behind the turn, or what is injected would come too late.
+        agreed: Event | None = None
         try:
             for piece in cut(turn):
                 self.connection.receive_data(piece)
                 while (event := self.connection.next_event()) is not None:
-                    heard.append(event)
+                    self.events += _singly(event)
+                    if self.connection.state is State.TLS:
+                        agreed = event
+                    else:
+                        self.sender.take(event)
         finally:
-            for event in heard:
-                self.events += _singly(event)
-                self.sender.take(event)
+            if agreed is not None:
+                self.sender.take(agreed)
 
     def receipts(self) -> list[Receipt]:
         if not self._receipts:

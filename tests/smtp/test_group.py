@@ -175,6 +175,39 @@ def test_mail_rcpt_and_data_are_answered_as_one_and_so_is_the_end() -> None:
     ]
 
 
+def with_a_lone_dot(connection: Connection) -> Transaction:
+    """A transaction whose sender and recipient were refused and whose DATA was not: its lone dot is on its way."""
+    transaction = Transaction(connection, A, [B])
+    flush(connection)
+    take(transaction, connection, "550 no", "503 no", "354 go")
+    assert flush(connection) == b".\r\n"
+    return transaction
+
+
+def test_a_yes_to_a_lone_dot_behind_a_refused_sender_leads_to_rset() -> None:
+    connection = ready()
+    transaction = with_a_lone_dot(connection)
+    assert take(transaction, connection, "250 ok") == [GroupsAnswered]
+    assert not transaction.finished
+    assert flush(connection) == b"RSET\r\n"
+    assert take(transaction, connection, "250 ok") == [ReplyReceived]
+    assert transaction.finished
+    assert transaction.receipt().delivery is Delivery.REFUSED
+
+
+def test_a_yes_to_a_lone_dot_resets_nothing_of_the_mail_behind_it() -> None:
+    connection = ready()
+    first = with_a_lone_dot(connection)
+    second = Transaction(connection, A, [C], on_refused="abort", behind=first)
+    assert flush(connection) == b"MAIL FROM:<a@example.org>\r\nRCPT TO:<c@example.org>\r\n"
+    (event,) = hear(connection, "250 ok", "250 ok", "250 ok")
+    assert isinstance(event, GroupsAnswered)
+    assert first.receive(event)
+    assert first.finished
+    assert second.receive(event)
+    assert flush(connection) == b"DATA\r\n"
+
+
 def test_an_eager_message_is_one_group_with_its_envelope_and_the_next_begins_anew() -> None:
     connection = ready()
     first = Transaction(connection, A, [B, C], parameters={"SIZE": "23"}, chunking="eager")

@@ -54,9 +54,9 @@ class Transaction(Outcome):
     behind: the transaction before this one, if that is still to be answered: its message has been ended.
 
     Make it in state READY; that queues the commands. Then drive the connection as always, hand every ReplyReceived and
-    GroupsAnswered to `receive`, and whenever `wants_data` says so, write the next block of the message with
-    `send_data` or end it with `end_data`; until `finished`. `receipt()` may be asked at any time, also after the
-    connection is lost.
+    GroupsAnswered to `receive` before the next event is taken, and whenever `wants_data` says so, write the next block
+    of the message with `send_data` or end it with `end_data`; until `finished`. `receipt()` may be asked at any time,
+    also after the connection is lost.
 
     Raises LocalProtocolError if no transaction can begin now, ValueError for what no command can hold, NotSupported
     for what the server does not offer, SecurityError where REQUIRETLS is wished for without TLS; nothing was queued.
@@ -234,8 +234,7 @@ class Transaction(Outcome):
         elif not reply.is_completion:  # of Rset
             self._give_up()
         if not self._unanswered and not self._is_open and self._must_reset:
-            self._is_reset = True
-            self._send(Rset())
+            self._reset()
         return True
 
     # Private
@@ -251,6 +250,10 @@ class Transaction(Outcome):
             heard = self._heard
             return bool(self.sender_refusal and (self._accepted or heard.chunk or heard.verdicts))
         return connection.state in (State.TRANSACTION, State.CHUNKS, State.SPOILED)
+
+    def _reset(self) -> None:
+        self._is_reset = True
+        self._send(Rset())
 
     def _check_open(self) -> None:
         if not self._is_open:
@@ -313,6 +316,8 @@ class Transaction(Outcome):
                 self._is_open = not self.is_ended
             else:
                 self._send(Data())  # all or nothing: it is all
+        elif self._heard_so_far is not None and group is event.groups[-1] and self._must_reset:
+            self._reset()  # a lone dot was answered as a message is
         return True
 
     def _forget(self, discarded: Collection[Command[object]]) -> None:
