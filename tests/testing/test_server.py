@@ -299,6 +299,26 @@ async def test_a_server_whose_path_is_gone_at_once_leaves_no_socket(tmp_path: Pa
     assert [str(each.message) for each in told] == []
 
 
+@pytest.mark.parametrize("cancelled", ["waiting", "all"])
+async def test_who_loses_patience_with_a_client_cuts_nobody(cancelled: str) -> None:
+    async with MailServer([ALICE]) as server:
+        reader, writer = await asyncio.open_connection(server.host, server.smtp_port)
+        await reader.readline()
+        waiting = asyncio.create_task(server.wait_idle())
+        await drain_events()
+        waiting.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await waiting
+        writer.write(b"NOOP\r\n")
+        assert await reader.readline() == b"250 2.0.0 Still here\r\n"
+        if cancelled == "all":
+            for task in asyncio.all_tasks() - {asyncio.current_task()}:
+                task.cancel()
+            await drain_events()
+    writer.close()
+    await writer.wait_closed()
+
+
 async def test_where_closing_raises_all_is_closed(tmp_path: Path) -> None:
     def fail() -> str:
         raise KeyError("no nonce")

@@ -110,7 +110,12 @@ class Acceptor:
             raise failure
 
     async def _wait_idle(self) -> None:
-        await asyncio.gather(*self._serving)
+        serving = tuple(self._serving)
+        if serving:
+            await asyncio.wait(serving)  # who waits may be cancelled, and they are not
+        for task in serving:
+            if not task.cancelled():
+                task.result()
 
     async def _accept(self, listening: socket.socket) -> None:
         loop = asyncio.get_running_loop()
