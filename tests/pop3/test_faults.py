@@ -50,6 +50,13 @@ def fault(connection: Connection, *commands: Command[object], said: bytes) -> Re
             "got b'+ERR' (in answer to STAT): a server that says +ERR",
             None,
         ),
+        (
+            [Retr(1)],
+            b"+OK\r\n+OK 5 octets\r\n",
+            "expected RETR 1 to be answered by a message, got a second answer, b'+OK 5 octets': an answer too many has "
+            "come, or a server that answers twice (Quirks.second_status)",
+            None,
+        ),
         ([List()], b".\r\n", "got b'.' (in answer to LIST)", None),
         ([Uidl()], b"1 uid\r\n", "got b'1 uid' (in answer to UIDL)", None),
         ([Stat()], b"+OK 0 0\r\nnoise\r\n", "got b'noise' (though nothing was asked)", None),

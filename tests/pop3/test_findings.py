@@ -5,7 +5,7 @@ from mailwire.pop3.findings import Findings
 def test_a_finding_says_what_is_wrong_in_one_printable_line() -> None:
     finding = Finding(FindingKind.NO_UID, 7, b"7 \x1b[2J\r\xe9")
     assert str(finding) == "message 7: no unique id is given: b'7 \\x1b[2J\\r\\xe9'"
-    assert str(Finding(FindingKind.NO_UIDL)).startswith("there is no unique-id listing")
+    assert str(Finding(FindingKind.NO_UIDL)) == FindingKind.NO_UIDL.value
     assert repr(finding) == "Finding(kind=FindingKind.NO_UID, number=7, said=b'7 \\x1b[2J\\r\\xe9')"
     assert {finding, Finding(FindingKind.NO_UID, 7, b"7 \x1b[2J\r\xe9")} == {finding}
 
@@ -23,6 +23,7 @@ def test_findings_are_kept_up_to_a_measure_and_all_counted() -> None:
     findings.add(FindingKind.NO_LIST)
     assert len(findings.kept) == 101
     assert findings.kept[99] == Finding(FindingKind.BAD_SIZE, 100, b"****" + b"x" * 116)
+    assert findings.kept[100] == Finding(FindingKind.NO_LIST, None, b"")
     assert findings.counts == {FindingKind.BAD_SIZE: 150, FindingKind.NO_LIST: 1}
 
 
