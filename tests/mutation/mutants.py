@@ -34,9 +34,10 @@ class Mutant:
 
     @property
     def line(self) -> str:
-        """What it has written, behind the name of the function that it stands in: `__init__: self._said = None`."""
+        """What it has written, behind the name of the function and before a line end: `__init__: self._said = None`."""
         name = self.function.rpartition(".")[2].rpartition("ǁ")[2].removeprefix("x_")
-        return f"{name}: " + " ".join(line[1:].strip() for line in self.change.split("\n") if line.startswith("+"))
+        written = " ".join(line[1:].strip() for line in self.change.split("\n") if line.startswith("+"))
+        return f"{name}: {written}\n"
 
 
 def plant(source: Path, modules: list[str], ground: Path) -> list[Mutant]:

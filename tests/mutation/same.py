@@ -1,5 +1,5 @@
-"""Mutants that change nothing that could be seen: part of the line that they write, behind the name of the function if
-that matters, and why it is as good as before."""
+"""Mutants that change nothing that could be seen: part of the line that they write, with the name of the function in
+front and the line end behind if that matters, and why it is as good as before."""
 
 from typing import Final
 
@@ -29,6 +29,7 @@ _REFUSED: Final = "what was too long before was refused before"
 
 _PLACE: Final = "of what has left, its octets are not asked for"
 _POLICY: Final = "a policy that is not to reject is to normalise"
+_SENT: Final = "what is not to abort is to send"
 _COPY: Final = "a copy is as good"
 _CONTEXT: Final = "more of the context than matters changes nothing"
 _PREPARED: Final = "what it would refuse, the profile has refused, SASLprep or another"
@@ -80,6 +81,9 @@ SAME: Final[dict[tuple[str, str], str]] = {
     ("smtp/transaction", "if reply.code <= 300:"): _BEFORE,
     ("smtp/transaction", "if reply.code < 301:"): _BEFORE,
     ("smtp/transaction", "self._is_open = None"): _FALSE,
+    ("smtp/transaction", "self.is_ended: bool = None"): _FALSE,
+    ("smtp/transaction", "on_refused: Literal['send', 'abort']='XXsendXX'"): _SENT,
+    ("smtp/transaction", "on_refused: Literal['send', 'abort']='SEND'"): _SENT,
     ("smtp/group", "Reply(int(line[:4]), (line[4:],))"): "a space behind a number is no part of it",
     ("smtp/group", "def itself(line: bytes, chunk_octets: int=1) -> int:"): "one octet of a chunk weighs nothing",
     ("smtp/group", "if command is self.end else (b'', 1)"): "one octet of a chunk weighs nothing",
@@ -179,6 +183,11 @@ SAME: Final[dict[tuple[str, str], str]] = {
     ("pop3/body", "__init__: self.octets: int = None"): _NOT_READ,
     ("pop3/body", "__init__: self.octets: int = 1"): _NOT_READ,
     ("pop3/body", "__init__: self._opening: bytes | None = ''"): _NOT_READ,
+    ("pop3/body", "take: return\n"): "nothing taken is as false as no octets",
+    ("pop3/body", "if len(block) >= _TAIL_OCTETS and False else"): _SLOWER,
+    ("pop3/body", "if len(block) > _TAIL_OCTETS else"): _SLOWER,
+    ("pop3/body", "if self._opening or True else block"): _SLOWER,
+    ("pop3/body", "_without_status: return b'XXXX'"): "behind a stray answer nothing is handed out",
     ("pop3/body", "__init__: self._tail = None"): _NOT_READ,
     ("pop3/body", "__init__: self._tail = b'XXXX'"): _NOT_READ,
     ("smtp/connection", "self.is_authenticated = None"): _FALSE,

@@ -407,6 +407,20 @@ def test_a_new_hello_that_takes_pipelining_away_unfolds_what_waits() -> None:
     assert flush(connection) == b"MAIL FROM:<a@example.org>\r\n"
 
 
+def test_what_was_heard_one_by_one_is_told_with_an_end_that_is_answered_as_a_group() -> None:
+    connection = ready()
+    transaction = Transaction(connection, A, [B, C])
+    flush(connection)
+    assert take(transaction, connection, "250 m", "550 no", "250 c", "354 go") == [ReplyReceived] * 4
+    transaction.send_whole(MESSAGE)
+    behind = Transaction(connection, A, [D], behind=transaction)
+    flush(connection)
+    (event,) = hear(connection, "250 q", "250 m", "250 d", "354 go")
+    assert isinstance(event, GroupsAnswered)
+    assert [transaction.receive(event), behind.receive(event)] == [True, True]
+    assert [entry.delivery for entry in transaction.receipt().recipients] == [Delivery.REFUSED, Delivery.ACCEPTED]
+
+
 def test_the_group_that_was_queued_last_is_known() -> None:
     connection = ready()
     flush(connection)

@@ -106,7 +106,7 @@ class Body:
             return opening
         line, line_end, rest = opening.partition(b"\n")
         is_status = len(line) <= _STATUS_LIMIT and _STATUS.match(line) is not None
-        if not line_end and (is_status or len(line) <= len(_SIGNS[1])):
+        if not line_end and (is_status or len(line) < len(_SIGNS[1])):
             self._opening = opening
             return b""
         self._opening = None
