@@ -1,3 +1,4 @@
+import tracemalloc
 from base64 import b64encode
 from pathlib import Path
 
@@ -243,3 +244,32 @@ def test_a_line_of_the_clients_with_a_secret_in_it_can_be_played_again(line: byt
 
 def test_a_secret_in_a_line_without_its_end_is_masked() -> None:
     assert lines(b"", b"PASS hunter2\r\nNOOP hunter2\n") == ["C: PASS ****", "C; NOOP ****\\x0a"]
+
+
+@pytest.mark.parametrize("message", [b".\r\n", b"\r\n.\r\n", b"a\n.\r\n.\r.\r\n..\r\n.\r\n"])
+def test_a_message_may_come_in_pieces_and_another_behind_it(message: bytes) -> None:
+    said = message + b"NOOP\r\n"
+    for place in range(len(said) + 1):
+        recording = record(b"220 hi\r\n")
+        for _ in range(2):
+            recording.hear_client(b"DATA\r\n")
+            recording.hear_server(b"354 go\r\n")
+            recording.hear_client(said[:place])
+            recording.hear_client(said[place:])
+            recording.hear_server(b"250 ok\r\n")
+        assert recording.text.splitlines()[1:] == ["C: DATA", "S: 354 go", "MAIL_DATA", "C: NOOP", "S: 250 ok"] * 2
+
+
+def test_a_message_is_not_kept() -> None:
+    recording = record(b"220 hi\r\n", b"DATA\r\n", b"354 go\r\n")
+    block = b"x" * 65_534 + b"\r\n"
+    tracemalloc.start()
+    try:
+        for _ in range(64):
+            recording.hear_client(block)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < 2**20
+    recording.hear_client(b".\r\n")
+    assert recording.text.endswith("MAIL_DATA\n")

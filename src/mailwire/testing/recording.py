@@ -14,13 +14,15 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
+from .._wire.text import LINE_END
 from ..sasl.redaction import Redaction
-from .script import Step, find_mail_end
+from .script import Step
 from .script_text import parse_script
 
 __all__ = ["Recording"]
 
 _MASK: Final = b"****"
+_MAIL_END: Final = b"\r\n.\r\n"  # RFC 5321 4.1.1.4
 # Mechanisms whose challenges tell nothing of the password. That of SCRAM and its kin can be used to guess it.
 _OPEN: Final = (b"PLAIN", b"LOGIN", b"CRAM-MD5")
 # Mechanisms without a secret: their responses are names, which are said again.
@@ -56,6 +58,7 @@ class Recording:
         self._answered = b""  # the last line of the server
         self._asked = b""  # the last line of the client, but for its argument
         self._chunk = 0  # octets that are still to come of one
+        self._message = bytearray()  # the last octets of one that comes in
 
     # What is said
 
@@ -108,10 +111,14 @@ class Recording:
             self._chunk -= taken
             return not self._chunk and bool(self._client)
         if self._asked == b"DATA" and self._answered.startswith(b"354"):
-            end = find_mail_end(self._client)
-            if end is None:
+            # Of a message nothing is kept but its last octets, in which its end may begin.
+            self._message += self._client
+            self._client.clear()
+            end = self._message.find(_MAIL_END)
+            if end < 0:
+                del self._message[: 1 - len(_MAIL_END)]
                 return False
-            del self._client[:end]
+            self._client += self._message[end + len(_MAIL_END) :]
             self._asked = b"."
             self._lines.append("MAIL_DATA")
             return True
@@ -133,6 +140,7 @@ class Recording:
             return
         self._mechanism, self._responses = b"", 0
         self._asked = verb
+        self._message = bytearray(LINE_END)  # which is what a dot alone stands behind
         if found := _EXCHANGE.match(text):
             self._mechanism, self._is_begun = found[1].upper(), True
         if found := _SECRET.fullmatch(text):
