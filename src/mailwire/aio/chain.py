@@ -11,10 +11,12 @@
 """
 
 from collections import deque
-from typing import NamedTuple
+from dataclasses import dataclass
 
 from ..errors import ConnectionLost, InvalidMessage, MailwireError, NotSupported, SourceFailed
-from ..smtp import Batch, Delivery, GroupsAnswered, Receipt, ReplyReceived, State
+from ..smtp import Batch, Delivery, GroupsAnswered, Receipt, ReplyReceived, Transaction
+from ..smtp.delivery import ACCEPTED
+from ..smtp.states import CLOSED, READY
 from .consignment import Item, Supply
 from .dialogue import Answer, Dialogue
 from .passage import Passage
@@ -23,16 +25,19 @@ from .sending import Sending
 __all__ = ["Chain"]
 
 
-class _Link(NamedTuple):
+@dataclass(slots=True, eq=False)
+class _Link:
     # A mail that was begun.
 
     item: Item
     sending: Sending
     passage: Passage
+    transaction: Transaction
     is_part: bool  # there may be another one
 
 
-class _Ready(NamedTuple):
+@dataclass(slots=True, eq=False)
+class _Ready:
     # A mail that can begin.
 
     item: Item
@@ -86,7 +91,7 @@ class Chain:
         Returns as well when the consignment has something to give at last. Raises what breaks the connection off: call
         `break_off` then.
         """
-        if self._ready is None or not self._links or self._links[-1].passage.transaction.wants_data:
+        if self._ready is None or not self._links or self._links[-1].transaction.wants_data:
             await self._send()  # else it is the server's turn: behind what it said last, all was sent that could be
         if self._links:
             if self._ready is None or self._is_told:
@@ -104,7 +109,7 @@ class Chain:
         """
         self._leave_ready()
         try:
-            while self._links and self._links[0].passage.transaction.is_ended:
+            while self._links and self._links[0].transaction.is_ended:
                 if not self._dialogue.has_news:
                     await self._dialogue.wait()
                 self._hear()
@@ -145,7 +150,7 @@ class Chain:
         while not self.is_over and self._failed is None:
             if links and (not await self._write(links[-1]) or links[-1].is_part):
                 break
-            has_room = not links or (links[-1].passage.transaction.is_ended and self._has_room)
+            has_room = not links or (links[-1].transaction.is_ended and self._has_room)
             if self._ready is None:
                 if not has_room:
                     self._flush()  # the server is at work meanwhile
@@ -168,7 +173,7 @@ class Chain:
     async def _write(self, link: _Link) -> bool:
         # Write of the last mail's message what can be written; False if it is the server's turn. What the connection
         # hands out is gathered behind that, so that a message leaves in one with its envelope.
-        passage, transaction = link.passage, link.passage.transaction
+        passage, transaction = link.passage, link.transaction
         while not transaction.is_ended:
             is_wanted = transaction.wants_data
             if not is_wanted:
@@ -195,7 +200,7 @@ class Chain:
     def _has_room(self) -> bool:
         # For another mail behind those that there are, the message of the last of which is ended.
         connection = self._connection
-        return not self._is_single and connection.ahead is State.READY and not connection.has_queued
+        return not self._is_single and connection.ahead is READY and not connection.has_queued
 
     async def _prepare(self, item: Item) -> None:
         try:
@@ -230,10 +235,10 @@ class Chain:
         if not self._links:
             await self._session.listen()
         self._ready = None
-        item, sending, batch, is_part = ready
-        behind = self._links[-1].passage.transaction if self._links else None
+        item, sending = ready.item, ready.sending
+        behind = self._links[-1].transaction if self._links else None
         try:
-            passage = sending.begin(self._dialogue, batch, behind)
+            passage = sending.begin(self._dialogue, ready.batch, behind)
         except MailwireError as error:
             self._consignment.finish(item, sending.receipt(), error)
         except ValueError as error:  # of what no command can hold
@@ -241,7 +246,7 @@ class Chain:
             own.__cause__ = error
             self._consignment.finish(item, sending.receipt(), own)
         else:
-            self._links.append(_Link(item, sending, passage, is_part))
+            self._links.append(_Link(item, sending, passage, passage.transaction, ready.goes_alone))
 
     def _cut_short(self, link: _Link, error: MailwireError) -> None:
         # All mails before it are finished, and there are none behind it.
@@ -268,7 +273,7 @@ class Chain:
         dialogue = self._dialogue
         while (answer := dialogue.heard()) is not None:
             self._receive(answer)
-            if self._connection.state is State.CLOSED:
+            if self._connection.state is CLOSED:
                 if isinstance(answer, GroupsAnswered):
                     raise AssertionError("a server that answers as expected does not close")
                 self._takes_leave = answer.reply.code == 421
@@ -277,9 +282,9 @@ class Chain:
     def _receive(self, answer: Answer) -> None:
         # Replies come in order, and what is finished is gone; those to groups may be for several mails.
         links = self._links
-        while links and links[0].passage.transaction.receive(answer):
+        while links and links[0].transaction.receive(answer):
             link = links[0]
-            if not link.passage.transaction.finished or self._connection.state is State.CLOSED:
+            if not link.transaction.finished or self._connection.state is CLOSED:
                 return
             links.popleft()
             self.has_concluded = True
@@ -288,12 +293,12 @@ class Chain:
                 return
 
     def _conclude(self, link: _Link) -> None:
-        item, sending, passage, _ = link
+        item, sending, passage = link.item, link.sending, link.passage
         receipt = sending.end(passage)
         if passage.has_read:
             self._closing.append(passage)
         if sending.is_whole:
-            failure = None if receipt.delivery is Delivery.ACCEPTED else sending.failure(receipt)
+            failure = None if receipt.delivery is ACCEPTED else sending.failure(receipt)
             self._consignment.finish(item, receipt, failure)
         else:
             self._make_ready(item, sending)
@@ -307,7 +312,7 @@ class Chain:
 
     def _is_decided(self, link: _Link, error: MailwireError | None, *, may_try_again: bool) -> bool:
         # Whether the mail is at its end: then its result is handed back.
-        item, sending, passage, _ = link
+        item, sending, passage = link.item, link.sending, link.passage
         passage.stop()
         self._closing.append(passage)
         part, receipt = passage.receipt(), sending.receipt()

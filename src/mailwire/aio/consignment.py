@@ -126,6 +126,7 @@ class Consignment:
         if isinstance(recipients, Iterable) and not isinstance(recipients, (str, bytes)):
             settings = {**settings, "recipients": tuple(recipients)}  # they are for every message
         self._settings = settings
+        self._example: Mailing | None = None  # of octets, with these settings
         self._look_ahead = look_ahead
         self._in_order = order == "input"
         self._messages = messages
@@ -180,7 +181,7 @@ class Consignment:
         """Return the sending of `item`, made if there is none. Raises InvalidMessage."""
         if item.sending is None:
             message = item.message
-            item.sending = Sending(message if isinstance(message, Mailing) else Mailing(message, **self._settings))
+            item.sending = Sending(message if isinstance(message, Mailing) else self._mailing(message))
         return item.sending
 
     @property
@@ -261,6 +262,14 @@ class Consignment:
         return tuple(results[index] for index in sorted(results))
 
     # Private
+
+    def _mailing(self, message: MessageSource) -> Mailing:
+        # Octets are for those whom the settings name: all that is wished for them is found out for the first of them.
+        if type(message) is bytes:
+            if self._example is None:
+                self._example = Mailing(b"", **self._settings)
+            return self._example.with_octets(message)
+        return Mailing(message, **self._settings)
 
     async def _feed(self) -> None:
         iterator: AsyncIterator[MessageSource | Mailing] | None = None

@@ -70,6 +70,19 @@ class Mailing:
             raise ValueError(f"a Mailing says by itself what it is to have as {' and '.join(others)}")
         return message
 
+    def with_octets(self, message: bytes) -> "Mailing":
+        """Return the like of it with another message, of which nothing is asked but its octets. Not for one whose
+        envelope comes from its own message."""
+        another = Mailing.__new__(Mailing)
+        another.content = Content(message, self.content.policy)
+        another.envelope = self.envelope
+        another.options = self.options
+        another.recipient_options = self.recipient_options
+        another.on_refused = self.on_refused
+        another.use_chunking = self.use_chunking
+        another.progress = self.progress
+        return another
+
     async def check(self) -> None:
         """Raise InvalidMessage for what no server may be given and SourceFailed for what cannot be read, as far as that
         shows before a server is asked."""

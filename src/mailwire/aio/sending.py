@@ -24,7 +24,6 @@ from ..message.outgoing import demands_utf8
 from ..smtp import (
     Batch,
     Bdat,
-    Delivery,
     Extensions,
     Mailbox,
     Receipt,
@@ -33,6 +32,7 @@ from ..smtp import (
     Transaction,
     split_recipients,
 )
+from ..smtp.delivery import ACCEPTED
 from .dialogue import Dialogue
 from .mailing import Mailing
 from .passage import Passage
@@ -168,7 +168,7 @@ class Sending:
     def end(self, passage: Passage) -> Receipt:
         """Take note of what has become of a transaction that nothing more will come of; return its receipt."""
         receipt = passage.end()
-        if receipt.delivery is not Delivery.ACCEPTED:
+        if receipt.delivery is not ACCEPTED:
             self._failure = passage.refusal(receipt) or self._failure
         return receipt
 
@@ -201,7 +201,7 @@ class Sending:
 
     def failure(self, receipt: Receipt) -> ReplyError | None:
         """Return the refusal, if by the `receipt` nobody has the mail, or not everybody was asked for."""
-        return self._failure if self._left or receipt.delivery is not Delivery.ACCEPTED else None
+        return self._failure if self._left or receipt.delivery is not ACCEPTED else None
 
     def receipt(self) -> Receipt:
         """Return what is known now. Its timings are those of "envelope", "message" and "verdict"."""

@@ -7,9 +7,9 @@ what a server must be told before; an iterable or a pipe is looked at as it goes
 import asyncio
 import os
 from collections.abc import AsyncIterable, Iterable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from email.message import Message
-from typing import Final, NamedTuple
+from typing import Final
 
 from ..errors import InvalidMessage
 from .file_source import BinaryFile, FileSource
@@ -26,7 +26,8 @@ __all__ = ["Content", "Text"]
 _QUOTED: Final = 120
 
 
-class Text(NamedTuple):
+@dataclass(slots=True)
+class Text:
     """The octets of a content, and what is known of them.
 
     policy: how they are mended.
@@ -63,6 +64,7 @@ class Content:
         """The message whose header can make an envelope; None where there are octets only."""
         self._octets: bytes | None = None  # few, and in one piece; or...
         self._source: Source | None = None  # ...what they are read from
+        self._text: Text | None = None
         if isinstance(message, Message):
             self.message = message
             if policy.line_ends != "normalise":  # the line ends of a message that is generated are not the caller's
@@ -77,7 +79,6 @@ class Content:
     """Whether the message has an address that only SMTPUTF8 can express; None where that is not known yet."""
 
     _is_laborious = False
-    _text: Text | None = None
     _generated_for: tuple[bool, bool] | None = None
 
     @property

@@ -3,8 +3,9 @@
 import asyncio
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
+from dataclasses import dataclass
 from functools import lru_cache
-from typing import Final, NamedTuple
+from typing import Final
 
 from .._wire.dots import MailText
 from ..errors import NotSupported, SourceFailed
@@ -23,7 +24,8 @@ __all__ = ["Outgoing", "Terms", "demands_utf8"]
 _TURN: Final = 1024 * 1024
 
 
-class Terms(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Terms:
     """What is asked of a server for mails under one `policy`, whatever their octets, and what it takes. Looked at once,
     it serves for all of them.
 

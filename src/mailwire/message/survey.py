@@ -24,16 +24,16 @@ class Survey:
     ends_line: whether the last octet ends a line.
     """
 
-    octets: int = 0
-    is_ascii: bool = True
-    header_is_ascii: bool = True
-    header_is_utf8: bool = True
-    long_line: int | None = None
-    ends_line: bool = True
-
-    _begun: int = 0  # octets of the line that is not ended yet
-    _tail: bytes | None = b"\r\n"  # the last octets of the header, None behind it; an empty line may begin it
-    _decoder: codecs.IncrementalDecoder | None = None
+    def __init__(self) -> None:
+        self.octets: int = 0
+        self.is_ascii: bool = True
+        self.header_is_ascii: bool = True
+        self.header_is_utf8: bool = True
+        self.long_line: int | None = None
+        self.ends_line: bool = True
+        self._begun = 0  # octets of the line that is not ended yet
+        self._tail: bytes | None = b"\r\n"  # the last octets of the header, None behind it; an empty line may begin it
+        self._decoder: codecs.IncrementalDecoder | None = None
 
     @classmethod
     def whole(cls, text: bytes) -> "Survey":

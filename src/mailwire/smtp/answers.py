@@ -11,13 +11,13 @@ from ..errors import MailwireError, RemoteProtocolError
 from .commands import Auth, Bdat, BdatLast, Command, Ehlo, EndOfData, Greeting, Helo, Mail, Rcpt
 from .events import Event, GroupsAnswered, ReplyReceived, ServerClosing
 from .extensions import Extensions
-from .group import Group, GroupKind, Replies, expected
+from .group import DATA, Group, Replies
 from .grouped_pipeline import GroupedPipeline
 from .mail_data import Text, Verdicts
 from .opening import Opening
 from .reply import Reply, ReplyReader
 from .rules import fault, injection
-from .states import State, overtaken, transition
+from .states import CLOSED, READY, State, overtaken, transition
 
 __all__ = ["Answers"]
 
@@ -65,7 +65,7 @@ class Answers:
         oldest: Group | None = group
         while oldest is not None and self.state is oldest.kind.begins_in:
             group, kind = oldest, oldest.kind
-            answer = reader.take_together(expected(kind, group.size))
+            answer = reader.take_together(group.pattern)
             if answer is None:
                 break
             group.answer = answer
@@ -73,9 +73,9 @@ class Answers:
             answers.append(answer)
             oldest = pipeline.settle_group()
             self.state = kind.leads_to
-            if kind.begins_in is State.READY:
+            if kind.begins_in is READY:
                 self._verdicts.standing = len(group.recipients)
-            if kind is GroupKind.DATA:
+            if kind is DATA:
                 self._text = Text()
         if not answered:
             return None
@@ -111,11 +111,11 @@ class Answers:
         # RFC 5321 3.8: 421 may answer anything, and the server closes. A verdict before the end of the message leaves
         # the two sides at odds about what comes next: the rest of the message would be read as commands.
         if reply.code == 421 or early:
-            self.state = State.CLOSED
+            self.state = CLOSED
         discarded: tuple[Command[object], ...] = ()
         if self.state is State.TLS:
             self._refuse_injected()
-        elif self.state is State.CLOSED:
+        elif self.state is CLOSED:
             discarded = self._close()
         elif self.state is not expected or isinstance(command, Auth):
             discarded = self._look_ahead()
@@ -181,7 +181,7 @@ class Answers:
         return error
 
     def _close(self) -> tuple[Command[object], ...]:
-        self.state = self.ahead = State.CLOSED
+        self.state = self.ahead = CLOSED
         self._text.is_ended = True
         self.queued_chunks = 0
         return self._pipeline.close()

@@ -28,7 +28,7 @@ from .answers import Answers
 from .commands import Auth, Bdat, Command, Data, EndOfData, Greeting, Mail, Rcpt, Rset
 from .events import ConnectionClosed, Event, ReplyReceived
 from .extensions import Extensions
-from .group import Group, GroupKind
+from .group import VERDICT, Group
 from .grouped_pipeline import GroupedPipeline
 from .mail_data import Chunks, Text, Verdicts
 from .message_writing import MessageWriting
@@ -36,7 +36,7 @@ from .opening import Opening
 from .parameters import Parameters
 from .reply import Reply, ReplyReader
 from .rules import loss, objection
-from .states import TRANSITIONS, State, transition
+from .states import CLOSED, READY, TRANSITIONS, State, transition
 
 __all__ = ["PIPELINING_WINDOW", "Connection"]
 
@@ -207,7 +207,7 @@ class Connection(Answers, MessageWriting):
 
         Raises LocalProtocolError where no transaction can begin behind what was said so far.
         """
-        if self.ahead is not State.READY:
+        if self.ahead is not READY:
             raise LocalProtocolError(f"no mail transaction can begin now: {self._situation()}")
         self._is_binary = group.is_binary
         self._chunks = None
@@ -270,7 +270,7 @@ class Connection(Answers, MessageWriting):
         without its reply, AuthenticationFailed or ServerUnproven when it claims a success that the mechanism cannot
         confirm, TLSFailed when it answers STARTTLS with neither 220 nor a refusal. The machine is closed then.
         """
-        if not self.has_news or self.state is State.CLOSED:
+        if not self.has_news or self.state is CLOSED:
             return None
         group = self._pipeline.oldest_group
         if group is not None and (answered := self._answered_together(group)) is not None:
@@ -363,7 +363,7 @@ class Connection(Answers, MessageWriting):
             command.text = command.chunk = b""
             if command.end is not None:
                 command.end.has_left = True
-                self.queued_chunks -= command.kind is not GroupKind.VERDICT
+                self.queued_chunks -= command.kind is not VERDICT
             self.trace("C", command)
             return
         if isinstance(command, EndOfData):

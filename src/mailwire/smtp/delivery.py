@@ -16,6 +16,7 @@ last chunk) is handed to the transport, and end when the last octet of a well-fo
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
+from typing import Final
 
 from .reply import Reply
 
@@ -49,6 +50,9 @@ def joined_word(words: Collection[Delivery]) -> Delivery:
     return next(
         (word for word in (Delivery.UNKNOWN, Delivery.ACCEPTED, Delivery.REFUSED) if word in words), Delivery.NOT_SENT
     )
+
+
+ACCEPTED: Final = Delivery.ACCEPTED  # as in `states`: a name for what every mail asks for
 
 
 @dataclass(slots=True)

@@ -56,6 +56,13 @@ class GroupKind(Enum):
         self.leads_to = leads_to
 
 
+# As in `states`: names for what every mail asks for.
+ENVELOPE: Final = GroupKind.ENVELOPE
+DATA: Final = GroupKind.DATA
+LAST_CHUNK: Final = GroupKind.LAST_CHUNK
+VERDICT: Final = GroupKind.VERDICT
+
+
 # RFC 5321 4.2: a reply of one line. Its text has no limit of its own here, but one that is longer is read with care.
 _TEXT: Final = rb"(?: [^\0\r\n]{0,506}+)?+\r\n"
 _DONE: Final = rb"2[0-9][0-9]" + _TEXT
@@ -67,8 +74,11 @@ _TAKEN: Final = rb"2(?!2[01])[0-9][0-9]" + _TEXT  # 220 and 221 are no verdict (
 def expected(kind: GroupKind, count: int) -> re.Pattern[bytes]:
     """Return what the replies to a group of so many commands look like, if all goes as is to be expected."""
     # Nothing in it is tried twice.
-    last = {GroupKind.ENVELOPE: _DONE, GroupKind.DATA: _GO_ON}.get(kind, _TAKEN)
+    last = {ENVELOPE: _DONE, DATA: _GO_ON}.get(kind, _TAKEN)
     return re.compile(rb"(?:%b){%d}+%b" % (_DONE, count - 1, last) if count > 1 else last)
+
+
+_TAKEN_ALONE: Final = expected(VERDICT, 1)  # as for a chunk that is alone
 
 
 class Replies(Several):
@@ -110,6 +120,7 @@ class Group(Several):
         "is_binary",
         "kind",
         "message_octets",
+        "pattern",
         "recipients",
         "size",
         "text",
@@ -129,7 +140,7 @@ class Group(Several):
         if not (opening.recipients is recipients and opening.sender is sender and opening.begins_anew is begins_anew):
             opening.write_for(sender, recipients, begins_anew=begins_anew)
         head, tail = opening.head, opening.tail
-        self.kind: GroupKind = GroupKind.DATA if opening.has_data else GroupKind.ENVELOPE
+        self.kind: GroupKind = DATA if opening.has_data else ENVELOPE
         """What they are."""
         self.recipients: Sequence[Mailbox] = recipients
         self.awaited: type[Command[object]] = Rset if begins_anew else Mail
@@ -140,6 +151,8 @@ class Group(Several):
         """Whether the message is announced as binary."""
         self.size: int = opening.command_count
         """How many commands there are."""
+        self.pattern: re.Pattern[bytes] = expected(self.kind, opening.command_count)
+        """What the replies look like, if all goes as is to be expected."""
         self.text: bytes = head + tail if announced is None else b"%b%d%b" % (head, announced, tail)
         """What leaves for them, without a chunk. What has left is not kept."""
         self.cost: int = len(self.text)
@@ -163,11 +176,12 @@ class Group(Several):
         """Return the group that is the end of a message alone: a LAST_CHUNK, or the VERDICT on mail data."""
         group = cls.__new__(cls)
         group.kind = kind
+        group.pattern = _TAKEN_ALONE
         group.awaited = type(end)
         group.ends_group = False
         group.size = 1
         group.text = text
-        group.cost = 0 if kind is GroupKind.VERDICT else weight(text, len(chunk))
+        group.cost = 0 if kind is VERDICT else weight(text, len(chunk))
         group.chunk = chunk
         group.end = end
         group.message_octets = message_octets
@@ -179,6 +193,7 @@ class Group(Several):
         """Let the one chunk of the message follow the envelope."""
         self.kind = GroupKind.CHUNK
         self.size += 1
+        self.pattern = expected(self.kind, self.size)
         self.text += command.encode()
         self.cost = weight(self.text, len(chunk))
         self.chunk = chunk
@@ -209,5 +224,5 @@ class Group(Several):
     def parts(self) -> Sequence[Traceable]:
         said: list[Traceable] = list(self.commands)
         if self.end is not None:
-            said.insert(-1 if self.kind is GroupKind.VERDICT else len(said), Elided(self.message_octets))
+            said.insert(-1 if self.kind is VERDICT else len(said), Elided(self.message_octets))
         return said

@@ -4,9 +4,9 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any, TypeVar
 
-from .._wire.pipeline import Pipeline
+from .._wire.pipeline import LOCKSTEP, Pipeline, Window
 from .commands import BdatLast, Command
-from .group import Group, GroupKind
+from .group import ENVELOPE, Group
 
 __all__ = ["GroupedPipeline"]
 
@@ -16,7 +16,9 @@ S = TypeVar("S")
 class GroupedPipeline(Pipeline[Any]):
     """The way out of commands and of groups. Whoever asks for commands gets commands: the groups unfold then."""
 
-    _groups = 0  # that are queued or in flight
+    def __init__(self, released: Callable[[Any], None], window: Window = LOCKSTEP) -> None:
+        super().__init__(released, window)
+        self._groups = 0  # that are queued or in flight
 
     # Groups
 
@@ -32,7 +34,7 @@ class GroupedPipeline(Pipeline[Any]):
         """Let the one chunk of a message leave with its envelope, and return that; None if it has left, or is no
         group."""
         group = self._queued[-1][0] if self._groups and self._queued else None
-        if not isinstance(group, Group) or group.kind is not GroupKind.ENVELOPE:
+        if not isinstance(group, Group) or group.kind is not ENVELOPE:
             return None
         self._queued.pop()
         self._groups -= 1

@@ -12,13 +12,12 @@ __all__ = ["Chunks", "Text", "Verdicts"]
 class Text:
     """A message as text: CRLF line ends, dots stuffed, a dot on a line of its own at the end."""
 
-    octets: int = 0
-    """As sent, without the last dot."""
-    is_ended: bool = False
-    _stuffer: DotStuffer | None = None  # made for the first block, where it is not the last as well
-
     def __init__(self) -> None:
         self.end: EndOfData = EndOfData()
+        self.octets: int = 0
+        """As sent, without the last dot."""
+        self.is_ended: bool = False
+        self._stuffer: DotStuffer | None = None  # made for the first block, where it is not the last as well
 
     def feed(self, block: bytes) -> bytes:
         """Return what `block` is on the wire. Raises ValueError for a NUL."""

@@ -7,10 +7,10 @@ from .._wire.dots import MailText
 from ..errors import LocalProtocolError, NotSupported
 from .commands import Bdat, BdatLast, Command, EndOfData
 from .extensions import Extensions
-from .group import Group, GroupKind, weight
+from .group import LAST_CHUNK, VERDICT, Group, weight
 from .grouped_pipeline import GroupedPipeline
 from .mail_data import Chunks, Text
-from .states import State, transition
+from .states import READY, TRANSACTION, State, transition
 
 __all__ = ["MessageWriting"]
 
@@ -48,11 +48,11 @@ class MessageWriting:
         text = self._open_text()
         last = text.end_with(block)
         if self.takes_groups and not self.is_lmtp:
-            self.last_group = Group.ending(GroupKind.VERDICT, text.end, last, text.octets)
+            self.last_group = Group.ending(VERDICT, text.end, last, text.octets)
             self._pipeline.queue_group(self.last_group)
         else:
             self._pipeline.queue(text.end, last, 0)
-        self.ahead = State.READY
+        self.ahead = READY
         return text.end
 
     def send_chunk(self, block: bytes, *, last: bool = False) -> Bdat | None:
@@ -89,14 +89,14 @@ class MessageWriting:
 
     def _queue_only_chunk(self, command: BdatLast, chunk: bytes) -> bool:
         # With its envelope, or by itself behind that; False if there are others, or it is to be answered several times.
-        if not self.takes_groups or self.is_lmtp or self.ahead is not State.TRANSACTION:
+        if not self.takes_groups or self.is_lmtp or self.ahead is not TRANSACTION:
             return False
         pipeline = self._pipeline
         group = pipeline.add_chunk(command, chunk)
         if group is None:
             if pipeline.awaits_answer or pipeline.has_queued:
                 return False  # its envelope is not answered yet
-            group = Group.ending(GroupKind.LAST_CHUNK, command, command.encode(), len(chunk), chunk)
+            group = Group.ending(LAST_CHUNK, command, command.encode(), len(chunk), chunk)
             pipeline.queue_group(group)
         self.last_group = group
         return True

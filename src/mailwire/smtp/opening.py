@@ -36,12 +36,14 @@ class Opening:
         "_is_pipelining",
         "_parameters",
         "_used",
+        "aborts",
         "begins_anew",
         "command_count",
         "extensions",
         "has_data",
         "head",
         "is_binary",
+        "is_eager",
         "recipients",
         "sender",
         "tail",
@@ -50,7 +52,11 @@ class Opening:
 
     def __init__(self, wishes: Wishes, offered: Extensions, *, is_verified: bool, is_pipelining: bool) -> None:
         parameters, options, on_refused, chunking, is_sized = wishes
-        if on_refused == "abort" and chunking == "eager":
+        self.aborts: bool = on_refused == "abort"
+        """Whether the mail is for all of its recipients or for nobody."""
+        self.is_eager: bool = chunking == "eager"
+        """Whether its chunks wait for no reply to the envelope."""
+        if self.aborts and self.is_eager:
             raise ValueError("a mail that goes to all or none cannot go out before the replies are known")
         keywords = (*parameters.keywords, "SIZE") if is_sized else parameters.keywords
         used = mail_extensions(keywords, parameters.is_binary, chunking is not False)
@@ -72,7 +78,7 @@ class Opening:
         """Those of the server's that such a mail makes use of."""
         self.is_binary: bool = self._parameters.is_binary
         """Whether the message is announced as binary."""
-        self.has_data: bool = chunking is False and on_refused == "send"
+        self.has_data: bool = chunking is False and not self.aborts
         """Whether DATA is among the commands."""
         self.sender: Mailbox | None = None
         self.recipients: Sequence[Mailbox] = ()

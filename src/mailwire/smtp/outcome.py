@@ -9,7 +9,7 @@ from itertools import zip_longest
 
 from .commands import BdatLast, Command, Data, EndOfData, Mail, Rcpt, Rset
 from .connection import Connection
-from .delivery import Delivery, Heard
+from .delivery import ACCEPTED, Delivery, Heard
 from .events import ReplyReceived
 from .group import Group, Replies
 from .paths import Mailbox
@@ -28,18 +28,15 @@ class Outcome:
     _extensions: Sequence[str]
     _aborts: bool
     _begins_anew: bool
-
-    # Most of what there is to be known of a transaction, most transactions never come to.
+    _accepted: int  # of the recipients
+    _answered: tuple[Group, ...]  # groups, of whose replies nothing was made yet...
+    _said: bytes  # ...and those replies
+    _heard_so_far: Heard | None  # what was made of replies
+    _end: EndOfData | BdatLast | None
+    _octets: int  # of the message, as queued in chunks, or once it was ended
 
     last_answer: ReplyReceived | None = None
     """The last reply that was heard by itself, and not together with others."""
-
-    _accepted = 0  # of the recipients
-    _answered: tuple[Group, ...] = ()  # groups, of whose replies nothing was made yet...
-    _said = b""  # ...and those replies
-    _heard_so_far: Heard | None = None  # what was made of replies
-    _end: EndOfData | BdatLast | None = None
-    _octets = 0  # of the message, as queued in chunks, or once it was ended
 
     # Why it failed
 
@@ -73,7 +70,7 @@ class Outcome:
         """Return what is known now. `timings`: the seconds that each phase took, which the caller has measured."""
         if self._heard_so_far is None and self._answered and self._answered[-1].end is not None:
             known = self._sender, self._recipients, self._said, self._begins_anew, self._octets, self._extensions
-            return Receipt.to_write(Delivery.ACCEPTED, partial(_receipt_of_taken, *known, timings))
+            return Receipt.to_write(ACCEPTED, partial(_receipt_of_taken, *known, timings))
         heard, connection = self._heard, self._connection
         in_doubt = self._end is not None and self._end.has_left
         words = heard.words(len(self._recipients), in_doubt=in_doubt, lmtp=connection.is_lmtp)

@@ -53,6 +53,12 @@ class State(Enum):
         return f"State.{self.name}"
 
 
+# What every mail asks for has a name of its own: an enum's member is looked up anew each time that it is named.
+READY: Final = State.READY
+TRANSACTION: Final = State.TRANSACTION
+CLOSED: Final = State.CLOSED
+
+
 @dataclass(frozen=True, slots=True)
 class Transition:
     """Where a reply leads: `done` on 2yz, `more` on 3yz, `refused` on 4yz and 5yz; None: no such reply."""

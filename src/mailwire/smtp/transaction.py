@@ -23,14 +23,14 @@ from ..errors import LocalProtocolError
 from .commands import Bdat, BdatLast, Command, Data, EndOfData, Mail, Rcpt, Rset
 from .connection import Connection
 from .events import GroupsAnswered, ReplyReceived
-from .group import Group, GroupKind
+from .group import DATA, ENVELOPE, LAST_CHUNK, VERDICT, Group
 from .opening import Opening
 from .options import MailOptions, RecipientOptions
 from .outcome import Outcome
 from .parameters import NO_PARAMETERS, Parameters
 from .paths import Mailbox
 from .reply import Reply
-from .states import State
+from .states import CLOSED, READY, State
 
 __all__ = ["CHUNK_SIZE", "Transaction"]
 
@@ -78,9 +78,9 @@ class Transaction(Outcome):
         behind: "Transaction | None" = None,
     ) -> None:
         if behind is None:
-            begins = connection.state is State.READY and not connection.is_awaited
+            begins = connection.state is READY and not connection.is_awaited
         else:
-            begins = connection.ahead is State.READY and behind.is_ended and behind._connection is connection
+            begins = connection.ahead is READY and behind.is_ended and behind._connection is connection
         if not begins:
             raise LocalProtocolError(f"no mail transaction can begin in state {connection.state.name}")
         if not recipients:
@@ -99,13 +99,19 @@ class Transaction(Outcome):
                 is_pipelining=connection.is_pipelining,
             )
         self.chunking: bool | Literal["eager"] = chunking
+        self.must_close: bool = False
+        """The connection cannot be used again, nor be left by QUIT."""
+        self.is_ended: bool = False
+        """The message has been ended: another transaction may begin behind this one."""
         self._connection = connection
         self._sender = sender
         self._recipients = recipients = tuple(recipients)
-        self._aborts = on_refused == "abort"
+        self._aborts = opening.aborts
         self._extensions: Sequence[str] = opening.extensions
         self._begins_anew = begins_anew = behind is not None and behind.chunking is not False
-        self._is_open = chunking == "eager"  # the message may be written
+        self._is_open = opening.is_eager  # the message may be written
+        self._accepted = self._octets = 0
+        self._answered, self._said, self._heard_so_far, self._end = (), b"", None, None
         self._chunk_size = chunk_size
         self._unanswered: deque[Command[object]] = deque()  # of this transaction, in their order; behind...
         self._group: Group | None = None  # ...this, if it is not answered
@@ -118,12 +124,6 @@ class Transaction(Outcome):
                 self._send(command)
 
     # Most of what there is to be known of a transaction, most transactions never come to.
-
-    must_close: bool = False
-    """The connection cannot be used again, nor be left by QUIT."""
-
-    is_ended: bool = False
-    """The message has been ended: another transaction may begin behind this one."""
 
     _gathered: list[bytes] | None = None  # blocks that are to become a chunk
     _gathered_octets = 0
@@ -140,12 +140,12 @@ class Transaction(Outcome):
         if self.chunking is False:
             return connection.accepts_data
         # One chunk at a time waits for the window: a message is not gathered in memory.
-        return not connection.queued_chunks and connection.state is not State.CLOSED
+        return not connection.queued_chunks and connection.state is not CLOSED
 
     @property
     def finished(self) -> bool:
         """Whether nothing more will come of it."""
-        if self._connection.state is State.CLOSED:
+        if self._connection.state is CLOSED:
             return True
         return not (self._is_open or self._unanswered) and self._group is None
 
@@ -244,7 +244,7 @@ class Transaction(Outcome):
         connection = self._connection
         if self._is_reset or connection.is_awaited:
             return False  # whoever is behind has taken care of it
-        if connection.state is State.READY:
+        if connection.state is READY:
             # Behind a refused MAIL, a recipient that was accepted or a chunk that was not leaves the server in a state
             # that nobody knows (RFC 3030 2).
             heard = self._heard
@@ -307,11 +307,11 @@ class Transaction(Outcome):
         self._answered += (group,)
         self._said += group.answer
         kind = group.kind
-        if kind is not GroupKind.VERDICT and kind is not GroupKind.LAST_CHUNK:
+        if kind is not VERDICT and kind is not LAST_CHUNK:
             self._accepted = len(self._recipients)
-        if kind is GroupKind.DATA:
+        if kind is DATA:
             self._is_open = True
-        elif kind is GroupKind.ENVELOPE:
+        elif kind is ENVELOPE:
             if self.chunking is not False:
                 self._is_open = not self.is_ended
             else:
