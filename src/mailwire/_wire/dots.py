@@ -14,7 +14,7 @@ from typing import Final, Literal
 
 from .text import quote
 
-__all__ = ["TERMINATOR", "DotStuffer", "DotUnstuffer", "LineEndPolicy", "LineEnds", "MailText"]
+__all__ = ["TERMINATOR", "DotStuffer", "DotUnstuffer", "LineEndPolicy", "LineEnds", "MailText", "mended"]
 
 LineEndPolicy = Literal["normalise", "reject"]
 
@@ -35,10 +35,7 @@ class MailText(bytes):
     __slots__ = ()
 
     def __new__(cls, octets: bytes, policy: LineEndPolicy = "normalise") -> "MailText":
-        if b"\0" not in octets and _is_standard(octets):
-            return bytes.__new__(cls, octets)
-        line_ends = LineEnds(policy)
-        return bytes.__new__(cls, line_ends.feed(octets) + line_ends.finish())
+        return mended(octets, policy)
 
     @classmethod
     def vouch(cls, octets: bytes | memoryview) -> "MailText":
@@ -56,6 +53,14 @@ class MailText(bytes):
                 stop -= 1
             yield cls.vouch(view[start:stop])
             start = stop
+
+
+def mended(octets: bytes, policy: LineEndPolicy = "normalise") -> MailText:
+    """Return the MailText that is made of `octets`. Raises what that raises."""
+    if b"\0" not in octets and _is_standard(octets):
+        return MailText.vouch(octets)
+    line_ends = LineEnds(policy)
+    return MailText.vouch(line_ends.feed(octets) + line_ends.finish())
 
 
 def _is_standard(octets: bytes) -> bool:

@@ -182,9 +182,7 @@ class Chain:
                 is_wanted = transaction.chunking is not False and transaction.wants_data
             if not is_wanted:
                 return True
-            # What the server says meanwhile is heard first; behind an eager envelope, answers come at any time.
-            is_free = transaction.chunking == "eager" or not self._session.stream.is_readable
-            if not (is_free and passage.write_whole()):
+            if not passage.write_whole():
                 self._flush()
                 try:
                     await passage.write()

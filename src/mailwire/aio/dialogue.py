@@ -16,13 +16,12 @@ from ..smtp import (
     Event,
     Group,
     GroupsAnswered,
-    Mail,
     Quit,
     Reply,
     ReplyReceived,
     Rset,
-    State,
 )
+from ..smtp.states import READY, SPOILED
 from .authentication import login_refusal
 from .deadline import late
 from .session import Session
@@ -44,12 +43,19 @@ class Dialogue:
         self.distrusts_chunking = False  # the server is known to be bad at it
         self.knows_ehlo = True  # the server does, or has not been asked yet
         self.time: Callable[[], float] = session.time  # the clock
+        self._timeouts = timeouts = session.endpoint.timeouts
+        self._patience_for: dict[type, float | None] = {  # others have that of a command
+            Data: timeouts.data,
+            EndOfData: timeouts.verdict,
+            BdatLast: timeouts.verdict,
+            Quit: timeouts.quit,
+        }
         self._terms: Terms | None = None  # for the last mail
         self._subject = _Awaited(connection)
         self._awaited: object = None  # what was waited for last, and...
         self._until: float | None = None  # ...until when
 
-    def terms_for(self, policy: MessagePolicy, *, utf8: bool) -> Terms:
+    def terms_for(self, policy: MessagePolicy, utf8: bool, /) -> Terms:
         """Return the Terms for mails like that: the same as for the last one, if they are. Raises NotSupported."""
         terms, offered = self._terms, self.connection.extensions
         if terms is None or not (terms.extensions is offered and terms.policy is policy and terms.utf8 is utf8):
@@ -139,18 +145,11 @@ class Dialogue:
 
     def _patience(self, awaited: Command[object] | Group | None) -> float | None:
         # RFC 5321 4.5.3.2.
-        timeouts = self.session.endpoint.timeouts
         kind = awaited.awaited if isinstance(awaited, Group) else type(awaited)
-        if kind is Mail:
-            return timeouts.command
         state = self.connection.state
-        if (kind is Rset and state is not State.READY) or state is State.SPOILED:
-            return timeouts.reset  # a refusal is known: what is to come only puts the session in order
-        if kind is Data:
-            return timeouts.data
-        if kind is EndOfData or kind is BdatLast:
-            return timeouts.verdict
-        return timeouts.quit if kind is Quit else timeouts.command
+        if (kind is Rset and state is not READY) or state is SPOILED:
+            return self._timeouts.reset  # a refusal is known: what is to come only puts the session in order
+        return self._patience_for.get(kind, self._timeouts.command)
 
 
 class _Awaited:

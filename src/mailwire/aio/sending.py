@@ -72,7 +72,7 @@ class Sending:
             if content.message is not None:
                 return False
             try:
-                terms = dialogue.terms_for(content.policy, utf8=demands_utf8(content, mailing.envelope))
+                terms = dialogue.terms_for(content.policy, demands_utf8(content, mailing.envelope))
                 text = content.text_at_hand()
                 if text is None:
                     return False

@@ -65,12 +65,12 @@ class Content:
         self._octets: bytes | None = None  # few, and in one piece; or...
         self._source: Source | None = None  # ...what they are read from
         self._text: Text | None = None
-        if isinstance(message, Message):
+        if type(message) is bytes and len(message) <= BLOCK_SIZE:
+            self._octets = message
+        elif isinstance(message, Message):
             self.message = message
             if policy.line_ends != "normalise":  # the line ends of a message that is generated are not the caller's
                 self._mending_policy = replace(policy, line_ends="normalise")
-        elif type(message) is bytes and len(message) <= BLOCK_SIZE:
-            self._octets = message
         else:
             self._source = _source(message)
             self._octets = _few_in(self._source)

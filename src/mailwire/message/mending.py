@@ -2,7 +2,7 @@
 
 from typing import Final, NamedTuple
 
-from .._wire.dots import LineEnds, MailText
+from .._wire.dots import LineEnds, MailText, mended
 from ..errors import InvalidMessage, NotSupported
 from .policy import MessagePolicy
 from .survey import LINE_LIMIT, Survey
@@ -97,7 +97,7 @@ def mend(octets: bytes, policy: MessagePolicy) -> tuple[bytes, Survey]:
     """Return what leaves for a whole message, and what is known of it. Raises InvalidMessage."""
     if not policy.binary:
         try:
-            octets = MailText(octets, policy.line_ends)
+            octets = mended(octets, policy.line_ends)
         except ValueError as error:
             raise InvalidMessage(str(error)) from error
         if octets and not octets.endswith(b"\r\n"):

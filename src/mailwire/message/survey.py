@@ -39,8 +39,10 @@ class Survey:
     def whole(cls, text: bytes) -> "Survey":
         """Survey a text of which nothing follows."""
         survey = cls()
-        survey._measure(text)
         survey.octets = len(text)
+        survey.ends_line = text.endswith(b"\n") or not text
+        if survey.octets > LINE_LIMIT:
+            survey._leap(text, 0, 0)
         if not text.isascii():
             survey.is_ascii = False
             survey._read_header(text, is_last=True)
@@ -53,27 +55,28 @@ class Survey:
 
     def feed(self, text: bytes) -> None:
         """Survey the next block."""
-        self._measure(text)
+        if text:
+            self.ends_line = text.endswith(b"\n")
+        if self.long_line is None and (begin := self._leap(text, -self._begun, self.octets)) is not None:
+            found = text.rfind(b"\n", max(begin, 0))
+            self._begun = len(text) - (found + 1 if found >= 0 else begin)
         self.octets += len(text)
         self.is_ascii = self.is_ascii and text.isascii()
         if self._tail is not None:
             self._read_header(text)
 
-    def _measure(self, text: bytes) -> None:
-        if text:
-            self.ends_line = text.endswith(b"\n")
-        if self.long_line is not None:
-            return
-        begin, end = -self._begun, len(text)
+    def _leap(self, text: bytes, begin: int, before: int) -> int | None:
+        # Leap over lines, from the one that begins at `begin` of the text, which is behind so many octets, to one of
+        # the last that no limit can be in; return where that begins, None if a line was too long.
+        end = len(text)
         while end - begin > LINE_LIMIT:
             # Between here and the last LF within reach, every line is short enough.
-            found = text.rfind(b"\n", max(begin, 0), begin + LINE_LIMIT)
+            found = text.rfind(b"\n", max(0, begin), begin + LINE_LIMIT)
             if found < 0:
-                self.long_line = self.octets + begin
-                return
+                self.long_line = before + begin
+                return None
             begin = found + 1
-        found = text.rfind(b"\n", max(begin, 0))
-        self._begun = end - (found + 1 if found >= 0 else begin)
+        return begin
 
     def _read_header(self, text: bytes, *, is_last: bool = False) -> None:
         before = self._tail or b""

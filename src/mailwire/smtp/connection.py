@@ -356,14 +356,14 @@ class Connection(Answers, MessageWriting):
             command.exchange.is_begun = True
 
     def _released(self, command: Command[object] | Group) -> None:
-        if type(command) in _ORDINARY:
-            self.trace("C", command)
-            return
         if isinstance(command, Group):
             command.text = command.chunk = b""
             if command.end is not None:
                 command.end.has_left = True
                 self.queued_chunks -= command.kind is not VERDICT
+            self.trace("C", command)
+            return
+        if type(command) in _ORDINARY:
             self.trace("C", command)
             return
         if isinstance(command, EndOfData):

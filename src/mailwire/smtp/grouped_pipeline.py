@@ -75,7 +75,8 @@ class GroupedPipeline(Pipeline[Any]):
         the oldest then."""
         self.settle()
         self._groups -= 1
-        return self.oldest_group
+        oldest = self._in_flight[0][0] if self._groups and self._in_flight else None
+        return oldest if isinstance(oldest, Group) else None
 
     def unfold(self) -> None:
         """Let each group be its commands, where it stands."""

@@ -56,6 +56,7 @@ class State(Enum):
 # What every mail asks for has a name of its own: an enum's member is looked up anew each time that it is named.
 READY: Final = State.READY
 TRANSACTION: Final = State.TRANSACTION
+SPOILED: Final = State.SPOILED
 CLOSED: Final = State.CLOSED
 
 

@@ -41,6 +41,10 @@ CHUNK_SIZE: Final = 128 * 1024
 _UNKNOWN_COMMAND: Final = frozenset({500, 501, 502, 504})
 
 
+# Where commands go as a group, none is awaited by itself. It stays empty.
+_NONE: Final[deque[Command[object]]] = deque()
+
+
 class Transaction(Outcome):
     """One mail from `sender` (None: the null reverse-path) to `recipients`.
 
@@ -113,7 +117,7 @@ class Transaction(Outcome):
         self._accepted = self._octets = 0
         self._answered, self._said, self._heard_so_far, self._end = (), b"", None, None
         self._chunk_size = chunk_size
-        self._unanswered: deque[Command[object]] = deque()  # of this transaction, in their order; behind...
+        self._unanswered = _NONE  # of this transaction, in their order; behind...
         self._group: Group | None = None  # ...this, if it is not answered
         if connection.takes_groups and not any(recipient_options):
             self._group = Group(opening, sender, recipients, size, begins_anew=begins_anew)
@@ -261,7 +265,7 @@ class Transaction(Outcome):
 
     def _send(self, command: Command[object]) -> None:
         self._connection.send(command)
-        self._unanswered.append(command)
+        self._await(command)
 
     def _send_chunk(self, *, last: bool) -> None:
         gathered, self._gathered, self._gathered_octets = self._gathered or (), None, 0
@@ -275,7 +279,7 @@ class Transaction(Outcome):
         if isinstance(command, BdatLast):
             self._ends_with(command)
         else:
-            self._unanswered.append(command)
+            self._await(command)
 
     def _end_text(self, message: bytes = b"") -> None:
         end = self._connection.end_data(message)
@@ -292,11 +296,16 @@ class Transaction(Outcome):
         if group is not None and group.end is end:
             self._group = group
         else:
-            self._unanswered.append(end)
+            self._await(end)
+
+    def _await(self, command: Command[object]) -> None:
+        if self._unanswered is _NONE:
+            self._unanswered = deque()
+        self._unanswered.append(command)
 
     def _unfold(self) -> None:
         if self._group is not None:
-            self._unanswered.extendleft(reversed(self._group.commands))
+            self._unanswered = deque((*self._group.commands, *self._unanswered))
             self._group = None
 
     def _receive_together(self, event: GroupsAnswered) -> bool:
