@@ -182,6 +182,7 @@ class Chain:
                 is_wanted = transaction.chunking is not False and transaction.wants_data
             if not is_wanted:
                 return True
+            # What is at hand leaves at once: what asks for it was heard just now.
             if not passage.write_whole():
                 self._flush()
                 try:

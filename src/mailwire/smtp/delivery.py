@@ -20,7 +20,7 @@ from typing import Final
 
 from .reply import Reply
 
-__all__ = ["Delivery", "Heard", "joined_word"]
+__all__ = ["ACCEPTED", "Delivery", "Heard", "joined_word"]
 
 
 class Delivery(Enum):
@@ -52,7 +52,9 @@ def joined_word(words: Collection[Delivery]) -> Delivery:
     )
 
 
-ACCEPTED: Final = Delivery.ACCEPTED  # as in `states`: a name for what every mail asks for
+# As in `states`: a name for what every mail asks for.
+ACCEPTED: Final = Delivery.ACCEPTED
+"""`Delivery.ACCEPTED`, found at once."""
 
 
 @dataclass(slots=True)

@@ -22,7 +22,7 @@ from .paths import Mailbox
 from .reply import Reply
 from .states import State
 
-__all__ = ["Group", "GroupKind", "Replies", "expected", "weight"]
+__all__ = ["DATA", "ENVELOPE", "LAST_CHUNK", "VERDICT", "Group", "GroupKind", "Replies", "expected", "weight"]
 
 # So many octets of a chunk take one of the window's: 8 KiB of commands or 1 MiB of chunks. A server reads a chunk to
 # its end before it answers, so chunks cannot make both sides wait; what the window bounds is what is sent in vain
@@ -58,9 +58,13 @@ class GroupKind(Enum):
 
 # As in `states`: names for what every mail asks for.
 ENVELOPE: Final = GroupKind.ENVELOPE
+"""`GroupKind.ENVELOPE`, found at once."""
 DATA: Final = GroupKind.DATA
+"""`GroupKind.DATA`, found at once."""
 LAST_CHUNK: Final = GroupKind.LAST_CHUNK
+"""`GroupKind.LAST_CHUNK`, found at once."""
 VERDICT: Final = GroupKind.VERDICT
+"""`GroupKind.VERDICT`, found at once."""
 
 
 # RFC 5321 4.2: a reply of one line. Its text has no limit of its own here, but one that is longer is read with care.

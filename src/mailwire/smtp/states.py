@@ -29,7 +29,17 @@ from .commands import (
     Vrfy,
 )
 
-__all__ = ["TRANSITIONS", "State", "Transition", "overtaken", "transition"]
+__all__ = [
+    "CLOSED",
+    "READY",
+    "SPOILED",
+    "TRANSACTION",
+    "TRANSITIONS",
+    "State",
+    "Transition",
+    "overtaken",
+    "transition",
+]
 
 
 class State(Enum):
@@ -55,9 +65,13 @@ class State(Enum):
 
 # What every mail asks for has a name of its own: an enum's member is looked up anew each time that it is named.
 READY: Final = State.READY
+"""`State.READY`, found at once."""
 TRANSACTION: Final = State.TRANSACTION
+"""`State.TRANSACTION`, found at once."""
 SPOILED: Final = State.SPOILED
+"""`State.SPOILED`, found at once."""
 CLOSED: Final = State.CLOSED
+"""`State.CLOSED`, found at once."""
 
 
 @dataclass(frozen=True, slots=True)
