@@ -12,7 +12,7 @@ from ..message import Content, Envelope, MessagePolicy, MessageSource
 from ..message.policy import DEFAULT_POLICY
 from ..smtp import Mailbox, MailOptions, Receipt, RecipientOptions
 
-__all__ = ["Mailing", "OnRefused", "Progress", "check_settings"]
+__all__ = ["Mailing", "OnRefused", "Progress", "check_settings", "maker_of"]
 
 OnRefused = Literal["send", "abort"]
 """Where some recipients are refused: send the mail to the others, or to nobody."""
@@ -66,7 +66,7 @@ class Mailing:
         if not isinstance(message, Mailing):
             return cls(message, **settings)
         defaults = _defaults()
-        if others := [name for name, value in settings.items() if value != defaults[name]]:
+        if settings != defaults and (others := [name for name, value in settings.items() if value != defaults[name]]):
             raise ValueError(f"a Mailing says by itself what it is to have as {' and '.join(others)}")
         return message
 
@@ -89,10 +89,17 @@ class Mailing:
         await self.content.check()
 
 
+def maker_of(message: "MessageSource | Mailing") -> Callable[..., Mailing]:
+    """Return what makes a Mailing of `message` and settings: `Mailing.of`, or for most messages `Mailing` itself, as to
+    gather the settings on the way takes longer than to look at them."""
+    return Mailing.of if isinstance(message, Mailing) else Mailing
+
+
 @cache
 def _defaults() -> Mapping[str, object]:
     # To read a signature takes longer than to send a mail.
-    return {name: parameter.default for name, parameter in signature(Mailing).parameters.items()}
+    parameters = signature(Mailing).parameters.items()
+    return {name: parameter.default for name, parameter in parameters if name != "message"}
 
 
 def check_settings(policy: MessagePolicy, on_refused: OnRefused, use_chunking: Chunking) -> None:

@@ -14,7 +14,7 @@ from ..message.policy import DEFAULT_POLICY
 from ..smtp import Delivery, MailOptions, Receipt, RecipientOptions
 from .consignment import Messages, Order, check_run
 from .lmtp import LMTPClient
-from .mailing import Mailing, OnRefused, Progress, check_settings
+from .mailing import Mailing, OnRefused, Progress, check_settings, maker_of
 from .pool_connections import PoolConnections, PooledConnection
 from .pool_opening import PoolOpening, pool_closed
 from .pool_sending import PoolSending
@@ -163,7 +163,7 @@ class SMTPPool:
         self._begin_send()
         try:
             self._refuse_if_closed()
-            mailing = Mailing.of(
+            mailing = maker_of(message)(
                 message,
                 sender=sender,
                 recipients=recipients,

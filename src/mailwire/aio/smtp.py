@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import replace
 from email.headerregistry import Address
-from typing import ClassVar, TypeVar
+from typing import ClassVar, Final, TypeVar
 
 from ..endpoint import Chunking, Endpoint, Protocol
 from ..errors import ConnectionLost, LocalProtocolError, MailwireError
@@ -34,13 +34,16 @@ from .client import Client
 from .consignment import Messages, Order, check_run
 from .dialogue import Dialogue
 from .initiation import Initiation, can_do_with_helo
-from .mailing import Mailing, OnRefused, Progress, check_settings
+from .mailing import Mailing, OnRefused, Progress, check_settings, maker_of
 from .sending import Sending
 from .session import Session
 
 __all__ = ["SMTPClient"]
 
 T = TypeVar("T")
+
+# Where no mail is under way that a next call would have to end.
+_AT_REST: Final = (State.INITIATION, State.READY, State.TRANSACTION)
 
 
 class SMTPClient(Client[Event]):
@@ -126,7 +129,7 @@ class SMTPClient(Client[Event]):
         receipt: Receipt | None = None
         mailing: Mailing | None = None
         try:
-            mailing = Mailing.of(
+            mailing = maker_of(message)(
                 message,
                 sender=sender,
                 recipients=recipients,
@@ -363,4 +366,4 @@ class SMTPClient(Client[Event]):
         connection = self._connection
         if self._left_bulk is not None:
             return True  # what it has left unanswered is heard by the next call
-        return not connection.is_awaited and connection.state in (State.INITIATION, State.READY, State.TRANSACTION)
+        return not connection.is_awaited and connection.state in _AT_REST
