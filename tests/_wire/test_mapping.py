@@ -23,6 +23,7 @@ def test_it_is_a_value() -> None:
     assert mapping == twin == {"a": 2, "b": 1}
     assert hash(mapping) == hash(twin)
     assert mapping != FrozenMapping({"a": 2})
+    assert len({hash(FrozenMapping({"a": number})) for number in range(10)}) > 1
     pickled = [pickle.loads(pickle.dumps(mapping, protocol)) for protocol in range(pickle.HIGHEST_PROTOCOL + 1)]
     for other in (copy.copy(mapping), copy.deepcopy(mapping), *pickled):
         assert type(other) is FrozenMapping

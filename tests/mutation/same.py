@@ -39,6 +39,7 @@ _NO_WORD: Final = "what is no number tells none, whatever it is"
 _HALVES: Final = "whole numbers are above a half where they are above the whole number beneath it"
 _UNHEARD: Final = "it is caught where it was asked for, and nobody reads it"
 _KEY: Final = "a key of so many octets is as good"
+_BLANK: Final = "that a message begins with a blank line was seen before"
 _HASH: Final = "both are as long as what the hash gives"
 _UNQUOTED: Final = "no letter is ever quoted in a URL"
 
@@ -81,7 +82,6 @@ SAME: Final[dict[tuple[str, str], str]] = {
     ("smtp/transaction", "if reply.code <= 300:"): _BEFORE,
     ("smtp/transaction", "if reply.code < 301:"): _BEFORE,
     ("smtp/transaction", "self._is_open = None"): _FALSE,
-    ("smtp/transaction", "self.is_ended: bool = None"): _FALSE,
     ("smtp/transaction", "on_refused: Literal['send', 'abort']='XXsendXX'"): _SENT,
     ("smtp/transaction", "on_refused: Literal['send', 'abort']='SEND'"): _SENT,
     ("smtp/group", "Reply(int(line[:4]), (line[4:],))"): "a space behind a number is no part of it",
@@ -105,6 +105,8 @@ SAME: Final[dict[tuple[str, str], str]] = {
     ("smtp/grouped_pipeline", "self._groups -= 1"): _UNFOLDS,
     ("smtp/grouped_pipeline", "self._groups = 1"): _UNFOLDS,
     ("smtp/mail_data", "type(None) is MailText"): _SLOWER,
+    ("smtp/message_writing", "type(None) is MailText"): _SLOWER,
+    ("smtp/message_writing", "block.endswith(b'XX\\nXX')"): _SLOWER,
     ("smtp/mail_data", "block.endswith(b'XX\\nXX')"): _SLOWER,
     ("_wire/keywords", "name = keyword.decode('ascii').lower()"): "it is written in capitals in the end",
     ("smtp/extensions", "for word in self.get('limits', ()):"): _CASE,
@@ -190,6 +192,19 @@ SAME: Final[dict[tuple[str, str], str]] = {
     ("pop3/body", "_without_status: return b'XXXX'"): "behind a stray answer nothing is handed out",
     ("pop3/body", "__init__: self._tail = None"): _NOT_READ,
     ("pop3/body", "__init__: self._tail = b'XXXX'"): _NOT_READ,
+    ("smtp/limits", "max(2, len(recipients))"): "one recipient is not split",
+    ("smtp/limits", "if offered.rcptdomainmax or True else set()"): _SLOWER,
+    ("smtp/limits", "begins = None"): _FALSE,
+    ("pop3/fingerprint", "self._is_over = None"): _FALSE,
+    ("pop3/fingerprint", "start = None"): _SLOWER,
+    ("pop3/fingerprint", "start = max(1, len(self._header) - 2)"): _BLANK,
+    ("pop3/fingerprint", "start = max(0, len(self._header) - 3)"): _SLOWER,
+    ("pop3/fingerprint", "ends = [1] if"): "a line end alone is no header",
+    ("pop3/fingerprint", "self._header.find(end, None)"): _SLOWER,
+    ("pop3/fingerprint", "self._header.find(end))"): _SLOWER,
+    ("pop3/fingerprint", "self._header.find(end, start)) > 0]"): _BLANK,
+    ("pop3/fingerprint", "self._header.find(end, start)) >= 1]"): _BLANK,
+    ("pop3/fingerprint", "len(self._header) > HEADER_LIMIT"): _SLOWER,
     ("smtp/connection", "self.is_authenticated = None"): _FALSE,
     ("smtp/connection", "command.text = command.chunk = None"): _PLACE,
     ("smtp/connection", "command.text = command.chunk = b'XXXX'"): _PLACE,

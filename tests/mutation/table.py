@@ -94,7 +94,7 @@ TESTS: Final[dict[str, tuple[str, ...]]] = {
     "pop3/columns": ("pop3/test_columns.py",),
     "pop3/fingerprint": ("pop3/test_fingerprint.py",),
     "pop3/challenges": ("pop3/test_challenges.py", "pop3/test_quirks.py"),
-    "pop3/gathering": ("pop3/test_limits.py", "pop3/test_faults.py", "pop3/test_events.py", "pop3/test_secrets.py"),
+    "pop3/gathering": ("pop3/test_gathering.py",),
     "pop3/findings": _POP3_SESSION,
     "pop3/body": ("pop3/test_body.py", *_POP3_SESSION),
 }

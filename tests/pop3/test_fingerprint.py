@@ -38,6 +38,10 @@ def test_a_fingerprint_is_that_of_the_header_alone() -> None:
     assert fingerprint(*pieces(header + b"\r\nHello\r\n", 1)) == expected
 
 
+def test_all_that_a_header_ends_with_counts_but_for_line_ends() -> None:
+    assert len({fingerprint(b"A: b" + end) for end in (b"", b" ", b"\t", b"X", b"\x0b")}) == 5
+
+
 def test_bare_line_feeds_end_a_header_too() -> None:
     assert fingerprint(b"A: b\n\nc\n") == fingerprint(b"A: b\n\nd\r\n\r\n") == fingerprint(b"A: b\n\r\ne")
 

@@ -45,7 +45,9 @@ def test_a_bad_challenge_is_cancelled_and_one_behind_that_is_an_error(sign: str)
     assert ear.answer(b"!!!") is None
     assert ear.written == [b"*\r\n"]
     assert ear.told == [f"S: {sign} ****", "C: *"]
-    assert isinstance(ear.answer(b""), AuthenticationFailed)
+    error = ear.answer(b"")
+    assert isinstance(error, AuthenticationFailed)
+    assert str(error).endswith("; and the server goes on after the cancel")
     assert ear.written == [b"*\r\n"]
 
 
@@ -53,14 +55,14 @@ def test_a_bad_challenge_is_cancelled_and_one_behind_that_is_an_error(sign: str)
 def test_what_takes_long_is_answered_when_the_caller_goes_on(sign: str) -> None:
     for computes in (False, True):
         ear = Ear(Laborious(), sign)
-        due = ear.answer(b"")
+        due = ear.answer(b"ZGU=")
         assert isinstance(due, ComputationDue)
         assert ear.challenges.computing is ear.exchange
         assert ear.written == []
         if computes:
             due.compute()
         ear.challenges.go_on()
-        assert len(ear.written) == 1
+        assert ear.written == [b"ZWQ=\r\n"]
         assert ear.challenges.computing is None
         ear.challenges.go_on()
         assert len(ear.written) == 1

@@ -36,6 +36,7 @@ def test_mailmax_bounds_the_transactions_of_a_session() -> None:
         Batch((4,)),
     ]
     assert split_recipients([A1], offered, mails=2) == [Batch((0,), begins_session=True)]
+    assert split_recipients([A1], limits(MAILMAX=1)) == [Batch((0,))]
 
 
 def test_rcptdomainmax_bounds_the_domains_of_a_session() -> None:
@@ -58,6 +59,10 @@ def test_a_domain_that_the_session_has_named_costs_nothing_more() -> None:
     assert split_recipients([A1, B1, C1], limits(RCPTDOMAINMAX=2), domains=["c.example"]) == [
         Batch((0, 2)),
         Batch((1,), begins_session=True),
+    ]
+    assert split_recipients([A1, B1, C1], limits(RCPTDOMAINMAX=3), domains=["d.example"]) == [
+        Batch((0, 1)),
+        Batch((2,), begins_session=True),
     ]
 
 
