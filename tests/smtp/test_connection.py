@@ -236,6 +236,14 @@ def test_the_window_is_128_commands_and_8_kib() -> None:
     assert len(connection.data_to_send()) == 64
 
 
+def test_a_message_takes_nothing_of_the_windows_octets() -> None:
+    window = Window(commands=100, octets=len(Mail(A).encode()))
+    connection = at(State.MAIL_DATA, Connection(window=window))
+    connection.end_data(b"x" * 1000 + b"\r\n")
+    connection.send(Mail(A))
+    assert flush(connection).endswith(b"\r\n.\r\n" + Mail(A).encode())
+
+
 def test_the_window_counts_the_octets_of_the_commands() -> None:
     connection = at(State.TRANSACTION, Connection(window=Window(commands=100, octets=3 * len(Rcpt(B).encode()))))
     for _ in range(10):
