@@ -340,6 +340,16 @@ def test_what_a_server_says_behind_its_replies_is_poison_before_the_next_mail() 
 # In the window
 
 
+def test_the_end_of_a_message_takes_the_room_of_one_command() -> None:
+    connection = ready(window=Window(commands=4, octets=8192))
+    first = Transaction(connection, A, [B, C])
+    flush(connection)
+    take(first, connection, "250 m", "250 b", "250 c", "354 go")
+    first.send_whole(MESSAGE)
+    Transaction(connection, A, [D], behind=first)
+    assert flush(connection).endswith(b"\r\n.\r\nMAIL FROM:<a@example.org>\r\nRCPT TO:<d@example.org>\r\nDATA\r\n")
+
+
 def test_a_group_waits_until_there_is_room_for_all_of_it() -> None:
     connection = ready(window=Window(commands=5, octets=4096))
     first = Transaction(connection, A, [B], chunking="eager")
