@@ -9,8 +9,9 @@ import pytest
 from mailwire import DeadlineExceeded
 from mailwire.testing.turns import turns
 from tests.clock import Clock
+from tests.loops import skip_unless_asyncio
 
-__all__ = ["INTERRUPTIONS", "SERVING", "Interrupt", "end_interrupted"]
+__all__ = ["INTERRUPTIONS", "SERVING", "Interrupt", "end_interrupted", "skip_without_clock"]
 
 SERVING = "serving"
 """The name of a task that is not the client's."""
@@ -35,6 +36,12 @@ async def cancel_and_close(task: asyncio.Task[object], client: Any) -> None:
 
 async def run_out_of_time(_: asyncio.Task[object], __: Any) -> None:
     await Clock().advance(100_000)
+
+
+def skip_without_clock(interrupt: Interrupt) -> None:
+    """Skip the test before anything has begun, if it is to run out of time where the clock is not ours to move."""
+    if interrupt is run_out_of_time:
+        skip_unless_asyncio("the clock of this loop is not ours to move")
 
 
 INTERRUPTIONS = pytest.mark.parametrize("interrupt", [cancel, cancel_twice, cancel_and_close, run_out_of_time])

@@ -871,8 +871,8 @@ async def test_a_server_that_takes_its_leave_behind_a_refusal_has_refused(
 async def test_what_begins_a_mail_anew_has_the_time_of_a_command() -> None:
     # A server may answer all commands of a flight together, when it is done with the last of them.
     script = (*EAGER_TWICE, WAIT, "S: 250 reset", "S: 250 a", "S: 250 b", "S: 250 taken", *QUIT)
+    clock = Clock()
     async with ScriptedPeer(*script, guard=None) as peer, SMTPClient(peer.endpoint()) as client:
-        clock = Clock()
         run = client.send_all([MESSAGE] * 2, **ENVELOPE, use_chunking="eager")
         assert (await anext(run)).delivery is Delivery.ACCEPTED
         waiting = asyncio.ensure_future(anext(run))

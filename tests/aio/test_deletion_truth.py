@@ -10,7 +10,7 @@ import pytest
 
 from mailwire import Batch, ConnectionFailed, ConnectionLost, MailwireError, POP3Client
 from mailwire.testing import POP3Quirk, Quirk
-from tests.aio.interruptions import INTERRUPTIONS, Interrupt, end_interrupted
+from tests.aio.interruptions import INTERRUPTIONS, Interrupt, end_interrupted, skip_without_clock
 from tests.aio.true_maildrop import MAIL, Cut, Record, TrueServer, judge
 
 Flow = Callable[[POP3Client, Record], Awaitable[None]]
@@ -91,6 +91,7 @@ EVERY_FLOW = pytest.mark.parametrize(("quirk", "flow"), FLOWS.values(), ids=FLOW
 async def test_an_interruption_at_any_turn_leaves_what_is_true(
     quirk: Quirk, flow: Flow, interrupt: Interrupt, stride: int
 ) -> None:
+    skip_without_clock(interrupt)
     count = 0
     while await interrupt_after(count, quirk, flow, interrupt) is not None:
         count += stride

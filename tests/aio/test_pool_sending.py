@@ -224,8 +224,9 @@ async def test_a_connection_that_could_not_be_opened_holds_a_run_up_no_longer_th
         async with SMTPPool(Endpoint("localhost", tls="none", connect=way.connect), max_connections=3) as pool:
             gate = Gate()
             running = asyncio.ensure_future(run(pool, [gate.message(number) for number in range(9)]))
-            await drain_events()
-            assert pool.statistics.in_use == 3
+            async with asyncio.timeout(20):
+                while pool.statistics.in_use < 3:
+                    await turns(1)
             gate.open()
             assert sorted(accepted(await running)) == list(range(9))
         assert way.count == 4

@@ -122,14 +122,15 @@ def test_a_stream_is_a_terminal_where_the_one_beneath_it_is() -> None:
 def test_the_numbers_of_closed_streams_go_to_nothing_else(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("stdin", "stdout", "stderr"):
         monkeypatch.setattr(sys, name, None)
-    before = os.dup(0)  # the lowest that is free
-    os.close(before)
+    free = [os.dup(0) for _ in range(3)]  # the lowest that are
+    for number in free:
+        os.close(number)
     with standard_streams():
         print("to nobody")
-        assert [os.get_inheritable(number) for number in range(before, before + 3)] == [True] * 3
-        assert all(os.path.samestat(os.fstat(number), os.stat(os.devnull)) for number in range(before, before + 3))
+        assert [os.get_inheritable(number) for number in free] == [True] * 3
+        assert all(os.path.samestat(os.fstat(number), os.stat(os.devnull)) for number in free)
     with pytest.raises(OSError, match="Bad file descriptor"):
-        os.fstat(before)
+        os.fstat(free[0])
 
 
 def test_a_pipe_that_does_not_wait_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
