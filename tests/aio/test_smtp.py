@@ -153,6 +153,15 @@ async def test_several_mails_are_sent_on_one_connection() -> None:
     ]
 
 
+async def test_a_clock_that_stands_still_times_every_phase() -> None:
+    StandingClock()
+    async with ScriptedPeer(*READY, *SENT, *SENT, *QUIT) as peer, SMTPClient(peer.endpoint()) as client:
+        first = await client.send(MESSAGE, **ARGUMENTS)
+        second = await client.send(MESSAGE, **ARGUMENTS)
+    assert first.timings == {"connection": 0.0, "envelope": 0.0, "message": 0.0, "verdict": 0.0}
+    assert second.timings == {"envelope": 0.0, "message": 0.0, "verdict": 0.0}
+
+
 async def test_mails_of_many_tasks_never_mix() -> None:
     table = {**SMTP_ANSWERS, "RCPT TO:<no@example.org>": "550 nobody"}
     async with ScriptedPeer("S: 220 mx", Answers(table)) as peer, SMTPClient(peer.endpoint()) as client:

@@ -70,7 +70,7 @@ class SMTPClient(Client[Event]):
         self._connection = self._new_machine()
         self._dialogue: Dialogue | None = None  # with the server that we are connected to, or were
         self._hangs_up_on_ehlo = False
-        self._connecting = 0.0  # seconds, that no receipt has told yet
+        self._connecting: float | None = None  # seconds, that no receipt has told yet
         self._sessions = 0  # that were begun
         self._since = 0.0  # when the last of them was, by the event loop's clock
         self._bulk: BulkSending | None = None  # which holds the connection
@@ -149,8 +149,8 @@ class SMTPClient(Client[Event]):
                     await self._transact(sending)
                 finally:
                     receipt = sending.receipt()
-                    if self._connecting:
-                        receipt = self._timed(receipt)
+                    if self._connecting is not None:
+                        receipt = self._timed(receipt, self._connecting)
                     self.last_receipt = receipt if sending.has_begun else self.last_receipt
                 if (failure := sending.failure(receipt)) is not None:
                     raise failure
@@ -258,7 +258,7 @@ class SMTPClient(Client[Event]):
         begun = clock()
         await self._establish_session()
         self._sessions, self._since = self._sessions + 1, clock()
-        self._connecting += self._since - begun
+        self._connecting = (self._connecting or 0.0) + self._since - begun
 
     async def _establish_session(self) -> None:
         self._hangs_up_on_ehlo = False
@@ -290,9 +290,9 @@ class SMTPClient(Client[Event]):
 
     # Sending
 
-    def _timed(self, receipt: Receipt) -> Receipt:
-        # The first mail on a connection has waited for it.
-        seconds, self._connecting = self._connecting, 0.0
+    def _timed(self, receipt: Receipt, seconds: float) -> Receipt:
+        # The first mail on a connection has waited for it; no time at all, by a clock that goes in large steps.
+        self._connecting = None
         return replace(receipt, timings={"connection": seconds, **receipt.timings})
 
     async def _transact(self, sending: Sending) -> None:
