@@ -389,6 +389,12 @@ def test_behind_bare_lf_dots_are_looked_at_where_the_server_ends_its_lines_so() 
     assert unstuff([b"a\n..b\r\n..\n.c\n.\r\nrest"], bare_lf=True) == (b"a\n.b\r\n.\n.c\n", 16)
 
 
+def test_one_dot_of_three_is_taken_away_also_where_each_comes_by_itself() -> None:
+    for bare_lf in (False, True):
+        unstuffer = DotUnstuffer(bare_lf=bare_lf)
+        assert b"".join(unstuffer.feed(b".")[0] for _ in range(3)) == b".."
+
+
 def test_the_earlier_of_two_terminators_counts() -> None:
     assert unstuff([b"a\n.\nb\n.\r\n"], bare_lf=True) == (b"a\n", 4)
     assert unstuff([b"a\n.\r\nb\n.\n"], bare_lf=True) == (b"a\n", 5)

@@ -65,6 +65,15 @@ def test_a_line_ends_in_crlf_or_lf_and_a_cr_elsewhere_is_text() -> None:
     )
 
 
+def test_a_cr_at_the_end_of_a_block_does_not_belong_to_the_empty_line_that_begins_it() -> None:
+    buffer = LineBuffer(LIMIT)
+    buffer.feed(b"\nfoo\r")
+    assert buffer.next_line() == b""
+    assert buffer.next_line() is None
+    buffer.feed(b"\n")
+    assert buffer.next_line() == b"foo"
+
+
 def test_only_the_last_cr_belongs_to_the_line_end() -> None:
     assert read([b"a\r\r\n"]) == ([(b"a\r", False)], b"")
 

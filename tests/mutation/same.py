@@ -14,7 +14,6 @@ _STRICT: Final = "how many there are was checked before"
 _UNIQUE: Final = "the places differ, and nothing behind them is compared"
 _NO_CERTIFICATE: Final = "what is no certificate gives nothing to bind to, whatever it is"
 
-_VERDICT: Final = "behind a message that was taken, nobody asks for how many of its recipients were accepted"
 _TOLD: Final = "a group that an event tells of has its answer; the question is the type checker's"
 
 _HELD: Final = "a body that is read has both; the question is the type checker's"
@@ -90,7 +89,6 @@ SAME: Final[dict[tuple[str, str], str]] = {
     ("smtp/group", "if command is self.end else (b'', 1)"): "one octet of a chunk weighs nothing",
     ("smtp/transaction", "if type(None) is not Parameters:"): _COPY,
     ("smtp/transaction", "opening = None"): _REMEMBERED,
-    ("smtp/transaction", "if kind is not VERDICT or kind is not LAST_CHUNK:"): _VERDICT,
     ("smtp/group", "self.answer: bytes | None = ''"): _TOLD,
     ("smtp/group", "group.answer = ''"): _TOLD,
     ("smtp/transaction", "(group.answer is None and group not in event.groups)"): _TOLD,
@@ -119,7 +117,6 @@ SAME: Final[dict[tuple[str, str], str]] = {
     ("smtp/reply", "self._repeated[line] = None"): _REMEMBERED,
     ("_wire/lines", "self._drops_line_feed = None"): _FALSE,
     ("_wire/lines", "data.find(b'\\n', None)"): _SLOWER,
-    ("_wire/lines", "if start <= end <= start + self.line_limit"): _SLOWER,
     ("_wire/lines", "if start < end < start + self.line_limit"): _SLOWER,
     ("_wire/lines", "if start < end <= start - self.line_limit"): _SLOWER,
     ("_wire/lines", "data.find(b'XX\\nXX', start)"): _SLOWER,
@@ -161,7 +158,6 @@ SAME: Final[dict[tuple[str, str], str]] = {
     ("_wire/dots", "block = data[start:] if start or True else data"): _COPY,
     ("_wire/dots", "(self._context + block[-3:])[-2:]"): _CONTEXT,
     ("_wire/dots", "(self._context + block[-2:])[-3:]"): _CONTEXT,
-    ("_wire/dots", "self._context = text[-3:]"): _CONTEXT,
     ("_wire/dots", "if end <= 0 or self._held"): _SLOWER,
     ("_wire/dots", "if end < 1 or self._held"): _SLOWER,
     ("_wire/dots", "end + length if end >= 0 and False else len(data)"): _SLOWER,

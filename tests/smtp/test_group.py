@@ -184,6 +184,18 @@ def with_a_lone_dot(connection: Connection) -> Transaction:
     return transaction
 
 
+def test_a_yes_to_a_lone_dot_does_not_hide_that_the_recipient_was_refused() -> None:
+    connection = ready()
+    transaction = Transaction(connection, A, [B])
+    flush(connection)
+    take(transaction, connection, "250 ok", "550 no", "354 go")
+    assert flush(connection) == b".\r\n"
+    assert take(transaction, connection, "250 ok") == [GroupsAnswered]
+    assert transaction.recipients_refusal == Reply(550, (b"no",))
+    receipt = transaction.receipt()
+    assert (receipt.delivery, receipt.reply) == (Delivery.REFUSED, None)
+
+
 def test_a_yes_to_a_lone_dot_behind_a_refused_sender_leads_to_rset() -> None:
     connection = ready()
     transaction = with_a_lone_dot(connection)
