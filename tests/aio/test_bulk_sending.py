@@ -882,6 +882,17 @@ async def test_what_begins_a_mail_anew_has_the_time_of_a_command() -> None:
         await run.aclose()
 
 
+async def test_a_message_is_not_written_to_a_server_that_is_gone_by_then() -> None:
+    # The end of the stream is read by itself, behind the reply; that it has come can be seen before.
+    script = (*extensions("PIPELINING"), *NAMED, "C: DATA", "S: 250 a", "S: 250 b", "S: 354 go", FIN, LISTEN)
+    async with (
+        ScriptedPeer(*script) as peer,
+        SMTPClient(peer.endpoint(connect=once(peer))) as client,
+        client.send_all([MESSAGE], **ENVELOPE) as run,
+    ):
+        assert (await anext(run)).delivery is Delivery.NOT_SENT
+
+
 async def test_a_message_that_was_begun_in_pieces_is_not_written_again_as_a_whole() -> None:
     # Something has come before it is written, and then no more than the beginning of a reply.
     name = f"C: BDAT {len(MESSAGE)} LAST"

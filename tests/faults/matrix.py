@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Final
 
-from mailwire import MailwireError
+from mailwire import DeadlineExceeded, MailwireError
 from mailwire.testing import (
     Bandwidth,
     BitFlip,
@@ -188,6 +188,9 @@ async def _play(flow: Flow, faults: Sequence[Fault], tls_context: ssl.SSLContext
             await flow.play(run)
         except MailwireError as error:
             str(error)
+            is_harmless = bool(faults) and all(isinstance(fault, _HARMLESS) for fault in faults)
+            if is_harmless and not isinstance(error, DeadlineExceeded):
+                raise AssertionError("nothing was lost or altered, and all came in time") from error
         for _ in range(5):
             await asyncio.sleep(0)
         ours = {task for task in asyncio.all_tasks() - others if "/mailwire/aio/" in repr(task)}
@@ -199,6 +202,7 @@ async def _play(flow: Flow, faults: Sequence[Fault], tls_context: ssl.SSLContext
     judge(flow, run, server, is_intact=is_intact)
 
 
+_HARMLESS: Final = (Latency, Slices, Coalesced)
 _FORGING: Final = (BitFlip, Insertion, DroppedLine, DoubledLine, SwappedLines)
 
 

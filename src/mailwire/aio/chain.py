@@ -182,8 +182,9 @@ class Chain:
                 is_wanted = transaction.chunking is not False and transaction.wants_data
             if not is_wanted:
                 return True
-            # What is at hand leaves at once: what asks for it was heard just now.
-            if not passage.write_whole():
+            # What the server says meanwhile is heard first; behind an eager envelope, answers come at any time.
+            is_free = transaction.chunking == "eager" or not self._session.stream.is_readable
+            if not (is_free and passage.write_whole()):
                 self._flush()
                 try:
                     await passage.write()

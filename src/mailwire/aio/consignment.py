@@ -268,7 +268,7 @@ class Consignment:
         if type(message) is bytes:
             if self._example is None:
                 self._example = Mailing(b"", **self._settings)
-            return self._example.with_octets(message)
+            return self._example._with_octets(message)
         return Mailing(message, **self._settings)
 
     async def _feed(self) -> None:

@@ -70,7 +70,7 @@ class Mailing:
             raise ValueError(f"a Mailing says by itself what it is to have as {' and '.join(others)}")
         return message
 
-    def with_octets(self, message: bytes) -> "Mailing":
+    def _with_octets(self, message: bytes) -> "Mailing":
         """Return the like of it with another message, of which nothing is asked but its octets. Not for one whose
         envelope comes from its own message."""
         another = Mailing.__new__(Mailing)
