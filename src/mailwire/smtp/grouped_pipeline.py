@@ -75,8 +75,7 @@ class GroupedPipeline(Pipeline[Any]):
         the oldest then."""
         self.settle()
         self._groups -= 1
-        oldest = self._in_flight[0][0] if self._groups and self._in_flight else None
-        return oldest if isinstance(oldest, Group) else None
+        return self.oldest_group
 
     def unfold(self) -> None:
         """Let each group be its commands, where it stands."""
