@@ -886,3 +886,38 @@ async def test_a_cancelled_run_takes_down_what_it_has_begun(
     await server.wait_idle()
     assert await states(ledger, server) == {"one": State.SEEN}
     assert uids(server) == ["one"]
+
+
+@pytest.mark.parametrize("fails", [False, True])
+async def test_a_cancelled_run_has_a_group_sink_drop_what_was_not_settled(
+    server: MailServer, ledger: MemoryLedger, fails: bool
+) -> None:
+    fill(server, "one", "two")
+    waiting = asyncio.Event()
+    dropped: list[int] = []
+
+    class Slow:
+        async def store(self, mail: Mail) -> None:
+            await mail.read()
+            if mail.number == 2:
+                waiting.set()
+                await asyncio.Event().wait()
+
+        async def settle(self, mails: Any) -> None:
+            raise AssertionError("nothing is settled behind a cancellation")
+
+        async def discard(self, mails: Any) -> None:
+            dropped.extend(mail.number for mail in mails)
+            if fails:
+                raise OSError(errno.EIO, "no")
+
+    slow = Run(Account(endpoint_at(server), Slow(), policy=Policy(keep="until stored")), ledger=ledger)
+    task = asyncio.create_task(slow.perform())
+    await waiting.wait()
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert dropped == [1]
+    assert outcomes(slow.report()) == {"one": Outcome.LEFT, "two": Outcome.LEFT}
+    await server.wait_idle()
+    assert uids(server) == ["one", "two"]
