@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.mutation.driver import KILLED, SURVIVED, TIMED_OUT, UNREACHED, Driver
+from tests.mutation.driver import DIED, KILLED, SURVIVED, TIMED_OUT, UNREACHED, Driver
 from tests.mutation.mutants import Mutant, plant
 from tests.mutation.same import SAME
 from tests.mutation.table import TESTS
@@ -47,28 +47,30 @@ def main() -> int:
     )
     verdicts = {mutant: _known(mutant, verdict) for mutant, verdict in driver.verdicts.items()}
     for mutant, verdict in verdicts.items():
-        if verdict in (SURVIVED, UNREACHED):
+        if verdict in (SURVIVED, UNREACHED, DIED):
             print(f"\n{verdict}: {mutant.name}\n{mutant.change}")
     for module, part in SAME:
-        alive = (mutant for mutant, verdict in verdicts.items() if verdict == EQUAL and mutant.module == module)
-        if module in modules and not any(part in mutant.line for mutant in alive):
+        named = [mutant for mutant in verdicts if mutant.module == module and mutant.writes(part)]
+        if module in modules and not any(verdicts[mutant] == EQUAL for mutant in named):
             print(f"\nno mutant lives that writes this any more: {module}: {part}")
+        elif killed := [mutant.change for mutant in named if verdicts[mutant] != EQUAL]:
+            print(f"\nthis names mutants that do not live as well: {module}: {part}", *killed, sep="\n")
     for test in driver.unfit:
         print(f"left out, for it fails without any mutant: {test}")
-    print(f"\n{'module':24} {'mutants':>8} {'killed':>8} {EQUAL:>8} {'survived':>8} {'unreached':>9}")
+    columns = (KILLED, TIMED_OUT, EQUAL, SURVIVED, UNREACHED, DIED)
+    print(f"\n{'module':24} {'mutants':>9}", *(f"{column:>9}" for column in columns))
     for module in modules:
         counts = Counter(verdict for mutant, verdict in verdicts.items() if mutant.module == module)
-        killed = counts[KILLED] + counts[TIMED_OUT]
-        print(f"{module:24} {counts.total():8} {killed:8} {counts[EQUAL]:8} {counts[SURVIVED]:8} {counts[UNREACHED]:9}")
+        print(f"{module:24} {counts.total():9}", *(f"{counts[column]:9}" for column in columns))
     return int(code)
 
 
 def _written(mutants: list[Mutant], module: str, part: str) -> bool:
-    return any(mutant.module == module and part in mutant.line for mutant in mutants)
+    return any(mutant.module == module and mutant.writes(part) for mutant in mutants)
 
 
 def _known(mutant: Mutant, verdict: str) -> str:
-    is_same = any(mutant.module == module and part in mutant.line for module, part in SAME)
+    is_same = any(mutant.module == module and mutant.writes(part) for module, part in SAME)
     return EQUAL if verdict == SURVIVED and is_same else verdict
 
 

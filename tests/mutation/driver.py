@@ -4,6 +4,9 @@ first that have noticed the most of that function's other mutants, then the fast
 mutmut's own collects the tests again for each mutant, and hands on what a test before has left in the caches. Here the
 tests are collected once, each mutant has a process that begins with cold caches, and dies with it. And mutmut's looks
 into the environment at each call of a function, to learn which mutant is alive.
+
+Before the mutants of a module, the code as it is has to get through all tests that these may be tried with, in a
+process like theirs. A test that fails there is left out.
 """
 
 import functools
@@ -15,8 +18,9 @@ import signal
 import sys
 import threading
 import time
-from collections import Counter, defaultdict
+from collections import Counter, defaultdict, deque
 from collections.abc import Iterable
+from itertools import groupby
 from pathlib import Path
 from types import FrameType
 from typing import Any, Final
@@ -27,11 +31,12 @@ from mutmut.mutation import trampoline
 
 from tests.mutation.mutants import Mutant
 
-__all__ = ["KILLED", "SURVIVED", "TIMED_OUT", "UNREACHED", "Driver"]
+__all__ = ["DIED", "KILLED", "SURVIVED", "TIMED_OUT", "UNREACHED", "Driver"]
 
-KILLED: Final = "killed"
+KILLED: Final = "killed"  # a test failed
+TIMED_OUT: Final = "timed out"  # it went on and on
+DIED: Final = "died"  # its process ended in the middle of the tests, by a signal or by itself
 SURVIVED: Final = "survived"
-TIMED_OUT: Final = "timed out"  # killed, too: it went on and on
 UNREACHED: Final = "unreached"
 
 _TIMES_AS_LONG: Final = 10
@@ -39,6 +44,7 @@ _SECONDS_MORE: Final = 5
 _TIMES_WAITED: Final = 10
 _INDEX_OCTETS: Final = 4
 _STOPS: Final = (signal.SIGALRM, signal.SIGPROF)
+_PASSED, _FAILED, _BROKEN = 0, 1, 3  # how a mutant's process ends
 
 
 _Line = tuple[str, int]  # a file and the number of a line
@@ -95,7 +101,9 @@ class Driver:
         self._tests: dict[_Line, set[tuple[float, int]]] = defaultdict(set)
         self._noticed: dict[str, Counter[int]] = defaultdict(Counter)  # by which tests, how often, of each function
         self._places = {mutant: place for place, mutant in enumerate(mutants)}
-        self._noticer = mmap.mmap(-1, _INDEX_OCTETS * max(1, len(mutants)))  # of each mutant; children write it
+        # Which test has noticed each mutant, behind that of none; children write it.
+        self._noticer = mmap.mmap(-1, _INDEX_OCTETS * (1 + len(mutants)))
+        self._pauses = 0  # we were stopped and continued, and children with us
         self._caches: list[Any] = []
         self.unfit: list[str] = []
         self._record = record
@@ -110,20 +118,48 @@ class Driver:
         self._try_the_original(session.items)
         self._caches = _caches()  # some were made on the way
         gc.freeze()  # what is collected in a child, is copied for it
-        running: dict[int, Mutant] = {}
-        for mutant in [mutant for mutant in self._mutants if mutant not in self.verdicts]:
-            noticed = self._noticed[mutant.function]
-            reaching = set[tuple[float, int]]().union(*(self._tests[mutant.path, line] for line in mutant.lines))
-            tests = sorted(reaching, key=lambda test: (-noticed[test[1]], test))
-            if not tests:
-                self._found(mutant, UNREACHED)
-                continue
-            if len(running) == self._jobs:
-                self._bury(running)
-            running[self._start(mutant, session.items, tests)] = mutant
-        while running:
-            self._bury(running)
+        signal.signal(signal.SIGCONT, self._continued)
+        untried = [mutant for mutant in self._mutants if mutant not in self.verdicts]
+        for module, mutants in groupby(untried, key=lambda mutant: mutant.module):
+            waiting = deque(mutants)
+            self._try_nothing(session, module, waiting)
+            running: dict[int, tuple[Mutant, int]] = {}
+            while waiting or running:
+                if not waiting or len(running) == self._jobs:
+                    again = self._bury(running)
+                    waiting.extend([again] if again else [])
+                    continue
+                mutant = waiting.popleft()
+                noticed = self._noticed[mutant.function]
+                tests = sorted(self._reaching([mutant]), key=lambda test: (-noticed[test[1]], test))
+                if tests:
+                    running[self._start(mutant, session.items, tests)] = mutant, self._pauses
+                else:
+                    self._found(mutant, UNREACHED)
         return True
+
+    def _reaching(self, mutants: Iterable[Mutant]) -> set[tuple[float, int]]:
+        lines = [(mutant.path, line) for mutant in mutants for line in mutant.lines]
+        return set[tuple[float, int]]().union(*(self._tests[line] for line in lines))
+
+    def _try_nothing(self, session: pytest.Session, module: str, mutants: Iterable[Mutant]) -> None:
+        # The null control: the code as it is, where that of a mutant would be.
+        while tests := sorted(self._reaching(mutants)):
+            child = self._start(None, session.items, tests)
+            _, status = os.waitpid(child, 0)
+            code = os.waitstatus_to_exitcode(status)
+            if code == _PASSED:
+                print(f"{module}: without any mutant, {len(tests)} tests pass", file=sys.__stdout__, flush=True)
+                return
+            if code != _FAILED:
+                raise session.Interrupted(f"{module}: without any mutant, the tests end by {code}")
+            index = int.from_bytes(self._noticer[:_INDEX_OCTETS], "big")
+            self.unfit.append(session.items[index].nodeid)
+            for known in self._tests.values():
+                known.difference_update([test for test in known if test[1] == index])
+
+    def _continued(self, *_: object) -> None:
+        self._pauses += 1
 
     def _try_the_original(self, items: list[pytest.Item]) -> None:
         _bring_to_life("")
@@ -143,7 +179,7 @@ class Driver:
         for cache in self._caches:
             cache.cache_clear()
 
-    def _start(self, mutant: Mutant, items: list[pytest.Item], tests: list[tuple[float, int]]) -> int:
+    def _start(self, mutant: Mutant | None, items: list[pytest.Item], tests: list[tuple[float, int]]) -> int:
         child = os.fork()
         if child:
             return child
@@ -154,7 +190,7 @@ class Driver:
             for descriptor in (0, 1, 2):
                 os.dup2(null, descriptor)
             self._clear_caches()
-            _bring_to_life(mutant.name)
+            _bring_to_life(mutant.name if mutant else "")
             for took, index in tests:
                 # Seconds of the processor for what goes on and on, and of the clock for what waits for nothing to come:
                 # more of these, for the processor may have other work.
@@ -163,23 +199,27 @@ class Driver:
                 signal.setitimer(signal.ITIMER_REAL, _TIMES_WAITED * limit)
                 if not _passes(items[index]):
                     self._noticer[self._place(mutant)] = index.to_bytes(_INDEX_OCTETS, "big")
-                    os._exit(1)
-            os._exit(0)
+                    os._exit(_FAILED)
+            os._exit(_PASSED)
         finally:
-            os._exit(1)
+            os._exit(_BROKEN)
 
-    def _bury(self, running: dict[int, Mutant]) -> None:
+    def _bury(self, running: dict[int, tuple[Mutant, int]]) -> Mutant | None:
+        # Return the mutant that is to be tried again: what was stopped meanwhile, may have been late for that alone.
         child, status = os.wait()
+        mutant, pauses = running.pop(child)
         code = os.waitstatus_to_exitcode(status)
-        verdict = SURVIVED if code == 0 else TIMED_OUT if -code in _STOPS else KILLED
-        mutant = running.pop(child)
-        if code == 1:
+        if code != _PASSED and pauses != self._pauses:
+            return mutant
+        if code == _FAILED:
             index = int.from_bytes(self._noticer[self._place(mutant)], "big")
             self._noticed[mutant.function][index] += 1
-        self._found(mutant, verdict)
+        verdicts = {_PASSED: SURVIVED, _FAILED: KILLED, **{-stops: TIMED_OUT for stops in _STOPS}}
+        self._found(mutant, verdicts.get(code, DIED))
+        return None
 
-    def _place(self, mutant: Mutant) -> slice:
-        place = self._places[mutant] * _INDEX_OCTETS
+    def _place(self, mutant: Mutant | None) -> slice:
+        place = _INDEX_OCTETS * (1 + self._places[mutant] if mutant else 0)
         return slice(place, place + _INDEX_OCTETS)
 
     def _found(self, mutant: Mutant, verdict: str) -> None:

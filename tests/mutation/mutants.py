@@ -9,6 +9,8 @@ from pathlib import Path
 
 from mutmut.mutation.file_mutation import mutate_file_contents
 
+from tests.mutation.bare import bared
+
 __all__ = ["Mutant", "plant"]
 
 _Function = ast.FunctionDef | ast.AsyncFunctionDef
@@ -32,12 +34,14 @@ class Mutant:
     path: str
     lines: range
 
-    @property
-    def line(self) -> str:
-        """What it has written, behind the name of the function and before a line end: `__init__: self._said = None`."""
+    def writes(self, part: str) -> bool:
+        """Whether `part` is in what it has written, behind the name of the function and before a line end:
+        `__init__: self._said = None`; or in the same with what was there before: `__init__: self._said = b'' => …`."""
         name = self.function.rpartition(".")[2].rpartition("ǁ")[2].removeprefix("x_")
-        written = " ".join(line[1:].strip() for line in self.change.split("\n") if line.startswith("+"))
-        return f"{name}: {written}\n"
+        before, after = (
+            " ".join(line[1:].strip() for line in self.change.split("\n") if line.startswith(sign)) for sign in "-+"
+        )
+        return part in f"{name}: {after}\n" or part in f"{name}: {before} => {after}\n"
 
 
 def plant(source: Path, modules: list[str], ground: Path) -> list[Mutant]:
@@ -47,7 +51,7 @@ def plant(source: Path, modules: list[str], ground: Path) -> list[Mutant]:
     mutants = []
     for module in modules:
         path = ground / "mailwire" / f"{module}.py"
-        mutated = mutate_file_contents(str(path), path.read_text())
+        mutated = mutate_file_contents(str(path), bared(path.read_text()))
         path.write_text(mutated.code)
         functions = _functions(mutated.code)
         for name in mutated.mutant_names:

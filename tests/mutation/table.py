@@ -19,6 +19,12 @@ _POP3_SESSION: Final = (
     *("pop3/test_secrets.py", "pop3/test_refusals.py", "pop3/test_events.py"),
     *("pop3/test_limits.py", "pop3/test_states.py", "pop3/test_challenges.py"),
 )
+_SENDING: Final = (
+    *("aio/test_sending.py", "aio/test_parts.py", "aio/test_sources.py", "aio/test_smtp.py", "aio/test_lmtp.py"),
+    *("aio/test_flights.py", "aio/test_whole_message.py"),
+)
+_BULK: Final = (*_SENDING, "aio/test_bulk_sending.py", "aio/test_bulk_turns.py", "aio/test_chain_cuts.py")
+_POOL: Final = ("aio/test_pool.py", "aio/test_pool_sending.py", "aio/test_pool_cancellation.py")
 
 TESTS: Final[dict[str, tuple[str, ...]]] = {
     # What guards the wire.
@@ -56,6 +62,19 @@ TESTS: Final[dict[str, tuple[str, ...]]] = {
     "smtp/mail_data": ("smtp/test_mail_data.py", *_TRANSACTION),
     "smtp/limits": ("smtp/test_limits.py",),
     "smtp/chunking_defects": ("smtp/test_chunking_defects.py",),
+    "smtp/states": _SESSION,
+    "message/envelope": ("message/test_envelope.py",),
+    "one_call/sending": ("test_front.py",),
+    "aio/mailing": ("aio/test_mailing.py", "aio/test_arguments.py", *_SENDING),
+    "aio/sending": _SENDING,
+    "aio/passage": _SENDING,
+    "aio/writing": _SENDING,
+    "aio/smtp": (*_SENDING, "aio/test_client.py", "aio/test_cancellation.py"),
+    "aio/chain": (*_BULK, *_POOL),
+    "aio/consignment": (*_BULK, *_POOL),
+    "aio/bulk_sending": _BULK,
+    "aio/pool": _POOL,
+    "aio/pool_sending": _POOL,
     # What reads replies and writes mail.
     "_wire/lines": ("_wire/test_lines.py",),
     "_wire/dots": ("_wire/test_dots.py", "smtp/test_mail_data.py"),
@@ -84,6 +103,8 @@ TESTS: Final[dict[str, tuple[str, ...]]] = {
     "sasl/saslprep": ("sasl/test_saslprep.py",),
     "sasl/redaction": ("sasl/test_redaction.py",),
     "sasl/channel_binding": ("sasl/test_channel_binding.py",),
+    "pop3/states": ("pop3/test_states.py",),
+    "pop3/limits": ("pop3/test_limits.py",),
     "pop3/response": ("pop3/test_response.py",),
     "pop3/capabilities": ("pop3/test_capabilities.py",),
     "pop3/refusals": ("pop3/test_refusals.py",),

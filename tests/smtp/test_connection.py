@@ -939,7 +939,7 @@ def test_a_login_in_the_clear_is_forgotten_with_the_rest() -> None:
     ask(connection, Auth(Plain(CREDENTIALS)), "235 ok")
     ask(connection, StartTls(), "220 go")
     connection.tls_established()
-    assert not connection.is_authenticated
+    assert connection.is_authenticated is False
     ask(connection, Ehlo("c"), "250 hello")
     connection.send(Auth(Plain(CREDENTIALS)))
 

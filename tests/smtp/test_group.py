@@ -385,6 +385,56 @@ def test_a_group_that_is_larger_than_the_window_leaves_bit_by_bit() -> None:
     assert transaction.wants_data
 
 
+@pytest.mark.parametrize("window", [Window(commands=4, octets=4096), Window(commands=100, octets=len(ENVELOPE) + 6)])
+def test_a_group_that_fills_the_window_stays_a_group(window: Window) -> None:
+    connection = ready(window=window)
+    transaction = Transaction(connection, A, [B, C])
+    assert flush(connection) == ENVELOPE + b"DATA\r\n"
+    assert take(transaction, connection, "250 m", "250 b", "250 c", "354 go") == [GroupsAnswered]
+
+
+def test_behind_a_group_that_unfolded_the_next_is_a_group_again() -> None:
+    connection = ready()
+    first = Transaction(connection, A, [B])
+    flush(connection)
+    assert len(connection.in_flight) == 3
+    assert take(first, connection, "250 m", "250 b", "354 go") == [ReplyReceived] * 3
+    first.send_whole(MESSAGE)
+    flush(connection)
+    assert take(first, connection, "250 q") == [GroupsAnswered]
+    second = Transaction(connection, A, [C])
+    flush(connection)
+    assert take(second, connection, "250 m", "250 c", "354 go") == [GroupsAnswered]
+
+
+def test_three_eager_messages_in_a_row_are_answered_as_groups_one_at_a_time() -> None:
+    connection = ready()
+    transactions: list[Transaction] = []
+    for _ in range(3):
+        behind = transactions[-1] if transactions else None
+        transactions.append(Transaction(connection, A, [B], chunking="eager", behind=behind))
+        transactions[-1].send_whole(MESSAGE)
+    assert flush(connection).count(b"BDAT") == 3
+    assert take(transactions[0], connection, "250 m", "250 b", "250 q") == [GroupsAnswered]
+    for transaction in transactions[1:]:
+        assert take(transaction, connection, "250 r", "250 m", "250 b", "250 q") == [GroupsAnswered]
+
+
+def test_a_group_that_unfolds_for_its_chunk_leaves_the_one_before_it_a_group() -> None:
+    connection = ready(window=Window(commands=7, octets=4096))
+    first = Transaction(connection, A, [B], chunking="eager")
+    first.send_whole(MESSAGE)
+    second = Transaction(connection, A, [B], chunking="eager", behind=first)
+    second.send_whole(MESSAGE)
+    third = Transaction(connection, A, [B, C, D, B, C], chunking="eager", behind=second)
+    assert flush(connection).count(b"BDAT") == 2
+    assert take(first, connection, "250 m", "250 b", "250 q") == [GroupsAnswered]
+    third.send_whole(MESSAGE)
+    assert take(second, connection, "250 r", "250 m", "250 b", "250 q") == [GroupsAnswered]
+    assert flush(connection).startswith(b"RSET\r\nMAIL")
+    assert take(third, connection, "250 r", "250 m") == [ReplyReceived] * 2
+
+
 def test_an_envelope_that_has_no_room_for_its_chunk_leaves_bit_by_bit() -> None:
     connection = ready(window=Window(commands=2, octets=4096))
     transaction = Transaction(connection, A, [B], chunking="eager")

@@ -139,7 +139,7 @@ def test_chunks_wait_until_every_recipient_was_answered() -> None:
     take(transaction, connection, "550 no")
     assert transaction.wants_data
     transaction.send_data(b"hello")
-    assert not transaction.is_ended
+    assert transaction.is_ended is False
     transaction.end_data()
     assert transaction.is_ended
     assert not transaction.wants_data
@@ -289,6 +289,8 @@ def test_a_server_that_does_not_know_bdat_after_all_is_left(code: int, last: boo
     assert transaction.finished
     assert connection.state is State.CLOSED
     assert words(transaction) == [Delivery.REFUSED]
+    with pytest.raises(LocalProtocolError, match="the message cannot be written now"):
+        transaction.send_data(b"more")
 
 
 def test_a_message_taken_behind_a_refused_chunk_is_in_doubt() -> None:
