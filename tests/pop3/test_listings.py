@@ -552,3 +552,8 @@ def test_any_octets_can_be_read_and_shown(line: bytes, body: bytes) -> None:
     for listing in told:
         assert repr(listing).isascii()
         assert all(str(finding).isprintable() for finding in listing.findings)
+
+
+def test_a_size_is_not_taken_for_a_number_that_would_go_on_with_the_run() -> None:
+    listing = listed(b"1 7\r\n5 2\r\n")
+    assert dict(listing) == {1: 7, 5: 2}

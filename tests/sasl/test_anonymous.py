@@ -19,7 +19,7 @@ def test_the_message_is_the_trace(trace: str, message: bytes) -> None:
 
 def test_it_is_complete_when_the_message_was_said() -> None:
     mechanism = AnonymousMechanism(Anonymous("sirhc"))
-    assert not mechanism.is_complete
+    assert mechanism.is_complete is False
     mechanism.initial_response()
     assert mechanism.is_complete
 

@@ -40,7 +40,7 @@ def test_the_response_is_the_user_and_a_keyed_digest(user: str, password: str) -
 
 def test_it_is_complete_when_the_challenge_was_answered() -> None:
     mechanism = CramMD5(Password("tim", "secret"))
-    assert not mechanism.is_complete
+    assert mechanism.is_complete is False
     mechanism.respond(CHALLENGE)
     assert mechanism.is_complete
 

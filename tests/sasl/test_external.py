@@ -19,7 +19,7 @@ def test_the_message_is_the_identity_to_act_as(authzid: str, message: bytes) -> 
 
 def test_it_is_complete_when_the_message_was_said() -> None:
     mechanism = ExternalMechanism(External())
-    assert not mechanism.is_complete
+    assert mechanism.is_complete is False
     mechanism.initial_response()
     assert mechanism.is_complete
 

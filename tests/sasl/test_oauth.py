@@ -122,7 +122,7 @@ def test_a_port_out_of_range_is_refused(port: int) -> None:
 
 def test_the_message_is_said_when_the_server_asks_for_it() -> None:
     for mechanism, same in zip(mechanisms(), mechanisms(), strict=True):
-        assert not mechanism.is_complete
+        assert mechanism.is_complete is False
         assert mechanism.respond(b"") == same.initial_response()
         assert (mechanism.is_complete, same.is_complete) == (True, True)
 

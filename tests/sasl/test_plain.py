@@ -61,7 +61,7 @@ def test_no_challenge_is_answered() -> None:
 
 def test_it_is_complete_when_the_message_was_said() -> None:
     mechanism = Plain(Password("tim", "secret"))
-    assert not mechanism.is_complete
+    assert mechanism.is_complete is False
     mechanism.initial_response()
     assert mechanism.is_complete
 
