@@ -389,6 +389,17 @@ async def test_a_link_that_is_lost_between_marks_leaves_all_of_them_in_doubt() -
         assert client.last_commit.unknown == (ONE, TWO)
 
 
+async def test_a_mark_that_was_never_asked_for_is_not_in_doubt() -> None:
+    # Without PIPELINING the second waits for the answer to the first.
+    async with ScriptedPeer(*OPENED, *LISTED, "C: DELE 1", FIN) as peer:
+        client = await connect(peer)
+        with pytest.raises(ConnectionLost, match=r"instead of answering DELE 1$"):
+            await client.delete([ONE, TWO])
+        assert client.last_commit is not None
+        assert client.last_commit.unknown == (ONE,)
+    assert peer.commands[-1] == "DELE 1"
+
+
 async def test_an_empty_line_for_an_answer_ends_the_session_and_what_was_marked_can_be_read() -> None:
     async with ScriptedPeer(*OPENED, *LISTED, *DELETED[:3], "S: ", STALL) as peer:
         client = await connect(peer)

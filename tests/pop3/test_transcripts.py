@@ -59,7 +59,7 @@ class Session:
 
 SESSIONS = {
     "pop3-sylpheed-argosoft": Session(
-        lambda: [Capa(), User("theogus"), Pass("fireball"), Stat(), Uidl(), List(), Retr(3, size=533), Quit()],
+        lambda: [Capa(), User("theogus"), Pass("fireball"), Stat(), List(), Uidl(), Retr(3, size=533), Quit()],
         messages={"RETR 3": TRACE_HEADER + SYLPHEED},
         refused=("CAPA",),
     ),
@@ -78,7 +78,7 @@ SESSIONS = {
         messages={"RETR 1": b"hello\r\n", "RETR 3": b""},
         refused=("RETR 2", "TOP 3 0"),
     ),
-    "pop3-stls": Session(lambda: [Capa(), Stls(), Capa(), Auth(Plain(CREDENTIALS)), Stat(), Quit()]),
+    "pop3-stls": Session(lambda: [Capa(), Stls(), Capa(), Auth(Plain(CREDENTIALS)), Capa(), Stat(), Quit()]),
     "pop3-stls-refused": Session(lambda: [Capa(), Stls(), Quit()], refused=("CAPA", "STLS")),
     "pop3-bare-lf": Session(lambda: [Capa(), *login(List(), Retr(1), Quit())], messages={"RETR 1": b".\n..x\ncr\r\n"}),
     "pop3-auth-login": Session(lambda: [Auth(Login(CREDENTIALS)), Noop(), Quit()]),
@@ -96,7 +96,7 @@ SESSIONS = {
         discarded=("CAPA", "USER tim", "PASS ****", "STAT"),
     ),
     "pop3-idle": Session(login),
-    "pop3-retr-cut": Session(lambda: login(Retr(1, size=9), Dele(1), Quit()), error=MessageTruncated),
+    "pop3-retr-cut": Session(lambda: login(Stat(), List(), Retr(1, size=9), Dele(1), Quit()), error=MessageTruncated),
     "pop3-not-stuffed": Session(
         lambda: [Capa(), *login(Retr(1), Dele(1), Noop())],
         messages={"RETR 1": b"Subject: forged\r\n\r\n"},

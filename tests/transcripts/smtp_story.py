@@ -12,7 +12,7 @@ from tests.replay import Replay, Transcript, replay
 from tests.smtp.sessions import B, Mail, Sender
 from tests.transcripts.story import Story
 
-__all__ = ["Answer", "SMTPStory", "answers_in", "play", "told"]
+__all__ = ["Answer", "SMTPStory", "answers_in", "nonsense_in", "play", "told"]
 
 _LINE: Final = re.compile(rb"([2-5][0-9][0-9])(?:([ -])([^\0]*))?", re.DOTALL)
 _PATH: Final = re.compile(rb"(?:MAIL FROM|RCPT TO):<([^>]*)>(.*)")
@@ -31,12 +31,22 @@ class Answer:
 
 def answers_in(heard: bytes) -> Iterator[Answer]:
     """Return the replies that are whole, up to one that is none."""
+    return (answer for answer in _read(heard) if isinstance(answer, Answer))
+
+
+def nonsense_in(heard: bytes) -> int | None:
+    """Return the place behind the first line that is no part of a reply; None if there is no such line."""
+    return next((end for end in _read(heard) if isinstance(end, int)), None)
+
+
+def _read(heard: bytes) -> Iterator[Answer | int]:
     lines: list[bytes] = []
     code, end = b"", 0
     for line in heard.split(b"\n")[:-1]:
         end += len(line) + 1
         found = _LINE.fullmatch(line.removesuffix(b"\r"))
         if found is None or (lines and found[1] != code):
+            yield end
             return
         code = found[1]
         lines.append(found[3] or b"")
@@ -84,13 +94,18 @@ class SMTPStory:
     def is_lmtp(self) -> bool:
         return self.hello is Lhlo
 
-    def make_mechanism(self) -> Mechanism | None:
-        """The mechanism with the credentials of the transcript."""
+    @property
+    def credentials(self) -> Password:
+        """Those of the transcript; any, where it says none."""
+        user, password, *_ = (*self.responses, b"x", b"x")
         if self.mechanism == "PLAIN":
             _, user, password = self.responses[0].split(b"\0")
-            return Plain(Password(user.decode(), password.decode()))
-        user, password, *_ = (*self.responses, b"x", b"x")
-        return Login(Password(user.decode(), password.decode())) if self.mechanism else None
+        return Password(user.decode(), password.decode())
+
+    def make_mechanism(self) -> Mechanism | None:
+        """The mechanism with the credentials of the transcript."""
+        make = {"PLAIN": Plain, "LOGIN": Login}.get(self.mechanism)
+        return None if make is None else make(self.credentials)
 
     def make_sender(self, connection: Connection) -> Sender:
         mails = [Mail(**vars(mail)) for mail in self.mails]

@@ -6,8 +6,7 @@ reply belongs to the command that it answers. A transcript needs nothing besides
     # client: in-a-row                  mails begin behind the end of the one before
     # client: chunking                  messages leave in chunks, those of the transcript; chunking=eager: at once
     # client: on_refused=abort          the mail is for all or for nobody
-    # client: retrieve                  mailwire's own client retrieves what there is, and takes its leave
-    # client: machine alone             mailwire's own client says something else, or more
+    # client: in flights                with PIPELINING, what is said in a turn waits for the answers to all before it
     # wants: STAT; RETR 1               what the client wants besides, and does not come to say
     # error: RemoteProtocolError        how it ends, where it does not end well, nor by the server's closing
 """

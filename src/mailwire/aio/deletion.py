@@ -3,7 +3,7 @@
 1. DELE marks. What is marked is deleted when QUIT is answered with +OK, and known to be deleted by nothing else. If
    anything comes behind that answer, it may have been the answer to another command: then nothing is known.
 2. A session that ends in any other way leaves what was marked UNKNOWN. By RFC 1939 6 nothing of it is deleted; there
-   are servers that think otherwise. The next complete listing tells.
+   are servers that think otherwise. The next complete listing tells. What was waiting to be marked, is not in doubt.
 3. -ERR to QUIT says that some of what was marked was deleted and some was not (RFC 1939 6): that is UNKNOWN, too.
 """
 
@@ -135,6 +135,11 @@ class Marks:
         for command in commands:
             if isinstance(command, Dele):
                 self._asked.pop(command.number, None)
+
+    def keep_said(self, unanswered: Iterable[Command[object]]) -> None:
+        """Take note that of what was not answered only these commands were said."""
+        said = {command.number for command in unanswered if isinstance(command, Dele)}
+        self._asked = {number: entry for number, entry in self._asked.items() if number in said}
 
     def observe(self, received: ResponseReceived) -> None:
         """Take note of a response."""

@@ -252,10 +252,10 @@ class POP3Sessions(Client[Event]):
                 report = marks.committed(response)
             except ResponseError as error:
                 self._note(error)
-                report = marks.in_doubt(error, error.response)
+                report = self._in_doubt(error, error.response)
         except MailwireError as error:
             self._note(error)
-            report = marks.in_doubt(error)
+            report = self._in_doubt(error)
         else:
             await dialogue.session.close()
         finally:
@@ -270,12 +270,18 @@ class POP3Sessions(Client[Event]):
             transaction.dialogue.send(Rset())
             await transaction.dialogue.next_response()
 
+    def _in_doubt(self, error: MailwireError | None, response: Response | None = None) -> CommitReport:
+        # What was waiting to be said, the server was not asked for: it is not in doubt.
+        transaction = self._transaction
+        transaction.marks.keep_said(transaction.dialogue.connection.in_flight)
+        return transaction.marks.in_doubt(error, response)
+
     def _end_session(self, report: CommitReport | None) -> None:
         # What becomes of its messages is known as far as it will be; without a report nobody knows.
         transaction = self._transaction
         transaction.dialogue.end()
         if report is None:
-            report = transaction.marks.in_doubt(self._fault)
+            report = self._in_doubt(self._fault)
         if report.committed or report.refused or report.unknown:
             self.last_commit = report
 
