@@ -11,6 +11,8 @@ _CASE: Final = "keywords are found in any case"
 
 _TAKEN: Final = "of a MAIL that was taken nothing more is asked"
 _STRICT: Final = "how many there are was checked before"
+_MATCHED: Final = "the pattern that the replies have matched has one for each command"
+_ALONE: Final = "none at all, and the last, is the last alone"
 _UNIQUE: Final = "the places differ, and nothing behind them is compared"
 _NO_CERTIFICATE: Final = "what is no certificate gives nothing to bind to, whatever it is"
 
@@ -55,6 +57,17 @@ SAME: Final[dict[tuple[str, str], str]] = {
     ("smtp/outcome", "heard.mail = None"): _TAKEN,
     ("smtp/outcome", "replies[2 if begins_anew else 1:], strict=None)"): _FALSE,
     ("smtp/outcome", "replies[2 if begins_anew else 1:])]"): _FALSE,
+    (
+        "smtp/outcome",
+        "_property__heard: for command, reply in zip(commands, Replies(self._said).read(), strict=None)",
+    ): _MATCHED,
+    (
+        "smtp/outcome",
+        "_property__heard: for command, reply in zip(commands, Replies(self._said).read(), strict=False)",
+    ): _MATCHED,
+    ("smtp/outcome", "_property__heard: for command, reply in zip(commands, Replies(self._said).read()):"): _MATCHED,
+    ("smtp/group", "if count > 1 or True else last)"): _ALONE,
+    ("smtp/group", "if count >= 1 else last)"): _ALONE,
     ("smtp/opening", "sized, wished = ({'SIZE': 'XX0XX'}"): "each mail has its size in this place",
     ("smtp/opening", "keywords = (*parameters.keywords, 'size') if is_sized"): _CASE,
     ("smtp/opening", "self.wishes: Wishes = None"): _REMEMBERED,

@@ -435,6 +435,19 @@ def test_a_group_that_unfolds_for_its_chunk_leaves_the_one_before_it_a_group() -
     assert take(third, connection, "250 r", "250 m") == [ReplyReceived] * 2
 
 
+@pytest.mark.parametrize("window", [Window(commands=7, octets=4096), Window(commands=100, octets=170)])
+def test_a_group_that_unfolds_on_its_way_takes_the_room_that_it_took(window: Window) -> None:
+    connection = ready(window=window)
+    transactions: list[Transaction] = []
+    for _ in range(3):
+        behind = transactions[-1] if transactions else None
+        transactions.append(Transaction(connection, A, [B], chunking="eager", behind=behind))
+        transactions[-1].send_whole(MESSAGE)
+    assert flush(connection).count(b"BDAT") == 2
+    assert take(transactions[0], connection, "550 no") == [ReplyReceived]
+    assert flush(connection) == b""
+
+
 def test_an_envelope_that_has_no_room_for_its_chunk_leaves_bit_by_bit() -> None:
     connection = ready(window=Window(commands=2, octets=4096))
     transaction = Transaction(connection, A, [B], chunking="eager")

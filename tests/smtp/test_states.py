@@ -318,6 +318,7 @@ def test_transitions_are_looked_up_by_the_kind_of_command() -> None:
         pass
 
     assert transition(State.READY, LoudNoop) == transition(State.READY, Noop)
+    assert transition(State.INITIATION, LoudNoop) == transition(State.INITIATION, Noop)
     assert transition(State.READY, XClient) == transition(State.READY, Command)
     assert transition(State.INITIATION, XClient) is None
     assert transition(State.CLOSED, Noop) is None

@@ -521,6 +521,15 @@ def test_in_lmtp_the_message_is_refused_if_all_who_were_left_are() -> None:
     assert transaction.receipt().delivery is Delivery.REFUSED
 
 
+def test_in_lmtp_the_only_recipient_s_refusal_is_that_of_the_message() -> None:
+    connection, transaction = lmtp(1)
+    take(transaction, connection, "250 ok", "250 ok", "354 go")
+    transaction.end_data()
+    flush(connection)
+    take(transaction, connection, "552 no")
+    assert transaction.data_refusal == reply(552, b"no")
+
+
 def test_in_lmtp_no_lone_dot_is_sent_for_it_has_no_reply() -> None:
     connection, transaction = lmtp(1)
     take(transaction, connection, "250 ok", "550 no", "354 go")
