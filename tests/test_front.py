@@ -17,8 +17,11 @@ from mailwire import (
     LocalProtocolError,
     MailOptions,
     MailwireError,
+    MessagePolicy,
     MessageTruncated,
     NotSupported,
+    RecipientOptions,
+    RecipientsRefused,
     ReplyError,
     ResponseError,
     RetrievalIncomplete,
@@ -205,6 +208,36 @@ async def test_what_a_server_cannot_be_given_is_told_for_each_recipient(
         with pytest.raises(error) as caught:
             await mailwire.send(message, peer.endpoint(), **ENVELOPE, **arguments)
     assert_told(caught.value, Delivery.NOT_SENT)
+
+
+async def test_all_that_is_wished_for_a_mail_is_handed_on() -> None:
+    told: list[tuple[int, int | None]] = []
+    script: tuple[Step, ...] = (
+        *extensions("CHUNKING", "DSN"),
+        *("C: MAIL FROM:<a@example.org> RET=HDRS", "S: 250 ok"),
+        *("C: RCPT TO:<b@example.org> NOTIFY=NEVER", "S: 250 ok"),
+        *("C: RCPT TO:<c@example.org> NOTIFY=NEVER", "S: 550 no", "C: RSET", "S: 250 ok"),
+    )
+    wishes: dict[str, Any] = {
+        "sender": "a@example.org",
+        "recipients": ["b@example.org", "c@example.org"],
+        "options": MailOptions(ret="HDRS"),
+        "recipient_options": RecipientOptions(notify="NEVER"),
+        "on_refused": "abort",
+    }
+    async with ScriptedPeer(*script) as peer:
+        with pytest.raises(RecipientsRefused):
+            await mailwire.send(MESSAGE, peer.endpoint(), **wishes)
+    async with ScriptedPeer(*extensions("CHUNKING"), *SENT, *QUIT) as peer:
+        arguments: dict[str, Any] = {"use_chunking": False, "progress": lambda *how: told.append(how)}
+        await mailwire.send(MESSAGE, peer.endpoint(), **ENVELOPE, **arguments)
+    assert told == [(21, 21)]
+
+
+async def test_a_mail_is_taken_as_the_policy_says() -> None:
+    async with ScriptedPeer(*READY, lenient=True) as peer:
+        with pytest.raises(InvalidMessage, match="a bare LF"):
+            await mailwire.send(b"a\n", peer.endpoint(), **ENVELOPE, policy=MessagePolicy(line_ends="reject"))
 
 
 def test_an_endpoint_of_the_other_protocol_is_refused() -> None:

@@ -13,6 +13,7 @@ _TAKEN: Final = "of a MAIL that was taken nothing more is asked"
 _STRICT: Final = "how many there are was checked before"
 _MATCHED: Final = "the pattern that the replies have matched has one for each command"
 _ALONE: Final = "none at all, and the last, is the last alone"
+_FORGOTTEN: Final = "its TypeError is that of what cannot be remembered, and is made anew"
 _UNIQUE: Final = "the places differ, and nothing behind them is compared"
 _NO_CERTIFICATE: Final = "what is no certificate gives nothing to bind to, whatever it is"
 
@@ -68,6 +69,10 @@ SAME: Final[dict[tuple[str, str], str]] = {
     ("smtp/outcome", "_property__heard: for command, reply in zip(commands, Replies(self._said).read()):"): _MATCHED,
     ("smtp/group", "if count > 1 or True else last)"): _ALONE,
     ("smtp/group", "if count >= 1 else last)"): _ALONE,
+    ("message/envelope", "_explicit(sender, None, DEFAULT_POLICY)"): _FORGOTTEN,
+    ("message/envelope", "_lru_cache__remembered: return _explicit(recipients, DEFAULT_POLICY)"): _FORGOTTEN,
+    ("message/envelope", "_lru_cache__remembered: return _explicit(sender, DEFAULT_POLICY)"): _FORGOTTEN,
+    ("message/envelope", "_lru_cache__remembered: return _explicit(sender, recipients)"): _FORGOTTEN,
     ("smtp/opening", "sized, wished = ({'SIZE': 'XX0XX'}"): "each mail has its size in this place",
     ("smtp/opening", "keywords = (*parameters.keywords, 'size') if is_sized"): _CASE,
     ("smtp/opening", "self.wishes: Wishes = None"): _REMEMBERED,

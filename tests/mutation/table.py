@@ -64,7 +64,7 @@ TESTS: Final[dict[str, tuple[str, ...]]] = {
     "smtp/chunking_defects": ("smtp/test_chunking_defects.py",),
     "smtp/states": _SESSION,
     "message/envelope": ("message/test_envelope.py",),
-    "one_call/sending": ("test_front.py",),
+    "one_call/sending": ("test_front.py", "aio/test_lmtp.py"),
     "aio/mailing": ("aio/test_mailing.py", "aio/test_arguments.py", *_SENDING),
     "aio/sending": _SENDING,
     "aio/passage": _SENDING,
