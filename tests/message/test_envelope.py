@@ -58,7 +58,7 @@ def test_octets_need_an_envelope(sender: str | None, recipients: str | None) -> 
 
 
 def test_a_mail_to_nobody_is_none() -> None:
-    with pytest.raises(InvalidMessage, match="^the message has no recipient$"):
+    with pytest.raises(InvalidMessage, match=r"^the message has no recipient$"):
         Envelope.of(b"x", "a@example.org", [])
 
 
