@@ -1,9 +1,27 @@
+import asyncio
+import socket
+from collections.abc import Awaitable, Callable
+from email.headerregistry import Address
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from mailwire import InvalidMessage, Mailing, MailOptions, MessagePolicy, RecipientOptions, SourceFailed, compose
+import mailwire
+from mailwire import (
+    Endpoint,
+    InvalidMessage,
+    Mailing,
+    MailOptions,
+    MessagePolicy,
+    Receipt,
+    RecipientOptions,
+    SMTPClient,
+    SMTPPool,
+    SourceFailed,
+    compose,
+)
 from mailwire.smtp import Mailbox
 
 TEXT = b"Subject: x\r\n\r\nhello\r\n"
@@ -23,6 +41,34 @@ def test_recipients_may_be_anything_that_can_be_iterated_once() -> None:
     mailing = Mailing(TEXT, sender="", recipients=iter(["b@example.org"]))
     assert mailing.envelope.sender is None
     assert len(mailing.envelope.recipients) == 1
+
+
+@pytest.mark.parametrize("sender", ["client", "pool", "function"])
+async def test_very_many_recipients_are_read_in_several_turns_of_the_event_loop(sender: str) -> None:
+    async def connect() -> socket.socket:
+        raise AssertionError("nobody is asked where an address is none")
+
+    async def turns_of(count: int) -> int:
+        recipients = [Address("b", "b", "example.org"), *["c@example.org"] * (count - 2), "nobody"]
+        sending = asyncio.ensure_future(send(TEXT, sender="", recipients=recipients))
+        taken = 0
+        while not sending.done():
+            await asyncio.sleep(0)
+            taken += 1
+        with pytest.raises(InvalidMessage, match="got 'nobody'"):
+            sending.result()
+        return taken
+
+    endpoint = Endpoint("localhost", connect=connect)
+    async with SMTPPool(endpoint) as pool:
+        ways: dict[str, Callable[..., Awaitable[Receipt]]] = {
+            "client": SMTPClient(endpoint).send,
+            "pool": pool.send,
+            "function": partial(mailwire.send, endpoint=endpoint),
+        }
+        send = ways[sender]
+        few = await turns_of(2)
+        assert [await turns_of(count) - few for count in (1000, 1001, 3000, 3001)] == [0, 2, 3, 4]
 
 
 def test_options_may_be_for_all_recipients_or_for_some() -> None:

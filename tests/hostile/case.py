@@ -17,6 +17,7 @@ __all__ = [
     "Deed",
     "Fate",
     "Link",
+    "Octets",
     "Outcome",
     "Surroundings",
     "lines",
@@ -53,6 +54,13 @@ PASSWORD: Final = Password("bob", CANARY)
 MESSAGE: Final = b"Subject: x\r\n\r\nhello\r\n"
 
 
+class Octets(bytes):
+    """Many octets: where all that a frame holds is shown, in search of secrets, they are not shown one by one."""
+
+    def __repr__(self) -> str:
+        return f"<{len(self)} octets>"
+
+
 def lines(*texts: str) -> bytes:
     """Return what is said by these lines."""
     return "".join(f"{text}\r\n" for text in texts).encode()
@@ -78,6 +86,8 @@ class Outcome:
     text: a regular expression for something that the error says.
     hidden: what must not be shown anywhere, besides the canary in all its spellings.
     growth: by so many MiB the most that the process ever had may grow, at both ends together.
+    work: at most so many seconds of the processor's time it takes, at both ends together; None where that is no matter.
+    turn: at most so many of them pass between two turns of the event loop.
     taken: at most so many octets are taken from a server that goes on and on; None where it is known to stop.
     """
 
@@ -96,7 +106,9 @@ class Outcome:
     attributes: Mapping[str, object] = field(default_factory=dict)
     text: str = ""
     hidden: tuple[str, ...] = ()
-    growth: int = 24
+    growth: int = 16
+    work: float | None = None
+    turn: float = 0.05
     taken: int | None = None
 
 
@@ -111,6 +123,7 @@ class Case:
     seconds: within which it must end, by the client's own deadline; 0 where it ends without one.
     message, recipients, arguments: what is sent, to whom, and how.
     buffer_size: of the sockets at both ends, in octets.
+    logged: whether all that is logged is kept, in search of secrets; it takes more memory than what is tried.
     surroundings: in which the first deed is done; the others are done in the first of them.
     """
 
@@ -126,3 +139,4 @@ class Case:
     buffer_size: int | None = None
     surroundings: tuple[Surroundings, ...] = EVERYWHERE
     sequel: tuple[Step, ...] = ()
+    logged: bool = True

@@ -1,7 +1,8 @@
 """POP3 servers that go, refuse or lie while mail is deleted, and what is known of it then; maildrops that are not the
 same in the next session; and a run over such, which must store each mail once."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import islice
 from typing import Any, Final
 
 from mailwire import (
@@ -12,7 +13,7 @@ from mailwire import (
     MessageTruncated,
     ResponseError,
 )
-from mailwire.testing import FIN, LISTEN, RST, Step, Tls
+from mailwire.testing import FIN, LISTEN, PACKET, RST, Step, Tls
 from tests.hostile.case import EVERYWHERE, ONCE, PASSWORD, Case, Deed, Fate, Outcome, Surroundings, lines
 from tests.hostile.pop3_retrieving import IN_CLEAR, QUIT, SECURE, listed, opened, said
 
@@ -70,6 +71,14 @@ def marked(**answers: str) -> tuple[Step, ...]:
     return tuple(
         step for number, uid in enumerate(BODIES, 1) for step in (f"C: DELE {number}", f"S: {answers.get(uid, '+OK')}")
     )
+
+
+def in_portions(listing: Iterable[bytes]) -> Iterator[Step]:
+    """A long listing, said in portions: a server that said it at once would hold up the loop that it shares."""
+    lines_of_it = iter(listing)
+    while portion := b"".join(islice(lines_of_it, 10_000)):
+        yield portion
+        yield PACKET
 
 
 OPEN: Final = opened(PASSWORD.password)
@@ -247,15 +256,16 @@ ASKING: Final = [
         "uidl-million",
         (
             *(*OPEN, "C: STAT", f"S: +OK {MILLION} 7", "C: LIST", "S: +OK"),
-            *(b"".join(b"%d 7\r\n" % number for number in range(1, MILLION + 1)), "S: .", "C: UIDL", "S: +OK"),
-            *(b"".join(b"%d %020d\r\n" % (number, number) for number in range(1, MILLION + 1)), "S: .", *QUIT),
+            *(*in_portions(b"%d 7\r\n" % number for number in range(1, MILLION + 1)), "S: .", "C: UIDL", "S: +OK"),
+            *(*in_portions(b"%d %020d\r\n" % (number, number) for number in range(1, MILLION + 1)), "S: .", *QUIT),
         ),
         None,
         said(*LISTING, "QUIT"),
         deeds=("client.listing",),
         surroundings=ONCE,
         listed=MILLION,
-        growth=96,
+        growth=64,
+        work=10,
     ),
 ]
 

@@ -232,7 +232,7 @@ MESSAGES: Final = [
     whole("bare-carriage-returns", b"a\r.\rb\r\r\n.\rc\r\n", b"a\r.\rb\r\r\n.\rc\r\n"),
     # As the first line of a message, where a header is due, they would be another command's answer.
     whole("answers", b"\r\n+OK\r\n-ERR no\r\n+ \r\n", b"\r\n+OK\r\n-ERR no\r\n+ \r\n"),
-    *(whole(f"mime-bombs-{name}", bomb, bomb, surroundings=ONCE) for name, bomb in BOMBS.items()),
+    *(whole(f"mime-bombs-{name}", bomb, bomb, surroundings=ONCE, work=0.05) for name, bomb in BOMBS.items()),
     case(
         "retr-err-2-of-3",
         (

@@ -211,7 +211,13 @@ REFUSALS: Final = [
 SCRAMS: Final = [
     by_scram("scram-i-1", f"r={NONCE}x,s={SALT},i=1", AuthenticationFailed, text="asks for 1 iterations"),
     by_scram("scram-i-0", f"r={NONCE}x,s={SALT},i=0", AuthenticationFailed),
-    by_scram("scram-i-4294967295", f"r={NONCE}x,s={SALT},i=4294967295", AuthenticationFailed, text="more than 1000000"),
+    by_scram(
+        "scram-i-4294967295",
+        f"r={NONCE}x,s={SALT},i=4294967295",
+        AuthenticationFailed,
+        text="more than 1000000",
+        work=0.05,
+    ),
     by_scram("scram-i-5000-digits", f"r={NONCE}x,s={SALT},i={'9' * 3000}", AuthenticationFailed),
     by_scram("scram-i-word", f"r={NONCE}x,s={SALT},i=many", AuthenticationFailed),
     by_scram("scram-other-nonce", f"r=another{NONCE},s={SALT},i=4096", AuthenticationFailed, text="nonce"),

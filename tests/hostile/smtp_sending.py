@@ -31,7 +31,7 @@ from mailwire.testing import (
     Step,
     Tls,
 )
-from tests.hostile.case import EVERYWHERE, MESSAGE, ONCE, Case, Deed, Outcome, Surroundings, lines
+from tests.hostile.case import EVERYWHERE, MESSAGE, ONCE, Case, Deed, Octets, Outcome, Surroundings, lines
 
 __all__ = ["CASES"]
 
@@ -59,7 +59,8 @@ SAID_DATA: Final = lines(EHLO, MAIL, RCPT, "DATA")
 SAID_ALL: Final = SAID_DATA + MESSAGE + b".\r\n"
 SAID_QUIT: Final = SAID_ALL + lines("QUIT")
 
-LARGE: Final = b"Subject: x\r\n\r\n" + b"0123456789abcdef\r\n" * 250_000
+LARGE: Final = Octets(b"Subject: x\r\n\r\n" + b"0123456789abcdef\r\n" * 250_000)
+HUGE: Final = Octets(b"Subject: x\r\n\r\n" + b"0123456789abcdef\r\n" * 1_800_000)
 
 
 def case(
@@ -78,6 +79,7 @@ def case(
     recipients: tuple[str, ...] = THREE[:1],
     buffer_size: int | None = None,
     surroundings: tuple[Surroundings, ...] = EVERYWHERE,
+    logged: bool = True,
     **outcome: Any,
 ) -> Case:
     # part: the message, where not all of it need leave; farewell: what may be said in the end, or not.
@@ -92,6 +94,7 @@ def case(
         recipients,
         buffer_size=buffer_size,
         surroundings=surroundings,
+        logged=logged,
     )
 
 
@@ -358,8 +361,9 @@ EARLY: Final = [
         settings=IMPLICIT if opening else PLAIN,
         hello=bool(opening),
         under_tls=SAID_DATA,
-        part=LARGE,
+        part=HUGE,
         attributes={"reply.code": 552},
+        work=1,
     )
     for opening in ((), (Tls(),))
     for name, end in [("no-reading", (NO_READING,)), ("fin", (FIN, LISTEN)), ("listen", (LISTEN,))]
@@ -430,7 +434,7 @@ SLOW: Final = [
     ),
 ]
 
-MANY: Final = tuple(f"user{number}@example.org" for number in range(3_000))
+MANY: Final = tuple(f"user{number}@example.org" for number in range(10_000))
 TALKATIVE: Final = Answers(
     {
         "EHLO": "250-mx\n250 PIPELINING",
@@ -453,6 +457,9 @@ DEADLOCKED: Final = [
         recipients=MANY,
         buffer_size=4096,
         surroundings=ONCE,
+        logged=False,
+        work=20,
+        turn=0.1,  # all commands are queued at once: some 4 microseconds' work for each of those who are named
     ),
 ]
 

@@ -23,6 +23,7 @@ from tests.hostile import (
 )
 from tests.hostile.case import Case, Deed, Link
 from tests.hostile.play import play
+from tests.hostile.watch import WatchedLoop
 from tests.integration.conftest import demand_libraries
 
 CASES = {
@@ -77,8 +78,11 @@ def test_a_hostile_server_achieves_nothing(
     case: Case, deed: Deed, link: Link, loop: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     demand_libraries(loop)
-    factory = importlib.import_module("uvloop").new_event_loop if loop == "uvloop" else asyncio.new_event_loop
-    with caplog.at_level(logging.DEBUG), asyncio.Runner(loop_factory=factory) as runner:
+    factory = importlib.import_module("uvloop").new_event_loop if loop == "uvloop" else WatchedLoop
+    with (
+        caplog.at_level(logging.DEBUG if case.logged else logging.WARNING),
+        asyncio.Runner(loop_factory=factory) as runner,
+    ):
         runner.run(play(case, deed, link, lambda: caplog.text))
 
 

@@ -1,10 +1,11 @@
 """Mailing: one mail as its sender wants it sent, the message, its envelope and how; checked before anybody is asked."""
 
+import asyncio
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from email.headerregistry import Address
 from functools import cache
 from inspect import signature
-from typing import Any, Literal
+from typing import Any, Final, Literal, TypeGuard
 
 from ..endpoint import Chunking, check_chunking
 from ..errors import InvalidMessage
@@ -12,7 +13,7 @@ from ..message import Content, Envelope, MessagePolicy, MessageSource
 from ..message.policy import DEFAULT_POLICY
 from ..smtp import Mailbox, MailOptions, Receipt, RecipientOptions
 
-__all__ = ["Mailing", "OnRefused", "Progress", "check_settings", "maker_of"]
+__all__ = ["Mailing", "OnRefused", "Progress", "are_many", "check_settings", "maker_of", "read_by_turns"]
 
 OnRefused = Literal["send", "abort"]
 """Where some recipients are refused: send the mail to the others, or to nobody."""
@@ -20,6 +21,10 @@ OnRefused = Literal["send", "abort"]
 Progress = Callable[[int, int | None], object]
 """Is told, behind each block, how many octets of the message were handed to the connection, and how many there are in
 all, None if that is not known. What it raises breaks the sending off."""
+
+
+# So many addresses are read in one turn of the event loop: some ten milliseconds' work.
+_IN_A_TURN: Final = 1000
 
 
 class Mailing:
@@ -93,6 +98,28 @@ def maker_of(message: "MessageSource | Mailing") -> Callable[..., Mailing]:
     """Return what makes a Mailing of `message` and settings: `Mailing.of`, or for most messages `Mailing` itself, as to
     gather the settings on the way takes longer than to look at them."""
     return Mailing.of if isinstance(message, Mailing) else Mailing
+
+
+def are_many(recipients: object) -> TypeGuard[Sequence[str | Address]]:
+    """Whether to read so many addresses would hold up the event loop."""
+    return isinstance(recipients, (list, tuple)) and len(recipients) > _IN_A_TURN
+
+
+async def read_by_turns(recipients: Sequence[str | Address]) -> Sequence[str | Address]:
+    """Return `recipients` with their addresses read, between which the event loop has had its turns. What is no address
+    stays what it is, for a Mailing to refuse."""
+    read: list[Any] = []
+    for start in range(0, len(recipients), _IN_A_TURN):
+        read += map(_read, recipients[start : start + _IN_A_TURN])
+        await asyncio.sleep(0)
+    return read
+
+
+def _read(given: str | Address) -> Any:
+    try:
+        return Mailbox.parse(given) if isinstance(given, str) else given
+    except ValueError:
+        return given
 
 
 @cache

@@ -34,7 +34,7 @@ from .client import Client
 from .consignment import Messages, Order, check_run
 from .dialogue import Dialogue
 from .initiation import Initiation, can_do_with_helo
-from .mailing import Mailing, OnRefused, Progress, check_settings, maker_of
+from .mailing import Mailing, OnRefused, Progress, are_many, check_settings, maker_of, read_by_turns
 from .sending import Sending
 from .session import Session
 
@@ -129,6 +129,8 @@ class SMTPClient(Client[Event]):
         receipt: Receipt | None = None
         mailing: Mailing | None = None
         try:
+            if are_many(recipients):
+                recipients = await read_by_turns(recipients)
             mailing = maker_of(message)(
                 message,
                 sender=sender,
