@@ -848,8 +848,8 @@ async def test_a_refused_quit_is_a_refusal() -> None:
             await client.execute(Quit())
 
 
-async def test_what_was_not_said_to_be_deleted_is_not_marked() -> None:
-    script = (*OPENED, *LISTED, *TWO_MESSAGES, "C: DELE 1", WAIT, "S: +OK", *POP3_QUIT)
+async def test_what_was_not_marked_yet_is_when_a_run_that_was_cancelled_is_ended() -> None:
+    script = (*OPENED, *LISTED, *TWO_MESSAGES, "C: DELE 1", WAIT, "S: +OK", "C: DELE 2", "S: -ERR no", *POP3_QUIT)
     async with ScriptedPeer(*script, guard=None) as peer:
         client = client_for(peer)
         await client.connect()
@@ -864,6 +864,36 @@ async def test_what_was_not_said_to_be_deleted_is_not_marked() -> None:
         peer.go_on()
         report = await client.commit()
         assert [entry.uid for entry in report.committed] == ["u1"]
+        assert [entry.uid for entry in report.refused] == ["u2"]
+
+
+@pytest.mark.parametrize("ends", [False, True])
+async def test_what_was_to_be_deleted_is_marked_though_the_run_is_broken_off(ends: bool) -> None:
+    script = (*OPENED, *LISTED, *TWO_MESSAGES[:4], "C: DELE 1", "S: +OK", *POP3_QUIT)
+    async with ScriptedPeer(*script) as peer:
+        client = await connect(peer)
+        items = client.retrieve(await client.listing())
+        async for item in items:
+            await item.read()
+            item.delete()
+            break
+        if ends:
+            await items.aclose()
+        assert [entry.uid for entry in (await client.commit()).committed] == ["u1"]
+
+
+async def test_what_was_to_be_deleted_stays_where_the_session_is_over() -> None:
+    async with ScriptedPeer(*OPENED, *LISTED, *TWO_MESSAGES[:4]) as peer:
+        client = await connect(peer)
+        items = client.retrieve(await client.listing())
+        item = await anext(items)
+        await item.read()
+        item.delete()
+        client.abort()
+        await items.aclose()
+        with pytest.raises(LocalProtocolError):
+            await client.commit()
+        assert client.last_commit is None
 
 
 async def test_what_was_not_asked_for_behind_a_mark_is_no_mark() -> None:

@@ -130,11 +130,10 @@ class Marks:
         """Take note that DELE is said of `entry`."""
         self._asked[entry.number] = entry
 
-    def discard(self, commands: Iterable[Command[object]]) -> None:
-        """Take note that these `commands` were never said."""
-        for command in commands:
-            if isinstance(command, Dele):
-                self._asked.pop(command.number, None)
+    def discard(self, commands: Iterable[Command[object]]) -> list[Entry]:
+        """Take note that these `commands` were never said; return the entries that they would have marked."""
+        numbers = [command.number for command in commands if isinstance(command, Dele)]
+        return [self._asked.pop(number) for number in numbers if number in self._asked]
 
     def keep_said(self, unanswered: Iterable[Command[object]]) -> None:
         """Take note that of what was not answered only these commands were said."""

@@ -302,13 +302,14 @@ class POP3Sessions(Client[Event]):
         await self._open_call()
         self._retrieval = retrieval
 
-    def _end_retrieval(self, error: BaseException | None, *, cut: bool, leaves: bool) -> None:
+    def _end_retrieval(self, error: BaseException | None, to_delete: Sequence[Entry] | None, *, cut: bool) -> None:
+        # to_delete: what it leaves to be marked; None where it stands between two sessions, and leaves nothing.
         self._retrieval = None
         self._fault = error if isinstance(error, MailwireError) else None
         if cut:
             self._cut()
-        elif leaves:
-            self._transaction.leave()
+        elif to_delete is not None:
+            self._transaction.leave(to_delete)
         self._end_call(error)
 
     def _end_call(self, error: BaseException | None) -> None:

@@ -5,10 +5,11 @@ is found in this session's own listing before its number is used.
 """
 
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from itertools import islice
 from typing import Final
 
-from ..errors import AmbiguousMessage, LocalProtocolError
+from ..errors import AmbiguousMessage, LocalProtocolError, MailwireError
 from ..pop3 import Dele, Entry, Last, List, Listing, Stat, Uidl, UniqueIdListing, survey
 from .deletion import Marks
 from .pop3_dialogue import Dialogue, raise_refusal
@@ -137,9 +138,13 @@ class Transaction:
         entry = None if self.listing is None else self.listing.numbered(command.number)
         self.marks.ask(entry or Entry(command.number, None, 0))
 
-    def leave(self) -> None:
-        """Say nothing more of what is waiting to be said, and leave to others what is unanswered."""
-        self.marks.discard(self.dialogue.discard_queued())
+    def leave(self, wanted: Iterable[Entry]) -> None:
+        """Say nothing more of what is waiting to be said, but DELE of it and of what is `wanted` to be marked; leave to
+        others what is unanswered."""
+        unsaid = self.marks.discard(self.dialogue.discard_queued())
+        with suppress(MailwireError):  # a session that is over by itself is told of by whoever wants it next
+            for entry in (*unsaid, *wanted):
+                self.mark(entry)
         self.dialogue.is_left = self.dialogue.owes_answer
 
     # Private

@@ -237,4 +237,4 @@ class Retrieval(Asking, AsyncIterator[RetrievedItem]):
         if self._is_open:
             self._is_open = False
             self._holding.end()
-            self._client._end_retrieval(error, cut=cut, leaves=not self._is_between)
+            self._client._end_retrieval(error, None if self._is_between else self._to_delete, cut=cut)

@@ -86,8 +86,8 @@ class RetrievedItem:
         return whole.octets()
 
     def delete(self, *, force: bool = False) -> None:
-        """Have the message marked when the run goes on. Like all that is marked it is deleted by `POP3Client.commit`,
-        whose report tells what became of it.
+        """Have the message marked when the run goes on or ends, be it in the middle. Like all that is marked it is
+        deleted by `POP3Client.commit`, whose report tells what became of it.
 
         force: also a message that shares its unique id with another.
 
