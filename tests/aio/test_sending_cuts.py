@@ -155,11 +155,7 @@ def check(way: Way, outcome: tuple[MailwireError | None, Receipt | None, bytes],
 
 
 def every() -> list[Any]:
-    return [
-        pytest.param(way, end, id=f"{name}, {end.name}")
-        for name, way in WAYS.items()
-        for end in ([FIN] if Tls() in way.session.script else [FIN, RST])
-    ]
+    return [pytest.param(way, end, id=f"{name}, {end.name}") for name, way in WAYS.items() for end in (FIN, RST)]
 
 
 @pytest.mark.parametrize(("way", "end"), every())

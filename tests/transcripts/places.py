@@ -1,15 +1,18 @@
 """Places in a transcript where the server goes, and the scripts for it: on sockets, in the clear or under TLS."""
 
+import ssl
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from mailwire.testing import CLOSE, LISTEN, Hear, Step, Tls, parse_script
+from mailwire.endpoint import Connector
+from mailwire.testing import CLOSE, LISTEN, Hear, ScriptedPeer, Step, Tls, client_context, parse_script
+from tests.aio.dialogues import once
 from tests.replay import Transcript
 from tests.transcripts.story import Story
 
-__all__ = ["Place", "places_of_client", "places_of_server", "said_before", "script_of"]
+__all__ = ["DIRECT", "Place", "Way", "places_of_client", "places_of_server", "said_before", "script_of"]
 
 _DATA: Final = Path(__file__).parents[1] / "data"
 
@@ -46,6 +49,28 @@ def said_before(transcript: Transcript, said: int) -> bytes:
         octets += turn.client
         said -= sum(map(len, turn.server))
     return octets
+
+
+class Way:
+    """The way to a peer: straight to it, once.
+
+    context: with which the client makes TLS. is_cut: it is the way that ends, and not the peer that goes.
+    """
+
+    is_cut: bool = False
+
+    def __init__(self, context: ssl.SSLContext | None = None) -> None:
+        self.context = context or client_context()
+
+    def to(self, peer: ScriptedPeer) -> Connector:
+        """How the client connects."""
+        return once(peer)
+
+    async def closed(self) -> None:
+        """Wait until it is at its end on both sides."""
+
+
+DIRECT: Final = Way()
 
 
 def script_of(

@@ -27,9 +27,8 @@ from mailwire import (
 from mailwire.pop3 import Entry
 from mailwire.testing import ScriptedPeer, Step
 from mailwire.testing.turns import drain_events
-from tests.aio.dialogues import once
 from tests.replay import Transcript, Turn
-from tests.transcripts.places import said_before
+from tests.transcripts.places import DIRECT, Way, said_before
 from tests.transcripts.pop3_story import Answer, POP3Story
 from tests.transcripts.story import Story
 
@@ -126,22 +125,25 @@ class POP3Calls:
 
     # Playing
 
-    async def attempt(self, script: tuple[Step, ...], is_encrypted: bool, said: int, where: object) -> bytes:
+    async def attempt(
+        self, script: tuple[Step, ...], is_encrypted: bool, said: int, where: object, way: Way = DIRECT
+    ) -> bytes:
         """Make the calls to a peer with this script, and judge what comes of them; return what the peer has heard.
 
         said: how much the server says of the transcript.
         """
-        outcome = await self._play(script, is_encrypted)
+        outcome = await self._play(script, is_encrypted, way)
         self._judge(outcome, said, where)
         return outcome.heard
 
-    async def _play(self, script: tuple[Step, ...], is_encrypted: bool) -> _Outcome:
+    async def _play(self, script: tuple[Step, ...], is_encrypted: bool, way: Way) -> _Outcome:
         # Up to the call with which the connection is lost.
         outcome = _Outcome()
-        async with ScriptedPeer(*script) as peer:
+        async with ScriptedPeer(*script, lenient=way.is_cut) as peer:
             endpoint = peer.endpoint(
                 protocol="pop3",
-                connect=once(peer),
+                connect=way.to(peer),
+                tls_context=way.context,
                 timeouts=_PATIENCE,
                 tls="implicit" if is_encrypted else "starttls" if self.is_starttls else "none",
                 auth=None if self._logs_in_itself else self._whole.credentials,
@@ -168,6 +170,7 @@ class POP3Calls:
                 client.abort()
             report = client.last_commit or CommitReport()
             outcome.marks = _numbers(report.committed), _numbers(report.refused), _numbers(report.unknown)
+        await way.closed()
         outcome.heard = bytes(peer.heard)
         return outcome
 

@@ -28,10 +28,9 @@ from mailwire import (
 )
 from mailwire.smtp import Auth
 from mailwire.testing import ScriptedPeer, Step
-from tests.aio.dialogues import once
 from tests.smtp.oracle import accounts_of, word_for, words_for
 from tests.smtp.sessions import Mail
-from tests.transcripts.places import said_before
+from tests.transcripts.places import DIRECT, Way, said_before
 from tests.transcripts.smtp_story import SMTPStory, nonsense_in
 from tests.transcripts.story import Story
 
@@ -91,23 +90,26 @@ class SMTPCalls:
 
     # Playing
 
-    async def attempt(self, script: tuple[Step, ...], is_encrypted: bool, said: int, where: object) -> bytes:
+    async def attempt(
+        self, script: tuple[Step, ...], is_encrypted: bool, said: int, where: object, way: Way = DIRECT
+    ) -> bytes:
         """Make the calls to a peer with this script, and judge what comes of them; return what the peer has heard.
 
         said: how much the server says of the transcript.
         """
-        outcome = await self._play(script, is_encrypted)
+        outcome = await self._play(script, is_encrypted, way)
         self._judge(outcome, said, where)
         return outcome.heard
 
-    async def _play(self, script: tuple[Step, ...], is_encrypted: bool) -> _Outcome:
+    async def _play(self, script: tuple[Step, ...], is_encrypted: bool, way: Way) -> _Outcome:
         # Up to the call with which the connection is lost.
         mails, outcome = self.mails, _Outcome()
         is_starttls = mails.starttls and not is_encrypted
-        async with ScriptedPeer(*script) as peer:
+        async with ScriptedPeer(*script, lenient=way.is_cut) as peer:
             endpoint = peer.endpoint(
                 protocol="lmtp" if mails.is_lmtp else "smtp",
-                connect=once(peer),
+                connect=way.to(peer),
+                tls_context=way.context,
                 timeouts=_PATIENCE,
                 tls="implicit" if is_encrypted else "starttls" if is_starttls else "none",
                 auth=mails.credentials if mails.mechanism and not self._logs_in_itself else None,
@@ -122,6 +124,7 @@ class SMTPCalls:
                         break
             finally:
                 client.abort()
+        await way.closed()
         outcome.heard = bytes(peer.heard)
         return outcome
 
@@ -246,6 +249,8 @@ class SMTPCalls:
         verdicts = codes.get(".", codes.get("BDAT", []))
         if any(code >= 400 for code in codes.get("MAIL", [])):
             return SenderRefused
+        if 421 in named:
+            return ReplyError
         refused = [code >= 400 for code in named]
         if len(refused) == len(mail.recipients) and (all(refused) or (any(refused) and mail.on_refused == "abort")):
             return RecipientsRefused
