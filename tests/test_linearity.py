@@ -1,191 +1,187 @@
-"""What is twice as long takes twice as long: counted in steps and in octets that were looked at, never by a clock."""
+"""What is twice as long takes twice as long: counted in steps and in octets that were copied, moved or looked at
+(`tests/counted.py`), never by a clock."""
 
-from collections.abc import Callable, Iterable, Iterator
+import importlib
+from collections.abc import Iterable, Iterator
+from functools import partial
 from itertools import pairwise
-from types import FrameType
+from types import ModuleType
 from typing import Any
 
 import pytest
 
-from mailwire._wire.dots import DotStuffer
-from mailwire.aio.preview import Beginning
-from mailwire.pop3 import List, MessageData, MessageEnd, Retr, Uidl
-from mailwire.smtp.reply import ReplyReader
-from tests.counting import profiled
-from tests.pop3.sessions import logged_in
+from tests.counted import Counted, Work, count, instrumented
 
 # A doubling, and what begins to matter when there is more of it.
 RATIO = 2.4
 PIECE = 8 * 1024
 
-
-def steps(work: Callable[[], object]) -> int:
-    """How many calls `work` makes, and how many octets are looked at by those that are methods of octets."""
-    count = 0
-
-    def see(_: FrameType, event: str, what: Any) -> None:
-        nonlocal count
-        if event == "c_call":
-            owner = getattr(what, "__self__", None)
-            count += 1 + (len(owner) if isinstance(owner, bytes | bytearray) else 0)
-        elif event == "call":
-            count += 1
-
-    with profiled(see):
-        work()
-    return count
+OTHERS = ["tests.linear_work", "tests.pop3.sessions"]
+COUNTED = Counted("mailwire", *OTHERS)
 
 
-def assert_linear(work: Callable[[int], Callable[[], object]], sizes: Iterable[int]) -> None:
-    counts = [steps(work(size)) for size in sizes]
-    for size, (less, more) in zip(sizes, pairwise(counts), strict=False):
-        assert more <= RATIO * less, f"twice {size} takes {more / less:.2f} times the steps: {counts}"
+@pytest.fixture
+def led() -> Iterator[ModuleType]:
+    """What leads octets through mailwire, whose steps are counted meanwhile."""
+    with COUNTED:
+        yield importlib.import_module("tests.linear_work")
 
 
-def pieces(data: bytes, size: int) -> Iterator[bytes]:
-    for start in range(0, len(data), size):
-        yield data[start : start + size]
+def ratios(counts: Iterable[int]) -> list[float]:
+    return [more / less for less, more in pairwise(counts)]
 
 
-# What is read
+def assert_linear(led: ModuleType, name: str, sizes: Iterable[int]) -> None:
+    way = led.WAYS[name]
+    counts = [count(way(size), COUNTED.work) for size in sizes]
+    assert max(ratios(counts)) <= RATIO, counts
 
 
-def retrieving(line: bytes, piece: int) -> Callable[[int], Callable[[], object]]:
-    def work(size: int) -> Callable[[], object]:
-        answer = b"+OK\r\n" + line * (size // len(line)) + b"\r\n.\r\n"
-        connection = logged_in()
-        connection.send(Retr(1))
-        connection.data_to_send()
-
-        def read() -> None:
-            received, last = 0, None
-            for octets in pieces(answer, piece):
-                connection.receive_data(octets)
-                while (event := connection.next_event()) is not None:
-                    last = event
-                    received += len(event.data) if isinstance(event, MessageData) else 0
-            assert isinstance(last, MessageEnd)
-            assert received == last.octets
-
-        return read
-
-    return work
-
-
-def listing(command: Callable[[], List | Uidl], line: bytes, piece: int) -> Callable[[int], Callable[[], object]]:
-    def work(count: int) -> Callable[[], object]:
-        answer = b"+OK\r\n" + b"".join(line % (number, number) for number in range(1, count + 1)) + b".\r\n"
-        connection = logged_in()
-        connection.send(command())
-        connection.data_to_send()
-
-        def read() -> None:
-            events = 0
-            for octets in pieces(answer, piece):
-                connection.receive_data(octets)
-                events += connection.next_event() is not None
-            assert events == 1
-
-        return read
-
-    return work
-
-
-def replying(line: bytes, piece: int) -> Callable[[int], Callable[[], object]]:
-    # One reply has a limit: more octets are more replies.
-    def work(size: int) -> Callable[[], object]:
-        reader, answer = ReplyReader(), (b"250-" + line + b"\r\n250 ok\r\n")
-        answer = answer * (size // len(answer))
-
-        def read() -> None:
-            for octets in pieces(answer, piece):
-                reader.feed(octets)
-                while reader.next_reply() is not None:
-                    pass
-
-        return read
-
-    return work
-
-
-def stuffing(line: bytes, piece: int) -> Callable[[int], Callable[[], object]]:
-    def work(size: int) -> Callable[[], object]:
-        message, stuffer = line * (size // len(line)), DotStuffer()
-
-        def write() -> None:
-            for octets in pieces(message, piece):
-                stuffer.feed(octets)
-            stuffer.finish()
-
-        return write
-
-    return work
-
-
-def previewing(line: bytes, piece: int) -> Callable[[int], Callable[[], object]]:
-    # All lines of it are wanted, of a header or behind one.
-    def work(size: int) -> Callable[[], object]:
-        message = line * (size // len(line))
-
-        def read() -> None:
-            for begins in (b"", b"\r\n"):
-                beginning = Beginning(size, 2 * size)
-                for octets in pieces(begins + message, piece):
-                    assert not beginning.add(octets)
-                assert beginning.octets == begins + message
-
-        return read
-
-    return work
-
-
-LINES = {"text": b"what is said\r\n", "dots": b"...\r\n", "one line": b"x" * 64, "bare": b"a\n"}
-WAYS = {
-    **{f"RETR of {name}": retrieving(line, PIECE) for name, line in LINES.items()},
-    **{f"replies of {name}": replying(line.strip(), PIECE) for name, line in LINES.items()},
-    **{f"stuffing of {name}": stuffing(line, PIECE) for name, line in LINES.items()},
-}
-BYTEWISE = {
-    **{f"RETR of {name}": retrieving(line, 1) for name, line in LINES.items()},
-    **{f"replies of {name}": replying(line.strip(), 1) for name, line in LINES.items()},
-    **{f"stuffing of {name}": stuffing(line, 1) for name, line in LINES.items()},
-    **{f"preview of {name}": previewing(line, 1) for name, line in LINES.items()},
-}
-LISTINGS = {
-    "UIDL": listing(Uidl, b"%d u%08x\r\n", PIECE),
-    "UIDL, blanks": listing(Uidl, b"%d  u%08x\r\n", PIECE),
-    "LIST": listing(List, b"%d %d\r\n", PIECE),
-}
+LINES = ["text", "dots", "one line", "bare"]
+WAYS = [f"{what} of {line}" for what in ("RETR", "replies", "stuffing") for line in LINES]
+BYTEWISE = [f"{what} of {line} octet by octet" for what in ("RETR", "replies", "stuffing", "preview") for line in LINES]
+LISTINGS = ["UIDL", "UIDL, blanks", "LIST"]
 
 
 @pytest.mark.parametrize("name", WAYS)
-def test_twice_as_much_in_pieces_takes_twice_as_long(name: str) -> None:
-    assert_linear(WAYS[name], [PIECE * 8, PIECE * 16, PIECE * 32])
+def test_twice_as_much_in_pieces_takes_twice_as_long(led: ModuleType, name: str) -> None:
+    least = PIECE if name.startswith("replies") else PIECE * 8
+    assert_linear(led, name, [least, least * 2, least * 4])
 
 
 @pytest.mark.parametrize("name", BYTEWISE)
-def test_twice_as_much_octet_by_octet_takes_twice_as_long(name: str) -> None:
-    assert_linear(BYTEWISE[name], [2048, 4096, 8192])
+def test_twice_as_much_octet_by_octet_takes_twice_as_long(led: ModuleType, name: str) -> None:
+    assert_linear(led, name, [512, 1024, 2048])
 
 
 @pytest.mark.parametrize("name", LISTINGS)
-def test_twice_as_many_messages_take_twice_as_long(name: str) -> None:
-    assert_linear(LISTINGS[name], [3_000, 6_000])
+def test_twice_as_many_messages_take_twice_as_long(led: ModuleType, name: str) -> None:
+    assert_linear(led, name, [2_000, 4_000])
 
 
 @pytest.mark.exhaustive
 @pytest.mark.parametrize("name", WAYS)
-def test_up_to_16_mebibytes_in_pieces_take_no_longer_than_that(name: str) -> None:
-    assert_linear(WAYS[name], [2**power for power in range(20, 25)])
+def test_up_to_16_mebibytes_in_pieces_take_no_longer_than_that(led: ModuleType, name: str) -> None:
+    assert_linear(led, name, [2**power for power in range(20, 25)])
 
 
 @pytest.mark.exhaustive
 @pytest.mark.parametrize("name", BYTEWISE)
-def test_a_mebibyte_octet_by_octet_takes_no_longer_than_that(name: str) -> None:
-    assert_linear(BYTEWISE[name], [2**power for power in range(16, 21)])
+def test_a_mebibyte_octet_by_octet_takes_no_longer_than_that(led: ModuleType, name: str) -> None:
+    assert_linear(led, name, [2**power for power in range(16, 21)])
 
 
 @pytest.mark.exhaustive
 @pytest.mark.parametrize("name", LISTINGS)
-def test_a_million_messages_take_no_longer_than_that(name: str) -> None:
-    assert_linear(LISTINGS[name], [62_500 * 2**power for power in range(5)])
+def test_a_million_messages_take_no_longer_than_that(led: ModuleType, name: str) -> None:
+    assert_linear(led, name, [62_500 * 2**power for power in range(5)])
+
+
+def test_every_way_is_tried(led: ModuleType) -> None:
+    assert [*led.WAYS] == [*WAYS, *BYTEWISE, *LISTINGS]
+
+
+# What the counter finds
+
+QUADRATIC = {
+    "slices": "while data: data = data[1:]",
+    "slices of a text": "text = data.decode()\n    while text: text = text[1:]",
+    "adding": "seen = b''\n    for octet in data: seen = seen + bytes([octet])",
+    "adding in place": "seen = b''\n    for octet in data: seen += b'x'",
+    "adding in place to an attribute": "self = Self()\n    for octet in data: self.seen += b'x'",
+    "formatting": "seen = b''\n    for octet in data: seen = b'%bx' % seen",
+    "formatting a text": "seen = ''\n    for octet in data: seen = f'{seen}x'",
+    "multiplying": "for size in range(len(data)): seen = b'x' * size",
+    "joining": "seen = []\n    for octet in data:\n        seen.append(b'x')\n        b''.join(seen)",
+    "joining with stars": "seen = []\n    for octet in data: seen = [*seen, octet]",
+    "copying": "seen = bytearray()\n    for octet in data:\n        seen.append(octet)\n        bytes(seen)",
+    "copying a view": "for place in range(len(data)): memoryview(data)[place:].tobytes()",
+    "octets of a view": "for place in range(len(data)): bytes(memoryview(data)[place:])",
+    "a method": "for octet in data: data.upper()",
+    "a method of a class": "for octet in data: bytes.upper(data)",
+    "a method of many": "for octet in data: list(map(len, [data.upper()]))",
+    "splitting": "while data: _, _, data = data.partition(b'y') if b'y' in data else (b'', b'', data[1:])",
+    "a search from the beginning": "for octet in data: data.find(b'y')",
+    "a search from a place": "for place in range(len(data)): data.find(b'y', place)",
+    "a search from the end": "for place in range(len(data)): data.rfind(b'y', 0, place)",
+    "a search by in": "for octet in data: b'y' in data",
+    "a search by not in": "for octet in data: assert b'y' not in data",
+    "a comparison": "other = bytes(bytearray(data))\n    for octet in data: other == data",
+    "a pattern": "for octet in data: PATTERN.search(data)",
+    "a pattern from a place": "for place in range(len(data)): PATTERN.search(data, place)",
+    "a pattern that matches": "for place in range(len(data)): ALL.match(data, place)",
+    "replacing by a pattern": "for octet in data: PATTERN.sub(b'', data)",
+    "a function of another's": "for octet in data: binascii.crc32(data)",
+    "deleting in the middle": "seen = bytearray(data)\n    while len(seen) > 1: del seen[1:2]",
+    "taking from a list's beginning": "seen = list(data)\n    while seen: seen.pop(0)",
+    "putting at a list's beginning": "seen = []\n    for octet in data: seen.insert(0, octet)",
+    "deleting from a list's beginning": "seen = list(data)\n    while seen: del seen[:1]",
+    "a look through a list": "seen = list(data)\n    for octet in data: -1 in seen",
+    "summing up": "seen = []\n    for octet in data:\n        seen.append(1)\n        sum(seen)",
+    "a loop in a loop": "for octet in data:\n        for another in data: pass",
+    "a comprehension in a loop": "for octet in data: [another for another in data]",
+    "a generator in a loop": "for octet in data: all(another for another in data)",
+}
+LINEAR = {
+    "a call": "len(data)",
+    "slices of a view": "view = memoryview(data)\n    while view: view = view[1:]",
+    "slices of pieces": "for place in range(0, len(data), 16): data[place : place + 16]",
+    "adding in place to a bytearray": "seen = bytearray()\n    for octet in data: seen += b'x'",
+    "adding in place to a number": "seen = 0\n    for octet in data: seen += octet",
+    "joining once": "seen = []\n    for octet in data: seen.append(b'x')\n    b''.join(seen)",
+    "deleting from a bytearray's beginning": "seen = bytearray(data)\n    while seen: del seen[:1]",
+    "taking from a list's end": "seen = list(data)\n    while seen: seen.pop()",
+    "a search that finds": "for place in range(len(data)): data.find(b'x', place)",
+    "a pattern that finds": "for place in range(len(data)): ONE.match(data, place)",
+    "a comparison of sizes": "for octet in data: data == b'y'",
+    "a name for what is long": "for octet in data: len(data), isinstance(data, bytes), memoryview(data)",
+}
+
+PREFACE = """
+import binascii, re
+PATTERN, ALL, ONE = re.compile(b'y'), re.compile(b'x*'), re.compile(b'x')
+class Self:
+    seen = b''
+def work(data):
+    """
+
+
+def ratio_of(body: str) -> float:
+    work = Work()
+    names: dict[str, Any] = {"__work__": work}
+    exec(instrumented(PREFACE + body, "planted"), names)
+    (ratio,) = ratios([count(partial(names["work"], b"x" * size), work) for size in (200, 400)])
+    return ratio
+
+
+@pytest.mark.parametrize("name", QUADRATIC)
+def test_what_goes_with_the_square_is_found_out(name: str) -> None:
+    assert ratio_of(QUADRATIC[name]) > RATIO
+
+
+@pytest.mark.parametrize("name", LINEAR)
+def test_what_does_not_is_not(name: str) -> None:
+    assert ratio_of(LINEAR[name]) <= RATIO
+
+
+def read_a_line(size: int) -> None:
+    reader = importlib.import_module("mailwire.smtp.reply").ReplyReader()
+    for octet in b"250 " + b"x" * size:
+        reader.feed(bytes([octet]))
+        assert reader.next_reply() is None
+
+
+@pytest.mark.parametrize(
+    ("behind", "is_linear"),
+    [
+        ("self._beginning.append(piece)", True),
+        ("self._beginning = [b''.join((*self._beginning, piece))]", False),
+        ("self._beginning.append(piece); b'x' in b''.join(self._beginning)", False),
+    ],
+)
+def test_a_fault_in_mailwire_is_found_out(behind: str, is_linear: bool) -> None:
+    changes = {"mailwire._wire.lines": ("self._beginning.append(piece)", behind)}
+    with Counted("mailwire", changes=changes) as loaded:
+        counts = [count(partial(read_a_line, size), loaded.work) for size in (300, 600, 1200)]
+    assert (max(ratios(counts)) <= RATIO) is is_linear
+    assert (min(ratios(counts)) <= RATIO) is is_linear

@@ -1,0 +1,130 @@
+"""What is led through mailwire's readers and writers, to find out how much work it is: in sizes and in pieces."""
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import Final, TypeAlias
+
+from mailwire._wire.dots import DotStuffer
+from mailwire.aio.preview import Beginning
+from mailwire.pop3 import List, MessageData, MessageEnd, Retr, Uidl
+from mailwire.smtp.reply import ReplyReader
+from tests.pop3.sessions import logged_in
+
+__all__ = ["WAYS", "Way"]
+
+Way: TypeAlias = Callable[[int], Callable[[], object]]
+"""Makes ready what is so large, and returns what is to be counted."""
+
+
+def pieces(data: bytes, size: int) -> Iterator[bytes]:
+    for start in range(0, len(data), size):
+        yield data[start : start + size]
+
+
+# What is read
+
+
+def retrieving(line: bytes, piece: int) -> Way:
+    def work(size: int) -> Callable[[], object]:
+        answer = b"+OK\r\n" + line * (size // len(line)) + b"\r\n.\r\n"
+        connection = logged_in()
+        connection.send(Retr(1))
+        connection.data_to_send()
+
+        def read() -> None:
+            received, last = 0, None
+            for octets in pieces(answer, piece):
+                connection.receive_data(octets)
+                while (event := connection.next_event()) is not None:
+                    last = event
+                    received += len(event.data) if isinstance(event, MessageData) else 0
+            assert isinstance(last, MessageEnd)
+            assert received == last.octets
+
+        return read
+
+    return work
+
+
+def listing(name: str, line: bytes, piece: int) -> Way:
+    def work(count: int) -> Callable[[], object]:
+        answer = b"+OK\r\n" + b"".join(line % (number, number) for number in range(1, count + 1)) + b".\r\n"
+        connection = logged_in()
+        connection.send({"LIST": List, "UIDL": Uidl}[name]())
+        connection.data_to_send()
+
+        def read() -> None:
+            events = 0
+            for octets in pieces(answer, piece):
+                connection.receive_data(octets)
+                events += connection.next_event() is not None
+            assert events == 1
+
+        return read
+
+    return work
+
+
+def replying(line: bytes, piece: int) -> Way:
+    # One reply has a limit: more octets are more replies.
+    def work(size: int) -> Callable[[], object]:
+        reader, answer = ReplyReader(), (b"250-" + line + b"\r\n250 ok\r\n")
+        answer = answer * (size // len(answer))
+
+        def read() -> None:
+            for octets in pieces(answer, piece):
+                reader.feed(octets)
+                while reader.next_reply() is not None:
+                    pass
+
+        return read
+
+    return work
+
+
+def stuffing(line: bytes, piece: int) -> Way:
+    def work(size: int) -> Callable[[], object]:
+        message, stuffer = line * (size // len(line)), DotStuffer()
+
+        def write() -> None:
+            for octets in pieces(message, piece):
+                stuffer.feed(octets)
+            stuffer.finish()
+
+        return write
+
+    return work
+
+
+def previewing(line: bytes, piece: int) -> Way:
+    # All lines of it are wanted, of a header or behind one.
+    def work(size: int) -> Callable[[], object]:
+        message = line * (size // len(line))
+
+        def read() -> None:
+            for begins in (b"", b"\r\n"):
+                beginning = Beginning(size, 2 * size)
+                for octets in pieces(begins + message, piece):
+                    assert not beginning.add(octets)
+                assert beginning.octets == begins + message
+
+        return read
+
+    return work
+
+
+_PIECE: Final = 8 * 1024
+_LINES: Final = {"text": b"what is said\r\n", "dots": b"...\r\n", "one line": b"x" * 64, "bare": b"a\n"}
+
+WAYS: Final[Mapping[str, Way]] = {
+    **{f"RETR of {name}": retrieving(line, _PIECE) for name, line in _LINES.items()},
+    **{f"replies of {name}": replying(line.strip(), _PIECE) for name, line in _LINES.items()},
+    **{f"stuffing of {name}": stuffing(line, _PIECE) for name, line in _LINES.items()},
+    **{f"RETR of {name} octet by octet": retrieving(line, 1) for name, line in _LINES.items()},
+    **{f"replies of {name} octet by octet": replying(line.strip(), 1) for name, line in _LINES.items()},
+    **{f"stuffing of {name} octet by octet": stuffing(line, 1) for name, line in _LINES.items()},
+    **{f"preview of {name} octet by octet": previewing(line, 1) for name, line in _LINES.items()},
+    "UIDL": listing("UIDL", b"%d u%08x\r\n", _PIECE),
+    "UIDL, blanks": listing("UIDL", b"%d  u%08x\r\n", _PIECE),
+    "LIST": listing("LIST", b"%d %d\r\n", _PIECE),
+}
+"""By their names; in pieces, if nothing else is said."""
