@@ -389,6 +389,15 @@ async def test_a_link_that_is_lost_between_marks_leaves_all_of_them_in_doubt() -
         assert client.last_commit.unknown == (ONE, TWO)
 
 
+async def test_a_mark_that_was_out_of_place_is_not_deleted() -> None:
+    async with ScriptedPeer(*POP3_READY, *POP3_QUIT) as peer:
+        client = POP3Client(peer.endpoint(protocol="pop3"))
+        await client.connect()
+        with pytest.raises(LocalProtocolError, match="DELE 1 cannot be sent now"):
+            await client.execute(Dele(1))
+        assert (await client.commit()).committed == ()
+
+
 async def test_a_mark_that_was_never_asked_for_is_not_in_doubt() -> None:
     # Without PIPELINING the second waits for the answer to the first.
     async with ScriptedPeer(*OPENED, *LISTED, "C: DELE 1", FIN) as peer:

@@ -138,6 +138,10 @@ class Dialogue:
     async def ask(self, command: Command[object], *, is_farewell: bool = False) -> Response:
         """Send `command` and return its response. Raises ResponseError for -ERR."""
         self.send(command)
+        return await self.answer_to(command, is_farewell=is_farewell)
+
+    async def answer_to(self, command: Command[object], *, is_farewell: bool = False) -> Response:
+        """Return the response to `command`, which is the only one unanswered. Raises ResponseError for -ERR."""
         received = await self.next_response(is_farewell=is_farewell)
         if received.command is not command:
             raise AssertionError(f"{command} is not asked before {received.command} is answered")

@@ -233,6 +233,7 @@ class POP3Sessions(Client[Event]):
             return report.response
         if isinstance(command, Dele):
             self._transaction.ask_to_mark(command)
+            return await self._dialogue.answer_to(command)
         return await self._dialogue.ask(command)
 
     # Taking leave

@@ -134,7 +134,8 @@ class Transaction:
                 await self.dialogue.next_response()
 
     def ask_to_mark(self, command: Dele) -> None:
-        """Take note that `command` will be said."""
+        """Say `command`, and take note of it. Raises LocalProtocolError if it is out of place."""
+        self.dialogue.send(command)
         entry = None if self.listing is None else self.listing.numbered(command.number)
         self.marks.ask(entry or Entry(command.number, None, 0))
 
