@@ -9,6 +9,7 @@ import pytest
 from mailwire.testing import (
     ARGOSOFT,
     Account,
+    Delayed,
     Maildrop,
     Policy,
     POP3Server,
@@ -19,6 +20,8 @@ from mailwire.testing import (
 )
 from mailwire.testing.connection import Connection
 from mailwire.testing.handshake import find_certificate
+from mailwire.testing.turns import drain_events
+from tests.clock import Clock
 
 ALICE = Account("alice", "secret")
 GREETING = b"220 localhost ESMTP mailwire.testing\r\n"
@@ -133,6 +136,18 @@ async def test_a_client_that_says_all_and_closes_its_half_is_answered() -> None:
         await write(client, b"NOOP\r\nNO")
         client.shutdown(socket.SHUT_WR)
         assert await read_all(client) == GREETING + STILL_HERE
+
+
+async def test_a_client_that_closes_its_half_hears_what_comes_late() -> None:
+    clock, session = Clock(), SMTPServer(Maildrop())
+    session.inject(Delayed("NOOP", 20))
+    async with served(session) as (_, client):
+        assert await read(client) == GREETING
+        await write(client, b"NOOP\r\n")
+        client.shutdown(socket.SHUT_WR)
+        await drain_events()
+        await clock.advance(20)
+        assert await read_all(client) == STILL_HERE
 
 
 async def test_a_client_that_vanishes_leaves_the_maildrop() -> None:

@@ -60,8 +60,12 @@ def test_a_certificate_may_be_shown_to_known_clients_only() -> None:
     assert find_certificate(context) is None
 
 
-def test_a_context_without_a_certificate_has_none() -> None:
-    assert find_certificate(ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)) is None
+def test_a_context_without_a_certificate_is_none_but_where_another_takes_its_place() -> None:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    with pytest.raises(ValueError, match="with a certificate"):
+        find_certificate(context)
+    context.sni_callback = lambda *_: None
+    assert find_certificate(context) is None
 
 
 # Channel bindings

@@ -1,11 +1,14 @@
+import asyncio
 import socket
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
+from typing import Any
 
 import pytest
 
 from mailwire.testing.hearing import ClientGone, Hearing
 from mailwire.testing.link import Link
 from mailwire.testing.script import shorten
+from mailwire.testing.turns import drain_events
 
 
 class Said:
@@ -102,6 +105,50 @@ async def test_a_message_ends_at_its_dot(message: bytes) -> None:
     async with Said(message + b"QUIT\r\n") as hearing:
         await hearing.hear_mail_data()
         assert await hearing.next_line() == "QUIT"
+
+
+@pytest.mark.parametrize("place", range(1, 12))
+async def test_an_end_is_found_wherever_it_is_cut(place: int) -> None:
+    ours, client = socket.socketpair()
+    ours.setblocking(False)
+    hearing = Hearing(Link(ours, bytearray()), bytearray())
+    with client:
+        message = b"hello\r\n.\r\nQUIT\r\n"
+        client.sendall(message[:place])
+        hearing_data = asyncio.create_task(hearing.hear_mail_data())
+        await drain_events()
+        client.sendall(message[place:])
+        await hearing_data
+        assert await hearing.next_line() == "QUIT"
+    hearing.link.close()
+
+
+class Counted(bytearray):
+    """Octets that count those in which something was looked for."""
+
+    looked_at = 0
+
+    def find(self, sought: Any, start: int = 0) -> int:  # type: ignore[override]
+        Counted.looked_at += len(self) - start
+        return super().find(sought, start)
+
+
+@pytest.mark.parametrize("hear", [Hearing.next_line, Hearing.hear_mail_data])
+async def test_what_grows_is_not_searched_from_its_beginning(hear: Callable[[Hearing], Any]) -> None:
+    ours, client = socket.socketpair()
+    ours.setblocking(False)
+    hearing = Hearing(Link(ours, bytearray()), bytearray())
+    hearing.unread = Counted()
+    Counted.looked_at = 0
+    with client:
+        hearing_all = asyncio.create_task(hear(hearing))
+        for _ in range(100):
+            client.sendall(b"a" * 100)
+            await drain_events()
+        client.sendall(b"\r\n.\r\n")
+        await hearing_all
+    hearing.link.close()
+    assert 10_000 <= Counted.looked_at < 12_000
 
 
 async def test_a_message_without_its_dot_is_none() -> None:

@@ -21,7 +21,9 @@ from mailwire.testing import (
     MailServer,
     Mishap,
     POP3Server,
+    Quirk,
     Replaced,
+    SMTPQuirk,
     SMTPServer,
     Split,
     Unanswered,
@@ -244,6 +246,37 @@ async def send(server: MailServer, **settings: Any) -> mailwire.Receipt:
     host = "127.0.0.1" if settings.get("tls", "none") == "none" else "localhost"
     endpoint = Endpoint(host, server.smtp_port, **{"tls": "none", **settings})
     return await mailwire.send(MESSAGE, endpoint, sender="bob@example.org", recipients=["alice@example.org"])
+
+
+@pytest.mark.parametrize(
+    ("kind", "command", "refusal"),
+    [(SMTPServer, "STARTTLS", b"454 not now\r\n"), (POP3Server, "STLS", b"-ERR not now\r\n")],
+)
+def test_where_another_answer_than_the_agreement_is_said_tls_does_not_begin(
+    kind: Any, command: str, refusal: bytes
+) -> None:
+    session = begin(Replaced(command, refusal), kind=kind, tls="available")
+    session.data_to_send()
+    greeting = ("EHLO c",) if kind is SMTPServer else ("CAPA",)
+    say(session, *greeting)
+    assert say(session, command, "QUIT")[0] == refusal
+    assert not session.wants_tls
+    assert session.closing  # what came behind it was heard
+
+
+def test_another_agreement_is_one() -> None:
+    session = begin(Replaced("STARTTLS", b"220 do\r\n"), Replaced("EHLO", b"250 mx\r\n"), tls="available")
+    session.data_to_send()
+    assert say(session, "EHLO c", "STARTTLS", "QUIT")[-1] == b"220 do\r\n"
+    assert session.wants_tls
+
+
+def test_a_quirk_that_refuses_tls_does_not_begin_it() -> None:
+    quirk = Quirk("never", smtp=SMTPQuirk(replies={"starttls": "454 4.7.0 Never"}))
+    session = begin(tls="available", quirk=quirk)
+    say(session, "EHLO c")
+    assert say(session, "STARTTLS") == [b"454 4.7.0 Never\r\n"]
+    assert not session.wants_tls
 
 
 async def test_each_session_has_its_own_mishaps() -> None:

@@ -3,7 +3,7 @@ from typing import Any
 import pytest
 
 from mailwire.smtp import Mailbox
-from mailwire.testing import MECHANISMS, Policy
+from mailwire.testing import MECHANISMS, Account, Maildrop, Policy, SMTPServer
 
 
 def test_a_sender_is_refused_by_address_whatever_its_case() -> None:
@@ -43,6 +43,32 @@ def test_a_timestamp_is_a_message_identifier_and_never_said_again() -> None:
     assert len(timestamps) == 10
     assert all(timestamp.startswith("<") and timestamp.endswith("@mail.example.org>") for timestamp in timestamps)
     assert Policy(make_nonce=lambda: "1896.697170952").new_timestamp() == "<1896.697170952@localhost>"
+
+
+@pytest.mark.parametrize("made", ["", "a b", "a,b", "<a", "a>", "a@b", "\xe9", "a\r\n", b"abc", None])
+def test_what_is_no_nonce_is_told(made: Any) -> None:
+    with pytest.raises(RuntimeError, match="expected make_nonce to make printable ASCII"):
+        Policy(make_nonce=lambda: made).new_timestamp()
+
+
+def test_whatever_a_nonce_may_hold_it_holds() -> None:
+    nonce = "".join(chr(octet) for octet in range(0x21, 0x7F) if chr(octet) not in ",<>@")
+    assert Policy(make_nonce=lambda: nonce).new_nonce() == nonce
+
+
+@pytest.mark.parametrize("made", [b"", "salt", None])
+def test_what_is_no_salt_is_told(made: Any) -> None:
+    with pytest.raises(RuntimeError, match="expected make_salt to make bytes, one at least"):
+        Policy(make_salt=lambda: made).new_salt()
+
+
+def test_scram_takes_no_nonce_and_no_salt_that_are_none() -> None:
+    for settings in ({"make_nonce": lambda: "a,b"}, {"make_salt": lambda: b""}):
+        policy = Policy(mechanisms=("SCRAM-SHA-256",), **settings)
+        session = SMTPServer(Maildrop([Account("alice", "secret")]), policy=policy)
+        session.receive_data(b"EHLO c\r\n")
+        with pytest.raises(RuntimeError):
+            session.receive_data(b"AUTH SCRAM-SHA-256 biwsbj1hbGljZSxyPWFiYw==\r\n")
 
 
 def test_an_extension_that_nobody_knows_is_refused() -> None:

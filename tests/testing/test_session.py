@@ -11,6 +11,7 @@ from tests.testing.dialogue import play, say
 
 PHRASES = {
     "echo": Phrase("OK", "", "{text} from {peer} at {hostname}"),
+    "tls": Phrase("OK", "", "tls from {peer} at {hostname}"),
     "challenge": Phrase("+", "", "{challenge}"),
     "welcome": Phrase("OK", "", "welcome {user}"),
     "too long": Phrase("ERR", "", "too long"),
@@ -46,8 +47,7 @@ class Echo(Session):
     def _receive_command(self, verb: str, argument: bytes) -> None:
         match verb:
             case "TLS":
-                self._say("echo", text="tls")
-                self._agree_to_tls()
+                self._agree_to_tls("tls")
             case "AUTH":
                 self._authenticate(argument)
             case "PACKETS":

@@ -38,6 +38,21 @@ def _check_side(of: object) -> None:
         raise ValueError(f'expected the octets of the "client" or of the "server", got {of!r}')
 
 
+def _check_time(fault: "Latency | Coalesced | LateEnd") -> None:
+    _check_side(fault.of)
+    check_number("seconds", fault.seconds, 0)
+
+
+def _check_place(fault: "ZeroWindow | HalfClose | Cut | BitFlip | Insertion") -> None:
+    _check_side(fault.of)
+    check_whole("at", fault.at, 0)
+
+
+def _check_line(fault: "DroppedLine | DoubledLine | SwappedLines") -> None:
+    _check_side(fault.of)
+    check_whole("number", fault.number, 1)
+
+
 # When octets arrive
 
 
@@ -50,8 +65,7 @@ class Latency:
     of: Side = "server"
 
     def __post_init__(self) -> None:
-        _check_side(self.of)
-        check_number("seconds", self.seconds, 0)
+        _check_time(self)
         check_number("jitter", self.jitter, 0)
 
 
@@ -89,8 +103,7 @@ class Coalesced:
     of: Side = "server"
 
     def __post_init__(self) -> None:
-        _check_side(self.of)
-        check_number("seconds", self.seconds, 0)
+        _check_time(self)
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,8 +114,7 @@ class LateEnd:
     of: Side = "server"
 
     def __post_init__(self) -> None:
-        _check_side(self.of)
-        check_number("seconds", self.seconds, 0)
+        _check_time(self)
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,8 +125,7 @@ class ZeroWindow:
     of: Side = "client"
 
     def __post_init__(self) -> None:
-        _check_side(self.of)
-        check_whole("at", self.at, 0)
+        _check_place(self)
 
 
 # How it ends
@@ -128,8 +139,7 @@ class HalfClose:
     of: Side = "server"
 
     def __post_init__(self) -> None:
-        _check_side(self.of)
-        check_whole("at", self.at, 0)
+        _check_place(self)
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,8 +151,7 @@ class Cut:
     by: Literal["FIN", "RST"] = "RST"
 
     def __post_init__(self) -> None:
-        _check_side(self.of)
-        check_whole("at", self.at, 0)
+        _check_place(self)
         if self.by not in ("FIN", "RST"):
             raise ValueError(f'expected a cut by "FIN" or "RST", got {self.by!r}')
 
@@ -159,8 +168,7 @@ class BitFlip:
     of: Side = "server"
 
     def __post_init__(self) -> None:
-        _check_side(self.of)
-        check_whole("at", self.at, 0)
+        _check_place(self)
         check_whole("bit", self.bit, 0, 7)
 
 
@@ -173,8 +181,7 @@ class Insertion:
     of: Side = "server"
 
     def __post_init__(self) -> None:
-        _check_side(self.of)
-        check_whole("at", self.at, 0)
+        _check_place(self)
         check_octets("octets", self.octets)
 
 
@@ -186,8 +193,7 @@ class DroppedLine:
     of: Side = "server"
 
     def __post_init__(self) -> None:
-        _check_side(self.of)
-        check_whole("number", self.number, 1)
+        _check_line(self)
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,8 +204,7 @@ class DoubledLine:
     of: Side = "server"
 
     def __post_init__(self) -> None:
-        _check_side(self.of)
-        check_whole("number", self.number, 1)
+        _check_line(self)
 
 
 @dataclass(frozen=True, slots=True)
@@ -210,8 +215,7 @@ class SwappedLines:
     of: Side = "server"
 
     def __post_init__(self) -> None:
-        _check_side(self.of)
-        check_whole("number", self.number, 1)
+        _check_line(self)
 
 
 Alteration: TypeAlias = BitFlip | Insertion | DroppedLine | DoubledLine | SwappedLines

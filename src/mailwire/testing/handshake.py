@@ -29,7 +29,8 @@ def read_channel(tls: ssl.SSLObject, certificate: bytes | None) -> Channel:
 def find_certificate(context: ssl.SSLContext) -> bytes | None:
     """Return the certificate, in DER, with which a server serves that has this context; None if it cannot be learnt.
 
-    A context does not tell. So somebody shakes hands with it, here, in memory, who trusts everybody.
+    A context does not tell. So somebody shakes hands with it, here, in memory, who trusts everybody. Raises ValueError
+    where the server has nothing to shake hands with.
     """
     trusting = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     trusting.check_hostname = False
@@ -45,7 +46,10 @@ def find_certificate(context: ssl.SSLContext) -> bytes | None:
                 return client.getpeercert(binary_form=True)
             with suppress(ssl.SSLWantReadError):
                 server.do_handshake()
-    except ssl.SSLError:
+    except ssl.SSLError as error:
+        # A context that is to be changed for another, by the name that the client asks for, need have none of its own.
+        if error.reason == "NO_SHARED_CIPHER" and context.sni_callback is None:
+            raise ValueError("expected a tls_context with a certificate: TLS cannot begin with this one") from error
         return None
 
 

@@ -51,10 +51,12 @@ class Hearing:
 
     async def next_line(self) -> str | None:
         """Take a line, and return it without its CRLF; None if the client closes before its end."""
-        while b"\n" not in self.unread:
+        known = 0
+        while (end := self.unread.find(b"\n", known)) < 0:
+            known = len(self.unread)
             if not await self.hear_more():
                 return None
-        return decode_line(self._take(self.unread.index(b"\n") + 1))
+        return decode_line(self._take(end + 1))
 
     async def hear_line(self, expected: str) -> None:
         """Take the line that is expected; with "..." at the end, one that begins as it does."""
@@ -65,7 +67,9 @@ class Hearing:
 
     async def hear_mail_data(self) -> None:
         """Take a message, with the dot that ends it (RFC 5321 4.1.1.4)."""
-        while (end := find_mail_end(self.unread)) is None:
+        known = 0
+        while (end := find_mail_end(self.unread, known)) is None:
+            known = len(self.unread)
             if not await self.hear_more():
                 raise ClientGone(f"expected a message, the client closed after {shorten(self.unread)}")
         self._take(end)

@@ -19,10 +19,12 @@ class Mishandling:
     """Takes the answers, step by step, and gives out what is to be written.
 
     hangs_up: how the connection is to end now, if it is.
+    replacement: what is said in the place of the answer taken last, if something is.
     """
 
     def __init__(self, mishaps: Iterable[Mishap]) -> None:
         self.hangs_up: Literal["FIN", "RST"] | None = None
+        self.replacement: bytes | None = None
         self._mishaps = list(mishaps)
         self._happened: list[Mishap] = []
         self._counts: Counter[str] = Counter()
@@ -36,6 +38,7 @@ class Mishandling:
         if step in self._early:
             self._early.remove(step)
             packets = []
+        self.replacement = None
         seconds: float | None = None
         for mishap in self._due(step):
             self._happened.append(mishap)
@@ -82,6 +85,7 @@ class Mishandling:
             case Unanswered():
                 return []
             case Replaced():
+                self.replacement = mishap.octets
                 return [mishap.octets]
             case Doubled():
                 return [octets * 2]

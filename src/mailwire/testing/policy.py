@@ -31,6 +31,7 @@ MECHANISMS: Final = (
 
 # hashlib.pbkdf2_hmac() takes no more.
 _ITERATION_LIMIT: Final = 2**31 - 1
+_NONCE: Final = re.compile(r"[!-+\-.-;=?A-~]+")
 _REPLY: Final = re.compile(r"[245][0-5][0-9](?: [^\r\n\0]*)?\Z")
 
 
@@ -47,8 +48,8 @@ class Policy:
     scram_iterations: how often SCRAM hashes a password; RFC 7677 4 wants 4096 at least, clients may refuse fewer.
     oauth_scope: the scope that OAUTHBEARER and XOAUTH2 name when they refuse a token.
     make_nonce: returns what SCRAM, CRAM-MD5 and APOP say but once: letters, digits and other printable ASCII, without a
-        comma, a blank and any of <>@. make_salt: returns the salt of a user's keys for SCRAM. Both for tests that
-        compare octets.
+        comma, a blank and any of <>@. make_salt: returns the salt of a user's keys for SCRAM, an octet at least. Both
+        for tests that compare octets. A session in which they return anything else ends by a RuntimeError.
     refused_senders: addresses for which MAIL is answered 550; case does not count.
     extensions: what SMTP offers, of `EXTENSIONS`, where it can be had: STARTTLS where there is TLS to begin, REQUIRETLS
         where it has begun, LIMITS where there is one of those below.
@@ -130,7 +131,21 @@ class Policy:
 
         It need not tell the time, only never be said again.
         """
-        return f"<{self.make_nonce()}@{self.hostname}>"
+        return f"<{self.new_nonce()}@{self.hostname}>"
+
+    def new_nonce(self) -> str:
+        """Return what `make_nonce` makes. Raises RuntimeError for what is no nonce."""
+        nonce: object = self.make_nonce()
+        if isinstance(nonce, str) and _NONCE.fullmatch(nonce):
+            return nonce
+        raise RuntimeError(f"expected make_nonce to make printable ASCII, no blank and none of ,<>@, got {nonce!r}")
+
+    def new_salt(self) -> bytes:
+        """Return what `make_salt` makes. Raises RuntimeError for what is no salt."""
+        salt: object = self.make_salt()
+        if isinstance(salt, bytes) and salt:
+            return salt
+        raise RuntimeError(f"expected make_salt to make bytes, one at least; got {describe(salt)}")
 
 
 def _check_replies(name: str, replies: object) -> None:

@@ -141,8 +141,7 @@ class POP3Server(Session):
         self._refuse_login()
         if not self._offers("STLS"):
             raise Refusal("unavailable")
-        self._say("stls")
-        self._agree_to_tls()
+        self._agree_to_tls("stls")
 
     def _user(self, argument: bytes) -> None:
         self._refuse_login()

@@ -47,7 +47,7 @@ def scram(hash_name: str, setting: Setting, *, is_plus: bool) -> Exchange:
     account = authorize(_find_account(setting.maildrop, _unescape(first["user"])), _unescape(first["authzid"] or ""))
     keys = _find_keys(setting, account, _FUNCTIONS[hash_name])
 
-    nonce = first["nonce"] + setting.policy.make_nonce()
+    nonce = first["nonce"] + setting.policy.new_nonce()
     server_first = f"r={nonce},s={_encode(keys.salt)},i={keys.iterations}"
     final = _read(_CLIENT_FINAL, (yield server_first.encode()))
     bound, proof = _decode(final["bound"]), _decode(final["proof"])
@@ -105,7 +105,7 @@ def _find_keys(setting: Setting, account: Account, function: str) -> StoredKeys:
         password = _prepare(account.password)
         if not password:
             raise Denied("no-password")
-        stored[entry] = StoredKeys.derive(function, password.encode(), setting.policy.make_salt(), iterations)
+        stored[entry] = StoredKeys.derive(function, password.encode(), setting.policy.new_salt(), iterations)
     return stored[entry]
 
 

@@ -315,11 +315,14 @@ def decode_line(line: bytes) -> str:
     return line[:-2].decode("utf-8", "backslashreplace")
 
 
-def find_mail_end(data: bytes | bytearray) -> int | None:
-    """Return where a message ends in `data`, behind its dot (RFC 5321 4.1.1.4); None if it does not."""
+def find_mail_end(data: bytes | bytearray, known: int = 0) -> int | None:
+    """Return where a message ends in `data`, behind its dot (RFC 5321 4.1.1.4); None if it does not.
+
+    known: how many octets of it were looked at before, and had no end.
+    """
     if data.startswith(b".\r\n"):
         return 3
-    dot = data.find(b"\r\n.\r\n")
+    dot = data.find(b"\r\n.\r\n", max(0, known - 4))
     return None if dot < 0 else dot + 5
 
 

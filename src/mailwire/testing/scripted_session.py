@@ -157,7 +157,9 @@ class ScriptedSession:
     def _mark(self, mark: Mark) -> _Going:
         match mark:
             case Mark.MAIL_DATA:
-                while (end := find_mail_end(self._unread)) is None:
+                known = 0
+                while (end := find_mail_end(self._unread, known)) is None:
+                    known = len(self._unread)
                     yield
                 self._taken(end)
             case Mark.CLIENT_HELLO:
@@ -187,9 +189,11 @@ class ScriptedSession:
                     yield from self._take(each)
 
     def _next_line(self) -> Generator[None, None, str]:
-        while b"\n" not in self._unread:
+        known = 0
+        while (end := self._unread.find(b"\n", known)) < 0:
+            known = len(self._unread)
             yield
-        return decode_line(self._taken(self._unread.index(b"\n") + 1))
+        return decode_line(self._taken(end + 1))
 
     def _hear(self, size: int) -> Generator[None, None, bytes]:
         while len(self._unread) < size:

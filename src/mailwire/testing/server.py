@@ -36,7 +36,7 @@ class MailServer:
 
     quirk: how it differs from the standards, one of `QUIRKS`; policy: what it demands and refuses.
     tls_context: makes STARTTLS and STLS available, `server_context()` for one; EXTERNAL needs one that asks for client
-        certificates.
+        certificates. One without a certificate of its own is none.
     implicit_tls: the ports speak TLS from the first byte instead; needs `tls_context`, else ValueError.
     lmtp_path: where to listen for LMTP besides, as a Unix socket that is removed in the end.
     patient: answer a client, which must be in the same event loop, only when it does nothing more without an answer.

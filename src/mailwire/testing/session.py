@@ -3,7 +3,7 @@
 1. Bytes go in, bytes come out, and however the input is cut, the same comes out. Every command that has come is
    answered, in order; the answers to one piece of input leave together (RFC 2920 3.2).
 2. The answer that agrees to TLS is the last that is written in the clear. Whatever came behind the command is dropped
-   unread: it may be anybody's.
+   unread: it may be anybody's. Where something else is said in its place, nothing was agreed.
 3. Nothing that a client sends raises an error here. A line too long is read to its end, dropped and refused.
 """
 
@@ -117,6 +117,8 @@ class Session(ABC):
         self._feed(data)
         while not self._is_deaf() and self._take_step():
             pass
+        if self._tls == "agreed":
+            self._lines = LineBuffer(COMMAND_LIMIT)
 
     def receive_eof(self) -> None:
         """Take note that the client is gone."""
@@ -185,9 +187,10 @@ class Session(ABC):
     def _end_packet(self) -> None:
         self._packets.append([])
 
-    def _agree_to_tls(self) -> None:
-        self._tls = "agreed"
-        self._lines = LineBuffer(COMMAND_LIMIT)
+    def _agree_to_tls(self, situation: str) -> None:
+        self._say(situation)
+        if self._line(situation).startswith(self._phrasebook.phrases[situation].status):
+            self._tls = "agreed"
 
     @property
     def _holds_unanswered(self) -> bool:
@@ -270,6 +273,9 @@ class Session(ABC):
     def _mishandle(self, mishandling: Mishandling, step: str, answer: list[list[bytes]]) -> None:
         packets = [b"".join(blocks) for blocks in answer if blocks]
         altered = mishandling.take(step, packets)
+        said = mishandling.replacement
+        if self._tls == "agreed" and said is not None and said[:3] != b"".join(packets)[:3]:
+            self._tls = "available"
         if altered == packets:
             self._packets[-1] += answer[0]
             self._packets += answer[1:]

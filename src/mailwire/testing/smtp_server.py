@@ -134,8 +134,7 @@ class SMTPServer(Session):
         if not self._offers("STARTTLS"):
             raise Refusal("unavailable")
         self._refuse_transaction()
-        self._say("starttls")
-        self._agree_to_tls()
+        self._agree_to_tls("starttls")
 
     def _auth(self, argument: bytes) -> None:
         if not self._offers("AUTH"):
