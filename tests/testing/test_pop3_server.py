@@ -1,8 +1,20 @@
 import hashlib
+from typing import Any
 
 import pytest
 
-from mailwire.testing import ARGOSOFT, MECHANISMS, Account, Channel, Maildrop, Policy, POP3Server, TLSState
+from mailwire.testing import (
+    ARGOSOFT,
+    MECHANISMS,
+    Account,
+    Channel,
+    Maildrop,
+    Policy,
+    POP3Quirk,
+    POP3Server,
+    Quirk,
+    TLSState,
+)
 from tests.testing.dialogue import greeted, play, say
 
 ALICE, BOB = Account("alice", "se cret"), Account("bob", "hidden")
@@ -231,6 +243,8 @@ def test_capabilities_are_those_of_the_state() -> None:
         S: USER
         S: SASL PLAIN LOGIN
         S: STLS
+        S: UTF8 USER
+        S: LANG
         S: IMPLEMENTATION mailwire.testing
         S: .
         C: STLS
@@ -245,6 +259,8 @@ def test_capabilities_are_those_of_the_state() -> None:
         S: PIPELINING
         S: USER
         S: SASL PLAIN LOGIN
+        S: UTF8 USER
+        S: LANG
         S: IMPLEMENTATION mailwire.testing
         S: .
         """,
@@ -292,6 +308,80 @@ def test_what_else_is_offered_is_announced() -> None:
     )
     session.channel = Channel({"tls-unique": b"unique"}, frozenset({"alice"}))
     assert f"SASL {' '.join(MECHANISMS)}\r\n".encode() in say(session, b"CAPA\r\n")
+
+
+# UTF-8 and languages
+
+
+def test_a_message_in_utf8_is_for_those_who_ask_for_utf8() -> None:
+    maildrop = Maildrop([ALICE])
+    maildrop.put("alice", "Subject: caf\u00e9\r\n\r\nx\r\n".encode())
+    maildrop.put("alice", "Subject: coffee\r\n\r\ncaf\u00e9\r\n".encode())
+    plain = POP3Server(maildrop)
+    say(plain, LOGIN)
+    refusal = b"-ERR [UTF8] The message has a header in UTF-8\r\n"
+    assert say(plain, b"RETR 1\r\n") == say(plain, b"TOP 1 0\r\n") == refusal
+    assert say(plain, b"RETR 2\r\n").startswith(b"+OK")
+    plain.receive_eof()
+    session = POP3Server(maildrop)
+    assert say(session, b"UTF8\r\n").endswith(b"+OK UTF8 enabled\r\n")
+    say(session, LOGIN)
+    assert "caf\u00e9".encode() in say(session, b"RETR 1\r\n")
+    assert "caf\u00e9".encode() in say(session, b"TOP 1 0\r\n")
+
+
+@pytest.mark.parametrize("field", ["withheld_capabilities", "unknown_commands"])
+def test_a_server_without_rfc_6856_gives_messages_as_they_are(field: str) -> None:
+    settings: dict[str, Any] = {field: frozenset({"UTF8", "LANG"})}
+    quirk = Quirk("older", pop3=POP3Quirk(**settings))
+    maildrop = Maildrop([ALICE])
+    maildrop.put("alice", "Subject: caf\u00e9\r\n\r\nx\r\n".encode())
+    session = greeted(POP3Server(maildrop, quirk=quirk))
+    assert not {b"UTF8 USER", b"LANG"} & set(say(session, b"CAPA\r\n").split(b"\r\n"))
+    assert say(session, b"UTF8\r\nLANG\r\n") == b"-ERR Unknown command\r\n" * 2
+    say(session, LOGIN)
+    assert "caf\u00e9".encode() in say(session, b"RETR 1\r\n")
+
+
+def test_utf8_has_its_place() -> None:
+    play(
+        lambda: greeted(server(tls="available")),
+        """
+        C: UTF8 USER
+        S: -ERR Syntax error, expected UTF8 alone
+        C: UTF8
+        S: +OK UTF8 enabled
+        C: STLS
+        S: -ERR Not now: STLS comes before UTF8
+        """,
+    )
+    session = server()
+    say(session, LOGIN)
+    assert say(session, b"UTF8\r\n") == b"-ERR Not now: logged in already\r\n"
+
+
+def test_english_is_spoken_in_either_state() -> None:
+    dialogue = """
+        C: LANG
+        S: +OK Languages follow
+        S: en English
+        S: i-default Default Language
+        S: .
+        C: LANG EN
+        S: +OK en is spoken
+        C: LANG *
+        S: +OK i-default is spoken
+        C: LANG de
+        S: -ERR Language not spoken
+        """
+    play(lambda: greeted(server()), dialogue)
+
+    def logged_in() -> POP3Server:
+        session = server()
+        say(session, LOGIN)
+        return session
+
+    play(logged_in, dialogue)
 
 
 # Logging in

@@ -25,7 +25,7 @@ SHORT = Policy(extensions=("PIPELINING", "SIZE", "8BITMIME", "SMTPUTF8", "ENHANC
 KNOWN = {
     **dict.fromkeys(("hostname", "peer", "name", "user", "commands", "challenge"), "x"),
     **dict.fromkeys(("path", "id", "limit", "parameter", "expected", "reason"), "x"),
-    **dict.fromkeys(("count", "octets", "number", "uid"), "x"),
+    **dict.fromkeys(("count", "octets", "number", "uid", "language"), "x"),
 }
 
 
@@ -165,7 +165,7 @@ def test_a_command_that_it_does_not_know_may_end_the_session() -> None:
 
     assert say(session, b"NOOP\r\n") == b"+OK Still here\r\n"
     assert not session.closing
-    assert say(session, b"UTF8\r\nNOOP\r\n") == b"-ERR Unknown command\r\n"
+    assert say(session, b"XTND\r\nNOOP\r\n") == b"-ERR Unknown command\r\n"
     assert session.closing
 
 
@@ -179,7 +179,7 @@ def test_apop_is_unknown_where_it_is_not_offered() -> None:
 def test_some_capabilities_may_be_announced_only_behind_the_login() -> None:
     quirk = POP3Quirk(
         late_capabilities=frozenset({"TOP", "PIPELINING"}),
-        withheld_capabilities=frozenset({"SASL", "IMPLEMENTATION", "AUTH-RESP-CODE", "RESP-CODES"}),
+        withheld_capabilities=frozenset({"SASL", "IMPLEMENTATION", "AUTH-RESP-CODE", "RESP-CODES", "UTF8", "LANG"}),
         further_capabilities=("EXPIRE 0",),
     )
     play(

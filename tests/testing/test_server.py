@@ -13,6 +13,9 @@ from typing import Any
 
 import pytest
 
+import mailwire
+from mailwire import Endpoint, Password, POP3Client, POP3Settings, RetrievalIncomplete
+from mailwire.pop3 import RefusalCause
 from mailwire.sasl import server_end_point
 from mailwire.testing import (
     ARGOSOFT,
@@ -368,3 +371,24 @@ def test_a_server_may_be_closed_from_another_event_loop_while_its_own_runs() -> 
         home.call_soon_threadsafe(home.stop)
         thread.join()
         home.close()
+
+
+async def test_mail_in_utf8_is_retrieved_by_who_asks_for_it() -> None:
+    message = "Subject: caf\u00e9\r\n\r\nx\r\n".encode()
+    async with MailServer([Account("alice", "secret")]) as server:
+        server.maildrop.put("alice", message)
+        endpoint = Endpoint(
+            server.host,
+            server.pop3_port,
+            "pop3",
+            tls="none",
+            auth=Password("alice", "secret"),
+            allow_cleartext_auth=True,
+        )
+        with pytest.raises(RetrievalIncomplete) as refused:
+            await mailwire.retrieve(endpoint)
+        assert [answer.cause for answer in refused.value.refusals.values()] == [RefusalCause.UTF8]
+        asking = POP3Settings(utf8=True, language="en")
+        assert [item.raw for item in await mailwire.retrieve(endpoint, settings=asking)] == [message]
+        async with POP3Client(endpoint) as client:
+            assert await client.lang() == {"en": "English", "i-default": "Default Language"}

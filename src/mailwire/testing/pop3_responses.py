@@ -14,6 +14,9 @@ RESPONSES: Final[Mapping[str, Phrase]] = {
     "challenge": Phrase("+", "", "{challenge}"),
     "capa": Phrase("+OK", "", "Capabilities follow"),
     "stls": Phrase("+OK", "", "Begin TLS now"),
+    "utf8": Phrase("+OK", "", "UTF8 enabled"),
+    "languages": Phrase("+OK", "", "Languages follow"),
+    "language": Phrase("+OK", "", "{language} is spoken"),
     # RFC 1939 5: the text of STAT is defined, and so is that of LIST and UIDL with an argument.
     "stat": Phrase("+OK", "", "{count} {octets}"),
     "list": Phrase("+OK", "", "{count} messages ({octets} octets)"),
@@ -38,6 +41,8 @@ RESPONSES: Final[Mapping[str, Phrase]] = {
     "mechanism": Phrase("-ERR", "", "Unknown mechanism"),
     "credentials": Phrase("-ERR", "[AUTH]", "Credentials invalid"),
     "in use": Phrase("-ERR", "[IN-USE]", "Another session has the maildrop"),
+    "language unknown": Phrase("-ERR", "", "Language not spoken"),
+    "message in utf-8": Phrase("-ERR", "[UTF8]", "The message has a header in UTF-8"),
     "no message": Phrase("-ERR", "", "No such message"),
     "message unavailable": Phrase("-ERR", "", "Cannot read the message"),
     "too many": Phrase("-ERR", "", "No more messages in this session"),

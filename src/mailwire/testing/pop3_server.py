@@ -1,4 +1,4 @@
-"""POP3Server: the server's side of one POP3 session, sans-I/O (RFC 1939, RFC 2449, RFC 2595 4, RFC 5034)."""
+"""POP3Server: the server's side of one POP3 session, sans-I/O (RFC 1939, RFC 2449, RFC 2595 4, RFC 5034, RFC 6856)."""
 
 import hashlib
 import hmac
@@ -30,6 +30,9 @@ _DIGITS: Final = 9
 # RFC 1939 7: "a 16-octet value which is sent in hexadecimal format, using lower-case ASCII characters".
 _DIGEST: Final = re.compile(rb"[0-9a-f]{32}")
 
+# What LANG lists: what is said here is English, which is the language for all as well (RFC 6856 3.2).
+_LANGUAGES: Final[Mapping[str, str]] = {"en": "English", "i-default": "Default Language"}
+
 
 class POP3Server(Session):
     """One POP3 session over the mail in `maildrop`.
@@ -58,6 +61,7 @@ class POP3Server(Session):
         self._retrieved: set[int] = set()
         self._large: int | None = None  # the number of a message that was more than the server stands
         self._unsent = 0  # answers that have not been taken yet
+        self._is_utf8 = False  # UTF8 was said
         self._timestamp: str | None = None  # of APOP, if it is offered
         greeting = self._line("greeting")
         if policy.apop:
@@ -115,11 +119,15 @@ class POP3Server(Session):
         if keyword == "STLS":
             # RFC 2595 4: it is only for the AUTHORIZATION state.
             return self._tls == "available" and self._mail is None
+        if keyword in ("UTF8", "LANG") and keyword in self._quirk.unknown_commands:
+            return False
         return keyword != "SASL" or self._offers_authentication
 
     def _announcement(self, keyword: str) -> str:
         if keyword == "IMPLEMENTATION":
             return "IMPLEMENTATION mailwire.testing"
+        if keyword == "UTF8":
+            return "UTF8 USER"  # names and passwords are UTF-8, too (RFC 6856 2.2)
         return " ".join(["SASL", *self._mechanisms]) if keyword == "SASL" else keyword
 
     def _quit(self, argument: bytes) -> None:
@@ -141,7 +149,18 @@ class POP3Server(Session):
         self._refuse_login()
         if not self._offers("STLS"):
             raise Refusal("unavailable")
+        if self._is_utf8:
+            # RFC 6856 2.1: a client "MUST NOT issue the STLS command after issuing UTF8".
+            raise Refusal("sequence", reason="STLS comes before UTF8")
         self._agree_to_tls("stls")
+
+    def _utf8(self, argument: bytes) -> None:
+        if not self._offers("UTF8"):
+            raise self._unknown()
+        self._refuse_argument("UTF8", argument)
+        self._refuse_login()
+        self._is_utf8 = True
+        self._say("utf8")
 
     def _user(self, argument: bytes) -> None:
         self._refuse_login()
@@ -202,6 +221,22 @@ class POP3Server(Session):
             raise Refusal("syntax", expected=expected)
         return text
 
+    # Either state
+
+    def _lang(self, argument: bytes) -> None:
+        if not self._offers("LANG"):
+            raise self._unknown()
+        if not argument:
+            self._say("languages")
+            self._write_listing(f"{tag} {name}" for tag, name in _LANGUAGES.items())
+            return
+        # RFC 6856 3: "*" asks for the server's own choice. Tags are the same in any case (RFC 5646 2.1.1).
+        tag = argument.decode("ascii", "replace").lower()
+        language = "i-default" if tag == "*" else tag
+        if language not in _LANGUAGES:
+            raise Refusal("language unknown")
+        self._say("language", language=language)
+
     # State TRANSACTION
 
     def _opened(self) -> OpenMaildrop:
@@ -240,6 +275,7 @@ class POP3Server(Session):
         defect = quirk.defects.get(number)
         if defect is Defect.UNAVAILABLE:
             raise Refusal("message unavailable")
+        self._refuse_utf8(message)
         if quirk.retr_limit is not None and len(self._retrieved) >= quirk.retr_limit:
             raise Refusal("too many")
         self._retrieved.add(number)
@@ -258,6 +294,7 @@ class POP3Server(Session):
         if not _NUMBER.fullmatch(lines):
             raise Refusal("syntax", expected="TOP, a number and a number of lines")
         _, message = self._message(number, "TOP, a number and a number of lines")
+        self._refuse_utf8(message)
         self._say("top")
         self._write_text(_cut(_top(message.content, _counted(lines)), self._quirk.top_limit))
 
@@ -290,6 +327,13 @@ class POP3Server(Session):
         if number not in mail.remaining:
             raise Refusal("no message")
         return number, mail.remaining[number]
+
+    def _refuse_utf8(self, message: StoredMessage) -> None:
+        # RFC 6856 2.1 leaves it to the server what a client gets that has not said UTF8: another message, or none.
+        if self._is_utf8 or not self._offers("UTF8"):
+            return
+        if _has_utf8_header(message.content):
+            raise Refusal("message in utf-8")
 
     def _refuse_argument(self, verb: str, argument: bytes) -> None:
         if argument:
@@ -336,6 +380,8 @@ class POP3Server(Session):
     _COMMANDS: ClassVar[Mapping[str, Callable[["POP3Server", bytes], None]]] = {
         "CAPA": _capa,
         "STLS": _stls,
+        "UTF8": _utf8,
+        "LANG": _lang,
         "USER": _user,
         "PASS": _pass,
         "APOP": _apop,
@@ -350,6 +396,15 @@ class POP3Server(Session):
         "NOOP": _noop,
         "QUIT": _quit,
     }
+
+
+def _has_utf8_header(content: bytes) -> bool:
+    header = content[: content.find(b"\r\n\r\n")]
+    try:
+        header.decode()
+    except UnicodeDecodeError:
+        return False  # whatever it is
+    return not header.isascii()
 
 
 def _counted(digits: bytes) -> int:

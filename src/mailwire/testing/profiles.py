@@ -33,6 +33,9 @@ __all__ = [
 _ARGOSOFT_GREETING: Final = "ArGoSoft Mail Server Freeware, Version 1.8 (1.8.8.8)"
 _ARGOSOFT_FAREWELL: Final = "Aba he"
 
+# What was captured of servers is from before RFC 6856, or shows nothing of it.
+_OLDER: Final = frozenset({"UTF8", "LANG"})
+
 ARGOSOFT: Final = Quirk(
     "argosoft",
     SMTPQuirk(
@@ -81,7 +84,7 @@ GMAIL: Final = Quirk(
             "quit": "+OK Farewell.",
         },
         unknown_command_closes=True,
-        withheld_capabilities=frozenset({"AUTH-RESP-CODE", "IMPLEMENTATION"}),
+        withheld_capabilities=_OLDER | {"AUTH-RESP-CODE", "IMPLEMENTATION"},
         late_capabilities=frozenset({"TOP", "UIDL", "PIPELINING"}),
         further_capabilities=("EXPIRE 0", "LOGIN-DELAY 300", "X-GOOGLE-RICO"),
         session_limit=250,
@@ -104,7 +107,7 @@ EXCHANGE: Final = Quirk(
             "sequence": "-ERR Command is not valid in this state.",
             "quit": "+OK Microsoft Exchange Server 2003 POP3 server version 6.5.7638.1 signing off.",
         },
-        withheld_capabilities=frozenset({"RESP-CODES", "AUTH-RESP-CODE", "IMPLEMENTATION"}),
+        withheld_capabilities=_OLDER | {"RESP-CODES", "AUTH-RESP-CODE", "IMPLEMENTATION"},
         further_capabilities=("EXPIRE NEVER",),
         list_surplus=1024,
         defects={2: Defect.EMPTY, 3: Defect.UNTERMINATED},
@@ -123,7 +126,7 @@ OFFICE365: Final = Quirk(
             "credentials": "-ERR Logon failure: unknown user name or bad password.",
             "quit": "+OK Microsoft Exchange Server POP3 server signing off.",
         },
-        withheld_capabilities=frozenset({"PIPELINING", "RESP-CODES", "AUTH-RESP-CODE", "IMPLEMENTATION"}),
+        withheld_capabilities=_OLDER | {"PIPELINING", "RESP-CODES", "AUTH-RESP-CODE", "IMPLEMENTATION"},
         refuses_initial_responses=True,
         defects={2: Defect.BLANK_ANSWER},
     ),
@@ -143,7 +146,7 @@ NETEASE: Final = Quirk(
             "quit": "+OK core mail",
         },
         encoding="gbk",
-        withheld_capabilities=frozenset({"PIPELINING", "RESP-CODES", "AUTH-RESP-CODE", "IMPLEMENTATION"}),
+        withheld_capabilities=_OLDER | {"PIPELINING", "RESP-CODES", "AUTH-RESP-CODE", "IMPLEMENTATION"},
         octets_wrap=True,
         retr_limit=3,
         defects={2: Defect.UNAVAILABLE},
@@ -154,7 +157,7 @@ is retrieved (zmail #22, #115), and of a maildrop with much in it a negative num
 
 JPOP: Final = Quirk(
     "jpop",
-    pop3=POP3Quirk(responses={"greeting": "+OK JPOP server ready"}, withheld_capabilities=frozenset({"UIDL"})),
+    pop3=POP3Quirk(responses={"greeting": "+OK JPOP server ready"}, withheld_capabilities=_OLDER | {"UIDL"}),
 )
 """Yahoo, AOL and Verizon: UIDL is there, and not announced (neomutt #1427)."""
 
@@ -162,7 +165,7 @@ MAILLENNIUM: Final = Quirk(
     "maillennium",
     pop3=POP3Quirk(
         responses={"greeting": "+OK Maillennium POP3/PROXY server #1"},
-        withheld_capabilities=frozenset({"PIPELINING", "RESP-CODES", "AUTH-RESP-CODE"}),
+        withheld_capabilities=_OLDER | {"PIPELINING", "RESP-CODES", "AUTH-RESP-CODE"},
         uid_separator="    ",
         top_limit=64 * 1024,
     ),
@@ -174,7 +177,7 @@ KM_RU: Final = Quirk(
     "km.ru",
     pop3=POP3Quirk(
         responses={"greeting": "+OK POP3 server ready"},
-        withheld_capabilities=frozenset({"TOP", "RESP-CODES", "AUTH-RESP-CODE", "PIPELINING", "IMPLEMENTATION"}),
+        withheld_capabilities=_OLDER | {"TOP", "RESP-CODES", "AUTH-RESP-CODE", "PIPELINING", "IMPLEMENTATION"},
         further_capabilities=("RESP-CODE", "IMPLEMENTATION fast_pop"),
         doubled_responses=frozenset({"top"}),
     ),
@@ -185,7 +188,7 @@ O2: Final = Quirk(
     "o2",
     pop3=POP3Quirk(
         responses={"greeting": "+OK POP3 ready"},
-        withheld_capabilities=frozenset({"RESP-CODES", "AUTH-RESP-CODE", "IMPLEMENTATION"}),
+        withheld_capabilities=_OLDER | {"RESP-CODES", "AUTH-RESP-CODE", "IMPLEMENTATION"},
         pipelining_limit=3,
     ),
 )

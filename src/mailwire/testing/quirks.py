@@ -27,6 +27,8 @@ CAPABILITIES: Final = (
     "USER",
     "SASL",
     "STLS",
+    "UTF8",
+    "LANG",
     "IMPLEMENTATION",
 )
 """What the POP3 server offers, in the order of its response to CAPA."""
@@ -88,8 +90,8 @@ class POP3Quirk:
     encoding: of its status lines.
     unknown_commands: verbs that it does not know.
     unknown_command_closes: it hangs up on a verb that it does not know.
-    withheld_capabilities: keywords of `CAPABILITIES` that it does not announce. STLS and AUTH are then not to be had;
-        without RESP-CODES the responses of the table go without their codes.
+    withheld_capabilities: keywords of `CAPABILITIES` that it does not announce. STLS, AUTH, UTF8 and LANG are then not
+        to be had, and messages come as they are; without RESP-CODES the responses of the table go without their codes.
     late_capabilities: those of `CAPABILITIES` that it announces only to who has logged in.
     further_capabilities: whole lines that it announces besides.
     refuses_initial_responses: it hangs up on an AUTH that has one.
