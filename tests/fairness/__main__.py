@@ -2,8 +2,9 @@
 
     python -m tests.fairness [--write] [CASE ...]
 
-With --write, what came of it is written to tests/fairness/results.json, and the tables into
-docs/explanation/fairness.md. It takes some minutes, in which most clients wait for a server that hangs.
+With --write, what came of it is written to tests/fairness/results.json, where the results of other cases stay as they
+are, and the tables into docs/explanation/fairness.md. It takes some minutes, in which most clients wait for a server
+that hangs.
 """
 
 import argparse
@@ -11,8 +12,8 @@ import json
 from concurrent.futures import ThreadPoolExecutor
 
 from tests.fairness.cases import CASES, Case
-from tests.fairness.table import PAGE, RESULTS, put_in, tables, versions
-from tests.fairness.trial import CLIENTS, is_installed, judge, perform
+from tests.fairness.table import PAGE, RESULTS, merged, put_in, tables, versions
+from tests.fairness.trial import CLIENTS, is_installed, perform, try_out
 
 _AT_ONCE = 4
 
@@ -32,17 +33,19 @@ def main() -> None:
         if is_installed(client)
     }
 
-    def try_out(job: tuple[str, Case]) -> tuple[Case, str, str]:
+    def do(job: tuple[str, Case]) -> tuple[Case, str, str]:
         client, case = job
-        return case, client, judge(case, perform(client, case), usual[case.plan.protocol, client])
+        return case, client, try_out(client, case, usual[case.plan.protocol, client])
 
     jobs = [(client, case) for case in chosen for client in CLIENTS[case.plan.protocol] if is_installed(client)]
     found: dict[str, dict[str, dict[str, str]]] = {protocol: {} for protocol in CLIENTS}
     with ThreadPoolExecutor(_AT_ONCE) as pool:
-        for case, client, word in pool.map(try_out, jobs):
+        for case, client, word in pool.map(do, jobs):
             found[case.plan.protocol].setdefault(case.name, {})[client] = word
             print(f"{case.plan.protocol} {case.name}: {client}: {word}", flush=True)
     results = {"versions": versions(), "results": found}
+    if arguments.write:
+        results = merged(json.loads(RESULTS.read_text("utf-8")), results)
     print("\n", tables(results), sep="")
     if arguments.write:
         RESULTS.write_text(json.dumps(results, indent=1, ensure_ascii=False) + "\n", "utf-8")

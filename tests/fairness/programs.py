@@ -10,6 +10,7 @@ import importlib
 import json
 import sys
 from collections.abc import Callable
+from contextlib import aclosing, suppress
 from pathlib import Path
 from typing import Any
 
@@ -22,24 +23,40 @@ PASSWORD = "secret"
 Task = dict[str, Any]
 
 
+_BEARER = f"user=bob\1auth=Bearer {PASSWORD}\1\1"
+
+
+async def _token() -> str:
+    return PASSWORD
+
+
 def _smtplib(task: Task) -> Task:
     smtplib = importlib.import_module("smtplib")
     try:
         with smtplib.SMTP("localhost", task["port"], timeout=task["seconds"]) as client:
             if task["tls"]:
                 client.starttls(context=client_context())
-            if task["auth"]:
+            if task["by_token"]:
+                client.ehlo()
+                client.auth("XOAUTH2", lambda challenge=None: _BEARER if challenge is None else "")
+            elif task["auth"]:
                 client.login("bob", PASSWORD)
-            refused = client.sendmail("a@example.org", task["recipients"], task["message"])
+            refused = client.sendmail("a@example.org", task["recipients"], task["message"], _mail_options(task))
     except (smtplib.SMTPException, OSError) as error:
         return _failed(error, typed=True)
     return {"ok": True, "told": list(refused)}
 
 
+def _mail_options(task: Task) -> list[str]:
+    return ["BODY=8BITMIME"] if task["is_8bit"] else []
+
+
 def _aiosmtplib(task: Task) -> Task:
     aiosmtplib = importlib.import_module("aiosmtplib")
     settings: Task = {"start_tls": True, "tls_context": client_context()} if task["tls"] else {"start_tls": False}
-    if task["auth"]:
+    if task["by_token"]:
+        settings.update(username="bob", oauth_token_generator=_token)
+    elif task["auth"]:
         settings.update(username="bob", password=PASSWORD)
     sending = aiosmtplib.send(
         task["message"],
@@ -48,6 +65,7 @@ def _aiosmtplib(task: Task) -> Task:
         hostname="localhost",
         port=task["port"],
         timeout=task["seconds"],
+        mail_options=_mail_options(task),
         **settings,
     )
     try:
@@ -64,6 +82,11 @@ def _timeouts(seconds: float) -> Any:
     return mailwire.Timeouts(**{name: seconds for name in names if name not in keep})
 
 
+def _mailwire_credentials(task: Task) -> Any:
+    mailwire = importlib.import_module("mailwire")
+    return mailwire.OAuthToken("bob", PASSWORD) if task["by_token"] else mailwire.Password("bob", PASSWORD)
+
+
 def _mailwire_smtp(task: Task) -> Task:
     mailwire = importlib.import_module("mailwire")
     endpoint = mailwire.Endpoint(
@@ -71,7 +94,7 @@ def _mailwire_smtp(task: Task) -> Task:
         task["port"],
         tls="starttls" if task["tls"] else "none",
         tls_context=client_context() if task["tls"] else None,
-        auth=mailwire.Password("bob", PASSWORD) if task["auth"] else None,
+        auth=_mailwire_credentials(task) if task["auth"] else None,
         allow_cleartext_auth=True,
         timeouts=_timeouts(task["seconds"]),
     )
@@ -92,8 +115,11 @@ def _poplib(task: Task) -> Task:
             client.stls(context=client_context())
         client.user("bob")
         client.pass_(PASSWORD)
-        for line in client.list()[1]:
-            number = int(line.split()[0])
+        # As its documentation has it: by the number of lines, whatever is in them.
+        for number in range(1, len(client.list()[1]) + 1):
+            if task["peeks"]:
+                with suppress(poplib.error_proto):
+                    client.top(number, 0)
             try:
                 _, lines, _ = client.retr(number)
                 _store(task, b"".join(text + b"\r\n" for text in lines))
@@ -118,6 +144,8 @@ def _mailwire_pop3(task: Task) -> Task:
         allow_cleartext_auth=True,
         timeouts=_timeouts(task["seconds"]),
     )
+    if task["peeks"]:
+        return asyncio.run(_peek_and_collect(task, endpoint))
     folder = Path(task["folder"])
     running = mailwire.retrieve(
         endpoint, into=mailwire.Maildir(folder / "Mail"), ledger=folder / "state.db", keep="until stored"
@@ -128,6 +156,24 @@ def _mailwire_pop3(task: Task) -> Task:
         report = error.report
         return _failed(error, typed=True, doubt=_has_doubt(report))
     return {"ok": True, "told": [str(message.number) for message in report.failed], "doubt": _has_doubt(report)}
+
+
+async def _peek_and_collect(task: Task, endpoint: Any) -> Task:
+    mailwire = importlib.import_module("mailwire")
+    try:
+        async with mailwire.POP3Client(endpoint) as client:
+            listing = await client.listing()
+            for entry in listing:
+                with suppress(mailwire.ResponseError):
+                    await client.top(entry)
+            async with aclosing(client.retrieve(listing)) as items:
+                async for item in items:
+                    _store(task, await item.read())
+            await client.delete(listing)
+            report = await client.commit()
+    except mailwire.MailwireError as error:
+        return _failed(error, typed=True)
+    return {"ok": True, "told": [str(entry.number) for entry in (*report.refused, *report.unknown)]}
 
 
 def _has_doubt(report: Any) -> bool:
@@ -171,7 +217,8 @@ _TLS = ["--tls=on", "--tls-starttls=on", f"--tls-trust-file={authority_file()}"]
 def _msmtp(task: Task) -> list[str]:
     command = ["msmtp", "--host=localhost", f"--port={task['port']}", f"--timeout={task['seconds']}"]
     command += _TLS if task["tls"] else ["--tls=off"]
-    command += ["--auth=plain", "--user=bob", f"--passwordeval=echo {PASSWORD}"] if task["auth"] else ["--auth=off"]
+    mechanism = "xoauth2" if task["by_token"] else "plain" if task["auth"] else "off"
+    command += [f"--auth={mechanism}", "--user=bob", f"--passwordeval=echo {PASSWORD}"]
     return [*command, "--from=a@example.org", "--", *task["recipients"]]
 
 
@@ -181,17 +228,22 @@ def _curl(task: Task) -> list[str]:
     for recipient in task["recipients"]:
         command += ["--mail-rcpt", recipient]
     command += ["--ssl-reqd", "--cacert", str(authority_file())] if task["tls"] else []
-    command += ["--user", f"bob:{PASSWORD}", "--login-options", "AUTH=PLAIN"] if task["auth"] else []
+    if task["by_token"]:
+        command += ["--user", "bob", "--oauth2-bearer", PASSWORD, "--login-options", "AUTH=XOAUTH2"]
+    elif task["auth"]:
+        command += ["--user", f"bob:{PASSWORD}", "--login-options", "AUTH=PLAIN"]
     return [*command, f"smtp://localhost:{task['port']}/client.example.org"]
 
 
 def _mpop(task: Task) -> list[str]:
     folder = Path(task["folder"])
     for name in ("new", "cur", "tmp"):
-        (folder / "Mail" / name).mkdir(parents=True)
+        (folder / "Mail" / name).mkdir(parents=True, exist_ok=True)
     command = ["mpop", "--host=localhost", f"--port={task['port']}", f"--timeout={task['seconds']}", "--auth=user"]
     command += ["--user=bob", f"--passwordeval=echo {PASSWORD}", f"--uidls-file={folder / 'uidls'}", "--keep=off"]
     command += _TLS if task["tls"] else ["--tls=off"]
+    # It reads the header, and says to go on.
+    command += ["--filter=cat >/dev/null"] if task["peeks"] else []
     return [*command, "--received-header=off", f"--delivery=maildir,{folder / 'Mail'}"]
 
 

@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from tests.fairness.cases import CASES
-from tests.fairness.trial import CLIENTS, FINE, is_installed
+from tests.fairness.trial import CLIENTS, FINE, NOT_TRIED, is_installed
 
-__all__ = ["PAGE", "RESULTS", "put_in", "tables", "versions"]
+__all__ = ["PAGE", "RESULTS", "merged", "put_in", "tables", "versions"]
 
 RESULTS = Path(__file__).with_name("results.json")
 PAGE = Path(__file__).parents[2] / "docs" / "explanation" / "fairness.md"
@@ -44,10 +44,27 @@ def tables(results: dict[str, Any]) -> str:
             if case.plan.protocol == protocol and case.name in found:
                 words = [found[case.name].get(client, "") for client in shown]
                 lines.append(f"| {case.meaning} | {' | '.join(words)} |")
-        counts = [sum(words.get(client) == FINE for words in found.values()) for client in shown]
-        lines.append(f"| **as it should, of {len(found)}** | {' | '.join(map(str, counts))} |")
+        words_of = {client: [words.get(client) for words in found.values()] for client in shown}
+        counts = [f"{words.count(FINE)} of {len(words) - words.count(NOT_TRIED)}" for words in words_of.values()]
+        lines.append(f"| **as it should** | {' | '.join(counts)} |")
         texts.append("\n".join(lines))
     return "\n\n".join(texts) + "\n"
+
+
+def merged(before: dict[str, Any], results: dict[str, Any]) -> dict[str, Any]:
+    """Return `results` with those of `before` for the cases that it has not, in the order of the cases.
+
+    Raises ValueError where these are of other versions of the clients.
+    """
+    if before["versions"] != results["versions"]:
+        raise ValueError("the clients are not the same as before: all cases must be tried anew")
+    found: dict[str, dict[str, Any]] = {protocol: {} for protocol in CLIENTS}
+    for case in CASES:
+        for of_some in (before, results):
+            of_protocol = of_some["results"][case.plan.protocol]
+            if case.name in of_protocol:
+                found[case.plan.protocol][case.name] = of_protocol[case.name]
+    return {"versions": results["versions"], "results": found}
 
 
 def put_in(page: str, results: dict[str, Any]) -> str:

@@ -2,16 +2,18 @@
 
 import json
 import re
+import socket
 from dataclasses import replace
 from functools import partial
 
 import pytest
 
 from tests.fairness.__main__ import main
-from tests.fairness.cases import CASES, MAILS, MESSAGE, Case
-from tests.fairness.rude_server import END, Record
-from tests.fairness.table import PAGE, RESULTS, put_in, tables
-from tests.fairness.trial import CLIENTS, FINE, HANGS, MEMORY, SECONDS, Trial, judge, perform
+from tests.fairness.cases import CASES, EIGHT_BIT, LEFT_OUT, MAILS, MESSAGE, MIB, NEW, Case
+from tests.fairness.rude_server import END, Record, serving
+from tests.fairness.table import PAGE, RESULTS, merged, put_in, tables
+from tests.fairness.trial import CLIENTS, FINE, HANGS, MEMORY, NOT_TRIED, SECONDS, Trial, judge, perform, try_out
+from tests.hostile.test_hostile import CLASSES
 
 BY_NAME = {(case.plan.protocol, case.name): case for case in CASES}
 STORED = Record(stored=[(("b@example.org",), MESSAGE)])
@@ -49,16 +51,50 @@ def test_the_page_says_what_the_words_mean_and_what_was_asked() -> None:
     assert (SECONDS, HANGS) == (5, 60)
     assert "timeouts of five seconds" in page
     assert "did not end within a minute, though it was told to wait for nothing longer than five seconds" in page
-    mebibytes = [octets // 2**20 for octets in (END, MEMORY)]
+    mebibytes = [octets // MIB for octets in (END, MEMORY)]
     assert "of which the server says {} MiB, it held more than {} in memory".format(*mebibytes) in page
+    assert (pop3("uidl-million").memory, pop3("uidl-million").patience) == (64 * MIB, 300)
+    assert smtp("pipeline-deadlock").patience == 300
+    assert {case.name for case in CASES if case.patience != HANGS} == {"uidl-million", "pipeline-deadlock"}
+    assert "list a million messages, or answer 10,000 recipients, it is five minutes" in page
+    assert "of a million messages it held more than 64 MiB in memory" in page
 
 
-def test_most_cases_are_no_distinction_of_ours_and_ours_are_all_as_they_should_be() -> None:
-    cases = of_all_cases()
-    assert sum(set(words) == {FINE} for words in cases) > len(cases) / 2
+def test_the_results_of_some_cases_take_the_place_of_those_before() -> None:
+    before = json.loads(RESULTS.read_text("utf-8"))
+    other = {"mailwire": "no"}
+    results = {"versions": before["versions"], "results": {"smtp": {"lf-only-server": other}, "pop3": {}}}
+    both = merged(before, results)["results"]
+    assert both["smtp"] == {**before["results"]["smtp"], "lf-only-server": other}
+    assert list(both["smtp"]) == list(before["results"]["smtp"])
+    assert both["pop3"] == before["results"]["pop3"]
+    with pytest.raises(ValueError, match="all cases must be tried anew"):
+        merged(before, {**results, "versions": {**before["versions"], "curl": "9"}})
+
+
+def test_the_page_says_which_cases_others_do_not_meet() -> None:
+    met = [case.name for case in CASES]
     for protocol in CLIENTS:
-        found = json.loads(RESULTS.read_text("utf-8"))["results"][protocol]
-        assert {words["mailwire"] for words in found.values()} == {FINE}
+        classes = CLASSES[protocol.upper()].split()
+        assert not [name for name in classes if name not in met and name not in LEFT_OUT]
+    assert not set(LEFT_OUT) & set(met)
+    assert set(LEFT_OUT) <= set(" ".join(CLASSES.values()).split())
+    told = PAGE.read_text("utf-8").partition("<!-- end of tables -->")[2]
+    assert all(f"`{name}`" in told for name in LEFT_OUT)
+
+
+# What mailwire has not mended yet. The page tells of it in words as well.
+OURS = {("pop3", "uidl-million")}
+
+
+def test_most_cases_are_no_distinction_of_ours_and_ours_are_as_they_should_be_but_for_what_the_page_tells() -> None:
+    cases = of_all_cases()
+    assert sum(set(words) <= {FINE, NOT_TRIED} for words in cases) > len(cases) / 2
+    found = json.loads(RESULTS.read_text("utf-8"))["results"]
+    assert {
+        (protocol, name) for protocol in CLIENTS for name, words in found[protocol].items() if words["mailwire"] != FINE
+    } == OURS
+    assert "**What mailwire fails.**" in PAGE.read_text("utf-8")
 
 
 def of_all_cases() -> list[list[str]]:
@@ -75,7 +111,7 @@ def of_all_cases() -> list[list[str]]:
         ("mailwire", smtp("rst-after-dot")),
         ("smtplib", smtp("well-behaved-tls")),
         ("mailwire", pop3("retr-err-2-of-3")),
-        ("mailwire", pop3("fin-on-quit")),
+        ("mailwire", pop3("renumbered-maildrop")),
         ("poplib", pop3("dots")),
     ],
     ids=lambda value: value if isinstance(value, str) else value.name,
@@ -89,15 +125,29 @@ def test_the_program_prints_the_tables(capsys: pytest.CaptureFixture[str], monke
     monkeypatch.setattr("sys.argv", ["fairness", "greeting-err"])
     monkeypatch.setattr("tests.fairness.__main__.CLIENTS", {"smtp": (), "pop3": ("mailwire", "poplib")})
     monkeypatch.setattr("tests.fairness.__main__.perform", partial(perform, seconds=300, hangs=600))
+    monkeypatch.setattr("tests.fairness.trial.perform", partial(perform, seconds=300, hangs=600))
     main()
     printed = capsys.readouterr().out
     assert "pop3 greeting-err: mailwire: yes\n" in printed
     assert "| greets with -ERR | yes |" in printed
 
 
+def test_a_client_that_says_all_before_it_hears_is_caught_by_a_server_that_does_not_hear() -> None:
+    with serving(smtp("pipeline-deadlock").plan) as (port, _), socket.create_connection(("localhost", port)) as client:
+        client.settimeout(0.3)
+        with pytest.raises(TimeoutError):
+            client.sendall(b"RCPT TO:<recipient@example.org>\r\n" * 10_000)
+
+
+def test_a_client_that_has_nothing_to_do_a_case_with_is_not_tried() -> None:
+    assert try_out("poplib", pop3("renumbered-maildrop"), 0) == NOT_TRIED
+
+
 PLAIN = MAILS[0].replace(b"\r\n", b"\n")
 DONE = Trial(ok=True, record=STORED)
 KEPT = Trial(ok=True, mails=list(MAILS))
+IN_EIGHT_BITS = Record(stored=[(("b@example.org",), EIGHT_BIT)])
+ALL_EVER = [*MAILS, NEW]
 FAILED = Trial(error="SMTPException")
 
 
@@ -130,11 +180,34 @@ FAILED = Trial(error="SMTPException")
         (pop3("dele-err"), replace(KEPT, told=["1"]), FINE),
         (pop3("quit-err"), replace(FAILED, mails=list(MAILS)), FINE),
         (pop3("quit-err"), replace(FAILED, mails=[MAILS[0]]), "leaves the others"),
-        (pop3("retr-cut"), replace(FAILED, mails=[MAILS[0]]), FINE),
-        (pop3("retr-cut"), replace(FAILED, mails=[MAILS[0], MAILS[1][:-9]]), "keeps a part as a mail"),
+        (pop3("retr-cut-plain"), replace(FAILED, mails=[MAILS[0]]), FINE),
+        (pop3("retr-cut-plain"), replace(FAILED, mails=[MAILS[0], MAILS[1][:-9]]), "keeps a part as a mail"),
         (pop3("retr-err-2-of-3"), replace(KEPT, mails=[MAILS[0], MAILS[2]]), "says that all is well"),
         (pop3("retr-err-2-of-3"), replace(KEPT, mails=[MAILS[0], MAILS[2]], told=["2"]), FINE),
         (pop3("retr-err-2-of-3"), replace(FAILED, mails=[MAILS[0]]), "leaves the others"),
+        (smtp("well-behaved"), Trial(ok=True, record=Record(stored=2 * STORED.stored)), "sends it twice"),
+        (smtp("354-none-valid"), replace(FAILED, record=Record(stored=[((), b"")])), FINE),
+        (smtp("354-none-valid"), replace(FAILED, record=Record(stored=[((), MESSAGE)])), "goes on"),
+        (smtp("greeting-554"), replace(FAILED, doubt=True), "doubts what is certain"),
+        (smtp("advertised-then-555"), replace(FAILED, record=Record(["MAIL"], ["MAIL BODY=8BITMIME"])), FINE),
+        (smtp("advertised-then-555"), replace(FAILED, record=Record(["MAIL"] * 2, ["MAIL BODY=8BITMIME"])), "goes on"),
+        (smtp("advertised-then-555"), replace(DONE, record=IN_EIGHT_BITS), NOT_TRIED),
+        (smtp("advertised-then-555"), FAILED, "says that it failed"),
+        (pop3("uidl-million"), replace(FAILED, memory=64 * MIB), FINE),
+        (pop3("uidl-million"), replace(FAILED, memory=64 * MIB + 1), "takes much memory"),
+        (pop3("dots"), replace(KEPT, mails=[MAILS[0]] * 3), "changes the mail"),
+        (pop3("terminator-split"), replace(KEPT, mails=[MAILS[0]] * 5), "changes the mail"),
+        (pop3("uidl-duplicate"), KEPT, FINE),
+        (pop3("uidl-duplicate"), replace(KEPT, mails=list(MAILS[1:])), "says that all is well"),
+        (pop3("uidl-duplicate"), replace(KEPT, mails=list(MAILS[1:]), told=["1"]), FINE),
+        (pop3("uidl-duplicate"), replace(FAILED, record=Record(deleted=[1])), "deletes what it has not stored"),
+        (pop3("uidl-duplicate"), replace(KEPT, mails=[*MAILS, b"y"]), "changes the mail"),
+        (pop3("renumbered-maildrop"), replace(KEPT, mails=ALL_EVER, record=Record(deleted=[1, 2, 3])), FINE),
+        (pop3("renumbered-maildrop"), replace(KEPT, mails=[*ALL_EVER, MAILS[0]]), "stores it again"),
+        (pop3("renumbered-maildrop"), KEPT, "says that all is well"),
+        (pop3("renumbered-maildrop"), replace(KEPT, record=Record(deleted=[1])), "deletes what it has not stored"),
+        (pop3("top-unsupported"), KEPT, NOT_TRIED),
+        (pop3("top-unsupported"), replace(FAILED, record=Record(lines=["TOP 1 0"])), FINE),
     ],
 )  # fmt: skip
 def test_the_word_for_what_came_of_it(case: Case, trial: Trial, word: str) -> None:

@@ -65,7 +65,10 @@ class Record:
     fingerprint: str = ""
 
     def __post_init__(self) -> None:
-        if not self.uid or any("\ud800" <= character <= "\udfff" for character in self.uid):
+        # Most are ASCII, and there may be a million.
+        if not self.uid or not (
+            self.uid.isascii() or all(not "\ud800" <= character <= "\udfff" for character in self.uid)
+        ):
             raise ValueError(f"expected a uid that UTF-8 can express, got {self.uid[:100]!r}")
         if self.first_seen.utcoffset() is None or self.since.utcoffset() is None:
             raise ValueError("expected times with a time zone")

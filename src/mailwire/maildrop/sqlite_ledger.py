@@ -211,8 +211,11 @@ class _SQLitePage:
         return await self._database.run(lambda connection: _read(connection, self._account))
 
     async def write(self, records: Iterable[Record]) -> None:
-        rows = [(self._account, *_row(record)) for record in records]
-        await self._database.run(lambda connection: _write(connection, rows))
+        written = tuple(records)
+        # Each is made a row in the thread, when it is its turn: there may be a million.
+        await self._database.run(
+            lambda connection: _write(connection, ((self._account, *_row(record)) for record in written))
+        )
 
     async def forget(self, uids: Iterable[str]) -> None:
         rows = [(self._account, uid) for uid in uids]
@@ -267,7 +270,7 @@ def _read(connection: sqlite3.Connection, account: int) -> Mapping[str, Record]:
         raise _Unreadable(f"it has a record that is none: {error}") from error
 
 
-def _write(connection: sqlite3.Connection, rows: list[tuple[object, ...]]) -> None:
+def _write(connection: sqlite3.Connection, rows: Iterable[tuple[object, ...]]) -> None:
     with _transaction(connection):
         connection.executemany("INSERT OR REPLACE INTO records VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", rows)
 
