@@ -5,6 +5,7 @@ import pickle
 import traceback
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from urllib.parse import quote
 
 from mailwire.sasl import Mechanism, Password
@@ -75,9 +76,15 @@ def spellings(secret: str) -> Iterator[str]:
 def assert_hidden(secret: str, *things: object) -> None:
     """Assert that no spelling of `secret` is in the text of `things`, nor in what an error among them carries along:
     its causes, its pickle, and the locals in its traceback."""
+    known = _known(secret)
     for shown in (text for thing in things for text in _texts(thing)):
-        for spelling in spellings(secret):
+        for spelling in known:
             assert spelling not in shown
+
+
+@lru_cache(maxsize=256)
+def _known(secret: str) -> tuple[str, ...]:
+    return (*spellings(secret),)
 
 
 def is_ours_to_answer_for(filename: str) -> bool:
@@ -89,12 +96,21 @@ def is_ours_to_answer_for(filename: str) -> bool:
 def _texts(thing: object) -> Iterator[str]:
     yield str(thing)
     yield repr(thing)
-    yield f"{thing}"
+    if not isinstance(thing, str):
+        yield f"{thing}"
     if isinstance(thing, BaseException):
         yield pickle.dumps(thing).decode("latin-1")
-        for frame in traceback.TracebackException.from_exception(thing, capture_locals=True).stack:
-            if is_ours_to_answer_for(frame.filename):
-                yield repr(frame.locals)
+        for frame, _ in traceback.walk_tb(thing.__traceback__):
+            if is_ours_to_answer_for(frame.f_code.co_filename):
+                yield from map(_shown, frame.f_locals.values())
         for other in (thing.__cause__, thing.__context__):
             if other is not None:
                 yield from _texts(other)
+
+
+def _shown(value: object) -> str:
+    # As a debugger or a traceback shows it: what is not made yet may have no text.
+    try:
+        return repr(value)
+    except Exception:
+        return "no text"
