@@ -222,19 +222,26 @@ class POP3Calls:
         assert outcome.marks == _marks_in(story), where
 
     def _expected(self, story: POP3Story) -> Iterator[Told]:
-        answers, has_listing = story.answers, False
+        answers, has_listing, is_left_open = story.answers, False, False
         for call in self._calls:
             asked = (-1, *call.places) if call.name == "connect" else call.places
             found = [answers[place + 1] if place + 1 < len(answers) else None for place in asked]
             told = [answer for answer in found if answer is not None and answer.is_whole]
             has_listing = has_listing or call.name == "listing"
-            error: Kind = None
-            is_over = call.name == "QUIT"
-            if call.name == "connect":
+            error: Kind = MessageTruncated if is_left_open and call.name != "QUIT" else None
+            is_over = call.name == "QUIT" or is_left_open
+            if call.name == "TOP" and found[0] is not None and self._is_enough(call, found[0]):
+                # The client has what it asked for, and the next call finds that the rest does not come.
+                told, is_left_open = [found[0]], not told
+            elif call.name == "connect":
                 verbs = ["", *(self._verbs[place] for place in call.places)]
                 error = next(filter(None, map(_refusal, verbs, told)), None)
                 is_over = error is not None
-            elif call.name not in ("listing", "RETR", "QUIT") and not (call.name == "DELE" and has_listing):
+            elif (
+                error is None
+                and call.name not in ("listing", "RETR", "QUIT")
+                and not (call.name == "DELE" and has_listing)
+            ):
                 error = next((_refusal(call.name, answer) for answer in told), None)
                 is_over = error is not None and self._is_cancelled
             if error is None and not is_over and (not found or len(told) < len(found)):
@@ -245,6 +252,12 @@ class POP3Calls:
             yield call.name, self._value(call, told, error, has_listing), error
             if is_over:
                 return
+
+    def _is_enough(self, call: _Call, answer: Answer) -> bool:
+        # Whether the header has come, and as many lines behind it as were wanted.
+        wanted = int(self._lines[call.places[0]].split(" ")[2])
+        body = answer.body or []
+        return answer.is_ok and b"" in body and len(body) > body.index(b"") + wanted
 
     def _value(self, call: _Call, told: list[Answer], error: Kind, has_listing: bool) -> object:
         numbers = [int(self._lines[place].split(" ")[1]) for place in call.places if call.name in ("RETR", "DELE")]
