@@ -370,6 +370,16 @@ async def test_what_can_be_read_but_once_is_not_tried_again() -> None:
     assert results[0].delivery is Delivery.NOT_SENT
 
 
+async def test_what_can_be_read_but_once_is_tried_again_if_it_was_not_read() -> None:
+    drops: tuple[Step, ...] = (*extensions(), NAMED[0], FIN, LISTEN)
+    async with ScriptedPeer(*drops) as first, ScriptedPeer(*extensions(), *SENT, *QUIT) as second:
+        client = SMTPClient(first.endpoint(connect=in_turn(first, second), timeouts=PATIENCE))
+        async with client:
+            blocks = (block for block in [MESSAGE])
+            results = [result async for result in client.send_all([blocks], **ENVELOPE)]
+    assert [result.error for result in results] == [None]
+
+
 async def test_an_idle_connection_that_is_gone_is_made_again() -> None:
     told = asyncio.Event()
 
@@ -866,6 +876,16 @@ async def test_a_server_that_takes_its_leave_behind_a_refusal_has_refused(
         [result] = [each async for each in client.send_all([MESSAGE], **ENVELOPE, use_chunking=use_chunking)]
     assert result.delivery is Delivery.REFUSED
     assert isinstance(result.error, error)
+
+
+async def test_a_server_that_takes_its_leave_at_the_end_of_a_message_leaves_it_in_doubt() -> None:
+    answered = ("S: 250 a", "S: 250 b", "S: 354 go", MAIL_DATA, "S: 421 bye", FIN)
+    script = (*extensions("PIPELINING"), *NAMED, "C: DATA", *answered)
+    async with ScriptedPeer(*script) as peer, SMTPClient(peer.endpoint(connect=once(peer))) as client:
+        [result] = [each async for each in client.send_all([MESSAGE], **ENVELOPE)]
+    assert result.delivery is Delivery.UNKNOWN
+    with pytest.raises(DataRefused, match="the server may or may not have the message, to which it has said 421 bye"):
+        result.raise_error()
 
 
 async def test_what_begins_a_mail_anew_has_the_time_of_a_command() -> None:

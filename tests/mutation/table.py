@@ -67,7 +67,7 @@ TESTS: Final[dict[str, tuple[str, ...]]] = {
     "one_call/sending": ("test_front.py", "aio/test_lmtp.py"),
     "aio/mailing": ("aio/test_mailing.py", "aio/test_arguments.py", *_SENDING),
     "aio/sending": _SENDING,
-    "aio/passage": _SENDING,
+    "aio/passage": _BULK,
     "aio/writing": _SENDING,
     "aio/smtp": (*_SENDING, "aio/test_client.py", "aio/test_cancellation.py"),
     "aio/chain": (*_BULK, *_POOL),
