@@ -217,6 +217,7 @@ async def test_a_source_that_fails_in_the_middle_fails_its_own_message(use_chunk
     errors = [result.error for result in results]
     assert isinstance(errors[2], SourceFailed)
     assert errors[2].delivery is Delivery.NOT_SENT
+    assert errors[2].receipt is results[2].receipt is not None
     assert errors[:2] + errors[3:] == [None] * 4
 
 
@@ -298,6 +299,13 @@ async def test_a_closing_server_is_connected_to_again() -> None:
         assert taken(server) == many(8)
         # 421 is no reason to send one mail after the other.
         assert len(server.smtp_sessions) == 3
+
+
+async def test_a_server_that_takes_one_mail_on_each_connection_is_given_all() -> None:
+    async with server_with(*BDAT, message_limit=1) as server:
+        results = await run(server, many(5), use_chunking=False)
+        assert [result.error for result in results] == [None] * 5
+        assert len(server.smtp_sessions) == 5
 
 
 # Connections that break
@@ -953,6 +961,9 @@ async def test_a_source_that_failed_says_so_also_where_the_connection_is_lost() 
         await run.aclose()
     assert [type(result.error) for result in results] == [ConnectionLost, SourceFailed]
     assert [result.delivery for result in results] == [Delivery.UNKNOWN, Delivery.NOT_SENT]
+    assert results[1].error is not None
+    assert results[1].error.receipt is results[1].receipt is not None
+    assert run.remaining == ()
 
 
 async def test_a_connection_that_is_lost_while_a_run_is_closed_leaves_the_rest_unknown() -> None:

@@ -69,6 +69,8 @@ SAME: Final[dict[tuple[str, str], str]] = {
     ("smtp/outcome", "_property__heard: for command, reply in zip(commands, Replies(self._said).read()):"): _MATCHED,
     ("smtp/group", "if count > 1 or True else last)"): _ALONE,
     ("smtp/group", "if count >= 1 else last)"): _ALONE,
+    ("aio/chain", "self.has_concluded: bool = None"): _FALSE,
+    ("aio/chain", "if receipt.delivery is ACCEPTED and False else sending.failure(receipt)"): _SLOWER,
     ("aio/passage", "self.has_read: bool = None"): _FALSE,
     ("aio/passage", "self._receipt: Receipt | None = ''"): _FALSE,
     ("aio/passage", "write_whole: content = None"): _SLOWER,
