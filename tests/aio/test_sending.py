@@ -366,7 +366,7 @@ async def test_a_part_of_which_everybody_is_refused_does_not_keep_the_others_bac
         receipt = await send_to(server, recipients=recipients)
         assert receipt.delivery is Delivery.ACCEPTED
         assert receipt.accepted == tuple(MANY[:3])
-        with pytest.raises(RecipientsRefused, match="every recipient") as caught:
+        with pytest.raises(RecipientsRefused, match=r"^every recipient was refused: ") as caught:
             await send_to(server, recipients=["x@example.org", "y@example.org", "z@example.org"])
     assert words(caught.value.receipt) == [Delivery.REFUSED] * 3
 
@@ -533,7 +533,8 @@ async def test_progress_is_told_block_by_block() -> None:
         assert len(told) > 2
         assert told == sorted(told)
         told.clear()
-        await send_to(server, blocks(LARGE), progress=lambda done, total: told.append((done, total)))
+        receipt = await send_to(server, blocks(LARGE), progress=lambda done, total: told.append((done, total)))
+        assert list(receipt.timings) == ["connection", "envelope", "message", "verdict"]
         assert told[-1] == (len(LARGE), None)
 
 
@@ -765,7 +766,8 @@ async def test_replies_of_any_shape_in_any_packets_are_understood_in_chunks() ->
 async def test_a_421_in_the_middle_that_refuses_nothing_is_told() -> None:
     recipients = ["b@example.org", "c@example.org"]
     async with ScriptedPeer(*extensions(), *OPENED, RCPT_C, "S: 421 closing", FIN) as peer:
-        with pytest.raises(ReplyError, match="421 closing") as caught:
+        with pytest.raises(ReplyError, match=r"^RCPT TO:<c@example\.org> was refused: 421 closing") as caught:
             await mailwire.send(MESSAGE, peer.endpoint(), sender="a@example.org", recipients=recipients)
+    assert (caught.value.command, caught.value.reply) == ("RCPT TO:<c@example.org>", Reply(421, (b"closing",)))
     assert caught.value.delivery is Delivery.NOT_SENT
     assert words(caught.value.receipt) == [Delivery.NOT_SENT, Delivery.REFUSED]

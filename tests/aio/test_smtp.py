@@ -759,6 +759,8 @@ async def test_a_server_that_goes_when_it_has_refused_has_refused() -> None:
         with pytest.raises(MailwireError) as caught:
             await client.send(MESSAGE, **ARGUMENTS)
         assert caught.value.delivery is Delivery.REFUSED
+        assert caught.value.receipt is not None
+        assert list(caught.value.receipt.timings) == ["connection", "envelope"]
         assert not client.is_connected
 
 
