@@ -17,7 +17,7 @@ Flow = Callable[[POP3Client, Record], Awaitable[None]]
 
 # As few octets as can be, to be cut behind each.
 TERSE = dict.fromkeys(("greeting", "user", "logged in", "capa", "list", "uidl", "retr", "dele", "rset", "quit"), "+OK")
-NEEDLESS = frozenset({"TOP", "RESP-CODES", "AUTH-RESP-CODE", "SASL", "IMPLEMENTATION"})
+NEEDLESS = frozenset({"TOP", "RESP-CODES", "AUTH-RESP-CODE", "SASL", "UTF8", "LANG", "IMPLEMENTATION"})
 PIPELINED = Quirk("terse", pop3=POP3Quirk(TERSE, withheld_capabilities=NEEDLESS))
 LOCKSTEP = Quirk("lockstep", pop3=POP3Quirk(TERSE, withheld_capabilities=NEEDLESS | {"PIPELINING"}))
 # It hangs up on pipelined commands, and what is unanswered is asked again in another session.
