@@ -11,9 +11,11 @@ from mailwire import (
     Delivery,
     Endpoint,
     LMTPClient,
+    MailwireError,
     Password,
     PoolSending,
     POP3Client,
+    SendResult,
     SMTPClient,
     SMTPPool,
 )
@@ -42,10 +44,12 @@ class Run:
     words: of each mail, by its number.
     got: what was retrieved, whole, by unique ids.
     reports: what is known of each message that was to be deleted.
+    errors: those by which a mail among others failed.
     """
 
     endpoint: Endpoint
     words: dict[int, Delivery] = field(default_factory=dict)
+    errors: list[MailwireError] = field(default_factory=list)
     got: dict[str, bytes] = field(default_factory=dict)
     committed: set[str] = field(default_factory=set)
     remaining: set[str] = field(default_factory=set)
@@ -136,10 +140,16 @@ async def _take_all(results: BulkSending | PoolSending, run: Run) -> None:
     try:
         async with results:
             async for result in results:
-                run.words[result.index] = result.delivery
+                _take_down(result, run)
     finally:
         for result in results.remaining:
-            run.words[result.index] = result.delivery
+            _take_down(result, run)
+
+
+def _take_down(result: SendResult, run: Run) -> None:
+    run.words[result.index] = result.delivery
+    if result.error is not None:
+        run.errors.append(result.error)
 
 
 async def retrieving(run: Run) -> None:

@@ -5,12 +5,24 @@ import gc
 import os
 import ssl
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import dataclass
 from functools import cache
 from typing import Final
 
-from mailwire import DeadlineExceeded, MailwireError
+from mailwire import (
+    AuthenticationFailed,
+    ConnectionLost,
+    DataRefused,
+    DeadlineExceeded,
+    InjectedData,
+    MailwireError,
+    MessageTruncated,
+    RemoteProtocolError,
+    ReplyError,
+    SecurityError,
+    TLSFailed,
+)
 from mailwire.testing import (
     Bandwidth,
     BitFlip,
@@ -32,7 +44,7 @@ from mailwire.testing import (
 from tests.faults.flows import FLOWS, Flow, Run, committing, judge, make_server
 from tests.time_lapse import TimeLapse
 
-__all__ = ["FAULTS", "POSITIONS", "lead", "open_files"]
+__all__ = ["ERRORS", "FAULTS", "POSITIONS", "lead", "open_files"]
 
 POSITIONS: Final = range(3)
 
@@ -128,7 +140,10 @@ FAULTS: Final[Mapping[str, Choice]] = {
     ],
     "dropped line": lambda course, place, flow: [DroppedLine(course.line(place))],
     "doubled line": lambda course, place, flow: [DoubledLine(course.line(place))],
-    "swapped lines": lambda course, place, flow: [SwappedLines(course.line(place))],
+    "swapped lines": lambda course, place, flow: [
+        # Lines behind which another comes unasked: of the answer to EHLO or CAPA.
+        SwappedLines((2, course.line(1), 3)[place])
+    ],
     "reply before the command": lambda course, place, flow: [Insertion(course.line_start(place), _yes(flow))],
     "stray 421": lambda course, place, flow: [Insertion(course.line_start(place), _closing(flow))],
     "plaintext behind the go-ahead": lambda course, place, flow: [
@@ -138,10 +153,49 @@ FAULTS: Final[Mapping[str, Choice]] = {
         HalfClose(course.octets(2) - (0, 1, 2)[place]),
     ],
     "withheld close_notify": lambda course, place, flow: [
-        ZeroWindow(course.end - (0, 1, 24)[place], of="server"),
-        LateEnd(1000),
+        # What comes before is not of the same length each time.
+        ZeroWindow(course.end - (5, 10, 24)[place], of="server"),
     ],
     "another certificate": lambda course, place, flow: [],
+}
+
+# By what errors, and no others, a flow may end through a fault, or a mail of it. Under TLS it may hit the handshake.
+_LATE: Final = {DeadlineExceeded}
+_BROKEN: Final = {ConnectionLost, MessageTruncated, TLSFailed}
+# What is lost or spoilt may be the offer of TLS.
+_GARBLED: Final = {RemoteProtocolError, InjectedData, SecurityError, *_LATE, *_BROKEN}
+ERRORS: Final[Mapping[str, Set[type[MailwireError]]]] = {
+    "latency": _LATE,
+    "bandwidth": set(),
+    "slicer": set(),
+    "slow close": set(),
+    "black hole": _LATE,
+    "reset by the server": _BROKEN,
+    "limited octets": _BROKEN,
+    "down": _BROKEN,
+    "jitter": _LATE,
+    "half-close of the server": _BROKEN,
+    "half-close of the client": _BROKEN,
+    "FIN": _BROKEN,
+    "RST": _BROKEN,
+    "zero window": _LATE,
+    "1 octet/s of the server": _LATE,
+    "1 octet/s of the client": _LATE,
+    "coalesced": _LATE,
+    "insertion": _GARBLED,
+    "bit flip": _GARBLED,
+    # The server refuses what it does not understand, or understands another name or password.
+    "bit flip of the client": {DataRefused, AuthenticationFailed, *_LATE, *_BROKEN},
+    "dropped line": {SecurityError, *_LATE, *_BROKEN},
+    "doubled line": _GARBLED,
+    "swapped lines": _GARBLED,
+    "reply before the command": {RemoteProtocolError, InjectedData, AuthenticationFailed, *_BROKEN},
+    # It is taken for the answer where one is due.
+    "stray 421": {RemoteProtocolError, InjectedData, ReplyError, DataRefused, *_BROKEN},
+    "plaintext behind the go-ahead": {RemoteProtocolError, InjectedData, *_BROKEN},
+    "end without close_notify": {ConnectionLost, MessageTruncated},
+    "withheld close_notify": set(),
+    "another certificate": {ConnectionLost, TLSFailed},
 }
 
 _CERTIFICATES: Final = ("other-host", "expired", "self-signed")
@@ -158,19 +212,24 @@ def lead(flow_name: str, fault_name: str, position: int) -> TimeLapse:
     tls_context = _context(_CERTIFICATES[position] if is_other else "localhost")
     if is_other and not flow.is_encrypted:
         # The client knows nothing of TLS, and the server of nothing else.
-        return _run(flow, faults, tls_context, implicit=True)
-    return _run(flow, faults, tls_context)
+        return _run(flow, faults, ERRORS[fault_name], tls_context, implicit=True)
+    return _run(flow, faults, ERRORS[fault_name], tls_context)
 
 
 def _run(
-    flow: Flow, faults: Sequence[Fault], tls_context: ssl.SSLContext | None, *, implicit: bool = False
+    flow: Flow,
+    faults: Sequence[Fault],
+    errors: Set[type[MailwireError]],
+    tls_context: ssl.SSLContext | None,
+    *,
+    implicit: bool = False,
 ) -> TimeLapse:
     before = open_files()
     loop = TimeLapse()
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         with asyncio.Runner(loop_factory=lambda: loop) as runner:
-            runner.run(_play(flow, faults, tls_context, implicit=implicit))
+            runner.run(_play(flow, faults, errors, tls_context, implicit=implicit))
         gc.collect()
     assert loop.faults == []
     assert loop.ahead < _EVER, "it takes for ever"
@@ -178,7 +237,14 @@ def _run(
     return loop
 
 
-async def _play(flow: Flow, faults: Sequence[Fault], tls_context: ssl.SSLContext | None, *, implicit: bool) -> None:
+async def _play(
+    flow: Flow,
+    faults: Sequence[Fault],
+    errors: Set[type[MailwireError]],
+    tls_context: ssl.SSLContext | None,
+    *,
+    implicit: bool,
+) -> None:
     server = make_server(flow, tls_context if implicit or flow.is_encrypted else None, implicit=implicit)
     is_intact = flow.is_encrypted or not any(isinstance(fault, _FORGING) for fault in faults)
     async with server, FaultProxy(flow.port(server), lambda number, chance: faults) as proxy:
@@ -188,6 +254,7 @@ async def _play(flow: Flow, faults: Sequence[Fault], tls_context: ssl.SSLContext
             await flow.play(run)
         except MailwireError as error:
             str(error)
+            run.errors.append(error)
             is_harmless = bool(faults) and all(isinstance(fault, _HARMLESS) for fault in faults)
             if is_harmless and not isinstance(error, DeadlineExceeded):
                 raise AssertionError("nothing was lost or altered, and all came in time") from error
@@ -198,8 +265,19 @@ async def _play(flow: Flow, faults: Sequence[Fault], tls_context: ssl.SSLContext
         # What is on its way arrives, or is lost; the server decides about it. What comes by octets is cut off.
         await asyncio.sleep(60 if any(isinstance(fault, Bandwidth) for fault in faults) else 3000)
         judge(flow, run, server, is_intact=is_intact)
+        for failure in run.errors:
+            assert type(failure) in errors, f"no error for such a fault: {failure!r}"
+        # Nobody knows where what is encrypted has its line ends.
+        first = [
+            fault for fault in proxy.connections[0].outstanding if not flow.is_encrypted or not _counts_lines(fault)
+        ]
+        assert not first, "the fault has not happened"
         await proxy.close()
     judge(flow, run, server, is_intact=is_intact)
+
+
+def _counts_lines(fault: Fault) -> bool:
+    return isinstance(fault, (DroppedLine, DoubledLine, SwappedLines))
 
 
 _HARMLESS: Final = (Latency, Slices, Coalesced)
