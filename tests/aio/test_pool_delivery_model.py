@@ -1,0 +1,279 @@
+"""What a pool says of mails against a model of it: the server does with each mail what its sender's name asks for, on
+whatever connection it comes, and the pool must find the word for just that.
+"""
+
+import asyncio
+import socket
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
+
+from mailwire import (
+    ConnectionLost,
+    DataRefused,
+    Delivery,
+    Endpoint,
+    MailwireError,
+    Receipt,
+    RecipientsRefused,
+    RemoteProtocolError,
+    ReplyError,
+    SenderRefused,
+    SMTPPool,
+)
+from mailwire.testing.turns import drain_events
+
+RECIPIENTS: Final = ("b@example.org", "c@example.org")
+LONG: Final = b"0123456789abcdef\r\n" * 30_000
+"""More than the sockets at both ends hold: its end cannot have left before the server has read most of it."""
+
+
+@dataclass(frozen=True)
+class Fate:
+    """What the server does with a mail, and what is to be said of it.
+
+    at: the step at which it does something else than to say yes: the verb, or "." behind the message, or "text" in it.
+    says: the replies there; "": it closes instead. What closes, closes behind its reply.
+    """
+
+    at: str
+    says: str
+    delivery: Delivery
+    error: type[MailwireError] | None
+    once: bool = False
+    closes: bool = False
+    stores: bool = False
+
+
+def refusing(at: str, error: type[MailwireError], code: int = 550) -> Fate:
+    return Fate(at, f"{code} no", Delivery.REFUSED, error)
+
+
+def cutting(at: str, delivery: Delivery, **how: Any) -> Fate:
+    return Fate(at, "", delivery, ConnectionLost, closes=True, **how)
+
+
+FATES: Final = {
+    "taken": Fate("", "", Delivery.ACCEPTED, None, stores=True),
+    "mail-refused": refusing("MAIL", SenderRefused),
+    "mail-deferred": refusing("MAIL", SenderRefused, 451),
+    "rcpt-refused": refusing("RCPT", RecipientsRefused),
+    "one-refused": Fate("RCPT", "550 no", Delivery.ACCEPTED, None, once=True, stores=True),
+    "data-refused": refusing("DATA", DataRefused, 554),
+    "refused-at-the-end": refusing(".", DataRefused, 554),
+    "deferred-at-the-end": refusing(".", DataRefused, 452),
+    "421-to-mail": Fate("MAIL", "421 busy", Delivery.REFUSED, SenderRefused, closes=True),
+    "421-to-mail-once": Fate("MAIL", "421 busy", Delivery.REFUSED, SenderRefused, once=True, closes=True, stores=True),
+    "421-to-rcpt": Fate("RCPT", "421 busy", Delivery.NOT_SENT, ReplyError, closes=True),
+    "421-to-data": Fate("DATA", "421 busy", Delivery.REFUSED, DataRefused, closes=True),
+    "421-at-the-end": Fate(".", "421 busy", Delivery.UNKNOWN, DataRefused, closes=True),
+    "cut-at-mail": cutting("MAIL", Delivery.NOT_SENT),
+    "cut-at-mail-once": cutting("MAIL", Delivery.NOT_SENT, once=True, stores=True),
+    "cut-at-rcpt": cutting("RCPT", Delivery.NOT_SENT),
+    "cut-at-data": cutting("DATA", Delivery.NOT_SENT),
+    "cut-in-the-text": cutting("text", Delivery.NOT_SENT),
+    "cut-behind-the-dot": cutting(".", Delivery.UNKNOWN),
+    "cut-behind-what-is-stored": cutting(".", Delivery.UNKNOWN, stores=True),
+    "noise-at-the-end": Fate(".", "what", Delivery.UNKNOWN, RemoteProtocolError, stores=True),
+    "taken-and-closed": Fate(".", "250 ok", Delivery.ACCEPTED, None, closes=True, stores=True),
+}
+# These may move to another connection: nothing was said of the mail but goodbye.
+MOVING: Final = ("421-to-mail", "421-to-mail-once", "cut-at-mail", "cut-at-mail-once")
+
+
+@dataclass
+class Server:
+    """The server. `attempts`: of each mail, on which of them the connection had had another mail."""
+
+    pipelines: bool = False
+    attempts: dict[str, list[bool]] = field(default_factory=dict)
+    stored: Counter[str] = field(default_factory=Counter)
+    idle: set[asyncio.StreamWriter] = field(default_factory=set)
+    serving: set[asyncio.Task[None]] = field(default_factory=set)
+
+    async def connect(self) -> socket.socket:
+        """Return the client's end of a new connection."""
+        client, ours = socket.socketpair()
+        reader, writer = await asyncio.open_connection(sock=ours)
+        task = asyncio.create_task(self._serve(reader, writer))
+        self.serving.add(task)
+        task.add_done_callback(self.serving.discard)
+        return client
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            await self._talk(reader, writer)
+        except ConnectionError:
+            pass
+        finally:
+            self.idle.discard(writer)
+            writer.transport.abort()
+
+    async def _talk(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"220 mx\r\n")
+        name, mails, step = "", 0, Step(writer)
+        while line := (await reader.readline()).decode().rstrip("\r\n"):
+            verb = line.partition(" ")[0]
+            self.idle.discard(writer)
+            if verb == "EHLO":
+                writer.write(b"250-mx\r\n250 PIPELINING\r\n" if self.pipelines else b"250 mx\r\n")
+            elif verb == "MAIL":
+                name = line.partition("<")[2].partition("@")[0]
+                attempts = self.attempts.setdefault(name, [])
+                attempts.append(mails > 0)
+                mails += 1
+                step = Step(writer, FATES[name.partition(".")[0]], is_again=len(attempts) > 1)
+                step.take("MAIL", "250 ok")
+            elif verb == "RCPT":
+                step.take("RCPT", "250 ok")
+            elif verb == "DATA":
+                step.take("DATA", "354 go" if step.accepted else "503 nobody")
+                if step.reads_on and step.accepted and step.code == "354":
+                    await self._read_text(reader, step, name)
+            else:
+                writer.write(b"221 bye\r\n" if verb == "QUIT" else b"250 ok\r\n")
+            if not step.reads_on or verb == "QUIT":
+                await writer.drain()
+                return
+            if verb == "RSET" or step.is_over:
+                self.idle.add(writer)
+
+    async def _read_text(self, reader: asyncio.StreamReader, step: "Step", name: str) -> None:
+        if step.fate.at == "text":
+            await reader.readexactly(1000)
+            step.reads_on = False
+            return
+        while (line := await reader.readline()) != b".\r\n":
+            if not line:
+                raise ConnectionError("the client closes in the middle of a message")
+        step.is_over = True
+        if step.fate.stores:
+            self.stored[name] += 1
+        step.take(".", "250 ok")
+
+    def leave(self, *, says: bytes) -> None:
+        """Close the connections that have nothing to do."""
+        for writer in self.idle:
+            writer.write(says)
+            writer.close()
+        self.idle.clear()
+
+
+class Step:
+    """A mail on its way through the server."""
+
+    def __init__(self, writer: asyncio.StreamWriter, fate: Fate = FATES["taken"], *, is_again: bool = False) -> None:
+        self._writer = writer
+        self.fate = fate
+        self._spares = fate.once and is_again
+        self.accepted = 0
+        self.code = ""
+        self.reads_on = True
+        self.is_over = False
+
+    def take(self, at: str, otherwise: str) -> None:
+        """Answer as the fate wants, or otherwise."""
+        is_fatal = at == self.fate.at and not self._spares
+        reply = self.fate.says if is_fatal else otherwise
+        self._spares = self._spares or (is_fatal and self.fate.once)
+        self.reads_on = not (is_fatal and self.fate.closes)
+        self.code = reply[:3]
+        self.accepted += at == "RCPT" and self.code == "250"
+        if reply:
+            self._writer.write(f"{reply}\r\n".encode())
+
+
+class PoolMachine(RuleBasedStateMachine):
+    """Mails sent over a pool, one after the other and several at a time, to a server that has moods."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.runner = asyncio.Runner()
+        self.names: list[str] = []
+        self.expected: dict[str, tuple[bool, type[MailwireError] | None]] = {}
+
+    @initialize(cap=st.integers(1, 3), pipelines=st.booleans())
+    def begin(self, cap: int, pipelines: bool) -> None:
+        async def begin() -> None:
+            self.server = Server(pipelines)
+            self.pool = SMTPPool(Endpoint("localhost", connect=self.server.connect, tls="none"), max_connections=cap)
+
+        self.runner.run(begin())
+
+    def named(self, fates: list[str]) -> list[str]:
+        names = [f"{fate}.{number}" for number, fate in enumerate(fates, len(self.names))]
+        self.names += names
+        return names
+
+    async def send(self, name: str) -> None:
+        message = LONG if name.startswith("cut-in-the-text") else b"Subject: x\r\n\r\nhello\r\n"
+        error: MailwireError | None = None
+        receipt: Receipt | None
+        try:
+            receipt = await self.pool.send(message, sender=f"{name}@example.org", recipients=RECIPIENTS)
+        except MailwireError as failure:
+            error, receipt = failure, failure.receipt
+        assert receipt is not None
+        assert error is None or error.delivery is receipt.delivery
+        assert not (receipt.retryable and receipt.delivery is Delivery.UNKNOWN)
+        self.judge(name, receipt.delivery, error)
+        if name.startswith("one-refused"):
+            assert [entry.delivery for entry in receipt.recipients] == [Delivery.REFUSED, Delivery.ACCEPTED]
+
+    def judge(self, name: str, delivery: Delivery, error: MailwireError | None) -> None:
+        kind = name.partition(".")[0]
+        fate, attempts = FATES[kind], self.server.attempts[name]
+        moves = kind in MOVING and attempts[0]
+        assert len(attempts) == 1 + moves
+        is_spared = moves and fate.once
+        assert (delivery, type(error) if error else None) == (
+            (Delivery.ACCEPTED, None) if is_spared else (fate.delivery, fate.error)
+        )
+        is_stored = is_spared or (fate.stores and kind not in MOVING)
+        assert self.server.stored[name] == is_stored
+
+    @rule(fate=st.sampled_from([*FATES]))
+    def send_one(self, fate: str) -> None:
+        self.runner.run(self.send(*self.named([fate])))
+
+    @rule(fates=st.lists(st.sampled_from([*FATES]), min_size=2, max_size=5))
+    def send_several(self, fates: list[str]) -> None:
+        async def send() -> None:
+            async with asyncio.TaskGroup() as group:
+                for name in self.named(fates):
+                    group.create_task(self.send(name))
+
+        self.runner.run(send())
+
+    @rule(says=st.sampled_from([b"", b"421 idle\r\n"]), is_known=st.booleans())
+    def server_leaves_what_is_idle(self, says: bytes, is_known: bool) -> None:
+        async def leave() -> None:
+            self.server.leave(says=says)
+            if is_known:
+                await drain_events()
+
+        self.runner.run(leave())
+
+    @invariant()
+    def nothing_is_stored_twice(self) -> None:
+        if self.names:
+            assert max(self.server.stored.values(), default=0) <= 1
+
+    def teardown(self) -> None:
+        async def end() -> None:
+            await self.pool.close()
+            await drain_events()
+            assert not self.server.serving
+            assert asyncio.all_tasks() == {asyncio.current_task()}
+
+        if hasattr(self, "pool"):
+            self.runner.run(end())
+        self.runner.close()
+
+
+PoolMachine.TestCase.settings = settings(max_examples=15, stateful_step_count=12, deadline=None)
+TestWhatAPoolSaysAgainstAModel = PoolMachine.TestCase
