@@ -34,15 +34,17 @@ def endpoint_of(server: MailServer, **settings: Any) -> Endpoint:
 
 
 class Gate:
-    """Mails that hold a connection until `open`."""
+    """Mails that hold a connection until `open`; `begun`: how many of them are under way."""
 
     def __init__(self) -> None:
+        self.begun = 0
         self._opened = asyncio.Event()
 
     def open(self) -> None:
         self._opened.set()
 
     async def message(self, number: int) -> AsyncIterator[bytes]:
+        self.begun += 1
         yield b"Subject: %d\r\n" % number
         await self._opened.wait()
         yield b"\r\nhello\r\n"
