@@ -71,6 +71,10 @@ SAME: Final[dict[tuple[str, str], str]] = {
     ("smtp/group", "if count >= 1 else last)"): _ALONE,
     ("aio/chain", "self.has_concluded: bool = None"): _FALSE,
     ("aio/chain", "if receipt.delivery is ACCEPTED and False else sending.failure(receipt)"): _SLOWER,
+    (
+        "aio/sending",
+        "take_back: self._left = sorted((*passage.places, *self._left)) if self._passages or True",
+    ): _SLOWER,
     ("aio/passage", "self.has_read: bool = None"): _FALSE,
     ("aio/passage", "self._receipt: Receipt | None = ''"): _FALSE,
     ("aio/passage", "write_whole: content = None"): _SLOWER,
@@ -128,6 +132,7 @@ SAME: Final[dict[tuple[str, str], str]] = {
     ("smtp/grouped_pipeline", "add_chunk: self._groups += 1"): _UNFOLDS,
     ("smtp/grouped_pipeline", "settle_group: self._groups += 1"): _UNFOLDS,
     ("smtp/grouped_pipeline", "queue_group: self._groups -= 1"): _UNFOLDS,
+    ("smtp/grouped_pipeline", "__init__: self._groups = 1"): _UNFOLDS,
     ("smtp/grouped_pipeline", "unfold: self._groups = 1"): _UNFOLDS,
     ("smtp/mail_data", "type(None) is MailText"): _SLOWER,
     ("smtp/message_writing", "type(None) is MailText"): _SLOWER,

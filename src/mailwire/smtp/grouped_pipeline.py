@@ -4,7 +4,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any, TypeVar
 
-from .._wire.pipeline import LOCKSTEP, Pipeline, Window
+from .._wire.pipeline import Pipeline
 from .commands import BdatLast, Command
 from .group import ENVELOPE, Group
 
@@ -16,8 +16,8 @@ S = TypeVar("S")
 class GroupedPipeline(Pipeline[Any]):
     """The way out of commands and of groups. Whoever asks for commands gets commands: the groups unfold then."""
 
-    def __init__(self, released: Callable[[Any], None], window: Window = LOCKSTEP) -> None:
-        super().__init__(released, window)
+    def __init__(self, released: Callable[[Any], None]) -> None:
+        super().__init__(released)
         self._groups = 0  # that are queued or in flight
 
     # Groups
