@@ -8,6 +8,7 @@ import pytest
 from mailwire import (
     AmbiguousMessage,
     Batch,
+    Budget,
     CommitReport,
     ConnectionFailed,
     ConnectionLost,
@@ -405,7 +406,7 @@ async def test_a_mark_that_was_never_asked_for_is_not_in_doubt() -> None:
         with pytest.raises(ConnectionLost, match=r"instead of answering DELE 1$"):
             await client.delete([ONE, TWO])
         assert client.last_commit is not None
-        assert client.last_commit.unknown == (ONE,)
+        assert (client.last_commit.unknown, client.last_commit.kept) == ((ONE,), (TWO,))
     assert peer.commands[-1] == "DELE 1"
 
 
@@ -891,6 +892,18 @@ async def test_what_was_to_be_deleted_is_marked_though_the_run_is_broken_off(end
         assert [entry.uid for entry in (await client.commit()).committed] == ["u1"]
 
 
+async def test_what_was_to_be_deleted_is_kept_where_the_rest_of_the_run_is_too_much() -> None:
+    async with ScriptedPeer(*OPENED, *LISTED, "C: RETR 1", "S: +OK", "S: fir", LISTEN) as peer:
+        client = client_of(peer, settings=POP3Settings(drain=Budget(octets=0, seconds=5)))
+        await client.connect()
+        async for item in client.retrieve(await client.listing()):
+            item.delete()
+            break
+        report = await client.commit()
+        assert (report.unknown, report.kept, client.last_commit) == ((), (ONE,), report)
+        assert isinstance(report.error, ConnectionLost)
+
+
 async def test_what_was_to_be_deleted_stays_where_the_session_is_over() -> None:
     async with ScriptedPeer(*OPENED, *LISTED, *TWO_MESSAGES[:4]) as peer:
         client = await connect(peer)
@@ -902,7 +915,8 @@ async def test_what_was_to_be_deleted_stays_where_the_session_is_over() -> None:
         await items.aclose()
         with pytest.raises(LocalProtocolError):
             await client.commit()
-        assert client.last_commit is None
+        assert client.last_commit is not None
+        assert (client.last_commit.kept, client.last_commit.unknown) == ((ONE,), ())
 
 
 async def test_what_was_not_asked_for_behind_a_mark_is_no_mark() -> None:

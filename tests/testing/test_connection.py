@@ -138,18 +138,6 @@ async def test_a_client_that_says_all_and_closes_its_half_is_answered() -> None:
         assert await read_all(client) == GREETING + STILL_HERE
 
 
-async def test_a_client_that_closes_its_half_hears_what_comes_late() -> None:
-    clock, session = Clock(), SMTPServer(Maildrop())
-    session.inject(Delayed("NOOP", 20))
-    async with served(session) as (_, client):
-        assert await read(client) == GREETING
-        await write(client, b"NOOP\r\n")
-        client.shutdown(socket.SHUT_WR)
-        await drain_events()
-        await clock.advance(20)
-        assert await read_all(client) == STILL_HERE
-
-
 async def test_a_client_that_vanishes_leaves_the_maildrop() -> None:
     maildrop = Maildrop([ALICE])
     async with served(POP3Server(maildrop)) as (_, client):

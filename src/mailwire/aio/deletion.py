@@ -3,7 +3,7 @@
 1. DELE marks. What is marked is deleted when QUIT is answered with +OK, and known to be deleted by nothing else. If
    anything comes behind that answer, it may have been the answer to another command: then nothing is known.
 2. A session that ends in any other way leaves what was marked UNKNOWN. By RFC 1939 6 nothing of it is deleted; there
-   are servers that think otherwise. The next complete listing tells. What was waiting to be marked, is not in doubt.
+   are servers that think otherwise. The next complete listing tells. A DELE that never left is not in doubt: KEPT.
 3. -ERR to QUIT says that some of what was marked was deleted and some was not (RFC 1939 6): that is UNKNOWN, too.
 """
 
@@ -37,7 +37,7 @@ class CommitReport:
     committed: deleted.
     refused: not deleted, for the server has refused to mark them, with its -ERR.
     unknown: deleted or not. Messages with a uid are found out about by the next listing (`reconciled`).
-    kept: not deleted, though marked: a later listing has them still.
+    kept: not deleted: the connection was lost before they were marked, or a later listing has them still.
 
     response: the server's answer to QUIT; None if there was none.
     error: why there was none, or why that one tells nothing.
@@ -108,6 +108,7 @@ class Marks:
         self._asked: dict[int, Entry] = {}  # by number; not answered yet
         self._marked: dict[int, Entry] = {}
         self._refused: dict[Entry, Response] = {}
+        self._unsaid: dict[int, Entry] = {}  # to be marked, and never were
 
     def __bool__(self) -> bool:
         """Whether there is anything that QUIT would decide about."""
@@ -135,10 +136,15 @@ class Marks:
         numbers = [command.number for command in commands if isinstance(command, Dele)]
         return [self._asked.pop(number) for number in numbers if number in self._asked]
 
-    def keep_said(self, unanswered: Iterable[Command[object]]) -> None:
-        """Take note that of what was not answered only these commands were said."""
-        said = {command.number for command in unanswered if isinstance(command, Dele)}
-        self._asked = {number: entry for number, entry in self._asked.items() if number in said}
+    def leave_unsaid(self, entries: Iterable[Entry]) -> None:
+        """Take note that `entries` were to be marked, and that DELE will not be said of them any more."""
+        self._unsaid.update((entry.number, entry) for entry in entries if not self.holds(entry))
+
+    def forget_unsaid(self, in_flight: Iterable[Command[object]]) -> None:
+        """Take note that what is not among the commands `in_flight` has never left."""
+        said = {command.number for command in in_flight if isinstance(command, Dele)}
+        unsaid = [self._asked.pop(number) for number in list(self._asked) if number not in said]
+        self.leave_unsaid(unsaid)
 
     def observe(self, received: ResponseReceived) -> None:
         """Take note of a response."""
@@ -160,4 +166,10 @@ class Marks:
 
     def in_doubt(self, error: MailwireError | None, response: Response | None = None) -> CommitReport:
         """Return the report for a session that has ended otherwise."""
-        return CommitReport(refused=dict(self._refused), unknown=self.undecided, response=response, error=error)
+        return CommitReport(
+            refused=dict(self._refused),
+            unknown=self.undecided,
+            kept=tuple(self._unsaid.values()),
+            response=response,
+            error=error,
+        )

@@ -13,7 +13,10 @@ from ..message import Content, Envelope, MessagePolicy, MessageSource
 from ..message.policy import DEFAULT_POLICY
 from ..smtp import Mailbox, MailOptions, Receipt, RecipientOptions
 
-__all__ = ["Mailing", "OnRefused", "Progress", "are_many", "check_settings", "maker_of", "read_by_turns"]
+__all__ = ["Mailing", "OnRefused", "Progress", "are_many", "check_settings", "maker_of", "read_in_turns"]
+
+# So many addresses are read in one turn of the event loop: some ten milliseconds' work.
+_IN_A_TURN: Final = 1000
 
 OnRefused = Literal["send", "abort"]
 """Where some recipients are refused: send the mail to the others, or to nobody."""
@@ -21,10 +24,6 @@ OnRefused = Literal["send", "abort"]
 Progress = Callable[[int, int | None], object]
 """Is told, behind each block, how many octets of the message were handed to the connection, and how many there are in
 all, None if that is not known. What it raises breaks the sending off."""
-
-
-# So many addresses are read in one turn of the event loop: some ten milliseconds' work.
-_IN_A_TURN: Final = 1000
 
 
 class Mailing:
@@ -105,12 +104,12 @@ def are_many(recipients: object) -> TypeGuard[Sequence[str | Address]]:
     return isinstance(recipients, (list, tuple)) and len(recipients) > _IN_A_TURN
 
 
-async def read_by_turns(recipients: Sequence[str | Address]) -> Sequence[str | Address]:
-    """Return `recipients` with their addresses read, between which the event loop has had its turns. What is no address
-    stays what it is, for a Mailing to refuse."""
-    read: list[Any] = []
-    for start in range(0, len(recipients), _IN_A_TURN):
-        read += map(_read, recipients[start : start + _IN_A_TURN])
+async def read_in_turns(recipients: Sequence[str | Address]) -> Sequence[str | Address]:
+    """Return `recipients` with the addresses that are text read, between which the event loop has had its turns. What is
+    no address stays what it is, for a Mailing to refuse."""
+    given, read = tuple(recipients), list[Any]()  # whoever has given them may change them meanwhile
+    for start in range(0, len(given), _IN_A_TURN):
+        read += map(_read, given[start : start + _IN_A_TURN])
         await asyncio.sleep(0)
     return read
 

@@ -14,7 +14,7 @@ from ..message.policy import DEFAULT_POLICY
 from ..smtp import Delivery, MailOptions, Receipt, RecipientOptions
 from .consignment import Messages, Order, check_run
 from .lmtp import LMTPClient
-from .mailing import Mailing, OnRefused, Progress, are_many, check_settings, maker_of, read_by_turns
+from .mailing import Mailing, OnRefused, Progress, are_many, check_settings, maker_of, read_in_turns
 from .pool_connections import PoolConnections, PooledConnection
 from .pool_opening import PoolOpening, pool_closed
 from .pool_sending import PoolSending
@@ -164,7 +164,7 @@ class SMTPPool:
         try:
             self._refuse_if_closed()
             if are_many(recipients):
-                recipients = await read_by_turns(recipients)
+                recipients = await read_in_turns(recipients)
             mailing = maker_of(message)(
                 message,
                 sender=sender,

@@ -212,6 +212,9 @@ class Dialogue:
         if self.is_left:
             self.is_left = False  # there is no second try
             await self._drain_rest()
+            while self.owes_answer:  # to the marks that it wanted
+                awaited = self.connection.awaited
+                self._note(await self.session.next_event(self._timeouts.response, "the answer to", awaited))
         while self._noops:
             self._note(await self.session.next_event(self._timeouts.response, "the answer to", self._noops[0]))
 
@@ -236,7 +239,7 @@ class Dialogue:
             octets = 0
             try:
                 async with Deadline(budget.seconds, "the rest of a retrieval that was broken off"):
-                    while connection.awaited is not None and octets <= budget.octets:
+                    while any(command.streamed for command in connection.in_flight) and octets <= budget.octets:
                         event = await self.session.next_event(None, "")
                         self._note(event)
                         octets += len(event.data) if isinstance(event, MessageData) else 0

@@ -232,7 +232,7 @@ class POP3Sessions(Client[Event]):
                 raise report.error or AssertionError("what is not answered has a reason")
             return report.response
         if isinstance(command, Dele):
-            self._transaction.ask_to_mark(command)
+            self._transaction.say_mark(command)
             return await self._dialogue.answer_to(command)
         return await self._dialogue.ask(command)
 
@@ -274,7 +274,7 @@ class POP3Sessions(Client[Event]):
     def _in_doubt(self, error: MailwireError | None, response: Response | None = None) -> CommitReport:
         # What was waiting to be said, the server was not asked for: it is not in doubt.
         transaction = self._transaction
-        transaction.marks.keep_said(transaction.dialogue.connection.in_flight)
+        transaction.marks.forget_unsaid(transaction.dialogue.connection.in_flight)
         return transaction.marks.in_doubt(error, response)
 
     def _end_session(self, report: CommitReport | None) -> None:
@@ -283,7 +283,7 @@ class POP3Sessions(Client[Event]):
         transaction.dialogue.end()
         if report is None:
             report = self._in_doubt(self._fault)
-        if report.committed or report.refused or report.unknown:
+        if report.committed or report.refused or report.unknown or report.kept:
             self.last_commit = report
 
     def _listed(self, listing: Listing) -> None:
@@ -308,9 +308,12 @@ class POP3Sessions(Client[Event]):
         self._retrieval = None
         self._fault = error if isinstance(error, MailwireError) else None
         if cut:
+            self._transaction.marks.leave_unsaid(to_delete or ())
             self._cut()
         elif to_delete is not None:
             self._transaction.leave(to_delete)
+            if self._session is None:  # it was cut before: what was still to be marked is told of now
+                self._end_session(None)
         self._end_call(error)
 
     def _end_call(self, error: BaseException | None) -> None:

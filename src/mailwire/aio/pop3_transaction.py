@@ -5,7 +5,6 @@ is found in this session's own listing before its number is used.
 """
 
 from collections.abc import Callable, Iterable, Sequence
-from contextlib import suppress
 from itertools import islice
 from typing import Final
 
@@ -133,7 +132,7 @@ class Transaction:
             while self.dialogue.owes_answer:
                 await self.dialogue.next_response()
 
-    def ask_to_mark(self, command: Dele) -> None:
+    def say_mark(self, command: Dele) -> None:
         """Say `command`, and take note of it. Raises LocalProtocolError if it is out of place."""
         self.dialogue.send(command)
         entry = None if self.listing is None else self.listing.numbered(command.number)
@@ -142,10 +141,12 @@ class Transaction:
     def leave(self, wanted: Iterable[Entry]) -> None:
         """Say nothing more of what is waiting to be said, but DELE of it and of what is `wanted` to be marked; leave to
         others what is unanswered."""
-        unsaid = self.marks.discard(self.dialogue.discard_queued())
-        with suppress(MailwireError):  # a session that is over by itself is told of by whoever wants it next
-            for entry in (*unsaid, *wanted):
+        unsaid = [*self.marks.discard(self.dialogue.discard_queued()), *wanted]
+        try:
+            for entry in unsaid:
                 self.mark(entry)
+        except MailwireError:  # the session is over, as whoever wants it next is told
+            self.marks.leave_unsaid(unsaid)
         self.dialogue.is_left = self.dialogue.owes_answer
 
     # Private

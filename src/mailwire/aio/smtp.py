@@ -34,7 +34,7 @@ from .client import Client
 from .consignment import Messages, Order, check_run
 from .dialogue import Dialogue
 from .initiation import Initiation, can_do_with_helo
-from .mailing import Mailing, OnRefused, Progress, are_many, check_settings, maker_of, read_by_turns
+from .mailing import Mailing, OnRefused, Progress, are_many, check_settings, maker_of, read_in_turns
 from .sending import Sending
 from .session import Session
 
@@ -130,7 +130,7 @@ class SMTPClient(Client[Event]):
         mailing: Mailing | None = None
         try:
             if are_many(recipients):
-                recipients = await read_by_turns(recipients)
+                recipients = await read_in_turns(recipients)
             mailing = maker_of(message)(
                 message,
                 sender=sender,

@@ -212,9 +212,9 @@ class _SQLitePage:
 
     async def write(self, records: Iterable[Record]) -> None:
         written = tuple(records)
-        # Each is made a row in the thread, when it is its turn: there may be a million.
+        # The rows are made in the thread, for there may be a million, and before others are kept from the file.
         await self._database.run(
-            lambda connection: _write(connection, ((self._account, *_row(record)) for record in written))
+            lambda connection: _write(connection, [(self._account, *_row(record)) for record in written])
         )
 
     async def forget(self, uids: Iterable[str]) -> None:

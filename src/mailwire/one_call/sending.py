@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 from email.headerregistry import Address
 
 from ..aio.lmtp import LMTPClient
-from ..aio.mailing import Mailing, OnRefused, Progress, are_many, read_by_turns
+from ..aio.mailing import Mailing, OnRefused, Progress, are_many, read_in_turns
 from ..aio.smtp import SMTPClient
 from ..endpoint import Chunking, Endpoint
 from ..errors import MailwireError
@@ -46,7 +46,7 @@ async def send(
     try:
         # Nobody is connected to with what cannot be sent.
         if are_many(recipients):
-            recipients = await read_by_turns(recipients)
+            recipients = await read_in_turns(recipients)
         mailing = Mailing.of(
             message,
             sender=sender,

@@ -98,15 +98,11 @@ class Connection(asyncio.Protocol):
             elif self._waiting is None:
                 self._waiting = asyncio.get_running_loop().create_task(self._answer_in_silence())
 
-    def eof_received(self) -> bool:
+    def eof_received(self) -> None:
         # In the handshake it is too early to say: what came before it has not been heard. connection_lost() follows.
-        if self._is_shaking_hands:
-            return False
-        self._session.receive_eof()
-        self._answer()
-        # A client that says no more may hear all the same, what comes late included; not so under TLS, where the event
-        # loop closes.
-        return self._session.delay is not None and not self._session.is_encrypted
+        if not self._is_shaking_hands:
+            self._session.receive_eof()
+            self._answer()
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._is_lost = True

@@ -399,7 +399,7 @@ class POP3Server(Session):
 
 
 def _has_utf8_header(content: bytes) -> bool:
-    header = content[: content.find(b"\r\n\r\n")]
+    header, _, _ = content.partition(b"\r\n\r\n")
     try:
         header.decode()
     except UnicodeDecodeError:
