@@ -86,7 +86,8 @@ class Outcome:
     text: a regular expression for something that the error says.
     hidden: what must not be shown anywhere, besides the canary in all its spellings.
     growth: by so many MiB the most that the process ever had may grow, at both ends together.
-    work: at most so many seconds of the processor's time it takes, at both ends together; None where that is no matter.
+    work: at most so many seconds of the processor's time it takes, at both ends together, but for the garbage
+        collector's; None where that is no matter.
     turn: at most so many of them pass between two turns of the event loop.
     taken: at most so many octets are taken from a server that goes on and on; None where it is known to stop.
     """

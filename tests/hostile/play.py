@@ -21,7 +21,6 @@ import re
 import socket
 import sys
 import threading
-import time
 from collections.abc import Callable, Mapping
 from contextlib import nullcontext
 from functools import reduce
@@ -39,7 +38,7 @@ from mailwire.testing.turns import drain_events
 from tests.clock import StandingClock
 from tests.hostile.case import PASSWORD, Case, Deed, Link, Outcome
 from tests.hostile.deeds import Ending, do
-from tests.hostile.watch import WatchedLoop
+from tests.hostile.watch import Stopwatch, WatchedLoop
 from tests.sasl.secrecy import CANARY, assert_hidden, spellings
 
 __all__ = ["play"]
@@ -75,15 +74,17 @@ async def play(case: Case, deed: Deed, link: Link, read_log: Callable[[], str]) 
     async with peer, sequel if case.sequel else nullcontext():
         endpoint = _endpoint_of(peer, case, link)
         later = _endpoint_of(sequel, case, link) if case.sequel else None
-        with loop.watched() if isinstance(loop, WatchedLoop) else nullcontext():
-            began = time.process_time()
+        with (
+            loop.watched() if isinstance(loop, WatchedLoop) else nullcontext(),
+            Stopwatch(of_all_threads=True) as work,
+        ):
             doing = asyncio.create_task(do(case, deed, endpoint, later, transcript, peer))
             if clock is not None and case.seconds:
                 await _let_pass(case.seconds, clock, doing, peer)
             ending = await doing
-            work = time.process_time() - began
+            taken = work.seconds
     if not _is_traced():
-        assert case.outcome.work is None or work <= case.outcome.work
+        assert case.outcome.work is None or taken <= case.outcome.work
         assert not isinstance(loop, WatchedLoop) or loop.longest_turn <= case.outcome.turn
     await drain_events()
     # The threads of the loop's own are its; whoever still waits for one of them, has left a task behind.

@@ -1,6 +1,6 @@
 """An event loop that is watched: for how long a turn of it keeps the processor, and whether anything can still happen.
 
-Both hold on a busy machine, too. A turn is measured by the processor time of its thread, to which no other process
+Both hold on a busy machine, too. What something takes is measured by the processor's time, to which no other process
 adds; what the garbage collector takes is not counted, as it goes by what the whole test run has in memory. And where a
 clock stands still, what waits for a time to come waits for ever: that is found out, and not taken for a slow machine.
 """
@@ -8,15 +8,55 @@ clock stands still, what waits for a time to come waits for ever: that is found 
 import asyncio
 import gc
 import selectors
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any, Final
+from typing import Any, Final, Self
 
-__all__ = ["Hang", "WatchedLoop"]
+__all__ = ["Hang", "Stopwatch", "WatchedLoop"]
 
 # Seconds for which a thread may be at work. Nothing else comes from outside.
 _PATIENCE: Final = 60
+
+
+class Stopwatch:
+    """The processor time that has passed since this was entered, or begun again, without the garbage collector's.
+
+    of_all_threads: whether that of all threads is counted, or only that of the one in which this is entered.
+    """
+
+    def __init__(self, *, of_all_threads: bool) -> None:
+        self._of_all_threads = of_all_threads
+        self._clock = time.process_time if of_all_threads else time.thread_time
+        self._thread = 0
+        self._began = 0.0
+        self._collecting = 0.0  # since when the garbage collector is at work
+
+    def __enter__(self) -> Self:
+        self._thread = threading.get_ident()
+        gc.callbacks.append(self._leave_out)
+        self.begin()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        gc.callbacks.remove(self._leave_out)
+
+    def begin(self) -> None:
+        """Count from here on."""
+        self._began = self._clock()
+
+    @property
+    def seconds(self) -> float:
+        """What has passed until now."""
+        return self._clock() - self._began
+
+    def _leave_out(self, phase: str, _: dict[str, Any]) -> None:
+        # It ends in the thread in which it began, which may be another's.
+        if phase == "start":
+            self._collecting = time.thread_time()
+        elif self._of_all_threads or threading.get_ident() == self._thread:
+            self._began += time.thread_time() - self._collecting
 
 
 class Hang(Exception):
@@ -31,38 +71,28 @@ class WatchedLoop(asyncio.SelectorEventLoop):
 
     def __init__(self) -> None:
         self.longest_turn = 0.0
-        self._began: float | None = None
-        self._collecting = 0.0  # since when the garbage collector is at work
+        self._turn: Stopwatch | None = None
         super().__init__(_Selector(self))
 
     @contextmanager
     def watched(self) -> Iterator[None]:
         """Measure the turns meanwhile, the present one from here on, and the last one up to the end of this."""
-        gc.callbacks.append(self._leave_out)
-        self._began = time.thread_time()
-        try:
-            yield
-        finally:
-            self.end_turn()
-            self._began = None
-            gc.callbacks.remove(self._leave_out)
+        with Stopwatch(of_all_threads=False) as self._turn:
+            try:
+                yield
+            finally:
+                self.end_turn()
+                self._turn = None
 
     def end_turn(self) -> None:
         """Take note of how long the turn was that ends here."""
-        if self._began is not None:
-            self.longest_turn = max(self.longest_turn, time.thread_time() - self._began)
+        if self._turn is not None:
+            self.longest_turn = max(self.longest_turn, self._turn.seconds)
 
     def begin_turn(self) -> None:
         """Measure the turn that begins here."""
-        if self._began is not None:
-            self._began = time.thread_time()
-
-    def _leave_out(self, phase: str, _: dict[str, Any]) -> None:
-        now = time.thread_time()
-        if phase == "start":
-            self._collecting = now
-        elif self._began is not None:
-            self._began += now - self._collecting
+        if self._turn is not None:
+            self._turn.begin()
 
 
 class _Selector(selectors.DefaultSelector):
