@@ -121,7 +121,7 @@ class Case:
     script: the same, step by step; sequel: what it does when the client comes again.
     settings: those of the endpoint; its password is a canary unless they say otherwise.
     deeds: what the client does, each in a play of its own.
-    seconds: within which it must end, by the client's own deadline; 0 where it ends without one.
+    seconds: after which it must end, by the client's own deadline; 0 where it ends without one.
     message, recipients, arguments: what is sent, to whom, and how.
     buffer_size: of the sockets at both ends, in octets.
     logged: whether all that is logged is kept, in search of secrets; it takes more memory than what is tried.

@@ -2,8 +2,8 @@
 
 Whatever the case, it holds that
 
-- it ends by itself, at the latest with the deadline that the client was given, and where it was given none, by none:
-  the clock stands still;
+- it ends by itself: with the deadline that the client was given, neither later nor before; and where it was given none,
+  by none: the clock stands still;
 - no secret is on the wire outside TLS, nor in any error, log, transcript or local variable of ours;
 - it takes no more memory than a session needs, however much the server says, and no more work;
 - no turn of the event loop keeps it from others for long;
@@ -123,9 +123,11 @@ async def _warm_up() -> None:
 
 async def _let_pass(seconds: float, clock: StandingClock, doing: "asyncio.Task[Ending]", peer: ScriptedPeer) -> None:
     await peer.rest()  # here the client is where it waits in vain
-    for _ in range(_TICKS + 1):
-        if not doing.done():
-            await clock.advance(seconds / _TICKS)
+    for _ in range(_TICKS - 1):
+        await clock.advance(seconds / _TICKS)
+        assert not doing.done(), "the deadline has not passed, and it is over"
+    for _ in range(2):
+        await clock.advance(seconds / _TICKS)
     assert doing.done(), "the deadline has passed, and it goes on"
 
 

@@ -311,7 +311,7 @@ LEAVING: Final = [
     ),
     case("quit-err", (*BEGUN, "S: x", "S: .", "C: QUIT", "S: -ERR no", LISTEN), None, SAID_QUIT, b"x\r\n"),
     case("quit-fin", (*BEGUN, "S: x", "S: .", "C: QUIT", FIN), None, SAID_QUIT, b"x\r\n"),
-    case("quit-stall", (*BEGUN, "S: x", "S: .", "C: QUIT", STALL), None, SAID_QUIT, b"x\r\n", seconds=6),
+    case("quit-stall", (*BEGUN, "S: x", "S: .", "C: QUIT", STALL), None, SAID_QUIT, b"x\r\n", seconds=1),
     case("no-close-notify", (*BEGUN, "S: x", "S: .", *QUIT[:2], WITHHOLD), None, SAID_QUIT, b"x\r\n", seconds=1),
 ]
 
