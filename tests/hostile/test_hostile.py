@@ -126,3 +126,34 @@ def test_every_class_of_what_servers_do_is_played(protocol: str) -> None:
 def test_every_case_has_a_name_of_its_own(chapter: str) -> None:
     names = [case.name for case in CASES[chapter]]
     assert len(set(names)) == len(names)
+
+
+def test_no_case_has_looser_bounds_but_these() -> None:
+    bounds = {
+        (chapter, case.name): (case.outcome.growth, case.outcome.turn, case.logged)
+        for chapter, cases in CASES.items()
+        for case in cases
+    }
+    assert {name: loose for name, loose in bounds.items() if loose != (16, 0.05, True)} == {
+        ("SMTP sending", "pipeline-deadlock"): (16, 0.1, False),
+        ("POP3 deleting", "uidl-million"): (64, 0.05, True),
+    }
+
+
+def test_no_case_has_longer_than_these_to_work() -> None:
+    limits = {
+        (chapter, case.name): case.outcome.work
+        for chapter, cases in CASES.items()
+        for case in cases
+        if case.outcome.work is not None
+    }
+    bombs = [name for name in limits if name[1].startswith("mime-bombs-")]
+    early = [name for name in limits if name[1].startswith("reject-mid-data-")]
+    assert (len(bombs), len(early)) == (6, 6)
+    assert limits == {
+        **dict.fromkeys(bombs, 0.05),
+        **dict.fromkeys(early, 1),
+        ("SMTP AUTH", "scram-i-4294967295"): 0.05,
+        ("SMTP sending", "pipeline-deadlock"): 20,
+        ("POP3 deleting", "uidl-million"): 10,
+    }
