@@ -181,8 +181,9 @@ class POP3Calls:
             case "connect":
                 await client.connect()
             case "listing":
-                entries.update((entry.number, entry) for entry in await client.listing())
-                value.told = sorted(entries)
+                listing = await client.listing()
+                entries.update((entry.number, entry) for entry in listing)
+                value.told = [(entry.number, entry.size, entry.uid) for entry in listing]
             case "RETR":
                 value.told = told = []
                 items = client.retrieve([entries[number] for number in numbers])
@@ -201,11 +202,12 @@ class POP3Calls:
             case "LANG":
                 value.told = _texts(await client.lang(*lines[0].split(" ")[1:]))
             case "STAT":
-                await client.stat()
+                drop = await client.stat()
+                value.told = [drop.count, drop.octets]
             case "RSET":
                 await client.rollback()
             case "LAST":
-                await client.last()
+                value.told = [await client.last()]
             case "NOOP":
                 await drain_events()  # if the server goes, it has gone
                 await client.noop()
@@ -272,8 +274,11 @@ class POP3Calls:
             ]
             return tuple(marks)
         if call.name == "listing":
-            scan = next(answer for answer in told[1:] if answer.is_ok)
-            return [int(line.split()[0]) for line in scan.body or ()]
+            sizes, uids = (_columns(answer) for answer in (*told[1:], Answer(b"-ERR"))[:2])
+            numbers = sorted({*sizes, *uids})
+            return [(number, int(sizes.get(number, "0")), uids.get(number)) for number in numbers]
+        if call.name in ("STAT", "LAST"):
+            return [int(word) for word in told[0].status.split()[1 : {"STAT": 3, "LAST": 2}[call.name]]]
         if call.name in ("LIST", "UIDL", "LANG"):
             answer = told[0]
             return answer.status.split(b" ", 1)[1:] if answer.body is None else answer.body
@@ -334,6 +339,12 @@ def _marks_in(story: POP3Story) -> tuple[list[int], list[int], list[int]]:
 
 def _numbers(entries: Iterable[Entry]) -> list[int]:
     return [entry.number for entry in entries]
+
+
+def _columns(answer: Answer) -> dict[int, str]:
+    # What stands behind each number of a listing.
+    words = [line.decode().split() for line in answer.body or ()]
+    return {int(number): told for number, told, *_ in words}
 
 
 def _lines(message: bytes) -> list[bytes]:
