@@ -1,13 +1,16 @@
 """What is led through mailwire's readers and writers, to find out how much work it is: in sizes and in pieces."""
 
 from collections.abc import Callable, Iterator, Mapping
+from itertools import cycle
 from typing import Final, TypeAlias
 
+from mailwire import smtp
 from mailwire._wire.dots import DotStuffer
 from mailwire.aio.preview import Beginning
-from mailwire.pop3 import List, MessageData, MessageEnd, Retr, Uidl
+from mailwire.pop3 import List, MessageData, MessageEnd, Retr, Uidl, Window
 from mailwire.smtp.reply import ReplyReader
 from tests.pop3.sessions import logged_in
+from tests.smtp.sessions import A, at, events_of
 
 __all__ = ["WAYS", "Way"]
 
@@ -39,6 +42,29 @@ def retrieving(line: bytes, piece: int) -> Way:
                     received += len(event.data) if isinstance(event, MessageData) else 0
             assert isinstance(last, MessageEnd)
             assert received == last.octets
+
+        return read
+
+    return work
+
+
+def retrieving_many(piece: int) -> Way:
+    # So many messages, all asked for before the first of them comes.
+    def work(count: int) -> Callable[[], object]:
+        connection = logged_in(window=Window(count, 2**40))
+        answers = b"+OK\r\nhello\r\n.\r\n" * count
+
+        def read() -> None:
+            for number in range(1, count + 1):
+                connection.send(Retr(number))
+            connection.data_to_send()
+            assert len(connection.in_flight) == count
+            ends = 0
+            for octets in pieces(answers, piece):
+                connection.receive_data(octets)
+                while (event := connection.next_event()) is not None:
+                    ends += isinstance(event, MessageEnd)
+            assert ends == count
 
         return read
 
@@ -77,6 +103,56 @@ def replying(line: bytes, piece: int) -> Way:
                     pass
 
         return read
+
+    return work
+
+
+def replying_at_length(piece: int) -> Way:
+    # One reply of so many lines.
+    def work(count: int) -> Callable[[], object]:
+        reader, answer = ReplyReader(), b"250-what is said\r\n" * (count - 1) + b"250 ok\r\n"
+
+        def read() -> None:
+            replies = []
+            for octets in pieces(answer, piece):
+                reader.feed(octets)
+                if (reply := reader.next_reply()) is not None:
+                    replies.append(reply)
+            assert [len(reply.lines) for reply in replies] == [count]
+
+        return read
+
+    return work
+
+
+# What is said
+
+
+def mailing(*answers: bytes, groups: bool) -> Way:
+    # A mail to so many, each of whom gets one of the `answers`, by turns.
+    def work(count: int) -> Callable[[], object]:
+        connection = at(smtp.State.READY, smtp.Connection(groups=groups))
+        recipients = [smtp.Mailbox(f"user{number}", "example.org") for number in range(count)]
+        replies = cycle(answers)
+
+        def answer(line: bytes) -> bytes:
+            return next(replies) if line.startswith(b"RCPT") else b"354 go" if line == b"DATA" else b"250 ok"
+
+        def send() -> None:
+            transaction = smtp.Transaction(connection, A, recipients)
+            while not transaction.finished:
+                if transaction.wants_data:
+                    transaction.send_whole(b"hello\r\n")
+                lines = b"".join(connection.data_to_send()).removeprefix(b"hello\r\n").splitlines()
+                assert lines, "it waits for nothing"
+                connection.receive_data(b"".join(answer(line) + b"\r\n" for line in lines))
+                for event in events_of(connection):
+                    assert isinstance(event, smtp.ReplyReceived | smtp.GroupsAnswered)
+                    assert transaction.receive(event)
+            words = [recipient.delivery for recipient in transaction.receipt().recipients]
+            assert words.count(smtp.Delivery.ACCEPTED) == count // len(answers)
+
+        return send
 
     return work
 
@@ -126,5 +202,9 @@ WAYS: Final[Mapping[str, Way]] = {
     "UIDL": listing("UIDL", b"%d u%08x\r\n", _PIECE),
     "UIDL, blanks": listing("UIDL", b"%d  u%08x\r\n", _PIECE),
     "LIST": listing("LIST", b"%d %d\r\n", _PIECE),
+    "RETR in flight": retrieving_many(16),
+    "lines of a reply": replying_at_length(16),
+    "RCPT in groups": mailing(b"250 ok", groups=True),
+    "RCPT, half of them refused": mailing(b"250 ok", b"550 no", groups=False),
 }
 """By their names; in pieces, if nothing else is said."""

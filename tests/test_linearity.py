@@ -16,7 +16,7 @@ from tests.counted import Counted, Work, count, instrumented
 RATIO = 2.4
 PIECE = 8 * 1024
 
-OTHERS = ["tests.linear_work", "tests.pop3.sessions"]
+OTHERS = ["tests.linear_work", "tests.pop3.sessions", "tests.smtp.sessions", "tests.smtp.model_server"]
 COUNTED = Counted("mailwire", *OTHERS)
 
 
@@ -41,6 +41,13 @@ LINES = ["text", "dots", "one line", "bare"]
 WAYS = [f"{what} of {line}" for what in ("RETR", "replies", "stuffing") for line in LINES]
 BYTEWISE = [f"{what} of {line} octet by octet" for what in ("RETR", "replies", "stuffing", "preview") for line in LINES]
 LISTINGS = ["UIDL", "UIDL, blanks", "LIST"]
+# What there are many of, and how many: each time, and where it is exhaustive.
+MANY = {
+    "RETR in flight": ([400, 800], [100, 200, 400, 800, 1600]),
+    "lines of a reply": ([128, 256, 512], [64, 128, 256, 512]),
+    "RCPT in groups": ([500, 1_000], [1_250, 2_500, 5_000, 10_000]),
+    "RCPT, half of them refused": ([500, 1_000], [1_250, 2_500, 5_000, 10_000]),
+}
 
 
 @pytest.mark.parametrize("name", WAYS)
@@ -57,6 +64,11 @@ def test_twice_as_much_octet_by_octet_takes_twice_as_long(led: ModuleType, name:
 @pytest.mark.parametrize("name", LISTINGS)
 def test_twice_as_many_messages_take_twice_as_long(led: ModuleType, name: str) -> None:
     assert_linear(led, name, [2_000, 4_000])
+
+
+@pytest.mark.parametrize("name", MANY)
+def test_twice_as_many_commands_or_lines_take_twice_as_long(led: ModuleType, name: str) -> None:
+    assert_linear(led, name, MANY[name][0])
 
 
 @pytest.mark.exhaustive
@@ -77,8 +89,14 @@ def test_a_million_messages_take_no_longer_than_that(led: ModuleType, name: str)
     assert_linear(led, name, [62_500 * 2**power for power in range(5)])
 
 
+@pytest.mark.exhaustive
+@pytest.mark.parametrize("name", MANY)
+def test_ten_thousand_commands_take_no_longer_than_that(led: ModuleType, name: str) -> None:
+    assert_linear(led, name, MANY[name][1])
+
+
 def test_every_way_is_tried(led: ModuleType) -> None:
-    assert [*led.WAYS] == [*WAYS, *BYTEWISE, *LISTINGS]
+    assert [*led.WAYS] == [*WAYS, *BYTEWISE, *LISTINGS, *MANY]
 
 
 # What the counter finds
