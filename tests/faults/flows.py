@@ -21,7 +21,18 @@ from mailwire import (
 )
 from mailwire.testing import Account, MailServer, client_context
 
-__all__ = ["BODY", "FLOWS", "STORED", "Flow", "Run", "committing", "deliveries", "judge", "make_server"]
+__all__ = [
+    "BODY",
+    "FLOWS",
+    "STORED",
+    "Flow",
+    "Run",
+    "committing",
+    "deliveries",
+    "judge",
+    "make_server",
+    "sending_by_a_pool",
+]
 
 BODY: Final = b"".join(b"line %d of it\r\n..\r\n.\r\n" % number for number in range(150))
 """What makes a message long enough to be hit in its middle."""
@@ -45,11 +56,13 @@ class Run:
     got: what was retrieved, whole, by unique ids.
     reports: what is known of each message that was to be deleted.
     errors: those by which a mail among others failed.
+    doubts: those by which it is unknown whether something was deleted, which is no failure of the call.
     """
 
     endpoint: Endpoint
     words: dict[int, Delivery] = field(default_factory=dict)
     errors: list[MailwireError] = field(default_factory=list)
+    doubts: list[MailwireError] = field(default_factory=list)
     got: dict[str, bytes] = field(default_factory=dict)
     committed: set[str] = field(default_factory=set)
     remaining: set[str] = field(default_factory=set)
@@ -175,6 +188,8 @@ async def committing(run: Run) -> None:
         if (report := client.last_commit) is not None:
             run.committed = {*report.committed_uids}
             run.remaining = {*report.remaining_uids}
+            if report.error is not None:
+                run.doubts.append(report.error)
 
 
 FLOWS: Final[Mapping[str, Flow]] = {

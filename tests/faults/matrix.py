@@ -15,6 +15,8 @@ from mailwire import (
     ConnectionLost,
     DataRefused,
     DeadlineExceeded,
+    Delivery,
+    Desynchronised,
     InjectedData,
     MailwireError,
     MessageTruncated,
@@ -36,15 +38,16 @@ from mailwire.testing import (
     Insertion,
     LateEnd,
     Latency,
+    MailServer,
     Slices,
     SwappedLines,
     ZeroWindow,
     server_context,
 )
-from tests.faults.flows import FLOWS, Flow, Run, committing, judge, make_server
+from tests.faults.flows import FLOWS, STORED, Flow, Run, committing, judge, make_server, sending_by_a_pool
 from tests.time_lapse import TimeLapse
 
-__all__ = ["ERRORS", "FAULTS", "POSITIONS", "lead", "open_files"]
+__all__ = ["ERRORS", "FATAL", "FATAL_TO_TLS", "FAULTS", "POSITIONS", "lead", "must_fail", "open_files"]
 
 POSITIONS: Final = range(3)
 
@@ -197,6 +200,26 @@ ERRORS: Final[Mapping[str, Set[type[MailwireError]]]] = {
     "withheld close_notify": set(),
     "another certificate": {ConnectionLost, TLSFailed},
 }
+# And by which the answer to QUIT may be missed besides, where it decides: there is no call then that fails.
+_DOUBTS: Final[Set[type[MailwireError]]] = {Desynchronised, *_LATE}
+
+# What must end in an error: a connection that ends, or on which nothing comes any more, is missed wherever that is, for
+# each place is before the end of what decides; and so is one that is opened to the wrong server, or to none.
+FATAL: Final = (
+    *("black hole", "reset by the server", "limited octets", "down", "half-close of the server"),
+    *("half-close of the client", "FIN", "RST", "zero window", "end without close_notify", "another certificate"),
+)
+# And where TLS is, or was to be: not one octet can be altered.
+FATAL_TO_TLS: Final = ("insertion", "bit flip", "bit flip of the client")
+# But of a mail in a run nothing was sent yet, where the server says no word of what decides: it moves, and is taken.
+MOVES: Final = {("send_all", "end without close_notify", 2), ("pool", "end without close_notify", 2)}
+
+
+def must_fail(flow_name: str, fault_name: str, position: int) -> bool:
+    """Whether a fault at this place of a flow must come out as an error."""
+    fatal = (*FATAL, *FATAL_TO_TLS) if FLOWS[flow_name].is_encrypted else FATAL
+    return fault_name in fatal and (flow_name, fault_name, position) not in MOVES
+
 
 _CERTIFICATES: Final = ("other-host", "expired", "self-signed")
 
@@ -207,29 +230,49 @@ def lead(flow_name: str, fault_name: str, position: int) -> TimeLapse:
     Returns the loop, in which all is over.
     """
     flow, course = FLOWS[flow_name], _course(flow_name)
-    faults = FAULTS[fault_name](course, position, flow)
     is_other = fault_name == "another certificate"
-    tls_context = _context(_CERTIFICATES[position] if is_other else "localhost")
-    if is_other and not flow.is_encrypted:
-        # The client knows nothing of TLS, and the server of nothing else.
-        return _run(flow, faults, ERRORS[fault_name], tls_context, implicit=True)
-    return _run(flow, faults, ERRORS[fault_name], tls_context)
+    return _run(
+        _Trial(
+            flow,
+            FAULTS[fault_name](course, position, flow),
+            ERRORS[fault_name],
+            must_fail(flow_name, fault_name, position),
+            _context(_CERTIFICATES[position] if is_other else "localhost"),
+            is_other,
+        )
+    )
 
 
-def _run(
-    flow: Flow,
-    faults: Sequence[Fault],
-    errors: Set[type[MailwireError]],
-    tls_context: ssl.SSLContext | None,
-    *,
-    implicit: bool = False,
-) -> TimeLapse:
+@dataclass(frozen=True)
+class _Trial:
+    """A flow, and what goes wrong with it.
+
+    errors: by which it may end.
+    must_fail: whether it must end by one.
+    is_other: whether the certificate is not the server's.
+    """
+
+    flow: Flow
+    faults: Sequence[Fault]
+    errors: Set[type[MailwireError]]
+    must_fail: bool
+    tls_context: ssl.SSLContext
+    is_other: bool
+
+    def server(self) -> MailServer:
+        # Where the client knows nothing of TLS, the server with another certificate knows of nothing else.
+        is_plain = not self.flow.is_encrypted
+        context = self.tls_context if self.is_other or not is_plain else None
+        return make_server(self.flow, context, implicit=self.is_other and is_plain)
+
+
+def _run(trial: _Trial) -> TimeLapse:
     before = open_files()
     loop = TimeLapse()
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         with asyncio.Runner(loop_factory=lambda: loop) as runner:
-            runner.run(_play(flow, faults, errors, tls_context, implicit=implicit))
+            runner.run(_play(trial))
         gc.collect()
     assert loop.faults == []
     assert loop.ahead < _EVER, "it takes for ever"
@@ -237,15 +280,8 @@ def _run(
     return loop
 
 
-async def _play(
-    flow: Flow,
-    faults: Sequence[Fault],
-    errors: Set[type[MailwireError]],
-    tls_context: ssl.SSLContext | None,
-    *,
-    implicit: bool,
-) -> None:
-    server = make_server(flow, tls_context if implicit or flow.is_encrypted else None, implicit=implicit)
+async def _play(trial: _Trial) -> None:
+    flow, faults, server = trial.flow, trial.faults, trial.server()
     is_intact = flow.is_encrypted or not any(isinstance(fault, _FORGING) for fault in faults)
     async with server, FaultProxy(flow.port(server), lambda number, chance: faults) as proxy:
         others = asyncio.all_tasks()
@@ -266,7 +302,12 @@ async def _play(
         await asyncio.sleep(60 if any(isinstance(fault, Bandwidth) for fault in faults) else 3000)
         judge(flow, run, server, is_intact=is_intact)
         for failure in run.errors:
-            assert type(failure) in errors, f"no error for such a fault: {failure!r}"
+            assert type(failure) in trial.errors, f"no error for such a fault: {failure!r}"
+        for doubt in run.doubts:
+            assert type(doubt) in trial.errors | _DOUBTS, f"no doubt by such a fault: {doubt!r}"
+        assert run.errors or run.doubts or not trial.must_fail, "no error came of it"
+        if trial.is_other:
+            _judge_other_certificate(flow, run, server)
         # Nobody knows where what is encrypted has its line ends.
         first = [
             fault for fault in proxy.connections[0].outstanding if not flow.is_encrypted or not _counts_lines(fault)
@@ -274,6 +315,23 @@ async def _play(
         assert not first, "the fault has not happened"
         await proxy.close()
     judge(flow, run, server, is_intact=is_intact)
+
+
+def _judge_other_certificate(flow: Flow, run: Run, server: MailServer) -> None:
+    # The client has seen it, or nothing at all; and the server has nothing of the client.
+    for error in run.errors:
+        if flow.is_encrypted:
+            assert isinstance(error, TLSFailed)
+            assert isinstance(error.__cause__, ssl.SSLCertVerificationError), "the certificate was not looked at"
+        else:
+            assert isinstance(error, ConnectionLost)
+            assert "TLS from the first byte" in str(error)
+    assert len(run.errors) == (flow.mails if flow.play is sending_by_a_pool else 1)
+    assert {*run.words.values()} <= {Delivery.NOT_SENT}
+    assert not run.got
+    assert not run.marked
+    there = [message.uid for user in ("b", "c") for message in server.messages(user)]
+    assert there == ([*STORED] if flow.protocol == "pop3" else [])
 
 
 def _counts_lines(fault: Fault) -> bool:
@@ -318,7 +376,8 @@ def _course(flow_name: str) -> Course:
     lines = _lines(bytes(server))
     # What is said to QUIT decides where something is deleted; else it is what is said before.
     decisive = max(number for number, line in enumerate(lines) if len(line) != _CLOSE_NOTIFY)
-    return Course(_lines(bytes(client)), lines, decisive - (flow.play is not committing))
+    said = [line for line in _lines(bytes(client)) if len(line) != _CLOSE_NOTIFY or not flow.is_encrypted]
+    return Course(said, lines, decisive - (flow.play is not committing))
 
 
 def _lines(said: bytes) -> list[bytes]:

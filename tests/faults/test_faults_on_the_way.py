@@ -1,12 +1,12 @@
 """Every fault of the proxy, at three places of every flow: it happens, nothing hangs, nothing is left behind, what
-comes of it is an error for such a fault, and nobody lies."""
+comes of it is an error for such a fault, which must come where the fault is fatal, and nobody lies."""
 
 from collections.abc import Iterator
 
 import pytest
 
 from tests.faults.flows import FLOWS
-from tests.faults.matrix import ERRORS, FAULTS, POSITIONS, lead
+from tests.faults.matrix import ERRORS, FATAL, FATAL_TO_TLS, FAULTS, POSITIONS, lead, must_fail
 
 
 def some() -> Iterator[tuple[str, str, int]]:
@@ -26,6 +26,16 @@ def test_what_goes_wrong_on_the_way_is_told_as_it_is(fault: str) -> None:
 
 def test_of_every_fault_it_is_said_what_may_come_of_it() -> None:
     assert [*ERRORS] == [*FAULTS]
+
+
+def test_most_of_what_is_fatal_is_so_at_each_place_of_each_flow() -> None:
+    assert {*FATAL, *FATAL_TO_TLS} <= {*FAULTS}
+    demanded = [
+        (fault, place) for flow in FLOWS for fault in FAULTS for place in POSITIONS if must_fail(flow, fault, place)
+    ]
+    assert len(demanded) == 11 * 12 * 3 + 3 * 3 * 3 - 2
+    assert all(demanded.count((fault, place)) == len(FLOWS) for fault in FATAL for place in (0, 1))
+    assert sum(must_fail(flow, fault, place) for fault, flow, place in some()) > 30
 
 
 def test_every_flow_is_among_those_that_are_tried() -> None:
