@@ -9,7 +9,6 @@ import pytest
 from mailwire.testing import (
     ARGOSOFT,
     Account,
-    Delayed,
     Maildrop,
     Policy,
     POP3Server,
@@ -20,8 +19,6 @@ from mailwire.testing import (
 )
 from mailwire.testing.connection import Connection
 from mailwire.testing.handshake import find_certificate
-from mailwire.testing.turns import drain_events
-from tests.clock import Clock
 
 ALICE = Account("alice", "secret")
 GREETING = b"220 localhost ESMTP mailwire.testing\r\n"

@@ -105,8 +105,8 @@ def are_many(recipients: object) -> TypeGuard[Sequence[str | Address]]:
 
 
 async def read_in_turns(recipients: Sequence[str | Address]) -> Sequence[str | Address]:
-    """Return `recipients` with the addresses that are text read, between which the event loop has had its turns. What is
-    no address stays what it is, for a Mailing to refuse."""
+    """Return `recipients` with the addresses that are text read, between which the event loop has had its turns. What
+    is no address stays what it is, for a Mailing to refuse."""
     given, read = tuple(recipients), list[Any]()  # whoever has given them may change them meanwhile
     for start in range(0, len(given), _IN_A_TURN):
         read += map(_read, given[start : start + _IN_A_TURN])
