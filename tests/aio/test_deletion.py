@@ -940,3 +940,14 @@ async def test_what_is_no_entry_names_no_message(named: Any) -> None:
     async with ScriptedPeer(*OPENED, *POP3_QUIT) as peer, client_for(peer) as client:
         with pytest.raises(ValueError, match="expected an entry"):
             await client.delete([named])
+
+
+async def test_what_can_be_marked_no_more_is_kept() -> None:
+    async with ScriptedPeer(*OPENED, *LISTED, *TWO_MESSAGES[:4], LISTEN) as peer:
+        client = await connect(peer)
+        items = client.retrieve(await client.listing())
+        (await anext(items)).delete()
+        client._dialogue._end = ConnectionLost("found when a NOOP was due")
+        await items.aclose()
+        assert client._transaction.marks.in_doubt(None).kept == (ONE,)
+        client.abort()
