@@ -271,6 +271,11 @@ class POP3Sessions(Client[Event]):
             transaction.dialogue.send(Rset())
             await transaction.dialogue.next_response()
 
+    @property
+    def _unmarked(self) -> Sequence[Entry]:
+        # What a retrieval is still to have marked in this session.
+        return () if self._retrieval is None else self._retrieval.unmarked
+
     def _in_doubt(self, error: MailwireError | None, response: Response | None = None) -> CommitReport:
         # What was waiting to be said, the server was not asked for: it is not in doubt.
         transaction = self._transaction
@@ -282,6 +287,7 @@ class POP3Sessions(Client[Event]):
         transaction = self._transaction
         transaction.dialogue.end()
         if report is None:
+            transaction.marks.leave_unsaid(self._unmarked)
             report = self._in_doubt(self._fault)
         if report.committed or report.refused or report.unknown or report.kept:
             self.last_commit = report
@@ -303,17 +309,13 @@ class POP3Sessions(Client[Event]):
         await self._open_call()
         self._retrieval = retrieval
 
-    def _end_retrieval(self, error: BaseException | None, to_delete: Sequence[Entry] | None, *, cut: bool) -> None:
-        # to_delete: what it leaves to be marked; None where it stands between two sessions, and leaves nothing.
-        self._retrieval = None
+    def _end_retrieval(self, error: BaseException | None, *, cut: bool, leaves: bool) -> None:
         self._fault = error if isinstance(error, MailwireError) else None
         if cut:
-            self._transaction.marks.leave_unsaid(to_delete or ())
             self._cut()
-        elif to_delete is not None:
-            self._transaction.leave(to_delete)
-            if self._session is None:  # it was cut before: what was still to be marked is told of now
-                self._end_session(None)
+        elif leaves:
+            self._transaction.leave(self._unmarked)
+        self._retrieval = None
         self._end_call(error)
 
     def _end_call(self, error: BaseException | None) -> None:

@@ -15,7 +15,7 @@
 
 import asyncio
 import sys
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from ..errors import (
@@ -64,6 +64,11 @@ class Retrieval(Asking, AsyncIterator[RetrievedItem]):
     def maker(self) -> "asyncio.Task[object] | None":
         """The task that has made this run; None if it is done, or there was none."""
         return self._holding.maker
+
+    @property
+    def unmarked(self) -> Sequence[Entry]:
+        """What the session that it stands in is still to mark; nothing between two sessions."""
+        return () if self._is_between else self._to_delete
 
     # Going on
 
@@ -237,4 +242,4 @@ class Retrieval(Asking, AsyncIterator[RetrievedItem]):
         if self._is_open:
             self._is_open = False
             self._holding.end()
-            self._client._end_retrieval(error, None if self._is_between else self._to_delete, cut=cut)
+            self._client._end_retrieval(error, cut=cut, leaves=not self._is_between)
