@@ -8,6 +8,7 @@ from typing import ClassVar, Final
 
 from .._wire.dots import DotStuffer
 from .._wire.text import LINE_END
+from .extracts import cut_to, has_utf8_header, top_of
 from .maildrop import Maildrop, OpenMaildrop, StoredMessage
 from .mechanism import account_with_password, check_password
 from .phrases import Phrasebook
@@ -296,7 +297,7 @@ class POP3Server(Session):
         _, message = self._message(number, "TOP, a number and a number of lines")
         self._refuse_utf8(message)
         self._say("top")
-        self._write_text(_cut(_top(message.content, _counted(lines)), self._quirk.top_limit))
+        self._write_text(cut_to(top_of(message.content, _counted(lines)), self._quirk.top_limit))
 
     def _dele(self, argument: bytes) -> None:
         number, _ = self._message(argument, "DELE and a number")
@@ -332,7 +333,7 @@ class POP3Server(Session):
         # RFC 6856 2.1 leaves it to the server what a client gets that has not said UTF8: another message, or none.
         if self._is_utf8 or not self._offers("UTF8"):
             return
-        if _has_utf8_header(message.content):
+        if has_utf8_header(message.content):
             raise Refusal("message in utf-8")
 
     def _refuse_argument(self, verb: str, argument: bytes) -> None:
@@ -398,34 +399,6 @@ class POP3Server(Session):
     }
 
 
-def _has_utf8_header(content: bytes) -> bool:
-    header, _, _ = content.partition(b"\r\n\r\n")
-    try:
-        header.decode()
-    except UnicodeDecodeError:
-        return False  # whatever it is
-    return not header.isascii()
-
-
 def _counted(digits: bytes) -> int:
     # A client that wants all lines says a large number, such as 2147483647.
     return int(digits.lstrip(b"0")[:_DIGITS] or b"0")
-
-
-def _top(content: bytes, lines: int) -> bytes:
-    # The header, the blank line that ends it, and so many lines of the body (RFC 1939 7).
-    if content.startswith(b"\r\n"):
-        body = 2
-    elif (end := content.find(b"\r\n\r\n")) >= 0:
-        body = end + 4
-    else:
-        return content
-    pieces = content[body:].split(b"\r\n", lines)
-    return content if len(pieces) <= lines else content[: len(content) - len(pieces[-1])]
-
-
-def _cut(text: bytes, limit: int | None) -> bytes:
-    if limit is None or len(text) <= limit:
-        return text
-    cut = text[:limit]
-    return cut if cut.endswith(b"\n") else cut.removesuffix(b"\r") + LINE_END
