@@ -864,6 +864,17 @@ async def test_a_run_that_is_cancelled_anywhere_loses_nothing(server: MailServer
     assert list((tmp_path / "Mail" / "tmp").iterdir()) == []
 
 
+async def cancelled(server: MailServer, sink: Any, ledger: MemoryLedger, waiting: asyncio.Event) -> Run:
+    """Return a run that was cancelled when its sink was `waiting`."""
+    run = Run(Account(endpoint_at(server), sink, policy=Policy(keep="until stored")), ledger=ledger)
+    task = asyncio.create_task(run.perform())
+    await waiting.wait()
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    return run
+
+
 async def test_a_cancelled_run_takes_down_what_it_has_begun(
     server: MailServer, sink: MemorySink, ledger: MemoryLedger
 ) -> None:
@@ -875,12 +886,7 @@ async def test_a_cancelled_run_takes_down_what_it_has_begun(
             waiting.set()
             await asyncio.Event().wait()
 
-    slow = Run(Account(endpoint_at(server), Slow(), policy=Policy(keep="until stored")), ledger=ledger)
-    task = asyncio.create_task(slow.perform())
-    await waiting.wait()
-    task.cancel()
-    with pytest.raises(asyncio.CancelledError):
-        await task
+    slow = await cancelled(server, Slow(), ledger, waiting)
     assert outcomes(slow.report()) == {"one": Outcome.LEFT}
     assert slow.report().listed == 1
     await server.wait_idle()
@@ -911,12 +917,7 @@ async def test_a_cancelled_run_has_a_group_sink_drop_what_was_not_settled(
             if fails:
                 raise OSError(errno.EIO, "no")
 
-    slow = Run(Account(endpoint_at(server), Slow(), policy=Policy(keep="until stored")), ledger=ledger)
-    task = asyncio.create_task(slow.perform())
-    await waiting.wait()
-    task.cancel()
-    with pytest.raises(asyncio.CancelledError):
-        await task
+    slow = await cancelled(server, Slow(), ledger, waiting)
     assert dropped == [1]
     assert outcomes(slow.report()) == {"one": Outcome.LEFT, "two": Outcome.LEFT}
     await server.wait_idle()

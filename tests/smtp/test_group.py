@@ -407,13 +407,19 @@ def test_behind_a_group_that_unfolded_the_next_is_a_group_again() -> None:
     assert take(second, connection, "250 m", "250 c", "354 go") == [GroupsAnswered]
 
 
-def test_three_eager_messages_in_a_row_are_answered_as_groups_one_at_a_time() -> None:
-    connection = ready()
+def three_eager(connection: Connection) -> list[Transaction]:
+    """Return three transactions in eager chunks, each behind the other, whose messages are ended."""
     transactions: list[Transaction] = []
     for _ in range(3):
         behind = transactions[-1] if transactions else None
         transactions.append(Transaction(connection, A, [B], chunking="eager", behind=behind))
         transactions[-1].send_whole(MESSAGE)
+    return transactions
+
+
+def test_three_eager_messages_in_a_row_are_answered_as_groups_one_at_a_time() -> None:
+    connection = ready()
+    transactions = three_eager(connection)
     assert flush(connection).count(b"BDAT") == 3
     assert take(transactions[0], connection, "250 m", "250 b", "250 q") == [GroupsAnswered]
     for transaction in transactions[1:]:
@@ -438,11 +444,7 @@ def test_a_group_that_unfolds_for_its_chunk_leaves_the_one_before_it_a_group() -
 @pytest.mark.parametrize("window", [Window(commands=7, octets=4096), Window(commands=100, octets=170)])
 def test_a_group_that_unfolds_on_its_way_takes_the_room_that_it_took(window: Window) -> None:
     connection = ready(window=window)
-    transactions: list[Transaction] = []
-    for _ in range(3):
-        behind = transactions[-1] if transactions else None
-        transactions.append(Transaction(connection, A, [B], chunking="eager", behind=behind))
-        transactions[-1].send_whole(MESSAGE)
+    transactions = three_eager(connection)
     assert flush(connection).count(b"BDAT") == 2
     assert take(transactions[0], connection, "550 no") == [ReplyReceived]
     assert flush(connection) == b""

@@ -28,7 +28,8 @@ from mailwire.pop3 import Entry
 from mailwire.testing import ScriptedPeer, Step
 from mailwire.testing.turns import drain_events
 from tests.replay import Transcript, Turn
-from tests.transcripts.places import DIRECT, Way, said_before
+from tests.transcripts.calls import Calls
+from tests.transcripts.places import Way, said_before
 from tests.transcripts.pop3_story import Answer, POP3Story
 from tests.transcripts.story import Story
 
@@ -57,7 +58,7 @@ class _Call:
     places: tuple[int, ...]
 
 
-class POP3Calls:
+class POP3Calls(Calls[_Outcome]):
     """The calls of one transcript.
 
     end: how much the server says until the client has gone, or all is said.
@@ -124,17 +125,6 @@ class POP3Calls:
         return place if self._logs_in_itself else place + size + knows_capa
 
     # Playing
-
-    async def attempt(
-        self, script: tuple[Step, ...], is_encrypted: bool, said: int, where: object, way: Way = DIRECT
-    ) -> bytes:
-        """Make the calls to a peer with this script, and judge what comes of them; return what the peer has heard.
-
-        said: how much the server says of the transcript.
-        """
-        outcome = await self._play(script, is_encrypted, way)
-        self._judge(outcome, said, where)
-        return outcome.heard
 
     async def _play(self, script: tuple[Step, ...], is_encrypted: bool, way: Way) -> _Outcome:
         # Up to the call with which the connection is lost.

@@ -30,7 +30,8 @@ from mailwire.smtp import Auth
 from mailwire.testing import ScriptedPeer, Step
 from tests.smtp.oracle import accounts_of, word_for, words_for
 from tests.smtp.sessions import Mail
-from tests.transcripts.places import DIRECT, Way, said_before
+from tests.transcripts.calls import Calls
+from tests.transcripts.places import Way, said_before
 from tests.transcripts.smtp_story import SMTPStory, nonsense_in
 from tests.transcripts.story import Story
 
@@ -51,7 +52,7 @@ class _Outcome:
     heard: bytes = b""
 
 
-class SMTPCalls:
+class SMTPCalls(Calls[_Outcome]):
     """The calls of one transcript.
 
     end: how much the server says until the client has gone, or all is said.
@@ -89,17 +90,6 @@ class SMTPCalls:
         return said_before(self.story.transcript, said if self._departure is None or said < self.end else said - 1)
 
     # Playing
-
-    async def attempt(
-        self, script: tuple[Step, ...], is_encrypted: bool, said: int, where: object, way: Way = DIRECT
-    ) -> bytes:
-        """Make the calls to a peer with this script, and judge what comes of them; return what the peer has heard.
-
-        said: how much the server says of the transcript.
-        """
-        outcome = await self._play(script, is_encrypted, way)
-        self._judge(outcome, said, where)
-        return outcome.heard
 
     async def _play(self, script: tuple[Step, ...], is_encrypted: bool, way: Way) -> _Outcome:
         # Up to the call with which the connection is lost.
