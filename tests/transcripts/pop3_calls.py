@@ -29,7 +29,7 @@ from mailwire.testing import ScriptedPeer, Step
 from mailwire.testing.turns import drain_events
 from tests.replay import Transcript, Turn
 from tests.transcripts.calls import Calls
-from tests.transcripts.places import Way, said_before
+from tests.transcripts.places import Way
 from tests.transcripts.pop3_story import Answer, POP3Story
 from tests.transcripts.story import Story
 
@@ -59,30 +59,21 @@ class _Call:
 
 
 class POP3Calls(Calls[_Outcome]):
-    """The calls of one transcript.
-
-    end: how much the server says until the client has gone, or all is said.
-    """
+    """Those of a POP3 client."""
 
     def __init__(self, story: Story) -> None:
-        self.story = story
+        super().__init__(story)
         self._whole = POP3Story(story)
         self._lines = self._whole.lines
         self._verbs = [line.split(" ")[0] for line in self._lines]
         self._asks_capabilities = self._verbs[:1] == ["CAPA"]
         self._logs_in_itself = False
         self._calls = list(self._name_calls())
-        self._server = story.transcript.server
         self._departure = self._find_departure()
-        self.end = len(self._server) if self._departure is None else self._departure
 
     @property
     def is_starttls(self) -> bool:
         return "STLS" in self._verbs
-
-    def said_before(self, said: int) -> bytes:
-        """What the client says when the server has said so many octets."""
-        return said_before(self.story.transcript, said if self._departure is None or said < self.end else said - 1)
 
     # What the calls are
 

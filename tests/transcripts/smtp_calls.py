@@ -31,7 +31,7 @@ from mailwire.testing import ScriptedPeer, Step
 from tests.smtp.oracle import accounts_of, word_for, words_for
 from tests.smtp.sessions import Mail
 from tests.transcripts.calls import Calls
-from tests.transcripts.places import Way, said_before
+from tests.transcripts.places import Way
 from tests.transcripts.smtp_story import SMTPStory, nonsense_in
 from tests.transcripts.story import Story
 
@@ -53,15 +53,11 @@ class _Outcome:
 
 
 class SMTPCalls(Calls[_Outcome]):
-    """The calls of one transcript.
-
-    end: how much the server says until the client has gone, or all is said.
-    """
+    """Those of an SMTP or LMTP client."""
 
     def __init__(self, story: Story) -> None:
-        self.story = story
+        super().__init__(story)
         self.mails = SMTPStory(story)
-        self._server = story.transcript.server
         self._nonsense: int | None = None  # behind it nothing can be read any more
         answered = list(zip(self.mails.asked, self.mails.answers, strict=False))
         if story.error:
@@ -79,15 +75,10 @@ class SMTPCalls(Calls[_Outcome]):
         self._logs_in_itself = bool(logins) and logins[-1] >= 400
         self._calls = list(self._name_calls())
         self._departure = self._find_departure()
-        self.end = len(self._server) if self._departure is None else self._departure
 
     @property
     def is_starttls(self) -> bool:
         return self.mails.starttls
-
-    def said_before(self, said: int) -> bytes:
-        """What the client says when the server has said so many octets."""
-        return said_before(self.story.transcript, said if self._departure is None or said < self.end else said - 1)
 
     # Playing
 
