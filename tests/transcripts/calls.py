@@ -25,9 +25,7 @@ class Calls(ABC, Generic[Outcome]):
     def __init__(self, story: Story) -> None:
         self.story = story
         self._server = story.transcript.server
-        self._departure: int | None = (
-            None  # what the server has said when the client goes before the end
-        )
+        self._departure: int | None = None  # what the server has said when the client goes before the end
 
     @property
     def end(self) -> int:
