@@ -7,8 +7,6 @@ import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
-from mutmut.mutation.file_mutation import mutate_file_contents
-
 from tests.mutation.bare import bared
 
 __all__ = ["Mutant", "plant"]
@@ -46,6 +44,8 @@ class Mutant:
 
 def plant(source: Path, modules: list[str], ground: Path) -> list[Mutant]:
     """Copy `source` to `ground`, with mutants in the `modules` (`smtp/paths`), and return these."""
+    from mutmut.mutation.file_mutation import mutate_file_contents  # the suite does without: it plants none
+
     shutil.rmtree(ground, ignore_errors=True)
     shutil.copytree(source, ground, ignore=shutil.ignore_patterns("__pycache__"))
     mutants = []
