@@ -47,7 +47,18 @@ from mailwire.testing import (
 from tests.faults.flows import FLOWS, STORED, Flow, Run, committing, judge, make_server, sending_by_a_pool
 from tests.time_lapse import TimeLapse
 
-__all__ = ["ERRORS", "FATAL", "FATAL_TO_TLS", "FAULTS", "POSITIONS", "lead", "must_fail", "open_files"]
+__all__ = [
+    "ERRORS",
+    "FATAL",
+    "FATAL_TO_TLS",
+    "FAULTS",
+    "OF_TLS",
+    "POSITIONS",
+    "lead",
+    "may_be_missed",
+    "must_fail",
+    "open_files",
+]
 
 POSITIONS: Final = range(3)
 
@@ -213,6 +224,8 @@ FATAL: Final = (
 FATAL_TO_TLS: Final = ("insertion", "bit flip", "bit flip of the client")
 # But of a mail in a run nothing was sent yet, where the server says no word of what decides: it moves, and is taken.
 MOVES: Final = {("send_all", "end without close_notify", 2), ("pool", "end without close_notify", 2)}
+# Where there is no TLS, these hit what there is in its place, and are other faults.
+OF_TLS: Final = ("plaintext behind the go-ahead", "end without close_notify", "withheld close_notify")
 
 
 def must_fail(flow_name: str, fault_name: str, position: int) -> bool:
@@ -332,6 +345,12 @@ def _judge_other_certificate(flow: Flow, run: Run, server: MailServer) -> None:
     assert not run.marked
     there = [message.uid for user in ("b", "c") for message in server.messages(user)]
     assert there == ([*STORED] if flow.protocol == "pop3" else [])
+
+
+def may_be_missed(flow_name: str, fault_name: str, position: int) -> bool:
+    """Whether it is let pass that a fault does not happen: it counts lines, and where TLS hides them, nobody can."""
+    flow = FLOWS[flow_name]
+    return flow.is_encrypted and any(map(_counts_lines, FAULTS[fault_name](_course(flow_name), position, flow)))
 
 
 def _counts_lines(fault: Fault) -> bool:

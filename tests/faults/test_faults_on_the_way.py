@@ -2,11 +2,15 @@
 comes of it is an error for such a fault, which must come where the fault is fatal, and nobody lies."""
 
 from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
 
 import pytest
 
 from tests.faults.flows import FLOWS
-from tests.faults.matrix import ERRORS, FATAL, FATAL_TO_TLS, FAULTS, POSITIONS, lead, must_fail
+from tests.faults.matrix import ERRORS, FATAL, FATAL_TO_TLS, FAULTS, OF_TLS, POSITIONS, lead, may_be_missed, must_fail
+
+PAGES: Final = Path(__file__).parents[2] / "docs"
 
 
 def some() -> Iterator[tuple[str, str, int]]:
@@ -36,6 +40,16 @@ def test_most_of_what_is_fatal_is_so_at_each_place_of_each_flow() -> None:
     assert len(demanded) == 11 * 12 * 3 + 3 * 3 * 3 - 2
     assert all(demanded.count((fault, place)) == len(FLOWS) for fault in FATAL for place in (0, 1))
     assert sum(must_fail(flow, fault, place) for fault, flow, place in some()) > 30
+
+
+def test_as_few_as_the_page_on_reliability_says_are_not_what_they_are_called() -> None:
+    trials = [(flow, fault, place) for flow in FLOWS for fault in FAULTS for place in POSITIONS]
+    others = [flow for flow, fault, _ in trials if fault in OF_TLS and not FLOWS[flow].is_encrypted]
+    missed = sum(may_be_missed(*trial) for trial in trials)
+    page = " ".join((PAGES / "explanation" / "reliability.md").read_text("utf-8").split())
+    assert f"x {len(POSITIONS)} places = {len(trials):,}." in page
+    assert f"but for {missed} that count lines where TLS hides them" in page
+    assert f"On the {len({*others})} flows without TLS the {len(OF_TLS)} faults of TLS ({len(others)} runs) are" in page
 
 
 def test_every_flow_is_among_those_that_are_tried() -> None:
