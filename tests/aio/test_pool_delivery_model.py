@@ -8,7 +8,6 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
@@ -26,6 +25,7 @@ from mailwire import (
     SMTPPool,
 )
 from mailwire.testing.turns import drain_events
+from tests.model_settings import model_settings
 
 RECIPIENTS: Final = ("b@example.org", "c@example.org")
 LONG: Final = b"0123456789abcdef\r\n" * 30_000
@@ -275,5 +275,5 @@ class PoolMachine(RuleBasedStateMachine):
         self.runner.close()
 
 
-PoolMachine.TestCase.settings = settings(max_examples=15, stateful_step_count=12, deadline=None)
+PoolMachine.TestCase.settings = model_settings(examples=15, steps=12)
 TestWhatAPoolSaysAgainstAModel = PoolMachine.TestCase

@@ -6,13 +6,13 @@ The clients are fakes that are connected or not, as the rules say; time stands s
 import asyncio
 from typing import Any, cast
 
-from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from mailwire import LocalProtocolError, SMTPClient
 from mailwire.aio.pool_connections import PoolConnections, PooledConnection
 from tests.clock import Clock
+from tests.model_settings import model_settings
 
 MAX_IDLE = 100.0
 
@@ -192,5 +192,5 @@ class PoolMachine(RuleBasedStateMachine):
         self.runner.close()
 
 
-PoolMachine.TestCase.settings = settings(max_examples=25, stateful_step_count=40, deadline=None)
+PoolMachine.TestCase.settings = model_settings(examples=25, steps=40)
 TestPoolAgainstItsModel = PoolMachine.TestCase

@@ -7,7 +7,6 @@ import asyncio
 from contextlib import suppress
 from typing import Any
 
-from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
@@ -17,6 +16,7 @@ from mailwire.testing import POP3Quirk, Quirk
 from mailwire.testing.turns import turns
 from tests.aio.true_maildrop import TrueServer
 from tests.clock import Clock
+from tests.model_settings import model_settings
 
 PIPELINED = Quirk("pipelined", pop3=POP3Quirk())
 LOCKSTEP = Quirk("lockstep", pop3=POP3Quirk(withheld_capabilities=frozenset({"PIPELINING"})))
@@ -239,5 +239,5 @@ class MaildropMachine(RuleBasedStateMachine):
         self.runner.close()
 
 
-MaildropMachine.TestCase.settings = settings(max_examples=40, stateful_step_count=15, deadline=None)
+MaildropMachine.TestCase.settings = model_settings(examples=40, steps=15)
 TestMaildrop = MaildropMachine.TestCase

@@ -7,13 +7,13 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TypeVar
 
-from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from mailwire import LedgerBusy, LedgerError
 from mailwire.maildrop import MemoryLedger, Page, Record, SQLiteLedger
 from tests.maildrop.records import RECORDS
+from tests.model_settings import model_settings
 
 T = TypeVar("T")
 ACCOUNTS = st.sampled_from(["a", "b@example.org"])
@@ -100,5 +100,5 @@ class Ledgers(RuleBasedStateMachine):
 
 _FIELDS = ("state", "first_seen", "since", "size", "failures", "reason", "fingerprint")
 
-Ledgers.TestCase.settings = settings(max_examples=15, stateful_step_count=15, deadline=None)
+Ledgers.TestCase.settings = model_settings(examples=15, steps=15)
 TestLedgersAgainstTheirModel = Ledgers.TestCase

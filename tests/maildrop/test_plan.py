@@ -14,6 +14,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 from mailwire.maildrop import CautionKind, Plan, Policy, Record, SkipReason, State, plan_deletions, plan_retrieval
 from mailwire.maildrop.plan import Question, identify
 from tests.maildrop.records import NOON, record
+from tests.model_settings import model_settings
 
 DAY = timedelta(days=1)
 
@@ -566,7 +567,7 @@ class Runs(RuleBasedStateMachine):
 
 
 TestRuns = Runs.TestCase
-TestRuns.settings = settings(max_examples=50, stateful_step_count=30, deadline=None)
+TestRuns.settings = model_settings(examples=50, steps=30)
 
 
 def test_the_times_of_a_record_are_those_of_its_state() -> None:

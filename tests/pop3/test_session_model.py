@@ -2,7 +2,6 @@
 there, and what is said of deletions is true.
 """
 
-from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
@@ -33,6 +32,7 @@ from mailwire.pop3 import (
     Window,
 )
 from mailwire.testing import Account, Maildrop, POP3Server
+from tests.model_settings import model_settings
 
 MAIL = {f"u{number}": b"Subject: %d\r\n\r\n%b" % (number, b"..\r\n.\r\n" * number) for number in range(1, 5)}
 WINDOWS = [LOCKSTEP, Window(commands=3, octets=200), Window(commands=100, octets=100_000)]
@@ -185,5 +185,5 @@ class POP3Session(RuleBasedStateMachine):
             assert len(self.maildrop.messages("tim")) == len(MAIL)
 
 
-POP3Session.TestCase.settings = settings(max_examples=60, stateful_step_count=30, deadline=None)
+POP3Session.TestCase.settings = model_settings(examples=60, steps=30)
 TestPOP3SessionAgainstItsModel = POP3Session.TestCase

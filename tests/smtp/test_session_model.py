@@ -4,12 +4,12 @@ two, the word for each recipient is the oracle's, and agrees with what the serve
 
 from typing import Literal
 
-from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from mailwire.errors import LocalProtocolError, MailwireError
 from mailwire.smtp import LOCKSTEP, Connection, Delivery, Ehlo, Lhlo, Mailbox, ReplyReceived, State, Transaction, Window
+from tests.model_settings import model_settings
 from tests.smtp.model_server import Script, Server
 from tests.smtp.oracle import accounts_of, word_for, words_for
 from tests.smtp.sessions import A
@@ -190,5 +190,5 @@ class SMTPSession(RuleBasedStateMachine):
             assert not taken or word in (Delivery.ACCEPTED, Delivery.UNKNOWN)
 
 
-SMTPSession.TestCase.settings = settings(max_examples=100, stateful_step_count=30, deadline=None)
+SMTPSession.TestCase.settings = model_settings(examples=100, steps=30)
 TestSMTPSessionAgainstItsModel = SMTPSession.TestCase
