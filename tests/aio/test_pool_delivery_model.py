@@ -8,6 +8,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+from hypothesis import event
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
@@ -16,6 +17,7 @@ from mailwire import (
     DataRefused,
     Delivery,
     Endpoint,
+    Mailing,
     MailwireError,
     Receipt,
     RecipientsRefused,
@@ -83,14 +85,30 @@ FATES: Final = {
 }
 # These may move to another connection: nothing was said of the mail but goodbye.
 MOVING: Final = ("421-to-mail", "421-to-mail-once", "cut-at-mail", "cut-at-mail-once")
+# In a run that may as well be a goodbye at a later step, before the server can have the message.
+MOVING_IN_RUN: Final = tuple(kind for kind, fate in FATES.items() if fate.closes and fate.at != ".")
+# So many connections may end while a mail of a run is the one to be answered; then it moves no more.
+TRIES: Final = 2
+# And where so many new ones end in a row before they have settled a mail, no other mail of the run is begun.
+FUTILE: Final = 3
+# What the client hangs up on by itself, while the server reads on.
+NOISE: Final = "noise-at-the-end"
 
 
 @dataclass
 class Server:
-    """The server. `attempts`: of each mail, on which of them the connection had had another mail."""
+    """The server.
+
+    attempts: of each mail, on which of them the connection had had another mail.
+    endings: the mails that each ended a connection, or made the client end it, in their order.
+    left: the client's ends of what was closed while it had nothing to do.
+    """
 
     pipelines: bool = False
     attempts: dict[str, list[bool]] = field(default_factory=dict)
+    endings: list[str] = field(default_factory=list)
+    clients: dict[asyncio.StreamWriter, socket.socket] = field(default_factory=dict)
+    left: list[socket.socket] = field(default_factory=list)
     stored: Counter[str] = field(default_factory=Counter)
     idle: set[asyncio.StreamWriter] = field(default_factory=set)
     serving: set[asyncio.Task[None]] = field(default_factory=set)
@@ -99,6 +117,7 @@ class Server:
         """Return the client's end of a new connection."""
         client, ours = socket.socketpair()
         reader, writer = await asyncio.open_connection(sock=ours)
+        self.clients[writer] = client
         task = asyncio.create_task(self._serve(reader, writer))
         self.serving.add(task)
         task.add_done_callback(self.serving.discard)
@@ -107,10 +126,11 @@ class Server:
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
             await self._talk(reader, writer)
-        except ConnectionError:
+        except (ConnectionError, EOFError):
             pass
         finally:
             self.idle.discard(writer)
+            del self.clients[writer]
             writer.transport.abort()
 
     async def _talk(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -132,10 +152,15 @@ class Server:
                 step.take("RCPT", "250 ok")
             elif verb == "DATA":
                 step.take("DATA", "354 go" if step.accepted else "503 nobody")
+                if step.code == "354" and not step.has_begun:
+                    self.endings.append(name)  # no client ends a message that would go to those who were accepted
                 if step.reads_on and step.accepted and step.code == "354":
                     await self._read_text(reader, step, name)
             else:
                 writer.write(b"221 bye\r\n" if verb == "QUIT" else b"250 ok\r\n")
+            if not step.reads_on or step.is_noisy:
+                self.endings.append(name)
+                step.is_noisy = False
             if not step.reads_on or verb == "QUIT":
                 await writer.drain()
                 return
@@ -158,9 +183,16 @@ class Server:
     def leave(self, *, says: bytes) -> None:
         """Close the connections that have nothing to do."""
         for writer in self.idle:
+            self.left.append(self.clients[writer])
             writer.write(says)
             writer.close()
         self.idle.clear()
+
+    @property
+    def stale(self) -> int:
+        """How many connections were left that the client has not closed yet."""
+        self.left = [client for client in self.left if client.fileno() != -1]
+        return len(self.left)
 
 
 class Step:
@@ -170,10 +202,12 @@ class Step:
         self._writer = writer
         self.fate = fate
         self._spares = fate.once and is_again
+        self.has_begun = False
         self.accepted = 0
         self.code = ""
         self.reads_on = True
         self.is_over = False
+        self.is_noisy = False
 
     def take(self, at: str, otherwise: str) -> None:
         """Answer as the fate wants, or otherwise."""
@@ -181,14 +215,24 @@ class Step:
         reply = self.fate.says if is_fatal else otherwise
         self._spares = self._spares or (is_fatal and self.fate.once)
         self.reads_on = not (is_fatal and self.fate.closes)
+        self.is_noisy = is_fatal and self.fate is FATES[NOISE]
         self.code = reply[:3]
+        self.has_begun = self.has_begun or (at == "MAIL" and self.code == "250")
         self.accepted += at == "RCPT" and self.code == "250"
         if reply:
             self._writer.write(f"{reply}\r\n".encode())
 
 
+def message_of(name: str) -> bytes:
+    return LONG if name.startswith("cut-in-the-text") else b"Subject: x\r\n\r\nhello\r\n"
+
+
+def outcome(receipt: Receipt, error: MailwireError | None) -> tuple[Delivery, type[MailwireError] | None]:
+    return receipt.delivery, type(error) if error else None
+
+
 class PoolMachine(RuleBasedStateMachine):
-    """Mails sent over a pool, one after the other and several at a time, to a server that has moods."""
+    """Mails sent over a pool, one after the other, several at a time and in a run, to a server that has moods."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -210,31 +254,60 @@ class PoolMachine(RuleBasedStateMachine):
         return names
 
     async def send(self, name: str) -> None:
-        message = LONG if name.startswith("cut-in-the-text") else b"Subject: x\r\n\r\nhello\r\n"
         error: MailwireError | None = None
         receipt: Receipt | None
         try:
-            receipt = await self.pool.send(message, sender=f"{name}@example.org", recipients=RECIPIENTS)
+            receipt = await self.pool.send(message_of(name), sender=f"{name}@example.org", recipients=RECIPIENTS)
         except MailwireError as failure:
             error, receipt = failure, failure.receipt
         assert receipt is not None
         assert error is None or error.delivery is receipt.delivery
-        assert not (receipt.retryable and receipt.delivery is Delivery.UNKNOWN)
-        self.judge(name, receipt.delivery, error)
-        if name.startswith("one-refused"):
-            assert [entry.delivery for entry in receipt.recipients] == [Delivery.REFUSED, Delivery.ACCEPTED]
+        attempts, kind = self.server.attempts[name], name.partition(".")[0]
+        assert len(attempts) == 1 + (kind in MOVING and attempts[0])
+        self.judge(name, receipt, error, is_spared=kind in MOVING and len(attempts) > 1)
 
-    def judge(self, name: str, delivery: Delivery, error: MailwireError | None) -> None:
+    def judge(self, name: str, receipt: Receipt, error: MailwireError | None, *, is_spared: bool) -> None:
+        """Compare what is said of a mail with its fate; `is_spared`: what befalls it once, has."""
         kind = name.partition(".")[0]
-        fate, attempts = FATES[kind], self.server.attempts[name]
-        moves = kind in MOVING and attempts[0]
-        assert len(attempts) == 1 + moves
-        is_spared = moves and fate.once
-        assert (delivery, type(error) if error else None) == (
-            (Delivery.ACCEPTED, None) if is_spared else (fate.delivery, fate.error)
+        fate = FATES[kind]
+        is_taken = is_spared and fate.once
+        assert outcome(receipt, error) == ((Delivery.ACCEPTED, None) if is_taken else (fate.delivery, fate.error))
+        assert self.server.stored[name] == (is_taken or (fate.stores and kind not in MOVING))
+        # The recipient that was refused alone, is refused, whatever becomes of the other.
+        is_first_refused = kind == "421-to-rcpt" or (kind == "one-refused" and not is_taken)
+        first = Delivery.REFUSED if is_first_refused else receipt.delivery
+        assert [entry.delivery for entry in receipt.recipients] == [first, receipt.delivery]
+        assert not (receipt.retryable and receipt.delivery is Delivery.UNKNOWN)
+
+    def judge_in_run(self, name: str, receipt: Receipt, error: MailwireError | None, *, endings: list[str]) -> None:
+        """The same of a mail in a run; `endings`: the mails that ended a connection in it, "" for nobody."""
+        kind = name.partition(".")[0]
+        attempts, others = len(self.server.attempts.get(name, ())), [other for other in endings if other != name]
+        moves = kind in MOVING_IN_RUN
+        # Others may end the connection between two mails, or spend a try of this one.
+        least, most = (1 if others or not moves else TRIES), (TRIES if others or moves else 1)
+        # What the client hangs up on, it hears of late: the server may have begun with what it takes back.
+        most += sum(other.startswith(NOISE) for other in others)
+        is_spared = attempts > 1
+        fate = FATES[kind]
+        is_own = attempts > 0 and outcome(receipt, error) == (
+            (Delivery.ACCEPTED, None) if is_spared and fate.once else (fate.delivery, fate.error)
         )
-        is_stored = is_spared or (fate.stores and kind not in MOVING)
-        assert self.server.stored[name] == is_stored
+        if is_own or not others:
+            assert least <= attempts <= most
+            self.judge(name, receipt, error, is_spared=is_spared)
+            event(f"a mail of a run has its fate at attempt {attempts}")
+            return
+        # It was not the mail: two connections were lost under it, or three in vain for anyone.
+        assert len(endings) >= TRIES
+        assert attempts <= most
+        assert receipt.delivery is Delivery.NOT_SENT
+        # What says that all is in vain, has the error of the connection that was the last to fail.
+        is_vain = len(endings) >= FUTILE and any(other.startswith(NOISE) for other in others)
+        assert type(error) is ConnectionLost or (type(error) is RemoteProtocolError and is_vain)
+        assert not self.server.stored[name]
+        assert [entry.delivery for entry in receipt.recipients] == [Delivery.NOT_SENT] * 2
+        event(f"a mail of a run is not sent by the fault of others, at attempt {attempts}")
 
     @rule(fate=st.sampled_from([*FATES]))
     def send_one(self, fate: str) -> None:
@@ -246,6 +319,22 @@ class PoolMachine(RuleBasedStateMachine):
             async with asyncio.TaskGroup() as group:
                 for name in self.named(fates):
                     group.create_task(self.send(name))
+
+        self.runner.run(send())
+
+    @rule(fates=st.lists(st.sampled_from([*FATES]), min_size=2, max_size=6))
+    def send_a_run(self, fates: list[str]) -> None:
+        async def send() -> None:
+            names = self.named(fates)
+            mails = [Mailing(message_of(name), sender=f"{name}@example.org", recipients=RECIPIENTS) for name in names]
+            before, stale = len(self.server.endings), self.server.stale
+            async with self.pool.send_all(mails) as results:
+                taken = [result async for result in results]
+            assert sorted(result.index for result in taken) == [*range(len(names))]
+            endings = self.server.endings[before:] + [""] * stale
+            for result in taken:
+                assert result.receipt is not None
+                self.judge_in_run(names[result.index], result.receipt, result.error, endings=endings)
 
         self.runner.run(send())
 
