@@ -1,6 +1,7 @@
 import asyncio
 import base64
 import logging
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -101,13 +102,22 @@ async def test_a_composed_mail_needs_no_envelope() -> None:
     assert peer.heard.count(b"c@example.org") == 1
 
 
-@pytest.mark.parametrize(
-    "recipients", [["b@example.org"], ("b@example.org",), {"b@example.org"}, iter(["b@example.org"])]
-)
-async def test_the_recipients_may_be_any_iterable(recipients: Any) -> None:
+@pytest.mark.parametrize("kind", [list, tuple, set, iter])
+async def test_the_recipients_may_be_any_iterable(kind: Callable[[list[str]], Iterable[str]]) -> None:
     async with ScriptedPeer(*READY, *SENT, *QUIT) as peer:
+        recipients = kind(["b@example.org"])
         receipt = await mailwire.send(MESSAGE, peer.endpoint(), sender="a@example.org", recipients=recipients)
     assert receipt.accepted == ("b@example.org",)
+
+
+async def test_many_recipients_are_read_while_others_have_their_turn() -> None:
+    had_turn = asyncio.Event()
+    asyncio.get_running_loop().call_soon(had_turn.set)
+    with pytest.raises(InvalidMessage, match="nonsense"):
+        await mailwire.send(
+            MESSAGE, "smtp://localhost", sender="a@example.org", recipients=["b@example.org"] * 1000 + ["nonsense"]
+        )
+    assert had_turn.is_set()
 
 
 async def test_the_dialogue_of_a_mail_can_be_kept() -> None:

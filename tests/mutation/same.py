@@ -38,6 +38,7 @@ _FITS: Final = "every number that comes here fits into either"
 _PIECES: Final = "the pieces that it is done in may have any size; where two limits are exceeded, either may be told"
 _NO_WORD: Final = "what is no number tells none, whatever it is"
 _HALVES: Final = "whole numbers are above a half where they are above the whole number beneath it"
+_SETTLED: Final = "what has left nothing on its way, is settled in no time"
 _UNHEARD: Final = "it is caught where it was asked for, and nobody reads it"
 _KEY: Final = "a key of so many octets is as good"
 _BLANK: Final = "that a message begins with a blank line was seen before"
@@ -69,6 +70,18 @@ SAME: Final[dict[tuple[str, str], str]] = {
     ("smtp/outcome", "_property__heard: for command, reply in zip(commands, Replies(self._said).read()):"): _MATCHED,
     ("smtp/group", "if count > 1 or True else last)"): _ALONE,
     ("smtp/group", "if count >= 1 else last)"): _ALONE,
+    ("aio/bulk_sending", "self._chain: Chain | None = ''"): _NOT_READ,
+    ("aio/bulk_sending", "__init__: self._is_open = None"): _FALSE,
+    ("aio/bulk_sending", "__init__: self._is_over = None"): _FALSE,
+    ("aio/bulk_sending", "__init__: self._is_single = None"): _FALSE,
+    ("aio/bulk_sending", "_end: self._is_open = None"): _FALSE,
+    ("aio/bulk_sending", "self._aborts = None"): _NOT_READ,
+    ("aio/bulk_sending", "self._aborts = 1"): _NOT_READ,
+    ("aio/bulk_sending", "is_unsettled: return self._chain is not None and (not self._chain.is_over) or"): _SETTLED,
+    ("aio/bulk_sending", "is_unsettled: return self._chain is not None or"): _SETTLED,
+    ("aio/bulk_sending", "_find_result: return\n"): "nothing comes behind the loop",
+    ("aio/bulk_sending", "_settle: chain.break_off(error, may_try_again=None)"): _FALSE,
+    ("aio/bulk_sending", "_cut: chain.break_off(None, may_try_again=None)"): _FALSE,
     ("aio/chain", "self.has_concluded: bool = None"): _FALSE,
     ("aio/chain", "if receipt.delivery is ACCEPTED and False else sending.failure(receipt)"): _SLOWER,
     (
@@ -79,6 +92,12 @@ SAME: Final[dict[tuple[str, str], str]] = {
     ("aio/passage", "self._receipt: Receipt | None = ''"): _FALSE,
     ("aio/passage", "write_whole: content = None"): _SLOWER,
     ("aio/passage", "stop: self._phase = None"): _FALSE,
+    ("message/envelope", "message = message.message or b'XXXX'"): "no header is read of octets, whatever they are",
+    ("message/envelope", "len(given) < _FEW and (not isinstance(sender, Address))"): _REMEMBERED,
+    ("message/envelope", "len(given) <= _FEW and isinstance(sender, Address)"): _REMEMBERED,
+    ("message/envelope", "of: return _remembered(sender, None)"): _FORGOTTEN,
+    ("message/envelope", "of: return _remembered(given)"): _FORGOTTEN,
+    ("message/envelope", "of: return _remembered(sender)"): _FORGOTTEN,
     ("message/envelope", "_explicit(sender, None, DEFAULT_POLICY)"): _FORGOTTEN,
     ("message/envelope", "_lru_cache__remembered: return _explicit(recipients, DEFAULT_POLICY)"): _FORGOTTEN,
     ("message/envelope", "_lru_cache__remembered: return _explicit(sender, DEFAULT_POLICY)"): _FORGOTTEN,

@@ -23,8 +23,18 @@ _SENDING: Final = (
     *("aio/test_sending.py", "aio/test_parts.py", "aio/test_sources.py", "aio/test_smtp.py", "aio/test_lmtp.py"),
     *("aio/test_flights.py", "aio/test_whole_message.py"),
 )
-_BULK: Final = (*_SENDING, "aio/test_bulk_sending.py", "aio/test_bulk_turns.py", "aio/test_chain_cuts.py")
+_BULK: Final = (
+    *_SENDING,
+    "aio/test_bulk_sending.py",
+    "aio/test_bulk_turns.py",
+    "aio/test_bulk_ends.py",
+    "aio/test_chain_cuts.py",
+)
 _POOL: Final = ("aio/test_pool.py", "aio/test_pool_sending.py", "aio/test_pool_cancellation.py")
+_MAILS: Final = (
+    *(*_BULK, *_POOL, "aio/test_mailing.py", "aio/test_arguments.py"),
+    *("aio/test_client.py", "aio/test_cancellation.py"),
+)
 
 TESTS: Final[dict[str, tuple[str, ...]]] = {
     # What guards the wire.
@@ -65,16 +75,16 @@ TESTS: Final[dict[str, tuple[str, ...]]] = {
     "smtp/states": _SESSION,
     "message/envelope": ("message/test_envelope.py",),
     "one_call/sending": ("test_front.py", "aio/test_lmtp.py"),
-    "aio/mailing": ("aio/test_mailing.py", "aio/test_arguments.py", *_SENDING),
-    "aio/sending": _SENDING,
-    "aio/passage": _BULK,
-    "aio/writing": _SENDING,
-    "aio/smtp": (*_SENDING, "aio/test_client.py", "aio/test_cancellation.py"),
-    "aio/chain": (*_BULK, *_POOL),
-    "aio/consignment": (*_BULK, *_POOL),
-    "aio/bulk_sending": _BULK,
-    "aio/pool": _POOL,
-    "aio/pool_sending": _POOL,
+    "aio/mailing": _MAILS,
+    "aio/sending": _MAILS,
+    "aio/passage": _MAILS,
+    "aio/writing": _MAILS,
+    "aio/smtp": _MAILS,
+    "aio/chain": _MAILS,
+    "aio/consignment": _MAILS,
+    "aio/bulk_sending": _MAILS,
+    "aio/pool": _MAILS,
+    "aio/pool_sending": _MAILS,
     # What reads replies and writes mail.
     "_wire/lines": ("_wire/test_lines.py",),
     "_wire/dots": ("_wire/test_dots.py", "smtp/test_mail_data.py"),

@@ -25,6 +25,11 @@ def test_a_limit_is_at_least_1(limits: dict[str, int]) -> None:
         Limits(**limits)
 
 
+def test_the_least_limits_are_limits() -> None:
+    least = Limits(line=512, listing_lines=1, listing_octets=1)
+    assert (least.line, least.listing_lines, least.listing_octets) == (512, 1, 1)
+
+
 def test_a_line_has_a_limit() -> None:
     connection = limited(Limits(line=512))
     ask(connection, Noop())

@@ -1,0 +1,160 @@
+"""A run on one connection: what is known of a mail where the run, or its connection, ends in the middle of it."""
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from mailwire import BulkSending, ConnectionLost, Delivery, LocalProtocolError, SendResult, SMTPClient, Timeouts
+from mailwire.testing import FIN, LISTEN, MAIL_DATA, STALL, WAIT, Hear, ScriptedPeer, Step
+from mailwire.testing.turns import drain_events
+from tests.aio.dialogues import MESSAGE, QUIT, READY, SENT, extensions
+from tests.aio.pools import ENVELOPE, in_turn
+
+PATIENCE = Timeouts(close=0.01)
+LOCKSTEP: dict[str, Any] = {**ENVELOPE, "use_chunking": False}
+NAMED: tuple[Step, ...] = ("C: MAIL FROM:<a@example.org>", "C: RCPT TO:<b@example.org>")
+BEGUN: tuple[Step, ...] = (*NAMED, "C: DATA")
+TAKES: tuple[Step, ...] = ("S: 250 a", "S: 250 b", "S: 354 go", MAIL_DATA)
+CHUNK: tuple[Step, ...] = (f"C: BDAT {len(MESSAGE)} LAST", Hear(len(MESSAGE)))
+DROPS: tuple[Step, ...] = (*READY, NAMED[0], FIN, LISTEN)
+
+# The second mail is named, and waits for its 354; or its end has left.
+NAMED_SECOND: tuple[Step, ...] = (
+    *(*extensions("PIPELINING"), *BEGUN, *TAKES, *BEGUN, "S: 250 taken", "S: 250 a", "S: 250 b", STALL),
+)
+ENDED_SECOND: tuple[Step, ...] = (
+    *(*extensions("PIPELINING", "CHUNKING"), *NAMED, *CHUNK, "C: RSET", *NAMED, *CHUNK),
+    *("S: 250 a", "S: 250 b", "S: 250 taken", STALL),
+)
+
+
+async def collect(run: BulkSending) -> list[SendResult]:
+    return [result async for result in run]
+
+
+@pytest.mark.parametrize("end", ["cancelled", "closed", "another call", "cut"])
+async def test_what_the_server_has_said_to_a_mail_is_known_where_the_run_ends_in_its_middle(end: str) -> None:
+    async with ScriptedPeer(*NAMED_SECOND, lenient=True, guard=None) as peer:
+        client = SMTPClient(peer.endpoint(timeouts=PATIENCE))
+        await client.connect()
+        run = client.send_all([MESSAGE] * 2, **LOCKSTEP)
+        assert (await anext(run)).delivery is Delivery.ACCEPTED
+        if end == "cancelled":
+            waiting = asyncio.ensure_future(anext(run))
+            await drain_events()
+            waiting.cancel()
+            await asyncio.wait([waiting])
+        elif end == "another call":
+            with pytest.raises(LocalProtocolError, match="not connected"):
+                await client.send(MESSAGE, **LOCKSTEP)
+        elif end == "cut":
+            run._break_off()
+            client.abort()
+        await run.aclose()
+    [result] = run.remaining
+    assert (result.delivery, result.error) == (Delivery.NOT_SENT, None)
+    assert result.receipt is not None
+    assert str(result.receipt.recipients[0].reply) == "250 b"
+
+
+async def test_what_was_cut_between_two_results_is_told_of_when_the_run_goes_on() -> None:
+    async with ScriptedPeer(*ENDED_SECOND, lenient=True, guard=None) as peer:
+        client = SMTPClient(peer.endpoint(timeouts=PATIENCE))
+        await client.connect()
+        run = client.send_all([MESSAGE] * 3, **ENVELOPE, use_chunking="eager", look_ahead=2)
+        assert (await anext(run)).delivery is Delivery.ACCEPTED
+        client.abort()
+        results = await collect(run)
+    assert [(result.delivery, str(result.error)) for result in results] == [
+        (Delivery.UNKNOWN, "the connection was cut"),
+        (Delivery.NOT_SENT, "the connection was cut by abort()"),
+    ]
+
+
+async def test_a_mail_that_was_not_sent_when_the_connection_was_cut_is_taken_up_again_by_the_run() -> None:
+    async with ScriptedPeer(*NAMED_SECOND, lenient=True, guard=None) as peer:
+        client = SMTPClient(peer.endpoint(timeouts=PATIENCE))
+        await client.connect()
+        run = client.send_all([MESSAGE] * 2, **LOCKSTEP)
+        assert (await anext(run)).delivery is Delivery.ACCEPTED
+        client.abort()
+        results = await collect(run)
+    assert [(result.delivery, str(result.error)) for result in results] == [
+        (Delivery.NOT_SENT, "the connection was cut by abort()")
+    ]
+
+
+async def test_who_waits_for_a_result_is_told_of_a_cut_by_what_he_waits_for() -> None:
+    async with ScriptedPeer(*ENDED_SECOND, lenient=True, guard=None) as peer:
+        client = SMTPClient(peer.endpoint(timeouts=PATIENCE))
+        await client.connect()
+        run = client.send_all([MESSAGE] * 2, **ENVELOPE, use_chunking="eager")
+        assert (await anext(run)).delivery is Delivery.ACCEPTED
+        waiting = asyncio.ensure_future(anext(run))
+        await drain_events()
+        client.abort()
+        result = await waiting
+    assert result.delivery is Delivery.UNKNOWN
+    assert isinstance(result.error, ConnectionLost)
+    assert result.error.in_flight
+    await run.aclose()
+
+
+def test_a_connection_can_be_cut_while_its_event_loop_stands_still() -> None:
+    async def begin(peer: ScriptedPeer) -> tuple[SMTPClient, BulkSending]:
+        await peer.__aenter__()
+        client = SMTPClient(peer.endpoint(timeouts=PATIENCE))
+        await client.connect()
+        run = client.send_all([MESSAGE] * 2, **LOCKSTEP)
+        assert (await anext(run)).delivery is Delivery.ACCEPTED
+        return client, run
+
+    async def end(peer: ScriptedPeer, run: BulkSending) -> None:
+        await run.aclose()
+        await peer.__aexit__(None, None, None)
+
+    with asyncio.Runner() as runner:
+        peer = ScriptedPeer(*NAMED_SECOND, lenient=True, guard=None)
+        client, run = runner.run(begin(peer))
+        client.abort()
+        assert not client.is_connected
+        runner.run(end(peer, run))
+    assert [result.delivery for result in run.remaining] == [Delivery.NOT_SENT]
+
+
+async def test_a_server_that_does_not_stand_mails_in_a_row_is_sent_one_after_the_other() -> None:
+    breaks: tuple[Step, ...] = (*extensions("PIPELINING"), *BEGUN, *TAKES, *BEGUN, FIN, LISTEN)
+    waits: tuple[Step, ...] = (*extensions("PIPELINING"), *BEGUN, *TAKES, WAIT, "S: 250 taken")
+    async with ScriptedPeer(*breaks) as first, ScriptedPeer(*waits, *BEGUN, *TAKES, "S: 250 taken", *QUIT) as second:
+        client = SMTPClient(first.endpoint(connect=in_turn(first, second), timeouts=PATIENCE))
+        async with client:
+            run = client.send_all([MESSAGE] * 3, **LOCKSTEP, order="input")
+            assert (await anext(run)).delivery is Delivery.UNKNOWN
+            waiting = asyncio.ensure_future(collect(run))
+            await drain_events()
+            assert second.heard.endswith(b"\r\n.\r\n")
+            second.go_on()
+            assert [result.delivery for result in await waiting] == [Delivery.ACCEPTED] * 2
+
+
+async def test_a_connection_that_has_brought_a_mail_to_its_end_does_not_count_as_in_vain() -> None:
+    takes_one: tuple[Step, ...] = (*READY, *SENT, NAMED[0], FIN, LISTEN)
+    async with (
+        ScriptedPeer(*takes_one) as first,
+        ScriptedPeer(*DROPS) as second,
+        ScriptedPeer(*DROPS) as third,
+        ScriptedPeer(*READY, *SENT, *QUIT) as fourth,
+    ):
+        client = SMTPClient(first.endpoint(connect=in_turn(first, second, third, fourth), timeouts=PATIENCE))
+        async with client:
+            results = await collect(client.send_all([MESSAGE] * 3, **LOCKSTEP, order="input"))
+    assert [result.delivery for result in results] == [Delivery.ACCEPTED, Delivery.NOT_SENT, Delivery.ACCEPTED]
+
+
+async def test_a_run_that_was_closed_before_it_began_has_nothing_to_give() -> None:
+    client = SMTPClient("smtp://localhost")
+    run = client.send_all([MESSAGE], **ENVELOPE)
+    await run.aclose()
+    with pytest.raises(StopAsyncIteration):
+        await anext(run)
