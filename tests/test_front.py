@@ -110,16 +110,6 @@ async def test_the_recipients_may_be_any_iterable(kind: Callable[[list[str]], It
     assert receipt.accepted == ("b@example.org",)
 
 
-async def test_many_recipients_are_read_while_others_have_their_turn() -> None:
-    had_turn = asyncio.Event()
-    asyncio.get_running_loop().call_soon(had_turn.set)
-    with pytest.raises(InvalidMessage, match="nonsense"):
-        await mailwire.send(
-            MESSAGE, "smtp://localhost", sender="a@example.org", recipients=["b@example.org"] * 1000 + ["nonsense"]
-        )
-    assert had_turn.is_set()
-
-
 async def test_the_dialogue_of_a_mail_can_be_kept() -> None:
     transcript = Transcript()
     async with ScriptedPeer(*READY, *SENT, *QUIT) as peer:

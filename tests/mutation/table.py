@@ -28,9 +28,15 @@ _BULK: Final = (
     "aio/test_bulk_sending.py",
     "aio/test_bulk_turns.py",
     "aio/test_bulk_ends.py",
+    "aio/test_chain.py",
     "aio/test_chain_cuts.py",
 )
-_POOL: Final = ("aio/test_pool.py", "aio/test_pool_sending.py", "aio/test_pool_cancellation.py")
+_POOL: Final = (
+    "aio/test_pool.py",
+    "aio/test_pool_sending.py",
+    "aio/test_pool_ends.py",
+    "aio/test_pool_cancellation.py",
+)
 _MAILS: Final = (
     *(*_BULK, *_POOL, "aio/test_mailing.py", "aio/test_arguments.py"),
     *("aio/test_client.py", "aio/test_cancellation.py"),
@@ -74,14 +80,14 @@ TESTS: Final[dict[str, tuple[str, ...]]] = {
     "smtp/chunking_defects": ("smtp/test_chunking_defects.py",),
     "smtp/states": _SESSION,
     "message/envelope": ("message/test_envelope.py",),
-    "one_call/sending": ("test_front.py", "aio/test_lmtp.py"),
+    "one_call/sending": ("test_front.py", "aio/test_lmtp.py", "aio/test_mailing.py"),
     "aio/mailing": _MAILS,
     "aio/sending": _MAILS,
     "aio/passage": _MAILS,
     "aio/writing": _MAILS,
     "aio/smtp": _MAILS,
     "aio/chain": _MAILS,
-    "aio/consignment": _MAILS,
+    "aio/consignment": ("aio/test_consignment.py", *_MAILS),
     "aio/bulk_sending": _MAILS,
     "aio/pool": _MAILS,
     "aio/pool_sending": _MAILS,

@@ -1,0 +1,147 @@
+"""A run over a pool: what is known of a mail where the run, or a connection, ends in the middle of it."""
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from mailwire import ConnectionLost, Delivery, LocalProtocolError, Mailing, SendResult, SMTPPool, Timeouts
+from mailwire.testing import FIN, LISTEN, MAIL_DATA, STALL, WAIT, Hear, ScriptedPeer, Step
+from mailwire.testing.turns import drain_events
+from tests.aio.dialogues import MESSAGE, QUIT, READY, SENT, extensions
+from tests.aio.pools import ENVELOPE, in_turn
+
+PATIENCE = Timeouts(close=0.01)
+LOCKSTEP: dict[str, Any] = {**ENVELOPE, "use_chunking": False}
+EAGER: dict[str, Any] = {**ENVELOPE, "use_chunking": "eager"}
+NAMED: tuple[Step, ...] = ("C: MAIL FROM:<a@example.org>", "C: RCPT TO:<b@example.org>")
+BEGUN: tuple[Step, ...] = (*NAMED, "C: DATA")
+TAKES: tuple[Step, ...] = ("S: 250 a", "S: 250 b", "S: 354 go", MAIL_DATA)
+CHUNK: tuple[Step, ...] = (f"C: BDAT {len(MESSAGE)} LAST", Hear(len(MESSAGE)))
+DROPS: tuple[Step, ...] = (*READY, NAMED[0], FIN, LISTEN)
+
+
+async def collect(run: Any) -> list[SendResult]:
+    return [result async for result in run]
+
+
+def pool_over(*peers: ScriptedPeer, **settings: Any) -> SMTPPool:
+    """A pool of one connection, that leads to one peer after the other."""
+    endpoint = peers[0].endpoint(connect=in_turn(*peers), timeouts=PATIENCE)
+    return SMTPPool(endpoint, **{"max_connections": 1, **settings})
+
+
+@pytest.mark.parametrize("end", ["cancelled", "closed"])
+async def test_what_the_server_has_said_to_a_mail_is_known_where_the_run_ends_in_its_middle(end: str) -> None:
+    script = (*extensions("PIPELINING"), *BEGUN, *TAKES, *BEGUN, "S: 250 taken", "S: 250 a", "S: 250 b", STALL)
+    async with ScriptedPeer(*script, lenient=True, guard=None) as peer, pool_over(peer) as pool:
+        run = pool.send_all([MESSAGE] * 2, **LOCKSTEP)
+        assert (await anext(run)).delivery is Delivery.ACCEPTED
+        if end == "cancelled":
+            waiting = asyncio.ensure_future(anext(run))
+            await drain_events()
+            waiting.cancel()
+            await asyncio.wait([waiting])
+        await run.aclose()
+    [result] = run.remaining
+    assert (result.delivery, result.error) == (Delivery.NOT_SENT, None)
+    assert result.receipt is not None
+    assert str(result.receipt.recipients[0].reply) == "250 b"
+    assert await collect(run) == [result]
+
+
+async def test_what_breaks_a_run_off_is_told_to_the_mails_on_the_same_connection() -> None:
+    def progress(written: int, size: int | None) -> None:
+        raise ZeroDivisionError
+
+    script = (*extensions("PIPELINING", "CHUNKING"), *NAMED, *CHUNK, STALL)
+    async with ScriptedPeer(*script, lenient=True, guard=None) as peer, pool_over(peer) as pool:
+        run = pool.send_all([MESSAGE, Mailing(MESSAGE, progress=progress, **EAGER)], **EAGER)
+        first, second = await anext(run), await anext(run)
+        with pytest.raises(ZeroDivisionError):
+            await anext(run)
+        assert (first.delivery, second.delivery) == (Delivery.UNKNOWN, Delivery.NOT_SENT)
+        for result in (first, second):
+            assert isinstance(result.error, ConnectionLost)
+            assert str(result.error) == "the connection was cut, as the run was broken off: ZeroDivisionError()"
+            assert isinstance(result.error.__cause__, ZeroDivisionError)
+        assert pool.statistics.in_use == 0
+
+
+async def test_a_server_that_does_not_stand_mails_in_a_row_is_sent_one_after_the_other() -> None:
+    breaks: tuple[Step, ...] = (*extensions("PIPELINING"), *BEGUN, *TAKES, *BEGUN, FIN, LISTEN)
+    waits: tuple[Step, ...] = (*extensions("PIPELINING"), *BEGUN, *TAKES, WAIT, "S: 250 taken")
+    async with (
+        ScriptedPeer(*breaks) as first,
+        ScriptedPeer(*waits, *BEGUN, *TAKES, "S: 250 taken", *QUIT) as second,
+        pool_over(first, second) as pool,
+    ):
+        run = pool.send_all([MESSAGE] * 3, **LOCKSTEP, order="input")
+        assert (await anext(run)).delivery is Delivery.UNKNOWN
+        waiting = asyncio.ensure_future(collect(run))
+        await drain_events()
+        assert second.heard.endswith(b"\r\n.\r\n")
+        second.go_on()
+        assert [result.delivery for result in await waiting] == [Delivery.ACCEPTED] * 2
+        seen = pool.statistics
+    assert (seen.opened, seen.reused) == (2, 2)
+
+
+async def test_a_connection_that_breaks_under_one_mail_says_nothing_against_mails_in_a_row() -> None:
+    takes: tuple[Step, ...] = (*extensions("PIPELINING"), *BEGUN, *TAKES, *BEGUN, "S: 250 taken", *TAKES)
+    async with (
+        ScriptedPeer(*extensions("PIPELINING"), *BEGUN, FIN, LISTEN) as first,
+        ScriptedPeer(*takes, "S: 250 taken", *QUIT) as second,
+        pool_over(first, second) as pool,
+    ):
+        results = await collect(pool.send_all([MESSAGE] * 2, **LOCKSTEP))
+    assert [result.delivery for result in results] == [Delivery.ACCEPTED] * 2
+
+
+async def test_a_connection_that_has_brought_a_mail_to_its_end_does_not_count_as_in_vain() -> None:
+    async with (
+        ScriptedPeer(*DROPS) as first,
+        ScriptedPeer(*READY, *SENT, NAMED[0], FIN, LISTEN) as second,
+        ScriptedPeer(*DROPS) as third,
+        ScriptedPeer(*DROPS) as fourth,
+        ScriptedPeer(*READY, *SENT, *QUIT) as fifth,
+        pool_over(first, second, third, fourth, fifth) as pool,
+    ):
+        results = await collect(pool.send_all([MESSAGE] * 3, **LOCKSTEP, order="input"))
+    assert [result.delivery for result in results] == [Delivery.ACCEPTED, Delivery.NOT_SENT, Delivery.ACCEPTED]
+
+
+async def test_connections_that_were_idle_and_have_gone_do_not_count_as_in_vain() -> None:
+    # Each has had a mail before, and is gone when the run asks for the next.
+    idle: tuple[Step, ...] = (*READY, *SENT, NAMED[0], FIN, LISTEN)
+    async with (
+        ScriptedPeer(*idle) as first,
+        ScriptedPeer(*DROPS) as second,
+        ScriptedPeer(*DROPS) as third,
+        ScriptedPeer(*READY, *SENT, *SENT, *QUIT) as fourth,
+        pool_over(first, second, third, fourth) as pool,
+    ):
+        assert (await pool.send(MESSAGE, **LOCKSTEP)).delivery is Delivery.ACCEPTED
+        results = await collect(pool.send_all([MESSAGE] * 3, **LOCKSTEP, order="input"))
+        assert pool.statistics.opened == 4
+    assert [result.delivery for result in results] == [Delivery.NOT_SENT, Delivery.ACCEPTED, Delivery.ACCEPTED]
+
+
+async def test_a_run_that_was_closed_before_it_began_has_nothing_to_give() -> None:
+    pool = SMTPPool("smtp://localhost")
+    run = pool.send_all([MESSAGE], **ENVELOPE)
+    await run.aclose()
+    await pool.close()
+    with pytest.raises(StopAsyncIteration):
+        await anext(run)
+
+
+async def test_a_run_that_begins_when_the_pool_is_closed_is_refused_once() -> None:
+    pool = SMTPPool("smtp://localhost")
+    await pool.close()
+    run = pool.send_all([MESSAGE], **ENVELOPE)
+    with pytest.raises(LocalProtocolError, match="closed"):
+        await anext(run)
+    with pytest.raises(StopAsyncIteration):
+        await anext(run)
+    assert run.remaining == ()
