@@ -245,8 +245,14 @@ async def test_what_cannot_be_sent_fails_by_itself() -> None:
         3: SourceFailed,
     }
     assert all(result.delivery is Delivery.NOT_SENT for result in results if result.error is not None)
-    (stranger,) = (result for result in results if result.index == 7)
-    assert stranger.receipt is None
+    given = {result.index: result for result in results}
+    assert given[7].receipt is None
+    for index in (1, 4, 5, 6):
+        assert given[index].receipt is not None
+    error = given[5].error
+    assert error is not None
+    assert isinstance(error.__cause__, ValueError)
+    assert str(error) == str(error.__cause__)
 
 
 @WAYS

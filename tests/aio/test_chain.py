@@ -1,10 +1,11 @@
 """Mails in a row over one dialogue: when each begins, and what is known of it where the connection ends."""
 
 import asyncio
+from collections.abc import AsyncIterator
 from typing import Any
 
-from mailwire import BulkSending, Delivery, SendResult, SMTPClient, Timeouts
-from mailwire.testing import FIN, LISTEN, MAIL_DATA, WAIT, ScriptedPeer, Step
+from mailwire import BulkSending, Delivery, PoolSending, SendResult, SMTPClient, SMTPPool, Timeouts
+from mailwire.testing import FIN, LISTEN, MAIL_DATA, WAIT, Hear, ScriptedPeer, Step
 from mailwire.testing.turns import drain_events
 from tests.aio.dialogues import MESSAGE, QUIT, extensions
 from tests.aio.pools import ENVELOPE, in_turn
@@ -17,7 +18,7 @@ TAKES: tuple[Step, ...] = ("S: 250 a", "S: 250 b", "S: 354 go", MAIL_DATA)
 COMMANDS = b"MAIL FROM:<a@example.org>\r\nRCPT TO:<b@example.org>\r\nDATA\r\n"
 
 
-async def collect(run: BulkSending) -> list[SendResult]:
+async def collect(run: BulkSending | PoolSending) -> list[SendResult]:
     return [result async for result in run]
 
 
@@ -50,3 +51,44 @@ async def test_a_connection_that_breaks_under_one_mail_says_nothing_against_mail
             assert second.heard.endswith(b"\r\n.\r\n" + COMMANDS)
             second.go_on()
             assert [result.delivery for result in await waiting] == [Delivery.ACCEPTED] * 2
+
+
+async def test_a_mail_behind_one_by_which_the_server_takes_its_leave_is_told_so() -> None:
+    chunk: tuple[Step, ...] = (f"C: BDAT {len(MESSAGE)} LAST", Hear(len(MESSAGE)))
+    script = (*extensions("PIPELINING", "CHUNKING"), *NAMED, *chunk, "C: RSET", *NAMED, *chunk)
+    takes: tuple[Step, ...] = ("S: 250 a", "S: 250 b", "S: 250 taken")
+    async with (
+        ScriptedPeer(*script, "S: 250 a", "S: 250 b", "S: 421 bye", FIN, LISTEN) as first,
+        # That is no reason to send one mail after the other.
+        ScriptedPeer(*script, *takes, "S: 250 reset", *takes, *QUIT) as second,
+    ):
+        client = SMTPClient(first.endpoint(connect=in_turn(first, second), timeouts=PATIENCE))
+        async with client:
+            results = await collect(client.send_all([MESSAGE] * 4, **ENVELOPE, use_chunking="eager", look_ahead=2))
+    assert [result.delivery for result in results] == [Delivery.UNKNOWN] * 2 + [Delivery.ACCEPTED] * 2
+    assert str(results[1].error) == f"the connection is over: BDAT {len(MESSAGE)} LAST was answered 421 bye"
+
+
+async def test_the_next_message_goes_over_whatever_connection_has_room_for_it() -> None:
+    gates = [asyncio.Event() for _ in range(5)]
+
+    async def messages() -> AsyncIterator[bytes]:
+        for gate in gates:
+            await gate.wait()
+            yield MESSAGE
+
+    begun: tuple[Step, ...] = (*extensions("PIPELINING"), *BEGUN, *TAKES, *BEGUN, WAIT, "S: 250 taken", *TAKES)
+    last: tuple[Step, ...] = ("S: 250 taken", *QUIT)
+    async with (
+        ScriptedPeer(*begun, *BEGUN, "S: 250 taken", *TAKES, *last) as first,
+        ScriptedPeer(*begun, *last) as second,
+        SMTPPool(first.endpoint(connect=in_turn(first, second)), max_connections=2) as pool,
+    ):
+        waiting = asyncio.ensure_future(collect(pool.send_all(messages(), **LOCKSTEP)))
+        for gate in gates:  # the first one has one mail ready then, and the last goes over the second
+            gate.set()
+            await drain_events()
+        for peer in (first, second):
+            assert peer.heard.endswith(b"\r\n.\r\n" + COMMANDS)
+            peer.go_on()
+        assert [result.delivery for result in await waiting] == [Delivery.ACCEPTED] * 5

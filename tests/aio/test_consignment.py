@@ -1,12 +1,13 @@
 """The mails of a run, taken from whoever gives them and handed back as results."""
 
 import asyncio
+import gc
 from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
 import pytest
 
-from mailwire import ConnectionLost, Delivery, InvalidMessage, SourceFailed
+from mailwire import ConnectionLost, Delivery, InvalidMessage, SourceFailed, compose
 from mailwire.aio.consignment import Consignment, Item, Order, check_run
 from mailwire.testing.turns import drain_events
 from tests.aio.pools import ENVELOPE, numbered
@@ -54,6 +55,11 @@ def test_a_sending_is_made_once() -> None:
     sending = consignment.make_sending(item)
     assert consignment.make_sending(item) is sending
     assert item.receipt() == sending.receipt()
+
+
+def test_a_message_that_says_by_itself_where_it_goes_is_asked() -> None:
+    consignment = Consignment([compose(sender="a@example.org", to="b@example.org")], {}, order="input", look_ahead=1)
+    assert len(consignment.make_sending(taken(consignment)).mailing.envelope.recipients) == 1
 
 
 def test_what_was_put_back_is_taken_before_all_others_and_whatever_may_be_taken() -> None:
@@ -286,7 +292,10 @@ async def test_no_more_is_asked_for_in_advance_than_may_be_without_a_result() ->
     consignment.next_result()
     await drain_events()
     assert feed.asked == 3
-    assert [result.index for result in consignment.remaining()] == [1, 2]
+    assert [(result.index, result.message) for result in consignment.remaining()] == [
+        (1, numbered(1)),
+        (2, numbered(2)),
+    ]
     consignment.close()
     await consignment.closed()
     assert feed.is_closed
@@ -327,6 +336,26 @@ async def test_an_iterable_that_was_left_and_cannot_be_closed_tells_the_event_lo
     [complaint] = complaints
     assert complaint["message"] == "an iterable of messages has raised when it was closed"
     assert isinstance(complaint["exception"], OSError)
+
+
+async def test_an_iterable_that_cannot_be_closed_need_not_be() -> None:
+    complaints: list[dict[str, Any]] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: complaints.append(context))
+
+    class Bare:
+        def __aiter__(self) -> "Bare":
+            return self
+
+        async def __anext__(self) -> bytes:
+            raise StopAsyncIteration
+
+    consignment = consignment_of(Bare())
+    consignment.take()
+    await consignment.closed()
+    assert consignment.is_exhausted
+    del consignment
+    gc.collect()
+    assert complaints == []
 
 
 def test_what_was_cancelled_by_itself_says_so() -> None:

@@ -22,7 +22,10 @@ from mailwire import (
     SourceFailed,
     compose,
 )
+from mailwire.aio.mailing import read_in_turns
 from mailwire.smtp import Mailbox
+from mailwire.testing import MAIL_DATA, ScriptedPeer, Step
+from tests.aio.dialogues import QUIT, extensions
 
 TEXT = b"Subject: x\r\n\r\nhello\r\n"
 ENVELOPE: dict[str, Any] = {"sender": "a@example.org", "recipients": ["b@example.org", "c@example.org"]}
@@ -71,6 +74,37 @@ async def test_very_many_recipients_are_read_in_several_turns_of_the_event_loop(
         assert [await turns_of(count) - few for count in (1000, 1001, 3000, 3001)] == [0, 2, 3, 4]
 
 
+async def test_very_many_recipients_are_all_read() -> None:
+    many = [f"b{number}@example.org" for number in range(2500)]
+    assert await read_in_turns(many) == [Mailbox.parse(address) for address in many]
+
+
+@pytest.mark.parametrize("sender", ["client", "pool", "function"])
+async def test_what_is_wished_for_a_mail_is_wished_by_whatever_sends_it(sender: str) -> None:
+    script: tuple[Step, ...] = (
+        *(*extensions("DSN", "CHUNKING"), "C: MAIL FROM:<a@example.org> RET=HDRS", "S: 250 a"),
+        *("C: RCPT TO:<b@example.org> NOTIFY=NEVER", "S: 250 b", "C: DATA", "S: 354 go", MAIL_DATA, "S: 250 taken"),
+    )
+    told: list[tuple[int, int | None]] = []
+    settings: dict[str, Any] = {
+        "sender": "a@example.org",
+        "recipients": ["b@example.org", "b@EXAMPLE.org"],
+        "use_chunking": False,
+        "options": MailOptions(ret="HDRS"),
+        "recipient_options": NEVER,
+        "on_refused": "abort",
+        "policy": MessagePolicy(fold_duplicates=True),
+        "progress": lambda *octets: told.append(octets),
+    }
+    async with ScriptedPeer(*script, *QUIT) as peer:
+        if sender == "function":
+            await mailwire.send(TEXT, peer.endpoint(), **settings)
+        else:
+            async with (SMTPClient if sender == "client" else SMTPPool)(peer.endpoint()) as front:
+                await front.send(TEXT, **settings)
+    assert told == [(len(TEXT), len(TEXT))]
+
+
 def test_options_may_be_for_all_recipients_or_for_some() -> None:
     assert Mailing(TEXT, **ENVELOPE).recipient_options == (None, None)
     assert Mailing(TEXT, **ENVELOPE, recipient_options=NEVER).recipient_options == (NEVER, NEVER)
@@ -93,7 +127,11 @@ def test_options_for_a_recipient_given_twice_hold_twice() -> None:
         ({"on_refused": "raise"}, ValueError, 'expected on_refused to be "send" or "abort", got \'raise\''),
         ({"use_chunking": "lazy"}, ValueError, "expected use_chunking to be"),
         ({"use_chunking": 0}, ValueError, "expected use_chunking to be"),
-        ({"use_chunking": False, "policy": MessagePolicy(binary=True)}, ValueError, "must go in chunks"),
+        (
+            {"use_chunking": False, "policy": MessagePolicy(binary=True)},
+            ValueError,
+            r"^what is sent as it is must go in chunks \(RFC 3030 3\)$",
+        ),
         ({"recipients": []}, InvalidMessage, "no recipient"),
         ({"sender": "a"}, InvalidMessage, "expected an address like"),
     ],
@@ -119,6 +157,7 @@ def test_the_like_of_it_with_other_octets_wishes_the_same() -> None:
     another, made = Mailing(b"", **settings)._with_octets(TEXT), Mailing(TEXT, **settings)
     for name in ("envelope", "options", "recipient_options", "on_refused", "use_chunking", "progress"):
         assert getattr(another, name) == getattr(made, name), name
+    assert (another.on_refused, another.use_chunking, another.progress) == ("abort", "eager", print)
     assert another.content.policy is policy
     text = another.content.text_at_hand()
     assert text is not None

@@ -20,7 +20,7 @@ from mailwire import (
 )
 from mailwire.testing import FIN, LISTEN, MAIL_DATA, WAIT, Answers, ScriptedPeer, Step
 from mailwire.testing.turns import drain_events
-from tests.aio.dialogues import MESSAGE, QUIT, SMTP_ANSWERS, extensions
+from tests.aio.dialogues import MESSAGE, QUIT, READY, SMTP_ANSWERS, extensions
 from tests.aio.pools import in_turn
 
 Run = BulkSending | PoolSending
@@ -218,3 +218,55 @@ async def test_a_mail_that_changes_sessions_when_the_connection_is_cut_makes_non
         assert caught.value.receipt is not None
         assert [entry.delivery.name for entry in caught.value.receipt.recipients] == ["ACCEPTED", *["NOT_SENT"] * 2]
         assert second.heard == b""
+
+
+@FRONTS
+async def test_who_is_left_by_a_session_with_limits_is_named_in_one_without(front: str) -> None:
+    rest = ("C: MAIL FROM:<a@example.org>", "S: 250 ok", "C: RCPT TO:<c@example.org>", "S: 250 ok", *sent("d")[2:])
+    async with (
+        ScriptedPeer(*extensions("LIMITS RCPTMAX=1 MAILMAX=1"), *sent("b"), *QUIT) as first,
+        ScriptedPeer(*READY, *rest, *QUIT) as second,
+        front_of(front, first, second) as client,
+    ):
+        seen: list[SendResult] = []
+        await collect(client.send_all([mail("b", "c", "d")]), seen)
+    assert words(seen) == [["ACCEPTED"] * 3]
+
+
+async def test_the_receipt_of_a_mail_in_parts_has_the_recipients_in_the_order_of_the_envelope() -> None:
+    limited = extensions("LIMITS RCPTDOMAINMAX=1")
+    org: tuple[Step, ...] = (
+        *("C: MAIL FROM:<a@example.org>", "S: 250 ok", "C: RCPT TO:<b@example.org>", "S: 550 b"),
+        *("C: RCPT TO:<d@example.org>", "S: 250 d", *sent("")[4:]),
+    )
+    com: tuple[Step, ...] = ("C: MAIL FROM:<a@example.org>", "S: 250 ok", "C: RCPT TO:<c@example.com>", *sent("")[3:])
+    async with (
+        ScriptedPeer(*limited, *org, *QUIT) as first,
+        ScriptedPeer(*limited, *com, *QUIT) as second,
+        SMTPClient(first.endpoint(connect=in_turn(first, second), timeouts=PATIENCE)) as client,
+    ):
+        recipients = ["b@example.org", "c@example.com", "d@example.org"]
+        receipt = await client.send(Mailing(MESSAGE, sender="a@example.org", recipients=recipients))
+    assert [entry.address for entry in receipt.recipients] == recipients
+    assert [entry.delivery.name for entry in receipt.recipients] == ["REFUSED", "ACCEPTED", "ACCEPTED"]
+
+
+async def test_a_mail_for_all_or_nobody_goes_where_the_limits_need_not_part_it() -> None:
+    both: tuple[Step, ...] = (*named("b"), *named("c")[2:], *sent("")[4:])
+    async with (
+        ScriptedPeer(*extensions("LIMITS RCPTMAX=2"), *both, *QUIT) as peer,
+        SMTPClient(peer.endpoint(timeouts=PATIENCE)) as client,
+    ):
+        assert (await client.send(mail("b", "c", on_refused="abort"))).accepted == ("b@example.org", "c@example.org")
+
+
+async def test_a_mail_that_goes_over_another_connection_is_announced_by_the_terms_of_that() -> None:
+    sized = (*extensions("SIZE"), f"C: MAIL FROM:<a@example.org> SIZE={len(MESSAGE)}", FIN, LISTEN)
+    async with (
+        ScriptedPeer(*sized) as first,
+        ScriptedPeer(*READY, *sent("b"), *QUIT) as second,
+        front_of("client", first, second) as client,
+    ):
+        seen: list[SendResult] = []
+        await collect(client.send_all([mail("b")]), seen)
+    assert words(seen) == [["ACCEPTED"]]

@@ -1,6 +1,7 @@
 """The pool: how many connections there are, who gets one, and what becomes of them."""
 
 import asyncio
+import socket
 import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import suppress
@@ -940,18 +941,134 @@ async def test_a_pool_of_a_url(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "settings",
+    ("settings", "error"),
     [
-        {"max_connections": 0},
-        {"max_messages_per_connection": 0},
-        {"max_idle": 0},
-        {"max_lifetime": -1},
-        {"rate_limit": 0},
-        {"rate_limit": float("nan")},
-        {"rate_limit": 1, "rate_burst": 0},
-        {"endpoint": "pop3://localhost"},
+        ({"max_connections": 0}, "expected max_connections to be 1 at least, got 0"),
+        ({"max_messages_per_connection": 0}, "expected max_messages_per_connection to be 1 at least, got 0"),
+        ({"rate_limit": 1, "rate_burst": 0}, "expected rate_burst to be 1 at least, got 0"),
+        ({"max_idle": 0}, "expected max_idle to be more than 0, got 0"),
+        ({"max_lifetime": -1}, "expected max_lifetime to be more than 0, got -1"),
+        ({"rate_limit": 0}, "expected rate_limit to be more than 0, got 0"),
+        ({"rate_limit": float("nan")}, "expected rate_limit to be more than 0, got nan"),
+        ({"endpoint": "pop3://localhost"}, "expected an endpoint for smtp or lmtp, got pop3://localhost"),
     ],
 )
-def test_limits_that_are_none_are_refused(settings: dict[str, Any]) -> None:
-    with pytest.raises(ValueError, match="expected"):
+def test_limits_that_are_none_are_refused(settings: dict[str, Any], error: str) -> None:
+    with pytest.raises(ValueError, match="expected") as caught:
         SMTPPool(**{"endpoint": "smtp://localhost", **settings})
+    assert str(caught.value).startswith(error)
+
+
+def test_a_limit_of_seconds_may_be_less_than_one() -> None:
+    pool = SMTPPool("smtp://localhost", max_idle=0.5, max_lifetime=0.5, rate_limit=0.5, max_connections=1)
+    assert pool.max_connections == 1
+
+
+def test_if_nothing_else_is_said_the_limits_are_those_of_the_reference() -> None:
+    pool = SMTPPool("smtp://localhost", rate_limit=1)
+    assert pool.max_connections == 5
+    assert (pool._opening._max_transactions, pool._opening._max_lifetime) == (100, 300.0)
+    assert pool._connections._max_idle == 30.0
+    assert pool._connections._rate is not None
+    assert pool._connections._rate.ready_at() == float("-inf")
+    pool._connections._rate.take(0.0)
+    assert pool._connections._rate.ready_at() == 1.0
+
+
+@pytest.mark.parametrize(("connections", "look_ahead"), [(1, 64), (4, 64), (5, 80)])
+def test_a_run_looks_ahead_at_16_messages_for_each_connection_and_64_at_least(
+    connections: int, look_ahead: int
+) -> None:
+    taken = iter(range(1000))
+    run = SMTPPool("smtp://localhost", max_connections=connections).send_all(map(numbered, taken), **ENVELOPE)
+    while run._consignment.take() is not None:
+        pass
+    assert next(taken) == look_ahead
+
+
+MAIL = "C: MAIL FROM:<a@example.org>"
+
+
+async def test_each_connection_that_a_mail_finds_closed_counts() -> None:
+    async with (
+        ScriptedPeer(*READY, *SENT, MAIL, FIN, lenient=True) as first,
+        ScriptedPeer(*READY, *SENT, MAIL, FIN, lenient=True) as second,
+        ScriptedPeer(*READY, *SENT, *QUIT) as third,
+        SMTPPool(first.endpoint(connect=in_turn(first, second, third))) as pool,
+    ):
+        for _ in range(3):
+            await pool.send(MESSAGE, **ENVELOPE)
+        assert (pool.statistics.opened, pool.statistics.retried) == (3, 2)
+
+
+async def test_a_mail_that_was_turned_back_is_not_given_a_third_connection() -> None:
+    async with (
+        ScriptedPeer(*READY, *SENT, MAIL, FIN, lenient=True) as first,
+        ScriptedPeer(*READY, *SENT, *SENT, MAIL, FIN, lenient=True) as second,
+        ScriptedPeer("S: 421 too many", FIN, lenient=True) as third,
+        ScriptedPeer(*READY, *SENT, *QUIT, lenient=True) as fourth,
+        SMTPPool(first.endpoint(connect=in_turn(first, second, third, fourth)), max_connections=2) as pool,
+    ):
+        for _ in range(2):
+            await pool.send(MESSAGE, **ENVELOPE)
+        gate = Gate()
+        held = gate.send(pool)
+        await drain_events()
+        turned_back = asyncio.ensure_future(pool.send(MESSAGE, **ENVELOPE))
+        await drain_events()
+        gate.open()
+        await held
+        with pytest.raises(ConnectionLost) as caught:
+            await turned_back
+        assert caught.value.delivery is Delivery.NOT_SENT
+        assert (pool.statistics.opened, pool.statistics.retried) == (2, 2)
+
+
+async def test_a_mail_that_was_turned_back_goes_before_those_that_came_behind_it() -> None:
+    refused = asyncio.Event()
+    async with (
+        ScriptedPeer(*READY, *SENT, "C: MAIL FROM:<c@example.org>", *SENT[1:], *SENT, *QUIT) as first,
+        ScriptedPeer("S: 421 too many", FIN, lenient=True) as second,
+    ):
+
+        async def connect() -> socket.socket:
+            if first.heard:
+                await refused.wait()
+                return await second.connect()
+            return await first.connect()
+
+        async with SMTPPool(first.endpoint(connect=connect), max_connections=2) as pool:
+            gate = Gate()
+            held = gate.send(pool)
+            await drain_events()
+            turned_back = asyncio.ensure_future(pool.send(MESSAGE, **{**ENVELOPE, "sender": "c@example.org"}))
+            await drain_events()
+            behind = asyncio.ensure_future(pool.send(MESSAGE, **ENVELOPE))
+            await drain_events()
+            refused.set()
+            await drain_events()
+            gate.open()
+            for sending in (held, turned_back, behind):
+                assert (await sending).delivery is Delivery.ACCEPTED
+
+
+async def test_a_server_that_greets_with_another_refusal_is_not_asked_for_fewer_connections() -> None:
+    async with (
+        ScriptedPeer(*READY, *SENT, *QUIT) as first,
+        ScriptedPeer("S: 554 go away", FIN, lenient=True) as second,
+        SMTPPool(first.endpoint(connect=in_turn(first, second)), max_connections=2) as pool,
+    ):
+        gate = Gate()
+        held = gate.send(pool)
+        await drain_events()
+        with pytest.raises(ReplyError, match="554 go away"):
+            await pool.send(MESSAGE, **ENVELOPE)
+        gate.open()
+        assert (await held).delivery is Delivery.ACCEPTED
+
+
+async def test_a_pool_that_was_cut_is_entered_by_nobody() -> None:
+    pool = SMTPPool("smtp://localhost")
+    pool.abort()
+    with pytest.raises(LocalProtocolError, match="closed"):
+        await pool.__aenter__()

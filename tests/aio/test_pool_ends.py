@@ -1,15 +1,16 @@
 """A run over a pool: what is known of a mail where the run, or a connection, ends in the middle of it."""
 
 import asyncio
+import socket
 from typing import Any
 
 import pytest
 
-from mailwire import ConnectionLost, Delivery, LocalProtocolError, Mailing, SendResult, SMTPPool, Timeouts
-from mailwire.testing import FIN, LISTEN, MAIL_DATA, STALL, WAIT, Hear, ScriptedPeer, Step
+from mailwire import ConnectionLost, Delivery, Endpoint, LocalProtocolError, Mailing, SendResult, SMTPPool, Timeouts
+from mailwire.testing import FIN, LISTEN, MAIL_DATA, STALL, WAIT, Hear, MailServer, ScriptedPeer, Step
 from mailwire.testing.turns import drain_events
 from tests.aio.dialogues import MESSAGE, QUIT, READY, SENT, extensions
-from tests.aio.pools import ENVELOPE, in_turn
+from tests.aio.pools import ACCOUNTS, ENVELOPE, Gate, in_turn
 
 PATIENCE = Timeouts(close=0.01)
 LOCKSTEP: dict[str, Any] = {**ENVELOPE, "use_chunking": False}
@@ -108,6 +109,7 @@ async def test_a_connection_that_has_brought_a_mail_to_its_end_does_not_count_as
         pool_over(first, second, third, fourth, fifth) as pool,
     ):
         results = await collect(pool.send_all([MESSAGE] * 3, **LOCKSTEP, order="input"))
+        assert pool.statistics.retried == 3
     assert [result.delivery for result in results] == [Delivery.ACCEPTED, Delivery.NOT_SENT, Delivery.ACCEPTED]
 
 
@@ -145,3 +147,71 @@ async def test_a_run_that_begins_when_the_pool_is_closed_is_refused_once() -> No
     with pytest.raises(StopAsyncIteration):
         await anext(run)
     assert run.remaining == ()
+
+
+async def test_two_connections_in_vain_are_not_enough_to_leave_a_server_alone() -> None:
+    async with (
+        ScriptedPeer(*DROPS) as first,
+        ScriptedPeer(*DROPS) as second,
+        ScriptedPeer(*READY, *SENT, *QUIT) as third,
+        pool_over(first, second, third) as pool,
+    ):
+        results = await collect(pool.send_all([MESSAGE] * 2, **LOCKSTEP, order="input"))
+    assert [result.delivery for result in results] == [Delivery.NOT_SENT, Delivery.ACCEPTED]
+
+
+async def test_a_mail_that_was_begun_when_the_pool_was_cut_is_told_of_its_connection() -> None:
+    script = (*extensions("PIPELINING"), *BEGUN, *TAKES, *BEGUN, "S: 250 taken", "S: 250 a", "S: 250 b", STALL)
+    async with ScriptedPeer(*script, lenient=True, guard=None) as peer:
+        pool = pool_over(peer)
+        run = pool.send_all([MESSAGE] * 3, **LOCKSTEP, order="input")
+        assert (await anext(run)).delivery is Delivery.ACCEPTED
+        waiting = asyncio.ensure_future(collect(run))
+        await drain_events()
+        pool.abort()
+        results = await waiting
+        await pool.close()
+    assert [result.delivery for result in results] == [Delivery.NOT_SENT] * 2
+    assert [type(result.error) for result in results] == [ConnectionLost, LocalProtocolError]
+
+
+async def test_a_mail_that_needs_another_session_is_given_another_connection() -> None:
+    other = (NAMED[0], "S: 250 a", "C: RCPT TO:<b@example.com>", "S: 250 b", "C: DATA", "S: 354 go", MAIL_DATA)
+    limited = extensions("LIMITS RCPTDOMAINMAX=1")
+    async with (
+        ScriptedPeer(*limited, *SENT, *QUIT) as first,
+        ScriptedPeer(*limited, *other, "S: 250 taken", *QUIT) as second,
+        pool_over(first, second) as pool,
+    ):
+        mails = [Mailing(MESSAGE, sender="a@example.org", recipients=f"b@example.{top}") for top in ("org", "com")]
+        results = await collect(pool.send_all(mails))
+        assert (pool.statistics.opened, pool.statistics.reused) == (2, 0)
+    assert [result.delivery for result in results] == [Delivery.ACCEPTED] * 2
+
+
+async def test_a_run_that_made_do_with_fewer_connections_has_one_more_for_each_that_could_be_opened() -> None:
+    count, goes_on = 0, asyncio.Event()
+    async with MailServer(ACCOUNTS) as server:
+
+        async def connect() -> socket.socket:
+            nonlocal count
+            count += 1
+            if count <= 2:
+                raise ConnectionRefusedError("not yet")
+            if count > 3:
+                await goes_on.wait()
+            end = socket.socket()
+            end.setblocking(False)
+            await asyncio.get_running_loop().sock_connect(end, (server.host, server.smtp_port))
+            return end
+
+        async with SMTPPool(Endpoint("localhost", tls="none", connect=connect), max_connections=3) as pool:
+            gate = Gate()
+            waiting = asyncio.ensure_future(collect(pool.send_all(map(gate.message, range(6)), **ENVELOPE)))
+            await drain_events()
+            assert count == 4
+            goes_on.set()
+            await drain_events()
+            assert (count, pool.statistics.in_use) == (5, 3)
+            gate.open()
+            assert [result.delivery for result in await waiting] == [Delivery.ACCEPTED] * 6

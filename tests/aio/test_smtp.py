@@ -300,7 +300,10 @@ async def test_what_helo_cannot_give_is_said_to_be_for_want_of_ehlo(
         for peer in peers:
             await stack.enter_async_context(peer)
         async with SMTPClient(connecting_to(*peers)) as client:
-            with pytest.raises(NotSupported, match="does not know EHLO, and behind HELO there are no") as caught:
+            with pytest.raises(
+                NotSupported,
+                match=r": it does not know EHLO, and behind HELO there are no extensions \(RFC 5321 3\.2\)$",
+            ) as caught:
                 await client.send(**{"message": MESSAGE, **ARGUMENTS, **wish})
             assert (caught.value.extension, caught.value.delivery) == (extension, Delivery.NOT_SENT)
             await client.send(MESSAGE, **ARGUMENTS)
@@ -1271,3 +1274,7 @@ async def test_a_refused_vrfy_names_the_command() -> None:
             await client.execute(Vrfy("y"))
     assert caught.value.command == "VRFY y"
     assert not isinstance(caught.value, ProtocolError)
+
+
+def test_a_client_that_was_never_connected_has_begun_no_transaction() -> None:
+    assert SMTPClient("smtp://localhost").transactions == 0

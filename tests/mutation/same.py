@@ -39,6 +39,13 @@ _PIECES: Final = "the pieces that it is done in may have any size; where two lim
 _NO_WORD: Final = "what is no number tells none, whatever it is"
 _HALVES: Final = "whole numbers are above a half where they are above the whole number beneath it"
 _SETTLED: Final = "what has left nothing on its way, is settled in no time"
+_NUDGED: Final = "who is woken for nothing, waits again"
+_NEWS: Final = "a message that is not written on has been stopped by news, behind which it is"
+_UNWAITED: Final = "who is told although he does not wait, does nothing"
+_BOTH: Final = "both are always said"
+_REPLY: Final = "where the window is full, a reply is due, and behind it the way is the same"
+_BLOCKS: Final = "a message that is written block by block is the same message"
+_SENSIBLE: Final = "what makes sense may be looked at or not"
 _UNHEARD: Final = "it is caught where it was asked for, and nobody reads it"
 _KEY: Final = "a key of so many octets is as good"
 _BLANK: Final = "that a message begins with a blank line was seen before"
@@ -82,6 +89,70 @@ SAME: Final[dict[tuple[str, str], str]] = {
     ("aio/bulk_sending", "_find_result: return\n"): "nothing comes behind the loop",
     ("aio/bulk_sending", "_settle: chain.break_off(error, may_try_again=None)"): _FALSE,
     ("aio/bulk_sending", "_cut: chain.break_off(None, may_try_again=None)"): _FALSE,
+    ("aio/consignment", "self.has_result: bool = None"): _FALSE,
+    ("aio/consignment", "__init__: self._ends = None"): _FALSE,
+    ("aio/consignment", "_mailing: if type(None) is bytes:"): _SLOWER,
+    (
+        "aio/consignment",
+        "Mailing(b'XXXX', **self._settings)",
+    ): "its octets are nobody's, and those of another take their place",
+    ("aio/consignment", "iterator: AsyncIterator[MessageSource | Mailing] | None = ''"): "neither can be closed",
+    ("aio/pool_sending", "self._reader: asyncio.Task[object] | None = ''"): "it is no more of a task than None",
+    ("aio/pool_sending", "self._has_begun = None"): _FALSE,
+    ("aio/pool_sending", "self._is_over = None"): _FALSE,
+    ("aio/pool_sending", "self._is_single = None"): _FALSE,
+    ("aio/pool_sending", "__init__: self._settles = None"): _NOT_READ,
+    ("aio/pool_sending", "__init__: self._settles = True"): _NOT_READ,
+    ("aio/pool_sending", "await self._end(settles=None)"): _FALSE,
+    ("aio/pool_sending", "_end: self._settles = None"): _FALSE,
+    ("aio/pool_sending", "_end: self._settles = True"): "the lanes have read it by then",
+    ("aio/pool_sending", "consignment.tell(None, self._wake)"): _UNWAITED,
+    ("aio/pool_sending", "consignment.tell(None, None)"): _UNWAITED,
+    ("aio/pool_sending", "share.tell(None, None)"): _UNWAITED,
+    ("aio/pool_sending", "_leave: chain.break_off(error, may_try_again=None)"): _FALSE,
+    ("aio/pool_sending", "connection.max_transactions = 1"): "it has had one at least",
+    ("aio/pool_sending", "self._trouble is not None or self._most <= pool.max_connections:"): _UNWAITED,
+    ("aio/pool_sending", "_go_on_with: self._settles = None"): _FALSE,
+    ("aio/pool_sending", "await asyncio.sleep(1)"): _SLOWER,
+    ("aio/mailing", "__init__: if policy is DEFAULT_POLICY or"): _SENSIBLE,
+    ("aio/mailing", "on_refused != 'XXsendXX' or"): _SENSIBLE,
+    ("aio/mailing", "on_refused != 'SEND' or"): _SENSIBLE,
+    ("aio/mailing", "not in (None, 'XXeagerXX'):"): _SENSIBLE,
+    ("aio/mailing", "not in (None, 'EAGER'):"): _SENSIBLE,
+    ("aio/mailing", "if isinstance(message, Mailing) or True else Mailing"): _SLOWER,
+    ("aio/mailing", "if name != 'XXmessageXX'}"): _SLOWER,
+    ("aio/mailing", "if name != 'MESSAGE'}"): _SLOWER,
+    ("aio/pool", "__init__: self._is_closed = None"): _FALSE,
+    ("aio/pool", "reused: int=1, retried: int=0"): _BOTH,
+    ("aio/pool", "reused: int=0, retried: int=1"): _BOTH,
+    ("aio/pool", "_send: connection = None"): "it is asked for once more, and waited for",
+    ("aio/pool", "_send: is_second = None"): _FALSE,
+    ("aio/pool", "receipt is None or receipt.octets > 1:"): "what can be read again leaves in larger pieces",
+    ("aio/pool", "'XXXX'.join(error.in_flight[:1])"): "there is one at most, and nothing to join",
+    ("aio/pool", "''.join(error.in_flight[:2])"): "how the second begins is not asked",
+    ("aio/pool", "entry.reply is None or entry.final_reply is None"): "before MAIL is answered, nothing is",
+    ("aio/passage", "write_whole: return False"): "the other way finds it written",
+    ("aio/chain", "_send: if has_room:"): "it leaves a moment later",
+    ("aio/chain", "_write: is_wanted = None"): _REPLY,
+    ("aio/chain", "_write: is_wanted = transaction.chunking is False and"): _REPLY,
+    ("aio/chain", "_write: is_wanted = transaction.chunking is not True and"): _REPLY,
+    ("aio/chain", "_write: is_free = None"): _BLOCKS,
+    ("aio/chain", "_write: is_free = transaction.chunking == 'eager' and"): _BLOCKS,
+    ("aio/chain", "transaction.chunking == 'XXeagerXX'"): _BLOCKS,
+    ("aio/chain", "transaction.chunking == 'EAGER'"): _BLOCKS,
+    ("aio/chain", "_write: return True\n"): "a mail that is taken too early waits, or is put back",
+    ("aio/smtp", "_hangs_up_on_ehlo = False => self._hangs_up_on_ehlo = None"): _NOT_READ,
+    ("aio/smtp", "_hangs_up_on_ehlo = False => self._hangs_up_on_ehlo = True"): _NOT_READ,
+    ("aio/smtp", "self._connecting: float | None = ''"): _NOT_READ,
+    ("aio/smtp", "self._since = None"): _NOT_READ,
+    ("aio/smtp", "self._since = 1.0"): _NOT_READ,
+    ("aio/chain", "self.is_over: bool = None"): _FALSE,
+    ("aio/chain", "self._takes_leave = None"): _FALSE,
+    ("aio/chain", "self._is_told = None"): _FALSE,
+    ("aio/chain", "self._is_told = True"): _NUDGED,
+    ("aio/chain", "self._session.stream.nudge if self._is_told or True else None"): _NUDGED,
+    ("aio/chain", "go_on: if self._ready is None or (not self._links and"): _NEWS,
+    ("aio/chain", "go_on: if self._ready is None or self._links or"): "all was sent that could be, and nothing more is",
     ("aio/chain", "self.has_concluded: bool = None"): _FALSE,
     ("aio/chain", "if receipt.delivery is ACCEPTED and False else sending.failure(receipt)"): _SLOWER,
     (
