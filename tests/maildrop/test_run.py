@@ -3,6 +3,7 @@
 import asyncio
 import errno
 import json
+import tracemalloc
 from collections.abc import AsyncGenerator, Iterable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
@@ -838,6 +839,28 @@ async def test_nothing_is_gone_for_a_listing_that_is_not_complete(sink: MemorySi
         await run(server, sink, ledger)
     async with ledger.claim("b") as page:
         assert (await page.records())["u2"].state is State.GONE
+
+
+async def test_a_run_over_many_messages_holds_little_of_each(tmp_path: Path, sink: MemorySink) -> None:
+    sink.failing = {b"other": OSError(errno.ENOSPC, "full")}
+
+    async def held(count: int) -> int:
+        sizes = "\n".join(f"{number} 7" for number in range(1, count + 1))
+        uids = "\n".join(f"{number} {number:020}" for number in range(1, count + 1))
+        answers = {"STAT": f"+OK {count} {7 * count}", "LIST": f"+OK\n{sizes}\n.", "UIDL": f"+OK\n{uids}\n."}
+        async with SQLiteLedger(tmp_path / f"{count}.db") as ledger, peer(**answers) as server:
+            tracemalloc.start()
+            try:
+                report = await run(server, sink, ledger, keep="until stored")
+                peak = tracemalloc.get_traced_memory()[1]
+            finally:
+                tracemalloc.stop()
+            assert report.counts == {Outcome.STORED: 1, Outcome.LEFT: count - 1}
+            assert len(await records_of(ledger, server)) == count
+        return peak
+
+    few, many = 1_000, 2_000  # a portion of records, and two
+    assert (await held(many) - await held(few)) / (many - few) < 650  # octets; the message itself is not among them
 
 
 # Cut off

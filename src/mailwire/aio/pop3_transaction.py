@@ -158,7 +158,7 @@ class Transaction:
         # Without a unique id, number and size may be another message's: it must be of a listing that was asked for.
         is_told = message.uid is not None or (self.is_shown and here is not None and here.size == message.size)
         if here is not None and here.uid == message.uid and is_told:
-            return here
+            return message if message == here else here  # of a million, none is to be held twice
         if message.uid is None:
             raise LocalProtocolError(
                 f"{message} is not in a listing that was asked for in this session, and without a unique id it is in "

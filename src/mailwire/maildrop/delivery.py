@@ -6,22 +6,28 @@ that has failed too often.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
 from secrets import token_hex
-from typing import Final
+from typing import Final, TypeVar
 
 from .._wire.text import printable
 from ..errors import BudgetExceeded, SinkFailed
-from .ledger import Page, Record
+from .ledger import Page, Record, State
 from .mail import Mail, make_key
 from .plan import Fetch
 from .report import MessageReport, Outcome
 from .sink import GroupSink, Sink
 
-__all__ = ["Deliveries"]
+__all__ = ["Deliveries", "portions_of"]
+
+T = TypeVar("T")
+
+# How many records the ledger is given at once, of what may be a million: rows for these are little, and few are the
+# times that the medium is waited for.
+_PORTION: Final = 1_000
 
 # How many messages, and how much of them, are made safe at once: enough to share the cost of waiting for the medium,
 # little enough for what a crash makes come again.
@@ -42,13 +48,21 @@ class _Waiting:
 class Deliveries:
     """What a run delivers.
 
-    records: the ledger's, by uid; they are kept as the ledger has them.
+    account: as the ledger names it; page: what the ledger has of it; records: the same, by uid. They are kept as the
+        ledger has them, without those of messages that were only seen since, of which there may be a million.
+    seen: when these were.
     reports: what became of each message so far.
     stored_numbers: the messages without a unique id that were stored, by their numbers.
     """
 
     def __init__(
-        self, account: str, sink: Sink, page: Page, records: Mapping[str, Record], now: Callable[[], datetime]
+        self,
+        account: str,
+        sink: Sink,
+        page: Page,
+        records: Mapping[str, Record],
+        now: Callable[[], datetime],
+        seen: datetime,
     ) -> None:
         self.records: dict[str, Record] = dict(records)
         self.reports: list[MessageReport] = []
@@ -57,6 +71,7 @@ class Deliveries:
         self._sink = sink
         self._page = page
         self._now = now
+        self._seen = seen
         self._waiting: list[_Waiting] = []
         self._waiting_octets = 0
         self._untold: list[Record] = []  # what the ledger is to be told besides
@@ -65,9 +80,17 @@ class Deliveries:
 
     async def write(self, *records: Record) -> None:
         """Tell the ledger. Raises LedgerError."""
-        if records:
-            await self._page.write(records)
-            self.records.update({record.uid: record for record in records})
+        for portion in portions_of(records):
+            await self._page.write(portion)
+            self.records.update({record.uid: record for record in portion})
+
+    async def note(self, records: Sequence[Record], forgotten: Sequence[str]) -> None:
+        """Tell the ledger what a listing has told, and which uids to forget. Raises LedgerError."""
+        for portion in portions_of(records):
+            await self._page.write(portion)
+            self.records.update({record.uid: record for record in portion if record.state is not State.SEEN})
+        for uids in portions_of(forgotten):
+            await self._page.forget(uids)
 
     async def deliver(self, fetch: Fetch, blocks: AsyncIterator[bytes]) -> None:
         """Give a message to the sink.
@@ -107,10 +130,10 @@ class Deliveries:
             if fetch.uid is None:
                 self.stored_numbers.add(fetch.entry.number)
             elif fetch.lines is None:
-                stored = self.records[fetch.uid].stored(now, size=fetch.entry.size, fingerprint=mail.fingerprint)
+                stored = self._record(fetch, fetch.uid).stored(now, size=fetch.entry.size, fingerprint=mail.fingerprint)
                 records.append(stored)
             else:
-                records.append(replace(self.records[fetch.uid], fingerprint=mail.fingerprint))
+                records.append(replace(self._record(fetch, fetch.uid), fingerprint=mail.fingerprint))
         if waiting:
             # It has stored others: what it has not stored was not for its own sake.
             self._untold += self._suspects
@@ -141,9 +164,12 @@ class Deliveries:
         """Take note that a message did not come; whether that counts against it."""
         self._report(fetch, Outcome.FAILED, reason=reason)
         if counts and fetch.uid is not None:
-            self._untold.append(self.records[fetch.uid].failed(reason))
+            self._untold.append(self._record(fetch, fetch.uid).failed(reason))
 
     # Private
+
+    def _record(self, fetch: Fetch, uid: str) -> Record:
+        return self.records.get(uid) or Record(uid, State.SEEN, self._seen, self._seen, fetch.entry.size)
 
     async def _check(self, mail: Mail) -> None:
         if mail.is_complete:
@@ -164,7 +190,7 @@ class Deliveries:
         is_too_large = isinstance(failure, BudgetExceeded)
         outcome = Outcome.TOO_LARGE if is_too_large else Outcome.FAILED
         self._report(fetch, outcome, octets=mail.octets, seconds=seconds, reason=reason)
-        record = None if fetch.uid is None else self.records[fetch.uid].failed(reason)
+        record = None if fetch.uid is None else self._record(fetch, fetch.uid).failed(reason)
         if failure is not None:
             self._untold += [] if record is None else [record]
             if not is_too_large:
@@ -178,6 +204,12 @@ class Deliveries:
     def _report(self, fetch: Fetch, outcome: Outcome, *, octets: int = 0, seconds: float = 0, reason: str = "") -> None:
         entry = fetch.entry
         self.reports.append(MessageReport(entry.number, entry.uid, entry.size, outcome, octets, seconds, reason))
+
+
+def portions_of(items: Sequence[T]) -> Iterator[Sequence[T]]:
+    """Yield `items` in portions of what a ledger is given at once; of none, none."""
+    for begin in range(0, len(items), _PORTION):
+        yield items[begin : begin + _PORTION]
 
 
 def _words(error: BaseException) -> str:

@@ -9,7 +9,7 @@ Nothing here waits, reads a clock, or knows how a message is fetched: what goes 
 """
 
 from collections import Counter
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import Enum
@@ -161,15 +161,17 @@ def plan_retrieval(
     expire: after how many days the server deletes by itself (EXPIRE, RFC 2449 6.7); None if it does not.
     is_complete: whether the listing has everything that is on the server. Otherwise nothing is taken to be gone.
     """
-    named = identify(entries)
+    # There may be a million: what is known of all of them is kept no longer than it is needed.
+    named = _Named(entries)
     present = {uid for _, uid in named if uid is not None}
     if policy.when_all_new == "ask" and (question := _all_new(present, records)) is not None:
         return Plan(question=question)
     absent = [record for uid, record in records.items() if uid not in present] if is_complete else []
+    del present
     gone = [record.reached(State.GONE, now) for record in absent if record.state is not State.SEEN]
     alikes = _stored_by_fingerprint(*(gone if policy.when_all_new == "match" else ()))
     choice = _Choice(policy, now, records, alikes)
-    for entry, uid in named if policy.order == "oldest first" else named[::-1]:
+    for entry, uid in named if policy.order == "oldest first" else list(named)[::-1]:
         choice.decide(entry, uid)
     forgotten = {record.uid for record in absent if record.state is State.SEEN}
     forgotten |= {record.uid for record in gone if now - record.since > policy.remember}
@@ -226,17 +228,28 @@ def identify(entries: Iterable[Listed]) -> list[tuple[Listed, str | None]]:
     That is its unique id. Messages that share one are told apart by their sizes, and by their order where those are the
     same; a blank, which no unique id has (RFC 1939 7), marks what is made up so.
     """
-    ordered = sorted(entries, key=lambda entry: entry.number)
-    times = Counter(entry.uid for entry in ordered)
-    occurrences = Counter[tuple[str, int]]()
-    named: list[tuple[Listed, str | None]] = []
-    for entry in ordered:
-        uid = entry.uid
-        if uid is not None and times[uid] > 1:
-            occurrences[uid, entry.size] += 1
-            uid = f"{uid} {entry.size} {occurrences[uid, entry.size]}"
-        named.append((entry, uid))
-    return named
+    return list(_Named(entries))
+
+
+class _Named:
+    # What `identify` says, made anew each time that it is gone through.
+
+    def __init__(self, entries: Iterable[Listed]) -> None:
+        self._entries = sorted(entries, key=lambda entry: entry.number)
+        times = Counter(entry.uid for entry in self._entries)
+        self._shared = {uid for uid, count in times.items() if count > 1}
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+    def __iter__(self) -> Iterator[tuple[Listed, str | None]]:
+        occurrences = Counter[tuple[str, int]]()
+        for entry in self._entries:
+            uid = entry.uid
+            if uid is not None and uid in self._shared:
+                occurrences[uid, entry.size] += 1
+                uid = f"{uid} {entry.size} {occurrences[uid, entry.size]}"
+            yield entry, uid
 
 
 class _Choice:
@@ -327,9 +340,7 @@ def _surplus(
         octets -= deletion.entry.size
 
 
-def _cautions(
-    named: Sequence[tuple[Listed, str | None]], choice: _Choice, policy: Policy, expire: int | None
-) -> Iterable[Caution]:
+def _cautions(named: _Named, choice: _Choice, policy: Policy, expire: int | None) -> Iterable[Caution]:
     without = sum(uid is None for _, uid in named)
     shared = sum(uid is not None and uid != entry.uid for entry, uid in named)
     if without:

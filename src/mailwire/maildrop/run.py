@@ -117,23 +117,26 @@ class Run:
             await stack.enter_async_context(client)
             self._listing = listing = await client.listing()
             expire = client.capabilities.expire
-            self._plan = plan = plan_retrieval(
+            seen = self._now()
+            plan = plan_retrieval(
                 listing,
                 records,
-                self._now(),
+                seen,
                 policy,
                 expire=None if expire is None else expire.days,
                 is_complete=listing.has_every_uid,
             )
+            # What the ledger is told is held no longer than that takes.
+            noted, self._plan = plan.records, replace(plan, records=())
             self._cautions += plan.cautions
             if plan.question is not None:
                 question = plan.question
                 raise MaildropRenumbered(str(question), known=question.known, listed=question.listed)
             self._known = {skip.entry.number for skip in plan.skip if skip.reason is SkipReason.STORED}
-            self._deliveries = deliveries = Deliveries(self._account.name, self._sink, page, records, self._now)
-            await deliveries.write(*plan.records)
-            if plan.forget:
-                await page.forget(plan.forget)
+            deliveries = Deliveries(self._account.name, self._sink, page, records, self._now, seen)
+            self._deliveries = deliveries
+            await deliveries.note(noted, plan.forget)
+            del plan, noted, records
             await self._fetch(deliveries)
             self._error = await self._dispose(listing, deliveries)
 
@@ -222,16 +225,25 @@ class Run:
 
     def report(self) -> RetrievalReport:
         """Return what was done so far."""
-        messages = {} if self._deliveries is None else {each.number: each for each in self._deliveries.reports}
-        for skip in self._plan.skip:
-            if (outcome := _SKIPPED.get(skip.reason)) is not None:
-                messages[skip.entry.number] = _untouched(skip.entry, outcome)
-        for fetch in self._plan.fetch:
-            if fetch.entry.number not in messages and fetch.entry.number not in self._known:
-                messages[fetch.entry.number] = _untouched(fetch.entry, Outcome.LEFT)
+        told = {} if self._deliveries is None else {each.number: each for each in self._deliveries.reports}
+        known: dict[int, MessageReport] = {}
         for entry, deleted in self._deleted.items():
-            known = messages.get(entry.number) or _untouched(entry, Outcome.KNOWN)
-            messages[entry.number] = replace(known, deleted=deleted)
+            if (report := told.get(entry.number)) is not None:
+                told[entry.number] = replace(report, deleted=deleted)
+            else:
+                known[entry.number] = replace(_untouched(entry, Outcome.KNOWN), deleted=deleted)
+        skipped = ((skip.entry, _SKIPPED.get(skip.reason)) for skip in self._plan.skip)
+        left = (
+            fetch.entry
+            for fetch in self._plan.fetch
+            if fetch.entry.number not in told and fetch.entry.number not in self._known
+        )
+        messages = (
+            *told.values(),
+            *(_untouched(entry, outcome) for entry, outcome in skipped if outcome is not None),
+            *(_untouched(entry, Outcome.LEFT) for entry in left),
+            *known.values(),
+        )
         listing, login_delay = self._listing, self._client.capabilities.login_delay
         return RetrievalReport(
             self._account.name,
@@ -239,8 +251,8 @@ class Run:
             self._began,
             0 if self._clock_began is None else asyncio.get_running_loop().time() - self._clock_began,
             0 if listing is None else len(listing),
-            len(self._known - messages.keys()),
-            tuple(messages.values()),
+            len(self._known - known.keys()),
+            messages,
             tuple(self._cautions),
             () if listing is None else listing.findings,
             self._error,
