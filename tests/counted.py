@@ -5,8 +5,8 @@ Their source is rewritten before it is compiled. What is counted, inside functio
 - a call, and a turn of a loop or a comprehension: 1;
 - octets, characters and items that are copied: by slices, by adding, multiplying and formatting, by `join`, by
   `bytes()`, `list()` and their like, and by the stars in a list;
-- those that are looked at: by methods of octets and texts, by patterns, by `in` and `==`, and by whatever is not
-  mailwire's and is given octets;
+- those that are looked at: by methods of octets and texts, by patterns, by `in` and by comparisons, alone or in a
+  chain, and by whatever is not mailwire's and is given octets; and on the way to a place in the middle of a deque;
 - those that are moved: where something goes from or into the middle of a list or a bytearray.
 
 Where it is not known how far something has looked, it counts as having looked to the end. A slice of a memoryview
@@ -19,7 +19,7 @@ import re
 import sys
 from array import array
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence, ValuesView
 from importlib.abc import Loader, MetaPathFinder
 from importlib.machinery import ModuleSpec, PathFinder, SourceFileLoader
 from types import CodeType, ModuleType
@@ -31,6 +31,8 @@ _Node = TypeVar("_Node", bound=ast.AST)
 
 _TEXT: Final = (bytes, bytearray, str)
 _COPIED: Final = (*_TEXT, list, tuple, array)
+# What has all behind a place move, where its size changes there.
+_MOVED: Final = (list, bytearray, array)
 _MAKERS: Final = (bytes, bytearray, list, tuple, set, frozenset, dict, deque, array)
 _CONSUMERS: Final = (sum, min, max, sorted, any, all)
 # What is given octets and does not look at them.
@@ -85,28 +87,46 @@ class Work:
         self.steps += _size(right) if isinstance(left, (list, bytearray, deque, array)) else _size(result)
         return result
 
-    def delete(self, value: Any, part: slice) -> None:
-        """A slice that is deleted."""
-        size = len(value)
-        start, stop, _ = part.indices(size)
-        begins_anew = isinstance(value, bytearray) and start == 0
-        self.steps += stop - start if begins_anew else size - start
+    def item(self, value: Any, key: Any) -> Any:
+        """An item that is read: a deque is gone into from its nearer end."""
+        self.steps += _way_into(value, key) if isinstance(value, deque) else 0
+        return value[key]
 
-    def is_in(self, item: Any, container: Any) -> bool:
-        """A look for something."""
-        if isinstance(container, _TEXT):
-            sought: Any = bytes([item]) if isinstance(item, int) else item
-            place = container.find(sought)
-            self.steps += len(container) if place < 0 else place + len(sought)
-        elif isinstance(container, (list, tuple, deque)):
-            self.steps += len(container)
-        return item in container
+    def store(self, value: Any, key: Any) -> Any:
+        """An item or a slice that is about to be stored into. Return its key.
 
-    def is_equal(self, left: Any, right: Any) -> Any:
-        """A comparison."""
-        if isinstance(left, _COPIED) and isinstance(right, _COPIED) and len(left) == len(right):
-            self.steps += len(left)
-        return left == right
+        Where a slice has another size than it had, all behind it moves. So that counts as moved, wherever it may.
+        """
+        if isinstance(key, slice):
+            self.steps += len(value) - key.indices(len(value))[0] if isinstance(value, _MOVED) else 0
+        elif isinstance(value, deque):
+            self.steps += _way_into(value, key)
+        return key
+
+    def delete(self, value: Any, key: Any) -> Any:
+        """An item or a slice that is about to be deleted. Return its key."""
+        if isinstance(value, deque):
+            self.steps += _way_into(value, key)
+        elif isinstance(value, _MOVED):
+            size = len(value)
+            part = key if isinstance(key, slice) else slice(key, key + 1 or None)
+            start, stop, _ = part.indices(size)
+            begins_anew = isinstance(value, bytearray) and start == 0
+            self.steps += stop - start if begins_anew else size - start
+        return key
+
+    def compare(self, name: str, left: Any, right: Any) -> Any:
+        """A comparison alone, or a look for something."""
+        return _COMPARISONS[name](left, self.look(name, left, right))
+
+    def look(self, name: str, left: Any, right: Any) -> Any:
+        """The same, about to be done. Return what is on its right, for the next in a chain."""
+        if name in ("In", "NotIn"):
+            self.steps += _way_to(left, right)
+        elif isinstance(left, _COPIED) and isinstance(right, _COPIED):
+            # What has another size is not equal without a look.
+            self.steps += min(len(left), len(right)) if name not in ("Eq", "NotEq") or len(left) == len(right) else 0
+        return right
 
 
 def count(function: Callable[[], object], work: Work) -> int:
@@ -159,6 +179,31 @@ class Counted:
 
 
 # What things cost
+
+
+_COMPARISONS: Final[dict[str, Callable[[Any, Any], Any]]] = {
+    "In": lambda item, container: item in container,
+    "NotIn": lambda item, container: item not in container,
+    "Eq": operator.eq,
+    "NotEq": operator.ne,
+    "Lt": operator.lt,
+    "LtE": operator.le,
+    "Gt": operator.gt,
+    "GtE": operator.ge,
+}
+
+
+def _way_to(item: Any, container: Any) -> int:
+    if isinstance(container, _TEXT):
+        sought: Any = bytes([item]) if isinstance(item, int) else item
+        place = container.find(sought)
+        return len(container) if place < 0 else place + len(sought)
+    return len(container) if isinstance(container, (list, tuple, deque, array, ValuesView)) else 0
+
+
+def _way_into(items: "deque[Any]", place: int) -> int:
+    place = place + len(items) if place < 0 else place
+    return min(place, len(items) - place)
 
 
 def _size(thing: object) -> int:
@@ -265,12 +310,6 @@ class _CountingLoader(SourceFileLoader):
 
 
 _BINARY: Final[dict[type[ast.operator], str]] = {ast.Add: "add", ast.Mult: "multiply", ast.Mod: "format"}
-_COMPARISONS: Final[dict[type[ast.cmpop], tuple[str, bool]]] = {
-    ast.In: ("is_in", True),
-    ast.NotIn: ("is_in", False),
-    ast.Eq: ("is_equal", True),
-    ast.NotEq: ("is_equal", False),
-}
 
 
 def _counted(name: str, *args: ast.expr, keywords: Sequence[ast.keyword] = ()) -> ast.Call:
@@ -282,6 +321,7 @@ class _Counters(ast.NodeTransformer):
     # Puts them in, inside functions: what stands outside is done once.
 
     _depth = 0
+    _names = 0  # of what is kept for a counter
 
     def visit(self, node: ast.AST) -> Any:
         if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
@@ -312,9 +352,16 @@ class _Counters(ast.NodeTransformer):
 
     def visit_Subscript(self, node: ast.Subscript) -> Any:
         self.generic_visit(node)
-        if not isinstance(node.slice, ast.Slice) or not isinstance(node.ctx, ast.Load):
-            return node
-        return _at(node, _counted("read", node.value, _as_value(node.slice)))
+        if isinstance(node.ctx, ast.Load):
+            if isinstance(node.slice, ast.Constant) and node.slice.value == 0:
+                return node
+            name = "read" if isinstance(node.slice, ast.Slice) else "item"
+            return _at(node, _counted(name, node.value, _as_value(node.slice)))
+        name = "store" if isinstance(node.ctx, ast.Store) else "delete"
+        whole = self._name("whole")
+        node.value = _at(node.value, ast.NamedExpr(ast.Name(whole, ast.Store()), node.value))
+        node.slice = _at(node.slice, _counted(name, ast.Name(whole, ast.Load()), _as_value(node.slice)))
+        return node
 
     def visit_BinOp(self, node: ast.BinOp) -> Any:
         self.generic_visit(node)
@@ -333,18 +380,28 @@ class _Counters(ast.NodeTransformer):
         return _at(node, ast.Assign([target], _counted("add_in_place", present, node.value)))
 
     def visit_Assign(self, node: ast.Assign) -> Any:
+        has_slice = any(isinstance(each, ast.Subscript) and isinstance(each.slice, ast.Slice) for each in node.targets)
         self.generic_visit(node)
-        if any(isinstance(each, ast.Subscript) and isinstance(each.slice, ast.Slice) for each in node.targets):
+        if has_slice:
             node.value = _at(node.value, _counted("made", node.value))
         return node
 
     def visit_Compare(self, node: ast.Compare) -> Any:
         self.generic_visit(node)
-        name, holds = _COMPARISONS.get(type(node.ops[0]), ("", True))
-        if not name or len(node.ops) > 1:
-            return node
-        comparison = _counted(name, node.left, node.comparators[0])
-        return _at(node, comparison if holds else ast.UnaryOp(ast.Not(), comparison))
+        names = [type(each).__name__ for each in node.ops]
+        if len(names) == 1:
+            if names[0] not in _COMPARISONS:
+                return node
+            return _at(node, _counted("compare", ast.Constant(names[0]), node.left, node.comparators[0]))
+        # Each value is made once, and only if all before it hold: so the chain stays, and is looked at by the way.
+        kept = [self._name("link") for _ in names]
+        node.left = ast.NamedExpr(ast.Name(kept[0], ast.Store()), node.left)
+        for place, name in enumerate(names):
+            value = node.comparators[place]
+            if place + 1 < len(names):
+                value = ast.NamedExpr(ast.Name(kept[place + 1], ast.Store()), value)
+            node.comparators[place] = _counted("look", ast.Constant(name), ast.Name(kept[place], ast.Load()), value)
+        return node
 
     def visit_JoinedStr(self, node: ast.JoinedStr) -> Any:
         for each in node.values:
@@ -372,11 +429,9 @@ class _Counters(ast.NodeTransformer):
         node.ifs.insert(0, _counted("step"))
         return node
 
-    def visit_Delete(self, node: ast.Delete) -> Any:
-        self.generic_visit(node)
-        parts = [each for each in node.targets if isinstance(each, ast.Subscript) and isinstance(each.slice, ast.Slice)]
-        counts = [ast.Expr(_counted("delete", _loaded(part.value), _as_value(part.slice))) for part in parts]
-        return [*(_at(node, each) for each in counts), node]
+    def _name(self, what: str) -> str:
+        self._names += 1
+        return f"_{what}_{self._names}"
 
     def _all(self, statements: list[ast.stmt]) -> list[ast.stmt]:
         visited = [self.visit(each) for each in statements]
@@ -397,15 +452,8 @@ def _at(place: ast.AST, node: _Node) -> _Node:
     return ast.copy_location(node, place)
 
 
-def _loaded(node: ast.expr) -> ast.expr:
-    # The same, in an expression of its own.
-    return ast.parse(ast.unparse(node), mode="eval").body
-
-
 def _as_value(part: ast.expr) -> ast.expr:
     if not isinstance(part, ast.Slice):
-        raise AssertionError("asked of slices alone")
-    bounds = [
-        _loaded(bound) if bound is not None else ast.Constant(None) for bound in (part.lower, part.upper, part.step)
-    ]
+        return part
+    bounds = [bound or ast.Constant(None) for bound in (part.lower, part.upper, part.step)]
     return ast.Call(ast.Name("slice", ast.Load()), bounds, [])

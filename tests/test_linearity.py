@@ -134,6 +134,19 @@ QUADRATIC = {
     "taking from a list's beginning": "seen = list(data)\n    while seen: seen.pop(0)",
     "putting at a list's beginning": "seen = []\n    for octet in data: seen.insert(0, octet)",
     "deleting from a list's beginning": "seen = list(data)\n    while seen: del seen[:1]",
+    "deleting an item in the middle": "seen = list(data)\n    while len(seen) > 1: del seen[1]",
+    "deleting an octet in the middle": "seen = bytearray(data)\n    while len(seen) > 1: del seen[1]",
+    "deleting in the middle of a deque": "seen = deque(data)\n    while seen: del seen[len(seen) // 2]",
+    "storing a slice": "seen = bytearray()\n    for octet in data: seen[:0] = b'x'",
+    "storing a slice of a list": "seen = []\n    for octet in data: seen[0:0] = [octet]",
+    "storing in the middle of a deque": "seen = deque(data)\n    for octet in data: seen[len(seen) // 2] = 0",
+    "an item of a deque": "seen = deque(data)\n    for octet in data: seen[len(data) // 2]",
+    "an item behind the middle of a deque": "seen = deque(data)\n    for octet in data: seen[-len(seen) // 3]",
+    "a comparison by less": "other = bytes(bytearray(data))\n    for octet in data: other < data",
+    "a comparison by more": "other = bytes(bytearray(data))\n    for octet in data: other >= data",
+    "a chain of comparisons": "other = bytes(bytearray(data))\n    for octet in data: b'' < other == data",
+    "a chain that looks for something": "for octet in data: b'' != b'y' not in data",
+    "a look through values": "seen = dict(enumerate(data))\n    for octet in data: -1 in seen.values()",
     "a look through a list": "seen = list(data)\n    for octet in data: -1 in seen",
     "summing up": "seen = []\n    for octet in data:\n        seen.append(1)\n        sum(seen)",
     "a loop in a loop": "for octet in data:\n        for another in data: pass",
@@ -151,12 +164,21 @@ LINEAR = {
     "taking from a list's end": "seen = list(data)\n    while seen: seen.pop()",
     "a search that finds": "for place in range(len(data)): data.find(b'x', place)",
     "a pattern that finds": "for place in range(len(data)): ONE.match(data, place)",
+    "deleting an octet at a bytearray's beginning": "seen = bytearray(data)\n    while seen: del seen[0]",
+    "deleting a list's last item": "seen = list(data)\n    while seen: del seen[-1]",
+    "deleting from a dict": "seen = dict(enumerate(data))\n    for place in range(len(data)): del seen[place]",
+    "the ends of a deque": "seen = deque(data)\n    for octet in data: seen[0], seen[-1]",
+    "storing at the end of a list": "seen = []\n    for octet in data: seen[len(seen) :] = [octet]",
+    "storing items": "seen = list(data)\n    for place in range(len(data)): seen[place] = 0",
+    "a chain that ends early": "for octet in data: b'y' == b'x' < data",
+    "a chain of numbers": "for octet in data: 0 < octet < 256",
     "a comparison of sizes": "for octet in data: data == b'y'",
     "a name for what is long": "for octet in data: len(data), isinstance(data, bytes), memoryview(data)",
 }
 
 PREFACE = """
 import binascii, re
+from collections import deque
 PATTERN, ALL, ONE = re.compile(b'y'), re.compile(b'x*'), re.compile(b'x')
 class Self:
     seen = b''
