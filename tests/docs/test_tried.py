@@ -1,0 +1,63 @@
+"""What the page about reliability says was tried, is what there is to be tried: counted, and not done."""
+
+import importlib
+import re
+from collections.abc import Iterable
+from itertools import chain
+from typing import Any, Final
+
+from tests.docs.blocks import ROOT
+
+PAGE: Final = re.sub(r"\s+", " ", (ROOT / "docs/explanation/reliability.md").read_text("utf-8"))
+
+
+def of_tests(name: str) -> Any:
+    """Return a module of the tests, after they were collected: it is imported for them first, and once."""
+    return importlib.import_module(f"tests.{name}")
+
+
+def size(things: Iterable[object]) -> int:
+    return sum(1 for _ in things)
+
+
+def test_as_many_faults_happen_on_the_way_as_is_told() -> None:
+    matrix, flows = of_tests("faults.matrix"), of_tests("faults.flows").FLOWS.values()
+    faults, places = len(matrix.FAULTS), len(matrix.POSITIONS)
+    runs = faults * len(flows) * places
+    assert f"{faults} faults of a connection x {len(flows)} flows x {places} places = {runs:,}." in PAGE
+    clear, of_tls = sum(not flow.is_encrypted for flow in flows), len(matrix.OF_TLS)
+    assert f"On the {clear} flows without TLS the {of_tls} faults of TLS ({clear * of_tls * places} runs)" in PAGE
+
+
+def test_as_many_hostile_servers_are_met_as_is_told() -> None:
+    hostile = of_tests("hostile.test_hostile")
+    cases, plays = sum(map(len, hostile.CASES.values())), size(hostile.plays())
+    assert f"{cases} cases, by sockets, streams and ports, with asyncio and uvloop: {plays:,} plays." in PAGE
+
+
+def test_dialogues_are_cut_as_often_as_is_told() -> None:
+    on_sockets = of_tests("transcripts.test_on_sockets")
+    chosen, others = len(on_sockets.CALLS), len(on_sockets.MACHINE_ALONE)
+    assert f"{chosen} of the {chosen + others} transcripts, by mailwire's own clients" in PAGE
+    places = {
+        (str(calls.story), calls.is_starttls): size(chain(*on_sockets.places_of(calls))) for calls in on_sockets.CALLS
+    }
+    clear = 2 * sum(places.values())  # by FIN, and by RST
+    encrypted = 2 * sum(count for (_, is_starttls), count in places.items() if not is_starttls)
+    assert f"by FIN and by RST: {clear:,} times in the clear, STARTTLS included, {encrypted:,} under TLS" in PAGE
+
+
+def test_as_many_squares_are_planted_as_is_told() -> None:
+    planted = len(of_tests("test_linearity").QUADRATIC)
+    assert f"{planted} ways to take the square of the time" in PAGE
+
+
+def test_as_many_mutants_are_told_together_as_module_by_module() -> None:
+    rows = re.findall(r"\| `[a-z_/0-9]+` \| ([\d,]+) \| ([\d,]+) \| ([\d,]+) \| ([\d,]+) \|", PAGE)
+    made, killed, same, live = (sum(int(row[column].replace(",", "")) for row in rows) for column in range(4))
+    assert live == 0
+    assert made == killed + same
+    assert (
+        f"{made:,} mutants of {len(rows)} modules: [below](#mutants) | | {killed:,} killed, {same} change nothing"
+        in PAGE
+    )
