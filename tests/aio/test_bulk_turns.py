@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from mailwire import (
+    BulkSending,
     ConnectionLost,
     Delivery,
     InvalidMessage,
@@ -154,6 +155,41 @@ async def test_who_closes_a_run_can_be_cancelled_before_the_other_task_has_let_g
         await run.aclose()
         await client.connect()
         await client.send(MESSAGE, **ENVELOPE)
+
+
+@pytest.mark.parametrize("who", ["maker", "user"])
+async def test_others_wait_for_a_run_as_long_as_its_maker_or_its_user_may_end_it(who: str) -> None:
+    made: asyncio.Queue[Any] = asyncio.Queue()
+    leaves = asyncio.Event()
+    async with MailServer(ACCOUNTS) as server, SMTPClient(endpoint_of(server)) as client:
+
+        async def make() -> None:
+            run = client.send_all(many(3), **LOCKSTEP)
+            made.put_nowait(run)
+            if who == "maker":
+                await leaves.wait()
+                await run.aclose()
+
+        async def use(run: BulkSending) -> None:
+            await anext(run)
+            if who == "user":
+                await leaves.wait()
+                await run.aclose()
+
+        tasks = [asyncio.ensure_future(make())]
+        tasks.append(asyncio.ensure_future(use(await made.get())))
+        await drain_events()
+        other = asyncio.ensure_future(client.send(numbered(99), **LOCKSTEP))
+        await drain_events()
+        assert not other.done()
+        leaves.set()
+        await asyncio.gather(*tasks)
+        if client.is_connected:
+            await other
+        else:
+            await asyncio.wait([other])
+            assert isinstance(other.exception(), LocalProtocolError)
+            await client.connect()
 
 
 # The sources of messages

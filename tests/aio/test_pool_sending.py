@@ -296,6 +296,22 @@ async def test_a_rate_is_kept_to() -> None:
     assert seen == [2 + 1, 4, 5, 5]
 
 
+async def test_with_a_rate_mails_on_one_connection_are_begun_one_by_one() -> None:
+    clock = StandingClock()
+    async with (
+        MailServer(ACCOUNTS) as server,
+        SMTPPool(endpoint_of(server), rate_limit=0.1, max_connections=1, max_idle=None) as pool,
+    ):
+        running = asyncio.ensure_future(run(pool, many(3)))
+        seen = []
+        for _ in range(3):
+            await drain_events()
+            seen.append(len(subjects(server)))
+            await clock.advance(10.01)
+        await running
+    assert seen == [1, 2, 3]
+
+
 async def test_others_who_send_have_their_turn() -> None:
     async with MailServer(ACCOUNTS) as server, SMTPPool(endpoint_of(server), max_connections=1) as pool:
         running = asyncio.ensure_future(run(pool, many(200)))
@@ -566,6 +582,7 @@ async def test_a_verdict_that_never_comes_leaves_a_mail_in_doubt_though_the_run_
     (left,) = results.remaining
     assert left.delivery is Delivery.UNKNOWN
     assert isinstance(left.error, ConnectionLost)
+    assert left.error.transcript
 
 
 async def test_a_mail_in_parts_is_not_lost_where_the_run_is_ended_in_the_middle() -> None:

@@ -356,6 +356,8 @@ async def test_what_cannot_be_parted_is_not_begun() -> None:
             await send_to(server, once(), recipients=MANY)
         with pytest.raises(NotSupported, match=r", and the mail is for all or nobody$") as all_or_nobody:
             await send_to(server, recipients=MANY, on_refused="abort")
+        with pytest.raises(NotSupported, match=r", and the mail is for all or nobody$"):
+            await send_to(server, recipients=MANY[:11], on_refused="abort")
         assert server.messages("crowd") == ()
     for caught in (read_once, all_or_nobody):
         assert str(caught.value).startswith("the server does not take 25 recipients in one transaction (RFC 9422), ")

@@ -4,6 +4,7 @@ import socket
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack
 from email import message_from_bytes
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -34,11 +35,13 @@ from mailwire import (
     SecurityError,
     SenderRefused,
     SMTPClient,
+    SourceFailed,
     Timeouts,
     TLSFailed,
     Transcript,
 )
-from mailwire.smtp import Data, Ehlo, Mail, Mailbox, Noop, Quit, Rcpt, Reply, Vrfy
+from mailwire.sasl import Plain
+from mailwire.smtp import Auth, Data, Ehlo, Mail, Mailbox, Noop, Quit, Rcpt, Reply, StartTls, Vrfy
 from mailwire.testing import (
     CLOSE,
     FIN,
@@ -1278,3 +1281,69 @@ async def test_a_refused_vrfy_names_the_command() -> None:
 
 def test_a_client_that_was_never_connected_has_begun_no_transaction() -> None:
     assert SMTPClient("smtp://localhost").transactions == 0
+
+
+async def test_tls_is_begun_by_connecting_alone() -> None:
+    async with ScriptedPeer(*READY, *QUIT) as peer, SMTPClient(peer.endpoint()) as client:
+        with pytest.raises(LocalProtocolError) as caught:
+            await client.execute(StartTls())
+        assert str(caught.value) == 'TLS is begun by connect(): set tls="starttls" in the endpoint'
+
+
+def test_a_run_looks_ahead_at_64_messages_if_nothing_else_is_said() -> None:
+    taken = iter(range(1000))
+    messages = (b"Subject: %d\r\n" % number for number in taken)
+    run = SMTPClient("smtp://localhost").send_all(messages, **ARGUMENTS)
+    while run._consignment.take() is not None:
+        pass
+    assert next(taken) == 64
+
+
+async def test_what_cannot_be_read_says_so_though_the_client_is_not_connected() -> None:
+    with pytest.raises(SourceFailed):
+        await SMTPClient("smtp://localhost").send(Path("/nowhere/at/all"), **ARGUMENTS)
+
+
+async def test_a_mail_that_could_not_begin_is_not_the_last_one() -> None:
+    async with ScriptedPeer(*READY, *SENT, *QUIT) as peer, SMTPClient(peer.endpoint()) as client:
+        receipt = await client.send(MESSAGE, **ARGUMENTS)
+        with pytest.raises(NotSupported) as caught:
+            await client.send(MESSAGE, **ARGUMENTS, options=MailOptions(envelope_id="x"))
+        assert caught.value.transcript
+        assert client.last_receipt is receipt
+
+
+async def test_who_wants_no_pipelining_waits_for_each_reply() -> None:
+    script = (*extensions("PIPELINING"), SENT[0], WAIT, *SENT[1:], *QUIT)
+    async with ScriptedPeer(*script) as peer, SMTPClient(peer.endpoint(pipelining=False)) as client:
+        sending = asyncio.ensure_future(client.send(MESSAGE, **ARGUMENTS))
+        await drain_events()
+        assert peer.heard.endswith(b"MAIL FROM:<a@example.org>\r\n")
+        peer.go_on()
+        await sending
+
+
+@pytest.mark.parametrize("is_refused", [False, True])
+async def test_a_connection_that_is_lost_behind_a_refused_chunk_has_refused_the_mail(is_refused: bool) -> None:
+    block = 2**18
+    large = b"Subject: x\r\n\r\n" + b"0123456789abcdef\r\n" * (block // 18) + b"0123456789ab\r\n"
+    script: tuple[Step, ...] = (
+        *(*extensions("PIPELINING", "CHUNKING"), SENT[0], SENT[2], f"C: BDAT {block}", Hear(block)),
+        *(f"C: BDAT {len(large) - block} LAST", Hear(len(large) - block), "S: 250 a", "S: 250 b"),
+        *("S: 552 too big" if is_refused else "S: 250 chunk", FIN, LISTEN),
+    )
+    async with ScriptedPeer(*script) as peer:
+        client = SMTPClient(peer.endpoint())
+        await client.connect()
+        with pytest.raises(DataRefused if is_refused else ConnectionLost) as caught:
+            await client.send(large, **ARGUMENTS, use_chunking="eager")
+        assert caught.value.delivery is (Delivery.REFUSED if is_refused else Delivery.UNKNOWN)
+        client.abort()
+
+
+async def test_a_command_that_would_expose_a_password_is_named() -> None:
+    async with ScriptedPeer(*READY, *QUIT) as peer, SMTPClient(peer.endpoint()) as client:
+        command = Auth(Plain(CREDENTIALS))
+        with pytest.raises(SecurityError) as caught:
+            await client.execute(command)
+        assert str(caught.value).startswith(f"{command} would give the credentials away in the clear")

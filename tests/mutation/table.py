@@ -39,7 +39,7 @@ _POOL: Final = (
 )
 _MAILS: Final = (
     *(*_BULK, *_POOL, "aio/test_mailing.py", "aio/test_arguments.py"),
-    *("aio/test_client.py", "aio/test_cancellation.py"),
+    *("aio/test_passage.py", "aio/test_client.py", "aio/test_authentication.py", "aio/test_cancellation.py"),
 )
 
 TESTS: Final[dict[str, tuple[str, ...]]] = {
