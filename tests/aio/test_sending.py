@@ -673,6 +673,17 @@ async def test_32_megabytes_are_not_sent_if_they_are_refused_at_once(tls: str, s
     assert told < len(message) // 4
 
 
+async def test_a_refused_sender_waits_no_longer_for_rset_where_a_recipient_was_accepted() -> None:
+    script = (
+        *(*extensions("PIPELINING"), MAIL, RCPT, "C: DATA"),
+        *("S: 550 no", "S: 250 ok", "S: 503 no", "C: RSET"),
+    )
+    async with ScriptedPeer(*script) as peer:
+        with pytest.raises(SenderRefused, match="550 no") as caught:
+            await mailwire.send(MESSAGE, peer.endpoint(timeouts=Timeouts(reset=0.01)), **ARGUMENTS)
+    assert caught.value.delivery is Delivery.REFUSED
+
+
 class Cutter(threading.Thread):
     """A server in a thread of its own, which refuses the message and cuts the connection when it is told to."""
 

@@ -54,6 +54,7 @@ class Dialogue:
         self._subject = _Awaited(connection)
         self._awaited: object = None  # what was waited for last, and...
         self._until: float | None = None  # ...until when
+        self._is_conversing = False  # a RSET is that of a transaction, behind a refusal
 
     def terms_for(self, policy: MessagePolicy, utf8: bool, /) -> Terms:
         """Return the Terms for mails like that: the same as for the last one, if they are. Raises NotSupported."""
@@ -100,8 +101,12 @@ class Dialogue:
         It is the event loop that calls it again, so what it says leaves at once; it should be short, and do nothing
         that the caller's task might have to be asked about. Raises what it raises, and DeadlineExceeded.
         """
-        if not self._advance(step):
-            await self.session.stream.attend(partial(self._advance, step), self._late)
+        self._is_conversing = True
+        try:
+            if not self._advance(step):
+                await self.session.stream.attend(partial(self._advance, step), self._late)
+        finally:
+            self._is_conversing = False
 
     @property
     def has_news(self) -> bool:
@@ -147,7 +152,7 @@ class Dialogue:
         # RFC 5321 4.5.3.2.
         kind = awaited.awaited if isinstance(awaited, Group) else type(awaited)
         state = self.connection.state
-        if (kind is Rset and state is not READY) or state is SPOILED:
+        if (kind is Rset and (state is not READY or self._is_conversing)) or state is SPOILED:
             return self._timeouts.reset  # a refusal is known: what is to come only puts the session in order
         return self._patience_for.get(kind, self._timeouts.command)
 
