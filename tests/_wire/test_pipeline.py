@@ -397,3 +397,10 @@ def test_a_window_that_was_never_full_holds_nothing_back() -> None:
     for word in words("abcd"):
         dialogue.queue(word)
         assert dialogue.leave() == [word.line]
+
+
+def test_what_has_left_and_what_has_not_is_unanswered() -> None:
+    dialogue = Dialogue(LOCKSTEP)
+    dialogue.queue(Word("a"), Word("b"), Word("c"))
+    dialogue.leave()
+    assert dialogue.pipeline.unanswered == 3

@@ -59,6 +59,7 @@ TESTS: Final[dict[str, tuple[str, ...]]] = {
     "aio/initiation": (
         *("aio/test_client.py", "aio/test_smtp.py", "aio/test_authentication.py", "aio/test_lmtp.py"),
         "aio/test_sending.py::test_requiretls_wants_tls_with_a_server_that_has_proved_its_name",
+        "aio/test_sending.py::test_requiretls_is_nothing_to_ask_of_a_server_that_proves_nothing",
     ),
     "aio/tls": ("aio/test_tls.py", "aio/test_client.py"),
     "smtp/connection": (*_SESSION, *_TRANSACTION),

@@ -310,3 +310,8 @@ def test_a_command_knows_the_capability_that_announces_it() -> None:
         "LANG en": "LANG",
         "UTF8": "UTF8",
     }
+
+
+def test_languages_are_listed_and_one_is_chosen_on_a_line() -> None:
+    assert Lang().multiline
+    assert not Lang("en").multiline

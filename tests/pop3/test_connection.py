@@ -2103,3 +2103,25 @@ def test_it_tells_how_much_of_a_message_was_given() -> None:
     connection.receive_data(b"+OK\r\nUIDL\r\n")
     assert connection.next_event() is None
     assert (connection.given, connection.gathered) == (0, 6)
+
+
+def test_before_anything_has_come_nothing_is_gathered() -> None:
+    assert Connection().gathered == 0
+
+
+def test_a_message_is_given_and_not_gathered() -> None:
+    connection = logged_in()
+    ask(connection, Retr(1))
+    tell(connection, b"+OK\r\nhello\r\n")
+    assert (connection.given, connection.gathered) == (7, 0)
+
+
+def test_a_window_is_for_servers_that_pipeline() -> None:
+    connection = Connection()
+    tell(connection, b"+OK\r\n")
+    ask(connection, Pass(CANARY))
+    tell(connection, b"+OK\r\n")
+    connection.window = connection.window
+    for _ in range(2):
+        connection.send(Noop())
+    assert b"".join(connection.data_to_send()) == b"NOOP\r\n"

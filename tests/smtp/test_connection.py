@@ -98,6 +98,10 @@ def test_at_the_beginning_nothing_is_known_and_nothing_was_written() -> None:
     assert connection.next_event() is None
 
 
+def test_before_it_was_asked_a_server_offers_nothing() -> None:
+    assert Connection().offered == Extensions()
+
+
 def test_nothing_is_written_before_the_greeting() -> None:
     connection = Connection()
     connection.send(Ehlo("c"))

@@ -134,3 +134,10 @@ def test_what_is_to_be_ignored_is_as_if_it_had_not_been_offered() -> None:
     extensions = Extensions({"SIZE": ("5",), "CHUNKING": (), "PIPELINING": ()})
     assert extensions.without(["chunking", "Size", "X"]) == Extensions({"PIPELINING": ()})
     assert isinstance(extensions.without([]), Extensions)
+
+
+@pytest.mark.parametrize(("fraction", "is_read"), [(19, True), (20, False)])
+def test_the_latest_hold_may_have_40_characters(fraction: int, is_read: bool) -> None:
+    moment = f"2026-11-28T06:32:31.{'0' * fraction}Z"
+    assert len(moment) == 21 + fraction
+    assert (Extensions({"FUTURERELEASE": ("1", moment)}).latest_hold is not None) is is_read

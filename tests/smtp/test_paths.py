@@ -240,6 +240,11 @@ def test_an_address_of_common_length_is_quoted_whole() -> None:
         )
 
 
+def test_the_first_sign_behind_a_plain_local_part_begins_the_domain() -> None:
+    with pytest.raises(ValueError, match=r"expected a domain name .*, got 'b@example\.org'$"):
+        Mailbox.parse("a@b@example.org")
+
+
 def test_a_refusal_says_what_is_wrong() -> None:
     with pytest.raises(
         ValueError, match=r": an address must not hold control characters \(CR, LF, NUL, \.\.\.\), got b"
