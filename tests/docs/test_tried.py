@@ -56,7 +56,5 @@ def test_as_many_mutants_are_told_together_as_module_by_module() -> None:
     rows = re.findall(r"\| `[a-z_/0-9]+` \| ([\d,]+) \| ([\d,]+) \| ([\d,]+) \| ([\d,]+) \|", PAGE)
     made, killed, same, live = (sum(int(row[column].replace(",", "")) for row in rows) for column in range(4))
     assert made == killed + same + live
-    assert (
-        f"{made:,} mutants of {len(rows)} modules: [below](#mutants) | | {killed:,} killed, {same} change nothing, {live} live"
-        in PAGE
-    )
+    assert f"{made:,} mutants of {len(rows)} modules: [below](#mutants)" in PAGE
+    assert f"| {killed:,} killed, {same} change nothing, {live} live;" in PAGE
