@@ -2,15 +2,16 @@
 
 import asyncio
 import socket
+from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import pytest
 
 from mailwire import ConnectionLost, Delivery, Endpoint, LocalProtocolError, Mailing, SendResult, SMTPPool, Timeouts
 from mailwire.testing import FIN, LISTEN, MAIL_DATA, STALL, WAIT, Hear, MailServer, ScriptedPeer, Step
-from mailwire.testing.turns import drain_events
+from mailwire.testing.turns import drain_events, turns
 from tests.aio.dialogues import MESSAGE, QUIT, READY, SENT, extensions
-from tests.aio.pools import ACCOUNTS, ENVELOPE, Gate, in_turn
+from tests.aio.pools import ACCOUNTS, ENVELOPE, Gate, in_turn, numbered, subjects
 
 PATIENCE = Timeouts(close=0.01)
 LOCKSTEP: dict[str, Any] = {**ENVELOPE, "use_chunking": False}
@@ -208,10 +209,95 @@ async def test_a_run_that_made_do_with_fewer_connections_has_one_more_for_each_t
         async with SMTPPool(Endpoint("localhost", tls="none", connect=connect), max_connections=3) as pool:
             gate = Gate()
             waiting = asyncio.ensure_future(collect(pool.send_all(map(gate.message, range(6)), **ENVELOPE)))
-            await drain_events()
-            assert count == 4
+            await until(lambda: count == 4)
             goes_on.set()
-            await drain_events()
-            assert (count, pool.statistics.in_use) == (5, 3)
+            await until(lambda: (count, pool.statistics.in_use) == (5, 3))
             gate.open()
             assert [result.delivery for result in await waiting] == [Delivery.ACCEPTED] * 6
+
+
+async def test_a_run_makes_do_with_as_many_connections_as_it_has_where_one_more_cannot_be_opened() -> None:
+    count = 0
+    async with MailServer(ACCOUNTS) as server:
+
+        async def connect() -> socket.socket:
+            nonlocal count
+            count += 1
+            if count == 3:
+                raise ConnectionRefusedError("no more")
+            return await connected(server)
+
+        given: asyncio.Queue[bytes | AsyncIterator[bytes] | None] = asyncio.Queue()
+
+        async def messages() -> AsyncIterator[bytes | AsyncIterator[bytes]]:
+            while (message := await given.get()) is not None:
+                yield message
+
+        async def give(*more: bytes | AsyncIterator[bytes] | None) -> None:
+            for message in more:
+                given.put_nowait(message)
+            await drain_events()
+
+        async with SMTPPool(Endpoint("localhost", tls="none", connect=connect), max_connections=5) as pool:
+            running = asyncio.ensure_future(collect(pool.send_all(messages(), **ENVELOPE)))
+            first, second, third = Gate(), Gate(), Gate()
+            await give(numbered(0))
+            await until(lambda: subjects(server) == [0] and pool.statistics.idle == 1)
+            await give(first.message(1), second.message(2))
+            await until(lambda: first.begun + second.begun == 2)
+            await give(numbered(3))
+            await until(lambda: (count, pool.statistics.in_use) == (3, 2))
+            first.open()
+            await until(lambda: subjects(server) == [0, 1, 3])
+            await give(third.message(4), numbered(5))
+            await until(lambda: third.begun == 1)  # beside the one that is held up
+            await drain_events()
+            assert (count, subjects(server)) == (3, [0, 1, 3])
+            for gate in (second, third):
+                gate.open()
+            await give(None)
+            assert [result.delivery for result in await running] == [Delivery.ACCEPTED] * 6
+
+
+async def test_a_connection_that_could_be_opened_shows_that_others_may_be() -> None:
+    first_opens, count, gate = asyncio.Event(), 0, Gate()
+    async with (
+        MailServer(ACCOUNTS) as server,
+        ScriptedPeer(*DROPS) as second,
+        ScriptedPeer(*DROPS) as third,
+        ScriptedPeer(*DROPS) as fourth,
+    ):
+        dropping = in_turn(second, third, fourth)
+
+        async def connect() -> socket.socket:
+            nonlocal count
+            count += 1
+            if count in (2, 3, 4):
+                return await dropping()
+            if count == 1:
+                await first_opens.wait()
+            return await connected(server)
+
+        endpoint = Endpoint("localhost", tls="none", connect=connect, timeouts=PATIENCE)
+        async with SMTPPool(endpoint, max_connections=2) as pool:
+            mails: list[Any] = [gate.message(0), *map(numbered, range(1, 4))]  # the third goes behind the first
+            running = asyncio.ensure_future(collect(pool.send_all(mails, **ENVELOPE, order="input")))
+            await until(lambda: (count, pool.statistics.in_use) == (4, 1))  # three in a row were in vain
+            first_opens.set()
+            await until(lambda: (count, gate.begun, subjects(server)) == (5, 1, [3]))
+            gate.open()
+            expected = [Delivery.ACCEPTED, Delivery.NOT_SENT, *[Delivery.ACCEPTED] * 2]
+            assert [result.delivery for result in await running] == expected
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    async with asyncio.timeout(20):
+        while not condition():
+            await turns(1)
+
+
+async def connected(server: MailServer) -> socket.socket:
+    end = socket.socket()
+    end.setblocking(False)
+    await asyncio.get_running_loop().sock_connect(end, (server.host, server.smtp_port))
+    return end
