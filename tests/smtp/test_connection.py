@@ -1000,6 +1000,23 @@ def test_bytes_behind_the_go_ahead_are_an_attack(injected: bytes, inject: Callab
     assert flush(connection) == b""
 
 
+def test_a_connection_that_was_given_up_before_its_greeting_goes_on_under_no_tls() -> None:
+    connection = Connection()
+    connection.give_up()
+    with pytest.raises(LocalProtocolError, match="no TLS session can begin now"):
+        connection.tls_established()
+    assert not connection.is_secured
+
+
+def test_what_came_before_a_greeting_under_tls_is_told_once() -> None:
+    connection = Connection()
+    connection.receive_data(b"220 hi\r\n")
+    with pytest.raises(InjectedData):
+        connection.tls_established()
+    with pytest.raises(LocalProtocolError, match="no TLS session can begin now"):
+        connection.tls_established()
+
+
 @pytest.mark.parametrize("answer", ["221 bye", "250 ok", "200 ok", "222 ok", "299 ok", "354 do something else", "334 "])
 def test_anything_but_220_or_a_refusal_to_starttls_is_a_failure(answer: str) -> None:
     connection = at(State.READY)

@@ -238,7 +238,7 @@ class Connection(Answers, MessageWriting):
         All that was learnt in the clear is forgotten (RFC 3207 4.2); EHLO is due. Raises LocalProtocolError unless the
         server agreed to STARTTLS or has yet to speak, InjectedData if bytes had come before the handshake.
         """
-        begins = isinstance(self._pipeline.oldest, Greeting)
+        begins = self.state is State.GREETING and isinstance(self._pipeline.oldest, Greeting)
         if not begins and self.state is not State.TLS:
             raise LocalProtocolError(f"no TLS session can begin now: {self._situation()}")
         self._refuse_injected()
