@@ -8,7 +8,7 @@ from typing import Any, Final
 from mailwire import Endpoint, Receipt, SMTPPool
 from mailwire.testing import Account, MailServer, ScriptedPeer
 
-__all__ = ["ACCOUNTS", "ENVELOPE", "Gate", "endpoint_of", "in_turn", "mails_of", "numbered", "subjects"]
+__all__ = ["ACCOUNTS", "ENVELOPE", "Gate", "connected", "endpoint_of", "in_turn", "mails_of", "numbered", "subjects"]
 
 ACCOUNTS: Final = [Account(name, "", (f"{name}@example.org",)) for name in ("b", "c")]
 ENVELOPE: Final[dict[str, Any]] = {"sender": "a@example.org", "recipients": "b@example.org"}
@@ -63,3 +63,11 @@ def in_turn(*peers: ScriptedPeer) -> Callable[[], Awaitable[socket.socket]]:
         raise ConnectionRefusedError("nobody is there any more")
 
     return connect
+
+
+async def connected(server: MailServer) -> socket.socket:
+    """Return the client's end of a connection to its SMTP port."""
+    end = socket.socket()
+    end.setblocking(False)
+    await asyncio.get_running_loop().sock_connect(end, (server.host, server.smtp_port))
+    return end

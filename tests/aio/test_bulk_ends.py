@@ -1,23 +1,15 @@
 """A run on one connection: what is known of a mail where the run, or its connection, ends in the middle of it."""
 
 import asyncio
-from typing import Any
 
 import pytest
 
-from mailwire import BulkSending, ConnectionLost, Delivery, LocalProtocolError, SendResult, SMTPClient, Timeouts
-from mailwire.testing import FIN, LISTEN, MAIL_DATA, STALL, WAIT, Hear, ScriptedPeer, Step
+from mailwire import BulkSending, ConnectionLost, Delivery, LocalProtocolError, SMTPClient
+from mailwire.testing import FIN, LISTEN, STALL, WAIT, ScriptedPeer, Step
 from mailwire.testing.turns import drain_events
 from tests.aio.dialogues import MESSAGE, QUIT, READY, SENT, extensions
 from tests.aio.pools import ENVELOPE, in_turn
-
-PATIENCE = Timeouts(close=0.01)
-LOCKSTEP: dict[str, Any] = {**ENVELOPE, "use_chunking": False}
-NAMED: tuple[Step, ...] = ("C: MAIL FROM:<a@example.org>", "C: RCPT TO:<b@example.org>")
-BEGUN: tuple[Step, ...] = (*NAMED, "C: DATA")
-TAKES: tuple[Step, ...] = ("S: 250 a", "S: 250 b", "S: 354 go", MAIL_DATA)
-CHUNK: tuple[Step, ...] = (f"C: BDAT {len(MESSAGE)} LAST", Hear(len(MESSAGE)))
-DROPS: tuple[Step, ...] = (*READY, NAMED[0], FIN, LISTEN)
+from tests.aio.runs import BEGUN, CHUNK, DROPS, LOCKSTEP, NAMED, PATIENCE, TAKES, collect
 
 # The second mail is named, and waits for its 354; or its end has left.
 NAMED_SECOND: tuple[Step, ...] = (
@@ -27,10 +19,6 @@ ENDED_SECOND: tuple[Step, ...] = (
     *(*extensions("PIPELINING", "CHUNKING"), *NAMED, *CHUNK, "C: RSET", *NAMED, *CHUNK),
     *("S: 250 a", "S: 250 b", "S: 250 taken", STALL),
 )
-
-
-async def collect(run: BulkSending) -> list[SendResult]:
-    return [result async for result in run]
 
 
 @pytest.mark.parametrize("end", ["cancelled", "closed", "another call", "cut"])

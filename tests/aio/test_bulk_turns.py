@@ -13,19 +13,15 @@ from mailwire import (
     Delivery,
     InvalidMessage,
     LocalProtocolError,
-    SendResult,
     SMTPClient,
     SMTPPool,
     SourceFailed,
-    Timeouts,
 )
 from mailwire.testing import FIN, LISTEN, STALL, WAIT, MailServer, ScriptedPeer
 from mailwire.testing.turns import drain_events
 from tests.aio.dialogues import MAILED, MESSAGE, QUIT, READY, SENT
 from tests.aio.pools import ACCOUNTS, ENVELOPE, Gate, endpoint_of, in_turn, numbered, subjects
-
-PATIENCE = Timeouts(close=0.01)
-LOCKSTEP: dict[str, Any] = {**ENVELOPE, "use_chunking": False}
+from tests.aio.runs import LOCKSTEP, PATIENCE, collect
 
 
 def many(count: int) -> list[bytes]:
@@ -54,10 +50,6 @@ class Sources:
 def readers() -> list[str]:
     """The tasks that read a source."""
     return [name for task in asyncio.all_tasks() if "Reading" in (name := repr(task.get_coro()))]
-
-
-async def collect(run: AsyncIterator[SendResult]) -> list[SendResult]:
-    return [result async for result in run]
 
 
 # Several tasks

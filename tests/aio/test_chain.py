@@ -2,24 +2,15 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from typing import Any
 
-from mailwire import BulkSending, Delivery, PoolSending, SendResult, SMTPClient, SMTPPool, Timeouts
-from mailwire.testing import FIN, LISTEN, MAIL_DATA, WAIT, Hear, ScriptedPeer, Step
+from mailwire import Delivery, SMTPClient, SMTPPool
+from mailwire.testing import FIN, LISTEN, WAIT, Hear, ScriptedPeer, Step
 from mailwire.testing.turns import drain_events
 from tests.aio.dialogues import MESSAGE, QUIT, extensions
 from tests.aio.pools import ENVELOPE, in_turn
+from tests.aio.runs import BEGUN, LOCKSTEP, NAMED, PATIENCE, TAKES, collect
 
-PATIENCE = Timeouts(close=0.01)
-LOCKSTEP: dict[str, Any] = {**ENVELOPE, "use_chunking": False}
-NAMED: tuple[Step, ...] = ("C: MAIL FROM:<a@example.org>", "C: RCPT TO:<b@example.org>")
-BEGUN: tuple[Step, ...] = (*NAMED, "C: DATA")
-TAKES: tuple[Step, ...] = ("S: 250 a", "S: 250 b", "S: 354 go", MAIL_DATA)
 COMMANDS = b"MAIL FROM:<a@example.org>\r\nRCPT TO:<b@example.org>\r\nDATA\r\n"
-
-
-async def collect(run: BulkSending | PoolSending) -> list[SendResult]:
-    return [result async for result in run]
 
 
 async def test_the_next_mail_leaves_behind_the_end_of_one_as_soon_as_a_result_has_made_room_for_it() -> None:

@@ -7,24 +7,14 @@ from typing import Any
 
 import pytest
 
-from mailwire import ConnectionLost, Delivery, Endpoint, LocalProtocolError, Mailing, SendResult, SMTPPool, Timeouts
-from mailwire.testing import FIN, LISTEN, MAIL_DATA, STALL, WAIT, Hear, MailServer, ScriptedPeer, Step
+from mailwire import ConnectionLost, Delivery, Endpoint, LocalProtocolError, Mailing, SMTPPool
+from mailwire.testing import FIN, LISTEN, MAIL_DATA, STALL, WAIT, MailServer, ScriptedPeer, Step
 from mailwire.testing.turns import drain_events, turns
 from tests.aio.dialogues import MESSAGE, QUIT, READY, SENT, extensions
-from tests.aio.pools import ACCOUNTS, ENVELOPE, Gate, in_turn, numbered, subjects
+from tests.aio.pools import ACCOUNTS, ENVELOPE, Gate, connected, in_turn, numbered, subjects
+from tests.aio.runs import BEGUN, CHUNK, DROPS, LOCKSTEP, NAMED, PATIENCE, TAKES, collect
 
-PATIENCE = Timeouts(close=0.01)
-LOCKSTEP: dict[str, Any] = {**ENVELOPE, "use_chunking": False}
 EAGER: dict[str, Any] = {**ENVELOPE, "use_chunking": "eager"}
-NAMED: tuple[Step, ...] = ("C: MAIL FROM:<a@example.org>", "C: RCPT TO:<b@example.org>")
-BEGUN: tuple[Step, ...] = (*NAMED, "C: DATA")
-TAKES: tuple[Step, ...] = ("S: 250 a", "S: 250 b", "S: 354 go", MAIL_DATA)
-CHUNK: tuple[Step, ...] = (f"C: BDAT {len(MESSAGE)} LAST", Hear(len(MESSAGE)))
-DROPS: tuple[Step, ...] = (*READY, NAMED[0], FIN, LISTEN)
-
-
-async def collect(run: Any) -> list[SendResult]:
-    return [result async for result in run]
 
 
 def pool_over(*peers: ScriptedPeer, **settings: Any) -> SMTPPool:
@@ -201,10 +191,7 @@ async def test_a_run_that_made_do_with_fewer_connections_has_one_more_for_each_t
                 raise ConnectionRefusedError("not yet")
             if count > 3:
                 await goes_on.wait()
-            end = socket.socket()
-            end.setblocking(False)
-            await asyncio.get_running_loop().sock_connect(end, (server.host, server.smtp_port))
-            return end
+            return await connected(server)
 
         async with SMTPPool(Endpoint("localhost", tls="none", connect=connect), max_connections=3) as pool:
             gate = Gate()
@@ -294,10 +281,3 @@ async def until(condition: Callable[[], bool]) -> None:
     async with asyncio.timeout(20):
         while not condition():
             await turns(1)
-
-
-async def connected(server: MailServer) -> socket.socket:
-    end = socket.socket()
-    end.setblocking(False)
-    await asyncio.get_running_loop().sock_connect(end, (server.host, server.smtp_port))
-    return end

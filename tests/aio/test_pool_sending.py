@@ -23,7 +23,7 @@ from mailwire import (
 from mailwire.testing import FIN, STALL, WAIT, Answers, Cut, FaultProxy, MailServer, Policy, ScriptedPeer
 from mailwire.testing.turns import drain_events, turns
 from tests.aio.dialogues import MAILED, MESSAGE, QUIT, READY, SENT, SMTP_ANSWERS, extensions
-from tests.aio.pools import ACCOUNTS, ENVELOPE, Gate, endpoint_of, in_turn, mails_of, numbered, subjects
+from tests.aio.pools import ACCOUNTS, ENVELOPE, Gate, connected, endpoint_of, in_turn, mails_of, numbered, subjects
 from tests.clock import Clock, StandingClock
 
 WAYS = pytest.mark.parametrize("use_chunking", [False, True, "eager"])
@@ -453,13 +453,6 @@ async def test_a_server_that_wants_fewer_connections_gets_fewer() -> None:
             await held
             assert sorted(accepted(await running)) == list(range(20))
             assert count == 3
-
-
-async def connected(server: MailServer) -> socket.socket:
-    end = socket.socket()
-    end.setblocking(False)
-    await asyncio.get_running_loop().sock_connect(end, (server.host, server.smtp_port))
-    return end
 
 
 async def test_a_server_that_wants_no_connection_at_all_refuses_every_mail() -> None:

@@ -21,7 +21,7 @@ from .plan import Fetch
 from .report import MessageReport, Outcome
 from .sink import GroupSink, Sink
 
-__all__ = ["Deliveries", "portions_of"]
+__all__ = ["Deliveries"]
 
 T = TypeVar("T")
 
@@ -80,16 +80,16 @@ class Deliveries:
 
     async def write(self, *records: Record) -> None:
         """Tell the ledger. Raises LedgerError."""
-        for portion in portions_of(records):
+        for portion in _portions_of(records):
             await self._page.write(portion)
             self.records.update({record.uid: record for record in portion})
 
     async def note(self, records: Sequence[Record], forgotten: Sequence[str]) -> None:
         """Tell the ledger what a listing has told, and which uids to forget. Raises LedgerError."""
-        for portion in portions_of(records):
+        for portion in _portions_of(records):
             await self._page.write(portion)
             self.records.update({record.uid: record for record in portion if record.state is not State.SEEN})
-        for uids in portions_of(forgotten):
+        for uids in _portions_of(forgotten):
             await self._page.forget(uids)
 
     async def deliver(self, fetch: Fetch, blocks: AsyncIterator[bytes]) -> None:
@@ -206,8 +206,8 @@ class Deliveries:
         self.reports.append(MessageReport(entry.number, entry.uid, entry.size, outcome, octets, seconds, reason))
 
 
-def portions_of(items: Sequence[T]) -> Iterator[Sequence[T]]:
-    """Yield `items` in portions of what a ledger is given at once; of none, none."""
+def _portions_of(items: Sequence[T]) -> Iterator[Sequence[T]]:
+    # Of none, none.
     for begin in range(0, len(items), _PORTION):
         yield items[begin : begin + _PORTION]
 
