@@ -69,6 +69,55 @@ async def test_one_task_waits_for_a_result_at_a_time() -> None:
         assert subjects(server) == [0, 1]
 
 
+def named(*recipients: str) -> dict[str, Any]:
+    return {"sender": "a@example.org", "recipients": recipients}
+
+
+@pytest.mark.parametrize("kind", [SMTPClient, SMTPPool])
+async def test_very_many_recipients_of_a_run_are_read_in_several_turns(kind: type[SMTPClient | SMTPPool]) -> None:
+    async with ScriptedPeer(*READY, *QUIT) as peer, kind(peer.endpoint(timeouts=PATIENCE)) as sender:
+
+        async def turns_of(count: int) -> int:
+            run = sender.send_all([MESSAGE], **named(*["b@example.org"] * (count - 1), "nobody"))
+            first = asyncio.ensure_future(anext(run))
+            taken = 0
+            while not first.done():
+                await asyncio.sleep(0)
+                taken += 1
+            assert isinstance(first.result().error, InvalidMessage)
+            await run.aclose()
+            return taken
+
+        await turns_of(2)  # a pool opens a connection for it
+        few = await turns_of(2)
+        assert [await turns_of(count) - few for count in (1000, 1001, 3000, 3001)] == [0, 2, 3, 4]
+
+
+@pytest.mark.parametrize("kind", [SMTPClient, SMTPPool])
+@pytest.mark.parametrize("end", ["none", "aclose", "cancel"])
+async def test_while_recipients_are_read_a_run_belongs_to_one_task(kind: type[SMTPClient | SMTPPool], end: str) -> None:
+    async with MailServer(ACCOUNTS) as server, kind(endpoint_of(server)) as sender:
+        run = sender.send_all([numbered(0), iter([numbered(1)])], **named(*["b@example.org"] * 1001))
+        first = asyncio.ensure_future(anext(run))
+        await asyncio.sleep(0)
+        with pytest.raises(LocalProtocolError, match=r"^another task waits for the next result of this run$"):
+            await anext(run)
+        if end == "aclose":
+            await run.aclose()
+        if end == "cancel":
+            first.cancel()
+        await asyncio.wait([first])
+        if end == "none":
+            assert first.result().error is None
+            assert [result.error for result in await collect(run)] == [None]
+        else:
+            assert first.cancelled() if end == "cancel" else isinstance(first.exception(), StopAsyncIteration)
+            assert run.remaining == ()
+            await run.aclose()
+        await sender.send(numbered(2), **ENVELOPE)
+    assert sorted(subjects(server)) == ([0, 1, 2] if end == "none" else [2])
+
+
 @pytest.mark.parametrize("where", ["verdict", "source", "messages"])
 async def test_closing_a_run_lets_go_of_the_task_that_waits_for_a_result(where: str) -> None:
     gate = Gate()

@@ -150,11 +150,11 @@ def test_what_is_a_mailing_already_is_taken_as_it_is() -> None:
         Mailing.of(mailing, sender="a@example.org", recipients=None, options=MailOptions(ret="FULL"))
 
 
-def test_the_like_of_it_with_other_octets_wishes_the_same() -> None:
+def test_the_like_of_it_with_another_message_wishes_the_same() -> None:
     policy = MessagePolicy(line_ends="reject")
     wishes: dict[str, Any] = {"options": MailOptions(ret="FULL"), "recipient_options": NEVER, "on_refused": "abort"}
     settings = {**ENVELOPE, **wishes, "use_chunking": "eager", "progress": print, "policy": policy}
-    another, made = Mailing(b"", **settings)._with_octets(TEXT), Mailing(TEXT, **settings)
+    another, made = Mailing(b"", **settings)._with_message(TEXT), Mailing(TEXT, **settings)
     for name in ("envelope", "options", "recipient_options", "on_refused", "use_chunking", "progress"):
         assert getattr(another, name) == getattr(made, name), name
     assert (another.on_refused, another.use_chunking, another.progress) == ("abort", "eager", print)

@@ -252,6 +252,7 @@ class BulkSending(AsyncIterator[SendResult]):
 
     async def _take_hold(self) -> None:
         client = self._client
+        await self._consignment.begin()
         await client._begin_bulk(self)
         self._is_open = True
         self._holding.begin()

@@ -19,7 +19,7 @@ from typing import Any, Final, Literal, Protocol
 from ..errors import MailwireError, SourceFailed
 from ..message import MessageSource
 from ..smtp import Delivery, Receipt
-from .mailing import Mailing
+from .mailing import Mailing, are_many, read_in_turns
 from .sending import Sending
 
 __all__ = ["Consignment", "Item", "Messages", "Order", "SendResult", "Supply", "check_run"]
@@ -126,7 +126,8 @@ class Consignment:
         if isinstance(recipients, Iterable) and not isinstance(recipients, (str, bytes)):
             settings = {**settings, "recipients": tuple(recipients)}  # they are for every message
         self._settings = settings
-        self._example: Mailing | None = None  # of octets, with these settings
+        self._has_envelope = settings.get("sender") is not None and recipients is not None
+        self._example: Mailing | None = None  # with these settings
         self._look_ahead = look_ahead
         self._in_order = order == "input"
         self._messages = messages
@@ -140,6 +141,13 @@ class Consignment:
         self._taken = self._handed_out = 0
         self._returned: deque[Item] = deque()  # to be taken again, before all others
         self._results: dict[int, SendResult] = {}  # by their index, in the order in which they came
+
+    async def begin(self) -> None:
+        """Make ready what all mails have in common, before the first is taken: very many recipients are read in several
+        turns of the event loop."""
+        recipients = self._settings.get("recipients")
+        if are_many(recipients):
+            self._settings = {**self._settings, "recipients": await read_in_turns(recipients)}
 
     # Taking mails
 
@@ -264,11 +272,11 @@ class Consignment:
     # Private
 
     def _mailing(self, message: MessageSource) -> Mailing:
-        # Octets are for those whom the settings name: all that is wished for them is found out for the first of them.
-        if type(message) is bytes:
+        # Where it is the settings that name sender and recipients, all that is wished is found out for the first mail.
+        if type(message) is bytes or self._has_envelope:
             if self._example is None:
                 self._example = Mailing(b"", **self._settings)
-            return self._example._with_octets(message)
+            return self._example._with_message(message)
         return Mailing(message, **self._settings)
 
     async def _feed(self) -> None:

@@ -74,9 +74,8 @@ class Mailing:
             raise ValueError(f"a Mailing says by itself what it is to have as {' and '.join(others)}")
         return message
 
-    def _with_octets(self, message: bytes) -> "Mailing":
-        """Return the like of it with another message, of which nothing is asked but its octets. Not for one whose
-        envelope comes from its own message."""
+    def _with_message(self, message: MessageSource) -> "Mailing":
+        """Return the like of it with another message. Not for one whose envelope comes from its own message."""
         another = Mailing.__new__(Mailing)
         another.content = Content(message, self.content.policy)
         another.envelope = self.envelope

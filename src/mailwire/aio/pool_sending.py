@@ -48,8 +48,8 @@ class PoolSending(AsyncIterator[SendResult]):
         self._most = pool.max_connections  # lanes at once
         self._careful_until: float | None = None  # then there may be as many as ever
         self._working = 0  # lanes that have a connection
-        self._news: asyncio.Future[None] | None = None  # waited for...
-        self._reader: asyncio.Task[object] | None = None  # ...by this task
+        self._news: asyncio.Future[None] | None = None  # waited for
+        self._reader: asyncio.Task[object] | None = None  # who waits for a result
         self._has_begun = False
         self._is_over = False
         self._settles = False  # a lane that is cancelled waits for the verdicts that are due
@@ -68,13 +68,12 @@ class PoolSending(AsyncIterator[SendResult]):
         behind the results for those that it gave.
         """
         consignment = self._consignment
-        if self._news is not None:
+        if self._reader is not None:
             raise LocalProtocolError("another task waits for the next result of this run")
         if not self._is_over:
             try:
                 if not self._has_begun:
-                    self._pool._refuse_if_closed()
-                    self._has_begun = True
+                    await self._begin()
                 while not consignment.has_result and not self._is_over:
                     await self._go_on()
             except BaseException:
@@ -112,6 +111,15 @@ class PoolSending(AsyncIterator[SendResult]):
         await self.aclose()
 
     # Private
+
+    async def _begin(self) -> None:
+        self._pool._refuse_if_closed()
+        self._has_begun = True
+        self._reader = asyncio.current_task()
+        try:
+            await self._consignment.begin()
+        finally:
+            self._reader = None
 
     async def _go_on(self) -> None:
         consignment = self._consignment
