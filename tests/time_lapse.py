@@ -5,8 +5,9 @@ Where no timer is, there is nothing that could ever happen: that is a hang, and 
 """
 
 import asyncio
-import selectors
 from typing import Any, Final
+
+from tests.waiting import Loop, Poll, T, Waiter
 
 __all__ = ["Hang", "TimeLapse"]
 
@@ -19,35 +20,37 @@ class Hang(Exception):
     """All wait for each other, and for no time to come."""
 
 
-class TimeLapse(asyncio.SelectorEventLoop):
-    """The loop. `ahead`: the seconds that it has left out."""
+class TimeLapse(Waiter):
+    """Makes time pass.
+
+    ahead: the seconds that were left out.
+    faults: what the loop complained of.
+    """
 
     def __init__(self) -> None:
         self.ahead = 0.0
         self.faults: list[str] = []
-        super().__init__(_Selector(self))
-        self.set_exception_handler(self._take_note)
+
+    def loop(self, kind: type[Loop]) -> Loop:
+        """Return a loop of this kind, whose time it is."""
+        loop = kind(self)
+        loop.set_exception_handler(self._take_note)
+        return loop
 
     def time(self) -> float:
         return super().time() + self.ahead
 
-    def _take_note(self, _: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
-        self.faults.append(f"{context['message']}: {context.get('exception')!r}")
-
-
-class _Selector(selectors.DefaultSelector):
-    def __init__(self, loop: TimeLapse) -> None:
-        super().__init__()
-        self._loop = loop
-
-    def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
+    def wait(self, poll: Poll[T], timeout: float | None) -> list[T]:
         if timeout is not None and timeout <= _PATIENCE:
-            return super().select(timeout)
-        if ready := super().select(0) or super().select(_PATIENCE):
+            return poll(timeout)
+        if ready := poll(0) or poll(_PATIENCE):
             return ready
         if timeout is None:
-            if ready := super().select(_LAST_PATIENCE):
+            if ready := poll(_LAST_PATIENCE):
                 return ready
             raise Hang("nothing is left that could happen")
-        self._loop.ahead += timeout
+        self.ahead += timeout
         return []
+
+    def _take_note(self, _: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        self.faults.append(f"{context['message']}: {context.get('exception')!r}")

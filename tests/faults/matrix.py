@@ -46,6 +46,7 @@ from mailwire.testing import (
 )
 from tests.faults.flows import FLOWS, STORED, Flow, Run, committing, judge, make_server, sending_by_a_pool
 from tests.time_lapse import TimeLapse
+from tests.waiting import loop_class
 
 __all__ = [
     "ERRORS",
@@ -237,14 +238,14 @@ def must_fail(flow_name: str, fault_name: str, position: int) -> bool:
 _CERTIFICATES: Final = ("other-host", "expired", "self-signed")
 
 
-def lead(flow_name: str, fault_name: str, position: int) -> TimeLapse:
+def lead(flow_name: str, fault_name: str, position: int, loop: str = "asyncio") -> None:
     """Lead a flow through a fault, and hold it to what it may not do: hang, leave something behind, or lie.
 
-    Returns the loop, in which all is over.
+    loop: in whose loop, "asyncio" or "uvloop".
     """
     flow, course = FLOWS[flow_name], _course(flow_name)
     is_other = fault_name == "another certificate"
-    return _run(
+    _run(
         _Trial(
             flow,
             FAULTS[fault_name](course, position, flow),
@@ -252,7 +253,8 @@ def lead(flow_name: str, fault_name: str, position: int) -> TimeLapse:
             must_fail(flow_name, fault_name, position),
             _context(_CERTIFICATES[position] if is_other else "localhost"),
             is_other,
-        )
+        ),
+        loop,
     )
 
 
@@ -279,18 +281,17 @@ class _Trial:
         return make_server(self.flow, context, implicit=self.is_other and is_plain)
 
 
-def _run(trial: _Trial) -> TimeLapse:
+def _run(trial: _Trial, loop: str) -> None:
+    kind, lapse = loop_class(loop), TimeLapse()
     before = open_files()
-    loop = TimeLapse()
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        with asyncio.Runner(loop_factory=lambda: loop) as runner:
+        with asyncio.Runner(loop_factory=lambda: lapse.loop(kind)) as runner:
             runner.run(_play(trial))
         gc.collect()
-    assert loop.faults == []
-    assert loop.ahead < _EVER, "it takes for ever"
+    assert lapse.faults == []
+    assert lapse.ahead < _EVER, "it takes for ever"
     assert open_files() == before, "a file or socket was left open"
-    return loop
 
 
 async def _play(trial: _Trial) -> None:

@@ -11,9 +11,9 @@ from types import SimpleNamespace
 from typing import Any, Final
 
 from mailwire.aio import happy_eyeballs
-from tests.time_lapse import TimeLapse
+from tests.waiting import Loop
 
-__all__ = ["KINDS", "FailingLoop", "Primitives", "failing_context", "failing_sockets"]
+__all__ = ["KINDS", "Primitives", "failing_context", "failing_loop", "failing_sockets"]
 
 KINDS: Final[tuple[type[Exception], ...]] = (OSError, ConnectionResetError, MemoryError)
 
@@ -50,25 +50,29 @@ class Primitives:
             raise (kind or self.kind)(5, f"{name} fails")
 
 
-class FailingLoop(TimeLapse):
-    """The loop, whose own primitives fail, too."""
+class _FailingLoop(Loop):
+    # What lies over a loop, whose own primitives fail, too.
 
-    def __init__(self, primitives: Primitives) -> None:
-        self._primitives = primitives
-        super().__init__()
+    primitives: Primitives
 
     async def getaddrinfo(self, host: Any, port: Any, **settings: Any) -> Any:
-        self._primitives.call("getaddrinfo")
+        self.primitives.call("getaddrinfo")
         return socket.getaddrinfo(host, port, **settings)  # without a thread, in which time would stand still
 
     async def create_connection(self, *arguments: Any, **settings: Any) -> Any:
-        self._primitives.call("create_connection")
+        self.primitives.call("create_connection")
         return await super().create_connection(*arguments, **settings)
 
     async def start_tls(self, *arguments: Any, **settings: Any) -> Any:
         if not settings.get("server_side"):
-            self._primitives.call("start_tls")
+            self.primitives.call("start_tls")
         return await super().start_tls(*arguments, **settings)
+
+
+def failing_loop(kind: type[Loop], primitives: Primitives) -> type[Loop]:
+    """Return the class of loops of this `kind` whose own primitives fail, too."""
+    failing: type[Loop] = type("FailingLoop", (_FailingLoop, kind), {"primitives": primitives})
+    return failing
 
 
 def _failing(kind: type, calls: tuple[str, ...], primitives: Primitives, how: type[Exception] | None = None) -> type:

@@ -12,7 +12,13 @@ from mailwire import MailwireError
 from mailwire.testing import client_context, server_context
 from tests.faults.flows import FLOWS, Flow, Run, judge, make_server
 from tests.faults.matrix import open_files
-from tests.faults.primitives import KINDS, FailingLoop, Primitives, failing_context, failing_sockets
+from tests.faults.primitives import KINDS, Primitives, failing_context, failing_loop, failing_sockets
+from tests.integration.conftest import demand_libraries
+from tests.time_lapse import TimeLapse
+from tests.waiting import loop_class
+
+# The number of a call that is not made.
+NONE = 2000
 
 
 async def play(flow: Flow, primitives: Primitives) -> None:
@@ -36,37 +42,51 @@ async def play(flow: Flow, primitives: Primitives) -> None:
         judge(flow, run, server, is_intact=True)
 
 
-def fail(name: str, number: int, kind: type[Exception]) -> Primitives:
-    primitives = Primitives(number, kind)
+def fail(name: str, number: int, kind: type[Exception], loop: str) -> Primitives:
+    primitives, lapse = Primitives(number, kind), TimeLapse()
+    loop_kind = failing_loop(loop_class(loop), primitives)
     before = open_files()
-    loop = FailingLoop(primitives)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        with asyncio.Runner(loop_factory=lambda: loop) as runner:
+        with asyncio.Runner(loop_factory=lambda: lapse.loop(loop_kind)) as runner:
             runner.run(play(FLOWS[name], primitives))
         gc.collect()
     # Of what is no OSError asyncio tells the loop besides, and us as well.
-    assert all("fails" in fault and kind is not OSError for fault in loop.faults), loop.faults
+    assert all("fails" in fault and kind is not OSError for fault in lapse.faults), lapse.faults
     assert open_files() == before, "a file or socket was left open"
     return primitives
 
 
-def fail_everywhere(flow: str, kind: type[Exception]) -> list[str]:
+def fail_everywhere(flow: str, kind: type[Exception], loop: str) -> list[str]:
     number = 1
-    while (primitives := fail(flow, number, kind)).has_failed:
+    while (primitives := fail(flow, number, kind, loop)).has_failed:
         number += 1
-        assert number < 2000
+        assert number < NONE
     return primitives.calls
 
 
 @pytest.mark.parametrize("kind", [KINDS[0], *(pytest.param(kind, marks=pytest.mark.exhaustive) for kind in KINDS[1:])])
 @pytest.mark.parametrize("flow", FLOWS)
-def test_a_call_that_fails_is_an_error_and_no_more(flow: str, kind: type[Exception]) -> None:
-    calls = fail_everywhere(flow, kind)
-    expected = {"getaddrinfo", "connect", "create_connection", "send", "recv_into", "setblocking"}
+def test_a_call_that_fails_is_an_error_and_no_more(flow: str, kind: type[Exception], loop: str) -> None:
+    calls = fail_everywhere(flow, kind, loop)
+    expected = {"getaddrinfo", "connect", "create_connection", "setblocking"}
     if FLOWS[flow].is_encrypted:
         expected |= {"do_handshake", "read", "write"}
     if FLOWS[flow].tls == "starttls":
         expected |= {"start_tls"}
     assert expected <= {*calls}
-    assert len(calls) > 15
+    assert len(calls) > (15 if loop == "asyncio" else 7)
+
+
+def test_a_call_that_fails_is_an_error_and_no_more_under_uvloop() -> None:
+    demand_libraries("uvloop")
+    calls = fail_everywhere("STARTTLS", KINDS[0], "uvloop")
+    assert {"getaddrinfo", "connect", "create_connection", "start_tls", "do_handshake", "read", "write"} <= {*calls}
+
+
+@pytest.mark.parametrize("flow", FLOWS)
+def test_reading_and_writing_are_among_the_calls(flow: str, loop: str) -> None:
+    if loop == "uvloop":
+        pytest.skip("uvloop reads and writes in C, where nothing of Python's can fail in its stead")
+    calls = fail(flow, NONE, KINDS[0], loop).calls
+    assert min(calls.count("recv_into"), calls.count("send")) > 3

@@ -9,6 +9,7 @@ import pytest
 
 from tests.faults.flows import FLOWS
 from tests.faults.matrix import ERRORS, FATAL, FATAL_TO_TLS, FAULTS, OF_TLS, POSITIONS, lead, may_be_missed, must_fail
+from tests.integration.conftest import demand_libraries
 
 PAGES: Final = Path(__file__).parents[2] / "docs"
 
@@ -22,10 +23,19 @@ def some() -> Iterator[tuple[str, str, int]]:
 
 
 @pytest.mark.parametrize("fault", FAULTS)
-def test_what_goes_wrong_on_the_way_is_told_as_it_is(fault: str) -> None:
+def test_what_goes_wrong_on_the_way_is_told_as_it_is(fault: str, loop: str) -> None:
     for name, flow, position in some():
         if name == fault:
-            lead(flow, fault, position)
+            lead(flow, fault, position, loop)
+
+
+@pytest.mark.parametrize("flow", FLOWS)
+def test_what_goes_wrong_on_the_way_is_told_as_it_is_under_uvloop(flow: str) -> None:
+    demand_libraries("uvloop")
+    row = [*FLOWS].index(flow)
+    for column, fault in enumerate(FATAL):
+        if (row + column) % 4 == 0:
+            lead(flow, fault, (row + column // 4) % 3, "uvloop")
 
 
 def test_of_every_fault_it_is_said_what_may_come_of_it() -> None:
@@ -59,6 +69,6 @@ def test_every_flow_is_among_those_that_are_tried() -> None:
 @pytest.mark.exhaustive
 @pytest.mark.parametrize("fault", FAULTS)
 @pytest.mark.parametrize("flow", FLOWS)
-def test_whatever_goes_wrong_on_the_way_is_told_as_it_is(flow: str, fault: str) -> None:
+def test_whatever_goes_wrong_on_the_way_is_told_as_it_is(flow: str, fault: str, loop: str) -> None:
     for position in POSITIONS:
-        lead(flow, fault, position)
+        lead(flow, fault, position, loop)

@@ -16,10 +16,12 @@ from mailwire.testing import server_context
 from mailwire.testing.turns import turns
 from tests.faults.flows import FLOWS, Flow, Run, judge, make_server
 from tests.faults.matrix import open_files
+from tests.integration.conftest import demand_libraries
 from tests.time_lapse import TimeLapse
+from tests.waiting import loop_class
 
 # The steps between the turns that are tried in every run.
-STRIDE = 53
+STRIDE = 17
 
 Interrupt = Callable[[asyncio.Task[None], TimeLapse], list[int]]
 
@@ -39,23 +41,23 @@ def cancel_again_while_it_closes(task: asyncio.Task[None], _: TimeLapse) -> list
     return [3, 9]
 
 
-def run_out_of_time(_: asyncio.Task[None], loop: TimeLapse) -> list[int]:
-    loop.ahead += 100_000
+def run_out_of_time(_: asyncio.Task[None], lapse: TimeLapse) -> list[int]:
+    lapse.ahead += 100_000
     return []
 
 
 INTERRUPTS: list[Interrupt] = [cancel, cancel_twice, cancel_again_while_it_closes, run_out_of_time]
 
 
-async def play(flow: Flow, interrupt: Interrupt, turn: int, loop: TimeLapse) -> bool:
+async def play(flow: Flow, interrupt: Interrupt, turn: int, lapse: TimeLapse) -> bool:
     """Interrupt `flow` at this turn; return whether it was finished before."""
     async with make_server(flow, server_context() if flow.is_encrypted else None) as server:
         run = Run(flow.endpoint(flow.port(server)))
-        task: asyncio.Task[None] = loop.create_task(flow.play(run))  # type: ignore[arg-type]
+        task: asyncio.Task[None] = asyncio.ensure_future(flow.play(run))
         await turns(turn)
         was_finished = task.done()
         if not was_finished:
-            for pause in interrupt(task, loop):
+            for pause in interrupt(task, lapse):
                 await turns(pause)
                 task.cancel()
         await asyncio.wait([task])
@@ -74,32 +76,42 @@ async def play(flow: Flow, interrupt: Interrupt, turn: int, loop: TimeLapse) -> 
     return was_finished
 
 
-def interrupt_at(name: str, interrupt: Interrupt, turn: int) -> bool:
-    before, loop = open_files(), TimeLapse()
+def interrupt_at(name: str, interrupt: Interrupt, turn: int, loop: str) -> bool:
+    kind, lapse = loop_class(loop), TimeLapse()
+    before = open_files()
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        with asyncio.Runner(loop_factory=lambda: loop) as runner:
-            was_finished = runner.run(play(FLOWS[name], interrupt, turn, loop))
+        with asyncio.Runner(loop_factory=lambda: lapse.loop(kind)) as runner:
+            was_finished = runner.run(play(FLOWS[name], interrupt, turn, lapse))
         gc.collect()
-    assert loop.faults == []
+    assert lapse.faults == []
     assert open_files() == before, "a file or socket was left open"
     return was_finished
 
 
 @pytest.mark.parametrize("interrupt", INTERRUPTS)
-def test_an_interruption_leaves_nothing_behind(interrupt: Interrupt) -> None:
+def test_an_interruption_leaves_nothing_behind(interrupt: Interrupt, loop: str) -> None:
+    interrupt_some(interrupt, loop)
+
+
+def test_a_cancellation_leaves_nothing_behind_under_uvloop() -> None:
+    demand_libraries("uvloop")
+    interrupt_some(cancel_again_while_it_closes, "uvloop")
+
+
+def interrupt_some(interrupt: Interrupt, loop: str) -> None:
     for row, name in enumerate(FLOWS):
         for turn in count((row + INTERRUPTS.index(interrupt)) * 7 % STRIDE, STRIDE):
-            if interrupt_at(name, interrupt, turn):
+            if interrupt_at(name, interrupt, turn, loop):
                 break
 
 
 @pytest.mark.exhaustive
 @pytest.mark.parametrize("interrupt", INTERRUPTS)
 @pytest.mark.parametrize("name", FLOWS)
-def test_an_interruption_at_any_turn_leaves_nothing_behind(name: str, interrupt: Interrupt) -> None:
+def test_an_interruption_at_any_turn_leaves_nothing_behind(name: str, interrupt: Interrupt, loop: str) -> None:
     for turn in count():
         assert turn < 5000
-        if interrupt_at(name, interrupt, turn):
+        if interrupt_at(name, interrupt, turn, loop):
             break
-    assert turn > 20
+    assert turn > 15

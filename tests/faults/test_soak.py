@@ -12,6 +12,7 @@ from mailwire.testing import Bandwidth, BitFlip, Cut, Fault, FaultProxy, HalfClo
 from tests.faults.flows import Flow, Run, make_server, sending
 from tests.faults.matrix import open_files
 from tests.time_lapse import TimeLapse
+from tests.waiting import loop_class
 
 AT_ONCE = 200
 MEBIBYTE = 1024 * 1024
@@ -57,10 +58,10 @@ async def batch(flow: Flow, seed: int) -> Counter[str]:
     return outcomes
 
 
-def soak(flow: Flow, sessions: int) -> Counter[str]:
+def soak(flow: Flow, sessions: int, loop: str) -> Counter[str]:
     outcomes: Counter[str] = Counter()
-    loop = TimeLapse()
-    with asyncio.Runner(loop_factory=lambda: loop) as runner:
+    kind, lapse = loop_class(loop), TimeLapse()
+    with asyncio.Runner(loop_factory=lambda: lapse.loop(kind)) as runner:
         after_a_thousand, files = 0, set[str]()
         for number in range(sessions // AT_ONCE):
             outcomes += runner.run(batch(flow, number))
@@ -72,7 +73,7 @@ def soak(flow: Flow, sessions: int) -> Counter[str]:
                 after_a_thousand = resident()
         growth = resident() - after_a_thousand if after_a_thousand else 0
         assert growth < 5 * MEBIBYTE, f"it has grown by {growth / MEBIBYTE:.1f} MiB"
-    assert loop.faults == []
+    assert lapse.faults == []
     assert sum(outcomes.values()) == sessions
     assert sessions * 0.8 < outcomes["done"] < sessions
     return outcomes
@@ -85,11 +86,11 @@ FLOWS = {
 
 
 @pytest.mark.parametrize("name", FLOWS)
-def test_of_some_sessions_nothing_is_left(name: str) -> None:
-    soak(FLOWS[name], AT_ONCE)
+def test_of_some_sessions_nothing_is_left(name: str, loop: str) -> None:
+    soak(FLOWS[name], AT_ONCE, loop)
 
 
 @pytest.mark.exhaustive
 @pytest.mark.parametrize("name", FLOWS)
-def test_of_ten_thousand_sessions_nothing_is_left(name: str) -> None:
-    soak(FLOWS[name], 10_000)
+def test_of_ten_thousand_sessions_nothing_is_left(name: str, loop: str) -> None:
+    soak(FLOWS[name], 10_000, loop)
