@@ -459,7 +459,6 @@ DEADLOCKED: Final = [
         surroundings=ONCE,
         logged=False,
         work=20,
-        turn=0.1,  # all commands are queued at once: some 4 microseconds' work for each of those who are named
     ),
 ]
 

@@ -135,7 +135,7 @@ def test_no_case_has_looser_bounds_but_these() -> None:
         for case in cases
     }
     assert {name: loose for name, loose in bounds.items() if loose != (16, 0.05, True)} == {
-        ("SMTP sending", "pipeline-deadlock"): (16, 0.1, False),
+        ("SMTP sending", "pipeline-deadlock"): (16, 0.05, False),
         ("POP3 deleting", "uidl-million"): (64, 0.05, True),
     }
 

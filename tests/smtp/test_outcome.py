@@ -1,5 +1,6 @@
 """What a receipt tells of a mail, whichever way its commands were answered."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -127,6 +128,39 @@ def test_a_receipt_may_be_asked_for_at_any_time_and_changes_nothing(groups: bool
         len(MESSAGE),
         ("CHUNKING", "PIPELINING"),
     )
+
+
+@pytest.mark.parametrize("groups", [False, True])
+@pytest.mark.parametrize("chunking", [False, True])
+def test_however_late_a_receipt_is_read_it_tells_what_was_known_when_it_was_asked_for(
+    groups: bool, chunking: bool
+) -> None:
+    connection = ready(groups=groups)
+    transaction = began(connection, B, C, chunking=chunking)
+    timings = {"envelope": 0.0}
+    read: list[Receipt] = []
+    unread: list[Receipt] = []
+
+    def ask() -> None:
+        read.append(replace(transaction.receipt(timings)))
+        unread.append(transaction.receipt(timings))
+        timings["envelope"] += 1
+
+    ask()
+    for answers in (["250 m", "250 b"], ["550 c"], [] if chunking else ["354 go"]):
+        take(transaction, *answers, connection=connection)
+        ask()
+    transaction.send_data(MESSAGE)
+    ask()
+    transaction.end_data()
+    ask()
+    connection.data_to_send()
+    ask()
+    take(transaction, "250 2.0.0 Ok: queued as 77", connection=connection)
+    ask()
+    assert len(set(read)) >= 6
+    assert unread == read
+    assert [receipt.timings for receipt in unread] == [receipt.timings for receipt in read]
 
 
 @pytest.mark.parametrize("groups", [False, True])

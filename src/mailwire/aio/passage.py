@@ -139,9 +139,10 @@ class Passage:
         was not refused."""
         transaction = self.transaction
         if (reply := transaction.sender_refusal) is not None:
-            return SenderRefused(f"MAIL was refused: {reply}", command=f"MAIL FROM:<{receipt.sender}>", reply=reply)
+            command = f"MAIL FROM:<{transaction.reverse_path}>"
+            return SenderRefused(f"MAIL was refused: {reply}", command=command, reply=reply)
         if (reply := transaction.recipients_refusal) is not None:
-            who = "every recipient" if len(receipt.refused) == len(receipt.recipients) else "a recipient"
+            who = "every recipient" if transaction.accepts_nobody else "a recipient"
             return RecipientsRefused(f"{who} was refused: {reply}", command="RCPT", reply=reply)
         if (reply := transaction.data_refusal) is not None:
             what = f"the message was refused: {reply}"

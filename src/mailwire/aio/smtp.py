@@ -295,7 +295,11 @@ class SMTPClient(Client[Event]):
     def _timed(self, receipt: Receipt, seconds: float) -> Receipt:
         # The first mail on a connection has waited for it; no time at all, by a clock that goes in large steps.
         self._connecting = None
-        return replace(receipt, timings={"connection": seconds, **receipt.timings})
+
+        def write() -> Receipt:
+            return replace(receipt, timings={"connection": seconds, **receipt.timings})
+
+        return Receipt.to_write(receipt.delivery, write)
 
     async def _transact(self, sending: Sending) -> None:
         talk = self._talk

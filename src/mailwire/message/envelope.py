@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from email.headerregistry import Address
 from email.message import Message
 from functools import lru_cache
+from operator import attrgetter
 from typing import Final
 
 from ..errors import InvalidMessage
@@ -39,7 +40,7 @@ class Envelope:
     """Whether it can be sent without SMTPUTF8."""
 
     def __post_init__(self) -> None:
-        is_ascii = all(mailbox.is_ascii for mailbox in (self.sender, *self.recipients) if mailbox is not None)
+        is_ascii = (self.sender is None or self.sender.is_ascii) and all(map(attrgetter("is_ascii"), self.recipients))
         object.__setattr__(self, "is_ascii", is_ascii)
 
     @classmethod
@@ -104,6 +105,9 @@ class Envelope:
 
     def receipt_before_sending(self) -> Receipt:
         """Return the receipt of a mail of which nothing was sent yet."""
+        return Receipt.to_write(Delivery.NOT_SENT, self._receipt)
+
+    def _receipt(self) -> Receipt:
         recipients = tuple(RecipientReceipt(str(to), None, Delivery.NOT_SENT) for to in self.recipients)
         return Receipt(Delivery.NOT_SENT, str(self.sender or ""), recipients, None, 0)
 

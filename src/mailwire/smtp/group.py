@@ -16,7 +16,7 @@ from functools import lru_cache
 from typing import ClassVar, Final
 
 from .._wire.trace import Elided, Several, Traceable
-from .commands import BdatLast, Command, EndOfData, Mail, Rcpt, Rset
+from .commands import BdatLast, Command, Data, EndOfData, Mail, Rcpt, Rset
 from .opening import Opening
 from .paths import Mailbox
 from .reply import Reply
@@ -209,9 +209,10 @@ class Group(Several):
     def commands(self) -> tuple[Command[object], ...]:
         """The commands, in their order; each time the same."""
         if not self._commands:
-            named = list(map(Rcpt, self.recipients))
-            begin = self._opening.commands(self._sender, named, self._announced, begins_anew=self._begins_anew)
-            self._commands = (*begin, *(() if self.end is None else (self.end,)))
+            begin = self._opening.beginning(self._sender, self._announced, begins_anew=self._begins_anew)
+            data = (Data(),) if self._opening.has_data else ()
+            end = () if self.end is None else (self.end,)
+            self._commands = (*begin, *map(Rcpt, self.recipients), *data, *end)
         return self._commands
 
     def unfolded(self) -> Iterator[tuple[Command[object], bytes, int, bytes, int]]:

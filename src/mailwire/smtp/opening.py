@@ -2,11 +2,11 @@
 all of them. What is left to be said of each is who it is from and for, and how large it is.
 """
 
-from collections.abc import Sequence
-from typing import Final, Literal
+from collections.abc import Collection, Iterator, Sequence
+from typing import Literal
 
 from .._wire.text import check_lines
-from .commands import Command, Data, Mail, Rcpt, Rset, parameter_words
+from .commands import Command, Mail, Rcpt, Rset, parameter_words
 from .extensions import Extensions
 from .options import MailOptions, RecipientOptions
 from .parameters import NO_PARAMETERS, Parameters, check_offered, mail_extensions
@@ -17,8 +17,6 @@ __all__ = ["Opening", "Wishes"]
 Wishes = tuple[Parameters, MailOptions | None, Literal["send", "abort"], bool | Literal["eager"], bool]
 """What is wished for a mail, of what a Transaction is told: `parameters`, `options`, `on_refused`, `chunking`, and
 whether it has a `size`."""
-
-_NO_WISH: Final = RecipientOptions()
 
 
 class Opening:
@@ -104,35 +102,33 @@ class Opening:
         self.sender, self.recipients, self.begins_anew = sender, recipients, begins_anew
         self.head, self.tail, self.command_count = head, tail, count
 
-    def commands(
-        self, sender: Mailbox | None, named: Sequence[Rcpt], size: int | None, *, begins_anew: bool
-    ) -> list[Command[object]]:
-        """Return the commands for a mail from `sender` to those who are `named`, of so many octets, if it has a
-        `size`; with RSET, if it `begins_anew`."""
+    def beginning(self, sender: Mailbox | None, size: int | None, *, begins_anew: bool) -> list[Command[object]]:
+        """Return the commands that go before those which name the recipients, for a mail from `sender`, of so many
+        octets, if it has a `size`; with RSET, if it `begins_anew`."""
         parameters = self._parameters if size is None else self._parameters.replaced("SIZE", str(size))
-        commands: list[Command[object]] = [Rset()] if begins_anew else []
-        commands.append(Mail(sender, parameters))
-        commands += named
-        if self.has_data:
-            commands.append(Data())
-        return commands
+        return [Rset(), Mail(sender, parameters)] if begins_anew else [Mail(sender, parameters)]
 
-    def named(
-        self, recipients: Sequence[Mailbox], wishes: Sequence[RecipientOptions | None], offered: Extensions
-    ) -> tuple[list[Rcpt], tuple[str, ...]]:
-        """Return the commands that name `recipients`, for each of whom there are `wishes`; and the extensions that such
-        a mail makes use of then. Raises NotSupported for those that these need and were not `offered`."""
-        if not any(wishes):
-            return [Rcpt(recipient) for recipient in recipients], self.extensions
-        needed: list[str] = []
-        commands: list[Rcpt] = []
-        utf8 = "SMTPUTF8" in self._parameters
-        for recipient, wished in zip(recipients, wishes, strict=True):
-            wished = wished or _NO_WISH
+    def extensions_for(self, wishes: Sequence[RecipientOptions | None], offered: Extensions) -> tuple[str, ...]:
+        """Return the extensions that such a mail makes use of, with these `wishes` for its recipients. Raises
+        NotSupported for those that these need and were not `offered`."""
+        needed: dict[str, None] = {}
+        for wished in _distinct(wishes):
             wished.requires(offered)
-            needed += wished.needed_extensions
-            commands.append(Rcpt(recipient, wished.as_parameters(utf8=utf8)))
-        return commands, self._with(needed)
+            needed.update(dict.fromkeys(wished.needed_extensions))
+        return self._with(tuple(needed)) if needed else self.extensions
+
+    def naming(self, recipients: Sequence[Mailbox], wishes: Sequence[RecipientOptions | None]) -> Iterator[Rcpt]:
+        """Return the commands that name `recipients`, for each of whom there are `wishes`, or for nobody."""
+        utf8 = "SMTPUTF8" in self._parameters
+        known = {id(wished): wished.as_parameters(utf8=utf8) for wished in _distinct(wishes)}
+        if not known:
+            return map(Rcpt, recipients)
+        return map(Rcpt, recipients, [known.get(id(wished), NO_PARAMETERS) for wished in wishes])
 
     def _with(self, needed: Sequence[str]) -> tuple[str, ...]:
         return (*self._used, *needed, "PIPELINING") if self._is_pipelining else (*self._used, *needed)
+
+
+def _distinct(wishes: Sequence[RecipientOptions | None]) -> Collection[RecipientOptions]:
+    # Many recipients may have one in common.
+    return {id(wished): wished for wished in wishes if wished is not None}.values()

@@ -4,9 +4,11 @@ A `Transaction` has it of this; it is no class by itself.
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from itertools import zip_longest
 
+from .._wire.mapping import FrozenMapping
 from .commands import BdatLast, Command, Data, EndOfData, Mail, Rcpt, Rset
 from .connection import Connection
 from .delivery import ACCEPTED, Delivery, Heard
@@ -64,6 +66,16 @@ class Outcome:
             return None
         return heard.verdicts[-1]
 
+    @property
+    def reverse_path(self) -> str:
+        """Who it is from, "" for the null one."""
+        return str(self._sender or "")
+
+    @property
+    def accepts_nobody(self) -> bool:
+        """Whether no recipient was accepted as yet."""
+        return not self._accepted
+
     # What is known of it
 
     def receipt(self, timings: Mapping[str, float] = NO_TIMINGS) -> Receipt:
@@ -77,15 +89,13 @@ class Outcome:
         reply = heard.verdicts[-1] if heard.verdicts else None
         if reply is None or reply.code >= 400 or self._accepted < len(self._recipients):
             reply = None if self.recipients_refusal else self.sender_refusal or self.data_refusal or reply
-        return Receipt(
-            heard.word(words, all_or_nothing=self._aborts),
-            str(self._sender or ""),
-            _recipient_receipts(self._recipients, heard, words, lmtp=connection.is_lmtp),
-            reply,
-            connection.data_octets if self._is_writing_text else self._octets,
-            tuple(dict.fromkeys(self._extensions)),
-            timings,
-        )
+        # The rest is written when it is read: of thousands of recipients that takes a while. More may be heard before.
+        heard = replace(heard, recipients=heard.recipients.copy(), verdicts=heard.verdicts.copy())
+        octets = connection.data_octets if self._is_writing_text else self._octets
+        word, timings = heard.word(words, all_or_nothing=self._aborts), FrozenMapping(timings)
+        names = self._sender, self._recipients, self._extensions
+        write = partial(_receipt_of, *names, heard, words, word, reply, octets, timings, lmtp=connection.is_lmtp)
+        return Receipt.to_write(word, write)
 
     # Private
 
@@ -145,6 +155,23 @@ def _recipient_receipts(
             reply, verdict = None, sender_refusal  # a refusal behind it says nothing of the recipient
         receipts.append(RecipientReceipt(str(recipient), reply, word, verdict))
     return tuple(receipts)
+
+
+def _receipt_of(
+    sender: Mailbox | None,
+    recipients: Sequence[Mailbox],
+    extensions: Sequence[str],
+    heard: Heard,
+    words: Sequence[Delivery],
+    word: Delivery,
+    reply: Reply | None,
+    octets: int,
+    timings: Mapping[str, float],
+    *,
+    lmtp: bool,
+) -> Receipt:
+    entries = _recipient_receipts(recipients, heard, words, lmtp=lmtp)
+    return Receipt(word, str(sender or ""), entries, reply, octets, tuple(dict.fromkeys(extensions)), timings)
 
 
 def _receipt_of_taken(

@@ -1,7 +1,8 @@
 """Transaction: the decisions of one mail transaction (RFC 5321 3.3), on top of a Connection and without I/O.
 
 1. MAIL, every RCPT and DATA are queued at once: with PIPELINING they leave as one group, without it one by one. What
-   happens is the same.
+   happens is the same. Where recipients are very many, the next thousand is queued when few are left that wait, so that
+   no call takes long.
 2. The mail goes to the recipients that were accepted. Where none was, DATA is not sent; where it had left already and
    is answered 354, a lone dot follows, which the server refuses (RFC 2920 3.1).
 3. A lone dot never goes out while a recipient stands accepted: it would send a blank mail. The connection is given up
@@ -15,7 +16,8 @@
 """
 
 from collections import deque
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from itertools import islice
 from typing import Final, Literal
 
 from .._wire.dots import MailText
@@ -40,6 +42,10 @@ CHUNK_SIZE: Final = 128 * 1024
 # A server that answers so, does not know BDAT after all. It may take what follows, the chunk, for commands.
 _UNKNOWN_COMMAND: Final = frozenset({500, 501, 502, 504})
 
+# So many recipients are named at a time, some milliseconds' work, and the next when fewer than so many commands are not
+# answered: more than may be in a window, which so never waits for a recipient to be named.
+_AT_A_TIME: Final = 1000
+_FEW: Final = 500
 
 # Where commands go as a group, none is awaited by itself. It stays empty.
 _NONE: Final[deque[Command[object]]] = deque()
@@ -57,10 +63,10 @@ class Transaction(Outcome):
     chunk_size: small blocks are gathered, until a chunk has at least so many octets; the last one may have less.
     behind: the transaction before this one, if that is still to be answered: its message has been ended.
 
-    Make it in state READY; that queues the commands. Then drive the connection as always, hand every ReplyReceived and
-    GroupsAnswered to `receive` before the next event is taken, and whenever `wants_data` says so, write the next block
-    of the message with `send_data` or end it with `end_data`; until `finished`. `receipt()` may be asked at any time,
-    also after the connection is lost.
+    Make it in state READY; that queues the commands, or the first thousand of very many. Then drive the connection as
+    always, hand every ReplyReceived and GroupsAnswered to `receive` before the next event is taken, and whenever
+    `wants_data` says so, write the next block of the message with `send_data` or end it with `end_data`; until
+    `finished`. `receipt()` may be asked at any time, also after the connection is lost.
 
     Raises LocalProtocolError if no transaction can begin now, ValueError for what no command can hold, NotSupported
     for what the server does not offer, SecurityError where REQUIRETLS is wished for without TLS; nothing was queued.
@@ -119,19 +125,25 @@ class Transaction(Outcome):
         self._chunk_size = chunk_size
         self._unanswered = _NONE  # of this transaction, in their order; behind...
         self._group: Group | None = None  # ...this, if it is not answered
-        if connection.takes_groups and not any(recipient_options):
+        if connection.takes_groups and len(recipients) <= _AT_A_TIME and not any(recipient_options):
             self._group = Group(opening, sender, recipients, size, begins_anew=begins_anew)
             connection.send_group(self._group)
         else:
-            named, self._extensions = opening.named(recipients, recipient_options, connection.offered)
-            for command in opening.commands(sender, named, size, begins_anew=begins_anew):
+            self._extensions = opening.extensions_for(recipient_options, connection.offered)
+            self._naming = opening.naming(recipients, recipient_options)
+            self._unnamed = len(recipients)
+            self._is_open = False
+            for command in opening.beginning(sender, size, begins_anew=begins_anew):
                 self._send(command)
+            self._name_more()
 
     # Most of what there is to be known of a transaction, most transactions never come to.
 
     _gathered: list[bytes] | None = None  # blocks that are to become a chunk
     _gathered_octets = 0
     _is_reset = False
+    _naming: Iterator[Rcpt] | None = None  # the commands that name those who are yet to be named...
+    _unnamed = 0  # ...so many
 
     # What is to be done
 
@@ -237,6 +249,8 @@ class Transaction(Outcome):
                 self._chunk_refused(reply)
         elif not reply.is_completion:  # of Rset
             self._give_up()
+        if self._naming is not None and len(self._unanswered) < _FEW:
+            self._name_more()
         if not self._unanswered and not self._is_open and self._must_reset:
             self._reset()
         return True
@@ -254,6 +268,20 @@ class Transaction(Outcome):
             heard = self._heard
             return bool(self.sender_refusal and (self._accepted or heard.chunk or heard.verdicts))
         return connection.state in (State.TRANSACTION, State.CHUNKS, State.SPOILED)
+
+    def _name_more(self) -> None:
+        # Name the next recipients, if that can still be; behind the last of them the message goes on.
+        if self._connection.ahead is not State.TRANSACTION:
+            self._naming = None
+            return
+        for command in islice(self._naming or (), _AT_A_TIME):
+            self._send(command)
+            self._unnamed -= 1
+        if not self._unnamed:
+            self._naming = None
+            if self.chunking is False and not self._aborts:
+                self._send(Data())
+            self._is_open = self.chunking == "eager"
 
     def _reset(self) -> None:
         self._is_reset = True
