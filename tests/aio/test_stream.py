@@ -6,7 +6,6 @@ import ssl
 import struct
 import sys
 from collections.abc import Awaitable, Callable
-from contextvars import ContextVar
 from pathlib import Path
 from typing import Any
 
@@ -795,56 +794,6 @@ async def test_streams_that_were_closed_before_they_were_handed_over_are_refused
     async with ScriptedPeer(STALL) as peer:
         with pytest.raises(ConnectionFailed, match="are closed"):
             await Stream.open(endpoint_for(connect))
-
-
-# Steps that the event loop takes
-
-
-async def test_a_step_is_taken_where_something_arrives_and_for_whom_it_is_waited() -> None:
-    who: ContextVar[str] = ContextVar("who")
-    seen: list[tuple[str, list[bytes]]] = []
-
-    def step() -> bool:
-        seen.append((who.get(), stream.take()))
-        stream.write([b"%d\r\n" % len(seen)])
-        return len(seen) == 3
-
-    async with ScriptedPeer("C: 0", "S: a", "C: 1", "S: b", "C: 2", "S: c", "C: 3", LISTEN) as peer:
-        stream = await Stream.open(peer.endpoint())
-        who.set("the one who waits")
-        stream.write([b"0\r\n"])
-        await stream.attend(step)
-        stream.set_deadline(None)
-        stream.abort()
-    assert seen == [("the one who waits", [b"%b\r\n" % line]) for line in (b"a", b"b", b"c")]
-
-
-async def test_what_a_step_raises_is_raised_where_it_is_waited_for() -> None:
-    def step() -> bool:
-        raise ConnectionFailed("no")
-
-    async with ScriptedPeer("C: 0", "S: a", STALL) as peer:
-        stream = await Stream.open(peer.endpoint())
-        stream.write([b"0\r\n"])
-        with pytest.raises(ConnectionFailed, match="no"):
-            await stream.attend(step)
-        assert not stream.is_at_end
-        stream.abort()
-
-
-async def test_steps_have_the_deadline_that_was_set_last() -> None:
-    clock = Clock()
-    async with ScriptedPeer(STALL, guard=None) as peer:
-        stream = await Stream.open(peer.endpoint())
-        stream.set_deadline(asyncio.get_running_loop().time() + 10)
-        stream.set_deadline(asyncio.get_running_loop().time() + 20)
-        waiting = asyncio.create_task(stream.attend(lambda: True))
-        await clock.advance(15)
-        assert not waiting.done()
-        await clock.advance(6)
-        with pytest.raises(TimeoutError):
-            await waiting
-        stream.abort()
 
 
 async def test_of_a_stream_that_was_closed_nothing_is_to_be_read() -> None:

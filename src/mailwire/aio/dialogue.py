@@ -1,7 +1,6 @@
 """Dialogue: an SMTP machine and its session, as commands that are answered; each wait has its deadline."""
 
 from collections.abc import Callable, Coroutine
-from functools import partial
 
 from ..errors import ConnectionLost, DeadlineExceeded, ReplyError
 from ..message import MessagePolicy
@@ -96,15 +95,11 @@ class Dialogue:
 
     async def converse(self, step: Callable[[], bool]) -> None:
         """Call `step`, and again whenever something has come, until it returns True: it takes what was `heard`, and
-        says what is to be said.
-
-        It is the event loop that calls it again, so what it says leaves at once; it should be short, and do nothing
-        that the caller's task might have to be asked about. Raises what it raises, and DeadlineExceeded.
-        """
+        says what is to be said. Raises what it raises, and DeadlineExceeded."""
         self._is_conversing = True
         try:
-            if not self._advance(step):
-                await self.session.stream.attend(partial(self._advance, step), self._late)
+            while not step():
+                await self.wait()
         finally:
             self._is_conversing = False
 
@@ -141,12 +136,6 @@ class Dialogue:
 
     def _late(self) -> DeadlineExceeded:
         return late(self._patience(self.connection.due), f"the reply to {self._subject}")
-
-    def _advance(self, step: Callable[[], bool]) -> bool:
-        is_done = step()
-        if not is_done:
-            self.session.stream.set_deadline(self._deadline())
-        return is_done
 
     def _patience(self, awaited: Command[object] | Group | None) -> float | None:
         # RFC 5321 4.5.3.2.

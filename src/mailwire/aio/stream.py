@@ -12,12 +12,11 @@ import select
 import sys
 import threading
 from collections.abc import Callable, Iterator
-from contextvars import copy_context
-from functools import partial
 from typing import Final, TypeVar, cast
 
 from .deadline import Alarm
 from .stream_opening import StreamOpening
+from .waiter import Waiter
 
 __all__ = ["Stream"]
 
@@ -57,8 +56,7 @@ class Stream(StreamOpening):
         self._reading_paused = False
         self._writing_paused = False
         self._loop = asyncio.get_running_loop()
-        self._waiter: asyncio.Future[None] | None = None
-        self._step: Callable[[], bool] | None = None  # is taken in its place when there are news
+        self._waiter = Waiter()
         self._is_nudged = False
         self._poll: select.poll | None = None  # asks for what can be read of it
         self._alarm = Alarm(self._time_out)
@@ -80,41 +78,17 @@ class Stream(StreamOpening):
                 if until is not None:
                     # Again in each round: it may have rung in the very turn in which the last one was woken.
                     self._alarm.set(until)
-                self._waiter = self._loop.create_future()
                 await self._waiter
         finally:
-            self._waiter = None
             self._is_nudged = False
             self._alarm.clear()
-
-    async def attend(self, step: Callable[[], bool], late: Callable[[], Exception] = TimeoutError) -> None:
-        """Call `step` whenever something has arrived, or nothing more will, until it returns True.
-
-        It is the event loop that calls it: what it writes leaves without a task being woken for it. What it raises is
-        raised here. It sets its deadlines by `set_deadline`; when one has passed, what `late` returns is raised.
-        """
-        self._late = late
-        self._step = partial(copy_context().run, step)  # who records what is said may ask whom it is said for
-        self._waiter = self._loop.create_future()
-        try:
-            await self._waiter
-        finally:
-            self._waiter = self._step = None
-            self._alarm.clear()
-
-    def set_deadline(self, until: float | None) -> None:
-        """Let the one who waits wait until this time of the loop, and not until one set before; None: any time."""
-        if until is None:
-            self._alarm.clear()
-        else:
-            self._alarm.set(until)
 
     async def wait_beside(self, work: asyncio.Future[T]) -> bool:
         """Wait until `work` is done; False if something arrived, or nothing more will, before that."""
         work.add_done_callback(self._work_done)
         try:
             while not (work.done() or self.has_news):
-                await self._sleep()
+                await self._waiter
         finally:
             work.remove_done_callback(self._work_done)
         return work.done()
@@ -122,7 +96,7 @@ class Stream(StreamOpening):
     def nudge(self) -> None:
         """Let the one who waits for something to arrive see to something else."""
         self._is_nudged = True
-        self._wake()
+        self._waiter.wake()
 
     def peek(self) -> bytes:
         """Return the beginning of what has arrived and was not taken."""
@@ -188,7 +162,7 @@ class Stream(StreamOpening):
     async def wait_writable(self) -> bool:
         """Wait until more may be written; False if something arrived, or nothing more will, instead."""
         while self._writing_paused and not self.has_news:
-            await self._sleep()
+            await self._waiter
         return self.is_writable
 
     # Closing
@@ -231,18 +205,18 @@ class Stream(StreamOpening):
         if self._arrived_size >= _ARRIVED_LIMIT and not self._reading_paused:
             self._reading_paused = True
             self._living_transport().pause_reading()
-        self._wake()
+        self._waiter.wake_at_once()
 
     def eof_received(self) -> None:
         self.is_at_end = self.has_news = True
-        self._wake()
+        self._waiter.wake()
 
     def pause_writing(self) -> None:
         self._writing_paused = True
 
     def resume_writing(self) -> None:
         self._writing_paused = False
-        self._wake()
+        self._waiter.wake()
 
     def connection_lost(self, exc: Exception | None) -> None:
         self.is_at_end = self.has_news = True
@@ -251,36 +225,16 @@ class Stream(StreamOpening):
         self._alarm.close()
         if not self._lost.done():
             self._lost.set_result(None)
-        self._wake()
+        self._waiter.wake()
 
     # Private
 
-    async def _sleep(self) -> None:
-        self._waiter = waiter = self._loop.create_future()
-        try:
-            await waiter
-        finally:
-            self._waiter = None
-
     def _work_done(self, _: object) -> None:
-        self._wake()
-
-    def _wake(self) -> None:
-        waiter = self._waiter
-        if waiter is None or waiter.done():
-            return
-        if self._step is not None:
-            try:
-                if not self._step():
-                    return
-            except Exception as error:
-                waiter.set_exception(error)
-                return
-        waiter.set_result(None)
+        self._waiter.wake()
 
     def _time_out(self) -> None:
-        if self._waiter is not None and not self._waiter.done():
-            self._waiter.set_exception(self._late())
+        if self._waiter.is_awaited:
+            self._waiter.wake(self._late())
 
 
 def _joined(blocks: list[bytes]) -> Iterator[bytes]:
