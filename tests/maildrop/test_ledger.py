@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from mailwire.errors import LedgerBusy
 from mailwire.maildrop import Ledger, MemoryLedger, Page, Record, SQLiteLedger, State
-from mailwire.maildrop.ledger import wait_for_claim
+from mailwire.maildrop.ledger import NoLedger, wait_for_claim
 from tests.clock import Clock
 from tests.maildrop.records import NOON, RECORDS, record
 
@@ -46,6 +46,14 @@ async def test_what_was_written_is_there_for_the_next_run_of_the_account_alone(l
 
     assert await records_of(ledger, A) == {"1": first, "2": record("2")}
     assert await records_of(ledger, B) == {}
+
+
+async def test_no_ledger_remembers_nothing_and_is_never_busy() -> None:
+    ledger = NoLedger()
+    async with ledger.claim(A) as page, ledger.claim(A):
+        await page.write([record("1")])
+        await page.forget(["1"])
+        assert await page.records() == {}
 
 
 async def test_a_record_takes_the_place_of_the_one_with_its_uid(ledger: Ledger) -> None:

@@ -1,10 +1,9 @@
 """What is fetched and what is deleted, case by case and against a model."""
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from typing import Any, NamedTuple
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -12,47 +11,11 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from mailwire.maildrop import CautionKind, Plan, Policy, Record, SkipReason, State, plan_deletions, plan_retrieval
-from mailwire.maildrop.plan import Question, identify
+from mailwire.maildrop.naming import identify
+from mailwire.maildrop.plan import Question
+from tests.maildrop.plans import DAY, KNOWN, THREE, Entry, deleted, fetched, ledger, plan, skipped
 from tests.maildrop.records import NOON, record
 from tests.model_settings import model_settings
-
-DAY = timedelta(days=1)
-
-
-class Entry(NamedTuple):
-    number: int
-    uid: str | None
-    size: int = 100
-
-
-def ledger(*records: Record) -> dict[str, Record]:
-    return {each.uid: each for each in records}
-
-
-def plan(
-    entries: Sequence[Entry], records: Mapping[str, Record] | None = None, policy: Policy | None = None, **rest: Any
-) -> Plan:
-    return plan_retrieval(entries, records or {}, NOON, policy or Policy(), **rest)
-
-
-def fetched(plan: Plan) -> list[int]:
-    return [fetch.entry.number for fetch in plan.fetch]
-
-
-def skipped(plan: Plan) -> dict[int, SkipReason]:
-    return {skip.entry.number: skip.reason for skip in plan.skip}
-
-
-def deleted(
-    entries: Sequence[Entry], records: Mapping[str, Record], policy: Policy, stored_numbers: Iterable[int] = ()
-) -> list[int]:
-    planned = plan_deletions(entries, records, NOON, policy, stored_numbers=frozenset(stored_numbers))
-    return [deletion.entry.number for deletion in planned]
-
-
-THREE = [Entry(1, "a"), Entry(2, "b"), Entry(3, "c")]
-KNOWN: Any = {"size": 100}
-
 
 # Fetching
 
@@ -240,56 +203,7 @@ def test_what_is_new_can_be_compared_with_what_is_gone() -> None:
     assert all(set(fetch.alikes) == alikes for fetch in again.fetch)
 
 
-# Deleting
-
-
-def test_nothing_is_deleted_that_is_to_be_kept_for_ever() -> None:
-    assert deleted(THREE, ledger(*(record(uid, age=9999 * DAY, **KNOWN) for uid in "abc")), Policy()) == []
-
-
-def test_what_is_stored_can_be_deleted_at_once() -> None:
-    records = ledger(record("a", **KNOWN), record("b", State.SEEN, **KNOWN), record("c", State.MARKED, **KNOWN))
-
-    assert deleted(THREE, records, Policy(keep="until stored")) == [1, 3]
-
-
-def test_what_is_stored_can_be_deleted_after_its_time_from_when_it_was_first_seen() -> None:
-    records = ledger(
-        record("a", age=14 * DAY, **KNOWN),
-        record("b", age=14 * DAY - timedelta(microseconds=1), **KNOWN),
-        record("c", State.SEEN, 99 * DAY, **KNOWN),
-    )
-    assert deleted(THREE, records, Policy(keep=14 * DAY)) == [1]
-    records["b"] = replace(records["b"], first_seen=NOON - 15 * DAY, since=NOON)
-    assert deleted(THREE, records, Policy(keep=14 * DAY)) == [1, 2]
-
-
-def test_a_clock_that_was_put_back_deletes_nothing() -> None:
-    assert deleted(THREE[:1], ledger(record("a", age=-DAY, **KNOWN)), Policy(keep=timedelta(hours=1))) == []
-
-
-def test_of_too_many_the_stored_ones_seen_longest_ago_go() -> None:
-    records = ledger(
-        record("a", age=DAY, **KNOWN), record("b", age=3 * DAY, **KNOWN), record("c", State.SEEN, 9 * DAY, **KNOWN)
-    )
-    assert deleted(THREE, records, Policy(keep_at_most=3)) == []
-    assert deleted(THREE, records, Policy(keep_at_most=2)) == [2]
-    assert deleted(THREE, records, Policy(keep_at_most=0)) == [1, 2]
-    assert deleted(THREE, records, Policy(keep_at_most_octets=200)) == [2]
-    assert deleted(THREE, records, Policy(keep_at_most_octets=199)) == [1, 2]
-    assert deleted(THREE, records, Policy(keep_at_most=2, keep=2 * DAY)) == [2]
-
-
-def test_what_were_seen_at_the_same_time_go_by_their_numbers() -> None:
-    assert deleted(THREE, ledger(*(record(uid, **KNOWN) for uid in "cba")), Policy(keep_at_most=1)) == [1, 2]
-
-
-def test_a_duplicate_uid_deletes_neither() -> None:
-    entries = [Entry(1, "a"), Entry(2, "a"), Entry(3, "b")]
-    records = ledger(*(record(uid, **KNOWN) for _, uid in identify(entries) if uid), record("a", **KNOWN))
-
-    for policy in (Policy(keep="until stored", delete_without_uid=True), Policy(keep_at_most=0)):
-        assert deleted(entries, records, policy, stored_numbers=[1, 2]) == [3]
+# Names
 
 
 def test_duplicates_are_told_apart_by_size_and_order_and_told() -> None:

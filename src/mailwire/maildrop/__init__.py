@@ -10,28 +10,19 @@ over each of many accounts, `watch` does one after the other, and `probe` only a
 """
 
 from .account import Account, name_account
+from .deletion_plan import Deletion, plan_deletions
 from .front import retrieve_into
 from .ledger import Ledger, MemoryLedger, Page, Record, State
 from .line_feeds import LineEnds
 from .mail import Mail
 from .maildir import Maildir
 from .mbox import MboxSink
-from .plan import (
-    Caution,
-    CautionKind,
-    Deletion,
-    Fetch,
-    Listed,
-    Plan,
-    Question,
-    Skip,
-    SkipReason,
-    plan_deletions,
-    plan_retrieval,
-)
+from .message_report import Deleted, MessageReport, Outcome
+from .naming import Listed
+from .plan import Caution, CautionKind, Fetch, Plan, Question, SkipReason, plan_retrieval
 from .policy import Keep, Policy
 from .probe import Probe, probe
-from .report import Deleted, MessageReport, Outcome, RetrievalReport
+from .report import RetrievalReport
 from .rounds import retrieve_all
 from .run import Run
 from .sink import CallableSink, Destination, GroupSink, Receiver, Sink
@@ -69,7 +60,6 @@ __all__ = [
     "Run",
     "SQLiteLedger",
     "Sink",
-    "Skip",
     "SkipReason",
     "State",
     "name_account",

@@ -6,28 +6,23 @@ that has failed too often.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
 from secrets import token_hex
-from typing import Final, TypeVar
+from typing import Final
 
 from .._wire.text import printable
 from ..errors import BudgetExceeded, SinkFailed
 from .ledger import Page, Record, State
 from .mail import Mail, make_key
+from .message_report import MessageReport, Outcome
 from .plan import Fetch
-from .report import MessageReport, Outcome
+from .portions import portions
 from .sink import GroupSink, Sink
 
 __all__ = ["Deliveries"]
-
-T = TypeVar("T")
-
-# How many records the ledger is given at once, of what may be a million: rows for these are little, and few are the
-# times that the medium is waited for.
-_PORTION: Final = 1_000
 
 # How many messages, and how much of them, are made safe at once: enough to share the cost of waiting for the medium,
 # little enough for what a crash makes come again.
@@ -80,16 +75,16 @@ class Deliveries:
 
     async def write(self, *records: Record) -> None:
         """Tell the ledger. Raises LedgerError."""
-        for portion in _portions_of(records):
+        for portion in portions(records):
             await self._page.write(portion)
             self.records.update({record.uid: record for record in portion})
 
     async def note(self, records: Sequence[Record], forgotten: Sequence[str]) -> None:
         """Tell the ledger what a listing has told, and which uids to forget. Raises LedgerError."""
-        for portion in _portions_of(records):
+        for portion in portions(records):
             await self._page.write(portion)
             self.records.update({record.uid: record for record in portion if record.state is not State.SEEN})
-        for uids in _portions_of(forgotten):
+        for uids in portions(forgotten):
             await self._page.forget(uids)
 
     async def deliver(self, fetch: Fetch, blocks: AsyncIterator[bytes]) -> None:
@@ -204,12 +199,6 @@ class Deliveries:
     def _report(self, fetch: Fetch, outcome: Outcome, *, octets: int = 0, seconds: float = 0, reason: str = "") -> None:
         entry = fetch.entry
         self.reports.append(MessageReport(entry.number, entry.uid, entry.size, outcome, octets, seconds, reason))
-
-
-def _portions_of(items: Sequence[T]) -> Iterator[Sequence[T]]:
-    # Of none, none.
-    for begin in range(0, len(items), _PORTION):
-        yield items[begin : begin + _PORTION]
 
 
 def _words(error: BaseException) -> str:

@@ -1,24 +1,26 @@
 """dispose: the deletion of what may be deleted, in the order that makes a crash harmless."""
 
+import asyncio
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from datetime import datetime
 
 from ..aio.pop3 import POP3Client
 from ..errors import LocalProtocolError, MailwireError
-from ..pop3 import Entry, Listing
+from ..pop3 import Entry
+from .deletion_plan import DeletionPlanning
 from .delivery import Deliveries
 from .ledger import State
-from .plan import plan_deletions
+from .message_report import Deleted
+from .naming import Named, as_entry
 from .policy import Policy
-from .report import Deleted
 
 __all__ = ["dispose"]
 
 
 async def dispose(
     client: POP3Client,
-    listing: Listing,
+    named: Named,
     deliveries: Deliveries,
     policy: Policy,
     now: Callable[[], datetime],
@@ -29,15 +31,17 @@ async def dispose(
     Returns why it is not known of some messages whether they are gone; None if it is known of all. Raises the errors of
     `POP3Client`, and LedgerError.
     """
-    planned = plan_deletions(listing, deliveries.records, now(), policy, stored_numbers=deliveries.stored_numbers)
-    numbers = {deletion.entry.number for deletion in planned}
-    named = {entry.uid: entry for entry in listing if entry.number in numbers and entry.uid is not None}
-    nameless = [entry for entry in listing if entry.number in numbers and entry.uid is None]
+    planning = DeletionPlanning(named, deliveries.records, now(), policy, deliveries.stored_numbers)
+    for _ in planning.steps():
+        await asyncio.sleep(0)
+    planned = [as_entry(deletion.entry) for deletion in planning.deletions]
+    by_uid = {entry.uid: entry for entry in planned if entry.uid is not None}
+    nameless = [entry for entry in planned if entry.uid is None]
     if not planned:
         return None
-    await _reach(State.MARKED, named.values(), deliveries, now())
-    deleted.update(dict.fromkeys(named.values(), Deleted.UNKNOWN))
-    await client.delete(list(named.values()))
+    await _reach(State.MARKED, by_uid.values(), deliveries, now())
+    deleted.update(dict.fromkeys(by_uid.values(), Deleted.UNKNOWN))
+    await client.delete(list(by_uid.values()))
     # If the session is another by now, numbers of the first one say nothing in it.
     with suppress(LocalProtocolError):
         await client.delete(nameless)
@@ -45,7 +49,7 @@ async def dispose(
     report = await client.commit()
 
     def of_listing(entries: Iterable[Entry]) -> list[Entry]:
-        return [entry if entry.uid is None else named[entry.uid] for entry in entries]
+        return [entry if entry.uid is None else by_uid[entry.uid] for entry in entries]
 
     committed, refused = of_listing(report.committed), of_listing(report.refused)
     deleted.update(dict.fromkeys(committed, Deleted.COMMITTED))

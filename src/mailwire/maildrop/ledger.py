@@ -19,7 +19,7 @@ from typing import Protocol, Self, TypeVar
 
 from ..errors import LedgerBusy
 
-__all__ = ["Ledger", "MemoryLedger", "Page", "Record", "State", "wait_for_claim"]
+__all__ = ["Ledger", "MemoryLedger", "NoLedger", "Page", "Record", "State", "wait_for_claim"]
 
 C = TypeVar("C")
 
@@ -175,3 +175,23 @@ class _MemoryPage:
     async def forget(self, uids: Iterable[str]) -> None:
         for uid in uids:
             self._records.pop(uid, None)
+
+
+class NoLedger:
+    """A ledger that remembers nothing, for a run that is to remember nothing."""
+
+    @asynccontextmanager
+    async def claim(self, account: str, *, wait: float | None = 0) -> AsyncGenerator[Page, None]:
+        """Give an empty page, to as many as want one."""
+        yield _NoPage()
+
+
+class _NoPage:
+    async def records(self) -> Mapping[str, Record]:
+        return {}
+
+    async def write(self, records: Iterable[Record]) -> None:
+        pass
+
+    async def forget(self, uids: Iterable[str]) -> None:
+        pass

@@ -1,105 +1,18 @@
-"""RetrievalReport: what a run did, message by message."""
+"""RetrievalReport: what a run did."""
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
-from enum import Enum
 from typing import Any, Self
 
-from .._wire.text import printable
 from ..error_record import error_from_dict, error_to_dict
 from ..errors import MailwireError
 from ..pop3 import Finding, FindingKind
+from .message_report import Deleted, MessageReport, MessageReports, Outcome
 from .plan import Caution, CautionKind
 
-__all__ = ["Deleted", "MessageReport", "Outcome", "RetrievalReport"]
-
-
-class Outcome(Enum):
-    """What became of a message."""
-
-    STORED = "stored"
-    """It was retrieved, and the sink has it for good."""
-    KNOWN = "known"
-    """It was stored by an earlier run."""
-    PREVIEWED = "previewed"
-    """It is too large, and the sink has the beginning of it."""
-    TOO_LARGE = "too large"
-    """It is too large, and was left alone."""
-    FAILED = "failed"
-    """It could not be retrieved or stored this time."""
-    SKIPPED = "skipped"
-    """It has failed too often, and was not asked for."""
-    LEFT = "left"
-    """The run came to its end before it: by its limit, or by an error."""
-
-
-class Deleted(Enum):
-    """What is known of the deletion of a message."""
-
-    COMMITTED = "deleted"
-    """The server says that it is gone."""
-    REFUSED = "deletion refused"
-    """The server does not want to delete it."""
-    UNKNOWN = "deletion unknown"
-    """It was marked, and the server has not said that it is gone. The next run finds out."""
-
-
-@dataclass(frozen=True, slots=True)
-class MessageReport:
-    """What became of one message.
-
-    number: the server's, in that session; uid: its unique id, None if it has none; size: its octets by the server's
-        word.
-    octets: how much of it came; seconds: how long that took, until the sink had it.
-    reason: why it was not stored, in words.
-    deleted: what is known of its deletion; None if it was not to be deleted.
-    """
-
-    number: int
-    uid: str | None
-    size: int
-    outcome: Outcome
-    octets: int = 0
-    seconds: float = 0
-    reason: str = ""
-    deleted: Deleted | None = None
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return it as values that JSON has."""
-        return {
-            "number": self.number,
-            "uid": self.uid,
-            "size": self.size,
-            "outcome": self.outcome.value,
-            "octets": self.octets,
-            "seconds": round(self.seconds, 3),
-            "reason": self.reason,
-            "deleted": self.deleted.value if self.deleted else None,
-        }
-
-    @classmethod
-    def from_dict(cls, data: Mapping[str, Any]) -> Self:
-        """Return what `to_dict` was called on. Raises KeyError, TypeError or ValueError for what it did not return."""
-        return cls(
-            number=int(data["number"]),
-            uid=None if data["uid"] is None else str(data["uid"]),
-            size=int(data["size"]),
-            outcome=Outcome(data["outcome"]),
-            octets=int(data["octets"]),
-            seconds=float(data["seconds"]),
-            reason=str(data["reason"]),
-            deleted=None if data["deleted"] is None else Deleted(data["deleted"]),
-        )
-
-    def __str__(self) -> str:
-        words = [f"{self.number:>7}  {self.outcome.value:<9}  {self.octets or self.size:>12,} octets"]
-        words += [f"{self.seconds:.1f} s"] if self.octets else []
-        words += [self.deleted.value] if self.deleted else []
-        words += [printable(self.uid.encode())] if self.uid else []
-        words += [self.reason] if self.reason else []
-        return "  ".join(words)
+__all__ = ["RetrievalReport"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +22,8 @@ class RetrievalReport:
     account: whose mail it was about, as the ledger names it; server: where, as a URL without credentials.
     began: when; seconds: how long it took.
     listed: how many messages the server had; known: how many of them were stored by earlier runs and left alone.
-    messages: what became of each of the others, in the order in which that was decided.
+    messages: what became of each of the others: of those that it dealt with, in their order, and of those that it did
+        not come to. There may be a million of these, so that a report of one is made when it is asked for.
     cautions: what kept the run from doing all that the policy says; findings: what was wrong with what the server said.
     error: what ended it before its end; None if it came to its end.
     login_delay: how many seconds the server wants between two logins (LOGIN-DELAY, RFC 2449 6.5).
@@ -121,7 +35,7 @@ class RetrievalReport:
     seconds: float = 0
     listed: int = 0
     known: int = 0
-    messages: tuple[MessageReport, ...] = ()
+    messages: Sequence[MessageReport] = ()
     cautions: tuple[Caution, ...] = ()
     findings: tuple[Finding, ...] = ()
     error: Exception | None = None
@@ -130,34 +44,38 @@ class RetrievalReport:
     @property
     def stored(self) -> tuple[MessageReport, ...]:
         """The messages that this run has stored."""
-        return tuple(message for message in self.messages if message.outcome is Outcome.STORED)
+        return self._all.having(Outcome.STORED)
 
     @property
     def failed(self) -> tuple[MessageReport, ...]:
         """The messages that failed, in this run or too often before it."""
-        return tuple(message for message in self.messages if message.outcome in (Outcome.FAILED, Outcome.SKIPPED))
+        return self._all.having(Outcome.FAILED, Outcome.SKIPPED)
 
     @property
     def deleted(self) -> tuple[MessageReport, ...]:
         """The messages that the server says are gone."""
-        return tuple(message for message in self.messages if message.deleted is Deleted.COMMITTED)
+        return tuple(message for message in self._all.told if message.deleted is Deleted.COMMITTED)
 
     @property
     def octets(self) -> int:
         """How much mail came."""
-        return sum(message.octets for message in self.messages)
+        return sum(message.octets for message in self._all.told)
 
     @property
     def is_complete(self) -> bool:
         """Whether the run came to its end, and no message failed."""
-        return self.error is None and not self.failed
+        return self.error is None and not self.counts.keys() & {Outcome.FAILED, Outcome.SKIPPED}
 
     @property
     def counts(self) -> Mapping[Outcome, int]:
         """How many messages had each outcome."""
-        counts = Counter(message.outcome for message in self.messages)
+        counts = Counter(self._all.counts)
         counts[Outcome.KNOWN] += self.known
         return {outcome: counts[outcome] for outcome in Outcome if counts[outcome]}
+
+    @property
+    def _all(self) -> MessageReports:
+        return self.messages if isinstance(self.messages, MessageReports) else MessageReports(self.messages)
 
     def to_dict(self) -> dict[str, Any]:
         """Return it as values that JSON has, its times to the millisecond."""
@@ -206,7 +124,7 @@ class RetrievalReport:
     def summary(self) -> str:
         """The report in a line."""
         parts = [f"{count:,} {outcome.value}" for outcome, count in self.counts.items()]
-        deletions = Counter(message.deleted for message in self.messages if message.deleted)
+        deletions = Counter(message.deleted for message in self._all.told if message.deleted)
         parts += [f"{deletions[deleted]:,} {deleted.value}" for deleted in Deleted if deletions[deleted]]
         said = ", ".join(parts) or "no mail"
         return f"{self.account}: {said}; {self.octets:,} octets in {self.seconds:.1f} s"

@@ -13,7 +13,7 @@ delete. What was in the sink and not yet in the ledger comes once more; a sink t
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, aclosing, suppress
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -22,22 +22,27 @@ from typing import Final
 from ..aio.pop3 import POP3Client
 from ..aio.retrieval_progress import RetrievalProgress
 from ..errors import LedgerUnreadable, MaildropRenumbered, MailwireError, NotSupported, ResponseError, UnknownMessage
-from ..pop3 import HEADER_LIMIT, Entry, Listing
+from ..pop3 import HEADER_LIMIT, Entry, Listing, RefusalCause
 from ..transcript import Transcript
 from .account import Account
 from .delivery import Deliveries
 from .disposal import dispose
-from .ledger import Ledger, MemoryLedger, Page, Record
-from .plan import Caution, CautionKind, Fetch, Listed, Plan, SkipReason, plan_retrieval
-from .report import Deleted, MessageReport, Outcome, RetrievalReport
+from .lazy_sequence import LazySequence
+from .ledger import Ledger, NoLedger, Page, Record
+from .message_report import Deleted, MessageReport, MessageReports, Outcome
+from .naming import Listed, Named, as_entry
+from .plan import Caution, CautionKind, Fetch, Plan, Planning, SkipReason
+from .portions import portions
+from .report import RetrievalReport
+from .run_progress import RunProgress
 from .sink import as_sink
 
 __all__ = ["Run", "utc_now"]
 
 _SKIPPED: Final = {
-    SkipReason.TOO_LARGE: Outcome.TOO_LARGE,
-    SkipReason.FAILED: Outcome.SKIPPED,
-    SkipReason.LEFT: Outcome.LEFT,
+    Outcome.TOO_LARGE: SkipReason.TOO_LARGE,
+    Outcome.SKIPPED: SkipReason.FAILED,
+    Outcome.LEFT: SkipReason.LEFT,
 }
 
 
@@ -77,17 +82,20 @@ class Run:
             raise ValueError("to keep messages for a time takes a ledger, which remembers when they were first seen")
         self._account = account
         self._sink = as_sink(account.into)
-        self._ledger = MemoryLedger() if ledger is None else ledger
+        self._ledger = NoLedger() if ledger is None else ledger
         self._wait = wait
         self._client = POP3Client(account.endpoint, settings=account.settings, transcript=transcript)
-        self._progress = progress
+        self._progress = RunProgress(progress)
         self._now = now
         self._began = now()
         self._clock_began: float | None = None
         self._may_delete = account.policy.deletes
         self._listing: Listing | None = None
         self._plan = Plan()
-        self._known: set[int] = set()  # by their numbers
+        self._portion: Sequence[Fetch] = ()  # of what there is to fetch: what is being fetched
+        self._reached = 0  # how many there are up to the end of it
+        self._adopted: set[int] = set()  # by their numbers: known by their headers
+        self._is_over_quota = False
         self._cautions: list[Caution] = []
         self._deliveries: Deliveries | None = None
         self._deleted: dict[Entry, Deleted] = {}
@@ -118,27 +126,29 @@ class Run:
             self._listing = listing = await client.listing()
             expire = client.capabilities.expire
             seen = self._now()
-            plan = plan_retrieval(
-                listing,
+            named = Named(listing)
+            planning = Planning(
+                named,
                 records,
                 seen,
                 policy,
                 expire=None if expire is None else expire.days,
                 is_complete=listing.has_every_uid,
             )
-            # What the ledger is told is held no longer than that takes.
-            noted, self._plan = plan.records, replace(plan, records=())
+            for _ in planning.steps():
+                await asyncio.sleep(0)
+            plan = planning.plan
             self._cautions += plan.cautions
             if plan.question is not None:
                 question = plan.question
                 raise MaildropRenumbered(str(question), known=question.known, listed=question.listed)
-            self._known = {skip.entry.number for skip in plan.skip if skip.reason is SkipReason.STORED}
+            self._plan = plan
             deliveries = Deliveries(self._account.name, self._sink, page, records, self._now, seen)
             self._deliveries = deliveries
-            await deliveries.note(noted, plan.forget)
-            del plan, noted, records
+            await deliveries.note(plan.records, plan.forget)
+            del records
             await self._fetch(deliveries)
-            self._error = await self._dispose(listing, deliveries)
+            self._error = await self._dispose(named, deliveries)
 
     async def _open_ledger(self, stack: AsyncExitStack) -> tuple[Page, dict[str, Record]]:
         try:
@@ -152,26 +162,24 @@ class Run:
                     f"{error}; everything is retrieved, as if for the first time, and nothing is deleted",
                 )
             )
-            return await stack.enter_async_context(MemoryLedger().claim(self._account.name)), {}
+            return await stack.enter_async_context(NoLedger().claim(self._account.name)), {}
 
-    async def _dispose(self, listing: Listing, deliveries: Deliveries) -> MailwireError | None:
+    async def _dispose(self, named: Named, deliveries: Deliveries) -> MailwireError | None:
         if not self._may_delete:
             return None
-        return await dispose(self._client, listing, deliveries, self._account.policy, self._now, self._deleted)
+        return await dispose(self._client, named, deliveries, self._account.policy, self._now, self._deleted)
 
     # Fetching
 
     async def _fetch(self, deliveries: Deliveries) -> None:
         try:
-            whole: list[Fetch] = []
-            for fetch in await self._compare(deliveries):
-                if fetch.lines is None:
-                    whole.append(fetch)
-                else:
-                    await self._preview(deliveries, fetch, fetch.lines)
-            for batch in [[fetch] for fetch in whole] if self._plan.one_at_a_time else [whole]:
-                await self._retrieve(deliveries, batch)
-                await deliveries.settle()
+            await self._progress.expect(self._plan.fetch)
+            for portion in portions(self._plan.fetch):
+                if self._is_over_quota:
+                    break
+                self._portion = portion
+                self._reached += len(portion)
+                await self._fetch_portion(deliveries, portion)
             await deliveries.finish()
         except MailwireError:
             # What has come whole by then is safe all the same.
@@ -181,45 +189,64 @@ class Run:
         finally:
             await deliveries.abandon()
 
-    async def _compare(self, deliveries: Deliveries) -> list[Fetch]:
+    async def _fetch_portion(self, deliveries: Deliveries, portion: Sequence[Fetch]) -> None:
+        whole: list[Fetch] = []
+        for fetch in await self._compare(deliveries, portion):
+            if fetch.lines is None:
+                whole.append(fetch)
+            else:
+                await self._preview(deliveries, fetch, fetch.lines)
+        is_last = self._reached == len(self._plan.fetch)
+        while whole and not self._is_over_quota:
+            batch, whole = (whole[:1], whole[1:]) if self._plan.one_at_a_time else (whole, [])
+            await self._retrieve(deliveries, batch, is_last=is_last and not whole)
+            await deliveries.settle()
+
+    async def _compare(self, deliveries: Deliveries, portion: Sequence[Fetch]) -> list[Fetch]:
         # Return what is to be fetched, without the messages whose header tells that they are stored.
         rest: list[Fetch] = []
         fingerprints: Mapping[Entry, str] = {}
-        if entries := [_entry(fetch.entry) for fetch in self._plan.fetch if _is_comparable(fetch)]:
+        if entries := [as_entry(fetch.entry) for fetch in portion if _is_comparable(fetch)]:
             with suppress(NotSupported):
                 fingerprints = await self._client.fingerprints(entries)
-        for fetch in self._plan.fetch:
-            fingerprint = fingerprints.get(_entry(fetch.entry), "") if _is_comparable(fetch) else ""
+        for fetch in portion:
+            fingerprint = fingerprints.get(as_entry(fetch.entry), "") if _is_comparable(fetch) else ""
             if (alike := fetch.alikes.get(fingerprint)) is not None and fetch.uid is not None:
                 record = replace(alike, uid=fetch.uid)
                 deliveries.adopt(record.stored(self._now(), size=fetch.entry.size, fingerprint=alike.fingerprint))
-                self._known.add(fetch.entry.number)
+                self._adopted.add(fetch.entry.number)
+                self._progress.leave_out(fetch)
             else:
                 rest.append(fetch)
         return rest
 
     async def _preview(self, deliveries: Deliveries, fetch: Fetch, lines: int) -> None:
         try:
-            beginning = await self._client.top(_entry(fetch.entry), lines, limit=HEADER_LIMIT)
+            beginning = await self._client.top(as_entry(fetch.entry), lines, limit=HEADER_LIMIT)
         except (NotSupported, ResponseError, UnknownMessage) as error:
             deliveries.fail(fetch, str(error), counts=False)
         else:
             await deliveries.deliver(fetch, _alone(beginning))
 
-    async def _retrieve(self, deliveries: Deliveries, batch: list[Fetch]) -> None:
-        entries = [_entry(fetch.entry) for fetch in batch]
+    async def _retrieve(self, deliveries: Deliveries, batch: list[Fetch], *, is_last: bool) -> None:
+        entries = [as_entry(fetch.entry) for fetch in batch]
         limit = self._account.policy.max_message_size
-        retrieval = self._client.retrieve(entries, message_limit=limit, progress=self._progress)
+        retrieval = self._client.retrieve(entries, message_limit=limit, progress=self._progress.tell)
         async with aclosing(retrieval):
             for fetch in batch:
                 item = await anext(retrieval)
+                refusal = item.refusal
+                self._is_over_quota |= refusal is not None and refusal.cause is RefusalCause.QUOTA
                 if item.error is None:
                     await deliveries.deliver(fetch, aiter(item))
-                else:
-                    refusal = item.refusal
+                elif item.was_asked or refusal is None:
                     # What is gone, or was refused for a while, may yet come.
-                    counts = item.was_asked and refusal is not None and not refusal.is_transient
+                    counts = refusal is not None and not refusal.is_transient
                     deliveries.fail(fetch, str(item.error), counts=counts)
+            if not is_last:
+                # What is left of the last of them must not be in the way of the next retrieval.
+                await anext(retrieval, None)
+        self._progress.add_up(len(batch))
 
     # Telling
 
@@ -231,18 +258,25 @@ class Run:
             if (report := told.get(entry.number)) is not None:
                 told[entry.number] = replace(report, deleted=deleted)
             else:
-                known[entry.number] = replace(_untouched(entry, Outcome.KNOWN), deleted=deleted)
-        skipped = ((skip.entry, _SKIPPED.get(skip.reason)) for skip in self._plan.skip)
-        left = (
+                report = MessageReport(entry.number, entry.uid, entry.size, Outcome.KNOWN, deleted=deleted)
+                known[entry.number] = report
+        plan, reached = self._plan, self._reached
+        begun = [
             fetch.entry
-            for fetch in self._plan.fetch
-            if fetch.entry.number not in told and fetch.entry.number not in self._known
-        )
-        messages = (
-            *told.values(),
-            *(_untouched(entry, outcome) for entry, outcome in skipped if outcome is not None),
-            *(_untouched(entry, Outcome.LEFT) for entry in left),
-            *known.values(),
+            for fetch in self._portion
+            if fetch.entry.number not in told and fetch.entry.number not in self._adopted
+        ]
+
+        def beyond(place: int) -> Listed:
+            return plan.fetch[reached + place].entry
+
+        messages = MessageReports(
+            (*told.values(), *known.values()),
+            (
+                (Outcome.LEFT, begun),
+                (Outcome.LEFT, LazySequence(len(plan.fetch) - reached, beyond)),
+                *((outcome, plan.skip[reason]) for outcome, reason in _SKIPPED.items()),
+            ),
         )
         listing, login_delay = self._listing, self._client.capabilities.login_delay
         return RetrievalReport(
@@ -251,7 +285,7 @@ class Run:
             self._began,
             0 if self._clock_began is None else asyncio.get_running_loop().time() - self._clock_began,
             0 if listing is None else len(listing),
-            len(self._known - known.keys()),
+            len(plan.skip[SkipReason.STORED]) + len(self._adopted) - len(known),
             messages,
             tuple(self._cautions),
             () if listing is None else listing.findings,
@@ -262,16 +296,6 @@ class Run:
 
 def _is_comparable(fetch: Fetch) -> bool:
     return bool(fetch.alikes) and fetch.uid is not None
-
-
-def _entry(listed: Listed) -> Entry:
-    if not isinstance(listed, Entry):
-        raise AssertionError("what was planned comes of the listing")
-    return listed
-
-
-def _untouched(entry: Listed, outcome: Outcome) -> MessageReport:
-    return MessageReport(entry.number, entry.uid, entry.size, outcome)
 
 
 async def _alone(block: bytes) -> AsyncIterator[bytes]:

@@ -75,9 +75,13 @@ class NumberColumn:
 
 
 class UniqueIdColumn:
-    """Unique ids, or None for those that are unknown. It begins with `unknown` of these."""
+    """Unique ids, or None for those that are unknown. It begins with `unknown` of these.
+
+    unknown: how many are unknown.
+    """
 
     def __init__(self, unknown: int = 0) -> None:
+        self.unknown = unknown
         self._block = bytearray()
         self._ends = array("I", bytes(4 * (unknown + 1)))
         # Most servers give ids that ascend with the numbers, and then none is there twice.
@@ -108,8 +112,9 @@ class UniqueIdColumn:
                 start = end
 
     def append(self, uid: bytes | None) -> None:
-        """Add an id."""
-        if uid is None:
+        """Add an id, or what stands for one that is unknown: None, or none of its octets."""
+        if not uid:
+            self.unknown += 1
             self._ends.append(len(self._block))
         else:
             self.extend([uid], [len(uid)])

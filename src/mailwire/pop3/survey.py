@@ -90,7 +90,7 @@ class Listing(Sequence[Entry]):
     def has_every_uid(self) -> bool:
         """Whether a unique id that is not here is of no message in the maildrop, as far as the server can be believed:
         the listing is complete, and each of its messages has a uid."""
-        return self.is_complete and next(self.unidentified, None) is None
+        return self.is_complete and not self._uids.unknown
 
     @property
     def octets(self) -> int:
