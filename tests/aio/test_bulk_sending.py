@@ -920,6 +920,19 @@ async def test_what_begins_a_mail_anew_has_the_time_of_a_command() -> None:
         await run.aclose()
 
 
+async def test_a_rset_behind_a_lone_dot_has_the_time_of_a_command_where_a_mail_follows_in_its_flight() -> None:
+    dot = (*NAMED, "C: DATA", "S: 550 no", "S: 503 no", "S: 354 go", "C: .", "C: RSET")
+    script = (*extensions("PIPELINING"), *dot, *NAMED, "C: DATA", "S: 250 ok", WAIT, "S: 250 reset", *GOES_ON)
+    clock = Clock()
+    async with ScriptedPeer(*script, guard=None) as peer, SMTPClient(peer.endpoint()) as client:
+        run = client.send_all([MESSAGE] * 2, **ENVELOPE)
+        waiting = asyncio.ensure_future(anext(run))
+        await clock.advance(200)
+        peer.go_on()
+        assert (await waiting).delivery is Delivery.REFUSED
+        assert [result.delivery async for result in run] == [Delivery.ACCEPTED]
+
+
 def leave_behind_354(listener: socket.socket) -> bytes:
     """Answer one client up to 354, end the stream in the same segment, and return what the client says behind it."""
     with listener:

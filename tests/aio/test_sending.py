@@ -57,6 +57,7 @@ from mailwire.testing import (
 )
 from mailwire.testing.turns import drain_events
 from tests.aio.dialogues import GREETED, MESSAGE, QUIT, SMTP_ANSWERS, extensions
+from tests.aio.dialogues import once as for_one
 
 ARGUMENTS: dict[str, Any] = {"sender": "a@example.org", "recipients": "b@example.org"}
 ACCOUNTS = [Account(name, "", (f"{name}@example.org", f"{name}@example.net")) for name in ("b", "c", "d")]
@@ -673,15 +674,30 @@ async def test_32_megabytes_are_not_sent_if_they_are_refused_at_once(tls: str, s
     assert told < len(message) // 4
 
 
-async def test_a_refused_sender_waits_no_longer_for_rset_where_a_recipient_was_accepted() -> None:
-    script = (
-        *(*extensions("PIPELINING"), MAIL, RCPT, "C: DATA"),
-        *("S: 550 no", "S: 250 ok", "S: 503 no", "C: RSET"),
-    )
-    async with ScriptedPeer(*script) as peer:
-        with pytest.raises(SenderRefused, match="550 no") as caught:
-            await mailwire.send(MESSAGE, peer.endpoint(timeouts=Timeouts(reset=0.01)), **ARGUMENTS)
-    assert caught.value.delivery is Delivery.REFUSED
+@pytest.mark.parametrize(
+    "answers",
+    [
+        ("S: 550 no", "S: 250 ok", "S: 503 no", "C: RSET"),
+        ("S: 550 no", "S: 503 no", "S: 354 go", "C: .", "C: RSET", "S: 250 ok"),
+    ],
+)
+@pytest.mark.parametrize("call", ["send", "send_all"])
+async def test_what_was_refused_waits_no_longer_for_rset_than_for_that(call: str, answers: tuple[Step, ...]) -> None:
+    script = (*extensions("PIPELINING"), MAIL, RCPT, "C: DATA", *answers, STALL)
+    async with (
+        ScriptedPeer(*script) as peer,
+        SMTPClient(peer.endpoint(connect=for_one(peer), timeouts=Timeouts(reset=0.01))) as client,
+    ):
+        error: MailwireError | None
+        if call == "send":
+            with pytest.raises(SenderRefused) as caught:
+                await client.send(MESSAGE, **ARGUMENTS)
+            error = caught.value
+        else:
+            (error,) = [result.error async for result in client.send_all([MESSAGE], **ARGUMENTS)]
+        assert not client.is_connected
+    assert isinstance(error, SenderRefused)
+    assert (error.reply.code, error.delivery) == (550, Delivery.REFUSED)
 
 
 class Cutter(threading.Thread):

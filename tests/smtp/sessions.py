@@ -150,19 +150,24 @@ class Sender:
     def write(self) -> bool:
         """Write what is wanted of the messages; return whether anything was."""
         wrote = False
-        while self.transactions and self.transaction.wants_data:
+        while self.transactions and (self.transaction.wants_data or self._may_begin_behind):
             wrote = True
-            block = next(self._bodies[-1], None)
-            if block is not None and self._is_whole[-1]:
-                self.transaction.send_whole(block)
-            elif block is not None:
-                self.transaction.send_data(block)
-                continue
-            else:
-                self.transaction.end_data()
-            if self._in_a_row and self._mails:
+            if not self.transaction.wants_data:
                 self._begin(self._mails.pop(0), self.transaction)
+                continue
+            block = next(self._bodies[-1], None)
+            if block is None:
+                self.transaction.end_data()
+            elif self._is_whole[-1]:
+                self.transaction.send_whole(block)
+            else:
+                self.transaction.send_data(block)
         return wrote
+
+    @property
+    def _may_begin_behind(self) -> bool:
+        last = self.transaction
+        return self._in_a_row and bool(self._mails) and last.is_ended and not last.finished
 
 
 @dataclass

@@ -180,7 +180,7 @@ def with_a_lone_dot(connection: Connection) -> Transaction:
     transaction = Transaction(connection, A, [B])
     flush(connection)
     take(transaction, connection, "550 no", "503 no", "354 go")
-    assert flush(connection) == b".\r\n"
+    assert flush(connection) == b".\r\nRSET\r\n"
     return transaction
 
 
@@ -196,28 +196,39 @@ def test_a_yes_to_a_lone_dot_does_not_hide_that_the_recipient_was_refused() -> N
     assert (receipt.delivery, receipt.reply) == (Delivery.REFUSED, None)
 
 
-def test_a_yes_to_a_lone_dot_behind_a_refused_sender_leads_to_rset() -> None:
+@pytest.mark.parametrize("verdict", ["250 ok", "554 no"])
+def test_behind_a_refused_sender_rset_leaves_with_the_lone_dot(verdict: str) -> None:
     connection = ready()
     transaction = with_a_lone_dot(connection)
-    assert take(transaction, connection, "250 ok") == [GroupsAnswered]
+    assert len(take(transaction, connection, verdict)) == 1
     assert not transaction.finished
-    assert flush(connection) == b"RSET\r\n"
+    assert flush(connection) == b""
     assert take(transaction, connection, "250 ok") == [ReplyReceived]
     assert transaction.finished
     assert transaction.receipt().delivery is Delivery.REFUSED
 
 
-def test_a_yes_to_a_lone_dot_resets_nothing_of_the_mail_behind_it() -> None:
+def test_the_mail_behind_a_lone_dot_begins_behind_its_rset() -> None:
     connection = ready()
     first = with_a_lone_dot(connection)
     second = Transaction(connection, A, [C], on_refused="abort", behind=first)
     assert flush(connection) == b"MAIL FROM:<a@example.org>\r\nRCPT TO:<c@example.org>\r\n"
-    (event,) = hear(connection, "250 ok", "250 ok", "250 ok")
-    assert isinstance(event, GroupsAnswered)
-    assert first.receive(event)
+    assert take(first, connection, "250 ok", "250 ok") == [GroupsAnswered, ReplyReceived]
     assert first.finished
-    assert second.receive(event)
+    assert take(second, connection, "250 ok", "250 ok") == [GroupsAnswered]
     assert flush(connection) == b"DATA\r\n"
+
+
+def test_a_chunk_that_is_taken_behind_a_refused_sender_is_left_with_rset() -> None:
+    connection = ready()
+    transaction = Transaction(connection, A, [B], chunking="eager")
+    flush(connection)
+    transaction.send_whole(MESSAGE)
+    flush(connection)
+    assert take(transaction, connection, "550 no", "503 no", "250 ok") == [ReplyReceived] * 3
+    assert flush(connection) == b"RSET\r\n"
+    assert take(transaction, connection, "250 ok") == [ReplyReceived]
+    assert transaction.finished
 
 
 def test_an_eager_message_is_one_group_with_its_envelope_and_the_next_begins_anew() -> None:

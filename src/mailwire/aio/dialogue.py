@@ -20,7 +20,7 @@ from ..smtp import (
     ReplyReceived,
     Rset,
 )
-from ..smtp.states import READY, SPOILED
+from ..smtp.states import SPOILED
 from .authentication import login_refusal
 from .deadline import late
 from .session import Session
@@ -53,7 +53,6 @@ class Dialogue:
         self._subject = _Awaited(connection)
         self._awaited: object = None  # what was waited for last, and...
         self._until: float | None = None  # ...until when
-        self._is_conversing = False  # a RSET is that of a transaction, behind a refusal
 
     def terms_for(self, policy: MessagePolicy, utf8: bool, /) -> Terms:
         """Return the Terms for mails like that: the same as for the last one, if they are. Raises NotSupported."""
@@ -96,12 +95,8 @@ class Dialogue:
     async def converse(self, step: Callable[[], bool]) -> None:
         """Call `step`, and again whenever something has come, until it returns True: it takes what was `heard`, and
         says what is to be said. Raises what it raises, and DeadlineExceeded."""
-        self._is_conversing = True
-        try:
-            while not step():
-                await self.wait()
-        finally:
-            self._is_conversing = False
+        while not step():
+            await self.wait()
 
     @property
     def has_news(self) -> bool:
@@ -140,8 +135,10 @@ class Dialogue:
     def _patience(self, awaited: Command[object] | Group | None) -> float | None:
         # RFC 5321 4.5.3.2.
         kind = awaited.awaited if isinstance(awaited, Group) else type(awaited)
-        state = self.connection.state
-        if (kind is Rset and (state is not READY or self._is_conversing)) or state is SPOILED:
+        connection = self.connection
+        # A server may answer all commands of a flight together, when it is done with the last of them.
+        is_rest = isinstance(awaited, Rset) and awaited.is_afterwards and not connection.awaits_several
+        if is_rest or connection.state is SPOILED:
             return self._timeouts.reset  # a refusal is known: what is to come only puts the session in order
         return self._patience_for.get(kind, self._timeouts.command)
 

@@ -272,9 +272,15 @@ class EndOfData(_PlainReply):
 
 @dataclass(frozen=True, slots=True)
 class Rset(_PlainReply):
-    """RSET (RFC 5321 4.1.1.5): forget the mail transaction."""
+    """RSET (RFC 5321 4.1.1.5): forget the mail transaction.
+
+    is_afterwards: what has become of the mail is known already, and its reply tells no more than that the session is in
+        order. That is no part of what is said, and does not count where commands are compared.
+    """
 
     ends_group = False
+
+    is_afterwards: bool = field(default=False, compare=False, repr=False)
 
     def encode(self) -> bytes:
         return b"RSET\r\n"

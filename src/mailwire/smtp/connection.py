@@ -167,6 +167,11 @@ class Connection(Answers, MessageWriting):
         return self._pipeline.awaits_answer
 
     @property
+    def awaits_several(self) -> bool:
+        """Whether something is to be answered, or will be, behind what is `due`."""
+        return self._pipeline.unanswered > 1
+
+    @property
     def has_queued(self) -> bool:
         """Whether a command has not left yet; behind `data_to_send` that is one for which there is no room."""
         return self._pipeline.has_queued

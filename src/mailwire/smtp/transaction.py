@@ -10,7 +10,8 @@
 4. All or nothing (`on_refused="abort"`): DATA waits for every reply to RCPT, and is not sent if one is a refusal.
 5. Chunks (RFC 3030) go out once every RCPT is answered and one recipient stands, unless the caller is "eager". A
    refused chunk ends the message: no chunk and no DATA follows in this transaction.
-6. What was refused leaves the session with RSET, so that the next transaction begins clean.
+6. What was refused leaves the session with RSET, so that the next transaction begins clean. It says of itself that
+   nothing more depends on it (`Rset.is_afterwards`).
 7. A transaction may begin `behind` the end of the one before (RFC 2920 3.1), while that is not answered. Behind chunks
    it begins with RSET: should one of them be refused, MAIL would be out of place (RFC 3030 2).
 """
@@ -263,8 +264,8 @@ class Transaction(Outcome):
         if self._is_reset or connection.is_awaited:
             return False  # whoever is behind has taken care of it
         if connection.state is READY:
-            # Behind a refused MAIL, a recipient that was accepted or a chunk that was not leaves the server in a state
-            # that nobody knows (RFC 3030 2).
+            # Behind a refused MAIL, a recipient that was accepted or a chunk leaves the server in a state that nobody
+            # knows (RFC 3030 2).
             heard = self._heard
             return bool(self.sender_refusal and (self._accepted or heard.chunk or heard.verdicts))
         return connection.state in (State.TRANSACTION, State.CHUNKS, State.SPOILED)
@@ -285,7 +286,7 @@ class Transaction(Outcome):
 
     def _reset(self) -> None:
         self._is_reset = True
-        self._send(Rset())
+        self._send(Rset(is_afterwards=True))
 
     def _check_open(self) -> None:
         if not self._is_open:
@@ -353,8 +354,6 @@ class Transaction(Outcome):
                 self._is_open = not self.is_ended
             else:
                 self._send(Data())  # all or nothing: it is all
-        elif self._heard_so_far is not None and group is event.groups[-1] and self._must_reset:
-            self._reset()  # a lone dot was answered as a message is
         return True
 
     def _forget(self, discarded: Collection[Command[object]]) -> None:
@@ -382,6 +381,10 @@ class Transaction(Outcome):
             self._give_up()
         else:
             self._end_text()
+            if self.sender_refusal:
+                # What a server holds for begun that goes on behind a refused MAIL, nobody knows. RSET leaves with the
+                # dot, for the next mail may leave with it as well (RFC 2920 3.1).
+                self._reset()
 
     def _chunk_refused(self, reply: Reply) -> None:
         self._heard.chunk = self._heard.chunk or reply
