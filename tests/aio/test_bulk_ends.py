@@ -5,16 +5,26 @@ import asyncio
 import pytest
 
 from mailwire import BulkSending, ConnectionLost, Delivery, LocalProtocolError, SMTPClient
-from mailwire.testing import FIN, LISTEN, STALL, WAIT, ScriptedPeer, Step
+from mailwire.testing import FIN, LISTEN, STALL, ScriptedPeer, Step
 from mailwire.testing.turns import drain_events
 from tests.aio.dialogues import MESSAGE, QUIT, READY, SENT, extensions
 from tests.aio.pools import ENVELOPE, in_turn
-from tests.aio.runs import BEGUN, CHUNK, DROPS, LOCKSTEP, NAMED, PATIENCE, TAKES, collect
-
-# The second mail is named, and waits for its 354; or its end has left.
-NAMED_SECOND: tuple[Step, ...] = (
-    *(*extensions("PIPELINING"), *BEGUN, *TAKES, *BEGUN, "S: 250 taken", "S: 250 a", "S: 250 b", STALL),
+from tests.aio.runs import (
+    BREAKS_IN_A_ROW,
+    CHUNK,
+    DROPS,
+    LOCKSTEP,
+    NAMED,
+    NAMED_SECOND,
+    PATIENCE,
+    TAKES_TWO,
+    check_closed_at_once,
+    check_sent_one_by_one,
+    check_told_in_the_middle,
+    collect,
 )
+
+# The end of the second mail has left.
 ENDED_SECOND: tuple[Step, ...] = (
     *(*extensions("PIPELINING", "CHUNKING"), *NAMED, *CHUNK, "C: RSET", *NAMED, *CHUNK),
     *("S: 250 a", "S: 250 b", "S: 250 taken", STALL),
@@ -28,22 +38,13 @@ async def test_what_the_server_has_said_to_a_mail_is_known_where_the_run_ends_in
         await client.connect()
         run = client.send_all([MESSAGE] * 2, **LOCKSTEP)
         assert (await anext(run)).delivery is Delivery.ACCEPTED
-        if end == "cancelled":
-            waiting = asyncio.ensure_future(anext(run))
-            await drain_events()
-            waiting.cancel()
-            await asyncio.wait([waiting])
-        elif end == "another call":
+        if end == "another call":
             with pytest.raises(LocalProtocolError, match="not connected"):
                 await client.send(MESSAGE, **LOCKSTEP)
         elif end == "cut":
             run._break_off()
             client.abort()
-        await run.aclose()
-    [result] = run.remaining
-    assert (result.delivery, result.error) == (Delivery.NOT_SENT, None)
-    assert result.receipt is not None
-    assert str(result.receipt.recipients[0].reply) == "250 b"
+        await check_told_in_the_middle(run, cancelled=end == "cancelled")
 
 
 async def test_what_was_cut_between_two_results_is_told_of_when_the_run_goes_on() -> None:
@@ -112,18 +113,12 @@ def test_a_connection_can_be_cut_while_its_event_loop_stands_still() -> None:
 
 
 async def test_a_server_that_does_not_stand_mails_in_a_row_is_sent_one_after_the_other() -> None:
-    breaks: tuple[Step, ...] = (*extensions("PIPELINING"), *BEGUN, *TAKES, *BEGUN, FIN, LISTEN)
-    waits: tuple[Step, ...] = (*extensions("PIPELINING"), *BEGUN, *TAKES, WAIT, "S: 250 taken")
-    async with ScriptedPeer(*breaks) as first, ScriptedPeer(*waits, *BEGUN, *TAKES, "S: 250 taken", *QUIT) as second:
-        client = SMTPClient(first.endpoint(connect=in_turn(first, second), timeouts=PATIENCE))
-        async with client:
-            run = client.send_all([MESSAGE] * 3, **LOCKSTEP, order="input")
-            assert (await anext(run)).delivery is Delivery.UNKNOWN
-            waiting = asyncio.ensure_future(collect(run))
-            await drain_events()
-            assert second.heard.endswith(b"\r\n.\r\n")
-            second.go_on()
-            assert [result.delivery for result in await waiting] == [Delivery.ACCEPTED] * 2
+    async with (
+        ScriptedPeer(*BREAKS_IN_A_ROW) as first,
+        ScriptedPeer(*TAKES_TWO) as second,
+        SMTPClient(first.endpoint(connect=in_turn(first, second), timeouts=PATIENCE)) as client,
+    ):
+        await check_sent_one_by_one(client.send_all([MESSAGE] * 3, **LOCKSTEP, order="input"), second)
 
 
 async def test_a_connection_that_has_brought_a_mail_to_its_end_does_not_count_as_in_vain() -> None:
@@ -141,8 +136,4 @@ async def test_a_connection_that_has_brought_a_mail_to_its_end_does_not_count_as
 
 
 async def test_a_run_that_was_closed_before_it_began_has_nothing_to_give() -> None:
-    client = SMTPClient("smtp://localhost")
-    run = client.send_all([MESSAGE], **ENVELOPE)
-    await run.aclose()
-    with pytest.raises(StopAsyncIteration):
-        await anext(run)
+    await check_closed_at_once(SMTPClient("smtp://localhost").send_all([MESSAGE], **ENVELOPE))

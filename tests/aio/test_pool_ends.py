@@ -8,11 +8,26 @@ from typing import Any
 import pytest
 
 from mailwire import ConnectionLost, Delivery, Endpoint, LocalProtocolError, Mailing, SMTPPool
-from mailwire.testing import FIN, LISTEN, MAIL_DATA, STALL, WAIT, MailServer, ScriptedPeer, Step
+from mailwire.testing import FIN, LISTEN, MAIL_DATA, STALL, MailServer, ScriptedPeer, Step
 from mailwire.testing.turns import drain_events, turns
 from tests.aio.dialogues import MESSAGE, QUIT, READY, SENT, extensions
 from tests.aio.pools import ACCOUNTS, ENVELOPE, Gate, connected, in_turn, numbered, subjects
-from tests.aio.runs import BEGUN, CHUNK, DROPS, LOCKSTEP, NAMED, PATIENCE, TAKES, collect
+from tests.aio.runs import (
+    BEGUN,
+    BREAKS_IN_A_ROW,
+    CHUNK,
+    DROPS,
+    LOCKSTEP,
+    NAMED,
+    NAMED_SECOND,
+    PATIENCE,
+    TAKES,
+    TAKES_TWO,
+    check_closed_at_once,
+    check_sent_one_by_one,
+    check_told_in_the_middle,
+    collect,
+)
 
 EAGER: dict[str, Any] = {**ENVELOPE, "use_chunking": "eager"}
 
@@ -25,20 +40,10 @@ def pool_over(*peers: ScriptedPeer, **settings: Any) -> SMTPPool:
 
 @pytest.mark.parametrize("end", ["cancelled", "closed"])
 async def test_what_the_server_has_said_to_a_mail_is_known_where_the_run_ends_in_its_middle(end: str) -> None:
-    script = (*extensions("PIPELINING"), *BEGUN, *TAKES, *BEGUN, "S: 250 taken", "S: 250 a", "S: 250 b", STALL)
-    async with ScriptedPeer(*script, lenient=True, guard=None) as peer, pool_over(peer) as pool:
+    async with ScriptedPeer(*NAMED_SECOND, lenient=True, guard=None) as peer, pool_over(peer) as pool:
         run = pool.send_all([MESSAGE] * 2, **LOCKSTEP)
         assert (await anext(run)).delivery is Delivery.ACCEPTED
-        if end == "cancelled":
-            waiting = asyncio.ensure_future(anext(run))
-            await drain_events()
-            waiting.cancel()
-            await asyncio.wait([waiting])
-        await run.aclose()
-    [result] = run.remaining
-    assert (result.delivery, result.error) == (Delivery.NOT_SENT, None)
-    assert result.receipt is not None
-    assert str(result.receipt.recipients[0].reply) == "250 b"
+        result = await check_told_in_the_middle(run, cancelled=end == "cancelled")
     assert await collect(run) == [result]
 
 
@@ -61,20 +66,12 @@ async def test_what_breaks_a_run_off_is_told_to_the_mails_on_the_same_connection
 
 
 async def test_a_server_that_does_not_stand_mails_in_a_row_is_sent_one_after_the_other() -> None:
-    breaks: tuple[Step, ...] = (*extensions("PIPELINING"), *BEGUN, *TAKES, *BEGUN, FIN, LISTEN)
-    waits: tuple[Step, ...] = (*extensions("PIPELINING"), *BEGUN, *TAKES, WAIT, "S: 250 taken")
     async with (
-        ScriptedPeer(*breaks) as first,
-        ScriptedPeer(*waits, *BEGUN, *TAKES, "S: 250 taken", *QUIT) as second,
+        ScriptedPeer(*BREAKS_IN_A_ROW) as first,
+        ScriptedPeer(*TAKES_TWO) as second,
         pool_over(first, second) as pool,
     ):
-        run = pool.send_all([MESSAGE] * 3, **LOCKSTEP, order="input")
-        assert (await anext(run)).delivery is Delivery.UNKNOWN
-        waiting = asyncio.ensure_future(collect(run))
-        await drain_events()
-        assert second.heard.endswith(b"\r\n.\r\n")
-        second.go_on()
-        assert [result.delivery for result in await waiting] == [Delivery.ACCEPTED] * 2
+        await check_sent_one_by_one(pool.send_all([MESSAGE] * 3, **LOCKSTEP, order="input"), second)
         seen = pool.statistics
     assert (seen.opened, seen.reused) == (2, 2)
 
@@ -122,11 +119,8 @@ async def test_connections_that_were_idle_and_have_gone_do_not_count_as_in_vain(
 
 async def test_a_run_that_was_closed_before_it_began_has_nothing_to_give() -> None:
     pool = SMTPPool("smtp://localhost")
-    run = pool.send_all([MESSAGE], **ENVELOPE)
-    await run.aclose()
+    await check_closed_at_once(pool.send_all([MESSAGE], **ENVELOPE))
     await pool.close()
-    with pytest.raises(StopAsyncIteration):
-        await anext(run)
 
 
 async def test_a_run_that_begins_when_the_pool_is_closed_is_refused_once() -> None:
@@ -152,8 +146,7 @@ async def test_two_connections_in_vain_are_not_enough_to_leave_a_server_alone() 
 
 
 async def test_a_mail_that_was_begun_when_the_pool_was_cut_is_told_of_its_connection() -> None:
-    script = (*extensions("PIPELINING"), *BEGUN, *TAKES, *BEGUN, "S: 250 taken", "S: 250 a", "S: 250 b", STALL)
-    async with ScriptedPeer(*script, lenient=True, guard=None) as peer:
+    async with ScriptedPeer(*NAMED_SECOND, lenient=True, guard=None) as peer:
         pool = pool_over(peer)
         run = pool.send_all([MESSAGE] * 3, **LOCKSTEP, order="input")
         assert (await anext(run)).delivery is Delivery.ACCEPTED

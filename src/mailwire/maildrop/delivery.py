@@ -75,15 +75,11 @@ class Deliveries:
 
     async def write(self, *records: Record) -> None:
         """Tell the ledger. Raises LedgerError."""
-        for portion in portions(records):
-            await self._page.write(portion)
-            self.records.update({record.uid: record for record in portion})
+        await self._tell(records, keeps_seen=True)
 
     async def note(self, records: Sequence[Record], forgotten: Sequence[str]) -> None:
         """Tell the ledger what a listing has told, and which uids to forget. Raises LedgerError."""
-        for portion in portions(records):
-            await self._page.write(portion)
-            self.records.update({record.uid: record for record in portion if record.state is not State.SEEN})
+        await self._tell(records, keeps_seen=False)
         for uids in portions(forgotten):
             await self._page.forget(uids)
 
@@ -162,6 +158,11 @@ class Deliveries:
             self._untold.append(self._record(fetch, fetch.uid).failed(reason))
 
     # Private
+
+    async def _tell(self, records: Sequence[Record], *, keeps_seen: bool) -> None:
+        for portion in portions(records):
+            await self._page.write(portion)
+            self.records.update({each.uid: each for each in portion if keeps_seen or each.state is not State.SEEN})
 
     def _record(self, fetch: Fetch, uid: str) -> Record:
         return self.records.get(uid) or Record(uid, State.SEEN, self._seen, self._seen, fetch.entry.size)

@@ -100,11 +100,11 @@ class Transaction(Outcome):
             raise ValueError(f"expected options for {len(recipients)} recipients, got {len(recipient_options)}")
         if type(parameters) is not Parameters:
             parameters = Parameters(parameters)
-        wishes = parameters, options, on_refused, chunking, size is not None
+        alike = parameters, options, on_refused, chunking, size is not None
         opening = connection.opening
-        if opening is None or opening.wishes != wishes:
+        if opening is None or opening.wishes != alike:
             opening = connection.opening = Opening(
-                wishes,
+                alike,
                 connection.offered,
                 is_verified=connection.is_verified,
                 is_pipelining=connection.is_pipelining,
@@ -130,8 +130,9 @@ class Transaction(Outcome):
             self._group = Group(opening, sender, recipients, size, begins_anew=begins_anew)
             connection.send_group(self._group)
         else:
-            self._extensions = opening.extensions_for(recipient_options, connection.offered)
-            self._naming = opening.naming(recipients, recipient_options)
+            wishes = recipient_options if any(recipient_options) else ()
+            self._extensions = opening.extensions_for(wishes, connection.offered)
+            self._naming = opening.naming(recipients, wishes)
             self._unnamed = len(recipients)
             self._is_open = False
             for command in opening.beginning(sender, size, begins_anew=begins_anew):
