@@ -29,6 +29,7 @@ from mailwire import (
 )
 from mailwire.sasl import Mechanism
 from mailwire.sasl.keys import Keys
+from mailwire.sasl.work import Work
 from mailwire.testing import (
     LISTEN,
     STALL,
@@ -550,6 +551,35 @@ async def test_a_server_whose_signature_is_wrong_is_unproven_whatever_it_says_th
         with pytest.raises(ServerUnproven, match="the server's signature is wrong") as caught:
             await login(peer, protocol, lambda: sasl.Scram(PASSWORD, "SHA-256", make_nonce=lambda: "abc"))
     assert caught.value.answer is not None
+
+
+class Broken(sasl.Scram):
+    """Raises what no mechanism may, in a step or in the work that it has others do."""
+
+    def __init__(self, where: str) -> None:
+        super().__init__(PASSWORD, "SHA-256", make_nonce=self.fail if where == "nonce" else lambda: "abc")
+        self._where = where
+
+    def respond(self, challenge: bytes) -> bytes | Work:
+        return Work(self.fail) if self._where == "work" else self.fail().encode()
+
+    def fail(self) -> Any:
+        raise RuntimeError("broken")
+
+
+@pytest.mark.parametrize("where", ["nonce", "step", "work"])
+async def test_what_a_mechanism_raises_by_mistake_comes_to_who_logs_in(protocol: str, where: str) -> None:
+    complaints: list[object] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: complaints.append(context))
+    async with tls_server("SCRAM-SHA-256") as server:
+        client = client_for(endpoint_of(server, protocol, auth=lambda: Broken(where)))
+        with pytest.raises(RuntimeError, match=r"^broken$"):
+            await client.connect()
+        assert not client.is_connected
+        await server.wait_idle()
+    await drain_events()
+    assert asyncio.all_tasks() == {asyncio.current_task()}
+    assert complaints == []
 
 
 # Long computations

@@ -7,7 +7,7 @@ import ssl
 import threading
 import warnings
 from collections.abc import Callable
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any
 
@@ -336,6 +336,38 @@ async def test_where_closing_raises_all_is_closed(tmp_path: Path) -> None:
     assert not path.exists()
     writer.close()
     await writer.wait_closed()
+
+
+@pytest.mark.parametrize("port", ["smtp_port", "pop3_port"])
+@pytest.mark.parametrize("where", ["clear", "patient", "tls"])
+@pytest.mark.parametrize("who", ["wait_idle", "close"])
+async def test_what_a_policy_raises_in_a_session_ends_that_and_comes_to_who_waits(
+    port: str, where: str, who: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    def fail() -> str:
+        raise KeyError("no nonce")
+
+    settings: dict[str, Any] = {"tls_context": server_context(), "implicit_tls": True} if where == "tls" else {}
+    policy = Policy(mechanisms=("SCRAM-SHA-256",), make_nonce=fail)
+    server = MailServer([ALICE], policy=policy, patient=where == "patient", **settings)
+    await server.start()
+    context = client_context() if where == "tls" else None
+    reader, writer = await asyncio.open_connection(server.host, getattr(server, port), ssl=context)
+    await reader.readline()
+    if port == "smtp_port":
+        writer.write(b"EHLO client.example.org\r\n")
+        while not (await reader.readline()).startswith(b"250 "):
+            pass
+    writer.write(b"AUTH SCRAM-SHA-256 biwsbj1hbGljZSxyPWFiYw==\r\n")  # n,,n=alice,r=abc
+    with suppress(ConnectionError):
+        assert await reader.read() == b""
+    with pytest.raises(KeyError, match="no nonce"):
+        await getattr(server, who)()
+    await server.close()
+    writer.close()
+    with suppress(ConnectionError):
+        await writer.wait_closed()
+    assert caplog.messages == []
 
 
 async def test_a_server_may_be_closed_whose_path_is_gone(tmp_path: Path) -> None:

@@ -23,7 +23,8 @@ class Host(Protocol):
     """Who looks after one client."""
 
     async def serve(self, accepted: socket.socket) -> None:
-        """Serve the client at the other end of `accepted`, which is closed then. Nothing that it does is raised."""
+        """Serve the client at the other end of `accepted`, which is closed then. Nothing that the client does is
+        raised."""
 
     def abort(self) -> None:
         """Make an end of it at once."""
@@ -32,8 +33,9 @@ class Host(Protocol):
 class Acceptor:
     """Accepts clients at a free port and has each served by who `receive` finds for its address.
 
-    Where `receive` raises, that client is turned away, and closing raises it. It lives in the event loop in which it
-    was started; `close` and `wait_idle` may be awaited in any other as well, while that one runs.
+    Where `receive` raises, that client is turned away. The first failure of that or of a host is raised by who asks
+    next, `close` or `wait_idle`. It lives in the event loop in which it was started; these two may be awaited in any
+    other as well, while that one runs.
 
     path: where to make a Unix socket instead, which is removed again in the end.
     """
@@ -44,7 +46,7 @@ class Acceptor:
         self._address: tuple[str, int] | None = None
         self._accepting: asyncio.Task[None] | None = None
         self._is_closing = False
-        self._failure: Exception | None = None  # of `receive`, the first
+        self._failure: Exception | None = None  # the first that nobody was told of
         self._hosts: list[Host] = []
         self._serving: list[asyncio.Task[None]] = []
 
@@ -105,17 +107,14 @@ class Acceptor:
         for host in self._hosts:
             host.abort()
         await self._wait_idle()
-        if self._failure is not None:
-            failure, self._failure = self._failure, None
-            raise failure
 
     async def _wait_idle(self) -> None:
         serving = tuple(self._serving)
         if serving:
             await asyncio.wait(serving)  # who waits may be cancelled, and they are not
-        for task in serving:
-            if not task.cancelled():
-                task.result()
+        if self._failure is not None:
+            failure, self._failure = self._failure, None
+            raise failure
 
     async def _accept(self, listening: socket.socket) -> None:
         loop = asyncio.get_running_loop()
@@ -131,7 +130,13 @@ class Acceptor:
                 self._failure = self._failure or failure
                 continue
             self._hosts.append(host)
-            self._serving.append(asyncio.create_task(host.serve(accepted)))
+            self._serving.append(asyncio.create_task(self._serve(host, accepted)))
+
+    async def _serve(self, host: Host, accepted: socket.socket) -> None:
+        try:
+            await host.serve(accepted)
+        except Exception as failure:
+            self._failure = self._failure or failure
 
     def _stop_listening(self, listening: socket.socket) -> None:
         listening.close()

@@ -47,10 +47,14 @@ class Connection(asyncio.Protocol):
         self._delaying: asyncio.TimerHandle | None = None
         self._is_aborted = False
         self._is_lost = False
+        self._failure: Exception | None = None  # of a function of the policy
         self._turn = asyncio.Event()  # TLS is wanted, or the client is lost
 
     async def serve(self, accepted: socket.socket) -> None:
-        """Serve the client at the other end of `accepted` until it is gone. Nothing that it does is raised."""
+        """Serve the client at the other end of `accepted` until it is gone. Nothing that it does is raised.
+
+        What a function of the policy raises ends the session, and is raised here.
+        """
         self._accepted = accepted
         # A loop may read as soon as there is a transport: TLS that begins a connection is there before that.
         context = self._tls_context if self._session.is_encrypted else None
@@ -67,6 +71,8 @@ class Connection(asyncio.Protocol):
                 await self._start_tls()
                 self._answer()
         await asyncio.gather(*filter(None, [self._waiting]))
+        if self._failure is not None:
+            raise self._failure
 
     def abort(self) -> None:
         """Cut the connection at once."""
@@ -91,7 +97,7 @@ class Connection(asyncio.Protocol):
             # The session is to know its channel before it hears anything.
             self._arrived_early.append(data)
         else:
-            self._session.receive_data(data)
+            self._hear(data)
             self._heard += 1
             if not self._is_patient:
                 self._answer()
@@ -120,6 +126,14 @@ class Connection(asyncio.Protocol):
             self._opened().resume_reading()
 
     # Private
+
+    def _hear(self, data: bytes) -> None:
+        try:
+            self._session.receive_data(data)
+        except Exception as failure:
+            # Raised to the event loop, nobody would be told who waits for it.
+            self._failure = self._failure or failure
+            self.abort()
 
     def _answer(self) -> None:
         transport = self._opened()
@@ -178,7 +192,7 @@ class Connection(asyncio.Protocol):
         self._session.channel = read_channel(upgraded.get_extra_info("ssl_object"), self._certificate)
         self._session.tls_established()
         for data in self._arrived_early:
-            self._session.receive_data(data)
+            self._hear(data)
 
     def _opened(self) -> asyncio.Transport:
         if self._transport is None:

@@ -49,7 +49,8 @@ class Policy:
     oauth_scope: the scope that OAUTHBEARER and XOAUTH2 name when they refuse a token.
     make_nonce: returns what SCRAM, CRAM-MD5 and APOP say but once: letters, digits and other printable ASCII, without a
         comma, a blank and any of <>@. make_salt: returns the salt of a user's keys for SCRAM, an octet at least. Both
-        for tests that compare octets. A session in which they return anything else ends by a RuntimeError.
+        for tests that compare octets. What they raise ends the session, and so does a RuntimeError where they return
+        anything else; `MailServer.close` and `MailServer.wait_idle` raise it.
     refused_senders: addresses for which MAIL is answered 550; case does not count.
     extensions: what SMTP offers, of `EXTENSIONS`, where it can be had: STARTTLS where there is TLS to begin, REQUIRETLS
         where it has begun, LIMITS where there is one of those below.

@@ -154,13 +154,19 @@ class MailServer:
             raise
 
     async def close(self) -> None:
-        """Cut all connections and stop listening."""
+        """Cut all connections and stop listening.
+
+        Raises what a function of the policy has raised, if nobody was told yet.
+        """
         async with AsyncExitStack() as closing:  # where one raises, the others are closed all the same
             for listener in self._listeners:
                 closing.push_async_callback(listener.close)
 
     async def wait_idle(self) -> None:
-        """Wait until every client that has come so far is gone. It may be awaited in any event loop."""
+        """Wait until every client that has come so far is gone. It may be awaited in any event loop.
+
+        Raises what a function of the policy has raised, if nobody was told yet.
+        """
         for listener in self._listeners:
             await listener.wait_idle()
 
