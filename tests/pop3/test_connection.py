@@ -391,6 +391,25 @@ def test_a_message_that_lies_whole_in_a_piece_can_be_taken_in_the_place_of_its_e
     assert not unanswered(connection)
 
 
+def test_the_words_by_which_a_message_is_given_are_read_whether_they_repeat_or_not() -> None:
+    connection = logged_in()
+    said = [b"+OK", b"+OK message follows", *(b"+OK %d octets" % size for size in range(20)), b"+OK 3 octets", b"+OK"]
+    for number, line in enumerate(said, start=1):
+        connection.send(Retr(number))
+        connection.data_to_send()
+        connection.receive_data(line + b"\r\nx\r\n.\r\n")
+        received = connection.next_event()
+        assert isinstance(received, ResponseReceived)
+        assert received == (Retr(number), Response(True, line[4:]), ())
+        assert connection.take_message(100) == b"x\r\n"
+    connection.send(Retr(1))
+    connection.send(Stat())
+    connection.data_to_send()
+    connection.receive_data(b"-ERR message follows\r\n+OK\r\n")  # what was said of a message tells nothing of others
+    assert connection.next_event() == (Retr(1), Response(False, b"message follows"), ())
+    assert connection.next_event() == (Stat(), Response(True), ())
+
+
 def test_a_message_that_was_taken_whole_is_told_like_any_other() -> None:
     told: list[list[str]] = [[], []]
     for transcript, is_whole in zip(told, (False, True), strict=True):

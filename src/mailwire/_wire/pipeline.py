@@ -141,12 +141,12 @@ class Pipeline(Generic[C]):
         blocks, self._blocks = self._blocks, []
         while self._queued:
             command, line, cost, block, size = self._queued[0]
-            if self._in_flight and not self._is_open(command, cost, size):
+            commands, octets = self._commands + size, self._octets + cost
+            if self._in_flight and not self._is_open(command, commands, octets):
                 break
             self._queued.popleft()
             self._in_flight.append((command, cost, size))
-            self._commands += size
-            self._octets += cost
+            self._commands, self._octets = commands, octets
             self._released(command)
             blocks.append(line)
             if block:
@@ -201,12 +201,12 @@ class Pipeline(Generic[C]):
         self._in_flight.append((command, 0, 1))
         self._commands += 1
 
-    def _is_open(self, command: C, cost: int, size: int) -> bool:
-        # Whether `command` may leave, though others are in flight.
+    def _is_open(self, command: C, commands: int, octets: int) -> bool:
+        # Whether `command` may leave, though others are in flight; with it so many commands and octets would be.
         if self._in_flight[-1][0].ends_group or command.stands_alone:
             return False
-        commands, octets, window = self._commands, self._octets, self.window
-        if self._is_full and (commands > window.commands // 2 or octets > window.octets // 2):
+        window = self.window
+        if self._is_full and (self._commands > window.commands // 2 or self._octets > window.octets // 2):
             return False
-        self._is_full = commands + size > window.commands or octets + cost > window.octets
-        return not self._is_full
+        self._is_full = is_full = commands > window.commands or octets > window.octets
+        return not is_full

@@ -100,9 +100,10 @@ class Asking(ABC):
             except ConnectionLost as lost:
                 self._lose(lost)
                 continue
-            if not isinstance(received.command, Dele):
+            command, response, _ = received
+            if not isinstance(command, Dele):
                 item = asked.popleft()
-                if not received.response.ok:
+                if not response.ok:
                     self._take_refusal(item, received)
                 return item
 
@@ -116,8 +117,9 @@ class Asking(ABC):
                     return
                 dialogue.send(self._options.command(head))
                 head = self._make_item(head, dialogue)
-                self._batch.count()
-                is_full = self._options.batch is not None and self._batch.is_full
+                if self._options.batch is not None:
+                    self._batch.count()
+                    is_full = self._batch.is_full
             self._pending.popleft()
             self._asked.append(head)
 

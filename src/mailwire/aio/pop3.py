@@ -314,7 +314,8 @@ class POP3Client(POP3Sessions):
 
 
 def _retr(entry: Entry) -> Retr:
-    return Retr(entry.number, size=entry.size)
+    number, _, size, _ = entry
+    return Retr(number, size)
 
 
 def _top(lines: int, entry: Entry) -> Top:

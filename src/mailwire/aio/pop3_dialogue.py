@@ -328,11 +328,12 @@ class Dialogue:
     def _note(self, event: Event) -> bool:
         # Returns whether it is the answer to a NOOP of our own, which is nobody else's business.
         if isinstance(event, ResponseReceived):
-            if self._noops and event.command is self._noops[0]:
+            command, response, _ = event  # in one: the interpreter finds each by its name at more cost
+            if self._noops and command is self._noops[0]:
                 self._noops.popleft()
                 return True
             # A message that is given changes nothing, and there are many of them.
-            if not (event.command.streamed and event.response.ok):
+            if not (command.streamed and response.ok):
                 self._observe(event)
         return False
 

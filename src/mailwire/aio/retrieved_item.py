@@ -29,9 +29,6 @@ class RetrievedItem:
     """
 
     # What most items never tell of.
-    octets = 0
-    is_complete = False
-    _is_taken = False  # somebody has begun to read it, or it was passed over
     _is_handed_out = False  # some of it
     _is_passed_over = False  # the run went on: what is left of it is nobody's
     _held = b""  # that have come, and are not given before it is known whether they are the message
@@ -39,7 +36,6 @@ class RetrievedItem:
     _is_begun_again = False  # on another connection: what came before does not count
     _is_asked_again = False  # there, and the answer was not met yet
     _is_too_long = False
-    _has_ended = False  # also where nobody has read it
 
     def __init__(
         self,
@@ -51,6 +47,10 @@ class RetrievedItem:
         self.entry = entry
         self.error = error
         self.was_asked: bool = dialogue is not None
+        self.octets = 0
+        self.is_complete = False
+        self._is_taken = False  # somebody has begun to read it, or it was passed over
+        self._has_ended = False  # also where nobody has read it
         self._run = run
         self._dialogue = dialogue
 

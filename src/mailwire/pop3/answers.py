@@ -5,6 +5,7 @@ A `Connection` has them of this; it is no class by itself.
 """
 
 from dataclasses import replace
+from typing import Final
 
 from .._wire.lines import LineBuffer
 from .._wire.pipeline import LOCKSTEP, Pipeline, Window
@@ -24,10 +25,14 @@ from .limits import Limits
 from .quirks import Quirks
 from .refusals import RefusalCause
 from .response import Response, parse_status
-from .states import State, transition
+from .states import CLOSED, TLS, TRANSACTION, State, transition
 from .transaction import Retr
 
 __all__ = ["Answers"]
+
+# Many a server says the same to every RETR, or the size, and sizes repeat: such a line need not be parsed again. What
+# it says besides soon fills the few places that there are, and is parsed.
+_GIVEN_LIMIT: Final = 8
 
 
 def _follow(state: State, command: Command[object]) -> State | None:
@@ -49,6 +54,7 @@ class Answers:
     _buffer: LineBuffer
     _challenges: Challenges
     _gathering: Gathering | None
+    _given: dict[bytes, Response]
     _limits: Limits
     _pipeline: Pipeline[Command[object]]
     _quirks: Quirks
@@ -61,7 +67,7 @@ class Answers:
         while (line := self._next_line()) is not None:
             command = self._pipeline.oldest
             # Most answers are messages: this is the short way to them.
-            if type(command) is Retr and (response := parse_status(line)) is not None and response.ok:
+            if type(command) is Retr and (response := self._given.get(line) or self._read_given(line)) is not None:
                 return self._begin_body(command, response)
             outcome = self._judge(command, line)
             del line  # what the server said as it said it is shown to nobody, nor is a frame that holds it
@@ -72,6 +78,15 @@ class Answers:
             if outcome is not None:
                 return outcome
         return None
+
+    def _read_given(self, line: bytes) -> Response | None:
+        # The response by which a message is given; None if it is another, or none.
+        response = parse_status(line)
+        if response is None or not response.ok:
+            return None
+        if len(self._given) < _GIVEN_LIMIT:
+            self._given[line] = response
+        return response
 
     def _next_line(self) -> bytes | None:
         try:
@@ -128,10 +143,10 @@ class Answers:
             self._learn_capabilities(command, response)
         if not response.ok:
             response = self._with_delay(response)
-        if self.state is State.TLS:
+        if self.state is TLS:
             self._refuse_injected()
         discarded: tuple[Command[object], ...] = ()
-        if self.state is State.CLOSED:
+        if self.state is CLOSED:
             discarded = self._close()
         elif self.state is not expected:
             discarded = self._look_ahead()
@@ -211,7 +226,7 @@ class Answers:
         raise self._fail(lost(self._pipeline.in_flight, self._body if is_cut else None, self._buffer.quote_rest()))
 
     def _out_of_step(self, problem: str, line: bytes) -> MailwireError:
-        asked, is_open = self._pipeline.oldest, self.state is State.TRANSACTION
+        asked, is_open = self._pipeline.oldest, self.state is TRANSACTION
         return out_of_step(problem, line, asked, self._answered_last, is_open=is_open)
 
     def _fail(self, error: MailwireError) -> MailwireError:
@@ -219,5 +234,5 @@ class Answers:
         return error
 
     def _close(self) -> tuple[Command[object], ...]:
-        self.state = self._ahead = State.CLOSED
+        self.state = self._ahead = CLOSED
         return self._pipeline.close()

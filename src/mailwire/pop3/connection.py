@@ -35,7 +35,7 @@ from .gathering import Gathering
 from .limits import DEFAULT_LIMITS, Limits
 from .quirks import STANDARD, Quirks
 from .response import Response
-from .states import State, transition
+from .states import CLOSED, TLS, TRANSACTION, State, transition
 from .transaction import Noop
 
 __all__ = ["PIPELINING_WINDOW", "Connection"]
@@ -91,6 +91,7 @@ class Connection(Answers):
         self._status: Response | None = None  # the first line of an answer whose body is being read
         self._body = Body(quirks)
         self._gathering: Gathering | None = None  # of that body, if it is no message
+        self._given: dict[bytes, Response] = {}  # responses by which messages were given, by their lines
         self._challenges = Challenges(self._pipeline.write, lambda *said: self.trace(*said))
         self._is_secured = False  # TLS was begun by STLS
         self._is_utf8 = False  # UTF8 was said
@@ -182,7 +183,7 @@ class Connection(Answers):
         the server has said something though nothing was asked.
         """
         in_flight, pipelines = self._pipeline.in_flight, self._pipeline.window.commands > 1
-        if self.state is not State.TRANSACTION or (in_flight and (in_flight[-1].ends_group or not pipelines)):
+        if self.state is not TRANSACTION or (in_flight and (in_flight[-1].ends_group or not pipelines)):
             return False
         self._refuse_unasked()
         self._pipeline.send_ahead(command, command.encode())
@@ -211,7 +212,7 @@ class Connection(Answers):
         All that was learnt in the clear is forgotten (RFC 2595 4): capabilities, and the greeting with its timestamp.
         Raises LocalProtocolError unless the server agreed to STLS, InjectedData if bytes had come before the handshake.
         """
-        if self.state is not State.TLS:
+        if self.state is not TLS:
             raise LocalProtocolError(f"no TLS session can begin now: {self._situation()}")
         self._refuse_injected()
         self.state = self._ahead = State.AUTHORIZATION
@@ -238,11 +239,11 @@ class Connection(Answers):
         a message, ConnectionLost when it has left a command without its answer, AuthenticationFailed or ServerUnproven
         when it claims a success that the mechanism cannot confirm. The machine is closed then.
         """
-        if self.state is State.CLOSED:
+        if self.state is CLOSED:
             return None
         if self._challenges.computing is not None:
             self._challenges.go_on()
-        if self.state is State.TLS:
+        if self.state is TLS:
             self._refuse_injected()
         event = self._next_of_body() if self._status is not None else self._next_answer()
         if event is None and self._eof:
@@ -256,7 +257,7 @@ class Connection(Answers):
         has not arrived whole in one piece, is longer than `limit` octets on the wire, or was begun to be handed out:
         then take events.
         """
-        if self._status is None or self._gathering is not None or self.state is not State.TRANSACTION:
+        if self._status is None or self._gathering is not None or self.state is not TRANSACTION:
             return None
         message = self._body.take_whole(self._buffer, limit)
         if message is not None:

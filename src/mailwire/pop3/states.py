@@ -14,7 +14,7 @@ from .authorization import Apop, Auth, Pass, Stls, User, Utf8
 from .commands import Capa, Command, Greeting, Lang, Quit
 from .transaction import Dele, Last, List, Noop, Retr, Rset, Stat, Top, Uidl
 
-__all__ = ["TRANSITIONS", "State", "Transition", "transition"]
+__all__ = ["CLOSED", "TLS", "TRANSACTION", "TRANSITIONS", "State", "Transition", "transition"]
 
 
 class State(Enum):
@@ -32,6 +32,15 @@ class State(Enum):
 
     def __repr__(self) -> str:
         return f"State.{self.name}"
+
+
+# What every message asks for has a name of its own: an enum's member is looked up anew each time that it is named.
+TRANSACTION: Final = State.TRANSACTION
+"""`State.TRANSACTION`, found at once."""
+TLS: Final = State.TLS
+"""`State.TLS`, found at once."""
+CLOSED: Final = State.CLOSED
+"""`State.CLOSED`, found at once."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import ClassVar
+from typing import ClassVar, Final
 
 from .commands import Command, PlainCommand
 from .limits import DEFAULT_LIMITS, Limits
@@ -114,7 +114,7 @@ class _MessageCommand(PlainCommand):
         return b"%b %d\r\n" % (self.verb, self.number)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, init=False)
 class Retr(_MessageCommand):
     """RETR (RFC 1939 5). `size`: the octets that LIST told, a hint for how much may be asked for at a time."""
 
@@ -123,12 +123,13 @@ class Retr(_MessageCommand):
 
     size: int = field(default=0, compare=False)
 
-    def __post_init__(self) -> None:
-        number, size = self.number, self.size
-        if type(number) is int and 1 <= number <= GREATEST_NUMBER and type(size) is int and size >= 0:
-            return
-        _check_number(number)
-        _check_count("the size", size)
+    # There is one for each message: what a dataclass would make of it costs twice as much.
+    def __init__(self, number: int, size: int = 0) -> None:
+        if not (type(number) is int and 1 <= number <= GREATEST_NUMBER and type(size) is int and size >= 0):
+            _check_number(number)
+            _check_count("the size", size)
+        _set_number(self, number)
+        _set_size(self, size)
 
     @property
     def multiline(self) -> bool:
@@ -137,6 +138,10 @@ class Retr(_MessageCommand):
     @property
     def octets(self) -> int:
         return self.size
+
+
+_set_number: Final = vars(_MessageCommand)["number"].__set__
+_set_size: Final = vars(Retr)["size"].__set__
 
 
 @dataclass(frozen=True, slots=True)
