@@ -3,7 +3,7 @@
 import asyncio
 
 from mailwire.testing.turns import drain_events
-from tests.loops import skip_unless_asyncio
+from tests.loops import skip_unless_movable
 
 __all__ = ["Clock", "StandingClock"]
 
@@ -13,7 +13,7 @@ class Clock:
 
     def __init__(self) -> None:
         loop = asyncio.get_running_loop()
-        skip_unless_asyncio("the clock of this loop is not ours to move")
+        skip_unless_movable()
         self._real = loop.time
         self._ahead = 0.0
         vars(loop)["time"] = self._time

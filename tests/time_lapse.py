@@ -14,6 +14,7 @@ __all__ = ["Hang", "TimeLapse"]
 # Seconds for which the world is given a chance: a thread may be at work.
 _PATIENCE: Final = 0.0005
 _LAST_PATIENCE: Final = 5
+_WAITS: Final = 50
 
 
 class Hang(Exception):
@@ -30,6 +31,7 @@ class TimeLapse(Waiter):
     def __init__(self) -> None:
         self.ahead = 0.0
         self.faults: list[str] = []
+        self._in_vain = 0  # how often in a row it was waited so
 
     def loop(self, kind: type[Loop]) -> Loop:
         """Return a loop of this kind, whose time it is."""
@@ -41,16 +43,23 @@ class TimeLapse(Waiter):
         return super().time() + self.ahead
 
     def wait(self, poll: Poll[T], timeout: float | None) -> list[T]:
+        ready = poll(0)
         if timeout is not None and timeout <= _PATIENCE:
-            return poll(timeout)
-        if ready := poll(0) or poll(_PATIENCE):
-            return ready
-        if timeout is None:
-            if ready := poll(_LAST_PATIENCE):
-                return ready
+            ready = ready or poll(timeout)
+        elif not (ready := ready or poll(_PATIENCE)):
+            if timeout is None:
+                return self._hope(poll)
+            self.ahead += timeout
+        self._in_vain = 0
+        return ready
+
+    def _hope(self, poll: Poll[T]) -> list[T]:
+        # In short waits: between them the loop looks after what it may have overlooked.
+        ready = poll(_LAST_PATIENCE / _WAITS)
+        self._in_vain = 0 if ready else self._in_vain + 1
+        if self._in_vain == _WAITS:
             raise Hang("nothing is left that could happen")
-        self.ahead += timeout
-        return []
+        return ready
 
     def _take_note(self, _: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
         self.faults.append(f"{context['message']}: {context.get('exception')!r}")

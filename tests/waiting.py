@@ -29,8 +29,10 @@ Ts = TypeVarTuple("Ts")
 Poll: TypeAlias = Callable[[float | None], list[T]]
 
 # After so many turns in which nobody called, uvloop has nothing more to do: what it calls without telling, such as the
-# end of a connection, comes a turn behind what led to it.
+# end of a connection, comes a turn behind what led to it. The last of them is as long as this, in seconds: what comes
+# between this loop's look and that of libuv, is not seen.
 _QUIET_TURNS: Final = 5
+_QUIET_TIME: Final = 0.0005
 # So many timers that were cancelled are left where they are, until their time comes.
 _MANY_TIMERS: Final = 100
 _DESCRIPTORS: Final = Path("/proc/self/fd")
@@ -87,12 +89,11 @@ class _OverUvloop(Loop):
 
     def __init__(self, waiter: Waiter) -> None:
         super().__init__(waiter)
-        self._poll = select.poll()
-        self._poll.register(self._descriptor, select.POLLIN)
         self._timers: list[tuple[float, int, asyncio.TimerHandle]] = []
         self._number = count()
         self._cancelled = 0  # of the timers, at the most
         self._quiet = 0
+        self._is_called = False  # by a thread
         self._failure: Exception | None = None
         # It is the first of all calls, and calls itself again before any other can: so it is the first in every turn.
         super().call_soon(self._turn)
@@ -105,6 +106,12 @@ class _OverUvloop(Loop):
     ) -> asyncio.Handle:
         self._quiet = 0
         return super().call_soon(callback, *args, context=context)
+
+    def call_soon_threadsafe(
+        self, callback: Callable[[*Ts], object], *args: *Ts, context: Context | None = None
+    ) -> asyncio.Handle:
+        self._is_called = True  # before it is so: what is called then, is called within the turns that count
+        return super().call_soon_threadsafe(callback, *args, context=context)
 
     def call_later(
         self, delay: float, callback: Callable[[*Ts], object], *args: *Ts, context: Context | None = None
@@ -140,9 +147,10 @@ class _OverUvloop(Loop):
 
     def _turn(self) -> None:
         super().call_soon(self._turn)
-        self._quiet += 1
+        self._quiet = 0 if self._is_called else self._quiet + 1
+        self._is_called = False
         try:
-            if self._failure is None and self.waiter.wait(self._select, self._timeout()):
+            if self._failure is None and self._wait():
                 self._quiet = 0
         except Exception as failure:
             self._failure = failure
@@ -155,15 +163,17 @@ class _OverUvloop(Loop):
                 self._quiet = 0
                 timer._run()
 
-    def _timeout(self) -> float | None:
+    def _wait(self) -> list[int]:
         while self._timers and self._timers[0][2].cancelled():
             heapq.heappop(self._timers)
-        if self._quiet <= _QUIET_TURNS:
-            return 0
-        return max(0.0, self._timers[0][0] - self.time()) if self._timers else None
+        if self._quiet < _QUIET_TURNS:
+            return self.waiter.wait(self._select, 0)
+        if self._quiet == _QUIET_TURNS:
+            return self.waiter.wait(lambda _: self._select(_QUIET_TIME), 0)
+        return self.waiter.wait(self._select, max(0.0, self._timers[0][0] - self.time()) if self._timers else None)
 
-    def _select(self, timeout: float | None) -> list[tuple[int, int]]:
-        return self._poll.poll(None if timeout is None else timeout * 1000)
+    def _select(self, timeout: float | None) -> list[int]:
+        return select.select([self._descriptor], (), (), timeout)[0]
 
 
 def _epoll_descriptors() -> set[int]:

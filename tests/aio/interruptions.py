@@ -9,7 +9,7 @@ import pytest
 from mailwire import DeadlineExceeded
 from mailwire.testing.turns import turns
 from tests.clock import Clock
-from tests.loops import skip_unless_asyncio
+from tests.loops import skip_unless_movable
 
 __all__ = ["INTERRUPTIONS", "SERVING", "Interrupt", "end_interrupted", "skip_without_clock"]
 
@@ -41,7 +41,7 @@ async def run_out_of_time(_: asyncio.Task[object], __: Any) -> None:
 def skip_without_clock(interrupt: Interrupt) -> None:
     """Skip the test before anything has begun, if it is to run out of time where the clock is not ours to move."""
     if interrupt is run_out_of_time:
-        skip_unless_asyncio("the clock of this loop is not ours to move")
+        skip_unless_movable()
 
 
 INTERRUPTIONS = pytest.mark.parametrize("interrupt", [cancel, cancel_twice, cancel_and_close, run_out_of_time])

@@ -38,8 +38,9 @@ from mailwire.testing.turns import drain_events
 from tests.clock import StandingClock
 from tests.hostile.case import PASSWORD, Case, Deed, Link, Outcome
 from tests.hostile.deeds import Ending, do
-from tests.hostile.watch import Stopwatch, WatchedLoop
+from tests.hostile.watch import Stopwatch, Watch
 from tests.sasl.secrecy import CANARY, assert_hidden, spellings
+from tests.waiting import Loop
 
 __all__ = ["play"]
 
@@ -67,7 +68,8 @@ async def play(case: Case, deed: Deed, link: Link, read_log: Callable[[], str]) 
     _peak_memory()
     before = _peak_memory()
     transcript = Transcript(limit=None)
-    clock = StandingClock() if isinstance(loop, WatchedLoop) else None
+    watch = loop.waiter if isinstance(loop, Loop) and isinstance(loop.waiter, Watch) else None
+    clock = StandingClock() if watch is not None else None
     guard = _GUARD if clock is None else None
     peer = ScriptedPeer(*case.script, listen=link == "port", guard=guard, buffer_size=case.buffer_size)
     sequel = ScriptedPeer(*case.sequel, listen=link == "port", guard=guard)
@@ -75,7 +77,7 @@ async def play(case: Case, deed: Deed, link: Link, read_log: Callable[[], str]) 
         endpoint = _endpoint_of(peer, case, link)
         later = _endpoint_of(sequel, case, link) if case.sequel else None
         with (
-            loop.watched() if isinstance(loop, WatchedLoop) else nullcontext(),
+            watch.watched() if watch is not None else nullcontext(),
             Stopwatch(of_all_threads=True) as work,
         ):
             doing = asyncio.create_task(do(case, deed, endpoint, later, transcript, peer))
@@ -85,7 +87,8 @@ async def play(case: Case, deed: Deed, link: Link, read_log: Callable[[], str]) 
             taken = work.seconds
     if not _is_traced():
         assert case.outcome.work is None or taken <= case.outcome.work
-        assert not isinstance(loop, WatchedLoop) or loop.longest_turn <= case.outcome.turn
+        longest = 0 if watch is None else watch.longest_turn
+        assert longest <= case.outcome.turn, f"a turn took {longest:.3f} s"
     await drain_events()
     # The threads of the loop's own are its; whoever still waits for one of them, has left a task behind.
     assert asyncio.all_tasks() == {asyncio.current_task()}

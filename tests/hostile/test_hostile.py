@@ -1,7 +1,6 @@
 """Every hostile case, played in every surrounding that it can be played in."""
 
 import asyncio
-import importlib
 import logging
 import re
 from collections.abc import Iterator
@@ -23,7 +22,7 @@ from tests.hostile import (
 )
 from tests.hostile.case import Case, Deed, Link
 from tests.hostile.play import play
-from tests.hostile.watch import WatchedLoop
+from tests.hostile.watch import watched_loop
 from tests.integration.conftest import demand_libraries
 
 CASES = {
@@ -73,10 +72,8 @@ def plays() -> Iterator[Any]:
         for case in cases:
             first, *others = case.deeds
             for link, loop in case.surroundings:
-                # The clock of uvloop is not ours to move.
-                if not (case.seconds and loop == "uvloop"):
-                    name = f"{chapter} {case.name}: {first} by {link} with {loop}"
-                    yield pytest.param(case, first, link, loop, id=name)
+                name = f"{chapter} {case.name}: {first} by {link} with {loop}"
+                yield pytest.param(case, first, link, loop, id=name)
             for deed in others:
                 yield pytest.param(case, deed, *case.surroundings[0], id=f"{chapter} {case.name}: {deed}")
 
@@ -97,10 +94,9 @@ def test_a_hostile_server_achieves_nothing(
     case: Case, deed: Deed, link: Link, loop: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     demand_libraries(loop)
-    factory = importlib.import_module("uvloop").new_event_loop if loop == "uvloop" else WatchedLoop
     with (
         caplog.at_level(logging.DEBUG if case.logged else logging.WARNING),
-        asyncio.Runner(loop_factory=factory) as runner,
+        asyncio.Runner(loop_factory=lambda: watched_loop(loop)) as runner,
     ):
         runner.run(play(case, deed, link, lambda: caplog.text))
 

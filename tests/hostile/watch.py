@@ -5,19 +5,21 @@ adds; what the garbage collector takes is not counted, as it goes by what the wh
 clock stands still, what waits for a time to come waits for ever: that is found out, and not taken for a slow machine.
 """
 
-import asyncio
 import gc
-import selectors
 import threading
 import time
+from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, Final, Self
 
-__all__ = ["Hang", "Stopwatch", "WatchedLoop"]
+from tests.waiting import Loop, Poll, T, Waiter, loop_class
+
+__all__ = ["Hang", "Stopwatch", "Watch", "watched_loop"]
 
 # Seconds for which a thread may be at work. Nothing else comes from outside.
 _PATIENCE: Final = 60
+_WAITS: Final = 600
 
 
 class Stopwatch:
@@ -63,47 +65,49 @@ class Hang(Exception):
     """All wait for each other, or for a time to come."""
 
 
-class WatchedLoop(asyncio.SelectorEventLoop):
-    """The loop.
+class Watch(Waiter):
+    """How a loop that is watched waits.
 
     longest_turn: the most processor time, in seconds, that passed between two turns while it was `watched`.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, spans: int) -> None:
+        """Make one. `spans`: how many times between two waits have a whole turn in them, wherever it begins."""
         self.longest_turn = 0.0
         self._turn: Stopwatch | None = None
-        super().__init__(_Selector(self))
+        self._in_vain = 0  # how often in a row it was waited for nothing
+        self._spans = deque([0.0], spans)
 
     @contextmanager
     def watched(self) -> Iterator[None]:
         """Measure the turns meanwhile, the present one from here on, and the last one up to the end of this."""
+        self._spans.clear()
         with Stopwatch(of_all_threads=False) as self._turn:
             try:
                 yield
             finally:
-                self.end_turn()
+                self._end_span()
                 self._turn = None
 
-    def end_turn(self) -> None:
-        """Take note of how long the turn was that ends here."""
-        if self._turn is not None:
-            self.longest_turn = max(self.longest_turn, self._turn.seconds)
-
-    def begin_turn(self) -> None:
-        """Measure the turn that begins here."""
+    def wait(self, poll: Poll[T], timeout: float | None) -> list[T]:
+        self._end_span()
+        is_idle = timeout is None or timeout > 0
+        # In short waits: between them the loop looks after what it may have overlooked.
+        ready = poll(_PATIENCE / _WAITS if is_idle else timeout)
+        self._in_vain = self._in_vain + 1 if is_idle and not ready else 0
+        if self._in_vain == _WAITS:
+            raise Hang("nothing is left that could happen")
         if self._turn is not None:
             self._turn.begin()
-
-
-class _Selector(selectors.DefaultSelector):
-    def __init__(self, loop: WatchedLoop) -> None:
-        super().__init__()
-        self._loop = loop
-
-    def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
-        self._loop.end_turn()
-        ready = super().select(timeout if timeout is not None and timeout <= 0 else _PATIENCE)
-        if not ready and (timeout is None or timeout > 0):
-            raise Hang("nothing is left that could happen")
-        self._loop.begin_turn()
         return ready
+
+    def _end_span(self) -> None:
+        if self._turn is not None:
+            self._spans.append(self._turn.seconds)
+            self.longest_turn = max(self.longest_turn, sum(self._spans))
+
+
+def watched_loop(name: str) -> Loop:
+    """Return a loop of asyncio's or of uvloop's, by its name, which is watched: its `waiter` is a `Watch`."""
+    # asyncio waits before it reads what has come; in uvloop, it is between reading it and doing what follows from that.
+    return loop_class(name)(Watch(1 if name == "asyncio" else 2))
