@@ -972,7 +972,7 @@ async def test_a_message_that_was_begun_in_pieces_is_not_written_again_as_a_whol
         assert batch is not None
         passage = sending.begin(talk, batch)
         talk.session.flush()
-        await talk.converse(lambda: (answer := talk.heard()) is not None and passage.transaction.receive(answer))
+        assert passage.transaction.receive(await talk.next_answer())
         assert passage.transaction.wants_data
         heard_more = talk.session.has_heard_more
         with pytest.MonkeyPatch.context() as patch:
@@ -982,7 +982,7 @@ async def test_a_message_that_was_begun_in_pieces_is_not_written_again_as_a_whol
         assert not passage.write_whole()
         await passage.write()
         assert not await heard_more()
-        await talk.converse(passage.go_on)
+        assert passage.transaction.receive(await talk.next_answer())
         await passage.close()
         assert sending.end(passage).delivery is Delivery.ACCEPTED
 

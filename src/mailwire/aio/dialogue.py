@@ -92,12 +92,6 @@ class Dialogue:
         event = await session.next_event(self._patience(self.connection.due), "the reply to", self._subject)
         return _answer_in(event)
 
-    async def converse(self, step: Callable[[], bool]) -> None:
-        """Call `step`, and again whenever something has come, until it returns True: it takes what was `heard`, and
-        says what is to be said. Raises what it raises, and DeadlineExceeded."""
-        while not step():
-            await self.wait()
-
     @property
     def has_news(self) -> bool:
         """Whether `heard` may have something to tell."""

@@ -87,36 +87,13 @@ class Passage:
         if self._writing is not None:
             await self._writing.close()
 
-    # Hearing of it
-
-    def go_on(self) -> bool:
-        """Hear what has come, and write the message if that is wanted and takes one step.
-
-        Returns True where the transaction is finished, or the message is to be written by `write`. Raises what the
-        dialogue raises.
-        """
-        dialogue, transaction = self._dialogue, self.transaction
-        while (answer := dialogue.heard()) is not None:
-            transaction.receive(answer)
-            if dialogue.connection.queued_chunks:
-                dialogue.session.flush()  # if the window lets the chunk leave, the next one is wanted
-            if transaction.wants_data:
-                if not self.write_whole():
-                    return True
-            elif transaction.finished:
-                return True
-            if not dialogue.has_news:
-                break
-        dialogue.session.flush()
-        return False
+    # What is known of it
 
     @property
     def has_heard_closing(self) -> bool:
         """Whether the last reply was 421: the server closes, which says nothing of what it answers (RFC 5321 3.8)."""
         last = self.transaction.last_answer
         return last is not None and last.reply.code == 421
-
-    # What is known of it
 
     def receipt(self) -> Receipt:
         """Return what is known now."""

@@ -178,15 +178,22 @@ class Sending:
             await self.prepare(dialogue)
             dialogue.session.expect_silence()  # the server may have gone meanwhile, and then knows nothing of the mail
         passage = self.begin(dialogue, batch)
-        connection, transaction = dialogue.connection, passage.transaction
+        session, connection, transaction = dialogue.session, dialogue.connection, passage.transaction
         try:
             try:
                 while True:
-                    if transaction.wants_data and not passage.write_whole():
-                        await passage.write()
-                    await dialogue.converse(passage.go_on)
-                    if transaction.finished:
+                    if transaction.wants_data:
+                        if not passage.write_whole():
+                            await passage.write()
+                    elif transaction.finished:
                         break
+                    if not dialogue.has_news:
+                        session.flush()
+                        await dialogue.wait()
+                    if (answer := dialogue.heard()) is not None:
+                        transaction.receive(answer)
+                        if connection.queued_chunks:
+                            session.flush()  # if the window lets the chunk leave, the next one is wanted
             finally:
                 if passage.has_read:
                     await passage.close()
