@@ -1,7 +1,10 @@
 import asyncio
 import socket
+import threading
 from collections.abc import Awaitable, Callable
+from email import message_from_string
 from email.headerregistry import Address
+from email.message import Message
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -10,11 +13,14 @@ import pytest
 
 import mailwire
 from mailwire import (
+    BulkSending,
+    Delivery,
     Endpoint,
     InvalidMessage,
     Mailing,
     MailOptions,
     MessagePolicy,
+    PoolSending,
     Receipt,
     RecipientOptions,
     SMTPClient,
@@ -22,10 +28,12 @@ from mailwire import (
     SourceFailed,
     compose,
 )
-from mailwire.aio.mailing import read_in_turns
+from mailwire.aio.mailing import read_recipients
+from mailwire.message import addresses
 from mailwire.smtp import Mailbox
-from mailwire.testing import MAIL_DATA, ScriptedPeer, Step
+from mailwire.testing import MAIL_DATA, MailServer, ScriptedPeer, Step
 from tests.aio.dialogues import QUIT, extensions
+from tests.aio.pools import ACCOUNTS, endpoint_of
 
 TEXT = b"Subject: x\r\n\r\nhello\r\n"
 ENVELOPE: dict[str, Any] = {"sender": "a@example.org", "recipients": ["b@example.org", "c@example.org"]}
@@ -76,7 +84,56 @@ async def test_very_many_recipients_are_read_in_several_turns_of_the_event_loop(
 
 async def test_very_many_recipients_are_all_read() -> None:
     many = [f"b{number}@example.org" for number in range(2500)]
-    assert await read_in_turns(many) == [Mailbox.parse(address) for address in many]
+    assert await read_recipients(many, TEXT, "", MessagePolicy()) == [Mailbox.parse(address) for address in many]
+
+
+async def first_of(run: BulkSending | PoolSending) -> Receipt:
+    async with run:
+        return (await anext(run)).raise_error()
+
+
+def to_many(count: int, field: str) -> Message:
+    """A message to so many, with this field before."""
+    return message_from_string(f"{field}\r\nBcc: {', '.join(['b@example.org'] * count)}\r\n\r\nhello\r\n")
+
+
+async def send_by(way: str, endpoint: Endpoint, message: Message) -> Receipt:
+    if way == "function":
+        return await mailwire.send(message, endpoint)
+    async with (SMTPClient if way.startswith("client") else SMTPPool)(endpoint) as front:
+        return await (front.send(message) if way.endswith("send") else first_of(front.send_all([message])))
+
+
+WAYS = pytest.mark.parametrize("way", ["client.send", "pool.send", "function", "client.send_all", "pool.send_all"])
+
+
+@WAYS
+async def test_very_many_recipients_in_a_header_are_read_beside_the_event_loop(
+    way: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    readers: set[int] = set()
+
+    def watched(name: str, value: object) -> list[addresses.Address]:
+        if name == "Bcc":
+            readers.add(threading.get_ident())
+        return addresses.addresses_in(name, value)
+
+    monkeypatch.setattr("mailwire.message.envelope.addresses_in", watched)
+    async with MailServer(ACCOUNTS) as server:
+        for count, is_beside in ((300, False), (400, True)):
+            readers.clear()
+            receipt = await send_by(way, endpoint_of(server), to_many(count, "From: a@example.org"))
+            assert len(receipt.accepted) == count
+            assert (threading.get_ident() not in readers) is is_beside
+            assert readers
+
+
+@WAYS
+async def test_a_long_header_that_makes_no_envelope_is_refused_as_any(way: str) -> None:
+    async with MailServer(ACCOUNTS) as server:
+        with pytest.raises(InvalidMessage, match="neither From nor Sender") as caught:
+            await send_by(way, endpoint_of(server), to_many(400, "Subject: x"))
+    assert caught.value.delivery is Delivery.NOT_SENT
 
 
 @pytest.mark.parametrize("sender", ["client", "pool", "function"])

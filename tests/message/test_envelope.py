@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from mailwire import Delivery, InvalidMessage
 from mailwire.message import Content, Envelope, MessagePolicy
+from mailwire.message.envelope import names_many
 from mailwire.smtp import Mailbox
 from tests.message.sending import (
     ENVELOPE,
@@ -207,6 +208,20 @@ def test_an_address_beyond_ascii_makes_an_envelope_that_needs_smtputf8() -> None
     assert not envelope.is_ascii
     assert ENVELOPE.is_ascii
     assert Envelope(None, (B,)).is_ascii
+
+
+@pytest.mark.parametrize("names", [["To"], ["CC", "bcc"], ["Resent-To", "resent-cc", "To"]])
+def test_a_header_names_many_where_all_that_names_recipients_is_long(names: list[str]) -> None:
+    message: Any = Message()
+    message["Subject"] = message["From"] = "x" * 6000
+    assert not names_many(message)
+    for name in names:
+        message[name] = "x" * (5000 // len(names))
+    message["Cc"] = Header("x" * (5000 % len(names)))
+    assert not names_many(message)
+    message["Bcc"] = "x"
+    assert names_many(message)
+    assert not names_many(b"To: " + b"x" * 6000)
 
 
 def test_before_anything_was_sent_the_receipt_says_so() -> None:

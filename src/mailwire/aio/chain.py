@@ -204,6 +204,9 @@ class Chain:
 
     async def _prepare(self, item: Item) -> None:
         try:
+            if type(item.message) is not bytes and self._consignment.is_laborious(item):
+                self._flush()
+                await self._consignment.read(item)
             sending = self._consignment.make_sending(item)
             if not sending.prepare_at_once(self._dialogue):
                 self._flush()

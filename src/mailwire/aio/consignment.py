@@ -17,9 +17,11 @@ from email.message import Message
 from typing import Any, Final, Literal, Protocol
 
 from ..errors import MailwireError, SourceFailed
-from ..message import MessageSource
+from ..message import MessagePolicy, MessageSource
+from ..message.envelope import names_many
+from ..message.policy import DEFAULT_POLICY
 from ..smtp import Delivery, Receipt
-from .mailing import Mailing, are_many, read_in_turns
+from .mailing import Mailing, are_many, read_recipients
 from .sending import Sending
 
 __all__ = ["Consignment", "Item", "Messages", "Order", "SendResult", "Supply", "check_run"]
@@ -107,6 +109,8 @@ class Supply(Protocol):
 
     def take(self) -> Item | None: ...
     def put_back(self, item: Item) -> None: ...
+    def is_laborious(self, item: Item) -> bool: ...
+    async def read(self, item: Item) -> None: ...
     def make_sending(self, item: Item) -> Sending: ...
     def finish(self, item: Item, receipt: Receipt | None, error: MailwireError | None = None) -> None: ...
     def fail(self, item: Item, error: MailwireError) -> None: ...
@@ -126,6 +130,7 @@ class Consignment:
         if isinstance(recipients, Iterable) and not isinstance(recipients, (str, bytes)):
             settings = {**settings, "recipients": tuple(recipients)}  # they are for every message
         self._settings = settings
+        self._policy: MessagePolicy = settings.get("policy", DEFAULT_POLICY)
         self._has_envelope = settings.get("sender") is not None and recipients is not None
         self._example: Mailing | None = None  # with these settings
         self._look_ahead = look_ahead
@@ -146,8 +151,9 @@ class Consignment:
         """Make ready what all mails have in common, before the first is taken: very many recipients are read in several
         turns of the event loop."""
         recipients = self._settings.get("recipients")
-        if are_many(recipients):
-            self._settings = {**self._settings, "recipients": await read_in_turns(recipients)}
+        if are_many(recipients, None):
+            read = await read_recipients(recipients, None, None, self._policy)
+            self._settings = {**self._settings, "recipients": read}
 
     # Taking mails
 
@@ -184,6 +190,16 @@ class Consignment:
     def put_back(self, item: Item) -> None:
         """Let `item` be taken again, before all others."""
         self._returned.appendleft(item)
+
+    def is_laborious(self, item: Item) -> bool:
+        """Whether the header of its message names so many recipients that it is to be `read` first."""
+        return item.sending is None and self._settings.get("recipients") is None and names_many(item.message)
+
+    async def read(self, item: Item) -> None:
+        """Make the sending of `item`, of which the recipients are read in a thread. Raises InvalidMessage."""
+        message, settings = item.message, self._settings
+        read = await read_recipients(None, message, settings.get("sender"), self._policy)
+        item.sending = Sending(Mailing.of(message, **{**settings, "recipients": read}))
 
     def make_sending(self, item: Item) -> Sending:
         """Return the sending of `item`, made if there is none. Raises InvalidMessage."""

@@ -5,15 +5,16 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from email.headerregistry import Address
 from functools import cache
 from inspect import signature
-from typing import Any, Final, Literal, TypeGuard
+from typing import Any, Final, Literal
 
 from ..endpoint import Chunking, check_chunking
 from ..errors import InvalidMessage
 from ..message import Content, Envelope, MessagePolicy, MessageSource
+from ..message.envelope import names_many
 from ..message.policy import DEFAULT_POLICY
 from ..smtp import Mailbox, MailOptions, Receipt, RecipientOptions
 
-__all__ = ["Mailing", "OnRefused", "Progress", "are_many", "check_settings", "maker_of", "read_in_turns"]
+__all__ = ["Mailing", "OnRefused", "Progress", "are_many", "check_settings", "maker_of", "read_recipients"]
 
 # So many addresses are read in one turn of the event loop: some ten milliseconds' work.
 _IN_A_TURN: Final = 1000
@@ -98,14 +99,23 @@ def maker_of(message: "MessageSource | Mailing") -> Callable[..., Mailing]:
     return Mailing.of if isinstance(message, Mailing) else Mailing
 
 
-def are_many(recipients: object) -> TypeGuard[Sequence[str | Address]]:
-    """Whether to read so many addresses would hold up the event loop."""
+def are_many(recipients: object, message: object) -> bool:
+    """Whether to read so many addresses would hold up the event loop: the `recipients`, or where there are none, those
+    in the header of `message`."""
+    if recipients is None:
+        return names_many(message)
     return isinstance(recipients, (list, tuple)) and len(recipients) > _IN_A_TURN
 
 
-async def read_in_turns(recipients: Sequence[str | Address]) -> Sequence[str | Address]:
-    """Return `recipients` with the addresses that are text read, between which the event loop has had its turns. What
-    is no address stays what it is, for a Mailing to refuse."""
+async def read_recipients(recipients: Any, message: Any, sender: str | Address | None, policy: MessagePolicy) -> Any:
+    """Return the addresses that `are_many`, read, while the event loop has had its turns: in several of them, or in a
+    thread where they are in the header of `message`.
+
+    What is no address among the `recipients` stays what it is, for a Mailing to refuse. Raises InvalidMessage for a
+    header that makes no envelope with this `sender`.
+    """
+    if recipients is None:
+        return (await asyncio.to_thread(Envelope.of, message, sender, None, policy)).recipients
     given, read = tuple(recipients), list[Any]()  # whoever has given them may change them meanwhile
     for start in range(0, len(given), _IN_A_TURN):
         read += map(_read, given[start : start + _IN_A_TURN])

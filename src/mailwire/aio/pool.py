@@ -14,7 +14,7 @@ from ..message.policy import DEFAULT_POLICY
 from ..smtp import Delivery, MailOptions, Receipt, RecipientOptions
 from .consignment import Messages, Order, check_run
 from .lmtp import LMTPClient
-from .mailing import Mailing, OnRefused, Progress, are_many, check_settings, maker_of, read_in_turns
+from .mailing import Mailing, OnRefused, Progress, are_many, check_settings, maker_of, read_recipients
 from .pool_connections import PoolConnections, PooledConnection
 from .pool_opening import PoolOpening, pool_closed
 from .pool_sending import PoolSending
@@ -163,8 +163,8 @@ class SMTPPool:
         self._begin_send()
         try:
             self._refuse_if_closed()
-            if are_many(recipients):
-                recipients = await read_in_turns(recipients)
+            if are_many(recipients, message):
+                recipients = await read_recipients(recipients, message, sender, policy)
             mailing = maker_of(message)(
                 message,
                 sender=sender,

@@ -7,8 +7,8 @@
 """
 
 import asyncio
-from collections.abc import Callable
-from typing import Final
+from collections.abc import Callable, Coroutine
+from typing import Any, Final
 
 from ..errors import MailwireError
 from ..smtp import Receipt
@@ -30,6 +30,8 @@ class PoolShare:
     ) -> None:
         self.retried: int = 0  # mails that go back because their connection broke
         self.further_parts: int = 0  # transactions over the connection that are of a mail which has had one there
+        self.is_laborious: Callable[[Item], bool] = consignment.is_laborious
+        self.read: Callable[[Item], Coroutine[Any, Any, None]] = consignment.read
         self.make_sending: Callable[[Item], Sending] = consignment.make_sending
         self.tell: Callable[[object, Callable[[], object] | None], None] = consignment.tell
         self._consignment = consignment

@@ -34,7 +34,7 @@ from .client import Client
 from .consignment import Messages, Order, check_run
 from .dialogue import Dialogue
 from .initiation import Initiation, can_do_with_helo
-from .mailing import Mailing, OnRefused, Progress, are_many, check_settings, maker_of, read_in_turns
+from .mailing import Mailing, OnRefused, Progress, are_many, check_settings, maker_of, read_recipients
 from .sending import Sending
 from .session import Session
 
@@ -129,8 +129,8 @@ class SMTPClient(Client[Event]):
         receipt: Receipt | None = None
         mailing: Mailing | None = None
         try:
-            if are_many(recipients):
-                recipients = await read_in_turns(recipients)
+            if are_many(recipients, message):
+                recipients = await read_recipients(recipients, message, sender, policy)
             mailing = maker_of(message)(
                 message,
                 sender=sender,

@@ -18,7 +18,7 @@ from .policy import DEFAULT_POLICY, EncodeDomain, MessagePolicy
 from .resent import newest_resent_block
 from .source import MessageSource
 
-__all__ = ["Envelope"]
+__all__ = ["Envelope", "names_many"]
 
 
 # So many envelopes are remembered, of those with so few recipients.
@@ -26,6 +26,10 @@ _REMEMBERED: Final = 256
 _FEW: Final = 100
 # What is one address, if it is any: octets are not, yet they can be iterated.
 _ONE: Final = (str, Mailbox, Address, bytes, bytearray)
+# The fields that name recipients, and so many characters of them: with more, other tasks would notice how long it takes
+# to read them.
+_NAMING: Final = frozenset({"to", "cc", "bcc", "resent-to", "resent-cc", "resent-bcc"})
+_CHARACTERS: Final = 5000
 # An error says back so many characters of what is no address.
 _QUOTED: Final = 200
 
@@ -110,6 +114,14 @@ class Envelope:
     def _receipt(self) -> Receipt:
         recipients = tuple(RecipientReceipt(str(to), None, Delivery.NOT_SENT) for to in self.recipients)
         return Receipt(Delivery.NOT_SENT, str(self.sender or ""), recipients, None, 0)
+
+
+def names_many(message: object) -> bool:
+    """Whether `message` has a header that names so many recipients that they are better read in a thread."""
+    if not isinstance(message, Message):
+        return False
+    named = [len(str(value)) for name, value in message.raw_items() if name.lower() in _NAMING]
+    return sum(named) > _CHARACTERS
 
 
 class _Header:

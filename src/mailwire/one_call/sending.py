@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 from email.headerregistry import Address
 
 from ..aio.lmtp import LMTPClient
-from ..aio.mailing import Mailing, OnRefused, Progress, are_many, read_in_turns
+from ..aio.mailing import Mailing, OnRefused, Progress, are_many, read_recipients
 from ..aio.smtp import SMTPClient
 from ..endpoint import Chunking, Endpoint
 from ..errors import MailwireError
@@ -45,8 +45,8 @@ async def send(
     client = client_class(endpoint, transcript=transcript)
     try:
         # Nobody is connected to with what cannot be sent.
-        if are_many(recipients):
-            recipients = await read_in_turns(recipients)
+        if are_many(recipients, message):
+            recipients = await read_recipients(recipients, message, sender, policy)
         mailing = Mailing.of(
             message,
             sender=sender,
