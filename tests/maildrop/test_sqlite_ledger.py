@@ -261,6 +261,8 @@ def damaged(path: Path, how: str) -> bytes:
             connection.execute("UPDATE records SET since = 9223372036854775807")
         case "text":
             connection.execute("UPDATE records SET reason = CAST(x'ff' AS TEXT)")
+        case "octets":
+            connection.execute("UPDATE records SET uid = CAST(uid AS BLOB) WHERE uid = '7'")
         case "index":
             connection.execute("PRAGMA writable_schema = ON")
             connection.execute("UPDATE sqlite_master SET rootpage = 2 WHERE name = 'records'")
@@ -285,7 +287,7 @@ def damaged(path: Path, how: str) -> bytes:
 @pytest.mark.parametrize(
     "how",
     [
-        *("other", "application", "version", "state", "time", "far", "text", "index"),
+        *("other", "application", "version", "state", "time", "far", "text", "octets", "index"),
         *("noise", "words", "cut", "page"),
     ],
 )

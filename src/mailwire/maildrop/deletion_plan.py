@@ -4,7 +4,7 @@
 2. A unique id that two messages have, deletes neither.
 """
 
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -41,14 +41,15 @@ def plan_deletions(
     named = Named(entries)
     for _ in named.prepare():
         pass
-    planning = DeletionPlanning(named, records, now, policy, stored_numbers)
+    planning = DeletionPlanning(named, records.get, now, policy, stored_numbers)
     for _ in planning.steps():
         pass
     return planning.deletions
 
 
 class DeletionPlanning:
-    """The making of it, in `steps`. The arguments are those of `plan_deletions`; `named` is prepared.
+    """The making of it, in `steps`. The arguments are those of `plan_deletions`, with names that are prepared, and with
+    `find`, which returns the record of a uid.
 
     deletions: what came of it, in the order of the numbers, when all steps are done.
     """
@@ -56,14 +57,14 @@ class DeletionPlanning:
     def __init__(
         self,
         named: Named,
-        records: Mapping[str, Record],
+        find: Callable[[str], Record | None],
         now: datetime,
         policy: Policy,
         stored_numbers: Collection[int],
     ) -> None:
         self.deletions: tuple[Deletion, ...] = ()
         self._named = named
-        self._records = records
+        self._find = find
         self._now = now
         self._policy = policy
         self._stored_numbers = stored_numbers
@@ -88,7 +89,7 @@ class DeletionPlanning:
         keep = self._policy.keep
         if uid is None:
             return self._policy.delete_without_uid and keep == "until stored" and entry.number in self._stored_numbers
-        record = self._records.get(uid)
+        record = self._find(uid)
         # What stands for a duplicate is not the id on the server.
         if record is None or uid != entry.uid or not is_the_stored(record, entry):
             return False

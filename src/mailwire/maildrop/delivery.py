@@ -43,8 +43,7 @@ class _Waiting:
 class Deliveries:
     """What a run delivers.
 
-    account: as the ledger names it; page: what the ledger has of it; records: the same, by uid. They are kept as the
-        ledger has them, without those of messages that were only seen since, of which there may be a million.
+    account: as the ledger names it; page: what the ledger has of it; records: what it had before the run, by uid.
     seen: when these were.
     reports: what became of each message so far.
     stored_numbers: the messages without a unique id that were stored, by their numbers.
@@ -59,7 +58,8 @@ class Deliveries:
         now: Callable[[], datetime],
         seen: datetime,
     ) -> None:
-        self.records: dict[str, Record] = dict(records)
+        self._records = records
+        self._told: dict[str, Record] = {}  # since, but of what was only seen, of which there may be a million
         self.reports: list[MessageReport] = []
         self.stored_numbers: set[int] = set()
         self._account = account
@@ -72,6 +72,10 @@ class Deliveries:
         self._untold: list[Record] = []  # what the ledger is to be told besides
         self._suspects: list[Record] = []  # the same, if it turns out that the sink is not to blame
         self._streak = 0
+
+    def find(self, uid: str) -> Record | None:
+        """Return what the ledger has of a message by now; None if that is no more than that it was seen in this run."""
+        return self._told.get(uid) or self._records.get(uid)
 
     async def write(self, *records: Record) -> None:
         """Tell the ledger. Raises LedgerError."""
@@ -148,7 +152,7 @@ class Deliveries:
 
     def adopt(self, record: Record) -> None:
         """Take note of what a message turned out to be; `settle` tells the ledger."""
-        self.records[record.uid] = record
+        self._told[record.uid] = record
         self._untold.append(record)
 
     def fail(self, fetch: Fetch, reason: str, *, counts: bool = True) -> None:
@@ -162,10 +166,10 @@ class Deliveries:
     async def _tell(self, records: Sequence[Record], *, keeps_seen: bool) -> None:
         for portion in portions(records):
             await self._page.write(portion)
-            self.records.update({each.uid: each for each in portion if keeps_seen or each.state is not State.SEEN})
+            self._told.update((each.uid, each) for each in portion if keeps_seen or each.state is not State.SEEN)
 
     def _record(self, fetch: Fetch, uid: str) -> Record:
-        return self.records.get(uid) or Record(uid, State.SEEN, self._seen, self._seen, fetch.entry.size)
+        return self.find(uid) or Record(uid, State.SEEN, self._seen, self._seen, fetch.entry.size)
 
     async def _check(self, mail: Mail) -> None:
         if mail.is_complete:

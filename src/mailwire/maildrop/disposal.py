@@ -10,7 +10,7 @@ from ..errors import LocalProtocolError, MailwireError
 from ..pop3 import Entry
 from .deletion_plan import DeletionPlanning
 from .delivery import Deliveries
-from .ledger import State
+from .ledger import Record, State
 from .message_report import Deleted
 from .naming import Named, as_entry
 from .policy import Policy
@@ -31,7 +31,7 @@ async def dispose(
     Returns why it is not known of some messages whether they are gone; None if it is known of all. Raises the errors of
     `POP3Client`, and LedgerError.
     """
-    planning = DeletionPlanning(named, deliveries.records, now(), policy, deliveries.stored_numbers)
+    planning = DeletionPlanning(named, deliveries.find, now(), policy, deliveries.stored_numbers)
     for _ in planning.steps():
         await asyncio.sleep(0)
     planned = [as_entry(deletion.entry) for deletion in planning.deletions]
@@ -60,5 +60,12 @@ async def dispose(
 
 
 async def _reach(state: State, entries: Iterable[Entry], deliveries: Deliveries, now: datetime) -> None:
-    uids = [entry.uid for entry in entries if entry.uid is not None]
-    await deliveries.write(*(deliveries.records[uid].reached(state, now) for uid in uids))
+    records = [_stored(deliveries, entry.uid) for entry in entries if entry.uid is not None]
+    await deliveries.write(*(record.reached(state, now) for record in records))
+
+
+def _stored(deliveries: Deliveries, uid: str) -> Record:
+    record = deliveries.find(uid)
+    if record is None:
+        raise AssertionError("what is deleted was stored")
+    return record

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import Enum
 from functools import partial
+from itertools import islice
 from typing import Final
 
 from ..pop3.columns import NumberColumn
@@ -22,6 +23,8 @@ from .lazy_sequence import LazySequence
 from .ledger import Record, State
 from .naming import Listed, Named
 from .policy import Policy
+from .portions import PORTION
+from .uid_set import UidSet
 
 __all__ = [
     "Caution",
@@ -179,34 +182,31 @@ class Planning:
         self._fetched = NumberColumn()
         self._skipped = {reason: NumberColumn() for reason in SkipReason}
         self._seen = NumberColumn()
+        self._found = 0  # records
+        self._is_any_known = False
         self._resized = 0
         self._returned = 0
 
     def steps(self) -> Iterator[None]:
         """Make the plan; between two steps there is time for others."""
-        named, records, policy, now = self._named, self._records, self._policy, self._now
+        named, policy, now = self._named, self._policy, self._now
         yield from named.prepare()
-        absent = dict.fromkeys(records)
-        if absent:
-            for portion in named.portions():
-                for _, _, uid in portion:
-                    if uid is not None:
-                        absent.pop(uid, None)
-                yield
-        if policy.when_all_new == "ask" and (question := self._all_new(absent)) is not None:
-            self.plan = Plan(question=question)
-            return
-        missing = [records[uid] for uid in absent] if self._is_complete else []
-        gone = [record.reached(State.GONE, now) for record in missing if record.state is not State.SEEN]
-        if policy.when_all_new == "match":
-            self._alikes = _stored_by_fingerprint(*gone)
         position = 0
         for portion in named.portions(backwards=policy.order == "newest first"):
             for _, entry, uid in portion:
                 self._decide(position, entry, uid)
                 position += 1
             yield
-        told = [record for record in gone if record is not records[record.uid]]
+        yield from self._ask()
+        if self.plan.question is not None:
+            return
+        missing: list[Record] = []
+        yield from self._find_missing(missing)
+        stored = [record for record in missing if record.state is not State.SEEN]
+        gone = [record.reached(State.GONE, now) for record in stored]
+        if policy.when_all_new == "match":
+            self._alikes = _stored_by_fingerprint(*gone)
+        told = [record for before, record in zip(stored, gone, strict=True) if record is not before]
         forgotten = {record.uid for record in missing if record.state is State.SEEN}
         forgotten |= {record.uid for record in gone if now - record.since > policy.remember}
         self.plan = Plan(
@@ -222,18 +222,39 @@ class Planning:
         )
         self._records = {}  # they are not held by the plan
 
-    def _all_new(self, absent: Mapping[str, object]) -> Question | None:
-        # What was marked, the run that marked it may have deleted, and have been cut off before it could write so.
-        known = [uid for uid, record in self._records.items() if record.state in (State.SEEN, State.STORED)]
-        listed = len(self._named) - self._named.nameless
-        if len(known) < _FEWEST_TO_ASK or 2 * listed < len(known) or not all(uid in absent for uid in known):
-            return None
-        return Question(len(known), listed)
+    def _ask(self) -> Iterator[None]:
+        # Ask whether all is new, where that is doubtful.
+        if self._policy.when_all_new != "ask" or self._is_any_known:
+            return
+        known, listed = 0, len(self._named) - self._named.nameless
+        for records in _in_portions(self._records.values()):
+            known += sum(map(_is_known, records))
+            yield
+        if known >= _FEWEST_TO_ASK and 2 * listed >= known:
+            self.plan = Plan(question=Question(known, listed))
+
+    def _find_missing(self, missing: list[Record]) -> Iterator[None]:
+        # Find the records of messages that are not there. As a rule there are few, and often none.
+        if not self._is_complete or self._found == len(self._records):
+            return
+        present = UidSet(len(self._named))
+        for portion in self._named.portions():
+            for _, _, uid in portion:
+                if uid is not None:
+                    present.add(uid)
+            yield
+        yield from present.sort()
+        for records in _in_portions(self._records.values()):
+            missing += [record for record in records if record.uid not in present]
+            yield
 
     # Deciding
 
     def _decide(self, position: int, entry: Listed, uid: str | None) -> None:
         record = None if uid is None else self._records.get(uid)
+        if record is not None:
+            self._found += 1
+            self._is_any_known = self._is_any_known or _is_known(record)
         if record is not None and record.state is not State.SEEN:
             if is_the_stored(record, entry):
                 self._skipped[SkipReason.STORED].extend(position)
@@ -335,6 +356,17 @@ class Planning:
                     f"{count} messages {what}: the server may have used their unique ids again, and what does not have "
                     "the same header is fetched again",
                 )
+
+
+def _in_portions(records: Iterable[Record]) -> Iterator[list[Record]]:
+    there = iter(records)
+    while portion := list(islice(there, PORTION)):
+        yield portion
+
+
+def _is_known(record: Record) -> bool:
+    # What was marked, the run that marked it may have deleted, and have been cut off before it could write so.
+    return record.state in (State.SEEN, State.STORED)
 
 
 def is_the_stored(record: Record, entry: Listed) -> bool:

@@ -150,10 +150,10 @@ class Run:
             await self._fetch(deliveries)
             self._error = await self._dispose(named, deliveries)
 
-    async def _open_ledger(self, stack: AsyncExitStack) -> tuple[Page, dict[str, Record]]:
+    async def _open_ledger(self, stack: AsyncExitStack) -> tuple[Page, Mapping[str, Record]]:
         try:
             page = await stack.enter_async_context(self._ledger.claim(self._account.name, wait=self._wait))
-            return page, dict(await page.records())
+            return page, await page.records()
         except LedgerUnreadable as error:
             self._may_delete = False
             self._cautions.append(

@@ -11,14 +11,14 @@ import sqlite3
 from collections.abc import AsyncGenerator, Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, contextmanager
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Final, Self, TypeVar
 
 from ..errors import LedgerError, LedgerUnreadable
 from .claims import Claim
 from .durability import sync_folder
-from .ledger import Page, Record, State, wait_for_claim
+from .ledger import Page, Record, wait_for_claim
+from .record_columns import RecordColumns, to_microseconds
 from .threads import in_thread
 
 __all__ = ["SQLiteLedger"]
@@ -48,8 +48,6 @@ _TABLES: Final = (
     f"PRAGMA user_version = {_VERSION}",
 )
 
-_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
-_MICROSECOND: Final = timedelta(microseconds=1)
 _GREATEST_INTEGER: Final = 2**63 - 1
 
 # How long one process waits for another that opens the file or writes to it: either is short.
@@ -264,10 +262,14 @@ def _read(connection: sqlite3.Connection, account: int) -> Mapping[str, Record]:
         "SELECT uid, state, first_seen, since, size, failures, reason, fingerprint FROM records WHERE account = ?",
         (account,),
     )
+    records = RecordColumns()
     try:
-        return {row[0]: _record(*row) for row in rows}
-    except (ValueError, TypeError, OverflowError) as error:
+        for row in rows:
+            records.add(*row)
+    except (ValueError, TypeError, OverflowError, AttributeError) as error:
         raise _Unreadable(f"it has a record that is none: {error}") from error
+    records.ready()
+    return records
 
 
 def _write(connection: sqlite3.Connection, rows: Iterable[tuple[object, ...]]) -> None:
@@ -284,25 +286,10 @@ def _row(record: Record) -> tuple[object, ...]:
     return (
         record.uid,
         record.state.value,
-        (record.first_seen - _EPOCH) // _MICROSECOND,
-        (record.since - _EPOCH) // _MICROSECOND,
+        to_microseconds(record.first_seen),
+        to_microseconds(record.since),
         min(record.size, _GREATEST_INTEGER),  # sizes are what a server says
         record.failures,
         record.reason,
         record.fingerprint,
-    )
-
-
-def _record(
-    uid: str, state: str, first_seen: int, since: int, size: int, failures: int, reason: str, fingerprint: str
-) -> Record:
-    return Record(
-        uid,
-        State(state),
-        _EPOCH + first_seen * _MICROSECOND,
-        _EPOCH + since * _MICROSECOND,
-        size,
-        failures,
-        reason,
-        fingerprint,
     )
