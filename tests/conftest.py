@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 from hypothesis import Phase, settings
 
+from tests.waiting import Waiter, loop_class
+
 # How long an example takes is the machine's business, not the test's. `--hypothesis-profile thorough` tries more.
 settings.register_profile("mailwire", deadline=None, max_examples=40)
 settings.register_profile("thorough", deadline=None, max_examples=1000)
@@ -22,21 +24,30 @@ pytest_plugins = ["mailwire.testing.pytest_plugin", "pytester"]
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """Let the tests that need no loop of their own run under another one: `--loop uvloop`."""
-    parser.addoption("--loop", choices=("asyncio", "uvloop"), default="asyncio", help="the event loop of the tests")
+    """Let the tests that need no loop of their own run under another one: `--loop uvloop`.
+
+    With `uvloop-by-clock`, one whose clock they can move.
+    """
+    loops = ("asyncio", "uvloop", "uvloop-by-clock")
+    parser.addoption("--loop", choices=loops, default="asyncio", help="the event loop of the tests")
 
 
 def pytest_configure(config: pytest.Config) -> None:
     """Have pytest-asyncio make the loops that are asked for."""
-    if config.getoption("loop") == "uvloop":
-        config.pluginmanager.register(UnderUvloop())
+    if config.getoption("loop") != "asyncio":
+        config.pluginmanager.register(UnderUvloop(by_clock=config.getoption("loop") == "uvloop-by-clock"))
 
 
 class UnderUvloop:
-    """Makes the loops of uvloop."""
+    """Makes the loops of uvloop; `by_clock`: those whose timers go by a clock that a test can move."""
+
+    def __init__(self, *, by_clock: bool) -> None:
+        self.by_clock = by_clock
 
     def pytest_asyncio_loop_factories(self) -> Mapping[str, Callable[[], asyncio.AbstractEventLoop]]:
         """Return how a loop is made, by the name that a test's own has then."""
+        if self.by_clock:
+            return {"uvloop-by-clock": lambda: loop_class("uvloop")(Waiter())}
         return {"uvloop": importlib.import_module("uvloop").new_event_loop}
 
 
