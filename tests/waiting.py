@@ -15,6 +15,7 @@ import selectors
 import socket
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from contextvars import Context
 from functools import cache
 from itertools import count
@@ -134,10 +135,9 @@ class _OverUvloop(Loop):
 
     async def getaddrinfo(self, host: Any, port: Any, **settings: Any) -> Any:
         # An address goes through a thread of libuv's where uvloop connects a socket to it, and threads take their time.
-        try:
+        with suppress(socket.gaierror):
             return socket.getaddrinfo(host, port, **{**settings, "flags": socket.AI_NUMERICHOST})
-        except socket.gaierror:
-            return await super().getaddrinfo(host, port, **settings)
+        return await super().getaddrinfo(host, port, **settings)
 
     def run_forever(self) -> None:
         super().run_forever()
