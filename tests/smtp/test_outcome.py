@@ -171,6 +171,17 @@ def test_a_receipt_that_is_asked_for_at_once_is_of_a_mail_that_is_not_sent(group
     assert transaction.receipt().delivery is Delivery.NOT_SENT
 
 
+def test_it_is_known_who_a_mail_is_from_and_whether_anybody_was_accepted() -> None:
+    connection = ready(groups=False)
+    transaction = began(connection, B, C)
+    assert transaction.reverse_path == "a@example.org"
+    take(transaction, "250 m", "550 b", connection=connection)
+    assert transaction.accepts_nobody
+    take(transaction, "250 c", connection=connection)
+    assert not transaction.accepts_nobody
+    assert Transaction(ready(groups=True), None, [B]).reverse_path == ""
+
+
 def test_a_refused_chunk_decided_whatever_is_said_of_the_last_one() -> None:
     connection = ready(groups=False)
     transaction = began(connection, B, chunking="eager")

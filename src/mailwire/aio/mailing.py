@@ -151,8 +151,9 @@ def _in_order(
 ) -> tuple[RecipientOptions | None, ...]:
     if isinstance(options, RecipientOptions):
         return (options,) * len(recipients)
+    named = {str(recipient): recipient for recipient in recipients}  # to look for a text is faster than to read it
     try:
-        given = {Mailbox.parse(address): wished for address, wished in options.items()}
+        given = {named.get(address) or Mailbox.parse(address): wished for address, wished in options.items()}
     except ValueError as error:
         raise InvalidMessage(str(error)) from error
     if strangers := given.keys() - set(recipients):

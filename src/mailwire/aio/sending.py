@@ -9,7 +9,7 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Literal
 
 from ..errors import (
@@ -32,7 +32,7 @@ from ..smtp import (
     Transaction,
     split_recipients,
 )
-from ..smtp.delivery import ACCEPTED
+from ..smtp.delivery import ACCEPTED, joined_word
 from .dialogue import Dialogue
 from .mailing import Mailing
 from .passage import Passage
@@ -216,12 +216,13 @@ class Sending:
             return self._passages[0].receipt()
         receipts = [passage.receipt() for passage in self._passages]
         places = [passage.places for passage in self._passages]
-        before = self.mailing.envelope.receipt_before_sending()
-        if self._left:
-            entries = tuple(before.recipients[place] for place in self._left)
-            receipts.append(replace(before, recipients=entries))
-            places.append(self._left)
-        return Receipt.joined(receipts, places)
+        if left := self._left:
+            before = self.mailing.envelope.receipt_before_sending()
+            receipts.append(Receipt.to_write(before.delivery, partial(_part_of, before, left)))
+            places.append(left)
+        # As for a whole one, the rest is written when it is read.
+        word = joined_word({receipt.delivery for receipt in receipts})
+        return Receipt.to_write(word, partial(Receipt.joined, receipts, places))
 
     # Private
 
@@ -254,6 +255,10 @@ class Sending:
         if choice is None:
             return is_binary or not dialogue.distrusts_chunking
         return True if choice == "eager" and self.mailing.on_refused == "abort" else choice
+
+
+def _part_of(receipt: Receipt, places: Sequence[int]) -> Receipt:
+    return replace(receipt, recipients=tuple(receipt.recipients[place] for place in places))
 
 
 @lru_cache(16)

@@ -2,7 +2,7 @@
 all of them. What is left to be said of each is who it is from and for, and how large it is.
 """
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Literal
 
 from .._wire.text import check_lines
@@ -112,23 +112,23 @@ class Opening:
         """Return the extensions that such a mail makes use of, with these `wishes` for its recipients. Raises
         NotSupported for those that these need and were not `offered`."""
         needed: dict[str, None] = {}
-        for wished in _distinct(wishes):
-            wished.requires(offered)
+        for wished in {id(wished): wished for wished in wishes if wished is not None}.values():
             needed.update(dict.fromkeys(wished.needed_extensions))
+        check_offered(needed, offered)
         return self._with(tuple(needed)) if needed else self.extensions
 
     def naming(self, recipients: Sequence[Mailbox], wishes: Sequence[RecipientOptions | None]) -> Iterator[Rcpt]:
         """Return the commands that name `recipients`, for each of whom there are `wishes`, or for nobody."""
+        return map(Rcpt, recipients, self._parameters_for(wishes)) if wishes else map(Rcpt, recipients)
+
+    def _parameters_for(self, wishes: Sequence[RecipientOptions | None]) -> Iterator[Parameters]:
+        # Of each, one by one. Many recipients may have one wish in common.
+        known = {id(None): NO_PARAMETERS}
         utf8 = "SMTPUTF8" in self._parameters
-        known = {id(wished): wished.as_parameters(utf8=utf8) for wished in _distinct(wishes)}
-        if not known:
-            return map(Rcpt, recipients)
-        return map(Rcpt, recipients, [known.get(id(wished), NO_PARAMETERS) for wished in wishes])
+        for wished in wishes:
+            if wished is not None and id(wished) not in known:
+                known[id(wished)] = wished.as_parameters(utf8=utf8)
+            yield known[id(wished)]
 
     def _with(self, needed: Sequence[str]) -> tuple[str, ...]:
         return (*self._used, *needed, "PIPELINING") if self._is_pipelining else (*self._used, *needed)
-
-
-def _distinct(wishes: Sequence[RecipientOptions | None]) -> Collection[RecipientOptions]:
-    # Many recipients may have one in common.
-    return {id(wished): wished for wished in wishes if wished is not None}.values()

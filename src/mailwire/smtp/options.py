@@ -290,7 +290,9 @@ class RecipientOptions:
     @property
     def needed_extensions(self) -> tuple[str, ...]:
         """The extensions that these wishes need."""
-        return (*needed_extensions(self.as_parameters().keywords, RCPT_EXTENSIONS), *self.extensions)
+        wished = {"NOTIFY": self.notify, "ORCPT": self.original_recipient, "RRVS": self.valid_since}
+        keywords = (*(keyword for keyword, value in wished.items() if value is not None), *self.parameters)
+        return (*needed_extensions(keywords, RCPT_EXTENSIONS), *self.extensions)
 
     def requires(self, offered: Extensions) -> None:
         """Raise NotSupported, naming the extension, unless a server that has `offered` this grants every wish."""
