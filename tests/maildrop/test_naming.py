@@ -42,6 +42,7 @@ def test_portions_have_all_messages_in_either_order(drawn: list[tuple[str | None
     made = named([Entry(number, uid, size) for number, (uid, size) in enumerate(drawn, 1)])
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("mailwire.maildrop.naming.PORTION", portion)
+        patch.setattr("mailwire.maildrop.portions.PORTION", portion)
         forwards = list(made.portions())
         backwards = list(made.portions(backwards=True))
     assert all(0 < len(each) <= portion for each in (*forwards, *backwards))

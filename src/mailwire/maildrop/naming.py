@@ -7,11 +7,10 @@ same; a blank, which no unique id has (RFC 1939 7), marks what is made up so.
 from array import array
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from itertools import islice
 from typing import Protocol
 
 from ..pop3 import Entry
-from .portions import PORTION
+from .portions import PORTION, portions
 
 __all__ = ["Listed", "Named", "as_entry", "identify"]
 
@@ -51,7 +50,7 @@ class Named:
         """Look the entries through, a portion between two steps."""
         is_ascending, last = True, 0
         times = Counter[str]()
-        for portion in self._portions():
+        for portion in portions(self._entries):
             for entry in portion:
                 number, uid = entry.number, entry.uid
                 is_ascending = is_ascending and number >= last
@@ -84,17 +83,11 @@ class Named:
                 yield list(self._named(begin, self._entries[begin:end]))[::-1]
             return
         begin = 0
-        for portion in self._portions():
+        for portion in portions(self._entries):
             yield list(self._named(begin, portion))
             begin += len(portion)
 
     # Private
-
-    def _portions(self) -> Iterator[list[Listed]]:
-        # By one iterator, for a listing makes its entries in less time so than one by one.
-        entries = iter(self._entries)
-        while portion := list(islice(entries, PORTION)):
-            yield portion
 
     def _named(self, begin: int, portion: Sequence[Listed]) -> Iterator[tuple[int, Listed, str | None]]:
         if self._occurrences is None:
@@ -103,7 +96,7 @@ class Named:
 
     def _tell_apart(self, shared: set[str]) -> Iterator[None]:
         occurrences, so_far = array("I"), Counter[tuple[str, int]]()
-        for portion in self._portions():
+        for portion in portions(self._entries):
             for entry in portion:
                 occurrence = 0
                 if entry.uid is not None and entry.uid in shared:

@@ -15,7 +15,6 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import Enum
 from functools import partial
-from itertools import islice
 from typing import Final
 
 from ..pop3.columns import NumberColumn
@@ -23,7 +22,7 @@ from .lazy_sequence import LazySequence
 from .ledger import Record, State
 from .naming import Listed, Named
 from .policy import Policy
-from .portions import PORTION
+from .portions import portions
 from .uid_set import UidSet
 
 __all__ = [
@@ -227,7 +226,7 @@ class Planning:
         if self._policy.when_all_new != "ask" or self._is_any_known:
             return
         known, listed = 0, len(self._named) - self._named.nameless
-        for records in _in_portions(self._records.values()):
+        for records in portions(self._records.values()):
             known += sum(map(_is_known, records))
             yield
         if known >= _FEWEST_TO_ASK and 2 * listed >= known:
@@ -244,7 +243,7 @@ class Planning:
                     present.add(uid)
             yield
         yield from present.sort()
-        for records in _in_portions(self._records.values()):
+        for records in portions(self._records.values()):
             missing += [record for record in records if record.uid not in present]
             yield
 
@@ -356,12 +355,6 @@ class Planning:
                     f"{count} messages {what}: the server may have used their unique ids again, and what does not have "
                     "the same header is fetched again",
                 )
-
-
-def _in_portions(records: Iterable[Record]) -> Iterator[list[Record]]:
-    there = iter(records)
-    while portion := list(islice(there, PORTION)):
-        yield portion
 
 
 def _is_known(record: Record) -> bool:

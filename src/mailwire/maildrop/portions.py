@@ -1,6 +1,7 @@
 """Portions: of what there may be a million, as many as a turn of the event loop has time for."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator
+from itertools import islice
 from typing import Final, TypeVar
 
 __all__ = ["PORTION", "portions"]
@@ -11,7 +12,8 @@ PORTION: Final = 1_000
 """How many at a time."""
 
 
-def portions(items: Sequence[T]) -> Iterator[Sequence[T]]:
+def portions(items: Iterable[T]) -> Iterator[list[T]]:
     """Yield the items in portions, in their order; of none, none."""
-    for begin in range(0, len(items), PORTION):
-        yield items[begin : begin + PORTION]
+    there = iter(items)
+    while portion := list(islice(there, PORTION)):
+        yield portion

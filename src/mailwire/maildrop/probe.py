@@ -1,5 +1,7 @@
 """probe: whether there is anything new, for the price of a login."""
 
+import asyncio
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from ..aio.pop3 import POP3Client
@@ -8,7 +10,8 @@ from ..endpoint import Endpoint
 from ..errors import NotSupported, ResponseError
 from ..transcript import Transcript
 from .account import name_account
-from .ledger import Ledger, State
+from .ledger import Ledger, Record, State
+from .portions import portions
 
 __all__ = ["Probe", "probe"]
 
@@ -43,11 +46,10 @@ async def probe(
     `POP3Client`, LedgerBusy, LedgerUnreadable, LedgerError.
     """
     endpoint = Endpoint.parse(endpoint) if isinstance(endpoint, str) else endpoint
-    stored: frozenset[str] = frozenset()
+    records: Mapping[str, Record] = {}
     if ledger is not None:
         async with ledger.claim(account or name_account(endpoint), wait=wait) as page:
             records = await page.records()
-            stored = frozenset(uid for uid, record in records.items() if record.state in (State.STORED, State.MARKED))
     async with POP3Client(endpoint, settings=settings, transcript=transcript) as client:
         total = await client.stat()
         if ledger is None or total.count == 0:
@@ -56,4 +58,12 @@ async def probe(
             uids = await client.uidl()
         except (NotSupported, ResponseError):
             return Probe(total.count, total.octets, None)
-        return Probe(total.count, total.octets, sum(uid is None or uid not in stored for uid in uids.values()))
+        new = 0
+        for portion in portions(uids.uids):
+            new += sum(uid is None or not _is_stored(records.get(uid)) for uid in portion)
+            await asyncio.sleep(0)
+        return Probe(total.count, total.octets, new)
+
+
+def _is_stored(record: Record | None) -> bool:
+    return record is not None and record.state in (State.STORED, State.MARKED)
