@@ -404,3 +404,13 @@ def test_what_has_left_and_what_has_not_is_unanswered() -> None:
     dialogue.queue(Word("a"), Word("b"), Word("c"))
     dialogue.leave()
     assert dialogue.pipeline.unanswered == 3
+
+
+def test_an_answer_is_awaited_from_when_a_command_leaves_until_it_is_answered() -> None:
+    dialogue = Dialogue(WIDE)
+    dialogue.queue(Word("a"))
+    assert not dialogue.pipeline.awaits_answer
+    dialogue.leave()
+    assert dialogue.pipeline.awaits_answer
+    dialogue.pipeline.settle()
+    assert not dialogue.pipeline.awaits_answer

@@ -52,6 +52,13 @@ async def test_the_task_goes_on_before_what_has_woken_it_does_and_as_itself() ->
     assert not waiter.is_awaited
 
 
+async def test_one_that_nobody_has_waited_for_is_a_future_all_the_same() -> None:
+    waiter = Waiter()
+    assert asyncio.isfuture(waiter)
+    assert not waiter.is_awaited
+    assert not waiter.cancel()
+
+
 async def test_it_is_waited_for_again_and_again() -> None:
     waiter, rounds = Waiter(), 0
 
@@ -151,6 +158,8 @@ async def test_who_is_thrown_away_waits_no_more() -> None:
     assert waiting.send(None) is waiter
     waiter.add_done_callback(lambda _: None)  # by something that is no task of asyncio, and has no context
     assert waiter.is_awaited
+    assert waiter.cancel()
+    waiter.add_done_callback(lambda _: None)
     waiting.close()
     assert not waiter.is_awaited
 

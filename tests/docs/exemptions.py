@@ -49,6 +49,7 @@ EXEMPT: Final[dict[Name, str]] = {
     ): "takes minutes",
     (_QUEUE, "pip install taskiq taskiq-redis"): "what .ci/run installs for the suite",
     ("docs/howto/watch-a-session.md", "SSLKEYLOGFILE=/tmp/keys.log python3 program.py"): "takes root and Wireshark",
+    ("docs/explanation/reliability.md", ".venv/bin/python -m tests.long_tier"): "takes more than a day",
     ("docs/explanation/reliability.md", ".venv/bin/python -m pytest -m exhaustive"): "takes hours",
     ("docs/explanation/reliability.md", ".venv/bin/python -m pytest --loop uvloop"): "takes as long as the suite",
     (

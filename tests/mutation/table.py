@@ -92,6 +92,7 @@ TESTS: Final[dict[str, tuple[str, ...]]] = {
     "aio/bulk_sending": _MAILS,
     "aio/pool": _MAILS,
     "aio/pool_sending": _MAILS,
+    "aio/waiter": ("aio/test_waiter.py",),
     # What reads replies and writes mail.
     "_wire/lines": ("_wire/test_lines.py",),
     "_wire/dots": ("_wire/test_dots.py", "smtp/test_mail_data.py"),

@@ -41,10 +41,9 @@ class Waiter:
         """
         go_on = self._go_on
         if go_on is not None:
-            if self._context is None or asyncio.current_task(self._loop) is not None:
+            if self._context is None or asyncio.current_task() is not None:
                 self.wake()
             else:
-                self._go_on = None
                 self._context.run(go_on, self)
 
     def wake(self, error: BaseException | None = None) -> None:
