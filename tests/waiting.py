@@ -22,6 +22,8 @@ from itertools import count
 from pathlib import Path
 from typing import Any, Final, Self, TypeAlias, TypeVar, TypeVarTuple
 
+import pytest
+
 __all__ = ["Loop", "Waiter", "loop_class"]
 
 T = TypeVar("T")
@@ -192,6 +194,8 @@ def loop_class(name: str) -> type[Loop]:
     """Return the class of such loops: of asyncio's if `name` is that, of uvloop's if that, where it is installed."""
     if name == "asyncio":
         return _AsyncioLoop
+    if not _DESCRIPTORS.exists():
+        pytest.skip("what libuv waits on can be seen on Linux alone")
     kind: type[Loop] = type("UvloopLoop", (_OverUvloop, importlib.import_module("uvloop").Loop), {})
     kind(Waiter()).close()  # what libuv opens once in a process, is open now
     return kind
