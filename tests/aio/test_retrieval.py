@@ -181,6 +181,7 @@ async def test_a_refused_message_cannot_be_read() -> None:
             with pytest.raises(ResponseError, match="RETR 1 was refused: -ERR gone") as caught:
                 await item.read()
             assert caught.value.command == "RETR 1"
+            assert caught.value.transcript[-2:] == ("C: RETR 1", "S: -ERR gone")
             assert not item.is_complete
 
 
@@ -275,8 +276,9 @@ async def test_a_message_of_which_a_block_was_too_much_does_not_end_well() -> No
         first = await anext(items)
         blocks = aiter(first)
         for _ in range(3):
-            with pytest.raises(BudgetExceeded, match="message 1 is longer than 6 octets"):
+            with pytest.raises(BudgetExceeded, match="message 1 is longer than 6 octets") as caught:
                 await anext(blocks)
+            assert caught.value.transcript[-2:] == ("C: RETR 1", "S: +OK")
         assert not first.is_complete
 
 
@@ -305,8 +307,9 @@ async def test_a_message_longer_than_allowed_is_not_read_on() -> None:
     async with ScriptedPeer(*OPENED, *LISTED, *TWO_MESSAGES[:4], LISTEN) as peer:
         client = await connect(peer)
         async for item in client.retrieve([ONE]):
-            with pytest.raises(BudgetExceeded, match="message 1 is longer than 6 octets"):
+            with pytest.raises(BudgetExceeded, match="message 1 is longer than 6 octets") as caught:
                 await item.read(limit=6)
+            assert caught.value.transcript[-2:] == ("C: RETR 1", "S: +OK")
         client.abort()
 
 
@@ -769,8 +772,9 @@ async def test_a_message_that_is_not_there_is_an_item_with_an_error() -> None:
                 continue
             found.append(item.error)
             assert item.refusal is None
-            with pytest.raises(UnknownMessage, match="no message has the unique id 'gone"):
+            with pytest.raises(UnknownMessage, match="no message has the unique id 'gone") as caught:
                 await item.read()
+            assert caught.value.transcript
     assert [message.uid if isinstance(message, UnknownMessage) else message for message in found] == [
         b"first\r\n",
         "gone",
@@ -966,6 +970,7 @@ async def test_a_quota_that_is_used_up_ends_the_asking() -> None:
         found = [
             (item.entry.number, item.was_asked, item.refusal, str(item.error))
             async for item in client.retrieve(await client.listing())
+            if item.error is None or item.error.transcript[-1] == "S: -ERR Download exceed"
         ]
     refusal = Response(False, b"Download exceed")
     assert found == [

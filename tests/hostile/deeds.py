@@ -1,9 +1,9 @@
 """What the client does in a play, and how it ends."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Set
 from contextlib import aclosing
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Final
 
 import pytest
 
@@ -13,6 +13,7 @@ from mailwire import (
     CommandRefused,
     CommitReport,
     Endpoint,
+    LMTPClient,
     LocalProtocolError,
     MailwireError,
     NotSupported,
@@ -34,7 +35,10 @@ from tests.hostile.case import Case, Deed, Fate
 from tests.maildrop.runs import MemorySink
 from tests.sasl.secrecy import CANARY, assert_hidden
 
-__all__ = ["Ending", "do"]
+__all__ = ["BY_ITSELF", "Ending", "do"]
+
+BY_ITSELF: Final[Set[Deed]] = {"send", "retrieve", "run"}
+"""What is done by a call that has a client of its own, which nobody else can use any more."""
 
 
 @dataclass
@@ -44,6 +48,7 @@ class Ending:
     receipt: Receipt | None = None
     messages: list[bytes] = field(default_factory=list)
     listed: int | None = None
+    report: CommitReport | None = None
     fates: dict[str, Fate] = field(default_factory=dict)
     settled: dict[str, Fate] = field(default_factory=dict)
 
@@ -60,11 +65,19 @@ async def do(
             ending.messages = [message.raw for message in await mailwire.retrieve(endpoint, transcript=transcript)]
         elif deed == "run":
             await _run(endpoint, later, transcript, ending)
-        elif deed == "client.delete":
-            await _delete(POP3Client(endpoint, transcript=transcript), later, ending, peer)
         else:
-            client_class = SMTPClient if endpoint.protocol == "smtp" else POP3Client
-            await _use(client_class(endpoint, transcript=transcript), deed, (case.message, mail), ending, peer)
+            client = _CLIENTS[endpoint.protocol](endpoint, transcript=transcript)
+            try:
+                if isinstance(client, POP3Client) and deed == "client.delete":
+                    await _delete(client, ending)
+                else:
+                    await _use(client, deed, (case.message, mail), ending)
+            except MailwireError as error:
+                await _see_the_end(client, error, peer)
+                raise
+            await _see_the_end(client, None, peer)
+            if later is not None:
+                await _settle(later, ending)
     except MailwireError as error:
         ending.error = error
         ending.receipt = error.receipt
@@ -73,27 +86,28 @@ async def do(
     return ending
 
 
-async def _use(
-    client: SMTPClient | POP3Client, deed: Deed, mail: tuple[bytes, dict[str, Any]], ending: Ending, peer: ScriptedPeer
-) -> None:
-    try:
-        await client.connect()
-        if deed != "connect":
-            await drain_events()  # a while goes by
-        if isinstance(client, POP3Client) and deed == "client.listing":
-            ending.listed = len(await client.listing())
-        if isinstance(client, POP3Client) and deed == "client.top":
-            with pytest.raises(ResponseError):
-                await client.top((await client.listing())[0])
-        if isinstance(client, POP3Client) and deed in ("client.retrieve", "client.top"):
-            await _retrieve(client, await client.listing(), ending)
-        if isinstance(client, SMTPClient) and deed == "client.send":
-            ending.is_about_mail = True
-            message, arguments = mail
-            ending.receipt = await client.send(message, **arguments)
-    except MailwireError as error:
-        await _see_the_end(client, error, peer)
-        raise
+_CLIENTS: Final[Mapping[str, type[SMTPClient] | type[POP3Client]]] = {
+    "smtp": SMTPClient,
+    "lmtp": LMTPClient,
+    "pop3": POP3Client,
+}
+
+
+async def _use(client: SMTPClient | POP3Client, deed: Deed, mail: tuple[bytes, dict[str, Any]], ending: Ending) -> None:
+    await client.connect()
+    if deed != "connect":
+        await drain_events()  # a while goes by
+    if isinstance(client, POP3Client) and deed == "client.listing":
+        ending.listed = len(await client.listing())
+    if isinstance(client, POP3Client) and deed == "client.top":
+        with pytest.raises(ResponseError):
+            await client.top((await client.listing())[0])
+    if isinstance(client, POP3Client) and deed in ("client.retrieve", "client.top"):
+        await _retrieve(client, await client.listing(), ending)
+    if isinstance(client, SMTPClient) and deed == "client.send":
+        ending.is_about_mail = True
+        message, arguments = mail
+        ending.receipt = await client.send(message, **arguments)
     assert CANARY not in repr(client)
     await client.quit()
 
@@ -134,23 +148,22 @@ def _fates_of_run(report: RetrievalReport) -> dict[str, Fate]:
     return {each.uid or "": of_deleted[each.deleted] for each in report.messages if each.deleted is not None}
 
 
-async def _delete(client: POP3Client, later: Endpoint | None, ending: Ending, peer: ScriptedPeer) -> None:
-    try:
-        await client.connect()
-        listing = await client.listing()
-        await _retrieve(client, listing, ending)
-        await client.delete(listing)
-        report = await client.commit()
-    except MailwireError as error:
-        await _see_the_end(client, error, peer)
-        raise
-    ending.fates = _fates_of(report)
-    if later is not None:
-        async with POP3Client(later) as other:
-            report = report.reconciled(await other.listing())
-            await other.delete([*report.refused, *report.kept])
-            last = await other.commit()
-        ending.settled = {**_fates_of(report), **_fates_of(last)}
+async def _delete(client: POP3Client, ending: Ending) -> None:
+    await client.connect()
+    listing = await client.listing()
+    await _retrieve(client, listing, ending)
+    await client.delete(listing)
+    ending.report = await client.commit()
+    ending.fates = _fates_of(ending.report)
+
+
+async def _settle(later: Endpoint, ending: Ending) -> None:
+    assert ending.report is not None
+    async with POP3Client(later) as other:
+        report = ending.report.reconciled(await other.listing())
+        await other.delete([*report.refused, *report.kept])
+        last = await other.commit()
+    ending.settled = {**_fates_of(report), **_fates_of(last)}
 
 
 def _fates_of(report: CommitReport) -> dict[str, Fate]:
@@ -164,13 +177,13 @@ def _fates_of(report: CommitReport) -> dict[str, Fate]:
     return fates
 
 
-async def _see_the_end(client: SMTPClient | POP3Client, error: MailwireError, peer: ScriptedPeer) -> None:
+async def _see_the_end(client: SMTPClient | POP3Client, error: MailwireError | None, peer: ScriptedPeer) -> None:
+    # Whatever it was, a connection that has come to its end carries no other word.
     assert CANARY not in repr(client)
     if client.is_connected:
         # Nobody leaves because the server has said no, in good order.
         assert isinstance(error, CommandRefused | NotSupported | AmbiguousMessage)
         client.abort()
-        return
     await drain_events()
     said = bytes(peer.wire)
     with pytest.raises(LocalProtocolError, match="not connected"):

@@ -214,6 +214,20 @@ RETRIEVING_AGAIN: Final = [
         ("run",),
         sequel=(*opened("public"), *AGAIN),
     ),
+    case(
+        "retr-cut-tls-before-a-client",
+        (*OPEN, *CUT),
+        MessageTruncated,
+        said(*SAID_CUT),
+        deeds=("client.retrieve", "client.delete"),
+    ),
+    Case(
+        "retr-cut-plain-before-a-client",
+        (*opened("public"), *CUT),
+        Outcome(MessageTruncated, said(*SAID_CUT, password="public")),
+        IN_CLEAR,
+        ("client.retrieve", "client.delete"),
+    ),
 ]
 
 PIPELINING: Final[tuple[Step, ...]] = (

@@ -93,7 +93,6 @@ ENDLESS: Final = [
         LimitExceeded,
         spoken,
         taken=UNDERWAY,
-        deeds=("retrieve",),
     )
     for name, before, octets, spoken in (
         ("greeting", (Tls(), b"+OK "), b"a", b""),
@@ -244,6 +243,18 @@ MESSAGES: Final = [
         *(b"one\r\n", b"three\r\n"),
         deeds=("retrieve",),
         text=r"1 of 3 messages were refused: 2: -ERR \\x1b\[31mgone\\x07",
+    ),
+    case(
+        "retr-err-2-of-3-to-one-who-stops-there",
+        (
+            *(*OPENED, *listed([3, 3, 3]), "C: RETR 1", "S: +OK", "S: one", "S: ."),
+            *("C: RETR 2", "S: -ERR \x1b[31mgone\x07", LISTEN),
+        ),
+        ResponseError,
+        said("STAT", "LIST", "UIDL", "RETR 1", "RETR 2"),
+        b"one\r\n",
+        deeds=("client.retrieve",),
+        text=r"-ERR \\x1b\[31mgone\\x07",
     ),
     case(
         "retr-err",

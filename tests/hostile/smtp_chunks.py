@@ -67,7 +67,7 @@ def case(
         script,
         Outcome(error, said, rest, delivery=delivery, **outcome),
         {"protocol": "smtp", **settings},
-        ("send",),
+        ("send", "client.send"),
         seconds,
         message,
         recipients,

@@ -70,7 +70,7 @@ def case(
     said: bytes,
     delivery: Delivery = Delivery.NOT_SENT,
     *,
-    deeds: tuple[Deed, ...] = ("send",),
+    deeds: tuple[Deed, ...] = ("send", "client.send"),
     seconds: float = 0,
     settings: dict[str, Any] = PLAIN,
     message: bytes = MESSAGE,

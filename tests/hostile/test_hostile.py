@@ -21,6 +21,7 @@ from tests.hostile import (
     smtp_tls,
 )
 from tests.hostile.case import Case, Deed, Link
+from tests.hostile.deeds import BY_ITSELF
 from tests.hostile.play import play
 from tests.hostile.watch import watched_loop
 from tests.integration.conftest import demand_libraries
@@ -116,6 +117,15 @@ def test_every_class_of_what_servers_do_is_played(protocol: str) -> None:
     classes = CLASSES[protocol].split()
     assert len(set(classes)) == len(classes) == {"SMTP": 36, "POP3": 25}[protocol]
     assert not [name for name in classes if not any(f"{case}-".startswith(f"{name}-") for case in played)]
+
+
+@pytest.mark.parametrize("protocol", CLASSES)
+def test_of_every_class_it_is_tried_that_a_connection_at_its_end_carries_no_other_word(protocol: str) -> None:
+    cases = [case for chapter, cases in CASES.items() if chapter.startswith(protocol) for case in cases]
+    tried = [case.name for case in cases if not {*case.deeds} <= BY_ITSELF]
+    assert not [
+        name for name in CLASSES[protocol].split() if not any(f"{case}-".startswith(f"{name}-") for case in tried)
+    ]
 
 
 @pytest.mark.parametrize("chapter", CASES)

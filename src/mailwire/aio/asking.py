@@ -133,9 +133,11 @@ class Asking(ABC):
         command, response = str(received.command), received.response
         text = f"{command} was refused: {response}"
         item.error = ResponseError(text, command=command, response=response)
+        self._client._note(item.error)
         if response.cause is RefusalCause.QUOTA:
             # To ask for more would do no good, and may do harm.
             error = ResponseError(f"not asked for, since {text}", command=command, response=response)
+            self._client._note(error)
             self._pending = deque(
                 self._make_item(entry, None, error) if isinstance(entry, Entry) else entry for entry in self._pending
             )

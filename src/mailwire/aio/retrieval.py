@@ -116,7 +116,7 @@ class Retrieval(Asking, AsyncIterator[RetrievedItem]):
         if item.is_complete:
             return None
         if item._is_too_long:
-            raise self._too_long(item)
+            raise self._too_long(item, self._options.message_limit)
         if item is not self._current or item._is_passed_over or self._is_over:
             raise self._failure or LocalProtocolError(f"message {item.entry.number} was passed over: it comes once")
         if self._lost is not None:
@@ -139,7 +139,7 @@ class Retrieval(Asking, AsyncIterator[RetrievedItem]):
         limit = self._options.message_limit
         if limit is not None and item.octets > limit:
             item._is_too_long = True
-            raise self._too_long(item)
+            raise self._too_long(item, limit)
         return block
 
     def _poll_whole(self, item: RetrievedItem, limit: int | None) -> bytes | None:
@@ -174,8 +174,10 @@ class Retrieval(Asking, AsyncIterator[RetrievedItem]):
             room = min(room, options.total_limit - self._count.octets)
         return room
 
-    def _too_long(self, item: RetrievedItem) -> BudgetExceeded:
-        return BudgetExceeded(f"message {item.entry.number} is longer than {self._options.message_limit} octets")
+    def _too_long(self, item: RetrievedItem, limit: int | None) -> BudgetExceeded:
+        error = BudgetExceeded(f"message {item.entry.number} is longer than {limit} octets")
+        self._client._note(error)
+        return error
 
     def _delete(self, item: RetrievedItem, *, force: bool) -> None:
         entry = item.entry

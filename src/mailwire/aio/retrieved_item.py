@@ -3,7 +3,7 @@
 from collections.abc import AsyncIterator
 from typing import TYPE_CHECKING, Final
 
-from ..errors import BudgetExceeded, LocalProtocolError, ResponseError, UnknownMessage
+from ..errors import LocalProtocolError, ResponseError, UnknownMessage
 from ..pop3 import Entry, Response
 from .pop3_dialogue import Dialogue
 from .whole_message import WholeMessage
@@ -78,7 +78,7 @@ class RetrievedItem:
         whole = WholeMessage(self.entry.size, room)
         while (block := await self._run._next_block(self)) is not None:
             if limit is not None and self.octets > limit:
-                raise BudgetExceeded(f"message {self.entry.number} is longer than {limit} octets")
+                raise self._run._too_long(self, limit)
             if self._is_begun_again:
                 self._is_begun_again = False
                 whole = WholeMessage(self.entry.size, room)
@@ -98,6 +98,7 @@ class RetrievedItem:
     def _take(self) -> None:
         self._run._check_unused()
         if self.error is not None:
+            self._run._client._note(self.error)
             raise self.error
         if self._is_taken:
             raise LocalProtocolError(f"message {self.entry.number} was read already, or passed over: it comes once")
