@@ -53,9 +53,16 @@ def test_as_many_squares_are_planted_as_is_told() -> None:
 
 
 def test_as_many_mutants_are_told_together_as_module_by_module() -> None:
-    rows = re.findall(r"\| `[a-z_/0-9]+` \| ([\d,]+) \| ([\d,]+) \| ([\d,]+) \| ([\d,]+) \|", PAGE)
+    rows = re.findall(r"\| `[a-z_/0-9]+`\*? \| ([\d,]+) \| ([\d,]+) \| ([\d,]+) \| ([\d,]+) \|", PAGE)
     made, killed, same, live = (sum(int(row[column].replace(",", "")) for row in rows) for column in range(4))
     assert live == 0
     assert made == killed + same
     assert f"{made:,} mutants of {len(rows)} modules: [below](#mutants)" in PAGE
     assert f"| {killed:,} killed, {same} change nothing, none lives" in PAGE
+
+
+def test_what_was_worked_on_since_its_mutants_were_tried_has_a_star() -> None:
+    is_as_tried = of_tests("mutation.tried").is_as_tried
+    rows = re.findall(r"\| `([a-z_/0-9]+)`(\*?) \| [\d,]+ \|", PAGE)
+    assert {module for module, _ in rows} == set(of_tests("mutation.table").TESTS)
+    assert [module for module, star in rows if bool(star) is is_as_tried(module)] == []

@@ -8,6 +8,7 @@ import argparse
 import os
 import sys
 from collections import Counter
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
@@ -16,8 +17,10 @@ from tests.mutation.driver import DIED, KILLED, SURVIVED, TIMED_OUT, UNREACHED, 
 from tests.mutation.mutants import Mutant, plant
 from tests.mutation.same import SAME
 from tests.mutation.table import TESTS
+from tests.mutation.tried import note
 
 EQUAL = "equal"  # it lives, and changes nothing that could be seen
+_ALIVE = (SURVIVED, UNREACHED, DIED)
 _ROOT = Path(__file__).parents[2]
 
 
@@ -29,6 +32,7 @@ def main() -> int:
     parser.add_argument("--slowest", type=float, default=1.5, help="seconds; tests that take longer are left out")
     parser.add_argument("--ground", type=Path, default=_ROOT / "mutants", help="where the changed code is put")
     parser.add_argument("--record", type=Path, help="a file for the verdicts, to go on from where a run was stopped")
+    parser.add_argument("--note", action="store_true", help="write those modules down of which none lives (tried.py)")
     parser.add_argument("--check", action="store_true", help="only look whether same.py names changes that there are")
     options = parser.parse_args()
     modules = options.modules or list(TESTS)
@@ -47,7 +51,7 @@ def main() -> int:
     )
     verdicts = {mutant: _known(mutant, verdict) for mutant, verdict in driver.verdicts.items()}
     for mutant, verdict in verdicts.items():
-        if verdict in (SURVIVED, UNREACHED, DIED):
+        if verdict in _ALIVE:
             print(f"\n{verdict}: {mutant.name}\n{mutant.change}")
     for module, part in SAME:
         named = [mutant for mutant in verdicts if mutant.module == module and mutant.writes(part)]
@@ -62,7 +66,13 @@ def main() -> int:
     for module in modules:
         counts = Counter(verdict for mutant, verdict in verdicts.items() if mutant.module == module)
         print(f"{module:24} {counts.total():9}", *(f"{counts[column]:9}" for column in columns))
+    if options.note:
+        note(module for module in modules if not _lives(verdicts, module))
     return int(code)
+
+
+def _lives(verdicts: Mapping[Mutant, str], module: str) -> bool:
+    return any(verdict in _ALIVE for mutant, verdict in verdicts.items() if mutant.module == module)
 
 
 def _written(mutants: list[Mutant], module: str, part: str) -> bool:

@@ -116,7 +116,6 @@ TESTS: Final[dict[str, tuple[str, ...]]] = {
     "sasl/external": ("sasl/test_external.py",),
     "sasl/anonymous": ("sasl/test_anonymous.py",),
     "sasl/fields": ("sasl/test_fields.py",),
-    "sasl/identities": ("sasl/test_identities.py",),
     "sasl/keys": ("sasl/test_keys.py",),
     "sasl/saslprep": ("sasl/test_saslprep.py",),
     "sasl/redaction": ("sasl/test_redaction.py",),
