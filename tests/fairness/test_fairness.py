@@ -114,6 +114,14 @@ def test_a_client_is_tried(client: str, case: Case) -> None:
     assert judge(case, trial, trial.memory) == FINE, trial
 
 
+@pytest.mark.exhaustive
+def test_a_run_over_a_million_messages_takes_no_more_memory_than_its_case_allows() -> None:
+    usual, trial = (
+        perform("mailwire", pop3(name), seconds=300, hangs=600) for name in ("well-behaved-tls", "uidl-million")
+    )
+    assert judge(pop3("uidl-million"), trial, usual.memory) == FINE, trial
+
+
 def test_the_program_prints_the_tables(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sys.argv", ["fairness", "greeting-err"])
     monkeypatch.setattr("tests.fairness.__main__.CLIENTS", {"smtp": (), "pop3": ("mailwire", "poplib")})
