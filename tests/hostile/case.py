@@ -13,6 +13,7 @@ __all__ = [
     "MESSAGE",
     "ONCE",
     "PASSWORD",
+    "UNDERWAY",
     "Case",
     "Deed",
     "Fate",
@@ -51,6 +52,9 @@ EVERYWHERE: Final[tuple[Surroundings, ...]] = (
 )
 
 PASSWORD: Final = Password("bob", CANARY)
+UNDERWAY: Final = 256 * 1024
+"""Octets that both sides hold between them while a server says more than is taken: sockets, and what is read at a
+time."""
 MESSAGE: Final = b"Subject: x\r\n\r\nhello\r\n"
 
 
@@ -77,6 +81,8 @@ class Outcome:
     under_tls: every octet that it says under TLS.
     delivery: what became of the mail, if one was to be sent.
     words: the same for each recipient; by default all have the same.
+    deferred: of the recipients that are refused, those that are so for now: they and whoever was not sent to can be
+        tried again, and nobody else.
     messages: those that are retrieved whole, whether an error ends it or not; a sink gets each of them once.
     listed: how many messages are listed, where nothing else is done.
     fates: what is known of each message that was to be deleted, by its unique id.
@@ -99,6 +105,7 @@ class Outcome:
     under_tls: bytes = b""
     delivery: Delivery = Delivery.NOT_SENT
     words: tuple[Delivery, ...] = ()
+    deferred: tuple[str, ...] = ()
     messages: tuple[bytes, ...] = ()
     listed: int | None = None
     fates: Mapping[str, Fate] = field(default_factory=dict)

@@ -27,12 +27,7 @@ from functools import reduce
 from pathlib import Path
 from typing import Any, Final
 
-from mailwire import (
-    Endpoint,
-    MailwireError,
-    Receipt,
-    Transcript,
-)
+from mailwire import Delivery, Endpoint, MailwireError, Receipt, Transcript
 from mailwire.testing import ScriptedPeer
 from mailwire.testing.turns import drain_events
 from tests.clock import StandingClock
@@ -98,6 +93,7 @@ async def play(case: Case, deed: Deed, link: Link, read_log: Callable[[], str]) 
     assert not complaints
     growth = _peak_memory() - before
     assert growth <= case.outcome.growth << 20
+    print("TAKEN", case.name, peer.sent)
     assert case.outcome.taken is None or link == "port" or peer.sent <= case.outcome.taken
     _judge(case.outcome, ending, transcript)
     _judge_wire(case.outcome, peer)
@@ -142,7 +138,8 @@ def _judge(outcome: Outcome, ending: Ending, transcript: Transcript) -> None:
     assert ending.listed == outcome.listed
     assert ending.fates == outcome.fates
     assert ending.settled == outcome.settled
-    if ending.receipt is not None:
+    if ending.is_about_mail:
+        assert ending.receipt is not None
         _judge_receipt(outcome, ending.receipt)
     error = ending.error
     if error is None:
@@ -168,6 +165,9 @@ def _judge_receipt(outcome: Outcome, receipt: Receipt) -> None:
     words = tuple(entry.delivery for entry in receipt.recipients)
     assert receipt.delivery is outcome.delivery
     assert words == (outcome.words or (outcome.delivery,) * len(words))
+    assert tuple(entry.address for entry in receipt.deferred) == outcome.deferred
+    not_sent = [entry.address for entry in receipt.recipients if entry.delivery is Delivery.NOT_SENT]
+    assert sorted(entry.address for entry in receipt.retryable) == sorted([*not_sent, *outcome.deferred])
 
 
 def _judge_wire(outcome: Outcome, peer: ScriptedPeer) -> None:

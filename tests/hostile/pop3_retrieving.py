@@ -16,16 +16,13 @@ from mailwire import (
     RetrievalIncomplete,
 )
 from mailwire.testing import CLOSE, FIN, LISTEN, PACKET, RST, STALL, WITHHOLD, Beneath, Endless, Slow, Step, Tls
-from tests.hostile.case import EVERYWHERE, ONCE, PASSWORD, Case, Deed, Outcome, Surroundings, lines
+from tests.hostile.case import EVERYWHERE, ONCE, PASSWORD, UNDERWAY, Case, Deed, Outcome, Surroundings, lines
 
 __all__ = ["CASES"]
 
 SECURE: Final = {"protocol": "pop3", "tls": "implicit"}
 # What is said in the clear is no secret here.
 IN_CLEAR: Final = {"protocol": "pop3", "tls": "none", "auth": Password("bob", "public"), "allow_cleartext_auth": True}
-
-# Octets that both sides hold between them while a server says more than is taken: sockets, and what is read at a time.
-UNDERWAY: Final = 256 * 1024
 
 
 def opened(password: str) -> tuple[Step, ...]:

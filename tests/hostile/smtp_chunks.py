@@ -15,7 +15,7 @@ from mailwire import (
     SenderRefused,
 )
 from mailwire.testing import FIN, LISTEN, MAIL_DATA, NO_READING, RST, STALL, Endless, Hear, Slow, Step, Tls
-from tests.hostile.case import MESSAGE, Case, Outcome, lines
+from tests.hostile.case import MESSAGE, UNDERWAY, Case, Outcome, lines
 
 __all__ = ["CASES"]
 
@@ -131,12 +131,20 @@ CHUNKS: Final = [
     ),
     case("chunk-unknown", (*FIRST, "S: 500 what", LISTEN), DataRefused, SAID_FIRST, Delivery.REFUSED, message=LARGE),
     case("last-chunk-unknown", (*SENT, "S: 502 what", LISTEN), DataRefused, SAID_ALL, Delivery.REFUSED),
-    case("chunk-421", (*FIRST, "S: 421 closing", FIN), DataRefused, SAID_FIRST, Delivery.REFUSED, message=LARGE),
+    case(
+        "chunk-421",
+        (*FIRST, "S: 421 closing", FIN),
+        DataRefused,
+        SAID_FIRST,
+        Delivery.REFUSED,
+        message=LARGE,
+        deferred=BOTH[:1],
+    ),
     case("chunk-fin", (*FIRST, FIN), ConnectionLost, SAID_FIRST, message=LARGE),
     case("chunk-rst", (*FIRST, RST), ConnectionLost, SAID_FIRST, message=LARGE),
     case("chunk-garbage", (*FIRST, "S: what", LISTEN), RemoteProtocolError, SAID_FIRST, message=LARGE),
     case("chunk-354", (*FIRST, "S: 354 go", LISTEN), RemoteProtocolError, SAID_FIRST, message=LARGE),
-    case("chunk-endless", (*FIRST, Endless(b"250-x\r\n")), LimitExceeded, SAID_FIRST, message=LARGE),
+    case("chunk-endless", (*FIRST, Endless(b"250-x\r\n")), LimitExceeded, SAID_FIRST, message=LARGE, taken=UNDERWAY),
     case("chunk-stall", (*FIRST, STALL), DeadlineExceeded, SAID_FIRST, message=LARGE, seconds=300),
     case(
         "chunk-1Bps",
@@ -246,7 +254,9 @@ COUNTED: Final = [
         words=(ACCEPTED, REFUSED),
         said=SAID_BOTH + lines("QUIT"),
     ),
-    lmtp("all-full", "S: 452 full", "S: 552 full", STALL, error=DataRefused, words=(REFUSED, REFUSED)),
+    lmtp(
+        "all-full", "S: 452 full", "S: 552 full", STALL, error=DataRefused, words=(REFUSED, REFUSED), deferred=BOTH[:1]
+    ),
     lmtp("one-reply-too-few", "S: 250 for b", FIN, error=ConnectionLost, words=(ACCEPTED, UNKNOWN)),
     lmtp("one-reply-and-stall", "S: 250 for b", STALL, error=DeadlineExceeded, words=(ACCEPTED, UNKNOWN), seconds=600),
     lmtp(

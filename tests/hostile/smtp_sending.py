@@ -31,7 +31,7 @@ from mailwire.testing import (
     Step,
     Tls,
 )
-from tests.hostile.case import EVERYWHERE, MESSAGE, ONCE, Case, Deed, Octets, Outcome, Surroundings, lines
+from tests.hostile.case import EVERYWHERE, MESSAGE, ONCE, UNDERWAY, Case, Deed, Octets, Outcome, Surroundings, lines
 
 __all__ = ["CASES"]
 
@@ -99,17 +99,20 @@ def case(
 
 
 ENDLESS: Final = [
-    case("endless-line", (*GREETED, b"250-", Endless(b"a")), LimitExceeded, SAID_EHLO),
-    case("endless-multiline", (*GREETED, Endless(b"250-x\r\n")), LimitExceeded, SAID_EHLO),
-    case("endless-greeting", (Endless(b"220-mx\r\n"),), LimitExceeded, b""),
-    case("endless-reply-to-mail", (*READY, f"C: {MAIL}", Endless(b"250-x\r\n")), LimitExceeded, SAID_MAIL),
-    case("endless-verdict", (*SENT, Endless(b"250-x\r\n")), LimitExceeded, SAID_ALL, Delivery.UNKNOWN),
-    case(
-        "capability-flood",
-        (*GREETED, Endless(b"250-" + b"X" * 8000 + b"\r\n")),
-        LimitExceeded,
-        SAID_EHLO,
-    ),
+    case(name, script, LimitExceeded, said, delivery, taken=UNDERWAY, buffer_size=4096)
+    for name, script, said, delivery in (
+        ("endless-line", (*GREETED, b"250-", Endless(b"a")), SAID_EHLO, Delivery.NOT_SENT),
+        ("endless-multiline", (*GREETED, Endless(b"250-x\r\n")), SAID_EHLO, Delivery.NOT_SENT),
+        ("endless-greeting", (Endless(b"220-mx\r\n"),), b"", Delivery.NOT_SENT),
+        ("endless-reply-to-mail", (*READY, f"C: {MAIL}", Endless(b"250-x\r\n")), SAID_MAIL, Delivery.NOT_SENT),
+        ("endless-verdict", (*SENT, Endless(b"250-x\r\n")), SAID_ALL, Delivery.UNKNOWN),
+        (
+            "capability-flood",
+            (*GREETED, Endless(b"250-" + b"X" * 8000 + b"\r\n")),
+            SAID_EHLO,
+            Delivery.NOT_SENT,
+        ),
+    )
 ]
 
 GARBLED: Final = [
@@ -213,13 +216,21 @@ LEAVING: Final = [
         text="421 idle",
     ),
     case("idle-fin", (*READY, PACKET, FIN), ConnectionLost, SAID_EHLO, deeds=("client.send",)),
-    case("421-to-mail", (*READY, f"C: {MAIL}", "S: 421 busy", FIN), SenderRefused, SAID_MAIL, Delivery.REFUSED),
+    case(
+        "421-to-mail",
+        (*READY, f"C: {MAIL}", "S: 421 busy", FIN),
+        SenderRefused,
+        SAID_MAIL,
+        Delivery.REFUSED,
+        deferred=THREE[:1],
+    ),
     case(
         "421-to-rcpt",
         (*READY, f"C: {MAIL}", "S: 250 ok", f"C: {RCPT}", "S: 421 busy", FIN),
         RecipientsRefused,
         SAID_RCPT,
         Delivery.REFUSED,
+        deferred=THREE[:1],
     ),
     case(
         "421-in-a-group",
@@ -227,6 +238,7 @@ LEAVING: Final = [
         DataRefused,
         SAID_DATA,
         Delivery.REFUSED,
+        deferred=THREE[:1],
     ),
     case("421-for-a-verdict", (*SENT, "S: 421 busy", FIN), DataRefused, SAID_ALL, Delivery.UNKNOWN),
     case("fin-instead-of-dot-reply", (*SENT, FIN), ConnectionLost, SAID_ALL, Delivery.UNKNOWN),
@@ -298,6 +310,7 @@ PARTIAL: Final = [
         Delivery.ACCEPTED,
         recipients=THREE,
         words=(Delivery.ACCEPTED, Delivery.ACCEPTED, Delivery.REFUSED),
+        deferred=THREE[2:],
     ),
     case(
         "refused-at-the-end",
