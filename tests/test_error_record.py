@@ -1,5 +1,6 @@
 import copy
 import json
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -79,6 +80,14 @@ def test_an_attribute_of_somebody_else_is_no_record() -> None:
 def test_what_is_no_record_of_an_error_is_refused(spoilt: dict[str, Any]) -> None:
     with pytest.raises((TypeError, ValueError, AttributeError)):
         error_from_dict({**error_to_dict(ConnectionLost("gone")), **spoilt})
+
+
+def test_what_is_refused_is_quoted_in_part() -> None:
+    record = error_to_dict(ConnectionLost("gone"))
+    with pytest.raises(ValueError, match=r"^expected the name of an error of mailwire, got 'SystemExit'$"):
+        error_from_dict({**record, "kind": "SystemExit"})
+    with pytest.raises(ValueError, match=f"^expected what an error of mailwire carries, got '{'7' * 98}[.]0'$"):
+        error_from_dict({**record, "attributes": {"in_flight": Decimal("7" * 98 + ".01")}})
 
 
 @pytest.mark.parametrize("missing", ["kind", "text", "notes", "attributes"])

@@ -164,6 +164,13 @@ def test_an_error_says_what_it_was_told_to_say(error: MailwireError) -> None:
 
 
 @examples
+def test_what_an_error_is_made_of_is_what_it_carries(error: MailwireError) -> None:
+    made = type(error)("what happened", **vars(error))
+    assert str(made) == "what happened"
+    assert vars(made) == vars(error)
+
+
+@examples
 @pytest.mark.parametrize("again", [copy.copy, copy.deepcopy, lambda error: pickle.loads(pickle.dumps(error))])
 def test_an_error_can_be_copied_and_pickled_with_all_it_carries(error: MailwireError, again: object) -> None:
     assert callable(again)
@@ -292,6 +299,13 @@ def test_an_error_made_of_an_operating_systems_error_can_be_copied(kind: type[Ma
     error = kind("[Errno 111] Connection refused", **details)
     error.__cause__ = ConnectionRefusedError(111, "Connection refused")
     assert str(pickle.loads(pickle.dumps(error))) == "[Errno 111] Connection refused"
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_a_number_of_the_operating_system_is_copied_too(way: str) -> None:
+    copied = WAYS[way](ConnectionFailed(111, "Connection refused"))
+    assert isinstance(copied, ConnectionFailed)
+    assert (copied.errno, copied.strerror, str(copied)) == (111, "Connection refused", "[Errno 111] Connection refused")
 
 
 def test_what_an_error_carries_can_be_read() -> None:

@@ -51,10 +51,13 @@ _KEY: Final = "a key of so many octets is as good"
 _BLANK: Final = "that a message begins with a blank line was seen before"
 _HASH: Final = "both are as long as what the hash gives"
 _UNQUOTED: Final = "no letter is ever quoted in a URL"
+_NO_TEXT: Final = "what the credentials do not have, holds no line end, whatever stands for it"
 
 SAME: Final[dict[tuple[str, str], str]] = {
     ("smtp/rules", "if type(None) in _PLAIN:"): _SLOWER,
     ("smtp/rules", "if following is not None and type(None) in _PLAIN:"): _SLOWER,
+    ("endpoint", "getattr(credentials, name, None)"): _NO_TEXT,
+    ("endpoint", "getattr(credentials, name, 'XXXX')"): _NO_TEXT,
     ("smtp/commands", "if parameters is NO_PARAMETERS and (not parameters):"): _SLOWER,
     ("smtp/options", "_check_limit('a mail held for', self.hold_for, longest, 'FUTURERELEASE', least=None)"): _FALSE,
     ("message/addresses", "in_group = behind_group = None"): _FALSE,

@@ -54,6 +54,7 @@ TESTS: Final[dict[str, tuple[str, ...]]] = {
     "pop3/commands": ("pop3/test_commands.py",),
     "pop3/transaction": ("pop3/test_transaction.py", "pop3/test_commands.py", "pop3/test_connection.py"),
     "pop3/authorization": ("pop3/test_authorization.py", "pop3/test_commands.py"),
+    "endpoint": ("test_endpoint.py",),
     # The gate to TLS.
     "smtp/rules": ("smtp/test_rules.py",),
     "aio/initiation": (
@@ -80,6 +81,8 @@ TESTS: Final[dict[str, tuple[str, ...]]] = {
     "smtp/limits": ("smtp/test_limits.py",),
     "smtp/chunking_defects": ("smtp/test_chunking_defects.py",),
     "smtp/states": _SESSION,
+    "errors": ("test_errors.py",),
+    "error_record": ("test_error_record.py",),
     "message/envelope": ("message/test_envelope.py",),
     "one_call/sending": ("test_front.py", "aio/test_lmtp.py", "aio/test_mailing.py"),
     "aio/mailing": _MAILS,
