@@ -11,8 +11,11 @@ from tests.waiting import Loop, Poll, T, Waiter
 
 __all__ = ["Hang", "TimeLapse"]
 
-# Seconds for which the world is given a chance: a thread may be at work.
+# Seconds for which the world is given a chance: a thread may be at work. Where so much time would pass that it may be a
+# deadline, it is a better one: on a busy machine, the system may be late with what was written to a socket.
 _PATIENCE: Final = 0.0005
+_DEADLINE: Final = 10
+_DEADLINE_PATIENCE: Final = 0.02
 _LAST_PATIENCE: Final = 5
 _WAITS: Final = 50
 
@@ -46,7 +49,7 @@ class TimeLapse(Waiter):
         ready = poll(0)
         if timeout is not None and timeout <= _PATIENCE:
             ready = ready or poll(timeout)
-        elif not (ready := ready or poll(_PATIENCE)):
+        elif not (ready := ready or poll(_patience(timeout))):
             if timeout is None:
                 return self._hope(poll)
             self.ahead += timeout
@@ -63,3 +66,7 @@ class TimeLapse(Waiter):
 
     def _take_note(self, _: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
         self.faults.append(f"{context['message']}: {context.get('exception')!r}")
+
+
+def _patience(timeout: float | None) -> float:
+    return _PATIENCE if timeout is not None and timeout < _DEADLINE else _DEADLINE_PATIENCE
