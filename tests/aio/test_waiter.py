@@ -1,6 +1,8 @@
 """A waiter wakes its task in the turn that brings what the task waits for, and is a future to it in all else."""
 
 import asyncio
+import gc
+import weakref
 from contextvars import ContextVar
 
 import pytest
@@ -170,3 +172,25 @@ async def test_who_has_no_context_is_called_in_the_next_turn() -> None:
     await asyncio.sleep(0)
     await asyncio.sleep(0)
     assert seen == [waiter]
+
+
+async def test_what_it_raises_holds_nothing_that_only_a_search_for_cycles_would_free() -> None:
+    class Late(Exception):
+        pass
+
+    waiter, seen = Waiter(), list[object]()
+    task = await waiting_for(waiter, seen)
+    late = Late()
+    freed = weakref.ref(late)
+    gc.disable()
+    try:
+        waiter.wake(late)
+        del late
+        await asyncio.wait([task])
+        assert isinstance(task.exception(), Late)
+        del task
+        seen.clear()
+        await asyncio.sleep(0)
+        assert freed() is None
+    finally:
+        gc.enable()

@@ -71,7 +71,10 @@ class Waiter:
     def result(self) -> None:
         error, self._error = self._error, None
         if error is not None:
-            raise error
+            try:
+                raise error
+            finally:
+                del error  # this frame is in its traceback: each would keep the other, and all that it has passed
 
     def cancel(self, msg: Any | None = None) -> bool:
         if self._go_on is None:
