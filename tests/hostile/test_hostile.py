@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from mailwire.testing import Endless
 from tests.hostile import (
     mechanisms,
     pop3_auth,
@@ -132,6 +133,12 @@ def test_of_every_class_it_is_tried_that_a_connection_at_its_end_carries_no_othe
 def test_every_case_has_a_name_of_its_own(chapter: str) -> None:
     names = [case.name for case in CASES[chapter]]
     assert len(set(names)) == len(names)
+
+
+def test_of_every_server_that_goes_on_and_on_it_is_measured_how_much_is_taken() -> None:
+    endless = [case for cases in CASES.values() for case in cases if any(isinstance(it, Endless) for it in case.script)]
+    assert len(endless) > 10
+    assert not [case.name for case in endless if case.outcome.taken is None]
 
 
 def test_no_case_has_looser_bounds_but_these() -> None:
