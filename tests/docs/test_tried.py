@@ -29,6 +29,11 @@ def test_as_many_faults_happen_on_the_way_as_is_told() -> None:
     assert f"On the {clear} flows without TLS the {of_tls} faults of TLS ({clear * of_tls * places} runs)" in PAGE
 
 
+def test_calls_fail_in_as_many_flows_as_is_told() -> None:
+    fails = of_tests("faults.test_call_k_fails")
+    assert f"and the files of messages, in {len(fails.ALL)} flows, in {len(fails.KINDS)} ways" in PAGE
+
+
 def test_as_many_hostile_servers_are_met_as_is_told() -> None:
     hostile = of_tests("hostile.test_hostile")
     cases, plays = sum(map(len, hostile.CASES.values())), size(hostile.plays())

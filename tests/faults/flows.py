@@ -1,9 +1,12 @@
 """The flows that are led through a fault proxy: what each does, and what must be true of what it says in the end."""
 
+import io
 import ssl
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, Final
 
 from mailwire import (
@@ -19,11 +22,13 @@ from mailwire import (
     SMTPClient,
     SMTPPool,
 )
+from mailwire.message import MessageSource
 from mailwire.testing import Account, MailServer, client_context
 
 __all__ = [
     "BODY",
     "FLOWS",
+    "OF_THIS_MACHINE",
     "STORED",
     "Flow",
     "Run",
@@ -57,6 +62,7 @@ class Run:
     reports: what is known of each message that was to be deleted.
     errors: those by which a mail among others failed.
     doubts: those by which it is unknown whether something was deleted, which is no failure of the call.
+    open_file: how a file is opened that is given to the client open.
     """
 
     endpoint: Endpoint
@@ -67,6 +73,7 @@ class Run:
     committed: set[str] = field(default_factory=set)
     remaining: set[str] = field(default_factory=set)
     marked: set[str] = field(default_factory=set)
+    open_file: Callable[[Path], io.FileIO] = io.FileIO
 
 
 @dataclass(frozen=True)
@@ -75,6 +82,7 @@ class Flow:
 
     tls, protocol, auth: of the endpoint.
     mails: how many it sends.
+    is_local: whether it goes by a Unix socket.
     """
 
     play: Callable[[Run], Awaitable[None]]
@@ -83,15 +91,24 @@ class Flow:
     auth: bool = False
     mails: int = 0
     settings: Mapping[str, Any] = field(default_factory=dict)
+    is_local: bool = False
 
     @property
     def is_encrypted(self) -> bool:
         """Whether what passes cannot be altered unnoticed."""
         return self.tls != "none"
 
-    def endpoint(self, port: int, tls_context: ssl.SSLContext | None = None, host: str = "127.0.0.1") -> Endpoint:
-        """Return where it goes, at this port."""
+    def endpoint(
+        self,
+        port: int,
+        tls_context: ssl.SSLContext | None = None,
+        host: str = "127.0.0.1",
+        unix_path: str | None = None,
+    ) -> Endpoint:
+        """Return where it goes, at this port or path."""
         settings: dict[str, Any] = {"protocol": self.protocol, "tls": self.tls, **self.settings}
+        if unix_path is not None:
+            settings["unix_path"] = unix_path
         if self.auth:
             settings |= {"auth": Password("b", _PASSWORD), "allow_cleartext_auth": True}
         if self.is_encrypted:
@@ -103,10 +120,13 @@ class Flow:
         return {"smtp": server.smtp_port, "lmtp": server.lmtp_port, "pop3": server.pop3_port}[self.protocol]
 
 
-def make_server(flow: Flow, tls_context: ssl.SSLContext | None, *, implicit: bool = False) -> MailServer:
+def make_server(
+    flow: Flow, tls_context: ssl.SSLContext | None, *, implicit: bool = False, lmtp_path: str | None = None
+) -> MailServer:
     """Return the server for `flow`, not started: accounts, and mail in one of them; `implicit`: it speaks TLS alone."""
     accounts = [Account("b", _PASSWORD, RECIPIENTS[:1]), Account("c", _PASSWORD, RECIPIENTS[1:])]
-    server = MailServer(accounts, tls_context=tls_context, implicit_tls=implicit or flow.tls == "implicit")
+    is_implicit = implicit or flow.tls == "implicit"
+    server = MailServer(accounts, tls_context=tls_context, implicit_tls=is_implicit, lmtp_path=lmtp_path)
     if flow.protocol == "pop3":
         for uid, message in STORED.items():
             server.maildrop.put("b", message, uid=uid)
@@ -124,11 +144,24 @@ ENVELOPE: Final[dict[str, Any]] = {"sender": SENDER, "recipients": RECIPIENTS}
 
 
 async def sending(run: Run) -> None:
+    await _send(run, (mail(0), mail(1)))
+
+
+async def sending_files(run: Run) -> None:
+    with TemporaryDirectory() as folder:
+        path, other = (Path(folder) / str(number) for number in range(2))
+        path.write_bytes(mail(0))
+        other.write_bytes(mail(1))
+        with run.open_file(other) as opened:
+            await _send(run, (path, opened))
+
+
+async def _send(run: Run, messages: Iterable[MessageSource]) -> None:
     async with _client(run) as client:
-        for number in range(2):
+        for number, message in enumerate(messages):
             client.last_receipt = None
             try:
-                receipt = await client.send(mail(number), **ENVELOPE)
+                receipt = await client.send(message, **ENVELOPE)
                 assert receipt is client.last_receipt
             finally:
                 if client.last_receipt is not None:
@@ -206,6 +239,14 @@ FLOWS: Final[Mapping[str, Flow]] = {
     "POP3 commit": Flow(committing, protocol="pop3", auth=True),
     "STLS commit": Flow(committing, protocol="pop3", tls="starttls", auth=True),
 }
+
+"""What is led through a fault proxy."""
+
+OF_THIS_MACHINE: Final[Mapping[str, Flow]] = {
+    "LMTP by a Unix socket": Flow(sending, protocol="lmtp", mails=2, is_local=True),
+    "messages from files": Flow(sending_files, mails=2),
+}
+"""What has to do with more than a connection to somewhere else."""
 
 
 # What must be true
