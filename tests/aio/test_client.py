@@ -1,4 +1,5 @@
 import asyncio
+import logging
 import socket
 from collections.abc import AsyncIterator
 from typing import Any
@@ -23,8 +24,9 @@ from mailwire import (
     Transcript,
 )
 from mailwire.pop3 import Noop as Pop3Noop
-from mailwire.smtp import Noop, Vrfy
-from mailwire.testing import CLOSE, FIN, LISTEN, PACKET, RST, STALL, Answers, ScriptedPeer, Step
+from mailwire.sasl import Plain
+from mailwire.smtp import Auth, Noop, Vrfy
+from mailwire.testing import CLOSE, FIN, LISTEN, PACKET, RST, STALL, Answers, ScriptedPeer, Step, Tls
 from mailwire.testing.turns import drain_events, turns
 from tests.aio.dialogues import (
     CANARY,
@@ -139,14 +141,14 @@ async def test_a_closed_client_can_be_connected_again() -> None:
 
 async def test_a_connected_client_is_not_connected_again() -> None:
     async with ScriptedPeer(*READY, "C: NOOP", "S: 250 ok", *QUIT) as peer, SMTPClient(peer.endpoint()) as client:
-        with pytest.raises(LocalProtocolError, match="is connected to smtp://localhost:25 already"):
+        with pytest.raises(LocalProtocolError, match=r"^the client is connected to smtp://localhost:25 already$"):
             await client.connect()
         await client.execute(Noop())
 
 
 async def test_a_call_needs_a_connection() -> None:
     client = SMTPClient("smtp://example.org")
-    with pytest.raises(LocalProtocolError, match=r"not connected: connect\(\) first"):
+    with pytest.raises(LocalProtocolError, match=r"^the client is not connected: connect\(\) first$"):
         await client.execute(Noop())
 
 
@@ -186,14 +188,19 @@ async def test_a_client_cannot_be_used_by_the_hook_that_connects_it() -> None:
         raise AssertionError("this is never reached")
 
     client = SMTPClient(Endpoint("localhost", tls="none", connect=connect))
-    with pytest.raises(LocalProtocolError, match="another call of this same task uses the connection"):
+    with pytest.raises(
+        LocalProtocolError, match=r"^another call of this same task uses the connection: finish it first$"
+    ):
         await client.connect()
 
 
 async def test_the_source_of_a_message_cannot_wait_for_the_connection_that_it_goes_over() -> None:
     async def source() -> AsyncIterator[bytes]:
         yield b"Subject: x\r\n\r\n"
-        with pytest.raises(LocalProtocolError, match="the source of a message waits for the connection"):
+        with pytest.raises(
+            LocalProtocolError,
+            match=r"^the source of a message waits for the connection over which that is being sent$",
+        ):
             await client.send(MESSAGE, **ENVELOPE)
         yield b"hello\r\n"
 
@@ -201,6 +208,80 @@ async def test_the_source_of_a_message_cannot_wait_for_the_connection_that_it_go
         receipt = await client.send(source(), **ENVELOPE)
         assert receipt.delivery is Delivery.ACCEPTED
         assert (await client.send(MESSAGE, **ENVELOPE)).delivery is Delivery.ACCEPTED
+
+
+async def test_a_client_tells_which_task_reads_the_message_that_it_sends() -> None:
+    async def source() -> AsyncIterator[bytes]:
+        yield MESSAGE
+        fed_by.append(client.is_fed_by(asyncio.current_task()))
+        fed_by.append(client.is_fed_by(bystander))
+        fed_by.append(client.is_fed_by(None))
+
+    fed_by: list[bool] = []
+    bystander = asyncio.create_task(asyncio.sleep(0))
+    async with ScriptedPeer("S: 220 mx", Answers(SMTP_ANSWERS)) as peer, SMTPClient(peer.endpoint()) as client:
+        assert not client.is_fed_by(None)
+        await client.send(source(), **ENVELOPE)
+        assert not client.is_fed_by(asyncio.current_task())
+    assert fed_by == [True, False, False]
+    await bystander
+
+
+async def test_a_client_that_is_cut_while_it_connects_is_not_connected() -> None:
+    async def connect() -> socket.socket:
+        client.abort()
+        return await peer.connect()
+
+    async with ScriptedPeer("S: 220 mx", Answers(SMTP_ANSWERS), LISTEN) as peer:
+        client = SMTPClient(peer.endpoint().replace(connect=connect))
+        with pytest.raises(ConnectionLost, match=r"^the connection was cut by abort\(\)$"):
+            await client.connect()
+        assert not client.is_connected
+    assert peer.commands == []
+
+
+async def test_what_a_link_in_the_clear_would_give_away_is_told_with_what_to_do() -> None:
+    async with ScriptedPeer(*extensions("AUTH PLAIN"), *QUIT) as peer, SMTPClient(peer.endpoint()) as client:
+        with pytest.raises(SecurityError) as caught:
+            await client.execute(Auth(Plain(CREDENTIALS)))
+    assert str(caught.value) == (
+        "AUTH PLAIN **** would give the credentials away in the clear: use implicit TLS or STARTTLS, or write "
+        "allow_cleartext_auth=True if the link is safe all the same"
+    )
+
+
+async def test_under_tls_a_client_tells_what_was_negotiated_as_long_as_it_is_connected() -> None:
+    async with ScriptedPeer(Tls(), *READY, *QUIT) as peer:
+        client = SMTPClient(peer.endpoint(tls="implicit"))
+        assert client.tls is None
+        async with client:
+            assert client.tls is not None
+            assert client.tls.is_verified
+        assert client.tls is None
+
+
+# Being logged
+
+
+async def test_what_is_said_and_heard_is_logged_from_the_call_on_that_finds_it_wanted(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    script = ("C: NOOP", "S: 250 one", "C: NOOP", "S: 250-two", "S: 250 lines", "C: NOOP", "S: 250 three")
+    async with ScriptedPeer(*READY, *script, LISTEN) as peer:
+        client = SMTPClient(peer.endpoint())
+        with caplog.at_level(logging.DEBUG, "mailwire.smtp"):
+            await client.connect()
+        with caplog.at_level(logging.INFO, "mailwire.smtp"):
+            await client.execute(Noop())
+        with caplog.at_level(logging.DEBUG, "mailwire.smtp"):
+            await client.execute(Noop())
+        await client.execute(Noop())
+        client.abort()
+    assert [(record.name, record.levelname, record.message) for record in caplog.records] == [
+        ("mailwire.smtp", "DEBUG", f"smtp://localhost:25 {line}")
+        for line in ("S: 220 mx", "C: EHLO [127.0.0.1]", "S: 250 mx", "C: NOOP", "S: 250-two", "S: 250 lines")
+    ]
+    assert client.transcript.tail(4) == ("C: NOOP", "S: 250-two", "S: 250 lines", "C: NOOP", "S: 250 three")
 
 
 # Being shared
@@ -442,6 +523,18 @@ async def test_a_client_whose_retrieval_was_cancelled_outside_of_it_can_be_conne
             await consuming
         async with asyncio.timeout(1), client:
             assert len(await client.listing()) == 2
+
+
+async def test_a_client_stands_until_the_server_goes_or_says_something() -> None:
+    for end, stands in ((LISTEN, True), (FIN, False), ("S: 421 idle", False)):
+        async with ScriptedPeer(*READY, PACKET, end) as peer:
+            client = SMTPClient(peer.endpoint())
+            await client.connect()
+            await drain_events()
+            assert client.stands() is stands
+            assert client.is_connected is stands
+            client.abort()
+            assert not client.stands()
 
 
 def test_a_client_that_was_never_connected_does_not_stand() -> None:
