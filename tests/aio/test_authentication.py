@@ -11,6 +11,7 @@ import pytest
 from mailwire import (
     Anonymous,
     AuthenticationFailed,
+    DeadlineExceeded,
     Endpoint,
     External,
     LocalProtocolError,
@@ -23,11 +24,13 @@ from mailwire import (
     SecurityError,
     ServerUnproven,
     SMTPClient,
+    Timeouts,
     pop3,
     sasl,
     smtp,
 )
-from mailwire.sasl import Mechanism
+from mailwire.aio.authentication import MechanismUnavailable, TokenRefused, authenticate
+from mailwire.sasl import Mechanism, Situation
 from mailwire.sasl.keys import Keys
 from mailwire.sasl.work import Work
 from mailwire.testing import (
@@ -223,6 +226,7 @@ async def test_refused_credentials_are_not_presented_by_another_mechanism(answer
         with pytest.raises(AuthenticationFailed) as caught:
             await login(peer, "smtp")
     assert caught.value.is_transient is answer.startswith("4")
+    assert caught.value.command == "AUTH PLAIN ****"
 
 
 @pytest.mark.parametrize(
@@ -278,6 +282,7 @@ async def test_credentials_that_no_mechanism_can_present_are_told_without_being_
         with pytest.raises(AuthenticationFailed, match=r"LOGIN cannot present these credentials: .* authzid") as caught:
             await login(peer, protocol, auth)
     assert CANARY not in str(caught.value)
+    assert caught.value.command == "AUTH LOGIN"
     assert b"AUTH" not in peer.wire
 
 
@@ -723,6 +728,106 @@ async def test_a_token_provider_that_fails_is_told_as_it_fails(protocol: str) ->
         with pytest.raises(LookupError, match="cupboard"):
             await login(peer, protocol, OAuthToken("bob", provide))
     assert b"AUTH" not in peer.wire
+
+
+async def test_a_token_goes_with_the_host_and_the_port_that_were_asked_for(protocol: str) -> None:
+    port = {"smtp": 25, "pop3": 110}[protocol]
+    message = f"n,a=bob,\x01host=localhost\x01port={port}\x01auth=Bearer {TOKEN}\x01\x01"
+    command = f"C: AUTH OAUTHBEARER {base64.b64encode(message.encode()).decode()}"
+    async with ScriptedPeer(*offer(protocol, "OAUTHBEARER"), command, refusal(protocol)) as peer:
+        with pytest.raises(AuthenticationFailed):
+            await login(peer, protocol, BEARER)
+
+
+# The choice by itself
+
+
+class Attempts:
+    """Notes what is tried; the server refuses it as `refusal` says."""
+
+    def __init__(self, refusal: type[MechanismUnavailable | TokenRefused] | None = None) -> None:
+        self.tried: list[tuple[str, Mechanism | None]] = []
+        self._refusal = refusal
+
+    async def __call__(self, name: str, mechanism: Mechanism | None) -> None:
+        self.tried.append((name, mechanism))
+        if self._refusal is not None:
+            raise self._refusal(AuthenticationFailed(f"{name}: no", command=name, answer=smtp.Reply(535, (b"no",))))
+
+
+SERVER = Endpoint("mx.example.org", tls="none", auth=PASSWORD)
+SAFE = "use implicit TLS or STARTTLS, or write allow_cleartext_auth=True if the link is safe all the same"
+
+
+@pytest.mark.parametrize(("offered", "shown"), [((), "none"), (("X-ONE", "X-TWO"), "X-ONE, X-TWO")])
+async def test_where_there_is_no_mechanism_it_is_told_what_there_is(offered: tuple[str, ...], shown: str) -> None:
+    attempts, situation = Attempts(), Situation(offered, True, {})
+    with pytest.raises(AuthenticationFailed) as caught:
+        await authenticate(SERVER, PASSWORD, situation, attempts)
+    assert str(caught.value) == (
+        f"smtp://mx.example.org:25 offers no mechanism for Password that may be used: it has {shown}"
+    )
+    assert caught.value.command == "AUTH"
+    with pytest.raises(AuthenticationFailed) as caught:
+        await authenticate(SERVER, Whisper, situation, attempts)
+    assert str(caught.value) == f"smtp://mx.example.org:25 does not offer X-WHISPER: it has {shown}"
+    assert caught.value.command == "AUTH X-WHISPER"
+    remembering = SERVER.replace(auth_preferences=Preferences(remembered="SCRAM-SHA-256"))
+    with pytest.raises(SecurityError) as unsafe:
+        await authenticate(remembering, PASSWORD, situation, attempts)
+    assert str(unsafe.value) == (
+        f"smtp://mx.example.org:25 offers nothing as good as SCRAM-SHA-256 any more, it has {shown}: "
+        "somebody may be answering in its place"
+    )
+    assert attempts.tried == []
+
+
+async def test_what_would_give_the_credentials_away_is_told_with_what_to_do() -> None:
+    attempts, situation = Attempts(), Situation(("PLAIN",), False, {})
+    with pytest.raises(SecurityError) as caught:
+        await authenticate(SERVER, PASSWORD, situation, attempts)
+    assert str(caught.value) == (
+        f"smtp://mx.example.org:25 offers only mechanisms that would give the credentials away in the clear: {SAFE}"
+    )
+    with pytest.raises(SecurityError) as caught:
+        await authenticate(SERVER, lambda: sasl.Plain(PASSWORD), situation, attempts)
+    assert str(caught.value) == f"PLAIN would give the credentials away in the clear: {SAFE}"
+    assert attempts.tried == []
+
+
+async def test_a_mechanism_of_ones_own_is_tried_by_its_name() -> None:
+    attempts, own = Attempts(), Whisper()
+    assert await authenticate(SERVER, lambda: own, Situation(("X-WHISPER",), False, {}), attempts) == "X-WHISPER"
+    assert attempts.tried == [("X-WHISPER", own)]
+
+
+async def test_a_token_that_was_refused_is_not_presented_again() -> None:
+    attempts = Attempts(TokenRefused)
+    provide, asked = provider("expired")
+    with pytest.raises(AuthenticationFailed, match=r"^XOAUTH2: no$"):
+        await authenticate(SERVER, OAuthToken("bob", provide), Situation(("XOAUTH2",), True, {}), attempts)
+    assert len(asked) == 2
+    assert len(attempts.tried) == 1
+
+
+async def test_a_provider_of_tokens_has_as_long_as_the_endpoint_says() -> None:
+    async def provide(_refused: sasl.OAuthFailure | None) -> str:
+        await asyncio.Event().wait()
+        return TOKEN
+
+    endpoint = SERVER.replace(timeouts=Timeouts(token=0.01))
+    with pytest.raises(DeadlineExceeded, match="no access token came"):
+        async with asyncio.timeout(2):
+            await authenticate(endpoint, OAuthToken("bob", provide), Situation(("XOAUTH2",), True, {}), Attempts())
+
+
+@pytest.mark.parametrize("kind", [TokenRefused, MechanismUnavailable])
+def test_what_leads_to_another_attempt_says_what_the_error_says(
+    kind: type[TokenRefused | MechanismUnavailable],
+) -> None:
+    error = AuthenticationFailed("AUTH PLAIN: 504 no", command="AUTH PLAIN")
+    assert str(kind(error)) == "AUTH PLAIN: 504 no"
+    assert kind(error).error is error
 
 
 # Refusals by hand

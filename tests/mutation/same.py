@@ -7,6 +7,7 @@ __all__ = ["SAME"]
 
 _SLOWER: Final = "a short cut is not taken, and the long way leads to the same"
 _FALSE: Final = "None is as false as False, and is asked for no more than that"
+_EMPTY: Final = "an empty text is no error and no token, as None is none, and is asked for no more than that"
 _CASE: Final = "keywords are found in any case"
 
 _TAKEN: Final = "of a MAIL that was taken nothing more is asked"
@@ -66,6 +67,8 @@ SAME: Final[dict[tuple[str, str], str]] = {
     ("aio/initiation", "session.has_heard = None"): _FALSE,
     ("aio/initiation", "self._dialogue.knows_ehlo = None"): _FALSE,
     ("aio/initiation", "if 'starttls' not in self._extensions:"): _CASE,
+    ("aio/authentication", "authenticate: problem: AuthenticationFailed | None = ''"): _EMPTY,
+    ("aio/authentication", "known: OAuthToken | None = ''"): _EMPTY,
     ("smtp/outcome", "heard.mail = None"): _TAKEN,
     ("smtp/outcome", "replies[2 if begins_anew else 1:], strict=None)"): _FALSE,
     ("smtp/outcome", "replies[2 if begins_anew else 1:])]"): _FALSE,

@@ -63,6 +63,10 @@ TESTS: Final[dict[str, tuple[str, ...]]] = {
         "aio/test_sending.py::test_requiretls_is_nothing_to_ask_of_a_server_that_proves_nothing",
     ),
     "aio/tls": ("aio/test_tls.py", "aio/test_client.py"),
+    "aio/authentication": (
+        *("aio/test_authentication.py", "aio/test_tokens.py"),
+        "aio/test_client.py::test_a_password_does_not_cross_an_open_link_unasked_for",
+    ),
     "smtp/connection": (*_SESSION, *_TRANSACTION),
     "pop3/connection": _POP3_SESSION,
     "pop3/answers": _POP3_SESSION,
