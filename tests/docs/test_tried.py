@@ -50,6 +50,9 @@ def test_dialogues_are_cut_as_often_as_is_told() -> None:
     clear = 2 * sum(places.values())  # by FIN, and by RST
     encrypted = 2 * sum(count for (_, is_starttls), count in places.items() if not is_starttls)
     assert f"by FIN and by RST: {clear:,} times in the clear, STARTTLS included, {encrypted:,} under TLS" in PAGE
+    machines = of_tests("transcripts.test_machines_on_sockets")
+    alone = 2 * sum(size(chain(*machines.places_of(story))) for story in machines.ALONE)
+    assert f"the other {others} by the machines over a stream, {alone:,} times on either" in PAGE
 
 
 def test_as_many_squares_are_planted_as_is_told() -> None:

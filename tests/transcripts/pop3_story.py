@@ -108,6 +108,12 @@ class POP3Story:
         said = [[line for line in turn if lines[:1] == [line] and lines.pop(0)] for turn in turns]
         return [list(map(self.command, turn)) for turn in said if turn]
 
+    def make_program(self, connection: Connection) -> Program:
+        """What says the commands over `connection`."""
+        if "in flights" in self.story.options:
+            return _InFlights(connection, self.flights())
+        return Program(connection, self.commands())
+
     @property
     def credentials(self) -> Password:
         """Those of the transcript; any, where it says none."""
@@ -212,7 +218,5 @@ def play(
 ) -> tuple[Replay[Event], Connection]:
     """Drive a client that says what the story says through its transcript, or through another one."""
     connection = Connection()
-    program = Program(connection, story.commands())
-    if "in flights" in story.story.options:
-        program = _InFlights(connection, story.flights())
+    program = story.make_program(connection)
     return replay(transcript or story.story.transcript, connection, program, cuts), connection

@@ -2,7 +2,7 @@
 
 import re
 from base64 import b64decode
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Final, Literal
 
@@ -12,7 +12,7 @@ from tests.replay import Replay, Transcript, replay
 from tests.smtp.sessions import B, Mail, Sender
 from tests.transcripts.story import Story
 
-__all__ = ["Answer", "SMTPStory", "answers_in", "nonsense_in", "play", "told"]
+__all__ = ["Answer", "SMTPStory", "answers_in", "nonsense_in", "play", "told", "told_of"]
 
 _LINE: Final = re.compile(rb"([2-5][0-9][0-9])(?:([ -])([^\0]*))?", re.DOTALL)
 _PATH: Final = re.compile(rb"(?:MAIL FROM|RCPT TO):<([^>]*)>(.*)")
@@ -235,8 +235,13 @@ def play(
 
 def told(result: Replay[Event]) -> list[tuple[str, int, tuple[bytes, ...]]]:
     """The replies that were told, each with the first word of what it answers."""
+    return told_of(result.events)
+
+
+def told_of(events: Iterable[Event]) -> list[tuple[str, int, tuple[bytes, ...]]]:
+    """The same of the events themselves."""
     return [
         (str(event.command).split(" ")[0], event.reply.code, event.reply.lines)
-        for event in result.events
+        for event in events
         if isinstance(event, ReplyReceived)
     ]
