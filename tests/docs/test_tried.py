@@ -25,8 +25,6 @@ def test_as_many_faults_happen_on_the_way_as_is_told() -> None:
     faults, places = len(matrix.FAULTS), len(matrix.POSITIONS)
     runs = faults * len(flows) * places
     assert f"{faults} faults of a connection x {len(flows)} flows x {places} places = {runs:,}." in PAGE
-    clear, of_tls = sum(not flow.is_encrypted for flow in flows), len(matrix.OF_TLS)
-    assert f"On the {clear} flows without TLS the {of_tls} faults of TLS ({clear * of_tls * places} runs)" in PAGE
 
 
 def test_calls_fail_in_as_many_flows_as_is_told() -> None:

@@ -55,7 +55,9 @@ __all__ = [
     "FAULTS",
     "OF_TLS",
     "POSITIONS",
+    "is_another",
     "lead",
+    "lead_to_swapped_replies",
     "may_be_missed",
     "must_fail",
     "open_files",
@@ -225,8 +227,15 @@ FATAL: Final = (
 FATAL_TO_TLS: Final = ("insertion", "bit flip", "bit flip of the client")
 # But of a mail in a run nothing was sent yet, where the server says no word of what decides: it moves, and is taken.
 MOVES: Final = {("send_all", "end without close_notify", 2), ("pool", "end without close_notify", 2)}
-# Where there is no TLS, these hit what there is in its place, and are other faults.
+# Where there is no TLS, these hit what there is in its place, and are other faults; so is the first of them where no
+# go-ahead is asked for.
 OF_TLS: Final = ("plaintext behind the go-ahead", "end without close_notify", "withheld close_notify")
+
+
+def is_another(flow_name: str, fault_name: str) -> bool:
+    """Whether a fault of TLS is another under its name in this flow, which has nothing for it to hit."""
+    has_go_ahead = FLOWS[flow_name].tls == "starttls"
+    return fault_name in OF_TLS and not (has_go_ahead if fault_name == OF_TLS[0] else FLOWS[flow_name].is_encrypted)
 
 
 def must_fail(flow_name: str, fault_name: str, position: int) -> bool:
@@ -258,6 +267,17 @@ def lead(flow_name: str, fault_name: str, position: int, loop: str = "asyncio") 
     )
 
 
+def lead_to_swapped_replies(flow: Flow, number: int, error: type[MailwireError] | None, loop: str) -> None:
+    """Lead `flow` to a server whose reply of this number, counted in lines, comes behind the next one.
+
+    error: by which it must end; None where no mail may fail by it. What is said of the mails must be right
+        either way, as if nothing had been altered.
+    """
+    errors = set() if error is None else {error}
+    faults = [SwappedLines(number)]
+    _run(_Trial(flow, faults, errors, error is not None, _context("localhost"), False, is_intact=True), loop)
+
+
 @dataclass(frozen=True)
 class _Trial:
     """A flow, and what goes wrong with it.
@@ -265,6 +285,7 @@ class _Trial:
     errors: by which it may end.
     must_fail: whether it must end by one.
     is_other: whether the certificate is not the server's.
+    is_intact: whether what is said must be right, though it was altered on the way.
     """
 
     flow: Flow
@@ -273,6 +294,7 @@ class _Trial:
     must_fail: bool
     tls_context: ssl.SSLContext
     is_other: bool
+    is_intact: bool = False
 
     def server(self) -> MailServer:
         # Where the client knows nothing of TLS, the server with another certificate knows of nothing else.
@@ -296,7 +318,8 @@ def _run(trial: _Trial, loop: str) -> None:
 
 async def _play(trial: _Trial) -> None:
     flow, faults, server = trial.flow, trial.faults, trial.server()
-    is_intact = flow.is_encrypted or not any(isinstance(fault, _FORGING) for fault in faults)
+    is_forged = any(isinstance(fault, _FORGING) for fault in faults)
+    is_intact = flow.is_encrypted or trial.is_intact or not is_forged
     async with server, FaultProxy(flow.port(server), lambda number, chance: faults) as proxy:
         others = asyncio.all_tasks()
         run = Run(flow.endpoint(proxy.port))

@@ -2,13 +2,27 @@
 comes of it is an error for such a fault, which must come where the fault is fatal, and nobody lies."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
 import pytest
 
+from mailwire import MailwireError, RemoteProtocolError
 from tests.faults.flows import FLOWS
-from tests.faults.matrix import ERRORS, FATAL, FATAL_TO_TLS, FAULTS, OF_TLS, POSITIONS, lead, may_be_missed, must_fail
+from tests.faults.matrix import (
+    ERRORS,
+    FATAL,
+    FATAL_TO_TLS,
+    FAULTS,
+    OF_TLS,
+    POSITIONS,
+    is_another,
+    lead,
+    lead_to_swapped_replies,
+    may_be_missed,
+    must_fail,
+)
 from tests.integration.conftest import demand_libraries
 
 PAGES: Final = Path(__file__).parents[2] / "docs"
@@ -54,12 +68,35 @@ def test_most_of_what_is_fatal_is_so_at_each_place_of_each_flow() -> None:
 
 def test_as_few_as_the_page_on_reliability_says_are_not_what_they_are_called() -> None:
     trials = [(flow, fault, place) for flow in FLOWS for fault in FAULTS for place in POSITIONS]
-    others = [flow for flow, fault, _ in trials if fault in OF_TLS and not FLOWS[flow].is_encrypted]
+    others = [flow for flow, fault, _ in trials if is_another(flow, fault)]
+    clear = [flow for flow in FLOWS if not FLOWS[flow].is_encrypted]
     missed = sum(may_be_missed(*trial) for trial in trials)
     page = " ".join((PAGES / "explanation" / "reliability.md").read_text("utf-8").split())
     assert f"x {len(POSITIONS)} places = {len(trials):,}." in page
     assert f"but for {missed} that count lines where TLS hides them" in page
-    assert f"On the {len({*others})} flows without TLS the {len(OF_TLS)} faults of TLS ({len(others)} runs) are" in page
+    assert {*others} == {*clear, "implicit TLS"}
+    assert (
+        f"On the {len(clear)} flows without TLS the {len(OF_TLS)} faults of TLS, and on the one with TLS from" in page
+    )
+    assert f"({len(others)} runs), are other faults under another name" in page
+
+
+@pytest.mark.parametrize(
+    ("by_chunks", "number", "error"),
+    [
+        # The replies to MAIL and RCPT, to two RCPT, and to a whole message and what was sent behind it.
+        *((True, number, None) for number in (16, 17, 19)),
+        # The same to a message and to MAIL; and those to RCPT and DATA, of the first mail of a connection, and of the
+        # second: that one is not sent, and goes by another connection, of which it is the first.
+        (False, 20, None),
+        (False, 18, RemoteProtocolError),
+        (False, 23, None),
+    ],
+)
+def test_of_mails_in_a_row_nothing_wrong_is_said_where_two_replies_change_places(
+    by_chunks: bool, number: int, error: type[MailwireError] | None, loop: str
+) -> None:
+    lead_to_swapped_replies(replace(FLOWS["send_all"], settings={"use_chunking": by_chunks}), number, error, loop)
 
 
 def test_every_flow_is_among_those_that_are_tried() -> None:
