@@ -55,10 +55,19 @@ def test_unique_ids_are_kept_as_they_are(uids: list[str | None]) -> None:
     assert list(made) == uids
     assert [made[place] for place in range(len(made))] == uids
     assert [made.octets(place).decode() or None for place in range(len(made))] == uids
+    assert made.unknown == uids.count(None)
     shared = made.shared()
     twice = [uid is not None and uids.count(uid) > 1 for uid in uids]
     assert (shared is not None) == any(twice)
     assert shared is None or list(map(bool, shared)) == twice
+
+
+def test_a_column_may_begin_with_unique_ids_that_are_unknown() -> None:
+    made = UniqueIdColumn(3)
+    made.append(b"")  # the octets of one that is unknown
+    made.append(b"a")
+    assert list(made) == [None, None, None, None, "a"]
+    assert made.unknown == 4
 
 
 def test_many_unique_ids_are_iterated_over() -> None:
@@ -75,3 +84,17 @@ def test_unknown_ids_are_shared_by_nobody(unknown: int) -> None:
     made.append(b"b")
     made.append(b"a")
     assert made.shared() is None
+
+
+def test_unique_ids_that_are_shared_are_found_in_many_parts(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("mailwire.pop3.columns._COMPARED", 2)
+    made = UniqueIdColumn()
+    for uid in (b"c", b"a", b"b", b"a", b"d", b"e", b"c"):
+        made.append(uid)
+    assert made.shared() == bytes([1, 1, 0, 1, 0, 0, 1])
+
+
+def test_two_that_come_together_are_found_to_be_the_same() -> None:
+    made = UniqueIdColumn()
+    made.extend([b"a", b"a"], [1, 1])
+    assert made.shared() == bytes([1, 1])
