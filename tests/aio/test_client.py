@@ -23,6 +23,7 @@ from mailwire import (
     Timeouts,
     Transcript,
 )
+from mailwire.aio.retrieval import Retrieval
 from mailwire.pop3 import Noop as Pop3Noop
 from mailwire.sasl import Plain
 from mailwire.smtp import Auth, Noop, Vrfy
@@ -81,7 +82,9 @@ async def test_a_client_is_connected_from_connect_to_quit() -> None:
     async with ScriptedPeer(*READY, *QUIT) as peer:
         client = SMTPClient(peer.endpoint())
         connected = [client.is_connected]
+        assert client.mechanism is None
         await client.connect()
+        assert client.mechanism is None
         connected.append(client.is_connected)
         await client.quit()
         connected.append(client.is_connected)
@@ -158,6 +161,7 @@ async def test_a_failed_connect_leaves_nothing_connected() -> None:
         with pytest.raises(ReplyError, match="554 no"):
             await client.connect()
         assert not client.is_connected
+        assert client.mechanism is None
 
 
 async def test_a_connection_that_cannot_be_made_leaves_nothing_connected() -> None:
@@ -234,6 +238,7 @@ async def test_a_client_that_is_cut_while_it_connects_is_not_connected() -> None
 
     async with ScriptedPeer("S: 220 mx", Answers(SMTP_ANSWERS), LISTEN) as peer:
         client = SMTPClient(peer.endpoint().replace(connect=connect))
+        client.abort()  # what was cut before, is no reason
         with pytest.raises(ConnectionLost, match=r"^the connection was cut by abort\(\)$"):
             await client.connect()
         assert not client.is_connected
@@ -413,8 +418,9 @@ async def test_what_an_idle_server_said_is_looked_at_before_anything_is_asked(
         client = SMTPClient(peer.endpoint())
         await client.connect()
         await drain_events()
-        with pytest.raises(error, match=text):
+        with pytest.raises(error, match=text) as caught:
             await client.execute(Noop())
+        assert caught.value.transcript[:3] == ("S: 220 mx", "C: EHLO [127.0.0.1]", "S: 250 mx")
         assert not client.is_connected
     assert b"NOOP" not in peer.wire
 
@@ -496,6 +502,32 @@ async def test_a_client_whose_retrieval_was_left_by_a_task_that_ended_can_be_use
         assert await asyncio.create_task(take_one(client)) == b"first\r\n"
         async with asyncio.timeout(1):
             assert (await client.execute(Pop3Noop())).text == "noop"
+        client.abort()
+
+
+async def test_tasks_that_each_leave_a_retrieval_do_not_wait_for_each_other() -> None:
+    async with ScriptedPeer("S: +OK pop", Answers(POP3_ANSWERS), LISTEN) as peer:
+        client = POP3Client(peer.endpoint(protocol="pop3", auth=CREDENTIALS, allow_cleartext_auth=True))
+        await client.connect()
+        async with asyncio.timeout(2):
+            taking = [asyncio.create_task(take_one(client)) for _ in range(3)]
+            assert await asyncio.gather(*taking) == [b"first\r\n"] * 3
+        client.abort()
+
+
+async def test_a_retrieval_that_nobody_waits_for_is_gone_on_with_by_another_task() -> None:
+    async def begin() -> Retrieval:
+        return client.retrieve(await client.listing())
+
+    async def take() -> bytes:
+        return await (await anext(retrieval)).read()
+
+    async with ScriptedPeer("S: +OK pop", Answers(POP3_ANSWERS), LISTEN) as peer:
+        client = POP3Client(peer.endpoint(protocol="pop3", auth=CREDENTIALS, allow_cleartext_auth=True))
+        await client.connect()
+        retrieval = await asyncio.create_task(begin())
+        taken = [await asyncio.create_task(take()) for _ in range(2)]
+        assert taken == [b"first\r\n", b"other\r\n"]
         client.abort()
 
 

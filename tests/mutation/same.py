@@ -8,6 +8,8 @@ __all__ = ["SAME"]
 _SLOWER: Final = "a short cut is not taken, and the long way leads to the same"
 _FALSE: Final = "None is as false as False, and is asked for no more than that"
 _EMPTY: Final = "an empty text is no error and no token, as None is none, and is asked for no more than that"
+_COUNTED: Final = "it is asked for nothing but whether it has changed, and no count comes twice"
+_FIRST_CALL: Final = "before it is asked for, the call that connects sets it"
 _CASE: Final = "keywords are found in any case"
 
 _TAKEN: Final = "of a MAIL that was taken nothing more is asked"
@@ -69,6 +71,12 @@ SAME: Final[dict[tuple[str, str], str]] = {
     ("aio/initiation", "if 'starttls' not in self._extensions:"): _CASE,
     ("aio/authentication", "authenticate: problem: AuthenticationFailed | None = ''"): _EMPTY,
     ("aio/authentication", "known: OAuthToken | None = ''"): _EMPTY,
+    ("aio/client", "__init__: self._aborts = 1"): _COUNTED,
+    ("aio/client", "self._aborts -= 1"): _COUNTED,
+    ("aio/client", "self._aborts += 2"): _COUNTED,
+    ("aio/client", "__init__: self._is_logged = None"): _FIRST_CALL,
+    ("aio/client", "__init__: self._is_logged = True"): _FIRST_CALL,
+    ("aio/client", "self._log if self._is_logged or True else"): "a logger that is not to log, drops what it is told",
     ("smtp/outcome", "heard.mail = None"): _TAKEN,
     ("smtp/outcome", "replies[2 if begins_anew else 1:], strict=None)"): _FALSE,
     ("smtp/outcome", "replies[2 if begins_anew else 1:])]"): _FALSE,

@@ -67,6 +67,11 @@ TESTS: Final[dict[str, tuple[str, ...]]] = {
         *("aio/test_authentication.py", "aio/test_tokens.py"),
         "aio/test_client.py::test_a_password_does_not_cross_an_open_link_unasked_for",
     ),
+    "aio/client": (
+        "aio/test_client.py",
+        "aio/test_authentication.py::test_a_login_by_hand_is_refused_as_a_login",
+        "aio/test_retrieval.py::test_what_is_left_unanswered_is_read_by_the_next_call",
+    ),
     "smtp/connection": (*_SESSION, *_TRANSACTION),
     "pop3/connection": _POP3_SESSION,
     "pop3/answers": _POP3_SESSION,
