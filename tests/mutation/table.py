@@ -8,6 +8,7 @@ _TRANSACTION: Final = (
     "smtp/test_outcome.py",
     "smtp/test_transaction.py",
     "smtp/test_transaction_modes.py",
+    "smtp/test_transaction_naming.py",
     "smtp/test_chunking.py",
     "smtp/test_group.py",
 )

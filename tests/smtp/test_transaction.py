@@ -284,7 +284,9 @@ def test_a_transaction_is_not_finished_before_rset_is_answered() -> None:
     connection = at(State.READY)
     transaction = began(connection, 1)
     take(transaction, connection, "250 ok", "550 no", "503 no")
-    assert connection.in_flight == (Rset(),)
+    (rset,) = connection.in_flight
+    assert isinstance(rset, Rset)
+    assert rset.is_afterwards is True
     assert not transaction.finished
     take(transaction, connection, "250 ok")
     assert transaction.finished
