@@ -105,7 +105,7 @@ SAME: Final[dict[tuple[str, str], str]] = {
     ("aio/bulk_sending", "_cut: chain.break_off(None, may_try_again=None)"): _FALSE,
     ("aio/consignment", "self.has_result: bool = None"): _FALSE,
     ("aio/consignment", "__init__: self._ends = None"): _FALSE,
-    ("aio/consignment", "_mailing: if type(None) is bytes:"): _SLOWER,
+    ("aio/consignment", "_mailing: if type(None) is bytes or"): _SLOWER,
     (
         "aio/consignment",
         "Mailing(b'XXXX', **self._settings)",
@@ -212,9 +212,6 @@ SAME: Final[dict[tuple[str, str], str]] = {
     ("smtp/opening", "self.tail: bytes = b'XXXX'"): _NOT_READ,
     ("smtp/opening", "self.command_count: int = None"): _NOT_READ,
     ("smtp/opening", "self.command_count: int = 1"): _NOT_READ,
-    ("smtp/opening", "zip(recipients, wishes, strict=None)"): _STRICT,
-    ("smtp/opening", "zip(recipients, wishes, strict=False)"): _STRICT,
-    ("smtp/opening", "zip(recipients, wishes):"): _STRICT,
     ("smtp/receipt", "zip(order, entries, strict=None)"): _STRICT,
     ("smtp/receipt", "zip(order, entries, strict=False)"): _STRICT,
     ("smtp/receipt", "zip(order, entries),"): _STRICT,

@@ -3,6 +3,7 @@ all of them. What is left to be said of each is who it is from and for, and how 
 """
 
 from collections.abc import Iterator, Sequence
+from functools import partial
 from typing import Literal
 
 from .._wire.text import check_lines
@@ -119,16 +120,18 @@ class Opening:
 
     def naming(self, recipients: Sequence[Mailbox], wishes: Sequence[RecipientOptions | None]) -> Iterator[Rcpt]:
         """Return the commands that name `recipients`, for each of whom there are `wishes`, or for nobody."""
-        return map(Rcpt, recipients, self._parameters_for(wishes)) if wishes else map(Rcpt, recipients)
+        if not wishes:
+            return map(Rcpt, recipients)
+        known: dict[int, Parameters] = {}
+        return map(Rcpt, recipients, map(partial(self._parameters_for, known), wishes))
 
-    def _parameters_for(self, wishes: Sequence[RecipientOptions | None]) -> Iterator[Parameters]:
-        # Of each, one by one. Many recipients may have one wish in common.
-        known = {id(None): NO_PARAMETERS}
-        utf8 = "SMTPUTF8" in self._parameters
-        for wished in wishes:
-            if wished is not None and id(wished) not in known:
-                known[id(wished)] = wished.as_parameters(utf8=utf8)
-            yield known[id(wished)]
+    def _parameters_for(self, known: dict[int, Parameters], wished: RecipientOptions | None) -> Parameters:
+        # Many recipients may have one wish in common.
+        if wished is None:
+            return NO_PARAMETERS
+        if id(wished) not in known:
+            known[id(wished)] = wished.as_parameters(utf8="SMTPUTF8" in self._parameters)
+        return known[id(wished)]
 
     def _with(self, needed: Sequence[str]) -> tuple[str, ...]:
         return (*self._used, *needed, "PIPELINING") if self._is_pipelining else (*self._used, *needed)
