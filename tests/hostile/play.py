@@ -93,7 +93,6 @@ async def play(case: Case, deed: Deed, link: Link, read_log: Callable[[], str]) 
     assert not complaints
     growth = _peak_memory() - before
     assert growth <= case.outcome.growth << 20
-    print("TAKEN", case.name, peer.sent)
     assert case.outcome.taken is None or link == "port" or peer.sent <= case.outcome.taken
     _judge(case.outcome, ending, transcript)
     _judge_wire(case.outcome, peer)
