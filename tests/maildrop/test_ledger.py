@@ -34,6 +34,11 @@ async def records_of(ledger: Ledger, account: str) -> dict[str, Record]:
         return dict(await page.records())
 
 
+def test_what_was_stored_is_so_until_it_is_gone() -> None:
+    stored = [state for state in State if record("a", state=state).is_stored]
+    assert stored == [State.STORED, State.MARKED]
+
+
 async def test_the_page_of_an_unknown_account_is_empty(ledger: Ledger) -> None:
     assert await records_of(ledger, A) == {}
 

@@ -12,6 +12,7 @@ from .ledger import Record
 from .naming import Listed, Named
 from .plan import is_the_stored
 from .policy import Policy
+from .portions import finish
 
 __all__ = ["Deletion", "DeletionPlanning", "plan_deletions"]
 
@@ -39,11 +40,9 @@ def plan_deletions(
     stored_numbers: the messages without a unique id that were stored in this same session, by their numbers.
     """
     named = Named(entries)
-    for _ in named.prepare():
-        pass
+    finish(named.prepare())
     planning = DeletionPlanning(named, records.get, now, policy, stored_numbers)
-    for _ in planning.steps():
-        pass
+    finish(planning.steps())
     return planning.deletions
 
 

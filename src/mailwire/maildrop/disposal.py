@@ -1,6 +1,5 @@
 """dispose: the deletion of what may be deleted, in the order that makes a crash harmless."""
 
-import asyncio
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from datetime import datetime
@@ -14,6 +13,7 @@ from .ledger import Record, State
 from .message_report import Deleted
 from .naming import Named, as_entry
 from .policy import Policy
+from .portions import finish_in_turns
 
 __all__ = ["dispose"]
 
@@ -32,8 +32,7 @@ async def dispose(
     `POP3Client`, and LedgerError.
     """
     planning = DeletionPlanning(named, deliveries.find, now(), policy, deliveries.stored_numbers)
-    for _ in planning.steps():
-        await asyncio.sleep(0)
+    await finish_in_turns(planning.steps())
     planned = [as_entry(deletion.entry) for deletion in planning.deletions]
     by_uid = {entry.uid: entry for entry in planned if entry.uid is not None}
     nameless = [entry for entry in planned if entry.uid is None]

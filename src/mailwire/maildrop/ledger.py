@@ -78,6 +78,11 @@ class Record:
         """Whether the sink has its header, and not the whole of it."""
         return self.state is State.SEEN and bool(self.fingerprint)
 
+    @property
+    def is_stored(self) -> bool:
+        """Whether the sink has all of it, and the server may have it still."""
+        return self.state in (State.STORED, State.MARKED)
+
     def reached(self, state: State, now: datetime) -> Self:
         """Return the record of the message as it comes to be in `state`; one that is in it already is as it was."""
         return self if self.state is state else replace(self, state=state, since=now)

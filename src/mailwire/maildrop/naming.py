@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Protocol
 
 from ..pop3 import Entry
-from .portions import PORTION, portions
+from .portions import PORTION, finish, portions
 
 __all__ = ["Listed", "Named", "as_entry", "identify"]
 
@@ -111,8 +111,7 @@ class Named:
 def identify(entries: Iterable[Listed]) -> list[tuple[Listed, str | None]]:
     """Say of each message, in the order of the numbers, what the ledger knows it by."""
     named = Named(entries)
-    for _ in named.prepare():
-        pass
+    finish(named.prepare())
     return [(entry, name) for portion in named.portions() for _, entry, name in portion]
 
 

@@ -22,7 +22,7 @@ from .lazy_sequence import LazySequence
 from .ledger import Record, State
 from .naming import Listed, Named
 from .policy import Policy
-from .portions import portions
+from .portions import finish, portions
 from .uid_set import UidSet
 
 __all__ = [
@@ -147,8 +147,7 @@ def plan_retrieval(
     is_complete: whether the listing has everything that is on the server. Otherwise nothing is taken to be gone.
     """
     planning = Planning(Named(entries), records, now, policy, expire=expire, is_complete=is_complete)
-    for _ in planning.steps():
-        pass
+    finish(planning.steps())
     return planning.plan
 
 
@@ -365,7 +364,7 @@ def _is_known(record: Record) -> bool:
 def is_the_stored(record: Record, entry: Listed) -> bool:
     """Return whether `entry` is the stored message that `record` is of."""
     # By the unique id it is; the size is what a second message with the same one would differ in.
-    return record.state in (State.STORED, State.MARKED) and record.size == entry.size
+    return record.is_stored and record.size == entry.size
 
 
 def _stored_by_fingerprint(*records: Record) -> Mapping[str, Record]:

@@ -1,10 +1,11 @@
 """Portions: of what there may be a million, as many as a turn of the event loop has time for."""
 
+import asyncio
 from collections.abc import Iterable, Iterator
 from itertools import islice
 from typing import Final, TypeVar
 
-__all__ = ["PORTION", "portions"]
+__all__ = ["PORTION", "finish", "finish_in_turns", "portions"]
 
 T = TypeVar("T")
 
@@ -17,3 +18,15 @@ def portions(items: Iterable[T]) -> Iterator[list[T]]:
     there = iter(items)
     while portion := list(islice(there, PORTION)):
         yield portion
+
+
+def finish(steps: Iterable[None]) -> None:
+    """Go through all `steps` of a work, one for each portion, in one turn."""
+    for _ in steps:
+        pass
+
+
+async def finish_in_turns(steps: Iterable[None]) -> None:
+    """Go through all `steps` of a work, one for each portion; the event loop has a turn behind each."""
+    for _ in steps:
+        await asyncio.sleep(0)

@@ -10,7 +10,7 @@ from ..endpoint import Endpoint
 from ..errors import NotSupported, ResponseError
 from ..transcript import Transcript
 from .account import name_account
-from .ledger import Ledger, Record, State
+from .ledger import Ledger, Record
 from .portions import portions
 
 __all__ = ["Probe", "probe"]
@@ -60,10 +60,7 @@ async def probe(
             return Probe(total.count, total.octets, None)
         new = 0
         for portion in portions(uids.uids):
-            new += sum(uid is None or not _is_stored(records.get(uid)) for uid in portion)
+            known = (None if uid is None else records.get(uid) for uid in portion)
+            new += sum(record is None or not record.is_stored for record in known)
             await asyncio.sleep(0)
         return Probe(total.count, total.octets, new)
-
-
-def _is_stored(record: Record | None) -> bool:
-    return record is not None and record.state in (State.STORED, State.MARKED)

@@ -32,7 +32,7 @@ from .ledger import Ledger, NoLedger, Page, Record
 from .message_report import Deleted, MessageReport, MessageReports, Outcome
 from .naming import Listed, Named, as_entry
 from .plan import Caution, CautionKind, Fetch, Plan, Planning, SkipReason
-from .portions import portions
+from .portions import finish_in_turns, portions
 from .report import RetrievalReport
 from .run_progress import RunProgress
 from .sink import as_sink
@@ -135,8 +135,7 @@ class Run:
                 expire=None if expire is None else expire.days,
                 is_complete=listing.has_every_uid,
             )
-            for _ in planning.steps():
-                await asyncio.sleep(0)
+            await finish_in_turns(planning.steps())
             plan = planning.plan
             self._cautions += plan.cautions
             if plan.question is not None:
