@@ -126,6 +126,15 @@ def flush(connection: Connection) -> bytes:
     return b"".join(connection.data_to_send())
 
 
+def chunk_behind_envelope(connection: Connection) -> Transaction:
+    """A mail whose one chunk has left behind its envelope, when that was on its way."""
+    transaction = Transaction(connection, A, [B], chunking="eager")
+    flush(connection)
+    transaction.send_whole(MESSAGE)
+    flush(connection)
+    return transaction
+
+
 def take(transaction: Transaction, connection: Connection, *lines: str) -> list[type[Event]]:
     """Let the server say `lines` at once; return what kind of events came of them."""
     connection.receive_data("".join(f"{line}\r\n" for line in lines).encode())
@@ -221,10 +230,7 @@ def test_the_mail_behind_a_lone_dot_begins_behind_its_rset() -> None:
 
 def test_a_chunk_that_is_taken_behind_a_refused_sender_is_left_with_rset() -> None:
     connection = ready()
-    transaction = Transaction(connection, A, [B], chunking="eager")
-    flush(connection)
-    transaction.send_whole(MESSAGE)
-    flush(connection)
+    transaction = chunk_behind_envelope(connection)
     assert take(transaction, connection, "550 no", "503 no", "250 ok") == [ReplyReceived] * 3
     assert flush(connection) == b"RSET\r\n"
     assert take(transaction, connection, "250 ok") == [ReplyReceived]
@@ -474,10 +480,7 @@ def test_an_envelope_that_has_no_room_for_its_chunk_leaves_bit_by_bit() -> None:
 
 def test_a_chunk_behind_an_envelope_that_is_on_its_way_is_answered_alone() -> None:
     connection = ready()
-    transaction = Transaction(connection, A, [B], chunking="eager")
-    flush(connection)
-    transaction.send_whole(MESSAGE)
-    flush(connection)
+    transaction = chunk_behind_envelope(connection)
     assert take(transaction, connection, "250 m", "250 b", "250 q") == [GroupsAnswered, ReplyReceived]
     assert transaction.receipt().delivery is Delivery.ACCEPTED
 
