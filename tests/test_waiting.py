@@ -9,7 +9,7 @@ import pytest
 
 from tests.integration.conftest import demand_libraries
 from tests.time_lapse import TimeLapse
-from tests.waiting import Loop, Poll, T, Waiter, loop_class
+from tests.waiting import Hang, Hope, Loop, Poll, T, Waiter, loop_class
 
 
 @pytest.fixture(params=["asyncio", "uvloop"])
@@ -119,3 +119,18 @@ def test_what_a_thread_calls_is_heard(kind: type[Loop]) -> None:
 
     with asyncio.Runner(loop_factory=lambda: kind(Patient())) as runner:
         assert runner.run(asyncio.to_thread(sum, range(1_000_000))) == 499_999_500_000
+
+
+def test_what_never_comes_is_not_hoped_for_for_ever() -> None:
+    answers: list[list[str]] = [[], ["something"], [], [], ["something"], [], [], []]
+    coming, hope = iter(answers), Hope(0.3)
+    assert [hope.wait(lambda _: next(coming)) for _ in answers[:-1]] == answers[:-1]
+    with pytest.raises(Hang):
+        hope.wait(lambda _: next(coming))
+
+
+def test_who_begins_anew_hopes_as_long_again() -> None:
+    hope, nothing = Hope(0.2), list[str]()
+    for _ in range(3):
+        assert hope.wait(lambda _: nothing) == nothing
+        hope.begin()

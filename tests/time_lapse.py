@@ -7,9 +7,9 @@ Where no timer is, there is nothing that could ever happen: that is a hang, and 
 import asyncio
 from typing import Any, Final
 
-from tests.waiting import Loop, Poll, T, Waiter
+from tests.waiting import Hope, Loop, Poll, T, Waiter
 
-__all__ = ["Hang", "TimeLapse"]
+__all__ = ["TimeLapse"]
 
 # Seconds for which the world is given a chance: a thread may be at work. Where so much time would pass that it may be a
 # deadline, it is a better one: on a busy machine, the system may be late with what was written to a socket.
@@ -17,11 +17,6 @@ _PATIENCE: Final = 0.0005
 _DEADLINE: Final = 10
 _DEADLINE_PATIENCE: Final = 0.02
 _LAST_PATIENCE: Final = 5
-_WAITS: Final = 50
-
-
-class Hang(Exception):
-    """All wait for each other, and for no time to come."""
 
 
 class TimeLapse(Waiter):
@@ -34,7 +29,7 @@ class TimeLapse(Waiter):
     def __init__(self) -> None:
         self.ahead = 0.0
         self.faults: list[str] = []
-        self._in_vain = 0  # how often in a row it was waited so
+        self._hope = Hope(_LAST_PATIENCE)
 
     def loop(self, kind: type[Loop]) -> Loop:
         """Return a loop of this kind, whose time it is."""
@@ -51,17 +46,9 @@ class TimeLapse(Waiter):
             ready = ready or poll(timeout)
         elif not (ready := ready or poll(_patience(timeout))):
             if timeout is None:
-                return self._hope(poll)
+                return self._hope.wait(poll)
             self.ahead += timeout
-        self._in_vain = 0
-        return ready
-
-    def _hope(self, poll: Poll[T]) -> list[T]:
-        # In short waits: between them the loop looks after what it may have overlooked.
-        ready = poll(_LAST_PATIENCE / _WAITS)
-        self._in_vain = 0 if ready else self._in_vain + 1
-        if self._in_vain == _WAITS:
-            raise Hang("nothing is left that could happen")
+        self._hope.begin()
         return ready
 
     def _take_note(self, _: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:

@@ -24,7 +24,7 @@ from typing import Any, Final, Self, TypeAlias, TypeVar, TypeVarTuple
 
 import pytest
 
-__all__ = ["Loop", "Waiter", "loop_class"]
+__all__ = ["Hang", "Hope", "Loop", "Waiter", "loop_class"]
 
 T = TypeVar("T")
 Ts = TypeVarTuple("Ts")
@@ -39,6 +39,8 @@ _QUIET_TIME: Final = 0.0005
 # So many timers that were cancelled are left where they are, until their time comes.
 _MANY_TIMERS: Final = 100
 _DESCRIPTORS: Final = Path("/proc/self/fd")
+# Seconds of a wait behind which the loop looks after what it may have overlooked.
+_SHORT: Final = 0.1
 
 
 class Waiter:
@@ -51,6 +53,32 @@ class Waiter:
     def wait(self, poll: Poll[T], timeout: float | None) -> list[T]:
         """Return what `poll` returns: what has come, at the latest after `timeout` seconds (None: any time)."""
         return poll(timeout)
+
+
+class Hang(Exception):
+    """All wait for each other, or for a time to come."""
+
+
+class Hope:
+    """Waits for what may come where no time does, in short waits, and for no more than so many `seconds` in a row."""
+
+    def __init__(self, seconds: float) -> None:
+        self._waits = round(seconds / _SHORT)
+        self._in_vain = 0  # in a row
+
+    def begin(self) -> None:
+        """Begin anew: something has come, or will."""
+        self._in_vain = 0
+
+    def wait(self, poll: Poll[T]) -> list[T]:
+        """Wait once. Raises Hang when that was so often in vain."""
+        if ready := poll(_SHORT):
+            self.begin()
+            return ready
+        self._in_vain += 1
+        if self._in_vain == self._waits:
+            raise Hang("nothing is left that could happen")
+        return ready
 
 
 class Loop(asyncio.AbstractEventLoop):

@@ -13,13 +13,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, Final, Self
 
-from tests.waiting import Loop, Poll, T, Waiter, loop_class
+from tests.waiting import Hope, Loop, Poll, T, Waiter, loop_class
 
-__all__ = ["Hang", "Stopwatch", "Watch", "watched_loop"]
+__all__ = ["Stopwatch", "Watch", "watched_loop"]
 
 # Seconds for which a thread may be at work. Nothing else comes from outside.
 _PATIENCE: Final = 60
-_WAITS: Final = 600
 
 
 class Stopwatch:
@@ -61,10 +60,6 @@ class Stopwatch:
             self._began += time.thread_time() - self._collecting
 
 
-class Hang(Exception):
-    """All wait for each other, or for a time to come."""
-
-
 class Watch(Waiter):
     """How a loop that is watched waits.
 
@@ -75,7 +70,7 @@ class Watch(Waiter):
         """Make one. `spans`: how many times between two waits have a whole turn in them, wherever it begins."""
         self.longest_turn = 0.0
         self._turn: Stopwatch | None = None
-        self._in_vain = 0  # how often in a row it was waited for nothing
+        self._hope = Hope(_PATIENCE)
         self._spans = deque([0.0], spans)
 
     @contextmanager
@@ -91,12 +86,11 @@ class Watch(Waiter):
 
     def wait(self, poll: Poll[T], timeout: float | None) -> list[T]:
         self._end_span()
-        is_idle = timeout is None or timeout > 0
-        # In short waits: between them the loop looks after what it may have overlooked.
-        ready = poll(_PATIENCE / _WAITS if is_idle else timeout)
-        self._in_vain = self._in_vain + 1 if is_idle and not ready else 0
-        if self._in_vain == _WAITS:
-            raise Hang("nothing is left that could happen")
+        if timeout is None or timeout > 0:
+            ready = self._hope.wait(poll)
+        else:
+            ready = poll(timeout)
+            self._hope.begin()
         if self._turn is not None:
             self._turn.begin()
         return ready
