@@ -39,7 +39,8 @@ class Named:
     """
 
     def __init__(self, entries: Iterable[Listed]) -> None:
-        self.nameless = self.shared = 0
+        self.nameless: int = 0
+        self.shared: int = 0
         self._entries: Sequence[Listed] = entries if isinstance(entries, Sequence) else list(entries)
         self._occurrences: array[int] | None = None
 

@@ -167,7 +167,7 @@ class Planning:
         expire: int | None = None,
         is_complete: bool = True,
     ) -> None:
-        self.plan = Plan()
+        self.plan: Plan = Plan()
         self._named = named
         self._records = records
         self._now = now

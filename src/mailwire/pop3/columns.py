@@ -81,7 +81,7 @@ class UniqueIdColumn:
     """
 
     def __init__(self, unknown: int = 0) -> None:
-        self.unknown = unknown
+        self.unknown: int = unknown
         self._block = bytearray()
         self._ends = array("I", bytes(4 * (unknown + 1)))
         # Most servers give ids that ascend with the numbers, and then none is there twice.
