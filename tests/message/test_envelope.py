@@ -234,6 +234,7 @@ def test_before_anything_was_sent_the_receipt_says_so() -> None:
     ]
     assert receipt.reply is None
     assert receipt.octets == 0
+    assert receipt.delivery is Delivery.NOT_SENT, "what was written on demand says the same"
 
 
 @given(st.binary(max_size=24))
