@@ -73,7 +73,7 @@ TESTS: Final[dict[str, tuple[str, ...]]] = {
         "aio/test_authentication.py::test_a_login_by_hand_is_refused_as_a_login",
         "aio/test_retrieval.py::test_what_is_left_unanswered_is_read_by_the_next_call",
     ),
-    "smtp/connection": (*_SESSION, *_TRANSACTION),
+    "smtp/connection": (*_SESSION, "smtp/test_secrets.py", *_TRANSACTION),
     "pop3/connection": _POP3_SESSION,
     "pop3/answers": _POP3_SESSION,
     # What says whether a mail was sent.

@@ -93,8 +93,12 @@ def test_at_the_beginning_nothing_is_known_and_nothing_was_written() -> None:
     assert connection.state is State.GREETING
     assert (connection.greeting, connection.extensions) == (None, None)
     assert connection.is_authenticated is False
+    assert (connection.is_secured, connection.is_verified) == (False, False)
+    assert (connection.is_pipelining, connection.takes_groups) == (False, False)
+    assert connection.opening is None
     assert connection.accepts_data is False
     assert connection.data_octets == 0
+    assert connection.has_news is False
     assert connection.next_event() is None
 
 
@@ -398,6 +402,19 @@ def test_what_is_awaited_is_the_oldest_that_is_not_answered() -> None:
     assert connection.awaited is None
 
 
+def test_more_than_one_command_to_be_answered_are_several() -> None:
+    connection = at(State.READY)
+    assert not connection.awaits_several
+    connection.send(Noop())
+    assert not connection.awaits_several
+    connection.send(Noop())
+    assert connection.awaits_several
+    flush(connection)
+    assert connection.awaits_several
+    assert hear(connection, "250 ok")
+    assert not connection.awaits_several
+
+
 def test_queued_commands_can_be_discarded_by_the_caller() -> None:
     connection = at(State.INITIATION)
     ask(connection, Ehlo("c"), "250 hello")
@@ -598,6 +615,19 @@ def test_421_that_answers_nothing_is_named(state: State) -> None:
         connection.send(Quit())
 
 
+@pytest.mark.parametrize("unread", [b"2", b"\r", b"250-"])
+def test_nothing_is_asked_behind_the_beginning_of_something_unasked(unread: bytes) -> None:
+    connection = at(State.READY)
+    connection.receive_data(unread)
+    assert connection.next_event() is None
+    assert not connection.has_news
+    connection.send(Noop())
+    with pytest.raises(RemoteProtocolError, match="expected nothing from the server, got ") as error:
+        connection.data_to_send()
+    assert repr(unread) in str(error.value)
+    assert connection.in_flight == ()
+
+
 @pytest.mark.parametrize("unread", [b"250 ok\r\n", b"2", b"\r", b"250-"])
 def test_nothing_is_asked_while_something_unasked_was_not_read(unread: bytes) -> None:
     connection = at(State.READY)
@@ -697,10 +727,11 @@ def test_garbage_behind_the_last_dot_leaves_the_end_of_data_in_flight() -> None:
 @pytest.mark.parametrize(
     "command", [Mail(A), Rcpt(B), Rset(), Noop(), Vrfy("b"), Ehlo("c"), Helo("c"), Quit()], ids=str
 )
-def test_3yz_answers_no_command_but_data_and_auth(command: Command[object]) -> None:
+@pytest.mark.parametrize("code", [300, 354])
+def test_3yz_answers_no_command_but_data_and_auth(command: Command[object], code: int) -> None:
     connection = at(State.TRANSACTION if isinstance(command, Rcpt) else State.READY)
-    with pytest.raises(RemoteProtocolError, match=r"expected a final reply to .*, got '354 go'"):
-        ask(connection, command, "354 go")
+    with pytest.raises(RemoteProtocolError, match=rf"expected a final reply to .*, got '{code} go'"):
+        ask(connection, command, f"{code} go")
 
 
 def test_a_refusal_is_an_event_and_no_error() -> None:
