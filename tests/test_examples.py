@@ -164,12 +164,13 @@ async def test_an_adapter_for_anyio_waits_no_longer_than_it_was_told(server: Mai
     anyio = importlib.import_module("anyio")
     example = runpy.run_path(str(EXAMPLES / "adapter_anyio.py"))
     async with await anyio.connect_tcp("localhost", server.smtp_port) as stream:
-        link = example["AnyioLink"](stream, "localhost", client_context(), 0)
+        link = example["AnyioLink"](stream, "localhost", client_context(), 30)
         session = example["Session"](smtp.Connection(), link)
-        with pytest.raises(TimeoutError):
+        assert (await session.next_event()).reply.code == 220
+        link.patience = 0
+        with pytest.raises(TimeoutError):  # nothing was asked, and nothing comes
             await session.next_event()
         link.patience = 30
-        assert (await session.next_event()).reply.code == 220
         await server.close()
         session.machine.send(smtp.Ehlo("client.example.org"))
         with pytest.raises(mailwire.ConnectionLost):

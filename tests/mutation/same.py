@@ -323,6 +323,11 @@ SAME: Final[dict[tuple[str, str], str]] = {
     ("pop3/connection", "if isinstance(command, _CHECKED) or True else"): _SLOWER,
     ("pop3/answers", "if 'pipelining' in self.capabilities"): _CASE,
     ("pop3/answers", "if type(None) is Retr and"): _SLOWER,
+    ("pop3/answers", "self._given.get(line) and self._read_given(line)"): _SLOWER,
+    ("pop3/answers", "self._given.get(None) or self._read_given(line)"): _SLOWER,
+    ("pop3/answers", "_read_given: response = None"): _SLOWER,
+    ("pop3/answers", "_read_given: self._given[line] = None"): _SLOWER,
+    ("pop3/answers", "if len(self._given) <= _GIVEN_LIMIT:"): _REMEMBERED,
     ("pop3/answers", "expected = None"): "to look ahead anew leads where it led before",
     (
         "pop3/answers",

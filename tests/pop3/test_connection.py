@@ -267,15 +267,16 @@ def test_a_listing_comes_whole_with_its_response() -> None:
 
 
 @pytest.mark.parametrize("line", [b"", b"OK", b"+", b"+ OK", b"250 OK", b"+OK\0", b"-ERRx", b"tim", b"\x1b[2J", b"."])
-def test_garbage_in_place_of_a_response_is_a_fault_and_the_end(line: bytes) -> None:
+@pytest.mark.parametrize("command", [Dele(7), Retr(7)], ids=str)
+def test_garbage_in_place_of_a_response_is_a_fault_and_the_end(line: bytes, command: Dele | Retr) -> None:
     connection = logged_in()
-    ask(connection, Dele(7), Noop())
+    ask(connection, command, Noop())
     with pytest.raises(RemoteProtocolError) as caught:
         tell(connection, line + b"\r\n+OK\r\n+OK\r\n")
     assert repr(line) in str(caught.value)
-    assert "in answer to DELE 7" in str(caught.value)
+    assert f"in answer to {command}" in str(caught.value)
     assert str(caught.value).isprintable()
-    assert connection.in_flight == (Dele(7), Noop())
+    assert connection.in_flight == (command, Noop())
     assert dead(connection)
 
 
