@@ -24,7 +24,6 @@ import threading
 from collections.abc import Callable, Mapping
 from contextlib import nullcontext
 from functools import reduce
-from pathlib import Path
 from typing import Any, Final
 
 from mailwire import Delivery, Endpoint, MailwireError, Receipt, Transcript
@@ -33,11 +32,12 @@ from mailwire.testing.turns import drain_events
 from tests.clock import StandingClock
 from tests.hostile.case import PASSWORD, Case, Deed, Link, Outcome
 from tests.hostile.deeds import Ending, do
+from tests.hostile.memory import Growth
 from tests.hostile.watch import Stopwatch, Watch
 from tests.sasl.secrecy import CANARY, assert_hidden, spellings
 from tests.waiting import Loop
 
-__all__ = ["play"]
+__all__ = ["can_count_descriptors", "play"]
 
 # Seconds. Where the clock is not ours to stop, a case that takes longer hangs.
 _GUARD: Final = 60.0
@@ -45,9 +45,6 @@ _GUARD: Final = 60.0
 _TICKS: Final = 60
 # How a record of a handshake begins (RFC 8446 5.1).
 _HANDSHAKE: Final = b"\x16\x03"
-# Where Linux says how much memory this process has, and where it forgets how much it had at most.
-_STATUS: Final = Path("/proc/self/status")
-_PEAKS: Final = Path("/proc/self/clear_refs")
 # Where the system lists what a process has open.
 _DESCRIPTORS: Final = "/dev/fd"
 
@@ -60,8 +57,6 @@ async def play(case: Case, deed: Deed, link: Link, read_log: Callable[[], str]) 
     threads_before = threading.active_count()
     await _warm_up()
     open_before = _open_descriptors()
-    _peak_memory()
-    before = _peak_memory()
     transcript = Transcript(limit=None)
     watch = loop.waiter if isinstance(loop, Loop) and isinstance(loop.waiter, Watch) else None
     clock = StandingClock() if watch is not None else None
@@ -72,6 +67,7 @@ async def play(case: Case, deed: Deed, link: Link, read_log: Callable[[], str]) 
         endpoint = _endpoint_of(peer, case, link)
         later = _endpoint_of(sequel, case, link) if case.sequel else None
         with (
+            Growth() as memory,
             watch.watched() if watch is not None else nullcontext(),
             Stopwatch(of_all_threads=True) as work,
         ):
@@ -79,7 +75,7 @@ async def play(case: Case, deed: Deed, link: Link, read_log: Callable[[], str]) 
             if clock is not None and case.seconds:
                 await _let_pass(case.seconds, clock, doing, peer)
             ending = await doing
-            taken = work.seconds
+            taken, growth = work.seconds, memory.octets
     if not _is_traced():
         assert case.outcome.work is None or taken <= case.outcome.work
         longest = 0 if watch is None else watch.longest_turn
@@ -91,7 +87,6 @@ async def play(case: Case, deed: Deed, link: Link, read_log: Callable[[], str]) 
     assert _open_descriptors() == open_before
     assert threading.active_count() == threads_before
     assert not complaints
-    growth = _peak_memory() - before
     assert growth <= case.outcome.growth << 20
     assert case.outcome.taken is None or link == "port" or peer.sent <= case.outcome.taken
     _judge(case.outcome, ending, transcript)
@@ -196,20 +191,15 @@ def _judge_secrecy(secret: str, error: MailwireError | None, transcript: Transcr
     assert_hidden(secret, *shown)
 
 
-def _peak_memory() -> int:
-    # The most that this process had since this was asked before, in octets; always 0 where the system does not say.
-    try:
-        status = _STATUS.read_text()
-        _PEAKS.write_text("5")
-    except OSError:
-        return 0
-    return int(status.partition("VmHWM:")[2].split(maxsplit=1)[0]) * 1024
-
-
 def _is_traced() -> bool:
     # Whether somebody looks on, such as a measurer of coverage, and takes several times the time that the work takes.
     monitoring = getattr(sys, "monitoring", None)  # since Python 3.12
     return sys.gettrace() is not None or (monitoring is not None and monitoring.get_tool(monitoring.COVERAGE_ID))
+
+
+def can_count_descriptors() -> bool:
+    """Return whether the system lists what this process has open."""
+    return _open_descriptors() is not None
 
 
 def _open_descriptors() -> int | None:

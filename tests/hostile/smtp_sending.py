@@ -59,6 +59,8 @@ SAID_DATA: Final = lines(EHLO, MAIL, RCPT, "DATA")
 SAID_ALL: Final = SAID_DATA + MESSAGE + b".\r\n"
 SAID_QUIT: Final = SAID_ALL + lines("QUIT")
 
+# Octets. A system may let those of a port grow until they hold all of a message.
+BUFFERS: Final = 65_536
 LARGE: Final = Octets(b"Subject: x\r\n\r\n" + b"0123456789abcdef\r\n" * 250_000)
 HUGE: Final = Octets(b"Subject: x\r\n\r\n" + b"0123456789abcdef\r\n" * 1_800_000)
 
@@ -375,6 +377,7 @@ EARLY: Final = [
         hello=bool(opening),
         under_tls=SAID_DATA,
         part=HUGE,
+        buffer_size=BUFFERS,
         attributes={"reply.code": 552},
         work=1,
     )
@@ -406,6 +409,7 @@ SLOW: Final = [
         SAID_DATA,
         seconds=180,
         part=LARGE,
+        buffer_size=BUFFERS,
     ),
     case("quit-stall", (*SENT, "S: 250 taken", "C: QUIT", STALL), None, SAID_QUIT, Delivery.ACCEPTED, seconds=1),
     case("quit-fin", (*SENT, "S: 250 taken", "C: QUIT", FIN), None, SAID_QUIT, Delivery.ACCEPTED),

@@ -58,6 +58,14 @@ async def test_what_was_taken_stays_recorded() -> None:
     assert said.heard == b"NOOP\r\nQUIT\r\nmore"
 
 
+async def test_what_nobody_will_ask_for_is_recorded_and_not_kept() -> None:
+    said = Said(b"QUIT\r\n")
+    async with said as hearing:
+        await hearing.hear_out(keep=False)
+        assert hearing.unread == b""
+    assert said.heard == b"QUIT\r\n"
+
+
 async def test_a_line_may_be_known_by_its_beginning() -> None:
     async with Said(b"MAIL FROM:<a>\r\nMAIL \r\nRCPT\r\n") as hearing:
         await hearing.hear_line("MAIL ...")

@@ -3,6 +3,7 @@
 import asyncio
 import socket
 import ssl
+from contextlib import suppress
 
 import pytest
 
@@ -253,6 +254,20 @@ async def test_a_peer_that_does_not_read_can_still_speak() -> None:
         await drain_events()
         assert len(peer.wire) < 100_000
         writer.transport.abort()
+
+
+@pytest.mark.parametrize(("size", "is_small"), [(4096, True), (None, False)])
+async def test_a_port_has_buffers_of_that_size_as_well(size: int | None, is_small: bool) -> None:
+    held = 0
+    async with ScriptedPeer(NO_READING, listen=True, buffer_size=size) as peer:
+        with socket.socket() as end:
+            end.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
+            end.connect(("127.0.0.1", peer.port))
+            end.setblocking(False)
+            with suppress(BlockingIOError):
+                while held < 30_000:
+                    held += end.send(b"x" * 1000)
+    assert (held < 30_000) is is_small
 
 
 async def test_packets_can_be_single_octets() -> None:

@@ -33,10 +33,11 @@ class Hearing:
         self.is_at_end = not data
         return bool(data)
 
-    async def hear_out(self) -> None:
-        """Hear whatever is said until the client closes."""
+    async def hear_out(self, *, keep: bool = True) -> None:
+        """Hear whatever is said until the client closes. `keep`: whether that can be asked for then."""
         while await self.hear_more():
-            pass
+            if not keep:
+                self.unread.clear()
 
     async def hear(self, octets: int) -> bytes:
         """Take so many octets, and return them."""

@@ -74,7 +74,7 @@ class ScriptedPeer:
     lenient: a client that goes in the middle of the script does not fail the test. One that says what is not foreseen
         still does.
     packet_size: what is said leaves in packets of so many octets, each read by the client before the next.
-    buffer_size: of the sockets at both ends of a pair, in octets.
+    buffer_size: of the sockets at both ends of a pair, in octets; at a port, of that at this end.
     guard: seconds after which a test that hangs is ended; None for never, where the test moves the loop's clock itself.
 
     wire: every octet that the client put on the wire.
@@ -142,10 +142,8 @@ class ScriptedPeer:
         if self._client is not None:
             raise AssertionError("the script is for one connection, and the client asks for another")
         pair = _tcp_pair() if Mark.RST in self._script else socket.socketpair()
-        if self._buffer_size is not None:
-            for end in pair:
-                end.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, self._buffer_size)
-                end.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, self._buffer_size)
+        for end in pair:
+            self._bound_buffers(end)
         client, ours = pair
         self._begin(ours)
         return client
@@ -164,6 +162,7 @@ class ScriptedPeer:
         if self._listens:
             self._listener = socket.create_server(("127.0.0.1", 0))
             self._listener.setblocking(False)
+            self._bound_buffers(self._listener)  # and those of what it accepts
             self.port = self._listener.getsockname()[1]
         self._playing = asyncio.create_task(self._play())
         return self
@@ -197,6 +196,11 @@ class ScriptedPeer:
             await drain_events()
 
     # The play
+
+    def _bound_buffers(self, end: socket.socket) -> None:
+        if self._buffer_size is not None:
+            end.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, self._buffer_size)
+            end.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, self._buffer_size)
 
     def _begin(self, end: socket.socket) -> None:
         end.setblocking(False)
@@ -335,7 +339,7 @@ class ScriptedPeer:
         if not self._reads:
             await self._over.wait()
             self._is_strict = False
-        await self._hearing.hear_out()
+        await self._hearing.hear_out(keep=self._is_strict)
         if self._is_strict and self._hearing.unread:
             raise AssertionError(f"beyond the end of the script the client said {shorten(self._hearing.unread)}")
         if self._withholds:
