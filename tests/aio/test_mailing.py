@@ -130,15 +130,24 @@ async def test_very_many_recipients_in_a_header_are_read_beside_the_event_loop(
 
 @pytest.mark.parametrize("way", ["client", "pool", "function"])
 async def test_of_a_long_header_the_recipients_alone_are_taken_where_a_sender_is_given(way: str) -> None:
-    message = message_from_string(f'Bcc: "{"x" * 6000}" <b@example.org>\r\n\r\nhello\r\n')
-    script = ("C: MAIL FROM:<c@example.org>", "S: 250 c", "C: RCPT TO:<b@example.org>", "S: 250 b", "C: DATA")
+    encoders: set[int] = set()
+
+    def encode(domain: str) -> str:
+        encoders.add(threading.get_ident())
+        return domain.encode("idna").decode()
+
+    message = message_from_string(f'Bcc: "{"x" * 6000}" <b@bücher.example>\r\n\r\nhello\r\n')
+    settings: dict[str, Any] = {"sender": "c@example.org", "policy": MessagePolicy(encode_domain=encode)}
+    script = ("C: MAIL FROM:<c@example.org>", "S: 250 c", "C: RCPT TO:<b@xn--bcher-kva.example>", "S: 250 b", "C: DATA")
     async with ScriptedPeer(*extensions(), *script, "S: 354 go", MAIL_DATA, "S: 250 taken", *QUIT) as peer:
         if way == "function":
-            receipt = await mailwire.send(message, peer.endpoint(), sender="c@example.org")
+            receipt = await mailwire.send(message, peer.endpoint(), **settings)
         else:
             async with (SMTPClient if way == "client" else SMTPPool)(peer.endpoint()) as front:
-                receipt = await front.send(message, sender="c@example.org")
-        assert receipt.accepted == ("b@example.org",)
+                receipt = await front.send(message, **settings)
+        assert receipt.accepted == ("b@xn--bcher-kva.example",)
+    assert len(encoders) == 1
+    assert threading.get_ident() not in encoders, "the event loop has no part in it"
 
 
 @WAYS
