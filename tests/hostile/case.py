@@ -13,7 +13,8 @@ __all__ = [
     "MESSAGE",
     "ONCE",
     "PASSWORD",
-    "UNDERWAY",
+    "TAKEN_OF_A_LINE",
+    "TAKEN_OF_MANY_LINES",
     "Case",
     "Deed",
     "Fate",
@@ -52,9 +53,11 @@ EVERYWHERE: Final[tuple[Surroundings, ...]] = (
 )
 
 PASSWORD: Final = Password("bob", CANARY)
-UNDERWAY: Final = 256 * 1024
-"""Octets that both sides hold between them while a server says more than is taken: sockets, and what is read at a
-time."""
+TAKEN_OF_A_LINE: Final = 64 * 1024
+"""Octets that are taken at most of a server that goes on and on in a line, or in short lines. 8,192 of a line are held,
+and 512 lines; the rest is what is underway where buffers are small, and what a record of TLS holds."""
+TAKEN_OF_MANY_LINES: Final = 128 * 1024
+"""The same of one whose lines are of the length that is allowed, or are capabilities: of these 64 KiB are held."""
 MESSAGE: Final = b"Subject: x\r\n\r\nhello\r\n"
 
 
@@ -95,7 +98,8 @@ class Outcome:
     work: at most so many seconds of the processor's time it takes, at both ends together, but for the garbage
         collector's; None where that is no matter.
     turn: at most so many of them pass between two turns of the event loop.
-    taken: at most so many octets are taken from a server that goes on and on; None where it is known to stop.
+    taken: at most so many octets are taken from a server that goes on and on, which needs a `buffer_size` for it, and a
+        link whose buffers are not the system's own; None where it is known to stop.
     """
 
     error: type[MailwireError] | None

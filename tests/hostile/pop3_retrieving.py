@@ -16,7 +16,18 @@ from mailwire import (
     RetrievalIncomplete,
 )
 from mailwire.testing import CLOSE, FIN, LISTEN, PACKET, RST, STALL, WITHHOLD, Beneath, Endless, Slow, Step, Tls
-from tests.hostile.case import EVERYWHERE, ONCE, PASSWORD, UNDERWAY, Case, Deed, Outcome, Surroundings, lines
+from tests.hostile.case import (
+    EVERYWHERE,
+    ONCE,
+    PASSWORD,
+    TAKEN_OF_A_LINE,
+    TAKEN_OF_MANY_LINES,
+    Case,
+    Deed,
+    Outcome,
+    Surroundings,
+    lines,
+)
 
 __all__ = ["CASES"]
 
@@ -89,7 +100,7 @@ ENDLESS: Final = [
         (*before, Endless(octets)),
         LimitExceeded,
         spoken,
-        taken=UNDERWAY,
+        taken=TAKEN_OF_MANY_LINES if name.startswith("capabilit") else TAKEN_OF_A_LINE,
     )
     for name, before, octets, spoken in (
         ("greeting", (Tls(), b"+OK "), b"a", b""),

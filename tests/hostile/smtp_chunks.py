@@ -15,7 +15,7 @@ from mailwire import (
     SenderRefused,
 )
 from mailwire.testing import FIN, LISTEN, MAIL_DATA, NO_READING, RST, STALL, Endless, Hear, Slow, Step, Tls
-from tests.hostile.case import MESSAGE, UNDERWAY, Case, Outcome, lines
+from tests.hostile.case import MESSAGE, TAKEN_OF_A_LINE, Case, Outcome, lines
 
 __all__ = ["CASES"]
 
@@ -59,6 +59,7 @@ def case(
     recipients: tuple[str, ...] = BOTH[:1],
     arguments: dict[str, Any] | None = None,
     rest: bytes = b"",
+    buffer_size: int | None = None,
     **outcome: Any,
 ) -> Case:
     # rest: what may be said besides, or not.
@@ -72,6 +73,7 @@ def case(
         message,
         recipients,
         arguments or {},
+        buffer_size,
     )
 
 
@@ -144,7 +146,15 @@ CHUNKS: Final = [
     case("chunk-rst", (*FIRST, RST), ConnectionLost, SAID_FIRST, message=LARGE),
     case("chunk-garbage", (*FIRST, "S: what", LISTEN), RemoteProtocolError, SAID_FIRST, message=LARGE),
     case("chunk-354", (*FIRST, "S: 354 go", LISTEN), RemoteProtocolError, SAID_FIRST, message=LARGE),
-    case("chunk-endless", (*FIRST, Endless(b"250-x\r\n")), LimitExceeded, SAID_FIRST, message=LARGE, taken=UNDERWAY),
+    case(
+        "chunk-endless",
+        (*FIRST, Endless(b"250-x\r\n")),
+        LimitExceeded,
+        SAID_FIRST,
+        message=LARGE,
+        taken=TAKEN_OF_A_LINE,
+        buffer_size=4096,
+    ),
     case("chunk-stall", (*FIRST, STALL), DeadlineExceeded, SAID_FIRST, message=LARGE, seconds=300),
     case(
         "chunk-1Bps",

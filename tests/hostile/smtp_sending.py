@@ -31,7 +31,19 @@ from mailwire.testing import (
     Step,
     Tls,
 )
-from tests.hostile.case import EVERYWHERE, MESSAGE, ONCE, UNDERWAY, Case, Deed, Octets, Outcome, Surroundings, lines
+from tests.hostile.case import (
+    EVERYWHERE,
+    MESSAGE,
+    ONCE,
+    TAKEN_OF_A_LINE,
+    TAKEN_OF_MANY_LINES,
+    Case,
+    Deed,
+    Octets,
+    Outcome,
+    Surroundings,
+    lines,
+)
 
 __all__ = ["CASES"]
 
@@ -101,18 +113,19 @@ def case(
 
 
 ENDLESS: Final = [
-    case(name, script, LimitExceeded, said, delivery, taken=UNDERWAY, buffer_size=4096)
-    for name, script, said, delivery in (
-        ("endless-line", (*GREETED, b"250-", Endless(b"a")), SAID_EHLO, Delivery.NOT_SENT),
-        ("endless-multiline", (*GREETED, Endless(b"250-x\r\n")), SAID_EHLO, Delivery.NOT_SENT),
-        ("endless-greeting", (Endless(b"220-mx\r\n"),), b"", Delivery.NOT_SENT),
-        ("endless-reply-to-mail", (*READY, f"C: {MAIL}", Endless(b"250-x\r\n")), SAID_MAIL, Delivery.NOT_SENT),
-        ("endless-verdict", (*SENT, Endless(b"250-x\r\n")), SAID_ALL, Delivery.UNKNOWN),
+    case(name, (*before, Endless(octets)), LimitExceeded, said, delivery, taken=taken, buffer_size=4096)
+    for name, before, octets, said, delivery, taken in (
+        ("endless-line", (*GREETED, b"250-"), b"a", SAID_EHLO, Delivery.NOT_SENT, TAKEN_OF_A_LINE),
+        ("endless-multiline", GREETED, b"250-x\r\n", SAID_EHLO, Delivery.NOT_SENT, TAKEN_OF_A_LINE),
+        ("endless-greeting", (), b"220-mx\r\n", b"", Delivery.NOT_SENT, TAKEN_OF_A_LINE),
         (
-            "capability-flood",
-            (*GREETED, Endless(b"250-" + b"X" * 8000 + b"\r\n")),
-            SAID_EHLO,
-            Delivery.NOT_SENT,
+            *("endless-reply-to-mail", (*READY, f"C: {MAIL}"), b"250-x\r\n", SAID_MAIL),
+            *(Delivery.NOT_SENT, TAKEN_OF_A_LINE),
+        ),
+        ("endless-verdict", SENT, b"250-x\r\n", SAID_ALL, Delivery.UNKNOWN, TAKEN_OF_A_LINE),
+        (
+            *("capability-flood", GREETED, b"250-" + b"X" * 8000 + b"\r\n", SAID_EHLO),
+            *(Delivery.NOT_SENT, TAKEN_OF_MANY_LINES),
         ),
     )
 ]
