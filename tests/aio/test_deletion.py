@@ -28,7 +28,7 @@ from mailwire import (
     Timeouts,
     UnknownMessage,
 )
-from mailwire.pop3 import Dele, Quit, Response, Rset
+from mailwire.pop3 import Dele, Quit, Response, Rset, ScanListing, UniqueIdListing, survey
 from mailwire.testing import FIN, LISTEN, RST, STALL, WAIT, Account, MailServer, ScriptedPeer, Step
 from mailwire.testing.turns import drain_events
 from tests.aio.dialogues import (
@@ -381,6 +381,22 @@ async def test_a_link_that_is_lost_before_quit_leaves_what_was_marked_in_doubt()
         assert isinstance(report.error, ConnectionLost)
 
 
+@FAREWELLS
+async def test_what_was_refused_is_told_where_the_rest_is_in_doubt(
+    farewell: tuple[Step, ...], error: type[MailwireError]
+) -> None:
+    marks = ("C: DELE 1", "S: +OK", "C: DELE 2", "S: -ERR [SYS/PERM] no")
+    async with ScriptedPeer(*OPENED, *LISTED, *marks, "C: QUIT", *farewell) as peer:
+        client = await connect(peer)
+        await client.delete([ONE, TWO])
+        report = await client.commit()
+        assert (report.committed, report.unknown, report.kept) == ((), (ONE,), ())
+        assert report.refused == {TWO: Response(False, b"[SYS/PERM] no")}
+        assert report.remaining_uids == {"u2"}
+        # The answer to QUIT, if there was one.
+        assert report.response == (Response(False, b"some were not deleted") if error is ResponseError else None)
+
+
 async def test_a_link_that_is_lost_between_marks_leaves_all_of_them_in_doubt() -> None:
     async with ScriptedPeer(*OPENED, *LISTED, *DELETED[:3], FIN) as peer:
         client = await connect(peer)
@@ -511,6 +527,24 @@ async def test_what_has_no_unique_id_stays_in_doubt() -> None:
         assert client.last_commit is not None
         assert client.last_commit.unknown == (Entry(1, None, 7),)
         await client.quit()
+
+
+def test_of_several_in_doubt_a_listing_settles_those_alone_that_a_unique_id_tells_from_all_others() -> None:
+    nameless, one_of_two = Entry(3, None, 7), Entry(4, "u4", 7, shares_uid=True)
+    report = CommitReport(
+        committed=(Entry(9, "u9", 7),), kept=(Entry(8, "u8", 7),), unknown=(ONE, nameless, one_of_two, TWO)
+    )
+    answers = (Response(True, b"", b"1 7\r\n"), Response(True, b"", b"1 u2\r\n"))
+    listing = survey(ScanListing.parse(answers[0]), UniqueIdListing.parse(answers[1]))
+    settled = report.reconciled(listing)
+    assert [entry.uid for entry in settled.committed] == ["u9", "u1"]
+    assert [entry.uid for entry in settled.kept] == ["u8", "u2"]
+    assert settled.unknown == (nameless, one_of_two)
+    # Where what was retrieved may be hidden, what is not there may be there.
+    hidden = report.reconciled(listing, hides_retrieved=True)
+    assert [entry.uid for entry in hidden.committed] == ["u9"]
+    assert [entry.uid for entry in hidden.kept] == ["u8", "u2"]
+    assert hidden.unknown == (ONE, nameless, one_of_two)
 
 
 NO_UIDS: tuple[Step, ...] = (*LISTED[:7], "C: UIDL", "S: -ERR no")

@@ -218,6 +218,15 @@ async def test_a_certificate_for_another_name_is_told_by_both_names(tls: str) ->
             await SMTPClient(endpoint).connect()
 
 
+async def test_a_certificate_for_several_names_is_told_by_all_of_them() -> None:
+    async with ScriptedPeer(Tls()) as peer:
+        endpoint = Endpoint("mx.example.org", connect=peer.connect, tls_ca_file=authority_file())
+        with pytest.raises(
+            TLSFailed, match=r"it is for localhost, 127\.0\.0\.1, .*, and mx\.example\.org was asked for"
+        ):
+            await SMTPClient(endpoint).connect()
+
+
 async def test_a_certificate_that_is_refused_for_another_reason_is_told_by_that() -> None:
     async with ScriptedPeer(Tls("expired")) as peer:
         endpoint = peer.endpoint(tls="implicit", tls_context=None, tls_ca_file=authority_file())

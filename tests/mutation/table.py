@@ -68,6 +68,7 @@ TESTS: Final[dict[str, tuple[str, ...]]] = {
         *("aio/test_authentication.py", "aio/test_tokens.py"),
         "aio/test_client.py::test_a_password_does_not_cross_an_open_link_unasked_for",
     ),
+    "aio/stream_opening": ("aio/test_stream.py", "aio/test_tls.py", "aio/test_session.py"),
     "aio/client": (
         "aio/test_client.py",
         "aio/test_authentication.py::test_a_login_by_hand_is_refused_as_a_login",
@@ -106,6 +107,8 @@ TESTS: Final[dict[str, tuple[str, ...]]] = {
     "aio/pool": _MAILS,
     "aio/pool_sending": _MAILS,
     "aio/waiter": ("aio/test_waiter.py",),
+    # What says whether a message was deleted, and whether it is whole.
+    "aio/deletion": ("aio/test_deletion.py", "aio/test_pop3_sessions.py"),
     # What reads replies and writes mail.
     "_wire/lines": ("_wire/test_lines.py",),
     "_wire/dots": ("_wire/test_dots.py", "smtp/test_mail_data.py"),

@@ -150,7 +150,7 @@ class Marks:
         """Take note of a response."""
         command, response = received.command, received.response
         if isinstance(command, Dele):
-            entry = self._asked.pop(command.number, None) or Entry(command.number, None, 0)
+            entry = self._asked.pop(command.number)
             if response.ok:
                 self._marked[command.number] = entry
                 self._refused.pop(entry, None)

@@ -139,7 +139,6 @@ class StreamOpening(asyncio.BufferedProtocol):
             made = await connect_tcp(endpoint.host, endpoint.port, endpoint.local_address)
         if isinstance(made, socket.socket):
             try:
-                made.setblocking(False)
                 await loop.create_connection(lambda: self, sock=made)
             except BaseException:
                 made.close()  # no transport does that, where there was none yet
