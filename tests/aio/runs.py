@@ -7,7 +7,7 @@ from typing import Any, Final
 
 import pytest
 
-from mailwire import BulkSending, Delivery, PoolSending, SendResult, Timeouts
+from mailwire import BulkSending, Delivery, PoolSending, SendResult
 from mailwire.testing import FIN, LISTEN, MAIL_DATA, STALL, WAIT, Hear, ScriptedPeer, Step
 from mailwire.testing.turns import drain_events
 from tests.aio.dialogues import MESSAGE, QUIT, READY, extensions
@@ -21,7 +21,6 @@ __all__ = [
     "LOCKSTEP",
     "NAMED",
     "NAMED_SECOND",
-    "PATIENCE",
     "TAKES",
     "TAKES_TWO",
     "check_closed_at_once",
@@ -32,7 +31,6 @@ __all__ = [
 
 Run = BulkSending | PoolSending
 
-PATIENCE: Final = Timeouts(close=0.01)
 LOCKSTEP: Final[dict[str, Any]] = {**ENVELOPE, "use_chunking": False}
 NAMED: Final[tuple[Step, ...]] = ("C: MAIL FROM:<a@example.org>", "C: RCPT TO:<b@example.org>")
 BEGUN: Final[tuple[Step, ...]] = (*NAMED, "C: DATA")

@@ -16,7 +16,6 @@ from tests.aio.runs import (
     LOCKSTEP,
     NAMED,
     NAMED_SECOND,
-    PATIENCE,
     TAKES_TWO,
     check_closed_at_once,
     check_sent_one_by_one,
@@ -34,7 +33,7 @@ ENDED_SECOND: tuple[Step, ...] = (
 @pytest.mark.parametrize("end", ["cancelled", "closed", "another call", "cut"])
 async def test_what_the_server_has_said_to_a_mail_is_known_where_the_run_ends_in_its_middle(end: str) -> None:
     async with ScriptedPeer(*NAMED_SECOND, lenient=True, guard=None) as peer:
-        client = SMTPClient(peer.endpoint(timeouts=PATIENCE))
+        client = SMTPClient(peer.endpoint())
         await client.connect()
         run = client.send_all([MESSAGE] * 2, **LOCKSTEP)
         assert (await anext(run)).delivery is Delivery.ACCEPTED
@@ -49,7 +48,7 @@ async def test_what_the_server_has_said_to_a_mail_is_known_where_the_run_ends_in
 
 async def test_what_was_cut_between_two_results_is_told_of_when_the_run_goes_on() -> None:
     async with ScriptedPeer(*ENDED_SECOND, lenient=True, guard=None) as peer:
-        client = SMTPClient(peer.endpoint(timeouts=PATIENCE))
+        client = SMTPClient(peer.endpoint())
         await client.connect()
         run = client.send_all([MESSAGE] * 3, **ENVELOPE, use_chunking="eager", look_ahead=2)
         assert (await anext(run)).delivery is Delivery.ACCEPTED
@@ -63,7 +62,7 @@ async def test_what_was_cut_between_two_results_is_told_of_when_the_run_goes_on(
 
 async def test_a_mail_that_was_not_sent_when_the_connection_was_cut_is_taken_up_again_by_the_run() -> None:
     async with ScriptedPeer(*NAMED_SECOND, lenient=True, guard=None) as peer:
-        client = SMTPClient(peer.endpoint(timeouts=PATIENCE))
+        client = SMTPClient(peer.endpoint())
         await client.connect()
         run = client.send_all([MESSAGE] * 2, **LOCKSTEP)
         assert (await anext(run)).delivery is Delivery.ACCEPTED
@@ -76,7 +75,7 @@ async def test_a_mail_that_was_not_sent_when_the_connection_was_cut_is_taken_up_
 
 async def test_who_waits_for_a_result_is_told_of_a_cut_by_what_he_waits_for() -> None:
     async with ScriptedPeer(*ENDED_SECOND, lenient=True, guard=None) as peer:
-        client = SMTPClient(peer.endpoint(timeouts=PATIENCE))
+        client = SMTPClient(peer.endpoint())
         await client.connect()
         run = client.send_all([MESSAGE] * 2, **ENVELOPE, use_chunking="eager")
         assert (await anext(run)).delivery is Delivery.ACCEPTED
@@ -93,7 +92,7 @@ async def test_who_waits_for_a_result_is_told_of_a_cut_by_what_he_waits_for() ->
 def test_a_connection_can_be_cut_while_its_event_loop_stands_still() -> None:
     async def begin(peer: ScriptedPeer) -> tuple[SMTPClient, BulkSending]:
         await peer.__aenter__()
-        client = SMTPClient(peer.endpoint(timeouts=PATIENCE))
+        client = SMTPClient(peer.endpoint())
         await client.connect()
         run = client.send_all([MESSAGE] * 2, **LOCKSTEP)
         assert (await anext(run)).delivery is Delivery.ACCEPTED
@@ -116,7 +115,7 @@ async def test_a_server_that_does_not_stand_mails_in_a_row_is_sent_one_after_the
     async with (
         ScriptedPeer(*BREAKS_IN_A_ROW) as first,
         ScriptedPeer(*TAKES_TWO) as second,
-        SMTPClient(first.endpoint(connect=in_turn(first, second), timeouts=PATIENCE)) as client,
+        SMTPClient(first.endpoint(connect=in_turn(first, second))) as client,
     ):
         await check_sent_one_by_one(client.send_all([MESSAGE] * 3, **LOCKSTEP, order="input"), second)
 
@@ -129,7 +128,7 @@ async def test_a_connection_that_has_brought_a_mail_to_its_end_does_not_count_as
         ScriptedPeer(*DROPS) as third,
         ScriptedPeer(*READY, *SENT, *QUIT) as fourth,
     ):
-        client = SMTPClient(first.endpoint(connect=in_turn(first, second, third, fourth), timeouts=PATIENCE))
+        client = SMTPClient(first.endpoint(connect=in_turn(first, second, third, fourth)))
         async with client:
             results = await collect(client.send_all([MESSAGE] * 3, **LOCKSTEP, order="input"))
     assert [result.delivery for result in results] == [Delivery.ACCEPTED, Delivery.NOT_SENT, Delivery.ACCEPTED]

@@ -33,7 +33,6 @@ from mailwire import (
     SMTPClient,
     SMTPPool,
     SourceFailed,
-    Timeouts,
 )
 from mailwire.aio.sending import Sending
 from mailwire.testing import (
@@ -58,7 +57,6 @@ from tests.clock import Clock
 
 NAMED = ("C: MAIL FROM:<a@example.org>", "C: RCPT TO:<b@example.org>")
 CHUNK: tuple[Step, ...] = (f"C: BDAT {len(MESSAGE)} LAST", Hear(len(MESSAGE)))
-PATIENCE = Timeouts(close=0.01)
 RECIPIENTS = [f"user{number}@example.org" for number in range(60)]
 ACCOUNTS = [Account("crowd", "", tuple(RECIPIENTS)), Account("b", "", ("b@example.org",))]
 DATA = ("PIPELINING", "SIZE", "8BITMIME", "ENHANCEDSTATUSCODES")
@@ -291,7 +289,7 @@ async def test_a_mail_with_too_many_recipients_goes_in_parts() -> None:
 async def test_a_mail_in_parts_that_is_lost_was_not_sent_if_nobody_is_there_any_more() -> None:
     script = (*extensions("LIMITS RCPTMAX=1"), "C: MAIL FROM:<a@example.org>", "S: 250 a", FIN, LISTEN)
     async with ScriptedPeer(*script) as peer:
-        client = SMTPClient(peer.endpoint(connect=once(peer), timeouts=PATIENCE))
+        client = SMTPClient(peer.endpoint(connect=once(peer)))
         await client.connect()
         run = client.send_all([MESSAGE] * 2, sender="a@example.org", recipients=RECIPIENTS[:2])
         results = [result async for result in run]
@@ -329,7 +327,7 @@ DROPS: tuple[Step, ...] = (
 async def test_what_was_not_sent_goes_over_another_connection_one_by_one() -> None:
     one: tuple[Step, ...] = (*NAMED, "C: DATA", "S: 250 a", "S: 250 b", "S: 354 go", MAIL_DATA, PACKET, "S: 250 taken")
     async with ScriptedPeer(*DROPS) as first, ScriptedPeer(*extensions("PIPELINING"), *one, *one, *QUIT) as second:
-        client = SMTPClient(first.endpoint(connect=in_turn(first, second), timeouts=PATIENCE))
+        client = SMTPClient(first.endpoint(connect=in_turn(first, second)))
         async with client:
             results = [result async for result in client.send_all([MESSAGE] * 3, **ENVELOPE, use_chunking=False)]
         assert [result.error for result in results] == [None] * 3
@@ -341,7 +339,7 @@ async def test_a_mail_on_which_the_connection_broke_twice_is_not_tried_again() -
     drops: tuple[Step, ...] = (*extensions(), NAMED[0], FIN, LISTEN)
     takes: tuple[Step, ...] = (*extensions(), *SENT, *QUIT)
     async with ScriptedPeer(*drops) as first, ScriptedPeer(*drops) as second, ScriptedPeer(*takes) as third:
-        client = SMTPClient(first.endpoint(connect=in_turn(first, second, third), timeouts=PATIENCE))
+        client = SMTPClient(first.endpoint(connect=in_turn(first, second, third)))
         async with client:
             results = [result async for result in client.send_all([MESSAGE] * 2, **ENVELOPE)]
     assert [type(result.error) for result in results] == [ConnectionLost, type(None)]
@@ -353,7 +351,7 @@ async def test_a_mail_on_which_the_connection_broke_twice_is_not_tried_again() -
 async def test_a_server_that_takes_nothing_is_left_alone() -> None:
     drops: tuple[Step, ...] = (*extensions(), NAMED[0], FIN, LISTEN)
     async with ScriptedPeer(*drops) as first, ScriptedPeer(*drops) as second, ScriptedPeer(*drops) as third:
-        client = SMTPClient(first.endpoint(connect=in_turn(first, second, third), timeouts=PATIENCE))
+        client = SMTPClient(first.endpoint(connect=in_turn(first, second, third)))
         async with client:
             messages = [MESSAGE, MESSAGE, b"", MESSAGE]
             run = client.send_all([*messages, 7], **ENVELOPE, order="input")  # type: ignore[list-item]
@@ -369,7 +367,7 @@ async def test_a_server_that_takes_nothing_is_left_alone() -> None:
 
 async def test_messages_that_come_late_fail_as_well_where_nobody_is_there() -> None:
     async with ScriptedPeer(*extensions(), NAMED[0], FIN, LISTEN) as peer:
-        client = SMTPClient(peer.endpoint(connect=once(peer), timeouts=PATIENCE))
+        client = SMTPClient(peer.endpoint(connect=once(peer)))
         await client.connect()
         results = [result async for result in client.send_all(feed(many(5)), **ENVELOPE, look_ahead=1)]
     assert [type(result.error) for result in results] == [ConnectionFailed] * 5
@@ -379,7 +377,7 @@ async def test_what_can_be_read_but_once_is_not_tried_again() -> None:
     script = (*extensions("PIPELINING"), *NAMED, "C: DATA", "S: 250 a", "S: 250 b", "S: 354 go", Hear(9), FIN, LISTEN)
     blocks = (block for block in [b"Subject: x\r\n\r\n", *[b"0123456789abcdef\r\n" * 9000] * 40])
     async with ScriptedPeer(*script) as first, ScriptedPeer(*extensions(), *SENT, *QUIT) as second:
-        client = SMTPClient(first.endpoint(connect=in_turn(first, second), timeouts=PATIENCE))
+        client = SMTPClient(first.endpoint(connect=in_turn(first, second)))
         async with client:
             results = [result async for result in client.send_all([blocks, MESSAGE], **ENVELOPE)]
     assert [type(result.error) for result in results] == [ConnectionLost, type(None)]
@@ -389,7 +387,7 @@ async def test_what_can_be_read_but_once_is_not_tried_again() -> None:
 async def test_what_can_be_read_but_once_is_tried_again_if_it_was_not_read() -> None:
     drops: tuple[Step, ...] = (*extensions(), NAMED[0], FIN, LISTEN)
     async with ScriptedPeer(*drops) as first, ScriptedPeer(*extensions(), *SENT, *QUIT) as second:
-        client = SMTPClient(first.endpoint(connect=in_turn(first, second), timeouts=PATIENCE))
+        client = SMTPClient(first.endpoint(connect=in_turn(first, second)))
         async with client:
             blocks = (block for block in [MESSAGE])
             results = [result async for result in client.send_all([blocks], **ENVELOPE)]
@@ -409,7 +407,7 @@ async def test_an_idle_connection_that_is_gone_is_made_again() -> None:
         ScriptedPeer(*extensions(), *SENT, WAIT, "S: 421 idle", FIN, LISTEN) as first,
         ScriptedPeer(*extensions(), *SENT, *QUIT) as second,
     ):
-        client = SMTPClient(first.endpoint(connect=in_turn(first, second), timeouts=PATIENCE))
+        client = SMTPClient(first.endpoint(connect=in_turn(first, second)))
         async with client:
             errors = []
             async for result in client.send_all(late(), **ENVELOPE):
@@ -673,7 +671,7 @@ async def test_a_run_that_has_not_begun_can_be_closed() -> None:
 async def test_a_verdict_that_is_lost_when_the_run_is_closed_is_unknown() -> None:
     script = (*extensions("PIPELINING"), *NAMED, "C: DATA", "S: 250 a", "S: 250 b", "S: 354 go", MAIL_DATA, *NAMED)
     async with ScriptedPeer(*script, "C: DATA", WAIT, FIN, LISTEN) as peer:
-        client = SMTPClient(peer.endpoint(timeouts=PATIENCE))
+        client = SMTPClient(peer.endpoint())
         await client.connect()
         run = client.send_all([MESSAGE] * 5, **ENVELOPE)
         waiting = asyncio.ensure_future(anext(run))
@@ -855,7 +853,7 @@ EAGER_TWICE: tuple[Step, ...] = (
 async def test_a_server_that_does_not_answer_in_time_leaves_it_unknown() -> None:
     script = (*extensions("PIPELINING", "CHUNKING"), *NAMED, *CHUNK, STALL)
     async with ScriptedPeer(*script, guard=None) as peer:
-        client = SMTPClient(peer.endpoint(connect=once(peer), timeouts=PATIENCE))
+        client = SMTPClient(peer.endpoint(connect=once(peer)))
         await client.connect()
         run = client.send_all([MESSAGE], **ENVELOPE, use_chunking="eager")
         waiting = asyncio.ensure_future(anext(run))
@@ -990,7 +988,7 @@ async def test_a_message_that_was_begun_in_pieces_is_not_written_again_as_a_whol
 async def test_a_source_that_failed_says_so_also_where_the_connection_is_lost() -> None:
     script = (*extensions("PIPELINING", "CHUNKING"), *NAMED, *CHUNK, WAIT, FIN, LISTEN)
     async with ScriptedPeer(*script) as peer:
-        client = SMTPClient(peer.endpoint(connect=once(peer), timeouts=PATIENCE))
+        client = SMTPClient(peer.endpoint(connect=once(peer)))
         await client.connect()
         run = client.send_all([MESSAGE, broken(1)], **ENVELOPE, use_chunking="eager", order="input")
         waiting = asyncio.ensure_future(anext(run))
@@ -1007,7 +1005,7 @@ async def test_a_source_that_failed_says_so_also_where_the_connection_is_lost() 
 
 async def test_a_connection_that_is_lost_while_a_run_is_closed_leaves_the_rest_unknown() -> None:
     async with ScriptedPeer(*EAGER_TWICE, FIN, LISTEN) as peer:
-        client = SMTPClient(peer.endpoint(timeouts=PATIENCE))
+        client = SMTPClient(peer.endpoint())
         await client.connect()
         run = client.send_all([MESSAGE] * 2, **ENVELOPE, use_chunking="eager", look_ahead=2)
         assert (await anext(run)).delivery is Delivery.ACCEPTED
@@ -1020,7 +1018,7 @@ async def test_a_connection_that_is_lost_while_a_run_is_closed_leaves_the_rest_u
 
 async def test_closing_can_be_cancelled() -> None:
     async with ScriptedPeer(*EAGER_TWICE, STALL, guard=None) as peer:
-        client = SMTPClient(peer.endpoint(timeouts=PATIENCE))
+        client = SMTPClient(peer.endpoint())
         await client.connect()
         run = client.send_all([MESSAGE] * 2, **ENVELOPE, use_chunking="eager")
         assert (await anext(run)).delivery is Delivery.ACCEPTED

@@ -21,7 +21,7 @@ from mailwire.testing import FIN, LISTEN, STALL, WAIT, MailServer, ScriptedPeer
 from mailwire.testing.turns import drain_events
 from tests.aio.dialogues import MAILED, MESSAGE, QUIT, READY, SENT
 from tests.aio.pools import ACCOUNTS, ENVELOPE, Gate, endpoint_of, in_turn, numbered, subjects
-from tests.aio.runs import LOCKSTEP, PATIENCE, collect
+from tests.aio.runs import LOCKSTEP, collect
 
 
 def many(count: int) -> list[bytes]:
@@ -75,7 +75,7 @@ def named(*recipients: str) -> dict[str, Any]:
 
 @pytest.mark.parametrize("kind", [SMTPClient, SMTPPool])
 async def test_very_many_recipients_of_a_run_are_read_in_several_turns(kind: type[SMTPClient | SMTPPool]) -> None:
-    async with ScriptedPeer(*READY, *QUIT) as peer, kind(peer.endpoint(timeouts=PATIENCE)) as sender:
+    async with ScriptedPeer(*READY, *QUIT) as peer, kind(peer.endpoint()) as sender:
 
         async def turns_of(count: int) -> int:
             run = sender.send_all([MESSAGE], **named(*["b@example.org"] * (count - 1), "nobody"))
@@ -129,7 +129,7 @@ async def test_closing_a_run_lets_go_of_the_task_that_waits_for_a_result(where: 
 
     script = (*READY, *MAILED[:-1], *((MAILED[-1], WAIT, "S: 250 taken", *QUIT) if where == "verdict" else (LISTEN,)))
     async with ScriptedPeer(*script, lenient=where == "messages") as peer:
-        client = SMTPClient(peer.endpoint(timeouts=PATIENCE))
+        client = SMTPClient(peer.endpoint())
         await client.connect()
         run = client.send_all(late(), **LOCKSTEP)
         consuming = asyncio.ensure_future(collect(run))
@@ -152,7 +152,7 @@ async def test_closing_a_run_lets_go_of_the_task_that_waits_for_a_result(where: 
 
 async def test_who_is_cancelled_while_a_run_is_closed_stays_cancelled() -> None:
     async with ScriptedPeer(*READY, *MAILED, STALL, lenient=True) as peer:
-        client = SMTPClient(peer.endpoint(timeouts=PATIENCE))
+        client = SMTPClient(peer.endpoint())
         await client.connect()
         run = client.send_all([MESSAGE], **LOCKSTEP)
         consuming = asyncio.ensure_future(collect(run))
@@ -267,7 +267,7 @@ async def test_no_source_is_left_open_where_a_run_is_left(ending: str) -> None:
 async def test_a_run_whose_connection_was_cut_lets_the_next_one_alone() -> None:
     script = (*READY, *SENT, "C: MAIL FROM:<a@example.org>", STALL)
     async with ScriptedPeer(*script, lenient=True) as first, ScriptedPeer(*READY, *SENT, *QUIT) as second:
-        client = SMTPClient(first.endpoint(connect=in_turn(first, second), timeouts=PATIENCE))
+        client = SMTPClient(first.endpoint(connect=in_turn(first, second)))
         await client.connect()
         run = client.send_all([MESSAGE] * 5, **LOCKSTEP)
         assert (await anext(run)).error is None
@@ -281,7 +281,7 @@ async def test_a_run_whose_connection_was_cut_lets_the_next_one_alone() -> None:
 
 async def test_a_run_whose_connection_is_cut_makes_none_again() -> None:
     async with ScriptedPeer(*READY, *SENT, *MAILED, STALL, lenient=True) as peer:
-        client = SMTPClient(peer.endpoint(connect=in_turn(peer), timeouts=PATIENCE))
+        client = SMTPClient(peer.endpoint(connect=in_turn(peer)))
         await client.connect()
         run = client.send_all([MESSAGE] * 3, **LOCKSTEP)
         seen = [await anext(run)]
@@ -327,7 +327,7 @@ async def test_a_client_that_is_aborted_while_it_connects_is_not_connected(heard
                 await opened.wait()
             return await peer.connect()
 
-        client = SMTPClient(peer.endpoint(connect=connect, timeouts=PATIENCE))
+        client = SMTPClient(peer.endpoint(connect=connect))
         connecting = asyncio.ensure_future(client.connect())
         await drain_events()
         client.abort()
@@ -361,7 +361,7 @@ class Lost:
 async def test_a_message_that_cannot_be_read_has_its_own_error_where_nobody_is_there(front: Any) -> None:
     messages = [MESSAGE, Lost(), MESSAGE]
     async with ScriptedPeer(*READY, "C: MAIL FROM:<a@example.org>", FIN, LISTEN) as peer:
-        fleet = front(peer.endpoint(connect=in_turn(peer), timeouts=PATIENCE))
+        fleet = front(peer.endpoint(connect=in_turn(peer)))
         if front is SMTPClient:
             await fleet.connect()
         results = sorted(await collect(fleet.send_all(messages, **ENVELOPE)), key=lambda result: result.index)

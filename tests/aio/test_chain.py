@@ -8,7 +8,7 @@ from mailwire.testing import FIN, LISTEN, WAIT, Hear, ScriptedPeer, Step
 from mailwire.testing.turns import drain_events
 from tests.aio.dialogues import MESSAGE, QUIT, extensions
 from tests.aio.pools import ENVELOPE, in_turn
-from tests.aio.runs import BEGUN, LOCKSTEP, NAMED, PATIENCE, TAKES, collect
+from tests.aio.runs import BEGUN, LOCKSTEP, NAMED, TAKES, collect
 
 COMMANDS = b"MAIL FROM:<a@example.org>\r\nRCPT TO:<b@example.org>\r\nDATA\r\n"
 
@@ -18,7 +18,7 @@ async def test_the_next_mail_leaves_behind_the_end_of_one_as_soon_as_a_result_ha
         *(*extensions("PIPELINING"), *BEGUN, *TAKES, *BEGUN, "S: 250 taken", *TAKES),
         *(*BEGUN, WAIT, "S: 250 taken", *TAKES, "S: 250 taken", *QUIT),
     )
-    async with ScriptedPeer(*script) as peer, SMTPClient(peer.endpoint(timeouts=PATIENCE)) as client:
+    async with ScriptedPeer(*script) as peer, SMTPClient(peer.endpoint()) as client:
         run = client.send_all([MESSAGE] * 3, **LOCKSTEP, look_ahead=2)
         assert (await anext(run)).delivery is Delivery.ACCEPTED
         waiting = asyncio.ensure_future(collect(run))
@@ -35,7 +35,7 @@ async def test_a_connection_that_breaks_under_one_mail_says_nothing_against_mail
         *(*BEGUN, "S: 250 taken", *TAKES, "S: 250 taken", *QUIT),
     )
     async with ScriptedPeer(*breaks) as first, ScriptedPeer(*takes) as second:
-        client = SMTPClient(first.endpoint(connect=in_turn(first, second), timeouts=PATIENCE))
+        client = SMTPClient(first.endpoint(connect=in_turn(first, second)))
         async with client:
             waiting = asyncio.ensure_future(collect(client.send_all([MESSAGE] * 2, **LOCKSTEP)))
             await drain_events()
@@ -53,7 +53,7 @@ async def test_a_mail_behind_one_by_which_the_server_takes_its_leave_is_told_so(
         # That is no reason to send one mail after the other.
         ScriptedPeer(*script, *takes, "S: 250 reset", *takes, *QUIT) as second,
     ):
-        client = SMTPClient(first.endpoint(connect=in_turn(first, second), timeouts=PATIENCE))
+        client = SMTPClient(first.endpoint(connect=in_turn(first, second)))
         async with client:
             results = await collect(client.send_all([MESSAGE] * 4, **ENVELOPE, use_chunking="eager", look_ahead=2))
     assert [result.delivery for result in results] == [Delivery.UNKNOWN] * 2 + [Delivery.ACCEPTED] * 2

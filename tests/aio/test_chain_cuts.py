@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from mailwire import Delivery, MailwireError, SendResult, SMTPClient, Timeouts
+from mailwire import Delivery, MailwireError, SendResult, SMTPClient
 from mailwire.smtp import Receipt
 from mailwire.testing import FIN, LISTEN, MAIL_DATA, PACKET, RST, Hear, ScriptedPeer, Step
 from tests.aio.dialogues import MESSAGE, QUIT, extensions, once
@@ -21,7 +21,6 @@ CHUNK: tuple[Step, ...] = (f"C: BDAT {len(MESSAGE)} LAST", Hear(len(MESSAGE)))
 TAKES: tuple[Step, ...] = ("S: 250 a", "S: 250 b", "S: 250 c")
 TAKES_ONE: tuple[Step, ...] = ("S: 250 a", "S: 550 b", "S: 250 c")
 RECIPIENTS = ["b@example.org", "c@example.org"]
-PATIENCE = Timeouts(close=0.01)
 
 CHAINED: tuple[Step, ...] = (
     *extensions("PIPELINING"),
@@ -58,7 +57,7 @@ async def send_three(script: tuple[Step, ...], use_chunking: Any) -> tuple[list[
     """Send three mails to a peer with this script; return the results, and what the peer has heard."""
     results: list[SendResult] = []
     async with ScriptedPeer(*script) as peer:
-        client = SMTPClient(peer.endpoint(connect=once(peer), timeouts=PATIENCE))
+        client = SMTPClient(peer.endpoint(connect=once(peer)))
         try:
             async with client:
                 run = client.send_all(

@@ -22,7 +22,6 @@ from mailwire import (
     RecipientsRefused,
     RemoteProtocolError,
     SenderRefused,
-    Timeouts,
 )
 from mailwire.testing import FIN, LISTEN, MAIL_DATA, NO_READING, RST, ScriptedPeer, Step, Tls
 from tests.aio.dialogues import (
@@ -117,9 +116,6 @@ def word_for(session: Session, place: int) -> Delivery:
     return Delivery.UNKNOWN if in_doubt else Delivery.NOT_SENT
 
 
-# A server that reads no more does not answer a close_notify either.
-PATIENCE = Timeouts(close=0.01)
-
 AUTH: dict[str, Any] = {"auth": CREDENTIALS, "allow_cleartext_auth": True}
 GROUP: tuple[Step, ...] = ("C: MAIL FROM:<a@example.org>", "C: RCPT TO:<b@example.org>", "C: DATA")
 RSET: tuple[Step, ...] = ("C: RSET", "S: 250 reset")
@@ -194,7 +190,7 @@ async def send(session: Session, script: tuple[Step, ...]) -> tuple[MailwireErro
         try:
             receipt = await mailwire.send(
                 MESSAGE,
-                peer.endpoint(connect=once(peer), timeouts=PATIENCE, **session.settings),
+                peer.endpoint(connect=once(peer), **session.settings),
                 sender="a@example.org",
                 recipients="b@example.org",
             )
@@ -205,7 +201,7 @@ async def send(session: Session, script: tuple[Step, ...]) -> tuple[MailwireErro
 
 async def retrieve(session: Session, script: tuple[Step, ...]) -> MailwireError | list[bytes]:
     async with ScriptedPeer(*script) as peer:
-        endpoint = peer.endpoint(protocol="pop3", timeouts=PATIENCE, **session.settings)
+        endpoint = peer.endpoint(protocol="pop3", **session.settings)
         try:
             messages = await mailwire.retrieve(endpoint.replace(connect=once(peer)))
         except MailwireError as error:

@@ -16,7 +16,6 @@ from mailwire import (
     SendResult,
     SMTPClient,
     SMTPPool,
-    Timeouts,
 )
 from mailwire.testing import FIN, LISTEN, MAIL_DATA, WAIT, Answers, ScriptedPeer, Step
 from mailwire.testing.turns import drain_events
@@ -27,7 +26,6 @@ Run = BulkSending | PoolSending
 
 LIMITS: Final[tuple[Step, ...]] = extensions("LIMITS RCPTMAX=1")
 TAKES: Final[tuple[Step, ...]] = (*LIMITS, Answers(SMTP_ANSWERS))
-PATIENCE: Final = Timeouts(close=0.01)
 FRONTS = pytest.mark.parametrize("front", ["client", "pool"])
 
 
@@ -50,7 +48,7 @@ def mail(*names: str, **settings: Any) -> Mailing:
 
 
 def front_of(front: str, *peers: ScriptedPeer) -> SMTPClient | SMTPPool:
-    endpoint = peers[0].endpoint(connect=in_turn(*peers), timeouts=PATIENCE)
+    endpoint = peers[0].endpoint(connect=in_turn(*peers))
     if front == "pool":
         return SMTPPool(endpoint, max_connections=1)
     return SMTPClient(endpoint)
@@ -193,7 +191,7 @@ async def test_what_breaks_off_several_connections_is_told_once_and_complained_o
 
     script = (*extensions(), *named("b"), "C: DATA", "S: 354 go", LISTEN)
     async with ScriptedPeer(*script) as first, ScriptedPeer(*script) as second:
-        pool = SMTPPool(first.endpoint(connect=in_turn(first, second), timeouts=PATIENCE), max_connections=2)
+        pool = SMTPPool(first.endpoint(connect=in_turn(first, second)), max_connections=2)
         results = pool.send_all([mail("b", progress=progress) for _ in range(2)])
         with pytest.raises(ZeroDivisionError):
             [result async for result in results]
@@ -243,7 +241,7 @@ async def test_the_receipt_of_a_mail_in_parts_has_the_recipients_in_the_order_of
     async with (
         ScriptedPeer(*limited, *org, *QUIT) as first,
         ScriptedPeer(*limited, *com, *QUIT) as second,
-        SMTPClient(first.endpoint(connect=in_turn(first, second), timeouts=PATIENCE)) as client,
+        SMTPClient(first.endpoint(connect=in_turn(first, second))) as client,
     ):
         recipients = ["b@example.org", "c@example.com", "d@example.org"]
         receipt = await client.send(Mailing(MESSAGE, sender="a@example.org", recipients=recipients))
@@ -255,7 +253,7 @@ async def test_a_mail_for_all_or_nobody_goes_where_the_limits_need_not_part_it()
     both: tuple[Step, ...] = (*named("b"), *named("c")[2:], *sent("")[4:])
     async with (
         ScriptedPeer(*extensions("LIMITS RCPTMAX=2"), *both, *QUIT) as peer,
-        SMTPClient(peer.endpoint(timeouts=PATIENCE)) as client,
+        SMTPClient(peer.endpoint()) as client,
     ):
         assert (await client.send(mail("b", "c", on_refused="abort"))).accepted == ("b@example.org", "c@example.org")
 

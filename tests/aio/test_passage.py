@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from mailwire import ConnectionLost, Delivery, SMTPClient, Timeouts
+from mailwire import ConnectionLost, Delivery, SMTPClient
 from mailwire.smtp import Receipt
 from mailwire.testing import FIN, LISTEN, MAIL_DATA, WAIT, ScriptedPeer, Step
 from mailwire.testing.turns import drain_events
@@ -30,7 +30,7 @@ async def test_each_phase_takes_its_time(written: str, message: float, end: str)
 
     script = (*SLOW, *(("S: 250 taken", *QUIT) if end == "taken" else (FIN, LISTEN)))
     async with ScriptedPeer(*script, guard=None) as peer:
-        client = SMTPClient(peer.endpoint(timeouts=Timeouts(close=0.01)))
+        client = SMTPClient(peer.endpoint())
         await client.connect()
         sending = asyncio.ensure_future(client.send(MESSAGE if written == "whole" else blocks(), **LOCKSTEP))
         for seconds in (2, 5):
@@ -54,7 +54,7 @@ async def test_each_phase_takes_its_time(written: str, message: float, end: str)
 async def test_a_phase_that_was_broken_off_has_taken_the_time_until_then() -> None:
     clock = StandingClock()
     async with ScriptedPeer(*READY, *NAMED, WAIT, FIN, LISTEN, guard=None) as peer:
-        client = SMTPClient(peer.endpoint(timeouts=Timeouts(close=0.01)))
+        client = SMTPClient(peer.endpoint())
         await client.connect()
         sending = asyncio.ensure_future(client.send(MESSAGE, **LOCKSTEP))
         await drain_events()

@@ -20,7 +20,6 @@ from tests.aio.runs import (
     LOCKSTEP,
     NAMED,
     NAMED_SECOND,
-    PATIENCE,
     TAKES,
     TAKES_TWO,
     check_closed_at_once,
@@ -34,7 +33,7 @@ EAGER: dict[str, Any] = {**ENVELOPE, "use_chunking": "eager"}
 
 def pool_over(*peers: ScriptedPeer, **settings: Any) -> SMTPPool:
     """A pool of one connection, that leads to one peer after the other."""
-    endpoint = peers[0].endpoint(connect=in_turn(*peers), timeouts=PATIENCE)
+    endpoint = peers[0].endpoint(connect=in_turn(*peers))
     return SMTPPool(endpoint, **{"max_connections": 1, **settings})
 
 
@@ -258,7 +257,7 @@ async def test_a_connection_that_could_be_opened_shows_that_others_may_be() -> N
                 await first_opens.wait()
             return await connected(server)
 
-        endpoint = Endpoint("localhost", tls="none", connect=connect, timeouts=PATIENCE)
+        endpoint = Endpoint("localhost", tls="none", connect=connect)
         async with SMTPPool(endpoint, max_connections=2) as pool:
             mails: list[Any] = [gate.message(0), *map(numbered, range(1, 4))]  # the third goes behind the first
             running = asyncio.ensure_future(collect(pool.send_all(mails, **ENVELOPE, order="input")))

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 import mailwire
-from mailwire import ConnectionFailed, ConnectionLost, Delivery, MailwireError, Receipt, RemoteProtocolError, Timeouts
+from mailwire import ConnectionFailed, ConnectionLost, Delivery, MailwireError, Receipt, RemoteProtocolError
 from mailwire.testing import FIN, LISTEN, MAIL_DATA, RST, Hear, ScriptedPeer, Step, Tls
 from tests.aio.dialogues import MESSAGE, QUIT, READY, extensions, once
 from tests.aio.test_cuts import Session, said, spoken
@@ -111,14 +111,11 @@ WAYS = {
     ),
 }  # fmt: skip
 
-# A server that reads no more does not answer a close_notify either.
-PATIENCE = Timeouts(close=0.01)
-
 
 async def send(way: Way, script: tuple[Step, ...]) -> tuple[MailwireError | None, Receipt | None, bytes]:
     """Send the mail to a peer with this script; return the error, the receipt, and what the peer has heard."""
     async with ScriptedPeer(*script) as peer:
-        endpoint = peer.endpoint(connect=once(peer), timeouts=PATIENCE, **way.session.settings)
+        endpoint = peer.endpoint(connect=once(peer), **way.session.settings)
         try:
             receipt: Receipt | None = await mailwire.send(
                 way.message, endpoint, sender="a@example.org", recipients=way.recipients, **way.arguments

@@ -8,7 +8,7 @@ octets alone: which messages are whole, and which are deleted, refused or unknow
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any
 
 from mailwire import (
     AuthenticationFailed,
@@ -21,7 +21,6 @@ from mailwire import (
     POP3Settings,
     RemoteProtocolError,
     ResponseError,
-    Timeouts,
     TLSFailed,
 )
 from mailwire.pop3 import Entry
@@ -35,8 +34,6 @@ from tests.transcripts.story import Story
 
 __all__ = ["POP3Calls"]
 
-# A server that reads no more does not answer a close_notify either.
-_PATIENCE: Final = Timeouts(close=0.01)
 
 Kind = type[MailwireError] | None
 Told = tuple[str, object, Kind]
@@ -125,7 +122,6 @@ class POP3Calls(Calls[_Outcome]):
                 protocol="pop3",
                 connect=way.to(peer),
                 tls_context=way.context,
-                timeouts=_PATIENCE,
                 tls="implicit" if is_encrypted else "starttls" if self.is_starttls else "none",
                 auth=None if self._logs_in_itself else self._whole.credentials,
                 allow_cleartext_auth=True,

@@ -23,7 +23,6 @@ from mailwire import (
     ReplyError,
     SenderRefused,
     SMTPClient,
-    Timeouts,
     TLSFailed,
 )
 from mailwire.smtp import Auth
@@ -37,8 +36,6 @@ from tests.transcripts.story import Story
 
 __all__ = ["SMTPCalls"]
 
-# A server that reads no more does not answer a close_notify either.
-_PATIENCE = Timeouts(close=0.01)
 
 Kind = type[MailwireError] | None
 
@@ -91,7 +88,6 @@ class SMTPCalls(Calls[_Outcome]):
                 protocol="lmtp" if mails.is_lmtp else "smtp",
                 connect=way.to(peer),
                 tls_context=way.context,
-                timeouts=_PATIENCE,
                 tls="implicit" if is_encrypted else "starttls" if is_starttls else "none",
                 auth=mails.credentials if mails.mechanism and not self._logs_in_itself else None,
                 allow_cleartext_auth=True,
