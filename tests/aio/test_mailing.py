@@ -97,11 +97,13 @@ def to_many(count: int, field: str) -> Message:
     return message_from_string(f"{field}\r\nBcc: {', '.join(['b@example.org'] * count)}\r\n\r\nhello\r\n")
 
 
-async def send_by(way: str, endpoint: Endpoint, message: Message) -> Receipt:
+async def send_by(way: str, endpoint: Endpoint, message: Message, **settings: Any) -> Receipt:
     if way == "function":
-        return await mailwire.send(message, endpoint)
+        return await mailwire.send(message, endpoint, **settings)
     async with (SMTPClient if way.startswith("client") else SMTPPool)(endpoint) as front:
-        return await (front.send(message) if way.endswith("send") else first_of(front.send_all([message])))
+        if way.endswith("send"):
+            return await front.send(message, **settings)
+        return await first_of(front.send_all([message], **settings))
 
 
 WAYS = pytest.mark.parametrize("way", ["client.send", "pool.send", "function", "client.send_all", "pool.send_all"])
@@ -128,7 +130,7 @@ async def test_very_many_recipients_in_a_header_are_read_beside_the_event_loop(
             assert readers
 
 
-@pytest.mark.parametrize("way", ["client", "pool", "function"])
+@WAYS
 async def test_of_a_long_header_the_recipients_alone_are_taken_where_a_sender_is_given(way: str) -> None:
     encoders: set[int] = set()
 
@@ -140,14 +142,28 @@ async def test_of_a_long_header_the_recipients_alone_are_taken_where_a_sender_is
     settings: dict[str, Any] = {"sender": "c@example.org", "policy": MessagePolicy(encode_domain=encode)}
     script = ("C: MAIL FROM:<c@example.org>", "S: 250 c", "C: RCPT TO:<b@xn--bcher-kva.example>", "S: 250 b", "C: DATA")
     async with ScriptedPeer(*extensions(), *script, "S: 354 go", MAIL_DATA, "S: 250 taken", *QUIT) as peer:
-        if way == "function":
-            receipt = await mailwire.send(message, peer.endpoint(), **settings)
-        else:
-            async with (SMTPClient if way == "client" else SMTPPool)(peer.endpoint()) as front:
-                receipt = await front.send(message, **settings)
+        receipt = await send_by(way, peer.endpoint(), message, **settings)
         assert receipt.accepted == ("b@xn--bcher-kva.example",)
     assert len(encoders) == 1
     assert threading.get_ident() not in encoders, "the event loop has no part in it"
+
+
+@WAYS
+@pytest.mark.parametrize("lines", [1, 80])
+async def test_what_is_given_comes_before_what_the_header_says(way: str, lines: int) -> None:
+    name = "\r\n ".join(["x" * 75] * lines)
+    fields = f'From: b@example.org\r\nTo: "{name}" <c@example.org>\r\n'
+    message = message_from_string(f"{fields}\r\nhello\r\n")
+    async with MailServer(ACCOUNTS) as server:
+        endpoint = endpoint_of(server)
+        for settings, sender, recipient in (
+            ({}, "b@example.org", "c@example.org"),
+            ({"sender": "a@example.org"}, "a@example.org", "c@example.org"),
+            ({"recipients": "b@example.org"}, "b@example.org", "b@example.org"),
+            ({"sender": "a@example.org", "recipients": ["b@example.org"]}, "a@example.org", "b@example.org"),
+        ):
+            receipt = await send_by(way, endpoint, message, **settings)
+            assert (receipt.sender, receipt.accepted) == (sender, (recipient,))
 
 
 @WAYS

@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 
-from mailwire import ConnectionLost, Delivery, Endpoint, LocalProtocolError, Mailing, SMTPPool
+from mailwire import ConnectionLost, Delivery, Endpoint, InvalidMessage, LocalProtocolError, Mailing, SMTPPool
 from mailwire.testing import FIN, LISTEN, MAIL_DATA, STALL, MailServer, ScriptedPeer, Step
 from mailwire.testing.turns import drain_events, turns
 from tests.aio.dialogues import MESSAGE, QUIT, READY, SENT, extensions
-from tests.aio.pools import ACCOUNTS, ENVELOPE, Gate, connected, in_turn, numbered, subjects
+from tests.aio.pools import ACCOUNTS, ENVELOPE, Gate, connected, endpoint_of, in_turn, numbered, subjects
 from tests.aio.runs import (
     BEGUN,
     BREAKS_IN_A_ROW,
@@ -206,36 +206,82 @@ async def test_a_run_makes_do_with_as_many_connections_as_it_has_where_one_more_
                 raise ConnectionRefusedError("no more")
             return await connected(server)
 
-        given: asyncio.Queue[bytes | AsyncIterator[bytes] | None] = asyncio.Queue()
-
-        async def messages() -> AsyncIterator[bytes | AsyncIterator[bytes]]:
-            while (message := await given.get()) is not None:
-                yield message
-
-        async def give(*more: bytes | AsyncIterator[bytes] | None) -> None:
-            for message in more:
-                given.put_nowait(message)
-            await drain_events()
-
+        fed = Fed()
         async with SMTPPool(Endpoint("localhost", tls="none", connect=connect), max_connections=5) as pool:
-            running = asyncio.ensure_future(collect(pool.send_all(messages(), **ENVELOPE)))
+            running = asyncio.ensure_future(collect(pool.send_all(fed.messages(), **ENVELOPE)))
             first, second, third = Gate(), Gate(), Gate()
-            await give(numbered(0))
+            await fed.give(numbered(0))
             await until(lambda: subjects(server) == [0] and pool.statistics.idle == 1)
-            await give(first.message(1), second.message(2))
+            await fed.give(first.message(1), second.message(2))
             await until(lambda: first.begun + second.begun == 2)
-            await give(numbered(3))
+            await fed.give(numbered(3))
             await until(lambda: (count, pool.statistics.in_use) == (3, 2))
             first.open()
             await until(lambda: subjects(server) == [0, 1, 3])
-            await give(third.message(4), numbered(5))
+            await fed.give(third.message(4), numbered(5))
             await until(lambda: third.begun == 1)  # beside the one that is held up
             await drain_events()
             assert (count, subjects(server)) == (3, [0, 1, 3])
             for gate in (second, third):
                 gate.open()
-            await give(None)
+            await fed.give(None)
             assert [result.delivery for result in await running] == [Delivery.ACCEPTED] * 6
+
+
+async def test_a_run_has_one_connection_more_than_it_had_where_one_could_be_opened_and_another_not() -> None:
+    count, is_refused = 0, asyncio.Event()
+    async with MailServer(ACCOUNTS) as server:
+
+        async def connect() -> socket.socket:
+            nonlocal count
+            count += 1
+            if count == 3:
+                is_refused.set()
+                raise ConnectionRefusedError("not now")
+            if count == 4:
+                await is_refused.wait()
+                await drain_events()
+            return await connected(server)
+
+        fed, gates = Fed(), [Gate() for _ in range(5)]
+        # Without PIPELINING a connection has one mail at a time, and leaves the next one to another.
+        endpoint = Endpoint("localhost", tls="none", connect=connect, ignored_extensions=("PIPELINING",))
+        async with SMTPPool(endpoint, max_connections=6) as pool:
+            running = asyncio.ensure_future(collect(pool.send_all(fed.messages(), **ENVELOPE)))
+            await fed.give(numbered(0))
+            await until(lambda: subjects(server) == [0] and pool.statistics.idle == 1)
+            await fed.give(gates[0].message(1), gates[1].message(2))
+            await until(lambda: gates[0].begun + gates[1].begun == 2)
+            await fed.give(gates[2].message(3), gates[3].message(4))
+            await until(lambda: gates[2].begun + gates[3].begun == 1)
+            await drain_events()
+            await fed.give(*(gates[4].message(number) for number in (5, 6, 7)))
+            assert (count, pool.statistics.in_use) == (4, 3)
+            for gate in gates[2:]:
+                gate.open()
+            await until(lambda: sorted(subjects(server)) == [0, *range(3, 8)] and pool.statistics.in_use == 2)
+            await fed.give(numbered(8))
+            await until(lambda: sorted(subjects(server)) == [0, *range(3, 9)])
+            assert count == 4
+            for gate in gates[:2]:
+                gate.open()
+            await fed.give(None)
+            assert [result.delivery for result in await running] == [Delivery.ACCEPTED] * 9
+
+
+async def test_a_connection_that_is_done_with_while_nobody_waits_wakes_nobody() -> None:
+    faults: list[dict[str, Any]] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, fault: faults.append(fault))
+    async with (
+        MailServer(ACCOUNTS) as server,
+        SMTPPool(endpoint_of(server)) as pool,
+        pool.send_all([b"x\0", numbered(1)], **ENVELOPE) as run,
+    ):
+        assert isinstance((await anext(run)).error, InvalidMessage)
+        await until(lambda: subjects(server) == [1] and pool.statistics.idle == 1)
+        await drain_events()
+        assert (await anext(run)).delivery is Delivery.ACCEPTED
+    assert faults == []
 
 
 async def test_a_connection_that_could_be_opened_shows_that_others_may_be() -> None:
@@ -273,3 +319,20 @@ async def until(condition: Callable[[], bool]) -> None:
     async with asyncio.timeout(20):
         while not condition():
             await turns(1)
+
+
+class Fed:
+    """Messages that a run is given one by one."""
+
+    def __init__(self) -> None:
+        self._given: asyncio.Queue[bytes | AsyncIterator[bytes] | None] = asyncio.Queue()
+
+    async def messages(self) -> AsyncIterator[bytes | AsyncIterator[bytes]]:
+        while (message := await self._given.get()) is not None:
+            yield message
+
+    async def give(self, *more: bytes | AsyncIterator[bytes] | None) -> None:
+        """Give some more; None is the end."""
+        for message in more:
+            self._given.put_nowait(message)
+        await drain_events()
