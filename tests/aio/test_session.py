@@ -1,4 +1,5 @@
 import asyncio
+import threading
 from pathlib import Path
 
 import pytest
@@ -15,10 +16,22 @@ from mailwire import (
     TLSFailed,
 )
 from mailwire.aio.session import Session
-from mailwire.smtp import Connection, ConnectionClosed, Ehlo, Event, Quit, ReplyReceived, ServerClosing, StartTls, State
+from mailwire.smtp import (
+    Auth,
+    Connection,
+    ConnectionClosed,
+    Ehlo,
+    Event,
+    Quit,
+    ReplyReceived,
+    ServerClosing,
+    StartTls,
+    State,
+)
 from mailwire.testing import CLOSE, FIN, LISTEN, NO_READING, PACKET, RST, STALL, WITHHOLD, ScriptedPeer, Step, Tls
 from mailwire.testing.turns import drain_events
-from tests.aio.dialogues import QUIT, READY
+from tests.aio.dialogues import QUIT, READY, extensions
+from tests.sasl.laborious import Laborious
 
 
 async def session_with(peer: ScriptedPeer, **settings: object) -> tuple[Session[Event], Connection]:
@@ -81,6 +94,55 @@ async def test_a_wait_ends_at_its_deadline() -> None:
         session.abort()
 
 
+async def test_a_server_that_begins_with_tls_is_told_by_what_it_says() -> None:
+    async with ScriptedPeer(b"\x15\x03\x01\x00\x02\x02\x28", LISTEN) as peer:
+        session, _ = await session_with(peer)
+        told = r"smtp://localhost:25 looks like a port that expects TLS .*: it began with .*\\x15\\x03\\x01"
+        with pytest.raises(TLSFailed, match=told):
+            await session.greeting()
+        session.abort()
+
+
+@pytest.mark.parametrize(("end", "error"), [(LISTEN, DeadlineExceeded), (FIN, ConnectionLost)])
+@pytest.mark.parametrize("opening", [(), (Tls(),), (b"220 m",)], ids=["silent", "silent under TLS", "in the clear"])
+async def test_a_server_may_wait_for_tls_if_it_has_said_nothing_and_has_none(
+    opening: tuple[Step, ...], end: Step, error: type[Exception]
+) -> None:
+    hint = '; it may be a port that expects TLS from the first byte (tls="implicit")'
+    tls = "implicit" if opening and isinstance(opening[0], Tls) else "none"
+    async with ScriptedPeer(*opening, end) as peer:
+        session, _ = await session_with(peer, tls=tls, timeouts=Timeouts(greeting=0.05 if end is LISTEN else 30))
+        with pytest.raises(error) as caught:
+            await session.greeting()
+        told = str(caught.value)
+        assert told.endswith(hint) is (not opening)
+        unaided = caught.value if opening else caught.value.__cause__
+        assert told.removesuffix(hint) == str(unaided)
+        for name in ("phase", "in_flight"):
+            assert getattr(caught.value, name, None) == getattr(unaided, name, None)
+        session.abort()
+
+
+async def test_what_tls_would_take_is_not_made_where_there_is_none() -> None:
+    # It is made in a thread, for it reads files.
+    await asyncio.get_running_loop().shutdown_default_executor()
+    async with ScriptedPeer(*READY) as peer:
+        session, machine = await session_with(peer, tls="none", tls_context=None)
+        await hello(session, machine)
+        session.abort()
+    with pytest.raises(RuntimeError, match="shutdown"):
+        await session_with(peer, tls="implicit", tls_context=None)
+
+
+async def test_the_time_of_a_session_is_that_of_its_event_loop() -> None:
+    loop = asyncio.get_running_loop()
+    async with ScriptedPeer(STALL) as peer:
+        session, _ = await session_with(peer)
+        before = loop.time()
+        assert before <= session.time() <= loop.time()
+        session.abort()
+
+
 async def test_a_fault_of_the_server_is_told_as_the_machine_tells_it() -> None:
     async with ScriptedPeer("S: hello?", STALL) as peer:
         session, machine = await session_with(peer)
@@ -120,7 +182,7 @@ async def test_a_machine_that_is_closed_awaits_nothing_of_a_closed_connection() 
         session, machine = await session_with(peer)
         await hello(session, machine)
         await session.next_event(1, "")
-        with pytest.raises(ConnectionLost, match="the connection is closed"):
+        with pytest.raises(ConnectionLost, match=r"^the connection is closed$"):
             await session.next_event(1, "")
         session.abort()
 
@@ -141,6 +203,56 @@ async def test_a_connection_that_cannot_be_made_is_told_as_that() -> None:
 
     with pytest.raises(ConnectionFailed):
         await Session.open(Endpoint("localhost", tls="none", connect=connect), Connection())  # type: ignore[arg-type]
+
+
+# Long computations
+
+
+class Slow(Laborious):
+    """Has computed a response when it is `let_go`; knows the thread that has."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.let_go = threading.Event()
+        self.thread = threading.current_thread()
+
+    def _compute(self, challenge: bytes) -> bytes:
+        self.thread = threading.current_thread()
+        self.let_go.wait(2)
+        return super()._compute(challenge)
+
+
+CHALLENGED: tuple[Step, ...] = (*extensions("AUTH X-LABORIOUS"), "C: AUTH X-LABORIOUS", "S: 334 YWJj")
+
+
+async def test_a_response_that_takes_long_to_compute_is_computed_in_another_thread() -> None:
+    mechanism = Slow()
+    mechanism.let_go.set()
+    async with ScriptedPeer(*CHALLENGED, "C: Y2Jh", "S: 235 ok") as peer:
+        session, machine = await session_with(peer)
+        await hello(session, machine)
+        machine.send(Auth(mechanism))
+        event = await session.next_event(5, "the reply to", "AUTH")
+        assert isinstance(event, ReplyReceived)
+        assert event.reply.code == 235
+        session.abort()
+    assert mechanism.computed == [b"abc"]
+    assert mechanism.thread is not threading.current_thread()
+
+
+@pytest.mark.parametrize("subject", ["AUTH", ""])
+async def test_a_response_may_take_as_long_to_compute_as_the_reply_may_take(subject: str) -> None:
+    mechanism = Slow()
+    async with ScriptedPeer(*CHALLENGED, LISTEN) as peer:
+        session, machine = await session_with(peer)
+        await hello(session, machine)
+        machine.send(Auth(mechanism))
+        with pytest.raises(DeadlineExceeded) as caught:
+            await session.next_event(0.05, "the reply to", subject)
+        assert not mechanism.computed
+        assert caught.value.phase == f"the reply to {subject}".strip()
+        mechanism.let_go.set()
+        session.abort()
 
 
 # Writing
@@ -268,7 +380,7 @@ async def test_a_server_that_closes_behind_its_go_ahead_has_no_tls() -> None:
         session, machine = await session_with(peer, tls="starttls")
         await agreed_to_tls(session, machine)
         await drain_events()
-        with pytest.raises(ConnectionLost, match="agreed to begin TLS and closed"):
+        with pytest.raises(ConnectionLost, match=r"^the server agreed to begin TLS and closed the connection$"):
             await session.start_tls()
         session.abort()
 

@@ -9,6 +9,7 @@ _SLOWER: Final = "a short cut is not taken, and the long way leads to the same"
 _FALSE: Final = "None is as false as False, and is asked for no more than that"
 _EMPTY: Final = "an empty text is no error and no token, as None is none, and is asked for no more than that"
 _COUNTED: Final = "it is asked for nothing but whether it has changed, and no count comes twice"
+_UNLIMITED: Final = "what may take any time, is never late, and no error says what it was"
 _FIRST_CALL: Final = "before it is asked for, the call that connects sets it"
 _CASE: Final = "keywords are found in any case"
 
@@ -71,6 +72,17 @@ SAME: Final[dict[tuple[str, str], str]] = {
     ("aio/initiation", "if 'starttls' not in self._extensions:"): _CASE,
     ("aio/authentication", "authenticate: problem: AuthenticationFailed | None = ''"): _EMPTY,
     ("aio/authentication", "known: OAuthToken | None = ''"): _EMPTY,
+    ("aio/authorization", "self.knows_capa: bool = None"): _FALSE,
+    ("aio/authorization", "'utf8' in self._capabilities"): _CASE,
+    ("aio/authorization", "'lang' in self._capabilities"): _CASE,
+    ("aio/authorization", "'stls' not in self._capabilities"): _CASE,
+    ("aio/authorization", "'user' in self._capabilities"): _CASE,
+    ("aio/authorization", "log_in: response: Response | None = ''"): _NOT_READ,
+    ("aio/session", "self.has_heard: bool = None"): _FALSE,
+    ("aio/session", "self.reader: asyncio.Task[None] | None = ''"): "it is no more of a task than None",
+    ("aio/session", "greeting: return await self.next_event(None, None)"): _UNLIMITED,
+    ("aio/session", "self.next_event(None, 'XXthe greetingXX')"): _UNLIMITED,
+    ("aio/session", "self.next_event(None, 'THE GREETING')"): _UNLIMITED,
     ("aio/client", "__init__: self._aborts = 1"): _COUNTED,
     ("aio/client", "self._aborts -= 1"): _COUNTED,
     ("aio/client", "self._aborts += 2"): _COUNTED,

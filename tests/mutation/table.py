@@ -69,6 +69,14 @@ TESTS: Final[dict[str, tuple[str, ...]]] = {
         "aio/test_client.py::test_a_password_does_not_cross_an_open_link_unasked_for",
     ),
     "aio/stream_opening": ("aio/test_stream.py", "aio/test_tls.py", "aio/test_session.py"),
+    "aio/session": (
+        *("aio/test_session.py", "aio/test_pop3_dialogue.py", "aio/test_pop3_deadlines.py"),
+        "aio/test_tls.py",
+    ),
+    "aio/authorization": (
+        *("aio/test_authorization.py", "aio/test_pop3.py", "aio/test_pop3_settings.py"),
+        "aio/test_authentication.py",
+    ),
     "aio/client": (
         "aio/test_client.py",
         "aio/test_authentication.py::test_a_login_by_hand_is_refused_as_a_login",
