@@ -5,6 +5,8 @@ from dataclasses import dataclass, field
 from typing import Any, Final, Literal, TypeAlias
 
 from mailwire import Delivery, MailwireError, Password
+from mailwire.maildrop import CautionKind
+from mailwire.pop3 import FindingKind
 from mailwire.testing import Step
 from tests.sasl.secrecy import CANARY
 
@@ -87,7 +89,10 @@ class Outcome:
     deferred: of the recipients that are refused, those that are so for now: they and whoever was not sent to can be
         tried again, and nobody else.
     messages: those that are retrieved whole, whether an error ends it or not; a sink gets each of them once.
-    listed: how many messages are listed, where nothing else is done.
+    listed, last_uid: how many messages are listed, and the unique id of the last, where nothing else is done.
+    told: what a listing, or the report of a run, tells of what is wrong with the maildrop; None where it is no matter.
+    failed: of the messages that a run could not retrieve, a regular expression for why not, by their unique ids.
+    broken_off: how many messages a run had begun to store when it learnt that they do not come whole.
     fates: what is known of each message that was to be deleted, by its unique id.
     settled: the same at the end of the sequel.
     under_tls_later: every octet that the client says under TLS in the sequel.
@@ -112,6 +117,10 @@ class Outcome:
     deferred: tuple[str, ...] = ()
     messages: tuple[bytes, ...] = ()
     listed: int | None = None
+    last_uid: str | None = None
+    told: frozenset[FindingKind | CautionKind] | None = None
+    failed: Mapping[str, str] = field(default_factory=dict)
+    broken_off: int = 0
     fates: Mapping[str, Fate] = field(default_factory=dict)
     settled: Mapping[str, Fate] = field(default_factory=dict)
     under_tls_later: bytes = b""

@@ -19,6 +19,7 @@ from mailwire import (
     NotSupported,
     POP3Client,
     Receipt,
+    ReplyError,
     ResponseError,
     RetrievalIncomplete,
     RetrievedMessage,
@@ -27,8 +28,19 @@ from mailwire import (
     pop3,
     smtp,
 )
-from mailwire.maildrop import Account, Deleted, MemoryLedger, Policy, RetrievalReport, Run, State
-from mailwire.pop3 import Entry, Listing
+from mailwire.maildrop import (
+    Account,
+    CautionKind,
+    Deleted,
+    Mail,
+    MemoryLedger,
+    Outcome,
+    Policy,
+    RetrievalReport,
+    Run,
+    State,
+)
+from mailwire.pop3 import Entry, FindingKind, Listing
 from mailwire.testing import ScriptedPeer
 from mailwire.testing.turns import drain_events
 from tests.hostile.case import Case, Deed, Fate
@@ -48,6 +60,10 @@ class Ending:
     receipt: Receipt | None = None
     messages: list[bytes] = field(default_factory=list)
     listed: int | None = None
+    last_uid: str | None = None
+    told: frozenset[FindingKind | CautionKind] | None = None
+    failed: dict[str, str] = field(default_factory=dict)
+    broken_off: int = 0
     report: CommitReport | None = None
     fates: dict[str, Fate] = field(default_factory=dict)
     settled: dict[str, Fate] = field(default_factory=dict)
@@ -98,7 +114,8 @@ async def _use(client: SMTPClient | POP3Client, deed: Deed, mail: tuple[bytes, d
     if deed != "connect":
         await drain_events()  # a while goes by
     if isinstance(client, POP3Client) and deed == "client.listing":
-        ending.listed = len(await client.listing())
+        listing = await client.listing()
+        ending.listed, ending.last_uid = len(listing), listing[-1].uid
     if isinstance(client, POP3Client) and deed == "client.top":
         with pytest.raises(ResponseError):
             await client.top((await client.listing())[0])
@@ -113,13 +130,25 @@ async def _use(client: SMTPClient | POP3Client, deed: Deed, mail: tuple[bytes, d
 
 
 async def _retrieve(client: POP3Client, listing: Listing, ending: Ending) -> None:
+    ending.told = frozenset(finding.kind for finding in listing.findings)
     async with aclosing(client.retrieve(listing)) as items:
         async for item in items:
             ending.messages.append(await item.read())
 
 
+class _Sink(MemorySink):
+    broken_off = 0
+
+    async def store(self, mail: Mail) -> None:
+        try:
+            await super().store(mail)
+        except MailwireError:
+            self.broken_off += 1
+            raise
+
+
 async def _run(endpoint: Endpoint, later: Endpoint | None, transcript: Transcript, ending: Ending) -> None:
-    sink, ledger = MemorySink(), MemoryLedger()
+    sink, ledger = _Sink(), MemoryLedger()
 
     def run_at(place: Endpoint, recorded: Transcript) -> Run:
         account = Account(place, sink, policy=Policy(keep="until stored"), name="mail")
@@ -127,6 +156,8 @@ async def _run(endpoint: Endpoint, later: Endpoint | None, transcript: Transcrip
 
     report = await run_at(endpoint, transcript).perform()
     ending.fates = _fates_of_run(report)
+    ending.told = frozenset(each.kind for each in report.findings) | {each.kind for each in report.cautions}
+    ending.failed = {each.uid or "": each.reason for each in report.messages if each.outcome is Outcome.FAILED}
     if later is not None:
         record = Transcript(limit=None)
         ending.settled = _fates_of_run(await run_at(later, record).perform())
@@ -134,7 +165,7 @@ async def _run(endpoint: Endpoint, later: Endpoint | None, transcript: Transcrip
         async with ledger.claim("mail") as page:
             gone = [uid for uid, known in (await page.records()).items() if known.state is State.GONE]
         ending.settled.update(dict.fromkeys(gone, "deleted"))
-    ending.messages = sink.contents
+    ending.messages, ending.broken_off = sink.contents, sink.broken_off
     if report.error is not None:
         raise report.error
 
@@ -183,6 +214,8 @@ async def _see_the_end(client: SMTPClient | POP3Client, error: MailwireError | N
     if client.is_connected:
         # Nobody leaves because the server has said no, in good order.
         assert isinstance(error, CommandRefused | NotSupported | AmbiguousMessage)
+        # But behind 421 it is the server who leaves (RFC 5321 3.8).
+        assert not (isinstance(error, ReplyError) and error.reply.code == 421)
         client.abort()
     await drain_events()
     said = bytes(peer.wire)

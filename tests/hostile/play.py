@@ -8,8 +8,9 @@ Whatever the case, it holds that
 - it takes no more memory than a session needs, however much the server says, and no more work;
 - no turn of the event loop keeps it from others for long;
 - nothing is left open or running: no descriptor, no task, no thread, and the event loop has nothing to complain of;
-- what ends it is an error of our tree, of the class that is expected; it shows the end of the dialogue, every text in
-  it can be printed, and a copy of it is as good as itself;
+- what ends it is an error of our tree, of the class that is expected; it shows the end of the dialogue, and a copy of
+  it is as good as itself;
+- every text of the error, the receipt, the log and the transcript can be printed, whatever the server said;
 - a connection that went wrong is not used again.
 """
 
@@ -99,8 +100,11 @@ async def play(case: Case, deed: Deed, link: Link, read_log: Callable[[], str]) 
     _judge_wire(case.outcome, peer)
     if case.sequel:
         assert sequel.heard == case.outcome.under_tls_later
+    shown = (transcript.render(), read_log(), str(ending.receipt), repr(ending.receipt))
+    # What a server says is escaped wherever it is shown: nothing but our own line ends is left that moves a terminal.
+    assert all(line.isprintable() for text in shown for line in text.split("\n"))
     for secret in (CANARY, *case.outcome.hidden):
-        _judge_secrecy(secret, ending.error, transcript, repr(endpoint), read_log())
+        _judge_secrecy(secret, ending.error, transcript, repr(endpoint), *shown)
 
 
 def _endpoint_of(peer: ScriptedPeer, case: Case, link: Link) -> Endpoint:
@@ -135,7 +139,11 @@ async def _let_pass(seconds: float, clock: StandingClock, doing: "asyncio.Task[E
 
 def _judge(outcome: Outcome, ending: Ending, transcript: Transcript) -> None:
     assert tuple(ending.messages) == outcome.messages
-    assert ending.listed == outcome.listed
+    assert (ending.listed, ending.last_uid) == (outcome.listed, outcome.last_uid)
+    assert ending.told is None or outcome.told is None or ending.told == outcome.told
+    assert {*ending.failed} == {*outcome.failed}
+    assert all(re.search(reason, ending.failed[uid]) for uid, reason in outcome.failed.items())
+    assert ending.broken_off == outcome.broken_off
     assert ending.fates == outcome.fates
     assert ending.settled == outcome.settled
     if ending.is_about_mail:

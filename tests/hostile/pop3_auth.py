@@ -55,7 +55,11 @@ def case(
     return Case(name, script, told, {"protocol": "pop3", "tls": "implicit", **(settings or {})}, deeds, seconds)
 
 
-def refused(name: str, text: str, error: type[MailwireError], **attributes: object) -> Case:
+def refused(
+    name: str, text: str, error: type[MailwireError], *, code: str | None = None, is_transient: bool = False
+) -> Case:
+    answer = "answer" if error is AuthenticationFailed else "response"
+    attributes = {"is_transient": is_transient, f"{answer}.code": code}
     return case(name, (*LOGIN, f"S: -ERR {text}", LISTEN), error, USER, PASS, attributes=attributes)
 
 
@@ -82,14 +86,14 @@ TIMESTAMPS: Final = [
 
 # RFC 2449 8.1, RFC 3206: what a refusal is about, in brackets.
 CODES: Final = [
-    refused("in-use", "[IN-USE] locked", MaildropLocked, is_transient=True),
-    refused("response-codes-login-delay", "[LOGIN-DELAY] wait", ResponseError, is_transient=True),
-    refused("response-codes-sys-temp", "[SYS/TEMP] later", ResponseError, is_transient=True),
-    refused("response-codes-sys-perm-in-small-letters", "[sys/perm] broken", ResponseError, is_transient=False),
-    refused("response-codes-auth", "[AUTH] no", AuthenticationFailed, is_transient=False),
-    refused("response-codes-odd-code", "[X-ODD/Y] no", AuthenticationFailed, is_transient=False),
-    refused("response-codes-no-code", "\x1b[31mno\x07", AuthenticationFailed, is_transient=False),
-    refused("response-codes-half-a-code", "[IN-USE locked", AuthenticationFailed, is_transient=False),
+    refused("in-use", "[IN-USE] locked", MaildropLocked, code="IN-USE", is_transient=True),
+    refused("response-codes-login-delay", "[LOGIN-DELAY] wait", ResponseError, code="LOGIN-DELAY", is_transient=True),
+    refused("response-codes-sys-temp", "[SYS/TEMP] later", ResponseError, code="SYS/TEMP", is_transient=True),
+    refused("response-codes-sys-perm-in-small-letters", "[sys/perm] broken", ResponseError, code="SYS/PERM"),
+    refused("response-codes-auth", "[AUTH] no", AuthenticationFailed, code="AUTH"),
+    refused("response-codes-odd-code", "[X-ODD/Y] no", AuthenticationFailed, code="X-ODD/Y"),
+    refused("response-codes-no-code", "\x1b[31mno\x07", AuthenticationFailed),
+    refused("response-codes-half-a-code", "[IN-USE locked", AuthenticationFailed),
     case(
         "user-refused",
         (*offering("USER"), f"C: {USER}", "S: -ERR nobody", LISTEN),

@@ -13,6 +13,8 @@ from mailwire import (
     MessageTruncated,
     ResponseError,
 )
+from mailwire.maildrop import CautionKind
+from mailwire.pop3 import FindingKind
 from mailwire.testing import FIN, LISTEN, PACKET, RST, Step, Tls
 from tests.hostile.case import EVERYWHERE, ONCE, PASSWORD, Case, Deed, Fate, Outcome, Surroundings, lines
 from tests.hostile.pop3_retrieving import IN_CLEAR, QUIT, SECURE, listed, opened, said
@@ -154,6 +156,7 @@ UNIQUE_IDS: Final = [
         said(*RETRIEVING),
         *MESSAGES,
         attributes={"uid": "same"},
+        told=frozenset({FindingKind.SHARED_UID}),
     ),
     # A run deletes the one that can be told from the others.
     case(
@@ -164,6 +167,7 @@ UNIQUE_IDS: Final = [
         *MESSAGES,
         deeds=("run",),
         fates={"u3": "deleted"},
+        told=frozenset({FindingKind.SHARED_UID, CautionKind.DUPLICATE_UIDS}),
     ),
     # Numbers hold for a session: the same uid is another number in the next, and what has the number is another mail.
     case(
@@ -176,6 +180,40 @@ UNIQUE_IDS: Final = [
         sequel=(*OPEN, *listed_as({1: "u0", 2: "u1", 4: "u3"}), "C: DELE 2", "S: +OK", "C: DELE 4", "S: +OK", *QUIT),
         under_tls_later=said(*LISTING, "DELE 2", "DELE 4", "QUIT"),
         settled={"u1": "deleted", "u3": "deleted", "u2": "unknown"},
+    ),
+    # What is new, a run retrieves and deletes as well.
+    case(
+        "renumbered-maildrop-in-a-run",
+        (*BEFORE, *marked(), "C: QUIT", FIN, LISTEN),
+        ConnectionLost,
+        said(*MARKING, "QUIT"),
+        *(*MESSAGES, b"new\r\n"),
+        deeds=("run",),
+        fates=ALL_UNKNOWN,
+        sequel=(
+            *(*OPEN, *listed_as({1: "u0", 2: "u1", 4: "u3"}), "C: RETR 1", "S: +OK", "S: new", "S: ."),
+            *("C: DELE 1", "S: +OK", "C: DELE 2", "S: +OK", "C: DELE 4", "S: +OK", *QUIT),
+        ),
+        under_tls_later=said(*LISTING, "RETR 1", "DELE 1", "DELE 2", "DELE 4", "QUIT"),
+        # A number is missing: of u2 nothing is known yet.
+        settled={"u0": "deleted", "u1": "deleted", "u3": "deleted"},
+    ),
+]
+
+# A message that is not to be had is told of, is kept, and keeps nobody from the others.
+REFUSING: Final = [
+    case(
+        "retr-err-2-of-3-in-a-run",
+        (
+            *(*OPEN, *THREE, "C: RETR 1", "S: +OK", "S: one", "S: .", "C: RETR 2", "S: -ERR \x1b[31mgone\x07"),
+            *("C: RETR 3", "S: +OK", "S: three", "S: .", "C: DELE 1", "S: +OK", "C: DELE 3", "S: +OK", *QUIT),
+        ),
+        None,
+        said(*RETRIEVING, "DELE 1", "DELE 3", "QUIT"),
+        *(MESSAGES[0], MESSAGES[2]),
+        deeds=("run",),
+        fates={"u1": "deleted", "u3": "deleted"},
+        failed={"u2": r"^RETR 2 was refused: -ERR \\x1b\[31mgone\\x07$"},
     ),
 ]
 
@@ -199,6 +237,8 @@ RETRIEVING_AGAIN: Final = [
         sequel=(*OPEN, *AGAIN),
         under_tls_later=said(*SAID_AGAIN),
         settled={"u1": "deleted"},
+        failed={"u1": "in the middle of its answer to RETR 1"},
+        broken_off=1,
     ),
     Case(
         "retr-cut-plain",
@@ -209,6 +249,8 @@ RETRIEVING_AGAIN: Final = [
             messages=(lines("hello"),),
             under_tls_later=said(*SAID_AGAIN, password="public"),
             settled={"u1": "deleted"},
+            failed={"u1": "in the middle of its answer to RETR 1"},
+            broken_off=1,
         ),
         IN_CLEAR,
         ("run",),
@@ -278,9 +320,10 @@ ASKING: Final = [
         deeds=("client.listing",),
         surroundings=ONCE,
         listed=MILLION,
+        last_uid=f"{MILLION:020}",
         growth=64,
         work=10,
     ),
 ]
 
-CASES: Final = [*DELETING, *UNIQUE_IDS, *RETRIEVING_AGAIN, *ASKING]
+CASES: Final = [*DELETING, *UNIQUE_IDS, *REFUSING, *RETRIEVING_AGAIN, *ASKING]

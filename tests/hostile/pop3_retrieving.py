@@ -15,6 +15,7 @@ from mailwire import (
     ResponseError,
     RetrievalIncomplete,
 )
+from mailwire.pop3 import FindingKind
 from mailwire.testing import CLOSE, FIN, LISTEN, PACKET, RST, STALL, WITHHOLD, Beneath, Endless, Slow, Step, Tls
 from tests.hostile.case import (
     EVERYWHERE,
@@ -46,7 +47,9 @@ def opened(password: str) -> tuple[Step, ...]:
 def listed(sizes: Sequence[object]) -> tuple[Step, ...]:
     numbered = [*enumerate(sizes, 1)]
     return (
-        *("C: STAT", "S: +OK 1 7", "C: LIST", "S: +OK", *(f"S: {number} {size}" for number, size in numbered), "S: ."),
+        *("C: STAT", f"S: +OK {len(numbered)} 7", "C: LIST", "S: +OK"),
+        *(f"S: {number} {size}" for number, size in numbered),
+        "S: .",
         *("C: UIDL", "S: +OK", *(f"S: {number} u{number}" for number, _ in numbered), "S: ."),
     )
 
@@ -149,7 +152,7 @@ GARBLED: Final = [
     case(
         "uidl-numbers",
         (
-            *(*OPENED, "C: STAT", "S: +OK 1 7", "C: LIST", "S: +OK", "S: 1 1", "S: 2 2", "S: ."),
+            *(*OPENED, "C: STAT", "S: +OK 2 7", "C: LIST", "S: +OK", "S: 1 1", "S: 2 2", "S: ."),
             *("C: UIDL", "S: +OK", "S: 2 b", "S: 0 zero", "S: -1 less", "S: 1_0 ten", b"\xd9\xa1 arabic\r\n"),
             *(f"S: {'9' * 5000} many", "S: 1 a", "S: 1 a", "S: ", "S: ."),
             *("C: RETR 1", "S: +OK", "S: one", "S: .", "C: RETR 2", "S: +OK", "S: two", "S: .", *QUIT),
@@ -157,6 +160,9 @@ GARBLED: Final = [
         None,
         said("STAT", "LIST", "UIDL", "RETR 1", "RETR 2", "QUIT"),
         *(b"one\r\n", b"two\r\n"),
+        told=frozenset(
+            {FindingKind.BAD_NUMBER, FindingKind.OUT_OF_ORDER, FindingKind.REPEATED, FindingKind.BLANK_LINE}
+        ),
     ),
     case(
         "no-unique-ids",

@@ -63,7 +63,7 @@ def case(
 
 
 STRIPPED: Final = [
-    case("greeting-err", ("S: -ERR POP3 server ready", STALL), ResponseError, b""),
+    case("greeting-err", ("S: -ERR POP3 server ready", STALL), ResponseError, b"", text="POP3 server ready"),
     case("capa-err-strip", (*GREETED, "S: -ERR what", "C: STLS", "S: -ERR what", STALL), TLSFailed, SAID_STLS),
     case(
         "capa-without-stls", (*GREETED, "S: +OK", "S: USER", "S: SASL PLAIN", "S: .", STALL), SecurityError, SAID_CAPA
@@ -76,6 +76,7 @@ STRIPPED: Final = [
         (*GREETED, "S: +OK", Slow(Endless(b"a"), 1)),
         DeadlineExceeded,
         SAID_CAPA,
+        attributes={"phase": "the answer to CAPA"},
         seconds=60,
     ),
     case(

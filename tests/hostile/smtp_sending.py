@@ -288,6 +288,18 @@ PARTIAL: Final = [
         SAID_DATA + b".\r\n",
         Delivery.REFUSED,
     ),
+    # Nor is a mail sent to none of several.
+    case(
+        "354-none-valid-of-three",
+        (
+            *(*PIPELINED[:-1], f"C: {RCPT_C}", f"C: {RCPT_D}", "C: DATA", "S: 250 ok"),
+            *("S: 550 no", "S: 550 no", "S: 550 no", "S: 354 go", "C: .", "S: 554 nobody", STALL),
+        ),
+        RecipientsRefused,
+        lines(EHLO, MAIL, RCPT, RCPT_C, RCPT_D, "DATA", "."),
+        Delivery.REFUSED,
+        recipients=THREE,
+    ),
     case(
         "354-none-valid-and-250",
         (*PIPELINED, "S: 250 ok", "S: 550 no", "S: 354 go", "C: .", "S: 250 a blank mail for nobody", STALL),
@@ -391,7 +403,7 @@ EARLY: Final = [
         under_tls=SAID_DATA,
         part=HUGE,
         buffer_size=BUFFERS,
-        attributes={"reply.code": 552},
+        attributes={"reply.code": 552, "is_transient": False},
         work=1,
     )
     for opening in ((), (Tls(),))
@@ -399,7 +411,11 @@ EARLY: Final = [
 ]
 
 SLOW: Final = [
-    case("stall-at-mail", (*READY, f"C: {MAIL}", STALL), DeadlineExceeded, SAID_MAIL, seconds=300),
+    case(
+        *("stall-at-mail", (*READY, f"C: {MAIL}", STALL), DeadlineExceeded, SAID_MAIL),
+        seconds=300,
+        attributes={"phase": f"the reply to {MAIL}"},
+    ),
     case(
         "1Bps-to-mail",
         (*READY, f"C: {MAIL}", Slow(Endless(b"250-x\r\n"), 1)),
@@ -493,7 +509,7 @@ DEADLOCKED: Final = [
 ]
 
 REFUSING: Final = [
-    case("greeting-554", ("S: 554 no", STALL), ReplyError, b"", attributes={"reply.code": 554}),
+    case("greeting-554", ("S: 554 no", STALL), ReplyError, b"", attributes={"reply.code": 554, "is_transient": False}),
     case("greeting-421", ("S: 421 busy", FIN), ReplyError, b"", attributes={"reply.code": 421, "is_transient": True}),
     case("greeting-354", ("S: 354 go", STALL), RemoteProtocolError, b""),
 ]

@@ -248,6 +248,7 @@ CAPABILITIES: Final = [
         SAID_STARTTLS,
         hello=True,
         under_tls=lines(EHLO),
+        text="offers no mechanism",
     ),
     case(
         "size-changes",
