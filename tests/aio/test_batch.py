@@ -2,7 +2,7 @@ import pytest
 
 from mailwire import Batch
 from mailwire.aio.batch import BatchCount
-from tests.clock import Clock
+from tests.clock import StandingClock
 
 
 @pytest.mark.parametrize(("messages", "seconds"), [(0, 1), (1, 0), (1, float("nan"))])
@@ -11,8 +11,13 @@ def test_a_batch_is_a_batch(messages: int, seconds: float) -> None:
         Batch(messages, seconds)
 
 
+def test_a_batch_may_be_of_one_message_and_of_any_time() -> None:
+    assert Batch(1, 0.001).messages == 1
+
+
 async def test_a_batch_is_full_by_its_messages_or_by_its_time() -> None:
-    clock = Clock()
+    clock = StandingClock()
+    clock._real = lambda: 0.0  # so that its seconds are whole ones
     count = BatchCount(Batch(messages=2, seconds=60))
     await clock.advance(100)
     assert not count.is_full  # nothing was asked for

@@ -1,6 +1,8 @@
 """What a client can be told about its server."""
 
 import asyncio
+import re
+from typing import Any
 
 import pytest
 
@@ -21,6 +23,27 @@ from tests.aio.dialogues import (
 )
 from tests.aio.pop3_clients import ONE, TWO, client_for, connect, everything
 from tests.clock import Clock
+
+
+@pytest.mark.parametrize(
+    ("settings", "fault"),
+    [
+        ({"keep_alive": 0}, "keep_alive is more than 0 seconds, or None; got 0"),
+        ({"keep_alive": float("nan")}, "keep_alive is more than 0 seconds, or None; got nan"),
+        ({"login_pause_limit": -0.5}, "login_pause_limit is at least 0 seconds, got -0.5"),
+        ({"login_pause_limit": float("nan")}, "login_pause_limit is at least 0 seconds, got nan"),
+        ({"probes": "TOP"}, "probes are a collection; one command alone is [command]"),
+    ],
+)
+def test_what_is_no_setting_is_told(settings: dict[str, Any], fault: str) -> None:
+    with pytest.raises(ValueError, match=rf"^{re.escape(fault)}$"):
+        POP3Settings(**settings)
+
+
+@pytest.mark.parametrize(("name", "value"), [("keep_alive", 0.5), ("keep_alive", None), ("login_pause_limit", 0)])
+def test_the_least_of_what_may_be_set_is_a_setting(name: str, value: float | None) -> None:
+    settings: dict[str, Any] = {name: value}
+    assert getattr(POP3Settings(**settings), name) == value
 
 
 @pytest.mark.parametrize("language", ["", "d\u00e4nisch", "de DE", "de\r\nQUIT"])

@@ -117,6 +117,9 @@ TESTS: Final[dict[str, tuple[str, ...]]] = {
     "aio/waiter": ("aio/test_waiter.py",),
     # What says whether a message was deleted, and whether it is whole.
     "aio/deletion": ("aio/test_deletion.py", "aio/test_pop3_sessions.py"),
+    "aio/batch": ("aio/test_batch.py",),
+    "aio/pop3_settings": ("aio/test_pop3_settings.py",),
+    "aio/preview": ("aio/test_preview.py",),
     # What reads replies and writes mail.
     "_wire/lines": ("_wire/test_lines.py",),
     "_wire/dots": ("_wire/test_dots.py", "smtp/test_mail_data.py"),
