@@ -20,7 +20,6 @@ from mailwire import (
     ReplyError,
     SecurityError,
     SMTPClient,
-    Timeouts,
     Transcript,
 )
 from mailwire.aio.retrieval import Retrieval
@@ -42,6 +41,7 @@ from tests.aio.dialogues import (
     SMTP_ANSWERS,
     extensions,
 )
+from tests.clock import StandingClock
 
 ENVELOPE: dict[str, Any] = {"sender": "a@example.org", "recipients": "b@example.org"}
 
@@ -359,11 +359,14 @@ async def test_a_cancelled_call_cuts_the_connection() -> None:
 
 
 async def test_a_deadline_cuts_the_connection() -> None:
-    async with ScriptedPeer(*READY, "C: NOOP", STALL) as peer:
-        client = SMTPClient(peer.endpoint(timeouts=Timeouts(command=0.01)))
+    clock = StandingClock()
+    async with ScriptedPeer(*READY, "C: NOOP", STALL, guard=None) as peer:
+        client = SMTPClient(peer.endpoint())
         await client.connect()
+        asking = asyncio.create_task(client.execute(Noop()))
+        await clock.advance(300)
         with pytest.raises(DeadlineExceeded, match="the reply to NOOP"):
-            await client.execute(Noop())
+            await asking
         assert not client.is_connected
 
 

@@ -535,16 +535,34 @@ async def test_only_220_opens_the_handshake(answer: str, error: type[MailwireErr
         assert str(caught.value).startswith(f"{peer.endpoint(tls='starttls')} offers STARTTLS and refuses it: {answer}")
 
 
-@pytest.mark.parametrize("between", [(), (PACKET,)], ids=["same packet", "next packet"])
 @pytest.mark.parametrize("injected", [b"250-x\r\n250 AUTH PLAIN\r\n", b"250 AUTH", b"\n", b"\x16\x03"])
-async def test_octets_behind_the_go_ahead_are_an_attack(injected: bytes, between: tuple[Step, ...]) -> None:
-    # Those that come when the handshake has begun are none of the TLS session's; where they might begin a record, the
-    # rest of it is waited for.
-    async with ScriptedPeer(*STARTTLS, *between, injected, LISTEN) as peer:
-        expected = (TLSFailed, DeadlineExceeded) if between else InjectedData
-        with pytest.raises(expected):
-            await connect(peer, tls="starttls", timeouts=Timeouts(handshake=0.02))
-    assert (b"\x16\x03" in peer.wire) == bool(between)
+async def test_octets_behind_the_go_ahead_are_an_attack(injected: bytes) -> None:
+    async with ScriptedPeer(*STARTTLS, injected, LISTEN) as peer:
+        with pytest.raises(InjectedData):
+            await connect(peer, tls="starttls")
+    assert b"\x16\x03" not in peer.wire
+    assert peer.wire.endswith(b"STARTTLS\r\n")
+
+
+@pytest.mark.parametrize("injected", [b"250-x\r\n250 AUTH PLAIN\r\n", b"250 AUTH"])
+async def test_octets_that_come_when_the_handshake_has_begun_are_none_of_the_tls_session_s(injected: bytes) -> None:
+    async with ScriptedPeer(*STARTTLS, PACKET, injected, LISTEN) as peer:
+        with pytest.raises(TLSFailed):
+            await connect(peer, tls="starttls")
+    assert b"\x16\x03" in peer.wire
+    assert b"EHLO" not in peer.wire[peer.wire.index(b"STARTTLS") :]
+
+
+@pytest.mark.parametrize("injected", [b"2", b"250 ", b"\n", b"\x16\x03"])
+async def test_of_what_might_begin_a_record_the_rest_is_waited_for(injected: bytes) -> None:
+    clock = StandingClock()
+    async with ScriptedPeer(*STARTTLS, PACKET, injected, LISTEN, guard=None) as peer:
+        connecting = asyncio.create_task(connect(peer, tls="starttls"))
+        await peer.rest()
+        await clock.advance(30)
+        with pytest.raises(DeadlineExceeded, match="the TLS handshake"):
+            await connecting
+    assert b"\x16\x03" in peer.wire
     assert b"EHLO" not in peer.wire[peer.wire.index(b"STARTTLS") :]
 
 
@@ -568,7 +586,7 @@ async def test_a_server_that_speaks_tls_at_once_is_not_spoken_to_in_the_clear(al
         with pytest.raises(
             TLSFailed if alert else DeadlineExceeded, match="a port that expects TLS from the first byte"
         ):
-            await connect(peer, timeouts=Timeouts(greeting=0.05))
+            await connect(peer, timeouts=Timeouts() if alert else Timeouts(greeting=0.05))
     assert peer.wire == b""
 
 
