@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 
-from mailwire import ConnectionLost, Delivery, Endpoint, InvalidMessage, LocalProtocolError, Mailing, SMTPPool
+from mailwire import ConnectionLost, Delivery, Endpoint, LocalProtocolError, Mailing, SMTPPool
 from mailwire.testing import FIN, LISTEN, MAIL_DATA, STALL, MailServer, ScriptedPeer, Step
 from mailwire.testing.turns import drain_events, turns
 from tests.aio.dialogues import MESSAGE, QUIT, READY, SENT, extensions
-from tests.aio.pools import ACCOUNTS, ENVELOPE, Gate, connected, endpoint_of, in_turn, numbered, subjects
+from tests.aio.pools import ACCOUNTS, ENVELOPE, Gate, connected, in_turn, numbered, subjects
 from tests.aio.runs import (
     BEGUN,
     BREAKS_IN_A_ROW,
@@ -267,21 +267,6 @@ async def test_a_run_has_one_connection_more_than_it_had_where_one_could_be_open
                 gate.open()
             await fed.give(None)
             assert [result.delivery for result in await running] == [Delivery.ACCEPTED] * 9
-
-
-async def test_a_connection_that_is_done_with_while_nobody_waits_wakes_nobody() -> None:
-    faults: list[dict[str, Any]] = []
-    asyncio.get_running_loop().set_exception_handler(lambda _, fault: faults.append(fault))
-    async with (
-        MailServer(ACCOUNTS) as server,
-        SMTPPool(endpoint_of(server)) as pool,
-        pool.send_all([b"x\0", numbered(1)], **ENVELOPE) as run,
-    ):
-        assert isinstance((await anext(run)).error, InvalidMessage)
-        await until(lambda: subjects(server) == [1] and pool.statistics.idle == 1)
-        await drain_events()
-        assert (await anext(run)).delivery is Delivery.ACCEPTED
-    assert faults == []
 
 
 async def test_a_connection_that_could_be_opened_shows_that_others_may_be() -> None:
