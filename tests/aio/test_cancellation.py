@@ -26,7 +26,7 @@ from mailwire.smtp import Noop, Reply
 from mailwire.testing import LISTEN, Answers, ScriptedPeer, Step, Tls
 from mailwire.testing.turns import turns
 from tests.aio.dialogues import CREDENTIALS, MESSAGE, POP3_ANSWERS, SMTP_ANSWERS
-from tests.aio.interruptions import INTERRUPTIONS, Interrupt, end_interrupted
+from tests.aio.interruptions import INTERRUPTIONS, Interrupt, end_interrupted, skip_without_clock
 
 ENVELOPE: dict[str, Any] = {"sender": "a@example.org", "recipients": ["b@example.org", "c@example.org"]}
 LONG = b"Subject: x\r\n\r\n" + b"0123456789abcdef\r\n" * 25_000
@@ -64,6 +64,7 @@ async def interrupted(
     listen: bool = False,
 ) -> tuple[ScriptedPeer, Any, BaseException | None]:
     """Run `flow` with a client and interrupt it after so many turns; return what is left, and what came out of it."""
+    skip_without_clock(interrupt)
     async with ScriptedPeer(*script, lenient=True, listen=listen, guard=None) as peer:
         client = client_class(peer.endpoint(**settings))
         if connected:
