@@ -15,7 +15,7 @@ from mailwire import (
     RemoteProtocolError,
     ResponseError,
 )
-from mailwire.pop3 import Capa, DropListing, List, Noop, Response, Retr, Stat, Top, Uidl
+from mailwire.pop3 import Capa, Dele, DropListing, List, Noop, Response, Retr, Stat, Top, Uidl
 from mailwire.testing import (
     LISTEN,
     NO_READING,
@@ -108,6 +108,64 @@ async def test_a_message_that_uidl_tells_badly_is_asked_about_again() -> None:
         client_for(peer) as client,
     ):
         assert list(await client.listing()) == [ONE, TWO]
+
+
+@pytest.mark.parametrize(("left_out", "is_asked"), [(100, True), (101, False)])
+async def test_as_many_messages_are_asked_about_again_as_takes_no_long_time(left_out: int, is_asked: bool) -> None:
+    numbers = range(1, left_out + 1)
+    answers = [step for number in numbers for step in (f"C: UIDL {number}", f"S: +OK {number} u{number}")]
+    async with (
+        ScriptedPeer(
+            *(
+                *OPENED,
+                "C: STAT",
+                f"S: +OK {left_out} 0",
+                "C: LIST",
+                "S: +OK",
+                *(f"S: {number} 7" for number in numbers),
+            ),
+            *("S: .", "C: UIDL", "S: +OK", "S: .", *(answers if is_asked else ()), *POP3_QUIT),
+        ) as peer,
+        client_for(peer) as client,
+    ):
+        listing = await client.listing()
+        assert [entry.uid for entry in listing] == [f"u{number}" if is_asked else None for number in numbers]
+
+
+async def test_what_is_told_of_a_listing_is_told_where_messages_were_asked_about_again() -> None:
+    # The last is marked: it is there, and not listed. STAT counts one more than LIST has.
+    listed: tuple[Step, ...] = ("C: STAT", "S: +OK 3 21", *LISTED[2:7], "C: UIDL", "S: +OK", "S: 1 u1")
+    async with (
+        ScriptedPeer(
+            *(*OPENED, "C: DELE 3", "S: +OK", *listed, "S: 2 u2", "S: .", *listed, "S: 2", "S: ."),
+            *("C: UIDL 2", "S: +OK 2 u2", *POP3_QUIT),
+        ) as peer,
+        client_for(peer) as client,
+    ):
+        await client.execute(Dele(3))
+        plain, amended = await client.listing(), await client.listing()
+        assert list(plain) == list(amended) == [ONE, TWO]
+        assert plain.finding_counts == {FindingKind.GAP: 1, FindingKind.UNLISTED: 1}
+        assert plain.finding_counts.items() <= amended.finding_counts.items()
+
+
+@pytest.mark.parametrize(("refused", "findings"), [("STAT", []), ("LIST", [FindingKind.NO_LIST])])
+async def test_a_refusal_of_stat_or_list_is_not_read_as_an_answer(refused: str, findings: list[FindingKind]) -> None:
+    script = list(LISTED)
+    at = script.index(f"C: {refused}") + 1
+    script[at : script.index("C: LIST" if refused == "STAT" else "C: UIDL")] = ["S: -ERR 9 999"]
+    async with ScriptedPeer(*OPENED, *script, *POP3_QUIT) as peer, client_for(peer) as client:
+        listing = await client.listing()
+        assert [entry.uid for entry in listing] == ["u1", "u2"]
+        assert [finding.kind for finding in listing.findings] == findings
+
+
+async def test_an_entry_that_is_named_is_the_one_that_is_gone_on_with() -> None:
+    # Of a million of them, none is to be there twice.
+    async with ScriptedPeer(*OPENED, *LISTED, *POP3_QUIT) as peer, client_for(peer) as client:
+        entries = list(await client.listing())
+        found = client._transaction.find(entries, forced=False)
+        assert all(one is other for one, other in zip(found, entries, strict=True))
 
 
 async def test_a_message_that_uidl_leaves_out_has_no_uid() -> None:

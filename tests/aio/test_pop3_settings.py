@@ -166,6 +166,7 @@ PROBING = POP3Settings(probes=["UIDL", "LAST"])
         (PROBING, OPENED, ("C: UIDL", "S: -ERR what", "C: LAST", "S: +OK 1"), 1),
         (PROBING, OPENED, ("C: UIDL", "S: -ERR what", "C: LAST", "S: -ERR what"), None),
         (PROBING, OPENED, ("C: UIDL", "S: -ERR what", "C: LAST", "S: +OK none"), None),
+        (PROBING, OPENED, ("C: UIDL", "S: -ERR what", "C: LAST", "S: -ERR 2"), None),
         (POP3Settings(probes=["LAST"]), OPENED, ("C: LAST", "S: +OK 0"), 0),
         (PROBING, OPENED, LISTED[7:], None),  # there is UIDL: there is no need
         (POP3Settings(), OPENED, ("C: UIDL", "S: -ERR what"), None),  # nobody has told us to

@@ -79,6 +79,22 @@ async def test_what_is_unanswered_is_asked_again_by_unique_ids(said: tuple[Step,
         await client.quit()
 
 
+async def test_what_is_read_again_is_whole_in_however_many_blocks_it_comes() -> None:
+    line, count = b"0123456789abcdef\r\n", 20_000  # several reads of the socket
+    async with (
+        ScriptedPeer(*ASKED, *FIRST, "S: +OK", "S: oth", FIN) as first,
+        ScriptedPeer(
+            *(*OPENED, *listed_as("u1", "u2", "u3"), "C: RETR 2", "S: +OK", line * count, "S: ."),
+            *(*retrieved(3, "third"), *POP3_QUIT),
+        ) as second,
+    ):
+        client = client_of(first, second)
+        await client.connect()
+        read = [await item.read() async for item in client.retrieve([ONE, TWO, THREE])]
+        assert read == [b"first\r\n", line * count, b"third\r\n"]
+        await client.quit()
+
+
 async def test_what_was_handed_out_in_part_is_truncated_and_the_run_goes_on() -> None:
     async with (
         ScriptedPeer(*ASKED, *FIRST, "S: +OK", "S: oth", FIN) as first,

@@ -1,4 +1,5 @@
 import asyncio
+from collections.abc import Callable
 
 import pytest
 
@@ -182,7 +183,7 @@ async def test_a_refused_message_cannot_be_read() -> None:
                 await item.read()
             assert caught.value.command == "RETR 1"
             assert caught.value.transcript[-2:] == ("C: RETR 1", "S: -ERR gone")
-            assert not item.is_complete
+            assert item.is_complete is False
 
 
 async def test_a_message_can_be_read_in_blocks() -> None:
@@ -313,9 +314,10 @@ async def test_a_message_longer_than_allowed_is_not_read_on() -> None:
         client.abort()
 
 
-async def test_a_message_as_long_as_allowed_is_read() -> None:
+@pytest.mark.parametrize("progress", [None, lambda _: None], ids=["as one", "in blocks"])
+async def test_a_message_as_long_as_allowed_is_read(progress: Callable[[RetrievalProgress], None] | None) -> None:
     async with ScriptedPeer(*OPENED, *LISTED, *TWO_MESSAGES[:4], *POP3_QUIT) as peer, client_for(peer) as client:
-        async for item in client.retrieve([ONE]):
+        async for item in client.retrieve([ONE], progress=progress):
             assert await item.read(limit=7) == b"first\r\n"
 
 

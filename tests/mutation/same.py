@@ -9,6 +9,8 @@ _SLOWER: Final = "a short cut is not taken, and the long way leads to the same"
 _FALSE: Final = "None is as false as False, and is asked for no more than that"
 _EMPTY: Final = "an empty text is no error and no token, as None is none, and is asked for no more than that"
 _COUNTED: Final = "it is asked for nothing but whether it has changed, and no count comes twice"
+_MORE: Final = "where there are more than the limit, it is not asked how many"
+_EACH: Final = "there is a response for each command"
 _UNLIMITED: Final = "what may take any time, is never late, and no error says what it was"
 _FIRST_CALL: Final = "before it is asked for, the call that connects sets it"
 _CASE: Final = "keywords are found in any case"
@@ -83,6 +85,24 @@ SAME: Final[dict[tuple[str, str], str]] = {
     ("aio/session", "greeting: return await self.next_event(None, None)"): _UNLIMITED,
     ("aio/session", "self.next_event(None, 'XXthe greetingXX')"): _UNLIMITED,
     ("aio/session", "self.next_event(None, 'THE GREETING')"): _UNLIMITED,
+    ("aio/pop3_transaction", "self.is_shown: bool = None"): _FALSE,
+    ("aio/pop3_transaction", "self._left_out: Sequence[Entry] = None"): _NOT_READ,
+    ("aio/pop3_transaction", "islice(listing.unidentified, None)"): _MORE,
+    ("aio/pop3_transaction", "islice(listing.unidentified, limit + 2)"): _MORE,
+    ("aio/pop3_transaction", "if 0 <= len(numbers) <= limit:"): _SLOWER,
+    ("aio/pop3_transaction", "find: if listing is None and messages is listing:"): _SLOWER,
+    (
+        "aio/pop3_transaction",
+        "entry.uid or 'XXXX'",
+    ): "what is wanted has a unique id; the question is the type checker's",
+    ("aio/pop3_transaction", "if isinstance(place, str) or True else [place]"): _SLOWER,
+    ("aio/pop3_transaction", "zip(commands, responses, strict=None)"): _EACH,
+    ("aio/pop3_transaction", "zip(commands, responses, strict=False)"): _EACH,
+    ("aio/pop3_transaction", "zip(commands, responses) if"): _EACH,
+    ("aio/retrieved_item", "self._is_taken = None"): _FALSE,
+    ("aio/retrieved_item", "self._has_ended = None"): _FALSE,
+    ("aio/retrieved_item", "read: self._is_begun_again = None"): _FALSE,
+    ("aio/retrieved_item", "self._run._room(None)"): "no more room is made ahead than twice what has come",
     ("aio/preview", "self._tail = seam[-3:]"): _CONTEXT,
     ("aio/preview", "min(ends, default=1)"): "where the body begins, is not asked before it does",
     ("aio/batch", "self._began = None"): _NOT_READ,

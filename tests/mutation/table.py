@@ -117,6 +117,14 @@ TESTS: Final[dict[str, tuple[str, ...]]] = {
     "aio/waiter": ("aio/test_waiter.py",),
     # What says whether a message was deleted, and whether it is whole.
     "aio/deletion": ("aio/test_deletion.py", "aio/test_pop3_sessions.py"),
+    "aio/pop3_transaction": (
+        *("aio/test_deletion.py", "aio/test_pop3_sessions.py", "aio/test_pop3.py"),
+        *("aio/test_pop3_settings.py", "aio/test_retrieval.py"),
+    ),
+    "aio/retrieved_item": (
+        *("aio/test_retrieval.py", "aio/test_retrieval_progress.py", "aio/test_replay.py"),
+        *("aio/test_deletion.py", "aio/test_pop3_sessions.py"),
+    ),
     "aio/batch": ("aio/test_batch.py",),
     "aio/pop3_settings": ("aio/test_pop3_settings.py",),
     "aio/preview": ("aio/test_preview.py",),

@@ -90,7 +90,7 @@ class Transaction:
             return messages
         return [_checked(message) for message in ([messages] if isinstance(messages, Entry | str) else messages)]
 
-    def find(self, messages: Sequence[Message], *, forced: bool = False) -> Sequence[Entry | str]:
+    def find(self, messages: Sequence[Message], *, forced: bool) -> Sequence[Entry | str]:
         """Return the entries of this session that `messages` name, in their order; a uid that names none stays itself.
 
         The session must have its listing. forced: a uid that several messages share names all of them, where it does
