@@ -124,6 +124,18 @@ async def test_what_was_marked_in_a_session_that_was_cut_is_not_marked_in_the_ne
         await client.quit()
 
 
+async def test_behind_a_session_that_was_cut_there_is_nothing_to_take_leave_of() -> None:
+    async with ScriptedPeer(*OPENED, *LISTED, "C: DELE 1", "S: +OK", LISTEN) as peer:
+        client = await connect(peer)
+        await client.delete("u1")
+        client.abort()
+        known = client.last_commit
+        assert known is not None
+        assert known.unknown == (ONE,)
+        await client.quit()
+        assert client.last_commit is known
+
+
 async def test_an_unanswered_quit_is_waited_for_longer_where_something_was_marked() -> None:
     clock = Clock()
     async with ScriptedPeer(*OPENED, "C: DELE 1", "S: +OK", "C: QUIT", STALL, guard=None) as peer:

@@ -14,8 +14,10 @@ from mailwire import (
     POP3Settings,
     RemoteProtocolError,
     ResponseError,
+    SecurityError,
+    Transcript,
 )
-from mailwire.pop3 import Capa, Dele, DropListing, List, Noop, Response, Retr, Stat, Top, Uidl
+from mailwire.pop3 import Capa, Dele, DropListing, List, Noop, Pass, Response, Retr, Stat, Stls, Top, Uidl
 from mailwire.testing import (
     LISTEN,
     NO_READING,
@@ -455,3 +457,39 @@ async def test_whatever_answers_a_command_messages_are_whole_or_not_there(comman
         if command.startswith("RETR"):
             bodies[int(command[-1])] = "".join(f"{line}\r\n" for line in answer.split("\n")[1:-1]).encode()
         assert [message.raw for message in messages] == [bodies[1], bodies[2]], answer
+
+
+async def test_what_is_asked_behind_a_session_tells_how_that_went() -> None:
+    transcript = Transcript()
+    async with ScriptedPeer(*OPENED, *POP3_QUIT) as peer:
+        client = await connect(peer, transcript=transcript)
+        assert client.transcript is transcript
+        await client.quit()
+    await client.quit()  # there is nothing to take leave of
+    with pytest.raises(LocalProtocolError, match=r"^the client is not connected: connect\(\) first$") as caught:
+        await client.commit()
+    assert caught.value.transcript == transcript.tail()
+    assert "C: QUIT" in caught.value.transcript
+
+
+async def test_the_top_of_a_message_is_its_header_alone_unless_more_is_asked_for() -> None:
+    async with ScriptedPeer(*OPENED, *LISTED, "C: TOP 1 0", "S: +OK", "S: a: b", "S: .", *POP3_QUIT) as peer:
+        client = await connect(peer)
+        assert await client.top("u1") == b"a: b\r\n"
+        await client.quit()
+
+
+async def test_tls_is_not_begun_by_a_command() -> None:
+    async with ScriptedPeer(*OPENED, *POP3_QUIT) as peer, client_for(peer) as client:
+        with pytest.raises(LocalProtocolError) as caught:
+            await client.execute(Stls())
+        assert str(caught.value) == 'TLS is begun by connect(): set tls="starttls" in the endpoint'
+
+
+async def test_a_password_does_not_cross_an_open_link_by_a_command() -> None:
+    async with ScriptedPeer(*OPENED[:3], *POP3_QUIT) as peer:
+        client = await connect(peer, auth=None, allow_cleartext_auth=False)
+        with pytest.raises(SecurityError, match="in the clear"):
+            await client.execute(Pass("secret"))
+        await client.quit()
+    assert b"secret" not in peer.wire

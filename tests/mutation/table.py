@@ -121,6 +121,10 @@ TESTS: Final[dict[str, tuple[str, ...]]] = {
         *("aio/test_deletion.py", "aio/test_pop3_sessions.py", "aio/test_pop3.py"),
         *("aio/test_pop3_settings.py", "aio/test_retrieval.py"),
     ),
+    "aio/pop3": (
+        *("aio/test_pop3.py", "aio/test_preview.py", "aio/test_deletion.py", "aio/test_pop3_sessions.py"),
+        *("aio/test_retrieval.py", "aio/test_retrieval_progress.py", "aio/test_pop3_settings.py"),
+    ),
     "aio/retrieved_item": (
         *("aio/test_retrieval.py", "aio/test_retrieval_progress.py", "aio/test_replay.py"),
         *("aio/test_deletion.py", "aio/test_pop3_sessions.py"),
