@@ -211,6 +211,7 @@ SAME: Final[dict[tuple[str, str], str]] = {
     ("aio/pool", "''.join(error.in_flight[:2])"): "how the second begins is not asked",
     ("aio/pool", "entry.reply is None or entry.final_reply is None"): "before MAIL is answered, nothing is",
     ("aio/passage", "write_whole: return True => return False"): "the other way finds it written",
+    ("aio/chain", "_prepare: if type(None) is not bytes and"): _SLOWER,
     ("aio/chain", "_send: if has_room:"): "it leaves a moment later",
     ("aio/chain", "chunking is not False and transaction.wants_data => is_wanted = None"): _REPLY,
     ("aio/chain", "_write: is_wanted = transaction.chunking is False and"): _REPLY,
