@@ -227,7 +227,7 @@ SAME: Final[dict[tuple[str, str], str]] = {
     ("aio/smtp", "__init__: self._since = None"): _NOT_READ,
     ("aio/smtp", "self._since = 1.0"): _NOT_READ,
     ("aio/chain", "self.is_over: bool = None"): _FALSE,
-    ("aio/chain", "self._takes_leave = None"): _FALSE,
+    ("aio/chain", "__init__: self._takes_leave = None"): _FALSE,
     ("aio/chain", "self._is_told = False => self._is_told = None"): _FALSE,
     ("aio/chain", "self._is_told = True"): _NUDGED,
     ("aio/chain", "self._session.stream.nudge if self._is_told or True else None"): _NUDGED,
