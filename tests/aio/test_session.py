@@ -112,6 +112,7 @@ async def test_a_server_may_wait_for_tls_if_it_has_said_nothing_and_has_none(
     tls = "implicit" if opening and isinstance(opening[0], Tls) else "none"
     async with ScriptedPeer(*opening, end) as peer:
         session, _ = await session_with(peer, tls=tls, timeouts=Timeouts(greeting=0.05 if end is LISTEN else 30))
+        await peer.rest()  # what it says is there before the time begins
         with pytest.raises(error) as caught:
             await session.greeting()
         told = str(caught.value)

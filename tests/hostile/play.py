@@ -71,8 +71,8 @@ async def play(case: Case, deed: Deed, link: Link, read_log: Callable[[], str]) 
     async with peer, sequel if case.sequel else nullcontext():
         endpoint = _endpoint_of(peer, case, link)
         later = _endpoint_of(sequel, case, link) if case.sequel else None
+        memory = Growth()
         with (
-            Growth() as memory,
             watch.watched() if watch is not None else nullcontext(),
             Stopwatch(of_all_threads=True) as work,
         ):
