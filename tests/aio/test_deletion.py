@@ -28,7 +28,8 @@ from mailwire import (
     Timeouts,
     UnknownMessage,
 )
-from mailwire.pop3 import Dele, Quit, Response, Rset, ScanListing, UniqueIdListing, survey
+from mailwire.aio.deletion import Marks
+from mailwire.pop3 import Dele, Quit, Response, ResponseReceived, Rset, ScanListing, UniqueIdListing, survey
 from mailwire.testing import FIN, LISTEN, RST, STALL, WAIT, Account, MailServer, ScriptedPeer, Step
 from mailwire.testing.turns import drain_events
 from tests.aio.dialogues import (
@@ -539,6 +540,24 @@ async def test_what_has_no_unique_id_stays_in_doubt() -> None:
         assert client.last_commit is not None
         assert client.last_commit.unknown == (Entry(1, None, 7),)
         await client.quit()
+
+
+@pytest.mark.parametrize("again", [True, False])
+def test_what_was_asked_to_be_deleted_twice_at_a_time_stays_what_it_is(again: bool) -> None:
+    marks = Marks()
+    marks.ask(ONE)
+    marks.ask(ONE)
+    for ok in (True, again):
+        marks.observe(ResponseReceived(Dele(1), Response(ok)))
+    assert marks.undecided == (ONE,)
+    assert marks.committed(Response(True)).refused == {}
+    # RSET comes between two of them: of the second no more is known than the number.
+    marks.ask(ONE)
+    for command in (Dele(1), Rset()):
+        marks.observe(ResponseReceived(command, Response(True)))
+    marks.observe(ResponseReceived(Dele(1), Response(again)))
+    assert marks.undecided == ((Entry(1, None, 0),) if again else ())
+    assert [*marks.committed(Response(True)).refused] == ([] if again else [Entry(1, None, 0)])
 
 
 def test_of_several_in_doubt_a_listing_settles_those_alone_that_a_unique_id_tells_from_all_others() -> None:

@@ -150,11 +150,13 @@ class Marks:
         """Take note of a response."""
         command, response = received.command, received.response
         if isinstance(command, Dele):
-            entry = self._asked.pop(command.number)
+            # Asked for twice, it is answered twice; behind RSET no more is known of it then than its number.
+            number = command.number
+            entry = self._asked.pop(number, None) or self._marked.get(number) or Entry(number, None, 0)
             if response.ok:
-                self._marked[command.number] = entry
+                self._marked[number] = entry
                 self._refused.pop(entry, None)
-            elif command.number not in self._marked:
+            elif number not in self._marked:
                 self._refused[entry] = response
         elif isinstance(command, Rset) and response.ok:
             self._marked.clear()
