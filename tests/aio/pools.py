@@ -8,7 +8,18 @@ from typing import Any, Final
 from mailwire import Endpoint, Receipt, SMTPPool
 from mailwire.testing import Account, MailServer, ScriptedPeer
 
-__all__ = ["ACCOUNTS", "ENVELOPE", "Gate", "connected", "endpoint_of", "in_turn", "mails_of", "numbered", "subjects"]
+__all__ = [
+    "ACCOUNTS",
+    "ENVELOPE",
+    "Gate",
+    "Way",
+    "connected",
+    "endpoint_of",
+    "in_turn",
+    "mails_of",
+    "numbered",
+    "subjects",
+]
 
 ACCOUNTS: Final = [Account(name, "", (f"{name}@example.org",)) for name in ("b", "c")]
 ENVELOPE: Final[dict[str, Any]] = {"sender": "a@example.org", "recipients": "b@example.org"}
@@ -71,3 +82,25 @@ async def connected(server: MailServer) -> socket.socket:
     end.setblocking(False)
     await asyncio.get_running_loop().sock_connect(end, (server.host, server.smtp_port))
     return end
+
+
+class Way:
+    """The way to `server`, on which one connection is refused, once that may be.
+
+    refused: the number of that connection, from 1.
+    count: how many were asked for.
+    """
+
+    def __init__(self, server: MailServer, *, refused: int, until: asyncio.Event | None = None) -> None:
+        self.count = 0
+        self._server = server
+        self._refused = refused
+        self._until = until
+
+    async def connect(self) -> socket.socket:
+        self.count += 1
+        if self.count == self._refused:
+            if self._until is not None:
+                await self._until.wait()
+            raise ConnectionRefusedError("not yet")
+        return await connected(self._server)

@@ -11,7 +11,7 @@ from mailwire import ConnectionLost, Delivery, Endpoint, LocalProtocolError, Mai
 from mailwire.testing import FIN, LISTEN, MAIL_DATA, STALL, MailServer, ScriptedPeer, Step
 from mailwire.testing.turns import drain_events, turns
 from tests.aio.dialogues import MESSAGE, QUIT, READY, SENT, extensions
-from tests.aio.pools import ACCOUNTS, ENVELOPE, Gate, connected, in_turn, numbered, subjects
+from tests.aio.pools import ACCOUNTS, ENVELOPE, Gate, Way, connected, in_turn, numbered, subjects
 from tests.aio.runs import (
     BEGUN,
     BREAKS_IN_A_ROW,
@@ -196,18 +196,9 @@ async def test_a_run_that_made_do_with_fewer_connections_has_one_more_for_each_t
 
 
 async def test_a_run_makes_do_with_as_many_connections_as_it_has_where_one_more_cannot_be_opened() -> None:
-    count = 0
     async with MailServer(ACCOUNTS) as server:
-
-        async def connect() -> socket.socket:
-            nonlocal count
-            count += 1
-            if count == 3:
-                raise ConnectionRefusedError("no more")
-            return await connected(server)
-
-        fed = Fed()
-        async with SMTPPool(Endpoint("localhost", tls="none", connect=connect), max_connections=5) as pool:
+        way, fed = Way(server, refused=3), Fed()
+        async with SMTPPool(Endpoint("localhost", tls="none", connect=way.connect), max_connections=5) as pool:
             running = asyncio.ensure_future(collect(pool.send_all(fed.messages(), **ENVELOPE)))
             first, second, third = Gate(), Gate(), Gate()
             await fed.give(numbered(0))
@@ -215,13 +206,13 @@ async def test_a_run_makes_do_with_as_many_connections_as_it_has_where_one_more_
             await fed.give(first.message(1), second.message(2))
             await until(lambda: first.begun + second.begun == 2)
             await fed.give(numbered(3))
-            await until(lambda: (count, pool.statistics.in_use) == (3, 2))
+            await until(lambda: (way.count, pool.statistics.in_use) == (3, 2))
             first.open()
             await until(lambda: subjects(server) == [0, 1, 3])
             await fed.give(third.message(4), numbered(5))
             await until(lambda: third.begun == 1)  # beside the one that is held up
             await drain_events()
-            assert (count, subjects(server)) == (3, [0, 1, 3])
+            assert (way.count, subjects(server)) == (3, [0, 1, 3])
             for gate in (second, third):
                 gate.open()
             await fed.give(None)
@@ -229,23 +220,10 @@ async def test_a_run_makes_do_with_as_many_connections_as_it_has_where_one_more_
 
 
 async def test_a_run_has_one_connection_more_than_it_had_where_one_could_be_opened_and_another_not() -> None:
-    count, is_refused = 0, asyncio.Event()
     async with MailServer(ACCOUNTS) as server:
-
-        async def connect() -> socket.socket:
-            nonlocal count
-            count += 1
-            if count == 3:
-                is_refused.set()
-                raise ConnectionRefusedError("not now")
-            if count == 4:
-                await is_refused.wait()
-                await drain_events()
-            return await connected(server)
-
-        fed, gates = Fed(), [Gate() for _ in range(5)]
+        way, fed, gates = Way(server, refused=3), Fed(), [Gate() for _ in range(5)]
         # Without PIPELINING a connection has one mail at a time, and leaves the next one to another.
-        endpoint = Endpoint("localhost", tls="none", connect=connect, ignored_extensions=("PIPELINING",))
+        endpoint = Endpoint("localhost", tls="none", connect=way.connect, ignored_extensions=("PIPELINING",))
         async with SMTPPool(endpoint, max_connections=6) as pool:
             running = asyncio.ensure_future(collect(pool.send_all(fed.messages(), **ENVELOPE)))
             await fed.give(numbered(0))
@@ -256,13 +234,13 @@ async def test_a_run_has_one_connection_more_than_it_had_where_one_could_be_open
             await until(lambda: gates[2].begun + gates[3].begun == 1)
             await drain_events()
             await fed.give(*(gates[4].message(number) for number in (5, 6, 7)))
-            assert (count, pool.statistics.in_use) == (4, 3)
+            assert (way.count, pool.statistics.in_use) == (4, 3)
             for gate in gates[2:]:
                 gate.open()
             await until(lambda: sorted(subjects(server)) == [0, *range(3, 8)] and pool.statistics.in_use == 2)
             await fed.give(numbered(8))
             await until(lambda: sorted(subjects(server)) == [0, *range(3, 9)])
-            assert count == 4
+            assert way.count == 4
             for gate in gates[:2]:
                 gate.open()
             await fed.give(None)

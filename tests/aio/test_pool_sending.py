@@ -23,7 +23,7 @@ from mailwire import (
 from mailwire.testing import FIN, STALL, WAIT, Answers, Cut, FaultProxy, MailServer, Policy, ScriptedPeer
 from mailwire.testing.turns import drain_events, turns
 from tests.aio.dialogues import MAILED, MESSAGE, QUIT, READY, SENT, SMTP_ANSWERS, extensions
-from tests.aio.pools import ACCOUNTS, ENVELOPE, Gate, connected, endpoint_of, in_turn, mails_of, numbered, subjects
+from tests.aio.pools import ACCOUNTS, ENVELOPE, Gate, Way, connected, endpoint_of, in_turn, mails_of, numbered, subjects
 from tests.clock import Clock, StandingClock
 
 WAYS = pytest.mark.parametrize("use_chunking", [False, True, "eager"])
@@ -194,28 +194,6 @@ async def test_a_mail_in_parts_has_all_its_transactions_counted_and_is_one_mail(
         seen = pool.statistics
     assert mails_of(server) == [4, 4, 4]
     assert (seen.opened, seen.reused, seen.retried) == (3, 3, 0)
-
-
-class Way:
-    """The way to `server`, on which one connection is refused, once that may be.
-
-    refused: the number of that connection, from 1.
-    count: how many were asked for.
-    """
-
-    def __init__(self, server: MailServer, *, refused: int, until: asyncio.Event | None = None) -> None:
-        self.count = 0
-        self._server = server
-        self._refused = refused
-        self._until = until
-
-    async def connect(self) -> socket.socket:
-        self.count += 1
-        if self.count == self._refused:
-            if self._until is not None:
-                await self._until.wait()
-            raise ConnectionRefusedError("not yet")
-        return await connected(self._server)
 
 
 async def test_a_connection_that_could_not_be_opened_holds_a_run_up_no_longer_than_that() -> None:
