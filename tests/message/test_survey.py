@@ -1,5 +1,6 @@
 import re
 from collections.abc import Iterable
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -76,6 +77,43 @@ def test_the_facts_are_those_that_are_found_line_by_line(lines: list[bytes], end
     pieces = fed(cut(text, sizes))
     if b"\r\n\r\n" in b"\r\n" + text or is_utf8:
         assert facts(pieces) == facts(whole)
+
+
+@given(
+    st.sampled_from([1, 2, 3, 78, 999, 1000]),
+    st.lists(st.tuples(st.sampled_from([0, 1, 200, 8000]), st.sampled_from(LENGTHS)), max_size=3),
+    SIZES,
+)
+def test_lines_of_one_length_are_measured_as_any_others_are(
+    length: int, others: list[tuple[int, int]], sizes: list[int]
+) -> None:
+    # The equal ones come in front of, between and behind the others; of these some are too long.
+    equal = b"x" * (length - 1) + b"\n"
+    text = b"".join(equal * count + b"y" * other + b"\n" for count, other in others) + equal * (20_000 // length)
+    assert Survey.whole(text).long_line == long_line(text)
+    assert facts(fed(cut(text, sizes))) == facts(Survey.whole(text))
+    assert facts(fed(cut(text, [part * 17 for part in sizes]))) == facts(Survey.whole(text))
+
+
+class Searched(bytes):
+    """Octets that count how often they are searched."""
+
+    searches = 0
+
+    def rfind(self, *args: Any) -> int:
+        self.searches += 1
+        return super().rfind(*args)
+
+
+def test_many_lines_of_one_length_are_measured_in_one_step() -> None:
+    lines = Searched(b"a: b\r\n" + (b"x" * 76 + b"\r\n") * 3000 + b"y" * 10 + b"\r\n" + b"z" * 500)
+    survey = fed([lines[10:], b"z" * 497 + b"\r\n"])
+    assert survey.long_line is None
+    survey = Survey()
+    survey.feed(lines)
+    assert lines.searches <= 3
+    survey.feed(b"z" * 501)
+    assert survey.long_line == len(lines) - 500
 
 
 @pytest.mark.parametrize("length", [1, 997, 998])

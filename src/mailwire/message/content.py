@@ -142,7 +142,7 @@ class Content:
         if source is None:
             raise AssertionError("a content is a few octets, or it has a source, or is generated")
         mending = Mending(self._mending_policy)
-        if not await source.look_ahead(mending.feed):
+        if not await source.look_ahead(mending.look):
             return Text(self._mending_policy, None, None, source)
         mending.finish()
         return Text(self._mending_policy, None, mending.survey, source, mending.raw_octets)

@@ -62,14 +62,19 @@ class Mending:
 
     def feed(self, piece: bytes) -> bytes:
         """Return what leaves for `piece`."""
+        octets = self.look(piece)
+        return octets if self._policy.binary else MailText.vouch(octets)
+
+    def look(self, piece: bytes) -> bytes:
+        """Do the same for who only wants to know, and sends nothing: what is returned is not vouched for."""
         self.raw_octets += len(piece)
         if self._policy.binary:
             return self._pass(piece)
         try:
-            text = MailText.vouch(self._line_ends.feed(piece))
+            octets = self._line_ends.feed(piece)
         except ValueError as error:
             raise InvalidMessage(str(error)) from error
-        return self._pass(text)
+        return self._pass(octets)
 
     def finish(self) -> bytes:
         """Return what leaves at the end: the end of a last line that lacks it."""
