@@ -165,6 +165,25 @@ def test_the_buffer_tells_whether_a_whole_line_is_waiting(pieces: tuple[bytes, .
     assert not buffer.has_line
 
 
+def test_the_buffer_tells_how_much_is_left() -> None:
+    buffer = LineBuffer(100)
+    assert buffer.size == 0
+    buffer.feed(b"one\r\ntw")
+    assert buffer.size == 7
+    assert buffer.next_line() == b"one"
+    assert buffer.size == 2
+    assert buffer.next_line() is None
+    assert buffer.size == 2  # the beginning of a line
+    buffer.feed(b"o\r\n")
+    buffer.feed(b"block")
+    assert buffer.size == 10
+    assert buffer.next_line() == b"two"
+    assert buffer.size == 5
+    block, start = buffer.peek_block()
+    buffer.skip_to(start + 3)
+    assert (block, buffer.size) == (b"block", 2)
+
+
 def test_an_empty_line_at_the_beginning_of_a_block_is_a_whole_line() -> None:
     buffer = LineBuffer(LIMIT)
     buffer.feed(b"\n+OK")

@@ -31,6 +31,7 @@ from mailwire.testing import (
     RST,
     STALL,
     WITHHOLD,
+    Endless,
     Hear,
     ScriptedPeer,
     Step,
@@ -635,7 +636,7 @@ async def test_a_peer_that_sends_faster_than_is_taken_is_held_back(tls: str) -> 
 
 
 async def test_taking_from_a_stream_that_ended_while_its_peer_was_held_back_is_safe() -> None:
-    async with ScriptedPeer(NO_READING, b"x" * 4_000_000) as peer:
+    async with ScriptedPeer(NO_READING, (b"x" * 998 + b"\r\n") * 4_000) as peer:
         stream = await Stream.open(peer.endpoint())
         await peer.rest()
         stream.abort()
@@ -643,6 +644,84 @@ async def test_taking_from_a_stream_that_ended_while_its_peer_was_held_back_is_s
         assert len(b"".join(stream.take())) >= 512 * 1024
         await drain_events()
         assert stream.take() == []
+
+
+@pytest.mark.parametrize("tls", ["none", "implicit"])
+async def test_of_a_line_without_end_less_than_64_kib_is_held(tls: str) -> None:
+    script: list[Step] = [*([Tls()] if tls == "implicit" else []), b"220 mx\r\n", Endless(b"a")]
+    async with ScriptedPeer(*script) as peer:
+        stream = await Stream.open(peer.endpoint(tls=tls))
+        await peer.rest()
+        line = b"".join(stream.take()).removeprefix(b"220 mx\r\n")
+        assert 64 * 1024 - 16 * 1024 <= len(line) < 64 * 1024
+        # Whoever takes it keeps so much of it.
+        stream.kept = lambda: 8193
+        await stream.wait()
+        await peer.rest()
+        more = sum(map(len, stream.take()))
+        assert 64 * 1024 - 16 * 1024 <= more + 8193 < 64 * 1024
+        stream.abort()
+
+
+async def test_of_a_line_of_which_nothing_is_kept_any_length_is_read() -> None:
+    body = b"0123456789abcdef" * 100_000
+    async with ScriptedPeer(body, CLOSE) as peer:
+        stream = await Stream.open(peer.endpoint())
+        assert await everything(stream) == body
+
+
+async def test_whoever_keeps_more_of_a_line_than_there_is_room_for_gets_more_if_it_waits_for_it() -> None:
+    async with ScriptedPeer(b"a" * 1_000_000, CLOSE) as peer:
+        stream = await Stream.open(peer.endpoint())
+        kept = 0
+        stream.kept = lambda: kept
+        while not stream.is_at_end:
+            await stream.wait()
+            taken = sum(map(len, stream.take()))
+            assert kept < 64 * 1024 or taken <= 16 * 1024
+            kept += taken
+        assert kept == 1_000_000
+
+
+async def held_back(peer: ScriptedPeer) -> Stream:
+    """Return a stream whose peer is held back, though nothing is there that was not taken."""
+    stream = await Stream.open(peer.endpoint())
+    await peer.rest()
+    kept = 0
+    stream.kept = lambda: kept
+    kept = sum(map(len, stream.take()))
+    assert kept > 64 * 1024 - 16 * 1024
+    await peer.rest()
+    assert not stream.has_news
+    return stream
+
+
+async def test_a_peer_that_is_held_back_is_let_go_by_a_wait_beside_work() -> None:
+    async with ScriptedPeer(NO_READING, b"a" * 1_000_000) as peer:
+        stream = await held_back(peer)
+        assert not await stream.wait_beside(asyncio.get_running_loop().create_future())
+        assert stream.take()
+        stream.abort()
+
+
+async def test_a_peer_that_is_held_back_is_let_go_by_a_wait_for_it_to_read() -> None:
+    async with ScriptedPeer(NO_READING, b"a" * 1_000_000) as peer:
+        stream = await held_back(peer)
+        stream.write([b"x" * 4_000_000])
+        assert not await stream.wait_writable()
+        assert stream.take()
+        stream.abort()
+
+
+async def test_a_peer_that_says_too_much_to_one_who_cuts_the_connection_is_held_back_no_more() -> None:
+    async with ScriptedPeer(b"a" * 1_000_000, lenient=True) as peer:
+        stream = await Stream.open(peer.endpoint())
+        stream.kept = lambda: 64 * 1024
+        waiting = asyncio.ensure_future(stream.wait())
+        waiting.add_done_callback(lambda _: stream.abort())
+        await waiting
+        await drain_events()
+        assert stream.is_at_end
 
 
 # Writing

@@ -11,12 +11,14 @@ from mailwire.testing import Step
 from tests.sasl.secrecy import CANARY
 
 __all__ = [
+    "AT_PORTS",
     "EVERYWHERE",
     "MESSAGE",
     "ONCE",
     "PASSWORD",
     "TAKEN_OF_A_LINE",
     "TAKEN_OF_MANY_LINES",
+    "TAKEN_WHILE_NOBODY_WAITS",
     "Case",
     "Deed",
     "Fate",
@@ -53,6 +55,8 @@ EVERYWHERE: Final[tuple[Surroundings, ...]] = (
     ("socket", "uvloop"),
     ("streams", "uvloop"),
 )
+AT_PORTS: Final[tuple[Surroundings, ...]] = (*EVERYWHERE, ("port", "uvloop"))
+"""Also where a client by uvloop reads of the system's own buffers."""
 
 PASSWORD: Final = Password("bob", CANARY)
 TAKEN_OF_A_LINE: Final = 64 * 1024
@@ -60,6 +64,8 @@ TAKEN_OF_A_LINE: Final = 64 * 1024
 and 512 lines; the rest is what is underway where buffers are small, and what a record of TLS holds."""
 TAKEN_OF_MANY_LINES: Final = 128 * 1024
 """The same of one whose lines are of the length that is allowed, or are capabilities: of these 64 KiB are held."""
+TAKEN_WHILE_NOBODY_WAITS: Final = 128 * 1024
+"""The same of one that begins while it was asked nothing: 64 KiB are held until somebody looks."""
 MESSAGE: Final = b"Subject: x\r\n\r\nhello\r\n"
 
 

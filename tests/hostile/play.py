@@ -5,7 +5,8 @@ Whatever the case, it holds that
 - it ends by itself: with the deadline that the client was given, neither later nor before; and where it was given none,
   by none: the clock stands still;
 - no secret is on the wire outside TLS, nor in any error, log, transcript or local variable of ours;
-- it takes no more memory than a session needs, however much the server says, and no more work;
+- it takes no more memory than a session needs, however much the server says, and no more work; of a line without end
+  it holds less than 64 KiB;
 - no turn of the event loop keeps it from others for long;
 - nothing is left open or running: no descriptor, no task, no thread, and the event loop has nothing to complain of;
 - what ends it is an error of our tree, of the class that is expected; it shows the end of the dialogue, and a copy of
@@ -33,6 +34,7 @@ from mailwire.testing.turns import drain_events
 from tests.clock import StandingClock
 from tests.hostile.case import PASSWORD, Case, Deed, Link, Outcome
 from tests.hostile.deeds import Ending, do
+from tests.hostile.held import Held
 from tests.hostile.memory import Growth
 from tests.hostile.watch import Stopwatch, Watch
 from tests.sasl.secrecy import CANARY, assert_hidden, spellings
@@ -46,6 +48,8 @@ _GUARD: Final = 60.0
 _TICKS: Final = 60
 # Octets that a peer says at a time, at most, and counts when all of them have left.
 _PIECE: Final = 24 * 1024
+# Octets: so much of a line whose end has not come is not held at any time.
+_LINE: Final = 64 * 1024
 # Octets that streams read ahead before a client has them: twice their limit, and what came with the last of it.
 _READ_AHEAD: Final = 2 * 64 * 1024
 # How a record of a handshake begins (RFC 8446 5.1).
@@ -66,13 +70,17 @@ async def play(case: Case, deed: Deed, link: Link, read_log: Callable[[], str]) 
     watch = loop.waiter if isinstance(loop, Loop) and isinstance(loop.waiter, Watch) else None
     clock = StandingClock() if watch is not None else None
     guard = _GUARD if clock is None else None
-    peer = ScriptedPeer(*case.script, listen=link == "port", guard=guard, buffer_size=case.buffer_size)
+    # What is taken of a server that goes on and on can be told by small buffers. At a port it has those of the system,
+    # from which as much comes at a time as a client would read.
+    buffer_size = None if link == "port" and case.outcome.taken is not None else case.buffer_size
+    peer = ScriptedPeer(*case.script, listen=link == "port", guard=guard, buffer_size=buffer_size)
     sequel = ScriptedPeer(*case.sequel, listen=link == "port", guard=guard)
     async with peer, sequel if case.sequel else nullcontext():
         endpoint = _endpoint_of(peer, case, link)
         later = _endpoint_of(sequel, case, link) if case.sequel else None
-        memory = Growth()
+        held, memory = Held(), Growth()
         with (
+            held.watched(),
             watch.watched() if watch is not None else nullcontext(),
             Stopwatch(of_all_threads=True) as work,
         ):
@@ -93,6 +101,7 @@ async def play(case: Case, deed: Deed, link: Link, read_log: Callable[[], str]) 
     assert threading.active_count() == threads_before
     assert not complaints
     assert growth <= case.outcome.growth << 20
+    assert held.most < _LINE
     if case.outcome.taken is not None and link != "port":
         before = _READ_AHEAD if link == "streams" and not peer.wire else 0
         assert peer.sent + _PIECE <= case.outcome.taken + before

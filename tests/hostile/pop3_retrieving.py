@@ -18,11 +18,13 @@ from mailwire import (
 from mailwire.pop3 import FindingKind
 from mailwire.testing import CLOSE, FIN, LISTEN, PACKET, RST, STALL, WITHHOLD, Beneath, Endless, Slow, Step, Tls
 from tests.hostile.case import (
+    AT_PORTS,
     EVERYWHERE,
     ONCE,
     PASSWORD,
     TAKEN_OF_A_LINE,
     TAKEN_OF_MANY_LINES,
+    TAKEN_WHILE_NOBODY_WAITS,
     Case,
     Deed,
     Outcome,
@@ -104,6 +106,7 @@ ENDLESS: Final = [
         LimitExceeded,
         spoken,
         taken=TAKEN_OF_MANY_LINES if name.startswith("capabilit") else TAKEN_OF_A_LINE,
+        surroundings=AT_PORTS,
     )
     for name, before, octets, spoken in (
         ("greeting", (Tls(), b"+OK "), b"a", b""),
@@ -113,6 +116,27 @@ ENDLESS: Final = [
         ("refusal", (*OPENED, "C: STAT", "S: +OK 1 7", "C: LIST", b"-ERR "), b"a", SAID_LIST),
         ("status-line-of-a-message", (*LISTED, "C: RETR 1", b"+OK "), b"a", SAID_RETR),
         ("size", (*OPENED, "C: STAT", "S: +OK 1 7", "C: LIST", "S: +OK", b"1 "), b"9", SAID_LIST),
+    )
+]
+
+LISTING: Final[Deed] = "client.listing"
+
+ENDLESS_LINES: Final = [
+    Case(
+        name,
+        (*opened("public"), *before, b"+OK ", Endless(b"a")),
+        Outcome(LimitExceeded, said(*spoken, password="public"), taken=taken),
+        IN_CLEAR,
+        (LISTING,),
+        buffer_size=4096,
+        surroundings=AT_PORTS,
+    )
+    for name, before, spoken, taken in (
+        (
+            *("endless-status-line-in-the-clear", ("C: STAT", "S: +OK 1 7", "C: LIST"), ("STAT", "LIST")),
+            TAKEN_OF_A_LINE,
+        ),
+        ("endless-status-line-unasked", (PACKET,), (), TAKEN_WHILE_NOBODY_WAITS),
     )
 ]
 
@@ -354,4 +378,4 @@ SLOW: Final = [
     case("stall-in-a-message", (*BEGUN, b"hello", STALL), DeadlineExceeded, SAID_RETR, seconds=180),
 ]
 
-CASES: Final = [*ENDLESS, *GARBLED, *MESSAGES, *CUT, *LEAVING, *SLOW]
+CASES: Final = [*ENDLESS, *ENDLESS_LINES, *GARBLED, *MESSAGES, *CUT, *LEAVING, *SLOW]

@@ -32,11 +32,13 @@ from mailwire.testing import (
     Tls,
 )
 from tests.hostile.case import (
+    AT_PORTS,
     EVERYWHERE,
     MESSAGE,
     ONCE,
     TAKEN_OF_A_LINE,
     TAKEN_OF_MANY_LINES,
+    TAKEN_WHILE_NOBODY_WAITS,
     Case,
     Deed,
     Octets,
@@ -113,7 +115,16 @@ def case(
 
 
 ENDLESS: Final = [
-    case(name, (*before, Endless(octets)), LimitExceeded, said, delivery, taken=taken, buffer_size=4096)
+    case(
+        name,
+        (*before, Endless(octets)),
+        LimitExceeded,
+        said,
+        delivery,
+        taken=taken,
+        buffer_size=4096,
+        surroundings=AT_PORTS,
+    )
     for name, before, octets, said, delivery, taken in (
         ("endless-line", (*GREETED, b"250-"), b"a", SAID_EHLO, Delivery.NOT_SENT, TAKEN_OF_A_LINE),
         ("endless-multiline", GREETED, b"250-x\r\n", SAID_EHLO, Delivery.NOT_SENT, TAKEN_OF_A_LINE),
@@ -128,6 +139,31 @@ ENDLESS: Final = [
             *(Delivery.NOT_SENT, TAKEN_OF_MANY_LINES),
         ),
     )
+]
+
+ENDLESS_LINES: Final = [
+    case(
+        "endless-line-under-tls",
+        (Tls(), *GREETED, b"250-", Endless(b"a")),
+        LimitExceeded,
+        b"",
+        settings=IMPLICIT,
+        hello=True,
+        under_tls=SAID_EHLO,
+        taken=TAKEN_OF_A_LINE,
+        buffer_size=4096,
+        surroundings=AT_PORTS,
+    ),
+    case(
+        "endless-line-unasked",
+        (*READY, PACKET, b"250-", Endless(b"a")),
+        LimitExceeded,
+        SAID_EHLO,
+        deeds=("client.send",),
+        taken=TAKEN_WHILE_NOBODY_WAITS,
+        buffer_size=4096,
+        surroundings=AT_PORTS,
+    ),
 ]
 
 GARBLED: Final = [
@@ -514,4 +550,14 @@ REFUSING: Final = [
     case("greeting-354", ("S: 354 go", STALL), RemoteProtocolError, b""),
 ]
 
-CASES: Final[list[Case]] = [*REFUSING, *ENDLESS, *GARBLED, *LEAVING, *PARTIAL, *EARLY, *SLOW, *DEADLOCKED]
+CASES: Final[list[Case]] = [
+    *REFUSING,
+    *ENDLESS,
+    *ENDLESS_LINES,
+    *GARBLED,
+    *LEAVING,
+    *PARTIAL,
+    *EARLY,
+    *SLOW,
+    *DEADLOCKED,
+]

@@ -2125,6 +2125,20 @@ def test_it_tells_how_much_of_a_message_was_given() -> None:
     assert (connection.given, connection.gathered) == (0, 6)
 
 
+def test_what_was_received_is_held_until_something_is_made_of_it() -> None:
+    connection = logged_in()
+    ask(connection, Retr(1))
+    assert connection.held == 0
+    connection.receive_data(b"+O")
+    assert connection.next_event() is None
+    assert connection.held == 2
+    connection.receive_data(b"K\r\nhello\r\n")
+    assert isinstance(connection.next_event(), ResponseReceived)
+    assert connection.held == 7
+    assert isinstance(connection.next_event(), MessageData)
+    assert connection.held == 0
+
+
 def test_before_anything_has_come_nothing_is_gathered() -> None:
     assert Connection().gathered == 0
 

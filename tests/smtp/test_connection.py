@@ -382,6 +382,20 @@ def test_data_is_not_done_by_250_behind_a_refused_mail_either() -> None:
         hear(connection, "550 no", "503 no", "503 no", "250 ok")
 
 
+def test_what_was_received_is_held_until_something_is_made_of_it() -> None:
+    connection = at(State.READY)
+    assert connection.held == 0
+    connection.send(Noop())
+    flush(connection)
+    connection.receive_data(b"250-one\r\n25")
+    assert connection.held == 11
+    assert connection.next_event() is None
+    assert connection.held == 2
+    connection.receive_data(b"0 two\r\n")
+    assert isinstance(connection.next_event(), ReplyReceived)
+    assert connection.held == 0
+
+
 def test_what_is_awaited_is_the_oldest_that_is_not_answered() -> None:
     connection = Connection()
     assert connection.awaited == Greeting()

@@ -51,6 +51,12 @@ class LineBuffer:
         return bool(self._arrived or self._beginning or self._start < len(self._data))
 
     @property
+    def size(self) -> int:
+        """How many octets are left."""
+        size = self._beginning_size + len(self._data) - self._start
+        return size + sum(map(len, self._arrived)) if self._arrived else size
+
+    @property
     def has_line(self) -> bool:
         """Whether a whole line is waiting to be taken."""
         return self._data.find(b"\n", self._start) >= 0 or any(b"\n" in piece for piece in self._arrived)

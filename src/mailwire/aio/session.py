@@ -35,6 +35,8 @@ class Machine(Protocol[E_co]):
 
     @property
     def awaits_answer(self) -> bool: ...
+    @property
+    def held(self) -> int: ...
     def next_event(self) -> E_co | None: ...
     def receive_data(self, data: bytes) -> None: ...
     def receive_eof(self) -> None: ...
@@ -47,6 +49,7 @@ class Session(Generic[E]):
     def __init__(self, endpoint: Endpoint, machine: Machine[E], stream: Stream, context: ssl.SSLContext | None) -> None:
         self.endpoint = endpoint
         self.stream = stream
+        stream.kept = lambda: machine.held
         self.has_heard: bool = False  # the server has said something since this was last set
         self.reader: asyncio.Task[None] | None = None  # reads the message that goes out, by itself
         self._loop = asyncio.get_running_loop()

@@ -22,8 +22,11 @@ __all__ = ["Stream"]
 
 T = TypeVar("T")
 
-# One read from the kernel.
-_READ_SIZE: Final = 64 * 1024
+# Of a line whose end has not come, less than 64 KiB is held, here and by the machine that takes it together: one read
+# from the kernel brings no more than there is room for.
+_LINE_ROOM: Final = 64 * 1024 - 1
+# For less than that no read is made, and the peer is held back: what a record of TLS may hold (RFC 8446 5.1).
+_LEAST_READ: Final = 16 * 1024
 # What may have arrived and not been taken before the peer is held back.
 _ARRIVED_LIMIT: Final = 512 * 1024
 # Blocks below this size are joined into one write.
@@ -35,7 +38,7 @@ class _Space(threading.local):
     # before another begins.
 
     def __init__(self) -> None:
-        self.view = memoryview(bytearray(_READ_SIZE))
+        self.view = memoryview(bytearray(_LINE_ROOM))
 
 
 _SPACE: Final = _Space()
@@ -50,9 +53,11 @@ class Stream(StreamOpening):
         self.error: Exception | None = None  # why, where it was not in good order
         self._transport: asyncio.Transport | None = None
         # On Windows an event loop may have many reads under way, each with a buffer of its own.
-        self._space = _SPACE.view if sys.platform != "win32" else memoryview(bytearray(_READ_SIZE))
+        self._space = _SPACE.view if sys.platform != "win32" else memoryview(bytearray(_LINE_ROOM))
+        self.kept: Callable[[], int] = int  # returns how many octets are kept yet of what was taken
         self._arrived: list[bytes] = []
         self._arrived_size = 0
+        self._line_size = 0  # octets that have come behind the last LF
         self._reading_paused = False
         self._writing_paused = False
         self._loop = asyncio.get_running_loop()
@@ -75,6 +80,7 @@ class Stream(StreamOpening):
         self._late = late
         try:
             while not (self.has_news or self._is_nudged):
+                self._read_on()
                 if until is not None:
                     # Again in each round: it may have rung in the very turn in which the last one was woken.
                     self._alarm.set(until)
@@ -88,6 +94,7 @@ class Stream(StreamOpening):
         work.add_done_callback(self._work_done)
         try:
             while not (work.done() or self.has_news):
+                self._read_on()
                 await self._waiter
         finally:
             work.remove_done_callback(self._work_done)
@@ -104,12 +111,11 @@ class Stream(StreamOpening):
 
     def take(self) -> list[bytes]:
         """Return what arrived since the last time, without waiting."""
+        if self._reading_paused and self._room >= _LEAST_READ:
+            self._read_on()
         arrived, self._arrived = self._arrived, []
         self._arrived_size = 0
         self.has_news = self.is_at_end
-        if self._reading_paused:
-            self._reading_paused = False
-            self._living_transport().resume_reading()
         return arrived
 
     # Writing
@@ -162,6 +168,7 @@ class Stream(StreamOpening):
     async def wait_writable(self) -> bool:
         """Wait until more may be written; False if something arrived, or nothing more will, instead."""
         while self._writing_paused and not self.has_news:
+            self._read_on()
             await self._waiter
         return self.is_writable
 
@@ -196,16 +203,18 @@ class Stream(StreamOpening):
         self._transport = cast(asyncio.Transport, transport)
 
     def get_buffer(self, sizehint: int) -> memoryview:
-        return self._space
+        return self._space[: max(self._room, _LEAST_READ)] if self._line_size else self._space
 
     def buffer_updated(self, nbytes: int) -> None:
-        self._arrived.append(bytes(self._space[:nbytes]))
+        data = bytes(self._space[:nbytes])
+        line_end = data.rfind(b"\n")
+        self._line_size = nbytes - line_end - 1 if line_end >= 0 else self._line_size + nbytes
+        self._arrived.append(data)
         self._arrived_size += nbytes
         self.has_news = True
-        if self._arrived_size >= _ARRIVED_LIMIT and not self._reading_paused:
-            self._reading_paused = True
-            self._living_transport().pause_reading()
         self._waiter.wake_at_once()
+        if self._arrived_size >= _ARRIVED_LIMIT or (self._line_size and self._room < _LEAST_READ):
+            self._hold_back()
 
     def eof_received(self) -> None:
         self.is_at_end = self.has_news = True
@@ -228,6 +237,23 @@ class Stream(StreamOpening):
         self._waiter.wake()
 
     # Private
+
+    @property
+    def _room(self) -> int:
+        # For more of a line, of which a machine keeps nothing that it has made something of, such as a part of a body.
+        return _LINE_ROOM - min(self._line_size, self._arrived_size + self.kept())
+
+    def _hold_back(self) -> None:
+        transport = self._living_transport()
+        if not (self.is_at_end or self._reading_paused or self._waiter.is_awaited or transport.is_closing()):
+            self._reading_paused = True
+            transport.pause_reading()
+
+    def _read_on(self) -> None:
+        # Whoever waits has room, or wants more of a line than usual.
+        if self._reading_paused:
+            self._reading_paused = False
+            self._living_transport().resume_reading()
 
     def _work_done(self, _: object) -> None:
         self._waiter.wake()

@@ -32,6 +32,7 @@ class StreamOpening(asyncio.BufferedProtocol):
     has_news: bool
 
     _arrived: list[bytes]
+    _arrived_size: int
     _keep_alive: object
     _secured: asyncio.BaseTransport | None
     _transport: asyncio.Transport | None
@@ -158,6 +159,7 @@ class StreamOpening(asyncio.BufferedProtocol):
             else:
                 reading.close()
                 break
+        self._arrived_size = sum(map(len, self._arrived))
         self.has_news = bool(self._arrived) or self.is_at_end
         if writer.is_closing():
             raise ConnectionFailed("the streams that connect= returned are closed")

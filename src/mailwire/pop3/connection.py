@@ -137,6 +137,14 @@ class Connection(Answers):
         return self._pipeline.awaits_answer
 
     @property
+    def held(self) -> int:
+        """How many octets were received that nothing was made of yet: no event, nor a line of an answer that has more.
+
+        Whoever reads no more than there is room for beside them holds no more of a line that never ends.
+        """
+        return self._buffer.size
+
+    @property
     def is_pipelining(self) -> bool:
         """Whether the server announced PIPELINING."""
         return self.capabilities is not None and self.capabilities.pipelining

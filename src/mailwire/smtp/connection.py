@@ -167,6 +167,14 @@ class Connection(Answers, MessageWriting):
         return self._pipeline.awaits_answer
 
     @property
+    def held(self) -> int:
+        """How many octets were received that nothing was made of yet: no event, nor a line of an answer that has more.
+
+        Whoever reads no more than there is room for beside them holds no more of a line that never ends.
+        """
+        return self._reader.size
+
+    @property
     def awaits_several(self) -> bool:
         """Whether something is to be answered, or will be, behind what is `due`."""
         return self._pipeline.unanswered > 1
