@@ -42,6 +42,7 @@ from mailwire.errors import (
     SecurityError,
     SenderRefused,
     ServerUnproven,
+    ServiceNotAvailable,
     SinkFailed,
     SourceFailed,
     TLSFailed,
@@ -55,6 +56,7 @@ from mailwire.smtp import Delivery, Receipt, RecipientReceipt, Reply
 
 NO = Reply(550, (b"5.1.1 no such user",))
 LATER = Reply(451, (b"later",))
+LEAVE = Reply(421, (b"4.3.2 closing",))
 ERR = Response(ok=False, line=b"[IN-USE] locked")
 EXPIRED = OAuthFailure(status="invalid_token", raw='{"status":"invalid_token"}')
 RECEIPT = Receipt(Delivery.REFUSED, "a@b", (RecipientReceipt("b@c", NO, Delivery.REFUSED),), NO, 0)
@@ -93,6 +95,7 @@ EXAMPLES: list[MailwireError] = [
     SenderRefused("a", command="MAIL FROM:<a@b>", reply=NO),
     RecipientsRefused("a", command="RCPT TO:<a@b>", reply=LATER),
     DataRefused("a", command="DATA", reply=NO),
+    ServiceNotAvailable("a", command="", reply=LEAVE, in_flight=["NOOP"]),
     ResponseError("a", command="RETR 1", response=ERR),
     MaildropLocked("a", command="PASS ****", response=ERR),
 ]
@@ -131,6 +134,7 @@ def test_the_tree_is_as_it_is_drawn() -> None:
         (ConnectionFailed, ConnectionError),
         (ConnectionLost, ConnectionError),
         (MessageTruncated, ConnectionError),
+        (ServiceNotAvailable, ConnectionError),
         (DeadlineExceeded, TimeoutError),
         (InvalidMessage, ValueError),
         (MessageUnreadable, ValueError),
@@ -148,6 +152,7 @@ def test_no_other_error_is_a_builtin_of_that_kind() -> None:
         "ConnectionFailed",
         "ConnectionLost",
         "MessageTruncated",
+        "ServiceNotAvailable",
         "DeadlineExceeded",
         "InvalidMessage",
         "MessageUnreadable",

@@ -12,7 +12,8 @@
     │       └── InjectedData                   ... they came before they could be asked for (also SecurityError)
     ├── ConnectionFailed                   no connection could be made (also ConnectionError)
     ├── ConnectionLost                     it was there and is gone (also ConnectionError); `.in_flight`
-    │   └── MessageTruncated                   ... in the middle of a message; `.octets`
+    │   ├── MessageTruncated                   ... in the middle of a message; `.octets`
+    │   └── ServiceNotAvailable                ... by 421, with which an SMTP server closes (also ReplyError)
     ├── DeadlineExceeded                   the server took too long (also TimeoutError); `.phase`
     ├── SecurityError                      going on would have been unsafe
     │   ├── TLSFailed                          no TLS session, or one with a server that could not prove its name
@@ -36,7 +37,8 @@
         ├── ReplyError                         an SMTP reply 4yz or 5yz; `.reply`, `.is_transient`
         │   ├── SenderRefused
         │   ├── RecipientsRefused
-        │   └── DataRefused
+        │   ├── DataRefused
+        │   └── ServiceNotAvailable
         └── ResponseError                      a POP3 -ERR; `.response`, `.is_transient`
             └── MaildropLocked                     ... to a login: somebody else has the maildrop open
 
@@ -92,6 +94,7 @@ __all__ = [
     "SecurityError",
     "SenderRefused",
     "ServerUnproven",
+    "ServiceNotAvailable",
     "SinkFailed",
     "SourceFailed",
     "TLSFailed",
@@ -369,6 +372,20 @@ class RecipientsRefused(ReplyError):
 class DataRefused(ReplyError):
     """DATA or the message itself was refused. By 421 to the end of the message it was not: the server closes, and may
     have the mail; `delivery` is UNKNOWN then, and `is_transient` False."""
+
+
+class ServiceNotAvailable(ReplyError, ConnectionLost):
+    """The server said 421, "service not available, closing transmission channel" (RFC 5321 3.8, 4.2.2): in place of a
+    greeting, while nothing was asked, or to a command. It is a refusal for now, and the connection is gone.
+
+    `command` is "" where nothing was asked. Where 421 answers MAIL, every RCPT, DATA, the end of a message, STARTTLS or
+    a login, the error is the one of that, which tells more: SenderRefused, RecipientsRefused, DataRefused, TLSFailed,
+    AuthenticationFailed. In LMTP, where the end of a message has several answers, it is this one.
+    """
+
+    def __init__(self, message: str, *, command: str, reply: Reply, in_flight: Sequence[str] = ()) -> None:
+        super().__init__(message, command=command, reply=reply)
+        self.in_flight = tuple(in_flight)
 
 
 class ResponseError(CommandRefused):

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 
-from mailwire import Delivery, SMTPClient, SMTPPool
+from mailwire import Delivery, ServiceNotAvailable, SMTPClient, SMTPPool
 from mailwire.testing import FIN, LISTEN, WAIT, Hear, ScriptedPeer, Step
 from mailwire.testing.turns import drain_events
 from tests.aio.dialogues import MESSAGE, QUIT, extensions
@@ -57,7 +57,10 @@ async def test_a_mail_behind_one_by_which_the_server_takes_its_leave_is_told_so(
         async with client:
             results = await collect(client.send_all([MESSAGE] * 4, **ENVELOPE, use_chunking="eager", look_ahead=2))
     assert [result.delivery for result in results] == [Delivery.UNKNOWN] * 2 + [Delivery.ACCEPTED] * 2
-    assert str(results[1].error) == f"the connection is over: BDAT {len(MESSAGE)} LAST was answered 421 bye"
+    error = results[1].error
+    assert isinstance(error, ServiceNotAvailable)
+    assert str(error) == f"the connection is over: BDAT {len(MESSAGE)} LAST was answered 421 bye"
+    assert (error.command, error.reply.code, error.is_transient) == (f"BDAT {len(MESSAGE)} LAST", 421, False)
 
 
 async def test_the_next_message_goes_over_whatever_connection_has_room_for_it() -> None:

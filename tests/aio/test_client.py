@@ -19,6 +19,7 @@ from mailwire import (
     RemoteProtocolError,
     ReplyError,
     SecurityError,
+    ServiceNotAvailable,
     SMTPClient,
     Transcript,
 )
@@ -404,8 +405,8 @@ async def test_no_reply_is_taken_for_that_to_another_command() -> None:
 @pytest.mark.parametrize(
     ("script", "error", "text"),
     [
-        (("S: 421 idle", CLOSE), ConnectionLost, "the server closed the idle connection: 421 idle"),
-        (("S: 421 idle", STALL), ConnectionLost, "the server closed the idle connection: 421 idle"),
+        (("S: 421 idle", CLOSE), ServiceNotAvailable, "the server closed the idle connection: 421 idle"),
+        (("S: 421 idle", STALL), ServiceNotAvailable, "the server closed the idle connection: 421 idle"),
         ((FIN,), ConnectionLost, "the server closed the idle connection: without a word"),
         ((RST,), ConnectionLost, "the server closed the idle connection: without a word"),
         (("S: 250 odd",), RemoteProtocolError, "expected nothing from the server, got the reply '250 odd'"),
@@ -423,6 +424,7 @@ async def test_what_an_idle_server_said_is_looked_at_before_anything_is_asked(
         await drain_events()
         with pytest.raises(error, match=text) as caught:
             await client.execute(Noop())
+        assert type(caught.value) is error
         assert caught.value.transcript[:3] == ("S: 220 mx", "C: EHLO [127.0.0.1]", "S: 250 mx")
         assert not client.is_connected
     assert b"NOOP" not in peer.wire

@@ -22,8 +22,8 @@ from mailwire import (
     Receipt,
     RecipientsRefused,
     RemoteProtocolError,
-    ReplyError,
     SenderRefused,
+    ServiceNotAvailable,
     SMTPPool,
 )
 from mailwire.testing.turns import drain_events
@@ -70,7 +70,7 @@ FATES: Final = {
     "deferred-at-the-end": refusing(".", DataRefused, 452),
     "421-to-mail": Fate("MAIL", "421 busy", Delivery.REFUSED, SenderRefused, closes=True),
     "421-to-mail-once": Fate("MAIL", "421 busy", Delivery.REFUSED, SenderRefused, once=True, closes=True, stores=True),
-    "421-to-rcpt": Fate("RCPT", "421 busy", Delivery.NOT_SENT, ReplyError, closes=True),
+    "421-to-rcpt": Fate("RCPT", "421 busy", Delivery.NOT_SENT, ServiceNotAvailable, closes=True),
     "421-to-data": Fate("DATA", "421 busy", Delivery.REFUSED, DataRefused, closes=True),
     "421-at-the-end": Fate(".", "421 busy", Delivery.UNKNOWN, DataRefused, closes=True),
     "cut-at-mail": cutting("MAIL", Delivery.NOT_SENT),
@@ -304,7 +304,12 @@ class PoolMachine(RuleBasedStateMachine):
         assert receipt.delivery is Delivery.NOT_SENT
         # What says that all is in vain, has the error of the connection that was the last to fail.
         is_vain = len(endings) >= FUTILE and any(other.startswith(NOISE) for other in others)
-        assert type(error) is ConnectionLost or (type(error) is RemoteProtocolError and is_vain)
+        is_left = any(other.startswith("421") for other in others)
+        assert (
+            type(error) is ConnectionLost
+            or (type(error) is ServiceNotAvailable and is_left)
+            or (type(error) is RemoteProtocolError and is_vain)
+        )
         assert not self.server.stored[name]
         assert [entry.delivery for entry in receipt.recipients] == [Delivery.NOT_SENT] * 2
         event(f"a mail of a run is not sent by the fault of others, at attempt {attempts}")

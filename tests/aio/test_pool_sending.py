@@ -16,8 +16,8 @@ from mailwire import (
     LocalProtocolError,
     Mailing,
     RemoteProtocolError,
-    ReplyError,
     SendResult,
+    ServiceNotAvailable,
     SMTPPool,
 )
 from mailwire.testing import FIN, STALL, WAIT, Answers, Cut, FaultProxy, MailServer, Policy, ScriptedPeer
@@ -437,7 +437,7 @@ async def test_a_server_that_wants_no_connection_at_all_refuses_every_mail() -> 
     peers = [ScriptedPeer("S: 421 too many", FIN, lenient=True) for _ in range(2)]
     async with peers[0], peers[1], SMTPPool(peers[0].endpoint(connect=in_turn(*peers)), max_connections=2) as pool:
         results = await run(pool, many(5))
-    assert {type(result.error) for result in results} == {ReplyError}
+    assert {type(result.error) for result in results} == {ServiceNotAvailable}
 
 
 async def test_a_connection_that_became_stale_is_replaced() -> None:

@@ -28,9 +28,9 @@ from mailwire import (
     RecipientOptions,
     RecipientsRefused,
     RemoteProtocolError,
-    ReplyError,
     SecurityError,
     SenderRefused,
+    ServiceNotAvailable,
     SMTPClient,
     SourceFailed,
     Timeouts,
@@ -507,7 +507,11 @@ async def test_chunks_may_be_answered_while_the_source_is_asked_for_more(offered
 
 @pytest.mark.parametrize(
     ("leave", "kind"),
-    [(("S: 421 4.4.2 too slow", FIN), ConnectionLost), ((FIN,), ConnectionLost), (("S: 250 ok",), RemoteProtocolError)],
+    [
+        (("S: 421 4.4.2 too slow", FIN), ServiceNotAvailable),
+        ((FIN,), ConnectionLost),
+        (("S: 250 ok",), RemoteProtocolError),
+    ],
     ids=["421", "end", "unasked"],
 )
 @pytest.mark.parametrize("chunks", [0, 1])
@@ -798,7 +802,7 @@ async def test_replies_of_any_shape_in_any_packets_are_understood_in_chunks() ->
 async def test_a_421_in_the_middle_that_refuses_nothing_is_told() -> None:
     recipients = ["b@example.org", "c@example.org"]
     async with ScriptedPeer(*extensions(), *OPENED, RCPT_C, "S: 421 closing", FIN) as peer:
-        with pytest.raises(ReplyError, match=r"^RCPT TO:<c@example\.org> was refused: 421 closing") as caught:
+        with pytest.raises(ServiceNotAvailable, match=r"^RCPT TO:<c@example\.org> was refused: 421 closing") as caught:
             await mailwire.send(MESSAGE, peer.endpoint(), sender="a@example.org", recipients=recipients)
     assert (caught.value.command, caught.value.reply) == ("RCPT TO:<c@example.org>", Reply(421, (b"closing",)))
     assert caught.value.delivery is Delivery.NOT_SENT

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from mailwire import ConnectionLost, Delivery, Endpoint, MailwireError, RemoteProtocolError, SMTPClient
+from mailwire import Delivery, Endpoint, MailwireError, RemoteProtocolError, ServiceNotAvailable, SMTPClient
 from mailwire.testing.turns import drain_events
 from tests.aio.dialogues import MESSAGE
 
@@ -62,7 +62,7 @@ class Chatterer:
 
 WORDS = pytest.mark.parametrize(
     ("words", "error"),
-    [(b"250 stray\r\n", RemoteProtocolError), (b"25", RemoteProtocolError), (b"421 enough\r\n", ConnectionLost)],
+    [(b"250 stray\r\n", RemoteProtocolError), (b"25", RemoteProtocolError), (b"421 enough\r\n", ServiceNotAvailable)],
 )
 
 

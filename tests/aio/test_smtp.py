@@ -34,6 +34,7 @@ from mailwire import (
     ReplyError,
     SecurityError,
     SenderRefused,
+    ServiceNotAvailable,
     SMTPClient,
     SourceFailed,
     Timeouts,
@@ -41,7 +42,7 @@ from mailwire import (
     Transcript,
 )
 from mailwire.sasl import Plain
-from mailwire.smtp import Auth, Data, Ehlo, Mail, Mailbox, Noop, Quit, Rcpt, Reply, StartTls, Vrfy
+from mailwire.smtp import Auth, Command, Data, Ehlo, Mail, Mailbox, Noop, Quit, Rcpt, Reply, Rset, StartTls, Vrfy
 from mailwire.testing import (
     CLOSE,
     FIN,
@@ -427,6 +428,40 @@ async def test_a_greeting_that_refuses_us_is_believed(greeting: str) -> None:
             await connect(peer)
     assert caught.value.reply.code == int(greeting[:3])
     assert peer.wire == b""
+
+
+@pytest.mark.parametrize(
+    ("script", "command"),
+    [
+        (("S: 421 busy", FIN), "(the connection)"),
+        ((*GREETED, "S: 421 busy", FIN), "EHLO [127.0.0.1]"),
+        (
+            ("S: 220 mx", "C: EHLO [127.0.0.1]", "S: 502 what", "C: HELO [127.0.0.1]", "S: 421 x", FIN),
+            "HELO [127.0.0.1]",
+        ),
+        (("S: 220 mx", "S: 421 busy", FIN), ""),
+    ],
+    ids=["greeting", "EHLO", "HELO", "unasked"],
+)
+async def test_421_while_connecting_is_a_refusal_and_a_loss(script: tuple[Step, ...], command: str) -> None:
+    async with ScriptedPeer(*script) as peer:
+        with pytest.raises(ServiceNotAvailable) as caught:
+            await connect(peer)
+    assert isinstance(caught.value, ReplyError)
+    assert isinstance(caught.value, ConnectionLost)
+    assert (caught.value.command, caught.value.reply.code, caught.value.in_flight) == (command, 421, ())
+    assert caught.value.is_transient
+
+
+@pytest.mark.parametrize("command", [Noop(), Rset(), Vrfy("x"), Mail(Mailbox("a", "example.org"))], ids=str)
+async def test_421_to_a_command_is_a_refusal_and_a_loss(command: Command[object]) -> None:
+    async with ScriptedPeer(*READY, f"C: {command}", "S: 421 closing", FIN) as peer:
+        client = SMTPClient(peer.endpoint())
+        await client.connect()
+        with pytest.raises(ServiceNotAvailable, match="was refused: 421 closing") as caught:
+            await client.execute(command)
+        assert not client.is_connected
+    assert caught.value.command == str(command)
 
 
 async def test_a_greeting_that_goes_on_is_a_fault() -> None:

@@ -21,8 +21,8 @@ from mailwire import (
     MailwireError,
     MessageTruncated,
     RemoteProtocolError,
-    ReplyError,
     SecurityError,
+    ServiceNotAvailable,
     TLSFailed,
 )
 from mailwire.testing import (
@@ -208,7 +208,7 @@ ERRORS: Final[Mapping[str, Set[type[MailwireError]]]] = {
     "swapped lines": _GARBLED,
     "reply before the command": {RemoteProtocolError, InjectedData, AuthenticationFailed, *_BROKEN},
     # It is taken for the answer where one is due.
-    "stray 421": {RemoteProtocolError, InjectedData, ReplyError, DataRefused, *_BROKEN},
+    "stray 421": {RemoteProtocolError, InjectedData, ServiceNotAvailable, DataRefused, *_BROKEN},
     "plaintext behind the go-ahead": {RemoteProtocolError, InjectedData, *_BROKEN},
     "end without close_notify": {ConnectionLost, MessageTruncated},
     "withheld close_notify": set(),

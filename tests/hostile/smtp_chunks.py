@@ -13,6 +13,7 @@ from mailwire import (
     RemoteProtocolError,
     ReplyError,
     SenderRefused,
+    ServiceNotAvailable,
 )
 from mailwire.testing import FIN, LISTEN, MAIL_DATA, NO_READING, RST, STALL, Endless, Hear, Slow, Step, Tls
 from tests.hostile.case import MESSAGE, TAKEN_OF_A_LINE, Case, Outcome, lines
@@ -276,7 +277,7 @@ COUNTED: Final = [
         words=(ACCEPTED, ACCEPTED),
     ),
     lmtp("garbage", "S: 250 for b", "S: what", LISTEN, error=RemoteProtocolError, words=(ACCEPTED, UNKNOWN)),
-    lmtp("421-in-the-middle", "S: 250 for b", "S: 421 bye", FIN, error=ReplyError, words=(ACCEPTED, UNKNOWN)),
+    lmtp("421-in-the-middle", "S: 250 for b", "S: 421 bye", FIN, error=ServiceNotAvailable, words=(ACCEPTED, UNKNOWN)),
     lmtp("354", "S: 354 go", LISTEN, error=RemoteProtocolError, words=(UNKNOWN, UNKNOWN)),
     case(
         "lmtp-ehlo-alone",

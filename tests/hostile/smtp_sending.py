@@ -13,6 +13,7 @@ from mailwire import (
     RemoteProtocolError,
     ReplyError,
     SenderRefused,
+    ServiceNotAvailable,
 )
 from mailwire.testing import (
     CLOSE,
@@ -65,6 +66,8 @@ PIPELINED: Final[tuple[Step, ...]] = (*GREETED, "S: 250-mx", "S: 250 PIPELINING"
 MAILED: Final[tuple[Step, ...]] = (*READY, f"C: {MAIL}", "S: 250 ok", f"C: {RCPT}", "S: 250 ok", "C: DATA")
 SENT: Final[tuple[Step, ...]] = (*MAILED, "S: 354 go", MAIL_DATA)
 QUIT: Final[tuple[Step, ...]] = ("C: QUIT", "S: 221 bye")
+
+LEAVE: Final = {"reply.code": 421, "is_transient": True, "in_flight": ()}
 
 SAID_EHLO: Final = lines(EHLO)
 SAID_MAIL: Final = lines(EHLO, MAIL)
@@ -261,9 +264,10 @@ LEAVING: Final = [
     case(
         "idle-421",
         (*READY, PACKET, "S: 421 idle", FIN),
-        ConnectionLost,
+        ServiceNotAvailable,
         SAID_EHLO,
         deeds=("client.send",),
+        attributes={**LEAVE, "command": ""},
         text="421 idle",
     ),
     case("idle-fin", (*READY, PACKET, FIN), ConnectionLost, SAID_EHLO, deeds=("client.send",)),
@@ -546,7 +550,7 @@ DEADLOCKED: Final = [
 
 REFUSING: Final = [
     case("greeting-554", ("S: 554 no", STALL), ReplyError, b"", attributes={"reply.code": 554, "is_transient": False}),
-    case("greeting-421", ("S: 421 busy", FIN), ReplyError, b"", attributes={"reply.code": 421, "is_transient": True}),
+    case("greeting-421", ("S: 421 busy", FIN), ServiceNotAvailable, b"", attributes=LEAVE),
     case("greeting-354", ("S: 354 go", STALL), RemoteProtocolError, b""),
 ]
 

@@ -15,6 +15,7 @@ from mailwire import (
     RemoteProtocolError,
     ReplyError,
     SecurityError,
+    ServiceNotAvailable,
     TLSFailed,
 )
 from mailwire.testing import (
@@ -85,7 +86,7 @@ STRIPPED: Final = [
         for code in (500, 501, 502, 550, 554)
     ),
     case("ehlo-not-now", (*GREETED, "S: 450 later", STALL), ReplyError, SAID_EHLO, attributes={"is_transient": True}),
-    case("ehlo-421", (*GREETED, "S: 421 busy", FIN), ReplyError, SAID_EHLO, attributes={"reply.code": 421}),
+    case("ehlo-421", (*GREETED, "S: 421 busy", FIN), ServiceNotAvailable, SAID_EHLO, attributes={"reply.code": 421}),
 ]
 
 # Only 220 opens the handshake (RFC 3207 4).
@@ -280,13 +281,13 @@ CAPABILITIES: Final = [
         case(
             f"ehlo-{code}-under-tls",
             (*ASKED[:-2], "S: 250-AUTH PLAIN", *ASKED[-2:], "S: 220 go", Tls(), f"C: {EHLO}", f"S: {code} later", *end),
-            ReplyError,
+            error,
             SAID_STARTTLS,
             hello=True,
             under_tls=lines(EHLO),
             text=rf"^EHLO \[127\.0\.0\.1\] was refused: {code} later$",
         )
-        for code, end in ((450, (STALL,)), (421, (FIN,)))
+        for code, end, error in ((450, (STALL,), ReplyError), (421, (FIN,), ServiceNotAvailable))
     ),
     case(
         "helo-under-tls-for-anonymous",

@@ -22,6 +22,7 @@ from mailwire import (
     RemoteProtocolError,
     ReplyError,
     SenderRefused,
+    ServiceNotAvailable,
     SMTPClient,
     TLSFailed,
 )
@@ -227,7 +228,7 @@ class SMTPCalls(Calls[_Outcome]):
         if any(code >= 400 for code in codes.get("MAIL", [])):
             return SenderRefused
         if 421 in named:
-            return ReplyError
+            return ServiceNotAvailable
         refused = [code >= 400 for code in named]
         if len(refused) == len(mail.recipients) and (all(refused) or (any(refused) and mail.on_refused == "abort")):
             return RecipientsRefused

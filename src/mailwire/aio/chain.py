@@ -13,7 +13,14 @@
 from collections import deque
 from dataclasses import dataclass
 
-from ..errors import ConnectionLost, InvalidMessage, MailwireError, NotSupported, SourceFailed
+from ..errors import (
+    ConnectionLost,
+    InvalidMessage,
+    MailwireError,
+    NotSupported,
+    ServiceNotAvailable,
+    SourceFailed,
+)
 from ..smtp import Batch, Delivery, GroupsAnswered, Receipt, ReplyReceived, Transaction
 from ..smtp.delivery import ACCEPTED
 from ..smtp.states import CLOSED, READY
@@ -279,8 +286,12 @@ class Chain:
             if self._connection.state is CLOSED:
                 if isinstance(answer, GroupsAnswered):
                     raise AssertionError("a server that answers as expected does not close")
-                self._takes_leave = answer.reply.code == 421
-                raise ConnectionLost(f"the connection is over: {answer.command} was answered {answer.reply}")
+                command, reply = str(answer.command), answer.reply
+                over = f"the connection is over: {command} was answered {reply}"
+                self._takes_leave = reply.code == 421
+                if self._takes_leave:
+                    raise ServiceNotAvailable(over, command=command, reply=reply)
+                raise ConnectionLost(over)
 
     def _receive(self, answer: Answer) -> None:
         # Replies come in order, and what is finished is gone; those to groups may be for several mails.

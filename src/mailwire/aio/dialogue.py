@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Coroutine
 
-from ..errors import ConnectionLost, DeadlineExceeded, ReplyError
+from ..errors import ConnectionLost, DeadlineExceeded, ReplyError, ServiceNotAvailable
 from ..message import MessagePolicy
 from ..message.outgoing import Terms
 from ..smtp import (
@@ -19,13 +19,14 @@ from ..smtp import (
     Reply,
     ReplyReceived,
     Rset,
+    ServerClosing,
 )
 from ..smtp.states import SPOILED
 from .authentication import login_refusal
 from .deadline import late
 from .session import Session
 
-__all__ = ["Answer", "Dialogue", "raise_refusal"]
+__all__ = ["Answer", "Dialogue", "raise_refusal", "refusal_of"]
 
 Answer = ReplyReceived | GroupsAnswered
 """What a transaction takes (`Transaction.receive`)."""
@@ -36,6 +37,7 @@ class Dialogue:
 
     def __init__(self, session: Session[Event], connection: Connection) -> None:
         self.session = session
+        session.loss = _loss
         self.connection = connection
         self.transactions = 0  # that were begun
         self.recipient_domains: set[str] = set()  # that were named in them
@@ -62,7 +64,7 @@ class Dialogue:
         return terms
 
     async def ask(self, command: Command[object]) -> Reply:
-        """Send `command` and return its reply. Raises ReplyError if that is a refusal."""
+        """Send `command` and return its reply. Raises what `raise_refusal` raises."""
         self.session.expect_silence()
         self.connection.send(command)
         received = await self.next_answer()
@@ -150,12 +152,23 @@ class _Awaited:
 def _answer_in(event: Event) -> Answer:
     if type(event) is GroupsAnswered or type(event) is ReplyReceived:
         return event
-    raise ConnectionLost(f"the server left in the middle of a dialogue: {event}")
+    raise _loss("the server left in the middle of a dialogue", event)
+
+
+def _loss(what: str, event: Event) -> ConnectionLost:
+    if isinstance(event, ServerClosing):
+        return ServiceNotAvailable(f"{what}: {event}", command="", reply=event.reply)
+    return ConnectionLost(f"{what}: {event}")
 
 
 def raise_refusal(received: ReplyReceived) -> None:
-    """Raise ReplyError if what was received is a refusal."""
-    reply = received.reply
-    if reply.code >= 400:
-        command = str(received.command)
-        raise ReplyError(f"{command} was refused: {reply}", command=command, reply=reply)
+    """Raise ReplyError if what was received is a refusal; ServiceNotAvailable if it is 421."""
+    if received.reply.code >= 400:
+        raise refusal_of(received)
+
+
+def refusal_of(received: ReplyReceived) -> ReplyError:
+    """Return the error for what was received, which is a refusal, or by which the server takes its leave."""
+    command, reply = str(received.command), received.reply
+    kind = ServiceNotAvailable if reply.code == 421 else ReplyError
+    return kind(f"{command} was refused: {reply}", command=command, reply=reply)

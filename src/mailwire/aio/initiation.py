@@ -5,7 +5,15 @@ from ipaddress import ip_address
 from typing import Final
 
 from ..endpoint import Endpoint
-from ..errors import AuthenticationFailed, ConnectionLost, NotSupported, ReplyError, SecurityError, TLSFailed
+from ..errors import (
+    AuthenticationFailed,
+    ConnectionLost,
+    NotSupported,
+    ReplyError,
+    SecurityError,
+    ServiceNotAvailable,
+    TLSFailed,
+)
 from ..sasl.mechanism import Mechanism
 from ..smtp import Auth, Ehlo, Extensions, Helo, Lhlo, Reply, ReplyReceived, StartTls
 from ..smtp.chunking_defects import is_bad_at_chunking
@@ -71,8 +79,8 @@ class Initiation:
         session.has_heard = False
         try:
             return await dialogue.ask(Ehlo(name))
-        except ConnectionLost:
-            self.hangs_up_on_ehlo = not session.has_heard
+        except ConnectionLost as error:
+            self.hangs_up_on_ehlo = not (session.has_heard or isinstance(error, ServiceNotAvailable))
             raise
         except ReplyError as error:
             # RFC 5321 3.2: a server that does not know EHLO is asked with HELO; it then has no extensions. Whoever

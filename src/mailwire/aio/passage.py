@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from ..errors import DataRefused, RecipientsRefused, ReplyError, SenderRefused
 from ..message import Outgoing
 from ..smtp import Delivery, Receipt, Transaction
-from .dialogue import Dialogue
+from .dialogue import Dialogue, refusal_of
 from .mailing import Progress
 from .writing import Writing
 
@@ -128,9 +128,7 @@ class Passage:
             return DataRefused(what, command="DATA", reply=reply)
         if (last := transaction.last_answer) is None:
             raise AssertionError("what has ended by a reply has had one")
-        # 421: the server took its leave in the middle of the mail.
-        command, reply = str(last.command), last.reply
-        return ReplyError(f"{command} was refused: {reply}", command=command, reply=reply)
+        return refusal_of(last)  # 421: the server took its leave in the middle of the mail
 
     # Private
 

@@ -8,7 +8,7 @@ from types import TracebackType
 from typing import Self
 
 from ..endpoint import Chunking, Endpoint
-from ..errors import ConnectionLost, MailwireError, ReplyError, SenderRefused
+from ..errors import ConnectionLost, MailwireError, SenderRefused, ServiceNotAvailable
 from ..message import MessagePolicy, MessageSource
 from ..message.policy import DEFAULT_POLICY
 from ..smtp import Delivery, MailOptions, Receipt, RecipientOptions
@@ -329,9 +329,9 @@ class SMTPPool:
             await mailing.check()
         try:
             await self._opening.open(connection)
-        except ReplyError as error:
+        except ServiceNotAvailable as error:
             # RFC 5321 3.8: 421 in place of a greeting, by a server that has enough of us.
-            if is_second or error.reply.code != 421 or not self._connections.want_fewer():
+            if is_second or not self._connections.want_fewer():
                 raise
             raise _NotWanted from error
         return await _send_by(client, mailing)

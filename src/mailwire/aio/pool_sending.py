@@ -16,7 +16,7 @@ from functools import partial
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final, Self
 
-from ..errors import ConnectionLost, LocalProtocolError, MailwireError, ReplyError
+from ..errors import ConnectionLost, LocalProtocolError, MailwireError, ServiceNotAvailable
 from .chain import Chain
 from .consignment import Consignment, Item, Messages, Order, SendResult
 from .pool_connections import CAUTION, PooledConnection
@@ -224,7 +224,7 @@ class PoolSending(AsyncIterator[SendResult]):
         except MailwireError as error:
             connection.client._note(error)
             # RFC 5321 3.8: 421 in place of a greeting, by a server that has enough of us.
-            is_full = isinstance(error, ReplyError) and error.reply.code == 421 and pool._connections.want_fewer()
+            is_full = isinstance(error, ServiceNotAvailable) and pool._connections.want_fewer()
             self._most = max(1, self._working)
             self._careful_until = asyncio.get_running_loop().time() + CAUTION
             if not is_full:

@@ -57,6 +57,8 @@ class Session(Generic[E]):
         """Returns the time by the event loop's clock, in seconds."""
         self.machine: Machine[E] = machine
         self._context = context
+        self.loss: Callable[[str, E], ConnectionLost] = _loss
+        """Makes the error for an event by which the server has left, behind what is said of that."""
         self._pace = Pace(endpoint.timeouts, lambda: stream.unwritten)
 
     @classmethod
@@ -139,7 +141,7 @@ class Session(Generic[E]):
         Raises ConnectionLost if the server has taken its leave, and what the machine raises for anything else.
         """
         if (event := self.poll()) is not None:
-            raise ConnectionLost(f"the server closed the idle connection: {event}")
+            raise self.loss("the server closed the idle connection", event)
 
     @property
     def has_unasked(self) -> bool:
@@ -194,6 +196,10 @@ class Session(Generic[E]):
             self.machine.receive_data(data)
         if self.stream.is_at_end:
             self.machine.receive_eof()
+
+
+def _loss(what: str, event: object) -> ConnectionLost:
+    return ConnectionLost(f"{what}: {event}")
 
 
 async def make_context(endpoint: Endpoint) -> ssl.SSLContext:
