@@ -59,7 +59,7 @@ async def test_a_mail_to_a_hundred_takes_five(message: bytes) -> None:
 
 
 async def test_chunks_wait_for_the_server_once_for_each_window() -> None:
-    # A window has room for three chunks, and is filled again when half of it is answered.
+    # A window has room for two chunks, and is filled again when half of it is answered.
     assert await flights(patient(*BDAT), HUGE) in (6, 7)
     assert await flights(patient(*DATA), HUGE) == 5
 

@@ -30,7 +30,7 @@ from mailwire.testing.turns import drain_events
 from tests.model_settings import model_settings
 
 RECIPIENTS: Final = ("b@example.org", "c@example.org")
-LONG: Final = b"0123456789abcdef\r\n" * 30_000
+LONG: Final = b"0123456789abcdef\r\n" * 200_000
 """More than the sockets at both ends hold: its end cannot have left before the server has read most of it."""
 
 

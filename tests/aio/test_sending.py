@@ -64,7 +64,7 @@ ACCOUNTS = [Account(name, "", (f"{name}@example.org", f"{name}@example.net")) fo
 MAIL, RCPT = "C: MAIL FROM:<a@example.org>", "C: RCPT TO:<b@example.org>"
 OPENED: tuple[Step, ...] = (MAIL, "S: 250 ok", RCPT, "S: 250 ok")
 CHUNKED: tuple[Step, ...] = (f"C: BDAT {len(MESSAGE)} LAST", Hear(len(MESSAGE)), "S: 250 taken")
-LARGE = b"Subject: x\r\n\r\n" + b"0123456789abcdef\r\n" * 30_000
+LARGE = b"Subject: x\r\n\r\n" + b"0123456789abcdef\r\n" * 50_000
 
 
 def endpoint_of(server: MailServer, **settings: Any) -> Endpoint:
@@ -165,7 +165,7 @@ async def test_a_chunk_that_is_refused_ends_the_message() -> None:
     async with (
         ScriptedPeer(
             *extensions("CHUNKING"),
-            *(*OPENED, "C: BDAT 262144", Hear(262144), "S: 552 big", "C: RSET", "S: 250 ok", *OPENED, *CHUNKED, *QUIT),
+            *(*OPENED, "C: BDAT 393216", Hear(393216), "S: 552 big", "C: RSET", "S: 250 ok", *OPENED, *CHUNKED, *QUIT),
         ) as peer,
         SMTPClient(peer.endpoint()) as client,
     ):
@@ -656,7 +656,7 @@ async def test_a_refusal_is_heard_while_a_source_goes_on(verdict: str, end: tupl
     "script",
     [
         (*extensions("HELP"), *OPENED, "C: DATA", "S: 354 go", Hear(65_536)),
-        (*extensions("CHUNKING"), *OPENED, "C: BDAT 262144", Hear(65_536)),
+        (*extensions("CHUNKING"), *OPENED, "C: BDAT 393216", Hear(65_536)),
     ],
     ids=["text", "chunks"],
 )

@@ -16,7 +16,7 @@ from tests.aio.test_cuts import Session, said, spoken
 from tests.smtp.oracle import accounts_of, word_for, words_for
 
 BOTH = ("b@example.org", "c@example.org")
-LARGE = b"Subject: x\r\n\r\n" + b"0123456789abcdef\r\n" * 30_000  # three chunks
+LARGE = b"Subject: x\r\n\r\n" + b"0123456789abcdef\r\n" * 50_000  # three chunks
 
 MAIL, RCPT_B, RCPT_C = "C: MAIL FROM:<a@example.org>", "C: RCPT TO:<b@example.org>", "C: RCPT TO:<c@example.org>"
 NAMED: tuple[Step, ...] = (MAIL, "S: 250 a", RCPT_B, "S: 250 b", RCPT_C, "S: 250 c")
@@ -63,10 +63,10 @@ ABORT: dict[str, Any] = {"arguments": {"on_refused": "abort"}}
 EAGER: dict[str, Any] = {"arguments": {"use_chunking": "eager"}}
 LMTP: dict[str, Any] = {"settings": {"protocol": "lmtp"}}
 DATA_LMTP: dict[str, Any] = {**LMTP, "arguments": {"use_chunking": False}}
-LARGE_CHUNKS: tuple[Step, ...] = ("C: BDAT 262144", Hear(262144), "S: 250 first")
+LARGE_CHUNKS: tuple[Step, ...] = ("C: BDAT 393216", Hear(393216), "S: 250 first")
 LAST_CHUNK: tuple[Step, ...] = (
-    f"C: BDAT {len(LARGE) - 2 * 262144} LAST",
-    Hear(len(LARGE) - 2 * 262144),
+    f"C: BDAT {len(LARGE) - 2 * 393216} LAST",
+    Hear(len(LARGE) - 2 * 393216),
     "S: 250 taken",
 )
 
@@ -78,12 +78,12 @@ WAYS = {
     ),
     "in a chunk, refused": way(*extensions("CHUNKING"), *SOME_NAMED, *CHUNK, "S: 554 no", *RSET),
     "in chunks": way(
-        *(*extensions("CHUNKING"), *NAMED, *LARGE_CHUNKS, "C: BDAT 262144", Hear(262144), "S: 250 second"),
+        *(*extensions("CHUNKING"), *NAMED, *LARGE_CHUNKS, "C: BDAT 393216", Hear(393216), "S: 250 second"),
         *(*LAST_CHUNK, *QUIT),
         message=LARGE,
     ),
     "in chunks, the second refused": way(
-        *(*extensions("CHUNKING"), *NAMED, *LARGE_CHUNKS, "C: BDAT 262144", Hear(262144), "S: 452 full", *RSET),
+        *(*extensions("CHUNKING"), *NAMED, *LARGE_CHUNKS, "C: BDAT 393216", Hear(393216), "S: 452 full", *RSET),
         message=LARGE,
     ),
     "eager": way(

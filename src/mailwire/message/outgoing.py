@@ -14,14 +14,16 @@ from ..smtp.parameters import Parameters
 from .content import Content, Text
 from .envelope import Envelope
 from .mending import Mending, Permission
-from .pieces import BLOCK_SIZE
 from .policy import MessagePolicy
 from .source import MemorySource, MessageSource
 
 __all__ = ["Outgoing", "Terms", "demands_utf8"]
 
+# What was mended when it was looked at leaves in larger blocks: each may be a chunk, which the server answers. Two have
+# room in a window of the pipeline, so that none waits for the one before.
+_CHUNK_SIZE: Final = 384 * 1024
 # After so many octets other tasks have their turn, whatever the socket takes at once: some two milliseconds' work.
-_TURN: Final = 1024 * 1024
+_TURN: Final = 2 * _CHUNK_SIZE
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,7 +129,7 @@ class Outgoing:
         return cls(await content.text(eight_bit=terms.takes_eight_bit, utf8=terms.utf8), terms)
 
     async def blocks(self) -> AsyncGenerator[bytes, None]:
-        """Yield what leaves, in blocks of 64 to 256 KiB, or somewhat more where line ends had to be mended.
+        """Yield what leaves, in blocks of 64 to 384 KiB, or somewhat more where line ends had to be mended.
 
         Close it (`contextlib.aclosing`) where it is left before its end. Raises InvalidMessage, NotSupported and
         SourceFailed for what was not known beforehand: then the message must not be ended, and the connection must be
@@ -149,7 +151,7 @@ class Outgoing:
         source = self._text.source
         octets = source.octets if isinstance(source, MemorySource) else None
         if octets is not None and self._text.is_mended and not self.is_binary:
-            for block in MailText.cut(octets, BLOCK_SIZE):
+            for block in MailText.cut(octets, _CHUNK_SIZE):
                 yield block
             return
         parameters, limit = self.declared, self.terms.limit
