@@ -56,6 +56,7 @@ EXEMPT: Final[dict[Name, str]] = {
         "docs/explanation/reliability.md",
         ".venv/bin/python -m tests.fuzzing smtp_session -runs=10000000",
     ): "takes hours, and atheris",
+    ("docs/explanation/reliability.md", ".venv/bin/python -m tests.hostile.peaks"): "takes minutes",
     ("docs/explanation/reliability.md", ".venv/bin/python -m tests.mutation smtp/paths smtp/options"): "takes minutes",
     ("docs/explanation/fairness.md", "apt-get install msmtp mpop fetchmail curl"): "installs programs of the system",
     (

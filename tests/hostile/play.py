@@ -58,8 +58,11 @@ _HANDSHAKE: Final = b"\x16\x03"
 _DESCRIPTORS: Final = "/dev/fd"
 
 
-async def play(case: Case, deed: Deed, link: Link, read_log: Callable[[], str]) -> None:
-    """Play `case` in the running event loop, and judge what came of it. `read_log` returns what was logged so far."""
+async def play(case: Case, deed: Deed, link: Link, read_log: Callable[[], str]) -> int:
+    """Play `case` in the running event loop, and judge what came of it. `read_log` returns what was logged so far.
+
+    Returns by how many octets the most that the process had has grown.
+    """
     complaints: list[Mapping[str, Any]] = []
     loop = asyncio.get_running_loop()
     loop.set_exception_handler(lambda _, context: complaints.append(context))
@@ -114,6 +117,7 @@ async def play(case: Case, deed: Deed, link: Link, read_log: Callable[[], str]) 
     assert all(line.isprintable() for text in shown for line in text.split("\n"))
     for secret in (CANARY, *case.outcome.hidden):
         _judge_secrecy(secret, ending.error, transcript, repr(endpoint), *shown)
+    return growth
 
 
 def _endpoint_of(peer: ScriptedPeer, case: Case, link: Link) -> Endpoint:

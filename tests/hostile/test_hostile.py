@@ -83,6 +83,10 @@ def plays() -> Iterator[Any]:
 @pytest.fixture(scope="session", autouse=True)
 def all_is_imported() -> None:
     """What is done once in a process is not the work of the case that happens to be the first."""
+    play_what_goes_well()
+
+
+def play_what_goes_well() -> None:
     well = [case for chapter, cases in CASES.items() for case in cases if (chapter, case.name) in WELL]
     assert len(well) == len(WELL)
     for case in well:
