@@ -54,7 +54,7 @@ class MaildropMachine(RuleBasedStateMachine):
 
         async def begin() -> None:
             self.clock = Clock()
-            self.server = TrueServer(quirk)
+            self.server = TrueServer(quirk, window=(window.commands, window.octets))
             self.client = POP3Client(self.server.client().endpoint, settings=POP3Settings(window=window))
 
         self.run(begin())

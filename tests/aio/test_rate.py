@@ -31,6 +31,13 @@ def test_a_token_that_is_put_back_is_there_again() -> None:
     assert taken(rate, 10) == 1
 
 
+def test_no_other_token_is_put_back() -> None:
+    rate = Rate(1, 3)
+    assert taken(rate, 10) == 3
+    rate.put_back()
+    assert taken(rate, 10) == 1
+
+
 @given(st.floats(0.01, 1000), st.integers(1, 20), st.lists(st.floats(0, 10), max_size=30))
 def test_no_time_has_more_than_the_rate_and_the_burst(per_second: float, burst: int, pauses: list[float]) -> None:
     rate = Rate(per_second, burst)

@@ -15,6 +15,7 @@ from mailwire import CommitReport, Endpoint, Password, POP3Client, Retrieval
 from mailwire.pop3 import Entry
 from mailwire.testing import Account, Maildrop, POP3Server, Quirk
 from tests.aio.interruptions import SERVING
+from tests.window import POP3_WINDOW, POP3Dialogue
 
 __all__ = ["MAIL", "Cut", "Record", "TrueServer", "judge"]
 
@@ -41,10 +42,13 @@ class TrueServer:
     """The server, over a maildrop of its own.
 
     streams: whether the client is given a pair of streams, and not a socket.
+    window: of the client; it fails the test whose client has more unanswered.
     was_cut: whether the connection has ended where `cut` says.
     """
 
-    def __init__(self, quirk: Quirk, cut: Cut | None = None, *, streams: bool = False) -> None:
+    def __init__(
+        self, quirk: Quirk, cut: Cut | None = None, *, streams: bool = False, window: tuple[int, int] = POP3_WINDOW
+    ) -> None:
         self.maildrop = Maildrop([Account("bob", "secret")])
         for uid, message in MAIL.items():
             self.maildrop.put("bob", message, uid=uid)
@@ -52,6 +56,7 @@ class TrueServer:
         self._quirk = quirk
         self._cut = cut
         self._streams = streams
+        self._window = window
         self._passed = 0  # octets of the one who is cut
         self._serving: list[asyncio.Task[None]] = []
 
@@ -81,8 +86,9 @@ class TrueServer:
         """End every connection."""
         for serving in self._serving:
             serving.cancel()
-        await asyncio.gather(*self._serving, return_exceptions=True)
+        faults = await asyncio.gather(*self._serving, return_exceptions=True)
         self._serving.clear()
+        assert not [fault for fault in faults if isinstance(fault, AssertionError)]
 
     async def wait_idle(self) -> None:
         """Wait until every client is gone."""
@@ -100,16 +106,19 @@ class TrueServer:
         loop = asyncio.get_running_loop()
         end.setblocking(False)
         session = POP3Server(self.maildrop, quirk=self._quirk)
+        dialogue = POP3Dialogue(*self._window)
         with end:
             try:
                 while True:
-                    said = b"".join(session.data_to_send())
-                    await loop.sock_sendall(end, self._pass("server", said))
+                    said = self._pass("server", b"".join(session.data_to_send()))
+                    dialogue.say(said)
+                    await loop.sock_sendall(end, said)
                     if session.closing or self._ends_here():
                         break
                     heard = await loop.sock_recv(end, 64 * 1024)
                     if not heard:
                         break
+                    dialogue.hear(heard)
                     session.receive_data(self._pass("client", heard))
             except OSError:
                 pass  # the client is gone

@@ -12,6 +12,7 @@ Whatever the case, it holds that
 - what ends it is an error of our tree, of the class that is expected; it shows the end of the dialogue, and a copy of
   it is as good as itself;
 - every text of the error, the receipt, the log and the transcript can be printed, whatever the server said;
+- what the client has said, and got no reply to, is never more than the window that is in force;
 - a connection that went wrong is not used again.
 """
 
@@ -39,6 +40,8 @@ from tests.hostile.memory import Growth
 from tests.hostile.watch import Stopwatch, Watch
 from tests.sasl.secrecy import CANARY, assert_hidden, spellings
 from tests.waiting import Loop
+from tests.watched_peer import WatchedPeer
+from tests.window import POP3_WINDOW, SMTP_WINDOW, POP3Dialogue, SMTPDialogue, WatchedDialogue
 
 __all__ = ["can_count_descriptors", "play"]
 
@@ -76,8 +79,9 @@ async def play(case: Case, deed: Deed, link: Link, read_log: Callable[[], str]) 
     # What is taken of a server that goes on and on can be told by small buffers. At a port it has those of the system,
     # from which as much comes at a time as a client would read.
     buffer_size = None if link == "port" and case.outcome.taken is not None else case.buffer_size
-    peer = ScriptedPeer(*case.script, listen=link == "port", guard=guard, buffer_size=buffer_size)
-    sequel = ScriptedPeer(*case.sequel, listen=link == "port", guard=guard)
+    listens = link == "port"
+    peer = WatchedPeer(_dialogue_of(case), *case.script, listen=listens, guard=guard, buffer_size=buffer_size)
+    sequel = WatchedPeer(_dialogue_of(case), *case.sequel, listen=listens, guard=guard)
     async with peer, sequel if case.sequel else nullcontext():
         endpoint = _endpoint_of(peer, case, link)
         later = _endpoint_of(sequel, case, link) if case.sequel else None
@@ -118,6 +122,13 @@ async def play(case: Case, deed: Deed, link: Link, read_log: Callable[[], str]) 
     for secret in (CANARY, *case.outcome.hidden):
         _judge_secrecy(secret, ending.error, transcript, repr(endpoint), *shown)
     return growth
+
+
+def _dialogue_of(case: Case) -> WatchedDialogue:
+    protocol = case.settings["protocol"]
+    if protocol == "pop3":
+        return POP3Dialogue(*POP3_WINDOW)
+    return SMTPDialogue(*SMTP_WINDOW, lmtp=protocol == "lmtp")
 
 
 def _endpoint_of(peer: ScriptedPeer, case: Case, link: Link) -> Endpoint:

@@ -1,5 +1,5 @@
 """The POP3 machine and the marks of a session against a maildrop, in any order of events: what is retrieved is what is
-there, and what is said of deletions is true.
+there, and what is said of deletions is true; and no more is unanswered than may be.
 """
 
 from hypothesis import strategies as st
@@ -33,9 +33,15 @@ from mailwire.pop3 import (
 )
 from mailwire.testing import Account, Maildrop, POP3Server
 from tests.model_settings import model_settings
+from tests.window import POP3Dialogue
 
 MAIL = {f"u{number}": b"Subject: %d\r\n\r\n%b" % (number, b"..\r\n.\r\n" * number) for number in range(1, 5)}
-WINDOWS = [LOCKSTEP, Window(commands=3, octets=200), Window(commands=100, octets=100_000)]
+WINDOWS = [
+    LOCKSTEP,
+    Window(commands=3, octets=200),
+    Window(commands=8, octets=80),
+    Window(commands=100, octets=100_000),
+]
 PIECES = st.sampled_from([1, 2, 7, 30, 1000])
 
 
@@ -50,6 +56,8 @@ class POP3Session(RuleBasedStateMachine):
         self.entries = [Entry(number, uid, len(message)) for number, (uid, message) in enumerate(MAIL.items(), 1)]
         self.connection = Connection(window=window)
         self.server = POP3Server(self.maildrop)
+        sizes = {entry.number: entry.size or 0 for entry in self.entries}
+        self.dialogue = POP3Dialogue(window.commands, window.octets, sizes)
         self.marks = Marks()
         self.report: CommitReport | None = None
         self.is_lost = False
@@ -97,7 +105,9 @@ class POP3Session(RuleBasedStateMachine):
 
     @rule()
     def hand_out(self) -> None:
-        self.to_server += b"".join(self.connection.data_to_send())
+        said = b"".join(self.connection.data_to_send())
+        self.dialogue.hear(said)
+        self.to_server += said
 
     @rule(count=PIECES)
     def transmit(self, count: int) -> None:
@@ -110,6 +120,7 @@ class POP3Session(RuleBasedStateMachine):
     def feed(self, count: int) -> None:
         octets, self.to_client = self.to_client[:count], self.to_client[count:]
         if octets and self.connection.state is not State.CLOSED:
+            self.dialogue.say(octets)
             self.connection.receive_data(octets)
             self.take_events()
 

@@ -1,5 +1,6 @@
 """The SMTP machine and its transactions against a model server, in any order of events: whatever has passed between the
-two, the word for each recipient is the oracle's, and agrees with what the server has.
+two, the word for each recipient is the oracle's, and agrees with what the server has. No more is unanswered than the
+window has room for.
 """
 
 from typing import Literal
@@ -13,6 +14,7 @@ from tests.model_settings import model_settings
 from tests.smtp.model_server import Script, Server
 from tests.smtp.oracle import accounts_of, word_for, words_for
 from tests.smtp.sessions import A
+from tests.window import SMTPDialogue
 
 RECIPIENTS = [Mailbox(name, "example.org") for name in ("b", "c", "d")]
 YES_OR_NO = st.sampled_from([250, 250, 250, 250, 250, 451, 550])
@@ -27,7 +29,7 @@ SCRIPTS = st.builds(
     accepts_empty=st.booleans(),
 )
 CHUNKING: list[bool | Literal["eager"]] = [False, False, True, "eager"]
-WINDOWS = [LOCKSTEP, Window(commands=3, octets=90), Window(commands=100, octets=4096)]
+WINDOWS = [LOCKSTEP, Window(commands=3, octets=90), Window(commands=8, octets=90), Window(commands=100, octets=4096)]
 
 
 class SMTPSession(RuleBasedStateMachine):
@@ -52,6 +54,7 @@ class SMTPSession(RuleBasedStateMachine):
     ) -> None:
         self.connection = Connection(lmtp=lmtp, window=window)
         self.server = Server(script, lmtp=lmtp)
+        self.dialogue = SMTPDialogue(window.commands, window.octets, lmtp=lmtp)
         self.scripts = [script]  # of the mails so far, and of the next one
         self.transactions: list[Transaction] = []
         self.blocks: list[list[bytes]] = []
@@ -114,6 +117,7 @@ class SMTPSession(RuleBasedStateMachine):
     @rule()
     def hand_out(self) -> None:
         wire = b"".join(self.connection.data_to_send())
+        self.dialogue.hear(wire)
         self.sent += wire
         self.to_server += wire
 
@@ -130,6 +134,7 @@ class SMTPSession(RuleBasedStateMachine):
         octets, self.to_client = self.to_client[:count], self.to_client[count:]
         if octets and self.connection.state is not State.CLOSED:
             self.heard += octets
+            self.dialogue.say(octets)
             self.connection.receive_data(octets)
             self.take_events()
 
