@@ -1,7 +1,9 @@
-"""WatchedPeer: a scripted peer whose dialogue is watched."""
+"""Servers whose dialogue is watched: a scripted peer, and one at the end of a pair of streams."""
 
+import asyncio
 import socket
-from typing import Any
+from collections.abc import Iterable
+from typing import Any, SupportsIndex
 
 from mailwire.testing import Beneath, ScriptedPeer, Step
 from mailwire.testing.hearing import Hearing
@@ -9,7 +11,7 @@ from mailwire.testing.link import Link
 from mailwire.testing.saying import Saying
 from tests.window import WatchedDialogue
 
-__all__ = ["WatchedPeer"]
+__all__ = ["WatchedPeer", "open_watched"]
 
 
 class WatchedPeer(ScriptedPeer):
@@ -45,3 +47,41 @@ class _WatchedLink(Link):
         # The client may go on before this returns.
         self._dialogue.say(data)
         await super().send(data)
+
+
+async def open_watched(
+    end: socket.socket, dialogue: WatchedDialogue
+) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    """Return streams over a server's `end` of a connection. What the `dialogue` finds is its `fault`."""
+    loop = asyncio.get_running_loop()
+    reader = _WatchedReader(dialogue)
+    transport, protocol = await loop.create_connection(lambda: asyncio.StreamReaderProtocol(reader), sock=end)
+    return reader, _WatchedWriter(transport, protocol, reader, dialogue)
+
+
+class _WatchedReader(asyncio.StreamReader):
+    def __init__(self, dialogue: WatchedDialogue) -> None:
+        super().__init__()
+        self._dialogue = dialogue
+
+    def feed_data(self, data: Iterable[SupportsIndex]) -> None:
+        # When it comes, and not when it is read: the server may take its time.
+        octets = bytes(data)
+        self._dialogue.hear(octets)
+        super().feed_data(octets)
+
+
+class _WatchedWriter(asyncio.StreamWriter):
+    def __init__(
+        self,
+        transport: asyncio.WriteTransport,
+        protocol: asyncio.BaseProtocol,
+        reader: asyncio.StreamReader,
+        dialogue: WatchedDialogue,
+    ) -> None:
+        super().__init__(transport, protocol, reader, asyncio.get_running_loop())
+        self._dialogue = dialogue
+
+    def write(self, data: bytes | bytearray | memoryview) -> None:
+        self._dialogue.say(bytes(data))
+        super().write(data)

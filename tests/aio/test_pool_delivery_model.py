@@ -28,6 +28,8 @@ from mailwire import (
 )
 from mailwire.testing.turns import drain_events
 from tests.model_settings import model_settings
+from tests.watched_peer import open_watched
+from tests.window import SMTP_WINDOW, SMTPDialogue
 
 RECIPIENTS: Final = ("b@example.org", "c@example.org")
 LONG: Final = b"0123456789abcdef\r\n" * 200_000
@@ -102,6 +104,7 @@ class Server:
     attempts: of each mail, on which of them the connection had had another mail.
     endings: the mails that each ended a connection, or made the client end it, in their order.
     left: the client's ends of what was closed while it had nothing to do.
+    dialogues: one for each connection there was.
     """
 
     pipelines: bool = False
@@ -112,11 +115,14 @@ class Server:
     stored: Counter[str] = field(default_factory=Counter)
     idle: set[asyncio.StreamWriter] = field(default_factory=set)
     serving: set[asyncio.Task[None]] = field(default_factory=set)
+    dialogues: list[SMTPDialogue] = field(default_factory=list)
 
     async def connect(self) -> socket.socket:
         """Return the client's end of a new connection."""
         client, ours = socket.socketpair()
-        reader, writer = await asyncio.open_connection(sock=ours)
+        dialogue = SMTPDialogue(*SMTP_WINDOW)
+        self.dialogues.append(dialogue)
+        reader, writer = await open_watched(ours, dialogue)
         self.clients[writer] = client
         task = asyncio.create_task(self._serve(reader, writer))
         self.serving.add(task)
@@ -302,9 +308,9 @@ class PoolMachine(RuleBasedStateMachine):
         assert len(endings) >= TRIES
         assert attempts <= most
         assert receipt.delivery is Delivery.NOT_SENT
-        # What says that all is in vain, has the error of the connection that was the last to fail.
+        # What says that all is in vain, has the error of the connection that was the last to fail, be it its own.
         is_vain = len(endings) >= FUTILE and any(other.startswith(NOISE) for other in others)
-        is_left = any(other.startswith("421") for other in others)
+        is_left = any(other.startswith("421") for other in (endings if len(endings) >= FUTILE else others))
         assert (
             type(error) is ConnectionLost
             or (type(error) is ServiceNotAvailable and is_left)
@@ -351,6 +357,11 @@ class PoolMachine(RuleBasedStateMachine):
                 await drain_events()
 
         self.runner.run(leave())
+
+    @invariant()
+    def no_more_is_unanswered_than_may_be(self) -> None:
+        if self.names:
+            assert not [dialogue.fault for dialogue in self.server.dialogues if dialogue.fault is not None]
 
     @invariant()
     def nothing_is_stored_twice(self) -> None:
