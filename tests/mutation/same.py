@@ -161,6 +161,7 @@ SAME: Final[dict[tuple[str, str], str]] = {
     ("aio/consignment", "iterator: AsyncIterator[MessageSource | Mailing] | None = ''"): "neither can be closed",
     ("aio/waiter", "self._asyncio_future_blocking: bool = True"): "whoever waits sets it",
     ("aio/waiter", "self._context: Context | None = ''"): _NOT_READ,
+    ("aio/rate", "self._full_at = float('-INF')"): "it is the same number",
     ("aio/pool_sending", "self._reader: asyncio.Task[object] | None = ''"): "it is no more of a task than None",
     ("aio/pool_sending", "_begin: self._reader = ''"): "it is no more of a task than None",
     ("aio/pool_sending", "self._news: asyncio.Future[None] | None = ''"): "whoever begins the first lane waits for it",

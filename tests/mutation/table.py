@@ -115,6 +115,7 @@ TESTS: Final[dict[str, tuple[str, ...]]] = {
     "aio/pool": _MAILS,
     "aio/pool_sending": _MAILS,
     "aio/waiter": ("aio/test_waiter.py",),
+    "aio/rate": ("aio/test_rate.py",),
     # What says whether a message was deleted, and whether it is whole.
     "aio/deletion": ("aio/test_deletion.py", "aio/test_pop3_sessions.py"),
     "aio/pop3_transaction": (
