@@ -385,7 +385,7 @@ class ServiceNotAvailable(ReplyError, ConnectionLost):
 
     def __init__(self, message: str, *, command: str, reply: Reply, in_flight: Sequence[str] = ()) -> None:
         super().__init__(message, command=command, reply=reply)
-        self.in_flight = tuple(in_flight)
+        self.in_flight: tuple[str, ...] = tuple(in_flight)
 
 
 class ResponseError(CommandRefused):
