@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 
-from mailwire import Delivery, ServiceNotAvailable, SMTPClient, SMTPPool
+from mailwire import ConnectionLost, Delivery, ServiceNotAvailable, SMTPClient, SMTPPool
 from mailwire.testing import FIN, LISTEN, WAIT, Hear, ScriptedPeer, Step
 from mailwire.testing.turns import drain_events
 from tests.aio.dialogues import MESSAGE, QUIT, extensions
@@ -61,6 +61,23 @@ async def test_a_mail_behind_one_by_which_the_server_takes_its_leave_is_told_so(
     assert isinstance(error, ServiceNotAvailable)
     assert str(error) == f"the connection is over: BDAT {len(MESSAGE)} LAST was answered 421 bye"
     assert (error.command, error.reply.code, error.is_transient) == (f"BDAT {len(MESSAGE)} LAST", 421, False)
+
+
+async def test_a_mail_behind_one_by_which_the_connection_cannot_go_on_is_told_so() -> None:
+    # A server that does not know BDAT has taken the chunk for commands.
+    chunk: tuple[Step, ...] = (f"C: BDAT {len(MESSAGE)} LAST", Hear(len(MESSAGE)))
+    script = (*extensions("PIPELINING", "CHUNKING"), *NAMED, *chunk, "C: RSET", *NAMED, *chunk)
+    async with (
+        ScriptedPeer(*script, "S: 250 a", "S: 250 b", "S: 500 what", LISTEN) as first,
+        ScriptedPeer(*extensions("HELP"), *QUIT) as second,
+    ):
+        client = SMTPClient(first.endpoint(connect=in_turn(first, second)))
+        async with client:
+            results = await collect(client.send_all([MESSAGE] * 2, **ENVELOPE, use_chunking="eager", look_ahead=2))
+    assert [result.delivery for result in results] == [Delivery.REFUSED, Delivery.UNKNOWN]
+    error = results[1].error
+    assert type(error) is ConnectionLost
+    assert str(error) == f"the connection is over: BDAT {len(MESSAGE)} LAST was answered 500 what"
 
 
 async def test_the_next_message_goes_over_whatever_connection_has_room_for_it() -> None:

@@ -53,8 +53,7 @@ class LineBuffer:
     @property
     def size(self) -> int:
         """How many octets are left."""
-        size = self._beginning_size + len(self._data) - self._start
-        return size + sum(map(len, self._arrived)) if self._arrived else size
+        return self._beginning_size + len(self._data) - self._start + sum(map(len, self._arrived))
 
     @property
     def has_line(self) -> bool:
