@@ -542,22 +542,67 @@ async def test_what_has_no_unique_id_stays_in_doubt() -> None:
         await client.quit()
 
 
-@pytest.mark.parametrize("again", [True, False])
-def test_what_was_asked_to_be_deleted_twice_at_a_time_stays_what_it_is(again: bool) -> None:
+OK, ERR = Response(True), Response(False, b"no")
+
+
+@pytest.mark.parametrize(
+    ("answers", "marked", "refused"),
+    [
+        (((Dele(1), OK), (Dele(1), OK)), True, False),
+        (((Dele(1), OK), (Dele(1), ERR)), True, False),
+        (((Dele(1), ERR), (Dele(1), OK)), True, False),
+        (((Dele(1), ERR), (Dele(1), ERR)), False, True),
+        (((Dele(1), OK), (Rset(), OK), (Dele(1), OK)), True, False),
+        (((Dele(1), OK), (Rset(), OK), (Dele(1), ERR)), False, True),
+        (((Dele(1), ERR), (Rset(), OK), (Dele(1), OK)), True, False),
+        (((Dele(1), OK), (Dele(1), OK), (Rset(), OK)), False, False),
+        (((Dele(1), ERR), (Dele(1), ERR), (Rset(), OK)), False, False),
+        (((Dele(1), OK), (Dele(1), OK), (Rset(), ERR)), True, False),
+    ],
+)
+def test_of_what_was_asked_to_be_deleted_twice_at_a_time_as_much_is_known_as_of_any(
+    answers: Sequence[tuple[Dele | Rset, Response]], marked: bool, refused: bool
+) -> None:
     marks = Marks()
     marks.ask(ONE)
     marks.ask(ONE)
-    for ok in (True, again):
-        marks.observe(ResponseReceived(Dele(1), Response(ok)))
-    assert marks.undecided == (ONE,)
-    assert marks.committed(Response(True)).refused == {}
-    # RSET comes between two of them: of the second no more is known than the number.
+    asked = 2
+    for command, response in answers:
+        marks.observe(ResponseReceived(command, response))
+        asked -= isinstance(command, Dele)
+        if asked:
+            assert marks.holds(ONE)
+            assert marks.in_doubt(None) == CommitReport(unknown=(ONE,))
+    report = marks.committed(OK)
+    assert report.committed == ((ONE,) if marked else ())
+    assert report.refused == ({ONE: ERR} if refused else {})
+    assert marks.refusal_of(ONE) == (ERR if refused else None)
+    assert marks.holds(ONE) is bool(marks) is marked
+
+
+def test_what_was_refused_and_asked_for_again_is_in_doubt_and_not_refused() -> None:
+    marks = Marks()
+    marks.ask(Entry(1, None, 0))  # before there was a listing
+    marks.observe(ResponseReceived(Dele(1), ERR))
+    assert marks.in_doubt(None) == CommitReport(refused={Entry(1, None, 0): ERR})
     marks.ask(ONE)
-    for command in (Dele(1), Rset()):
-        marks.observe(ResponseReceived(command, Response(True)))
-    marks.observe(ResponseReceived(Dele(1), Response(again)))
-    assert marks.undecided == ((Entry(1, None, 0),) if again else ())
-    assert [*marks.committed(Response(True)).refused] == ([] if again else [Entry(1, None, 0)])
+    assert marks.refusal_of(ONE) is None
+    assert marks.in_doubt(None) == CommitReport(unknown=(ONE,))
+    marks.observe(ResponseReceived(Dele(1), ERR))
+    assert marks.in_doubt(None) == CommitReport(refused={ONE: ERR})
+    marks.leave_unsaid([ONE, TWO])
+    assert marks.in_doubt(None) == CommitReport(refused={ONE: ERR}, kept=(TWO,))
+
+
+def test_of_two_requests_to_delete_a_message_one_may_be_taken_back() -> None:
+    marks = Marks()
+    marks.ask(ONE)
+    marks.ask(ONE)
+    marks.ask(TWO)
+    assert marks.discard([Dele(1), Rset(), Dele(2)]) == [ONE, TWO]
+    assert marks.undecided == (ONE,)
+    assert marks.discard([Dele(1)]) == [ONE]
+    assert not marks
 
 
 def test_of_several_in_doubt_a_listing_settles_those_alone_that_a_unique_id_tells_from_all_others() -> None:

@@ -189,6 +189,7 @@ class POP3Session(RuleBasedStateMachine):
         assert report.committed_uids <= gone, "what is said to be deleted is there"
         assert gone <= report.committed_uids | report.unknown_uids, "what is gone was not said to be, or in doubt"
         assert not report.committed_uids & report.unknown_uids
+        assert report.remaining_uids <= there - report.unknown_uids, "what is said to be there is gone, or in doubt"
 
     @invariant()
     def nothing_is_deleted_before_quit(self) -> None:

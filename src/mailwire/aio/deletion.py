@@ -7,6 +7,7 @@
 3. -ERR to QUIT says that some of what was marked was deleted and some was not (RFC 1939 6): that is UNKNOWN, too.
 """
 
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
@@ -105,9 +106,11 @@ class Marks:
     """What the server was asked to delete in one session, as its answers come."""
 
     def __init__(self) -> None:
-        self._asked: dict[int, Entry] = {}  # by number; not answered yet
+        # All by the number of the message.
+        self._asked: dict[int, Entry] = {}  # not answered yet
+        self._again = Counter[int]()  # how many more times they were asked for that is not answered either
         self._marked: dict[int, Entry] = {}
-        self._refused: dict[Entry, Response] = {}
+        self._refused: dict[int, tuple[Entry, Response]] = {}  # and neither asked for again nor marked
         self._unsaid: dict[int, Entry] = {}  # to be marked, and never were
 
     def __bool__(self) -> bool:
@@ -117,61 +120,75 @@ class Marks:
     @property
     def undecided(self) -> tuple[Entry, ...]:
         """What QUIT would decide about."""
-        return (*self._marked.values(), *self._asked.values())
+        return tuple({**self._marked, **self._asked}.values())
 
     def holds(self, entry: Entry) -> bool:
         """Whether `entry` is marked, or about to be."""
         return entry.number in self._marked or entry.number in self._asked
 
     def refusal_of(self, entry: Entry) -> Response | None:
-        """Return the -ERR to the DELE of `entry`; None if there was none."""
-        return self._refused.get(entry)
+        """Return the -ERR to the DELE of `entry`; None if there was none, or it was asked for again behind it."""
+        refused = self._refused.get(entry.number)
+        return None if refused is None else refused[1]
 
     def ask(self, entry: Entry) -> None:
         """Take note that DELE is said of `entry`."""
+        if entry.number in self._asked:
+            self._again[entry.number] += 1
         self._asked[entry.number] = entry
+        self._refused.pop(entry.number, None)
 
     def discard(self, commands: Iterable[Command[object]]) -> list[Entry]:
         """Take note that these `commands` were never said; return the entries that they would have marked."""
-        numbers = [command.number for command in commands if isinstance(command, Dele)]
-        return [self._asked.pop(number) for number in numbers if number in self._asked]
+        return [self._settle(command.number) for command in commands if isinstance(command, Dele)]
 
     def leave_unsaid(self, entries: Iterable[Entry]) -> None:
         """Take note that `entries` were to be marked, and that DELE will not be said of them any more."""
-        self._unsaid.update((entry.number, entry) for entry in entries if not self.holds(entry))
+        for entry in entries:
+            if not self.holds(entry) and entry.number not in self._refused:
+                self._unsaid[entry.number] = entry
 
     def forget_unsaid(self, in_flight: Iterable[Command[object]]) -> None:
-        """Take note that what is not among the commands `in_flight` has never left."""
+        """Take note that the session is over, and that what is not among the commands `in_flight` has never left."""
         said = {command.number for command in in_flight if isinstance(command, Dele)}
         unsaid = [self._asked.pop(number) for number in list(self._asked) if number not in said]
         self.leave_unsaid(unsaid)
 
     def observe(self, received: ResponseReceived) -> None:
-        """Take note of a response."""
+        """Take note of a response; if it is one to DELE, `ask` was told of that."""
         command, response = received.command, received.response
         if isinstance(command, Dele):
-            # Asked for twice, it is answered twice; behind RSET no more is known of it then than its number.
-            number = command.number
-            entry = self._asked.pop(number, None) or self._marked.get(number) or Entry(number, None, 0)
+            entry = self._settle(command.number)
             if response.ok:
-                self._marked[number] = entry
-                self._refused.pop(entry, None)
-            elif number not in self._marked:
-                self._refused[entry] = response
+                self._marked[entry.number] = entry
+            elif not self.holds(entry):
+                self._refused[entry.number] = (entry, response)
         elif isinstance(command, Rset) and response.ok:
             self._marked.clear()
             self._refused.clear()
 
     def committed(self, response: Response) -> CommitReport:
         """Return the report for a QUIT that was answered by +OK."""
-        return CommitReport(committed=self.undecided, refused=dict(self._refused), response=response)
+        return CommitReport(committed=self.undecided, refused=self._refusals(), response=response)
 
     def in_doubt(self, error: MailwireError | None, response: Response | None = None) -> CommitReport:
         """Return the report for a session that has ended otherwise."""
         return CommitReport(
-            refused=dict(self._refused),
+            refused=self._refusals(),
             unknown=self.undecided,
             kept=tuple(self._unsaid.values()),
             response=response,
             error=error,
         )
+
+    # Private
+
+    def _settle(self, number: int) -> Entry:
+        # One DELE of this number is not awaited any more: return the entry that it was of.
+        if self._again[number]:
+            self._again[number] -= 1
+            return self._asked[number]
+        return self._asked.pop(number)
+
+    def _refusals(self) -> dict[Entry, Response]:
+        return dict(self._refused.values())
