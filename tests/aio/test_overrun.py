@@ -84,6 +84,16 @@ async def test_what_comes_twice_counts_once() -> None:
         assert await everything(items) == TEXTS
 
 
+async def test_what_is_longer_the_second_time_counts_as_it_is_then() -> None:
+    again = ("C: RETR 2", *BOTH[:3], "C: RETR 3", "S: +OK", "S: third.", "S: .")
+    async with ScriptedPeer(*ASKED, *FIRST, *BOTH, *again, *POP3_QUIT) as peer, client_for(peer) as client:
+        items = client.retrieve(["u1", "u2", "u3"], total_limit=sum(map(len, TEXTS)))
+        assert [await (await anext(items)).read() for _ in range(2)] == TEXTS[:2]
+        item = await anext(items)
+        with pytest.raises(BudgetExceeded):
+            await item.read()
+
+
 async def test_what_comes_twice_is_bounded_the_first_time() -> None:
     async with ScriptedPeer(*ASKED, *FIRST, "S: +OK", Endless(b"0123456789abcdef\r\n")) as peer:
         client = await connect(peer, settings=POP3Settings(drain=Budget(200_000, 5)))

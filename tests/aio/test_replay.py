@@ -321,6 +321,26 @@ async def test_what_was_marked_is_marked_again() -> None:
         assert report.committed == (Entry(3, "u1", 7),)
 
 
+async def test_what_could_not_be_marked_again_is_in_doubt_by_the_session_in_which_it_was_marked() -> None:
+    # And not kept by the next one, in which nothing was said of it.
+    async with (
+        ScriptedPeer(*ASKED, *FIRST, "C: DELE 1", "S: +OK", "S: second", "S: .", "S: +OK", FIN) as first,
+        ScriptedPeer(*OPENED, "C: STAT", FIN) as second,
+    ):
+        client = client_of(first, second)
+        await client.connect()
+        items = client.retrieve([ONE, TWO, THREE])
+        item = await anext(items)
+        await item.read()
+        item.delete()
+        assert await (await anext(items)).read() == b"second\r\n"
+        item = await anext(items)
+        with pytest.raises(ConnectionLost):
+            await item.read()
+        assert client.last_commit is not None
+        assert (client.last_commit.unknown, client.last_commit.kept) == ((ONE,), ())
+
+
 async def test_a_server_that_drops_a_single_command_is_not_asked_again() -> None:
     async with ScriptedPeer(*ASKED, *FIRST, *FIRST, FIN) as peer:
         client = client_of(peer)

@@ -22,7 +22,7 @@ from mailwire import (
     RetrievalProgress,
     UnknownMessage,
 )
-from mailwire.pop3 import Response
+from mailwire.pop3 import Response, Window
 from mailwire.testing import CLOSE, FIN, LISTEN, RST, STALL, WAIT, Answers, Endless, ScriptedPeer, Step, Tls
 from mailwire.testing.turns import drain_events
 from tests.aio.dialogues import (
@@ -79,6 +79,20 @@ async def test_messages_are_asked_for_together_with_pipelining() -> None:
         client_for(peer) as client,
     ):
         assert await everything(client.retrieve([ONE, TWO, THREE])) == [b"first\r\n", b"", b"third\r\n"]
+
+
+async def test_more_are_asked_for_together_when_half_of_the_window_is_free() -> None:
+    numbers = range(1, 7)
+    listed = (
+        *("C: STAT", "C: LIST", "C: UIDL", "S: +OK 6 42", "S: +OK", *(f"S: {number} 7" for number in numbers), "S: ."),
+        *("S: +OK", *(f"S: {number} u{number}" for number in numbers), "S: ."),
+    )
+    message = ("S: +OK", "S: x", "S: .")
+    asked = [f"C: RETR {number}" for number in numbers]
+    script = (*PIPELINED, *listed, *asked[:4], *message, *message, *asked[4:], *message * 4, *POP3_QUIT)
+    settings = POP3Settings(window=Window(commands=4, octets=1000))
+    async with ScriptedPeer(*script) as peer, client_for(peer, settings=settings) as client:
+        assert await everything(client.retrieve(f"u{number}" for number in numbers)) == [b"x\r\n"] * 6
 
 
 async def test_what_comes_between_two_messages_answers_nothing() -> None:
@@ -773,6 +787,8 @@ async def test_a_message_that_is_not_there_is_an_item_with_an_error() -> None:
                 found.append(await item.read())
                 continue
             found.append(item.error)
+            assert isinstance(item.error, UnknownMessage)
+            assert item.entry == Entry(0, item.error.uid, 0)
             assert item.refusal is None
             with pytest.raises(UnknownMessage, match="no message has the unique id 'gone") as caught:
                 await item.read()

@@ -2,6 +2,7 @@
 
 import sys
 import tracemalloc
+from io import BytesIO
 
 import pytest
 
@@ -47,3 +48,24 @@ def test_no_announcement_has_more_room_made_than_twice_what_came() -> None:
 def test_no_more_room_is_made_than_may_be_read() -> None:
     assert peak_of(1024 * MIB, 40, limit=40 * len(BLOCK)) <= 46 * len(BLOCK)
     assert peak_of(1024 * MIB, 1, limit=1) < 3 * len(BLOCK)
+
+
+@pytest.mark.parametrize(
+    ("announced", "limit", "rooms"),
+    [
+        (100, sys.maxsize, [2, 2, 6, 6, 6, 6, 14, 14]),
+        (12, sys.maxsize, [2, 2, 6, 6, 6, 6, *[12] * 6]),
+        (100, 5, [2, 2, 5, 5, 5]),
+    ],
+)
+def test_room_is_made_where_what_comes_does_not_fit_and_to_the_octet(
+    announced: int, limit: int, rooms: list[int]
+) -> None:
+    whole = WholeMessage(announced, limit)
+    for room in rooms:
+        whole.add(b"x")
+        expected = BytesIO()
+        expected.seek(room - 1)
+        expected.write(b"x")
+        assert sys.getsizeof(whole._buffer) == sys.getsizeof(expected)
+    assert whole.octets() == b"x" * len(rooms)

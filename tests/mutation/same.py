@@ -103,6 +103,7 @@ SAME: Final[dict[tuple[str, str], str]] = {
     ("aio/retrieved_item", "self._has_ended = None"): _FALSE,
     ("aio/retrieved_item", "read: self._is_begun_again = None"): _FALSE,
     ("aio/retrieved_item", "self._run._room(None)"): "no more room is made ahead than twice what has come",
+    ("aio/whole_message", "if self._room >= self._size:"): "the octet that keeps the room, is one of the block's then",
     ("aio/pop3", "uid=shared.uid or 'XXXX'"): "what shares a unique id has one; the question is the type checker's",
     ("aio/preview", "self._tail = seam[-3:]"): _CONTEXT,
     ("aio/preview", "min(ends, default=1)"): "where the body begins, is not asked before it does",

@@ -133,6 +133,8 @@ TESTS: Final[dict[str, tuple[str, ...]]] = {
     "aio/batch": ("aio/test_batch.py",),
     "aio/pop3_settings": ("aio/test_pop3_settings.py",),
     "aio/preview": ("aio/test_preview.py",),
+    "aio/retrieval_progress": ("aio/test_retrieval_progress.py",),
+    "aio/whole_message": ("aio/test_whole_message.py",),
     # What reads replies and writes mail.
     "_wire/lines": ("_wire/test_lines.py",),
     "_wire/dots": ("_wire/test_dots.py", "smtp/test_mail_data.py"),
