@@ -1,6 +1,7 @@
 import asyncio
 import errno
 import weakref
+from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
@@ -8,7 +9,7 @@ import pytest
 from mailwire import DeadlineExceeded, MailwireError
 from mailwire.aio.deadline import Alarm, Deadline
 from mailwire.testing.turns import turns
-from tests.clock import Clock
+from tests.clock import Clock, StandingClock
 
 
 async def test_a_block_that_ends_in_time_is_left_alone() -> None:
@@ -22,7 +23,15 @@ async def test_a_block_that_takes_too_long_is_told_by_its_phase() -> None:
             await asyncio.Event().wait()
     assert caught.value.phase == "doing it"
     assert isinstance(caught.value, (TimeoutError, MailwireError))
-    assert not isinstance(caught.value.__cause__, MailwireError)
+    passed = caught.value.__cause__
+    assert type(passed) is TimeoutError
+    assert isinstance(passed.__cause__, asyncio.CancelledError)  # with the place where it was waited
+
+
+async def test_what_else_the_fault_is_is_told() -> None:
+    with pytest.raises(DeadlineExceeded, match=r"^nobody came within 0\.01 s: doing it$"):
+        async with Deadline(0.01, "doing it", "nobody came"):
+            await asyncio.Event().wait()
 
 
 async def test_without_seconds_there_is_no_deadline() -> None:
@@ -85,8 +94,18 @@ async def rung() -> list[str]:
 
 
 @pytest.fixture
-async def alarm(rung: list[str]) -> Alarm:
-    return Alarm(lambda: rung.append("rung"))
+async def alarm(rung: list[str]) -> AsyncIterator[Alarm]:
+    failures: list[dict[str, Any]] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: failures.append(context))
+    yield Alarm(lambda: rung.append("rung"))
+    assert failures == []
+
+
+async def test_an_alarm_rings_at_its_time_to_the_tick(alarm: Alarm, rung: list[str]) -> None:
+    clock = StandingClock()
+    alarm.set(asyncio.get_running_loop().time() + 30)
+    await clock.advance(30)
+    assert rung == ["rung"]
 
 
 async def test_an_alarm_rings_once_at_its_time(alarm: Alarm, rung: list[str]) -> None:
@@ -103,7 +122,8 @@ async def test_an_alarm_rings_once_at_its_time(alarm: Alarm, rung: list[str]) ->
 async def test_an_alarm_that_is_put_off_again_and_again_takes_one_timer(alarm: Alarm, rung: list[str]) -> None:
     timers, clock = Timers(), Clock()
     for later in range(5):
-        alarm.set(timers.now + 30 + later)
+        for _ in range(2):
+            alarm.set(timers.now + 30 + later)
     assert timers.times == [30]
     await clock.advance(31)
     assert (rung, timers.times) == ([], [30, 34])
@@ -131,6 +151,18 @@ async def test_an_alarm_that_is_cleared_does_not_ring_and_lets_its_timer_run_out
     alarm.set(timers.now + 60)
     await clock.advance(31)
     assert (rung, timers.times) == (["rung"], [30, 60])
+
+
+async def test_an_alarm_that_is_closed_does_not_ring_before_it_is_set_again(alarm: Alarm, rung: list[str]) -> None:
+    clock = Clock()
+    now = asyncio.get_running_loop().time()
+    alarm.set(now + 30)
+    alarm.close()
+    await clock.advance(31)
+    assert rung == []
+    alarm.set(now + 60)
+    await clock.advance(30)
+    assert rung == ["rung"]
 
 
 async def test_an_alarm_that_is_closed_leaves_nothing_behind(rung: list[str]) -> None:

@@ -883,8 +883,9 @@ async def test_an_item_that_shares_its_unique_id_is_not_marked_by_itself() -> No
     ) as peer:
         client = await connect(peer)
         async for item in client.retrieve(await client.listing()):
-            with pytest.raises(AmbiguousMessage):
+            with pytest.raises(AmbiguousMessage, match=r"^several messages have the unique id 'u1'$") as caught:
                 item.delete()
+            assert caught.value.uid == "u1"
             if item.entry.number == 1:
                 item.delete(force=True)
         assert [entry.number for entry in (await client.commit()).committed] == [1]

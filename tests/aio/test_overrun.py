@@ -38,6 +38,8 @@ TEXTS = [b"Well.\r\n+OK it is\r\n", b"other\r\n", b"third\r\n"]
     [
         (b"a.\r\n+OK", True),
         (b"a.\r\n-ERR", True),
+        (b".\r\n+OK", True),
+        (b".\r\n-ERR", True),
         (b"a.\r\n+OK 7 octets\r\nb", True),
         (b"a\r\n+OK", False),
         (b"a. \r\n+OK", False),
@@ -70,6 +72,38 @@ async def test_what_was_on_its_way_is_asked_for_again_one_by_one(packet_size: in
         client_for(peer) as client,
     ):
         assert await everything(client.retrieve(["u1", "u2", "u3"])) == TEXTS
+
+
+async def test_behind_a_doubt_one_is_asked_for_when_the_one_before_was_answered() -> None:
+    script = (*ASKED, *FIRST, *BOTH, AGAIN[0], WAIT, *AGAIN[1:], *POP3_QUIT)
+    async with ScriptedPeer(*script) as peer, client_for(peer) as client:
+        items = client.retrieve(["u1", "u2", "u3"])
+        assert await (await anext(items)).read() == TEXTS[0]
+        waiting = asyncio.create_task(items.__anext__())
+        await drain_events()
+        said = client.transcript.render()
+        assert (said.count("C: RETR 2"), said.count("C: RETR 3")) == (2, 1)
+        peer.go_on()
+        assert await (await waiting).read() == TEXTS[1]
+        assert await everything(items) == TEXTS[2:]
+
+
+async def test_what_is_asked_for_in_another_session_behind_a_doubt_counts_as_well() -> None:
+    # The second message, which nobody reads, is too long.
+    async with (
+        ScriptedPeer(*ASKED, *FIRST, *BOTH, "C: RETR 2", "S: +OK", b"x" * 40, LISTEN) as first,
+        ScriptedPeer(*PIPELINED, *LISTED_TOGETHER, *retrieved(3, "third"), *POP3_QUIT) as second,
+    ):
+        client = client_of(first, second, settings=POP3Settings(drain=Budget(20, 5)))
+        await client.connect()
+        total = len(TEXTS[0]) + 40 + len(TEXTS[2])
+        items = client.retrieve(["u1", "u2", "u3"], message_limit=18, total_limit=total - 1)
+        assert await (await anext(items)).read() == TEXTS[0]
+        await anext(items)
+        item = await anext(items)
+        with pytest.raises(BudgetExceeded, match=f"the messages of this run are longer than {total - 1} octets"):
+            await item.read()
+        await client.quit()
 
 
 async def test_it_need_not_be_read() -> None:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 import pytest
 
 from mailwire import DeadlineExceeded, Timeouts
-from mailwire.aio.pace import Pace
+from mailwire.aio.pace import Pace, Throughput
 from mailwire.testing.turns import drain_events
 from tests.clock import Clock
 
@@ -74,6 +74,20 @@ async def test_who_lets_it_trickle_is_given_a_period(octets: Sequence[int]) -> N
     await receiver.take(octets[-1])
     with pytest.raises(DeadlineExceeded, match="taking in the message"):
         await waiting
+
+
+@pytest.mark.parametrize(
+    ("named", "phase"), [(("message", 7), "message 7"), (("taking in the message",), "taking in the message")]
+)
+def test_a_period_is_over_to_the_second_and_the_error_tells_of_what(named: tuple[str, int], phase: str) -> None:
+    rate = Throughput(TIMEOUTS, "gave")
+    rate.count(9.9, 30)
+    rate.check(*named)
+    rate.count(0.1, 20)
+    told = f"^the server gave 50 octets in 10 s, less than 100 a second: {phase}$"
+    with pytest.raises(DeadlineExceeded, match=told) as caught:
+        rate.check(*named)
+    assert caught.value.phase == phase
 
 
 async def test_the_rate_is_an_average() -> None:

@@ -321,6 +321,44 @@ async def test_what_was_marked_is_marked_again() -> None:
         assert report.committed == (Entry(3, "u1", 7),)
 
 
+async def test_what_was_to_be_marked_is_marked_behind_what_was_marked() -> None:
+    async with (
+        ScriptedPeer(*ASKED, *FIRST, "C: DELE 1", "S: +OK", "S: oth", FIN, lenient=True) as first,
+        ScriptedPeer(
+            *(*OPENED, *listed_as("u1", "u2", "u3"), *retrieved(2, "other")),
+            *("C: DELE 1", "S: +OK", "C: DELE 2", "S: +OK", *retrieved(3, "third"), *POP3_QUIT),
+        ) as second,
+    ):
+        client = client_of(first, second)
+        await client.connect()
+        async for item in client.retrieve([ONE, TWO, THREE]):
+            if item.entry != THREE:
+                item.delete()
+            await item.read()
+        assert (await client.commit()).committed == (ONE, TWO)
+
+
+@pytest.mark.parametrize("limit", [20, 21])
+async def test_what_came_before_it_was_asked_for_again_does_not_count(limit: int) -> None:
+    async with (
+        ScriptedPeer(*ASKED, *FIRST, "S: +OK", "S: oth", FIN) as first,
+        ScriptedPeer(
+            *OPENED, *listed_as("u1", "u2", "u3"), *retrieved(2, "other"), *retrieved(3, "third"), *POP3_QUIT
+        ) as second,
+    ):
+        client = client_of(first, second)
+        await client.connect()
+        items = client.retrieve([ONE, TWO, THREE], total_limit=limit)
+        assert [await (await anext(items)).read() for _ in range(2)] == [b"first\r\n", b"other\r\n"]
+        item = await anext(items)
+        if limit == 21:
+            assert await item.read() == b"third\r\n"
+        else:
+            with pytest.raises(BudgetExceeded):
+                await item.read()
+        await client.quit()
+
+
 async def test_what_could_not_be_marked_again_is_in_doubt_by_the_session_in_which_it_was_marked() -> None:
     # And not kept by the next one, in which nothing was said of it.
     async with (
@@ -370,6 +408,24 @@ async def test_what_has_no_unique_id_is_not_asked_again() -> None:
             await everything(client.retrieve(await client.listing()))
 
 
+async def test_a_message_without_a_unique_id_that_is_cut_ends_the_run() -> None:
+    # Those behind it could be asked for again.
+    some_uids = (
+        *("C: STAT", "C: LIST", "C: UIDL", "S: +OK 3 21", "S: +OK", "S: 1 7", "S: 2 7", "S: 3 7", "S: ."),
+        *("S: +OK", "S: 2 u2", "S: 3 u3", "S: .", "C: UIDL 1", "S: -ERR no"),
+    )
+    script = (*PIPELINED, *some_uids, "C: RETR 1", "C: RETR 2", "C: RETR 3", "S: +OK", "S: fir", FIN)
+    async with ScriptedPeer(*script) as peer:
+        client = client_of(peer)  # there is no way to another
+        await client.connect()
+        items = client.retrieve(await client.listing())
+        item = await anext(items)
+        with pytest.raises(MessageTruncated):
+            await item.read()
+        with pytest.raises(MessageTruncated):
+            await anext(items)
+
+
 async def test_a_client_that_was_aborted_does_not_come_back() -> None:
     async with ScriptedPeer(*ASKED, *FIRST) as peer:
         client = client_of(peer)
@@ -406,14 +462,15 @@ async def test_who_reads_on_of_a_message_that_is_cut_is_told_again() -> None:
         client.abort()
 
 
-async def test_where_nobody_is_connected_to_again_the_run_ends_by_the_loss() -> None:
-    async with ScriptedPeer(*ASKED, *FIRST, FIN) as peer:
+@pytest.mark.parametrize("said", [(), ("S: +OK", "S: oth")], ids=["between two messages", "in the middle of one"])
+async def test_where_nobody_is_connected_to_again_the_run_ends_by_the_loss(said: tuple[Step, ...]) -> None:
+    async with ScriptedPeer(*ASKED, *FIRST, *said, FIN) as peer:
         client = POP3Client(client_for(peer).endpoint.replace(connect=once(peer)))
         await client.connect()
         items = client.retrieve([ONE, TWO, THREE])
         assert await (await anext(items)).read() == b"first\r\n"
-        with pytest.raises(ConnectionLost):
-            await anext(items)
+        with pytest.raises(ConnectionLost, match=r"instead of|in the middle of"):
+            await (await anext(items)).read()
         assert not client.is_connected
 
 

@@ -9,6 +9,7 @@ from mailwire import (
     Budget,
     BudgetExceeded,
     ConnectionLost,
+    DeadlineExceeded,
     Desynchronised,
     Endpoint,
     Entry,
@@ -39,13 +40,28 @@ from tests.aio.dialogues import (
     capabilities,
 )
 from tests.aio.pop3_clients import ONE, THREE, TWO, client_for, connect, everything
-from tests.aio.test_replay import client_of
+from tests.aio.test_replay import client_of, listed_as, retrieved
 from tests.clock import Clock
 
 LISTED_OF_THREE: tuple[Step, ...] = (
     *("C: STAT", "S: +OK 3 21", "C: LIST", "S: +OK", "S: 1 7", "S: 2 7", "S: 3 7", "S: ."),
     *("C: UIDL", "S: +OK", "S: 1 u1", "S: 2 u2", "S: 3 u3", "S: ."),
 )
+
+IN_USE = "^another task is in the middle of this retrieval: one goes on with it at a time$"
+ENDED_BY_A_CALL = "^another call of the client has ended this retrieval: finish it first$"
+CANCELLED = "^this retrieval was ended by a cancellation: begin another for the rest$"
+
+TOO_MUCH_LEFT = "^message 1 is longer than allowed, by more than 200000 octets: the connection was cut$"
+
+# Six of them, from a server that pipelines.
+LISTED_SIX: tuple[Step, ...] = (
+    *(*PIPELINED, "C: STAT", "C: LIST", "C: UIDL", "S: +OK 6 42"),
+    *("S: +OK", *(f"S: {number} 7" for number in range(1, 7)), "S: ."),
+    *("S: +OK", *(f"S: {number} u{number}" for number in range(1, 7)), "S: ."),
+)
+ASKED_SIX: tuple[Step, ...] = tuple(f"C: RETR {number}" for number in range(1, 7))
+SHORT: tuple[Step, ...] = ("S: +OK", "S: x", "S: .")
 
 
 # Retrieving
@@ -82,17 +98,31 @@ async def test_messages_are_asked_for_together_with_pipelining() -> None:
 
 
 async def test_more_are_asked_for_together_when_half_of_the_window_is_free() -> None:
-    numbers = range(1, 7)
-    listed = (
-        *("C: STAT", "C: LIST", "C: UIDL", "S: +OK 6 42", "S: +OK", *(f"S: {number} 7" for number in numbers), "S: ."),
-        *("S: +OK", *(f"S: {number} u{number}" for number in numbers), "S: ."),
-    )
-    message = ("S: +OK", "S: x", "S: .")
-    asked = [f"C: RETR {number}" for number in numbers]
-    script = (*PIPELINED, *listed, *asked[:4], *message, *message, *asked[4:], *message * 4, *POP3_QUIT)
+    script = (*LISTED_SIX, *ASKED_SIX[:4], *SHORT, WAIT, *SHORT, *ASKED_SIX[4:], *SHORT * 4, *POP3_QUIT)
     settings = POP3Settings(window=Window(commands=4, octets=1000))
     async with ScriptedPeer(*script) as peer, client_for(peer, settings=settings) as client:
-        assert await everything(client.retrieve(f"u{number}" for number in numbers)) == [b"x\r\n"] * 6
+        items = client.retrieve(f"u{number}" for number in range(1, 7))
+        assert await (await anext(items)).read() == b"x\r\n"
+        waiting = asyncio.create_task(items.__anext__())
+        await drain_events()
+        assert "RETR 5" not in client.transcript.render()
+        peer.go_on()
+        assert await (await waiting).read() == b"x\r\n"
+        assert await everything(items) == [b"x\r\n"] * 4
+
+
+async def test_a_run_is_over_when_its_last_mark_is_answered() -> None:
+    script = (*OPENED, *LISTED, *TWO_MESSAGES[:4], "C: DELE 1", WAIT, "S: +OK", *POP3_QUIT)
+    async with ScriptedPeer(*script) as peer, client_for(peer) as client:
+        items = client.retrieve([ONE])
+        (await anext(items)).delete()
+        waiting = asyncio.create_task(items.__anext__())
+        await drain_events()
+        assert not waiting.done()
+        peer.go_on()
+        with pytest.raises(StopAsyncIteration):
+            await waiting
+        assert (await client.commit()).committed == (ONE,)
 
 
 async def test_what_comes_between_two_messages_answers_nothing() -> None:
@@ -298,11 +328,15 @@ async def test_a_message_of_which_a_block_was_too_much_does_not_end_well() -> No
 
 
 async def test_a_message_is_read_once() -> None:
-    async with ScriptedPeer(*OPENED, *LISTED, *TWO_MESSAGES[:4], *POP3_QUIT) as peer, client_for(peer) as client:
-        async for item in client.retrieve([ONE]):
-            assert await item.read() == b"first\r\n"
-            with pytest.raises(MailwireError):
-                await item.read()
+    async with ScriptedPeer(*OPENED, *LISTED, *TWO_MESSAGES, *POP3_QUIT) as peer, client_for(peer) as client:
+        items = client.retrieve([ONE, TWO])
+        item = await anext(items)
+        assert await item.read() == b"first\r\n"
+        with pytest.raises(LocalProtocolError, match="message 1 was read already"):
+            await item.read()
+        await anext(items)
+        with pytest.raises(LocalProtocolError, match="message 1 was read already"):
+            await item.read()
 
 
 async def test_a_message_of_which_blocks_were_taken_cannot_be_read_whole() -> None:
@@ -329,10 +363,14 @@ async def test_a_message_longer_than_allowed_is_not_read_on() -> None:
 
 
 @pytest.mark.parametrize("progress", [None, lambda _: None], ids=["as one", "in blocks"])
-async def test_a_message_as_long_as_allowed_is_read(progress: Callable[[RetrievalProgress], None] | None) -> None:
+@pytest.mark.parametrize("message_limit", [None, 7])
+async def test_a_message_as_long_as_allowed_is_read(
+    message_limit: int | None, progress: Callable[[RetrievalProgress], None] | None
+) -> None:
     async with ScriptedPeer(*OPENED, *LISTED, *TWO_MESSAGES[:4], *POP3_QUIT) as peer, client_for(peer) as client:
-        async for item in client.retrieve([ONE], progress=progress):
+        async for item in client.retrieve([ONE], message_limit=message_limit, progress=progress):
             assert await item.read(limit=7) == b"first\r\n"
+            assert (item.is_complete, item.octets) == (True, 7)
 
 
 async def test_a_consumer_that_is_slow_holds_the_server_back() -> None:
@@ -512,7 +550,7 @@ async def test_a_call_inside_a_retrieval_ends_it_and_is_made() -> None:
         client_for(peer) as client,
     ):
         made = 0
-        with pytest.raises(LocalProtocolError, match="another call of the client has ended this retrieval"):  # noqa: PT012
+        with pytest.raises(LocalProtocolError, match=ENDED_BY_A_CALL):  # noqa: PT012
             async for item in client.retrieve([ONE, TWO]):
                 await item.read()
                 await client.delete(item.entry)
@@ -530,7 +568,7 @@ async def test_a_call_behind_a_retrieval_that_was_broken_off_is_made() -> None:
             assert await item.read() == b"first\r\n"
             break
         assert len(await client.listing()) == 2
-        with pytest.raises(LocalProtocolError, match="has ended this retrieval"):
+        with pytest.raises(LocalProtocolError, match=ENDED_BY_A_CALL):
             await anext(items)
 
 
@@ -552,10 +590,27 @@ async def test_two_tasks_do_not_go_on_with_a_retrieval_at_once() -> None:
         waiting = asyncio.create_task(items.__anext__())
         await drain_events()
         for call in (items.__anext__, items.aclose):
-            with pytest.raises(LocalProtocolError, match="another task is in the middle of this retrieval"):
+            with pytest.raises(LocalProtocolError, match=IN_USE):
                 await call()
         peer.go_on()
         assert await (await waiting).read() == b"first\r\n"
+        assert await (await anext(items)).read() == b"other\r\n"
+
+
+async def test_what_another_task_reads_is_not_gone_on_from() -> None:
+    script = (*OPENED, *LISTED, *TWO_MESSAGES[:3], WAIT, *TWO_MESSAGES[3:], *POP3_QUIT)
+    async with ScriptedPeer(*script) as peer, client_for(peer) as client:
+        items = client.retrieve([ONE, TWO])
+        blocks = aiter(await anext(items))
+        assert await anext(blocks) == b"first\r\n"
+        waiting = asyncio.ensure_future(anext(blocks))
+        await drain_events()
+        for call in (items.__anext__, items.aclose, blocks.__anext__):
+            with pytest.raises(LocalProtocolError, match=IN_USE):
+                await call()
+        peer.go_on()
+        with pytest.raises(StopAsyncIteration):
+            await waiting
         assert await (await anext(items)).read() == b"other\r\n"
 
 
@@ -566,7 +621,7 @@ async def test_what_is_passed_over_meanwhile_is_not_read() -> None:
         item = await anext(items)
         going_on = asyncio.create_task(items.__anext__())
         await drain_events()
-        with pytest.raises(LocalProtocolError, match="another task is in the middle of this retrieval"):
+        with pytest.raises(LocalProtocolError, match=IN_USE):
             await item.read()
         peer.go_on()
         second = await going_on
@@ -594,7 +649,7 @@ async def test_a_retrieval_of_which_the_task_ends_is_not_waited_for() -> None:
         assert not asking.done()
         leave.set()
         await asking
-        with pytest.raises(LocalProtocolError, match="has ended this retrieval"):
+        with pytest.raises(LocalProtocolError, match=ENDED_BY_A_CALL):
             await anext(await consuming)
 
 
@@ -721,6 +776,21 @@ async def test_a_batch_is_ended_before_more_is_asked_for() -> None:
         assert await everything(items) == [b"first\r\n", b"other\r\n"]
 
 
+async def test_the_last_messages_of_a_batch_are_waited_for_before_more_is_asked_for() -> None:
+    script = (*LISTED_SIX, *ASKED_SIX[:3], *SHORT * 2, ASKED_SIX[3], *SHORT, WAIT, *SHORT, *ASKED_SIX[4:], *SHORT * 2)
+    settings = POP3Settings(window=Window(commands=3, octets=1000))
+    async with ScriptedPeer(*script, *POP3_QUIT) as peer, client_for(peer, settings=settings) as client:
+        items = client.retrieve((f"u{number}" for number in range(1, 7)), batch=Batch(messages=4))
+        for _ in range(3):
+            assert await (await anext(items)).read() == b"x\r\n"
+        waiting = asyncio.create_task(items.__anext__())
+        await drain_events()
+        assert "RETR 5" not in client.transcript.render()
+        peer.go_on()
+        assert await (await waiting).read() == b"x\r\n"
+        assert await everything(items) == [b"x\r\n"] * 2
+
+
 async def test_a_run_that_is_cancelled_before_it_has_begun_cuts_the_connection() -> None:
     async with ScriptedPeer(*OPENED, *LISTED[:4], STALL) as peer:
         client = await connect(peer)
@@ -733,7 +803,7 @@ async def test_a_run_that_is_cancelled_before_it_has_begun_cuts_the_connection()
         assert not client.is_connected
         # Nobody takes it for a run over no messages.
         for _ in range(2):
-            with pytest.raises(LocalProtocolError, match="was ended by a cancellation"):
+            with pytest.raises(LocalProtocolError, match=CANCELLED):
                 await anext(items)
 
 
@@ -753,8 +823,25 @@ async def test_a_run_that_is_cancelled_between_two_sessions_is_not_over_without_
         going_on.cancel()
         with pytest.raises(asyncio.CancelledError):
             await going_on
-        with pytest.raises(LocalProtocolError, match="was ended by a cancellation"):
+        with pytest.raises(LocalProtocolError, match=CANCELLED):
             await anext(items)
+
+
+async def test_a_run_that_is_cancelled_while_a_batch_is_committed_is_not_over_without_a_word() -> None:
+    script = (*OPENED, *LISTED, *TWO_MESSAGES[:4], "C: DELE 1", "S: +OK", "C: QUIT", STALL)
+    async with ScriptedPeer(*script, guard=None) as peer:
+        client = await connect(peer)
+        items = client.retrieve([ONE, TWO], batch=Batch(messages=1))
+        (await anext(items)).delete()
+        going_on = asyncio.create_task(items.__anext__())
+        await drain_events()
+        going_on.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await going_on
+        with pytest.raises(LocalProtocolError, match=CANCELLED):
+            await anext(items)
+        assert client.last_commit is not None
+        assert client.last_commit.unknown == (ONE,)
 
 
 # Numbers
@@ -867,7 +954,7 @@ async def test_a_message_beyond_its_limit_without_end_ends_the_connection() -> N
         item = await anext(items)
         with pytest.raises(BudgetExceeded):
             await item.read()
-        with pytest.raises(ConnectionLost, match="message 1 is longer than allowed, by more than 200000 octets"):
+        with pytest.raises(ConnectionLost, match=TOO_MUCH_LEFT):
             await anext(items)
         assert not client.is_connected
         assert peer.sent < 3_000_000
@@ -882,7 +969,7 @@ async def test_a_message_beyond_its_limit_need_not_be_read_to_end_the_connection
         blocks = aiter(await anext(items))
         for _ in range(taken):
             await anext(blocks)
-        with pytest.raises(ConnectionLost, match="message 1 is longer than allowed, by more than 200000 octets"):
+        with pytest.raises(ConnectionLost, match=TOO_MUCH_LEFT):
             await anext(items)
         assert not client.is_connected
         assert peer.sent < 4_000_000
@@ -900,10 +987,49 @@ async def test_a_message_without_end_that_nobody_reads_on_ends_the_connection(ta
         for _ in range(taken):
             await anext(blocks)
         octets = item.octets
-        with pytest.raises(ConnectionLost, match="message 1 is longer than allowed, by more than 200000 octets"):
+        with pytest.raises(ConnectionLost, match=TOO_MUCH_LEFT):
             await anext(items)
         assert octets + 200_000 < item.octets < octets + 1_000_000
         assert not client.is_connected
+
+
+async def test_what_is_as_long_as_the_budget_allows_is_passed_over() -> None:
+    # Two octets more than were announced.
+    longer = ("C: RETR 1", "S: +OK", "S: firstly", "S: .", *TWO_MESSAGES[4:])
+    async with ScriptedPeer(*OPENED, *LISTED, *longer, *POP3_QUIT) as peer:
+        client = await connect(peer, settings=POP3Settings(drain=Budget(2, 5)))
+        assert [item.octets async for item in client.retrieve([ONE, TWO])] == [0, 0]
+        await client.quit()
+
+
+async def test_a_message_that_stands_still_while_it_is_passed_over_is_told() -> None:
+    clock = Clock()
+    async with ScriptedPeer(*OPENED, *LISTED, *TWO_MESSAGES[:3], STALL, guard=None) as peer:
+        client = await connect(peer)
+        items = client.retrieve([ONE, TWO])
+        await anext(items)
+        going_on = asyncio.create_task(items.__anext__())
+        await clock.advance(180)
+        with pytest.raises(DeadlineExceeded, match="message 1") as caught:
+            await going_on
+        assert caught.value.phase == "message 1"
+
+
+async def test_a_message_that_is_cut_need_not_be_found_in_the_next_session() -> None:
+    # It has no unique id by which it could be.
+    some_uids = ("C: UIDL", "S: +OK", "S: 2 u2", "S: 3 u3", "S: .", "C: UIDL 1", "S: -ERR what")
+    endless = ("C: RETR 1", "S: +OK", Endless(b"0123456789abcdef\r\n"))
+    rest = (*retrieved(1, "other"), *retrieved(2, "third"))
+    async with (
+        ScriptedPeer(*OPENED, *LISTED_OF_THREE[:8], *some_uids, *endless) as first,
+        ScriptedPeer(*OPENED, *listed_as("u2", "u3"), *rest, *POP3_QUIT) as second,
+    ):
+        client = client_of(first, second, settings=POP3Settings(drain=Budget(200_000, 5)))
+        await client.connect()
+        items = client.retrieve(await client.listing())
+        assert (await anext(items)).entry == Entry(1, None, 7)
+        assert await everything(items) == [b"other\r\n", b"third\r\n"]
+        await client.quit()
 
 
 async def test_a_message_without_end_that_nobody_reads_ends_the_run() -> None:
@@ -937,6 +1063,19 @@ async def test_more_than_all_may_be_together_ends_the_run(is_read: bool) -> None
             with pytest.raises(BudgetExceeded):
                 await anext(items)
         await client.noop()
+
+
+async def test_all_that_was_read_counts_together() -> None:
+    third = ("C: RETR 3", "S: +OK", "S: third", "S: .")
+    async with (
+        ScriptedPeer(*OPENED, *LISTED_OF_THREE, *TWO_MESSAGES, *third, *POP3_QUIT) as peer,
+        client_for(peer) as client,
+    ):
+        items = client.retrieve([ONE, TWO, THREE], total_limit=20)
+        assert [await (await anext(items)).read() for _ in range(2)] == [b"first\r\n", b"other\r\n"]
+        item = await anext(items)
+        with pytest.raises(BudgetExceeded, match="the messages of this run are longer than 20 octets"):
+            await item.read()
 
 
 async def test_a_run_tells_how_far_it_has_come() -> None:
@@ -985,17 +1124,34 @@ async def test_a_quota_that_is_used_up_ends_the_asking() -> None:
         ) as peer,
         client_for(peer) as client,
     ):
-        found = [
-            (item.entry.number, item.was_asked, item.refusal, str(item.error))
-            async for item in client.retrieve(await client.listing())
-            if item.error is None or item.error.transcript[-1] == "S: -ERR Download exceed"
-        ]
-    refusal = Response(False, b"Download exceed")
-    assert found == [
-        (1, True, None, "None"),
-        (2, True, refusal, "RETR 2 was refused: -ERR Download exceed"),
-        (3, False, refusal, "not asked for, since RETR 2 was refused: -ERR Download exceed"),
-    ]
+        one, two, three, gone = [item async for item in client.retrieve([ONE, TWO, THREE, "gone"])]
+    assert (one.was_asked, one.error) == (True, None)
+    for item, was_asked, text in [(two, True, ""), (three, False, "not asked for, since ")]:
+        assert item.was_asked is was_asked
+        assert item.refusal == Response(False, b"Download exceed")
+        assert isinstance(item.error, ResponseError)
+        assert item.error.command == "RETR 2"
+        assert str(item.error) == f"{text}RETR 2 was refused: -ERR Download exceed"
+        assert item.error.transcript[-1] == "S: -ERR Download exceed"
+    assert (gone.entry, gone.was_asked) == (Entry(0, "gone", 0), False)
+    assert isinstance(gone.error, UnknownMessage)
+
+
+async def test_what_is_not_asked_for_any_more_is_not_asked_for_in_another_session() -> None:
+    # A server that does not stand that so much is asked for at once, on top of that.
+    settings = POP3Settings(window=Window(commands=4, octets=1000))
+    async with (
+        ScriptedPeer(*LISTED_SIX, *ASKED_SIX[:4], "S: -ERR Download exceed", *SHORT, FIN) as first,
+        ScriptedPeer(
+            *OPENED, *listed_as(*(f"u{number}" for number in range(1, 7))), *retrieved(3, "x"), *retrieved(4, "x")
+        ) as second,
+    ):
+        client = client_of(first, second, settings=settings)
+        await client.connect()
+        found = await everything(client.retrieve(f"u{number}" for number in range(1, 7)))
+        refusal = "-ERR Download exceed"
+        assert found == [refusal, b"x\r\n", b"x\r\n", b"x\r\n", refusal, refusal]
+        client.abort()
 
 
 # The end of the connection

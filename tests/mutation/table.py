@@ -116,6 +116,7 @@ TESTS: Final[dict[str, tuple[str, ...]]] = {
     "aio/pool_sending": _MAILS,
     "aio/waiter": ("aio/test_waiter.py",),
     "aio/rate": ("aio/test_rate.py",),
+    "aio/deadline": ("aio/test_deadline.py",),
     # What says whether a message was deleted, and whether it is whole.
     "aio/deletion": ("aio/test_deletion.py", "aio/test_pop3_sessions.py"),
     "aio/pop3_transaction": (
@@ -135,6 +136,7 @@ TESTS: Final[dict[str, tuple[str, ...]]] = {
     "aio/preview": ("aio/test_preview.py",),
     "aio/retrieval_progress": ("aio/test_retrieval_progress.py",),
     "aio/whole_message": ("aio/test_whole_message.py",),
+    "aio/overrun": ("aio/test_overrun.py",),
     # What reads replies and writes mail.
     "_wire/lines": ("_wire/test_lines.py",),
     "_wire/dots": ("_wire/test_dots.py", "smtp/test_mail_data.py"),
