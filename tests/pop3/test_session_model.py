@@ -153,6 +153,7 @@ class POP3Session(RuleBasedStateMachine):
         except MailwireError as caught:
             error = caught
         if self.connection.state is State.CLOSED and self.report is None:
+            self.marks.forget_unsaid(self.connection.in_flight)
             self.report = self.marks.in_doubt(error)
 
     def take(self, event: object) -> None:
