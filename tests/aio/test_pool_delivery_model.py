@@ -299,6 +299,8 @@ class PoolMachine(RuleBasedStateMachine):
         is_own = attempts > 0 and outcome(receipt, error) == (
             (Delivery.ACCEPTED, None) if is_spared and fate.once else (fate.delivery, fate.error)
         )
+        if kind == "421-to-rcpt" and len(endings) >= FUTILE and receipt.recipients[0].reply is None:
+            is_own = False  # it was to move, and others have shown that to be vain: by 421 as well, it may be
         if is_own or not others:
             assert least <= attempts <= most
             self.judge(name, receipt, error, is_spared=is_spared)
