@@ -1,4 +1,5 @@
 import asyncio
+import math
 from collections.abc import Sequence
 
 import pytest
@@ -6,7 +7,7 @@ import pytest
 from mailwire import DeadlineExceeded, Timeouts
 from mailwire.aio.pace import Pace, Throughput
 from mailwire.testing.turns import drain_events
-from tests.clock import Clock
+from tests.clock import Clock, StandingClock
 
 # Such a server is given ten seconds, in each of which it must take a hundred octets.
 TIMEOUTS = Timeouts(block=30, minimum_rate=100, rate_period=10)
@@ -88,6 +89,34 @@ def test_a_period_is_over_to_the_second_and_the_error_tells_of_what(named: tuple
     with pytest.raises(DeadlineExceeded, match=told) as caught:
         rate.check(*named)
     assert caught.value.phase == phase
+
+
+def test_who_comes_to_the_rate_keeps_up() -> None:
+    rate = Throughput(TIMEOUTS, "gave")
+    rate.count(10, 1000)
+    rate.check("message", 7)
+
+
+async def test_less_than_a_second_ends_at_its_end() -> None:
+    clock = StandingClock()
+    now = asyncio.get_running_loop().time()
+    clock.jump(math.ceil(now) - now)  # to a time from which half a second is exact
+    pace = Pace(Timeouts(block=0.5), lambda: 1_000_000)
+    waiting = asyncio.create_task(pace.wait(asyncio.Event().wait))
+    await clock.advance(0.5)
+    assert waiting.done()
+    with pytest.raises(DeadlineExceeded, match=r"within 0\.5 s"):
+        await waiting
+
+
+async def test_a_period_of_less_than_a_second_is_over_at_its_end() -> None:
+    receiver = Receiver(Timeouts(block=30, minimum_rate=100, rate_period=0.5))
+    waiting = await receiver.begin()
+    receiver.left -= 1
+    await receiver.clock.advance(0.5)
+    assert waiting.done()
+    with pytest.raises(DeadlineExceeded, match="took in 1 octets"):
+        await waiting
 
 
 async def test_the_rate_is_an_average() -> None:

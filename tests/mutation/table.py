@@ -38,6 +38,11 @@ _POOL: Final = (
     "aio/test_pool_ends.py",
     "aio/test_pool_cancellation.py",
 )
+_RUNS: Final = (
+    *("aio/test_retrieval.py", "aio/test_retrieval_progress.py", "aio/test_replay.py", "aio/test_deletion.py"),
+    *("aio/test_pop3_sessions.py", "aio/test_pop3.py", "aio/test_pop3_settings.py", "aio/test_preview.py"),
+    *("aio/test_pop3_dialogue.py", "aio/test_pop3_deadlines.py", "aio/test_overrun.py"),
+)
 _MAILS: Final = (
     *(*_BULK, *_POOL, "aio/test_mailing.py", "aio/test_arguments.py"),
     *("aio/test_passage.py", "aio/test_client.py", "aio/test_authentication.py", "aio/test_cancellation.py"),
@@ -117,12 +122,15 @@ TESTS: Final[dict[str, tuple[str, ...]]] = {
     "aio/waiter": ("aio/test_waiter.py",),
     "aio/rate": ("aio/test_rate.py",),
     "aio/deadline": ("aio/test_deadline.py",),
+    "aio/pace": ("aio/test_pace.py", "aio/test_pop3_deadlines.py"),
     # What says whether a message was deleted, and whether it is whole.
     "aio/deletion": ("aio/test_deletion.py", "aio/test_pop3_sessions.py"),
     "aio/pop3_transaction": (
         *("aio/test_deletion.py", "aio/test_pop3_sessions.py", "aio/test_pop3.py"),
         *("aio/test_pop3_settings.py", "aio/test_retrieval.py"),
     ),
+    "aio/retrieval": _RUNS,
+    "aio/asking": _RUNS,
     "aio/pop3": (
         *("aio/test_pop3.py", "aio/test_preview.py", "aio/test_deletion.py", "aio/test_pop3_sessions.py"),
         *("aio/test_retrieval.py", "aio/test_retrieval_progress.py", "aio/test_pop3_settings.py"),
