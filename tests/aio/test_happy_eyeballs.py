@@ -26,8 +26,11 @@ class Network:
         self.addresses: list[tuple[str, int]] = []
         self.tried: list[tuple[str, int]] = []
         self.sockets: list[socket.socket] = []
+        self.asked: list[Any] = []
+        self.failures: list[dict[str, Any]] = []
         self.outcomes: dict[tuple[str, int], asyncio.Future[None]] = {}
         loop = asyncio.get_running_loop()
+        loop.set_exception_handler(lambda _, context: self.failures.append(context))
         monkeypatch.setattr(loop, "getaddrinfo", self._getaddrinfo)
         monkeypatch.setattr(loop, "sock_connect", self._sock_connect)
 
@@ -45,7 +48,8 @@ class Network:
     def still_open(self) -> int:
         return sum(each.fileno() >= 0 for each in self.sockets)
 
-    async def _getaddrinfo(self, host: str, port: int, **_: Any) -> list[Any]:
+    async def _getaddrinfo(self, host: str, port: int, **hints: Any) -> list[Any]:
+        self.asked.append((host, port, hints))
         return [
             (socket.AF_INET6 if ":" in address[0] else socket.AF_INET, socket.SOCK_STREAM, 6, "", address)
             for address in self.addresses
@@ -64,6 +68,7 @@ async def network(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Network]:
     await drain_events()
     for each in made.sockets:
         each.close()
+    assert made.failures == []
 
 
 @pytest.fixture
@@ -119,7 +124,43 @@ async def test_our_own_address_is_the_one_that_is_asked_for(host: str) -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         connected = await connect_tcp(host, listener.getsockname()[1], "127.0.0.2")
         with connected:
-            assert connected.getsockname()[0] == "127.0.0.2"
+            ours, port = connected.getsockname()
+            assert ours == "127.0.0.2"
+            assert port > 1023  # any that is free
+
+
+async def test_our_own_address_is_that_of_every_attempt(network: Network) -> None:
+    network.host(V4, OTHER_V4)
+    network.refuses(V4)
+    network.answers(OTHER_V4)
+    await connect_tcp("mx.example.org", 25, "127.0.0.2")
+    assert network.sockets[-1].getsockname()[0] == "127.0.0.2"
+
+
+async def test_what_is_asked_for_is_an_address_for_tcp(network: Network) -> None:
+    network.host(V4)
+    network.answers(V4)
+    await begin()
+    hints = {"type": socket.SOCK_STREAM, "proto": socket.IPPROTO_TCP}
+    assert network.asked == [("mx.example.org", 25, hints)]
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "::1", "127.0.0.1%lo"])
+async def test_an_address_is_never_asked_for(network: Network, monkeypatch: pytest.MonkeyPatch, host: str) -> None:
+    read: list[Any] = []
+    real = socket.getaddrinfo
+
+    def getaddrinfo(*named: Any, **hints: Any) -> Any:
+        read.append((named, hints))
+        return real(*named, **hints)
+
+    monkeypatch.setattr(socket, "getaddrinfo", getaddrinfo)
+    network.outcomes.clear()
+    with suppress(OSError, KeyError):  # not even a scope that an address cannot have makes a name of it
+        await connect_tcp(host, 25)
+    hints = {"type": socket.SOCK_STREAM, "proto": socket.IPPROTO_TCP, "flags": socket.AI_NUMERICHOST}
+    assert read == [((host, 25), hints)]
+    assert network.asked == []
 
 
 async def test_an_address_of_our_own_that_is_not_ours_is_told() -> None:

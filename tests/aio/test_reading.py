@@ -9,9 +9,10 @@ from typing import Any
 import pytest
 
 from mailwire import ConnectionLost, DataRefused, Delivery, LMTPClient, SMTPClient, SMTPPool, SourceFailed, send
-from mailwire.message import MessageSource
-from mailwire.testing import FIN, LISTEN, RST, STALL, Account, Hear, MailServer, ScriptedPeer, Step
-from mailwire.testing.turns import turns
+from mailwire.aio.reading import Reading
+from mailwire.message import Content, Envelope, MessageSource, Outgoing
+from mailwire.testing import FIN, LISTEN, RST, STALL, WAIT, Account, Hear, MailServer, ScriptedPeer, Step
+from mailwire.testing.turns import drain_events, turns
 from tests.aio.dialogues import QUIT, extensions
 
 ENVELOPE: dict[str, Any] = {"sender": "a@example.org", "recipients": "b@example.org"}
@@ -130,6 +131,7 @@ async def test_chunks_that_are_taken_meanwhile_change_nothing() -> None:
     assert receipt.octets == len(BLOCK) + rest
 
 
+CANCELLED = "^the message cannot be read: what its source waited for was cancelled$"
 NAME: ContextVar[str] = ContextVar("NAME")
 
 
@@ -215,7 +217,7 @@ async def test_a_cancellation_of_what_a_source_waits_for_is_none_of_its_sender(
     async with ScriptedPeer(*TEXT, LISTEN, lenient=True) as peer:
         client = SMTPClient(peer.endpoint())
         await client.connect()
-        with pytest.raises(SourceFailed, match="what its source waited for was cancelled") as caught:
+        with pytest.raises(SourceFailed, match=CANCELLED) as caught:
             await client.send(produce(), **ENVELOPE)
         assert not client.is_connected
     assert isinstance(caught.value.__cause__, asyncio.CancelledError)
@@ -254,3 +256,63 @@ async def test_a_generator_of_octets_that_was_begun_is_closed() -> None:
             await client.send(source, **ENVELOPE)
     assert closed == [True]
     assert next(source, None) is None
+
+
+async def begun(client: SMTPClient, source: MessageSource) -> Reading:
+    envelope = Envelope.of(Content(b""), "a@example.org", "b@example.org")
+    assert client._session is not None
+    return Reading(await Outgoing.prepare(source, envelope, client.extensions), client._session)
+
+
+async def test_who_waits_for_a_block_while_the_server_says_something_has_none() -> None:
+    failures: list[dict[str, Any]] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: failures.append(context))
+    source = Tap()
+    async with ScriptedPeer(*extensions("HELP"), WAIT, "S: 421 bye", LISTEN) as peer:
+        client = SMTPClient(peer.endpoint())
+        await client.connect()
+        reading = await begun(client, source)
+        for _ in range(2):
+            assert await reading.fetch() is True
+            reading.take()
+        waiting = asyncio.create_task(reading.fetch())
+        await drain_events()
+        peer.go_on()
+        assert await waiting is False
+        await reading.close()
+        assert source.is_closed
+        assert client._session is not None
+        assert client._session.reader is None
+        client.abort()
+    assert failures == []
+
+
+async def test_a_source_that_was_read_is_closed_without_a_word() -> None:
+    failures: list[dict[str, Any]] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: failures.append(context))
+
+    async def produce() -> AsyncGenerator[bytes, None]:
+        yield BLOCK
+
+    async with ScriptedPeer(*extensions("HELP"), LISTEN) as peer:
+        client = SMTPClient(peer.endpoint())
+        await client.connect()
+        reading = await begun(client, produce())
+        assert await reading.fetch() is True
+        reading.take()
+        assert await reading.fetch() is True
+        assert reading.block is None
+        await reading.close()
+        client.abort()
+    assert failures == []
+
+
+async def test_a_message_in_memory_leaves_once_though_somebody_is_told_of_it() -> None:
+    told: list[tuple[int, int | None]] = []
+    message = b"Subject: x\r\n\r\nhello\r\n"
+    async with MailServer([Account("b", "", ("b@example.org",))]) as server:
+        endpoint = f"smtp://127.0.0.1:{server.smtp_port}"
+        async with SMTPClient(endpoint) as client:
+            await client.send(message, **ENVELOPE, progress=lambda *how_far: told.append(how_far))
+        assert [each.content for each in server.messages("b")] == [message]
+    assert told == [(len(message), len(message))]

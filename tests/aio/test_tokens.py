@@ -95,6 +95,19 @@ async def test_with_the_last_who_gives_up_the_provider_is_stopped() -> None:
     assert (await provide_token(credentials, None, 5)).token == "token-2"
 
 
+async def test_who_asks_when_the_last_has_just_given_up_asks_anew() -> None:
+    provider = Provider()
+    credentials = OAuthToken("bob", provider)
+    first = asyncio.create_task(provide_token(credentials, None, 5))
+    await drain_events()
+    first.cancel()
+    second = asyncio.create_task(provide_token(credentials, None, 5))
+    await drain_events()
+    assert first.cancelled()
+    provider.open.set()
+    assert (await second).token == "token-2"
+
+
 async def test_a_provider_that_takes_too_long_ends_at_the_deadline() -> None:
     provider = Provider()
     with pytest.raises(DeadlineExceeded, match=r"no access token came within 0\.01 s") as caught:

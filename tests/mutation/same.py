@@ -57,6 +57,10 @@ _KEY: Final = "a key of so many octets is as good"
 _BLANK: Final = "that a message begins with a blank line was seen before"
 _HASH: Final = "both are as long as what the hash gives"
 _UNQUOTED: Final = "no letter is ever quoted in a URL"
+_UNFOUND: Final = "what is not found has its error; the question is the type checker's"
+_PROVIDED: Final = "the token that is provided takes its place"
+_TASK: Final = "whoever takes a turn is a task; the question is the type checker's"
+_UNAWAITED: Final = "once it is closed, nobody waits for the block that was asked for"
 _NO_TEXT: Final = "what the credentials do not have, holds no line end, whatever stands for it"
 
 SAME: Final[dict[tuple[str, str], str]] = {
@@ -119,13 +123,12 @@ SAME: Final[dict[tuple[str, str], str]] = {
     ("aio/asking", "__init__: self._is_between = True"): _NOT_READ,
     ("aio/asking", "self._cut: ConnectionLost | None = ''"): "it is no more the loss that there was than None",
     ("aio/asking", "__init__: self._is_one_by_one = None"): _FALSE,
-    ("aio/asking", "_read_block: item._has_ended = None"): _FALSE,
+    ("aio/asking", "_read_block: item._has_ended = False => item._has_ended = None"): _FALSE,
     ("aio/asking", "_go_on: self._is_between = None"): _FALSE,
     ("aio/asking", "_take_answer: item._is_asked_again = None"): _FALSE,
-    (
-        "aio/asking",
-        "raise item.error or AssertionError(",
-    ): "what is not found has its error; the question is the type checker's",
+    ("aio/asking", "raise item.error or AssertionError(None)"): _UNFOUND,
+    ("aio/asking", "raise item.error or AssertionError('XX"): _UNFOUND,
+    ("aio/asking", "raise item.error or AssertionError('WHAT"): _UNFOUND,
     ("aio/retrieval", "self._is_used = False => self._is_used = None"): _FALSE,
     ("aio/retrieval", "__init__: self._is_open = None"): _FALSE,
     ("aio/retrieval", "__init__: self._is_over = None"): _FALSE,
@@ -140,6 +143,20 @@ SAME: Final[dict[tuple[str, str], str]] = {
     ("aio/retrieval", "dialogue is not None"): _SLOWER,
     ("aio/retrieval", "_poll_whole: message = None"): _SLOWER,
     ("aio/retrieval", "uid=entry.uid or 'XXXX'"): "what shares a unique id has one; the question is the type checker's",
+    ("aio/tokens", "self._answer = replace(credentials, token=None)"): _PROVIDED,
+    ("aio/tokens", "self._answer = replace(credentials)"): _PROVIDED,
+    ("aio/tokens", "self._answer = replace(credentials, token='XXXX')"): _PROVIDED,
+    ("aio/turn", "__init__: self._cancelled = None"): _NOT_READ,
+    ("aio/turn", "__init__: self._cancelled = 1"): _NOT_READ,
+    ("aio/turn", "if task or True else 0"): _TASK,
+    ("aio/turn", "if task else 1"): _TASK,
+    ("aio/happy_eyeballs", "await _resolve(local_address, None)"): "no port is port 0",
+    ("aio/happy_eyeballs", "_DELAY if infos or True else None"): _NUDGED,
+    (
+        "aio/unix_socket",
+        "socket.socket(socket.SOCK_STREAM)",
+    ): "Linux and others have the same number for it and AF_UNIX",
+    ("aio/unix_socket", "socket.socket(socket.AF_UNIX)"): "a socket is a stream by default",
     ("aio/pop3", "uid=shared.uid or 'XXXX'"): "what shares a unique id has one; the question is the type checker's",
     ("aio/preview", "self._tail = seam[-3:]"): _CONTEXT,
     ("aio/preview", "min(ends, default=1)"): "where the body begins, is not asked before it does",

@@ -58,7 +58,7 @@ async def connect_tcp(host: str, port: int, local_address: str | None = None) ->
             # What is connected by now, is connected for nobody.
             task.add_done_callback(_close_result)
             task.cancel()
-    raise failures[0] if len(failures) == 1 else OSError("; ".join(str(failure) for failure in failures))
+    raise OSError("; ".join(str(failure) for failure in failures))
 
 
 async def _resolve(host: str, port: int) -> Sequence[_Info]:
