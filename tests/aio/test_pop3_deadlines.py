@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from mailwire import DeadlineExceeded, POP3Settings, Timeouts
+from mailwire.pop3 import Dele
 from mailwire.testing import LISTEN, STALL, WAIT, ScriptedPeer, Step
 from mailwire.testing.turns import drain_events
 from tests.aio.dialogues import (
@@ -112,7 +113,12 @@ async def test_a_listing_may_take_any_time_while_it_keeps_the_pace() -> None:
     # 512 octets a second, that is 30,720 in each minute.
     lines = [b"".join(b"%d 123456\r\n" % number for number in range(begin, begin + 2500)) for begin in (1, 2501, 5001)]
     assert all(len(piece) > 30_720 for piece in lines)
-    for pieces, comes in ((lines, True), ((lines[0], b"2501 1\r\n"), False), ((lines[0], b""), False)):
+    for pieces, comes in (
+        (lines, True),
+        ((lines[0], b"2501 1\r\n"), False),
+        ((lines[0], lines[1][:20_000]), False),
+        ((lines[0], b""), False),
+    ):
         clock = Clock()
         drops: list[Step] = [step for piece in pieces for step in (piece, WAIT)]
         last = (b".\r\n", *POP3_QUIT) if comes else (LISTEN,)
@@ -144,6 +150,73 @@ async def test_where_no_pace_is_asked_for_a_listing_must_not_stand_still() -> No
             assert not listing.done()
             peer.go_on()
         assert len(await listing) == 3
+        await client.quit()
+
+
+async def test_a_single_octet_of_a_listing_is_progress() -> None:
+    clock = Clock()
+    async with ScriptedPeer(*OPENED, "C: LIST", "S: +OK", b"1", WAIT, b" 7\r\n.\r\n", *POP3_QUIT, guard=None) as peer:
+        client = await connect(peer, settings=POP3Settings(keep_alive=None), timeouts=Timeouts(minimum_rate=None))
+        listing = asyncio.create_task(client.list())
+        await clock.advance(60)
+        assert not listing.done()
+        peer.go_on()
+        assert len(await listing) == 1
+        await client.quit()
+
+
+async def test_a_mark_by_hand_has_the_time_of_any_command() -> None:
+    clock = Clock()
+    async with ScriptedPeer(*OPENED, "C: DELE 1", STALL, guard=None) as peer:
+        client = await connect(peer, settings=POP3Settings(keep_alive=None))
+        marking = asyncio.create_task(client.execute(Dele(1)))
+        await clock.advance(59)
+        assert not marking.done()
+        await clock.advance(1)
+        with pytest.raises(DeadlineExceeded, match="DELE 1"):
+            await marking
+
+
+async def test_a_mark_that_a_run_has_left_has_the_time_of_any_command() -> None:
+    clock = Clock()
+    async with ScriptedPeer(*OPENED, *LISTED, *TWO_MESSAGES[:4], "C: DELE 1", STALL, guard=None) as peer:
+        client = await connect(peer, settings=POP3Settings(keep_alive=None))
+        items = client.retrieve([ONE, TWO])
+        item = await anext(items)
+        await item.read()
+        item.delete()
+        await items.aclose()
+        asking = asyncio.create_task(client.noop())
+        await clock.advance(59)
+        assert not asking.done()
+        await clock.advance(1)
+        assert asking.done()
+        with pytest.raises(DeadlineExceeded) as caught:
+            await asking
+        assert caught.value.phase == "the answer to DELE 1"
+
+
+async def test_what_was_waited_for_a_message_that_was_broken_off_is_none_of_the_next_one() -> None:
+    clock = Clock()
+    script = (
+        *(*OPENED, *LISTED, "C: RETR 1", "S: +OK", b"x\r\n", WAIT, b"y\r\n.\r\n"),
+        *("C: RETR 2", "S: +OK", WAIT, "S: other", "S: .", *POP3_QUIT),
+    )
+    async with ScriptedPeer(*script, guard=None) as peer:
+        timeouts = Timeouts(minimum_rate=100, rate_period=50)
+        client = await connect(peer, settings=POP3Settings(keep_alive=None), timeouts=timeouts)
+        items = client.retrieve([ONE])
+        blocks = aiter(await anext(items))
+        await anext(blocks)
+        waiting = asyncio.ensure_future(anext(blocks))
+        await clock.advance(49)
+        peer.go_on()
+        assert await waiting == b"y\r\n"
+        await items.aclose()
+        reading = asyncio.create_task((await anext(client.retrieve([TWO]))).read())
+        await clock.advance(2)
+        peer.go_on()
+        assert await reading == b"other\r\n"
         await client.quit()
 
 

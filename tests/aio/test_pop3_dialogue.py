@@ -1,6 +1,7 @@
 """NOOP while nobody asks for anything."""
 
 import asyncio
+import math
 
 import pytest
 
@@ -8,9 +9,19 @@ from mailwire import ConnectionLost, DeadlineExceeded, POP3Settings, RemoteProto
 from mailwire.pop3 import Stat, Window
 from mailwire.testing import FIN, LISTEN, STALL, WAIT, ScriptedPeer, Step
 from mailwire.testing.turns import drain_events
-from tests.aio.dialogues import LISTED, LISTED_TOGETHER, OPENED, PIPELINED, POP3_QUIT, TWO_MESSAGES
+from tests.aio.dialogues import (
+    LISTED,
+    LISTED_TOGETHER,
+    LOGIN,
+    OPENED,
+    PIPELINED,
+    POP3_QUIT,
+    TWO_MESSAGES,
+    announced,
+    capabilities,
+)
 from tests.aio.pop3_clients import ONE, THREE, TWO, client_for, connect
-from tests.clock import Clock
+from tests.clock import Clock, StandingClock
 
 NOOP: tuple[Step, ...] = ("C: NOOP", "S: +OK still here")
 
@@ -85,6 +96,46 @@ async def test_the_answer_to_noop_is_taken_for_no_other() -> None:
         await client.quit()
 
 
+async def test_noop_is_said_when_the_time_has_come_to_the_tick() -> None:
+    clock = StandingClock()
+    now = asyncio.get_running_loop().time()
+    clock.jump(math.ceil(now) - now)  # to a time from which seconds are exact
+    async with ScriptedPeer(*OPENED, *NOOP, *POP3_QUIT, guard=None) as peer:
+        client = await connect(peer)
+        await clock.advance(30)
+        assert peer.commands[-1] == "NOOP"
+        await client.quit()
+
+
+async def test_behind_an_answer_that_was_late_noop_is_said_before_long() -> None:
+    clock = Clock()
+    async with ScriptedPeer(*OPENED, NOOP[0], WAIT, NOOP[1], *NOOP, *POP3_QUIT, guard=None) as peer:
+        client = await connect(peer)
+        await clock.advance(30)
+        await clock.advance(30)
+        assert peer.commands[-2:] != ["NOOP", "NOOP"]
+        peer.go_on()
+        await clock.advance(1)
+        assert peer.commands[-2:] == ["NOOP", "NOOP"]
+        await client.quit()
+
+
+async def test_an_answer_to_noop_that_does_not_come_is_waited_for_as_long_as_any() -> None:
+    clock = Clock()
+    async with ScriptedPeer(*OPENED, "C: NOOP", STALL, guard=None) as peer:
+        client = await connect(peer)
+        await clock.advance(30)
+        asking = asyncio.create_task(client.stat())
+        await clock.advance(59)
+        assert not asking.done()
+        await clock.advance(1)
+        assert asking.done()
+        with pytest.raises(DeadlineExceeded) as caught:
+            await asking
+        assert caught.value.phase == "the answer to NOOP"
+        assert not client.is_connected
+
+
 async def test_a_slow_consumer_keeps_the_session_between_two_messages() -> None:
     clock = Clock()
     async with ScriptedPeer(
@@ -126,12 +177,25 @@ async def test_nothing_is_said_where_no_maildrop_is_open() -> None:
     assert "NOOP" not in peer.commands
 
 
-async def test_a_message_that_nobody_reads_holds_noop_back_no_longer_than_to_its_end() -> None:
+@pytest.mark.parametrize(
+    ("opened", "settings"),
+    [
+        (OPENED, POP3Settings()),
+        (
+            (*capabilities("PIPELINING", "UIDL"), *LOGIN, *announced("PIPELINING", "UIDL")),
+            POP3Settings(window=Window(commands=1, octets=1000)),
+        ),
+    ],
+    ids=["without PIPELINING", "in a window of one command"],
+)
+async def test_a_message_that_nobody_reads_holds_noop_back_no_longer_than_to_its_end(
+    opened: tuple[Step, ...], settings: POP3Settings
+) -> None:
     clock = Clock()
     async with ScriptedPeer(
-        *OPENED, *LISTED, *TWO_MESSAGES[:4], *NOOP, *TWO_MESSAGES[4:], *POP3_QUIT, guard=None
+        *opened, *LISTED, *TWO_MESSAGES[:4], *NOOP, *TWO_MESSAGES[4:], *POP3_QUIT, guard=None
     ) as peer:
-        client = await connect(peer)
+        client = await connect(peer, settings=settings)
         async for item in client.retrieve([ONE, TWO]):
             if item.entry == ONE:
                 await clock.advance(45)

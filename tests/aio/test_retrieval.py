@@ -149,7 +149,9 @@ async def test_a_server_that_leaves_between_two_messages_is_lost(end: tuple[Step
         assert await (await anext(items)).read() == b"first\r\n"
         peer.go_on()
         await drain_events()
-        with pytest.raises(ConnectionLost):
+        with pytest.raises(
+            ConnectionLost, match=r"^the server left between two commands: (-ERR idle for too long|without a word)$"
+        ):
             await anext(items)
         assert not client.is_connected
 
@@ -506,6 +508,67 @@ async def test_a_rest_that_does_not_come_in_time_ends_the_connection() -> None:
         with pytest.raises(ConnectionLost, match="within 2 s: the rest of a retrieval that was broken off"):
             await asking
         assert not client.is_connected
+
+
+@pytest.mark.parametrize(
+    ("sizes", "came", "budget", "is_read"), [((7, 7), 10, 6, False), ((7, 7), 10, 7, True), ((9, 3), 9, 5, True)]
+)
+async def test_what_has_come_of_a_message_is_none_of_what_is_left_of_another(
+    sizes: tuple[int, int], came: int, budget: int, is_read: bool
+) -> None:
+    # It may be longer than was announced.
+    listed = (
+        *("C: STAT", "C: LIST", "C: UIDL", "S: +OK 2 14", "S: +OK", f"S: 1 {sizes[0]}", f"S: 2 {sizes[1]}", "S: ."),
+        *("S: +OK", "S: 1 u1", "S: 2 u2", "S: ."),
+    )
+    first = (b"x" * came, WAIT, b"\r\n.\r\n")
+    script = (*PIPELINED, *listed, "C: RETR 1", "C: RETR 2", "S: +OK", *first, "S: +OK", "S: y", "S: .")
+    async with ScriptedPeer(*script, "C: NOOP", "S: +OK", *POP3_QUIT, lenient=not is_read) as peer:
+        client = await connect(peer, settings=POP3Settings(drain=Budget(budget, 5)))
+        items = client.retrieve(["u1", "u2"])
+        assert await anext(aiter(await anext(items))) == b"x" * came
+        await items.aclose()
+        peer.go_on()
+        if is_read:
+            await client.noop()
+            await client.quit()
+        else:
+            with pytest.raises(ConnectionLost, match=f"has left is more than {budget} octets"):
+                await client.noop()
+
+
+async def test_a_mark_among_what_is_left_is_told_of() -> None:
+    settings = POP3Settings(window=Window(commands=4, octets=1000))
+    answers = (*SHORT, "C: DELE 1", *SHORT, "C: RETR 5", *SHORT, *SHORT, "S: -ERR no", *SHORT)
+    async with ScriptedPeer(*LISTED_SIX, *ASKED_SIX[:4], *answers, *POP3_QUIT) as peer:
+        client = await connect(peer, settings=settings)
+        items = client.retrieve(f"u{number}" for number in range(1, 7))
+        (await anext(items)).delete()
+        await anext(items)
+        await anext(items)
+        await items.aclose()
+        report = await client.commit()
+        assert report.committed == ()
+        assert report.refused == {ONE: Response(False, b"no")}
+
+
+async def test_what_is_to_be_said_leaves_whatever_has_come_and_is_answered() -> None:
+    asked = ("C: RETR 1", "C: RETR 2", "C: RETR 3", *SHORT, WAIT, *SHORT, *SHORT)
+    async with ScriptedPeer(*PIPELINED, *LISTED_TOGETHER, *asked, "C: DELE 1", "S: -ERR no", *POP3_QUIT) as peer:
+        client = await connect(peer)
+        items = client.retrieve([ONE, TWO, THREE])
+        item = await anext(items)
+        assert await item.read() == b"x\r\n"
+        peer.go_on()
+        await drain_events()
+        item.delete()
+        await anext(items)
+        await drain_events()
+        assert peer.commands[-1] == "DELE 1"
+        assert await everything(items) == [b"x\r\n"]
+        report = await client.commit()
+        assert report.committed == ()
+        assert report.refused == {ONE: Response(False, b"no")}
 
 
 async def test_quitting_reads_what_is_left_too() -> None:

@@ -61,6 +61,7 @@ _UNFOUND: Final = "what is not found has its error; the question is the type che
 _PROVIDED: Final = "the token that is provided takes its place"
 _TASK: Final = "whoever takes a turn is a task; the question is the type checker's"
 _UNAWAITED: Final = "once it is closed, nobody waits for the block that was asked for"
+_TOO_EARLY: Final = "an alarm that goes off too early, is set for what is left"
 _NO_TEXT: Final = "what the credentials do not have, holds no line end, whatever stands for it"
 
 SAME: Final[dict[tuple[str, str], str]] = {
@@ -157,6 +158,17 @@ SAME: Final[dict[tuple[str, str], str]] = {
         "socket.socket(socket.SOCK_STREAM)",
     ): "Linux and others have the same number for it and AF_UNIX",
     ("aio/unix_socket", "socket.socket(socket.AF_UNIX)"): "a socket is a stream by default",
+    ("aio/reading", "__init__: self.block = None"): _BLOCKS,
+    ("aio/reading", "self._is_at_hand = None"): _SLOWER,
+    ("aio/reading", "__init__: self._is_closed = None"): _FALSE,
+    (
+        "aio/reading",
+        "fetch: self._is_over = None",
+    ): "behind its end there is no more of it, however often it is asked for",
+    ("aio/reading", "close: self._is_closed = None"): _UNAWAITED,
+    ("aio/reading", "close: self._is_closed = False"): _UNAWAITED,
+    ("aio/reading", "if error is None and self._is_closed:"): _UNAWAITED,
+    ("aio/pool_opening", "self.is_aborted: bool = None"): _FALSE,
     ("aio/pop3", "uid=shared.uid or 'XXXX'"): "what shares a unique id has one; the question is the type checker's",
     ("aio/preview", "self._tail = seam[-3:]"): _CONTEXT,
     ("aio/preview", "min(ends, default=1)"): "where the body begins, is not asked before it does",

@@ -130,10 +130,7 @@ class Dialogue:
     def poll_message(self, limit: int) -> bytes | None:
         """Return the message that is being given, if it has come whole already, is no longer than `limit` octets on the
         wire, and was not begun to be read; else None: it comes in blocks."""
-        message = self.connection.take_message(limit)
-        if message is not None:
-            self._rate.begin()
-        return message
+        return self.connection.take_message(limit)
 
     async def ask(self, command: Command[object], *, is_farewell: bool = False) -> Response:
         """Send `command` and return its response. Raises ResponseError for -ERR."""
@@ -211,12 +208,17 @@ class Dialogue:
             raise self._end
         if self.is_left:
             self.is_left = False  # there is no second try
+            self._rate.begin()  # of the message that was being read nothing more is
             await self._drain_rest()
             while self.owes_answer:  # to the marks that it wanted
                 awaited = self.connection.awaited
                 self._note(await self.session.next_event(self._timeouts.response, "the answer to", awaited))
         while self._noops:
-            self._note(await self.session.next_event(self._timeouts.response, "the answer to", self._noops[0]))
+            try:
+                self._note(await self.session.next_event(self._timeouts.response, "the answer to", self._noops[0]))
+            except DeadlineExceeded:
+                self.is_over = True
+                raise
 
     def expect_silence(self) -> None:
         """Make sure that nothing has come but answers to NOOPs of our own, and of what a retrieval has left.
