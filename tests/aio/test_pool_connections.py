@@ -1,6 +1,7 @@
 """Who is given which connection, where none is ever connected: the queue, the rate and the end, to the single turn."""
 
 import asyncio
+import math
 from typing import Any
 
 import pytest
@@ -8,8 +9,10 @@ import pytest
 from mailwire import LocalProtocolError, SMTPClient
 from mailwire.aio.pool_connections import PoolConnections, PooledConnection
 from mailwire.aio.rate import Rate
+from mailwire.testing import MailServer
 from mailwire.testing.turns import turns
-from tests.clock import Clock
+from tests.aio.pools import ACCOUNTS, endpoint_of
+from tests.clock import Clock, StandingClock
 
 
 def make_client() -> SMTPClient:
@@ -117,3 +120,95 @@ async def test_a_cancellation_may_come_behind_the_end() -> None:
     assert waiting.cancelled()
     pool.give_back(first)
     assert (len(pool.used), pool.waiting) == (0, 0)
+
+
+def test_a_connection_is_too_old_to_the_tick() -> None:
+    connection = PooledConnection(make_client())
+    assert not connection.is_spent
+    assert not connection.is_expired(1000)
+    connection.expires = 10
+    assert not connection.is_expired(9)
+    assert connection.is_expired(10)
+    connection.expires, connection.idle_until = 30, 20
+    assert not connection.is_expired(19)
+    assert connection.is_expired(20)
+
+
+async def test_nobody_overtakes_those_who_wait_for_a_token_that_has_just_come() -> None:
+    clock = Clock()
+    pool = connections(max_connections=2, rate=Rate(0.1, 1))
+    first = taken(pool)
+    waiting = asyncio.create_task(pool.take())
+    await turns(1)
+    clock.jump(10)
+    assert pool.take_at_once() is None
+    for connection in (first, await waiting):
+        pool.give_back(connection)
+
+
+async def test_a_token_is_there_to_the_tick() -> None:
+    clock = StandingClock()
+    now = asyncio.get_running_loop().time()
+    clock.jump(math.ceil(now) - now)  # to a time from which seconds are exact
+    pool = connections(rate=Rate(0.1, 1))
+    pool.give_back(taken(pool))
+    clock.jump(10)
+    pool.give_back(taken(pool))
+
+
+async def test_who_gives_up_does_not_wait_any_more() -> None:
+    pool = connections()
+    first = taken(pool)
+    waiting = asyncio.create_task(pool.take())
+    await turns(1)
+    assert pool.waiting == 1
+    waiting.cancel()
+    await asyncio.wait([waiting])
+    assert pool.waiting == 0
+    pool.give_back(first)
+
+
+async def test_the_end_is_told_in_the_order_in_which_they_came() -> None:
+    pool = connections()
+    taken(pool)
+    order: list[str] = []
+
+    async def take(name: str) -> None:
+        with pytest.raises(LocalProtocolError):
+            await pool.take()
+        order.append(name)
+
+    tasks = [asyncio.create_task(take(name)) for name in "abc"]
+    await turns(1)
+    pool.abort(lambda: LocalProtocolError("over"))
+    await asyncio.gather(*tasks)
+    assert order == ["a", "b", "c"]
+
+
+async def test_what_is_given_back_at_the_end_takes_its_leave() -> None:
+    async with MailServer(ACCOUNTS) as server:
+        pool = PoolConnections(lambda: SMTPClient(endpoint_of(server)), max_connections=1, max_idle=None, rate=None)
+        connection = taken(pool)
+        await connection.client.connect()
+        pool.wind_up()
+        pool.give_back(connection)
+        assert (pool.idle, pool.leaving) == (0, 1)
+        await pool.settled()
+        assert not connection.client.is_connected
+
+
+async def test_a_server_that_wants_no_more_is_asked_again_after_a_minute_to_the_tick() -> None:
+    clock = StandingClock()
+    now = asyncio.get_running_loop().time()
+    clock.jump(math.ceil(now) - now)  # to a time from which seconds are exact
+    async with MailServer(ACCOUNTS) as server:
+        pool = PoolConnections(lambda: SMTPClient(endpoint_of(server)), max_connections=3, max_idle=None, rate=None)
+        connection = taken(pool)
+        await connection.client.connect()
+        assert pool.want_fewer()
+        assert pool.take_at_once() is None
+        clock.jump(59)
+        assert pool.take_at_once() is None
+        clock.jump(1)
+        assert pool.take_at_once() is not None
+        await connection.client.quit()

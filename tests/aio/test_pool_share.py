@@ -1,9 +1,16 @@
 """The part of one connection in a run over many messages."""
 
+import asyncio
+from email.message import EmailMessage
+
+import pytest
+
 from mailwire import SMTPClient, SMTPPool
 from mailwire.aio.consignment import Consignment
+from mailwire.aio.pool_connections import PoolConnections, PooledConnection
 from mailwire.aio.pool_share import PoolShare
 from mailwire.testing import MailServer
+from mailwire.testing.turns import turns
 from tests.aio.pools import ACCOUNTS, ENVELOPE, endpoint_of, numbered
 
 
@@ -45,3 +52,87 @@ async def test_nothing_is_waited_for_where_nothing_more_will_come() -> None:
     whole = consignment(1)
     assert whole.take() is not None
     await whole.wait()
+
+
+class Client(SMTPClient):
+    """One that is not connected, and has had a mail before."""
+
+    transactions = 1
+
+
+class Share:
+    """The share of such a client in a run over thirty mails."""
+
+    def __init__(self) -> None:
+        self.whole = Consignment(map(numbered, range(30)), ENVELOPE, order="completion", look_ahead=40)
+        first = self.whole.take()
+        assert first is not None
+        self.connections = PoolConnections(self._client, max_connections=1, max_idle=None, rate=None)
+        self.share = PoolShare(self.whole, first, self.connections, lambda: None)
+        connection = self.connections.take_at_once()
+        assert connection is not None
+        self.connection: PooledConnection = connection
+
+    def _client(self) -> SMTPClient:
+        return Client("smtp://localhost")
+
+    def taken(self) -> int:
+        """Take what is to be had, and return how many mails that is."""
+        return sum(1 for _ in iter(self.share.take, None))
+
+
+async def test_before_there_is_a_connection_the_first_mail_alone_can_be_taken() -> None:
+    share = Share()
+    assert share.taken() == 1
+    share.share.begin(share.connection, is_rated=False)
+    assert share.taken() == 29
+
+
+@pytest.mark.parametrize(
+    ("limit", "is_rated", "count"), [(None, False, 30), (4, False, 3), (4, True, 1), (None, True, 1)]
+)
+async def test_no_more_is_taken_than_the_connection_may_have(limit: int | None, is_rated: bool, count: int) -> None:
+    share = Share()
+    share.connection.max_transactions = limit
+    share.share.begin(share.connection, is_rated=is_rated)
+    assert share.taken() == count
+
+
+async def test_sixteen_are_taken_where_others_wait() -> None:
+    share = Share()
+    waiting = asyncio.create_task(share.connections.take())
+    await turns(1)
+    share.share.begin(share.connection, is_rated=False)
+    assert share.taken() == 16
+    waiting.cancel()
+    await asyncio.wait([waiting])
+    assert share.taken() == 14
+
+
+async def test_over_a_connection_that_is_too_old_the_first_mail_goes_and_no_other() -> None:
+    share = Share()
+    share.connection.expires = 0.0
+    share.share.begin(share.connection, is_rated=False)
+    assert share.taken() == 1
+
+
+async def test_what_goes_back_because_its_connection_broke_is_counted() -> None:
+    share = Share()
+    share.share.begin(share.connection, is_rated=False)
+    items = [share.share.take() for _ in range(3)]
+    for tries, item in enumerate(items):
+        assert item is not None
+        item.tries = tries
+        share.share.put_back(item)
+    assert share.share.retried == 2
+
+
+async def test_the_recipients_of_a_mail_are_read_for_the_run() -> None:
+    share = Share()
+    item = share.share.take()
+    assert item is not None
+    item.message = EmailMessage()
+    item.message["To"] = "c@example.org"
+    await share.share.read(item)
+    assert item.sending is share.share.make_sending(item)
+    assert [str(each) for each in item.sending.mailing.envelope.recipients] == ["c@example.org"]

@@ -62,6 +62,7 @@ _PROVIDED: Final = "the token that is provided takes its place"
 _TASK: Final = "whoever takes a turn is a task; the question is the type checker's"
 _UNAWAITED: Final = "once it is closed, nobody waits for the block that was asked for"
 _TOO_EARLY: Final = "an alarm that goes off too early, is set for what is left"
+_FIRST_ALONE: Final = "before there is a connection, the first mail is all that there is room for"
 _NO_TEXT: Final = "what the credentials do not have, holds no line end, whatever stands for it"
 
 SAME: Final[dict[tuple[str, str], str]] = {
@@ -168,7 +169,23 @@ SAME: Final[dict[tuple[str, str], str]] = {
     ("aio/reading", "close: self._is_closed = None"): _UNAWAITED,
     ("aio/reading", "close: self._is_closed = False"): _UNAWAITED,
     ("aio/reading", "if error is None and self._is_closed:"): _UNAWAITED,
+    ("aio/pop3_dialogue", "__init__: self.is_over = None"): _FALSE,
+    ("aio/pop3_dialogue", "__init__: self.is_left: bool = None"): _FALSE,
+    ("aio/pop3_dialogue", "__init__: self._is_awaited = None"): _NOT_READ,
+    ("aio/pop3_dialogue", "__init__: self._is_awaited = True"): _NOT_READ,
+    ("aio/pop3_dialogue", "__init__: self._said_at = None"): _NOT_READ,
+    ("aio/pop3_dialogue", "__init__: self._said_at = 1.0"): _NOT_READ,
+    ("aio/pop3_dialogue", "poll_response: event = None"): _SLOWER,
+    ("aio/pop3_dialogue", "if self.connection.is_all_sent and False else None"): _SLOWER,
     ("aio/pool_opening", "self.is_aborted: bool = None"): _FALSE,
+    ("aio/pop3_dialogue", "settle: self.is_left = None"): _FALSE,
+    ("aio/pop3_dialogue", "_drain_rest: event = await self.session.next_event(None, None)"): _UNLIMITED,
+    ("aio/pop3_dialogue", "_drain_rest: event = await self.session.next_event(None, 'XXXX')"): _UNLIMITED,
+    ("aio/pop3_dialogue", "(seconds or 1)"): _UNLIMITED,
+    ("aio/pop3_dialogue", "if is_said and False else"): _TOO_EARLY,
+    ("aio/pop3_dialogue", "_say_noop: return True => return False"): _TOO_EARLY,
+    ("aio/pop3_dialogue", "_next_event: self._is_awaited = False => self._is_awaited = None"): _FALSE,
+    ("aio/pop3_dialogue", "'pipelining' in (self.connection.capabilities"): _CASE,
     ("aio/pop3", "uid=shared.uid or 'XXXX'"): "what shares a unique id has one; the question is the type checker's",
     ("aio/preview", "self._tail = seam[-3:]"): _CONTEXT,
     ("aio/preview", "min(ends, default=1)"): "where the body begins, is not asked before it does",

@@ -136,6 +136,10 @@ TESTS: Final[dict[str, tuple[str, ...]]] = {
         *("aio/test_deletion.py", "aio/test_pop3_sessions.py", "aio/test_pop3.py"),
         *("aio/test_pop3_settings.py", "aio/test_retrieval.py"),
     ),
+    "aio/pop3_dialogue": (
+        *("aio/test_pop3_dialogue.py", "aio/test_pop3_deadlines.py", "aio/test_retrieval.py", "aio/test_deletion.py"),
+        *("aio/test_pop3_sessions.py", "aio/test_pop3.py"),
+    ),
     "aio/retrieval": _RUNS,
     "aio/asking": _RUNS,
     "aio/pop3": (
