@@ -30,8 +30,8 @@ all, None if that is not known. What it raises breaks the sending off."""
 class Mailing:
     """One mail to be sent, as `SMTPClient.send` describes it; made once, it serves for every attempt.
 
-    last_receipt: what is known about the last attempt of an `SMTPPool` to send it, also where that was cancelled; None
-        if there was none, or it never got as far as to begin.
+    last_receipt: what is known about the last attempt of a `send` to send it, also where that was cancelled; None if
+        there was none, or it never got as far as to begin.
 
     Raises InvalidMessage for an envelope that is none, ValueError for wishes that make no sense.
     """
@@ -61,8 +61,7 @@ class Mailing:
         self.on_refused: OnRefused = on_refused
         self.use_chunking = use_chunking
         self.progress = progress
-
-    last_receipt: Receipt | None = None
+        self.last_receipt: Receipt | None = None
 
     @classmethod
     def of(cls, message: "MessageSource | Mailing", **settings: Any) -> "Mailing":
@@ -85,6 +84,7 @@ class Mailing:
         another.on_refused = self.on_refused
         another.use_chunking = self.use_chunking
         another.progress = self.progress
+        another.last_receipt = None
         return another
 
     async def check(self) -> None:

@@ -320,7 +320,7 @@ class SMTPPool:
         if client.is_connected:
             self._reused += 1
             try:
-                return await _send_by(client, mailing)
+                return await client.send(mailing)
             except (ConnectionLost, SenderRefused) as error:
                 if is_second or self._opening.is_aborted or not _is_untouched(mailing, error):
                     raise
@@ -334,20 +334,12 @@ class SMTPPool:
             if is_second or not self._connections.want_fewer():
                 raise
             raise _NotWanted from error
-        return await _send_by(client, mailing)
+        return await client.send(mailing)
 
 
 class _NotWanted(Exception):
     # The server wants no more connections than there are.
     pass
-
-
-async def _send_by(client: SMTPClient, mailing: Mailing) -> Receipt:
-    client.last_receipt = None
-    try:
-        return await client.send(mailing)
-    finally:
-        mailing.last_receipt = client.last_receipt
 
 
 def _is_untouched(mailing: Mailing, error: ConnectionLost | SenderRefused) -> bool:

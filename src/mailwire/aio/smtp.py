@@ -66,7 +66,7 @@ class SMTPClient(Client[Event]):
     def __init__(self, endpoint: Endpoint | str, *, transcript: Transcript | None = None) -> None:
         super().__init__(endpoint, self._protocol, transcript)
         self.last_receipt: Receipt | None = None
-        """What is known about the last mail that was begun, also where its `send` was cancelled."""
+        """What is known about the mail of the last `send`, also where that was cancelled; None if it was not begun."""
         self._connection = self._new_machine()
         self._dialogue: Dialogue | None = None  # with the server that we are connected to, or were
         self._hangs_up_on_ehlo = False
@@ -128,6 +128,7 @@ class SMTPClient(Client[Event]):
         """
         receipt: Receipt | None = None
         mailing: Mailing | None = None
+        self.last_receipt = None
         try:
             if are_many(recipients, message):
                 recipients = await read_recipients(recipients, message, sender, policy)
@@ -142,6 +143,7 @@ class SMTPClient(Client[Event]):
                 use_chunking=use_chunking,
                 progress=progress,
             )
+            mailing.last_receipt = None
             if mailing.content.text_at_hand() is None:
                 await mailing.check()
             await self._open_call()
@@ -153,7 +155,8 @@ class SMTPClient(Client[Event]):
                     receipt = sending.receipt()
                     if self._connecting is not None:
                         receipt = self._timed(receipt, self._connecting)
-                    self.last_receipt = receipt if sending.has_begun else self.last_receipt
+                    if sending.has_begun:
+                        self.last_receipt = mailing.last_receipt = receipt
                 if (failure := sending.failure(receipt)) is not None:
                     raise failure
             except BaseException as error:

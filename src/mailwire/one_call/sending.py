@@ -58,6 +58,7 @@ async def send(
             use_chunking=use_chunking,
             progress=progress,
         )
+        mailing.last_receipt = None
         receipt = mailing.envelope.receipt_before_sending()
         await mailing.check()
         async with client:
