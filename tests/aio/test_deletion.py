@@ -299,10 +299,37 @@ async def test_what_was_unmarked_is_found_again() -> None:
         async with POP3Client(Endpoint("127.0.0.1", server.pop3_port, protocol="pop3", tls="none", **login)) as client:
             await client.delete("u1")
             assert [entry.uid for entry in await client.listing()] == ["u2"]
-            assert (await client.delete("u1")).missing == ("u1",)
+            # It is no more missing than it is gone.
+            again = await client.delete(["u1", "u1", "u3", "u3"])
+            assert ([entry.uid for entry in again.marked], again.missing) == (["u1"], ("u3",))
             await client.rollback()
             assert [await item.read() async for item in client.retrieve(["u1"])] == [b"one\r\n"]
             assert (await client.delete("u1")).missing == ()
+
+
+@pytest.mark.parametrize("is_rolled_back", [False, True])
+async def test_what_a_listing_does_not_have_for_it_is_marked_is_known_by_its_unique_id(is_rolled_back: bool) -> None:
+    only_two = (
+        "C: STAT",
+        "S: +OK 1 7",
+        *("C: LIST", "S: +OK", "S: 2 7", "S: ."),
+        "C: UIDL",
+        "S: +OK",
+        "S: 2 u2",
+        "S: .",
+    )
+    rollback = ("C: RSET", "S: +OK") if is_rolled_back else ()
+    script = (*LISTED, "C: DELE 1", "S: +OK", *only_two, *rollback, "C: DELE 1", FIN)
+    async with ScriptedPeer(*OPENED, *script) as peer:
+        client = await connect(peer)
+        await client.delete("u1")
+        await client.listing()
+        if is_rolled_back:
+            await client.rollback()
+        with pytest.raises(ConnectionLost):
+            await client.execute(Dele(1))
+        assert client.last_commit is not None
+        assert client.last_commit.unknown == (ONE,)
 
 
 async def test_a_listing_without_a_marked_message_is_not_complete_whichever_that_is() -> None:

@@ -250,7 +250,7 @@ class POP3Client(POP3Sessions):
         this session; nothing was marked then.
         """
         async with self._call():
-            found = await self._find(messages, forced=force)
+            found = self._transaction.with_marked(await self._find(messages, forced=force))
             entries = tuple(dict.fromkeys(entry for entry in found if isinstance(entry, Entry)))
             shared = next((entry for entry in entries if entry.shares_uid), None)
             if shared is not None and not force:
@@ -261,7 +261,7 @@ class POP3Client(POP3Sessions):
             return DeletionReport(
                 marked=tuple(entry for entry, refusal in refusals.items() if refusal is None),
                 refused={entry: refusal for entry, refusal in refusals.items() if refusal is not None},
-                missing=tuple(uid for uid in found if isinstance(uid, str)),
+                missing=tuple(dict.fromkeys(uid for uid in found if isinstance(uid, str))),
             )
 
     async def rollback(self) -> None:

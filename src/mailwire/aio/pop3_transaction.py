@@ -135,8 +135,18 @@ class Transaction:
     def say_mark(self, command: Dele) -> None:
         """Say `command`, and take note of it. Raises LocalProtocolError if it is out of place."""
         self.dialogue.send(command)
-        entry = None if self.listing is None else self.listing.numbered(command.number)
+        left_out = (entry for entry in self._left_out if entry.number == command.number)
+        entry = None if self.listing is None else self.listing.numbered(command.number) or next(left_out, None)
         self.marks.ask(entry or Entry(command.number, None, 0))
+
+    def with_marked(self, found: Iterable[Entry | str]) -> list[Entry | str]:
+        """Return what was `found`, with their entries in place of unique ids that the listing of this session has not,
+        for the messages are marked."""
+        marked: dict[str, list[Entry | str]] = {}
+        for entry in self._left_out:
+            if entry.uid is not None:
+                marked.setdefault(entry.uid, []).append(entry)
+        return [place for item in found for place in (marked.get(item, [item]) if isinstance(item, str) else [item])]
 
     def leave(self, wanted: Iterable[Entry]) -> None:
         """Say nothing more of what is waiting to be said, but DELE of it and of what is `wanted` to be marked; leave to
