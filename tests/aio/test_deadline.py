@@ -1,4 +1,5 @@
 import asyncio
+import contextlib
 import errno
 import weakref
 from collections.abc import AsyncIterator
@@ -7,7 +8,7 @@ from typing import Any
 import pytest
 
 from mailwire import DeadlineExceeded, MailwireError
-from mailwire.aio.deadline import Alarm, Deadline
+from mailwire.aio.deadline import Alarm, Deadline, told_if_cancelled
 from mailwire.testing.turns import turns
 from tests.clock import Clock, StandingClock
 
@@ -174,3 +175,38 @@ async def test_an_alarm_that_is_closed_leaves_nothing_behind(rung: list[str]) ->
     del alarm
     await turns()  # whatever the loop had for it
     assert gone() is None
+
+
+# Whose cancellation it is
+
+
+async def test_a_task_that_was_cancelled_is() -> None:
+    async def wait() -> None:
+        with told_if_cancelled(RuntimeError, "it"):
+            await asyncio.Event().wait()
+
+    waiting = asyncio.create_task(wait())
+    await turns()
+    waiting.cancel("enough")
+    with pytest.raises(asyncio.CancelledError, match="enough"):
+        await waiting
+
+
+@pytest.mark.parametrize("is_cancelled_before", [False, True])
+async def test_what_a_task_waits_for_may_be_cancelled_though_it_is_not(is_cancelled_before: bool) -> None:
+    async def wait() -> None:
+        if is_cancelled_before:
+            with contextlib.suppress(asyncio.CancelledError):
+                await asyncio.Event().wait()
+        other = asyncio.get_running_loop().create_future()
+        other.cancel()
+        with told_if_cancelled(ConnectionError, "it"):
+            await other
+
+    waiting = asyncio.create_task(wait())
+    await turns()
+    if is_cancelled_before:
+        waiting.cancel()
+    with pytest.raises(ConnectionError, match="what it waited for was cancelled") as caught:
+        await waiting
+    assert isinstance(caught.value.__cause__, asyncio.CancelledError)

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from mailwire import ConnectionLost, Delivery, Endpoint, LocalProtocolError, Mailing, SMTPPool
+from mailwire import ConnectionFailed, ConnectionLost, Delivery, Endpoint, LocalProtocolError, Mailing, SMTPPool
 from mailwire.testing import FIN, LISTEN, MAIL_DATA, STALL, MailServer, ScriptedPeer, Step
 from mailwire.testing.turns import drain_events, turns
 from tests.aio.dialogues import MESSAGE, QUIT, READY, SENT, extensions
@@ -276,6 +276,23 @@ async def test_a_connection_that_could_be_opened_shows_that_others_may_be() -> N
             gate.open()
             expected = [Delivery.ACCEPTED, Delivery.NOT_SENT, *[Delivery.ACCEPTED] * 2]
             assert [result.delivery for result in await running] == expected
+
+
+async def test_a_connection_whose_opening_was_cancelled_by_nobody_of_ours_is_one_that_cannot_be_opened() -> None:
+    asked = 0
+
+    async def connect() -> socket.socket:
+        nonlocal asked
+        asked += 1
+        raise asyncio.CancelledError
+
+    async with SMTPPool(Endpoint("localhost", tls="none", connect=connect), max_connections=1) as pool:
+        async with pool.send_all([MESSAGE] * 3, **ENVELOPE) as results:
+            taken = [result async for result in results]
+        assert [(result.delivery, type(result.error)) for result in taken] == [
+            (Delivery.NOT_SENT, ConnectionFailed)
+        ] * 3
+        assert asked == 1
 
 
 async def until(condition: Callable[[], bool]) -> None:

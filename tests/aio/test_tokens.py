@@ -95,6 +95,15 @@ async def test_with_the_last_who_gives_up_the_provider_is_stopped() -> None:
     assert (await provide_token(credentials, None, 5)).token == "token-2"
 
 
+async def test_a_provider_that_is_cancelled_by_nobody_of_ours_is_an_error() -> None:
+    async def provide(refused: OAuthFailure | None) -> str:
+        raise asyncio.CancelledError("of a task of its own")
+
+    with pytest.raises(RuntimeError, match="what the token's provider waited for was cancelled") as caught:
+        await provide_token(OAuthToken("bob", provide), None, 5)
+    assert isinstance(caught.value.__cause__, asyncio.CancelledError)
+
+
 async def test_who_asks_when_the_last_has_just_given_up_asks_anew() -> None:
     provider = Provider()
     credentials = OAuthToken("bob", provider)

@@ -1,13 +1,14 @@
 """Deadlines: every wait has one, and says what it was for when it passes."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from types import TracebackType
 from typing import Final, Self
 
 from ..errors import DeadlineExceeded
 
-__all__ = ["Alarm", "Deadline", "late"]
+__all__ = ["Alarm", "Deadline", "late", "told_if_cancelled"]
 
 _FAULT: Final = "the server did not do its part"
 
@@ -89,3 +90,19 @@ class Alarm:
         else:
             self._time = None
             self._ring()
+
+
+@contextmanager
+def told_if_cancelled(error: Callable[[str], Exception], what: str) -> Iterator[None]:
+    """Make an error of a CancelledError that comes from within, though nobody has cancelled the task: what was cancelled
+    is something that `what` waited for. For calls of the caller's own code."""
+    task = asyncio.current_task()
+    if task is None:
+        raise AssertionError("whoever waits, waits in a task")
+    before = task.cancelling()
+    try:
+        yield
+    except asyncio.CancelledError as cancelled:
+        if task.cancelling() > before:
+            raise
+        raise error(f"what {what} waited for was cancelled") from cancelled

@@ -12,7 +12,7 @@ from typing import Final, Self
 from .._wire.text import quote
 from ..endpoint import Endpoint
 from ..errors import ConnectionFailed, DeadlineExceeded, InjectedData, MailwireError, TLSFailed
-from .deadline import Deadline
+from .deadline import Deadline, told_if_cancelled
 from .happy_eyeballs import connect_tcp
 from .tls import TLSInfo, names_refused, plaintext_instead, tls_reason
 from .unix_socket import connect_unix
@@ -133,7 +133,8 @@ class StreamOpening(asyncio.BufferedProtocol):
     async def _connect(self, endpoint: Endpoint) -> None:
         loop = asyncio.get_running_loop()
         if endpoint.connect is not None:
-            made = await endpoint.connect()
+            with told_if_cancelled(ConnectionFailed, "connect="):
+                made = await endpoint.connect()
         elif endpoint.unix_path is not None:
             made = await connect_unix(endpoint.unix_path)
         else:

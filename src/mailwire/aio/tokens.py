@@ -7,7 +7,7 @@ from typing import Final
 
 from ..sasl.identities import OAuthToken, TokenProvider
 from ..sasl.oauth import OAuthFailure
-from .deadline import Deadline
+from .deadline import Deadline, told_if_cancelled
 
 __all__ = ["provide_token"]
 
@@ -38,7 +38,8 @@ class _Flight:
 
     async def _ask(self) -> OAuthToken:
         # The token does not show where a task shows its result.
-        token: object = await self._provider(self._refused)
+        with told_if_cancelled(RuntimeError, "the token's provider"):
+            token: object = await self._provider(self._refused)
         if not isinstance(token, str):
             kind = type(token).__name__
             del token  # a traceback may show locals
