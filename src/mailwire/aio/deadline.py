@@ -94,8 +94,8 @@ class Alarm:
 
 @contextmanager
 def told_if_cancelled(error: Callable[[str], Exception], what: str) -> Iterator[None]:
-    """Make an error of a CancelledError that comes from within, though nobody has cancelled the task: what was cancelled
-    is something that `what` waited for. For calls of the caller's own code."""
+    """Make an error of a CancelledError that comes from within, though nobody has cancelled the task: something that
+    `what` waited for was cancelled. For calls of the caller's own code."""
     task = asyncio.current_task()
     if task is None:
         raise AssertionError("whoever waits, waits in a task")
