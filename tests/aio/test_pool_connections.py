@@ -156,6 +156,24 @@ async def test_a_token_is_there_to_the_tick() -> None:
     pool.give_back(taken(pool))
 
 
+async def test_a_source_waits_for_a_token_where_there_may_be_more_connections() -> None:
+    class Fed(SMTPClient):
+        def is_fed_by(self, task: "asyncio.Task[object] | None") -> bool:
+            return task is not None
+
+    clock = Clock()
+    pool = PoolConnections(lambda: Fed("smtp://localhost"), max_connections=2, max_idle=None, rate=Rate(0.1, 1))
+    first = taken(pool)
+    waiting = asyncio.create_task(pool.take())
+    await turns(1)
+    await clock.advance(10)
+    second = await waiting
+    with pytest.raises(LocalProtocolError, match="the sources of all messages that are being sent wait"):
+        await pool.take()
+    for connection in (first, second):
+        pool.give_back(connection)
+
+
 async def test_who_gives_up_does_not_wait_any_more() -> None:
     pool = connections()
     first = taken(pool)

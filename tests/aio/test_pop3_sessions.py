@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from mailwire import Batch, ConnectionLost, ResponseError
-from mailwire.pop3 import Dele
+from mailwire import Batch, ConnectionLost, POP3Client, POP3Settings, ResponseError
+from mailwire.pop3 import Capabilities, Dele
 from mailwire.testing import LISTEN, STALL, WAIT, ScriptedPeer, Step
 from mailwire.testing.turns import drain_events
 from tests.aio.dialogues import LISTED, LOGIN, OPENED, POP3_QUIT, POP3_READY, TWO_MESSAGES, announced, capabilities
@@ -17,6 +17,12 @@ from tests.clock import Clock
 DELETED: tuple[Step, ...] = ("C: DELE 1", "S: +OK")
 DELAYED: tuple[Step, ...] = (*capabilities("UIDL", "LOGIN-DELAY 300"), *LOGIN, *announced("UIDL", "LOGIN-DELAY 300"))
 LOCKED: tuple[Step, ...] = (*POP3_READY, *LOGIN[:3], "S: -ERR [IN-USE] locked")
+
+
+async def test_a_client_that_was_never_connected_knows_nothing_of_its_server() -> None:
+    client = POP3Client("pop3://localhost")
+    assert client.capabilities == Capabilities()
+    assert client.is_utf8 is False
 
 
 # Aborted
@@ -125,6 +131,19 @@ async def test_a_client_that_was_aborted_can_be_used_again() -> None:
         await client.connect()
         await client.delete("u1")
         assert (await client.commit(reconnect=True)).committed == (ONE,)
+        await client.quit()
+
+
+async def test_where_no_pause_is_waited_for_one_session_may_follow_the_other_at_once() -> None:
+    async with (
+        ScriptedPeer(*OPENED, *LISTED, *DELETED, *POP3_QUIT) as first,
+        ScriptedPeer(*OPENED, *LISTED, *POP3_QUIT) as second,
+    ):
+        client = client_of(first, second, settings=POP3Settings(login_pause_limit=0))
+        await client.connect()
+        await client.delete("u1")
+        assert (await client.commit(reconnect=True)).committed == (ONE,)
+        assert client.is_connected
         await client.quit()
 
 

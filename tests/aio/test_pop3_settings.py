@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from mailwire import AuthenticationFailed, Desynchronised, NotSupported, POP3Settings, ResponseError
-from mailwire.pop3 import Last, Quirks
-from mailwire.testing import Answers, ScriptedPeer, Step
+from mailwire import AuthenticationFailed, Desynchronised, LimitExceeded, NotSupported, POP3Settings, ResponseError
+from mailwire.pop3 import Last, Limits, Quirks
+from mailwire.testing import LISTEN, Answers, ScriptedPeer, Step
 from tests.aio.dialogues import (
     LISTED,
     LISTED_TOGETHER,
@@ -50,6 +50,14 @@ def test_the_least_of_what_may_be_set_is_a_setting(name: str, value: float | Non
 def test_a_language_is_a_tag(language: str) -> None:
     with pytest.raises(ValueError, match="expected a language tag"):
         POP3Settings(language=language)
+
+
+async def test_how_long_a_listing_may_be_can_be_set() -> None:
+    settings = POP3Settings(limits=Limits(listing_lines=1))
+    async with ScriptedPeer(*OPENED, "C: LIST", "S: +OK", "S: 1 7", "S: 2 7", "S: .", LISTEN) as peer:
+        client = await connect(peer, settings=settings)
+        with pytest.raises(LimitExceeded):
+            await client.list()
 
 
 # Quirks

@@ -186,6 +186,7 @@ SAME: Final[dict[tuple[str, str], str]] = {
     ("aio/pop3_dialogue", "_say_noop: return True => return False"): _TOO_EARLY,
     ("aio/pop3_dialogue", "_next_event: self._is_awaited = False => self._is_awaited = None"): _FALSE,
     ("aio/pop3_dialogue", "'pipelining' in (self.connection.capabilities"): _CASE,
+    ("aio/pool_share", "self._connection: PooledConnection | None = ''"): _FIRST_ALONE,
     ("aio/pop3", "uid=shared.uid or 'XXXX'"): "what shares a unique id has one; the question is the type checker's",
     ("aio/preview", "self._tail = seam[-3:]"): _CONTEXT,
     ("aio/preview", "min(ends, default=1)"): "where the body begins, is not asked before it does",

@@ -126,6 +126,7 @@ TESTS: Final[dict[str, tuple[str, ...]]] = {
     "aio/pool": _MAILS,
     "aio/pool_opening": ("aio/test_pool_opening.py", *_POOL),
     "aio/pool_sending": _MAILS,
+    "aio/pool_share": ("aio/test_pool_share.py", *_POOL),
     "aio/waiter": ("aio/test_waiter.py",),
     "aio/rate": ("aio/test_rate.py",),
     "aio/deadline": ("aio/test_deadline.py",),
