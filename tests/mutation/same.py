@@ -63,6 +63,7 @@ _TASK: Final = "whoever takes a turn is a task; the question is the type checker
 _UNAWAITED: Final = "once it is closed, nobody waits for the block that was asked for"
 _TOO_EARLY: Final = "an alarm that goes off too early, is set for what is left"
 _FIRST_ALONE: Final = "before there is a connection, the first mail is all that there is room for"
+_REASON: Final = "what is not answered has a reason; the question is the type checker's"
 _NO_TEXT: Final = "what the credentials do not have, holds no line end, whatever stands for it"
 
 SAME: Final[dict[tuple[str, str], str]] = {
@@ -187,6 +188,11 @@ SAME: Final[dict[tuple[str, str], str]] = {
     ("aio/pop3_dialogue", "_next_event: self._is_awaited = False => self._is_awaited = None"): _FALSE,
     ("aio/pop3_dialogue", "'pipelining' in (self.connection.capabilities"): _CASE,
     ("aio/pool_share", "self._connection: PooledConnection | None = ''"): _FIRST_ALONE,
+    ("aio/pool_connections", "self._queue.move_to_end(waiter, last=None)"): _FALSE,
+    ("aio/pool_connections", "self._keeps_idle = None"): _FALSE,
+    ("aio/pool_connections", "abort: self._keeps_idle = True"): "what was cut, is not kept in any case",
+    ("aio/pool_connections", "self._queue.popitem(last=None)"): _FALSE,
+    ("aio/pool_connections", "len(self.used) - len(self._idle)"): "it is asked for where none is idle",
     ("aio/pop3", "uid=shared.uid or 'XXXX'"): "what shares a unique id has one; the question is the type checker's",
     ("aio/preview", "self._tail = seam[-3:]"): _CONTEXT,
     ("aio/preview", "min(ends, default=1)"): "where the body begins, is not asked before it does",

@@ -124,6 +124,7 @@ TESTS: Final[dict[str, tuple[str, ...]]] = {
     "aio/holding": ("aio/test_holding.py", "aio/test_bulk_turns.py", "aio/test_retrieval.py"),
     "aio/turn": ("aio/test_turn.py", "aio/test_bulk_turns.py", "aio/test_bulk_ends.py"),
     "aio/pool": _MAILS,
+    "aio/pool_connections": ("aio/test_pool_connections.py", *_POOL),
     "aio/pool_opening": ("aio/test_pool_opening.py", *_POOL),
     "aio/pool_sending": _MAILS,
     "aio/pool_share": ("aio/test_pool_share.py", *_POOL),
