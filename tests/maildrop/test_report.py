@@ -32,7 +32,7 @@ REPORT = RetrievalReport(
 def test_a_report_is_readable_and_safe_to_print() -> None:
     assert str(REPORT).splitlines() == [
         "b@pop.example.org: 1 stored, 4 known, 1 too large, 1 failed, 1 skipped, 1 deleted, 1 deletion unknown; "
-        "1,234 octets in 1.2 s",
+        "1,234 octets in 1.2 s; ended by ConnectionLost",
         "      1  stored            1,234 octets  0.2 s  deleted  one",
         "      2  failed              100 octets  tw\\x1b[31mo  -ERR no",
         "      3  too large     5,000,000 octets",
@@ -107,6 +107,11 @@ def test_a_report_is_complete_if_the_run_was_and_no_message_failed() -> None:
 
 def test_nothing_is_little_to_say() -> None:
     assert str(RetrievalReport("b", "pop3s://x:995", NOON)) == "b: no mail; 0 octets in 0.0 s"
+
+
+def test_where_nobody_has_looked_it_is_not_said_that_there_is_no_mail() -> None:
+    report = RetrievalReport("b", "pop3s://x:995", NOON, error=ConnectionLost("gone"))
+    assert report.summary == "b: nothing done; 0 octets in 0.0 s; ended by ConnectionLost"
 
 
 def test_an_error_carries_a_report_wherever_it_goes() -> None:

@@ -122,12 +122,13 @@ class RetrievalReport:
 
     @property
     def summary(self) -> str:
-        """The report in a line."""
+        """The report in a line; it names the error by which the run ended, if there was one."""
         parts = [f"{count:,} {outcome.value}" for outcome, count in self.counts.items()]
         deletions = Counter(message.deleted for message in self._all.told if message.deleted)
         parts += [f"{deletions[deleted]:,} {deleted.value}" for deleted in Deleted if deletions[deleted]]
-        said = ", ".join(parts) or "no mail"
-        return f"{self.account}: {said}; {self.octets:,} octets in {self.seconds:.1f} s"
+        said = ", ".join(parts) or ("no mail" if self.error is None else "nothing done")
+        ended = "" if self.error is None else f"; ended by {type(self.error).__name__}"
+        return f"{self.account}: {said}; {self.octets:,} octets in {self.seconds:.1f} s{ended}"
 
     def __str__(self) -> str:
         """The summary, and a line for each message, caution and finding, and for the error."""
