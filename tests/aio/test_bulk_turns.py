@@ -264,6 +264,19 @@ async def test_no_source_is_left_open_where_a_run_is_left(ending: str) -> None:
 # A connection that is cut
 
 
+async def test_what_gives_the_messages_of_a_run_cannot_wait_for_its_connection() -> None:
+    async def messages() -> AsyncIterator[bytes]:
+        yield MESSAGE
+        with pytest.raises(LocalProtocolError, match="the source of a message waits for the connection"):
+            await client.send(MESSAGE, **ENVELOPE)
+        yield MESSAGE
+
+    async with ScriptedPeer(*READY, *SENT, *SENT, *SENT, *QUIT) as peer, SMTPClient(peer.endpoint()) as client:
+        results = await collect(client.send_all(messages(), **ENVELOPE))
+        assert [result.delivery for result in results] == [Delivery.ACCEPTED] * 2
+        await client.send(MESSAGE, **ENVELOPE)
+
+
 async def test_a_run_whose_connection_was_cut_lets_the_next_one_alone() -> None:
     script = (*READY, *SENT, "C: MAIL FROM:<a@example.org>", STALL)
     async with ScriptedPeer(*script, lenient=True) as first, ScriptedPeer(*READY, *SENT, *QUIT) as second:

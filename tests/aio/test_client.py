@@ -204,7 +204,7 @@ async def test_the_source_of_a_message_cannot_wait_for_the_connection_that_it_go
         yield b"Subject: x\r\n\r\n"
         with pytest.raises(
             LocalProtocolError,
-            match=r"^the source of a message waits for the connection over which that is being sent$",
+            match=r"^the source of a message waits for the connection over which that is to be sent$",
         ):
             await client.send(MESSAGE, **ENVELOPE)
         yield b"hello\r\n"

@@ -60,6 +60,10 @@ class BulkSending(AsyncIterator[SendResult]):
         """The task that has made this run; None if it is done, or there was none."""
         return self._holding.maker
 
+    def is_fed_by(self, task: "asyncio.Task[object]") -> bool:
+        """Return whether `task` is the one in which an asynchronous iterable is asked for messages."""
+        return self._consignment.is_fed_by(task)
+
     # Going on
 
     async def __anext__(self) -> SendResult:

@@ -165,7 +165,7 @@ class Client(ABC, Generic[E]):
         task = asyncio.current_task()
         # Who waited for itself, or for one that is no more, would wait for ever.
         if self.is_fed_by(task):
-            raise LocalProtocolError("the source of a message waits for the connection over which that is being sent")
+            raise LocalProtocolError("the source of a message waits for the connection over which that is to be sent")
         if self._user is not None and self._holder() in (None, task):
             self._break_off()
         self._waiting += 1

@@ -255,6 +255,10 @@ class Consignment:
             self._room.set_result(None)
         return result
 
+    def is_fed_by(self, task: "asyncio.Task[object]") -> bool:
+        """Whether `task` is the one in which an asynchronous iterable is asked for messages."""
+        return self._feeder is task
+
     # Ending
 
     def close(self) -> None:

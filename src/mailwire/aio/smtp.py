@@ -347,6 +347,13 @@ class SMTPClient(Client[Event]):
         self._bulk, self._left_bulk = None, bulk if bulk.is_unsettled else None
         self._end_call(None)
 
+    def is_fed_by(self, task: "asyncio.Task[object] | None") -> bool:
+        """Return whether `task` reads the message that is being sent, or the messages of the run: it cannot wait until
+        that is sent."""
+        if task is not None and self._bulk is not None and self._bulk.is_fed_by(task):
+            return True
+        return super().is_fed_by(task)
+
     def _break_off(self) -> None:
         if self._bulk is None:
             super()._break_off()
