@@ -210,6 +210,52 @@ def test_options_for_a_recipient_given_twice_hold_twice() -> None:
     assert mailing.recipient_options == (DELAY, DELAY)
 
 
+def encode(domain: str) -> str:
+    return domain.encode("idna").decode("ascii")
+
+
+@pytest.mark.parametrize(
+    ("recipients", "address", "policy"),
+    [
+        (["b@b\u00fccher.example"], "b@b\u00fccher.example", MessagePolicy(encode_domain=encode)),
+        (["b@b\u00fccher.example"], "b@xn--bcher-kva.example", MessagePolicy(encode_domain=encode)),
+        (["b@b\u00fccher.example"], "b@b\u00fccher.example", MessagePolicy()),
+        (["b@example.org", "b@EXAMPLE.org"], "b@EXAMPLE.org", MessagePolicy(fold_duplicates=True)),
+        (["b@example.org"], "b@Example.Org", MessagePolicy()),
+        (["b@example.org", "b@EXAMPLE.org"], '"b"@example.org', MessagePolicy()),
+    ],
+)
+def test_a_recipient_is_known_by_another_spelling_of_the_domain(
+    recipients: list[str], address: str, policy: MessagePolicy
+) -> None:
+    mailing = Mailing(TEXT, sender="", recipients=recipients, recipient_options={address: DELAY}, policy=policy)
+    assert mailing.recipient_options[0] == DELAY
+    assert mailing.recipient_options[1:] in ((), (None,))
+
+
+@pytest.mark.parametrize("address", ["b@Example.org", "B@example.org", "b@example.com"])
+def test_options_are_for_nobody_where_the_spelling_fits_nobody_or_two(address: str) -> None:
+    with pytest.raises(InvalidMessage, match="who is no recipient of the mail"):
+        Mailing(TEXT, sender="", recipients=["b@example.org", "b@EXAMPLE.org"], recipient_options={address: DELAY})
+
+
+def test_options_for_a_recipient_by_two_spellings_are_refused() -> None:
+    options = {"b@example.org": DELAY, '"b"@example.org': NEVER}
+    with pytest.raises(InvalidMessage, match="twice, by two spellings"):
+        Mailing(TEXT, sender="", recipients="b@example.org", recipient_options=options)
+
+
+def test_a_domain_of_options_that_cannot_be_encoded_is_refused() -> None:
+    with pytest.raises(InvalidMessage, match="cannot be written in A-labels"):
+        Mailing(
+            TEXT,
+            sender="",
+            recipients="b@example.org",
+            recipient_options={"b@b\u00fccher.example": DELAY},
+            policy=MessagePolicy(encode_domain=lambda domain: domain.encode("ascii").decode()),
+        )
+
+
 @pytest.mark.parametrize(
     ("settings", "error", "text"),
     [

@@ -56,7 +56,7 @@ class Mailing:
         self.options = options
         named = self.envelope.recipients
         self.recipient_options: tuple[RecipientOptions | None, ...] = (
-            (None,) * len(named) if recipient_options is None else _in_order(recipient_options, named)
+            (None,) * len(named) if recipient_options is None else _in_order(recipient_options, named, policy)
         )
         self.on_refused: OnRefused = on_refused
         self.use_chunking = use_chunking
@@ -147,15 +147,40 @@ def check_settings(policy: MessagePolicy, on_refused: OnRefused, use_chunking: C
 
 
 def _in_order(
-    options: RecipientOptions | Mapping[str, RecipientOptions], recipients: Sequence[Mailbox]
+    options: RecipientOptions | Mapping[str, RecipientOptions], recipients: Sequence[Mailbox], policy: MessagePolicy
 ) -> tuple[RecipientOptions | None, ...]:
     if isinstance(options, RecipientOptions):
         return (options,) * len(recipients)
     named = {str(recipient): recipient for recipient in recipients}  # to look for a text is faster than to read it
-    try:
-        given = {named.get(address) or Mailbox.parse(address): wished for address, wished in options.items()}
-    except ValueError as error:
-        raise InvalidMessage(str(error)) from error
-    if strangers := given.keys() - set(recipients):
-        raise InvalidMessage(f"there are options for {min(map(str, strangers))}, who is no recipient of the mail")
+    others = options.keys() - named.keys()
+    if others:
+        named |= _spelt_otherwise(others, recipients, policy)
+    given: dict[Mailbox, RecipientOptions] = {}
+    for address, wished in options.items():
+        recipient = named[address]
+        if recipient in given:
+            raise InvalidMessage(f"there are options for {recipient} twice, by two spellings")
+        given[recipient] = wished
     return tuple(given.get(recipient) for recipient in recipients)
+
+
+def _spelt_otherwise(
+    addresses: Iterable[str], recipients: Sequence[Mailbox], policy: MessagePolicy
+) -> dict[str, Mailbox]:
+    # Find the recipients that are named otherwise than the envelope names them; local parts are compared as they are,
+    # domains in any case (RFC 5321 2.4), and in A-labels where the policy makes some.
+    exact, alike, found = {*recipients}, dict[tuple[str, str], set[Mailbox]](), dict[str, Mailbox]()
+    for recipient in exact:
+        alike.setdefault((recipient.local, recipient.domain.lower()), set()).add(recipient)
+    for address in addresses:
+        try:
+            mailbox = Mailbox.parse(address)
+            if policy.encode_domain is not None and mailbox not in exact:
+                mailbox = mailbox.with_a_labels(policy.encode_domain)
+        except ValueError as error:
+            raise InvalidMessage(str(error)) from error
+        meant = {mailbox} if mailbox in exact else alike.get((mailbox.local, mailbox.domain.lower()), set())
+        if len(meant) != 1:
+            raise InvalidMessage(f"there are options for {mailbox}, who is no recipient of the mail")
+        (found[address],) = meant
+    return found
