@@ -332,6 +332,16 @@ async def test_what_a_listing_does_not_have_for_it_is_marked_is_known_by_its_uni
         assert client.last_commit.unknown == (ONE,)
 
 
+async def test_a_number_that_is_in_no_listing_is_for_the_server_to_refuse() -> None:
+    async with ScriptedPeer(*OPENED, *LISTED, "C: DELE 9", "S: -ERR no such message", *POP3_QUIT) as peer:
+        client = await connect(peer)
+        await client.listing()
+        with pytest.raises(ResponseError):
+            await client.execute(Dele(9))
+        report = await client.commit()
+        assert [*report.refused] == [Entry(9, None, 0)]
+
+
 async def test_a_listing_without_a_marked_message_is_not_complete_whichever_that_is() -> None:
     async with MailServer([Account("b", "secret", ("b@example.org",))]) as server:
         for uid in ("u1", "u2"):

@@ -142,11 +142,11 @@ class Transaction:
     def with_marked(self, found: Iterable[Entry | str]) -> list[Entry | str]:
         """Return what was `found`, with their entries in place of unique ids that the listing of this session has not,
         for the messages are marked."""
-        marked: dict[str, list[Entry | str]] = {}
+        marked: dict[Entry | str, list[Entry | str]] = {}
         for entry in self._left_out:
             if entry.uid is not None:
                 marked.setdefault(entry.uid, []).append(entry)
-        return [place for item in found for place in (marked.get(item, [item]) if isinstance(item, str) else [item])]
+        return [place for item in found for place in marked.get(item, [item])]
 
     def leave(self, wanted: Iterable[Entry]) -> None:
         """Say nothing more of what is waiting to be said, but DELE of it and of what is `wanted` to be marked; leave to
