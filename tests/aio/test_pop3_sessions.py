@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
-from mailwire import Batch, ConnectionLost, POP3Client, POP3Settings, ResponseError
+from mailwire import Batch, ConnectionLost, MessageTruncated, POP3Client, POP3Settings, ResponseError
 from mailwire.pop3 import Capabilities, Dele
-from mailwire.testing import LISTEN, STALL, WAIT, ScriptedPeer, Step
+from mailwire.testing import FIN, LISTEN, STALL, WAIT, ScriptedPeer, Step
 from mailwire.testing.turns import drain_events
 from tests.aio.dialogues import LISTED, LOGIN, OPENED, POP3_QUIT, POP3_READY, TWO_MESSAGES, announced, capabilities
 from tests.aio.pop3_clients import ONE, TWO, client_for, connect
@@ -163,6 +163,32 @@ async def test_an_error_of_an_earlier_call_is_not_why_a_commit_that_was_cancelle
         await asyncio.wait([committing])
         assert client.last_commit is not None
         assert (client.last_commit.unknown, client.last_commit.error) == ((ONE,), None)
+
+
+async def test_a_cancellation_is_not_why_nothing_is_known() -> None:
+    async with ScriptedPeer(*OPENED, *LISTED, *DELETED, "C: STAT", STALL, guard=None) as peer:
+        client = await connect(peer)
+        await client.delete("u1")
+        asking = asyncio.create_task(client.stat())
+        await drain_events()
+        asking.cancel()
+        await asyncio.wait([asking])
+        assert client.last_commit is not None
+        assert (client.last_commit.unknown, client.last_commit.error) == ((ONE,), None)
+
+
+async def test_what_ends_a_run_is_why_nothing_is_known() -> None:
+    script = (*OPENED, *LISTED, *TWO_MESSAGES[:4], *DELETED, "C: RETR 2", "S: +OK", "S: oth", FIN)
+    async with ScriptedPeer(*script) as peer:
+        client = await connect(peer)
+        items = client.retrieve([ONE, TWO])
+        (await anext(items)).delete()
+        item = await anext(items)
+        with pytest.raises(MessageTruncated) as caught:
+            await item.read()
+        assert client.last_commit is not None
+        assert client.last_commit.unknown == (ONE,)
+        assert client.last_commit.error is caught.value
 
 
 # Standing

@@ -148,6 +148,11 @@ TESTS: Final[dict[str, tuple[str, ...]]] = {
         *("aio/test_pop3.py", "aio/test_preview.py", "aio/test_deletion.py", "aio/test_pop3_sessions.py"),
         *("aio/test_retrieval.py", "aio/test_retrieval_progress.py", "aio/test_pop3_settings.py"),
     ),
+    "aio/pop3_sessions": (
+        *("aio/test_pop3_sessions.py", "aio/test_deletion.py", "aio/test_pop3.py", "aio/test_pop3_settings.py"),
+        *("aio/test_replay.py", "aio/test_retrieval.py", "aio/test_client.py", "aio/test_authorization.py"),
+        "aio/test_authentication.py",
+    ),
     "aio/retrieved_item": (
         *("aio/test_retrieval.py", "aio/test_retrieval_progress.py", "aio/test_replay.py"),
         *("aio/test_deletion.py", "aio/test_pop3_sessions.py"),
