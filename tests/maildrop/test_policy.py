@@ -17,6 +17,8 @@ from mailwire.maildrop import Policy
         ({"max_failures": 0}, "a number from 1 on as max_failures, got 0"),
         ({"keep": timedelta(seconds=-1)}, "a duration from zero on as keep"),
         ({"remember": timedelta(seconds=-1)}, "a duration from zero on as remember"),
+        ({"keep": 14}, "expected a timedelta as keep, got 14"),
+        ({"remember": "for ever"}, "expected a timedelta as remember, got 'for ever'"),
         ({"keep": "forever"}, "'for ever' or 'until stored' as keep, got 'forever'"),
         ({"oversize": "delete"}, "'leave' or 'preview' as oversize"),
         ({"order": "largest first"}, "'oldest first' or 'newest first' as order"),

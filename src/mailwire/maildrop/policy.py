@@ -56,7 +56,10 @@ class Policy:
             raise ValueError(f"expected a number from 1 on as max_failures, got {self.max_failures}")
         for name in ("keep", "remember"):
             duration = getattr(self, name)
-            if isinstance(duration, timedelta) and duration < timedelta(0):
+            if not isinstance(duration, timedelta):
+                if not (isinstance(duration, str) and name in _WORDS):
+                    raise ValueError(f"expected a timedelta as {name}, got {duration!r}")
+            elif duration < timedelta(0):
                 raise ValueError(f"expected a duration from zero on as {name}, got {duration}")
         for name, words in _WORDS.items():
             word = getattr(self, name)
