@@ -14,6 +14,13 @@ async def test_what_a_call_returns_or_raises_comes_back() -> None:
         await in_thread(None, divmod, 7, 0)
 
 
+async def test_an_iterator_that_has_no_more_keeps_nobody_waiting() -> None:
+    async with asyncio.timeout(30):
+        with pytest.raises(RuntimeError, match=r"StopIteration\(\) was raised, which no coroutine can raise") as caught:
+            await in_thread(None, next, iter(()))
+    assert isinstance(caught.value.__cause__, StopIteration)
+
+
 async def test_the_event_loop_goes_on_meanwhile() -> None:
     go = threading.Event()
     work = asyncio.create_task(in_thread(None, go.wait, 30))

@@ -17,9 +17,17 @@ T = TypeVar("T")
 async def in_thread(executor: Executor | None, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
     """Return what `function` returns, called in a thread of `executor` (None: one of the event loop's).
 
-    A cancellation is raised once the call has ended, and what it returned or raised is then dropped.
+    A cancellation is raised once the call has ended, and what it returned or raised is then dropped. A StopIteration is
+    raised as a RuntimeError, as out of a coroutine: whoever waits for a future that has one, would wait for ever.
     """
-    work = asyncio.get_running_loop().run_in_executor(executor, lambda: function(*args, **kwargs))
+
+    def call() -> T:
+        try:
+            return function(*args, **kwargs)
+        except StopIteration as error:
+            raise RuntimeError(f"{error!r} was raised, which no coroutine can raise") from error
+
+    work = asyncio.get_running_loop().run_in_executor(executor, call)
     cancellation: asyncio.CancelledError | None = None
     while not work.done():
         try:
