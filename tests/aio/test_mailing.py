@@ -14,6 +14,7 @@ import pytest
 import mailwire
 from mailwire import (
     BulkSending,
+    ConnectionFailed,
     Delivery,
     Endpoint,
     InvalidMessage,
@@ -31,8 +32,8 @@ from mailwire import (
 from mailwire.aio.mailing import read_recipients
 from mailwire.message import addresses
 from mailwire.smtp import Mailbox
-from mailwire.testing import MAIL_DATA, MailServer, ScriptedPeer, Step
-from tests.aio.dialogues import QUIT, extensions
+from mailwire.testing import MAIL_DATA, Answers, MailServer, ScriptedPeer, Step
+from tests.aio.dialogues import QUIT, SMTP_ANSWERS, extensions
 from tests.aio.pools import ACCOUNTS, endpoint_of
 
 TEXT = b"Subject: x\r\n\r\nhello\r\n"
@@ -309,3 +310,15 @@ async def test_it_is_checked_before_anybody_is_asked() -> None:
         await Mailing(b"Subject: x\n\n", **ENVELOPE, policy=MessagePolicy(line_ends="reject")).check()
     with pytest.raises(SourceFailed, match="No such file"):
         await Mailing(Path("/nowhere/message.eml"), **ENVELOPE).check()
+
+
+async def test_a_mailing_that_reached_no_server_is_not_told_of_by_an_earlier_attempt() -> None:
+    async def refuse() -> socket.socket:
+        raise ConnectionRefusedError
+
+    mailing = Mailing(TEXT, sender="a@example.org", recipients="b@example.org")
+    async with ScriptedPeer("S: 220 mx", Answers(SMTP_ANSWERS)) as peer:
+        assert await mailwire.send(mailing, peer.endpoint()) is mailing.last_receipt
+    with pytest.raises(ConnectionFailed):
+        await mailwire.send(mailing, peer.endpoint(connect=refuse))
+    assert mailing.last_receipt is None

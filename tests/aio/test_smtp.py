@@ -12,7 +12,6 @@ import pytest
 import mailwire
 from mailwire import (
     AuthenticationFailed,
-    ConnectionFailed,
     ConnectionLost,
     DataRefused,
     DeadlineExceeded,
@@ -191,19 +190,6 @@ async def test_a_mailing_knows_what_became_of_it_when_its_task_was_cancelled(is_
             await sending
     assert mailing.last_receipt is not None
     assert mailing.last_receipt.delivery is Delivery.UNKNOWN
-
-
-async def test_a_mailing_that_reached_no_server_is_not_told_of_by_an_earlier_attempt() -> None:
-    mailing = Mailing(MESSAGE, **ARGUMENTS)
-    async with ScriptedPeer(*READY, *SENT, *QUIT) as peer:
-        assert await mailwire.send(mailing, peer.endpoint()) is mailing.last_receipt
-    with pytest.raises(ConnectionFailed):
-        await mailwire.send(mailing, peer.endpoint(connect=refuse))
-    assert mailing.last_receipt is None
-
-
-async def refuse() -> socket.socket:
-    raise ConnectionRefusedError
 
 
 async def test_a_clock_that_stands_still_times_every_phase() -> None:
