@@ -774,6 +774,57 @@ async def test_a_message_that_comes_back_is_known_by_its_header(
     assert outcomes(await run(server, sink, ledger)) == {"one": Outcome.STORED}
 
 
+@pytest.mark.parametrize("was_seen_gone", [False, True])
+async def test_another_message_under_a_used_unique_id_is_not_deleted_for_its_preview(
+    server: MailServer, sink: MemorySink, ledger: MemoryLedger, was_seen_gone: bool
+) -> None:
+    fill(server, "one")
+    await run(server, sink, ledger, keep="until stored")
+    if was_seen_gone:
+        await run(server, sink, ledger)
+    long = body("long") + b"line\r\n" * 100
+    server.maildrop.put("b", long, uid="one")
+    options: Any = {"max_message_size": 100, "oversize": "preview", "keep": "until stored"}
+    for outcome in (Outcome.PREVIEWED, Outcome.TOO_LARGE, Outcome.TOO_LARGE):
+        assert outcomes(await run(server, sink, ledger, **options)) == {"one": outcome}
+        assert uids(server) == ["one"]
+    assert outcomes(await run(server, sink, ledger, keep="until stored")) == {"one": Outcome.STORED}
+    assert sink.contents[-1] == long
+    assert uids(server) == []
+
+
+async def test_another_message_under_a_used_unique_id_stays_as_long_as_any(
+    server: MailServer, sink: MemorySink, ledger: MemoryLedger
+) -> None:
+    time = Time()
+    options: Any = {"time": time, "keep": timedelta(days=14)}
+    fill(server, "one")
+    await run(server, sink, ledger, **options)
+    time.pass_by(days=20)
+    assert deletions(await run(server, sink, ledger, **options)) == {"one": Deleted.COMMITTED}
+    time.pass_by(days=1)
+    server.maildrop.put("b", body("another"), uid="one")
+    for days, deleted in ((0, None), (13, None), (1, Deleted.COMMITTED)):
+        time.pass_by(days=days)
+        assert deletions(await run(server, sink, ledger, **options)).get("one") is deleted
+    assert sink.subjects == ["one", "another"]
+    assert uids(server) == []
+
+
+async def test_a_message_that_does_not_come_leaves_the_record_of_what_had_its_unique_id(
+    server: MailServer, sink: MemorySink, ledger: MemoryLedger
+) -> None:
+    fill(server, "one")
+    await run(server, sink, ledger, keep="until stored")
+    before = (await records_of(ledger, server))["one"]
+    server.maildrop.put("b", body("another"), uid="one")
+    sink.failing[b"another"] = KeyError("no")
+    fill(server, "two")  # by which it is the message that is at fault, and not the sink
+    assert outcomes(await run(server, sink, ledger)) == {"one": Outcome.FAILED, "two": Outcome.STORED}
+    record = (await records_of(ledger, server))["one"]
+    assert (record.failures, record.fingerprint, record.first_seen) == (1, before.fingerprint, before.first_seen)
+
+
 async def test_a_server_without_unique_ids_loses_nothing(sink: MemorySink, ledger: MemoryLedger) -> None:
     async with MailServer([USER], quirk=QUIRKS["no-uidl"]) as server:
         fill(server, "one", "two")

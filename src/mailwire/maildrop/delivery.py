@@ -159,7 +159,7 @@ class Deliveries:
         """Take note that a message did not come; whether that counts against it."""
         self._report(fetch, Outcome.FAILED, reason=reason)
         if counts and fetch.uid is not None:
-            self._untold.append(self._record(fetch, fetch.uid).failed(reason))
+            self._untold.append(self._failed(fetch, fetch.uid, reason))
 
     # Private
 
@@ -169,7 +169,16 @@ class Deliveries:
             self._told.update((each.uid, each) for each in portion if keeps_seen or each.state is not State.SEEN)
 
     def _record(self, fetch: Fetch, uid: str) -> Record:
-        return self.find(uid) or Record(uid, State.SEEN, self._seen, self._seen, fetch.entry.size)
+        # What was stored under this uid, or is gone, was another message: nothing of it holds for one that came.
+        known = self.find(uid)
+        return self._new(fetch, uid) if known is None or known.state is not State.SEEN else known
+
+    def _failed(self, fetch: Fetch, uid: str, reason: str) -> Record:
+        # Of one that did not come it is not known which it is.
+        return (self.find(uid) or self._new(fetch, uid)).failed(reason)
+
+    def _new(self, fetch: Fetch, uid: str) -> Record:
+        return Record(uid, State.SEEN, self._seen, self._seen, fetch.entry.size)
 
     async def _check(self, mail: Mail) -> None:
         if mail.is_complete:
@@ -190,7 +199,7 @@ class Deliveries:
         is_too_large = isinstance(failure, BudgetExceeded)
         outcome = Outcome.TOO_LARGE if is_too_large else Outcome.FAILED
         self._report(fetch, outcome, octets=mail.octets, seconds=seconds, reason=reason)
-        record = None if fetch.uid is None else self._record(fetch, fetch.uid).failed(reason)
+        record = None if fetch.uid is None else self._failed(fetch, fetch.uid, reason)
         if failure is not None:
             self._untold += [] if record is None else [record]
             if not is_too_large:
