@@ -31,7 +31,7 @@ TLSMode = Literal["implicit", "starttls", "none"]
 """TLS from the first octet (RFC 8314 3), begun by a command (RFC 3207, RFC 2595), or none."""
 Chunking: TypeAlias = bool | Literal["eager"] | None
 """Whether messages go in chunks, by BDAT (RFC 3030). True: wherever that is announced. "eager": so, too, and without
-waiting for a recipient to be accepted. False: nowhere. None: that is not decided here."""
+waiting for a recipient to be accepted, but in LMTP. False: nowhere. None: that is not decided here."""
 Connector = Callable[[], Awaitable[socket | tuple[StreamReader, StreamWriter]]]
 """Makes the connection in place of the endpoint: returns a connected socket, or a reader and its writer."""
 _Path: TypeAlias = str | os.PathLike[str]

@@ -176,3 +176,47 @@ async def test_a_path_where_nobody_listens_is_told(tmp_path: Path) -> None:
         bound.bind(str(path))
         with pytest.raises(mailwire.ConnectionFailed, match="Connection refused"):
             await LMTPClient(f"lmtp+unix://{path}").connect()
+
+
+def eager(*recipients: str) -> mailwire.Mailing:
+    """A mail in eager chunks to these users of example.org."""
+    named = [f"{recipient}@example.org" for recipient in recipients]
+    return mailwire.Mailing(MESSAGE, sender="a@example.org", recipients=named, use_chunking="eager")
+
+
+@pytest.mark.parametrize("kind", ["client", "pool"])
+async def test_eager_mails_behind_one_for_nobody_have_their_own_words(kind: str) -> None:
+    full = Policy(delivery_replies={"b@example.org": "452 4.2.2 full"})
+    mails = [eager("nobody"), eager("b", "c"), eager("nobody", "c", "b"), eager("nobody"), eager("b")]
+    async with MailServer(ACCOUNTS, policy=full) as server:
+        endpoint = Endpoint(server.host, server.lmtp_port, tls="none", protocol="lmtp")
+        async with (
+            LMTPClient(endpoint) if kind == "client" else mailwire.SMTPPool(endpoint, max_connections=1) as sender,
+            sender.send_all(mails, order="input") as results,
+        ):
+            told = [words(result.receipt) async for result in results]
+    assert told == [
+        [Delivery.REFUSED],
+        [Delivery.REFUSED, Delivery.ACCEPTED],
+        [Delivery.REFUSED, Delivery.ACCEPTED, Delivery.REFUSED],
+        [Delivery.REFUSED],
+        [Delivery.REFUSED],
+    ]
+    assert server.messages("b") == ()
+    assert len(server.messages("c")) == 2
+    (session,) = server.lmtp_sessions
+    assert sum(command.startswith(b"BDAT") for command in session.commands) == 3
+
+
+async def test_an_eager_mail_for_nobody_is_refused_at_once_and_never_sent() -> None:
+    async with (
+        ScriptedPeer(
+            *(*READY[:-1], "S: 250-PIPELINING", "S: 250 CHUNKING"),
+            *("C: MAIL FROM:<a@example.org>", "C: RCPT TO:<b@example.org>"),
+            *("S: 250 ok", "S: 550 no", "C: RSET", "S: 250 ok", *QUIT),
+        ) as peer,
+        LMTPClient(lmtp(peer, use_chunking="eager")) as client,
+    ):
+        with pytest.raises(RecipientsRefused) as caught:
+            await client.send(MESSAGE, sender="a@example.org", recipients="b@example.org")
+        assert caught.value.delivery is Delivery.REFUSED

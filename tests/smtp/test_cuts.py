@@ -112,8 +112,11 @@ def cases() -> Iterator[Case]:
         for first in (Script(), Script(mail=550), Script(recipients=NONE), Script(chunks=(552,)), Script(end=554)):
             yield Case((first, plain, plain), chunking=chunking, in_a_row=True)
         yield Case((Script(chunks=(552,), rset=451), plain), chunking=chunking, in_a_row=True)
-    yield Case((Script(recipients=BOTH, ends=(250, 552)), plain), lmtp=True, in_a_row=True)
-    yield Case((Script(recipients=BOTH, ends=(250, 552)), plain), lmtp=True, chunking=True, in_a_row=True)
+    mixed = Script(recipients=BOTH, ends=(250, 552))
+    yield Case((mixed, plain), lmtp=True, in_a_row=True)
+    for chunking in modes:
+        yield Case((mixed, plain), lmtp=True, chunking=chunking, in_a_row=True)
+        yield Case((Script(recipients=NONE), mixed), lmtp=True, chunking=chunking, in_a_row=True)
 
 
 def name(case: Case) -> str:

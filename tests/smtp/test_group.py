@@ -106,7 +106,7 @@ def opened(
     """How a mail begins for which this is wished, with a server that offers all."""
     offered = Extensions(dict.fromkeys(("CHUNKING", "SIZE", "8BITMIME", "SMTPUTF8", "DSN", "MT-PRIORITY"), ()))
     wishes: Wishes = (parameters, options, "send", chunking, is_sized)
-    return Opening(wishes, offered, is_verified=False, is_pipelining=True)
+    return Opening(wishes, offered, is_verified=False, is_pipelining=True, is_lmtp=False)
 
 
 def group(*, begins_anew: bool = False) -> Group:

@@ -19,6 +19,7 @@ from mailwire.smtp import (
     RecipientOptions,
     Reply,
     ReplyReceived,
+    Rset,
     State,
     Transaction,
     Window,
@@ -556,6 +557,47 @@ def test_in_lmtp_a_verdict_before_the_end_is_for_all() -> None:
     take(transaction, connection, "552 big")
     assert words(transaction) == [Delivery.REFUSED, Delivery.REFUSED]
     assert transaction.data_refusal == reply(552, b"big")
+
+
+@pytest.mark.parametrize("takes_groups", [False, True])
+@pytest.mark.parametrize("chunking", [True, "eager"])
+@pytest.mark.parametrize("refusals", [["550 no", "503 no", "503 no"], ["250 ok", "550 no", "550 no"]])
+def test_in_lmtp_no_chunk_leaves_before_somebody_is_accepted(
+    refusals: list[str], chunking: bool, takes_groups: bool
+) -> None:
+    connection = at(State.READY, Connection(lmtp=True, groups=takes_groups))
+    transaction = began(connection, 2, chunking=chunking)
+    for refusal in refusals:
+        assert not transaction.wants_data
+        with pytest.raises(LocalProtocolError):
+            transaction.end_data()
+        take(transaction, connection, refusal)
+    assert not transaction.wants_data
+    assert not transaction.must_close
+    if connection.awaited is not None:
+        assert isinstance(connection.awaited, Rset)
+        take(transaction, connection, "250 reset")
+    assert words(transaction) == [Delivery.REFUSED, Delivery.REFUSED]
+    # The server's next words are to the next mail.
+    behind = began(connection, 3, chunking=chunking)
+    take(behind, connection, "250 ok", "250 ok", "550 no", "250 ok")
+    assert behind.wants_data
+    behind.send_whole(b"hello\r\n")
+    assert flush(connection) == b"BDAT 7 LAST\r\nhello\r\n"
+    take(behind, connection, "452 full", "250 taken")
+    assert behind.finished
+    assert words(behind) == [Delivery.REFUSED, Delivery.REFUSED, Delivery.ACCEPTED]
+
+
+def test_in_lmtp_an_eager_transaction_waits_though_it_names_its_recipients_one_by_one() -> None:
+    connection = at(State.READY, Connection(lmtp=True, window=LOCKSTEP))
+    transaction = began(connection, 2, chunking="eager", recipient_options=[RecipientOptions(), None])
+    for line in ("250 ok", "250 ok"):
+        assert not transaction.wants_data
+        take(transaction, connection, line)
+    assert not transaction.wants_data
+    take(transaction, connection, "550 no")
+    assert transaction.wants_data
 
 
 def test_in_lmtp_a_refused_chunk_with_the_last_on_its_way_ends_the_connection() -> None:

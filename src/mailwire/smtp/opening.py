@@ -25,6 +25,9 @@ class Opening:
 
     is_verified: TLS is in force, and the server has proved its name.
     is_pipelining: several commands may be unanswered at a time.
+    is_lmtp: it is an LMTP server. There no chunk leaves before somebody is known to be accepted, whatever is wished.
+        A last chunk for nobody has no reply by RFC 2033 4.2 and 4.3, and 503 of some servers: behind it, nobody could
+        tell which reply is to what.
 
     Raises ValueError, NotSupported and SecurityError as `Transaction` does.
     """
@@ -37,6 +40,7 @@ class Opening:
         "_used",
         "aborts",
         "begins_anew",
+        "chunking",
         "command_count",
         "extensions",
         "has_data",
@@ -49,14 +53,18 @@ class Opening:
         "wishes",
     )
 
-    def __init__(self, wishes: Wishes, offered: Extensions, *, is_verified: bool, is_pipelining: bool) -> None:
+    def __init__(
+        self, wishes: Wishes, offered: Extensions, *, is_verified: bool, is_pipelining: bool, is_lmtp: bool
+    ) -> None:
         parameters, options, on_refused, chunking, is_sized = wishes
         self.aborts: bool = on_refused == "abort"
         """Whether the mail is for all of its recipients or for nobody."""
-        self.is_eager: bool = chunking == "eager"
-        """Whether its chunks wait for no reply to the envelope."""
-        if self.aborts and self.is_eager:
+        if self.aborts and chunking == "eager":
             raise ValueError("a mail that goes to all or none cannot go out before the replies are known")
+        self.chunking: bool | Literal["eager"] = True if is_lmtp and chunking == "eager" else chunking
+        """Whether the message goes in chunks, as it is wished, but that none is "eager" in LMTP."""
+        self.is_eager: bool = self.chunking == "eager"
+        """Whether its chunks wait for no reply to the envelope."""
         keywords = (*parameters.keywords, "SIZE") if is_sized else parameters.keywords
         used = mail_extensions(keywords, parameters.is_binary, chunking is not False)
         check_offered(used, offered)

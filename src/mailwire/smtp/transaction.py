@@ -8,8 +8,9 @@
 3. A lone dot never goes out while a recipient stands accepted: it would send a blank mail. The connection is given up
    instead (`must_close`).
 4. All or nothing (`on_refused="abort"`): DATA waits for every reply to RCPT, and is not sent if one is a refusal.
-5. Chunks (RFC 3030) go out once every RCPT is answered and one recipient stands, unless the caller is "eager". A
-   refused chunk ends the message: no chunk and no DATA follows in this transaction.
+5. Chunks (RFC 3030) go out once every RCPT is answered and one recipient stands, unless the caller is "eager". In LMTP
+   they wait even then: servers differ in whether a last chunk that is for nobody has a reply. A refused chunk ends the
+   message: no chunk and no DATA follows in this transaction.
 6. What was refused leaves the session with RSET, so that the next transaction begins clean. It says of itself that
    nothing more depends on it (`Rset.is_afterwards`).
 7. A transaction may begin `behind` the end of the one before (RFC 2920 3.1), while that is not answered. Behind chunks
@@ -60,7 +61,7 @@ class Transaction(Outcome):
     options: what is wished for the mail; recipient_options: what is wished for each recipient, in their order.
     on_refused: "send" the mail to those recipients that are accepted, or "abort" it if one is not.
     chunking: False sends the message behind DATA; True in chunks; "eager" in chunks that do not wait for a reply to
-        MAIL or RCPT, which saves a round trip and may send the message in vain.
+        MAIL or RCPT, which saves a round trip and may send the message in vain. In LMTP "eager" is as True.
     chunk_size: small blocks are gathered, until a chunk has at least so many octets; the last one may have less.
     behind: the transaction before this one, if that is still to be answered: its message has been ended.
 
@@ -108,8 +109,9 @@ class Transaction(Outcome):
                 connection.offered,
                 is_verified=connection.is_verified,
                 is_pipelining=connection.is_pipelining,
+                is_lmtp=connection.is_lmtp,
             )
-        self.chunking: bool | Literal["eager"] = chunking
+        self.chunking: bool | Literal["eager"] = opening.chunking
         self.must_close: bool = False
         """The connection cannot be used again, nor be left by QUIT."""
         self.is_ended: bool = False
