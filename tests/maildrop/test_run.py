@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from mailwire import Anonymous, Endpoint
+from mailwire import Anonymous, Endpoint, RetrievedMessage
 from mailwire.aio.pop3_dialogue import Budget
 from mailwire.aio.pop3_settings import POP3Settings
 from mailwire.errors import (
@@ -30,6 +30,7 @@ from mailwire.errors import (
 )
 from mailwire.maildrop import (
     Account,
+    CallableSink,
     CautionKind,
     Deleted,
     Mail,
@@ -359,6 +360,19 @@ async def test_a_sink_that_fails_for_everything_ends_the_run_and_blames_no_messa
     assert list(outcomes(report).values()) == [Outcome.FAILED] * 5 + [Outcome.LEFT] * 3
     assert {record.failures for record in (await records_of(ledger, server)).values()} == {0}
     assert len(uids(server)) == 8
+
+
+async def test_a_function_that_finds_no_next_fails_for_that_message_alone(server: MailServer) -> None:
+    stored: list[str] = []
+
+    def store(message: RetrievedMessage) -> None:
+        stored.append(next(line for line in message.raw.decode().splitlines() if line.endswith("two")))
+
+    fill(server, "one", "two")
+    report = await run(server, CallableSink(store))
+    assert outcomes(report) == {"one": Outcome.FAILED, "two": Outcome.STORED}
+    assert "StopIteration" in report.messages[0].reason
+    assert stored == ["Subject: two"]
 
 
 async def test_what_fails_between_others_that_do_not_is_to_blame(

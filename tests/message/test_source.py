@@ -171,6 +171,7 @@ async def test_a_pipe_is_read_once(tmp_path: Path) -> None:
         (None, InvalidMessage, "expected the octets of a message in bytes, got NoneType"),
         (OSError("disk"), SourceFailed, "the message cannot be read: OSError: disk"),
         (ValueError("closed"), SourceFailed, "the message cannot be read: ValueError: closed"),
+        (StopIteration("end"), SourceFailed, "the message cannot be read: StopIteration: end"),  # no future holds one
     ],
 )
 async def test_a_file_that_fails_says_so(answer: Any, error: type[Exception], message: str) -> None:
