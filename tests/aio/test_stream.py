@@ -30,6 +30,7 @@ from mailwire.testing import (
     PACKET,
     RST,
     STALL,
+    WAIT,
     WITHHOLD,
     Endless,
     Hear,
@@ -176,6 +177,29 @@ async def test_a_stream_reader_that_failed_is_no_connection() -> None:
     async with ScriptedPeer(STALL) as peer:
         with pytest.raises(ConnectionFailed, match="no connection to smtp://localhost:25: Connection reset by peer"):
             await Stream.open(endpoint_for(connect))
+
+
+async def test_what_comes_behind_what_a_stream_reader_held_is_read_as_well() -> None:
+    async def connect() -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        reader, writer = await peer.connect_streams()
+        await drain_events()
+        return reader, writer
+
+    async with ScriptedPeer("S: 220 one", WAIT, "S: 220 two", STALL) as peer:
+        stream = await Stream.open(endpoint_for(connect))
+        peer.go_on()
+        await drain_events()
+        assert b"".join(stream.take()) == b"220 one\r\n220 two\r\n"
+        assert not stream.is_at_end
+        stream.abort()
+
+
+async def test_a_hook_that_is_cancelled_by_nobody_is_a_connection_failed() -> None:
+    async def connect() -> socket.socket:
+        raise asyncio.CancelledError
+
+    with pytest.raises(ConnectionFailed, match=r"^what connect= waited for was cancelled$"):
+        await Stream.open(endpoint_for(connect))
 
 
 async def test_a_refused_connection_is_a_connection_failed() -> None:
