@@ -807,6 +807,32 @@ async def test_another_message_under_a_used_unique_id_is_not_deleted_for_its_pre
     assert uids(server) == []
 
 
+async def test_a_sink_that_is_cancelled_by_nobody_of_ours_has_failed(
+    server: MailServer, sink: MemorySink, ledger: MemoryLedger
+) -> None:
+    fill(server, "one", "two")
+    sink.failing[b"one"] = asyncio.CancelledError()
+    report = await run(server, sink, ledger)
+    assert outcomes(report) == {"one": Outcome.FAILED, "two": Outcome.STORED}
+    assert report.messages[0].reason == "RuntimeError: what the sink waited for was cancelled"
+
+
+async def test_a_group_sink_that_is_cancelled_by_nobody_of_ours_ends_the_run_with_its_report(
+    server: MailServer, ledger: MemoryLedger
+) -> None:
+    class Sink(MemorySink):
+        async def settle(self, mails: Any) -> None:
+            raise asyncio.CancelledError
+
+        async def discard(self, mails: Any) -> None:
+            pass
+
+    fill(server, "one")
+    report = await run(server, Sink(), ledger)
+    assert isinstance(report.error, SinkFailed)
+    assert str(report.error).endswith("could not be stored: RuntimeError: what the sink waited for was cancelled")
+
+
 async def test_another_message_under_a_used_unique_id_stays_as_long_as_any(
     server: MailServer, sink: MemorySink, ledger: MemoryLedger
 ) -> None:

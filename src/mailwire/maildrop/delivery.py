@@ -14,6 +14,7 @@ from secrets import token_hex
 from typing import Final
 
 from .._wire.text import printable
+from ..aio.deadline import told_if_cancelled
 from ..errors import BudgetExceeded, SinkFailed
 from .ledger import Page, Record, State
 from .mail import Mail, make_key
@@ -97,7 +98,8 @@ class Deliveries:
         mail = Mail(self._account, entry.number, entry.uid, entry.size, key, blocks, is_preview=is_preview)
         began = asyncio.get_running_loop().time()
         try:
-            await self._sink.store(mail)
+            with told_if_cancelled(RuntimeError, "the sink"):
+                await self._sink.store(mail)
             await self._check(mail)
         except Exception as error:
             self._judge(fetch, mail, error, asyncio.get_running_loop().time() - began)
@@ -114,7 +116,8 @@ class Deliveries:
         waiting, self._waiting, self._waiting_octets = self._waiting, [], 0
         if isinstance(self._sink, GroupSink) and waiting:
             try:
-                await self._sink.settle([each.mail for each in waiting])
+                with told_if_cancelled(RuntimeError, "the sink"):
+                    await self._sink.settle([each.mail for each in waiting])
             except Exception as error:
                 raise SinkFailed(f"{len(waiting)} messages could not be stored: {_words(error)}") from error
         now, records = self._now(), list[Record]()
