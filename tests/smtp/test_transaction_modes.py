@@ -531,6 +531,37 @@ def test_in_lmtp_the_only_recipient_s_refusal_is_that_of_the_message() -> None:
     assert transaction.data_refusal == reply(552, b"no")
 
 
+FIRST, SECOND = reply(250, b"first"), reply(250, b"second")
+FULL, LATER, BYE = reply(552, b"full"), reply(452, b"later"), reply(421, b"bye")
+
+
+@pytest.mark.parametrize(
+    ("verdicts", "word", "decisive"),
+    [
+        ([FIRST, FULL], Delivery.ACCEPTED, FIRST),
+        ([FULL, SECOND], Delivery.ACCEPTED, SECOND),
+        ([FIRST, SECOND], Delivery.ACCEPTED, SECOND),
+        ([FULL, LATER], Delivery.REFUSED, LATER),
+        ([], Delivery.UNKNOWN, None),
+        ([FIRST], Delivery.UNKNOWN, None),
+        ([FULL], Delivery.UNKNOWN, None),
+        ([BYE], Delivery.UNKNOWN, BYE),
+        ([FIRST, BYE], Delivery.UNKNOWN, BYE),
+    ],
+)
+def test_in_lmtp_the_reply_of_the_whole_means_its_word(
+    verdicts: list[Reply], word: Delivery, decisive: Reply | None
+) -> None:
+    connection, transaction = lmtp(3)
+    take(transaction, connection, "250 ok", "250 ok", "550 no", "250 ok", "354 go")
+    transaction.send_data(b"hello")
+    transaction.end_data()
+    flush(connection)
+    take(transaction, connection, *map(str, verdicts))
+    receipt = transaction.receipt()
+    assert (receipt.delivery, receipt.reply) == (word, decisive)
+
+
 def test_in_lmtp_no_lone_dot_is_sent_for_it_has_no_reply() -> None:
     connection, transaction = lmtp(1)
     take(transaction, connection, "250 ok", "550 no", "354 go")

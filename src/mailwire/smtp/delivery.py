@@ -94,6 +94,10 @@ class Heard:
         place = place if lmtp and not self.is_early else 0
         return self.verdicts[place] if place < len(self.verdicts) else None
 
+    def verdict_for(self, word: Delivery) -> Reply | None:
+        """Return the last reply to the message of which `word` follows, for whom it is to; None if there is none."""
+        return next((reply for reply in reversed(self.verdicts) if self._accepted(reply, in_doubt=True) is word), None)
+
     def word(self, words: Sequence[Delivery], *, all_or_nothing: bool) -> Delivery:
         """Return the word for the mail as a whole, of which these are the `words` for its recipients."""
         if Delivery.UNKNOWN in words:

@@ -86,13 +86,14 @@ class Outcome:
         heard, connection = self._heard, self._connection
         in_doubt = self._end is not None and self._end.has_left
         words = heard.words(len(self._recipients), in_doubt=in_doubt, lmtp=connection.is_lmtp)
-        reply = heard.verdicts[-1] if heard.verdicts else None
+        word = heard.word(words, all_or_nothing=self._aborts)
+        reply = heard.verdict_for(word) if connection.is_lmtp else next(reversed(heard.verdicts), None)
         if reply is None or reply.code >= 400 or self._accepted < len(self._recipients):
             reply = None if self.recipients_refusal else self.sender_refusal or self.data_refusal or reply
         # The rest is written when it is read: of thousands of recipients that takes a while. More may be heard before.
         heard = replace(heard, recipients=heard.recipients.copy(), verdicts=heard.verdicts.copy())
         octets = connection.data_octets if self._is_writing_text else self._octets
-        word, timings = heard.word(words, all_or_nothing=self._aborts), FrozenMapping(timings)
+        timings = FrozenMapping(timings)
         names = self._sender, self._recipients, self._extensions
         write = partial(_receipt_of, *names, heard, words, word, reply, octets, timings, lmtp=connection.is_lmtp)
         return Receipt.to_write(word, write)

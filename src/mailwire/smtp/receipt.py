@@ -116,7 +116,9 @@ class Receipt(_Unwritten):
     sender: the reverse-path, "" for the null one.
     recipients: one entry for each recipient given, in that order; one that was given twice is there twice.
     reply: the reply that decided about the mail as a whole: the last one, to the end of data, or the refusal of MAIL,
-        DATA or a chunk. None if there was none, or if it was the refusal of recipients that decided.
+        DATA or a chunk. None if there was none, or if it was the refusal of recipients that decided. In LMTP, where
+        each recipient has a reply, it is the last of those that mean the word of the whole: a mail that one has and
+        another was refused is ACCEPTED by the reply to the one, and UNKNOWN by none where a reply is missing.
     octets: how long the message was on the wire, without the final dot; 0 if it did not go out.
     extensions: those of the server's that this mail made use of.
     timings: how long each phase took, in seconds, by its name. Whoever has a clock fills them in; they do not count
