@@ -234,7 +234,7 @@ def test_a_recipient_is_known_by_another_spelling_of_the_domain(
     assert mailing.recipient_options[1:] in ((), (None,))
 
 
-@pytest.mark.parametrize("address", ["b@Example.org", "B@example.org", "b@example.com"])
+@pytest.mark.parametrize("address", ["b@Example.org", "B@example.org", "b@example.com", "b@b\u00fccher.example"])
 def test_options_are_for_nobody_where_the_spelling_fits_nobody_or_two(address: str) -> None:
     with pytest.raises(InvalidMessage, match="who is no recipient of the mail"):
         Mailing(TEXT, sender="", recipients=["b@example.org", "b@EXAMPLE.org"], recipient_options={address: DELAY})
@@ -293,7 +293,7 @@ def test_the_like_of_it_with_another_message_wishes_the_same() -> None:
     wishes: dict[str, Any] = {"options": MailOptions(ret="FULL"), "recipient_options": NEVER, "on_refused": "abort"}
     settings = {**ENVELOPE, **wishes, "use_chunking": "eager", "progress": print, "policy": policy}
     another, made = Mailing(b"", **settings)._with_message(TEXT), Mailing(TEXT, **settings)
-    for name in ("envelope", "options", "recipient_options", "on_refused", "use_chunking", "progress"):
+    for name in ("envelope", "options", "recipient_options", "on_refused", "use_chunking", "progress", "last_receipt"):
         assert getattr(another, name) == getattr(made, name), name
     assert (another.on_refused, another.use_chunking, another.progress) == ("abort", "eager", print)
     assert another.content.policy is policy

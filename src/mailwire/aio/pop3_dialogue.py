@@ -78,7 +78,7 @@ class Dialogue:
     ) -> None:
         self.session = session
         self.connection = connection
-        self.is_over = False  # whatever the machine says
+        self.is_over: bool = False  # whatever the machine says
         self.is_left: bool = False  # a retrieval was broken off and has left answers that nobody waits for
         self._loop = asyncio.get_running_loop()
         self._timeouts = endpoint.timeouts
