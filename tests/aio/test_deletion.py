@@ -31,7 +31,7 @@ from mailwire import (
 )
 from mailwire.aio.deletion import Marks
 from mailwire.pop3 import Dele, Quit, Response, ResponseReceived, Rset, ScanListing, UniqueIdListing, survey
-from mailwire.testing import FIN, LISTEN, RST, STALL, WAIT, Account, MailServer, ScriptedPeer, Step
+from mailwire.testing import FIN, LISTEN, QUIRKS, RST, STALL, WAIT, Account, MailServer, ScriptedPeer, Step
 from mailwire.testing.turns import drain_events
 from tests.aio.dialogues import (
     LISTED,
@@ -330,6 +330,18 @@ async def test_what_a_listing_does_not_have_for_it_is_marked_is_known_by_its_uni
             await client.execute(Dele(1))
         assert client.last_commit is not None
         assert client.last_commit.unknown == (ONE,)
+
+
+async def test_what_is_marked_and_has_no_unique_id_is_named_by_none() -> None:
+    async with MailServer([Account("b", "secret", ("b@example.org",))], quirk=QUIRKS["no-uidl"]) as server:
+        for _ in range(2):
+            server.maildrop.put("b", b"text\r\n")
+        login: dict[str, Any] = {"auth": Password("b", "secret"), "allow_cleartext_auth": True}
+        async with POP3Client(Endpoint("127.0.0.1", server.pop3_port, protocol="pop3", tls="none", **login)) as client:
+            await client.delete((await client.listing())[0])
+            (left,) = await client.listing()
+            report = await client.delete([left, "", "u1"])
+            assert (report.marked, report.missing) == ((left,), ("", "u1"))
 
 
 async def test_a_number_that_is_in_no_listing_is_for_the_server_to_refuse() -> None:

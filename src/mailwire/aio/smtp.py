@@ -155,8 +155,7 @@ class SMTPClient(Client[Event]):
                     receipt = sending.receipt()
                     if self._connecting is not None:
                         receipt = self._timed(receipt, self._connecting)
-                    if sending.has_begun:
-                        self.last_receipt = mailing.last_receipt = receipt
+                    self.last_receipt = mailing.last_receipt = receipt if sending.has_begun else None
                 if (failure := sending.failure(receipt)) is not None:
                     raise failure
             except BaseException as error:
