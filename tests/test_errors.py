@@ -55,6 +55,7 @@ from mailwire.sasl import OAuthFailure
 from mailwire.smtp import Delivery, Receipt, RecipientReceipt, Reply
 
 NO = Reply(550, (b"5.1.1 no such user",))
+YES = Reply(250, (b"ok",))
 LATER = Reply(451, (b"later",))
 LEAVE = Reply(421, (b"4.3.2 closing",))
 ERR = Response(ok=False, line=b"[IN-USE] locked")
@@ -331,6 +332,50 @@ def test_what_an_error_carries_can_be_read() -> None:
     assert AuthenticationFailed("a", command="AUTH PLAIN ****", answer=ERR).answer is ERR
     assert AuthenticationFailed("a", command="AUTH XOAUTH2 ****", oauth=EXPIRED).oauth is EXPIRED
     assert ResponseError("a", command="STAT", response=ERR).response is ERR
+
+
+def test_an_error_says_of_each_recipient_what_its_receipt_says() -> None:
+    lost = ConnectionLost("a")
+    assert (lost.recipients, lost.retryable, lost.last_reply) == ((), (), None)
+    unsent = RecipientReceipt("b@c", None, Delivery.NOT_SENT)
+    lost.receipt = Receipt(Delivery.NOT_SENT, "a@b", (unsent,), None, 0)
+    assert (lost.recipients, lost.retryable, lost.last_reply) == ((unsent,), (unsent,), None)
+    first = RecipientReceipt("b@c", NO, Delivery.REFUSED)
+    second = RecipientReceipt("d@e", LATER, Delivery.REFUSED)
+    third = RecipientReceipt("f@g", None, Delivery.NOT_SENT)
+    lost.receipt = Receipt(Delivery.NOT_SENT, "a@b", (first, second, third), None, 0)
+    assert lost.recipients == (first, second, third)
+    assert lost.retryable == (second, third)
+    assert lost.last_reply is LATER
+
+
+def test_of_a_mail_in_doubt_nobody_is_to_be_tried_again() -> None:
+    lost = ConnectionLost("a")
+    lost.receipt = Receipt(
+        Delivery.UNKNOWN,
+        "a@b",
+        (
+            RecipientReceipt("b@c", YES, Delivery.ACCEPTED, final_reply=YES),
+            RecipientReceipt("d@e", YES, Delivery.REFUSED, final_reply=NO),
+            RecipientReceipt("f@g", LATER, Delivery.REFUSED),
+            RecipientReceipt("h@i", YES, Delivery.UNKNOWN),
+        ),
+        None,
+        0,
+    )
+    assert [entry.address for entry in lost.retryable] == ["f@g"]
+    # To the message, in LMTP, rather than to a recipient that was named behind the one it is for.
+    assert lost.last_reply is NO
+
+
+def test_the_last_reply_is_the_one_that_decided_about_the_mail() -> None:
+    refused = DataRefused("a", command="DATA", reply=NO)
+    assert refused.last_reply is NO
+    refused.receipt = Receipt(Delivery.REFUSED, "a@b", (RecipientReceipt("b@c", YES, Delivery.REFUSED, NO),), LATER, 0)
+    assert refused.last_reply is NO
+    late = DeadlineExceeded("a", phase="the reply to RSET")
+    late.receipt = refused.receipt
+    assert late.last_reply is LATER
 
 
 def test_a_response_error_knows_when_it_may_be_tried_again() -> None:

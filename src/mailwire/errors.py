@@ -59,7 +59,7 @@ if TYPE_CHECKING:
     from .pop3.response import Response
     from .sasl.oauth import OAuthFailure
     from .smtp.delivery import Delivery
-    from .smtp.receipt import Receipt
+    from .smtp.receipt import Receipt, RecipientReceipt
     from .smtp.reply import Reply
 
 __all__ = [
@@ -120,6 +120,28 @@ class MailwireError(Exception):
     receipt: Receipt | None = None
     report: RetrievalReport | None = None
     transcript: tuple[str, ...] = ()
+
+    @property
+    def recipients(self) -> tuple[RecipientReceipt, ...]:
+        """What is known about each recipient, in their order: those of the `receipt`. Empty where there is none."""
+        return () if self.receipt is None else self.receipt.recipients
+
+    @property
+    def retryable(self) -> tuple[RecipientReceipt, ...]:
+        """The recipients to whom another attempt may bring the mail, and cannot bring it twice. Never one for whom the
+        word is UNKNOWN. Empty where there is no `receipt`: then nothing was begun that could be tried again."""
+        return () if self.receipt is None else self.receipt.retryable
+
+    @property
+    def last_reply(self) -> Reply | None:
+        """The last reply to this mail that counts: the one that decided about it as a whole, or else the last that a
+        recipient has, to the message or to RCPT; of a ReplyError, the one that refused. None if there is none of these.
+        The yes to MAIL, the one to DATA (354) and those to chunks before the last decide nothing."""
+        if self.receipt is None:
+            return None
+        backwards = self.recipients[::-1]
+        replies = (*(entry.final_reply for entry in backwards), *(entry.reply for entry in backwards))
+        return self.receipt.reply or next((reply for reply in replies if reply is not None), None)
 
     def __reduce__(self) -> tuple[object, ...]:
         # The attributes come last, for one of them may hold this error in turn: a report does.
@@ -339,6 +361,11 @@ class ReplyError(CommandRefused):
     def __init__(self, message: str, *, command: str, reply: Reply) -> None:
         super().__init__(message, command=command)
         self.reply = reply
+
+    @property
+    def last_reply(self) -> Reply:
+        """The `reply`."""
+        return self.reply
 
     @property
     def is_transient(self) -> bool:

@@ -1,7 +1,7 @@
 """Tries whether the tests notice when the code is changed: `python -m tests.mutation smtp/paths smtp/rules`.
 
-Without arguments it tries the whole table. What survives is shown as a change, and `--jobs` says how many are tried
-at a time. It needs mutmut, which makes the mutants.
+Without arguments it tries the whole table. What survives is shown as a change, and is a failure; so is an entry of
+same.py that is of no use any more. `--jobs` says how many are tried at a time. It needs mutmut, which makes them.
 """
 
 import argparse
@@ -53,12 +53,8 @@ def main() -> int:
     for mutant, verdict in verdicts.items():
         if verdict in _ALIVE:
             print(f"\n{verdict}: {mutant.name}\n{mutant.change}")
-    for module, part in SAME:
-        named = [mutant for mutant in verdicts if mutant.module == module and mutant.writes(part)]
-        if module in modules and not any(verdicts[mutant] == EQUAL for mutant in named):
-            print(f"\nno mutant lives that writes this any more: {module}: {part}")
-        elif killed := [mutant.change for mutant in named if verdicts[mutant] != EQUAL]:
-            print(f"\nthis names mutants that do not live as well: {module}: {part}", *killed, sep="\n")
+    stale = [told for module, part in SAME if module in modules and (told := _stale(verdicts, module, part))]
+    print(*stale, sep="")
     for test in driver.unfit:
         print(f"left out, for it fails without any mutant: {test}")
     columns = (KILLED, TIMED_OUT, EQUAL, SURVIVED, UNREACHED, DIED)
@@ -68,7 +64,17 @@ def main() -> int:
         print(f"{module:24} {counts.total():9}", *(f"{counts[column]:9}" for column in columns))
     if options.note:
         note(module for module in modules if not _lives(verdicts, module))
-    return int(code)
+    return int(bool(code) or bool(stale) or any(_lives(verdicts, module) for module in modules))
+
+
+def _stale(verdicts: Mapping[Mutant, str], module: str, part: str) -> str:
+    # Say why same.py should not name this, "" if it should.
+    named = {mutant: verdict for mutant, verdict in verdicts.items() if mutant.module == module and mutant.writes(part)}
+    if EQUAL not in named.values():
+        return f"\nno mutant lives that writes this any more: {module}: {part}\n"
+    if killed := [mutant.change for mutant, verdict in named.items() if verdict != EQUAL]:
+        return "\n".join((f"\nthis names mutants that do not live as well: {module}: {part}", *killed, ""))
+    return ""
 
 
 def _lives(verdicts: Mapping[Mutant, str], module: str) -> bool:
