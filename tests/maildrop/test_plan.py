@@ -74,6 +74,34 @@ def test_what_is_stored_has_not_failed() -> None:
     assert fetched(plan(resized, ledger(stored), Policy(max_failures=1))) == [1]
 
 
+@pytest.mark.parametrize("state", State)
+def test_what_fails_under_the_uid_of_a_stored_message_is_skipped_as_any_other(state: State) -> None:
+    known = record("a", state, size=7 if state is not State.SEEN else 100).failed("no")
+
+    assert fetched(plan(THREE[:1], ledger(known), Policy(max_failures=2))) == [1]
+    planned = plan(THREE[:1], ledger(known.failed("no")), Policy(max_failures=2))
+    assert skipped(planned) == {1: SkipReason.FAILED}
+    assert planned.records == ()
+
+
+@pytest.mark.parametrize("state", [State.STORED, State.GONE])
+def test_what_failed_under_the_uid_of_a_message_is_gone_with_it(state: State) -> None:
+    planned = plan([], ledger(record("a", state, DAY, size=7).failed("no")))
+
+    assert planned.records == (replace(record("a", State.GONE, DAY, size=7), since=planned.records[0].since),)
+    assert planned.records[0].since == (NOON - DAY if state is State.GONE else NOON)
+
+
+def test_another_size_than_that_of_what_was_only_seen_is_another_message() -> None:
+    seen = replace(record("a", State.SEEN, 20 * DAY, size=7, fingerprint="f"), failures=9, reason="no")
+    policy = Policy(max_message_size=99, oversize="preview", preview_lines=5)
+    planned = plan(THREE[:1], ledger(seen), policy)
+
+    assert [(fetch.lines, fetch.alikes) for fetch in planned.fetch] == [(5, {})]
+    assert planned.records == (record("a", State.SEEN, size=100),)
+    assert (planned.cautions, planned.forget) == ((), ())
+
+
 @pytest.mark.parametrize(("size", "expected"), [(100, True), (101, False)])
 def test_what_is_larger_than_the_limit_is_left(size: int, expected: bool) -> None:
     planned = plan([Entry(1, "a", size)], policy=Policy(max_message_size=100))
@@ -490,7 +518,7 @@ def test_the_times_of_a_record_are_those_of_its_state() -> None:
     stored = seen.failed("no").stored(later, size=7, fingerprint="f")
 
     assert (stored.state, stored.since, stored.first_seen, stored.size) == (State.STORED, later, NOON, 7)
-    assert (stored.failures, stored.reason, stored.fingerprint) == (1, "", "f")
+    assert (stored.failures, stored.reason, stored.fingerprint) == (0, "", "f")
     marked = stored.reached(State.MARKED, later + DAY)
     assert (marked.state, marked.since) == (State.MARKED, later + DAY)
     assert marked.reached(State.MARKED, later + 2 * DAY) == marked

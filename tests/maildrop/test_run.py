@@ -22,6 +22,7 @@ from mailwire.errors import (
     ConnectionLost,
     LedgerBusy,
     LedgerError,
+    LocalProtocolError,
     MaildropRenumbered,
     MailwireError,
     MessageTruncated,
@@ -82,6 +83,14 @@ def deletions(report: RetrievalReport) -> dict[str | None, Deleted | None]:
 
 async def states(ledger: MemoryLedger, server: MailServer | ScriptedPeer) -> dict[str, State]:
     return {uid: record.state for uid, record in (await records_of(ledger, server)).items()}
+
+
+def take_away(server: MailServer) -> None:
+    """Delete all that is there, as another client would."""
+    maildrop = server.maildrop.open("b")
+    assert maildrop is not None
+    maildrop.remaining.clear()
+    maildrop.commit()
 
 
 # In order
@@ -849,6 +858,68 @@ async def test_another_message_under_a_used_unique_id_stays_as_long_as_any(
         assert deletions(await run(server, sink, ledger, **options)).get("one") is deleted
     assert sink.subjects == ["one", "another"]
     assert uids(server) == []
+
+
+@pytest.mark.parametrize("is_previewed", [False, True])
+async def test_another_message_under_the_unique_id_of_one_that_was_never_stored_stays_as_long_as_any(
+    server: MailServer, sink: MemorySink, ledger: MemoryLedger, is_previewed: bool
+) -> None:
+    # No run has seen the first one gone. The second has another size, or the same and another header.
+    time = Time()
+    keep: Any = {"time": time, "keep": timedelta(days=14)}
+    fill(server, "first")
+    begin: dict[str, Any] = {"max_message_size": 9, "oversize": "preview"} if is_previewed else {"limit": 0}
+    await run(server, sink, ledger, **keep, **begin)
+    take_away(server)
+    server.maildrop.put("b", body("other" if is_previewed else "another"), uid="first")
+    time.pass_by(days=20)
+    for days, deleted in ((0, None), (13, None), (1, Deleted.COMMITTED)):
+        time.pass_by(days=days)
+        assert deletions(await run(server, sink, ledger, **keep)).get("first") is deleted
+    assert sink.subjects[-1] == ("other" if is_previewed else "another")
+
+
+async def test_what_failed_before_counts_against_no_other_message_of_its_unique_id(
+    server: MailServer, sink: MemorySink, ledger: MemoryLedger
+) -> None:
+    sink.failing = {b"first": KeyError("no"), b"another": KeyError("no")}
+    fill(server, "first", "two")
+    for _ in range(3):
+        await run(server, sink, ledger)
+    assert outcomes(await run(server, sink, ledger)) == {"first": Outcome.SKIPPED}
+    take_away(server)
+    server.maildrop.put("b", body("another"), uid="first")
+    fill(server, "three")
+    assert outcomes(await run(server, sink, ledger)) == {"first": Outcome.FAILED, "three": Outcome.STORED}
+    record = (await records_of(ledger, server))["first"]
+    assert (record.failures, record.size) == (1, len(body("another")))
+
+
+async def test_what_comes_to_have_the_unique_id_of_a_stored_message_and_fails_is_not_fetched_for_ever(
+    server: MailServer, sink: MemorySink, ledger: MemoryLedger
+) -> None:
+    fill(server, "one")
+    await run(server, sink, ledger)
+    take_away(server)
+    server.maildrop.put("b", body("another"), uid="one")
+    sink.failing[b"another"] = KeyError("no")
+    for count in range(3):
+        fill(server, f"m{count}")
+        assert outcomes(await run(server, sink, ledger))["one"] is Outcome.FAILED
+    assert outcomes(await run(server, sink, ledger, keep="until stored")) == {
+        "one": Outcome.SKIPPED,
+        **{f"m{count}": Outcome.KNOWN for count in range(3)},
+    }
+    assert uids(server) == ["one"]
+
+
+async def test_a_run_is_performed_once(server: MailServer, sink: MemorySink, ledger: MemoryLedger) -> None:
+    fill(server, "one", "two")
+    once = Run(Account(endpoint_at(server), sink), ledger=ledger)
+    await once.perform()
+    with pytest.raises(LocalProtocolError, match="a run is performed once: make another one"):
+        await once.perform()
+    assert outcomes(once.report()) == {"one": Outcome.STORED, "two": Outcome.STORED}
 
 
 async def test_a_message_that_does_not_come_leaves_the_record_of_what_had_its_unique_id(

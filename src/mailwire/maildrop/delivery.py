@@ -19,7 +19,7 @@ from ..errors import BudgetExceeded, SinkFailed
 from .ledger import Page, Record, State
 from .mail import Mail, make_key
 from .message_report import MessageReport, Outcome
-from .plan import Fetch
+from .plan import Fetch, was_another
 from .portions import portions
 from .sink import GroupSink, Sink
 
@@ -127,11 +127,13 @@ class Deliveries:
             self._report(fetch, outcome, octets=mail.octets, seconds=each.seconds)
             if fetch.uid is None:
                 self.stored_numbers.add(fetch.entry.number)
-            elif fetch.lines is None:
-                stored = self._record(fetch, fetch.uid).stored(now, size=fetch.entry.size, fingerprint=mail.fingerprint)
-                records.append(stored)
+                continue
+            fingerprint = mail.fingerprint
+            record = self._record(fetch, fetch.uid, fingerprint)
+            if fetch.lines is None:
+                records.append(record.stored(now, size=fetch.entry.size, fingerprint=fingerprint))
             else:
-                records.append(replace(self._record(fetch, fetch.uid), fingerprint=mail.fingerprint))
+                records.append(replace(record, fingerprint=fingerprint))
         if waiting:
             # It has stored others: what it has not stored was not for its own sake.
             self._untold += self._suspects
@@ -171,14 +173,20 @@ class Deliveries:
             await self._page.write(portion)
             self._told.update((each.uid, each) for each in portion if keeps_seen or each.state is not State.SEEN)
 
-    def _record(self, fetch: Fetch, uid: str) -> Record:
-        # What was stored under this uid, or is gone, was another message: nothing of it holds for one that came.
-        known = self.find(uid)
-        return self._new(fetch, uid) if known is None or known.state is not State.SEEN else known
+    def _record(self, fetch: Fetch, uid: str, fingerprint: str) -> Record:
+        # What was stored under this uid, or is gone, was another message, and so was what was previewed with another
+        # header: nothing of it holds for one that came.
+        known = self._known(fetch, uid)
+        is_it = known.state is State.SEEN and known.fingerprint in ("", fingerprint)
+        return known if is_it else self._new(fetch, uid)
 
     def _failed(self, fetch: Fetch, uid: str, reason: str) -> Record:
-        # Of one that did not come it is not known which it is.
-        return (self.find(uid) or self._new(fetch, uid)).failed(reason)
+        # Of one that did not come it is not known which it is, but by its size.
+        return self._known(fetch, uid).failed(reason)
+
+    def _known(self, fetch: Fetch, uid: str) -> Record:
+        known = self.find(uid)
+        return self._new(fetch, uid) if known is None or was_another(known, fetch.entry) else known
 
     def _new(self, fetch: Fetch, uid: str) -> Record:
         return Record(uid, State.SEEN, self._seen, self._seen, fetch.entry.size)

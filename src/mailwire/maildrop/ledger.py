@@ -48,7 +48,8 @@ class Record:
     uid: its unique id, or what stands for one; never a file name.
     first_seen: when it was first listed; since: when its state was reached. Both are aware of their time zone.
     size: the octets that the server announced for it.
-    failures: how many times it failed to be retrieved or stored; reason: why it did the last time.
+    failures: how many times it failed to be retrieved or stored; once it is stored, how many times that did which has
+        come to have its uid since. reason: why it did the last time.
     fingerprint: of its header, where that was retrieved; "" where it was not. It tells a message from another that has
         come to have its uid.
 
@@ -89,7 +90,12 @@ class Record:
 
     def stored(self, now: datetime, *, size: int, fingerprint: str) -> Self:
         """Return the record of the message as it comes to be stored, under the size that the server announces."""
-        return replace(self, state=State.STORED, since=now, size=size, reason="", fingerprint=fingerprint)
+        return replace(self, state=State.STORED, since=now, size=size, failures=0, reason="", fingerprint=fingerprint)
+
+    def gone(self, now: datetime) -> Self:
+        """Return the record of the message as it is no longer there, and nothing else that has its uid."""
+        record = self.reached(State.GONE, now)
+        return replace(record, failures=0, reason="") if record.failures else record
 
     def failed(self, reason: str) -> Self:
         """Return the record of the message as it failed once more."""

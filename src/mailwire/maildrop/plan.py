@@ -35,6 +35,7 @@ __all__ = [
     "SkipReason",
     "is_the_stored",
     "plan_retrieval",
+    "was_another",
 ]
 
 # Below so many known messages, all others may well have come and gone between two runs. A server that has changed its
@@ -201,7 +202,7 @@ class Planning:
         missing: list[Record] = []
         yield from self._find_missing(missing)
         stored = [record for record in missing if record.state is not State.SEEN]
-        gone = [record.reached(State.GONE, now) for record in stored]
+        gone = [record.gone(now) for record in stored]
         if policy.when_all_new == "match":
             self._alikes = _stored_by_fingerprint(*gone)
         told = [record for before, record in zip(stored, gone, strict=True) if record is not before]
@@ -253,6 +254,8 @@ class Planning:
         if record is not None:
             self._found += 1
             self._is_any_known = self._is_any_known or _is_known(record)
+            if was_another(record, entry):
+                record = None
         if record is not None and record.state is not State.SEEN:
             if is_the_stored(record, entry):
                 self._skipped[SkipReason.STORED].extend(position)
@@ -264,7 +267,7 @@ class Planning:
                 self._resized += 1
             self._other_alikes[position] = _stored_by_fingerprint(record)
         elif uid is not None and record is None:
-            # In the ledger before it is fetched: its age counts from here.
+            # In the ledger before it is fetched, in place of what was seen under its uid: its age counts from here.
             self._seen.extend(position)
             if entry.uid is not None and uid != entry.uid and (single := self._records.get(entry.uid)) is not None:
                 # That one had the uid for itself before there were two.
@@ -279,7 +282,7 @@ class Planning:
         policy = self._policy
         if self._is_too_large(entry) and (policy.oversize == "leave" or (record is not None and record.is_previewed)):
             return SkipReason.TOO_LARGE
-        if record is not None and record.state is State.SEEN and record.failures >= policy.max_failures:
+        if record is not None and record.failures >= policy.max_failures:
             return SkipReason.FAILED
         if policy.limit is not None and len(self._fetched) >= policy.limit:
             return SkipReason.LEFT
@@ -365,6 +368,11 @@ def is_the_stored(record: Record, entry: Listed) -> bool:
     """Return whether `entry` is the stored message that `record` is of."""
     # By the unique id it is; the size is what a second message with the same one would differ in.
     return record.is_stored and record.size == entry.size
+
+
+def was_another(record: Record, entry: Listed) -> bool:
+    """Return whether the message that `record` is of was seen, and not stored, and was not `entry`."""
+    return record.state is State.SEEN and record.size != entry.size
 
 
 def _stored_by_fingerprint(*records: Record) -> Mapping[str, Record]:

@@ -21,7 +21,15 @@ from typing import Final
 
 from ..aio.pop3 import POP3Client
 from ..aio.retrieval_progress import RetrievalProgress
-from ..errors import LedgerUnreadable, MaildropRenumbered, MailwireError, NotSupported, ResponseError, UnknownMessage
+from ..errors import (
+    LedgerUnreadable,
+    LocalProtocolError,
+    MaildropRenumbered,
+    MailwireError,
+    NotSupported,
+    ResponseError,
+    UnknownMessage,
+)
 from ..pop3 import HEADER_LIMIT, Entry, Listing, RefusalCause
 from ..transcript import Transcript
 from .account import Account
@@ -106,7 +114,11 @@ class Run:
 
         What goes wrong with the mail, the server, the sink or the ledger is in the report: `error` has what ended the
         run. Where this is cancelled, `report` tells how far it has come.
+
+        Raises LocalProtocolError the second time.
         """
+        if self._clock_began is not None:
+            raise LocalProtocolError("a run is performed once: make another one")
         self._began = self._now()
         self._clock_began = asyncio.get_running_loop().time()
         try:
