@@ -4,11 +4,9 @@ import importlib
 import re
 from collections.abc import Iterable
 from itertools import chain
-from typing import Any, Final
+from typing import Any
 
-from tests.docs.blocks import ROOT
-
-PAGE: Final = re.sub(r"\s+", " ", (ROOT / "docs/explanation/reliability.md").read_text("utf-8"))
+from tests.told import PAGE, assert_page_says
 
 
 def of_tests(name: str) -> Any:
@@ -24,35 +22,65 @@ def test_as_many_faults_happen_on_the_way_as_is_told() -> None:
     matrix, flows = of_tests("faults.matrix"), of_tests("faults.flows").FLOWS.values()
     faults, places = len(matrix.FAULTS), len(matrix.POSITIONS)
     runs = faults * len(flows) * places
-    assert f"{faults} faults of a connection x {len(flows)} flows x {places} places = {runs:,}." in PAGE
+    assert_page_says("{} faults of a connection x {} flows x {} places = {}.", faults, len(flows), places, runs)
 
 
 def test_calls_fail_in_as_many_flows_as_is_told() -> None:
     fails = of_tests("faults.test_call_k_fails")
-    assert f"and the files of messages, in {len(fails.ALL)} flows, in {len(fails.KINDS)} ways" in PAGE
+    assert_page_says("and the files of messages, in {} flows, in {} ways", len(fails.ALL), len(fails.KINDS))
 
 
 def test_as_many_hostile_servers_are_met_as_is_told() -> None:
     hostile = of_tests("hostile.test_hostile")
     cases, plays = sum(map(len, hostile.CASES.values())), size(hostile.plays())
-    assert f"{cases} cases, by sockets, streams and ports, with asyncio and uvloop: {plays:,} plays." in PAGE
+    assert_page_says("{} cases, by sockets, streams and ports, with asyncio and uvloop: {} plays.", cases, plays)
 
 
-def test_dialogues_are_cut_as_often_as_is_told() -> None:
+def test_dialogues_are_cut_on_the_machines_as_often_as_is_told() -> None:
+    machines = of_tests("transcripts.test_transcripts")
+    smtp, pop3, ends = len(machines.SMTP), len(machines.POP3), len(machines.ENDS)
+    places = sum(len(machines.places_of_cuts(story.transcript)) for story in machines.STORIES)
+    assert_page_says("{} transcripts, {} of SMTP and LMTP and {} of POP3", smtp + pop3, smtp, pop3)
+    assert_page_says("at {} places in {} ways: {} times", places, ends, places * ends)
+
+
+def test_dialogues_are_split_as_often_as_is_told() -> None:
+    machines = of_tests("transcripts.test_transcripts")
+    every = len(machines.STORIES)
+    places = sum(size(story.transcript.cuts(1)) for story in machines.STORIES)
+    pairs = sum(machines.PAIRS.values())
+    assert_page_says("the same {} transcripts: what is said in a turn at once,", every)
+    assert_page_says("at each of {} places within a turn, at each of {} pairs of such places", places, pairs)
+    short = sum(machines.PAIRS[story] for story in machines.SHORT)
+    assert_page_says("all but the pairs, of which {}, those of the {} shortest", short, len(machines.SHORT))
+    assert_page_says("and {} times at {} places by chance", machines.BY_CHANCE_EXHAUSTIVE, machines.PLACES_BY_CHANCE)
+    assert_page_says("and {} times by chance", machines.BY_CHANCE)
+
+
+def test_clients_write_in_as_small_pieces_as_is_told() -> None:
+    links, widths = of_tests("transcripts.test_on_sockets").LINKS, of_tests("transcripts.test_in_small_writes").WIDTHS
+    assert_page_says("{}, {}, {}, {}, {} or {} octets at a time", *widths)
+    assert_page_says(
+        "in the clear and under TLS: {} dialogues x {} = {}", len(links), len(widths), len(links) * len(widths)
+    )
+
+
+def test_dialogues_are_cut_on_sockets_as_often_as_is_told() -> None:
     on_sockets = of_tests("transcripts.test_on_sockets")
     every, by_machines = len(on_sockets.CALLS), len(on_sockets.MACHINE_ALONE)
-    assert f"{every} transcripts, {every - by_machines} by mailwire's own clients, {by_machines} that" in PAGE
+    assert_page_says("{} transcripts, {} by mailwire's own clients, {} that", every, every - by_machines, by_machines)
     places = {
         (str(calls.story), calls.is_starttls): size(chain(*on_sockets.places_of(calls))) for calls in on_sockets.CALLS
     }
-    clear = 2 * sum(places.values())  # by FIN, and by RST
-    encrypted = 2 * sum(count for (_, is_starttls), count in places.items() if not is_starttls)
-    assert f"by FIN and by RST: {clear:,} times in the clear, STARTTLS included, {encrypted:,} under TLS" in PAGE
+    everywhere, upgraded = sum(places.values()), sum(count for (_, starttls), count in places.items() if starttls)
+    encrypted = everywhere - upgraded
+    # By FIN, and by RST.
+    assert_page_says("{} times in the clear, STARTTLS included, {} under TLS", 2 * everywhere, 2 * encrypted)
+    assert_page_says("{} times behind STARTTLS or STLS, {} where TLS comes first", upgraded, encrypted)
 
 
 def test_as_many_squares_are_planted_as_is_told() -> None:
-    planted = len(of_tests("test_linearity").QUADRATIC)
-    assert f"{planted} ways to take the square of the time" in PAGE
+    assert_page_says("{} ways to take the square of the time", len(of_tests("test_linearity").QUADRATIC))
 
 
 def test_as_many_mutants_are_told_together_as_module_by_module() -> None:
@@ -60,8 +88,8 @@ def test_as_many_mutants_are_told_together_as_module_by_module() -> None:
     made, killed, same, live = (sum(int(row[column].replace(",", "")) for row in rows) for column in range(4))
     assert live == 0
     assert made == killed + same
-    assert f"{made:,} mutants of {len(rows)} modules: [below](#mutants)" in PAGE
-    assert f"| {killed:,} killed, {same} change nothing, none lives" in PAGE
+    assert_page_says("{} mutants of {} modules: [below](#mutants)", made, len(rows))
+    assert_page_says("| {} killed, {} change nothing, none lives", killed, same)
 
 
 def test_what_was_worked_on_since_its_mutants_were_tried_has_a_star() -> None:

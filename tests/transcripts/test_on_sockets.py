@@ -17,7 +17,7 @@ import pytest
 
 from mailwire.testing import CLOSE, FIN, LISTEN, RST, Step
 from tests.transcripts.machine_calls import MachineCalls
-from tests.transcripts.places import Place, places_of_client, places_of_server, script_of
+from tests.transcripts.places import DIRECT, Place, Way, places_of_client, places_of_server, script_of
 from tests.transcripts.pop3_calls import POP3Calls
 from tests.transcripts.smtp_calls import SMTPCalls
 from tests.transcripts.story import STORIES, Story
@@ -45,14 +45,12 @@ def calls_of(story: Story) -> Calls:
 
 CALLS: Final[list[Calls]] = [calls_of(story) for story in STORIES]
 
+# Under TLS there is no STARTTLS.
+LINKS: Final = [(calls, tls) for calls in CALLS for tls in ([False] if calls.is_starttls else [False, True])]
+
 on_each_link = pytest.mark.parametrize(
     ("calls", "is_encrypted"),
-    [
-        pytest.param(calls, is_encrypted, id=f"{calls.story}-{'tls' if is_encrypted else 'clear'}")
-        for calls in CALLS
-        # Under TLS there is no STARTTLS.
-        for is_encrypted in ([False] if calls.is_starttls else [False, True])
-    ],
+    [pytest.param(calls, tls, id=f"{calls.story}-{'tls' if tls else 'clear'}") for calls, tls in LINKS],
 )
 
 
@@ -66,10 +64,14 @@ def test_there_is_none_left_out_and_none_is_said_by_a_machine_alone_without_a_re
 
 @on_each_link
 async def test_all_comes_to_what_it_should(calls: Calls, is_encrypted: bool) -> None:
+    await play_whole(calls, is_encrypted)
+
+
+async def play_whole(calls: Calls, is_encrypted: bool, way: Way = DIRECT) -> None:
     leaves_early = calls.end < len(calls.story.transcript.server)
     place = Place(calls.end, 0) if leaves_early else None
     script = script_of(calls.story, is_encrypted, place, ending=(LISTEN,))
-    heard = await calls.attempt(script, is_encrypted, calls.end, "whole")
+    heard = await calls.attempt(script, is_encrypted, calls.end, "whole", way)
     assert heard == calls.said_before(calls.end)
 
 

@@ -22,11 +22,16 @@ from tests.transcripts.story import STORIES, Story
 
 SMTP: Final = [SMTPStory(story) for story in STORIES if not story.is_pop3]
 POP3: Final = [POP3Story(story) for story in STORIES if story.is_pop3]
-# How many pairs of places there are in each; of what is long, they are more than anybody has time for.
+# How many pairs of places there are in each.
 PAIRS: Final = {story: sum(1 for _ in story.transcript.cuts(2)) for story in STORIES}
 # Those of which every pair is tried each time, and those where it is exhaustive.
 SHORT: Final = [story for story in STORIES if PAIRS[story] <= 300]
-LONGER: Final = [story for story in STORIES if 300 < PAIRS[story] <= 3_000]
+LONGER: Final = [story for story in STORIES if PAIRS[story] > 300]
+# How often they are split by chance, each time and where it is exhaustive.
+BY_CHANCE: Final = 1_000
+BY_CHANCE_EXHAUSTIVE: Final = 20_000
+# At how many places then, where there are as many.
+PLACES_BY_CHANCE: Final = 8
 
 every_smtp = pytest.mark.parametrize("story", SMTP, ids=lambda story: story.story.name)
 every_pop3 = pytest.mark.parametrize("story", POP3, ids=lambda story: story.story.name)
@@ -149,20 +154,28 @@ def split_at_random(count: int, seed: int) -> None:
     for _ in range(count):
         story = chance.choice(STORIES)
         places = story.transcript.by_octet
-        cuts = chance.sample(places, min(8, len(places)))
+        cuts = chance.sample(places, min(PLACES_BY_CHANCE, len(places)))
         assert play(story, cuts) == wholes[story.name], (story.name, cuts)
 
 
 def test_nothing_changes_where_the_octets_are_split_at_random() -> None:
-    split_at_random(1_000, seed=1)
+    split_at_random(BY_CHANCE, seed=1)
 
 
 @pytest.mark.exhaustive
-def test_nothing_changes_in_twenty_thousand_random_splits() -> None:
-    split_at_random(20_000, seed=2)
+def test_nothing_changes_where_the_octets_are_split_at_random_far_oftener() -> None:
+    split_at_random(BY_CHANCE_EXHAUSTIVE, seed=2)
 
 
 # Cut off
+
+# By the server's closing, or by its silence.
+ENDS: Final = [pytest.param(True, id="closed"), pytest.param(False, id="stalled")]
+
+
+def places_of_cuts(transcript: Transcript) -> range:
+    """How much the server has said: before each of its octets."""
+    return range(len(transcript.server))
 
 
 def stalling(transcript: Transcript, place: int) -> Transcript:
@@ -178,10 +191,10 @@ def stalling(transcript: Transcript, place: int) -> Transcript:
 
 
 @every_smtp
-@pytest.mark.parametrize("closes", [True, False], ids=["closed", "stalled"])
+@pytest.mark.parametrize("closes", ENDS)
 def test_a_mail_that_is_cut_off_behind_any_octet_has_the_right_word(story: SMTPStory, closes: bool) -> None:
     transcript = story.story.transcript
-    for place in range(len(transcript.server)):
+    for place in places_of_cuts(transcript):
         answers = [answer for answer in story.answers if answer.end <= place]
         cut = transcript.ending(place) if closes else stalling(transcript, place)
         result, sender = smtp_story.play(story, cut)
@@ -209,10 +222,10 @@ def judge_end(error: Exception | None, connection: Any, closes: bool, is_broken:
 
 
 @every_pop3
-@pytest.mark.parametrize("closes", [True, False], ids=["closed", "stalled"])
+@pytest.mark.parametrize("closes", ENDS)
 def test_a_session_that_is_cut_off_behind_any_octet_is_as_far_as_it_came(story: POP3Story, closes: bool) -> None:
     transcript = story.story.transcript
-    for place in range(len(transcript.server)):
+    for place in places_of_cuts(transcript):
         cut = transcript.ending(place) if closes else stalling(transcript, place)
         result, connection = pop3_story.play(story, cut)
         expected = POP3Story(story.story, cut).account
