@@ -22,6 +22,7 @@
     ├── NotSupported                       the server does not offer what this mail or call needs; `.extension`
     ├── InvalidMessage                     this message cannot be sent as it is (also ValueError)
     ├── MessageUnreadable                  this message cannot be parsed within limits (also ValueError)
+    ├── MessageEmpty                       nothing came of a message that has a size
     ├── SourceFailed                       the message could not be read from where it is; `.__cause__`
     ├── BudgetExceeded                     more octets than the caller allowed; `.messages`
     ├── UnknownMessage                     no message has this unique id (also LookupError); `.uid`
@@ -82,6 +83,7 @@ __all__ = [
     "MaildropLocked",
     "MaildropRenumbered",
     "MailwireError",
+    "MessageEmpty",
     "MessageTruncated",
     "MessageUnreadable",
     "NotSupported",
@@ -245,6 +247,11 @@ class InvalidMessage(MailwireError, ValueError):
 
 class MessageUnreadable(MailwireError, ValueError):
     """A message that was retrieved goes beyond what is parsed, or breaks the parser. Its octets are there anyway."""
+
+
+class MessageEmpty(MailwireError):
+    """The server gave nothing of a message for which it lists a size (Exchange 2003 does). A run over a maildrop does
+    not take it for stored, and does not delete it."""
 
 
 class SourceFailed(MailwireError):

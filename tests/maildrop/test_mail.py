@@ -1,6 +1,9 @@
+from collections.abc import AsyncIterator
+
 import pytest
 
-from mailwire.errors import BudgetExceeded, ConnectionLost, LocalProtocolError
+from mailwire.errors import BudgetExceeded, ConnectionLost, LocalProtocolError, MessageEmpty
+from mailwire.maildrop import Mail
 from mailwire.maildrop.mail import make_key
 from mailwire.pop3 import Fingerprint
 from tests.maildrop.mails import mail, split
@@ -43,6 +46,19 @@ async def test_what_cuts_a_mail_off_passes_and_is_kept() -> None:
         await cut.read()
     assert cut.failure is error
     assert not cut.is_complete
+
+
+async def test_a_mail_that_has_a_size_does_not_come_empty() -> None:
+    async def nothing() -> AsyncIterator[bytes]:
+        yield b""
+
+    empty = Mail("a", 1, "u", 512, "k", nothing())
+    with pytest.raises(MessageEmpty, match="message 1 came empty, and the server lists 512 octets"):
+        await empty.read()
+    assert isinstance(empty.failure, MessageEmpty)
+    assert not empty.is_complete
+
+    assert await mail(b"").read() == b""
 
 
 def test_a_mail_shows_no_more_than_what_it_is() -> None:

@@ -13,13 +13,14 @@ from typing import Any
 
 import pytest
 
-from mailwire import Anonymous, Endpoint, RetrievedMessage
+from mailwire import Anonymous, Endpoint, RetrievedMessage, Timeouts
 from mailwire.aio.pop3_dialogue import Budget
 from mailwire.aio.pop3_settings import POP3Settings
 from mailwire.errors import (
     AuthenticationFailed,
     ConnectionFailed,
     ConnectionLost,
+    DeadlineExceeded,
     LedgerBusy,
     LedgerError,
     LocalProtocolError,
@@ -47,7 +48,7 @@ from mailwire.maildrop import (
     State,
     name_account,
 )
-from mailwire.testing import FIN, QUIRKS, RST, Answers, MailServer, POP3Quirk, Quirk, ScriptedPeer
+from mailwire.testing import FIN, QUIRKS, RST, STALL, Answers, MailServer, POP3Quirk, Quirk, ScriptedPeer
 from tests.aio.dialogues import LISTED, OPENED, POP3_ANSWERS
 from tests.aio.pop3_clients import client_for
 from tests.maildrop.runs import USER, MemorySink, Time, account_at, body, endpoint_at, fill, records_of, run
@@ -840,6 +841,133 @@ async def test_a_group_sink_that_is_cancelled_by_nobody_of_ours_ends_the_run_wit
     report = await run(server, Sink(), ledger)
     assert isinstance(report.error, SinkFailed)
     assert str(report.error).endswith("could not be stored: RuntimeError: what the sink waited for was cancelled")
+
+
+STALLED: tuple[Any, ...] = (*OPENED, *LISTED, "C: RETR 1", "S: +OK", STALL)
+
+
+async def test_a_deadline_of_the_sinks_own_cancels_no_run(ledger: MemoryLedger) -> None:
+    class Hasty:
+        async def store(self, mail: Mail) -> None:
+            async with asyncio.timeout(0.01):
+                await mail.read()
+
+    async with ScriptedPeer(*STALLED) as server:
+        report = await run(server, Hasty(), ledger, endpoint=client_for(server).endpoint)
+
+    assert isinstance(report.error, SinkFailed)
+    assert "message 1 could not be stored: TimeoutError" in str(report.error)
+    assert set(outcomes(report).values()) == {Outcome.LEFT}
+
+
+async def test_a_deadline_that_the_sink_hides_has_stored_nothing(ledger: MemoryLedger) -> None:
+    class Hiding:
+        async def store(self, mail: Mail) -> None:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(0.01):
+                    await mail.read()
+
+    async with ScriptedPeer(*STALLED) as server:
+        endpoint = replace(client_for(server).endpoint, timeouts=Timeouts(block=0.05))
+        report = await run(server, Hiding(), ledger, endpoint=endpoint)
+
+    assert report.messages[0].reason == "RuntimeError: what the sink waited for was cancelled"
+    assert isinstance(report.error, DeadlineExceeded)
+
+
+async def test_a_cancelled_run_is_cancelled_whatever_its_sink_makes_of_that(ledger: MemoryLedger) -> None:
+    reading = asyncio.Event()
+
+    class Translating:
+        async def store(self, mail: Mail) -> None:
+            reading.set()
+            try:
+                await mail.read()
+            except BaseException as error:
+                raise KeyError("mine") from error
+
+    async with ScriptedPeer(*STALLED) as server:
+        account = Account(client_for(server).endpoint, Translating(), name="b")
+        task = asyncio.create_task(Run(account, ledger=ledger).perform())
+        await reading.wait()
+        await asyncio.sleep(0)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+
+
+async def test_what_is_too_long_for_a_function_is_skipped_in_the_end_however_much_there_is(
+    server: MailServer, ledger: MemoryLedger
+) -> None:
+    seen: list[RetrievedMessage] = []
+    long = [str(number) * 100 for number in range(6)]
+    for number, text in enumerate(long):
+        server.maildrop.put("b", body(text), uid=f"long{number}")
+    fill(server, "short")
+    for _ in range(3):
+        report = await run(server, CallableSink(seen.append, max_octets=100), ledger)
+        assert report.error is None
+        assert [each.outcome for each in report.messages[:6]] == [Outcome.TOO_LARGE] * 6
+        assert "BudgetExceeded" in report.messages[0].reason
+    assert [message.uid for message in seen] == ["short"]
+
+    last = await run(server, CallableSink(seen.append, max_octets=100), ledger)
+    assert set(outcomes(last).values()) == {Outcome.SKIPPED}
+
+
+async def test_a_maildir_behind_another_sink_has_what_is_deleted(
+    server: MailServer, ledger: MemoryLedger, tmp_path: Path
+) -> None:
+    maildir = Maildir(tmp_path)
+
+    class Noting:
+        async def store(self, mail: Mail) -> None:
+            assert not mail.will_be_settled
+            await maildir.store(mail)
+
+    fill(server, "one", "two")
+    report = await run(server, Noting(), ledger, keep="until stored")
+
+    assert set(deletions(report).values()) == {Deleted.COMMITTED}
+    assert sorted(file.read_bytes() for file in (tmp_path / "new").iterdir()) == [body("one"), body("two")]
+    assert list((tmp_path / "tmp").iterdir()) == []
+
+
+async def test_a_group_sink_is_told_that_it_will_be_asked(server: MailServer, ledger: MemoryLedger) -> None:
+    told: list[bool] = []
+
+    class Asking:
+        async def store(self, mail: Mail) -> None:
+            await mail.read()
+
+        async def settle(self, mails: Any) -> None:
+            told.extend(mail.will_be_settled for mail in mails)
+
+        async def discard(self, mails: Any) -> None:
+            pass
+
+    fill(server, "one")
+    await run(server, Asking(), ledger)
+    assert told == [True]
+
+
+@pytest.mark.parametrize("policy", [{}, {"max_message_size": 6, "oversize": "preview"}])
+async def test_a_message_that_comes_empty_though_it_has_a_size_is_not_deleted(
+    sink: MemorySink, ledger: MemoryLedger, policy: dict[str, Any]
+) -> None:
+    reports: list[RetrievalReport] = []
+    for _ in range(4):
+        async with peer(RETR_1="+OK\n.", TOP_1_0="+OK\n.") as server:
+            reports.append(await run(server, sink, ledger, keep="until stored", **policy))
+    *failed, last = reports
+    for report in failed:
+        assert report.error is None
+        assert outcomes(report)["u1"] is Outcome.FAILED
+        reason = next(message.reason for message in report.messages if message.uid == "u1")
+        assert reason == "MessageEmpty: message 1 came empty, and the server lists 7 octets"
+    assert outcomes(last)["u1"] is Outcome.SKIPPED
+    assert "u1" not in deletions(last)
+    assert b"" not in sink.contents
 
 
 async def test_another_message_under_a_used_unique_id_stays_as_long_as_any(

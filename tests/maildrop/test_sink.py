@@ -4,7 +4,7 @@ import re
 import sqlite3
 import textwrap
 import threading
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 from functools import partial
 
 import pytest
@@ -13,7 +13,7 @@ from mailwire import RetrievedMessage
 from mailwire.errors import BudgetExceeded
 from mailwire.maildrop import CallableSink, GroupSink, Mail, Maildir, MboxSink, Sink
 from mailwire.maildrop import sink as module
-from mailwire.maildrop.sink import as_sink
+from mailwire.maildrop.sink import as_group, as_sink
 from tests.maildrop.mails import deliver, mail
 
 MESSAGE = b"Subject: x\r\n\r\nHello\r\n"
@@ -85,6 +85,66 @@ def test_what_stores_is_a_sink_and_what_can_be_called_becomes_one() -> None:
     assert not isinstance(MboxSink("x"), GroupSink)
     with pytest.raises(TypeError, match="expected a sink or a function"):
         as_sink("Mail")  # type: ignore[arg-type]
+
+
+class Both:
+    async def store(self, mail: Mail) -> None:
+        pass
+
+    async def settle(self, mails: Sequence[Mail]) -> None:
+        pass
+
+    async def discard(self, mails: Sequence[Mail]) -> None:
+        pass
+
+
+@pytest.mark.parametrize("missing", ["settle", "discard"])
+def test_a_sink_has_both_methods_of_a_group_or_neither(missing: str) -> None:
+    half = Both()
+    setattr(half, missing, None)
+    with pytest.raises(TypeError, match="both settle and discard or neither, got <"):
+        as_sink(half)
+
+
+def test_a_class_of_sinks_is_none() -> None:
+    with pytest.raises(TypeError, match=r"got a class of sinks, .*: make one"):
+        as_sink(MboxSink)  # type: ignore[arg-type]
+
+
+class StandIn:
+    """Finds the methods of another when it is asked for them."""
+
+    def __init__(self, other: object) -> None:
+        self.other = other
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self.other, name)
+
+    async def store(self, mail: Mail) -> None:
+        await self.other.store(mail)  # type: ignore[attr-defined]
+
+
+def test_a_group_is_known_by_what_is_there_when_it_is_asked_for() -> None:
+    group = StandIn(Both())
+    assert as_group(as_sink(group)) is group
+    assert as_group(StandIn(MboxSink("x"))) is None
+
+
+async def test_a_function_with_a_yield_has_not_done_its_work() -> None:
+    seen: list[RetrievedMessage] = []
+
+    def receive(message: RetrievedMessage) -> Iterator[None]:
+        seen.append(message)
+        yield
+
+    async def receive_async(message: RetrievedMessage) -> AsyncIterator[None]:
+        seen.append(message)
+        yield
+
+    for function in (receive, receive_async):
+        with pytest.raises(TypeError, match="does its work when it is called, got a generator"):
+            await CallableSink(function).store(mail(MESSAGE))
+    assert seen == []
 
 
 def documented_sink(database: sqlite3.Connection) -> Sink:

@@ -93,16 +93,20 @@ class Alarm:
 
 
 @contextmanager
-def told_if_cancelled(error: Callable[[str], Exception], what: str) -> Iterator[None]:
+def told_if_cancelled(error: Callable[[str], Exception], what: str) -> Iterator[Callable[[], bool]]:
     """Make an error of a CancelledError that comes from within, though nobody has cancelled the task: something that
-    `what` waited for was cancelled. For calls of the caller's own code."""
+    `what` waited for was cancelled. For calls of the caller's own code. Yields what tells if the task was cancelled."""
     task = asyncio.current_task()
     if task is None:
         raise AssertionError("whoever waits, waits in a task")
     before = task.cancelling()
+
+    def is_cancelled() -> bool:
+        return task.cancelling() > before
+
     try:
-        yield
+        yield is_cancelled
     except asyncio.CancelledError as cancelled:
-        if task.cancelling() > before:
+        if is_cancelled():
             raise
         raise error(f"what {what} waited for was cancelled") from cancelled

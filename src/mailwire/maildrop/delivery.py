@@ -15,13 +15,13 @@ from typing import Final
 
 from .._wire.text import printable
 from ..aio.deadline import told_if_cancelled
-from ..errors import BudgetExceeded, SinkFailed
+from ..errors import BudgetExceeded, MessageEmpty, SinkFailed
 from .ledger import Page, Record, State
 from .mail import Mail, make_key
 from .message_report import MessageReport, Outcome
 from .plan import Fetch, was_another
 from .portions import portions
-from .sink import GroupSink, Sink
+from .sink import Sink, as_group
 
 __all__ = ["Deliveries"]
 
@@ -65,6 +65,7 @@ class Deliveries:
         self.stored_numbers: set[int] = set()
         self._account = account
         self._sink = sink
+        self._group = as_group(sink)
         self._page = page
         self._now = now
         self._seen = seen
@@ -95,29 +96,36 @@ class Deliveries:
         """
         entry, is_preview = fetch.entry, fetch.lines is not None
         key = token_hex(32) if fetch.uid is None else make_key(self._account, fetch.uid, is_preview=is_preview)
-        mail = Mail(self._account, entry.number, entry.uid, entry.size, key, blocks, is_preview=is_preview)
+        mail = Mail(
+            self._account,
+            entry.number,
+            entry.uid,
+            entry.size,
+            key,
+            blocks,
+            is_preview=is_preview,
+            will_be_settled=self._group is not None,
+        )
         began = asyncio.get_running_loop().time()
         try:
-            with told_if_cancelled(RuntimeError, "the sink"):
-                await self._sink.store(mail)
-            await self._check(mail)
+            await self._store(mail)
         except Exception as error:
             self._judge(fetch, mail, error, asyncio.get_running_loop().time() - began)
             return
         self._streak = 0
         self._waiting.append(_Waiting(fetch, mail, asyncio.get_running_loop().time() - began))
         self._waiting_octets += mail.octets
-        group = _GROUP if isinstance(self._sink, GroupSink) else 1
+        group = 1 if self._group is None else _GROUP
         if len(self._waiting) >= group or self._waiting_octets >= _GROUP_OCTETS:
             await self.settle()
 
     async def settle(self) -> None:
         """Make safe what was given to the sink, and tell the ledger. Raises SinkFailed, LedgerError."""
         waiting, self._waiting, self._waiting_octets = self._waiting, [], 0
-        if isinstance(self._sink, GroupSink) and waiting:
+        if self._group is not None and waiting:
             try:
                 with told_if_cancelled(RuntimeError, "the sink"):
-                    await self._sink.settle([each.mail for each in waiting])
+                    await self._group.settle([each.mail for each in waiting])
             except Exception as error:
                 raise SinkFailed(f"{len(waiting)} messages could not be stored: {_words(error)}") from error
         now, records = self._now(), list[Record]()
@@ -151,9 +159,9 @@ class Deliveries:
     async def abandon(self) -> None:
         """Drop what was not settled: it will come again."""
         waiting, self._waiting = self._waiting, []
-        if isinstance(self._sink, GroupSink) and waiting:
+        if self._group is not None and waiting:
             with suppress(Exception):  # whatever ends the run is what there is to be told
-                await self._sink.discard([each.mail for each in waiting])
+                await self._group.discard([each.mail for each in waiting])
 
     def adopt(self, record: Record) -> None:
         """Take note of what a message turned out to be; `settle` tells the ledger."""
@@ -191,30 +199,41 @@ class Deliveries:
     def _new(self, fetch: Fetch, uid: str) -> Record:
         return Record(uid, State.SEEN, self._seen, self._seen, fetch.entry.size)
 
+    async def _store(self, mail: Mail) -> None:
+        with told_if_cancelled(RuntimeError, "the sink") as is_cancelled:
+            try:
+                await self._sink.store(mail)
+                await self._check(mail)
+            except Exception:
+                # It may have made another error of the run's cancellation.
+                if is_cancelled() and isinstance(mail.failure, asyncio.CancelledError):
+                    raise mail.failure from None
+                raise
+
     async def _check(self, mail: Mail) -> None:
         if mail.is_complete:
             return
-        if isinstance(self._sink, GroupSink):
-            await self._sink.discard([mail])
+        if self._group is not None:
+            await self._group.discard([mail])
         if mail.failure is not None:
             raise mail.failure
         raise TypeError("the sink has not read the message to its end")
 
     def _judge(self, fetch: Fetch, mail: Mail, error: Exception, seconds: float) -> None:
-        if mail.failure is not None:
-            reason, failure = _words(mail.failure), mail.failure
-        elif isinstance(error, OSError):
+        # What was cancelled, though the run was not, the sink has cancelled, by a deadline of its own say.
+        failure = None if isinstance(mail.failure, asyncio.CancelledError) else mail.failure
+        if failure is None and isinstance(error, OSError):
             raise SinkFailed(f"message {mail.number} could not be stored: {_words(error)}") from error
-        else:
-            reason, failure = _words(error), None
-        is_too_large = isinstance(failure, BudgetExceeded)
-        outcome = Outcome.TOO_LARGE if is_too_large else Outcome.FAILED
+        told = failure or error
+        reason = _words(told)
+        is_of_message = isinstance(told, BudgetExceeded | MessageEmpty)
+        outcome = Outcome.TOO_LARGE if isinstance(told, BudgetExceeded) else Outcome.FAILED
         self._report(fetch, outcome, octets=mail.octets, seconds=seconds, reason=reason)
         record = None if fetch.uid is None else self._failed(fetch, fetch.uid, reason)
-        if failure is not None:
+        if is_of_message or failure is not None:
             self._untold += [] if record is None else [record]
-            if not is_too_large:
-                raise failure
+            if not is_of_message:
+                raise told
             return
         self._suspects += [] if record is None else [record]
         self._streak += 1

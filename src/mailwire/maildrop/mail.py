@@ -3,7 +3,7 @@
 import hashlib
 from collections.abc import AsyncIterator
 
-from ..errors import BudgetExceeded, LocalProtocolError
+from ..errors import BudgetExceeded, LocalProtocolError, MessageEmpty
 from ..pop3 import Fingerprint
 
 __all__ = ["Mail", "make_key"]
@@ -18,6 +18,8 @@ class Mail:
     key: 64 hexadecimal digits which are the same whenever this message comes again, and those of no other; fit for a
         file name, or a key in a database. Where the message has no unique id, they are random.
     is_preview: whether it is cut short: its header, and some lines of its body at most. It has a key of its own then.
+    will_be_settled: whether `settle` or `discard` is called for it. It is not where the sink that the run was given has
+        no such methods, be it that it hands the mail on to one that has: then it is to be safe when `store` returns.
     octets: how much of it has come so far.
     is_complete: whether the end of it was seen.
     failure: what kept it from coming to its end, if anything did.
@@ -33,6 +35,7 @@ class Mail:
         blocks: AsyncIterator[bytes],
         *,
         is_preview: bool = False,
+        will_be_settled: bool = True,
     ) -> None:
         self.account = account
         self.number = number
@@ -40,6 +43,7 @@ class Mail:
         self.size = size
         self.key = key
         self.is_preview = is_preview
+        self.will_be_settled = will_be_settled
         self.octets: int = 0
         self.is_complete: bool = False
         self.failure: BaseException | None = None
@@ -50,8 +54,9 @@ class Mail:
     async def __aiter__(self) -> AsyncIterator[bytes]:
         """Yield the message in blocks as they arrive, octet for octet.
 
-        Raises what ends it before its end, ConnectionLost say, which a sink must let pass; LocalProtocolError if it is
-        read a second time.
+        Raises what ends it before its end, ConnectionLost say, which a sink must let pass; MessageEmpty behind the last
+        block if there was nothing in any, though the message has a size; LocalProtocolError if it is read a second
+        time.
         """
         if self._is_taken:
             raise LocalProtocolError(f"message {self.number} was read already: it comes once")
@@ -61,6 +66,9 @@ class Mail:
             self.octets += len(block)
             self._fingerprint.feed(block)
             yield block
+        if self.size and not self.octets:
+            self.failure = MessageEmpty(f"message {self.number} came empty, and the server lists {self.size} octets")
+            raise self.failure
         self.is_complete = True
 
     async def _next(self, blocks: AsyncIterator[bytes]) -> bytes | None:

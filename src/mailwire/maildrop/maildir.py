@@ -24,6 +24,7 @@ from typing import Final
 
 from .durability import make_folder, sync_file, sync_folder, write_all
 from .line_feeds import LineEnds, LineFeeds
+from .loop_lock import LoopLock
 from .mail import Mail
 from .threads import in_thread
 
@@ -60,11 +61,11 @@ class Maildir:
         self._line_ends = line_ends
         self._written: dict[Mail, _Written] = {}
         self._names: dict[str, set[str]] | None = None  # in new and cur, by key
-        self._preparing = asyncio.Lock()
-        self._linking = asyncio.Lock()
+        self._preparing = LoopLock()
+        self._linking = LoopLock()
 
     async def store(self, mail: Mail) -> None:
-        """Write `mail` in `tmp`. Raises OSError."""
+        """Write `mail` in `tmp`, and settle it if nobody else will (`Mail.will_be_settled`). Raises OSError."""
         await self._prepared()
         written = _Written(self.path / "tmp" / f"{int(time.time())}.P{os.getpid()}Q{next(_serial)}.mailwire")
         feeds = LineFeeds() if self._line_ends == "lf" else None
@@ -83,6 +84,8 @@ class Maildir:
             await in_thread(None, written.discard)
             raise
         self._written[mail] = written
+        if not mail.will_be_settled:
+            await self.settle([mail])
 
     async def settle(self, mails: Sequence[Mail]) -> None:
         """Sync them, link them into `new`, and sync that. Raises OSError."""
@@ -94,7 +97,7 @@ class Maildir:
                 if outcome is not None:
                     raise outcome
             names = await self._prepared()
-            async with self._linking:
+            async with self._linking.held():
                 await in_thread(None, self._link, batch, names)
         finally:
             await in_thread(None, _discard, [written for _, written in batch])
@@ -104,7 +107,7 @@ class Maildir:
         await in_thread(None, _discard, [self._written.pop(mail) for mail in mails])
 
     async def _prepared(self) -> dict[str, set[str]]:
-        async with self._preparing:
+        async with self._preparing.held():
             if self._names is None:
                 self._names = await in_thread(None, self._prepare)
             return self._names

@@ -25,6 +25,7 @@ from typing import IO, Final
 from .claims import LOCKING
 from .durability import sync_file, sync_folder, write_all
 from .line_feeds import LineFeeds
+from .loop_lock import LoopLock
 from .mail import Mail
 from .threads import in_thread
 
@@ -57,14 +58,14 @@ class MboxSink:
     def __init__(self, path: str | PathLike[str], *, patience: float = 30) -> None:
         self.path: Path = Path(path)
         self._patience = patience
-        self._appending = asyncio.Lock()
+        self._appending = LoopLock()
 
     async def store(self, mail: Mail) -> None:
         """Receive `mail` and append it. Raises OSError; the file is as it was then."""
         spool = tempfile.SpooledTemporaryFile[bytes](_IN_MEMORY)
         try:
             await _receive(mail, spool)
-            async with self._appending:
+            async with self._appending.held():
                 await self._append(spool)
         finally:
             await in_thread(None, spool.close)

@@ -19,13 +19,13 @@ A crash behind the commit leaves a message that will come once more; by its key,
 import contextvars
 import inspect
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Final, Protocol, TypeAlias, runtime_checkable
+from typing import Final, Protocol, TypeAlias, cast, runtime_checkable
 
 from ..message import RetrievedMessage
 from .mail import Mail
 from .threads import in_thread
 
-__all__ = ["CallableSink", "Destination", "GroupSink", "Receiver", "Sink", "as_sink"]
+__all__ = ["CallableSink", "Destination", "GroupSink", "Receiver", "Sink", "as_group", "as_sink"]
 
 Receiver: TypeAlias = Callable[[RetrievedMessage], Awaitable[object]] | Callable[[RetrievedMessage], object]
 """A function, async or not, that takes a message. One that is not async is called in a thread."""
@@ -47,7 +47,7 @@ class Sink(Protocol):
 
 @runtime_checkable
 class GroupSink(Sink, Protocol):
-    """A sink that makes several messages safe at once, which takes hardly longer than one."""
+    """A sink that makes several messages safe at once, which takes hardly longer than one. It has both methods."""
 
     async def settle(self, mails: Sequence[Mail]) -> None:
         """Return once all of `mails`, for which `store` has returned, are safe. An error ends the run: none of them is
@@ -73,20 +73,39 @@ class CallableSink:
         self._max_octets = max_octets
 
     async def store(self, mail: Mail) -> None:
-        """Call the function. Raises BudgetExceeded, and whatever it raises."""
+        """Call the function. Raises BudgetExceeded, and whatever it raises; TypeError for one that has a `yield`, of
+        which nothing was done."""
         message = RetrievedMessage(mail.number, mail.uid, await mail.read(self._max_octets))
         if inspect.iscoroutinefunction(self._function):
             await self._function(message)
             return
         returned = await in_thread(None, contextvars.copy_context().run, self._function, message)
+        if inspect.isgenerator(returned) or inspect.isasyncgen(returned):
+            raise TypeError(f"expected a function that does its work when it is called, got a generator, {returned!r}")
         if inspect.isawaitable(returned):
             await returned
 
 
 def as_sink(destination: Destination) -> Sink:
-    """Return the sink that `destination` is, or one around the function that it is. Raises TypeError."""
+    """Return the sink that `destination` is, or one around the function that it is. Raises TypeError, also for a class
+    of sinks, and for a sink that has one of `settle` and `discard`."""
     if isinstance(destination, Sink):
+        if isinstance(destination, type):
+            raise TypeError(f"expected a sink, got a class of sinks, {destination!r}: make one")
+        if _has(destination, "settle") is not _has(destination, "discard"):
+            # With one alone, what it has not settled would be taken for stored.
+            raise TypeError(f"expected a sink to have both settle and discard or neither, got {destination!r}")
         return destination
     if callable(destination):
         return CallableSink(destination)
     raise TypeError(f"expected a sink or a function that takes a message, got {destination!r}")
+
+
+def as_group(sink: Sink) -> GroupSink | None:
+    """Return `sink` if it makes several messages safe at once; else None."""
+    # Asked for as they will be called: a sink that stands for another may find its methods when they are asked for.
+    return cast(GroupSink, sink) if _has(sink, "settle") else None
+
+
+def _has(sink: Sink, method: str) -> bool:
+    return callable(getattr(sink, method, None))

@@ -5,7 +5,6 @@ medium (`synchronous=FULL`). Besides the file at `path` there are SQLite's own `
 file in which the runs claim their accounts.
 """
 
-import asyncio
 import os
 import sqlite3
 from collections.abc import AsyncGenerator, Callable, Iterable, Iterator, Mapping
@@ -18,6 +17,7 @@ from ..errors import LedgerError, LedgerUnreadable
 from .claims import Claim
 from .durability import sync_folder
 from .ledger import Page, Record, wait_for_claim
+from .loop_lock import LoopLock
 from .record_columns import RecordColumns, to_microseconds
 from .threads import in_thread
 
@@ -74,7 +74,7 @@ class SQLiteLedger:
         self.path: Path = Path(path)
         self._lock_file = self.path.with_name(f"{self.path.name}-lock")
         self._database: _Database | None = None
-        self._opening = asyncio.Lock()
+        self._opening = LoopLock()
 
     @asynccontextmanager
     async def claim(self, account: str, *, wait: float | None = 0) -> AsyncGenerator[Page, None]:
@@ -85,7 +85,7 @@ class SQLiteLedger:
 
     async def aclose(self) -> None:
         """Close the file and end the thread. A later claim opens it again."""
-        async with self._opening:
+        async with self._opening.held():
             self._leave_to_parent()
             database, self._database = self._database, None
             if database is not None:
@@ -98,7 +98,7 @@ class SQLiteLedger:
         await self.aclose()
 
     async def _opened(self) -> "_Database":
-        async with self._opening:
+        async with self._opening.held():
             self._leave_to_parent()
             if self._database is None:
                 # One process at a time: where the journal's mode is being changed, SQLite does not wait.
