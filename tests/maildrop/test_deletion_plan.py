@@ -3,8 +3,9 @@
 from dataclasses import replace
 from datetime import timedelta
 
-from mailwire.maildrop import Policy, State
-from mailwire.maildrop.naming import identify
+from mailwire.maildrop import Policy, State, plan_deletions
+from mailwire.maildrop.deletion_plan import Deletion, DeletionPlanning
+from mailwire.maildrop.naming import Named, identify
 from tests.maildrop.plans import DAY, KNOWN, THREE, Entry, deleted, ledger
 from tests.maildrop.records import NOON, record
 
@@ -17,6 +18,19 @@ def test_what_is_stored_can_be_deleted_at_once() -> None:
     records = ledger(record("a", **KNOWN), record("b", State.SEEN, **KNOWN), record("c", State.MARKED, **KNOWN))
 
     assert deleted(THREE, records, Policy(keep="until stored")) == [1, 3]
+
+
+def test_what_is_deleted_has_the_name_that_the_ledger_knows_it_by() -> None:
+    entries = [Entry(1, "a"), Entry(2, None)]
+    policy = Policy(keep="until stored", delete_without_uid=True)
+    deletions = plan_deletions(entries, ledger(record("a", **KNOWN)), NOON, policy, stored_numbers=[2])
+
+    assert deletions == (Deletion(entries[0], "a"), Deletion(entries[1], None))
+
+
+def test_what_is_not_decided_yet_deletes_nothing() -> None:
+    planning = DeletionPlanning(Named(THREE), ledger().get, NOON, Policy(keep="until stored"), ())
+    assert planning.deletions == ()
 
 
 def test_what_is_stored_can_be_deleted_after_its_time_from_when_it_was_first_seen() -> None:

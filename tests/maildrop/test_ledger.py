@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncGenerator
 from dataclasses import replace
 from datetime import datetime, timedelta, timezone
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -159,16 +160,46 @@ async def test_the_wait_has_an_end() -> None:
     assert max(pauses) <= 1
 
 
-@pytest.mark.parametrize("uid", ["", "a\ud800b"])
+async def test_who_names_no_time_to_wait_is_told_at_once(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    async def sleep(_: float) -> None:
+        pytest.fail("nobody waits")
+
+    for module in ("ledger", "sqlite_ledger"):
+        monkeypatch.setattr(f"mailwire.maildrop.{module}.wait_for_claim", partial(wait_for_claim, sleep=sleep))
+    ledger: Ledger
+    async with SQLiteLedger(tmp_path / "state.db") as sqlite:
+        for ledger in (MemoryLedger(), sqlite):
+            async with ledger.claim(A):
+                with pytest.raises(LedgerBusy):
+                    await ledger.claim(A).__aenter__()
+
+
+@pytest.mark.parametrize("uid", ["", "a\ud800b", "\udfff", "\ud800" * 101])
 def test_a_record_has_a_uid_that_can_be_written(uid: str) -> None:
-    with pytest.raises(ValueError, match="expected a uid"):
+    with pytest.raises(ValueError, match="UTF-8") as caught:
         record(uid)
+    assert str(caught.value) == f"expected a uid that UTF-8 can express, got {uid[:100]!r}"
+
+
+def test_a_uid_of_all_that_utf_8_expresses_is_one() -> None:
+    assert record("\ud7ff\ue000").uid == "\ud7ff\ue000"
+
+
+def test_what_was_previewed_has_a_header_and_is_not_stored() -> None:
+    assert record("1", State.SEEN, fingerprint="f").is_previewed
+    assert not record("1", State.SEEN).is_previewed
+    assert not record("1", State.STORED, fingerprint="f").is_previewed
+
+
+def test_a_record_says_why_it_failed_the_last_time() -> None:
+    failed = record("1", State.SEEN).failed("-ERR no").failed("-ERR never")
+    assert (failed.failures, failed.reason) == (2, "-ERR never")
 
 
 def test_the_times_of_a_record_have_a_zone() -> None:
     naive = datetime(2026, 3, 1)
     for first_seen, since in ((naive, NOON), (NOON, naive)):
-        with pytest.raises(ValueError, match="time zone"):
+        with pytest.raises(ValueError, match=r"^expected times with a time zone$"):
             Record("1", State.SEEN, first_seen, since)
 
 

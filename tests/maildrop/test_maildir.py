@@ -6,14 +6,17 @@ import mailbox
 import os
 import re
 import stat
+import threading
 from collections.abc import Iterator
+from itertools import count
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from mailwire.errors import ConnectionLost
-from mailwire.maildrop import Mail, Maildir, maildir
+from mailwire.maildrop import Mail, Maildir, MboxSink, maildir
 from tests.maildrop.mails import deliver, mail, split
 
 MESSAGE = b"Subject: x\r\n\r\nHello\r\n"
@@ -82,6 +85,21 @@ async def test_a_message_that_comes_again_is_not_stored_again(path: Path) -> Non
         await deliver(again, mail(MESSAGE))
 
     assert files(path) == [MESSAGE]
+
+
+async def test_of_a_group_all_that_is_not_there_is_stored(path: Path) -> None:
+    await deliver(Maildir(path), mail(MESSAGE))
+    await deliver(Maildir(path), mail(MESSAGE), mail(OTHER, "2"))
+
+    assert files(path) == [MESSAGE, OTHER]
+
+
+async def test_a_large_message_that_comes_again_is_not_stored_again(path: Path) -> None:
+    blocks = [b"x" * 65536] * 9
+    await deliver(Maildir(path), mail(blocks))
+    await deliver(Maildir(path), mail(blocks))
+
+    assert files(path) == [b"".join(blocks)]
 
 
 @pytest.mark.parametrize("flags", [":2,S", "!2,RS", ";2,", ":2,T,x=1"])
@@ -262,17 +280,108 @@ async def test_a_cancellation_leaves_whole_messages_or_none(path: Path, turns: i
     assert files(path) == files(path, "new")
 
 
-async def test_what_was_left_in_tmp_for_days_is_removed(path: Path) -> None:
+async def test_what_was_left_in_tmp_for_days_is_removed(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     await deliver(Maildir(path), mail(MESSAGE))
-    for name, age in (("old", 37), ("young", 35)):
+    now = 2_000_000_000
+    for name, age in (("old", 37), ("of that age", 36), ("young", 35)):
         file = path / "tmp" / name
         file.write_bytes(name.encode())
-        os.utime(file, (0, file.stat().st_mtime - age * 3600))
+        os.utime(file, (0, now - age * 3600))
     (path / "tmp" / "folder").mkdir()
     os.utime(path / "tmp" / "folder", (0, 0))
+    (path / "old elsewhere").touch()
+    os.utime(path / "old elsewhere", (0, 0))
+    (path / "tmp" / "link").symlink_to(path / "old elsewhere")
 
+    monkeypatch.setattr(maildir, "time", SimpleNamespace(time=lambda: now))
     await deliver(Maildir(path), mail(OTHER))
-    assert {each.name for each in (path / "tmp").iterdir()} == {"young", "folder"}
+    assert {each.name for each in (path / "tmp").iterdir()} == {"of that age", "young", "folder", "link"}
+
+
+async def test_what_another_program_removes_from_tmp_is_no_trouble(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    await deliver(Maildir(path), mail(MESSAGE))
+    (path / "tmp" / "old").touch()
+    os.utime(path / "tmp" / "old", (0, 0))
+
+    def unlink(name: object) -> None:
+        raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), name)
+
+    monkeypatch.setattr(os, "unlink", unlink)
+    await deliver(Maildir(path), mail(OTHER))
+    assert files(path, "new") == [MESSAGE, OTHER]
+
+
+async def test_a_file_of_another_in_tmp_is_neither_written_to_nor_removed(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await deliver(Maildir(path), mail(MESSAGE))
+    monkeypatch.setattr(maildir, "time", SimpleNamespace(time=lambda: 1.5))
+    monkeypatch.setattr(maildir, "_serial", count(7))
+    other = path / "tmp" / f"1.P{os.getpid()}Q7.mailwire"
+    other.write_bytes(b"other")
+    os.utime(other, (0, 1))
+    with pytest.raises(FileExistsError):
+        await deliver(Maildir(path), mail(OTHER))
+
+    assert other.read_bytes() == b"other"
+    assert files(path, "new") == [MESSAGE]
+
+
+async def test_what_is_synced_beside_one_that_fails_is_removed_when_it_has_ended(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sink = Maildir(path)
+    mails = mail(MESSAGE, "1"), mail(OTHER, "2")
+    for each in mails:
+        await sink.store(each)
+    failed, goes_on, steps = threading.Event(), threading.Event(), list[str]()
+    descriptors: list[int] = []
+
+    def sync_file(descriptor: int) -> None:
+        descriptors.append(descriptor)
+        if len(descriptors) == 1:
+            failed.set()
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+        goes_on.wait(10)
+        os.fsync(descriptor)
+        steps.append("synced")
+
+    def discard(batch: Any) -> None:
+        steps.append("removed")
+        real(batch)
+
+    real = maildir._discard
+    monkeypatch.setattr(maildir, "sync_file", sync_file)
+    monkeypatch.setattr(maildir, "_discard", discard)
+    settling = asyncio.create_task(sink.settle(mails))
+    await asyncio.to_thread(failed.wait, 10)
+    for _ in range(50):
+        await asyncio.to_thread(len, steps)
+    goes_on.set()
+    with pytest.raises(OSError, match="Input/output"):
+        await settling
+
+    assert steps == ["synced", "removed"]
+    assert files(path) == []
+
+
+@pytest.mark.parametrize("sink", [Maildir, MboxSink])
+async def test_where_files_have_a_mode_for_text_they_are_opened_for_octets(
+    path: Path, monkeypatch: pytest.MonkeyPatch, sink: type[Maildir | MboxSink]
+) -> None:
+    path.parent.mkdir()
+    modes: list[int] = []
+    real = os.open
+
+    def watch(name: Any, flags: int, *rest: Any) -> int:
+        modes.append(flags & windows)
+        return real(name, flags & ~windows, *rest)
+
+    windows = 1 << 30
+    monkeypatch.setattr(os, "O_BINARY", windows, raising=False)
+    monkeypatch.setattr(os, "open", watch)
+    await sink(path).store(mail(MESSAGE))
+    assert windows in modes
 
 
 def test_line_ends_are_named_by_their_words() -> None:

@@ -9,10 +9,13 @@ import re
 import stat
 import subprocess
 import sys
+import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+import tracemalloc
+from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -20,7 +23,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from mailwire.errors import ConnectionLost
-from mailwire.maildrop import MboxSink, claims, mbox
+from mailwire.maildrop import Mail, MboxSink, claims, mbox
 from mailwire.maildrop.durability import sync_file
 from mailwire.maildrop.mbox import FromQuoter
 from tests.clock import Clock
@@ -84,6 +87,8 @@ def quoted(blocks: list[bytes]) -> bytes:
 )
 @example([b"x", b"From \n"])
 @example([b"x", b"y\n", b"From "])
+@example([b"x", b"y\nFrom \n"])
+@example([b"x\n" * 100_000 + b"Fro", b"m a\n"])
 @example([b"x\n>", b">From a\n"])
 def test_lines_are_quoted_however_they_are_cut(blocks: list[bytes]) -> None:
     text = b"".join(blocks)
@@ -92,10 +97,12 @@ def test_lines_are_quoted_however_they_are_cut(blocks: list[bytes]) -> None:
 
 
 def test_a_line_of_nothing_but_quotes_is_not_kept_in_memory() -> None:
-    quoter = FromQuoter()
-    passed = sum(len(quoter.feed(b">" * 65536)) for _ in range(64))
+    quoter, held, most = FromQuoter(), 0, 0
+    for _ in range(64):
+        held += 65536 - len(quoter.feed(b">" * 65536))
+        most = max(most, held)
 
-    assert 64 * 65536 - passed <= 256 * 1024
+    assert (held, most) == (0, 3 * 65536)
 
 
 # Locked
@@ -123,11 +130,29 @@ async def test_a_file_that_another_program_has_locked_is_waited_for(path: Path) 
         with pytest.raises(BlockingIOError, match="another program has the file locked") as caught:
             await deliver(MboxSink(path, patience=0), mail(MESSAGE))
         assert caught.value.errno == errno.EAGAIN
+        assert str(caught.value).endswith(f"] another program has the file locked: '{path}'")
         waiting = asyncio.create_task(deliver(MboxSink(path), mail(MESSAGE)))
         other.communicate("\n")
         await waiting
 
     assert path.read_bytes().endswith(b"Hello\n\n")
+
+
+@pytest.mark.parametrize(("patience", "seconds"), [(None, 30), (0, 0), (1, 1), (0.5, 0.5)])
+async def test_as_long_is_waited_as_there_is_patience(
+    path: Path, monkeypatch: pytest.MonkeyPatch, patience: float | None, seconds: float
+) -> None:
+    pauses: list[float] = []
+
+    async def sleep(pause: float) -> None:
+        pauses.append(pause)
+
+    path.with_name("mbox.lock").touch()
+    monkeypatch.setattr(mbox, "asyncio", SimpleNamespace(sleep=sleep, Lock=asyncio.Lock))
+    with pytest.raises(BlockingIOError):
+        await deliver(MboxSink(path) if patience is None else MboxSink(path, patience=patience), mail(MESSAGE))
+    assert seconds - 0.01 < sum(pauses) < seconds + 0.11
+    assert bool(pauses) is bool(seconds)
 
 
 async def test_the_wait_has_an_end(path: Path) -> None:
@@ -186,7 +211,8 @@ async def test_the_file_is_locked_both_ways_while_it_is_written_to(path: Path, m
     found: list[object] = []
 
     def look(descriptor: int) -> None:
-        found.append(path.with_name("mbox.lock").read_bytes())
+        lock = path.with_name("mbox.lock")
+        found.extend([lock.read_bytes(), stat.S_IMODE(lock.stat().st_mode)])
         program = "import fcntl, sys\ntry: fcntl.lockf(open(sys.argv[1], 'r+'), fcntl.LOCK_EX | fcntl.LOCK_NB)\n"
         program += "except BlockingIOError: print('locked')"
         found.append(subprocess.run([sys.executable, "-c", program, str(path)], capture_output=True, check=True).stdout)
@@ -195,7 +221,56 @@ async def test_the_file_is_locked_both_ways_while_it_is_written_to(path: Path, m
     monkeypatch.setattr(mbox, "sync_file", look)
     await deliver(MboxSink(path), mail(MESSAGE))
 
-    assert found == [b"mailwire\n", b"locked\n"]
+    assert found == [b"mailwire\n", 0o600, b"locked\n"]
+
+
+async def test_a_lock_that_another_removes_is_no_trouble(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def remove(descriptor: int) -> None:
+        path.with_name("mbox.lock").unlink()
+        sync_file(descriptor)
+
+    monkeypatch.setattr(mbox, "_is_left_over", bool)  # it was, and another has removed it since
+    monkeypatch.setattr(mbox, "sync_file", remove)
+    await deliver(MboxSink(path), mail(MESSAGE))
+    assert path.read_bytes().endswith(b"Hello\n\n")
+
+
+@pytest.mark.parametrize(("age", "left_over"), [(15 * 60, False), (15 * 60 + 1, True)])
+async def test_a_lock_is_that_of_a_program_at_work_for_a_quarter_of_an_hour(
+    path: Path, monkeypatch: pytest.MonkeyPatch, age: int, left_over: bool
+) -> None:
+    lock = path.with_name("mbox.lock")
+    lock.touch()
+    os.utime(lock, (0, 2_000_000_000 - age))
+    now = SimpleNamespace(time=lambda: 2_000_000_000, asctime=time.asctime, gmtime=time.gmtime)
+    monkeypatch.setattr(mbox, "time", now)
+    with nullcontext() if left_over else pytest.raises(BlockingIOError):
+        await deliver(MboxSink(path, patience=0), mail(MESSAGE))
+    assert lock.exists() is not left_over
+
+
+async def test_sinks_of_one_process_keep_each_other_out_of_one_file_and_of_no_other(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    writes, goes_on = threading.Event(), threading.Event()
+
+    def sync(descriptor: int) -> None:
+        if not writes.is_set():
+            writes.set()
+            goes_on.wait(10)
+        sync_file(descriptor)
+
+    monkeypatch.setattr(mbox, "sync_file", sync)
+    first = asyncio.create_task(deliver(MboxSink(path), mail(MESSAGE)))
+    await asyncio.to_thread(writes.wait, 10)
+    try:
+        with pytest.raises(BlockingIOError):
+            await deliver(MboxSink(path, patience=0), mail(MESSAGE))
+        await deliver(MboxSink(path.with_name("other"), patience=0), mail(MESSAGE))
+    finally:
+        goes_on.set()
+        await first
+    assert path.read_bytes().count(b"Subject") == path.with_name("other").read_bytes().count(b"Subject") == 1
 
 
 async def test_two_sinks_of_one_process_do_not_mix(path: Path) -> None:
@@ -260,12 +335,22 @@ async def test_what_cannot_be_written_whole_is_cut_off_again(
 
 
 async def test_a_large_message_is_not_held_in_memory(path: Path) -> None:
-    blocks = [b"x" * 65000 + b"\r\n"] * 40
-    await deliver(MboxSink(path), mail(blocks))
+    async def blocks() -> AsyncIterator[bytes]:
+        for _ in range(150):
+            yield b"x" * 65000 + b"\r\n"
+
+    large = Mail("b", 1, "u", 0, "0" * 64, blocks())
+    tracemalloc.start()
+    try:
+        await deliver(MboxSink(path), large)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < 4_000_000
 
     first, rest = path.read_bytes().split(b"\n", 1)
     assert re.fullmatch(FROM, first + b"\n")
-    assert rest == b"".join(blocks).replace(b"\r\n", b"\n") + b"\n"
+    assert rest == (b"x" * 65000 + b"\n") * 150 + b"\n"
 
 
 def test_the_lock_of_fcntl_is_there() -> None:

@@ -1,9 +1,13 @@
+from types import SimpleNamespace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from mailwire import pop3
+from mailwire.maildrop.lazy_sequence import LazySequence
 from mailwire.maildrop.naming import Named, as_entry, identify
+from mailwire.maildrop.portions import finish
 from tests.maildrop.plans import Entry
 
 
@@ -35,6 +39,23 @@ def test_what_a_listing_says_to_share_no_unique_id_is_believed() -> None:
     of_one_hash = [pop3.Entry(3, "b", 1, shares_uid=True), pop3.Entry(4, "c", 1)]
 
     assert [name for _, name in identify([*shared, *of_one_hash])] == ["a 1 1", "a 1 2", "b", "c"]
+    believed = Named([pop3.Entry(1, "a", 1), pop3.Entry(2, "a", 1)])
+    finish(believed.prepare())
+    assert (believed.shared, believed.name(1, believed.entry(1))) == (0, "a")
+
+
+def test_entries_of_a_listing_are_put_in_the_order_of_their_numbers() -> None:
+    entries = [SimpleNamespace(number=2, uid="a", size=1), SimpleNamespace(number=1, uid="b", size=1)]
+    assert [(entry.number, name) for entry, name in identify(entries)] == [(1, "b"), (2, "a")]
+
+
+def test_messages_that_are_in_order_are_asked_for_and_not_kept() -> None:
+    listing = LazySequence(3, lambda place: pop3.Entry(place + 1, str(place), 1))
+    made = Named(listing)
+    finish(made.prepare())
+
+    assert made.entry(1) == made.entry(1)
+    assert made.entry(1) is not made.entry(1)
 
 
 @given(st.lists(st.tuples(st.sampled_from(["a", "b", None]), st.integers(1, 2)), max_size=7), st.integers(1, 3))

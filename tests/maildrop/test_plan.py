@@ -231,6 +231,18 @@ def test_what_is_new_can_be_compared_with_what_is_gone() -> None:
     assert all(set(fetch.alikes) == alikes for fetch in again.fetch)
 
 
+def test_what_is_known_is_counted_to_its_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("mailwire.maildrop.portions.PORTION", 3)
+    assert plan(FIVE, ledger(*TEN)).question == Question(10, 5)
+
+
+def test_the_question_says_what_may_be() -> None:
+    assert str(Question(10, 5)) == (
+        "none of the 5 messages on the server is one of the 10 that were there before: has it given them other unique "
+        "ids, moving to another machine, say?"
+    )
+
+
 # Names
 
 
@@ -311,6 +323,51 @@ def test_a_server_that_deletes_sooner_than_asked_for_is_told(policy: Policy, tol
 
 def test_a_server_that_deletes_in_a_thousand_million_years_is_no_trouble() -> None:
     assert plan(THREE, policy=Policy(keep=DAY), expire=10**12).cautions == ()
+
+
+USED_AGAIN = "the server may have used their unique ids again, and what does not have the same header is fetched again"
+NO_IDS = "no message has a unique id: without one, it is fetched by every run that finds it, and"
+
+
+@pytest.mark.parametrize(
+    ("entries", "records", "policy", "expire", "told"),
+    [
+        ([Entry(1, None)], [], Policy(), None, f"{NO_IDS} never deleted"),
+        ([Entry(1, None)], [], Policy(delete_without_uid=True), None, f"{NO_IDS} deleted once it is stored"),
+        (
+            THREE,
+            [],
+            Policy(keep="until stored"),
+            0,
+            "the server may delete, or hide, what is retrieved (EXPIRE 0): one message is asked for at a time",
+        ),
+        (
+            THREE,
+            [],
+            Policy(),
+            30,
+            "the server deletes messages by itself after 30 days (EXPIRE), which is sooner than asked for",
+        ),
+        (
+            THREE,
+            [record(uid, size=7) for uid in "abc"],
+            Policy(),
+            None,
+            f"3 messages have another size than they had: {USED_AGAIN}",
+        ),
+        (
+            THREE,
+            [record(uid, State.GONE, **KNOWN) for uid in "abc"],
+            Policy(),
+            None,
+            f"3 messages are back after they were gone: {USED_AGAIN}",
+        ),
+    ],
+)
+def test_what_is_told_of_a_maildrop_is_told_in_words(
+    entries: list[Entry], records: list[Record], policy: Policy, expire: int | None, told: str
+) -> None:
+    assert [str(caution) for caution in plan(entries, ledger(*records), policy, expire=expire).cautions] == [told]
 
 
 # Properties

@@ -64,6 +64,11 @@ _UNAWAITED: Final = "once it is closed, nobody waits for the block that was aske
 _TOO_EARLY: Final = "an alarm that goes off too early, is set for what is left"
 _FIRST_ALONE: Final = "before there is a connection, the first mail is all that there is room for"
 _REASON: Final = "what is not answered has a reason; the question is the type checker's"
+_PAIRED: Final = "one is made of the other"
+_WHOLE: Final = "numbers differ, and begin with 1"
+_UNHELD: Final = "what is never held is not waited for"
+_WRITES: Final = "a file that is written to is opened by it in any case"
+_NO_MARK: Final = "what cannot be read is none of ours, whatever stands for it"
 _NO_TEXT: Final = "what the credentials do not have, holds no line end, whatever stands for it"
 
 SAME: Final[dict[tuple[str, str], str]] = {
@@ -642,4 +647,37 @@ SAME: Final[dict[tuple[str, str], str]] = {
     ("pop3/survey", "zip(self._numbers, self._uids, strict=None)"): _STRICT,
     ("pop3/survey", "zip(self._numbers, self._uids, strict=False)"): _STRICT,
     ("pop3/survey", "zip(self._numbers, self._uids) if uid is None"): _STRICT,
+    ("maildrop/plan", "self._is_any_known = None"): _FALSE,
+    ("maildrop/plan", "zip(stored, gone, strict=None)"): _PAIRED,
+    ("maildrop/plan", "zip(stored, gone, strict=False)"): _PAIRED,
+    ("maildrop/plan", "zip(stored, gone) if"): _PAIRED,
+    ("maildrop/plan", "steps: self._records = None"): _NOT_READ,
+    (
+        "maildrop/plan",
+        "if uid is None and False else self._records.get(uid)",
+    ): "what is nameless has no record; the question is the type checker's",
+    ("maildrop/plan", "self._found = 1"): _SLOWER,
+    ("maildrop/plan", "self._found -= 1"): _SLOWER,
+    ("maildrop/ledger", "claim: def itself(self, account: str, *, wait: float | None=1)"): _UNHELD,
+    ("maildrop/naming", "is_ascending, last = (True, 1)"): _WHOLE,
+    ("maildrop/naming", "is_ascending and number > last"): _WHOLE,
+    ("maildrop/naming", "array('i')"): _FITS,
+    ("maildrop/maildir", "store: waiting = 1"): _PIECES,
+    ("maildrop/maildir", "pieces, waiting = ([], 1)"): _PIECES,
+    ("maildrop/maildir", "if known or current is None:"): _SLOWER,
+    ("maildrop/maildir", "self._is_there = None"): _FALSE,
+    ("maildrop/maildir", "getattr(os, 'O_BINARY', 1)"): _WRITES,
+    ("maildrop/maildir", "hashlib.file_digest(file, 'SHA256')"): "hashlib takes the name in any case",
+    ("maildrop/maildir", "follow_symlinks=None)"): _FALSE,
+    ("maildrop/mbox", "self._is_in_line = None"): _FALSE,
+    ("maildrop/mbox", "octets.endswith(b'\\n', None, end)"): "it is from the beginning on, by either",
+    ("maildrop/mbox", "if b'From ' in octets or True else octets"): _SLOWER,
+    ("maildrop/mbox", "(LineFeeds(), list[bytes](), 1)"): _PIECES,
+    ("maildrop/mbox", "(waiting + len(block))) > _PIECE"): _PIECES,
+    ("maildrop/mbox", "pieces, waiting = ([], 1)"): _PIECES,
+    ("maildrop/mbox", "is_left_over: return True"): "what is not there is removed as well as left",
+    ("maildrop/mbox", "return b'XXXX'"): _NO_MARK,
+    ("maildrop/mbox", "os.read(descriptor, 3)"): "there are no more than two",
+    ("maildrop/mbox", "(FromQuoter(), b'XXXX')"): "of an empty message, neither has a line end",
+    ("maildrop/mbox", "missing_ok=None"): _FALSE,
 }

@@ -205,4 +205,14 @@ TESTS: Final[dict[str, tuple[str, ...]]] = {
     "pop3/gathering": ("pop3/test_gathering.py",),
     "pop3/findings": _POP3_SESSION,
     "pop3/body": ("pop3/test_body.py", *_POP3_SESSION),
+    # What says whether mail in a maildrop is deleted, and that it was stored before.
+    "maildrop/deletion_plan": ("maildrop/test_deletion_plan.py", "maildrop/test_plan.py"),
+    "maildrop/plan": ("maildrop/test_plan.py", "maildrop/test_run.py"),
+    "maildrop/ledger": ("maildrop/test_ledger.py", "maildrop/test_ledger_model.py", "maildrop/test_plan.py"),
+    "maildrop/maildir": ("maildrop/test_maildir.py",),
+    "maildrop/mbox": (
+        "maildrop/test_mbox.py",
+        "maildrop/test_maildir.py::test_where_files_have_a_mode_for_text_they_are_opened_for_octets",
+    ),
+    "maildrop/naming": ("maildrop/test_naming.py", "maildrop/test_plan.py"),
 }

@@ -100,7 +100,7 @@ class DeletionPlanning:
     def _surplus(self) -> Iterable[Deletion]:
         # What goes before its time, because too much would stay.
         policy = self._policy
-        for _, _, deletion in sorted(self._staying, key=lambda candidate: candidate[:2]):
+        for _, _, deletion in sorted(self._staying):
             too_many = policy.keep_at_most is not None and self._count > policy.keep_at_most
             too_large = policy.keep_at_most_octets is not None and self._octets > policy.keep_at_most_octets
             if not (too_many or too_large):

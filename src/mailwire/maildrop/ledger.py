@@ -11,7 +11,7 @@ mailwire knows no more of one than these.
 import asyncio
 import math
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Mapping
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import Enum
@@ -191,10 +191,9 @@ class _MemoryPage:
 class NoLedger:
     """A ledger that remembers nothing, for a run that is to remember nothing."""
 
-    @asynccontextmanager
-    async def claim(self, account: str, *, wait: float | None = 0) -> AsyncGenerator[Page, None]:
+    def claim(self, account: str, *, wait: float | None = 0) -> AbstractAsyncContextManager[Page]:
         """Give an empty page, to as many as want one."""
-        yield _NoPage()
+        return nullcontext(_NoPage())
 
 
 class _NoPage:

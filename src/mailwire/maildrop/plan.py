@@ -165,8 +165,8 @@ class Planning:
         now: datetime,
         policy: Policy,
         *,
-        expire: int | None = None,
-        is_complete: bool = True,
+        expire: int | None,
+        is_complete: bool,
     ) -> None:
         self.plan: Plan = Plan()
         self._named = named
