@@ -184,12 +184,23 @@ async def test_the_ledger_is_told_a_portion_at_a_time(page: Told, monkeypatch: p
 async def test_what_is_adopted_is_known_at_once_and_written_with_the_next(page: Told) -> None:
     run = deliveries(MemorySink(), page)
     known = record("v")
-    run.adopt(known)
+    run.adopt(known, "v")
     assert (run.find("v"), page.written) == (known, [])
     await run.settle()
     assert page.written == [[known]]
     await run.settle()
     assert page.written == [[known]]
+    assert page.forgotten == []
+
+
+async def test_of_what_is_adopted_the_uid_that_it_had_before_is_forgotten(page: Told) -> None:
+    run = deliveries(MemorySink(), page)
+    run.adopt(record("v"), "u")
+    assert page.forgotten == []
+    await run.settle()
+    assert (page.written, page.forgotten) == ([[record("v")]], [["u"]])
+    await run.settle()
+    assert page.forgotten == [["u"]]
 
 
 # Several at once

@@ -162,6 +162,7 @@ def test_what_is_back_is_compared_with_what_it_was_before_it_is_fetched_again() 
 
     assert fetched(planned) == [1]
     assert planned.fetch[0].alikes == {"f": gone}
+    assert planned.has_alikes
     assert [caution.kind for caution in planned.cautions] == [CautionKind.RETURNED]
     assert "1 messages are back" in str(planned.cautions[0])
     assert deleted(THREE[:1], ledger(gone), Policy(keep="until stored")) == []
@@ -225,6 +226,8 @@ def test_what_is_new_can_be_compared_with_what_is_gone() -> None:
 
     alikes = {f"f{number}" for number in range(9)}
     assert all(set(fetch.alikes) == alikes for fetch in planned.fetch)
+    assert planned.has_alikes
+    assert not plan(FIVE, ledger(), policy).has_alikes
     # A run that was cut off goes on where it was.
     records = ledger(*TEN[:9], *planned.records)
     again = plan(FIVE, records, policy)

@@ -757,6 +757,61 @@ async def test_a_maildrop_where_all_is_new_raises_a_question(
         assert moved.messages("b") == ()
 
 
+async def put_by_old_and_new_ids(server: MailServer, sink: MemorySink, ledger: MemoryLedger, *contents: bytes) -> None:
+    """Have a run store m0 to m11, and then the server give them other unique ids, with messages of these contents."""
+    texts = [f"m{number}" for number in range(12)]
+    fill(server, *texts)
+    await run(server, sink, ledger)
+    take_away(server)
+    for place, content in enumerate(contents):
+        server.maildrop.put("b", content, uid=f"other{place}")
+    for text in texts:
+        server.maildrop.put("b", body(text), uid=f"{text}-2")
+
+
+ALIKE = b"Subject: m3\r\n\r\nAnother message\r\n"
+AS_LONG = body("m3").replace(b"Hello", b"Howdy")
+
+
+@pytest.mark.parametrize("comes_first", [True, False])
+async def test_a_message_that_has_the_header_of_a_stored_one_is_not_deleted_in_its_place(
+    server: MailServer, sink: MemorySink, ledger: MemoryLedger, comes_first: bool
+) -> None:
+    await put_by_old_and_new_ids(server, sink, ledger, *[ALIKE] * comes_first)
+    fill(server, *["another"] * (not comes_first))
+    if not comes_first:
+        server.maildrop.put("b", ALIKE, uid="other0")
+
+    report = await run(server, sink, ledger, when_all_new="match", keep="until stored")
+
+    assert sink.contents[12:].count(ALIKE) == 1
+    assert body("m3") not in sink.contents[12:]
+    assert outcomes(report)["other0"] is Outcome.STORED
+    assert uids(server) == []
+
+
+async def test_where_a_header_and_a_size_are_those_of_two_new_messages_both_are_fetched(
+    server: MailServer, sink: MemorySink, ledger: MemoryLedger
+) -> None:
+    await put_by_old_and_new_ids(server, sink, ledger, AS_LONG)
+    report = await run(server, sink, ledger, when_all_new="match")
+
+    assert sink.contents[12:] == [AS_LONG, body("m3")]
+    assert report.known == 11
+
+
+async def test_what_was_matched_with_one_message_is_matched_with_no_other_later(
+    server: MailServer, sink: MemorySink, ledger: MemoryLedger
+) -> None:
+    await put_by_old_and_new_ids(server, sink, ledger)
+    assert (await run(server, sink, ledger, when_all_new="match")).known == 12
+    assert set(await states(ledger, server)) == {f"m{number}-2" for number in range(12)}
+
+    server.maildrop.put("b", ALIKE, uid="other")
+    await run(server, sink, ledger, when_all_new="match", keep="until stored")
+    assert sink.contents[12:] == [ALIKE]
+
+
 async def test_without_top_what_is_new_cannot_be_compared(sink: MemorySink, ledger: MemoryLedger) -> None:
     time = Time()
     async with ledger.claim("b") as page:

@@ -72,6 +72,7 @@ class Deliveries:
         self._waiting: list[_Waiting] = []
         self._waiting_octets = 0
         self._untold: list[Record] = []  # what the ledger is to be told besides
+        self._moved: list[str] = []  # the uids that what was adopted had before: nothing has them any more
         self._suspects: list[Record] = []  # the same, if it turns out that the sink is not to blame
         self._streak = 0
 
@@ -86,8 +87,7 @@ class Deliveries:
     async def note(self, records: Sequence[Record], forgotten: Sequence[str]) -> None:
         """Tell the ledger what a listing has told, and which uids to forget. Raises LedgerError."""
         await self._tell(records, keeps_seen=False)
-        for uids in portions(forgotten):
-            await self._page.forget(uids)
+        await self._forget(forgotten)
 
     async def deliver(self, fetch: Fetch, blocks: AsyncIterator[bytes]) -> None:
         """Give a message to the sink.
@@ -148,6 +148,8 @@ class Deliveries:
             self._suspects.clear()
         untold, self._untold = self._untold, []
         await self.write(*untold, *records)
+        moved, self._moved = self._moved, []
+        await self._forget(moved)
 
     async def finish(self) -> None:
         """Settle at the end of a run, whatever has ended it."""
@@ -163,10 +165,12 @@ class Deliveries:
             with suppress(Exception):  # whatever ends the run is what there is to be told
                 await self._group.discard([each.mail for each in waiting])
 
-    def adopt(self, record: Record) -> None:
-        """Take note of what a message turned out to be; `settle` tells the ledger."""
+    def adopt(self, record: Record, before: str) -> None:
+        """Take note of what a message turned out to be, which had the uid `before`; `settle` tells the ledger."""
         self._told[record.uid] = record
         self._untold.append(record)
+        if before != record.uid:
+            self._moved.append(before)
 
     def fail(self, fetch: Fetch, reason: str, *, counts: bool = True) -> None:
         """Take note that a message did not come; whether that counts against it."""
@@ -180,6 +184,10 @@ class Deliveries:
         for portion in portions(records):
             await self._page.write(portion)
             self._told.update((each.uid, each) for each in portion if keeps_seen or each.state is not State.SEEN)
+
+    async def _forget(self, forgotten: Sequence[str]) -> None:
+        for uids in portions(forgotten):
+            await self._page.forget(uids)
 
     def _record(self, fetch: Fetch, uid: str, fingerprint: str) -> Record:
         # What was stored under this uid, or is gone, was another message, and so was what was previewed with another

@@ -95,7 +95,8 @@ class Fetch:
 
     uid: what the ledger knows it by; None if that is nothing.
     lines: of the body, where its header and these are enough; None for the whole message.
-    alikes: records by fingerprint. If its header is that of one of them, it is that message, and stored already.
+    alikes: records by fingerprint. If its header is that of one of them, it is that message, and stored already; but a
+        record is of one message, and where several have its header, it is of the one that has its size.
     """
 
     entry: Listed
@@ -117,6 +118,7 @@ class Plan:
     records: what the ledger is to be told of this listing; forget: the uids that it need no longer remember.
     cautions: what the caller is to be told.
     one_at_a_time: nothing may be asked for before what came last is stored; the server forgets it at once.
+    has_alikes: whether any of `fetch` has `alikes`.
     question: if there is one, nothing is to be done before it is answered, and nothing is to be written.
 
     `fetch`, `skip` and `records` make their items when they are asked for, and equal tuples of the same.
@@ -128,6 +130,7 @@ class Plan:
     forget: tuple[str, ...] = ()
     cautions: tuple[Caution, ...] = ()
     one_at_a_time: bool = False
+    has_alikes: bool = False
     question: Question | None = None
 
 
@@ -218,6 +221,7 @@ class Planning:
             tuple(sorted(forgotten)),
             tuple(self._cautions()),
             one_at_a_time=self._expire == 0,
+            has_alikes=bool(self._alikes or self._other_alikes),
         )
         self._records = {}  # they are not held by the plan
 

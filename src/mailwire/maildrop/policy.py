@@ -25,8 +25,9 @@ class Policy:
     max_failures: after how many failures a message is skipped, as one that will fail again.
     when_all_new: what to do where the ledger knows of messages and the server has none of them, but others: it has
         most likely given them new unique ids. "ask" fetches nothing and raises MaildropRenumbered; "match" compares the
-        headers of all new messages (by TOP) with those of what is gone, and fetches what is not known by its header;
-        "fetch" fetches everything.
+        headers of all new messages (by TOP) with those of what is gone, and fetches what is not known by its header,
+        and what shares it with another new message; it takes headers to be different, and is for the time after such a
+        move. "fetch" fetches everything.
     delete_without_uid: whether messages that have no unique id are deleted as well, where `keep` is "until stored".
         They are fetched again by every run that comes before their deletion has succeeded.
     remember: how long it is remembered of a message that it was there, once it no longer is.

@@ -13,6 +13,7 @@ delete. What was in the sink and not yet in the ledger comes once more; a sink t
 """
 
 import asyncio
+from collections import defaultdict
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, aclosing, suppress
 from dataclasses import replace
@@ -185,6 +186,8 @@ class Run:
     async def _fetch(self, deliveries: Deliveries) -> None:
         try:
             await self._progress.expect(self._plan.fetch)
+            if self._plan.has_alikes:
+                await self._compare(deliveries)
             for portion in portions(self._plan.fetch):
                 if self._is_over_quota:
                     break
@@ -202,7 +205,9 @@ class Run:
 
     async def _fetch_portion(self, deliveries: Deliveries, portion: Sequence[Fetch]) -> None:
         whole: list[Fetch] = []
-        for fetch in await self._compare(deliveries, portion):
+        for fetch in portion:
+            if fetch.entry.number in self._adopted:
+                continue
             if fetch.lines is None:
                 whole.append(fetch)
             else:
@@ -213,23 +218,33 @@ class Run:
             await self._retrieve(deliveries, batch, is_last=is_last and not whole)
             await deliveries.settle()
 
-    async def _compare(self, deliveries: Deliveries, portion: Sequence[Fetch]) -> list[Fetch]:
-        # Return what is to be fetched, without the messages whose header tells that they are stored.
-        rest: list[Fetch] = []
-        fingerprints: Mapping[Entry, str] = {}
-        if entries := [as_entry(fetch.entry) for fetch in portion if _is_comparable(fetch)]:
-            with suppress(NotSupported):
-                fingerprints = await self._client.fingerprints(entries)
-        for fetch in portion:
-            fingerprint = fingerprints.get(as_entry(fetch.entry), "") if _is_comparable(fetch) else ""
-            if (alike := fetch.alikes.get(fingerprint)) is not None and fetch.uid is not None:
-                record = replace(alike, uid=fetch.uid)
-                deliveries.adopt(record.stored(self._now(), size=fetch.entry.size, fingerprint=alike.fingerprint))
+    async def _compare(self, deliveries: Deliveries) -> None:
+        # Find out by their headers which messages are stored. All are needed before it is known of any: a record is of
+        # one message, and where several have its header, of the one that has its size.
+        found: defaultdict[str, list[tuple[Fetch, str, Record]]] = defaultdict(list)
+        for portion in portions(self._plan.fetch):
+            compared = {
+                as_entry(fetch.entry): (fetch, fetch.uid) for fetch in portion if fetch.alikes and fetch.uid is not None
+            }
+            try:
+                fingerprints = await self._client.fingerprints(compared)
+            except NotSupported:
+                return
+            for entry, (fetch, uid) in compared.items():
+                if (alike := fetch.alikes.get(fingerprints.get(entry, ""))) is not None:
+                    found[alike.uid].append((fetch, uid, alike))
+        now = self._now()
+        for matches in found.values():
+            if len(matches) > 1:
+                matches = [match for match in matches if match[0].entry.size == match[2].size]
+            if len(matches) == 1:
+                ((fetch, uid, alike),) = matches
+                record = replace(alike, uid=uid)
+                record = record.stored(now, size=fetch.entry.size, fingerprint=alike.fingerprint)
+                deliveries.adopt(record, alike.uid)
                 self._adopted.add(fetch.entry.number)
                 self._progress.leave_out(fetch)
-            else:
-                rest.append(fetch)
-        return rest
+        await deliveries.settle()
 
     async def _preview(self, deliveries: Deliveries, fetch: Fetch, lines: int) -> None:
         try:
@@ -303,10 +318,6 @@ class Run:
             self._error,
             0 if login_delay is None else login_delay.seconds,
         )
-
-
-def _is_comparable(fetch: Fetch) -> bool:
-    return bool(fetch.alikes) and fetch.uid is not None
 
 
 async def _alone(block: bytes) -> AsyncIterator[bytes]:
