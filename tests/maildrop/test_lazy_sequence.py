@@ -39,6 +39,8 @@ def test_items_are_made_when_they_are_asked_for() -> None:
     assert (lazy[7], lazy[-1], lazy[3:5]) == (None, None, (None, None))
     assert made == [7, 10**9 - 1, 3, 4]
     assert repr(lazy) == "<1000000000 items>"
+    assert repr(LazySequence(20, neg)) == repr(tuple(map(neg, range(20))))
+    assert repr(LazySequence(21, neg)) == "<21 items>"
 
 
 def test_others_differ() -> None:

@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from mailwire.errors import ConnectionLost
-from mailwire.maildrop import Mail, Maildir, MboxSink, maildir
+from mailwire.maildrop import Mail, Maildir, maildir
 from tests.maildrop.mails import deliver, mail, split
 
 MESSAGE = b"Subject: x\r\n\r\nHello\r\n"
@@ -184,6 +184,15 @@ async def test_what_is_not_settled_is_not_there(path: Path) -> None:
     await sink.discard([one])
     await sink.settle([other])
     assert files(path) == [MESSAGE]
+    assert sink._written == {}
+
+
+async def test_what_nobody_will_settle_is_safe_when_it_is_stored(path: Path) -> None:
+    alone = mail(MESSAGE)
+    alone.will_be_settled = False
+    sink = Maildir(path)
+    await sink.store(alone)
+    assert files(path, "new") == [MESSAGE]
     assert sink._written == {}
 
 
@@ -363,25 +372,6 @@ async def test_what_is_synced_beside_one_that_fails_is_removed_when_it_has_ended
 
     assert steps == ["synced", "removed"]
     assert files(path) == []
-
-
-@pytest.mark.parametrize("sink", [Maildir, MboxSink])
-async def test_where_files_have_a_mode_for_text_they_are_opened_for_octets(
-    path: Path, monkeypatch: pytest.MonkeyPatch, sink: type[Maildir | MboxSink]
-) -> None:
-    path.parent.mkdir()
-    modes: list[int] = []
-    real = os.open
-
-    def watch(name: Any, flags: int, *rest: Any) -> int:
-        modes.append(flags & windows)
-        return real(name, flags & ~windows, *rest)
-
-    windows = 1 << 30
-    monkeypatch.setattr(os, "O_BINARY", windows, raising=False)
-    monkeypatch.setattr(os, "open", watch)
-    await sink(path).store(mail(MESSAGE))
-    assert windows in modes
 
 
 def test_line_ends_are_named_by_their_words() -> None:

@@ -1,6 +1,8 @@
+from dataclasses import replace
+
 import pytest
 
-from mailwire.maildrop import MessageReport, Outcome
+from mailwire.maildrop import Deleted, MessageReport, Outcome
 from mailwire.maildrop.message_report import MessageReports
 from tests.maildrop.plans import THREE, Entry
 
@@ -24,6 +26,49 @@ def test_outcomes_are_counted_without_a_report_of_each() -> None:
     many = MessageReports([STORED], [(Outcome.LEFT, range(10**9))])  # type: ignore[list-item]
     assert many.counts == {Outcome.STORED: 1, Outcome.LEFT: 10**9}
     assert many.having(Outcome.STORED) == (STORED,)
+
+
+def test_a_report_is_written_in_values_and_read_again() -> None:
+    report = MessageReport(1, "u", 100, Outcome.STORED, 120, 0.123456, "why", Deleted.REFUSED)
+    values = {
+        "number": 1,
+        "uid": "u",
+        "size": 100,
+        "outcome": "stored",
+        "octets": 120,
+        "seconds": 0.123,
+        "reason": "why",
+        "deleted": "deletion refused",
+    }
+    assert report.to_dict() == values
+    assert MessageReport.from_dict(values) == replace(report, seconds=0.123)
+    bare = MessageReport(2, None, 100, Outcome.LEFT)
+    assert MessageReport.from_dict(bare.to_dict()) == bare
+    for wrong in ({"outcome": "sent"}, {"deleted": "lost"}, {"number": "x"}):
+        with pytest.raises(ValueError, match=r"x|sent|lost"):
+            MessageReport.from_dict({**values, **wrong})
+
+
+def test_values_of_another_kind_become_those_of_a_report() -> None:
+    values = {
+        **STORED.to_dict(),
+        "number": "7",
+        "size": "100",
+        "octets": "120",
+        "seconds": "0.5",
+        "uid": 5,
+        "reason": 6,
+    }
+    assert MessageReport.from_dict(values) == replace(STORED, uid="5", reason="6")
+
+
+def test_a_report_is_a_line() -> None:
+    assert str(MessageReport(12, "u", 5_000, Outcome.KNOWN, deleted=Deleted.REFUSED)) == (
+        "     12  known             5,000 octets  deletion refused  u"
+    )
+    assert str(MessageReport(3, "\x1b", 1, Outcome.FAILED, 1_200, 0.25, "why")) == (
+        "      3  failed            1,200 octets  0.2 s  \\x1b  why"
+    )
 
 
 @pytest.mark.parametrize(

@@ -83,7 +83,7 @@ def test_what_stores_is_a_sink_and_what_can_be_called_becomes_one() -> None:
     assert isinstance(as_sink(print), CallableSink)
     assert isinstance(Maildir("x"), GroupSink)
     assert not isinstance(MboxSink("x"), GroupSink)
-    with pytest.raises(TypeError, match="expected a sink or a function"):
+    with pytest.raises(TypeError, match=r"^expected a sink or a function that takes a message, got 'Mail'$"):
         as_sink("Mail")  # type: ignore[arg-type]
 
 

@@ -68,6 +68,7 @@ _PAIRED: Final = "one is made of the other"
 _WHOLE: Final = "numbers differ, and begin with 1"
 _UNHELD: Final = "what is never held is not waited for"
 _WRITES: Final = "a file that is written to is opened by it in any case"
+_NO_LOOP: Final = "it is no loop that runs, as None is none"
 _NO_MARK: Final = "what cannot be read is none of ours, whatever stands for it"
 _NO_TEXT: Final = "what the credentials do not have, holds no line end, whatever stands for it"
 
@@ -680,4 +681,8 @@ SAME: Final[dict[tuple[str, str], str]] = {
     ("maildrop/mbox", "os.read(descriptor, 3)"): "there are no more than two",
     ("maildrop/mbox", "(FromQuoter(), b'XXXX')"): "of an empty message, neither has a line end",
     ("maildrop/mbox", "missing_ok=None"): _FALSE,
+    ("maildrop/delivery", "note: await self._tell(records, keeps_seen=None)"): _FALSE,
+    ("maildrop/delivery", "token_hex(None)"): _KEY,
+    ("maildrop/loop_lock", "self._loop: asyncio.AbstractEventLoop | None = ''"): _NO_LOOP,
+    ("maildrop/loop_lock", "__init__: self._lock = None"): _NOT_READ,
 }

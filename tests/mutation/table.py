@@ -209,10 +209,15 @@ TESTS: Final[dict[str, tuple[str, ...]]] = {
     "maildrop/deletion_plan": ("maildrop/test_deletion_plan.py", "maildrop/test_plan.py"),
     "maildrop/plan": ("maildrop/test_plan.py", "maildrop/test_run.py"),
     "maildrop/ledger": ("maildrop/test_ledger.py", "maildrop/test_ledger_model.py", "maildrop/test_plan.py"),
-    "maildrop/maildir": ("maildrop/test_maildir.py",),
+    "maildrop/maildir": (
+        *("maildrop/test_maildir.py", "maildrop/test_sink.py"),
+        "maildrop/test_durability.py::test_files_are_opened_so_that_windows_changes_no_line_end",
+    ),
     "maildrop/mbox": (
-        "maildrop/test_mbox.py",
-        "maildrop/test_maildir.py::test_where_files_have_a_mode_for_text_they_are_opened_for_octets",
+        *("maildrop/test_mbox.py", "maildrop/test_sink.py"),
+        "maildrop/test_durability.py::test_files_are_opened_so_that_windows_changes_no_line_end",
     ),
     "maildrop/naming": ("maildrop/test_naming.py", "maildrop/test_plan.py"),
+    "maildrop/delivery": ("maildrop/test_delivery.py",),
+    "maildrop/loop_lock": ("maildrop/test_loop_lock.py",),
 }
