@@ -9,11 +9,13 @@ from pathlib import Path
 import pytest
 from hypothesis import Phase, settings
 
+from tests.model_settings import EXAMPLES
 from tests.waiting import Waiter, loop_class
 
 # How long an example takes is the machine's business, not the test's. `--hypothesis-profile thorough` tries more.
 settings.register_profile("mailwire", deadline=None, max_examples=40)
-settings.register_profile("thorough", deadline=None, max_examples=1000)
+for _profile, _examples in EXAMPLES.items():
+    settings.register_profile(_profile, deadline=None, max_examples=_examples)
 # A test that fails under a mutant has done its work: nobody asks for the least example.
 settings.register_profile(
     "mutants", deadline=None, max_examples=40, database=None, phases=[Phase.explicit, Phase.generate]

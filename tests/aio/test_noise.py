@@ -3,7 +3,7 @@
 import asyncio
 from typing import Any
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 import mailwire
@@ -11,6 +11,7 @@ from mailwire import Delivery, MailwireError
 from mailwire.testing import FIN, LISTEN, NO_READING, PACKET, ScriptedPeer, Step
 from tests.aio.dialogues import CREDENTIALS, MESSAGE, once
 from tests.aio.test_cuts import POP3, SMTP, Session, spoken, word_for
+from tests.model_settings import property_settings
 
 # Long enough for a client to answer before the next words come.
 PAUSE: tuple[Step, ...] = (PACKET,) * 5
@@ -80,7 +81,7 @@ def retrieve_from(script: tuple[Step, ...], **settings: Any) -> MailwireError | 
     return asyncio.run(run())
 
 
-@settings(deadline=None, max_examples=100)
+@property_settings(100)
 @given(st.lists(st.one_of(_reply, st.binary(max_size=40)), max_size=10), _settings)
 def test_whatever_an_smtp_server_says_ends_in_our_tree(words: list[bytes], chosen: dict[str, Any]) -> None:
     outcome = send_to(saying(words), **chosen)
@@ -90,7 +91,7 @@ def test_whatever_an_smtp_server_says_ends_in_our_tree(words: list[bytes], chose
         assert any(b"250" in word for word in words)
 
 
-@settings(deadline=None, max_examples=100)
+@property_settings(100)
 @given(st.lists(st.one_of(_answer, st.binary(max_size=40)), max_size=12), _settings)
 def test_whatever_a_pop3_server_says_ends_in_our_tree(words: list[bytes], chosen: dict[str, Any]) -> None:
     outcome = retrieve_from(saying(words), **chosen)
@@ -103,7 +104,7 @@ def _turn_of(draw: st.DrawFn, sessions: dict[str, Session]) -> tuple[Session, in
     return session, draw(st.sampled_from(sorted(session.turns)))
 
 
-@settings(deadline=None, max_examples=100)
+@property_settings(100)
 @given(_turn_of(SMTP), st.lists(st.one_of(_reply, st.binary(max_size=40)), max_size=4))
 def test_an_smtp_server_that_loses_its_mind_ends_in_our_tree(turn: tuple[Session, int], words: list[bytes]) -> None:
     session, place = turn
@@ -113,7 +114,7 @@ def test_an_smtp_server_that_loses_its_mind_ends_in_our_tree(turn: tuple[Session
         assert outcome.delivery is Delivery.ACCEPTED  # only the farewell was left
 
 
-@settings(deadline=None, max_examples=100)
+@property_settings(100)
 @given(_turn_of(POP3), st.lists(st.one_of(_answer, st.binary(max_size=40)), max_size=4))
 def test_a_pop3_server_that_loses_its_mind_ends_in_our_tree(turn: tuple[Session, int], words: list[bytes]) -> None:
     session, place = turn

@@ -16,6 +16,7 @@ from mailwire.maildrop import Ledger, MemoryLedger, Page, Record, SQLiteLedger, 
 from mailwire.maildrop.ledger import NoLedger, wait_for_claim
 from tests.clock import Clock
 from tests.maildrop.records import NOON, RECORDS, record
+from tests.model_settings import property_settings
 
 A = "a@pop.example.org"
 B = "b@pop.example.org"
@@ -211,7 +212,7 @@ async def test_a_time_is_the_same_time_in_whatever_zone(ledger: Ledger) -> None:
     assert (await records_of(ledger, A))["1"].first_seen == NOON
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=50)
+@settings(property_settings(50), suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(steps=st.lists(st.one_of(st.lists(RECORDS, max_size=5), st.sets(st.integers(0, 9), max_size=3)), max_size=6))
 async def test_a_ledger_is_a_table_of_records(steps: list[list[Record] | set[int]], tmp_path: Path) -> None:
     model: dict[str, Record] = {}

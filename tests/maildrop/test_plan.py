@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
@@ -15,7 +15,7 @@ from mailwire.maildrop.naming import identify
 from mailwire.maildrop.plan import Question
 from tests.maildrop.plans import DAY, KNOWN, THREE, Entry, deleted, fetched, ledger, plan, skipped
 from tests.maildrop.records import NOON, record
-from tests.model_settings import model_settings
+from tests.model_settings import model_settings, property_settings
 
 # Fetching
 
@@ -408,7 +408,7 @@ _POLICIES = st.builds(
 )
 
 
-@settings(max_examples=100)
+@property_settings(100)
 @given(_ENTRIES, _LEDGERS, _POLICIES, st.booleans())
 def test_each_message_is_fetched_or_skipped_once(
     entries: list[Entry], records: dict[str, Record], policy: Policy, is_complete: bool
@@ -429,7 +429,7 @@ def test_each_message_is_fetched_or_skipped_once(
     assert not set(planned.forget) & {uid for _, uid in identify(entries)}
 
 
-@settings(max_examples=100)
+@property_settings(100)
 @given(_ENTRIES, _LEDGERS, _POLICIES, st.sets(st.integers(1, 12)))
 def test_only_what_is_stored_is_deleted_and_no_more_than_the_policy_wants(
     entries: list[Entry], records: dict[str, Record], policy: Policy, stored: set[int]

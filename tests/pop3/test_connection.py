@@ -62,6 +62,7 @@ from mailwire.pop3.response import parse_status
 from mailwire.sasl import Login, Mechanism, Password, Plain
 from mailwire.sasl.oauth import OAuthBearer, XOAuth2
 from mailwire.sasl.scram import WORK_ITERATIONS, ProofMissing, Scram
+from tests.model_settings import property_settings
 from tests.pop3.sessions import (
     CANARY,
     CREDENTIALS,
@@ -740,7 +741,7 @@ def hear(state: State, questions: Sequence[str], pieces: Iterable[bytes]) -> tup
 @given(st.sampled_from(QUESTIONS), SPEECH, st.lists(st.integers(0, 10_000)))
 @example((State.AUTHORIZATION, ("QUIT",)), b"+OK\r\n+OK", [])
 @example((State.TRANSACTION, ("RETR", "QUIT")), b"-ERR no\r\n-ERR no\r\n.", [])
-@settings(deadline=None, max_examples=70)
+@property_settings(70)
 def test_whatever_a_server_says_is_an_event_or_a_documented_error_however_it_is_cut(
     asked: tuple[State, Sequence[str]], speech: bytes, places: list[int]
 ) -> None:

@@ -3,7 +3,7 @@ from dataclasses import replace
 from itertools import product
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from mailwire.errors import ConnectionLost, LocalProtocolError, RemoteProtocolError
@@ -22,6 +22,7 @@ from mailwire.smtp import (
     Transaction,
     Window,
 )
+from tests.model_settings import property_settings
 from tests.smtp.model_server import Script
 from tests.smtp.sessions import A, B, C, D, E, Mail, Outcome, ask, at, hear, reply, run
 
@@ -596,7 +597,7 @@ def test_pipelining_adds_answers_only_to_what_could_not_be_called_back() -> None
             assert all(entry in rest for entry in answered(slow) if entry[0] != "RSET"), script
 
 
-@settings(max_examples=150)
+@property_settings(150)
 @given(
     st.builds(
         Script,
