@@ -1,4 +1,4 @@
-"""Properties and models have long tiers, the profiles `thorough` and `utmost`: no number beside a test may beat them."""
+"""Properties and models have long tiers, the profiles `thorough` and `utmost`, which no number beside a test beats."""
 
 import re
 from collections.abc import Iterator

@@ -49,13 +49,17 @@ EXEMPT: Final[dict[Name, str]] = {
     ): "takes minutes",
     (_QUEUE, "pip install taskiq taskiq-redis"): "what .ci/run installs for the suite",
     ("docs/howto/watch-a-session.md", "SSLKEYLOGFILE=/tmp/keys.log python3 program.py"): "takes root and Wireshark",
-    ("docs/explanation/reliability.md", ".venv/bin/python -m tests.long_tier"): "takes more than a day",
+    ("docs/explanation/reliability.md", ".venv/bin/python -m tests.long_tier"): "takes days",
     ("docs/explanation/reliability.md", ".venv/bin/python -m pytest -m exhaustive"): "takes hours",
     ("docs/explanation/reliability.md", ".venv/bin/python -m pytest --loop uvloop"): "takes as long as the suite",
     (
         "docs/explanation/reliability.md",
         ".venv/bin/python -m tests.fuzzing smtp_session -runs=10000000",
     ): "takes hours, and atheris",
+    (
+        "docs/explanation/reliability.md",
+        ".venv/bin/python -m pytest -m hypothesis --hypothesis-profile utmost",
+    ): "takes hours",
     ("docs/explanation/reliability.md", ".venv/bin/python -m tests.hostile.peaks"): "takes minutes",
     ("docs/explanation/reliability.md", ".venv/bin/python -m tests.mutation smtp/paths smtp/options"): "takes minutes",
     ("docs/explanation/fairness.md", "apt-get install msmtp mpop fetchmail curl"): "installs programs of the system",

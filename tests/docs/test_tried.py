@@ -6,6 +6,8 @@ from collections.abc import Iterable
 from itertools import chain
 from typing import Any
 
+from hypothesis import settings
+
 from tests.told import PAGE, assert_page_says
 
 
@@ -77,6 +79,23 @@ def test_dialogues_are_cut_on_sockets_as_often_as_is_told() -> None:
     # By FIN, and by RST.
     assert_page_says("{} times in the clear, STARTTLS included, {} under TLS", 2 * everywhere, 2 * encrypted)
     assert_page_says("{} times behind STARTTLS or STLS, {} where TLS comes first", upgraded, encrypted)
+
+
+def test_models_and_properties_are_tried_as_often_as_is_told() -> None:
+    amounts = of_tests("model_settings")
+    assert_page_says(
+        "{} examples of each property and {} examples of {} steps of each model; the profile `thorough` has {} and {}",
+        *(amounts.EXAMPLES["utmost"], amounts.MODELS["utmost"], amounts.STEPS),
+        *(amounts.EXAMPLES["thorough"], amounts.MODELS["thorough"]),
+    )
+    assert_page_says("ordinarily it is {} or what a test names", settings.get_profile("mailwire").max_examples)
+
+
+def test_the_suite_is_run_on_what_is_told() -> None:
+    platforms = of_tests("platforms")
+    *others, newest = platforms.MINORS
+    versions, loops = f"{', '.join(others)} and {newest}", " and with ".join(platforms.LOOPS)
+    assert f"the whole suite on Python {versions} with {loops}, each in an environment of its own" in PAGE
 
 
 def test_as_many_squares_are_planted_as_is_told() -> None:
