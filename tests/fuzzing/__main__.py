@@ -1,12 +1,13 @@
 """Fuzzes one of the targets with atheris, which is to be installed: `python -m tests.fuzzing reply -runs=10000000`.
 
-All behind the target's name is for libFuzzer. What it finds to be interesting it keeps in the directory that is named
-there, if one is; it begins with the corpus of the target.
+All behind the target's name is for libFuzzer. It begins with the corpus of the target. What it finds to be interesting
+it keeps in the directory that is named there, if one is.
 """
 
 import gc
 import importlib
 import sys
+from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any, Final
 
@@ -14,6 +15,17 @@ from tests.fuzzing.corpus import CORPUS, TARGETS
 
 # Octets. What is longer, leads nowhere that the shorter does not, and takes its time.
 _LONGEST: Final = {"reply": 192, "smtp_session": 256, "pop3_session": 192, "sasl_challenges": 128, "dot_codec": 96}
+
+
+def arguments_for(name: str, given: Sequence[str]) -> list[str]:
+    """Return what libFuzzer is told: the target, the corpus, and what was `given`.
+
+    It keeps what it finds in the first directory that it is told. The corpus may not become that.
+    """
+    ordinary = [f"-max_len={_LONGEST[name]}", "-reload=0", *given]
+    if any(not argument.startswith("-") for argument in given):
+        return [*ordinary, str(CORPUS / name)]
+    return [*ordinary, f"-seed_inputs={','.join(map(str, sorted((CORPUS / name).iterdir())))}"]
 
 
 def main() -> None:
@@ -29,8 +41,7 @@ def main() -> None:
     # The few secrets are the same in each run: how else they may be spelt, is found out once.
     spellings = redaction._spellings
     redaction._spellings = lru_cache(maxsize=256)(lambda secret: tuple(spellings(secret)))
-    arguments = [f"-max_len={_LONGEST[name]}", "-reload=0", *sys.argv[2:], str(CORPUS / name)]
-    atheris.Setup([sys.argv[0], *arguments], lambda data: run(data, anyhow(data)))
+    atheris.Setup([sys.argv[0], *arguments_for(name, sys.argv[2:])], lambda data: run(data, anyhow(data)))
     gc.freeze()
     atheris.Fuzz()
 
