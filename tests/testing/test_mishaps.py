@@ -1,6 +1,7 @@
 """What goes wrong with answers, in sessions without I/O and over sockets."""
 
 import asyncio
+import re
 import smtplib
 from typing import Any
 
@@ -149,6 +150,63 @@ def test_chunks_the_verdicts_of_lmtp_and_challenges_are_steps() -> None:
     session.data_to_send()
     say(session, "EHLO c", "AUTH LOGIN")
     assert say(session, "YWxpY2U=") == [b"334 !!!\r\n"]
+
+
+def verdicts(*mishaps: Mishap, last: tuple[str, ...] = ("DATA", "hello", ".")) -> tuple[Any, list[bytes]]:
+    """What is said to a message for two, who are the same."""
+    session = begin(*mishaps, kind=LMTPServer)
+    say(session, "LHLO c", "MAIL FROM:<>", "RCPT TO:<alice@example.org>", "RCPT TO:<alice@example.org>")
+    *opening, end = last
+    say(session, *opening)
+    return session, say(session, end)
+
+
+VERDICT = b"250 2.1.5 Recipient <alice@example.org> has it as 00000001\r\n"
+
+
+@pytest.mark.parametrize(
+    ("mishaps", "said"),
+    [
+        ([], [VERDICT * 2]),
+        ([HungUp(".")], []),
+        ([HungUp(".", behind=True)], [VERDICT]),
+        ([HungUp(".", 2)], [VERDICT]),
+        ([HungUp(".", 2, behind=True)], [VERDICT * 2]),
+        ([Unanswered(".")], [VERDICT]),
+        ([Replaced(".", b"25", 2)], [VERDICT, b"25"]),
+        ([Replaced(".", b"451 4.3.0 later\r\n")], [b"451 4.3.0 later\r\n", VERDICT]),
+        ([Split(".", 50, number=2)], [VERDICT, VERDICT[:50], VERDICT[50:]]),
+        ([Doubled(".", 2)], [VERDICT, VERDICT * 2]),
+        ([HeldBack(".")], [VERDICT * 2]),
+        ([Early(".", b"250 early\r\n", behind=".")], [VERDICT, b"250 early\r\n"]),
+    ],
+)
+def test_each_verdict_of_lmtp_is_a_step(mishaps: list[Mishap], said: list[bytes]) -> None:
+    assert verdicts(*mishaps)[1] == said
+
+
+def test_a_verdict_of_lmtp_is_late() -> None:
+    session, said = verdicts(Delayed(".", 3, number=2))
+    assert said == [VERDICT]
+    assert session.delay == 3
+    session.end_delay()
+    assert session.data_to_send() == [VERDICT]
+
+
+def test_the_verdicts_of_the_last_chunk_are_steps_and_counted_on() -> None:
+    session, said = verdicts(HungUp(".", 3, by="RST"), Doubled(".", 4), last=("BDAT 2 LAST", ""))
+    assert said == [VERDICT * 2]
+    say(session, "MAIL FROM:<>", "RCPT TO:<alice@example.org>", "RCPT TO:<alice@example.org>", "DATA")
+    assert say(session, "hello", ".") == []
+    assert session.resets
+    assert session.outstanding == (Doubled(".", 4),)  # behind the end nothing happens any more
+
+
+def test_a_message_that_smtp_answers_once_is_a_step_once() -> None:
+    session = begin(HungUp(".", 2))
+    say(session, "EHLO c", "MAIL FROM:<>", "RCPT TO:<alice@example.org>", "RCPT TO:<alice@example.org>", "DATA")
+    assert say(session, "hello", ".")[0].startswith(b"250")
+    assert not session.closing
 
 
 def test_pop3_has_mishaps_too() -> None:
@@ -342,11 +400,64 @@ async def test_lmtp_has_mishaps_too() -> None:
         assert lost.value.delivery is Delivery.UNKNOWN
 
 
+async def test_a_client_of_lmtp_knows_the_verdicts_before_the_one_that_is_lost() -> None:
+    async with MailServer([ALICE, Account("bob", "", ("bob@example.org",))]) as server:
+        server.inject(HungUp(".", number=2))
+        endpoint = Endpoint("localhost", server.lmtp_port, protocol="lmtp", tls="none")
+        with pytest.raises(mailwire.ConnectionLost) as lost:
+            await mailwire.send(
+                MESSAGE, endpoint, sender="c@example.org", recipients=["alice@example.org", "bob@example.org"]
+            )
+        receipt = lost.value.receipt
+        assert receipt is not None
+        assert (receipt.accepted, [each.address for each in receipt.unknown]) == (
+            ("alice@example.org",),
+            ["bob@example.org"],
+        )
+        assert not server.outstanding
+
+
 def test_what_is_no_mishap_is_refused_when_it_is_injected() -> None:
     wrong: Any = [HungUp(".")]
     for inject in (SMTPServer(Maildrop()).inject, MailServer().inject):
         with pytest.raises(ValueError, match="expected mishaps, such as HungUp"):
             inject(wrong)
+
+
+@pytest.mark.parametrize(
+    ("kind", "step", "steps"),
+    [
+        (SMTPServer, "DTA", "'greeting', 'EHLO', 'HELO', .*'AUTH', '.'"),
+        (SMTPServer, "RETR", "'greeting', 'EHLO', 'HELO', .*'AUTH', '.'"),
+        (LMTPServer, "EHLO", "'greeting', 'LHLO', 'MAIL', .*'AUTH', '.'"),
+        (POP3Server, "RETRR", "'greeting', 'CAPA', .*'NOOP', 'QUIT'"),
+        (POP3Server, ".", "'greeting', 'CAPA', .*'NOOP', 'QUIT'"),
+    ],
+)
+def test_a_step_that_the_protocol_has_not_is_refused(kind: Any, step: str, steps: str) -> None:
+    session = kind(Maildrop())
+    for wrong in (HungUp(step), Early(step, b"", "QUIT"), Early("QUIT", b"", step)):
+        with pytest.raises(
+            ValueError, match=rf"expected a step of {steps}; got '{re.escape(step)}' in {re.escape(repr(wrong))}"
+        ):
+            session.inject(wrong)
+    session.inject(*map(Unanswered, kind.steps))
+    assert len(session.outstanding) == len(kind.steps) - 1
+
+
+async def test_a_mishap_waits_for_a_session_of_its_protocol() -> None:
+    pop3, smtp, retr = HungUp("QUIT", by="RST"), Doubled("QUIT"), Unanswered("RETR")
+    async with MailServer([ALICE]) as server:
+        server.inject(pop3, protocol="pop3")
+        server.inject(smtp, protocol="smtp")
+        server.inject(retr)
+        await send(server)
+        assert server.outstanding == (pop3, retr)
+        endpoint = Endpoint("127.0.0.1", server.pop3_port, protocol="pop3", tls="none")
+        async with mailwire.POP3Client(endpoint):
+            pass
+        await server.wait_idle()
+        assert server.outstanding == (retr,)
 
 
 def test_mishaps_that_have_not_happened_are_told() -> None:

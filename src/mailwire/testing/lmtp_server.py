@@ -52,6 +52,7 @@ class LMTPServer(SMTPServer):
                 self.closing: bool = self.closing or reply.startswith("421")
             else:
                 self._say("delivered", path=recipient, id=uid)
+            self._end_answer()
 
     # RFC 2033 4.1: LHLO takes the place of both.
     _HELLO: ClassVar = "LHLO"
@@ -59,3 +60,4 @@ class LMTPServer(SMTPServer):
         "LHLO": SMTPServer._ehlo,
         **{verb: command for verb, command in SMTPServer._COMMANDS.items() if verb not in ("EHLO", "HELO")},
     }
+    steps: ClassVar[tuple[str, ...]] = ("greeting", *_COMMANDS, ".")

@@ -1,12 +1,12 @@
 """Mishandling: what becomes of a session's answers when mishaps are to happen to them, without I/O."""
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from typing import Literal, TypeAlias
 
 from .mishaps import Delayed, Doubled, Early, HeldBack, HungUp, Mishap, Replaced, Split, Unanswered
 
-__all__ = ["Mishandling", "Packets", "check_mishaps"]
+__all__ = ["Mishandling", "Packets", "check_mishaps", "steps_of"]
 
 Packets: TypeAlias = list[bytes]
 """What leaves, and what of it together."""
@@ -33,7 +33,9 @@ class Mishandling:
         self._waiting: list[tuple[float, Packets]] = []  # answers that come later, each behind the one before
 
     def take(self, step: str, packets: Packets) -> Packets:
-        """Take the answer to a step; return what is to be written now."""
+        """Take the answer to a step; return what is to be written now: nothing, where the connection has ended."""
+        if self.hangs_up is not None:
+            return []
         self._counts[step] += 1
         if step in self._early:
             self._early.remove(step)
@@ -108,8 +110,16 @@ class Mishandling:
         return [mishap.octets for mishap in found]
 
 
-def check_mishaps(mishaps: Iterable[object]) -> None:
-    """Raise ValueError if something in `mishaps` is none."""
+def steps_of(mishap: Mishap) -> tuple[str, ...]:
+    """Return the steps that `mishap` is about."""
+    return (mishap.step, mishap.behind) if isinstance(mishap, Early) else (mishap.step,)
+
+
+def check_mishaps(mishaps: Iterable[object], steps: Collection[str]) -> None:
+    """Raise ValueError if something in `mishaps` is none, or is about a step that is not among `steps`."""
     for mishap in mishaps:
         if not isinstance(mishap, Mishap):
             raise ValueError(f"expected mishaps, such as HungUp('.'), got {mishap!r}")
+        for step in steps_of(mishap):
+            if step not in steps:
+                raise ValueError(f"expected a step of {', '.join(map(repr, steps))}; got {step!r} in {mishap!r}")

@@ -397,6 +397,7 @@ class POP3Server(Session):
         "NOOP": _noop,
         "QUIT": _quit,
     }
+    steps: ClassVar[tuple[str, ...]] = ("greeting", *_COMMANDS)
 
 
 def _counted(digits: bytes) -> int:

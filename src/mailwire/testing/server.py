@@ -2,17 +2,17 @@
 
 import os
 import ssl
-from collections import deque
 from collections.abc import Iterable
 from contextlib import AsyncExitStack
 from typing import Any, Self
 
+from ..endpoint import Protocol
 from .checks import describe
 from .handshake import find_certificate
+from .injections import Injections
 from .listener import Listener
 from .lmtp_server import LMTPServer
 from .maildrop import Account, Maildrop, StoredMessage
-from .mishandling import check_mishaps
 from .mishaps import Mishap
 from .policy import DEFAULTS, Policy
 from .pop3_server import POP3Server
@@ -73,7 +73,7 @@ class MailServer:
         self.smtp_sessions: list[SMTPServer] = []
         self.lmtp_sessions: list[LMTPServer] = []
         self.pop3_sessions: list[POP3Server] = []
-        self._mishaps: deque[tuple[Mishap, ...]] = deque()  # of the sessions to come
+        self._injections = Injections({"smtp": SMTPServer.steps, "lmtp": LMTPServer.steps, "pop3": POP3Server.steps})
         self._quirk = quirk
         self._policy = policy
         self._tls: TLSState = "established" if implicit_tls else "available" if tls_context else "unavailable"
@@ -100,14 +100,16 @@ class MailServer:
 
     # Mishaps
 
-    def inject(self, *mishaps: Mishap) -> None:
-        """Let these mishaps happen in the next session, whatever its protocol.
+    def inject(self, *mishaps: Mishap, protocol: Protocol | None = None) -> None:
+        """Let these mishaps happen in the next session of `protocol`, "smtp", "lmtp" or "pop3".
+
+        None: of any protocol that has their steps, so that RETR waits for POP3, and QUIT happens to whoever comes next.
 
         Called again before that has begun, it is about the one behind it; without mishaps, that one goes well. It may
-        be called from any thread. Raises ValueError for what is no mishap.
+        be called from any thread. Raises ValueError for what is no mishap and no protocol, for a step that is none of
+        the protocol (`Session.steps`), and for steps that no protocol has together.
         """
-        check_mishaps(mishaps)
-        self._mishaps.append(mishaps)
+        self._injections.add(mishaps, protocol)
 
     @property
     def outstanding(self) -> tuple[Mishap, ...]:
@@ -117,7 +119,7 @@ class MailServer:
         """
         sessions: tuple[Session, ...] = (*self.smtp_sessions, *self.lmtp_sessions, *self.pop3_sessions)
         begun = [mishap for session in sessions for mishap in session.outstanding]
-        return (*begun, *(mishap for mishaps in tuple(self._mishaps) for mishap in mishaps))
+        return (*begun, *self._injections.outstanding)
 
     # Running
 
@@ -182,24 +184,24 @@ class MailServer:
     def _open_smtp(self, peer: str) -> SMTPServer:
         session = SMTPServer(self.maildrop, policy=self._policy, quirk=self._quirk, tls=self._tls, peer=peer)
         self.smtp_sessions.append(session)
-        self._begin(session)
+        self._begin(session, "smtp")
         return session
 
     def _open_lmtp(self, peer: str) -> LMTPServer:
         session = LMTPServer(self.maildrop, policy=self._policy, quirk=self._quirk, tls=self._tls, peer=peer)
         self.lmtp_sessions.append(session)
-        self._begin(session)
+        self._begin(session, "lmtp")
         return session
 
     def _open_pop3(self, peer: str) -> POP3Server:
         session = POP3Server(self.maildrop, policy=self._policy, quirk=self._quirk, tls=self._tls, peer=peer)
         self.pop3_sessions.append(session)
-        self._begin(session)
+        self._begin(session, "pop3")
         return session
 
-    def _begin(self, session: Session) -> None:
-        if self._mishaps:
-            session.inject(*self._mishaps.popleft())
+    def _begin(self, session: Session, protocol: Protocol) -> None:
+        if mishaps := self._injections.take(protocol):
+            session.inject(*mishaps)
 
 
 def _collected(addresses: Iterable[str]) -> Any:

@@ -9,7 +9,7 @@
 
 import sys
 from abc import ABC, abstractmethod
-from typing import Final, Literal
+from typing import ClassVar, Final, Literal
 
 from .._wire.lines import LineBuffer
 from .._wire.text import LINE_END
@@ -50,9 +50,12 @@ class Session(ABC):
         with them), no mail data, no line that was too long.
     flights: how many times something arrived when all that came before had been answered: the round trips that the
         client made it wait for. The greeting and a TLS handshake do not count.
+    steps: at which mishaps can happen: "greeting", the commands of the protocol, and "." where messages are sent.
     closing: the session has ended; what `data_to_send` still returns is to be written, then the connection closed.
     resets: it is to be closed by a reset.
     """
+
+    steps: ClassVar[tuple[str, ...]]
 
     def __init__(self, maildrop: Maildrop, policy: Policy, phrasebook: Phrasebook, tls: TLSState, peer: str) -> None:
         self.user: str | None = None
@@ -72,23 +75,23 @@ class Session(ABC):
         self._skips_line = False  # until the end of a line that is too long
         self._has_skipped = False  # such a line, which is to be refused
         self._is_answered = True  # whether what comes next is a flight of its own
+        self._answer: list[list[bytes]] = [[]]  # in packets, while it is put together
         self._packets: list[list[bytes]] = [[]]
         self._mishandling: Mishandling | None = None
-        self._step = ""  # what is answered now
+        self._step = "greeting"  # what is answered now
 
     # Mishaps
 
     def inject(self, *mishaps: Mishap) -> None:
         """Let these mishaps happen to the answers, that to the connection included. To be called at the beginning.
 
-        Raises LocalProtocolError behind it, ValueError for what is no mishap.
+        Raises LocalProtocolError behind it, ValueError for what is no mishap, and for a step that is none of `steps`.
         """
-        check_mishaps(mishaps)
+        check_mishaps(mishaps, self.steps)
         if self._mishandling is not None or self.commands:
             raise LocalProtocolError("mishaps are asked for once, before the session begins")
         self._mishandling = Mishandling(mishaps)
-        greeting, self._packets = self._packets, [[]]
-        self._mishandle(self._mishandling, "greeting", greeting)
+        self._end_answer()
 
     @property
     def outstanding(self) -> tuple[Mishap, ...]:
@@ -147,6 +150,7 @@ class Session(ABC):
 
     def data_to_send(self) -> list[bytes]:
         """Return what is to be written now, in order. Each piece is to be a write of its own."""
+        self._end_answer()  # the greeting
         packets, self._packets = self._packets, [[]]
         if not self._holds_unanswered:
             self._is_answered = True
@@ -182,10 +186,18 @@ class Session(ABC):
         return self._phrasebook.line(situation, hostname=self._policy.hostname, peer=self._peer, **known)
 
     def _write(self, block: bytes) -> None:
-        self._packets[-1].append(block)
+        self._answer[-1].append(block)
 
     def _end_packet(self) -> None:
-        self._packets.append([])
+        self._answer.append([])
+
+    def _end_answer(self) -> None:
+        """Let what is written from here on be another answer, if to the same step."""
+        answer, self._answer = self._answer, [[]]
+        if self._mishandling is not None and any(map(any, answer)):
+            self._mishandle(self._mishandling, self._step, answer)
+        else:
+            self._write_on(answer)
 
     def _agree_to_tls(self, situation: str) -> None:
         self._say(situation)
@@ -260,14 +272,8 @@ class Session(ABC):
     # Private
 
     def _take_step(self) -> bool:
-        mishandling = self._mishandling
-        if mishandling is None:
-            return self._take_next()
-        before, self._packets = self._packets, [[]]
         is_taken = self._take_next()
-        answer, self._packets = self._packets, before
-        if any(map(any, answer)):
-            self._mishandle(mishandling, self._step, answer)
+        self._end_answer()
         return is_taken
 
     def _mishandle(self, mishandling: Mishandling, step: str, answer: list[list[bytes]]) -> None:
@@ -277,18 +283,20 @@ class Session(ABC):
         if self._tls == "agreed" and said is not None and said[:3] != b"".join(packets)[:3]:
             self._tls = "available"
         if altered == packets:
-            self._packets[-1] += answer[0]
-            self._packets += answer[1:]
+            self._write_on(answer)
         else:
             self._write_apart(altered)
         if mishandling.hangs_up is not None:
             self.closing = True
             self.resets = mishandling.hangs_up == "RST"
 
+    def _write_on(self, answer: list[list[bytes]]) -> None:
+        self._packets[-1] += answer[0]
+        self._packets += answer[1:]
+
     def _write_apart(self, packets: list[bytes]) -> None:
         if packets:
-            self._packets += [[packet] for packet in packets]
-            self._end_packet()
+            self._packets += [[packet] for packet in packets] + [[]]
 
     def _receive_line(self, line: bytes) -> None:
         authentication = self._authentication

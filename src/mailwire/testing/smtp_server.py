@@ -385,6 +385,7 @@ class SMTPServer(Session):
         "STARTTLS": _starttls,
         "AUTH": _auth,
     }
+    steps: ClassVar[tuple[str, ...]] = ("greeting", *_COMMANDS, ".")
 
 
 def _is_binary(mail: Envelope) -> bool:
