@@ -175,9 +175,10 @@ async def test_a_chunk_that_is_refused_ends_the_message() -> None:
         assert (await client.send(MESSAGE, **ARGUMENTS)).delivery is Delivery.ACCEPTED
 
 
-async def test_octets_of_any_kind_arrive_as_they_are() -> None:
+@pytest.mark.parametrize("offered", [EXTENSIONS, ("CHUNKING", "BINARYMIME")])
+async def test_octets_of_any_kind_arrive_as_they_are(offered: tuple[str, ...]) -> None:
     binary = b"Subject: x\r\n\r\n" + bytes(range(256)) + b".\n\n.\r\r\n" + b"\0" * 2000
-    async with MailServer(ACCOUNTS) as server:
+    async with MailServer(ACCOUNTS, policy=Policy(extensions=offered)) as server:
         await send_to(server, binary, policy=MessagePolicy(binary=True))
         (message,) = server.messages("b")
     assert message.content == binary

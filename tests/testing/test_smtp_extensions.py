@@ -96,6 +96,16 @@ def test_binarymime_wants_an_extension_besides() -> None:
         check_parameters("MAIL", {"BODY": "BINARYMIME"}, lambda offered: offered == "8BITMIME")
 
 
+def test_binarymime_wants_no_8bitmime() -> None:
+    def is_offered(extension: str) -> bool:
+        return extension == "BINARYMIME"
+
+    check_parameters("MAIL", {"BODY": "BinaryMIME"}, is_offered)
+    for other in ("8BITMIME", "7BIT", "X", None):
+        with pytest.raises(Refusal, match="parameter"):
+            check_parameters("MAIL", {"BODY": other}, is_offered)
+
+
 def test_addresses_beyond_ascii_want_smtputf8() -> None:
     assert refusal("RCPT", "ORCPT", "utf-8;é@example.org") == "syntax"
     assert refusal("RCPT", "ORCPT", "utf-8;é@example.org", utf8=True) is None

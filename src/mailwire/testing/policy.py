@@ -53,7 +53,7 @@ class Policy:
         anything else; `MailServer.close` and `MailServer.wait_idle` raise it.
     refused_senders: addresses for which MAIL is answered 550; case does not count.
     extensions: what SMTP offers, of `EXTENSIONS`, where it can be had: STARTTLS where there is TLS to begin, REQUIRETLS
-        where it has begun, LIMITS where there is one of those below.
+        where it has begun, BINARYMIME where there is CHUNKING, LIMITS where there is one of those below.
     recipient_limit, recipient_domain_limit, message_limit: how many recipients a message may have, how many domains
         those of a session, and how many messages a session (RFC 9422); None for any number. Beyond them RCPT is
         answered 452, and MAIL 421.

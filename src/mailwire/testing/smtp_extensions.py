@@ -86,11 +86,13 @@ def check_parameters(
     is_offered: whether an extension is. utf8: whether SMTPUTF8 was given to MAIL.
     """
     for keyword, value in parameters.items():
+        # RFC 3030 3: this value is an extension of its own, which needs no 8BITMIME.
+        if keyword == "BODY" and (value or "").upper() == "BINARYMIME" and is_offered("BINARYMIME"):
+            continue
         parameter = _PARAMETERS[verb].get(keyword)
         if parameter is None or not is_offered(parameter.extension):
             raise Refusal("parameter", parameter=keyword)  # RFC 5321 4.1.1.11
-        is_binary = keyword == "BODY" and (value or "").upper() == "BINARYMIME" and is_offered("BINARYMIME")
-        if not is_binary and not _is_valid(parameter, keyword, value or "", utf8=utf8):
+        if not _is_valid(parameter, keyword, value or "", utf8=utf8):
             raise Refusal("syntax", expected=f"another value of {keyword}")
     if "HOLDFOR" in parameters and "HOLDUNTIL" in parameters:
         raise Refusal("syntax", expected="HOLDFOR or HOLDUNTIL, not both")  # RFC 4865 3
