@@ -181,7 +181,7 @@ async def test_a_close_notify_that_does_not_come_is_nothing_to_a_mail_that_was_a
     ids=["line end", "NUL", "no recipient", "no envelope", "empty", "NUL in the message"],
 )
 async def test_a_mail_that_cannot_be_sent_is_refused_before_a_byte(message: bytes, arguments: dict[str, Any]) -> None:
-    async with ScriptedPeer(*READY, LISTEN) as peer:
+    async with ScriptedPeer(*READY, LISTEN, optional=True) as peer:
         with pytest.raises(InvalidMessage) as caught:
             await mailwire.send(message, peer.endpoint(), **arguments)
     assert caught.value.delivery is Delivery.NOT_SENT
@@ -204,7 +204,7 @@ async def test_a_mail_that_cannot_be_sent_is_refused_before_a_byte(message: byte
 async def test_what_a_server_cannot_be_given_is_told_for_each_recipient(
     message: Any, arguments: dict[str, Any], error: type[MailwireError]
 ) -> None:
-    async with ScriptedPeer(*READY, *QUIT, lenient=True) as peer:
+    async with ScriptedPeer(*READY, *QUIT, lenient=True, optional=True) as peer:
         with pytest.raises(error) as caught:
             await mailwire.send(message, peer.endpoint(), **ENVELOPE, **arguments)
     assert_told(caught.value, Delivery.NOT_SENT)
@@ -235,7 +235,7 @@ async def test_all_that_is_wished_for_a_mail_is_handed_on() -> None:
 
 
 async def test_a_mail_is_taken_as_the_policy_says() -> None:
-    async with ScriptedPeer(*READY, lenient=True) as peer:
+    async with ScriptedPeer(*READY, lenient=True, optional=True) as peer:
         with pytest.raises(InvalidMessage, match="a bare LF"):
             await mailwire.send(b"a\n", peer.endpoint(), **ENVELOPE, policy=MessagePolicy(line_ends="reject"))
 

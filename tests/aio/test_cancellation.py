@@ -65,7 +65,7 @@ async def interrupted(
 ) -> tuple[ScriptedPeer, Any, BaseException | None]:
     """Run `flow` with a client and interrupt it after so many turns; return what is left, and what came out of it."""
     skip_without_clock(interrupt)
-    async with ScriptedPeer(*script, lenient=True, listen=listen, guard=None) as peer:
+    async with ScriptedPeer(*script, lenient=True, listen=listen, guard=None, optional=True) as peer:
         client = client_class(peer.endpoint(**settings))
         if connected:
             await client.connect()

@@ -352,7 +352,7 @@ async def test_a_mail_whose_source_was_begun_in_vain_tells_why(
 
     async with (
         ScriptedPeer(*extensions("PIPELINING", "CHUNKING"), *SENT, "C: MAIL ...", WAIT, *answer, lenient=True) as stale,
-        ScriptedPeer(*READY, lenient=True) as other,
+        ScriptedPeer(*READY, lenient=True, optional=True) as other,
         SMTPPool(stale.endpoint(connect=in_turn(stale, other))) as pool,
     ):
         await pool.send(MESSAGE, **ENVELOPE, use_chunking=False)
@@ -1005,8 +1005,8 @@ async def test_a_mail_that_was_turned_back_is_not_given_a_third_connection() -> 
     async with (
         ScriptedPeer(*READY, *SENT, MAIL, FIN, lenient=True) as first,
         ScriptedPeer(*READY, *SENT, *SENT, MAIL, FIN, lenient=True) as second,
-        ScriptedPeer("S: 421 too many", FIN, lenient=True) as third,
-        ScriptedPeer(*READY, *SENT, *QUIT, lenient=True) as fourth,
+        ScriptedPeer("S: 421 too many", FIN, lenient=True, optional=True) as third,
+        ScriptedPeer(*READY, *SENT, *QUIT, lenient=True, optional=True) as fourth,
         SMTPPool(first.endpoint(connect=in_turn(first, second, third, fourth)), max_connections=2) as pool,
     ):
         for _ in range(2):

@@ -113,6 +113,12 @@ def test_in_a_project_of_its_own(pytester: pytest.Pytester) -> None:
                 with pytest.raises(smtplib.SMTPServerDisconnected):
                     smtp.noop()
 
+        def test_is_told_that_nobody_has_connected(scripted_peer):
+            scripted_peer("S: 220 hi", "C: QUIT")
+
+        def test_need_not_connect(scripted_peer):
+            scripted_peer("S: 220 hi", "C: QUIT", optional=True)
+
         @pytest.mark.mail_server([], "gmail")
         def test_takes_what_has_a_name_by_its_name(mail_server):
             pass
@@ -123,8 +129,9 @@ def test_in_a_project_of_its_own(pytester: pytest.Pytester) -> None:
         """
     )
     result = pytester.runpytest_inprocess("-p", "no:asyncio", "-p", "no:cacheprovider")
-    result.assert_outcomes(passed=2, errors=3)
+    result.assert_outcomes(passed=4, errors=4)
     result.stdout.fnmatch_lines(["*expected the client to say 'mail ...', it said 'noop'*"])
+    result.stdout.fnmatch_lines(["*nobody has connected to the peer; its script begins with ('S: 220 hi',)*"])
     result.stdout.fnmatch_lines(["*the accounts once, and all else by its name; got ??, 'gmail'*"])
     result = pytester.runpytest_inprocess("-p", "no:asyncio", "-p", "no:cacheprovider", "--markers")
     result.stdout.fnmatch_lines(["@pytest.mark.mail_server(accounts, ??settings): *"])

@@ -4,6 +4,7 @@ import asyncio
 import socket
 import ssl
 from contextlib import suppress
+from typing import Any
 
 import pytest
 
@@ -108,11 +109,25 @@ async def test_what_is_no_step_is_refused_at_once() -> None:
         ScriptedPeer("S: 220 mx", "X: odd")
 
 
-async def test_a_client_that_never_connects_fails_no_test() -> None:
-    async with ScriptedPeer(STALL):
+@pytest.mark.parametrize("settings", [{}, {"listen": True}, {"lenient": True}])
+async def test_a_client_that_never_connects_fails_the_test(settings: Any) -> None:
+    with pytest.raises(
+        AssertionError, match=r"nobody has connected to the peer; its script begins with \('S: 220 mx',\)"
+    ):
+        async with ScriptedPeer("S: 220 mx", STALL, **settings):
+            pass
+
+
+@pytest.mark.parametrize("listen", [False, True])
+async def test_a_client_may_stay_away_where_that_is_meant(listen: bool) -> None:
+    async with ScriptedPeer(STALL, listen=listen, optional=True):
         pass
-    async with ScriptedPeer(STALL, listen=True):
-        pass
+
+
+async def test_where_a_test_has_failed_nobody_is_told_of_a_client_that_stayed_away() -> None:
+    with pytest.raises(KeyError, match="of the test"):
+        async with ScriptedPeer(STALL):
+            raise KeyError("of the test")
 
 
 async def test_a_client_that_came_and_went_is_heard() -> None:

@@ -68,7 +68,8 @@ def mail_server(request: pytest.FixtureRequest) -> Iterator[MailServer]:
 def scripted_peer() -> Iterator[BeginPeer]:
     """Begins a `ScriptedPeer` that listens at a port, as often as it is called.
 
-    Where a client has said something else than the script expects, that is an error behind the test.
+    Where a client has said something else than the script expects, or none has connected, that is an error behind the
+    test.
     """
     with ExitStack() as peers:
 

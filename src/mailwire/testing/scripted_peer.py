@@ -58,6 +58,7 @@ class ScriptedPeer:
 
     - the client says something else than the script expects, or anything that no step expects, be it in the middle of
       the script or behind its end; a line must end in CRLF;
+    - no client connects, unless the peer is `optional`;
     - the client closes the connection while a step waits for it to say something, or before it was told all that the
       script tells it (but see `Slow`, `Endless`, `Tls` and RST);
     - the client connects a second time, though the script is for one connection (two peers are for two); at a port it
@@ -65,7 +66,7 @@ class ScriptedPeer:
     - the client does not close the connection in the end, or the test takes longer than the guard allows: TimeoutError.
 
     A note on that error names the step. Where the test has failed already, the peer's failure is told first, with the
-    test's own as its cause: it is likely to be the reason. A client that never connects fails no test.
+    test's own as its cause: it is likely to be the reason; but that no client has connected is not told then.
 
     It plays once: begun a second time, it raises RuntimeError.
 
@@ -75,6 +76,7 @@ class ScriptedPeer:
         still does.
     packet_size: what is said leaves in packets of so many octets, each read by the client before the next.
     buffer_size: of the sockets at both ends of a pair, in octets; at a port, of that at this end.
+    optional: it is meant that a client may stay away, as from a second server that is not to be needed.
     guard: seconds after which a test that hangs is ended; None for never, where the test moves the loop's clock itself.
 
     wire: every octet that the client put on the wire.
@@ -91,6 +93,7 @@ class ScriptedPeer:
         packet_size: int | None = None,
         buffer_size: int | None = None,
         guard: float | None = _GUARD,
+        optional: bool = False,
     ) -> None:
         check_script(script)
         self.wire: bytearray = bytearray()
@@ -115,6 +118,7 @@ class ScriptedPeer:
         self._to_say = bytearray()
         self._reads = True
         self._is_lenient = lenient
+        self._is_optional = optional
         self._is_strict = not lenient
         self._withholds = False
 
@@ -248,8 +252,12 @@ class ScriptedPeer:
             failure: BaseException | None = AssertionError(
                 f"the client does not close; it said {shorten(self.heard)}; {self._place}"
             )
+        elif self._playing.cancelled():
+            is_missed = error is None and not self._is_optional
+            begins = f"its script begins with {self._script[:1]!r}"
+            failure = AssertionError(f"nobody has connected to the peer; {begins}") if is_missed else None
         else:
-            failure = None if self._playing.cancelled() else self._playing.exception()
+            failure = self._playing.exception()
         if failure is not None:
             raise failure from error
 
