@@ -96,7 +96,7 @@ class Heard:
 
     def verdict_for(self, word: Delivery) -> Reply | None:
         """Return the last reply to the message of which `word` follows, for whom it is to; None if there is none."""
-        return next((reply for reply in reversed(self.verdicts) if self._accepted(reply, in_doubt=True) is word), None)
+        return next((reply for reply in reversed(self.verdicts) if self._judged(reply) is word), None)
 
     def word(self, words: Sequence[Delivery], *, all_or_nothing: bool) -> Delivery:
         """Return the word for the mail as a whole, of which these are the `words` for its recipients."""
@@ -108,19 +108,27 @@ class Heard:
         return Delivery.REFUSED if refused else Delivery.NOT_SENT
 
     def _unanswered(self, *, in_doubt: bool) -> Delivery:
-        if self.mail is not None and not self.mail.is_completion:
+        if self._sender_is_refused:
             return Delivery.REFUSED
         return Delivery.UNKNOWN if in_doubt else Delivery.NOT_SENT
 
     def _accepted(self, verdict: Reply | None, *, in_doubt: bool) -> Delivery:
-        sender_refused = self.mail is not None and not self.mail.is_completion
-        if sender_refused or self.chunk is not None:
-            taken = verdict.is_completion if verdict is not None else sender_refused and in_doubt
-            return Delivery.UNKNOWN if taken else Delivery.REFUSED
         if verdict is not None:
-            if verdict.is_completion:
-                return Delivery.ACCEPTED
-            return Delivery.UNKNOWN if verdict.code == 421 and not self.is_early else Delivery.REFUSED
-        if self.data is not None and not self.data.is_intermediate:
+            return self._judged(verdict)
+        if self._sender_is_refused:
+            return Delivery.UNKNOWN if in_doubt else Delivery.REFUSED
+        if self.chunk is not None or (self.data is not None and not self.data.is_intermediate):
             return Delivery.REFUSED
         return Delivery.UNKNOWN if in_doubt else Delivery.NOT_SENT
+
+    def _judged(self, verdict: Reply) -> Delivery:
+        # For one that was accepted.
+        if self._sender_is_refused or self.chunk is not None:
+            return Delivery.UNKNOWN if verdict.is_completion else Delivery.REFUSED
+        if verdict.is_completion:
+            return Delivery.ACCEPTED
+        return Delivery.UNKNOWN if verdict.code == 421 and not self.is_early else Delivery.REFUSED
+
+    @property
+    def _sender_is_refused(self) -> bool:
+        return self.mail is not None and not self.mail.is_completion

@@ -87,7 +87,7 @@ class Outcome:
         in_doubt = self._end is not None and self._end.has_left
         words = heard.words(len(self._recipients), in_doubt=in_doubt, lmtp=connection.is_lmtp)
         word = heard.word(words, all_or_nothing=self._aborts)
-        reply = heard.verdict_for(word) if connection.is_lmtp else next(reversed(heard.verdicts), None)
+        reply = heard.verdict_for(word)
         if reply is None or reply.code >= 400 or self._accepted < len(self._recipients):
             reply = None if self.recipients_refusal else self.sender_refusal or self.data_refusal or reply
         # The rest is written when it is read: of thousands of recipients that takes a while. More may be heard before.
