@@ -7,7 +7,7 @@ import struct
 import sys
 from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 
@@ -43,6 +43,12 @@ from mailwire.testing import (
 from mailwire.testing.turns import drain_events
 from tests.clock import Clock
 from tests.sasl.secrecy import CANARY, assert_hidden
+from tests.written_transport import WrittenTransport
+
+LINE_ROOM = 64 * 1024 - 1
+LEAST_READ = 16 * 1024
+ARRIVED_LIMIT = 512 * 1024
+JOIN_LIMIT = 64 * 1024
 
 
 def endpoint_for(connect: Callable[[], Awaitable[Any]], **settings: Any) -> Endpoint:
@@ -56,6 +62,22 @@ async def everything(stream: Stream) -> bytes:
         await stream.wait()
         data += b"".join(stream.take())
     return data + b"".join(stream.take())
+
+
+def over_nothing() -> tuple[Stream, WrittenTransport]:
+    """Return a stream whose event loop is the test, and the transport that it has."""
+    stream, transport = Stream(), WrittenTransport()
+    stream.connection_made(transport)
+    return stream, transport
+
+
+def arrive(stream: Stream, data: bytes) -> None:
+    """Let `data` arrive, in as many reads as it takes."""
+    while data:
+        room = stream.get_buffer(-1)
+        piece, data = data[: len(room)], data[len(room) :]
+        room[: len(piece)] = piece
+        stream.buffer_updated(len(piece))
 
 
 # Opening
@@ -492,6 +514,44 @@ async def test_an_error_of_the_socket_during_a_handshake_is_of_our_tree(
 # Reading
 
 
+async def test_of_a_stream_that_has_not_opened_nothing_has_come() -> None:
+    stream = Stream()
+    assert stream.is_at_end is False
+    assert stream.has_news is False
+    assert stream.peek() == b""
+    assert stream.take() == []
+
+
+async def test_what_was_taken_is_no_news_any_more() -> None:
+    stream, _ = over_nothing()
+    arrive(stream, b"220 mx\r\n")
+    assert stream.has_news is True
+    assert stream.peek() == b"220 mx\r\n"
+    stream.take()
+    assert stream.has_news is False
+    stream.eof_received()
+    stream.take()
+    assert stream.has_news is True
+
+
+async def test_a_wait_ends_when_the_stream_is_nudged() -> None:
+    stream, _ = over_nothing()
+    waiting = asyncio.create_task(stream.wait())
+    await drain_events()
+    assert not waiting.done()
+    stream.nudge()
+    await drain_events()
+    assert waiting.done()
+    stream.nudge()  # before the next wait
+    at_once = asyncio.create_task(stream.wait())
+    await drain_events()
+    assert at_once.done()
+    again = asyncio.create_task(stream.wait())
+    await drain_events()
+    assert not again.done()
+    again.cancel()
+
+
 async def test_what_arrives_is_taken_once() -> None:
     async with ScriptedPeer("S: 220 mx", PACKET, "S: 250 x") as peer:
         stream = await Stream.open(peer.endpoint())
@@ -569,6 +629,17 @@ async def test_on_windows_each_connection_reads_into_a_buffer_of_its_own(monkeyp
     one.buffer_updated(3)
     other.buffer_updated(3)
     assert (one.take(), other.take()) == ([b"one"], [b"two"])
+
+
+async def test_streams_of_two_threads_do_not_read_into_the_same() -> None:
+    async def theirs() -> memoryview:
+        return Stream().get_buffer(-1)
+
+    ours = Stream().get_buffer(-1)
+    other = await asyncio.to_thread(asyncio.run, theirs())
+    ours[:3], other[:3] = b"one", b"two"
+    assert ours[:3] == b"one"
+    assert len(ours) == len(other) == LINE_ROOM
 
 
 async def test_what_streams_of_a_thread_have_read_stays_apart() -> None:
@@ -670,6 +741,60 @@ async def test_taking_from_a_stream_that_ended_while_its_peer_was_held_back_is_s
         assert stream.take() == []
 
 
+async def test_a_peer_is_held_back_when_so_much_has_come_and_not_an_octet_before() -> None:
+    stream, transport = over_nothing()
+    lines = (b"x" * 1022 + b"\r\n") * 512
+    for _ in range(2):
+        arrive(stream, lines[1:])
+        assert transport.turns == []
+        arrive(stream, b"\n")
+        assert transport.turns == ["paused"]
+        arrive(stream, b"\n")  # it was under way
+        assert transport.turns == ["paused"]
+        assert len(b"".join(stream.take())) == ARRIVED_LIMIT + 1
+        assert transport.turns == ["paused", "resumed"]
+        transport.turns.clear()
+
+
+async def test_a_peer_is_held_back_when_less_than_a_record_of_tls_has_room_in_a_line() -> None:
+    stream, transport = over_nothing()
+    arrive(stream, b"\n" + b"a" * (LINE_ROOM - LEAST_READ))
+    assert len(stream.get_buffer(-1)) == LEAST_READ
+    assert transport.turns == []
+    arrive(stream, b"a")
+    assert transport.turns == ["paused"]
+    assert len(stream.get_buffer(-1)) == LEAST_READ  # a read that is under way has room all the same
+
+
+async def test_a_peer_that_has_ended_is_not_held_back() -> None:
+    stream, transport = over_nothing()
+    stream.eof_received()
+    arrive(stream, b"\n" * ARRIVED_LIMIT)  # a read that was under way
+    assert transport.turns == []
+
+
+async def test_a_line_end_that_comes_alone_ends_the_line() -> None:
+    stream, transport = over_nothing()
+    arrive(stream, b"a" * (LINE_ROOM - LEAST_READ))
+    arrive(stream, b"\n")
+    assert len(stream.get_buffer(-1)) == LINE_ROOM
+    arrive(stream, b"aaa")
+    assert len(stream.get_buffer(-1)) == LINE_ROOM - 3
+    arrive(stream, b"aa")
+    assert len(stream.get_buffer(-1)) == LINE_ROOM - 5
+    assert transport.turns == []
+
+
+@pytest.mark.parametrize(("begun", "turns"), [(0, ["resumed"]), (1, [])])
+async def test_who_takes_lets_the_peer_go_on_if_there_is_room_for_a_record_of_tls(begun: int, turns: list[str]) -> None:
+    stream, transport = over_nothing()
+    line = b"a" * (LINE_ROOM - LEAST_READ + begun)
+    arrive(stream, b"\n" * (ARRIVED_LIMIT - len(line)) + line)
+    assert transport.turns == ["paused"]
+    stream.take()
+    assert transport.turns == ["paused", *turns]
+
+
 @pytest.mark.parametrize("tls", ["none", "implicit"])
 async def test_of_a_line_without_end_less_than_64_kib_is_held(tls: str) -> None:
     script: list[Step] = [*([Tls()] if tls == "implicit" else []), b"220 mx\r\n", Endless(b"a")]
@@ -748,6 +873,29 @@ async def test_a_peer_that_says_too_much_to_one_who_cuts_the_connection_is_held_
         assert stream.is_at_end
 
 
+async def test_a_wait_beside_work_leaves_nothing_at_the_work() -> None:
+    class Work(asyncio.Future[None]):
+        told: ClassVar[list[object]] = []
+
+        def add_done_callback(self, fn: Any, /, *, context: Any = None) -> None:
+            self.told.append(fn)
+            super().add_done_callback(fn, context=context)
+
+        def remove_done_callback(self, fn: Any, /) -> int:
+            self.told.remove(fn)
+            return super().remove_done_callback(fn)
+
+    stream, _ = over_nothing()
+    work = Work()
+    beside = asyncio.create_task(stream.wait_beside(work))
+    await drain_events()
+    assert len(Work.told) == 1
+    arrive(stream, b"220 mx\r\n")
+    assert not await beside
+    assert Work.told == []
+    assert not work.done()
+
+
 # Writing
 
 
@@ -759,6 +907,28 @@ async def test_blocks_leave_in_order() -> None:
         stream.write([large, large])
         assert await everything(stream) == b""
     assert peer.wire == b"abcdef" + large + large
+
+
+@pytest.mark.parametrize(
+    ("blocks", "writes"),
+    [
+        ((3,), (3,)),
+        ((3, 4), (7,)),
+        ((1, JOIN_LIMIT - 1), (JOIN_LIMIT,)),
+        ((1, JOIN_LIMIT), (1, JOIN_LIMIT)),
+        ((3, 4, JOIN_LIMIT, 5, 6), (7, JOIN_LIMIT, 11)),
+        ((JOIN_LIMIT + 1, 1), (JOIN_LIMIT + 1, 1)),
+        ((1, JOIN_LIMIT - 1, 1, JOIN_LIMIT - 2, 1, 1), (JOIN_LIMIT, JOIN_LIMIT, 1)),
+    ],
+)
+async def test_small_blocks_are_joined_into_one_write_and_large_ones_are_not(
+    blocks: tuple[int, ...], writes: tuple[int, ...]
+) -> None:
+    stream, transport = over_nothing()
+    given = [bytes([65 + place]) * size for place, size in enumerate(blocks)]
+    stream.write(given)
+    assert tuple(map(len, transport.writes)) == writes
+    assert b"".join(transport.writes) == b"".join(given)
 
 
 async def test_nothing_is_written_behind_the_end() -> None:
@@ -918,6 +1088,75 @@ async def test_of_a_stream_that_was_closed_nothing_is_to_be_read() -> None:
         stream.abort()
         await drain_events()
         assert not stream.is_readable
+
+
+async def test_of_a_stream_that_is_closing_nothing_is_to_be_read() -> None:
+    async with ScriptedPeer(NO_READING, WAIT, "S: 552 too much", STALL) as peer:
+        stream = await Stream.open(peer.endpoint())
+        stream.write([b"x" * 4_000_000])
+        closing = asyncio.create_task(stream.close(None))
+        await drain_events()
+        peer.go_on()
+        await drain_events()
+        assert not stream.is_at_end
+        assert not stream.is_readable
+        stream.abort()
+        await closing
+
+
+async def test_what_has_come_is_there_to_be_read_and_only_what_has_come() -> None:
+    ours, theirs = socket.socketpair()
+
+    async def connect() -> socket.socket:
+        return ours
+
+    with theirs:
+        stream = await Stream.open(endpoint_for(connect))
+        assert not stream.is_readable
+        theirs.sendall(b"220 mx\r\n")
+        assert stream.is_readable
+        assert not stream.has_news
+        await drain_events()
+        assert not stream.is_readable
+        assert stream.take() == [b"220 mx\r\n"]
+        stream.abort()
+
+
+async def test_who_listens_has_what_has_come_without_any_time_that_passes() -> None:
+    ours, theirs = socket.socketpair()
+
+    async def connect() -> socket.socket:
+        return ours
+
+    with theirs:
+        stream = await Stream.open(endpoint_for(connect))
+        theirs.sendall(b"220 mx\r\n")
+        listening = asyncio.create_task(stream.listen())
+        listening.add_done_callback(lambda _: heard.extend(stream.take()))
+        heard: list[bytes] = []
+        await drain_events()
+        assert listening.done()
+        assert heard == [b"220 mx\r\n"]
+        stream.abort()
+
+
+async def test_whether_something_has_come_is_asked_without_waiting_for_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Poll:
+        waits: ClassVar[list[int | None]] = []
+
+        def register(self, descriptor: int, events: int) -> None:
+            assert events == select.POLLIN
+
+        def poll(self, timeout: int | None = None) -> list[tuple[int, int]]:
+            self.waits.append(timeout)
+            return []
+
+    async with ScriptedPeer(STALL) as peer:
+        stream = await Stream.open(peer.endpoint())
+        monkeypatch.setattr(select, "poll", Poll)
+        assert not stream.is_readable
+        assert Poll.waits == [0]
+        stream.abort()
 
 
 async def test_where_the_system_cannot_tell_nothing_is_known_to_be_read(monkeypatch: pytest.MonkeyPatch) -> None:

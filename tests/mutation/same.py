@@ -70,6 +70,7 @@ _UNHELD: Final = "what is never held is not waited for"
 _WRITES: Final = "a file that is written to is opened by it in any case"
 _NO_LOOP: Final = "it is no loop that runs, as None is none"
 _NO_MARK: Final = "what cannot be read is none of ours, whatever stands for it"
+_ITSELF: Final = "one that is joined is itself"
 _NO_TEXT: Final = "what the credentials do not have, holds no line end, whatever stands for it"
 
 SAME: Final[dict[tuple[str, str], str]] = {
@@ -93,6 +94,21 @@ SAME: Final[dict[tuple[str, str], str]] = {
     ("aio/authorization", "'stls' not in self._capabilities"): _CASE,
     ("aio/authorization", "'user' in self._capabilities"): _CASE,
     ("aio/authorization", "log_in: response: Response | None = ''"): _NOT_READ,
+    ("aio/stream", "__init__: self._reading_paused = None"): _FALSE,
+    ("aio/stream", "_read_on: self._reading_paused = None"): _FALSE,
+    ("aio/stream", "__init__: self._writing_paused = None"): _FALSE,
+    ("aio/stream", "resume_writing: self._writing_paused = None"): _FALSE,
+    ("aio/stream", "cast(None, transport)"): "a cast is the type checker's alone",
+    ("aio/stream", "__init__: self._is_nudged = None"): _FALSE,
+    ("aio/stream", "wait: self._is_nudged = None"): _FALSE,
+    ("aio/stream", "self._late: Callable[[], Exception] = None"): _NOT_READ,
+    ("aio/stream", "self._keep_alive: object = ''"): "it keeps nothing alive, as None does",
+    ("aio/stream", "write: transport = self._transport and"): _SLOWER,
+    ("aio/stream", "if len(blocks) >= 1:"): _ITSELF,
+    ("aio/stream", "_joined: yield (b''.join(joined) if len(joined) > 1 or True"): _ITSELF,
+    ("aio/stream", "_joined: yield (b''.join(joined) if len(joined) >= 1"): _ITSELF,
+    ("aio/stream", "<= _JOIN_LIMIT and False else"): _SLOWER,
+    ("aio/stream", "< _JOIN_LIMIT else list"): _SLOWER,
     ("aio/session", "self.has_heard: bool = None"): _FALSE,
     ("aio/session", "self.reader: asyncio.Task[None] | None = ''"): "it is no more of a task than None",
     ("aio/session", "greeting: return await self.next_event(None, None)"): _UNLIMITED,

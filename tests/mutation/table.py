@@ -74,6 +74,10 @@ TESTS: Final[dict[str, tuple[str, ...]]] = {
         "aio/test_client.py::test_a_password_does_not_cross_an_open_link_unasked_for",
     ),
     "aio/stream_opening": ("aio/test_stream.py", "aio/test_tls.py", "aio/test_session.py"),
+    "aio/stream": (
+        *("aio/test_stream.py", "aio/test_tls.py", "aio/test_session.py", "aio/test_unix_socket.py"),
+        *("aio/test_noise.py", "aio/test_silence.py", "aio/test_sending.py"),
+    ),
     "aio/session": (
         *("aio/test_session.py", "aio/test_pop3_dialogue.py", "aio/test_pop3_deadlines.py"),
         "aio/test_tls.py",

@@ -19,6 +19,7 @@ from mailwire.testing import (
 )
 from mailwire.testing.connection import Connection
 from mailwire.testing.handshake import find_certificate
+from tests.written_transport import WrittenTransport
 
 ALICE = Account("alice", "secret")
 GREETING = b"220 localhost ESMTP mailwire.testing\r\n"
@@ -90,27 +91,6 @@ class TLSClient:
             if not piece:
                 return received
             received += piece
-
-
-class WrittenTransport(asyncio.Transport):
-    """A transport that keeps what is written, write by write, and each turn of being read or not."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.writes: list[bytes] = []
-        self.turns: list[str] = []
-
-    def write(self, data: bytes | bytearray | memoryview) -> None:
-        self.writes.append(bytes(data))
-
-    def is_closing(self) -> bool:
-        return False
-
-    def pause_reading(self) -> None:
-        self.turns.append("paused")
-
-    def resume_reading(self) -> None:
-        self.turns.append("resumed")
 
 
 # In the clear
