@@ -11,6 +11,7 @@ _TRANSACTION: Final = (
     "smtp/test_transaction_naming.py",
     "smtp/test_chunking.py",
     "smtp/test_group.py",
+    "smtp/test_begun.py",
 )
 _SESSION: Final = ("smtp/test_connection.py", "smtp/test_states.py")
 _RETRIEVAL: Final = ("pop3/test_connection.py", "pop3/test_authorization.py", "pop3/test_transaction.py")
@@ -62,7 +63,7 @@ TESTS: Final[dict[str, tuple[str, ...]]] = {
     "pop3/authorization": ("pop3/test_authorization.py", "pop3/test_commands.py"),
     "endpoint": ("test_endpoint.py",),
     # The gate to TLS.
-    "smtp/rules": ("smtp/test_rules.py",),
+    "smtp/rules": ("smtp/test_rules.py", "smtp/test_begun.py"),
     "aio/initiation": (
         *("aio/test_client.py", "aio/test_smtp.py", "aio/test_authentication.py", "aio/test_lmtp.py"),
         "aio/test_sending.py::test_requiretls_wants_tls_with_a_server_that_has_proved_its_name",

@@ -701,10 +701,11 @@ def test_line_ends_that_nobody_vouches_for_are_mended_in_a_message_of_one_chunk(
 
 def test_a_line_end_that_a_chunk_began_is_ended_by_the_last_one() -> None:
     connection = ready()
-    transaction = Transaction(connection, A, [B], chunking="eager")
+    transaction = Transaction(connection, A, [B], chunking="eager", chunk_size=1)
     flush(connection)
-    connection.send_chunk(b"a\r", last=False)
-    connection.send_chunk(MailText(b"b\r\n"), last=True)
+    transaction.send_data(b"a\r")
+    transaction.send_data(MailText(b"b\r\n"))
+    transaction.end_data()
     assert flush(connection) == b"BDAT 1\r\naBDAT 5 LAST\r\n\r\nb\r\n"
     assert not transaction.finished
 

@@ -16,7 +16,7 @@ from .grouped_pipeline import GroupedPipeline
 from .mail_data import Text, Verdicts
 from .opening import Opening
 from .reply import Reply, ReplyReader
-from .rules import fault, injection
+from .rules import Begun, fault, injection
 from .states import CLOSED, READY, State, overtaken, transition
 
 __all__ = ["Answers"]
@@ -27,6 +27,7 @@ class Answers:
 
     state: State
     ahead: State
+    begun: Begun
     greeting: Reply | None
     extensions: Extensions | None
     is_lmtp: bool
@@ -184,4 +185,5 @@ class Answers:
         self.state = self.ahead = CLOSED
         self._text.is_ended = True
         self.queued_chunks = 0
+        self.begun.clear()
         return self._pipeline.close()

@@ -35,7 +35,7 @@ from .message_writing import MessageWriting
 from .opening import Opening
 from .parameters import Parameters
 from .reply import Reply, ReplyReader
-from .rules import loss, objection
+from .rules import Begun, loss, objection
 from .states import CLOSED, READY, TRANSITIONS, State, transition
 
 __all__ = ["PIPELINING_WINDOW", "Connection"]
@@ -106,6 +106,8 @@ class Connection(Answers, MessageWriting):
         """Whether a transaction's commands may go as one group."""
         self.last_group: Group | None = None
         """The one that was queued last; it may have unfolded since."""
+        self.begun: Begun = Begun()
+        """The Transactions that are not finished."""
         self.opening: Opening | None = None
         """How the last mail began; None if there was none, or what the server offers has changed since."""
         self.trace: Trace = trace
@@ -200,9 +202,17 @@ class Connection(Answers, MessageWriting):
     def send(self, command: Command[object]) -> None:
         """Queue `command`; `data_to_send()` lets it leave when its turn has come.
 
-        Raises LocalProtocolError if it is out of place behind what was said so far, ValueError if its line holds a
-        control character; in either case nothing was changed.
+        Raises LocalProtocolError if it is out of place behind what was said so far, or is for a Transaction to say that
+        goes on; ValueError if its line holds a control character; in either case nothing was changed. What ends a
+        Transaction's mail, as RSET, ends that: it says nothing more.
         """
+        if isinstance(command, (Rcpt, Data)):
+            self.begun.refuse(str(command))
+        self._say(command)
+        if self.ahead is READY or self.ahead is CLOSED:
+            self.begun.leave()
+
+    def _say(self, command: Command[object]) -> None:
         kind = type(command)
         row = transition(self.ahead, kind)
         if row is None or (kind not in _ORDINARY and isinstance(command, (Greeting, EndOfData, Bdat))):
@@ -229,7 +239,15 @@ class Connection(Answers, MessageWriting):
         self.ahead = group.kind.leads_to
 
     def discard_queued(self, commands: Collection[Command[object]] | None = None) -> tuple[Command[object], ...]:
-        """Drop every command that has not left yet, or those of `commands`; return them. An end of data stays."""
+        """Drop every command that has not left yet, or those of `commands`; return them. An end of data stays.
+
+        A Transaction of which commands are dropped says nothing more, but RSET once all that has left is answered.
+        """
+        discarded = self._discard(commands)
+        self.begun.withdraw(discarded)
+        return discarded
+
+    def _discard(self, commands: Collection[Command[object]] | None = None) -> tuple[Command[object], ...]:
         given = None if commands is None else {id(command) for command in commands}
         discarded = self._pipeline.discard_queued(
             lambda command: isinstance(command, EndOfData) or (given is not None and id(command) not in given)

@@ -10,6 +10,7 @@ from .extensions import Extensions
 from .group import LAST_CHUNK, VERDICT, Group, weight
 from .grouped_pipeline import GroupedPipeline
 from .mail_data import Chunks, Text
+from .rules import Begun
 from .states import READY, TRANSACTION, State, transition
 
 __all__ = ["MessageWriting"]
@@ -20,6 +21,7 @@ class MessageWriting:
 
     state: State
     ahead: State
+    begun: Begun
     extensions: Extensions | None
     is_lmtp: bool
     last_group: Group | None
@@ -34,8 +36,13 @@ class MessageWriting:
     def send_data(self, block: bytes) -> None:
         """Write a block of the message: any line ends, dots as they are. Blocks of 64 to 256 KiB serve best.
 
-        Raises LocalProtocolError unless DATA was answered 354 and the message is not ended yet; ValueError for a NUL.
+        Raises LocalProtocolError unless DATA was answered 354 and the message is not ended yet, and where it is a
+        Transaction's; ValueError for a NUL.
         """
+        self.begun.refuse("a message")
+        self._write_text(block)
+
+    def _write_text(self, block: bytes) -> None:
         self._pipeline.write(self._open_text().feed(block))
 
     def end_data(self, block: bytes = b"") -> EndOfData:
@@ -45,6 +52,10 @@ class MessageWriting:
         The message's reply comes as the answer to the `EndOfData` returned. The next message's commands may be sent
         behind it. Raises what `send_data` raises.
         """
+        self.begun.refuse("the end of a message")
+        return self._end_text(block)
+
+    def _end_text(self, block: bytes) -> EndOfData:
         text = self._open_text()
         last = text.end_with(block)
         if self.takes_groups and not self.is_lmtp:
@@ -63,9 +74,13 @@ class MessageWriting:
         the moment that `data_to_send()` returns the last chunk, the server may have the mail. Chunks of 64 to 256 KiB
         serve best; `queued_chunks` tells how many have not left.
 
-        Raises LocalProtocolError where no chunk may stand, NotSupported unless the server announced CHUNKING,
-        ValueError for a NUL in text; in any case nothing was changed.
+        Raises LocalProtocolError where no chunk may stand, and where it is a Transaction's; NotSupported unless the
+        server announced CHUNKING, ValueError for a NUL in text; in any case nothing was changed.
         """
+        self.begun.refuse("a chunk")
+        return self._queue_chunk(block, last=last)
+
+    def _queue_chunk(self, block: bytes, *, last: bool) -> Bdat | None:
         row = transition(self.ahead, BdatLast if last else Bdat)
         if row is None:
             raise LocalProtocolError(f"no chunk can be sent now: {self._situation()}")

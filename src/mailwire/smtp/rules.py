@@ -1,14 +1,24 @@
-"""Rules: what the table of states, which knows kinds of commands alone, does not say; and what breaks a session."""
+"""Rules: what the table of states, which knows kinds of commands alone, does not say; and what breaks a session.
 
-from collections.abc import Callable, Sequence
-from typing import Final
+Whoever has made a `Transaction` may still talk by hand on its connection:
 
-from ..errors import ConnectionLost, InjectedData, MailwireError, RemoteProtocolError, TLSFailed
+1. What says nothing of the mail, as NOOP, is his.
+2. A recipient, DATA and the message are the transaction's to say as long as it has more to say: by hand, they are
+   refused. It would know nothing of them, and its receipt would be wrong.
+3. What ends the mail, as RSET, ends the transaction as well; and so does it if its commands are discarded. It says
+   nothing more then, but RSET where that is due.
+"""
+
+from collections import deque
+from collections.abc import Callable, Collection, Sequence
+from typing import Final, Protocol
+
+from ..errors import ConnectionLost, InjectedData, LocalProtocolError, MailwireError, RemoteProtocolError, TLSFailed
 from .commands import Auth, BdatLast, Command, Data, Ehlo, EndOfData, Helo, Lhlo, Mail, Rcpt, Rset, StartTls
 from .reply import Reply
 from .states import Transition
 
-__all__ = ["fault", "injection", "loss", "objection"]
+__all__ = ["Begun", "BegunTransaction", "fault", "injection", "loss", "objection"]
 
 # Of these the table says all. They are most of what is ever sent, and asked for first.
 _PLAIN: Final = frozenset({Mail, Rcpt, Rset})
@@ -82,3 +92,71 @@ def loss(awaited: Command[object] | None, in_flight: Sequence[Command[object]], 
         + (f", in the middle of a reply: {rest}" if rest else ""),
         in_flight=[str(command) for command in in_flight],
     )
+
+
+class BegunTransaction(Protocol):
+    """What is asked of a transaction."""
+
+    @property
+    def says_more(self) -> bool:
+        """Whether more of the mail is to be said, or may be."""
+
+    @property
+    def finished(self) -> bool:
+        """Whether nothing more will come of it."""
+
+    def leave(self) -> None:
+        """Take note that the mail was ended by hand."""
+
+    def withdraw(self, discarded: frozenset[int]) -> None:
+        """Take note that commands were discarded, which have these ids: perhaps its own."""
+
+
+class Begun:
+    """The transactions that are not finished, the oldest first."""
+
+    def __init__(self) -> None:
+        self._unfinished: deque[BegunTransaction] = deque()
+
+    def __len__(self) -> int:
+        return len(self._unfinished)
+
+    def add(self, transaction: BegunTransaction, *, is_first: bool) -> None:
+        """Add a transaction. `is_first`: nothing that was begun before it is unanswered."""
+        if is_first:
+            self._unfinished.clear()  # whoever was told of no answers
+        self._unfinished.append(transaction)
+
+    def take_finished(self) -> None:
+        """Take away those that are finished."""
+        unfinished = self._unfinished
+        while unfinished and unfinished[0].finished:
+            unfinished.popleft()
+
+    def clear(self) -> None:
+        """Take all away: the connection is over."""
+        self._unfinished.clear()
+
+    def refuse(self, what: str) -> None:
+        """Raise LocalProtocolError if `what` is for a transaction to say."""
+        if self._unfinished and self._unfinished[-1].says_more:
+            raise LocalProtocolError(
+                f"{what} cannot be sent by hand: a Transaction goes on, which says all of its mail itself. Write the "
+                "message with its `send_data` and `end_data`; to send none, send RSET or call `discard_queued`, or "
+                "`give_up` where neither can be"
+            )
+
+    def leave(self) -> None:
+        """Tell the transaction that has more to say, if there is one, that its mail was ended by hand."""
+        if self._unfinished and self._unfinished[-1].says_more:
+            self._unfinished[-1].leave()
+
+    def withdraw(self, discarded: Collection[object]) -> None:
+        """Tell the transactions that these commands were discarded by hand."""
+        if not (self._unfinished and discarded):
+            return
+        gone = frozenset(map(id, discarded))
+        # The last one first: which of them says RSET, goes by what is still to be answered.
+        for transaction in reversed(self._unfinished):
+            transaction.withdraw(gone)
+        self._unfinished = deque(each for each in self._unfinished if not each.finished)

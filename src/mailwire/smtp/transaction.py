@@ -15,10 +15,12 @@
    nothing more depends on it (`Rset.is_afterwards`).
 7. A transaction may begin `behind` the end of the one before (RFC 2920 3.1), while that is not answered. Behind chunks
    it begins with RSET: should one of them be refused, MAIL would be out of place (RFC 3030 2).
+8. Nobody else says anything of its mail (`rules`). Who wants that ended, discards what has not left or says RSET: the
+   transaction then says nothing more, but RSET where that is due.
 """
 
 from collections import deque
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import islice
 from typing import Final, Literal
 
@@ -140,12 +142,14 @@ class Transaction(Outcome):
             for command in opening.beginning(sender, size, begins_anew=begins_anew):
                 self._send(command)
             self._name_more()
+        connection.begun.add(self, is_first=behind is None)
 
     # Most of what there is to be known of a transaction, most transactions never come to.
 
     _gathered: list[bytes] | None = None  # blocks that are to become a chunk
     _gathered_octets = 0
-    _is_reset = False
+    _is_reset = False  # or somebody else has taken care of it
+    _is_withdrawn = False
     _naming: Iterator[Rcpt] | None = None  # the commands that name those who are yet to be named...
     _unnamed = 0  # ...so many
 
@@ -169,6 +173,29 @@ class Transaction(Outcome):
             return True
         return not (self._is_open or self._unanswered) and self._group is None
 
+    @property
+    def says_more(self) -> bool:
+        """Whether more of the mail is to be said, or may be: nobody else says anything of it."""
+        return not (self.is_ended or self._is_withdrawn or self._is_reset or self.sender_refusal)
+
+    def leave(self) -> None:
+        """Take note that the mail was ended by hand: say nothing more of it, nor RSET."""
+        self._is_withdrawn = self._is_reset = True
+        self._naming, self._is_open = None, False
+
+    def withdraw(self, discarded: frozenset[int]) -> None:
+        """Take note that commands were discarded, which have these ids; if any is its own, say nothing more, but RSET
+        where that is due."""
+        group = self._group
+        if group is not None and not discarded.isdisjoint(map(id, group.commands)):
+            self._unfold()
+        if discarded.isdisjoint(map(id, self._unanswered)):
+            return
+        self._is_withdrawn = True
+        self._naming, self._is_open = None, False
+        self._forget(discarded)
+        self._rest()
+
     # Writing the message
 
     def send_data(self, block: bytes) -> None:
@@ -179,7 +206,7 @@ class Transaction(Outcome):
         """
         self._check_open()
         if self.chunking is False:
-            self._connection.send_data(block)
+            self._connection._write_text(block)
             return
         if self._gathered_octets >= self._chunk_size:
             self._send_chunk(last=False)
@@ -232,7 +259,7 @@ class Transaction(Outcome):
             if not self._connection.is_lmtp or self._connection.awaited is not command:
                 unanswered.popleft()
         if event.discarded:
-            self._forget(event.discarded)
+            self._forget(frozenset(map(id, event.discarded)))
         kind = type(command)  # of its own making: nothing derived from these
         if kind is Rcpt:
             replies = self._heard.recipients
@@ -255,11 +282,20 @@ class Transaction(Outcome):
             self._give_up()
         if self._naming is not None and len(self._unanswered) < _FEW:
             self._name_more()
-        if not self._unanswered and not self._is_open and self._must_reset:
-            self._reset()
+        if not self._unanswered and not self._is_open:
+            self._rest()
         return True
 
     # Private
+
+    def _rest(self) -> None:
+        # It waits for nothing: say RSET, if that is due; else it is finished.
+        if self._unanswered:
+            return
+        if self._must_reset:
+            self._reset()
+        elif self._group is None:
+            self._connection.begun.take_finished()
 
     @property
     def _must_reset(self) -> bool:
@@ -296,7 +332,7 @@ class Transaction(Outcome):
             raise LocalProtocolError("the message cannot be written now: `wants_data` says when")
 
     def _send(self, command: Command[object]) -> None:
-        self._connection.send(command)
+        self._connection._say(command)
         self._await(command)
 
     def _send_chunk(self, *, last: bool) -> None:
@@ -304,7 +340,7 @@ class Transaction(Outcome):
         self._queue_chunk(_joined(gathered), last=last)
 
     def _queue_chunk(self, chunk: bytes, *, last: bool) -> None:
-        command = self._connection.send_chunk(chunk, last=last)
+        command = self._connection._queue_chunk(chunk, last=last)
         if command is None:
             return
         self._octets += command.octets
@@ -314,7 +350,7 @@ class Transaction(Outcome):
             self._await(command)
 
     def _end_text(self, message: bytes = b"") -> None:
-        end = self._connection.end_data(message)
+        end = self._connection._end_text(message)
         self._octets = self._connection.data_octets
         self._ends_with(end)
 
@@ -353,20 +389,25 @@ class Transaction(Outcome):
         if kind is DATA:
             self._is_open = True
         elif kind is ENVELOPE:
-            if self.chunking is not False:
+            if self._is_withdrawn:
+                self._rest()
+            elif self.chunking is not False:
                 self._is_open = not self.is_ended
             else:
                 self._send(Data())  # all or nothing: it is all
+        elif not self._unanswered and self.is_ended:
+            self._rest()
         return True
 
-    def _forget(self, discarded: Collection[Command[object]]) -> None:
-        gone = {id(command) for command in discarded}
-        self._unanswered = deque(command for command in self._unanswered if id(command) not in gone)
+    def _forget(self, discarded: frozenset[int]) -> None:
+        self._unanswered = deque(command for command in self._unanswered if id(command) not in discarded)
 
     def _recipients_answered(self) -> None:
+        if self._is_withdrawn:
+            return
         if not self._goes_on:
             self._is_open = False
-            self._forget(self._connection.discard_queued(self._unanswered))
+            self._forget(frozenset(map(id, self._connection._discard(self._unanswered))))
         elif self.chunking is not False:
             self._is_open = self._end is None and self._heard.chunk is None
         elif self._aborts:
