@@ -1,7 +1,7 @@
 import asyncio
 import logging
 import socket
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
 import pytest
@@ -32,6 +32,9 @@ from mailwire.testing.turns import drain_events, turns
 from tests.aio.dialogues import (
     CANARY,
     CREDENTIALS,
+    GREETED,
+    LISTED,
+    MAILED,
     MESSAGE,
     OPENED,
     POP3_ANSWERS,
@@ -344,6 +347,106 @@ async def test_a_client_that_is_cut_ends_the_call_that_uses_it_and_those_that_wa
             await using
         assert caught.value.in_flight == ("VRFY 1",)
         with pytest.raises(LocalProtocolError, match="not connected"):
+            await waiting
+
+
+async def send_slowly(client: SMTPClient, go_on: asyncio.Event) -> object:
+    async def message() -> AsyncIterator[bytes]:
+        yield b"Subject: x\r\n\r\n"
+        await go_on.wait()
+        yield b"hello\r\n"
+
+    return await client.send(message(), **ENVELOPE)
+
+
+NAMED = (*MAILED[:-1], LISTEN)
+NAMED_FOR_CHUNKS = (*extensions("CHUNKING"), *MAILED[:4], LISTEN)
+# What the server says, over which TLS, what waits for it, and how the error goes on.
+SMTP_CUTS: dict[str, tuple[tuple[Step, ...], str, Callable[[SMTPClient, asyncio.Event], Awaitable[object]], str]] = {
+    "greeting": ((LISTEN,), "none", lambda client, _: client.connect(), " before the reply to (the connection)"),
+    "hello": ((*GREETED, LISTEN), "none", lambda client, _: client.connect(), " before the reply to EHLO [127.0.0.1]"),
+    "handshake": (
+        (*extensions("STARTTLS"), "C: STARTTLS", "S: 220 go", LISTEN),
+        "starttls",
+        lambda client, _: client.connect(),
+        " during the TLS handshake",
+    ),
+    "command": (
+        (*READY, "C: NOOP", "S: 250-half", LISTEN),
+        "none",
+        lambda client, _: client.execute(Noop()),
+        " before the reply to NOOP, in the middle of a reply: b'250-half\\r\\n'",
+    ),
+    "message": ((*READY, *NAMED), "none", send_slowly, " before the reply to ."),
+    "chunks": (NAMED_FOR_CHUNKS, "none", send_slowly, ""),
+    "verdict": (
+        (*READY, *MAILED, LISTEN),
+        "none",
+        lambda client, _: client.send(MESSAGE, **ENVELOPE),
+        " before the reply to .",
+    ),
+}
+
+
+@pytest.mark.parametrize("cut", SMTP_CUTS)
+async def test_who_waits_when_the_connection_is_cut_is_not_told_that_the_server_left(cut: str) -> None:
+    steps, tls, call, rest = SMTP_CUTS[cut]
+    async with ScriptedPeer(*steps, lenient=True, guard=None) as peer:
+        client = SMTPClient(peer.endpoint(tls=tls))
+        if cut not in ("greeting", "hello", "handshake"):
+            await client.connect()
+        go_on = asyncio.Event()
+        waiting = asyncio.ensure_future(call(client, go_on))
+        await drain_events()
+        client.abort()
+        go_on.set()
+        with pytest.raises(ConnectionLost) as caught:
+            await waiting
+    assert str(caught.value) == f"the connection was cut on this side{rest}"
+    in_doubt = {"verdict": Delivery.UNKNOWN, "message": Delivery.NOT_SENT, "chunks": Delivery.NOT_SENT}
+    assert caught.value.delivery is in_doubt.get(cut)
+
+
+async def take_all(client: POP3Client) -> None:
+    async for item in client.retrieve(await client.listing()):
+        await item.read()
+
+
+POP3_CUTS: dict[str, tuple[tuple[Step, ...], str]] = {
+    "listing": ((*OPENED, LISTEN), " before the answer to STAT"),
+    "answer": ((*OPENED, *LISTED, "C: RETR 1", LISTEN), " before the answer to RETR 1"),
+    "message": (
+        (*OPENED, *LISTED, "C: RETR 1", "S: +OK", "S: half", LISTEN),
+        " in the middle of the answer to RETR 1, after 6 octets, the last of them like b'xxxx\\r\\n'",
+    ),
+}
+
+
+@pytest.mark.parametrize("cut", POP3_CUTS)
+async def test_who_waits_for_a_message_is_not_told_that_the_server_left(cut: str) -> None:
+    steps, rest = POP3_CUTS[cut]
+    async with ScriptedPeer(*steps, lenient=True, guard=None) as peer:
+        client = POP3Client(peer.endpoint(protocol="pop3", auth=CREDENTIALS, allow_cleartext_auth=True))
+        await client.connect()
+        waiting = asyncio.ensure_future(take_all(client))
+        await drain_events()
+        client.abort()
+        with pytest.raises(ConnectionLost) as caught:
+            await waiting
+    assert str(caught.value) == f"the connection was cut on this side{rest}"
+
+
+async def test_a_server_that_left_before_the_connection_was_cut_has_left() -> None:
+    async with ScriptedPeer(*READY, "C: NOOP", LISTEN) as peer:
+        client = SMTPClient(peer.endpoint())
+        await client.connect()
+        session = client._session
+        assert session is not None
+        waiting = asyncio.ensure_future(client.execute(Noop()))
+        await drain_events()
+        session.stream.eof_received()
+        client.abort()
+        with pytest.raises(ConnectionLost, match="the server closed the connection instead of replying to NOOP"):
             await waiting
 
 

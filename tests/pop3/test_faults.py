@@ -4,6 +4,7 @@ import pytest
 
 from mailwire.errors import ConnectionLost, Desynchronised, MessageTruncated, RemoteProtocolError
 from mailwire.pop3 import Capa, Command, Connection, Dele, List, Noop, Quit, Retr, Stat, Top, Uidl, User
+from mailwire.pop3.states import CLOSED
 from tests.pop3.sessions import CANARY, ask, greeted, logged_in, octets, tell
 
 
@@ -157,3 +158,23 @@ def test_a_connection_lost_before_an_answer_says_what_came_of_it() -> None:
     connection.receive_eof()
     with pytest.raises(ConnectionLost, match=r"instead of answering QUIT, in the middle of a line: b'\+O'"):
         connection.next_event()
+
+
+def test_a_connection_that_was_cut_on_this_side_has_not_been_left_by_the_server() -> None:
+    idle, asked, given = logged_in(), logged_in(), logged_in()
+    ask(asked, List())
+    ask(given, Retr(1))
+    tell(given, b"+OK\r\n")
+    errors = []
+    for connection in (idle, asked, given):
+        connection.receive_eof(is_ours=True)
+        with pytest.raises(ConnectionLost) as caught:
+            connection.next_event()
+        errors.append(caught.value)
+        assert connection.state is CLOSED
+    assert isinstance(errors[-1], MessageTruncated)
+    assert [str(error) for error in errors] == [
+        "the connection was cut on this side",
+        "the connection was cut on this side before the answer to LIST",
+        "the connection was cut on this side in the middle of the answer to RETR 1, after 0 octets",
+    ]

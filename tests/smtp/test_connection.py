@@ -1696,3 +1696,13 @@ def test_any_octets_and_any_calls_raise_only_what_is_documented(
             assert not was_closed
             assert connection.state is State.CLOSED
             assert connection.next_event() is None
+
+
+@pytest.mark.parametrize("state", [State.READY, State.TRANSACTION, State.MAIL_DATA], ids=lambda state: state.name)
+def test_a_connection_that_was_cut_on_this_side_has_not_been_left_by_the_server(state: State) -> None:
+    connection = at(state)
+    connection.receive_eof(is_ours=True)
+    with pytest.raises(ConnectionLost, match="the connection was cut on this side"):
+        connection.next_event()
+    assert connection.state is State.CLOSED
+    assert connection.next_event() is None

@@ -128,6 +128,10 @@ def test_what_breaks_a_session_says_what_was_waited_for() -> None:
     assert str(loss(None, (), "")) == "the server closed the connection"
     assert str(loss(Noop(), (Noop(),), "")) == "the server closed the connection instead of replying to NOOP"
     assert str(loss(Noop(), (Noop(), Rset()), "")).endswith("instead of replying to NOOP and 1 more")
+    assert str(loss(None, (), "", is_ours=True)) == "the connection was cut on this side"
+    assert str(loss(Noop(), (Noop(),), "", is_ours=True)) == (
+        "the connection was cut on this side before the reply to NOOP"
+    )
     error = loss(Noop(), (Noop(), Rset(), Quit()), "b'25'")
     assert str(error) == (
         "the server closed the connection instead of replying to NOOP and 2 more, in the middle of a reply: b'25'"

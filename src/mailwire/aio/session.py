@@ -39,7 +39,7 @@ class Machine(Protocol[E_co]):
     def held(self) -> int: ...
     def next_event(self) -> E_co | None: ...
     def receive_data(self, data: bytes) -> None: ...
-    def receive_eof(self) -> None: ...
+    def receive_eof(self, *, is_ours: bool = False) -> None: ...
     def data_to_send(self) -> list[bytes]: ...
 
 
@@ -57,6 +57,7 @@ class Session(Generic[E]):
         """Returns the time by the event loop's clock, in seconds."""
         self.machine: Machine[E] = machine
         self._context = context
+        self._is_cut = False  # on this side, before the server had left
         self.loss: Callable[[str, E], ConnectionLost] = _loss
         """Makes the error for an event by which the server has left, behind what is said of that."""
         self._pace = Pace(endpoint.timeouts, lambda: stream.unwritten)
@@ -83,7 +84,7 @@ class Session(Generic[E]):
                 raise DeadlineExceeded(f"{error}; it may be {_IMPLICIT}", phase=error.phase) from error
             raise
         except ConnectionLost as error:
-            if self._may_await_tls:
+            if self._may_await_tls and not self._is_cut:
                 raise ConnectionLost(f"{error}; it may be {_IMPLICIT}", in_flight=error.in_flight) from error
             raise
 
@@ -174,7 +175,12 @@ class Session(Generic[E]):
         """Make the handshake for which the machine has paused. It is to be told then: `tls_established`."""
         if self.poll() is not None:
             raise ConnectionLost("the server agreed to begin TLS and closed the connection")
-        await self.stream.start_tls(self.endpoint, self._context)
+        try:
+            await self.stream.start_tls(self.endpoint, self._context)
+        except TLSFailed as error:
+            if self._is_cut:
+                raise ConnectionLost("the connection was cut on this side during the TLS handshake") from error
+            raise
 
     async def close(self) -> None:
         """Close in good order, as far as the peer lets us."""
@@ -182,6 +188,7 @@ class Session(Generic[E]):
 
     def abort(self) -> None:
         """Cut the connection: nothing more can be read from it or written to it."""
+        self._is_cut = self._is_cut or not self.stream.is_at_end
         self.stream.abort()
 
     @property
@@ -195,7 +202,7 @@ class Session(Generic[E]):
             self.has_heard = True
             self.machine.receive_data(data)
         if self.stream.is_at_end:
-            self.machine.receive_eof()
+            self.machine.receive_eof(is_ours=self._is_cut)
 
 
 def _loss(what: str, event: object) -> ConnectionLost:

@@ -54,6 +54,7 @@ class Answers:
     _buffer: LineBuffer
     _challenges: Challenges
     _gathering: Gathering | None
+    _is_cut: bool
     _given: dict[bytes, Response]
     _limits: Limits
     _pipeline: Pipeline[Command[object]]
@@ -219,11 +220,11 @@ class Answers:
 
     def _ended(self) -> Event:
         command = self._pipeline.oldest
-        if command is None and not self._buffer:
+        if command is None and not (self._is_cut or self._buffer):
             self._close()
             return ConnectionClosed()
-        is_cut = command is not None and command.streamed and self._status is not None
-        raise self._fail(lost(self._pipeline.in_flight, self._body if is_cut else None, self._buffer.quote_rest()))
+        body = self._body if command is not None and command.streamed and self._status is not None else None
+        raise self._fail(lost(self._pipeline.in_flight, body, self._buffer.quote_rest(), is_ours=self._is_cut))
 
     def _out_of_step(self, problem: str, line: bytes) -> MailwireError:
         asked, is_open = self._pipeline.oldest, self.state is TRANSACTION

@@ -87,6 +87,7 @@ class Connection(Answers):
         self._pipeline.expect(Greeting())
         self._buffer = LineBuffer(limits.line)
         self._eof = False
+        self._is_cut = False  # on this side
         self._answered_last: Command[object] | None = None
         self._status: Response | None = None  # the first line of an answer whose body is being read
         self._body = Body(quirks)
@@ -234,9 +235,12 @@ class Connection(Answers):
         """Feed bytes that the server sent. What they mean, or what is wrong with them, `next_event` tells."""
         self._buffer.feed(data)
 
-    def receive_eof(self) -> None:
-        """Say that the server will send nothing more."""
-        self._eof = True
+    def receive_eof(self, *, is_ours: bool = False) -> None:
+        """Say that the server will send nothing more.
+
+        is_ours: it was the connection that was cut, on this side, and the server has not left: errors say so.
+        """
+        self._eof, self._is_cut = True, is_ours
 
     # Taking events
 

@@ -60,24 +60,28 @@ def _likely_cause(line: bytes, asked: Command[object] | None, before: Command[ob
     return ""
 
 
-def lost(waiting: Sequence[Command[object]], body: Body | None, rest: str) -> ConnectionLost:
+def lost(waiting: Sequence[Command[object]], body: Body | None, rest: str, *, is_ours: bool = False) -> ConnectionLost:
     """Return the error for a connection that the server closed before `waiting` were answered.
 
     body: that of the answer to the first of them, if it is a message and has begun; rest: what else came, quoted.
+    is_ours: it was cut on this side.
     """
+    what, missing, broken = "the server closed the connection", "instead of answering", "its answer"
+    if is_ours:
+        what, missing, broken = "the connection was cut on this side", "before the answer to", "the answer"
     in_flight = [str(command) for command in waiting]
     unanswered = in_flight[0] if in_flight else ""
     if len(in_flight) > 1:
         unanswered += f" and {len(in_flight) - 1} more"
     if body is not None:
         return MessageTruncated(
-            f"the server closed the connection in the middle of its answer to {unanswered}, after {body}{body.hint}",
+            f"{what} in the middle of {broken} to {unanswered}, after {body}{body.hint}",
             in_flight=in_flight,
             octets=body.octets,
         )
     return ConnectionLost(
-        "the server closed the connection"
-        + (f" instead of answering {unanswered}" if unanswered else "")
+        what
+        + (f" {missing} {unanswered}" if unanswered else "")
         + (f", in the middle of a line: {rest}" if rest else ""),
         in_flight=in_flight,
     )

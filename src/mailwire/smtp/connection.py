@@ -119,6 +119,7 @@ class Connection(Answers, MessageWriting):
         self._pipeline.expect(Greeting())
         self._reader = ReplyReader()
         self._eof = False
+        self._is_cut = False  # on this side
         self.has_news: bool = False
         """Whether something was received, or the end of it, since the last event was asked for in vain."""
         self._holds_part = False  # of a reply, and there are no news
@@ -288,9 +289,13 @@ class Connection(Answers, MessageWriting):
         self._reader.feed(data)
         self.has_news = True
 
-    def receive_eof(self) -> None:
-        """Say that the server will send nothing more."""
+    def receive_eof(self, *, is_ours: bool = False) -> None:
+        """Say that the server will send nothing more.
+
+        is_ours: it was the connection that was cut, on this side, and the server has not left: errors say so.
+        """
         self._eof = self.has_news = True
+        self._is_cut = is_ours
 
     # Taking events
 
@@ -410,7 +415,7 @@ class Connection(Answers, MessageWriting):
 
     def _ended(self) -> Event:
         inside = self.state in (State.MAIL_DATA, State.CHUNKS)  # a message
-        if not self._pipeline.awaits_answer and not inside and not self._reader:
+        if not (self._is_cut or self._pipeline.awaits_answer or inside or self._reader):
             self._close()
             return ConnectionClosed()
-        raise self._fail(loss(self.awaited, self.in_flight, self._reader.quote_rest()))
+        raise self._fail(loss(self.awaited, self.in_flight, self._reader.quote_rest(), is_ours=self._is_cut))

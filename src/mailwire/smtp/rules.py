@@ -83,12 +83,20 @@ def injection(got: str) -> InjectedData:
     )
 
 
-def loss(awaited: Command[object] | None, in_flight: Sequence[Command[object]], rest: str) -> ConnectionLost:
-    """Return the error for a connection that ended while these were unanswered, `rest` quotes the half of a reply."""
+def loss(
+    awaited: Command[object] | None, in_flight: Sequence[Command[object]], rest: str, *, is_ours: bool = False
+) -> ConnectionLost:
+    """Return the error for a connection that ended while these were unanswered, `rest` quotes the half of a reply.
+
+    is_ours: it was cut on this side.
+    """
+    what, missing = "the server closed the connection", "instead of replying to"
+    if is_ours:
+        what, missing = "the connection was cut on this side", "before the reply to"
     more = f" and {len(in_flight) - 1} more" if len(in_flight) > 1 else ""
     return ConnectionLost(
-        "the server closed the connection"
-        + (f" instead of replying to {awaited}{more}" if awaited else "")
+        what
+        + (f" {missing} {awaited}{more}" if awaited else "")
         + (f", in the middle of a reply: {rest}" if rest else ""),
         in_flight=[str(command) for command in in_flight],
     )
