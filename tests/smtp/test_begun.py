@@ -224,6 +224,29 @@ def test_a_reset_that_is_discarded_is_not_awaited() -> None:
     assert connection.state is State.TRANSACTION
 
 
+# In a row
+
+
+@pytest.mark.parametrize("wish", ["abort", "chunks"])
+def test_a_verdict_that_comes_together_with_the_next_envelope_says_no_rset(wish: str) -> None:
+    connection = ready("groups")
+    first = Transaction(connection, A, [B])
+    flush(connection)
+    take(connection, first, "250 mail", "250 b", "354 go")
+    first.send_whole(b"hello\r\n")
+    on_refused: Literal["send", "abort"] = "abort" if wish == "abort" else "send"
+    second = Transaction(connection, A, [C], on_refused=on_refused, chunking=wish == "chunks", behind=first)
+    flush(connection)
+    [event] = hear(connection, "250 taken", "250 mail", "250 c")
+    assert isinstance(event, GroupsAnswered)
+    assert len(event.groups) == 2
+    assert first.receive(event)
+    assert second.receive(event)
+    assert is_over(first, Delivery.ACCEPTED)
+    assert flush(connection) == (b"DATA\r\n" if wish == "abort" else b"")
+    assert len(connection.begun) == 1
+
+
 # Ended by hand
 
 

@@ -390,13 +390,14 @@ class Transaction(Outcome):
             self._is_open = True
         elif kind is ENVELOPE:
             if self._is_withdrawn:
-                self._rest()
+                self._connection.begun.take_finished()
             elif self.chunking is not False:
                 self._is_open = not self.is_ended
             else:
                 self._send(Data())  # all or nothing: it is all
-        elif not self._unanswered and self.is_ended:
-            self._rest()
+        elif self.is_ended:
+            # RSET is due behind a refusal alone; and the state may be that behind the mails that follow.
+            self._connection.begun.take_finished()
         return True
 
     def _forget(self, discarded: frozenset[int]) -> None:
