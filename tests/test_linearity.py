@@ -41,6 +41,9 @@ LINES = ["text", "dots", "one line", "bare"]
 WAYS = [f"{what} of {line}" for what in ("RETR", "replies", "stuffing") for line in LINES]
 BYTEWISE = [f"{what} of {line} octet by octet" for what in ("RETR", "replies", "stuffing", "preview") for line in LINES]
 LISTINGS = ["UIDL", "UIDL, blanks", "LIST"]
+# How many octets, where it is exhaustive: in pieces, and octet by octet.
+PIECES = [2**power for power in range(20, 25)]
+OCTETS = [2**power for power in range(16, 21)]
 # What there are many of, and how many: each time, and where it is exhaustive.
 MANY = {
     "RETR in flight": ([400, 800], [100, 200, 400, 800, 1600]),
@@ -74,13 +77,13 @@ def test_twice_as_many_commands_or_lines_take_twice_as_long(led: ModuleType, nam
 @pytest.mark.exhaustive
 @pytest.mark.parametrize("name", WAYS)
 def test_up_to_16_mebibytes_in_pieces_take_no_longer_than_that(led: ModuleType, name: str) -> None:
-    assert_linear(led, name, [2**power for power in range(20, 25)])
+    assert_linear(led, name, PIECES)
 
 
 @pytest.mark.exhaustive
 @pytest.mark.parametrize("name", BYTEWISE)
 def test_a_mebibyte_octet_by_octet_takes_no_longer_than_that(led: ModuleType, name: str) -> None:
-    assert_linear(led, name, [2**power for power in range(16, 21)])
+    assert_linear(led, name, OCTETS)
 
 
 @pytest.mark.exhaustive

@@ -8,6 +8,7 @@ from typing import Any
 
 from hypothesis import settings
 
+from tests.docs.blocks import ROOT
 from tests.told import PAGE, assert_page_says
 
 
@@ -36,6 +37,19 @@ def test_as_many_hostile_servers_are_met_as_is_told() -> None:
     hostile = of_tests("hostile.test_hostile")
     cases, plays = sum(map(len, hostile.CASES.values())), size(hostile.plays())
     assert_page_says("{} cases, by sockets, streams and ports, with asyncio and uvloop: {} plays.", cases, plays)
+
+
+def test_hostile_servers_get_no_more_than_is_told() -> None:
+    cases, bounds = of_tests("hostile.test_hostile").CASES.values(), of_tests("hostile.case")
+    outcomes = [case.outcome for chapter in cases for case in chapter]
+    assert_page_says("grow by {} MiB at most, by {} where a million", *sorted({outcome.growth for outcome in outcomes}))
+    kibibytes = bounds.TAKEN_OF_A_LINE // 1024
+    assert_page_says("Of a line without end less than {} KiB are held, in every play", kibibytes)
+    (turn,) = {outcome.turn for outcome in outcomes}
+    assert_page_says("no turn takes {} ms of the processor's time", round(turn * 1000))
+    # Those of bombs and counts of iterations, and those of a refusal; the others have longer for more.
+    work = min(outcome.work for outcome in outcomes if outcome.work is not None)
+    assert_page_says("a bomb or an absurd count of iterations less than {} ms", round(work * 1000))
 
 
 def test_dialogues_are_cut_on_the_machines_as_often_as_is_told() -> None:
@@ -79,6 +93,45 @@ def test_dialogues_are_cut_on_sockets_as_often_as_is_told() -> None:
     # By FIN, and by RST.
     assert_page_says("{} times in the clear, STARTTLS included, {} under TLS", 2 * everywhere, 2 * encrypted)
     assert_page_says("{} times behind STARTTLS or STLS, {} where TLS comes first", upgraded, encrypted)
+
+
+def test_there_are_as_many_properties_and_models_as_is_told() -> None:
+    amounts = of_tests("model_settings")
+    sources = [path.read_text("utf-8") for path in (ROOT / "tests").rglob("test_*.py")]
+    properties = sum(len(re.findall(r"^ *@given\(", source, re.MULTILINE)) for source in sources)
+    models = [
+        int(examples)
+        for source in sources
+        for examples in re.findall(r"\.settings = model_settings\(examples=(\d+)", source)
+    ]
+    assert_page_says("| properties | {} of them", properties)
+    assert_page_says("for all values: {} examples of each", amounts.EXAMPLES["thorough"])
+    assert_page_says("| {} of each, or what the test names", settings.get_profile("mailwire").max_examples)
+    assert_page_says("{} models, {} runs of {} steps each", len(models), amounts.MODELS["thorough"], amounts.STEPS)
+    assert_page_says("| {} to {} runs of each |", min(models), max(models))
+
+
+def test_as_much_is_fuzzed_as_is_told() -> None:
+    parts = [part for part in of_tests("long_tier").PARTS if part.arguments[0] == "tests.fuzzing"]
+    (runs,) = {int(argument.removeprefix("-runs=")) for part in parts for argument in part.whole}
+    assert_page_says("atheris, {} targets:", len(parts))
+    assert_page_says("and the dot codec, {} runs each", runs)
+    assert_page_says("| the corpus and {} mutations of each |", of_tests("fuzzing.test_fuzzing").MUTATIONS)
+
+
+def test_as_many_real_servers_are_tried_as_is_told() -> None:
+    files = list((ROOT / "tests/integration").glob("test_*.py"))
+    tests = sum(len(re.findall(r"^(?:async )?def test_", path.read_text("utf-8"), re.MULTILINE)) for path in files)
+    assert_page_says("{} tests in {} files of `tests/integration`", tests, len(files))
+
+
+def test_work_is_counted_up_to_what_is_told() -> None:
+    linearity = of_tests("test_linearity")
+    assert_page_says("steps per doubling <= {}:", linearity.RATIO)
+    ways = (linearity.WAYS, linearity.BYTEWISE, linearity.LISTINGS, linearity.MANY)
+    assert_page_says("recipients, in {} ways", sum(map(len, ways)))
+    pieces, octets = linearity.PIECES[-1] // 2**20, linearity.OCTETS[-1] // 2**20
+    assert_page_says("in pieces to {} MiB, octet by octet to {} MiB", pieces, octets)
 
 
 def test_models_and_properties_are_tried_as_often_as_is_told() -> None:

@@ -4,11 +4,14 @@ import importlib
 import re
 from collections.abc import Callable
 from pathlib import Path
+from typing import Final
 
 import pytest
 
 from tests.fuzzing.__main__ import arguments_for
 from tests.fuzzing.corpus import CORPUS, TARGETS, mutations, seeds
+
+MUTATIONS: Final = 400
 
 Target = Callable[[bytes], None]
 
@@ -48,7 +51,7 @@ def test_the_corpus_keeps_the_laws_whole_and_cut_anywhere(name: str) -> None:
 @pytest.mark.parametrize("name", TARGETS)
 def test_what_chance_makes_of_the_corpus_keeps_the_laws(name: str) -> None:
     run = target(name)
-    for data in mutations(name, 400):
+    for data in mutations(name, MUTATIONS):
         run(data)
 
 
