@@ -4,12 +4,12 @@ import importlib
 import re
 from collections.abc import Iterable
 from itertools import chain
-from typing import Any
+from typing import Any, Final
 
 from hypothesis import settings
 
 from tests.docs.blocks import ROOT
-from tests.told import PAGE, assert_page_says
+from tests.told import PAGE, assert_page_says, words_in_tests
 
 
 def of_tests(name: str) -> Any:
@@ -19,6 +19,25 @@ def of_tests(name: str) -> Any:
 
 def size(things: Iterable[object]) -> int:
     return sum(1 for _ in things)
+
+
+# What has a figure that no test holds: those of calls, turns and sessions, which are counted where all of them are run.
+COUNTED_WHILE_RUN: Final = {"faults on the way", "a call of the system fails", "interruptions", "soak"}
+
+
+def test_every_figure_of_what_was_tried_is_held_by_a_test() -> None:
+    table = slice(PAGE.index("| what | how much |"), PAGE.index("The flows are:"))
+    held = {place for words in words_in_tests() for span in words.places() for place in range(span.start, span.stop)}
+    loose, rows = [], set[str]()
+    for row in re.finditer(r"\| ([^|]+) (\|[^|]*\|[^|]*)\|[^|]*\|", PAGE[table]):
+        rows.add(row[1])
+        for figure in re.finditer(r"(?<![\w.,`])\d", row[2]):
+            place = table.start + row.start(2) + figure.start()
+            is_version = re.search(r"(Python|3\.\d\d,|and|all of) $", PAGE[:place]) and PAGE[place:].startswith("3.1")
+            if row[1] not in COUNTED_WHILE_RUN and place not in held and not is_version:
+                loose.append(f"{row[1]}: {PAGE[place - 30 : place + 20]}")
+    assert loose == []
+    assert {*COUNTED_WHILE_RUN, "cuts on the machines", "fuzzing", "mutation"} <= rows
 
 
 def test_as_many_faults_happen_on_the_way_as_is_told() -> None:
@@ -47,6 +66,8 @@ def test_hostile_servers_get_no_more_than_is_told() -> None:
     assert_page_says("Of a line without end less than {} KiB are held, in every play", kibibytes)
     (turn,) = {outcome.turn for outcome in outcomes}
     assert_page_says("no turn takes {} ms of the processor's time", round(turn * 1000))
+    huge = of_tests("hostile.smtp_sending").HUGE
+    assert_page_says("A refusal in the middle of {} MB takes", round(len(huge) / 1e6))
     # Those of bombs and counts of iterations, and those of a refusal; the others have longer for more.
     work = min(outcome.work for outcome in outcomes if outcome.work is not None)
     assert_page_says("a bomb or an absurd count of iterations less than {} ms", round(work * 1000))
@@ -145,7 +166,8 @@ def test_models_and_properties_are_tried_as_often_as_is_told() -> None:
 
 
 def test_the_suite_is_run_on_what_is_told() -> None:
-    platforms = of_tests("platforms")
+    platforms, flows = of_tests("platforms"), of_tests("faults.flows").FLOWS
+    assert_page_says("asyncio; uvloop in {} flows and in the plays", len(flows))
     *others, newest = platforms.MINORS
     versions, loops = f"{', '.join(others)} and {newest}", " and with ".join(platforms.LOOPS)
     assert f"the whole suite on Python {versions} with {loops}, each in an environment of its own" in PAGE
