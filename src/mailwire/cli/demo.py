@@ -20,6 +20,7 @@ from ..transcript import Transcript
 from .command_parser import CommandParser
 from .exits import Exit, status_of
 from .signals import run
+from .wording import in_our_words
 
 __all__ = ["HELP", "demonstrate", "judge", "make_parser", "perform"]
 
@@ -78,7 +79,7 @@ async def demonstrate(server: MailServer, *, tls: bool, logs_in: bool) -> int:
             with _dialogue(f"POP3, {pop3}") as dialogue:
                 messages = await retrieve(pop3, transcript=dialogue)
     except MailwireError as error:
-        print(f"mailwire: {error}", file=sys.stderr)
+        print(f"mailwire: {in_our_words(error)}", file=sys.stderr)
         return status_of(error)
     return judge(sent, receipt, messages)
 

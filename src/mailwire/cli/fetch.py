@@ -35,6 +35,7 @@ from .quantities import parse_duration, parse_size
 from .servers import UsageError, add_server_options, endpoint_of
 from .signals import run
 from .streams import is_read
+from .wording import in_our_words
 
 __all__ = ["HELP", "make_parser", "perform"]
 
@@ -165,14 +166,14 @@ def _tell(options: argparse.Namespace, report: RetrievalReport) -> int:
     if options.json:
         print(json.dumps(report.to_dict()))
     elif not options.quiet:
-        print(report.summary)
+        print(in_our_words(report.summary))
         for message in report.messages:
             if message.outcome in _REMARKABLE:
                 print(message)
     for caution in report.cautions:
         print(f"mailwire: caution: {caution}", file=sys.stderr)
     if report.error is not None:
-        print(f"mailwire: {report.error}", file=sys.stderr)
+        print(f"mailwire: {in_our_words(report.error)}", file=sys.stderr)
         return status_of(report.error)
     if any(caution.kind is CautionKind.LEDGER_UNREADABLE for caution in report.cautions):
         return Exit.IO

@@ -12,6 +12,7 @@ from ..errors import MailwireError
 from .command_parser import CommandParser
 from .exits import Exit, status_of
 from .streams import standard_streams
+from .wording import in_our_words
 
 __all__ = ["main"]
 
@@ -46,7 +47,7 @@ def _perform(words: Sequence[str]) -> int:
         print("mailwire: interrupted", file=sys.stderr)
         return 128 + signal.SIGINT
     except (MailwireError, OSError, ValueError) as error:
-        print(f"mailwire: {error}", file=sys.stderr)
+        print(f"mailwire: {in_our_words(error)}", file=sys.stderr)
         return status_of(error)
 
 

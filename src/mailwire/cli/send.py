@@ -26,6 +26,7 @@ from .message_file import MessageFile
 from .progress import ProgressBar
 from .servers import UsageError, add_server_options, endpoint_of
 from .signals import run
+from .wording import in_our_words
 
 __all__ = ["HELP", "make_parser", "perform"]
 
@@ -77,7 +78,7 @@ async def _send(options: argparse.Namespace, endpoint: Endpoint, mailing: Mailin
     except (MailwireError, OSError, ValueError) as error:  # the latter of what is to bring a token
         receipt = (error.receipt if isinstance(error, MailwireError) else client.last_receipt) or before
         _tell(options, receipt)
-        print(f"mailwire: {error}", file=sys.stderr)
+        print(f"mailwire: {in_our_words(error)}", file=sys.stderr)
         # Whoever has it may get it twice, whatever has ended it.
         return Exit.IO if receipt.delivery in (Delivery.UNKNOWN, Delivery.ACCEPTED) else status_of(error)
     except asyncio.CancelledError:
