@@ -1,3 +1,6 @@
+import os
+from pathlib import Path
+
 import pytest
 
 from mailwire.testing.checks import (
@@ -5,6 +8,7 @@ from mailwire.testing.checks import (
     check_names,
     check_number,
     check_octets,
+    check_path,
     check_text,
     check_texts,
     check_whole,
@@ -34,6 +38,19 @@ def test_octets_are_bytes() -> None:
     check_octets("octets", b"")
     with pytest.raises(ValueError, match="expected octets to be bytes, got 'text'"):
         check_octets("octets", "text")
+
+
+class OfOctets(os.PathLike[bytes]):
+    def __fspath__(self) -> bytes:
+        return b"/run/lmtp"
+
+
+def test_a_path_is_text_or_stands_for_it() -> None:
+    for path in ("a", "/run/lmtp", Path("a")):
+        check_path("path", path)
+    for wrong in ("", b"/run/lmtp", OfOctets(), 7, None):
+        with pytest.raises(ValueError, match="expected path to be a path, got "):
+            check_path("path", wrong)
 
 
 def test_truth_is_said_by_its_names() -> None:

@@ -4,11 +4,13 @@ import asyncio
 import socket
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
+from pathlib import Path
 from random import Random
 from typing import Any
 
 import pytest
 
+from mailwire import ConnectionLost, Endpoint, send
 from mailwire.testing import (
     Account,
     Bandwidth,
@@ -35,6 +37,7 @@ from mailwire.testing.acceptor import Acceptor
 from mailwire.testing.turns import drain_events
 from tests.clock import Clock
 
+MESSAGE = b"Subject: x\r\n\r\nhello\r\n"
 SAID = b"220 mx\r\n250 one\r\n250 two\r\n"
 
 
@@ -538,6 +541,48 @@ async def test_a_proxy_tells_of_faults_whose_connection_has_not_come() -> None:
             async with connected(other) as near:
                 assert await near.hear_all() == b""
             assert other.outstanding == (Cut(1),)
+
+
+@pytest.mark.parametrize("by", ["FIN", "RST"])
+@pytest.mark.parametrize("listens_at_a_path", [False, True])
+async def test_a_proxy_before_a_server_at_a_unix_socket(by: Any, listens_at_a_path: bool, tmp_path: Path) -> None:
+    path, listen_path = tmp_path / "lmtp", tmp_path / "proxy"
+    async with MailServer([Account("b", "", ("b@example.org",))], lmtp_path=path) as server:
+        faults = [[Cut(60, of="client", by=by)], [Cut(30, by=by)], []]
+        given = listen_path if listens_at_a_path else None
+        async with FaultProxy(faults=faults, unix_path=path, listen_path=given) as proxy:
+            where: dict[str, Any] = {"unix_path": str(listen_path)} if listens_at_a_path else {"port": proxy.port}
+            endpoint = Endpoint("127.0.0.1", protocol="lmtp", tls="none", **where)
+            for _ in range(2):
+                with pytest.raises(ConnectionLost):
+                    await send(MESSAGE, endpoint, sender="", recipients="b@example.org")
+            assert (await send(MESSAGE, endpoint, sender="", recipients="b@example.org")).accepted == ("b@example.org",)
+            assert not proxy.outstanding
+            assert [connection.was_cut for connection in proxy.connections] == [True, True, False]
+        assert len(server.messages("b")) == 1
+        assert len(server.lmtp_sessions) == 3
+    assert not listen_path.exists()
+
+
+async def test_a_unix_socket_where_no_server_is_ends_the_connection(tmp_path: Path) -> None:
+    async with FaultProxy(unix_path=tmp_path / "nothing", listen_path=tmp_path / "proxy") as proxy:
+        reader, writer = await asyncio.open_unix_connection(tmp_path / "proxy")
+        assert await reader.read() == b""
+        writer.close()
+        with pytest.raises(RuntimeError, match="a server at a Unix socket has no port"):
+            assert proxy.port
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"port": 25, "unix_path": "/run/lmtp"}, "a server or a unix_path, got 25 and '/run/lmtp'"),
+        ({"port": 25, "listen_path": ""}, "expected listen_path to be a path, got ''"),
+    ],
+)
+def test_what_is_no_place_is_refused_at_once(settings: Any, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        FaultProxy(**settings)
 
 
 @pytest.mark.parametrize("port", [0, -1, 65536, "25", None, True])

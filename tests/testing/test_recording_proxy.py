@@ -3,6 +3,7 @@
 import asyncio
 import socket
 import ssl
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -72,6 +73,29 @@ async def test_a_session_is_recorded_and_played_once_more(protocol: Any, tls: An
     async with ScriptedPeer(*recording.script()) as peer:
         await do(peer.endpoint(**settings))
     assert peer.handshake_error is None
+
+
+@pytest.mark.parametrize("tls", ["none", "starttls", "implicit"])
+@pytest.mark.parametrize("listens_at_a_path", [False, True])
+async def test_a_session_at_a_unix_socket_is_recorded(tls: Any, listens_at_a_path: bool, tmp_path: Path) -> None:
+    path, listen_path = tmp_path / "lmtp", tmp_path / "proxy"
+    context = server_context() if tls != "none" else None
+    settings: dict[str, Any] = {"protocol": "lmtp", "tls": tls, "tls_context": client_context()}
+    async with MailServer([BOB], tls_context=context, implicit_tls=tls == "implicit", lmtp_path=path) as server:
+        async with RecordingProxy(
+            "localhost",
+            unix_path=path,
+            listen_path=listen_path if listens_at_a_path else None,
+            implicit_tls=tls == "implicit",
+            tls_context=client_context(),
+        ) as proxy:
+            where: dict[str, Any] = {"unix_path": str(listen_path)} if listens_at_a_path else {"port": proxy.port}
+            await send(Endpoint("localhost", **where, **settings))
+            await proxy.wait_idle()
+        assert len(server.messages("bob")) == 1
+    assert not listen_path.exists()
+    async with ScriptedPeer(*proxy.recordings[0].script()) as peer:
+        await send(peer.endpoint(**settings))
 
 
 async def test_every_connection_has_a_recording_of_its_own() -> None:

@@ -187,6 +187,7 @@ def test_implicit_tls_needs_a_context() -> None:
         ({"policy": {}}, r"expected a policy, such as Policy\(require_auth=True\), got {}"),
         ({"tls_context": True}, r"expected a TLS context of servers, such as server_context\(\), got True"),
         ({"tls_context": client_context()}, "expected a TLS context of servers"),
+        ({"lmtp_path": 7}, "expected lmtp_path to be a path, got 7"),
     ],
 )
 def test_a_server_of_what_is_none_is_refused(settings: Any, message: str) -> None:

@@ -54,6 +54,8 @@ class Acceptor:
     def address(self) -> tuple[str, int]:
         """The host and the port; they stay known when it is closed. Raises RuntimeError before it is started, and where
         there is a path."""
+        if self._path is not None:
+            raise RuntimeError("a server at a Unix socket has no port")
         if self._address is None:
             raise RuntimeError("the server has no port before it is started")
         return self._address

@@ -4,6 +4,7 @@ The field that holds it is named, the value is quoted, and what was expected is 
 alone is told.
 """
 
+import os
 from collections.abc import Collection
 from math import inf
 from typing import Final
@@ -13,6 +14,7 @@ __all__ = [
     "check_names",
     "check_number",
     "check_octets",
+    "check_path",
     "check_text",
     "check_texts",
     "check_whole",
@@ -83,3 +85,9 @@ def check_octets(name: str, value: object) -> None:
     """Raise ValueError unless the value is octets: bytes."""
     if not isinstance(value, bytes):
         raise ValueError(f"expected {name} to be bytes, got {describe(value)}")
+
+
+def check_path(name: str, value: object) -> None:
+    """Raise ValueError unless the value is a path: text that is not empty, or an object that stands for it."""
+    if not isinstance(value, str | os.PathLike) or not os.fspath(value) or not isinstance(os.fspath(value), str):
+        raise ValueError(f"expected {name} to be a path, got {describe(value)}")

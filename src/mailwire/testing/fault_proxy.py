@@ -6,17 +6,17 @@ and altered.
 """
 
 import asyncio
+import os
 import socket
-import struct
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from random import Random
-from typing import Any, Final, TypeAlias
+from typing import Final, TypeAlias
 
 from .altering import Altered
-from .checks import check_text
+from .destination import Destination
 from .faults import (
     Alteration,
     Bandwidth,
@@ -30,16 +30,14 @@ from .faults import (
     Slices,
     ZeroWindow,
 )
-from .proxy import Proxy, Proxying, check_port
+from .proxy import Proxy, Proxying
+from .tcp import reset, send_at_once
 from .turns import turns
 
 __all__ = ["Choice", "FaultProxy", "ProxiedConnection"]
 
 Choice: TypeAlias = Callable[[int, Random], Iterable[Fault]]
 """Chooses the faults of a connection: by its number, the first is 0, and by chance, if it likes."""
-
-# As getaddrinfo() returns it.
-_AddressInfo: TypeAlias = tuple[int, int, int, str, Any]
 
 _READ_SIZE: Final = 64 * 1024
 # Pieces on their way through one direction, before its sender is held back.
@@ -84,6 +82,8 @@ class FaultProxy(Proxy):
                 await send(message, endpoint)  # by another connection, which is as it should be
             assert len(server.messages("b")) == 1
 
+    unix_path: of the Unix socket at which the server is, in place of a port. A cut by "RST" is one by "FIN" there,
+        for a Unix socket cannot be reset. listen_path: where the proxy is to listen, in place of a port.
     faults: those of each connection in turn, and none for those behind the last; what is added to a list counts until
         the connection begins. Or a function that chooses them by the connection's number and a source of chance, which
         is its own.
@@ -98,20 +98,21 @@ class FaultProxy(Proxy):
 
     def __init__(
         self,
-        port: int,
+        port: int | None = None,
         faults: Sequence[Iterable[Fault]] | Choice = (),
         *,
         seed: int = 0,
         host: str = "127.0.0.1",
+        unix_path: str | os.PathLike[str] | None = None,
+        listen_path: str | os.PathLike[str] | None = None,
     ) -> None:
-        super().__init__()
+        super().__init__(listen_path)
         self.connections: list[ProxiedConnection] = []
-        self._target = host, check_port(port)
+        self._destination = Destination(host, port, unix_path)
         if not callable(faults):
             for each in _iterated(faults):
                 if not isinstance(each, Iterator):  # which can be looked at but once
                     _checked(each)
-        check_text("host", host)
         self._faults = faults
         self._seed = seed
 
@@ -138,7 +139,7 @@ class FaultProxy(Proxy):
             faults = self._faults[number] if number < len(self._faults) else ()
         connection = ProxiedConnection(number, _checked(faults))
         self.connections.append(connection)
-        return _Faulting(self._target, connection, chance)
+        return _Faulting(self._destination, connection, chance)
 
 
 def _checked(faults: object) -> tuple[Fault, ...]:
@@ -165,8 +166,8 @@ class _Reset(Exception):
 class _Faulting(Proxying):
     # One connection on its way through.
 
-    def __init__(self, target: tuple[str, int], connection: ProxiedConnection, chance: Random) -> None:
-        self._target = target
+    def __init__(self, destination: Destination, connection: ProxiedConnection, chance: Random) -> None:
+        self._destination = destination
         self._connection = connection
         self._chance = chance
 
@@ -178,15 +179,15 @@ class _Faulting(Proxying):
 
     async def _pass_on(self, client: socket.socket) -> None:
         try:
-            client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            with await _connect(self._target) as server:
+            send_at_once(client)
+            with await self._destination.connect() as server:
                 try:
                     await self._pass_both_ways(client, server)
                 except (_Reset, OSError):
-                    _reset(server)
+                    reset(server)
                     raise
         except (_Reset, OSError):
-            _reset(client)
+            reset(client)
 
     async def _pass_both_ways(self, client: socket.socket, server: socket.socket) -> None:
         connection = self._connection
@@ -346,37 +347,3 @@ class _Way:
             self._is_closed = True
             with suppress(OSError):  # who has gone needs not be told
                 self._goal.shutdown(socket.SHUT_WR)
-
-
-def _reset(end: socket.socket) -> None:
-    # What has not arrived yet is lost, as it is on any way that is cut.
-    end.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-    end.close()
-
-
-async def _connect(target: tuple[str, int]) -> socket.socket:
-    loop = asyncio.get_running_loop()
-    try:
-        # An address needs no resolver, and no thread for it.
-        found = socket.getaddrinfo(*target, type=socket.SOCK_STREAM, flags=socket.AI_NUMERICHOST)
-    except socket.gaierror:
-        found = await loop.getaddrinfo(*target, type=socket.SOCK_STREAM)
-    # A name may have several, as localhost has, and the server need not be at all of them.
-    *others, last = found
-    for address in others:
-        with suppress(OSError):
-            return await _connect_to(address)
-    return await _connect_to(last)
-
-
-async def _connect_to(address: _AddressInfo) -> socket.socket:
-    family, kind, protocol, _, place = address
-    server = socket.socket(family, kind, protocol)
-    try:
-        server.setblocking(False)
-        server.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        await asyncio.get_running_loop().sock_connect(server, place)
-    except BaseException:
-        server.close()
-        raise
-    return server

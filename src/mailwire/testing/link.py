@@ -8,9 +8,10 @@ closing can be left undone. TLS is therefore made in memory (`ssl.SSLObject`), a
 import asyncio
 import socket
 import ssl
-import struct
 from contextlib import suppress
 from typing import Final
+
+from .tcp import reset
 
 __all__ = ["Link"]
 
@@ -119,8 +120,7 @@ class Link:
 
     def reset(self) -> None:
         """Cut the connection with an RST."""
-        self._end.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-        self._end.close()
+        reset(self._end)
 
     def close(self) -> None:
         """Close the connection. May be done twice."""

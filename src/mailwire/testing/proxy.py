@@ -1,36 +1,36 @@
-"""Proxy: stands before a server at a port of the loopback interface; what becomes of a connection, its kind says."""
+"""Proxy: stands before a server, on the same machine; what becomes of a connection, its kind says."""
 
 import asyncio
+import os
 import socket
 from abc import ABC, abstractmethod
 from typing import Self
 
 from .acceptor import Acceptor
+from .checks import check_path
 
-__all__ = ["Proxy", "Proxying", "check_port"]
-
-
-def check_port(port: int) -> int:
-    """Return `port` if it is one of TCP's. Raises ValueError."""
-    if type(port) is not int or not 0 < port < 65536:
-        raise ValueError(f"expected the port of a server, from 1 to 65535, got {port!r}")
-    return port
+__all__ = ["Proxy", "Proxying"]
 
 
 class Proxy(ABC):
-    """A proxy on a free port of 127.0.0.1. Leaving it cuts every connection."""
+    """A proxy on a free port of 127.0.0.1. Leaving it cuts every connection.
 
-    def __init__(self) -> None:
-        self._acceptor = Acceptor(self._receive)
+    listen_path: where to listen instead, as a Unix socket that is removed in the end. Raises ValueError for no path.
+    """
+
+    def __init__(self, listen_path: str | os.PathLike[str] | None) -> None:
+        if listen_path is not None:
+            check_path("listen_path", listen_path)
+        self._acceptor = Acceptor(self._receive, path=None if listen_path is None else os.fspath(listen_path))
 
     @property
     def host(self) -> str:
-        """The address it listens on."""
+        """The address it listens on. Raises RuntimeError as `port` does."""
         return self._acceptor.address[0]
 
     @property
     def port(self) -> int:
-        """The port it listens on; known once it is started."""
+        """The port it listens on. Raises RuntimeError before it is started, and where it listens at a path."""
         return self._acceptor.address[1]
 
     async def start(self) -> None:

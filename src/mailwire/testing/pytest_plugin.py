@@ -81,10 +81,12 @@ def scripted_peer() -> Iterator[BeginPeer]:
 
 @pytest.fixture
 def fault_proxy() -> Iterator[BeginProxy]:
-    """Begins a `FaultProxy` before the server at a port, as often as it is called."""
+    """Begins a `FaultProxy` before a server, as often as it is called."""
     with ExitStack() as proxies:
 
-        def begin(port: int, faults: Sequence[Iterable[Fault]] | Choice = (), **settings: Any) -> FaultProxy:
+        def begin(
+            port: int | None = None, faults: Sequence[Iterable[Fault]] | Choice = (), **settings: Any
+        ) -> FaultProxy:
             return proxies.enter_context(InThread(FaultProxy(port, faults, **settings)))
 
         yield begin

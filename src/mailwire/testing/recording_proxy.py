@@ -5,6 +5,7 @@ proxy makes one with the server, whose certificate it verifies.
 """
 
 import asyncio
+import os
 import re
 import socket
 import ssl
@@ -13,9 +14,9 @@ from contextlib import suppress
 from functools import cache
 from typing import Final
 
-from .checks import check_text
+from .destination import Destination
 from .link import Link
-from .proxy import Proxy, Proxying, check_port
+from .proxy import Proxy, Proxying
 from .recording import Recording
 from .tls import server_context
 
@@ -44,6 +45,8 @@ class RecordingProxy(Proxy):
 
     The client is to trust the test authority (`client_context`) where there is TLS, and to call the host localhost.
 
+    unix_path: of the Unix socket at which the server is, in place of a port; the host is whom its certificate names.
+    listen_path: where the proxy is to listen, in place of a port.
     implicit_tls: both connections begin with TLS. STARTTLS and STLS need not be told of: where the server goes ahead,
         two handshakes are made.
     tls_context: for the server; by default one that trusts the authorities of the system.
@@ -59,16 +62,17 @@ class RecordingProxy(Proxy):
     def __init__(
         self,
         host: str,
-        port: int,
+        port: int | None = None,
         *,
+        unix_path: str | os.PathLike[str] | None = None,
+        listen_path: str | os.PathLike[str] | None = None,
         implicit_tls: bool = False,
         tls_context: ssl.SSLContext | None = None,
         replacing: Mapping[str, str] | None = None,
     ) -> None:
-        super().__init__()
-        check_text("host", host)
+        super().__init__(listen_path)
         self.recordings: list[Recording] = []
-        self._target = host, check_port(port)
+        self._destination = Destination(host, port, unix_path)
         self._implicit_tls = implicit_tls
         self._tls_context = tls_context
         self._replacing = replacing
@@ -78,16 +82,16 @@ class RecordingProxy(Proxy):
         self.recordings.append(recording)
         # To load all authorities takes longer than a session: once is enough.
         self._tls_context = self._tls_context or ssl.create_default_context()
-        return _Listening(self._target, recording, self._tls_context, self._implicit_tls)
+        return _Listening(self._destination, recording, self._tls_context, self._implicit_tls)
 
 
 class _Listening(Proxying):
     # One connection on its way through.
 
     def __init__(
-        self, target: tuple[str, int], recording: Recording, context: ssl.SSLContext, implicit_tls: bool
+        self, destination: Destination, recording: Recording, context: ssl.SSLContext, implicit_tls: bool
     ) -> None:
-        self._target = target
+        self._destination = destination
         self._recording = recording
         self._context = context
         self._implicit_tls = implicit_tls
@@ -97,14 +101,15 @@ class _Listening(Proxying):
     async def _pass_on(self, client: socket.socket) -> None:
         client.setblocking(False)
         link = Link(client, bytearray())
-        host, port = self._target
+        host = self._destination.host
         try:
             if self._implicit_tls:
                 await link.shake_hands(_server_context())
-                reader, writer = await asyncio.open_connection(host, port, ssl=self._context)
+                server = await self._destination.connect()
+                reader, writer = await asyncio.open_connection(sock=server, ssl=self._context, server_hostname=host)
                 self._recording.begin_tls()
             else:
-                reader, writer = await asyncio.open_connection(host, port)
+                reader, writer = await asyncio.open_connection(sock=await self._destination.connect())
         except OSError:  # as SSLError is, too
             link.reset()
             return
@@ -132,7 +137,7 @@ class _Listening(Proxying):
                             by_client.cancel()
                             await asyncio.wait([by_client])
                             await link.shake_hands(_server_context())
-                            await writer.start_tls(self._context, server_hostname=self._target[0])
+                            await writer.start_tls(self._context, server_hostname=self._destination.host)
                             self._recording.begin_tls()
                             by_client = asyncio.create_task(_hear(link, writer))
                         if not _GOES_ON.fullmatch(self._answer):

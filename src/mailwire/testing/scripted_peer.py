@@ -29,6 +29,7 @@ from .script import (
     encode_line,
     shorten,
 )
+from .tcp import send_at_once
 from .tls import client_context, server_context
 from .turns import drain_events, turns
 
@@ -208,9 +209,7 @@ class ScriptedPeer:
 
     def _begin(self, end: socket.socket) -> None:
         end.setblocking(False)
-        if end.family == socket.AF_INET:
-            # Packets of their own would wait for each other (Nagle's algorithm), and for a clock that no test moves.
-            end.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        send_at_once(end)
         link = Link(end, self.wire)
         self._client, self._saying = Hearing(link, self.heard), Saying(link, self._packet_size)
         self._connected.set()

@@ -7,7 +7,7 @@ from contextlib import AsyncExitStack
 from typing import Any, Self
 
 from ..endpoint import Protocol
-from .checks import describe
+from .checks import check_path, describe
 from .handshake import find_certificate
 from .injections import Injections
 from .listener import Listener
@@ -83,6 +83,7 @@ class MailServer:
         self._pop3 = Listener(self._open_pop3, tls_context, certificate, patient=patient)
         self._listeners = [self._smtp, self._lmtp, self._pop3]
         if lmtp_path is not None:
+            check_path("lmtp_path", lmtp_path)
             path = os.fspath(lmtp_path)
             self._listeners.append(Listener(self._open_lmtp, tls_context, certificate, patient=patient, path=path))
 
