@@ -8,9 +8,11 @@ from asyncio import StreamReader, StreamWriter
 from collections.abc import Awaitable, Callable, Collection, Mapping
 from dataclasses import dataclass, field, replace
 from socket import socket
+from types import NoneType
 from typing import Any, Final, Literal, NamedTuple, Self, TypeAlias
 from urllib.parse import quote, unquote_to_bytes, urlsplit
 
+from ._wire.text import check_kind
 from .sasl.choice import Credentials, Preferences
 from .sasl.credentials import Password
 
@@ -106,6 +108,21 @@ class Timeouts:
     as long as that, a second with None: what it may still say would tell that it has confirmed something else."""
 
 
+_TEXT: Final = ((str, NoneType), "text or None")
+# Of these fields of an Endpoint. None of them holds a secret.
+_KINDS: Final[Mapping[str, tuple[type | tuple[type, ...], str]]] = {
+    "host": (str, "text"),
+    "port": (int, "a number from 1 to 65535"),
+    "tls_pin": _TEXT,
+    "auth_preferences": (Preferences, "Preferences"),
+    "timeouts": (Timeouts, "Timeouts"),
+    "local_hostname": _TEXT,
+    "local_address": _TEXT,
+    "unix_path": _TEXT,
+    "ignored_extensions": (Collection, "a collection of keywords"),
+}
+
+
 @dataclass(frozen=True, slots=True)
 class Endpoint:
     """A server and how to speak to it.
@@ -160,6 +177,8 @@ class Endpoint:
     connect: Connector | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
+        for name, (kinds, expected) in _KINDS.items():
+            check_kind(name, getattr(self, name), kinds, expected)
         _check_host(self.host)
         registered = _registered_port(self.protocol, self.tls)
         if self.port == 0:
@@ -187,6 +206,16 @@ class Endpoint:
         if self.tls_pin is not None:
             object.__setattr__(self, "tls_pin", _checked_pin(self.tls_pin))
         _check_credentials(self.auth)
+
+    @classmethod
+    def of(cls, given: "Endpoint | str") -> "Endpoint":
+        """Return the endpoint that is `given`, or make one of its URL. Raises ValueError for anything else, and never
+        shows it: there may be a password in it."""
+        if isinstance(given, str):
+            return cls.parse(given)
+        if not isinstance(given, Endpoint):
+            raise ValueError(f"expected an Endpoint or its URL as text, got a value of the type {type(given).__name__}")
+        return given
 
     @classmethod
     def parse(cls, url: str, **settings: Any) -> Self:

@@ -1,5 +1,6 @@
 """CR, LF and NUL in what a caller hands over: a ValueError before a byte is sent, and the session none the worse."""
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -7,7 +8,7 @@ from typing import Any
 import pytest
 
 import mailwire
-from mailwire import Endpoint, Password, POP3Client, SMTPClient, compose, pop3, smtp
+from mailwire import Endpoint, Password, POP3Client, SMTPClient, SMTPPool, compose, pop3, smtp
 from mailwire.pop3 import Entry
 from mailwire.smtp import Mailbox
 from mailwire.testing import Answers, ScriptedPeer
@@ -165,3 +166,130 @@ async def test_no_url_holds_one(url: str, evil: str) -> None:
         await mailwire.send(MESSAGE, url.format(evil), sender=A, recipients=B)
     with pytest.raises(ValueError, match="expected"):
         await mailwire.retrieve(url.format(evil))
+
+
+# What is of another kind than it should be
+
+
+async def one_mail(**settings: Any) -> None:
+    await mailwire.send(
+        **{"message": MESSAGE, "endpoint": "smtp://localhost", "sender": A, "recipients": B, **settings}
+    )
+
+
+async def one_look(**settings: Any) -> None:
+    await mailwire.retrieve(**{"endpoint": "pop3://a:b@localhost", **settings})
+
+
+async def one_run(**settings: Any) -> None:
+    await mailwire.retrieve(**{"endpoint": "pop3://a:b@localhost", "into": print, **settings})
+
+
+async def many_mails(**settings: Any) -> None:
+    SMTPClient("smtp://localhost").send_all(**{"messages": [MESSAGE], "sender": A, "recipients": B, **settings})
+
+
+async def pooled_mails(**settings: Any) -> None:
+    pool = SMTPPool("smtp://localhost")
+    pool.send_all(**{"messages": [MESSAGE], "sender": A, "recipients": B, **settings})
+
+
+async def pool(**settings: Any) -> None:
+    SMTPPool(**{"endpoint": "smtp://localhost", **settings})
+
+
+async def smtp_client(**settings: Any) -> None:
+    SMTPClient(**{"endpoint": "smtp://localhost", **settings})
+
+
+async def pop3_client(**settings: Any) -> None:
+    POP3Client(**{"endpoint": "pop3://localhost", **settings})
+
+
+async def endpoint(**settings: Any) -> None:
+    Endpoint(**{"host": "localhost", **settings})
+
+
+WISHES = {
+    "policy": "MessagePolicy",
+    "options": "MailOptions",
+    "recipient_options": "a mapping of addresses to them",
+    "on_refused": '"send" or "abort"',
+    "use_chunking": 'True, False, "eager" or None',
+}
+LIMITS = {
+    **dict.fromkeys(("max_connections", "max_messages_per_connection", "rate_burst"), "a whole number"),
+    **dict.fromkeys(("max_idle", "max_lifetime", "rate_limit"), "a number"),
+}
+# Which call, of which argument, says what was expected.
+KINDS: list[tuple[Callable[..., Any], str, str]] = [
+    *((one_mail, name, expected) for name, expected in WISHES.items()),
+    (one_mail, "progress", "a function"),
+    (one_mail, "transcript", "a Transcript"),
+    *((many_mails, name, expected) for name, expected in {**WISHES, "look_ahead": "a whole number"}.items()),
+    *((pooled_mails, name, expected) for name, expected in WISHES.items()),
+    *((pool, name, expected) for name, expected in LIMITS.items()),
+    *((call, "transcript", "a Transcript") for call in (smtp_client, pop3_client, one_look)),
+    *((call, "settings", "POP3Settings") for call in (pop3_client, one_look)),
+    (one_look, "max_octets", "a whole number"),
+    (one_run, "wait", "a number of seconds"),
+    (one_run, "policy", "a Policy"),
+    *((endpoint, name, "text") for name in ("host", "tls_pin", "local_hostname", "local_address", "unix_path")),
+    *(
+        (endpoint, "port", "a number"),
+        (endpoint, "timeouts", "Timeouts"),
+        (endpoint, "auth_preferences", "Preferences"),
+    ),
+]
+
+
+@pytest.mark.parametrize("value", [[smtp.RecipientOptions()], b"x", object()], ids=["list", "octets", "object"])
+@pytest.mark.parametrize(
+    ("call", "name", "expected"), KINDS, ids=[f"{call.__name__}-{name}" for call, name, _ in KINDS]
+)
+async def test_what_is_of_another_kind_is_quoted_before_anybody_is_connected_to(
+    call: Callable[..., Any], name: str, expected: str, value: object, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def connect(*_: object) -> None:
+        raise AssertionError("nobody is connected to")
+
+    monkeypatch.setattr("mailwire.aio.session.Session.open", connect)
+    with pytest.raises(ValueError, match=re.escape(expected)) as caught:
+        await call(**{name: value})
+    assert name in str(caught.value)
+    assert repr(value)[:40] in str(caught.value)
+
+
+@pytest.mark.parametrize("value", [42, b"smtps://bob:secret@localhost", ["smtps://bob:secret@localhost"]])
+@pytest.mark.parametrize("call", [one_mail, one_look, one_run, pool, smtp_client, pop3_client])
+async def test_what_is_no_endpoint_is_not_shown(call: Callable[..., Any], value: object) -> None:
+    with pytest.raises(
+        ValueError, match=f"expected an Endpoint or its URL as text, .* {type(value).__name__}$"
+    ) as caught:
+        await call(endpoint=value)
+    assert "secret" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        ({B: 42}, re.escape(f"expected recipient_options['{B}'] to be RecipientOptions, got 42 (int)")),
+        ({42: smtp.RecipientOptions()}, r"expected an address in recipient_options to be text, got 42 \(int\)"),
+    ],
+)
+async def test_options_for_recipients_are_looked_at_one_by_one(options: object, expected: str) -> None:
+    for call in (one_mail, many_mails, pooled_mails):
+        with pytest.raises(ValueError, match=expected):
+            await call(recipient_options=options)
+
+
+async def test_true_is_no_number() -> None:
+    for call, name in ((pool, "max_connections"), (pool, "max_idle"), (endpoint, "port"), (many_mails, "look_ahead")):
+        with pytest.raises(ValueError, match=f"expected {name} to be a .*number.*, got True"):
+            await call(**{name: True})
+
+
+def test_options_for_recipients_that_are_some_are_taken() -> None:
+    for options in ({B: smtp.RecipientOptions()}, smtp.RecipientOptions()):
+        client = SMTPClient("smtp://localhost")
+        client.send_all([], sender=A, recipients=B, options=smtp.MailOptions(), recipient_options=options)

@@ -6,9 +6,21 @@ edge where a person reads them, and what could move a terminal's cursor or forge
 
 from typing import Final
 
-__all__ = ["LINE_END", "check_argument", "check_line", "check_lines", "check_secret", "printable", "quote"]
+__all__ = [
+    "LINE_END",
+    "check_argument",
+    "check_kind",
+    "check_line",
+    "check_lines",
+    "check_secret",
+    "printable",
+    "quote",
+]
 
 LINE_END: Final = b"\r\n"
+
+# Characters of a value of another kind than it should be.
+_QUOTED: Final = 100
 
 # C0 and DEL: no argument of any command of either protocol may hold one (RFC 5321 4.1.2, RFC 1939 3).
 _CONTROLS: Final = bytes(range(0x20)) + b"\x7f"
@@ -36,6 +48,13 @@ def quote(data: bytes, limit: int = 120) -> str:
     if len(data) <= limit:
         return repr(data)
     return f"{data[:limit]!r}... ({len(data)} octets)"
+
+
+def check_kind(name: str, value: object, kinds: type | tuple[type, ...], expected: str) -> None:
+    """Raise ValueError unless `value`, given as `name`, is of one of these `kinds`; says what was `expected`."""
+    # True is a number to Python, and to nobody else.
+    if not isinstance(value, kinds) or isinstance(value, bool):
+        raise ValueError(f"expected {name} to be {expected}, got {repr(value)[:_QUOTED]} ({type(value).__name__})")
 
 
 def check_argument(name: str, data: bytes) -> bytes:

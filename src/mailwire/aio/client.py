@@ -13,6 +13,7 @@ from abc import ABC, abstractmethod
 from types import TracebackType
 from typing import Generic, Self, TypeVar
 
+from .._wire.text import check_kind
 from .._wire.trace import Direction, Trace, Traceable
 from ..endpoint import Endpoint, Protocol
 from ..errors import ConnectionLost, LocalProtocolError, MailwireError, RemoteProtocolError, SecurityError
@@ -29,9 +30,11 @@ class Client(ABC, Generic[E]):
     """One connection to one server. Make an SMTPClient or a POP3Client."""
 
     def __init__(self, endpoint: Endpoint | str, protocol: Protocol, transcript: Transcript | None) -> None:
-        self.endpoint: Endpoint = Endpoint.parse(endpoint) if isinstance(endpoint, str) else endpoint
+        self.endpoint: Endpoint = Endpoint.of(endpoint)
         if self.endpoint.protocol != protocol:
             raise ValueError(f"expected an endpoint for {protocol}, got {self.endpoint}")
+        if transcript is not None:
+            check_kind("transcript", transcript, Transcript, "a Transcript")
         self.transcript: Transcript = Transcript() if transcript is None else transcript
         self.mechanism: str | None = None
         """The mechanism by which the last `connect` has logged in; to be remembered (`Preferences.remembered`)."""

@@ -7,6 +7,7 @@ from functools import cache
 from inspect import signature
 from typing import Any, Final, Literal
 
+from .._wire.text import check_kind
 from ..endpoint import Chunking, check_chunking
 from ..errors import InvalidMessage
 from ..message import Content, Envelope, MessagePolicy, MessageSource
@@ -14,7 +15,16 @@ from ..message.envelope import names_many
 from ..message.policy import DEFAULT_POLICY
 from ..smtp import Mailbox, MailOptions, Receipt, RecipientOptions
 
-__all__ = ["Mailing", "OnRefused", "Progress", "are_many", "check_settings", "maker_of", "read_recipients"]
+__all__ = [
+    "Mailing",
+    "OnRefused",
+    "Progress",
+    "are_many",
+    "check_settings",
+    "check_wishes",
+    "maker_of",
+    "read_recipients",
+]
 
 # So many addresses are read in one turn of the event loop: some ten milliseconds' work.
 _IN_A_TURN: Final = 1000
@@ -51,6 +61,10 @@ class Mailing:
     ) -> None:
         if policy is not DEFAULT_POLICY or on_refused != "send" or use_chunking not in (None, "eager"):
             check_settings(policy, on_refused, use_chunking)
+        if options is not None or recipient_options is not None:
+            check_wishes(options, recipient_options)
+        if progress is not None and not callable(progress):
+            raise ValueError(f"expected progress to be a function, got {progress!r}")
         self.content: Content = Content(message, policy)
         self.envelope: Envelope = Envelope.of(self.content, sender, recipients)
         self.options = options
@@ -139,11 +153,26 @@ def _defaults() -> Mapping[str, object]:
 
 def check_settings(policy: MessagePolicy, on_refused: OnRefused, use_chunking: Chunking) -> None:
     """Raise ValueError for settings that make no sense, whatever the message."""
+    check_kind("policy", policy, MessagePolicy, "a MessagePolicy")
     if on_refused not in ("send", "abort"):
         raise ValueError(f'expected on_refused to be "send" or "abort", got {on_refused!r}')
     check_chunking(use_chunking)
     if policy.binary and use_chunking is False:
         raise ValueError("what is sent as it is must go in chunks (RFC 3030 3)")
+
+
+def check_wishes(
+    options: MailOptions | None, recipient_options: RecipientOptions | Mapping[str, RecipientOptions] | None
+) -> None:
+    """Raise ValueError for wishes that are none, whatever the message."""
+    if options is not None:
+        check_kind("options", options, MailOptions, "MailOptions")
+    if recipient_options is not None and not isinstance(recipient_options, RecipientOptions):
+        what = "RecipientOptions, or a mapping of addresses to them"
+        check_kind("recipient_options", recipient_options, Mapping, what)
+        for address, wished in recipient_options.items():
+            check_kind("an address in recipient_options", address, str, "text")
+            check_kind(f"recipient_options[{address!r}]", wished, RecipientOptions, "RecipientOptions")
 
 
 def _in_order(

@@ -7,6 +7,7 @@ from email.headerregistry import Address
 from types import TracebackType
 from typing import Self
 
+from .._wire.text import check_kind
 from ..endpoint import Chunking, Endpoint
 from ..errors import ConnectionLost, MailwireError, SenderRefused, ServiceNotAvailable
 from ..message import MessagePolicy, MessageSource
@@ -14,7 +15,7 @@ from ..message.policy import DEFAULT_POLICY
 from ..smtp import Delivery, MailOptions, Receipt, RecipientOptions
 from .consignment import Messages, Order, check_run
 from .lmtp import LMTPClient
-from .mailing import Mailing, OnRefused, Progress, are_many, check_settings, maker_of, read_recipients
+from .mailing import Mailing, OnRefused, Progress, are_many, check_settings, check_wishes, maker_of, read_recipients
 from .pool_connections import PoolConnections, PooledConnection
 from .pool_opening import PoolOpening, pool_closed
 from .pool_sending import PoolSending
@@ -85,7 +86,7 @@ class SMTPPool:
         rate_limit: float | None = None,
         rate_burst: int = 1,
     ) -> None:
-        self.endpoint: Endpoint = Endpoint.parse(endpoint) if isinstance(endpoint, str) else endpoint
+        self.endpoint: Endpoint = Endpoint.of(endpoint)
         if self.endpoint.protocol not in ("smtp", "lmtp"):
             raise ValueError(f"expected an endpoint for smtp or lmtp, got {self.endpoint}")
         limits = {
@@ -94,9 +95,13 @@ class SMTPPool:
             "rate_burst": rate_burst,
         }
         for name, limit in limits.items():
+            if limit is not None or name != "max_messages_per_connection":
+                check_kind(name, limit, int, "a whole number")
             if limit is not None and limit < 1:
                 raise ValueError(f"expected {name} to be 1 at least, got {limit}")
         for name, seconds in {"max_idle": max_idle, "max_lifetime": max_lifetime, "rate_limit": rate_limit}.items():
+            if seconds is not None:
+                check_kind(name, seconds, (int, float), "a number or None")
             if seconds is not None and not seconds > 0:
                 raise ValueError(f"expected {name} to be more than 0, got {seconds}")
         self._client_class = LMTPClient if self.endpoint.protocol == "lmtp" else SMTPClient
@@ -225,6 +230,7 @@ class SMTPPool:
             look_ahead = max(64, 16 * self.max_connections)
         check_run(messages, order, look_ahead)
         check_settings(policy, on_refused, use_chunking)
+        check_wishes(options, recipient_options)
         settings = {
             "sender": sender,
             "recipients": recipients,

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Iterable, Sequence
 from typing import Final
 
+from .._wire.text import check_kind
 from ..endpoint import Endpoint
 from ..errors import ConnectionFailed, ConnectionLost, MaildropLocked, MailwireError, NotSupported, ResponseError
 from ..pop3 import (
@@ -45,6 +46,7 @@ class POP3Sessions(Client[Event]):
 
     def __init__(self, endpoint: Endpoint | str, settings: POP3Settings, transcript: Transcript | None) -> None:
         super().__init__(endpoint, "pop3", transcript)
+        check_kind("settings", settings, POP3Settings, "POP3Settings")
         self.settings = settings
         self.last_commit: CommitReport | None = None
         """What is known of the messages of the last session that was asked to delete any. The next listing settles what

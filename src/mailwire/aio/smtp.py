@@ -34,7 +34,7 @@ from .client import Client
 from .consignment import Messages, Order, check_run
 from .dialogue import Dialogue
 from .initiation import Initiation, can_do_with_helo
-from .mailing import Mailing, OnRefused, Progress, are_many, check_settings, maker_of, read_recipients
+from .mailing import Mailing, OnRefused, Progress, are_many, check_settings, check_wishes, maker_of, read_recipients
 from .sending import Sending
 from .session import Session
 
@@ -212,6 +212,7 @@ class SMTPClient(Client[Event]):
         """
         check_run(messages, order, look_ahead)
         check_settings(policy, on_refused, use_chunking)
+        check_wishes(options, recipient_options)
         settings = {
             "sender": sender,
             "recipients": recipients,

@@ -2,6 +2,7 @@
 
 from typing import Final
 
+from .._wire.text import check_kind
 from ..aio.pop3_settings import POP3Settings
 from ..endpoint import Endpoint
 from .policy import Policy
@@ -50,7 +51,8 @@ class Account:
         settings: POP3Settings = _DEFAULT_SETTINGS,
         name: str = "",
     ) -> None:
-        self.endpoint: Endpoint = Endpoint.parse(endpoint) if isinstance(endpoint, str) else endpoint
+        self.endpoint: Endpoint = Endpoint.of(endpoint)
+        check_kind("policy", policy, Policy, "a Policy")
         self.into = into
         self.policy = policy
         self.settings = settings

@@ -45,7 +45,7 @@ async def probe(
     and host; the others are those of `Run` and `Account`. Raises the errors of
     `POP3Client`, LedgerBusy, LedgerUnreadable, LedgerError.
     """
-    endpoint = Endpoint.parse(endpoint) if isinstance(endpoint, str) else endpoint
+    endpoint = Endpoint.of(endpoint)
     records: Mapping[str, Record] = {}
     if ledger is not None:
         async with ledger.claim(account or name_account(endpoint), wait=wait) as page:

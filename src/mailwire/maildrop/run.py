@@ -20,6 +20,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
+from .._wire.text import check_kind
 from ..aio.pop3 import POP3Client
 from ..aio.retrieval_progress import RetrievalProgress
 from ..errors import (
@@ -86,6 +87,8 @@ class Run:
         progress: Callable[[RetrievalProgress], None] | None = None,
         now: Callable[[], datetime] = utc_now,
     ) -> None:
+        if wait is not None:
+            check_kind("wait", wait, (int, float), "a number of seconds or None")
         keep = account.policy.keep
         if ledger is None and isinstance(keep, timedelta) and keep > timedelta(0):
             raise ValueError("to keep messages for a time takes a ledger, which remembers when they were first seen")

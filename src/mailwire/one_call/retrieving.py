@@ -74,15 +74,18 @@ async def retrieve(
     Raises what has ended the run, with the report in `report`: the errors of `POP3Client`, SinkFailed, LedgerError,
     LedgerBusy, MaildropRenumbered. ValueError for arguments that go together ill.
     """
+    if not isinstance(max_octets, int):
+        raise ValueError(f"expected max_octets to be a whole number, got {max_octets!r}")
+    settings = POP3Settings() if settings is None else settings
     if into is not None:
         if keep is not None and policy is not None:
             raise ValueError("expected keep or a policy, which says how long to keep mail, not both")
-        policy = policy or Policy(keep="for ever" if keep is None else keep)
-        account = Account(endpoint, into, policy=policy, settings=settings or POP3Settings())
+        policy = Policy(keep="for ever" if keep is None else keep) if policy is None else policy
+        account = Account(endpoint, into, policy=policy, settings=settings)
         return await retrieve_into(account, ledger, wait=wait, transcript=transcript)
     if ledger is not None or keep is not None or policy is not None:
         raise ValueError("expected a place for the mail, `into`: what is kept in memory alone, is kept on the server")
-    async with POP3Client(endpoint, settings=settings or POP3Settings(), transcript=transcript) as client:
+    async with POP3Client(endpoint, settings=settings, transcript=transcript) as client:
         entries = await client.listing()
         if entries.octets > max_octets:
             raise BudgetExceeded(

@@ -39,8 +39,7 @@ async def send(
     REFUSED the server does not have it.
     """
     receipt: Receipt | None = None
-    if isinstance(endpoint, str):
-        endpoint = Endpoint.parse(endpoint)
+    endpoint = Endpoint.of(endpoint)
     client_class = LMTPClient if endpoint.protocol == "lmtp" else SMTPClient
     client = client_class(endpoint, transcript=transcript)
     try:
