@@ -1,7 +1,7 @@
 import asyncio
 import socket
 import threading
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterable, Iterator, Sequence
 from email import message_from_string
 from email.headerregistry import Address
 from email.message import Message
@@ -32,7 +32,7 @@ from mailwire import (
 from mailwire.aio.mailing import read_recipients
 from mailwire.message import addresses
 from mailwire.smtp import Mailbox
-from mailwire.testing import MAIL_DATA, Answers, MailServer, ScriptedPeer, Step
+from mailwire.testing import MAIL_DATA, Account, Answers, MailServer, ScriptedPeer, Step
 from tests.aio.dialogues import QUIT, SMTP_ANSWERS, extensions
 from tests.aio.pools import ACCOUNTS, endpoint_of
 
@@ -322,3 +322,98 @@ async def test_a_mailing_that_reached_no_server_is_not_told_of_by_an_earlier_att
     with pytest.raises(ConnectionFailed):
         await mailwire.send(mailing, peer.endpoint(connect=refuse))
     assert mailing.last_receipt is None
+
+
+# One message that is changed for the next mail, as it is given or while the one before waits
+
+
+def changed_for_each(names: Sequence[str]) -> Iterator[Message]:
+    message = compose(sender="a@example.org", to="nobody@example.org", subject="x", text="hello")
+    for name in names:
+        message.replace_header("To", f"{name}@example.org")
+        message.set_content(f"for {name}")
+        yield message
+
+
+def octets_for_each(names: Sequence[str]) -> Iterator[bytearray]:
+    octets = bytearray()
+    for name in names:
+        octets[:] = b"Subject: x\r\n\r\nfor %b\r\n" % name.encode()
+        yield octets
+
+
+async def later(messages: Iterable[Any]) -> AsyncIterator[Any]:
+    for message in messages:
+        yield message
+
+
+async def of_a_run(run: BulkSending | PoolSending) -> list[Receipt]:
+    return [result.raise_error() async for result in run]
+
+
+async def of_tasks(send: Callable[[Message], Awaitable[Receipt]], names: Sequence[str]) -> list[Receipt]:
+    async def to_one(messages: Iterator[Message]) -> Receipt:
+        return await send(next(messages))
+
+    messages = changed_for_each(names)
+    return await asyncio.gather(*(to_one(messages) for _ in names))
+
+
+KEEPING: dict[str, Callable[[SMTPClient, SMTPPool, Sequence[str]], Awaitable[list[Receipt]]]] = {
+    "client": lambda client, _, names: of_tasks(client.send, names),
+    "client send_all": lambda client, _, names: of_a_run(client.send_all(changed_for_each(names))),
+    "client send_all, awaited": lambda client, _, names: of_a_run(client.send_all(later(changed_for_each(names)))),
+    "pool": lambda _, pool, names: of_tasks(pool.send, names),
+    "pool send_all": lambda _, pool, names: of_a_run(pool.send_all(changed_for_each(names))),
+    "pool send_all, awaited": lambda _, pool, names: of_a_run(pool.send_all(later(changed_for_each(names)))),
+    "function": lambda client, _, names: of_tasks(lambda message: mailwire.send(message, client.endpoint), names),
+}
+
+
+@pytest.mark.parametrize("way", KEEPING)
+async def test_a_message_goes_as_it_was_when_it_was_given(way: str) -> None:
+    names = ["b", "c", "d", "e", "f"]
+    async with MailServer([Account(name, "", (f"{name}@example.org",)) for name in names]) as server:
+        endpoint = endpoint_of(server)
+        async with SMTPClient(endpoint) as client, SMTPPool(endpoint, max_connections=2) as pool:
+            receipts = await KEEPING[way](client, pool, names)
+        assert sorted(address for receipt in receipts for address in receipt.accepted) == [
+            f"{name}@example.org" for name in names
+        ]
+        for name in names:
+            (message,) = server.messages(name)
+            assert f"To: {name}@example.org\r\n".encode() in message.content
+            assert message.content.endswith(f"\r\nfor {name}\r\n".encode())
+
+
+@pytest.mark.parametrize("given", [octets_for_each, lambda names: later(octets_for_each(names))])
+async def test_octets_go_as_they_were_when_they_were_given(given: Callable[[Sequence[str]], Any]) -> None:
+    names = ["b", "c", "d", "e", "f"]
+    async with MailServer(ACCOUNTS) as server, SMTPPool(endpoint_of(server), max_connections=3) as pool:
+        run = pool.send_all(given(names), sender="a@example.org", recipients="b@example.org")
+        assert len(await of_a_run(run)) == len(names)
+        assert sorted(message.content[-3:-2].decode() for message in server.messages("b")) == names
+
+
+@pytest.mark.parametrize("way", ["client", "pool", "function"])
+async def test_a_message_to_very_many_goes_as_it_was_when_it_was_given(way: str) -> None:
+    everybody = [f"user{number}@example.org" for number in range(3000)]
+    message = Message()
+    message["From"], message["To"] = "a@example.org", ",\r\n ".join(everybody)
+    message.set_payload("for everybody")
+
+    async with MailServer([Account("b", "", (*everybody, "b@example.org"))]) as server:
+        endpoint = endpoint_of(server)
+        async with SMTPClient(endpoint) as client, SMTPPool(endpoint) as pool:
+            ways: dict[str, Callable[[Message], Coroutine[Any, Any, Receipt]]] = {
+                "client": client.send,
+                "pool": pool.send,
+                "function": lambda given: mailwire.send(given, endpoint),
+            }
+            sent = asyncio.create_task(ways[way](message))
+            await asyncio.sleep(0)
+            message.replace_header("To", "b@example.org")
+            message.set_payload("for b")
+            assert len((await sent).accepted) == len(everybody)
+        (received,) = server.messages("b")
+        assert received.content.endswith(b"for everybody\r\n")

@@ -5,7 +5,8 @@
 3. What the iterable itself raises ends the run, behind the results of all that it had given before. A CancelledError
    that it raises by itself, because somebody has cancelled what it waited for, does so as a SourceFailed: nobody has
    cancelled the run.
-4. An iterator that was begun is closed with the run, if it is a generator or has an `aclose`.
+4. A message is sent as it was when it was given: whoever gives it may change it then, and give it again.
+5. An iterator that was begun is closed with the run, if it is a generator or has an `aclose`.
 """
 
 import asyncio
@@ -19,6 +20,7 @@ from typing import Any, Final, Literal, Protocol
 from .._wire.text import check_kind
 from ..errors import MailwireError, SourceFailed
 from ..message import MessagePolicy, MessageSource
+from ..message.content import kept
 from ..message.envelope import names_many
 from ..message.policy import DEFAULT_POLICY
 from ..smtp import Delivery, Receipt
@@ -80,13 +82,16 @@ class SendResult:
 class Item:
     """One message on its way through a run.
 
+    given: the message, as whoever gave it has it.
+    message: the same, as it was then.
     sending: what was made of it; None before.
     """
 
-    __slots__ = ("index", "message", "sending", "tries")
+    __slots__ = ("given", "index", "message", "sending", "tries")
 
-    def __init__(self, index: int, message: MessageSource | Mailing) -> None:
+    def __init__(self, index: int, given: MessageSource | Mailing, message: MessageSource | Mailing) -> None:
         self.index: int = index
+        self.given: MessageSource | Mailing = given
         self.message: MessageSource | Mailing = message
         self.sending: Sending | None = None
         self.tries: int = 0  # that ended with the connection, while this mail was the one to be answered
@@ -140,7 +145,8 @@ class Consignment:
         self._messages = messages
         self._iterator = None if isinstance(messages, AsyncIterable) else iter(messages)
         self._feeder: asyncio.Task[None] | None = None
-        self._fed: deque[MessageSource | Mailing] = deque()  # taken from an asynchronous iterable, in advance
+        # Taken from an asynchronous iterable, in advance: what was given, and the same as it was then.
+        self._fed: deque[tuple[MessageSource | Mailing, MessageSource | Mailing]] = deque()
         self._room: asyncio.Future[None] | None = None  # the feeder waits for it
         self._waiting: asyncio.Future[None] | None = None  # somebody waits for the feeder
         self._wakes: dict[object, Callable[[], object]] = {}
@@ -172,10 +178,10 @@ class Consignment:
                 self._feeder = asyncio.create_task(self._feed())
             if not self._fed:
                 return None
-            message = self._fed.popleft()
+            given, message = self._fed.popleft()
         else:
             try:
-                message = next(self._iterator)
+                given = next(self._iterator)
             except StopIteration:
                 self._ends = True
                 return None
@@ -185,7 +191,8 @@ class Consignment:
             except Exception as error:
                 self.failure, self._ends = error, True
                 return None
-        item = Item(self._taken, message)
+            message = kept(given)
+        item = Item(self._taken, given, message)
         self._taken += 1
         return item
 
@@ -238,7 +245,7 @@ class Consignment:
         if error is not None:
             error.receipt = receipt
             error.delivery = Delivery.NOT_SENT if receipt is None else receipt.delivery
-        self._results[item.index] = SendResult(item.index, item.message, receipt, error)
+        self._results[item.index] = SendResult(item.index, item.given, receipt, error)
         self.has_result = not self._in_order or self._handed_out in self._results
 
     def fail(self, item: Item, error: MailwireError) -> None:
@@ -286,9 +293,9 @@ class Consignment:
         """
         results = dict(self._results)
         for item in self._returned:
-            results[item.index] = SendResult(item.index, item.message, item.receipt())
-        for index, message in enumerate(self._fed, self._taken):
-            results[index] = SendResult(index, message, None)
+            results[item.index] = SendResult(item.index, item.given, item.receipt())
+        for index, (given, _) in enumerate(self._fed, self._taken):
+            results[index] = SendResult(index, given, None)
         return tuple(results[index] for index in sorted(results))
 
     # Private
@@ -312,7 +319,8 @@ class Consignment:
                 while self._taken + len(self._fed) - self._handed_out >= self._look_ahead:
                     self._room = loop.create_future()
                     await self._room
-                self._fed.append(await anext(iterator))
+                given = await anext(iterator)
+                self._fed.append((given, kept(given)))
                 self._tell()
         except StopAsyncIteration:
             pass

@@ -11,6 +11,7 @@ from .._wire.text import check_kind
 from ..endpoint import Chunking, Endpoint
 from ..errors import ConnectionLost, MailwireError, SenderRefused, ServiceNotAvailable
 from ..message import MessagePolicy, MessageSource
+from ..message.content import kept
 from ..message.policy import DEFAULT_POLICY
 from ..smtp import Delivery, MailOptions, Receipt, RecipientOptions
 from .consignment import Messages, Order, check_run
@@ -169,6 +170,7 @@ class SMTPPool:
         try:
             self._refuse_if_closed()
             if are_many(recipients, message):
+                message = kept(message)
                 recipients = await read_recipients(recipients, message, sender, policy)
             mailing = maker_of(message)(
                 message,

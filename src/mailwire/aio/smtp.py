@@ -10,6 +10,7 @@ from typing import ClassVar, Final, TypeVar
 from ..endpoint import Chunking, Endpoint, Protocol
 from ..errors import ConnectionLost, LocalProtocolError, MailwireError
 from ..message import MessagePolicy, MessageSource
+from ..message.content import kept
 from ..message.policy import DEFAULT_POLICY
 from ..smtp import (
     LOCKSTEP,
@@ -131,6 +132,7 @@ class SMTPClient(Client[Event]):
         self.last_receipt = None
         try:
             if are_many(recipients, message):
+                message = kept(message)
                 recipients = await read_recipients(recipients, message, sender, policy)
             mailing = maker_of(message)(
                 message,

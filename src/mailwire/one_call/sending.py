@@ -9,6 +9,7 @@ from ..aio.smtp import SMTPClient
 from ..endpoint import Chunking, Endpoint
 from ..errors import MailwireError
 from ..message import MessagePolicy, MessageSource
+from ..message.content import kept
 from ..message.policy import DEFAULT_POLICY
 from ..smtp.delivery import Delivery
 from ..smtp.options import MailOptions, RecipientOptions
@@ -45,6 +46,7 @@ async def send(
     try:
         # Nobody is connected to with what cannot be sent.
         if are_many(recipients, message):
+            message = kept(message)
             recipients = await read_recipients(recipients, message, sender, policy)
         mailing = Mailing.of(
             message,
