@@ -7,10 +7,20 @@ from itertools import combinations, product
 from typing import Protocol
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
-from mailwire._wire.dots import TERMINATOR, DotStuffer, DotUnstuffer, LineEndPolicy, LineEnds, MailText
+from mailwire._wire.dots import (
+    TERMINATOR,
+    DotStuffer,
+    DotUnstuffer,
+    LineEndPolicy,
+    LineEnds,
+    MailText,
+    ends_in_a_row,
+    is_crlf_alone,
+    mended,
+)
 from tests.extent import sampled
 
 ALPHABET = (b"a", b".", b"\r", b"\n")
@@ -152,6 +162,27 @@ def test_a_block_that_needs_no_change_is_not_copied(policy: LineEndPolicy, block
     assert LineEnds(policy).feed(block) is block
 
 
+MANY_LINES = b"first\r\n" + (b"b" * 76 + b"\r\n") * 300
+"""More than are looked at one by one, where they have one length."""
+
+
+@pytest.mark.parametrize("policy", POLICIES)
+@pytest.mark.parametrize("block", [MANY_LINES, MANY_LINES + b"last", MANY_LINES + b"b" * 80 + b"\r\n"])
+def test_many_lines_of_one_length_that_need_no_change_are_not_copied(policy: LineEndPolicy, block: bytes) -> None:
+    assert LineEnds(policy).feed(block) is block
+    assert mended(block, policy) == block
+
+
+@pytest.mark.parametrize("alone", [b"\r", b"\n"])
+@pytest.mark.parametrize("place", [0, 3, 5, 6, 7, 40, 83, 84, 85, 12_000, len(MANY_LINES) - 1])
+def test_among_many_lines_of_one_length_a_bare_line_end_is_mended_or_refused(alone: bytes, place: int) -> None:
+    text = MANY_LINES[:place] + alone + MANY_LINES[place + 1 :]
+    assert run(LineEnds(), [text]) == normalised(text) == mended(text)
+    if not is_standard(text):
+        with pytest.raises(ValueError, match="holds a bare"):
+            run(LineEnds("reject"), [text])
+
+
 @pytest.mark.parametrize("text", [b"ab\rcd", b"ab\r"])
 def test_a_bare_cr_is_refused_with_its_place(text: bytes) -> None:
     with pytest.raises(
@@ -173,6 +204,8 @@ def test_a_nul_is_refused_with_its_place(policy: LineEndPolicy) -> None:
         ValueError, match=r"^the message holds a NUL at octet 4, near b'ab\\r\\n\\x00cd': it cannot be sent"
     ):
         LineEnds(policy).feed(b"ab\r\n\0cd")
+    with pytest.raises(ValueError, match=r"^the message holds a NUL at octet 0"):
+        mended(b"\0ab\r\n", policy)
 
 
 def test_the_place_counts_from_the_beginning_of_the_message_however_it_is_cut() -> None:
@@ -714,3 +747,66 @@ def test_a_message_is_taken_whole_from_where_it_starts_and_ends_the_mail_data() 
     assert unstuffer.take_whole(data, 4, 4) == (b"ab\r\n", 11)
     assert unstuffer.finished
     assert DotUnstuffer().take_whole(b"\r\n.\r\n", 0, 100) == (b"\r\n", 5)
+
+
+# Lines of one length
+
+# Lines of one length, and with what makes one of them another.
+EQUAL_LINES = st.lists(
+    st.sampled_from([b"xx\r\n", b"xx\r\n", b"xx\r\n", b"x\r\n", b"x\rx\n", b"x\nx\n", b"\r\n", b"\r", b"\n"])
+)
+MOSTLY_EQUAL = EQUAL_LINES.map(b"".join) | st.text("x\r\n", max_size=12).map(str.encode)
+
+
+@given(MOSTLY_EQUAL)
+@example(b"x\r\nxx\r\nxx\r\nx\r")
+@example(b"\nx\r\nx\r\n")
+def test_no_cr_and_no_lf_passes_that_stands_alone(text: bytes) -> None:
+    assert is_standard(text) or not is_crlf_alone(text)
+
+
+@given(st.integers(1, 4), st.integers(0, 80), st.integers(2, 40), st.integers(0, 200))
+@example(1, 3, 5, 3)
+@example(1, 3, 5, 4)
+def test_lines_of_one_length_pass_whatever_the_first_and_last(first: int, length: int, lines: int, last: int) -> None:
+    text = b"a" * first + b"\r\n" + (b"b" * length + b"\r\n") * (lines - 1)
+    assert is_crlf_alone(text)
+    assert ends_in_a_row(text) == (first + 1, length + 2, lines)
+    # What is behind the last end passes as long as it has no octet where another could be.
+    assert is_crlf_alone(text + b"c" * last) == (last <= length)
+
+
+@given(st.integers(0, 2000), st.sampled_from(b"\r\n"))
+def test_of_lines_of_one_length_none_may_have_another_end(place: int, octet: int) -> None:
+    text = bytearray(b"a" * 20 + b"\r\n" + (b"b" * 76 + b"\r\n") * 25)
+    before, text[place % len(text)] = text[place % len(text)], octet
+    assert is_crlf_alone(bytes(text)) == (before == octet)
+
+
+@pytest.mark.parametrize("text", [b"", b"x", b"\r\n", b"xx\r\n", b"\r\n\r\n", b"xx\n", b"\nxx\r\nxx\r\n"])
+def test_nothing_is_told_of_what_has_no_two_lines_or_begins_with_lf(text: bytes) -> None:
+    assert not is_crlf_alone(text) or text == b"\r\n\r\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "reach", "found"),
+    [
+        (b"abc\nde\nfg\nhi\n", 1000, (3, 3, 4)),
+        (b"abc\nde\nfg\nhijk\n", 1000, (3, 3, 3)),
+        (b"abc\nde\nf\n\n", 1000, (3, 3, 3)),  # one that ends between them is looked over
+        (b"abc\nde\n", 4, (3, 3, 2)),
+        (b"abc\nde\n", 3, (0, 0, 0)),
+        (b"abc\nde\n", -3, (0, 0, 0)),
+        (b"abc\n", 1000, (0, 0, 0)),
+        (b"\n\n\n", 1000, (0, 1, 3)),
+        (b"\n\n\n", 0, (0, 0, 0)),
+        (b"a\n" + b"b" * 999 + b"\n", 1000, (1, 1000, 2)),
+        (b"a\n" + b"b" * 1000 + b"\n", 1000, (0, 0, 0)),
+        (b"a" * 999 + b"\nb\n", 1000, (999, 2, 2)),
+        (b"a" * 1000 + b"\nb\n", 1000, (0, 0, 0)),
+    ],
+)
+def test_ends_are_counted_as_far_as_they_stand_in_a_row(text: bytes, reach: int, found: tuple[int, int, int]) -> None:
+    assert ends_in_a_row(text, reach) == found
+    if reach == 1000:
+        assert ends_in_a_row(text) == found

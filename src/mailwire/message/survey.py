@@ -7,13 +7,12 @@ length, as those of base64 have, in one step.
 import codecs
 from typing import Final
 
+from .._wire.dots import MANY_OCTETS, ends_in_a_row
+
 __all__ = ["LINE_LIMIT", "Survey"]
 
 LINE_LIMIT: Final = 1000
 """The octets of a line of text, with its CRLF (RFC 5321 4.5.3.1.6)."""
-
-# In so many octets it is worth a look whether many lines have one length.
-_MANY: Final = 16 * 1024
 
 _UTF8: Final = codecs.getincrementaldecoder("utf-8")
 
@@ -73,8 +72,10 @@ class Survey:
         # Leap over lines, from the one that begins at `begin` of the text, which is behind so many octets, to one of
         # the last that no limit can be in; return where that begins, None if a line was too long.
         end = len(text)
-        if end > _MANY:
-            begin = _behind_equals(text, begin)
+        if end >= MANY_OCTETS:
+            first, length, count = ends_in_a_row(text, begin + LINE_LIMIT)
+            if count:  # lines that have the length of the second, and no line among them that is longer
+                begin = first + 1 + (count - 1) * length
         while end - begin > LINE_LIMIT:
             # Between here and the last LF within reach, every line is short enough.
             found = text.rfind(b"\n", max(0, begin), begin + LINE_LIMIT)
@@ -98,16 +99,3 @@ class Survey:
                 self._decoder.decode(header, final=is_last or end >= 0)
             except UnicodeDecodeError:
                 self.header_is_utf8 = False
-
-
-def _behind_equals(text: bytes, begin: int) -> int:
-    # Leap over the line that begins there, and over as many behind it as have the length of the first of these; stay
-    # where that cannot be.
-    first = text.find(b"\n", 0, max(0, begin + LINE_LIMIT))
-    second = text.find(b"\n", first + 1, first + 1 + LINE_LIMIT)
-    if first < 0 or second < 0:
-        return begin
-    # Where each of them would end. As long as it is LF that stands there, no line is longer.
-    length = second - first
-    ends = text[first::length]
-    return first + 1 + (len(ends) - len(ends.lstrip(b"\n")) - 1) * length
