@@ -287,6 +287,26 @@ async def test_progress_is_told(server: MailServer, sink: MemorySink) -> None:
     assert set(told) == {(1, 2), (2, 2)}
 
 
+def test_a_run_that_was_interrupted_tells_how_far_it_has_come(sink: MemorySink) -> None:
+    runs: list[Run] = []
+
+    class Interrupted(MemorySink):
+        async def store(self, mail: Mail) -> None:
+            raise KeyboardInterrupt
+
+    async def interrupt() -> None:
+        async with MailServer([USER]) as server:
+            fill(server, "one")
+            runs.append(Run(Account(endpoint_at(server), Interrupted())))
+            await runs[0].perform()
+
+    with pytest.raises(KeyboardInterrupt):
+        asyncio.run(interrupt())
+    report = runs[0].report()
+    assert (report.listed, report.seconds > 0) == (1, True)
+    assert outcomes(report) == {"one": Outcome.LEFT}
+
+
 # The account
 
 
@@ -295,11 +315,18 @@ def test_an_account_is_named_by_its_user_and_its_server() -> None:
         ("pop3s://b:x@Pop.Example.org", "b@pop.example.org"),
         ("pop3+starttls://b:x@pop.example.org", "b@pop.example.org"),
         ("pop3s://b%40example.org:x@pop.example.org:1995", "b@example.org@pop.example.org:1995"),
+        ("pop3+unix://b:x@/run/one%ff", "b@localhost:/run/one%FF"),
+        ("pop3+unix://b:x@Pop.example.org/run/two", "b@pop.example.org"),
     ):
         assert name_account(Endpoint.parse(url)) == name
     for auth in (None, Anonymous()):
         with pytest.raises(ValueError, match="tell no user"):
             name_account(Endpoint("pop.example.org", protocol="pop3", auth=auth))
+
+
+async def test_two_sockets_of_a_machine_are_two_accounts(tmp_path: Path, sink: MemorySink) -> None:
+    names = {name_account(Endpoint.parse(f"pop3+unix://b:x@{tmp_path}/{socket}")) for socket in "ab"}
+    assert len(names) == 2
 
 
 async def test_an_account_can_have_another_name(server: MailServer, sink: MemorySink, ledger: MemoryLedger) -> None:

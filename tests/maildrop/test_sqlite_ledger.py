@@ -1,6 +1,7 @@
 """What a ledger in a file does besides: for processes, crashes and damage."""
 
 import asyncio
+import errno
 import os
 import sqlite3
 import subprocess
@@ -329,6 +330,42 @@ async def test_a_ledger_needs_its_folder(path: Path) -> None:
             async with ledger.claim(A):
                 pytest.fail("there is none")
         assert not isinstance(caught.value, LedgerUnreadable)
+
+
+@pytest.mark.parametrize("short", [errno.EMFILE, errno.ENOSPC])
+async def test_a_shortage_of_the_machines_does_not_make_a_ledger_unreadable(
+    path: Path, monkeypatch: pytest.MonkeyPatch, short: int
+) -> None:
+    def refuse(path: Path, name: str) -> None:
+        raise OSError(short, os.strerror(short))
+
+    async with SQLiteLedger(path) as ledger:
+        monkeypatch.setattr("mailwire.maildrop.claims.Claim.attempt", refuse)
+        with pytest.raises(LedgerError, match="cannot be locked") as caught:
+            async with ledger.claim(A):
+                pytest.fail("there is none")
+        assert not isinstance(caught.value, LedgerUnreadable)
+
+
+async def test_where_no_file_can_be_opened_a_ledger_is_not_unreadable(path: Path) -> None:
+    async with SQLiteLedger(path) as ledger, ledger.claim(A):
+        pass
+    resource = pytest.importorskip("resource")
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    async with SQLiteLedger(path) as ledger:
+        # There is room for the file of the locks, and for no other.
+        free = os.open(os.devnull, os.O_RDONLY)
+        os.close(free)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (free + 1, hard))
+        try:
+            with pytest.raises(LedgerError, match="unable to open database file") as caught:
+                async with ledger.claim(A):
+                    pytest.fail("there is none")
+        finally:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+        assert not isinstance(caught.value, LedgerUnreadable)
+        async with ledger.claim(A) as page:
+            assert await page.records() == {}
 
 
 async def test_a_ledger_that_cannot_be_locked_is_told(path: Path) -> None:

@@ -1,6 +1,8 @@
 """Account: whose mail it is, and what is to become of it."""
 
+import os
 from typing import Final
+from urllib.parse import quote
 
 from .._wire.text import check_kind
 from ..aio.pop3_settings import POP3Settings
@@ -20,15 +22,20 @@ _DEFAULT_SETTINGS: Final = POP3Settings()
 def name_account(endpoint: Endpoint) -> str:
     """Return the name by which a ledger knows the account that `endpoint` logs in to: `user@pop.example.org`.
 
-    A port that is not one of POP3's stands behind it. Raises ValueError where the credentials tell no user: the account
-    must be named then by who knows it.
+    A port that is not one of POP3's stands behind it, or, of a server on this machine, the path of a Unix socket.
+    Raises ValueError where the credentials tell no user: the account must be named then by who knows it.
     """
     credentials = endpoint.auth
     user = getattr(credentials, "authzid", "") or getattr(credentials, "user", "")
     if not user:
         raise ValueError(f"the credentials for {endpoint} tell no user: the account needs a name for the ledger")
-    port = "" if endpoint.port in _REGISTERED else f":{endpoint.port}"
-    return f"{user}@{endpoint.host.lower()}{port}"
+    host = endpoint.host.lower()
+    if endpoint.unix_path is not None:
+        # Where there is another host, the socket is but a way to it.
+        place = f":{quote(os.fsencode(endpoint.unix_path))}" if host == "localhost" else ""
+    else:
+        place = "" if endpoint.port in _REGISTERED else f":{endpoint.port}"
+    return f"{user}@{host}{place}"
 
 
 class Account:

@@ -101,6 +101,7 @@ class Run:
         self._now = now
         self._began = now()
         self._clock_began: float | None = None
+        self._seconds: float | None = None  # that it has taken
         self._may_delete = account.policy.deletes
         self._listing: Listing | None = None
         self._plan = Plan()
@@ -129,6 +130,8 @@ class Run:
             await self._perform()
         except MailwireError as error:
             self._error = error
+        finally:
+            self._seconds = asyncio.get_running_loop().time() - self._clock_began
         report = self.report()
         if self._error is not None:
             self._error.report = report
@@ -279,8 +282,14 @@ class Run:
 
     # Telling
 
+    @property
+    def _so_far(self) -> float:
+        if self._seconds is not None:
+            return self._seconds
+        return 0 if self._clock_began is None else asyncio.get_running_loop().time() - self._clock_began
+
     def report(self) -> RetrievalReport:
-        """Return what was done so far."""
+        """Return what was done so far. Behind its end, it needs no event loop."""
         told = {} if self._deliveries is None else {each.number: each for each in self._deliveries.reports}
         known: dict[int, MessageReport] = {}
         for entry, deleted in self._deleted.items():
@@ -312,7 +321,7 @@ class Run:
             self._account.name,
             str(self._account.endpoint),
             self._began,
-            0 if self._clock_began is None else asyncio.get_running_loop().time() - self._clock_began,
+            self._so_far,
             0 if listing is None else len(listing),
             len(plan.skip[SkipReason.STORED]) + len(self._adopted) - len(known),
             messages,

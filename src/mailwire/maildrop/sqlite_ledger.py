@@ -10,6 +10,7 @@ import sqlite3
 from collections.abc import AsyncGenerator, Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, contextmanager
+from errno import EDQUOT, EMFILE, ENFILE, ENOLCK, ENOMEM, ENOSPC
 from pathlib import Path
 from typing import Final, Self, TypeVar
 
@@ -55,6 +56,9 @@ _PATIENCE: Final = 30.0  # seconds
 
 # The codes of SQLite by which the file is at fault, and not the moment.
 _DAMAGE: Final = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CANTOPEN})
+
+# What the machine is short of at the moment: another time the same file may well be opened.
+_SHORTAGES: Final = frozenset({EMFILE, ENFILE, ENOMEM, ENOSPC, EDQUOT, ENOLCK})
 
 
 class SQLiteLedger:
@@ -125,7 +129,8 @@ class SQLiteLedger:
         except FileNotFoundError as error:
             raise LedgerError(f"there is no folder for the ledger {self.path}") from error
         except OSError as error:
-            raise LedgerUnreadable(f"the ledger {self.path} cannot be locked: {error}") from error
+            kind = LedgerError if error.errno in _SHORTAGES else LedgerUnreadable
+            raise kind(f"the ledger {self.path} cannot be locked: {error}") from error
 
 
 # What a child has of its parent's files. It has not the thread, nor the locks, and must not so much as close them
@@ -188,11 +193,20 @@ class _Database:
         except sqlite3.Error as error:
             # What has no code of SQLite's is Python's complaint of what it has read: text that is none in UTF-8.
             code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_CORRUPT)
-            if code & 0xFF in _DAMAGE:  # the other bits say more than that
+            if code & 0xFF in _DAMAGE and not _is_short_of_files():  # the other bits say more than that
                 raise LedgerUnreadable(f"the ledger {self._path} cannot be read: {error}") from error
             raise LedgerError(f"the ledger {self._path} cannot be used: {error}") from error
         except OSError as error:
             raise LedgerError(f"the folder of the ledger {self._path} cannot be synced: {error}") from error
+
+
+def _is_short_of_files() -> bool:
+    # By SQLite's code, no file can be opened and this one cannot are the same.
+    try:
+        os.close(os.open(os.devnull, os.O_RDONLY))
+    except OSError:
+        return True
+    return False
 
 
 class _Unreadable(Exception):
