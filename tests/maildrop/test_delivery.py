@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from mailwire.errors import BudgetExceeded, ConnectionLost, SinkFailed
+from mailwire.errors import BudgetExceeded, ConnectionLost, Desynchronised, SinkFailed
 from mailwire.maildrop import Fetch, Mail, Outcome, Page, Record, State, delivery
 from mailwire.maildrop.delivery import Deliveries
 from mailwire.maildrop.mail import make_key
@@ -201,6 +201,70 @@ async def test_of_what_is_adopted_the_uid_that_it_had_before_is_forgotten(page: 
     assert (page.written, page.forgotten) == ([[record("v")]], [["u"]])
     await run.settle()
     assert page.forgotten == [["u"]]
+
+
+# Cut off, as shows later
+
+LOST = Desynchronised("out of step")
+
+
+async def test_what_is_taken_back_was_seen_and_has_failed(page: Told) -> None:
+    run = deliveries(MemorySink(), page)
+    one = fetch(1, "u")
+    await run.deliver(one, blocks())
+    await run.deliver(fetch(2, "v"), blocks())
+    await run.take_back(one, LOST)
+
+    expected = Record("u", State.SEEN, NOON, NOON, 100, 1, "Desynchronised: out of step")
+    assert run.find("u") == expected
+    assert page.written[-1] == [expected]
+    assert [(each.number, each.outcome, each.reason) for each in run.reports] == [
+        (2, Outcome.STORED, ""),
+        (1, Outcome.FAILED, "Desynchronised: out of step"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("before", "failures"),
+    [
+        (record("u", State.SEEN, failures=1, size=100), 2),
+        (record("u", State.SEEN, failures=1, size=99), 1),
+        (record("u", State.STORED, size=99), 1),
+    ],
+)
+async def test_what_is_taken_back_has_the_failures_that_it_had(page: Told, before: Record, failures: int) -> None:
+    run = deliveries(MemorySink(), page, before)
+    one = fetch(1, "u")
+    await run.deliver(one, blocks())
+    await run.take_back(one, LOST)
+    after = run.find("u")
+    assert after is not None
+    assert (after.state, after.failures) == (State.SEEN, failures)
+
+
+async def test_what_is_taken_back_before_it_is_settled_is_discarded(page: Told) -> None:
+    sink = Group()
+    run = deliveries(sink, page)
+    one, two = fetch(1, "u"), fetch(2, "v")
+    await run.deliver(one, blocks())
+    await run.deliver(two, blocks())
+    await run.take_back(two, LOST)
+    await run.finish()
+
+    assert sink.steps == [("discard", [2]), ("settle", [1])]
+    assert [(each.number, each.outcome, each.octets) for each in run.reports] == [
+        (2, Outcome.FAILED, len(CONTENT)),
+        (1, Outcome.STORED, len(CONTENT)),
+    ]
+
+
+async def test_what_is_taken_back_without_a_uid_is_not_deleted(page: Told) -> None:
+    run = deliveries(MemorySink(), page)
+    one = fetch(1, None)
+    await run.deliver(one, blocks())
+    assert run.stored_numbers == {1}
+    await run.take_back(one, LOST)
+    assert run.stored_numbers == set()
 
 
 # Several at once

@@ -21,6 +21,7 @@ from mailwire.errors import (
     ConnectionFailed,
     ConnectionLost,
     DeadlineExceeded,
+    Desynchronised,
     LedgerBusy,
     LedgerError,
     LocalProtocolError,
@@ -1031,6 +1032,53 @@ async def test_a_group_sink_is_told_that_it_will_be_asked(server: MailServer, le
     fill(server, "one")
     await run(server, Asking(), ledger)
     assert told == [True]
+
+
+CUT_OFF = b"Subject: dot\r\n\r\nbefore\r\n.\r\nbehind\r\n"
+
+
+@pytest.mark.parametrize("pipelining", [True, False])
+@pytest.mark.parametrize("is_group", [True, False])
+@pytest.mark.parametrize("place", range(3))
+async def test_a_message_that_is_cut_off_at_its_dot_is_not_deleted(
+    ledger: MemoryLedger, tmp_path: Path, place: int, is_group: bool, pipelining: bool
+) -> None:
+    sink = Maildir(tmp_path) if is_group else MemorySink()
+    contents = [body("one"), body("two")]
+    contents.insert(place, CUT_OFF)
+    async with MailServer([USER], quirk=QUIRKS["unstuffed"]) as server:
+        for number, content in enumerate(contents):
+            server.maildrop.put("b", content, uid=f"u{number}")
+        endpoint = endpoint_at(server, pipelining=pipelining)
+        for _ in range(3):
+            report = await run(server, sink, ledger, endpoint=endpoint, keep="until stored")
+            assert isinstance(report.error, Desynchronised)
+            assert outcomes(report)[f"u{place}"] is Outcome.FAILED
+            assert (await records_of(ledger, server))[f"u{place}"].state is State.SEEN
+        last = await run(server, sink, ledger, endpoint=endpoint, keep="until stored")
+
+        assert outcomes(last)[f"u{place}"] is Outcome.SKIPPED
+        assert [message.content for message in server.messages("b")] == [CUT_OFF]
+
+
+async def test_a_message_that_is_cut_off_shows_where_the_run_takes_its_leave(
+    sink: MemorySink, ledger: MemoryLedger
+) -> None:
+    async with MailServer([USER], quirk=QUIRKS["unstuffed"]) as server:
+        fill(server, "one")
+        server.maildrop.put("b", CUT_OFF, uid="cut")
+        report = await run(server, sink, ledger)
+        assert outcomes(report) == {"one": Outcome.STORED, "cut": Outcome.FAILED}
+        assert isinstance(report.error, Desynchronised)
+        assert await states(ledger, server) == {"one": State.STORED, "cut": State.SEEN}
+
+
+async def test_what_is_out_of_step_behind_no_message_takes_none_back(sink: MemorySink, ledger: MemoryLedger) -> None:
+    script = (*LOGIN, *TWO, *RETRIEVED, "C: DELE 1", "S: +OK", "C: DELE 2", "S: what", FIN)
+    async with ScriptedPeer(*script) as server:
+        report = await run(server, sink, ledger, keep="until stored")
+    assert isinstance(report.error, Desynchronised)
+    assert outcomes(report) == {"u1": Outcome.STORED, "u2": Outcome.STORED}
 
 
 @pytest.mark.parametrize("policy", [{}, {"max_message_size": 6, "oversize": "preview"}])

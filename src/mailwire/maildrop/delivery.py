@@ -178,6 +178,26 @@ class Deliveries:
         if counts and fetch.uid is not None:
             self._untold.append(self._failed(fetch, fetch.uid, reason))
 
+    async def take_back(self, fetch: Fetch, error: Exception) -> None:
+        """Take note that the message that was delivered last may have been cut off: it is not stored, whatever the sink
+        and the ledger have of it. Raises LedgerError."""
+        octets = 0
+        if self._group is not None and self._waiting and self._waiting[-1].fetch is fetch:
+            mail = self._waiting.pop().mail
+            octets = mail.octets
+            with suppress(Exception):  # what has cut it off is what there is to be told
+                await self._group.discard([mail])
+        else:
+            self.reports = [report for report in self.reports if report.number != fetch.entry.number]
+        self.stored_numbers.discard(fetch.entry.number)
+        reason = _words(error)
+        self._report(fetch, Outcome.FAILED, octets=octets, reason=reason)
+        if fetch.uid is not None:
+            before = self._records.get(fetch.uid)
+            is_it = before is not None and before.state is State.SEEN and not was_another(before, fetch.entry)
+            record = before if before is not None and is_it else self._new(fetch, fetch.uid)
+            await self.write(record.failed(reason))
+
     # Private
 
     async def _tell(self, records: Sequence[Record], *, keeps_seen: bool) -> None:

@@ -24,6 +24,7 @@ from .._wire.text import check_kind
 from ..aio.pop3 import POP3Client
 from ..aio.retrieval_progress import RetrievalProgress
 from ..errors import (
+    Desynchronised,
     LedgerUnreadable,
     LocalProtocolError,
     MaildropRenumbered,
@@ -32,7 +33,7 @@ from ..errors import (
     ResponseError,
     UnknownMessage,
 )
-from ..pop3 import HEADER_LIMIT, Entry, Listing, RefusalCause
+from ..pop3 import HEADER_LIMIT, Entry, Listing, RefusalCause, Retr
 from ..transcript import Transcript
 from .account import Account
 from .delivery import Deliveries
@@ -108,6 +109,7 @@ class Run:
         self._portion: Sequence[Fetch] = ()  # of what there is to fetch: what is being fetched
         self._reached = 0  # how many there are up to the end of it
         self._adopted: set[int] = set()  # by their numbers: known by their headers
+        self._last: tuple[Fetch, str] | None = None  # that was delivered, and the command that it has answered
         self._is_over_quota = False
         self._cautions: list[Caution] = []
         self._deliveries: Deliveries | None = None
@@ -165,8 +167,15 @@ class Run:
             self._deliveries = deliveries
             await deliveries.note(plan.records, plan.forget)
             del records
-            await self._fetch(deliveries)
-            self._error = await self._dispose(named, deliveries)
+            try:
+                await self._fetch(deliveries)
+                self._error = await self._dispose(named, deliveries)
+                await self._take_leave()
+            except MailwireError as error:
+                await self._doubt_last(deliveries, error)
+                raise
+            if self._error is not None:
+                await self._doubt_last(deliveries, self._error)
 
     async def _open_ledger(self, stack: AsyncExitStack) -> tuple[Page, Mapping[str, Record]]:
         try:
@@ -187,6 +196,20 @@ class Run:
             return None
         return await dispose(self._client, named, deliveries, self._account.policy, self._now, self._deleted)
 
+    async def _take_leave(self) -> None:
+        # If nothing was deleted, there is still to be heard whether the last message was at its end.
+        if self._client.is_connected:
+            report = await self._client.commit()
+            if isinstance(report.error, Desynchronised):
+                self._error = report.error
+
+    async def _doubt_last(self, deliveries: Deliveries, error: MailwireError) -> None:
+        # What came behind the message that was delivered last may be the rest of it.
+        last = self._last
+        if last is not None and isinstance(error, Desynchronised) and error.suspect == last[1]:
+            self._last = None
+            await deliveries.take_back(last[0], error)
+
     # Fetching
 
     async def _fetch(self, deliveries: Deliveries) -> None:
@@ -201,9 +224,10 @@ class Run:
                 self._reached += len(portion)
                 await self._fetch_portion(deliveries, portion)
             await deliveries.finish()
-        except MailwireError:
+        except MailwireError as error:
             # What has come whole by then is safe all the same.
             with suppress(MailwireError):
+                await self._doubt_last(deliveries, error)
                 await deliveries.finish()
             raise
         finally:
@@ -271,6 +295,7 @@ class Run:
                 self._is_over_quota |= refusal is not None and refusal.cause is RefusalCause.QUOTA
                 if item.error is None:
                     await deliveries.deliver(fetch, aiter(item))
+                    self._last = fetch, str(Retr(item.entry.number))
                 elif item.was_asked or refusal is None:
                     # What is gone, or was refused for a while, may yet come.
                     counts = refusal is not None and not refusal.is_transient
