@@ -3,7 +3,9 @@
 import asyncio
 import importlib
 import socket
+import threading
 import time
+from itertools import count
 
 import pytest
 
@@ -77,6 +79,32 @@ def test_no_time_passes_while_there_is_something_to_do(kind: type[Loop]) -> None
         assert runner.run(talk()) == 49
     assert lapse.ahead == 0
     assert lapse.faults == []
+
+
+def test_no_time_passes_while_a_thread_is_at_work(kind: type[Loop]) -> None:
+    looks = count()
+    release = threading.Event()
+
+    class Slow(TimeLapse):
+        def wait(self, poll: Poll[T], timeout: float | None) -> list[T]:
+            # Behind a few looks at nothing but the deadline, the thread may go on.
+            if timeout is not None and timeout > 1 and next(looks) == 3:
+                release.set()
+            return super().wait(poll, timeout)
+
+    async def work() -> bool:
+        try:
+            return await asyncio.wait_for(asyncio.to_thread(release.wait), 3600)
+        finally:
+            release.set()
+
+    lapse = Slow()
+    with asyncio.Runner(loop_factory=lambda: lapse.loop(kind)) as runner:
+        assert runner.run(work())
+        assert lapse.ahead == 0
+        with pytest.raises(TimeoutError):
+            runner.run(asyncio.wait_for(asyncio.Event().wait(), 3600))
+    assert lapse.ahead >= 3599
 
 
 def test_what_the_waiter_raises_comes_out(kind: type[Loop]) -> None:

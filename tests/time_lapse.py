@@ -1,7 +1,8 @@
 """A loop whose clock is put forward where nothing is left to do: a deadline of an hour passes in a moment.
 
 What happens over sockets of this machine happens at once: where nothing has come, nothing will before a timer is due.
-Where no timer is, there is nothing that could ever happen: that is a hang, and raises.
+Where no timer is, there is nothing that could ever happen: that is a hang, and raises. While a thread is at work, time
+stands still.
 """
 
 import asyncio
@@ -30,6 +31,7 @@ class TimeLapse(Waiter):
         self.ahead = 0.0
         self.faults: list[str] = []
         self._hope = Hope(_LAST_PATIENCE)
+        self._at_work = 0  # threads
 
     def loop(self, kind: type[Loop]) -> Loop:
         """Return a loop of this kind, whose time it is."""
@@ -45,11 +47,17 @@ class TimeLapse(Waiter):
         if timeout is not None and timeout <= _PATIENCE:
             ready = ready or poll(timeout)
         elif not (ready := ready or poll(_patience(timeout))):
-            if timeout is None:
+            if timeout is None or self._at_work:
                 return self._hope.wait(poll)
             self.ahead += timeout
         self._hope.begin()
         return ready
+
+    def begin_work(self) -> None:
+        self._at_work += 1
+
+    def end_work(self) -> None:
+        self._at_work -= 1
 
     def _take_note(self, _: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
         self.faults.append(f"{context['message']}: {context.get('exception')!r}")

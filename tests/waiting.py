@@ -54,6 +54,12 @@ class Waiter:
         """Return what `poll` returns: what has come, at the latest after `timeout` seconds (None: any time)."""
         return poll(timeout)
 
+    def begin_work(self) -> None:
+        """Take note that a thread has got something to do."""
+
+    def end_work(self) -> None:
+        """Take note that it is done, or that nobody waits for it any more."""
+
 
 class Hang(Exception):
     """All wait for each other, or for a time to come."""
@@ -89,6 +95,16 @@ class Loop(asyncio.AbstractEventLoop):
         self.waiter = waiter
 
 
+class _Threads(Loop):
+    # Tells of the threads that are at work: it is not for want of anything to do that nothing happens meanwhile.
+
+    def run_in_executor(self, executor: Any, func: Callable[[*Ts], T], *args: *Ts) -> "asyncio.Future[T]":
+        self.waiter.begin_work()
+        work = super().run_in_executor(executor, func, *args)
+        work.add_done_callback(lambda _: self.waiter.end_work())
+        return work
+
+
 class _Selector(selectors.DefaultSelector):
     def __init__(self, waiter: Waiter) -> None:
         super().__init__()
@@ -98,7 +114,7 @@ class _Selector(selectors.DefaultSelector):
         return self._waiter.wait(super().select, timeout)
 
 
-class _AsyncioLoop(asyncio.SelectorEventLoop, Loop):
+class _AsyncioLoop(_Threads, asyncio.SelectorEventLoop):
     def __init__(self, waiter: Waiter) -> None:
         asyncio.SelectorEventLoop.__init__(self, _Selector(waiter))
         self.waiter = waiter
@@ -107,7 +123,7 @@ class _AsyncioLoop(asyncio.SelectorEventLoop, Loop):
         return self.waiter.time()
 
 
-class _OverUvloop(Loop):
+class _OverUvloop(_Threads):
     # What lies over uvloop.Loop.
 
     _descriptor: int

@@ -50,6 +50,24 @@ def test_as_many_faults_happen_on_the_way_as_is_told() -> None:
 def test_calls_fail_in_as_many_flows_as_is_told() -> None:
     fails = of_tests("faults.test_call_k_fails")
     assert_page_says("and the files of messages, in {} flows, in {} ways", len(fails.ALL), len(fails.KINDS))
+    assert_page_says("| {} flows, in one way; one under uvloop |", len(fails.ORDINARY))
+
+
+def test_as_many_flows_are_interrupted_as_is_told() -> None:
+    interruptions, more = of_tests("faults.test_interruptions"), of_tests("faults.other_flows").MORE
+    flows, ways = len(interruptions.ALL), len(interruptions.INTERRUPTS)
+    assert_page_says("at every turn of the event loop, in {} flows, in {} ways:", flows, ways)
+    assert_page_says("while messages are read from files, and in {} more:", len(more))
+
+
+def test_as_many_sessions_are_soaked_as_is_told() -> None:
+    soak = of_tests("faults.test_soak")
+    assert_page_says("{} sessions of two mails each, and {} under TLS", soak.SESSIONS, soak.SESSIONS)
+    assert_page_says("under TLS, {} at once, every tenth with a fault", soak.AT_ONCE)
+    assert_page_says("| {} of each, and {} in debug mode |", soak.AT_ONCE, soak.FEW)
+    allowed = soak.TRACED[1] // soak.KIBIBYTE
+    assert_page_says("and what Python has allocated by less than {} KiB", allowed)
+    assert_page_says("by a loop in debug mode {} of each", soak.DEBUGGED)
 
 
 def test_as_many_hostile_servers_are_met_as_is_told() -> None:

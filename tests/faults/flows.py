@@ -23,20 +23,34 @@ from mailwire import (
     SMTPPool,
 )
 from mailwire.message import MessageSource
-from mailwire.testing import Account, MailServer, client_context
+from mailwire.testing import Account, MailServer, Policy, client_context
+from mailwire.testing.policy import DEFAULTS
 
 __all__ = [
     "BODY",
+    "ENVELOPE",
     "FLOWS",
     "OF_THIS_MACHINE",
+    "RECIPIENTS",
     "STORED",
+    "TOKEN",
     "Flow",
     "Run",
+    "client_of",
     "committing",
     "deliveries",
     "judge",
+    "judge_mails",
+    "mail",
     "make_server",
+    "retrieving",
+    "send_by",
+    "send_each",
+    "sending",
+    "sending_all",
     "sending_by_a_pool",
+    "sending_files",
+    "take_all",
 ]
 
 BODY: Final = b"".join(b"line %d of it\r\n..\r\n.\r\n" % number for number in range(150))
@@ -45,6 +59,8 @@ BODY: Final = b"".join(b"line %d of it\r\n..\r\n.\r\n" % number for number in ra
 SENDER: Final = "a@example.org"
 RECIPIENTS: Final = ("b@example.org", "c@example.org")
 _PASSWORD: Final = "kanarienvogel"
+TOKEN: Final = "kanarienvogelfutter"
+"""That logs in as well."""
 
 STORED: Final[Mapping[str, bytes]] = {
     f"u{number}": b"Subject: %d\r\n\r\n" % number + BODY[: 1200 * number].rpartition(b"\n")[0] + b"\n"
@@ -63,6 +79,8 @@ class Run:
     errors: those by which a mail among others failed.
     doubts: those by which it is unknown whether something was deleted, which is no failure of the call.
     open_file: how a file is opened that is given to the client open.
+    first: the number of the first mail.
+    is_connected: whether a client was still connected when sending or retrieving had failed.
     """
 
     endpoint: Endpoint
@@ -74,6 +92,8 @@ class Run:
     remaining: set[str] = field(default_factory=set)
     marked: set[str] = field(default_factory=set)
     open_file: Callable[[Path], io.FileIO] = io.FileIO
+    first: int = 0
+    is_connected: bool = False
 
 
 @dataclass(frozen=True)
@@ -83,6 +103,7 @@ class Flow:
     tls, protocol, auth: of the endpoint.
     mails: how many it sends.
     is_local: whether it goes by a Unix socket.
+    policy: what the server demands and refuses.
     """
 
     play: Callable[[Run], Awaitable[None]]
@@ -92,6 +113,7 @@ class Flow:
     mails: int = 0
     settings: Mapping[str, Any] = field(default_factory=dict)
     is_local: bool = False
+    policy: Policy = DEFAULTS
 
     @property
     def is_encrypted(self) -> bool:
@@ -121,12 +143,28 @@ class Flow:
 
 
 def make_server(
-    flow: Flow, tls_context: ssl.SSLContext | None, *, implicit: bool = False, lmtp_path: str | None = None
+    flow: Flow,
+    tls_context: ssl.SSLContext | None,
+    *,
+    implicit: bool = False,
+    lmtp_path: str | None = None,
+    knows: bool = True,
 ) -> MailServer:
-    """Return the server for `flow`, not started: accounts, and mail in one of them; `implicit`: it speaks TLS alone."""
-    accounts = [Account("b", _PASSWORD, RECIPIENTS[:1]), Account("c", _PASSWORD, RECIPIENTS[1:])]
+    """Return the server for `flow`, not started: accounts, and mail in one of them.
+
+    implicit: it speaks TLS alone.
+    knows: whether it knows the recipients and the password.
+    """
+    accounts = [
+        Account("b", _PASSWORD, RECIPIENTS[:1], access_tokens=(TOKEN,)),
+        Account("c", _PASSWORD, RECIPIENTS[1:]),
+    ]
+    if not knows:
+        accounts = [Account(user, "another", (f"{user}@example.net",)) for user in ("b", "c")]
     is_implicit = implicit or flow.tls == "implicit"
-    server = MailServer(accounts, tls_context=tls_context, implicit_tls=is_implicit, lmtp_path=lmtp_path)
+    server = MailServer(
+        accounts, policy=flow.policy, tls_context=tls_context, implicit_tls=is_implicit, lmtp_path=lmtp_path
+    )
     if flow.protocol == "pop3":
         for uid, message in STORED.items():
             server.maildrop.put("b", message, uid=uid)
@@ -144,7 +182,7 @@ ENVELOPE: Final[dict[str, Any]] = {"sender": SENDER, "recipients": RECIPIENTS}
 
 
 async def sending(run: Run) -> None:
-    await _send(run, (mail(0), mail(1)))
+    await send_each(run, (mail(run.first), mail(run.first + 1)))
 
 
 async def sending_files(run: Run) -> None:
@@ -153,36 +191,44 @@ async def sending_files(run: Run) -> None:
         path.write_bytes(mail(0))
         other.write_bytes(mail(1))
         with run.open_file(other) as opened:
-            await _send(run, (path, opened))
+            await send_each(run, (path, opened))
 
 
-async def _send(run: Run, messages: Iterable[MessageSource]) -> None:
-    async with _client(run) as client:
-        for number, message in enumerate(messages):
-            client.last_receipt = None
-            try:
-                receipt = await client.send(message, **ENVELOPE)
-                assert receipt is client.last_receipt
-            finally:
-                if client.last_receipt is not None:
-                    run.words[number] = client.last_receipt.delivery
+async def send_each(run: Run, messages: Iterable[MessageSource]) -> None:
+    async with client_of(run) as client:
+        for number, message in enumerate(messages, run.first):
+            await send_by(client, number, message, run)
 
 
-def _client(run: Run) -> SMTPClient:
+async def send_by(client: SMTPClient, number: int, message: MessageSource, run: Run) -> None:
+    """Send the message of this number, and take down the word about it."""
+    client.last_receipt = None
+    try:
+        receipt = await client.send(message, **ENVELOPE)
+        assert receipt is client.last_receipt
+    except BaseException:
+        run.is_connected = client.is_connected
+        raise
+    finally:
+        if client.last_receipt is not None:
+            run.words[number] = client.last_receipt.delivery
+
+
+def client_of(run: Run) -> SMTPClient:
     return LMTPClient(run.endpoint) if run.endpoint.protocol == "lmtp" else SMTPClient(run.endpoint)
 
 
 async def sending_all(run: Run) -> None:
-    async with _client(run) as client:
-        await _take_all(client.send_all(map(mail, range(5)), **ENVELOPE), run)
+    async with client_of(run) as client:
+        await take_all(client.send_all(map(mail, range(5)), **ENVELOPE), run)
 
 
 async def sending_by_a_pool(run: Run) -> None:
     async with SMTPPool(run.endpoint, max_connections=2) as pool:
-        await _take_all(pool.send_all(map(mail, range(6)), **ENVELOPE), run)
+        await take_all(pool.send_all(map(mail, range(6)), **ENVELOPE), run)
 
 
-async def _take_all(results: BulkSending | PoolSending, run: Run) -> None:
+async def take_all(results: BulkSending | PoolSending, run: Run) -> None:
     try:
         async with results:
             async for result in results:
@@ -201,9 +247,13 @@ def _take_down(result: SendResult, run: Run) -> None:
 async def retrieving(run: Run) -> None:
     async with POP3Client(run.endpoint) as client:
         listing = await client.listing()
-        async for item in client.retrieve(listing):
-            if item.error is None:
-                run.got[item.entry.uid or ""] = await item.read()
+        try:
+            async for item in client.retrieve(listing):
+                if item.error is None:
+                    run.got[item.entry.uid or ""] = await item.read()
+        except BaseException:
+            run.is_connected = client.is_connected
+            raise
 
 
 async def committing(run: Run) -> None:
@@ -261,7 +311,7 @@ def deliveries(server: MailServer, count: int) -> list[int]:
 def judge(flow: Flow, run: Run, server: MailServer, *, is_intact: bool) -> None:
     """Compare what the client says with what the server has; `is_intact`: nothing was altered on the way."""
     if flow.mails:
-        _judge_mails(flow, run, server, is_intact=is_intact)
+        judge_mails(flow.mails, run.words, server, is_intact=is_intact)
         return
     for uid, message in run.got.items():
         assert not is_intact or message == STORED.get(uid), f"{uid} is not what was sent"
@@ -272,16 +322,18 @@ def judge(flow: Flow, run: Run, server: MailServer, *, is_intact: bool) -> None:
     assert {*STORED} - there <= run.marked, "what nobody asked to be deleted is gone"
 
 
-def _judge_mails(flow: Flow, run: Run, server: MailServer, *, is_intact: bool) -> None:
-    stored = deliveries(server, flow.mails)
+def judge_mails(mails: int, words: Mapping[int, Delivery], server: MailServer, *, is_intact: bool) -> None:
+    """Compare what the client says of so many mails with what the server has of them; `is_intact` as for `judge`."""
+    stored = deliveries(server, mails)
     for number, count in enumerate(stored):
-        word = run.words.get(number, Delivery.NOT_SENT)
+        word = words.get(number, Delivery.NOT_SENT)
         assert count <= 1, "it was sent twice"
         if count:
             assert word in (Delivery.ACCEPTED, Delivery.UNKNOWN), f"mail {number} is there, and said to be {word}"
         elif is_intact:
             assert word is not Delivery.ACCEPTED, f"mail {number} is not there"
     if is_intact:
+        whole = {mail(number) for number in range(mails)}
         with suppress(KeyError):
             for message in (*server.messages("b"), *server.messages("c")):
-                assert message.content in {mail(number) for number in range(flow.mails)}, "half a mail was stored"
+                assert message.content in whole, "half a mail was stored"

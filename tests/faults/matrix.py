@@ -1,17 +1,16 @@
 """Faults of a connection, twenty-nine of them, each at three places, and how a flow is led through one of them."""
 
 import asyncio
-import gc
-import os
 import ssl
-import warnings
 from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import dataclass
 from functools import cache
+from random import Random
 from typing import Final
 
 from mailwire import (
     AuthenticationFailed,
+    ConnectionFailed,
     ConnectionLost,
     DataRefused,
     DeadlineExceeded,
@@ -20,6 +19,7 @@ from mailwire import (
     InjectedData,
     MailwireError,
     MessageTruncated,
+    RecipientsRefused,
     RemoteProtocolError,
     SecurityError,
     ServiceNotAvailable,
@@ -44,7 +44,8 @@ from mailwire.testing import (
     ZeroWindow,
     server_context,
 )
-from tests.faults.flows import FLOWS, STORED, Flow, Run, committing, judge, make_server, sending_by_a_pool
+from tests.faults.flows import FLOWS, STORED, Flow, Run, committing, judge, make_server, sending_all, sending_by_a_pool
+from tests.faults.remains import Remains, leaving_nothing
 from tests.time_lapse import TimeLapse
 from tests.waiting import loop_class
 
@@ -55,12 +56,14 @@ __all__ = [
     "FAULTS",
     "OF_TLS",
     "POSITIONS",
+    "Way",
     "is_another",
     "lead",
     "lead_to_swapped_replies",
+    "lead_unharmed",
     "may_be_missed",
     "must_fail",
-    "open_files",
+    "way",
 ]
 
 POSITIONS: Final = range(3)
@@ -95,7 +98,7 @@ class Course:
         """The number of a line of the server's, counted by LF."""
         said = b"".join(self.server)
         count = said[: self._line_start(self.decisive)].count(b"\n")
-        return (1, max(1, count // 2), count + 1)[position]
+        return (1, max(2, count // 2), max(3, count + 1))[position]
 
     def line_start(self, position: int) -> int:
         """A place between two lines of the server's."""
@@ -126,6 +129,11 @@ def _closing(flow: Flow) -> bytes:
     return b"-ERR [SYS/TEMP] closing\r\n" if flow.protocol == "pop3" else b"421 4.3.2 closing\r\n"
 
 
+def _offer(flow: Flow) -> bytes:
+    # An answer to EHLO, or to CAPA.
+    return b"+OK\r\nSASL PLAIN\r\n.\r\n" if flow.protocol == "pop3" else b"250-localhost\r\n250 AUTH PLAIN\r\n"
+
+
 def _go_ahead(flow: Flow) -> bytes:
     # What the agreement to TLS begins with.
     return b"+OK Begin" if flow.protocol == "pop3" else b"220 2.0.0"
@@ -140,7 +148,8 @@ FAULTS: Final[Mapping[str, Choice]] = {
     "black hole": lambda course, place, flow: [ZeroWindow(course.octets(place), of="server")],
     "reset by the server": lambda course, place, flow: [Cut(course.octets(place), of="server")],
     "limited octets": lambda course, place, flow: [Cut(course.octets(place), of="server", by="FIN")],
-    "down": lambda course, place, flow: [Cut(0, of="server", by=("RST", "FIN", "RST")[place])],
+    # Nobody listens; or it goes down behind the greeting, and in the middle, and nobody is served any more.
+    "down": lambda course, place, flow: [] if place == 0 else [Cut(course.line_start(place - 1))],
     "jitter": lambda course, place, flow: [Latency(0, jitter=(1, 10, 55)[place]), Latency(0, jitter=5, of="client")],
     "half-close of the server": lambda course, place, flow: [HalfClose(course.octets(place))],
     "half-close of the client": lambda course, place, flow: [HalfClose(course.octets(place, "client"), of="client")],
@@ -159,15 +168,16 @@ FAULTS: Final[Mapping[str, Choice]] = {
     "doubled line": lambda course, place, flow: [DoubledLine(course.line(place))],
     "swapped lines": lambda course, place, flow: [
         # Lines behind which another comes unasked: of the answer to EHLO or CAPA.
-        SwappedLines((2, course.line(1), 3)[place])
+        SwappedLines((2, max(4, course.line(1)), 3)[place])
     ],
     "reply before the command": lambda course, place, flow: [Insertion(course.line_start(place), _yes(flow))],
     "stray 421": lambda course, place, flow: [Insertion(course.line_start(place), _closing(flow))],
     "plaintext behind the go-ahead": lambda course, place, flow: [
-        Insertion(course.behind(_go_ahead(flow)), (_yes(flow), b"x", b"\x16\x03\x01\r\n")[place])
+        Insertion(course.behind(_go_ahead(flow)), (_offer(flow), b"x", b"\x16\x03\x01\r\n")[place])
     ],
     "end without close_notify": lambda course, place, flow: [
-        HalfClose(course.octets(2) - (0, 1, 2)[place]),
+        # Where the line that decides is but the end of a message, the line before it is cut.
+        HalfClose(course.line_start(2) + (7 if len(course.server[course.decisive]) > 8 else -1, 1, 0)[place]),
     ],
     "withheld close_notify": lambda course, place, flow: [
         # What comes before is not of the same length each time.
@@ -189,7 +199,7 @@ ERRORS: Final[Mapping[str, Set[type[MailwireError]]]] = {
     "black hole": _LATE,
     "reset by the server": _BROKEN,
     "limited octets": _BROKEN,
-    "down": _BROKEN,
+    "down": {ConnectionFailed, *_BROKEN},
     "jitter": _LATE,
     "half-close of the server": _BROKEN,
     "half-close of the client": _BROKEN,
@@ -212,7 +222,9 @@ ERRORS: Final[Mapping[str, Set[type[MailwireError]]]] = {
     "plaintext behind the go-ahead": {RemoteProtocolError, InjectedData, *_BROKEN},
     "end without close_notify": {ConnectionLost, MessageTruncated},
     "withheld close_notify": set(),
-    "another certificate": {ConnectionLost, TLSFailed},
+    "another certificate": {
+        *(ConnectionLost, TLSFailed, RemoteProtocolError, RecipientsRefused, AuthenticationFailed),
+    },
 }
 # And by which the answer to QUIT may be missed besides, where it decides: there is no call then that fails.
 _DOUBTS: Final[Set[type[MailwireError]]] = {Desynchronised, *_LATE}
@@ -228,8 +240,10 @@ FATAL_TO_TLS: Final = ("insertion", "bit flip", "bit flip of the client")
 # But of a mail in a run nothing was sent yet, where the server says no word of what decides: it moves, and is taken.
 MOVES: Final = {("send_all", "end without close_notify", 2), ("pool", "end without close_notify", 2)}
 # Where there is no TLS, these hit what there is in its place, and are other faults; so is the first of them where no
-# go-ahead is asked for.
-OF_TLS: Final = ("plaintext behind the go-ahead", "end without close_notify", "withheld close_notify")
+# go-ahead is asked for. Another certificate is another server then, in one way or another.
+OF_TLS: Final = (
+    *("plaintext behind the go-ahead", "end without close_notify", "withheld close_notify", "another certificate"),
+)
 
 
 def is_another(flow_name: str, fault_name: str) -> bool:
@@ -244,7 +258,36 @@ def must_fail(flow_name: str, fault_name: str, position: int) -> bool:
     return fault_name in fatal and (flow_name, fault_name, position) not in MOVES
 
 
+# The servers that are not the right one: by the certificate; and where none is looked at, one that speaks TLS alone,
+# one of another protocol, and one that knows nobody of whom it is told.
 _CERTIFICATES: Final = ("other-host", "expired", "self-signed")
+_OTHERS: Final = ("of TLS", "of another protocol", "of strangers")
+_RIGHT: Final = "the right one"
+_NONE: Final = "none"
+
+
+@dataclass(frozen=True)
+class Way:
+    """What goes wrong: two ways that are the same are one trial.
+
+    faults: of the first connection, and of the others as well, unless `ends_all`: then those are cut at once.
+    server: the one that is led to, by its certificate, or by what else is wrong with it.
+    """
+
+    faults: tuple[Fault, ...]
+    server: str = _RIGHT
+    ends_all: bool = False
+
+
+def way(flow_name: str, fault_name: str, position: int) -> Way:
+    """Return what a fault is in this flow, at this place."""
+    flow, course = FLOWS[flow_name], _course(flow_name)
+    faults = tuple(FAULTS[fault_name](course, position, flow))
+    if fault_name == "another certificate":
+        return Way(faults, (_CERTIFICATES if flow.is_encrypted else _OTHERS)[position])
+    if fault_name == "down":
+        return Way(faults, _RIGHT if faults else _NONE, ends_all=True)
+    return Way(faults)
 
 
 def lead(flow_name: str, fault_name: str, position: int, loop: str = "asyncio") -> None:
@@ -252,19 +295,16 @@ def lead(flow_name: str, fault_name: str, position: int, loop: str = "asyncio") 
 
     loop: in whose loop, "asyncio" or "uvloop".
     """
-    flow, course = FLOWS[flow_name], _course(flow_name)
-    is_other = fault_name == "another certificate"
-    _run(
-        _Trial(
-            flow,
-            FAULTS[fault_name](course, position, flow),
-            ERRORS[fault_name],
-            must_fail(flow_name, fault_name, position),
-            _context(_CERTIFICATES[position] if is_other else "localhost"),
-            is_other,
-        ),
-        loop,
-    )
+    wrong = way(flow_name, fault_name, position)
+    errors = ERRORS[fault_name]
+    if fault_name == "down":
+        errors = {ConnectionFailed} if wrong.server == _NONE else _BROKEN
+    _run(_Trial(FLOWS[flow_name], wrong, errors, must_fail(flow_name, fault_name, position)), loop)
+
+
+def lead_unharmed(flow: Flow, loop: str) -> None:
+    """Lead `flow` through a proxy that does nothing to it, and hold it to the same."""
+    _run(_Trial(flow, Way(()), set(), False), loop)
 
 
 def lead_to_swapped_replies(flow: Flow, number: int, error: type[MailwireError] | None, loop: str) -> None:
@@ -274,8 +314,7 @@ def lead_to_swapped_replies(flow: Flow, number: int, error: type[MailwireError] 
         either way, as if nothing had been altered.
     """
     errors = set() if error is None else {error}
-    faults = [SwappedLines(number)]
-    _run(_Trial(flow, faults, errors, error is not None, _context("localhost"), False, is_intact=True), loop)
+    _run(_Trial(flow, Way((SwappedLines(number),)), errors, error is not None, is_intact=True), loop)
 
 
 @dataclass(frozen=True)
@@ -284,44 +323,50 @@ class _Trial:
 
     errors: by which it may end.
     must_fail: whether it must end by one.
-    is_other: whether the certificate is not the server's.
     is_intact: whether what is said must be right, though it was altered on the way.
     """
 
     flow: Flow
-    faults: Sequence[Fault]
+    way: Way
     errors: Set[type[MailwireError]]
     must_fail: bool
-    tls_context: ssl.SSLContext
-    is_other: bool
     is_intact: bool = False
 
+    @property
+    def is_other(self) -> bool:
+        """Whether it is another server that is led to."""
+        return self.way.server in (*_CERTIFICATES, *_OTHERS)
+
     def server(self) -> MailServer:
-        # Where the client knows nothing of TLS, the server with another certificate knows of nothing else.
-        is_plain = not self.flow.is_encrypted
-        context = self.tls_context if self.is_other or not is_plain else None
-        return make_server(self.flow, context, implicit=self.is_other and is_plain)
+        name = self.way.server if self.way.server in _CERTIFICATES else "localhost"
+        speaks_tls = self.way.server == "of TLS"
+        context = _context(name) if self.flow.is_encrypted or speaks_tls else None
+        return make_server(self.flow, context, implicit=speaks_tls, knows=self.way.server != "of strangers")
+
+    def port(self, server: MailServer) -> int:
+        if self.way.server != "of another protocol":
+            return self.flow.port(server)
+        return server.smtp_port if self.flow.protocol == "pop3" else server.pop3_port
+
+    def choose(self, number: int, _: Random) -> Sequence[Fault]:
+        return [Cut(0)] if number and self.way.ends_all else self.way.faults
 
 
 def _run(trial: _Trial, loop: str) -> None:
     kind, lapse = loop_class(loop), TimeLapse()
-    before = open_files()
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        with asyncio.Runner(loop_factory=lambda: lapse.loop(kind)) as runner:
-            runner.run(_play(trial))
-        gc.collect()
+    with leaving_nothing(), asyncio.Runner(loop_factory=lambda: lapse.loop(kind)) as runner:
+        runner.run(_play(trial))
     assert lapse.faults == []
     assert lapse.ahead < _EVER, "it takes for ever"
-    assert open_files() == before, "a file or socket was left open"
 
 
 async def _play(trial: _Trial) -> None:
-    flow, faults, server = trial.flow, trial.faults, trial.server()
+    flow, faults, server = trial.flow, trial.way.faults, trial.server()
     is_forged = any(isinstance(fault, _FORGING) for fault in faults)
     is_intact = flow.is_encrypted or trial.is_intact or not is_forged
-    async with server, FaultProxy(flow.port(server), lambda number, chance: faults) as proxy:
-        others = asyncio.all_tasks()
+    async with Remains() as remains, server, FaultProxy(trial.port(server), trial.choose) as proxy:
+        if trial.way.server == _NONE:
+            await proxy.close()
         run = Run(flow.endpoint(proxy.port))
         try:
             await flow.play(run)
@@ -333,8 +378,7 @@ async def _play(trial: _Trial) -> None:
                 raise AssertionError("nothing was lost or altered, and all came in time") from error
         for _ in range(5):
             await asyncio.sleep(0)
-        ours = {task for task in asyncio.all_tasks() - others if "/mailwire/aio/" in repr(task)}
-        assert not ours, "a task was left behind"
+        remains.check()
         # What is on its way arrives, or is lost; the server decides about it. What comes by octets is cut off.
         await asyncio.sleep(60 if any(isinstance(fault, Bandwidth) for fault in faults) else 3000)
         judge(flow, run, server, is_intact=is_intact)
@@ -344,27 +388,34 @@ async def _play(trial: _Trial) -> None:
             assert type(doubt) in trial.errors | _DOUBTS, f"no doubt by such a fault: {doubt!r}"
         assert run.errors or run.doubts or not trial.must_fail, "no error came of it"
         if trial.is_other:
-            _judge_other_certificate(flow, run, server)
+            _judge_another_server(trial, run, server)
         # Nobody knows where what is encrypted has its line ends.
-        first = [
-            fault for fault in proxy.connections[0].outstanding if not flow.is_encrypted or not _counts_lines(fault)
-        ]
-        assert not first, "the fault has not happened"
+        outstanding = [fault for connection in proxy.connections[:1] for fault in connection.outstanding]
+        assert flow.is_encrypted or not any(map(_counts_lines, outstanding)), "the fault has not happened"
+        assert all(map(_counts_lines, outstanding)), "the fault has not happened"
+        assert bool(proxy.connections) is (trial.way.server != _NONE)
         await proxy.close()
     judge(flow, run, server, is_intact=is_intact)
 
 
-def _judge_other_certificate(flow: Flow, run: Run, server: MailServer) -> None:
+def _judge_another_server(trial: _Trial, run: Run, server: MailServer) -> None:
     # The client has seen it, or nothing at all; and the server has nothing of the client.
+    flow, words = trial.flow, {Delivery.NOT_SENT}
     for error in run.errors:
         if flow.is_encrypted:
             assert isinstance(error, TLSFailed)
             assert isinstance(error.__cause__, ssl.SSLCertVerificationError), "the certificate was not looked at"
-        else:
+        elif trial.way.server == "of TLS":
             assert isinstance(error, ConnectionLost)
             assert "TLS from the first byte" in str(error)
-    assert len(run.errors) == (flow.mails if flow.play is sending_by_a_pool else 1)
-    assert {*run.words.values()} <= {Delivery.NOT_SENT}
+        elif trial.way.server == "of another protocol":
+            assert isinstance(error, RemoteProtocolError)
+        else:
+            assert isinstance(error, AuthenticationFailed if flow.auth else RecipientsRefused)
+            words = {Delivery.NOT_SENT if flow.auth else Delivery.REFUSED}
+    ends_each = flow.play is sending_by_a_pool or (flow.play is sending_all and trial.way.server == "of strangers")
+    assert len(run.errors) == (flow.mails if ends_each else 1)
+    assert {*run.words.values()} <= words
     assert not run.got
     assert not run.marked
     there = [message.uid for user in ("b", "c") for message in server.messages(user)]
@@ -374,7 +425,7 @@ def _judge_other_certificate(flow: Flow, run: Run, server: MailServer) -> None:
 def may_be_missed(flow_name: str, fault_name: str, position: int) -> bool:
     """Whether it is let pass that a fault does not happen: it counts lines, and where TLS hides them, nobody can."""
     flow = FLOWS[flow_name]
-    return flow.is_encrypted and any(map(_counts_lines, FAULTS[fault_name](_course(flow_name), position, flow)))
+    return flow.is_encrypted and any(map(_counts_lines, way(flow_name, fault_name, position).faults))
 
 
 def _counts_lines(fault: Fault) -> bool:
@@ -438,8 +489,3 @@ async def _copy(source: asyncio.StreamReader, goal: asyncio.StreamWriter, record
         record += data
         goal.write(data)
     goal.close()
-
-
-def open_files() -> set[str]:
-    """Return the descriptors that this process has."""
-    return set(os.listdir("/proc/self/fd"))

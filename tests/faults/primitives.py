@@ -20,6 +20,7 @@ from tests.waiting import Loop
 __all__ = ["KINDS", "Primitives", "failing_context", "failing_files", "failing_loop", "failing_modules"]
 
 KINDS: Final[tuple[type[Exception], ...]] = (OSError, ConnectionResetError, MemoryError)
+"""How a call fails. One of TLS fails by SSLError in place of the first two: it raises no other OSError."""
 
 # What its constructor is called: the call of the system that it makes.
 _MAKING: Final = "__init__"
@@ -51,10 +52,10 @@ class Primitives:
         return len(self.calls) >= self.number
 
     def call(self, name: str, kind: type[Exception] | None = None) -> None:
-        """Take note of a call; raise if it is the one, `kind` if it can raise nothing else."""
+        """Take note of a call; raise if it is the one, `kind` if it can raise no other OSError."""
         self.calls.append(name)
         if len(self.calls) == self.number:
-            raise (kind or self.kind)(5, f"{name} fails")
+            raise (kind if kind is not None and issubclass(self.kind, OSError) else self.kind)(5, f"{name} fails")
 
 
 class _FailingLoop(Loop):

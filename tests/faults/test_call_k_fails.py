@@ -3,23 +3,24 @@ nobody lies.
 """
 
 import asyncio
-import gc
-import warnings
+from collections.abc import Iterator
 from tempfile import TemporaryDirectory
-from typing import Final
+from typing import Any, Final
 
 import pytest
 
 from mailwire import MailwireError
 from mailwire.testing import client_context, server_context
-from tests.faults.flows import FLOWS, OF_THIS_MACHINE, Flow, Run, judge, make_server
-from tests.faults.matrix import open_files
+from tests.faults.flows import FLOWS, OF_THIS_MACHINE, Flow, Run, judge, make_server, sending_files
+from tests.faults.other_flows import ALL
 from tests.faults.primitives import KINDS, Primitives, failing_context, failing_files, failing_loop, failing_modules
+from tests.faults.remains import Remains, leaving_nothing
 from tests.integration.conftest import demand_libraries
 from tests.time_lapse import TimeLapse
 from tests.waiting import loop_class
 
-ALL: Final = {**FLOWS, **OF_THIS_MACHINE}
+# Those that are tried in every run.
+ORDINARY: Final = (*FLOWS, *OF_THIS_MACHINE)
 
 # The number of a call that is not made.
 NONE = 2000
@@ -31,7 +32,8 @@ async def play(flow: Flow, primitives: Primitives) -> None:
 
 
 async def play_at(path: str | None, flow: Flow, primitives: Primitives) -> None:
-    async with make_server(flow, server_context() if flow.is_encrypted else None, lmtp_path=path) as server:
+    tls_context = server_context() if flow.is_encrypted else None
+    async with Remains() as remains, make_server(flow, tls_context, lmtp_path=path) as server:
         context = failing_context(client_context(), primitives)
         run = Run(flow.endpoint(flow.port(server), context, "localhost", path), open_file=failing_files(primitives))
         error: BaseException | None = None
@@ -42,31 +44,26 @@ async def play_at(path: str | None, flow: Flow, primitives: Primitives) -> None:
             error = caught
         for _ in range(5):
             await asyncio.sleep(0)
-        left = {task for task in asyncio.all_tasks() if "/mailwire/aio/" in repr(task)}
-        assert not left, "a task was left behind"
+        remains.check()
         assert primitives.has_failed or error is None
         if not isinstance(error, MailwireError | None):
             assert primitives.kind is MemoryError, f"{error!r} is none of our errors"
+        assert flow.play is sending_files or not run.is_connected, "the connection could be used again"
         await server.wait_idle()
         judge(flow, run, server, is_intact=True)
 
 
-def fail(name: str, number: int, kind: type[Exception], loop: str) -> Primitives:
+def fail(flow: Flow, number: int, kind: type[Exception], loop: str) -> Primitives:
     primitives, lapse = Primitives(number, kind), TimeLapse()
     loop_kind = failing_loop(loop_class(loop), primitives)
-    before = open_files()
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        with asyncio.Runner(loop_factory=lambda: lapse.loop(loop_kind)) as runner:
-            runner.run(play(ALL[name], primitives))
-        gc.collect()
+    with leaving_nothing(), asyncio.Runner(loop_factory=lambda: lapse.loop(loop_kind)) as runner:
+        runner.run(play(flow, primitives))
     # Of what is no OSError asyncio tells the loop besides, and us as well.
     assert all("fails" in fault and kind is not OSError for fault in lapse.faults), lapse.faults
-    assert open_files() == before, "a file or socket was left open"
     return primitives
 
 
-def fail_everywhere(flow: str, kind: type[Exception], loop: str) -> list[str]:
+def fail_everywhere(flow: Flow, kind: type[Exception], loop: str) -> list[str]:
     number = 1
     while (primitives := fail(flow, number, kind, loop)).has_failed:
         number += 1
@@ -74,10 +71,16 @@ def fail_everywhere(flow: str, kind: type[Exception], loop: str) -> list[str]:
     return primitives.calls
 
 
-@pytest.mark.parametrize("kind", [KINDS[0], *(pytest.param(kind, marks=pytest.mark.exhaustive) for kind in KINDS[1:])])
-@pytest.mark.parametrize("flow", ALL)
+def trials() -> Iterator[Any]:
+    for flow in ALL:
+        for kind in KINDS:
+            is_ordinary = flow in ORDINARY and kind is KINDS[0]
+            yield pytest.param(flow, kind, marks=[] if is_ordinary else [pytest.mark.exhaustive])
+
+
+@pytest.mark.parametrize(("flow", "kind"), [*trials()])
 def test_a_call_that_fails_is_an_error_and_no_more(flow: str, kind: type[Exception], loop: str) -> None:
-    calls = fail_everywhere(flow, kind, loop)
+    calls = fail_everywhere(ALL[flow], kind, loop)
     expected = {"socket", "connect", "create_connection", "setblocking"}
     if not ALL[flow].is_local:
         expected |= {"getaddrinfo"}
@@ -93,13 +96,13 @@ def test_a_call_that_fails_is_an_error_and_no_more(flow: str, kind: type[Excepti
 
 def test_a_call_that_fails_is_an_error_and_no_more_under_uvloop() -> None:
     demand_libraries("uvloop")
-    calls = fail_everywhere("STARTTLS", KINDS[0], "uvloop")
+    calls = fail_everywhere(FLOWS["STARTTLS"], KINDS[0], "uvloop")
     assert {"getaddrinfo", "connect", "create_connection", "start_tls", "do_handshake", "read", "write"} <= {*calls}
 
 
-@pytest.mark.parametrize("flow", ALL)
+@pytest.mark.parametrize("flow", ORDINARY)
 def test_reading_and_writing_are_among_the_calls(flow: str, loop: str) -> None:
     if loop == "uvloop":
         pytest.skip("uvloop reads and writes in C, where nothing of Python's can fail in its stead")
-    calls = fail(flow, NONE, KINDS[0], loop).calls
+    calls = fail(ALL[flow], NONE, KINDS[0], loop).calls
     assert min(calls.count("recv_into"), calls.count("send")) > 3

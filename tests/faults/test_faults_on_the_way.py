@@ -1,10 +1,9 @@
 """Every fault of the proxy, at three places of every flow: it happens, nothing hangs, nothing is left behind, what
 comes of it is an error for such a fault, which must come where the fault is fatal, and nobody lies."""
 
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import replace
-from pathlib import Path
-from typing import Final
 
 import pytest
 
@@ -22,10 +21,10 @@ from tests.faults.matrix import (
     lead_to_swapped_replies,
     may_be_missed,
     must_fail,
+    way,
 )
 from tests.integration.conftest import demand_libraries
-
-PAGES: Final = Path(__file__).parents[2] / "docs"
+from tests.told import assert_page_says
 
 
 def some() -> Iterator[tuple[str, str, int]]:
@@ -66,19 +65,24 @@ def test_most_of_what_is_fatal_is_so_at_each_place_of_each_flow() -> None:
     assert sum(must_fail(flow, fault, place) for fault, flow, place in some()) > 30
 
 
+def trials() -> list[tuple[str, str, int]]:
+    return [(flow, fault, place) for flow in FLOWS for fault in FAULTS for place in POSITIONS]
+
+
+def test_no_trial_repeats_another() -> None:
+    ways = Counter((flow, way(flow, fault, place)) for flow, fault, place in trials())
+    assert [each for each, count in ways.items() if count > 1] == []
+
+
 def test_as_few_as_the_page_on_reliability_says_are_not_what_they_are_called() -> None:
-    trials = [(flow, fault, place) for flow in FLOWS for fault in FAULTS for place in POSITIONS]
-    others = [flow for flow, fault, _ in trials if is_another(flow, fault)]
-    clear = [flow for flow in FLOWS if not FLOWS[flow].is_encrypted]
-    missed = sum(may_be_missed(*trial) for trial in trials)
-    page = " ".join((PAGES / "explanation" / "reliability.md").read_text("utf-8").split())
-    assert f"x {len(POSITIONS)} places = {len(trials):,}." in page
-    assert f"but for {missed} that count lines where TLS hides them" in page
+    others = Counter(flow for flow, fault, _ in trials() if is_another(flow, fault))
+    clear = {flow for flow in FLOWS if not FLOWS[flow].is_encrypted}
     assert {*others} == {*clear, "implicit TLS"}
-    assert (
-        f"On the {len(clear)} flows without TLS the {len(OF_TLS)} faults of TLS, and on the one with TLS from" in page
-    )
-    assert f"({len(others)} runs), are other faults under another name" in page
+    assert {others[flow] for flow in clear} == {len(OF_TLS) * len(POSITIONS)}
+    assert others["implicit TLS"] == len(POSITIONS)
+    assert_page_says("but for {} that count lines where TLS hides them", sum(may_be_missed(*each) for each in trials()))
+    assert_page_says("no two of them are the same, and {} are other faults under another name", others.total())
+    assert_page_says("on the {} flows without TLS the {} faults of TLS,", len(clear), len(OF_TLS))
 
 
 @pytest.mark.parametrize(

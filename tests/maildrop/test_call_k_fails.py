@@ -23,7 +23,7 @@ import pytest
 from mailwire import MailwireError
 from mailwire.maildrop import Account, Maildir, MboxSink, Policy, Run, Sink, SQLiteLedger, durability
 from mailwire.testing import MailServer
-from tests.faults.matrix import open_files
+from tests.faults.remains import open_files
 from tests.maildrop.runs import USER, body, endpoint_at, fill
 from tests.told import assert_page_says
 
