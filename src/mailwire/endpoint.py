@@ -151,7 +151,8 @@ class Endpoint:
     ignored_extensions: keywords that an SMTP or LMTP server may announce as it likes: we go on as if it had not.
     use_chunking: whether messages go in chunks. None: where the server announces it, and is not known to be bad at it.
     connect: an async function that makes the connection in place of ours, through a proxy say: it returns a connected
-        socket or a pair of asyncio streams. The policy for TLS stays the same.
+        socket or a pair of asyncio streams. The policy for TLS stays the same. An OSError of its own becomes a
+        ConnectionFailed; what else it raises comes out as it is.
 
     Raises ValueError for what cannot be an endpoint.
     """
