@@ -224,6 +224,30 @@ async def test_the_file_is_locked_both_ways_while_it_is_written_to(path: Path, m
     assert found == [b"mailwire\n", 0o600, b"locked\n"]
 
 
+@pytest.mark.parametrize("is_replaced", [True, False])
+async def test_what_another_program_has_put_in_the_place_of_the_file_is_written_to(
+    path: Path, monkeypatch: pytest.MonkeyPatch, is_replaced: bool
+) -> None:
+    path.write_bytes(b"before")
+    other = path.with_name("other")
+    other.write_bytes(b"")
+    old = os.open(path, os.O_RDONLY)
+    lock_whole = mbox.LOCKING.lock_whole
+
+    def lock(descriptor: int) -> bool:
+        if other.exists():  # it is the first time, and behind the opening
+            os.replace(other, path)
+            if not is_replaced:
+                path.unlink()
+        return lock_whole(descriptor)
+
+    monkeypatch.setattr(mbox, "LOCKING", SimpleNamespace(lock_whole=lock, locks_whole=True))
+    await deliver(MboxSink(path), mail(MESSAGE))
+    assert os.read(old, 100) == b"before"
+    os.close(old)
+    assert re.fullmatch(FROM + rb"Subject: x\n\nHello\n\n", path.read_bytes())
+
+
 async def test_a_lock_that_another_removes_is_no_trouble(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def remove(descriptor: int) -> None:
         path.with_name("mbox.lock").unlink()

@@ -98,12 +98,21 @@ class MboxSink:
             if not LOCKING.lock_whole(descriptor):
                 return False
             with _dot_lock(self.path.with_name(f"{self.path.name}.lock")) as has_dot_lock:
-                if has_dot_lock:
-                    _append(descriptor, spool)
-                    sync_folder(self.path.parent)
-                return has_dot_lock
+                if not has_dot_lock or not self._is_still(descriptor):
+                    return False
+                _append(descriptor, spool)
+                sync_folder(self.path.parent)
+                return True
         finally:
             os.close(descriptor)
+
+    def _is_still(self, descriptor: int) -> bool:
+        # Another program may have put a file in the place of this one, or taken it away, before it was locked: nobody
+        # would ever read what is written to it.
+        try:
+            return os.path.samestat(os.fstat(descriptor), self.path.stat())
+        except FileNotFoundError:
+            return False
 
 
 class FromQuoter:
