@@ -232,7 +232,7 @@ async def test_what_another_program_has_put_in_the_place_of_the_file_is_written_
     other = path.with_name("other")
     other.write_bytes(b"")
     old = os.open(path, os.O_RDONLY)
-    lock_whole = mbox.LOCKING.lock_whole
+    lock_whole = claims.LOCKING.lock_whole
 
     def lock(descriptor: int) -> bool:
         if other.exists():  # it is the first time, and behind the opening
