@@ -4,7 +4,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mailwire._wire.text import LINE_END, check_argument, check_line, check_lines, check_secret, printable, quote
+from mailwire._wire.text import (
+    LINE_END,
+    check_argument,
+    check_kind,
+    check_line,
+    check_lines,
+    check_secret,
+    printable,
+    quote,
+)
 
 CONTROLS = [bytes([code]) for code in (*range(0x20), 0x7F)]
 
@@ -154,3 +163,23 @@ def test_no_line_among_others_holds_a_control(control: bytes) -> None:
         for data in (line + b"\r\nb\r\n", b"b\r\n" + line + b"\r\n"):
             with pytest.raises(ValueError, match=r"^a command must not hold control characters"):
                 check_lines(data, 2)
+
+
+@pytest.mark.parametrize("value", [1, 2.5])
+def test_what_is_of_one_of_the_kinds_passes(value: object) -> None:
+    check_kind("size", value, (int, float), "a number")
+
+
+@pytest.mark.parametrize(
+    ("value", "told"),
+    [
+        ("1", "'1' (str)"),
+        (None, "None (NoneType)"),
+        (True, "True (bool)"),
+        ("x" * 200, "'" + "x" * 99 + " (str)"),
+    ],
+)
+def test_what_is_of_another_kind_is_told_with_what_was_expected(value: object, told: str) -> None:
+    with pytest.raises(ValueError) as caught:
+        check_kind("size", value, (int, float), "a number")
+    assert str(caught.value) == f"expected size to be a number, got {told}"

@@ -4,7 +4,7 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from mailwire import ConnectionLost, NotSupported, ReplyError, ServiceNotAvailable, Timeouts
+from mailwire import ConnectionLost, DeadlineExceeded, NotSupported, ReplyError, ServiceNotAvailable, Timeouts
 from mailwire.aio.dialogue import Dialogue, raise_refusal
 from mailwire.aio.session import Session
 from mailwire.message import MessagePolicy
@@ -60,6 +60,25 @@ async def test_who_waits_for_an_answer_has_the_deadline_of_a_command_or_none(sec
         assert waiting.done() is (seconds is not None)
         waiting.cancel()
         await asyncio.gather(waiting, return_exceptions=True)
+
+
+async def test_who_is_woken_without_an_answer_waits_no_longer_for_that() -> None:
+    clock = Clock()
+    async with dialogue_with(*READY[1:], LISTEN, timeouts=Timeouts(command=10)) as dialogue:
+        dialogue.connection.send(Noop())
+        dialogue.session.flush()
+        for seconds in (6, 3):
+            waiting = asyncio.create_task(dialogue.wait())
+            await drain_events()
+            await clock.advance(seconds)
+            dialogue.session.stream.nudge()
+            await waiting
+        waiting = asyncio.create_task(dialogue.wait())
+        await drain_events()
+        await clock.advance(1)
+        assert waiting.done()
+        with pytest.raises(DeadlineExceeded, match=r"within 10 s: the reply to NOOP$"):
+            await waiting
 
 
 async def test_a_server_that_leaves_while_nothing_is_asked_is_told_as_that() -> None:

@@ -1025,6 +1025,8 @@ async def test_a_server_that_goes_behind_354_leaves_us_to_say_how_far_we_came() 
         ((*READY, *MAILED[:6], NO_READING), {}, 180, "taking in the message", Delivery.NOT_SENT),
         ((*READY, *MAILED), {}, 600, "the reply to .", Delivery.UNKNOWN),
         ((*READY, *MAILED, b"250 tak"), {}, 600, "the reply to .", Delivery.UNKNOWN),
+        ((*extensions("PIPELINING"), *MAILED[:5]), {}, 120, "the reply to DATA", Delivery.NOT_SENT),
+        ((*extensions("PIPELINING"), *MAILED), {}, 600, "the reply to .", Delivery.UNKNOWN),
     ],
     ids=[
         *(
@@ -1039,7 +1041,7 @@ async def test_a_server_that_goes_behind_354_leaves_us_to_say_how_far_we_came() 
             "RCPT",
             "DATA",
         ),
-        *("block", "verdict", "half a verdict"),
+        *("block", "verdict", "half a verdict", "DATA in a group", "verdict behind a group"),
     ],
 )
 async def test_a_server_that_does_not_answer_ends_at_the_deadline_of_the_phase(
@@ -1064,6 +1066,7 @@ async def test_a_server_that_does_not_answer_ends_at_the_deadline_of_the_phase(
         with pytest.raises(DeadlineExceeded) as caught:
             await sending
         assert caught.value.phase == phase
+        assert f"within {seconds} s: {phase}" in str(caught.value)
         assert caught.value.delivery is delivery
         assert not client.is_connected
 

@@ -74,6 +74,11 @@ TESTS: Final[dict[str, tuple[str, ...]]] = {
         *("aio/test_authentication.py", "aio/test_tokens.py"),
         "aio/test_client.py::test_a_password_does_not_cross_an_open_link_unasked_for",
     ),
+    "aio/dialogue": (
+        *("aio/test_dialogue.py", "aio/test_sending.py", "aio/test_smtp.py", "aio/test_flights.py", "aio/test_lmtp.py"),
+        *("aio/test_chain.py", "aio/test_bulk_sending.py", "aio/test_authentication.py", "aio/test_client.py"),
+        "aio/test_silence.py",
+    ),
     "aio/stream_opening": ("aio/test_stream.py", "aio/test_tls.py", "aio/test_session.py"),
     "aio/stream": (
         *("aio/test_stream.py", "aio/test_tls.py", "aio/test_session.py", "aio/test_unix_socket.py"),

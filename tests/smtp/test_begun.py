@@ -224,6 +224,44 @@ def test_a_reset_that_is_discarded_is_not_awaited() -> None:
     assert connection.state is State.TRANSACTION
 
 
+def test_behind_what_was_discarded_recipients_are_named_by_hand() -> None:
+    connection = ready("lockstep")
+    transaction = Transaction(connection, A, [B, C])
+    flush(connection)
+    connection.discard_queued()
+    connection.send(Rcpt(D))
+    assert take(connection, transaction, "250 mail", "250 d") == b"RCPT TO:<d@example.org>\r\n"
+    assert is_over(transaction)
+    assert connection.state is State.TRANSACTION
+
+
+def test_behind_a_reset_of_its_own_another_mail_is_begun_by_hand() -> None:
+    connection = ready("wide")
+    transaction = Transaction(connection, A, [B], on_refused="abort")
+    flush(connection)
+    assert take(connection, transaction, "250 mail", "550 b") == RSET
+    assert not transaction.finished
+    connection.send(Mail(A))
+    connection.send(Rcpt(D))
+    assert flush(connection) == b"MAIL FROM:<a@example.org>\r\nRCPT TO:<d@example.org>\r\n"
+    take(connection, transaction, "250 reset")
+    assert is_over(transaction, Delivery.REFUSED)
+
+
+def test_whoever_was_told_of_no_answers_is_forgotten_when_the_next_mail_begins() -> None:
+    connection = ready("lockstep")
+    Transaction(connection, A, [B])
+    flush(connection)
+    for line in ("250 mail", "550 b", "554 no"):
+        hear(connection, line)
+        flush(connection)
+    connection.send(Rset())
+    flush(connection)
+    hear(connection, "250 reset")
+    Transaction(connection, A, [C])
+    assert len(connection.begun) == 1
+
+
 # In a row
 
 
@@ -360,7 +398,12 @@ def test_what_a_transaction_says_is_refused_by_hand(way: str) -> None:
             connection.send(command)
     flush(connection)
     take(connection, transaction, "250 mail", "250 b", "354 go")
-    with pytest.raises(LocalProtocolError, match="a message cannot be sent by hand"):
+    with pytest.raises(
+        LocalProtocolError,
+        match=r"^a message cannot be sent by hand: a Transaction goes on, which says all of its mail itself\. Write "
+        r"the message with its `send_data` and `end_data`; to send none, send RSET or call `discard_queued`, or "
+        r"`give_up` where neither can be$",
+    ):
         connection.send_data(b"other\r\n")
     with pytest.raises(LocalProtocolError, match="the end of a message cannot be sent by hand"):
         connection.end_data()

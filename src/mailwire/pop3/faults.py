@@ -60,7 +60,7 @@ def _likely_cause(line: bytes, asked: Command[object] | None, before: Command[ob
     return ""
 
 
-def lost(waiting: Sequence[Command[object]], body: Body | None, rest: str, *, is_ours: bool = False) -> ConnectionLost:
+def lost(waiting: Sequence[Command[object]], body: Body | None, rest: str, *, is_ours: bool) -> ConnectionLost:
     """Return the error for a connection that the server closed before `waiting` were answered.
 
     body: that of the answer to the first of them, if it is a message and has begun; rest: what else came, quoted.

@@ -181,7 +181,7 @@ class Transaction(Outcome):
     def leave(self) -> None:
         """Take note that the mail was ended by hand: say nothing more of it, nor RSET."""
         self._is_withdrawn = self._is_reset = True
-        self._naming, self._is_open = None, False
+        self._say_no_more()
 
     def withdraw(self, discarded: frozenset[int]) -> None:
         """Take note that commands were discarded, which have these ids; if any is its own, say nothing more, but RSET
@@ -192,7 +192,7 @@ class Transaction(Outcome):
         if discarded.isdisjoint(map(id, self._unanswered)):
             return
         self._is_withdrawn = True
-        self._naming, self._is_open = None, False
+        self._say_no_more()
         self._forget(discarded)
         self._rest()
 
@@ -309,10 +309,13 @@ class Transaction(Outcome):
             return bool(self.sender_refusal and (self._accepted or heard.chunk or heard.verdicts))
         return connection.state in (State.TRANSACTION, State.CHUNKS, State.SPOILED)
 
+    def _say_no_more(self) -> None:
+        self._naming, self._is_open = None, False
+
     def _name_more(self) -> None:
         # Name the next recipients, if that can still be; behind the last of them the message goes on.
         if self._connection.ahead is not State.TRANSACTION:
-            self._naming = None
+            self._say_no_more()
             return
         for command in islice(self._naming or (), _AT_A_TIME):
             self._send(command)
@@ -395,7 +398,7 @@ class Transaction(Outcome):
                 self._is_open = not self.is_ended
             else:
                 self._send(Data())  # all or nothing: it is all
-        elif self.is_ended:
+        else:
             # RSET is due behind a refusal alone; and the state may be that behind the mails that follow.
             self._connection.begun.take_finished()
         return True
