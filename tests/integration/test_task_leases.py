@@ -62,11 +62,11 @@ async def test_a_place_is_kept_given_back_and_taken_over(queue: Queue) -> None:
     first, second, third = (slots.slot_of(queue.redis, "localhost", 2, 60) for _ in range(3))
     assert not await first.keep()  # it was not taken
     assert await first.take()
+    key = "mail:slots:localhost"
+    ((holder, end),) = await queue.redis.zrange(key, 0, -1, withscores=True)
     assert await second.take()
     assert not await third.take(patience=0)
     # Just before the first is over, it is kept.
-    key = "mail:slots:localhost"
-    ((holder, end), _) = await queue.redis.zrange(key, 0, -1, withscores=True)
     await queue.redis.zadd(key, {holder: end - 30_000})
     assert await first.keep()
     assert await queue.redis.zscore(key, holder) >= end
