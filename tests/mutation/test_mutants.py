@@ -1,5 +1,6 @@
 from pathlib import Path
 
+from tests.integration.conftest import demand_libraries
 from tests.mutation.mutants import Mutant, plant
 
 CHANGE = "-    self._is_open = False\n+    self._is_open = None"
@@ -19,6 +20,7 @@ def test_a_mutant_is_known_by_what_it_writes_where_and_instead_of_what() -> None
 
 
 def test_what_is_declared_and_has_no_code_is_left_alone(tmp_path: Path) -> None:
+    demand_libraries("mutmut")
     source = tmp_path / "src" / "mailwire"
     source.mkdir(parents=True)
     text = "class A:\n    def declared(self, a: int = 1) -> int:\n        'Say it.'\n\n"
