@@ -320,6 +320,40 @@ def test_in_lmtp_a_verdict_too_many_poisons_the_connection() -> None:
         hear(connection, "250 ok", "250 ok")
 
 
+def test_in_lmtp_who_is_accepted_behind_a_refused_mail_is_answered_for_and_nobody_of_the_mail_before() -> None:
+    connection = standing(Connection(lmtp=True), "250 ok", "250 ok")
+    ask(connection, Data(), "354 go")
+    connection.end_data()
+    flush(connection)
+    hear(connection, "250 b", "250 b")
+    for command in (Mail(A), Rcpt(B), Rcpt(B), Data()):
+        connection.send(command)
+    flush(connection)
+    hear(connection, "550 no", "250 ok", "250 ok", "354 go")
+    end = connection.end_data()
+    flush(connection)
+    hear(connection, "503 b")
+    assert connection.in_flight == (end,)
+    hear(connection, "503 b")
+    assert connection.in_flight == ()
+
+
+@pytest.mark.parametrize(("answer", "standing_still"), [("503 nested", 3), ("250 ok", 1)])
+def test_in_lmtp_a_mail_behind_a_refused_rset_begins_anew_if_it_is_accepted(answer: str, standing_still: int) -> None:
+    connection = standing(Connection(lmtp=True), "250 ok", "250 ok")
+    for command in (Rset(), Mail(A), Rcpt(B)):
+        connection.send(command)
+    flush(connection)
+    hear(connection, "502 no", answer, "250 ok")
+    ask(connection, Data(), "354 go")
+    end = connection.end_data()
+    flush(connection)
+    for _ in range(standing_still):
+        assert connection.in_flight == (end,)
+        hear(connection, "250 ok")
+    assert connection.in_flight == ()
+
+
 # What the server offers
 
 

@@ -224,6 +224,12 @@ def test_pipelining_can_be_switched_off() -> None:
     assert connection.data_to_send() == [envelope()[0].encode()]
 
 
+@pytest.mark.parametrize(("commands", "is_pipelining"), [(1, False), (2, True)])
+def test_a_window_of_two_commands_is_pipelining(commands: int, is_pipelining: bool) -> None:
+    connection = at(State.READY, Connection(window=Window(commands=commands, octets=4096), groups=True))
+    assert (connection.is_pipelining, connection.takes_groups) == (is_pipelining, is_pipelining)
+
+
 def test_pipelining_ends_with_the_announcement_of_it() -> None:
     connection = at(State.READY)
     ask(connection, Helo("c"), "250 hello")
@@ -380,6 +386,15 @@ def test_data_is_not_done_by_250_behind_a_refused_mail_either() -> None:
     flush(connection)
     with pytest.raises(RemoteProtocolError, match="expected 3yz or a refusal to DATA, got '250 ok'"):
         hear(connection, "550 no", "503 no", "503 no", "250 ok")
+
+
+@pytest.mark.parametrize("code", [400, 599])
+def test_a_refused_data_leaves_the_mail_transaction_open(code: int) -> None:
+    connection = at(State.TRANSACTION)
+    ask(connection, Rcpt(B), "250 ok")
+    assert ask(connection, Data(), f"{code} ok") == [received(code, Data())]
+    assert (connection.state, connection.accepts_data) == (State.TRANSACTION, False)
+    connection.send(Rcpt(C))
 
 
 def test_what_was_received_is_held_until_something_is_made_of_it() -> None:

@@ -109,6 +109,8 @@ class Answers:
             self._learn(command, reply)
         else:
             self.state = row.refused
+            if self.state is READY and isinstance(command, Mail):
+                self._verdicts.standing = 0  # no mail is open: what is accepted behind it, is no more of the one before
         # RFC 5321 3.8: 421 may answer anything, and the server closes. A verdict before the end of the message leaves
         # the two sides at odds about what comes next: the rest of the message would be read as commands.
         if reply.code == 421 or early:
