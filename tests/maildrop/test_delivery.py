@@ -218,9 +218,9 @@ async def test_what_is_taken_back_was_seen_and_has_failed(page: Told) -> None:
     expected = Record("u", State.SEEN, NOON, NOON, 100, 1, "Desynchronised: out of step")
     assert run.find("u") == expected
     assert page.written[-1] == [expected]
-    assert [(each.number, each.outcome, each.reason) for each in run.reports] == [
-        (2, Outcome.STORED, ""),
-        (1, Outcome.FAILED, "Desynchronised: out of step"),
+    assert [(each.number, each.outcome, each.octets, each.reason) for each in run.reports] == [
+        (2, Outcome.STORED, len(CONTENT), ""),
+        (1, Outcome.FAILED, len(CONTENT), "Desynchronised: out of step"),
     ]
 
 
@@ -256,6 +256,47 @@ async def test_what_is_taken_back_before_it_is_settled_is_discarded(page: Told) 
         (2, Outcome.FAILED, len(CONTENT)),
         (1, Outcome.STORED, len(CONTENT)),
     ]
+
+
+async def test_what_is_taken_back_alone_is_discarded_whatever_the_sink_says(page: Told) -> None:
+    class Stubborn(Group):
+        async def discard(self, mails: Sequence[Mail]) -> None:
+            await super().discard(mails)
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    sink = Stubborn()
+    run = deliveries(sink, page)
+    one = fetch(1, "u")
+    await run.deliver(one, blocks())
+    await run.take_back(one, LOST)
+    await run.finish()
+    assert sink.steps == [("discard", [1])]
+    assert [each.outcome for each in run.reports] == [Outcome.FAILED]
+
+
+async def test_what_is_taken_back_behind_its_group_was_made_safe(page: Told) -> None:
+    sink = Group()
+    run = deliveries(sink, page)
+    fetches = [fetch(number, f"u{number}") for number in range(1, 17)]
+    for each in fetches:
+        await run.deliver(each, blocks())
+    await run.take_back(fetches[-1], LOST)
+    assert sink.steps == [("settle", list(range(1, 17)))]
+    assert [each.outcome for each in run.reports] == [Outcome.STORED] * 15 + [Outcome.FAILED]
+    assert page.written[-1] == [Record("u16", State.SEEN, NOON, NOON, 100, 1, "Desynchronised: out of step")]
+
+
+@pytest.mark.parametrize("sink", [Group, MemorySink])
+async def test_what_is_taken_back_came_in_the_time_that_it_took(page: Told, sink: type[MemorySink]) -> None:
+    async def come_slowly() -> AsyncIterator[bytes]:
+        await asyncio.sleep(0.01)
+        yield CONTENT
+
+    run, one = deliveries(sink(), page), fetch()
+    await run.deliver(one, come_slowly())
+    await run.take_back(one, LOST)
+    [report] = run.reports
+    assert report.seconds > 0.009
 
 
 async def test_what_is_taken_back_without_a_uid_is_not_deleted(page: Told) -> None:

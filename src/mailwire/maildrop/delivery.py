@@ -181,17 +181,19 @@ class Deliveries:
     async def take_back(self, fetch: Fetch, error: Exception) -> None:
         """Take note that the message that was delivered last may have been cut off: it is not stored, whatever the sink
         and the ledger have of it. Raises LedgerError."""
-        octets = 0
+        number = fetch.entry.number
         if self._group is not None and self._waiting and self._waiting[-1].fetch is fetch:
-            mail = self._waiting.pop().mail
-            octets = mail.octets
+            last = self._waiting.pop()
+            octets, seconds = last.mail.octets, last.seconds
             with suppress(Exception):  # what has cut it off is what there is to be told
-                await self._group.discard([mail])
+                await self._group.discard([last.mail])
         else:
-            self.reports = [report for report in self.reports if report.number != fetch.entry.number]
-        self.stored_numbers.discard(fetch.entry.number)
+            told = [report for report in self.reports if report.number == number]
+            octets, seconds = sum(report.octets for report in told), sum(report.seconds for report in told)
+            self.reports = [report for report in self.reports if report.number != number]
+        self.stored_numbers.discard(number)
         reason = _words(error)
-        self._report(fetch, Outcome.FAILED, octets=octets, reason=reason)
+        self._report(fetch, Outcome.FAILED, octets=octets, seconds=seconds, reason=reason)
         if fetch.uid is not None:
             before = self._records.get(fetch.uid)
             is_it = before is not None and before.state is State.SEEN and not was_another(before, fetch.entry)
