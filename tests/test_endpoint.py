@@ -366,6 +366,16 @@ def test_the_password_of_a_key_is_never_shown(tmp_path: Path) -> None:
     assert_hidden(CANARY, endpoint, str(endpoint), caught.value)
 
 
+def test_nobody_is_asked_for_the_password_of_a_key(tmp_path: Path) -> None:
+    # OpenSSL would ask at the terminal, or take standard input for the answer.
+    tim(tmp_path, "sesame")
+    (both := tmp_path / "both.pem").write_text(TIM + TIMS_KEY)
+    told = r"^the key of the client's certificate is under a password, and none was given with it$"
+    for without in ((tmp_path / "tim.pem", tmp_path / "key.pem"), both):
+        with pytest.raises(ssl.SSLError, match=told):
+            Endpoint("localhost", tls_client_certificate=without).make_tls_context()
+
+
 def test_files_that_cannot_be_read_are_errors_when_the_context_is_made(tmp_path: Path) -> None:
     missing, garbage = tmp_path / "missing.pem", tmp_path / "garbage.pem"
     garbage.write_text("hello")

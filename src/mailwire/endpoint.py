@@ -272,7 +272,7 @@ class Endpoint:
             return self.tls_context
         context = ssl.create_default_context(cafile=self.tls_ca_file)
         if self.tls_client_certificate is not None:
-            context.load_cert_chain(*_files_of(self.tls_client_certificate))
+            context.load_cert_chain(*_loadable(self.tls_client_certificate))
         return context
 
     def __str__(self) -> str:
@@ -284,8 +284,21 @@ class Endpoint:
         return f"{scheme}://{host}:{self.port}"
 
 
-def _files_of(certificate: ClientCertificate) -> tuple[_Path] | tuple[_Path, _Path] | tuple[_Path, _Path, str]:
-    return certificate if isinstance(certificate, tuple) else (certificate,)
+def _loadable(certificate: ClientCertificate) -> tuple[_Path, _Path | None, str | Callable[[], str]]:
+    match certificate:
+        case (file, key, password):
+            return file, key, password
+        case (file, key):
+            return file, key, _have_no_password
+        case file:
+            return file, None, _have_no_password
+
+
+def _have_no_password() -> str:
+    # OpenSSL would ask at the terminal, or read standard input, and the program would wait for that without end.
+    raise ssl.SSLError(
+        ssl.SSL_ERROR_SSL, "the key of the client's certificate is under a password, and none was given with it"
+    )
 
 
 def _checked_pin(pin: str) -> str:

@@ -1,5 +1,6 @@
 import copy
 import pickle
+from typing import Any
 
 import pytest
 
@@ -33,6 +34,15 @@ def test_text_that_is_none_in_utf_8_is_refused_and_not_shown(field: str) -> None
         while_handling = refusal.value.__context__
         assert while_handling is None or SECRET not in repr(while_handling)
         assert SECRET not in repr(refusal.value)
+
+
+@pytest.mark.parametrize("field", ["user", "password", "authzid"])
+@pytest.mark.parametrize("value", [None, SECRET.encode(), 7])
+def test_what_is_no_text_is_refused_where_it_is_given_and_not_shown(field: str, value: object) -> None:
+    # A variable of the environment that is not set, and octets from a file.
+    fields: dict[str, Any] = {"user": "tim", "password": SECRET, "authzid": ""}
+    with pytest.raises(ValueError, match=rf"^expected the {field} to be text, got {type(value).__name__}$"):
+        Password(**fields | {field: value})
 
 
 @pytest.mark.parametrize("text", ["\ud7ff", "\ue000", "\U0010ffff", "", "\0"])

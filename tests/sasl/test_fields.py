@@ -1,8 +1,10 @@
+from types import SimpleNamespace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mailwire.sasl.fields import encode_field, encode_saslname, gs2_header
+from mailwire.sasl.fields import check_texts, encode_field, encode_saslname, gs2_header
 from tests.sasl.secrecy import CANARY, assert_hidden
 
 CONTROLS = [chr(code) for code in (*range(0x20), 0x7F)]
@@ -79,3 +81,12 @@ def test_a_name_can_be_read_back(text: str) -> None:
 )
 def test_the_header_is_the_flag_and_the_identity(flag: bytes, authzid: bytes, header: bytes) -> None:
     assert gs2_header(flag, authzid) == header
+
+
+def test_what_should_be_text_is_named_and_not_quoted() -> None:
+    owner = SimpleNamespace(user="tim", password=b"correct horse", authzid=None)
+    check_texts(owner, "user")
+    with pytest.raises(ValueError, match=r"^expected the password to be text, got bytes$"):
+        check_texts(owner, "user", "password", "authzid")
+    with pytest.raises(ValueError, match=r"^expected the authzid to be text, got NoneType$"):
+        check_texts(owner, "authzid")

@@ -1,6 +1,7 @@
 import gc
 import pickle
 import weakref
+from typing import Any
 
 import pytest
 
@@ -56,6 +57,22 @@ def test_identities_are_values() -> None:
         assert identity == same != other
         assert hash(identity) == hash(same)
         assert pickle.loads(pickle.dumps(identity)) == identity
+
+
+@pytest.mark.parametrize("value", [None, b"tim", 7])
+def test_what_is_no_text_is_refused_where_it_is_given(value: Any) -> None:
+    got = f"got {type(value).__name__}$"
+    for make, name in (
+        (lambda: OAuthToken(value, "a"), "user"),
+        (lambda: OAuthToken("tim", "a", value), "authzid"),
+        (lambda: External(value), "authzid"),
+        (lambda: Anonymous(value), "trace"),
+    ):
+        with pytest.raises(ValueError, match=f"^expected the {name} to be text, {got}"):
+            make()
+    told = f"^expected the token to be text, or an async function that returns it, {got}"
+    with pytest.raises(ValueError, match=told):
+        OAuthToken("tim", value)
 
 
 def test_identities_cannot_be_changed() -> None:

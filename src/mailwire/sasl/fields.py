@@ -6,10 +6,18 @@ checked here before it is sent, and no refusal quotes it: a field may be a secre
 
 from typing import Final
 
-__all__ = ["encode_field", "encode_saslname", "gs2_header"]
+__all__ = ["check_texts", "encode_field", "encode_saslname", "gs2_header"]
 
 # C0 and DEL, as in `_wire.text`; as text here, since nothing may be quoted.
 _CONTROLS: Final = "".join(map(chr, (*range(0x20), 0x7F)))
+
+
+def check_texts(owner: object, *names: str) -> None:
+    """Raise ValueError where an attribute of `owner` by one of `names` is no text. It is not quoted."""
+    for name in names:
+        kind = type(getattr(owner, name))
+        if not issubclass(kind, str):
+            raise ValueError(f"expected the {name} to be text, got {kind.__name__}")
 
 
 def encode_field(name: str, text: str, *, allows_controls: bool = True) -> bytes:

@@ -4,6 +4,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
+from .fields import check_texts
 from .oauth import OAuthFailure
 
 __all__ = ["Anonymous", "External", "OAuthToken", "TokenProvider"]
@@ -19,11 +20,20 @@ class OAuthToken:
 
     token: the token itself, or an async function that returns one.
     authzid: the identity to act as (RFC 4422 3.4.1), where it is not the user's own. OAUTHBEARER only.
+
+    Raises ValueError for a user or authzid that is no text, and for a token that is neither text nor can be called.
     """
 
     user: str
     token: str | TokenProvider = field(repr=False, hash=False)  # a provider need not be hashable
     authzid: str = ""
+
+    def __post_init__(self) -> None:
+        check_texts(self, "user", "authzid")
+        if not (isinstance(self.token, str) or callable(self.token)):
+            raise ValueError(
+                f"expected the token to be text, or an async function that returns it, got {type(self.token).__name__}"
+            )
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,9 +41,14 @@ class External:
     """Whoever the link itself proves us to be, by a client certificate as a rule (RFC 4422 appendix A).
 
     authzid: the identity to act as, where it is not the one the server reads from the link.
+
+    Raises ValueError for an authzid that is no text.
     """
 
     authzid: str = ""
+
+    def __post_init__(self) -> None:
+        check_texts(self, "authzid")
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +56,11 @@ class Anonymous:
     """Nobody in particular (RFC 4505).
 
     trace: a mail address, or a word for the server's log that means something to whom it would be shown; may be empty.
+
+    Raises ValueError for a trace that is no text.
     """
 
     trace: str = ""
+
+    def __post_init__(self) -> None:
+        check_texts(self, "trace")
