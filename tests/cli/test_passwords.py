@@ -16,6 +16,7 @@ from mailwire.cli import servers
 from mailwire.cli.command_parser import CommandParser
 from mailwire.cli.servers import UsageError, add_server_options, endpoint_of
 from tests.cli.program import SCRIPT, mailwire
+from tests.sasl.secrecy import CANARY, assert_hidden
 
 URL = "pop3s://b@pop.example.org"
 
@@ -148,13 +149,38 @@ def test_a_file_that_is_none_is_told(home: Path) -> None:
         auth(URL, "--netrc", str(home / "none"))
 
 
+@pytest.mark.parametrize("text", [f"password my {CANARY}", f"passwrd {CANARY}", f"\n{CANARY}"])
+def test_what_is_not_understood_of_a_file_is_not_shown(text: str, home: Path) -> None:
+    # It may be part of a password: one with a blank in it that nobody has quoted.
+    file = write_netrc(home / "bad", f"machine pop.example.org login b {text}\n")
+    with pytest.raises(UsageError, match=rf"cannot be read: it is not understood near line \d \({file}\)$") as caught:
+        auth(URL, "--netrc", file)
+    assert_hidden(CANARY, str(caught.value))
+
+
+def test_a_file_in_another_encoding_is_told(home: Path) -> None:
+    file = home / "latin-1"
+    file.write_bytes(f"machine pop.example.org login b password ä-{CANARY}\n".encode("latin-1"))
+    with pytest.raises(UsageError, match=rf"cannot be read: it is not in utf-8 \({file}\)$") as caught:
+        auth(URL, "--netrc", str(file))
+    assert_hidden(CANARY, str(caught.value))
+
+
+def test_a_command_that_is_none_is_told() -> None:
+    told = r"^the command for the password or token cannot be read: No closing quotation$"
+    with pytest.raises(UsageError, match=told):
+        auth(URL, "--password-command", "pass show 'mail")
+    with pytest.raises(UsageError, match=told):
+        asyncio.run(auth(URL, "--token-command", "pass show 'mail").token(None))
+
+
 def test_the_file_in_the_home_is_nobody_elses_to_read(home: Path) -> None:
     file = home / ".netrc"
     write_netrc(file, "machine pop.example.org login b password one\n")
     file.chmod(0o644)
     assert stat.S_IMODE(file.stat().st_mode) == 0o644
     if os.getuid() == file.stat().st_uid:
-        with pytest.raises(UsageError, match="cannot be read"):
+        with pytest.raises(UsageError, match=r"cannot be read: .*too permissive.* \(~/\.netrc\)$"):
             auth(URL)
 
 

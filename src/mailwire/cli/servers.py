@@ -110,7 +110,10 @@ def _token_provider(command: str) -> TokenProvider:
 
 
 async def _first_line(command: str) -> str:
-    words = shlex.split(command)
+    try:
+        words = shlex.split(command)
+    except ValueError as error:
+        raise UsageError(f"the command for the password or token cannot be read: {error}") from error
     if not words:
         raise UsageError("expected a command that prints the password or token")
     # A message may be waiting on standard input: no other program is to read from it.
@@ -144,7 +147,11 @@ def _look_up(file: str | None, host: str, user: str) -> Password | None:
     try:
         entries: Any = netrc.netrc(file)
     except netrc.NetrcParseError as error:
-        raise UsageError(f"the file of passwords cannot be read: {error}") from error
+        # Its words quote what is not understood: of a password with a blank in it, what stands behind that.
+        reason = f"it is not understood near line {error.lineno}" if error.lineno else error.msg
+        raise UsageError(f"the file of passwords cannot be read: {reason} ({file or '~/.netrc'})") from None
+    except UnicodeDecodeError:
+        raise UsageError(f"the file of passwords cannot be read: it is not in utf-8 ({file or '~/.netrc'})") from None
     # The entry by the name of "default" is for hosts that nobody has thought of: no password is for those.
     entry = entries.hosts.get(host)
     if entry is None or (user and entry[0] != user):
