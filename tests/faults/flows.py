@@ -2,8 +2,8 @@
 
 import io
 import ssl
+from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable, Mapping
-from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -18,6 +18,7 @@ from mailwire import (
     Password,
     PoolSending,
     POP3Client,
+    Receipt,
     SendResult,
     SMTPClient,
     SMTPPool,
@@ -38,9 +39,9 @@ __all__ = [
     "Run",
     "client_of",
     "committing",
-    "deliveries",
     "judge",
     "judge_mails",
+    "judge_receipt",
     "mail",
     "make_server",
     "retrieving",
@@ -73,7 +74,7 @@ STORED: Final[Mapping[str, bytes]] = {
 class Run:
     """A flow under way, and what it has heard and said so far.
 
-    words: of each mail, by its number.
+    receipts: what was said of each mail, by its number.
     got: what was retrieved, whole, by unique ids.
     reports: what is known of each message that was to be deleted.
     errors: those by which a mail among others failed.
@@ -84,7 +85,7 @@ class Run:
     """
 
     endpoint: Endpoint
-    words: dict[int, Delivery] = field(default_factory=dict)
+    receipts: dict[int, Receipt] = field(default_factory=dict)
     errors: list[MailwireError] = field(default_factory=list)
     doubts: list[MailwireError] = field(default_factory=list)
     got: dict[str, bytes] = field(default_factory=dict)
@@ -94,6 +95,14 @@ class Run:
     open_file: Callable[[Path], io.FileIO] = io.FileIO
     first: int = 0
     is_connected: bool = False
+
+    def take_down(self, number: int, receipt: Receipt | None, error: MailwireError | None = None) -> None:
+        """Take down what is said of the mail of this number, None for nothing, and by an `error`, if it failed."""
+        if receipt is not None:
+            self.receipts[number] = receipt
+        if error is not None:
+            assert error.delivery is (Delivery.NOT_SENT if receipt is None else receipt.delivery)
+            assert receipt is None or error.receipt == receipt
 
 
 @dataclass(frozen=True)
@@ -203,15 +212,16 @@ async def send_each(run: Run, messages: Iterable[MessageSource]) -> None:
 async def send_by(client: SMTPClient, number: int, message: MessageSource, run: Run) -> None:
     """Send the message of this number, and take down the word about it."""
     client.last_receipt = None
+    failure: MailwireError | None = None
     try:
         receipt = await client.send(message, **ENVELOPE)
         assert receipt is client.last_receipt
-    except BaseException:
+    except BaseException as error:
         run.is_connected = client.is_connected
+        failure = error if isinstance(error, MailwireError) else None
         raise
     finally:
-        if client.last_receipt is not None:
-            run.words[number] = client.last_receipt.delivery
+        run.take_down(number, client.last_receipt, failure)
 
 
 def client_of(run: Run) -> SMTPClient:
@@ -239,7 +249,7 @@ async def take_all(results: BulkSending | PoolSending, run: Run) -> None:
 
 
 def _take_down(result: SendResult, run: Run) -> None:
-    run.words[result.index] = result.delivery
+    run.take_down(result.index, result.receipt, result.error)
     if result.error is not None:
         run.errors.append(result.error)
 
@@ -302,16 +312,13 @@ OF_THIS_MACHINE: Final[Mapping[str, Flow]] = {
 # What must be true
 
 
-def deliveries(server: MailServer, count: int) -> list[int]:
-    """Return how often each of so many mails is with its first recipient."""
-    found = [message.content.split(b"\r\n")[0] for message in server.messages("b")]
-    return [found.count(b"Subject: %d" % number) for number in range(count)]
+_MAILBOXES: Final = dict(zip(RECIPIENTS, "bc", strict=True))
 
 
 def judge(flow: Flow, run: Run, server: MailServer, *, is_intact: bool) -> None:
     """Compare what the client says with what the server has; `is_intact`: nothing was altered on the way."""
     if flow.mails:
-        judge_mails(flow.mails, run.words, server, is_intact=is_intact)
+        judge_mails(flow.mails, run.receipts, server, is_intact=is_intact)
         return
     for uid, message in run.got.items():
         assert not is_intact or message == STORED.get(uid), f"{uid} is not what was sent"
@@ -322,18 +329,38 @@ def judge(flow: Flow, run: Run, server: MailServer, *, is_intact: bool) -> None:
     assert {*STORED} - there <= run.marked, "what nobody asked to be deleted is gone"
 
 
-def judge_mails(mails: int, words: Mapping[int, Delivery], server: MailServer, *, is_intact: bool) -> None:
-    """Compare what the client says of so many mails with what the server has of them; `is_intact` as for `judge`."""
-    stored = deliveries(server, mails)
-    for number, count in enumerate(stored):
-        word = words.get(number, Delivery.NOT_SENT)
-        assert count <= 1, "it was sent twice"
-        if count:
-            assert word in (Delivery.ACCEPTED, Delivery.UNKNOWN), f"mail {number} is there, and said to be {word}"
-        elif is_intact:
-            assert word is not Delivery.ACCEPTED, f"mail {number} is not there"
+def judge_mails(mails: int, receipts: Mapping[int, Receipt], server: MailServer, *, is_intact: bool) -> None:
+    """Compare what the client says of so many mails, for each recipient, with what the server has of them; `is_intact`
+    as for `judge`. Of those without a receipt the client says that they were not sent."""
+    for receipt in receipts.values():
+        judge_receipt(receipt)
+    for place, (address, user) in enumerate(_MAILBOXES.items()):
+        found = Counter(message.content.partition(b"\r\n")[0] for message in server.messages(user))
+        for number in range(mails):
+            count, word = found[b"Subject: %d" % number], Delivery.NOT_SENT
+            if number in receipts:
+                # An address may be another on the way, and one who was refused then has the mail of one who was not.
+                receipt = receipts[number]
+                word = receipt.recipients[place].delivery if is_intact else receipt.delivery
+            assert count <= 1, f"it was sent twice to {address}"
+            if count:
+                said = f"mail {number} is there for {address}, and said to be {word}"
+                assert word in (Delivery.ACCEPTED, Delivery.UNKNOWN), said
+            elif is_intact:
+                assert word is not Delivery.ACCEPTED, f"mail {number} is not there for {address}"
     if is_intact:
         whole = {mail(number) for number in range(mails)}
-        with suppress(KeyError):
-            for message in (*server.messages("b"), *server.messages("c")):
-                assert message.content in whole, "half a mail was stored"
+        for message in (*server.messages("b"), *server.messages("c")):
+            assert message.content in whole, "half a mail was stored"
+
+
+def judge_receipt(receipt: Receipt) -> None:
+    """Compare what a receipt says of the mail with what it says of each recipient."""
+    assert tuple(entry.address for entry in receipt.recipients) == RECIPIENTS
+    words = {entry.delivery for entry in receipt.recipients}
+    of_all = (Delivery.UNKNOWN, Delivery.ACCEPTED, Delivery.REFUSED, Delivery.NOT_SENT)
+    assert receipt.delivery is next(word for word in of_all if word in words), f"the words do not agree: {receipt}"
+    for entry in receipt.recipients:
+        is_refused_for_now = entry.delivery is Delivery.REFUSED and str(entry.decisive_reply).startswith("4")
+        may_be_tried = entry.delivery is Delivery.NOT_SENT or is_refused_for_now
+        assert (entry in receipt.retryable) is may_be_tried, f"it may be tried again, or not: {entry}"

@@ -71,8 +71,7 @@ async def sending_to_all_or_nobody(run: Run) -> None:
                 with suppress(RecipientsRefused):
                     await client.send(mail(number), on_refused="abort", **ENVELOPE)
             finally:
-                if client.last_receipt is not None:
-                    run.words[number] = client.last_receipt.delivery
+                run.take_down(number, client.last_receipt)
 
 
 async def sending_now_and_then(run: Run) -> None:
@@ -90,8 +89,7 @@ async def sending_by_a_pool_one_by_one(run: Run) -> None:
             try:
                 await pool.send(mailing)
             finally:
-                if mailing.last_receipt is not None:
-                    run.words[number] = mailing.last_receipt.delivery
+                run.take_down(number, mailing.last_receipt)
 
 
 async def sending_by_one_call(run: Run) -> None:
@@ -99,8 +97,7 @@ async def sending_by_one_call(run: Run) -> None:
     try:
         await mailwire.send(mailing, run.endpoint)
     finally:
-        if mailing.last_receipt is not None:
-            run.words[0] = mailing.last_receipt.delivery
+        run.take_down(0, mailing.last_receipt)
 
 
 async def sending_to_the_second_address(run: Run) -> None:
@@ -230,6 +227,10 @@ MORE: Final[Mapping[str, Flow]] = {
     "a stream by DATA": Flow(sending_a_stream, mails=1, settings={"use_chunking": False}),
     "all or nobody": Flow(
         sending_to_all_or_nobody, mails=2, policy=Policy(recipient_replies={RECIPIENTS[1]: "550 5.1.1 no"})
+    ),
+    "one is refused": Flow(sending, mails=2, policy=Policy(recipient_replies={RECIPIENTS[1]: "450 4.2.1 later"})),
+    "one is refused in the end": Flow(
+        sending, protocol="lmtp", mails=2, policy=Policy(delivery_replies={RECIPIENTS[0]: "552 5.2.2 full"})
     ),
     "a recipient at a time": Flow(sending, mails=2, policy=Policy(recipient_limit=1)),
     "RSET and NOOP": Flow(sending_now_and_then, mails=2),

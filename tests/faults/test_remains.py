@@ -11,10 +11,13 @@ from typing import Final
 
 import pytest
 
-from mailwire import Delivery
+from mailwire import Delivery, Receipt, RecipientReceipt
+from mailwire.smtp import Reply
+from mailwire.smtp.delivery import joined_word
 from mailwire.testing import Account, MailServer
-from tests.faults.flows import FLOWS, Flow, Run, sending
+from tests.faults.flows import FLOWS, RECIPIENTS, Flow, Run, judge_receipt, sending
 from tests.faults.matrix import lead_unharmed
+from tests.faults.other_flows import ALL
 from tests.faults.primitives import KINDS
 from tests.faults.remains import Remains, leaving_nothing
 from tests.faults.test_call_k_fails import NONE, fail
@@ -189,11 +192,77 @@ def interrupt_behind_its_end(flow: Flow, loop: str) -> None:
     interrupt_at(flow, cancel, NONE, loop)
 
 
+def say_that_all_were_refused(run: Run) -> None:
+    run.receipts = {number: saying(receipt, 0, Delivery.REFUSED) for number, receipt in run.receipts.items()}
+    run.receipts = {number: saying(receipt, 1, Delivery.REFUSED) for number, receipt in run.receipts.items()}
+
+
+def say_nothing(run: Run) -> None:
+    run.receipts.clear()
+
+
+def say_that_the_first_was_not_sent_to_one(run: Run) -> None:
+    run.receipts[0] = saying(run.receipts[0], 1, Delivery.NOT_SENT)
+
+
+def say_that_the_second_is_in_doubt(run: Run) -> None:
+    run.receipts[1] = replace(run.receipts[1], delivery=Delivery.UNKNOWN)
+
+
+def saying(receipt: Receipt, place: int, word: Delivery) -> Receipt:
+    entries = list(receipt.recipients)
+    entries[place] = replace(entries[place], delivery=word)
+    return replace(receipt, delivery=joined_word([entry.delivery for entry in entries]), recipients=tuple(entries))
+
+
+LIES: Final[dict[Callable[[Run], None], str]] = {
+    say_that_all_were_refused: "is there for b@example.org, and said to be Delivery.REFUSED",
+    say_nothing: "is there for b@example.org, and said to be Delivery.NOT_SENT",
+    say_that_the_first_was_not_sent_to_one: "mail 0 is there for c@example.org, and said to be Delivery.NOT_SENT",
+    say_that_the_second_is_in_doubt: "the words do not agree",
+}
+
+
+@pytest.mark.parametrize("lie", LIES)
 @pytest.mark.parametrize("trial", [lead, fail_nowhere, interrupt_behind_its_end, soak_some])
-def test_a_word_that_is_not_true_is_found_out(trial: Callable[[Flow, str], None], loop: str) -> None:
+def test_what_is_not_true_is_found_out(
+    trial: Callable[[Flow, str], None], lie: Callable[[Run], None], loop: str
+) -> None:
     async def play(run: Run) -> None:
         await sending(run)
-        run.words = dict.fromkeys(run.words, Delivery.REFUSED)
+        lie(run)
 
-    with pytest.raises(AssertionError, match="is there, and said to be"):
+    with pytest.raises(AssertionError, match=LIES[lie]):
         trial(replace(FLOWS["DATA"], play=play), loop)
+
+
+@pytest.mark.parametrize("place", [0, 1])
+@pytest.mark.parametrize("name", ["one is refused", "one is refused in the end"])
+def test_where_one_is_refused_it_is_found_out_if_the_word_of_the_other_is_said_to_be_his(
+    name: str, place: int, loop: str
+) -> None:
+    async def play(run: Run) -> None:
+        await sending(run)
+        for number, receipt in run.receipts.items():
+            run.receipts[number] = saying(receipt, place, receipt.recipients[1 - place].delivery)
+
+    with pytest.raises(AssertionError, match=r"is not there for|is there for"):
+        fail_nowhere(replace(ALL[name], play=play), loop)
+
+
+@pytest.mark.parametrize("code", [250, 450, 550])
+def test_a_receipt_that_has_the_wrong_recipients_tried_again_is_found_out(
+    code: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reply = Reply(code, (b"so",))
+    entries = [
+        RecipientReceipt(RECIPIENTS[0], reply, Delivery.UNKNOWN if code == 250 else Delivery.REFUSED),
+        RecipientReceipt(RECIPIENTS[1], None, Delivery.NOT_SENT),
+    ]
+    receipt = Receipt(joined_word([entry.delivery for entry in entries]), "", tuple(entries), None, 0)
+    judge_receipt(receipt)
+    is_so = {entry.address: entry.is_retryable for entry in entries}
+    is_so[RECIPIENTS[0]] = not is_so[RECIPIENTS[0]]
+    monkeypatch.setattr(RecipientReceipt, "is_retryable", property(lambda entry: is_so[entry.address]))
+    with pytest.raises(AssertionError, match=r"it may be tried again, or not: b@example\.org"):
+        judge_receipt(receipt)
