@@ -87,6 +87,7 @@ TESTS: Final[dict[str, tuple[str, ...]]] = {
     "aio/session": (
         *("aio/test_session.py", "aio/test_pop3_dialogue.py", "aio/test_pop3_deadlines.py"),
         "aio/test_tls.py",
+        "aio/test_client.py::test_who_waits_when_the_connection_is_cut_is_not_told_that_the_server_left",
     ),
     "aio/authorization": (
         *("aio/test_authorization.py", "aio/test_pop3.py", "aio/test_pop3_settings.py"),
@@ -161,7 +162,7 @@ TESTS: Final[dict[str, tuple[str, ...]]] = {
     "aio/pop3_sessions": (
         *("aio/test_pop3_sessions.py", "aio/test_deletion.py", "aio/test_pop3.py", "aio/test_pop3_settings.py"),
         *("aio/test_replay.py", "aio/test_retrieval.py", "aio/test_client.py", "aio/test_authorization.py"),
-        "aio/test_authentication.py",
+        *("aio/test_authentication.py", "aio/test_arguments.py"),
     ),
     "aio/retrieved_item": (
         *("aio/test_retrieval.py", "aio/test_retrieval_progress.py", "aio/test_replay.py"),
