@@ -772,25 +772,28 @@ def test_a_refusal_is_an_event_and_no_error() -> None:
 # 421 and the end of the connection
 
 
-QUESTIONS: list[tuple[State, Command[object]]] = [
-    (State.INITIATION, Ehlo("c")),
-    (State.INITIATION, Helo("c")),
-    (State.READY, StartTls()),
-    (State.READY, Auth(Login(CREDENTIALS))),
-    (State.READY, Mail(A)),
-    (State.TRANSACTION, Rcpt(B)),
-    (State.TRANSACTION, Data()),
-    (State.READY, Rset()),
-    (State.READY, Noop()),
-    (State.READY, Vrfy("b")),
-    (State.READY, Quit()),
+# An Auth is good for one exchange, and so they are made where they are asked.
+QUESTIONS: list[tuple[State, Callable[[], Command[object]]]] = [
+    (State.INITIATION, lambda: Ehlo("c")),
+    (State.INITIATION, lambda: Helo("c")),
+    (State.READY, StartTls),
+    (State.READY, lambda: Auth(Login(CREDENTIALS))),
+    (State.READY, lambda: Mail(A)),
+    (State.TRANSACTION, lambda: Rcpt(B)),
+    (State.TRANSACTION, Data),
+    (State.READY, Rset),
+    (State.READY, Noop),
+    (State.READY, lambda: Vrfy("b")),
+    (State.READY, Quit),
 ]
-questions = pytest.mark.parametrize(("state", "command"), QUESTIONS, ids=str)
+questions = pytest.mark.parametrize(
+    ("state", "make"), QUESTIONS, ids=[f"{state}-{make()}" for state, make in QUESTIONS]
+)
 
 
 @questions
-def test_421_may_answer_anything_and_closes(state: State, command: Command[object]) -> None:
-    connection = at(state)
+def test_421_may_answer_anything_and_closes(state: State, make: Callable[[], Command[object]]) -> None:
+    connection, command = at(state), make()
     assert ask(connection, command, "421 ok") == [received(421, command)]
     assert connection.state is State.CLOSED
     assert connection.in_flight == ()
@@ -838,11 +841,9 @@ def test_an_early_verdict_tells_of_the_commands_that_will_never_leave() -> None:
 
 
 @questions
-def test_the_end_before_a_reply_is_a_lost_connection(state: State, command: Command[object]) -> None:
+def test_the_end_before_a_reply_is_a_lost_connection(state: State, make: Callable[[], Command[object]]) -> None:
     for partial in (b"", b"2", b"250", b"250 ok", b"250 ok\r", b"250-ok\r\n"):
-        connection = at(state)
-        if isinstance(command, Auth):
-            command = Auth(Login(CREDENTIALS))  # one is good for one exchange
+        connection, command = at(state), make()
         ask(connection, command)
         connection.receive_data(partial)
         connection.receive_eof()
