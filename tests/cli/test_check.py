@@ -8,12 +8,14 @@ from pathlib import Path
 import pytest
 
 from mailwire import TLSInfo
+from mailwire._wire.trace import Spoken
 from mailwire.cli.check import render
-from mailwire.cli.inspection import Announcement, Inspection
+from mailwire.cli.inspection import Announcement, Inspection, read
 from mailwire.cli.verdict import Judgement, judge
 from mailwire.error_record import error_from_dict
 from mailwire.errors import TLSFailed
 from mailwire.testing import MECHANISMS, QUIRKS, Account, MailServer, Policy, authority_file, server_context
+from mailwire.transcript import Transcript
 from tests.cli.program import mailwire
 
 ACCOUNTS = [Account("b", "secret", ("b@example.org",))]
@@ -83,6 +85,51 @@ async def test_a_failure_is_in_the_json_too() -> None:
     assert ended.err == f"mailwire: {error}\n"
     values = json.loads(nobody.out)
     assert (nobody.status, values["greeting"], values["error"]["kind"]) == (75, None, "ConnectionFailed")
+
+
+@pytest.mark.parametrize("mechanism", ["SCRAM-SHA-256", "LOGIN", "PLAIN"])
+async def test_what_is_offered_behind_a_login_in_many_steps_is_told_as_such(mechanism: str) -> None:
+    tls, policy = server_context(), Policy(mechanisms=(mechanism,))
+    async with MailServer(ACCOUNTS, tls_context=tls, implicit_tls=True, policy=policy) as server:
+        url = f"pop3s://b@localhost:{server.pop3_port}"
+        ended = await mailwire("check", url, "--json", *TRUST, environment=PASSWORD)
+        bare = await mailwire(
+            "check", f"smtps://b@localhost:{server.smtp_port}", "--json", *TRUST, environment=PASSWORD
+        )
+
+    assert [each["phase"] for each in json.loads(ended.out)["announcements"]] == ["under TLS", "logged in"]
+    assert [each["phase"] for each in json.loads(bare.out)["announcements"]] == ["under TLS"]
+
+
+def phases(*dialogue: str) -> list[str]:
+    """In which phases a server has said what it can do, over TLS from the first octet."""
+    transcript = Transcript()
+    for line in dialogue:
+        transcript.record("C" if line.startswith("C") else "S", Spoken(line[3:]))
+    inspection = read(
+        transcript, server="x", protocol="pop3", is_implicit=True, is_local=False, tls=TLS, mechanism=None
+    )
+    return [announcement.phase for announcement in inspection.announcements]
+
+
+def test_a_login_is_what_the_server_says_behind_its_last_challenge() -> None:
+    begin = ("S: +OK hi", "C: AUTH LOGIN", "S: +", "C: ****", "S: + ****", "C: ****")
+    capabilities = ("C: CAPA", "S: +OK")
+    assert phases(*begin, "S: +OK you are in", *capabilities) == ["logged in"]
+    assert phases(*begin, "S: -ERR no", *capabilities) == ["under TLS"]
+    assert phases("S: +OK hi", "C: USER b", "S: +OK", *capabilities, "C: PASS ****", "S: +OK") == ["under TLS"]
+
+
+async def test_what_tls_was_is_told_where_the_login_fails() -> None:
+    async with MailServer(ACCOUNTS, tls_context=server_context(), implicit_tls=True) as server:
+        url = f"smtps://b@localhost:{server.smtp_port}"
+        ended = await mailwire("check", url, "--json", *TRUST, environment={"MAILWIRE_PASSWORD": "wrong"})
+        shown = await mailwire("check", url, *TRUST, environment={"MAILWIRE_PASSWORD": "wrong"})
+
+    values = json.loads(ended.out)
+    assert (ended.status, values["error"]["kind"]) == (77, "AuthenticationFailed")
+    assert values["tls"]["version"] == "TLSv1.3"
+    assert labels(shown.out)["TLS"].startswith("TLSv1.3, TLS_")
 
 
 async def test_an_lmtp_server_is_shown() -> None:

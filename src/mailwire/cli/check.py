@@ -8,9 +8,11 @@ from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime
 from typing import Final
 
+from .._wire.trace import Direction, Traceable
 from ..aio.lmtp import LMTPClient
 from ..aio.pop3 import POP3Client
 from ..aio.smtp import SMTPClient
+from ..aio.tls import TLSInfo
 from ..endpoint import Endpoint
 from ..error_record import error_to_dict
 from ..errors import MailwireError
@@ -55,13 +57,11 @@ def perform(options: argparse.Namespace) -> int:
 
 
 async def _check(options: argparse.Namespace, endpoint: Endpoint) -> int:
-    transcript = Transcript(limit=None)
-    client = _client_of(endpoint, transcript)
+    transcript = _Dialogue(limit=None)
+    client = transcript.client = _client_of(endpoint, transcript)
     failure: MailwireError | None = None
-    tls = None
     try:
         async with client:
-            tls = client.tls
             await _measure(client, endpoint)
     except MailwireError as error:
         failure = error
@@ -74,7 +74,7 @@ async def _check(options: argparse.Namespace, endpoint: Endpoint) -> int:
         protocol=endpoint.protocol,
         is_implicit=endpoint.tls == "implicit",
         is_local=endpoint.unix_path is not None,
-        tls=tls,
+        tls=transcript.tls,
         mechanism=client.mechanism,
     )
     now = datetime.now(UTC)
@@ -89,6 +89,17 @@ async def _check(options: argparse.Namespace, endpoint: Endpoint) -> int:
     if failure is not None:
         raise failure
     return Exit.OK
+
+
+class _Dialogue(Transcript):
+    # Knows as well what the connection of `client` was secured by: when a login has failed, there is none to be asked.
+
+    client: SMTPClient | POP3Client
+    tls: TLSInfo | None = None
+
+    def record(self, direction: Direction, what: Traceable) -> None:
+        super().record(direction, what)
+        self.tls = self.client.tls or self.tls
 
 
 def _client_of(endpoint: Endpoint, transcript: Transcript) -> SMTPClient | POP3Client:

@@ -15,6 +15,9 @@ _ASKING: Final = frozenset({"EHLO", "LHLO", "CAPA"})
 _SECURING: Final = frozenset({"STARTTLS", "STLS"})
 _LOGGING_IN: Final = frozenset({"AUTH", "PASS", "APOP"})
 
+# How the server asks for more of an exchange; what the client says to that is no command (RFC 4954 4, RFC 5034 4).
+_CHALLENGES: Final = (["334"], ["+"])
+
 
 @dataclass(frozen=True, slots=True)
 class Announcement:
@@ -117,11 +120,15 @@ def read(
 
 def _announcements(entries: Iterable[TranscriptEntry], is_implicit: bool) -> Iterator[Announcement]:
     phase = "under TLS" if is_implicit else "in the clear"
+    is_challenged = False
     for command, answer in pairwise(entries):
         lines = answer.lines()
-        if command.direction != "C" or answer.direction != "S" or not _is_success(lines[0]):
+        if command.direction != "C" or answer.direction != "S":
             continue
-        verb = command.lines()[0].removeprefix("C: ").split()[0].upper()
+        verb = "AUTH" if is_challenged else command.lines()[0].removeprefix("C: ").split()[0].upper()
+        is_challenged = verb == "AUTH" and lines[0].split()[1:2] in _CHALLENGES
+        if not _is_success(lines[0]):
+            continue
         if verb in _ASKING:
             # Behind "S: 250-" and "S: 250 " in SMTP, behind "S: " in POP3, where a dot ends them.
             texts = (line[7:] if verb != "CAPA" else line[3:] for line in lines[1:])
