@@ -17,7 +17,7 @@ from mailwire.maildrop import CautionKind
 from mailwire.pop3 import FindingKind
 from mailwire.testing import FIN, LISTEN, PACKET, RST, Step, Tls
 from tests.hostile.case import EVERYWHERE, ONCE, PASSWORD, Case, Deed, Fate, Outcome, Surroundings, lines
-from tests.hostile.pop3_retrieving import IN_CLEAR, QUIT, SECURE, listed, opened, said
+from tests.hostile.pop3_retrieving import BOMBS, IN_CLEAR, QUIT, SECURE, listed, opened, said
 
 __all__ = ["CASES"]
 
@@ -326,4 +326,20 @@ ASKING: Final = [
     ),
 ]
 
-CASES: Final = [*DELETING, *UNIQUE_IDS, *REFUSING, *RETRIEVING_AGAIN, *ASKING]
+# What would take whoever read it seconds, is stored as it came, and deleted.
+STORING: Final = [
+    case(
+        f"mime-bombs-{name}-in-a-run",
+        (*OPEN, *listed([7]), "C: RETR 1", "S: +OK", bomb, "S: .", "C: DELE 1", "S: +OK", *QUIT),
+        None,
+        said(*LISTING, "RETR 1", "DELE 1", "QUIT"),
+        bomb,
+        deeds=("run",),
+        fates={"u1": "deleted"},
+        surroundings=ONCE,
+        work=0.05,
+    )
+    for name, bomb in BOMBS.items()
+]
+
+CASES: Final = [*DELETING, *STORING, *UNIQUE_IDS, *REFUSING, *RETRIEVING_AGAIN, *ASKING]

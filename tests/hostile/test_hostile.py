@@ -172,7 +172,7 @@ def test_no_case_has_longer_than_these_to_work() -> None:
     }
     bombs = [name for name in limits if name[1].startswith("mime-bombs-")]
     early = [name for name in limits if name[1].startswith("reject-mid-data-")]
-    assert (len(bombs), len(early)) == (6, 6)
+    assert (len(bombs), len(early)) == (12, 6)
     assert limits == {
         **dict.fromkeys(bombs, 0.05),
         **dict.fromkeys(early, 1),
