@@ -61,7 +61,7 @@ TESTS: Final[dict[str, tuple[str, ...]]] = {
     "pop3/commands": ("pop3/test_commands.py",),
     "pop3/transaction": ("pop3/test_transaction.py", "pop3/test_commands.py", "pop3/test_connection.py"),
     "pop3/authorization": ("pop3/test_authorization.py", "pop3/test_commands.py"),
-    "endpoint": ("test_endpoint.py",),
+    "endpoint": ("test_endpoint.py", "aio/test_arguments.py"),
     # The gate to TLS.
     "smtp/rules": ("smtp/test_rules.py", "smtp/test_begun.py"),
     "aio/initiation": (
@@ -94,7 +94,7 @@ TESTS: Final[dict[str, tuple[str, ...]]] = {
         "aio/test_authentication.py",
     ),
     "aio/client": (
-        "aio/test_client.py",
+        *("aio/test_client.py", "aio/test_arguments.py"),
         "aio/test_authentication.py::test_a_login_by_hand_is_refused_as_a_login",
         "aio/test_retrieval.py::test_what_is_left_unanswered_is_read_by_the_next_call",
     ),
