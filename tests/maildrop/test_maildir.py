@@ -87,6 +87,39 @@ async def test_a_message_that_comes_again_is_not_stored_again(path: Path) -> Non
     assert files(path) == [MESSAGE]
 
 
+@pytest.mark.parametrize("flags", [None, ":2,S"])
+async def test_what_another_process_has_stored_meanwhile_is_known(path: Path, flags: str | None) -> None:
+    sink = Maildir(path)
+    await deliver(sink, mail(MESSAGE))
+    await deliver(Maildir(path), mail(OTHER, "2"))
+    if flags is not None:
+        (file,) = (file for file in (path / "new").iterdir() if file.read_bytes() == OTHER)
+        file.rename(path / "cur" / f"{file.name}{flags}")
+    for folder in ("new", "cur"):
+        os.utime(path / folder, (0, 0))  # the clock of the file system may not have ticked since
+    await deliver(sink, mail(OTHER, "2"))
+
+    assert files(path) == [MESSAGE, OTHER]
+
+
+async def test_a_folder_is_looked_through_once_while_nobody_else_writes(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looked_at: list[str] = []
+    scandir = os.scandir
+
+    def counting(folder: Path) -> Any:
+        looked_at.append(Path(folder).name)
+        return scandir(folder)
+
+    monkeypatch.setattr(os, "scandir", counting)
+    sink = Maildir(path)
+    for uid in ("1", "2", "3"):
+        await deliver(sink, mail(MESSAGE, uid))
+
+    assert looked_at == ["tmp", "new", "cur"]
+
+
 async def test_of_a_group_all_that_is_not_there_is_stored(path: Path) -> None:
     await deliver(Maildir(path), mail(MESSAGE))
     await deliver(Maildir(path), mail(MESSAGE), mail(OTHER, "2"))

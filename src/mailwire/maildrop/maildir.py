@@ -2,7 +2,8 @@
 
 1. A message is written in `tmp`, synced, linked into `new`, and `new` is synced. A crash leaves all of it or nothing.
 2. The name of a file ends in the key of its message, which is made of account and unique id and holds no octet of
-   either. A message that comes again is not stored again, though it be read, flagged, or in `cur` by then.
+   either. A message that comes again is not stored again, though it be read, flagged, or in `cur` by then, or another
+   process have stored it.
 3. Another message under the same key, of a server that has used a unique id twice, is stored beside the first.
 4. What a file is named never holds a colon, which Windows does not allow: it is only in `cur` that names have flags
    behind one, and we move nothing there. (Python's `mailbox.Maildir` can be told of another sign; all are understood.)
@@ -60,7 +61,9 @@ class Maildir:
         self.path: Path = Path(path)
         self._line_ends = line_ends
         self._written: dict[Mail, _Written] = {}
-        self._names: dict[str, set[str]] | None = None  # in new and cur, by key
+        self._names: dict[str, set[str]] = {}  # in new and cur, by key
+        self._looked_at: dict[str, tuple[int, int]] = {}  # new and cur, as they were then
+        self._is_prepared: bool = False
         self._preparing = LoopLock()
         self._linking = LoopLock()
 
@@ -96,9 +99,8 @@ class Maildir:
             for outcome in await asyncio.gather(*syncs, return_exceptions=True):
                 if outcome is not None:
                     raise outcome
-            names = await self._prepared()
             async with self._linking.held():
-                await in_thread(None, self._link, batch, names)
+                await in_thread(None, self._link, batch)
         finally:
             await in_thread(None, _discard, [written for _, written in batch])
 
@@ -106,30 +108,38 @@ class Maildir:
         """Remove them from `tmp`."""
         await in_thread(None, _discard, [self._written.pop(mail) for mail in mails])
 
-    async def _prepared(self) -> dict[str, set[str]]:
+    async def _prepared(self) -> None:
         async with self._preparing.held():
-            if self._names is None:
-                self._names = await in_thread(None, self._prepare)
-            return self._names
+            if not self._is_prepared:
+                await in_thread(None, self._prepare)
+                self._is_prepared = True
 
     # In a thread
 
-    def _prepare(self) -> dict[str, set[str]]:
-        names: dict[str, set[str]] = {}
+    def _prepare(self) -> None:
         for folder in ("tmp", "new", "cur"):
             make_folder(self.path / folder)
+        with os.scandir(self.path / "tmp") as entries:
+            for entry in entries:
+                _remove_abandoned(entry)
+
+    def _look(self) -> None:
+        # Another process may have stored mail since, and have died before its ledger was told: it will come again.
+        for folder in ("new", "cur"):
+            version = _version(self.path / folder)
+            if self._looked_at.get(folder) == version:
+                continue
             with os.scandir(self.path / folder) as entries:
                 for entry in entries:
-                    if folder == "tmp":
-                        _remove_abandoned(entry)
-                    elif found := _NAME.match(entry.name):
-                        names.setdefault(found[1], set()).add(found[0])
-        return names
+                    if found := _NAME.match(entry.name):
+                        self._names.setdefault(found[1], set()).add(found[0])
+            self._looked_at[folder] = version
 
-    def _link(self, batch: Sequence[tuple[str, "_Written"]], names: dict[str, set[str]]) -> None:
+    def _link(self, batch: Sequence[tuple[str, "_Written"]]) -> None:
+        self._look()
         current: dict[str, Path] | None = None
         for key, written in batch:
-            known = names.setdefault(key, set())
+            known = self._names.setdefault(key, set())
             if known and current is None:
                 current = self._read_current()
             if current is not None and self._has_same(known, written, current):
@@ -138,6 +148,7 @@ class Maildir:
             name = f"{int(time.time())}.P{os.getpid()}Q{next(_serial):06}K{key}{suffix}.mailwire"
             _move(written.path, self.path / "new" / name)
             known.add(name)
+        self._looked_at["new"] = _version(self.path / "new")
         sync_folder(self.path / "new")
 
     def _read_current(self) -> dict[str, Path]:
@@ -195,6 +206,12 @@ class _Written:
 def _discard(batch: Sequence[_Written]) -> None:
     for written in batch:
         written.discard()
+
+
+def _version(folder: Path) -> tuple[int, int]:
+    # Another one whenever a name has come or gone, unless that was within a tick of the file system's clock.
+    status = folder.stat()
+    return status.st_ino, status.st_mtime_ns
 
 
 def _digest(path: Path) -> bytes:
