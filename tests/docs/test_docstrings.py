@@ -5,6 +5,7 @@ in; and what it takes for granted: messages, an endpoint, a client. Functions th
 """
 
 import asyncio
+import hashlib
 import importlib
 import inspect
 import smtplib
@@ -47,7 +48,13 @@ def send_mail_in_a_blocking_way(host: str, port: int) -> None:
 
 async def taken_for_granted(text: str, module: str, world: World, stack: AsyncExitStack) -> dict[str, Any]:
     """Return the namespace of an example; what takes a connection is made if it is spoken of."""
-    granted: dict[str, Any] = {"asyncio": asyncio, "pytest": pytest, "sqlite3": sqlite3, "mailwire": mailwire}
+    granted: dict[str, Any] = {
+        "asyncio": asyncio,
+        "hashlib": hashlib,
+        "pytest": pytest,
+        "sqlite3": sqlite3,
+        "mailwire": mailwire,
+    }
     # Both `mailwire.testing` and `mailwire.maildrop` have an Account.
     testing_last = module.startswith("mailwire.testing")
     for of in (mailwire, mailwire.testing, mailwire.maildrop, *([mailwire.testing] if testing_last else [])):

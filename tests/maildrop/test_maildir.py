@@ -102,6 +102,18 @@ async def test_what_another_process_has_stored_meanwhile_is_known(path: Path, fl
     assert files(path) == [MESSAGE, OTHER]
 
 
+async def test_what_another_process_has_put_in_cur_alone_is_known(path: Path, tmp_path: Path) -> None:
+    sink = Maildir(path)
+    await deliver(sink, mail(MESSAGE))
+    await deliver(Maildir(tmp_path / "other"), mail(OTHER, "2"))
+    (file,) = (tmp_path / "other" / "new").iterdir()
+    file.rename(path / "cur" / f"{file.name}:2,S")
+    os.utime(path / "cur", (0, 0))  # the clock of the file system may not have ticked since
+    await deliver(sink, mail(OTHER, "2"))
+
+    assert files(path) == [MESSAGE, OTHER]
+
+
 async def test_a_folder_is_looked_through_once_while_nobody_else_writes(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -1,5 +1,6 @@
 import asyncio
 import contextvars
+import hashlib
 import re
 import sqlite3
 import textwrap
@@ -151,7 +152,7 @@ def documented_sink(database: sqlite3.Connection) -> Sink:
     """Return the sink of the module's docstring."""
     example = re.search(r"::\n\n(.*?)\n\n[A-Z]", module.__doc__ or "", re.DOTALL)
     assert example is not None
-    namespace: dict[str, object] = {"sqlite3": sqlite3, "Mail": Mail}
+    namespace: dict[str, object] = {"hashlib": hashlib, "sqlite3": sqlite3, "Mail": Mail}
     exec(textwrap.dedent(example[1]), namespace)
     made = namespace["DatabaseSink"]
     assert isinstance(made, type)
@@ -169,6 +170,17 @@ async def test_the_documented_sink_stores_each_message_once() -> None:
     rows = database.execute("SELECT key, content FROM mail").fetchall()
     assert sorted(rows) == sorted([(mail(b"", "1").key, MESSAGE), (mail(b"", "2").key, MESSAGE)])
     assert not database.in_transaction
+    database.close()
+
+
+async def test_the_documented_sink_stores_another_message_under_the_same_uid() -> None:
+    database = sqlite3.connect(":memory:")
+    sink = documented_sink(database)
+
+    for content in (MESSAGE, b"another", MESSAGE):
+        await deliver(sink, mail(content, "1"))
+
+    assert sorted(database.execute("SELECT content FROM mail")) == sorted([(MESSAGE,), (b"another",)])
     database.close()
 
 

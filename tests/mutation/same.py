@@ -700,7 +700,7 @@ SAME: Final[dict[tuple[str, str], str]] = {
     ("maildrop/naming", "array('i')"): _FITS,
     ("maildrop/maildir", "store: waiting = 1"): _PIECES,
     ("maildrop/maildir", "pieces, waiting = ([], 1)"): _PIECES,
-    ("maildrop/maildir", "if known or current is None:"): _SLOWER,
+    ("maildrop/maildir", "self._is_prepared: bool = None"): _FALSE,
     ("maildrop/maildir", "self._is_there = None"): _FALSE,
     ("maildrop/maildir", "getattr(os, 'O_BINARY', 1)"): _WRITES,
     ("maildrop/maildir", "hashlib.file_digest(file, 'SHA256')"): "hashlib takes the name in any case",

@@ -15,8 +15,10 @@ class Mail:
     account: whose it is, as the ledger names it.
     number: the server's, in this session; uid: its unique id, None if it has none. Neither is fit to be a file name.
     size: its octets by the server's word, which is a hint.
-    key: 64 hexadecimal digits which are the same whenever this message comes again, and those of no other; fit for a
-        file name, or a key in a database. Where the message has no unique id, they are random.
+    key: 64 hexadecimal digits, of the account and the unique id, which are the same whenever this message comes again,
+        and those of no other but one to which the server has given the same unique id (RFC 1939 7 forbids it): compare
+        what you have with what comes. Fit for a file name, or a key in a database. Where the message has no unique id,
+        they are random.
     is_preview: whether it is cut short: its header, and some lines of its body at most. It has a key of its own then.
     will_be_settled: whether `settle` or `discard` is called for it. It is not where the sink that the run was given has
         no such methods, be it that it hands the mail on to one that has: then it is to be safe when `store` returns.

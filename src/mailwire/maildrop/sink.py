@@ -6,14 +6,18 @@ server, and will not come again. What it raises from, is not. An object store, o
     class DatabaseSink:
         def __init__(self, database: sqlite3.Connection) -> None:
             self.database = database
-            database.execute("CREATE TABLE IF NOT EXISTS mail (key TEXT PRIMARY KEY, content BLOB NOT NULL)")
+            database.execute(
+                "CREATE TABLE IF NOT EXISTS mail (key TEXT, digest TEXT, content BLOB, PRIMARY KEY (key, digest))"
+            )
 
         async def store(self, mail: Mail) -> None:
             content = await mail.read(limit=50_000_000)
+            digest = hashlib.sha256(content).hexdigest()
             with self.database:  # commits, or rolls back
-                self.database.execute("INSERT OR IGNORE INTO mail VALUES (?, ?)", (mail.key, content))
+                self.database.execute("INSERT OR IGNORE INTO mail VALUES (?, ?, ?)", (mail.key, digest, content))
 
 A crash behind the commit leaves a message that will come once more; by its key, which is the same then, it is known.
+The digest tells it from another message, to which the server has given its unique id once more: that has its key, too.
 """
 
 import contextvars
