@@ -37,9 +37,11 @@ from tests.aio.dialogues import (
     CANARY,
     CREDENTIALS,
     LISTED,
+    LISTED_TOGETHER,
     MAILED,
     MESSAGE,
     OPENED,
+    PIPELINED,
     POP3_ANSWERS,
     POP3_QUIT,
     QUIT,
@@ -349,7 +351,38 @@ async def test_of_many_refusals_a_few_are_shown() -> None:
         with pytest.raises(RetrievalIncomplete) as caught:
             await mailwire.retrieve(pop3_endpoint(peer))
     assert len(caught.value.refusals) == 100
-    assert len(str(caught.value)) < 200
+    shown = "; ".join(f"{number}: -ERR no" for number in range(1, 6))
+    assert str(caught.value) == f"100 of 100 messages were refused: {shown}"
+
+
+async def test_what_is_gone_by_the_time_that_it_is_asked_for_again_is_told_beside_what_is_refused() -> None:
+    listed = ("C: STAT", "S: +OK 1 7", "C: LIST", "S: +OK", "S: 1 7", "S: .", "C: UIDL", "S: +OK", "S: 1 u2", "S: .")
+    async with (
+        ScriptedPeer(*PIPELINED, *LISTED_TOGETHER, "C: RETR 1", "C: RETR 2", "C: RETR 3", "S: -ERR no", FIN) as first,
+        ScriptedPeer(*OPENED, *listed, "C: RETR 1", "S: +OK", "S: second", "S: .", LISTEN) as second,
+    ):
+        ways = iter((first, second))
+
+        async def way() -> Any:
+            return await next(ways).connect()
+
+        with pytest.raises(RetrievalIncomplete) as caught:
+            await mailwire.retrieve(pop3_endpoint(first).replace(connect=way))
+    error = caught.value
+    assert str(error) == "2 of 3 messages were not to be had: 1: -ERR no; u3: gone"
+    assert error.refusals == {1: Response(False, b"no")}
+    assert error.missing == ("u3",)
+    assert [message.raw for message in error.messages if isinstance(message, mailwire.RetrievedMessage)] == [
+        b"second\r\n"
+    ]
+
+
+async def test_settings_are_handed_on_to_a_retrieval() -> None:
+    transcript = Transcript(limit=None)
+    settings = mailwire.POP3Settings(asks_capabilities=False)
+    async with ScriptedPeer("S: +OK", Answers(POP3_ANSWERS), LISTEN) as peer:
+        assert len(await mailwire.retrieve(pop3_endpoint(peer), settings=settings, transcript=transcript)) == 2
+    assert "CAPA" not in transcript.render()
 
 
 @pytest.mark.parametrize("farewell", [("S: -ERR no",), (FIN,), ("S: what",)])

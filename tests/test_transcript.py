@@ -1,12 +1,23 @@
+from collections.abc import Sequence
 from datetime import datetime
 
 import pytest
 
 from mailwire import Transcript
-from mailwire._wire.trace import Elided, Masked, Spoken
+from mailwire._wire.trace import Elided, Masked, Several, Spoken, Traceable
 from mailwire.pop3 import Pass, Response
 from mailwire.smtp import Ehlo, Reply
 from mailwire.transcript import TranscriptEntry
+
+
+class Words(Several):
+    """What was said at a time, word by word."""
+
+    def __init__(self, *words: str) -> None:
+        self.words = words
+
+    def parts(self) -> Sequence[Traceable]:
+        return [Spoken(word) for word in self.words]
 
 
 def at(*times: float) -> Transcript:
@@ -29,6 +40,7 @@ def test_an_entry_is_shown_as_lines() -> None:
         "S: 250-SIZE 100",
         "S: 250",
     ]
+    assert TranscriptEntry(0, "S", Response(True, b"", b"a\r\n\r\n")).lines() == ["S: +OK", "S: a", "S:", "S: ."]
     assert TranscriptEntry(0, "C", Elided(392)).lines() == ["C: (392 octets)"]
     assert TranscriptEntry(0, "C", Masked("AUTH PLAIN")).lines() == ["C: AUTH PLAIN ****"]
 
@@ -54,6 +66,32 @@ def test_the_last_entries_are_kept(limit: int | None, kept: list[str]) -> None:
     for word in ("a", "b", "c"):
         transcript.record("C", Spoken(word))
     assert transcript.tail() == tuple(f"C: {word}" for word in kept)
+
+
+def test_what_is_said_at_a_time_is_an_entry_for_each_part() -> None:
+    transcript = at(1.5, 2.5)
+    transcript.record("S", Spoken("go ahead"))
+    transcript.record("C", Words("a", "b"))
+    assert [(entry.time, entry.lines()) for entry in transcript] == [
+        (1.5, ["S: go ahead"]),
+        (2.5, ["C: a"]),
+        (2.5, ["C: b"]),
+    ]
+
+
+def test_of_what_is_said_at_a_time_no_more_is_kept_than_the_last_entries() -> None:
+    transcript = Transcript(2)
+    transcript.record("C", Words("a", "b", "c"))
+    assert [entry.what for entry in transcript] == [Spoken("b"), Spoken("c")]
+    assert len(transcript) == 2
+    assert transcript.tail(3) == ("C: b", "C: c")
+
+
+def test_a_tail_has_twenty_entries_if_nothing_is_said_of_it() -> None:
+    transcript = Transcript()
+    for number in range(30):
+        transcript.record("C", Spoken(str(number)))
+    assert transcript.tail() == tuple(f"C: {number}" for number in range(10, 30))
 
 
 def test_a_hundred_entries_are_kept_if_nothing_is_said_of_it() -> None:

@@ -1,6 +1,7 @@
 """`mailwire.retrieve` into a place of one's own."""
 
 from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -8,8 +9,8 @@ from typing import Any
 import pytest
 
 import mailwire
-from mailwire import RetrievedMessage
-from mailwire.maildrop import Deleted, MemoryLedger, Outcome, Policy
+from mailwire import POP3Settings, RetrievedMessage, Transcript
+from mailwire.maildrop import Deleted, MemoryLedger, Outcome, Page, Policy
 from mailwire.testing import MailServer
 from tests.maildrop.runs import USER, MemorySink, body, endpoint_at, fill
 
@@ -70,11 +71,39 @@ async def test_what_ends_a_run_is_raised_with_its_report(server: MailServer) -> 
 
 async def test_arguments_that_go_together_ill_are_told(server: MailServer) -> None:
     endpoint = endpoint_at(server)
+    wants_place = "expected a place for the mail, `into`: what is kept in memory alone, is kept on the server"
     for settings in ({"ledger": "x"}, {"keep": "until stored"}, {"policy": Policy()}):
-        with pytest.raises(ValueError, match="expected a place for the mail"):
+        with pytest.raises(ValueError, match=f"^{wants_place}$"):
             await mailwire.retrieve(endpoint, **settings)
-    with pytest.raises(ValueError, match="not both"):
+    not_both = "expected keep or a policy, which says how long to keep mail, not both"
+    with pytest.raises(ValueError, match=f"^{not_both}$"):
         await mailwire.retrieve(endpoint, into=print, keep="until stored", policy=Policy())
     with pytest.raises(ValueError, match="takes a ledger"):
         await mailwire.retrieve(endpoint, into=print, keep=timedelta(days=1))
+    for octets in ("64M", None, 1.5):
+        with pytest.raises(ValueError, match=f"^expected max_octets to be a whole number, got {octets!r}$"):
+            await mailwire.retrieve(endpoint, max_octets=octets)  # type: ignore[call-overload]
     assert server.pop3_sessions == []
+
+
+async def test_nothing_is_waited_for_unless_it_is_said(server: MailServer) -> None:
+    class Waited(MemoryLedger):
+        @asynccontextmanager
+        async def claim(self, account: str, *, wait: float | None = 7) -> AsyncGenerator[Page, None]:
+            waits.append(wait)
+            async with super().claim(account, wait=wait) as page:
+                yield page
+
+    waits: list[float | None] = []
+    for settings in ({}, {"wait": 2.5}, {"wait": None}):
+        await mailwire.retrieve(endpoint_at(server), into=MemorySink(), ledger=Waited(), **settings)
+    assert waits == [0, 2.5, None]
+
+
+async def test_settings_and_a_transcript_are_handed_on_to_a_run(server: MailServer) -> None:
+    transcript = Transcript(limit=None)
+    settings = POP3Settings(asks_capabilities=False)
+    await mailwire.retrieve(endpoint_at(server), into=MemorySink(), settings=settings, transcript=transcript)
+    said = transcript.render()
+    assert "C: RETR 1" in said
+    assert "C: CAPA" not in said

@@ -183,6 +183,7 @@ TESTS: Final[dict[str, tuple[str, ...]]] = {
     "_wire/trace": ("_wire/test_trace.py",),
     "smtp/reply": ("smtp/test_reply.py", "smtp/test_receipt.py", "smtp/test_group.py"),
     "smtp/extensions": ("smtp/test_extensions.py",),
+    "smtp/events": ("smtp/test_events.py",),
     "smtp/queue_id": ("smtp/test_queue_id.py",),
     # The rest of the core.
     "sasl/exchange": ("sasl/test_exchange.py",),
@@ -202,6 +203,8 @@ TESTS: Final[dict[str, tuple[str, ...]]] = {
     "sasl/redaction": ("sasl/test_redaction.py",),
     "sasl/channel_binding": ("sasl/test_channel_binding.py",),
     "pop3/states": ("pop3/test_states.py",),
+    "pop3/events": ("pop3/test_events.py",),
+    "pop3/quirks": ("pop3/test_quirks.py",),
     "pop3/limits": ("pop3/test_limits.py",),
     "pop3/response": ("pop3/test_response.py",),
     "pop3/capabilities": ("pop3/test_capabilities.py",),
@@ -231,4 +234,7 @@ TESTS: Final[dict[str, tuple[str, ...]]] = {
     "maildrop/naming": ("maildrop/test_naming.py", "maildrop/test_plan.py"),
     "maildrop/delivery": ("maildrop/test_delivery.py",),
     "maildrop/loop_lock": ("maildrop/test_loop_lock.py",),
+    # What retrieves by one call, and shows what was said.
+    "one_call/retrieving": ("test_front.py", "maildrop/test_front.py"),
+    "transcript": ("test_transcript.py",),
 }
