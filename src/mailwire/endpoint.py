@@ -6,15 +6,16 @@ import re
 import ssl
 from asyncio import StreamReader, StreamWriter
 from collections.abc import Awaitable, Callable, Collection, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from socket import socket
 from types import NoneType
 from typing import Any, Final, Literal, NamedTuple, Self, TypeAlias
 from urllib.parse import quote, unquote_to_bytes, urlsplit
 
-from ._wire.text import check_kind
+from ._wire.text import check_kind, check_number
 from .sasl.choice import Credentials, Preferences
 from .sasl.credentials import Password
+from .sasl.identities import Anonymous, External, OAuthToken
 
 __all__ = [
     "Chunking",
@@ -74,6 +75,8 @@ class Timeouts:
     The SMTP values are those of RFC 5321 4.5.3.2. What is waited for must be complete by then: single octets now and
     then put nothing off. A message may take any time as a whole, but neither stand still nor trickle. A deadline ends
     in DeadlineExceeded with the phase's name, and the connection is dead.
+
+    Raises ValueError for what is no number above 0.
     """
 
     connect: float | None = 30
@@ -107,18 +110,27 @@ class Timeouts:
     """For closing the connection in good order; it is cut then. Behind a POP3 commit it is left to the server to close,
     as long as that, a second with None: what it may still say would tell that it has confirmed something else."""
 
+    def __post_init__(self) -> None:
+        for each in fields(self):
+            check_number(each.name, getattr(self, each.name), or_none=each.name != "rate_period")
+
 
 _TEXT: Final = ((str, NoneType), "text or None")
+_TRUTH: Final = (bool, "True or False")
 # Of these fields of an Endpoint. None of them holds a secret.
 _KINDS: Final[Mapping[str, tuple[type | tuple[type, ...], str]]] = {
     "host": (str, "text"),
     "port": (int, "a number from 1 to 65535"),
+    "tls_context": ((ssl.SSLContext, NoneType), "an ssl.SSLContext or None"),
+    "tls_ca_file": ((str, os.PathLike, NoneType), "a path or None"),
     "tls_pin": _TEXT,
     "auth_preferences": (Preferences, "Preferences"),
+    "allow_cleartext_auth": _TRUTH,
     "timeouts": (Timeouts, "Timeouts"),
     "local_hostname": _TEXT,
     "local_address": _TEXT,
     "unix_path": _TEXT,
+    "pipelining": _TRUTH,
     "ignored_extensions": (Collection, "a collection of keywords"),
 }
 
@@ -193,8 +205,12 @@ class Endpoint:
         if self.unix_path is not None:
             _check_path(self.unix_path)
         check_chunking(self.use_chunking)
+        if self.connect is not None and not callable(self.connect):
+            raise ValueError(f"expected connect to be a function or None, got {self.connect!r}")
         if isinstance(self.ignored_extensions, str):
             raise ValueError("ignored_extensions are a collection; one alone is [keyword]")
+        for keyword in self.ignored_extensions:
+            check_kind("a keyword in ignored_extensions", keyword, str, "text")
         object.__setattr__(self, "ignored_extensions", frozenset(word.upper() for word in self.ignored_extensions))
         if self.local_hostname is not None:
             from .smtp.commands import Ehlo  # not for POP3, which has no such name
@@ -206,6 +222,7 @@ class Endpoint:
             raise ValueError('with tls="none" there is no certificate to check or to show')
         if self.tls_pin is not None:
             object.__setattr__(self, "tls_pin", _checked_pin(self.tls_pin))
+        _check_certificate(self.tls_client_certificate)
         _check_credentials(self.auth)
 
     @classmethod
@@ -308,9 +325,31 @@ def _checked_pin(pin: str) -> str:
     return digits
 
 
-def _check_credentials(credentials: Credentials | None) -> None:
+def _check_certificate(certificate: object) -> None:
+    match certificate:
+        case None | str() | os.PathLike():
+            pass
+        case (str() | os.PathLike(), str() | os.PathLike()):
+            pass
+        case (str() | os.PathLike(), str() | os.PathLike(), str()):
+            pass
+        case _:
+            # There may be a password in it.
+            raise ValueError(
+                "expected tls_client_certificate to be a path, or two of them, or two and the password as text, or "
+                f"None, got a value of the type {type(certificate).__name__}"
+            )
+
+
+def _check_credentials(credentials: object) -> None:
     # Line ends and NUL are for no mechanism, and better refused here than after the server was connected to. What is
     # refused is not quoted: it may be the password.
+    known = isinstance(credentials, Password | OAuthToken | External | Anonymous | None) or callable(credentials)
+    if not known:
+        raise ValueError(
+            "expected auth to be Password, OAuthToken, External, Anonymous, a function that makes a mechanism, or "
+            f"None, got a value of the type {type(credentials).__name__}"
+        )
     for name in ("user", "password", "token", "authzid", "trace"):
         if _holds_line_end(getattr(credentials, name, "")):
             raise ValueError(f"the {name} of an endpoint must not hold a CR, LF or NUL")

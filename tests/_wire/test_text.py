@@ -10,7 +10,9 @@ from mailwire._wire.text import (
     check_kind,
     check_line,
     check_lines,
+    check_number,
     check_secret,
+    check_whole_number,
     printable,
     quote,
 )
@@ -183,3 +185,73 @@ def test_what_is_of_another_kind_is_told_with_what_was_expected(value: object, t
     with pytest.raises(ValueError) as caught:
         check_kind("size", value, (int, float), "a number")
     assert str(caught.value) == f"expected size to be a number, got {told}"
+
+
+@pytest.mark.parametrize("value", [True, False])
+def test_where_truth_is_asked_for_a_truth_is_taken(value: object) -> None:
+    check_kind("utf8", value, bool, "True or False")
+
+
+@pytest.mark.parametrize("value", [0, 1, None, "no"])
+def test_what_only_counts_as_a_truth_is_none(value: object) -> None:
+    with pytest.raises(ValueError, match=r"^expected utf8 to be True or False, got "):
+        check_kind("utf8", value, bool, "True or False")
+
+
+@pytest.mark.parametrize("value", [0.001, 1, 2.5, float("inf")])
+def test_a_number_above_0_passes(value: object) -> None:
+    check_number("size", value)
+    check_number("size", value, or_none=True)
+    check_number("size", None, or_none=True)
+
+
+@pytest.mark.parametrize(
+    ("value", "told"),
+    [
+        (0, "more than 0, got 0"),
+        (-0.5, "more than 0, got -0.5"),
+        (float("nan"), "more than 0, got nan"),
+        (True, "a number, got True (bool)"),
+        (None, "a number, got None (NoneType)"),
+        ("1", "a number, got '1' (str)"),
+    ],
+)
+def test_no_other_number_passes(value: object, told: str) -> None:
+    with pytest.raises(ValueError) as caught:
+        check_number("size", value)
+    assert str(caught.value) == f"expected size to be {told}"
+
+
+def test_where_none_may_be_given_that_is_told() -> None:
+    with pytest.raises(ValueError, match=r"^expected size to be a number or None, got '1' \(str\)$"):
+        check_number("size", "1", or_none=True)
+    with pytest.raises(ValueError, match=r"^expected size to be a whole number or None, got 1.0 \(float\)$"):
+        check_whole_number("size", 1.0, or_none=True)
+
+
+@pytest.mark.parametrize(("value", "least"), [(1, 1), (2, 1), (0, 0), (512, 512)])
+def test_a_whole_number_that_is_high_enough_passes(value: object, least: int) -> None:
+    check_whole_number("size", value, least)
+    check_whole_number("size", value, least, or_none=True)
+    check_whole_number("size", None, least, or_none=True)
+
+
+@pytest.mark.parametrize(
+    ("value", "told"),
+    [
+        (0, "1 at least, got 0"),
+        (-1, "1 at least, got -1"),
+        (1.0, "a whole number, got 1.0 (float)"),
+        (True, "a whole number, got True (bool)"),
+        (None, "a whole number, got None (NoneType)"),
+    ],
+)
+def test_no_other_whole_number_passes(value: object, told: str) -> None:
+    with pytest.raises(ValueError) as caught:
+        check_whole_number("size", value)
+    assert str(caught.value) == f"expected size to be {told}"
+
+
+def test_a_whole_number_is_as_high_as_it_has_to_be() -> None:
+    with pytest.raises(ValueError, match=r"^expected size to be 0 at least, got -1$"):
+        check_whole_number("size", -1, 0)

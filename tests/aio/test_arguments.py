@@ -2,13 +2,14 @@
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import Field, dataclass, fields
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 import mailwire
-from mailwire import Endpoint, Password, POP3Client, SMTPClient, SMTPPool, compose, pop3, smtp
+from mailwire import Endpoint, Password, POP3Client, SMTPClient, SMTPPool, Timeouts, compose, pop3, smtp
 from mailwire.pop3 import Entry
 from mailwire.smtp import Mailbox
 from mailwire.testing import Answers, ScriptedPeer
@@ -210,6 +211,10 @@ async def endpoint(**settings: Any) -> None:
     Endpoint(**{"host": "localhost", **settings})
 
 
+async def timeouts(**settings: Any) -> None:
+    Timeouts(**settings)
+
+
 WISHES = {
     "policy": "a MessagePolicy",
     "options": "MailOptions",
@@ -218,9 +223,16 @@ WISHES = {
     "use_chunking": 'True, False, "eager" or None',
 }
 LIMITS = {
-    **dict.fromkeys(("max_connections", "max_messages_per_connection", "rate_burst"), "a whole number"),
+    **dict.fromkeys(("max_connections", "rate_burst"), "a whole number"),
+    "max_messages_per_connection": "a whole number or None",
     **dict.fromkeys(("max_idle", "max_lifetime", "rate_limit"), "a number or None"),
 }
+
+
+def _seconds(field: Field[Any]) -> str:
+    return "a number" if field.name == "rate_period" else "a number or None"
+
+
 # Which call, of which argument, says what was expected.
 KINDS: list[tuple[Callable[..., Any], str, str]] = [
     *((one_mail, name, expected) for name, expected in WISHES.items()),
@@ -239,7 +251,13 @@ KINDS: list[tuple[Callable[..., Any], str, str]] = [
     *(
         (endpoint, "port", "a number from 1 to 65535"),
         (endpoint, "timeouts", "Timeouts"),
+        *((timeouts, field.name, _seconds(field)) for field in fields(Timeouts)),
         (endpoint, "auth_preferences", "Preferences"),
+        (endpoint, "tls_context", "an ssl.SSLContext or None"),
+        (endpoint, "tls_ca_file", "a path or None"),
+        (endpoint, "allow_cleartext_auth", "True or False"),
+        (endpoint, "pipelining", "True or False"),
+        (endpoint, "connect", "a function or None"),
     ),
 ]
 
@@ -270,6 +288,75 @@ async def test_what_is_no_endpoint_is_not_shown(call: Callable[..., Any], value:
     assert "secret" not in str(caught.value)
 
 
+@pytest.mark.parametrize("value", [42, b"secret", "secret", ["bob", "secret"], ("bob", "secret"), {"secret": 1}])
+def test_what_are_no_credentials_is_not_shown(value: Any) -> None:
+    expected = (
+        "expected auth to be Password, OAuthToken, External, Anonymous, a function that makes a mechanism, or None, "
+        f"got a value of the type {type(value).__name__}"
+    )
+    with pytest.raises(ValueError) as caught:
+        Endpoint("localhost", auth=value)
+    assert str(caught.value) == expected
+
+
+_PATH = Path("cert.pem")
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        42,
+        b"cert.pem",
+        (_PATH,),
+        (_PATH, 1),
+        (1, _PATH),
+        (_PATH, _PATH, b"secret"),
+        (_PATH, 1, "secret"),
+        (1, "key.pem", "secret"),
+        ("cert.pem", "key.pem", "secret", ""),
+    ],
+)
+def test_what_is_no_certificate_of_a_client_is_not_shown(value: Any) -> None:
+    expected = (
+        "expected tls_client_certificate to be a path, or two of them, or two and the password as text, or None, "
+        f"got a value of the type {type(value).__name__}"
+    )
+    with pytest.raises(ValueError) as caught:
+        Endpoint("localhost", tls_client_certificate=value)
+    assert str(caught.value) == expected
+
+
+@pytest.mark.parametrize("value", ["x", _PATH, ("x", "y"), (_PATH, _PATH), (_PATH, "y", "secret"), ("x", _PATH, "")])
+def test_a_certificate_of_a_client_is_taken_in_each_form(value: Any) -> None:
+    assert Endpoint("localhost", tls_client_certificate=value).tls_client_certificate == value
+
+
+@pytest.mark.parametrize("value", [[42], b"x", [b"DSN"], ["DSN", None]])
+def test_extensions_are_ignored_by_their_names(value: Any) -> None:
+    word = next(word for word in value if not isinstance(word, str))
+    expected = f"expected a keyword in ignored_extensions to be text, got {word!r} ({type(word).__name__})"
+    with pytest.raises(ValueError) as caught:
+        Endpoint("localhost", ignored_extensions=value)
+    assert str(caught.value) == expected
+
+
+@pytest.mark.parametrize("value", [0, -1, -0.5, float("nan"), float("-inf")])
+@pytest.mark.parametrize("name", [field.name for field in fields(Timeouts)])
+def test_there_is_some_time_for_each_phase(name: str, value: float) -> None:
+    with pytest.raises(ValueError, match=rf"^expected {name} to be more than 0, got {value}$"):
+        Timeouts(**{name: value})
+
+
+@pytest.mark.parametrize("name", [field.name for field in fields(Timeouts)])
+def test_a_phase_may_take_any_time(name: str) -> None:
+    assert getattr(Timeouts(**{name: float("inf")}), name) == float("inf")
+    if name == "rate_period":
+        with pytest.raises(ValueError, match=r"^expected rate_period to be a number, got None \(NoneType\)$"):
+            Timeouts(rate_period=None)  # type: ignore[arg-type]
+    else:
+        assert getattr(Timeouts(**{name: None}), name) is None  # type: ignore[arg-type]
+
+
 @pytest.mark.parametrize(
     ("options", "expected"),
     [
@@ -284,7 +371,13 @@ async def test_options_for_recipients_are_looked_at_one_by_one(options: object, 
 
 
 async def test_true_is_no_number() -> None:
-    for call, name in ((pool, "max_connections"), (pool, "max_idle"), (endpoint, "port"), (many_mails, "look_ahead")):
+    for call, name in (
+        (pool, "max_connections"),
+        (pool, "max_idle"),
+        (endpoint, "port"),
+        (many_mails, "look_ahead"),
+        (timeouts, "connect"),
+    ):
         with pytest.raises(ValueError, match=f"expected {name} to be a .*number.*, got True"):
             await call(**{name: True})
 

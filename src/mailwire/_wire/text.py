@@ -4,7 +4,7 @@ Bytes from a server, a mailbox or a caller are hostile until proven otherwise. T
 edge where a person reads them, and what could move a terminal's cursor or forge a line of a log is escaped.
 """
 
-from typing import Final
+from typing import Any, Final
 
 __all__ = [
     "LINE_END",
@@ -12,7 +12,9 @@ __all__ = [
     "check_kind",
     "check_line",
     "check_lines",
+    "check_number",
     "check_secret",
+    "check_whole_number",
     "printable",
     "quote",
 ]
@@ -53,8 +55,26 @@ def quote(data: bytes, limit: int = 120) -> str:
 def check_kind(name: str, value: object, kinds: type | tuple[type, ...], expected: str) -> None:
     """Raise ValueError unless `value`, given as `name`, is of one of these `kinds`; says what was `expected`."""
     # True is a number to Python, and to nobody else.
-    if not isinstance(value, kinds) or isinstance(value, bool):
+    if not isinstance(value, kinds) or (isinstance(value, bool) and kinds is not bool):
         raise ValueError(f"expected {name} to be {expected}, got {repr(value)[:_QUOTED]} ({type(value).__name__})")
+
+
+def check_number(name: str, value: Any, *, or_none: bool = False) -> None:
+    """Raise ValueError unless `value`, given as `name`, is a number above 0, infinity included; or None, if it may."""
+    if or_none and value is None:
+        return
+    check_kind(name, value, (int, float), "a number or None" if or_none else "a number")
+    if not value > 0:  # nor is NaN
+        raise ValueError(f"expected {name} to be more than 0, got {value}")
+
+
+def check_whole_number(name: str, value: Any, least: int = 1, *, or_none: bool = False) -> None:
+    """Raise ValueError unless `value`, given as `name`, is a whole number, `least` or above; or None, if it may be."""
+    if or_none and value is None:
+        return
+    check_kind(name, value, int, "a whole number or None" if or_none else "a whole number")
+    if value < least:
+        raise ValueError(f"expected {name} to be {least} at least, got {value}")
 
 
 def check_argument(name: str, data: bytes) -> bytes:

@@ -7,7 +7,7 @@ from email.headerregistry import Address
 from types import TracebackType
 from typing import Self
 
-from .._wire.text import check_kind
+from .._wire.text import check_number, check_whole_number
 from ..endpoint import Chunking, Endpoint
 from ..errors import ConnectionLost, MailwireError, SenderRefused, ServiceNotAvailable
 from ..message import MessagePolicy, MessageSource
@@ -73,7 +73,7 @@ class SMTPPool:
     Connections are opened as they are needed. Leaving the `async with` waits for the mails that are on their way, and
     by an error cuts them off. A pool that was closed stays closed.
 
-    Raises ValueError for limits that are none.
+    Raises ValueError for limits that are none, and for what is no endpoint for SMTP or LMTP.
     """
 
     def __init__(
@@ -90,21 +90,12 @@ class SMTPPool:
         self.endpoint: Endpoint = Endpoint.of(endpoint)
         if self.endpoint.protocol not in ("smtp", "lmtp"):
             raise ValueError(f"expected an endpoint for smtp or lmtp, got {self.endpoint}")
-        limits = {
-            "max_connections": max_connections,
-            "max_messages_per_connection": max_messages_per_connection,
-            "rate_burst": rate_burst,
-        }
-        for name, limit in limits.items():
-            if limit is not None or name != "max_messages_per_connection":
-                check_kind(name, limit, int, "a whole number")
-            if limit is not None and limit < 1:
-                raise ValueError(f"expected {name} to be 1 at least, got {limit}")
-        for name, seconds in {"max_idle": max_idle, "max_lifetime": max_lifetime, "rate_limit": rate_limit}.items():
-            if seconds is not None:
-                check_kind(name, seconds, (int, float), "a number or None")
-            if seconds is not None and not seconds > 0:
-                raise ValueError(f"expected {name} to be more than 0, got {seconds}")
+        check_whole_number("max_connections", max_connections)
+        check_whole_number("max_messages_per_connection", max_messages_per_connection, or_none=True)
+        check_whole_number("rate_burst", rate_burst)
+        check_number("max_idle", max_idle, or_none=True)
+        check_number("max_lifetime", max_lifetime, or_none=True)
+        check_number("rate_limit", rate_limit, or_none=True)
         self._client_class = LMTPClient if self.endpoint.protocol == "lmtp" else SMTPClient
         self.max_connections = max_connections
         self._connections = PoolConnections(
