@@ -1,11 +1,13 @@
 """The long tier, all of it: `python -m tests.long_tier`. Each part says when it begins and how it ended.
 
 The parts are commands that stand by themselves too: `--list` shows them, and `--only` runs those whose name it begins.
-A part that needs what is not installed is not run, which is said, and counts as a failure: nothing was tried then.
+A part that needs what is not installed is not run, which is said, and counts as a failure: nothing was tried then. So
+does a test that lacks a library or a server, which is skipped otherwise.
 With `--briefly` each does a little of its work, to see that it can be done here.
 """
 
 import argparse
+import os
 import shlex
 import subprocess
 import sys
@@ -17,7 +19,7 @@ from pathlib import Path
 from typing import Final
 
 from tests.fuzzing.corpus import TARGETS
-from tests.platforms import LOOPS, MINORS
+from tests.platforms import DEMANDS, LOOPS, MINORS
 
 __all__ = ["PARTS", "Part", "main"]
 
@@ -99,7 +101,7 @@ def _run(part: Part, *, is_brief: bool, is_shown_only: bool) -> bool:
         print(f"{part.name}: not run, for {part.needs} is not installed", flush=True)
         return False
     begun = time.monotonic()
-    code = subprocess.run(command, cwd=_ROOT, check=False).returncode
+    code = subprocess.run(command, cwd=_ROOT, env={**os.environ, **DEMANDS}, check=False).returncode
     print(f"{part.name}: {'held' if code == 0 else f'failed ({code})'}, {time.monotonic() - begun:.0f} s", flush=True)
     return code == 0
 

@@ -1,7 +1,8 @@
 """The whole suite on another Python, by one event loop or the other: `python -m tests.platforms 3.12 uvloop`.
 
 It has an environment of its own, in which everything is installed that tests ask for; only servers are those of the
-system. What stands behind the loop is for pytest, such as the tests that are to be run.
+system, and where one is missing, its tests fail. What stands behind the loop is for pytest, such as the tests that are
+to be run.
 """
 
 import os
@@ -13,7 +14,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final
 
-__all__ = ["LIBRARIES", "LOOPS", "MINORS", "find_python", "furnish", "main"]
+__all__ = ["DEMANDS", "LIBRARIES", "LOOPS", "MINORS", "find_python", "furnish", "main"]
 
 _ROOT: Final = Path(__file__).parents[1]
 MINORS: Final = ("3.11", "3.12", "3.13")
@@ -24,6 +25,8 @@ LIBRARIES: Final = (
     *("mutmut>=3", "pytest-xdist>=3.7", "python-socks", "taskiq", "taskiq-redis", "trio", "uvloop"),
 )
 """What tests ask for besides."""
+DEMANDS: Final = {"MAILWIRE_REQUIRE_LIBRARIES": "1", "MAILWIRE_REQUIRE_SERVERS": "1"}
+"""What the environment has, to let a test fail that lacks a library or a server, in place of being skipped."""
 
 
 def find_python(minor: str) -> str | None:
@@ -60,8 +63,7 @@ def main(arguments: Sequence[str], furnish: Callable[[str, Path], str] = furnish
         return 1
     with tempfile.TemporaryDirectory(prefix="mailwire-") as folder:
         command = [furnish(python, Path(folder)), "-m", "pytest", "-p", "no:cacheprovider", "--loop", loop, *others]
-        environment = {**os.environ, "MAILWIRE_REQUIRE_LIBRARIES": "1"}
-        return subprocess.run(command, cwd=_ROOT, env=environment, check=False).returncode
+        return subprocess.run(command, cwd=_ROOT, env={**os.environ, **DEMANDS}, check=False).returncode
 
 
 if __name__ == "__main__":

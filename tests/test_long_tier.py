@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.long_tier import PARTS, Part, main
+from tests.platforms import DEMANDS
 
 HOLDS = Part("holds", ("pytest", "-q", "tests/_wire/test_keywords.py"))
 MISSING = Part("missing", ("compileall",), needs="a_module_that_nobody_has")
@@ -62,6 +63,24 @@ def test_what_failed_and_what_was_not_run_is_told_and_is_no_success(
     assert "missing: not run, for a_module_that_nobody_has is not installed\n" in said
     assert re.search(r"^holds: held, \d+ s$", said, re.MULTILINE)
     assert main([], [HOLDS]) == 0
+
+
+@pytest.mark.parametrize(
+    "demand",
+    ["demand('a server is not installed')", "demand_libraries('a_module_nobody_has')"],
+    ids=["server", "library"],
+)
+def test_a_part_of_which_a_test_lacks_a_server_or_a_library_has_failed(
+    demand: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    for name in DEMANDS:
+        monkeypatch.delenv(name, raising=False)
+    test = tmp_path / "test_it.py"
+    test.write_text(f"from tests.integration import conftest\ndef test_it(): conftest.{demand}\n")
+    assert main([], [Part("lacks", ("pytest", "-q", "-p", "no:cacheprovider", str(test)))]) == 1
+    said = capfd.readouterr().out
+    assert "lacks: failed (1)" in said
+    assert "1 failed" in said
 
 
 @pytest.mark.parametrize("bad", ["fails", "missing"])

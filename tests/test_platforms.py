@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.platforms import LIBRARIES, LOOPS, MINORS, find_python, main
+from tests.platforms import DEMANDS, LIBRARIES, LOOPS, MINORS, find_python, main
 
 ROOT = Path(__file__).parents[1]
 GATE = (ROOT / ".ci/run").read_text("utf-8")
@@ -50,6 +50,24 @@ def test_the_suite_is_run_by_the_loop_and_holds_if_its_tests_do(
     test = tmp_path / "test_it.py"
     test.write_text(f"def test_it(pytestconfig): assert pytestconfig.getoption('loop') == 'asyncio' and {assertion}\n")
     assert main([HERE, "asyncio", "-q", "-p", "tests.conftest", str(test)], as_it_is) == status
+
+
+@pytest.mark.parametrize(
+    "demand",
+    ["demand('a server is not installed')", "demand_libraries('a_module_nobody_has')"],
+    ids=["server", "library"],
+)
+def test_a_test_that_lacks_a_server_or_a_library_fails(
+    demand: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / f"python{HERE}").symlink_to(sys.executable)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
+    for name in DEMANDS:
+        monkeypatch.delenv(name, raising=False)
+    test = tmp_path / "test_it.py"
+    test.write_text(f"from tests.integration import conftest\ndef test_it(): conftest.{demand}\n")
+    assert main([HERE, "asyncio", "-q", "-p", "tests.conftest", str(test)], as_it_is) == 1
+    assert "1 failed" in capfd.readouterr().out
 
 
 @pytest.mark.parametrize("arguments", [[], ["3.11"], ["2.7", "asyncio"], ["3.11", "trio"]])
