@@ -239,7 +239,7 @@ KINDS: list[tuple[Callable[..., Any], str, str]] = [
     (one_mail, "progress", "a function"),
     (one_mail, "transcript", "a Transcript"),
     *((many_mails, name, expected) for name, expected in {**WISHES, "look_ahead": "a whole number"}.items()),
-    *((pooled_mails, name, expected) for name, expected in WISHES.items()),
+    *((pooled_mails, name, expected) for name, expected in {**WISHES, "look_ahead": "a whole number"}.items()),
     *((pool, name, expected) for name, expected in LIMITS.items()),
     *((call, "transcript", "a Transcript") for call in (smtp_client, pop3_client, one_look)),
     *((call, "settings", "POP3Settings") for call in (pop3_client, one_look)),
@@ -380,6 +380,14 @@ async def test_true_is_no_number() -> None:
     ):
         with pytest.raises(ValueError, match=f"expected {name} to be a .*number.*, got True"):
             await call(**{name: True})
+
+
+@pytest.mark.parametrize("value", [42, None, object(), Path("mail.eml")])
+async def test_what_holds_no_messages_is_told_at_once(value: object) -> None:
+    for call in (many_mails, pooled_mails):
+        with pytest.raises(ValueError, match=r"^expected messages to be an iterable of messages, got ") as caught:
+            await call(messages=value)
+        assert repr(value) in str(caught.value)
 
 
 def test_options_for_recipients_that_are_some_are_taken() -> None:

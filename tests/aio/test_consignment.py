@@ -27,8 +27,9 @@ def taken(consignment: Consignment) -> Item:
     ("messages", "order", "look_ahead", "error"),
     [
         ([], "backwards", 1, 'expected order to be "completion" or "input", got \'backwards\''),
-        ([], "input", 0, "expected to look ahead at 1 message at least, got 0"),
+        ([], "input", 0, "expected look_ahead to be 1 at least, got 0"),
         (memoryview(b"one"), "input", 1, "expected an iterable of messages, got one message: memoryview"),
+        (42, "input", 1, "expected messages to be an iterable of messages, got 42 (int)"),
     ],
 )
 def test_a_run_that_makes_no_sense_says_why(messages: Any, order: Any, look_ahead: int, error: str) -> None:

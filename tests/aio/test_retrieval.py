@@ -1,5 +1,6 @@
 import asyncio
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 
@@ -585,10 +586,21 @@ async def test_a_farewell_is_left_out_where_too_much_is_left() -> None:
     assert b"QUIT" not in peer.wire
 
 
-@pytest.mark.parametrize(("octets", "seconds"), [(-1, 1), (0, 0), (0, -1), (0, float("nan"))])
-def test_a_budget_is_a_budget(octets: int, seconds: float) -> None:
-    with pytest.raises(ValueError, match="a budget is at least 0 octets and more than 0 seconds"):
+@pytest.mark.parametrize(
+    ("octets", "seconds", "told"),
+    [
+        (-1, 1, "octets to be 0 at least, got -1"),
+        (0, 0, "seconds to be more than 0, got 0"),
+        (0, -1, "seconds to be more than 0, got -1"),
+        (0, float("nan"), "seconds to be more than 0, got nan"),
+        (1.0, 1, "octets to be a whole number, got 1.0 (float)"),
+        (1, None, "seconds to be a number, got None (NoneType)"),
+    ],
+)
+def test_a_budget_is_a_budget(octets: Any, seconds: Any, told: str) -> None:
+    with pytest.raises(ValueError) as caught:
         Budget(octets, seconds)
+    assert str(caught.value) == f"expected {told}"
 
 
 async def test_closing_a_run_ends_it() -> None:

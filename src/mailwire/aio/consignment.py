@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from email.message import Message
 from typing import Any, Final, Literal, Protocol
 
-from .._wire.text import check_kind
+from .._wire.text import check_kind, check_whole_number
 from ..errors import MailwireError, SourceFailed
 from ..message import MessagePolicy, MessageSource
 from ..message.content import kept
@@ -43,11 +43,10 @@ def check_run(messages: Messages, order: Order, look_ahead: int) -> None:
     """Raise ValueError for a run over `messages` that makes no sense."""
     if order not in ("completion", "input"):
         raise ValueError(f'expected order to be "completion" or "input", got {order!r}')
-    check_kind("look_ahead", look_ahead, int, "a whole number")
-    if look_ahead < 1:
-        raise ValueError(f"expected to look ahead at 1 message at least, got {look_ahead}")
+    check_whole_number("look_ahead", look_ahead)
     if isinstance(messages, (str, bytes, bytearray, memoryview, Message)):
         raise ValueError(f"expected an iterable of messages, got one message: {type(messages).__name__}")
+    check_kind("messages", messages, (Iterable, AsyncIterable), "an iterable of messages")
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,6 +16,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from .._wire.text import check_number, check_whole_number
 from ..endpoint import Endpoint
 from ..errors import ConnectionLost, DeadlineExceeded, Desynchronised, MailwireError, ResponseError
 from ..pop3 import (
@@ -46,14 +47,14 @@ _HELD_BACK: Final = 1
 @dataclass(frozen=True, slots=True)
 class Budget:
     """How much of what nobody wants is read all the same, to keep a connection: at most so many `octets`, and no longer
-    than so many `seconds`."""
+    than so many `seconds`. Raises ValueError for less than 0 octets and for no time."""
 
     octets: int
     seconds: float
 
     def __post_init__(self) -> None:
-        if self.octets < 0 or not self.seconds > 0:
-            raise ValueError(f"a budget is at least 0 octets and more than 0 seconds, got {self!r}")
+        check_whole_number("octets", self.octets, 0)
+        check_number("seconds", self.seconds)
 
 
 class Dialogue:
