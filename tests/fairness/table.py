@@ -33,7 +33,7 @@ def versions() -> dict[str, str]:
 
 
 def tables(results: dict[str, Any]) -> str:
-    """Return the tables of `results` in Markdown, one for each protocol."""
+    """Return the tables of `results` in Markdown, one for each protocol, and the days on which it was tried."""
     texts = list[str]()
     for protocol, clients in CLIENTS.items():
         found = results["results"][protocol]
@@ -48,6 +48,7 @@ def tables(results: dict[str, Any]) -> str:
         counts = [f"{words.count(FINE)} of {len(words) - words.count(NOT_TRIED)}" for words in words_of.values()]
         lines.append(f"| **as it should** | {' | '.join(counts)} |")
         texts.append("\n".join(lines))
+    texts.append(f"Tried on {' and '.join(results['days'])}.")
     return "\n\n".join(texts) + "\n"
 
 
@@ -64,7 +65,8 @@ def merged(before: dict[str, Any], results: dict[str, Any]) -> dict[str, Any]:
             of_protocol = of_some["results"][case.plan.protocol]
             if case.name in of_protocol:
                 found[case.plan.protocol][case.name] = of_protocol[case.name]
-    return {"versions": results["versions"], "results": found}
+    days = sorted({*before["days"], *results["days"]})
+    return {"days": days, "versions": results["versions"], "results": found}
 
 
 def put_in(page: str, results: dict[str, Any]) -> str:

@@ -3,15 +3,18 @@
 import json
 import re
 import socket
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from datetime import date
 from functools import partial
+from pathlib import Path
+from typing import Any
 
 import pytest
 
 from tests.fairness.__main__ import main
 from tests.fairness.cases import CASES, EIGHT_BIT, LEFT_OUT, MAILS, MESSAGE, MIB, NEW, Case
 from tests.fairness.rude_server import END, Record, serving
-from tests.fairness.table import PAGE, RESULTS, merged, put_in, tables
+from tests.fairness.table import PAGE, RESULTS, merged, put_in, tables, versions
 from tests.fairness.trial import CLIENTS, FINE, HANGS, MEMORY, NOT_TRIED, SECONDS, Trial, judge, perform, try_out
 from tests.hostile.test_hostile import CLASSES
 
@@ -42,6 +45,8 @@ def test_there_is_a_result_of_every_client_for_every_case() -> None:
             assert tuple(words) == clients
             assert all(words.values())
     assert set(found["versions"]) == {client for clients in CLIENTS.values() for client in clients}
+    assert found["days"]
+    assert found["days"] == sorted(day for day in found["days"] if date.fromisoformat(day))
 
 
 def test_the_page_says_what_the_words_mean_and_what_was_asked() -> None:
@@ -63,8 +68,11 @@ def test_the_page_says_what_the_words_mean_and_what_was_asked() -> None:
 def test_the_results_of_some_cases_take_the_place_of_those_before() -> None:
     before = json.loads(RESULTS.read_text("utf-8"))
     other = {"mailwire": "no"}
-    results = {"versions": before["versions"], "results": {"smtp": {"lf-only-server": other}, "pop3": {}}}
-    both = merged(before, results)["results"]
+    found = {"smtp": {"lf-only-server": other}, "pop3": {}}
+    results = {"days": ["2100-01-01"], "versions": before["versions"], "results": found}
+    whole = merged(before, results)
+    assert whole["days"] == [*before["days"], "2100-01-01"]
+    both = whole["results"]
     assert both["smtp"] == {**before["results"]["smtp"], "lf-only-server": other}
     assert list(both["smtp"]) == list(before["results"]["smtp"])
     assert both["pop3"] == before["results"]["pop3"]
@@ -122,15 +130,92 @@ def test_a_run_over_a_million_messages_takes_no_more_memory_than_its_case_allows
     assert judge(pop3("uidl-million"), trial, usual.memory) == FINE, trial
 
 
-def test_the_program_prints_the_tables(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("sys.argv", ["fairness", "greeting-err"])
+@dataclass
+class Program:
+    """The comparison, of two clients and two cases, that writes into a folder of the test's."""
+
+    results: Path
+    page: Path
+    monkeypatch: pytest.MonkeyPatch
+
+    def run(self, *arguments: str) -> None:
+        self.monkeypatch.setattr("sys.argv", ["fairness", *arguments])
+        main()
+
+    @property
+    def written(self) -> dict[str, Any]:
+        written: dict[str, Any] = json.loads(self.results.read_text("utf-8"))
+        return written
+
+
+@pytest.fixture
+def program(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Program:
+    """It has written what this repository has, by clients of the versions that are here."""
+    patient = partial(perform, seconds=300, hangs=600)
     monkeypatch.setattr("tests.fairness.__main__.CLIENTS", {"smtp": (), "pop3": ("mailwire", "poplib")})
-    monkeypatch.setattr("tests.fairness.__main__.perform", partial(perform, seconds=300, hangs=600))
-    monkeypatch.setattr("tests.fairness.trial.perform", partial(perform, seconds=300, hangs=600))
-    main()
+    monkeypatch.setattr("tests.fairness.__main__.CASES", (pop3("well-behaved-tls"), pop3("greeting-err")))
+    monkeypatch.setattr("tests.fairness.__main__.perform", patient)
+    monkeypatch.setattr("tests.fairness.trial.perform", patient)
+    program = Program(tmp_path / "results.json", tmp_path / "page.md", monkeypatch)
+    monkeypatch.setattr("tests.fairness.__main__.RESULTS", program.results)
+    monkeypatch.setattr("tests.fairness.__main__.PAGE", program.page)
+    before = {**json.loads(RESULTS.read_text("utf-8")), "versions": versions()}
+    program.results.write_text(json.dumps(before), "utf-8")
+    program.page.write_text(PAGE.read_text("utf-8"), "utf-8")
+    return program
+
+
+def with_another_curl(program: Program) -> dict[str, Any]:
+    """Have the results before be of another version of a client."""
+    before = {**program.written, "versions": {**versions(), "curl": "9"}}
+    program.results.write_text(json.dumps(before), "utf-8")
+    return before
+
+
+def test_the_program_prints_the_tables(program: Program, capsys: pytest.CaptureFixture[str]) -> None:
+    before, page = program.written, program.page.read_text("utf-8")
+    program.run("greeting-err")
     printed = capsys.readouterr().out
     assert "pop3 greeting-err: mailwire: yes\n" in printed
     assert "| greets with -ERR | yes |" in printed
+    assert (program.written, program.page.read_text("utf-8")) == (before, page)
+
+
+def test_the_program_writes_what_it_has_found_of_all_cases_whatever_the_versions_were(
+    program: Program, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with_another_curl(program)
+    program.run("--write")
+    both = {"mailwire": FINE, "poplib": FINE}
+    found = {"smtp": {}, "pop3": {"well-behaved-tls": both, "greeting-err": both}}
+    written = program.written
+    assert written["results"] == found
+    assert written["versions"] == versions()
+    assert len(written["days"]) == 1
+    assert tables(written) in program.page.read_text("utf-8")
+    assert tables(written) in capsys.readouterr().out
+
+
+def test_the_program_keeps_what_was_found_of_the_cases_that_are_not_named(program: Program) -> None:
+    before = program.written
+    program.run("greeting-err", "--write")
+    written = program.written
+    found = {**before["results"]["pop3"], "greeting-err": {"mailwire": FINE, "poplib": FINE}}
+    assert written["results"] == {"smtp": before["results"]["smtp"], "pop3": found}
+    assert {*before["days"]} <= {*written["days"]}
+    assert tables(written) in program.page.read_text("utf-8")
+
+
+def test_the_program_tries_no_case_whose_result_could_not_stand_beside_the_others(
+    program: Program, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before, page = with_another_curl(program), program.page.read_text("utf-8")
+    with pytest.raises(SystemExit):
+        program.run("greeting-err", "--write")
+    said = capsys.readouterr()
+    assert "all cases must be tried anew" in said.err
+    assert said.out == ""
+    assert (program.written, program.page.read_text("utf-8")) == (before, page)
 
 
 def test_a_client_that_says_all_before_it_hears_is_caught_by_a_server_that_does_not_hear() -> None:
