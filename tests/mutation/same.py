@@ -319,7 +319,6 @@ SAME: Final[dict[tuple[str, str], str]] = {
     ("aio/pool_sending", "_go_on_with: self._settles = None"): _FALSE,
     ("aio/pool_sending", "await asyncio.sleep(1)"): _SLOWER,
     ("aio/mailing", "named = {str(None): recipient"): _SLOWER,
-    ("aio/mailing", "__init__: if policy is DEFAULT_POLICY or"): _SENSIBLE,
     ("aio/mailing", "on_refused != 'XXsendXX' or"): _SENSIBLE,
     ("aio/mailing", "on_refused != 'SEND' or"): _SENSIBLE,
     ("aio/mailing", "not in (None, 'XXeagerXX'):"): _SENSIBLE,
