@@ -120,6 +120,16 @@ async def test_a_message_without_a_name_has_a_key_that_no_other_has(page: Told) 
     assert page.written == []
 
 
+async def test_a_preview_without_a_name_is_not_stored(page: Told) -> None:
+    run = deliveries(MemorySink(), page)
+    await run.deliver(Fetch(Entry(1, None, 5), None, 3), blocks())
+    await run.settle()
+
+    assert [report.outcome for report in run.reports] == [Outcome.PREVIEWED]
+    assert run.stored_numbers == set()
+    assert page.written == []
+
+
 # What the ledger is told
 
 

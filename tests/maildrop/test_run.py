@@ -1208,6 +1208,16 @@ async def test_a_server_without_unique_ids_loses_nothing(sink: MemorySink, ledge
         assert [message.deleted for message in forced.messages] == [Deleted.COMMITTED] * 2
 
 
+async def test_what_has_no_unique_id_is_not_deleted_for_its_preview(sink: MemorySink, ledger: MemoryLedger) -> None:
+    async with MailServer([USER], quirk=QUIRKS["no-uidl"]) as server:
+        fill(server, "one")
+        server.maildrop.put("b", body("long") + b"line\r\n" * 100, uid="long")
+        options: Any = {"max_message_size": 100, "oversize": "preview", "keep": "until stored"}
+        report = await run(server, sink, ledger, delete_without_uid=True, **options)
+        assert [message.outcome for message in report.messages] == [Outcome.PREVIEWED, Outcome.STORED]
+        assert uids(server) == ["long"]
+
+
 async def test_a_server_that_forgets_what_it_gave_gets_no_question_too_early(
     ledger: MemoryLedger, tmp_path: Path
 ) -> None:

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from mailwire.errors import LedgerBusy, LedgerError, LedgerUnreadable
-from mailwire.maildrop import Record, SQLiteLedger, State
+from mailwire.maildrop import Record, SQLiteLedger, State, sqlite_ledger
 from tests.maildrop.records import NOON, record
 
 A = "a@pop.example.org"
@@ -81,6 +81,42 @@ async def test_a_closed_ledger_opens_again_and_can_be_closed_twice(path: Path) -
             await page.write([record("1")])
         await ledger.aclose()
         await ledger.aclose()
+
+
+async def test_who_holds_a_page_goes_on_where_the_ledger_is_closed(path: Path) -> None:
+    threads = threading.active_count()
+    ledger = SQLiteLedger(path)
+    async with ledger.claim(A) as first, ledger.claim("another") as second:
+        await ledger.aclose()
+        await first.write([record("1")])
+        assert await first.records() == {"1": record("1")}
+        await second.write([record("2")])
+        async with ledger.claim("a third") as third:
+            await third.write([record("3")])
+            assert threading.active_count() == threads + 2
+        await ledger.aclose()
+        assert threading.active_count() == threads + 1
+        assert set(await second.records()) == {"2"}
+    assert threading.active_count() == threads
+
+
+async def test_whose_run_ends_first_does_not_close_the_ledger_for_another(path: Path) -> None:
+    ledger = SQLiteLedger(path)
+    is_over = asyncio.Event()
+
+    async def short() -> None:
+        async with ledger, ledger.claim(A) as page:
+            await page.write([record("1")])
+        is_over.set()
+
+    async def long() -> None:
+        async with ledger, ledger.claim("another") as page:
+            await is_over.wait()
+            await page.write([record("2")])
+
+    await asyncio.gather(short(), long())
+    async with ledger, ledger.claim("another") as page:
+        assert set(await page.records()) == {"2"}
 
 
 async def test_nothing_is_made_before_the_first_claim_and_no_thread_stays(path: Path) -> None:
@@ -208,6 +244,20 @@ def test_a_child_has_the_file_for_itself(path: Path, child: str) -> None:
         expected.append(str(sorted(uids)))
     uids.append("of the parent, behind it")
     assert told.stdout.splitlines() == [*expected, "0", str(sorted(uids))]
+
+
+async def test_a_child_that_leaves_the_page_of_its_parent_does_not_close_the_file(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    threads = threading.active_count()
+    ledger = SQLiteLedger(path)
+    parent = os.getpid()
+    async with ledger.claim(A) as page:
+        monkeypatch.setattr(os, "getpid", lambda: parent + 1)
+        await ledger.aclose()
+    assert threading.active_count() == threads + 1
+    assert await page.records() == {}
+    await sqlite_ledger._OF_PARENTS.pop().aclose()
 
 
 async def test_two_ledgers_of_one_process_share_the_claims(path: Path) -> None:

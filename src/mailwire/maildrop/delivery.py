@@ -134,7 +134,8 @@ class Deliveries:
             outcome = Outcome.STORED if fetch.lines is None else Outcome.PREVIEWED
             self._report(fetch, outcome, octets=mail.octets, seconds=each.seconds)
             if fetch.uid is None:
-                self.stored_numbers.add(fetch.entry.number)
+                if fetch.lines is None:
+                    self.stored_numbers.add(fetch.entry.number)
                 continue
             fingerprint = mail.fingerprint
             record = self._record(fetch, fetch.uid, fingerprint)

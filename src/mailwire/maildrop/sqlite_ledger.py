@@ -69,9 +69,9 @@ class SQLiteLedger:
         async with SQLiteLedger("state.db") as ledger:
             report = await mailwire.retrieve(endpoint, into=sink, ledger=ledger)
 
-    The first claim opens the file; `aclose`, or leaving `async with`, closes it. A child that was forked opens it for
-    itself. It is for local disks: the locks on a
-    network's disks, SQLite's and ours, hold for some and for others not.
+    The first claim opens the file; `aclose`, or leaving `async with`, closes it, where runs are at work behind the last
+    of them. A child that was forked opens it for itself. It is for local disks: the locks on a network's disks,
+    SQLite's and ours, hold for some and for others not.
     """
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
@@ -83,16 +83,18 @@ class SQLiteLedger:
     @asynccontextmanager
     async def claim(self, account: str, *, wait: float | None = 0) -> AsyncGenerator[Page, None]:
         """Hold the page of `account`; see `Ledger.claim`. Raises LedgerBusy, LedgerUnreadable, LedgerError."""
-        async with self._holding(f"account {account}", account, wait):
-            database = await self._opened()
+        async with self._holding(f"account {account}", account, wait), self._opened() as database:
             yield _SQLitePage(database, await database.run(lambda connection: _enter(connection, account)))
 
     async def aclose(self) -> None:
-        """Close the file and end the thread. A later claim opens it again."""
+        """Close the file and end the thread. Whoever holds a page goes on with it, and the last of them closes the file.
+
+        A later claim opens it again.
+        """
         async with self._opening.held():
             self._leave_to_parent()
             database, self._database = self._database, None
-            if database is not None:
+            if database is not None and not database.users:
                 await database.aclose()
 
     async def __aenter__(self) -> Self:
@@ -101,14 +103,22 @@ class SQLiteLedger:
     async def __aexit__(self, *_: object) -> None:
         await self.aclose()
 
-    async def _opened(self) -> "_Database":
+    @asynccontextmanager
+    async def _opened(self) -> AsyncGenerator["_Database", None]:
         async with self._opening.held():
             self._leave_to_parent()
             if self._database is None:
                 # One process at a time: where the journal's mode is being changed, SQLite does not wait.
                 async with self._holding("opening", str(self.path), _PATIENCE):
                     self._database = await _Database.open(self.path)
-            return self._database
+            database = self._database
+            database.users += 1
+        try:
+            yield database
+        finally:
+            database.users -= 1
+            if database is not self._database and not database.users and database.process == os.getpid():
+                await database.aclose()
 
     def _leave_to_parent(self) -> None:
         if self._database is not None and self._database.process != os.getpid():
@@ -143,6 +153,7 @@ class _Database:
 
     def __init__(self, path: Path) -> None:
         self.process = os.getpid()
+        self.users: int = 0  # who hold a page
         self._path = path
         self._thread = ThreadPoolExecutor(1, f"mailwire ledger {path.name}")
         self._connection: sqlite3.Connection | None = None
