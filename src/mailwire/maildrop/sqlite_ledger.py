@@ -87,7 +87,7 @@ class SQLiteLedger:
             yield _SQLitePage(database, await database.run(lambda connection: _enter(connection, account)))
 
     async def aclose(self) -> None:
-        """Close the file and end the thread. Whoever holds a page goes on with it, and the last of them closes the file.
+        """Close the file and end the thread. Who holds a page goes on with it, and the last of them closes the file.
 
         A later claim opens it again.
         """
