@@ -110,9 +110,10 @@ class Maildir:
 
     async def _prepared(self) -> None:
         async with self._preparing.held():
-            if not self._is_prepared:
-                await in_thread(None, self._prepare)
-                self._is_prepared = True
+            if self._is_prepared:
+                return
+            await in_thread(None, self._prepare)
+            self._is_prepared = True
 
     # In a thread
 
