@@ -1,5 +1,6 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -47,10 +48,21 @@ def names(commands: Sequence[Word]) -> str:
     return "".join(command.name for command in commands)
 
 
-@pytest.mark.parametrize(("commands", "octets"), [(0, 1), (1, 0), (-1, 1), (1, -1)])
-def test_a_window_holds_at_least_one_command_and_one_octet(commands: int, octets: int) -> None:
-    with pytest.raises(ValueError, match=r"at least 1 command and 1 octet, got Window\("):
+@pytest.mark.parametrize(
+    ("commands", "octets", "told"),
+    [
+        (0, 1, "commands to be 1 at least, got 0"),
+        (1, 0, "octets to be 1 at least, got 0"),
+        (-1, 1, "commands to be 1 at least, got -1"),
+        (1, -1, "octets to be 1 at least, got -1"),
+        ("1", 1, "commands to be a whole number, got '1' (str)"),
+        (1, 1.0, "octets to be a whole number, got 1.0 (float)"),
+    ],
+)
+def test_a_window_holds_at_least_one_command_and_one_octet(commands: Any, octets: Any, told: str) -> None:
+    with pytest.raises(ValueError) as caught:
         Window(commands, octets)
+    assert str(caught.value) == f"expected {told}"
 
 
 def test_a_window_is_a_value() -> None:

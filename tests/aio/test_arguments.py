@@ -10,6 +10,7 @@ import pytest
 
 import mailwire
 from mailwire import Endpoint, Password, POP3Client, SMTPClient, SMTPPool, Timeouts, compose, pop3, smtp
+from mailwire.maildrop import Account, MemoryLedger, Run
 from mailwire.pop3 import Entry
 from mailwire.smtp import Mailbox
 from mailwire.testing import Answers, ScriptedPeer
@@ -207,6 +208,14 @@ async def pop3_client(**settings: Any) -> None:
     POP3Client(**{"endpoint": "pop3://localhost", **settings})
 
 
+async def one_retrieval(**settings: Any) -> None:
+    POP3Client("pop3://localhost").retrieve("u1", **settings)
+
+
+async def a_run(**settings: Any) -> None:
+    Run(Account("pop3://a:b@localhost", print), **settings)
+
+
 async def endpoint(**settings: Any) -> None:
     Endpoint(**{"host": "localhost", **settings})
 
@@ -244,6 +253,11 @@ KINDS: list[tuple[Callable[..., Any], str, str]] = [
     *((call, "transcript", "a Transcript") for call in (smtp_client, pop3_client, one_look)),
     *((call, "settings", "POP3Settings") for call in (pop3_client, one_look)),
     (one_look, "max_octets", "a whole number"),
+    *((one_retrieval, name, "a whole number or None") for name in ("message_limit", "total_limit")),
+    (one_retrieval, "batch", "a Batch or None"),
+    (one_retrieval, "progress", "a function or None"),
+    (a_run, "ledger", "a Ledger or None"),
+    (a_run, "progress", "a function or None"),
     (one_run, "wait", "a number of seconds or None"),
     (one_run, "policy", "a Policy"),
     (endpoint, "host", "text"),
@@ -338,6 +352,37 @@ def test_extensions_are_ignored_by_their_names(value: Any) -> None:
     with pytest.raises(ValueError) as caught:
         Endpoint("localhost", ignored_extensions=value)
     assert str(caught.value) == expected
+
+
+@pytest.mark.parametrize("value", [b"ledger.db", 42, MemoryLedger])
+async def test_a_ledger_is_one_or_a_path(value: Any) -> None:
+    expected = f"expected ledger to be a Ledger, the path of one, or None, got {value!r}"
+    with pytest.raises(ValueError) as caught:
+        await one_run(ledger=value)
+    assert str(caught.value) == expected
+
+
+@pytest.mark.parametrize(
+    ("call", "settings", "told"),
+    [
+        (one_look, {"max_octets": -1}, "max_octets to be 0 at least, got -1"),
+        (one_look, {"max_octets": True}, "max_octets to be a whole number, got True (bool)"),
+        (one_retrieval, {"message_limit": -1}, "message_limit to be 0 at least, got -1"),
+        (one_retrieval, {"total_limit": -1}, "total_limit to be 0 at least, got -1"),
+        (one_retrieval, {"batch": 5}, "batch to be a Batch or None, got 5 (int)"),
+        (one_run, {"wait": -1}, "wait to be 0 at least, got -1"),
+        (one_run, {"wait": float("nan")}, "wait to be 0 at least, got nan"),
+    ],
+)
+async def test_what_is_out_of_range_is_told_at_once(call: Callable[..., Any], settings: Any, told: str) -> None:
+    with pytest.raises(ValueError) as caught:
+        await call(**settings)
+    assert str(caught.value) == f"expected {told}"
+
+
+async def test_the_least_of_what_may_be_asked_of_a_run_is_taken() -> None:
+    await one_retrieval(message_limit=0, total_limit=0)
+    await a_run(ledger=MemoryLedger(), wait=0, progress=print)
 
 
 @pytest.mark.parametrize("value", [0, -1, -0.5, float("nan"), float("-inf")])

@@ -1,3 +1,5 @@
+from typing import Any
+
 import pytest
 
 from mailwire import Batch
@@ -5,10 +7,20 @@ from mailwire.aio.batch import BatchCount
 from tests.clock import StandingClock
 
 
-@pytest.mark.parametrize(("messages", "seconds"), [(0, 1), (1, 0), (1, float("nan"))])
-def test_a_batch_is_a_batch(messages: int, seconds: float) -> None:
-    with pytest.raises(ValueError, match="a batch has at least 1 message"):
+@pytest.mark.parametrize(
+    ("messages", "seconds", "told"),
+    [
+        (0, 1, "messages to be 1 at least, got 0"),
+        (1, 0, "seconds to be more than 0, got 0"),
+        (1, float("nan"), "seconds to be more than 0, got nan"),
+        (None, 1, "messages to be a whole number, got None (NoneType)"),
+        (1, None, "seconds to be a number, got None (NoneType)"),
+    ],
+)
+def test_a_batch_is_a_batch(messages: Any, seconds: Any, told: str) -> None:
+    with pytest.raises(ValueError) as caught:
         Batch(messages, seconds)
+    assert str(caught.value) == f"expected {told}"
 
 
 def test_a_batch_may_be_of_one_message_and_of_any_time() -> None:

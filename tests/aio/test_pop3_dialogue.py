@@ -76,7 +76,7 @@ async def test_when_noop_is_said_can_be_set(seconds: float | None) -> None:
 
 @pytest.mark.parametrize("seconds", [0, -1, float("nan")])
 def test_a_time_for_noop_is_a_time(seconds: float) -> None:
-    with pytest.raises(ValueError, match="keep_alive is more than 0 seconds"):
+    with pytest.raises(ValueError, match="expected keep_alive to be more than 0, got"):
         POP3Settings(keep_alive=seconds)
 
 

@@ -1,4 +1,5 @@
 from collections.abc import Mapping
+from typing import Any
 
 import pytest
 
@@ -131,6 +132,33 @@ def test_a_preview_ends_where_it_should_however_the_message_comes(message: bytes
         # It is as soon as it can be.
         assert is_enough == sorted(is_enough)
         assert is_enough.count(False) == (len(preview) - 1) // size or not any(is_enough)
+
+
+@pytest.mark.parametrize(
+    ("lines", "limit", "told"),
+    [
+        (-1, 1, "lines to be 0 at least, got -1"),
+        (0, -1, "limit to be 0 at least, got -1"),
+        ("1", 1, "lines to be a whole number, got '1' (str)"),
+        (0, None, "limit to be a whole number, got None (NoneType)"),
+    ],
+)
+async def test_what_is_no_size_of_a_preview_is_told_before_anything_is_asked(lines: Any, limit: Any, told: str) -> None:
+    async with ScriptedPeer(*OPENED, "C: NOOP", "S: +OK", *POP3_QUIT) as peer:
+        client = await connect(peer)
+        for look in (client.top, client.preview):
+            with pytest.raises(ValueError) as caught:
+                await look("u1", lines, limit=limit)
+            assert str(caught.value) == f"expected {told}"
+        await client.noop()
+        await client.quit()
+
+
+async def test_nothing_of_a_message_is_a_preview_as_well() -> None:
+    async with ScriptedPeer("S: +OK pop", Answers(answers())) as peer:
+        client = await connect(peer)
+        assert await client.top(ONE, 0, limit=0) == b""
+        await client.quit()
 
 
 # Fingerprints

@@ -32,6 +32,7 @@ from mailwire import (
     SenderRefused,
     ServiceNotAvailable,
     SMTPClient,
+    SMTPPool,
     SourceFailed,
     Timeouts,
 )
@@ -243,6 +244,47 @@ async def test_wishes_are_said_with_the_commands_they_belong_to() -> None:
         {"SIZE": "21", "RET": "HDRS", "ENVID": "id+201", "HOLDFOR": "60", "MT-PRIORITY": "3", "AUTH": "<>"},
         ({}, {"NOTIFY": "FAILURE,DELAY", "ORCPT": "rfc822;c+2Blist@example.org"}),
     )
+
+
+@pytest.mark.parametrize(
+    ("parameters", "settings", "told"),
+    [
+        ({"BODY": "7BIT"}, {}, "expected each parameter once, got BODY, SIZE, BODY"),
+        ({"body": "8BITMIME"}, {}, "expected each parameter once, got BODY, SIZE, body"),
+        ({"SIZE": "1"}, {}, "expected each parameter once, got BODY, SIZE, SIZE"),
+        (
+            {"BODY": "BINARYMIME"},
+            {"message": MESSAGE, "use_chunking": False},
+            "a binary message goes in chunks (RFC 3030 3)",
+        ),
+    ],
+)
+async def test_a_parameter_against_what_the_message_says_of_itself_is_told_of_the_mail(
+    parameters: dict[str, str | None], settings: dict[str, Any], told: str
+) -> None:
+    mail = {**ARGUMENTS, "message": b"Subject: x\r\n\r\n\xc3\xa9\r\n", **settings}
+    mail["options"] = MailOptions(parameters=parameters)
+    async with MailServer(ACCOUNTS) as server:
+        async with SMTPClient(endpoint_of(server)) as client, SMTPPool(endpoint_of(server)) as pool:
+            errors = []
+            for send in (client.send, pool.send):
+                with pytest.raises(InvalidMessage) as caught:
+                    await send(**mail)
+                errors.append(caught.value)
+            message = mail.pop("message")
+            for run in (client.send_all([message], **mail), pool.send_all([message], **mail)):
+                async with run as results:
+                    (error,) = [result.error async for result in results]
+                    assert isinstance(error, InvalidMessage)
+                    errors.append(error)
+            for error in errors:
+                assert str(error) == told
+                assert isinstance(error.__cause__, ValueError)
+                assert error.delivery is Delivery.NOT_SENT
+                assert error.receipt is not None
+                assert [entry.delivery for entry in error.receipt.recipients] == [Delivery.NOT_SENT]
+            await client.send(MESSAGE, **ARGUMENTS)  # the session is as good as before
+        assert len(server.messages("b")) == 1
 
 
 @pytest.mark.parametrize(

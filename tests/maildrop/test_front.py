@@ -81,7 +81,8 @@ async def test_arguments_that_go_together_ill_are_told(server: MailServer) -> No
     with pytest.raises(ValueError, match="takes a ledger"):
         await mailwire.retrieve(endpoint, into=print, keep=timedelta(days=1))
     for octets in ("64M", None, 1.5):
-        with pytest.raises(ValueError, match=f"^expected max_octets to be a whole number, got {octets!r}$"):
+        told = rf"^expected max_octets to be a whole number, got {octets!r} \({type(octets).__name__}\)$"
+        with pytest.raises(ValueError, match=told):
             await mailwire.retrieve(endpoint, max_octets=octets)  # type: ignore[call-overload]
     assert server.pop3_sessions == []
 

@@ -1,3 +1,5 @@
+from typing import Any
+
 import pytest
 
 from mailwire.errors import LimitExceeded
@@ -19,10 +21,20 @@ def test_a_million_messages_with_the_longest_unique_ids_are_within_the_limits() 
     assert DEFAULT_LIMITS.line == 8192
 
 
-@pytest.mark.parametrize("limits", [{"line": 511}, {"listing_lines": 0}, {"listing_octets": -1}])
-def test_a_limit_is_at_least_1(limits: dict[str, int]) -> None:
-    with pytest.raises(ValueError, match="at least 512 octets"):
-        Limits(**limits)
+@pytest.mark.parametrize(
+    ("name", "value", "told"),
+    [
+        ("line", 511, "512 at least, got 511"),
+        ("listing_lines", 0, "1 at least, got 0"),
+        ("listing_octets", 0, "1 at least, got 0"),
+        ("listing_octets", -1, "1 at least, got -1"),
+        *((name, None, "a whole number, got None (NoneType)") for name in ("line", "listing_lines", "listing_octets")),
+    ],
+)
+def test_a_limit_is_at_least_1(name: str, value: Any, told: str) -> None:
+    with pytest.raises(ValueError) as caught:
+        Limits(**{name: value})
+    assert str(caught.value) == f"expected {name} to be {told}"
 
 
 def test_the_least_limits_are_limits() -> None:

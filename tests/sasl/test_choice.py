@@ -2,6 +2,7 @@ import base64
 import itertools
 from collections.abc import Callable, Collection, Mapping, Sequence
 from types import MappingProxyType
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -480,6 +481,31 @@ def test_the_names_of_mechanisms_are_kept_in_upper_case() -> None:
 def test_a_text_is_no_list_of_names(text: str) -> None:
     with pytest.raises(ValueError, match=f"expected the names of mechanisms, got the text '{text}'"):
         Preferences(mechanisms=text)
+
+
+def test_a_text_is_no_list_of_bindings() -> None:
+    with pytest.raises(ValueError, match=r"^expected the names of channel bindings, got the text 'tls-unique'$"):
+        Preferences(channel_bindings="tls-unique")  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "told"),
+    [
+        ("mechanisms", 42, "mechanisms to be a sequence of names, got 42 (int)"),
+        ("mechanisms", ["PLAIN", None], "a name in mechanisms to be text, got None (NoneType)"),
+        ("remembered", b"PLAIN", "remembered to be text or None, got b'PLAIN' (bytes)"),
+        ("minimum_iterations", 4096.0, "minimum_iterations to be a whole number, got 4096.0 (float)"),
+        ("maximum_iterations", "10000", "maximum_iterations to be a whole number, got '10000' (str)"),
+        ("maximum_iterations", None, "maximum_iterations to be a whole number, got None (NoneType)"),
+        ("key_cache", {}, "key_cache to be a KeyCache or None, got {} (dict)"),
+        ("channel_bindings", None, "channel_bindings to be a sequence of names, got None (NoneType)"),
+        ("channel_bindings", [42], "a name in channel_bindings to be text, got 42 (int)"),
+    ],
+)
+def test_what_is_of_another_kind_is_no_preference(name: str, value: Any, told: str) -> None:
+    with pytest.raises(ValueError) as caught:
+        Preferences(**{name: value})
+    assert str(caught.value) == f"expected {told}"
 
 
 @pytest.mark.parametrize(("least", "most"), [(0, 4096), (-1, 1), (4097, 4096), (1, 0)])

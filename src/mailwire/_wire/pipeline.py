@@ -17,6 +17,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Generic, Protocol, TypeVar
 
+from .text import check_whole_number
+
 __all__ = ["LOCKSTEP", "Pipeline", "PipelinedCommand", "Window"]
 
 
@@ -27,14 +29,16 @@ class Window:
     commands: at most so many commands.
     octets: at most so many octets, of what the protocol finds scarce: in SMTP the commands' own, in POP3 those that
         the answers are expected to have. One command may always be in flight, whatever its octets.
+
+    Raises ValueError for a window without room.
     """
 
     commands: int
     octets: int
 
     def __post_init__(self) -> None:
-        if self.commands < 1 or self.octets < 1:
-            raise ValueError(f"a window holds at least 1 command and 1 octet, got {self!r}")
+        check_whole_number("commands", self.commands)
+        check_whole_number("octets", self.octets)
 
 
 LOCKSTEP = Window(commands=1, octets=1)

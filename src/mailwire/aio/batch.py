@@ -3,20 +3,22 @@
 import asyncio
 from dataclasses import dataclass
 
+from .._wire.text import check_number, check_whole_number
+
 __all__ = ["Batch", "BatchCount"]
 
 
 @dataclass(frozen=True, slots=True)
 class Batch:
     """How often a run commits what was marked: behind so many `messages`, or when so many `seconds` have passed since
-    the first of them was asked for, whatever comes first."""
+    the first of them was asked for, whatever comes first. Raises ValueError for no message and for no time."""
 
     messages: int = 50
     seconds: float = 300
 
     def __post_init__(self) -> None:
-        if self.messages < 1 or not self.seconds > 0:
-            raise ValueError(f"a batch has at least 1 message and more than 0 seconds, got {self!r}")
+        check_whole_number("messages", self.messages)
+        check_number("seconds", self.seconds)
 
 
 class BatchCount:

@@ -251,10 +251,6 @@ class Chain:
             passage = sending.begin(self._dialogue, ready.batch, behind)
         except MailwireError as error:
             self._consignment.finish(item, sending.receipt(), error)
-        except ValueError as error:  # of what no command can hold
-            own = InvalidMessage(str(error))
-            own.__cause__ = error
-            self._consignment.finish(item, sending.receipt(), own)
         else:
             self._links.append(_Link(item, sending, passage, passage.transaction, ready.goes_alone))
 

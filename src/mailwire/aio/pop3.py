@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from typing import Final, TypeVar
 
+from .._wire.text import check_whole_number
 from ..endpoint import Endpoint
 from ..errors import (
     AmbiguousMessage,
@@ -184,7 +185,8 @@ class POP3Client(POP3Sessions):
 
         Raises ConnectionLost (MessageTruncated inside a message), DeadlineExceeded, ProtocolError;
         AmbiguousMessage for a uid that several messages share; LocalProtocolError for an entry without a uid that is
-        not of this session; and what `connect` raises, where another session is needed.
+        not of this session; and what `connect` raises, where another session is needed. ValueError, at once, for limits
+        below 0 and what is no Batch.
         """
         options = RunOptions(_retr, message_limit, total_limit, batch, progress)
         return Retrieval(self, messages, options)
@@ -194,7 +196,7 @@ class POP3Client(POP3Sessions):
 
         It is a preview, never the message: servers cut it, leave something out, or put something in. Raises
         NotSupported where TOP may not be said, ResponseError if it is refused, UnknownMessage if there is no such
-        message.
+        message, ValueError for `lines` and a `limit` below 0.
         """
         beginning = await self._ask_top(message, lines, limit)
         if isinstance(beginning, ResponseError):
@@ -206,7 +208,7 @@ class POP3Client(POP3Sessions):
 
         What is not read of it is read by the next call, or ends the connection (`POP3Settings.drain`). Servers that
         mark what was retrieved mark it then. Raises ResponseError if that is refused as well, UnknownMessage if there
-        is no such message.
+        is no such message, ValueError as `top` does.
         """
         try:
             beginning = await self._ask_top(message, lines, limit)
@@ -233,6 +235,8 @@ class POP3Client(POP3Sessions):
         return await read_fingerprints(Retrieval(self, messages, RunOptions(partial(_top, 0))))
 
     async def _ask_top(self, message: Message, lines: int, limit: int) -> bytes | ResponseError:
+        check_whole_number("lines", lines, 0)
+        check_whole_number("limit", limit, 0)
         async with self._call():
             self._require("TOP")
         return await read_beginning(Retrieval(self, message, RunOptions(partial(_top, lines))), lines, limit)

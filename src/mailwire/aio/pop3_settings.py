@@ -1,9 +1,11 @@
 """POP3Settings: how a client deals with its POP3 server, beyond what the endpoint says."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
+from types import NoneType
 from typing import Final
 
+from .._wire.text import check_kind, check_number
 from ..pop3 import DEFAULT_LIMITS, PIPELINING_WINDOW, STANDARD, Capabilities, Lang, Limits, Quirks, Window
 from .pop3_dialogue import Budget
 
@@ -11,6 +13,20 @@ __all__ = ["POP3Settings"]
 
 # RFC 1939 has them optional. To a server without CAPA there is no other way to find out.
 _OPTIONAL: Final = frozenset({"UIDL", "TOP"})
+
+_TRUTH: Final = (bool, "True or False")
+# Of these fields.
+_KINDS: Final[Mapping[str, tuple[type | tuple[type, ...], str]]] = {
+    "drain": (Budget, "a Budget"),
+    "window": (Window, "a Window"),
+    "limits": (Limits, "Limits"),
+    "asks_capabilities": _TRUTH,
+    "probes": ((Collection, NoneType), "a collection of commands or None"),
+    "quirks": (Quirks, "Quirks"),
+    "utf8": _TRUTH,
+    "language": ((str, NoneType), "text or None"),
+    "resets_before_quit": _TRUTH,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +60,8 @@ class POP3Settings:
     initial_response: whether AUTH has a mechanism's initial response with it, where it fits (RFC 5034 4), or the server
         is to ask for it, as servers from before that standard want it. By default it is with it, except for XOAUTH2 and
         to a server that greets as Exchange does.
+
+    Raises ValueError for what is no setting.
     """
 
     keep_alive: float | None = 30
@@ -60,12 +78,18 @@ class POP3Settings:
     initial_response: bool | None = None
 
     def __post_init__(self) -> None:
-        if self.keep_alive is not None and not self.keep_alive > 0:
-            raise ValueError(f"keep_alive is more than 0 seconds, or None; got {self.keep_alive!r}")
+        check_number("keep_alive", self.keep_alive, or_none=True)
+        check_kind("login_pause_limit", self.login_pause_limit, (int, float), "a number")
         if not self.login_pause_limit >= 0:
-            raise ValueError(f"login_pause_limit is at least 0 seconds, got {self.login_pause_limit!r}")
+            raise ValueError(f"expected login_pause_limit to be 0 at least, got {self.login_pause_limit}")
         if isinstance(self.probes, str):
             raise ValueError("probes are a collection; one command alone is [command]")
+        for name, (kinds, expected) in _KINDS.items():
+            check_kind(name, getattr(self, name), kinds, expected)
+        for command in self.probes or ():
+            check_kind("a command in probes", command, str, "text")
+        if self.initial_response is not None:
+            check_kind("initial_response", self.initial_response, bool, "True, False or None")
         if self.language is not None:
             Lang(self.language)  # which raises ValueError for what is no tag
 

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from .._wire.text import check_kind, check_whole_number
 from ..pop3 import Entry, Retr, Top
 from .batch import Batch
 from .retrieval_progress import RetrievalProgress
@@ -18,6 +19,8 @@ class RunOptions:
     message_limit, total_limit: octets of one message, and of all.
     batch: when to commit; None for never.
     progress: is told of every block.
+
+    Raises ValueError for what is none of it.
     """
 
     command: Callable[[Entry], Retr | Top]
@@ -25,3 +28,11 @@ class RunOptions:
     total_limit: int | None = None
     batch: Batch | None = None
     progress: Callable[[RetrievalProgress], None] | None = None
+
+    def __post_init__(self) -> None:
+        check_whole_number("message_limit", self.message_limit, 0, or_none=True)
+        check_whole_number("total_limit", self.total_limit, 0, or_none=True)
+        if self.batch is not None:
+            check_kind("batch", self.batch, Batch, "a Batch or None")
+        if self.progress is not None and not callable(self.progress):
+            raise ValueError(f"expected progress to be a function or None, got {self.progress!r}")

@@ -15,6 +15,7 @@ from typing import Literal
 from ..errors import (
     ConnectionLost,
     DeadlineExceeded,
+    InvalidMessage,
     NotSupported,
     RecipientsRefused,
     ReplyError,
@@ -113,7 +114,8 @@ class Sending:
     def begin(self, dialogue: Dialogue, batch: Batch, behind: Transaction | None = None) -> Passage:
         """Begin the transaction with these recipients, for which the message is prepared; `behind` another one.
 
-        Raises what `Transaction` raises.
+        Raises what `Transaction` raises, but InvalidMessage where that is a ValueError: what is wished for, and what
+        the message says of itself, cannot be in one command.
         """
         mailing = self.mailing
         if self._prepared is None:
@@ -141,6 +143,8 @@ class Sending:
         except NotSupported as error:
             _explain(error, dialogue)
             raise
+        except ValueError as error:
+            raise InvalidMessage(str(error)) from error
         passage = Passage(dialogue, batch.places, transaction, outgoing, mailing.progress)
         self._passages.append(passage)
         self._begun += 1

@@ -48,7 +48,7 @@ from .report import RetrievalReport
 from .run_progress import RunProgress
 from .sink import as_sink
 
-__all__ = ["Run", "utc_now"]
+__all__ = ["Run", "check_ledger", "utc_now"]
 
 _SKIPPED: Final = {
     Outcome.TOO_LARGE: SkipReason.TOO_LARGE,
@@ -60,6 +60,12 @@ _SKIPPED: Final = {
 def utc_now() -> datetime:
     """Return the time."""
     return datetime.now(UTC)
+
+
+def check_ledger(ledger: object, expected: str) -> None:
+    """Raise ValueError unless `ledger` can be claimed; says what was `expected`."""
+    if isinstance(ledger, type) or not callable(getattr(ledger, "claim", None)):
+        raise ValueError(f"expected ledger to be {expected}, got {ledger!r}")
 
 
 class Run:
@@ -75,7 +81,8 @@ class Run:
 
         report = await Run(Account("pop3s://b:secret@pop.example.org", Maildir("Mail")), ledger=ledger).perform()
 
-    Raises ValueError for a policy that takes a ledger, without one; TypeError for a sink that is none.
+    Raises ValueError for a policy that takes a ledger, without one, and for what is no ledger, no function and no time;
+    TypeError for a sink that is none.
     """
 
     def __init__(
@@ -90,6 +97,12 @@ class Run:
     ) -> None:
         if wait is not None:
             check_kind("wait", wait, (int, float), "a number of seconds or None")
+            if not wait >= 0:
+                raise ValueError(f"expected wait to be 0 at least, got {wait}")
+        if ledger is not None:
+            check_ledger(ledger, "a Ledger or None")
+        if progress is not None and not callable(progress):
+            raise ValueError(f"expected progress to be a function or None, got {progress!r}")
         keep = account.policy.keep
         if ledger is None and isinstance(keep, timedelta) and keep > timedelta(0):
             raise ValueError("to keep messages for a time takes a ledger, which remembers when they were first seen")

@@ -4,6 +4,7 @@ from contextlib import aclosing
 from os import PathLike
 from typing import Final, overload
 
+from .._wire.text import check_whole_number
 from ..aio.pop3 import POP3Client
 from ..aio.pop3_settings import POP3Settings
 from ..endpoint import Endpoint
@@ -72,10 +73,9 @@ async def retrieve(
     wait: for how many seconds to wait for another run on the same account; None waits for ever.
 
     Raises what has ended the run, with the report in `report`: the errors of `POP3Client`, SinkFailed, LedgerError,
-    LedgerBusy, MaildropRenumbered. ValueError for arguments that go together ill.
+    LedgerBusy, MaildropRenumbered. ValueError for arguments that are none, or go together ill.
     """
-    if not isinstance(max_octets, int):
-        raise ValueError(f"expected max_octets to be a whole number, got {max_octets!r}")
+    check_whole_number("max_octets", max_octets, 0)
     settings = POP3Settings() if settings is None else settings
     if into is not None:
         if keep is not None and policy is not None:

@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+from .._wire.text import check_whole_number
+
 __all__ = ["DEFAULT_LIMITS", "Limits"]
 
 
@@ -14,7 +16,8 @@ class Limits:
     listing_lines: lines of a listing: one for each of a million messages.
     listing_octets: octets of a listing: a million lines of a number and a unique id of the greatest length.
 
-    A message has no limit here: it is handed out as it comes.
+    A message has no limit here: it is handed out as it comes. Raises ValueError for a line of less than 512 octets and
+    for a listing that has none.
     """
 
     line: int = 8192
@@ -22,10 +25,9 @@ class Limits:
     listing_octets: int = 80 * 2**20
 
     def __post_init__(self) -> None:
-        if self.line < 512 or self.listing_lines < 1 or self.listing_octets < 1:
-            raise ValueError(
-                f"a line may have at least 512 octets, a listing at least 1 line and 1 octet, got {self!r}"
-            )
+        check_whole_number("line", self.line, 512)
+        check_whole_number("listing_lines", self.listing_lines)
+        check_whole_number("listing_octets", self.listing_octets)
 
 
 DEFAULT_LIMITS = Limits()

@@ -9,8 +9,10 @@
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
+from types import NoneType
 from typing import Final, TypeAlias
 
+from .._wire.text import check_kind
 from .anonymous import AnonymousMechanism
 from .channel_binding import BindingType, ChannelBinding
 from .cram_md5 import CramMD5
@@ -91,7 +93,7 @@ class Preferences:
     key_cache: keeps what SCRAM derives from passwords, so that the next login need not derive it again.
     channel_bindings: what -PLUS may bind to, the best first; of these the first is used that the TLS session gives.
 
-    Raises ValueError for a text in place of names, and for limits that allow no count.
+    Raises ValueError for a text in place of names, what else is of another kind, and limits that allow no count.
     """
 
     mechanisms: Sequence[str] | None = None
@@ -103,14 +105,26 @@ class Preferences:
 
     def __post_init__(self) -> None:
         if self.mechanisms is not None:
-            if isinstance(self.mechanisms, str):
-                raise ValueError(f"expected the names of mechanisms, got the text {self.mechanisms!r}")
+            _check_names("mechanisms", self.mechanisms)
             object.__setattr__(self, "mechanisms", tuple(name.upper() for name in self.mechanisms))
+        check_kind("remembered", self.remembered, (str, NoneType), "text or None")
+        check_kind("minimum_iterations", self.minimum_iterations, int, "a whole number")
+        check_kind("maximum_iterations", self.maximum_iterations, int, "a whole number")
+        check_kind("key_cache", self.key_cache, (KeyCache, NoneType), "a KeyCache or None")
+        _check_names("channel_bindings", self.channel_bindings)
         if not 1 <= self.minimum_iterations <= self.maximum_iterations:
             raise ValueError(
                 "expected 1 <= minimum_iterations <= maximum_iterations, "
                 f"got {self.minimum_iterations} and {self.maximum_iterations}"
             )
+
+
+def _check_names(name: str, value: Collection[str]) -> None:
+    if isinstance(value, str):
+        raise ValueError(f"expected the names of {name.replace('_', ' ')}, got the text {value!r}")
+    check_kind(name, value, Collection, "a sequence of names")
+    for each in value:
+        check_kind(f"a name in {name}", each, str, "text")
 
 
 @dataclass(frozen=True, slots=True)
