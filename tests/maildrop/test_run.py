@@ -131,8 +131,23 @@ async def test_without_a_ledger_everything_comes_every_time(server: MailServer, 
 
 
 async def test_to_keep_for_a_time_takes_a_ledger(server: MailServer, sink: MemorySink) -> None:
-    with pytest.raises(ValueError, match="takes a ledger"):
+    told = "to keep messages for a time takes a ledger, which remembers when they were first seen"
+    with pytest.raises(ValueError, match=f"^{told}$"):
         await run(server, sink, keep=timedelta(days=1))
+
+
+async def test_a_run_waits_for_no_other_unless_it_is_said(server: MailServer, sink: MemorySink) -> None:
+    class Waited(MemoryLedger):
+        @asynccontextmanager
+        async def claim(self, account: str, *, wait: float | None = 7) -> AsyncGenerator[Page, None]:
+            waits.append(wait)
+            async with super().claim(account, wait=wait) as page:
+                yield page
+
+    waits: list[float | None] = []
+    await run(server, sink, Waited())
+    await run(server, sink, Waited(), wait=2.5)
+    assert waits == [0, 2.5]
 
 
 async def test_what_is_stored_can_be_deleted_at_once(
@@ -164,6 +179,8 @@ async def test_mail_is_kept_for_its_time_from_when_it_was_first_seen(
     assert outcomes(report) == {"one": Outcome.KNOWN}
     assert report.known == 1
     assert report.counts == {Outcome.KNOWN: 2}
+    (known,) = report.messages
+    assert (known.number, known.size, known.deleted) == (1, len(body("one")), Deleted.COMMITTED)
     assert sink.subjects == ["one", "two"]
     time.pass_by(days=100)
     await run(server, sink, ledger, time=time)
@@ -345,9 +362,11 @@ async def test_a_sink_is_one(server: MailServer) -> None:
 
 
 async def test_a_run_that_was_not_begun_has_done_nothing(server: MailServer, sink: MemorySink) -> None:
-    report = Run(Account(endpoint_at(server), sink)).report()
+    report = Run(Account(endpoint_at(server), sink), now=Time()).report()
 
     assert (report.account, report.seconds, report.messages, report.error) == (account_at(server), 0, (), None)
+    assert report.began == Time()()
+    assert (report.listed, report.known, report.findings, report.login_delay) == (0, 0, (), 0)
 
 
 # Messages that fail
@@ -631,6 +650,22 @@ async def test_a_group_that_came_whole_is_settled_when_the_connection_is_lost(
     assert list((tmp_path / "tmp").iterdir()) == []
 
 
+async def test_what_has_ended_a_run_goes_before_a_sink_that_fails_behind_it(
+    ledger: MemoryLedger, tmp_path: Path
+) -> None:
+    class Full(Maildir):
+        async def settle(self, mails: Any) -> None:
+            await super().discard(mails)
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+    cut: tuple[Any, ...] = (*RETRIEVED[:4], "C: RETR 2", "S: +OK", "S: oth", FIN)
+    async with ScriptedPeer(*LOGIN, *TWO, *cut) as server:
+        report = await run(server, Full(tmp_path), ledger)
+
+    assert isinstance(report.error, MessageTruncated)
+    assert outcomes(report)["u1"] is Outcome.LEFT
+
+
 async def test_a_message_longer_than_announced_is_too_large_when_that_shows(
     sink: MemorySink, ledger: MemoryLedger
 ) -> None:
@@ -649,6 +684,9 @@ async def test_a_preview_that_is_not_to_be_had_leaves_the_message(sink: MemorySi
         assert (await records_of(ledger, server))["u1"].failures == 0
 
     assert outcomes(report) == {"u1": Outcome.FAILED, "u2": Outcome.FAILED}
+    assert [message.reason for message in report.messages] == [
+        f"TOP {number} 0 was refused: -ERR no" for number in (1, 2)
+    ]
     assert sink.contents == []
 
 
@@ -771,6 +809,7 @@ async def test_a_maildrop_where_all_is_new_raises_a_question(
         report = await run(moved, sink, ledger, **rest)
         assert isinstance(report.error, MaildropRenumbered)
         assert (report.error.known, report.error.listed) == (12, 13)
+        assert str(report.error).startswith("none of the 13 messages on the server is one of the 12 that were there")
         assert len(sink.contents) == 12
         assert set(await states(ledger, server)) == set(texts)
 
@@ -826,6 +865,23 @@ async def test_where_a_header_and_a_size_are_those_of_two_new_messages_both_are_
 
     assert sink.contents[12:] == [AS_LONG, body("m3")]
     assert report.known == 11
+
+
+async def test_a_message_that_alone_has_a_header_is_known_by_that_whatever_its_size(
+    server: MailServer, sink: MemorySink, ledger: MemoryLedger
+) -> None:
+    # What a server announces as its size, is a hint.
+    await put_by_old_and_new_ids(server, sink, ledger)
+    before = await records_of(ledger, server)
+    take_away(server)
+    for number in range(12):
+        server.maildrop.put("b", body(f"m{number}") + b"more\r\n", uid=f"m{number}-2")
+    fill(server, "fresh")
+    assert (await run(server, sink, ledger, when_all_new="match")).known == 12
+    assert sink.contents[12:] == [body("fresh")]
+    after = await records_of(ledger, server)
+    assert after["m3-2"].fingerprint == before["m3"].fingerprint != ""
+    assert after["m3-2"].size == len(body("m3")) + 6
 
 
 async def test_what_was_matched_with_one_message_is_matched_with_no_other_later(
@@ -1175,7 +1231,7 @@ async def test_a_run_is_performed_once(server: MailServer, sink: MemorySink, led
     fill(server, "one", "two")
     once = Run(Account(endpoint_at(server), sink), ledger=ledger)
     await once.perform()
-    with pytest.raises(LocalProtocolError, match="a run is performed once: make another one"):
+    with pytest.raises(LocalProtocolError, match=r"^a run is performed once: make another one$"):
         await once.perform()
     assert outcomes(once.report()) == {"one": Outcome.STORED, "two": Outcome.STORED}
 
@@ -1269,6 +1325,34 @@ async def test_many_messages_are_one_run_though_they_come_in_portions(
         *((uid, Outcome.LEFT) for uid in ("four", "five")),
     ]
     assert isinstance(report.error, SinkFailed)
+
+
+async def test_what_was_never_reached_is_left_in_its_order(
+    monkeypatch: pytest.MonkeyPatch, server: MailServer, sink: MemorySink
+) -> None:
+    monkeypatch.setattr("mailwire.maildrop.portions.PORTION", 1)
+    texts = ["one", "two", "three", "four"]
+    fill(server, *texts)
+    sink.failing[b"one"] = OSError(errno.ENOSPC, "full")
+    report = await run(server, sink)
+    assert [(message.uid, message.outcome) for message in report.messages] == [(uid, Outcome.LEFT) for uid in texts]
+
+
+async def test_behind_a_quota_what_failed_before_is_told_to_the_ledger(
+    monkeypatch: pytest.MonkeyPatch, sink: MemorySink, ledger: MemoryLedger
+) -> None:
+    monkeypatch.setattr("mailwire.maildrop.portions.PORTION", 1)
+    sink.failing[b"first"] = LookupError("no")
+    listed = {
+        "STAT": "+OK 3 21",
+        "LIST": "+OK\n1 7\n2 7\n3 7\n.",
+        "UIDL": "+OK\n1 u1\n2 u2\n3 u3\n.",
+    }
+    async with peer(RETR_2="-ERR Download exceed", **listed) as server:
+        report = await run(server, sink, ledger)
+        assert (await records_of(ledger, server))["u1"].failures == 1
+        assert "RETR 3" not in server.commands
+    assert outcomes(report) == {"u1": Outcome.FAILED, "u2": Outcome.FAILED, "u3": Outcome.LEFT}
 
 
 @pytest.mark.parametrize("portion", [1, 2])

@@ -1,6 +1,7 @@
 import contextlib
 import email
 import os
+import re
 from datetime import UTC, datetime, timedelta
 from email import policy
 from email.headerregistry import Address
@@ -42,6 +43,33 @@ def test_a_composed_message_has_what_was_given() -> None:
     sender, recipients = addresses(message)
     assert sender == "a@example.org"
     assert recipients == [f"{name}@example.org" for name in "bcdef"]
+
+
+def test_the_fields_are_called_as_the_standard_calls_them() -> None:
+    everybody: dict[str, Any] = dict.fromkeys(("sender", "to", "cc", "bcc", "reply_to"), "a@x.y")
+    message = compose(**everybody, in_reply_to="<1@x.y>", text="hello")
+    assert message.keys() == [
+        *("From", "To", "Cc", "Bcc", "Reply-To", "Subject", "Date", "Message-ID", "In-Reply-To", "References"),
+        *("Content-Type", "Content-Transfer-Encoding", "MIME-Version"),
+    ]
+    assert message["Subject"] == ""
+
+
+def test_the_structure_is_written_in_small_letters() -> None:
+    message = compose(
+        sender="a@x.y",
+        text="hello",
+        html="<p>",
+        inline={"a": Attachment(b"x", "x.png")},
+        attachments=[Attachment("ä".encode(), "a.txt")],
+    )
+    sent = wire(message, envelope=Envelope.of(message, None, "b@x.y"))
+    assert b'Content-Type: text/html; charset="utf-8"\r\n' in sent
+    assert b"Content-Disposition: inline; " in sent
+    assert re.search(rb'Content-Type: multipart/related;[^:]*[ \n]type="text/html"', sent)
+    assert re.search(rb'Content-Type: text/plain;[ \r\n]+charset="utf-8"\r\n[^\0]+filename="a\.txt"', sent)
+    alone = wire(compose(sender="a@x.y", to="b@x.y", html="<p>"))
+    assert b'Content-Type: text/html; charset="utf-8"\r\n' in alone
 
 
 def test_a_composed_message_leaves_without_its_bcc() -> None:
@@ -98,16 +126,17 @@ def arguments(field: str, value: object) -> dict[str, Any]:
     return {"sender": "a@x.y", "to": "b@x.y", field: value}
 
 
-FIELDS = ["sender", "to", "cc", "bcc", "reply_to", "subject"]
+NAMES = {"sender": "From", "to": "To", "cc": "Cc", "bcc": "Bcc", "reply_to": "Reply-To", "subject": "subject"}
 
 
 @pytest.mark.parametrize("control", ["\r", "\n", "\0", "\r\n", "\r\nBcc: e@x.y\r\n"])
 @pytest.mark.parametrize("place", ["{}v", "v{}", "v{}w"])
-@pytest.mark.parametrize("field", FIELDS)
+@pytest.mark.parametrize("field", NAMES)
 def test_a_line_end_in_a_field_is_refused(field: str, place: str, control: str) -> None:
     value = place.format(control).replace("v", "Val <v@x.y>")
-    with pytest.raises(ValueError, match="line end or NUL"):
+    with pytest.raises(ValueError, match="line end or NUL") as caught:
         compose(**arguments(field, value))
+    assert str(caught.value) == f"{NAMES[field]} must not hold a line end or NUL, got {value!r}"
 
 
 @pytest.mark.parametrize(
@@ -118,11 +147,23 @@ def test_a_sender_that_is_none_is_refused(address: str) -> None:
         compose(sender=address, to="b@x.y")
 
 
+@pytest.mark.parametrize("nobody", ["", "undisclosed:;", []])
+def test_without_a_sender_there_is_no_mail(nobody: Any) -> None:
+    with pytest.raises(InvalidMessage, match=r"^expected an address as the sender, got none$"):
+        compose(sender=nobody, to="b@x.y")
+
+
 @pytest.mark.parametrize("address", ["x", "a@", "@b", "a@b@c", "<a@b>@c", "a b@c", "a@b c@d", "a@b; c@d"])
 @pytest.mark.parametrize("field", ["to", "cc", "bcc", "reply_to"])
 def test_an_address_that_is_none_is_not_composed(field: str, address: str) -> None:
     with pytest.raises(ValueError, match="expected"):
         compose(**arguments(field, address))
+
+
+def test_an_address_that_the_standard_library_reads_otherwise_is_refused_by_the_name_of_its_field() -> None:
+    with pytest.raises(InvalidMessage) as caught:
+        compose(sender="a@x.y", to=",bb@b")
+    assert str(caught.value) == "expected addresses in To, got 'bb@b': it can be read in more than one way"
 
 
 # What the standard library's parser is known to stumble over, and its like.
@@ -154,7 +195,7 @@ def test_html_alone_is_the_whole_text() -> None:
 
 @pytest.mark.parametrize("argument", ["text", "html"])
 def test_a_text_holds_no_nul(argument: str) -> None:
-    with pytest.raises(InvalidMessage, match="neither text nor HTML may hold a NUL"):
+    with pytest.raises(InvalidMessage, match=r"^neither text nor HTML may hold a NUL$"):
         compose(**arguments(argument, "a\0b"))
 
 
@@ -292,7 +333,7 @@ def test_html_alone_shows_inline_parts_too() -> None:
 
 
 def test_inline_parts_need_html() -> None:
-    with pytest.raises(InvalidMessage, match="inline parts need HTML"):
+    with pytest.raises(InvalidMessage, match=r"^inline parts need HTML that shows them$"):
         compose(sender="a@x.y", to="b@x.y", text="x", inline={"a": Attachment(b"x")})
 
 
@@ -313,6 +354,7 @@ def test_all_boundaries_are_chosen_when_a_message_is_composed() -> None:
     )
     boundaries = [part.get_boundary() for part in message.walk() if part.is_multipart()]
     assert len(set(boundaries)) == 3
+    assert all(re.fullmatch("=_[0-9a-f]{32}", str(boundary)) for boundary in boundaries)
     assert wire(message) == wire(message)
 
 
@@ -342,6 +384,8 @@ def test_an_answer_refers_to_what_it_answers() -> None:
     [
         ("Message-ID: <2@x.y>\nReferences: <0@x.y>\n <1@x.y>", ("<2@x.y>", ["<0@x.y>", "<1@x.y>", "<2@x.y>"])),
         ("message-id: <2@x.y>\nIn-Reply-To: <1@x.y>", ("<2@x.y>", ["<1@x.y>", "<2@x.y>"])),
+        # Of several, none is known to be the one before.
+        ("Message-ID: <2@x.y>\nIn-Reply-To: <0@x.y> <1@x.y>", ("<2@x.y>", ["<0@x.y>", "<2@x.y>"])),
         ("Message-ID: <2@x.y>", ("<2@x.y>", ["<2@x.y>"])),
         ("Message-ID: junk <2@x.y> <3@x.y>\nReferences: a <b c> <1@x.y> <\xe4>", ("<2@x.y>", ["<1@x.y>", "<2@x.y>"])),
         ("References: <1@x.y>", (None, ["<1@x.y>"])),
@@ -364,11 +408,18 @@ def test_of_a_long_thread_the_first_and_the_last_are_kept() -> None:
     assert answer(references=thread) == (None, [thread[0], *thread[-99:]])
 
 
-@pytest.mark.parametrize("given", ["", "1@x.y", "<1@x.y", "<1@x.y> x", "<a b>", "<1@x.y>\r\nBcc: <e@x.y>", "<ä>", "<>"])
+@pytest.mark.parametrize(
+    "given",
+    [
+        *("", "1@x.y", "<1@x.y", "<1@x.y> x", "<a b>", "<1@x.y>\r\nBcc: <e@x.y>", "<ä>", "<>"),
+        *("<1@x.y>\t<2@x.y>", "<1@x.y>\r\n <2@x.y>"),
+    ],
+)
 @pytest.mark.parametrize("argument", ["in_reply_to", "references"])
 def test_what_is_no_message_id_is_refused(argument: str, given: str) -> None:
-    with pytest.raises(InvalidMessage, match=r"expected message ids such as <id@example\.org>"):
+    with pytest.raises(InvalidMessage, match="expected message ids") as caught:
         compose(**arguments(argument, given))
+    assert str(caught.value) == f"expected message ids such as <id@example.org> in {argument}, got {given!r}"
 
 
 # Further fields
@@ -421,11 +472,18 @@ def test_what_has_an_argument_of_its_own_is_no_further_field(name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "headers",
-    [{"X-Odd": "x\r\nBcc: e@x.y"}, {"X-Odd": "x\0"}, {"X\r\nBcc": "x"}, {"X Odd": "x"}, {"": "x"}, {"Sender": '"'}],
+    ("headers", "told"),
+    [
+        ({"X-Odd": "x\r\nBcc: e@x.y"}, r"X-Odd must not hold a line end or NUL, got 'x\r\nBcc: e@x.y'"),
+        ({"X-Odd": "x\0"}, r"X-Odd must not hold a line end or NUL, got 'x\x00'"),
+        ({"X\r\nBcc": "x"}, r"expected the name of a header field, got 'X\r\nBcc'"),
+        ({"X Odd": "x"}, "expected the name of a header field, got 'X Odd'"),
+        ({"": "x"}, "expected the name of a header field, got ''"),
+        ({"Sender": '"'}, "the field Sender cannot hold '\"': "),
+    ],
 )
-def test_a_further_field_that_is_none_is_refused(headers: dict[str, str]) -> None:
-    with pytest.raises(InvalidMessage):
+def test_a_further_field_that_is_none_is_refused(headers: dict[str, str], told: str) -> None:
+    with pytest.raises(InvalidMessage, match=f"^{re.escape(told)}"):
         compose(sender="a@x.y", to="b@x.y", headers=headers)
 
 

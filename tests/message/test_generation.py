@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 
 from mailwire import InvalidMessage, NotSupported
 from mailwire.message import Envelope, MessagePolicy, Outgoing
-from mailwire.message.generation import is_laborious
+from mailwire.message.generation import check_header, generate, is_laborious, needs_utf8
 from mailwire.message.verification import verify
 from mailwire.smtp import Mailbox
 from tests.message.sending import (
@@ -58,6 +58,11 @@ def test_bcc_is_for_the_envelope_alone(of: Policy) -> None:
     assert wire(message) == b"From: a@x.y\r\nTo: e@x.y\r\n\r\nx\r\n"
 
 
+@pytest.mark.parametrize("of", POLICIES)
+def test_bcc_is_left_out_where_it_is_the_last_field(of: Policy) -> None:
+    assert wire(parsed("From: a@x.y\nBcc: b@x.y\n\nx\n", of)) == b"From: a@x.y\r\n\r\nx\r\n"
+
+
 def test_a_message_that_was_resent_goes_out_with_its_resent_fields_but_for_the_hidden_ones() -> None:
     sent = wire(text_message(Resent_To="c@example.org", Resent_Bcc="d@example.org"))
     assert b"Resent-To: c@example.org\r\n" in sent
@@ -87,16 +92,28 @@ def attached() -> EmailMessage:
     return message
 
 
+def without_bcc(message: Message) -> Message:
+    del message["Bcc"]
+    return message
+
+
 @pytest.mark.parametrize(
     "make",
     [
         nested,
         attached,
+        lambda: without_bcc(nested()),
+        lambda: text_message("x" * 2000 + "\n"),
+        lambda: parsed("From: a@x.y\n\n" + "x" * 2000 + "\n"),
+        lambda: parsed("From: a@x.y\nContent-Type: text/plain; charset=utf-8\n\n" + "ä\n" * 200_000),
         lambda: text_message("hällo\n", Bcc="c@x.y"),
         lambda: parsed(b"From: a@x.y\nBcc: c@x.y\nContent-Type: text/plain; charset=latin1\n\n\xe4\n", policy.compat32),
         lambda: parsed(b"From: a@x.y\nBcc: c@x.y\n\n\xe4\n"),
     ],
-    ids=["nested", "attached", "text", "8-bit compat32", "8-bit"],
+    ids=[
+        *("nested", "attached", "nested without Bcc", "long lines", "long lines as read", "large"),
+        *("text", "8-bit compat32", "8-bit"),
+    ],
 )
 @pytest.mark.parametrize("extensions", [("8BITMIME", "SMTPUTF8"), ("8BITMIME",)])
 def test_the_caller_s_message_stays_as_it_is(make: Callable[[], Message], extensions: tuple[str, ...]) -> None:
@@ -171,6 +188,26 @@ def test_under_smtputf8_an_address_stands_in_the_header_as_it_is() -> None:
     sent = wire(message, *UTF8, envelope=envelope)
     assert "To: bü@exämple.org\r\nSubject: Grüße\r\n".encode() in sent
     assert parameters(message, *UTF8, envelope=envelope) == {"SMTPUTF8": None, "BODY": "8BITMIME"}
+
+
+@pytest.mark.parametrize("name", ["To", "resent-from"])
+def test_in_an_address_field_of_the_older_kind_the_names_are_encoded_and_not_the_addresses(name: str) -> None:
+    message: Any = Message()
+    message[name] = Header("Ü <b@x.y>", "utf-8")
+    message.set_payload("hello\n")
+    again = email.message_from_bytes(wire(message), policy=policy.default)
+    assert again[name].addresses == (Address("Ü", "b", "x.y"),)
+
+
+def test_octets_that_nobody_knows_leave_as_they_are_behind_a_header_in_utf_8() -> None:
+    message = EmailMessage()
+    message["To"] = "bü@x.y"
+    message.set_payload("\udce4\n")
+    parts = generate(message, MessagePolicy(), eight_bit=False, utf8=True)
+    (octets,) = parts
+    assert isinstance(octets, bytes)
+    assert "To: bü@x.y\r\n".encode() in octets
+    assert octets.endswith(b"\r\n\r\n\xe4\r\n")
 
 
 def test_a_message_of_the_older_kind_under_smtputf8_has_its_header_encoded() -> None:
@@ -404,6 +441,14 @@ def test_octets_in_a_header_that_are_not_utf_8_stay_or_are_marked(of: Policy) ->
     assert "SMTPUTF8" not in parameters(message, *UTF8)
 
 
+@pytest.mark.parametrize("of", POLICIES)
+def test_what_looks_like_an_address_in_another_field_is_none(of: Policy) -> None:
+    message = parsed("From: a@x.y\nSubject: b@exämple.org\n\nx\n", of)
+    assert not needs_utf8(message, None)
+    sent = wire(message, under=MessagePolicy(encode_domain=lambda domain: "xn--exmple-cua.org"))
+    assert email.message_from_bytes(sent, policy=policy.default)["Subject"] == "b@exämple.org"
+
+
 def test_a_field_that_holds_no_addresses_needs_nothing() -> None:
     message = parsed("From: a@x.y\nTo: Jürgen\n\nx\n")
     assert wire(message).isascii()
@@ -429,6 +474,14 @@ def test_a_field_that_is_too_long_to_be_rewritten_is_refused() -> None:
         wire(parsed("From: a@x.y\nSubject: " + "word " * 4000 + "\n\nx\n"))
 
 
+def test_a_field_of_10000_characters_is_rewritten_still() -> None:
+    value = "word " * 2000
+    message = parsed(f"From: a@x.y\nSubject: {value[:-1]}s\n\nx\n")
+    assert email.message_from_bytes(wire(message), policy=policy.default)["Subject"].split()[-1] == "words"
+    with pytest.raises(InvalidMessage, match=r"^the header field Subject has more than 10000 characters, and must be "):
+        wire(parsed(f"From: a@x.y\nSubject: {value}s\n\nx\n"))
+
+
 def test_bombs_in_a_header_are_not_parsed() -> None:
     # The standard library's parser takes minutes for the first, and goes into itself a thousand times for the second.
     bombs = [b"To: " + b"." * 40_000, b"Content-Language: " + b"(" * 900, b"X-Odd: " + b"=?" * 400]
@@ -449,6 +502,31 @@ def test_parts_that_are_nested_too_deep_are_refused() -> None:
         message = outer
     with pytest.raises(InvalidMessage, match="nested more than 64 deep"):
         wire(message)
+
+
+def test_parts_may_be_nested_64_deep() -> None:
+    message: Message = MIMEText("x")
+    for _ in range(64):
+        outer = MIMEMultipart()
+        outer.attach(message)
+        message = outer
+    check_header(message)
+    outer = MIMEMultipart()
+    outer.attach(message)
+    with pytest.raises(InvalidMessage, match=r"^the message has parts that are nested more than 64 deep$"):
+        check_header(outer)
+
+
+def test_what_a_field_holds_is_looked_at_in_each_of_its_kinds() -> None:
+    message: Any = Message()
+    message["Subject"] = Header("a\0b")
+    with pytest.raises(InvalidMessage) as caught:
+        check_header(message)
+    assert str(caught.value) == r"the header field Subject must not hold a line end or NUL, got 'a\x00b'"
+    check_header(text_message(Date="Thu, 26 Nov 2026 12:00:00 +0000"))
+    with pytest.raises(InvalidMessage) as caught:
+        check_header(text_message(Date="garbage"))
+    assert str(caught.value) == "expected a date in the field Date, got 'garbage'"
 
 
 def bounced() -> Message:
@@ -599,6 +677,30 @@ def test_a_message_without_mime_that_is_encoded_becomes_one_with_it() -> None:
     assert email.message_from_bytes(sent, policy=policy.default).get_content() == f"{LONG}\r\n"
 
 
+def test_what_is_encoded_anew_is_so_by_one_field() -> None:
+    sent = wire(parsed(f"From: a@x.y\nMIME-Version: 1.0\ncontent-transfer-encoding: 7bit\n\n{LONG}\n"))
+    header = sent.partition(b"\r\n\r\n")[0].split(b"\r\n")
+    assert header == [b"From: a@x.y", b"MIME-Version: 1.0", b"Content-Transfer-Encoding: quoted-printable"]
+
+
+def test_beside_what_is_encoded_anew_the_rest_stays() -> None:
+    message = MIMEMultipart()
+    message.attach(MIMEText(LONG))
+    message.attach(MIMEText("y" * 998 + "\n"))
+    message.attach(MIMEText("z" * 999 + "\n"))
+    message.attach(parsed("Content-Type: text/plain; charset=utf-8\nContent-Transfer-Encoding: 8bit\n\nä\n"))
+    read = parsed(message.as_bytes())
+    read["To"] = "bü@x.y"
+    for utf8 in (False, True):
+        (octets,) = generate(read, MessagePolicy(), eight_bit=True, utf8=utf8)
+        assert isinstance(octets, bytes)
+        again = email.message_from_bytes(octets, policy=policy.default)
+        assert [part["Content-Transfer-Encoding"] for part in again.iter_parts()] == [
+            *("quoted-printable", "7bit", "quoted-printable", "8bit")
+        ]
+        assert ("bü@x.y".encode() in octets) is utf8
+
+
 def test_long_lines_that_are_allowed_stay() -> None:
     message = parsed(f"From: a@x.y\n\n{LONG}\n")
     assert wire(message, under=MessagePolicy(long_lines="allow")).endswith(f"\r\n\r\n{LONG}\r\n".encode())
@@ -626,6 +728,19 @@ def test_what_is_signed_is_not_encoded_anew(form: str, of: Policy) -> None:
 # Labour
 
 
+def body_of(octets: int) -> Message:
+    message = Message()
+    message.set_payload("x" * octets)
+    return message
+
+
+def parts_of(*octets: int) -> Message:
+    message = MIMEMultipart()
+    for each in octets:
+        message.attach(body_of(each))
+    return message
+
+
 @pytest.mark.parametrize(
     ("message", "is_long"),
     [
@@ -634,6 +749,15 @@ def test_what_is_signed_is_not_encoded_anew(form: str, of: Policy) -> None:
         (text_message(Subject="word " * 500), True),
         (parsed("Content-Type: multipart/mixed; boundary=b\n\n" + "--b\n\nx\n" * 200 + "--b--\n"), True),
         (attached(), False),
+        (body_of(1024 * 1024), False),
+        (body_of(1024 * 1024 + 1), True),
+        (parts_of(1024 * 1024), False),
+        (parts_of(512 * 1024, 512 * 1024), False),
+        (parts_of(512 * 1024, 512 * 1024 + 1), True),
+        (parts_of(*[1] * 100), False),
+        (parts_of(*[1] * 101), True),
+        (parsed("X: " + "x" * 2000 + "\n\n"), False),
+        (parsed("X: " + "x" * 2001 + "\n\n"), True),
     ],
 )
 def test_what_takes_long_is_known_before(message: Message, is_long: bool) -> None:

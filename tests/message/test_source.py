@@ -58,12 +58,18 @@ async def test_what_is_made_piece_by_piece_is_read_between_octets() -> None:
     assert source.octets is None
 
 
-async def test_many_octets_are_looked_at_in_a_thread() -> None:
+def test_octets_in_one_piece_can_be_had_as_they_are() -> None:
+    assert MemorySource(OCTETS).octets is OCTETS
+    assert MemorySource(b"a", b"b").octets is None
+
+
+async def test_more_than_eight_mebioctets_are_looked_at_in_a_thread() -> None:
     threads = set[int]()
-    await MemorySource(OCTETS).look_ahead(lambda _: threads.add(threading.get_ident()))
+    octets = bytes(8 * 1024 * 1024)
+    await MemorySource(octets).look_ahead(lambda _: threads.add(threading.get_ident()))
     assert threads == {threading.get_ident()}
     threads.clear()
-    await MemorySource(OCTETS * 14).look_ahead(lambda _: threads.add(threading.get_ident()))
+    await MemorySource(octets, b"x").look_ahead(lambda _: threads.add(threading.get_ident()))
     assert threads
     assert threading.get_ident() not in threads
 
@@ -304,12 +310,28 @@ async def test_pieces_are_gathered_and_cut(make: Callable[..., Any], size: int) 
     source = IterableSource(make(OCTETS, size))
     assert await looked_at(source) is None
     assert not source.is_repeatable
+    assert source.is_begun is False
     pieces = await read(source)
+    assert source.is_begun is True
     assert b"".join(pieces) == OCTETS
     assert all(0 < len(piece) <= BLOCK_SIZE for piece in pieces)
     assert len(pieces) <= 200
-    with pytest.raises(SourceFailed, match="the iterator cannot be read again"):
+    with pytest.raises(SourceFailed, match=r"^the iterator cannot be read again: it is used up$"):
         await read(source)
+
+
+async def one_by_one(pieces: list[bytes]) -> AsyncGenerator[bytes, None]:
+    for piece in pieces:
+        yield piece
+
+
+@pytest.mark.parametrize(("make", "least"), [(iter, 64 * 1024), (one_by_one, 8 * 1024)])
+async def test_pieces_are_gathered_until_they_are_worth_the_while_and_no_longer(
+    make: Callable[..., Any], least: int
+) -> None:
+    pieces = [b"x" * (least - 1), b"x"]
+    read_from = await read(IterableSource(make([*pieces, *pieces, b"end"])))
+    assert [len(piece) for piece in read_from] == [least, least, 3]
 
 
 @pytest.mark.parametrize("iterable", [[b"a", b"b"], (b"a", bytearray(b"b")), {b"a": 1, b"b": 2}])
@@ -373,13 +395,16 @@ async def failing_later(error: BaseException) -> AsyncGenerator[bytes, None]:
 
 
 @pytest.mark.parametrize(
-    "iterable",
-    [Broken(), BrokenAsync(), failing(LookupError("no iterator")), failing_later(LookupError("no iterator"))],
-    ids=lambda iterable: type(iterable).__name__,
+    "make",
+    [
+        *(Broken, BrokenAsync),
+        *(lambda: failing(LookupError("no iterator")), lambda: failing_later(LookupError("no iterator"))),
+    ],
+    ids=["no iterator", "no asynchronous iterator", "within", "within an asynchronous one"],
 )
-async def test_what_an_iterable_raises_is_the_cause(iterable: Any) -> None:
+async def test_what_an_iterable_raises_is_the_cause(make: Callable[[], Any]) -> None:
     with pytest.raises(SourceFailed, match="the message cannot be read: LookupError: no iterator") as caught:
-        await read(IterableSource(iterable))
+        await read(IterableSource(make()))
     assert isinstance(caught.value.__cause__, LookupError)
 
 

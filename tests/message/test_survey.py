@@ -116,9 +116,37 @@ def test_many_lines_of_one_length_are_measured_in_one_step() -> None:
     assert survey.long_line == len(lines) - 500
 
 
+def test_a_line_that_has_begun_in_the_block_before_is_measured_with_that() -> None:
+    many = (b"z" * 76 + b"\r\n") * 300
+    assert fed([b"x" * 500, b"y" * 498 + b"\r\n" + many]).long_line is None
+    assert fed([b"x" * 500, b"y" * 499 + b"\r\n" + many]).long_line == 0
+    assert fed([b"a\r\n" + b"x" * 500, b"y" * 700 + b"\r\n" + many]).long_line == 3
+
+
+def test_a_line_that_begins_behind_the_first_octet_of_a_block_is_measured_from_there() -> None:
+    assert fed([b"a\r", b"\n" + b"x" * 998 + b"\r\n"]).long_line is None
+    assert fed([b"a\r", b"\n" + b"x" * 999 + b"\r\n"]).long_line == 3
+
+
+def test_a_line_that_is_not_ended_is_too_long_once_it_has_more_than_1000_octets() -> None:
+    for size, place in ((1000, None), (1001, 3)):
+        text = b"a\r\n" + b"x" * size
+        assert Survey.whole(text).long_line == fed([text]).long_line == place
+
+
+def test_of_a_whole_text_each_fact_is_yes_or_no() -> None:
+    for text, ends_line in ((b"", True), (b"a", False), (b"a\r\n", True)):
+        assert Survey.whole(text).ends_line is ends_line
+    for text, is_ascii in ((b"a", True), (b"\xe4", False)):
+        survey = Survey.whole(text)
+        assert (survey.is_ascii, survey.header_is_ascii, survey.header_is_utf8) == (is_ascii, is_ascii, is_ascii)
+        assert {type(fact) for fact in facts(survey)} == {int, bool, type(None)}
+
+
 @pytest.mark.parametrize("length", [1, 997, 998])
 def test_a_line_may_have_998_octets(length: int) -> None:
     line = b"x" * length + b"\r\n"
+    assert Survey.whole(line).long_line is None
     assert fed([line * 5]).long_line is None
     assert fed([line[:500], line[500:]] * 5).long_line is None
 
@@ -126,6 +154,8 @@ def test_a_line_may_have_998_octets(length: int) -> None:
 @pytest.mark.parametrize("length", [999, 1000, 10_000, 300_000])
 def test_a_line_of_more_is_found_where_it_begins(length: int) -> None:
     text = b"a\r\n" * 3 + b"x" * length + b"\r\n" + b"y" * 2000 + b"\r\n"
+    assert Survey.whole(text[9:]).long_line == 0
+    assert Survey.whole(text).long_line == 9
     assert fed([text]).long_line == 9
     assert fed([text[:200], text[200:]]).long_line == 9
     assert fed([text[place : place + 7] for place in range(0, len(text), 7)]).long_line == 9

@@ -15,6 +15,12 @@ _UNLIMITED: Final = "what may take any time, is never late, and no error says wh
 _FIRST_CALL: Final = "before it is asked for, the call that connects sets it"
 _CASE: Final = "keywords are found in any case"
 
+_FIELD: Final = "fields are found in any case"
+_SMALL: Final = "the standard library writes the names of parameters in small letters"
+_FOUND: Final = "the addresses were found before, and the name is for an error"
+_LINE_BEFORE: Final = "from somewhat before, the line that begins last is the same"
+_CUT_SHORT: Final = "a character that is not whole has failed before, at the CR behind it"
+
 _TAKEN: Final = "of a MAIL that was taken nothing more is asked"
 _STRICT: Final = "how many there are was checked before"
 _MATCHED: Final = "the pattern that the replies have matched has one for each command"
@@ -722,4 +728,40 @@ SAME: Final[dict[tuple[str, str], str]] = {
     ("smtp/connection", "__init__: self._is_cut = "): _NOT_READ,
     ("pop3/connection", "__init__: self._is_cut = "): _NOT_READ,
     ("transcript", "if count is not None and len(entries) > count:"): _SLOWER,
+    ("message/source", "__init__: self._iterator: Iterator[bytes] | None = ''"): "it is no generator either",
+    ("message/outgoing", "survey.octets >= terms.limit"): _SLOWER,
+    ("message/outgoing", "if left <= 1:"): "other tasks have their turn an octet sooner",
+    ("message/compose", "_set: if len(name) + len(value) >= _SHORT"): "what is as long fits, and stays as it is",
+    ("message/compose", "domain = addresses_in(None,"): _FOUND,
+    ("message/compose", "domain = addresses_in('XXFromXX',"): _FOUND,
+    ("message/compose", "domain = addresses_in('from',"): _FOUND,
+    ("message/compose", "domain = addresses_in('FROM',"): _FOUND,
+    ("message/compose", "addresses_in('From', message['from'])"): _FIELD,
+    ("message/compose", "addresses_in('From', message['FROM'])"): _FIELD,
+    ("message/compose", "label.encode('PUNYCODE')"): "codecs are found in any case",
+    ("message/compose", "answered: list[str] = None"): "it is asked for nothing but whether there is one",
+    ("message/compose", "_ids_in(in_reply_to, 'message-id')"): _FIELD,
+    ("message/compose", "_ids_in(in_reply_to, 'MESSAGE-ID')"): _FIELD,
+    ("message/compose", "_ids_in(in_reply_to, 'references')"): _FIELD,
+    ("message/compose", "_ids_in(in_reply_to, 'REFERENCES')"): _FIELD,
+    ("message/compose", "_ids_in(in_reply_to, 'in-reply-to')"): _FIELD,
+    ("message/compose", "_ids_in(in_reply_to, 'IN-REPLY-TO')"): _FIELD,
+    ("message/compose", "if len(thread) >= _REFERENCES_LIMIT:"): "of so many, the first and the last ones are all",
+    ("message/compose", "(html or 'XXXX')"): "there is no NUL in either",
+    ("message/compose", "part.set_param('TYPE', 'text/html')"): _SMALL,
+    ("message/compose", "{'CHARSET': 'utf-8'}"): _SMALL,
+    ("message/compose", "attachment.content_type.rpartition('/')"): "a content type has one slash",
+    ("message/survey", "self._decoder: codecs.IncrementalDecoder | None = ''"): "it is as false as None",
+    ("message/survey", "if survey.octets >= LINE_LIMIT:"): _SLOWER,
+    ("message/survey", "found = text.rfind(b'\\n', None)"): _LINE_BEFORE,
+    ("message/survey", "found = text.rfind(b'\\n')"): _LINE_BEFORE,
+    ("message/survey", "if end > MANY_OCTETS:"): _SLOWER,
+    ("message/survey", "begin = first - 1 + (count - 1) * length"): _LINE_BEFORE,
+    ("message/survey", "begin = first + 1 + (count - 2) * length"): _LINE_BEFORE,
+    ("message/survey", "_leap: found = text.find(b'\\n', max(0, begin), begin + LINE_LIMIT)"): _SLOWER,
+    ("message/survey", "self._tail or b'XXXX'"): "it is never empty, and behind the header nobody asks",
+    ("message/survey", "self._tail = joined[-4:]"): "an end of the header would have been found there",
+    ("message/survey", "if self.header_is_utf8 or not self.header_is_ascii:"): _SLOWER,
+    ("message/survey", "final=is_last or end > 0)"): _CUT_SHORT,
+    ("message/survey", "final=is_last or end >= 1)"): _CUT_SHORT,
 }

@@ -244,4 +244,9 @@ TESTS: Final[dict[str, tuple[str, ...]]] = {
     # What retrieves by one call, and shows what was said.
     "one_call/retrieving": ("test_front.py", "maildrop/test_front.py"),
     "transcript": ("test_transcript.py",),
+    # What makes a message ready to be sent.
+    "message/source": ("message/test_source.py",),
+    "message/outgoing": ("message/test_outgoing.py",),
+    "message/survey": ("message/test_survey.py",),
+    "message/compose": ("message/test_compose.py",),
 }
