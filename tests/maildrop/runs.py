@@ -1,5 +1,6 @@
 """Runs over a loopback server, for the tests of what keeps mail."""
 
+import asyncio
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -9,7 +10,18 @@ from mailwire.testing import Account as User
 from mailwire.testing import MailServer, ScriptedPeer
 from tests.maildrop.records import NOON
 
-__all__ = ["USER", "MemorySink", "Time", "account_at", "body", "endpoint_at", "fill", "records_of", "run"]
+__all__ = [
+    "USER",
+    "CountingSink",
+    "MemorySink",
+    "Time",
+    "account_at",
+    "body",
+    "endpoint_at",
+    "fill",
+    "records_of",
+    "run",
+]
 
 USER = User("b", "secret", ("b@example.org",))
 
@@ -81,6 +93,24 @@ class MemorySink:
     def subjects(self) -> list[str]:
         """The subjects of what it has."""
         return [content.split(b"\r\n")[0].removeprefix(b"Subject: ").decode() for content in self.contents]
+
+
+class CountingSink(MemorySink):
+    """A sink that counts how many messages it is given at once."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.now = 0
+        self.most = 0
+
+    async def store(self, mail: Mail) -> None:
+        """Keep it, and take some turns of the loop for it."""
+        self.now += 1
+        self.most = max(self.most, self.now)
+        await super().store(mail)
+        for _ in range(50):
+            await asyncio.sleep(0)
+        self.now -= 1
 
 
 async def run(

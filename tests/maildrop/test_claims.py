@@ -1,15 +1,17 @@
 import fcntl
 import os
+import stat
 import subprocess
 import sys
 import types
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import cast
 
 import pytest
 
 from mailwire.maildrop import claims
-from mailwire.maildrop.claims import Claim, PosixLocking, WindowsLocking, find_locking
+from mailwire.maildrop.claims import Claim, Locking, PosixLocking, WindowsLocking, find_locking
 
 
 @pytest.fixture
@@ -89,10 +91,9 @@ class FakeMsvcrt:
 
     def locking(self, descriptor: int, mode: int, octets: int) -> None:
         place = os.lseek(descriptor, 0, os.SEEK_CUR)
+        modes = {self.LK_NBLCK: fcntl.LOCK_EX | fcntl.LOCK_NB, self.LK_UNLCK: fcntl.LOCK_UN}
         try:
-            fcntl.lockf(
-                descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB if mode == self.LK_NBLCK else fcntl.LOCK_UN, octets, place
-            )
+            fcntl.lockf(descriptor, modes[mode], octets, place)
         except BlockingIOError as error:
             raise PermissionError(13, "Permission denied") from error
 
@@ -106,9 +107,36 @@ sys.stdin.readline()
 """
 
 
-@pytest.mark.parametrize("locking", [PosixLocking(fcntl), WindowsLocking(FakeMsvcrt())], ids=["posix", "windows"])
-def test_an_octet_is_locked_between_processes(path: Path, locking: Any) -> None:
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT)
+# Of these places, those that are free for another process.
+ASKER = """
+import fcntl, os, sys
+descriptor = os.open(sys.argv[1], os.O_RDWR)
+for place in map(int, sys.argv[2:]):
+    try:
+        fcntl.lockf(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB, 1, place)
+    except BlockingIOError:
+        continue
+    print(place)
+"""
+
+
+def free(path: Path, *places: int) -> list[int]:
+    command = [sys.executable, "-c", ASKER, str(path), *map(str, places)]
+    asked = subprocess.run(command, capture_output=True, text=True, check=True)
+    return list(map(int, asked.stdout.split()))
+
+
+def posix() -> Locking:
+    return PosixLocking(fcntl)
+
+
+def windows() -> Locking:
+    return WindowsLocking(FakeMsvcrt())
+
+
+@pytest.mark.parametrize("make", [posix, windows])
+def test_an_octet_is_locked_between_processes(path: Path, make: Callable[[], Locking]) -> None:
+    locking, descriptor = make(), os.open(path, os.O_RDWR | os.O_CREAT)
     with subprocess.Popen([sys.executable, "-c", HOLDER, str(path)], stdin=-1, stdout=-1, text=True) as other:
         assert other.stdout is not None
         assert other.stdout.readline() == "held\n"
@@ -121,8 +149,71 @@ def test_an_octet_is_locked_between_processes(path: Path, locking: Any) -> None:
     os.close(descriptor)
 
 
-def test_a_system_without_fcntl_has_msvcrt(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "no_msvcrt", types.ModuleType("no_msvcrt"))
+@pytest.mark.parametrize("make", [posix, windows])
+def test_no_more_than_an_octet_is_locked_and_unlocked(path: Path, make: Callable[[], Locking]) -> None:
+    locking, descriptor = make(), os.open(path, os.O_RDWR | os.O_CREAT)
+    assert locking.lock(descriptor, 7)
+    assert free(path, 6, 7, 8) == [6, 8]
+    assert locking.lock(descriptor, 8)
+    locking.unlock(descriptor, 7)
+    assert free(path, 6, 7, 8, 9) == [6, 7, 9]
+    os.close(descriptor)
+
+
+def test_a_whole_file_is_locked_where_that_keeps_nobody_from_reading_it(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT)
+    assert posix().locks_whole
+    assert posix().lock_whole(descriptor)
+    assert free(path, 0, 1, 2**31 - 2) == []
+    os.close(descriptor)
+
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT)
+    assert not windows().locks_whole
+    assert windows().lock_whole(descriptor)
+    assert free(path, 0, 1, 2**31 - 2) == [0, 1, 2**31 - 2]
+    os.close(descriptor)
+
+
+def test_a_system_without_fcntl_has_msvcrt(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "msvcrt", cast(types.ModuleType, FakeMsvcrt()))
 
     assert isinstance(find_locking(), PosixLocking)
+    locking, descriptor = find_locking("no_fcntl"), os.open(path, os.O_RDWR | os.O_CREAT)
+    assert isinstance(locking, WindowsLocking)
+    assert locking.lock(descriptor, 7)
+    assert free(path, 7) == []
+    os.close(descriptor)
+    monkeypatch.setitem(sys.modules, "no_msvcrt", types.ModuleType("no_msvcrt"))
     assert isinstance(find_locking("no_fcntl", "no_msvcrt"), WindowsLocking)
+
+
+def test_a_lock_file_is_its_owners_alone_and_no_childs(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delattr(os, "O_CLOEXEC", raising=False)  # Windows has none
+    claim = claimed(path, "a")
+
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    (file,) = claims._open_files.values()
+    assert not os.get_inheritable(file.descriptor)
+    assert free(path, *file.places) == []
+    claim.release()
+
+
+def test_a_name_in_another_file_is_another_name(path: Path, tmp_path: Path) -> None:
+    first, second = claimed(path, "a"), claimed(tmp_path / "other", "a")
+    second.release()
+    assert Claim.attempt(path, "a") is None
+    first.release()
+
+
+def test_what_the_system_says_to_closing_is_nobodys_business(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    claim, system = claimed(path, "a"), os.close
+
+    def close(descriptor: int) -> None:
+        system(descriptor)
+        raise OSError(5, "Input/output error")
+
+    monkeypatch.setattr(os, "close", close)
+    claim.release()
+    monkeypatch.undo()
+    assert claims._open_files == {}
+    claimed(path, "a").release()

@@ -1,3 +1,4 @@
+import fcntl
 import os
 import stat
 import sys
@@ -8,7 +9,7 @@ from typing import Any
 import pytest
 
 from mailwire.maildrop import Maildir, MboxSink
-from mailwire.maildrop.durability import find_full_sync, make_folder, sync_file, sync_folder
+from mailwire.maildrop.durability import find_full_sync, make_folder, sync_file, sync_folder, write_all
 from tests.maildrop.mails import deliver, mail
 
 
@@ -43,6 +44,20 @@ def test_macos_is_asked_for_more(monkeypatch: pytest.MonkeyPatch) -> None:
     assert find_full_sync("linux_fcntl") is os.fsync
     assert find_full_sync("no_fcntl") is os.fsync
 
+    monkeypatch.setattr(fcntl, "F_FULLFSYNC", 51, raising=False)
+    assert find_full_sync() is not os.fsync
+
+
+def test_all_is_written_however_little_the_system_takes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    system = os.write
+    monkeypatch.setattr(os, "write", lambda descriptor, octets: system(descriptor, octets[:3]))
+    descriptor = os.open(tmp_path / "file", os.O_CREAT | os.O_WRONLY)
+    write_all(descriptor, b"0123456789")
+    write_all(descriptor, b"")
+    os.close(descriptor)
+
+    assert (tmp_path / "file").read_bytes() == b"0123456789"
+
 
 def test_folders_are_made_for_their_owner_alone(tmp_path: Path) -> None:
     deep = tmp_path / "a" / "b" / "c"
@@ -51,6 +66,21 @@ def test_folders_are_made_for_their_owner_alone(tmp_path: Path) -> None:
 
     for folder in (deep, deep.parent, deep.parent.parent):
         assert stat.S_IMODE(folder.stat().st_mode) == 0o700
+
+
+def test_a_folder_that_another_makes_meanwhile_is_as_good(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder, system = tmp_path / "a", Path.is_dir
+
+    def ask(path: Path) -> bool:
+        is_there = system(path)
+        if path == folder and not is_there:
+            folder.mkdir()
+        return is_there
+
+    monkeypatch.setattr(Path, "is_dir", ask)
+    make_folder(folder)
+    monkeypatch.undo()
+    assert folder.is_dir()
 
 
 def test_a_file_is_not_taken_for_a_folder(tmp_path: Path) -> None:

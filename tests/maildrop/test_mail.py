@@ -1,3 +1,4 @@
+import hashlib
 from collections.abc import AsyncIterator
 
 import pytest
@@ -61,6 +62,13 @@ async def test_a_mail_that_has_a_size_does_not_come_empty() -> None:
     assert await mail(b"").read() == b""
 
 
+def test_a_mail_is_a_whole_one_if_nothing_else_is_said() -> None:
+    whole = Mail("a", 1, "u", 512, "k", mail(b"x").__aiter__())
+    assert (whole.is_preview, whole.will_be_settled) == (False, True)
+    cut = Mail("a", 1, "u", 512, "k", mail(b"x").__aiter__(), is_preview=True, will_be_settled=False)
+    assert (cut.is_preview, cut.will_be_settled) == (True, False)
+
+
 def test_a_mail_shows_no_more_than_what_it_is() -> None:
     assert repr(mail(b"x", "a'b")) == "<Mail 1 of 'b@pop.example.org', \"a'b\", 0 octets so far>"
 
@@ -72,3 +80,9 @@ def test_a_key_is_that_of_an_account_a_uid_and_a_kind() -> None:
     assert len(set(keys)) == len(keys)
     assert all(len(key) == 64 and set(key) <= set("0123456789abcdef") for key in keys)
     assert make_key("a", "b") == keys[0]
+
+
+def test_a_key_is_the_same_in_every_version() -> None:
+    # They are in databases and in the names of files.
+    whole, preview = (hashlib.sha256(octets).hexdigest() for octets in (b"a@b\0\xc3\xa4", b"a@b\0\xc3\xa4\0preview"))
+    assert (make_key("a@b", "ä"), make_key("a@b", "ä", is_preview=True)) == (whole, preview)

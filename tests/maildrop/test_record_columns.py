@@ -1,3 +1,4 @@
+import sys
 from datetime import UTC, datetime
 from typing import Any
 
@@ -50,9 +51,10 @@ def test_what_is_not_there_is_not_found() -> None:
     assert made.get("x", 5) == 5
     assert "\ud800" not in made
     assert 7 not in made
-    with pytest.raises(KeyError):
+    with pytest.raises(KeyError, match=r"^'x'$"):
         made["x"]
     assert columns().get("x") is None
+    assert "x" not in RecordColumns()
 
 
 @pytest.mark.parametrize(
@@ -78,5 +80,22 @@ def test_the_first_and_the_last_time_are_times() -> None:
         assert from_microseconds(to_microseconds(time)) == time
         made = RecordColumns()
         made.add("a", "gone", to_microseconds(time), _NOON, 1)
+        made.add("b", "seen", _NOON, to_microseconds(time), 1)
         made.ready()
         assert made["a"] == Record("a", State.GONE, time, NOON, 1)
+        assert made["b"] == Record("b", State.SEEN, NOON, time, 1)
+
+
+def test_a_refusal_says_what_was_expected() -> None:
+    with pytest.raises(ValueError, match=r"^expected a uid and a state, got 'a' and 'sent'$"):
+        RecordColumns().add("a", "sent", 0, 0, 0)
+    with pytest.raises(OverflowError, match=rf"^expected times from the year 1 to 9999, got 7 and {2**62}$"):
+        RecordColumns().add("a", "seen", 7, 2**62, 0)
+
+
+def test_a_record_takes_some_sixty_octets() -> None:
+    made = RecordColumns()
+    for number in range(1_000):
+        made.add(str(1_000 + number), "stored", _NOON, _NOON, 5, 0, "", f"{number:032x}")
+    made.ready()
+    assert sum(map(sys.getsizeof, vars(made).values())) / len(made) < 65

@@ -5,6 +5,7 @@ from dataclasses import replace
 
 from mailwire.errors import ConnectionLost, MessageTruncated
 from mailwire.maildrop import Caution, CautionKind, Deleted, MessageReport, Outcome, RetrievalReport
+from mailwire.maildrop.message_report import MessageReports
 from mailwire.pop3 import Finding, FindingKind
 from tests.maildrop.records import NOON
 
@@ -45,13 +46,23 @@ def test_a_report_is_readable_and_safe_to_print() -> None:
 
 
 def test_a_report_can_be_written_as_json() -> None:
-    values = json.loads(json.dumps(REPORT.to_dict()))
+    values = json.loads(json.dumps(replace(REPORT, seconds=1.23456, login_delay=60).to_dict()))
 
-    assert values["began"] == "2026-03-01T12:00:00+00:00"
+    assert {name: value for name, value in values.items() if not isinstance(value, list | dict)} == {
+        "account": "b@pop.example.org",
+        "server": "pop3s://pop.example.org:995",
+        "began": "2026-03-01T12:00:00+00:00",
+        "seconds": 1.235,
+        "listed": 8,
+        "known": 3,
+        "octets": 1234,
+        "is_complete": False,
+        "login_delay": 60,
+    }
     assert values["error"]["kind"] == "ConnectionLost"
     assert values["error"]["text"] == "gone"
     assert values["cautions"] == [{"kind": "duplicate unique ids", "text": "two share one"}]
-    assert len(values["findings"]) == 1
+    assert values["findings"] == [{"kind": "BAD_UID", "number": 2, "said": "2 tw\x1b", "text": str(REPORT.findings[0])}]
     assert values["messages"][0] == {
         "number": 1,
         "uid": "one",
@@ -96,6 +107,13 @@ def test_a_report_counts() -> None:
     assert REPORT.deleted == MESSAGES[:1]
     assert REPORT.octets == 1234
     assert REPORT.counts[Outcome.KNOWN] == 4
+
+
+def test_what_was_not_touched_is_counted_without_a_report_of_each() -> None:
+    many = MessageReports(MESSAGES, [(Outcome.LEFT, range(10**9))])  # type: ignore[list-item]
+    report = replace(REPORT, messages=many)
+    assert report.counts[Outcome.LEFT] == 10**9
+    assert (report.stored, report.deleted, report.octets) == (MESSAGES[:1], MESSAGES[:1], 1234)
 
 
 def test_a_report_is_complete_if_the_run_was_and_no_message_failed() -> None:

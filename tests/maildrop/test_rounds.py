@@ -13,26 +13,9 @@ from mailwire.maildrop import Account, Mail, MemoryLedger, Outcome, Policy, Retr
 from mailwire.testing import MECHANISMS, MailServer
 from mailwire.testing import Account as User
 from mailwire.testing import Policy as ServerPolicy
-from tests.maildrop.runs import USER, MemorySink, endpoint_at, fill
+from tests.maildrop.runs import USER, CountingSink, MemorySink, endpoint_at, fill
 
 USERS = [User(f"u{number}", "secret") for number in range(12)]
-
-
-class Counting(MemorySink):
-    """A sink that counts how many messages it is given at once."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.now = 0
-        self.most = 0
-
-    async def store(self, mail: Mail) -> None:
-        self.now += 1
-        self.most = max(self.most, self.now)
-        await super().store(mail)
-        for _ in range(50):
-            await asyncio.sleep(0)
-        self.now -= 1
 
 
 async def collected(accounts: list[Account], **rest: Any) -> dict[str, RetrievalReport]:
@@ -60,7 +43,7 @@ async def test_every_account_has_its_run() -> None:
 
 @pytest.mark.parametrize(("limits", "most"), [({"concurrency": 3, "per_host": 9}, 3), ({"per_host": 2}, 2), ({}, 4)])
 async def test_no_more_run_at_once_than_may(limits: dict[str, int], most: int) -> None:
-    sink = Counting()
+    sink = CountingSink()
     async with MailServer(USERS) as server:
         for user in USERS:
             fill(server, "a", "b", user=user)

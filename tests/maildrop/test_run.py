@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from mailwire import Anonymous, Endpoint, RetrievedMessage, Timeouts
+from mailwire import RetrievedMessage, Timeouts
 from mailwire.aio.pop3_dialogue import Budget
 from mailwire.aio.pop3_settings import POP3Settings
 from mailwire.errors import (
@@ -47,7 +47,6 @@ from mailwire.maildrop import (
     Run,
     SQLiteLedger,
     State,
-    name_account,
 )
 from mailwire.testing import FIN, QUIRKS, RST, STALL, Answers, MailServer, POP3Quirk, Quirk, ScriptedPeer
 from tests.aio.dialogues import LISTED, OPENED, POP3_ANSWERS
@@ -326,25 +325,6 @@ def test_a_run_that_was_interrupted_tells_how_far_it_has_come(sink: MemorySink) 
 
 
 # The account
-
-
-def test_an_account_is_named_by_its_user_and_its_server() -> None:
-    for url, name in (
-        ("pop3s://b:x@Pop.Example.org", "b@pop.example.org"),
-        ("pop3+starttls://b:x@pop.example.org", "b@pop.example.org"),
-        ("pop3s://b%40example.org:x@pop.example.org:1995", "b@example.org@pop.example.org:1995"),
-        ("pop3+unix://b:x@/run/one%ff", "b@localhost:/run/one%FF"),
-        ("pop3+unix://b:x@Pop.example.org/run/two", "b@pop.example.org"),
-    ):
-        assert name_account(Endpoint.parse(url)) == name
-    for auth in (None, Anonymous()):
-        with pytest.raises(ValueError, match="tell no user"):
-            name_account(Endpoint("pop.example.org", protocol="pop3", auth=auth))
-
-
-async def test_two_sockets_of_a_machine_are_two_accounts(tmp_path: Path, sink: MemorySink) -> None:
-    names = {name_account(Endpoint.parse(f"pop3+unix://b:x@{tmp_path}/{socket}")) for socket in "ab"}
-    assert len(names) == 2
 
 
 async def test_an_account_can_have_another_name(server: MailServer, sink: MemorySink, ledger: MemoryLedger) -> None:

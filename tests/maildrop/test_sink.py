@@ -77,6 +77,12 @@ async def test_a_function_gets_no_message_beyond_its_budget() -> None:
     assert seen == []
 
 
+async def test_a_function_becomes_a_sink_that_calls_it() -> None:
+    seen: list[RetrievedMessage] = []
+    await deliver(as_sink(seen.append), mail(MESSAGE))
+    assert seen == [RetrievedMessage(1, "1", MESSAGE)]
+
+
 def test_what_stores_is_a_sink_and_what_can_be_called_becomes_one() -> None:
     for sink in (Maildir("x"), MboxSink("x"), CallableSink(print)):
         assert as_sink(sink) is sink

@@ -1,28 +1,30 @@
 """Run after run, by a clock that the test holds."""
 
 import asyncio
-from contextlib import aclosing
+from collections.abc import AsyncGenerator
+from contextlib import aclosing, asynccontextmanager
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
 import pytest
 
-from mailwire import Password
+from mailwire import Password, Transcript
 from mailwire.errors import (
     AuthenticationFailed,
     ConnectionFailed,
+    LedgerBusy,
     MaildropLocked,
     MaildropRenumbered,
     SinkFailed,
 )
-from mailwire.maildrop import Account, MemoryLedger, RetrievalReport, watch
+from mailwire.maildrop import Account, Mail, MemoryLedger, Page, RetrievalReport, watch
 from mailwire.maildrop.watch import next_pause
 from mailwire.pop3 import Response
 from mailwire.testing import Account as User
 from mailwire.testing import MailServer, POP3Quirk, Quirk
 from tests.maildrop.records import NOON
-from tests.maildrop.runs import USER, MemorySink, endpoint_at, fill
+from tests.maildrop.runs import USER, CountingSink, MemorySink, endpoint_at, fill
 
 
 class Pauses:
@@ -101,6 +103,79 @@ async def test_a_maildrop_in_use_is_asked_again_later() -> None:
     assert pauses.seconds[:3] == [600, 1200, 300]
 
 
+async def test_failures_are_counted_from_the_last_run_that_went_well() -> None:
+    async with MailServer([USER]) as server:
+        pauses = Pauses(lambda: None, lambda: server.maildrop.open("b"), lambda: None)
+        reports = await reports_of(4, [Account(endpoint_at(server), MemorySink())], pauses)
+
+    assert [report.error is None for report in reports] == [True, True, False, False]
+    assert pauses.seconds[:3] == [300, 300, 600]
+
+
+async def test_what_another_run_is_at_is_not_waited_for() -> None:
+    waits: list[float | None] = []
+
+    class Noting(MemoryLedger):
+        @asynccontextmanager
+        async def claim(self, account: str, *, wait: float | None = 0) -> AsyncGenerator[Page, None]:
+            waits.append(wait)
+            async with super().claim(account, wait=wait) as page:
+                yield page
+
+    ledger = Noting()
+    async with MailServer([USER]) as server, ledger.claim("b"):
+        (report,) = await reports_of(1, [Account(endpoint_at(server), MemorySink(), name="b")], Pauses(), ledger=ledger)
+    assert isinstance(report.error, LedgerBusy)
+    assert waits == [0, 0]
+
+
+@pytest.mark.parametrize(("limits", "most"), [({}, 4), ({"per_host": 12}, 10), ({"per_host": 12, "concurrency": 3}, 3)])
+async def test_no_more_run_at_once_than_may(limits: dict[str, int], most: int) -> None:
+    sink, users = CountingSink(), [User(f"u{number}", "secret") for number in range(12)]
+    async with MailServer(users) as server:
+        for user in users:
+            fill(server, "a", "b", user=user)
+        accounts = [Account(endpoint_at(server, user), sink, name=user.user) for user in users]
+        reports = await reports_of(12, accounts, Pauses(), **limits)
+
+    assert sink.most == most
+    assert all(report.is_complete for report in reports)
+
+
+async def test_a_run_that_takes_long_keeps_no_other_from_being_told_of() -> None:
+    class Slow(MemorySink):
+        async def store(self, mail: Mail) -> None:
+            await asyncio.Event().wait()
+
+    users = [User("a", "secret"), User("b", "other")]
+    async with MailServer(users) as server:
+        fill(server, "one", user=users[0])
+        accounts = [Account(endpoint_at(server, user), Slow(), name=user.user) for user in users]
+        async with asyncio.timeout(30):
+            reports = await reports_of(2, accounts, Pauses(lambda: None))
+    assert [report.account for report in reports] == ["b", "b"]
+
+
+async def test_each_run_is_recorded_and_followed_for_its_account() -> None:
+    recorded: list[tuple[Account, Transcript]] = []
+    followed: list[Account] = []
+
+    def record(account: Account) -> Transcript:
+        recorded.append((account, Transcript()))
+        return recorded[-1][1]
+
+    async with MailServer([USER]) as server:
+        fill(server, "one")
+        account = Account(endpoint_at(server), MemorySink())
+        await reports_of(
+            *(1, [account], Pauses()), transcript=record, progress=lambda account, _: followed.append(account)
+        )
+    ((of, transcript),) = recorded
+    assert of is account
+    assert "RETR 1" in transcript.render()
+    assert set(followed) == {account}
+
+
 async def test_refused_credentials_are_not_tried_again_and_the_others_go_on() -> None:
     users = [User("a", "secret"), User("b", "other")]
     async with MailServer(users) as server:
@@ -124,8 +199,25 @@ async def test_breaking_off_leaves_nothing_behind() -> None:
     assert len(asyncio.all_tasks()) == 1
 
 
+async def test_breaking_off_waits_for_the_end_of_what_it_ends() -> None:
+    ended: list[float] = []
+
+    async def sleep(seconds: float) -> None:
+        try:
+            await asyncio.Event().wait()
+        finally:
+            ended.append(seconds)
+
+    async with MailServer([USER]) as server:
+        async with aclosing(watch([Account(endpoint_at(server), MemorySink())], jitter=0, sleep=sleep)) as watched:
+            await anext(watched)
+            await asyncio.sleep(0)  # the pause begins
+        assert ended == [300]
+
+
 async def test_nobody_to_watch_is_soon_watched() -> None:
     assert await reports_of(1, [], Pauses()) == []
+    assert await reports_of(1, [], Pauses(), jitter=1) == []
 
 
 @pytest.mark.parametrize("wrong", [{"interval": timedelta(0)}, {"jitter": -0.1}, {"jitter": 1.5}])
@@ -172,3 +264,8 @@ def test_the_more_runs_fail_the_longer_are_the_pauses(
 def test_an_interval_longer_than_an_hour_stays() -> None:
     assert next_pause(replace(REPORT, error=SinkFailed("x")), 3, 7200, 0, 0.5) == 7200
     assert next_pause(replace(REPORT, login_delay=300), 0, 100, 0.1, 0) == 300
+
+
+def test_a_pause_is_doubled_twenty_times_at_most() -> None:
+    failed = replace(REPORT, error=SinkFailed("x"))
+    assert [next_pause(failed, failures, 0.001, 0, 0.5) for failures in (19, 20, 21)] == [524.288, 1048.576, 1048.576]

@@ -36,3 +36,12 @@ def test_a_line_has_up_to_998_characters() -> None:
     assert fold("Name", "x" * 993) is None
     assert fold("Name", "a " + "x" * 997) == "a\r\n " + "x" * 997
     assert fold("Name", "a " + "x" * 998) is None
+
+
+def test_a_line_has_78_characters_where_words_let_it() -> None:
+    assert fold("Name", f"{'x' * 35} {'y' * 36}") == f"{'x' * 35} {'y' * 36}"
+    assert fold("Name", f"{'x' * 35} {'y' * 37}") == f"{'x' * 35}\r\n {'y' * 37}"
+
+
+def test_blanks_at_the_ends_are_left_out_and_nothing_else() -> None:
+    assert fold("Name", " \tX Y\t ") == "X Y"

@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 from mailwire import InvalidMessage, NotSupported
 from mailwire.message import Envelope, MessagePolicy, Outgoing
 from mailwire.message.generation import check_header, generate, is_laborious, needs_utf8
-from mailwire.message.verification import verify
+from mailwire.message.verification import checking, verify
 from mailwire.smtp import Mailbox
 from tests.message.sending import (
     EIGHT_BIT,
@@ -159,6 +159,15 @@ def test_a_text_in_eight_bits_with_its_charset_is_made_to_fit_the_server(of: Pol
     assert sent.isascii()
     again = email.message_from_bytes(sent, policy=policy.default)
     assert again.get_payload(decode=True) == b"\xe4\n"
+
+
+@pytest.mark.parametrize("of", POLICIES)
+def test_a_text_in_eight_bits_that_does_not_say_so_is_made_to_fit_the_server(of: Policy) -> None:
+    message = parsed(b"From: a@x.y\nContent-Type: text/plain; charset=latin1\n\n\xe4\n", of)
+    assert wire(message) == (
+        b'From: a@x.y\r\nContent-Type: text/plain; charset="latin1"\r\n'
+        b"Content-Transfer-Encoding: base64\r\n\r\n5Ao=\r\n"
+    )
 
 
 @pytest.mark.parametrize("of", POLICIES)
@@ -595,6 +604,7 @@ def test_a_line_end_that_the_generator_lets_through_is_found(value: str) -> None
     "folded",
     [
         *(b"", b"X-Odd: x", b"X-Odd: x\n", b"X-Odd\r\n", b"X-Other: x\r\n", b" X-Odd: x\r\n", b"X-Odd: x\0\r\n"),
+        *(b"X-Odd: x\n\r\n", b"X-Odd: x\r\r\n"),
         *(b"X-Odd: x\ny\r\n", b"X-Odd: x\ry\r\n", b"X-Odd: x\r\n y\nz\r\n", b"X-Odd: x\r\n y\rz\r\n"),
         *(b"X-Odd: x\r\ny: z\r\n", b"X-Odd: x\r\n\r\n", b"X-Odd: x\r\n \r\n y\r\n", b"X-Odd: x\r\n\t\r\n"),
     ],
@@ -623,6 +633,35 @@ def test_a_delimiter_that_is_missing_is_found() -> None:
     del message["Bcc"]
     with pytest.raises(InvalidMessage, match=r"the delimiter .* is not where it should be"):
         verify(wire(message).replace(b"\r\n--", b"\r\n-"), message)
+
+
+def test_the_blocks_of_a_delivery_status_are_verified_each() -> None:
+    octets = wire(bounced())
+    for field in (b"Reporting-MTA: dns; x", b"Final-Recipient: rfc822; b@x.y", b"Final-Recipient: rfc822; c@x.y"):
+        with pytest.raises(InvalidMessage, match="expected a header with the fields"):
+            verify(octets.replace(field, b"X-Forged: x\r\n" + field), bounced())
+
+
+def test_what_holds_a_message_holds_one() -> None:
+    # The standard library's generator writes no more than the first.
+    outer, first, second = Message(), Message(), Message()
+    outer["Content-Type"], first["Subject"], second["X-Second"] = "message/rfc822", "one", "two"
+    first.set_payload("1\n")
+    outer.set_payload([first, second])
+    assert wire(outer) == b"Content-Type: message/rfc822\r\n\r\nSubject: one\r\n\r\n1\r\n"
+
+
+def test_a_boundary_that_is_octets_is_found() -> None:
+    class Raw(policy.Compat32):
+        def header_fetch_parse(self, name: str, value: str) -> str:
+            return value
+
+    octets = b'From: a@x.y\r\nContent-Type: multipart/mixed; boundary="\xe4"\r\n\r\n--\xe4\r\n\r\nx\r\n--\xe4--\r\n'
+    assert wire(parsed(octets, Raw()), *EIGHT_BIT) == octets
+
+
+def test_the_policy_that_checks_shows_itself_as_one() -> None:
+    assert repr(checking(policy.SMTP.clone(utf8=True))).startswith("Checking(")
 
 
 def test_a_message_that_is_all_header_is_verified_too() -> None:
@@ -800,3 +839,10 @@ def test_what_no_line_can_hold_is_encoded_as_what_is_beyond_ascii_is() -> None:
         octets = wire(text_message(X_Long=value))
         assert b"=?utf-8?" in octets
         assert email.message_from_bytes(octets, policy=policy.default)["X-Long"].strip() == value.strip()
+
+
+def test_a_long_field_that_holds_what_may_be_an_encoded_word_is_encoded() -> None:
+    value = "=?x " + "u" * 150
+    octets = wire(text_message(X_Odd=value))
+    assert b"X-Odd: =?x =?utf-8?q?uuu" in octets
+    assert email.message_from_bytes(octets, policy=policy.default)["X-Odd"] == value

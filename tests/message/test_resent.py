@@ -58,7 +58,11 @@ def test_the_newest_set_is_the_topmost(letters: str, expected: str) -> None:
 
 @pytest.mark.parametrize("letters", ["FTCFT", "SFTBSFT", "FTSFT", "FTCTF", "FTT", "FFT", "TTF", "FTF", "DDFT"])
 def test_where_a_set_ends_must_be_clear(letters: str) -> None:
-    with pytest.raises(InvalidMessage, match="not clear which Resent- fields belong together"):
+    with pytest.raises(
+        InvalidMessage,
+        match=r"^the message was resent more than once, and it is not clear which Resent- fields belong together: "
+        r"give the sender and the recipients explicitly$",
+    ):
         newest(letters)
 
 

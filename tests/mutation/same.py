@@ -77,6 +77,11 @@ _WRITES: Final = "a file that is written to is opened by it in any case"
 _NO_LOOP: Final = "it is no loop that runs, as None is none"
 _NO_MARK: Final = "what cannot be read is none of ours, whatever stands for it"
 _ITSELF: Final = "one that is joined is itself"
+_BEGINS: Final = "what is looked for comes behind something, and so never at the first octet"
+_ASCII_NAMES: Final = "a field whose name is not ASCII was refused before"
+_SET_BEFORE: Final = "what is looked at was set before: the last comes first"
+_NO_CHILD: Final = "Python opens files so that no child has them, in any case"
+_NO_USER: Final = "credentials that tell no user name none, whatever stands for it"
 _NO_TEXT: Final = "what the credentials do not have, holds no line end, whatever stands for it"
 
 SAME: Final[dict[tuple[str, str], str]] = {
@@ -87,6 +92,23 @@ SAME: Final[dict[tuple[str, str], str]] = {
     ("smtp/commands", "if parameters is NO_PARAMETERS and (not parameters):"): _SLOWER,
     ("smtp/options", "_check_limit('a mail held for', self.hold_for, longest, 'FUTURERELEASE', least=None)"): _FALSE,
     ("message/addresses", "in_group = behind_group = None"): _FALSE,
+    ("message/verification", "if folded.find(b'XX\\rXX') =="): _SLOWER,
+    ("message/verification", "== folded.find(b'XX\\nXX') - 1"): _SLOWER,
+    ("message/verification", "folded.find(b'\\n') - 2 =="): _SLOWER,
+    ("message/verification", "== len(folded) + 2:"): _SLOWER,
+    ("message/verification", "== len(folded) - 3:"): _SLOWER,
+    ("message/verification", "_behind: if found <= 0:"): _BEGINS,
+    ("message/verification", "_behind: if found < 1:"): _BEGINS,
+    ("message/verification", "octets.find(b'\\r\\n\\r\\n', place)) > 0:"): _BEGINS,
+    ("message/verification", "octets.find(b'\\r\\n\\r\\n', place)) >= 1:"): _BEGINS,
+    ("message/verification", "expected = [name.encode('utf-8') for"): _ASCII_NAMES,
+    ("message/verification", "expected = [name.encode('utf-8', 'XXsurrogateescapeXX')"): _ASCII_NAMES,
+    ("message/verification", "expected = [name.encode('utf-8', 'SURROGATEESCAPE')"): _ASCII_NAMES,
+    ("message/folding", "text.strip(None)"): "of what is foldable, blanks and tabs are all that is white",
+    ("message/resent", "ends: list[int] = None"): "where there is a field, it has another value",
+    ("message/resent", "makes_sets = [True] * len(names) + [True]"): _SET_BEFORE,
+    ("message/resent", "possible = range(_repetition(names, start) + 1)"): "what has no field is no set",
+    ("message/resent", "possible = range(start + 2,"): "one field makes no set: who it is from and for are two",
     ("message/addresses", "self.is_open = False => self.is_open = None"): _FALSE,
     ("aio/session", "__init__: self._is_cut = None"): _FALSE,
     ("aio/dialogue", "__init__: self.distrusts_chunking = None"): "it is found out when the server has greeted",
@@ -764,4 +786,21 @@ SAME: Final[dict[tuple[str, str], str]] = {
     ("message/survey", "if self.header_is_utf8 or not self.header_is_ascii:"): _SLOWER,
     ("message/survey", "final=is_last or end > 0)"): _CUT_SHORT,
     ("message/survey", "final=is_last or end >= 1)"): _CUT_SHORT,
+    ("maildrop/account", "user = getattr(credentials, 'authzid', None) or"): _NO_USER,
+    ("maildrop/account", "or getattr(credentials, 'user', None)"): _NO_USER,
+    ("maildrop/sink", "if inspect.iscoroutinefunction(None):"): "what a thread makes of it is awaited as well",
+    ("maildrop/sink", "cast(None, sink)"): "a cast is the type checker's alone",
+    ("maildrop/mail", "__init__: self._is_taken = None"): _FALSE,
+    ("maildrop/record_columns", "self._ends = array('i', [0])"): _FITS,
+    ("maildrop/record_columns", "self._slots = array('i', [0])"): _FITS,
+    ("maildrop/record_columns", "self._slots = slots = array('i', bytes(4 * (mask + 1)))"): _FITS,
+    ("maildrop/record_columns", "add: fingerprint = None"): "what stands for one of ours is not asked for",
+    ("maildrop/uid_set", "for _ in range(2 + count // _PART)"): _PIECES,
+    ("maildrop/line_feeds", "__init__: self._holds_cr = None"): _FALSE,
+    ("maildrop/claims", "getattr(None, 'O_CLOEXEC', 0)"): _NO_CHILD,
+    ("maildrop/claims", "getattr(os, 'XXO_CLOEXECXX', 0)"): _NO_CHILD,
+    ("maildrop/claims", "getattr(os, 'o_cloexec', 0)"): _NO_CHILD,
+    ("maildrop/claims", "release: self._is_held = None"): _FALSE,
+    ("maildrop/watch", "pause = interval if error is None and False else"): "where nothing fails, nothing is doubled",
+    ("maildrop/watch", "go_on(account, None)): (account, 0) for"): _FALSE,
 }
