@@ -1,10 +1,13 @@
 """What the page about reliability says was tried, is what there is to be tried: counted, and not done."""
 
+import ast
 import importlib
 import re
 from collections.abc import Iterable
+from datetime import date
 from itertools import chain
-from typing import Any, Final
+from pathlib import Path
+from typing import Any
 
 from hypothesis import settings
 
@@ -21,10 +24,6 @@ def size(things: Iterable[object]) -> int:
     return sum(1 for _ in things)
 
 
-# What has a figure that no test holds: those of calls, turns and sessions, which are counted where all of them are run.
-COUNTED_WHILE_RUN: Final = {"faults on the way", "a call of the system fails", "interruptions", "soak"}
-
-
 def test_every_figure_of_what_was_tried_is_held_by_a_test() -> None:
     table = slice(PAGE.index("| what | how much |"), PAGE.index("The flows are:"))
     held = {place for words in words_in_tests() for span in words.places() for place in range(span.start, span.stop)}
@@ -34,10 +33,29 @@ def test_every_figure_of_what_was_tried_is_held_by_a_test() -> None:
         for figure in re.finditer(r"(?<![\w.,`])\d", row[2]):
             place = table.start + row.start(2) + figure.start()
             is_version = re.search(r"(Python|3\.\d\d,|and|all of) $", PAGE[:place]) and PAGE[place:].startswith("3.1")
-            if row[1] not in COUNTED_WHILE_RUN and place not in held and not is_version:
+            if place not in held and not is_version:
                 loose.append(f"{row[1]}: {PAGE[place - 30 : place + 20]}")
     assert loose == []
-    assert {*COUNTED_WHILE_RUN, "cuts on the machines", "fuzzing", "mutation"} <= rows
+    assert {"faults on the way", "interruptions", "soak", "cuts on the machines", "fuzzing", "mutation"} <= rows
+
+
+def test_every_run_has_its_day() -> None:
+    runs = re.search(r"\| part \| day \| what was reached \|(.*?) Ten million", PAGE)
+    assert runs is not None
+    days = re.findall(r"\| ([^|]+) \| (\d{4}-\d\d-\d\d) \| [^|]+ \|", runs[1])
+    assert len(days) == runs[1].count("|") // 4 - 1
+    assert all(date.fromisoformat(day) for _, day in days)
+    # What of the table above is behind the marker `exhaustive`, by its name there or in more words.
+    told = [part for part, _ in days]
+    long = ("a call of the system fails", "interruptions", "faults on the way", "the disk fails", "soak", "linearity")
+    for name in (*long, "splits on the machines", "cuts on sockets", "fuzzing, by the command"):
+        assert any(part.startswith(name) for part in told), name
+
+
+def test_the_faults_of_every_run_are_as_many_as_is_told() -> None:
+    on_the_way = of_tests("faults.test_faults_on_the_way")
+    uvloop = sum(size(on_the_way.some_under_uvloop(flow)) for flow in of_tests("faults.flows").FLOWS)
+    assert_page_says("| {}, and {} under uvloop |", size(on_the_way.some()), uvloop)
 
 
 def test_as_many_faults_happen_on_the_way_as_is_told() -> None:
@@ -58,6 +76,7 @@ def test_as_many_flows_are_interrupted_as_is_told() -> None:
     flows, ways = len(interruptions.ALL), len(interruptions.INTERRUPTS)
     assert_page_says("at every turn of the event loop, in {} flows, in {} ways:", flows, ways)
     assert_page_says("while messages are read from files, and in {} more:", len(more))
+    assert_page_says("| every {}th turn; cancelled again under uvloop", interruptions.STRIDE)
 
 
 def test_as_many_sessions_are_soaked_as_is_told() -> None:
@@ -65,6 +84,9 @@ def test_as_many_sessions_are_soaked_as_is_told() -> None:
     assert_page_says("{} sessions of two mails each, and {} under TLS", soak.SESSIONS, soak.SESSIONS)
     assert_page_says("under TLS, {} at once, every tenth with a fault", soak.AT_ONCE)
     assert_page_says("| {} of each, and {} in debug mode |", soak.AT_ONCE, soak.FEW)
+    resident = soak.RESIDENT[1] // soak.MEBIBYTE
+    assert_page_says("did not grow by {} MiB behind the first {},", resident, soak.WARM)
+    assert_page_says("and what remains must not have grown by {} MiB:", resident)
     allowed = soak.TRACED[1] // soak.KIBIBYTE
     assert_page_says("and what Python has allocated by less than {} KiB", allowed)
     assert_page_says("by a loop in debug mode {} of each", soak.DEBUGGED)
@@ -154,7 +176,12 @@ def test_as_much_is_fuzzed_as_is_told() -> None:
     parts = [part for part in of_tests("long_tier").PARTS if part.arguments[0] == "tests.fuzzing"]
     (runs,) = {int(argument.removeprefix("-runs=")) for part in parts for argument in part.whole}
     assert_page_says("atheris, {} targets:", len(parts))
-    assert_page_says("and the dot codec, {} runs each", runs)
+    # What a command is for. What was reached by it, stands among the runs of a day.
+    assert_page_says("One command of the long tier is for {} runs of one of them;", runs)
+    assert f"-m tests.fuzzing smtp_session -runs={runs}" in PAGE
+    longest = of_tests("fuzzing.__main__").LONGEST
+    assert {*longest} == {*of_tests("fuzzing.corpus").TARGETS}
+    assert_page_says("inputs are short: {} to {} octets, by the target", min(longest.values()), max(longest.values()))
     assert_page_says("| the corpus and {} mutations of each |", of_tests("fuzzing.test_fuzzing").MUTATIONS)
 
 
@@ -202,6 +229,27 @@ def test_as_many_mutants_are_told_together_as_module_by_module() -> None:
     assert made == killed + same
     assert_page_says("{} mutants of {} modules: [below](#mutants)", made, len(rows))
     assert_page_says("| {} killed, {} change nothing, none lives", killed, same)
+
+
+def test_the_modules_without_a_row_are_told() -> None:
+    table, source = of_tests("mutation.table").TESTS, ROOT / "src/mailwire"
+    without: dict[str, list[str]] = {}
+    for path in sorted(source.rglob("*.py")):
+        module = path.relative_to(source).with_suffix("").as_posix()
+        folder, _, name = module.rpartition("/")
+        if folder not in ("cli", "testing") and module not in table and has_code(path):
+            without.setdefault(folder or "mailwire", []).append(f"`{name}`")
+    count = sum(map(len, without.values()))
+    words = "; ".join(f"of `{folder}` {', '.join(names)}" for folder, names in without.items())
+    told = f"{count} modules with code, outside `cli` and `testing`, are not in the table: {words}." if count else ""
+    assert told in PAGE, f"docs/explanation/reliability.md has to say: {told}"
+    assert PAGE.count("are not in the table:") == int(count > 0), "every module is in the table"
+
+
+def has_code(path: Path) -> bool:
+    """Whether there is a function in it, of which mutants could be made."""
+    nodes = ast.walk(ast.parse(path.read_text("utf-8")))
+    return any(isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) for node in nodes)
 
 
 def test_what_was_worked_on_since_its_mutants_were_tried_has_a_star() -> None:

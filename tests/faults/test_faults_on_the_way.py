@@ -42,13 +42,18 @@ def test_what_goes_wrong_on_the_way_is_told_as_it_is(fault: str, loop: str) -> N
             lead(flow, fault, position, loop)
 
 
-@pytest.mark.parametrize("flow", FLOWS)
-def test_what_goes_wrong_on_the_way_is_told_as_it_is_under_uvloop(flow: str) -> None:
-    demand_libraries("uvloop")
+def some_under_uvloop(flow: str) -> Iterator[tuple[str, int]]:
     row = [*FLOWS].index(flow)
     for column, fault in enumerate(FATAL):
         if (row + column) % 4 == 0:
-            lead(flow, fault, (row + column // 4) % 3, "uvloop")
+            yield fault, (row + column // 4) % 3
+
+
+@pytest.mark.parametrize("flow", FLOWS)
+def test_what_goes_wrong_on_the_way_is_told_as_it_is_under_uvloop(flow: str) -> None:
+    demand_libraries("uvloop")
+    for fault, position in some_under_uvloop(flow):
+        lead(flow, fault, position, "uvloop")
 
 
 def test_of_every_fault_it_is_said_what_may_come_of_it() -> None:

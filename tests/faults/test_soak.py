@@ -27,6 +27,8 @@ AT_ONCE = 200
 # Where the loop is asked to look closely, which takes it seven times as long: in each run of the suite, and else.
 FEW = 40
 DEBUGGED = 2000
+# Those behind which nothing may grow.
+WARM = 1000
 MEBIBYTE = 1024 * 1024
 KIBIBYTE = 1024
 
@@ -116,7 +118,7 @@ def soak(
             if number == 0:
                 files = open_files()
             assert open_files() == files, "a file or socket was left open"
-            if number == 1000 // at_once:
+            if number == WARM // at_once:
                 after_a_thousand = measure(flow, loop)
         growth = measure(flow, loop) - after_a_thousand if after_a_thousand else 0
         assert growth < allowed, f"it has grown by {growth / KIBIBYTE:.0f} KiB"

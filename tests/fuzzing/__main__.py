@@ -14,7 +14,7 @@ from typing import Any, Final
 from tests.fuzzing.corpus import CORPUS, TARGETS
 
 # Octets. What is longer, leads nowhere that the shorter does not, and takes its time.
-_LONGEST: Final = {"reply": 192, "smtp_session": 256, "pop3_session": 192, "sasl_challenges": 128, "dot_codec": 96}
+LONGEST: Final = {"reply": 192, "smtp_session": 256, "pop3_session": 192, "sasl_challenges": 128, "dot_codec": 96}
 
 
 def arguments_for(name: str, given: Sequence[str]) -> list[str]:
@@ -22,7 +22,7 @@ def arguments_for(name: str, given: Sequence[str]) -> list[str]:
 
     It keeps what it finds in the first directory that it is told. The corpus may not become that.
     """
-    ordinary = [f"-max_len={_LONGEST[name]}", "-reload=0", *given]
+    ordinary = [f"-max_len={LONGEST[name]}", "-reload=0", *given]
     if any(not argument.startswith("-") for argument in given):
         return [*ordinary, str(CORPUS / name)]
     return [*ordinary, f"-seed_inputs={','.join(map(str, sorted((CORPUS / name).iterdir())))}"]
