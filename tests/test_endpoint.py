@@ -372,8 +372,9 @@ def test_nobody_is_asked_for_the_password_of_a_key(tmp_path: Path) -> None:
     (both := tmp_path / "both.pem").write_text(TIM + TIMS_KEY)
     told = r"^the key of the client's certificate is under a password, and none was given with it$"
     for without in ((tmp_path / "tim.pem", tmp_path / "key.pem"), both):
-        with pytest.raises(ssl.SSLError, match=told):
+        with pytest.raises(ssl.SSLError, match=told) as caught:
             Endpoint("localhost", tls_client_certificate=without).make_tls_context()
+        assert caught.value.errno == ssl.SSL_ERROR_SSL
 
 
 def test_files_that_cannot_be_read_are_errors_when_the_context_is_made(tmp_path: Path) -> None:
