@@ -48,7 +48,7 @@ def test_every_run_has_its_day() -> None:
     # What of the table above is behind the marker `exhaustive`, by its name there or in more words.
     told = [part for part, _ in days]
     long = ("a call of the system fails", "interruptions", "faults on the way", "the disk fails", "soak", "linearity")
-    for name in (*long, "splits on the machines", "cuts on sockets", "fuzzing, by the command"):
+    for name in (*long, "splits on the machines", "cuts on sockets", "a message of a GiB", "fuzzing, by the command"):
         assert any(part.startswith(name) for part in told), name
 
 
