@@ -315,6 +315,12 @@ async def test_more_than_the_budget_is_refused_before_the_first_message() -> Non
     assert caught.value.messages == ()
 
 
+async def test_there_may_be_no_budget_at_all() -> None:
+    async with ScriptedPeer(*OPENED, *LISTED, STALL) as peer:
+        with pytest.raises(BudgetExceeded, match="2 messages of 14 octets are more than 0 octets"):
+            await mailwire.retrieve(pop3_endpoint(peer), max_octets=0)
+
+
 async def test_the_budget_may_be_spent_whole() -> None:
     async with ScriptedPeer(*OPENED, *LISTED, *TWO_MESSAGES, *POP3_QUIT) as peer:
         messages = await mailwire.retrieve(pop3_endpoint(peer), max_octets=14)

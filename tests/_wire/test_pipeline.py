@@ -209,6 +209,19 @@ def test_the_end_of_a_group_holds_back_what_follows() -> None:
     assert dialogue.leave() == [b"c"]
 
 
+def test_either_a_command_or_data_alone_waits_to_leave() -> None:
+    dialogue = Dialogue(WIDE)
+    assert dialogue.pipeline.is_idle
+    dialogue.queue(*words("a"))
+    assert not dialogue.pipeline.is_idle
+    dialogue.leave()
+    assert dialogue.pipeline.is_idle
+    dialogue.pipeline.write(b"data")
+    assert not dialogue.pipeline.is_idle
+    dialogue.leave()
+    assert dialogue.pipeline.is_idle
+
+
 def test_what_is_sent_ahead_leaves_before_what_is_queued_though_the_window_is_full() -> None:
     dialogue = Dialogue(Window(commands=1, octets=1))
     dialogue.queue(*words("ab"), cost=10)
