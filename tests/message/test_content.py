@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from mailwire import InvalidMessage, compose
+from mailwire import Attachment, InvalidMessage, compose
 from mailwire.message import Content, MessagePolicy
 from mailwire.message.content import copied, kept
 from mailwire.message.generation import generate, is_laborious
@@ -74,13 +74,24 @@ def test_a_copy_that_is_changed_leaves_the_message_as_it_is(change: Callable[[Me
     assert message.as_bytes() == before
 
 
+def test_the_parts_of_a_part_that_stands_before_others_are_copied_too() -> None:
+    message = compose(sender="a@x.y", text="one", html="<p>one</p>", attachments=[Attachment(b"one", "a")])
+    before = message.as_bytes()
+    same = copied(message)
+    text = message.get_body(("plain",))
+    assert text is not None
+    text.set_payload("two")
+    assert message.as_bytes() != before
+    assert same.as_bytes() == before
+
+
 def test_a_message_that_holds_itself_is_copied_with_that() -> None:
     message = EmailMessage()
     message.set_payload([message, "no message"])
-    payload: Any = copied(message).get_payload()
+    same = copied(message)
+    payload: Any = same.get_payload()
     inner, text = payload
-    assert inner is not message
-    assert inner.get_payload()[0] is inner
+    assert inner is same is not message
     assert text == "no message"
 
 

@@ -133,6 +133,14 @@ def test_the_caller_s_message_stays_as_it_is(make: Callable[[], Message], extens
     ]
 
 
+@pytest.mark.parametrize("make", [nested, lambda: without_bcc(nested())])
+def test_a_boundary_is_chosen_for_what_leaves_and_not_for_the_message_itself(make: Callable[[], Message]) -> None:
+    message = make()
+    for _ in range(2):
+        generate(message, MessagePolicy(), eight_bit=True, utf8=False)
+        assert [part.get_boundary() for part in message.walk() if part.is_multipart()] == [None, None]
+
+
 def test_a_message_inside_keeps_its_bcc() -> None:
     # It is somebody's attachment, not the mail that is sent.
     sent = wire(attached())

@@ -17,6 +17,9 @@ _CASE: Final = "keywords are found in any case"
 
 _FIELD: Final = "fields are found in any case"
 _SMALL: Final = "the standard library writes the names of parameters in small letters"
+_AS_GIVEN: Final = "octets that were given are the same for any server"
+_SEVEN: Final = "it is asked for nothing but 7bit"
+_FOLDS: Final = "it is asked for nothing but long and all"
 _FOUND: Final = "the addresses were found before, and the name is for an error"
 _LINE_BEFORE: Final = "from somewhat before, the line that begins last is the same"
 _CUT_SHORT: Final = "a character that is not whole has failed before, at the CR behind it"
@@ -803,4 +806,34 @@ SAME: Final[dict[tuple[str, str], str]] = {
     ("maildrop/claims", "release: self._is_held = None"): _FALSE,
     ("maildrop/watch", "pause = interval if error is None and False else"): "where nothing fails, nothing is doubled",
     ("maildrop/watch", "go_on(account, None)): (account, 0) for"): _FALSE,
+    ("message/content", "if type(None) is bytes and len(message) <= BLOCK_SIZE:"): _SLOWER,
+    ("message/content", "if type(message) is bytes and len(message) < BLOCK_SIZE:"): _SLOWER,
+    ("message/content", "if policy.line_ends != 'XXnormaliseXX':"): _COPY,
+    ("message/content", "if policy.line_ends != 'NORMALISE':"): _COPY,
+    ("message/content", "check: await self.text(eight_bit=None, utf8=True)"): _AS_GIVEN,
+    ("message/content", "check: await self.text(eight_bit=True, utf8=None)"): _AS_GIVEN,
+    ("message/content", "check: await self.text(eight_bit=False, utf8=True)"): _AS_GIVEN,
+    ("message/content", "check: await self.text(eight_bit=True, utf8=False)"): _AS_GIVEN,
+    ("message/content", "self._octets: bytes | None = ''"): "of a message it is not asked for; else it is set",
+    (
+        "message/generation",
+        "generate: visible = copy.copy(visible)",
+    ): "parts were copied before; one alone is, by either",
+    ("message/generation", "return value if isinstance(value, str) and False else str(value)"): _SLOWER,
+    ("message/generation", "cte_type='8BIT'"): _SEVEN,
+    ("message/generation", "cte_type='XX8bitXX'"): _SEVEN,
+    ("message/generation", "cte_type='8bit') => return _written(message, utf8=utf8, cte_type=None)"): _SEVEN,
+    ("message/generation", "refold_source=None"): _FOLDS,
+    ("message/generation", "refold_source='XXnoneXX'"): _FOLDS,
+    ("message/generation", "refold_source='NONE'"): _FOLDS,
+    ("message/generation", "copy.deepcopy(message) if is_multipart or True else copy.copy(message)"): _COPY,
+    ("message/generation", "for name in {name.upper() for name, _ in fields}:"): _FIELD,
+    ("message/generation", "is_source and len(text) >= LINE_LIMIT"): _SLOWER,
+    ("message/generation", "folded = folded[len(name) + 2:].strip()"): "the blank behind the colon is stripped as well",
+    ("message/generation", "return 'DKIM-SIGNATURE' in message"): _FIELD,
+    ("message/generation", "return 'dkim-signature' in message"): _FIELD,
+    ("message/generation", "del part['content-transfer-encoding']"): _FIELD,
+    ("message/generation", "del part['CONTENT-TRANSFER-ENCODING']"): _FIELD,
+    ("message/generation", "if 'mime-version' not in part:"): _FIELD,
+    ("message/generation", "if 'MIME-VERSION' not in part:"): _FIELD,
 }

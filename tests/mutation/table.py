@@ -266,4 +266,6 @@ TESTS: Final[dict[str, tuple[str, ...]]] = {
     "message/outgoing": ("message/test_outgoing.py",),
     "message/survey": ("message/test_survey.py",),
     "message/compose": ("message/test_compose.py",),
+    "message/content": ("message/test_content.py", "message/test_outgoing.py", "message/test_generation.py"),
+    "message/generation": ("message/test_generation.py", "message/test_content.py", "message/test_payloads.py"),
 }
