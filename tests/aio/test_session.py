@@ -1,5 +1,9 @@
 import asyncio
+import re
+import ssl
 import threading
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
@@ -28,7 +32,21 @@ from mailwire.smtp import (
     StartTls,
     State,
 )
-from mailwire.testing import CLOSE, FIN, LISTEN, NO_READING, PACKET, RST, STALL, WITHHOLD, ScriptedPeer, Step, Tls
+from mailwire.testing import (
+    CLOSE,
+    FIN,
+    LISTEN,
+    NO_READING,
+    PACKET,
+    RST,
+    STALL,
+    WITHHOLD,
+    ScriptedPeer,
+    Step,
+    Tls,
+    client_context,
+    server_context,
+)
 from mailwire.testing.turns import drain_events
 from tests.aio.dialogues import QUIT, READY, extensions
 from tests.sasl.laborious import Laborious
@@ -400,6 +418,89 @@ async def test_a_machine_whose_handshake_failed_does_not_go_on() -> None:
 
 
 # Closing
+
+
+@asynccontextmanager
+async def secured(*in_the_clear: bytes, says: bytes) -> AsyncIterator[Endpoint]:
+    """A server that says what it has to say `in_the_clear`, each time before a line of the client's, and then makes a
+    handshake by TLS 1.3, as OpenSSL does. It demands a certificate, unless it has something to say; what follows that
+    is no TLS."""
+    context = server_context(client_certificates=True)
+    context.minimum_version = ssl.TLSVersion.TLSv1_3
+    context.verify_mode = ssl.CERT_OPTIONAL if says else ssl.CERT_REQUIRED
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        for lines in in_the_clear:
+            writer.write(lines)
+            await reader.readline()
+        writer.write(b"220 go\r\n" if in_the_clear else b"")
+        coming, going = ssl.MemoryBIO(), ssl.MemoryBIO()
+        tls = context.wrap_bio(coming, going, server_side=True)
+        is_over = False
+        while not is_over:
+            try:
+                tls.do_handshake()
+                tls.write(says)
+                is_over = True
+            except ssl.SSLWantReadError:
+                writer.write(going.read())
+                coming.write(await reader.read(65536))
+            except ssl.SSLError:
+                is_over = True
+        writer.write(going.read())
+        if says:
+            await reader.read(1)
+            writer.write(b"not a record")
+        await reader.read()
+        writer.close()
+
+    async with await asyncio.start_server(serve, "127.0.0.1") as server:
+        yield Endpoint(
+            "localhost",
+            server.sockets[0].getsockname()[1],
+            tls="starttls" if in_the_clear else "implicit",
+            tls_context=client_context(),
+        )
+
+
+@pytest.mark.parametrize("in_the_clear", [(), (b"220 hi\r\n", b"250-hi\r\n250 STARTTLS\r\n")])
+@pytest.mark.parametrize("asks", [False, True])
+async def test_a_certificate_that_is_missed_behind_our_handshake_is_told(
+    in_the_clear: tuple[bytes, ...], asks: bool
+) -> None:
+    async with secured(*in_the_clear, says=b"") as endpoint:
+        machine = Connection()
+        session: Session[Event] = await Session.open(endpoint, machine)
+        if in_the_clear:
+            await agreed_to_tls(session, machine)
+            await session.start_tls()
+            machine.tls_established()
+            if asks:
+                machine.send(Ehlo("[127.0.0.1]"))
+        with pytest.raises(TLSFailed, match=rf"^no TLS session with {re.escape(str(endpoint))}: .+_ALERT_") as caught:
+            await session.next_event(5, "")
+        assert isinstance(caught.value.__cause__, ssl.SSLError)
+        assert caught.value.__cause__ is session.stream.error
+
+
+async def test_a_session_that_was_heard_of_is_lost_where_its_tls_breaks() -> None:
+    async with secured(says=b"220 hi\r\n") as endpoint:
+        machine = Connection()
+        session: Session[Event] = await Session.open(endpoint, machine)
+        machine.tls_established()
+        await session.next_event(5, "")
+        machine.send(Ehlo("[127.0.0.1]"))
+        with pytest.raises(ConnectionLost) as caught:
+            await session.next_event(5, "")
+        assert isinstance(caught.value.__cause__, ssl.SSLError)
+
+
+async def test_a_server_that_closes_behind_the_handshake_has_tls() -> None:
+    async with ScriptedPeer(Tls(), CLOSE) as peer:
+        session, machine = await session_with(peer, tls="implicit")
+        machine.tls_established()
+        with pytest.raises(ConnectionLost, match="instead of"):
+            await session.next_event(5, "")
 
 
 async def test_closing_lasts_no_longer_than_allowed() -> None:

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from mailwire import Endpoint, External, POP3Client, SMTPClient, TLSFailed, Transcript
+from mailwire import DeadlineExceeded, Endpoint, External, POP3Client, SMTPClient, TLSFailed, Transcript
 from mailwire.aio.stream import Stream
-from mailwire.aio.tls import TLSInfo, _names_in_refused, channel_bindings, names_refused, tls_reason
+from mailwire.aio.tls import TLSInfo, _names_in_refused, alert_of, channel_bindings, names_refused, tls_reason
 from mailwire.sasl import server_end_point
 from mailwire.testing import (
     LISTEN,
@@ -276,6 +276,18 @@ def test_what_is_no_record_of_tls_is_told_as_plaintext(reason: str) -> None:
     assert tls_reason(error, Endpoint("mx.example.org", tls="starttls")) == (
         "smtp+starttls://mx.example.org:587 agreed to begin TLS and goes on in the clear"
     )
+
+
+def test_an_alert_is_what_the_peer_refuses_a_session_by() -> None:
+    error = ssl.SSLError(1, "no matter what")
+    assert alert_of(error) is None
+    for reason, alert in (("TLSV1_ALERT_UNKNOWN_CA", "TLSV1_ALERT_UNKNOWN_CA"), ("WRONG_VERSION_NUMBER", None)):
+        error.reason = reason
+        assert alert_of(error) == alert
+    assert alert_of(None) is None
+    other = DeadlineExceeded("no TLS", phase="the handshake")
+    other.__dict__["reason"] = "TLSV1_ALERT_UNKNOWN_CA"
+    assert alert_of(other) is None
 
 
 def test_any_other_reason_is_told_in_openssl_s_words() -> None:

@@ -16,7 +16,7 @@ from ..sasl.work import ComputationDue
 from .deadline import Deadline, late
 from .pace import Pace
 from .stream import Stream
-from .tls import NamingSSLObject
+from .tls import NamingSSLObject, alert_of
 
 __all__ = ["Machine", "Session", "make_context"]
 
@@ -181,6 +181,7 @@ class Session(Generic[E]):
             if self._is_cut:
                 raise ConnectionLost("the connection was cut on this side during the TLS handshake") from error
             raise
+        self.has_heard = False
 
     async def close(self) -> None:
         """Close in good order, as far as the peer lets us."""
@@ -203,6 +204,11 @@ class Session(Generic[E]):
             self.machine.receive_data(data)
         if self.stream.is_at_end:
             self.machine.receive_eof(is_ours=self._is_cut)
+            # By TLS 1.3 our handshake is over before the server has judged our certificate. That it refuses or misses
+            # it is heard in the place of the first thing that it says.
+            alert = None if self.has_heard else alert_of(self.stream.error)
+            if alert is not None:
+                raise TLSFailed(f"no TLS session with {self.endpoint}: {alert}") from self.stream.error
 
 
 def _loss(what: str, event: object) -> ConnectionLost:

@@ -11,7 +11,15 @@ from .._wire.text import printable
 from ..endpoint import Endpoint
 from ..sasl.channel_binding import BindingType, ChannelBinding, server_end_point
 
-__all__ = ["NamingSSLObject", "TLSInfo", "channel_bindings", "names_refused", "plaintext_instead", "tls_reason"]
+__all__ = [
+    "NamingSSLObject",
+    "TLSInfo",
+    "alert_of",
+    "channel_bindings",
+    "names_refused",
+    "plaintext_instead",
+    "tls_reason",
+]
 
 # OpenSSL, x509_vfy.h: X509_V_ERR_HOSTNAME_MISMATCH, X509_V_ERR_IP_ADDRESS_MISMATCH.
 _MISMATCHES: Final = (62, 64)
@@ -101,6 +109,12 @@ def _names_in_refused(session: ssl.SSLObject) -> Sequence[str]:
 
 def _nothing() -> None:
     return None
+
+
+def alert_of(error: Exception | None) -> str | None:
+    """Return the alert by which the peer has refused a session (RFC 8446 6.2); None where `error` tells of none."""
+    reason: str | None = getattr(error, "reason", None)
+    return reason if isinstance(error, ssl.SSLError) and reason is not None and "_ALERT_" in reason else None
 
 
 def tls_reason(error: ssl.SSLError, endpoint: Endpoint) -> str:
