@@ -423,8 +423,8 @@ async def test_a_machine_whose_handshake_failed_does_not_go_on() -> None:
 @asynccontextmanager
 async def secured(*in_the_clear: bytes, says: bytes) -> AsyncIterator[Endpoint]:
     """A server that says what it has to say `in_the_clear`, each time before a line of the client's, and then makes a
-    handshake by TLS 1.3, as OpenSSL does. It demands a certificate, unless it has something to say, and then understands
-    nothing of what it hears."""
+    handshake by TLS 1.3, as OpenSSL does. It demands a certificate, unless it has something to say; then it
+    understands nothing of what it hears."""
     context = server_context(client_certificates=True)
     context.minimum_version = ssl.TLSVersion.TLSv1_3
     context.verify_mode = ssl.CERT_OPTIONAL if says else ssl.CERT_REQUIRED
