@@ -5,7 +5,8 @@ import socket
 import ssl
 import struct
 import sys
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -428,6 +429,70 @@ async def test_implicit_tls_over_streams_at_their_end_fails_at_once() -> None:
     async with ScriptedPeer(FIN, LISTEN) as peer:
         with pytest.raises(TLSFailed, match="the connection ended during the handshake"):
             await Stream.open(endpoint_for(peer.connect_streams, tls="implicit", timeouts=Timeouts(handshake=0.5)))
+
+
+@asynccontextmanager
+async def proxy_under_tls(peer: ScriptedPeer) -> AsyncIterator[Callable[[], Awaitable[Any]]]:
+    """Yield what connects to `peer` through a proxy that is spoken to by TLS."""
+
+    async def relay(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        peer_reader, peer_writer = await peer.connect_streams()
+        await asyncio.gather(pass_on(reader, peer_writer), pass_on(peer_reader, writer), return_exceptions=True)
+        writer.transport.abort()
+        peer_writer.transport.abort()
+
+    async def pass_on(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while data := await reader.read(65536):
+            writer.write(data)
+        writer.close()
+
+    async with await asyncio.start_server(relay, "127.0.0.1", ssl=server_context()) as server:
+        port = server.sockets[0].getsockname()[1]
+        yield lambda: asyncio.open_connection("localhost", port, ssl=client_context())
+
+
+@pytest.mark.parametrize(
+    ("script", "reason"),
+    [
+        ([Tls("other-host")], "certificate of smtps://localhost:465 was not accepted: .*Hostname mismatch"),
+        ([CLIENT_HELLO, "S: 220 mx.example.org ESMTP", LISTEN], "this port speaks plaintext SMTP, not TLS"),
+        ([CLIENT_HELLO, FIN, LISTEN], "localhost:465: the connection ended during the handshake: "),
+    ],
+    ids=["certificate", "plaintext", "end"],
+)
+async def test_tls_that_fails_over_tls_of_a_proxy_is_told_as_any_other(script: list[Step], reason: str) -> None:
+    async with ScriptedPeer(*script) as peer, proxy_under_tls(peer) as connect:
+        with pytest.raises(TLSFailed, match=reason):
+            await Stream.open(endpoint_for(connect, tls="implicit"))
+
+
+async def test_over_a_transport_of_which_nothing_is_known_there_can_be_no_tls() -> None:
+    class UnknownTransport(WrittenTransport):
+        is_cut = False
+
+        def abort(self) -> None:
+            self.is_cut = True
+
+        def is_closing(self) -> bool:
+            return self.is_cut
+
+        def set_protocol(self, protocol: asyncio.BaseProtocol) -> None:
+            pass
+
+        def resume_reading(self) -> None:
+            pass
+
+    async def connect() -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        reader = asyncio.StreamReader()
+        protocol = asyncio.StreamReaderProtocol(reader)
+        return reader, asyncio.StreamWriter(transport, protocol, reader, asyncio.get_running_loop())
+
+    transport = UnknownTransport()
+    with pytest.raises(
+        TLSFailed, match=r"^no TLS session with smtps://localhost:465: .* is not supported by start_tls"
+    ):
+        await Stream.open(endpoint_for(connect, tls="implicit"))
+    assert transport.is_cut
 
 
 async def test_octets_before_a_handshake_are_an_attack() -> None:

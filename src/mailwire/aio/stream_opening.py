@@ -85,19 +85,10 @@ class StreamOpening(asyncio.BufferedProtocol):
                     server_hostname=endpoint.host.removesuffix("."),  # RFC 6066 3: "without a trailing dot"
                     ssl_handshake_timeout=_NEVER,  # ours is the deadline around it
                 )
-        except ssl.SSLCertVerificationError as error:
-            reason = error.verify_message
-            if names := names_refused(error):
-                reason = f"it is for {', '.join(names)}, and {endpoint.host} was asked for"
-            raise TLSFailed(f"the certificate of {endpoint} was not accepted: {reason}") from error
-        except ssl.SSLError as error:
-            raise TLSFailed(tls_reason(error, endpoint)) from error
         except DeadlineExceeded:
             raise
-        except OSError as error:
-            raise TLSFailed(
-                f"no TLS session with {endpoint}: the connection ended during the handshake: {_reason(error)}"
-            ) from error
+        except (OSError, TypeError) as error:
+            raise _no_session(endpoint, error) from error
         if upgraded is None or upgraded.get_extra_info("ssl_object") is None:
             raise TLSFailed(f"no TLS session with {endpoint}: the connection ended during the handshake")
         self._transport = self._secured = upgraded
@@ -174,6 +165,31 @@ class StreamOpening(asyncio.BufferedProtocol):
         if self._transport is None:
             raise AssertionError("the stream was never opened")
         return self._transport
+
+
+def _no_session(endpoint: Endpoint, error: OSError | TypeError) -> TLSFailed:
+    match _told_by(error):
+        case ssl.SSLCertVerificationError() as refusal:
+            reason = refusal.verify_message
+            if names := names_refused(refusal):
+                reason = f"it is for {', '.join(names)}, and {endpoint.host} was asked for"
+            return TLSFailed(f"the certificate of {endpoint} was not accepted: {reason}")
+        case ssl.SSLError() as failure:
+            return TLSFailed(tls_reason(failure, endpoint))
+        case OSError() as loss:
+            ended = "the connection ended during the handshake"
+            return TLSFailed(f"no TLS session with {endpoint}: {ended}: {_reason(loss)}")
+        case _:  # there can be none over what connect= has made
+            return TLSFailed(f"no TLS session with {endpoint}: {error}")
+
+
+def _told_by(error: BaseException) -> BaseException:
+    # Over TLS that streams came with, the asyncio of Python 3.11 stumbles when it tells of a handshake that has failed:
+    # there is a TypeError, or one upon the other, and behind them what was to be told.
+    told: BaseException | None = error
+    while told is not None and not isinstance(told, OSError):
+        told = told.__context__
+    return told or error
 
 
 def _reason(error: OSError) -> str:
