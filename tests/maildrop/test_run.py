@@ -590,6 +590,51 @@ async def test_deletions_without_an_answer_are_unknown_and_nothing_comes_twice(
     assert len(sink.contents) == 2
 
 
+async def test_deletions_that_were_all_refused_are_known_whatever_becomes_of_the_farewell(
+    sink: MemorySink, ledger: MemoryLedger
+) -> None:
+    refused: tuple[Any, ...] = ("C: DELE 1", "S: -ERR no", "C: DELE 2", "S: -ERR no")
+    async with ScriptedPeer(*LOGIN, *TWO, *RETRIEVED, *refused, "C: QUIT", FIN) as server:
+        report = await run(server, sink, ledger, keep="until stored")
+    assert deletions(report) == {"u1": Deleted.REFUSED, "u2": Deleted.REFUSED}
+    assert report.error is None
+
+
+async def test_deletions_without_unique_ids_are_unknown_as_well(sink: MemorySink, ledger: MemoryLedger) -> None:
+    listed: tuple[Any, ...] = (*TWO[:7], "C: UIDL", "S: -ERR no")
+    async with ScriptedPeer(*LOGIN, *listed, *RETRIEVED, *MARKED, "C: QUIT", FIN) as server:
+        report = await run(server, sink, ledger, keep="until stored", delete_without_uid=True)
+    assert isinstance(report.error, ConnectionLost)
+    assert [message.deleted for message in report.messages] == [Deleted.UNKNOWN] * 2
+
+
+async def test_in_another_session_what_has_no_unique_id_stays_and_the_others_are_known_by_theirs(
+    sink: MemorySink, ledger: MemoryLedger
+) -> None:
+    listed = {
+        "STAT": "+OK 3 21",
+        "LIST": "+OK\n1 7\n2 7\n3 7\n.",
+        "UIDL": "+OK\n2 u1\n3 u2\n.",
+        "UIDL 1": "-ERR no",
+        "RETR 2": "+OK\n" + "line\n" * 1000 + ".",
+    }
+    other = {"UIDL": "+OK\n1 u2\n2 u1\n."}
+    async with ScriptedPeer("S: +OK pop", Answers({**ANSWERS, **listed})) as first, peer(**other) as second:
+        places = iter((first, second))
+        endpoint = replace(endpoint_at(first), connect=lambda: next(places).connect())
+        settings = POP3Settings(drain=Budget(octets=100, seconds=5))
+        policy = Policy(keep="until stored", delete_without_uid=True, max_message_size=50)
+        account = Account(endpoint, sink, policy=policy, settings=settings, name="b")
+        report = await Run(account, ledger=ledger).perform()
+        assert [command for command in second.commands if command.startswith("DELE")] == ["DELE 1"]
+    assert report.error is None
+    assert [(message.number, message.uid, message.outcome, message.deleted) for message in report.messages] == [
+        (1, None, Outcome.STORED, None),
+        (2, "u1", Outcome.TOO_LARGE, None),
+        (3, "u2", Outcome.STORED, Deleted.COMMITTED),
+    ]
+
+
 async def test_a_connection_lost_in_the_middle_keeps_what_came_whole(sink: MemorySink, ledger: MemoryLedger) -> None:
     cut: tuple[Any, ...] = (*RETRIEVED[:4], "C: RETR 2", "S: +OK", "S: oth", FIN)
     async with ScriptedPeer(*LOGIN, *TWO, *cut) as server:

@@ -3,6 +3,7 @@
 import asyncio
 import errno
 import os
+import re
 import sqlite3
 import subprocess
 import sys
@@ -14,6 +15,7 @@ import pytest
 
 from mailwire.errors import LedgerBusy, LedgerError, LedgerUnreadable
 from mailwire.maildrop import Record, SQLiteLedger, State, sqlite_ledger
+from mailwire.maildrop.claims import Claim
 from tests.maildrop.records import NOON, record
 
 A = "a@pop.example.org"
@@ -336,21 +338,33 @@ def damaged(path: Path, how: str) -> bytes:
 
 
 @pytest.mark.parametrize(
-    "how",
+    ("how", "told"),
     [
-        *("other", "application", "version", "state", "time", "far", "text", "octets", "index"),
-        *("noise", "words", "cut", "page"),
+        ("other", "it is a database of some other program's"),
+        ("application", "it is a database of some other program's"),
+        ("version", "its version is 2, of which this version of mailwire knows nothing"),
+        ("state", "it has a record that is none: expected a uid and a state, got '0' and 'lost'"),
+        ("time", "it has a record that is none: "),
+        ("far", "it has a record that is none: expected times from the year 1 to 9999, got "),
+        ("text", "Could not decode to UTF-8 column 'reason' "),
+        ("octets", "it has a record that is none: "),
+        ("index", "it is damaged: *** in database main ***"),
+        ("noise", "file is not a database"),
+        ("words", "file is not a database"),
+        ("cut", "database disk image is malformed"),
+        ("page", "it is damaged: *** in database main ***"),
     ],
 )
-async def test_what_cannot_be_read_is_told_and_left_as_it_is(path: Path, how: str) -> None:
+async def test_what_cannot_be_read_is_told_and_left_as_it_is(path: Path, how: str, told: str) -> None:
     await fill(path, *(record(str(number)) for number in range(200)))
     content = damaged(path, how)
 
     async with SQLiteLedger(path) as ledger:
         for _ in range(2):
-            with pytest.raises(LedgerUnreadable, match=r"state\.db cannot be read"):
+            with pytest.raises(LedgerUnreadable) as caught:
                 async with ledger.claim(A) as page:
                     await page.records()
+            assert str(caught.value).startswith(f"the ledger {path} cannot be read: {told}")
 
     assert path.read_bytes()[100:] == content[100:]  # the header counts who opened the file
 
@@ -425,6 +439,53 @@ async def test_a_ledger_that_cannot_be_locked_is_told(path: Path) -> None:
         with pytest.raises(LedgerUnreadable, match="cannot be locked"):
             async with ledger.claim(A):
                 pytest.fail("there is none")
+
+
+async def test_a_folder_that_cannot_be_synced_is_told(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(folder: Path) -> None:
+        raise OSError(errno.EIO, "Input/output error", str(folder))
+
+    async with SQLiteLedger(path) as ledger:
+        monkeypatch.setattr("mailwire.maildrop.sqlite_ledger.sync_folder", refuse)
+        with pytest.raises(LedgerError) as caught:
+            async with ledger.claim(A):
+                pytest.fail("it cannot be relied on")
+        assert str(caught.value) == f"the folder of the ledger {path} cannot be synced: {caught.value.__cause__}"
+        assert not isinstance(caught.value, LedgerUnreadable)
+
+
+async def test_while_another_opens_the_file_it_is_waited_for(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    other = Claim.attempt(path.with_name("state.db-lock"), "opening")
+    assert other is not None
+    monkeypatch.setattr("mailwire.maildrop.sqlite_ledger._PATIENCE", 0)
+    async with SQLiteLedger(path) as ledger:
+        with pytest.raises(LedgerBusy, match=re.escape(f"another run is at work on {path}")):
+            async with ledger.claim(A):
+                pytest.fail("it is being opened")
+        other.release()
+        async with ledger.claim(A) as page:
+            assert await page.records() == {}
+
+
+async def test_another_process_that_writes_is_waited_for_half_a_minute(path: Path) -> None:
+    async with SQLiteLedger(path) as ledger, ledger.claim(A):
+        database = ledger._database
+        assert database is not None
+        milliseconds = await database.run(lambda connection: connection.execute("PRAGMA busy_timeout").fetchone()[0])
+    assert milliseconds == 30_000
+
+
+async def test_the_thread_of_a_ledger_is_called_by_its_file_and_ends_with_the_last_page(path: Path) -> None:
+    def threads() -> list[str]:
+        return [thread.name for thread in threading.enumerate() if thread.name.startswith("mailwire ledger")]
+
+    ledger = SQLiteLedger(path)
+    async with ledger.claim(A):
+        async with ledger.claim("another"):
+            assert threads() == ["mailwire ledger state.db_0"]
+            await ledger.aclose()
+        assert threads() == ["mailwire ledger state.db_0"]
+    assert threads() == []
 
 
 async def test_an_empty_file_becomes_a_ledger(path: Path) -> None:

@@ -20,6 +20,7 @@ _SMALL: Final = "the standard library writes the names of parameters in small le
 _AS_GIVEN: Final = "octets that were given are the same for any server"
 _SEVEN: Final = "it is asked for nothing but 7bit"
 _FOLDS: Final = "it is asked for nothing but long and all"
+_SQL: Final = "SQLite reads its words and names in any case"
 _FOUND: Final = "the addresses were found before, and the name is for an error"
 _LINE_BEFORE: Final = "from somewhat before, the line that begins last is the same"
 _CUT_SHORT: Final = "a character that is not whole has failed before, at the CR behind it"
@@ -777,6 +778,32 @@ SAME: Final[dict[tuple[str, str], str]] = {
     ("message/compose", "part.set_param('TYPE', 'text/html')"): _SMALL,
     ("message/compose", "{'CHARSET': 'utf-8'}"): _SMALL,
     ("message/compose", "attachment.content_type.rpartition('/')"): "a content type has one slash",
+    ("maildrop/sqlite_ledger", "execute('pragma synchronous = full')"): _SQL,
+    ("maildrop/sqlite_ledger", "execute('PRAGMA SYNCHRONOUS = FULL')"): _SQL,
+    ("maildrop/sqlite_ledger", "execute('pragma fullfsync = on')"): _SQL,
+    ("maildrop/sqlite_ledger", "execute('PRAGMA FULLFSYNC = ON')"): _SQL,
+    ("maildrop/sqlite_ledger", "execute('pragma application_id')"): _SQL,
+    ("maildrop/sqlite_ledger", "execute('PRAGMA APPLICATION_ID')"): _SQL,
+    ("maildrop/sqlite_ledger", "execute('pragma user_version')"): _SQL,
+    ("maildrop/sqlite_ledger", "execute('PRAGMA USER_VERSION')"): _SQL,
+    ("maildrop/sqlite_ledger", "execute('select count(*) from sqlite_master')"): _SQL,
+    ("maildrop/sqlite_ledger", "execute('SELECT COUNT(*) FROM SQLITE_MASTER')"): _SQL,
+    ("maildrop/sqlite_ledger", "execute('PRAGMA QUICK_CHECK(1)')"): _SQL,
+    ("maildrop/sqlite_ledger", "execute('pragma quick_check(1)')"): _SQL,
+    ("maildrop/sqlite_ledger", "execute('pragma journal_mode = wal')"): _SQL,
+    ("maildrop/sqlite_ledger", "execute('PRAGMA JOURNAL_MODE = WAL')"): _SQL,
+    ("maildrop/sqlite_ledger", "execute('begin immediate')"): _SQL,
+    ("maildrop/sqlite_ledger", "execute('commit')"): _SQL,
+    ("maildrop/sqlite_ledger", "execute('rollback')"): _SQL,
+    ("maildrop/sqlite_ledger", "execute('insert into accounts"): _SQL,
+    ("maildrop/sqlite_ledger", "execute('INSERT INTO ACCOUNTS"): _SQL,
+    ("maildrop/sqlite_ledger", "execute('select id from accounts"): _SQL,
+    ("maildrop/sqlite_ledger", "execute('select uid, state,"): _SQL,
+    ("maildrop/sqlite_ledger", "execute('SELECT UID, STATE,"): _SQL,
+    ("maildrop/sqlite_ledger", "executemany('insert or replace into"): _SQL,
+    ("maildrop/sqlite_ledger", "executemany('INSERT OR REPLACE INTO RECORDS"): _SQL,
+    ("maildrop/sqlite_ledger", "executemany('delete from"): _SQL,
+    ("maildrop/sqlite_ledger", "executemany('DELETE FROM RECORDS"): _SQL,
     ("message/survey", "self._decoder: codecs.IncrementalDecoder | None = ''"): "it is as false as None",
     ("message/survey", "if survey.octets >= LINE_LIMIT:"): _SLOWER,
     ("message/survey", "found = text.rfind(b'\\n', None)"): _LINE_BEFORE,
