@@ -36,7 +36,7 @@ BELOW: dict[str, tuple[str, ...]] = {
     "error_record": ("errors", "_wire", "sasl", "smtp", "pop3", "message"),
     # What was retrieved is kept by those who know how it is retrieved, and not the other way round.
     "maildrop": ("errors", "_wire", "sasl", "pop3", "transcript", "endpoint", "message", "aio", "error_record"),
-    "one_call": ("aio", "endpoint", "errors", "maildrop", "message", "pop3", "sasl", "smtp", "transcript"),
+    "one_call": ("_wire", "aio", "endpoint", "errors", "maildrop", "message", "pop3", "sasl", "smtp", "transcript"),
     "__init__": (
         *("aio", "endpoint", "error_record", "errors", "maildrop", "message", "one_call"),
         *("pop3", "sasl", "smtp", "transcript"),
