@@ -49,7 +49,7 @@ from mailwire.maildrop import (
     State,
 )
 from mailwire.testing import FIN, QUIRKS, RST, STALL, Answers, MailServer, POP3Quirk, Quirk, ScriptedPeer
-from tests.aio.dialogues import LISTED, OPENED, POP3_ANSWERS
+from tests.aio.dialogues import LISTED, OPENED, POP3_ANSWERS, once
 from tests.aio.pop3_clients import client_for
 from tests.maildrop.runs import USER, MemorySink, Time, account_at, body, endpoint_at, fill, records_of, run
 
@@ -133,6 +133,23 @@ async def test_to_keep_for_a_time_takes_a_ledger(server: MailServer, sink: Memor
     told = "to keep messages for a time takes a ledger, which remembers when they were first seen"
     with pytest.raises(ValueError, match=f"^{told}$"):
         await run(server, sink, keep=timedelta(days=1))
+
+
+@pytest.mark.parametrize(
+    ("settings", "told"),
+    [
+        ({"wait": "x"}, "expected wait to be a number of seconds or None, got 'x' (str)"),
+        ({"wait": True}, "expected wait to be a number of seconds or None, got True (bool)"),
+        ({"wait": -1}, "expected wait to be 0 at least, got -1"),
+        ({"ledger": 5}, "expected ledger to be a Ledger or None, got 5"),
+        ({"ledger": MemoryLedger}, f"expected ledger to be a Ledger or None, got {MemoryLedger!r}"),
+        ({"progress": 5}, "expected progress to be a function or None, got 5"),
+    ],
+)
+def test_what_a_run_is_given_is_looked_at(sink: MemorySink, settings: dict[str, Any], told: str) -> None:
+    with pytest.raises(ValueError, match=r"^expected") as caught:
+        Run(Account("pop3s://b:secret@pop.example.org", sink), **settings)
+    assert str(caught.value) == told
 
 
 async def test_a_run_waits_for_no_other_unless_it_is_said(server: MailServer, sink: MemorySink) -> None:
@@ -940,6 +957,7 @@ async def test_a_refused_comparison_fetches_the_message(sink: MemorySink, ledger
         async with ledger.claim(account_at(server)) as page:
             await page.write([Record("u1", State.GONE, time(), time(), 7, fingerprint="f")])
         report = await run(server, sink, ledger)
+        assert [command for command in server.commands if command.startswith("TOP")] == ["TOP 1 0"]
     assert outcomes(report) == {"u1": Outcome.STORED, "u2": Outcome.STORED}
 
 
@@ -1135,6 +1153,10 @@ async def test_a_message_that_is_cut_off_at_its_dot_is_not_deleted(
             report = await run(server, sink, ledger, endpoint=endpoint, keep="until stored")
             assert isinstance(report.error, Desynchronised)
             assert outcomes(report)[f"u{place}"] is Outcome.FAILED
+            (failed,) = [message for message in report.messages if message.uid == f"u{place}"]
+            assert failed.reason == f"Desynchronised: {report.error}"
+            if is_group and place < 2:  # that it was cut off showed before it was settled
+                assert not [file for file in (tmp_path / "new").iterdir() if b"before" in file.read_bytes()]
             assert (await records_of(ledger, server))[f"u{place}"].state is State.SEEN
         last = await run(server, sink, ledger, endpoint=endpoint, keep="until stored")
 
@@ -1160,6 +1182,15 @@ async def test_what_is_out_of_step_behind_no_message_takes_none_back(sink: Memor
         report = await run(server, sink, ledger, keep="until stored")
     assert isinstance(report.error, Desynchronised)
     assert outcomes(report) == {"u1": Outcome.STORED, "u2": Outcome.STORED}
+
+
+async def test_what_is_out_of_step_before_any_message_has_come_takes_none_back(
+    sink: MemorySink, ledger: MemoryLedger
+) -> None:
+    async with peer(RETR_1="-ERR no\n+OK and more") as server:
+        report = await run(server, sink, ledger)
+    assert isinstance(report.error, Desynchronised)
+    assert sink.contents == []
 
 
 @pytest.mark.parametrize("policy", [{}, {"max_message_size": 6, "oversize": "preview"}])
@@ -1335,6 +1366,17 @@ async def test_what_is_much_longer_than_announced_is_not_in_the_way_of_what_come
     assert outcomes(report) == {"u1": Outcome.TOO_LARGE, "u2": Outcome.STORED}
 
 
+async def test_behind_a_last_message_that_is_too_long_there_is_no_other_login(sink: MemorySink) -> None:
+    async with peer(RETR_2="+OK\n" + "line\n" * 1000 + ".") as server:
+        settings = POP3Settings(drain=Budget(octets=100, seconds=5))
+        endpoint = replace(endpoint_at(server), connect=once(server))
+        account = Account(endpoint, sink, policy=Policy(max_message_size=50), settings=settings, name="b")
+        report = await Run(account).perform()
+        assert server.commands.count("USER b") == 1
+    assert report.error is None
+    assert outcomes(report) == {"u1": Outcome.STORED, "u2": Outcome.TOO_LARGE}
+
+
 async def test_many_messages_are_one_run_though_they_come_in_portions(
     monkeypatch: pytest.MonkeyPatch, server: MailServer, sink: MemorySink
 ) -> None:
@@ -1350,6 +1392,53 @@ async def test_many_messages_are_one_run_though_they_come_in_portions(
         *((uid, Outcome.LEFT) for uid in ("four", "five")),
     ]
     assert isinstance(report.error, SinkFailed)
+
+
+async def test_a_report_on_the_way_tells_how_long_it_has_taken(server: MailServer) -> None:
+    class Slow(MemorySink):
+        async def store(self, mail: Mail) -> None:
+            await super().store(mail)
+            is_later = asyncio.Event()
+            asyncio.get_running_loop().call_later(0.002, is_later.set)
+            await is_later.wait()
+            told.append(performed.report().seconds)
+
+    told: list[float] = []
+    fill(server, "one")
+    performed = Run(Account(endpoint_at(server), Slow()))
+    clock = asyncio.get_running_loop().time
+    began = clock()
+    await performed.perform()
+    (seconds,) = told
+    assert 0 < seconds <= clock() - began
+
+
+async def test_the_pause_that_a_server_wants_is_told(sink: MemorySink) -> None:
+    async with peer("LOGIN-DELAY 60") as server:
+        assert (await run(server, sink)).login_delay == 60
+
+
+async def test_a_preview_may_be_as_long_as_a_header(sink: MemorySink) -> None:
+    header = "Subject: x\n" + "X-Long: " + ("word " * 20 + "\n ") * 2400 + "end\n\n"
+    async with peer(TOP_1_0=f"+OK\n{header}.") as server:
+        report = await run(server, sink, max_message_size=6, oversize="preview")
+    assert outcomes(report) == {"u1": Outcome.PREVIEWED, "u2": Outcome.FAILED}
+    assert len(sink.contents[0]) > 240_000
+
+
+async def test_a_quota_that_is_used_up_is_so_whatever_is_refused_behind_it(
+    monkeypatch: pytest.MonkeyPatch, sink: MemorySink
+) -> None:
+    monkeypatch.setattr("mailwire.maildrop.portions.PORTION", 2)
+    listed = {
+        "STAT": "+OK 3 21",
+        "LIST": "+OK\n1 7\n2 7\n3 7\n.",
+        "UIDL": "+OK\n1 u1\n2 u2\n3 u3\n.",
+    }
+    async with peer("PIPELINING", RETR_1="-ERR Download exceed", RETR_2="-ERR no", **listed) as server:
+        report = await run(server, sink)
+        assert "RETR 3" not in server.commands
+    assert outcomes(report) == {"u1": Outcome.FAILED, "u2": Outcome.FAILED, "u3": Outcome.LEFT}
 
 
 async def test_what_was_never_reached_is_left_in_its_order(

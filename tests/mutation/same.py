@@ -21,6 +21,7 @@ _AS_GIVEN: Final = "octets that were given are the same for any server"
 _SEVEN: Final = "it is asked for nothing but 7bit"
 _FOLDS: Final = "it is asked for nothing but long and all"
 _SQL: Final = "SQLite reads its words and names in any case"
+_NO_HEADER: Final = "no header has it, whatever it is"
 _FOUND: Final = "the addresses were found before, and the name is for an error"
 _LINE_BEFORE: Final = "from somewhat before, the line that begins last is the same"
 _CUT_SHORT: Final = "a character that is not whole has failed before, at the CR behind it"
@@ -778,6 +779,12 @@ SAME: Final[dict[tuple[str, str], str]] = {
     ("message/compose", "part.set_param('TYPE', 'text/html')"): _SMALL,
     ("message/compose", "{'CHARSET': 'utf-8'}"): _SMALL,
     ("message/compose", "attachment.content_type.rpartition('/')"): "a content type has one slash",
+    ("maildrop/run", "_open_ledger: self._may_delete = None"): _FALSE,
+    ("maildrop/run", "NoLedger().claim(None)"): "who remembers nothing does not ask whose it is",
+    ("maildrop/run", "fingerprints.get(entry, None)"): _NO_HEADER,
+    ("maildrop/run", "fingerprints.get(entry))"): _NO_HEADER,
+    ("maildrop/run", "fingerprints.get(entry, 'XXXX')"): _NO_HEADER,
+    ("maildrop/run", "deliveries.fail(fetch, str(error), counts=None)"): _FALSE,
     ("maildrop/sqlite_ledger", "execute('pragma synchronous = full')"): _SQL,
     ("maildrop/sqlite_ledger", "execute('PRAGMA SYNCHRONOUS = FULL')"): _SQL,
     ("maildrop/sqlite_ledger", "execute('pragma fullfsync = on')"): _SQL,

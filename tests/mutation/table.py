@@ -244,6 +244,7 @@ TESTS: Final[dict[str, tuple[str, ...]]] = {
     "maildrop/naming": ("maildrop/test_naming.py", "maildrop/test_plan.py"),
     "maildrop/delivery": ("maildrop/test_delivery.py",),
     "maildrop/loop_lock": ("maildrop/test_loop_lock.py",),
+    "maildrop/run": ("maildrop/test_run.py", "maildrop/test_front.py", "maildrop/test_rounds.py"),
     "maildrop/disposal": ("maildrop/test_run.py",),
     "maildrop/sqlite_ledger": ("maildrop/test_sqlite_ledger.py", "maildrop/test_ledger.py"),
     "maildrop/policy": ("maildrop/test_policy.py",),
