@@ -94,6 +94,10 @@ async def connect(peer: ScriptedPeer, **settings: Any) -> SMTPClient:
 # Sending
 
 
+def test_before_the_first_mail_there_is_no_receipt() -> None:
+    assert SMTPClient("smtp://localhost").last_receipt is None
+
+
 async def test_a_mail_is_sent_one_command_at_a_time_without_pipelining() -> None:
     async with ScriptedPeer(*READY, *SENT, *QUIT) as peer:
         receipt = await send(peer)

@@ -44,6 +44,7 @@ _RUNS: Final = (
     *("aio/test_pop3_sessions.py", "aio/test_pop3.py", "aio/test_pop3_settings.py", "aio/test_preview.py"),
     *("aio/test_pop3_dialogue.py", "aio/test_pop3_deadlines.py", "aio/test_overrun.py"),
 )
+_KINDS: Final = "aio/test_arguments.py::test_what_is_of_another_kind_is_quoted_before_anybody_is_connected_to"
 _MAILS: Final = (
     *(*_BULK, *_POOL, "aio/test_mailing.py", "aio/test_arguments.py"),
     *("aio/test_passage.py", "aio/test_client.py", "aio/test_authentication.py", "aio/test_cancellation.py"),
@@ -132,9 +133,11 @@ TESTS: Final[dict[str, tuple[str, ...]]] = {
     "aio/tokens": ("aio/test_tokens.py",),
     "aio/unix_socket": ("aio/test_unix_socket.py", "aio/test_stream.py"),
     "aio/smtp": (
-        *("aio/test_smtp.py", "aio/test_lmtp.py", "aio/test_client.py", "aio/test_arguments.py", "aio/test_mailing.py"),
-        *("aio/test_bulk_sending.py", "aio/test_bulk_turns.py", "aio/test_bulk_ends.py", "aio/test_authentication.py"),
-        *("aio/test_sending.py", "aio/test_cancellation.py"),
+        *("aio/test_smtp.py", "aio/test_lmtp.py", "aio/test_client.py", "aio/test_mailing.py", "aio/test_sending.py"),
+        *("aio/test_parts.py", "aio/test_bulk_sending.py", "aio/test_bulk_turns.py", "aio/test_bulk_ends.py"),
+        *("aio/test_pool_opening.py", "aio/test_pool_ends.py", _KINDS),
+        "aio/test_authentication.py::test_the_best_mechanism_that_both_have_logs_in",
+        "aio/test_authentication.py::test_a_login_by_hand_is_refused_as_a_login",
     ),
     "aio/chain": _MAILS,
     "aio/consignment": (
@@ -144,7 +147,7 @@ TESTS: Final[dict[str, tuple[str, ...]]] = {
     "aio/bulk_sending": _MAILS,
     "aio/holding": ("aio/test_holding.py", "aio/test_bulk_turns.py", "aio/test_retrieval.py"),
     "aio/turn": ("aio/test_turn.py", "aio/test_bulk_turns.py", "aio/test_bulk_ends.py"),
-    "aio/pool": (*_POOL, "aio/test_mailing.py", "aio/test_arguments.py", "aio/test_bulk_ends.py"),
+    "aio/pool": (*_POOL, "aio/test_mailing.py", _KINDS),
     "aio/pool_connections": ("aio/test_pool_connections.py", *_POOL),
     "aio/pool_opening": ("aio/test_pool_opening.py", *_POOL),
     "aio/pool_sending": _MAILS,
