@@ -168,6 +168,7 @@ TESTS: Final[dict[str, tuple[str, ...]]] = {
     ),
     "aio/retrieval": _RUNS,
     "aio/asking": _RUNS,
+    "aio/run_options": ("aio/test_run_options.py",),
     "aio/pop3": (
         *("aio/test_pop3.py", "aio/test_preview.py", "aio/test_deletion.py", "aio/test_pop3_sessions.py"),
         *("aio/test_retrieval.py", "aio/test_retrieval_progress.py", "aio/test_pop3_settings.py"),
@@ -207,6 +208,7 @@ TESTS: Final[dict[str, tuple[str, ...]]] = {
     "sasl/cram_md5": ("sasl/test_cram_md5.py",),
     "sasl/plain": ("sasl/test_plain.py",),
     "sasl/credentials": ("sasl/test_credentials.py",),
+    "sasl/identities": ("sasl/test_identities.py",),
     "sasl/login": ("sasl/test_login.py",),
     "sasl/external": ("sasl/test_external.py",),
     "sasl/anonymous": ("sasl/test_anonymous.py",),
