@@ -1,6 +1,7 @@
 """The sinks of the how-to about transactions, where a unique id is given twice, and where a message is dropped."""
 
 import sqlite3
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ SECOND = b"From: a@example.org\r\nSubject: second\r\n\r\nhello\r\n"
 
 
 @pytest.fixture(params=["Tickets", "QuickTickets"])
-def sink(request: pytest.FixtureRequest, tmp_path: Path) -> Sink:
+def sink(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Sink]:
     """A sink of the page, from its code without the run."""
     (block,) = (
         block
@@ -26,8 +27,9 @@ def sink(request: pytest.FixtureRequest, tmp_path: Path) -> Sink:
     )
     made: dict[str, Any] = {}
     exec(block.text.partition("\n\n\ntickets = ")[0], made)
-    sink: Sink = made[request.param](str(tmp_path / "tickets.db"))
-    return sink
+    sink = made[request.param](str(tmp_path / "tickets.db"))
+    yield sink
+    sink.database.close()
 
 
 def tickets(path: Path) -> list[bytes]:
