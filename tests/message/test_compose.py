@@ -252,6 +252,13 @@ def test_a_name_holds_no_control_character(control: str) -> None:
         Attachment(b"x", f"a{control}b")
 
 
+def test_a_file_that_is_read_has_the_content_type_that_is_given(tmp_path: Path) -> None:
+    path = tmp_path / "a.png"
+    path.write_bytes(b"x")
+    assert Attachment.read(path) == Attachment(b"x", "a.png", "image/png")
+    assert Attachment.read(path, content_type="image/gif") == Attachment(b"x", "a.png", "image/gif")
+
+
 def test_the_name_of_a_file_may_be_no_text(tmp_path: Path) -> None:
     path = tmp_path / os.fsdecode(b"caf\xe9.txt")
     path.write_bytes(b"menu\n")

@@ -264,6 +264,8 @@ TESTS: Final[dict[str, tuple[str, ...]]] = {
     "maildrop/uid_set": ("maildrop/test_uid_set.py",),
     "maildrop/line_feeds": ("maildrop/test_line_feeds.py",),
     "maildrop/watch": ("maildrop/test_watch.py",),
+    "maildrop/lazy_sequence": ("maildrop/test_lazy_sequence.py",),
+    "maildrop/probe": ("maildrop/test_probe.py",),
     "maildrop/message_report": ("maildrop/test_message_report.py",),
     "maildrop/report": ("maildrop/test_report.py",),
     # What retrieves by one call, and shows what was said.
@@ -275,5 +277,8 @@ TESTS: Final[dict[str, tuple[str, ...]]] = {
     "message/survey": ("message/test_survey.py",),
     "message/compose": ("message/test_compose.py",),
     "message/content": ("message/test_content.py", "message/test_outgoing.py", "message/test_generation.py"),
+    "message/plain": ("message/test_plain.py", "message/test_generation.py"),
+    "message/source_octets": ("message/test_source_octets.py", "message/test_source.py"),
+    "message/attachment": ("message/test_compose.py",),
     "message/generation": ("message/test_generation.py", "message/test_content.py", "message/test_payloads.py"),
 }
