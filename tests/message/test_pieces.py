@@ -15,12 +15,15 @@ class Parts:
 
     def __init__(self, *parts: bytes) -> None:
         self._parts = parts
+        self.given: list[bytes] = []
 
     def __len__(self) -> int:
         return sum(map(len, self._parts))
 
     def __iter__(self):  # type: ignore[no-untyped-def]
-        return iter(self._parts)
+        for part in self._parts:
+            self.given.append(part)
+            yield part
 
 
 @pytest.mark.parametrize("size", [0, 1, BLOCK_SIZE, BLOCK_SIZE + 1, 3 * BLOCK_SIZE])
@@ -100,3 +103,15 @@ def test_a_large_body_is_encoded_in_blocks() -> None:
         pieces = list(encoded)
         assert b"".join(pieces) == base64.encodebytes(OCTETS).replace(b"\n", b"\r\n")
         assert all(0 < len(piece) <= BLOCK_SIZE for piece in pieces)
+
+
+def test_no_more_is_read_than_is_asked_for() -> None:
+    for made in (Base64, Rewrapped):
+        source = Parts(b"a" * 570, b"b" * 760)
+        assert next(iter(made(source)))
+        assert source.given == [b"a" * 570]
+
+
+def test_it_is_known_how_long_whole_lines_of_base64_are() -> None:
+    encoded = Base64(Parts(b"a" * 57 * 100))
+    assert len(encoded) == len(b"".join(encoded)) == 7_800

@@ -847,6 +847,8 @@ SAME: Final[dict[tuple[str, str], str]] = {
     ("message/content", "check: await self.text(eight_bit=False, utf8=True)"): _AS_GIVEN,
     ("message/content", "check: await self.text(eight_bit=True, utf8=False)"): _AS_GIVEN,
     ("message/attachment", "name or 'XXXX'"): "without a dot a name suggests nothing, as none does",
+    ("message/pieces", "cut: if len(octets) < BLOCK_SIZE:"): "a slice of all that there is, is the same object",
+    ("message/pieces", "cast('b')"): "whether an octet is a number below zero, nobody asks",
     ("maildrop/probe", "records: Mapping[str, Record] = None"): "without a ledger they are not asked for",
     ("message/content", "self._octets: bytes | None = ''"): "of a message it is not asked for; else it is set",
     (
