@@ -98,7 +98,17 @@ def test_bodies_are_put_where_they_were() -> None:
     assert [b"".join(body).decode() for body in taken.values()] == [LINES, LINES.upper()]
     first, second = taken
     assert put_in(f"a{first}b{second}c".encode(), taken) == [b"a", taken[first], b"b", taken[second], b"c"]
+    assert put_in(f"{second}{first}a{second}".encode(), taken) == [
+        *(b"", taken[second], b"", taken[first], b"a", taken[second], b"")
+    ]
     assert put_in(b"a", {}) == [b"a"]
+
+
+def test_a_large_part_that_is_there_twice_goes_out_twice() -> None:
+    message, part, other = nested(), MIMEText("0123456789\n" * 30_000), MIMEText("abcdefghi\n" * 30_000)
+    message.set_payload([part, other, part])
+    assert wire(message).count(b"\r\n0123456789") == 60_000
+    assert wire(message).count(b"\r\nabcdefghi") == 30_000
 
 
 EIGHT_BIT_LINES = "0123456789 ä\n" * 50

@@ -26,6 +26,11 @@ two."""
 _IDENTITIES: Final = frozenset({"", "7bit", "8bit", "binary"})
 _CTE: Final = "Content-Transfer-Encoding"
 
+# A token is a mark that nobody could have put into the message, one for all of its bodies, and a body's number; of so
+# many characters.
+_MARK: Final = 64
+_DIGITS: Final = 8
+
 
 def payload_of(part: Message) -> object:
     """Return what `part` holds, as it holds it: `get_payload` copies all of a text to see whether octets are in it."""
@@ -47,6 +52,7 @@ def take_out(
     encoded in base64, if it `may_encode`, and its header says so. What the standard library alone can write, stays.
     """
     taken: dict[str, Piecewise] = {}
+    mark = token_hex(_MARK // 2)
     for part in parts:
         payload = payload_of(part)
         if not (isinstance(payload, str) and is_large(part)):
@@ -62,19 +68,23 @@ def take_out(
         if not is_fit and may_encode:
             body = _encoded(part, octets)
         if body is not None:
-            token = token_hex(32)
+            token = f"{mark}{len(taken):0{_DIGITS}}"
             taken[token] = body
             part.set_payload(token)
     return taken
 
 
 def put_in(octets: bytes, taken: dict[str, Piecewise]) -> Sequence[bytes | Piecewise]:
-    """Return `octets` in pieces, with the bodies in the place of their tokens."""
-    pieces: list[bytes | Piecewise] = []
-    for token, body in taken.items():
-        before, _, octets = octets.partition(token.encode())
-        pieces += [before, body]
-    return [*pieces, octets]
+    """Return `octets` in pieces, with the bodies in the place of their tokens: a part may be there more than once."""
+    if not taken:
+        return [octets]
+    mark = next(iter(taken))[:_MARK]
+    first, *others = octets.split(mark.encode())
+    pieces: list[bytes | Piecewise] = [first]
+    for other in others:
+        number, behind = other[:_DIGITS].decode(), other[_DIGITS:]
+        pieces += [taken[mark + number], behind]
+    return pieces
 
 
 def _survey(octets: Piecewise) -> Survey:
