@@ -375,9 +375,9 @@ async def test_a_run_over_a_maildrop_comes_to_what_can_be_had(
 
 async def perform(run: Run, outcome: Outcome) -> None:
     """Perform `run`; where it comes to a standstill, let the deadline pass."""
+    clock = Clock() if outcome.stands_still or outcome.error is DeadlineExceeded else None
     task = asyncio.create_task(run.perform())
-    if outcome.stands_still or outcome.error is DeadlineExceeded:
-        clock = Clock()
+    if clock is not None:
         coming = asyncio.create_task(run.have_come.wait())
         await asyncio.wait([task, coming], return_when=asyncio.FIRST_COMPLETED)
         coming.cancel()
