@@ -16,6 +16,7 @@ from mailwire import (
     InjectedData,
     LocalProtocolError,
     RemoteProtocolError,
+    SMTPClient,
     Timeouts,
     TLSFailed,
 )
@@ -483,6 +484,14 @@ async def test_a_certificate_that_is_missed_behind_our_handshake_is_told(
             await session.next_event(5, "")
         assert isinstance(caught.value.__cause__, ssl.SSLError)
         assert caught.value.__cause__ is session.stream.error
+
+
+async def test_a_server_that_breaks_tls_where_it_is_asked_for_more_has_made_a_session() -> None:
+    async with secured(says=b"220 hi\r\n") as endpoint:
+        client = SMTPClient(endpoint)
+        with pytest.raises(ConnectionLost) as caught:
+            await client.connect()
+        assert isinstance(caught.value.__cause__, ssl.SSLError)
 
 
 async def test_a_session_that_was_heard_of_is_lost_where_its_tls_breaks() -> None:

@@ -151,7 +151,7 @@ SAME: Final[dict[tuple[str, str], str]] = {
     ("aio/stream", "<= _JOIN_LIMIT and False else"): _SLOWER,
     ("aio/stream", "< _JOIN_LIMIT else list"): _SLOWER,
     ("aio/session", "self.has_heard: bool = None"): _FALSE,
-    ("aio/session", "start_tls: self.has_heard = None"): _FALSE,
+    ("aio/session", "self._is_answered = None"): _FALSE,
     ("aio/session", "self.reader: asyncio.Task[None] | None = ''"): "it is no more of a task than None",
     ("aio/session", "greeting: return await self.next_event(None, None)"): _UNLIMITED,
     ("aio/session", "self.next_event(None, 'XXthe greetingXX')"): _UNLIMITED,

@@ -492,6 +492,7 @@ def test_a_text_is_no_list_of_bindings() -> None:
     ("name", "value", "told"),
     [
         ("mechanisms", 42, "mechanisms to be a sequence of names, got 42 (int)"),
+        ("mechanisms", {"PLAIN"}, "mechanisms to be a sequence of names, got {'PLAIN'} (set)"),
         ("mechanisms", ["PLAIN", None], "a name in mechanisms to be text, got None (NoneType)"),
         ("remembered", b"PLAIN", "remembered to be text or None, got b'PLAIN' (bytes)"),
         ("minimum_iterations", 4096.0, "minimum_iterations to be a whole number, got 4096.0 (float)"),

@@ -55,7 +55,8 @@ def quote(data: bytes, limit: int = 120) -> str:
 def check_kind(name: str, value: object, kinds: type | tuple[type, ...], expected: str) -> None:
     """Raise ValueError unless `value`, given as `name`, is of one of these `kinds`; says what was `expected`."""
     # True is a number to Python, and to nobody else.
-    if not isinstance(value, kinds) or (isinstance(value, bool) and kinds is not bool):
+    allows_truth = bool in (kinds if isinstance(kinds, tuple) else (kinds,))
+    if not isinstance(value, kinds) or (isinstance(value, bool) and not allows_truth):
         raise ValueError(f"expected {name} to be {expected}, got {repr(value)[:_QUOTED]} ({type(value).__name__})")
 
 

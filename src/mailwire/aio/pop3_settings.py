@@ -15,7 +15,7 @@ __all__ = ["POP3Settings"]
 _OPTIONAL: Final = frozenset({"UIDL", "TOP"})
 
 _TRUTH: Final = (bool, "True or False")
-# Of these fields.
+# What these fields are of.
 _KINDS: Final[Mapping[str, tuple[type | tuple[type, ...], str]]] = {
     "drain": (Budget, "a Budget"),
     "window": (Window, "a Window"),
@@ -26,6 +26,7 @@ _KINDS: Final[Mapping[str, tuple[type | tuple[type, ...], str]]] = {
     "utf8": _TRUTH,
     "language": ((str, NoneType), "text or None"),
     "resets_before_quit": _TRUTH,
+    "initial_response": ((bool, NoneType), "True, False or None"),
 }
 
 
@@ -88,8 +89,6 @@ class POP3Settings:
             check_kind(name, getattr(self, name), kinds, expected)
         for command in self.probes or ():
             check_kind("a command in probes", command, str, "text")
-        if self.initial_response is not None:
-            check_kind("initial_response", self.initial_response, bool, "True, False or None")
         if self.language is not None:
             Lang(self.language)  # which raises ValueError for what is no tag
 

@@ -51,6 +51,7 @@ class Session(Generic[E]):
         self.stream = stream
         stream.kept = lambda: machine.held
         self.has_heard: bool = False  # the server has said something since this was last set
+        self._is_answered = False  # the server has said something since the link is what it is, in the clear or TLS
         self.reader: asyncio.Task[None] | None = None  # reads the message that goes out, by itself
         self._loop = asyncio.get_running_loop()
         self.time: Callable[[], float] = self._loop.time
@@ -181,7 +182,7 @@ class Session(Generic[E]):
             if self._is_cut:
                 raise ConnectionLost("the connection was cut on this side during the TLS handshake") from error
             raise
-        self.has_heard = False
+        self._is_answered = False
 
     async def close(self) -> None:
         """Close in good order, as far as the peer lets us."""
@@ -200,13 +201,13 @@ class Session(Generic[E]):
     def _feed(self) -> None:
         # By itself: no frame that an error brings along holds what the server said.
         for data in self.stream.take():
-            self.has_heard = True
+            self.has_heard = self._is_answered = True
             self.machine.receive_data(data)
         if self.stream.is_at_end:
             self.machine.receive_eof(is_ours=self._is_cut)
             # By TLS 1.3 our handshake is over before the server has judged our certificate. That it refuses or misses
             # it is heard in the place of the first thing that it says.
-            alert = None if self.has_heard else alert_of(self.stream.error)
+            alert = None if self._is_answered else alert_of(self.stream.error)
             if alert is not None:
                 raise TLSFailed(f"no TLS session with {self.endpoint}: {alert}") from self.stream.error
 

@@ -3,7 +3,8 @@
 1. A message is written in `tmp`, synced, linked into `new`, and `new` is synced. A crash leaves all of it or nothing.
 2. The name of a file ends in the key of its message, which is made of account and unique id and holds no octet of
    either. A message that comes again is not stored again, though it be read, flagged, or in `cur` by then, or another
-   process have stored it.
+   process have stored it; unless that was while we stored others here, or within a tick of the file system's clock:
+   that is not seen, and the message is there twice.
 3. Another message under the same key, of a server that has used a unique id twice, is stored beside the first.
 4. What a file is named never holds a colon, which Windows does not allow: it is only in `cur` that names have flags
    behind one, and we move nothing there. (Python's `mailbox.Maildir` can be told of another sign; all are understood.)

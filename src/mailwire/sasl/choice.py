@@ -119,10 +119,10 @@ class Preferences:
             )
 
 
-def _check_names(name: str, value: Collection[str]) -> None:
+def _check_names(name: str, value: Sequence[str]) -> None:
     if isinstance(value, str):
         raise ValueError(f"expected the names of {name.replace('_', ' ')}, got the text {value!r}")
-    check_kind(name, value, Collection, "a sequence of names")
+    check_kind(name, value, Sequence, "a sequence of names")
     for each in value:
         check_kind(f"a name in {name}", each, str, "text")
 
