@@ -190,6 +190,7 @@ def test_what_is_of_another_kind_is_told_with_what_was_expected(value: object, t
 @pytest.mark.parametrize("value", [True, False])
 def test_where_truth_is_asked_for_a_truth_is_taken(value: object) -> None:
     check_kind("utf8", value, bool, "True or False")
+    check_kind("utf8", value, (bool, type(None)), "True, False or None")
 
 
 @pytest.mark.parametrize("value", [0, 1, None, "no"])
