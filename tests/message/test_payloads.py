@@ -11,7 +11,7 @@ import pytest
 
 from mailwire import InvalidMessage, NotSupported
 from mailwire.message import Content, MessagePolicy, Outgoing
-from mailwire.message.payloads import put_in, take_out
+from mailwire.message.payloads import LARGE, is_large, put_in, take_out
 from tests.message.sending import EIGHT_BIT, ENVELOPE, POLICIES, all_of, offered, parsed, text_message, wire
 from tests.message.test_generation import SIGNED, attached, bounced, digest, nested, without_parts
 
@@ -137,6 +137,7 @@ def test_a_large_body_that_does_not_fit_is_encoded_in_base64(
     assert again["Content-Transfer-Encoding"] == (("8bit" if fields else None) if is_fit else "base64")
     assert str(again["Content-Type"]).replace('"', "") == str(message["Content-Type"]).replace('"', "")
     assert again["MIME-Version"] == ("1.0" if fields or not is_fit else None)
+    assert (b"\r\nMIME-Version: 1.0\r\n" in sent) is bool(fields or not is_fit)
     body = again.get_payload(decode=True)
     assert isinstance(body, bytes)
     assert body.decode().replace("\r\n", "\n").removesuffix("\n") == text.removesuffix("\n")
@@ -164,6 +165,28 @@ def test_what_must_not_or_cannot_simply_be_encoded_stays_with_the_standard_libra
     unwritable = MIMEText("a")
     unwritable.set_payload("Ω" * 100)
     assert take_out([unwritable], eight_bit=True, long_lines=True) == {}
+    # What stands behind it is taken out all the same.
+    (body,) = take_out([unwritable, MIMEText(LINES)], eight_bit=True, long_lines=True).values()
+    assert b"".join(body).decode() == LINES
+
+
+@pytest.mark.usefixtures("all_is_large")
+@pytest.mark.parametrize("kind", ["message/partial", "Message/RFC822", "multipart/x"])
+def test_what_has_parts_of_its_own_is_not_encoded_even_if_it_was_given_as_a_text(kind: str) -> None:
+    part = Message()
+    part["Content-Type"] = kind
+    part.set_payload(LONG_LINES)
+    assert take_out([part], eight_bit=True, long_lines=False) == {}
+    assert part.items() == [("Content-Type", kind)]
+    assert part.get_payload() == LONG_LINES
+
+
+def test_a_body_is_large_from_a_block_on() -> None:
+    part = Message()
+    part.set_payload("a" * (LARGE - 1))
+    assert not is_large(part)
+    part.set_payload("a" * LARGE)
+    assert is_large(part)
 
 
 @pytest.mark.usefixtures("all_is_large")

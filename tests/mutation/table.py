@@ -280,6 +280,8 @@ TESTS: Final[dict[str, tuple[str, ...]]] = {
     "message/plain": ("message/test_plain.py", "message/test_generation.py"),
     "message/pieces": ("message/test_pieces.py", "message/test_payloads.py"),
     "message/source_octets": ("message/test_source_octets.py", "message/test_source.py"),
+    "message/mending": ("message/test_mending.py", "message/test_content.py", "message/test_outgoing.py"),
+    "message/payloads": ("message/test_payloads.py",),
     "message/attachment": ("message/test_compose.py",),
     "message/generation": ("message/test_generation.py", "message/test_content.py", "message/test_payloads.py"),
 }
