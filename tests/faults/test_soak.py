@@ -33,21 +33,21 @@ MEBIBYTE = 1024 * 1024
 KIBIBYTE = 1024
 
 # The size of something, in octets, and by how much of that it may grow behind the first thousand sessions.
-Gauge = tuple[Callable[[Flow, str], int], int]
+Gauge = tuple[Callable[[], int], int]
 
 
-def resident(flow: Flow, loop: str) -> int:
-    """The octets of this process that are in memory; for TLS under uvloop, without what is free and kept for later.
+def resident() -> int:
+    """The octets of this process that are in memory, without what is free and kept for later.
 
-    That comes to a hundred MiB by and by, and no more: glibc gives back what is free at the end of its heap alone.
+    That may be more than all else, comes and goes with how much is done at a time, and would hide what is left behind:
+    glibc gives back by itself what is free at the end of its heap alone.
     """
-    if loop == "uvloop" and flow.is_encrypted:
-        getattr(ctypes.CDLL(None), "malloc_trim", int)(0)
+    getattr(ctypes.CDLL(None), "malloc_trim", int)(0)
     with open("/proc/self/statm") as file:
         return int(file.read().split()[1]) * 4096
 
 
-def traced(_: Flow, __: str) -> int:
+def traced() -> int:
     """The octets that Python has allocated and not freed."""
     return tracemalloc.get_traced_memory()[0]
 
@@ -119,8 +119,8 @@ def soak(
                 files = open_files()
             assert open_files() == files, "a file or socket was left open"
             if number == WARM // at_once:
-                after_a_thousand = measure(flow, loop)
-        growth = measure(flow, loop) - after_a_thousand if after_a_thousand else 0
+                after_a_thousand = measure()
+        growth = measure() - after_a_thousand if after_a_thousand else 0
         assert growth < allowed, f"it has grown by {growth / KIBIBYTE:.0f} KiB"
     assert lapse.faults == []
     assert sum(outcomes.values()) == sessions
