@@ -73,6 +73,14 @@ def nested(depth: int) -> bytes:
         (b"\r\nx\rcontent-type: a/b" + b";" * 16_000, "Content-Type fields of the message would take"),
         (b"X: y\r" * 20_000 + b"\r\nx", "more than 2000 fields"),
         (nested(301).replace(b"\r\n", b"\r"), "more than 300 multiparts"),
+        # A CRLF is one end of a line, beside a bare CR as well.
+        (b"X: y\r" + b"X: y\r\n" * 2000 + b"\r\nx", "more than 2000 fields"),
+        # And it is two octets.
+        (b"X: y\r\n" + (b" " + b"y" * 998 + b"\r\n") * 524 + b"\r\nx", "more than 524288 octets"),
+        (
+            b"\r\nContent-Type: " + b"x" * 3987,
+            "^the Content-Type fields of the message would take too long to be parsed$",
+        ),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
@@ -87,6 +95,7 @@ def test_a_bomb_is_not_parsed(raw: bytes, reason: str) -> None:
     [
         (b"To: " + b"." * 40_000, "the header field To has 40000 characters, and at most 16384 are parsed"),
         (b"To: " + b"(" * 3000, "the header field To cannot be parsed: RecursionError"),
+        (b"To: " + b"x" * 16_385, "the header field To has 16385 characters, and at most 16384 are parsed"),
     ],
 )
 def test_a_field_that_is_a_bomb_is_not_parsed_when_it_is_asked_for(field: bytes, reason: str) -> None:
@@ -100,6 +109,37 @@ def test_a_field_that_is_a_bomb_is_not_parsed_when_it_is_asked_for(field: bytes,
 @pytest.mark.parametrize("raw", [b"\r\nhello\r\n", b"\nhello\n", b"Subject: x", b"Subject: x\n\n", b"a: b\rc: d\r\re"])
 def test_a_message_of_any_form_is_parsed(raw: bytes) -> None:
     assert isinstance(read(raw), EmailMessage)
+
+
+@pytest.mark.parametrize(
+    ("raw", "names"),
+    [
+        (b"X: " + b"y" * (512 * 1024 - 3), ["X"]),
+        (b"X: y\r\n" * 2000 + b"\r\nx", ["X"] * 2000),
+        (b"\r\n" + b"Content-Type: multipart/x\r\n" * 300, []),
+        (b"\r\nContent-Type: " + b"x" * 3986, []),
+    ],
+    ids=["octets", "fields", "multiparts", "labour"],
+)
+def test_as_much_as_may_be_is_parsed(raw: bytes, names: list[str]) -> None:
+    assert read(raw).keys() == names
+
+
+def test_a_field_of_as_many_characters_as_may_be_is_parsed() -> None:
+    assert read(b"Subject: " + b"x" * 16_384 + b"\r\n\r\nhello\r\n")["Subject"] == "x" * 16_384
+
+
+@pytest.mark.parametrize("header", [b"", b"Subject: x\r\n", b"Subject: x\rTo: a@x.y\r\n"])
+def test_what_looks_like_fields_in_a_body_is_not_counted(header: bytes) -> None:
+    body = b"X: y\r\n" * 3000
+    assert read(header + b"\r\n" + body).get_payload() == body.decode()
+
+
+def test_a_date_that_breaks_the_parser_is_told_of_when_it_is_asked_for() -> None:
+    message = read(b"Date: Mon, 1 Jan 99999999999 00:00:00 +0000\r\n\r\nhello\r\n")
+    with pytest.raises(MessageUnreadable, match=r"^the header field Date cannot be parsed: OverflowError: .") as caught:
+        message["Date"]
+    assert isinstance(caught.value.__cause__, OverflowError)
 
 
 def test_a_message_of_many_parts_is_parsed() -> None:
