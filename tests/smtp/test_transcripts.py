@@ -5,15 +5,21 @@ import pytest
 
 from mailwire.smtp import (
     Connection,
+    Data,
     Delivery,
     Ehlo,
+    EndOfData,
     Event,
     Extensions,
     Helo,
+    Lhlo,
     Mailbox,
+    Quit,
+    Rcpt,
     ReplyReceived,
     State,
 )
+from mailwire.smtp import Mail as MailFrom
 from mailwire.transcript import Transcript as Dialogue
 from tests.replay import Replay, Transcript, load, parse, replay
 from tests.smtp.sessions import Mail, Sender, reply
@@ -156,3 +162,72 @@ def test_the_first_command_is_a_matter_of_the_client() -> None:
     sender = Sender(Connection(), hello=Ehlo, name="[192.0.2.1]")
     outcome: Replay[Event] = replay(transcript, sender.connection, sender)
     assert outcome.error is None
+
+
+class ByHand:
+    """Two mails by the commands alone: a `Transaction` says no dot to who is accepted behind a refused MAIL."""
+
+    def __init__(self, connection: Connection) -> None:
+        self.connection = connection
+        self.messages = 0
+
+    def begin(self) -> None:
+        """Nothing is asked for before the greeting."""
+
+    def write(self) -> bool:
+        return False
+
+    def take(self, event: Event) -> None:
+        connection = self.connection
+        if not isinstance(event, ReplyReceived):
+            return
+        if connection.accepts_data:
+            connection.end_data()
+            self.messages += 1
+        elif event.reply.code == 220:
+            connection.send(Lhlo("c"))
+        elif isinstance(event.command, (Lhlo, EndOfData)) and not connection.in_flight:
+            envelope = MailFrom(THEOGUS), Rcpt(THEOGUS), Rcpt(THEOGUS), Data()
+            for command in envelope if self.messages < 2 else (Quit(),):
+                connection.send(command)
+
+
+@however_it_is_cut
+def test_in_lmtp_who_is_accepted_behind_a_refused_mail_is_answered_for_alone(
+    cut: Callable[[Transcript], Sequence[int]],
+) -> None:
+    envelope = """
+        C: MAIL FROM:<theogus@geii.fr>
+        C: RCPT TO:<theogus@geii.fr>
+        C: RCPT TO:<theogus@geii.fr>
+        C: DATA
+    """
+    transcript = parse(f"""
+        S: 220 hi
+        C: LHLO c
+        S: 250-hi
+        S: 250 PIPELINING
+        {envelope}
+        S: 250 ok
+        S: 250 ok
+        S: 250 ok
+        S: 354 go
+        C: .
+        S: 250 ok
+        S: 250 ok
+        {envelope}
+        S: 550 no
+        S: 250 ok
+        S: 250 ok
+        S: 354 go
+        C: .
+        S: 503 no
+        S: 503 no
+        C: QUIT
+        S: 221 bye
+    """)
+    connection = Connection(lmtp=True)
+    outcome: Replay[Event] = replay(transcript, connection, ByHand(connection), cut(transcript))
+    assert outcome.error is None
+    assert outcome.written == transcript.client
+    assert connection.state is State.CLOSED
