@@ -282,7 +282,7 @@ TESTS: Final[dict[str, tuple[str, ...]]] = {
     "message/source_octets": ("message/test_source_octets.py", "message/test_source.py"),
     "message/mending": ("message/test_mending.py", "message/test_content.py", "message/test_outgoing.py"),
     "message/payloads": ("message/test_payloads.py",),
-    # Not the one that goes down as far as Python does: under the driver the process ends there.
+    # Not the one that goes down as far as Python does: in a run of several modules the process may end there.
     "message/retrieved": (
         "message/test_retrieved.py::test_a_retrieved_message_is_its_octets",
         "message/test_retrieved.py::test_whatever_a_stranger_wrote_is_parsed",
