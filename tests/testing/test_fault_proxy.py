@@ -356,6 +356,35 @@ async def test_a_bandwidth_lets_so_many_octets_pass_in_a_second() -> None:
         await hearing
 
 
+@pytest.mark.parametrize(
+    ("faults", "arrived"),
+    [
+        ((Coalesced(10, of="client"), Latency(100, of="client")), ["", "", "onetwo", "onetwothree"]),
+        ((Coalesced(10, of="client"), Bandwidth(1, of="client")), ["onet", "onetwo", "onetwothree", "onetwothree"]),
+        ((Coalesced(10, of="client"), Slices(3, 100, of="client")), ["one", "one", "onetwo", "onetwo"]),
+        ((Slices(5, of="client"), Slices(2, 6, of="client")), ["onetw", "onetwo", "onetwothree", "onetwothree"]),
+    ],
+)
+async def test_faults_that_hold_up_octets_hold_each_for_itself(faults: tuple[Fault, ...], arrived: list[str]) -> None:
+    clock = Clock()
+    async with through(*faults) as (near, far, proxy):
+        near.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        hearing = asyncio.ensure_future(near.hear_all())
+        for octets, seconds in ((b"one", 5), (b"two", 8), (b"three", 0)):
+            await near.say(octets)
+            await clock.advance(seconds)
+        heard = []
+        for passing in (1.5, 5.0, 95.5, 20.0):
+            await clock.advance(passing)
+            heard.append(far.heard.decode())
+        assert heard == arrived
+        near.socket.shutdown(socket.SHUT_WR)
+        await clock.advance(10_000)
+        await hearing
+        assert not proxy.outstanding
+    assert far.heard == b"onetwothree"
+
+
 async def test_a_sender_is_held_back_where_nothing_gets_away() -> None:
     clock = Clock()
     async with through(Slices(1, pause=1, of="client")) as (near, far, __):

@@ -5,8 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from mailwire.testing import Maildrop, Session, SMTPServer
+from mailwire.testing import FaultProxy, Maildrop, Session, SMTPServer
 from mailwire.testing.listener import Listener
+from mailwire.testing.turns import drain_events
 
 GREETING = b"220 localhost ESMTP mailwire.testing\r\n"
 
@@ -69,6 +70,40 @@ async def test_a_client_may_come_while_it_is_closed(turns: int) -> None:
         await asyncio.sleep(0)
     await listener.close()
     client.close()
+
+
+@pytest.mark.parametrize("turns", range(6))
+async def test_a_closing_that_is_cancelled_cuts_the_clients_all_the_same(turns: int) -> None:
+    sessions = Sessions()
+    listener = Listener(sessions.open, None)
+    listener.start()
+    with closing(await connect(listener)) as client:
+        assert await read(client) == GREETING
+        closing_it = asyncio.create_task(listener.close())
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        closing_it.cancel()
+        await asyncio.wait([closing_it])
+        if turns == 0:  # it has not begun
+            await listener.close()
+        await drain_events()
+        assert client.recv(4096) == b""
+        with pytest.raises(ConnectionRefusedError):
+            socket.create_connection(listener.address)
+    await listener.close()
+
+
+@pytest.mark.parametrize("turns", range(8))
+async def test_a_client_may_come_while_it_is_closed_and_that_is_cancelled(turns: int) -> None:
+    async with FaultProxy(9) as proxy:
+        client = socket.create_connection((proxy.host, proxy.port))
+        leaving = asyncio.create_task(proxy.close())
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        leaving.cancel()
+        await asyncio.wait([leaving])
+        assert leaving.cancelled() or leaving.exception() is None
+        client.close()
 
 
 async def test_nobody_is_let_in_when_it_is_closed() -> None:

@@ -211,6 +211,28 @@ def test_no_secret_is_written_however_it_is_said(said: tuple[bytes, ...], size: 
     recording.script()
 
 
+@pytest.mark.parametrize("place", range(len(b"-ERR not hunter2, really\r\n") + 1))
+def test_a_line_of_the_servers_during_which_the_client_speaks_is_written_whole(place: int) -> None:
+    said = b"-ERR not hunter2, really\r\n"
+    recording = record(b"+OK\r\n", b"PASS hunter2\r\n", said[:place], b"STAT\r\n", b"", b"LIST\r\n", said[place:])
+    beforehand = recording.text
+    recording.end()
+    told = ["S: -ERR not ****, really"]
+    commands = ["C: STAT", "C: LIST"]
+    expected = [*commands, *told] if place == 0 else [*told, *commands]
+    assert recording.text.splitlines() == ["S: +OK", "C: PASS ****", *expected, "S closes"]
+    assert recording.text == beforehand + "S closes\n"
+
+
+def test_what_the_server_left_unfinished_is_written() -> None:
+    recording = record(b"+OK\r\n", b"AUTH SCRAM-SHA-1\r\n", b"+ cj1h")
+    said = ["S: +OK", "C: AUTH SCRAM-SHA-1", "S; + ****"]
+    assert recording.text.splitlines() == said
+    recording.end()
+    assert recording.text.splitlines() == [*said, "S closes"]
+    assert recording.script()[2] == b"+ ****"
+
+
 def test_a_secret_that_is_said_back_quoted_is_masked() -> None:
     said = lines(b"", b'PASS hun"ter 2\r\n', b'-ERR {"pass": "hun\\"ter 2"}\r\n', b"", b"-ERR ?pass=hun%22ter%202\r\n")
     assert said == ["C: PASS ****", 'S: -ERR {"pass": "****"}', "S: -ERR ?pass=****"]

@@ -99,16 +99,21 @@ class Acceptor:
         if self._accepting is None:
             raise AssertionError("what was never started is not closed")
         self._is_closing = True
-        if not self._accepting.done():  # or somebody else may be at the address
-            # The task is woken by a client of our own: to cancel it could lose a socket accepted at that very moment.
-            with socket.socket(socket.AF_INET if self._path is None else socket.AF_UNIX) as bell:
-                bell.setblocking(False)
-                if bell.connect_ex(self._path or self.address) in _GONE:
-                    self._accepting.cancel()  # somebody has removed the path: nobody can come
-                await asyncio.wait([self._accepting])
-        for host in self._hosts:
-            host.abort()
+        try:
+            if not self._accepting.done():  # or somebody else may be at the address
+                await self._end_accepting(self._accepting)
+        finally:  # who closes may be cancelled
+            for host in self._hosts:
+                host.abort()
         await self._wait_idle()
+
+    async def _end_accepting(self, accepting: asyncio.Task[None]) -> None:
+        # The task is woken by a client of our own: to cancel it could lose a socket accepted at that very moment.
+        with socket.socket(socket.AF_INET if self._path is None else socket.AF_UNIX) as bell:
+            bell.setblocking(False)
+            if bell.connect_ex(self._path or self.address) in _GONE:
+                accepting.cancel()  # somebody has removed the path: nobody can come
+            await asyncio.wait([accepting])
 
     async def _wait_idle(self) -> None:
         serving = tuple(self._serving)

@@ -163,6 +163,14 @@ class _Reset(Exception):
     pass
 
 
+@dataclass(slots=True)
+class _Piece:
+    # What was received at once, or gathered, and is due behind the piece before it at a time; None for the end.
+    octets: bytes | None
+    gathers_until: float
+    due: float
+
+
 class _Faulting(Proxying):
     # One connection on its way through.
 
@@ -227,7 +235,12 @@ class _Way:
         self._timing = [fault for fault in faults if isinstance(fault, (Latency, Bandwidth, Slices, Coalesced))]
         self._latencies = [fault for fault in faults if isinstance(fault, Latency)]
         self._rate = min((fault.octets_per_second for fault in faults if isinstance(fault, Bandwidth)), default=None)
-        self._slices = next((fault for fault in faults if isinstance(fault, Slices)), None)
+        slices = [fault for fault in faults if isinstance(fault, Slices)]
+        self._pause = max((fault.pause for fault in slices), default=0.0)
+        self._is_sliced = bool(slices)
+        # In slices of a tenth of a second, where there is a bandwidth, so that it is one.
+        tenths = [] if self._rate is None else [max(1, int(self._rate / 10))]
+        self._slice_size = min([fault.size for fault in slices] + tenths, default=_READ_SIZE)
         self._coalesced = max((fault.seconds for fault in faults if isinstance(fault, Coalesced)), default=None)
         self._late_ends = [fault for fault in faults if isinstance(fault, LateEnd)]
         self._end_delay = max((fault.seconds for fault in self._late_ends), default=0.0)
@@ -236,9 +249,9 @@ class _Way:
         ends = [fault for fault in faults if isinstance(fault, (HalfClose, Cut))]
         self._end = min(ends, key=lambda fault: fault.at, default=None)
         self._is_closed = False
-        self._pieces: deque[tuple[float, bytes | None]] = deque()  # with the time at which each is due
+        self._pieces: deque[_Piece] = deque()
         self._changed = asyncio.Event()  # the pieces, there are more or fewer
-        self._due = 0.0  # the time of the last one
+        self._due = 0.0  # the time of the last slice
 
     async def receive(self) -> None:
         if self._altered is not None:
@@ -255,7 +268,7 @@ class _Way:
             received += len(data)
             if not self._is_closed:
                 self._put(data if self._altered is None else self._altered.feed(data))
-            while len(self._pieces) > _ON_THE_WAY:
+            while sum(len(self._sliced(piece.octets)) for piece in self._pieces) > _ON_THE_WAY:
                 self._changed.clear()
                 await self._changed.wait()
         if self._altered is not None:
@@ -263,28 +276,22 @@ class _Way:
         self._put(None)
 
     def _put(self, data: bytes | None) -> None:
-        waiting = self._pieces[-1][1] if self._pieces else None
-        if data is not None and waiting is not None and self._coalesced is not None:
-            self._pieces[-1] = self._pieces[-1][0], waiting + data
-            return
         now = self._loop.time()
+        last = self._pieces[-1] if self._pieces else None
+        if data is not None and last is not None and last.octets is not None and now < last.gathers_until:
+            last.octets += data
+            return
+        gathers_until = now + (self._coalesced or 0.0)
         seconds = (self._coalesced or 0.0) if data is not None else self._end_delay
         seconds += sum(fault.seconds + fault.jitter * self._chance.random() for fault in self._latencies)
-        pieces: list[bytes | None] = [data]
-        if data is not None:
-            # In slices of a tenth of a second, where there is a bandwidth, so that it is one.
-            size = len(data) if self._rate is None else max(1, int(self._rate / 10))
-            size = size if self._slices is None else min(size, self._slices.size)
-            pieces = [data[start : start + size] for start in range(0, len(data), size or 1)]
-        for piece in pieces:
-            self._due = max(self._due, now + seconds)
-            if piece is not None and self._rate is not None:
-                self._due += len(piece) / self._rate
-            self._pieces.append((self._due, piece))
-            if self._slices is not None:
-                self._due += self._slices.pause
-        self._changed.set()
+        if data != b"":
+            self._pieces.append(_Piece(data, gathers_until, now + seconds))
+            self._changed.set()
         self._note_alterations()  # of what is dropped, nothing is to be delivered
+
+    def _sliced(self, octets: bytes | None) -> range:
+        # The places at which the slices of a piece begin; its end is one.
+        return range(0, len(octets) if octets is not None else 1, self._slice_size)
 
     async def deliver(self) -> None:
         await self._end_if_due(0)
@@ -292,22 +299,32 @@ class _Way:
             while not self._pieces:
                 self._changed.clear()
                 await self._changed.wait()
-            if (seconds := self._pieces[0][0] - self._loop.time()) > 0:
-                await asyncio.sleep(seconds)
-            _, piece = self._pieces.popleft()
+            piece = self._pieces[0]
+            await self._wait_until(piece.due)
+            self._pieces.popleft()
             self._changed.set()
-            if piece is None:
+            if piece.octets is None:
+                break
+            for start in self._sliced(piece.octets):
+                octets = piece.octets[start : start + self._slice_size]
+                await self._wait_until(self._due + (0.0 if self._rate is None else len(octets) / self._rate))
                 if not self._is_closed:
-                    self._note(*self._late_ends)
-                self._shut_down()
-                return
-            if not self._is_closed:
-                await self._send(piece)
+                    await self._send(octets)
+                self._due += self._pause
+        if not self._is_closed:
+            self._note(*self._late_ends)
+        self._shut_down()
+
+    async def _wait_until(self, due: float) -> None:
+        # Not before what came before it.
+        self._due = max(self._due, due)
+        if (seconds := self._due - self._loop.time()) > 0:
+            await asyncio.sleep(seconds)
 
     async def _send(self, piece: bytes) -> None:
         room = len(piece) if self._end is None else self._end.at - self._connection.passed[self._side]
         octets = piece[:room]
-        if self._slices is not None:
+        if self._is_sliced:
             await turns(3)  # for the receiver to read the slice before, if it is in this event loop
         try:
             await self._loop.sock_sendall(self._goal, octets)

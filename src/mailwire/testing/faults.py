@@ -1,8 +1,9 @@
 """Faults: what can go wrong between a client and a server, as values for a `FaultProxy`.
 
 `of` says whose octets are meant, what the "client" has sent or what the "server" has. Octets and lines are counted from
-the beginning of the connection, and as their sender sent them; a line ends with LF. A value that is none raises
-ValueError.
+the beginning of the connection, and as their sender sent them; a line ends with LF. Where several hold up the octets of
+one side, these are first gathered (`Coalesced`), then late (`Latency`), and then slow and cut up (`Bandwidth`,
+`Slices`). A value that is none raises ValueError.
 """
 
 from dataclasses import dataclass

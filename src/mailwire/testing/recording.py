@@ -50,6 +50,7 @@ class Recording:
         self._lines: list[str] = []
         self._client = bytearray()  # of a line or a message that has no end yet
         self._server = bytearray()
+        self._broken_off: int | None = None  # the place of the server's line during which the client spoke
         self._secrets: list[bytes] = []
         self._redaction = Redaction(())  # of these
         self._mechanism = b""  # of the exchange that is under way
@@ -64,7 +65,8 @@ class Recording:
 
     def hear_client(self, data: bytes) -> None:
         """Take what the client says."""
-        self._end_server_line()
+        if self._server and self._broken_off is None:
+            self._broken_off = len(self._lines)
         self._client += data
         while self._take_of_client():
             pass
@@ -91,7 +93,10 @@ class Recording:
     @property
     def text(self) -> str:
         """The script, as `parse_script` reads it."""
-        return "".join(f"{line}\n" for line in self._lines)
+        lines = [*self._lines]
+        if self._server:
+            lines.insert(self._place, self._server_line(bytes(self._server)))
+        return "".join(f"{line}\n" for line in lines)
 
     def script(self) -> tuple[Step, ...]:
         """Return the script, to be played."""
@@ -131,7 +136,7 @@ class Recording:
         return True
 
     def _write_client(self, line: bytes) -> None:
-        text = line.removesuffix(b"\n").removesuffix(b"\r")
+        text = _without_end(line)
         verb = (text.split() or [b""])[0].upper()
         is_challenged = self._mechanism and _CHALLENGE.fullmatch(self._answered)
         if text != b"*" and (is_challenged or (self._is_begun and verb not in _COMMANDS)):
@@ -187,18 +192,28 @@ class Recording:
         self._keep(response, token[1] if token else decoded.split(parting)[-1])
 
     def _write_server(self, line: bytes) -> None:
-        text = line.removesuffix(b"\n").removesuffix(b"\r")
-        self._answered = text
-        found = _CHALLENGE.fullmatch(text)
-        if self._mechanism and found and self._mechanism not in _OPEN and (found[1] or found[2]):
-            self._lines.append(f"S: {text.split(b' ')[0].decode()} ****")
-        else:
-            self._lines.append(_line("S", self._public(text), line[len(text) :]))
+        self._lines.insert(self._place, self._server_line(line))
+        self._broken_off = None
+        self._answered = _without_end(line)
 
     def _end_server_line(self) -> None:
         if self._server:
-            self._lines.append(_line("S", self._public(bytes(self._server)), b""))
+            self._write_server(bytes(self._server))
             self._server.clear()
+
+    @property
+    def _place(self) -> int:
+        # A line is written where it began, and whole: of two parts, each might have a part of a secret.
+        return len(self._lines) if self._broken_off is None else self._broken_off
+
+    def _server_line(self, line: bytes) -> str:
+        text = _without_end(line)
+        found = _CHALLENGE.fullmatch(text)
+        if self._mechanism and found and self._mechanism not in _OPEN and (found[1] or found[2]):
+            shown = text.split(b" ")[0] + b" " + _MASK
+        else:
+            shown = self._public(text)
+        return _line("S", shown, line[len(text) :])
 
     def _public(self, text: bytes) -> bytes:
         return self._replaced(self._redaction.mask(text))
@@ -207,6 +222,10 @@ class Recording:
         for old, new in self._replacing.items():
             text = text.replace(old, new)
         return text
+
+
+def _without_end(line: bytes) -> bytes:
+    return line.removesuffix(b"\n").removesuffix(b"\r")
 
 
 def _line(speaker: str, text: bytes, end: bytes) -> str:
