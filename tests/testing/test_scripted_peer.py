@@ -24,6 +24,7 @@ from mailwire.testing import (
     Beneath,
     Endless,
     Hear,
+    InThread,
     ScriptedPeer,
     Slow,
     Step,
@@ -102,6 +103,57 @@ async def test_a_test_that_fails_by_itself_fails_as_it_would() -> None:
 
     with pytest.raises(KeyError, match="of the test"):
         await fail()
+
+
+@pytest.mark.parametrize(
+    ("script", "notes"),
+    [
+        (
+            ["S: 220 mx", "C: QUIT"],
+            ["of the peer: expected the client to say 'QUIT', it closed (b'' is left); at the step 'C: QUIT'"],
+        ),
+        (["S: 220 mx"], []),
+    ],
+)
+async def test_a_test_that_is_cancelled_is_cancelled(script: list[Step], notes: list[str]) -> None:
+    connected = asyncio.Event()
+
+    async def hang() -> None:
+        async with ScriptedPeer(*script) as peer:
+            with await peer.connect():
+                connected.set()
+                await asyncio.Event().wait()
+
+    hanging = asyncio.create_task(hang())
+    await connected.wait()
+    hanging.cancel()
+    with pytest.raises(asyncio.CancelledError) as caught:
+        await hanging
+    assert getattr(caught.value, "__notes__", []) == notes
+
+
+def test_what_interrupts_a_test_from_the_keyboard_comes_out() -> None:
+    def interrupt() -> None:
+        with InThread(ScriptedPeer("S: 220 mx", "C: QUIT", listen=True)) as peer:
+            with socket.create_connection(("127.0.0.1", peer.port)) as client:
+                assert client.recv(100) == b"220 mx\r\n"
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt) as caught:
+        interrupt()
+    assert caught.value.__notes__[0].startswith("of the peer: expected the client to say 'QUIT', it closed")
+
+
+async def test_where_a_test_has_hung_the_failure_of_the_script_is_told_first() -> None:
+    async def hang() -> None:
+        async with ScriptedPeer("C: QUIT", guard=0.01) as peer:
+            with await peer.connect() as client:
+                client.send(b"NOOP\r\n")
+                await asyncio.Event().wait()
+
+    with pytest.raises(AssertionError, match="it said 'NOOP'") as caught:
+        await hang()
+    assert isinstance(caught.value.__cause__, TimeoutError)
 
 
 async def test_what_is_no_step_is_refused_at_once() -> None:
@@ -524,6 +576,18 @@ async def test_a_peer_plays_once() -> None:
         (await peer.connect()).close()
     with pytest.raises(RuntimeError, match="plays its script once"):
         await peer.__aenter__()
+
+
+async def test_no_client_is_led_to_a_peer_that_does_not_play() -> None:
+    async with ScriptedPeer(LISTEN, optional=True) as over:
+        pass
+    for peer in (ScriptedPeer(LISTEN), over):
+        with pytest.raises(RuntimeError, match=r"within the `async with` alone"):
+            await peer.connect()
+        with pytest.raises(RuntimeError, match=r"within the `async with` alone"):
+            await peer.connect_streams()
+    with pytest.raises(RuntimeError, match="has no port before it is begun"):
+        ScriptedPeer(LISTEN, listen=True).endpoint()
 
 
 async def test_a_chunk_has_a_size() -> None:

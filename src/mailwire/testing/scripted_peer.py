@@ -67,9 +67,11 @@ class ScriptedPeer:
     - the client does not close the connection in the end, or the test takes longer than the guard allows: TimeoutError.
 
     A note on that error names the step. Where the test has failed already, the peer's failure is told first, with the
-    test's own as its cause: it is likely to be the reason; but that no client has connected is not told then.
+    test's own as its cause: it is likely to be the reason; but that no client has connected is not told then. Where the
+    test was cancelled, or interrupted from the keyboard, that comes out, and a note on it tells what the peer has.
 
-    It plays once: begun a second time, it raises RuntimeError.
+    It plays once, from the beginning of the `async with` to its end: begun a second time, it raises RuntimeError, and
+    so it does where a client is to be led here before or behind that.
 
     script: the steps. Raises ValueError for what is none.
     listen: have a port on the loopback interface. Otherwise the client is handed its end of a pair of sockets.
@@ -139,11 +141,15 @@ class ScriptedPeer:
         """Return an endpoint that leads here: by SMTP, in the clear, trusting the test authority, save `settings`."""
         settings = {"tls": "none", "tls_context": _authority_context(), **settings}
         if self._listens:
+            if not self.port:
+                raise RuntimeError("the peer has no port before it is begun, by `async with`")
             return Endpoint("127.0.0.1", self.port, **settings)
         return Endpoint("localhost", **{"connect": self.connect, **settings})
 
     async def connect(self) -> socket.socket:
         """Return the client's end of the connection."""
+        if self._playing is None or self._over.is_set():
+            raise RuntimeError("the peer plays its script within the `async with` alone: nobody is there to talk to")
         if self._client is not None:
             raise AssertionError("the script is for one connection, and the client asks for another")
         pair = _tcp_pair() if Mark.RST in self._script else socket.socketpair()
@@ -181,6 +187,7 @@ class ScriptedPeer:
             await self._guard.__aexit__(kind, error, traceback)
         except TimeoutError as failure:
             failure.add_note(f"the test took longer than {self._guard_seconds} seconds, {self._place}")
+            error = failure
             raise
         finally:
             await self._end_play(error)
@@ -257,7 +264,11 @@ class ScriptedPeer:
             failure = AssertionError(f"nobody has connected to the peer; {begins}") if is_missed else None
         else:
             failure = self._playing.exception()
-        if failure is not None:
+        if isinstance(error, (asyncio.CancelledError, KeyboardInterrupt)):
+            if failure is not None:
+                notes = getattr(failure, "__notes__", ())
+                error.add_note("; ".join([f"of the peer: {failure}", *notes]))
+        elif failure is not None:
             raise failure from error
 
     async def _accept(self) -> None:
