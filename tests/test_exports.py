@@ -141,20 +141,38 @@ def test_the_front_makes_its_names_when_they_are_asked_for() -> None:
         "    assert getattr(mailwire, name) is sys.modules['mailwire.' + name]\n"
     )
     subprocess.run([sys.executable, "-c", program], check=True)
-    with pytest.raises(AttributeError, match="module 'mailwire' has no attribute 'SMTPSClient'"):
+    with pytest.raises(AttributeError, match=r"^module 'mailwire' has no attribute 'SMTPSClient'$"):
         mailwire.__getattr__("SMTPSClient")
     with pytest.raises(ImportError, match="cannot import name 'SMTPSClient'"):
         exec("from mailwire import SMTPSClient")
 
 
-def test_the_front_tells_type_checkers_of_the_names_that_it_makes() -> None:
+def told_to_type_checkers() -> dict[str, object]:
     tree = ast.parse(Path(str(mailwire.__file__)).read_text("utf-8"))
-    told = {
-        alias.name: node.module
+    return {
+        alias.name: getattr(importlib.import_module(f"mailwire.{node.module}"), alias.name)
         for node in ast.walk(tree)
         if isinstance(node, ast.ImportFrom) and node.level == 1
         for alias in node.names
     }
+
+
+def test_the_front_tells_type_checkers_of_the_names_that_it_makes() -> None:
+    told = told_to_type_checkers()
     assert sorted(told) == sorted(mailwire.__all__)
-    for name, module in told.items():
-        assert getattr(importlib.import_module(f"mailwire.{module}"), name) is getattr(mailwire, name)
+    for name, made in told.items():
+        assert getattr(mailwire, name) is made
+
+
+def test_the_front_has_what_it_was_asked_for_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, made in told_to_type_checkers().items():
+        monkeypatch.delitem(vars(mailwire), name, raising=False)
+        assert name in dir(mailwire)
+        assert getattr(mailwire, name) is made
+        assert vars(mailwire)[name] is made
+    for name in ("aio", "endpoint", "errors", "maildrop", "message", "pop3", "sasl", "smtp", "transcript"):
+        package = importlib.import_module(f"mailwire.{name}")
+        monkeypatch.delitem(vars(mailwire), name, raising=False)
+        assert name in dir(mailwire)
+        assert getattr(mailwire, name) is package
+    assert dir(mailwire) == sorted({*dir(mailwire)})

@@ -10,7 +10,7 @@ import pytest
 
 import mailwire
 from mailwire import POP3Settings, RetrievedMessage, Transcript
-from mailwire.maildrop import Deleted, MemoryLedger, Outcome, Page, Policy
+from mailwire.maildrop import Account, Deleted, MemoryLedger, Outcome, Page, Policy, retrieve_into
 from mailwire.testing import MailServer
 from tests.maildrop.runs import USER, MemorySink, body, endpoint_at, fill
 
@@ -98,7 +98,8 @@ async def test_nothing_is_waited_for_unless_it_is_said(server: MailServer) -> No
     waits: list[float | None] = []
     for settings in ({}, {"wait": 2.5}, {"wait": None}):
         await mailwire.retrieve(endpoint_at(server), into=MemorySink(), ledger=Waited(), **settings)
-    assert waits == [0, 2.5, None]
+    await retrieve_into(Account(endpoint_at(server), MemorySink()), Waited())
+    assert waits == [0, 2.5, None, 0]
 
 
 async def test_settings_and_a_transcript_are_handed_on_to_a_run(server: MailServer) -> None:

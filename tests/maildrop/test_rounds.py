@@ -1,19 +1,22 @@
 """Many accounts side by side."""
 
 import asyncio
-from contextlib import AsyncExitStack, aclosing
+import re
+from collections.abc import AsyncGenerator
+from contextlib import AsyncExitStack, aclosing, asynccontextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from mailwire import Endpoint, OAuthToken, Password, RetrievedMessage
+from mailwire import Endpoint, OAuthToken, Password, RetrievalProgress, RetrievedMessage, Transcript
 from mailwire.errors import AuthenticationFailed, LedgerBusy, MaildropLocked, TLSFailed
-from mailwire.maildrop import Account, Mail, MemoryLedger, Outcome, Policy, RetrievalReport, retrieve_all
+from mailwire.maildrop import Account, Mail, MemoryLedger, Outcome, Page, Policy, RetrievalReport, retrieve_all
 from mailwire.testing import MECHANISMS, MailServer
 from mailwire.testing import Account as User
 from mailwire.testing import Policy as ServerPolicy
-from tests.maildrop.runs import USER, CountingSink, MemorySink, endpoint_at, fill
+from tests.maildrop.records import NOON
+from tests.maildrop.runs import USER, CountingSink, MemorySink, Time, endpoint_at, fill
 
 USERS = [User(f"u{number}", "secret") for number in range(12)]
 
@@ -41,7 +44,13 @@ async def test_every_account_has_its_run() -> None:
     assert all(report.listed == 0 and report.is_complete for report in again.values())
 
 
-@pytest.mark.parametrize(("limits", "most"), [({"concurrency": 3, "per_host": 9}, 3), ({"per_host": 2}, 2), ({}, 4)])
+@pytest.mark.parametrize(
+    ("limits", "most"),
+    [
+        *(({"concurrency": 3, "per_host": 9}, 3), ({"per_host": 2}, 2), ({}, 4), ({"per_host": 12}, 10)),
+        *(({"concurrency": 1}, 1), ({"per_host": 1}, 1)),
+    ],
+)
 async def test_no_more_run_at_once_than_may(limits: dict[str, int], most: int) -> None:
     sink = CountingSink()
     async with MailServer(USERS) as server:
@@ -105,7 +114,7 @@ async def test_a_bad_account_is_no_others_business(tmp_path: Path) -> None:
         }
         accounts[3:3] = [Account(each, sink, name=name) for name, each in bad.items()]
         accounts.append(Account(endpoint_at(server, USERS[5]), refuse, name="function"))
-        reports = await collected(accounts)
+        reports = await collected(accounts, now=Time())
 
     assert {name for name, report in reports.items() if report.is_complete} == {user.user for user in USERS}
     assert isinstance(reports["password"].error, AuthenticationFailed)
@@ -113,6 +122,8 @@ async def test_a_bad_account_is_no_others_business(tmp_path: Path) -> None:
     assert "the provider is down" in str(reports["token"])
     assert isinstance(reports["file"].error, TLSFailed)
     assert isinstance(reports["closed"].error, OSError)
+    assert {name: reports[name].server for name in bad} == {name: str(each) for name, each in bad.items()}
+    assert {report.began for report in reports.values()} == {NOON}
     assert [message.outcome for message in reports["function"].messages] == [Outcome.FAILED]
 
 
@@ -138,6 +149,75 @@ async def test_an_account_that_is_held_elsewhere_is_told() -> None:
         assert maildrop is not None
         reports = await collected([account(server, USER, sink)], ledger=ledger)
     assert isinstance(reports["b"].error, MaildropLocked)
+
+
+async def test_what_another_run_is_at_is_waited_for_no_longer_than_is_said() -> None:
+    waits: list[float | None] = []
+
+    class Noting(MemoryLedger):
+        @asynccontextmanager
+        async def claim(self, account: str, *, wait: float | None = 7) -> AsyncGenerator[Page, None]:
+            waits.append(wait)
+            async with super().claim(account, wait=wait) as page:
+                yield page
+
+    async with MailServer([USER]) as server:
+        for rest in ({}, {"wait": 2.5}, {"wait": None}):
+            await collected([account(server, USER, MemorySink())], ledger=Noting(), **rest)
+    assert waits == [0, 2.5, None]
+
+
+async def test_each_account_has_its_own_transcript() -> None:
+    transcripts: dict[str, Transcript] = {}
+
+    def transcript_of(account: Account) -> Transcript:
+        return transcripts.setdefault(account.name, Transcript(limit=None))
+
+    async with MailServer(USERS[:2]) as server:
+        for user in USERS[:2]:
+            fill(server, f"mail-of-{user.user}", user=user)
+        await collected([account(server, user, MemorySink()) for user in USERS[:2]], transcript=transcript_of)
+    assert list(transcripts) == ["u0", "u1"]
+    for name, transcript in transcripts.items():
+        assert re.findall("S: 1 mail-of-(.*)", transcript.render()) == [name]
+
+
+async def test_it_is_told_whose_mail_has_come() -> None:
+    told: list[tuple[str, str, int, int]] = []
+
+    def tell(account: Account, progress: RetrievalProgress) -> None:
+        told.append((account.name, progress.entry.uid or "", progress.messages, progress.of_messages))
+
+    async with MailServer(USERS[:2]) as server:
+        for user in USERS[:2]:
+            fill(server, f"{user.user}a", f"{user.user}b", user=user)
+        await collected([account(server, user, MemorySink()) for user in USERS[:2]], progress=tell)
+    assert sorted(set(told)) == [("u0", "u0a", 1, 2), ("u0", "u0b", 2, 2), ("u1", "u1a", 1, 2), ("u1", "u1b", 2, 2)]
+
+
+async def test_who_breaks_off_goes_on_when_all_runs_have_come_to_their_ends() -> None:
+    ended: list[str] = []
+    waiting = asyncio.Event()
+
+    class Waiting(MemorySink):
+        async def store(self, mail: Mail) -> None:
+            if mail.account == "u0":
+                await waiting.wait()
+                return
+            try:
+                waiting.set()
+                await asyncio.Event().wait()
+            finally:
+                for _ in range(50):  # something is put right
+                    await asyncio.sleep(0)
+                ended.append(mail.account)
+
+    async with MailServer(USERS[:2]) as server:
+        for user in USERS[:2]:
+            fill(server, "one", user=user)
+        async with aclosing(retrieve_all([account(server, user, Waiting()) for user in USERS[:2]])) as reports:
+            assert (await anext(reports)).account == "u0"
+        assert ended == ["u1"]
 
 
 @pytest.mark.parametrize("breaks", [True, False])

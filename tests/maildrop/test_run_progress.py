@@ -1,3 +1,5 @@
+import asyncio
+
 from mailwire.aio.retrieval_progress import RetrievalProgress
 from mailwire.maildrop import Fetch
 from mailwire.maildrop.run_progress import RunProgress
@@ -25,6 +27,22 @@ async def test_retrievals_are_told_as_one() -> None:
         RetrievalProgress(ONE, 9, 1, 2, 9, 50),
         RetrievalProgress(FOUR, 5, 2, 2, 14, 50),
     ]
+
+
+async def test_a_run_is_told_of_whole_and_others_have_a_turn_behind_each_thousand() -> None:
+    told: list[RetrievalProgress] = []
+    progress = RunProgress(told.append)
+    work = asyncio.create_task(progress.expect([Fetch(ONE, "u1")] * 1_001 + [Fetch(TWO, "u2")] * 1_000))
+    turns = 0
+    while not work.done():
+        turns += 1
+        await asyncio.sleep(0)
+    progress.add_up(0)  # a retrieval of none, of which nothing was told
+    assert progress.tell is not None
+    progress.tell(RetrievalProgress(ONE, 4, 1, 1, 4, 10))
+
+    assert told == [RetrievalProgress(ONE, 4, 1, 2_001, 4, 30_010)]
+    assert turns == 4
 
 
 async def test_where_nobody_is_told_a_retrieval_tells_nothing() -> None:

@@ -83,6 +83,7 @@ async def test_a_file_is_read_from_where_it_stands(path: Path, start: int) -> No
         file.seek(start)
         source = FileSource(file)
         assert source.is_repeatable
+        assert source.is_begun is False
         for pieces in (await looked_at(source), await read(source), await read(source)):
             assert pieces is not None
             assert b"".join(pieces) == OCTETS[start:]
@@ -155,8 +156,14 @@ async def test_a_file_that_cannot_seek_is_read_once() -> None:
     assert not source.is_repeatable
     assert await looked_at(source) is None
     assert await read(source) == [b"a", b"b", b"c"]
-    with pytest.raises(SourceFailed, match="the file cannot be read again: it does not seek"):
+    with pytest.raises(SourceFailed, match=r"^the file cannot be read again: it does not seek$"):
         await read(source)
+
+
+async def test_what_a_file_gives_is_one_message_whatever_it_is_given_in() -> None:
+    octets = OCTETS[: 4 * BLOCK_SIZE]
+    for data in (octets, bytearray(octets), memoryview(octets)):
+        assert b"".join(await read(FileSource(Plain(data, b"\0")))) == octets + b"\0"
 
 
 async def test_a_pipe_is_read_once(tmp_path: Path) -> None:
@@ -166,8 +173,22 @@ async def test_a_pipe_is_read_once(tmp_path: Path) -> None:
     assert await looked_at(source) is None
     assert not source.is_repeatable
     writing = asyncio.create_task(asyncio.to_thread(pipe.write_bytes, OCTETS))
-    assert b"".join(await read(source)) == OCTETS
-    await writing
+    try:
+        assert b"".join(await read(source)) == OCTETS
+        await writing
+    finally:
+        os.close(os.open(pipe, os.O_RDONLY | os.O_NONBLOCK))  # whoever waits for a reader yet, fails
+
+
+async def test_the_end_of_a_pipe_is_read_once() -> None:
+    reader, writer = os.pipe()
+    with os.fdopen(reader, "rb") as file, os.fdopen(writer, "wb") as other:
+        source = FileSource(file)
+        assert not source.is_repeatable
+        assert await looked_at(source) is None
+        other.write(b"hello")
+        other.close()
+        assert await read(source) == [b"hello"]
 
 
 @pytest.mark.parametrize(
@@ -195,11 +216,33 @@ def test_a_closed_file_is_refused_at_once(path: Path) -> None:
 
 
 async def test_a_path_that_leads_nowhere_is_found_out_before(tmp_path: Path) -> None:
+    with pytest.raises(SourceFailed) as caught:
+        await looked_at(FileSource(tmp_path))
+    told = f"the message cannot be read: IsADirectoryError: {str(tmp_path)!r} is a directory"
+    assert str(caught.value) == told
     for place, problem in ((tmp_path / "none", "FileNotFoundError"), (tmp_path, "IsADirectoryError")):
         with pytest.raises(SourceFailed, match=problem):
             await looked_at(FileSource(place))
         with pytest.raises(SourceFailed, match=problem):
             await read(FileSource(place))
+
+
+class WithPath(io.BytesIO):
+    """A file that knows its path, and is closed by now."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__()
+        self.close()
+        self._path = path
+
+    def __fspath__(self) -> str:
+        return str(self._path)
+
+
+async def test_a_file_that_is_a_path_as_well_is_read_as_a_path(path: Path) -> None:
+    source = FileSource(WithPath(path))
+    for pieces in (await looked_at(source), await read(source)):
+        assert b"".join(pieces or ()) == OCTETS
 
 
 async def test_a_file_that_vanishes_is_found_out(path: Path) -> None:
@@ -237,19 +280,33 @@ async def test_a_reading_that_is_cancelled_is_left_alone_until_it_ends() -> None
 
 
 async def test_a_reading_that_never_begins_is_left(path: Path) -> None:
+    contexts = told()
     executor = ThreadPoolExecutor(1)
     asyncio.get_running_loop().set_default_executor(executor)
     go_on = threading.Event()
     executor.submit(go_on.wait, 30)
-    task = asyncio.create_task(read(FileSource(path)))
-    await asyncio.sleep(0)
-    task.cancel()
-    with pytest.raises(asyncio.CancelledError):
-        await task
-    executor.shutdown(wait=False, cancel_futures=True)
-    go_on.set()
-    await asyncio.sleep(0)
+    with path.open("rb") as file:
+        for source in (FileSource(path), FileSource(file)):
+            task = asyncio.create_task(read(source))
+            await asyncio.sleep(0)
+            task.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await task
+        executor.shutdown(wait=False, cancel_futures=True)
+        go_on.set()
+        for _ in range(5):
+            await asyncio.sleep(0)
+        assert FileSource(file).is_repeatable  # nobody reads it any more
     assert not open_files(path)
+    assert contexts == []
+
+
+async def test_a_file_for_which_there_is_no_thread_is_left() -> None:
+    await asyncio.get_running_loop().shutdown_default_executor()
+    file = io.BytesIO(OCTETS)
+    with pytest.raises(RuntimeError, match=r"^Executor shutdown has been called$"):
+        await read(FileSource(file))
+    assert FileSource(file).is_repeatable  # nobody reads it any more
 
 
 @pytest.mark.parametrize("ends", ["read", "opened"])
@@ -516,6 +573,8 @@ async def test_a_cancellation_that_comes_when_a_source_is_closed_stays_one(
 
 # One open file for several mails
 
+SHARED = "^the file is read by somebody else at the same time: each mail under way needs one of its own, or a path$"
+
 
 async def test_an_open_file_is_read_for_one_mail_at_a_time(path: Path) -> None:
     with path.open("rb") as file:
@@ -523,9 +582,9 @@ async def test_an_open_file_is_read_for_one_mail_at_a_time(path: Path) -> None:
         async with aclosing(source.pieces()) as pieces:
             await anext(pieces)
             for another in (read(other), looked_at(other)):
-                with pytest.raises(SourceFailed, match="the file is read by somebody else at the same time"):
+                with pytest.raises(SourceFailed, match=SHARED):
                     await another
-            with pytest.raises(SourceFailed, match="the file is read by somebody else at the same time"):
+            with pytest.raises(SourceFailed, match=SHARED):
                 FileSource(file)
             assert [piece async for piece in pieces][-1] == OCTETS[-(len(OCTETS) % BLOCK_SIZE) :]
         assert b"".join(await read(other)) == OCTETS
@@ -546,7 +605,7 @@ async def test_a_file_that_does_not_seek_is_read_for_one_mail_at_a_time() -> Non
     file = Plain(b"a", b"b")
     async with aclosing(FileSource(file).pieces()) as pieces:
         assert await anext(pieces) == b"a"
-        with pytest.raises(SourceFailed, match="the file is read by somebody else at the same time"):
+        with pytest.raises(SourceFailed, match=SHARED):
             await read(FileSource(file))
         assert [piece async for piece in pieces] == [b"b"]
 
@@ -558,7 +617,7 @@ async def test_a_file_that_somebody_moves_while_it_is_read_is_found_out(move: Ca
         for _ in range(4):  # blocks, of what was read at first
             await anext(pieces)
         move(file)
-        with pytest.raises(SourceFailed, match="the file is read by somebody else at the same time"):
+        with pytest.raises(SourceFailed, match=SHARED):
             await anext(pieces)
 
 

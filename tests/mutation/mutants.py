@@ -56,7 +56,7 @@ def plant(source: Path, modules: list[str], ground: Path) -> list[Mutant]:
         functions = _functions(mutated.code)
         for name in mutated.mutant_names:
             function = name.partition(_MARK)[0]
-            dotted = "mailwire." + module.replace("/", ".").removesuffix(".__init__")
+            dotted = f"mailwire.{module.replace('/', '.')}".removesuffix(".__init__")
             before, after = functions[f"{function}{_MARK}orig"], functions[name]
             if _is_declared_alone(before):
                 continue

@@ -87,6 +87,7 @@ _ASCII_NAMES: Final = "a field whose name is not ASCII was refused before"
 _SET_BEFORE: Final = "what is looked at was set before: the last comes first"
 _NO_CHILD: Final = "Python opens files so that no child has them, in any case"
 _NO_USER: Final = "credentials that tell no user name none, whatever stands for it"
+_CAST: Final = "a cast is the type checker's alone"
 _NO_TEXT: Final = "what the credentials do not have, holds no line end, whatever stands for it"
 
 SAME: Final[dict[tuple[str, str], str]] = {
@@ -139,7 +140,7 @@ SAME: Final[dict[tuple[str, str], str]] = {
     ("aio/stream", "_read_on: self._reading_paused = None"): _FALSE,
     ("aio/stream", "__init__: self._writing_paused = None"): _FALSE,
     ("aio/stream", "resume_writing: self._writing_paused = None"): _FALSE,
-    ("aio/stream", "cast(None, transport)"): "a cast is the type checker's alone",
+    ("aio/stream", "cast(None, transport)"): _CAST,
     ("aio/stream", "__init__: self._is_nudged = None"): _FALSE,
     ("aio/stream", "wait: self._is_nudged = None"): _FALSE,
     ("aio/stream", "self._late: Callable[[], Exception] = None"): _NOT_READ,
@@ -755,6 +756,13 @@ SAME: Final[dict[tuple[str, str], str]] = {
     ("pop3/connection", "__init__: self._is_cut = "): _NOT_READ,
     ("transcript", "if count is not None and len(entries) > count:"): _SLOWER,
     ("message/source", "__init__: self._iterator: Iterator[bytes] | None = ''"): "it is no generator either",
+    ("message/file_source", "__init__: self._file: BinaryFile | None = ''"): _NOT_READ,
+    ("message/file_source", "__init__: self._place = 1"): _NOT_READ,
+    ("message/file_source", "cast(None, working)"): _CAST,
+    ("message/file_source", "cast('XXasyncio.Future[object]XX', working)"): _CAST,
+    ("message/file_source", "cast('asyncio.future[object]', working)"): _CAST,
+    ("message/file_source", "cast('ASYNCIO.FUTURE[OBJECT]', working)"): _CAST,
+    ("message/file_source", "if self._seeking is not None or self._start is not None:"): _PAIRED,
     ("message/outgoing", "survey.octets >= terms.limit"): _SLOWER,
     ("message/outgoing", "if left <= 1:"): "other tasks have their turn an octet sooner",
     ("message/compose", "_set: if len(name) + len(value) >= _SHORT"): "what is as long fits, and stays as it is",
@@ -825,7 +833,7 @@ SAME: Final[dict[tuple[str, str], str]] = {
     ("maildrop/account", "user = getattr(credentials, 'authzid', None) or"): _NO_USER,
     ("maildrop/account", "or getattr(credentials, 'user', None)"): _NO_USER,
     ("maildrop/sink", "if inspect.iscoroutinefunction(None):"): "what a thread makes of it is awaited as well",
-    ("maildrop/sink", "cast(None, sink)"): "a cast is the type checker's alone",
+    ("maildrop/sink", "cast(None, sink)"): _CAST,
     ("maildrop/mail", "__init__: self._is_taken = None"): _FALSE,
     ("maildrop/record_columns", "self._ends = array('i', [0])"): _FITS,
     ("maildrop/record_columns", "self._slots = array('i', [0])"): _FITS,
@@ -837,6 +845,7 @@ SAME: Final[dict[tuple[str, str], str]] = {
     ("maildrop/claims", "getattr(os, 'XXO_CLOEXECXX', 0)"): _NO_CHILD,
     ("maildrop/claims", "getattr(os, 'o_cloexec', 0)"): _NO_CHILD,
     ("maildrop/claims", "release: self._is_held = None"): _FALSE,
+    ("maildrop/rounds", "self._hosts[account.endpoint.host.upper()]"): "a host is ASCII, and the same in either case",
     ("maildrop/watch", "pause = interval if error is None and False else"): "where nothing fails, nothing is doubled",
     ("maildrop/watch", "go_on(account, None)): (account, 0) for"): _FALSE,
     ("message/content", "if type(None) is bytes and len(message) <= BLOCK_SIZE:"): _SLOWER,

@@ -268,11 +268,15 @@ TESTS: Final[dict[str, tuple[str, ...]]] = {
     "maildrop/probe": ("maildrop/test_probe.py",),
     "maildrop/message_report": ("maildrop/test_message_report.py",),
     "maildrop/report": ("maildrop/test_report.py",),
+    "maildrop/rounds": ("maildrop/test_rounds.py",),
+    "maildrop/run_progress": ("maildrop/test_run_progress.py",),
     # What retrieves by one call, and shows what was said.
     "one_call/retrieving": ("test_front.py", "maildrop/test_front.py"),
+    "maildrop/front": ("maildrop/test_front.py", "aio/test_arguments.py::test_a_ledger_is_one_or_a_path"),
     "transcript": ("test_transcript.py",),
     # What makes a message ready to be sent.
     "message/source": ("message/test_source.py",),
+    "message/file_source": ("message/test_source.py",),
     "message/outgoing": ("message/test_outgoing.py",),
     "message/survey": ("message/test_survey.py",),
     "message/compose": ("message/test_compose.py",),
@@ -300,4 +304,6 @@ TESTS: Final[dict[str, tuple[str, ...]]] = {
     ),
     "message/attachment": ("message/test_compose.py",),
     "message/generation": ("message/test_generation.py", "message/test_content.py", "message/test_payloads.py"),
+    # What hands the names out.
+    "__init__": ("test_exports.py",),
 }

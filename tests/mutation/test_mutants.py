@@ -28,3 +28,14 @@ def test_what_is_declared_and_has_no_code_is_left_alone(tmp_path: Path) -> None:
 
     mutants = plant(tmp_path / "src", ["a"], tmp_path / "ground")
     assert {mutant.function for mutant in mutants} == {"mailwire.a.xǁAǁdone"}
+
+
+def test_what_a_package_does_itself_is_known_by_the_name_of_the_package(tmp_path: Path) -> None:
+    demand_libraries("mutmut")
+    source = tmp_path / "src" / "mailwire"
+    (source / "a").mkdir(parents=True)
+    for path in (source, source / "a"):
+        (path / "__init__.py").write_text("def done(a: int = 1) -> int:\n    return a\n")
+
+    mutants = plant(tmp_path / "src", ["__init__", "a/__init__"], tmp_path / "ground")
+    assert [mutant.function for mutant in mutants] == ["mailwire.x_done", "mailwire.a.x_done"]

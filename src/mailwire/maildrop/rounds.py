@@ -45,7 +45,6 @@ class Rounds:
 
     async def run(self, account: Account) -> RetrievalReport:
         """Do a run over `account` when its turn has come. Whatever ends it is in the report."""
-        began = self._now()
         async with self._turn(account):
             began = self._now()
             try:
