@@ -111,6 +111,22 @@ def test_it_hangs_up(by: Any) -> None:
     assert say(session, "NOOP", "NOOP") == [NOOP]
 
 
+@pytest.mark.parametrize("is_turned_round", [False, True])
+def test_several_mishaps_of_one_answer_happen_in_an_order_of_their_own(is_turned_round: bool) -> None:
+    mishaps: list[Mishap] = [
+        *(Replaced("NOOP", b"ab"), Doubled("NOOP"), HungUp("NOOP", behind=True), Split("NOOP", 3)),
+        *(Delayed("NOOP", 2), Delayed("NOOP", 5)),
+    ]
+    session = begin(*(reversed(mishaps) if is_turned_round else mishaps))
+    session.data_to_send()
+    assert say(session, "NOOP") == []
+    assert session.delay == 7
+    session.end_delay()
+    assert session.data_to_send() == [b"aba", b"b"]
+    assert session.closing
+    assert not session.outstanding
+
+
 def test_an_answer_is_late_and_so_are_those_behind_it() -> None:
     session = begin(Delayed("NOOP", 2), Delayed("RSET", 3))
     session.data_to_send()

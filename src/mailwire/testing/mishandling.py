@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Collection, Iterable
-from typing import Literal, TypeAlias
+from typing import Final, Literal, TypeAlias
 
 from .mishaps import Delayed, Doubled, Early, HeldBack, HungUp, Mishap, Replaced, Split, Unanswered
 
@@ -13,6 +13,10 @@ Packets: TypeAlias = list[bytes]
 
 _Altering: TypeAlias = Unanswered | HungUp | Replaced | Split | HeldBack | Doubled
 _Due: TypeAlias = _Altering | Delayed
+
+# Those of one answer happen in this order, so that each is seen: what is said, how often, whether at all, and in which
+# packets.
+_ORDER: Final = (Replaced, Doubled, Unanswered, HungUp, Split, HeldBack, Delayed)
 
 
 class Mishandling:
@@ -45,7 +49,7 @@ class Mishandling:
         for mishap in self._due(step):
             self._happened.append(mishap)
             if isinstance(mishap, Delayed):
-                seconds = mishap.seconds
+                seconds = mishap.seconds + (seconds or 0)
             else:
                 packets = self._altered(mishap, packets)
         if packets and self._held:
@@ -79,7 +83,8 @@ class Mishandling:
     def _due(self, step: str) -> list[_Due]:
         number = self._counts[step]
         found = [mishap for mishap in self._mishaps if not isinstance(mishap, Early)]
-        return [mishap for mishap in found if (mishap.step, mishap.number) == (step, number)]
+        due = [mishap for mishap in found if (mishap.step, mishap.number) == (step, number)]
+        return sorted(due, key=lambda mishap: _ORDER.index(type(mishap)))
 
     def _altered(self, mishap: _Altering, packets: Packets) -> Packets:
         octets = b"".join(packets)

@@ -4,7 +4,9 @@ A `step` is what is answered: "greeting", a command by its verb ("EHLO", "RCPT",
 whether a dot is that or the last chunk. Where one thing is answered several times, each answer is a step of that name:
 every challenge and the end of an exchange of AUTH is "AUTH", and every verdict of LMTP, one for each recipient, is ".".
 `number` says which one of the session is meant, the first, the second and so on: behind a message for two, "." is 1 and
-2. What the client asked for is done all the same: a message whose answer is lost has been taken.
+2. What the client asked for is done all the same: a message whose answer is lost has been taken. Several may happen to
+one answer: it is replaced, then doubled, left out or the last of the connection, then split or held back, and it comes
+later by all of its delays.
 
 A value that is none raises ValueError; so does a step that the protocol of the session has not, where the mishap is
 injected.
