@@ -1,10 +1,12 @@
 import tracemalloc
 from base64 import b64encode
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from mailwire.testing import CLOSE, MAIL_DATA, Hear, Recording, Tls, load_script
+from mailwire.testing import CLOSE, MAIL_DATA, Hear, Recording, RecordingProxy, Tls, load_script
 from mailwire.testing.script import check_line
 
 
@@ -146,6 +148,21 @@ def test_what_is_no_base64_is_masked_all_the_same() -> None:
 
 def test_short_secrets_are_not_looked_for() -> None:
     assert lines(b"", b"PASS ok\r\n", b"+OK ok\r\n") == ["C: PASS ****", "S: +OK ok"]
+
+
+@pytest.mark.parametrize(
+    ("replacing", "message"),
+    [
+        ("bank", "replacing to be a mapping of words to texts, got 'bank'"),
+        ({1: "x"}, "a word of replacing to be text, got 1"),
+        ({"bank": None}, "what replaces 'bank' to be text, got None"),
+        ({"": "x"}, "words of replacing, got an empty one"),
+    ],
+)
+@pytest.mark.parametrize("make", [Recording, partial(RecordingProxy, "mx.example.org", 25)])
+def test_what_replaces_no_words_is_refused_at_once(make: Any, replacing: Any, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        make(replacing=replacing)
 
 
 def test_words_are_replaced() -> None:

@@ -244,3 +244,16 @@ async def test_a_go_ahead_and_a_question_for_tls_may_come_in_pieces() -> None:
 def test_what_is_no_port_is_refused_at_once(port: Any) -> None:
     with pytest.raises(ValueError, match="expected the port of a server"):
         RecordingProxy("127.0.0.1", port)
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"implicit_tls": "no"}, "expected implicit_tls to be True or False, got 'no'"),
+        ({"tls_context": True}, "expected a TLS context of clients, got True"),
+        ({"tls_context": server_context()}, "expected a TLS context of clients"),
+    ],
+)
+def test_a_proxy_of_what_is_none_is_refused_at_once(settings: Any, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        RecordingProxy("127.0.0.1", 25, **settings)

@@ -109,7 +109,14 @@ def test_what_is_endless_is_said_in_pieces_that_fit_each_other() -> None:
         (lambda: Answers([]), r"a table of commands and answers, got \[\]"),  # type: ignore[arg-type]
         (lambda: Answers({"QUIT": b"x"}), "as text, got 'QUIT' and b'x'"),  # type: ignore[dict-item]
         (lambda: Answers({1: "x"}), "as text, got 1 and 'x'"),  # type: ignore[dict-item]
-        (lambda: check_script(("C: a\nb",)), "a line that the client says has no line end in it"),
+        (lambda: Answers({"QUIT": "221 bye\r\n"}), r"parted by line feeds alone, got '221 bye\\r\\n'"),
+        (lambda: Answers({"QUIT": "221 \udc80"}), r"lines in UTF-8 that are parted .* got '221 \\udc80'"),
+        (lambda: Slow("S: 250 ok\r\n", 1), "a line has no line end in it"),
+        (lambda: Slow(PACKET, 1), "PACKET is nothing that a peer says"),  # type: ignore[arg-type]
+        (lambda: Slow(["S: x"], 1), r"\['S: x'\] is nothing that a peer says"),  # type: ignore[arg-type]
+        (lambda: Slow("S: x", "1"), "greater than 0, got '1'"),  # type: ignore[arg-type]
+        (lambda: check_script(("C: a\nb",)), "a line has no line end in it, for CRLF comes behind it"),
+        (lambda: check_script(("S: 250 ok\r\n",)), r"'S: 250 ok\\r\\n' is no step .*: a line has no line end in it"),
         (lambda: check_script(("S: \udc80",)), "it cannot be written in UTF-8"),
     ],
 )

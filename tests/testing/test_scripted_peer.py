@@ -161,6 +161,22 @@ async def test_what_is_no_step_is_refused_at_once() -> None:
         ScriptedPeer("S: 220 mx", "X: odd")
 
 
+@pytest.mark.parametrize(
+    ("setting", "message"),
+    [
+        ({"packet_size": 0}, "packet_size to be a whole number, 1 at least, got 0"),
+        ({"buffer_size": "4096"}, "buffer_size to be a whole number, 1 at least, got '4096'"),
+        ({"guard": -1}, "guard to be a number, 0 at least, got -1"),
+        ({"listen": "no"}, "listen to be True or False, got 'no'"),
+        ({"lenient": 1}, "lenient to be True or False, got 1"),
+        ({"optional": None}, "optional to be True or False, got None"),
+    ],
+)
+def test_what_is_no_setting_is_refused_at_once(setting: Any, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        ScriptedPeer("S: 220 mx", **setting)
+
+
 @pytest.mark.parametrize("settings", [{}, {"listen": True}, {"lenient": True}])
 async def test_a_client_that_never_connects_fails_the_test(settings: Any) -> None:
     with pytest.raises(

@@ -188,6 +188,8 @@ def test_implicit_tls_needs_a_context() -> None:
         ({"tls_context": True}, r"expected a TLS context of servers, such as server_context\(\), got True"),
         ({"tls_context": client_context()}, "expected a TLS context of servers"),
         ({"lmtp_path": 7}, "expected lmtp_path to be a path, got 7"),
+        ({"implicit_tls": "no"}, "expected implicit_tls to be True or False, got 'no'"),
+        ({"patient": 1}, "expected patient to be True or False, got 1"),
     ],
 )
 def test_a_server_of_what_is_none_is_refused(settings: Any, message: str) -> None:

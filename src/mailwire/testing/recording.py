@@ -16,10 +16,11 @@ from typing import Final
 
 from .._wire.text import LINE_END
 from ..sasl.redaction import Redaction
+from .checks import check_text, describe
 from .script import Step
 from .script_text import parse_script
 
-__all__ = ["Recording"]
+__all__ = ["Recording", "check_replacing"]
 
 _MASK: Final = b"****"
 _MAIL_END: Final = b"\r\n.\r\n"  # RFC 5321 4.1.1.4
@@ -42,10 +43,13 @@ _CHUNK: Final = re.compile(rb"BDAT ([0-9]+)( LAST)?", re.IGNORECASE)
 class Recording:
     """The dialogue of one connection.
 
-    replacing: words and what is written in their place, for names and addresses that nobody else is to read.
+    replacing: words and what is written in their place, for names and addresses that nobody else is to read. Raises
+        ValueError for what is no mapping of texts, and for a word that is empty.
     """
 
     def __init__(self, replacing: Mapping[str, str] | None = None) -> None:
+        if replacing is not None:
+            check_replacing(replacing)
         self._replacing = {old.encode(): new.encode() for old, new in (replacing or {}).items()}
         self._lines: list[str] = []
         self._client = bytearray()  # of a line or a message that has no end yet
@@ -222,6 +226,17 @@ class Recording:
         for old, new in self._replacing.items():
             text = text.replace(old, new)
         return text
+
+
+def check_replacing(replacing: object) -> None:
+    """Raise ValueError unless it is a mapping of words to texts, none of the words being empty."""
+    if not isinstance(replacing, Mapping):
+        raise ValueError(f"expected replacing to be a mapping of words to texts, got {describe(replacing)}")
+    for old, new in replacing.items():
+        check_text("a word of replacing", old)
+        check_text(f"what replaces {old!r}", new)
+        if not old:
+            raise ValueError("expected words of replacing, got an empty one")
 
 
 def _without_end(line: bytes) -> bytes:

@@ -14,10 +14,11 @@ from contextlib import suppress
 from functools import cache
 from typing import Final
 
+from .checks import check_flag, describe
 from .destination import Destination
 from .link import Link
 from .proxy import Proxy, Proxying
-from .recording import Recording
+from .recording import Recording, check_replacing
 from .tls import server_context
 
 __all__ = ["RecordingProxy"]
@@ -57,6 +58,8 @@ class RecordingProxy(Proxy):
     A server that cannot be connected to, and a handshake with it that fails, is a connection that is reset; the
     recording ends there. What is bound to TLS (SCRAM-...-PLUS) fails behind a proxy, as it must, and an exchange of
     SCRAM cannot be played again: its challenges are masked.
+
+    Raises ValueError for what is none of these.
     """
 
     def __init__(
@@ -71,6 +74,11 @@ class RecordingProxy(Proxy):
         replacing: Mapping[str, str] | None = None,
     ) -> None:
         super().__init__(listen_path)
+        check_flag("implicit_tls", implicit_tls)
+        if tls_context is not None and not _is_for_clients(tls_context):
+            raise ValueError(f"expected a TLS context of clients, got {describe(tls_context)}")
+        if replacing is not None:
+            check_replacing(replacing)
         self.recordings: list[Recording] = []
         self._destination = Destination(host, port, unix_path)
         self._implicit_tls = implicit_tls
@@ -83,6 +91,10 @@ class RecordingProxy(Proxy):
         # To load all authorities takes longer than a session: once is enough.
         self._tls_context = self._tls_context or ssl.create_default_context()
         return _Listening(self._destination, recording, self._tls_context, self._implicit_tls)
+
+
+def _is_for_clients(context: object) -> bool:
+    return isinstance(context, ssl.SSLContext) and context.protocol is not ssl.PROTOCOL_TLS_SERVER
 
 
 class _Listening(Proxying):

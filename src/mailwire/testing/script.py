@@ -241,10 +241,14 @@ class Slow:
     octets_per_second: float
 
     def __post_init__(self) -> None:
-        if not self.said or (isinstance(self.said, str) and not self.said.startswith("S: ")):
-            raise ValueError(f"{self.said!r} is nothing that a peer says")
-        if not self.octets_per_second > 0:
-            raise ValueError(f"expected a number of octets greater than 0, got {self.octets_per_second!r}")
+        said: object = self.said
+        if not isinstance(said, str | bytes | Endless) or not said or (isinstance(said, str) and said[:3] != "S: "):
+            raise ValueError(f"{said!r} is nothing that a peer says")
+        if isinstance(said, str):
+            _check_line(said)
+        rate: object = self.octets_per_second
+        if not isinstance(rate, int | float) or not rate > 0:
+            raise ValueError(f"expected a number of octets greater than 0, got {rate!r}")
 
 
 def _check_table(table: object) -> None:
@@ -253,6 +257,8 @@ def _check_table(table: object) -> None:
     for command, answer in table.items():
         if not isinstance(command, str) or not isinstance(answer, str):
             raise ValueError(f"expected a command and its answer as text, got {command!r} and {answer!r}")
+        if "\r\n" in answer or not _is_encodable(answer):
+            raise ValueError(f"expected lines in UTF-8 that are parted by line feeds alone, got {answer!r}")
 
 
 def _check_octets(octets: object) -> None:
@@ -269,12 +275,17 @@ def check_script(script: tuple[Step, ...]) -> None:
     for step in script:
         if isinstance(step, str) and not step.startswith(("S: ", "C: ")):
             raise ValueError(f'{step!r} is no step of a script: a line begins with "S: " or "C: "')
-        if isinstance(step, str) and "\n" in step and step.startswith("C: "):
-            raise ValueError(f"{step!r} is no step of a script: a line that the client says has no line end in it")
-        if isinstance(step, str) and not _is_encodable(step):
-            raise ValueError(f"{step!r} is no step of a script: it cannot be written in UTF-8")
+        if isinstance(step, str):
+            _check_line(step)
         if not isinstance(step, Step):
             raise ValueError(f"{step!r} is no step of a script")
+
+
+def _check_line(step: str) -> None:
+    if "\n" in step:
+        raise ValueError(f"{step!r} is no step of a script: a line has no line end in it, for CRLF comes behind it")
+    if not _is_encodable(step):
+        raise ValueError(f"{step!r} is no step of a script: it cannot be written in UTF-8")
 
 
 def _is_encodable(text: str) -> bool:

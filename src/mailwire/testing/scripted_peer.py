@@ -13,6 +13,7 @@ from types import TracebackType
 from typing import Any, Final, Self
 
 from ..endpoint import Endpoint
+from .checks import check_flag, check_number, check_whole
 from .hearing import ClientGone, Hearing
 from .link import Link
 from .saying import Saying
@@ -73,7 +74,7 @@ class ScriptedPeer:
     It plays once, from the beginning of the `async with` to its end: begun a second time, it raises RuntimeError, and
     so it does where a client is to be led here before or behind that.
 
-    script: the steps. Raises ValueError for what is none.
+    script: the steps.
     listen: have a port on the loopback interface. Otherwise the client is handed its end of a pair of sockets.
     lenient: a client that goes in the middle of the script does not fail the test. One that says what is not foreseen
         still does.
@@ -81,6 +82,8 @@ class ScriptedPeer:
     buffer_size: of the sockets at both ends of a pair, in octets; at a port, of that at this end.
     optional: it is meant that a client may stay away, as from a second server that is not to be needed.
     guard: seconds after which a test that hangs is ended; None for never, where the test moves the loop's clock itself.
+
+    Raises ValueError for what is no step, and for a value of another kind than these.
 
     wire: every octet that the client put on the wire.
     heard: what it said by that, deciphered.
@@ -99,6 +102,15 @@ class ScriptedPeer:
         optional: bool = False,
     ) -> None:
         check_script(script)
+        check_flag("listen", listen)
+        check_flag("lenient", lenient)
+        check_flag("optional", optional)
+        if packet_size is not None:
+            check_whole("packet_size", packet_size, 1)
+        if buffer_size is not None:
+            check_whole("buffer_size", buffer_size, 1)
+        if guard is not None:
+            check_number("guard", guard, 0)
         self.wire: bytearray = bytearray()
         self.heard: bytearray = bytearray()
         self.handshake_error: ssl.SSLError | None = None

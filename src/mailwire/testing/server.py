@@ -7,7 +7,7 @@ from contextlib import AsyncExitStack
 from typing import Any, Self
 
 from ..endpoint import Protocol
-from .checks import check_path, describe
+from .checks import check_flag, check_path, describe
 from .handshake import find_certificate
 from .injections import Injections
 from .listener import Listener
@@ -67,6 +67,8 @@ class MailServer:
         if tls_context is not None and not _is_for_servers(tls_context):
             got = describe(tls_context)
             raise ValueError(f"expected a TLS context of servers, such as server_context(), got {got}")
+        check_flag("implicit_tls", implicit_tls)
+        check_flag("patient", patient)
         if implicit_tls and tls_context is None:
             raise ValueError("implicit TLS needs a tls_context, such as server_context()")
         self.maildrop: Maildrop = Maildrop(accounts)
