@@ -14,7 +14,7 @@ __all__ = ["Mutant", "plant"]
 _Function = ast.FunctionDef | ast.AsyncFunctionDef
 _MARK = "__mutmut_"
 _IMPOSSIBLE = re.compile(r"-\s*raise AssertionError\(")  # what cannot be reached by construction
-_ENCODING = re.compile(r"'(?:ASCII|UTF-8|LATIN-1)'")
+_ENCODING = re.compile(r"'(?:ASCII|UTF-8|UTF-8-SIG|LATIN-1)'")
 
 
 @dataclass(frozen=True, slots=True)

@@ -88,6 +88,7 @@ _SET_BEFORE: Final = "what is looked at was set before: the last comes first"
 _NO_CHILD: Final = "Python opens files so that no child has them, in any case"
 _NO_USER: Final = "credentials that tell no user name none, whatever stands for it"
 _CAST: Final = "a cast is the type checker's alone"
+_END_BEFORE: Final = "from somewhat before, the end is found in the same place"
 _NO_TEXT: Final = "what the credentials do not have, holds no line end, whatever stands for it"
 
 SAME: Final[dict[tuple[str, str], str]] = {
@@ -756,6 +757,23 @@ SAME: Final[dict[tuple[str, str], str]] = {
     ("pop3/connection", "__init__: self._is_cut = "): _NOT_READ,
     ("transcript", "if count is not None and len(entries) > count:"): _SLOWER,
     ("message/source", "__init__: self._iterator: Iterator[bytes] | None = ''"): "it is no generator either",
+    ("testing/hearing", "hear_mail_data: known = 1"): _END_BEFORE,
+    ("testing/script", "known: int=1)"): _END_BEFORE,
+    ("testing/script", "max(0, known - 5))"): _END_BEFORE,
+    ("testing/script_text", "is_apart = False => is_apart = None"): _FALSE,
+    ("testing/scripted_session", "__init__: self.step: Step | None = ''"): _NOT_READ,
+    ("testing/scripted_session", "self._waits = False => self._waits = None"): _FALSE,
+    ("testing/scripted_session", "__init__: self._waits = True"): _NOT_READ,
+    ("testing/scripted_session", "next(self._spoken, None)"): "what is no octets is left out, whatever it is",
+    ("testing/scripted_session", "_take: case bytes():"): "what is said never comes here",
+    ("testing/scripted_session", "self._packets += spoken(step, None)"): "what is slow comes in octets in any case",
+    ("testing/scripted_session", "self._packets += spoken(step, 2)"): "what is slow comes in octets in any case",
+    ("testing/scripted_session", "_mark: known = 1"): _END_BEFORE,
+    ("testing/scripted_session", "_next_line: known = 0 => known = None"): "None is the beginning as well",
+    ("testing/scripted_session", "self._reads = False => self._reads = None"): _FALSE,
+    ("testing/scripted_session", "_answer: line = 'XXXX'"): "what nobody has said is no QUIT, whatever it is",
+    ("testing/altering", "for at in flips if at >= octet"): "one that is flipped here is cut off before",
+    ("testing/altering", "line.faults = dropped"): "nothing was done to the new line before",
     ("message/file_source", "__init__: self._file: BinaryFile | None = ''"): _NOT_READ,
     ("message/file_source", "__init__: self._place = 1"): _NOT_READ,
     ("message/file_source", "cast(None, working)"): _CAST,

@@ -304,6 +304,14 @@ TESTS: Final[dict[str, tuple[str, ...]]] = {
     ),
     "message/attachment": ("message/test_compose.py",),
     "message/generation": ("message/test_generation.py", "message/test_content.py", "message/test_payloads.py"),
+    # What judges in the tests of others, of the kit.
+    "testing/hearing": ("testing/test_hearing.py",),
+    "testing/script": ("testing/test_script.py",),
+    "testing/script_text": ("testing/test_script_text.py",),
+    "testing/scripted_session": ("testing/test_scripted_session.py",),
+    "testing/checks": ("testing/test_checks.py",),
+    "testing/faults": ("testing/test_faults.py",),
+    "testing/altering": ("testing/test_altering.py",),
     # What hands the names out.
     "__init__": ("test_exports.py",),
 }

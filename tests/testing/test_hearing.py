@@ -39,6 +39,7 @@ async def test_nothing_is_heard_before_it_is_asked_for() -> None:
     said = Said(b"QUIT\r\n")
     async with said as hearing:
         assert hearing.unread == said.heard == b""
+        assert hearing.is_at_end is False
         assert await hearing.hear_more()
         assert hearing.unread == said.heard == b"QUIT\r\n"
         assert not hearing.is_at_end
@@ -64,6 +65,19 @@ async def test_what_nobody_will_ask_for_is_recorded_and_not_kept() -> None:
         await hearing.hear_out(keep=False)
         assert hearing.unread == b""
     assert said.heard == b"QUIT\r\n"
+    async with Said(b"QUIT\r\n") as hearing:
+        await hearing.hear_out()
+        assert await hearing.next_line() == "QUIT"
+
+
+async def test_what_somebody_else_has_made_an_end_of_is_not_heard() -> None:
+    said = Said(b"QUIT\r\n")
+    async with said as hearing:
+        hearing.is_at_end = True
+        assert not await hearing.hear_more()
+        with pytest.raises(ClientGone, match="expected the client to say 'QUIT', it closed"):
+            await hearing.hear_line("QUIT")
+    assert said.heard == b""
 
 
 async def test_a_line_may_be_known_by_its_beginning() -> None:
@@ -80,10 +94,13 @@ async def test_another_line_than_expected_fails() -> None:
             await hearing.hear_line("QUIT")
 
 
-async def test_a_line_ends_in_crlf() -> None:
-    async with Said(b"QUIT\n") as hearing:
-        with pytest.raises(AssertionError, match=r"a line that ends in CRLF, the client said b'QUIT\\n'"):
+@pytest.mark.parametrize("line", [b"QUIT\n", b"\n"])
+async def test_a_line_ends_in_crlf(line: bytes) -> None:
+    async with Said(line + b"QUIT\r\n") as hearing:
+        await hearing.fill(1)
+        with pytest.raises(AssertionError) as caught:
             await hearing.next_line()
+    assert str(caught.value) == f"expected a line that ends in CRLF, the client said {line!r}"
 
 
 async def test_octets_that_are_no_text_are_shown() -> None:
@@ -104,11 +121,14 @@ async def test_there_is_no_line_behind_the_end(empty: Hearing) -> None:
 async def test_octets_that_do_not_come_are_missed() -> None:
     async with Said(b"123") as hearing:
         await hearing.fill(2)
+        await hearing.fill(3)
         with pytest.raises(ClientGone, match="expected 4 octets from the client, got 3"):
             await hearing.hear(4)
 
 
-@pytest.mark.parametrize("message", [b".\r\n", b"hello\r\n.\r\n", b"..\r\nx.\r\n.\r\n", b"\n.\n\r.\r\n\r\n.\r\n"])
+@pytest.mark.parametrize(
+    "message", [b".\r\n", b"\r\n.\r\n", b"hello\r\n.\r\n", b"..\r\nx.\r\n.\r\n", b"\n.\n\r.\r\n\r\n.\r\n"]
+)
 async def test_a_message_ends_at_its_dot(message: bytes) -> None:
     async with Said(message + b"QUIT\r\n") as hearing:
         await hearing.hear_mail_data()

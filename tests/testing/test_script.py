@@ -18,6 +18,8 @@ from mailwire.testing.script import (
     check_script,
     chunk_size,
     encode_line,
+    find_mail_end,
+    shorten,
     spoken,
 )
 
@@ -63,8 +65,12 @@ def test_what_is_no_step_is_refused(step: Any) -> None:
 
 
 def test_endless_nothing_is_refused() -> None:
-    with pytest.raises(ValueError, match="at least one octet"):
+    with pytest.raises(ValueError, match=r"^expected at least one octet to say without end$"):
         Endless(b"")
+
+
+def test_nothing_at_all_may_be_heard() -> None:
+    assert Hear(0).size == Hear(b"").size == 0
 
 
 @pytest.mark.parametrize("said", ["C: QUIT", "220", b"", ""])
@@ -77,6 +83,19 @@ def test_what_nobody_says_cannot_be_said_slowly(said: str | bytes) -> None:
 def test_slowness_has_a_rate(rate: float) -> None:
     with pytest.raises(ValueError, match="greater than 0"):
         Slow(b"a", rate)
+
+
+@pytest.mark.parametrize("message", [b".\r\n", b"\r\n.\r\n", b"..\r\nx.\r\n.\r\n"])
+def test_the_end_of_a_message_is_found_whatever_was_known_before(message: bytes) -> None:
+    for known in range(len(message)):
+        assert find_mail_end(message[:known]) is None
+        assert find_mail_end(message + b"QUIT\r\n", known) == len(message)
+    assert find_mail_end(bytearray(message)) == len(message)
+
+
+def test_much_is_quoted_by_its_beginning_and_its_end() -> None:
+    assert shorten(b"a" * 299) == f"b'{'a' * 299}'"
+    assert shorten(b"a" * 200 + b"b" * 100) == f"b'{'a' * 100}' ... b'{'b' * 100}'"
 
 
 def test_a_line_has_its_end() -> None:

@@ -45,8 +45,12 @@ C:
 HEAR 65536
 MAIL_DATA
 BENEATH \x15\x03
+BENEATH  x
 ENDLESS S: 250-x
+ENDLESS S;a
+ENDLESS S: (a.eml, 3 octets)
 0.5 B/s S: 250 ok
+1 B/s S: (a.eml, 3 octets)
 10 B/s ENDLESS S; a
 10 B/s S; \n\t
 S closes
@@ -83,8 +87,12 @@ STEPS = (
     Hear(65536),
     MAIL_DATA,
     Beneath(b"\x15\x03"),
+    Beneath(b" x"),
     Endless(b"250-x\r\n"),
+    Endless(b"a"),
+    Endless(b"x\r\n"),
     Slow("S: 250 ok", 0.5),
+    Slow(b"x\r\n", 1),
     Slow(Endless(b"a"), 10),
     Slow(b"\n\t", 10),
     CLOSE,
@@ -109,6 +117,21 @@ def test_every_step_but_answers_can_be_written(tmp_path: Path) -> None:
     assert parse_script(TEXT, folder=tmp_path) == STEPS
 
 
+def test_files_are_looked_for_where_it_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "files").mkdir()
+    (tmp_path / "files" / "a.eml").write_bytes(b"x\r\n")
+    (tmp_path / "script.txt").write_text("S: (a.eml, 3 octets)")
+    assert load_script(tmp_path / "script.txt", folder=tmp_path / "files") == (b"x\r\n",)
+    with pytest.raises(FileNotFoundError):
+        load_script(tmp_path / "script.txt")
+    monkeypatch.chdir(tmp_path / "files")
+    assert parse_script("S: (a.eml, 3 octets)") == (b"x\r\n",)
+
+
+def test_the_blank_behind_who_speaks_may_be_missing() -> None:
+    assert parse_script("S:220 mx\nC:QUIT\nS;a\nC;b") == ("S: 220 mx", "C: QUIT", b"a", Hear(b"b"))
+
+
 def test_empty_lines_elsewhere_mean_nothing() -> None:
     assert parse_script("\n\nS: a\n\nC: b\n\n\nS: c\n\n") == ("S: a", "C: b", "S: c")
 
@@ -130,6 +153,7 @@ def test_empty_lines_elsewhere_mean_nothing() -> None:
         ("HEAR many", "expected"),
         ("S: \\q", r"'\\\\q' is no escape"),
         ("S: \\", "is no escape"),
+        ("S: \\ü", r"'\\\\\ufffd' is no escape"),
         ("S: x\\x1", "is no escape"),
         ("ENDLESS S;", "at least one octet"),
     ],

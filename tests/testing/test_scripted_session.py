@@ -1,3 +1,5 @@
+from typing import Any
+
 import pytest
 
 from mailwire import pop3, smtp
@@ -70,6 +72,7 @@ def test_nothing_is_said_before_the_client_has_said_what_is_expected() -> None:
         (("C: QUIT",), b"QUIT\n", "a line that ends in CRLF"),
         ((Hear(b"abc"),), b"abd", "expected the client to say b'abc', it said b'abd'"),
         (("S: bye",), b"x", "beyond the end of the script the client said b'x'"),
+        (("C: NOOP", "C: QUIT"), b"NOOP\r\n\nQUIT\r\n", r"the client said b'\\n'$"),
         ((FIN,), b"x", "beyond the end of the script the client said b'x'"),
         ((Answers({"QUIT": "221 bye"}),), b"NOOP\r\n", "the table has no answer to 'NOOP'"),
     ],
@@ -120,7 +123,7 @@ def test_it_waits_until_it_is_told_to_go_on() -> None:
 
 def test_tls_is_made_by_the_caller() -> None:
     session = ScriptedSession("C: STARTTLS", "S: 220 go", Tls("expired"), "S: hi")
-    with pytest.raises(LocalProtocolError, match="no step of the script wants a handshake now"):
+    with pytest.raises(LocalProtocolError, match=r"^no step of the script wants a handshake now$"):
         session.tls_established()
     session.receive_data(b"STARTTLS\r\n")
     assert (session.data_to_send(), session.wants_tls) == ([b"220 go\r\n"], "expired")
@@ -134,6 +137,39 @@ def test_the_first_record_of_a_handshake_is_heard() -> None:
     assert session.data_to_send() == []
     session.receive_data(b"b")
     assert session.data_to_send() == [b"what\r\n"]
+    session = ScriptedSession(CLIENT_HELLO, "S: what")
+    session.receive_data(b"\x16\x03\x01\x01\x02" + b"a" * 257)
+    assert session.data_to_send() == []
+    session.receive_data(b"b")
+    assert session.data_to_send() == [b"what\r\n"]
+
+
+def test_what_comes_at_once_is_taken_line_by_line() -> None:
+    session = ScriptedSession("C: MAIL", "S: 1", "C: DATA", MAIL_DATA, "S: 2", Answers({"NOOP": "3", "QUIT": "4"}))
+    session.receive_data(b"MAIL\r\nDATA\r\n\r\n.\r\nNOOP\r\nNOOP\r\nQUIT\r\n")
+    assert session.data_to_send() == [b"1\r\n", b"2\r\n", b"3\r\n", b"3\r\n", b"4\r\n"]
+
+
+class Counted(bytearray):
+    """Octets that count those in which something was looked for."""
+
+    looked_at = 0
+
+    def find(self, sought: Any, start: int = 0) -> int:  # type: ignore[override]
+        Counted.looked_at += len(self) - start
+        return super().find(sought, start)
+
+
+@pytest.mark.parametrize("step", ["C: a...", MAIL_DATA])
+def test_what_grows_is_not_searched_from_its_beginning(step: Step) -> None:
+    session = ScriptedSession(step, "S: ok", LISTEN)
+    session._unread = Counted()
+    Counted.looked_at = 0
+    for _ in range(100):
+        session.receive_data(b"a" * 100)
+    session.receive_data(b"\r\n.\r\n")
+    assert session.data_to_send() == [b"ok\r\n"]
+    assert 10_000 <= Counted.looked_at < 12_000
 
 
 def test_what_is_said_slowly_comes_in_octets_and_what_has_no_end_comes_piece_by_piece() -> None:

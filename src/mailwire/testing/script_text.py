@@ -61,11 +61,11 @@ def load_script(path: Path | str, *, folder: Path | str | None = None) -> tuple[
 def parse_script(text: str, *, folder: Path | str = ".") -> tuple[Step, ...]:
     """Return the steps of the transcript that `text` is; see `load_script`."""
     steps: list[Step] = []
-    is_apart = False  # an empty line was read
+    is_apart = False  # an empty line was read behind a step
     for number, line in enumerate(text.split("\n"), 1):
         line = line.strip()
         if not line:
-            is_apart = True
+            is_apart = bool(steps)
         elif not line.startswith("#"):
             try:
                 step = _step(line, Path(folder))
@@ -74,7 +74,7 @@ def parse_script(text: str, *, folder: Path | str = ".") -> tuple[Step, ...]:
             except OSError as error:
                 error.add_note(f"line {number} of the transcript: {line}")
                 raise
-            if is_apart and steps and _is_said(steps[-1]) and _is_said(step):
+            if is_apart and _is_said(steps[-1]) and _is_said(step):
                 steps.append(Mark.PACKET)
             steps.append(step)
             is_apart = False
