@@ -1,3 +1,4 @@
+import asyncio
 from typing import Any
 
 import pytest
@@ -20,11 +21,13 @@ from mailwire.testing import (
     Beneath,
     Endless,
     Hear,
+    ScriptedPeer,
     ScriptedSession,
     Slow,
     Step,
     Tls,
 )
+from mailwire.testing.turns import drain_events
 
 
 def test_a_machine_talks_to_a_script_without_any_input_or_output() -> None:
@@ -96,6 +99,54 @@ def test_a_client_may_close_where_nothing_is_wanted_of_it(script: tuple[Step, ..
     session = ScriptedSession(*script)
     session.receive_eof()
     assert session.data_to_send() == [b"bye\r\n"] * (script == ("S: bye",))
+
+
+CLOSED = "the client closed at the step"
+TABLE = Answers({"DATA": "354 go", ".": "250 taken", "BDAT": "250 ok", "NOOP": "250 ok"})
+
+
+@pytest.mark.parametrize(
+    ("script", "said", "message"),
+    [
+        ([TABLE], b"NOOP\r\nDATA\r\nhello\r\n", f"{CLOSED} Answers"),
+        ([TABLE], b"BDAT 3\r\nab", f"{CLOSED} Answers"),
+        ([TABLE], b"NOOP\r\nNOO", "beyond the end of the script the client said b'NOO'"),
+        ([TABLE, "C: QUIT"], b"NOOP\r\n", f"{CLOSED} 'C: QUIT'"),
+        ([LISTEN, Hear(1)], b"what", f"{CLOSED} Hear"),
+        ([Endless(b"x"), MAIL_DATA], b"what\r\n", f"{CLOSED} MAIL_DATA, having said b'what"),
+        (["C: QUIT"], b"QU", f"{CLOSED} 'C: QUIT', having said b'QU'"),
+        ([CLIENT_HELLO], b"\x16\x03", f"{CLOSED} CLIENT_HELLO"),
+        ([TABLE, "S: bye"], b"NOOP\r\n", ""),
+        ([Slow(Endless(b"x"), 1000), "C: QUIT", "S: bye"], b"QUIT\r\n", ""),
+        ([LISTEN, FIN], b"what", ""),
+    ],
+)
+async def test_where_the_client_closes_the_next_steps_are_taken_as_by_a_peer(
+    script: list[Step], said: bytes, message: str
+) -> None:
+    async def play() -> None:
+        async with ScriptedPeer(*script) as peer:
+            reader, writer = await asyncio.open_connection(sock=await peer.connect())
+            writer.write(said)
+            await drain_events()
+            writer.write_eof()
+            heard.append(await reader.read())
+            writer.close()
+
+    heard: list[bytes] = []
+    session = ScriptedSession(*script)
+    session.receive_data(said)
+    session.data_to_send()
+    if message:
+        with pytest.raises(AssertionError, match=message):
+            session.receive_eof()
+        with pytest.raises(AssertionError):
+            await play()
+    else:
+        session.receive_eof()
+        await play()
+        assert heard[0].endswith(b"".join(session.data_to_send()))
+        assert session.step is None
 
 
 def test_what_is_said_behind_a_reset_is_lost() -> None:
@@ -178,7 +229,8 @@ def test_what_is_said_slowly_comes_in_octets_and_what_has_no_end_comes_piece_by_
     assert session.data_to_send() == [b"y"]
     session.receive_data(b"enough")
     assert session.data_to_send() == [b"x"]
-    session.receive_eof()
+    with pytest.raises(AssertionError, match="beyond the end of the script the client said b'enough'"):
+        session.receive_eof()
     assert session.data_to_send() == []
     assert ScriptedSession(Endless(b"xy")).data_to_send() == [b"xy"]
 

@@ -1,7 +1,7 @@
 """ScriptedSession: a server that says what a script says, without any I/O: for machines, simulators and other loops."""
 
 from collections.abc import Generator, Iterator
-from typing import Final, TypeAlias
+from typing import TypeAlias
 
 from ..errors import LocalProtocolError
 from .script import (
@@ -26,9 +26,6 @@ __all__ = ["ScriptedSession"]
 
 # A step under way: it yields where it needs more from the client.
 _Going: TypeAlias = Generator[None, None, None]
-
-# The steps at which a client may close.
-_OPEN: Final = (Mark.LISTEN, Mark.WAIT)
 
 
 class ScriptedSession:
@@ -67,6 +64,7 @@ class ScriptedSession:
         self._spoken: Iterator[bytes] = iter(())  # what is said without end
         self._reads = True
         self._waits = False
+        self._is_at_end = False
         self._playing = self._play(script)
         self._go_on()
 
@@ -82,9 +80,9 @@ class ScriptedSession:
     def receive_eof(self) -> None:
         """Take note that the client has closed. Raises AssertionError if a step still wants something of it."""
         self._spoken = iter(())
-        is_open = self.step is None or self.step in _OPEN or isinstance(self.step, Answers | Endless | Slow)
-        if self._reads and not is_open:
-            raise AssertionError(f"the client closed at the step {self.step!r}, having said {shorten(self._unread)}")
+        if self._reads:
+            self._is_at_end = True
+            self._go_on()
 
     def tls_established(self) -> None:
         """Go on under TLS. Raises LocalProtocolError unless a handshake is due."""
@@ -131,7 +129,9 @@ class ScriptedSession:
     def _take(self, step: Step) -> _Going:
         match step:
             case str():
-                check_line((yield from self._next_line()), step.removeprefix("C: "))
+                while (line := (yield from self._next_line())) is None:
+                    yield from self._wait()
+                check_line(line, step.removeprefix("C: "))
             case Hear():
                 step.check((yield from self._hear(step.size)))
             case Beneath():
@@ -139,15 +139,14 @@ class ScriptedSession:
             case Tls():
                 self.wants_tls = step.name
                 while self.wants_tls is not None:
-                    yield
+                    yield from self._wait()
             case Answers():
                 yield from self._answer(step)
             case Slow(said=str() | bytes()):
                 self._packets += spoken(step, 1)
             case Slow() | Endless():
                 self._spoken = spoken(step, 1)
-                while True:
-                    self._unread.clear()
+                while not self._is_at_end:
                     yield
             case bytes():
                 raise AssertionError("what is said takes nothing of the client")
@@ -160,15 +159,16 @@ class ScriptedSession:
                 known = 0
                 while (end := find_mail_end(self._unread, known)) is None:
                     known = len(self._unread)
-                    yield
+                    yield from self._wait()
                 self._taken(end)
             case Mark.CLIENT_HELLO:
                 header = yield from self._hear(5)
                 yield from self._hear(int.from_bytes(header[3:]))
             case Mark.LISTEN:
-                while True:
-                    self._unread.clear()
+                self._unread.clear()
+                while not self._is_at_end:
                     yield
+                    self._unread.clear()
             case Mark.WAIT:
                 self._waits = True
                 while self._waits:
@@ -179,26 +179,37 @@ class ScriptedSession:
                 self._reads = False
 
     def _answer(self, step: Answers) -> _Going:
-        line = ""
-        while not step.ends_with(line):
+        line: str | None = None
+        while not (line and step.ends_with(line)):
             line = yield from self._next_line()
+            if line is None:
+                return
             for each in step.steps(line):
                 if isinstance(each, bytes):
                     self._packets.append(each)
                 else:
                     yield from self._take(each)
 
-    def _next_line(self) -> Generator[None, None, str]:
+    def _next_line(self) -> Generator[None, None, str | None]:
+        # None where the client closes before its end.
         known = 0
         while (end := self._unread.find(b"\n", known)) < 0:
+            if self._is_at_end:
+                return None
             known = len(self._unread)
             yield
         return decode_line(self._taken(end + 1))
 
     def _hear(self, size: int) -> Generator[None, None, bytes]:
         while len(self._unread) < size:
-            yield
+            yield from self._wait()
         return self._taken(size)
+
+    def _wait(self) -> _Going:
+        # For something that the client owes.
+        if self._is_at_end:
+            raise AssertionError(f"the client closed at the step {self.step!r}, having said {shorten(self._unread)}")
+        yield
 
     def _taken(self, size: int) -> bytes:
         taken = bytes(self._unread[:size])
