@@ -233,12 +233,23 @@ def test_a_line_of_the_servers_during_which_the_client_speaks_is_written_whole(p
     said = b"-ERR not hunter2, really\r\n"
     recording = record(b"+OK\r\n", b"PASS hunter2\r\n", said[:place], b"STAT\r\n", b"", b"LIST\r\n", said[place:])
     beforehand = recording.text
+    assert "hunt" not in beforehand
     recording.end()
     told = ["S: -ERR not ****, really"]
     commands = ["C: STAT", "C: LIST"]
     expected = [*commands, *told] if place == 0 else [*told, *commands]
     assert recording.text.splitlines() == ["S: +OK", "C: PASS ****", *expected, "S closes"]
     assert recording.text == beforehand + "S closes\n"
+
+
+@pytest.mark.parametrize("size", range(len(b"-ERR not hunter2")))
+def test_of_a_secret_in_which_a_line_breaks_off_no_more_than_three_octets_are_written(size: int) -> None:
+    recording = record(b"+OK\r\n", b"PASS hunter2\r\n", b"-ERR not hunter2"[:size])
+    told = [recording.text]
+    recording.end()
+    for text in (*told, recording.text):
+        assert "hunt" not in text
+        assert ("-ERR not ****\n" in text) is (size >= len(b"-ERR not hunt"))
 
 
 def test_what_the_server_left_unfinished_is_written() -> None:

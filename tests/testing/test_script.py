@@ -5,18 +5,27 @@ from typing import Any
 import pytest
 
 from mailwire.testing.script import (
+    CLOSE,
+    FIN,
+    LISTEN,
     MAIL_DATA,
     PACKET,
+    RST,
     STALL,
+    WAIT,
+    WITHHOLD,
     Answers,
     Beneath,
     Endless,
     Hear,
     Mark,
     Slow,
+    Step,
     Tls,
+    check_line,
     check_script,
     chunk_size,
+    decode_line,
     encode_line,
     find_mail_end,
     shorten,
@@ -64,6 +73,20 @@ def test_what_is_no_step_is_refused(step: Any) -> None:
         check_script(("S: 220 mx", step))
 
 
+@pytest.mark.parametrize("end", [CLOSE, FIN, RST])
+@pytest.mark.parametrize(
+    "step", ["S: 221 bye", b"x", Slow(b"x", 1), Endless(b"x"), Beneath(b"x"), Tls(), Answers({"QUIT": "221 bye"})]
+)
+def test_nothing_is_said_behind_the_end(end: Step, step: Step) -> None:
+    check_script((step, end))
+    with pytest.raises(ValueError, match=r"is no step behind (CLOSE|FIN|RST): nothing can be said any more"):
+        check_script((end, LISTEN, step))
+
+
+def test_what_is_no_saying_may_come_behind_the_end() -> None:
+    check_script((CLOSE, FIN, "C: QUIT", Hear(1), PACKET, WAIT, STALL, WITHHOLD, LISTEN))
+
+
 def test_endless_nothing_is_refused() -> None:
     with pytest.raises(ValueError, match=r"^expected at least one octet to say without end$"):
         Endless(b"")
@@ -93,6 +116,19 @@ def test_the_end_of_a_message_is_found_whatever_was_known_before(message: bytes)
     assert find_mail_end(bytearray(message)) == len(message)
 
 
+def test_of_several_messages_the_end_of_the_first_is_found() -> None:
+    assert find_mail_end(b"a\r\n.\r\nb\r\n.\r\n") == 6
+    # What is known to have no end is not looked at again.
+    assert find_mail_end(b"a\r\n.\r\nb\r\n.\r\n", 6) == 12
+
+
+def test_what_is_heard_is_what_was_expected() -> None:
+    Hear(2).check(b"ab")
+    Hear(b"ab").check(b"ab")
+    with pytest.raises(AssertionError, match="expected the client to say b'ab', it said b'ac'"):
+        Hear(b"ab").check(b"ac")
+
+
 def test_much_is_quoted_by_its_beginning_and_its_end() -> None:
     assert shorten(b"a" * 299) == f"b'{'a' * 299}'"
     assert shorten(b"a" * 200 + b"b" * 100) == f"b'{'a' * 100}' ... b'{'b' * 100}'"
@@ -102,6 +138,20 @@ def test_a_line_has_its_end() -> None:
     assert encode_line("S: 250 Grüße") == "250 Grüße\r\n".encode()
     assert encode_line("S: ") == b"\r\n"
     assert encode_line("S: S: x") == b"S: x\r\n"
+
+
+def test_a_line_of_the_clients_is_the_one_that_is_expected_or_begins_so() -> None:
+    check_line("QUIT", "QUIT")
+    check_line("MAIL FROM:<>", "MAIL ...")
+    for line, expected in (("QUIT now", "QUIT"), ("QUI", "QUIT"), ("MAI", "MAIL ...")):
+        with pytest.raises(AssertionError, match=f"expected the client to say '{expected}', it said '{line}'"):
+            check_line(line, expected)
+
+
+def test_what_is_no_text_in_a_line_is_escaped() -> None:
+    assert decode_line(b"Gr\xc3\xbc\xdf\r\n") == "Gr\xfc\\xdf"
+    with pytest.raises(AssertionError, match="expected a line that ends in CRLF"):
+        decode_line(b"QUIT\n")
 
 
 def test_what_is_slow_is_said_octet_by_octet() -> None:
@@ -115,6 +165,7 @@ def test_what_is_endless_is_said_in_pieces_that_fit_each_other() -> None:
     assert (first + second).startswith(b"abcabcabcabcabc")
     assert (len(first) + len(second)) % 3 == 0
     assert len(first) >= 10
+    assert [len(piece) for piece in islice(spoken(Endless(b"ab"), 9), 2)] == [10, 10]
 
 
 @pytest.mark.parametrize(

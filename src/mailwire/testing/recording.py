@@ -23,6 +23,8 @@ from .script_text import parse_script
 __all__ = ["Recording", "check_replacing"]
 
 _MASK: Final = b"****"
+# So many octets of a secret at the end of a line that breaks off are masked: fewer may be anything.
+_BEGUN: Final = 4
 _MAIL_END: Final = b"\r\n.\r\n"  # RFC 5321 4.1.1.4
 # Mechanisms whose challenges tell nothing of the password. That of SCRAM and its kin can be used to guess it.
 _OPEN: Final = (b"PLAIN", b"LOGIN", b"CRAM-MD5")
@@ -216,8 +218,16 @@ class Recording:
         if self._mechanism and found and self._mechanism not in _OPEN and (found[1] or found[2]):
             shown = text.split(b" ")[0] + b" " + _MASK
         else:
-            shown = self._public(text)
+            shown = self._public(text if line.endswith(b"\n") else self._without_begun(text))
         return _line("S", shown, line[len(text) :])
+
+    def _without_begun(self, text: bytes) -> bytes:
+        # Where a line breaks off, it may do so in the middle of a secret.
+        for secret in self._secrets:
+            for size in range(len(secret) - 1, _BEGUN - 1, -1):
+                if text.endswith(secret[:size]):
+                    return text[:-size] + _MASK
+        return text
 
     def _public(self, text: bytes) -> bytes:
         return self._replaced(self._redaction.mask(text))

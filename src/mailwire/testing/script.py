@@ -16,7 +16,7 @@ What it expects of the client:
     Answers({...})      whatever commands come: they are answered from a table, until the client closes or says QUIT
     LISTEN              anything, until the client closes
 
-What it does to the connection:
+What it does to the connection; behind the last three nothing can be said:
 
     Tls("localhost")    make a TLS handshake, with the certificate of that name (`server_context`)
     Beneath(b"...")     put these octets on the wire as they are, also where TLS is in force
@@ -271,7 +271,8 @@ Step: TypeAlias = str | bytes | Mark | Hear | Beneath | Tls | Answers | Endless 
 
 
 def check_script(script: tuple[Step, ...]) -> None:
-    """Raise ValueError if something in `script` is no step."""
+    """Raise ValueError if something in `script` is no step, or is to be said behind CLOSE, FIN or RST."""
+    end: Mark | None = None
     for step in script:
         if isinstance(step, str) and not step.startswith(("S: ", "C: ")):
             raise ValueError(f'{step!r} is no step of a script: a line begins with "S: " or "C: "')
@@ -279,6 +280,19 @@ def check_script(script: tuple[Step, ...]) -> None:
             _check_line(step)
         if not isinstance(step, Step):
             raise ValueError(f"{step!r} is no step of a script")
+        if end is not None and _says_something(step):
+            raise ValueError(f"{step!r} is no step behind {end!r}: nothing can be said any more")
+        end = step if step in _ENDS else end
+
+
+# Behind these the peer's half is closed.
+_ENDS: Final = (Mark.CLOSE, Mark.FIN, Mark.RST)
+
+
+def _says_something(step: Step) -> bool:
+    if isinstance(step, str):
+        return step.startswith("S: ")
+    return isinstance(step, bytes | Beneath | Tls | Answers | Endless | Slow)
 
 
 def _check_line(step: str) -> None:

@@ -179,11 +179,12 @@ class ScriptedSession:
                 self._reads = False
 
     def _answer(self, step: Answers) -> _Going:
-        line: str | None = None
-        while not (line and step.ends_with(line)):
-            line = yield from self._next_line()
-            if line is None:
+        line = ""
+        while not step.ends_with(line):
+            said = yield from self._next_line()
+            if said is None:
                 return
+            line = said
             for each in step.steps(line):
                 if isinstance(each, bytes):
                     self._packets.append(each)
