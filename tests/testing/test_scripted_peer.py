@@ -339,6 +339,16 @@ async def test_a_peer_that_does_not_read_can_still_speak() -> None:
         writer.transport.abort()
 
 
+@pytest.mark.parametrize("step", ["C: QUIT", Hear(1), MAIL_DATA, CLIENT_HELLO, Answers({}), LISTEN])
+async def test_a_peer_that_does_not_read_takes_no_step_for_heard(step: Step) -> None:
+    async with ScriptedPeer(NO_READING, step, "S: x") as peer:
+        _, writer = await opened(peer)
+        writer.write(b"QUIT\r\n.\r\n" * 10)
+        await drain_events()
+        assert (peer.heard, peer.sent) == (b"", 0)
+        writer.close()
+
+
 @pytest.mark.parametrize(("size", "is_small"), [(4096, True), (None, False)])
 async def test_a_port_has_buffers_of_that_size_as_well(size: int | None, is_small: bool) -> None:
     held = 0

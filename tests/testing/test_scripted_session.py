@@ -164,6 +164,24 @@ def test_listening_and_not_reading_swallow_everything(step: Step) -> None:
     assert session.data_to_send() == [b"x\r\n"] * (step is NO_READING)
 
 
+@pytest.mark.parametrize("size", [1, 3, 6])
+@pytest.mark.parametrize("steps", [(), (Hear(1),), ("C: T",)])
+def test_nothing_is_heard_where_it_does_not_read_however_it_comes(steps: tuple[Step, ...], size: int) -> None:
+    session = ScriptedSession(Hear(3), NO_READING, *steps)
+    for start in range(0, 6, size):
+        session.receive_data(b"QUIT\r\n"[start : start + size])
+    assert session.step == (steps[0] if steps else None)
+    session.receive_eof()
+    assert session.heard == b"QUIT\r\n"
+
+
+def test_nothing_is_wanted_where_it_does_not_read_and_the_client_was_gone_before() -> None:
+    session = ScriptedSession(LISTEN, NO_READING, "C: QUIT")
+    session.receive_data(b"what")
+    session.receive_eof()
+    assert session.step == "C: QUIT"
+
+
 def test_it_waits_until_it_is_told_to_go_on() -> None:
     session = ScriptedSession(WAIT, "S: x", "C: y", "S: z")
     assert session.data_to_send() == []

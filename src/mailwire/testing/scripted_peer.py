@@ -40,6 +40,9 @@ __all__ = ["ScriptedPeer"]
 _GUARD: Final = 30.0
 _PATIENCE: Final = 5.0
 
+# Steps at which something is heard, besides lines and octets.
+_HEARD: Final = (Mark.MAIL_DATA, Mark.CLIENT_HELLO)
+
 _authority_context: Final = cache(client_context)
 _server_context: Final = cache(server_context)
 
@@ -299,6 +302,9 @@ class ScriptedPeer:
             self._to_say += encode_line(step)
             return
         await self._say_now()
+        if not self._reads and (isinstance(step, str | Hear | Answers) or step in _HEARD):
+            await self._over.wait()
+            return
         match step:
             case str():
                 await self._hearing.hear_line(step.removeprefix("C: "))
