@@ -12,7 +12,7 @@ from types import NoneType
 from typing import Any, Final, Literal, NamedTuple, Self, TypeAlias
 from urllib.parse import quote, unquote_to_bytes, urlsplit
 
-from ._wire.text import check_kind, check_number
+from ._wire.text import TRUTH, Kind, check_function, check_kind, check_kinds, check_number
 from .sasl.choice import Credentials, Preferences
 from .sasl.credentials import Password
 from .sasl.identities import Anonymous, External, OAuthToken
@@ -116,21 +116,20 @@ class Timeouts:
 
 
 _TEXT: Final = ((str, NoneType), "text or None")
-_TRUTH: Final = (bool, "True or False")
 # Of these fields of an Endpoint. None of them holds a secret.
-_KINDS: Final[Mapping[str, tuple[type | tuple[type, ...], str]]] = {
+_KINDS: Final[Mapping[str, Kind]] = {
     "host": (str, "text"),
     "port": (int, "a number from 1 to 65535"),
     "tls_context": ((ssl.SSLContext, NoneType), "an ssl.SSLContext or None"),
     "tls_ca_file": ((str, os.PathLike, NoneType), "a path or None"),
     "tls_pin": _TEXT,
     "auth_preferences": (Preferences, "Preferences"),
-    "allow_cleartext_auth": _TRUTH,
+    "allow_cleartext_auth": TRUTH,
     "timeouts": (Timeouts, "Timeouts"),
     "local_hostname": _TEXT,
     "local_address": _TEXT,
     "unix_path": _TEXT,
-    "pipelining": _TRUTH,
+    "pipelining": TRUTH,
     "ignored_extensions": (Collection, "a collection of keywords"),
 }
 
@@ -190,8 +189,7 @@ class Endpoint:
     connect: Connector | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
-        for name, (kinds, expected) in _KINDS.items():
-            check_kind(name, getattr(self, name), kinds, expected)
+        check_kinds(self, _KINDS)
         _check_host(self.host)
         registered = _registered_port(self.protocol, self.tls)
         if self.port == 0:
@@ -205,8 +203,7 @@ class Endpoint:
         if self.unix_path is not None:
             _check_path(self.unix_path)
         check_chunking(self.use_chunking)
-        if self.connect is not None and not callable(self.connect):
-            raise ValueError(f"expected connect to be a function or None, got {self.connect!r}")
+        check_function("connect", self.connect)
         if isinstance(self.ignored_extensions, str):
             raise ValueError("ignored_extensions are a collection; one alone is [keyword]")
         for keyword in self.ignored_extensions:

@@ -1,4 +1,5 @@
 import unicodedata
+from types import SimpleNamespace
 
 import pytest
 from hypothesis import given
@@ -6,8 +7,12 @@ from hypothesis import strategies as st
 
 from mailwire._wire.text import (
     LINE_END,
+    TRUTH,
+    Kind,
     check_argument,
+    check_function,
     check_kind,
+    check_kinds,
     check_line,
     check_lines,
     check_number,
@@ -197,6 +202,27 @@ def test_where_truth_is_asked_for_a_truth_is_taken(value: object) -> None:
 def test_what_only_counts_as_a_truth_is_none(value: object) -> None:
     with pytest.raises(ValueError, match=r"^expected utf8 to be True or False, got "):
         check_kind("utf8", value, bool, "True or False")
+
+
+def test_of_several_settings_the_first_that_is_of_another_kind_is_told() -> None:
+    kinds: dict[str, Kind] = {"size": ((int, float), "a number"), "name": (str, "text"), "utf8": TRUTH}
+    check_kinds(SimpleNamespace(size=1, name="a", utf8=False, other=None), kinds)
+    with pytest.raises(ValueError, match=r"^expected name to be text, got 7 \(int\)$"):
+        check_kinds(SimpleNamespace(size=2.5, name=7, utf8=1), kinds)
+    with pytest.raises(ValueError, match=r"^expected utf8 to be True or False, got 1 \(int\)$"):
+        check_kinds(SimpleNamespace(size=2.5, name="a", utf8=1), kinds)
+
+
+@pytest.mark.parametrize("value", [None, print, str, lambda: None])
+def test_a_function_passes_and_none(value: object) -> None:
+    check_function("progress", value)
+
+
+@pytest.mark.parametrize("value", [0, "print", ()])
+def test_what_cannot_be_called_is_no_function(value: object) -> None:
+    with pytest.raises(ValueError) as caught:
+        check_function("progress", value)
+    assert str(caught.value) == f"expected progress to be a function or None, got {value!r}"
 
 
 @pytest.mark.parametrize("value", [0.001, 1, 2.5, float("inf")])

@@ -4,12 +4,17 @@ Bytes from a server, a mailbox or a caller are hostile until proven otherwise. T
 edge where a person reads them, and what could move a terminal's cursor or forge a line of a log is escaped.
 """
 
-from typing import Any, Final
+from collections.abc import Mapping
+from typing import Any, Final, TypeAlias
 
 __all__ = [
     "LINE_END",
+    "TRUTH",
+    "Kind",
     "check_argument",
+    "check_function",
     "check_kind",
+    "check_kinds",
     "check_line",
     "check_lines",
     "check_number",
@@ -20,6 +25,10 @@ __all__ = [
 ]
 
 LINE_END: Final = b"\r\n"
+
+Kind: TypeAlias = tuple[type | tuple[type, ...], str]
+"""What a value may be of, and how that is said."""
+TRUTH: Final[Kind] = (bool, "True or False")
 
 # Characters of a value of another kind than it should be.
 _QUOTED: Final = 100
@@ -58,6 +67,18 @@ def check_kind(name: str, value: object, kinds: type | tuple[type, ...], expecte
     allows_truth = bool in (kinds if isinstance(kinds, tuple) else (kinds,))
     if not isinstance(value, kinds) or (isinstance(value, bool) and not allows_truth):
         raise ValueError(f"expected {name} to be {expected}, got {repr(value)[:_QUOTED]} ({type(value).__name__})")
+
+
+def check_kinds(settings: object, kinds: Mapping[str, Kind]) -> None:
+    """Raise ValueError unless each attribute of `settings` that `kinds` names is of its kind."""
+    for name, (types, expected) in kinds.items():
+        check_kind(name, getattr(settings, name), types, expected)
+
+
+def check_function(name: str, value: object) -> None:
+    """Raise ValueError unless `value`, given as `name`, is a function or None."""
+    if value is not None and not callable(value):
+        raise ValueError(f"expected {name} to be a function or None, got {value!r}")
 
 
 def check_number(name: str, value: Any, *, or_none: bool = False) -> None:

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from types import NoneType
 from typing import Final
 
-from .._wire.text import check_kind, check_number
+from .._wire.text import TRUTH, Kind, check_kind, check_kinds, check_number
 from ..pop3 import DEFAULT_LIMITS, PIPELINING_WINDOW, STANDARD, Capabilities, Lang, Limits, Quirks, Window
 from .pop3_dialogue import Budget
 
@@ -14,18 +14,17 @@ __all__ = ["POP3Settings"]
 # RFC 1939 has them optional. To a server without CAPA there is no other way to find out.
 _OPTIONAL: Final = frozenset({"UIDL", "TOP"})
 
-_TRUTH: Final = (bool, "True or False")
 # What these fields are of.
-_KINDS: Final[Mapping[str, tuple[type | tuple[type, ...], str]]] = {
+_KINDS: Final[Mapping[str, Kind]] = {
     "drain": (Budget, "a Budget"),
     "window": (Window, "a Window"),
     "limits": (Limits, "Limits"),
-    "asks_capabilities": _TRUTH,
+    "asks_capabilities": TRUTH,
     "probes": ((Collection, NoneType), "a collection of commands or None"),
     "quirks": (Quirks, "Quirks"),
-    "utf8": _TRUTH,
+    "utf8": TRUTH,
     "language": ((str, NoneType), "text or None"),
-    "resets_before_quit": _TRUTH,
+    "resets_before_quit": TRUTH,
     "initial_response": ((bool, NoneType), "True, False or None"),
 }
 
@@ -85,8 +84,7 @@ class POP3Settings:
             raise ValueError(f"expected login_pause_limit to be 0 at least, got {self.login_pause_limit}")
         if isinstance(self.probes, str):
             raise ValueError("probes are a collection; one command alone is [command]")
-        for name, (kinds, expected) in _KINDS.items():
-            check_kind(name, getattr(self, name), kinds, expected)
+        check_kinds(self, _KINDS)
         for command in self.probes or ():
             check_kind("a command in probes", command, str, "text")
         if self.language is not None:

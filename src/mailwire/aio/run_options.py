@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from .._wire.text import check_kind, check_whole_number
+from .._wire.text import check_function, check_kind, check_whole_number
 from ..pop3 import Entry, Retr, Top
 from .batch import Batch
 from .retrieval_progress import RetrievalProgress
@@ -34,5 +34,4 @@ class RunOptions:
         check_whole_number("total_limit", self.total_limit, 0, or_none=True)
         if self.batch is not None:
             check_kind("batch", self.batch, Batch, "a Batch or None")
-        if self.progress is not None and not callable(self.progress):
-            raise ValueError(f"expected progress to be a function or None, got {self.progress!r}")
+        check_function("progress", self.progress)

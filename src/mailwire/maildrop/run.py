@@ -20,7 +20,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
-from .._wire.text import check_kind
+from .._wire.text import check_function, check_kind
 from ..aio.pop3 import POP3Client
 from ..aio.retrieval_progress import RetrievalProgress
 from ..errors import (
@@ -101,8 +101,7 @@ class Run:
                 raise ValueError(f"expected wait to be 0 at least, got {wait}")
         if ledger is not None:
             check_ledger(ledger, "a Ledger or None")
-        if progress is not None and not callable(progress):
-            raise ValueError(f"expected progress to be a function or None, got {progress!r}")
+        check_function("progress", progress)
         keep = account.policy.keep
         if ledger is None and isinstance(keep, timedelta) and keep > timedelta(0):
             raise ValueError("to keep messages for a time takes a ledger, which remembers when they were first seen")
