@@ -11,6 +11,7 @@ from .._wire.text import check_kind
 from ..endpoint import Chunking, check_chunking
 from ..errors import InvalidMessage
 from ..message import Content, Envelope, MessagePolicy, MessageSource
+from ..message.content import kept
 from ..message.envelope import names_many
 from ..message.policy import DEFAULT_POLICY
 from ..smtp import Mailbox, MailOptions, Receipt, RecipientOptions
@@ -23,6 +24,7 @@ __all__ = [
     "check_settings",
     "check_wishes",
     "maker_of",
+    "read_if_many",
     "read_recipients",
 ]
 
@@ -135,6 +137,17 @@ async def read_recipients(recipients: Any, message: Any, sender: str | Address |
         read += map(_read, given[start : start + _IN_A_TURN])
         await asyncio.sleep(0)
     return read
+
+
+async def read_if_many(
+    message: "MessageSource | Mailing", recipients: Any, sender: str | Address | None, policy: MessagePolicy
+) -> "tuple[MessageSource | Mailing, Any]":
+    """Return both, the recipients read if they `are_many`, and the message as it was before that: it may be changed
+    meanwhile. Raises what `read_recipients` raises."""
+    if are_many(recipients, message):
+        message = kept(message)
+        recipients = await read_recipients(recipients, message, sender, policy)
+    return message, recipients
 
 
 def _read(given: str | Address) -> Any:

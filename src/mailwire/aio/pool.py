@@ -11,12 +11,11 @@ from .._wire.text import check_number, check_whole_number
 from ..endpoint import Chunking, Endpoint
 from ..errors import ConnectionLost, MailwireError, SenderRefused, ServiceNotAvailable
 from ..message import MessagePolicy, MessageSource
-from ..message.content import kept
 from ..message.policy import DEFAULT_POLICY
 from ..smtp import Delivery, MailOptions, Receipt, RecipientOptions
 from .consignment import Messages, Order, check_run
 from .lmtp import LMTPClient
-from .mailing import Mailing, OnRefused, Progress, are_many, check_settings, check_wishes, maker_of, read_recipients
+from .mailing import Mailing, OnRefused, Progress, check_settings, check_wishes, maker_of, read_if_many
 from .pool_connections import PoolConnections, PooledConnection
 from .pool_opening import PoolOpening, pool_closed
 from .pool_sending import PoolSending
@@ -160,9 +159,7 @@ class SMTPPool:
         self._begin_send()
         try:
             self._refuse_if_closed()
-            if are_many(recipients, message):
-                message = kept(message)
-                recipients = await read_recipients(recipients, message, sender, policy)
+            message, recipients = await read_if_many(message, recipients, sender, policy)
             mailing = maker_of(message)(
                 message,
                 sender=sender,

@@ -10,7 +10,6 @@ from typing import ClassVar, Final, TypeVar
 from ..endpoint import Chunking, Endpoint, Protocol
 from ..errors import ConnectionLost, LocalProtocolError, MailwireError
 from ..message import MessagePolicy, MessageSource
-from ..message.content import kept
 from ..message.policy import DEFAULT_POLICY
 from ..smtp import (
     LOCKSTEP,
@@ -35,7 +34,7 @@ from .client import Client
 from .consignment import Messages, Order, check_run
 from .dialogue import Dialogue
 from .initiation import Initiation, can_do_with_helo
-from .mailing import Mailing, OnRefused, Progress, are_many, check_settings, check_wishes, maker_of, read_recipients
+from .mailing import Mailing, OnRefused, Progress, check_settings, check_wishes, maker_of, read_if_many
 from .sending import Sending
 from .session import Session
 
@@ -131,9 +130,7 @@ class SMTPClient(Client[Event]):
         mailing: Mailing | None = None
         self.last_receipt = None
         try:
-            if are_many(recipients, message):
-                message = kept(message)
-                recipients = await read_recipients(recipients, message, sender, policy)
+            message, recipients = await read_if_many(message, recipients, sender, policy)
             mailing = maker_of(message)(
                 message,
                 sender=sender,

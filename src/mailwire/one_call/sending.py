@@ -4,12 +4,11 @@ from collections.abc import Iterable, Mapping
 from email.headerregistry import Address
 
 from ..aio.lmtp import LMTPClient
-from ..aio.mailing import Mailing, OnRefused, Progress, are_many, read_recipients
+from ..aio.mailing import Mailing, OnRefused, Progress, read_if_many
 from ..aio.smtp import SMTPClient
 from ..endpoint import Chunking, Endpoint
 from ..errors import MailwireError
 from ..message import MessagePolicy, MessageSource
-from ..message.content import kept
 from ..message.policy import DEFAULT_POLICY
 from ..smtp.delivery import Delivery
 from ..smtp.options import MailOptions, RecipientOptions
@@ -45,9 +44,7 @@ async def send(
     client = client_class(endpoint, transcript=transcript)
     try:
         # Nobody is connected to with what cannot be sent.
-        if are_many(recipients, message):
-            message = kept(message)
-            recipients = await read_recipients(recipients, message, sender, policy)
+        message, recipients = await read_if_many(message, recipients, sender, policy)
         mailing = Mailing.of(
             message,
             sender=sender,
