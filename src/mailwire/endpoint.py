@@ -162,8 +162,8 @@ class Endpoint:
     ignored_extensions: keywords that an SMTP or LMTP server may announce as it likes: we go on as if it had not.
     use_chunking: whether messages go in chunks. None: where the server announces it, and is not known to be bad at it.
     connect: an async function that makes the connection in place of ours, through a proxy say: it returns a connected
-        socket or a pair of asyncio streams. The policy for TLS stays the same. An OSError of its own becomes a
-        ConnectionFailed; what else it raises comes out as it is.
+        socket or a pair of asyncio streams; anything else is a ValueError when it is called. The policy for TLS stays
+        the same. An OSError of its own becomes a ConnectionFailed; what else it raises comes out as it is.
 
     Raises ValueError for what cannot be an endpoint.
     """
@@ -219,7 +219,7 @@ class Endpoint:
             raise ValueError('with tls="none" there is no certificate to check or to show')
         if self.tls_pin is not None:
             object.__setattr__(self, "tls_pin", _checked_pin(self.tls_pin))
-        _check_certificate(self.tls_client_certificate)
+        object.__setattr__(self, "tls_client_certificate", _checked_certificate(self.tls_client_certificate))
         _check_credentials(self.auth)
 
     @classmethod
@@ -322,14 +322,14 @@ def _checked_pin(pin: str) -> str:
     return digits
 
 
-def _check_certificate(certificate: object) -> None:
+def _checked_certificate(certificate: Any) -> ClientCertificate | None:
     match certificate:
         case None | str() | os.PathLike():
-            pass
-        case (str() | os.PathLike(), str() | os.PathLike()):
-            pass
-        case (str() | os.PathLike(), str() | os.PathLike(), str()):
-            pass
+            return certificate
+        case (str() | os.PathLike() as file, str() | os.PathLike() as key):
+            return file, key
+        case (str() | os.PathLike() as file, str() | os.PathLike() as key, str() as password):
+            return file, key, password
         case _:
             # There may be a password in it.
             raise ValueError(

@@ -345,6 +345,13 @@ def test_a_certificate_of_a_client_is_taken_in_each_form(value: Any) -> None:
     assert Endpoint("localhost", tls_client_certificate=value).tls_client_certificate == value
 
 
+@pytest.mark.parametrize("value", [["x", _PATH], ["x", _PATH, "secret"]])
+def test_a_certificate_of_a_client_in_a_list_is_one_in_a_tuple(value: Any) -> None:
+    endpoint = Endpoint("localhost", tls_client_certificate=value)
+    assert endpoint.tls_client_certificate == tuple(value)
+    assert hash(endpoint) == hash(Endpoint("localhost", tls_client_certificate=tuple(value)))
+
+
 @pytest.mark.parametrize("value", [[42], b"x", [b"DSN"], ["DSN", None]])
 def test_extensions_are_ignored_by_their_names(value: Any) -> None:
     word = next(word for word in value if not isinstance(word, str))
