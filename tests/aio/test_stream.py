@@ -273,6 +273,17 @@ async def test_a_connection_that_takes_too_long_to_make_ends_at_its_deadline() -
     assert caught.value.phase == "connecting to smtp://localhost:25"
 
 
+@pytest.mark.parametrize("made", [None, 7, "socket" * 20, (), (1, 2), [1, 2, 3]], ids=repr)
+async def test_what_is_neither_a_socket_nor_streams_is_quoted(made: object) -> None:
+    async def connect() -> object:
+        return made
+
+    with pytest.raises(ValueError) as caught:
+        await Stream.open(endpoint_for(connect))
+    expected = "expected connect= to return a connected socket, or a reader and its writer"
+    assert str(caught.value) == f"{expected}, got {repr(made)[:100]} ({type(made).__name__})"
+
+
 # TLS
 
 
@@ -477,7 +488,10 @@ async def test_over_a_transport_of_which_nothing_is_known_there_can_be_no_tls() 
             return self.is_cut
 
         def set_protocol(self, protocol: asyncio.BaseProtocol) -> None:
-            pass
+            self.protocol = protocol
+
+        def get_protocol(self) -> asyncio.BaseProtocol:
+            return self.protocol
 
         def resume_reading(self) -> None:
             pass
@@ -493,6 +507,21 @@ async def test_over_a_transport_of_which_nothing_is_known_there_can_be_no_tls() 
     ):
         await Stream.open(endpoint_for(connect, tls="implicit"))
     assert transport.is_cut
+
+
+async def test_what_goes_wrong_in_a_session_of_the_callers_own_is_no_failure_of_tls() -> None:
+    class WrongSession(ssl.SSLObject):
+        def getpeercert(self, binary_form: bool = False) -> Any:
+            raise TypeError("of the caller's own")
+
+    complaints: list[dict[str, Any]] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: complaints.append(context))
+    context = client_context()
+    context.sslobject_class = WrongSession
+    async with ScriptedPeer(Tls(), LISTEN) as peer:
+        with pytest.raises(TypeError, match=r"^of the caller's own$"):
+            await Stream.open(endpoint_for(peer.connect, tls="implicit", tls_context=context))
+    assert [str(complaint["exception"]) for complaint in complaints] == ["of the caller's own"]
 
 
 async def test_octets_before_a_handshake_are_an_attack() -> None:

@@ -131,7 +131,7 @@ async def test_what_goes_wrong_has_its_status(server: MailServer, tmp_path: Path
         (("--maildir", "x", "--keep", "14"), "expected a duration such as"),
         (("--maildir", "x", "--max-size", "big"), "expected a number of octets"),
         (("--maildir", "x", "--watch", "often"), "expected a duration such as"),
-        (("--maildir", "x", "--limit", "-1"), "expected a number from 0 on as limit"),
+        (("--maildir", "x", "--limit", "-1"), "expected limit to be 0 at least, got -1"),
         (("--maildir", "x"), "tell no user"),
         (("--maildir", ""), "expected the name of a file or folder"),
         (("--mbox", ""), "expected the name of a file or folder"),

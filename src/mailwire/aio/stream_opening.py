@@ -7,7 +7,7 @@ import asyncio
 import socket
 import ssl
 from abc import abstractmethod
-from typing import Final, Self
+from typing import Any, Final, Self
 
 from .._wire.text import quote
 from ..endpoint import Endpoint
@@ -21,6 +21,8 @@ __all__ = ["StreamOpening"]
 
 # From a reader that is put aside, so much is taken at a time.
 _READER_SIZE: Final = 512 * 1024
+# Characters of what connect= should not return.
+_QUOTED: Final = 100
 # Seconds; asyncio takes no None where it has a deadline of its own.
 _NEVER: Final = 365 * 24 * 3600.0
 
@@ -88,7 +90,11 @@ class StreamOpening(asyncio.BufferedProtocol):
         except DeadlineExceeded:
             raise
         except (OSError, TypeError) as error:
-            raise _no_session(endpoint, error) from error
+            told = _told_by(error)
+            # A loop refuses a transport by a TypeError before it touches it. Any other is not about TLS.
+            if told is None and transport.get_protocol() is not self:
+                raise
+            raise _no_session(endpoint, told or error) from error
         if upgraded is None or upgraded.get_extra_info("ssl_object") is None:
             raise TLSFailed(f"no TLS session with {endpoint}: the connection ended during the handshake")
         self._transport = self._secured = upgraded
@@ -123,6 +129,7 @@ class StreamOpening(asyncio.BufferedProtocol):
 
     async def _connect(self, endpoint: Endpoint) -> None:
         loop = asyncio.get_running_loop()
+        made: Any  # by connect=
         if endpoint.connect is not None:
             with told_if_cancelled(ConnectionFailed, "connect="):
                 made = await endpoint.connect()
@@ -130,14 +137,19 @@ class StreamOpening(asyncio.BufferedProtocol):
             made = await connect_unix(endpoint.unix_path)
         else:
             made = await connect_tcp(endpoint.host, endpoint.port, endpoint.local_address)
-        if isinstance(made, socket.socket):
-            try:
-                await loop.create_connection(lambda: self, sock=made)
-            except BaseException:
-                made.close()  # no transport does that, where there was none yet
-                raise
-        else:
-            self._adopt(*made)
+        match made:
+            case socket.socket():
+                try:
+                    await loop.create_connection(lambda: self, sock=made)
+                except BaseException:
+                    made.close()  # no transport does that, where there was none yet
+                    raise
+            case (asyncio.StreamReader() as reader, asyncio.StreamWriter() as writer):
+                self._adopt(reader, writer)
+            case _:
+                what = "a connected socket, or a reader and its writer"
+                got = f"{repr(made)[:_QUOTED]} ({type(made).__name__})"
+                raise ValueError(f"expected connect= to return {what}, got {got}")
 
     def _adopt(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         # What the reader holds already is taken by stepping read() until it has to wait.
@@ -167,8 +179,8 @@ class StreamOpening(asyncio.BufferedProtocol):
         return self._transport
 
 
-def _no_session(endpoint: Endpoint, error: OSError | TypeError) -> TLSFailed:
-    match _told_by(error):
+def _no_session(endpoint: Endpoint, error: BaseException) -> TLSFailed:
+    match error:
         case ssl.SSLCertVerificationError() as refusal:
             reason = refusal.verify_message
             if names := names_refused(refusal):
@@ -183,13 +195,13 @@ def _no_session(endpoint: Endpoint, error: OSError | TypeError) -> TLSFailed:
             return TLSFailed(f"no TLS session with {endpoint}: {error}")
 
 
-def _told_by(error: BaseException) -> BaseException:
+def _told_by(error: BaseException) -> OSError | None:
     # Over TLS that streams came with, the asyncio of Python 3.11 stumbles when it tells of a handshake that has failed:
     # there is a TypeError, or one upon the other, and behind them what was to be told.
     told: BaseException | None = error
     while told is not None and not isinstance(told, OSError):
         told = told.__context__
-    return told or error
+    return told
 
 
 def _reason(error: OSError) -> str:

@@ -4,6 +4,8 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Literal, TypeAlias
 
+from .._wire.text import TRUTH, check_kind, check_whole_number
+
 __all__ = ["Keep", "Policy"]
 
 Keep: TypeAlias = timedelta | Literal["for ever", "until stored"]
@@ -32,7 +34,7 @@ class Policy:
         They are fetched again by every run that comes before their deletion has succeeded.
     remember: how long it is remembered of a message that it was there, once it no longer is.
 
-    Raises ValueError for numbers and durations below zero, and a `max_failures` below one.
+    Raises ValueError for numbers and durations below zero, a `max_failures` below one, and what is of another kind.
     """
 
     keep: Keep = "for ever"
@@ -49,12 +51,11 @@ class Policy:
     remember: timedelta = timedelta(days=90)
 
     def __post_init__(self) -> None:
-        for name in ("keep_at_most", "keep_at_most_octets", "max_message_size", "preview_lines", "limit"):
-            number = getattr(self, name)
-            if number is not None and number < 0:
-                raise ValueError(f"expected a number from 0 on as {name}, got {number}")
-        if self.max_failures < 1:
-            raise ValueError(f"expected a number from 1 on as max_failures, got {self.max_failures}")
+        for name in ("keep_at_most", "keep_at_most_octets", "max_message_size", "limit"):
+            check_whole_number(name, getattr(self, name), 0, or_none=True)
+        check_whole_number("preview_lines", self.preview_lines, 0)
+        check_whole_number("max_failures", self.max_failures)
+        check_kind("delete_without_uid", self.delete_without_uid, *TRUTH)
         for name in ("keep", "remember"):
             duration = getattr(self, name)
             if not isinstance(duration, timedelta):
@@ -64,7 +65,7 @@ class Policy:
                 raise ValueError(f"expected a duration from zero on as {name}, got {duration}")
         for name, words in _WORDS.items():
             word = getattr(self, name)
-            if isinstance(word, str) and word not in words:
+            if not isinstance(word, timedelta) and word not in words:
                 raise ValueError(f"expected {' or '.join(map(repr, words))} as {name}, got {word!r}")
 
     @property
