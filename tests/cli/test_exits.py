@@ -42,6 +42,24 @@ def test_a_refusal_is_for_good_or_for_now() -> None:
     assert status_of(errors.NotSupported("a", extension="SMTPUTF8")) == Exit.UNAVAILABLE
 
 
+def test_tls_that_is_refused_for_now_may_be_there_later() -> None:
+    def refused_by(cause: MailwireError) -> MailwireError:
+        error = errors.TLSFailed("a")
+        error.__cause__ = cause
+        return error
+
+    def reply(code: int) -> MailwireError:
+        return errors.ReplyError("a", command="STARTTLS", reply=Reply(code, (b"x",)))
+
+    def response(response: Response) -> MailwireError:
+        return errors.ResponseError("a", command="STLS", response=response)
+
+    assert status_of(refused_by(reply(454))) == Exit.TEMPORARY
+    assert status_of(refused_by(reply(554))) == Exit.PROTOCOL
+    assert status_of(refused_by(response(LATER))) == Exit.TEMPORARY
+    assert status_of(refused_by(response(ERR))) == Exit.PROTOCOL
+
+
 def test_a_mail_in_doubt_is_not_to_be_sent_again_blindly() -> None:
     error: MailwireError = errors.ConnectionLost("a")
     error.delivery = Delivery.NOT_SENT

@@ -288,6 +288,29 @@ async def test_some_who_are_to_be_tried_again_are_not_told_as_all() -> None:
     assert ended.out == "accepted  b@example.org  250 taken\nrefused   c@example.org  450 later\n"
 
 
+@pytest.mark.parametrize("quiet", ["-q", "--quiet"])
+async def test_who_was_refused_is_an_error_and_told_in_quiet_too(quiet: str) -> None:
+    other = ("C: RCPT ...", "S: 550 5.1.1 no such user", "C: DATA", "S: 354 go", MAIL_DATA)
+    script = (*UP_TO_DATA, *other, "S: 250 taken", "C: QUIT", "S: 221 bye", FIN)
+    async with ScriptedPeer(*script, listen=True) as server:
+        who = ("--to", "b@example.org", "--to", "c@example.org")
+        ended = await mailwire("send", f"smtp://127.0.0.1:{server.port}", quiet, *who, stdin=MESSAGE)
+
+    assert ended.status == 69
+    assert ended.out == ""
+    assert ended.err == "mailwire: c@example.org was refused: 550 5.1.1 no such user\n"
+
+
+async def test_starttls_that_is_refused_for_now_may_be_there_later() -> None:
+    hello = ("S: 220 mx", "C: EHLO ...", "S: 250-mx", "S: 250 STARTTLS", "C: STARTTLS")
+    async with ScriptedPeer(*hello, "S: 454 4.7.0 later", LISTEN, listen=True) as server:
+        ended = await mailwire("send", f"smtp+starttls://127.0.0.1:{server.port}", stdin=MESSAGE)
+
+    assert ended.status == 75
+    assert ended.out == "not sent  b@example.org\n"
+    assert "offers STARTTLS and refuses it: 454 4.7.0 later" in ended.err
+
+
 async def test_a_signal_while_it_takes_leave_does_not_make_the_mail_unsent() -> None:
     async with ScriptedPeer(*UP_TO_END, "S: 250 taken", "C: QUIT", STALL, listen=True) as server:
         process = await start("send", f"smtp://127.0.0.1:{server.port}")

@@ -99,7 +99,7 @@ class _Dialogue(Transcript):
 
     def record(self, direction: Direction, what: Traceable) -> None:
         super().record(direction, what)
-        self.tls = self.client.tls or self.tls
+        self.tls = self.tls or self.client.tls
 
 
 def _client_of(endpoint: Endpoint, transcript: Transcript) -> SMTPClient | POP3Client:

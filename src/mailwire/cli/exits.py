@@ -83,6 +83,8 @@ def _of_ours(error: MailwireError) -> Exit:
             return Exit.IO
         case MaildropRenumbered():
             return Exit.CONFIGURATION
+        case TLSFailed(__cause__=ReplyError() | ResponseError() as refusal) if refusal.is_transient:
+            return Exit.TEMPORARY  # RFC 3207 4: "454 TLS not available due to temporary reason"
         case TLSFailed() | ProtocolError():
             return Exit.PROTOCOL
         case SecurityError():

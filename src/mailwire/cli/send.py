@@ -74,7 +74,7 @@ async def _send(options: argparse.Namespace, endpoint: Endpoint, mailing: Mailin
             mailing.progress = bar.show
             async with client:
                 sent = await client.send(mailing)
-        return _tell(options, sent)
+        return _tell_sent(options, sent)
     except (MailwireError, OSError, ValueError) as error:  # the latter of what is to bring a token
         receipt = (error.receipt if isinstance(error, MailwireError) else client.last_receipt) or before
         _tell(options, receipt)
@@ -83,7 +83,7 @@ async def _send(options: argparse.Namespace, endpoint: Endpoint, mailing: Mailin
         return Exit.IO if receipt.delivery in (Delivery.UNKNOWN, Delivery.ACCEPTED) else status_of(error)
     except asyncio.CancelledError:
         if sent is not None:
-            return _tell(options, sent)  # all that was cut short is taking leave
+            return _tell_sent(options, sent)  # all that was cut short is taking leave
         _tell(options, client.last_receipt or before)
         print("mailwire: interrupted", file=sys.stderr)
         raise
@@ -144,6 +144,13 @@ def _decoded(octets: bytes) -> str:
         return octets.decode()
     except UnicodeDecodeError as error:
         raise InvalidMessage(f"expected text in utf-8 on standard input: {error}") from error
+
+
+def _tell_sent(options: argparse.Namespace, receipt: Receipt) -> int:
+    if options.quiet:  # which is to print errors only: these are some, and nothing else tells of them
+        for entry in receipt.refused:
+            print(f"mailwire: {printable(entry.address.encode())} was refused: {entry.decisive_reply}", file=sys.stderr)
+    return _tell(options, receipt)
 
 
 def _tell(options: argparse.Namespace, receipt: Receipt) -> int:
