@@ -89,6 +89,7 @@ _NO_CHILD: Final = "Python opens files so that no child has them, in any case"
 _NO_USER: Final = "credentials that tell no user name none, whatever stands for it"
 _CAST: Final = "a cast is the type checker's alone"
 _END_BEFORE: Final = "from somewhat before, the end is found in the same place"
+_RESET: Final = "nothing is received of a connection that was reset"
 _NO_TEXT: Final = "what the credentials do not have, holds no line end, whatever stands for it"
 
 SAME: Final[dict[tuple[str, str], str]] = {
@@ -772,6 +773,17 @@ SAME: Final[dict[tuple[str, str], str]] = {
     ("testing/scripted_session", "_next_line: known = 0 => known = None"): "None is the beginning as well",
     ("testing/scripted_session", "self._reads = False => self._reads = None"): _FALSE,
     ("testing/scripted_session", "_answer: line = 'XXXX'"): "what nobody has said is no QUIT, whatever it is",
+    ("testing/scripted_peer", "__init__: self._step: Step | None = ''"): _NOT_READ,
+    ("testing/scripted_peer", "self._hearing.is_at_end = None"): _RESET,
+    ("testing/scripted_peer", "self._hearing.is_at_end = False"): _RESET,
+    ("testing/scripted_peer", "self._is_strict = False => self._is_strict = None"): _FALSE,
+    ("testing/scripted_peer", "self._reads = False => self._reads = None"): _FALSE,
+    ("testing/scripted_peer", "self._withholds = False => self._withholds = None"): _FALSE,
+    ("testing/scripted_peer", "__aexit__(kind, error, None)"): "a timeout does not look at the traceback",
+    ("testing/scripted_peer", "moved = None => moved = ''"): "nothing that was moved is no text, as it is not None",
+    ("testing/scripted_peer", "_play: return"): "a client that has given the handshake up has closed before",
+    ("testing/scripted_peer", "getattr(failure, '__notes__', None)"): "what the peer fails by has a note in any case",
+    ("testing/scripted_peer", "getattr(failure, '__notes__')"): "what the peer fails by has a note in any case",
     ("testing/altering", "for at in flips if at >= octet"): "one that is flipped here is cut off before",
     ("testing/altering", "line.faults = dropped"): "nothing was done to the new line before",
     ("message/file_source", "__init__: self._file: BinaryFile | None = ''"): _NOT_READ,

@@ -1,6 +1,6 @@
 import pytest
 
-from mailwire.testing.mail_data import MailData
+from mailwire.testing.mail_data import Content, MailData
 from mailwire.testing.maildrop import Envelope
 
 ENVELOPE = Envelope("a@example.org", ("b@example.org",))
@@ -42,7 +42,7 @@ def test_the_message_ends_behind_the_dot_and_no_further() -> None:
 def test_it_has_begun_with_its_first_octet() -> None:
     message = MailData(ENVELOPE, 1000)
 
-    assert not message.has_begun
+    assert message.has_begun is False
     message.feed(b"h", 0)
     assert message.has_begun
 
@@ -63,3 +63,25 @@ def test_a_message_over_the_limit_is_refused_at_its_end(wire: bytes) -> None:
 def test_a_bare_line_end_or_a_nul_is_refused_however_it_is_cut(wire: bytes) -> None:
     for cut in range(len(wire)):
         assert receive(wire, cut=cut).refusal == "line ends"
+
+
+def content_of(*blocks: bytes, size_limit: int = 10, is_binary: bool = False) -> Content:
+    content = Content(size_limit, is_binary=is_binary)
+    for block in blocks:
+        content.add(block)
+    content.finish()
+    return content
+
+
+def test_a_binary_message_may_hold_anything() -> None:
+    content = content_of(b"a\n\0", b"b\r", is_binary=True)
+    assert (content.refusal, content.octets()) == (None, b"a\n\0b\r")
+    assert content_of(b"a\n\0b\r").refusal == "line ends"
+
+
+def test_a_message_that_comes_in_blocks_is_judged_at_its_end() -> None:
+    content = content_of(b"a\r", b"\nb\r\n")
+    assert (content.refusal, content.octets()) == (None, b"a\r\nb\r\n")
+    assert content_of(b"ab\r").refusal == "line ends"
+    assert content_of(b"ab\r", b"12345678").refusal == "message too big"
+    assert content_of(b"12345678901", is_binary=True).refusal == "message too big"

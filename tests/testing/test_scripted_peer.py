@@ -105,6 +105,19 @@ async def test_a_test_that_fails_by_itself_fails_as_it_would() -> None:
         await fail()
 
 
+async def test_a_test_that_fails_while_its_client_is_there_fails_as_it_would() -> None:
+    ends: list[socket.socket] = []
+
+    async def fail() -> None:
+        async with ScriptedPeer(STALL, guard=2) as peer:
+            ends.append(await peer.connect())
+            raise KeyError("of the test")
+
+    with pytest.raises(KeyError, match="of the test"):
+        await fail()
+    ends[0].close()
+
+
 @pytest.mark.parametrize(
     ("script", "notes"),
     [
@@ -223,6 +236,22 @@ async def test_a_client_that_does_not_close_fails_the_test() -> None:
     ends[0].close()
 
 
+async def test_a_client_is_waited_for_no_longer_than_the_guard_allows() -> None:
+    ends: list[socket.socket] = []
+    clock = Clock()
+
+    async def stay() -> None:
+        async with ScriptedPeer(STALL, guard=2) as peer:
+            ends.append(await peer.connect())
+
+    staying = asyncio.create_task(stay())
+    await clock.advance(3)
+    assert staying.done()
+    with pytest.raises(AssertionError, match="the client does not close"):
+        await staying
+    ends[0].close()
+
+
 async def test_without_a_guard_a_client_must_still_close() -> None:
     ends: list[socket.socket] = []
     clock = Clock()
@@ -247,6 +276,17 @@ async def test_a_test_that_hangs_is_ended() -> None:
     with pytest.raises(TimeoutError) as caught:
         await hang()
     assert caught.value.__notes__ == ["the test took longer than 0.01 seconds, behind the last step"]
+    assert isinstance(caught.value.__cause__, asyncio.CancelledError)
+
+
+async def test_a_test_that_hangs_before_its_client_connects_is_told_so() -> None:
+    async def hang() -> None:
+        async with ScriptedPeer("S: 220 mx", guard=0.01):
+            await asyncio.Event().wait()
+
+    with pytest.raises(TimeoutError) as caught:
+        await hang()
+    assert caught.value.__notes__ == ["the test took longer than 0.01 seconds, before a client has connected"]
 
 
 @pytest.mark.parametrize(
@@ -289,6 +329,25 @@ async def test_a_script_is_played() -> None:
     assert peer.sent == len(b"220 mx\r\n250 x\r\nok\r\n")
 
 
+async def test_lines_that_follow_each_other_leave_in_one_packet_unless_they_are_to_be_several() -> None:
+    async with ScriptedPeer("S: 250-mx", "S: 250 SIZE", PACKET, "S: a", PACKET, b"b", "S: c", FIN) as peer:
+        end = await peer.connect()
+        packets = []
+        end.setblocking(False)
+        while packet := await asyncio.get_running_loop().sock_recv(end, 100):
+            packets.append(packet)
+        end.close()
+    assert packets == [b"250-mx\r\n250 SIZE\r\n", b"a\r\n", b"bc\r\n"]
+
+
+async def test_a_command_that_is_no_text_is_shown() -> None:
+    async with ScriptedPeer(LISTEN) as peer:
+        assert (peer.sent, peer.commands, peer.port) == (0, [], 0)
+        with await peer.connect() as client:
+            client.send(b"NOOP \xff\r\nQU")
+    assert peer.commands == ["NOOP \\xff"]
+
+
 async def test_answers_come_from_a_table() -> None:
     table = {"NOOP": "250 ok", "RETR 1": "+OK\nhello\n.", "DATA": "354 go", ".": "250 taken", "QUIT": "221 bye"}
     async with ScriptedPeer("S: 220 mx", Answers(table)) as peer:
@@ -326,7 +385,23 @@ async def test_a_reset_reaches_the_client() -> None:
         assert await reader.readline() == b"220 mx\r\n"
         with pytest.raises(ConnectionResetError):
             await reader.read()
+        assert writer.get_extra_info("peername")[1] > 1023  # one that anybody may have
         writer.close()
+
+
+async def test_what_nobody_has_asked_for_before_a_reset_is_lost() -> None:
+    async with ScriptedPeer("C: QUIT", RST) as peer:
+        reader, writer = await opened(peer)
+        writer.write(b"QUIT\r\nNOOP\r\n")
+        with pytest.raises(ConnectionResetError):
+            await reader.read()
+        writer.close()
+
+
+async def test_a_client_that_may_close_need_not_be_told_what_follows() -> None:
+    async with ScriptedPeer(LISTEN, "S: 221 bye") as peer:
+        (await peer.connect()).close()
+    assert peer.sent == 0
 
 
 async def test_a_peer_that_does_not_read_can_still_speak() -> None:
@@ -385,6 +460,16 @@ async def test_a_peer_waits_until_it_may_go_on() -> None:
         peer.go_on()
         await drain_events()
         assert peer.sent == 16
+        end.close()
+
+
+async def test_who_may_go_on_before_the_peer_is_begun_does_not_wait() -> None:
+    peer = ScriptedPeer(WAIT, "S: 220 mx")
+    peer.go_on()
+    async with peer:
+        end = await peer.connect()
+        await drain_events()
+        assert peer.sent == 8
         end.close()
 
 
@@ -463,6 +548,24 @@ async def test_while_something_slow_is_said_the_client_is_heard() -> None:
         writer.close()
 
 
+@pytest.mark.parametrize(
+    ("script", "heard"),
+    [
+        ([Slow(Endless(b"a"), 0.001), "C: QUIT"], b"QUIT\r\n"),
+        ([NO_READING, Slow(Endless(b"a"), 0.001)], b""),
+    ],
+    ids=["reading", "not reading"],
+)
+async def test_who_says_something_slow_hears_all_the_while_what_he_may(script: list[Step], heard: bytes) -> None:
+    async with ScriptedPeer(*script) as peer:
+        reader, writer = await opened(peer)
+        assert await reader.readexactly(1) == b"a"
+        writer.write(b"QUIT\r\n")
+        await drain_events()
+        assert peer.wire == heard
+        writer.close()
+
+
 async def test_a_client_that_was_gone_before_hears_nothing() -> None:
     async with ScriptedPeer(Hear(1), PACKET, PACKET, Endless(b"a")) as peer:
         _, writer = await opened(peer)
@@ -525,6 +628,21 @@ async def test_a_good_close_is_told_under_tls() -> None:
         await writer.wait_closed()
 
 
+async def test_the_end_of_a_connection_is_not_told_under_tls_where_it_ends_by_fin() -> None:
+    def hear(port: int) -> tuple[bytes, bytes]:
+        with (
+            socket.create_connection(("127.0.0.1", port)) as end,
+            client_context().wrap_socket(end, server_hostname="localhost", suppress_ragged_eofs=False) as secured,
+        ):
+            return secured.recv(100), secured.recv(100)
+
+    async with ScriptedPeer(Tls(), "S: 221 bye", CLOSE, listen=True) as peer:
+        assert await asyncio.to_thread(hear, peer.port) == (b"221 bye\r\n", b"")
+    async with ScriptedPeer(Tls(), "S: 221 bye", FIN, listen=True) as peer:
+        with pytest.raises(ssl.SSLEOFError):
+            await asyncio.to_thread(hear, peer.port)
+
+
 async def test_a_close_notify_can_be_withheld() -> None:
     async with ScriptedPeer(Tls(), WITHHOLD) as peer:
         reader, writer = await secured(peer)
@@ -568,6 +686,7 @@ async def test_an_endpoint_leads_to_the_port_of_a_peer_that_listens() -> None:
     async with ScriptedPeer("S: 220 mx", listen=True) as peer:
         endpoint = peer.endpoint()
         assert (endpoint.host, endpoint.port, endpoint.connect) == ("127.0.0.1", peer.port, None)
+        assert (endpoint.protocol, peer.endpoint(protocol="pop3").protocol) == ("smtp", "pop3")
         reader, writer = await asyncio.open_connection(endpoint.host, endpoint.port)
         assert await reader.readline() == b"220 mx\r\n"
         writer.close()
@@ -596,23 +715,32 @@ async def test_a_second_client_at_a_port_is_refused() -> None:
         writer.close()
 
 
+async def test_each_peer_that_listens_has_a_port_of_its_own() -> None:
+    async with (
+        ScriptedPeer("S: one", listen=True, optional=True) as one,
+        ScriptedPeer("S: two", listen=True, optional=True) as two,
+    ):
+        assert one.port != two.port
+
+
 async def test_a_peer_plays_once() -> None:
     peer = ScriptedPeer(LISTEN)
     async with peer:
         (await peer.connect()).close()
-    with pytest.raises(RuntimeError, match="plays its script once"):
+    with pytest.raises(RuntimeError, match=r"^a peer plays its script once: a second connection needs another one$"):
         await peer.__aenter__()
 
 
 async def test_no_client_is_led_to_a_peer_that_does_not_play() -> None:
     async with ScriptedPeer(LISTEN, optional=True) as over:
         pass
+    alone = "^the peer plays its script within the `async with` alone: nobody is there to talk to$"
     for peer in (ScriptedPeer(LISTEN), over):
-        with pytest.raises(RuntimeError, match=r"within the `async with` alone"):
+        with pytest.raises(RuntimeError, match=alone):
             await peer.connect()
-        with pytest.raises(RuntimeError, match=r"within the `async with` alone"):
+        with pytest.raises(RuntimeError, match=alone):
             await peer.connect_streams()
-    with pytest.raises(RuntimeError, match="has no port before it is begun"):
+    with pytest.raises(RuntimeError, match=r"^the peer has no port before it is begun, by `async with`$"):
         ScriptedPeer(LISTEN, listen=True).endpoint()
 
 

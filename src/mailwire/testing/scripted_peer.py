@@ -367,9 +367,7 @@ class ScriptedPeer:
         except ssl.SSLError as error:
             # The client does not want to. Whatever comes now is an alert at most.
             self.handshake_error = error
-            self._is_strict = False
             await self._link.wait_closed()
-            self._hearing.is_at_end = True
 
     async def _hear_out(self) -> None:
         if not self._reads:
@@ -434,6 +432,8 @@ class ScriptedPeer:
 
     @property
     def _place(self) -> str:
+        if self._client is None:
+            return "before a client has connected"
         return "behind the last step" if self._step is None else f"at the step {self._step!r}"
 
 
