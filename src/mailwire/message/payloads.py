@@ -19,8 +19,8 @@ from .survey import Survey
 __all__ = ["LARGE", "is_large", "payload_of", "put_in", "take_out"]
 
 LARGE: Final = BLOCK_SIZE
-"""A payload of more characters than this is work for a thread: below, generating takes no longer than a millisecond or
-two."""
+"""A payload of so many characters, or more, is work for a thread: below, generating takes no longer than a millisecond
+or two."""
 
 # RFC 2045 6.2: these encode nothing.
 _IDENTITIES: Final = frozenset({"", "7bit", "8bit", "binary"})
