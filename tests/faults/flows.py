@@ -3,7 +3,8 @@
 import io
 import ssl
 from collections import Counter
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -14,6 +15,7 @@ from mailwire import (
     Delivery,
     Endpoint,
     LMTPClient,
+    Mailing,
     MailwireError,
     Password,
     PoolSending,
@@ -52,6 +54,7 @@ __all__ = [
     "sending_by_a_pool",
     "sending_files",
     "take_all",
+    "taking_down",
 ]
 
 BODY: Final = b"".join(b"line %d of it\r\n..\r\n.\r\n" % number for number in range(150))
@@ -212,16 +215,27 @@ async def send_each(run: Run, messages: Iterable[MessageSource]) -> None:
 async def send_by(client: SMTPClient, number: int, message: MessageSource, run: Run) -> None:
     """Send the message of this number, and take down the word about it."""
     client.last_receipt = None
+    with taking_down(run, number, client):
+        try:
+            receipt = await client.send(message, **ENVELOPE)
+            assert receipt is client.last_receipt
+        except BaseException:
+            run.is_connected = client.is_connected
+            raise
+
+
+@contextmanager
+def taking_down(run: Run, number: int, told: SMTPClient | Mailing) -> Iterator[None]:
+    """Take down, once the mail of this number was sent or was not, what its client or the Mailing has `told` of it, and
+    the error by which it failed."""
     failure: MailwireError | None = None
     try:
-        receipt = await client.send(message, **ENVELOPE)
-        assert receipt is client.last_receipt
-    except BaseException as error:
-        run.is_connected = client.is_connected
-        failure = error if isinstance(error, MailwireError) else None
+        yield
+    except MailwireError as error:
+        failure = error
         raise
     finally:
-        run.take_down(number, client.last_receipt, failure)
+        run.take_down(number, told.last_receipt, failure)
 
 
 def client_of(run: Run) -> SMTPClient:

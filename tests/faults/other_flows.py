@@ -40,6 +40,7 @@ from tests.faults.flows import (
     sending,
     sending_all,
     sending_by_a_pool,
+    taking_down,
 )
 
 __all__ = ["ALL", "MORE"]
@@ -67,11 +68,8 @@ async def sending_a_stream(run: Run) -> None:
 async def sending_to_all_or_nobody(run: Run) -> None:
     async with client_of(run) as client:
         for number in range(2):
-            try:
-                with suppress(RecipientsRefused):
-                    await client.send(mail(number), on_refused="abort", **ENVELOPE)
-            finally:
-                run.take_down(number, client.last_receipt)
+            with suppress(RecipientsRefused), taking_down(run, number, client):
+                await client.send(mail(number), on_refused="abort", **ENVELOPE)
 
 
 async def sending_now_and_then(run: Run) -> None:
@@ -86,18 +84,14 @@ async def sending_by_a_pool_one_by_one(run: Run) -> None:
     async with SMTPPool(run.endpoint, max_connections=2, max_messages_per_connection=2) as pool:
         for number in range(3):
             mailing = mailwire.Mailing(mail(number), **ENVELOPE)
-            try:
+            with taking_down(run, number, mailing):
                 await pool.send(mailing)
-            finally:
-                run.take_down(number, mailing.last_receipt)
 
 
 async def sending_by_one_call(run: Run) -> None:
     mailing = mailwire.Mailing(mail(0), **ENVELOPE)
-    try:
+    with taking_down(run, 0, mailing):
         await mailwire.send(mailing, run.endpoint)
-    finally:
-        run.take_down(0, mailing.last_receipt)
 
 
 async def sending_to_the_second_address(run: Run) -> None:
