@@ -24,7 +24,6 @@ from mailwire.smtp import (
     State,
     Transaction,
 )
-from mailwire.smtp.rules import Begun
 from tests.smtp.sessions import A, B, C, D, at, hear
 
 RSET = b"RSET\r\n"
@@ -493,56 +492,3 @@ def test_nothing_is_kept_of_transactions_that_are_finished(way: str) -> None:
     connection.give_up()
     assert len(connection.begun) == 0
     assert is_over(transaction)
-
-
-class Told:
-    """A transaction that only takes down what it is told."""
-
-    def __init__(self) -> None:
-        self.says_more = True
-        self.finished = False
-        self.gone: list[frozenset[int]] = []
-
-    def leave(self) -> None:
-        self.says_more = False
-
-    def withdraw(self, discarded: frozenset[int]) -> None:
-        self.gone.append(discarded)
-
-
-def test_what_is_finished_leaves_in_its_order() -> None:
-    begun, first, second = Begun(), Told(), Told()
-    begun.add(first, is_first=True)
-    begun.add(second, is_first=False)
-    second.finished = True
-    begun.take_finished()
-    assert len(begun) == 2
-    first.finished = True
-    begun.take_finished()
-    assert len(begun) == 0
-    begun.take_finished()
-
-
-def test_the_last_one_begun_is_left_once() -> None:
-    begun, first, second = Begun(), Told(), Told()
-    begun.leave()
-    begun.refuse("anything")
-    begun.add(first, is_first=True)
-    begun.add(second, is_first=False)
-    with pytest.raises(LocalProtocolError, match="RCPT"):
-        begun.refuse("RCPT")
-    begun.leave()
-    begun.leave()
-    assert (first.says_more, second.says_more) == (True, False)
-    begun.refuse("RCPT")
-
-
-def test_nobody_is_told_that_nothing_was_discarded() -> None:
-    begun, transaction, noop = Begun(), Told(), Noop()
-    begun.withdraw([noop])
-    begun.add(transaction, is_first=True)
-    begun.withdraw([])
-    assert transaction.gone == []
-    begun.withdraw([noop])
-    assert transaction.gone == [frozenset({id(noop)})]
-    assert len(begun) == 1

@@ -3,7 +3,7 @@ from typing import Any
 
 import pytest
 
-from mailwire.errors import AuthenticationFailed, MailwireError, RemoteProtocolError, TLSFailed
+from mailwire.errors import AuthenticationFailed, LocalProtocolError, MailwireError, RemoteProtocolError, TLSFailed
 from mailwire.sasl import Password, Plain
 from mailwire.smtp import (
     TRANSITIONS,
@@ -23,7 +23,7 @@ from mailwire.smtp import (
     StartTls,
     State,
 )
-from mailwire.smtp.rules import fault, injection, loss, objection
+from mailwire.smtp.rules import Begun, fault, injection, loss, objection
 from tests.smtp.sessions import A, B, reply
 
 SITUATIONS = ("is_authenticated", "is_secured", "is_lmtp", "is_binary")
@@ -137,3 +137,56 @@ def test_what_breaks_a_session_says_what_was_waited_for() -> None:
         "the server closed the connection instead of replying to NOOP and 2 more, in the middle of a reply: b'25'"
     )
     assert error.in_flight == ("NOOP", "RSET", "QUIT")
+
+
+class Told:
+    """A transaction that only takes down what it is told."""
+
+    def __init__(self) -> None:
+        self.says_more = True
+        self.finished = False
+        self.gone: list[frozenset[int]] = []
+
+    def leave(self) -> None:
+        self.says_more = False
+
+    def withdraw(self, discarded: frozenset[int]) -> None:
+        self.gone.append(discarded)
+
+
+def test_what_is_finished_leaves_in_its_order() -> None:
+    begun, first, second = Begun(), Told(), Told()
+    begun.add(first, is_first=True)
+    begun.add(second, is_first=False)
+    second.finished = True
+    begun.take_finished()
+    assert len(begun) == 2
+    first.finished = True
+    begun.take_finished()
+    assert len(begun) == 0
+    begun.take_finished()
+
+
+def test_the_last_one_begun_is_left_once() -> None:
+    begun, first, second = Begun(), Told(), Told()
+    begun.leave()
+    begun.refuse("anything")
+    begun.add(first, is_first=True)
+    begun.add(second, is_first=False)
+    with pytest.raises(LocalProtocolError, match="RCPT"):
+        begun.refuse("RCPT")
+    begun.leave()
+    begun.leave()
+    assert (first.says_more, second.says_more) == (True, False)
+    begun.refuse("RCPT")
+
+
+def test_nobody_is_told_that_nothing_was_discarded() -> None:
+    begun, transaction, noop = Begun(), Told(), Noop()
+    begun.withdraw([noop])
+    begun.add(transaction, is_first=True)
+    begun.withdraw([])
+    assert transaction.gone == []
+    begun.withdraw([noop])
+    assert transaction.gone == [frozenset({id(noop)})]
+    assert len(begun) == 1
