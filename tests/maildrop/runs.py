@@ -1,11 +1,13 @@
 """Runs over a loopback server, for the tests of what keeps mail."""
 
 import asyncio
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
 from typing import Any
 
 from mailwire import Endpoint, Password
-from mailwire.maildrop import Account, Ledger, Mail, Policy, Record, RetrievalReport, Run, Sink
+from mailwire.maildrop import Account, Ledger, Mail, MemoryLedger, Page, Policy, Record, RetrievalReport, Run, Sink
 from mailwire.testing import Account as User
 from mailwire.testing import MailServer, ScriptedPeer
 from tests.maildrop.records import NOON
@@ -15,6 +17,7 @@ __all__ = [
     "CountingSink",
     "MemorySink",
     "Time",
+    "WaitingLedger",
     "account_at",
     "body",
     "endpoint_at",
@@ -111,6 +114,21 @@ class CountingSink(MemorySink):
         for _ in range(50):
             await asyncio.sleep(0)
         self.now -= 1
+
+
+class WaitingLedger(MemoryLedger):
+    """A ledger that notes for how long each claim waits."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.waits: list[float | None] = []
+
+    @asynccontextmanager
+    async def claim(self, account: str, *, wait: float | None = 7) -> AsyncGenerator[Page, None]:
+        """Note it, and claim."""
+        self.waits.append(wait)
+        async with super().claim(account, wait=wait) as page:
+            yield page
 
 
 async def run(

@@ -1,7 +1,6 @@
 """`mailwire.retrieve` into a place of one's own."""
 
 from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -10,9 +9,9 @@ import pytest
 
 import mailwire
 from mailwire import POP3Settings, RetrievedMessage, Transcript
-from mailwire.maildrop import Account, Deleted, MemoryLedger, Outcome, Page, Policy, retrieve_into
+from mailwire.maildrop import Account, Deleted, MemoryLedger, Outcome, Policy, retrieve_into
 from mailwire.testing import MailServer
-from tests.maildrop.runs import USER, MemorySink, body, endpoint_at, fill
+from tests.maildrop.runs import USER, MemorySink, WaitingLedger, body, endpoint_at, fill
 
 
 @pytest.fixture
@@ -88,18 +87,11 @@ async def test_arguments_that_go_together_ill_are_told(server: MailServer) -> No
 
 
 async def test_nothing_is_waited_for_unless_it_is_said(server: MailServer) -> None:
-    class Waited(MemoryLedger):
-        @asynccontextmanager
-        async def claim(self, account: str, *, wait: float | None = 7) -> AsyncGenerator[Page, None]:
-            waits.append(wait)
-            async with super().claim(account, wait=wait) as page:
-                yield page
-
-    waits: list[float | None] = []
+    ledger = WaitingLedger()
     for settings in ({}, {"wait": 2.5}, {"wait": None}):
-        await mailwire.retrieve(endpoint_at(server), into=MemorySink(), ledger=Waited(), **settings)
-    await retrieve_into(Account(endpoint_at(server), MemorySink()), Waited())
-    assert waits == [0, 2.5, None, 0]
+        await mailwire.retrieve(endpoint_at(server), into=MemorySink(), ledger=ledger, **settings)
+    await retrieve_into(Account(endpoint_at(server), MemorySink()), ledger)
+    assert ledger.waits == [0, 2.5, None, 0]
 
 
 async def test_settings_and_a_transcript_are_handed_on_to_a_run(server: MailServer) -> None:

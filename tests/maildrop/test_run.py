@@ -51,7 +51,18 @@ from mailwire.maildrop import (
 from mailwire.testing import FIN, QUIRKS, RST, STALL, Answers, MailServer, POP3Quirk, Quirk, ScriptedPeer
 from tests.aio.dialogues import LISTED, OPENED, POP3_ANSWERS, once
 from tests.aio.pop3_clients import client_for
-from tests.maildrop.runs import USER, MemorySink, Time, account_at, body, endpoint_at, fill, records_of, run
+from tests.maildrop.runs import (
+    USER,
+    MemorySink,
+    Time,
+    WaitingLedger,
+    account_at,
+    body,
+    endpoint_at,
+    fill,
+    records_of,
+    run,
+)
 
 
 @pytest.fixture
@@ -153,17 +164,10 @@ def test_what_a_run_is_given_is_looked_at(sink: MemorySink, settings: dict[str, 
 
 
 async def test_a_run_waits_for_no_other_unless_it_is_said(server: MailServer, sink: MemorySink) -> None:
-    class Waited(MemoryLedger):
-        @asynccontextmanager
-        async def claim(self, account: str, *, wait: float | None = 7) -> AsyncGenerator[Page, None]:
-            waits.append(wait)
-            async with super().claim(account, wait=wait) as page:
-                yield page
-
-    waits: list[float | None] = []
-    await run(server, sink, Waited())
-    await run(server, sink, Waited(), wait=2.5)
-    assert waits == [0, 2.5]
+    ledger = WaitingLedger()
+    await run(server, sink, ledger)
+    await run(server, sink, ledger, wait=2.5)
+    assert ledger.waits == [0, 2.5]
 
 
 async def test_what_is_stored_can_be_deleted_at_once(
