@@ -302,15 +302,18 @@ async def test_what_is_no_endpoint_is_not_shown(call: Callable[..., Any], value:
     assert "secret" not in str(caught.value)
 
 
+def assert_not_shown(kinds: str, **setting: Any) -> None:
+    """Assert that an endpoint refuses the setting without quoting it."""
+    ((name, value),) = setting.items()
+    with pytest.raises(ValueError) as caught:
+        Endpoint("localhost", **setting)
+    assert str(caught.value) == f"expected {name} to be {kinds}, got a value of the type {type(value).__name__}"
+
+
 @pytest.mark.parametrize("value", [42, b"secret", "secret", ["bob", "secret"], ("bob", "secret"), {"secret": 1}])
 def test_what_are_no_credentials_is_not_shown(value: Any) -> None:
-    expected = (
-        "expected auth to be Password, OAuthToken, External, Anonymous, a function that makes a mechanism, or None, "
-        f"got a value of the type {type(value).__name__}"
-    )
-    with pytest.raises(ValueError) as caught:
-        Endpoint("localhost", auth=value)
-    assert str(caught.value) == expected
+    kinds = "Password, OAuthToken, External, Anonymous, a function that makes a mechanism, or None"
+    assert_not_shown(kinds, auth=value)
 
 
 _PATH = Path("cert.pem")
@@ -331,13 +334,8 @@ _PATH = Path("cert.pem")
     ],
 )
 def test_what_is_no_certificate_of_a_client_is_not_shown(value: Any) -> None:
-    expected = (
-        "expected tls_client_certificate to be a path, or two of them, or two and the password as text, or None, "
-        f"got a value of the type {type(value).__name__}"
-    )
-    with pytest.raises(ValueError) as caught:
-        Endpoint("localhost", tls_client_certificate=value)
-    assert str(caught.value) == expected
+    kinds = "a path, or two of them, or two and the password as text, or None"
+    assert_not_shown(kinds, tls_client_certificate=value)
 
 
 @pytest.mark.parametrize("value", ["x", _PATH, ("x", "y"), (_PATH, _PATH), (_PATH, "y", "secret"), ("x", _PATH, "")])

@@ -10,7 +10,7 @@ from mailwire import LocalProtocolError, POP3Client, Retrieval, RetrievedItem
 from mailwire.testing import ScriptedPeer, Step
 from mailwire.testing.turns import drain_events
 from tests.aio.dialogues import LISTED, OPENED, POP3_QUIT, TWO_MESSAGES
-from tests.aio.pop3_clients import ONE, TWO, client_for, everything
+from tests.aio.pop3_clients import ONE, TWO, assert_a_call_waits, client_for, everything
 
 NOOP: tuple[Step, ...] = ("C: NOOP", "S: +OK")
 ONE_READ: tuple[Step, ...] = (*OPENED, *LISTED, *TWO_MESSAGES[:4], *NOOP, *POP3_QUIT)
@@ -33,11 +33,7 @@ async def test_a_run_is_waited_for_until_who_made_it_is_done() -> None:
     async with ScriptedPeer(*ONE_READ) as peer, client_for(peer) as client:
         making = asyncio.create_task(make())
         await drain_events()
-        asking = asyncio.create_task(client.noop())
-        await drain_events()
-        assert not asking.done()
-        leave.set()
-        await asking
+        await assert_a_call_waits(client, leave)
         await making
 
 
@@ -51,11 +47,7 @@ async def test_a_run_of_which_the_maker_is_done_is_waited_for_until_who_goes_on_
         items = await made_by_somebody_who_is_gone(client)
         going_on = asyncio.create_task(go_on())
         await drain_events()
-        asking = asyncio.create_task(client.noop())
-        await drain_events()
-        assert not asking.done()
-        leave.set()
-        await asking
+        await assert_a_call_waits(client, leave)
         await going_on
         with pytest.raises(LocalProtocolError, match="has ended this retrieval"):
             await anext(items)

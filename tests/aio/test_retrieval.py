@@ -40,7 +40,7 @@ from tests.aio.dialogues import (
     announced,
     capabilities,
 )
-from tests.aio.pop3_clients import ONE, THREE, TWO, client_for, connect, everything
+from tests.aio.pop3_clients import ONE, THREE, TWO, assert_a_call_waits, client_for, connect, everything
 from tests.aio.test_replay import client_of, listed_as, retrieved
 from tests.clock import Clock
 
@@ -719,11 +719,7 @@ async def test_a_retrieval_of_which_the_task_ends_is_not_waited_for() -> None:
     ):
         consuming = asyncio.create_task(consume(client))
         await drain_events()
-        asking = asyncio.create_task(client.noop())
-        await drain_events()
-        assert not asking.done()
-        leave.set()
-        await asking
+        await assert_a_call_waits(client, leave)
         with pytest.raises(LocalProtocolError, match=ENDED_BY_A_CALL):
             await anext(await consuming)
 
