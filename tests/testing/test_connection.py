@@ -134,9 +134,12 @@ async def test_an_aborted_connection_is_over() -> None:
 
 
 @pytest.mark.parametrize("tls", ["unavailable", "established"])
-async def test_a_connection_can_be_aborted_before_it_is_made(tls: str) -> None:
+@pytest.mark.parametrize("turns", range(3))
+async def test_a_connection_can_be_aborted_before_it_is_made(tls: str, turns: int) -> None:
     session = SMTPServer(Maildrop(), tls="established" if tls == "established" else "unavailable")
     async with served(session) as (connection, client):
+        for _ in range(turns):
+            await asyncio.sleep(0)
         connection.abort()
         assert await read_all(client) == b""
 

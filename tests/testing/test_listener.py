@@ -1,4 +1,5 @@
 import asyncio
+import gc
 import socket
 from contextlib import closing
 from pathlib import Path
@@ -6,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from mailwire.testing import FaultProxy, Maildrop, Session, SMTPServer
+from mailwire.testing.connection import Connection
 from mailwire.testing.listener import Listener
 from mailwire.testing.turns import drain_events
 
@@ -47,6 +49,19 @@ async def test_every_client_has_a_session_of_its_own() -> None:
 
     assert sessions.peers == ["127.0.0.1", "127.0.0.1"]
     assert [session.closing for session in sessions.opened] == [True, True]
+
+
+async def test_nothing_is_kept_of_a_client_that_is_gone() -> None:
+    listener = Listener(Sessions().open, None)
+    listener.start()
+    for _ in range(3):
+        with closing(await connect(listener)) as client:
+            assert await read(client) == GREETING
+        await listener.wait_idle()
+    await drain_events()
+    gc.collect()
+    assert not [held for held in gc.get_objects() if isinstance(held, Connection)]
+    await listener.close()
 
 
 async def test_closing_cuts_the_clients_that_are_there() -> None:

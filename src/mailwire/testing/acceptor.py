@@ -47,8 +47,7 @@ class Acceptor:
         self._accepting: asyncio.Task[None] | None = None
         self._is_closing = False
         self._failure: Exception | None = None  # the first that nobody was told of
-        self._hosts: list[Host] = []
-        self._serving: list[asyncio.Task[None]] = []
+        self._serving: dict[asyncio.Task[None], Host] = {}  # those that are not over
 
     @property
     def address(self) -> tuple[str, int]:
@@ -103,7 +102,7 @@ class Acceptor:
             if not self._accepting.done():  # or somebody else may be at the address
                 await self._end_accepting(self._accepting)
         finally:  # who closes may be cancelled
-            for host in self._hosts:
+            for host in self._serving.values():
                 host.abort()
         await self._wait_idle()
 
@@ -130,14 +129,18 @@ class Acceptor:
             if self._is_closing:
                 accepted.close()
                 return
-            try:
-                host = self._receive(address[0] if self._path is None else "")
-            except Exception as failure:
-                accepted.close()
-                self._failure = self._failure or failure
-                continue
-            self._hosts.append(host)
-            self._serving.append(asyncio.create_task(self._serve(host, accepted)))
+            self._admit(accepted, address[0] if self._path is None else "")
+
+    def _admit(self, accepted: socket.socket, address: str) -> None:
+        try:
+            host = self._receive(address)
+        except Exception as failure:
+            accepted.close()
+            self._failure = self._failure or failure
+            return
+        serving = asyncio.create_task(self._serve(host, accepted))
+        self._serving[serving] = host
+        serving.add_done_callback(self._serving.pop)
 
     async def _serve(self, host: Host, accepted: socket.socket) -> None:
         try:

@@ -56,6 +56,10 @@ class Connection(asyncio.Protocol):
         What a function of the policy raises ends the session, and is raised here.
         """
         self._accepted = accepted
+        if self._is_aborted:
+            accepted.close()
+            self.connection_lost(None)
+            return
         # A loop may read as soon as there is a transport: TLS that begins a connection is there before that.
         context = self._tls_context if self._session.is_encrypted else None
         try:
