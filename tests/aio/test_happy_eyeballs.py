@@ -11,9 +11,10 @@ from typing import Any
 import pytest
 
 from mailwire.aio import happy_eyeballs
-from mailwire.aio.happy_eyeballs import connect_tcp
+from mailwire.aio.happy_eyeballs import close_socket, connect_tcp
 from mailwire.testing.turns import drain_events
 from tests.clock import Clock
+from tests.failing_sockets import ComplainingSocket, let_closing_fail
 
 V4, V6 = ("192.0.2.1", 25), ("2001:db8::1", 25)
 OTHER_V4, OTHER_V6 = ("192.0.2.2", 25), ("2001:db8::2", 25)
@@ -229,6 +230,40 @@ async def test_of_two_that_answer_at_once_one_is_closed(network: Network, clock:
     assert network.still_open == 1
 
 
+def test_a_socket_is_closed_whatever_the_system_says_of_it() -> None:
+    for end in (socket.socket(), complaining := ComplainingSocket()):
+        close_socket(end)
+        assert end.fileno() == -1
+    assert complaining.complaints == 1
+
+
+async def test_one_that_cannot_be_closed_in_good_order_takes_nothing_from_the_other(
+    network: Network, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = let_closing_fail(happy_eyeballs, monkeypatch)
+    network.host(V6, V4)
+    connecting = begin()
+    await clock.advance(0.25)
+    network.answers(V6)
+    network.answers(V4)
+    connected = await connecting
+    assert network.still_open == 1
+    assert sum(each.complaints for each in made) == 1
+    with pytest.raises(OSError, match=os.strerror(errno.EIO)):
+        connected.close()
+
+
+async def test_of_one_that_refuses_it_is_told_why_and_not_how_it_closed(
+    network: Network, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = let_closing_fail(happy_eyeballs, monkeypatch)
+    network.host(V4)
+    network.refuses(V4)
+    with pytest.raises(ConnectionRefusedError, match=r"refused at 192\.0\.2\.1"):
+        await begin()
+    assert [each.complaints for each in made] == [1]
+
+
 def nothing_happens(_: Network) -> None:
     pass
 
@@ -251,6 +286,25 @@ async def test_whoever_cancels_leaves_no_socket_open(
         (await connecting).close()
     await drain_events()
     assert network.still_open == 0
+
+
+@pytest.mark.parametrize("answers", [False, True])
+async def test_a_socket_that_closes_badly_does_not_keep_from_cancelling(
+    network: Network, clock: Clock, monkeypatch: pytest.MonkeyPatch, answers: bool
+) -> None:
+    made = let_closing_fail(happy_eyeballs, monkeypatch)
+    network.host(V6, V4)
+    connecting = begin()
+    await clock.advance(0.25)
+    if answers:
+        network.answers(V4)
+        await asyncio.sleep(0)
+    connecting.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await connecting
+    await drain_events()
+    assert network.still_open == 0
+    assert [each.complaints for each in made] == [1, 1]
 
 
 def test_the_delay_is_that_of_the_standard() -> None:

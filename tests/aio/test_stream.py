@@ -1,5 +1,6 @@
 import asyncio
 import errno
+import os
 import select
 import socket
 import ssl
@@ -43,6 +44,7 @@ from mailwire.testing import (
 )
 from mailwire.testing.turns import drain_events
 from tests.clock import Clock
+from tests.failing_sockets import ComplainingSocket
 from tests.sasl.secrecy import CANARY, assert_hidden
 from tests.written_transport import WrittenTransport
 
@@ -793,8 +795,9 @@ async def test_the_reason_of_a_loss_does_not_show_what_was_being_written() -> No
     assert_hidden(CANARY, stream.error)
 
 
-async def test_a_socket_that_no_transport_takes_is_closed() -> None:
-    ours = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+@pytest.mark.parametrize("kind", [socket.socket, ComplainingSocket])
+async def test_a_socket_that_no_transport_takes_is_closed(kind: type[socket.socket]) -> None:
+    ours = kind(socket.AF_INET, socket.SOCK_DGRAM)
 
     async def connect() -> socket.socket:
         return ours
@@ -1034,6 +1037,81 @@ async def test_nothing_is_written_behind_the_end() -> None:
     assert peer.wire == b""
 
 
+class RefusedTransport(WrittenTransport):
+    """A transport whose event loop is refused by the system, once, what the `call` of this name needs.
+
+    calls: all that were made.
+    """
+
+    stream: Stream
+
+    def __init__(self, call: str, refusal: Exception) -> None:
+        super().__init__()
+        self.calls: list[str] = []
+        self._call = call
+        self._refusal = refusal
+
+    def write(self, data: bytes | bytearray | memoryview) -> None:
+        self._may_fail("write")
+
+    def resume_reading(self) -> None:
+        self._may_fail("resume_reading")
+
+    def close(self) -> None:
+        self._may_fail("close")
+
+    def abort(self) -> None:
+        self._may_fail("abort")
+        # As asyncio's own does.
+        asyncio.get_running_loop().call_soon(self.stream.connection_lost, None)
+
+    def _may_fail(self, call: str) -> None:
+        self.calls.append(call)
+        if call == self._call and self.calls.count(call) == 1:
+            raise self._refusal
+
+
+def refusing(call: str, refusal: Exception) -> tuple[Stream, RefusedTransport]:
+    stream, transport = Stream(), RefusedTransport(call, refusal)
+    transport.stream = stream
+    stream.connection_made(transport)
+    return stream, transport
+
+
+async def test_who_cannot_write_on_has_lost_the_connection() -> None:
+    refusal = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+    stream, transport = refusing("write", refusal)
+    stream.write([b"x" * JOIN_LIMIT, b"y" * JOIN_LIMIT])
+    await stream.wait()
+    assert stream.is_at_end
+    assert stream.error is refusal
+    assert refusal.__traceback__ is None
+    assert transport.calls == ["write", "abort"]
+    await stream.close(None)
+    assert stream.error is refusal
+
+
+async def test_who_cannot_read_on_has_lost_the_connection() -> None:
+    refusal = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+    stream, transport = refusing("resume_reading", refusal)
+    arrive(stream, b"a" * (64 * 1024 - 2))
+    assert transport.turns == ["paused"]
+    assert stream.take()
+    await stream.wait()
+    assert stream.is_at_end
+    assert stream.error is refusal
+    assert transport.calls == ["resume_reading", "abort"]
+
+
+async def test_what_a_connection_was_lost_by_first_is_what_is_told() -> None:
+    first = ConnectionResetError()
+    stream, _ = refusing("resume_reading", OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)))
+    arrive(stream, b"a" * (64 * 1024 - 2))
+    stream.error = first
+    assert stream.take()
+    assert stream.error is first
+
+
 async def test_more_may_be_written_while_the_peer_keeps_up() -> None:
     async with ScriptedPeer(Hear(6)) as peer:
         stream = await Stream.open(peer.endpoint())
@@ -1133,6 +1211,28 @@ async def test_a_close_that_is_cancelled_cuts_the_connection() -> None:
             await closing
         await drain_events()
         assert stream.is_at_end
+
+
+@pytest.mark.parametrize("refusal", [OSError(errno.EIO, os.strerror(errno.EIO)), MemoryError()], ids=repr)
+async def test_a_stream_is_cut_though_the_system_refuses_it_once(refusal: Exception) -> None:
+    stream, transport = refusing("abort", refusal)
+    stream.abort()
+    await stream.close(None)
+    assert transport.calls == ["abort", "abort", "close"]
+
+
+async def test_a_stream_that_cannot_be_closed_in_good_order_is_cut() -> None:
+    stream, transport = refusing("close", OSError(errno.EIO, os.strerror(errno.EIO)))
+    await stream.close(None)
+    assert transport.calls == ["close", "abort"]
+    assert stream.is_at_end
+
+
+async def test_a_stream_for_whose_closing_there_is_no_memory_is_cut() -> None:
+    stream, transport = refusing("close", MemoryError())
+    with pytest.raises(MemoryError):
+        await stream.close(None)
+    assert transport.calls == ["close", "abort"]
 
 
 async def test_a_stream_that_never_opened_can_be_closed_and_cut() -> None:

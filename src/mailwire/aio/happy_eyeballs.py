@@ -9,10 +9,11 @@ import ipaddress
 import os
 import socket
 from collections.abc import Sequence
+from contextlib import suppress
 from itertools import chain, zip_longest
 from typing import Any, Final, TypeAlias
 
-__all__ = ["connect_tcp"]
+__all__ = ["close_socket", "connect_tcp"]
 
 # RFC 8305 5: the recommended delay before the next address is tried as well.
 _DELAY: Final = 0.25  # seconds
@@ -51,7 +52,7 @@ async def connect_tcp(host: str, port: int, local_address: str | None = None) ->
             failures += [error for task in done if isinstance(error := task.exception(), OSError)]
             if connected:
                 for loser in connected[1:]:
-                    loser.close()
+                    close_socket(loser)
                 return connected[0]
     finally:
         for task in attempts:
@@ -59,6 +60,12 @@ async def connect_tcp(host: str, port: int, local_address: str | None = None) ->
             task.add_done_callback(_close_result)
             task.cancel()
     raise OSError("; ".join(str(failure) for failure in failures))
+
+
+def close_socket(end: socket.socket) -> None:
+    """Close `end`. Whatever the system says of that, the descriptor is gone, and nothing is lost by it."""
+    with suppress(OSError):
+        end.close()
 
 
 async def _resolve(host: str, port: int) -> Sequence[_Info]:
@@ -96,7 +103,7 @@ async def _attempt(info: _Info, ours: _Info | None) -> socket.socket:
             connecting.bind(ours[4])
         await asyncio.get_running_loop().sock_connect(connecting, address)
     except BaseException as error:
-        connecting.close()
+        close_socket(connecting)
         if isinstance(error, OSError) and error.errno is not None and str(error.strerror).startswith(_WHERE):
             error.strerror = f"{os.strerror(error.errno)} ({address[0]}, port {address[1]})"
         raise
@@ -105,4 +112,4 @@ async def _attempt(info: _Info, ours: _Info | None) -> socket.socket:
 
 def _close_result(task: "asyncio.Task[socket.socket]") -> None:
     if not task.cancelled() and task.exception() is None:
-        task.result().close()
+        close_socket(task.result())

@@ -127,8 +127,11 @@ class Stream(StreamOpening):
         transport = self._transport or self._living_transport()
         if len(blocks) > 1:
             blocks = [b"".join(blocks)] if sum(map(len, blocks)) <= _JOIN_LIMIT else list(_joined(blocks))
-        for block in blocks:
-            transport.write(block)
+        try:
+            for block in blocks:
+                transport.write(block)
+        except OSError as error:
+            self._give_up(error)
 
     @property
     def is_writable(self) -> bool:
@@ -178,15 +181,15 @@ class Stream(StreamOpening):
         """Close in good order; after `seconds` the connection is cut. Never raises for what the peer does."""
         if self._transport is None:
             return
-        self._transport.close()
         try:
+            self._transport.close()
             async with asyncio.timeout(seconds):
                 await asyncio.shield(self._lost)
-        except TimeoutError:
-            self._transport.abort()
+        except OSError:  # as TimeoutError is, too
+            self._cut(self._transport)
             await self._lost
         except BaseException:
-            self._transport.abort()
+            self._cut(self._transport)
             raise
 
     def abort(self) -> None:
@@ -195,7 +198,7 @@ class Stream(StreamOpening):
         self._alarm.close()
         # A transport of asyncio that is closed already does not stand being told so.
         if self._transport is not None and not self._lost.done():
-            self._transport.abort()
+            self._cut(self._transport)
 
     # What the event loop calls
 
@@ -253,7 +256,23 @@ class Stream(StreamOpening):
         # Whoever waits has room, or wants more of a line than usual.
         if self._reading_paused:
             self._reading_paused = False
-            self._living_transport().resume_reading()
+            try:
+                self._living_transport().resume_reading()
+            except OSError as error:
+                self._give_up(error)
+
+    def _give_up(self, error: OSError) -> None:
+        # The system refused the event loop what it needs to read or write on: a place among the descriptors that it
+        # waits for. Reading tells of it, as of any loss.
+        self.error = self.error or error.with_traceback(None)
+        self.abort()
+
+    def _cut(self, transport: asyncio.Transport) -> None:
+        # Where the system refuses it to wait for less, asyncio waits for nothing any more, and is not done with it.
+        try:
+            transport.abort()
+        except (OSError, MemoryError):
+            transport.abort()
 
     def _work_done(self, _: object) -> None:
         self._waiter.wake()

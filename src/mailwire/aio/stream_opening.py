@@ -13,7 +13,7 @@ from .._wire.text import quote
 from ..endpoint import Endpoint
 from ..errors import ConnectionFailed, DeadlineExceeded, InjectedData, MailwireError, TLSFailed
 from .deadline import Deadline, told_if_cancelled
-from .happy_eyeballs import connect_tcp
+from .happy_eyeballs import close_socket, connect_tcp
 from .tls import TLSInfo, names_refused, plaintext_instead, tls_reason
 from .unix_socket import connect_unix
 
@@ -142,7 +142,7 @@ class StreamOpening(asyncio.BufferedProtocol):
                 try:
                     await loop.create_connection(lambda: self, sock=made)
                 except BaseException:
-                    made.close()  # no transport does that, where there was none yet
+                    close_socket(made)  # no transport does that, where there was none yet
                     raise
             case (asyncio.StreamReader() as reader, asyncio.StreamWriter() as writer):
                 self._adopt(reader, writer)

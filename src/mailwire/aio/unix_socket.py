@@ -3,6 +3,8 @@
 import asyncio
 import socket
 
+from .happy_eyeballs import close_socket
+
 __all__ = ["connect_unix"]
 
 
@@ -15,6 +17,6 @@ async def connect_unix(path: str) -> socket.socket:
         connecting.setblocking(False)
         await asyncio.get_running_loop().sock_connect(connecting, path)
     except BaseException:
-        connecting.close()
+        close_socket(connecting)
         raise
     return connecting
