@@ -52,6 +52,23 @@ def test_every_run_has_its_day() -> None:
         assert any(part.startswith(name) for part in told), name
 
 
+def test_every_fault_found_in_a_dialogue_has_its_transcript() -> None:
+    table = PAGE[PAGE.index("| what was wrong | transcript |") : PAGE.index(" What showed in no dialogue")]
+    rows = re.findall(r"\| [^|]+ \| (?:`([\w-]+)`|`(tests/[\w/]+\.py)`: `(test_\w+)`) \|", table)
+    assert len(rows) == table.count("|") // 3 - 2
+    for transcript, file, test in rows:
+        if transcript:
+            assert (ROOT / "tests" / "transcripts" / f"{transcript}.txt").is_file(), transcript
+            continue
+        kinds = (ast.FunctionDef, ast.AsyncFunctionDef)
+        tree = ast.parse((ROOT / file).read_text())
+        (found,) = [node for node in tree.body if isinstance(node, kinds) and node.name == test]
+        played = {
+            node.func.id for node in ast.walk(found) if isinstance(node, ast.Call) and isinstance(node.func, ast.Name)
+        }
+        assert played & {"ScriptedPeer", "parse"}, test
+
+
 def test_the_faults_of_every_run_are_as_many_as_is_told() -> None:
     on_the_way = of_tests("faults.test_faults_on_the_way")
     uvloop = sum(size(on_the_way.some_under_uvloop(flow)) for flow in of_tests("faults.flows").FLOWS)
