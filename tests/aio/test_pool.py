@@ -23,6 +23,7 @@ from mailwire import (
     InvalidMessage,
     LocalProtocolError,
     Mailing,
+    MailwireError,
     PoolStatistics,
     RecipientsRefused,
     RemoteProtocolError,
@@ -83,6 +84,42 @@ async def test_there_are_never_more_connections_than_the_cap(cap: int) -> None:
     assert sorted(subjects(server)) == list(range(50))
     assert max(mails_of(server)) <= 3
     assert all(session.commands[-1] == b"QUIT" for session in server.smtp_sessions)
+
+
+@pytest.mark.parametrize("way", ["send", "send_all"])
+async def test_a_connection_that_was_cut_is_closed_before_another_takes_its_place(way: str) -> None:
+    ends: list[socket.socket] = []
+    open_then: list[int] = []
+    answers = {"EHLO": "250-PIPELINING\r\n250 ok", "MAIL": "250 ok\r\n250 nobody has asked"}
+
+    async def greet(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"220 hello\r\n")
+        with suppress(ConnectionError):
+            while line := await reader.readline():
+                writer.write(answers.get(line[:4].decode(), "250 ok").encode() + b"\r\n")
+        writer.close()
+
+    async def connect() -> socket.socket:
+        end = socket.socket()
+        end.setblocking(False)
+        ends.append(end)
+        open_then.append(sum(each.fileno() != -1 for each in ends))
+        await asyncio.get_running_loop().sock_connect(end, listener.sockets[0].getsockname())
+        return end
+
+    async with (
+        await asyncio.start_server(greet, "127.0.0.1", 0) as listener,
+        SMTPPool(Endpoint("127.0.0.1", 25, tls="none", connect=connect), max_connections=2) as pool,
+    ):
+        errors: list[object]
+        if way == "send":
+            sending = [pool.send(numbered(number), **ENVELOPE) for number in range(20)]
+            errors = await asyncio.gather(*sending, return_exceptions=True)
+        else:
+            errors = [result.error async for result in pool.send_all(map(numbered, range(20)), **ENVELOPE)]
+    assert all(isinstance(error, MailwireError) and error.delivery is Delivery.NOT_SENT for error in errors)
+    assert len(open_then) > 2
+    assert max(open_then) == 2
 
 
 async def test_who_comes_first_is_served_first() -> None:
