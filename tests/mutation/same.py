@@ -90,6 +90,7 @@ _NO_USER: Final = "credentials that tell no user name none, whatever stands for 
 _CAST: Final = "a cast is the type checker's alone"
 _END_BEFORE: Final = "from somewhat before, the end is found in the same place"
 _RESET: Final = "nothing is received of a connection that was reset"
+_UNCOUNTED: Final = "behind the end nothing is counted; the question is the type checker's"
 _NO_TEXT: Final = "what the credentials do not have, holds no line end, whatever stands for it"
 
 SAME: Final[dict[tuple[str, str], str]] = {
@@ -784,6 +785,19 @@ SAME: Final[dict[tuple[str, str], str]] = {
     ("testing/scripted_peer", "_play: return"): "a client that has given the handshake up has closed before",
     ("testing/scripted_peer", "getattr(failure, '__notes__', None)"): "what the peer fails by has a note in any case",
     ("testing/scripted_peer", "getattr(failure, '__notes__')"): "what the peer fails by has a note in any case",
+    ("testing/fault_proxy", "reversed(ways), strict=None)"): _PAIRED,
+    ("testing/fault_proxy", "reversed(ways)):"): _PAIRED,
+    ("testing/fault_proxy", "reversed(ways), strict=False)"): _PAIRED,
+    ("testing/fault_proxy", "if octets is not None or True else 1"): _UNCOUNTED,
+    ("testing/fault_proxy", "if octets is not None else 2"): _UNCOUNTED,
+    ("testing/fault_proxy", "(seconds := (self._due - self._loop.time())) >= 0"): "no time at all may be waited for",
+    ("testing/fault_proxy", "self._told = len(arrived)"): "what is noted twice has happened once",
+    ("testing/fault_proxy", "await turns(4)"): "a turn more does no harm",
+    ("testing/fault_proxy", "if alterations or True else None"): "what nothing is done to comes out as it was",
+    ("testing/fault_proxy", "__init__: self._is_closed = None"): _FALSE,
+    ("testing/fault_proxy", "__init__: self._due = 1.0"): "no clock is in its first second",
+    ("testing/fault_proxy", "for piece in self._pieces)) >= _ON_THE_WAY"): "one more or fewer may be on its way",
+    ("testing/fault_proxy", "and (now <= last.gathers_until)"): "what comes at one moment is gathered or is not",
     ("testing/altering", "for at in flips if at >= octet"): "one that is flipped here is cut off before",
     ("testing/altering", "line.faults = dropped"): "nothing was done to the new line before",
     ("message/file_source", "__init__: self._file: BinaryFile | None = ''"): _NOT_READ,
