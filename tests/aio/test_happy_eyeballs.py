@@ -6,6 +6,7 @@ import os
 import socket
 from collections.abc import AsyncIterator, Callable
 from contextlib import closing, suppress
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -87,7 +88,27 @@ async def test_an_address_is_connected_to() -> None:
         with closing(connected):
             assert connected.getpeername() == listener.getsockname()
             assert not connected.getblocking()
-            assert connected.proto == socket.IPPROTO_TCP
+            # Nagle's algorithm is off, and asyncio has nothing to do for that.
+            assert connected.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+            assert connected.proto == 0
+
+
+async def test_a_socket_on_which_packets_would_wait_for_each_other_is_closed(
+    network: Network, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made: list[socket.socket] = []
+
+    class Waiting(socket.socket):
+        def setsockopt(self, *_: object) -> None:
+            made.append(self)
+            raise OSError(errno.EINVAL, os.strerror(errno.EINVAL))
+
+    monkeypatch.setattr(happy_eyeballs, "socket", SimpleNamespace(**{**vars(socket), "socket": Waiting}))
+    network.host(V4)
+    with pytest.raises(OSError, match=os.strerror(errno.EINVAL)):
+        await begin()
+    assert [each.fileno() for each in made] == [-1]
+    assert network.tried == []
 
 
 async def test_a_name_is_connected_to() -> None:

@@ -1078,8 +1078,11 @@ def refusing(call: str, refusal: Exception) -> tuple[Stream, RefusedTransport]:
     return stream, transport
 
 
-async def test_who_cannot_write_on_has_lost_the_connection() -> None:
-    refusal = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+REFUSALS = [OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)), MemoryError()]
+
+
+@pytest.mark.parametrize("refusal", REFUSALS, ids=repr)
+async def test_who_cannot_write_on_has_lost_the_connection(refusal: Exception) -> None:
     stream, transport = refusing("write", refusal)
     stream.write([b"x" * JOIN_LIMIT, b"y" * JOIN_LIMIT])
     await stream.wait()
@@ -1091,8 +1094,8 @@ async def test_who_cannot_write_on_has_lost_the_connection() -> None:
     assert stream.error is refusal
 
 
-async def test_who_cannot_read_on_has_lost_the_connection() -> None:
-    refusal = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+@pytest.mark.parametrize("refusal", REFUSALS, ids=repr)
+async def test_who_cannot_read_on_has_lost_the_connection(refusal: Exception) -> None:
     stream, transport = refusing("resume_reading", refusal)
     arrive(stream, b"a" * (64 * 1024 - 2))
     assert transport.turns == ["paused"]
@@ -1213,7 +1216,7 @@ async def test_a_close_that_is_cancelled_cuts_the_connection() -> None:
         assert stream.is_at_end
 
 
-@pytest.mark.parametrize("refusal", [OSError(errno.EIO, os.strerror(errno.EIO)), MemoryError()], ids=repr)
+@pytest.mark.parametrize("refusal", REFUSALS, ids=repr)
 async def test_a_stream_is_cut_though_the_system_refuses_it_once(refusal: Exception) -> None:
     stream, transport = refusing("abort", refusal)
     stream.abort()
@@ -1226,6 +1229,18 @@ async def test_a_stream_that_cannot_be_closed_in_good_order_is_cut() -> None:
     await stream.close(None)
     assert transport.calls == ["close", "abort"]
     assert stream.is_at_end
+
+
+async def test_a_stream_that_is_closing_is_not_told_to_close_and_can_be_cut() -> None:
+    # By TLS, with an asyncio that forgets its session when it is told twice, and cuts nothing then.
+    async with ScriptedPeer(Tls(), WITHHOLD) as peer:
+        stream = await Stream.open(peer.endpoint(tls="implicit"))
+        closing = asyncio.create_task(stream.close(None))
+        await drain_events()
+        assert not closing.done()
+        await stream.close(0.01)
+        await closing
+        assert stream.is_at_end
 
 
 async def test_a_stream_for_whose_closing_there_is_no_memory_is_cut() -> None:

@@ -1,6 +1,7 @@
 """The primitives of input and output, as the client calls them; the call of a chosen number fails.
 
-The server in the same loop has sockets of its own, which do not fail.
+What asyncio's loop asks the system for on behalf of the client's sockets is among them. The server in the same loop
+has sockets of its own, which do not fail.
 """
 
 import asyncio
@@ -10,12 +11,14 @@ import socket
 import ssl
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from functools import partial
 from types import ModuleType, SimpleNamespace
 from typing import Any, Final
+from weakref import WeakSet
 
 from mailwire.aio import happy_eyeballs, unix_socket
 from mailwire.message import file_source
-from tests.waiting import Loop
+from tests.waiting import Loop, Waiter
 
 __all__ = ["KINDS", "Primitives", "failing_context", "failing_files", "failing_loop", "failing_modules"]
 
@@ -24,11 +27,13 @@ KINDS: Final[tuple[type[Exception], ...]] = (OSError, ConnectionResetError, Memo
 
 # What its constructor is called: the call of the system that it makes.
 _MAKING: Final = "__init__"
-# Not setsockopt(): it is called by the constructor of asyncio's transport, which nobody can close then.
 _SOCKET_CALLS: Final = (
-    *(_MAKING, "bind", "connect", "getsockopt", "setblocking", "send", "sendmsg", "recv", "recv_into"),
+    *(_MAKING, "bind", "connect", "getsockopt", "setsockopt", "setblocking", "send", "sendmsg", "recv", "recv_into"),
     *("shutdown", "getsockname", "getpeername"),
 )
+# What epoll is asked for; and behind both of these, the system has done it all the same.
+_EPOLL_CALLS: Final = ("register", "modify", "unregister")
+_DONE_ALL_THE_SAME: Final = ("close", "unregister")
 _FILE_CALLS: Final = ("read", "seek", "tell", "seekable")
 _TLS_CALLS: Final = ("do_handshake", "read", "write", "unwrap")
 
@@ -39,17 +44,47 @@ class Primitives:
     number: of the call that fails, from 1.
     kind: how it fails.
     calls: the names of those that were made.
+    piece: how many octets the system takes at a time; None: as many as it gets.
+    sockets: those of the client.
+    outcome: the kind of the error that came out of it all, if one did; of the error itself, a transport would live on.
     """
 
-    def __init__(self, number: int, kind: type[Exception]) -> None:
+    def __init__(self, number: int, kind: type[Exception], piece: int | None = None) -> None:
         self.number = number
         self.kind = kind
+        self.piece = piece
         self.calls: list[str] = []
+        self.sockets: WeakSet[socket.socket] = WeakSet()
+        self.outcome: type[BaseException] | None = None
 
     @property
     def has_failed(self) -> bool:
         """Whether the call was made."""
         return len(self.calls) >= self.number
+
+    @property
+    def failed(self) -> str | None:
+        """The name of the call that failed."""
+        return self.calls[self.number - 1] if self.has_failed else None
+
+    def excused(self) -> str:
+        """How the one warning begins that asyncio gives behind the call that failed; empty if it has to give none.
+
+        It is about a transport that it leaves half closed, or half made. The socket of it is closed.
+        """
+        if self.failed == "close":
+            return "unclosed transport <_SelectorSocketTransport"
+        if self.failed == "unregister" and self.kind is MemoryError:
+            return "unclosed transport <asyncio."  # where TLS was to begin over it
+        return ""
+
+    def may_be_told(self, fault: str) -> bool:
+        """Whether asyncio tells the loop of such a `fault` behind the call that failed.
+
+        It does of what is no OSError, besides telling us, and of an OSError where nobody but the loop made the call.
+        """
+        is_of_the_loop = self.failed in (*_EPOLL_CALLS, "close")
+        return f"{self.failed} fails" in fault and (self.kind is not OSError or is_of_the_loop)
 
     def call(self, name: str, kind: type[Exception] | None = None) -> None:
         """Take note of a call; raise if it is the one, `kind` if it can raise no other OSError."""
@@ -58,10 +93,36 @@ class Primitives:
             raise (kind if kind is not None and issubclass(self.kind, OSError) else self.kind)(5, f"{name} fails")
 
 
+class _FailingEpoll:
+    # The epoll of a selector of asyncio's; it fails where a socket of the client's is concerned.
+
+    def __init__(self, epoll: Any, primitives: Primitives) -> None:
+        self._epoll = epoll
+        self._primitives = primitives
+
+    def __getattr__(self, name: str) -> Any:
+        call = getattr(self._epoll, name)
+        return partial(self._call, name, call) if name in _EPOLL_CALLS else call
+
+    def _call(self, name: str, call: Callable[..., None], descriptor: int, *events: int) -> None:
+        is_ours = any(end.fileno() == descriptor for end in self._primitives.sockets)
+        if is_ours and name not in _DONE_ALL_THE_SAME:
+            self._primitives.call(name)
+        call(descriptor, *events)
+        if is_ours and name in _DONE_ALL_THE_SAME:
+            self._primitives.call(name)
+
+
 class _FailingLoop(Loop):
     # What lies over a loop, whose own primitives fail, too.
 
     primitives: Primitives
+
+    def __init__(self, waiter: Waiter) -> None:
+        super().__init__(waiter)
+        if isinstance(self, asyncio.SelectorEventLoop):
+            names = vars(vars(self)["_selector"])
+            names["_selector"] = _FailingEpoll(names["_selector"], self.primitives)
 
     async def getaddrinfo(self, host: Any, port: Any, **settings: Any) -> Any:
         self.primitives.call("getaddrinfo")
@@ -106,6 +167,27 @@ def _failing(kind: type, calls: tuple[str, ...], primitives: Primitives, how: ty
     return type(kind.__name__, (kind,), {name: made(name) for name in calls if hasattr(kind, name)})
 
 
+def _failing_sockets(primitives: Primitives) -> type:
+    failing: Any = _failing(socket.socket, _SOCKET_CALLS, primitives)
+
+    class Socket(failing):  # type: ignore[misc]
+        def __init__(self, *arguments: Any) -> None:
+            super().__init__(*arguments)
+            primitives.sockets.add(self)
+
+        def send(self, data: Any) -> Any:
+            return super().send(bytes(data)[: primitives.piece])
+
+        def close(self) -> None:
+            # Of a reset Python says nothing here, and it needs no memory.
+            is_failing = self.fileno() >= 0 and primitives.kind is OSError
+            super().close()
+            if is_failing:
+                primitives.call("close")
+
+    return Socket
+
+
 def failing_files(primitives: Primitives) -> type[io.FileIO]:
     """Return the class of files that are opened as ever, and fail when they are read."""
     return _failing(io.FileIO, _FILE_CALLS, primitives)
@@ -119,7 +201,7 @@ def failing_modules(primitives: Primitives) -> Iterator[None]:
         primitives.call("stat")
         return os.stat(path)
 
-    sockets = _failing(socket.socket, _SOCKET_CALLS, primitives)
+    sockets = _failing_sockets(primitives)
     files = _failing(io.FileIO, (_MAKING, *_FILE_CALLS), primitives)
     with ExitStack() as stack:
         for module in (happy_eyeballs, unix_socket):

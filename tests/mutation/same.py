@@ -223,6 +223,8 @@ SAME: Final[dict[tuple[str, str], str]] = {
     ("aio/turn", "if task or True else 0"): _TASK,
     ("aio/turn", "if task else 1"): _TASK,
     ("aio/happy_eyeballs", "await _resolve(local_address, None)"): "no port is port 0",
+    ("aio/happy_eyeballs", "socket.socket(family)"): "a socket is a stream by default",
+    ("aio/happy_eyeballs", "socket.TCP_NODELAY, 2)"): "what is not 0 is on",
     ("aio/happy_eyeballs", "_DELAY if infos or True else None"): _NUDGED,
     (
         "aio/unix_socket",

@@ -94,11 +94,13 @@ def _alternate(infos: Sequence[_Info]) -> list[_Info]:
 
 
 async def _attempt(info: _Info, ours: _Info | None) -> socket.socket:
-    family, kind, protocol, _, address = info
-    # The protocol is named: asyncio switches Nagle's algorithm off only where it is.
-    connecting = socket.socket(family, kind, protocol)
+    family, kind, _, _, address = info
+    # The protocol is not named: where it is, asyncio's transport switches Nagle's algorithm off while it is made. Where
+    # that fails, nobody can close what was made of it, and to asyncio the descriptor is taken as long as that lives on.
+    connecting = socket.socket(family, kind)
     try:
         connecting.setblocking(False)
+        connecting.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         if ours is not None:
             connecting.bind(ours[4])
         await asyncio.get_running_loop().sock_connect(connecting, address)

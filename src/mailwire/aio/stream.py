@@ -130,7 +130,7 @@ class Stream(StreamOpening):
         try:
             for block in blocks:
                 transport.write(block)
-        except OSError as error:
+        except (OSError, MemoryError) as error:
             self._give_up(error)
 
     @property
@@ -182,7 +182,8 @@ class Stream(StreamOpening):
         if self._transport is None:
             return
         try:
-            self._transport.close()
+            if not self._transport.is_closing():  # one by TLS that is told twice cannot be cut any more
+                self._transport.close()
             async with asyncio.timeout(seconds):
                 await asyncio.shield(self._lost)
         except OSError:  # as TimeoutError is, too
@@ -258,10 +259,10 @@ class Stream(StreamOpening):
             self._reading_paused = False
             try:
                 self._living_transport().resume_reading()
-            except OSError as error:
+            except (OSError, MemoryError) as error:
                 self._give_up(error)
 
-    def _give_up(self, error: OSError) -> None:
+    def _give_up(self, error: OSError | MemoryError) -> None:
         # The system refused the event loop what it needs to read or write on: a place among the descriptors that it
         # waits for. Reading tells of it, as of any loss.
         self.error = self.error or error.with_traceback(None)
