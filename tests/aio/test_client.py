@@ -1,4 +1,5 @@
 import asyncio
+import gc
 import logging
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -27,7 +28,21 @@ from mailwire.aio.retrieval import Retrieval
 from mailwire.pop3 import Noop as Pop3Noop
 from mailwire.sasl import Plain
 from mailwire.smtp import Auth, Noop, Vrfy
-from mailwire.testing import CLOSE, FIN, LISTEN, PACKET, RST, STALL, Answers, ScriptedPeer, Step, Tls
+from mailwire.testing import (
+    CLOSE,
+    FIN,
+    LISTEN,
+    PACKET,
+    RST,
+    STALL,
+    Account,
+    Answers,
+    InThread,
+    MailServer,
+    ScriptedPeer,
+    Step,
+    Tls,
+)
 from mailwire.testing.turns import drain_events, turns
 from tests.aio.dialogues import (
     CANARY,
@@ -679,3 +694,63 @@ async def test_a_client_stands_until_the_server_goes_or_says_something() -> None
 
 def test_a_client_that_was_never_connected_does_not_stand() -> None:
     assert not SMTPClient("smtps://smtp.example.org").stands()
+
+
+# In one event loop after the other
+
+
+@pytest.mark.filterwarnings("ignore:unclosed :ResourceWarning")  # of a loop that was closed before them
+def test_what_an_event_loop_has_left_is_over_in_the_next_one() -> None:
+    with InThread(MailServer([Account("b", "", ("b@example.org",))])) as server:
+        client = SMTPClient(Endpoint("127.0.0.1", server.smtp_port, tls="none"))
+
+        async def send_five() -> None:
+            await client.connect()
+            receipts = await asyncio.gather(
+                *(client.send(MESSAGE, **ENVELOPE) for _ in range(5))
+            )  # one behind the other
+            assert {receipt.delivery for receipt in receipts} == {Delivery.ACCEPTED}
+
+        async def find_it_over() -> None:
+            assert client.is_connected
+            with pytest.raises(LocalProtocolError, match="is not connected") as caught:
+                await client.send(MESSAGE, **ENVELOPE)
+            assert caught.value.delivery is Delivery.NOT_SENT
+            assert not client.is_connected
+
+        async def leave_a_run() -> None:
+            await client.connect()
+            await anext(client.send_all([MESSAGE] * 100, **ENVELOPE))
+
+        asyncio.run(send_five())
+        asyncio.run(find_it_over())
+        asyncio.run(send_five())
+        assert not client.stands()
+        asyncio.run(send_five())
+        client.abort()
+        asyncio.run(leave_a_run())
+        asyncio.run(send_five())
+        gc.collect()
+        assert len(server.messages("b")) >= 21
+
+
+@pytest.mark.filterwarnings("ignore:unclosed :ResourceWarning")  # of a loop that was closed before them
+def test_a_call_that_an_event_loop_has_left_undone_has_the_client_until_it_is_closed() -> None:
+    with InThread(ScriptedPeer(*READY, "C: NOOP", LISTEN, listen=True)) as peer:
+        client = SMTPClient(peer.endpoint())
+        loop = asyncio.new_event_loop()
+        loop.run_until_complete(client.connect())
+        calling = client.execute(Noop())
+        task: Any = loop.create_task(calling)
+        loop.run_until_complete(drain_events())
+        loop.close()
+
+        assert not client.stands()
+        with pytest.raises(LocalProtocolError, match=r"^an event loop was closed in the middle of a call"):
+            asyncio.run(client.connect())
+        calling.close()
+        with pytest.raises(LocalProtocolError, match="is not connected"):
+            asyncio.run(client.execute(Noop()))
+        task._log_destroy_pending = False
+        del task, calling, client, loop
+        gc.collect()

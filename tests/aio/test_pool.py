@@ -1,8 +1,10 @@
 """The pool: how many connections there are, who gets one, and what becomes of them."""
 
 import asyncio
+import gc
 import socket
 import ssl
+from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass
@@ -41,6 +43,7 @@ from mailwire.testing import (
     WAIT,
     Account,
     Answers,
+    InThread,
     MailServer,
     Policy,
     ScriptedPeer,
@@ -84,6 +87,27 @@ async def test_there_are_never_more_connections_than_the_cap(cap: int) -> None:
     assert sorted(subjects(server)) == list(range(50))
     assert max(mails_of(server)) <= 3
     assert all(session.commands[-1] == b"QUIT" for session in server.smtp_sessions)
+
+
+@pytest.mark.filterwarnings("ignore:unclosed :ResourceWarning")  # of a loop that was closed before them
+def test_connections_that_an_event_loop_has_left_are_replaced_in_the_next_one() -> None:
+    with InThread(MailServer(ACCOUNTS)) as server:
+        pool = SMTPPool(endpoint_of(server), max_connections=2)
+
+        async def send_six() -> None:
+            receipts = await asyncio.gather(*(pool.send(numbered(number), **ENVELOPE) for number in range(6)))
+            assert {receipt.delivery for receipt in receipts} == {Delivery.ACCEPTED}
+
+        async def leave_a_run() -> None:
+            await anext(pool.send_all(map(numbered, range(100)), **ENVELOPE))
+
+        for run in (send_six, send_six, leave_a_run, send_six):
+            asyncio.run(run())
+        asyncio.run(pool.close())
+        gc.collect()
+        assert pool.statistics.in_use == pool.statistics.idle == 0
+        counts = Counter(subjects(server))
+        assert [counts[number] >= 3 for number in range(6)] == [True] * 6
 
 
 @pytest.mark.parametrize("way", ["send", "send_all"])

@@ -40,6 +40,7 @@ class Client(ABC, Generic[E]):
         """The mechanism by which the last `connect` has logged in; to be remembered (`Preferences.remembered`)."""
         self._logger = logging.getLogger(f"mailwire.{protocol}")
         self._session: Session[E] | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None  # of the last call
         self._lock = asyncio.Lock()
         self._waiting = 0  # for the lock
         self._aborts = 0  # that there were
@@ -55,6 +56,7 @@ class Client(ABC, Generic[E]):
         """Return whether it is connected and the server, as far as is known here, has neither gone nor said anything
         since the last call; where it has, the connection is cut. Not for the middle of a call."""
         try:
+            self._leave_behind()
             if self._session is not None:
                 self._expect_silence(self._session)
         except MailwireError:
@@ -134,6 +136,14 @@ class Client(ABC, Generic[E]):
             self._session.abort()
             self._session = None
 
+    def _leave_behind(self) -> None:
+        # With its event loop a connection is over, and so are the calls that wait for it.
+        if self._loop is not None and self._loop.is_closed():
+            self._cut()
+            if self._holder() is not None:
+                raise LocalProtocolError("an event loop was closed in the middle of a call, which uses the client yet")
+            self._loop, self._lock, self._user, self._waiting = None, asyncio.Lock(), None, 0
+
     def _refuse_if_aborted(self, aborts: int) -> None:
         """Raise ConnectionLost if the client was told to `abort` since it had been told so that many times."""
         if self._aborts != aborts:
@@ -165,7 +175,9 @@ class Client(ABC, Generic[E]):
         return _Call(self)
 
     async def _begin_call(self) -> None:
-        task = asyncio.current_task()
+        self._leave_behind()
+        self._loop = asyncio.get_running_loop()
+        task = asyncio.current_task(self._loop)
         # Who waited for itself, or for one that is no more, would wait for ever.
         if self.is_fed_by(task):
             raise LocalProtocolError("the source of a message waits for the connection over which that is to be sent")

@@ -269,6 +269,8 @@ class Stream(StreamOpening):
         self.abort()
 
     def _cut(self, transport: asyncio.Transport) -> None:
+        if self._loop.is_closed():
+            return  # by which nothing can be closed: it is when it is collected
         # Where the system refuses it to wait for less, asyncio waits for nothing any more, and is not done with it.
         try:
             transport.abort()
