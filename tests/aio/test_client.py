@@ -2,6 +2,7 @@ import asyncio
 import gc
 import logging
 import socket
+import warnings
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
@@ -699,17 +700,21 @@ def test_a_client_that_was_never_connected_does_not_stand() -> None:
 # In one event loop after the other
 
 
-@pytest.mark.filterwarnings("ignore:unclosed :ResourceWarning")  # of a loop that was closed before them
 def test_what_an_event_loop_has_left_is_over_in_the_next_one() -> None:
-    with InThread(MailServer([Account("b", "", ("b@example.org",))])) as server:
+    with (
+        InThread(MailServer([Account("b", "", ("b@example.org",))])) as server,
+        warnings.catch_warnings(action="ignore", category=ResourceWarning),  # which what is left raises
+    ):
         client = SMTPClient(Endpoint("127.0.0.1", server.smtp_port, tls="none"))
 
-        async def send_five() -> None:
+        async def send_five(*, quits: bool = False) -> None:
             await client.connect()
             receipts = await asyncio.gather(
                 *(client.send(MESSAGE, **ENVELOPE) for _ in range(5))
             )  # one behind the other
             assert {receipt.delivery for receipt in receipts} == {Delivery.ACCEPTED}
+            if quits:
+                await client.quit()
 
         async def find_it_over() -> None:
             assert client.is_connected
@@ -729,14 +734,16 @@ def test_what_an_event_loop_has_left_is_over_in_the_next_one() -> None:
         asyncio.run(send_five())
         client.abort()
         asyncio.run(leave_a_run())
-        asyncio.run(send_five())
+        asyncio.run(send_five(quits=True))
         gc.collect()
         assert len(server.messages("b")) >= 21
 
 
-@pytest.mark.filterwarnings("ignore:unclosed :ResourceWarning")  # of a loop that was closed before them
 def test_a_call_that_an_event_loop_has_left_undone_has_the_client_until_it_is_closed() -> None:
-    with InThread(ScriptedPeer(*READY, "C: NOOP", LISTEN, listen=True)) as peer:
+    with (
+        InThread(ScriptedPeer(*READY, "C: NOOP", LISTEN, listen=True)) as peer,
+        warnings.catch_warnings(action="ignore", category=ResourceWarning),  # which what is left raises
+    ):
         client = SMTPClient(peer.endpoint())
         loop = asyncio.new_event_loop()
         loop.run_until_complete(client.connect())

@@ -142,7 +142,7 @@ class Client(ABC, Generic[E]):
             self._cut()
             if self._holder() is not None:
                 raise LocalProtocolError("an event loop was closed in the middle of a call, which uses the client yet")
-            self._loop, self._lock, self._user, self._waiting = None, asyncio.Lock(), None, 0
+            self._loop, self._lock, self._user = None, asyncio.Lock(), None
 
     def _refuse_if_aborted(self, aborts: int) -> None:
         """Raise ConnectionLost if the client was told to `abort` since it had been told so that many times."""
@@ -177,7 +177,7 @@ class Client(ABC, Generic[E]):
     async def _begin_call(self) -> None:
         self._leave_behind()
         self._loop = asyncio.get_running_loop()
-        task = asyncio.current_task(self._loop)
+        task = asyncio.current_task()
         # Who waited for itself, or for one that is no more, would wait for ever.
         if self.is_fed_by(task):
             raise LocalProtocolError("the source of a message waits for the connection over which that is to be sent")
