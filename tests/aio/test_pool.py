@@ -923,6 +923,8 @@ async def test_what_is_known_of_a_cancelled_mail_is_told_by_its_mailing() -> Non
     async with MailServer(ACCOUNTS) as server, SMTPPool(endpoint_of(server), max_connections=1) as pool:
         mailings = [Mailing(gate.message(number), **ENVELOPE) for number in range(2)]
         sends = [asyncio.ensure_future(pool.send(mailing)) for mailing in mailings]
+        while not gate.begun:
+            await turns()
         await drain_events()
         for send in sends:
             send.cancel()
