@@ -40,7 +40,6 @@ class Client(ABC, Generic[E]):
         """The mechanism by which the last `connect` has logged in; to be remembered (`Preferences.remembered`)."""
         self._logger = logging.getLogger(f"mailwire.{protocol}")
         self._session: Session[E] | None = None
-        self._loop: asyncio.AbstractEventLoop | None = None  # of the last call
         self._lock = asyncio.Lock()
         self._waiting = 0  # for the lock
         self._aborts = 0  # that there were
@@ -55,8 +54,8 @@ class Client(ABC, Generic[E]):
     def stands(self) -> bool:
         """Return whether it is connected and the server, as far as is known here, has neither gone nor said anything
         since the last call; where it has, the connection is cut. Not for the middle of a call."""
+        self._leave_behind()
         try:
-            self._leave_behind()
             if self._session is not None:
                 self._expect_silence(self._session)
         except MailwireError:
@@ -137,12 +136,9 @@ class Client(ABC, Generic[E]):
             self._session = None
 
     def _leave_behind(self) -> None:
-        # With its event loop a connection is over, and so are the calls that wait for it.
-        if self._loop is not None and self._loop.is_closed():
+        # With the event loop that it is in a connection is over.
+        if self._session is not None and self._session.is_left_behind:
             self._cut()
-            if self._holder() is not None:
-                raise LocalProtocolError("an event loop was closed in the middle of a call, which uses the client yet")
-            self._loop, self._lock, self._user = None, asyncio.Lock(), None
 
     def _refuse_if_aborted(self, aborts: int) -> None:
         """Raise ConnectionLost if the client was told to `abort` since it had been told so that many times."""
@@ -175,8 +171,6 @@ class Client(ABC, Generic[E]):
         return _Call(self)
 
     async def _begin_call(self) -> None:
-        self._leave_behind()
-        self._loop = asyncio.get_running_loop()
         task = asyncio.current_task()
         # Who waited for itself, or for one that is no more, would wait for ever.
         if self.is_fed_by(task):
@@ -189,6 +183,7 @@ class Client(ABC, Generic[E]):
         finally:
             self._waiting -= 1
         self._user = task
+        self._leave_behind()
         is_logged = self._logger.isEnabledFor(logging.DEBUG)
         if is_logged is not self._is_logged:
             self._is_logged = is_logged

@@ -146,6 +146,11 @@ class Session(Generic[E]):
             raise self.loss("the server closed the idle connection", event)
 
     @property
+    def is_left_behind(self) -> bool:
+        """Whether the event loop that it is in is closed: nothing comes of it any more."""
+        return self._loop.is_closed()
+
+    @property
     def has_unasked(self) -> bool:
         """Whether the peer has said something, or gone, though no answer was due: that is to be heard before anything
         is written, or it would be taken for the answer."""
