@@ -247,6 +247,24 @@ async def test_a_pop3_server_that_says_back_what_it_was_told_is_not_quoted(
         assert not disguised_in(repr(list(transcript)))
 
 
+@pytest.mark.parametrize("protocol", ["smtp", "pop3"])
+async def test_what_is_refused_behind_a_login_does_not_show_it(protocol: str) -> None:
+    said = echoes(PLAIN if protocol == "smtp" else f"PASS {CANARY}")
+    answers = [
+        step for echo in said for step in ("C: NOOP", f"S: 502 {echo}" if protocol == "smtp" else f"S: -ERR {echo}")
+    ]
+    logged_in = (*SMTP_LOGINS["PLAIN"], "S: 235 ok") if protocol == "smtp" else (*POP3_LOGINS["PASS"], "S: +OK")
+    async with ScriptedPeer(*logged_in, *answers, LISTEN) as peer:
+        endpoint = peer.endpoint(protocol=protocol, auth=CREDENTIALS, allow_cleartext_auth=True)
+        client = SMTPClient(endpoint) if protocol == "smtp" else POP3Client(endpoint)
+        await client.connect()
+        for _ in said:
+            with pytest.raises(MailwireError) as caught:
+                await (client.execute(Noop()) if isinstance(client, SMTPClient) else client.noop())
+            check(caught.value)
+        client.abort()
+
+
 async def test_a_session_that_is_watched_is_logged_line_by_line(caplog: pytest.LogCaptureFixture) -> None:
     script = (*SMTP_LOGINS["PLAIN"], "S: 235 ok", "C: QUIT", "S: 221 \x1b[31mbye")
     caplog.set_level(logging.DEBUG, logger="mailwire.smtp")

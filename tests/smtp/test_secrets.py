@@ -253,6 +253,23 @@ def test_a_reply_to_a_later_command_is_handed_out_as_it_came() -> None:
     assert talk.events[-1] == ReplyReceived(Mail(A), reply(250, CANARY.encode()))
 
 
+@every_keeper
+@pytest.mark.parametrize("code", [400, 421, 554, 599])
+def test_a_refusal_of_a_later_command_does_not_show_it(keeper: Keeper, code: int) -> None:
+    # It is a success that is handed out as it came: a refusal ends in errors and logs.
+    as_sent = told(keeper, len(keeper.challenges)).written[-1].split()[-1]
+    for echo in (*said_back(CANARY), as_sent):
+        talk = told(keeper, len(keeper.challenges))
+        talk.refuse()
+        talk.send(Mail(A))
+        talk.echo = echo
+        talk.hear(b"%d-no mail" % code, b"%d from @" % code)
+        event = talk.events[-1]
+        assert isinstance(event, ReplyReceived)
+        assert event.reply.code == code
+        assert_nothing_shows(talk, None)
+
+
 def test_what_was_told_first_is_masked_when_something_else_was_told_since() -> None:
     talk = told(KEEPERS["XOAUTH2"], 0)
     talk.refuse()

@@ -334,7 +334,8 @@ class Connection(Answers, MessageWriting):
                     return outcome
                 continue
             is_asked = command is not None or self.state is State.MAIL_DATA
-            if isinstance(command, Auth) or not is_asked:
+            # A success is handed out as it came, or a password that is a word would change what is said of a mail.
+            if isinstance(command, Auth) or not is_asked or reply.code >= 400:
                 reply = reply.masked(self._reader.masked)
             self.trace("S", reply)
             return self._answered_with_care(command, reply) if is_asked else self._unasked(reply)
