@@ -1,11 +1,12 @@
-"""A clock that the test moves."""
+"""Clocks: one that the test moves, and one that is put back."""
 
 import asyncio
+from datetime import datetime, timedelta, tzinfo
 
 from mailwire.testing.turns import drain_events
 from tests.loops import skip_unless_movable
 
-__all__ = ["Clock", "StandingClock"]
+__all__ = ["Clock", "ClocksAreSetBack", "StandingClock"]
 
 
 class Clock:
@@ -39,3 +40,16 @@ class StandingClock(Clock):
         super().__init__()
         began = self._real()
         self._real = lambda: began
+
+
+class ClocksAreSetBack(tzinfo):
+    """An hour that comes twice: in summer time and, behind it, in winter time."""
+
+    def utcoffset(self, when: datetime | None) -> timedelta:
+        return timedelta(hours=1 if when is not None and when.fold else 2)
+
+    def dst(self, when: datetime | None) -> timedelta:
+        return self.utcoffset(when) - timedelta(hours=1)
+
+    def tzname(self, when: datetime | None) -> str:
+        return "summer" if self.dst(when) else "winter"

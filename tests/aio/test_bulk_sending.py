@@ -6,6 +6,7 @@ import socket
 import threading
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import aclosing, suppress
+from datetime import datetime
 from email.message import EmailMessage
 from functools import partial
 from pathlib import Path
@@ -53,7 +54,7 @@ from mailwire.testing import (
 from mailwire.testing.turns import drain_events, turns
 from tests.aio.dialogues import MESSAGE, QUIT, SENT, SMTP_ANSWERS, extensions, once
 from tests.aio.pools import endpoint_of, in_turn, numbered
-from tests.clock import Clock
+from tests.clock import Clock, ClocksAreSetBack
 
 NAMED = ("C: MAIL FROM:<a@example.org>", "C: RCPT TO:<b@example.org>")
 CHUNK: tuple[Step, ...] = (f"C: BDAT {len(MESSAGE)} LAST", Hear(len(MESSAGE)))
@@ -874,6 +875,21 @@ async def test_behind_the_end_of_the_stream_nothing_is_sent() -> None:
             words.append(result.delivery)
             await peer.rest()
     assert words == [Delivery.ACCEPTED, Delivery.UNKNOWN, Delivery.NOT_SENT]
+
+
+async def test_an_hour_that_comes_twice_is_said_as_two_hours() -> None:
+    zone = ClocksAreSetBack()
+    earlier, later = (MailOptions(hold_until=datetime(2026, 10, 25, 2, 30, tzinfo=zone, fold=fold)) for fold in (0, 1))
+    script = [
+        step
+        for moment in ("00:30", "01:30")
+        for step in (f"C: MAIL FROM:<a@example.org> HOLDUNTIL=2026-10-25T{moment}:00Z", *SENT[1:])
+    ]
+    offered = extensions("FUTURERELEASE 999999999 2030-01-01T00:00:00Z")
+    async with ScriptedPeer(*offered, *script, *QUIT) as peer, SMTPClient(peer.endpoint()) as client:
+        mails = [Mailing(MESSAGE, **ENVELOPE, options=options) for options in (earlier, later)]
+        async with client.send_all(mails) as results:
+            assert [result.delivery async for result in results] == [Delivery.ACCEPTED] * 2
 
 
 @pytest.mark.parametrize(

@@ -88,6 +88,15 @@ async def test_a_quit_that_fails_matters_only_where_something_was_marked(
         assert not client.is_connected
 
 
+async def test_the_refusal_of_quit_shows_the_end_of_the_dialogue() -> None:
+    async with ScriptedPeer(*OPENED, "C: DELE 1", "S: +OK", "C: QUIT", "S: -ERR some were not deleted") as peer:
+        client = await connect(peer)
+        await client.execute(Dele(1))
+        report = await client.commit()
+        assert isinstance(report.error, ResponseError)
+        assert report.error.transcript[-2:] == ("C: QUIT", "S: -ERR some were not deleted")
+
+
 @pytest.mark.parametrize(
     "script",
     [
@@ -305,6 +314,21 @@ async def test_what_was_unmarked_is_found_again() -> None:
             await client.rollback()
             assert [await item.read() async for item in client.retrieve(["u1"])] == [b"one\r\n"]
             assert (await client.delete("u1")).missing == ()
+
+
+async def test_what_was_unmarked_is_retrieved_and_marked_by_its_unique_id() -> None:
+    marked = ("C: DELE 1", "S: +OK")
+    only_two = ("C: STAT", "S: +OK 1 7", "C: LIST", "S: +OK", "S: 2 7", "S: .", "C: UIDL", "S: +OK", "S: 2 u2", "S: .")
+    # It is listed once more, for the last listing does not have it.
+    script = (*LISTED, *marked, *only_two, "C: RSET", "S: +OK", *LISTED, *TWO_MESSAGES[:4], *marked, *POP3_QUIT)
+    async with ScriptedPeer(*OPENED, *script) as peer:
+        client = await connect(peer)
+        await client.delete("u1")
+        assert [entry.uid for entry in await client.listing()] == ["u2"]
+        await client.rollback()
+        assert [await item.read() async for item in client.retrieve(["u1"])] == [b"first\r\n"]
+        assert (await client.delete("u1")).marked == (ONE,)
+        assert (await client.commit()).committed == (ONE,)
 
 
 @pytest.mark.parametrize("is_rolled_back", [False, True])

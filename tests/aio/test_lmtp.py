@@ -1,6 +1,7 @@
 """Delivery by LMTP: each recipient has a reply of its own."""
 
 import socket
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from mailwire import (
     Delivery,
     Endpoint,
     LMTPClient,
+    MailwireError,
     Password,
     Receipt,
     RecipientsRefused,
@@ -126,6 +128,28 @@ async def test_a_server_that_goes_leaves_those_in_doubt_for_whom_it_has_not_answ
     assert isinstance(caught.value, mailwire.MailwireError)
     assert caught.value.delivery is Delivery.UNKNOWN
     assert words(caught.value.receipt) == expected
+
+
+@pytest.mark.parametrize(
+    ("replies", "code"),
+    [
+        (("S: 250 taken", "S: 452 full"), 250),
+        (("S: 452 full", "S: 250 taken"), 250),
+        (("S: 452 full", "S: 552 full"), 552),
+        (("S: 250 taken", FIN), None),
+        (("S: 250 taken", "S: 421 closing", FIN), 421),
+    ],
+)
+async def test_the_reply_of_a_receipt_means_its_word(replies: tuple[Step, ...], code: int | None) -> None:
+    async with ScriptedPeer(*READY, *GROUP, *replies, lenient=True) as peer:
+        client = LMTPClient(lmtp(peer))
+        await client.connect()
+        with suppress(MailwireError):
+            await client.send(MESSAGE, **BOTH)
+        receipt = client.last_receipt
+        client.abort()
+    assert receipt is not None
+    assert (None if receipt.reply is None else receipt.reply.code) == code
 
 
 async def test_a_recipient_given_twice_has_two_replies() -> None:

@@ -680,6 +680,22 @@ async def test_a_mail_that_takes_longer_than_a_connection_may_be_idle_does_not_e
         assert (pool.statistics.opened, pool.statistics.reused) == (1, 2)
 
 
+async def test_a_connection_that_was_busy_for_longer_than_it_may_be_idle_carries_the_next_mail() -> None:
+    clock = Clock()
+    slow = (*MAILED, WAIT, "S: 250 taken")
+    async with (
+        ScriptedPeer(*READY, *SENT, *slow, *SENT, *QUIT, guard=None) as peer,
+        SMTPPool(peer.endpoint(), max_idle=30) as pool,
+    ):
+        await pool.send(MESSAGE, **ENVELOPE)
+        await clock.advance(20)
+        held = asyncio.create_task(pool.send(MESSAGE, **ENVELOPE))
+        await clock.advance(40)
+        peer.go_on()
+        await held
+        assert (await pool.send(MESSAGE, **ENVELOPE)).delivery is Delivery.ACCEPTED
+
+
 async def test_an_old_connection_is_given_no_further_mail() -> None:
     clock = Clock()
     async with MailServer(ACCOUNTS) as server, SMTPPool(endpoint_of(server), max_idle=None, max_lifetime=20) as pool:

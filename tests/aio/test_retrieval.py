@@ -182,6 +182,16 @@ async def test_the_packets_in_which_messages_come_do_not_matter(keyword: str, si
     assert found == [b".\r\n..\r\n.x\r\n\r\n.\r\n", b""]
 
 
+@pytest.mark.parametrize("second", ["S: +OK", "S: +OK 6 octets", "S: -ERR no"])
+async def test_a_second_answer_is_not_the_first_line_of_a_message(second: str) -> None:
+    script = (*LISTED, "C: RETR 1", "S: +OK", second, "S: first", "S: .", LISTEN)
+    async with ScriptedPeer(*OPENED, *script) as peer:
+        client = await connect(peer)
+        with pytest.raises(Desynchronised):
+            await everything(client.retrieve(await client.listing()))
+        assert not client.is_connected
+
+
 async def test_a_server_that_ends_its_lines_in_lf_alone_is_understood() -> None:
     async with (
         ScriptedPeer(

@@ -16,6 +16,7 @@ from mailwire import (
     ConnectionFailed,
     ConnectionLost,
     DataRefused,
+    DeliverBy,
     Delivery,
     Endpoint,
     InvalidMessage,
@@ -57,7 +58,7 @@ from mailwire.testing import (
     server_context,
 )
 from mailwire.testing.turns import drain_events
-from tests.aio.dialogues import GREETED, MESSAGE, QUIT, SMTP_ANSWERS, extensions
+from tests.aio.dialogues import GREETED, MAILED, MESSAGE, QUIT, SMTP_ANSWERS, extensions
 from tests.aio.dialogues import once as for_one
 
 ARGUMENTS: dict[str, Any] = {"sender": "a@example.org", "recipients": "b@example.org"}
@@ -285,6 +286,34 @@ async def test_a_parameter_against_what_the_message_says_of_itself_is_told_of_th
                 assert [entry.delivery for entry in error.receipt.recipients] == [Delivery.NOT_SENT]
             await client.send(MESSAGE, **ARGUMENTS)  # the session is as good as before
         assert len(server.messages("b")) == 1
+
+
+@pytest.mark.parametrize(
+    ("announced", "is_taken"),
+    [("DELIVERBY 240,X-TOKEN", False), ("DELIVERBY 120,X-TOKEN", True), ("DELIVERBY 0", True), ("DELIVERBY", True)],
+)
+async def test_a_time_limit_is_held_to_the_least_that_is_announced_whatever_stands_behind_it(
+    announced: str, is_taken: bool
+) -> None:
+    mail = ("C: MAIL FROM:<a@example.org> BY=120;R", *MAILED[1:], "S: 250 taken") if is_taken else ()
+    async with ScriptedPeer(*extensions(announced), *mail, *QUIT) as peer, SMTPClient(peer.endpoint()) as client:
+        sending = client.send(MESSAGE, **ARGUMENTS, options=MailOptions(deliver_by=DeliverBy(120)))
+        if is_taken:
+            assert (await sending).delivery is Delivery.ACCEPTED
+        else:
+            with pytest.raises(NotSupported, match="240"):
+                await sending
+
+
+@pytest.mark.parametrize("value", ["BINARYMIME", "binarymime"])
+async def test_no_data_is_said_for_a_body_that_goes_in_chunks_alone(value: str) -> None:
+    async with (
+        ScriptedPeer(*extensions("8BITMIME", "BINARYMIME", "CHUNKING"), *QUIT) as peer,
+        SMTPClient(peer.endpoint()) as client,
+    ):
+        with pytest.raises(MailwireError) as caught:
+            await client.send(MESSAGE, **ARGUMENTS, options=MailOptions(parameters={"BODY": value}), use_chunking=False)
+        assert caught.value.delivery is Delivery.NOT_SENT
 
 
 @pytest.mark.parametrize(

@@ -6,8 +6,9 @@ from typing import Any
 import pytest
 
 from mailwire import Delivery, Endpoint, MailwireError, RemoteProtocolError, ServiceNotAvailable, SMTPClient
-from mailwire.testing.turns import drain_events
-from tests.aio.dialogues import MESSAGE
+from mailwire.testing import LISTEN, WAIT, ScriptedPeer
+from mailwire.testing.turns import drain_events, turns
+from tests.aio.dialogues import MESSAGE, extensions
 
 ENVELOPE: dict[str, Any] = {"sender": "a@example.org", "recipients": "b@example.org"}
 
@@ -96,6 +97,24 @@ async def test_what_comes_behind_a_verdict_answers_nothing(words: bytes, error: 
         assert isinstance(caught.value, error)
         assert caught.value.delivery is Delivery.NOT_SENT
         assert not client.is_connected
+
+
+@pytest.mark.parametrize("words", ["S: 250 stray", "S: 421 enough"])
+@pytest.mark.parametrize("keywords", [("PIPELINING",), ("CHUNKING",), ("PIPELINING", "CHUNKING")])
+async def test_what_the_loop_has_not_read_is_read_before_a_mail_begins(words: str, keywords: tuple[str, ...]) -> None:
+    async with ScriptedPeer(*extensions(*keywords), WAIT, words, LISTEN) as peer:
+        client = SMTPClient(peer.endpoint())
+        await client.connect()
+        said = peer.sent
+        peer.go_on()
+        while peer.sent == said:
+            await turns(1)
+        # It is on the wire, and this task has its turn before the loop looks.
+        with pytest.raises(MailwireError) as caught:
+            await client.send(MESSAGE, **ENVELOPE)
+        assert caught.value.delivery is Delivery.NOT_SENT
+        assert not client.is_connected
+        assert peer.commands == ["EHLO [127.0.0.1]"]
 
 
 @pytest.mark.parametrize("use_chunking", [False, True, "eager"])

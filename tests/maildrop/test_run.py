@@ -48,7 +48,19 @@ from mailwire.maildrop import (
     SQLiteLedger,
     State,
 )
-from mailwire.testing import FIN, QUIRKS, RST, STALL, Answers, MailServer, POP3Quirk, Quirk, ScriptedPeer
+from mailwire.testing import (
+    FIN,
+    LISTEN,
+    PACKET,
+    QUIRKS,
+    RST,
+    STALL,
+    Answers,
+    MailServer,
+    POP3Quirk,
+    Quirk,
+    ScriptedPeer,
+)
 from tests.aio.dialogues import LISTED, OPENED, POP3_ANSWERS, once
 from tests.aio.pop3_clients import client_for
 from tests.maildrop.runs import (
@@ -1178,6 +1190,21 @@ async def test_a_message_that_is_cut_off_shows_where_the_run_takes_its_leave(
         assert outcomes(report) == {"one": Outcome.STORED, "cut": Outcome.FAILED}
         assert isinstance(report.error, Desynchronised)
         assert await states(ledger, server) == {"one": State.STORED, "cut": State.SEEN}
+
+
+async def test_of_a_message_that_is_cut_off_at_its_dot_nothing_is_taken_for_stored(
+    sink: MemorySink, ledger: MemoryLedger
+) -> None:
+    # The server does not double the dot, and what was behind it is there when the next command is to be said.
+    cut: tuple[Any, ...] = ("C: RETR 1", "S: +OK", "S: first", "S: .", PACKET, "S: behind", "S: .", LISTEN)
+    for _ in range(3):
+        async with ScriptedPeer(*LOGIN, *TWO, *cut) as server:
+            report = await run(server, sink, ledger, keep="until stored")
+            assert (await records_of(ledger, server))["u1"].state is State.SEEN
+            assert not any(command.startswith("DELE") for command in server.commands)
+        assert isinstance(report.error, Desynchronised)
+        assert outcomes(report)["u1"] is Outcome.FAILED
+        assert deletions(report) == {}
 
 
 async def test_what_is_out_of_step_behind_no_message_takes_none_back(sink: MemorySink, ledger: MemoryLedger) -> None:

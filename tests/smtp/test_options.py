@@ -3,7 +3,7 @@ import pickle
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta, timezone, tzinfo
+from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
 from hypothesis import given
@@ -13,6 +13,7 @@ from mailwire.errors import NotSupported, SecurityError
 from mailwire.smtp import Mail, Mailbox, Rcpt
 from mailwire.smtp.extensions import Extensions
 from mailwire.smtp.options import DeliverBy, MailOptions, OriginalRecipient, RecipientOptions, ValidSince
+from tests.clock import ClocksAreSetBack
 
 NOON = datetime(2026, 11, 26, 12, 0, tzinfo=UTC)
 EAST = NOON.astimezone(timezone(timedelta(hours=5, minutes=30)))
@@ -250,19 +251,6 @@ def _far_from_greenwich(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 def test_a_moment_is_said_in_universal_time_wherever_we_are() -> None:
     assert MailOptions(hold_until=EAST).as_parameters() == {"HOLDUNTIL": "2026-11-26T12:00:00Z"}
     assert str(ValidSince(EAST)) == "2026-11-26T12:00:00Z"
-
-
-class ClocksAreSetBack(tzinfo):
-    """An hour that comes twice: in summer time and, behind it, in winter time."""
-
-    def utcoffset(self, when: datetime | None) -> timedelta:
-        return timedelta(hours=1 if when is not None and when.fold else 2)
-
-    def dst(self, when: datetime | None) -> timedelta:
-        return self.utcoffset(when) - timedelta(hours=1)
-
-    def tzname(self, when: datetime | None) -> str:
-        return "summer" if self.dst(when) else "winter"
 
 
 def test_an_hour_that_comes_twice_is_two_hours() -> None:
