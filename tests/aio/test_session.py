@@ -5,6 +5,7 @@ import threading
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -15,18 +16,21 @@ from mailwire import (
     Endpoint,
     InjectedData,
     LocalProtocolError,
+    POP3Client,
     RemoteProtocolError,
     SMTPClient,
     Timeouts,
     TLSFailed,
 )
 from mailwire.aio.session import Session
+from mailwire.pop3 import Capa
 from mailwire.smtp import (
     Auth,
     Connection,
     ConnectionClosed,
     Ehlo,
     Event,
+    Noop,
     Quit,
     ReplyReceived,
     ServerClosing,
@@ -34,6 +38,7 @@ from mailwire.smtp import (
     State,
 )
 from mailwire.testing import (
+    ALERT,
     CLOSE,
     FIN,
     LISTEN,
@@ -49,7 +54,8 @@ from mailwire.testing import (
     server_context,
 )
 from mailwire.testing.turns import drain_events
-from tests.aio.dialogues import QUIT, READY, extensions
+from tests.aio.dialogues import QUIT, READY, announced, capabilities, extensions
+from tests.aio.pools import in_turn
 from tests.sasl.laborious import Laborious
 
 
@@ -504,6 +510,57 @@ async def test_a_session_that_was_heard_of_is_lost_where_its_tls_breaks() -> Non
         with pytest.raises(ConnectionLost) as caught:
             await session.next_event(5, "")
         assert "_ALERT_" in str(caught.value.__cause__)
+
+
+# Up to the handshake, by the protocol and the kind of TLS.
+UP_TO_TLS: dict[tuple[str, str], tuple[Step, ...]] = {
+    ("smtp", "starttls"): (*extensions("STARTTLS"), "C: STARTTLS", "S: 220 go"),
+    ("smtp", "implicit"): (),
+    ("pop3", "starttls"): (*capabilities("STLS"), "C: STLS", "S: +OK go"),
+    ("pop3", "implicit"): (),
+}
+# What is said under TLS until a client is connected.
+CONNECTED: dict[tuple[str, str], tuple[Step, ...]] = {
+    ("smtp", "starttls"): ("C: EHLO [127.0.0.1]", "S: 250 mx"),
+    ("smtp", "implicit"): READY,
+    ("pop3", "starttls"): announced("UIDL"),
+    ("pop3", "implicit"): capabilities("UIDL"),
+}
+SECURED = pytest.mark.parametrize(("protocol", "tls"), UP_TO_TLS)
+
+
+def client_of(peer: ScriptedPeer, protocol: str, **settings: Any) -> SMTPClient | POP3Client:
+    endpoint = peer.endpoint(protocol=protocol, **settings)
+    return POP3Client(endpoint) if protocol == "pop3" else SMTPClient(endpoint)
+
+
+@SECURED
+async def test_an_alert_behind_our_handshake_is_a_refusal_of_tls(protocol: str, tls: str) -> None:
+    async with ScriptedPeer(*UP_TO_TLS[protocol, tls], Tls(), ALERT) as peer:
+        with pytest.raises(TLSFailed, match=r"^no TLS session with .+_ALERT_"):
+            await client_of(peer, protocol, tls=tls).connect()
+
+
+@SECURED
+async def test_an_alert_in_place_of_an_answer_is_a_loss(protocol: str, tls: str) -> None:
+    last = "C: NOOP" if protocol == "smtp" else "C: CAPA"
+    async with ScriptedPeer(*UP_TO_TLS[protocol, tls], Tls(), *CONNECTED[protocol, tls], last, ALERT) as peer:
+        client = client_of(peer, protocol, tls=tls)
+        await client.connect()
+        with pytest.raises(ConnectionLost) as caught:
+            await (client.execute(Noop()) if isinstance(client, SMTPClient) else client.execute(Capa()))
+        assert "_ALERT_" in str(caught.value.__cause__)
+
+
+async def test_an_alert_in_place_of_the_answer_to_ehlo_is_a_loss_of_the_session_that_greeted() -> None:
+    # A server that is lost at EHLO is connected to once more, and asked with HELO.
+    greeted: tuple[Step, ...] = (Tls(), "S: 220 mx")
+    async with (
+        ScriptedPeer(*greeted, "C: EHLO [127.0.0.1]", ALERT) as first,
+        ScriptedPeer(*greeted, "C: HELO [127.0.0.1]", "S: 250 mx", *QUIT) as second,
+        SMTPClient(first.endpoint(tls="implicit", connect=in_turn(first, second))) as client,
+    ):
+        assert client.is_connected
 
 
 async def test_a_server_that_closes_behind_the_handshake_has_tls() -> None:

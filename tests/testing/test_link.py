@@ -154,6 +154,32 @@ async def test_a_client_that_is_cut_off_under_tls_is_gone(ends: Ends) -> None:
     await ends.link.notify_close()
 
 
+@pytest.mark.parametrize("begun", [b"", b"\x17", b"\x17\x03\x03\x00\x45" + bytes(30)])
+async def test_tls_is_broken_by_an_alert_even_in_the_middle_of_a_record(ends: Ends, begun: bytes) -> None:
+    reader, writer = await secured(ends)
+    writer.write(b"EHLO x\r\n")
+    assert await ends.link.receive() == b"EHLO x\r\n"
+    writer.write(b"NOOP\r\n")  # nobody hears of that
+    ends.link._incoming.write(await ends.link.receive_raw() + begun)
+    await ends.link.alert()
+    with pytest.raises(ssl.SSLError, match="_ALERT_"):
+        await reader.read()
+    assert await ends.link.receive() == b""
+    writer.transport.abort()
+
+
+async def test_tls_of_a_client_that_is_gone_is_broken_as_well(ends: Ends) -> None:
+    _, writer = await secured(ends)
+    writer.transport.abort()
+    assert await ends.link.receive() == b""
+    await ends.link.alert()
+
+
+async def test_in_the_clear_there_is_no_tls_to_break(ends: Ends) -> None:
+    with pytest.raises(AssertionError, match="there is no TLS to break"):
+        await ends.link.alert()
+
+
 async def test_a_handshake_that_the_client_refuses_fails(ends: Ends) -> None:
     opening = asyncio.create_task(opened(ends.client))
     with pytest.raises(ssl.SSLError):

@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from mailwire.testing.script import (
+    ALERT,
     CLOSE,
     FIN,
     LISTEN,
@@ -73,14 +74,21 @@ def test_what_is_no_step_is_refused(step: Any) -> None:
         check_script(("S: 220 mx", step))
 
 
-@pytest.mark.parametrize("end", [CLOSE, FIN, RST])
+@pytest.mark.parametrize("ending", [(CLOSE,), (FIN,), (RST,), (Tls(), ALERT)])
 @pytest.mark.parametrize(
     "step", ["S: 221 bye", b"x", Slow(b"x", 1), Endless(b"x"), Beneath(b"x"), Tls(), Answers({"QUIT": "221 bye"})]
 )
-def test_nothing_is_said_behind_the_end(end: Step, step: Step) -> None:
-    check_script((step, end))
-    with pytest.raises(ValueError, match=r"is no step behind (CLOSE|FIN|RST): nothing can be said any more"):
-        check_script((end, LISTEN, step))
+def test_nothing_is_said_behind_the_end(ending: tuple[Step, ...], step: Step) -> None:
+    check_script((step, *ending))
+    with pytest.raises(ValueError, match=r"is no step behind (CLOSE|FIN|RST|ALERT): nothing can be said any more"):
+        check_script((*ending, LISTEN, step))
+
+
+@pytest.mark.parametrize("script", [(ALERT,), ("S: 220 mx", ALERT, LISTEN), ("C: QUIT", ALERT, STALL, "C: QUIT")])
+def test_no_tls_is_broken_before_there_is_any(script: tuple[Step, ...]) -> None:
+    with pytest.raises(ValueError, match=r"^ALERT is no step of a script before Tls: there is no TLS to break$"):
+        check_script(script)
+    check_script((Tls(), *script))
 
 
 def test_what_is_no_saying_may_come_behind_the_end() -> None:

@@ -3,6 +3,7 @@ from pathlib import Path
 import pytest
 
 from mailwire.testing import (
+    ALERT,
     CLIENT_HELLO,
     CLOSE,
     FIN,
@@ -63,6 +64,7 @@ NO_READING
 WITHHOLD
 WAIT
 CLIENT_HELLO
+ALERT
 
 PACKET
 """
@@ -105,6 +107,7 @@ STEPS = (
     WITHHOLD,
     WAIT,
     CLIENT_HELLO,
+    ALERT,
     PACKET,
 )
 

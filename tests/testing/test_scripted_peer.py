@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from mailwire.testing import (
+    ALERT,
     CLIENT_HELLO,
     CLOSE,
     FIN,
@@ -641,6 +642,18 @@ async def test_the_end_of_a_connection_is_not_told_under_tls_where_it_ends_by_fi
     async with ScriptedPeer(Tls(), "S: 221 bye", FIN, listen=True) as peer:
         with pytest.raises(ssl.SSLEOFError):
             await asyncio.to_thread(hear, peer.port)
+
+
+async def test_tls_is_broken_by_an_alert_and_what_is_said_then_is_lost() -> None:
+    async with ScriptedPeer(Tls(), "C: NOOP", "S: 250 ok", ALERT) as peer:
+        reader, writer = await secured(peer)
+        writer.write(b"NOOP\r\n")
+        assert await reader.readline() == b"250 ok\r\n"
+        writer.write(b"QUIT\r\n")
+        with pytest.raises(ssl.SSLError, match="_ALERT_"):
+            await reader.readline()
+        writer.transport.abort()
+    assert peer.commands == ["NOOP"]
 
 
 async def test_a_close_notify_can_be_withheld() -> None:

@@ -6,6 +6,7 @@ import pytest
 from mailwire import pop3, smtp
 from mailwire.errors import LocalProtocolError
 from mailwire.testing import (
+    ALERT,
     CLIENT_HELLO,
     CLOSE,
     FIN,
@@ -198,6 +199,15 @@ def test_tls_is_made_by_the_caller() -> None:
     assert (session.data_to_send(), session.wants_tls) == ([b"220 go\r\n"], "expired")
     session.tls_established()
     assert (session.data_to_send(), session.wants_tls) == ([b"hi\r\n"], None)
+
+
+def test_tls_is_broken_by_the_caller_and_what_is_said_then_is_lost() -> None:
+    session = ScriptedSession(Tls(), "C: QUIT", ALERT)
+    session.tls_established()
+    session.receive_data(b"QUIT\r\n")
+    assert session.ending is ALERT
+    session.receive_data(b"NOOP\r\n")
+    session.receive_eof()
 
 
 def test_the_first_record_of_a_handshake_is_heard() -> None:

@@ -58,6 +58,7 @@ from .quirks import STANDARD, Defect, POP3Quirk, Quirk, SMTPQuirk
 from .recording import Recording
 from .recording_proxy import RecordingProxy
 from .script import (
+    ALERT,
     CLIENT_HELLO,
     CLOSE,
     FIN,
@@ -87,6 +88,7 @@ from .smtp_server import SMTPServer
 from .tls import authority_file, client_context, server_context
 
 __all__ = [
+    "ALERT",
     "ARGOSOFT",
     "BARE_LF",
     "CLIENT_HELLO",

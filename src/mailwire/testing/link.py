@@ -16,6 +16,8 @@ from .tcp import reset
 __all__ = ["Link"]
 
 _READ_SIZE: Final = 64 * 1024
+# A record of application data (RFC 8446 5.1) that nobody has enciphered.
+_NO_RECORD: Final = b"\x17\x03\x03\x00\x20" + bytes(32)
 
 
 class Link:
@@ -105,6 +107,21 @@ class Link:
             with suppress(ssl.SSLError):  # what the client says to it is received later
                 self._tls.unwrap()
             await self._send_outgoing()
+
+    async def alert(self) -> None:
+        """Break TLS by a fatal alert (RFC 8446 6.2), which is that of a record that cannot be deciphered."""
+        if self._tls is None:
+            raise AssertionError("there is no TLS to break")
+        is_broken = False
+        while not is_broken:
+            try:
+                self._incoming.write(_NO_RECORD)
+                self._tls.read(_READ_SIZE)
+            except ssl.SSLWantReadError:
+                pass  # it went into a record that had begun
+            except ssl.SSLError:
+                is_broken = True
+        await self._send_outgoing()
 
     # Closing
 

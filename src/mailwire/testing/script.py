@@ -16,11 +16,12 @@ What it expects of the client:
     Answers({...})      whatever commands come: they are answered from a table, until the client closes or says QUIT
     LISTEN              anything, until the client closes
 
-What it does to the connection; behind the last three nothing can be said:
+What it does to the connection; behind the last four nothing can be said:
 
     Tls("localhost")    make a TLS handshake, with the certificate of that name (`server_context`)
     Beneath(b"...")     put these octets on the wire as they are, also where TLS is in force
     CLIENT_HELLO        hear the first record of a TLS handshake, and make none
+    ALERT               break TLS by a fatal alert
     CLOSE               close its half in good order, under TLS with a close_notify
     FIN                 close its half, without a close_notify
     RST                 reset the connection
@@ -45,6 +46,7 @@ from typing import Final, TypeAlias
 from .tls import SERVER_NAMES
 
 __all__ = [
+    "ALERT",
     "CLIENT_HELLO",
     "CLOSE",
     "FIN",
@@ -82,6 +84,7 @@ class Mark(Enum):
     MAIL_DATA = auto()
     LISTEN = auto()
     CLIENT_HELLO = auto()
+    ALERT = auto()
     CLOSE = auto()
     FIN = auto()
     RST = auto()
@@ -102,6 +105,10 @@ LISTEN: Final = Mark.LISTEN
 """Hear whatever is said until the client closes."""
 CLIENT_HELLO: Final = Mark.CLIENT_HELLO
 """Hear the first record of a TLS handshake (RFC 8446 5.1), and leave it unanswered."""
+ALERT: Final = Mark.ALERT
+"""Break TLS by a fatal alert (RFC 8446 6.2), that of a record which cannot be deciphered. What the client says then is
+lost. Right behind the handshake it is heard as that of a server which refuses the client's certificate by TLS 1.3: the
+client's own end of the handshake is made by then."""
 CLOSE: Final = Mark.CLOSE
 """Close our half in good order: under TLS with a close_notify (RFC 8446 6.1)."""
 FIN: Final = Mark.FIN
@@ -271,8 +278,10 @@ Step: TypeAlias = str | bytes | Mark | Hear | Beneath | Tls | Answers | Endless 
 
 
 def check_script(script: tuple[Step, ...]) -> None:
-    """Raise ValueError if something in `script` is no step, or is to be said behind CLOSE, FIN or RST."""
+    """Raise ValueError if something in `script` is no step, is to be said behind CLOSE, FIN, RST or ALERT, or is ALERT
+    without TLS before it."""
     end: Mark | None = None
+    is_encrypted = False
     for step in script:
         if isinstance(step, str) and not step.startswith(("S: ", "C: ")):
             raise ValueError(f'{step!r} is no step of a script: a line begins with "S: " or "C: "')
@@ -282,11 +291,14 @@ def check_script(script: tuple[Step, ...]) -> None:
             raise ValueError(f"{step!r} is no step of a script")
         if end is not None and _says_something(step):
             raise ValueError(f"{step!r} is no step behind {end!r}: nothing can be said any more")
+        if step is Mark.ALERT and not is_encrypted:
+            raise ValueError("ALERT is no step of a script before Tls: there is no TLS to break")
+        is_encrypted = is_encrypted or isinstance(step, Tls)
         end = step if step in _ENDS else end
 
 
 # Behind these the peer's half is closed.
-_ENDS: Final = (Mark.CLOSE, Mark.FIN, Mark.RST)
+_ENDS: Final = (Mark.CLOSE, Mark.FIN, Mark.RST, Mark.ALERT)
 
 
 def _says_something(step: Step) -> bool:

@@ -14,7 +14,7 @@ A line each for what is said, and for what is done:
 
 Backslash escapes (`\\x1b`, `\\0`, `\\\\`) stand for octets; the file is in UTF-8. An empty line between two of the
 server's lines is PACKET: they come in packets of their own. The steps that are no more than a word are that word
-(STALL, FIN, RST, LISTEN, MAIL_DATA, NO_READING, WITHHOLD, WAIT, CLIENT_HELLO, CLOSE, PACKET). The others are
+(STALL, FIN, RST, LISTEN, MAIL_DATA, NO_READING, WITHHOLD, WAIT, CLIENT_HELLO, ALERT, CLOSE, PACKET). The others are
 
     TLS                                  Tls("localhost")
     TLS expired                          Tls("expired")

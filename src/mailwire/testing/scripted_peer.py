@@ -65,7 +65,7 @@ class ScriptedPeer:
       the script or behind its end; a line must end in CRLF;
     - no client connects, unless the peer is `optional`;
     - the client closes the connection while a step waits for it to say something, or before it was told all that the
-      script tells it (but see `Slow`, `Endless`, `Tls` and RST);
+      script tells it (but see `Slow`, `Endless`, `Tls`, RST and ALERT);
     - the client connects a second time, though the script is for one connection (two peers are for two); at a port it
       is refused, and fails by itself;
     - the client does not close the connection in the end, or the test takes longer than the guard allows: TimeoutError.
@@ -335,9 +335,12 @@ class ScriptedPeer:
                     await self._link.notify_close()
                 await turns()
                 self._link.shut_down()
-            case Mark.RST:
+            case Mark.RST | Mark.ALERT:
                 await turns()
-                self._link.reset()
+                if mark is Mark.RST:
+                    self._link.reset()
+                else:
+                    await self._link.alert()
                 self._hearing.is_at_end = True
                 self._is_strict = False
             case Mark.LISTEN:

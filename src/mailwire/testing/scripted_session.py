@@ -46,7 +46,7 @@ class ScriptedSession:
     with a `ScriptedPeer`.
 
     heard: what the client said.
-    ending: how the server ends the connection, by CLOSE, FIN or RST; None while it does not.
+    ending: how the server ends the connection, by CLOSE, FIN, RST or ALERT; None while it does not.
     wants_tls: the name of the certificate for the handshake that is due; None where none is.
     step: the one that waits for the client, for TLS, or for `go_on`; None behind the last.
 
@@ -121,7 +121,7 @@ class ScriptedSession:
                 self._packets[-1] += said
             is_apart = said is None
         self.step = None
-        while self.ending is not Mark.RST:
+        while self.ending not in (Mark.RST, Mark.ALERT):
             if self._unread:
                 raise AssertionError(f"beyond the end of the script the client said {shorten(self._unread)}")
             yield
@@ -173,7 +173,7 @@ class ScriptedSession:
                 self._waits = True
                 while self._waits:
                     yield
-            case Mark.CLOSE | Mark.FIN | Mark.RST:
+            case Mark.CLOSE | Mark.FIN | Mark.RST | Mark.ALERT:
                 self.ending = mark
             case Mark.NO_READING:
                 self._reads = False
