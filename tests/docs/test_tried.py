@@ -52,21 +52,47 @@ def test_every_run_has_its_day() -> None:
         assert any(part.startswith(name) for part in told), name
 
 
+def functions_in(file: str) -> dict[str, ast.FunctionDef | ast.AsyncFunctionDef]:
+    kinds = (ast.FunctionDef, ast.AsyncFunctionDef)
+    return {node.name: node for node in ast.parse((ROOT / file).read_text("utf-8")).body if isinstance(node, kinds)}
+
+
+def called_by(test: str, functions: dict[str, ast.FunctionDef | ast.AsyncFunctionDef]) -> set[str]:
+    """What is called by name in `test`, and in those `functions` that it calls."""
+    called, to_read = set[str](), [test]
+    while to_read:
+        nodes = ast.walk(functions[to_read.pop()])
+        names = {node.func.id for node in nodes if isinstance(node, ast.Call) and isinstance(node.func, ast.Name)}
+        to_read += (names - called) & functions.keys()
+        called |= names
+    return called
+
+
+def faults_in(head: str, end: str, columns: int) -> list[tuple[str, str]]:
+    """The tests in the last column of a table of faults, each as its file and its name; of a transcript, the file is
+    empty."""
+    table = PAGE[PAGE.index(head) : PAGE.index(end)]
+    rows = re.findall(r"\| (?:`([\w-]+)`|`(tests/[\w/]+\.py)`: `(test_\w+)`) \|", table)
+    assert len(rows) == table.count("|") // (columns + 1) - 2
+    found = [(file, transcript or test) for transcript, file, test in rows]
+    assert len(found) == len(set(found))
+    return found
+
+
 def test_every_fault_found_in_a_dialogue_has_its_transcript() -> None:
-    table = PAGE[PAGE.index("| what was wrong | transcript |") : PAGE.index(" What showed in no dialogue")]
-    rows = re.findall(r"\| [^|]+ \| (?:`([\w-]+)`|`(tests/[\w/]+\.py)`: `(test_\w+)`) \|", table)
-    assert len(rows) == table.count("|") // 3 - 2
-    for transcript, file, test in rows:
-        if transcript:
-            assert (ROOT / "tests" / "transcripts" / f"{transcript}.txt").is_file(), transcript
-            continue
-        kinds = (ast.FunctionDef, ast.AsyncFunctionDef)
-        tree = ast.parse((ROOT / file).read_text())
-        (found,) = [node for node in tree.body if isinstance(node, kinds) and node.name == test]
-        played = {
-            node.func.id for node in ast.walk(found) if isinstance(node, ast.Call) and isinstance(node.func, ast.Name)
-        }
-        assert played & {"ScriptedPeer", "parse"}, test
+    found = faults_in("| | what was wrong | transcript |", " What showed in no dialogue", 3)
+    assert {file.partition("/test_")[0] for file, _ in found} == {"", "tests/aio", "tests/maildrop", "tests/smtp"}
+    for file, name in found:
+        if file:
+            assert called_by(name, functions_in(file)) & {"ScriptedPeer", "parse"}, name
+        else:
+            assert (ROOT / "tests" / "transcripts" / f"{name}.txt").is_file(), name
+
+
+def test_every_fault_found_in_no_dialogue_has_its_test() -> None:
+    for file, name in faults_in("| what was wrong | test |", " The changelog has more", 2):
+        assert file, name
+        assert name in functions_in(file), name
 
 
 def test_the_faults_of_every_run_are_as_many_as_is_told() -> None:
