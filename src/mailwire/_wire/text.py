@@ -20,6 +20,7 @@ __all__ = [
     "check_number",
     "check_secret",
     "check_whole_number",
+    "described",
     "printable",
     "quote",
 ]
@@ -66,7 +67,12 @@ def check_kind(name: str, value: object, kinds: type | tuple[type, ...], expecte
     # True is a number to Python, and to nobody else.
     allows_truth = bool in (kinds if isinstance(kinds, tuple) else (kinds,))
     if not isinstance(value, kinds) or (isinstance(value, bool) and not allows_truth):
-        raise ValueError(f"expected {name} to be {expected}, got {repr(value)[:_QUOTED]} ({type(value).__name__})")
+        raise ValueError(f"expected {name} to be {expected}, got {described(value)}")
+
+
+def described(value: object) -> str:
+    """Return the beginning of `value`, which is not of the kind that it should be, and of what kind it is."""
+    return f"{repr(value)[:_QUOTED]} ({type(value).__name__})"
 
 
 def check_kinds(settings: object, kinds: Mapping[str, Kind]) -> None:

@@ -9,7 +9,7 @@ import ssl
 from abc import abstractmethod
 from typing import Any, Final, Self
 
-from .._wire.text import quote
+from .._wire.text import described, quote
 from ..endpoint import Endpoint
 from ..errors import ConnectionFailed, DeadlineExceeded, InjectedData, MailwireError, TLSFailed
 from .deadline import Deadline, told_if_cancelled
@@ -21,8 +21,6 @@ __all__ = ["StreamOpening"]
 
 # From a reader that is put aside, so much is taken at a time.
 _READER_SIZE: Final = 512 * 1024
-# Characters of what connect= should not return.
-_QUOTED: Final = 100
 # Seconds; asyncio takes no None where it has a deadline of its own.
 _NEVER: Final = 365 * 24 * 3600.0
 
@@ -148,8 +146,7 @@ class StreamOpening(asyncio.BufferedProtocol):
                 self._adopt(reader, writer)
             case _:
                 what = "a connected socket, or a reader and its writer"
-                got = f"{repr(made)[:_QUOTED]} ({type(made).__name__})"
-                raise ValueError(f"expected connect= to return {what}, got {got}")
+                raise ValueError(f"expected connect= to return {what}, got {described(made)}")
 
     def _adopt(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         # What the reader holds already is taken by stepping read() until it has to wait.
