@@ -112,15 +112,14 @@ class Link:
         """Break TLS by a fatal alert (RFC 8446 6.2), which is that of a record that cannot be deciphered."""
         if self._tls is None:
             raise AssertionError("there is no TLS to break")
-        is_broken = False
-        while not is_broken:
+        while True:
             try:
                 self._incoming.write(_NO_RECORD)
                 self._tls.read(_READ_SIZE)
             except ssl.SSLWantReadError:
                 pass  # it went into a record that had begun
             except ssl.SSLError:
-                is_broken = True
+                break
         await self._send_outgoing()
 
     # Closing
