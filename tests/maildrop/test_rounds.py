@@ -2,8 +2,7 @@
 
 import asyncio
 import re
-from collections.abc import AsyncGenerator
-from contextlib import AsyncExitStack, aclosing, asynccontextmanager
+from contextlib import AsyncExitStack, aclosing
 from pathlib import Path
 from typing import Any
 
@@ -11,12 +10,12 @@ import pytest
 
 from mailwire import Endpoint, OAuthToken, Password, RetrievalProgress, RetrievedMessage, Transcript
 from mailwire.errors import AuthenticationFailed, LedgerBusy, MaildropLocked, TLSFailed
-from mailwire.maildrop import Account, Mail, MemoryLedger, Outcome, Page, Policy, RetrievalReport, retrieve_all
+from mailwire.maildrop import Account, Mail, MemoryLedger, Outcome, Policy, RetrievalReport, retrieve_all
 from mailwire.testing import MECHANISMS, MailServer
 from mailwire.testing import Account as User
 from mailwire.testing import Policy as ServerPolicy
 from tests.maildrop.records import NOON
-from tests.maildrop.runs import USER, CountingSink, MemorySink, Time, endpoint_at, fill
+from tests.maildrop.runs import USER, CountingSink, MemorySink, Time, WaitingLedger, endpoint_at, fill
 
 USERS = [User(f"u{number}", "secret") for number in range(12)]
 
@@ -152,19 +151,11 @@ async def test_an_account_that_is_held_elsewhere_is_told() -> None:
 
 
 async def test_what_another_run_is_at_is_waited_for_no_longer_than_is_said() -> None:
-    waits: list[float | None] = []
-
-    class Noting(MemoryLedger):
-        @asynccontextmanager
-        async def claim(self, account: str, *, wait: float | None = 7) -> AsyncGenerator[Page, None]:
-            waits.append(wait)
-            async with super().claim(account, wait=wait) as page:
-                yield page
-
+    ledger = WaitingLedger()
     async with MailServer([USER]) as server:
         for rest in ({}, {"wait": 2.5}, {"wait": None}):
-            await collected([account(server, USER, MemorySink())], ledger=Noting(), **rest)
-    assert waits == [0, 2.5, None]
+            await collected([account(server, USER, MemorySink())], ledger=ledger, **rest)
+    assert ledger.waits == [0, 2.5, None]
 
 
 async def test_each_account_has_its_own_transcript() -> None:

@@ -1,8 +1,7 @@
 """Run after run, by a clock that the test holds."""
 
 import asyncio
-from collections.abc import AsyncGenerator
-from contextlib import aclosing, asynccontextmanager
+from contextlib import aclosing
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
@@ -18,13 +17,13 @@ from mailwire.errors import (
     MaildropRenumbered,
     SinkFailed,
 )
-from mailwire.maildrop import Account, Mail, MemoryLedger, Page, RetrievalReport, watch
+from mailwire.maildrop import Account, Mail, MemoryLedger, RetrievalReport, watch
 from mailwire.maildrop.watch import next_pause
 from mailwire.pop3 import Response
 from mailwire.testing import Account as User
 from mailwire.testing import MailServer, POP3Quirk, Quirk
 from tests.maildrop.records import NOON
-from tests.maildrop.runs import USER, CountingSink, MemorySink, endpoint_at, fill
+from tests.maildrop.runs import USER, CountingSink, MemorySink, WaitingLedger, endpoint_at, fill
 
 
 class Pauses:
@@ -113,20 +112,11 @@ async def test_failures_are_counted_from_the_last_run_that_went_well() -> None:
 
 
 async def test_what_another_run_is_at_is_not_waited_for() -> None:
-    waits: list[float | None] = []
-
-    class Noting(MemoryLedger):
-        @asynccontextmanager
-        async def claim(self, account: str, *, wait: float | None = 0) -> AsyncGenerator[Page, None]:
-            waits.append(wait)
-            async with super().claim(account, wait=wait) as page:
-                yield page
-
-    ledger = Noting()
-    async with MailServer([USER]) as server, ledger.claim("b"):
+    ledger = WaitingLedger()
+    async with MailServer([USER]) as server, ledger.claim("b", wait=0):
         (report,) = await reports_of(1, [Account(endpoint_at(server), MemorySink(), name="b")], Pauses(), ledger=ledger)
     assert isinstance(report.error, LedgerBusy)
-    assert waits == [0, 0]
+    assert ledger.waits == [0, 0]
 
 
 @pytest.mark.parametrize(("limits", "most"), [({}, 4), ({"per_host": 12}, 10), ({"per_host": 12, "concurrency": 3}, 3)])

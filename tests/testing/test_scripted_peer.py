@@ -330,14 +330,20 @@ async def test_a_script_is_played() -> None:
     assert peer.sent == len(b"220 mx\r\n250 x\r\nok\r\n")
 
 
+async def packets_of(peer: ScriptedPeer) -> list[bytes]:
+    """Return what the peer says until it closes, as it comes."""
+    end = await peer.connect()
+    packets = []
+    end.setblocking(False)
+    while packet := await asyncio.get_running_loop().sock_recv(end, 100):
+        packets.append(packet)
+    end.close()
+    return packets
+
+
 async def test_lines_that_follow_each_other_leave_in_one_packet_unless_they_are_to_be_several() -> None:
     async with ScriptedPeer("S: 250-mx", "S: 250 SIZE", PACKET, "S: a", PACKET, b"b", "S: c", FIN) as peer:
-        end = await peer.connect()
-        packets = []
-        end.setblocking(False)
-        while packet := await asyncio.get_running_loop().sock_recv(end, 100):
-            packets.append(packet)
-        end.close()
+        packets = await packets_of(peer)
     assert packets == [b"250-mx\r\n250 SIZE\r\n", b"a\r\n", b"bc\r\n"]
 
 
@@ -441,12 +447,7 @@ async def test_a_port_has_buffers_of_that_size_as_well(size: int | None, is_smal
 
 async def test_packets_can_be_single_octets() -> None:
     async with ScriptedPeer("S: 220 mx", CLOSE, packet_size=1) as peer:
-        end = await peer.connect()
-        packets = []
-        end.setblocking(False)
-        while packet := await asyncio.get_running_loop().sock_recv(end, 100):
-            packets.append(packet)
-        end.close()
+        packets = await packets_of(peer)
     assert packets == [b"2", b"2", b"0", b" ", b"m", b"x", b"\r", b"\n"]
 
 
