@@ -74,8 +74,8 @@ class Primitives:
         """
         if self.failed == "close":
             return "unclosed transport <_SelectorSocketTransport"
-        if self.failed == "unregister" and self.kind is MemoryError:
-            return "unclosed transport <asyncio."  # where TLS was to begin over it
+        if self.failed == "unregister" and self.kind is MemoryError and "start_tls" in self.calls:
+            return "unclosed transport <asyncio._SSLProtocolTransport"
         return ""
 
     def may_be_told(self, fault: str) -> bool:
