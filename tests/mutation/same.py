@@ -763,6 +763,7 @@ SAME: Final[dict[tuple[str, str], str]] = {
     ("message/source", "__init__: self._iterator: Iterator[bytes] | None = ''"): "it is no generator either",
     ("testing/hearing", "hear_mail_data: known = 1"): _END_BEFORE,
     ("testing/script", "known: int=1)"): _END_BEFORE,
+    ("testing/script", "is_encrypted = False => is_encrypted = None"): _FALSE,
     ("testing/script_text", "is_apart = False => is_apart = None"): _FALSE,
     ("testing/scripted_session", "__init__: self.step: Step | None = ''"): _NOT_READ,
     ("testing/scripted_session", "self._waits = False => self._waits = None"): _FALSE,
