@@ -154,7 +154,9 @@ async def test_a_client_that_is_cut_off_under_tls_is_gone(ends: Ends) -> None:
     await ends.link.notify_close()
 
 
-@pytest.mark.parametrize("begun", [b"", b"\x17", b"\x17\x03\x03\x00\x45" + bytes(30)])
+@pytest.mark.parametrize(
+    "begun", [b"", b"\x17", b"\x17\x03\x03\x00\x45" + bytes(30), b"\x17\x03\x03\x01\x00" + bytes(30)]
+)
 async def test_tls_is_broken_by_an_alert_even_in_the_middle_of_a_record(ends: Ends, begun: bytes) -> None:
     reader, writer = await secured(ends)
     writer.write(b"EHLO x\r\n")
