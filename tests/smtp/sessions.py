@@ -2,9 +2,10 @@
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal
 
 from mailwire import smtp
+from mailwire._wire.dots import MailText
 from mailwire.errors import MailwireError
 from mailwire.sasl import Mechanism
 from mailwire.smtp import (
@@ -19,6 +20,7 @@ from mailwire.smtp import (
     Helo,
     Lhlo,
     Mailbox,
+    Parameters,
     Quit,
     Receipt,
     Reply,
@@ -27,6 +29,8 @@ from mailwire.smtp import (
     State,
     Transaction,
 )
+from mailwire.smtp.parcel import Parcel
+from mailwire.smtp.receipt import NO_TIMINGS
 from tests.smtp.model_server import Script, Server
 
 A, B, C, D, E = (Mailbox(name, "example.org") for name in "abcde")
@@ -49,6 +53,9 @@ class Sender:
     """A client program: says hello, starts TLS, authenticates, sends mails one after the other, quits.
 
     chunk_size: that of its transactions.
+    at_once: a message that need not wait is written when its mail begins, and a mail begins when all that was said
+        has left.
+    parcels: mails that are whole go as parcels, where they can, until something else is heard than was expected.
     """
 
     def __init__(
@@ -62,9 +69,13 @@ class Sender:
         mechanism: Mechanism | None = None,
         in_a_row: bool = False,
         chunk_size: int = CHUNK_SIZE,
+        at_once: bool = False,
+        parcels: bool = False,
     ) -> None:
         self.connection = connection
-        self.transactions: list[Transaction] = []
+        self._at_once = at_once
+        self._begun: list[Transaction | Parcelled] = []
+        self._parcels = parcels
         self._mails = list(mails)
         self._bodies: list[Iterator[bytes]] = []  # of the transactions, in their order
         self._is_whole: list[bool] = []  # those bodies
@@ -76,6 +87,11 @@ class Sender:
         self._mechanism = mechanism
 
     @property
+    def transactions(self) -> list[Transaction]:
+        """Those that were begun, in their order."""
+        return [each.unfolded() if isinstance(each, Parcelled) else each for each in self._begun]
+
+    @property
     def transaction(self) -> Transaction:
         """The last one."""
         return self.transactions[-1]
@@ -83,7 +99,16 @@ class Sender:
     @property
     def receipt(self) -> Receipt:
         """Of the last mail."""
-        return self.transaction.receipt()
+        return self.receipts[-1]
+
+    @property
+    def receipts(self) -> list[Receipt]:
+        """What is known of each mail."""
+        return [each.receipt() for each in self._begun]
+
+    @property
+    def _last(self) -> "Transaction | Parcelled":
+        return self._begun[-1]
 
     def begin(self) -> None:
         """Nothing is asked for before the greeting."""
@@ -93,9 +118,10 @@ class Sender:
         if isinstance(event, GroupsAnswered):
             self._sending(event)
             return
+        self.unfold()
         if not isinstance(event, ReplyReceived) or self.connection.state is State.CLOSED:
             if isinstance(event, ReplyReceived):
-                any(transaction.receive(event) for transaction in self.transactions)
+                any(transaction.receive(event) for transaction in self._begun)
             return
         command, reply = event.command, event.reply
         if isinstance(command, Greeting):
@@ -123,8 +149,22 @@ class Sender:
         else:
             self.connection.send(Quit())
 
-    def _begin(self, mail: Mail, behind: Transaction | None = None) -> None:
-        self.transactions.append(
+    def unfold(self) -> None:
+        """Go on with every parcel that is not at its end as with a transaction."""
+        self._begun = [
+            each.unfolded() if isinstance(each, Parcelled) and not each.finished else each for each in self._begun
+        ]
+
+    def _begin(self, mail: Mail, behind: "Transaction | Parcelled | None" = None) -> None:
+        self._bodies.append(iter(mail.body))
+        self._is_whole.append(mail.is_whole)
+        takes_parcels = self._parcels and self.connection.takes_groups and not self.connection.is_lmtp
+        if takes_parcels and mail.is_whole and mail.on_refused == "send":
+            self._begun.append(Parcelled(self.connection, mail, behind))
+            return
+        if isinstance(behind, Parcelled):
+            behind = behind.unfolded()
+        self._begun.append(
             Transaction(
                 self.connection,
                 mail.sender,
@@ -136,38 +176,88 @@ class Sender:
                 behind=behind,
             )
         )
-        self._bodies.append(iter(mail.body))
-        self._is_whole.append(mail.is_whole)
+        if self._at_once:
+            self.write()
 
     def _sending(self, event: ReplyReceived | GroupsAnswered) -> None:
-        for transaction in self.transactions:
+        for transaction in self._begun:
             if transaction.receive(event) and isinstance(event, ReplyReceived):
                 break
         self.write()
-        if self.transaction.finished and self.connection.state is not State.CLOSED:
+        if self._last.finished and self.connection.state is not State.CLOSED:
             self._go_on()
 
     def write(self) -> bool:
         """Write what is wanted of the messages; return whether anything was."""
         wrote = False
-        while self.transactions and (self.transaction.wants_data or self._may_begin_behind):
+        while self._begun and (self._last.wants_data or self._may_begin_behind):
             wrote = True
-            if not self.transaction.wants_data:
-                self._begin(self._mails.pop(0), self.transaction)
+            if not self._last.wants_data:
+                self._begin(self._mails.pop(0), self._last)
                 continue
             block = next(self._bodies[-1], None)
+            if isinstance(self._last, Parcelled):
+                self._last.write()
+                continue
             if block is None:
-                self.transaction.end_data()
+                self._last.end_data()
             elif self._is_whole[-1]:
-                self.transaction.send_whole(block)
+                self._last.send_whole(block)
             else:
-                self.transaction.send_data(block)
+                self._last.send_data(block)
         return wrote
 
     @property
     def _may_begin_behind(self) -> bool:
-        last = self.transaction
-        return self._in_a_row and bool(self._mails) and last.is_ended and not last.finished
+        last = self._last
+        has_room = not (self._at_once and self.connection.has_queued)
+        return self._in_a_row and bool(self._mails) and last.is_ended and not last.finished and has_room
+
+
+class Parcelled:
+    """A `mail` that goes as a parcel, begun `behind` another; as a transaction is seen."""
+
+    def __init__(self, connection: Connection, mail: Mail, behind: "Transaction | Parcelled | None") -> None:
+        wishes = Parameters(mail.parameters), None, mail.on_refused, mail.chunking, False
+        (message,) = mail.body
+        self.parcel = Parcel(
+            connection,
+            connection.opening_for(wishes),
+            mail.sender,
+            tuple(mail.recipients),
+            MailText(message),
+            is_first=behind is None,
+            begins_anew=behind is not None and behind.chunking is not False,
+        )
+        self.chunking: bool | Literal["eager"] = mail.chunking
+        self.write = self.parcel.write
+
+    def receive(self, event: ReplyReceived | GroupsAnswered) -> bool:
+        """Take the answers to its group."""
+        return isinstance(event, GroupsAnswered) and self.parcel.receive(event)
+
+    @property
+    def wants_data(self) -> bool:
+        """Whether its message is to be written."""
+        return self.parcel.wants_message
+
+    @property
+    def is_ended(self) -> bool:
+        """Whether another may begin behind it."""
+        return self.parcel.end is not None
+
+    @property
+    def finished(self) -> bool:
+        """Whether nothing more will come of it."""
+        return self.parcel.is_taken
+
+    def receipt(self) -> Receipt:
+        """What is known of it."""
+        return self.parcel.receipt(NO_TIMINGS) if self.finished else self.unfolded().receipt()
+
+    def unfolded(self) -> Transaction:
+        """The same as a transaction, which goes on."""
+        return self.parcel.as_transaction()
 
 
 @dataclass
@@ -192,6 +282,8 @@ def run(
     chunk_size: int = CHUNK_SIZE,
     server_cut: int | None = None,
     client_cut: int | None = None,
+    at_once: bool = False,
+    parcels: bool = False,
 ) -> Outcome:
     """Let a `Sender` and a `Server` talk until neither has anything left to say.
 
@@ -200,11 +292,13 @@ def run(
     chunk_size: that of the transactions.
     server_cut: the connection is cut behind so many octets of the server.
     client_cut: no more than so many octets of the client reach the server, then the connection is cut.
+    at_once, parcels: as of the Sender.
     """
     scripts = [script] if isinstance(script, Script) else script
     server = Server(*scripts, lmtp=connection.is_lmtp)
     hello = Lhlo if connection.is_lmtp else Ehlo
-    sender = Sender(connection, mails, hello=hello, in_a_row=in_a_row, chunk_size=chunk_size)
+    how: Any = {"in_a_row": in_a_row, "chunk_size": chunk_size, "at_once": at_once, "parcels": parcels}
+    sender = Sender(connection, mails, hello=hello, **how)
     outcome = Outcome([], b"", b"", None, sender, server)
     sender.begin()
     answers = server.greet()

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields, replace
-from typing import Literal
+from typing import Any, Literal
 
 import pytest
 
@@ -38,7 +38,7 @@ class Case:
             for script in self.scripts
         ]
 
-    def run(self, window: Window, *, chunk: int = 1_000_000, **cut: int) -> Outcome:
+    def run(self, window: Window, *, chunk: int = 1_000_000, **cut: Any) -> Outcome:
         connection = Connection(window=window, lmtp=self.lmtp)
         # Every block is a chunk of its own.
         return run(self.scripts, self.mails, connection, in_a_row=self.in_a_row, chunk=chunk, chunk_size=1, **cut)

@@ -55,12 +55,12 @@ class Told:
 # All that can be seen of a session, whichever way the commands went
 
 
-def seen(case: Case, *, groups: bool, is_whole: bool, chunk: int, **cut: int) -> tuple[object, ...]:
+def seen(case: Case, *, groups: bool, is_whole: bool, **more: Any) -> tuple[object, ...]:
     told = Told()
     connection = Connection(window=WIDE, lmtp=case.lmtp, groups=groups, trace=told)
     mails = [replace(mail, body=(MailText(WHOLE),), is_whole=True) if is_whole else mail for mail in case.mails]
-    outcome: Outcome = run(case.scripts, mails, connection, in_a_row=case.in_a_row, chunk=chunk, chunk_size=1, **cut)
-    transactions = outcome.sender.transactions
+    outcome: Outcome = run(case.scripts, mails, connection, in_a_row=case.in_a_row, chunk_size=1, **more)
+    receipts, transactions = outcome.sender.receipts, outcome.sender.transactions
     return (
         outcome.sent,
         outcome.heard,
@@ -69,7 +69,7 @@ def seen(case: Case, *, groups: bool, is_whole: bool, chunk: int, **cut: int) ->
         connection.state,
         [str(command) for command in connection.in_flight],
         [str(command) for command in connection.queued],
-        [transaction.receipt() for transaction in transactions],
+        receipts,
         [(each.must_close, each.finished, each.is_ended, each.wants_data) for each in transactions],
         [(each.sender_refusal, each.recipients_refusal, each.data_refusal) for each in transactions],
         outcome.server.accepted,
@@ -91,6 +91,21 @@ def test_wherever_the_connection_is_cut_comes_to_the_same(is_whole: bool) -> Non
         for cut in range(number % 37, 400, 37):
             alone = seen(case, groups=False, is_whole=is_whole, chunk=1_000_000, server_cut=cut)
             assert seen(case, groups=True, is_whole=is_whole, chunk=1_000_000, server_cut=cut) == alone, (case, cut)
+
+
+def test_a_mail_that_goes_as_a_parcel_comes_to_the_same_whatever_a_server_answers() -> None:
+    for case in cases():
+        for chunk in (1, 13, 41, 1_000_000):
+            how: Any = {"groups": True, "is_whole": True, "at_once": True, "chunk": chunk}
+            assert seen(case, **how, parcels=True) == seen(case, **how), (case, chunk)
+
+
+def test_a_mail_that_goes_as_a_parcel_comes_to_the_same_wherever_the_connection_is_cut() -> None:
+    for number, case in enumerate(cases()):
+        for cut in range(number % 11, 400, 11):
+            for side in ("server_cut", "client_cut"):
+                how: Any = {"groups": True, "is_whole": True, "at_once": True, side: cut}
+                assert seen(case, **how, parcels=True) == seen(case, **how), (case, side, cut)
 
 
 # One group

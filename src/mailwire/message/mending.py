@@ -7,7 +7,7 @@ from ..errors import InvalidMessage, NotSupported
 from .policy import MessagePolicy
 from .survey import LINE_LIMIT, Survey
 
-__all__ = ["EVERYTHING", "Mending", "Permission", "mend"]
+__all__ = ["EVERYTHING", "Mending", "Permission", "mend", "mend_text"]
 
 
 class Permission(NamedTuple):
@@ -101,16 +101,24 @@ class Mending:
 def mend(octets: bytes, policy: MessagePolicy) -> tuple[bytes, Survey]:
     """Return what leaves for a whole message, and what is known of it. Raises InvalidMessage."""
     if not policy.binary:
-        try:
-            octets = mended(octets, policy.line_ends)
-        except ValueError as error:
-            raise InvalidMessage(str(error)) from error
-        if octets and not octets.endswith(b"\r\n"):
-            octets = MailText.vouch(octets + b"\r\n")
+        return mend_text(octets, policy)
     survey = Survey.whole(octets)
-    if not octets or survey.long_line is not None:
-        _check(survey, policy)
+    _check(survey, policy)
     return octets, survey
+
+
+def mend_text(octets: bytes, policy: MessagePolicy) -> tuple[MailText, Survey]:
+    """Do what `mend` does, under a policy by which a message is text."""
+    try:
+        text = mended(octets, policy.line_ends)
+    except ValueError as error:
+        raise InvalidMessage(str(error)) from error
+    if text and not text.endswith(b"\r\n"):
+        text = MailText.vouch(text + b"\r\n")
+    survey = Survey.whole(text)
+    if not text or survey.long_line is not None:
+        _check(survey, policy)
+    return text, survey
 
 
 def _check(survey: Survey, policy: MessagePolicy) -> None:

@@ -32,7 +32,7 @@ from .group import VERDICT, Group
 from .grouped_pipeline import GroupedPipeline
 from .mail_data import Chunks, Text, Verdicts
 from .message_writing import MessageWriting
-from .opening import Opening
+from .opening import Opening, Wishes
 from .parameters import Parameters
 from .reply import Reply, ReplyReader
 from .rules import Begun, loss, objection
@@ -226,6 +226,25 @@ class Connection(Answers, MessageWriting):
         self._pipeline.queue(command, line, len(line))
         self.ahead = row.ahead
 
+    def check_at_rest(self) -> None:
+        """Raise LocalProtocolError unless a mail transaction can begin that is behind no other."""
+        if self.state is not READY or self.is_awaited:
+            raise LocalProtocolError(f"no mail transaction can begin in state {self.state.name}")
+
+    def opening_for(self, wishes: Wishes) -> Opening:
+        """Return how mails begin for which there are these `wishes`: the same as for the last one, if they are. Raises
+        ValueError, NotSupported and SecurityError as `Transaction` does."""
+        opening = self.opening
+        if opening is None or opening.wishes != wishes:
+            opening = self.opening = Opening(
+                wishes,
+                self.offered,
+                is_verified=self.is_verified,
+                is_pipelining=self.is_pipelining,
+                is_lmtp=self.is_lmtp,
+            )
+        return opening
+
     def send_group(self, group: Group) -> None:
         """Queue `group`, the beginning of a transaction that `takes_groups`.
 
@@ -235,6 +254,7 @@ class Connection(Answers, MessageWriting):
             raise LocalProtocolError(f"no mail transaction can begin now: {self._situation()}")
         self._is_binary = group.is_binary
         self._chunks = None
+        self.queued_chunks += group.end is not None
         self._pipeline.queue_group(group)
         self.last_group = group
         self.ahead = group.kind.leads_to

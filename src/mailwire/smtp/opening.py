@@ -47,6 +47,7 @@ class Opening:
         "head",
         "is_binary",
         "is_eager",
+        "is_sized",
         "recipients",
         "sender",
         "tail",
@@ -65,6 +66,8 @@ class Opening:
         """Whether the message goes in chunks, as it is wished, but that none is "eager" in LMTP."""
         self.is_eager: bool = self.chunking == "eager"
         """Whether its chunks wait for no reply to the envelope."""
+        self.is_sized: bool = is_sized
+        """Whether MAIL says how many octets the message has."""
         keywords = (*parameters.keywords, "SIZE") if is_sized else parameters.keywords
         used = mail_extensions(keywords, parameters.is_binary, chunking is not False)
         check_offered(used, offered)

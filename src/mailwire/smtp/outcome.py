@@ -18,7 +18,7 @@ from .paths import Mailbox
 from .receipt import NO_TIMINGS, Receipt, RecipientReceipt
 from .reply import Reply
 
-__all__ = ["Outcome", "refusal_in"]
+__all__ = ["Outcome", "receipt_of_taken", "refusal_in"]
 
 
 class Outcome:
@@ -82,7 +82,7 @@ class Outcome:
         """Return what is known now. `timings`: the seconds that each phase took, which the caller has measured."""
         if self._heard_so_far is None and self._answered and self._answered[-1].end is not None:
             known = self._sender, self._recipients, self._said, self._begins_anew, self._octets, self._extensions
-            return Receipt.to_write(ACCEPTED, partial(_receipt_of_taken, *known, timings))
+            return receipt_of_taken(*known, timings)
         heard, connection = self._heard, self._connection
         in_doubt = self._end is not None and self._end.has_left
         words = heard.words(len(self._recipients), in_doubt=in_doubt, lmtp=connection.is_lmtp)
@@ -120,6 +120,20 @@ class Outcome:
     @property
     def _is_writing_text(self) -> bool:
         return self._end is None and self._heard.data is not None and self._heard.data.is_intermediate
+
+
+def receipt_of_taken(
+    sender: Mailbox | None,
+    recipients: Sequence[Mailbox],
+    said: bytes,
+    begins_anew: bool,
+    octets: int,
+    extensions: Sequence[str],
+    timings: Mapping[str, float],
+) -> Receipt:
+    """Return the receipt of a mail to which all was `said` that is to be expected; it is written when it is read."""
+    known = sender, recipients, said, begins_anew, octets, extensions, timings
+    return Receipt.to_write(ACCEPTED, partial(_receipt_of_taken, *known))
 
 
 def refusal_in(reply: Reply | None) -> Reply | None:

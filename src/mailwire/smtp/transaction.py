@@ -22,7 +22,7 @@
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import islice
-from typing import Final, Literal
+from typing import TYPE_CHECKING, Final, Literal
 
 from .._wire.dots import MailText
 from ..errors import LocalProtocolError
@@ -37,6 +37,9 @@ from .parameters import NO_PARAMETERS, Parameters
 from .paths import Mailbox
 from .reply import Reply
 from .states import CLOSED, READY, State
+
+if TYPE_CHECKING:
+    from .parcel import Parcel
 
 __all__ = ["CHUNK_SIZE", "Transaction"]
 
@@ -92,10 +95,8 @@ class Transaction(Outcome):
         behind: "Transaction | None" = None,
     ) -> None:
         if behind is None:
-            begins = connection.state is READY and not connection.is_awaited
-        else:
-            begins = connection.ahead is READY and behind.is_ended and behind._connection is connection
-        if not begins:
+            connection.check_at_rest()
+        elif not (connection.ahead is READY and behind.is_ended and behind._connection is connection):
             raise LocalProtocolError(f"no mail transaction can begin in state {connection.state.name}")
         if not recipients:
             raise LocalProtocolError("a mail transaction needs at least one recipient")
@@ -104,32 +105,10 @@ class Transaction(Outcome):
         if type(parameters) is not Parameters:
             parameters = Parameters(parameters)
         alike = parameters, options, on_refused, chunking, size is not None
-        opening = connection.opening
-        if opening is None or opening.wishes != alike:
-            opening = connection.opening = Opening(
-                alike,
-                connection.offered,
-                is_verified=connection.is_verified,
-                is_pipelining=connection.is_pipelining,
-                is_lmtp=connection.is_lmtp,
-            )
-        self.chunking: bool | Literal["eager"] = opening.chunking
-        self.must_close: bool = False
-        """The connection cannot be used again, nor be left by QUIT."""
-        self.is_ended: bool = False
-        """The message has been ended: another transaction may begin behind this one."""
-        self._connection = connection
-        self._sender = sender
-        self._recipients = recipients = tuple(recipients)
-        self._aborts = opening.aborts
-        self._extensions: Sequence[str] = opening.extensions
-        self._begins_anew = begins_anew = behind is not None and behind.chunking is not False
-        self._is_open = opening.is_eager  # the message may be written
-        self._accepted = self._octets = 0
-        self._answered, self._said, self._heard_so_far, self._end = (), b"", None, None
-        self._chunk_size = chunk_size
-        self._unanswered = _NONE  # of this transaction, in their order; behind...
-        self._group: Group | None = None  # ...this, if it is not answered
+        opening = connection.opening_for(alike)
+        recipients = tuple(recipients)
+        begins_anew = behind is not None and behind.chunking is not False
+        self._begin(connection, opening, sender, recipients, begins_anew=begins_anew, chunk_size=chunk_size)
         if connection.takes_groups and len(recipients) <= _AT_A_TIME and not any(recipient_options):
             self._group = Group(opening, sender, recipients, size, begins_anew=begins_anew)
             connection.send_group(self._group)
@@ -143,6 +122,52 @@ class Transaction(Outcome):
                 self._send(command)
             self._name_more()
         connection.begun.add(self, is_first=behind is None)
+
+    @classmethod
+    def _of_parcel(cls, parcel: "Parcel") -> "Transaction":
+        """Return the transaction of a mail that was begun as a `parcel`. It goes on from there; the parcel is over."""
+        transaction = cls.__new__(cls)
+        names = parcel.connection, parcel.opening, parcel.sender, parcel.recipients
+        transaction._begin(*names, begins_anew=parcel.begins_anew, chunk_size=CHUNK_SIZE)
+        transaction._group = parcel.group
+        transaction._answered, transaction._said = parcel.answered, parcel.said
+        transaction._accepted = len(parcel.recipients) if parcel.answered else 0
+        transaction._is_open = parcel.wants_message
+        transaction._end, transaction._octets = parcel.end, parcel.octets
+        transaction.is_ended = parcel.end is not None
+        parcel.connection.begun.add(transaction, is_first=False)
+        return transaction
+
+    def _begin(
+        self,
+        connection: Connection,
+        opening: Opening,
+        sender: Mailbox | None,
+        recipients: tuple[Mailbox, ...],
+        *,
+        begins_anew: bool,
+        chunk_size: int,
+    ) -> None:
+        self.chunking: bool | Literal["eager"] = opening.chunking
+        self.must_close: bool = False
+        """The connection cannot be used again, nor be left by QUIT."""
+        self.is_ended: bool = False
+        """The message has been ended: another transaction may begin behind this one."""
+        self._connection = connection
+        self._sender = sender
+        self._recipients = recipients
+        self._aborts = opening.aborts
+        self._extensions = opening.extensions
+        self._begins_anew = begins_anew
+        self._is_open = opening.is_eager  # the message may be written
+        self._accepted = self._octets = 0
+        self._answered, self._said, self._heard_so_far, self._end = (), b"", None, None
+        self._chunk_size = chunk_size
+        self._unanswered = _NONE
+        self._group = None
+
+    _unanswered: deque[Command[object]]  # of this transaction, in their order; behind...
+    _group: Group | None  # ...this, if it is not answered
 
     # Most of what there is to be known of a transaction, most transactions never come to.
 

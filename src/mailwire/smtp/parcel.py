@@ -1,0 +1,135 @@
+"""Parcel: a mail that goes as most do. Its message is at hand, nothing more is wished for it, and every reply is as is
+to be expected.
+
+1. It says what a `Transaction` says, to the octet, and knows far less: the group that is to be answered, and what was
+   said to those before.
+2. It takes the answers to whole groups alone. Where anything else is heard, or nothing more will be, it goes on as a
+   Transaction (`as_transaction`): what is decided, is decided in one place.
+"""
+
+from collections.abc import Mapping
+
+from .._wire.dots import MailText
+from .commands import BdatLast, EndOfData
+from .connection import Connection
+from .events import GroupsAnswered
+from .group import Group
+from .opening import Opening
+from .outcome import receipt_of_taken
+from .paths import Mailbox
+from .receipt import Receipt
+from .transaction import Transaction
+
+__all__ = ["Parcel"]
+
+
+class Parcel:
+    """A mail from `sender` to `recipients`, begun as `opening` says, with the `message`, which is whole lines of text.
+
+    is_first: nothing is to be answered that was said before; else it is behind a mail that has been ended.
+    begins_anew: RSET goes before MAIL, for that mail went in chunks.
+
+    For a connection that `takes_groups`, and is not one of LMTP. Hand every GroupsAnswered to `receive`, and call
+    `write` where it `wants_message`; until it `is_taken`.
+
+    Raises LocalProtocolError if no transaction can begin now; nothing was queued then.
+    """
+
+    __slots__ = (
+        "answered",
+        "begins_anew",
+        "connection",
+        "end",
+        "group",
+        "message",
+        "octets",
+        "opening",
+        "recipients",
+        "said",
+        "sender",
+        "wants_message",
+    )
+
+    def __init__(
+        self,
+        connection: Connection,
+        opening: Opening,
+        sender: Mailbox | None,
+        recipients: tuple[Mailbox, ...],
+        message: MailText,
+        *,
+        is_first: bool,
+        begins_anew: bool,
+    ) -> None:
+        if is_first:
+            connection.check_at_rest()
+        octets = len(message)
+        group = Group(opening, sender, recipients, octets if opening.is_sized else None, begins_anew=begins_anew)
+        self.connection: Connection = connection
+        self.opening: Opening = opening
+        self.sender: Mailbox | None = sender
+        self.recipients: tuple[Mailbox, ...] = recipients
+        self.begins_anew: bool = begins_anew
+        self.wants_message: bool = False
+        """Whether the message is to be written now."""
+        self.message: MailText | None = None
+        """The message, if it was not written yet."""
+        self.octets: int = 0
+        """How many octets were written of it, dots that were stuffed included."""
+        self.end: BdatLast | EndOfData | None = None
+        """What ends the message, once it was written."""
+        self.group: Group | None = group
+        """The one that is to be answered; None where all are that there were."""
+        self.answered: tuple[Group, ...] = ()
+        """Those that are..."""
+        self.said: bytes = b""
+        """...and what was said to them."""
+        if opening.is_eager:
+            self.end = end = BdatLast(octets)
+            self.octets = octets
+            group.add_chunk(end, message)
+        else:
+            self.message = message
+        connection.send_group(group)
+
+    @property
+    def is_taken(self) -> bool:
+        """Whether the server has taken the mail, for all of its recipients."""
+        return self.group is None and self.end is not None
+
+    def write(self) -> None:
+        """Write the message, and end it."""
+        connection, message = self.connection, self.message
+        if message is None:
+            raise AssertionError("a message is written once")
+        if self.opening.chunking is False:
+            connection._end_text(message)
+            self.octets = connection.data_octets
+        else:
+            connection._queue_chunk(message, last=True)
+            self.octets = len(message)
+        self.message, self.wants_message = None, False
+        self.group = group = connection.last_group
+        if group is None:
+            raise AssertionError("behind an envelope that was answered the end of a message is a group by itself")
+        self.end = group.end
+
+    def receive(self, event: GroupsAnswered) -> bool:
+        """Take the answers to its group; return whether they are in `event`. It `wants_message` then, or `is_taken`."""
+        group = self.group
+        if group is None or group.answer is None or group not in event.groups:
+            return False
+        self.group = None
+        self.answered += (group,)
+        self.said += group.answer
+        self.wants_message = self.end is None
+        return True
+
+    def as_transaction(self) -> Transaction:
+        """Return the transaction that it is, which goes on from here; the parcel is over."""
+        return Transaction._of_parcel(self)
+
+    def receipt(self, timings: Mapping[str, float]) -> Receipt:
+        """Return the receipt of a mail that `is_taken`. `timings`: as `Transaction.receipt` takes them."""
+        names = self.sender, self.recipients, self.said
+        return receipt_of_taken(*names, self.begins_anew, self.octets, self.opening.extensions, timings)
