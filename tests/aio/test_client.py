@@ -733,6 +733,43 @@ def test_what_an_event_loop_has_left_is_over_in_the_next_one() -> None:
         assert len(server.messages("b")) == 5
 
 
+def test_a_call_that_an_event_loop_was_closed_upon_is_not_waited_for() -> None:
+    with (
+        InThread(MailServer([Account("b", "", ("b@example.org",))])) as server,
+        warnings.catch_warnings(action="ignore", category=ResourceWarning),  # which what is left raises
+    ):
+        client = SMTPClient(Endpoint("127.0.0.1", server.smtp_port, tls="none"))
+        left: list[asyncio.Task[object]] = []
+
+        async def begin() -> None:
+            await client.connect()
+            left.append(asyncio.ensure_future(client.send(MESSAGE, **ENVELOPE)))
+            await asyncio.sleep(0)
+
+        async def find_it_over() -> None:
+            with pytest.raises(
+                LocalProtocolError, match="a call was left in its middle by a task of which nothing more comes"
+            ):
+                await client.send(MESSAGE, **ENVELOPE)
+
+        async def send() -> None:
+            async with client:
+                await client.send(MESSAGE, **ENVELOPE)
+
+        loop = asyncio.new_event_loop()
+        loop.run_until_complete(begin())
+        loop.close()
+        asyncio.run(find_it_over())
+        coroutine = left[0].get_coro()
+        assert coroutine is not None
+        coroutine.close()  # as Python does with what nobody holds any more
+        asyncio.run(send())
+        loop.set_exception_handler(lambda *_: None)
+        left.clear()
+        del coroutine
+        gc.collect()
+
+
 def test_a_loop_that_is_closed_takes_no_connection_of_another_along() -> None:
     with InThread(MailServer([Account("b", "", ("b@example.org",))])) as server:
         client = SMTPClient(Endpoint("127.0.0.1", server.smtp_port, tls="none"))

@@ -116,6 +116,53 @@ def test_connections_that_an_event_loop_has_left_are_replaced_in_the_next_one() 
         assert [counts[number] >= 3 for number in range(6)] == [True] * 6
 
 
+def test_a_rate_that_an_event_loop_was_left_with_goes_on_in_the_next_one() -> None:
+    with (
+        InThread(MailServer(ACCOUNTS)) as server,
+        warnings.catch_warnings(action="ignore", category=ResourceWarning),  # which what is left raises
+    ):
+        pool = SMTPPool(endpoint_of(server), rate_limit=20)
+
+        async def leave_it_waiting() -> None:
+            await pool.send(numbered(0), **ENVELOPE)
+            waiting = asyncio.ensure_future(pool.send(numbered(1), **ENVELOPE))
+            await drain_events()
+            assert pool.statistics.waiting == 1
+            waiting.cancel()
+
+        async def send_two() -> None:
+            async with pool:
+                await asyncio.gather(*(pool.send(numbered(number), **ENVELOPE) for number in (2, 3)))
+
+        asyncio.run(leave_it_waiting())
+        asyncio.run(send_two())
+        assert subjects(server) == [0, 2, 3]
+        gc.collect()
+
+
+def test_what_is_idle_too_long_is_closed_in_the_next_event_loop_as_well() -> None:
+    with (
+        InThread(MailServer(ACCOUNTS)) as server,
+        warnings.catch_warnings(action="ignore", category=ResourceWarning),  # which what is left raises
+    ):
+        pool = SMTPPool(endpoint_of(server), max_idle=0.01)
+
+        async def send() -> None:
+            await pool.send(numbered(0), **ENVELOPE)
+            assert pool.statistics.idle == 1
+
+        async def send_and_wait() -> None:
+            await send()
+            await asyncio.sleep(0.05)  # for the timer, and QUIT
+            assert pool.statistics.idle == 0
+            await pool.close()
+
+        asyncio.run(send())
+        asyncio.run(send_and_wait())
+        assert server.smtp_sessions[-1].commands[-1] == b"QUIT"
+        gc.collect()
+
+
 @pytest.mark.parametrize("way", ["send", "send_all"])
 async def test_a_connection_that_was_cut_is_closed_before_another_takes_its_place(way: str) -> None:
     ends: list[socket.socket] = []

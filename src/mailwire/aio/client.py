@@ -18,6 +18,7 @@ from .._wire.trace import Direction, Trace, Traceable
 from ..endpoint import Endpoint, Protocol
 from ..errors import ConnectionLost, LocalProtocolError, MailwireError, RemoteProtocolError, SecurityError
 from ..transcript import Transcript
+from .holding import is_over
 from .session import Machine, Session
 from .tls import TLSInfo
 
@@ -155,7 +156,11 @@ class Client(ABC, Generic[E]):
         """Whether nothing is unanswered or half done, and the next call can begin."""
 
     def _break_off(self) -> None:
-        """End a call that nobody but this same task could finish."""
+        """End a call that nobody but this same task could finish, or nobody at all."""
+        if self._user is not asyncio.current_task():
+            raise LocalProtocolError(
+                "a call was left in its middle by a task of which nothing more comes: make another client"
+            )
         raise LocalProtocolError("another call of this same task uses the connection: finish it first")
 
     async def _settle(self) -> None:
@@ -218,7 +223,7 @@ class Client(ABC, Generic[E]):
 
     def _holder(self) -> "asyncio.Task[object] | None":
         """Return the task that will end the call that there is; None if nobody will."""
-        return None if self._user is None or self._user.done() else self._user
+        return None if self._user is None or is_over(self._user) else self._user
 
     @property
     def _trace(self) -> Trace:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from .client import Client
 
-__all__ = ["Holding"]
+__all__ = ["Holding", "is_over"]
 
 
 class Holding:
@@ -29,7 +29,7 @@ class Holding:
     @property
     def maker(self) -> "asyncio.Task[object] | None":
         """The task that has made the run; None if it is done, or there was none."""
-        return None if self._maker is None or self._maker.done() else self._maker
+        return None if self._maker is None or is_over(self._maker) else self._maker
 
     def begin(self) -> None:
         """Take note that the run holds the connection."""
@@ -57,6 +57,11 @@ class Holding:
         self._watched.discard(task)
         if self._client._waiting and self._client._holder() is None:
             self._break_off()
+
+
+def is_over(task: "asyncio.Task[object]") -> bool:
+    """Return whether nothing more will come of `task`: it is done, or its event loop is closed."""
+    return task.done() or task.get_loop().is_closed()
 
 
 def _current_task() -> "asyncio.Task[object] | None":

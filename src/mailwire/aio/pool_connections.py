@@ -69,8 +69,8 @@ class PoolConnections:
         self._queue: OrderedDict[asyncio.Future[PooledConnection], _HeldUp] = OrderedDict()
         self._keeps_idle = True
         self._ceiling: tuple[int, float] | None = None  # fewer than the cap, until then
-        self._expiry: asyncio.TimerHandle | None = None
-        self._next_token: asyncio.TimerHandle | None = None
+        self._expiry = _Timer(self._dismiss_expired)
+        self._next_token = _Timer(self._advance)
 
     # How many there are
 
@@ -177,8 +177,7 @@ class PoolConnections:
     def _next(self) -> PooledConnection | None:
         now = asyncio.get_running_loop().time()
         if self._rate is not None and (ready_at := self._rate.ready_at()) > now:
-            if self._next_token is None:
-                self._next_token = asyncio.get_running_loop().call_at(ready_at, self._token_is_there)
+            self._next_token.set(ready_at)
             return None
         connection = self._available(now)
         if connection is not None:
@@ -229,24 +228,19 @@ class PoolConnections:
             self._rate.put_back()
         self.give_back(connection)
 
-    def _token_is_there(self) -> None:
-        self._next_token = None
-        self._advance()
-
     # Being idle
 
     def _keep(self, connection: PooledConnection, now: float) -> None:
         connection.idle_until = None if self._max_idle is None else now + self._max_idle
         self._idle.append(connection)
-        if self._expiry is None:
+        if not self._expiry.is_set:
             self._watch_expiry()
 
     def _watch_expiry(self) -> None:
         # A timer that goes off too early, because the connection was used meanwhile, looks again.
-        self._expiry = None
         ends = [end for kept in self._idle for end in (kept.expires, kept.idle_until) if end is not None]
         if ends:
-            self._expiry = asyncio.get_running_loop().call_at(min(ends), self._dismiss_expired)
+            self._expiry.set(min(ends))
 
     def _dismiss_expired(self) -> None:
         now = asyncio.get_running_loop().time()
@@ -257,10 +251,8 @@ class PoolConnections:
         self._watch_expiry()
 
     def _cancel_timers(self) -> None:
-        for timer in (self._expiry, self._next_token):
-            if timer is not None:
-                timer.cancel()
-        self._expiry = self._next_token = None
+        self._expiry.cancel()
+        self._next_token.cancel()
 
     # Taking leave
 
@@ -274,3 +266,31 @@ class PoolConnections:
             connection.client.abort()
             del self._leaving[connection]
             self._advance()
+
+
+class _Timer:
+    # Calls `ring` once, when it is time. What was set in an event loop that is closed never does: it can be set again.
+
+    def __init__(self, ring: Callable[[], None]) -> None:
+        self._ring = ring
+        self._loop: asyncio.AbstractEventLoop | None = None  # in which it is set
+        self._handle: asyncio.TimerHandle | None = None
+
+    @property
+    def is_set(self) -> bool:
+        return self._loop is not None and not self._loop.is_closed()
+
+    def set(self, time: float) -> None:
+        # Where it is set already, it stays as it is.
+        if not self.is_set:
+            self._loop = asyncio.get_running_loop()
+            self._handle = self._loop.call_at(time, self._go_off)
+
+    def cancel(self) -> None:
+        if self._handle is not None:
+            self._handle.cancel()
+        self._loop = self._handle = None
+
+    def _go_off(self) -> None:
+        self._loop = self._handle = None
+        self._ring()
