@@ -7,11 +7,20 @@ from typing import Any
 
 import pytest
 
-from mailwire import ConnectionFailed, ConnectionLost, Delivery, Endpoint, LocalProtocolError, Mailing, SMTPPool
+from mailwire import (
+    ConnectionFailed,
+    ConnectionLost,
+    Delivery,
+    Endpoint,
+    LocalProtocolError,
+    Mailing,
+    SMTPPool,
+    SourceFailed,
+)
 from mailwire.testing import FIN, LISTEN, MAIL_DATA, STALL, MailServer, ScriptedPeer, Step
 from mailwire.testing.turns import drain_events, turns
 from tests.aio.dialogues import MESSAGE, QUIT, READY, SENT, extensions
-from tests.aio.pools import ACCOUNTS, ENVELOPE, Gate, Way, connected, in_turn, numbered, subjects
+from tests.aio.pools import ACCOUNTS, ENVELOPE, Gate, Way, connected, endpoint_of, in_turn, numbered, subjects
 from tests.aio.runs import (
     BEGUN,
     BREAKS_IN_A_ROW,
@@ -120,6 +129,37 @@ async def test_a_run_that_was_closed_before_it_began_has_nothing_to_give() -> No
     pool = SMTPPool("smtp://localhost")
     await check_closed_at_once(pool.send_all([MESSAGE], **ENVELOPE))
     await pool.close()
+
+
+@pytest.mark.parametrize("after", range(6))
+async def test_who_waits_for_a_result_goes_on_when_a_run_is_closed_whatever_it_waits_for(after: int) -> None:
+    async def silence() -> AsyncIterator[bytes]:
+        await asyncio.Event().wait()
+        yield MESSAGE
+
+    async with MailServer(ACCOUNTS) as server, SMTPPool(endpoint_of(server)) as pool:
+        run = pool.send_all(silence(), **ENVELOPE)
+        waiting = asyncio.ensure_future(collect(run))
+        await turns(after)
+        await run.aclose()
+        assert await waiting == []
+
+
+async def test_a_feed_that_was_cancelled_before_it_began_has_not_come_to_its_end() -> None:
+    async def silence() -> AsyncIterator[bytes]:
+        await asyncio.Event().wait()
+        yield MESSAGE
+
+    async with MailServer(ACCOUNTS) as server, SMTPPool(endpoint_of(server)) as pool:
+        run = pool.send_all(silence(), **ENVELOPE)
+        before = asyncio.all_tasks()
+        waiting = asyncio.ensure_future(collect(run))
+        await turns(1)
+        for feeder in asyncio.all_tasks() - before - {waiting}:
+            feeder.cancel()
+        with pytest.raises(SourceFailed, match="has not come to its end") as caught:
+            await waiting
+    assert isinstance(caught.value.__cause__, asyncio.CancelledError)
 
 
 async def test_a_run_that_begins_when_the_pool_is_closed_is_refused_once() -> None:

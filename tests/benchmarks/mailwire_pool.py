@@ -35,7 +35,7 @@ def prepare(job: SimpleNamespace) -> None:
     """Make everything that a program has when it begins to send."""
     import mailwire
 
-    job.imported = mailwire.SMTPPool, mailwire.Delivery  # which `import mailwire` alone leaves for later
+    job.imported = mailwire.SMTPPool, mailwire.PoolSending, mailwire.Delivery  # not by `import mailwire` alone
     implicit = bool(job.tls)
     job.endpoint = mailwire.Endpoint(
         "localhost" if implicit else "127.0.0.1",

@@ -203,7 +203,7 @@ class BulkSending(AsyncIterator[SendResult]):
             client._note(error)
             self._hopeless = error
         else:
-            self._chain = Chain(client._talk, self._consignment, is_single=self._is_single)
+            self._chain = self._new_chain()
 
     async def _lose(self, chain: Chain, error: MailwireError) -> None:
         self._client._note(error)
@@ -252,6 +252,9 @@ class BulkSending(AsyncIterator[SendResult]):
         self._end()
         await chain.close()
 
+    def _new_chain(self) -> Chain:
+        return Chain(self._client._talk, self._consignment, is_single=self._is_single)
+
     # Holding the connection, and letting go of it
 
     async def _take_hold(self) -> None:
@@ -260,7 +263,7 @@ class BulkSending(AsyncIterator[SendResult]):
         await client._begin_bulk(self)
         self._is_open = True
         self._holding.begin()
-        self._chain = Chain(client._talk, self._consignment)
+        self._chain = self._new_chain()
         self._aborts = client._aborts
 
     def _break_off(self) -> None:

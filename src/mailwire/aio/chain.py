@@ -6,7 +6,8 @@
 3. A mail that the server's limits part (RFC 9422), goes part by part, when nothing else is on its way. A part that was
    certainly not sent may be tried again, whatever has become of those before it.
 4. A message that cannot be read to its end lets those before it come to theirs; then the connection is cut.
-5. Whatever ends the connection, what is known of each mail is exact: a mail behind one whose end was lost was not sent.
+5. A mail that is plain goes as a parcel, as long as all is answered as is to be expected.
+6. Whatever ends the connection, what is known of each mail is exact: a mail behind one whose end was lost was not sent.
    It may be tried again elsewhere; a mail of which the server may have the end, never is.
 """
 
@@ -27,6 +28,7 @@ from ..smtp.states import CLOSED, READY
 from .consignment import Item, Supply
 from .dialogue import Answer, Dialogue
 from .passage import Passage
+from .plain_mail import PlainMail, PlainMails
 from .sending import Sending
 
 __all__ = ["Chain"]
@@ -41,6 +43,20 @@ class _Link:
     passage: Passage
     transaction: Transaction
     is_part: bool  # there may be another one
+
+    # As of a PlainMail
+
+    @property
+    def wants_message(self) -> bool:
+        return self.transaction.wants_data
+
+    @property
+    def is_ended(self) -> bool:
+        return self.transaction.is_ended
+
+    @property
+    def is_chunked(self) -> bool:
+        return self.transaction.chunking is not False
 
 
 @dataclass(slots=True, eq=False)
@@ -61,7 +77,7 @@ class Chain:
     Another chain, over another connection, may take mails of the same consignment at the same time.
     """
 
-    def __init__(self, dialogue: Dialogue, consignment: Supply, *, is_single: bool = False) -> None:
+    def __init__(self, dialogue: Dialogue, consignment: Supply, *, is_single: bool) -> None:
         self.is_over: bool = False  # nothing more can be sent over this connection
         self.has_concluded: bool = False  # the server has answered for a mail to its end
         self._takes_leave = False  # the server, by 421
@@ -70,8 +86,9 @@ class Chain:
         self._connection = dialogue.connection
         self._consignment = consignment
         self._is_single = is_single or not dialogue.connection.is_pipelining
-        self._links: deque[_Link] = deque()  # begun, and not finished, the oldest first
-        self._ready: _Ready | None = None
+        self._links: deque[_Link | PlainMail] = deque()  # begun, and not finished, the oldest first
+        self._ready: _Ready | PlainMail | None = None
+        self._plain_mails = PlainMails(dialogue, consignment)
         self._blocks: list[bytes] = []  # that the connection has handed out, to be written in one
         self._closing: list[Passage] = []  # the sources of whose messages are to be closed
         self._is_told = False  # the consignment, to wake who waits for the server
@@ -98,7 +115,7 @@ class Chain:
         Returns as well when the consignment has something to give at last. Raises what breaks the connection off: call
         `break_off` then.
         """
-        if self._ready is None or not self._links or self._links[-1].transaction.wants_data:
+        if self._ready is None or not self._links or self._links[-1].wants_message:
             await self._send()  # else it is the server's turn: behind what it said last, all was sent that could be
         if self._links:
             if self._ready is None or self._is_told:
@@ -115,8 +132,9 @@ class Chain:
         A mail whose message is not ended then can only be cut off.
         """
         self._leave_ready()
+        self._unfold()
         try:
-            while self._links and self._links[0].transaction.is_ended:
+            while self._links and self._oldest.transaction.is_ended:
                 if not self._dialogue.has_news:
                     await self._dialogue.wait()
                 self._hear()
@@ -137,11 +155,12 @@ class Chain:
         may_try_again: those that were certainly not sent go back to the consignment; else they are at their end.
         """
         self.is_over = True
+        links = self._unfold()
         self._connection.give_up()
         self._blocks.clear()
         self._leave_ready()
         again: list[Item] = []
-        for place, link in enumerate(self._links):
+        for place, link in enumerate(links):
             item = link.item
             item.tries += place == 0
             if not self._is_decided(link, error, may_try_again=may_try_again):
@@ -155,21 +174,31 @@ class Chain:
     async def _send(self) -> None:
         links = self._links
         while not self.is_over and self._failed is None:
-            if links and (not await self._write(links[-1]) or links[-1].is_part):
-                break
-            has_room = not links or (links[-1].transaction.is_ended and self._has_room)
+            if links:
+                last = links[-1]
+                if isinstance(last, PlainMail) and not self._write_plain(last):
+                    last = self._unfold()[-1]
+                if isinstance(last, _Link) and (not await self._write(last) or last.is_part):
+                    break
+            has_room = not links or (links[-1].is_ended and self._has_room)
             if self._ready is None:
                 if not has_room:
                     self._flush()  # the server is at work meanwhile
                 item = self._consignment.take()
                 if item is None:
                     break
-                await self._prepare(item)
+                if not self._make_plain(item):
+                    await self._prepare(item)
             ready = self._ready
             if ready is not None:
                 if not has_room or (ready.goes_alone and links):
                     break
-                await self._begin(ready)
+                if isinstance(ready, PlainMail):
+                    if not links:
+                        await self._session.listen()
+                    self._begin_plain(ready)
+                else:
+                    await self._begin(ready)
         if self._blocks:
             self._flush()
         if self._failed is not None and links and links[0] is self._failed[0]:
@@ -203,11 +232,41 @@ class Chain:
         self._gather()
         return True
 
+    def _write_plain(self, mail: PlainMail) -> bool:
+        # The same for one that is plain; False if what the server says meanwhile is heard first.
+        if mail.wants_message:
+            if self._session.stream.is_readable:
+                return False
+            mail.write()
+        self._gather()
+        return True
+
     @property
     def _has_room(self) -> bool:
         # For another mail behind those that there are, the message of the last of which is ended.
         connection = self._connection
         return not self._is_single and connection.ahead is READY and not connection.has_queued
+
+    def _make_plain(self, item: Item) -> bool:
+        # Make the mail ready if it is plain; return whether it is.
+        try:
+            self._ready = mail = self._plain_mails.made_of(item)
+        except BaseException:
+            self._consignment.put_back(item)
+            raise
+        return mail is not None
+
+    def _begin_plain(self, mail: PlainMail) -> None:
+        is_first = not self._links
+        try:
+            mail.begin(is_first=is_first, begins_anew=not is_first and self._links[-1].is_chunked)
+        except MailwireError as error:
+            receipt = self._consignment.make_sending(mail.item).receipt()
+            self._ready = None
+            self._consignment.finish(mail.item, receipt, error)
+        else:
+            self._ready = None
+            self._links.append(mail)
 
     async def _prepare(self, item: Item) -> None:
         try:
@@ -246,7 +305,7 @@ class Chain:
             await self._session.listen()
         self._ready = None
         item, sending = ready.item, ready.sending
-        behind = self._links[-1].transaction if self._links else None
+        behind = self._unfold()[-1].transaction if self._links else None
         try:
             passage = sending.begin(self._dialogue, ready.batch, behind)
         except MailwireError as error:
@@ -292,8 +351,19 @@ class Chain:
     def _receive(self, answer: Answer) -> None:
         # Replies come in order, and what is finished is gone; those to groups may be for several mails.
         links = self._links
-        while links and links[0].transaction.receive(answer):
+        if not isinstance(answer, GroupsAnswered):
+            self._unfold()
+        while links:
             link = links[0]
+            if isinstance(link, PlainMail):
+                if not isinstance(answer, GroupsAnswered) or not link.receive(answer):
+                    return  # what it waits for has not come, or it wants its message
+                self.has_concluded = True
+                self._consignment.finish(link.item, link.end())
+                links.popleft()
+                continue
+            if not link.transaction.receive(answer):
+                return
             if not link.transaction.finished or self._connection.state is CLOSED:
                 return
             links.popleft()
@@ -301,6 +371,28 @@ class Chain:
             self._conclude(link)
             if isinstance(answer, ReplyReceived):
                 return
+
+    def _unfold(self) -> list[_Link]:
+        # Go on with the plain mails on their way as with any other; return all of these. One by one, so that it can be
+        # gone on with where something goes wrong in the middle.
+        unfolded: list[_Link] = []
+        for place, link in enumerate(self._links):
+            if isinstance(link, PlainMail):
+                link = self._links[place] = self._unfolded(link)
+            unfolded.append(link)
+        return unfolded
+
+    def _unfolded(self, mail: PlainMail) -> _Link:
+        sending = self._consignment.make_sending(mail.item)
+        passage = mail.go_on_as(sending)
+        return _Link(mail.item, sending, passage, passage.transaction, is_part=False)
+
+    @property
+    def _oldest(self) -> _Link:
+        oldest = self._links[0]
+        if isinstance(oldest, PlainMail):
+            raise AssertionError("a chain is unfolded before it is settled")
+        return oldest
 
     def _conclude(self, link: _Link) -> None:
         item, sending, passage = link.item, link.sending, link.passage
@@ -317,7 +409,9 @@ class Chain:
 
     def _leave_ready(self) -> None:
         if self._ready is not None:
-            self._consignment.put_back(self._ready.item)
+            item = self._ready.item
+            self._consignment.make_sending(item)  # one that is plain has none, and its receipt is asked for
+            self._consignment.put_back(item)
             self._ready = None
 
     def _is_decided(self, link: _Link, error: MailwireError | None, *, may_try_again: bool) -> bool:

@@ -113,6 +113,7 @@ class Item:
 class Supply(Protocol):
     """What mails are taken from, to be sent over one connection, and handed back to; see Consignment."""
 
+    def example(self) -> Mailing: ...
     def take(self) -> Item | None: ...
     def put_back(self, item: Item) -> None: ...
     def is_laborious(self, item: Item) -> bool: ...
@@ -175,6 +176,7 @@ class Consignment:
         if self._iterator is None:
             if self._feeder is None:
                 self._feeder = asyncio.create_task(self._feed())
+                self._feeder.add_done_callback(self._end_feed)
             if not self._fed:
                 return None
             given, message = self._fed.popleft()
@@ -208,6 +210,13 @@ class Consignment:
         message, settings = item.message, self._settings
         read = await read_recipients(None, message, settings.get("sender"), self._policy)
         item.sending = Sending(Mailing.of(message, **{**settings, "recipients": read}))
+
+    def example(self) -> Mailing:
+        """Return a mailing with these settings, which those of octets are like but for the message. Raises
+        InvalidMessage where the settings alone make no envelope."""
+        if self._example is None:
+            self._example = Mailing(b"", **self._settings)
+        return self._example
 
     def make_sending(self, item: Item) -> Sending:
         """Return the sending of `item`, made if there is none. Raises InvalidMessage."""
@@ -302,9 +311,7 @@ class Consignment:
     def _mailing(self, message: MessageSource) -> Mailing:
         # Where it is the settings that name sender and recipients, all that is wished is found out for the first mail.
         if type(message) is bytes or self._has_envelope:
-            if self._example is None:
-                self._example = Mailing(b"", **self._settings)
-            return self._example._with_message(message)
+            return self.example()._with_message(message)
         return Mailing(message, **self._settings)
 
     async def _feed(self) -> None:
@@ -339,6 +346,13 @@ class Consignment:
                         _complain(error)
                     else:
                         self.failure = self.failure or error
+
+    def _end_feed(self, feeder: "asyncio.Task[None]") -> None:
+        # One that was cancelled before it began has told nobody.
+        if feeder.cancelled():
+            if not self._ends:
+                self.failure, self._ends = _cancelled(asyncio.CancelledError()), True
+            self._tell()
 
     def _tell(self) -> None:
         if self._waiting is not None and not self._waiting.done():

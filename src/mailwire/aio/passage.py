@@ -57,6 +57,14 @@ class Passage:
         self._timings: dict[str, float] = {}
         self._receipt: Receipt | None = None  # once nothing more will come
 
+    def set_back(self, since: float, envelope: float | None) -> None:
+        """Take note that its phase began at the time `since`, by the dialogue's clock: that of the envelope; or that of
+        the verdict, if the envelope took so many seconds."""
+        self._since = since
+        if envelope is not None:
+            self._timings = {"envelope": envelope, "message": 0.0}
+            self._phase = "verdict"
+
     # Writing the message
 
     def write_whole(self) -> bool:

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from email.headerregistry import Address
 from types import TracebackType
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 from .._wire.text import check_number, check_whole_number
 from ..endpoint import Chunking, Endpoint
@@ -18,9 +18,11 @@ from .lmtp import LMTPClient
 from .mailing import Mailing, OnRefused, Progress, check_settings, check_wishes, maker_of, read_if_many
 from .pool_connections import PoolConnections, PooledConnection
 from .pool_opening import PoolOpening, pool_closed
-from .pool_sending import PoolSending
 from .rate import Rate
 from .smtp import SMTPClient
+
+if TYPE_CHECKING:
+    from .pool_sending import PoolSending
 
 __all__ = ["PoolStatistics", "SMTPPool"]
 
@@ -194,7 +196,7 @@ class SMTPPool:
         recipient_options: RecipientOptions | Mapping[str, RecipientOptions] | None = None,
         on_refused: OnRefused = "send",
         use_chunking: Chunking = None,
-    ) -> PoolSending:
+    ) -> "PoolSending":
         """Send many messages, spread over the connections, and return an async iterator of their results (SendResult).
 
         The arguments and the results are those of `SMTPClient.send_all`; so is the way in which mails follow each other
@@ -230,6 +232,8 @@ class SMTPPool:
             "on_refused": on_refused,
             "use_chunking": use_chunking,
         }
+        from .pool_sending import PoolSending  # as in SMTPClient
+
         return PoolSending(self, messages, settings, order, look_ahead)
 
     # The end

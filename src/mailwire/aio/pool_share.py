@@ -13,6 +13,7 @@ from typing import Any, Final
 from ..errors import MailwireError
 from ..smtp import Receipt
 from .consignment import Consignment, Item
+from .mailing import Mailing
 from .pool_connections import PoolConnections, PooledConnection
 from .sending import Sending
 
@@ -32,6 +33,7 @@ class PoolShare:
         self.further_parts: int = 0  # transactions over the connection that are of a mail which has had one there
         self.is_laborious: Callable[[Item], bool] = consignment.is_laborious
         self.read: Callable[[Item], Coroutine[Any, Any, None]] = consignment.read
+        self.example: Callable[[], Mailing] = consignment.example
         self.make_sending: Callable[[Item], Sending] = consignment.make_sending
         self.tell: Callable[[object, Callable[[], object] | None], None] = consignment.tell
         self._consignment = consignment

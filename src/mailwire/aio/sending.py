@@ -38,7 +38,7 @@ from .dialogue import Dialogue
 from .mailing import Mailing
 from .passage import Passage
 
-__all__ = ["Sending"]
+__all__ = ["Sending", "chunking_for"]
 
 
 class Sending:
@@ -137,7 +137,7 @@ class Sending:
                 options=mailing.options,
                 recipient_options=wishes,
                 on_refused=mailing.on_refused,
-                chunking=self._chunking(dialogue, outgoing, offered),
+                chunking=chunking_for(mailing, dialogue, offered),
                 behind=behind,
             )
         except NotSupported as error:
@@ -146,8 +146,7 @@ class Sending:
         except ValueError as error:
             raise InvalidMessage(str(error)) from error
         passage = Passage(dialogue, batch.places, transaction, outgoing, mailing.progress)
-        self._passages.append(passage)
-        self._begun += 1
+        self._note(passage)
         if len(batch.places) == len(self._left):
             self._left = ()
         else:
@@ -156,6 +155,25 @@ class Sending:
         dialogue.transactions += 1
         if "LIMITS" in offered.names:
             dialogue.recipient_domains.update(recipient.domain.lower() for recipient in recipients)
+        return passage
+
+    def take_over(self, dialogue: Dialogue, transaction: Transaction, since: float, envelope: float | None) -> Passage:
+        """Go on with a `transaction` with all recipients, which was begun by itself, as `begin` would have begun it.
+
+        since, envelope: what its passage is to know of its phases (`Passage.set_back`).
+
+        Where that was done, and something has gone wrong behind it, it is done.
+        """
+        if self._passages:
+            return self._passages[0]
+        self.prepare_at_once(dialogue)
+        if self._prepared is None:
+            raise AssertionError("what was begun by itself is at hand")
+        batch = _everybody(len(self.mailing.envelope.recipients))
+        passage = Passage(dialogue, batch.places, transaction, self._prepared[1], None)
+        passage.set_back(since, envelope)
+        self._left = ()
+        self._note(passage)
         return passage
 
     def take_back(self, passage: Passage) -> None:
@@ -230,6 +248,10 @@ class Sending:
 
     # Private
 
+    def _note(self, passage: Passage) -> None:
+        self._passages.append(passage)
+        self._begun += 1
+
     def _is_hopeless(self, dialogue: Dialogue) -> bool:
         # Whether those who are left need not be tried: the mail itself was refused, or there is nobody any more.
         if not isinstance(self._failure, (RecipientsRefused, type(None))):
@@ -248,17 +270,22 @@ class Sending:
                 extension="LIMITS",
             )
 
-    def _chunking(self, dialogue: Dialogue, outgoing: Outgoing, offered: Extensions) -> bool | Literal["eager"]:
-        choice, is_binary = self.mailing.use_chunking, outgoing.terms.policy.binary
-        if choice is None:
-            choice = dialogue.session.endpoint.use_chunking
-        if is_binary and choice is False:
-            raise NotSupported("what is sent as it is must go in chunks, which are switched off", extension="CHUNKING")
-        if "CHUNKING" not in offered.names:
-            return False
-        if choice is None:
-            return is_binary or not dialogue.distrusts_chunking
-        return True if choice == "eager" and self.mailing.on_refused == "abort" else choice
+
+def chunking_for(mailing: Mailing, dialogue: Dialogue, offered: Extensions) -> bool | Literal["eager"]:
+    """Return whether a message goes in chunks, as `mailing` and the endpoint wish, to a server that has `offered` this.
+
+    Raises NotSupported for a message that is sent as it is, where chunks are switched off.
+    """
+    choice, is_binary = mailing.use_chunking, mailing.content.policy.binary
+    if choice is None:
+        choice = dialogue.session.endpoint.use_chunking
+    if is_binary and choice is False:
+        raise NotSupported("what is sent as it is must go in chunks, which are switched off", extension="CHUNKING")
+    if "CHUNKING" not in offered.names:
+        return False
+    if choice is None:
+        return is_binary or not dialogue.distrusts_chunking
+    return True if choice == "eager" and mailing.on_refused == "abort" else choice
 
 
 def _part_of(receipt: Receipt, places: Sequence[int]) -> Receipt:

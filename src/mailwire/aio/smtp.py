@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import replace
 from email.headerregistry import Address
-from typing import ClassVar, Final, TypeVar
+from typing import TYPE_CHECKING, ClassVar, Final, TypeVar
 
 from ..endpoint import Chunking, Endpoint, Protocol
 from ..errors import ConnectionLost, LocalProtocolError, MailwireError
@@ -29,7 +29,6 @@ from ..smtp import (
     State,
 )
 from ..transcript import Transcript
-from .bulk_sending import BulkSending
 from .client import Client
 from .consignment import Messages, Order, check_run
 from .dialogue import Dialogue
@@ -37,6 +36,9 @@ from .initiation import Initiation, can_do_with_helo
 from .mailing import Mailing, OnRefused, Progress, check_settings, check_wishes, maker_of, read_if_many
 from .sending import Sending
 from .session import Session
+
+if TYPE_CHECKING:
+    from .bulk_sending import BulkSending
 
 __all__ = ["SMTPClient"]
 
@@ -182,7 +184,7 @@ class SMTPClient(Client[Event]):
         recipient_options: RecipientOptions | Mapping[str, RecipientOptions] | None = None,
         on_refused: OnRefused = "send",
         use_chunking: Chunking = None,
-    ) -> BulkSending:
+    ) -> "BulkSending":
         """Send many messages, and return an async iterator of their results (SendResult), one for each.
 
         messages: an iterable or an asynchronous iterable of what `send` takes: messages, or Mailings that say all by
@@ -221,6 +223,8 @@ class SMTPClient(Client[Event]):
             "on_refused": on_refused,
             "use_chunking": use_chunking,
         }
+        from .bulk_sending import BulkSending  # not for who sends one by one
+
         return BulkSending(self, messages, settings, order, look_ahead)
 
     async def execute(self, command: Command[T]) -> T:
@@ -338,11 +342,11 @@ class SMTPClient(Client[Event]):
         if bulk is not None:
             bulk.abandon()
 
-    async def _begin_bulk(self, bulk: BulkSending) -> None:
+    async def _begin_bulk(self, bulk: "BulkSending") -> None:
         await self._open_call()
         self._bulk = bulk
 
-    def _end_bulk(self, bulk: BulkSending) -> None:
+    def _end_bulk(self, bulk: "BulkSending") -> None:
         self._bulk, self._left_bulk = None, bulk if bulk.is_unsettled else None
         self._end_call(None)
 
