@@ -11,6 +11,7 @@ _TRANSACTION: Final = (
     "smtp/test_transaction_naming.py",
     "smtp/test_chunking.py",
     "smtp/test_group.py",
+    "smtp/test_parcel.py",
     "smtp/test_begun.py",
 )
 _SESSION: Final = ("smtp/test_connection.py", "smtp/test_states.py")
@@ -32,6 +33,7 @@ _BULK: Final = (
     "aio/test_bulk_ends.py",
     "aio/test_chain.py",
     "aio/test_chain_cuts.py",
+    "aio/test_plain_mail.py",
 )
 _POOL: Final = (
     "aio/test_pool.py",
@@ -109,6 +111,7 @@ TESTS: Final[dict[str, tuple[str, ...]]] = {
     "smtp/delivery": ("smtp/test_delivery.py", *_TRANSACTION),
     "smtp/outcome": _TRANSACTION,
     "smtp/transaction": _TRANSACTION,
+    "smtp/parcel": _TRANSACTION,
     "smtp/receipt": ("smtp/test_receipt.py", *_TRANSACTION),
     "smtp/answers": (*_SESSION, *_TRANSACTION),
     "smtp/group": _TRANSACTION,
@@ -140,9 +143,10 @@ TESTS: Final[dict[str, tuple[str, ...]]] = {
         "aio/test_authentication.py::test_a_login_by_hand_is_refused_as_a_login",
     ),
     "aio/chain": _MAILS,
+    "aio/plain_mail": _MAILS,
     "aio/consignment": (
         *("aio/test_consignment.py", "aio/test_arguments.py", "aio/test_mailing.py", "aio/test_bulk_sending.py"),
-        *("aio/test_bulk_turns.py", "aio/test_bulk_ends.py", "aio/test_pool_sending.py"),
+        *("aio/test_bulk_turns.py", "aio/test_bulk_ends.py", "aio/test_pool_sending.py", "aio/test_pool_ends.py"),
     ),
     "aio/bulk_sending": _MAILS,
     "aio/holding": ("aio/test_holding.py", "aio/test_bulk_turns.py", "aio/test_retrieval.py"),
