@@ -284,6 +284,7 @@ def run(
     client_cut: int | None = None,
     at_once: bool = False,
     parcels: bool = False,
+    says: Callable[[bytes, int], bytes] = lambda answer, _: answer,
 ) -> Outcome:
     """Let a `Sender` and a `Server` talk until neither has anything left to say.
 
@@ -293,6 +294,7 @@ def run(
     server_cut: the connection is cut behind so many octets of the server.
     client_cut: no more than so many octets of the client reach the server, then the connection is cut.
     at_once, parcels: as of the Sender.
+    says: is given what the server would answer, and how often it has answered, and returns what it does.
     """
     scripts = [script] if isinstance(script, Script) else script
     server = Server(*scripts, lmtp=connection.is_lmtp)
@@ -301,7 +303,7 @@ def run(
     sender = Sender(connection, mails, hello=hello, **how)
     outcome = Outcome([], b"", b"", None, sender, server)
     sender.begin()
-    answers = server.greet()
+    answers, answered = server.greet(), 0
     try:
         while True:
             wire = b"".join(connection.data_to_send())
@@ -309,7 +311,9 @@ def run(
             if client_cut is not None:
                 reaches = wire[: max(0, client_cut - len(outcome.sent))]
             outcome.sent += wire
-            answers += server.receive(reaches)
+            if answer := server.receive(reaches):
+                answers += says(answer, answered)
+                answered += 1
             if server_cut is not None:
                 answers = answers[: server_cut - len(outcome.heard)]
             piece, answers = answers[:chunk], answers[chunk:]

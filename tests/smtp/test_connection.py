@@ -94,7 +94,7 @@ def test_at_the_beginning_nothing_is_known_and_nothing_was_written() -> None:
     assert (connection.greeting, connection.extensions) == (None, None)
     assert connection.is_authenticated is False
     assert (connection.is_secured, connection.is_verified) == (False, False)
-    assert (connection.is_pipelining, connection.takes_groups) == (False, False)
+    assert (connection.is_pipelining, connection.takes_groups, connection.takes_envelopes) == (False, False, False)
     assert connection.opening is None
     assert connection.accepts_data is False
     assert connection.data_octets == 0
@@ -226,8 +226,11 @@ def test_pipelining_can_be_switched_off() -> None:
 
 @pytest.mark.parametrize(("commands", "is_pipelining"), [(1, False), (2, True)])
 def test_a_window_of_two_commands_is_pipelining(commands: int, is_pipelining: bool) -> None:
-    connection = at(State.READY, Connection(window=Window(commands=commands, octets=4096), groups=True))
-    assert (connection.is_pipelining, connection.takes_groups) == (is_pipelining, is_pipelining)
+    window = Window(commands=commands, octets=4096)
+    for groups in (False, True):
+        connection = at(State.READY, Connection(window=window, groups=groups))
+        assert (connection.is_pipelining, connection.takes_groups) == (is_pipelining, groups)
+        assert connection.takes_envelopes is (is_pipelining and groups)
 
 
 def test_pipelining_ends_with_the_announcement_of_it() -> None:

@@ -1,7 +1,8 @@
 """Commands that go, and are answered, as one group: what comes of a mail is the same as with one at a time."""
 
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 
@@ -9,6 +10,7 @@ from mailwire._wire.dots import MailText
 from mailwire._wire.trace import Traceable
 from mailwire.errors import LocalProtocolError, NotSupported, RemoteProtocolError
 from mailwire.smtp import (
+    LOCKSTEP,
     BdatLast,
     Connection,
     Data,
@@ -34,6 +36,7 @@ from mailwire.smtp import (
 from mailwire.smtp.group import Group, GroupKind, weight
 from mailwire.smtp.opening import Opening, Wishes
 from mailwire.smtp.parameters import NO_PARAMETERS
+from tests.smtp.model_server import Script
 from tests.smtp.sessions import A, B, C, D, Outcome, ask, events_of, hear, run
 from tests.smtp.test_cuts import WHOLE, Case, cases
 
@@ -55,9 +58,9 @@ class Told:
 # All that can be seen of a session, whichever way the commands went
 
 
-def seen(case: Case, *, groups: bool, is_whole: bool, **more: Any) -> tuple[object, ...]:
+def seen(case: Case, *, groups: bool, is_whole: bool, window: Window = WIDE, **more: Any) -> tuple[object, ...]:
     told = Told()
-    connection = Connection(window=WIDE, lmtp=case.lmtp, groups=groups, trace=told)
+    connection = Connection(window=window, lmtp=case.lmtp, groups=groups, trace=told)
     mails = [replace(mail, body=(MailText(WHOLE),), is_whole=True) if is_whole else mail for mail in case.mails]
     outcome: Outcome = run(case.scripts, mails, connection, in_a_row=case.in_a_row, chunk_size=1, **more)
     receipts, transactions = outcome.sender.receipts, outcome.sender.transactions
@@ -77,20 +80,25 @@ def seen(case: Case, *, groups: bool, is_whole: bool, **more: Any) -> tuple[obje
     )
 
 
+windows = pytest.mark.parametrize("window", [WIDE, LOCKSTEP], ids=["wide", "lockstep"])
+
+
+@windows
 @pytest.mark.parametrize("is_whole", [False, True])
-def test_whatever_a_server_answers_comes_to_the_same(is_whole: bool) -> None:
+def test_whatever_a_server_answers_comes_to_the_same(is_whole: bool, window: Window) -> None:
     for case in cases():
         for chunk in (1, 13, 1_000_000):
-            alone = seen(case, groups=False, is_whole=is_whole, chunk=chunk)
-            assert seen(case, groups=True, is_whole=is_whole, chunk=chunk) == alone, (case, chunk)
+            how: Any = {"is_whole": is_whole, "window": window, "chunk": chunk}
+            assert seen(case, groups=True, **how) == seen(case, groups=False, **how), (case, chunk)
 
 
+@windows
 @pytest.mark.parametrize("is_whole", [False, True])
-def test_wherever_the_connection_is_cut_comes_to_the_same(is_whole: bool) -> None:
+def test_wherever_the_connection_is_cut_comes_to_the_same(is_whole: bool, window: Window) -> None:
     for number, case in enumerate(cases()):
         for cut in range(number % 37, 400, 37):
-            alone = seen(case, groups=False, is_whole=is_whole, chunk=1_000_000, server_cut=cut)
-            assert seen(case, groups=True, is_whole=is_whole, chunk=1_000_000, server_cut=cut) == alone, (case, cut)
+            how: Any = {"is_whole": is_whole, "window": window, "server_cut": cut}
+            assert seen(case, groups=True, **how) == seen(case, groups=False, **how), (case, cut)
 
 
 def test_a_mail_that_goes_as_a_parcel_comes_to_the_same_whatever_a_server_answers() -> None:
@@ -106,6 +114,77 @@ def test_a_mail_that_goes_as_a_parcel_comes_to_the_same_wherever_the_connection_
             for side in ("server_cut", "client_cut"):
                 how: Any = {"groups": True, "is_whole": True, "at_once": True, side: cut}
                 assert seen(case, **how, parcels=True) == seen(case, **how), (case, side, cut)
+
+
+# One command at a time, each a group by itself
+
+
+def unpipelined() -> Iterator[Case]:
+    """Every case, with a server that does not pipeline."""
+    for case in cases():
+        yield replace(case, scripts=tuple(replace(script, pipelining=False) for script in case.scripts))
+
+
+def check_steps(case: Case, where: object, **how: Any) -> None:
+    """Hold a mail that goes as a parcel against one of which each command is sent by itself."""
+    alone = seen(case, groups=False, is_whole=True, at_once=True, **how)
+    assert seen(case, groups=True, is_whole=True, at_once=True, parcels=True, **how) == alone, (case, where)
+
+
+def test_a_parcel_goes_step_by_step_as_commands_do_whatever_a_server_answers() -> None:
+    for case in unpipelined():
+        for chunk in (1, 2, 13, 1_000_000):
+            check_steps(case, chunk, chunk=chunk)
+
+
+@pytest.mark.parametrize("side", ["server_cut", "client_cut"])
+def test_a_parcel_goes_step_by_step_as_commands_do_wherever_the_connection_is_cut(side: str) -> None:
+    for number, case in enumerate(unpipelined()):
+        for cut in range(number % 5, 400, 5):
+            check_steps(case, (side, cut), **{side: cut})
+
+
+@dataclass(frozen=True)
+class Odd:
+    """What a server says, but that the answer behind so many, `number`, is `altered`."""
+
+    number: int
+    altered: Callable[[bytes], bytes]
+
+    def __call__(self, answer: bytes, place: int) -> bytes:
+        return self.altered(answer) if place == self.number else answer
+
+
+ODD: dict[str, Callable[[bytes], bytes]] = {
+    "in two lines": lambda answer: answer[:3] + b"-so\r\n" + answer,
+    "without a text": lambda answer: answer[:3] + b"\r\n",
+    "with a long text": lambda answer: answer[:-2] + b"o" * 600 + b"\r\n",
+    "with a bare LF": lambda answer: answer[:-2] + b"\n",
+    "with a NUL": lambda answer: answer[:-2] + b"\0\r\n",
+    "of another kind": lambda answer: (b"354" if answer[:1] == b"2" else b"250") + answer[3:],
+    "as a greeting": lambda answer: b"220" + answer[3:],
+    "for now": lambda answer: b"451" + answer[3:],
+    "for good": lambda answer: b"554" + answer[3:],
+    "with its leave": lambda answer: b"421" + answer[3:],
+    "unknown": lambda answer: b"500" + answer[3:],
+    "with its leave behind it": lambda answer: answer + b"421 bye\r\n",
+    "twice": lambda answer: answer * 2,
+    "with half a line behind it": lambda answer: answer + b"250 mo",
+    "with a refusal behind it": lambda answer: answer + b"554 no\r\n",
+    "no answer": lambda answer: b"hello\r\n",
+}
+
+
+@pytest.mark.parametrize("how", ODD)
+def test_a_parcel_goes_step_by_step_as_commands_do_whichever_answer_is(how: str) -> None:
+    modes: tuple[Literal["eager"] | bool, ...] = (False, True, "eager")
+    for chunking in modes:
+        for in_a_row in (False, True):
+            script = Script(recipients=(250, 250), pipelining=False)
+            case = Case((script, script), chunking=chunking, in_a_row=in_a_row)
+            for number in range(1, 13):
+                for chunk in (1, 1_000_000):
+                    check_steps(case, (number, chunk), chunk=chunk, says=Odd(number, ODD[how]))
 
 
 # One group
@@ -542,7 +621,7 @@ def test_the_group_that_was_queued_last_is_known() -> None:
     flush(connection)
     assert connection.last_group is None
     queued = group()
-    connection.send_group(queued)
+    connection.send_groups(queued)
     assert connection.last_group is queued
 
 
@@ -551,7 +630,7 @@ def test_no_group_begins_where_no_transaction_can() -> None:
     flush(connection)
     connection.send(Mail(A))
     with pytest.raises(LocalProtocolError, match="no mail transaction can begin now"):
-        connection.send_group(group())
+        connection.send_groups(group())
 
 
 def test_lmtp_answers_the_end_of_a_message_for_each_recipient() -> None:

@@ -3,16 +3,36 @@
 That both come to the same is held by test_group.
 """
 
+from collections.abc import Callable, Sequence
+
 import pytest
 
 from mailwire._wire.dots import MailText
-from mailwire.smtp import Connection, Delivery, GroupsAnswered, Reply
+from mailwire.errors import LocalProtocolError, MailwireError
+from mailwire.smtp import (
+    Command,
+    Connection,
+    Data,
+    Delivery,
+    Ehlo,
+    Event,
+    GroupsAnswered,
+    Mail,
+    Noop,
+    Rcpt,
+    Reply,
+    ReplyReceived,
+    Rset,
+    State,
+    Transaction,
+)
+from mailwire.smtp.group import Group
 from mailwire.smtp.opening import Wishes
 from mailwire.smtp.parameters import NO_PARAMETERS
 from mailwire.smtp.parcel import Parcel
 from mailwire.smtp.receipt import NO_TIMINGS
-from tests.smtp.sessions import A, B, C, hear
-from tests.smtp.test_group import MESSAGE, flush, ready
+from tests.smtp.sessions import A, B, C, ask, hear
+from tests.smtp.test_group import MESSAGE, Told, flush, ready
 
 TEXT: Wishes = (NO_PARAMETERS, None, "send", False, False)
 SIZED: Wishes = (NO_PARAMETERS, None, "send", False, True)
@@ -150,3 +170,192 @@ def test_as_a_transaction_it_is_in_doubt_once_its_end_has_left() -> None:
     assert mail.as_transaction().receipt().delivery is Delivery.NOT_SENT
     flush(connection)
     assert mail.as_transaction().receipt().delivery is Delivery.UNKNOWN
+
+
+# Step by step, where the server does not pipeline
+
+
+def unpipelined(*, groups: bool = True, told: Told | None = None) -> Connection:
+    """A machine with a server that takes one command at a time."""
+    connection = Connection(groups=groups, trace=told or Told())
+    hear(connection, "220 hello")
+    ask(connection, Ehlo("c"), "250-mx", "250-SIZE", "250 CHUNKING")
+    return connection
+
+
+def test_each_command_leaves_when_the_one_before_it_is_answered() -> None:
+    told = Told()
+    connection = unpipelined(told=told)
+    del told.lines[:]
+    mail = parcel(connection, SIZED)
+    assert connection.ahead is State.MAIL_DATA
+    steps: Sequence[tuple[type, bytes, str, State]] = [
+        (Mail, b"MAIL FROM:<a@example.org> SIZE=23\r\n", "250 m", State.TRANSACTION),
+        (Rcpt, b"RCPT TO:<b@example.org>\r\n", "250 b", State.TRANSACTION),
+        (Rcpt, b"RCPT TO:<c@example.org>\r\n", "251", State.TRANSACTION),
+        (Data, b"DATA\r\n", "354 go", State.MAIL_DATA),
+    ]
+    for awaited, line, answer, state in steps:
+        assert not mail.wants_message
+        assert isinstance(connection.due, Group)
+        assert connection.due.awaited is awaited
+        assert flush(connection) == line
+        assert flush(connection) == b""
+        assert take(mail, connection, answer)
+        assert (connection.state, mail.is_taken) == (state, False)
+    assert mail.wants_message
+    mail.write()
+    assert connection.ahead is State.READY
+    assert flush(connection) == b"Subject: x\r\n\r\n..hidden\r\n.\r\n"
+    assert take(mail, connection, "250 taken")
+    assert (mail.wants_message, mail.is_taken) == (False, True)
+    receipt = mail.receipt(NO_TIMINGS)
+    assert [entry.reply for entry in receipt.recipients] == [Reply(250, (b"b",)), Reply(251, (b"",))]
+    assert (receipt.reply, receipt.extensions) == (Reply(250, (b"taken",)), ("SIZE",))
+    assert told.lines == [
+        "C: MAIL FROM:<a@example.org> SIZE=23",
+        "S: 250 m",
+        "C: RCPT TO:<b@example.org>",
+        "S: 250 b",
+        "C: RCPT TO:<c@example.org>",
+        "S: 251",
+        "C: DATA",
+        "S: 354 go",
+        "C: (24 octets)",
+        "C: .",
+        "S: 250 taken",
+    ]
+
+
+@pytest.mark.parametrize("wishes", [CHUNKED, EAGER])
+def test_its_chunk_leaves_when_the_last_recipient_is_accepted(wishes: Wishes) -> None:
+    connection = unpipelined()
+    mail = parcel(connection, wishes, begins_anew=True)
+    assert connection.queued_chunks == (wishes is EAGER)
+    for line, answer in ((b"RSET", "250 r"), (b"MAIL", "250 m"), (b"RCPT", "250 b"), (b"RCPT", "250 c")):
+        assert not mail.wants_message
+        assert flush(connection).startswith(line)
+        assert take(mail, connection, answer)
+    assert mail.wants_message is (wishes is CHUNKED)
+    if mail.wants_message:
+        mail.write()
+    assert flush(connection) == b"BDAT 23 LAST\r\n" + MESSAGE
+    assert connection.queued_chunks == 0
+    assert not mail.is_taken
+    assert take(mail, connection, "250 taken")
+    receipt = mail.receipt(NO_TIMINGS)
+    assert (receipt.octets, receipt.sender, receipt.reply) == (23, "a@example.org", Reply(250, (b"taken",)))
+
+
+def test_no_step_is_queued_where_no_mail_can_begin() -> None:
+    connection = unpipelined()
+    ask(connection, Mail(A), "250 m")
+    with pytest.raises(LocalProtocolError, match="no mail transaction can begin now"):
+        parcel(connection, TEXT, begins_anew=True)
+    assert connection.queued == ()
+
+
+def test_mails_of_which_the_same_is_said_have_commands_of_their_own() -> None:
+    connection = unpipelined()
+    opening = connection.opening_for(TEXT)
+    recipients = (B, C)
+    first, second = (Group.in_steps(opening, A, recipients) for _ in range(2))
+    for one, other in zip(first, second, strict=True):
+        assert one.commands == other.commands
+        assert one.commands is one.commands
+        assert one.commands[0] is not other.commands[0]
+        assert one.text == b"".join(command.encode() for command in one.commands)
+        assert (one.size, one.cost) == (len(one.commands), len(one.text))
+
+
+Step = Callable[[Connection], object]
+
+ACTS: dict[str, Step] = {
+    "nothing": lambda _: None,
+    "looked at": lambda connection: [*map(str, connection.in_flight), *map(str, connection.queued)],
+    "discarded": lambda connection: [str(command) for command in connection.discard_queued()],
+    "given up": lambda connection: [str(command) for command in connection.give_up()],
+    "reset": lambda connection: connection.send(Rset()),
+    "another command": lambda connection: connection.send(Noop()),
+    "a message by hand": lambda connection: connection.end_data(b"by hand\r\n"),
+    "a chunk by hand": lambda connection: connection.send_chunk(b"by hand\r\n", last=True),
+    "a recipient by hand": lambda connection: connection.send(Rcpt(B)),
+    "the end": lambda connection: connection.receive_eof(),
+    "an unasked reply": lambda connection: connection.receive_data(b"250 what\r\n"),
+    "its leave": lambda connection: connection.receive_data(b"421 bye\r\n"),
+}
+ANSWERS: dict[type[Command[object]], str] = {Data: "354 go", Rset: "250 reset", Noop: "250 here"}
+
+
+def gone_through(act: Step, number: int, wishes: Wishes, *, has_left: bool, in_steps: bool) -> tuple[object, ...]:
+    """All that can be seen of a mail in the middle of which, behind so many answers, something happens, when the next
+    command `has_left`, or has not; and which goes on as a transaction from there."""
+    told = Told()
+    connection = unpipelined(groups=in_steps, told=told)
+    sent: list[bytes] = []
+    outcome: list[str] = []
+    mail: Parcel | None = parcel(connection, wishes) if in_steps else None
+    transaction: Transaction | None = None
+
+    def write() -> None:
+        if mail is not None and transaction is None:
+            if mail.wants_message:
+                mail.write()
+        elif transaction is not None and transaction.wants_data:
+            transaction.send_whole(MESSAGE)
+
+    def receive(event: Event | None) -> None:
+        if mail is not None and transaction is None:
+            assert isinstance(event, GroupsAnswered)
+            assert mail.receive(event)
+        elif isinstance(event, (ReplyReceived, GroupsAnswered)):
+            assert transaction is not None
+            transaction.receive(event)
+        else:
+            outcome.append(repr(event))
+
+    if mail is None:
+        size = len(MESSAGE) if wishes[4] else None
+        transaction = Transaction(connection, A, (B, C), chunking=wishes[3], size=size)
+        write()
+    for place in range(number):
+        sent.append(flush(connection))
+        for event in hear(connection, "354 go" if place == 3 and wishes[3] is False else f"250 {place}"):
+            receive(event)
+        write()
+    if has_left:
+        sent.append(flush(connection))
+    if mail is not None:
+        transaction = mail.as_transaction()
+    assert transaction is not None
+    try:
+        outcome.append(str(act(connection)))
+    except MailwireError as error:
+        outcome.append(repr(error))
+    receipts = [transaction.receipt()]
+    try:
+        while not (transaction.finished and not connection.is_awaited):
+            while (heard := connection.next_event()) is not None:
+                receive(heard)
+            write()
+            sent.append(flush(connection))
+            if connection.state is State.CLOSED or not connection.awaits_answer:
+                break
+            kind = type(connection.in_flight[0])
+            connection.receive_data(ANSWERS.get(kind, "250 ok").encode() + b"\r\n")
+    except MailwireError as error:
+        outcome.append(repr(error))
+    receipts.append(transaction.receipt())
+    lists = [[str(command) for command in each] for each in (connection.in_flight, connection.queued)]
+    facts = (transaction.must_close, transaction.finished, transaction.is_ended, transaction.wants_data)
+    return sent, outcome, receipts, lists, facts, told.lines, connection.state, len(connection.begun)
+
+
+@pytest.mark.parametrize("act", ACTS)
+@pytest.mark.parametrize("wishes", [TEXT, SIZED, CHUNKED, EAGER], ids=["text", "sized", "chunked", "eager"])
+def test_what_happens_between_its_steps_comes_to_the_same(wishes: Wishes, act: str) -> None:
+    for number in range(5 if wishes[3] is False else 4):
+        for has_left in (False, True):
+            how = ACTS[act], number, wishes
+            alone = gone_through(*how, has_left=has_left, in_steps=False)
+            assert gone_through(*how, has_left=has_left, in_steps=True) == alone, (number, has_left)

@@ -11,7 +11,7 @@ from ..errors import MailwireError, RemoteProtocolError
 from .commands import Auth, Bdat, BdatLast, Command, Ehlo, EndOfData, Greeting, Helo, Mail, Rcpt
 from .events import Event, GroupsAnswered, ReplyReceived, ServerClosing
 from .extensions import Extensions
-from .group import DATA, Group, Replies
+from .group import DATA, GO_AHEAD, Group, Replies
 from .grouped_pipeline import GroupedPipeline
 from .mail_data import Text, Verdicts
 from .opening import Opening
@@ -37,10 +37,10 @@ class Answers:
     is_pipelining: bool
     opening: Opening | None
     takes_groups: bool
+    takes_envelopes: bool
     trace: Trace
 
     _eof: bool
-    _groups: bool
     _ignored: Collection[str]
     _pipeline: GroupedPipeline
     _reader: ReplyReader
@@ -76,7 +76,7 @@ class Answers:
             self.state = kind.leads_to
             if kind.begins_in is READY:
                 self._verdicts.standing = len(group.recipients)
-            if kind is DATA:
+            if kind is DATA or kind is GO_AHEAD:
                 self._text = Text()
         if not answered:
             return None
@@ -150,7 +150,7 @@ class Answers:
         self._pipeline.unfold()
         self._pipeline.window = window
         self.is_pipelining = window.commands > 1
-        self.takes_groups = self._groups and self.is_pipelining
+        self.takes_envelopes = self.takes_groups and self.is_pipelining
         self.opening = None  # it was judged by what the server offered before
 
     def _count(self, kind: type[Command[object]]) -> None:

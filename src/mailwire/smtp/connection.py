@@ -69,7 +69,8 @@ class Connection(Answers, MessageWriting):
     trace: is told everything that is said, in order, with secrets masked.
     lmtp: the server speaks LMTP (RFC 2033): it is greeted with LHLO, and answers a message once for each recipient.
     ignored_extensions: keywords that are taken for not announced, because the server is known to be bad at them.
-    groups: let a Transaction's commands go as one group where the server pipelines. Replies to them that are all as
+    groups: let a Transaction's commands go as one group where the server pipelines, and the end of its message as one
+        anywhere. Replies to them that are all as
         expected come as one event (GroupsAnswered), with those to the mails behind it, which `receive` of each
         Transaction takes as it takes a ReplyReceived. That saves time, and changes nothing else.
     """
@@ -102,8 +103,10 @@ class Connection(Answers, MessageWriting):
         """How many chunks have not left yet."""
         self.is_pipelining: bool = False
         """Whether several commands may be unanswered at a time."""
-        self.takes_groups: bool = False
-        """Whether a transaction's commands may go as one group."""
+        self.takes_groups: bool = groups
+        """Whether a command of a transaction may go as a group by itself..."""
+        self.takes_envelopes: bool = False
+        """...and an envelope as one, with what is behind it."""
         self.last_group: Group | None = None
         """The one that was queued last; it may have unfolded since."""
         self.begun: Begun = Begun()
@@ -114,7 +117,6 @@ class Connection(Answers, MessageWriting):
         """Is told everything that is said. It may be set at any time."""
         self._window = window
         self._ignored = tuple(ignored_extensions)
-        self._groups = groups
         self._pipeline = GroupedPipeline(self._released)
         self._pipeline.expect(Greeting())
         self._reader = ReplyReader()
@@ -245,19 +247,21 @@ class Connection(Answers, MessageWriting):
             )
         return opening
 
-    def send_group(self, group: Group) -> None:
-        """Queue `group`, the beginning of a transaction that `takes_groups`.
+    def send_groups(self, *groups: Group) -> None:
+        """Queue `groups`, the beginning of a transaction: one, if the connection `takes_envelopes`, or its steps
+        (`Group.in_steps`), if it `takes_groups`.
 
         Raises LocalProtocolError where no transaction can begin behind what was said so far.
         """
         if self.ahead is not READY:
             raise LocalProtocolError(f"no mail transaction can begin now: {self._situation()}")
-        self._is_binary = group.is_binary
+        self._is_binary = groups[0].is_binary
         self._chunks = None
-        self.queued_chunks += group.end is not None
-        self._pipeline.queue_group(group)
+        for group in groups:
+            self.queued_chunks += group.end is not None
+            self._pipeline.queue_group(group)
+            self.ahead = group.kind.leads_to
         self.last_group = group
-        self.ahead = group.kind.leads_to
 
     def discard_queued(self, commands: Collection[Command[object]] | None = None) -> tuple[Command[object], ...]:
         """Drop every command that has not left yet, or those of `commands`; return them. An end of data stays.

@@ -7,6 +7,8 @@ answered as is to be expected, they are answered together, in one step.
    transaction go on, and a text of ordinary length. A refusal, a reply of several lines, a reply of which the end has
    not come, are not.
 3. Commands and replies are made of a group when somebody looks at them.
+4. Where the server does not pipeline, each command is a group by itself, a step: it leaves when the one before it is
+   answered.
 """
 
 import re
@@ -22,7 +24,21 @@ from .paths import Mailbox
 from .reply import Reply
 from .states import State
 
-__all__ = ["DATA", "ENVELOPE", "LAST_CHUNK", "VERDICT", "Group", "GroupKind", "Replies", "expected", "weight"]
+__all__ = [
+    "DATA",
+    "ENVELOPE",
+    "GO_AHEAD",
+    "LAST_CHUNK",
+    "RECIPIENT",
+    "RESET",
+    "SENDER",
+    "VERDICT",
+    "Group",
+    "GroupKind",
+    "Replies",
+    "expected",
+    "weight",
+]
 
 # So many octets of a chunk take one of the window's: 8 KiB of commands or 1 MiB of chunks. A server reads a chunk to
 # its end before it answers, so chunks cannot make both sides wait; what the window bounds is what is sent in vain
@@ -36,7 +52,8 @@ def weight(line: bytes, chunk_octets: int = 0) -> int:
 
 
 class GroupKind(Enum):
-    """What a group is made of, and where it leads from where if it is answered as expected."""
+    """What a group is made of, and where it leads from where if it is answered as expected; and whether it is a step,
+    one of the commands that go together elsewhere."""
 
     ENVELOPE = State.READY, State.TRANSACTION
     """MAIL and each RCPT."""
@@ -48,12 +65,21 @@ class GroupKind(Enum):
     """The one chunk that the message is, alone."""
     VERDICT = State.MAIL_DATA, State.READY
     """The end of mail data."""
+    RESET = State.READY, State.READY, True
+    """RSET alone, before MAIL."""
+    SENDER = State.READY, State.TRANSACTION, True
+    """MAIL alone."""
+    RECIPIENT = State.TRANSACTION, State.TRANSACTION, True
+    """One RCPT alone."""
+    GO_AHEAD = State.TRANSACTION, State.MAIL_DATA, True
+    """DATA alone."""
 
     __hash__: ClassVar[Callable[[object], int]] = object.__hash__  # as that of State
 
-    def __init__(self, begins_in: State, leads_to: State) -> None:
+    def __init__(self, begins_in: State, leads_to: State, is_step: bool = False) -> None:
         self.begins_in = begins_in
         self.leads_to = leads_to
+        self.is_step = is_step
 
 
 # As in `states`: names for what every mail asks for.
@@ -65,6 +91,14 @@ LAST_CHUNK: Final = GroupKind.LAST_CHUNK
 """`GroupKind.LAST_CHUNK`, found at once."""
 VERDICT: Final = GroupKind.VERDICT
 """`GroupKind.VERDICT`, found at once."""
+RESET: Final = GroupKind.RESET
+"""`GroupKind.RESET`, found at once."""
+SENDER: Final = GroupKind.SENDER
+"""`GroupKind.SENDER`, found at once."""
+RECIPIENT: Final = GroupKind.RECIPIENT
+"""`GroupKind.RECIPIENT`, found at once."""
+GO_AHEAD: Final = GroupKind.GO_AHEAD
+"""`GroupKind.GO_AHEAD`, found at once."""
 
 
 # RFC 5321 4.2: a reply of one line. Its text has no limit of its own here, but one that is longer is read with care.
@@ -72,17 +106,21 @@ _TEXT: Final = rb"(?: [^\0\r\n]{0,506}+)?+\r\n"
 _DONE: Final = rb"2[0-9][0-9]" + _TEXT
 _GO_ON: Final = rb"3[0-9][0-9]" + _TEXT
 _TAKEN: Final = rb"2(?!2[01])[0-9][0-9]" + _TEXT  # 220 and 221 are no verdict (`rules.fault`)
+_LAST: Final = {**dict.fromkeys((ENVELOPE, RESET, SENDER, RECIPIENT), _DONE), DATA: _GO_ON, GO_AHEAD: _GO_ON}
 
 
 @lru_cache
 def expected(kind: GroupKind, count: int) -> re.Pattern[bytes]:
     """Return what the replies to a group of so many commands look like, if all goes as is to be expected."""
     # Nothing in it is tried twice.
-    last = {ENVELOPE: _DONE, DATA: _GO_ON}.get(kind, _TAKEN)
+    last = _LAST.get(kind, _TAKEN)
     return re.compile(rb"(?:%b){%d}+%b" % (_DONE, count - 1, last) if count > 1 else last)
 
 
 _TAKEN_ALONE: Final = expected(VERDICT, 1)  # as for a chunk that is alone
+_DONE_ALONE: Final = expected(SENDER, 1)  # as for RSET, and for RCPT
+_GO_ON_ALONE: Final = expected(GO_AHEAD, 1)
+_RSET: Final = Rset().encode()
 
 
 class Replies(Several):
@@ -180,6 +218,7 @@ class Group(Several):
         """Return the group that is the end of a message alone: a LAST_CHUNK, or the VERDICT on mail data."""
         group = cls.__new__(cls)
         group.kind = kind
+        group.recipients = ()
         group.pattern = _TAKEN_ALONE
         group.awaited = type(end)
         group.ends_group = False
@@ -191,6 +230,60 @@ class Group(Several):
         group.message_octets = message_octets
         group.answer = None
         group._commands = (end,)
+        return group
+
+    @classmethod
+    def in_steps(
+        cls,
+        opening: Opening,
+        sender: Mailbox | None,
+        recipients: Sequence[Mailbox],
+        announced: int | None = None,
+        *,
+        begins_anew: bool = False,
+    ) -> "list[Group]":
+        """Return the same commands in steps, each as a group by itself, for a server that does not pipeline."""
+        if not (opening.recipients is recipients and opening.sender is sender and opening.begins_anew is begins_anew):
+            opening.write_for(sender, recipients, begins_anew=begins_anew)
+        head, lines = opening.head, opening.lines
+        steps: list[Group] = []
+        if begins_anew:
+            steps.append(cls._step(RESET, Rset, _RSET, _DONE_ALONE, (), (Rset(),)))
+            head = head.removeprefix(_RSET)
+        text = head + lines[0] if announced is None else b"%b%d%b" % (head, announced, lines[0])
+        mail = cls._step(SENDER, Mail, text, _DONE_ALONE)
+        mail._opening, mail._sender, mail._announced, mail._begins_anew = opening, sender, announced, False
+        steps.append(mail)
+        for recipient, line in zip(recipients, lines[1:], strict=False):  # DATA is behind them
+            steps.append(cls._step(RECIPIENT, Rcpt, line, _DONE_ALONE, (recipient,)))
+        if opening.has_data:
+            steps.append(cls._step(GO_AHEAD, Data, lines[-1], _GO_ON_ALONE, (), (Data(),)))
+        steps[0].is_binary = opening.is_binary
+        return steps
+
+    @classmethod
+    def _step(
+        cls,
+        kind: GroupKind,
+        awaited: type[Command[object]],
+        text: bytes,
+        pattern: re.Pattern[bytes],
+        recipients: Sequence[Mailbox] = (),
+        commands: tuple[Command[object], ...] = (),
+    ) -> "Group":
+        group = cls.__new__(cls)
+        group.kind = kind
+        group.recipients = recipients
+        group.pattern = pattern
+        group.awaited = awaited
+        group.ends_group = True
+        group.size = 1
+        group.text = text
+        group.cost = len(text)
+        group.chunk = b""
+        group.end = None
+        group.answer = None
+        group._commands = commands
         return group
 
     def add_chunk(self, command: BdatLast, chunk: bytes) -> None:
@@ -209,8 +302,10 @@ class Group(Several):
     def commands(self) -> tuple[Command[object], ...]:
         """The commands, in their order; each time the same."""
         if not self._commands:
-            begin = self._opening.beginning(self._sender, self._announced, begins_anew=self._begins_anew)
-            data = (Data(),) if self._opening.has_data else ()
+            begin: Sequence[Command[object]] = ()
+            if self.kind is not RECIPIENT:
+                begin = self._opening.beginning(self._sender, self._announced, begins_anew=self._begins_anew)
+            data = (Data(),) if self.kind is DATA else ()
             end = () if self.end is None else (self.end,)
             self._commands = (*begin, *map(Rcpt, self.recipients), *data, *end)
         return self._commands

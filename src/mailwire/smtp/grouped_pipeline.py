@@ -23,8 +23,9 @@ class GroupedPipeline(Pipeline[Any]):
     # Groups
 
     def queue_group(self, group: Group) -> None:
-        """Put `group` behind all others. One for which no window has room unfolds at once."""
-        if group.size > self.window.commands or group.cost > self.window.octets:
+        """Put `group` behind all others. One for which no window has room unfolds at once; but one command may always
+        be in flight."""
+        if group.size > 1 and (group.size > self.window.commands or group.cost > self.window.octets):
             self._queued.extend(group.unfolded())
         else:
             self._queued.append((group, group.text, group.cost, group.chunk, group.size))

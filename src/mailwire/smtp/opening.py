@@ -48,6 +48,7 @@ class Opening:
         "is_binary",
         "is_eager",
         "is_sized",
+        "lines",
         "recipients",
         "sender",
         "tail",
@@ -98,10 +99,12 @@ class Opening:
         `begins_anew`: up to where its size stands..."""
         self.tail: bytes = b""
         """...and behind that."""
+        self.lines: Sequence[bytes] = ()
+        """The lines that `tail` is, where no more than one command may be unanswered at a time."""
         self.command_count: int = 0
 
     def write_for(self, sender: Mailbox | None, recipients: Sequence[Mailbox], *, begins_anew: bool) -> None:
-        """Write `head` and `tail` for such mails. Raises ValueError for what no command can hold."""
+        """Write `head`, `tail` and `lines` for such mails. Raises ValueError for what no command can hold."""
         path = NULL_PATH if sender is None else b"<%b>" % sender.encode()
         head = b"%bMAIL FROM:%b%b" % (b"RSET\r\n" if begins_anew else b"", path, self._before)
         tail = b"%b\r\nRCPT TO:<%b>\r\n%b" % (
@@ -113,6 +116,8 @@ class Opening:
         check_lines(head + tail, count)
         self.sender, self.recipients, self.begins_anew = sender, recipients, begins_anew
         self.head, self.tail, self.command_count = head, tail, count
+        if not self._is_pipelining:
+            self.lines = tail.splitlines(keepends=True)
 
     def beginning(self, sender: Mailbox | None, size: int | None, *, begins_anew: bool) -> list[Command[object]]:
         """Return the commands that go before those which name the recipients, for a mail from `sender`, of so many

@@ -5,6 +5,7 @@ to be expected.
    said to those before.
 2. It takes the answers to whole groups alone. Where anything else is heard, or nothing more will be, it goes on as a
    Transaction (`as_transaction`): what is decided, is decided in one place.
+3. Where the server does not pipeline, each of its commands is a group, a step, and is answered by itself.
 """
 
 from collections.abc import Mapping
@@ -13,7 +14,7 @@ from .._wire.dots import MailText
 from .commands import BdatLast, EndOfData
 from .connection import Connection
 from .events import GroupsAnswered
-from .group import Group
+from .group import LAST_CHUNK, Group
 from .opening import Opening
 from .outcome import receipt_of_taken
 from .paths import Mailbox
@@ -47,6 +48,7 @@ class Parcel:
         "recipients",
         "said",
         "sender",
+        "steps",
         "wants_message",
     )
 
@@ -63,8 +65,6 @@ class Parcel:
     ) -> None:
         if is_first:
             connection.check_at_rest()
-        octets = len(message)
-        group = Group(opening, sender, recipients, octets if opening.is_sized else None, begins_anew=begins_anew)
         self.connection: Connection = connection
         self.opening: Opening = opening
         self.sender: Mailbox | None = sender
@@ -78,19 +78,34 @@ class Parcel:
         """How many octets were written of it, dots that were stuffed included."""
         self.end: BdatLast | EndOfData | None = None
         """What ends the message, once it was written."""
-        self.group: Group | None = group
+        self.group: Group | None
         """The one that is to be answered; None where all are that there were."""
-        self.answered: tuple[Group, ...] = ()
-        """Those that are..."""
-        self.said: bytes = b""
-        """...and what was said to them."""
-        if opening.is_eager:
-            self.end = end = BdatLast(octets)
-            self.octets = octets
-            group.add_chunk(end, message)
-        else:
+        self.steps: list[Group] = []
+        """Those behind it, where it is a step, the last one first."""
+        self.answered: list[Group] = []
+        """Those that are answered..."""
+        self.said: list[bytes] = []
+        """...and what was said to each."""
+        octets = len(message)
+        announced = octets if opening.is_sized else None
+        end = BdatLast(octets) if opening.is_eager else None
+        if end is None:
             self.message = message
-        connection.send_group(group)
+        else:
+            self.end, self.octets = end, octets
+        if connection.takes_envelopes:
+            group = Group(opening, sender, recipients, announced, begins_anew=begins_anew)
+            if end is not None:
+                group.add_chunk(end, message)
+            connection.send_groups(group)
+        else:
+            self.steps = steps = Group.in_steps(opening, sender, recipients, announced, begins_anew=begins_anew)
+            if end is not None:
+                steps.append(Group.ending(LAST_CHUNK, end, end.encode(), octets, message))
+            connection.send_groups(*steps)
+            steps.reverse()
+            group = steps.pop()
+        self.group = group
 
     @property
     def is_taken(self) -> bool:
@@ -119,10 +134,13 @@ class Parcel:
         group = self.group
         if group is None or group.answer is None or group not in event.groups:
             return False
-        self.group = None
-        self.answered += (group,)
-        self.said += group.answer
-        self.wants_message = self.end is None
+        self.answered.append(group)
+        self.said.append(group.answer)
+        if self.steps:
+            self.group = self.steps.pop()
+        else:
+            self.group = None
+            self.wants_message = self.end is None
         return True
 
     def as_transaction(self) -> Transaction:
@@ -131,5 +149,5 @@ class Parcel:
 
     def receipt(self, timings: Mapping[str, float]) -> Receipt:
         """Return the receipt of a mail that `is_taken`. `timings`: as `Transaction.receipt` takes them."""
-        names = self.sender, self.recipients, self.said
+        names = self.sender, self.recipients, b"".join(self.said)
         return receipt_of_taken(*names, self.begins_anew, self.octets, self.opening.extensions, timings)

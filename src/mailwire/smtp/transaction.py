@@ -109,9 +109,9 @@ class Transaction(Outcome):
         recipients = tuple(recipients)
         begins_anew = behind is not None and behind.chunking is not False
         self._begin(connection, opening, sender, recipients, begins_anew=begins_anew, chunk_size=chunk_size)
-        if connection.takes_groups and len(recipients) <= _AT_A_TIME and not any(recipient_options):
+        if connection.takes_envelopes and len(recipients) <= _AT_A_TIME and not any(recipient_options):
             self._group = Group(opening, sender, recipients, size, begins_anew=begins_anew)
-            connection.send_group(self._group)
+            connection.send_groups(self._group)
         else:
             wishes = recipient_options if any(recipient_options) else ()
             self._extensions = opening.extensions_for(wishes, connection.offered)
@@ -129,9 +129,17 @@ class Transaction(Outcome):
         transaction = cls.__new__(cls)
         names = parcel.connection, parcel.opening, parcel.sender, parcel.recipients
         transaction._begin(*names, begins_anew=parcel.begins_anew, chunk_size=CHUNK_SIZE)
-        transaction._group = parcel.group
-        transaction._answered, transaction._said = parcel.answered, parcel.said
-        transaction._accepted = len(parcel.recipients) if parcel.answered else 0
+        group = parcel.group
+        if group is not None and group.kind.is_step:
+            # One at a time, a transaction awaits commands.
+            parcel.connection._pipeline.unfold()
+            for step in (group, *reversed(parcel.steps)):
+                for command in step.commands:
+                    transaction._await(command)
+        else:
+            transaction._group = group
+        transaction._answered, transaction._said = tuple(parcel.answered), b"".join(parcel.said)
+        transaction._accepted = sum(len(group.recipients) for group in parcel.answered)
         transaction._is_open = parcel.wants_message
         transaction._end, transaction._octets = parcel.end, parcel.octets
         transaction.is_ended = parcel.end is not None
