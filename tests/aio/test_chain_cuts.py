@@ -40,6 +40,20 @@ EAGER: tuple[Step, ...] = (
     *(*TAKES, "S: 250 taken 1", "S: 250 reset", *TAKES_ONE, "S: 554 refused 2"),
     *("S: 250 reset", *TAKES, "S: 250 taken 3", *QUIT),
 )
+# A server that takes one command at a time.
+NAMED_ALONE: tuple[Step, ...] = (NAMED[0], "S: 250 a", NAMED[1], "S: 250 b", NAMED[2], "S: 250 c")
+NAMED_ONE: tuple[Step, ...] = (NAMED[0], "S: 250 a", NAMED[1], "S: 550 b", NAMED[2], "S: 250-c", "S: 250 c")
+DATA_ALONE: tuple[Step, ...] = ("C: DATA", "S: 354 go", MAIL_DATA)
+ALONE: tuple[Step, ...] = (
+    *extensions("HELP"),
+    *(*NAMED_ALONE, *DATA_ALONE, "S: 250 taken 1", *NAMED_ONE, *DATA_ALONE, "S: 554 refused 2"),
+    *(*NAMED_ALONE, *DATA_ALONE, "S: 250 taken 3", *QUIT),
+)
+CHUNKS_ALONE: tuple[Step, ...] = (
+    *extensions("CHUNKING"),
+    *(*NAMED_ALONE, *CHUNK, "S: 250 taken 1", *NAMED_ONE, *CHUNK, "S: 554 refused 2", "C: RSET", "S: 250 reset"),
+    *(*NAMED_ALONE, *CHUNK, "S: 250 taken 3", *QUIT),
+)
 # The answers come one by one: between two of them the client has its turn.
 SLOWLY: tuple[Step, ...] = tuple(
     part for step in EAGER for part in ((step, PACKET) if isinstance(step, str) and step.startswith("S: ") else (step,))
@@ -50,6 +64,9 @@ WAYS: dict[str, tuple[tuple[Step, ...], Any]] = {
     "in chunks": (CHUNKS, True),
     "eager": (EAGER, "eager"),
     "eager, answered slowly": (SLOWLY, "eager"),
+    "behind DATA, one command at a time": (ALONE, False),
+    "in chunks, one command at a time": (CHUNKS_ALONE, True),
+    "eager, one command at a time": (CHUNKS_ALONE, "eager"),
 }
 
 

@@ -36,6 +36,15 @@ from tests.aio.runs import BEGUN, CHUNK, DROPS, NAMED, TAKES, collect
 from tests.clock import StandingClock
 
 WAYS = pytest.mark.parametrize("use_chunking", [False, True, "eager"])
+
+
+def unpipelined(policy: Policy) -> Policy:
+    """The same without PIPELINING."""
+    return replace(policy, extensions=tuple(name for name in policy.extensions if name != "PIPELINING"))
+
+
+PIPELINING_IDS = ["pipelining", "one command at a time"]
+POLICIES = pytest.mark.parametrize("policy", [DEFAULTS, unpipelined(DEFAULTS)], ids=PIPELINING_IDS)
 BOTH: dict[str, Any] = {"sender": "a@example.org", "recipients": ["b@example.org", "c@example.org"]}
 
 
@@ -77,38 +86,45 @@ ARRIVES: Mapping[str, bytes] = {
 
 
 @WAYS
+@POLICIES
 @pytest.mark.parametrize("name", OTHERS)
-async def test_whatever_goes_between_plain_mails_arrives_as_it_was_given(name: str, use_chunking: Any) -> None:
-    policy = MessagePolicy(long_lines="allow") if name == "large" else MessagePolicy()
+async def test_whatever_goes_between_plain_mails_arrives_as_it_was_given(
+    name: str, policy: Policy, use_chunking: Any
+) -> None:
+    lines = MessagePolicy(long_lines="allow") if name == "large" else MessagePolicy()
     other = OTHERS[name]
     arrives = ARRIVES.get(name, other)
     messages = [numbered(0), other, numbered(2), numbered(3)]
-    async with MailServer(ACCOUNTS) as server:
+    async with MailServer(ACCOUNTS, policy=policy) as server:
         if isinstance(other, io.BytesIO):
             other.seek(0)
-        results = await run_of(server, messages, use_chunking=use_chunking, policy=policy)
+        results = await run_of(server, messages, use_chunking=use_chunking, policy=lines)
         assert taken(server) == [numbered(0), arrives, numbered(2), numbered(3)]
     assert [result.message for result in results] == messages
     assert {result.delivery for result in results} == {Delivery.ACCEPTED}
 
 
 @WAYS
-async def test_plain_mails_arrive_once_and_in_their_order_whatever_goes_between_them(use_chunking: Any) -> None:
+@POLICIES
+async def test_plain_mails_arrive_once_and_in_their_order_whatever_goes_between_them(
+    policy: Policy, use_chunking: Any
+) -> None:
     kinds: list[Any] = [numbered(0), generated(), Mailing(MESSAGE, **ENVELOPE), "Subject: x\r\n\r\nä\r\n".encode()]
     given = [kind for order in permutations(kinds) for kind in order]
     texts = {id(kinds[1]): ARRIVES["generated"], id(kinds[2]): MESSAGE}
-    async with MailServer(ACCOUNTS) as server:
+    async with MailServer(ACCOUNTS, policy=policy) as server:
         results = await run_of(server, given, use_chunking=use_chunking)
         assert taken(server) == [texts.get(id(kind), kind) for kind in given]
     assert {result.delivery for result in results} == {Delivery.ACCEPTED}
 
 
 @WAYS
-async def test_what_cannot_be_sent_is_told_of_that_mail_alone(use_chunking: Any) -> None:
+@POLICIES
+async def test_what_cannot_be_sent_is_told_of_that_mail_alone(policy: Policy, use_chunking: Any) -> None:
     limit = 200
     messages = [numbered(0), b"", b"Subject: \0\r\n\r\n", MESSAGE + b"x" * limit, numbered(4)]
     line_ends = MESSAGE.replace(b"\r\n", b"\n")
-    async with MailServer(ACCOUNTS, policy=replace(DEFAULTS, size_limit=limit)) as server:
+    async with MailServer(ACCOUNTS, policy=replace(policy, size_limit=limit)) as server:
         strict = MessagePolicy(line_ends="reject")
         results = await run_of(server, [*messages, line_ends, numbered(6)], use_chunking=use_chunking, policy=strict)
         assert taken(server) == [numbered(0), numbered(4), numbered(6)]
@@ -149,13 +165,14 @@ async def test_where_memory_runs_out_no_mail_is_lost(monkeypatch: pytest.MonkeyP
         assert taken(server) == []
 
 
-async def test_nothing_is_made_of_a_plain_mail_that_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+@POLICIES
+async def test_nothing_is_made_of_a_plain_mail_that_is_taken(policy: Policy, monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(*_: object) -> None:
         raise AssertionError("it is of no use")
 
     monkeypatch.setattr("mailwire.aio.consignment.Sending", fail)
     for use_chunking in (False, True, "eager"):
-        async with MailServer(ACCOUNTS) as server:
+        async with MailServer(ACCOUNTS, policy=policy) as server:
             results = await run_of(server, [numbered(number) for number in range(9)], use_chunking=use_chunking)
             assert taken(server) == [numbered(number) for number in range(9)]
         assert {result.delivery for result in results} == {Delivery.ACCEPTED}
@@ -189,6 +206,23 @@ async def test_where_no_mail_can_begin_each_is_told_so_and_nothing_is_cut() -> N
         assert (result.delivery, len(result.receipt.recipients)) == (Delivery.NOT_SENT, 1)
 
 
+def fail_once(monkeypatch: pytest.MonkeyPatch, name: str, number: int) -> list[None]:
+    """Let memory run out when what is called `name` is called so many times; return the calls."""
+    module, attribute = f"mailwire.{name}".rsplit(".", 1)
+    found = pkgutil.resolve_name(module)
+    real = getattr(found, attribute)
+    calls: list[None] = []
+
+    def called(*given: Any, **named: Any) -> Any:
+        calls.append(None)
+        if len(calls) == number:
+            raise MemoryError
+        return real(*given, **named)
+
+    monkeypatch.setattr(found, attribute, called)
+    return calls
+
+
 @pytest.mark.parametrize(
     "name",
     [
@@ -202,34 +236,123 @@ async def test_where_no_mail_can_begin_each_is_told_so_and_nothing_is_cut() -> N
 async def test_what_goes_wrong_while_plain_mails_become_others_loses_none(
     name: str, number: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    module, attribute = f"mailwire.{name}".rsplit(".", 1)
-    found = pkgutil.resolve_name(module)
-    real, calls = getattr(found, attribute), 0
-
-    def fail_once(*given: Any, **named: Any) -> Any:
-        nonlocal calls
-        calls += 1
-        if calls == number:
-            raise MemoryError
-        return real(*given, **named)
-
     way: tuple[Step, ...] = (*NAMED, *CHUNK)
     script: tuple[Step, ...] = (*extensions("PIPELINING", "CHUNKING"), *way, "C: RSET", *way, "C: RSET", *way)
     async with ScriptedPeer(*script, "S: 250-a", "S: 250 a", STALL, lenient=True, guard=None) as peer:
         client = SMTPClient(peer.endpoint(connect=once(peer)))
         await client.connect()
         run = client.send_all([MESSAGE] * 3, **ENVELOPE, use_chunking="eager")
-        monkeypatch.setattr(found, attribute, fail_once)
+        calls = fail_once(monkeypatch, name, number)
         with pytest.raises(MemoryError):
             await collect(run)
         await run.aclose()
         known = {result.index: result for result in run.remaining}
-    assert calls >= number
+    assert len(calls) >= number
     assert {index: result.delivery for index, result in known.items()} == dict.fromkeys(range(3), Delivery.UNKNOWN)
     for result in known.values():
         assert result.receipt is not None
         assert [entry.delivery for entry in result.receipt.recipients] == [Delivery.UNKNOWN]
         assert result.receipt.octets == len(MESSAGE)
+
+
+# One command at a time
+
+ALONE: tuple[tuple[Step, str], ...] = (
+    *((NAMED[0], "250 a"), (NAMED[1], "250 b"), ("C: RCPT TO:<c@example.org>", "250 c"), ("C: DATA", "354 go")),
+    (MAIL_DATA, "250 taken"),
+)
+CHUNK_ALONE: tuple[tuple[Step, str], ...] = (*ALONE[:3], (CHUNK[0], ""), (CHUNK[1], "250 taken"))
+ENDS: Mapping[str, tuple[Step, ...]] = {
+    "cancelled": (STALL,),
+    "closed": (STALL,),
+    "late": (STALL,),
+    "gone": (FIN, LISTEN),
+    "gone in the middle": (b"25", FIN, LISTEN),
+    "taking its leave": ("S: 421 bye", FIN, LISTEN),
+    "refusing for now": ("S: 451 later", LISTEN),
+    "refusing": ("S: 554 no", LISTEN),
+    "two answers": ("S: 250 one", "S: 250 two", LISTEN),
+    "two lines": ("S: 250-one", "S: 250 two", STALL),
+    "noise": (b"\xff\r\n", LISTEN),
+}
+
+
+async def seen_of(message: Any, script: tuple[Step, ...], use_chunking: Any, end: str) -> tuple[object, ...]:
+    """All that can be seen of a run over two such messages, whose first comes to an `end`."""
+    clock = StandingClock()
+    async with ScriptedPeer(*script, lenient=True, guard=None) as peer:
+        client = SMTPClient(peer.endpoint(connect=once(peer)))
+        await client.connect()
+        run = client.send_all([message] * 2, **BOTH, use_chunking=use_chunking)
+        waiting = asyncio.ensure_future(collect(run))
+        await drain_events()
+        clock.jump(2)
+        if end == "cancelled":
+            waiting.cancel()
+            await asyncio.wait([waiting])
+        elif end == "closed":
+            await asyncio.wait([asyncio.ensure_future(run.aclose()), asyncio.ensure_future(clock.advance(10_000))])
+        else:
+            await clock.advance(10_000)
+        await asyncio.wait([waiting])
+        results = () if waiting.cancelled() or waiting.exception() else tuple(waiting.result())
+        await run.aclose()
+        results += run.remaining
+        said = client.transcript.tail(100)
+        client.abort()
+        heard = bytes(peer.heard)
+    known = []
+    for result in results:
+        timings = {} if result.receipt is None else result.receipt.timings
+        whole = {phase: round(seconds) for phase, seconds in timings.items()}
+        known.append((result.index, result.delivery, repr(result.error), result.receipt, whole))
+    return known, said, heard
+
+
+@WAYS
+@pytest.mark.parametrize("end", ENDS)
+async def test_of_a_plain_mail_that_goes_step_by_step_the_same_is_known_as_of_any_other(
+    end: str, use_chunking: Any
+) -> None:
+    steps = ALONE if use_chunking is False else CHUNK_ALONE
+    for place in range(len(steps)):
+        said = [part for step, answer in steps[:place] for part in (step, f"S: {answer}")[: 1 + bool(answer)]]
+        script = (*extensions("CHUNKING"), *said, steps[place][0], *ENDS[end])
+        other = await seen_of(Mailing(MESSAGE, **BOTH, use_chunking=use_chunking), script, use_chunking, end)
+        assert await seen_of(MESSAGE, script, use_chunking, end) == other, place
+
+
+@pytest.mark.parametrize("place", [0, 1, 2])
+@pytest.mark.parametrize(
+    ("name", "number"),
+    [
+        ("message.content.mend", 1),
+        ("aio.passage.Passage.set_back", 1),
+        ("smtp.parcel.Parcel.as_transaction", 1),
+        ("smtp.grouped_pipeline.GroupedPipeline.unfold", 1),
+        *(("smtp.transaction.Transaction._await", number) for number in (1, 2)),
+        ("aio.chain._Link.__init__", 1),
+    ],
+)
+async def test_what_goes_wrong_while_a_mail_of_which_a_step_was_answered_becomes_another_does_not_lose_it(
+    name: str, number: int, place: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said = [part for step, answer in ALONE[:place] for part in (step, f"S: {answer}")]
+    script: tuple[Step, ...] = (*extensions("HELP"), *said, ALONE[place][0], "S: 250-two", "S: 250 lines", STALL)
+    async with ScriptedPeer(*script, lenient=True, guard=None) as peer:
+        client = SMTPClient(peer.endpoint(connect=once(peer)))
+        await client.connect()
+        run = client.send_all([MESSAGE], **BOTH, use_chunking=False)
+        calls = fail_once(monkeypatch, name, number)
+        with pytest.raises(MemoryError):
+            await collect(run)
+        await run.aclose()
+        [result] = run.remaining
+    assert len(calls) >= number
+    assert result.delivery is Delivery.NOT_SENT
+    assert result.receipt is not None
+    replies = [entry.reply and str(entry.reply) for entry in result.receipt.recipients]
+    assert replies == [*[f"250 {name}" for name in ("b", "c")[: max(0, place - 1)]], *[None] * (3 - max(1, place))]
 
 
 # What is wished for them
@@ -245,7 +368,6 @@ SETTINGS: Mapping[str, tuple[dict[str, Any], Policy]] = {
     "SMTPUTF8": ({"policy": MessagePolicy(smtputf8=True)}, DEFAULTS),
     "beyond ASCII": ({"recipients": ["dörte@example.org", "b@example.org"]}, DEFAULTS),
     "few recipients at a time": ({}, LIMITED),
-    "no pipelining": ({}, replace(DEFAULTS, extensions=("CHUNKING", "SIZE"))),
     "no size": ({}, replace(DEFAULTS, extensions=("CHUNKING", "PIPELINING"))),
     "no extension": ({}, replace(DEFAULTS, extensions=())),
     "1,000 recipients": ({"recipients": ["b@example.org"] * 1000}, DEFAULTS),
@@ -259,9 +381,14 @@ def said(server: MailServer) -> list[bytes]:
 
 
 @pytest.mark.parametrize("use_chunking", [None, False, "eager"])
+@pytest.mark.parametrize("pipelines", [True, False], ids=PIPELINING_IDS)
 @pytest.mark.parametrize("name", SETTINGS)
-async def test_what_is_wished_is_said_for_mails_in_a_row_as_for_each_alone(name: str, use_chunking: Any) -> None:
+async def test_what_is_wished_is_said_for_mails_in_a_row_as_for_each_alone(
+    name: str, pipelines: bool, use_chunking: Any
+) -> None:
     settings, policy = SETTINGS[name]
+    if not pipelines:
+        policy = unpipelined(policy)
     settings = {"use_chunking": use_chunking, **BOTH, **settings}
     async with MailServer(ACCOUNTS, policy=policy) as alone, MailServer(ACCOUNTS, policy=policy) as server:
         expected: list[tuple[Delivery, Receipt | None]] = []

@@ -621,7 +621,7 @@ def test_the_group_that_was_queued_last_is_known() -> None:
     flush(connection)
     assert connection.last_group is None
     queued = group()
-    connection.send_groups(queued)
+    connection.send_group(queued)
     assert connection.last_group is queued
 
 
@@ -630,7 +630,7 @@ def test_no_group_begins_where_no_transaction_can() -> None:
     flush(connection)
     connection.send(Mail(A))
     with pytest.raises(LocalProtocolError, match="no mail transaction can begin now"):
-        connection.send_groups(group())
+        connection.send_group(group())
 
 
 def test_lmtp_answers_the_end_of_a_message_for_each_recipient() -> None:

@@ -16,7 +16,7 @@ How to drive it: write what `data_to_send()` returns; feed what is read to `rece
 `receive_eof`; after either, take events until `next_event()` returns None; write again.
 """
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from typing import Final
 
 from .._wire.pipeline import LOCKSTEP, Window
@@ -70,9 +70,9 @@ class Connection(Answers, MessageWriting):
     lmtp: the server speaks LMTP (RFC 2033): it is greeted with LHLO, and answers a message once for each recipient.
     ignored_extensions: keywords that are taken for not announced, because the server is known to be bad at them.
     groups: let a Transaction's commands go as one group where the server pipelines, and the end of its message as one
-        anywhere. Replies to them that are all as
-        expected come as one event (GroupsAnswered), with those to the mails behind it, which `receive` of each
-        Transaction takes as it takes a ReplyReceived. That saves time, and changes nothing else.
+        by itself, wherever it may. Replies to them that are all as expected come as one event (GroupsAnswered), with
+        those to the mails behind it, which `receive` of each Transaction takes as it takes a ReplyReceived. That saves
+        time, and changes nothing else.
     """
 
     def __init__(
@@ -247,21 +247,29 @@ class Connection(Answers, MessageWriting):
             )
         return opening
 
-    def send_groups(self, *groups: Group) -> None:
-        """Queue `groups`, the beginning of a transaction: one, if the connection `takes_envelopes`, or its steps
-        (`Group.in_steps`), if it `takes_groups`.
+    def send_group(self, group: Group) -> None:
+        """Queue `group`, the beginning of a transaction: all that is to go together, if the connection
+        `takes_envelopes`, or the first of its steps.
 
         Raises LocalProtocolError where no transaction can begin behind what was said so far.
         """
         if self.ahead is not READY:
             raise LocalProtocolError(f"no mail transaction can begin now: {self._situation()}")
-        self._is_binary = groups[0].is_binary
+        self._is_binary = group.is_binary
         self._chunks = None
-        for group in groups:
-            self.queued_chunks += group.end is not None
-            self._pipeline.queue_group(group)
-            self.ahead = group.kind.leads_to
+        self.queued_chunks += group.end is not None
+        self._pipeline.queue_group(group)
         self.last_group = group
+        self.ahead = group.kind.leads_to
+
+    def send_steps(self, steps: Sequence[Group]) -> None:
+        """Queue the beginning of a transaction in `steps` (`Group.in_steps`), for a connection that `takes_groups`.
+        They leave one by one. Raises LocalProtocolError as `send_group` does."""
+        self.send_group(steps[0])
+        self._pipeline.queue_steps(steps[1:])
+        self.last_group = last = steps[-1]
+        self.queued_chunks += last.end is not None
+        self.ahead = last.kind.leads_to
 
     def discard_queued(self, commands: Collection[Command[object]] | None = None) -> tuple[Command[object], ...]:
         """Drop every command that has not left yet, or those of `commands`; return them. An end of data stays.

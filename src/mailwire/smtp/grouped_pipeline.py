@@ -1,7 +1,7 @@
 """GroupedPipeline: a pipeline in which a group of commands is one entry, until somebody asks for a command in it."""
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
 from .._wire.pipeline import Pipeline
@@ -30,6 +30,11 @@ class GroupedPipeline(Pipeline[Any]):
         else:
             self._queued.append((group, group.text, group.cost, group.chunk, group.size))
             self._groups += 1
+
+    def queue_steps(self, steps: Sequence[Group]) -> None:
+        """Put `steps` behind all others: groups of one command each."""
+        self._queued.extend([(step, step.text, step.cost, step.chunk, 1) for step in steps])
+        self._groups += len(steps)
 
     def add_chunk(self, command: BdatLast, chunk: bytes) -> Group | None:
         """Let the one chunk of a message leave with its envelope, and return that; None if it has left, or is no

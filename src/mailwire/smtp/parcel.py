@@ -42,6 +42,7 @@ class Parcel:
         "connection",
         "end",
         "group",
+        "is_taken",
         "message",
         "octets",
         "opening",
@@ -72,6 +73,8 @@ class Parcel:
         self.begins_anew: bool = begins_anew
         self.wants_message: bool = False
         """Whether the message is to be written now."""
+        self.is_taken: bool = False
+        """Whether the server has taken the mail, for all of its recipients."""
         self.message: MailText | None = None
         """The message, if it was not written yet."""
         self.octets: int = 0
@@ -87,30 +90,25 @@ class Parcel:
         self.said: list[bytes] = []
         """...and what was said to each."""
         octets = len(message)
-        announced = octets if opening.is_sized else None
-        end = BdatLast(octets) if opening.is_eager else None
-        if end is None:
-            self.message = message
+        end: BdatLast | None = None
+        if opening.is_eager:
+            self.end = end = BdatLast(octets)
+            self.octets = octets
         else:
-            self.end, self.octets = end, octets
+            self.message = message
+        what = opening, sender, recipients, octets if opening.is_sized else None
         if connection.takes_envelopes:
-            group = Group(opening, sender, recipients, announced, begins_anew=begins_anew)
+            self.group = group = Group(*what, begins_anew=begins_anew)
             if end is not None:
                 group.add_chunk(end, message)
-            connection.send_groups(group)
-        else:
-            self.steps = steps = Group.in_steps(opening, sender, recipients, announced, begins_anew=begins_anew)
-            if end is not None:
-                steps.append(Group.ending(LAST_CHUNK, end, end.encode(), octets, message))
-            connection.send_groups(*steps)
-            steps.reverse()
-            group = steps.pop()
-        self.group = group
-
-    @property
-    def is_taken(self) -> bool:
-        """Whether the server has taken the mail, for all of its recipients."""
-        return self.group is None and self.end is not None
+            connection.send_group(group)
+            return
+        self.steps = steps = Group.in_steps(*what, begins_anew=begins_anew)
+        if end is not None:
+            steps.append(Group.ending(LAST_CHUNK, end, end.encode(), octets, message))
+        connection.send_steps(steps)
+        steps.reverse()
+        self.group = steps.pop()
 
     def write(self) -> None:
         """Write the message, and end it."""
@@ -140,7 +138,10 @@ class Parcel:
             self.group = self.steps.pop()
         else:
             self.group = None
-            self.wants_message = self.end is None
+            if self.end is None:
+                self.wants_message = True
+            else:
+                self.is_taken = True
         return True
 
     def as_transaction(self) -> Transaction:

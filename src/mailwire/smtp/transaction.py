@@ -111,7 +111,7 @@ class Transaction(Outcome):
         self._begin(connection, opening, sender, recipients, begins_anew=begins_anew, chunk_size=chunk_size)
         if connection.takes_envelopes and len(recipients) <= _AT_A_TIME and not any(recipient_options):
             self._group = Group(opening, sender, recipients, size, begins_anew=begins_anew)
-            connection.send_groups(self._group)
+            connection.send_group(self._group)
         else:
             wishes = recipient_options if any(recipient_options) else ()
             self._extensions = opening.extensions_for(wishes, connection.offered)
