@@ -385,6 +385,34 @@ def test_a_chunk_that_waits_for_its_envelope_is_a_group_by_itself() -> None:
     assert transaction.receipt().extensions == ("CHUNKING", "PIPELINING")
 
 
+def test_a_chunk_for_which_the_window_has_no_room_is_a_group_by_itself_for_one_may_always_leave() -> None:
+    for window in (WIDE, LOCKSTEP):
+        connection = ready(window=window)
+        transaction = Transaction(connection, A, [B], chunking=True)
+        while not transaction.wants_data:
+            flush(connection)
+            take(transaction, connection, *["250 ok"] * (2 if window is WIDE else 1))
+        transaction.send_whole(MailText(b"x" * 998 + b"\r\n") * 1_000)
+        assert len(flush(connection)) > 1_000_000
+        assert take(transaction, connection, "250 q") == [GroupsAnswered]
+        assert transaction.finished
+
+
+@pytest.mark.parametrize("verdict", ["250 q", "554 no"])
+def test_where_the_server_does_not_pipeline_the_end_of_a_message_is_a_group(verdict: str) -> None:
+    connection = ready(window=LOCKSTEP)
+    transaction = Transaction(connection, A, [B])
+    for answer in ("250 m", "250 b", "354 go"):
+        flush(connection)
+        assert take(transaction, connection, answer) == [ReplyReceived]
+    transaction.send_whole(MESSAGE)
+    assert isinstance(connection.due, Group)
+    flush(connection)
+    assert take(transaction, connection, verdict) == [GroupsAnswered if verdict == "250 q" else ReplyReceived]
+    assert transaction.receipt().delivery is (Delivery.ACCEPTED if verdict == "250 q" else Delivery.REFUSED)
+    assert [str(entry.reply) for entry in transaction.receipt().recipients] == ["250 b"]
+
+
 def test_all_or_nothing_goes_on_with_data_behind_its_group() -> None:
     connection = ready()
     transaction = Transaction(connection, A, [B, C], on_refused="abort")

@@ -19,6 +19,7 @@ from mailwire.smtp import (
     GroupsAnswered,
     Mail,
     Noop,
+    Parameters,
     Rcpt,
     Reply,
     ReplyReceived,
@@ -264,8 +265,47 @@ def test_mails_of_which_the_same_is_said_have_commands_of_their_own() -> None:
         assert one.commands == other.commands
         assert one.commands is one.commands
         assert one.commands[0] is not other.commands[0]
-        assert one.text == b"".join(command.encode() for command in one.commands)
-        assert (one.size, one.cost) == (len(one.commands), len(one.text))
+
+
+@pytest.mark.parametrize("wishes", [TEXT, SIZED, CHUNKED, EAGER], ids=["text", "sized", "chunked", "eager"])
+def test_its_steps_are_the_commands_of_its_group(wishes: Wishes) -> None:
+    opening, together = (made.opening_for(wishes) for made in (unpipelined(), ready()))
+    recipients = (B, C)
+    size = 1_234 if wishes[4] else None
+    for sender, named, begins_anew in (
+        (A, recipients, False),
+        (None, recipients, False),
+        (A, (B,), True),
+        (A, (B,), False),
+    ):
+        for _ in range(2):
+            steps = Group.in_steps(opening, sender, named, size, begins_anew=begins_anew)
+            group = Group(together, sender, named, size, begins_anew=begins_anew)
+            assert [command for step in steps for command in step.commands] == list(group.commands)
+            assert b"".join(step.text for step in steps) == group.text
+            for step in steps:
+                assert step.text == step.commands[0].encode()
+                assert (step.size, step.cost, step.chunk) == (len(step.commands), len(step.text), b"")
+                assert step.awaited is type(step.commands[0])
+                assert step.kind.is_step
+                assert step.ends_group
+            assert steps[0].is_binary is False
+
+
+def test_the_first_step_tells_whether_the_message_is_binary() -> None:
+    connection = Connection(groups=True)
+    hear(connection, "220 hello")
+    ask(connection, Ehlo("c"), "250-mx", "250-CHUNKING", "250 BINARYMIME")
+    opening = connection.opening_for((Parameters({"BODY": "BINARYMIME"}), None, "send", True, False))
+    assert Group.in_steps(opening, A, (B,))[0].is_binary
+
+
+def test_what_no_command_can_hold_is_refused_before_a_step_is_made() -> None:
+    connection = unpipelined()
+    opening = connection.opening_for((Parameters.vouch({"X": "1\nRSET"}), None, "send", False, False))
+    with pytest.raises(ValueError, match="a command must not hold control characters"):
+        Parcel(connection, opening, A, (B,), MESSAGE, is_first=True, begins_anew=False)
+    assert (connection.queued, connection.ahead) == ((), State.READY)
 
 
 Step = Callable[[Connection], object]
