@@ -139,7 +139,7 @@ class Transaction(Outcome):
         else:
             transaction._group = group
         transaction._answered, transaction._said = tuple(parcel.answered), b"".join(parcel.said)
-        transaction._accepted = sum(len(group.recipients) for group in parcel.answered)
+        transaction._accepted = sum(len(each.recipients) for each in parcel.answered)
         transaction._is_open = parcel.wants_message
         transaction._end, transaction._octets = parcel.end, parcel.octets
         transaction.is_ended = parcel.end is not None
