@@ -49,6 +49,13 @@ def test_it_has_the_envelope_that_is_given_or_that_the_header_says() -> None:
     assert composed.envelope == given.envelope
 
 
+def test_the_like_of_a_mail_has_the_same_wishes() -> None:
+    for wishes in ({}, {"progress": print}, {"on_refused": "abort"}, {"options": MailOptions()}):
+        settings: dict[str, Any] = {**ENVELOPE, **wishes}
+        assert Mailing(TEXT, **settings).has_wishes is bool(wishes)
+        assert Mailing(TEXT, **settings)._with_message(TEXT).has_wishes is bool(wishes)
+
+
 def test_recipients_may_be_anything_that_can_be_iterated_once() -> None:
     mailing = Mailing(TEXT, sender="", recipients=iter(["b@example.org"]))
     assert mailing.envelope.sender is None

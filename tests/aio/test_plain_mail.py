@@ -229,7 +229,7 @@ def fail_once(monkeypatch: pytest.MonkeyPatch, name: str, number: int) -> list[N
         "message.content.mend",
         "aio.passage.Passage.set_back",
         "smtp.parcel.Parcel.as_transaction",
-        "aio.chain._Link.__init__",
+        "aio.links.Link.__init__",
     ],
 )
 @pytest.mark.parametrize("number", [1, 2, 3])
@@ -331,7 +331,7 @@ async def test_of_a_plain_mail_that_goes_step_by_step_the_same_is_known_as_of_an
         ("smtp.parcel.Parcel.as_transaction", 1),
         ("smtp.grouped_pipeline.GroupedPipeline.unfold", 1),
         *(("smtp.transaction.Transaction._await", number) for number in (1, 2)),
-        ("aio.chain._Link.__init__", 1),
+        ("aio.links.Link.__init__", 1),
     ],
 )
 async def test_what_goes_wrong_while_a_mail_of_which_a_step_was_answered_becomes_another_does_not_lose_it(

@@ -28,6 +28,7 @@ _CUT_SHORT: Final = "a character that is not whole has failed before, at the CR 
 
 _TAKEN: Final = "of a MAIL that was taken nothing more is asked"
 _STRICT: Final = "how many there are was checked before"
+_MATCHED_LINES: Final = "there is a line for each, and perhaps one behind them"
 _MATCHED: Final = "the pattern that the replies have matched has one for each command"
 _ALONE: Final = "none at all, and the last, is the last alone"
 _FORGOTTEN: Final = "its TypeError is that of what cannot be remembered, and is made anew"
@@ -385,18 +386,26 @@ SAME: Final[dict[tuple[str, str], str]] = {
     ("aio/pool", "''.join(error.in_flight[:2])"): "how the second begins is not asked",
     ("aio/pool", "entry.reply is None or entry.final_reply is None"): "before MAIL is answered, nothing is",
     ("aio/passage", "write_whole: return True => return False"): "the other way finds it written",
-    ("aio/plain_mail", "made_of: self._is_looked_for = None"): _FALSE,
-    ("aio/plain_mail", "made_of: self._is_looked_for = True"): _SLOWER,
-    ("aio/plain_mail", "len(example.envelope.recipients) >= _MANY"): "so many go as a parcel, or as any mail",
+    ("aio/links", "made_of: self._is_looked_for = None"): _FALSE,
+    ("aio/links", "made_of: self._is_looked_for = True"): _SLOWER,
+    ("aio/plain_mail", "len(envelope.recipients) >= _MANY"): "so many go as a parcel, or as any mail",
+    ("aio/plain_mail", "self._extensions = None"): _SLOWER,
+    ("aio/plain_mail", "len(text.whole) < self._most else None"): "so many go as a parcel, or as any mail",
+    ("aio/plain_mail", "is not GroupsAnswered or parcel.receive(answer)"): _SLOWER,
+    ("aio/sending", "self._plain = ''"): "it was taken over before, and is not again",
+    ("aio/sending", "go_plainly: self._begun += 1 => self._begun = 1"): "it is the first",
     ("aio/plain_mail", "opening_for((NO_PARAMETERS, None, 'XXsendXX',"): _SENT,
     ("aio/plain_mail", "opening_for((NO_PARAMETERS, None, 'SEND',"): _SENT,
     ("aio/plain_mail", "if len(octets) >= self._most or"): "so many go as a parcel, or as any mail",
     ("aio/plain_mail", "if survey.octets >= self._most else"): "so many go as a parcel, or as any mail",
     ("aio/chain", "_prepare: if type(None) is not bytes and"): _SLOWER,
     ("aio/chain", "_send: if has_room:"): "it leaves a moment later",
-    ("aio/chain", "passage.transaction, is_part=None)"): _FALSE,
+    ("aio/links", "passage.transaction, is_part=None)"): _FALSE,
     ("aio/sending", "take_over: self._left = None"): _FALSE,
-    ("aio/sending", "Passage(dialogue, None, transaction, self._prepared[1], None)"): "what goes to all is in no part",
+    (
+        "aio/sending",
+        "Passage(dialogue, None, mail.parcel.as_transaction(), self._prepared[1], None)",
+    ): "what goes to all is in no part",
     ("aio/chain", "chunking is not False and transaction.wants_data => is_wanted = None"): _REPLY,
     ("aio/chain", "_write: is_wanted = transaction.chunking is False and"): _REPLY,
     ("aio/chain", "_write: is_wanted = transaction.chunking is not True and"): _REPLY,
@@ -489,7 +498,6 @@ SAME: Final[dict[tuple[str, str], str]] = {
     ("smtp/grouped_pipeline", "queue_group: self._groups += 2"): _UNFOLDS,
     ("smtp/grouped_pipeline", "add_chunk: self._groups += 1"): _UNFOLDS,
     ("smtp/grouped_pipeline", "settle_group: self._groups += 1"): _UNFOLDS,
-    ("smtp/grouped_pipeline", "queue_group: self._groups -= 1"): _UNFOLDS,
     ("smtp/grouped_pipeline", "__init__: self._groups = 1"): _UNFOLDS,
     ("smtp/grouped_pipeline", "unfold: self._groups = 1"): _UNFOLDS,
     ("smtp/mail_data", "type(None) is MailText"): _SLOWER,
@@ -531,7 +539,23 @@ SAME: Final[dict[tuple[str, str], str]] = {
     ("pop3/authorization", "usedforsecurity=None"): _FIPS,
     ("pop3/authorization", "usedforsecurity=True"): _FIPS,
     ("pop3/authorization", "self.password.encode()).hexdigest()"): _FIPS,
-    ("smtp/group", "group.ends_group = None"): _FALSE,
+    ("smtp/group", "ending: group.ends_group = None"): _FALSE,
+    (
+        "smtp/group",
+        "ending: group.recipients = None",
+    ): "a mail that has its verdict is at its end",
+    ("smtp/group", "zip(recipients, lines[1:], strict=None)"): _MATCHED_LINES,
+    ("smtp/group", "zip(recipients, lines[1:]):"): _MATCHED_LINES,
+    ("smtp/parcel", "self.steps: list[Group] = None"): _FALSE,
+    ("smtp/opening", "self.lines: Sequence[bytes] = None"): _NOT_READ,
+    ("smtp/reply", "self.is_spent: bool = None"): _NOT_READ,
+    ("smtp/reply", "self.is_spent: bool = True"): _NOT_READ,
+    ("smtp/grouped_pipeline", "settle_sole: self._groups = 1"): _UNFOLDS,
+    ("smtp/grouped_pipeline", "settle_sole: self._groups += 1"): _UNFOLDS,
+    (
+        "smtp/grouped_pipeline",
+        "step.chunk, 2) for step in steps])",
+    ): "one at a time, nobody asks how many",
     ("smtp/group", "expected(None, self.size)"): "a last chunk is answered as any other",
     ("smtp/grouped_pipeline", "_unfolded(entry, None, octets"): _PLACE,
     ("smtp/grouped_pipeline", "_unfolded(entry, b'', octets, None, size)"): _PLACE,

@@ -34,6 +34,7 @@ _BULK: Final = (
     "aio/test_chain.py",
     "aio/test_chain_cuts.py",
     "aio/test_plain_mail.py",
+    "aio/test_plain_alone.py",
 )
 _POOL: Final = (
     "aio/test_pool.py",
@@ -143,6 +144,7 @@ TESTS: Final[dict[str, tuple[str, ...]]] = {
         "aio/test_authentication.py::test_a_login_by_hand_is_refused_as_a_login",
     ),
     "aio/chain": _MAILS,
+    "aio/links": _MAILS,
     "aio/plain_mail": _MAILS,
     "aio/consignment": (
         *("aio/test_consignment.py", "aio/test_arguments.py", "aio/test_mailing.py", "aio/test_bulk_sending.py"),

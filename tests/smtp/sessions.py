@@ -56,6 +56,7 @@ class Sender:
     at_once: a message that need not wait is written when its mail begins, and a mail begins when all that was said
         has left.
     parcels: mails that are whole go as parcels, where they can, until something else is heard than was expected.
+    hears: such a one is given what the server says before the connection is.
     """
 
     def __init__(
@@ -71,8 +72,10 @@ class Sender:
         chunk_size: int = CHUNK_SIZE,
         at_once: bool = False,
         parcels: bool = False,
+        hears: bool = False,
     ) -> None:
         self.connection = connection
+        self._hears = hears
         self._at_once = at_once
         self._begun: list[Transaction | Parcelled] = []
         self._parcels = parcels
@@ -138,6 +141,15 @@ class Sender:
         else:
             self._sending(event)
 
+    def hear(self, data: bytes) -> GroupsAnswered | None:
+        """Give the last mail what the server says, if it is a parcel; return the event that tells of it, if it has
+        taken it."""
+        last = self._begun[-1] if self._hears and self._begun else None
+        if not isinstance(last, Parcelled) or (group := last.parcel.group) is None or not last.parcel.hear(data):
+            return None
+        self._behind_answer()
+        return GroupsAnswered((group,))
+
     def _go_on(self) -> None:
         if self._starttls:
             self.connection.send(StartTls())
@@ -183,6 +195,9 @@ class Sender:
         for transaction in self._begun:
             if transaction.receive(event) and isinstance(event, ReplyReceived):
                 break
+        self._behind_answer()
+
+    def _behind_answer(self) -> None:
         self.write()
         if self._last.finished and self.connection.state is not State.CLOSED:
             self._go_on()
@@ -284,6 +299,7 @@ def run(
     client_cut: int | None = None,
     at_once: bool = False,
     parcels: bool = False,
+    hears: bool = False,
     says: Callable[[bytes, int], bytes] = lambda answer, _: answer,
 ) -> Outcome:
     """Let a `Sender` and a `Server` talk until neither has anything left to say.
@@ -293,13 +309,13 @@ def run(
     chunk_size: that of the transactions.
     server_cut: the connection is cut behind so many octets of the server.
     client_cut: no more than so many octets of the client reach the server, then the connection is cut.
-    at_once, parcels: as of the Sender.
+    at_once, parcels, hears: as of the Sender.
     says: is given what the server would answer, and how often it has answered, and returns what it does.
     """
     scripts = [script] if isinstance(script, Script) else script
     server = Server(*scripts, lmtp=connection.is_lmtp)
     hello = Lhlo if connection.is_lmtp else Ehlo
-    how: Any = {"in_a_row": in_a_row, "chunk_size": chunk_size, "at_once": at_once, "parcels": parcels}
+    how: Any = {"in_a_row": in_a_row, "chunk_size": chunk_size, "at_once": at_once, "parcels": parcels, "hears": hears}
     sender = Sender(connection, mails, hello=hello, **how)
     outcome = Outcome([], b"", b"", None, sender, server)
     sender.begin()
@@ -318,7 +334,9 @@ def run(
                 answers = answers[: server_cut - len(outcome.heard)]
             piece, answers = answers[:chunk], answers[chunk:]
             outcome.heard += piece
-            if piece:
+            if piece and (told := sender.hear(piece)) is not None:
+                outcome.events.append(told)
+            elif piece:
                 connection.receive_data(piece)
             else:
                 is_cut = server_cut is not None or client_cut is not None

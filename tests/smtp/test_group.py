@@ -101,19 +101,25 @@ def test_wherever_the_connection_is_cut_comes_to_the_same(is_whole: bool, window
             assert seen(case, groups=True, **how) == seen(case, groups=False, **how), (case, cut)
 
 
-def test_a_mail_that_goes_as_a_parcel_comes_to_the_same_whatever_a_server_answers() -> None:
+# Whether a parcel is given what the server says, before the connection is.
+hears = pytest.mark.parametrize("hears", [False, True], ids=["by events", "at once"])
+
+
+@hears
+def test_a_mail_that_goes_as_a_parcel_comes_to_the_same_whatever_a_server_answers(hears: bool) -> None:
     for case in cases():
         for chunk in (1, 13, 41, 1_000_000):
             how: Any = {"groups": True, "is_whole": True, "at_once": True, "chunk": chunk}
-            assert seen(case, **how, parcels=True) == seen(case, **how), (case, chunk)
+            assert seen(case, **how, parcels=True, hears=hears) == seen(case, **how), (case, chunk)
 
 
-def test_a_mail_that_goes_as_a_parcel_comes_to_the_same_wherever_the_connection_is_cut() -> None:
+@hears
+def test_a_mail_that_goes_as_a_parcel_comes_to_the_same_wherever_the_connection_is_cut(hears: bool) -> None:
     for number, case in enumerate(cases()):
         for cut in range(number % 11, 400, 11):
             for side in ("server_cut", "client_cut"):
                 how: Any = {"groups": True, "is_whole": True, "at_once": True, side: cut}
-                assert seen(case, **how, parcels=True) == seen(case, **how), (case, side, cut)
+                assert seen(case, **how, parcels=True, hears=hears) == seen(case, **how), (case, side, cut)
 
 
 # One command at a time, each a group by itself
@@ -128,7 +134,9 @@ def unpipelined() -> Iterator[Case]:
 def check_steps(case: Case, where: object, **how: Any) -> None:
     """Hold a mail that goes as a parcel against one of which each command is sent by itself."""
     alone = seen(case, groups=False, is_whole=True, at_once=True, **how)
-    assert seen(case, groups=True, is_whole=True, at_once=True, parcels=True, **how) == alone, (case, where)
+    for hears in (False, True):
+        parcels = seen(case, groups=True, is_whole=True, at_once=True, parcels=True, hears=hears, **how)
+        assert parcels == alone, (case, where, hears)
 
 
 def test_a_parcel_goes_step_by_step_as_commands_do_whatever_a_server_answers() -> None:
@@ -530,6 +538,13 @@ def test_a_group_that_fills_the_window_stays_a_group(window: Window) -> None:
     transaction = Transaction(connection, A, [B, C])
     assert flush(connection) == ENVELOPE + b"DATA\r\n"
     assert take(transaction, connection, "250 m", "250 b", "250 c", "354 go") == [GroupsAnswered]
+
+
+def test_a_group_of_two_commands_that_is_larger_than_the_window_leaves_bit_by_bit() -> None:
+    connection = ready(window=Window(commands=100, octets=30))
+    Transaction(connection, A, [B], chunking=True)
+    assert flush(connection) == b"MAIL FROM:<a@example.org>\r\n"
+    assert connection.in_flight == (Mail(A),)
 
 
 def test_behind_a_group_that_unfolded_the_next_is_a_group_again() -> None:

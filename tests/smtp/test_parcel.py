@@ -10,6 +10,7 @@ import pytest
 from mailwire._wire.dots import MailText
 from mailwire.errors import LocalProtocolError, MailwireError
 from mailwire.smtp import (
+    LOCKSTEP,
     Command,
     Connection,
     Data,
@@ -26,11 +27,13 @@ from mailwire.smtp import (
     Rset,
     State,
     Transaction,
+    Window,
 )
 from mailwire.smtp.group import Group
 from mailwire.smtp.opening import Wishes
 from mailwire.smtp.parameters import NO_PARAMETERS
 from mailwire.smtp.parcel import Parcel
+from mailwire.smtp.paths import Mailbox
 from mailwire.smtp.receipt import NO_TIMINGS
 from tests.smtp.sessions import A, B, C, ask, hear
 from tests.smtp.test_group import MESSAGE, Told, flush, ready
@@ -260,7 +263,7 @@ def test_mails_of_which_the_same_is_said_have_commands_of_their_own() -> None:
     connection = unpipelined()
     opening = connection.opening_for(TEXT)
     recipients = (B, C)
-    first, second = (Group.in_steps(opening, A, recipients) for _ in range(2))
+    first, second = (Group.in_steps(opening, A, recipients, None, begins_anew=False) for _ in range(2))
     for one, other in zip(first, second, strict=True):
         assert one.commands == other.commands
         assert one.commands is one.commands
@@ -297,7 +300,7 @@ def test_the_first_step_tells_whether_the_message_is_binary() -> None:
     hear(connection, "220 hello")
     ask(connection, Ehlo("c"), "250-mx", "250-CHUNKING", "250 BINARYMIME")
     opening = connection.opening_for((Parameters({"BODY": "BINARYMIME"}), None, "send", True, False))
-    assert Group.in_steps(opening, A, (B,))[0].is_binary
+    assert Group.in_steps(opening, A, (B,), None, begins_anew=False)[0].is_binary
 
 
 def test_what_no_command_can_hold_is_refused_before_a_step_is_made() -> None:
@@ -399,3 +402,205 @@ def test_what_happens_between_its_steps_comes_to_the_same(wishes: Wishes, act: s
             how = ACTS[act], number, wishes
             alone = gone_through(*how, has_left=has_left, in_steps=False)
             assert gone_through(*how, has_left=has_left, in_steps=True) == alone, (number, has_left)
+
+
+# What is heard in one step
+
+ENVELOPED = b"250 m\r\n250 b\r\n250 c\r\n354 go\r\n"
+
+
+def test_all_that_its_group_is_answered_is_heard_in_one_step() -> None:
+    told = Told()
+    connection = ready(told=told)
+    mail = parcel(connection, TEXT)
+    flush(connection)
+    said = len(told.lines)
+    group = mail.group
+    assert mail.hear(ENVELOPED)
+    assert (connection.state, mail.wants_message, connection.has_news) == (State.MAIL_DATA, True, False)
+    assert group is not None
+    assert (mail.answered, mail.said, group.answer) == ([group], [ENVELOPED], ENVELOPED)
+    assert told.lines[said:] == ["S: 250 m", "S: 250 b", "S: 250 c", "S: 354 go"]
+    assert connection.in_flight == ()
+    mail.write()
+    flush(connection)
+    assert mail.hear(b"250 taken\r\n")
+    assert (connection.state, mail.is_taken, connection.is_awaited) == (State.READY, True, False)
+    assert mail.receipt(NO_TIMINGS).delivery is Delivery.ACCEPTED
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        *(ENVELOPED[:-1], ENVELOPED + b"2", ENVELOPED + b"421 bye\r\n", b"", b"\r\n" + ENVELOPED, ENVELOPED * 2),
+        *(
+            ENVELOPED.replace(b"250 c", b"550 c"),
+            ENVELOPED.replace(b"354", b"250"),
+            ENVELOPED.replace(b"250 m", b"250-m"),
+        ),
+    ],
+)
+def test_anything_else_is_left_to_the_connection(data: bytes) -> None:
+    connection = ready()
+    mail = parcel(connection, TEXT)
+    flush(connection)
+    assert not mail.hear(data)
+    assert (connection.state, mail.wants_message, mail.answered) == (State.READY, False, [])
+    assert connection.in_flight == (Mail(A), Rcpt(B), Rcpt(C), Data())
+
+
+def test_nothing_is_heard_before_what_was_received() -> None:
+    connection = ready()
+    mail = parcel(connection, TEXT)
+    flush(connection)
+    connection.receive_data(b"250 m\r\n")
+    assert not mail.hear(ENVELOPED)
+    assert connection.next_event() == ReplyReceived(Mail(A), Reply(250, (b"m",)))
+
+
+def test_nothing_is_heard_behind_a_part_of_a_reply() -> None:
+    connection = ready()
+    mail = parcel(connection, TEXT)
+    flush(connection)
+    assert hear(connection, "250 m", "250-b") == [ReplyReceived(Mail(A), Reply(250, (b"m",)))]
+    assert not mail.hear(ENVELOPED)
+
+
+def test_nothing_is_heard_behind_a_part_of_the_first_reply() -> None:
+    connection = ready()
+    mail = parcel(connection, TEXT)
+    flush(connection)
+    connection.receive_data(b"250-so")
+    assert connection.next_event() is None
+    assert not mail.hear(ENVELOPED)
+    assert connection.state is State.READY
+
+
+def test_nothing_is_heard_for_a_group_that_has_not_left() -> None:
+    connection = ready()
+    mail = parcel(connection, TEXT)
+    assert not mail.hear(ENVELOPED)
+    assert connection.queued == (Mail(A), Rcpt(B), Rcpt(C), Data())
+
+
+def test_nothing_is_heard_for_a_group_behind_another() -> None:
+    connection = ready()
+    mails = [parcel(connection, EAGER), *(parcel(connection, EAGER, begins_anew=True) for _ in range(2))]
+    flush(connection)
+    assert take(mails[0], connection, "250 m", "250 b", "250 c", "250 taken")
+    answer = b"250 r\r\n250 m\r\n250 b\r\n250 c\r\n250 taken\r\n"
+    assert not mails[2].hear(answer)
+    connection.receive_data(answer)
+    event = connection.next_event()
+    assert isinstance(event, GroupsAnswered)
+    assert [mail.receive(event) for mail in mails] == [False, True, False]
+    assert mails[2].hear(answer)
+    assert [mail.is_taken for mail in mails] == [True, True, True]
+
+
+def test_what_is_taken_hears_no_more() -> None:
+    connection = ready()
+    mail = parcel(connection, EAGER)
+    flush(connection)
+    assert mail.hear(b"250 m\r\n250 b\r\n250 c\r\n250 taken\r\n")
+    assert not mail.hear(b"250 taken\r\n")
+
+
+def test_behind_an_envelope_that_was_heard_at_once_the_verdict_may_come_as_an_event() -> None:
+    connection = ready()
+    mail = parcel(connection, TEXT)
+    flush(connection)
+    assert mail.hear(ENVELOPED)
+    mail.write()
+    flush(connection)
+    assert take(mail, connection, "250 taken")
+    assert mail.is_taken
+
+
+# The lines of an eager mail weigh so much, and its chunk nothing.
+EAGER_COST = len(
+    b"MAIL FROM:<a@example.org> SIZE=23\r\nRCPT TO:<b@example.org>\r\nRCPT TO:<c@example.org>\r\nBDAT 23 LAST\r\n"
+)
+
+
+@pytest.mark.parametrize(
+    "window",
+    [Window(commands=9, octets=4096), Window(commands=100, octets=2 * EAGER_COST + len(b"RSET\r\n"))],
+    ids=["commands", "octets"],
+)
+@pytest.mark.parametrize("at_once", [False, True])
+def test_what_was_answered_takes_no_room_any_more(window: Window, at_once: bool) -> None:
+    connection = ready(window=window)
+    for _ in range(3):
+        first, second = parcel(connection, EAGER), parcel(connection, EAGER, begins_anew=True)
+        assert flush(connection).count(b"BDAT") == 2
+        taken = take(first, connection, "250 m", "250 b", "250 c", "250 taken")
+        answer = ("250 r", "250 m", "250 b", "250 c", "250 taken")
+        assert taken
+        if at_once:
+            assert second.hear("".join(f"{line}\r\n" for line in answer).encode())
+        else:
+            assert take(second, connection, *answer)
+
+
+def test_what_several_mails_are_answered_together_is_all_told() -> None:
+    told = Told()
+    connection = ready(told=told)
+    mails = [parcel(connection, EAGER), parcel(connection, EAGER, begins_anew=True)]
+    flush(connection)
+    said = len(told.lines)
+    lines = [f"250 {number}" for number in range(9)]
+    (event,) = hear(connection, *lines)
+    assert isinstance(event, GroupsAnswered)
+    assert [mail.receive(event) for mail in mails] == [True, True]
+    assert told.lines[said:] == [f"S: {line}" for line in lines]
+
+
+# Step by step
+
+
+def stepping() -> Connection:
+    return ready(window=LOCKSTEP)
+
+
+def to(connection: Connection, sender: Mailbox | None, recipients: tuple[Mailbox, ...], *, begins_anew: bool) -> Parcel:
+    opening = connection.opening_for(CHUNKED)
+    what = opening, sender, recipients, MailText(MESSAGE)
+    return Parcel(connection, *what, is_first=not begins_anew, begins_anew=begins_anew)
+
+
+def gone(mail: Parcel, connection: Connection) -> bytes:
+    """Take all that is said of `mail`, and return it."""
+    said = b""
+    while not mail.is_taken:
+        if mail.wants_message:
+            mail.write()
+        said += flush(connection)
+        assert take(mail, connection, "250 ok")
+    return said
+
+
+def test_each_mail_names_its_own_sender_and_recipients_in_steps() -> None:
+    connection = stepping()
+    chunk = b"BDAT 23 LAST\r\n" + MESSAGE
+    ways: list[tuple[Mailbox | None, tuple[Mailbox, ...]]] = [(A, (B, C)), (A, (C,)), (None, (C,)), (A, (B,))]
+    for sender, recipients in ways:
+        named = b"".join(b"RCPT TO:<%b>\r\n" % str(recipient).encode() for recipient in recipients)
+        begin = b"MAIL FROM:<%b>\r\n" % str(sender or "").encode()
+        assert gone(to(connection, sender, recipients, begins_anew=False), connection) == begin + named + chunk
+
+
+def test_a_mail_that_begins_anew_does_so_though_the_one_before_it_did_not() -> None:
+    connection = stepping()
+    recipients = (B,)
+    first = to(connection, A, recipients, begins_anew=False)
+    said = gone(first, connection)
+    assert gone(to(connection, A, recipients, begins_anew=True), connection) == b"RSET\r\n" + said
+    assert gone(to(connection, A, recipients, begins_anew=False), connection) == said
+
+
+def test_chunks_that_have_not_left_are_counted_in_steps_as_well() -> None:
+    connection = stepping()
+    parcel(connection, EAGER)
+    parcel(connection, EAGER, begins_anew=True)
+    assert connection.queued_chunks == 2

@@ -155,6 +155,8 @@ class Pipeline(Generic[C]):
             blocks.append(line)
             if block:
                 blocks.append(block)
+            if command.ends_group:
+                break
         return blocks
 
     def settle(self) -> C:

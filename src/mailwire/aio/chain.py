@@ -12,7 +12,6 @@
 """
 
 from collections import deque
-from dataclasses import dataclass
 
 from ..errors import (
     ConnectionLost,
@@ -22,51 +21,16 @@ from ..errors import (
     ServiceNotAvailable,
     SourceFailed,
 )
-from ..smtp import Batch, Delivery, GroupsAnswered, Receipt, ReplyReceived, Transaction
+from ..smtp import Delivery, GroupsAnswered, Receipt, ReplyReceived
 from ..smtp.delivery import ACCEPTED
 from ..smtp.states import CLOSED, READY
 from .consignment import Item, Supply
 from .dialogue import Answer, Dialogue
+from .links import Link, PlainLink, PlainLinks, Ready
 from .passage import Passage
-from .plain_mail import PlainMail, PlainMails
 from .sending import Sending
 
 __all__ = ["Chain"]
-
-
-@dataclass(slots=True, eq=False)
-class _Link:
-    # A mail that was begun.
-
-    item: Item
-    sending: Sending
-    passage: Passage
-    transaction: Transaction
-    is_part: bool  # there may be another one
-
-    # As of a PlainMail
-
-    @property
-    def wants_message(self) -> bool:
-        return self.transaction.wants_data
-
-    @property
-    def is_ended(self) -> bool:
-        return self.transaction.is_ended
-
-    @property
-    def is_chunked(self) -> bool:
-        return self.transaction.chunking is not False
-
-
-@dataclass(slots=True, eq=False)
-class _Ready:
-    # A mail that can begin.
-
-    item: Item
-    sending: Sending
-    batch: Batch
-    goes_alone: bool  # as a part of it, or because it needs another session
 
 
 class Chain:
@@ -86,13 +50,13 @@ class Chain:
         self._connection = dialogue.connection
         self._consignment = consignment
         self._is_single = is_single or not dialogue.connection.is_pipelining
-        self._links: deque[_Link | PlainMail] = deque()  # begun, and not finished, the oldest first
-        self._ready: _Ready | PlainMail | None = None
-        self._plain_mails = PlainMails(dialogue, consignment)
+        self._links: deque[Link | PlainLink] = deque()  # begun, and not finished, the oldest first
+        self._ready: Ready | PlainLink | None = None
+        self._plain_links = PlainLinks(dialogue, consignment)
         self._blocks: list[bytes] = []  # that the connection has handed out, to be written in one
         self._closing: list[Passage] = []  # the sources of whose messages are to be closed
         self._is_told = False  # the consignment, to wake who waits for the server
-        self._failed: tuple[_Link, MailwireError] | None = None  # the message that could not be read to its end
+        self._failed: tuple[Link, MailwireError] | None = None  # the message that could not be read to its end
 
     @property
     def is_idle(self) -> bool:
@@ -176,9 +140,9 @@ class Chain:
         while not self.is_over and self._failed is None:
             if links:
                 last = links[-1]
-                if isinstance(last, PlainMail) and not self._write_plain(last):
+                if isinstance(last, PlainLink) and not self._write_plain(last):
                     last = self._unfold()[-1]
-                if isinstance(last, _Link) and (not await self._write(last) or last.is_part):
+                if isinstance(last, Link) and (not await self._write(last) or last.is_part):
                     break
             has_room = not links or (links[-1].is_ended and self._has_room)
             if self._ready is None:
@@ -193,7 +157,7 @@ class Chain:
             if ready is not None:
                 if not has_room or (ready.goes_alone and links):
                     break
-                if isinstance(ready, PlainMail):
+                if isinstance(ready, PlainLink):
                     if not links:
                         await self._session.listen()
                     self._begin_plain(ready)
@@ -206,7 +170,7 @@ class Chain:
         if self._closing:
             await self.close()
 
-    async def _write(self, link: _Link) -> bool:
+    async def _write(self, link: Link) -> bool:
         # Write of the last mail's message what can be written; False if it is the server's turn. What the connection
         # hands out is gathered behind that, so that a message leaves in one with its envelope.
         passage, transaction = link.passage, link.transaction
@@ -232,7 +196,7 @@ class Chain:
         self._gather()
         return True
 
-    def _write_plain(self, mail: PlainMail) -> bool:
+    def _write_plain(self, mail: PlainLink) -> bool:
         # The same for one that is plain; False if what the server says meanwhile is heard first.
         if mail.wants_message:
             if self._session.stream.is_readable:
@@ -250,13 +214,13 @@ class Chain:
     def _make_plain(self, item: Item) -> bool:
         # Make the mail ready if it is plain; return whether it is.
         try:
-            self._ready = mail = self._plain_mails.made_of(item)
+            self._ready = mail = self._plain_links.made_of(item)
         except BaseException:
             self._consignment.put_back(item)
             raise
         return mail is not None
 
-    def _begin_plain(self, mail: PlainMail) -> None:
+    def _begin_plain(self, mail: PlainLink) -> None:
         is_first = not self._links
         try:
             mail.begin(is_first=is_first, begins_anew=not is_first and self._links[-1].is_chunked)
@@ -292,9 +256,9 @@ class Chain:
             self._consignment.finish(item, receipt, sending.failure(receipt))
         else:
             is_part = len(batch.places) < len(sending.mailing.envelope.recipients)
-            self._ready = _Ready(item, sending, batch, is_part or batch.begins_session)
+            self._ready = Ready(item, sending, batch, is_part or batch.begins_session)
 
-    async def _begin(self, ready: _Ready) -> None:
+    async def _begin(self, ready: Ready) -> None:
         if ready.goes_alone:
             await self.close()  # the part before may have left its source open
         if ready.batch.begins_session:
@@ -311,9 +275,9 @@ class Chain:
         except MailwireError as error:
             self._consignment.finish(item, sending.receipt(), error)
         else:
-            self._links.append(_Link(item, sending, passage, passage.transaction, ready.goes_alone))
+            self._links.append(Link(item, sending, passage, passage.transaction, ready.goes_alone))
 
-    def _cut_short(self, link: _Link, error: MailwireError) -> None:
+    def _cut_short(self, link: Link, error: MailwireError) -> None:
         # All mails before it are finished, and there are none behind it.
         self._leave_ready()
         self._links.clear()
@@ -355,7 +319,7 @@ class Chain:
             self._unfold()
         while links:
             link = links[0]
-            if isinstance(link, PlainMail):
+            if isinstance(link, PlainLink):
                 if not isinstance(answer, GroupsAnswered) or not link.receive(answer):
                     return  # what it waits for has not come, or it wants its message
                 self.has_concluded = True
@@ -372,29 +336,24 @@ class Chain:
             if isinstance(answer, ReplyReceived):
                 return
 
-    def _unfold(self) -> list[_Link]:
+    def _unfold(self) -> list[Link]:
         # Go on with the plain mails on their way as with any other; return all of these. One by one, so that it can be
         # gone on with where something goes wrong in the middle.
-        unfolded: list[_Link] = []
+        unfolded: list[Link] = []
         for place, link in enumerate(self._links):
-            if isinstance(link, PlainMail):
-                link = self._links[place] = self._unfolded(link)
+            if isinstance(link, PlainLink):
+                link = self._links[place] = link.unfolded(self._consignment.make_sending(link.item))
             unfolded.append(link)
         return unfolded
 
-    def _unfolded(self, mail: PlainMail) -> _Link:
-        sending = self._consignment.make_sending(mail.item)
-        passage = mail.go_on_as(sending)
-        return _Link(mail.item, sending, passage, passage.transaction, is_part=False)
-
     @property
-    def _oldest(self) -> _Link:
+    def _oldest(self) -> Link:
         oldest = self._links[0]
-        if isinstance(oldest, PlainMail):
+        if isinstance(oldest, PlainLink):
             raise AssertionError("a chain is unfolded before it is settled")
         return oldest
 
-    def _conclude(self, link: _Link) -> None:
+    def _conclude(self, link: Link) -> None:
         item, sending, passage = link.item, link.sending, link.passage
         receipt = sending.end(passage)
         if passage.has_read:
@@ -414,7 +373,7 @@ class Chain:
             self._consignment.put_back(item)
             self._ready = None
 
-    def _is_decided(self, link: _Link, error: MailwireError | None, *, may_try_again: bool) -> bool:
+    def _is_decided(self, link: Link, error: MailwireError | None, *, may_try_again: bool) -> bool:
         # Whether the mail is at its end: then its result is handed back.
         item, sending, passage = link.item, link.sending, link.passage
         passage.stop()

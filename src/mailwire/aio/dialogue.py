@@ -1,8 +1,10 @@
 """Dialogue: an SMTP machine and its session, as commands that are answered; each wait has its deadline."""
 
 from collections.abc import Callable, Coroutine
+from typing import TYPE_CHECKING, Literal
 
-from ..errors import ConnectionLost, DeadlineExceeded, ReplyError, ServiceNotAvailable
+from ..endpoint import Chunking
+from ..errors import ConnectionLost, DeadlineExceeded, NotSupported, ReplyError, ServiceNotAvailable
 from ..message import MessagePolicy
 from ..message.outgoing import Terms
 from ..smtp import (
@@ -25,6 +27,9 @@ from ..smtp.states import SPOILED
 from .authentication import login_refusal
 from .deadline import late
 from .session import Session
+
+if TYPE_CHECKING:
+    from .plain_mail import Form
 
 __all__ = ["Answer", "Dialogue", "raise_refusal", "refusal_of"]
 
@@ -51,10 +56,13 @@ class Dialogue:
             BdatLast: timeouts.verdict,
             Quit: timeouts.quit,
         }
+        self.form: Form | None = None
+        """How the last plain mail went, or could not go; see `Form.of`."""
         self._terms: Terms | None = None  # for the last mail
         self._subject = _Awaited(connection)
-        self._awaited: object = None  # what was waited for last, and...
-        self._until: float | None = None  # ...until when
+        # What was waited for last, and until when it may be.
+        self._awaited: object = None
+        self._until: float | None = None
 
     def terms_for(self, policy: MessagePolicy, utf8: bool, /) -> Terms:
         """Return the Terms for mails like that: the same as for the last one, if they are. Raises NotSupported."""
@@ -62,6 +70,19 @@ class Dialogue:
         if terms is None or not (terms.extensions is offered and terms.policy is policy and terms.utf8 is utf8):
             terms = self._terms = Terms.of(policy, self.connection.offered, utf8=utf8)
         return terms
+
+    def chunking_for(self, choice: Chunking, *, is_binary: bool = False) -> bool | Literal["eager"]:
+        """Return whether a message goes in chunks, as it is this `choice`, or that of the endpoint.
+
+        is_binary: it is to be sent as it is. Raises NotSupported for such a one where chunks are switched off.
+        """
+        if choice is None:
+            choice = self.session.endpoint.use_chunking
+        if is_binary and choice is False:
+            raise NotSupported("what is sent as it is must go in chunks, which are switched off", extension="CHUNKING")
+        if "CHUNKING" not in self.connection.offered.names:
+            return False
+        return is_binary or not self.distrusts_chunking if choice is None else choice
 
     async def ask(self, command: Command[object]) -> Reply:
         """Send `command` and return its reply. Raises what `raise_refusal` raises."""
@@ -113,17 +134,21 @@ class Dialogue:
         self._awaited = None
         return event if type(event) is GroupsAnswered else _answer_in(event)
 
+    def wait_for(self, group: Group) -> Coroutine[object, object, None]:
+        """Do what `wait` does where all that is awaited are the answers to `group`, which begins a mail or ends it."""
+        if self._awaited is not group:
+            self._set_deadline(group, self._patience_for.get(group.awaited, self._timeouts.command))
+        return self.session.stream.wait(self._until, self._late)
+
     def wait(self) -> Coroutine[object, object, None]:
         """Wait until `heard` may have something to tell, or the stream was nudged. Raises DeadlineExceeded."""
-        return self.session.stream.wait(self._deadline(), self._late)
-
-    def _deadline(self) -> float | None:
-        # Until when what is awaited may be waited for. A part of a reply puts nothing off.
         awaited = self.connection.due
-        if self._awaited is not awaited or awaited is None:
-            seconds = self._patience(awaited)
-            self._awaited, self._until = awaited, None if seconds is None else self.time() + seconds
-        return self._until
+        if self._awaited is not awaited or awaited is None:  # a part of a reply puts nothing off
+            self._set_deadline(awaited, self._patience(awaited))
+        return self.session.stream.wait(self._until, self._late)
+
+    def _set_deadline(self, awaited: object, seconds: float | None) -> None:
+        self._awaited, self._until = awaited, None if seconds is None else self.time() + seconds
 
     def _late(self) -> DeadlineExceeded:
         return late(self._patience(self.connection.due), f"the reply to {self._subject}")

@@ -63,8 +63,11 @@ class Mailing:
     ) -> None:
         if policy is not DEFAULT_POLICY or on_refused != "send" or use_chunking not in (None, "eager"):
             check_settings(policy, on_refused, use_chunking)
+        self.has_wishes: bool = progress is not None or on_refused != "send"
+        """Whether anything is wished for but that the message is sent, in chunks or not."""
         if options is not None or recipient_options is not None:
             check_wishes(options, recipient_options)
+            self.has_wishes = True
         if progress is not None and not callable(progress):
             raise ValueError(f"expected progress to be a function, got {progress!r}")
         self.content: Content = Content(message, policy)
@@ -100,6 +103,7 @@ class Mailing:
         another.on_refused = self.on_refused
         another.use_chunking = self.use_chunking
         another.progress = self.progress
+        another.has_wishes = self.has_wishes
         another.last_receipt = None
         return another
 

@@ -1,122 +1,135 @@
-"""PlainMail: a mail of a run of which nothing is wished but what is wished for all, and whose octets are in memory and
-need nothing of a server.
+"""PlainMail: a mail of which nothing is wished but to be sent, and whose octets are in memory and need nothing of a
+server.
 
-Most mails of most runs are plain. How they go is found out once for all of them (`Form`), and each is a parcel. Its
-sending, its passage and its transaction are made where something is heard that was not to be expected, or nothing more
-will be: what becomes of the mail then, is found out as for any other.
+Most mails are plain. How they go over a dialogue is found out once for all of them (`Form`), and each is a parcel. Its
+passage and its transaction are made where something is heard that was not to be expected, or nothing more will be
+(`Sending.take_over`): what becomes of the mail then, is found out as for any other.
 """
 
-from typing import ClassVar, Final
+from typing import Final
 
 from .._wire.dots import MailText
-from ..errors import InvalidMessage, MailwireError
+from ..endpoint import Chunking
+from ..errors import InvalidMessage
+from ..message import Envelope, MessagePolicy
 from ..message.mending import mend_text
-from ..message.outgoing import demands_utf8
 from ..message.pieces import BLOCK_SIZE
 from ..smtp import GroupsAnswered, Receipt
 from ..smtp.opening import Opening
 from ..smtp.parameters import NO_PARAMETERS
 from ..smtp.parcel import Parcel
-from .consignment import Item, Supply
-from .dialogue import Dialogue
+from .dialogue import Answer, Dialogue
 from .mailing import Mailing
-from .passage import Passage
-from .sending import Sending, chunking_for
 
-__all__ = ["Form", "PlainMail", "PlainMails"]
+__all__ = ["Form", "PlainMail"]
 
 # More recipients are named in several steps, which a parcel does not know of.
 _MANY: Final = 1000
 
 
-class PlainMails:
-    """The plain mails of `consignment` that go over `dialogue`."""
-
-    def __init__(self, dialogue: Dialogue, consignment: Supply) -> None:
-        self._dialogue = dialogue
-        self._consignment = consignment
-        self._form: Form | None = None  # if it is known
-        self._is_looked_for = True  # as long as it may be found
-
-    def made_of(self, item: Item) -> "PlainMail | None":
-        """Return the plain mail that `item` is; None if it is none, or cannot be sent as it is."""
-        octets = item.message
-        if type(octets) is not bytes or item.sending is not None:
-            return None
-        if self._is_looked_for:
-            self._is_looked_for = False
-            try:
-                self._form = Form.of(self._dialogue, self._consignment.example())
-            except MailwireError:
-                return None  # why, is found out for each mail
-        return None if self._form is None else self._form.fill(item, octets)
-
-
 class Form:
-    """How plain mails go over `dialogue`, each like `example` but for its octets. Make one with `of`."""
+    """How plain mails go over `dialogue` under this `policy`, in chunks or not as is wished. Have one by `of`."""
 
-    def __init__(self, dialogue: Dialogue, example: Mailing, opening: Opening, limit: int | None) -> None:
+    def __init__(self, dialogue: Dialogue, policy: MessagePolicy, use_chunking: Chunking) -> None:
+        connection = dialogue.connection
         self.dialogue: Dialogue = dialogue
-        self.example: Mailing = example
-        self.opening: Opening = opening
-        self._policy = example.content.policy
+        self.opening: Opening | None = None
+        """How they begin; None if none can go as a parcel."""
+        self._policy = policy
+        self._use_chunking = use_chunking
+        self._extensions = connection.extensions
+        offered = connection.offered
+        limit = offered.size
         self._most = BLOCK_SIZE if limit is None else min(limit, BLOCK_SIZE)  # octets
+        demands = policy.binary or policy.smtputf8
+        if not demands and connection.takes_groups and not connection.is_lmtp and "LIMITS" not in offered.names:
+            chunking = dialogue.chunking_for(use_chunking)
+            self.opening = connection.opening_for((NO_PARAMETERS, None, "send", chunking, "SIZE" in offered.names))
 
     @classmethod
-    def of(cls, dialogue: Dialogue, example: Mailing) -> "Form | None":
-        """Return the form of mails that are like `example`; None if they are not plain, or cannot go as parcels."""
-        connection, content = dialogue.connection, example.content
-        offered = connection.offered
-        if example.options is not None or any(example.recipient_options) or example.on_refused != "send":
+    def of(cls, dialogue: Dialogue, mailing: Mailing) -> "Form | None":
+        """Return the form of mails that are like `mailing` but for their octets: the same as for the last one, if it
+        is. None if they are not plain, or cannot go as parcels."""
+        form, policy, choice = dialogue.form, mailing.content.policy, mailing.use_chunking
+        if (
+            form is None
+            or form._policy is not policy
+            or form._use_chunking != choice
+            or form._extensions is not dialogue.connection.extensions
+        ):
+            form = dialogue.form = cls(dialogue, policy, choice)
+        envelope = mailing.envelope
+        if form.opening is None or mailing.has_wishes or not envelope.is_ascii or len(envelope.recipients) > _MANY:
             return None
-        if content.policy.binary or example.progress is not None:
-            return None
-        if demands_utf8(content, example.envelope) or len(example.envelope.recipients) > _MANY:
-            return None
-        if connection.is_lmtp or not connection.takes_groups or "LIMITS" in offered.names:
-            return None
-        chunking = chunking_for(example, dialogue, offered)
-        opening = connection.opening_for((NO_PARAMETERS, None, "send", chunking, "SIZE" in offered.names))
-        return cls(dialogue, example, opening, offered.size)
+        return form
 
-    def fill(self, item: Item, octets: bytes) -> "PlainMail | None":
-        """Return the plain mail that `item` is, which has these `octets`; None if it is none."""
+    def mended(self, octets: bytes) -> MailText | None:
+        """Return what leaves for these `octets`; None if that is to be looked at more closely."""
         if len(octets) > self._most or not octets.isascii():
             return None
         try:
             message, survey = mend_text(octets, self._policy)
         except InvalidMessage:
-            return None  # as above
-        return None if survey.octets > self._most else PlainMail(self, item, message)
+            return None
+        return None if survey.octets > self._most else message
+
+    def message_of(self, mailing: Mailing) -> MailText | None:
+        """Return what leaves for `mailing`, whose form this is; None if its octets are not at hand, or are to be looked
+        at more closely."""
+        text = mailing.content.text_at_hand()
+        if text is None or type(text.whole) is not MailText or not text.whole.isascii():
+            return None
+        return text.whole if len(text.whole) <= self._most else None
 
 
 class PlainMail:
-    """A mail of this `form`: ready to `begin`, or on its way as a `parcel`."""
+    """A mail of this `form`, with the `message` that leaves: ready to `begin`, or on its way as a `parcel`."""
 
-    __slots__ = ("_envelope", "_form", "_message", "_since", "item", "parcel")
+    __slots__ = ("_message", "envelope", "envelope_time", "form", "parcel", "since")
 
-    goes_alone: ClassVar[bool] = False
-    """Whether it cannot be chained to others."""
     parcel: Parcel
     """The mail, once it has begun."""
-    _since: float  # when the phase began that it is in: that of the envelope, or...
+    since: float
+    """When the phase began that it is in, by the dialogue's clock: that of the envelope, or..."""
 
-    def __init__(self, form: Form, item: Item, message: MailText) -> None:
-        self.item: Item = item
-        self._form = form
+    def __init__(self, form: Form, envelope: Envelope, message: MailText) -> None:
+        self.form: Form = form
+        self.envelope: Envelope = envelope
+        self.envelope_time: float | None = None
+        """...that of the verdict, if the envelope took so many seconds."""
         self._message = message
-        self._envelope: float | None = None  # ...that of the verdict, if the envelope took so many seconds
 
     def begin(self, *, is_first: bool, begins_anew: bool) -> None:
         """Let it go, as a parcel that `is_first` and `begins_anew`. Raises LocalProtocolError as that does."""
-        form = self._form
-        dialogue, opening, envelope = form.dialogue, form.opening, form.example.envelope
-        self._since = dialogue.time()
+        form, envelope = self.form, self.envelope
+        dialogue, opening = form.dialogue, form.opening
+        if opening is None:
+            raise AssertionError("a mail that goes as a parcel begins")
+        self.since = dialogue.time()
         what = envelope.sender, envelope.recipients, self._message
         self.parcel = Parcel(dialogue.connection, opening, *what, is_first=is_first, begins_anew=begins_anew)
         if opening.is_eager:
-            self._envelope = 0.0  # its message left with it
+            self.envelope_time = 0.0  # its message left with it
         dialogue.transactions += 1
+
+    async def go(self) -> Answer | None:
+        """Go all the way, where nothing else is on its way: return None once the server has taken it, or what was heard
+        that was not to be expected. Raises what `Dialogue.heard` and `Dialogue.wait` raise."""
+        dialogue, parcel = self.form.dialogue, self.parcel
+        connection, stream = dialogue.connection, dialogue.session.stream
+        while (group := parcel.group) is not None:
+            if not (connection.has_news or stream.has_news):
+                stream.write(connection.data_to_send())
+                await dialogue.wait_for(group)
+            if (data := stream.sole) is not None and parcel.hear(data):
+                stream.take()
+            else:
+                answer = dialogue.heard()
+                if answer is not None and (type(answer) is not GroupsAnswered or not parcel.receive(answer)):
+                    return answer
+            if parcel.wants_message:
+                self.write()
+        return None
 
     @property
     def wants_message(self) -> bool:
@@ -131,13 +144,13 @@ class PlainMail:
     @property
     def is_chunked(self) -> bool:
         """Whether its message goes in a chunk."""
-        return self._form.opening.chunking is not False
+        return self.parcel.opening.chunking is not False
 
     def write(self) -> None:
         """Write its message, which is wanted."""
         self.parcel.write()
-        now = self._form.dialogue.time()
-        self._envelope, self._since = now - self._since, now
+        now = self.form.dialogue.time()
+        self.envelope_time, self.since = now - self.since, now
 
     def receive(self, answer: GroupsAnswered) -> bool:
         """Take what the server has answered; return whether it has taken the mail."""
@@ -145,9 +158,5 @@ class PlainMail:
 
     def end(self) -> Receipt:
         """Return the receipt of what the server has taken."""
-        verdict = self._form.dialogue.time() - self._since
-        return self.parcel.receipt({"envelope": self._envelope or 0.0, "message": 0.0, "verdict": verdict})
-
-    def go_on_as(self, sending: Sending) -> Passage:
-        """Let `sending`, which is the mail's, go on from here; return its passage."""
-        return sending.take_over(self._form.dialogue, self.parcel.as_transaction(), self._since, self._envelope)
+        verdict = self.form.dialogue.time() - self.since
+        return self.parcel.receipt({"envelope": self.envelope_time or 0.0, "message": 0.0, "verdict": verdict})

@@ -25,7 +25,6 @@ from ..message.outgoing import demands_utf8
 from ..smtp import (
     Batch,
     Bdat,
-    Extensions,
     Mailbox,
     Receipt,
     Rset,
@@ -37,8 +36,9 @@ from ..smtp.delivery import ACCEPTED, joined_word
 from .dialogue import Dialogue
 from .mailing import Mailing
 from .passage import Passage
+from .plain_mail import Form, PlainMail
 
-__all__ = ["Sending", "chunking_for"]
+__all__ = ["Sending"]
 
 
 class Sending:
@@ -54,15 +54,19 @@ class Sending:
         self._begun = 0
         self._prepared: tuple[Dialogue, Outgoing] | None = None
         self._failure: ReplyError | None = None
+        self._plain: PlainMail | None = None  # that is on its way
+        self._taken: Receipt | None = None  # of the mail that was one
 
     @property
     def has_begun(self) -> bool:
         """Whether a transaction was begun."""
-        return bool(self._passages)
+        self._go_on()
+        return bool(self._passages) or self._taken is not None
 
     @property
     def parts(self) -> int:
         """How many transactions were begun, those included of which nothing was sent."""
+        self._go_on()
         return self._begun
 
     def prepare_at_once(self, dialogue: Dialogue) -> bool:
@@ -137,7 +141,7 @@ class Sending:
                 options=mailing.options,
                 recipient_options=wishes,
                 on_refused=mailing.on_refused,
-                chunking=chunking_for(mailing, dialogue, offered),
+                chunking=self._chunking(dialogue),
                 behind=behind,
             )
         except NotSupported as error:
@@ -157,21 +161,20 @@ class Sending:
             dialogue.recipient_domains.update(recipient.domain.lower() for recipient in recipients)
         return passage
 
-    def take_over(self, dialogue: Dialogue, transaction: Transaction, since: float, envelope: float | None) -> Passage:
-        """Go on with a `transaction` with all recipients, which was begun by itself, as `begin` would have begun it.
-
-        since, envelope: what its passage is to know of its phases (`Passage.set_back`).
+    def take_over(self, mail: PlainMail) -> Passage:
+        """Go on with `mail`, which is a plain one and on its way, as with one that `begin` has begun.
 
         Where that was done, and something has gone wrong behind it, it is done.
         """
         if self._passages:
             return self._passages[0]
+        dialogue = mail.form.dialogue
         self.prepare_at_once(dialogue)
         if self._prepared is None:
-            raise AssertionError("what was begun by itself is at hand")
+            raise AssertionError("a plain mail is at hand")
         batch = _everybody(len(self.mailing.envelope.recipients))
-        passage = Passage(dialogue, batch.places, transaction, self._prepared[1], None)
-        passage.set_back(since, envelope)
+        passage = Passage(dialogue, batch.places, mail.parcel.as_transaction(), self._prepared[1], None)
+        passage.set_back(mail.since, mail.envelope_time)
         self._left = ()
         self._note(passage)
         return passage
@@ -194,37 +197,41 @@ class Sending:
             self._failure = passage.refusal(receipt) or self._failure
         return receipt
 
+    async def go_plainly(self, dialogue: Dialogue) -> bool:
+        """Send the mail as a plain one, if it is one; return whether it was. Raises what `transact` raises."""
+        mailing = self.mailing
+        form = Form.of(dialogue, mailing)
+        message = None if form is None else form.message_of(mailing)
+        if form is None or message is None:
+            return False
+        mail = PlainMail(form, mailing.envelope, message)
+        mail.begin(is_first=True, begins_anew=False)
+        self._plain = mail
+        try:
+            unexpected = await mail.go()
+            if unexpected is None:
+                self._taken, self._plain, self._left = mail.end(), None, ()
+                self._begun += 1
+                return True
+            passage = self._last_passage
+            passage.transaction.receive(unexpected)
+            await self._lead(dialogue, passage)
+        except BaseException as error:
+            if not self._survives(dialogue, error):
+                raise
+        self.end(self._last_passage)
+        return True
+
     async def transact(self, dialogue: Dialogue, batch: Batch) -> None:
         """Make the transaction with these recipients. Raises what anything on the way raises, but for refusals."""
         if not self.prepare_at_once(dialogue):
             await self.prepare(dialogue)
             dialogue.session.expect_silence()  # the server may have gone meanwhile, and then knows nothing of the mail
         passage = self.begin(dialogue, batch)
-        session, connection, transaction = dialogue.session, dialogue.connection, passage.transaction
         try:
-            try:
-                while True:
-                    if transaction.wants_data:
-                        if not passage.write_whole():
-                            await passage.write()
-                    elif transaction.finished:
-                        break
-                    if not dialogue.has_news:
-                        session.flush()
-                        await dialogue.wait()
-                    if (answer := dialogue.heard()) is not None:
-                        transaction.receive(answer)
-                        if connection.queued_chunks:
-                            session.flush()  # if the window lets the chunk leave, the next one is wanted
-            finally:
-                if passage.has_read:
-                    await passage.close()
+            await self._lead(dialogue, passage)
         except BaseException as error:
-            passage.stop()
-            connection.give_up()
-            # What has become of the mail is known, where only the session was still to be put in order.
-            rest = (Rset, Bdat) if transaction.data_refusal is not None else Rset
-            if not (isinstance(error, (ConnectionLost, DeadlineExceeded)) and isinstance(connection.awaited, rest)):
+            if not self._survives(dialogue, error):
                 raise
         self.end(passage)
 
@@ -234,6 +241,9 @@ class Sending:
 
     def receipt(self) -> Receipt:
         """Return what is known now. Its timings are those of "envelope", "message" and "verdict"."""
+        if self._taken is not None:
+            return self._taken
+        self._go_on()
         if self.is_whole:
             return self._passages[0].receipt()
         receipts = [passage.receipt() for passage in self._passages]
@@ -247,6 +257,52 @@ class Sending:
         return Receipt.to_write(word, partial(Receipt.joined, receipts, places))
 
     # Private
+
+    @property
+    def _last_passage(self) -> Passage:
+        self._go_on()
+        return self._passages[-1]
+
+    def _go_on(self) -> None:
+        # A plain mail of which something is to be known goes on as any other.
+        if self._plain is not None:
+            self.take_over(self._plain)
+            self._plain = None
+
+    async def _lead(self, dialogue: Dialogue, passage: Passage) -> None:
+        # Lead the transaction to its end.
+        session, connection, transaction = dialogue.session, dialogue.connection, passage.transaction
+        try:
+            while True:
+                if transaction.wants_data:
+                    if not passage.write_whole():
+                        await passage.write()
+                elif transaction.finished:
+                    return
+                if not dialogue.has_news:
+                    session.flush()
+                    await dialogue.wait()
+                if (answer := dialogue.heard()) is not None:
+                    transaction.receive(answer)
+                    if connection.queued_chunks and not dialogue.has_news:
+                        session.flush()  # if the window lets the chunk leave, the next one is wanted
+        finally:
+            if passage.has_read:
+                await passage.close()
+
+    def _survives(self, dialogue: Dialogue, error: BaseException) -> bool:
+        # Give the connection up because of `error`; return whether what has become of the mail is known all the same,
+        # where only the session was still to be put in order.
+        passage, connection = self._last_passage, dialogue.connection
+        passage.stop()
+        connection.give_up()
+        rest = (Rset, Bdat) if passage.transaction.data_refusal is not None else Rset
+        return isinstance(error, (ConnectionLost, DeadlineExceeded)) and isinstance(connection.awaited, rest)
+
+    def _chunking(self, dialogue: Dialogue) -> bool | Literal["eager"]:
+        mailing = self.mailing
+        chunking = dialogue.chunking_for(mailing.use_chunking, is_binary=mailing.content.policy.binary)
+        return True if chunking == "eager" and mailing.on_refused == "abort" else chunking
 
     def _note(self, passage: Passage) -> None:
         self._passages.append(passage)
@@ -269,23 +325,6 @@ class Sending:
                 f"the server does not take {count} recipients in one transaction (RFC 9422), {reason}",
                 extension="LIMITS",
             )
-
-
-def chunking_for(mailing: Mailing, dialogue: Dialogue, offered: Extensions) -> bool | Literal["eager"]:
-    """Return whether a message goes in chunks, as `mailing` and the endpoint wish, to a server that has `offered` this.
-
-    Raises NotSupported for a message that is sent as it is, where chunks are switched off.
-    """
-    choice, is_binary = mailing.use_chunking, mailing.content.policy.binary
-    if choice is None:
-        choice = dialogue.session.endpoint.use_chunking
-    if is_binary and choice is False:
-        raise NotSupported("what is sent as it is must go in chunks, which are switched off", extension="CHUNKING")
-    if "CHUNKING" not in offered.names:
-        return False
-    if choice is None:
-        return is_binary or not dialogue.distrusts_chunking
-    return True if choice == "eager" and mailing.on_refused == "abort" else choice
 
 
 def _part_of(receipt: Receipt, places: Sequence[int]) -> Receipt:

@@ -309,6 +309,8 @@ class SMTPClient(Client[Event]):
 
     async def _transact(self, sending: Sending) -> None:
         talk = self._talk
+        if await sending.go_plainly(talk):
+            return
         while (batch := sending.next_batch(talk)) is not None:
             if batch.begins_session:
                 await self._begin_again()

@@ -109,6 +109,11 @@ class Stream(StreamOpening):
         """Return the beginning of what has arrived and was not taken."""
         return self._arrived[0] if self._arrived else b""
 
+    @property
+    def sole(self) -> bytes | None:
+        """What has arrived and was not taken, if it is in one piece, and more may arrive."""
+        return None if self.is_at_end or len(self._arrived) != 1 else self._arrived[0]
+
     def take(self) -> list[bytes]:
         """Return what arrived since the last time, without waiting."""
         if self._reading_paused and self._room >= _LEAST_READ:
@@ -211,8 +216,11 @@ class Stream(StreamOpening):
 
     def buffer_updated(self, nbytes: int) -> None:
         data = bytes(self._space[:nbytes])
-        line_end = data.rfind(b"\n")
-        self._line_size = nbytes - line_end - 1 if line_end >= 0 else self._line_size + nbytes
+        if data.endswith(b"\n"):
+            self._line_size = 0
+        else:
+            line_end = data.rfind(b"\n")
+            self._line_size = nbytes - line_end - 1 if line_end >= 0 else self._line_size + nbytes
         self._arrived.append(data)
         self._arrived_size += nbytes
         self.has_news = True

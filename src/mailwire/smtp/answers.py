@@ -60,29 +60,33 @@ class Answers:
 
     def _answered_together(self, group: Group) -> GroupsAnswered | None:
         # None if the `group`, which is the oldest in flight, is not answered yet, or not as expected.
-        pipeline, reader = self._pipeline, self._reader
-        answered: list[Group] = []
-        answers: list[bytes] = []
+        reader = self._reader
+        answered: tuple[Group, ...] = ()
+        said = b""
         oldest: Group | None = group
-        while oldest is not None and self.state is oldest.kind.begins_in:
-            group, kind = oldest, oldest.kind
-            answer = reader.take_together(group.pattern)
-            if answer is None:
+        while oldest is not None:
+            kind = oldest.kind
+            if self.state is not kind.begins_in or (answer := reader.take_together(oldest.pattern)) is None:
                 break
-            group.answer = answer
-            answered.append(group)
-            answers.append(answer)
-            oldest = pipeline.settle_group()
-            self.state = kind.leads_to
-            if kind.begins_in is READY:
-                self._verdicts.standing = len(group.recipients)
-            if kind is DATA or kind is GO_AHEAD:
-                self._text = Text()
+            answered += (oldest,)
+            said += answer
+            self._follow_group(oldest, answer)
+            oldest = self._pipeline.settle_group()
         if not answered:
             return None
-        self.has_news = self._eof or bool(reader)
-        self.trace("S", Replies(b"".join(answers)))
-        return GroupsAnswered(tuple(answered))
+        self.has_news = self._eof or not reader.is_spent
+        self.trace("S", Replies(said))
+        return GroupsAnswered(answered)
+
+    def _follow_group(self, group: Group, answer: bytes) -> None:
+        # It is the oldest in flight, and answered as expected.
+        kind = group.kind
+        group.answer = answer
+        if kind.begins_in is READY:
+            self._verdicts.standing = len(group.recipients)
+        if kind is DATA or kind is GO_AHEAD:
+            self._text = Text()
+        self.state = kind.leads_to
 
     def _unasked(self, reply: Reply) -> Event:
         if reply.code == 421:

@@ -28,7 +28,7 @@ from .answers import Answers
 from .commands import Auth, Bdat, Command, Data, EndOfData, Greeting, Mail, Rcpt, Rset
 from .events import ConnectionClosed, Event, ReplyReceived
 from .extensions import Extensions
-from .group import VERDICT, Group
+from .group import VERDICT, Group, Replies
 from .grouped_pipeline import GroupedPipeline
 from .mail_data import Chunks, Text, Verdicts
 from .message_writing import MessageWriting
@@ -375,6 +375,20 @@ class Connection(Answers, MessageWriting):
             return self._ended()
         self.has_news, self._holds_part = False, bool(self._reader)
         return None
+
+    def hear_group(self, group: Group, data: bytes) -> bool:
+        """Do what `receive_data` and `next_event` do, in one, for `data` that are all the answers to `group`, as they
+        are to be expected, where nothing else is in flight or to be heard.
+
+        Return whether they are; if not, nothing has changed.
+        """
+        if self.has_news or self._holds_part or self.state is not group.kind.begins_in:
+            return False
+        if group.pattern.fullmatch(data) is None or not self._pipeline.settle_sole(group):
+            return False
+        self._follow_group(group, data)
+        self.trace("S", Replies(data))
+        return True
 
     # Taking bytes
 

@@ -238,9 +238,9 @@ class Group(Several):
         opening: Opening,
         sender: Mailbox | None,
         recipients: Sequence[Mailbox],
-        announced: int | None = None,
+        announced: int | None,
         *,
-        begins_anew: bool = False,
+        begins_anew: bool,
     ) -> "list[Group]":
         """Return the same commands in steps, each as a group by itself, for a server that does not pipeline."""
         if not (opening.recipients is recipients and opening.sender is sender and opening.begins_anew is begins_anew):

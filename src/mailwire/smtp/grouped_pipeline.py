@@ -51,10 +51,18 @@ class GroupedPipeline(Pipeline[Any]):
     @property
     def oldest_group(self) -> Group | None:
         """The group that the next replies answer; None if it is a command that they answer, or none is due."""
-        if not self._groups or not self._in_flight:
-            return None
-        oldest = self._in_flight[0][0]
+        oldest = self._in_flight[0][0] if self._groups and self._in_flight else None
         return oldest if isinstance(oldest, Group) else None
+
+    def settle_sole(self, group: Group) -> bool:
+        """Take `group`, whose replies have all come, if it is in flight and nothing else is; return whether it is."""
+        in_flight = self._in_flight
+        if len(in_flight) != 1 or in_flight[0][0] is not group:
+            return False
+        in_flight.clear()
+        self._commands = self._octets = 0
+        self._groups -= 1
+        return True
 
     @property
     def due(self) -> Command[object] | Group | None:
@@ -79,9 +87,13 @@ class GroupedPipeline(Pipeline[Any]):
     def settle_group(self) -> Group | None:
         """Take the group that is the oldest in flight: its last reply has come. Return the one behind it, if that is
         the oldest then."""
-        self.settle()
+        in_flight = self._in_flight
+        _, octets, size = in_flight.popleft()
+        self._commands -= size
+        self._octets -= octets
         self._groups -= 1
-        return self.oldest_group
+        oldest = in_flight[0][0] if self._groups and in_flight else None
+        return oldest if isinstance(oldest, Group) else None
 
     def unfold(self) -> None:
         """Let each group be its commands, where it stands."""

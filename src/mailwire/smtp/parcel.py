@@ -132,8 +132,25 @@ class Parcel:
         group = self.group
         if group is None or group.answer is None or group not in event.groups:
             return False
+        self._go_behind(group, group.answer)
+        return True
+
+    def hear(self, data: bytes) -> bool:
+        """Do what `receive` does for `data` that the server has sent, if they are all that its group is to be answered,
+        and no event tells of them. Return whether they are; else the connection is to be given them."""
+        group = self.group
+        if group is None or not self.connection.hear_group(group, data):
+            return False
+        self._go_behind(group, data)
+        return True
+
+    def as_transaction(self) -> Transaction:
+        """Return the transaction that it is, which goes on from here; the parcel is over."""
+        return Transaction._of_parcel(self)
+
+    def _go_behind(self, group: Group, answer: bytes) -> None:
         self.answered.append(group)
-        self.said.append(group.answer)
+        self.said.append(answer)
         if self.steps:
             self.group = self.steps.pop()
         else:
@@ -142,11 +159,6 @@ class Parcel:
                 self.wants_message = True
             else:
                 self.is_taken = True
-        return True
-
-    def as_transaction(self) -> Transaction:
-        """Return the transaction that it is, which goes on from here; the parcel is over."""
-        return Transaction._of_parcel(self)
 
     def receipt(self, timings: Mapping[str, float]) -> Receipt:
         """Return the receipt of a mail that `is_taken`. `timings`: as `Transaction.receipt` takes them."""

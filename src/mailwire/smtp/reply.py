@@ -127,6 +127,8 @@ class ReplyReader(LineBuffer):
         self._lines: list[bytes] = []
         self._size = 0
         self._code = b""
+        self.is_spent: bool = False
+        """Whether nothing else had come behind the replies that `take_together` took last."""
         self._repeated: dict[bytes, Reply] = {}  # replies of one line that were read, by that line
 
     def __bool__(self) -> bool:
@@ -176,12 +178,15 @@ class ReplyReader(LineBuffer):
         they are not in one piece."""
         if self._lines or self._beginning:
             return None
-        if self._start == len(self._data):
-            self._data, self._start = self._arrived.popleft() if self._arrived else b"", 0
-        found = pattern.match(self._data, self._start)
+        data = self._data
+        if self._start == len(data):
+            self._data = data = self._arrived.popleft() if self._arrived else b""
+            self._start = 0
+        found = pattern.match(data, self._start)
         if found is None:
             return None
-        self._start = found.end()
+        self._start = end = found.end()
+        self.is_spent = end == len(data) and not self._arrived
         return found[0]
 
     def quote_rest(self) -> str:
