@@ -590,13 +590,16 @@ def test_each_mail_names_its_own_sender_and_recipients_in_steps() -> None:
         assert gone(to(connection, sender, recipients, begins_anew=False), connection) == begin + named + chunk
 
 
-def test_a_mail_that_begins_anew_does_so_though_the_one_before_it_did_not() -> None:
+def test_whether_a_mail_begins_anew_does_not_go_by_the_one_before_it() -> None:
     connection = stepping()
     recipients = (B,)
     first = to(connection, A, recipients, begins_anew=False)
     said = gone(first, connection)
     assert gone(to(connection, A, recipients, begins_anew=True), connection) == b"RSET\r\n" + said
     assert gone(to(connection, A, recipients, begins_anew=False), connection) == said
+    others = (C,)
+    anew = gone(to(connection, A, others, begins_anew=True), connection)
+    assert anew == b"RSET\r\n" + gone(to(connection, A, others, begins_anew=False), connection)
 
 
 def test_chunks_that_have_not_left_are_counted_in_steps_as_well() -> None:
