@@ -284,8 +284,8 @@ class Sending:
                     await dialogue.wait()
                 if (answer := dialogue.heard()) is not None:
                     transaction.receive(answer)
-                    if connection.queued_chunks and not dialogue.has_news:
-                        session.flush()  # if the window lets the chunk leave, the next one is wanted
+                elif connection.queued_chunks:
+                    session.flush()  # if the window lets the chunk leave, the next one is wanted
         finally:
             if passage.has_read:
                 await passage.close()
