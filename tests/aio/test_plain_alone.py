@@ -385,3 +385,45 @@ async def test_a_part_of_a_reply_puts_nothing_off(keywords: Sequence[str]) -> No
         with pytest.raises(DeadlineExceeded) as caught:
             await sending
     assert caught.value.delivery is Delivery.NOT_SENT
+
+
+@SERVERS
+@pytest.mark.parametrize("number", [1, 2, 3, 4])
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("aio.plain_mail.PlainMail.end", "aio.plain_mail.PlainMail.write", "aio.stream.Stream.take"),
+        *("smtp.parcel.Parcel._go_behind", "smtp.parcel.Parcel.receipt", "smtp.answers.Answers._follow_group"),
+    ],
+)
+async def test_where_memory_runs_out_a_mail_of_which_the_end_has_left_is_never_one_that_was_not_sent(
+    name: str, number: int, keywords: Sequence[bytes], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    module, attribute = f"mailwire.{name}".rsplit(".", 1)
+    found = pkgutil.resolve_name(module)
+    real, calls = getattr(found, attribute), 0
+
+    def fail_once(*given: Any, **named: Any) -> Any:
+        nonlocal calls
+        calls += 1
+        if calls == number:
+            raise MemoryError
+        return real(*given, **named)
+
+    peer = Server({}, keywords, 0)
+    async with await asyncio.start_server(peer.serve, "127.0.0.1", 0) as server:
+        port = server.sockets[0].getsockname()[1]
+        client = SMTPClient(Endpoint("127.0.0.1", port, tls="none", use_chunking=False))
+        await client.connect()
+        monkeypatch.setattr(found, attribute, fail_once)
+        try:
+            await client.send(MESSAGE, **ENVELOPE)
+        except MemoryError:
+            assert not client.is_connected
+        receipt = client.last_receipt
+        client.abort()
+    assert receipt is not None
+    has_left = MESSAGE + b".\r\n" in peer.heard
+    assert (receipt.delivery is Delivery.NOT_SENT) is not has_left
+    if calls < number:
+        assert receipt.delivery is Delivery.ACCEPTED
