@@ -2,17 +2,20 @@
 
 import asyncio
 import socket
-from collections.abc import AsyncIterator, Awaitable, Callable
+import warnings
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import contextmanager
 from typing import Any, Final
 
 from mailwire import Endpoint, Receipt, SMTPPool
-from mailwire.testing import Account, MailServer, ScriptedPeer
+from mailwire.testing import Account, InThread, MailServer, ScriptedPeer
 
 __all__ = [
     "ACCOUNTS",
     "ENVELOPE",
     "Gate",
     "Way",
+    "beside_event_loops",
     "connected",
     "endpoint_of",
     "in_turn",
@@ -42,6 +45,13 @@ def mails_of(server: MailServer) -> list[int]:
 
 def endpoint_of(server: MailServer, **settings: Any) -> Endpoint:
     return Endpoint("127.0.0.1", server.smtp_port, **{"tls": "none", **settings})
+
+
+@contextmanager
+def beside_event_loops() -> Iterator[MailServer]:
+    """A server in a thread of its own, for event loops one after the other; what one has left raises no warning."""
+    with InThread(MailServer(ACCOUNTS)) as server, warnings.catch_warnings(action="ignore", category=ResourceWarning):
+        yield server
 
 
 class Gate:

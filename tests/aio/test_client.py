@@ -2,7 +2,6 @@ import asyncio
 import gc
 import logging
 import socket
-import warnings
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
@@ -61,6 +60,7 @@ from tests.aio.dialogues import (
     SMTP_ANSWERS,
     extensions,
 )
+from tests.aio.pools import beside_event_loops
 from tests.clock import StandingClock
 
 ENVELOPE: dict[str, Any] = {"sender": "a@example.org", "recipients": "b@example.org"}
@@ -701,10 +701,7 @@ def test_a_client_that_was_never_connected_does_not_stand() -> None:
 
 
 def test_what_an_event_loop_has_left_is_over_in_the_next_one() -> None:
-    with (
-        InThread(MailServer([Account("b", "", ("b@example.org",))])) as server,
-        warnings.catch_warnings(action="ignore", category=ResourceWarning),  # which what is left raises
-    ):
+    with beside_event_loops() as server:
         client = SMTPClient(Endpoint("127.0.0.1", server.smtp_port, tls="none"))
 
         async def connect_and_send(*, quits: bool = False) -> None:
@@ -734,10 +731,7 @@ def test_what_an_event_loop_has_left_is_over_in_the_next_one() -> None:
 
 
 def test_a_call_that_an_event_loop_was_closed_upon_is_not_waited_for() -> None:
-    with (
-        InThread(MailServer([Account("b", "", ("b@example.org",))])) as server,
-        warnings.catch_warnings(action="ignore", category=ResourceWarning),  # which what is left raises
-    ):
+    with beside_event_loops() as server:
         client = SMTPClient(Endpoint("127.0.0.1", server.smtp_port, tls="none"))
         left: list[asyncio.Task[object]] = []
 

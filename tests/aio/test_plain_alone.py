@@ -1,8 +1,8 @@
 """A plain mail that is sent alone: whatever the server says, it comes to the same as a mail that is not plain."""
 
 import asyncio
-import pkgutil
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
@@ -28,6 +28,7 @@ from mailwire.smtp import Ehlo, Mail, Rset
 from mailwire.testing import STALL, WAIT, ScriptedPeer, Step
 from mailwire.testing.turns import drain_events
 from tests.aio.dialogues import MESSAGE, SMTP_ANSWERS, extensions
+from tests.aio.memory import fail_once
 from tests.clock import StandingClock
 
 WAYS = pytest.mark.parametrize("use_chunking", [False, True, "eager"])
@@ -66,6 +67,12 @@ class Server:
         self.keywords = keywords
         self._piece = piece
         self._counts: dict[str, int] = {}
+
+    @asynccontextmanager
+    async def listening(self, **settings: Any) -> AsyncIterator[Endpoint]:
+        """Where it is to be found, while it listens; `settings` are those of the endpoint."""
+        async with await asyncio.start_server(self.serve, "127.0.0.1", 0) as server:
+            yield Endpoint("127.0.0.1", server.sockets[0].getsockname()[1], tls="none", **settings)
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
@@ -147,9 +154,7 @@ async def outcome(
         patch.setattr(PlainMail, "go", counted)
         if not is_plain:
             patch.setattr(Form, "of", lambda *_: None)
-        server = await asyncio.start_server(peer.serve, "127.0.0.1", 0)
-        async with server:
-            endpoint = Endpoint("127.0.0.1", server.sockets[0].getsockname()[1], tls="none", use_chunking=use_chunking)
+        async with peer.listening(use_chunking=use_chunking) as endpoint:
             client = SMTPClient(endpoint, transcript=transcript)
             await client.connect()
             for _ in range(2):
@@ -244,9 +249,8 @@ async def test_a_mail_that_is_cancelled(
         with monkeypatch.context() as patch:
             if not is_plain:
                 patch.setattr(Form, "of", lambda *_: None)
-            async with await asyncio.start_server(peer.serve, "127.0.0.1", 0) as server:
-                port = server.sockets[0].getsockname()[1]
-                client = SMTPClient(Endpoint("127.0.0.1", port, tls="none", use_chunking=use_chunking))
+            async with peer.listening(use_chunking=use_chunking) as endpoint:
+                client = SMTPClient(endpoint)
                 await client.connect()
                 sending = asyncio.ensure_future(client.send(MESSAGE, **ENVELOPE))
                 for _ in range(turns):
@@ -270,23 +274,11 @@ async def test_a_mail_that_is_cancelled(
 async def test_where_memory_runs_out_in_its_middle_it_is_known_what_has_left(
     name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    module, attribute = f"mailwire.{name}".rsplit(".", 1)
-    found = pkgutil.resolve_name(module)
-    real, calls = getattr(found, attribute), 0
-
-    def fail_once(*given: Any, **named: Any) -> Any:
-        nonlocal calls
-        calls += 1
-        if calls == 1:
-            raise MemoryError
-        return real(*given, **named)
-
     peer = Server({("BDAT", 1): b"250-a\r\n250 b\r\n"}, OFFERED, 0)
-    async with await asyncio.start_server(peer.serve, "127.0.0.1", 0) as server:
-        port = server.sockets[0].getsockname()[1]
-        client = SMTPClient(Endpoint("127.0.0.1", port, tls="none", use_chunking="eager"))
+    async with peer.listening(use_chunking="eager") as endpoint:
+        client = SMTPClient(endpoint)
         await client.connect()
-        monkeypatch.setattr(found, attribute, fail_once)
+        fail_once(monkeypatch, name, 1)
         with pytest.raises(MemoryError):
             await client.send(MESSAGE, **ENVELOPE)
         assert not client.is_connected
@@ -300,11 +292,9 @@ async def test_where_memory_runs_out_in_its_middle_it_is_known_what_has_left(
 async def heard_of(*mails: Mapping[str, Any], keywords: Sequence[bytes] = OFFERED, **settings: Any) -> bytes:
     """What a server hears that offers `keywords`, where these mails are sent over one connection."""
     peer = Server({}, keywords, 0)
-    async with await asyncio.start_server(peer.serve, "127.0.0.1", 0) as server:
-        endpoint = Endpoint("127.0.0.1", server.sockets[0].getsockname()[1], tls="none", **settings)
-        async with SMTPClient(endpoint) as client:
-            for mail in mails:
-                await client.send(**{"message": MESSAGE, **ENVELOPE, **mail})
+    async with peer.listening(**settings) as endpoint, SMTPClient(endpoint) as client:
+        for mail in mails:
+            await client.send(**{"message": MESSAGE, **ENVELOPE, **mail})
     return peer.heard
 
 
@@ -325,43 +315,37 @@ async def test_an_address_beyond_ascii_is_announced() -> None:
 
 async def test_what_a_server_offers_anew_counts_from_then_on() -> None:
     peer = Server({}, OFFERED, 0)
-    async with await asyncio.start_server(peer.serve, "127.0.0.1", 0) as server:
-        port = server.sockets[0].getsockname()[1]
-        async with SMTPClient(Endpoint("127.0.0.1", port, tls="none")) as client:
+    async with peer.listening() as endpoint, SMTPClient(endpoint) as client:
+        await client.send(MESSAGE, **ENVELOPE)
+        peer.keywords = (b"SIZE 10",)
+        await client.execute(Ehlo("c"))
+        with pytest.raises(NotSupported, match="takes 10"):
             await client.send(MESSAGE, **ENVELOPE)
-            peer.keywords = (b"SIZE 10",)
-            await client.execute(Ehlo("c"))
-            with pytest.raises(NotSupported, match="takes 10"):
-                await client.send(MESSAGE, **ENVELOPE)
-            peer.keywords = ()
-            await client.execute(Ehlo("c"))
-            await client.send(MESSAGE, **ENVELOPE)
+        peer.keywords = ()
+        await client.execute(Ehlo("c"))
+        await client.send(MESSAGE, **ENVELOPE)
     assert [word for word in peer.heard.split() if word in (b"DATA", b"BDAT")] == [b"BDAT", b"DATA"]
 
 
 async def test_where_a_mail_was_begun_by_hand_none_begins() -> None:
     peer = Server({}, OFFERED, 0)
-    async with await asyncio.start_server(peer.serve, "127.0.0.1", 0) as server:
-        port = server.sockets[0].getsockname()[1]
-        async with SMTPClient(Endpoint("127.0.0.1", port, tls="none")) as client:
-            await client.execute(Mail(None))
-            with pytest.raises(LocalProtocolError, match=r"^no mail transaction can begin in state TRANSACTION$"):
-                await client.send(MESSAGE, **ENVELOPE)
-            await client.execute(Rset())
-            assert (await client.send(MESSAGE, **ENVELOPE)).delivery is Delivery.ACCEPTED
+    async with peer.listening() as endpoint, SMTPClient(endpoint) as client:
+        await client.execute(Mail(None))
+        with pytest.raises(LocalProtocolError, match=r"^no mail transaction can begin in state TRANSACTION$"):
+            await client.send(MESSAGE, **ENVELOPE)
+        await client.execute(Rset())
+        assert (await client.send(MESSAGE, **ENVELOPE)).delivery is Delivery.ACCEPTED
 
 
 @pytest.mark.parametrize("said", [b"250 taken\r\n", b"550 no\r\n"])
 async def test_a_plain_mail_is_one_part_whatever_becomes_of_it(said: bytes) -> None:
     peer = Server({("BDAT", 1): said}, OFFERED, 0)
-    async with await asyncio.start_server(peer.serve, "127.0.0.1", 0) as server:
-        port = server.sockets[0].getsockname()[1]
-        async with SMTPClient(Endpoint("127.0.0.1", port, tls="none")) as client:
-            sending = Sending(Mailing(MESSAGE, **ENVELOPE))
-            assert (sending.has_begun, sending.parts) == (False, 0)
-            assert await sending.go_plainly(client._talk)
-            assert (sending.has_begun, sending.parts) == (True, 1)
-            assert sending.next_batch(client._talk) is None
+    async with peer.listening() as endpoint, SMTPClient(endpoint) as client:
+        sending = Sending(Mailing(MESSAGE, **ENVELOPE))
+        assert (sending.has_begun, sending.parts) == (False, 0)
+        assert await sending.go_plainly(client._talk)
+        assert (sending.has_begun, sending.parts) == (True, 1)
+        assert sending.next_batch(client._talk) is None
 
 
 # Its deadlines
@@ -399,23 +383,11 @@ async def test_a_part_of_a_reply_puts_nothing_off(keywords: Sequence[str]) -> No
 async def test_where_memory_runs_out_a_mail_of_which_the_end_has_left_is_never_one_that_was_not_sent(
     name: str, number: int, keywords: Sequence[bytes], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    module, attribute = f"mailwire.{name}".rsplit(".", 1)
-    found = pkgutil.resolve_name(module)
-    real, calls = getattr(found, attribute), 0
-
-    def fail_once(*given: Any, **named: Any) -> Any:
-        nonlocal calls
-        calls += 1
-        if calls == number:
-            raise MemoryError
-        return real(*given, **named)
-
     peer = Server({}, keywords, 0)
-    async with await asyncio.start_server(peer.serve, "127.0.0.1", 0) as server:
-        port = server.sockets[0].getsockname()[1]
-        client = SMTPClient(Endpoint("127.0.0.1", port, tls="none", use_chunking=False))
+    async with peer.listening(use_chunking=False) as endpoint:
+        client = SMTPClient(endpoint)
         await client.connect()
-        monkeypatch.setattr(found, attribute, fail_once)
+        calls = fail_once(monkeypatch, name, number)
         try:
             await client.send(MESSAGE, **ENVELOPE)
         except MemoryError:
@@ -425,5 +397,5 @@ async def test_where_memory_runs_out_a_mail_of_which_the_end_has_left_is_never_o
     assert receipt is not None
     has_left = MESSAGE + b".\r\n" in peer.heard
     assert (receipt.delivery is Delivery.NOT_SENT) is not has_left
-    if calls < number:
+    if len(calls) < number:
         assert receipt.delivery is Delivery.ACCEPTED

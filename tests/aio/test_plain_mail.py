@@ -2,7 +2,6 @@
 
 import asyncio
 import io
-import pkgutil
 from collections.abc import Mapping
 from dataclasses import replace
 from email.message import EmailMessage
@@ -31,6 +30,7 @@ from mailwire.testing import FIN, LISTEN, MAIL_DATA, STALL, WAIT, MailServer, Po
 from mailwire.testing.policy import DEFAULTS
 from mailwire.testing.turns import drain_events
 from tests.aio.dialogues import MESSAGE, QUIT, SENT, extensions, once
+from tests.aio.memory import fail_once
 from tests.aio.pools import ACCOUNTS, ENVELOPE, endpoint_of, in_turn, numbered
 from tests.aio.runs import BEGUN, CHUNK, DROPS, NAMED, TAKES, collect
 from tests.clock import StandingClock
@@ -204,23 +204,6 @@ async def test_where_no_mail_can_begin_each_is_told_so_and_nothing_is_cut() -> N
         assert str(result.error) == "no mail transaction can begin in state TRANSACTION"
         assert result.receipt is not None
         assert (result.delivery, len(result.receipt.recipients)) == (Delivery.NOT_SENT, 1)
-
-
-def fail_once(monkeypatch: pytest.MonkeyPatch, name: str, number: int) -> list[None]:
-    """Let memory run out when what is called `name` is called so many times; return the calls."""
-    module, attribute = f"mailwire.{name}".rsplit(".", 1)
-    found = pkgutil.resolve_name(module)
-    real = getattr(found, attribute)
-    calls: list[None] = []
-
-    def called(*given: Any, **named: Any) -> Any:
-        calls.append(None)
-        if len(calls) == number:
-            raise MemoryError
-        return real(*given, **named)
-
-    monkeypatch.setattr(found, attribute, called)
-    return calls
 
 
 @pytest.mark.parametrize(

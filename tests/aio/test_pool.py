@@ -4,7 +4,6 @@ import asyncio
 import gc
 import socket
 import ssl
-import warnings
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import suppress
@@ -44,7 +43,6 @@ from mailwire.testing import (
     WAIT,
     Account,
     Answers,
-    InThread,
     MailServer,
     Policy,
     ScriptedPeer,
@@ -54,7 +52,17 @@ from mailwire.testing import (
 )
 from mailwire.testing.turns import drain_events, turns
 from tests.aio.dialogues import MAILED, MESSAGE, QUIT, READY, SENT, SMTP_ANSWERS, extensions
-from tests.aio.pools import ACCOUNTS, ENVELOPE, Gate, endpoint_of, in_turn, mails_of, numbered, subjects
+from tests.aio.pools import (
+    ACCOUNTS,
+    ENVELOPE,
+    Gate,
+    beside_event_loops,
+    endpoint_of,
+    in_turn,
+    mails_of,
+    numbered,
+    subjects,
+)
 from tests.clock import Clock
 
 NONE = PoolStatistics(in_use=0, idle=0, leaving=0, waiting=0, opened=0, reused=0, retried=0)
@@ -91,10 +99,7 @@ async def test_there_are_never_more_connections_than_the_cap(cap: int) -> None:
 
 
 def test_connections_that_an_event_loop_has_left_are_replaced_in_the_next_one() -> None:
-    with (
-        InThread(MailServer(ACCOUNTS)) as server,
-        warnings.catch_warnings(action="ignore", category=ResourceWarning),  # which what is left raises
-    ):
+    with beside_event_loops() as server:
         pool = SMTPPool(endpoint_of(server), max_connections=2)
 
         async def send_six() -> None:
@@ -117,10 +122,7 @@ def test_connections_that_an_event_loop_has_left_are_replaced_in_the_next_one() 
 
 
 def test_a_rate_that_an_event_loop_was_left_with_goes_on_in_the_next_one() -> None:
-    with (
-        InThread(MailServer(ACCOUNTS)) as server,
-        warnings.catch_warnings(action="ignore", category=ResourceWarning),  # which what is left raises
-    ):
+    with beside_event_loops() as server:
         pool = SMTPPool(endpoint_of(server), rate_limit=20)
 
         async def leave_it_waiting() -> None:
@@ -141,10 +143,7 @@ def test_a_rate_that_an_event_loop_was_left_with_goes_on_in_the_next_one() -> No
 
 
 def test_what_is_idle_too_long_is_closed_in_the_next_event_loop_as_well() -> None:
-    with (
-        InThread(MailServer(ACCOUNTS)) as server,
-        warnings.catch_warnings(action="ignore", category=ResourceWarning),  # which what is left raises
-    ):
+    with beside_event_loops() as server:
         pool = SMTPPool(endpoint_of(server), max_idle=0.01)
 
         async def send() -> None:
