@@ -1,5 +1,6 @@
 from collections.abc import Sequence
 from datetime import datetime
+from typing import Any
 
 import pytest
 
@@ -125,3 +126,23 @@ def test_without_a_clock_the_time_is_now() -> None:
     transcript.record("C", Spoken("NOOP"))
     (entry,) = transcript
     assert before <= entry.time <= datetime.now().timestamp()
+
+
+@pytest.mark.parametrize(
+    ("limit", "words"),
+    [
+        (-1, "expected limit to be 0 at least, got -1"),
+        ("100", r"expected limit to be a whole number or None, got '100' \(str\)"),
+        (True, r"expected limit to be a whole number or None, got True \(bool\)"),
+        (1.0, r"expected limit to be a whole number or None, got 1.0 \(float\)"),
+    ],
+)
+def test_a_limit_is_a_number_of_entries(limit: Any, words: str) -> None:
+    with pytest.raises(ValueError, match=f"^{words}$"):
+        Transcript(limit=limit)
+
+
+def test_no_entry_may_be_kept() -> None:
+    nothing = Transcript(limit=0)
+    nothing.record("C", Spoken("x"))
+    assert list(nothing) == []

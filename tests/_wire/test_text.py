@@ -10,6 +10,7 @@ from mailwire._wire.text import (
     TRUTH,
     Kind,
     check_argument,
+    check_choice,
     check_function,
     check_kind,
     check_kinds,
@@ -26,6 +27,15 @@ CONTROLS = [bytes([code]) for code in (*range(0x20), 0x7F)]
 
 # Unicode's Bidi_Control: the characters with which text is made to look like other text.
 BIDI_CONTROLS = (0x061C, 0x200E, 0x200F, *range(0x202A, 0x202F), *range(0x2066, 0x206A))
+
+
+@pytest.mark.parametrize("value", ["c", "", "ab", None, 1, ["a"]])
+def test_what_is_neither_of_two_words_is_refused(value: object) -> None:
+    with pytest.raises(ValueError) as refused:
+        check_choice("order", value, "a", "b")
+    assert str(refused.value) == f'expected order to be "a" or "b", got {value!r} ({type(value).__name__})'
+    for word in ("a", "b"):
+        check_choice("order", word, "a", "b")
 
 
 def test_printable_text_is_shown_as_it_is() -> None:

@@ -67,6 +67,14 @@ def test_nothing_is_forgiven_unless_it_is_asked_for() -> None:
     assert not any(getattr(STANDARD, each.name) for each in fields(Quirks))
 
 
+@pytest.mark.parametrize("name", [each.name for each in fields(Quirks)])
+def test_each_is_true_or_false(name: str) -> None:
+    for value in ("no", 1, None):
+        with pytest.raises(ValueError, match=f"^expected {name} to be True or False, got "):
+            Quirks(**{name: value})  # type: ignore[arg-type]
+    assert getattr(Quirks(**{name: True}), name)
+
+
 # A second status line: pop.km.ru, FTGate
 
 

@@ -1,5 +1,6 @@
 import copy
 import pickle
+import re
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
@@ -156,6 +157,55 @@ def test_an_original_recipient_in_ascii_has_one_form() -> None:
 def test_what_no_server_could_be_asked_is_refused(make: Callable[[], object]) -> None:
     with pytest.raises(ValueError):
         make()
+
+
+@pytest.mark.parametrize(
+    ("kind", "settings", "words"),
+    [
+        (MailOptions, {"envelope_id": 5}, "envelope_id to be text or None, got 5 (int)"),
+        (MailOptions, {"deliver_by": 120}, "deliver_by to be a DeliverBy or None, got 120 (int)"),
+        (MailOptions, {"hold_until": "noon"}, "the moment to hold a mail until to be a datetime, got 'noon' (str)"),
+        (MailOptions, {"require_tls": "no"}, "require_tls to be True or False, got 'no' (str)"),
+        (MailOptions, {"require_tls": None}, "require_tls to be True or False, got None (NoneType)"),
+        (MailOptions, {"auth": b"a"}, "auth to be a Mailbox, text or None, got b'a' (bytes)"),
+        (RecipientOptions, {"notify": 1}, "notify to be text, an iterable of it or None, got 1 (int)"),
+        (RecipientOptions, {"notify": [1]}, "a condition to be notified of to be text, got 1 (int)"),
+        (
+            RecipientOptions,
+            {"original_recipient": A},
+            f"original_recipient to be an OriginalRecipient, text or None, got {A!r} (Mailbox)",
+        ),
+        (RecipientOptions, {"valid_since": 0}, "valid_since to be a ValidSince, a datetime or None, got 0 (int)"),
+        (OriginalRecipient, {"address": None}, "an original recipient to be text, got None (NoneType)"),
+        (OriginalRecipient, {"address": "a", "type": None}, "an address type to be text, got None (NoneType)"),
+        (ValidSince, {"moment": 0}, "the moment since which a recipient is valid to be a datetime, got 0 (int)"),
+        (DeliverBy, {"seconds": 1, "trace": "no"}, "trace to be True or False, got 'no' (str)"),
+    ],
+)
+def test_what_is_of_another_kind_is_refused(
+    kind: Callable[..., object], settings: Mapping[str, object], words: str
+) -> None:
+    with pytest.raises(ValueError, match=f"^{re.escape(f'expected {words}')}$"):
+        kind(**settings)
+
+
+@pytest.mark.parametrize("kind", [MailOptions, RecipientOptions])
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        ({"parameters": "X=1"}, "expected parameters to be a mapping of names to text or None, got 'X=1' (str)"),
+        ({"parameters": {1: "x"}}, "expected a parameter name to be text, got 1 (int)"),
+        ({"parameters": {"XFOO": 3}}, "expected the value of XFOO to be text or None, got 3 (int)"),
+        ({"extensions": 3}, "expected extensions to be a collection of keywords, got 3 (int)"),
+        ({"extensions": "XFOO"}, "extensions are a collection; one alone is [keyword]"),
+        ({"extensions": [3]}, "expected a keyword in extensions to be text, got 3 (int)"),
+    ],
+)
+def test_parameters_of_ones_own_are_text(
+    kind: Callable[..., object], settings: Mapping[str, object], words: str
+) -> None:
+    with pytest.raises(ValueError, match=f"^{re.escape(words)}$"):
+        kind(**settings)
 
 
 TIMELESS = NOON.replace(tzinfo=None)

@@ -12,6 +12,7 @@ __all__ = [
     "TRUTH",
     "Kind",
     "check_argument",
+    "check_choice",
     "check_function",
     "check_kind",
     "check_kinds",
@@ -79,6 +80,12 @@ def check_kinds(settings: object, kinds: Mapping[str, Kind]) -> None:
     """Raise ValueError unless each attribute of `settings` that `kinds` names is of its kind."""
     for name, (types, expected) in kinds.items():
         check_kind(name, getattr(settings, name), types, expected)
+
+
+def check_choice(name: str, value: object, one: str, other: str) -> None:
+    """Raise ValueError unless `value`, given as `name`, is `one` word or the `other`."""
+    if value not in (one, other):
+        raise ValueError(f'expected {name} to be "{one}" or "{other}", got {described(value)}')
 
 
 def check_function(name: str, value: object) -> None:

@@ -1,15 +1,24 @@
 """MessagePolicy: how a message is taken, and what may be done to it on its way out."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from types import NoneType
 from typing import Final, Literal
 
 from .._wire.dots import LineEndPolicy
+from .._wire.text import TRUTH, Kind, check_choice, check_function, check_kinds
 
 __all__ = ["DEFAULT_POLICY", "EncodeDomain", "MessagePolicy"]
 
 EncodeDomain = Callable[[str], str]
 """Returns the A-labels of a domain beyond ASCII (RFC 5891)."""
+
+_KINDS: Final[Mapping[str, Kind]] = {
+    "binary": TRUTH,
+    "eight_bit": ((bool, NoneType), "True, False or None"),
+    "smtputf8": TRUTH,
+    "fold_duplicates": TRUTH,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +38,8 @@ class MessagePolicy:
     encode_domain: makes A-labels of a domain beyond ASCII, as the `idna` package does. With it, an address of which
         nothing else is beyond ASCII needs no SMTPUTF8.
     fold_duplicates: a recipient that is given several times gets the mail once. Local parts are compared as they are.
+
+    Raises ValueError for what makes no sense.
     """
 
     line_ends: LineEndPolicy = "normalise"
@@ -38,6 +49,12 @@ class MessagePolicy:
     smtputf8: bool = False
     encode_domain: EncodeDomain | None = None
     fold_duplicates: bool = False
+
+    def __post_init__(self) -> None:
+        check_choice("line_ends", self.line_ends, "normalise", "reject")
+        check_choice("long_lines", self.long_lines, "refuse", "allow")
+        check_kinds(self, _KINDS)
+        check_function("encode_domain", self.encode_domain)
 
 
 DEFAULT_POLICY: Final = MessagePolicy()

@@ -1,6 +1,8 @@
 """Quirks: what a server does against the standard and may be forgiven, one by one."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
+
+from .._wire.text import TRUTH, check_kind
 
 __all__ = ["STANDARD", "Quirks"]
 
@@ -21,6 +23,8 @@ class Quirks:
         3.4, for some messages): give it with `LOCKSTEP`.
     bare_lf_bodies: in messages and listings lines end in a bare LF, also where the first line of the answer ends in
         CRLF. The author of a mail can then end it where he likes, unless the server doubles dots behind a bare LF.
+
+    Raises ValueError for what is neither True nor False.
     """
 
     second_status: bool = False
@@ -29,6 +33,10 @@ class Quirks:
     ok_as_challenge: bool = False
     cut_terminator: bool = False
     bare_lf_bodies: bool = False
+
+    def __post_init__(self) -> None:
+        for each in fields(self):
+            check_kind(each.name, getattr(self, each.name), *TRUTH)
 
     @property
     def needs_lockstep(self) -> bool:

@@ -9,9 +9,10 @@ import re
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from types import NoneType
 from typing import ClassVar, Final, Literal
 
-from .._wire.text import check_argument
+from .._wire.text import TRUTH, Kind, check_argument, check_kind, check_kinds
 from ..errors import NotSupported, SecurityError
 from .extensions import Extensions
 from .parameters import (
@@ -43,6 +44,7 @@ def _check_range(name: str, number: object, least: int, most: int) -> None:
 
 def _in_utc(name: str, moment: datetime) -> datetime:
     # Two moments in one time zone compare as their clocks do: where those are set back, an hour comes twice.
+    check_kind(name, moment, datetime, "a datetime")
     if moment.tzinfo is None:
         raise ValueError(f"{name} must have a time zone, got {moment!r}")
     try:
@@ -74,6 +76,7 @@ class DeliverBy:
     def __post_init__(self) -> None:
         if self.otherwise not in self._modes:
             raise ValueError(f'expected "return" or "notify", got {self.otherwise!r}')
+        check_kind("trace", self.trace, *TRUTH)
         _check_range("the seconds to deliver by", self.seconds, 1 if self.is_strict else -_NINE_DIGITS, _NINE_DIGITS)
 
     @property
@@ -119,6 +122,8 @@ class OriginalRecipient:
     type: str = ""
 
     def __post_init__(self) -> None:
+        check_kind("an original recipient", self.address, str, "text")
+        check_kind("an address type", self.type, str, "text")
         if not self.type:
             object.__setattr__(self, "type", "rfc822" if self.address.isascii() else "utf-8")
         if not _ADDRESS_TYPE.match(self.type):
@@ -140,6 +145,25 @@ class OriginalRecipient:
         if not self._is_utf8:
             return f"{self.type};{encode_xtext(self.address)}"
         return f"{self.type};{encode_unitext(self.address) if utf8 else encode_utf8_xtext(self.address)}"
+
+
+_OWN: Final[Mapping[str, Kind]] = {
+    "parameters": (Mapping, "a mapping of names to text or None"),
+    "extensions": (Collection, "a collection of keywords"),
+}
+_MAIL_KINDS: Final[Mapping[str, Kind]] = {
+    "envelope_id": ((str, NoneType), "text or None"),
+    "deliver_by": ((DeliverBy, NoneType), "a DeliverBy or None"),
+    "require_tls": TRUTH,
+    "auth": ((Mailbox, str, NoneType), "a Mailbox, text or None"),
+    **_OWN,
+}
+_RECIPIENT_KINDS: Final[Mapping[str, Kind]] = {
+    "notify": ((str, Iterable, NoneType), "text, an iterable of it or None"),
+    "original_recipient": ((OriginalRecipient, str, NoneType), "an OriginalRecipient, text or None"),
+    "valid_since": ((ValidSince, datetime, NoneType), "a ValidSince, a datetime or None"),
+    **_OWN,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,6 +199,8 @@ class MailOptions:
     def __post_init__(self) -> None:
         if self.ret not in (None, "FULL", "HDRS"):
             raise ValueError(f'expected "FULL" or "HDRS", got {self.ret!r}')
+        check_kinds(self, _MAIL_KINDS)
+        _check_extensions(self.extensions)
         if self.envelope_id is not None:
             _check_envelope_id(self.envelope_id)
         if self.hold_for is not None:
@@ -262,6 +288,8 @@ class RecipientOptions:
     extensions: Collection[str] = ()
 
     def __post_init__(self) -> None:
+        check_kinds(self, _RECIPIENT_KINDS)
+        _check_extensions(self.extensions)
         notify = self.notify if self.notify is None else _conditions(self.notify)
         original = self.original_recipient
         if isinstance(original, str):
@@ -299,6 +327,13 @@ class RecipientOptions:
         check_offered(self.needed_extensions, offered)
 
 
+def _check_extensions(extensions: Collection[str]) -> None:
+    if isinstance(extensions, str):
+        raise ValueError("extensions are a collection; one alone is [keyword]")
+    for keyword in extensions:
+        check_kind("a keyword in extensions", keyword, str, "text")
+
+
 def _check_envelope_id(envelope_id: str) -> None:
     # RFC 3461 4.4: "printable (graphic and white space) US-ASCII characters".
     if not envelope_id or not envelope_id.isascii():
@@ -309,12 +344,15 @@ def _check_envelope_id(envelope_id: str) -> None:
 
 
 def _conditions(notify: str | Iterable[str]) -> tuple[str, ...]:
-    words = {word.upper() for word in ([notify] if isinstance(notify, str) else notify)}
+    given = [notify] if isinstance(notify, str) else [*notify]
+    for word in given:
+        check_kind("a condition to be notified of", word, str, "text")
+    words = {word.upper() for word in given}
     if words == {"NEVER"}:
         return ("NEVER",)
     if not words or not words <= set(_NOTIFY):
-        given = ", ".join(sorted(words)) or "nothing"
-        raise ValueError(f'expected "NEVER" or any of {", ".join(_NOTIFY)} to be notified of, got {given}')
+        said = ", ".join(sorted(words)) or "nothing"
+        raise ValueError(f'expected "NEVER" or any of {", ".join(_NOTIFY)} to be notified of, got {said}')
     return tuple(word for word in _NOTIFY if word in words)
 
 

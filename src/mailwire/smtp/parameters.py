@@ -3,9 +3,11 @@
 import re
 from collections.abc import Iterable, Mapping
 from functools import lru_cache
+from types import NoneType
 from typing import Final, Self
 
 from .._wire.mapping import FrozenMapping
+from .._wire.text import check_kind
 from ..errors import NotSupported
 from .extensions import Extensions
 from .paths import NEVER
@@ -37,6 +39,8 @@ class Parameters(FrozenMapping[str | None]):
 
     def __init__(self, parameters: Mapping[str, str | None]) -> None:
         for keyword, value in parameters.items():
+            check_kind("a parameter name", keyword, str, "text")
+            check_kind(f"the value of {keyword}", value, (str, NoneType), "text or None")
             if not _KEYWORD.match(keyword):
                 raise ValueError(f"expected a parameter name of letters, digits and hyphens, got {keyword!r}")
             if value is not None and not _VALUE.match(value):
