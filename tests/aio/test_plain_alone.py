@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from typing import Any, Final
 
 import pytest
@@ -12,18 +13,23 @@ from mailwire import (
     DeadlineExceeded,
     Delivery,
     Endpoint,
+    InvalidMessage,
     LocalProtocolError,
     Mailing,
+    MailOptions,
     MailwireError,
     MessagePolicy,
     NotSupported,
     Receipt,
+    RecipientOptions,
+    RecipientsRefused,
     SMTPClient,
     Timeouts,
     Transcript,
 )
 from mailwire.aio.plain_mail import Form, PlainMail
-from mailwire.aio.sending import Sending
+from mailwire.aio.plain_sending import PlainSending, sending_of
+from mailwire.message.policy import DEFAULT_POLICY
 from mailwire.smtp import Ehlo, Mail, Rset
 from mailwire.testing import STALL, WAIT, ScriptedPeer, Step
 from mailwire.testing.turns import drain_events
@@ -143,15 +149,15 @@ async def outcome(
     peer = Server(said, keywords, piece)
     known: list[object] = []
     transcript, gone = Transcript(limit=None), 0
-    real = PlainMail.go
+    real = PlainMail.begin
 
-    async def counted(mail: PlainMail) -> Any:
+    def counted(mail: PlainMail, **how: bool) -> None:
         nonlocal gone
         gone += 1
-        return await real(mail)
+        real(mail, **how)
 
     with monkeypatch.context() as patch:
-        patch.setattr(PlainMail, "go", counted)
+        patch.setattr(PlainMail, "begin", counted)
         if not is_plain:
             patch.setattr(Form, "of", lambda *_: None)
         async with peer.listening(use_chunking=use_chunking) as endpoint:
@@ -303,6 +309,15 @@ async def test_each_mail_goes_in_chunks_or_not_as_is_wished_for_it() -> None:
     assert [word for word in heard.split() if word in (b"DATA", b"BDAT")] == [b"DATA", b"BDAT", b"DATA", b"BDAT"]
 
 
+async def test_how_they_go_is_found_out_once() -> None:
+    async with Server({}, OFFERED, 0).listening() as endpoint, SMTPClient(endpoint) as client:
+        forms = []
+        for use_chunking in (None, None, False, False, None):
+            await client.send(MESSAGE, **ENVELOPE, use_chunking=use_chunking)
+            forms.append(client._talk.form)
+    assert [form is before for before, form in pairwise(forms)] == [True, False, True, False]
+
+
 async def test_each_mail_goes_under_its_own_policy() -> None:
     heard = await heard_of({}, {"policy": MessagePolicy(smtputf8=True)}, {}, keywords=(*OFFERED, b"SMTPUTF8"))
     assert [b"SMTPUTF8" in line for line in heard.split(b"\r\n") if line.startswith(b"MAIL")] == [False, True, False]
@@ -311,6 +326,21 @@ async def test_each_mail_goes_under_its_own_policy() -> None:
 async def test_an_address_beyond_ascii_is_announced() -> None:
     heard = await heard_of({}, {"recipients": "d\u00f6rte@example.org"}, keywords=(*OFFERED, b"SMTPUTF8", b"8BITMIME"))
     assert [b"SMTPUTF8" in line for line in heard.split(b"\r\n") if line.startswith(b"MAIL")] == [False, True]
+
+
+@pytest.mark.parametrize(
+    "text", [b"", "d\u00f6rte\r\n".encode(), b"x" * 300_000 + b"\r\n"], ids=["plain", "8bit", "large"]
+)
+async def test_recipients_that_can_be_read_once_are_read_once(text: bytes) -> None:
+    message = MESSAGE + text.replace(b"x" * 60, b"x" * 58 + b"\r\n")
+    recipients = (f"{name}@example.org" for name in "bcd")
+    heard = await heard_of({"message": message, "recipients": recipients}, keywords=(b"8BITMIME", b"CHUNKING"))
+    assert [line[8:-1] for line in heard.split(b"\r\n") if line.startswith(b"RCPT")] == [
+        b"<b@example.org",
+        b"<c@example.org",
+        b"<d@example.org",
+    ]
+    assert heard.endswith(message + b"QUIT\r\n")
 
 
 async def test_what_a_server_offers_anew_counts_from_then_on() -> None:
@@ -341,11 +371,60 @@ async def test_where_a_mail_was_begun_by_hand_none_begins() -> None:
 async def test_a_plain_mail_is_one_part_whatever_becomes_of_it(said: bytes) -> None:
     peer = Server({("BDAT", 1): said}, OFFERED, 0)
     async with peer.listening() as endpoint, SMTPClient(endpoint) as client:
-        sending = Sending(Mailing(MESSAGE, **ENVELOPE))
-        assert (sending.has_begun, sending.parts) == (False, 0)
-        assert await sending.go_plainly(client._talk)
-        assert (sending.has_begun, sending.parts) == (True, 1)
-        assert sending.next_batch(client._talk) is None
+        sending = sending_of(Mailing(MESSAGE, **ENVELOPE), None, None, DEFAULT_POLICY, None, None, "send", None, None)
+        assert isinstance(sending, PlainSending)
+        assert not sending.has_begun
+        assert await sending.go(client._talk)
+        assert sending.has_begun
+        if said != b"250 taken\r\n":
+            assert sending.sending().parts == 1
+            assert sending.sending().next_batch(client._talk) is None
+
+
+async def test_octets_of_which_more_is_wished_get_that() -> None:
+    peer = Server({("RCPT", 2): b"550 no\r\n"}, (*OFFERED, b"DSN"), 0)
+    told: list[tuple[int, int | None]] = []
+    async with peer.listening() as endpoint, SMTPClient(endpoint) as client:
+        with pytest.raises(RecipientsRefused):
+            await client.send(MESSAGE, **ENVELOPE, on_refused="abort")
+        await client.send(MESSAGE, **ENVELOPE, progress=lambda written, octets: told.append((written, octets)))
+        await client.send(MESSAGE, **ENVELOPE, options=MailOptions(ret="HDRS"))
+        await client.send(MESSAGE, **ENVELOPE, recipient_options=RecipientOptions(notify=("success",)))
+        policy = MessagePolicy(encode_domain=lambda domain: domain.encode("idna").decode())
+        await client.send(MESSAGE, sender="a@example.org", recipients="b@b\u00fccher.example", policy=policy)
+    assert told == [(len(MESSAGE), len(MESSAGE))]
+    mails = [line for line in peer.heard.split(b"\r\n") if line.startswith(b"MAIL")]
+    assert [b"RET=HDRS" in line for line in mails] == [False, False, True, False, False]
+    assert peer.heard.count(b"NOTIFY=SUCCESS") == 2
+    assert peer.heard.count(b"RCPT TO:<b@xn--bcher-kva.example>") == 1
+
+
+async def test_nothing_is_made_of_octets_that_are_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object) -> None:
+        raise AssertionError("it is of no use")
+
+    for name in ("maker_of", "Sending"):
+        monkeypatch.setattr(f"mailwire.aio.plain_sending.{name}", fail)
+    assert b"BDAT" in await heard_of({}, {"use_chunking": True}, {"use_chunking": "eager"})
+
+
+async def test_what_is_wrong_is_said_of_octets_as_of_any_message() -> None:
+    async with Server({}, OFFERED, 0).listening() as endpoint, SMTPClient(endpoint) as client:
+        for use_chunking in ("never", 1):
+            with pytest.raises(ValueError, match=r"^expected use_chunking to be True, False, "):
+                await client.send(MESSAGE, **ENVELOPE, use_chunking=use_chunking)  # type: ignore[arg-type]
+        for message, envelope, words in (
+            (MESSAGE, {"recipients": "b@example.org"}, "a message given as octets needs a sender and recipients: "),
+            (MESSAGE, {"sender": "a@example.org"}, "a message given as octets needs a sender and recipients: "),
+            (MESSAGE, {**ENVELOPE, "recipients": ()}, "the message has no recipient"),
+            (b"", ENVELOPE, "the message is empty: "),
+            (b"a\0\r\n", ENVELOPE, "the message holds a NUL at octet 1, "),
+        ):
+            with pytest.raises(InvalidMessage, match=f"^{words}") as caught:
+                await client.send(message, **envelope)
+            assert (caught.value.delivery, caught.value.receipt) == (Delivery.NOT_SENT, None)
+            assert client.last_receipt is None
+        assert client.is_connected
 
 
 # Its deadlines

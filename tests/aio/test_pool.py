@@ -449,6 +449,17 @@ async def test_a_mail_that_finds_its_connection_closed_is_given_another() -> Non
         assert (pool.statistics.opened, pool.statistics.reused, pool.statistics.retried) == (2, 1, 1)
 
 
+async def test_it_goes_over_the_other_one_as_it_was_wished() -> None:
+    async with (
+        ScriptedPeer(*extensions("CHUNKING"), *SENT, "C: MAIL FROM:<a@example.org>", FIN, lenient=True) as stale,
+        ScriptedPeer(*extensions("CHUNKING"), *SENT, *QUIT) as good,
+        SMTPPool(stale.endpoint(connect=in_turn(stale, good))) as pool,
+    ):
+        for _ in range(2):
+            receipt = await pool.send(MESSAGE, **ENVELOPE, use_chunking=False)
+            assert receipt.delivery is Delivery.ACCEPTED
+
+
 @pytest.mark.parametrize(
     ("answer", "error"), [(("S: 421 4.7.0 too many mails", FIN), SenderRefused), ((FIN,), ConnectionLost)]
 )

@@ -3,8 +3,9 @@ import re
 import pytest
 
 from mailwire import InvalidMessage, NotSupported
+from mailwire._wire.dots import MailText
 from mailwire.message import MessagePolicy
-from mailwire.message.mending import EVERYTHING, Mending, Permission
+from mailwire.message.mending import EVERYTHING, Mending, Permission, mend, mend_text
 from mailwire.message.survey import Survey
 
 PLAIN = b"Subject: x\r\n\r\nhello\r\n"
@@ -67,3 +68,27 @@ def test_an_empty_piece_is_no_empty_message() -> None:
     assert [mending.feed(b""), mending.feed(PLAIN), mending.finish()] == [b"", PLAIN, b""]
     with pytest.raises(InvalidMessage, match="the message is empty: it has not even a header"):
         Mending(MessagePolicy()).finish()
+
+
+WHOLE_TEXTS = [
+    *(PLAIN, PLAIN[:-2], PLAIN[:-1], b"\r\n", b"a\nb", b"a\rb\r\n", b"x" * 998 + b"\r\n" + b"y" * 998 + b"\r\n"),
+    *(b"", b"a\0b", b"x" * 999 + b"\r\n", b"a\r\n" + b"x" * 2000, "\u00e4\r\n".encode()),
+]
+
+
+@pytest.mark.parametrize(
+    "policy", [MessagePolicy(), MessagePolicy(line_ends="reject"), MessagePolicy(long_lines="allow")]
+)
+@pytest.mark.parametrize("octets", WHOLE_TEXTS)
+def test_a_whole_text_is_mended_alike_whether_it_is_asked_what_is_known_of_it(
+    octets: bytes, policy: MessagePolicy
+) -> None:
+    try:
+        text, survey = mend(octets, policy)
+    except InvalidMessage as error:
+        with pytest.raises(InvalidMessage, match=f"^{re.escape(str(error))}$"):
+            mend_text(octets, policy)
+    else:
+        assert mend_text(octets, policy) == text
+        assert type(text) is type(mend_text(octets, policy)) is MailText
+        assert survey.octets == len(text)

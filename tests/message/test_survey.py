@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mailwire.message.survey import LINE_LIMIT, Survey
+from mailwire.message.survey import LINE_LIMIT, Survey, has_long_line
 
 
 def fed(blocks: Iterable[bytes]) -> Survey:
@@ -126,6 +126,8 @@ def test_a_line_that_has_begun_in_the_block_before_is_measured_with_that() -> No
 def test_a_line_that_begins_behind_the_first_octet_of_a_block_is_measured_from_there() -> None:
     assert fed([b"a\r", b"\n" + b"x" * 998 + b"\r\n"]).long_line is None
     assert fed([b"a\r", b"\n" + b"x" * 999 + b"\r\n"]).long_line == 3
+    assert fed([b"a\r", b"\n" + b"x" * 500, b"y" * 498 + b"\r\n"]).long_line is None
+    assert fed([b"a\r", b"\n" + b"x" * 500, b"y" * 499 + b"\r\n"]).long_line == 3
 
 
 def test_a_line_that_is_not_ended_is_too_long_once_it_has_more_than_1000_octets() -> None:
@@ -184,3 +186,11 @@ def test_an_empty_line_may_be_all_the_header_there_is() -> None:
     for blocks in ([b"\r\n\xc3\xbc: x\r\n\r\n"], [b"\r", b"\n", b"\xc3\xbc: x"], [b"\r\n", b"\xc3\xbc"]):
         assert fed(blocks).header_is_ascii
         assert Survey.whole(b"".join(blocks)).header_is_ascii
+
+
+@pytest.mark.parametrize("before", [b"", b"a\r\n", b"y" * 998 + b"\r\n", (b"z" * 76 + b"\r\n") * 300])
+@pytest.mark.parametrize("line", [b"", b"x" * 998 + b"\r\n", b"x" * 999 + b"\r\n", b"x" * 1000, b"x" * 1001])
+@pytest.mark.parametrize("behind", [b"", b"\r\nb\r\n", (b"z" * 76 + b"\r\n") * 300])
+def test_whether_a_line_is_too_long_is_what_a_survey_says(before: bytes, line: bytes, behind: bytes) -> None:
+    text = before + line + behind
+    assert has_long_line(text) is (Survey.whole(text).long_line is not None) is (long_line(text) is not None)

@@ -146,6 +146,7 @@ TESTS: Final[dict[str, tuple[str, ...]]] = {
     "aio/chain": _MAILS,
     "aio/links": _MAILS,
     "aio/plain_mail": _MAILS,
+    "aio/plain_sending": _MAILS,
     "aio/consignment": (
         *("aio/test_consignment.py", "aio/test_arguments.py", "aio/test_mailing.py", "aio/test_bulk_sending.py"),
         *("aio/test_bulk_turns.py", "aio/test_bulk_ends.py", "aio/test_pool_sending.py", "aio/test_pool_ends.py"),
@@ -290,6 +291,7 @@ TESTS: Final[dict[str, tuple[str, ...]]] = {
     "message/plain": ("message/test_plain.py", "message/test_generation.py"),
     "message/pieces": ("message/test_pieces.py", "message/test_payloads.py"),
     "message/source_octets": ("message/test_source_octets.py", "message/test_source.py"),
+    "message/policy": ("message/test_policy.py",),
     "message/mending": ("message/test_mending.py", "message/test_content.py", "message/test_outgoing.py"),
     "message/payloads": ("message/test_payloads.py",),
     # Not the one that goes down as far as Python does: in a run of several modules the process may end there.

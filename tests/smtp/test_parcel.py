@@ -419,7 +419,7 @@ def test_all_that_its_group_is_answered_is_heard_in_one_step() -> None:
     assert mail.hear(ENVELOPED)
     assert (connection.state, mail.wants_message, connection.has_news) == (State.MAIL_DATA, True, False)
     assert group is not None
-    assert (mail.answered, mail.said, group.answer) == ([group], [ENVELOPED], ENVELOPED)
+    assert (mail.answered, mail.said, group.answer) == ((group,), ENVELOPED, ENVELOPED)
     assert told.lines[said:] == ["S: 250 m", "S: 250 b", "S: 250 c", "S: 354 go"]
     assert connection.in_flight == ()
     mail.write()
@@ -445,7 +445,7 @@ def test_anything_else_is_left_to_the_connection(data: bytes) -> None:
     mail = parcel(connection, TEXT)
     flush(connection)
     assert not mail.hear(data)
-    assert (connection.state, mail.wants_message, mail.answered) == (State.READY, False, [])
+    assert (connection.state, mail.wants_message, mail.answered) == (State.READY, False, ())
     assert connection.in_flight == (Mail(A), Rcpt(B), Rcpt(C), Data())
 
 

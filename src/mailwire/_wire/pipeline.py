@@ -143,13 +143,14 @@ class Pipeline(Generic[C]):
     def data_to_send(self) -> list[bytes]:
         """Return the bytes that may be written now; the commands among them are in flight from here on."""
         blocks, self._blocks = self._blocks, []
-        while self._queued:
-            command, line, cost, block, size = self._queued[0]
+        queued, in_flight = self._queued, self._in_flight
+        while queued:
+            command, line, cost, block, size = queued[0]
             commands, octets = self._commands + size, self._octets + cost
-            if self._in_flight and not self._is_open(command, commands, octets):
+            if in_flight and not self._is_open(command, commands, octets):
                 break
-            self._queued.popleft()
-            self._in_flight.append((command, cost, size))
+            queued.popleft()
+            in_flight.append((command, cost, size))
             self._commands, self._octets = commands, octets
             self._released(command)
             blocks.append(line)

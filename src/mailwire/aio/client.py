@@ -10,6 +10,7 @@
 import asyncio
 import logging
 from abc import ABC, abstractmethod
+from collections.abc import Coroutine
 from types import TracebackType
 from typing import Generic, Self, TypeVar
 
@@ -163,8 +164,10 @@ class Client(ABC, Generic[E]):
             )
         raise LocalProtocolError("another call of this same task uses the connection: finish it first")
 
-    async def _settle(self) -> None:
-        """Bring what an earlier call has left unanswered to its end, before the next one begins."""
+    @abstractmethod
+    def _settling(self) -> Coroutine[object, object, None] | None:
+        """Return what brings to its end what an earlier call has left unanswered, before the next one begins; None
+        where nothing was left."""
 
     def _expect_silence(self, session: Session[E]) -> None:
         """Make sure that nothing has come that would be taken for an answer; see `Session.expect_silence`."""
@@ -177,11 +180,14 @@ class Client(ABC, Generic[E]):
 
     async def _begin_call(self) -> None:
         task = asyncio.current_task()
-        # Who waited for itself, or for one that is no more, would wait for ever.
-        if self.is_fed_by(task):
-            raise LocalProtocolError("the source of a message waits for the connection over which that is to be sent")
-        if self._user is not None and self._holder() in (None, task):
-            self._break_off()
+        if self._user is not None:
+            # Who waited for itself, or for one that is no more, would wait for ever.
+            if self.is_fed_by(task):
+                raise LocalProtocolError(
+                    "the source of a message waits for the connection over which that is to be sent"
+                )
+            if self._holder() in (None, task):
+                self._break_off()
         self._waiting += 1
         try:
             await self._lock.acquire()
@@ -198,12 +204,13 @@ class Client(ABC, Generic[E]):
     async def _open_call(self) -> Session[E]:
         await self._begin_call()
         try:
-            if self._session is not None:
-                await self._settle()
+            if (settling := self._settling()) is not None:
+                await settling
             session = self._session
             if session is None:
                 raise LocalProtocolError("the client is not connected: connect() first")
-            await session.stream.listen()
+            if session.stream.is_readable:
+                await session.stream.listen()
             self._expect_silence(session)
         except BaseException as error:
             self._end_call(error)

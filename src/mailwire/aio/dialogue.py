@@ -137,18 +137,17 @@ class Dialogue:
     def wait_for(self, group: Group) -> Coroutine[object, object, None]:
         """Do what `wait` does where all that is awaited are the answers to `group`, which begins a mail or ends it."""
         if self._awaited is not group:
-            self._set_deadline(group, self._patience_for.get(group.awaited, self._timeouts.command))
+            seconds = self._patience_for.get(group.awaited, self._timeouts.command)
+            self._awaited, self._until = group, None if seconds is None else self.time() + seconds
         return self.session.stream.wait(self._until, self._late)
 
     def wait(self) -> Coroutine[object, object, None]:
         """Wait until `heard` may have something to tell, or the stream was nudged. Raises DeadlineExceeded."""
         awaited = self.connection.due
         if self._awaited is not awaited or awaited is None:  # a part of a reply puts nothing off
-            self._set_deadline(awaited, self._patience(awaited))
+            seconds = self._patience(awaited)
+            self._awaited, self._until = awaited, None if seconds is None else self.time() + seconds
         return self.session.stream.wait(self._until, self._late)
-
-    def _set_deadline(self, awaited: object, seconds: float | None) -> None:
-        self._awaited, self._until = awaited, None if seconds is None else self.time() + seconds
 
     def _late(self) -> DeadlineExceeded:
         return late(self._patience(self.connection.due), f"the reply to {self._subject}")

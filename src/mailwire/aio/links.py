@@ -98,8 +98,10 @@ class PlainLinks:
                 example = self._consignment.example()
             except MailwireError:
                 return None  # why, is found out for each mail
-            form = Form.of(self._dialogue, example)
-            self._alike = None if form is None else (form, example.envelope)
+            if not example.has_wishes:
+                wished = example.envelope, example.content.policy, example.use_chunking
+                form = Form.of(self._dialogue, *wished)
+                self._alike = None if form is None else (form, example.envelope)
         if self._alike is None:
             return None
         form, envelope = self._alike

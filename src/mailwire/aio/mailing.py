@@ -24,7 +24,7 @@ __all__ = [
     "check_settings",
     "check_wishes",
     "maker_of",
-    "read_if_many",
+    "read_many",
     "read_recipients",
 ]
 
@@ -93,6 +93,19 @@ class Mailing:
             raise ValueError(f"a Mailing says by itself what it is to have as {' and '.join(others)}")
         return message
 
+    @classmethod
+    def _plain(cls, octets: bytes, envelope: Envelope, policy: MessagePolicy, use_chunking: Chunking) -> "Mailing":
+        """Return the mail of which no more is wished than that `octets` go to this `envelope`, in chunks or not."""
+        mailing = cls.__new__(cls)
+        mailing.content = Content(octets, policy)
+        mailing.envelope = envelope
+        mailing.options = mailing.progress = mailing.last_receipt = None
+        mailing.recipient_options = (None,) * len(envelope.recipients)
+        mailing.on_refused = "send"
+        mailing.use_chunking = use_chunking
+        mailing.has_wishes = False
+        return mailing
+
     def _with_message(self, message: MessageSource) -> "Mailing":
         """Return the like of it with another message. Not for one whose envelope comes from its own message."""
         another = Mailing.__new__(Mailing)
@@ -143,15 +156,13 @@ async def read_recipients(recipients: Any, message: Any, sender: str | Address |
     return read
 
 
-async def read_if_many(
+async def read_many(
     message: "MessageSource | Mailing", recipients: Any, sender: str | Address | None, policy: MessagePolicy
 ) -> "tuple[MessageSource | Mailing, Any]":
-    """Return both, the recipients read if they `are_many`, and the message as it was before that: it may be changed
+    """Return both, the recipients, who `are_many`, read, and the message as it was before that: it may be changed
     meanwhile. Raises what `read_recipients` raises."""
-    if are_many(recipients, message):
-        message = kept(message)
-        recipients = await read_recipients(recipients, message, sender, policy)
-    return message, recipients
+    message = kept(message)
+    return message, await read_recipients(recipients, message, sender, policy)
 
 
 def _read(given: str | Address) -> Any:

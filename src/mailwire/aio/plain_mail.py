@@ -18,10 +18,9 @@ from ..smtp import GroupsAnswered, Receipt
 from ..smtp.opening import Opening
 from ..smtp.parameters import NO_PARAMETERS
 from ..smtp.parcel import Parcel
-from .dialogue import Answer, Dialogue
-from .mailing import Mailing
+from .dialogue import Dialogue
 
-__all__ = ["Form", "PlainMail"]
+__all__ = ["Form", "PlainMail", "may_be_plain"]
 
 # More recipients are named in several steps, which a parcel does not know of.
 _MANY: Final = 1000
@@ -47,39 +46,39 @@ class Form:
             self.opening = connection.opening_for((NO_PARAMETERS, None, "send", chunking, "SIZE" in offered.names))
 
     @classmethod
-    def of(cls, dialogue: Dialogue, mailing: Mailing) -> "Form | None":
-        """Return the form of mails that are like `mailing` but for their octets: the same as for the last one, if it
-        is. None if they are not plain, or cannot go as parcels."""
-        form, policy, choice = dialogue.form, mailing.content.policy, mailing.use_chunking
+    def of(cls, dialogue: Dialogue, envelope: Envelope, policy: MessagePolicy, use_chunking: Chunking) -> "Form | None":
+        """Return the form of mails to such an `envelope`: the same as for the last one, if it is. None if they cannot
+        go as parcels."""
+        form = dialogue.form
         if (
             form is None
             or form._policy is not policy
-            or form._use_chunking != choice
+            or form._use_chunking != use_chunking
             or form._extensions is not dialogue.connection.extensions
         ):
-            form = dialogue.form = cls(dialogue, policy, choice)
-        envelope = mailing.envelope
-        if form.opening is None or mailing.has_wishes or not envelope.is_ascii or len(envelope.recipients) > _MANY:
+            form = dialogue.form = cls(dialogue, policy, use_chunking)
+        if form.opening is None or not envelope.is_ascii or len(envelope.recipients) > _MANY:
             return None
         return form
 
+    def takes(self, message: MailText) -> bool:
+        """Whether `message` may leave in that form."""
+        return len(message) <= self._most
+
     def mended(self, octets: bytes) -> MailText | None:
         """Return what leaves for these `octets`; None if that is to be looked at more closely."""
-        if len(octets) > self._most or not octets.isascii():
+        if not may_be_plain(octets):
             return None
         try:
-            message, survey = mend_text(octets, self._policy)
+            message = mend_text(octets, self._policy)
         except InvalidMessage:
             return None
-        return None if survey.octets > self._most else message
+        return message if self.takes(message) else None
 
-    def message_of(self, mailing: Mailing) -> MailText | None:
-        """Return what leaves for `mailing`, whose form this is; None if its octets are not at hand, or are to be looked
-        at more closely."""
-        text = mailing.content.text_at_hand()
-        if text is None or type(text.whole) is not MailText or not text.whole.isascii():
-            return None
-        return text.whole if len(text.whole) <= self._most else None
+
+def may_be_plain(octets: bytes) -> bool:
+    """Whether these are `octets` that a plain mail may have."""
+    return len(octets) <= BLOCK_SIZE and octets.isascii()
 
 
 class PlainMail:
@@ -99,37 +98,19 @@ class PlainMail:
         """...that of the verdict, if the envelope took so many seconds."""
         self._message = message
 
-    def begin(self, *, is_first: bool, begins_anew: bool) -> None:
+    def begin(self, is_first: bool, begins_anew: bool) -> None:
         """Let it go, as a parcel that `is_first` and `begins_anew`. Raises LocalProtocolError as that does."""
         form, envelope = self.form, self.envelope
         dialogue, opening = form.dialogue, form.opening
         if opening is None:
             raise AssertionError("a mail that goes as a parcel begins")
         self.since = dialogue.time()
-        what = envelope.sender, envelope.recipients, self._message
-        self.parcel = Parcel(dialogue.connection, opening, *what, is_first=is_first, begins_anew=begins_anew)
+        self.parcel = Parcel(
+            dialogue.connection, opening, envelope.sender, envelope.recipients, self._message, is_first, begins_anew
+        )
         if opening.is_eager:
             self.envelope_time = 0.0  # its message left with it
         dialogue.transactions += 1
-
-    async def go(self) -> Answer | None:
-        """Go all the way, where nothing else is on its way: return None once the server has taken it, or what was heard
-        that was not to be expected. Raises what `Dialogue.heard` and `Dialogue.wait` raise."""
-        dialogue, parcel = self.form.dialogue, self.parcel
-        connection, stream = dialogue.connection, dialogue.session.stream
-        while (group := parcel.group) is not None:
-            if not (connection.has_news or stream.has_news):
-                stream.write(connection.data_to_send())
-                await dialogue.wait_for(group)
-            if (data := stream.sole) is not None and parcel.hear(data):
-                stream.take()
-            else:
-                answer = dialogue.heard()
-                if answer is not None and (type(answer) is not GroupsAnswered or not parcel.receive(answer)):
-                    return answer
-            if parcel.wants_message:
-                self.write()
-        return None
 
     @property
     def wants_message(self) -> bool:

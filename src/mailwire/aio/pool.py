@@ -15,10 +15,12 @@ from ..message.policy import DEFAULT_POLICY
 from ..smtp import Delivery, MailOptions, Receipt, RecipientOptions
 from .consignment import Messages, Order, check_run
 from .lmtp import LMTPClient
-from .mailing import Mailing, OnRefused, Progress, check_settings, check_wishes, maker_of, read_if_many
+from .mailing import Mailing, OnRefused, Progress, are_many, check_settings, check_wishes, read_many
+from .plain_sending import AnySending, sending_of, tell_not_sent
 from .pool_connections import PoolConnections, PooledConnection
 from .pool_opening import PoolOpening, pool_closed
 from .rate import Rate
+from .sending import Sending
 from .smtp import SMTPClient
 
 if TYPE_CHECKING:
@@ -157,28 +159,20 @@ class SMTPPool:
 
         Raises LocalProtocolError if the pool is closed.
         """
-        mailing: Mailing | None = None
+        sending: AnySending | None = None
         self._begin_send()
         try:
             self._refuse_if_closed()
-            message, recipients = await read_if_many(message, recipients, sender, policy)
-            mailing = maker_of(message)(
-                message,
-                sender=sender,
-                recipients=recipients,
-                policy=policy,
-                options=options,
-                recipient_options=recipient_options,
-                on_refused=on_refused,
-                use_chunking=use_chunking,
-                progress=progress,
+            if are_many(recipients, message):
+                message, recipients = await read_many(message, recipients, sender, policy)
+            sending = sending_of(
+                message, sender, recipients, policy, options, recipient_options, on_refused, use_chunking, progress
             )
-            mailing.last_receipt = None
-            return await self._send(mailing)
+            if sending.mailing is not None:
+                sending.mailing.last_receipt = None
+            return await self._send(sending)
         except MailwireError as error:
-            if error.delivery is None:
-                error.delivery = Delivery.NOT_SENT
-                error.receipt = None if mailing is None else mailing.envelope.receipt_before_sending()
+            tell_not_sent(error, sending)
             raise
         finally:
             self._end_send()
@@ -295,16 +289,16 @@ class SMTPPool:
         if not self._sends:
             self._is_quiet.set()
 
-    async def _send(self, mailing: Mailing) -> Receipt:
+    async def _send(self, sending: AnySending) -> Receipt:
         connection = self._connections.take_at_once()
         if connection is None:
             # Nobody waits with what cannot be sent.
-            await mailing.check()
+            await _check(sending)
             connection = await self._connections.take()
         is_second = False
         while True:
             try:
-                return await self._send_over(connection, mailing, is_second=is_second)
+                return await self._send_over(connection, sending, is_second=is_second)
             except _NotWanted:
                 pass
             finally:
@@ -313,20 +307,22 @@ class SMTPPool:
             # The server takes no further connection. One of those that there are will be free sooner or later.
             is_second = True
             self._retried += 1
+            sending = sending.anew()
             connection = await self._connections.take(in_front=True)
 
-    async def _send_over(self, connection: PooledConnection, mailing: Mailing, *, is_second: bool) -> Receipt:
+    async def _send_over(self, connection: PooledConnection, sending: AnySending, *, is_second: bool) -> Receipt:
         client = connection.client
         if client.is_connected:
             self._reused += 1
             try:
-                return await client.send(mailing)
+                return await client._send(sending)
             except (ConnectionLost, SenderRefused) as error:
-                if is_second or self._opening.is_aborted or not _is_untouched(mailing, error):
+                if is_second or self._opening.is_aborted or not _is_untouched(sending, client.last_receipt, error):
                     raise
             self._retried += 1
+            sending = sending.anew()
         else:
-            await mailing.check()
+            await _check(sending)
         try:
             await self._opening.open(connection)
         except ServiceNotAvailable as error:
@@ -334,7 +330,12 @@ class SMTPPool:
             if is_second or not self._connections.want_fewer():
                 raise
             raise _NotWanted from error
-        return await client.send(mailing)
+        return await client._send(sending)
+
+
+async def _check(sending: AnySending) -> None:
+    if isinstance(sending, Sending):
+        await sending.mailing.check()
 
 
 class _NotWanted(Exception):
@@ -342,13 +343,12 @@ class _NotWanted(Exception):
     pass
 
 
-def _is_untouched(mailing: Mailing, error: ConnectionLost | SenderRefused) -> bool:
+def _is_untouched(sending: AnySending, receipt: Receipt | None, error: ConnectionLost | SenderRefused) -> bool:
     # Whether the server can have nothing of the message, and has said nothing to the mail, not even to MAIL, unless it
     # took its leave by that: it had waited long enough, or has had as many mails over the connection as it wants. And
     # whether the message is there still: of what leaves without waiting ("eager"), some may have been read for nothing.
-    if mailing.content.is_used_up:
+    if sending.mailing is not None and sending.mailing.content.is_used_up:
         return False
-    receipt = mailing.last_receipt
     if receipt is None or receipt.octets > 0:
         return receipt is None
     if isinstance(error, SenderRefused):

@@ -1,7 +1,7 @@
 """The sessions of a POP3 client, one after the other: how each begins, is shared and ends, and what is found in it."""
 
 import asyncio
-from collections.abc import Iterable, Sequence
+from collections.abc import Coroutine, Iterable, Sequence
 from typing import Final
 
 from .._wire.text import check_kind
@@ -336,8 +336,8 @@ class POP3Sessions(Client[Event]):
             return self._retrieval.maker
         return holder
 
-    async def _settle(self) -> None:
-        await self._dialogue.settle()
+    def _settling(self) -> Coroutine[object, object, None] | None:
+        return None if self._session is None else self._dialogue.settle()
 
     def _expect_silence(self, session: Session[Event]) -> None:
         self._dialogue.expect_silence()

@@ -9,7 +9,7 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
-from functools import lru_cache, partial
+from functools import lru_cache
 from typing import Literal
 
 from ..errors import (
@@ -20,7 +20,7 @@ from ..errors import (
     RecipientsRefused,
     ReplyError,
 )
-from ..message import Outgoing
+from ..message import Envelope, Outgoing
 from ..message.outgoing import demands_utf8
 from ..smtp import (
     Batch,
@@ -36,7 +36,7 @@ from ..smtp.delivery import ACCEPTED, joined_word
 from .dialogue import Dialogue
 from .mailing import Mailing
 from .passage import Passage
-from .plain_mail import Form, PlainMail
+from .plain_mail import PlainMail
 
 __all__ = ["Sending"]
 
@@ -44,7 +44,7 @@ __all__ = ["Sending"]
 class Sending:
     """The sending of one `mailing`: take a batch of its recipients at a time, let it transact, until there is none.
 
-    Or begin its transactions one by one, and hear what comes of them elsewhere.
+    Or begin its transactions one by one, or take one over, and hear what comes of them elsewhere.
     """
 
     def __init__(self, mailing: Mailing) -> None:
@@ -54,19 +54,24 @@ class Sending:
         self._begun = 0
         self._prepared: tuple[Dialogue, Outgoing] | None = None
         self._failure: ReplyError | None = None
-        self._plain: PlainMail | None = None  # that is on its way
-        self._taken: Receipt | None = None  # of the mail that was one
+
+    def anew(self) -> "Sending":
+        """Return the same, to be tried again."""
+        return Sending(self.mailing)
+
+    @property
+    def envelope(self) -> Envelope:
+        """Who the mail is from and for."""
+        return self.mailing.envelope
 
     @property
     def has_begun(self) -> bool:
         """Whether a transaction was begun."""
-        self._go_on()
-        return bool(self._passages) or self._taken is not None
+        return bool(self._passages)
 
     @property
     def parts(self) -> int:
         """How many transactions were begun, those included of which nothing was sent."""
-        self._go_on()
         return self._begun
 
     def prepare_at_once(self, dialogue: Dialogue) -> bool:
@@ -197,31 +202,6 @@ class Sending:
             self._failure = passage.refusal(receipt) or self._failure
         return receipt
 
-    async def go_plainly(self, dialogue: Dialogue) -> bool:
-        """Send the mail as a plain one, if it is one; return whether it was. Raises what `transact` raises."""
-        mailing = self.mailing
-        form = Form.of(dialogue, mailing)
-        message = None if form is None else form.message_of(mailing)
-        if form is None or message is None:
-            return False
-        mail = PlainMail(form, mailing.envelope, message)
-        mail.begin(is_first=True, begins_anew=False)
-        self._plain = mail
-        try:
-            unexpected = await mail.go()
-            if unexpected is None:
-                self._taken, self._plain, self._left = mail.end(), None, ()
-                self._begun += 1
-                return True
-            passage = self._last_passage
-            passage.transaction.receive(unexpected)
-            await self._lead(dialogue, passage)
-        except BaseException as error:
-            if not self._survives(dialogue, error):
-                raise
-        self.end(self._last_passage)
-        return True
-
     async def transact(self, dialogue: Dialogue, batch: Batch) -> None:
         """Make the transaction with these recipients. Raises what anything on the way raises, but for refusals."""
         if not self.prepare_at_once(dialogue):
@@ -229,48 +209,14 @@ class Sending:
             dialogue.session.expect_silence()  # the server may have gone meanwhile, and then knows nothing of the mail
         passage = self.begin(dialogue, batch)
         try:
-            await self._lead(dialogue, passage)
+            await self.lead(dialogue, passage)
         except BaseException as error:
-            if not self._survives(dialogue, error):
+            if not self.survives(dialogue, passage, error):
                 raise
         self.end(passage)
 
-    def failure(self, receipt: Receipt) -> ReplyError | None:
-        """Return the refusal, if by the `receipt` nobody has the mail, or not everybody was asked for."""
-        return self._failure if self._left or receipt.delivery is not ACCEPTED else None
-
-    def receipt(self) -> Receipt:
-        """Return what is known now. Its timings are those of "envelope", "message" and "verdict"."""
-        if self._taken is not None:
-            return self._taken
-        self._go_on()
-        if self.is_whole:
-            return self._passages[0].receipt()
-        receipts = [passage.receipt() for passage in self._passages]
-        places = [passage.places for passage in self._passages]
-        if left := self._left:
-            before = self.mailing.envelope.receipt_before_sending()
-            receipts.append(Receipt.to_write(before.delivery, partial(_part_of, before, left)))
-            places.append(left)
-        # As for a whole one, the rest is written when it is read.
-        word = joined_word({receipt.delivery for receipt in receipts})
-        return Receipt.to_write(word, partial(Receipt.joined, receipts, places))
-
-    # Private
-
-    @property
-    def _last_passage(self) -> Passage:
-        self._go_on()
-        return self._passages[-1]
-
-    def _go_on(self) -> None:
-        # A plain mail of which something is to be known goes on as any other.
-        if self._plain is not None:
-            self.take_over(self._plain)
-            self._plain = None
-
-    async def _lead(self, dialogue: Dialogue, passage: Passage) -> None:
-        # Lead the transaction to its end.
+    async def lead(self, dialogue: Dialogue, passage: Passage) -> None:
+        """Lead a transaction that has begun to its end. Raises what anything on the way raises, but for refusals."""
         session, connection, transaction = dialogue.session, dialogue.connection, passage.transaction
         try:
             while True:
@@ -290,14 +236,34 @@ class Sending:
             if passage.has_read:
                 await passage.close()
 
-    def _survives(self, dialogue: Dialogue, error: BaseException) -> bool:
-        # Give the connection up because of `error`; return whether what has become of the mail is known all the same,
-        # where only the session was still to be put in order.
-        passage, connection = self._last_passage, dialogue.connection
+    def survives(self, dialogue: Dialogue, passage: Passage, error: BaseException) -> bool:
+        """Give the connection up because of `error`, which has broken a transaction off; return whether what has become
+        of the mail is known all the same, where only the session was still to be put in order."""
+        connection = dialogue.connection
         passage.stop()
         connection.give_up()
         rest = (Rset, Bdat) if passage.transaction.data_refusal is not None else Rset
         return isinstance(error, (ConnectionLost, DeadlineExceeded)) and isinstance(connection.awaited, rest)
+
+    def failure(self, receipt: Receipt) -> ReplyError | None:
+        """Return the refusal, if by the `receipt` nobody has the mail, or not everybody was asked for."""
+        return self._failure if self._left or receipt.delivery is not ACCEPTED else None
+
+    def receipt(self) -> Receipt:
+        """Return what is known now. Its timings are those of "envelope", "message" and "verdict"."""
+        if self.is_whole:
+            return self._passages[0].receipt()
+        receipts = [passage.receipt() for passage in self._passages]
+        places = [passage.places for passage in self._passages]
+        if left := self._left:
+            before = self.mailing.envelope.receipt_before_sending()
+            receipts.append(Receipt.to_write(before.delivery, _part_of, before, left))
+            places.append(left)
+        # As for a whole one, the rest is written when it is read.
+        word = joined_word({receipt.delivery for receipt in receipts})
+        return Receipt.to_write(word, Receipt.joined, receipts, places)
+
+    # Private
 
     def _chunking(self, dialogue: Dialogue) -> bool | Literal["eager"]:
         mailing = self.mailing

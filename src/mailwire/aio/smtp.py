@@ -1,7 +1,7 @@
 """SMTPClient: sends mail over one connection."""
 
 import asyncio
-from collections.abc import Iterable, Mapping
+from collections.abc import Coroutine, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import replace
 from email.headerregistry import Address
@@ -17,7 +17,6 @@ from ..smtp import (
     Auth,
     Command,
     Connection,
-    Delivery,
     Event,
     Extensions,
     MailOptions,
@@ -33,7 +32,8 @@ from .client import Client
 from .consignment import Messages, Order, check_run
 from .dialogue import Dialogue
 from .initiation import Initiation, can_do_with_helo
-from .mailing import Mailing, OnRefused, Progress, check_settings, check_wishes, maker_of, read_if_many
+from .mailing import Mailing, OnRefused, Progress, are_many, check_settings, check_wishes, read_many
+from .plain_sending import AnySending, PlainSending, sending_of, tell_not_sent
 from .sending import Sending
 from .session import Session
 
@@ -45,7 +45,7 @@ __all__ = ["SMTPClient"]
 T = TypeVar("T")
 
 # Where no mail is under way that a next call would have to end.
-_AT_REST: Final = (State.INITIATION, State.READY, State.TRANSACTION)
+_AT_REST: Final = (State.READY, State.TRANSACTION, State.INITIATION)
 
 
 class SMTPClient(Client[Event]):
@@ -128,48 +128,18 @@ class SMTPClient(Client[Event]):
         replies of their own (LMTP), some recipients may have the mail: `receipt.recipients` says who. ValueError for
         options that make no sense.
         """
-        receipt: Receipt | None = None
-        mailing: Mailing | None = None
         self.last_receipt = None
+        sending: AnySending | None = None
         try:
-            message, recipients = await read_if_many(message, recipients, sender, policy)
-            mailing = maker_of(message)(
-                message,
-                sender=sender,
-                recipients=recipients,
-                policy=policy,
-                options=options,
-                recipient_options=recipient_options,
-                on_refused=on_refused,
-                use_chunking=use_chunking,
-                progress=progress,
+            if are_many(recipients, message):
+                message, recipients = await read_many(message, recipients, sender, policy)
+            sending = sending_of(
+                message, sender, recipients, policy, options, recipient_options, on_refused, use_chunking, progress
             )
-            mailing.last_receipt = None
-            if mailing.content.text_at_hand() is None:
-                await mailing.check()
-            await self._open_call()
-            try:
-                sending = Sending(mailing)
-                try:
-                    await self._transact(sending)
-                finally:
-                    receipt = sending.receipt()
-                    if self._connecting is not None:
-                        receipt = self._timed(receipt, self._connecting)
-                    self.last_receipt = mailing.last_receipt = receipt if sending.has_begun else None
-                if (failure := sending.failure(receipt)) is not None:
-                    raise failure
-            except BaseException as error:
-                self._end_call(error)
-                raise
-            self._end_call(None)
+            return await self._send(sending)
         except MailwireError as error:
-            if receipt is None and mailing is not None:
-                receipt = mailing.envelope.receipt_before_sending()
-            error.receipt = receipt
-            error.delivery = receipt.delivery if receipt else Delivery.NOT_SENT
+            tell_not_sent(error, sending)
             raise
-        return receipt
 
     def send_all(
         self,
@@ -298,6 +268,39 @@ class SMTPClient(Client[Event]):
 
     # Sending
 
+    async def _send(self, sending: AnySending) -> Receipt:
+        # Errors have no `delivery` where it was not tried.
+        receipt: Receipt | None = None
+        self.last_receipt = None
+        mailing = sending.mailing
+        if mailing is not None:
+            mailing.last_receipt = None
+            if isinstance(sending, Sending):
+                await mailing.check()
+        await self._open_call()
+        try:
+            try:
+                if isinstance(sending, PlainSending) and not await sending.go(self._talk):
+                    sending = sending.sending()
+                if isinstance(sending, Sending):
+                    await self._transact(sending)
+            finally:
+                receipt = sending.receipt()
+                if self._connecting is not None:
+                    receipt = self._timed(receipt, self._connecting)
+                self.last_receipt = receipt if sending.has_begun else None
+                if mailing is not None:
+                    mailing.last_receipt = self.last_receipt
+            if (failure := sending.failure(receipt)) is not None:
+                raise failure
+        except BaseException as error:
+            self._end_call(error)
+            if isinstance(error, MailwireError) and receipt is not None:
+                error.receipt, error.delivery = receipt, receipt.delivery
+            raise
+        self._end_call(None)
+        return receipt
+
     def _timed(self, receipt: Receipt, seconds: float) -> Receipt:
         # The first mail on a connection has waited for it; no time at all, by a clock that goes in large steps.
         self._connecting = None
@@ -309,8 +312,6 @@ class SMTPClient(Client[Event]):
 
     async def _transact(self, sending: Sending) -> None:
         talk = self._talk
-        if await sending.go_plainly(talk):
-            return
         while (batch := sending.next_batch(talk)) is not None:
             if batch.begins_session:
                 await self._begin_again()
@@ -371,10 +372,9 @@ class SMTPClient(Client[Event]):
             return self._bulk.maker
         return holder
 
-    async def _settle(self) -> None:
-        if self._left_bulk is not None:
-            left, self._left_bulk = self._left_bulk, None
-            await left._settle()
+    def _settling(self) -> Coroutine[object, object, None] | None:
+        left, self._left_bulk = self._left_bulk, None
+        return None if left is None else left._settle()
 
     @property
     def _talk(self) -> Dialogue:

@@ -80,7 +80,8 @@ class Stream(StreamOpening):
         self._late = late
         try:
             while not (self.has_news or self._is_nudged):
-                self._read_on()
+                if self._reading_paused:
+                    self._read_on()
                 if until is not None:
                     # Again in each round: it may have rung in the very turn in which the last one was woken.
                     self._alarm.set(until)

@@ -72,6 +72,8 @@ class Envelope:
         given: tuple[object, ...] | None
         if recipients is None:
             given = None
+        elif isinstance(recipients, (list, tuple)):  # as most are
+            given = tuple(recipients)
         elif isinstance(recipients, _ONE) or not hasattr(recipients, "__iter__"):
             given = (recipients,)
         else:

@@ -25,7 +25,7 @@ from .payloads import is_large, payload_of, put_in, take_out
 from .pieces import Piecewise
 from .plain import is_plain, write_plain
 from .policy import EncodeDomain, MessagePolicy
-from .survey import LINE_LIMIT, Survey
+from .survey import LINE_LIMIT, has_long_line
 from .verification import checking, verify
 
 __all__ = ["check_header", "generate", "is_laborious", "needs_utf8"]
@@ -113,7 +113,7 @@ def generate(message: Message, policy: MessagePolicy, *, eight_bit: bool, utf8: 
                 may_encode=not _is_signed(visible),
             )
         octets = _flatten(visible, eight_bit=eight_bit or _is_signed(visible), utf8=utf8)
-        if encodes and _has_long_line(octets) and not _is_signed(visible):
+        if encodes and has_long_line(octets) and not _is_signed(visible):
             visible = copy.deepcopy(visible)
             _encode_long_lines(visible)
             octets = _flatten(visible, eight_bit=eight_bit, utf8=utf8)
@@ -200,7 +200,7 @@ def _rewritten(message: Message, name: str, value: Any, encode_domain: EncodeDom
     # too, and lines of any length. The older kind makes one encoded word of all of a field, addresses included.
     is_source = type(value) is str
     text = _as_text(value)
-    if text.isascii() and not (is_source and len(text) > LINE_LIMIT and _has_long_line(text.encode())):
+    if text.isascii() and not (is_source and has_long_line(text.encode())):
         return value
     try:
         text = text_of(value)
@@ -248,10 +248,6 @@ def _is_signed(message: Message) -> bool:
         for part, _ in _walk(message)
         for name, value in part.raw_items()
     )
-
-
-def _has_long_line(octets: bytes) -> bool:
-    return Survey.whole(octets).long_line is not None
 
 
 def _encode_long_lines(message: Message) -> None:

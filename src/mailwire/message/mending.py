@@ -5,7 +5,7 @@ from typing import Final, NamedTuple
 from .._wire.dots import LineEnds, MailText, mended
 from ..errors import InvalidMessage, NotSupported
 from .policy import MessagePolicy
-from .survey import LINE_LIMIT, Survey
+from .survey import LINE_LIMIT, Survey, has_long_line
 
 __all__ = ["EVERYTHING", "Mending", "Permission", "mend", "mend_text"]
 
@@ -100,25 +100,26 @@ class Mending:
 
 def mend(octets: bytes, policy: MessagePolicy) -> tuple[bytes, Survey]:
     """Return what leaves for a whole message, and what is known of it. Raises InvalidMessage."""
-    if not policy.binary:
-        return mend_text(octets, policy)
-    survey = Survey.whole(octets)
+    text = octets if policy.binary else _mended(octets, policy)
+    survey = Survey.whole(text)
     _check(survey, policy)
-    return octets, survey
+    return text, survey
 
 
-def mend_text(octets: bytes, policy: MessagePolicy) -> tuple[MailText, Survey]:
-    """Do what `mend` does, under a policy by which a message is text."""
+def mend_text(octets: bytes, policy: MessagePolicy) -> MailText:
+    """Return what leaves for a whole message, under a policy by which it is text. Raises InvalidMessage."""
+    text = _mended(octets, policy)
+    if not text or has_long_line(text):
+        _check(Survey.whole(text), policy)
+    return text
+
+
+def _mended(octets: bytes, policy: MessagePolicy) -> MailText:
     try:
         text = mended(octets, policy.line_ends)
     except ValueError as error:
         raise InvalidMessage(str(error)) from error
-    if text and not text.endswith(b"\r\n"):
-        text = MailText.vouch(text + b"\r\n")
-    survey = Survey.whole(text)
-    if not text or survey.long_line is not None:
-        _check(survey, policy)
-    return text, survey
+    return text if text.endswith(b"\r\n") or not text else MailText.vouch(text + b"\r\n")
 
 
 def _check(survey: Survey, policy: MessagePolicy) -> None:

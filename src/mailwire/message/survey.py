@@ -9,7 +9,7 @@ from typing import Final
 
 from .._wire.dots import MANY_OCTETS, ends_in_a_row
 
-__all__ = ["LINE_LIMIT", "Survey"]
+__all__ = ["LINE_LIMIT", "Survey", "has_long_line"]
 
 LINE_LIMIT: Final = 1000
 """The octets of a line of text, with its CRLF (RFC 5321 4.5.3.1.6)."""
@@ -45,7 +45,9 @@ class Survey:
         survey.octets = len(text)
         survey.ends_line = text.endswith(b"\n") or not text
         if survey.octets > LINE_LIMIT:
-            survey._leap(text, 0, 0)
+            begin, is_long = _leap(text, 0)
+            if is_long:
+                survey.long_line = begin
         if not text.isascii():
             survey.is_ascii = False
             survey._read_header(text, is_last=True)
@@ -60,30 +62,17 @@ class Survey:
         """Survey the next block."""
         if text:
             self.ends_line = text.endswith(b"\n")
-        if self.long_line is None and (begin := self._leap(text, -self._begun, self.octets)) is not None:
-            found = text.rfind(b"\n", max(begin, 0))
-            self._begun = len(text) - (found + 1 if found >= 0 else begin)
+        if self.long_line is None:
+            begin, is_long = _leap(text, -self._begun)
+            if is_long:
+                self.long_line = self.octets + begin
+            else:
+                found = text.rfind(b"\n", max(begin, 0))
+                self._begun = len(text) - (found + 1 if found >= 0 else begin)
         self.octets += len(text)
         self.is_ascii = self.is_ascii and text.isascii()
         if self._tail is not None:
             self._read_header(text)
-
-    def _leap(self, text: bytes, begin: int, before: int) -> int | None:
-        # Leap over lines, from the one that begins at `begin` of the text, which is behind so many octets, to one of
-        # the last that no limit can be in; return where that begins, None if a line was too long.
-        end = len(text)
-        if end >= MANY_OCTETS:
-            first, length, count = ends_in_a_row(text, begin + LINE_LIMIT)
-            if count:  # lines that have the length of the second, and no line among them that is longer
-                begin = first + 1 + (count - 1) * length
-        while end - begin > LINE_LIMIT:
-            # Between here and the last LF within reach, every line is short enough.
-            found = text.rfind(b"\n", max(0, begin), begin + LINE_LIMIT)
-            if found < 0:
-                self.long_line = before + begin
-                return None
-            begin = found + 1
-        return begin
 
     def _read_header(self, text: bytes, *, is_last: bool = False) -> None:
         before = self._tail or b""
@@ -99,3 +88,25 @@ class Survey:
                 self._decoder.decode(header, final=is_last or end >= 0)
             except UnicodeDecodeError:
                 self.header_is_utf8 = False
+
+
+def has_long_line(text: bytes) -> bool:
+    """Whether a line of `text`, of which nothing follows, is longer than that."""
+    return len(text) > LINE_LIMIT and _leap(text, 0)[1]
+
+
+def _leap(text: bytes, begin: int) -> tuple[int, bool]:
+    # Leap over lines, from the one that begins at `begin`. Return where the first line begins that is too long, or one
+    # of the last that no limit can be in; and whether it is too long.
+    end = len(text)
+    if end >= MANY_OCTETS:
+        first, length, count = ends_in_a_row(text, begin + LINE_LIMIT)
+        if count:  # lines that have the length of the second, and no line among them that is longer
+            begin = first + 1 + (count - 1) * length
+    while end - begin > LINE_LIMIT:
+        # Between here and the last LF within reach, every line is short enough.
+        found = text.rfind(b"\n", max(0, begin), begin + LINE_LIMIT)
+        if found < 0:
+            return begin, True
+        begin = found + 1
+    return begin, False

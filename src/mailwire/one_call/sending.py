@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 from email.headerregistry import Address
 
 from ..aio.lmtp import LMTPClient
-from ..aio.mailing import Mailing, OnRefused, Progress, read_if_many
+from ..aio.mailing import Mailing, OnRefused, Progress, are_many, read_many
 from ..aio.smtp import SMTPClient
 from ..endpoint import Chunking, Endpoint
 from ..errors import MailwireError
@@ -44,7 +44,8 @@ async def send(
     client = client_class(endpoint, transcript=transcript)
     try:
         # Nobody is connected to with what cannot be sent.
-        message, recipients = await read_if_many(message, recipients, sender, policy)
+        if are_many(recipients, message):
+            message, recipients = await read_many(message, recipients, sender, policy)
         mailing = Mailing.of(
             message,
             sender=sender,

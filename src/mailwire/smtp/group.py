@@ -176,7 +176,6 @@ class Group(Several):
         sender: Mailbox | None,
         recipients: Sequence[Mailbox],
         announced: int | None = None,
-        *,
         begins_anew: bool = False,
     ) -> None:
         if not (opening.recipients is recipients and opening.sender is sender and opening.begins_anew is begins_anew):
@@ -239,7 +238,6 @@ class Group(Several):
         sender: Mailbox | None,
         recipients: Sequence[Mailbox],
         announced: int | None,
-        *,
         begins_anew: bool,
     ) -> "list[Group]":
         """Return the same commands in steps, each as a group by itself, for a server that does not pipeline."""

@@ -5,7 +5,6 @@ A `Transaction` has it of this; it is no class by itself.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from functools import partial
 from itertools import zip_longest
 
 from .._wire.mapping import FrozenMapping
@@ -81,8 +80,8 @@ class Outcome:
     def receipt(self, timings: Mapping[str, float] = NO_TIMINGS) -> Receipt:
         """Return what is known now. `timings`: the seconds that each phase took, which the caller has measured."""
         if self._heard_so_far is None and self._answered and self._answered[-1].end is not None:
-            known = self._sender, self._recipients, self._said, self._begins_anew, self._octets, self._extensions
-            return receipt_of_taken(*known, timings)
+            taken = self._sender, self._recipients, self._said, self._begins_anew, self._octets, self._extensions
+            return Receipt.to_write(ACCEPTED, receipt_of_taken, *taken, timings)
         heard, connection = self._heard, self._connection
         in_doubt = self._end is not None and self._end.has_left
         words = heard.words(len(self._recipients), in_doubt=in_doubt, lmtp=connection.is_lmtp)
@@ -94,9 +93,8 @@ class Outcome:
         heard = replace(heard, recipients=heard.recipients.copy(), verdicts=heard.verdicts.copy())
         octets = connection.data_octets if self._is_writing_text else self._octets
         timings = FrozenMapping(timings)
-        names = self._sender, self._recipients, self._extensions
-        write = partial(_receipt_of, *names, heard, words, word, reply, octets, timings, lmtp=connection.is_lmtp)
-        return Receipt.to_write(word, write)
+        known = self._sender, self._recipients, self._extensions, heard, words, word, reply, octets, timings
+        return Receipt.to_write(word, _receipt_of, *known, connection.is_lmtp)
 
     # Private
 
@@ -131,9 +129,16 @@ def receipt_of_taken(
     extensions: Sequence[str],
     timings: Mapping[str, float],
 ) -> Receipt:
-    """Return the receipt of a mail to which all was `said` that is to be expected; it is written when it is read."""
-    known = sender, recipients, said, begins_anew, octets, extensions, timings
-    return Receipt.to_write(ACCEPTED, partial(_receipt_of_taken, *known))
+    """Return the receipt of a mail to which all was `said` that is to be expected."""
+    replies = Replies(said).read()
+    verdict = replies[-1]
+    entries = [
+        RecipientReceipt(str(recipient), reply, Delivery.ACCEPTED, verdict)
+        for recipient, reply in zip(recipients, replies[2 if begins_anew else 1 :], strict=False)
+    ]
+    return Receipt(
+        Delivery.ACCEPTED, str(sender or ""), tuple(entries), verdict, octets, tuple(dict.fromkeys(extensions)), timings
+    )
 
 
 def refusal_in(reply: Reply | None) -> Reply | None:
@@ -182,29 +187,7 @@ def _receipt_of(
     reply: Reply | None,
     octets: int,
     timings: Mapping[str, float],
-    *,
     lmtp: bool,
 ) -> Receipt:
     entries = _recipient_receipts(recipients, heard, words, lmtp=lmtp)
     return Receipt(word, str(sender or ""), entries, reply, octets, tuple(dict.fromkeys(extensions)), timings)
-
-
-def _receipt_of_taken(
-    sender: Mailbox | None,
-    recipients: Sequence[Mailbox],
-    said: bytes,
-    begins_anew: bool,
-    octets: int,
-    extensions: Sequence[str],
-    timings: Mapping[str, float],
-) -> Receipt:
-    # All was answered as is to be expected.
-    replies = Replies(said).read()
-    verdict = replies[-1]
-    entries = [
-        RecipientReceipt(str(recipient), reply, Delivery.ACCEPTED, verdict)
-        for recipient, reply in zip(recipients, replies[2 if begins_anew else 1 :], strict=False)
-    ]
-    return Receipt(
-        Delivery.ACCEPTED, str(sender or ""), tuple(entries), verdict, octets, tuple(dict.fromkeys(extensions)), timings
-    )

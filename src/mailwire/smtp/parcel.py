@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from .._wire.dots import MailText
 from .commands import BdatLast, EndOfData
 from .connection import Connection
+from .delivery import ACCEPTED
 from .events import GroupsAnswered
 from .group import LAST_CHUNK, Group
 from .opening import Opening
@@ -60,7 +61,6 @@ class Parcel:
         sender: Mailbox | None,
         recipients: tuple[Mailbox, ...],
         message: MailText,
-        *,
         is_first: bool,
         begins_anew: bool,
     ) -> None:
@@ -85,10 +85,10 @@ class Parcel:
         """The one that is to be answered; None where all are that there were."""
         self.steps: list[Group] = []
         """Those behind it, where it is a step, the last one first."""
-        self.answered: list[Group] = []
+        self.answered: tuple[Group, ...] = ()
         """Those that are answered..."""
-        self.said: list[bytes] = []
-        """...and what was said to each."""
+        self.said: bytes = b""
+        """...and what was said to them."""
         octets = len(message)
         end: BdatLast | None = None
         if opening.is_eager:
@@ -96,14 +96,14 @@ class Parcel:
             self.octets = octets
         else:
             self.message = message
-        what = opening, sender, recipients, octets if opening.is_sized else None
+        announced = octets if opening.is_sized else None
         if connection.takes_envelopes:
-            self.group = group = Group(*what, begins_anew=begins_anew)
+            self.group = group = Group(opening, sender, recipients, announced, begins_anew)
             if end is not None:
                 group.add_chunk(end, message)
             connection.send_group(group)
             return
-        self.steps = steps = Group.in_steps(*what, begins_anew=begins_anew)
+        self.steps = steps = Group.in_steps(opening, sender, recipients, announced, begins_anew)
         if end is not None:
             steps.append(Group.ending(LAST_CHUNK, end, end.encode(), octets, message))
         connection.send_steps(steps)
@@ -149,8 +149,8 @@ class Parcel:
         return Transaction._of_parcel(self)
 
     def _go_behind(self, group: Group, answer: bytes) -> None:
-        self.answered.append(group)
-        self.said.append(answer)
+        self.answered += (group,)
+        self.said += answer
         if self.steps:
             self.group = self.steps.pop()
         else:
@@ -162,5 +162,14 @@ class Parcel:
 
     def receipt(self, timings: Mapping[str, float]) -> Receipt:
         """Return the receipt of a mail that `is_taken`. `timings`: as `Transaction.receipt` takes them."""
-        names = self.sender, self.recipients, b"".join(self.said)
-        return receipt_of_taken(*names, self.begins_anew, self.octets, self.opening.extensions, timings)
+        return Receipt.to_write(
+            ACCEPTED,
+            receipt_of_taken,
+            self.sender,
+            self.recipients,
+            self.said,
+            self.begins_anew,
+            self.octets,
+            self.opening.extensions,
+            timings,
+        )

@@ -5,7 +5,7 @@ A receipt is a value: it can be compared, hashed, pickled, printed, and written 
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
-from typing import TYPE_CHECKING, Any, Final, Self
+from typing import TYPE_CHECKING, Any, Final, Self, TypeVarTuple
 
 from .._wire.mapping import FrozenMapping
 from .delivery import Delivery, joined_word
@@ -14,8 +14,14 @@ from .reply import EnhancedCode, Reply
 
 __all__ = ["NO_TIMINGS", "Receipt", "RecipientReceipt"]
 
+_Ts = TypeVarTuple("_Ts")
+
 NO_TIMINGS: Final[Mapping[str, float]] = FrozenMapping({})
 """Nobody has measured."""
+
+# Of a class they would be looked up anew each time: a receipt is made for every mail.
+_new: Final = object.__new__
+_set: Final = object.__setattr__
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,17 +99,18 @@ class RecipientReceipt:
 class _Unwritten:
     # A receipt of which the rest is written when somebody reads it: most are asked for no more than a word.
 
-    __slots__ = ("_write",)
+    __slots__ = ("_known", "_write")
 
     if TYPE_CHECKING:
-        _write: Callable[[], "Receipt"]
+        _write: Callable[..., "Receipt"]
+        _known: tuple[object, ...]
     else:  # to a type checker this would say that a receipt has any attribute
 
         def __getattr__(self, name: str) -> object:
             # Only what has no value yet comes here.
             if name not in _FIELDS:
                 raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
-            written = self._write()
+            written = self._write(*self._known)
             for field_name in _FIELDS:
                 object.__setattr__(self, field_name, getattr(written, field_name))
             return getattr(self, name)
@@ -138,11 +145,12 @@ class Receipt(_Unwritten):
             object.__setattr__(self, "timings", FrozenMapping(self.timings))
 
     @classmethod
-    def to_write(cls, delivery: Delivery, write: Callable[[], "Receipt"]) -> Self:
-        """Return the receipt that `write` makes, of which no more than the `delivery` is made now."""
-        receipt = cls.__new__(cls)
-        object.__setattr__(receipt, "delivery", delivery)
-        object.__setattr__(receipt, "_write", write)
+    def to_write(cls, delivery: Delivery, write: Callable[[*_Ts], "Receipt"], *known: *_Ts) -> Self:
+        """Return the receipt that `write` makes of what is `known`; no more of it than the `delivery` is made now."""
+        receipt = _new(cls)
+        _set(receipt, "delivery", delivery)
+        _set(receipt, "_write", write)
+        _set(receipt, "_known", known)
         return receipt
 
     @classmethod

@@ -110,7 +110,7 @@ class Transaction(Outcome):
         begins_anew = behind is not None and behind.chunking is not False
         self._begin(connection, opening, sender, recipients, begins_anew=begins_anew, chunk_size=chunk_size)
         if connection.takes_envelopes and len(recipients) <= _AT_A_TIME and not any(recipient_options):
-            self._group = Group(opening, sender, recipients, size, begins_anew=begins_anew)
+            self._group = Group(opening, sender, recipients, size, begins_anew)
             connection.send_group(self._group)
         else:
             wishes = recipient_options if any(recipient_options) else ()
@@ -138,7 +138,7 @@ class Transaction(Outcome):
                     transaction._await(command)
         else:
             transaction._group = group
-        transaction._answered, transaction._said = tuple(parcel.answered), b"".join(parcel.said)
+        transaction._answered, transaction._said = parcel.answered, parcel.said
         transaction._accepted = sum(len(each.recipients) for each in parcel.answered)
         transaction._is_open = parcel.wants_message
         transaction._end, transaction._octets = parcel.end, parcel.octets

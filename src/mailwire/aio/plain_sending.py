@@ -1,0 +1,178 @@
+"""PlainSending: the sending of a plain mail that is alone on its way.
+
+Nothing is made for it but its envelope and what leaves. Where it cannot go as a plain one, or something is heard that
+was not to be expected, or nothing more will be, a `Sending` goes on with it.
+"""
+
+from collections.abc import Iterable, Mapping
+from email.headerregistry import Address
+
+from .._wire.dots import MailText
+from ..endpoint import Chunking, check_chunking
+from ..errors import MailwireError, ReplyError
+from ..message import Envelope, MessagePolicy, MessageSource
+from ..message.mending import mend_text
+from ..message.policy import DEFAULT_POLICY
+from ..smtp import Delivery, GroupsAnswered, MailOptions, Receipt, RecipientOptions
+from .dialogue import Dialogue
+from .mailing import Mailing, OnRefused, Progress, maker_of
+from .passage import Passage
+from .plain_mail import Form, PlainMail, may_be_plain
+from .sending import Sending
+
+__all__ = ["AnySending", "PlainSending", "sending_of", "tell_not_sent"]
+
+
+def sending_of(
+    message: MessageSource | Mailing,
+    sender: str | Address | None,
+    recipients: str | Address | Iterable[str | Address] | None,
+    policy: MessagePolicy,
+    options: MailOptions | None,
+    recipient_options: RecipientOptions | Mapping[str, RecipientOptions] | None,
+    on_refused: OnRefused,
+    use_chunking: Chunking,
+    progress: Progress | None,
+) -> "AnySending":
+    """Return the sending of `message`, as `SMTPClient.send` describes it. Raises what a Mailing raises, and
+    InvalidMessage for octets at hand that no server may be given."""
+    if (
+        type(message) is bytes
+        and options is None
+        and recipient_options is None
+        and progress is None
+        and policy is DEFAULT_POLICY
+        and on_refused == "send"
+        and may_be_plain(message)
+    ):
+        if use_chunking is not None:
+            check_chunking(use_chunking)
+        envelope = Envelope.of(message, sender, recipients)
+        return PlainSending(message, envelope, mend_text(message, policy), policy, use_chunking)
+    mailing = maker_of(message)(
+        message,
+        sender=sender,
+        recipients=recipients,
+        policy=policy,
+        options=options,
+        recipient_options=recipient_options,
+        on_refused=on_refused,
+        use_chunking=use_chunking,
+        progress=progress,
+    )
+    content = mailing.content
+    text = content.text_at_hand()
+    if text is None or mailing.has_wishes or type(text.whole) is not MailText or not text.whole.isascii():
+        return Sending(mailing)
+    return PlainSending(mailing, mailing.envelope, text.whole, content.policy, mailing.use_chunking)
+
+
+def tell_not_sent(error: MailwireError, sending: "AnySending | None") -> None:
+    """Let `error` say that the mail was not sent, if it does not say what has become of it; `sending`: None if there is
+    no envelope yet."""
+    if error.delivery is None:
+        error.delivery = Delivery.NOT_SENT
+        error.receipt = None if sending is None else sending.envelope.receipt_before_sending()
+
+
+class PlainSending(PlainMail):
+    """The sending of what was `given`, a Mailing or octets, to this `envelope`, in chunks or not as is wished; what
+    leaves for it is `message`."""
+
+    __slots__ = ("_given", "_policy", "_sending", "_taken", "_use_chunking", "has_begun")
+
+    def __init__(
+        self,
+        given: bytes | Mailing,
+        envelope: Envelope,
+        message: MailText,
+        policy: MessagePolicy,
+        use_chunking: Chunking,
+    ) -> None:
+        # Its form is found out where it goes.
+        self.envelope = envelope
+        self.envelope_time = None
+        self.has_begun: bool = False
+        """Whether it has begun as a plain mail."""
+        self._message = message
+        self._given = given
+        self._policy = policy
+        self._use_chunking = use_chunking
+        self._taken: Receipt | None = None  # once it was taken
+        self._sending: Sending | None = None  # that goes on with it
+
+    def anew(self) -> "PlainSending":
+        """Return the same, to be tried again."""
+        return PlainSending(self._given, self.envelope, self._message, self._policy, self._use_chunking)
+
+    @property
+    def mailing(self) -> Mailing | None:
+        """The Mailing that was given."""
+        return None if isinstance(self._given, bytes) else self._given
+
+    async def go(self, dialogue: Dialogue) -> bool:
+        """Send it, if it can go as a plain mail over `dialogue`; return whether it was. Raises what
+        `Sending.transact` raises."""
+        form = Form.of(dialogue, self.envelope, self._policy, self._use_chunking)
+        if form is None or not form.takes(self._message):
+            return False
+        self.form = form
+        self.begin(is_first=True, begins_anew=False)
+        self.has_begun = True
+        parcel, connection, stream = self.parcel, dialogue.connection, dialogue.session.stream
+        try:
+            while (group := parcel.group) is not None:
+                if not (connection.has_news or stream.has_news):
+                    stream.write(connection.data_to_send())
+                    await dialogue.wait_for(group)
+                if (data := stream.sole) is not None and parcel.hear(data):
+                    stream.take()
+                else:
+                    answer = dialogue.heard()
+                    if answer is not None and (type(answer) is not GroupsAnswered or not parcel.receive(answer)):
+                        sending, passage = self._taken_over()
+                        passage.transaction.receive(answer)
+                        await sending.lead(dialogue, passage)
+                        break
+                if parcel.wants_message:
+                    self.write()
+            else:
+                self._taken = self.end()
+                return True
+        except BaseException as error:
+            sending, passage = self._taken_over()
+            if not sending.survives(dialogue, passage, error):
+                raise
+        sending, passage = self._taken_over()
+        sending.end(passage)
+        return True
+
+    def sending(self) -> Sending:
+        """Return what goes on with it, or sends it; each time the same."""
+        sending = self._sending
+        if sending is None:
+            mailing = self._given
+            if isinstance(mailing, bytes):
+                mailing = Mailing._plain(mailing, self.envelope, self._policy, self._use_chunking)
+            sending = self._sending = Sending(mailing)
+        if self.has_begun:
+            sending.take_over(self)
+        return sending
+
+    def receipt(self) -> Receipt:
+        """Return what is known now. Its timings are those of "envelope", "message" and "verdict"."""
+        return self._taken or self.sending().receipt()
+
+    def failure(self, receipt: Receipt) -> ReplyError | None:
+        """Return the refusal, if by the `receipt` nobody has the mail."""
+        return None if self._taken is not None else self.sending().failure(receipt)
+
+    # Private
+
+    def _taken_over(self) -> tuple[Sending, Passage]:
+        sending = self.sending()
+        return sending, sending.take_over(self)
+
+
+AnySending = PlainSending | Sending
+"""The sending of any mail."""
