@@ -142,6 +142,11 @@ def test_a_limit_is_a_number_of_entries(limit: Any, words: str) -> None:
         Transcript(limit=limit)
 
 
+def test_a_clock_is_a_function() -> None:
+    with pytest.raises(ValueError, match=r"^expected clock to be a function, got 5 \(int\)$"):
+        Transcript(clock=5)  # type: ignore[arg-type]
+
+
 def test_no_entry_may_be_kept() -> None:
     nothing = Transcript(limit=0)
     nothing.record("C", Spoken("x"))

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 
-from ._wire.text import check_whole_number
+from ._wire.text import check_whole_number, described
 from ._wire.trace import Direction, Several, Traceable
 
 __all__ = ["Transcript", "TranscriptEntry"]
@@ -30,11 +30,13 @@ class Transcript:
 
     Hand one to a client to read what was said. Bodies are counted, not kept.
 
-    Raises ValueError for a limit that is none.
+    Raises ValueError for a limit that is none, and a clock that is no function.
     """
 
     def __init__(self, limit: int | None = 100, *, clock: Callable[[], float] = time.time) -> None:
         check_whole_number("limit", limit, 0, or_none=True)
+        if not callable(clock):
+            raise ValueError(f"expected clock to be a function, got {described(clock)}")
         # The fields of the entries: most are forgotten unread, and a tuple costs a sixth of what an entry does. What
         # was said at a time is parted into entries when somebody reads them; so this may hold more than the limit.
         self._records: deque[tuple[float, Direction, Traceable]] = deque(maxlen=limit)

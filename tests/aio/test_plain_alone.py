@@ -1,15 +1,17 @@
 """A plain mail that is sent alone: whatever the server says, it comes to the same as a mail that is not plain."""
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import pairwise
 from typing import Any, Final
 
 import pytest
 
 from mailwire import (
+    ConnectionLost,
     DeadlineExceeded,
     Delivery,
     Endpoint,
@@ -24,6 +26,7 @@ from mailwire import (
     RecipientOptions,
     RecipientsRefused,
     SMTPClient,
+    SMTPPool,
     Timeouts,
     Transcript,
 )
@@ -377,8 +380,8 @@ async def test_a_plain_mail_is_one_part_whatever_becomes_of_it(said: bytes) -> N
         assert await sending.go(client._talk)
         assert sending.has_begun
         if said != b"250 taken\r\n":
-            assert sending.sending().parts == 1
-            assert sending.sending().next_batch(client._talk) is None
+            assert sending.as_sending().parts == 1
+            assert sending.as_sending().next_batch(client._talk) is None
 
 
 async def test_octets_of_which_more_is_wished_get_that() -> None:
@@ -413,18 +416,67 @@ async def test_what_is_wrong_is_said_of_octets_as_of_any_message() -> None:
         for use_chunking in ("never", 1):
             with pytest.raises(ValueError, match=r"^expected use_chunking to be True, False, "):
                 await client.send(MESSAGE, **ENVELOPE, use_chunking=use_chunking)  # type: ignore[arg-type]
-        for message, envelope, words in (
-            (MESSAGE, {"recipients": "b@example.org"}, "a message given as octets needs a sender and recipients: "),
-            (MESSAGE, {"sender": "a@example.org"}, "a message given as octets needs a sender and recipients: "),
-            (MESSAGE, {**ENVELOPE, "recipients": ()}, "the message has no recipient"),
-            (b"", ENVELOPE, "the message is empty: "),
-            (b"a\0\r\n", ENVELOPE, "the message holds a NUL at octet 1, "),
+        for envelope, words in (
+            ({"recipients": "b@example.org"}, "a message given as octets needs a sender and recipients: "),
+            ({"sender": "a@example.org"}, "a message given as octets needs a sender and recipients: "),
+            ({**ENVELOPE, "recipients": ()}, "the message has no recipient"),
+            ({**ENVELOPE, "recipients": ["b@"] * 2000}, "expected an address "),
         ):
             with pytest.raises(InvalidMessage, match=f"^{words}") as caught:
-                await client.send(message, **envelope)
+                await client.send(MESSAGE, **envelope)
             assert (caught.value.delivery, caught.value.receipt) == (Delivery.NOT_SENT, None)
             assert client.last_receipt is None
         assert client.is_connected
+
+
+LONG: Final = b"x" * 2000 + b"\r\n"
+
+
+@pytest.mark.parametrize(
+    ("octets", "words"),
+    [
+        (b"", "the message is empty: "),
+        (b"a\0\r\n", "the message holds a NUL at octet 1, "),
+        (LONG, "the message has a line of more than 998 octets, "),
+        (b"a\r\n" + b"\xe4" * 2000, "the message has a line of more than 998 octets, "),
+        (LONG * 200, "the message has a line of more than 998 octets, "),
+    ],
+    ids=["empty", "NUL", "long line", "8bit", "large"],
+)
+@pytest.mark.parametrize(
+    "made", [bytes, bytearray, partial(Mailing, **ENVELOPE)], ids=["bytes", "bytearray", "Mailing"]
+)
+async def test_of_octets_that_no_server_may_be_given_it_is_known_who_does_not_have_them(
+    octets: bytes, made: Callable[[bytes], Any], words: str
+) -> None:
+    message = made(octets)
+    envelope: dict[str, Any] = {} if isinstance(message, Mailing) else ENVELOPE
+    async with (
+        Server({}, OFFERED, 0).listening() as endpoint,
+        SMTPClient(endpoint) as client,
+        SMTPPool(endpoint) as pool,
+    ):
+        for sender in (client, pool):
+            with pytest.raises(InvalidMessage, match=f"^{words}") as caught:
+                await sender.send(message, **envelope)
+            assert caught.value.delivery is Delivery.NOT_SENT
+            assert [entry.address for entry in caught.value.recipients] == ENVELOPE["recipients"]
+        assert client.last_receipt is None
+        assert client.is_connected
+
+
+async def test_an_error_of_another_mail_says_of_this_one_that_it_was_not_sent() -> None:
+    lost = ConnectionLost("the other one")
+    lost.delivery = Delivery.UNKNOWN
+
+    def recipients() -> Iterator[str]:
+        yield "b@example.org"
+        raise lost
+
+    async with Server({}, OFFERED, 0).listening() as endpoint, SMTPClient(endpoint) as client:
+        with pytest.raises(ConnectionLost) as caught:
+            await client.send(MESSAGE, sender="a@example.org", recipients=recipients())
+    assert (caught.value.delivery, caught.value.receipt) == (Delivery.NOT_SENT, None)
 
 
 # Its deadlines

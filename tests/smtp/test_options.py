@@ -180,6 +180,8 @@ def test_what_no_server_could_be_asked_is_refused(make: Callable[[], object]) ->
         (OriginalRecipient, {"address": "a", "type": None}, "an address type to be text, got None (NoneType)"),
         (ValidSince, {"moment": 0}, "the moment since which a recipient is valid to be a datetime, got 0 (int)"),
         (DeliverBy, {"seconds": 1, "trace": "no"}, "trace to be True or False, got 'no' (str)"),
+        (DeliverBy, {"seconds": 1, "otherwise": []}, '"return" or "notify", got []'),
+        (ValidSince, {"moment": NOON, "otherwise": []}, '"reject", "continue" or None, got []'),
     ],
 )
 def test_what_is_of_another_kind_is_refused(
@@ -196,6 +198,8 @@ def test_what_is_of_another_kind_is_refused(
         ({"parameters": "X=1"}, "expected parameters to be a mapping of names to text or None, got 'X=1' (str)"),
         ({"parameters": {1: "x"}}, "expected a parameter name to be text, got 1 (int)"),
         ({"parameters": {"XFOO": 3}}, "expected the value of XFOO to be text or None, got 3 (int)"),
+        ({"parameters": 5}, "expected parameters to be a mapping of names to text or None, got 5 (int)"),
+        ({"parameters": None}, "expected parameters to be a mapping of names to text or None, got None (NoneType)"),
         ({"extensions": 3}, "expected extensions to be a collection of keywords, got 3 (int)"),
         ({"extensions": "XFOO"}, "extensions are a collection; one alone is [keyword]"),
         ({"extensions": [3]}, "expected a keyword in extensions to be text, got 3 (int)"),
@@ -206,6 +210,11 @@ def test_parameters_of_ones_own_are_text(
 ) -> None:
     with pytest.raises(ValueError, match=f"^{re.escape(words)}$"):
         kind(**settings)
+
+
+def test_extensions_are_read_once() -> None:
+    for kind in (MailOptions, RecipientOptions):
+        assert kind(extensions=iter(["XFOO", "XBAR"])).extensions == ("XFOO", "XBAR")  # type: ignore[arg-type]
 
 
 TIMELESS = NOON.replace(tzinfo=None)

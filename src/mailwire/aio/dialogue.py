@@ -136,7 +136,7 @@ class Dialogue:
 
     def wait_for(self, group: Group) -> Coroutine[object, object, None]:
         """Do what `wait` does where all that is awaited are the answers to `group`, which begins a mail or ends it."""
-        if self._awaited is not group:
+        if self._awaited is not group:  # as in `wait`, without a call for it
             seconds = self._patience_for.get(group.awaited, self._timeouts.command)
             self._awaited, self._until = group, None if seconds is None else self.time() + seconds
         return self.session.stream.wait(self._until, self._late)

@@ -9,12 +9,12 @@ from typing import Any, Final, Literal
 
 from .._wire.text import check_kind
 from ..endpoint import Chunking, check_chunking
-from ..errors import InvalidMessage
+from ..errors import InvalidMessage, MailwireError
 from ..message import Content, Envelope, MessagePolicy, MessageSource
 from ..message.content import kept
 from ..message.envelope import names_many
 from ..message.policy import DEFAULT_POLICY
-from ..smtp import Mailbox, MailOptions, Receipt, RecipientOptions
+from ..smtp import Delivery, Mailbox, MailOptions, Receipt, RecipientOptions
 
 __all__ = [
     "Mailing",
@@ -26,6 +26,7 @@ __all__ = [
     "maker_of",
     "read_many",
     "read_recipients",
+    "tell_not_sent",
 ]
 
 # So many addresses are read in one turn of the event loop: some ten milliseconds' work.
@@ -162,7 +163,17 @@ async def read_many(
     """Return both, the recipients, who `are_many`, read, and the message as it was before that: it may be changed
     meanwhile. Raises what `read_recipients` raises."""
     message = kept(message)
-    return message, await read_recipients(recipients, message, sender, policy)
+    try:
+        return message, await read_recipients(recipients, message, sender, policy)
+    except InvalidMessage as error:
+        tell_not_sent(error, None)
+        raise
+
+
+def tell_not_sent(error: MailwireError, envelope: Envelope | None) -> None:
+    """Let `error` say that a mail with this `envelope`, if it has one by then, was not sent."""
+    error.delivery = Delivery.NOT_SENT
+    error.receipt = None if envelope is None else envelope.receipt_before_sending()
 
 
 def _read(given: str | Address) -> Any:

@@ -1,6 +1,6 @@
 """PlainSending: the sending of a plain mail that is alone on its way.
 
-Nothing is made for it but its envelope and what leaves. Where it cannot go as a plain one, or something is heard that
+Of octets nothing is made but an envelope and what leaves. Where it cannot go as a plain one, or something is heard that
 was not to be expected, or nothing more will be, a `Sending` goes on with it.
 """
 
@@ -13,14 +13,14 @@ from ..errors import MailwireError, ReplyError
 from ..message import Envelope, MessagePolicy, MessageSource
 from ..message.mending import mend_text
 from ..message.policy import DEFAULT_POLICY
-from ..smtp import Delivery, GroupsAnswered, MailOptions, Receipt, RecipientOptions
-from .dialogue import Dialogue
-from .mailing import Mailing, OnRefused, Progress, maker_of
+from ..smtp import GroupsAnswered, MailOptions, Receipt, RecipientOptions
+from .dialogue import Answer, Dialogue
+from .mailing import Mailing, OnRefused, Progress, maker_of, tell_not_sent
 from .passage import Passage
 from .plain_mail import Form, PlainMail, may_be_plain
 from .sending import Sending
 
-__all__ = ["AnySending", "PlainSending", "sending_of", "tell_not_sent"]
+__all__ = ["AnySending", "PlainSending", "sending_of"]
 
 
 def sending_of(
@@ -35,7 +35,8 @@ def sending_of(
     progress: Progress | None,
 ) -> "AnySending":
     """Return the sending of `message`, as `SMTPClient.send` describes it. Raises what a Mailing raises, and
-    InvalidMessage for octets at hand that no server may be given."""
+    InvalidMessage for octets at hand that no server may be given; each says that the mail was not sent."""
+    envelope: Envelope | None = None
     if (
         type(message) is bytes
         and options is None
@@ -47,32 +48,32 @@ def sending_of(
     ):
         if use_chunking is not None:
             check_chunking(use_chunking)
-        envelope = Envelope.of(message, sender, recipients)
-        return PlainSending(message, envelope, mend_text(message, policy), policy, use_chunking)
-    mailing = maker_of(message)(
-        message,
-        sender=sender,
-        recipients=recipients,
-        policy=policy,
-        options=options,
-        recipient_options=recipient_options,
-        on_refused=on_refused,
-        use_chunking=use_chunking,
-        progress=progress,
-    )
-    content = mailing.content
-    text = content.text_at_hand()
+        try:
+            envelope = Envelope.of(message, sender, recipients)
+            return PlainSending(message, envelope, mend_text(message, policy), policy, use_chunking)
+        except MailwireError as error:
+            tell_not_sent(error, envelope)
+            raise
+    try:
+        mailing = maker_of(message)(
+            message,
+            sender=sender,
+            recipients=recipients,
+            policy=policy,
+            options=options,
+            recipient_options=recipient_options,
+            on_refused=on_refused,
+            use_chunking=use_chunking,
+            progress=progress,
+        )
+        envelope, content = mailing.envelope, mailing.content
+        text = content.text_at_hand()
+    except MailwireError as error:
+        tell_not_sent(error, envelope)
+        raise
     if text is None or mailing.has_wishes or type(text.whole) is not MailText or not text.whole.isascii():
         return Sending(mailing)
-    return PlainSending(mailing, mailing.envelope, text.whole, content.policy, mailing.use_chunking)
-
-
-def tell_not_sent(error: MailwireError, sending: "AnySending | None") -> None:
-    """Let `error` say that the mail was not sent, if it does not say what has become of it; `sending`: None if there is
-    no envelope yet."""
-    if error.delivery is None:
-        error.delivery = Delivery.NOT_SENT
-        error.receipt = None if sending is None else sending.envelope.receipt_before_sending()
+    return PlainSending(mailing, envelope, text.whole, content.policy, mailing.use_chunking)
 
 
 class PlainSending(PlainMail):
@@ -130,9 +131,7 @@ class PlainSending(PlainMail):
                 else:
                     answer = dialogue.heard()
                     if answer is not None and (type(answer) is not GroupsAnswered or not parcel.receive(answer)):
-                        sending, passage = self._taken_over()
-                        passage.transaction.receive(answer)
-                        await sending.lead(dialogue, passage)
+                        await self._lead(answer)
                         break
                 if parcel.wants_message:
                     self.write()
@@ -147,7 +146,7 @@ class PlainSending(PlainMail):
         sending.end(passage)
         return True
 
-    def sending(self) -> Sending:
+    def as_sending(self) -> Sending:
         """Return what goes on with it, or sends it; each time the same."""
         sending = self._sending
         if sending is None:
@@ -161,16 +160,22 @@ class PlainSending(PlainMail):
 
     def receipt(self) -> Receipt:
         """Return what is known now. Its timings are those of "envelope", "message" and "verdict"."""
-        return self._taken or self.sending().receipt()
+        return self._taken or self.as_sending().receipt()
 
     def failure(self, receipt: Receipt) -> ReplyError | None:
         """Return the refusal, if by the `receipt` nobody has the mail."""
-        return None if self._taken is not None else self.sending().failure(receipt)
+        return None if self._taken is not None else self.as_sending().failure(receipt)
 
     # Private
 
+    async def _lead(self, answer: Answer) -> None:
+        # To its end, behind an answer that was not to be expected.
+        sending, passage = self._taken_over()
+        passage.transaction.receive(answer)
+        await sending.lead(self.form.dialogue, passage)
+
     def _taken_over(self) -> tuple[Sending, Passage]:
-        sending = self.sending()
+        sending = self.as_sending()
         return sending, sending.take_over(self)
 
 

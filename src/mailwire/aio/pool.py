@@ -15,8 +15,8 @@ from ..message.policy import DEFAULT_POLICY
 from ..smtp import Delivery, MailOptions, Receipt, RecipientOptions
 from .consignment import Messages, Order, check_run
 from .lmtp import LMTPClient
-from .mailing import Mailing, OnRefused, Progress, are_many, check_settings, check_wishes, read_many
-from .plain_sending import AnySending, sending_of, tell_not_sent
+from .mailing import Mailing, OnRefused, Progress, are_many, check_settings, check_wishes, read_many, tell_not_sent
+from .plain_sending import AnySending, sending_of
 from .pool_connections import PoolConnections, PooledConnection
 from .pool_opening import PoolOpening, pool_closed
 from .rate import Rate
@@ -172,7 +172,8 @@ class SMTPPool:
                 sending.mailing.last_receipt = None
             return await self._send(sending)
         except MailwireError as error:
-            tell_not_sent(error, sending)
+            if error.delivery is None:
+                tell_not_sent(error, None if sending is None else sending.envelope)
             raise
         finally:
             self._end_send()

@@ -32,8 +32,8 @@ from .client import Client
 from .consignment import Messages, Order, check_run
 from .dialogue import Dialogue
 from .initiation import Initiation, can_do_with_helo
-from .mailing import Mailing, OnRefused, Progress, are_many, check_settings, check_wishes, read_many
-from .plain_sending import AnySending, PlainSending, sending_of, tell_not_sent
+from .mailing import Mailing, OnRefused, Progress, are_many, check_settings, check_wishes, read_many, tell_not_sent
+from .plain_sending import AnySending, PlainSending, sending_of
 from .sending import Sending
 from .session import Session
 
@@ -129,17 +129,12 @@ class SMTPClient(Client[Event]):
         options that make no sense.
         """
         self.last_receipt = None
-        sending: AnySending | None = None
-        try:
-            if are_many(recipients, message):
-                message, recipients = await read_many(message, recipients, sender, policy)
-            sending = sending_of(
-                message, sender, recipients, policy, options, recipient_options, on_refused, use_chunking, progress
-            )
-            return await self._send(sending)
-        except MailwireError as error:
-            tell_not_sent(error, sending)
-            raise
+        if are_many(recipients, message):
+            message, recipients = await read_many(message, recipients, sender, policy)
+        sending = sending_of(
+            message, sender, recipients, policy, options, recipient_options, on_refused, use_chunking, progress
+        )
+        return await self._send(sending)
 
     def send_all(
         self,
@@ -269,19 +264,22 @@ class SMTPClient(Client[Event]):
     # Sending
 
     async def _send(self, sending: AnySending) -> Receipt:
-        # Errors have no `delivery` where it was not tried.
         receipt: Receipt | None = None
         self.last_receipt = None
         mailing = sending.mailing
-        if mailing is not None:
-            mailing.last_receipt = None
-            if isinstance(sending, Sending):
-                await mailing.check()
-        await self._open_call()
+        try:
+            if mailing is not None:
+                mailing.last_receipt = None
+                if isinstance(sending, Sending):
+                    await mailing.check()
+            await self._open_call()
+        except MailwireError as error:
+            tell_not_sent(error, sending.envelope)
+            raise
         try:
             try:
                 if isinstance(sending, PlainSending) and not await sending.go(self._talk):
-                    sending = sending.sending()
+                    sending = sending.as_sending()
                 if isinstance(sending, Sending):
                     await self._transact(sending)
             finally:
@@ -305,10 +303,7 @@ class SMTPClient(Client[Event]):
         # The first mail on a connection has waited for it; no time at all, by a clock that goes in large steps.
         self._connecting = None
 
-        def write() -> Receipt:
-            return replace(receipt, timings={"connection": seconds, **receipt.timings})
-
-        return Receipt.to_write(receipt.delivery, write)
+        return Receipt.to_write(receipt.delivery, _timed, receipt, seconds)
 
     async def _transact(self, sending: Sending) -> None:
         talk = self._talk
@@ -388,3 +383,7 @@ class SMTPClient(Client[Event]):
         if self._left_bulk is not None:
             return True  # what it has left unanswered is heard by the next call
         return not connection.is_awaited and connection.state in _AT_REST
+
+
+def _timed(receipt: Receipt, seconds: float) -> Receipt:
+    return replace(receipt, timings={"connection": seconds, **receipt.timings})

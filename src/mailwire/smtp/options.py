@@ -65,6 +65,8 @@ class DeliverBy:
     otherwise: "return" it then, undelivered; or "notify" of the delay and go on. `seconds` may be zero or negative with
         "notify" alone: the time is over already.
     trace: hops that cannot keep the time report that they passed it on.
+
+    Raises ValueError for what no server could be asked, as the other wishes do.
     """
 
     seconds: int
@@ -74,7 +76,7 @@ class DeliverBy:
     _modes: ClassVar[Mapping[str, str]] = {"return": "R", "notify": "N"}
 
     def __post_init__(self) -> None:
-        if self.otherwise not in self._modes:
+        if self.otherwise not in tuple(self._modes):
             raise ValueError(f'expected "return" or "notify", got {self.otherwise!r}')
         check_kind("trace", self.trace, *TRUTH)
         _check_range("the seconds to deliver by", self.seconds, 1 if self.is_strict else -_NINE_DIGITS, _NINE_DIGITS)
@@ -94,6 +96,8 @@ class ValidSince:
 
     otherwise: "reject" the mail, or let a server that cannot pass the question on "continue" without it. None leaves
         that to the server, which takes it for "reject".
+
+    Raises ValueError for a moment that is none, or has no time zone.
     """
 
     moment: datetime
@@ -102,7 +106,7 @@ class ValidSince:
     _actions: ClassVar[Mapping[str | None, str]] = {"reject": ";R", "continue": ";C", None: ""}
 
     def __post_init__(self) -> None:
-        if self.otherwise not in self._actions:
+        if self.otherwise not in tuple(self._actions):
             raise ValueError(f'expected "reject", "continue" or None, got {self.otherwise!r}')
         object.__setattr__(self, "moment", _in_utc("the moment since which a recipient is valid", self.moment))
 
@@ -116,6 +120,8 @@ class OriginalRecipient:
 
     address: as it was given, in any spelling.
     type: its kind; by default rfc822, or utf-8 for an address beyond ASCII (RFC 6533).
+
+    Raises ValueError for an address that no report could name.
     """
 
     address: str
@@ -147,10 +153,7 @@ class OriginalRecipient:
         return f"{self.type};{encode_unitext(self.address) if utf8 else encode_utf8_xtext(self.address)}"
 
 
-_OWN: Final[Mapping[str, Kind]] = {
-    "parameters": (Mapping, "a mapping of names to text or None"),
-    "extensions": (Collection, "a collection of keywords"),
-}
+_OWN: Final[Mapping[str, Kind]] = {"extensions": (Iterable, "a collection of keywords")}
 _MAIL_KINDS: Final[Mapping[str, Kind]] = {
     "envelope_id": ((str, NoneType), "text or None"),
     "deliver_by": ((DeliverBy, NoneType), "a DeliverBy or None"),
@@ -200,7 +203,7 @@ class MailOptions:
         if self.ret not in (None, "FULL", "HDRS"):
             raise ValueError(f'expected "FULL" or "HDRS", got {self.ret!r}')
         check_kinds(self, _MAIL_KINDS)
-        _check_extensions(self.extensions)
+        object.__setattr__(self, "extensions", _keywords(self.extensions))
         if self.envelope_id is not None:
             _check_envelope_id(self.envelope_id)
         if self.hold_for is not None:
@@ -215,7 +218,6 @@ class MailOptions:
             object.__setattr__(self, "auth", Mailbox.parse(self.auth))
         if isinstance(self.auth, Mailbox) and not self.auth.is_ascii:
             raise ValueError(f"AUTH= has no way to say an address beyond ASCII, got {str(self.auth)!r}")
-        object.__setattr__(self, "extensions", tuple(self.extensions))
         object.__setattr__(self, "parameters", Parameters.of(self.parameters))
         self.as_parameters()
 
@@ -289,7 +291,7 @@ class RecipientOptions:
 
     def __post_init__(self) -> None:
         check_kinds(self, _RECIPIENT_KINDS)
-        _check_extensions(self.extensions)
+        object.__setattr__(self, "extensions", _keywords(self.extensions))
         notify = self.notify if self.notify is None else _conditions(self.notify)
         original = self.original_recipient
         if isinstance(original, str):
@@ -300,7 +302,6 @@ class RecipientOptions:
         object.__setattr__(self, "notify", notify)
         object.__setattr__(self, "original_recipient", original)
         object.__setattr__(self, "valid_since", valid_since)
-        object.__setattr__(self, "extensions", tuple(self.extensions))
         object.__setattr__(self, "parameters", Parameters.of(self.parameters))
         self.as_parameters()
 
@@ -327,11 +328,13 @@ class RecipientOptions:
         check_offered(self.needed_extensions, offered)
 
 
-def _check_extensions(extensions: Collection[str]) -> None:
+def _keywords(extensions: Iterable[str]) -> tuple[str, ...]:
     if isinstance(extensions, str):
         raise ValueError("extensions are a collection; one alone is [keyword]")
-    for keyword in extensions:
+    keywords = tuple(extensions)
+    for keyword in keywords:
         check_kind("a keyword in extensions", keyword, str, "text")
+    return keywords
 
 
 def _check_envelope_id(envelope_id: str) -> None:

@@ -38,6 +38,7 @@ class Parameters(FrozenMapping[str | None]):
     __slots__ = ("is_binary", "keywords")
 
     def __init__(self, parameters: Mapping[str, str | None]) -> None:
+        check_kind("parameters", parameters, Mapping, "a mapping of names to text or None")
         for keyword, value in parameters.items():
             check_kind("a parameter name", keyword, str, "text")
             check_kind(f"the value of {keyword}", value, (str, NoneType), "text or None")

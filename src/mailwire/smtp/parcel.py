@@ -61,7 +61,7 @@ class Parcel:
         sender: Mailbox | None,
         recipients: tuple[Mailbox, ...],
         message: MailText,
-        is_first: bool,
+        is_first: bool,  # these by their place, as for a Group: names in a call take time
         begins_anew: bool,
     ) -> None:
         if is_first:
@@ -149,8 +149,8 @@ class Parcel:
         return Transaction._of_parcel(self)
 
     def _go_behind(self, group: Group, answer: bytes) -> None:
-        self.answered += (group,)
-        self.said += answer
+        # At once: where there is no memory for both, neither is taken down.
+        self.answered, self.said = (*self.answered, group), self.said + answer
         if self.steps:
             self.group = self.steps.pop()
         else:
