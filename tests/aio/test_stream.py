@@ -630,6 +630,20 @@ async def test_what_was_taken_is_no_news_any_more() -> None:
     assert stream.has_news is True
 
 
+async def test_what_has_come_in_one_piece_is_seen_before_it_is_taken_unless_the_stream_has_ended() -> None:
+    stream, _ = over_nothing()
+    assert stream.sole is None
+    arrive(stream, b"250 ok\r\n")
+    assert stream.sole == b"250 ok\r\n"
+    arrive(stream, b"354 go on\r\n")
+    assert stream.sole is None
+    assert stream.take() == [b"250 ok\r\n", b"354 go on\r\n"]
+    arrive(stream, b"250 ok\r\n")
+    stream.eof_received()
+    assert stream.sole is None
+    assert stream.take() == [b"250 ok\r\n"]
+
+
 async def test_a_wait_ends_when_the_stream_is_nudged() -> None:
     stream, _ = over_nothing()
     waiting = asyncio.create_task(stream.wait())

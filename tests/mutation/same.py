@@ -155,6 +155,7 @@ SAME: Final[dict[tuple[str, str], str]] = {
     ("aio/stream", "_joined: yield (b''.join(joined) if len(joined) >= 1"): _ITSELF,
     ("aio/stream", "<= _JOIN_LIMIT and False else"): _SLOWER,
     ("aio/stream", "< _JOIN_LIMIT else list"): _SLOWER,
+    ("aio/stream", "buffer_updated: if data.endswith(b'XX"): _SLOWER,
     ("aio/session", "self.has_heard: bool = None"): _FALSE,
     ("aio/session", "__init__: self._is_answered = None"): _FALSE,
     ("aio/session", "start_tls: self._is_answered = None"): _FALSE,
