@@ -56,6 +56,15 @@ def test_the_like_of_a_mail_has_the_same_wishes() -> None:
         assert Mailing(TEXT, **settings)._with_message(TEXT).has_wishes is bool(wishes)
 
 
+@pytest.mark.parametrize("use_chunking", [None, False, "eager"])
+def test_a_plain_one_is_what_is_made_of_its_octets(use_chunking: Any) -> None:
+    made = Mailing(TEXT, **ENVELOPE, use_chunking=use_chunking)
+    plain = Mailing._plain(TEXT, made.envelope, use_chunking)
+    assert {**vars(plain), "content": None} == {**vars(made), "content": None}
+    assert vars(plain.content) == vars(made.content)
+    assert plain.has_wishes is False
+
+
 def test_recipients_may_be_anything_that_can_be_iterated_once() -> None:
     mailing = Mailing(TEXT, sender="", recipients=iter(["b@example.org"]))
     assert mailing.envelope.sender is None

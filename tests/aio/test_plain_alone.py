@@ -381,6 +381,7 @@ async def test_a_plain_mail_is_one_part_whatever_becomes_of_it(said: bytes) -> N
         assert sending.has_begun
         if said != b"250 taken\r\n":
             assert sending.as_sending().parts == 1
+            assert sending.as_sending().take_over(sending).places == (0, 1)
             assert sending.as_sending().next_batch(client._talk) is None
 
 

@@ -422,6 +422,11 @@ SAME: Final[dict[tuple[str, str], str]] = {
     ("aio/smtp", "self._connecting: float | None = ''"): _NOT_READ,
     ("aio/smtp", "__init__: self._since = None"): _NOT_READ,
     ("aio/smtp", "self._since = 1.0"): _NOT_READ,
+    ("aio/smtp", "_send: receipt: Receipt | None = ''"): "there is one whenever it is asked for",
+    (
+        "aio/smtp",
+        "isinstance(error, MailwireError) or receipt is not None",
+    ): "nobody asks it of another error",
     ("aio/chain", "self.is_over: bool = None"): _FALSE,
     ("aio/chain", "__init__: self._takes_leave = None"): _FALSE,
     ("aio/chain", "self._is_told = False => self._is_told = None"): _FALSE,

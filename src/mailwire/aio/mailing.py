@@ -95,10 +95,10 @@ class Mailing:
         return message
 
     @classmethod
-    def _plain(cls, octets: bytes, envelope: Envelope, policy: MessagePolicy, use_chunking: Chunking) -> "Mailing":
+    def _plain(cls, octets: bytes, envelope: Envelope, use_chunking: Chunking) -> "Mailing":
         """Return the mail of which no more is wished than that `octets` go to this `envelope`, in chunks or not."""
         mailing = cls.__new__(cls)
-        mailing.content = Content(octets, policy)
+        mailing.content = Content(octets)
         mailing.envelope = envelope
         mailing.options = mailing.progress = mailing.last_receipt = None
         mailing.recipient_options = (None,) * len(envelope.recipients)

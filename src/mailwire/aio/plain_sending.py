@@ -152,7 +152,7 @@ class PlainSending(PlainMail):
         if sending is None:
             mailing = self._given
             if isinstance(mailing, bytes):
-                mailing = Mailing._plain(mailing, self.envelope, self._policy, self._use_chunking)
+                mailing = Mailing._plain(mailing, self.envelope, self._use_chunking)
             sending = self._sending = Sending(mailing)
         if self.has_begun:
             sending.take_over(self)
