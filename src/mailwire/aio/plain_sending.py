@@ -91,8 +91,8 @@ class PlainSending(PlainMail):
         use_chunking: Chunking,
     ) -> None:
         # Its form is found out where it goes.
-        self.envelope = envelope
-        self.envelope_time = None
+        self.envelope: Envelope = envelope
+        self.envelope_time: float | None = None
         self.has_begun: bool = False
         """Whether it has begun as a plain mail."""
         self._message = message
