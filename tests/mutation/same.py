@@ -405,10 +405,6 @@ SAME: Final[dict[tuple[str, str], str]] = {
     ("aio/chain", "_send: if has_room:"): "it leaves a moment later",
     ("aio/links", "passage.transaction, is_part=None)"): _FALSE,
     ("aio/sending", "take_over: self._left = None"): _FALSE,
-    (
-        "aio/sending",
-        "Passage(dialogue, None, mail.parcel.as_transaction(), self._prepared[1], None)",
-    ): "what goes to all is in no part",
     ("aio/chain", "chunking is not False and transaction.wants_data => is_wanted = None"): _REPLY,
     ("aio/chain", "_write: is_wanted = transaction.chunking is False and"): _REPLY,
     ("aio/chain", "_write: is_wanted = transaction.chunking is not True and"): _REPLY,
