@@ -331,11 +331,9 @@ async def test_an_address_beyond_ascii_is_announced() -> None:
     assert [b"SMTPUTF8" in line for line in heard.split(b"\r\n") if line.startswith(b"MAIL")] == [False, True]
 
 
-@pytest.mark.parametrize(
-    "text", [b"", "d\u00f6rte\r\n".encode(), b"x" * 300_000 + b"\r\n"], ids=["plain", "8bit", "large"]
-)
+@pytest.mark.parametrize("text", [b"", "d\u00f6rte\r\n".encode(), b"x\r\n" * 100_000], ids=["plain", "8bit", "large"])
 async def test_recipients_that_can_be_read_once_are_read_once(text: bytes) -> None:
-    message = MESSAGE + text.replace(b"x" * 60, b"x" * 58 + b"\r\n")
+    message = MESSAGE + text
     recipients = (f"{name}@example.org" for name in "bcd")
     heard = await heard_of({"message": message, "recipients": recipients}, keywords=(b"8BITMIME", b"CHUNKING"))
     assert [line[8:-1] for line in heard.split(b"\r\n") if line.startswith(b"RCPT")] == [

@@ -37,24 +37,20 @@ def sending_of(
     """Return the sending of `message`, as `SMTPClient.send` describes it. Raises what a Mailing raises, and
     InvalidMessage for octets at hand that no server may be given; each says that the mail was not sent."""
     envelope: Envelope | None = None
-    if (
-        type(message) is bytes
-        and options is None
-        and recipient_options is None
-        and progress is None
-        and policy is DEFAULT_POLICY
-        and on_refused == "send"
-        and may_be_plain(message)
-    ):
-        if use_chunking is not None:
-            check_chunking(use_chunking)
-        try:
+    try:
+        if (
+            type(message) is bytes
+            and options is None
+            and recipient_options is None
+            and progress is None
+            and policy is DEFAULT_POLICY
+            and on_refused == "send"
+            and may_be_plain(message)
+        ):
+            if use_chunking is not None:
+                check_chunking(use_chunking)
             envelope = Envelope.of(message, sender, recipients)
             return PlainSending(message, envelope, mend_text(message, policy), policy, use_chunking)
-        except MailwireError as error:
-            tell_not_sent(error, envelope)
-            raise
-    try:
         mailing = maker_of(message)(
             message,
             sender=sender,

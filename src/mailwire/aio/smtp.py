@@ -302,7 +302,6 @@ class SMTPClient(Client[Event]):
     def _timed(self, receipt: Receipt, seconds: float) -> Receipt:
         # The first mail on a connection has waited for it; no time at all, by a clock that goes in large steps.
         self._connecting = None
-
         return Receipt.to_write(receipt.delivery, _timed, receipt, seconds)
 
     async def _transact(self, sending: Sending) -> None:

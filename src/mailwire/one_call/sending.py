@@ -4,13 +4,12 @@ from collections.abc import Iterable, Mapping
 from email.headerregistry import Address
 
 from ..aio.lmtp import LMTPClient
-from ..aio.mailing import Mailing, OnRefused, Progress, are_many, read_many
+from ..aio.mailing import Mailing, OnRefused, Progress, are_many, read_many, tell_not_sent
 from ..aio.smtp import SMTPClient
 from ..endpoint import Chunking, Endpoint
 from ..errors import MailwireError
 from ..message import MessagePolicy, MessageSource
 from ..message.policy import DEFAULT_POLICY
-from ..smtp.delivery import Delivery
 from ..smtp.options import MailOptions, RecipientOptions
 from ..smtp.receipt import Receipt
 from ..transcript import Transcript
@@ -38,7 +37,7 @@ async def send(
     those of `LMTPClient`. Every MailwireError says by its `delivery` what became of the mail; after NOT_SENT and
     REFUSED the server does not have it.
     """
-    receipt: Receipt | None = None
+    mailing: Mailing | None = None
     endpoint = Endpoint.of(endpoint)
     client_class = LMTPClient if endpoint.protocol == "lmtp" else SMTPClient
     client = client_class(endpoint, transcript=transcript)
@@ -58,11 +57,10 @@ async def send(
             progress=progress,
         )
         mailing.last_receipt = None
-        receipt = mailing.envelope.receipt_before_sending()
         await mailing.check()
         async with client:
             return await client.send(mailing)
     except MailwireError as error:
         if error.delivery is None:
-            error.delivery, error.receipt = Delivery.NOT_SENT, receipt
+            tell_not_sent(error, None if mailing is None else mailing.envelope)
         raise
