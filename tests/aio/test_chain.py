@@ -4,10 +4,10 @@ import asyncio
 from collections.abc import AsyncIterator
 
 from mailwire import ConnectionLost, Delivery, ServiceNotAvailable, SMTPClient, SMTPPool
-from mailwire.testing import FIN, LISTEN, WAIT, Hear, ScriptedPeer, Step
+from mailwire.testing import FIN, LISTEN, WAIT, Hear, MailServer, ScriptedPeer, Step
 from mailwire.testing.turns import drain_events
 from tests.aio.dialogues import MESSAGE, QUIT, extensions
-from tests.aio.pools import ENVELOPE, in_turn
+from tests.aio.pools import ACCOUNTS, ENVELOPE, endpoint_of, in_turn
 from tests.aio.runs import BEGUN, LOCKSTEP, NAMED, TAKES, collect
 
 COMMANDS = b"MAIL FROM:<a@example.org>\r\nRCPT TO:<b@example.org>\r\nDATA\r\n"
@@ -103,3 +103,31 @@ async def test_the_next_message_goes_over_whatever_connection_has_room_for_it() 
             assert peer.heard.endswith(b"\r\n.\r\n" + COMMANDS)
             peer.go_on()
         assert [result.delivery for result in await waiting] == [Delivery.ACCEPTED] * 5
+
+
+async def test_the_source_of_a_message_is_closed_while_the_run_goes_on() -> None:
+    async def source() -> AsyncIterator[bytes]:
+        yield MESSAGE
+        for _ in range(20):
+            yield b"a line\r\n" * 10_000
+
+    async with MailServer(ACCOUNTS) as server, SMTPClient(endpoint_of(server)) as client:
+        await client.send(MESSAGE, **ENVELOPE)
+        before = asyncio.all_tasks()
+        async with client.send_all([source(), *[MESSAGE] * 6], **LOCKSTEP) as run:
+            delivered = [(await anext(run)).delivery for _ in range(2)]
+            assert asyncio.all_tasks() == before
+            assert delivered == [Delivery.ACCEPTED] * 2
+
+
+async def test_what_must_be_looked_at_closely_goes_between_plain_mails_in_its_turn() -> None:
+    # It is taken where the one before it has begun.
+    text = "Subject: x\r\n\r\nä\r\n".encode()
+    script: tuple[Step, ...] = (
+        *(*extensions("PIPELINING", "8BITMIME"), *BEGUN, *TAKES, *BEGUN, "S: 250 taken", *TAKES),
+        *("C: MAIL FROM:<a@example.org> BODY=8BITMIME", *BEGUN[1:], "S: 250 taken", *TAKES),
+        *(*BEGUN, "S: 250 taken", *TAKES, "S: 250 taken", *QUIT),
+    )
+    async with ScriptedPeer(*script) as peer, SMTPClient(peer.endpoint()) as client:
+        results = await collect(client.send_all([MESSAGE, MESSAGE, text, MESSAGE], **LOCKSTEP, order="input"))
+    assert [result.delivery for result in results] == [Delivery.ACCEPTED] * 4

@@ -142,13 +142,17 @@ class Sender:
             self._sending(event)
 
     def hear(self, data: bytes) -> GroupsAnswered | None:
-        """Give the last mail what the server says, if it is a parcel; return the event that tells of it, if it has
-        taken it."""
-        last = self._begun[-1] if self._hears and self._begun else None
-        if not isinstance(last, Parcelled) or (group := last.parcel.group) is None or not last.parcel.hear(data):
+        """Give what the server says to the parcel that is on its way, or to the two; return the event that tells of it,
+        if it was taken."""
+        begun = [each for each in self._begun if not each.finished] if self._hears else []
+        parcels = [each.parcel for each in begun if isinstance(each, Parcelled)]
+        groups = tuple(each.group for each in parcels if each.group is not None)
+        if not 1 <= len(groups) == len(begun) <= 2:
+            return None
+        if not (parcels[0].hear(data) if len(parcels) == 1 else parcels[0].hear_with(parcels[1], data)):
             return None
         self._behind_answer()
-        return GroupsAnswered((group,))
+        return GroupsAnswered(groups)
 
     def _go_on(self) -> None:
         if self._starttls:

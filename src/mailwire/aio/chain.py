@@ -12,6 +12,7 @@
 """
 
 from collections import deque
+from collections.abc import Coroutine
 
 from ..errors import (
     ConnectionLost,
@@ -86,9 +87,13 @@ class Chain:
                 self._is_told = self._ready is None
                 self._consignment.tell(self, self._session.stream.nudge if self._is_told else None)
             if not self._dialogue.has_news:
-                await self._dialogue.wait()
+                await self._wait()
             self._hear()
-            await self._send()
+            if not self._send_plainly():
+                await self._send()
+            elif self._ready is None and (item := self._consignment.take()) is not None:
+                if not self._make_plain(item):
+                    await self._prepare(item)
 
     async def settle(self) -> None:
         """Take no more mails, and hear what becomes of those whose end has left. Raises what `go_on` raises.
@@ -134,6 +139,27 @@ class Chain:
             self._consignment.put_back(item)
 
     # Sending
+
+    def _send_plainly(self) -> bool:
+        # In one step what `_send` does in most rounds: the message of the plain mail that is alone on its way, and the
+        # beginning of the next behind it; or the mail's next step. False if anything else is to be done.
+        links, ready = self._links, self._ready
+        if type(ready) is not PlainLink or len(links) != 1 or self._closing:
+            return False
+        mail = links[0]
+        if type(mail) is not PlainLink:
+            return False
+        if mail.parcel.wants_message:
+            if self._session.stream.is_readable:
+                return False
+            mail.write()
+            if not self._is_single:
+                self._begin_plain(ready)
+        elif mail.is_ended:
+            return False
+        self._gather()
+        self._flush()
+        return True
 
     async def _send(self) -> None:
         links = self._links
@@ -298,7 +324,17 @@ class Chain:
 
     # Hearing
 
+    def _wait(self) -> Coroutine[object, object, None]:
+        oldest = self._links[0]
+        if type(oldest) is PlainLink and (group := oldest.parcel.group) is not None:
+            return self._dialogue.wait_for(group)
+        return self._dialogue.wait()
+
     def _hear(self) -> None:
+        stream = self._session.stream
+        if (data := stream.sole) is not None and self._hear_plainly(data):
+            stream.take()
+            return
         dialogue = self._dialogue
         while (answer := dialogue.heard()) is not None:
             self._receive(answer)
@@ -312,6 +348,22 @@ class Chain:
                     raise ServiceNotAvailable(over, command=command, reply=reply)
                 raise ConnectionLost(over)
 
+    def _hear_plainly(self, data: bytes) -> bool:
+        # In one step what the one plain mail on its way is to be answered, or the two; False if `data` are anything
+        # else, or there are other mails.
+        links = self._links
+        mail, newest = links[0], links[-1]
+        if len(links) > 2 or type(mail) is not PlainLink or type(newest) is not PlainLink:
+            return False
+        is_alone = mail is newest
+        if not (mail.parcel.hear(data) if is_alone else mail.parcel.hear_with(newest.parcel, data)):
+            return False
+        if mail.parcel.is_taken:
+            self._finish_plain(mail)
+            if not is_alone and newest.parcel.is_taken:
+                self._finish_plain(newest)
+        return True
+
     def _receive(self, answer: Answer) -> None:
         # Replies come in order, and what is finished is gone; those to groups may be for several mails.
         links = self._links
@@ -322,9 +374,7 @@ class Chain:
             if isinstance(link, PlainLink):
                 if not isinstance(answer, GroupsAnswered) or not link.receive(answer):
                     return  # what it waits for has not come, or it wants its message
-                self.has_concluded = True
-                self._consignment.finish(link.item, link.end())
-                links.popleft()
+                self._finish_plain(link)
                 continue
             if not link.transaction.receive(answer):
                 return
@@ -335,6 +385,12 @@ class Chain:
             self._conclude(link)
             if isinstance(answer, ReplyReceived):
                 return
+
+    def _finish_plain(self, mail: PlainLink) -> None:
+        # The oldest, which was taken.
+        self.has_concluded = True
+        self._consignment.finish(mail.item, mail.end())
+        self._links.popleft()
 
     def _unfold(self) -> list[Link]:
         # Go on with the plain mails on their way as with any other; return all of these. One by one, so that it can be

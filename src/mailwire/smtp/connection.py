@@ -28,7 +28,7 @@ from .answers import Answers
 from .commands import Auth, Bdat, Command, Data, EndOfData, Greeting, Mail, Rcpt, Rset
 from .events import ConnectionClosed, Event, ReplyReceived
 from .extensions import Extensions
-from .group import VERDICT, Group, Replies
+from .group import VERDICT, Group, Replies, expected_in_row
 from .grouped_pipeline import GroupedPipeline
 from .mail_data import Chunks, Text, Verdicts
 from .message_writing import MessageWriting
@@ -389,6 +389,20 @@ class Connection(Answers, MessageWriting):
         self._follow_group(group, data)
         self.trace("S", Replies(data))
         return True
+
+    def hear_flight(self, end: Group, beginning: Group, data: bytes) -> tuple[bytes, bytes] | None:
+        """Do what `hear_group` does for two groups that left one behind the other: the `end` of a mail, and the
+        `beginning` of the next. Return what was said to each, or None."""
+        if self.has_news or self._holds_part or self.state is not end.kind.begins_in:
+            return None
+        found = expected_in_row(end.pattern, beginning.pattern).fullmatch(data)
+        if found is None or not self._pipeline.settle_both(end, beginning):
+            return None
+        ended, begun = found.groups()
+        self._follow_group(end, ended)
+        self._follow_group(beginning, begun)
+        self.trace("S", Replies(data))
+        return ended, begun
 
     # Taking bytes
 

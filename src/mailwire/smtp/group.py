@@ -37,6 +37,7 @@ __all__ = [
     "GroupKind",
     "Replies",
     "expected",
+    "expected_in_row",
     "weight",
 ]
 
@@ -115,6 +116,13 @@ def expected(kind: GroupKind, count: int) -> re.Pattern[bytes]:
     # Nothing in it is tried twice.
     last = _LAST.get(kind, _TAKEN)
     return re.compile(rb"(?:%b){%d}+%b" % (_DONE, count - 1, last) if count > 1 else last)
+
+
+@lru_cache
+def expected_in_row(older: re.Pattern[bytes], newer: re.Pattern[bytes]) -> re.Pattern[bytes]:
+    """Return what the replies to two groups look like, of which each is expected to have such ones; they are the two
+    groups of the match."""
+    return re.compile(rb"(%b)(%b)" % (older.pattern, newer.pattern))
 
 
 _TAKEN_ALONE: Final = expected(VERDICT, 1)  # as for a chunk that is alone

@@ -64,6 +64,16 @@ class GroupedPipeline(Pipeline[Any]):
         self._groups -= 1
         return True
 
+    def settle_both(self, older: Group, newer: Group) -> bool:
+        """Do the same for two groups, the `newer` behind the `older`."""
+        in_flight = self._in_flight
+        if len(in_flight) != 2 or in_flight[0][0] is not older or in_flight[1][0] is not newer:
+            return False
+        in_flight.clear()
+        self._commands = self._octets = 0
+        self._groups -= 2
+        return True
+
     @property
     def due(self) -> Command[object] | Group | None:
         """What the server's next words answer, or will answer once it has left; None if nothing is to be answered."""

@@ -144,6 +144,19 @@ class Parcel:
         self._go_behind(group, data)
         return True
 
+    def hear_with(self, behind: "Parcel", data: bytes) -> bool:
+        """Do what `hear` does for this one, whose message is ended, and the one begun `behind` it: `data` are what both
+        their groups are to be answered, and nothing else."""
+        group, next_group = self.group, behind.group
+        if group is None or next_group is None:
+            return False
+        answers = self.connection.hear_flight(group, next_group, data)
+        if answers is None:
+            return False
+        self._go_behind(group, answers[0])
+        behind._go_behind(next_group, answers[1])
+        return True
+
     def as_transaction(self) -> Transaction:
         """Return the transaction that it is, which goes on from here; the parcel is over."""
         return Transaction._of_parcel(self)
