@@ -552,6 +552,8 @@ SAME: Final[dict[tuple[str, str], str]] = {
     ("smtp/reply", "self.is_spent: bool = True"): _NOT_READ,
     ("smtp/grouped_pipeline", "settle_sole: self._groups = 1"): _UNFOLDS,
     ("smtp/grouped_pipeline", "settle_sole: self._groups += 1"): _UNFOLDS,
+    ("smtp/grouped_pipeline", "settle_both: self._groups = 2"): _UNFOLDS,
+    ("smtp/grouped_pipeline", "settle_both: self._groups += 2"): _UNFOLDS,
     (
         "smtp/grouped_pipeline",
         "step.chunk, 2) for step in steps])",

@@ -544,12 +544,13 @@ def test_the_end_of_one_and_the_beginning_of_the_next_are_heard_in_one_step() ->
     assert beginning is not None
     assert (end.answer, beginning.answer) == (b"250 taken\r\n", ENVELOPED)
     assert (first.said, second.said) == (ENVELOPED + b"250 taken\r\n", ENVELOPED)
-    assert (first.group, second.group, second.answered) == (None, None, (beginning,))
+    assert (first.group, first.answered[1:], second.group, second.answered) == (None, (end,), None, (beginning,))
     assert told.lines[said:] == ["S: 250 taken", "S: 250 m", "S: 250 b", "S: 250 c", "S: 354 go"]
-    assert (connection.in_flight, connection.has_news, connection.accepts_data) == ((), False, True)
+    assert (connection.awaits_answer, connection.has_news, connection.accepts_data) == (False, False, True)
+    # What is behind them is a group again.
     second.write()
     flush(connection)
-    assert second.hear(b"250 too\r\n")
+    assert take(second, connection, "250 too")
     assert [str(mail.receipt(NO_TIMINGS).reply) for mail in (first, second)] == ["250 taken", "250 too"]
 
 
