@@ -652,8 +652,8 @@ def test_what_was_answered_takes_no_room_any_more(window: Window, at_once: bool 
         first, second = parcel(connection, EAGER), parcel(connection, EAGER, begins_anew=True)
         assert flush(connection).count(b"BDAT") == 2
         if at_once == "both":
-            taken = b"250 m\r\n250 b\r\n250 c\r\n250 taken\r\n"
-            assert first.hear_with(second, taken + b"250 r\r\n" + taken)
+            answers = b"250 m\r\n250 b\r\n250 c\r\n250 taken\r\n"
+            assert first.hear_with(second, answers + b"250 r\r\n" + answers)
             continue
         taken = take(first, connection, "250 m", "250 b", "250 c", "250 taken")
         answer = ("250 r", "250 m", "250 b", "250 c", "250 taken")

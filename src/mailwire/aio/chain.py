@@ -6,7 +6,8 @@
 3. A mail that the server's limits part (RFC 9422), goes part by part, when nothing else is on its way. A part that was
    certainly not sent may be tried again, whatever has become of those before it.
 4. A message that cannot be read to its end lets those before it come to theirs; then the connection is cut.
-5. A mail that is plain goes as a parcel, as long as all is answered as is to be expected.
+5. A mail that is plain goes as a parcel, as long as all is answered as is to be expected. Where two such mails are on
+   their way, or one, they are heard in one step, and in another the next is sent behind them.
 6. Whatever ends the connection, what is known of each mail is exact: a mail behind one whose end was lost was not sent.
    It may be tried again elsewhere; a mail of which the server may have the end, never is.
 """
@@ -91,9 +92,8 @@ class Chain:
             self._hear()
             if not self._send_plainly():
                 await self._send()
-            elif self._ready is None and (item := self._consignment.take()) is not None:
-                if not self._make_plain(item):
-                    await self._prepare(item)
+            elif self._ready is None and (item := self._consignment.take()) is not None and not self._make_plain(item):
+                await self._prepare(item)
 
     async def settle(self) -> None:
         """Take no more mails, and hear what becomes of those whose end has left. Raises what `go_on` raises.
