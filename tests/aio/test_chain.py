@@ -3,6 +3,8 @@
 import asyncio
 from collections.abc import AsyncIterator
 
+import pytest
+
 from mailwire import ConnectionLost, Delivery, ServiceNotAvailable, SMTPClient, SMTPPool
 from mailwire.testing import FIN, LISTEN, WAIT, Hear, MailServer, ScriptedPeer, Step
 from mailwire.testing.turns import drain_events
@@ -28,8 +30,15 @@ async def test_the_next_mail_leaves_behind_the_end_of_one_as_soon_as_a_result_ha
         assert [result.delivery for result in await waiting] == [Delivery.ACCEPTED] * 2
 
 
-async def test_a_connection_that_breaks_under_one_mail_says_nothing_against_mails_in_a_row() -> None:
-    breaks: tuple[Step, ...] = (*extensions("PIPELINING"), *BEGUN, FIN, LISTEN)
+# Behind half a line that was not asked for, neither the message leaves nor another mail begins.
+HALF_A_LINE: tuple[Step, ...] = ("S: 250 a", "S: 250 b", b"354 go\r\n250 mo")
+
+
+@pytest.mark.parametrize("says", [(), HALF_A_LINE], ids=["nothing", "half a line"])
+async def test_a_connection_that_breaks_under_one_mail_says_nothing_against_mails_in_a_row(
+    says: tuple[Step, ...],
+) -> None:
+    breaks: tuple[Step, ...] = (*extensions("PIPELINING"), *BEGUN, *says, FIN, LISTEN)
     takes: tuple[Step, ...] = (
         *(*extensions("PIPELINING"), *BEGUN, *TAKES, WAIT),
         *(*BEGUN, "S: 250 taken", *TAKES, "S: 250 taken", *QUIT),
@@ -40,6 +49,7 @@ async def test_a_connection_that_breaks_under_one_mail_says_nothing_against_mail
             waiting = asyncio.ensure_future(collect(client.send_all([MESSAGE] * 2, **LOCKSTEP)))
             await drain_events()
             assert second.heard.endswith(b"\r\n.\r\n" + COMMANDS)
+            assert first.heard.endswith(COMMANDS)
             second.go_on()
             assert [result.delivery for result in await waiting] == [Delivery.ACCEPTED] * 2
 

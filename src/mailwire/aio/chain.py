@@ -89,8 +89,7 @@ class Chain:
                 self._consignment.tell(self, self._session.stream.nudge if self._is_told else None)
             if not self._dialogue.has_news:
                 await self._wait()
-            self._hear()
-            if not self._send_plainly():
+            if not (self._hear() and self._send_plainly()):
                 await self._send()
             elif self._ready is None and (item := self._consignment.take()) is not None and not self._make_plain(item):
                 await self._prepare(item)
@@ -141,22 +140,14 @@ class Chain:
     # Sending
 
     def _send_plainly(self) -> bool:
-        # In one step what `_send` does in most rounds: the message of the plain mail that is alone on its way, and the
-        # beginning of the next behind it; or the mail's next step. False if anything else is to be done.
+        # Behind what was heard in one step, what `_send` does in most rounds: the message of the plain mail that is
+        # alone on its way, and the beginning of the next behind; or the mail's next step. False if there is more to do.
         links, ready = self._links, self._ready
-        if type(ready) is not PlainLink or len(links) != 1 or self._closing:
+        mail = links[0] if len(links) == 1 else None
+        if type(mail) is not PlainLink or type(ready) is not PlainLink or self._closing or not self._write_plain(mail):
             return False
-        mail = links[0]
-        if type(mail) is not PlainLink:
-            return False
-        if mail.parcel.wants_message:
-            if self._session.stream.is_readable:
-                return False
-            mail.write()
-            if not self._is_single:
-                self._begin_plain(ready)
-        elif mail.is_ended:
-            return False
+        if mail.is_ended and not self._is_single:
+            self._begin_plain(ready)
         self._gather()
         self._flush()
         return True
@@ -166,8 +157,11 @@ class Chain:
         while not self.is_over and self._failed is None:
             if links:
                 last = links[-1]
-                if isinstance(last, PlainLink) and not self._write_plain(last):
-                    last = self._unfold()[-1]
+                if isinstance(last, PlainLink):
+                    if self._write_plain(last):
+                        self._gather()
+                    else:
+                        last = self._unfold()[-1]
                 if isinstance(last, Link) and (not await self._write(last) or last.is_part):
                     break
             has_room = not links or (links[-1].is_ended and self._has_room)
@@ -228,7 +222,6 @@ class Chain:
             if self._session.stream.is_readable:
                 return False
             mail.write()
-        self._gather()
         return True
 
     @property
@@ -330,11 +323,12 @@ class Chain:
             return self._dialogue.wait_for(group)
         return self._dialogue.wait()
 
-    def _hear(self) -> None:
+    def _hear(self) -> bool:
+        # Return whether it was in one step: then nothing is left that is to be heard before anything leaves.
         stream = self._session.stream
         if (data := stream.sole) is not None and self._hear_plainly(data):
             stream.take()
-            return
+            return True
         dialogue = self._dialogue
         while (answer := dialogue.heard()) is not None:
             self._receive(answer)
@@ -347,6 +341,7 @@ class Chain:
                 if self._takes_leave:
                     raise ServiceNotAvailable(over, command=command, reply=reply)
                 raise ConnectionLost(over)
+        return False
 
     def _hear_plainly(self, data: bytes) -> bool:
         # In one step what the one plain mail on its way is to be answered, or the two; False if `data` are anything
