@@ -24,6 +24,9 @@ MADE: Final[dict[tuple[str, str], bytes | str]] = {
     ("smtp/group.py", "b'(?:%b){%d}+%b' % (_DONE, count - 1, last) if count > 1 else last"): (
         b"(?:%b){%d}+%b" % (group._DONE, 100, group._DONE)
     ),
+    ("smtp/group.py", "b'(%b)(%b)' % (older.pattern, newer.pattern)"): (
+        group.expected_in_row(group.expected(group.VERDICT, 1), group.expected(group.DATA, 100)).pattern
+    ),
     ("testing/smtp_extensions.py", "value"): r"[0-9]{1,20}",  # and the others are its module's own
 }
 _PARSER: Any = importlib.import_module("re._parser")
