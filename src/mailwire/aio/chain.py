@@ -217,7 +217,7 @@ class Chain:
         return True
 
     def _write_plain(self, mail: PlainLink) -> bool:
-        # The same for one that is plain; False if what the server says meanwhile is heard first.
+        # The message of one that is plain, if it is wanted; False if what the server says meanwhile is heard first.
         if mail.wants_message:
             if self._session.stream.is_readable:
                 return False
