@@ -5,7 +5,7 @@ import io
 from collections.abc import Mapping
 from dataclasses import replace
 from email.message import EmailMessage
-from itertools import permutations
+from itertools import chain, permutations
 from typing import Any
 
 import pytest
@@ -502,12 +502,25 @@ async def test_what_the_server_says_before_a_message_is_heard_before_it_leaves(u
     assert result.delivery is words[use_chunking]
 
 
+@pytest.mark.parametrize("follows", [False, True], ids=["alone", "another behind it"])
+async def test_without_pipelining_too_what_is_said_before_a_message_is_heard_before_it_leaves(follows: bool) -> None:
+    begun = zip(BEGUN, ("S: 250 a", "S: 250 b", "S: 354 go"), strict=True)
+    said: tuple[Step, ...] = (*chain.from_iterable(begun), "S: 421 bye", FIN, LISTEN)
+    async with ScriptedPeer(*extensions("HELP"), *said, guard=None) as peer:
+        client = SMTPClient(peer.endpoint(connect=once(peer)))
+        await client.connect()
+        results = await collect(client.send_all([MESSAGE] * (1 + follows), **ENVELOPE))
+        assert MESSAGE.rstrip() not in peer.heard
+    assert {result.delivery for result in results} == {Delivery.NOT_SENT}
+
+
+@POLICIES
 async def test_a_server_that_seems_to_say_something_and_does_not_is_not_waited_for(
-    monkeypatch: pytest.MonkeyPatch,
+    monkeypatch: pytest.MonkeyPatch, policy: Policy
 ) -> None:
     # As one that sends a ticket by TLS: the system has octets, of which nothing comes.
     monkeypatch.setattr("mailwire.aio.stream.Stream.is_readable", True)
-    async with MailServer(ACCOUNTS) as server:
+    async with MailServer(ACCOUNTS, policy=policy) as server:
         results = await run_of(server, [numbered(number) for number in range(3)], use_chunking=False)
     assert {result.delivery for result in results} == {Delivery.ACCEPTED}
 

@@ -7,7 +7,8 @@
    certainly not sent may be tried again, whatever has become of those before it.
 4. A message that cannot be read to its end lets those before it come to theirs; then the connection is cut.
 5. A mail that is plain goes as a parcel, as long as all is answered as is to be expected. Where two such mails are on
-   their way, or one, they are heard in one step, and in another the next is sent behind them.
+   their way, or one, they are heard in one step, and in another the next is sent behind them. Where mails are single,
+   it goes through its own steps by itself, as one by `send` does.
 6. Whatever ends the connection, what is known of each mail is exact: a mail behind one whose end was lost was not sent.
    It may be tried again elsewhere; a mail of which the server may have the end, never is.
 """
@@ -87,9 +88,13 @@ class Chain:
             if self._ready is None or self._is_told:
                 self._is_told = self._ready is None
                 self._consignment.tell(self, self._session.stream.nudge if self._is_told else None)
-            if not self._dialogue.has_news:
-                await self._wait()
-            if not (self._hear() and self._send_plainly()):
+            if self._is_single and self._ready is not None and isinstance(mail := self._links[0], PlainLink):
+                is_plain = await self._lead(mail)
+            else:
+                if not self._dialogue.has_news:
+                    await self._wait()
+                is_plain = self._hear()
+            if not (is_plain and self._send_plainly()):
                 await self._send()
             elif self._ready is None and (item := self._consignment.take()) is not None and not self._make_plain(item):
                 await self._prepare(item)
@@ -141,13 +146,17 @@ class Chain:
 
     def _send_plainly(self) -> bool:
         # Behind what was heard in one step, what `_send` does in most rounds: the message of the plain mail that is
-        # alone on its way, and the beginning of the next behind; or the mail's next step. False if there is more to do.
+        # alone on its way, and the beginning of the next behind, or of the next alone. False if there is more to do.
         links, ready = self._links, self._ready
-        mail = links[0] if len(links) == 1 else None
-        if type(mail) is not PlainLink or type(ready) is not PlainLink or self._closing or not self._write_plain(mail):
+        if type(ready) is not PlainLink or len(links) > 1 or self._closing:
             return False
-        if mail.is_ended and not self._is_single:
-            self._begin_plain(ready)
+        if links:
+            mail = links[0]
+            if self._is_single or type(mail) is not PlainLink or not (mail.wants_message and mail.write()):
+                return False
+        elif self._session.stream.is_readable:
+            return False
+        self._begin_plain(ready)
         self._gather()
         self._flush()
         return True
@@ -158,7 +167,8 @@ class Chain:
             if links:
                 last = links[-1]
                 if isinstance(last, PlainLink):
-                    if self._write_plain(last):
+                    # What the server says meanwhile is heard first.
+                    if not last.wants_message or last.write():
                         self._gather()
                     else:
                         last = self._unfold()[-1]
@@ -214,14 +224,6 @@ class Chain:
                 if transaction.wants_data:
                     return False
         self._gather()
-        return True
-
-    def _write_plain(self, mail: PlainLink) -> bool:
-        # The message of one that is plain, if it is wanted; False if what the server says meanwhile is heard first.
-        if mail.wants_message:
-            if self._session.stream.is_readable:
-                return False
-            mail.write()
         return True
 
     @property
@@ -316,6 +318,13 @@ class Chain:
             self._session.stream.write(blocks)
 
     # Hearing
+
+    async def _lead(self, mail: PlainLink) -> bool:
+        # Lead the mail that is alone on its way, as long as it stays plain, to its end; return what `_hear` does.
+        if await mail.lead():
+            self._finish_plain(mail)
+            return True
+        return self._hear()
 
     def _wait(self) -> Coroutine[object, object, None]:
         oldest = self._links[0]

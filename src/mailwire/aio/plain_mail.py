@@ -127,11 +127,28 @@ class PlainMail:
         """Whether its message goes in a chunk."""
         return self.parcel.opening.chunking is not False
 
-    def write(self) -> None:
-        """Write its message, which is wanted."""
+    def write(self) -> bool:
+        """Write its message, which is wanted; return whether it was written."""
         self.parcel.write()
         now = self.form.dialogue.time()
         self.envelope_time, self.since = now - self.since, now
+        return True
+
+    async def lead(self) -> bool:
+        """Lead it, which has begun and is alone on its way, as long as what arrives is all that it waits for, to its
+        end; return whether the server has taken it. Raises DeadlineExceeded as `Dialogue.wait_for` does."""
+        parcel, dialogue = self.parcel, self.form.dialogue
+        connection, stream = dialogue.connection, dialogue.session.stream
+        while (group := parcel.group) is not None:
+            if not (connection.has_news or stream.has_news):
+                stream.write(connection.data_to_send())
+                await dialogue.wait_for(group)
+            if (data := stream.sole) is None or not parcel.hear(data):
+                return False
+            stream.take()
+            if parcel.wants_message and not self.write():
+                return False
+        return True
 
     def receive(self, answer: GroupsAnswered) -> bool:
         """Take what the server has answered; return whether it has taken the mail."""

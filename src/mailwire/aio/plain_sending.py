@@ -116,20 +116,13 @@ class PlainSending(PlainMail):
         self.form = form
         self.begin(is_first=True, begins_anew=False)
         self.has_begun = True
-        parcel, connection, stream = self.parcel, dialogue.connection, dialogue.session.stream
         try:
-            while (group := parcel.group) is not None:
-                if not (connection.has_news or stream.has_news):
-                    stream.write(connection.data_to_send())
-                    await dialogue.wait_for(group)
-                if (data := stream.sole) is not None and parcel.hear(data):
-                    stream.take()
-                else:
-                    answer = dialogue.heard()
-                    if answer is not None and (type(answer) is not GroupsAnswered or not parcel.receive(answer)):
-                        await self._lead(answer)
-                        break
-                if parcel.wants_message:
+            while not await self.lead():
+                answer = dialogue.heard()
+                if answer is not None and (type(answer) is not GroupsAnswered or not self.parcel.receive(answer)):
+                    await self._lead_on(answer)
+                    break
+                if self.wants_message:
                     self.write()
             else:
                 self._taken = self.end()
@@ -164,7 +157,7 @@ class PlainSending(PlainMail):
 
     # Private
 
-    async def _lead(self, answer: Answer) -> None:
+    async def _lead_on(self, answer: Answer) -> None:
         # To its end, behind an answer that was not to be expected.
         sending, passage = self._taken_over()
         passage.transaction.receive(answer)

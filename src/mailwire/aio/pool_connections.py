@@ -11,6 +11,7 @@
 import asyncio
 from collections import OrderedDict
 from collections.abc import Callable
+from math import inf
 from typing import Final
 
 from ..errors import LocalProtocolError
@@ -32,8 +33,8 @@ class PooledConnection:
     def __init__(self, client: SMTPClient) -> None:
         self.client = client
         self.max_transactions: int | None = None
-        self.expires: float | None = None  # by its age
-        self.idle_until: float | None = None
+        self.expires: float = inf  # by its age; as by being idle, at a time of the event loop
+        self.idle_until: float = inf
         self.sessions: int = 0  # of the client's, of which the pool knows
 
     @property
@@ -43,8 +44,7 @@ class PooledConnection:
 
     def is_expired(self, now: float) -> bool:
         """Whether it is too old, or has been idle for too long."""
-        expires, idle_until = self.expires, self.idle_until
-        return (expires is not None and now >= expires) or (idle_until is not None and now >= idle_until)
+        return now >= self.expires or now >= self.idle_until
 
 
 class PoolConnections:
@@ -192,7 +192,7 @@ class PoolConnections:
             if connection.is_expired(now):
                 self._dismiss(connection)
             elif connection.client.stands():
-                connection.idle_until = None
+                connection.idle_until = inf
                 return connection
         return PooledConnection(self._make_client()) if self._count < self._most(now) else None
 
@@ -231,16 +231,17 @@ class PoolConnections:
     # Being idle
 
     def _keep(self, connection: PooledConnection, now: float) -> None:
-        connection.idle_until = None if self._max_idle is None else now + self._max_idle
+        if self._max_idle is not None:
+            connection.idle_until = now + self._max_idle
         self._idle.append(connection)
         if not self._expiry.is_set:
             self._watch_expiry()
 
     def _watch_expiry(self) -> None:
         # A timer that goes off too early, because the connection was used meanwhile, looks again.
-        ends = [end for kept in self._idle for end in (kept.expires, kept.idle_until) if end is not None]
-        if ends:
-            self._expiry.set(min(ends))
+        end = min([min(kept.expires, kept.idle_until) for kept in self._idle], default=inf)
+        if end < inf:
+            self._expiry.set(end)
 
     def _dismiss_expired(self) -> None:
         now = asyncio.get_running_loop().time()
