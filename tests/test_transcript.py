@@ -61,7 +61,10 @@ def test_nothing_is_kept_before_anything_was_said() -> None:
     assert transcript.tail() == ()
 
 
-@pytest.mark.parametrize(("limit", "kept"), [(2, ["b", "c"]), (0, []), (None, ["a", "b", "c"]), (100, ["a", "b", "c"])])
+@pytest.mark.parametrize(
+    ("limit", "kept"),
+    [(2, ["b", "c"]), (0, []), (None, ["a", "b", "c"]), (100, ["a", "b", "c"]), (2**70, ["a", "b", "c"])],
+)
 def test_the_last_entries_are_kept(limit: int | None, kept: list[str]) -> None:
     transcript = Transcript(limit)
     for word in ("a", "b", "c"):

@@ -1,5 +1,6 @@
 """Transcript: a dialogue as it was spoken, with times and without secrets."""
 
+import sys
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
@@ -39,6 +40,7 @@ class Transcript:
             raise ValueError(f"expected clock to be a function, got {described(clock)}")
         # The fields of the entries: most are forgotten unread, and a tuple costs a sixth of what an entry does. What
         # was said at a time is parted into entries when somebody reads them; so this may hold more than the limit.
+        limit = limit and min(limit, sys.maxsize)
         self._records: deque[tuple[float, Direction, Traceable]] = deque(maxlen=limit)
         self._clock = clock
 

@@ -272,6 +272,22 @@ async def test_a_source_that_waits_for_what_only_it_can_free_is_told_so(
     assert len(subjects(server)) == 2 * cap - 1
 
 
+@pytest.mark.parametrize("way", [send_alone, send_in_a_run])
+async def test_a_source_that_closes_the_pool_that_waits_for_it_is_told_so(
+    way: Callable[[SMTPPool, Any], Awaitable[None]],
+) -> None:
+    async def source(pool: SMTPPool) -> AsyncIterator[bytes]:
+        yield b"Subject: 1\r\n"
+        with pytest.raises(LocalProtocolError, match="waits for the pool to close, which waits for the message"):
+            await pool.close()
+        yield b"\r\nhello\r\n"
+
+    async with MailServer(accounts=ACCOUNTS) as server, SMTPPool(endpoint_of(server)) as pool:
+        await way(pool, source(pool))
+        await way(pool, numbered(2))  # nothing was closed
+    assert subjects(server) == [1, 2]
+
+
 async def test_a_source_may_wait_for_a_connection_that_others_use() -> None:
     gate = Gate()
 

@@ -156,7 +156,7 @@ async def test_what_tls_would_take_is_not_made_where_there_is_none() -> None:
         session, machine = await session_with(peer, tls="none", tls_context=None)
         await hello(session, machine)
         session.abort()
-    with pytest.raises(RuntimeError, match="shutdown"):
+    with pytest.raises(TLSFailed, match=r"cannot be used: Executor shutdown has been called$"):
         await session_with(peer, tls="implicit", tls_context=None)
 
 

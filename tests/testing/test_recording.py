@@ -252,6 +252,14 @@ def test_of_a_secret_in_which_a_line_breaks_off_no_more_than_three_octets_are_wr
         assert ("-ERR not ****\n" in text) is (size >= len(b"-ERR not hunt"))
 
 
+@pytest.mark.parametrize("secrets", [("hunter2", "unterwegs"), ("unterwegs", "hunter2")])
+def test_a_line_that_breaks_off_in_two_secrets_is_masked_from_the_first(secrets: tuple[str, str]) -> None:
+    said = [b"PASS %b\r\n" % secret.encode() for secret in secrets]
+    recording = record(b"+OK\r\n", said[0], b"-ERR no\r\n", said[1], b"-ERR not hunter")
+    recording.end()
+    assert recording.text.splitlines()[-2:] == ["S; -ERR not ****", "S closes"]
+
+
 def test_what_the_server_left_unfinished_is_written() -> None:
     recording = record(b"+OK\r\n", b"AUTH SCRAM-SHA-1\r\n", b"+ cj1h")
     said = ["S: +OK", "C: AUTH SCRAM-SHA-1", "S; + ****"]

@@ -206,7 +206,8 @@ class Consignment:
         return item.sending is None and self._settings.get("recipients") is None and names_many(item.message)
 
     async def read(self, item: Item) -> None:
-        """Make the sending of `item`, of which the recipients are read in a thread. Raises InvalidMessage."""
+        """Make the sending of `item`, of which the recipients are read in a thread. Raises InvalidMessage, and
+        SourceFailed where there is none."""
         message, settings = item.message, self._settings
         read = await read_recipients(None, message, settings.get("sender"), self._policy)
         item.sending = Sending(Mailing.of(message, **{**settings, "recipients": read}))

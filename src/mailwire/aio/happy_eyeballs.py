@@ -71,7 +71,10 @@ def close_socket(end: socket.socket) -> None:
 async def _resolve(host: str, port: int) -> Sequence[_Info]:
     if not _is_address(host):
         loop = asyncio.get_running_loop()
-        return await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM, proto=socket.IPPROTO_TCP)
+        try:
+            return await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM, proto=socket.IPPROTO_TCP)
+        except RuntimeError as error:
+            raise OSError(f"{host} cannot be looked up, for which a thread is needed: {error}") from error
     # An address is read, not asked for: that keeps nobody waiting.
     return socket.getaddrinfo(
         host, port, type=socket.SOCK_STREAM, proto=socket.IPPROTO_TCP, flags=socket.AI_NUMERICHOST

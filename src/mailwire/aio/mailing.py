@@ -14,6 +14,7 @@ from ..message import Content, Envelope, MessagePolicy, MessageSource
 from ..message.content import kept
 from ..message.envelope import names_many
 from ..message.policy import DEFAULT_POLICY
+from ..message.source_octets import in_thread
 from ..smtp import Delivery, Mailbox, MailOptions, Receipt, RecipientOptions
 
 __all__ = [
@@ -146,10 +147,10 @@ async def read_recipients(recipients: Any, message: Any, sender: str | Address |
     thread where they are in the header of `message`.
 
     What is no address among the `recipients` stays what it is, for a Mailing to refuse. Raises InvalidMessage for a
-    header that makes no envelope with this `sender`.
+    header that makes no envelope with this `sender`, and SourceFailed where there is no thread.
     """
     if recipients is None:
-        return (await asyncio.to_thread(Envelope.of, message, sender, None, policy)).recipients
+        return (await in_thread(Envelope.of, message, sender, None, policy)).recipients
     given, read = tuple(recipients), list[Any]()  # whoever has given them may change them meanwhile
     for start in range(0, len(given), _IN_A_TURN):
         read += map(_read, given[start : start + _IN_A_TURN])
@@ -165,7 +166,7 @@ async def read_many(
     message = kept(message)
     try:
         return message, await read_recipients(recipients, message, sender, policy)
-    except InvalidMessage as error:
+    except MailwireError as error:
         tell_not_sent(error, None)
         raise
 

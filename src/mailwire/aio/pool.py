@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Self
 
 from .._wire.text import check_number, check_whole_number
 from ..endpoint import Chunking, Endpoint
-from ..errors import ConnectionLost, MailwireError, SenderRefused, ServiceNotAvailable
+from ..errors import ConnectionLost, LocalProtocolError, MailwireError, SenderRefused, ServiceNotAvailable
 from ..message import MessagePolicy, MessageSource
 from ..message.policy import DEFAULT_POLICY
 from ..smtp import Delivery, MailOptions, Receipt, RecipientOptions
@@ -238,7 +238,11 @@ class SMTPPool:
 
         timeout: the seconds that all of it may take; None: as long as the deadlines of the endpoint let it. What is on
             its way then is cut off, as by `abort`, and its senders are told what is known.
+
+        Raises LocalProtocolError within the source of a message that the pool sends: that would wait for itself.
         """
+        if self._connections.is_fed_by(asyncio.current_task()):
+            raise LocalProtocolError("the source of a message waits for the pool to close, which waits for the message")
         self._is_closed = True
         try:
             async with asyncio.timeout(timeout):

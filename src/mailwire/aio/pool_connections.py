@@ -205,9 +205,13 @@ class PoolConnections:
             self._ceiling = None
         return self._max_connections if self._ceiling is None else min(self._max_connections, self._ceiling[0])
 
+    def is_fed_by(self, task: "asyncio.Task[object] | None") -> bool:
+        """Return whether `task` reads a message that is being sent: it cannot wait until that is sent."""
+        return any(each.client.is_fed_by(task) for each in self.used)
+
     def _is_held_up_by(self, task: "asyncio.Task[object] | None") -> bool:
         # Whether no connection would ever be free again, if this task waited for one.
-        if len(self.used) < self._max_connections or not any(each.client.is_fed_by(task) for each in self.used):
+        if len(self.used) < self._max_connections or not self.is_fed_by(task):
             return False
         waiting = {task, *(held_up() for held_up in self._queue.values())}
         return all(any(map(each.client.is_fed_by, waiting)) for each in self.used)

@@ -227,7 +227,7 @@ async def make_context(endpoint: Endpoint) -> ssl.SSLContext:
         return endpoint.tls_context
     try:
         context = await asyncio.to_thread(endpoint.make_tls_context)
-    except OSError as error:  # as SSLError is, too
+    except (OSError, RuntimeError) as error:  # as SSLError is, too; and where no thread can be had
         raise TLSFailed(f"the TLS settings for {endpoint} cannot be used: {error}") from error
     context.sslobject_class = NamingSSLObject  # the context is ours
     return context

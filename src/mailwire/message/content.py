@@ -8,7 +8,6 @@ it from one to the next: sent a moment later, as it would be then, it would go t
 What it holds is text, which nobody can change; so no more is copied than who holds what.
 """
 
-import asyncio
 import copy
 import os
 from collections.abc import AsyncIterable, Iterable
@@ -24,6 +23,7 @@ from .payloads import payload_of
 from .pieces import BLOCK_SIZE, Buffer, EncodedText
 from .policy import DEFAULT_POLICY, MessagePolicy
 from .source import IterableSource, MemorySource, MessageSource, Source
+from .source_octets import in_thread
 from .survey import Survey
 
 __all__ = ["Content", "Text", "copied", "kept"]
@@ -108,7 +108,7 @@ class Content:
         elif self.needs_utf8 is None:
             self._is_laborious = is_laborious(self.message)
             if self._is_laborious:
-                await asyncio.to_thread(self._check_header, self.message)
+                await in_thread(self._check_header, self.message)
             else:
                 self._check_header(self.message)
 
@@ -132,7 +132,7 @@ class Content:
         await self.check()
         if self._text is None or self._generated_for != (eight_bit, utf8):
             if self._is_laborious:
-                parts = await asyncio.to_thread(generate, self.message, self.policy, eight_bit=eight_bit, utf8=utf8)
+                parts = await in_thread(generate, self.message, self.policy, eight_bit=eight_bit, utf8=utf8)
             else:
                 parts = generate(self.message, self.policy, eight_bit=eight_bit, utf8=utf8)
             source = MemorySource(*parts)

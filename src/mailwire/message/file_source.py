@@ -11,7 +11,7 @@ from weakref import WeakValueDictionary
 
 from ..errors import SourceFailed
 from .pieces import BLOCK_SIZE, cut
-from .source_octets import Look, failed, octets_in, show_portion
+from .source_octets import Look, failed, in_thread, octets_in, show_portion
 
 __all__ = ["BinaryFile", "FileSource"]
 
@@ -47,7 +47,7 @@ class FileSource:
 
     async def look_ahead(self, look: Look) -> bool:
         if isinstance(self._file, os.PathLike):
-            self.is_repeatable = await asyncio.to_thread(_is_regular, self._file)
+            self.is_repeatable = await in_thread(_is_regular, self._file)
         if not self.is_repeatable:
             return False
         async with _Opened(self._file, self._start) as opened:
@@ -97,7 +97,7 @@ class _Opened:
         self._leave()
 
     async def in_thread(self, call: Callable[[], T]) -> T:
-        working = asyncio.get_running_loop().run_in_executor(None, call)
+        working = in_thread(call)
         self._working = cast("asyncio.Future[object]", working)
         return await asyncio.shield(working)
 

@@ -19,7 +19,7 @@ from typing import Final, Protocol, Self
 from ..errors import InvalidMessage, SourceFailed
 from .file_source import BinaryFile
 from .pieces import Piecewise, cut
-from .source_octets import Look, failed, octets_in, show_portion
+from .source_octets import Look, failed, in_thread, octets_in, show_portion
 
 __all__ = ["IterableSource", "MemorySource", "MessageSource", "Source"]
 
@@ -78,7 +78,7 @@ class MemorySource:
         if sum(map(len, self.parts)) <= _ON_THE_LOOP:
             show_portion(pieces, look)
         else:
-            while await asyncio.to_thread(show_portion, pieces, look):
+            while await in_thread(show_portion, pieces, look):
                 pass
         return True
 

@@ -1,12 +1,18 @@
-"""Source octets: what a source gives when it is read, and what it raises, whatever it is."""
+"""Source octets: what a source gives when it is read, in a thread or not, and what it raises, whatever it is."""
 
+import asyncio
 from collections.abc import Callable, Coroutine, Iterable, Iterator
-from typing import Final
+from contextvars import copy_context
+from functools import partial
+from typing import Final, ParamSpec, TypeVar
 
 from ..errors import InvalidMessage, SourceFailed
 from .pieces import Buffer
 
-__all__ = ["Look", "failed", "octets_in", "show_portion"]
+__all__ = ["Look", "failed", "in_thread", "octets_in", "show_portion"]
+
+P = ParamSpec("P")
+T = TypeVar("T")
 
 # So much at a time is looked at in a thread, after which a cancellation is noticed.
 _PORTION: Final = 16 * 1024 * 1024
@@ -41,3 +47,16 @@ def octets_in(data: object) -> Iterable[bytes]:
 def failed(error: Exception) -> SourceFailed:
     """Return what is raised where a source has raised `error`."""
     return SourceFailed(f"the message cannot be read: {type(error).__name__}: {error}")
+
+
+def in_thread(call: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> "asyncio.Future[T]":
+    """Let `call` be called in a thread of the event loop's, as `asyncio.to_thread` does; return what is to be awaited.
+
+    Raises SourceFailed where the system, or a program that comes to its end, has no thread for it: of that an event
+    loop raises a RuntimeError.
+    """
+    work = partial(copy_context().run, call, *args, **kwargs)
+    try:
+        return asyncio.get_running_loop().run_in_executor(None, work)
+    except RuntimeError as error:
+        raise SourceFailed(f"the message cannot be read: there is no thread to read it in: {error}") from error

@@ -222,12 +222,9 @@ class Recording:
         return _line("S", shown, line[len(text) :])
 
     def _without_begun(self, text: bytes) -> bytes:
-        # Where a line breaks off, it may do so in the middle of a secret.
-        for secret in self._secrets:
-            for size in range(len(secret) - 1, _BEGUN - 1, -1):
-                if text.endswith(secret[:size]):
-                    return text[:-size] + _MASK
-        return text
+        # Where a line breaks off, it may do so in the middle of a secret: the one of which there is the most.
+        begun = max((_begun_in(text, secret) for secret in self._secrets), default=0)
+        return text[:-begun] + _MASK if begun else text
 
     def _public(self, text: bytes) -> bytes:
         return self._replaced(self._redaction.mask(text))
@@ -247,6 +244,12 @@ def check_replacing(replacing: object) -> None:
         check_text(f"what replaces {old!r}", new)
         if not old:
             raise ValueError("expected words of replacing, got an empty one")
+
+
+def _begun_in(text: bytes, secret: bytes) -> int:
+    # How many octets of `secret` are at the end of `text`.
+    sizes = range(len(secret) - 1, _BEGUN - 1, -1)
+    return next((size for size in sizes if text.endswith(secret[:size])), 0)
 
 
 def _without_end(line: bytes) -> bytes:
