@@ -96,7 +96,7 @@ class Chain:
                 is_plain = self._hear()
             if not (is_plain and self._send_plainly()):
                 await self._send()
-            elif self._ready is None and (item := self._consignment.take()) is not None and not self._make_plain(item):
+            elif (item := self._consignment.take()) is not None and not self._make_plain(item):
                 await self._prepare(item)
 
     async def settle(self) -> None:
@@ -146,13 +146,14 @@ class Chain:
 
     def _send_plainly(self) -> bool:
         # Behind what was heard in one step, what `_send` does in most rounds: the message of the plain mail that is
-        # alone on its way, and the beginning of the next behind, or of the next alone. False if there is more to do.
+        # alone on its way, and wants it now, and the beginning of the next, which is ready. False if there is more to
+        # do; else that one is not ready any more.
         links, ready = self._links, self._ready
-        if type(ready) is not PlainLink or len(links) > 1 or self._closing:
+        if type(ready) is not PlainLink or self._closing:
             return False
         if links:
             mail = links[0]
-            if self._is_single or type(mail) is not PlainLink or not (mail.wants_message and mail.write()):
+            if type(mail) is not PlainLink or not mail.write():
                 return False
         elif self._session.stream.is_readable:
             return False
