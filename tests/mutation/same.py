@@ -410,6 +410,7 @@ SAME: Final[dict[tuple[str, str], str]] = {
     ("aio/chain", "go_on: if self._is_single and self._ready is None"): _SLOWER,
     ("aio/chain", "_send_plainly: return False\n"): _SLOWER,
     ("aio/chain", "_hear: return False\n"): _SLOWER,
+    ("aio/chain", "_lead: return False\n"): _SLOWER,
     ("aio/chain", "_wait: oldest = None"): _SLOWER,
     ("aio/chain", "_wait: if type(None) is PlainLink"): _SLOWER,
     ("aio/chain", "_wait: if type(oldest) is PlainLink and (group := oldest.parcel.group) is None"): _SLOWER,
