@@ -4,6 +4,7 @@ import pickle
 import re
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -60,6 +61,8 @@ YES = Reply(250, (b"ok",))
 LATER = Reply(451, (b"later",))
 LEAVE = Reply(421, (b"4.3.2 closing",))
 ERR = Response(ok=False, line=b"[IN-USE] locked")
+
+ONE, TWO = RetrievedMessage(1, "u1", b"one"), RetrievedMessage(2, "u2", b"two")
 EXPIRED = OAuthFailure(status="invalid_token", raw='{"status":"invalid_token"}')
 RECEIPT = Receipt(Delivery.REFUSED, "a@b", (RecipientReceipt("b@c", NO, Delivery.REFUSED),), NO, 0)
 
@@ -76,14 +79,14 @@ EXAMPLES: list[MailwireError] = [
     DeadlineExceeded("a", phase="greeting"),
     Desynchronised("a", suspect="RETR 1"),
     SecurityError("a"),
-    TLSFailed("a"),
+    TLSFailed("a", answer=NO),
     NotSupported("a", extension="8BITMIME"),
     InvalidMessage("a"),
     MessageUnreadable("a"),
     MessageEmpty("a"),
     SourceFailed("a"),
-    BudgetExceeded("a", messages=[b"one", b"two"]),
-    RetrievalIncomplete("a", refusals={2: ERR}, messages=[b"one"], missing=["u3"]),
+    BudgetExceeded("a", messages=[ONE, TWO]),
+    RetrievalIncomplete("a", refusals={2: ERR}, messages=[ONE], missing=["u3"]),
     AmbiguousMessage("a", uid="u1"),
     UnknownMessage("a", uid="u1"),
     LedgerError("a"),
@@ -234,7 +237,7 @@ ARGUMENTS: Mapping[str, st.SearchStrategy[object]] = {
     "Reply": REPLIES,
     "Reply | Response | None": st.none() | REPLIES | RESPONSES,
     "Response": RESPONSES,
-    "Sequence[object]": MESSAGES,
+    "Sequence[RetrievedMessage]": MESSAGES,
     "Sequence[str]": st.lists(st.text(), max_size=3),
     "int": st.integers(0, 2**40),
     "str": st.text(),
@@ -316,6 +319,21 @@ def test_a_number_of_the_operating_system_is_copied_too(way: str) -> None:
     assert (copied.errno, copied.strerror, str(copied)) == (111, "Connection refused", "[Errno 111] Connection refused")
 
 
+@pytest.mark.parametrize("again", [copy.copy, copy.deepcopy, lambda error: pickle.loads(pickle.dumps(error))])
+@pytest.mark.parametrize(("answer", "is_transient"), [(LATER, True), (NO, False), (ERR, True), (None, False)])
+def test_a_refusal_of_tls_says_whether_it_is_one_for_now(again: Any, answer: Any, is_transient: bool) -> None:
+    error = again(TLSFailed("a", answer=answer))
+    assert (error.answer, error.is_transient) == (answer, is_transient)
+
+
+def test_a_copy_has_the_cause() -> None:
+    error = SourceFailed("a")
+    error.__cause__ = OSError(5, "Input/output error")
+    copied = copy.copy(error)
+    assert copied.__cause__ is error.__cause__
+    assert copy.copy(TLSFailed("a")).__cause__ is None
+
+
 def test_what_an_error_carries_can_be_read() -> None:
     assert ConnectionLost("a").in_flight == ()
     assert ConnectionLost("a", in_flight=["DATA"]).in_flight == ("DATA",)
@@ -325,9 +343,9 @@ def test_what_an_error_carries_can_be_read() -> None:
     assert DeadlineExceeded("a", phase="connect").phase == "connect"
     assert NotSupported("a", extension="SMTPUTF8").extension == "SMTPUTF8"
     assert BudgetExceeded("a").messages == ()
-    assert BudgetExceeded("a", messages=[b"one"]).messages == (b"one",)
-    incomplete = RetrievalIncomplete("a", refusals={2: ERR}, messages=[b"one"])
-    assert (incomplete.refusals, incomplete.messages) == ({2: ERR}, (b"one",))
+    assert BudgetExceeded("a", messages=[ONE]).messages == (ONE,)
+    incomplete = RetrievalIncomplete("a", refusals={2: ERR}, messages=[ONE])
+    assert (incomplete.refusals, incomplete.messages) == ({2: ERR}, (ONE,))
     assert CommandRefused("a", command="NOOP").command == "NOOP"
     assert AuthenticationFailed("a", command="AUTH PLAIN ****").answer is None
     assert AuthenticationFailed("a", command="AUTH PLAIN ****").oauth is None

@@ -16,7 +16,7 @@
     │   └── ServiceNotAvailable                ... by 421, with which an SMTP server closes (also ReplyError)
     ├── DeadlineExceeded                   the server took too long (also TimeoutError); `.phase`
     ├── SecurityError                      going on would have been unsafe
-    │   ├── TLSFailed                          no TLS session, or one with a server that could not prove its name
+    │   ├── TLSFailed                          no TLS session, or with a server that did not prove its name; `.answer`
     │   ├── ServerUnproven                     the server did not prove that it knows us (also AuthenticationFailed)
     │   └── InjectedData
     ├── NotSupported                       the server does not offer what this mail or call needs; `.extension`
@@ -24,7 +24,7 @@
     ├── MessageUnreadable                  this message cannot be parsed within limits (also ValueError)
     ├── MessageEmpty                       nothing came of a message that has a size
     ├── SourceFailed                       the message could not be read from where it is; `.__cause__`
-    ├── BudgetExceeded                     more octets than the caller allowed; `.messages`
+    ├── BudgetExceeded                     more mail than the caller allowed; `.messages`
     ├── UnknownMessage                     no message has this unique id (also LookupError); `.uid`
     ├── RetrievalIncomplete                some messages were refused; `.refusals`, `.missing`, `.messages`
     ├── LedgerError                        the ledger of what was retrieved could not be written
@@ -46,17 +46,20 @@
 Blame decides the class: `LocalProtocolError` is the caller's mistake, `RemoteProtocolError` the server's. A server's
 plain "no" is neither. Arguments that could never be right (a line feed in an address) are a ValueError.
 
-Errors can be pickled and copied, and hold nothing secret: a command is quoted as a transcript shows it.
+Errors can be pickled and copied, and hold nothing secret: a command is quoted as a transcript shows it. The `__cause__`
+goes with a copy alone.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+    from typing import Self
 
     from .maildrop.report import RetrievalReport
+    from .message.retrieved import RetrievedMessage
     from .pop3.response import Response
     from .sasl.oauth import OAuthFailure
     from .smtp.delivery import Delivery
@@ -104,7 +107,10 @@ __all__ = [
 ]
 
 
-def _restore(cls: type[MailwireError], args: tuple[object, ...]) -> MailwireError:
+E = TypeVar("E", bound="MailwireError")
+
+
+def _restore(cls: type[E], args: tuple[object, ...]) -> E:
     error = cls.__new__(cls, *args)
     error.args = args
     return error
@@ -144,6 +150,12 @@ class MailwireError(Exception):
         backwards = self.recipients[::-1]
         replies = (*(entry.final_reply for entry in backwards), *(entry.reply for entry in backwards))
         return self.receipt.reply or next((reply for reply in replies if reply is not None), None)
+
+    def __copy__(self) -> Self:
+        copied = _restore(type(self), self.args)
+        copied.__setstate__(self.__dict__)
+        copied.__cause__ = self.__cause__
+        return copied
 
     def __reduce__(self) -> tuple[object, ...]:
         # The attributes come last, for one of them may hold this error in turn: a report does.
@@ -226,7 +238,21 @@ class SecurityError(MailwireError):
 
 
 class TLSFailed(SecurityError):
-    """There is no TLS session, or the server's certificate does not prove that it is the server that was asked for."""
+    """There is no TLS session, or the server's certificate does not prove that it is the server that was asked for.
+
+    answer: what the server said, where it offers STARTTLS (RFC 3207 4) or STLS (RFC 2595 4) and refuses it; else None.
+    """
+
+    answer: Reply | Response | None = None
+
+    def __init__(self, message: str, *, answer: Reply | Response | None = None) -> None:
+        super().__init__(message)
+        self.answer = answer
+
+    @property
+    def is_transient(self) -> bool:
+        """Whether there may be TLS later, by what the server says: 454, say."""
+        return self.answer is not None and self.answer.is_transient
 
 
 class InjectedData(RemoteProtocolError, SecurityError):
@@ -260,11 +286,12 @@ class SourceFailed(MailwireError):
 
 
 class BudgetExceeded(MailwireError):
-    """There is more mail than the caller allowed. `messages` holds those retrieved whole before that showed."""
+    """There is more mail, in messages or octets, than the caller allowed. `messages` holds those retrieved whole before
+    that showed."""
 
-    def __init__(self, message: str, *, messages: Sequence[object] = ()) -> None:
+    def __init__(self, message: str, *, messages: Sequence[RetrievedMessage] = ()) -> None:
         super().__init__(message)
-        self.messages: tuple[object, ...] = tuple(messages)
+        self.messages: tuple[RetrievedMessage, ...] = tuple(messages)
 
 
 class UnknownMessage(MailwireError, LookupError):
@@ -284,13 +311,13 @@ class RetrievalIncomplete(MailwireError):
         message: str,
         *,
         refusals: Mapping[int, Response],
-        messages: Sequence[object],
+        messages: Sequence[RetrievedMessage],
         missing: Sequence[str] = (),
     ) -> None:
         super().__init__(message)
         self.refusals: dict[int, Response] = dict(refusals)
         self.missing: tuple[str, ...] = tuple(missing)
-        self.messages: tuple[object, ...] = tuple(messages)
+        self.messages: tuple[RetrievedMessage, ...] = tuple(messages)
 
 
 class LedgerError(MailwireError):
@@ -310,8 +337,9 @@ class LedgerBusy(LedgerError):
 
 
 class MaildropRenumbered(MailwireError):
-    """None of the `listed` messages is one of the `known` that were there before: the server has most likely given all
-    of them other unique ids. Nothing was fetched or deleted; `maildrop.Policy.when_all_new` is the answer."""
+    """Of the messages, of which so many are `listed`, none is one of the so many `known` that were there before: the
+    server has most likely given all of them other unique ids. Nothing was fetched or deleted;
+    `maildrop.Policy.when_all_new` is the answer."""
 
     def __init__(self, message: str, *, known: int, listed: int) -> None:
         super().__init__(message)
@@ -386,8 +414,7 @@ class ReplyError(CommandRefused):
 
     @property
     def _may_be_there(self) -> bool:
-        # By their values, for the words are known to what imports this module.
-        return self.delivery is not None and self.delivery.value in ("accepted", "unknown")
+        return self.delivery is not None and self.delivery.may_be_there
 
 
 class SenderRefused(ReplyError):

@@ -284,8 +284,9 @@ async def test_a_server_without_stls_is_left_in_peace() -> None:
 @pytest.mark.parametrize("hello", [POP3_READY, capabilities("STLS")], ids=["no CAPA", "CAPA"])
 async def test_a_server_that_refuses_stls_hears_no_password(hello: tuple[Step, ...]) -> None:
     async with ScriptedPeer(*hello, "C: STLS", "S: -ERR no", STALL) as peer:
-        with pytest.raises(TLSFailed, match="refuses STLS, and TLS is required: -ERR no"):
+        with pytest.raises(TLSFailed, match="refuses STLS, and TLS is required: -ERR no") as caught:
             await connect(peer, tls="starttls")
+    assert str(caught.value.answer) == "-ERR no"
 
 
 @pytest.mark.parametrize("injected", [b"+OK\r\nPLAIN\r\n.\r\n", b"+", b"\n"])

@@ -1,10 +1,12 @@
 """What becomes of a mail on its way: in chunks or behind DATA, with wishes, in parts, from sources of any kind."""
 
 import asyncio
+import io
 import socket
 import ssl
 import struct
 import threading
+import weakref
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
@@ -879,3 +881,25 @@ async def test_a_421_in_the_middle_that_refuses_nothing_is_told() -> None:
     assert (caught.value.command, caught.value.reply) == ("RCPT TO:<c@example.org>", Reply(421, (b"closing",)))
     assert caught.value.delivery is Delivery.NOT_SENT
     assert words(caught.value.receipt) == [Delivery.NOT_SENT, Delivery.REFUSED]
+
+
+async def test_an_error_keeps_no_mail_beyond_its_time() -> None:
+    # Nor does the one keep the other, so that both would stay until the collector finds them.
+    refusing = Answers({**SMTP_ANSWERS, "RCPT": "550 no"})
+    gone: list[weakref.ref[MailwireError]] = []
+    async with (
+        ScriptedPeer("S: 220 mx", refusing, LISTEN) as first,
+        ScriptedPeer("S: 220 mx", refusing, LISTEN) as second,
+    ):
+        client = SMTPClient(first.endpoint())
+        await client.connect()
+        pool = SMTPPool(second.endpoint())
+        for send in (client.send, pool.send):
+            for message in (MESSAGE, io.BytesIO(MESSAGE)):
+                try:
+                    await send(message, **ARGUMENTS)
+                except RecipientsRefused as error:
+                    gone.append(weakref.ref(error))
+        client.abort()
+        pool.abort()
+    assert [known() for known in gone] == [None] * 4

@@ -607,6 +607,9 @@ async def test_only_220_opens_the_handshake(answer: str, error: type[MailwireErr
     assert b"\x16\x03" not in peer.wire
     if answer.startswith(("454", "502")):
         assert str(caught.value).startswith(f"{peer.endpoint(tls='starttls')} offers STARTTLS and refuses it: {answer}")
+        assert isinstance(caught.value, TLSFailed)
+        assert str(caught.value.answer) == answer
+        assert caught.value.is_transient is answer.startswith("454")
 
 
 @pytest.mark.parametrize("injected", [b"250-x\r\n250 AUTH PLAIN\r\n", b"250 AUTH", b"\n", b"\x16\x03"])

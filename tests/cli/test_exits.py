@@ -1,6 +1,8 @@
+import copy
+
 import pytest
 
-from mailwire import errors
+from mailwire import error_from_dict, error_to_dict, errors
 from mailwire.cli.exits import Exit, status_of
 from mailwire.errors import MailwireError
 from mailwire.pop3 import Response
@@ -42,22 +44,16 @@ def test_a_refusal_is_for_good_or_for_now() -> None:
     assert status_of(errors.NotSupported("a", extension="SMTPUTF8")) == Exit.UNAVAILABLE
 
 
+def error_again(error: MailwireError) -> MailwireError:
+    """Return it, kept as a record and read again."""
+    return error_from_dict(error_to_dict(error))
+
+
 def test_tls_that_is_refused_for_now_may_be_there_later() -> None:
-    def refused_by(cause: MailwireError) -> MailwireError:
-        error = errors.TLSFailed("a")
-        error.__cause__ = cause
-        return error
-
-    def reply(code: int) -> MailwireError:
-        return errors.ReplyError("a", command="STARTTLS", reply=Reply(code, (b"x",)))
-
-    def response(response: Response) -> MailwireError:
-        return errors.ResponseError("a", command="STLS", response=response)
-
-    assert status_of(refused_by(reply(454))) == Exit.TEMPORARY
-    assert status_of(refused_by(reply(554))) == Exit.PROTOCOL
-    assert status_of(refused_by(response(LATER))) == Exit.TEMPORARY
-    assert status_of(refused_by(response(ERR))) == Exit.PROTOCOL
+    later, never = Reply(454, (b"x",)), Reply(554, (b"x",))
+    for way in (copy.copy, error_again, lambda error: error):
+        for answer, status in ((later, 75), (never, 76), (LATER, 75), (ERR, 76), (None, 76)):
+            assert status_of(way(errors.TLSFailed("a", answer=answer))) == status
 
 
 def test_a_mail_in_doubt_is_not_to_be_sent_again_blindly() -> None:

@@ -22,7 +22,6 @@ from mailwire import (
     ReplyError,
     ResponseError,
     RetrievalIncomplete,
-    RetrievedMessage,
     SMTPClient,
     Transcript,
     pop3,
@@ -98,7 +97,7 @@ async def do(
         ending.error = error
         ending.receipt = error.receipt
         if isinstance(error, RetrievalIncomplete):
-            ending.messages = [message.raw for message in error.messages if isinstance(message, RetrievedMessage)]
+            ending.messages = [message.raw for message in error.messages]
     return ending
 
 

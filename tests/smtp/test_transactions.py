@@ -1,7 +1,16 @@
 import pytest
 
 from mailwire.errors import ConnectionLost
-from mailwire.smtp import Connection, Delivery, Noop, ReplyReceived, State, Transaction, Transactions
+from mailwire.smtp import (
+    Connection,
+    Delivery,
+    GroupsAnswered,
+    Noop,
+    ReplyReceived,
+    State,
+    Transaction,
+    Transactions,
+)
 from tests.smtp.sessions import A, B, C, D, ask, at, events_of, hear
 
 
@@ -54,6 +63,27 @@ def test_the_finished_need_not_be_taken_at_once() -> None:
     lines = ["250 ok", "250 ok", "250 taken", *["250 reset", "250 ok", "250 ok", "250 taken"] * 2]
     assert receive(connection, transactions, *lines) == [first] * 3 + [second] * 4 + [third] * 4
     assert list(transactions.take_finished()) == [first, second, third]
+
+
+def test_replies_that_come_together_go_to_all_that_asked() -> None:
+    connection, transactions = at(State.READY, Connection(groups=True)), Transactions()
+    begun = []
+    for recipient in (B, C, D):
+        begun.append(Transaction(connection, A, [recipient], chunking="eager", behind=transactions.last))
+        transactions.add(begun[-1])
+        begun[-1].send_whole(b"hello\r\n")
+    flush(connection)
+    first, second, third = begun
+    lines = ["250 ok", "250 ok", "250 taken", *["250 reset", "250 ok", "250 ok", "250 taken"]]
+    [event] = hear(connection, *lines)
+    assert isinstance(event, GroupsAnswered)
+    assert transactions.receive(event) is first
+    assert list(transactions.take_finished()) == [first, second]
+    [event] = hear(connection, *lines[3:])
+    assert isinstance(event, GroupsAnswered)
+    assert transactions.receive(event) is third
+    assert transactions.receive(event) is None
+    assert list(transactions.take_finished()) == [third]
 
 
 def test_a_lost_connection_finishes_all() -> None:

@@ -139,7 +139,8 @@ class Authorization:
         try:
             await self._dialogue.ask(Stls())
         except ResponseError as error:
-            raise TLSFailed(f"{self._endpoint} refuses STLS, and TLS is required: {error.response}") from error
+            refused = f"{self._endpoint} refuses STLS, and TLS is required: {error.response}"
+            raise TLSFailed(refused, answer=error.response) from error
         await self._dialogue.session.start_tls()
         self._dialogue.connection.tls_established()
 

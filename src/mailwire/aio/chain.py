@@ -275,7 +275,7 @@ class Chain:
         batch = sending.next_batch(self._dialogue)
         if batch is None:
             receipt = sending.receipt()
-            self._consignment.finish(item, receipt, sending.failure(receipt))
+            self._consignment.finish(item, receipt, sending.take_failure(receipt))
         else:
             is_part = len(batch.places) < len(sending.mailing.envelope.recipients)
             self._ready = Ready(item, sending, batch, is_part or batch.begins_session)
@@ -420,7 +420,7 @@ class Chain:
         if passage.has_read:
             self._closing.append(passage)
         if sending.is_whole:
-            failure = None if receipt.delivery is ACCEPTED else sending.failure(receipt)
+            failure = None if receipt.delivery is ACCEPTED else sending.take_failure(receipt)
             self._consignment.finish(item, receipt, failure)
         else:
             self._make_ready(item, sending)
@@ -452,7 +452,7 @@ class Chain:
         by_reply = is_closing or passage.transaction.must_close
         if by_reply or part.delivery in (Delivery.ACCEPTED, Delivery.REFUSED):
             sending.end(passage)
-            self._consignment.finish(item, receipt, sending.failure(receipt))
+            self._consignment.finish(item, receipt, sending.take_failure(receipt))
         elif error is None:
             self._consignment.finish(item, receipt)
         else:

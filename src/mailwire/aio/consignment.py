@@ -259,9 +259,7 @@ class Consignment:
 
     def fail(self, item: Item, error: MailwireError) -> None:
         """Take the result for `item`, which shares its `error` with others, and gets a copy of its own."""
-        own = copy(error)
-        own.__cause__ = error.__cause__
-        self.finish(item, item.receipt(), own)
+        self.finish(item, item.receipt(), copy(error))
 
     def next_result(self) -> SendResult:
         """Hand out the next result, which there is."""

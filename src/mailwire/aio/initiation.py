@@ -105,7 +105,8 @@ class Initiation:
         try:
             await self._dialogue.ask(StartTls())
         except ReplyError as error:
-            raise TLSFailed(f"{self._endpoint} offers STARTTLS and refuses it: {error.reply}") from error
+            refused = f"{self._endpoint} offers STARTTLS and refuses it: {error.reply}"
+            raise TLSFailed(refused, answer=error.reply) from error
         await self._dialogue.session.start_tls()
         self._dialogue.connection.tls_established(is_verified=self._is_verified)
 

@@ -151,9 +151,9 @@ class PlainSending(PlainMail):
         """Return what is known now. Its timings are those of "envelope", "message" and "verdict"."""
         return self._taken or self.as_sending().receipt()
 
-    def failure(self, receipt: Receipt) -> ReplyError | None:
-        """Return the refusal, if by the `receipt` nobody has the mail."""
-        return None if self._taken is not None else self.as_sending().failure(receipt)
+    def take_failure(self, receipt: Receipt) -> ReplyError | None:
+        """Return the refusal, if by the `receipt` nobody has the mail, as `Sending.take_failure` does."""
+        return None if self._taken is not None else self.as_sending().take_failure(receipt)
 
     # Private
 

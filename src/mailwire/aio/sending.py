@@ -245,9 +245,11 @@ class Sending:
         rest = (Rset, Bdat) if passage.transaction.data_refusal is not None else Rset
         return isinstance(error, (ConnectionLost, DeadlineExceeded)) and isinstance(connection.awaited, rest)
 
-    def failure(self, receipt: Receipt) -> ReplyError | None:
-        """Return the refusal, if by the `receipt` nobody has the mail, or not everybody was asked for."""
-        return self._failure if self._left or receipt.delivery is not ACCEPTED else None
+    def take_failure(self, receipt: Receipt) -> ReplyError | None:
+        """Return the refusal, if by the `receipt` nobody has the mail, or not everybody was asked for. It is not kept
+        here: by its traceback it would keep the mail that it is about."""
+        failure, self._failure = self._failure, None
+        return failure if self._left or receipt.delivery is not ACCEPTED else None
 
     def receipt(self) -> Receipt:
         """Return what is known now. Its timings are those of "envelope", "message" and "verdict"."""

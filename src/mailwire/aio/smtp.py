@@ -289,8 +289,11 @@ class SMTPClient(Client[Event]):
                 self.last_receipt = receipt if sending.has_begun else None
                 if mailing is not None:
                     mailing.last_receipt = self.last_receipt
-            if (failure := sending.failure(receipt)) is not None:
-                raise failure
+            if (failure := sending.take_failure(receipt)) is not None:
+                try:
+                    raise failure
+                finally:
+                    del failure  # this frame is in its traceback: each would keep the other, and the mail
         except BaseException as error:
             self._end_call(error)
             if isinstance(error, MailwireError) and receipt is not None:

@@ -20,7 +20,6 @@ from ..errors import (
     SourceFailed,
     TLSFailed,
 )
-from ..smtp.delivery import Delivery
 
 __all__ = ["Exit", "status_of"]
 
@@ -57,7 +56,7 @@ class Exit(IntEnum):
 def status_of(error: BaseException) -> Exit:
     """Return the status for what has ended a command."""
     if isinstance(error, MailwireError):
-        if error.delivery in (Delivery.UNKNOWN, Delivery.ACCEPTED):
+        if error.delivery is not None and error.delivery.may_be_there:
             return Exit.IO  # whoever tries again may send it twice, or does to those recipients who have it
         return _of_ours(error)
     if isinstance(error, OSError):
@@ -83,8 +82,8 @@ def _of_ours(error: MailwireError) -> Exit:
             return Exit.IO
         case MaildropRenumbered():
             return Exit.CONFIGURATION
-        case TLSFailed(__cause__=ReplyError() | ResponseError() as refusal) if refusal.is_transient:
-            return Exit.TEMPORARY  # RFC 3207 4: "454 TLS not available due to temporary reason"
+        case TLSFailed() if error.is_transient:
+            return Exit.TEMPORARY
         case TLSFailed() | ProtocolError():
             return Exit.PROTOCOL
         case SecurityError():

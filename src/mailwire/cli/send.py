@@ -80,7 +80,7 @@ async def _send(options: argparse.Namespace, endpoint: Endpoint, mailing: Mailin
         _tell(options, receipt)
         print(f"mailwire: {in_our_words(error)}", file=sys.stderr)
         # Whoever has it may get it twice, whatever has ended it.
-        return Exit.IO if receipt.delivery in (Delivery.UNKNOWN, Delivery.ACCEPTED) else status_of(error)
+        return Exit.IO if receipt.delivery.may_be_there else status_of(error)
     except asyncio.CancelledError:
         if sent is not None:
             return _tell_sent(options, sent)  # all that was cut short is taking leave

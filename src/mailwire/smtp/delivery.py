@@ -38,6 +38,11 @@ class Delivery(Enum):
     UNKNOWN = "unknown"
     """The attempt ended within the moment of doubt. The server may or may not have the mail (RFC 1047)."""
 
+    @property
+    def may_be_there(self) -> bool:
+        """Whether the server has the mail, or may have it: whoever sends it again may send it twice."""
+        return self is Delivery.ACCEPTED or self is Delivery.UNKNOWN
+
     def __repr__(self) -> str:
         return f"Delivery.{self.name}"
 

@@ -96,8 +96,10 @@ class Transaction(Outcome):
     ) -> None:
         if behind is None:
             connection.check_at_rest()
-        elif not (connection.ahead is READY and behind.is_ended and behind._connection is connection):
-            raise LocalProtocolError(f"no mail transaction can begin in state {connection.state.name}")
+        elif behind._connection is not connection:
+            raise LocalProtocolError("no mail transaction can begin behind one of another connection")
+        elif not (connection.ahead is READY and behind.is_ended):
+            raise LocalProtocolError("no mail transaction can begin behind one that is not ended, or not the last")
         if not recipients:
             raise LocalProtocolError("a mail transaction needs at least one recipient")
         if recipient_options and len(recipient_options) != len(recipients):

@@ -7,7 +7,7 @@ answered is in doubt, one behind it whose message was not handed out whole was n
 from collections import deque
 from collections.abc import Iterator
 
-from .events import ReplyReceived
+from .events import GroupsAnswered, ReplyReceived
 from .transaction import Transaction
 
 __all__ = ["Transactions"]
@@ -16,7 +16,8 @@ __all__ = ["Transactions"]
 class Transactions:
     """The transactions of a connection that are not finished, the oldest first.
 
-    Add each as it is begun, hand every ReplyReceived to `receive`; the finished ones leave by `take_finished`.
+    Add each as it is begun, hand every ReplyReceived to `receive`, and every GroupsAnswered; the finished ones leave by
+    `take_finished`.
     """
 
     def __init__(self) -> None:
@@ -37,17 +38,21 @@ class Transactions:
         """Add a transaction, which was begun behind the `last` one."""
         self._unfinished.append(transaction)
 
-    def receive(self, event: ReplyReceived) -> Transaction | None:
-        """Hand a reply to the transaction that asked for it and return that; None if none did.
+    def receive(self, event: ReplyReceived | GroupsAnswered) -> Transaction | None:
+        """Hand a reply to the transaction that asked for it, or those to groups to all that did; return the first of
+        these, None if there is none.
 
         Replies come in order, so it is the oldest that is not answered yet: nothing is searched.
         """
+        first: Transaction | None = None
         for transaction in self._unfinished:
             if transaction.receive(event):
-                return transaction
-            if not transaction.finished:
-                return None
-        return None
+                first = first or transaction
+                if isinstance(event, ReplyReceived):
+                    break
+            elif not transaction.finished:
+                break
+        return first
 
     def take_finished(self) -> Iterator[Transaction]:
         """Take the transactions of which nothing more will come, in their order, up to the first that goes on."""
