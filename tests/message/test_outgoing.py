@@ -378,8 +378,11 @@ def test_long_lines_may_be_allowed() -> None:
 def test_the_policy_can_demand_smtputf8() -> None:
     demanding = MessagePolicy(smtputf8=True)
     assert parameters(ASCII, *UTF8, under=demanding) == {"SMTPUTF8": None}
-    with pytest.raises(NotSupported, match="SMTPUTF8"):
+    with pytest.raises(
+        NotSupported, match=r"^the policy demands UTF-8, and the server does not offer SMTPUTF8 "
+    ) as caught:
         wire(ASCII, *EIGHT_BIT, under=demanding)
+    assert caught.value.extension == "SMTPUTF8"
 
 
 @pytest.mark.parametrize("text", [b"a\n", b"a\r", b"a\r\nb\n", b"\r"])
