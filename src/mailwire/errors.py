@@ -190,7 +190,7 @@ class RemoteProtocolError(ProtocolError):
 
 
 class LimitExceeded(RemoteProtocolError):
-    """The server sent a line, a reply or a listing longer than the limit for it."""
+    """The server sent a line, a reply or a listing longer than the limit for it (`smtp.REPLY_LIMIT`, `pop3.Limits`)."""
 
 
 class Desynchronised(RemoteProtocolError):
@@ -206,7 +206,8 @@ class Desynchronised(RemoteProtocolError):
 
 
 class ConnectionFailed(MailwireError, ConnectionError):
-    """No connection could be made: no such host, nothing listening, no way there."""
+    """No connection could be made: no such host, nothing listening, no way there. The `__cause__` is what the system
+    said."""
 
 
 class ConnectionLost(MailwireError, ConnectionError):
