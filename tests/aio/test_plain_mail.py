@@ -2,7 +2,7 @@
 
 import asyncio
 import io
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import replace
 from email.message import EmailMessage
 from itertools import chain, permutations
@@ -336,6 +336,60 @@ async def test_what_goes_wrong_while_a_mail_of_which_a_step_was_answered_becomes
     assert result.receipt is not None
     replies = [entry.reply and str(entry.reply) for entry in result.receipt.recipients]
     assert replies == [*[f"250 {name}" for name in ("b", "c")[: max(0, place - 1)]], *[None] * (3 - max(1, place))]
+
+
+async def test_a_result_is_not_held_back_by_a_mail_that_is_on_its_way() -> None:
+    mailed: list[Step] = [each for step, answer in ALONE[:4] for each in (step, f"S: {answer}")]
+    script = (*mailed, MAIL_DATA, WAIT, "S: 250 taken", *mailed, MAIL_DATA, "S: 250 taken", *QUIT)
+    async with ScriptedPeer(*extensions("HELP"), *script) as peer, SMTPClient(peer.endpoint()) as client:
+        run = client.send_all([MESSAGE, b"a\0b", MESSAGE], **BOTH)
+        refused = await anext(run)
+        assert (refused.index, type(refused.error)) == (1, InvalidMessage)
+        peer.go_on()
+        assert [(result.index, result.delivery) async for result in run] == [
+            (0, Delivery.ACCEPTED),
+            (2, Delivery.ACCEPTED),
+        ]
+
+
+async def collect_into(known: list[SendResult], run: AsyncIterator[SendResult]) -> None:
+    """Add all results that are left to those that are known, each as it comes."""
+    async for result in run:
+        known += [result]
+
+
+@pytest.mark.parametrize("message", [MESSAGE, bytearray(MESSAGE)], ids=["plain", "another"])
+@pytest.mark.parametrize("number", [1, 2, 3])
+async def test_what_a_pool_has_delivered_is_known_where_memory_runs_out(
+    message: Any, number: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with MailServer(ACCOUNTS) as server, SMTPPool(endpoint_of(server), max_connections=1) as pool:
+        run = pool.send_all([message] * 3, **ENVELOPE, use_chunking=False)
+        calls = fail_once(monkeypatch, "aio.consignment.SendResult", number)
+        known: list[SendResult] = []
+        with pytest.raises(MemoryError):
+            await collect_into(known, run)
+        await run.aclose()
+        known += run.remaining
+        assert len(calls) >= number
+        there = len(taken(server))
+    assert len({result.index for result in known}) == len(known) == 3
+    assert sum(result.delivery is Delivery.ACCEPTED for result in known) == there
+
+
+async def test_a_run_for_which_there_is_no_memory_lets_go_of_the_client(monkeypatch: pytest.MonkeyPatch) -> None:
+    async with MailServer(ACCOUNTS) as server:
+        client = SMTPClient(endpoint_of(server))
+        await client.connect()
+        run = client.send_all([MESSAGE], **ENVELOPE)
+        fail_once(monkeypatch, "aio.bulk_sending.Chain", 1)
+        with pytest.raises(MemoryError):
+            await anext(run)
+        await run.aclose()
+        assert not client.is_connected
+        await client.connect()
+        assert (await client.send(MESSAGE, **ENVELOPE)).delivery is Delivery.ACCEPTED
+        await client.quit()
 
 
 # What is wished for them

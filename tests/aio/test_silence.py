@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from mailwire import Delivery, Endpoint, MailwireError, RemoteProtocolError, ServiceNotAvailable, SMTPClient
+from mailwire.aio.consignment import Consignment
 from mailwire.testing import LISTEN, WAIT, ScriptedPeer
 from mailwire.testing.turns import drain_events, turns
 from tests.aio.dialogues import MESSAGE, extensions
@@ -17,9 +18,11 @@ class Chatterer:
     """A server that takes one mail, and refuses the message of every other; `say` sends something in between.
 
     behind_verdict: what leaves with the answer to the first message.
+    keywords: what it offers.
     """
 
-    def __init__(self, behind_verdict: bytes = b"") -> None:
+    def __init__(self, behind_verdict: bytes = b"", keywords: tuple[bytes, ...] = (b"PIPELINING", b"CHUNKING")) -> None:
+        self._keywords = keywords
         self.commands: list[bytes] = []
         self._verdicts = [b"250 taken\r\n" + behind_verdict]
         self.writers: list[asyncio.StreamWriter] = []
@@ -46,7 +49,8 @@ class Chatterer:
             self.commands.append(line)
             verb = line.split()[0]
             if verb == b"EHLO":
-                writer.write(b"250-mx\r\n250-PIPELINING\r\n250 CHUNKING\r\n")
+                lines = [b"250-%b\r\n" % keyword for keyword in (b"mx", *self._keywords)]
+                writer.write(b"".join(lines) + b"250 HELP\r\n")
             elif verb == b"DATA":
                 writer.write(b"354 go\r\n")
                 await reader.readuntil(b"\r\n.\r\n")
@@ -130,3 +134,23 @@ async def test_a_run_that_was_not_gone_on_with_hears_what_has_come_meanwhile(use
         assert (await anext(run)).delivery is Delivery.REFUSED
         assert len(server.writers) == 2
         client.abort()
+
+
+async def test_what_comes_while_a_verdict_is_taken_down_is_heard_before_the_next_mail_begins(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    server = Chatterer(keywords=())
+    finish = Consignment.finish
+
+    def finish_and_hear(self: Consignment, *result: Any) -> None:
+        if len(server.writers) == 1:
+            server.say(b"250 stray\r\n")
+        finish(self, *result)
+
+    monkeypatch.setattr(Consignment, "finish", finish_and_hear)
+    async with server as endpoint, SMTPClient(endpoint) as client:
+        results = [result.delivery async for result in client.send_all([MESSAGE] * 2, **ENVELOPE)]
+    # The second goes over another connection, and is refused there.
+    assert results == [Delivery.ACCEPTED, Delivery.REFUSED]
+    assert [line[:4] for line in server.commands if line.startswith((b"MAIL", b"QUIT"))] == [b"MAIL", b"MAIL", b"QUIT"]
+    assert len(server.writers) == 2

@@ -304,7 +304,7 @@ async def test_a_reading_that_never_begins_is_left(path: Path) -> None:
 async def test_a_file_for_which_there_is_no_thread_is_left() -> None:
     await asyncio.get_running_loop().shutdown_default_executor()
     file = io.BytesIO(OCTETS)
-    expected = "the message cannot be read: there is no thread to read it in: Executor shutdown has been called"
+    expected = "the message cannot be read: OSError: there is no thread: Executor shutdown has been called"
     with pytest.raises(SourceFailed, match=f"^{expected}$"):
         await read(FileSource(file))
     assert FileSource(file).is_repeatable  # nobody reads it any more

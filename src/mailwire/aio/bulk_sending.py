@@ -246,11 +246,13 @@ class BulkSending(AsyncIterator[SendResult]):
         # Whatever ends the run in the middle ends the connection.
         if not self._is_open:
             return
-        chain = self._opened_chain
-        chain.break_off(None, may_try_again=False)
+        chain = self._chain
+        if chain is not None:  # else not even one could be made
+            chain.break_off(None, may_try_again=False)
         self._client._cut()
         self._end()
-        await chain.close()
+        if chain is not None:
+            await chain.close()
 
     def _new_chain(self) -> Chain:
         return Chain(self._client._talk, self._consignment, is_single=self._is_single)

@@ -8,7 +8,7 @@
 4. A message that cannot be read to its end lets those before it come to theirs; then the connection is cut.
 5. A mail that is plain goes as a parcel, as long as all is answered as is to be expected. Where two such mails are on
    their way, or one, they are heard in one step, and in another the next is sent behind them. Where mails are single,
-   it goes through its own steps by itself, as one by `send` does.
+   and the next one is ready, it goes through its own steps by itself, as one by `send` does.
 6. Whatever ends the connection, what is known of each mail is exact: a mail behind one whose end was lost was not sent.
    It may be tried again elsewhere; a mail of which the server may have the end, never is.
 """
@@ -88,7 +88,9 @@ class Chain:
             if self._ready is None or self._is_told:
                 self._is_told = self._ready is None
                 self._consignment.tell(self, self._session.stream.nudge if self._is_told else None)
-            if self._is_single and self._ready is not None and isinstance(mail := self._links[0], PlainLink):
+            mail, consignment = self._links[0], self._consignment
+            is_alone = self._is_single and self._ready is not None  # and all that is to follow it is there
+            if is_alone and isinstance(mail, PlainLink) and not consignment.has_result:
                 is_plain = await self._lead(mail)
             else:
                 if not self._dialogue.has_news:
@@ -96,7 +98,7 @@ class Chain:
                 is_plain = self._hear()
             if not (is_plain and self._send_plainly()):
                 await self._send()
-            elif (item := self._consignment.take()) is not None and not self._make_plain(item):
+            elif (item := consignment.take()) is not None and not self._make_plain(item):
                 await self._prepare(item)
 
     async def settle(self) -> None:
@@ -146,14 +148,14 @@ class Chain:
 
     def _send_plainly(self) -> bool:
         # Behind what was heard in one step, what `_send` does in most rounds: the message of the plain mail that is
-        # alone on its way, and wants it now, and the beginning of the next, which is ready. False if there is more to
-        # do; else that one is not ready any more.
+        # alone on its way, and the beginning of the next behind, or of the next alone. False if there is more to do;
+        # else the next is not ready any more.
         links, ready = self._links, self._ready
         if type(ready) is not PlainLink or self._closing:
             return False
         if links:
             mail = links[0]
-            if type(mail) is not PlainLink or not mail.write():
+            if self._is_single or type(mail) is not PlainLink or not (mail.wants_message and mail.write()):
                 return False
         elif self._session.stream.is_readable:
             return False

@@ -111,7 +111,12 @@ class Item:
 
 
 class Supply(Protocol):
-    """What mails are taken from, to be sent over one connection, and handed back to; see Consignment."""
+    """What mails are taken from, to be sent over one connection, and handed back to; see Consignment.
+
+    has_result: there is one that somebody waits for until a mail goes on.
+    """
+
+    has_result: bool
 
     def example(self) -> Mailing: ...
     def take(self) -> Item | None: ...

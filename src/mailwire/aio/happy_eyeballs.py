@@ -74,7 +74,7 @@ async def _resolve(host: str, port: int) -> Sequence[_Info]:
         try:
             return await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM, proto=socket.IPPROTO_TCP)
         except RuntimeError as error:
-            raise OSError(f"{host} cannot be looked up, for which a thread is needed: {error}") from error
+            raise OSError(f"{host} cannot be looked up: {error}") from error  # there is no thread for it, say
     # An address is read, not asked for: that keeps nobody waiting.
     return socket.getaddrinfo(
         host, port, type=socket.SOCK_STREAM, proto=socket.IPPROTO_TCP, flags=socket.AI_NUMERICHOST

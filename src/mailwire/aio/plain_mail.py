@@ -148,7 +148,7 @@ class PlainMail:
             stream.take()
             if parcel.wants_message and not self.write():
                 return False
-        return True
+        return parcel.is_taken
 
     def receive(self, answer: GroupsAnswered) -> bool:
         """Take what the server has answered; return whether it has taken the mail."""

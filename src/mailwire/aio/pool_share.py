@@ -29,6 +29,7 @@ class PoolShare:
     def __init__(
         self, consignment: Consignment, first: Item, connections: PoolConnections, wake: Callable[[], object]
     ) -> None:
+        self.has_result: bool = False  # that waits for this connection: who waits is woken
         self.retried: int = 0  # mails that go back because their connection broke
         self.further_parts: int = 0  # transactions over the connection that are of a mail which has had one there
         self.is_laborious: Callable[[Item], bool] = consignment.is_laborious
@@ -81,24 +82,25 @@ class PoolShare:
 
     def put_back(self, item: Item) -> None:
         """Let `item` be taken again, by any connection."""
-        self._let_go(item)
         self.retried += item.tries > 0
         self._consignment.put_back(item)
+        self._let_go(item)
 
     def finish(self, item: Item, receipt: Receipt | None, error: MailwireError | None = None) -> None:
         """Take the result for `item`."""
-        self._let_go(item)
         self._consignment.finish(item, receipt, error)
+        self._let_go(item)
         self._wake()
 
     def fail(self, item: Item, error: MailwireError) -> None:
         """Take the result for `item`, which shares its `error` with others."""
-        self._let_go(item)
         self._consignment.fail(item, error)
+        self._let_go(item)
         self._wake()
 
     # Private
 
     def _let_go(self, item: Item) -> None:
-        del self._out[item.index]
-        self.further_parts += max(0, item.parts - self._parts.pop(item.index) - 1)
+        # It may be finished again where something has gone wrong behind the first time.
+        if self._out.pop(item.index, None) is not None:
+            self.further_parts += max(0, item.parts - self._parts.pop(item.index) - 1)

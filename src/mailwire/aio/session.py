@@ -6,6 +6,7 @@ The drive loop is `next_event`: write what may be written, take an event, else w
 import asyncio
 import ssl
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Final, Generic, Protocol, TypeVar
 
 from .._wire.text import quote
@@ -107,8 +108,11 @@ class Session(Generic[E]):
                 except TimeoutError as passed:
                     raise late(seconds, f"{phase} {subject}".rstrip()) from passed
             elif isinstance(event, ComputationDue):
+                from ..message.threads import begin_in_thread  # for this alone, and it is rare
+
                 async with Deadline(seconds, f"{phase} {subject}".rstrip()):
-                    await asyncio.to_thread(event.compute)
+                    with suppress(OSError):  # where there is no thread for it, the machine does it by itself
+                        await begin_in_thread(event.compute)
             else:
                 return event
 

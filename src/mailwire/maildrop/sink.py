@@ -20,7 +20,6 @@ A crash behind the commit leaves a message that will come once more; by its key,
 The digest tells it from another message, to which the server has given its unique id once more: that has its key, too.
 """
 
-import contextvars
 import inspect
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Final, Protocol, TypeAlias, cast, runtime_checkable
@@ -83,7 +82,7 @@ class CallableSink:
         if inspect.iscoroutinefunction(self._function):
             await self._function(message)
             return
-        returned = await in_thread(None, contextvars.copy_context().run, self._function, message)
+        returned = await in_thread(None, self._function, message)
         if inspect.isgenerator(returned) or inspect.isasyncgen(returned):
             raise TypeError(f"expected a function that does its work when it is called, got a generator, {returned!r}")
         if inspect.isawaitable(returned):

@@ -162,20 +162,27 @@ class _Database:
     async def open(cls, path: Path) -> Self:
         database = cls(path)
         try:
-            await in_thread(database._thread, database._open)
+            await database._in_thread(database._open)
         except BaseException:
             await database.aclose()
             raise
         return database
 
     async def run(self, function: Callable[[sqlite3.Connection], T]) -> T:
-        return await in_thread(self._thread, self._call, function)
+        return await self._in_thread(lambda: self._call(function))
 
     async def aclose(self) -> None:
         try:
-            await in_thread(self._thread, self._close)
+            if self._connection is not None:
+                await self._in_thread(self._connection.close)
         finally:
             self._thread.shutdown()
+
+    async def _in_thread(self, function: Callable[[], T]) -> T:
+        try:
+            return await in_thread(self._thread, function)
+        except OSError as error:  # that there is no thread: others are not let out of it
+            raise LedgerError(f"the ledger {self._path} cannot be used: {error}") from error
 
     # In the thread
 
@@ -184,10 +191,6 @@ class _Database:
             self._connection = sqlite3.connect(self._path, timeout=_PATIENCE, isolation_level=None)
             _prepare(self._connection)
             sync_folder(self._path.parent)
-
-    def _close(self) -> None:
-        if self._connection is not None:
-            self._connection.close()
 
     def _call(self, function: Callable[[sqlite3.Connection], T]) -> T:
         if self._connection is None:

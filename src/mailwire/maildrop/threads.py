@@ -8,6 +8,8 @@ from collections.abc import Callable
 from concurrent.futures import Executor
 from typing import ParamSpec, TypeVar
 
+from ..message.threads import begin_in_thread
+
 __all__ = ["in_thread"]
 
 P = ParamSpec("P")
@@ -19,6 +21,7 @@ async def in_thread(executor: Executor | None, function: Callable[P, T], *args: 
 
     A cancellation is raised once the call has ended, and what it returned or raised is then dropped. A StopIteration is
     raised as a RuntimeError, as out of a coroutine: whoever waits for a future that has one, would wait for ever.
+    Raises OSError where there is no thread for it.
     """
 
     def call() -> T:
@@ -27,7 +30,7 @@ async def in_thread(executor: Executor | None, function: Callable[P, T], *args: 
         except StopIteration as error:
             raise RuntimeError(f"{error!r} was raised, which no coroutine can raise") from error
 
-    work = asyncio.get_running_loop().run_in_executor(executor, call)
+    work = begin_in_thread(call, executor)
     cancellation: asyncio.CancelledError | None = None
     while not work.done():
         try:

@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import Callable, Coroutine, Iterable, Iterator
-from contextvars import copy_context
 from functools import partial
 from typing import Final, ParamSpec, TypeVar
 
@@ -51,12 +50,10 @@ def failed(error: Exception) -> SourceFailed:
 
 def in_thread(call: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> "asyncio.Future[T]":
     """Let `call` be called in a thread of the event loop's, as `asyncio.to_thread` does; return what is to be awaited.
+    Raises SourceFailed where there is no thread for it."""
+    from .threads import begin_in_thread  # not for who sends what is at hand
 
-    Raises SourceFailed where the system, or a program that comes to its end, has no thread for it: of that an event
-    loop raises a RuntimeError.
-    """
-    work = partial(copy_context().run, call, *args, **kwargs)
     try:
-        return asyncio.get_running_loop().run_in_executor(None, work)
-    except RuntimeError as error:
-        raise SourceFailed(f"the message cannot be read: there is no thread to read it in: {error}") from error
+        return begin_in_thread(partial(call, *args, **kwargs))
+    except OSError as error:
+        raise failed(error) from error
