@@ -51,6 +51,7 @@ _KINDS: Final = "aio/test_arguments.py::test_what_is_of_another_kind_is_quoted_b
 _MAILS: Final = (
     *(*_BULK, *_POOL, "aio/test_mailing.py", "aio/test_arguments.py"),
     *("aio/test_passage.py", "aio/test_client.py", "aio/test_authentication.py", "aio/test_cancellation.py"),
+    *("aio/test_silence.py", "aio/test_without_threads.py"),
 )
 
 TESTS: Final[dict[str, tuple[str, ...]]] = {
@@ -93,7 +94,7 @@ TESTS: Final[dict[str, tuple[str, ...]]] = {
     ),
     "aio/session": (
         *("aio/test_session.py", "aio/test_pop3_dialogue.py", "aio/test_pop3_deadlines.py"),
-        "aio/test_tls.py",
+        *("aio/test_tls.py", "aio/test_without_threads.py"),
         "aio/test_client.py::test_who_waits_when_the_connection_is_cut_is_not_told_that_the_server_left",
     ),
     "aio/authorization": (
@@ -128,12 +129,15 @@ TESTS: Final[dict[str, tuple[str, ...]]] = {
     "error_record": ("test_error_record.py",),
     "message/envelope": ("message/test_envelope.py",),
     "one_call/sending": ("test_front.py", "aio/test_lmtp.py", "aio/test_mailing.py"),
-    "aio/mailing": ("aio/test_mailing.py", "aio/test_arguments.py", "aio/test_smtp.py", "aio/test_pool.py"),
+    "aio/mailing": (
+        *("aio/test_mailing.py", "aio/test_arguments.py", "aio/test_smtp.py", "aio/test_pool.py"),
+        "aio/test_without_threads.py",
+    ),
     "aio/sending": _MAILS,
     "aio/passage": _MAILS,
     "aio/writing": _MAILS,
     "aio/reading": ("aio/test_reading.py", "aio/test_sources.py", "aio/test_sending.py"),
-    "aio/happy_eyeballs": ("aio/test_happy_eyeballs.py",),
+    "aio/happy_eyeballs": ("aio/test_happy_eyeballs.py", "aio/test_without_threads.py"),
     "aio/tokens": ("aio/test_tokens.py",),
     "aio/unix_socket": ("aio/test_unix_socket.py", "aio/test_stream.py"),
     "aio/smtp": (
@@ -158,7 +162,7 @@ TESTS: Final[dict[str, tuple[str, ...]]] = {
     "aio/pool_connections": ("aio/test_pool_connections.py", *_POOL),
     "aio/pool_opening": ("aio/test_pool_opening.py", *_POOL),
     "aio/pool_sending": _MAILS,
-    "aio/pool_share": ("aio/test_pool_share.py", *_POOL),
+    "aio/pool_share": ("aio/test_pool_share.py", *_POOL, "aio/test_plain_mail.py"),
     "aio/waiter": ("aio/test_waiter.py",),
     "aio/rate": ("aio/test_rate.py",),
     "aio/deadline": ("aio/test_deadline.py",),
@@ -258,7 +262,10 @@ TESTS: Final[dict[str, tuple[str, ...]]] = {
     "maildrop/loop_lock": ("maildrop/test_loop_lock.py",),
     "maildrop/run": ("maildrop/test_run.py", "maildrop/test_front.py", "maildrop/test_rounds.py"),
     "maildrop/disposal": ("maildrop/test_run.py",),
-    "maildrop/sqlite_ledger": ("maildrop/test_sqlite_ledger.py", "maildrop/test_ledger.py"),
+    "maildrop/sqlite_ledger": (
+        *("maildrop/test_sqlite_ledger.py", "maildrop/test_ledger.py"),
+        "aio/test_without_threads.py::test_a_ledger_without_a_thread_cannot_be_used",
+    ),
     "maildrop/policy": ("maildrop/test_policy.py",),
     "maildrop/account": ("maildrop/test_account.py",),
     "maildrop/durability": ("maildrop/test_durability.py",),
@@ -290,6 +297,7 @@ TESTS: Final[dict[str, tuple[str, ...]]] = {
     "message/content": ("message/test_content.py", "message/test_outgoing.py", "message/test_generation.py"),
     "message/plain": ("message/test_plain.py", "message/test_generation.py"),
     "message/pieces": ("message/test_pieces.py", "message/test_payloads.py"),
+    "message/threads": ("aio/test_without_threads.py", "message/test_source.py", "maildrop/test_threads.py"),
     "message/source_octets": ("message/test_source_octets.py", "message/test_source.py"),
     "message/policy": ("message/test_policy.py",),
     "message/mending": ("message/test_mending.py", "message/test_content.py", "message/test_outgoing.py"),
