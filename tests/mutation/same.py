@@ -450,7 +450,7 @@ SAME: Final[dict[tuple[str, str], str]] = {
     ("aio/chain", "go_on: if self._ready is None or (not self._links and"): _NEWS,
     ("aio/chain", "go_on: if self._ready is None or self._links or"): "all was sent that could be, and nothing more is",
     ("aio/chain", "self.has_concluded: bool = None"): _FALSE,
-    ("aio/chain", "if receipt.delivery is ACCEPTED and False else sending.failure(receipt)"): _SLOWER,
+    ("aio/chain", "if receipt.delivery is ACCEPTED and False else sending.take_failure(receipt)"): _SLOWER,
     (
         "aio/sending",
         "take_back: self._left = sorted((*passage.places, *self._left)) if self._passages or True",
