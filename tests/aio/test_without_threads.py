@@ -3,6 +3,7 @@
 import asyncio
 import io
 import threading
+import weakref
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from email.message import EmailMessage
@@ -19,6 +20,7 @@ from mailwire.message.threads import begin_in_thread
 from mailwire.sasl.scram import WORK_ITERATIONS
 from mailwire.testing import Account, MailServer
 from mailwire.testing.policy import DEFAULTS
+from mailwire.testing.turns import drain_events
 from tests.aio.pools import ACCOUNTS, ENVELOPE, endpoint_of, numbered
 from tests.aio.runs import collect
 
@@ -143,6 +145,25 @@ async def test_what_a_thread_has_begun_all_the_same_is_waited_for(result: object
         working = begin_in_thread(call, executor)
         await asyncio.wait([working])
     assert working.exception() is result if isinstance(result, OSError) else working.result() == result
+
+
+async def test_an_error_of_a_thread_does_not_keep_itself() -> None:
+    def fail() -> None:
+        error = SourceFailed("no")
+        known.append(weakref.ref(error))
+        try:
+            raise error
+        finally:
+            del error
+
+    known: list[weakref.ref[SourceFailed]] = []
+    with ThreadPoolExecutor(1) as executor:
+        working = begin_in_thread(fail, executor)
+        await asyncio.wait([working])
+        assert isinstance(working.exception(), SourceFailed)
+        del working
+        await drain_events()
+    assert known[0]() is None
 
 
 @pytest.mark.parametrize("protocol", ["smtp", "pop3"])

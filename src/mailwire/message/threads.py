@@ -31,9 +31,16 @@ def begin_in_thread(call: Callable[[], T], executor: Executor | None = None) -> 
         begun.set_result(result)
         return result
 
+    def forget(_: object) -> None:
+        # By its traceback an error keeps the frame of `work`; and that would keep the error.
+        nonlocal begun
+        begun = Future()
+
     try:
-        return asyncio.get_running_loop().run_in_executor(executor, work)
+        working = asyncio.get_running_loop().run_in_executor(executor, work)
     except RuntimeError as error:
         if begun.cancel():
             raise OSError(f"there is no thread: {error}") from error
-        return asyncio.wrap_future(begun)  # another thread was free for it after all
+        working = asyncio.wrap_future(begun)  # another thread was free for it after all
+    working.add_done_callback(forget)
+    return working
