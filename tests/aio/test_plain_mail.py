@@ -359,13 +359,16 @@ async def collect_into(known: list[SendResult], run: AsyncIterator[SendResult]) 
 
 
 @pytest.mark.parametrize("message", [MESSAGE, bytearray(MESSAGE)], ids=["plain", "another"])
+@pytest.mark.parametrize(
+    "name", ["consignment.SendResult", "pool_share.PoolShare._let_go", "pool_sending.PoolSending._wake"]
+)
 @pytest.mark.parametrize("number", [1, 2, 3])
 async def test_what_a_pool_has_delivered_is_known_where_memory_runs_out(
-    message: Any, number: int, monkeypatch: pytest.MonkeyPatch
+    message: Any, name: str, number: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async with MailServer(ACCOUNTS) as server, SMTPPool(endpoint_of(server), max_connections=1) as pool:
         run = pool.send_all([message] * 3, **ENVELOPE, use_chunking=False)
-        calls = fail_once(monkeypatch, "aio.consignment.SendResult", number)
+        calls = fail_once(monkeypatch, f"aio.{name}", number)
         known: list[SendResult] = []
         with pytest.raises(MemoryError):
             await collect_into(known, run)
