@@ -179,6 +179,32 @@ async def test_what_grows_is_not_searched_from_its_beginning(hear: Callable[[Hea
     assert 10_000 <= Counted.looked_at < 12_000
 
 
+@pytest.mark.parametrize("size", [0, 1, 300])
+async def test_the_first_record_of_a_handshake_is_taken(size: int) -> None:
+    record = b"\x16\x03\x01" + size.to_bytes(2) + bytes(size)
+    async with Said(record + b"QUIT\r\n") as hearing:
+        await hearing.hear_hello()
+        assert await hearing.next_line() == "QUIT"
+
+
+@pytest.mark.parametrize("said", [b"E", b"\x15\x03\x03\x00\x02\x01\x00", b"EHLO x\r\n"])
+@pytest.mark.parametrize("known", [0, 1])
+async def test_what_begins_no_handshake_is_told_of(said: bytes, known: int) -> None:
+    async with Said(said) as hearing:
+        await hearing.fill(known)
+        with pytest.raises(AssertionError) as caught:
+            await hearing.hear_hello()
+    assert str(caught.value) == f"expected a handshake, the client said {said!r}"
+
+
+@pytest.mark.parametrize("said", [b"", b"\x16", b"\x16\x03\x01\x00", b"\x16\x03\x01\x00\x02a"])
+async def test_a_handshake_that_does_not_come_is_missed(said: bytes) -> None:
+    async with Said(said) as hearing:
+        with pytest.raises(ClientGone) as caught:
+            await hearing.hear_hello()
+    assert str(caught.value) == f"expected a handshake, the client closed after {said!r}"
+
+
 async def test_a_message_without_its_dot_is_none() -> None:
     async with Said(b"hello\r\n") as hearing:
         with pytest.raises(ClientGone, match="expected a message, the client closed after"):

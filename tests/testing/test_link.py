@@ -198,6 +198,23 @@ async def test_a_client_that_does_not_say_hello_is_told_so(ends: Ends) -> None:
     assert ends.client.recv(100).startswith(b"\x15\x03")  # an alert (RFC 8446 6)
 
 
+async def test_what_is_said_first_is_known_before_a_handshake_is_made_of_it(ends: Ends) -> None:
+    opening = asyncio.create_task(opened(ends.client))
+    hello = await ends.link.hear_hello()
+    assert hello.startswith(b"\x16\x03")
+    assert hello == ends.wire
+    await ends.link.shake_hands(server_context())
+    _, writer = await opening
+    writer.transport.abort()
+
+
+async def test_who_says_nothing_at_all_makes_no_handshake(ends: Ends) -> None:
+    ends.client.close()
+    assert await ends.link.hear_hello() == b""
+    with pytest.raises(ssl.SSLError):
+        await ends.link.shake_hands(server_context())
+
+
 async def test_a_client_that_goes_in_the_middle_of_a_handshake_fails_it(ends: Ends) -> None:
     ends.client.close()
     with pytest.raises(ssl.SSLError):

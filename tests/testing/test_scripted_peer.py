@@ -58,8 +58,15 @@ async def secured(peer: ScriptedPeer) -> tuple[asyncio.StreamReader, asyncio.Str
         ([STALL], b"NOOP", "beyond the end of the script", "behind the last step"),
         ([Hear(10)], b"123456789", "expected 10 octets", "at the step Hear(octets=10)"),
         ([MAIL_DATA], b"hello\r\n", "expected a message", "at the step MAIL_DATA"),
-        ([CLIENT_HELLO], b"\x16\x03\x01\x01\x00", "expected 261 octets", "at the step CLIENT_HELLO"),
+        ([CLIENT_HELLO], b"\x16\x03\x01\x01\x00", "expected a handshake", "at the step CLIENT_HELLO"),
         ([Answers({"NOOP": "250 ok"})], b"RSET\r\n", "no answer to 'RSET'", "at the step Answers("),
+        (
+            [CLIENT_HELLO],
+            b"EHLO x\r\n",
+            r"expected a handshake, the client said b'EHLO x\r\n'",
+            "at the step CLIENT_HELLO",
+        ),
+        ([Tls(), "C: x"], b"EHLO x\r\n", r"expected a handshake, the client said b'EHLO x\r\n'", "at the step Tls("),
         (["C: NOOP", Tls()], b"NOOP\r\nRSET\r\n", "expected a handshake", "at the step Tls("),
         (["C: NOOP", PACKET, PACKET, "S: ok", STALL], b"NOOP\r\n", "the client was gone", "at the step STALL"),
         ([Slow(b"a", 1), "C: QUIT"], b"NOOP\r\n", "it said 'NOOP'", "at the step 'C: QUIT'"),
@@ -620,6 +627,28 @@ async def test_a_handshake_that_the_client_gives_up_ends_the_script() -> None:
     assert peer.handshake_error is not None
     assert peer.sent == 0
     assert peer.heard == b""
+
+
+async def test_a_client_that_goes_on_in_the_clear_is_told_of_at_once() -> None:
+    async def go_on() -> None:
+        async with ScriptedPeer("C: STARTTLS", "S: 220 go", Tls(), "C: EHLO ...") as peer:
+            reader, writer = await opened(peer)
+            writer.write(b"STARTTLS\r\n")
+            await reader.readline()
+            writer.write(b"AUTH PLAIN " + b"x" * 1000 + b"\r\n")
+            said.append(await reader.read())
+            writer.close()
+
+    said: list[bytes] = []
+    with pytest.raises(AssertionError, match=r"expected a handshake, the client said b'AUTH PLAIN x{89}' \.\.\. b'x+"):
+        await go_on()
+    assert said == [b""]
+
+
+async def test_a_client_may_go_in_place_of_a_handshake() -> None:
+    async with ScriptedPeer(Tls(), "S: 220 mx") as peer:
+        (await peer.connect()).close()
+    assert peer.handshake_error is not None
 
 
 async def test_a_good_close_is_told_under_tls() -> None:

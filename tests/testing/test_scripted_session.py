@@ -201,6 +201,17 @@ def test_tls_is_made_by_the_caller() -> None:
     assert (session.data_to_send(), session.wants_tls) == ([b"hi\r\n"], None)
 
 
+@pytest.mark.parametrize("said", [[b"STARTTLS\r\nEHLO x\r\n"], [b"STARTTLS\r\n", b"EHLO x\r\n"]])
+def test_who_goes_on_in_the_clear_makes_no_handshake(said: list[bytes]) -> None:
+    session = ScriptedSession("C: STARTTLS", "S: 220 go", Tls(), "C: EHLO x")
+    *before, last = said
+    for data in before:
+        session.receive_data(data)
+    with pytest.raises(AssertionError) as caught:
+        session.receive_data(last)
+    assert str(caught.value) == r"expected a handshake, the client said b'EHLO x\r\n'"
+
+
 def test_tls_is_broken_by_the_caller_and_what_is_said_then_is_lost() -> None:
     session = ScriptedSession(Tls(), "C: QUIT", ALERT)
     session.tls_established()
@@ -221,6 +232,8 @@ def test_the_first_record_of_a_handshake_is_heard() -> None:
     assert session.data_to_send() == []
     session.receive_data(b"b")
     assert session.data_to_send() == [b"what\r\n"]
+    with pytest.raises(AssertionError, match="expected a handshake, the client said b'E'"):
+        ScriptedSession(CLIENT_HELLO).receive_data(b"E")
 
 
 def test_what_comes_at_once_is_taken_line_by_line() -> None:

@@ -1,7 +1,7 @@
 """Hearing: what the client says, cut into what a script expects of it."""
 
 from .link import Link
-from .script import check_line, decode_line, find_mail_end, shorten
+from .script import check_line, decode_line, find_mail_end, hello_size, shorten
 
 __all__ = ["ClientGone", "Hearing"]
 
@@ -74,6 +74,13 @@ class Hearing:
             if not await self.hear_more():
                 raise ClientGone(f"expected a message, the client closed after {shorten(self.unread)}")
         self._take(end)
+
+    async def hear_hello(self) -> None:
+        """Take the first record of a TLS handshake (RFC 8446 5.1)."""
+        while len(self.unread) < hello_size(self.unread):
+            if not await self.hear_more():
+                raise ClientGone(f"expected a handshake, the client closed after {shorten(self.unread)}")
+        self._take(hello_size(self.unread))
 
     def _take(self, octets: int) -> bytes:
         taken = bytes(self.unread[:octets])

@@ -84,6 +84,15 @@ class Link:
 
     # TLS
 
+    async def hear_hello(self) -> bytes:
+        """Return what the client says first to a handshake, waiting for it; nothing (b"") once it is gone.
+
+        It is left to `shake_hands`, which is to be called next.
+        """
+        data = await self.receive_raw()
+        self._feed(data)
+        return data
+
     async def shake_hands(self, context: ssl.SSLContext) -> None:
         """Make a TLS handshake. Raises ssl.SSLError, and has told the client so, if there is none."""
         tls = context.wrap_bio(self._incoming, self._outgoing, server_side=True)

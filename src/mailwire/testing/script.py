@@ -66,12 +66,14 @@ __all__ = [
     "Slow",
     "Step",
     "Tls",
+    "check_hello",
     "check_line",
     "check_script",
     "chunk_size",
     "decode_line",
     "encode_line",
     "find_mail_end",
+    "hello_size",
     "shorten",
     "spoken",
 ]
@@ -166,8 +168,8 @@ class Tls:
     """Make a TLS handshake with the test certificate called `name`, one of those that `server_context` has.
 
     What follows is said and heard under TLS. A client that gives the handshake up has played its part: the rest of the
-    script says nothing to anybody, and the peer's `handshake_error` holds the reason. Raises ValueError for another
-    name.
+    script says nothing to anybody, and the peer's `handshake_error` holds the reason. One that goes on in the clear
+    fails the test. Raises ValueError for another name.
     """
 
     name: str = "localhost"
@@ -343,6 +345,26 @@ def check_line(line: str, expected: str) -> None:
     """Raise AssertionError if the client's `line` is not the one that is expected, or does not begin as it does."""
     if not (line.startswith(expected.removesuffix("...")) if expected.endswith("...") else line == expected):
         raise AssertionError(f"expected the client to say {expected!r}, it said {line!r}")
+
+
+# Of a TLS record (RFC 8446 5.1): the type of one that belongs to a handshake, and the octets before what it holds.
+_HANDSHAKE: Final = 22
+_HEADER: Final = 5
+
+
+def check_hello(said: bytes | bytearray) -> None:
+    """Raise AssertionError if what the client said begins no TLS handshake."""
+    if said and said[0] != _HANDSHAKE:
+        raise AssertionError(f"expected a handshake, the client said {shorten(said)}")
+
+
+def hello_size(said: bytes | bytearray) -> int:
+    """Return how many octets the first record of a handshake has, or at least has, as far as `said` tells.
+
+    Raises AssertionError as `check_hello` does.
+    """
+    check_hello(said)
+    return _HEADER if len(said) < _HEADER else _HEADER + int.from_bytes(said[3:_HEADER])
 
 
 def decode_line(line: bytes) -> str:

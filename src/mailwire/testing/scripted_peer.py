@@ -26,6 +26,7 @@ from .script import (
     Slow,
     Step,
     Tls,
+    check_hello,
     check_script,
     encode_line,
     shorten,
@@ -328,8 +329,7 @@ class ScriptedPeer:
             case Mark.MAIL_DATA:
                 await self._hearing.hear_mail_data()
             case Mark.CLIENT_HELLO:
-                await self._hearing.fill(5)
-                await self._hearing.hear(5 + int.from_bytes(self._hearing.unread[3:5]))
+                await self._hearing.hear_hello()
             case Mark.CLOSE | Mark.FIN:
                 if mark is Mark.CLOSE:
                     await self._link.notify_close()
@@ -365,6 +365,7 @@ class ScriptedPeer:
     async def _shake_hands(self, name: str) -> None:
         if self._hearing.unread:
             raise AssertionError(f"expected a handshake, the client said {shorten(self._hearing.unread)}")
+        check_hello(await self._link.hear_hello())
         try:
             await self._link.shake_hands(_server_context(name))
         except ssl.SSLError as error:

@@ -18,6 +18,7 @@ from .script import (
     decode_line,
     encode_line,
     find_mail_end,
+    hello_size,
     shorten,
     spoken,
 )
@@ -40,10 +41,10 @@ class ScriptedSession:
         assert session.ending is FIN
 
     In the beginning, and behind each piece that arrives, write what `data_to_send` returns: each piece is a packet.
-    Where `wants_tls` then, make a handshake with the certificate of that name, and call `tls_established`. Where there
-    is an `ending` then, close as it says. Time is the caller's: a `Slow` step comes as a packet for each octet, and
-    STALL and WITHHOLD do nothing. What the client says and no step foresees raises AssertionError, as it fails a test
-    with a `ScriptedPeer`.
+    Where `wants_tls` then, make a handshake with the certificate of that name, and call `tls_established`; what the
+    client says here in between is no handshake, and fails. Where there is an `ending` then, close as it says. Time is
+    the caller's: a `Slow` step comes as a packet for each octet, and STALL and WITHHOLD do nothing. What the client
+    says and no step foresees raises AssertionError, as it fails a test with a `ScriptedPeer`.
 
     heard: what the client said.
     ending: how the server ends the connection, by CLOSE, FIN, RST or ALERT; None while it does not.
@@ -139,6 +140,8 @@ class ScriptedSession:
             case Tls():
                 self.wants_tls = step.name
                 while self.wants_tls is not None:
+                    if self._unread:
+                        raise AssertionError(f"expected a handshake, the client said {shorten(self._unread)}")
                     yield from self._wait()
             case Answers():
                 yield from self._answer(step)
@@ -162,8 +165,9 @@ class ScriptedSession:
                     yield from self._wait()
                 self._taken(end)
             case Mark.CLIENT_HELLO:
-                header = yield from self._hear(5)
-                yield from self._hear(int.from_bytes(header[3:]))
+                while len(self._unread) < hello_size(self._unread):
+                    yield from self._wait()
+                self._taken(hello_size(self._unread))
             case Mark.LISTEN:
                 self._unread.clear()
                 while not self._is_at_end:
