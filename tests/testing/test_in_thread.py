@@ -4,7 +4,7 @@ import smtplib
 import socket
 import threading
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 
 import pytest
 
@@ -50,6 +50,26 @@ def say(port: int, said: bytes) -> bytes:
         while octets := client.recv(4096):
             heard += octets
         return heard
+
+
+@pytest.mark.parametrize("error", [None, KeyError("of the program")])
+def test_what_the_end_raises_keeps_its_cause_unless_the_program_has_failed(error: Exception | None) -> None:
+    cause = OSError("of the end")
+
+    @asynccontextmanager
+    async def served() -> AsyncIterator[None]:
+        with suppress(KeyError):
+            yield
+        raise AssertionError("of the end") from cause
+
+    def run() -> None:
+        with InThread(served()):
+            if error is not None:
+                raise error
+
+    with pytest.raises(AssertionError, match="of the end") as caught:
+        run()
+    assert caught.value.__cause__ is (error or cause)
 
 
 def test_a_peer_plays_its_script_to_a_program_that_blocks() -> None:

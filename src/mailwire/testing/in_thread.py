@@ -56,6 +56,8 @@ class InThread(Generic[S]):
         self._thread.join()
         failure = self._ended.exception()
         if failure is not None and failure is not error:
+            if error is None:
+                raise failure
             raise failure from error
         if error is not None:
             error.__traceback__ = traceback  # it has been raised in the thread, which is nobody's business
