@@ -32,7 +32,7 @@ from mailwire.testing import (
     Tls,
     client_context,
 )
-from mailwire.testing.turns import drain_events
+from mailwire.testing.turns import drain_events, turns
 from tests.clock import Clock
 
 
@@ -165,6 +165,110 @@ def test_what_interrupts_a_test_from_the_keyboard_comes_out() -> None:
     assert caught.value.__notes__[0].startswith("of the peer: expected the client to say 'QUIT', it closed")
 
 
+@pytest.mark.parametrize("error", [SystemExit(1), pytest.skip.Exception("not here"), pytest.xfail.Exception("known")])
+@pytest.mark.parametrize("said", [b"QUIT\r\n", b"NOOP\r\n"])
+async def test_what_ends_a_test_without_a_failure_comes_out(error: BaseException, said: bytes) -> None:
+    async def end() -> None:
+        async with ScriptedPeer("C: QUIT") as peer:
+            with await peer.connect() as client:
+                client.send(said)
+                raise error
+
+    with pytest.raises(type(error)) as caught:
+        await end()
+    assert caught.value is error
+    notes = [note.split(",")[0] for note in getattr(error, "__notes__", [])]
+    assert notes == ["of the peer: expected the client to say 'QUIT'"] * (said == b"NOOP\r\n")
+    error.__notes__ = []
+
+
+async def test_a_test_that_pytest_has_failed_is_told_of_behind_the_failure_of_the_script() -> None:
+    async def fail() -> None:
+        async with ScriptedPeer("C: QUIT") as peer:
+            with await peer.connect() as client:
+                client.send(b"NOOP\r\n")
+                pytest.fail("of the test")
+
+    with pytest.raises(AssertionError, match="it said 'NOOP'") as caught:
+        await fail()
+    assert isinstance(caught.value.__cause__, pytest.fail.Exception)
+
+
+async def test_a_failure_of_the_script_keeps_its_own_cause() -> None:
+    async def leave() -> None:
+        async with ScriptedPeer("C: NOOP", PACKET, PACKET, "S: ok") as peer:
+            with await peer.connect() as client:
+                client.send(b"NOOP\r\n")
+
+    with pytest.raises(AssertionError, match="the client was gone") as caught:
+        await leave()
+    assert isinstance(caught.value.__cause__, BrokenPipeError)
+
+
+async def test_who_is_cancelled_while_the_play_ends_leaves_nothing_behind() -> None:
+    ends: list[socket.socket] = []
+
+    async def stay() -> None:
+        async with ScriptedPeer("C: QUIT") as peer:
+            ends.append(await peer.connect())
+
+    for count in range(2, 60):
+        staying = asyncio.create_task(stay())
+        await turns(count)
+        staying.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await staying
+        assert asyncio.all_tasks() == {asyncio.current_task()}
+        with ends.pop() as end:
+            assert end.recv(100) == b""
+
+
+async def test_who_is_cancelled_while_the_play_ends_is_told_what_the_peer_has() -> None:
+    ends: list[socket.socket] = []
+
+    async def fail() -> None:
+        async with ScriptedPeer("C: QUIT") as peer:
+            ends.append(await peer.connect())
+            raise KeyError("of the test")
+
+    failing = asyncio.create_task(fail())
+    await turns(10)
+    ends[0].send(b"NOOP\r\n")
+    await turns(10)
+    failing.cancel()
+    with pytest.raises(asyncio.CancelledError) as caught:
+        await failing
+    assert caught.value.__notes__[0].startswith("of the peer: expected the client to say 'QUIT', it said 'NOOP'")
+    assert isinstance(caught.value.__context__, KeyError)
+    ends[0].close()
+
+
+async def test_a_test_that_makes_nothing_of_being_ended_has_hung_all_the_same() -> None:
+    async def hang() -> None:
+        async with ScriptedPeer("C: NOOP", guard=0.01) as peer:
+            with await peer.connect() as client:
+                with suppress(asyncio.CancelledError):
+                    await asyncio.Event().wait()
+                client.send(b"NOOP\r\n")
+
+    with pytest.raises(TimeoutError) as caught:
+        await hang()
+    assert caught.value.__notes__ == ["the test took longer than 0.01 seconds, at the step 'C: NOOP'"]
+
+
+async def test_a_test_that_fails_when_it_is_ended_fails_as_it_would() -> None:
+    async def hang() -> None:
+        async with ScriptedPeer(STALL, guard=0.01) as peer:
+            with await peer.connect():
+                try:
+                    await asyncio.Event().wait()
+                except asyncio.CancelledError:
+                    raise KeyError("of the test") from None
+
+    with pytest.raises(KeyError, match="of the test"):
+        await hang()
+
+
 async def test_where_a_test_has_hung_the_failure_of_the_script_is_told_first() -> None:
     async def hang() -> None:
         async with ScriptedPeer("C: QUIT", guard=0.01) as peer:
@@ -186,7 +290,8 @@ async def test_what_is_no_step_is_refused_at_once() -> None:
     ("setting", "message"),
     [
         ({"packet_size": 0}, "packet_size to be a whole number, 1 at least, got 0"),
-        ({"buffer_size": "4096"}, "buffer_size to be a whole number, 1 at least, got '4096'"),
+        ({"buffer_size": "4096"}, "buffer_size to be a whole number, from 1 to 2147483647, got '4096'"),
+        ({"buffer_size": 2**31}, "buffer_size to be a whole number, from 1 to 2147483647, got 2147483648"),
         ({"guard": -1}, "guard to be a number, 0 at least, got -1"),
         ({"listen": "no"}, "listen to be True or False, got 'no'"),
         ({"lenient": 1}, "lenient to be True or False, got 1"),
@@ -489,6 +594,11 @@ async def test_a_wait_ends_with_the_test() -> None:
         writer.close()
 
 
+async def test_all_waits_end_with_the_test() -> None:
+    async with ScriptedPeer(WAIT, WAIT, WAIT) as peer:
+        (await peer.connect()).close()
+
+
 async def test_a_peer_rests_when_its_client_takes_nothing_in() -> None:
     async with ScriptedPeer(b"x" * 4_000_000, lenient=True) as peer:
         end = await peer.connect()
@@ -783,8 +893,65 @@ async def test_no_client_is_led_to_a_peer_that_does_not_play() -> None:
             await peer.connect()
         with pytest.raises(RuntimeError, match=alone):
             await peer.connect_streams()
+    async with ScriptedPeer(LISTEN, listen=True, optional=True) as over:
+        pass
+    with pytest.raises(RuntimeError, match=alone):
+        over.endpoint()
     with pytest.raises(RuntimeError, match=r"^the peer has no port before it is begun, by `async with`$"):
         ScriptedPeer(LISTEN, listen=True).endpoint()
+
+
+async def test_a_peer_that_listens_has_no_other_way_to_it() -> None:
+    async with ScriptedPeer("S: 220 mx", listen=True, optional=True) as peer:
+        for connect in (peer.connect, peer.connect_streams):
+            with pytest.raises(
+                RuntimeError, match=rf"^the peer listens, and a client connects to its port, {peer.port}$"
+            ):
+                await connect()
+
+
+class Unbound(ScriptedPeer):
+    """A peer of which no socket is as it should be."""
+
+    def _bound_buffers(self, end: socket.socket) -> None:
+        self.made = [*getattr(self, "made", []), end]
+        raise OSError("no buffers")
+
+
+async def test_a_peer_that_cannot_listen_is_not_begun() -> None:
+    peer = Unbound(LISTEN, listen=True, guard=0)
+    with pytest.raises(OSError, match="no buffers"):
+        await peer.__aenter__()
+    await drain_events()  # as nobody is cancelled by the guard
+    assert [end.fileno() for end in peer.made] == [-1]
+    with pytest.raises(RuntimeError, match="no port"):
+        peer.endpoint()
+
+
+async def test_a_connection_that_cannot_be_made_leaves_no_end_of_it() -> None:
+    async with Unbound(LISTEN, optional=True) as peer:
+        with pytest.raises(OSError, match="no buffers"):
+            await peer.connect()
+    assert [end.fileno() for end in peer.made] == [-1]
+
+
+@pytest.mark.parametrize("listen", [False, True])
+async def test_a_peer_that_is_begun_outside_a_task_is_not_begun(listen: bool) -> None:
+    peer = ScriptedPeer("S: 220 mx", listen=listen, optional=True)
+    failures: list[str] = []
+
+    def begin() -> None:
+        try:
+            peer.__aenter__().send(None)
+        except RuntimeError as failure:
+            failures.append(str(failure))
+
+    asyncio.get_running_loop().call_soon(begin)
+    await drain_events()
+    assert failures == ["Timeout should be used inside a task"]
+    assert peer.port == 0
+    async with peer:
+        assert bool(peer.port) is listen
 
 
 async def test_a_chunk_has_a_size() -> None:

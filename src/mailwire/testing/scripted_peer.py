@@ -41,6 +41,11 @@ __all__ = ["ScriptedPeer"]
 _GUARD: Final = 30.0
 _PATIENCE: Final = 5.0
 
+_ALONE: Final = "the peer plays its script within the `async with` alone: nobody is there to talk to"
+
+# Octets of a socket's buffer: the kernel is told by a C int.
+_MOST: Final = 2**31 - 1
+
 # Steps at which something is heard, besides lines and octets.
 _HEARD: Final = (Mark.MAIL_DATA, Mark.CLIENT_HELLO)
 
@@ -73,17 +78,18 @@ class ScriptedPeer:
 
     A note on that error names the step. Where the test has failed already, the peer's failure is told first, with the
     test's own as its cause: it is likely to be the reason; but that no client has connected is not told then. Where the
-    test was cancelled, or interrupted from the keyboard, that comes out, and a note on it tells what the peer has.
+    test was cancelled, skipped, or interrupted from the keyboard, that comes out, and a note on it tells what the peer
+    has.
 
-    It plays once, from the beginning of the `async with` to its end: begun a second time, it raises RuntimeError, and
-    so it does where a client is to be led here before or behind that.
+    It plays once, from the beginning of the `async with` to its end, both in one task, which the guard cancels: begun a
+    second time, it raises RuntimeError, and so it does where a client is to be led here before or behind that.
 
     script: the steps.
     listen: have a port on the loopback interface. Otherwise the client is handed its end of a pair of sockets.
     lenient: a client that goes in the middle of the script does not fail the test. One that says what is not foreseen
         still does.
     packet_size: what is said leaves in packets of so many octets, each read by the client before the next.
-    buffer_size: of the sockets at both ends of a pair, in octets; at a port, of that at this end.
+    buffer_size: of the sockets at both ends of a pair, in octets, 2**31 - 1 at most; at a port, of that at this end.
     optional: it is meant that a client may stay away, as from a second server that is not to be needed.
     guard: seconds after which a test that hangs is ended; None for never, where the test moves the loop's clock itself.
 
@@ -112,7 +118,7 @@ class ScriptedPeer:
         if packet_size is not None:
             check_whole("packet_size", packet_size, 1)
         if buffer_size is not None:
-            check_whole("buffer_size", buffer_size, 1)
+            check_whole("buffer_size", buffer_size, 1, _MOST)
         if guard is not None:
             check_number("guard", guard, 0)
         self.wire: bytearray = bytearray()
@@ -157,22 +163,30 @@ class ScriptedPeer:
         """Return an endpoint that leads here: by SMTP, in the clear, trusting the test authority, save `settings`."""
         settings = {"tls": "none", "tls_context": _authority_context(), **settings}
         if self._listens:
-            if not self.port:
+            if self._playing is None:
                 raise RuntimeError("the peer has no port before it is begun, by `async with`")
+            if self._over.is_set():
+                raise RuntimeError(_ALONE)
             return Endpoint("127.0.0.1", self.port, **settings)
         return Endpoint("localhost", **{"connect": self.connect, **settings})
 
     async def connect(self) -> socket.socket:
-        """Return the client's end of the connection."""
+        """Return the client's end of the connection. Raises RuntimeError where the peer listens: it has a port."""
         if self._playing is None or self._over.is_set():
-            raise RuntimeError("the peer plays its script within the `async with` alone: nobody is there to talk to")
+            raise RuntimeError(_ALONE)
+        if self._listens:
+            raise RuntimeError(f"the peer listens, and a client connects to its port, {self.port}")
         if self._client is not None:
             raise AssertionError("the script is for one connection, and the client asks for another")
-        pair = _tcp_pair() if Mark.RST in self._script else socket.socketpair()
-        for end in pair:
-            self._bound_buffers(end)
-        client, ours = pair
-        self._begin(ours)
+        client, ours = pair = _tcp_pair() if Mark.RST in self._script else socket.socketpair()
+        try:
+            for end in pair:
+                self._bound_buffers(end)
+            self._begin(ours)
+        except BaseException:
+            for end in pair:
+                end.close()
+            raise
         return client
 
     async def connect_streams(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
@@ -182,15 +196,19 @@ class ScriptedPeer:
         return streams
 
     async def __aenter__(self) -> Self:
-        if self._guard is not None:
+        if self._playing is not None:
             raise RuntimeError("a peer plays its script once: a second connection needs another one")
-        self._guard = asyncio.timeout(self._guard_seconds)
-        await self._guard.__aenter__()
-        if self._listens:
-            self._listener = socket.create_server(("127.0.0.1", 0))
-            self._listener.setblocking(False)
-            self._bound_buffers(self._listener)  # and those of what it accepts
-            self.port = self._listener.getsockname()[1]
+        guard = asyncio.timeout(self._guard_seconds)
+        listener = self._listen() if self._listens else None
+        try:
+            await guard.__aenter__()
+        except BaseException:
+            if listener is not None:
+                listener.close()
+            raise
+        if listener is not None:
+            self.port = listener.getsockname()[1]
+        self._guard, self._listener = guard, listener
         self._playing = asyncio.create_task(self._play())
         return self
 
@@ -201,6 +219,8 @@ class ScriptedPeer:
             raise AssertionError("the peer was never begun")
         try:
             await self._guard.__aexit__(kind, error, traceback)
+            if self._guard.expired() and error is None:
+                raise TimeoutError  # the test has made nothing of its cancellation
         except TimeoutError as failure:
             failure.add_note(f"the test took longer than {self._guard_seconds} seconds, {self._place}")
             error = failure
@@ -224,6 +244,16 @@ class ScriptedPeer:
             await drain_events()
 
     # The play
+
+    def _listen(self) -> socket.socket:
+        listener = socket.create_server(("127.0.0.1", 0))
+        try:
+            listener.setblocking(False)
+            self._bound_buffers(listener)  # and those of what it accepts
+        except BaseException:
+            listener.close()
+            raise
+        return listener
 
     def _bound_buffers(self, end: socket.socket) -> None:
         if self._buffer_size is not None:
@@ -263,29 +293,37 @@ class ScriptedPeer:
             raise AssertionError("the peer was never begun")
         self._over.set()
         self._going_on.set()
-        if error is not None or self._client is None:
-            await drain_events()  # what went wrong here may be the cause of what went wrong there
-            if error is not None or self._client is None:
-                self._playing.cancel()
-        done, _ = await asyncio.wait([self._playing], timeout=self._patience)
-        if not done:
-            self._playing.cancel()
-            await asyncio.wait([self._playing])
-            failure: BaseException | None = AssertionError(
-                f"the client does not close; it said {shorten(self.heard)}; {self._place}"
-            )
-        elif self._playing.cancelled():
-            is_missed = error is None and not self._is_optional
+        try:
+            stays = await self._stays(self._playing, error)
+        except asyncio.CancelledError as cancelled:
+            _add_note(cancelled, _failure_of(self._playing))
+            raise
+        failure = _failure_of(self._playing)
+        if stays:
+            failure = AssertionError(f"the client does not close; it said {shorten(self.heard)}; {self._place}")
+        elif self._playing.cancelled() and error is None and not self._is_optional:
             begins = f"its script begins with {self._script[:1]!r}"
-            failure = AssertionError(f"nobody has connected to the peer; {begins}") if is_missed else None
-        else:
-            failure = self._playing.exception()
-        if isinstance(error, (asyncio.CancelledError, KeyboardInterrupt)):
-            if failure is not None:
-                notes = getattr(failure, "__notes__", ())
-                error.add_note("; ".join([f"of the peer: {failure}", *notes]))
-        elif failure is not None:
+            failure = AssertionError(f"nobody has connected to the peer; {begins}")
+        if error is not None and not _is_failure(error):
+            _add_note(error, failure)
+        elif error is not None and failure is not None:
             raise failure from error
+        elif failure is not None:
+            raise failure
+
+    async def _stays(self, playing: "asyncio.Task[None]", error: BaseException | None) -> bool:
+        # Whether the client is there when it was waited for long enough. The play is over behind this in any case.
+        try:
+            if error is not None or self._client is None:
+                await drain_events()  # what went wrong here may be the cause of what went wrong there
+                if error is not None or self._client is None:
+                    playing.cancel()
+            await asyncio.wait([playing], timeout=self._patience)
+            return not playing.done()
+        finally:
+            if not playing.done():
+                playing.cancel()
+                await asyncio.wait([playing])
 
     async def _accept(self) -> None:
         if self._listener is None:
@@ -350,7 +388,8 @@ class ScriptedPeer:
                 self._reads = False
             case Mark.WAIT:
                 await self._going_on.wait()
-                self._going_on.clear()
+                if not self._over.is_set():
+                    self._going_on.clear()
             case Mark.WITHHOLD:
                 self._withholds = True
 
@@ -439,6 +478,20 @@ class ScriptedPeer:
         if self._client is None:
             return "before a client has connected"
         return "behind the last step" if self._step is None else f"at the step {self._step!r}"
+
+
+def _failure_of(playing: "asyncio.Task[None]") -> BaseException | None:
+    return playing.exception() if playing.done() and not playing.cancelled() else None
+
+
+def _is_failure(error: BaseException) -> bool:
+    # What is no Exception ends a test for another reason, as pytest's "Skipped" does; but so is its "Failed".
+    return isinstance(error, Exception) or type(error).__name__ == "Failed"
+
+
+def _add_note(error: BaseException, failure: BaseException | None) -> None:
+    if failure is not None:
+        error.add_note("; ".join([f"of the peer: {failure}", *getattr(failure, "__notes__", ())]))
 
 
 def _tcp_pair() -> tuple[socket.socket, socket.socket]:
