@@ -246,16 +246,16 @@ ALONE: tuple[tuple[Step, str], ...] = (
 )
 CHUNK_ALONE: tuple[tuple[Step, str], ...] = (*ALONE[:3], (CHUNK[0], ""), (CHUNK[1], "250 taken"))
 ENDS: Mapping[str, tuple[Step, ...]] = {
-    "cancelled": (STALL,),
-    "closed": (STALL,),
-    "late": (STALL,),
+    "cancelled": (LISTEN,),
+    "closed": (LISTEN,),
+    "late": (LISTEN,),
     "gone": (FIN, LISTEN),
     "gone in the middle": (b"25", FIN, LISTEN),
     "taking its leave": ("S: 421 bye", FIN, LISTEN),
     "refusing for now": ("S: 451 later", LISTEN),
     "refusing": ("S: 554 no", LISTEN),
     "two answers": ("S: 250 one", "S: 250 two", LISTEN),
-    "two lines": ("S: 250-one", "S: 250 two", STALL),
+    "two lines": ("S: 250-one", "S: 250 two", LISTEN),
     "noise": (b"\xff\r\n", LISTEN),
 }
 

@@ -491,7 +491,9 @@ async def test_a_mail_whose_source_was_begun_in_vain_tells_why(
         await asyncio.Event().wait()
 
     async with (
-        ScriptedPeer(*extensions("PIPELINING", "CHUNKING"), *SENT, "C: MAIL ...", WAIT, *answer, lenient=True) as stale,
+        ScriptedPeer(
+            *extensions("PIPELINING", "CHUNKING"), *SENT, "C: MAIL ...", WAIT, *answer, LISTEN, lenient=True
+        ) as stale,
         ScriptedPeer(*READY, lenient=True, optional=True) as other,
         SMTPPool(stale.endpoint(connect=in_turn(stale, other))) as pool,
     ):
@@ -508,7 +510,7 @@ async def test_a_mail_whose_source_was_begun_in_vain_tells_why(
 
 async def test_a_mail_whose_end_left_eagerly_is_in_doubt_on_a_connection_that_is_gone() -> None:
     async with (
-        ScriptedPeer(*extensions("PIPELINING", "CHUNKING"), *SENT, "C: MAIL ...", FIN, lenient=True) as stale,
+        ScriptedPeer(*extensions("PIPELINING", "CHUNKING"), *SENT, "C: MAIL ...", FIN, LISTEN, lenient=True) as stale,
         SMTPPool(stale.endpoint(connect=in_turn(stale))) as pool,
     ):
         await pool.send(MESSAGE, **ENVELOPE, use_chunking=False)
@@ -939,7 +941,7 @@ async def test_aborting_cuts_everything() -> None:
     assert subjects(server) == [8]
 
 
-@pytest.mark.parametrize("script", [(STALL,), ("S: 220 mx", STALL)], ids=["greeting", "EHLO"])
+@pytest.mark.parametrize("script", [(STALL,), ("S: 220 mx", LISTEN)], ids=["greeting", "EHLO"])
 async def test_aborting_ends_the_opening_of_connections(script: tuple[Step, ...]) -> None:
     async with ScriptedPeer(*script, lenient=True) as peer:
         pool = SMTPPool(peer.endpoint(connect=in_turn(peer)), max_connections=1)

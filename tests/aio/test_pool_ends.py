@@ -17,7 +17,7 @@ from mailwire import (
     SMTPPool,
     SourceFailed,
 )
-from mailwire.testing import FIN, LISTEN, MAIL_DATA, STALL, MailServer, ScriptedPeer, Step
+from mailwire.testing import FIN, LISTEN, MAIL_DATA, MailServer, ScriptedPeer, Step
 from mailwire.testing.turns import drain_events, turns
 from tests.aio.dialogues import MESSAGE, QUIT, READY, SENT, extensions
 from tests.aio.pools import ACCOUNTS, ENVELOPE, Gate, Way, connected, endpoint_of, in_turn, numbered, subjects
@@ -59,7 +59,7 @@ async def test_what_breaks_a_run_off_is_told_to_the_mails_on_the_same_connection
     def progress(written: int, size: int | None) -> None:
         raise ZeroDivisionError
 
-    script = (*extensions("PIPELINING", "CHUNKING"), *NAMED, *CHUNK, STALL)
+    script = (*extensions("PIPELINING", "CHUNKING"), *NAMED, *CHUNK, LISTEN)
     async with ScriptedPeer(*script, lenient=True, guard=None) as peer, pool_over(peer) as pool:
         run = pool.send_all([MESSAGE, Mailing(MESSAGE, progress=progress, **EAGER)], **EAGER)
         first, second = await anext(run), await anext(run)

@@ -45,7 +45,7 @@ class Tap:
             self.is_closed = True
 
 
-@pytest.mark.parametrize("end", [(FIN,), (RST,), (LISTEN,), (STALL,)], ids=["FIN", "RST", "LISTEN", "STALL"])
+@pytest.mark.parametrize("end", [(FIN, LISTEN), (RST,), (LISTEN,), (STALL,)], ids=["FIN", "RST", "LISTEN", "STALL"])
 @pytest.mark.parametrize(
     ("script", "client_class"),
     [(TEXT, SMTPClient), (LMTP, LMTPClient), (CHUNK, SMTPClient)],
@@ -75,7 +75,7 @@ async def test_a_server_that_leaves_while_the_source_lets_us_wait_is_missed(
     script: tuple[Step, ...], end: Step
 ) -> None:
     source = Tap()
-    async with ScriptedPeer(*script, end, lenient=True) as peer:
+    async with ScriptedPeer(*script, end, LISTEN, lenient=True) as peer:
         client = SMTPClient(peer.endpoint())
         await client.connect()
         with pytest.raises(ConnectionLost) as caught:

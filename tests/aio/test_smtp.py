@@ -432,7 +432,7 @@ async def test_a_client_that_is_connected_again_says_ehlo_again() -> None:
     ],
 )
 async def test_hanging_up_does_not_talk_us_out_of_anything(script: tuple[Step, ...], settings: dict[str, Any]) -> None:
-    async with ScriptedPeer(*script, lenient=True) as peer:
+    async with ScriptedPeer(*script, LISTEN, lenient=True) as peer:
         with pytest.raises(ConnectionLost):
             await connect(peer, **settings)
 

@@ -59,9 +59,11 @@ async def test_what_was_taken_stays_recorded() -> None:
     assert said.heard == b"NOOP\r\nQUIT\r\nmore"
 
 
-async def test_what_nobody_will_ask_for_is_recorded_and_not_kept() -> None:
+@pytest.mark.parametrize("count", [0, 1])
+async def test_what_nobody_will_ask_for_is_recorded_and_not_kept(count: int) -> None:
     said = Said(b"QUIT\r\n")
     async with said as hearing:
+        await hearing.fill(count)
         await hearing.hear_out(keep=False)
         assert hearing.unread == b""
     assert said.heard == b"QUIT\r\n"

@@ -423,6 +423,36 @@ async def test_a_lenient_peer_insists_on_the_words() -> None:
         await leave()
 
 
+@pytest.mark.parametrize("script", [["C: NOOP"], ["C: NOOP", STALL], ["C: NOOP", FIN]], ids=repr)
+async def test_a_lenient_peer_insists_on_silence_behind_the_end(script: list[Step]) -> None:
+    async def leave() -> None:
+        async with ScriptedPeer(*script, lenient=True) as peer:
+            with await peer.connect() as client:
+                client.send(b"NOOP\r\nRSET\r\n")
+
+    with pytest.raises(AssertionError, match="beyond the end of the script the client said b'RSET"):
+        await leave()
+
+
+@pytest.mark.parametrize("settings", [{}, {"lenient": True}, {"listen": True}])
+async def test_a_client_that_waits_for_an_answer_behind_the_end_is_told_of_at_once(settings: Any) -> None:
+    async def wait() -> None:
+        async with ScriptedPeer("S: 220 mx", **settings) as peer:
+            if peer.port:
+                reader, writer = await asyncio.open_connection("127.0.0.1", peer.port)
+            else:
+                reader, writer = await opened(peer)
+            assert await reader.readline() == b"220 mx\r\n"
+            writer.write(b"NOOP\r\n")
+            answers.append(await reader.read())
+            writer.close()
+
+    answers: list[bytes] = []
+    with pytest.raises(AssertionError, match="beyond the end of the script the client said b'NOOP"):
+        await wait()
+    assert answers == [b""]
+
+
 # The steps
 
 

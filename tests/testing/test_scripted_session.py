@@ -120,6 +120,9 @@ TABLE = Answers({"DATA": "354 go", ".": "250 taken", "BDAT": "250 ok", "NOOP": "
         ([TABLE, "S: bye"], b"NOOP\r\n", ""),
         ([Slow(Endless(b"x"), 1000), "C: QUIT", "S: bye"], b"QUIT\r\n", ""),
         ([LISTEN, FIN], b"what", ""),
+        ([LISTEN, "S: bye"], b"what", ""),
+        ([LISTEN, "S: bye", FIN], b"what", ""),
+        (["C: NOOP", LISTEN, "C: QUIT"], b"NOOP\r\nQUIT\r\n", f"{CLOSED} 'C: QUIT'"),
     ],
 )
 async def test_where_the_client_closes_the_next_steps_are_taken_as_by_a_peer(

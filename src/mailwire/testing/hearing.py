@@ -34,10 +34,12 @@ class Hearing:
         return bool(data)
 
     async def hear_out(self, *, keep: bool = True) -> None:
-        """Hear whatever is said until the client closes. `keep`: whether that can be asked for then."""
-        while await self.hear_more():
+        """Hear whatever is said until the client closes. `keep`: whether that, or what came before, is kept."""
+        is_there = True
+        while is_there:
             if not keep:
                 self.unread.clear()
+            is_there = await self.hear_more()
 
     async def hear(self, octets: int) -> bytes:
         """Take so many octets, and return them."""

@@ -47,7 +47,7 @@ _ALONE: Final = "the peer plays its script within the `async with` alone: nobody
 _MOST: Final = 2**31 - 1
 
 # Steps at which something is heard, besides lines and octets.
-_HEARD: Final = (Mark.MAIL_DATA, Mark.CLIENT_HELLO)
+_HEARD: Final = (Mark.MAIL_DATA, Mark.CLIENT_HELLO, Mark.LISTEN)
 
 _authority_context: Final = cache(client_context)
 _server_context: Final = cache(server_context)
@@ -87,7 +87,7 @@ class ScriptedPeer:
     script: the steps.
     listen: have a port on the loopback interface. Otherwise the client is handed its end of a pair of sockets.
     lenient: a client that goes in the middle of the script does not fail the test. One that says what is not foreseen
-        still does.
+        still does, be it behind the end: LISTEN allows it there.
     packet_size: what is said leaves in packets of so many octets, each read by the client before the next.
     buffer_size: of the sockets at both ends of a pair, in octets, 2**31 - 1 at most; at a port, of that at this end.
     optional: it is meant that a client may stay away, as from a second server that is not to be needed.
@@ -144,7 +144,7 @@ class ScriptedPeer:
         self._reads = True
         self._is_lenient = lenient
         self._is_optional = optional
-        self._is_strict = not lenient
+        self._is_strict = True
         self._withholds = False
 
     @property
@@ -383,7 +383,7 @@ class ScriptedPeer:
                 self._is_strict = False
             case Mark.LISTEN:
                 self._is_strict = False
-                await self._hear_out()
+                await self._hearing.hear_out(keep=False)
             case Mark.NO_READING:
                 self._reads = False
             case Mark.WAIT:
@@ -416,8 +416,9 @@ class ScriptedPeer:
         if not self._reads:
             await self._over.wait()
             self._is_strict = False
-        await self._hearing.hear_out(keep=self._is_strict)
-        if self._is_strict and self._hearing.unread:
+        if not self._is_strict:
+            await self._hearing.hear_out(keep=False)
+        elif self._hearing.unread or await self._hearing.hear_more():
             raise AssertionError(f"beyond the end of the script the client said {shorten(self._hearing.unread)}")
         if self._withholds:
             await self._over.wait()
@@ -437,7 +438,7 @@ class ScriptedPeer:
         try:
             await say(said)
         except OSError as error:
-            if self._is_strict and self._reads:
+            if self._is_strict and self._reads and not self._is_lenient:
                 raise ClientGone(f"the client was gone when it was told {shorten(said)}: {error}") from error
 
     async def _say_until_gone(self, step: Endless | Slow) -> None:
