@@ -116,6 +116,18 @@ async def test_a_client_that_closes_in_the_middle_of_a_line_is_gone() -> None:
             await hearing.hear_line("QUIT")
 
 
+async def test_of_a_long_line_the_beginning_and_the_end_are_quoted() -> None:
+    said, quoted = b"a" * 1000, f"'{'a' * 100}' ... '{'a' * 100}'"
+    left = f"b'{'a' * 100}' ... b'{'a' * 100}' is left"
+    async with Said(said + b"\n") as hearing:
+        with pytest.raises(AssertionError, match=r"the client said b'a{100}' \.\.\. b'a{99}\\n'$"):
+            await hearing.next_line()
+    async with Said(said) as hearing:
+        with pytest.raises(ClientGone) as caught:
+            await hearing.hear_line("a" * 1000)
+    assert str(caught.value) == f"expected the client to say {quoted}, it closed ({left})"
+
+
 async def test_there_is_no_line_behind_the_end(empty: Hearing) -> None:
     assert await empty.next_line() is None
 
@@ -215,5 +227,7 @@ async def test_a_message_without_its_dot_is_none() -> None:
 
 def test_of_much_the_beginning_and_the_end_are_quoted() -> None:
     assert shorten(bytearray(b"QUIT\r\n")) == r"b'QUIT\r\n'"
+    assert shorten("QUIT") == "'QUIT'"
+    assert shorten("a" * 200 + "b" * 200) == f"'{'a' * 100}' ... '{'b' * 100}'"
     text = shorten(b"a" * 200 + b"b" * 200)
     assert text == f"b'{'a' * 100}' ... b'{'b' * 100}'"

@@ -131,7 +131,7 @@ def test_in_a_project_of_its_own(pytester: pytest.Pytester) -> None:
     result = pytester.runpytest_inprocess("-p", "no:asyncio", "-p", "no:cacheprovider")
     result.assert_outcomes(passed=4, errors=4)
     result.stdout.fnmatch_lines(["*expected the client to say 'mail ...', it said 'noop'*"])
-    result.stdout.fnmatch_lines(["*nobody has connected to the peer; its script begins with ('S: 220 hi',)*"])
+    result.stdout.fnmatch_lines(["*nobody has connected to the peer; its script begins with 'S: 220 hi'*"])
     result.stdout.fnmatch_lines(["*the accounts once, and all else by its name; got ??, 'gmail'*"])
     result = pytester.runpytest_inprocess("-p", "no:asyncio", "-p", "no:cacheprovider", "--markers")
     result.stdout.fnmatch_lines(["@pytest.mark.mail_server(accounts, ??settings): *"])

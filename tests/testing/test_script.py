@@ -29,6 +29,8 @@ from mailwire.testing.script import (
     decode_line,
     encode_line,
     find_mail_end,
+    hello_size,
+    place_in,
     shorten,
     spoken,
 )
@@ -140,6 +142,22 @@ def test_what_is_heard_is_what_was_expected() -> None:
 def test_much_is_quoted_by_its_beginning_and_its_end() -> None:
     assert shorten(b"a" * 299) == f"b'{'a' * 299}'"
     assert shorten(b"a" * 200 + b"b" * 100) == f"b'{'a' * 100}' ... b'{'b' * 100}'"
+
+
+def test_a_place_is_a_step_and_its_number() -> None:
+    script: tuple[Step, ...] = ("S: 220 mx", b"x" * 1000, Tls())
+    assert place_in(script, 1) == "at step 1 of 3, 'S: 220 mx'"
+    assert place_in(script, 2) == f"at step 2 of 3, b'{'x' * 118}... (bytes)"
+    assert place_in(script, 3) == "at step 3 of 3, Tls(name='localhost')"
+    assert place_in(script, None) == "behind the last step"
+
+
+def test_a_handshake_is_known_by_its_first_octet() -> None:
+    assert [hello_size(said) for said in (b"", b"\x16", b"\x16\x03\x01\x01")] == [5, 5, 5]
+    assert [hello_size(b"\x16\x03\x01\x01\x02" + b"x" * count) for count in (0, 300)] == [263, 263]
+    for said in (b"E", b"\x17\x03\x03\x00\x01x"):
+        with pytest.raises(AssertionError, match=r"^expected a handshake, the client said b'"):
+            hello_size(said)
 
 
 def test_a_line_has_its_end() -> None:

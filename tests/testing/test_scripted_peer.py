@@ -50,26 +50,31 @@ async def secured(peer: ScriptedPeer) -> tuple[asyncio.StreamReader, asyncio.Str
 @pytest.mark.parametrize(
     ("script", "said", "failure", "place"),
     [
-        (["C: QUIT"], b"NOOP\r\n", "expected the client to say 'QUIT', it said 'NOOP'", "at the step 'C: QUIT'"),
-        (["C: MAIL ..."], b"RCPT TO:<b>\r\n", "expected the client to say 'MAIL ...'", "at the step 'C: MAIL ...'"),
-        (["C: QUIT"], b"QUIT\n", "a line that ends in CRLF", "at the step 'C: QUIT'"),
-        (["C: QUIT"], b"QU", "it closed", "at the step 'C: QUIT'"),
+        (["C: QUIT"], b"NOOP\r\n", "expected the client to say 'QUIT', it said 'NOOP'", "at step 1 of 1, 'C: QUIT'"),
+        (["C: MAIL ..."], b"RCPT TO:<b>\r\n", "expected the client to say 'MAIL ...'", "at step 1 of 1, 'C: MAIL ...'"),
+        (["C: QUIT"], b"QUIT\n", "a line that ends in CRLF", "at step 1 of 1, 'C: QUIT'"),
+        (["C: QUIT"], b"QU", "it closed", "at step 1 of 1, 'C: QUIT'"),
         (["C: QUIT"], b"QUIT\r\nNOOP\r\n", "beyond the end of the script", "behind the last step"),
         ([STALL], b"NOOP", "beyond the end of the script", "behind the last step"),
-        ([Hear(10)], b"123456789", "expected 10 octets", "at the step Hear(octets=10)"),
-        ([MAIL_DATA], b"hello\r\n", "expected a message", "at the step MAIL_DATA"),
-        ([CLIENT_HELLO], b"\x16\x03\x01\x01\x00", "expected a handshake", "at the step CLIENT_HELLO"),
-        ([Answers({"NOOP": "250 ok"})], b"RSET\r\n", "no answer to 'RSET'", "at the step Answers("),
+        ([Hear(10)], b"123456789", "expected 10 octets", "at step 1 of 1, Hear(octets=10)"),
+        ([MAIL_DATA], b"hello\r\n", "expected a message", "at step 1 of 1, MAIL_DATA"),
+        ([CLIENT_HELLO], b"\x16\x03\x01\x01\x00", "expected a handshake", "at step 1 of 1, CLIENT_HELLO"),
+        ([Answers({"NOOP": "250 ok"})], b"RSET\r\n", "no answer to 'RSET'", "at step 1 of 1, Answers("),
         (
             [CLIENT_HELLO],
             b"EHLO x\r\n",
             r"expected a handshake, the client said b'EHLO x\r\n'",
-            "at the step CLIENT_HELLO",
+            "at step 1 of 1, CLIENT_HELLO",
         ),
-        ([Tls(), "C: x"], b"EHLO x\r\n", r"expected a handshake, the client said b'EHLO x\r\n'", "at the step Tls("),
-        (["C: NOOP", Tls()], b"NOOP\r\nRSET\r\n", "expected a handshake", "at the step Tls("),
-        (["C: NOOP", PACKET, PACKET, "S: ok", STALL], b"NOOP\r\n", "the client was gone", "at the step STALL"),
-        ([Slow(b"a", 1), "C: QUIT"], b"NOOP\r\n", "it said 'NOOP'", "at the step 'C: QUIT'"),
+        (
+            [Tls(), "C: x"],
+            b"EHLO x\r\n",
+            r"expected a handshake, the client said b'EHLO x\r\n'",
+            "at step 1 of 2, Tls(",
+        ),
+        (["C: NOOP", Tls()], b"NOOP\r\nRSET\r\n", "expected a handshake", "at step 2 of 2, Tls("),
+        (["C: NOOP", PACKET, PACKET, "S: ok", STALL], b"NOOP\r\n", "the client was gone", "at step 4 of 5, 'S: ok'"),
+        ([Slow(b"a", 1), "C: QUIT"], b"NOOP\r\n", "it said 'NOOP'", "at step 2 of 2, 'C: QUIT'"),
         ([Endless(b"a")], b"NOOP\r\n", "beyond the end of the script", "behind the last step"),
     ],
     ids=lambda value: repr(value)[:30],
@@ -87,6 +92,53 @@ async def test_a_client_that_leaves_the_script_fails_the_test(
         await leave()
     assert failure in str(caught.value)
     assert place in caught.value.__notes__[0]
+
+
+@pytest.mark.parametrize(
+    ("script", "place"),
+    [
+        (["C: NOOP", PACKET, PACKET, "S: a", "S: b", "C: QUIT"], "at step 4 of 6, 'S: a'"),
+        (["C: NOOP", PACKET, PACKET, "S: a", b"b"], "at step 4 of 5, 'S: a'"),
+        (["C: NOOP", PACKET, PACKET, b"", b"b", STALL], "at step 5 of 6, b'b'"),
+        (["C: NOOP"] * 3, "at step 2 of 3, 'C: NOOP'"),
+        ([Hear(6), PACKET, PACKET, b"x" * 1000], f"at step 4 of 4, b'{'x' * 118}... (bytes)"),
+        ([Hear(b"x" * 1000)], f"at step 1 of 1, Hear(octets=b'{'x' * 106}... (Hear)"),
+    ],
+    ids=lambda value: repr(value)[:30],
+)
+async def test_a_failure_is_told_of_with_the_number_of_its_step(script: list[Step], place: str) -> None:
+    async def leave() -> None:
+        async with ScriptedPeer(*script) as peer:
+            with await peer.connect() as client:
+                client.send(b"NOOP\r\n")
+
+    with pytest.raises(AssertionError) as caught:
+        await leave()
+    assert caught.value.__notes__ == [place]
+
+
+async def test_who_takes_in_nothing_is_told_what_it_was_to_take_in() -> None:
+    ends: list[socket.socket] = []
+
+    async def stay() -> None:
+        async with ScriptedPeer("S: hi", b"x" * 4_000_000, "C: QUIT", guard=0.01) as peer:
+            ends.append(await peer.connect())
+
+    with pytest.raises(AssertionError, match="does not close; it said b''; at step 1 of 3, 'S: hi'"):
+        await stay()
+    ends[0].close()
+
+
+async def test_a_long_line_is_quoted_in_short() -> None:
+    async def say() -> None:
+        async with ScriptedPeer("C: QUIT") as peer:
+            with await peer.connect() as client:
+                client.send(b"A" * 1000 + b"\r\n")
+
+    with pytest.raises(AssertionError) as caught:
+        await say()
+    quoted = f"'{'A' * 100}' ... '{'A' * 100}'"
+    assert str(caught.value) == f"expected the client to say 'QUIT', it said {quoted}"
 
 
 async def test_a_failure_of_the_script_is_told_before_what_came_of_it() -> None:
@@ -131,7 +183,7 @@ async def test_a_test_that_fails_while_its_client_is_there_fails_as_it_would() -
     [
         (
             ["S: 220 mx", "C: QUIT"],
-            ["of the peer: expected the client to say 'QUIT', it closed (b'' is left); at the step 'C: QUIT'"],
+            ["of the peer: expected the client to say 'QUIT', it closed (b'' is left); at step 2 of 2, 'C: QUIT'"],
         ),
         (["S: 220 mx"], []),
     ],
@@ -253,7 +305,7 @@ async def test_a_test_that_makes_nothing_of_being_ended_has_hung_all_the_same() 
 
     with pytest.raises(TimeoutError) as caught:
         await hang()
-    assert caught.value.__notes__ == ["the test took longer than 0.01 seconds, at the step 'C: NOOP'"]
+    assert caught.value.__notes__ == ["the test took longer than 0.01 seconds, at step 1 of 1, 'C: NOOP'"]
 
 
 async def test_a_test_that_fails_when_it_is_ended_fails_as_it_would() -> None:
@@ -305,11 +357,23 @@ def test_what_is_no_setting_is_refused_at_once(setting: Any, message: str) -> No
 
 @pytest.mark.parametrize("settings", [{}, {"listen": True}, {"lenient": True}])
 async def test_a_client_that_never_connects_fails_the_test(settings: Any) -> None:
-    with pytest.raises(
-        AssertionError, match=r"nobody has connected to the peer; its script begins with \('S: 220 mx',\)"
-    ):
+    with pytest.raises(AssertionError, match=r"nobody has connected to the peer; its script begins with 'S: 220 mx'$"):
         async with ScriptedPeer("S: 220 mx", STALL, **settings):
             pass
+
+
+async def test_a_client_that_never_connects_fails_the_test_of_an_empty_script_as_well() -> None:
+    with pytest.raises(AssertionError, match=r"^nobody has connected to the peer; its script is empty$"):
+        async with ScriptedPeer():
+            pass
+
+
+async def test_of_a_script_that_begins_with_much_the_beginning_is_told() -> None:
+    with pytest.raises(AssertionError) as caught:
+        async with ScriptedPeer(b"x" * 1000):
+            pass
+    begins = f"its script begins with b'{'x' * 118}... (bytes)"
+    assert str(caught.value) == f"nobody has connected to the peer; {begins}"
 
 
 @pytest.mark.parametrize("listen", [False, True])
@@ -375,7 +439,7 @@ async def test_without_a_guard_a_client_must_still_close() -> None:
 
     staying = asyncio.create_task(stay())
     await clock.advance(10)
-    with pytest.raises(AssertionError, match="the client does not close; it said b''; at the step 'C: QUIT'"):
+    with pytest.raises(AssertionError, match="the client does not close; it said b''; at step 1 of 1, 'C: QUIT'"):
         await staying
     ends[0].close()
 

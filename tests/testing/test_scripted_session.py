@@ -89,7 +89,7 @@ def test_what_no_step_foresees_is_told(script: tuple[Step, ...], said: bytes, me
 
 @pytest.mark.parametrize("script", [("C: QUIT",), (Hear(1),), (MAIL_DATA,), (Tls(),)])
 def test_a_client_that_closes_too_early_is_told_of(script: tuple[Step, ...]) -> None:
-    with pytest.raises(AssertionError, match="the client closed at the step"):
+    with pytest.raises(AssertionError, match="the client closed at step"):
         ScriptedSession(*script).receive_eof()
 
 
@@ -102,27 +102,27 @@ def test_a_client_may_close_where_nothing_is_wanted_of_it(script: tuple[Step, ..
     assert session.data_to_send() == [b"bye\r\n"] * (script == ("S: bye",))
 
 
-CLOSED = "the client closed at the step"
+CLOSED = "the client closed at step"
 TABLE = Answers({"DATA": "354 go", ".": "250 taken", "BDAT": "250 ok", "NOOP": "250 ok"})
 
 
 @pytest.mark.parametrize(
     ("script", "said", "message"),
     [
-        ([TABLE], b"NOOP\r\nDATA\r\nhello\r\n", f"{CLOSED} Answers"),
-        ([TABLE], b"BDAT 3\r\nab", f"{CLOSED} Answers"),
+        ([TABLE], b"NOOP\r\nDATA\r\nhello\r\n", f"{CLOSED} 1 of 1, Answers"),
+        ([TABLE], b"BDAT 3\r\nab", f"{CLOSED} 1 of 1, Answers"),
         ([TABLE], b"NOOP\r\nNOO", "beyond the end of the script the client said b'NOO'"),
-        ([TABLE, "C: QUIT"], b"NOOP\r\n", f"{CLOSED} 'C: QUIT'"),
-        ([LISTEN, Hear(1)], b"what", f"{CLOSED} Hear"),
-        ([Endless(b"x"), MAIL_DATA], b"what\r\n", f"{CLOSED} MAIL_DATA, having said b'what"),
-        (["C: QUIT"], b"QU", f"{CLOSED} 'C: QUIT', having said b'QU'"),
-        ([CLIENT_HELLO], b"\x16\x03", f"{CLOSED} CLIENT_HELLO"),
+        ([TABLE, "C: QUIT"], b"NOOP\r\n", f"{CLOSED} 2 of 2, 'C: QUIT'"),
+        ([LISTEN, Hear(1)], b"what", f"{CLOSED} 2 of 2, Hear"),
+        ([Endless(b"x"), MAIL_DATA], b"what\r\n", f"{CLOSED} 2 of 2, MAIL_DATA, having said b'what"),
+        (["C: QUIT"], b"QU", f"{CLOSED} 1 of 1, 'C: QUIT', having said b'QU'"),
+        ([CLIENT_HELLO], b"\x16\x03", f"{CLOSED} 1 of 1, CLIENT_HELLO"),
         ([TABLE, "S: bye"], b"NOOP\r\n", ""),
         ([Slow(Endless(b"x"), 1000), "C: QUIT", "S: bye"], b"QUIT\r\n", ""),
         ([LISTEN, FIN], b"what", ""),
         ([LISTEN, "S: bye"], b"what", ""),
         ([LISTEN, "S: bye", FIN], b"what", ""),
-        (["C: NOOP", LISTEN, "C: QUIT"], b"NOOP\r\nQUIT\r\n", f"{CLOSED} 'C: QUIT'"),
+        (["C: NOOP", LISTEN, "C: QUIT"], b"NOOP\r\nQUIT\r\n", f"{CLOSED} 3 of 3, 'C: QUIT'"),
     ],
 )
 async def test_where_the_client_closes_the_next_steps_are_taken_as_by_a_peer(

@@ -65,7 +65,9 @@ class Hearing:
         """Take the line that is expected; with "..." at the end, one that begins as it does."""
         line = await self.next_line()
         if line is None:
-            raise ClientGone(f"expected the client to say {expected!r}, it closed ({shorten(self.unread)} is left)")
+            raise ClientGone(
+                f"expected the client to say {shorten(expected)}, it closed ({shorten(self.unread)} is left)"
+            )
         check_line(line, expected)
 
     async def hear_mail_data(self) -> None:

@@ -43,6 +43,7 @@ from enum import Enum, auto
 from itertools import cycle, repeat
 from typing import Final, TypeAlias
 
+from .checks import describe
 from .tls import SERVER_NAMES
 
 __all__ = [
@@ -74,6 +75,7 @@ __all__ = [
     "encode_line",
     "find_mail_end",
     "hello_size",
+    "place_in",
     "shorten",
     "spoken",
 ]
@@ -201,7 +203,7 @@ class Answers:
         is_last = verb == "BDAT" and argument.upper().endswith(" LAST")
         answer = self.table.get(line, self.table.get("." if is_last else verb))
         if answer is None:
-            raise AssertionError(f"the table has no answer to {line!r}")
+            raise AssertionError(f"the table has no answer to {shorten(line)}")
         return answer
 
     def steps(self, line: str) -> "Iterator[bytes | Hear | Mark]":
@@ -328,7 +330,7 @@ def chunk_size(argument: str) -> int:
     """Return how many octets come behind a BDAT with this `argument` (RFC 3030 2). Raises AssertionError."""
     size = argument.split(" ")[0]
     if not (size.isascii() and size.isdigit()):
-        raise AssertionError(f"expected the client to say the size of a chunk, it said {f'BDAT {argument}'!r}")
+        raise AssertionError(f"expected the client to say the size of a chunk, it said {shorten(f'BDAT {argument}')}")
     return int(size)
 
 
@@ -344,7 +346,7 @@ def _encode_lines(text: str) -> bytes:
 def check_line(line: str, expected: str) -> None:
     """Raise AssertionError if the client's `line` is not the one that is expected, or does not begin as it does."""
     if not (line.startswith(expected.removesuffix("...")) if expected.endswith("...") else line == expected):
-        raise AssertionError(f"expected the client to say {expected!r}, it said {line!r}")
+        raise AssertionError(f"expected the client to say {shorten(expected)}, it said {shorten(line)}")
 
 
 # Of a TLS record (RFC 8446 5.1): the type of one that belongs to a handshake, and the octets before what it holds.
@@ -370,7 +372,7 @@ def hello_size(said: bytes | bytearray) -> int:
 def decode_line(line: bytes) -> str:
     """Return a line of the client's without its CRLF. Raises AssertionError if it has none."""
     if not line.endswith(b"\r\n"):
-        raise AssertionError(f"expected a line that ends in CRLF, the client said {line!r}")
+        raise AssertionError(f"expected a line that ends in CRLF, the client said {shorten(line)}")
     return line[:-2].decode("utf-8", "backslashreplace")
 
 
@@ -385,9 +387,17 @@ def find_mail_end(data: bytes | bytearray, known: int = 0) -> int | None:
     return None if dot < 0 else dot + 5
 
 
-def shorten(data: bytes | bytearray) -> str:
+def shorten(data: bytes | bytearray | str) -> str:
     """Return `data` as a failure quotes it: of much, the beginning and the end."""
-    return repr(bytes(data)) if len(data) < 300 else f"{bytes(data[:100])!r} ... {bytes(data[-100:])!r}"
+    said = data if isinstance(data, str) else bytes(data)
+    return repr(said) if len(said) < 300 else f"{said[:100]!r} ... {said[-100:]!r}"
+
+
+def place_in(script: tuple[Step, ...], number: int | None) -> str:
+    """Return where a failure has happened: at the step of that number, from 1; None: behind the last."""
+    if number is None:
+        return "behind the last step"
+    return f"at step {number} of {len(script)}, {describe(script[number - 1])}"
 
 
 def spoken(step: Endless | Slow, size: int) -> Iterator[bytes]:

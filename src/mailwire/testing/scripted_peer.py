@@ -13,7 +13,7 @@ from types import TracebackType
 from typing import Any, Final, Self
 
 from ..endpoint import Endpoint
-from .checks import check_flag, check_number, check_whole
+from .checks import check_flag, check_number, check_whole, describe
 from .hearing import ClientGone, Hearing
 from .link import Link
 from .saying import Saying
@@ -29,6 +29,7 @@ from .script import (
     check_hello,
     check_script,
     encode_line,
+    place_in,
     shorten,
 )
 from .tcp import send_at_once
@@ -76,10 +77,10 @@ class ScriptedPeer:
       is refused, and fails by itself;
     - the client does not close the connection in the end, or the test takes longer than the guard allows: TimeoutError.
 
-    A note on that error names the step. Where the test has failed already, the peer's failure is told first, with the
-    test's own as its cause: it is likely to be the reason; but that no client has connected is not told then. Where the
-    test was cancelled, skipped, or interrupted from the keyboard, that comes out, and a note on it tells what the peer
-    has.
+    A note on that error names the step, and its number: of lines that leave together, the first. Where the test has
+    failed already, the peer's failure is told first, with the test's own as its cause: it is likely to be the reason;
+    but that no client has connected is not told then. Where the test was cancelled, skipped, or interrupted from the
+    keyboard, that comes out, and a note on it tells what the peer has.
 
     It plays once, from the beginning of the `async with` to its end, both in one task, which the guard cancels: begun a
     second time, it raises RuntimeError, and so it does where a client is to be led here before or behind that.
@@ -126,7 +127,8 @@ class ScriptedPeer:
         self.handshake_error: ssl.SSLError | None = None
         self.port: int = 0
         self._script = script
-        self._step: Step | None = None
+        self._number: int | None = None  # of the step, from 1; None behind the last
+        self._first_said: int | None = None  # the same, of what is to be said
         self._packet_size = packet_size
         self._buffer_size = buffer_size
         self._listens = listen
@@ -270,12 +272,12 @@ class ScriptedPeer:
     async def _play(self) -> None:
         try:
             await self._accept()
-            for step in self._script:
-                self._step = step
+            for number, step in enumerate(self._script, 1):
+                self._number = number
                 await self._take(step)
                 if self.handshake_error is not None:
                     break
-            self._step = None
+            self._number = None
             await self._say_now()
             await self._hear_out()
         except Exception as failure:
@@ -302,7 +304,7 @@ class ScriptedPeer:
         if stays:
             failure = AssertionError(f"the client does not close; it said {shorten(self.heard)}; {self._place}")
         elif self._playing.cancelled() and error is None and not self._is_optional:
-            begins = f"its script begins with {self._script[:1]!r}"
+            begins = f"its script begins with {describe(self._script[0])}" if self._script else "its script is empty"
             failure = AssertionError(f"nobody has connected to the peer; {begins}")
         if error is not None and not _is_failure(error):
             _add_note(error, failure)
@@ -335,10 +337,10 @@ class ScriptedPeer:
 
     async def _take(self, step: Step) -> None:
         if isinstance(step, bytes):
-            self._to_say += step
+            self._gather(step)
             return
         if isinstance(step, str) and step.startswith("S: "):
-            self._to_say += encode_line(step)
+            self._gather(encode_line(step))
             return
         await self._say_now()
         if not self._reads and (isinstance(step, str | Hear | Answers) or step in _HEARD):
@@ -430,9 +432,17 @@ class ScriptedPeer:
 
     # Saying
 
+    def _gather(self, said: bytes) -> None:
+        if not self._to_say:
+            self._first_said = self._number
+        self._to_say += said
+
     async def _say_now(self) -> None:
         said, self._to_say = bytes(self._to_say), bytearray()
-        await self._tell(said, self._spoken.say)
+        if said:
+            number, self._number = self._number, self._first_said
+            await self._tell(said, self._spoken.say)
+            self._number = number
 
     async def _tell(self, said: bytes, say: Callable[[bytes], Awaitable[None]]) -> None:
         try:
@@ -478,7 +488,7 @@ class ScriptedPeer:
     def _place(self) -> str:
         if self._client is None:
             return "before a client has connected"
-        return "behind the last step" if self._step is None else f"at the step {self._step!r}"
+        return place_in(self._script, self._number)
 
 
 def _failure_of(playing: "asyncio.Task[None]") -> BaseException | None:

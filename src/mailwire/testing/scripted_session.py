@@ -19,6 +19,7 @@ from .script import (
     encode_line,
     find_mail_end,
     hello_size,
+    place_in,
     shorten,
     spoken,
 )
@@ -60,13 +61,15 @@ class ScriptedSession:
         self.ending: Mark | None = None
         self.wants_tls: str | None = None
         self.step: Step | None = None
+        self._script = script
+        self._number: int | None = None  # of the step
         self._unread = bytearray()
         self._packets: list[bytes] = []
         self._spoken: Iterator[bytes] = iter(())  # what is said without end
         self._reads = True
         self._waits = False
         self._is_at_end = False
-        self._playing = self._play(script)
+        self._playing = self._play()
         self._go_on()
 
     # Receiving
@@ -109,10 +112,10 @@ class ScriptedSession:
     def _go_on(self) -> None:
         next(self._playing, None)
 
-    def _play(self, script: tuple[Step, ...]) -> _Going:
+    def _play(self) -> _Going:
         is_apart = True
-        for step in script:
-            self.step = step
+        for number, step in enumerate(self._script, 1):
+            self._number, self.step = number, step
             said = _said(step)
             if said is None:
                 yield from self._take(step)
@@ -121,7 +124,7 @@ class ScriptedSession:
             else:
                 self._packets[-1] += said
             is_apart = said is None
-        self.step = None
+        self._number = self.step = None
         while self.ending not in (Mark.RST, Mark.ALERT):
             if self._unread:
                 raise AssertionError(f"beyond the end of the script the client said {shorten(self._unread)}")
@@ -214,7 +217,8 @@ class ScriptedSession:
     def _wait(self) -> _Going:
         # For something that the client owes.
         if self._is_at_end and self._reads:
-            raise AssertionError(f"the client closed at the step {self.step!r}, having said {shorten(self._unread)}")
+            place = place_in(self._script, self._number)
+            raise AssertionError(f"the client closed {place}, having said {shorten(self._unread)}")
         yield
 
     def _taken(self, size: int) -> bytes:
