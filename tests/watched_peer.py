@@ -8,6 +8,7 @@ from typing import Any, SupportsIndex
 from mailwire.testing import Beneath, ScriptedPeer, Step
 from mailwire.testing.hearing import Hearing
 from mailwire.testing.link import Link
+from mailwire.testing.play import Play
 from mailwire.testing.saying import Saying
 from tests.window import WatchedDialogue
 
@@ -21,15 +22,22 @@ class WatchedPeer(ScriptedPeer):
         super().__init__(*script, **settings)
         self._dialogue = dialogue
 
-    def _begin(self, end: socket.socket) -> None:
-        super()._begin(end)
+    def _make_play(self, end: socket.socket) -> Play:
         link = _WatchedLink(end, self.wire, self._dialogue)
-        self._client, self._saying = Hearing(link, self.heard), Saying(link, self._packet_size)
+        hearing, saying = Hearing(link, self.heard), Saying(link, self._packet_size)
+        over, going_on = self._over, self._going_on
+        play = _WatchedPlay(self._script, hearing, saying, over=over, going_on=going_on, is_lenient=self._is_lenient)
+        play.dialogue = self._dialogue
+        return play
+
+
+class _WatchedPlay(Play):
+    dialogue: WatchedDialogue
 
     async def _take(self, step: Step) -> None:
         if isinstance(step, Beneath) and not self._link.is_encrypted:
             await self._say_now()
-            self._dialogue.say(step.octets)
+            self.dialogue.say(step.octets)
         await super()._take(step)
 
 

@@ -329,6 +329,7 @@ TESTS: Final[dict[str, tuple[str, ...]]] = {
     "testing/faults": ("testing/test_faults.py",),
     "testing/altering": ("testing/test_altering.py",),
     "testing/fault_proxy": ("testing/test_fault_proxy.py",),
+    "testing/play": ("testing/test_play.py",),
     "testing/scripted_peer": ("testing/test_scripted_peer.py",),
     "testing/mail_data": ("testing/test_mail_data.py",),
     "testing/link": ("testing/test_link.py", "testing/test_hearing.py"),

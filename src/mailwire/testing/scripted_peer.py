@@ -7,7 +7,6 @@ garbage, bytes in the wrong place. It runs in the client's own event loop, over 
 import asyncio
 import socket
 import ssl
-from collections.abc import Awaitable, Callable
 from functools import cache
 from types import TracebackType
 from typing import Any, Final, Self
@@ -16,25 +15,12 @@ from ..endpoint import Endpoint
 from .checks import check_flag, check_number, check_whole, describe
 from .hearing import ClientGone, Hearing
 from .link import Link
+from .play import Play
 from .saying import Saying
-from .script import (
-    Answers,
-    Beneath,
-    Endless,
-    Hear,
-    Mark,
-    Slow,
-    Step,
-    Tls,
-    check_hello,
-    check_script,
-    encode_line,
-    place_in,
-    shorten,
-)
+from .script import Mark, Step, check_script, shorten
 from .tcp import send_at_once
-from .tls import client_context, server_context
-from .turns import drain_events, turns
+from .tls import client_context
+from .turns import drain_events
 
 __all__ = ["ScriptedPeer"]
 
@@ -47,11 +33,7 @@ _ALONE: Final = "the peer plays its script within the `async with` alone: nobody
 # Octets of a socket's buffer: the kernel is told by a C int.
 _MOST: Final = 2**31 - 1
 
-# Steps at which something is heard, besides lines and octets.
-_HEARD: Final = (Mark.MAIL_DATA, Mark.CLIENT_HELLO, Mark.LISTEN)
-
 _authority_context: Final = cache(client_context)
-_server_context: Final = cache(server_context)
 
 
 class ScriptedPeer:
@@ -98,7 +80,6 @@ class ScriptedPeer:
 
     wire: every octet that the client put on the wire.
     heard: what it said by that, deciphered.
-    handshake_error: why a handshake failed that the script wanted.
     port: where it listens; 0 where it does not.
     """
 
@@ -124,17 +105,13 @@ class ScriptedPeer:
             check_number("guard", guard, 0)
         self.wire: bytearray = bytearray()
         self.heard: bytearray = bytearray()
-        self.handshake_error: ssl.SSLError | None = None
         self.port: int = 0
         self._script = script
-        self._number: int | None = None  # of the step, from 1; None behind the last
-        self._first_said: int | None = None  # the same, of what is to be said
         self._packet_size = packet_size
         self._buffer_size = buffer_size
         self._listens = listen
         self._listener: socket.socket | None = None
-        self._client: Hearing | None = None
-        self._saying: Saying | None = None
+        self._play: Play | None = None
         self._connected = asyncio.Event()
         self._over = asyncio.Event()
         self._going_on = asyncio.Event()
@@ -142,12 +119,8 @@ class ScriptedPeer:
         self._patience = _PATIENCE if guard is None else min(guard, _PATIENCE)
         self._guard_seconds = guard
         self._guard: asyncio.Timeout | None = None  # made in the event loop where it counts
-        self._to_say = bytearray()
-        self._reads = True
         self._is_lenient = lenient
         self._is_optional = optional
-        self._is_strict = True
-        self._withholds = False
 
     @property
     def commands(self) -> list[str]:
@@ -155,9 +128,14 @@ class ScriptedPeer:
         return self.heard.decode("utf-8", "backslashreplace").split("\r\n")[:-1]
 
     @property
+    def handshake_error(self) -> ssl.SSLError | None:
+        """Why a handshake failed that the script wanted."""
+        return None if self._play is None else self._play.handshake_error
+
+    @property
     def sent(self) -> int:
         """How many octets were said."""
-        return 0 if self._saying is None else self._saying.sent
+        return 0 if self._play is None else self._play.sent
 
     # Leading a client here
 
@@ -178,7 +156,7 @@ class ScriptedPeer:
             raise RuntimeError(_ALONE)
         if self._listens:
             raise RuntimeError(f"the peer listens, and a client connects to its port, {self.port}")
-        if self._client is not None:
+        if self._play is not None:
             raise AssertionError("the script is for one connection, and the client asks for another")
         client, ours = pair = _tcp_pair() if Mark.RST in self._script else socket.socketpair()
         try:
@@ -211,7 +189,7 @@ class ScriptedPeer:
         if listener is not None:
             self.port = listener.getsockname()[1]
         self._guard, self._listener = guard, listener
-        self._playing = asyncio.create_task(self._play())
+        self._playing = asyncio.create_task(self._serve())
         return self
 
     async def __aexit__(
@@ -265,28 +243,26 @@ class ScriptedPeer:
     def _begin(self, end: socket.socket) -> None:
         end.setblocking(False)
         send_at_once(end)
-        link = Link(end, self.wire)
-        self._client, self._saying = Hearing(link, self.heard), Saying(link, self._packet_size)
+        self._play = self._make_play(end)
         self._connected.set()
 
-    async def _play(self) -> None:
+    def _make_play(self, end: socket.socket) -> Play:
+        link = Link(end, self.wire)
+        hearing, saying = Hearing(link, self.heard), Saying(link, self._packet_size)
+        over, going_on = self._over, self._going_on
+        return Play(self._script, hearing, saying, over=over, going_on=going_on, is_lenient=self._is_lenient)
+
+    async def _serve(self) -> None:
         try:
-            await self._accept()
-            for number, step in enumerate(self._script, 1):
-                self._number = number
-                await self._take(step)
-                if self.handshake_error is not None:
-                    break
-            self._number = None
-            await self._say_now()
-            await self._hear_out()
+            play = await self._accept()
+            await play.perform()
         except Exception as failure:
             if not isinstance(failure, ClientGone) or not self._is_lenient:
                 failure.add_note(self._place)
                 raise
         finally:
-            if self._client is not None:
-                self._client.link.close()
+            if self._play is not None:
+                self._play.close()
             if self._listener is not None:
                 self._listener.close()
 
@@ -316,9 +292,9 @@ class ScriptedPeer:
     async def _stays(self, playing: "asyncio.Task[None]", error: BaseException | None) -> bool:
         # Whether the client is there when it was waited for long enough. The play is over behind this in any case.
         try:
-            if error is not None or self._client is None:
+            if error is not None or self._play is None:
                 await drain_events()  # what went wrong here may be the cause of what went wrong there
-                if error is not None or self._client is None:
+                if error is not None or self._play is None:
                     playing.cancel()
             await asyncio.wait([playing], timeout=self._patience)
             return not playing.done()
@@ -327,168 +303,18 @@ class ScriptedPeer:
                 playing.cancel()
                 await asyncio.wait([playing])
 
-    async def _accept(self) -> None:
-        if self._listener is None:
-            await self._connected.wait()
-        else:
+    async def _accept(self) -> Play:
+        if self._listener is not None:
             accepted, _ = await asyncio.get_running_loop().sock_accept(self._listener)
             self._listener.close()  # another client is refused, rather than left waiting
             self._begin(accepted)
-
-    async def _take(self, step: Step) -> None:
-        if isinstance(step, bytes):
-            self._gather(step)
-            return
-        if isinstance(step, str) and step.startswith("S: "):
-            self._gather(encode_line(step))
-            return
-        await self._say_now()
-        if not self._reads and (isinstance(step, str | Hear | Answers) or step in _HEARD):
-            await self._over.wait()
-            return
-        match step:
-            case str():
-                await self._hearing.hear_line(step.removeprefix("C: "))
-            case Hear():
-                step.check(await self._hearing.hear(step.size))
-            case Beneath():
-                await self._tell(step.octets, self._link.send_raw)
-            case Tls():
-                await self._shake_hands(step.name)
-            case Answers():
-                await self._answer(step)
-            case Endless() | Slow():
-                await self._say_until_gone(step)
-            case _:
-                await self._mark(step)
-
-    async def _mark(self, mark: Mark) -> None:
-        match mark:
-            case Mark.PACKET:
-                await turns()
-            case Mark.MAIL_DATA:
-                await self._hearing.hear_mail_data()
-            case Mark.CLIENT_HELLO:
-                await self._hearing.hear_hello()
-            case Mark.CLOSE | Mark.FIN:
-                if mark is Mark.CLOSE:
-                    await self._link.notify_close()
-                await turns()
-                self._link.shut_down()
-            case Mark.RST | Mark.ALERT:
-                await turns()
-                if mark is Mark.RST:
-                    self._link.reset()
-                else:
-                    await self._link.alert()
-                self._hearing.is_at_end = True
-                self._is_strict = False
-            case Mark.LISTEN:
-                self._is_strict = False
-                await self._hearing.hear_out(keep=False)
-            case Mark.NO_READING:
-                self._reads = False
-            case Mark.WAIT:
-                await self._going_on.wait()
-                if not self._over.is_set():
-                    self._going_on.clear()
-            case Mark.WITHHOLD:
-                self._withholds = True
-
-    async def _answer(self, step: Answers) -> None:
-        while (line := await self._hearing.next_line()) is not None:
-            for each in step.steps(line):
-                await self._take(each)
-            await self._say_now()
-            if step.ends_with(line):
-                return
-
-    async def _shake_hands(self, name: str) -> None:
-        if self._hearing.unread:
-            raise AssertionError(f"expected a handshake, the client said {shorten(self._hearing.unread)}")
-        check_hello(await self._link.hear_hello())
-        try:
-            await self._link.shake_hands(_server_context(name))
-        except ssl.SSLError as error:
-            # The client does not want to. Whatever comes now is an alert at most.
-            self.handshake_error = error
-            await self._link.wait_closed()
-
-    async def _hear_out(self) -> None:
-        if not self._reads:
-            await self._over.wait()
-            self._is_strict = False
-        if not self._is_strict:
-            await self._hearing.hear_out(keep=False)
-        elif self._hearing.unread or await self._hearing.hear_more():
-            raise AssertionError(f"beyond the end of the script the client said {shorten(self._hearing.unread)}")
-        if self._withholds:
-            await self._over.wait()
-            return
-        await self._link.notify_close()
-        self._link.shut_down()
-        # A client that was told goodbye under TLS still has to close the connection below it.
-        await self._link.wait_closed()
-
-    # Saying
-
-    def _gather(self, said: bytes) -> None:
-        if not self._to_say:
-            self._first_said = self._number
-        self._to_say += said
-
-    async def _say_now(self) -> None:
-        said, self._to_say = bytes(self._to_say), bytearray()
-        if said:
-            number, self._number = self._number, self._first_said
-            await self._tell(said, self._spoken.say)
-            self._number = number
-
-    async def _tell(self, said: bytes, say: Callable[[bytes], Awaitable[None]]) -> None:
-        try:
-            await say(said)
-        except OSError as error:
-            if self._is_strict and self._reads and not self._is_lenient:
-                raise ClientGone(f"the client was gone when it was told {shorten(said)}: {error}") from error
-
-    async def _say_until_gone(self, step: Endless | Slow) -> None:
-        # Between two octets, or while the client takes nothing in, nobody would notice that it goes: so it is listened
-        # to all the while.
-        gone = self._hearing.hear_out() if self._reads else self._over.wait()
-        tasks = [asyncio.ensure_future(self._spoken.say_pieces(step)), asyncio.ensure_future(gone)]
-        try:
-            await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            for task in tasks:
-                task.cancel()
-            await asyncio.wait(tasks)
-        for task in tasks:
-            if not task.cancelled():
-                task.result()
-
-    # Private
-
-    @property
-    def _hearing(self) -> Hearing:
-        if self._client is None:
-            raise AssertionError("no step is taken before the client has connected")
-        return self._client
-
-    @property
-    def _spoken(self) -> Saying:
-        if self._saying is None:
-            raise AssertionError("nothing is said before the client has connected")
-        return self._saying
-
-    @property
-    def _link(self) -> Link:
-        return self._hearing.link
+        while self._play is None:
+            await self._connected.wait()
+        return self._play
 
     @property
     def _place(self) -> str:
-        if self._client is None:
-            return "before a client has connected"
-        return place_in(self._script, self._number)
+        return "before a client has connected" if self._play is None else self._play.place
 
 
 def _failure_of(playing: "asyncio.Task[None]") -> BaseException | None:
