@@ -160,6 +160,16 @@ async def test_a_lenient_peer_insists_on_the_words() -> None:
         await leave()
 
 
+async def test_a_lenient_peer_insists_on_the_words_of_a_client_that_has_gone() -> None:
+    async def leave() -> None:
+        async with ScriptedPeer("C: NOOP", PACKET, PACKET, "S: 250 ok", "C: QUIT", lenient=True) as peer:
+            with await peer.connect() as client:
+                client.send(b"NOOP\r\nRSET\r\n")
+
+    with pytest.raises(AssertionError, match="expected the client to say 'QUIT', it said 'RSET'"):
+        await leave()
+
+
 @pytest.mark.parametrize("script", [["C: NOOP"], ["C: NOOP", STALL], ["C: NOOP", FIN]], ids=repr)
 async def test_a_lenient_peer_insists_on_silence_behind_the_end(script: list[Step]) -> None:
     async def leave() -> None:
@@ -300,6 +310,15 @@ async def test_a_peer_that_does_not_read_takes_no_step_for_heard(step: Step) -> 
         await drain_events()
         assert (peer.heard, peer.sent) == (b"", 0)
         writer.close()
+
+
+async def test_what_is_heard_when_the_test_is_over_is_recorded_and_not_kept() -> None:
+    async with ScriptedPeer(NO_READING) as peer:
+        with await peer.connect() as client:
+            client.send(b"QUIT\r\n")
+    assert peer.heard == b"QUIT\r\n"
+    assert peer._play is not None
+    assert peer._play._hearing.unread == b""
 
 
 async def test_packets_can_be_single_octets() -> None:

@@ -428,6 +428,13 @@ async def test_who_goes_in_the_middle_fails_the_test_unless_the_peer_is_lenient(
             await leave()
 
 
+async def test_what_a_client_has_said_to_a_lenient_peer_is_heard_though_it_has_gone() -> None:
+    async with ScriptedPeer("C: NOOP", PACKET, PACKET, "S: 250 ok", LISTEN, lenient=True) as peer:
+        with await peer.connect() as client:
+            client.send(b"NOOP\r\n" + b"x" * 70_000)
+    assert len(peer.heard) == 70_006
+
+
 async def test_any_thread_may_let_a_peer_go_on() -> None:
     async with ScriptedPeer(WAIT, "S: 220 mx") as peer:
         reader, writer = await opened(peer)

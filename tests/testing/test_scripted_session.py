@@ -153,6 +153,12 @@ async def test_where_the_client_closes_the_next_steps_are_taken_as_by_a_peer(
         assert session.step is None
 
 
+def test_of_what_comes_at_once_no_more_octets_are_taken_than_a_step_wants() -> None:
+    session = ScriptedSession(Hear(3), "C: QUIT", "S: bye")
+    session.receive_data(b"abcQUIT\r\n")
+    assert session.data_to_send() == [b"bye\r\n"]
+
+
 def test_what_is_said_behind_a_reset_is_lost() -> None:
     session = ScriptedSession("S: x", RST)
     session.receive_data(b"what")
@@ -235,6 +241,9 @@ def test_the_first_record_of_a_handshake_is_heard() -> None:
     assert session.data_to_send() == []
     session.receive_data(b"b")
     assert session.data_to_send() == [b"what\r\n"]
+    session = ScriptedSession(CLIENT_HELLO, "C: QUIT", "S: bye")
+    session.receive_data(b"\x16\x03\x01\x00\x01aQUIT\r\n")
+    assert session.data_to_send() == [b"bye\r\n"]
     with pytest.raises(AssertionError, match="expected a handshake, the client said b'E'"):
         ScriptedSession(CLIENT_HELLO).receive_data(b"E")
 
