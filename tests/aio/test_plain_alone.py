@@ -34,10 +34,11 @@ from mailwire.aio.plain_mail import Form, PlainMail
 from mailwire.aio.plain_sending import PlainSending, sending_of
 from mailwire.message.policy import DEFAULT_POLICY
 from mailwire.smtp import Ehlo, Mail, Rset
-from mailwire.testing import STALL, WAIT, ScriptedPeer, Step
+from mailwire.testing import STALL, WAIT, MailServer, ScriptedPeer, Step
 from mailwire.testing.turns import drain_events
 from tests.aio.dialogues import MESSAGE, SMTP_ANSWERS, extensions
 from tests.aio.memory import fail_once
+from tests.aio.pools import ACCOUNTS, endpoint_of
 from tests.clock import StandingClock
 
 WAYS = pytest.mark.parametrize("use_chunking", [False, True, "eager"])
@@ -529,3 +530,15 @@ async def test_where_memory_runs_out_a_mail_of_which_the_end_has_left_is_never_o
     assert (receipt.delivery is Delivery.NOT_SENT) is not has_left
     if len(calls) < number:
         assert receipt.delivery is Delivery.ACCEPTED
+
+
+@pytest.mark.parametrize("many", [False, True], ids=["alone", "in a run"])
+async def test_a_plain_mail_may_take_any_time(many: bool) -> None:
+    timeouts = Timeouts(command=None, data=None, verdict=None)
+    to: dict[str, Any] = {"sender": "a@example.org", "recipients": "b@example.org"}
+    async with MailServer(ACCOUNTS) as server, SMTPClient(endpoint_of(server, timeouts=timeouts)) as client:
+        if many:
+            results = [result.delivery async for result in client.send_all([MESSAGE] * 3, **to)]
+            assert results == [Delivery.ACCEPTED] * 3
+        else:
+            assert (await client.send(MESSAGE, **to)).delivery is Delivery.ACCEPTED

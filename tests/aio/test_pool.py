@@ -32,6 +32,7 @@ from mailwire import (
     ReplyError,
     SenderRefused,
     SMTPPool,
+    SourceFailed,
     Timeouts,
     TLSFailed,
 )
@@ -276,9 +277,11 @@ async def test_a_source_that_waits_for_what_only_it_can_free_is_told_so(
 async def test_a_source_that_closes_the_pool_that_waits_for_it_is_told_so(
     way: Callable[[SMTPPool, Any], Awaitable[None]],
 ) -> None:
+    told = "^the source of a message waits for the pool to close, which waits for the message$"
+
     async def source(pool: SMTPPool) -> AsyncIterator[bytes]:
         yield b"Subject: 1\r\n"
-        with pytest.raises(LocalProtocolError, match="waits for the pool to close, which waits for the message"):
+        with pytest.raises(LocalProtocolError, match=told):
             await pool.close()
         yield b"\r\nhello\r\n"
 
@@ -286,6 +289,19 @@ async def test_a_source_that_closes_the_pool_that_waits_for_it_is_told_so(
         await way(pool, source(pool))
         await way(pool, numbered(2))  # nothing was closed
     assert subjects(server) == [1, 2]
+
+
+async def test_nobody_waits_with_what_cannot_be_sent(tmp_path: Path) -> None:
+    gate = Gate()
+    async with MailServer(accounts=ACCOUNTS) as server, SMTPPool(endpoint_of(server), max_connections=1) as pool:
+        held = gate.send(pool)
+        await turns(40)
+        with pytest.raises(SourceFailed) as caught:
+            await pool.send(tmp_path / "not there", **ENVELOPE)
+        assert caught.value.delivery is Delivery.NOT_SENT
+        assert not held.done()
+        gate.open()
+        await held
 
 
 async def test_a_source_may_wait_for_a_connection_that_others_use() -> None:
