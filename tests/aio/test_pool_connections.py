@@ -82,6 +82,25 @@ async def test_what_is_given_to_one_who_is_cancelled_goes_to_the_next(others: in
     assert (len(pool.used), pool.waiting) == (0, 0)
 
 
+async def test_when_the_last_idle_one_is_closed_there_is_nothing_more_to_watch() -> None:
+    # What goes wrong in a timer is told to nobody but the event loop.
+    loop, told = asyncio.get_running_loop(), list[object]()
+    loop.set_exception_handler(lambda _, context: told.append(context))
+    clock = Clock()
+    async with MailServer(ACCOUNTS) as server:
+        client = SMTPClient(endpoint_of(server))
+        pool = PoolConnections(lambda: client, max_connections=1, max_idle=10.0, rate=None)
+        connection = taken(pool)
+        await client.connect()
+        pool.give_back(connection)
+        assert pool.idle == 1
+        await clock.advance(10)
+        await pool.settled()
+    assert not client.is_connected
+    assert pool.idle == 0
+    assert told == []
+
+
 async def test_who_is_cancelled_is_passed_over_before_he_knows() -> None:
     pool = connections()
     first = taken(pool)

@@ -261,6 +261,7 @@ SAME: Final[dict[tuple[str, str], str]] = {
     ("aio/pop3_dialogue", "_next_event: self._is_awaited = False => self._is_awaited = None"): _FALSE,
     ("aio/pop3_dialogue", "'pipelining' in (self.connection.capabilities"): _CASE,
     ("aio/pool_share", "self._connection: PooledConnection | None = ''"): _FIRST_ALONE,
+    ("aio/pool_connections", "_watch_expiry: if end <= inf:"): "such a timer never goes off",
     ("aio/pool_share", "self.has_result: bool = None"): _FALSE,
     ("aio/pool_share", "self.has_result: bool = True"): _SLOWER,
     ("message/threads", "raise OSError("): "nobody hears that it was given up",
