@@ -58,8 +58,6 @@ def _written(value: object) -> Any:
             return value
         case list() | tuple():
             return list(map(_written, value))
-        case bytes():
-            return {"octets": value.decode("latin-1")}
         case dict():
             return {"items": [[_written(key), _written(item)] for key, item in value.items()]}
         case Delivery():
@@ -83,8 +81,6 @@ def _read(value: Any) -> Any:
             return value
         case list():
             return tuple(map(_read, value))
-        case {"octets": str(octets)}:
-            return octets.encode("latin-1")
         case {"items": list(items)}:
             return {_read(key): _read(item) for key, item in items}
         case {"delivery": word}:
