@@ -74,7 +74,7 @@ class Timeouts:
 
     The SMTP values are those of RFC 5321 4.5.3.2. What is waited for must be complete by then: single octets now and
     then put nothing off. A message may take any time as a whole, but neither stand still nor trickle. A deadline ends
-    in DeadlineExceeded with the phase's name, and the connection is dead.
+    in DeadlineExceeded, of which `phase` is the name of the field below, and the connection is dead.
 
     Raises ValueError for what is no number above 0.
     """

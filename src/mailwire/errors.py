@@ -227,7 +227,10 @@ class MessageTruncated(ConnectionLost):
 
 
 class DeadlineExceeded(MailwireError, TimeoutError):
-    """The server did not do in time what was waited for; `phase` names it ("connect", "greeting", "MAIL", ...)."""
+    """The server did not do in time what was waited for, as the text says.
+
+    phase: the field of `Timeouts` that has run out: "connect", "greeting", "command", "verdict"...
+    """
 
     def __init__(self, message: str, *, phase: str) -> None:
         super().__init__(message)

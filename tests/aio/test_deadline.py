@@ -14,15 +14,15 @@ from tests.clock import Clock, StandingClock
 
 
 async def test_a_block_that_ends_in_time_is_left_alone() -> None:
-    async with Deadline(30, "doing it"):
+    async with Deadline(30, "command", "doing it"):
         await turns()
 
 
 async def test_a_block_that_takes_too_long_is_told_by_its_phase() -> None:
     with pytest.raises(DeadlineExceeded, match=r"within 0\.01 s: doing it") as caught:
-        async with Deadline(0.01, "doing it"):
+        async with Deadline(0.01, "command", "doing it"):
             await asyncio.Event().wait()
-    assert caught.value.phase == "doing it"
+    assert caught.value.phase == "command"
     assert isinstance(caught.value, (TimeoutError, MailwireError))
     passed = caught.value.__cause__
     assert type(passed) is TimeoutError
@@ -31,18 +31,18 @@ async def test_a_block_that_takes_too_long_is_told_by_its_phase() -> None:
 
 async def test_what_else_the_fault_is_is_told() -> None:
     with pytest.raises(DeadlineExceeded, match=r"^nobody came within 0\.01 s: doing it$"):
-        async with Deadline(0.01, "doing it", "nobody came"):
+        async with Deadline(0.01, "command", "doing it", "nobody came"):
             await asyncio.Event().wait()
 
 
 async def test_without_seconds_there_is_no_deadline() -> None:
-    async with Deadline(None, "doing it"):
+    async with Deadline(None, "command", "doing it"):
         await turns()
 
 
 async def test_a_timeout_of_the_operating_system_is_no_deadline() -> None:
     with pytest.raises(TimeoutError) as caught:
-        async with Deadline(30, "doing it"):
+        async with Deadline(30, "command", "doing it"):
             raise TimeoutError(errno.ETIMEDOUT, "Connection timed out")
     assert not isinstance(caught.value, MailwireError)
     assert caught.value.errno == errno.ETIMEDOUT
@@ -50,21 +50,21 @@ async def test_a_timeout_of_the_operating_system_is_no_deadline() -> None:
 
 async def test_a_deadline_of_the_caller_stays_the_caller_s() -> None:
     with pytest.raises(TimeoutError) as caught:
-        async with asyncio.timeout(0.01), Deadline(30, "doing it"):
+        async with asyncio.timeout(0.01), Deadline(30, "command", "doing it"):
             await asyncio.Event().wait()
     assert not isinstance(caught.value, MailwireError)
 
 
 async def test_a_deadline_inside_another_is_told_by_its_own_phase() -> None:
     with pytest.raises(DeadlineExceeded) as caught:
-        async with Deadline(30, "all of it"), Deadline(0.01, "a part of it"):
+        async with Deadline(30, "connect", "all of it"), Deadline(0.01, "greeting", "a part of it"):
             await asyncio.Event().wait()
-    assert caught.value.phase == "a part of it"
+    assert caught.value.phase == "greeting"
 
 
 async def test_a_cancellation_is_no_deadline() -> None:
     async def wait() -> None:
-        async with Deadline(30, "doing it"):
+        async with Deadline(30, "command", "doing it"):
             await asyncio.Event().wait()
 
     task = asyncio.create_task(wait())

@@ -23,7 +23,7 @@ async def dialogue_with(*script: Step, timeouts: Timeouts | None = None) -> Asyn
     async with ScriptedPeer(*GREETED[:1], *script, guard=None) as peer:
         machine = Connection()
         session: Session[Event] = await Session.open(peer.endpoint(timeouts=timeouts or Timeouts()), machine)
-        await session.next_event(None, "the greeting")
+        await session.next_event("greeting", "the greeting")
         dialogue = Dialogue(session, machine)
         await dialogue.ask(Ehlo("[127.0.0.1]"))
         yield dialogue
@@ -77,8 +77,9 @@ async def test_who_is_woken_without_an_answer_waits_no_longer_for_that() -> None
         await drain_events()
         await clock.advance(1)
         assert waiting.done()
-        with pytest.raises(DeadlineExceeded, match=r"within 10 s: the reply to NOOP$"):
+        with pytest.raises(DeadlineExceeded, match=r"within 10 s: the reply to NOOP$") as caught:
             await waiting
+        assert caught.value.phase == "command"
 
 
 async def test_a_server_that_leaves_while_nothing_is_asked_is_told_as_that() -> None:

@@ -65,15 +65,15 @@ async def session_with(peer: ScriptedPeer, **settings: object) -> tuple[Session[
 
 
 async def hello(session: Session[Event], machine: Connection) -> None:
-    await session.next_event(None, "greeting")
+    await session.next_event("greeting", "the greeting")
     machine.send(Ehlo("[127.0.0.1]"))
-    await session.next_event(None, "EHLO")
+    await session.next_event("command", "EHLO")
 
 
 async def agreed_to_tls(session: Session[Event], machine: Connection) -> None:
     await hello(session, machine)
     machine.send(StartTls())
-    await session.next_event(None, "STARTTLS")
+    await session.next_event("command", "STARTTLS")
 
 
 async def test_tls_settings_that_cannot_be_used_are_told_before_anything_is_connected_to(tmp_path: Path) -> None:
@@ -87,7 +87,7 @@ async def test_a_session_drives_its_machine() -> None:
         session, machine = await session_with(peer)
         await hello(session, machine)
         machine.send(Quit())
-        event = await session.next_event(1, "QUIT")
+        event = await session.next_event("command", "QUIT")
         assert isinstance(event, ReplyReceived)
         assert event.reply.code == 221
         assert machine.state is State.CLOSED
@@ -98,7 +98,7 @@ async def test_events_that_came_together_are_taken_one_at_a_time() -> None:
     async with ScriptedPeer("S: 220 mx", "C: EHLO [127.0.0.1]", "S: 250 mx", "S: 421 bye", STALL) as peer:
         session, machine = await session_with(peer)
         await hello(session, machine)
-        event = await session.next_event(1, "")
+        event = await session.next_event("command", "")
         assert isinstance(event, ServerClosing)
         session.abort()
 
@@ -112,10 +112,10 @@ async def test_nothing_to_take_is_none() -> None:
 
 async def test_a_wait_ends_at_its_deadline() -> None:
     async with ScriptedPeer(b"220 m", STALL) as peer:
-        session, _ = await session_with(peer)
-        with pytest.raises(DeadlineExceeded) as caught:
-            await session.next_event(0.01, "the greeting")
-        assert caught.value.phase == "the greeting"
+        session, _ = await session_with(peer, timeouts=Timeouts(greeting=0.01))
+        with pytest.raises(DeadlineExceeded, match=r"within 0\.01 s: what is said first$") as caught:
+            await session.next_event("greeting", "what is said first")
+        assert caught.value.phase == "greeting"
         session.abort()
 
 
@@ -173,7 +173,7 @@ async def test_a_fault_of_the_server_is_told_as_the_machine_tells_it() -> None:
     async with ScriptedPeer("S: hello?", STALL) as peer:
         session, machine = await session_with(peer)
         with pytest.raises(RemoteProtocolError, match=r"got b'hello\?'"):
-            await session.next_event(1, "")
+            await session.next_event("command", "")
         assert machine.state is State.CLOSED
         session.abort()
 
@@ -182,7 +182,7 @@ async def test_the_end_instead_of_an_answer_is_a_connection_lost() -> None:
     async with ScriptedPeer(FIN) as peer:
         session, _ = await session_with(peer)
         with pytest.raises(ConnectionLost, match="instead of replying") as caught:
-            await session.next_event(1, "")
+            await session.next_event("command", "")
         assert caught.value.__cause__ is None
         session.abort()
 
@@ -191,7 +191,7 @@ async def test_a_reset_is_the_cause_of_a_connection_lost() -> None:
     async with ScriptedPeer(RST) as peer:
         session, _ = await session_with(peer)
         with pytest.raises(ConnectionLost) as caught:
-            await session.next_event(1, "")
+            await session.next_event("command", "")
         assert isinstance(caught.value.__cause__, ConnectionResetError)
 
 
@@ -199,7 +199,7 @@ async def test_the_end_while_nothing_is_awaited_is_an_event() -> None:
     async with ScriptedPeer(*READY, CLOSE) as peer:
         session, machine = await session_with(peer)
         await hello(session, machine)
-        assert isinstance(await session.next_event(1, ""), ConnectionClosed)
+        assert isinstance(await session.next_event("command", ""), ConnectionClosed)
         session.abort()
 
 
@@ -207,9 +207,9 @@ async def test_a_machine_that_is_closed_awaits_nothing_of_a_closed_connection() 
     async with ScriptedPeer(*READY, CLOSE) as peer:
         session, machine = await session_with(peer)
         await hello(session, machine)
-        await session.next_event(1, "")
+        await session.next_event("command", "")
         with pytest.raises(ConnectionLost, match=r"^the connection is closed$"):
-            await session.next_event(1, "")
+            await session.next_event("command", "")
         session.abort()
 
 
@@ -220,7 +220,7 @@ async def test_a_session_that_was_cut_awaits_nothing() -> None:
         session.abort()
         machine.send(Quit())
         with pytest.raises(ConnectionLost, match="the connection was cut on this side"):
-            await session.next_event(None, "")
+            await session.next_event("command", "")
         await drain_events()
 
 
@@ -259,7 +259,7 @@ async def test_a_response_that_takes_long_to_compute_is_computed_in_another_thre
         session, machine = await session_with(peer)
         await hello(session, machine)
         machine.send(Auth(mechanism))
-        event = await session.next_event(5, "the reply to", "AUTH")
+        event = await session.next_event("command", "the reply to", "AUTH")
         assert isinstance(event, ReplyReceived)
         assert event.reply.code == 235
         session.abort()
@@ -271,13 +271,14 @@ async def test_a_response_that_takes_long_to_compute_is_computed_in_another_thre
 async def test_a_response_may_take_as_long_to_compute_as_the_reply_may_take(subject: str) -> None:
     mechanism = Slow()
     async with ScriptedPeer(*CHALLENGED, LISTEN) as peer:
-        session, machine = await session_with(peer)
+        session, machine = await session_with(peer, timeouts=Timeouts(data=0.05))
         await hello(session, machine)
         machine.send(Auth(mechanism))
-        with pytest.raises(DeadlineExceeded) as caught:
-            await session.next_event(0.05, "the reply to", subject)
+        told = rf"within 0\.05 s: {f'the reply to {subject}'.strip()}$"
+        with pytest.raises(DeadlineExceeded, match=told) as caught:
+            await session.next_event("data", "the reply to", subject)
         assert not mechanism.computed
-        assert caught.value.phase == f"the reply to {subject}".strip()
+        assert caught.value.phase == "data"
         mechanism.let_go.set()
         session.abort()
 
@@ -298,7 +299,7 @@ async def test_a_peer_that_takes_nothing_in_ends_at_the_deadline_for_a_block() -
         session.stream.write([b"x" * 4_000_000])
         with pytest.raises(DeadlineExceeded) as caught:
             await session.wait_writable()
-        assert caught.value.phase == "taking in the message"
+        assert caught.value.phase == "block"
         session.abort()
 
 
@@ -341,7 +342,7 @@ async def test_a_leave_that_was_taken_before_a_question_has_left_is_told() -> No
         await drain_events()
         machine.send(Quit())
         session.flush()
-        event = await session.next_event(None, "")
+        event = await session.next_event("command", "")
         assert isinstance(event, ServerClosing)
         assert event.reply.code == 421
         await peer.rest()
@@ -358,7 +359,7 @@ async def test_what_has_arrived_before_a_question_has_left_does_not_answer_it(sa
         machine.send(Quit())
         session.flush()
         with pytest.raises(RemoteProtocolError, match="expected nothing from the server"):
-            await session.next_event(None, "")
+            await session.next_event("command", "")
         await peer.rest()
         assert peer.commands == ["EHLO [127.0.0.1]"]
         session.abort()
@@ -385,7 +386,7 @@ async def test_behind_the_handshake_the_machine_goes_on() -> None:
         assert machine.state is State.TLS
         machine.tls_established()
         machine.send(Quit())
-        await session.next_event(1, "")
+        await session.next_event("command", "")
         await session.close()
 
 
@@ -487,7 +488,7 @@ async def test_a_certificate_that_is_missed_behind_our_handshake_is_told(
             if asks:
                 machine.send(Ehlo("[127.0.0.1]"))
         with pytest.raises(TLSFailed, match=rf"^no TLS session with {re.escape(str(endpoint))}: .+_ALERT_") as caught:
-            await session.next_event(5, "")
+            await session.next_event("command", "")
         assert isinstance(caught.value.__cause__, ssl.SSLError)
         assert caught.value.__cause__ is session.stream.error
 
@@ -505,10 +506,10 @@ async def test_a_session_that_was_heard_of_is_lost_where_its_tls_breaks() -> Non
         machine = Connection()
         session: Session[Event] = await Session.open(endpoint, machine)
         machine.tls_established()
-        await session.next_event(5, "")
+        await session.next_event("command", "")
         machine.send(Ehlo("[127.0.0.1]"))
         with pytest.raises(ConnectionLost) as caught:
-            await session.next_event(5, "")
+            await session.next_event("command", "")
         assert "_ALERT_" in str(caught.value.__cause__)
 
 
@@ -568,7 +569,7 @@ async def test_a_server_that_closes_behind_the_handshake_has_tls() -> None:
         session, machine = await session_with(peer, tls="implicit")
         machine.tls_established()
         with pytest.raises(ConnectionLost, match="instead of"):
-            await session.next_event(5, "")
+            await session.next_event("command", "")
 
 
 async def test_closing_lasts_no_longer_than_allowed() -> None:

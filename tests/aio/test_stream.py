@@ -272,7 +272,7 @@ async def test_a_connection_that_takes_too_long_to_make_ends_at_its_deadline() -
 
     with pytest.raises(DeadlineExceeded) as caught:
         await Stream.open(endpoint_for(connect, timeouts=Timeouts(connect=0.01)))
-    assert caught.value.phase == "connecting to smtp://localhost:25"
+    assert caught.value.phase == "connect"
 
 
 @pytest.mark.parametrize("made", [None, 7, "socket" * 20, (), (1, 2), [1, 2, 3]], ids=repr)
@@ -401,7 +401,7 @@ async def test_a_handshake_that_never_ends_ends_at_its_deadline(script: tuple[St
     async with ScriptedPeer(*script) as peer:
         with pytest.raises(DeadlineExceeded) as caught:
             await Stream.open(peer.endpoint(tls="implicit", timeouts=Timeouts(handshake=0.01)))
-    assert caught.value.phase == "the TLS handshake with smtps://localhost:465"
+    assert caught.value.phase == "handshake"
 
 
 async def test_a_handshake_has_the_deadline_of_the_endpoint_and_none_of_the_event_loop_s_own() -> None:
@@ -415,7 +415,7 @@ async def test_a_handshake_has_the_deadline_of_the_endpoint_and_none_of_the_even
         await clock.advance(100)
         with pytest.raises(DeadlineExceeded) as caught:
             await opening
-    assert caught.value.phase == "the TLS handshake with smtps://localhost:465"
+    assert caught.value.phase == "handshake"
 
 
 async def test_a_stream_that_is_cut_inside_the_handshake_has_no_tls() -> None:

@@ -13,20 +13,22 @@ __all__ = ["Alarm", "Deadline", "late", "told_if_cancelled"]
 _FAULT: Final = "the server did not do its part"
 
 
-def late(seconds: float | None, phase: str, fault: str = _FAULT) -> DeadlineExceeded:
-    """Return the error for a wait of so many `seconds` that has ended in nothing; `fault` is what it says."""
-    return DeadlineExceeded(f"{fault} within {seconds:g} s: {phase}", phase=phase)
+def late(seconds: float | None, phase: str, awaited: str, fault: str = _FAULT) -> DeadlineExceeded:
+    """Return the error for a `phase` of so many `seconds` that has ended without what was `awaited` in it; `fault` is
+    what it says."""
+    return DeadlineExceeded(f"{fault} within {seconds:g} s: {awaited}", phase=phase)
 
 
 class Deadline:
-    """An async context that may take so many `seconds` (None: any time).
+    """An async context that may take so many `seconds` (None: any time): a `phase`, in which something is `awaited`.
 
-    Raises DeadlineExceeded, naming `phase`, when it takes longer; `fault` is what it then says.
+    Raises DeadlineExceeded, naming both, when it takes longer; `fault` is what it then says.
     """
 
-    def __init__(self, seconds: float | None, phase: str, fault: str = _FAULT) -> None:
+    def __init__(self, seconds: float | None, phase: str, awaited: str, fault: str = _FAULT) -> None:
         self._seconds = seconds
         self._phase = phase
+        self._awaited = awaited
         self._fault = fault
         self._limit = asyncio.timeout(seconds)
 
@@ -41,7 +43,7 @@ class Deadline:
         try:
             await self._limit.__aexit__(kind, error, traceback)
         except TimeoutError as passed:
-            raise late(self._seconds, self._phase, self._fault) from passed
+            raise late(self._seconds, self._phase, self._awaited, self._fault) from passed
 
 
 class Alarm:

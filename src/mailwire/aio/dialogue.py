@@ -1,7 +1,7 @@
 """Dialogue: an SMTP machine and its session, as commands that are answered; each wait has its deadline."""
 
 from collections.abc import Callable, Coroutine
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Final, Literal
 
 from ..endpoint import Chunking
 from ..errors import ConnectionLost, DeadlineExceeded, NotSupported, ReplyError, ServiceNotAvailable
@@ -37,6 +37,10 @@ Answer = ReplyReceived | GroupsAnswered
 """What a transaction takes (`Transaction.receive`)."""
 
 
+# The Timeouts that hold for them; for others that of a command does.
+_PHASES: Final[dict[type, str]] = {Data: "data", EndOfData: "verdict", BdatLast: "verdict", Quit: "quit"}
+
+
 class Dialogue:
     """What is said over `session`, by the machine `connection`."""
 
@@ -50,12 +54,7 @@ class Dialogue:
         self.knows_ehlo = True  # the server does, or has not been asked yet
         self.time: Callable[[], float] = session.time  # the clock
         self._timeouts = timeouts = session.endpoint.timeouts
-        self._patience_for: dict[type, float | None] = {  # others have that of a command
-            Data: timeouts.data,
-            EndOfData: timeouts.verdict,
-            BdatLast: timeouts.verdict,
-            Quit: timeouts.quit,
-        }
+        self._patience_for: dict[type, float | None] = {kind: getattr(timeouts, _PHASES[kind]) for kind in _PHASES}
         self.form: Form | None = None
         """How the last plain mail went, or could not go; see `Form.of`."""
         self._terms: Terms | None = None  # for the last mail
@@ -112,7 +111,7 @@ class Dialogue:
         """Return the next reply that is due, or those to a whole group. Raises what `Session.next_event` raises,
         ConnectionLost for a server that leaves though it was asked nothing, between two chunks of a message."""
         session = self.session
-        event = await session.next_event(self._patience(self.connection.due), "the reply to", self._subject)
+        event = await session.next_event(self._phase(self.connection.due), "the reply to", self._subject)
         return _answer_in(event)
 
     @property
@@ -145,22 +144,23 @@ class Dialogue:
         """Wait until `heard` may have something to tell, or the stream was nudged. Raises DeadlineExceeded."""
         awaited = self.connection.due
         if self._awaited is not awaited or awaited is None:  # a part of a reply puts nothing off
-            seconds = self._patience(awaited)
+            seconds: float | None = getattr(self._timeouts, self._phase(awaited))
             self._awaited, self._until = awaited, None if seconds is None else self.time() + seconds
         return self.session.stream.wait(self._until, self._late)
 
     def _late(self) -> DeadlineExceeded:
-        return late(self._patience(self.connection.due), f"the reply to {self._subject}")
+        phase = self._phase(self.connection.due)
+        return late(getattr(self._timeouts, phase), phase, f"the reply to {self._subject}")
 
-    def _patience(self, awaited: Command[object] | Group | None) -> float | None:
-        # RFC 5321 4.5.3.2.
+    def _phase(self, awaited: Command[object] | Group | None) -> str:
+        # RFC 5321 4.5.3.2: which of the Timeouts holds.
         kind = awaited.awaited if isinstance(awaited, Group) else type(awaited)
         connection = self.connection
         # A server may answer all commands of a flight together, when it is done with the last of them.
         is_rest = isinstance(awaited, Rset) and awaited.is_afterwards and not connection.awaits_several
         if is_rest or connection.state is SPOILED:
-            return self._timeouts.reset  # a refusal is known: what is to come only puts the session in order
-        return self._patience_for.get(kind, self._timeouts.command)
+            return "reset"  # a refusal is known: what is to come only puts the session in order
+        return _PHASES.get(kind, "command")
 
 
 class _Awaited:

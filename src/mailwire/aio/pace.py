@@ -19,7 +19,7 @@ __all__ = ["Pace", "Throughput"]
 
 T = TypeVar("T")
 
-_PHASE: Final = "taking in the message"
+_AWAITED: Final = "taking in the message"
 # Seconds between two looks, at most, at what was taken in: nothing tells of it before much was.
 _LOOK: Final = 1.0
 
@@ -42,18 +42,20 @@ class Throughput:
         self._waited += seconds
         self._octets += octets
 
-    def check(self, phase: str, subject: object = "") -> None:
-        """Raise DeadlineExceeded if a period is over, and there was too little in it. Nothing at all is no rate."""
+    def check(self, awaited: str, subject: object = "") -> None:
+        """Raise DeadlineExceeded if a period is over, and there was too little in it. Nothing at all is no rate.
+
+        awaited, subject: what is waited for, as in `Session.next_event`.
+        """
         limits, waited, octets = self._timeouts, self._waited, self._octets
         if waited < limits.rate_period:
             return
         self.begin()
         if limits.minimum_rate is not None and 0 < octets < limits.minimum_rate * waited:
-            phase = f"{phase} {subject}".rstrip()
             raise DeadlineExceeded(
                 f"the server {self._deed} {octets} octets in {waited:.0f} s, less than {limits.minimum_rate:g} a "
-                f"second: {phase}",
-                phase=phase,
+                f"second: {awaited} {subject}".rstrip(),
+                phase="minimum_rate",
             )
 
 
@@ -88,5 +90,5 @@ class Pace:
     def _check(self, stalled: float) -> None:
         limits = self._timeouts
         if limits.block is not None and stalled >= limits.block:
-            raise late(limits.block, _PHASE)
-        self._rate.check(_PHASE)
+            raise late(limits.block, "block", _AWAITED)
+        self._rate.check(_AWAITED)

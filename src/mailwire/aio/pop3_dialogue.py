@@ -42,6 +42,7 @@ __all__ = ["Budget", "Dialogue", "raise_refusal"]
 _MOMENT: Final = 1
 # Seconds until a NOOP that had no place when it was time for it is tried again.
 _HELD_BACK: Final = 1
+_LEFT: Final = "the rest of a retrieval that was broken off"
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,9 +117,8 @@ class Dialogue:
 
     async def next_response(self, *, is_farewell: bool = False) -> ResponseReceived:
         """Return the next response; for one to a mere farewell there is less time."""
-        timeouts = self._timeouts
-        seconds = timeouts.quit if is_farewell else timeouts.response
-        return _response_in(await self._next_event(seconds, "the answer to", self.connection.awaited))
+        phase = "quit" if is_farewell else "response"
+        return _response_in(await self._next_event(phase, "the answer to", self.connection.awaited))
 
     def poll_response(self) -> ResponseReceived | None:
         """Return the next response if it has come already, and nothing waits to leave; else None: it must be awaited.
@@ -169,7 +169,7 @@ class Dialogue:
         waited, event = 0.0, self.session.poll()
         if event is None:
             began = self._loop.time()
-            event = await self._next_event(self._timeouts.block, "message", number)
+            event = await self._next_event("block", "message", number)
             waited = self._loop.time() - began
         if isinstance(event, MessageEnd):
             self._rate.begin()
@@ -213,10 +213,10 @@ class Dialogue:
             await self._drain_rest()
             while self.owes_answer:  # to the marks that it wanted
                 awaited = self.connection.awaited
-                self._note(await self.session.next_event(self._timeouts.response, "the answer to", awaited))
+                self._note(await self.session.next_event("response", "the answer to", awaited))
         while self._noops:
             try:
-                self._note(await self.session.next_event(self._timeouts.response, "the answer to", self._noops[0]))
+                self._note(await self.session.next_event("response", "the answer to", self._noops[0]))
             except DeadlineExceeded:
                 self.is_over = True
                 raise
@@ -241,9 +241,9 @@ class Dialogue:
         if octets <= budget.octets:
             octets = 0
             try:
-                async with Deadline(budget.seconds, "the rest of a retrieval that was broken off"):
+                async with Deadline(budget.seconds, "drain", _LEFT):
                     while any(command.streamed for command in connection.in_flight) and octets <= budget.octets:
-                        event = await self.session.next_event(None, "")
+                        event = await self.session.next_event("block", _LEFT)
                         self._note(event)
                         octets += len(event.data) if isinstance(event, MessageData) else 0
             except DeadlineExceeded as error:
@@ -304,15 +304,15 @@ class Dialogue:
 
     # Private
 
-    async def _next_event(self, seconds: float | None, phase: str, subject: object) -> Event:
+    async def _next_event(self, phase: str, awaited: str, subject: object) -> Event:
         gathered = 0
         while True:
             self._is_awaited = True
             try:
-                event = await self.session.next_event(seconds, phase, subject)
+                event = await self.session.next_event(phase, awaited, subject)
             except DeadlineExceeded as late:
                 came, gathered = self.connection.gathered - gathered, self.connection.gathered
-                if self._is_long(came, seconds):
+                if self._is_long(came, phase):
                     continue
                 raise self._with_progress(late) from late.__cause__
             finally:
@@ -320,9 +320,9 @@ class Dialogue:
             if not self._note(event):
                 return event
 
-    def _is_long(self, octets: int, seconds: float | None) -> bool:
+    def _is_long(self, octets: int, phase: str) -> bool:
         # Whether what takes time is a listing of many messages, of which so much has come in so long.
-        enough = max(1, (self._timeouts.minimum_rate or 0) * (seconds or 0))
+        enough = max(1, (self._timeouts.minimum_rate or 0) * (getattr(self._timeouts, phase) or 0))
         return octets >= enough and isinstance(self.connection.awaited, List | Uidl)
 
     def _with_progress(self, error: DeadlineExceeded) -> DeadlineExceeded:

@@ -72,15 +72,14 @@ class Session(Generic[E]):
 
     async def greeting(self) -> E:
         """Return the first event. Raises what `next_event` raises; TLSFailed if it is TLS that the server speaks."""
-        seconds = self.endpoint.timeouts.greeting
         try:
-            async with Deadline(seconds, "the greeting"):
+            async with Deadline(self.endpoint.timeouts.greeting, "greeting", "the greeting"):
                 await self.stream.wait()
                 if self.stream.peek().startswith(_TLS_RECORDS):
                     raise TLSFailed(
                         f"{self.endpoint} looks like {_IMPLICIT}: it began with {quote(self.stream.peek())}"
                     )
-                return await self.next_event(None, "the greeting")
+                return await self.next_event("greeting", "the greeting")
         except DeadlineExceeded as error:
             if self._may_await_tls:
                 raise DeadlineExceeded(f"{error}; it may be {_IMPLICIT}", phase=error.phase) from error
@@ -90,11 +89,13 @@ class Session(Generic[E]):
                 raise ConnectionLost(f"{error}; it may be {_IMPLICIT}", in_flight=error.in_flight) from error
             raise
 
-    async def next_event(self, seconds: float | None, phase: str, subject: object = "") -> E:
-        """Return the next event, waiting for it at most `seconds`. Raises what the machine raises, DeadlineExceeded.
+    async def next_event(self, phase: str, awaited: str, subject: object = "") -> E:
+        """Return the next event. Raises what the machine raises, DeadlineExceeded.
 
-        phase, subject: what is waited for, as "the reply to" and a command.
+        phase: the field of Timeouts that says for how long at most it is waited for.
+        awaited, subject: what is waited for, as "the reply to" and a command.
         """
+        seconds: float | None = getattr(self.endpoint.timeouts, phase)
         until: float | None = None
         self.flush()
         while True:
@@ -106,11 +107,11 @@ class Session(Generic[E]):
                 try:
                     await self.stream.wait(until)
                 except TimeoutError as passed:
-                    raise late(seconds, f"{phase} {subject}".rstrip()) from passed
+                    raise late(seconds, phase, f"{awaited} {subject}".rstrip()) from passed
             elif isinstance(event, ComputationDue):
                 from ..message.threads import begin_in_thread  # for this alone, and it is rare
 
-                async with Deadline(seconds, f"{phase} {subject}".rstrip()):
+                async with Deadline(seconds, phase, f"{awaited} {subject}".rstrip()):
                     with suppress(OSError):  # where there is no thread for it, the machine does it by itself
                         await begin_in_thread(event.compute)
             else:

@@ -49,7 +49,7 @@ class StreamOpening(asyncio.BufferedProtocol):
         """
         stream = cls()
         try:
-            async with Deadline(endpoint.timeouts.connect, f"connecting to {endpoint}"):
+            async with Deadline(endpoint.timeouts.connect, "connect", f"connecting to {endpoint}"):
                 await stream._connect(endpoint)
             if endpoint.tls == "implicit":
                 if stream._arrived:
@@ -77,7 +77,7 @@ class StreamOpening(asyncio.BufferedProtocol):
         if self._arrived:
             raise InjectedData(f"expected a TLS handshake, but got {quote(self._arrived[0])}")
         try:
-            async with Deadline(endpoint.timeouts.handshake, f"the TLS handshake with {endpoint}"):
+            async with Deadline(endpoint.timeouts.handshake, "handshake", f"the TLS handshake with {endpoint}"):
                 upgraded = await loop.start_tls(
                     transport,
                     self,

@@ -65,5 +65,5 @@ async def provide_token(credentials: OAuthToken, refused: OAuthFailure | None, s
     # What another event loop waits for cannot be waited for here.
     if flight is None or flight.is_over or flight.loop is not asyncio.get_running_loop():
         flight = flights[refused is not None] = _Flight(credentials, credentials.token, refused)
-    async with Deadline(seconds, "providing an access token", "no access token came"):
+    async with Deadline(seconds, "token", "providing an access token", "no access token came"):
         return await flight.answer()

@@ -308,8 +308,9 @@ class ScriptedPeer:
             accepted, _ = await asyncio.get_running_loop().sock_accept(self._listener)
             self._listener.close()  # another client is refused, rather than left waiting
             self._begin(accepted)
-        while self._play is None:
-            await self._connected.wait()
+        await self._connected.wait()
+        if self._play is None:
+            raise AssertionError("what has been connected to is played")
         return self._play
 
     @property
