@@ -29,6 +29,7 @@ from mailwire import (
     MailwireError,
     NotSupported,
     RecipientsRefused,
+    ReplyError,
     SenderRefused,
     SendResult,
     SMTPClient,
@@ -82,6 +83,10 @@ async def run(server: MailServer, messages: Any, **settings: Any) -> list[SendRe
         assert client.is_connected
     await server.wait_idle()
     return results
+
+
+def failures(results: list[SendResult]) -> list[MailwireError]:
+    return [result.error for result in results if result.error is not None]
 
 
 def taken(server: MailServer) -> list[bytes]:
@@ -164,6 +169,9 @@ async def test_a_refusal_is_that_of_one_message(use_chunking: Any) -> None:
         assert taken(server) == [numbered(0), numbered(2), numbered(4), numbered(6)]
     kinds = {result.index: type(result.error) for result in results if result.error is not None}
     assert kinds == {1: SenderRefused, 3: RecipientsRefused, 5: RecipientsRefused}
+    shown = [error.transcript for error in failures(results)]
+    assert len(shown) == 3
+    assert all(any(line.startswith("S: 550 ") for line in lines) for lines in shown)
     assert [result.index for result in results if result.delivery is Delivery.REFUSED] == [1, 3, 5]
     assert results[4].receipt is not None
     assert results[4].receipt.accepted == ("b@example.org",)
@@ -200,6 +208,9 @@ async def test_behind_a_refusal_the_next_mail_goes_on(script: tuple[Step, ...], 
         run = client.send_all([MESSAGE] * 2, **ENVELOPE, use_chunking=use_chunking)
         results = [result async for result in run]
         assert [type(result.error) for result in results] == [error, type(None)]
+        [failure] = failures(results)
+        assert isinstance(failure, ReplyError)
+        assert f"S: {failure.reply}" in failure.transcript
         await client.quit()
 
 
@@ -909,6 +920,7 @@ async def test_a_server_that_takes_its_leave_behind_a_refusal_has_refused(
         [result] = [each async for each in client.send_all([MESSAGE], **ENVELOPE, use_chunking=use_chunking)]
     assert result.delivery is Delivery.REFUSED
     assert isinstance(result.error, error)
+    assert result.error.transcript[-1] == "S: 421 bye"
 
 
 async def test_a_server_that_takes_its_leave_at_the_end_of_a_message_leaves_it_in_doubt() -> None:

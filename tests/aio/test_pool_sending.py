@@ -16,6 +16,7 @@ from mailwire import (
     LocalProtocolError,
     Mailing,
     RemoteProtocolError,
+    SenderRefused,
     SendResult,
     ServiceNotAvailable,
     SMTPPool,
@@ -437,6 +438,14 @@ async def test_a_server_that_wants_no_connection_at_all_refuses_every_mail() -> 
     async with peers[0], peers[1], SMTPPool(peers[0].endpoint(connect=in_turn(*peers)), max_connections=2) as pool:
         results = await run(pool, many(5))
     assert {type(result.error) for result in results} == {ServiceNotAvailable}
+
+
+async def test_a_refusal_shows_the_end_of_the_dialogue() -> None:
+    script = (*READY, MAILED[0], "S: 550 not you", *QUIT)
+    async with ScriptedPeer(*script) as peer, SMTPPool(peer.endpoint(), max_connections=1) as pool:
+        [result] = await run(pool, many(1))
+    assert isinstance(result.error, SenderRefused)
+    assert "S: 550 not you" in result.error.transcript
 
 
 async def test_a_connection_that_became_stale_is_replaced() -> None:

@@ -255,7 +255,8 @@ class BulkSending(AsyncIterator[SendResult]):
             await chain.close()
 
     def _new_chain(self) -> Chain:
-        return Chain(self._client._talk, self._consignment, is_single=self._is_single)
+        client = self._client
+        return Chain(client._talk, self._consignment, is_single=self._is_single, note=client._note)
 
     # Holding the connection, and letting go of it
 

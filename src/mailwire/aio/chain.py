@@ -14,7 +14,7 @@
 """
 
 from collections import deque
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 
 from ..errors import (
     ConnectionLost,
@@ -40,11 +40,14 @@ class Chain:
     """The mails of a `consignment` over `dialogue`, which is at rest. Call `go_on` until it `is_idle` or `is_over`.
 
     is_single: a mail begins only when the one before is finished.
+    note: adds the end of the dialogue to the refusal of a mail.
 
     Another chain, over another connection, may take mails of the same consignment at the same time.
     """
 
-    def __init__(self, dialogue: Dialogue, consignment: Supply, *, is_single: bool) -> None:
+    def __init__(
+        self, dialogue: Dialogue, consignment: Supply, *, is_single: bool, note: Callable[[MailwireError], object]
+    ) -> None:
         self.is_over: bool = False  # nothing more can be sent over this connection
         self.has_concluded: bool = False  # the server has answered for a mail to its end
         self._takes_leave = False  # the server, by 421
@@ -52,6 +55,7 @@ class Chain:
         self._session = dialogue.session
         self._connection = dialogue.connection
         self._consignment = consignment
+        self._note = note
         self._is_single = is_single or not dialogue.connection.is_pipelining
         self._links: deque[Link | PlainLink] = deque()  # begun, and not finished, the oldest first
         self._ready: Ready | PlainLink | None = None
@@ -277,7 +281,7 @@ class Chain:
         batch = sending.next_batch(self._dialogue)
         if batch is None:
             receipt = sending.receipt()
-            self._consignment.finish(item, receipt, sending.take_failure(receipt))
+            self._consignment.finish(item, receipt, self._failure_of(sending, receipt))
         else:
             is_part = len(batch.places) < len(sending.mailing.envelope.recipients)
             self._ready = Ready(item, sending, batch, is_part or batch.begins_session)
@@ -422,10 +426,16 @@ class Chain:
         if passage.has_read:
             self._closing.append(passage)
         if sending.is_whole:
-            failure = None if receipt.delivery is ACCEPTED else sending.take_failure(receipt)
+            failure = None if receipt.delivery is ACCEPTED else self._failure_of(sending, receipt)
             self._consignment.finish(item, receipt, failure)
         else:
             self._make_ready(item, sending)
+
+    def _failure_of(self, sending: Sending, receipt: Receipt) -> MailwireError | None:
+        failure = sending.take_failure(receipt)
+        if failure is not None:
+            self._note(failure)
+        return failure
 
     # Breaking off
 
@@ -454,7 +464,7 @@ class Chain:
         by_reply = is_closing or passage.transaction.must_close
         if by_reply or part.delivery in (Delivery.ACCEPTED, Delivery.REFUSED):
             sending.end(passage)
-            self._consignment.finish(item, receipt, sending.take_failure(receipt))
+            self._consignment.finish(item, receipt, self._failure_of(sending, receipt))
         elif error is None:
             self._consignment.finish(item, receipt)
         else:

@@ -243,7 +243,7 @@ class PoolSending(AsyncIterator[SendResult]):
         try:
             async with client._call():
                 share.begin(connection, is_rated=pool._connections.is_rated)
-                chain = Chain(client._talk, share, is_single=self._is_single)
+                chain = Chain(client._talk, share, is_single=self._is_single, note=client._note)
                 try:
                     await self._go_on_with(chain, connection, is_new=is_new)
                 finally:
