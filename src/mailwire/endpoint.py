@@ -139,7 +139,9 @@ class Endpoint:
     """A server and how to speak to it.
 
     host: a DNS name in ASCII, or an IP address. The server's certificate must be for it.
-    port: 1 to 65535; by default the one registered for `protocol` and `tls`.
+    port: 1 to 65535; by default the one for `protocol` and `tls`: 465, 587 and 25 for SMTP (implicit, STARTTLS, none),
+        995, 110 and 110 for POP3, 24 for LMTP.
+    protocol: "smtp", "lmtp" or "pop3".
     tls: "implicit" (from the first byte), "starttls" (by STARTTLS or STLS, before anything else) or "none". There is no
         mode that tries TLS and goes on without it.
     tls_context: by default ssl.create_default_context(): certificates and names are verified, TLS is 1.2 at least.

@@ -190,7 +190,8 @@ class RemoteProtocolError(ProtocolError):
 
 
 class LimitExceeded(RemoteProtocolError):
-    """The server sent a line, a reply or a listing longer than the limit for it (`smtp.REPLY_LIMIT`, `pop3.Limits`)."""
+    """The server sent a line, a reply or a listing longer than the limit for it: 64 KiB for a reply of SMTP,
+    `pop3.Limits` in POP3."""
 
 
 class Desynchronised(RemoteProtocolError):

@@ -81,6 +81,7 @@ class World:
             ('"smtp.example.org", 587', f'"localhost", {upgradable}'),
             ('"smtp.example.org",', f'"localhost", {upgradable},'),
             ("localhost:1080", f"localhost:{self.socks.port}"),
+            ('"mail-example-org.pem"', repr(str(authority_file()))),
             ('Endpoint("smtp.example.net"', 'Endpoint("localhost"'),  # the proxy is told the other name all the same
         ):
             text = text.replace(host, ours)

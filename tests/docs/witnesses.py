@@ -20,8 +20,8 @@ from typing import Any, Final
 import pytest
 
 import mailwire
-from mailwire import Delivery
-from mailwire.testing import Cut
+from mailwire import AuthenticationFailed, Delivery, RecipientsRefused, TLSFailed
+from mailwire.testing import Cut, Replaced
 from tests.docs.blocks import Block
 from tests.docs.loopback import REPORT, World
 
@@ -122,10 +122,21 @@ async def nobody_got_it(world: World, _: dict[str, Any]) -> None:
     assert [line.split()[0] for line in world.printed.splitlines()] == ["b@example.org:", "nobody@example.org:"]
 
 
-@sees("docs/howto/know-who-has-it.md", "mailwire.Mailing(messages[0])")
-async def nothing_is_left_to_try(world: World, namespace: dict[str, Any]) -> None:
-    assert (namespace["again"], namespace["in_doubt"]) == ([], [])
+@sees("docs/howto/know-who-has-it.md", "send_patiently")
+async def it_is_tried_again_where_that_may_help(world: World, namespace: dict[str, Any]) -> None:
+    assert world.printed == "()\n"
     assert len(world.arrived("b")) == 1
+    patiently, server, [message] = namespace["send_patiently"], world.implicit, namespace["messages"]
+    fine = f"smtps://a:secret@localhost:{server.smtp_port}"
+    server.inject(Replaced("RCPT", b"450 4.2.1 later\r\n"))
+    assert (await patiently(message, fine, pauses=(0, 0))).accepted == ("b@example.org",)
+    server.inject(Replaced("RCPT", b"450 4.2.1 later\r\n"))
+    with pytest.raises(RecipientsRefused):
+        await patiently(message, fine, pauses=())
+    for hopeless in (fine.replace("secret", "wrong"), f"smtps://localhost:{world.upgradable.smtp_port}"):
+        with pytest.raises((AuthenticationFailed, TLSFailed)):
+            await patiently(message, hopeless, pauses=(1000,))
+    assert len(world.arrived("b")) == 2
 
 
 @sees("docs/howto/know-who-has-it.md", "error_to_dict")
@@ -329,6 +340,11 @@ async def it_went_through_the_proxy(world: World, _: dict[str, Any]) -> None:
 async def the_certificate_logged_in(world: World, _: dict[str, Any]) -> None:
     assert world.printed == "EXTERNAL\n"
     assert world.implicit.smtp_sessions[-1].user == "alice"
+
+
+@sees("docs/howto/log-in.md", "tls_ca_file")
+async def the_server_with_that_certificate_was_trusted(world: World, _: dict[str, Any]) -> None:
+    assert re.fullmatch("[0-9a-f]{64}\n", world.printed)
 
 
 @sees("docs/howto/log-in.md", "OAuthToken")

@@ -86,7 +86,7 @@ def test_as_few_as_the_page_on_reliability_says_are_not_what_they_are_called() -
     assert {others[flow] for flow in clear} == {len(OF_TLS) * len(POSITIONS)}
     assert others["implicit TLS"] == len(POSITIONS)
     assert_page_says("but for {} that count lines where TLS hides them", sum(may_be_missed(*each) for each in trials()))
-    assert_page_says("no two of them are the same, and {} are other faults under another name", others.total())
+    assert_page_says("No two of these runs are the same, but {} are other faults under another name", others.total())
     assert_page_says("on the {} flows without TLS the {} faults of TLS,", len(clear), len(OF_TLS))
 
 

@@ -14,7 +14,9 @@ from mailwire import (
     Receipt,
     RecipientReceipt,
 )
-from mailwire.smtp.delivery import joined_word
+
+# What holds for a mail, if it holds for any of its recipients: the first of these.
+_GRAVEST = (Delivery.UNKNOWN, Delivery.ACCEPTED, Delivery.REFUSED, Delivery.NOT_SENT)
 
 
 @dataclass(frozen=True)
@@ -97,5 +99,6 @@ def in_doubt(known: Receipt, tried: tuple[str, ...]) -> Receipt:
 
 
 def _with(receipt: Receipt, entries: list[RecipientReceipt]) -> Receipt:
-    word = joined_word({entry.delivery for entry in entries})
+    words = {entry.delivery for entry in entries}
+    word = next(word for word in _GRAVEST if word in words)
     return replace(receipt, delivery=word, recipients=tuple(entries))
