@@ -22,6 +22,7 @@ from mailwire import (
     ResponseError,
     Retrieval,
     RetrievalProgress,
+    Timeouts,
     UnknownMessage,
 )
 from mailwire.pop3 import Response, Window
@@ -459,8 +460,8 @@ LONG = b"0123456789abcdef" * 10_000 + b"\r\n"
 OUTLINE: tuple[Step, ...] = (*OPENED, *LISTED, "C: RETR 1", b"+OK\r\n", LONG, b".\r\n")
 
 
-async def left_in_the_middle(peer: ScriptedPeer, drain: Budget) -> POP3Client:
-    client = await connect(peer, settings=POP3Settings(drain=drain))
+async def left_in_the_middle(peer: ScriptedPeer, drain: Budget, **settings: Any) -> POP3Client:
+    client = await connect(peer, settings=POP3Settings(drain=drain), **settings)
     items = client.retrieve([ONE])
     await anext(aiter(await anext(items)))
     await items.aclose()
@@ -520,6 +521,17 @@ async def test_a_rest_that_does_not_come_in_time_ends_the_connection() -> None:
             await asking
         assert isinstance(lost.value.__cause__, DeadlineExceeded)
         assert lost.value.__cause__.phase == "drain"
+        assert not client.is_connected
+
+
+async def test_a_rest_that_stands_still_ends_the_connection() -> None:
+    clock = Clock()
+    async with ScriptedPeer(*OPENED, *LISTED, "C: RETR 1", "S: +OK", "S: fir", STALL, guard=None) as peer:
+        client = await left_in_the_middle(peer, Budget(1000, 5), timeouts=Timeouts(block=2))
+        asking = asyncio.create_task(client.noop())
+        await clock.advance(2)
+        with pytest.raises(ConnectionLost, match="within 2 s: the rest of a retrieval that was broken off: the conn"):
+            await asking
         assert not client.is_connected
 
 

@@ -11,7 +11,7 @@ _EMPTY: Final = "an empty text is no error and no token, as None is none, and is
 _COUNTED: Final = "it is asked for nothing but whether it has changed, and no count comes twice"
 _MORE: Final = "where there are more than the limit, it is not asked how many"
 _EACH: Final = "there is a response for each command"
-_UNLIMITED: Final = "what may take any time, is never late, and no error says what it was"
+_UNLIMITED: Final = "it is never late: the deadline around it passes before, and says what it was for"
 _FIRST_CALL: Final = "before it is asked for, the call that connects sets it"
 _CASE: Final = "keywords are found in any case"
 
@@ -160,9 +160,9 @@ SAME: Final[dict[tuple[str, str], str]] = {
     ("aio/session", "__init__: self._is_answered = None"): _FALSE,
     ("aio/session", "start_tls: self._is_answered = None"): _FALSE,
     ("aio/session", "self.reader: asyncio.Task[None] | None = ''"): "it is no more of a task than None",
-    ("aio/session", "greeting: return await self.next_event(None, None)"): _UNLIMITED,
-    ("aio/session", "self.next_event(None, 'XXthe greetingXX')"): _UNLIMITED,
-    ("aio/session", "self.next_event(None, 'THE GREETING')"): _UNLIMITED,
+    ("aio/session", "greeting: return await self.next_event('greeting', None)"): _UNLIMITED,
+    ("aio/session", "self.next_event('greeting', 'XXthe greetingXX')"): _UNLIMITED,
+    ("aio/session", "self.next_event('greeting', 'THE GREETING')"): _UNLIMITED,
     ("aio/pop3_transaction", "self.is_shown: bool = None"): _FALSE,
     ("aio/pop3_transaction", "self._left_out: Sequence[Entry] = None"): _NOT_READ,
     ("aio/pop3_transaction", "islice(listing.unidentified, None)"): _MORE,
@@ -253,9 +253,7 @@ SAME: Final[dict[tuple[str, str], str]] = {
     ("aio/pop3_dialogue", "if self.connection.is_all_sent and False else None"): _SLOWER,
     ("aio/pool_opening", "self.is_aborted: bool = None"): _FALSE,
     ("aio/pop3_dialogue", "settle: self.is_left = None"): _FALSE,
-    ("aio/pop3_dialogue", "_drain_rest: event = await self.session.next_event(None, None)"): _UNLIMITED,
-    ("aio/pop3_dialogue", "_drain_rest: event = await self.session.next_event(None, 'XXXX')"): _UNLIMITED,
-    ("aio/pop3_dialogue", "(seconds or 1)"): _UNLIMITED,
+    ("aio/pop3_dialogue", "(getattr(self._timeouts, phase) or 1)"): "without a limit nothing is late",
     ("aio/pop3_dialogue", "if is_said and False else"): _TOO_EARLY,
     ("aio/pop3_dialogue", "_say_noop: return True => return False"): _TOO_EARLY,
     ("aio/pop3_dialogue", "_next_event: self._is_awaited = False => self._is_awaited = None"): _FALSE,
@@ -458,7 +456,7 @@ SAME: Final[dict[tuple[str, str], str]] = {
     ("aio/chain", "go_on: if self._ready is None or (not self._links and"): _NEWS,
     ("aio/chain", "go_on: if self._ready is None or self._links or"): "all was sent that could be, and nothing more is",
     ("aio/chain", "self.has_concluded: bool = None"): _FALSE,
-    ("aio/chain", "if receipt.delivery is ACCEPTED and False else sending.take_failure(receipt)"): _SLOWER,
+    ("aio/chain", "if receipt.delivery is ACCEPTED and False else self._failure_of(sending, receipt)"): _SLOWER,
     (
         "aio/sending",
         "take_back: self._left = sorted((*passage.places, *self._left)) if self._passages or True",
