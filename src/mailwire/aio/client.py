@@ -19,11 +19,10 @@ from .._wire.trace import Direction, Trace, Traceable
 from ..endpoint import Endpoint, Protocol
 from ..errors import ConnectionLost, LocalProtocolError, MailwireError, RemoteProtocolError, SecurityError
 from ..transcript import Transcript
-from .holding import is_over
 from .session import Machine, Session
 from .tls import TLSInfo
 
-__all__ = ["Client"]
+__all__ = ["Client", "is_over"]
 
 E = TypeVar("E")
 
@@ -250,6 +249,11 @@ class Client(ABC, Generic[E]):
 
     def _note(self, error: MailwireError) -> None:
         error.transcript = error.transcript or self.transcript.tail()
+
+
+def is_over(task: "asyncio.Task[object]") -> bool:
+    """Return whether nothing more will come of `task`: it is done, or its event loop is closed."""
+    return task.done() or task.get_loop().is_closed()
 
 
 class _Call(Generic[E]):

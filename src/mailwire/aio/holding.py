@@ -6,12 +6,11 @@ ends that has used the run, so each of these is watched.
 
 import asyncio
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-if TYPE_CHECKING:
-    from .client import Client
+from .client import Client, is_over
 
-__all__ = ["Holding", "is_over"]
+__all__ = ["Holding"]
 
 
 class Holding:
@@ -20,7 +19,7 @@ class Holding:
     break_off: is called where others wait for the connection and nobody is left who would end the run.
     """
 
-    def __init__(self, client: "Client[Any]", break_off: Callable[[], None]) -> None:
+    def __init__(self, client: Client[Any], break_off: Callable[[], None]) -> None:
         self._client = client
         self._break_off = break_off
         self._maker = _current_task()
@@ -57,11 +56,6 @@ class Holding:
         self._watched.discard(task)
         if self._client._waiting and self._client._holder() is None:
             self._break_off()
-
-
-def is_over(task: "asyncio.Task[object]") -> bool:
-    """Return whether nothing more will come of `task`: it is done, or its event loop is closed."""
-    return task.done() or task.get_loop().is_closed()
 
 
 def _current_task() -> "asyncio.Task[object] | None":
