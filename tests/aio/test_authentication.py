@@ -31,6 +31,7 @@ from mailwire import (
 )
 from mailwire.aio.authentication import MechanismUnavailable, TokenRefused, authenticate
 from mailwire.sasl import Mechanism, Situation
+from mailwire.sasl.channel_binding import BindingType, ChannelBinding
 from mailwire.sasl.keys import Keys
 from mailwire.sasl.work import Work
 from mailwire.testing import (
@@ -585,6 +586,86 @@ async def test_what_a_mechanism_raises_by_mistake_comes_to_who_logs_in(protocol:
     await drain_events()
     assert asyncio.all_tasks() == {asyncio.current_task()}
     assert complaints == []
+
+
+# In the middle
+
+
+class Middle:
+    """Stands before a server with a certificate that the client takes, passes on what both say, and answers in the
+    server's place that it does not have the -PLUS forms."""
+
+    def __init__(self, server: MailServer, protocol: str) -> None:
+        self.refused: list[bytes] = []
+        self.passed_on = b""
+        self._port = server.smtp_port if protocol == "smtp" else server.pop3_port
+        self._no = b"504 5.5.4 unknown\r\n" if protocol == "smtp" else b"-ERR\r\n"
+        self._is_smtp = protocol == "smtp"
+
+    async def pass_on(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        from_server, to_server = await asyncio.open_connection("localhost", self._port, ssl=client_context())
+        # With Exchange's greeting before it, a login to POP3 begins with nothing but the mechanism's name.
+        greeting = await from_server.readline()
+        writer.write(greeting if self._is_smtp else b"+OK The Microsoft Exchange POP3 service is ready.\r\n")
+        back = asyncio.create_task(self._pass_back(from_server, writer))
+        while line := await reader.readline():
+            if b"-PLUS" in line:
+                self.refused.append(line.split()[1])
+                writer.write(self._no)
+            else:
+                to_server.write(line)
+                if self.refused:
+                    self.passed_on += line
+        to_server.close()
+        await back
+        writer.close()
+
+    async def _pass_back(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while data := await reader.read(65_536):
+            writer.write(data)
+
+
+async def test_nobody_in_the_middle_passes_a_login_on_by_refusing_what_would_bind_it(protocol: str) -> None:
+    async with tls_server("SCRAM-SHA-256-PLUS", "SCRAM-SHA-256") as server:
+        middle = Middle(server, protocol)
+        async with await asyncio.start_server(middle.pass_on, "127.0.0.1", ssl=server_context()) as listening:
+            port = listening.sockets[0].getsockname()[1]
+            client = client_for(endpoint_of(server, protocol, auth=PASSWORD).replace(port=port))
+            with pytest.raises(AuthenticationFailed, match=r"AUTH SCRAM-SHA-256[ :]") as caught:
+                await client.connect()
+            assert not client.is_connected
+        await server.wait_idle()
+    assert middle.refused == [b"SCRAM-SHA-256-PLUS"]
+    name, message = middle.passed_on.split()[1:3]
+    assert name == b"SCRAM-SHA-256"
+    assert base64.b64decode(message).startswith(b"y,,n=bob,r=")
+    assert caught.value.__notes__ == [
+        "before that, SCRAM-SHA-256-PLUS was refused as unknown, though it is offered: somebody may be answering "
+        "in the server's place; if it is the server, Preferences.mechanisms without -PLUS may do"
+    ]
+
+
+async def test_a_refusal_behind_no_bound_mechanism_casts_no_suspicion(protocol: str) -> None:
+    async with tls_server("SCRAM-SHA-256-PLUS", "PLAIN") as server:
+        client = client_for(endpoint_of(server, protocol, auth=Password("bob", "wrong")))
+        with pytest.raises(AuthenticationFailed, match=r"AUTH SCRAM-SHA-256-PLUS[ :]") as caught:
+            await client.connect()
+    assert not hasattr(caught.value, "__notes__")
+    script = (f"C: AUTH PLAIN {PLAIN}", "S: 504 no", "C: AUTH LOGIN", "S: 535 no")
+    async with ScriptedPeer(*offer("smtp", "PLAIN", "LOGIN"), *script) as peer:
+        with pytest.raises(AuthenticationFailed, match="AUTH LOGIN: 535") as caught:
+            await login(peer, "smtp")
+    assert not hasattr(caught.value, "__notes__")
+
+    async def refuse(name: str, _mechanism: Mechanism | None) -> None:
+        raise AuthenticationFailed(f"{name}: no", command=name)
+
+    # What SASLprep refuses, was never said to the server.
+    bindings: dict[BindingType, ChannelBinding] = {"tls-exporter": ChannelBinding("tls-exporter", b"key")}
+    situation = Situation(("SCRAM-SHA-256-PLUS", "PLAIN"), True, bindings)
+    with pytest.raises(AuthenticationFailed, match=r"^PLAIN: no$") as caught:
+        await authenticate(SERVER, Password("bob", "tab\there"), situation, refuse)
+    assert not hasattr(caught.value, "__notes__")
 
 
 # Long computations

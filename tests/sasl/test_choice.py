@@ -29,7 +29,7 @@ from mailwire.sasl.login import Login
 from mailwire.sasl.oauth import OAuthBearer, XOAuth2
 from mailwire.sasl.plain import Plain
 from mailwire.sasl.scram import MAXIMUM_ITERATIONS, MINIMUM_ITERATIONS, Scram
-from tests.sasl.scram_server import Account, ScramServer
+from tests.sasl.scram_server import Account, Refusal, ScramServer
 from tests.sasl.secrecy import CANARY, assert_hidden
 
 NAME = "sparrow-9c1e"  # is no secret, and is not quoted either
@@ -344,6 +344,27 @@ def test_the_server_is_told_what_the_client_thinks_that_it_offers(
     # The same once more, from a server that knows what it offers.
     offers_plus = any(other.endswith("-PLUS") for other in offered)
     log_in(mechanism, server_for("SHA-256", offers_plus=offers_plus, bindings={"tls-exporter": b"tls-exporter"}))
+
+
+@pytest.mark.parametrize(
+    ("unknown", "left"),
+    [
+        ("SCRAM-SHA-512-PLUS", ["SCRAM-SHA-512", "SCRAM-SHA-256", "PLAIN"]),
+        ("SCRAM-SHA-512", ["SCRAM-SHA-512-PLUS", "SCRAM-SHA-256", "X-ODD-PLUS", "PLAIN"]),
+        ("X-NOBODY", ["SCRAM-SHA-512-PLUS", "SCRAM-SHA-512", "SCRAM-SHA-256", "X-ODD-PLUS", "PLAIN"]),
+    ],
+)
+def test_with_a_plus_form_that_the_server_does_not_have_they_all_go(unknown: str, left: list[str]) -> None:
+    where = situation(["SCRAM-SHA-512-PLUS", "SCRAM-SHA-512", "SCRAM-SHA-256", "X-ODD-PLUS", "PLAIN"])
+    assert where.without(unknown) == situation(tuple(left))
+
+
+def test_a_server_that_has_a_plus_form_breaks_off_where_somebody_has_said_that_it_has_none() -> None:
+    where = situation().without("SCRAM-SHA-256-PLUS")
+    mechanism = make_mechanism("SCRAM-SHA-256", PASSWORD, where, Preferences())
+    with pytest.raises(Refusal, match=r"^server-does-support-channel-binding$"):
+        log_in(mechanism, server_for("SHA-256", offers_plus=True, bindings={"tls-exporter": b"tls-exporter"}))
+    log_in(make_mechanism("SCRAM-SHA-256", PASSWORD, where, Preferences()), server_for("SHA-256"))
 
 
 def test_a_caller_who_binds_to_nothing_says_so() -> None:

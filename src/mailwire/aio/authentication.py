@@ -2,7 +2,8 @@
 
 1. The credentials are tried once. A refusal of them is the end of it: another mechanism would be a second guess, and
    servers count those.
-2. Only a server that does not have the mechanism it offered is asked for the next one.
+2. Only a server that does not have the mechanism it offered is asked for the next one. If that was bound to the TLS
+   session (-PLUS), SCRAM without it says so, and an honest server that has it refuses: then somebody is in the middle.
 3. An access token that was refused is asked for once more, where there is somebody to ask.
 """
 
@@ -139,11 +140,22 @@ async def authenticate(
         return await _use_own(credentials(), endpoint, situation, attempt)
     names = _safe_candidates(endpoint, credentials, situation, options)
     problem: AuthenticationFailed | None = None
+    unbound = ""  # which -PLUS the server does not have, though it offers it
     for name in names:
         try:
             await _use(name, endpoint, credentials, situation, attempt)
         except MechanismUnavailable as unavailable:
             problem = unavailable.error
+            situation = situation.without(name)
+            if name.endswith("-PLUS") and problem.answer is not None:
+                unbound = name
+        except AuthenticationFailed as error:
+            if unbound:
+                error.add_note(
+                    f"before that, {unbound} was refused as unknown, though it is offered: somebody may be answering "
+                    "in the server's place; if it is the server, Preferences.mechanisms without -PLUS may do"
+                )
+            raise
         else:
             return name
     raise problem or AuthenticationFailed(

@@ -4,11 +4,12 @@
 2. What would let somebody who listens log in, now or after some guessing, is for confidential links alone.
 3. CRAM-MD5 is used only where the caller names it: it proves no server, and under TLS it gains nothing over PLAIN.
 4. A server cannot talk a client into a weaker mechanism by refusing: whoever drives this goes to the next one only
-   where the server says that it does not have the mechanism, never where it refuses the credentials.
+   where the server says that it does not have the mechanism, never where it refuses the credentials, and chooses among
+   what is left `Situation.without` it. Of one that has the -PLUS forms in truth, SCRAM is not to be had without them.
 """
 
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import NoneType
 from typing import Final, TypeAlias
 
@@ -149,6 +150,20 @@ class Situation:
             if name in self.channel_bindings:
                 return self.channel_bindings[name]
         return None
+
+    def without(self, name: str) -> "Situation":
+        """Return what there is to choose from once the server says that it does not have the mechanism called `name`.
+
+        With one of the -PLUS forms they all go: SCRAM tells the server then that it seems to have none, and one that
+        does have one breaks off (RFC 5802 6), for it was somebody else who has said so.
+        """
+        is_bound = name.endswith(_PLUS)
+        return replace(
+            self,
+            offered=tuple(
+                other for other in self.offered if other != name and not (is_bound and other.endswith(_PLUS))
+            ),
+        )
 
 
 def candidates(
