@@ -1,6 +1,7 @@
 import copy
 import pickle
 import ssl
+import traceback
 from dataclasses import FrozenInstanceError, fields
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,7 @@ import pytest
 from mailwire import Anonymous, Endpoint, External, OAuthToken, Password, Preferences, Timeouts
 from mailwire.sasl import Credentials, KeyCache, Mechanism, OAuthFailure, Plain
 from mailwire.testing.tls import authority_file, server_context
-from tests.sasl.secrecy import CANARY, assert_hidden
+from tests.sasl.secrecy import CANARY, assert_hidden, is_ours_to_answer_for
 
 SECRET = "s3cret-Zß"
 
@@ -366,6 +367,17 @@ def test_the_password_of_a_key_is_never_shown(tmp_path: Path) -> None:
     assert_hidden(CANARY, endpoint, str(endpoint), caught.value)
 
 
+@pytest.mark.parametrize("certificate", [("c", "k", CANARY, "d"), ("c", 1, CANARY), [CANARY], CANARY.encode()])
+def test_what_is_no_certificate_is_refused_and_its_password_not_shown(certificate: Any) -> None:
+    with pytest.raises(ValueError, match=r"^expected tls_client_certificate to be a path, or two of them") as caught:
+        Endpoint("localhost", tls_client_certificate=certificate)
+    # The __init__ of a dataclass, which nobody has written, holds what it was given.
+    summary = traceback.TracebackException.from_exception(caught.value, capture_locals=True)
+    ours = [f"{frame.locals}" for frame in summary.stack if frame.filename.endswith("/mailwire/endpoint.py")]
+    assert len(ours) == 2
+    assert not any(CANARY in shown for shown in ours)
+
+
 def test_nobody_is_asked_for_the_password_of_a_key(tmp_path: Path) -> None:
     # OpenSSL would ask at the terminal, or take standard input for the answer.
     tim(tmp_path, "sesame")
@@ -416,9 +428,73 @@ def test_a_user_name_may_stand_with_or_without_a_password(given: str, user: str,
     assert Endpoint.parse(f"smtps://{given}@example.org").auth == Password(user, password)
 
 
-def test_an_address_with_a_scope_is_shown_as_it_is() -> None:
-    assert str(Endpoint("fe80::1%eth0")) == "smtps://[fe80::1%eth0]:465"
+@pytest.mark.parametrize(
+    ("given", "host"),
+    [
+        ("[fe80::1%25eth0]", "fe80::1%eth0"),  # RFC 6874 2
+        ("[fe80::1%eth0]", "fe80::1%eth0"),
+        ("[FE80::A%25En0.2]", "fe80::a%En0.2"),  # names of interfaces differ by their case
+        ("[fe80::1%2525]", "fe80::1%25"),
+        ("[fe80::1%25250]", "fe80::1%250"),
+        ("[::ffff:192.0.2.1]", "::ffff:192.0.2.1"),
+    ],
+)
+def test_an_address_in_a_url_may_have_a_zone(given: str, host: str) -> None:
+    endpoint = Endpoint.parse(f"smtps://{given}:26")
+    assert endpoint == Endpoint(host, 26)
+    assert Endpoint.parse(str(endpoint)) == endpoint
+    by_path = Endpoint.parse(f"lmtp+unix://{given}/run/lmtp")
+    assert by_path.host == host
+    assert Endpoint.parse(str(by_path)) == by_path
+
+
+def test_an_address_with_a_zone_is_shown_as_a_url_has_it() -> None:
+    assert str(Endpoint("fe80::1%eth0")) == "smtps://[fe80::1%25eth0]:465"
     assert str(Endpoint("192.0.2.1")) == "smtps://192.0.2.1:465"
+
+
+@pytest.mark.parametrize(
+    "place",
+    [
+        *(
+            "mail.example.org[::1]",
+            "x[::1]:25",
+            "[::1]x:25",
+            "[::1]x",
+            "[::1]:25:26",
+            "[::1]]",
+            "[[::1]",
+            "[::1",
+            "::1",
+        ),
+        *("[::1]:+25", "example.org:2_5", "example.org:\u0662", "example.org:00025:", "example.org:000025"),
+    ],
+)
+def test_what_stands_around_a_host_is_not_passed_over(place: str) -> None:
+    expected = "with a port from 1 to 65535$" if place.isascii() else "all but printable ASCII percent-encoded$"
+    with pytest.raises(ValueError, match=f"^expected smtps://user:password@host:port, {expected}"):
+        Endpoint.parse(f"smtps://{place}")
+
+
+@pytest.mark.parametrize(
+    "address", ["", "v1.abc", "192.0.2.1", "example.org", "::g", "fe80::1%", "fe80::1%25", "%25eth0"]
+)
+def test_nothing_but_an_ipv6_address_stands_in_brackets(address: str) -> None:
+    with pytest.raises(ValueError, match=r"^expected an IPv6 address between the brackets of smtps://\[\.\.\.\]$"):
+        Endpoint.parse(f"smtps://[{address}]")
+
+
+@pytest.mark.parametrize("port", ["", "00025", "25"])
+def test_a_port_may_begin_with_noughts_or_be_left_out(port: str) -> None:
+    assert Endpoint.parse(f"smtp://example.org:{port}").port == 25
+
+
+def test_a_host_is_written_in_small_letters() -> None:
+    assert Endpoint.parse("smtps://Mail.EXAMPLE.org").host == "mail.example.org"
+
+
+def test_brackets_in_a_password_are_none_of_an_address() -> None:
+    assert Endpoint.parse("smtps://bob:[::1]@example.org").auth == Password("bob", "[::1]")
 
 
 @pytest.mark.parametrize("url", ["smtps://[::1]", "SMTPS://[::1]:465", "Smtps://[::1]:"])
@@ -461,6 +537,15 @@ def test_credentials_that_are_given_go_before_those_of_the_url() -> None:
     assert Endpoint.parse("smtps://bob:x@example.org", auth=Password("ann", "y")).auth == Password("ann", "y")
 
 
+def locals_of(error: BaseException) -> str:
+    """Return what a traceback may show of the frames of ours behind an error."""
+    summary = traceback.TracebackException.from_exception(error, capture_locals=True)
+    return "".join(f"{frame.locals}" for frame in summary.stack if is_ours_to_answer_for(frame.filename))
+
+
+ENCODED = "'/', '[?]' and '#' in a user name or password must be percent-encoded"
+
+
 @pytest.mark.parametrize(
     ("url", "expected"),
     [
@@ -476,9 +561,11 @@ def test_credentials_that_are_given_go_before_those_of_the_url() -> None:
         ("lmtp+unix:///run/s3#cret", r"expected lmtp\+unix:///path"),
         ("lmtp+unix://", "expected an absolute path"),
         ("lmtp+unix:///run/%00", "expected an absolute path"),
-        ("lmtp+unix://bob:12/s3cret@localhost", r"expected lmtp\+unix:///path"),
-        ("smtps://bob:s3cret@[::1", "with a port up to 65535"),
-        ("smtps://bob:s3cret@[fe80::zz]", "with a port up to 65535|expected a host name"),
+        ("lmtp+unix://bob:12/s3cret@localhost", f"^{ENCODED}, and '@' in a path$"),
+        ("lmtp+unix://user:my@s3cret/word@localhost/run/lmtp", f"^{ENCODED}, and '@' in a path$"),
+        ("lmtp+unix:///run/s3@cret", f"^{ENCODED}, and '@' in a path$"),
+        ("smtps://bob:s3cret@[::1", "with a port from 1 to 65535"),
+        ("smtps://bob:s3cret@[fe80::zz]", "expected an IPv6 address between the brackets of smtps://"),
         ("smtps://bob:s3cret@exa\tmple.org", "all but printable ASCII percent-encoded"),
         ("smtps://bob:s3cret@faß.de", "all but printable ASCII percent-encoded"),
         ("smtps://b\u00e9b:s3cret@example.org", "all but printable ASCII percent-encoded"),
@@ -492,23 +579,26 @@ def test_credentials_that_are_given_go_before_those_of_the_url() -> None:
         ("smtps://exam\nple.org", "all but printable ASCII percent-encoded"),
         ("smtps://example.org\n", "all but printable ASCII percent-encoded"),
         ("smtps://exam ple.org", "all but printable ASCII percent-encoded"),
-        ("smtps://bob:s3/cret@example.org", "with a port up to 65535"),
-        ("smtps://bob:s3://cret@example.org", "with a port up to 65535"),
+        ("smtps://bob:s3/cret@example.org", f"^{ENCODED}$"),
+        ("smtps://bob:s3://cret@example.org", f"^{ENCODED}$"),
+        ("smtps://bob:12/s3cret@example.org", f"^{ENCODED}$"),
+        ("smtps://bob:s3#cret@example.org", f"^{ENCODED}$"),
+        ("smtps://bob:s3?cret@example.org", f"^{ENCODED}$"),
+        ("smtps://user:my@s3cret/word@example.org", f"^{ENCODED}$"),
+        ("smtps://user:my@s3cret?word@example.org", f"^{ENCODED}$"),
+        ("smtps://user:my@s3cret#word@example.org", f"^{ENCODED}$"),
+        ("smtps://user:my@s3cret:12/@example.org", f"^{ENCODED}$"),
         (
-            "smtps://bob:12/s3cret@example.org",
-            "nothing behind the host and port of smtps://bob; "
-            "'/', '[?]' and '#' in a user name or password must be percent-encoded$",
+            "smtps://example.org:12/s3cret",
+            f"^expected nothing behind the host and port of smtps://example.org; {ENCODED}$",
         ),
-        ("smtps://bob:s3#cret@example.org", "with a port up to 65535|nothing behind"),
-        ("smtps://bob:s3?cret@example.org", "with a port up to 65535|nothing behind"),
-        ("smtps://bob:s3[cret@example.org", "with a port up to 65535"),
-        ("smtps://example.org:65536", "with a port up to 65535"),
-        ("smtps://example.org:x", "with a port up to 65535"),
-        ("smtps://example.org:-1", "with a port up to 65535"),
+        ("smtps://example.org:65536", "with a port from 1 to 65535"),
+        ("smtps://example.org:x", "with a port from 1 to 65535"),
+        ("smtps://example.org:-1", "with a port from 1 to 65535"),
         ("smtps://example.org/path", "nothing behind the host and port of smtps://example.org"),
         ("smtps://example.org?x=y", "nothing behind the host and port"),
         ("smtps://example.org#x", "nothing behind the host and port"),
-        ("smtps://:s3cret@example.org", "expected a user name before the password"),
+        ("smtps://:s3cret@example.org", "^expected a user name before the password in smtps://user:password@host$"),
         ("smtps://@example.org", "expected a user name before the password"),
         ("smtps://", "expected a host name"),
         ("smtps://bob:s3cret@", "expected a host name"),
@@ -518,12 +608,10 @@ def test_credentials_that_are_given_go_before_those_of_the_url() -> None:
 def test_a_url_that_is_none_is_refused_and_its_password_not_shown(url: str, expected: str) -> None:
     with pytest.raises(ValueError, match=expected) as caught:
         Endpoint.parse(url)
-    error: BaseException | None = caught.value
-    while error is not None:
-        assert "s3" not in str(error)
-        assert "cret" not in str(error)
-        error = error.__cause__
-    assert caught.value.__cause__ is None
+    assert "s3" not in str(caught.value)
+    assert "cret" not in str(caught.value)
+    assert caught.value.__cause__ is caught.value.__context__ is None
+    assert "cret" not in locals_of(caught.value)
 
 
 @pytest.mark.parametrize("port", ["0", "00"])
@@ -540,6 +628,21 @@ def test_octets_that_are_no_utf_8_are_refused_and_not_guessed_at(url: str, encod
     # The error of a decoder would hold the octets: the password.
     assert type(caught.value) is ValueError
     assert caught.value.__context__ is None
+    assert encoded not in locals_of(caught.value)
+
+
+@pytest.mark.parametrize("make", [Endpoint.of, Endpoint.parse])
+@pytest.mark.parametrize("given", [CANARY.encode(), [CANARY], Password("bob", CANARY)])
+def test_what_is_no_text_is_refused_and_not_shown(make: Any, given: object) -> None:
+    with pytest.raises(ValueError, match=f"URL as text, got a value of the type {type(given).__name__}$") as caught:
+        make(given)
+    assert_hidden(CANARY, caught.value)
+
+
+def test_an_endpoint_is_itself_and_not_copied() -> None:
+    endpoint = Endpoint("example.org")
+    assert Endpoint.of(endpoint) is endpoint
+    assert Endpoint.of("smtps://example.org") == endpoint
 
 
 @pytest.mark.parametrize("control", ["%0D", "%0A", "%00"])

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, fields, replace
 from socket import socket
 from types import NoneType
 from typing import Any, Final, Literal, NamedTuple, Self, TypeAlias
-from urllib.parse import quote, unquote_to_bytes, urlsplit
+from urllib.parse import quote, unquote_to_bytes
 
 from ._wire.text import TRUTH, Kind, check_function, check_kind, check_kinds, check_number
 from .sasl.choice import Credentials, Preferences
@@ -63,6 +63,9 @@ _SCHEMES: Final[Mapping[str, _Scheme]] = {
 
 _UNIX: Final = "+unix"
 _URL_REST: Final = re.compile(r"[!-~]*\Z")
+# RFC 3986 3.2: the authority ends at the first of these.
+_AUTHORITY: Final = re.compile(r"[/?#]")
+_PLACE: Final = re.compile(r"(?:\[(?P<address>[^\[\]]*)\]|(?P<name>[^\[\]:]*))(?::(?P<port>[0-9]{0,5}))?\Z")
 _PIN: Final = re.compile(r"[0-9a-f]{64}\Z")
 _SCOPE: Final = re.compile(r"%[0-9A-Za-z_.-]+\Z")
 _HOST: Final = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9_.-]*[A-Za-z0-9.])?\Z")
@@ -228,11 +231,15 @@ class Endpoint:
     def of(cls, given: "Endpoint | str") -> "Endpoint":
         """Return the endpoint that is `given`, or make one of its URL. Raises ValueError for anything else, and never
         shows it: there may be a password in it."""
-        if isinstance(given, str):
-            return cls.parse(given)
-        if not isinstance(given, Endpoint):
-            raise ValueError(f"expected an Endpoint or its URL as text, got a value of the type {type(given).__name__}")
-        return given
+        if isinstance(given, Endpoint):
+            return given
+        kind = type(given)
+        try:
+            if issubclass(kind, str):
+                return cls.parse(given)
+        finally:
+            del given  # a traceback may show locals
+        raise ValueError(f"expected an Endpoint or its URL as text, got a value of the type {kind.__name__}")
 
     @classmethod
     def parse(cls, url: str, **settings: Any) -> Self:
@@ -240,40 +247,20 @@ class Endpoint:
 
         The schemes are smtps, smtp+starttls, smtp, lmtps, lmtp+starttls, lmtp, pop3s, pop3+starttls and pop3. With
         `+unix` behind any of them the URL is `scheme://user:password@host/path` for a Unix socket, and the host is
-        optional, too: `lmtp+unix:///run/dovecot/lmtp`. What stands for itself in a URL (`@ : / %`) must be
-        percent-encoded in user and password, and `? # %` in a path. `settings` are further arguments of Endpoint.
+        optional, too: `lmtp+unix:///run/dovecot/lmtp`. What stands for itself in a URL (`@ : / ? # %`) must be
+        percent-encoded in user and password, and `@ ? # %` in a path. An IPv6 address stands in brackets, with "%25"
+        before its zone (RFC 6874 2; a lone "%" does, too). `settings` are further arguments of Endpoint.
         Raises ValueError that says what was expected, and never shows a password.
         """
-        scheme, separator, rest = url.partition("://")
-        by_path = scheme.lower().endswith(_UNIX)
-        known = _SCHEMES.get(scheme.lower().removesuffix(_UNIX))
-        if known is None or not separator:
-            # What stands there instead is not quoted: it may be a password.
-            raise ValueError(f"expected a URL that begins with one of {', '.join(f'{name}://' for name in _SCHEMES)}")
-        if not _URL_REST.match(rest):
-            raise ValueError(f"expected {scheme}://user:password@host:port, all but printable ASCII percent-encoded")
-        try:
-            parts = urlsplit(url)
-            host, port = parts.hostname or "", parts.port
-        except ValueError:
-            raise ValueError(f"expected {scheme}://user:password@host:port, with a port up to 65535") from None
-        if by_path and not (parts.query or parts.fragment) and port is None:
-            host = host or "localhost"
-            settings["unix_path"] = os.fsdecode(unquote_to_bytes(parts.path))
-        elif by_path:
-            raise ValueError(f"expected {scheme}:///path, with '?' and '#' percent-encoded and without a port")
-        elif parts.path not in ("", "/") or parts.query or parts.fragment:
-            raise ValueError(
-                f"expected nothing behind the host and port of {scheme}://{host}; "
-                "'/', '?' and '#' in a user name or password must be percent-encoded"
-            )
-        if parts.username is not None:
-            if not parts.username:
-                raise ValueError(f"expected a user name before the password in {scheme}://user:password@{host}")
-            settings.setdefault("auth", Password(_decoded(parts.username), _decoded(parts.password or "")))
-        if port == 0:
-            raise ValueError(f"expected a port from 1 to 65535 in {scheme}://{host}")
-        return cls(host, known.port if port is None else port, protocol=known.protocol, tls=known.tls, **settings)
+        read = _read(url)
+        del url  # a traceback may show locals
+        if isinstance(read, str):
+            raise ValueError(read)
+        if read.unix_path is not None:
+            settings["unix_path"] = read.unix_path
+        if read.auth is not None:
+            settings.setdefault("auth", read.auth)
+        return cls(read.host, read.port, protocol=read.protocol, tls=read.tls, **settings)
 
     def replace(self, **settings: Any) -> Self:
         """Return a copy with other settings."""
@@ -294,7 +281,8 @@ class Endpoint:
     def __str__(self) -> str:
         """The endpoint as a URL, without credentials."""
         scheme = next(name for name, known in _SCHEMES.items() if known[:2] == (self.protocol, self.tls))
-        host = f"[{self.host}]" if ":" in self.host else self.host
+        # RFC 6874 2: "%25" before the zone.
+        host = f"[{self.host.replace('%', '%25')}]" if ":" in self.host else self.host
         if self.unix_path is not None:
             return f"{scheme}{_UNIX}://{'' if host == 'localhost' else host}{quote(os.fsencode(self.unix_path))}"
         return f"{scheme}://{host}:{self.port}"
@@ -333,10 +321,12 @@ def _checked_certificate(certificate: Any) -> ClientCertificate | None:
         case (str() | os.PathLike() as file, str() | os.PathLike() as key, str() as password):
             return file, key, password
         case _:
-            # There may be a password in it.
+            # There may be a password in it, and a traceback may show locals.
+            kind = type(certificate).__name__
+            del certificate
             raise ValueError(
                 "expected tls_client_certificate to be a path, or two of them, or two and the password as text, or "
-                f"None, got a value of the type {type(certificate).__name__}"
+                f"None, got a value of the type {kind}"
             )
 
 
@@ -358,13 +348,72 @@ def _holds_line_end(text: object) -> bool:
     return isinstance(text, str) and any(character in "\r\n\0" for character in text)
 
 
-def _decoded(text: str) -> str:
+class _Read(NamedTuple):
+    # What a URL says.
+    host: str
+    port: int
+    protocol: Protocol
+    tls: TLSMode
+    auth: Password | None
+    unix_path: str | None
+
+
+def _read(url: object) -> _Read | str:
+    # Returns what was expected, where it was not given: who raises an error, should not have a password at hand.
+    if not isinstance(url, str):
+        return f"expected a URL as text, got a value of the type {type(url).__name__}"
+    scheme, separator, rest = url.partition("://")
+    by_path = scheme.lower().endswith(_UNIX)
+    known = _SCHEMES.get(scheme.lower().removesuffix(_UNIX))
+    if known is None or not separator:
+        # What stands there instead is not quoted: it may be a password.
+        return f"expected a URL that begins with one of {', '.join(f'{name}://' for name in _SCHEMES)}"
+    if not _URL_REST.match(rest):
+        return f"expected {scheme}://user:password@host:port, all but printable ASCII percent-encoded"
+    authority = _AUTHORITY.split(rest, maxsplit=1)[0]
+    behind = rest.removeprefix(authority)
+    if "@" in behind:
+        # The password has ended too early: what seems to be the host is a part of it.
+        encoded = "'/', '?' and '#' in a user name or password must be percent-encoded"
+        return f"{encoded}, and '@' in a path" if by_path else encoded
+    credentials, is_given, place = authority.rpartition("@")
+    found = _PLACE.match(place)
+    port = 0 if found is None else int(found["port"] or known.port)
+    if found is None or not 1 <= port <= 65535:
+        return f"expected {scheme}://user:password@host:port, with a port from 1 to 65535"
+    host = (found["name"] or "").lower()
+    if found["address"] is not None:
+        address, percent, zone = found["address"].partition("%")
+        host = f"{address.lower()}{percent}{zone.removeprefix('25')}"
+        if ":" not in host or not _is_address(host):
+            return f"expected an IPv6 address between the brackets of {scheme}://[...]"
+    unix_path: str | None = None
+    if by_path:
+        if found["port"] or "?" in behind or "#" in behind:
+            return f"expected {scheme}:///path, with '?' and '#' percent-encoded and without a port"
+        host = host or "localhost"
+        unix_path = os.fsdecode(unquote_to_bytes(behind))
+    elif behind not in ("", "/"):
+        return (
+            f"expected nothing behind the host and port of {scheme}://{host}; "
+            "'/', '?' and '#' in a user name or password must be percent-encoded"
+        )
+    auth: Password | None = None
+    if is_given:
+        user, _, password = map(_decoded, credentials.partition(":"))
+        if user is None or password is None:
+            return "expected user and password in UTF-8, percent-encoded"
+        if not user:
+            return f"expected a user name before the password in {scheme}://user:password@host"
+        auth = Password(user, password)
+    return _Read(host, port, known.protocol, known.tls, auth, unix_path)
+
+
+def _decoded(text: str) -> str | None:
     octets = unquote_to_bytes(text)
     decoded = octets.decode("utf-8", "replace")
-    if decoded.encode() != octets:
-        # The error of a strict decoder would hold the password.
-        raise ValueError("expected user and password in UTF-8, percent-encoded")
-    return decoded
+    # The error of a strict decoder would hold the password.
+    return decoded if decoded.encode() == octets else None
 
 
 def _registered_port(protocol: Protocol, tls: TLSMode) -> int:
