@@ -6,18 +6,29 @@ import json
 import logging
 import pickle
 import traceback
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from typing import Any
 
 import pytest
 
 import mailwire
-from mailwire import DeadlineExceeded, MailwireError, POP3Client, SMTPClient, Timeouts, Transcript
+from mailwire import (
+    DeadlineExceeded,
+    LMTPClient,
+    MailwireError,
+    POP3Client,
+    SMTPClient,
+    SMTPPool,
+    Timeouts,
+    Transcript,
+)
+from mailwire.maildrop import Account, probe, retrieve_into
 from mailwire.smtp import Noop
 from mailwire.testing import FIN, LISTEN, STALL, ScriptedPeer, Step, Tls
 from tests.aio.dialogues import CANARY, CREDENTIALS, LOGIN, MESSAGE, POP3_READY, capabilities, extensions, once
 from tests.aio.test_cuts import POP3, SMTP, Session, spoken
-from tests.sasl.secrecy import is_ours_to_answer_for
+from tests.sasl import secrecy
+from tests.sasl.secrecy import assert_hidden, is_ours_to_answer_for
 
 USER, PASSWORD = (text.encode() for text in (CREDENTIALS.user, CANARY))
 PLAIN = base64.b64encode(b"\0" + USER + b"\0" + PASSWORD).decode()
@@ -159,6 +170,40 @@ async def test_a_password_that_would_cross_in_the_clear_is_not_told() -> None:
 async def test_a_handshake_that_fails_tells_no_password(certificate: str) -> None:
     script = (*extensions("STARTTLS"), "C: STARTTLS", "S: 220 go", Tls(certificate))
     await fails_with(script, "smtp", tls="starttls")
+
+
+async def enter(client: Any) -> None:
+    async with client:
+        pass
+
+
+MAIL = b"From: a@example.org\nTo: b@example.org\n\nhi\n"
+
+# What takes the URL of a server.
+OPENERS: dict[str, Callable[[str], Awaitable[object]]] = {
+    "send": lambda url: mailwire.send(MAIL, url),
+    "SMTPClient": lambda url: enter(SMTPClient(url)),
+    "LMTPClient": lambda url: enter(LMTPClient(url)),
+    "SMTPPool": lambda url: SMTPPool(url).send(MAIL),
+    "retrieve": lambda url: mailwire.retrieve(url),
+    "retrieve within limits": lambda url: mailwire.retrieve(url, max_octets=-1),
+    "retrieve into": lambda url: mailwire.retrieve(url, into=print),
+    "retrieve with a ledger": lambda url: mailwire.retrieve(url, ledger="ledger.db"),  # type: ignore[call-overload]
+    "retrieve_into": lambda url: retrieve_into(Account(url, print), None),
+    "probe": lambda url: probe(url),
+    "POP3Client": lambda url: enter(POP3Client(url)),
+}
+
+
+@pytest.mark.parametrize("place", ["127.0.0.1:1", "127.0.0.1:1/path", "127.0.0.1:65536", "-", "[::1]x"])
+@pytest.mark.parametrize("scheme", ["smtp", "pop3", "lmtp"])
+@pytest.mark.parametrize("name", OPENERS)
+async def test_whatever_takes_a_url_that_leads_nowhere_lets_no_frame_hold_its_password(
+    name: str, scheme: str, place: str
+) -> None:
+    with pytest.raises((ValueError, MailwireError)) as caught:
+        await OPENERS[name](f"{scheme}://bob:{secrecy.CANARY}@{place}")
+    assert_hidden(secrecy.CANARY, caught.value)
 
 
 @pytest.mark.parametrize("protocol", ["smtp", "pop3"])

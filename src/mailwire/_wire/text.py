@@ -130,10 +130,13 @@ def check_secret(name: str, text: str) -> bytes:
     """
     data = text.encode("utf-8", "replace")
     if data.translate(None, _CONTROLS) != data:
-        raise ValueError(f"{name} must not hold control characters (CR, LF, NUL, ...)")
-    if not data or data.decode("utf-8") != text:
-        raise ValueError(f"{name} must not be empty, and must be text that UTF-8 can express")
-    return data
+        problem = "hold control characters (CR, LF, NUL, ...)"
+    elif not data or data.decode("utf-8") != text:
+        problem = "be empty, and must be text that UTF-8 can express"
+    else:
+        return data
+    del text, data  # a traceback may show locals
+    raise ValueError(f"{name} must not {problem}")
 
 
 def check_line(data: bytes) -> bytes:

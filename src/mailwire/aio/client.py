@@ -31,7 +31,10 @@ class Client(ABC, Generic[E]):
     """One connection to one server. Make an SMTPClient or a POP3Client."""
 
     def __init__(self, endpoint: Endpoint | str, protocol: Protocol, transcript: Transcript | None) -> None:
-        self.endpoint: Endpoint = Endpoint.of(endpoint)
+        try:
+            self.endpoint: Endpoint = Endpoint.of(endpoint)
+        finally:
+            del endpoint  # the password in a URL: a traceback may show locals
         if self.endpoint.protocol != protocol:
             raise ValueError(f"expected an endpoint for {protocol}, got {self.endpoint}")
         if transcript is not None:

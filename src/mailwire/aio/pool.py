@@ -90,7 +90,10 @@ class SMTPPool:
         rate_limit: float | None = None,
         rate_burst: int = 1,
     ) -> None:
-        self.endpoint: Endpoint = Endpoint.of(endpoint)
+        try:
+            self.endpoint: Endpoint = Endpoint.of(endpoint)
+        finally:
+            del endpoint  # the password in a URL: a traceback may show locals
         if self.endpoint.protocol not in ("smtp", "lmtp"):
             raise ValueError(f"expected an endpoint for smtp or lmtp, got {self.endpoint}")
         check_whole_number("max_connections", max_connections)

@@ -79,7 +79,10 @@ class POP3Client(POP3Sessions):
         settings: POP3Settings = _DEFAULTS,
         transcript: Transcript | None = None,
     ) -> None:
-        super().__init__(endpoint, settings, transcript)
+        try:
+            super().__init__(endpoint, settings, transcript)
+        finally:
+            del endpoint  # the password in a URL: a traceback may show locals
 
     # Looking
 

@@ -45,7 +45,10 @@ class POP3Sessions(Client[Event]):
     """What a POP3Client is made of, besides what is asked of it."""
 
     def __init__(self, endpoint: Endpoint | str, settings: POP3Settings, transcript: Transcript | None) -> None:
-        super().__init__(endpoint, "pop3", transcript)
+        try:
+            super().__init__(endpoint, "pop3", transcript)
+        finally:
+            del endpoint  # the password in a URL: a traceback may show locals
         check_kind("settings", settings, POP3Settings, "POP3Settings")
         self.settings = settings
         self.last_commit: CommitReport | None = None

@@ -66,7 +66,10 @@ class SMTPClient(Client[Event]):
     _protocol: ClassVar[Protocol] = "smtp"
 
     def __init__(self, endpoint: Endpoint | str, *, transcript: Transcript | None = None) -> None:
-        super().__init__(endpoint, self._protocol, transcript)
+        try:
+            super().__init__(endpoint, self._protocol, transcript)
+        finally:
+            del endpoint  # the password in a URL: a traceback may show locals
         self.last_receipt: Receipt | None = None
         """What is known about the mail of the last `send`, also where that was cancelled; None if it was not begun."""
         self._connection = self._new_machine()

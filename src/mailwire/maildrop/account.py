@@ -58,7 +58,10 @@ class Account:
         settings: POP3Settings = _DEFAULT_SETTINGS,
         name: str = "",
     ) -> None:
-        self.endpoint: Endpoint = Endpoint.of(endpoint)
+        try:
+            self.endpoint: Endpoint = Endpoint.of(endpoint)
+        finally:
+            del endpoint  # the password in a URL: a traceback may show locals
         check_kind("policy", policy, Policy, "a Policy")
         self.into = into
         self.policy = policy

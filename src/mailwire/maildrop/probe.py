@@ -45,7 +45,11 @@ async def probe(
     and host; the others are those of `Run` and `Account`. Raises the errors of
     `POP3Client`, LedgerBusy, LedgerUnreadable, LedgerError.
     """
-    endpoint = Endpoint.of(endpoint)
+    try:
+        endpoint = Endpoint.of(endpoint)
+    except ValueError:
+        del endpoint  # the password in a URL: a traceback may show locals
+        raise
     records: Mapping[str, Record] = {}
     if ledger is not None:
         async with ledger.claim(account or name_account(endpoint), wait=wait) as page:

@@ -75,6 +75,11 @@ async def retrieve(
     Raises what has ended the run, with the report in `report`: the errors of `POP3Client`, SinkFailed, LedgerError,
     LedgerBusy, MaildropRenumbered. ValueError for arguments that are none, or go together ill.
     """
+    try:
+        endpoint = Endpoint.of(endpoint)
+    except ValueError:
+        del endpoint  # the password in a URL: a traceback may show locals
+        raise
     check_whole_number("max_octets", max_octets, 0)
     settings = POP3Settings() if settings is None else settings
     if into is not None:

@@ -38,7 +38,11 @@ async def send(
     REFUSED the server does not have it.
     """
     mailing: Mailing | None = None
-    endpoint = Endpoint.of(endpoint)
+    try:
+        endpoint = Endpoint.of(endpoint)
+    except ValueError:
+        del endpoint  # the password in a URL: a traceback may show locals
+        raise
     client_class = LMTPClient if endpoint.protocol == "lmtp" else SMTPClient
     client = client_class(endpoint, transcript=transcript)
     try:
