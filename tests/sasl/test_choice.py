@@ -530,10 +530,32 @@ def test_what_is_of_another_kind_is_no_preference(name: str, value: Any, told: s
     assert str(caught.value) == f"expected {told}"
 
 
-@pytest.mark.parametrize(("least", "most"), [(0, 4096), (-1, 1), (4097, 4096), (1, 0)])
+# With more than can be computed, no SCRAM could be made, and the next best is PLAIN.
+@pytest.mark.parametrize(("least", "most"), [(0, 4096), (-1, 1), (4097, 4096), (1, 0), (1, 2**31), (1, 10**10)])
 def test_limits_that_allow_no_count_are_refused(least: int, most: int) -> None:
-    with pytest.raises(ValueError, match=f"minimum_iterations <= maximum_iterations, got {least} and {most}"):
+    with pytest.raises(ValueError, match=f"maximum_iterations <= 2147483647, got {least} and {most}$"):
         Preferences(minimum_iterations=least, maximum_iterations=most)
+
+
+def test_whatever_limit_is_a_preference_is_one_of_scrams() -> None:
+    preferences = Preferences(maximum_iterations=2**31 - 1)
+    assert isinstance(make_mechanism("SCRAM-SHA-256", PASSWORD, situation(), preferences), Scram)
+
+
+@pytest.mark.parametrize("name", ["tls_exporter", "TLS-EXPORTER", "tls-server-endpoint", ""])
+def test_a_binding_that_nobody_knows_is_refused(name: Any) -> None:
+    # With none that is known, SCRAM would not be bound at all.
+    known = "tls-server-end-point, tls-unique, tls-exporter"
+    with pytest.raises(ValueError, match=f"^expected channel_bindings of {known}, got {name!r}$"):
+        Preferences(channel_bindings=["tls-unique", name])
+
+
+def test_preferences_that_were_given_lists_can_be_hashed() -> None:
+    names: list[BindingType] = ["tls-unique"]
+    preferences = Preferences(mechanisms=["PLAIN"], channel_bindings=names)
+    names.clear()
+    assert preferences.channel_bindings == ("tls-unique",)
+    assert hash(preferences) == hash(Preferences(mechanisms=("PLAIN",), channel_bindings=("tls-unique",)))
 
 
 def test_limits_may_allow_one_count_alone() -> None:

@@ -11,7 +11,7 @@
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from types import NoneType
-from typing import Final, TypeAlias
+from typing import Final, TypeAlias, get_args
 
 from .._wire.text import check_kind
 from .anonymous import AnonymousMechanism
@@ -25,7 +25,7 @@ from .login import Login
 from .mechanism import Mechanism
 from .oauth import OAuthBearer, XOAuth2
 from .plain import Plain
-from .scram import MAXIMUM_ITERATIONS, MINIMUM_ITERATIONS, Scram
+from .scram import MAXIMUM_ITERATIONS, MINIMUM_ITERATIONS, Scram, check_iterations
 
 __all__ = [
     "MECHANISMS",
@@ -94,7 +94,8 @@ class Preferences:
     key_cache: keeps what SCRAM derives from passwords, so that the next login need not derive it again.
     channel_bindings: what -PLUS may bind to, the best first; of these the first is used that the TLS session gives.
 
-    Raises ValueError for a text in place of names, what else is of another kind, and limits that allow no count.
+    Raises ValueError for a text in place of names, what else is of another kind, a channel binding that nobody knows,
+    and limits that allow no count, or more than 2,147,483,647.
     """
 
     mechanisms: Sequence[str] | None = None
@@ -113,11 +114,11 @@ class Preferences:
         check_kind("maximum_iterations", self.maximum_iterations, int, "a whole number")
         check_kind("key_cache", self.key_cache, (KeyCache, NoneType), "a KeyCache or None")
         _check_names("channel_bindings", self.channel_bindings)
-        if not 1 <= self.minimum_iterations <= self.maximum_iterations:
-            raise ValueError(
-                "expected 1 <= minimum_iterations <= maximum_iterations, "
-                f"got {self.minimum_iterations} and {self.maximum_iterations}"
-            )
+        for name in self.channel_bindings:
+            if name not in get_args(BindingType):
+                raise ValueError(f"expected channel_bindings of {', '.join(get_args(BindingType))}, got {name!r}")
+        object.__setattr__(self, "channel_bindings", tuple(self.channel_bindings))
+        check_iterations(self.minimum_iterations, self.maximum_iterations)
 
 
 def _check_names(name: str, value: Sequence[str]) -> None:

@@ -31,7 +31,15 @@ from .mechanism import Mechanism, MechanismFailed
 from .saslprep import saslprep
 from .work import Work
 
-__all__ = ["MAXIMUM_ITERATIONS", "MESSAGE_LIMIT", "MINIMUM_ITERATIONS", "WORK_ITERATIONS", "ProofMissing", "Scram"]
+__all__ = [
+    "MAXIMUM_ITERATIONS",
+    "MESSAGE_LIMIT",
+    "MINIMUM_ITERATIONS",
+    "WORK_ITERATIONS",
+    "ProofMissing",
+    "Scram",
+    "check_iterations",
+]
 
 MINIMUM_ITERATIONS: Final = 4_096
 """A server that asks for fewer iterations is refused (RFC 7677 4, RFC 5802 5.1): it may be somebody who wants to guess
@@ -109,11 +117,7 @@ class Scram(Mechanism):
     ) -> None:
         if hash_name not in HASHES:
             raise ValueError(f"expected one of {', '.join(HASHES)}, got {hash_name!r}")
-        if not 1 <= minimum_iterations <= maximum_iterations <= _COUNT_LIMIT:
-            raise ValueError(
-                f"expected 1 <= minimum_iterations <= maximum_iterations <= {_COUNT_LIMIT}, "
-                f"got {minimum_iterations} and {maximum_iterations}"
-            )
+        check_iterations(minimum_iterations, maximum_iterations)
         # RFC 5802 5.1: the user name is a query string; 2.2: the password is a stored string.
         user = saslprep(credentials.user, is_query=True, name="the user")
         self._password = saslprep(credentials.password, name="the password").encode()
@@ -254,6 +258,14 @@ class Scram(Mechanism):
         self._server_signature = _encode(hmac.digest(keys.server, auth_message, function))
         self._proof = _encode(proof)
         return without_proof + b",p=" + self._proof
+
+
+def check_iterations(minimum: int, maximum: int) -> None:
+    """Raise ValueError unless these limits allow a count of iterations, and none that cannot be computed."""
+    if not 1 <= minimum <= maximum <= _COUNT_LIMIT:
+        raise ValueError(
+            f"expected 1 <= minimum_iterations <= maximum_iterations <= {_COUNT_LIMIT}, got {minimum} and {maximum}"
+        )
 
 
 def _read_attributes(message: bytes) -> list[tuple[bytes, bytes]]:
