@@ -252,6 +252,8 @@ def test_a_number_above_0_passes(value: object) -> None:
         (True, "a number, got True (bool)"),
         (None, "a number, got None (NoneType)"),
         ("1", "a number, got '1' (str)"),
+        (2**1023, "a number that a float can hold, got one of 1024 bits"),
+        (10**400, "a number that a float can hold, got one of 1329 bits"),
     ],
 )
 def test_no_other_number_passes(value: object, told: str) -> None:

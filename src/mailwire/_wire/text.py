@@ -35,6 +35,9 @@ TRUTH: Final[Kind] = (bool, "True or False")
 # Characters of a value of another kind than it should be.
 _QUOTED: Final = 100
 
+# A whole number of so many bits is less than the greatest float, 2**1024 - 2**970.
+_FLOAT_BITS: Final = 1023
+
 # C0 and DEL: no argument of any command of either protocol may hold one (RFC 5321 4.1.2, RFC 1939 3).
 _CONTROLS: Final = bytes(range(0x20)) + b"\x7f"
 
@@ -101,6 +104,8 @@ def check_number(name: str, value: Any, *, or_none: bool = False) -> None:
     check_kind(name, value, (int, float), "a number or None" if or_none else "a number")
     if not value > 0:  # nor is NaN
         raise ValueError(f"expected {name} to be more than 0, got {value}")
+    if isinstance(value, int) and value.bit_length() > _FLOAT_BITS:
+        raise ValueError(f"expected {name} to be a number that a float can hold, got one of {value.bit_length()} bits")
 
 
 def check_whole_number(name: str, value: Any, least: int = 1, *, or_none: bool = False) -> None:
