@@ -97,6 +97,43 @@ def test_a_host_that_is_none_is_refused(host: str) -> None:
         Endpoint(host)
 
 
+@pytest.mark.parametrize("host", [f"smtps://bob:{CANARY}@example.org", f"bob:{CANARY}@example.org", "smtps://h"])
+def test_a_host_that_looks_like_a_url_is_not_quoted(host: str) -> None:
+    with pytest.raises(ValueError, match=r"^expected a host name of ASCII letters") as caught:
+        Endpoint(host)
+    assert str(caught.value).endswith(", got what looks like a URL: Endpoint.parse(url) takes one")
+    assert CANARY not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "host",
+    [
+        *(
+            "127.1",
+            "2130706433",
+            "0",
+            "127.0.0.1.",
+            "1.2.3.4.5",
+            "999.1.1.1",
+            "127.0.0.01",
+            "0177.0.0.1",
+            "a.1",
+            "a.1.",
+        ),
+        *("0x7f000001", "0X7F.0.0.0x1", "0x", "example.0xa"),
+    ],
+)
+def test_a_host_that_ends_in_a_number_is_an_ipv4_address(host: str) -> None:
+    told = f"^expected an IPv4 address, .* where the last part of a host is a number, got '{host}'$"
+    with pytest.raises(ValueError, match=told):
+        Endpoint(host)
+
+
+@pytest.mark.parametrize("host", ["1.example", "1.2.3.4.a", "1a", "0xg", "a1", "x0x1", "1-1", "1_1", "1.2.3.4.5a."])
+def test_a_host_may_have_numbers_elsewhere(host: str) -> None:
+    assert Endpoint(host).host == host
+
+
 def test_a_refused_host_is_quoted_in_part() -> None:
     with pytest.raises(ValueError, match=f"got '{'x' * 80}'$"):
         Endpoint("x" * 100_000)

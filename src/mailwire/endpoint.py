@@ -68,6 +68,7 @@ _AUTHORITY: Final = re.compile(r"[/?#]")
 _PLACE: Final = re.compile(r"(?:\[(?P<address>[^\[\]]*)\]|(?P<name>[^\[\]:]*))(?::(?P<port>[0-9]{0,5}))?\Z")
 _PIN: Final = re.compile(r"[0-9a-f]{64}\Z")
 _SCOPE: Final = re.compile(r"%[0-9A-Za-z_.-]+\Z")
+_NUMBER: Final = re.compile(r"(?:[0-9]+|0[Xx][0-9A-Fa-f]*)\Z")
 _HOST: Final = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9_.-]*[A-Za-z0-9.])?\Z")
 
 
@@ -141,7 +142,8 @@ _KINDS: Final[Mapping[str, Kind]] = {
 class Endpoint:
     """A server and how to speak to it.
 
-    host: a DNS name in ASCII, or an IP address. The server's certificate must be for it.
+    host: a DNS name in ASCII, or an IP address, with its zone if it has one ("fe80::1%eth0"). The server's certificate
+        must be for it (for the address without its zone).
     port: 1 to 65535; by default the one for `protocol` and `tls`: 465, 587 and 25 for SMTP (implicit, STARTTLS, none),
         995, 110 and 110 for POP3, 24 for LMTP.
     protocol: "smtp", "lmtp" or "pop3".
@@ -431,10 +433,20 @@ def _check_host(host: str) -> None:
         return
     # The codec of the standard library for other scripts (IDNA 2003) maps some names to others ("faß.de" to "fass.de"):
     # a host outside ASCII must come encoded, by whom the caller trusts.
+    expected = "expected a host name of ASCII letters, digits, hyphens and dots (or an IP address)"
+    if "://" in host or "@" in host:
+        # It is not quoted: there may be a password in it.
+        del host
+        raise ValueError(f"{expected}, got what looks like a URL: Endpoint.parse(url) takes one")
     labels = host.removesuffix(".").split(".")
     if not _HOST.match(host) or len(host) > 253 or not all(1 <= len(label) <= 63 for label in labels):
+        raise ValueError(f"{expected}, got {host[:80]!r}")
+    # Whether the system's resolver takes a number for an address ("127.1") is its own affair, and no certificate is for
+    # one. RFC 3696 2: no top-level domain is all-numeric; URL Standard, "ends in a number": hexadecimal ones count too.
+    if _NUMBER.match(labels[-1]):
         raise ValueError(
-            f"expected a host name of ASCII letters, digits, hyphens and dots (or an IP address), got {host[:80]!r}"
+            "expected an IPv4 address, four numbers from 0 to 255 and no dot behind them, where the last part of a "
+            f"host is a number, got {host!r}"
         )
 
 
