@@ -707,6 +707,27 @@ def test_a_copy_may_have_other_settings() -> None:
         endpoint.replace(tls="maybe")
 
 
+@pytest.mark.parametrize(
+    ("old", "settings", "new"),
+    [
+        ("smtps://h", {"tls": "starttls"}, "smtp+starttls://h:587"),
+        ("smtps://h", {"protocol": "pop3"}, "pop3s://h:995"),
+        ("smtps://h:465", {"protocol": "pop3", "tls": "none"}, "pop3://h:110"),
+        ("smtps://h", {"tls": "starttls", "port": 465}, "smtp+starttls://h:465"),
+        ("smtps://h", {"tls": "starttls", "port": 0}, "smtp+starttls://h:587"),
+        ("smtps://h:2465", {"tls": "starttls"}, "smtp+starttls://h:2465"),
+        ("smtps://h:995", {"protocol": "pop3"}, "pop3s://h:995"),
+        ("smtps://h:587", {"host": "g"}, "smtps://g:587"),
+        ("smtps://h", {"host": "g"}, "smtps://g:465"),
+        ("smtp://h", {"protocol": "lmtp"}, "lmtp://h:24"),
+    ],
+)
+def test_the_registered_port_changes_with_what_it_is_registered_for(
+    old: str, settings: dict[str, Any], new: str
+) -> None:
+    assert str(Endpoint.parse(old).replace(**settings)) == new
+
+
 def test_an_endpoint_cannot_be_changed() -> None:
     endpoint = Endpoint("example.org")
     with pytest.raises(FrozenInstanceError):

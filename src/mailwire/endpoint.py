@@ -265,7 +265,10 @@ class Endpoint:
         return cls(read.host, read.port, protocol=read.protocol, tls=read.tls, **settings)
 
     def replace(self, **settings: Any) -> Self:
-        """Return a copy with other settings."""
+        """Return a copy with other settings. With another `protocol` or `tls`, and no `port` besides, the port that is
+        registered for them takes the place of the one that was for the old ones; any other port stays."""
+        if self.port == _registered_port(self.protocol, self.tls):
+            settings.setdefault("port", 0)
         return replace(self, **settings)
 
     def make_tls_context(self) -> ssl.SSLContext:
