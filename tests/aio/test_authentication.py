@@ -811,13 +811,16 @@ async def test_a_token_provider_that_fails_is_told_as_it_fails(protocol: str) ->
     assert b"AUTH" not in peer.wire
 
 
-async def test_a_token_goes_with_the_host_and_the_port_that_were_asked_for(protocol: str) -> None:
+@pytest.mark.parametrize(("host", "told"), [("localhost", "localhost"), ("mx.", "mx"), ("fe80::1%eth0", "fe80::1")])
+async def test_a_token_goes_with_the_host_and_the_port_that_were_asked_for(protocol: str, host: str, told: str) -> None:
     port = {"smtp": 25, "pop3": 110}[protocol]
-    message = f"n,a=bob,\x01host=localhost\x01port={port}\x01auth=Bearer {TOKEN}\x01\x01"
+    message = f"n,a=bob,\x01host={told}\x01port={port}\x01auth=Bearer {TOKEN}\x01\x01"
     command = f"C: AUTH OAUTHBEARER {base64.b64encode(message.encode()).decode()}"
     async with ScriptedPeer(*offer(protocol, "OAUTHBEARER"), command, refusal(protocol)) as peer:
+        endpoint = peer.endpoint(protocol=protocol, auth=BEARER, allow_cleartext_auth=True)
+        client = client_for(endpoint.replace(host=host))
         with pytest.raises(AuthenticationFailed):
-            await login(peer, protocol, BEARER)
+            await client.connect()
 
 
 # The choice by itself

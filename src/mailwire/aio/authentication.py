@@ -32,7 +32,7 @@ from ..sasl import (
     make_mechanism,
 )
 from .stream import Stream
-from .tls import channel_bindings
+from .tls import channel_bindings, server_name
 from .tokens import provide_token
 
 if TYPE_CHECKING:  # who speaks one protocol does without the other
@@ -86,7 +86,7 @@ def situation_of(endpoint: Endpoint, stream: Stream, offered: Collection[str]) -
         offered=offered,
         is_confidential=session is not None or endpoint.allow_cleartext_auth,
         channel_bindings={} if session is None else channel_bindings(session),
-        host=endpoint.host,
+        host=server_name(endpoint),
         port=endpoint.port,
     )
 

@@ -14,7 +14,7 @@ from ..endpoint import Endpoint
 from ..errors import ConnectionFailed, DeadlineExceeded, InjectedData, MailwireError, TLSFailed
 from .deadline import Deadline, told_if_cancelled
 from .happy_eyeballs import close_socket, connect_tcp
-from .tls import TLSInfo, names_refused, plaintext_instead, tls_reason
+from .tls import TLSInfo, names_refused, plaintext_instead, server_name, tls_reason
 from .unix_socket import connect_unix
 
 __all__ = ["StreamOpening"]
@@ -82,7 +82,7 @@ class StreamOpening(asyncio.BufferedProtocol):
                     transport,
                     self,
                     context,
-                    server_hostname=endpoint.host.removesuffix("."),  # RFC 6066 3: "without a trailing dot"
+                    server_hostname=server_name(endpoint),
                     ssl_handshake_timeout=_NEVER,  # ours is the deadline around it
                 )
         except DeadlineExceeded:

@@ -18,6 +18,7 @@ __all__ = [
     "channel_bindings",
     "names_refused",
     "plaintext_instead",
+    "server_name",
     "tls_reason",
 ]
 
@@ -60,6 +61,15 @@ class TLSInfo:
     def fingerprint(self) -> str:
         """The SHA-256 of the server's certificate, as `Endpoint.tls_pin` takes it."""
         return hashlib.sha256(self.peer_certificate).hexdigest()
+
+
+def server_name(endpoint: Endpoint) -> str:
+    """Return the host of `endpoint` as the server knows it, and as it stands in a certificate.
+
+    A DNS name is "without a trailing dot" there (RFC 6066 3), and an address without its zone, which has a meaning on
+    our machine alone (RFC 4007 6).
+    """
+    return endpoint.host.partition("%")[0].removesuffix(".")
 
 
 def channel_bindings(session: ssl.SSLObject) -> Mapping[BindingType, ChannelBinding]:
