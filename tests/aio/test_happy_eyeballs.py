@@ -285,6 +285,38 @@ async def test_of_one_that_refuses_it_is_told_why_and_not_how_it_closed(
     assert [each.complaints for each in made] == [1]
 
 
+@pytest.mark.parametrize("turns", range(4))
+async def test_an_attempt_that_somebody_else_cancels_takes_nothing_from_the_other(
+    network: Network, clock: Clock, turns: int
+) -> None:
+    network.host(V6, V4)
+    before = asyncio.all_tasks()
+    connecting = begin()
+    await asyncio.sleep(0)
+    (attempt,) = asyncio.all_tasks() - before - {connecting}
+    await clock.advance(0.25)
+    network.answers(V4)
+    for _ in range(turns):
+        await asyncio.sleep(0)
+    attempt.cancel()
+    assert (await connecting) is network.sockets[1]
+    await drain_events()
+    assert network.still_open == 1
+
+
+async def test_where_somebody_else_cancels_every_attempt_that_is_told(network: Network, clock: Clock) -> None:
+    network.host(V6, V4)
+    before = asyncio.all_tasks()
+    connecting = begin()
+    await clock.advance(0.25)
+    network.refuses(V6)
+    for attempt in asyncio.all_tasks() - before - {connecting}:
+        attempt.cancel()
+    with pytest.raises(OSError, match="an attempt was cancelled"):
+        await connecting
+    assert network.still_open == 0
+
+
 def nothing_happens(_: Network) -> None:
     pass
 

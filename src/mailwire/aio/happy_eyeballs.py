@@ -48,8 +48,8 @@ async def connect_tcp(host: str, port: int, local_address: str | None = None) ->
                 attempts.add(asyncio.create_task(_attempt(infos.pop(0), ours)))
             delay = _DELAY if infos else None
             done, attempts = await asyncio.wait(attempts, timeout=delay, return_when=asyncio.FIRST_COMPLETED)
-            connected = [task.result() for task in done if task.exception() is None]
-            failures += [error for task in done if isinstance(error := task.exception(), OSError)]
+            connected = [task.result() for task in done if _failure(task) is None]
+            failures += [error for task in done if isinstance(error := _failure(task), OSError)]
             if connected:
                 for loser in connected[1:]:
                     close_socket(loser)
@@ -115,6 +115,11 @@ async def _attempt(info: _Info, ours: _Info | None) -> socket.socket:
     return connecting
 
 
+def _failure(task: "asyncio.Task[socket.socket]") -> BaseException | None:
+    # Who goes through all the tasks that there are, cancels one that is not theirs.
+    return OSError("an attempt was cancelled") if task.cancelled() else task.exception()
+
+
 def _close_result(task: "asyncio.Task[socket.socket]") -> None:
-    if not task.cancelled() and task.exception() is None:
+    if _failure(task) is None:
         close_socket(task.result())
