@@ -146,6 +146,22 @@ async def test_what_is_no_text_is_no_token() -> None:
     assert_hidden(CANARY, caught.value)
 
 
+async def test_a_provider_that_does_not_wait_is_told_what_it_should_be() -> None:
+    def provider(_refused: OAuthFailure | None) -> Any:
+        return CANARY
+
+    told = "^expected the token's provider to be an async function that takes what was refused, but it returned str$"
+    with pytest.raises(TypeError, match=told) as caught:
+        await provide_token(OAuthToken("bob", provider), None, 5)
+    assert_hidden(CANARY, caught.value)
+
+
+async def test_a_provider_may_be_whatever_gives_what_can_be_awaited() -> None:
+    waiting: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+    waiting.set_result("abc")
+    assert (await provide_token(OAuthToken("bob", lambda _refused: waiting), None, 5)).token == "abc"
+
+
 async def test_the_token_does_not_show_while_it_is_passed_on() -> None:
     async def provider(refused: OAuthFailure | None) -> str:
         await drain_events()

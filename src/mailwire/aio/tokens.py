@@ -3,6 +3,7 @@
 import asyncio
 import weakref
 from dataclasses import replace
+from inspect import isawaitable
 from typing import Final
 
 from ..sasl.identities import OAuthToken, TokenProvider
@@ -39,7 +40,15 @@ class _Flight:
     async def _ask(self) -> OAuthToken:
         # The token does not show where a task shows its result.
         with told_if_cancelled(RuntimeError, "the token's provider"):
-            token: object = await self._provider(self._refused)
+            providing: object = self._provider(self._refused)
+            if not isawaitable(providing):
+                kind = type(providing).__name__
+                del providing  # a traceback may show locals
+                raise TypeError(
+                    "expected the token's provider to be an async function that takes what was refused, "
+                    f"but it returned {kind}"
+                )
+            token: object = await providing
         if not isinstance(token, str):
             kind = type(token).__name__
             del token  # a traceback may show locals
