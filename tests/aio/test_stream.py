@@ -286,6 +286,18 @@ async def test_what_is_neither_a_socket_nor_streams_is_quoted(made: object) -> N
     assert str(caught.value) == f"{expected}, got {repr(made)[:100]} ({type(made).__name__})"
 
 
+async def test_a_socket_with_tls_of_its_own_is_no_connected_socket() -> None:
+    ours, theirs = socket.socketpair()
+    wrapped = client_context().wrap_socket(ours, server_hostname="localhost", do_handshake_on_connect=False)
+
+    async def connect() -> socket.socket:
+        return wrapped
+
+    with theirs, pytest.raises(ValueError, match=r"^expected connect= to return .*, got <ssl\.SSLSocket"):
+        await Stream.open(endpoint_for(connect))
+    assert wrapped.fileno() == -1
+
+
 # TLS
 
 

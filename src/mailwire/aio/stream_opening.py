@@ -136,7 +136,7 @@ class StreamOpening(asyncio.BufferedProtocol):
         else:
             made = await connect_tcp(endpoint.host, endpoint.port, endpoint.local_address)
         match made:
-            case socket.socket():
+            case socket.socket() if not isinstance(made, ssl.SSLSocket):
                 try:
                     await loop.create_connection(lambda: self, sock=made)
                 except BaseException:
@@ -145,6 +145,8 @@ class StreamOpening(asyncio.BufferedProtocol):
             case (asyncio.StreamReader() as reader, asyncio.StreamWriter() as writer):
                 self._adopt(reader, writer)
             case _:
+                if isinstance(made, socket.socket):
+                    close_socket(made)
                 what = "a connected socket, or a reader and its writer"
                 raise ValueError(f"expected connect= to return {what}, got {described(made)}")
 
