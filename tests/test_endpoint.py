@@ -1,4 +1,5 @@
 import copy
+import functools
 import pickle
 import ssl
 import traceback
@@ -217,6 +218,16 @@ def test_credentials_of_every_kind_are_taken(credentials: Credentials) -> None:
     assert endpoint.auth is credentials
     assert pickle.loads(pickle.dumps(endpoint)) == endpoint
     assert SECRET not in repr(endpoint)
+
+
+def test_a_function_that_makes_a_mechanism_is_not_async() -> None:
+    async def make() -> Mechanism:
+        return make_own()
+
+    told = r"^expected auth to be a function that makes a mechanism, got an async function$"
+    for auth in (make, functools.partial(make)):
+        with pytest.raises(ValueError, match=told):
+            Endpoint("example.org", auth=auth)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("control", ["\r", "\n", "\0"])

@@ -7,6 +7,7 @@ import ssl
 from asyncio import StreamReader, StreamWriter
 from collections.abc import Awaitable, Callable, Collection, Mapping
 from dataclasses import dataclass, field, fields, replace
+from inspect import iscoroutinefunction
 from socket import socket
 from types import NoneType
 from typing import Any, Final, Literal, NamedTuple, Self, TypeAlias
@@ -169,8 +170,9 @@ class Endpoint:
     ignored_extensions: keywords that an SMTP or LMTP server may announce as it likes: we go on as if it had not.
     use_chunking: whether messages go in chunks. None: where the server announces it, and is not known to be bad at it.
     connect: an async function that makes the connection in place of ours, through a proxy say: it returns a connected
-        socket or a pair of asyncio streams; anything else is a ValueError when it is called. The policy for TLS stays
-        the same. An OSError of its own becomes a ConnectionFailed; what else it raises comes out as it is.
+        socket (no ssl.SSLSocket) or a pair of asyncio streams; anything else is a ValueError when it is called. The
+        policy for TLS stays the same. An OSError of its own becomes a ConnectionFailed; what else it raises comes out
+        as it is.
 
     Raises ValueError for what cannot be an endpoint.
     """
@@ -338,8 +340,10 @@ def _checked_certificate(certificate: Any) -> ClientCertificate | None:
 def _check_credentials(credentials: object) -> None:
     # Line ends and NUL are for no mechanism, and better refused here than after the server was connected to. What is
     # refused is not quoted: it may be the password.
-    known = isinstance(credentials, Password | OAuthToken | External | Anonymous | None) or callable(credentials)
-    if not known:
+    known = isinstance(credentials, Password | OAuthToken | External | Anonymous | None)
+    if not known and iscoroutinefunction(credentials):
+        raise ValueError("expected auth to be a function that makes a mechanism, got an async function")
+    if not known and not callable(credentials):
         raise ValueError(
             "expected auth to be Password, OAuthToken, External, Anonymous, a function that makes a mechanism, or "
             f"None, got a value of the type {type(credentials).__name__}"

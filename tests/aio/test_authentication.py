@@ -49,6 +49,7 @@ from mailwire.testing import (
 )
 from mailwire.testing.turns import drain_events
 from tests.aio.dialogues import CANARY, POP3_ANSWERS, SMTP_ANSWERS, announced, capabilities, extensions
+from tests.sasl.secrecy import assert_hidden
 
 TOKEN = "kan4rienvogel.oauth"
 PASSWORD = Password("bob", CANARY)
@@ -883,6 +884,27 @@ async def test_a_mechanism_of_ones_own_is_tried_by_its_name() -> None:
     attempts, own = Attempts(), Whisper()
     assert await authenticate(SERVER, lambda: own, Situation(("X-WHISPER",), False, {}), attempts) == "X-WHISPER"
     assert attempts.tried == [("X-WHISPER", own)]
+
+
+@pytest.mark.parametrize("made", [None, CANARY, PASSWORD])
+async def test_what_makes_no_mechanism_is_told_before_anything_is_said(protocol: str, made: Any) -> None:
+    async with ScriptedPeer(*offer(protocol, "PLAIN"), LISTEN) as peer:
+        with pytest.raises(ValueError, match=r"^expected the function that is auth to return a Mechanism, ") as caught:
+            await login(peer, protocol, lambda: made)
+    assert str(caught.value).endswith(f" got a value of the type {type(made).__name__}")
+    assert_hidden(CANARY, caught.value)
+    assert b"AUTH" not in peer.wire
+
+
+async def test_where_the_caller_allows_none_that_is_offered_it_is_told_what_is_allowed() -> None:
+    for allowed, shown in ((["APOP", "SCRAM-SHA-1"], "APOP, SCRAM-SHA-1"), ([], "none")):
+        endpoint = SERVER.replace(auth_preferences=Preferences(mechanisms=allowed))
+        with pytest.raises(AuthenticationFailed) as caught:
+            await authenticate(endpoint, PASSWORD, Situation(("PLAIN", "LOGIN"), True, {}), Attempts())
+        assert str(caught.value) == (
+            "smtp://mx.example.org:25 offers no mechanism for Password that may be used: it has PLAIN, LOGIN, and "
+            f"Preferences.mechanisms allows {shown}"
+        )
 
 
 async def test_a_token_that_was_refused_is_not_presented_again() -> None:

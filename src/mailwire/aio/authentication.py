@@ -20,6 +20,7 @@ from ..sasl import (
     Exchange,
     External,
     Mechanism,
+    MechanismFactory,
     OAuthBearer,
     OAuthFailure,
     OAuthToken,
@@ -134,10 +135,11 @@ async def authenticate(
     options: what there is to choose among.
 
     Raises AuthenticationFailed, also where there is no mechanism; SecurityError where only such are left as would give
-    the credentials away, or are weaker than the remembered one; and what a provider of tokens raises.
+    the credentials away, or are weaker than the remembered one; ValueError for a function that makes no mechanism; and
+    what a provider of tokens raises.
     """
     if not isinstance(credentials, Password | OAuthToken | External | Anonymous):
-        return await _use_own(credentials(), endpoint, situation, attempt)
+        return await _use_own(_made(credentials), endpoint, situation, attempt)
     names = _safe_candidates(endpoint, credentials, situation, options)
     problem: AuthenticationFailed | None = None
     unbound = ""  # which -PLUS the server does not have, though it offers it
@@ -158,11 +160,15 @@ async def authenticate(
             raise
         else:
             return name
-    raise problem or AuthenticationFailed(
-        f"{endpoint} offers no mechanism for {type(credentials).__name__} that may be used: it has "
-        f"{', '.join(situation.offered) or 'none'}",
-        command="AUTH",
-    )
+    if problem is None:
+        allowed = endpoint.auth_preferences.mechanisms
+        limits = "" if allowed is None else f", and Preferences.mechanisms allows {', '.join(allowed) or 'none'}"
+        problem = AuthenticationFailed(
+            f"{endpoint} offers no mechanism for {type(credentials).__name__} that may be used: it has "
+            f"{', '.join(situation.offered) or 'none'}{limits}",
+            command="AUTH",
+        )
+    raise problem
 
 
 def _safe_candidates(
@@ -185,6 +191,15 @@ def _safe_candidates(
             f"{', '.join(situation.offered) or 'none'}: somebody may be answering in its place"
         )
     return as_good
+
+
+def _made(factory: MechanismFactory) -> Mechanism:
+    mechanism = factory()
+    if callable(getattr(mechanism, "respond", None)):
+        return mechanism
+    kind = type(mechanism).__name__
+    del mechanism  # it may be the password, and a traceback may show locals
+    raise ValueError(f"expected the function that is auth to return a Mechanism, got a value of the type {kind}")
 
 
 async def _use_own(mechanism: Mechanism, endpoint: Endpoint, situation: Situation, attempt: Attempt) -> str:
