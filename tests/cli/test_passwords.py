@@ -133,13 +133,53 @@ def test_of_several_places_for_a_password_the_first_counts(home: Path, monkeypat
 
     write_netrc(home / ".netrc", entry)
     assert isinstance(auth(URL, "--token-command", "echo x", *places), OAuthToken)
-    assert auth("pop3s://b:url@pop.example.org", "--token-command", "echo x", *places) == Password("b", "url")
+    assert auth("pop3s://b:url@pop.example.org", *places) == Password("b", "url")
     assert auth(URL, *places) == Password("b", "by --password-command")
     assert auth(URL, *places[2:]) == Password("b", "by --password-env")
     assert auth(URL, *places[4:]) == Password("b", "one")
     assert auth(URL) == Password("b", "two")
     (home / ".netrc").unlink()
     assert auth(URL) == Password("b", "by the environment")
+
+
+def test_a_password_in_the_url_and_a_token_are_one_too_many(capsys: pytest.CaptureFixture[str]) -> None:
+    told = r"^expected a password in the URL or --token-command, not both$"
+    with pytest.raises(UsageError, match=told):
+        auth("pop3s://b:url@pop.example.org", "--token-command", "echo x")
+    assert capsys.readouterr().err == ""
+
+
+@pytest.mark.parametrize("url", ["pop3s://b@LocalHost", "pop3s://b@localhost", "pop3s://LOCALHOST"])
+@pytest.mark.parametrize("name", ["LOCALHOST", "localhost", "LocalHost"])
+def test_a_host_is_the_same_in_any_case(home: Path, url: str, name: str) -> None:
+    write_netrc(home / ".netrc", f"machine other login b password two\nmachine {name} login b password one\n")
+    assert auth(url) == Password("b", "one")
+    write_netrc(home / ".netrc", "machine fe80::1%En0 login b password one\n")
+    assert auth("pop3s://b@[fe80::1%25En0]") == Password("b", "one")
+
+
+@pytest.mark.parametrize("what", ["bad", "in another encoding", "a directory"])
+def test_a_file_in_the_home_that_cannot_be_read_is_passed_over_where_the_environment_has_the_password(
+    home: Path, what: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = home / ".netrc"
+    if what == "a directory":
+        file.mkdir()
+    else:
+        file.write_bytes(b"machine" if what == "bad" else "machine ä".encode("latin-1"))
+    with pytest.raises((UsageError, OSError)):
+        auth(URL)
+    monkeypatch.setenv("MAILWIRE_PASSWORD", "secret")
+    assert capsys.readouterr().err == ""
+    assert auth(URL) == Password("b", "secret")
+    err = capsys.readouterr().err
+    assert err.startswith("mailwire: warning: ")
+    assert err.endswith("; the password is that in MAILWIRE_PASSWORD\n")
+    # Nor is it for who is not named, nor in place of a file that was.
+    for words in (("pop3s://pop.example.org",), (URL, "--netrc", str(file))):
+        with pytest.raises((UsageError, OSError)):
+            auth(*words)
+    assert capsys.readouterr().err == ""
 
 
 def test_a_file_that_is_none_is_told(home: Path) -> None:

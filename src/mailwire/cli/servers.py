@@ -53,11 +53,9 @@ def endpoint_of(options: argparse.Namespace, *, ask: Callable[[str], str] = getp
         Path(options.ca_file).read_bytes()  # what it holds is looked at when there is a connection
     given = endpoint.auth if isinstance(endpoint.auth, Password) else Password("", "")
     if given.password:
-        print(
-            "mailwire: warning: everybody on this machine can read the password in the list of processes; "
-            "see --help for other places",
-            file=sys.stderr,
-        )
+        if options.token_command is not None:
+            raise UsageError("expected a password in the URL or --token-command, not both")
+        _warn("everybody on this machine can read the password in the list of processes; see --help for other places")
         return endpoint
     return endpoint.replace(auth=_credentials(options, endpoint.host, given.user, ask))
 
@@ -73,7 +71,14 @@ def _credentials(
         if options.password_env not in os.environ:
             raise UsageError(f"expected the password in the environment's variable {options.password_env}")
         return Password(_required(user), os.environ[options.password_env])
-    found = _look_up(options.netrc, host, user)
+    found: Password | None = None
+    try:
+        found = _look_up(options.netrc, host, user)
+    except (UsageError, OSError) as error:
+        # Nobody has asked for the file in the home, and there is another place.
+        if options.netrc is not None or not user or _VARIABLE not in os.environ:
+            raise
+        _warn(f"{error}; the password is that in {_VARIABLE}")
     if found is not None:
         return found
     if not user:
@@ -89,6 +94,10 @@ def _credentials(
         return Password(user, ask(f"Password of {user} at {host}: "))
     except EOFError as error:
         raise UsageError(f"expected the password of {user} at {host}, got none") from error
+
+
+def _warn(text: str) -> None:
+    print(f"mailwire: warning: {text}", file=sys.stderr)
 
 
 def _is_at_terminal() -> bool:
@@ -153,7 +162,8 @@ def _look_up(file: str | None, host: str, user: str) -> Password | None:
     except UnicodeDecodeError:
         raise UsageError(f"the file of passwords cannot be read: it is not in utf-8 ({file or '~/.netrc'})") from None
     # The entry by the name of "default" is for hosts that nobody has thought of: no password is for those.
-    entry = entries.hosts.get(host)
+    # Host names are the same in any case (RFC 4343).
+    entry = next((entry for name, entry in entries.hosts.items() if name.lower() == host.lower()), None)
     if entry is None or (user and entry[0] != user):
         return None
     login, _, password = entry
