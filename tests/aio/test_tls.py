@@ -9,7 +9,15 @@ import pytest
 
 from mailwire import DeadlineExceeded, Endpoint, External, POP3Client, SMTPClient, TLSFailed, Transcript
 from mailwire.aio.stream import Stream
-from mailwire.aio.tls import TLSInfo, _names_in_refused, alert_of, channel_bindings, names_refused, tls_reason
+from mailwire.aio.tls import (
+    TLSInfo,
+    _names_in_refused,
+    alert_of,
+    channel_bindings,
+    names_refused,
+    server_name,
+    tls_reason,
+)
 from mailwire.sasl import server_end_point
 from mailwire.testing import (
     LISTEN,
@@ -345,3 +353,18 @@ def test_what_was_negotiated_is_a_value() -> None:
     info = TLSInfo("TLSv1.3", "TLS_AES_256_GCM_SHA384", LEAF, True)
     assert info == TLSInfo("TLSv1.3", "TLS_AES_256_GCM_SHA384", LEAF, True)
     assert client_context().verify_mode is ssl.CERT_REQUIRED
+
+
+@pytest.mark.parametrize(
+    ("host", "name"),
+    [
+        ("mx.example.org", "mx.example.org"),
+        ("mx.example.org.", "mx.example.org"),
+        ("192.0.2.1", "192.0.2.1"),
+        ("fe80::1", "fe80::1"),
+        ("fe80::1%eth0", "fe80::1"),
+        ("fe80::1%eth0.", "fe80::1"),
+    ],
+)
+def test_a_server_knows_itself_without_a_dot_at_the_end_and_without_our_zone(host: str, name: str) -> None:
+    assert server_name(Endpoint(host)) == name
