@@ -485,6 +485,7 @@ def test_a_user_name_may_stand_with_or_without_a_password(given: str, user: str,
         ("[fe80::1%2525]", "fe80::1%25"),
         ("[fe80::1%25250]", "fe80::1%250"),
         ("[::ffff:192.0.2.1]", "::ffff:192.0.2.1"),
+        ("[2500::A]", "2500::a"),
     ],
 )
 def test_an_address_in_a_url_may_have_a_zone(given: str, host: str) -> None:
@@ -532,9 +533,9 @@ def test_nothing_but_an_ipv6_address_stands_in_brackets(address: str) -> None:
         Endpoint.parse(f"smtps://[{address}]")
 
 
-@pytest.mark.parametrize("port", ["", "00025", "25"])
-def test_a_port_may_begin_with_noughts_or_be_left_out(port: str) -> None:
-    assert Endpoint.parse(f"smtp://example.org:{port}").port == 25
+@pytest.mark.parametrize(("port", "number"), [("", 25), ("00025", 25), ("25", 25), ("1", 1), ("65535", 65535)])
+def test_a_port_may_begin_with_noughts_or_be_left_out(port: str, number: int) -> None:
+    assert Endpoint.parse(f"smtp://example.org:{port}").port == number
 
 
 def test_a_host_is_written_in_small_letters() -> None:

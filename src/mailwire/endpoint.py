@@ -63,9 +63,8 @@ _SCHEMES: Final[Mapping[str, _Scheme]] = {
 }
 
 _UNIX: Final = "+unix"
-_URL_REST: Final = re.compile(r"[!-~]*\Z")
-# RFC 3986 3.2: the authority ends at the first of these.
-_AUTHORITY: Final = re.compile(r"[/?#]")
+# RFC 3986 3.2: the authority ends at the first "/", "?" or "#". All of it is printable ASCII.
+_URL_REST: Final = re.compile(r'(?P<authority>[!"$-.0->@-~]*)(?P<behind>(?:[/?#][!-~]*)?)\Z')
 _PLACE: Final = re.compile(r"(?:\[(?P<address>[^\[\]]*)\]|(?P<name>[^\[\]:]*))(?::(?P<port>[0-9]{0,5}))?\Z")
 _PIN: Final = re.compile(r"[0-9a-f]{64}\Z")
 _SCOPE: Final = re.compile(r"%[0-9A-Za-z_.-]+\Z")
@@ -377,19 +376,22 @@ def _read(url: object) -> _Read | str:
     if known is None or not separator:
         # What stands there instead is not quoted: it may be a password.
         return f"expected a URL that begins with one of {', '.join(f'{name}://' for name in _SCHEMES)}"
-    if not _URL_REST.match(rest):
+    parts = _URL_REST.match(rest)
+    if parts is None:
         return f"expected {scheme}://user:password@host:port, all but printable ASCII percent-encoded"
-    authority = _AUTHORITY.split(rest, maxsplit=1)[0]
-    behind = rest.removeprefix(authority)
+    behind = parts["behind"]
     if "@" in behind:
         # The password has ended too early: what seems to be the host is a part of it.
         encoded = "'/', '?' and '#' in a user name or password must be percent-encoded"
         return f"{encoded}, and '@' in a path" if by_path else encoded
-    credentials, is_given, place = authority.rpartition("@")
+    credentials, is_given, place = parts["authority"].rpartition("@")
+    expected = f"expected {scheme}://user:password@host:port, with a port from 1 to 65535"
     found = _PLACE.match(place)
-    port = 0 if found is None else int(found["port"] or known.port)
-    if found is None or not 1 <= port <= 65535:
-        return f"expected {scheme}://user:password@host:port, with a port from 1 to 65535"
+    if found is None:
+        return expected
+    port = int(found["port"] or known.port)
+    if not 1 <= port <= 65535:
+        return expected
     host = (found["name"] or "").lower()
     if found["address"] is not None:
         address, percent, zone = found["address"].partition("%")
