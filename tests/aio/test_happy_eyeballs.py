@@ -312,7 +312,7 @@ async def test_where_somebody_else_cancels_every_attempt_that_is_told(network: N
     network.refuses(V6)
     for attempt in asyncio.all_tasks() - before - {connecting}:
         attempt.cancel()
-    with pytest.raises(OSError, match="an attempt was cancelled"):
+    with pytest.raises(OSError, match=r"(^|; )an attempt was cancelled($|; )"):
         await connecting
     assert network.still_open == 0
 

@@ -142,7 +142,7 @@ async def authenticate(
         return await _use_own(_made(credentials), endpoint, situation, attempt)
     names = _safe_candidates(endpoint, credentials, situation, options)
     problem: AuthenticationFailed | None = None
-    unbound = ""  # which -PLUS the server does not have, though it offers it
+    unbound: str | None = None  # which -PLUS the server does not have, though it offers it
     for name in names:
         try:
             await _use(name, endpoint, credentials, situation, attempt)
@@ -152,7 +152,7 @@ async def authenticate(
             if name.endswith("-PLUS") and problem.answer is not None:
                 unbound = name
         except AuthenticationFailed as error:
-            if unbound:
+            if unbound is not None:
                 error.add_note(
                     f"before that, {unbound} was refused as unknown, though it is offered: somebody may be answering "
                     "in the server's place; if it is the server, Preferences.mechanisms without -PLUS may do"
