@@ -7,17 +7,20 @@ import os
 import pty
 import signal
 from collections.abc import AsyncGenerator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+import mailwire as front
 from mailwire.cli import main
 from mailwire.cli.fetch import make_parser
+from mailwire.maildrop import Maildir, SQLiteLedger
 from mailwire.testing import STALL, MailServer, ScriptedPeer, Slow
 from mailwire.testing.turns import turns
 from tests.cli.program import SCRIPT, Ended, mailwire, start
-from tests.maildrop.runs import USER, fill
+from tests.maildrop.runs import USER, endpoint_at, fill
 
 PASSWORD = {"MAILWIRE_PASSWORD": "secret"}
 
@@ -70,6 +73,55 @@ async def test_mail_can_be_appended_to_a_file_and_deleted(server: MailServer, tm
     box.close()
     assert uids(server) == []
     assert (tmp_path / "mailwire" / "ledger.db").exists()
+
+
+UNTIL_STORED = ("--keep", "until-stored")
+
+
+@pytest.mark.parametrize("kind", ["--maildir", "--mbox"])
+async def test_what_one_place_has_had_is_new_for_another(server: MailServer, tmp_path: Path, kind: str) -> None:
+    trial, real = tmp_path / "trial", tmp_path / "real"
+    await fetch(server, tmp_path, kind, trial)
+    trial.rename(tmp_path / "gone")
+    ended = await fetch(server, tmp_path, kind, real, *UNTIL_STORED)
+
+    assert "2 stored, 2 deleted" in ended.out
+    content = b"".join(stored(real)) if kind == "--maildir" else real.read_bytes()
+    assert [text in content for text in (b"Hello one\n", b"Hello two\n")] == [True, True]
+    assert uids(server) == []
+
+
+async def test_a_place_is_the_same_by_whatever_way_it_is_named(server: MailServer, tmp_path: Path) -> None:
+    await fetch(server, tmp_path, "--maildir", tmp_path / "Mail \N{LATIN SMALL LETTER U WITH DIAERESIS}\udcff")
+    (tmp_path / "link").symlink_to(tmp_path / "Mail \N{LATIN SMALL LETTER U WITH DIAERESIS}\udcff")
+
+    assert "2 known" in (await fetch(server, tmp_path, "--maildir", tmp_path / "no" / ".." / "link")).out
+
+
+async def test_what_is_known_of_no_place_is_of_the_first_that_is_there(server: MailServer, tmp_path: Path) -> None:
+    ledger = tmp_path / "mailwire" / "ledger.db"
+    ledger.parent.mkdir()
+    endpoint = replace(endpoint_at(server), host="localhost")
+    await front.retrieve(endpoint, into=Maildir(tmp_path / "Mail"), ledger=ledger)
+
+    async def said(place: str) -> str:
+        arguments = ("--maildir", tmp_path / place)
+        return (await fetch(server, tmp_path, *arguments, XDG_STATE_HOME=str(tmp_path))).out.split("; ")[0]
+
+    account = f"b@localhost:{server.pop3_port}"
+    assert [await said(place) for place in ("none", "Mail", "Mail", "none", "other")] == [
+        f"{account}: {what}" for what in ("2 stored", "2 known", "2 known", "2 known", "2 stored")
+    ]
+
+
+async def test_a_ledger_that_is_named_knows_of_no_places(server: MailServer, tmp_path: Path) -> None:
+    named = ("--ledger", tmp_path / "state.db")
+    await fetch(server, tmp_path, "--maildir", tmp_path / "Mail", *named)
+
+    assert "2 known" in (await fetch(server, tmp_path, "--maildir", tmp_path / "other", *named)).out
+    account = f"b@localhost:{server.pop3_port}"
+    async with SQLiteLedger(tmp_path / "state.db") as ledger, ledger.claim(account) as page:
+        assert len(await page.records()) == 2
 
 
 async def test_options_make_the_policy(server: MailServer, tmp_path: Path) -> None:

@@ -75,6 +75,43 @@ async def test_a_ledger_outlives_its_object(path: Path) -> None:
         assert await page.records() == {"1": record("1", State.MARKED, size=5)}
 
 
+async def test_an_account_goes_on_under_another_name(path: Path) -> None:
+    await fill(path, record("1"))
+    async with SQLiteLedger(path) as ledger:
+        async with ledger.claim("c") as page:
+            await page.write([record("2")])
+        for account, name in (("nobody", "a"), (A, "b"), ("b", "c")):
+            await ledger.rename(account, name)
+        found = {}
+        for name in ("a", A, "b", "c"):
+            async with ledger.claim(name) as page:
+                found[name] = list(await page.records())
+    assert found == {"a": [], A: [], "b": ["1"], "c": ["2"]}
+
+
+async def test_an_account_is_not_renamed_while_a_run_is_at_work_on_it(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sqlite_ledger, "_PATIENCE", 0.2)
+    async with SQLiteLedger(path) as ledger, ledger.claim(A) as page:
+        with pytest.raises(LedgerBusy, match=re.escape(f"another run is at work on {A}")):
+            await ledger.rename(A, "b")
+        await page.write([record("1")])
+        assert list(await page.records()) == ["1"]
+
+
+async def test_a_run_is_waited_for_before_its_account_is_renamed(path: Path) -> None:
+    async with SQLiteLedger(path) as ledger:
+        async with ledger.claim(A) as page:
+            await page.write([record("1")])
+            renaming = asyncio.create_task(ledger.rename(A, "b"))
+            for _ in range(50):
+                await asyncio.sleep(0)
+        await renaming
+        async with ledger.claim("b") as page:
+            assert list(await page.records()) == ["1"]
+
+
 async def test_a_closed_ledger_opens_again_and_can_be_closed_twice(path: Path) -> None:
     ledger = SQLiteLedger(path)
     await ledger.aclose()

@@ -5,11 +5,12 @@ import asyncio
 import json
 import os
 import sys
-from collections.abc import Callable
-from contextlib import aclosing
+from collections.abc import AsyncGenerator, Callable
+from contextlib import aclosing, asynccontextmanager
 from datetime import timedelta
 from pathlib import Path
 from typing import Final, TypeVar
+from urllib.parse import quote
 
 from ..aio.retrieval_progress import RetrievalProgress
 from ..errors import LedgerError
@@ -17,9 +18,11 @@ from ..maildrop import (
     Account,
     CautionKind,
     Keep,
+    Ledger,
     Maildir,
     MboxSink,
     Outcome,
+    Page,
     Policy,
     RetrievalReport,
     Run,
@@ -105,7 +108,7 @@ def perform(options: argparse.Namespace) -> int:
 async def _fetch(options: argparse.Namespace, account: Account, ledger: Path) -> int:
     transcript = Transcript(limit=None if options.transcript else 100)
     try:
-        async with SQLiteLedger(ledger) as opened:
+        async with _opened(options, ledger) as opened:
             with ProgressBar(sys.stderr, quiet=options.quiet) as bar:
                 this = Run(
                     account,
@@ -136,7 +139,7 @@ async def _watch(options: argparse.Namespace, account: Account, ledger: Path) ->
 
     with ProgressBar(sys.stderr, quiet=options.quiet) as bar:
         async with (
-            SQLiteLedger(ledger) as opened,
+            _opened(options, ledger) as opened,
             aclosing(
                 watch(
                     [account],
@@ -178,6 +181,34 @@ def _tell(options: argparse.Namespace, report: RetrievalReport) -> int:
     if any(caution.kind is CautionKind.LEDGER_UNREADABLE for caution in report.cautions):
         return Exit.IO
     return Exit.TEMPORARY if report.failed else Exit.OK
+
+
+@asynccontextmanager
+async def _opened(options: argparse.Namespace, path: Path) -> AsyncGenerator[Ledger, None]:
+    async with SQLiteLedger(path) as ledger:
+        place = Path(options.mbox if options.maildir is None else options.maildir)
+        yield ledger if options.ledger is not None else _LedgerOfPlace(ledger, place)
+
+
+class _LedgerOfPlace:
+    # What has come to one place is new for another: it would be deleted on the server, and not be there.
+
+    def __init__(self, ledger: SQLiteLedger, place: Path) -> None:
+        self._ledger = ledger
+        self._place = os.path.realpath(os.fsencode(place))
+
+    @property
+    def _is_there(self) -> bool:
+        return os.path.exists(self._place)
+
+    @asynccontextmanager
+    async def claim(self, account: str, *, wait: float | None = 0) -> AsyncGenerator[Page, None]:
+        name = f"{account} into {quote(self._place)}"
+        if self._is_there:
+            # What is known of an account and no place was written by a version that told none apart.
+            await self._ledger.rename(account, name)
+        async with self._ledger.claim(name, wait=wait) as page:
+            yield page
 
 
 def _own_ledger() -> Path:

@@ -44,7 +44,8 @@ class Account:
     endpoint: its POP3 server, or the URL of that.
     into: a sink, or a function that takes a message. Accounts can share one.
     policy: what to fetch and what to delete; settings: how the server is dealt with.
-    name: what the ledger knows it by; that is user and host, if nothing else is said.
+    name: what the ledger knows it by; that is user and host, if nothing else is said. Mail that is to go to two places
+        needs two names, or two ledgers: what one has had does not come to the other, and may be deleted all the same.
 
     Raises ValueError for a URL that is none, and where there is no name.
     """

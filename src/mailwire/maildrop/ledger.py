@@ -3,6 +3,7 @@
 1. A record goes one way: SEEN, STORED, MARKED, GONE. What it says of the sink was true of the sink before.
 2. One run at a time holds an account's page. Whoever comes second waits, or is told by LedgerBusy.
 3. A ledger that cannot be read is left as it is: LedgerUnreadable. Nothing is deleted on its word.
+4. It knows accounts, and not where their mail went: what was stored in one place is stored, for a run into another too.
 
 A ledger of your own, in a database that all machines share, say, has the methods of `Ledger` and `Page`; the rest of
 mailwire knows no more of one than these.

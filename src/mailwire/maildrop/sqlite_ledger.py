@@ -86,6 +86,15 @@ class SQLiteLedger:
         async with self._holding(f"account {account}", account, wait), self._opened() as database:
             yield _SQLitePage(database, await database.run(lambda connection: _enter(connection, account)))
 
+    async def rename(self, account: str, name: str) -> None:
+        """Have what is known of `account` under `name` from now on, unless something is known under that already.
+
+        Raises LedgerBusy where a run is at work on `account`, and goes on for half a minute; LedgerUnreadable,
+        LedgerError.
+        """
+        async with self._holding(f"account {account}", account, _PATIENCE), self._opened() as database:
+            await database.run(lambda connection: _rename(connection, account, name))
+
     async def aclose(self) -> None:
         """Close the file and end the thread. Who holds a page goes on with it, and the last of them closes the file.
 
@@ -283,6 +292,10 @@ def _enter(connection: sqlite3.Connection, account: str) -> int:
     while (row := connection.execute("SELECT id FROM accounts WHERE name = ?", (account,)).fetchone()) is None:
         connection.execute("INSERT INTO accounts (name) VALUES (?)", (account,))
     return int(row[0])
+
+
+def _rename(connection: sqlite3.Connection, account: str, name: str) -> None:
+    connection.execute("UPDATE OR IGNORE accounts SET name = ? WHERE name = ?", (name, account))
 
 
 def _read(connection: sqlite3.Connection, account: int) -> Mapping[str, Record]:
