@@ -1,13 +1,25 @@
 """Runs over a loopback server, for the tests of what keeps mail."""
 
 import asyncio
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Iterable, Mapping
 from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
 from typing import Any
 
 from mailwire import Endpoint, Password
-from mailwire.maildrop import Account, Ledger, Mail, MemoryLedger, Page, Policy, Record, RetrievalReport, Run, Sink
+from mailwire.maildrop import (
+    Account,
+    Ledger,
+    Mail,
+    MemoryLedger,
+    Page,
+    Policy,
+    Record,
+    RetrievalReport,
+    Run,
+    Sink,
+    State,
+)
 from mailwire.testing import Account as User
 from mailwire.testing import MailServer, ScriptedPeer
 from tests.maildrop.records import NOON
@@ -15,6 +27,7 @@ from tests.maildrop.records import NOON
 __all__ = [
     "USER",
     "CountingSink",
+    "LostLedger",
     "MemorySink",
     "Time",
     "WaitingLedger",
@@ -129,6 +142,38 @@ class WaitingLedger(MemoryLedger):
         self.waits.append(wait)
         async with super().claim(account, wait=wait) as page:
             yield page
+
+
+class LostLedger(MemoryLedger):
+    """A ledger that raises an error of its own, and none of mailwire's, when it is told of a message in `state`."""
+
+    def __init__(self, state: State) -> None:
+        super().__init__()
+        self.state = state
+
+    @asynccontextmanager
+    async def claim(self, account: str, *, wait: float | None = 0) -> AsyncGenerator[Page, None]:
+        """Claim a page that does so."""
+        async with super().claim(account, wait=wait) as page:
+            yield _LostPage(page, self.state)
+
+
+class _LostPage:
+    def __init__(self, page: Page, state: State) -> None:
+        self._page = page
+        self._state = state
+
+    async def records(self) -> Mapping[str, Record]:
+        return await self._page.records()
+
+    async def write(self, records: Iterable[Record]) -> None:
+        told = list(records)
+        if any(record.state is self._state for record in told):
+            raise RuntimeError("the database went away")
+        await self._page.write(told)
+
+    async def forget(self, uids: Iterable[str]) -> None:
+        await self._page.forget(uids)
 
 
 async def run(

@@ -9,9 +9,9 @@ import pytest
 
 import mailwire
 from mailwire import POP3Settings, RetrievedMessage, Transcript
-from mailwire.maildrop import Account, Deleted, MemoryLedger, Outcome, Policy, retrieve_into
+from mailwire.maildrop import Account, Deleted, MemoryLedger, Outcome, Policy, State, retrieve_into
 from mailwire.testing import MailServer
-from tests.maildrop.runs import USER, MemorySink, WaitingLedger, body, endpoint_at, fill
+from tests.maildrop.runs import USER, LostLedger, MemorySink, WaitingLedger, body, endpoint_at, fill
 
 
 @pytest.fixture
@@ -66,6 +66,19 @@ async def test_what_ends_a_run_is_raised_with_its_report(server: MailServer) -> 
     assert caught.value.report is not None
     assert caught.value.report.counts == {Outcome.STORED: 1, Outcome.LEFT: 1}
     assert len(server.messages("b")) == 2
+
+
+async def test_an_error_that_is_none_of_ours_brings_the_report_along(server: MailServer) -> None:
+    with pytest.raises(RuntimeError, match="went away") as caught:
+        await mailwire.retrieve(
+            endpoint_at(server), into=MemorySink(), ledger=LostLedger(State.GONE), keep="until stored"
+        )
+
+    report = vars(caught.value)["report"]
+    assert report.counts == {Outcome.STORED: 2}
+    assert len(report.deleted) == 2
+    assert report.error is caught.value
+    assert not server.messages("b")
 
 
 async def test_arguments_that_go_together_ill_are_told(server: MailServer) -> None:

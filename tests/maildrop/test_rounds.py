@@ -10,12 +10,12 @@ import pytest
 
 from mailwire import Endpoint, OAuthToken, Password, RetrievalProgress, RetrievedMessage, Transcript
 from mailwire.errors import AuthenticationFailed, LedgerBusy, MaildropLocked, TLSFailed
-from mailwire.maildrop import Account, Mail, MemoryLedger, Outcome, Policy, RetrievalReport, retrieve_all
+from mailwire.maildrop import Account, Mail, MemoryLedger, Outcome, Policy, RetrievalReport, State, retrieve_all
 from mailwire.testing import MECHANISMS, MailServer
 from mailwire.testing import Account as User
 from mailwire.testing import Policy as ServerPolicy
 from tests.maildrop.records import NOON
-from tests.maildrop.runs import USER, CountingSink, MemorySink, Time, WaitingLedger, endpoint_at, fill
+from tests.maildrop.runs import USER, CountingSink, LostLedger, MemorySink, Time, WaitingLedger, endpoint_at, fill
 
 USERS = [User(f"u{number}", "secret") for number in range(12)]
 
@@ -124,6 +124,17 @@ async def test_a_bad_account_is_no_others_business(tmp_path: Path) -> None:
     assert {name: reports[name].server for name in bad} == {name: str(each) for name, each in bad.items()}
     assert {report.began for report in reports.values()} == {NOON}
     assert [message.outcome for message in reports["function"].messages] == [Outcome.FAILED]
+
+
+async def test_what_was_done_before_an_error_that_is_none_of_ours_is_told() -> None:
+    async with MailServer(USERS) as server:
+        fill(server, "one", "two", user=USERS[0])
+        theirs = account(server, USERS[0], MemorySink(), policy=Policy(keep="until stored"))
+        (report,) = (await collected([theirs], ledger=LostLedger(State.GONE))).values()
+        assert not server.messages("u0")
+
+    assert (report.listed, len(report.stored), len(report.deleted)) == (2, 2, 2)
+    assert report.summary.endswith("; ended by RuntimeError")
 
 
 async def test_one_account_has_one_session_at_a_time() -> None:

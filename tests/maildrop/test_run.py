@@ -65,6 +65,7 @@ from tests.aio.dialogues import LISTED, OPENED, POP3_ANSWERS, once
 from tests.aio.pop3_clients import client_for
 from tests.maildrop.runs import (
     USER,
+    LostLedger,
     MemorySink,
     Time,
     WaitingLedger,
@@ -770,6 +771,19 @@ async def test_what_ends_a_run_is_in_its_report(
     error = report.to_dict()["error"]
     assert isinstance(error, dict)
     assert error["kind"] == kind.__name__
+
+
+async def test_an_error_that_is_none_of_ours_ends_a_run_with_its_report(server: MailServer, sink: MemorySink) -> None:
+    fill(server, "one", "two", "three")
+    account = Account(endpoint_at(server), sink)
+    this = Run(account, ledger=LostLedger(State.STORED))
+    with pytest.raises(RuntimeError, match="^the database went away$") as caught:
+        await this.perform()
+
+    report = vars(caught.value)["report"]
+    assert report == this.report()
+    assert report.error is caught.value
+    assert report.counts == {Outcome.STORED: 1, Outcome.LEFT: 2}
 
 
 async def test_nobody_listening_is_told(sink: MemorySink) -> None:

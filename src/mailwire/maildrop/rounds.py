@@ -4,6 +4,7 @@ import asyncio
 from collections import defaultdict
 from collections.abc import AsyncGenerator, Callable, Iterable
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from datetime import datetime
 from functools import partial
 
@@ -46,7 +47,7 @@ class Rounds:
     async def run(self, account: Account) -> RetrievalReport:
         """Do a run over `account` when its turn has come. Whatever ends it is in the report."""
         async with self._turn(account):
-            began = self._now()
+            began, run = self._now(), None
             try:
                 run = Run(
                     account,
@@ -59,7 +60,8 @@ class Rounds:
                 return await run.perform()
             except Exception as error:
                 # A file for TLS that is not there, a provider of tokens that fails: it is one account's misfortune.
-                return RetrievalReport(account.name, str(account.endpoint), began, error=error)
+                report = RetrievalReport(account.name, str(account.endpoint), began) if run is None else run.report()
+                return replace(report, error=error)
 
     @asynccontextmanager
     async def _turn(self, account: Account) -> AsyncGenerator[None, None]:

@@ -126,7 +126,7 @@ class Run:
         self._cautions: list[Caution] = []
         self._deliveries: Deliveries | None = None
         self._deleted: dict[Entry, Deleted] = {}
-        self._error: MailwireError | None = None
+        self._error: Exception | None = None
 
     async def perform(self) -> RetrievalReport:
         """Do it, once, and return what was done.
@@ -134,7 +134,8 @@ class Run:
         What goes wrong with the mail, the server, the sink or the ledger is in the report: `error` has what ended the
         run. Where this is cancelled, `report` tells how far it has come.
 
-        Raises LocalProtocolError the second time.
+        Raises LocalProtocolError the second time; and, with the report in its `report`, what a ledger, a provider of
+        tokens or another function that was handed over has raised, and is no MailwireError.
         """
         if self._clock_began is not None:
             raise LocalProtocolError("a run is performed once: make another one")
@@ -142,13 +143,15 @@ class Run:
         self._clock_began = asyncio.get_running_loop().time()
         try:
             await self._perform()
-        except MailwireError as error:
+        except Exception as error:
             self._error = error
         finally:
             self._seconds = asyncio.get_running_loop().time() - self._clock_began
         report = self.report()
         if self._error is not None:
-            self._error.report = report
+            vars(self._error)["report"] = report
+            if not isinstance(self._error, MailwireError):
+                raise self._error
         return report
 
     async def _perform(self) -> None:
@@ -215,7 +218,7 @@ class Run:
             if isinstance(report.error, Desynchronised):
                 self._error = report.error
 
-    async def _doubt_last(self, deliveries: Deliveries, error: MailwireError) -> None:
+    async def _doubt_last(self, deliveries: Deliveries, error: Exception) -> None:
         # What came behind the message that was delivered last may be the rest of it.
         last = self._last
         if last is not None and isinstance(error, Desynchronised) and error.suspect == last[1]:

@@ -75,7 +75,8 @@ async def retrieve(
     wait: for how many seconds to wait for another run on the same account; None waits for ever.
 
     Raises what has ended the run, with the report in `report`: the errors of `POP3Client`, SinkFailed, LedgerError,
-    LedgerBusy, MaildropRenumbered. ValueError for arguments that are none, or go together ill.
+    LedgerBusy, MaildropRenumbered; and, with the report as well, what a ledger of your own or a provider of tokens has
+    raised. ValueError for arguments that are none, or go together ill.
     """
     try:
         endpoint = Endpoint.of(endpoint)
