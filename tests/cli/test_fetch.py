@@ -328,6 +328,7 @@ async def test_a_signal_ends_it_with_the_truth(tmp_path: Path, number: signal.Si
 
     assert process.returncode == 128 + number
     assert b": 1 stored, 1 left; 7 octets in " in out
+    assert out.endswith(b" s; not at its end\n")
     assert b"interrupted" in err
     assert b"first" in (tmp_path / "mbox").read_bytes()
 

@@ -57,6 +57,7 @@ def test_a_report_can_be_written_as_json() -> None:
         "known": 3,
         "octets": 1234,
         "is_complete": False,
+        "is_finished": True,
         "login_delay": 60,
     }
     assert values["error"]["kind"] == "ConnectionLost"
@@ -114,6 +115,21 @@ def test_what_was_not_touched_is_counted_without_a_report_of_each() -> None:
     report = replace(REPORT, messages=many)
     assert report.counts[Outcome.LEFT] == 10**9
     assert (report.stored, report.deleted, report.octets) == (MESSAGES[:1], MESSAGES[:1], 1234)
+
+
+def test_the_report_of_a_run_that_is_not_at_its_end_says_so() -> None:
+    going_on = replace(REPORT, error=None, messages=MESSAGES[:1], is_finished=False)
+    assert not going_on.is_complete
+    assert going_on.summary == "b@pop.example.org: 1 stored, 3 known, 1 deleted; 1,234 octets in 1.2 s; not at its end"
+    assert again(going_on) == going_on
+    none = RetrievalReport("b", "pop3s://x:995", NOON, is_finished=False)
+    assert none.summary == "b: nothing done; 0 octets in 0.0 s; not at its end"
+
+
+def test_a_report_of_old_json_is_of_a_run_that_was_at_its_end() -> None:
+    old = replace(REPORT, error=None).to_dict()
+    del old["is_finished"]
+    assert RetrievalReport.from_dict(old) == replace(REPORT, error=None)
 
 
 def test_a_report_is_complete_if_the_run_was_and_no_message_failed() -> None:

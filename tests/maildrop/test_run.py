@@ -777,11 +777,12 @@ async def test_an_error_that_is_none_of_ours_ends_a_run_with_its_report(server: 
     fill(server, "one", "two", "three")
     account = Account(endpoint_at(server), sink)
     this = Run(account, ledger=LostLedger(State.STORED))
-    with pytest.raises(RuntimeError, match="^the database went away$") as caught:
+    with pytest.raises(RuntimeError, match="the database went away") as caught:
         await this.perform()
 
     report = vars(caught.value)["report"]
     assert report == this.report()
+    assert report.is_finished
     assert report.error is caught.value
     assert report.counts == {Outcome.STORED: 1, Outcome.LEFT: 2}
 
@@ -1446,16 +1447,17 @@ async def test_a_report_on_the_way_tells_how_long_it_has_taken(server: MailServe
             is_later = asyncio.Event()
             asyncio.get_running_loop().call_later(0.002, is_later.set)
             await is_later.wait()
-            told.append(performed.report().seconds)
+            told.append((performed.report().seconds, performed.report().is_finished))
 
-    told: list[float] = []
+    told: list[tuple[float, bool]] = []
     fill(server, "one")
     performed = Run(Account(endpoint_at(server), Slow()))
     clock = asyncio.get_running_loop().time
     began = clock()
     await performed.perform()
-    (seconds,) = told
+    ((seconds, is_finished),) = told
     assert 0 < seconds <= clock() - began
+    assert not is_finished
 
 
 async def test_the_pause_that_a_server_wants_is_told(sink: MemorySink) -> None:
@@ -1635,6 +1637,7 @@ async def test_a_cancelled_run_takes_down_what_it_has_begun(
     slow = await cancelled(server, Slow(), ledger, waiting)
     assert outcomes(slow.report()) == {"one": Outcome.LEFT}
     assert slow.report().listed == 1
+    assert not slow.report().is_finished
     await server.wait_idle()
     assert await states(ledger, server) == {"one": State.SEEN}
     assert uids(server) == ["one"]

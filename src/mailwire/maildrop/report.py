@@ -27,6 +27,8 @@ class RetrievalReport:
     cautions: what kept the run from doing all that the policy says; findings: what was wrong with what the server said.
     error: what ended it before its end; None if it came to its end.
     login_delay: how many seconds the server wants between two logins (LOGIN-DELAY, RFC 2449 6.5).
+    is_finished: whether the run has come to its end, or to the error that ended it; not while it is under way, nor
+        where it was cancelled.
     """
 
     account: str
@@ -40,6 +42,7 @@ class RetrievalReport:
     findings: tuple[Finding, ...] = ()
     error: Exception | None = None
     login_delay: int = 0
+    is_finished: bool = True
 
     @property
     def stored(self) -> tuple[MessageReport, ...]:
@@ -64,7 +67,8 @@ class RetrievalReport:
     @property
     def is_complete(self) -> bool:
         """Whether the run came to its end, and no message failed."""
-        return self.error is None and not self.counts.keys() & {Outcome.FAILED, Outcome.SKIPPED}
+        is_at_end = self.is_finished and self.error is None
+        return is_at_end and not self.counts.keys() & {Outcome.FAILED, Outcome.SKIPPED}
 
     @property
     def counts(self) -> Mapping[Outcome, int]:
@@ -88,6 +92,7 @@ class RetrievalReport:
             "known": self.known,
             "octets": self.octets,
             "is_complete": self.is_complete,
+            "is_finished": self.is_finished,
             "messages": [message.to_dict() for message in self.messages],
             "cautions": [{"kind": caution.kind.value, "text": caution.text} for caution in self.cautions],
             "findings": list(map(_finding_to_dict, self.findings)),
@@ -111,6 +116,7 @@ class RetrievalReport:
             cautions=tuple(Caution(CautionKind(each["kind"]), str(each["text"])) for each in data["cautions"]),
             findings=tuple(map(_finding_from_dict, data["findings"])),
             login_delay=int(data["login_delay"]),
+            is_finished=bool(data.get("is_finished", True)),  # it may be missing
         )
         if data["error"] is None:
             return report
@@ -126,8 +132,9 @@ class RetrievalReport:
         parts = [f"{count:,} {outcome.value}" for outcome, count in self.counts.items()]
         deletions = Counter(message.deleted for message in self._all.told if message.deleted)
         parts += [f"{deletions[deleted]:,} {deleted.value}" for deleted in Deleted if deletions[deleted]]
-        said = ", ".join(parts) or ("no mail" if self.error is None else "nothing done")
-        ended = "" if self.error is None else f"; ended by {type(self.error).__name__}"
+        said = ", ".join(parts) or ("no mail" if self.is_finished and self.error is None else "nothing done")
+        ended = "" if self.is_finished else "; not at its end"
+        ended = ended if self.error is None else f"; ended by {type(self.error).__name__}"
         return f"{self.account}: {said}; {self.octets:,} octets in {self.seconds:.1f} s{ended}"
 
     def __str__(self) -> str:

@@ -127,6 +127,7 @@ class Run:
         self._deliveries: Deliveries | None = None
         self._deleted: dict[Entry, Deleted] = {}
         self._error: Exception | None = None
+        self._is_finished = False
 
     async def perform(self) -> RetrievalReport:
         """Do it, once, and return what was done.
@@ -147,6 +148,7 @@ class Run:
             self._error = error
         finally:
             self._seconds = asyncio.get_running_loop().time() - self._clock_began
+        self._is_finished = True
         report = self.report()
         if self._error is not None:
             vars(self._error)["report"] = report
@@ -369,6 +371,7 @@ class Run:
             () if listing is None else listing.findings,
             self._error,
             0 if login_delay is None else login_delay.seconds,
+            self._is_finished,
         )
 
 
