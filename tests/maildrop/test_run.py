@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from mailwire import RetrievedMessage, Timeouts
+from mailwire import RetrievalProgress, RetrievedMessage, Timeouts
 from mailwire.aio.pop3_dialogue import Budget
 from mailwire.aio.pop3_settings import POP3Settings
 from mailwire.errors import (
@@ -707,6 +707,24 @@ async def test_a_group_that_came_whole_is_settled_when_the_connection_is_lost(
     assert outcomes(report) == {"u2": Outcome.FAILED, "u1": Outcome.STORED}
     assert [file.read_bytes() for file in (tmp_path / "new").iterdir()] == [b"first\r\n"]
     assert list((tmp_path / "tmp").iterdir()) == []
+
+
+async def test_a_group_that_came_whole_is_settled_when_an_error_of_the_callers_ends_the_run(
+    server: MailServer, ledger: MemoryLedger, tmp_path: Path
+) -> None:
+    fill(server, "one", "two", "three")
+
+    def show(progress: RetrievalProgress) -> None:
+        if progress.messages == 2:
+            raise ZeroDivisionError("no bar is so short")
+
+    with pytest.raises(ZeroDivisionError):
+        await run(server, Maildir(tmp_path / "Mail"), ledger, progress=show)
+
+    (file,) = (tmp_path / "Mail" / "new").iterdir()
+    assert file.read_bytes() == body("one")
+    assert list((tmp_path / "Mail" / "tmp").iterdir()) == []
+    assert (await states(ledger, server))["one"] is State.STORED
 
 
 async def test_what_has_ended_a_run_goes_before_a_sink_that_fails_behind_it(

@@ -241,9 +241,9 @@ class Run:
                 self._reached += len(portion)
                 await self._fetch_portion(deliveries, portion)
             await deliveries.finish()
-        except MailwireError as error:
-            # What has come whole by then is safe all the same.
-            with suppress(MailwireError):
+        except Exception as error:
+            # What has come whole by then is safe all the same. Who cancels waits for none of it: it comes again.
+            with suppress(Exception):
                 await self._doubt_last(deliveries, error)
                 await deliveries.finish()
             raise
