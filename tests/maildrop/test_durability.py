@@ -1,16 +1,19 @@
+import errno
 import fcntl
 import os
 import stat
 import sys
 import types
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from mailwire.maildrop import Maildir, MboxSink
+from mailwire.maildrop import Maildir, MboxSink, SQLiteLedger, durability
 from mailwire.maildrop.durability import find_full_sync, make_folder, sync_file, sync_folder, write_all
 from tests.maildrop.mails import deliver, mail
+from tests.maildrop.records import record
 
 
 def test_a_file_and_its_folder_are_synced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -26,6 +29,68 @@ def test_a_file_and_its_folder_are_synced(tmp_path: Path, monkeypatch: pytest.Mo
         sync_folder(tmp_path / "other")
     with pytest.raises(NotADirectoryError):
         sync_folder(tmp_path / "file")
+
+
+@pytest.fixture
+def refuse_folders(monkeypatch: pytest.MonkeyPatch) -> Callable[[str, int], list[int]]:
+    """Have the system refuse to open or to sync folders, with an error of this number; and note which were opened."""
+
+    def refuse(call: str, number: int) -> list[int]:
+        opened, system = list[int](), os.open
+
+        def open_none(path: Any, flags: int, *rest: Any, **more: Any) -> int:
+            if not flags & os.O_DIRECTORY:
+                return system(path, flags, *rest, **more)
+            if call == "open":
+                raise OSError(number, os.strerror(number))
+            opened.append(system(path, flags, *rest, **more))
+            return opened[-1]
+
+        def sync_none(descriptor: int) -> None:
+            if stat.S_ISDIR(os.fstat(descriptor).st_mode):
+                raise OSError(number, os.strerror(number))
+            os.fsync(descriptor)
+
+        monkeypatch.setattr(os, "open", open_none)
+        monkeypatch.setattr(durability, "_full_sync", sync_none)
+        return opened
+
+    return refuse
+
+
+NOT_SYNCED = [("open", errno.EACCES), ("sync", errno.EINVAL), ("sync", errno.ENOTSUP)]
+
+
+@pytest.mark.parametrize(("call", "number"), NOT_SYNCED)
+async def test_mail_is_stored_in_folders_that_are_not_synced(
+    refuse_folders: Callable[[str, int], list[int]], tmp_path: Path, call: str, number: int
+) -> None:
+    opened = refuse_folders(call, number)
+    await deliver(Maildir(tmp_path / "Mail"), mail(b"one"))
+    for _ in range(2):
+        await deliver(MboxSink(tmp_path / "mbox"), mail(b"two"))
+    async with SQLiteLedger(tmp_path / "state.db") as ledger, ledger.claim("b") as page:
+        await page.write([record("1")])
+        assert list(await page.records()) == ["1"]
+
+    (file,) = (tmp_path / "Mail" / "new").iterdir()
+    assert file.read_bytes() == b"one"
+    assert (tmp_path / "mbox").read_bytes().count(b"\ntwo\n") == 2
+    for descriptor in opened:
+        with pytest.raises(OSError, match="Bad file descriptor"):
+            os.fstat(descriptor)
+
+
+@pytest.mark.parametrize("call", ["open", "sync"])
+async def test_a_folder_that_is_ill_is_told_before_there_is_a_message_in_an_mbox(
+    refuse_folders: Callable[[str, int], list[int]], tmp_path: Path, call: str
+) -> None:
+    await deliver(MboxSink(tmp_path / "mbox"), mail(b"one"))
+    before = (tmp_path / "mbox").read_bytes()
+    refuse_folders(call, errno.EIO)
+    with pytest.raises(OSError, match="Input/output"):
+        await deliver(MboxSink(tmp_path / "mbox"), mail(b"two"))
+    assert (tmp_path / "mbox").read_bytes() == before
 
 
 def test_where_no_folder_can_be_opened_there_is_nothing_to_do(tmp_path: Path) -> None:

@@ -2,10 +2,13 @@
 
 1. A file's octets are safe once the file was synced; its name is safe once its folder was. Both are needed.
 2. macOS leaves them in the drive's own cache at that, unless F_FULLFSYNC asks for more.
-3. Windows opens no folder as a file: there, NTFS keeps a journal of names by itself.
+3. Windows opens no folder as a file: there, NTFS keeps a journal of names by itself. Some file systems of other
+   machines sync none (EINVAL), and a folder that we may pass through may be closed to reading (EACCES): the names in it
+   are as safe then as that machine makes them. PostgreSQL and SQLite take it so, too.
 """
 
 import os
+from errno import EACCES, EINVAL, ENOTSUP, EOPNOTSUPP
 from importlib import import_module
 from pathlib import Path
 from typing import Any, Final
@@ -30,6 +33,10 @@ _full_sync: Final = find_full_sync()
 _FOLDER_FLAG: Final[int | None] = getattr(os, "O_DIRECTORY", None)
 
 
+# How a system says that this folder is not synced by whoever asks.
+_NOT_SYNCED: Final = frozenset({EACCES, EINVAL, ENOTSUP, EOPNOTSUPP})
+
+
 def write_all(descriptor: int, octets: bytes) -> None:
     """Write all of it, however little the system takes at a time. Raises OSError."""
     left = memoryview(octets)
@@ -46,11 +53,15 @@ def sync_folder(path: Path, flag: int | None = _FOLDER_FLAG) -> None:
     """Return once the names in a folder are safe; at once where the system has no way to ask. Raises OSError."""
     if flag is None:
         return
-    descriptor = os.open(path, os.O_RDONLY | flag)
     try:
-        _full_sync(descriptor)
-    finally:
-        os.close(descriptor)
+        descriptor = os.open(path, os.O_RDONLY | flag)
+        try:
+            _full_sync(descriptor)
+        finally:
+            os.close(descriptor)
+    except OSError as error:
+        if error.errno not in _NOT_SYNCED:
+            raise
 
 
 def make_folder(path: Path) -> None:

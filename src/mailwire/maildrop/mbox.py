@@ -100,8 +100,9 @@ class MboxSink:
             with _dot_lock(self.path.with_name(f"{self.path.name}.lock")) as has_dot_lock:
                 if not has_dot_lock or not self._is_still(descriptor):
                     return False
-                _append(descriptor, spool)
+                # First, for nothing may fail behind a message that is in the file: it would come once more.
                 sync_folder(self.path.parent)
+                _append(descriptor, spool)
                 return True
         finally:
             os.close(descriptor)
