@@ -32,6 +32,12 @@ def test_two_sockets_of_a_machine_are_two_accounts(tmp_path: Path) -> None:
     assert len(names) == 2
 
 
+def test_an_account_wants_a_place_for_its_mail() -> None:
+    told = r"^expected a sink .*, got 'Mail': a path is given as Maildir\(path\) or MboxSink\(path\)$"
+    with pytest.raises(ValueError, match=told):
+        Account(ENDPOINT, "Mail")  # type: ignore[arg-type]
+
+
 @pytest.mark.parametrize(
     ("auth", "user"),
     [

@@ -2,6 +2,7 @@
 
 import asyncio
 import re
+from collections.abc import AsyncGenerator, Callable, Iterator
 from contextlib import AsyncExitStack, aclosing
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,7 @@ import pytest
 
 from mailwire import Endpoint, OAuthToken, Password, RetrievalProgress, RetrievedMessage, Transcript
 from mailwire.errors import AuthenticationFailed, LedgerBusy, MaildropLocked, TLSFailed
-from mailwire.maildrop import Account, Mail, MemoryLedger, Outcome, Policy, RetrievalReport, State, retrieve_all
+from mailwire.maildrop import Account, Mail, MemoryLedger, Outcome, Policy, RetrievalReport, State, retrieve_all, watch
 from mailwire.testing import MECHANISMS, MailServer
 from mailwire.testing import Account as User
 from mailwire.testing import Policy as ServerPolicy
@@ -124,6 +125,22 @@ async def test_a_bad_account_is_no_others_business(tmp_path: Path) -> None:
     assert {name: reports[name].server for name in bad} == {name: str(each) for name, each in bad.items()}
     assert {report.began for report in reports.values()} == {NOON}
     assert [message.outcome for message in reports["function"].messages] == [Outcome.FAILED]
+
+
+@pytest.mark.parametrize("runs", [retrieve_all, watch])
+async def test_an_error_among_the_accounts_leaves_no_run_behind(
+    runs: Callable[..., AsyncGenerator[RetrievalReport, None]],
+) -> None:
+    def accounts() -> Iterator[Account]:
+        yield account(server, USERS[0], MemorySink(), policy=Policy(keep="until stored"))
+        raise LookupError("no such user")
+
+    async with MailServer(USERS) as server:
+        fill(server, "one", user=USERS[0])
+        before = asyncio.all_tasks()
+        with pytest.raises(LookupError):
+            await anext(runs(accounts()))
+        assert asyncio.all_tasks() == before
 
 
 async def test_what_was_done_before_an_error_that_is_none_of_ours_is_told() -> None:

@@ -371,7 +371,7 @@ async def test_an_account_can_have_another_name(server: MailServer, sink: Memory
 
 
 async def test_a_sink_is_one(server: MailServer) -> None:
-    with pytest.raises(TypeError, match="expected a sink"):
+    with pytest.raises(ValueError, match="expected a sink"):
         Run(Account(endpoint_at(server), "Mail"))  # type: ignore[arg-type]
 
 

@@ -7,6 +7,8 @@ import textwrap
 import threading
 from collections.abc import AsyncIterator, Iterator, Sequence
 from functools import partial
+from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -18,6 +20,7 @@ from mailwire.maildrop.sink import as_group, as_sink
 from tests.maildrop.mails import deliver, mail
 
 MESSAGE = b"Subject: x\r\n\r\nHello\r\n"
+PATH = ": a path is given as Maildir(path) or MboxSink(path)"
 
 
 async def test_a_function_is_called_in_a_thread_with_the_context_of_the_caller() -> None:
@@ -90,8 +93,13 @@ def test_what_stores_is_a_sink_and_what_can_be_called_becomes_one() -> None:
     assert isinstance(as_sink(print), CallableSink)
     assert isinstance(Maildir("x"), GroupSink)
     assert not isinstance(MboxSink("x"), GroupSink)
-    with pytest.raises(TypeError, match=r"^expected a sink or a function that takes a message, got 'Mail'$"):
-        as_sink("Mail")  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(("wrong", "hint"), [("Mail", PATH), (b"Mail", PATH), (Path("Mail"), PATH), (5, "")])
+def test_what_is_neither_a_sink_nor_a_function_is_refused(wrong: Any, hint: str) -> None:
+    told = re.escape(f"expected a sink or a function that takes a message, got {wrong!r}{hint}")
+    with pytest.raises(ValueError, match=f"^{told}$"):
+        as_sink(wrong)
 
 
 class Both:
@@ -109,13 +117,13 @@ class Both:
 def test_a_sink_has_both_methods_of_a_group_or_neither(missing: str) -> None:
     half = Both()
     setattr(half, missing, None)
-    with pytest.raises(TypeError, match="both settle and discard or neither, got <"):
+    with pytest.raises(ValueError, match="both settle and discard or neither, got <"):
         as_sink(half)
 
 
 def test_a_class_of_sinks_is_none() -> None:
-    with pytest.raises(TypeError, match=r"got a class of sinks, .*: make one"):
-        as_sink(MboxSink)  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match=r"got a class of sinks, .*: make one"):
+        as_sink(MboxSink)
 
 
 class StandIn:

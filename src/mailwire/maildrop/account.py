@@ -8,7 +8,7 @@ from .._wire.text import check_kind
 from ..aio.pop3_settings import POP3Settings
 from ..endpoint import Endpoint
 from .policy import Policy
-from .sink import Destination
+from .sink import Destination, as_sink
 
 __all__ = ["Account", "name_account"]
 
@@ -47,7 +47,7 @@ class Account:
     name: what the ledger knows it by; that is user and host, if nothing else is said. Mail that is to go to two places
         needs two names, or two ledgers: what one has had does not come to the other, and may be deleted all the same.
 
-    Raises ValueError for a URL that is none, and where there is no name.
+    Raises ValueError for a URL that is none, for what is no sink and no function, and where there is no name.
     """
 
     def __init__(
@@ -64,6 +64,7 @@ class Account:
         finally:
             del endpoint  # the password in a URL: a traceback may show locals
         check_kind("policy", policy, Policy, "a Policy")
+        as_sink(into)  # to have it refused now, and not in the middle of a run over many
         self.into = into
         self.policy = policy
         self.settings = settings

@@ -103,7 +103,8 @@ async def retrieve_all(
         transcript=transcript,
         progress=progress,
     )
-    tasks = [asyncio.create_task(rounds.run(account)) for account in accounts]
+    # All of them first: what raises in their middle leaves no run behind.
+    tasks = [asyncio.create_task(rounds.run(account)) for account in list(accounts)]
     try:
         for report in asyncio.as_completed(tasks):
             yield await report

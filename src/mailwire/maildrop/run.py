@@ -81,8 +81,7 @@ class Run:
 
         report = await Run(Account("pop3s://b:secret@pop.example.org", Maildir("Mail")), ledger=ledger).perform()
 
-    Raises ValueError for a policy that takes a ledger, without one, and for what is no ledger, no function and no time;
-    TypeError for a sink that is none.
+    Raises ValueError for a policy that takes a ledger, without one, and for what is no ledger, no function and no time.
     """
 
     def __init__(

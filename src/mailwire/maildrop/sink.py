@@ -22,6 +22,7 @@ The digest tells it from another message, to which the server has given its uniq
 
 import inspect
 from collections.abc import Awaitable, Callable, Sequence
+from os import PathLike
 from typing import Final, Protocol, TypeAlias, cast, runtime_checkable
 
 from ..message import RetrievedMessage
@@ -89,19 +90,22 @@ class CallableSink:
             await returned
 
 
-def as_sink(destination: Destination) -> Sink:
-    """Return the sink that `destination` is, or one around the function that it is. Raises TypeError, also for a class
+def as_sink(destination: object) -> Sink:
+    """Return the sink that `destination` is, or one around the function that it is. Raises ValueError, also for a class
     of sinks, and for a sink that has one of `settle` and `discard`."""
     if isinstance(destination, Sink):
         if isinstance(destination, type):
-            raise TypeError(f"expected a sink, got a class of sinks, {destination!r}: make one")
+            raise ValueError(f"expected a sink, got a class of sinks, {destination!r}: make one")
         if _has(destination, "settle") is not _has(destination, "discard"):
             # With one alone, what it has not settled would be taken for stored.
-            raise TypeError(f"expected a sink to have both settle and discard or neither, got {destination!r}")
+            raise ValueError(f"expected a sink to have both settle and discard or neither, got {destination!r}")
         return destination
     if callable(destination):
         return CallableSink(destination)
-    raise TypeError(f"expected a sink or a function that takes a message, got {destination!r}")
+    hint = ""
+    if isinstance(destination, str | bytes | PathLike):
+        hint = ": a path is given as Maildir(path) or MboxSink(path)"
+    raise ValueError(f"expected a sink or a function that takes a message, got {destination!r}{hint}")
 
 
 def as_group(sink: Sink) -> GroupSink | None:

@@ -85,8 +85,9 @@ async def watch(
             await sleep(pause)
         return await rounds.run(account)
 
-    # Each account's next run, and how many have failed before it.
-    tasks = {asyncio.create_task(go_on(account, 0)): (account, 0) for account in accounts}
+    # Each account's next run, and how many have failed before it. All accounts first: what raises in their middle
+    # leaves no run behind.
+    tasks = {asyncio.create_task(go_on(account, 0)): (account, 0) for account in list(accounts)}
     try:
         while tasks:
             done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
