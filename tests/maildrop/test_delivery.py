@@ -417,6 +417,7 @@ async def test_a_failure_is_told_and_counted(page: Told) -> None:
             record("u", State.SEEN, size=100).failed("-ERR no"),
             record("v", State.SEEN, 2 * DAY, size=100).failed("x").failed("-ERR no"),
             record("w", size=1).failed("-ERR no"),
+            replace(record("x", State.SEEN, size=100), reason="-ERR busy"),
         ]
     ]
     assert run.reports == [

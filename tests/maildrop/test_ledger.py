@@ -41,6 +41,13 @@ def test_what_was_stored_is_so_until_it_is_gone() -> None:
     assert stored == [State.STORED, State.MARKED]
 
 
+@pytest.mark.parametrize("failures", [0, 2])
+def test_what_is_gone_has_not_failed(failures: int) -> None:
+    failed = record("a", failures=failures, reason="-ERR no")
+    assert failed.gone(NOON) == record("a", State.GONE)
+    assert record("a", failures=failures).gone(NOON).gone(NOON) == record("a", State.GONE)
+
+
 async def test_the_page_of_an_unknown_account_is_empty(ledger: Ledger) -> None:
     assert await records_of(ledger, A) == {}
 

@@ -56,10 +56,25 @@ def test_what_is_beyond_the_limit_is_left_for_the_next_run(order: Any, first: li
     assert len(planned.records) == 3
 
 
+@pytest.mark.parametrize("order", ["oldest first", "newest first"])
+@pytest.mark.parametrize("counts", [True, False])
+def test_under_a_limit_what_failed_before_is_fetched_last(order: Any, counts: bool) -> None:
+    records = [record(uid, State.SEEN, **KNOWN) for uid in "abc"]
+    failed = [each.failed("-ERR") if counts else replace(each, reason="-ERR") for each in (records[0], records[2])]
+    ledgers = ledger(*failed, records[1])
+    last = [1, 3] if order == "oldest first" else [3, 1]
+
+    two = plan(THREE, ledgers, Policy(limit=2, order=order))
+    assert fetched(two) == [2, last[0]]
+    assert skipped(two) == {last[1]: SkipReason.LEFT}
+    assert fetched(plan(THREE, ledgers, Policy(limit=3, order=order))) == [2, *last]
+    assert sorted(fetched(plan(THREE, ledgers, Policy(order=order)))) == fetched(plan(THREE, ledgers)) == [1, 2, 3]
+
+
 def test_what_failed_too_often_is_skipped_and_counts_for_no_limit() -> None:
     failed = record("a", State.SEEN, **KNOWN).failed("-ERR no").failed("-ERR no")
 
-    assert fetched(plan(THREE, ledger(failed), Policy(max_failures=3, limit=1))) == [1]
+    assert fetched(plan(THREE, ledger(failed), Policy(max_failures=3, limit=3))) == [2, 3, 1]
     planned = plan(THREE, ledger(failed.failed("-ERR never")), Policy(max_failures=3, limit=1))
     assert fetched(planned) == [2]
     assert skipped(planned) == {1: SkipReason.FAILED, 3: SkipReason.LEFT}

@@ -581,6 +581,19 @@ async def test_a_refusal_for_a_while_counts_against_nobody(sink: MemorySink, led
     assert outcomes(report) == {"u1": Outcome.FAILED, "u2": Outcome.STORED}
 
 
+async def test_what_fails_and_does_not_count_is_in_nobodys_way(sink: MemorySink, ledger: MemoryLedger) -> None:
+    for expected in (
+        {"u1": Outcome.FAILED, "u2": Outcome.LEFT},
+        {"u1": Outcome.LEFT, "u2": Outcome.STORED},
+        {"u1": Outcome.FAILED},
+    ):
+        async with peer("RESP-CODES", RETR_1="-ERR [SYS/TEMP] later") as server:
+            assert outcomes(await run(server, sink, ledger, limit=1)) == expected
+            first = (await records_of(ledger, server))["u1"]
+            assert (first.state, first.failures) == (State.SEEN, 0)
+            assert "[SYS/TEMP] later" in first.reason
+
+
 async def test_a_refused_deletion_is_told_and_the_message_stays_stored(sink: MemorySink, ledger: MemoryLedger) -> None:
     async with peer(DELE_1="-ERR locked") as server:
         report = await run(server, sink, ledger, keep="until stored")

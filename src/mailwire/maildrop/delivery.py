@@ -176,8 +176,9 @@ class Deliveries:
     def fail(self, fetch: Fetch, reason: str, *, counts: bool = True) -> None:
         """Take note that a message did not come; whether that counts against it."""
         self._report(fetch, Outcome.FAILED, reason=reason)
-        if counts and fetch.uid is not None:
-            self._untold.append(self._failed(fetch, fetch.uid, reason))
+        if fetch.uid is not None:
+            known = self._known(fetch, fetch.uid)
+            self._untold.append(known.failed(reason) if counts else replace(known, reason=reason))
 
     async def take_back(self, fetch: Fetch, error: Exception) -> None:
         """Take note that the message that was delivered last may have been cut off: it is not stored, whatever the sink

@@ -50,7 +50,7 @@ class Record:
     first_seen: when it was first listed; since: when its state was reached. Both are aware of their time zone.
     size: the octets that the server announced for it.
     failures: how many times it failed to be retrieved or stored; once it is stored, how many times that did which has
-        come to have its uid since. reason: why it did the last time.
+        come to have its uid since. reason: why it did the last time, be it that this did not count.
     fingerprint: of its header, where that was retrieved; "" where it was not. It tells a message from another that has
         come to have its uid.
 
@@ -96,7 +96,7 @@ class Record:
     def gone(self, now: datetime) -> Self:
         """Return the record of the message as it is no longer there, and nothing else that has its uid."""
         record = self.reached(State.GONE, now)
-        return replace(record, failures=0, reason="") if record.failures else record
+        return replace(record, failures=0, reason="") if record.failures or record.reason else record
 
     def failed(self, reason: str) -> Self:
         """Return the record of the message as it failed once more."""

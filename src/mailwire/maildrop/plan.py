@@ -5,6 +5,7 @@ Nothing here waits, reads a clock, or knows how a message is fetched: what goes 
 1. What the ledger has as stored is not fetched again, unless there is reason to think that it is another message.
 2. A unique id that no message has cannot be in the ledger.
 3. Where in doubt, a message is fetched once more and not once less.
+4. Where not all may be fetched, what failed before comes last: else the same ones could be in the way of all others.
 
 There may be a million messages, and little time in a turn of the event loop. So a plan is made in steps, each of which
 looks at a thousand messages, and it keeps of them no more than which are fetched, in runs.
@@ -183,6 +184,7 @@ class Planning:
         # Positions: places in the order in which messages are fetched.
         self._fetched = NumberColumn()
         self._skipped = {reason: NumberColumn() for reason in SkipReason}
+        self._failed = NumberColumn()  # before this, and to be fetched behind the others
         self._seen = NumberColumn()
         self._found = 0  # records
         self._is_any_known = False
@@ -198,6 +200,10 @@ class Planning:
             for _, entry, uid in portion:
                 self._decide(position, entry, uid)
                 position += 1
+            yield
+        for failed in portions(self._failed):
+            for position in failed:
+                self._admit(position)
             yield
         yield from self._ask()
         if self.plan.question is not None:
@@ -277,10 +283,18 @@ class Planning:
                 # That one had the uid for itself before there were two.
                 self._other_alikes[position] = _stored_by_fingerprint(single)
         reason = self._reason_to_skip(entry, record)
-        if reason is None:
-            self._fetched.extend(position)
-        else:
+        if reason is not None:
             self._skipped[reason].extend(position)
+        elif self._policy.limit is not None and record is not None and record.reason:
+            self._failed.extend(position)
+        else:
+            self._admit(position)
+
+    def _admit(self, position: int) -> None:
+        # Whether it is fetched in this run or left for the next.
+        limit = self._policy.limit
+        is_room = limit is None or len(self._fetched) < limit
+        (self._fetched if is_room else self._skipped[SkipReason.LEFT]).extend(position)
 
     def _reason_to_skip(self, entry: Listed, record: Record | None) -> SkipReason | None:
         policy = self._policy
@@ -288,8 +302,6 @@ class Planning:
             return SkipReason.TOO_LARGE
         if record is not None and record.failures >= policy.max_failures:
             return SkipReason.FAILED
-        if policy.limit is not None and len(self._fetched) >= policy.limit:
-            return SkipReason.LEFT
         return None
 
     def _is_too_large(self, entry: Listed) -> bool:
