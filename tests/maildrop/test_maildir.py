@@ -7,6 +7,7 @@ import os
 import re
 import stat
 import threading
+import tracemalloc
 from collections.abc import Iterator
 from itertools import count
 from pathlib import Path
@@ -205,6 +206,27 @@ async def test_many_accounts_can_share_one_maildir_at_once(path: Path) -> None:
 
     await asyncio.gather(*(run(f"account {number}") for number in range(8)))
     assert files(path) == [MESSAGE] * 160
+
+
+async def test_of_what_is_in_a_maildir_little_is_kept_in_memory_and_nothing_once_it_is_gone(path: Path) -> None:
+    count = 5_000
+    await deliver(Maildir(path), mail(MESSAGE))
+    for number in range(count):
+        key = mail(MESSAGE, str(number)).key[:32]
+        (path / "cur" / f"1700000000.P123Q{number:06}K{key}.mailwire:2,S").touch()
+    sink = Maildir(path)
+    tracemalloc.start()
+    try:
+        await deliver(sink, mail(MESSAGE, "new"))
+        held, _ = tracemalloc.get_traced_memory()
+        for file in (path / "cur").iterdir():
+            file.unlink()
+        await deliver(sink, mail(MESSAGE, "newer"))
+        left, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert held < 150 * count
+    assert left < held - 50 * count
 
 
 # Not whole, not stored

@@ -16,6 +16,7 @@ import hashlib
 import os
 import re
 import time
+from collections import defaultdict
 from collections.abc import Sequence
 from contextlib import suppress
 from errno import EMLINK, ENOSYS, ENOTSUP, EOPNOTSUPP, EPERM
@@ -53,7 +54,8 @@ class Maildir:
 
     line_ends: "crlf" stores messages octet for octet, "lf" with the line ends that local mail has on Unix.
 
-    Messages are readable for their owner alone. One object can serve many accounts and runs at once.
+    Messages are readable for their owner alone. One object can serve many accounts and runs at once. Of each message
+    that is in the Maildir, it keeps some hundred octets in memory.
     """
 
     def __init__(self, path: str | PathLike[str], *, line_ends: LineEnds = "crlf") -> None:
@@ -62,7 +64,7 @@ class Maildir:
         self.path: Path = Path(path)
         self._line_ends = line_ends
         self._written: dict[Mail, _Written] = {}
-        self._names: dict[str, set[str]] = {}  # in new and cur, by key
+        self._marks: dict[str, set[int]] = {}  # of the messages in new and cur
         self._looked_at: dict[str, tuple[int, int]] = {}  # new and cur, as they were then
         self._is_prepared: bool = False
         self._preparing = LoopLock()
@@ -132,40 +134,33 @@ class Maildir:
             if self._looked_at.get(folder) == version:
                 continue
             with os.scandir(self.path / folder) as entries:
-                for entry in entries:
-                    if found := _NAME.match(entry.name):
-                        self._names.setdefault(found[1], set()).add(found[0])
+                self._marks[folder] = {_mark(found[1]) for entry in entries if (found := _NAME.match(entry.name))}
             self._looked_at[folder] = version
 
     def _link(self, batch: Sequence[tuple[str, "_Written"]]) -> None:
         self._look()
-        current: dict[str, Path] | None = None
+        there = self._find({key for key, _ in batch if any(_mark(key) in marks for marks in self._marks.values())})
         for key, written in batch:
-            known = self._names.setdefault(key, set())
-            if known and current is None:
-                current = self._read_current()
-            if current is not None and self._has_same(known, written, current):
+            paths = there[key]
+            if any(written.is_same(path) for path in paths):
                 continue
-            suffix = f"-{_digest(written.path).hex()[:16]}" if known else ""
+            suffix = f"-{_digest(written.path).hex()[:16]}" if paths else ""
             name = f"{int(time.time())}.P{os.getpid()}Q{next(_serial):06}K{key}{suffix}.mailwire"
             _move(written.path, self.path / "new" / name)
-            known.add(name)
+            paths.append(self.path / "new" / name)
+            self._marks["new"].add(_mark(key))
         self._looked_at["new"] = _version(self.path / "new")
         sync_folder(self.path / "new")
 
-    def _read_current(self) -> dict[str, Path]:
-        # The messages in cur by the names that they had in new.
-        with os.scandir(self.path / "cur") as entries:
-            return {found[0]: Path(entry.path) for entry in entries if (found := _NAME.match(entry.name))}
-
-    def _has_same(self, known: set[str], written: "_Written", current: dict[str, Path]) -> bool:
-        for name in sorted(known):
-            for path in (self.path / "new" / name, current.get(name)):
-                # Who looks may have moved it at this very moment: better twice than never.
-                with suppress(FileNotFoundError):
-                    if path is not None and written.is_same(path):
-                        return True
-        return False
+    def _find(self, keys: set[str]) -> defaultdict[str, list[Path]]:
+        # The messages that have these keys. What goes from new to cur meanwhile is found in both.
+        found: defaultdict[str, list[Path]] = defaultdict(list)
+        for folder in ("new", "cur") if keys else ():
+            with os.scandir(self.path / folder) as entries:
+                for entry in entries:
+                    if (name := _NAME.match(entry.name)) and name[1] in keys:
+                        found[name[1]].append(Path(entry.path))
+        return found
 
 
 class _Written:
@@ -192,7 +187,10 @@ class _Written:
         self._close()  # Windows moves no open file
 
     def is_same(self, path: Path) -> bool:
-        return path.stat().st_size == self._octets and _digest(path) == _digest(self.path)
+        try:
+            return path.stat().st_size == self._octets and _digest(path) == _digest(self.path)
+        except FileNotFoundError:
+            return False  # who looks at it has moved it at this very moment: better twice than never
 
     def discard(self) -> None:
         self._close()
@@ -208,6 +206,12 @@ class _Written:
 def _discard(batch: Sequence[_Written]) -> None:
     for written in batch:
         written.discard()
+
+
+def _mark(key: str) -> int:
+    # What is kept in memory of a message, of which there may be a million. Two keys may have the same: whether a
+    # message is there, its name tells.
+    return int(key[:15], 16)
 
 
 def _version(folder: Path) -> tuple[int, int]:
