@@ -254,6 +254,18 @@ async def test_what_is_not_settled_is_not_there(path: Path) -> None:
     assert sink._written == {}
 
 
+async def test_what_was_not_stored_here_is_neither_settled_nor_discarded(path: Path) -> None:
+    sink = Maildir(path)
+    one, other, unknown = mail(MESSAGE, "1"), mail(MESSAGE, "2"), mail(MESSAGE, "3")
+    for each in (one, other):
+        await sink.store(each)
+    await sink.discard([unknown, one])
+    assert len(files(path, "tmp")) == 1
+    await sink.settle([unknown, other])
+    assert files(path) == files(path, "new") == [MESSAGE]
+    assert sink._written == {}
+
+
 async def test_what_nobody_will_settle_is_safe_when_it_is_stored(path: Path) -> None:
     alone = mail(MESSAGE)
     alone.will_be_settled = False

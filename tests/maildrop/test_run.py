@@ -1177,6 +1177,25 @@ async def test_a_maildir_behind_another_sink_has_what_is_deleted(
     assert list((tmp_path / "tmp").iterdir()) == []
 
 
+async def test_a_maildir_that_is_given_some_of_the_mail_alone_has_that(
+    server: MailServer, ledger: MemoryLedger, tmp_path: Path
+) -> None:
+    class Filtering(Maildir):
+        async def store(self, mail: Mail) -> None:
+            if mail.uid == "two":
+                await mail.read()
+            elif mail.uid != "three":
+                await super().store(mail)
+
+    fill(server, "one", "two", "three", "four")
+    report = await run(server, Filtering(tmp_path / "Mail"), ledger)
+    wanted = dict.fromkeys(("one", "two", "four"), Outcome.STORED)
+    assert outcomes(report) == {**wanted, "three": Outcome.FAILED}
+    files = (file.read_bytes() for file in (tmp_path / "Mail" / "new").iterdir())
+    assert sorted(files) == sorted([body("one"), body("four")])
+    assert list((tmp_path / "Mail" / "tmp").iterdir()) == []
+
+
 async def test_a_group_sink_is_told_that_it_will_be_asked(server: MailServer, ledger: MemoryLedger) -> None:
     told: list[bool] = []
 

@@ -94,8 +94,8 @@ class Maildir:
             await self.settle([mail])
 
     async def settle(self, mails: Sequence[Mail]) -> None:
-        """Sync them, link them into `new`, and sync that. Raises OSError."""
-        batch = [(mail.key[:_KEY_LENGTH], self._written.pop(mail)) for mail in mails]
+        """Sync them, link them into `new`, and sync that; what was not stored here is left alone. Raises OSError."""
+        batch = self._take(mails)
         try:
             # Side by side: a file system's journal takes together what waits for it.
             syncs = [in_thread(None, written.sync) for _, written in batch]
@@ -109,7 +109,12 @@ class Maildir:
 
     async def discard(self, mails: Sequence[Mail]) -> None:
         """Remove them from `tmp`."""
-        await in_thread(None, _discard, [self._written.pop(mail) for mail in mails])
+        await in_thread(None, _discard, [written for _, written in self._take(mails)])
+
+    def _take(self, mails: Sequence[Mail]) -> list[tuple[str, "_Written"]]:
+        # A sink in front of this one may have let go of some.
+        taken = ((mail.key[:_KEY_LENGTH], self._written.pop(mail, None)) for mail in mails)
+        return [(key, written) for key, written in taken if written is not None]
 
     async def _prepared(self) -> None:
         async with self._preparing.held():
