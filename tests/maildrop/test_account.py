@@ -32,6 +32,13 @@ def test_two_sockets_of_a_machine_are_two_accounts(tmp_path: Path) -> None:
     assert len(names) == 2
 
 
+@pytest.mark.parametrize("name", ["a\ud800", "\udfffb"])
+def test_the_name_of_an_account_is_text(name: str) -> None:
+    with pytest.raises(ValueError, match=f"^expected a name that UTF-8 can express, got {re.escape(repr(name))}$"):
+        Account(ENDPOINT, MemorySink(), name=name)
+    assert Account(ENDPOINT, MemorySink(), name="a\ud7ff\ue000").name == "a\ud7ff\ue000"
+
+
 def test_an_account_wants_a_place_for_its_mail() -> None:
     told = r"^expected a sink .*, got 'Mail': a path is given as Maildir\(path\) or MboxSink\(path\)$"
     with pytest.raises(ValueError, match=told):

@@ -68,6 +68,10 @@ def test_what_is_not_there_is_not_found() -> None:
         (OverflowError, ("a", "seen", 0, 0, 2**63)),
         (TypeError, ("a", "seen", "x", 0, 0)),
         (TypeError, ("a", "seen", 0, 0, "x")),
+        (ValueError, ("a", "seen", 0, 0, 0, "1")),
+        (ValueError, ("a", "seen", 0, 0, 0, 1, b"no")),
+        (ValueError, ("a", "seen", 0, 0, 0, 0, b"no")),
+        (TypeError, ("a", "seen", 0, 0, 0, 0, "", b"0")),
     ],
 )
 def test_what_is_no_record_is_refused(error: type[Exception], row: Any) -> None:
@@ -91,6 +95,10 @@ def test_a_refusal_says_what_was_expected() -> None:
         RecordColumns().add("a", "sent", 0, 0, 0)
     with pytest.raises(OverflowError, match=rf"^expected times from the year 1 to 9999, got 7 and {2**62}$"):
         RecordColumns().add("a", "seen", 7, 2**62, 0)
+    with pytest.raises(ValueError, match=r"^expected failures to be a number, got 'one' \(str\)$"):
+        RecordColumns().add("a", "seen", 0, 0, 0, "one", "no")  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match=r"^expected reason to be a string, got b'no' \(bytes\)$"):
+        RecordColumns().add("a", "seen", 0, 0, 0, 1, b"no")  # type: ignore[arg-type]
 
 
 def test_a_record_takes_some_sixty_octets() -> None:

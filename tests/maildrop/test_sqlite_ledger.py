@@ -353,6 +353,10 @@ def damaged(path: Path, how: str) -> bytes:
             connection.execute("UPDATE records SET reason = CAST(x'ff' AS TEXT)")
         case "octets":
             connection.execute("UPDATE records SET uid = CAST(uid AS BLOB) WHERE uid = '7'")
+        case "failures":
+            connection.execute("UPDATE records SET failures = 'many' WHERE uid = '7'")
+        case "reason":
+            connection.execute("UPDATE records SET reason = x'00' WHERE uid = '7'")
         case "index":
             connection.execute("PRAGMA writable_schema = ON")
             connection.execute("UPDATE sqlite_master SET rootpage = 2 WHERE name = 'records'")
@@ -366,6 +370,8 @@ def damaged(path: Path, how: str) -> bytes:
             content = os.urandom(len(content))
         case "words":
             content = b"uid,state\n" * 1000
+        case "schema":
+            content = content.replace(b"since INTEGER NOT NULL", b"since INTEGER NOT \xff\xff\xff\xff")
         case "cut":
             content = content[:5000]
         case "page":
@@ -385,6 +391,9 @@ def damaged(path: Path, how: str) -> bytes:
         ("far", "it has a record that is none: expected times from the year 1 to 9999, got "),
         ("text", "Could not decode to UTF-8 column 'reason' "),
         ("octets", "it has a record that is none: "),
+        ("failures", "it has a record that is none: expected failures to be a number, got 'many' (str)"),
+        ("reason", "it has a record that is none: expected reason to be a string, got b'\\x00' (bytes)"),
+        ("schema", "'utf-8' codec can't decode"),
         ("index", "it is damaged: *** in database main ***"),
         ("noise", "file is not a database"),
         ("words", "file is not a database"),
@@ -404,6 +413,19 @@ async def test_what_cannot_be_read_is_told_and_left_as_it_is(path: Path, how: st
             assert str(caught.value).startswith(f"the ledger {path} cannot be read: {told}")
 
     assert path.read_bytes()[100:] == content[100:]  # the header counts who opened the file
+
+
+@pytest.mark.parametrize("name", ["\udcff", "b@\ud800"])
+async def test_a_name_that_is_no_text_is_the_callers_mistake(path: Path, name: str) -> None:
+    await fill(path, record("1"))
+    async with SQLiteLedger(path) as ledger:
+        with pytest.raises(ValueError, match="surrogates not allowed"):
+            async with ledger.claim(name):
+                raise AssertionError("it is not entered")
+        with pytest.raises(ValueError, match="surrogates not allowed"):
+            await ledger.rename(A, name)
+        async with ledger.claim(A) as page:
+            assert list(await page.records()) == ["1"]
 
 
 async def test_a_table_that_is_missing_is_told(path: Path) -> None:

@@ -47,7 +47,8 @@ class Account:
     name: what the ledger knows it by; that is user and host, if nothing else is said. Mail that is to go to two places
         needs two names, or two ledgers: what one has had does not come to the other, and may be deleted all the same.
 
-    Raises ValueError for a URL that is none, for what is no sink and no function, and where there is no name.
+    Raises ValueError for a URL that is none, for what is no sink and no function, and where there is no name, or one
+    that UTF-8 cannot express.
     """
 
     def __init__(
@@ -69,6 +70,8 @@ class Account:
         self.policy = policy
         self.settings = settings
         self.name: str = name or name_account(self.endpoint)
+        if any("\ud800" <= character <= "\udfff" for character in self.name):
+            raise ValueError(f"expected a name that UTF-8 can express, got {self.name!r}")
 
     def __repr__(self) -> str:
         return f"<Account {self.name!r} at {self.endpoint}>"

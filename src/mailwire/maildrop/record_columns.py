@@ -11,6 +11,7 @@ from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from typing import Final, TypeVar, overload
 
+from .._wire.text import check_kind
 from .ledger import Record, State
 
 __all__ = ["RecordColumns", "from_microseconds", "to_microseconds"]
@@ -88,6 +89,8 @@ class RecordColumns(Mapping[str, Record]):
             octets += bytes.fromhex(fingerprint)
             fingerprint = ""
         if failures or reason or fingerprint:
+            check_kind("failures", failures, int, "a number")
+            check_kind("reason", reason, str, "a string")
             kind |= _HAS_MORE
             self._more[len(self)] = failures, reason, fingerprint
         self._kinds.append(kind)

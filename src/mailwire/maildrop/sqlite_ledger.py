@@ -82,7 +82,8 @@ class SQLiteLedger:
 
     @asynccontextmanager
     async def claim(self, account: str, *, wait: float | None = 0) -> AsyncGenerator[Page, None]:
-        """Hold the page of `account`; see `Ledger.claim`. Raises LedgerBusy, LedgerUnreadable, LedgerError."""
+        """Hold the page of `account`; see `Ledger.claim`. Raises LedgerBusy, LedgerUnreadable, LedgerError; ValueError
+        for a name that UTF-8 cannot express."""
         async with self._holding(f"account {account}", account, wait), self._opened() as database:
             yield _SQLitePage(database, await database.run(lambda connection: _enter(connection, account)))
 
@@ -90,7 +91,7 @@ class SQLiteLedger:
         """Have what is known of `account` under `name` from now on, unless something is known under that already.
 
         Raises LedgerBusy where a run is at work on `account`, and goes on for half a minute; LedgerUnreadable,
-        LedgerError.
+        LedgerError; ValueError for a name that UTF-8 cannot express.
         """
         async with self._holding(f"account {account}", account, _PATIENCE), self._opened() as database:
             await database.run(lambda connection: _rename(connection, account, name))
@@ -211,7 +212,7 @@ class _Database:
     def _translating(self) -> Iterator[None]:
         try:
             yield
-        except _Unreadable as error:
+        except (_Unreadable, UnicodeDecodeError) as error:  # the latter, where SQLite names what is no text
             raise LedgerUnreadable(f"the ledger {self._path} cannot be read: {error}") from error
         except sqlite3.Error as error:
             # What has no code of SQLite's is Python's complaint of what it has read: text that is none in UTF-8.
