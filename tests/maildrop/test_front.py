@@ -90,6 +90,9 @@ async def test_arguments_that_go_together_ill_are_told(server: MailServer) -> No
     not_both = "expected keep or a policy, which says how long to keep mail, not both"
     with pytest.raises(ValueError, match=f"^{not_both}$"):
         await mailwire.retrieve(endpoint, into=print, keep="until stored", policy=Policy())
+    for nowhere in ("", ":memory:"):
+        with pytest.raises(ValueError, match="expected the path of a file, got "):
+            await mailwire.retrieve(endpoint, into=print, ledger=nowhere)
     with pytest.raises(ValueError, match="takes a ledger"):
         await mailwire.retrieve(endpoint, into=print, keep=timedelta(days=1))
     for octets in ("64M", None, 1.5):

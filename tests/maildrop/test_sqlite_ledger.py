@@ -310,6 +310,33 @@ async def test_two_ledgers_of_one_process_share_the_claims(path: Path) -> None:
             pass
 
 
+async def test_a_ledger_is_the_same_by_whatever_way_it_is_named(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    real, link = path.parent / "real", path.parent / "link.db"
+    real.mkdir()
+    link.symlink_to(real / "state.db")
+    monkeypatch.chdir(real)
+    relative = SQLiteLedger("state.db")
+    monkeypatch.chdir(path.parent)
+    async with relative, SQLiteLedger(link) as linked, SQLiteLedger(real / "state.db") as direct:
+        async with relative.claim(A) as page:
+            await page.write([record("1")])
+            for other in (linked, direct):
+                with pytest.raises(LedgerBusy):
+                    async with other.claim(A):
+                        raise AssertionError("it is not entered")
+        async with linked.claim(A) as page:
+            assert list(await page.records()) == ["1"]
+    assert relative.path == linked.path == direct.path == real / "state.db"
+    assert sorted(each.name for each in path.parent.iterdir()) == ["link.db", "real"]
+
+
+@pytest.mark.parametrize("path", ["", ":memory:"])
+def test_a_ledger_in_a_file_needs_one(path: str) -> None:
+    told = f"^expected the path of a file, got {path!r}: a ledger in memory is a MemoryLedger$"
+    with pytest.raises(ValueError, match=told):
+        SQLiteLedger(path)
+
+
 async def test_a_write_that_is_cancelled_is_over_before_the_claim_is(path: Path) -> None:
     async with SQLiteLedger(path) as ledger:
         for turns in range(8):

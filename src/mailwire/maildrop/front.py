@@ -2,7 +2,6 @@
 
 from contextlib import AsyncExitStack
 from os import PathLike
-from pathlib import Path
 
 from ..transcript import Transcript
 from .account import Account
@@ -27,7 +26,7 @@ async def retrieve_into(
     """
     async with AsyncExitStack() as stack:
         if isinstance(ledger, str | PathLike):
-            ledger = await stack.enter_async_context(SQLiteLedger(Path(ledger)))
+            ledger = await stack.enter_async_context(SQLiteLedger(ledger))
         elif ledger is not None:
             check_ledger(ledger, "a Ledger, the path of one, or None")
         report = await Run(account, ledger=ledger, wait=wait, transcript=transcript).perform()

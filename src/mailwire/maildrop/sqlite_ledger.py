@@ -72,10 +72,17 @@ class SQLiteLedger:
     The first claim opens the file; `aclose`, or leaving `async with`, closes it, where runs are at work behind the last
     of them. A child that was forked opens it for itself. It is for local disks: the locks on a network's disks,
     SQLite's and ours, hold for some and for others not.
+
+    path: as an attribute, where the file is in truth, from the root and behind all links.
+
+    Raises ValueError for no path at all, and for SQLite's ":memory:".
     """
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
-        self.path: Path = Path(path)
+        if os.fspath(path) in ("", ":memory:"):
+            raise ValueError(f"expected the path of a file, got {path!r}: a ledger in memory is a MemoryLedger")
+        # By whatever way a file is named, there is one lock file beside it, also when the process goes elsewhere.
+        self.path: Path = Path(os.path.realpath(path))
         self._lock_file = self.path.with_name(f"{self.path.name}-lock")
         self._database: _Database | None = None
         self._opening = LoopLock()
