@@ -65,8 +65,33 @@ async def test_a_uid_is_no_part_of_a_file_name(path: Path, uid: str) -> None:
     await deliver(Maildir(path), mail(MESSAGE, uid, "../account\0/x"))
 
     (file,) = (path / "new").iterdir()
-    assert re.fullmatch(r"\d+\.P\d+Q\d+K[0-9a-f]{32}\.mailwire", file.name)
+    assert re.fullmatch(r"\d+\.P\d+Q\d+R[0-9a-f]{16}K[0-9a-f]{32}\.mailwire", file.name)
     assert {each.name for each in path.parent.iterdir()} == {"Mail"}
+
+
+async def test_a_process_of_the_same_number_elsewhere_is_in_nobodys_way(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(maildir, "time", SimpleNamespace(time=lambda: 1.5))
+    monkeypatch.setattr(os, "getpid", lambda: 1)
+    for contents in ((MESSAGE, OTHER), (OTHER, MESSAGE)):
+        monkeypatch.setattr(maildir, "_serial", count(1))  # as in a container of its own
+        one = mail(contents[0], "1")
+        await Maildir(path).store(one)
+        monkeypatch.setattr(maildir, "_serial", count(1))
+        await deliver(Maildir(path), mail(contents[1], "2"))
+
+    assert files(path, "new") == [MESSAGE, OTHER]
+    assert len(files(path, "tmp")) == 2
+
+
+@pytest.mark.parametrize("folder", ["new", "cur"])
+async def test_a_message_whose_name_has_no_part_of_chance_is_known(path: Path, folder: str) -> None:
+    await deliver(Maildir(path), mail(OTHER, "2"))
+    (path / folder / f"1700000000.P123Q000001K{mail(MESSAGE).key[:32]}.mailwire").write_bytes(MESSAGE)
+    await deliver(Maildir(path), mail(MESSAGE))
+
+    assert files(path) == [MESSAGE, OTHER]
 
 
 async def test_names_are_in_the_order_of_delivery(path: Path) -> None:
@@ -405,7 +430,8 @@ async def test_a_file_of_another_in_tmp_is_neither_written_to_nor_removed(
     await deliver(Maildir(path), mail(MESSAGE))
     monkeypatch.setattr(maildir, "time", SimpleNamespace(time=lambda: 1.5))
     monkeypatch.setattr(maildir, "_serial", count(7))
-    other = path / "tmp" / f"1.P{os.getpid()}Q7.mailwire"
+    monkeypatch.setattr(maildir, "token_hex", "0".__mul__)
+    other = path / "tmp" / f"1.P{os.getpid()}Q000007R00000000.mailwire"
     other.write_bytes(b"other")
     os.utime(other, (0, 1))
     with pytest.raises(FileExistsError):

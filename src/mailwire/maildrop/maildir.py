@@ -23,6 +23,7 @@ from errno import EMLINK, ENOSYS, ENOTSUP, EOPNOTSUPP, EPERM
 from itertools import count
 from os import PathLike
 from pathlib import Path
+from secrets import token_hex
 from typing import Final
 
 from .durability import make_folder, sync_file, sync_folder, write_all
@@ -39,8 +40,11 @@ _PIECE: Final = 256 * 1024
 # What has been in tmp for 36 hours, says the specification, is nobody's any more.
 _ABANDONED: Final = 36 * 60 * 60  # seconds
 
-# The names that we give: time, process and order; the key; and the digest, where the key is taken by another message.
-_NAME: Final = re.compile(r"[0-9]+\.P[0-9]+Q[0-9]+K([0-9a-f]{32})(?:-[0-9a-f]{16})?\.mailwire(?![0-9A-Za-z])")
+# The names that we give: time, process and order, and chance, for there may be others elsewhere that have the same; the
+# key; and the digest, where the key is taken by another message. There may be some without the chance.
+_NAME: Final = re.compile(
+    r"[0-9]+\.P[0-9]+Q[0-9]+(?:R[0-9a-f]+)?K([0-9a-f]{32})(?:-[0-9a-f]{16})?\.mailwire(?![0-9A-Za-z])"
+)
 _KEY_LENGTH: Final = 32
 
 # How file systems say that they have no links.
@@ -73,7 +77,7 @@ class Maildir:
     async def store(self, mail: Mail) -> None:
         """Write `mail` in `tmp`, and settle it if nobody else will (`Mail.will_be_settled`). Raises OSError."""
         await self._prepared()
-        written = _Written(self.path / "tmp" / f"{int(time.time())}.P{os.getpid()}Q{next(_serial)}.mailwire")
+        written = _Written(self.path / "tmp" / f"{_unique()}.mailwire")
         feeds = LineFeeds() if self._line_ends == "lf" else None
         pieces: list[bytes] = []
         waiting = 0
@@ -150,7 +154,7 @@ class Maildir:
             if any(written.is_same(path) for path in paths):
                 continue
             suffix = f"-{_digest(written.path).hex()[:16]}" if paths else ""
-            name = f"{int(time.time())}.P{os.getpid()}Q{next(_serial):06}K{key}{suffix}.mailwire"
+            name = f"{_unique()}K{key}{suffix}.mailwire"
             _move(written.path, self.path / "new" / name)
             paths.append(self.path / "new" / name)
             self._marks["new"].add(_mark(key))
@@ -166,6 +170,11 @@ class Maildir:
                     if (name := _NAME.match(entry.name)) and name[1] in keys:
                         found[name[1]].append(Path(entry.path))
         return found
+
+
+def _unique() -> str:
+    # Two containers that share a Maildir may well have the same process number.
+    return f"{int(time.time())}.P{os.getpid()}Q{next(_serial):06}R{token_hex(8)}"
 
 
 class _Written:
