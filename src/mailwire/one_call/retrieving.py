@@ -76,7 +76,8 @@ async def retrieve(
 
     Raises what has ended the run, with the report in `report`: the errors of `POP3Client`, SinkFailed, LedgerError,
     LedgerBusy, MaildropRenumbered; and, with the report as well, what a ledger of your own or a provider of tokens has
-    raised. ValueError for arguments that are none, or go together ill.
+    raised. ValueError for arguments that are none, or go together ill. A cancellation has no report: a `maildrop.Run`
+    tells how far it has come behind one, too.
     """
     try:
         endpoint = Endpoint.of(endpoint)
