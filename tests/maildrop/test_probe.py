@@ -9,7 +9,8 @@ import pytest
 from mailwire import POP3Settings, Transcript
 from mailwire.errors import LedgerBusy
 from mailwire.maildrop import Ledger, MemoryLedger, Page, Probe, Record, State, probe
-from mailwire.testing import FIN, QUIRKS, MailServer, ScriptedPeer
+from mailwire.testing import FIN, QUIRKS, Answers, MailServer, ScriptedPeer
+from tests.aio.dialogues import POP3_ANSWERS
 from tests.maildrop.records import record
 from tests.maildrop.runs import USER, MemorySink, account_at, body, endpoint_at, fill, run
 
@@ -32,6 +33,31 @@ async def test_without_unique_ids_nobody_knows() -> None:
         assert await probe(endpoint_at(server), ledger=MemoryLedger()) == Probe(1, len(body("one")), None)
 
 
+async def test_messages_that_share_a_unique_id_are_known_each_once_they_are_stored() -> None:
+    ledger = MemoryLedger()
+    answers = Answers({**POP3_ANSWERS, "CAPA": "+OK\nUIDL\n.", "UIDL": "+OK\n1 u\n2 u\n."})
+    for new, limit in ((2, 1), (1, 1), (0, 0)):
+        async with ScriptedPeer("S: +OK pop", answers) as server:
+            assert (await probe(endpoint_at(server), ledger=ledger, account="b")).new == new
+        async with ScriptedPeer("S: +OK pop", answers) as server:
+            await run(server, MemorySink(), ledger, limit=limit)
+
+
+async def test_another_message_under_the_unique_id_of_a_stored_one_is_new() -> None:
+    ledger = MemoryLedger()
+    async with MailServer([USER]) as server:
+        fill(server, "one")
+        async with ledger.claim("b") as page:
+            await page.write([record("one", size=len(body("one")) + 1)])
+        assert (await probe(endpoint_at(server), ledger=ledger, account="b")).new == 1
+
+
+async def test_a_listing_that_is_refused_leaves_new_untold() -> None:
+    answers = Answers({**POP3_ANSWERS, "CAPA": "+OK\nUIDL\nRESP-CODES\n.", "UIDL": "-ERR [SYS/TEMP] later"})
+    async with ScriptedPeer("S: +OK pop", answers) as server:
+        assert (await probe(endpoint_at(server), ledger=MemoryLedger())).new is None
+
+
 async def test_an_account_that_is_held_is_told() -> None:
     ledger = MemoryLedger()
     async with MailServer([USER]) as server, ledger.claim(account_at(server)):
@@ -44,7 +70,11 @@ async def test_what_was_seen_and_not_stored_is_new() -> None:
     async with MailServer([USER]) as server:
         fill(server, "one", "two", "three", "four")
         async with ledger.claim("b") as page:
-            await page.write([record("one"), record("two", State.SEEN), record("three")])
+            sizes = {uid: len(body(uid)) for uid in ("one", "two", "three")}
+            states = (State.STORED, State.SEEN, State.MARKED)
+            await page.write(
+                [record(uid, state, size=size) for (uid, size), state in zip(sizes.items(), states, strict=True)]
+            )
         assert (await probe(endpoint_at(server), ledger=ledger, account="b")).new == 2
         assert (await probe(endpoint_at(server), ledger=ledger)).new == 4
 
@@ -116,8 +146,9 @@ async def test_a_ledger_is_waited_for_as_long_as_is_said() -> None:
 
 async def test_a_message_of_which_nobody_knows_which_unique_id_it_has_is_new() -> None:
     script = ("S: +OK pop", "C: USER b", "S: +OK", "C: PASS secret", "S: +OK", "C: STAT", "S: +OK 2 20")
-    ids = ("C: UIDL", "S: +OK", "S: 1 u1", "S: 1 v1", "S: 2 u2", "S: .", "C: QUIT", FIN)
+    sizes = ("C: STAT", "S: +OK 2 20", "C: LIST", "S: +OK", "S: 1 10", "S: 2 10", "S: .")
+    ids = ("C: UIDL", "S: +OK", "S: 1 u1", "S: 1 v1", "S: 2 u2", "S: .", "C: UIDL 1", "S: -ERR no", "C: QUIT", FIN)
     ledger, settings = WatchedLedger(), POP3Settings(asks_capabilities=False)
-    async with ScriptedPeer(*script, *ids) as server:
+    async with ScriptedPeer(*script, *sizes, *ids) as server:
         assert await probe(endpoint_at(server), ledger=ledger, settings=settings) == Probe(2, 20, 2)
     assert len(ledger.looks) == 1

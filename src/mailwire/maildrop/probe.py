@@ -7,11 +7,13 @@ from dataclasses import dataclass
 from ..aio.pop3 import POP3Client
 from ..aio.pop3_settings import POP3Settings
 from ..endpoint import Endpoint
-from ..errors import NotSupported, ResponseError
+from ..errors import ResponseError
 from ..transcript import Transcript
 from .account import name_account
 from .ledger import Ledger, Record
-from .portions import portions
+from .naming import Named
+from .plan import is_the_stored
+from .portions import finish_in_turns
 
 __all__ = ["Probe", "probe"]
 
@@ -39,7 +41,8 @@ async def probe(
     settings: POP3Settings = _DEFAULT_SETTINGS,
     transcript: Transcript | None = None,
 ) -> Probe:
-    """Ask how many messages there are (STAT) and, if there are any and a ledger, how many are new (UIDL).
+    """Ask how many messages there are (STAT) and, if there are any and a ledger, how many are new (LIST, UIDL): those
+    that a run would fetch, whatever its policy leaves. That is not told where no message has a unique id.
 
     Nothing is retrieved, deleted or written down. `account` is what the ledger knows the account by, if not by user
     and host; the others are those of `Run` and `Account`. Raises the errors of
@@ -59,12 +62,15 @@ async def probe(
         if ledger is None or total.count == 0:
             return Probe(total.count, total.octets, total.count)
         try:
-            uids = await client.uidl()
-        except (NotSupported, ResponseError):
+            listing = await client.listing()
+        except ResponseError:
             return Probe(total.count, total.octets, None)
-        new = 0
-        for portion in portions(uids.uids):
-            known = (None if uid is None else records.get(uid) for uid in portion)
-            new += sum(record is None or not record.is_stored for record in known)
+        named, new = Named(listing), 0
+        await finish_in_turns(named.prepare())
+        if named.nameless == len(named):
+            return Probe(total.count, total.octets, None)
+        for portion in named.portions():
+            known = ((entry, None if uid is None else records.get(uid)) for _, entry, uid in portion)
+            new += sum(record is None or not is_the_stored(record, entry) for entry, record in known)
             await asyncio.sleep(0)
         return Probe(total.count, total.octets, new)
