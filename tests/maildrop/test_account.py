@@ -17,6 +17,8 @@ ENDPOINT = Endpoint("Pop.example.org", protocol="pop3", auth=Password("b", "x"))
     [
         ("pop3s://b:x@Pop.Example.org", "b@pop.example.org"),
         ("pop3s://b:x@pop.example.org:110", "b@pop.example.org"),
+        ("pop3s://b:x@pop.example.org.", "b@pop.example.org"),
+        ("pop3s://b:x@pop.example.org.:1995", "b@pop.example.org:1995"),
         ("pop3+starttls://b:x@pop.example.org", "b@pop.example.org"),
         ("pop3s://b%40example.org:x@pop.example.org:1995", "b@example.org@pop.example.org:1995"),
         ("pop3+unix://b:x@/run/one%ff", "b@localhost:/run/one%FF"),

@@ -29,7 +29,7 @@ def name_account(endpoint: Endpoint) -> str:
     user = getattr(credentials, "authzid", "") or getattr(credentials, "user", "")
     if not user:
         raise ValueError(f"the credentials for {endpoint} tell no user: the account needs a name for the ledger")
-    host = endpoint.host.lower()
+    host = endpoint.host.lower().removesuffix(".")  # which says that the name is whole, and is no part of it
     if endpoint.unix_path is not None:
         # Where there is another host, the socket is but a way to it.
         place = f":{quote(os.fsencode(endpoint.unix_path))}" if host == "localhost" else ""
