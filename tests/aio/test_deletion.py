@@ -682,6 +682,15 @@ def test_of_several_requests_to_delete_a_message_some_may_be_taken_back() -> Non
     assert not marks
 
 
+def test_what_was_forgotten_as_unsaid_is_not_taken_back_again() -> None:
+    marks = Marks()
+    marks.ask(ONE)
+    marks.ask(TWO)
+    marks.forget_unsaid([Dele(2)])
+    assert marks.discard([Dele(1), Dele(2)]) == [TWO]
+    assert marks.in_doubt(None) == CommitReport(kept=(ONE,))
+
+
 def test_of_several_in_doubt_a_listing_settles_those_alone_that_a_unique_id_tells_from_all_others() -> None:
     nameless, one_of_two = Entry(3, None, 7), Entry(4, "u4", 7, shares_uid=True)
     report = CommitReport(

@@ -5,12 +5,32 @@ from typing import Any
 
 import pytest
 
-from mailwire import Batch, ConnectionLost, MessageTruncated, POP3Client, POP3Settings, ResponseError
+from mailwire import (
+    Batch,
+    CommitReport,
+    ConnectionLost,
+    LocalProtocolError,
+    MessageTruncated,
+    POP3Client,
+    POP3Settings,
+    ResponseError,
+)
 from mailwire.pop3 import Capabilities, Dele
 from mailwire.testing import FIN, LISTEN, STALL, WAIT, ScriptedPeer, Step
 from mailwire.testing.turns import drain_events
-from tests.aio.dialogues import LISTED, LOGIN, OPENED, POP3_QUIT, POP3_READY, TWO_MESSAGES, announced, capabilities
-from tests.aio.pop3_clients import ONE, TWO, client_for, connect
+from tests.aio.dialogues import (
+    LISTED,
+    LISTED_TOGETHER,
+    LOGIN,
+    OPENED,
+    PIPELINED,
+    POP3_QUIT,
+    POP3_READY,
+    TWO_MESSAGES,
+    announced,
+    capabilities,
+)
+from tests.aio.pop3_clients import ONE, THREE, TWO, client_for, connect
 from tests.aio.test_replay import client_of
 from tests.clock import Clock
 
@@ -131,6 +151,101 @@ async def test_a_client_that_was_aborted_can_be_used_again() -> None:
         await client.connect()
         await client.delete("u1")
         assert (await client.commit(reconnect=True)).committed == (ONE,)
+        await client.quit()
+
+
+# The answers have come when DELE is to be said, so that it waits behind them.
+ALL_GIVEN: tuple[Step, ...] = (
+    *(*PIPELINED, *LISTED_TOGETHER, "C: RETR 1", "C: RETR 2", "C: RETR 3"),
+    b"+OK\r\nfirst\r\n.\r\n+OK\r\nother\r\n.\r\n+OK\r\nthird\r\n.\r\n",
+    LISTEN,
+)
+
+
+@pytest.mark.parametrize("marks_twice", [False, True])
+async def test_a_run_that_was_left_with_a_mark_unsaid_leaves_an_aborted_client_that_can_be_used_again(
+    marks_twice: bool,
+) -> None:
+    async with (
+        ScriptedPeer(*ALL_GIVEN) as first,
+        ScriptedPeer(*OPENED, *LISTED, "C: NOOP", "S: +OK", *POP3_QUIT) as second,
+    ):
+        client = client_of(first, second)
+        await client.connect()
+        items = client.retrieve([ONE, TWO, THREE])
+        item = await anext(items)
+        await item.read()
+        item.delete()
+        item = await anext(items)
+        if marks_twice:
+            await item.read()
+            item.delete()
+        assert client._connection.queued == (Dele(1),)
+        client.abort()
+        await client.connect()  # this ends the run
+        with pytest.raises(LocalProtocolError, match="another call of the client has ended this retrieval"):
+            await anext(items)
+        assert client.last_commit is not None
+        assert client.last_commit.remaining_uids == ({"u1", "u2"} if marks_twice else {"u1"})
+        assert client.last_commit.unknown == ()
+        await client.listing()
+        await client.noop()
+        await client.quit()
+
+
+async def test_who_waits_for_an_aborted_client_gets_it_when_the_task_of_the_run_is_done() -> None:
+    async def run() -> None:
+        async for item in client.retrieve([ONE, TWO, THREE]):
+            await item.read()
+            if item.entry == TWO:
+                break
+            item.delete()
+        is_left.set()
+        await leave.wait()
+
+    is_left, leave = asyncio.Event(), asyncio.Event()
+    async with (
+        ScriptedPeer(*ALL_GIVEN) as first,
+        ScriptedPeer(*OPENED, *POP3_QUIT) as second,
+    ):
+        client = client_of(first, second)
+        await client.connect()
+        running = asyncio.create_task(run())
+        await is_left.wait()
+        client.abort()
+        connecting = asyncio.create_task(client.connect())
+        await drain_events()
+        assert not connecting.done()
+        leave.set()
+        await asyncio.gather(running, connecting)
+        assert client.last_commit == CommitReport(kept=(ONE,))
+        await client.quit()
+
+
+async def test_an_item_of_a_session_that_was_aborted_is_not_marked() -> None:
+    async with ScriptedPeer(*OPENED, *LISTED, *TWO_MESSAGES[:4]) as peer:
+        client = client_of(peer)
+        await client.connect()
+        items = client.retrieve([ONE, TWO])
+        item = await anext(items)
+        client.abort()
+        with pytest.raises(LocalProtocolError, match="is over"):
+            item.delete()
+        await items.aclose()
+        assert client.last_commit is None
+
+
+async def test_a_run_whose_marks_cannot_be_said_lets_go_of_the_connection() -> None:
+    async with ScriptedPeer(*OPENED, *LISTED, *TWO_MESSAGES[:4], "C: NOOP", "S: +OK", *POP3_QUIT) as peer:
+        client = await connect(peer)
+        items = client.retrieve([ONE, TWO])
+        item = await anext(items)
+        await item.read()
+        item.entry = ONE._replace(number=0)
+        item.delete()
+        with pytest.raises(ValueError, match="a message number is a positive int"):
+            await items.aclose()
+        await client.noop()
         await client.quit()
 
 

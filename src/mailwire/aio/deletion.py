@@ -139,8 +139,10 @@ class Marks:
         self._refused.pop(entry.number, None)
 
     def discard(self, commands: Iterable[Command[object]]) -> list[Entry]:
-        """Take note that these `commands` were never said; return the entries that they would have marked."""
-        return [self._settle(command.number) for command in commands if isinstance(command, Dele)]
+        """Take note that these `commands` were never said; return the entries that they would have marked, but for
+        those of which `forget_unsaid` has taken note."""
+        unsaid = (command.number for command in commands if isinstance(command, Dele))
+        return [self._settle(number) for number in unsaid if number in self._asked]
 
     def leave_unsaid(self, entries: Iterable[Entry]) -> None:
         """Take note that `entries` were to be marked, and that DELE will not be said of them any more."""

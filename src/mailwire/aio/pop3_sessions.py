@@ -84,8 +84,7 @@ class POP3Sessions(Client[Event]):
 
     def _cut(self) -> None:
         # A connection that is cut before it has begun leaves what is known of the session before as it is.
-        transaction = self._opened_transaction
-        if transaction is not None and transaction.dialogue.session is self._session:
+        if self._has_session:
             self._end_session(None)
         super()._cut()
 
@@ -207,6 +206,12 @@ class POP3Sessions(Client[Event]):
     # Asking
 
     @property
+    def _has_session(self) -> bool:
+        # Whether the session of the last transaction is not over.
+        transaction = self._opened_transaction
+        return transaction is not None and transaction.dialogue.session is self._session
+
+    @property
     def _transaction(self) -> Transaction:
         if self._opened_transaction is None:
             raise AssertionError("where there is a session, there is a transaction")
@@ -316,12 +321,14 @@ class POP3Sessions(Client[Event]):
 
     def _end_retrieval(self, error: BaseException | None, *, cut: bool, leaves: bool) -> None:
         self._fault = error if isinstance(error, MailwireError) else None
-        if cut:
-            self._cut()
-        elif leaves:
-            self._transaction.leave(self._unmarked)
-        self._retrieval = None
-        self._end_call(error)
+        try:
+            if cut:
+                self._cut()
+            elif leaves and self._has_session:
+                self._transaction.leave(self._unmarked)
+        finally:
+            self._retrieval = None
+            self._end_call(error)
 
     def _end_call(self, error: BaseException | None) -> None:
         self._fault = error if isinstance(error, MailwireError) else None

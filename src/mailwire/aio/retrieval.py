@@ -181,7 +181,8 @@ class Retrieval(Asking, AsyncIterator[RetrievedItem]):
 
     def _delete(self, item: RetrievedItem, *, force: bool) -> None:
         entry = item.entry
-        if not self._is_open or item._dialogue is not self._client._dialogue:
+        client = self._client
+        if not (self._is_open and client._has_session and item._dialogue is client._dialogue):
             raise LocalProtocolError(f"the session that {entry} came from is over, or the run: use POP3Client.delete")
         if entry.shares_uid and not force:
             raise AmbiguousMessage(f"several messages have the unique id {entry.uid!r}", uid=entry.uid or "")
