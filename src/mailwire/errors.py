@@ -176,8 +176,8 @@ class LocalProtocolError(ProtocolError):
 
 
 class AmbiguousMessage(LocalProtocolError):
-    """Several messages of the maildrop have the unique id `uid` (RFC 1939 7 forbids it): which one is meant cannot be
-    told, and the wrong one would be lost."""
+    """Several messages of the maildrop have the unique id `uid`, or had it in another session (RFC 1939 7 forbids it):
+    which one is meant cannot be told, and the wrong one would be lost."""
 
     def __init__(self, message: str, *, uid: str) -> None:
         super().__init__(message)
@@ -300,7 +300,8 @@ class BudgetExceeded(MailwireError):
 
 
 class UnknownMessage(MailwireError, LookupError):
-    """No message in the maildrop has the unique id `uid`: it was deleted, or hidden by the server."""
+    """No message in the maildrop has the unique id `uid`: it was deleted, or hidden by the server. Or one has it, of
+    another size than the entry that was named: it is another message."""
 
     def __init__(self, message: str, *, uid: str) -> None:
         super().__init__(message)

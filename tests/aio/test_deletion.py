@@ -289,6 +289,39 @@ async def test_a_message_that_shares_its_unique_id_is_deleted_if_that_is_forced(
         await client.quit()
 
 
+@pytest.mark.parametrize(
+    ("listed", "entry"),
+    [(SHARED, Entry(9, "u1", 7)), (SHARED, Entry(2, "u1", 8)), (LISTED, Entry(9, "u1", 7, shares_uid=True))],
+)
+async def test_an_entry_of_another_session_that_shares_its_unique_id_is_not_deleted_though_that_is_forced(
+    listed: tuple[Step, ...], entry: Entry
+) -> None:
+    async with ScriptedPeer(*OPENED, *listed, "C: NOOP", "S: +OK", *POP3_QUIT) as peer:
+        client = await connect(peer)
+        with pytest.raises(AmbiguousMessage, match="the unique id 'u1'"):
+            await client.delete(entry, force=True)
+        await client.noop()
+        await client.quit()
+
+
+async def test_an_entry_that_shared_its_unique_id_is_not_deleted_by_itself_though_none_shares_it_now() -> None:
+    once_shared = ONE._replace(shares_uid=True)
+    async with ScriptedPeer(*OPENED, *LISTED, *DELETED[:2], *POP3_QUIT) as peer:
+        client = await connect(peer)
+        with pytest.raises(AmbiguousMessage, match="several messages have the unique id 'u1'"):
+            await client.delete(once_shared)
+        assert (await client.delete(once_shared, force=True)).marked == (once_shared,)
+        await client.quit()
+
+
+async def test_a_message_of_another_size_is_not_deleted_for_the_one_of_an_earlier_session() -> None:
+    async with ScriptedPeer(*OPENED, *LISTED, "C: DELE 2", "S: +OK", *POP3_QUIT) as peer:
+        client = await connect(peer)
+        report = await client.delete([Entry(1, "u1", 99), Entry(9, "u2", 7)])
+        assert report == DeletionReport(marked=(TWO,), missing=("u1",))
+        await client.quit()
+
+
 async def test_what_was_marked_can_be_unmarked() -> None:
     async with ScriptedPeer(*OPENED, *LISTED, *DELETED, "C: RSET", "S: +OK", *POP3_QUIT) as peer:
         client = await connect(peer)

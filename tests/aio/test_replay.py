@@ -10,6 +10,7 @@ import pytest
 from mailwire import (
     Budget,
     BudgetExceeded,
+    CommitReport,
     ConnectionLost,
     DeletionReport,
     Endpoint,
@@ -22,6 +23,7 @@ from mailwire import (
     Retrieval,
     UnknownMessage,
 )
+from mailwire.pop3 import Response
 from mailwire.testing import FIN, O2, RST, WAIT, Account, Answers, Endless, MailServer, ScriptedPeer, Step
 from mailwire.testing.turns import drain_events, turns
 from tests.aio.dialogues import LISTED_TOGETHER, LOGIN, OPENED, PIPELINED, POP3_ANSWERS, POP3_QUIT, announced, once
@@ -319,6 +321,25 @@ async def test_what_was_marked_is_marked_again() -> None:
                 item.delete()
         report = await client.commit()
         assert report.committed == (Entry(3, "u1", 7),)
+
+
+async def test_what_has_another_size_by_then_is_another_message_and_neither_asked_for_nor_marked() -> None:
+    sizes = ("S: 1 9", "S: 2 7", "S: 3 9")
+    listed = listed_as("u1", "u2", "u3")
+    async with (
+        ScriptedPeer(*(*ASKED, *FIRST, "C: DELE 1", "S: +OK", FIN)) as first,
+        ScriptedPeer(*OPENED, *listed[:4], *sizes, *listed[7:], *retrieved(2, "second"), *POP3_QUIT) as second,
+    ):
+        client = client_of(first, second)
+        await client.connect()
+        items = client.retrieve([ONE, TWO, THREE])
+        item = await anext(items)
+        assert await item.read() == b"first\r\n"
+        item.delete()
+        assert await (await anext(items)).read() == b"second\r\n"
+        assert isinstance((await anext(items)).error, UnknownMessage)
+        assert await anext(items, None) is None
+        assert await client.commit() == CommitReport(response=Response(True, b"bye"))
 
 
 async def test_what_was_to_be_marked_is_marked_behind_what_was_marked() -> None:

@@ -948,14 +948,60 @@ async def test_one_message_may_be_named_alone(message: Entry | str) -> None:
         assert await everything(client.retrieve(message)) == [b"first\r\n"]
 
 
-async def test_messages_are_found_by_their_unique_ids() -> None:
+@pytest.mark.parametrize("size", [7, 0], ids=["size", "no size"])
+async def test_messages_are_found_by_their_unique_ids(size: int) -> None:
     async with (
         ScriptedPeer(*OPENED, *LISTED, *TWO_MESSAGES[4:], *TWO_MESSAGES[:4], *POP3_QUIT) as peer,
         client_for(peer) as client,
     ):
         # The numbers are those of another session.
-        items = [item.entry async for item in client.retrieve([Entry(1, "u2", 99), "u1"])]
+        items = [item.entry async for item in client.retrieve([Entry(1, "u2", size), "u1"])]
     assert items == [TWO, ONE]
+
+
+@pytest.mark.parametrize("number", [1, 2], ids=["of the message", "of another"])
+async def test_a_message_of_another_size_is_not_the_one_of_an_earlier_session(number: int) -> None:
+    async with (
+        ScriptedPeer(*OPENED, *LISTED, *TWO_MESSAGES[4:], *POP3_QUIT) as peer,
+        client_for(peer) as client,
+    ):
+        gone, found = [item async for item in client.retrieve([Entry(number, "u1", 99), "u2"])]
+        assert (gone.entry, str(gone.error)) == (
+            Entry(0, "u1", 0),
+            "no message has the unique id 'u1', or none of its size",
+        )
+        assert found.entry == TWO
+
+
+async def test_where_the_server_tells_no_size_an_entry_of_another_session_is_found_by_its_unique_id_alone() -> None:
+    sizeless = (*LISTED[:4], "S: 1", "S: 2 7", *LISTED[6:])
+    async with (
+        ScriptedPeer(*OPENED, *sizeless, *TWO_MESSAGES[:4], *POP3_QUIT) as peer,
+        client_for(peer) as client,
+    ):
+        assert await everything(client.retrieve([Entry(5, "u1", 99)])) == [b"first\r\n"]
+
+
+@pytest.mark.parametrize("shares_uid", [False, True])
+@pytest.mark.parametrize("size", [7, 9])
+async def test_an_entry_of_another_session_that_shares_its_unique_id_in_either_names_no_message(
+    size: int, shares_uid: bool
+) -> None:
+    uids = ("C: UIDL", "S: +OK", "S: 1 u1", "S: 2 u2" if shares_uid else "S: 2 u1", "S: .")
+    said = (
+        "several messages had the unique id 'u1': one is left" if shares_uid else "2 messages have the unique id 'u1'"
+    )
+    async with (
+        ScriptedPeer(*(*OPENED, *LISTED[:7], *uids, "C: NOOP", "S: +OK", *POP3_QUIT)) as peer,
+        client_for(peer) as client,
+    ):
+        with pytest.raises(AmbiguousMessage, match=f"^{said}$") as caught:
+            await everything(client.retrieve([Entry(3, "u1", size, shares_uid=shares_uid)]))
+        assert caught.value.uid == "u1"
+        # What is gone was no other.
+        gone = [item.error async for item in client.retrieve([Entry(3, "u3", size, shares_uid=shares_uid)])]
+        assert [type(error) for error in gone] == [UnknownMessage]
+        await client.noop()
 
 
 async def test_a_message_that_is_not_there_is_an_item_with_an_error() -> None:

@@ -173,6 +173,7 @@ def _fates_of_run(report: RetrievalReport) -> dict[str, Fate]:
     of_deleted: dict[Deleted, Fate] = {
         Deleted.COMMITTED: "deleted",
         Deleted.REFUSED: "refused",
+        Deleted.KEPT: "kept",
         Deleted.UNKNOWN: "unknown",
     }
     return {each.uid or "": of_deleted[each.deleted] for each in report.messages if each.deleted is not None}

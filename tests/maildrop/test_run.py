@@ -608,6 +608,7 @@ LOGIN += ("C: PASS secret", "S: +OK", "C: CAPA", "S: +OK", "S: UIDL", "S: USER",
 TWO: tuple[Any, ...] = ("C: STAT", "S: +OK 2 14", "C: LIST", "S: +OK", "S: 1 7", "S: 2 7", "S: .")
 TWO += ("C: UIDL", "S: +OK", "S: 1 u1", "S: 2 u2", "S: .")
 RETRIEVED: tuple[Any, ...] = ("C: RETR 1", "S: +OK", "S: first", "S: .", "C: RETR 2", "S: +OK", "S: other", "S: .")
+NAMELESS: tuple[Any, ...] = (*TWO[:7], "C: UIDL", "S: +OK", "S: 2 u2", "S: .", "C: UIDL 1", "S: -ERR no")
 MARKED: tuple[Any, ...] = ("C: DELE 1", "S: +OK", "C: DELE 2", "S: +OK")
 
 
@@ -680,6 +681,64 @@ async def test_in_another_session_what_has_no_unique_id_stays_and_the_others_are
         (2, "u1", Outcome.TOO_LARGE, None),
         (3, "u2", Outcome.STORED, Deleted.COMMITTED),
     ]
+
+
+async def test_in_another_session_a_message_of_another_size_is_another_and_stays(
+    sink: MemorySink, ledger: MemoryLedger
+) -> None:
+    listed = {
+        "STAT": "+OK 4 28",
+        "LIST": "+OK\n1 7\n2 7\n3 7\n4 7\n.",
+        "UIDL": "+OK\n1 u1\n2 u2\n3 u3\n4 u4\n.",
+        "RETR 2": "+OK\n" + "line\n" * 1000 + ".",
+    }
+    # A server whose unique ids move on with the numbers.
+    other = {"STAT": "+OK 4 32", "LIST": "+OK\n1 9\n2 7\n3 7\n4 9\n.", "RETR 3": "+OK\nthird\n."}
+    second_table = {**ANSWERS, **listed, **other}
+    async with (
+        ScriptedPeer("S: +OK pop", Answers({**ANSWERS, **listed})) as first,
+        ScriptedPeer("S: +OK pop", Answers(second_table)) as second,
+    ):
+        places = iter((first, second))
+        endpoint = replace(endpoint_at(first), connect=lambda: next(places).connect())
+        settings = POP3Settings(drain=Budget(octets=100, seconds=5))
+        policy = Policy(keep="until stored", max_message_size=50)
+        account = Account(endpoint, sink, policy=policy, settings=settings, name="b")
+        report = await Run(account, ledger=ledger).perform()
+        assert [command for command in second.commands if command[:4] in ("RETR", "DELE")] == ["RETR 3", "DELE 3"]
+    assert report.error is None
+    assert [(message.uid, message.outcome, message.deleted) for message in report.messages] == [
+        ("u1", Outcome.STORED, None),
+        ("u2", Outcome.TOO_LARGE, None),
+        ("u3", Outcome.STORED, Deleted.COMMITTED),
+        ("u4", Outcome.FAILED, None),
+    ]
+    assert sink.contents == [b"first\r\n", b"third\r\n"]
+    async with ledger.claim("b") as page:
+        known = {uid: record.state for uid, record in (await page.records()).items()}
+    assert known == {"u1": State.STORED, "u2": State.SEEN, "u3": State.GONE, "u4": State.SEEN}
+
+
+@pytest.mark.parametrize(
+    ("listed", "marked", "told"),
+    [
+        (TWO, ("C: DELE 1", FIN), {"u1": Deleted.UNKNOWN, "u2": Deleted.KEPT}),
+        (TWO, ("C: DELE 1", "S: -ERR no", "C: DELE 2", FIN), {"u1": Deleted.REFUSED, "u2": Deleted.UNKNOWN}),
+        (NAMELESS, ("C: DELE 2", "S: +OK", "C: DELE 1", FIN), {"u2": Deleted.UNKNOWN, None: Deleted.UNKNOWN}),
+        (NAMELESS, ("C: DELE 2", FIN), {"u2": Deleted.UNKNOWN, None: Deleted.KEPT}),
+    ],
+)
+async def test_what_the_server_was_never_asked_to_delete_is_known_to_be_there(
+    sink: MemorySink,
+    ledger: MemoryLedger,
+    listed: tuple[Any, ...],
+    marked: tuple[Any, ...],
+    told: dict[str | None, Deleted],
+) -> None:
+    async with ScriptedPeer(*LOGIN, *listed, *RETRIEVED, *marked) as server:
+        report = await run(server, sink, ledger, keep="until stored", delete_without_uid=True)
+    assert isinstance(report.error, ConnectionLost)
+    assert deletions(report) == told
 
 
 async def test_a_connection_lost_in_the_middle_keeps_what_came_whole(sink: MemorySink, ledger: MemoryLedger) -> None:

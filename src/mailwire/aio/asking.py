@@ -67,7 +67,7 @@ class Asking(ABC):
     def _expected(self, found: Entry | str) -> Entry | RetrievedItem:
         if isinstance(found, Entry):
             return found
-        error = UnknownMessage(f"no message has the unique id {found!r}", uid=found)
+        error = UnknownMessage(f"no message has the unique id {found!r}, or none of its size", uid=found)
         return self._make_item(Entry(0, found, 0), None, error)
 
     async def _next_item(self) -> RetrievedItem | None:

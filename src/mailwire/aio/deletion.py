@@ -23,7 +23,8 @@ class DeletionReport:
 
     marked: those that the server has marked; they are deleted by `commit`.
     refused: those that it has not, with its -ERR.
-    missing: unique ids that no message in the maildrop has: whatever they were of is gone already.
+    missing: unique ids that no message in the maildrop has, or none of the size of the entry that was named: whatever
+        they were of is gone already.
     """
 
     marked: tuple[Entry, ...] = ()

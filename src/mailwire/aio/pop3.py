@@ -69,7 +69,8 @@ class POP3Client(POP3Sessions):
     (RFC 1939 6).
 
     Message numbers hold for one session. Messages are named by entries of a listing or by unique ids, and found in the
-    listing of the session that there is; where there is none yet, it is asked for.
+    listing of the session that there is; where there is none yet, it is asked for. An entry of an earlier session means
+    the message that has its unique id, if the size is the same as well; a unique id alone, whatever has it.
     """
 
     def __init__(
@@ -187,9 +188,9 @@ class POP3Client(POP3Sessions):
         progress: is told of every block.
 
         Raises ConnectionLost (MessageTruncated inside a message), DeadlineExceeded, ProtocolError;
-        AmbiguousMessage for a uid that several messages share; LocalProtocolError for an entry without a uid that is
-        not of this session; and what `connect` raises, where another session is needed. ValueError, at once, for limits
-        below 0 and what is no Batch.
+        AmbiguousMessage for a uid that several messages share, and for an entry of another session that shares its uid,
+        there or here; LocalProtocolError for an entry without a uid that is not of this session; and what `connect`
+        raises, where another session is needed. ValueError, at once, for limits below 0 and what is no Batch.
         """
         options = RunOptions(_retr, message_limit, total_limit, batch, progress)
         return Retrieval(self, messages, options)
@@ -253,8 +254,8 @@ class POP3Client(POP3Sessions):
         force: also messages that share their unique id with others. An entry of this session names one of them, a uid
             all.
 
-        Raises AmbiguousMessage for such a one otherwise, LocalProtocolError for an entry without a uid that is not of
-        this session; nothing was marked then.
+        Raises AmbiguousMessage for such a one otherwise, and for an entry of another session that shares its uid, there
+        or here; LocalProtocolError for an entry without a uid that is not of this session; nothing was marked then.
         """
         async with self._call():
             found = self._transaction.with_marked(await self._find(messages, forced=force))

@@ -2,11 +2,15 @@
 
 Message numbers hold for one session. What a caller names, be it an entry of this session or of another or a unique id,
 is found in this session's own listing before its number is used.
+
+An entry is of this session if its number, its unique id and its size are. One of another session is found by its unique
+id, and means the message that has it if the size is the same as well: there are servers that give a unique id to one
+message after the other.
 """
 
 from collections.abc import Callable, Iterable, Sequence
 from itertools import islice
-from typing import Final
+from typing import Final, NamedTuple
 
 from ..errors import AmbiguousMessage, LocalProtocolError, MailwireError
 from ..pop3 import Dele, Entry, Last, List, Listing, Stat, Uidl, UniqueIdListing, survey
@@ -91,31 +95,26 @@ class Transaction:
         return [_checked(message) for message in ([messages] if isinstance(messages, Entry | str) else messages)]
 
     def find(self, messages: Sequence[Message], *, forced: bool) -> Sequence[Entry | str]:
-        """Return the entries of this session that `messages` name, in their order; a uid that names none stays itself.
+        """Return the entries of this session that `messages` name, in their order; the uid of what is not there.
 
         The session must have its listing. forced: a uid that several messages share names all of them, where it does
-        not come in an entry of this session.
+        not come in an entry.
 
-        Raises AmbiguousMessage for such a one otherwise, LocalProtocolError for an entry without a uid that is not of
-        this session.
+        Raises AmbiguousMessage for such a one otherwise, and for an entry of another session that shares its uid, there
+        or here; LocalProtocolError for an entry without a uid that is not of this session.
         """
         listing = self.listing
         if listing is None or messages is listing:
             return list(messages)
         places = [self._of_this_session(listing, message) for message in messages]
-        wanted = {place for place in places if isinstance(place, str)}
-        if not wanted:
-            return places
+        wanted = {place.uid for place in places if isinstance(place, _Sought)}
         by_uid: dict[str, list[Entry]] = {}
-        for entry in listing:
+        for entry in listing if wanted else ():
             if entry.uid in wanted:
                 by_uid.setdefault(entry.uid or "", []).append(entry)
         found: list[Entry | str] = []
         for place in places:
-            entries = by_uid.get(place, [place]) if isinstance(place, str) else [place]
-            if len(entries) > 1 and not forced:
-                raise AmbiguousMessage(f"{len(entries)} messages have the unique id {place!r}", uid=str(place))
-            found += entries
+            found += [place] if isinstance(place, Entry) else place.among(by_uid.get(place.uid, ()), forced=forced)
         return found
 
     def mark(self, entry: Entry) -> None:
@@ -161,20 +160,21 @@ class Transaction:
 
     # Private
 
-    def _of_this_session(self, listing: Listing, message: Message) -> Entry | str:
+    def _of_this_session(self, listing: Listing, message: Message) -> "Entry | _Sought":
         if isinstance(message, str):
-            return message
+            return _Sought(message)
         here = listing.numbered(message.number)
         # Without a unique id, number and size may be another message's: it must be of a listing that was asked for.
-        is_told = message.uid is not None or (self.is_shown and here is not None and here.size == message.size)
-        if here is not None and here.uid == message.uid and is_told:
-            return message if message == here else here  # of a million, none is to be held twice
+        is_told = message.uid is not None or self.is_shown
+        if here is not None and (here.uid, here.size) == (message.uid, message.size) and is_told:
+            # Of a million, none is to be held twice. What has shared its uid is not deleted as if it had not.
+            return here if here.shares_uid and not message.shares_uid else message
         if message.uid is None:
             raise LocalProtocolError(
                 f"{message} is not in a listing that was asked for in this session, and without a unique id it is in "
                 "no other"
             )
-        return message.uid
+        return _Sought(message.uid, message)
 
     async def _ask_last(self) -> int | None:
         command = Last()
@@ -188,6 +188,25 @@ class Transaction:
             self.dialogue.send(command)
         responses = [(await self.dialogue.next_response()).response for _ in commands]
         return [command.parse(response) for command, response in zip(commands, responses, strict=True) if response.ok]
+
+
+class _Sought(NamedTuple):
+    # What is to be found by its uid, and what is known of it, if it is an entry of another session.
+
+    uid: str
+    entry: Entry | None = None
+
+    def among(self, entries: Sequence[Entry], *, forced: bool) -> Sequence[Entry | str]:
+        """Return what it is of `entries`, all that have the uid in this session; the uid if it is none."""
+        known = self.entry
+        if len(entries) > 1 and (known is not None or not forced):
+            raise AmbiguousMessage(f"{len(entries)} messages have the unique id {self.uid!r}", uid=self.uid)
+        if known is None:
+            return entries or [self.uid]
+        if entries and known.shares_uid:
+            raise AmbiguousMessage(f"several messages had the unique id {self.uid!r}: one is left", uid=self.uid)
+        # A size of 0 is none.
+        return [each for each in entries if known.size == each.size or 0 in (known.size, each.size)] or [self.uid]
 
 
 def _checked(message: Message) -> Message:

@@ -8,7 +8,8 @@
 4. Whoever is cancelled in the middle loses nothing: the run stands where it stood, until it is gone on with, or until
    somebody else wants the connection and nobody is left to go on.
 5. A server that says it pipelines, and drops the connection when that is done, is asked again, one message at a time on
-   a new connection, for what it has not answered. What is asked again is found by its unique id, never by its number.
+   a new connection, for what it has not answered. What is asked again is found by its unique id and its size, never by
+   its number.
 6. A message longer than allowed does not end the run: where too much is left of it to be read for nothing, the run goes
    on on another connection, in the same way.
 """

@@ -1,9 +1,9 @@
 """dispose: the deletion of what may be deleted, in the order that makes a crash harmless."""
 
 from collections.abc import Callable, Iterable
-from contextlib import suppress
 from datetime import datetime
 
+from ..aio.deletion import CommitReport
 from ..aio.pop3 import POP3Client
 from ..errors import LocalProtocolError, MailwireError
 from ..pop3 import Entry
@@ -29,7 +29,7 @@ async def dispose(
     """Delete what may be deleted, and take leave of the server; `deleted` is told what is known of it at every step.
 
     Returns why it is not known of some messages whether they are gone; None if it is known of all. Raises the errors of
-    `POP3Client`, and LedgerError.
+    `POP3Client`, and LedgerError; the connection is cut then, and `deleted` tells what became of each all the same.
     """
     planning = DeletionPlanning(named, deliveries.find, now(), policy, deliveries.stored_numbers)
     await finish_in_turns(planning.steps())
@@ -38,23 +38,37 @@ async def dispose(
     nameless = [entry for entry in planned if entry.uid is None]
     if not planned:
         return None
-    await _reach(State.MARKED, by_uid.values(), deliveries, now())
-    deleted.update(dict.fromkeys(by_uid.values(), Deleted.UNKNOWN))
-    await client.delete(list(by_uid.values()))
-    # If the session is another by now, numbers of the first one say nothing in it.
-    with suppress(LocalProtocolError):
-        await client.delete(nameless)
-        deleted.update(dict.fromkeys(nameless, Deleted.UNKNOWN))
-    report = await client.commit()
+
+    def tell(report: CommitReport) -> None:
+        # What the client does not tell of was not marked.
+        deleted.update(dict.fromkeys(deleted, Deleted.KEPT))
+        deleted.update(dict.fromkeys(of_listing(report.unknown), Deleted.UNKNOWN))
+        deleted.update(dict.fromkeys(of_listing(report.refused), Deleted.REFUSED))
+        deleted.update(dict.fromkeys(of_listing(report.committed), Deleted.COMMITTED))
 
     def of_listing(entries: Iterable[Entry]) -> list[Entry]:
         return [entry if entry.uid is None else by_uid[entry.uid] for entry in entries]
 
-    committed, refused = of_listing(report.committed), of_listing(report.refused)
-    deleted.update(dict.fromkeys(committed, Deleted.COMMITTED))
-    deleted.update(dict.fromkeys(refused, Deleted.REFUSED))
-    await _reach(State.GONE, committed, deliveries, now())
-    await _reach(State.STORED, refused, deliveries, now())
+    await _reach(State.MARKED, by_uid.values(), deliveries, now())
+    deleted.update(dict.fromkeys(planned, Deleted.UNKNOWN))
+    try:
+        missing = [by_uid[uid] for uid in (await client.delete(list(by_uid.values()))).missing]
+        for entry in missing:
+            del deleted[entry]
+        try:
+            await client.delete(nameless)
+        except LocalProtocolError:
+            # The session is another by now: numbers of the first one say nothing in it.
+            for entry in nameless:
+                del deleted[entry]
+        report = await client.commit()
+    except BaseException:
+        client.abort()
+        tell(client.last_commit or CommitReport())
+        raise
+    tell(report)
+    await _reach(State.GONE, of_listing(report.committed), deliveries, now())
+    await _reach(State.STORED, [*of_listing(report.refused), *missing], deliveries, now())
     return report.error if report.unknown else None
 
 

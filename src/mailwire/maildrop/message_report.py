@@ -39,6 +39,8 @@ class Deleted(Enum):
     """The server says that it is gone."""
     REFUSED = "deletion refused"
     """The server does not want to delete it."""
+    KEPT = "not deleted"
+    """It was to be deleted, and the run has ended before it was marked: the server has it still."""
     UNKNOWN = "deletion unknown"
     """It was marked, and the server has not said that it is gone. The next run finds out."""
 
@@ -51,7 +53,8 @@ class MessageReport:
         word.
     octets: how much of it came; seconds: how long that took, until the sink had it.
     reason: why it was not stored, in words.
-    deleted: what is known of its deletion; None if it was not to be deleted.
+    deleted: what is known of its deletion; None if it was not to be deleted, or was not there any more when it was, by
+        its unique id and its size.
     """
 
     number: int
