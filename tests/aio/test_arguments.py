@@ -9,7 +9,18 @@ from typing import Any
 import pytest
 
 import mailwire
-from mailwire import Endpoint, Password, POP3Client, SMTPClient, SMTPPool, Timeouts, compose, pop3, smtp
+from mailwire import (
+    Endpoint,
+    LocalProtocolError,
+    Password,
+    POP3Client,
+    SMTPClient,
+    SMTPPool,
+    Timeouts,
+    compose,
+    pop3,
+    smtp,
+)
 from mailwire.maildrop import Account, MemoryLedger, Run
 from mailwire.pop3 import Entry
 from mailwire.smtp import Mailbox
@@ -290,6 +301,20 @@ async def test_what_is_of_another_kind_is_quoted_before_anybody_is_connected_to(
     with pytest.raises(ValueError, match=f"^expected {name} to be {re.escape(expected)}, got ") as caught:
         await call(**{name: value})
     assert repr(value)[:40] in str(caught.value)
+
+
+@pytest.mark.parametrize("value", ["PASS secret", b"PASS secret", None, pop3.Noop, pop3.Noop(), smtp.Noop()])
+@pytest.mark.parametrize("protocol", ["smtp", "pop3"])
+async def test_what_is_no_command_is_not_said_and_not_shown(protocol: str, value: Any) -> None:
+    client: Any = SMTPClient("smtp://localhost") if protocol == "smtp" else POP3Client("pop3://localhost")
+    if isinstance(value, smtp.Command if protocol == "smtp" else pop3.Command):
+        with pytest.raises(LocalProtocolError, match="not connected"):
+            await client.execute(value)
+        return
+    with pytest.raises(ValueError) as caught:
+        await client.execute(value)
+    kind = type(value).__name__
+    assert str(caught.value) == f"expected a command such as {protocol}.Noop(), got a value of the type {kind}"
 
 
 @pytest.mark.parametrize("value", [42, b"smtps://bob:secret@localhost", ["smtps://bob:secret@localhost"]])

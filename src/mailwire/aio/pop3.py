@@ -146,12 +146,16 @@ class POP3Client(POP3Sessions):
         """Send `command` and return what its response means.
 
         Raises ResponseError if it is refused, AuthenticationFailed if it is a login; SecurityError for one that would
-        give a password away on a link without TLS. Messages are retrieved by `retrieve`, TLS is begun by `connect`:
-        LocalProtocolError for Retr, Top and Stls.
+        give a password away on a link without TLS; ValueError for what is no command, as a str is none. Messages are
+        retrieved by `retrieve`, TLS is begun by `connect`: LocalProtocolError for Retr, Top and Stls.
 
         The command is said whether or not CAPA lists it, for here it is named by who wants it; all other calls ask for
         nothing that is not announced, but for `POP3Settings.probes`.
         """
+        if not isinstance(command, Command):  # it is not quoted, for it may hold a password
+            raise ValueError(
+                f"expected a command such as pop3.Noop(), got a value of the type {type(command).__name__}"
+            )
         if command.streamed:
             raise LocalProtocolError(f"{command} has a message for an answer: use retrieve(), top() or preview()")
         if isinstance(command, Stls):

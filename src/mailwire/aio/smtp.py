@@ -199,8 +199,13 @@ class SMTPClient(Client[Event]):
         """Send `command` and return what its reply means.
 
         Raises ReplyError if it is refused, AuthenticationFailed if it is an Auth; SecurityError for an Auth that would
-        give a password away on a link without TLS. TLS is begun by `connect` alone: LocalProtocolError for StartTls.
+        give a password away on a link without TLS; ValueError for what is no command, as a str is none. TLS is begun by
+        `connect` alone: LocalProtocolError for StartTls.
         """
+        if not isinstance(command, Command):  # it is not quoted, for it may hold a password
+            raise ValueError(
+                f"expected a command such as smtp.Noop(), got a value of the type {type(command).__name__}"
+            )
         if isinstance(command, StartTls):
             raise LocalProtocolError('TLS is begun by connect(): set tls="starttls" in the endpoint')
         async with self._call() as session:
