@@ -167,6 +167,32 @@ async def test_behind_a_message_longer_than_allowed_the_run_goes_on_on_another_c
         assert (await client.commit()).committed == (ONE,)
 
 
+async def test_what_is_read_on_by_whoever_was_cancelled_is_whole_where_it_is_read_again() -> None:
+    async with (
+        ScriptedPeer(*ASKED, *FIRST, "S: +OK", "S: oth", WAIT, FIN, guard=None) as first,
+        ScriptedPeer(
+            *(*OPENED, *listed_as("u1", "u2", "u3"), "C: RETR 2", "S: +OK", WAIT, "S: second", "S: ."),
+            *(*retrieved(3, "third"), *POP3_QUIT),
+            guard=None,
+        ) as second,
+    ):
+        client = client_of(first, second)
+        await client.connect()
+        items = client.retrieve([ONE, TWO, THREE])
+        assert await (await anext(items)).read() == b"first\r\n"
+        item = await anext(items)
+        for peer in (first, second):
+            reading = asyncio.create_task(item.read())
+            await drain_events()
+            reading.cancel()
+            await asyncio.wait([reading])
+            peer.go_on()
+        assert await item.read() == b"second\r\n"
+        assert await (await anext(items)).read() == b"third\r\n"
+        await items.aclose()
+        await client.quit()
+
+
 async def test_what_is_gone_by_then_is_missing() -> None:
     async with (
         ScriptedPeer(*ASKED, *FIRST, FIN) as first,

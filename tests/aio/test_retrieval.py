@@ -821,7 +821,8 @@ async def test_a_consumer_that_is_cancelled_leaves_a_session_that_can_be_used(sa
         await client.quit()
 
 
-async def test_a_consumer_that_gives_up_waiting_can_go_on() -> None:
+@pytest.mark.parametrize("reads_on", [False, True])
+async def test_a_consumer_that_gives_up_waiting_can_go_on(reads_on: bool) -> None:
     async with (
         ScriptedPeer(
             *(*OPENED, *LISTED, "C: RETR 1", "S: +OK", "S: first", WAIT, "S: .", *TWO_MESSAGES[4:], *POP3_QUIT),
@@ -835,10 +836,32 @@ async def test_a_consumer_that_gives_up_waiting_can_go_on() -> None:
         await drain_events()
         reading.cancel()
         await asyncio.wait([reading])
+        with pytest.raises(LocalProtocolError, match="it comes once"):
+            aiter(item)
         peer.go_on()
+        if reads_on:
+            assert await item.read() == b"first\r\n"
+            with pytest.raises(LocalProtocolError, match="it comes once"):
+                await item.read()
+        assert await (await anext(items)).read() == b"other\r\n"
         with pytest.raises(LocalProtocolError, match="it comes once"):
             await item.read()
-        assert await (await anext(items)).read() == b"other\r\n"
+
+
+async def test_a_message_that_is_read_on_is_read_no_further_than_the_last_limit() -> None:
+    async with ScriptedPeer(
+        *OPENED, *LISTED, "C: RETR 1", "S: +OK", "S: first", WAIT, "S: x", LISTEN, guard=None
+    ) as peer:
+        client = await connect(peer)
+        item = await anext(client.retrieve([ONE]))
+        reading = asyncio.create_task(item.read())
+        await drain_events()
+        reading.cancel()
+        await asyncio.wait([reading])
+        peer.go_on()
+        with pytest.raises(BudgetExceeded, match="message 1 is longer than 9 octets"):
+            await item.read(limit=9)
+        client.abort()
 
 
 async def test_a_consumer_that_gives_up_waiting_for_the_first_message_can_go_on() -> None:

@@ -1,5 +1,6 @@
 """RetrievedItem: one message of a run, as it comes."""
 
+from asyncio import CancelledError
 from collections.abc import AsyncIterator
 from typing import TYPE_CHECKING, Final
 
@@ -36,6 +37,7 @@ class RetrievedItem:
     _is_begun_again = False  # on another connection: what came before does not count
     _is_asked_again = False  # there, and the answer was not met yet
     _is_too_long = False
+    _whole: WholeMessage | None = None  # what was read of it by whoever was cancelled
 
     def __init__(
         self,
@@ -70,19 +72,27 @@ class RetrievedItem:
         return _Blocks(self)
 
     async def read(self, limit: int | None = READ_LIMIT) -> bytes:
-        """Return the whole message. Raises BudgetExceeded once it proves longer than `limit` octets, and as above."""
-        self._take()
-        if (message := self._run._poll_whole(self, limit)) is not None:
-            return message
-        room = self._run._room(limit)
-        whole = WholeMessage(self.entry.size, room)
-        while (block := await self._run._next_block(self)) is not None:
-            if limit is not None and self.octets > limit:
-                raise self._run._too_long(self, limit)
-            if self._is_begun_again:
-                self._is_begun_again = False
-                whole = WholeMessage(self.entry.size, room)
-            whole.add(block)
+        """Return the whole message. Raises BudgetExceeded once it proves longer than `limit` octets, and as above.
+
+        Whoever is cancelled in it may call it again before the run goes on, and gets the whole message then, too.
+        """
+        if (whole := self._whole) is None:
+            self._take()
+            if (message := self._run._poll_whole(self, limit)) is not None:
+                return message
+            whole = WholeMessage(self.entry.size, self._run._room(limit))
+        self._whole = None
+        try:
+            while (block := await self._run._next_block(self)) is not None:
+                if limit is not None and self.octets > limit:
+                    raise self._run._too_long(self, limit)
+                if self._is_begun_again:
+                    self._is_begun_again = False
+                    whole = WholeMessage(self.entry.size, self._run._room(limit))
+                whole.add(block)
+        except CancelledError:
+            self._whole = whole
+            raise
         return whole.octets()
 
     def delete(self, *, force: bool = False) -> None:
