@@ -1,4 +1,5 @@
 import asyncio
+import tracemalloc
 from collections.abc import Callable
 from typing import Any
 
@@ -796,6 +797,29 @@ async def test_a_client_that_is_not_connected_retrieves_nothing() -> None:
     for _ in range(2):
         with pytest.raises(LocalProtocolError, match="not connected"):
             await anext(items)
+
+
+async def test_a_run_over_a_listing_holds_the_messages_that_it_is_about_to_ask_for_and_no_others() -> None:
+    count = 3000
+    numbers = range(1, count + 1)
+    listed: tuple[Step, ...] = (
+        *("C: STAT", f"S: +OK {count} {7 * count}"),
+        *("C: LIST", "S: +OK", *(f"S: {number} 7" for number in numbers), "S: ."),
+        *("C: UIDL", "S: +OK", *(f"S: {number} u{number}" for number in numbers), "S: ."),
+    )
+    async with ScriptedPeer(*OPENED, *listed, *TWO_MESSAGES, *POP3_QUIT) as peer, client_for(peer) as client:
+        listing = await client.listing()
+        tracemalloc.start()
+        try:
+            before, _ = tracemalloc.get_traced_memory()
+            items = client.retrieve(listing)
+            assert await (await anext(items)).read() == b"first\r\n"
+            assert await (await anext(items)).read() == b"other\r\n"
+            after, _ = tracemalloc.get_traced_memory()
+        finally:
+            tracemalloc.stop()
+        assert after - before < 30 * count  # octets; an entry has some 200
+        await items.aclose()
 
 
 # Cancelled

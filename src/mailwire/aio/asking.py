@@ -6,6 +6,8 @@ A `Retrieval` has all of this; it is no class by itself. The laws are its.
 
 from abc import ABC, abstractmethod
 from collections import deque
+from collections.abc import Iterator
+from itertools import islice
 from typing import TYPE_CHECKING
 
 from ..errors import (
@@ -39,7 +41,8 @@ class Asking(ABC):
         """What came of each batch that was committed so far."""
         self._client = client
         self._options = options
-        self._pending: deque[Entry | RetrievedItem] = deque()  # not asked for yet, or never to be
+        self._pending: deque[Entry | RetrievedItem] = deque()  # not asked for yet, or never to be: the next ones
+        self._rest: Iterator[Entry | str] = iter(())  # behind these; where there is any, these are not empty
         self._asked: deque[RetrievedItem] = deque()  # asked for, and not handed out yet
         self._few = client.settings.window.commands // 2  # where no more are asked for, there is room for others
         self._current: RetrievedItem | None = None
@@ -69,6 +72,10 @@ class Asking(ABC):
             return found
         error = UnknownMessage(f"no message has the unique id {found!r}, or none of its size", uid=found)
         return self._make_item(Entry(0, found, 0), None, error)
+
+    def _expect(self, most: int | None) -> None:
+        # Hold no more of a million messages than are asked for before long; all of them where `most` is None.
+        self._pending.extend(map(self._expected, islice(self._rest, most)))
 
     async def _next_item(self) -> RetrievedItem | None:
         while True:
@@ -122,6 +129,8 @@ class Asking(ABC):
                     is_full = self._batch.is_full
             self._pending.popleft()
             self._asked.append(head)
+            if not self._pending:
+                self._expect(limit)
 
     def _ask_to_delete(self) -> None:
         client = self._client
@@ -138,6 +147,7 @@ class Asking(ABC):
             # To ask for more would do no good, and may do harm.
             error = ResponseError(f"not asked for, since {text}", command=command, response=response)
             self._client._note(error)
+            self._expect(None)
             self._pending = deque(
                 self._make_item(entry, None, error) if isinstance(entry, Entry) else entry for entry in self._pending
             )
@@ -275,6 +285,7 @@ class Asking(ABC):
     @property
     def _can_go_on_elsewhere(self) -> bool:
         # Whether all that is left to do can be found by unique ids.
+        self._expect(None)
         left = [
             each if isinstance(each, Entry) else each.entry for each in (*self._again, *self._asked, *self._pending)
         ]
@@ -305,6 +316,7 @@ class Asking(ABC):
     async def _go_on(self) -> None:
         # What was meant by numbers of the last session is found by unique ids in the next.
         client = self._client
+        self._expect(None)
         await client._reopen()
         entries = [each for each in self._pending if isinstance(each, Entry)]
         found = iter(await client._find([*entries, *self._to_delete]))

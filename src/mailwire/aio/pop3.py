@@ -254,6 +254,8 @@ class POP3Client(POP3Sessions):
     async def delete(self, messages: Iterable[Message] | Message, *, force: bool = False) -> DeletionReport:
         """Mark messages (DELE), to be deleted by `commit`; return what came of each. A refusal ends nothing.
 
+        What is marked is held for the report of the session, in some 300 octets for each message.
+
         messages: entries of a listing, and unique ids; or a single one.
         force: also messages that share their unique id with others. An entry of this session names one of them, a uid
             all.
@@ -262,19 +264,17 @@ class POP3Client(POP3Sessions):
         or here; LocalProtocolError for an entry without a uid that is not of this session; nothing was marked then.
         """
         async with self._call():
-            found = self._transaction.with_marked(await self._find(messages, forced=force))
-            entries = tuple(dict.fromkeys(entry for entry in found if isinstance(entry, Entry)))
+            found = await self._find(messages, forced=force)
+            entries, missing = self._transaction.sorted_out(found)
             shared = next((entry for entry in entries if entry.shares_uid), None)
             if shared is not None and not force:
                 raise AmbiguousMessage(f"several messages have the unique id {shared.uid!r}", uid=shared.uid or "")
             await self._mark_all(entries)
             marks = self._transaction.marks
-            refusals = {entry: marks.refusal_of(entry) for entry in entries}
-            return DeletionReport(
-                marked=tuple(entry for entry, refusal in refusals.items() if refusal is None),
-                refused={entry: refusal for entry, refusal in refusals.items() if refusal is not None},
-                missing=tuple(dict.fromkeys(uid for uid in found if isinstance(uid, str))),
-            )
+            refusals = ((entry, marks.refusal_of(entry)) for entry in entries)
+            refused = {entry: refusal for entry, refusal in refusals if refusal is not None}
+            marked = tuple(entry for entry in entries if entry not in refused) if refused else entries
+            return DeletionReport(marked, refused, missing)
 
     async def rollback(self) -> None:
         """Unmark all that is marked in this session (RSET). Raises ResponseError if that is refused."""

@@ -105,7 +105,7 @@ class Transaction:
         """
         listing = self.listing
         if listing is None or messages is listing:
-            return list(messages)
+            return messages
         places = [self._of_this_session(listing, message) for message in messages]
         wanted = {place.uid for place in places if isinstance(place, _Sought)}
         by_uid: dict[str, list[Entry]] = {}
@@ -138,14 +138,20 @@ class Transaction:
         entry = None if self.listing is None else self.listing.numbered(command.number) or next(left_out, None)
         self.marks.ask(entry or Entry(command.number, None, 0))
 
-    def with_marked(self, found: Iterable[Entry | str]) -> list[Entry | str]:
-        """Return what was `found`, with their entries in place of unique ids that the listing of this session has not,
-        for the messages are marked."""
+    def sorted_out(self, found: Iterable[Entry | str]) -> tuple[tuple[Entry, ...], tuple[str, ...]]:
+        """Return the entries of what was `found`, and the unique ids of what was not, each once.
+
+        A unique id that the listing of this session has not, for its messages were marked, gives their entries.
+        """
         marked: dict[Entry | str, list[Entry | str]] = {}
         for entry in self._left_out:
             if entry.uid is not None:
                 marked.setdefault(entry.uid, []).append(entry)
-        return [place for item in found for place in marked.get(item, [item])]
+        if marked:
+            found = [place for each in found for place in marked.get(each, [each])]
+        places = dict.fromkeys(found)
+        entries = tuple(place for place in places if isinstance(place, Entry))
+        return entries, tuple(place for place in places if isinstance(place, str))
 
     def leave(self, wanted: Iterable[Entry]) -> None:
         """Say nothing more of what is waiting to be said, but DELE of it and of what is `wanted` to be marked; leave to

@@ -201,7 +201,8 @@ class Retrieval(Asking, AsyncIterator[RetrievedItem]):
         found = await client._find(self._messages)
         self._is_between = False
         self._count.expect(found)
-        self._pending.extend(map(self._expected, found))
+        self._rest = iter(found)
+        self._expect(1)
 
     def _make_item(
         self, entry: Entry, dialogue: Dialogue | None, error: ResponseError | UnknownMessage | None = None
