@@ -61,6 +61,7 @@ from mailwire.testing import (
     Quirk,
     ScriptedPeer,
 )
+from mailwire.testing.turns import drain_events
 from tests.aio.dialogues import LISTED, OPENED, POP3_ANSWERS, once
 from tests.aio.pop3_clients import client_for
 from tests.maildrop.runs import (
@@ -739,6 +740,27 @@ async def test_what_the_server_was_never_asked_to_delete_is_known_to_be_there(
         report = await run(server, sink, ledger, keep="until stored", delete_without_uid=True)
     assert isinstance(report.error, ConnectionLost)
     assert deletions(report) == told
+
+
+@pytest.mark.parametrize(
+    ("marked", "told"),
+    [
+        (("C: DELE 1",), {"u1": Deleted.UNKNOWN, "u2": Deleted.KEPT}),
+        ((*MARKED, "C: QUIT"), {"u1": Deleted.UNKNOWN, "u2": Deleted.UNKNOWN}),
+    ],
+)
+async def test_of_a_run_that_is_cancelled_as_it_deletes_it_is_known_what_the_server_was_asked(
+    sink: MemorySink, ledger: MemoryLedger, marked: tuple[Any, ...], told: dict[str | None, Deleted]
+) -> None:
+    async with ScriptedPeer(*LOGIN, *TWO, *RETRIEVED, *marked, STALL, guard=None) as server:
+        account = Account(endpoint_at(server), sink, policy=Policy(keep="until stored"), name="b")
+        deleting = Run(account, ledger=ledger)
+        performing = asyncio.create_task(deleting.perform())
+        await drain_events()
+        assert deletions(deleting.report()) == {"u1": Deleted.UNKNOWN, "u2": Deleted.UNKNOWN}
+        performing.cancel()
+        await asyncio.wait([performing])
+    assert deletions(deleting.report()) == told
 
 
 async def test_a_connection_lost_in_the_middle_keeps_what_came_whole(sink: MemorySink, ledger: MemoryLedger) -> None:

@@ -63,7 +63,7 @@ async def dispose(
                 del deleted[entry]
         report = await client.commit()
     except BaseException:
-        client.abort()
+        client.abort()  # so that it tells what is in doubt
         tell(client.last_commit or CommitReport())
         raise
     tell(report)
