@@ -16,6 +16,7 @@ from mailwire import (
     LocalProtocolError,
     MailwireError,
     NotSupported,
+    Password,
     POP3Client,
     RemoteProtocolError,
     ReplyError,
@@ -728,6 +729,63 @@ def test_what_an_event_loop_has_left_is_over_in_the_next_one() -> None:
         asyncio.run(connect_and_send(quits=True))
         gc.collect()
         assert len(server.messages("b")) == 5
+
+
+def test_calls_queue_up_in_each_event_loop_that_a_client_is_connected_in() -> None:
+    with InThread(MailServer([Account("b", "secret", ("b@example.org",))])) as server:
+        to_send = Endpoint("127.0.0.1", server.smtp_port, tls="none")
+        to_ask = Endpoint(
+            *("127.0.0.1", server.pop3_port),
+            protocol="pop3",
+            tls="none",
+            auth=Password("b", "secret"),
+            allow_cleartext_auth=True,
+        )
+        smtp_client, pop3_client = SMTPClient(to_send), POP3Client(to_ask)
+
+        async def send_three() -> None:
+            async with smtp_client:
+                await asyncio.gather(*(smtp_client.send(MESSAGE, **ENVELOPE) for _ in range(3)))
+
+        async def ask_three_times() -> list[int]:
+            async with pop3_client:
+                return [len(each) for each in await asyncio.gather(*(pop3_client.listing() for _ in range(3)))]
+
+        for number in range(1, 4):
+            asyncio.run(send_three())
+            assert asyncio.run(ask_three_times()) == [3 * number] * 3
+
+
+def test_who_an_event_loop_was_closed_upon_while_he_queued_keeps_nobody_from_the_connection() -> None:
+    with beside_event_loops() as server:
+        client = SMTPClient(Endpoint("127.0.0.1", server.smtp_port, tls="none"))
+        left: list[object] = []
+
+        async def leave_a_run() -> None:
+            await client.connect()
+            left.append(results := client.send_all([MESSAGE, MESSAGE], **ENVELOPE))
+            await anext(results)
+
+        async def queue() -> None:
+            run = asyncio.create_task(leave_a_run())
+            await asyncio.sleep(0)
+            left.extend(asyncio.ensure_future(client.execute(Noop())) for _ in range(2))
+            await asyncio.wait([run])
+
+        async def send() -> None:
+            with pytest.raises(LocalProtocolError, match="is not connected"):
+                await client.execute(Noop())
+            async with client:
+                await asyncio.gather(*(client.send(MESSAGE, **ENVELOPE) for _ in range(3)))
+
+        loop = asyncio.new_event_loop()
+        loop.set_exception_handler(lambda *_: None)
+        loop.run_until_complete(queue())
+        loop.close()
+        asyncio.run(send())
+        assert len(server.messages("b")) == 5
+        left.clear()
+        gc.collect()
 
 
 def test_a_call_that_an_event_loop_was_closed_upon_is_not_waited_for() -> None:

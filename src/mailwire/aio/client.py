@@ -44,7 +44,8 @@ class Client(ABC, Generic[E]):
         """The mechanism by which the last `connect` has logged in; to be remembered (`Preferences.remembered`)."""
         self._logger = logging.getLogger(f"mailwire.{protocol}")
         self._session: Session[E] | None = None
-        self._lock = asyncio.Lock()
+        self._loop: asyncio.AbstractEventLoop | None = None  # in which it was used last
+        self._lock = asyncio.Lock()  # of that event loop
         self._waiting = 0  # for the lock
         self._aborts = 0  # that there were
         self._user: asyncio.Task[object] | None = None  # of the connection, now
@@ -76,7 +77,8 @@ class Client(ABC, Generic[E]):
         return None if self._session is None else self._session.stream.tls_info
 
     async def connect(self) -> None:
-        """Connect, secure the connection and log in, as the endpoint says. A closed client can be connected again.
+        """Connect, secure the connection and log in, as the endpoint says. A closed client can be connected again,
+        in another event loop as well.
 
         Raises ConnectionFailed, ConnectionLost, DeadlineExceeded, SecurityError, AuthenticationFailed, NotSupported,
         ProtocolError, or the server's refusal; and what a provider of access tokens raises.
@@ -181,7 +183,10 @@ class Client(ABC, Generic[E]):
         return _Call(self)
 
     async def _begin_call(self) -> None:
-        task = asyncio.current_task()
+        loop = asyncio.get_running_loop()
+        if loop is not self._loop:
+            await self._move_to(loop)
+        task = asyncio.current_task(loop)
         if self._user is not None:
             # Who waited for itself, or for one that is no more, would wait for ever.
             if self.is_fed_by(task):
@@ -196,12 +201,19 @@ class Client(ABC, Generic[E]):
         finally:
             self._waiting -= 1
         self._user = task
-        self._leave_behind()
         is_logged = self._logger.isEnabledFor(logging.DEBUG)
         if is_logged is not self._is_logged:
             self._is_logged = is_logged
             if self._session is not None:
                 self._session.machine.trace = self._trace
+
+    async def _move_to(self, loop: asyncio.AbstractEventLoop) -> None:
+        # Who has waited in the loop before waits for nothing any more. Who had the lock there may yet let go of it.
+        lock = asyncio.Lock()
+        if self._user is not None:
+            await lock.acquire()
+        self._loop, self._lock = loop, lock
+        self._leave_behind()
 
     async def _open_call(self) -> Session[E]:
         await self._begin_call()
