@@ -2,11 +2,12 @@ import asyncio
 import gc
 import logging
 import socket
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from typing import Any
 
 import pytest
 
+import mailwire
 from mailwire import (
     ConnectionFailed,
     ConnectionLost,
@@ -701,6 +702,11 @@ def test_a_client_that_was_never_connected_does_not_stand() -> None:
 # In one event loop after the other
 
 
+def pop3_client_of(server: MailServer) -> POP3Client:
+    port, auth = server.pop3_port, Password("b", "secret")
+    return POP3Client(Endpoint("127.0.0.1", port, protocol="pop3", tls="none", auth=auth, allow_cleartext_auth=True))
+
+
 def test_what_an_event_loop_has_left_is_over_in_the_next_one() -> None:
     with beside_event_loops() as server:
         client = SMTPClient(Endpoint("127.0.0.1", server.smtp_port, tls="none"))
@@ -734,14 +740,7 @@ def test_what_an_event_loop_has_left_is_over_in_the_next_one() -> None:
 def test_calls_queue_up_in_each_event_loop_that_a_client_is_connected_in() -> None:
     with InThread(MailServer([Account("b", "secret", ("b@example.org",))])) as server:
         to_send = Endpoint("127.0.0.1", server.smtp_port, tls="none")
-        to_ask = Endpoint(
-            *("127.0.0.1", server.pop3_port),
-            protocol="pop3",
-            tls="none",
-            auth=Password("b", "secret"),
-            allow_cleartext_auth=True,
-        )
-        smtp_client, pop3_client = SMTPClient(to_send), POP3Client(to_ask)
+        smtp_client, pop3_client = SMTPClient(to_send), pop3_client_of(server)
 
         async def send_three() -> None:
             async with smtp_client:
@@ -840,5 +839,180 @@ def test_a_loop_that_is_closed_takes_no_connection_of_another_along() -> None:
             assert client.stands()
 
         asyncio.run(find_it_not_there())
+        asyncio.run(send())
+        assert len(server.messages("b")) == 1
+
+
+# In two event loops at once
+
+
+async def go_on(results: AsyncIterator[object]) -> object:
+    return await anext(results)
+
+
+SMTP_CALLS: dict[str, Callable[[SMTPClient], Coroutine[Any, Any, object]]] = {
+    "connect": lambda client: client.connect(),
+    "async with": lambda client: client.__aenter__(),
+    "send": lambda client: client.send(MESSAGE, **ENVELOPE),
+    "send_all": lambda client: go_on(client.send_all([MESSAGE], **ENVELOPE)),
+    "execute": lambda client: client.execute(Noop()),
+    "quit": lambda client: client.quit(),
+}
+POP3_CALLS: dict[str, Callable[[POP3Client], Coroutine[Any, Any, object]]] = {
+    "connect": lambda client: client.connect(),
+    "listing": lambda client: client.listing(),
+    "retrieve": lambda client: go_on(client.retrieve("u1")),
+    "commit": lambda client: client.commit(),
+    "quit": lambda client: client.quit(),
+}
+IN_USE = "the client is in use in another event loop: make another client for this one"
+
+
+def refuse(runner: asyncio.Runner, call: Coroutine[Any, Any, object]) -> LocalProtocolError:
+    with pytest.raises(LocalProtocolError) as caught:
+        runner.run(call)
+    assert str(caught.value) == IN_USE
+    return caught.value
+
+
+@pytest.mark.parametrize("call", SMTP_CALLS)
+def test_a_call_in_another_event_loop_than_the_connection_is_in_changes_nothing(call: str) -> None:
+    with beside_event_loops() as server, asyncio.Runner() as home, asyncio.Runner() as elsewhere:
+        client = SMTPClient(Endpoint("127.0.0.1", server.smtp_port, tls="none"))
+        home.run(client.connect())
+        said = client.transcript.tail()
+        error = refuse(elsewhere, SMTP_CALLS[call](client))
+        assert error.delivery is (Delivery.NOT_SENT if call == "send" else None)
+        assert client.is_connected
+        assert client.transcript.tail() == said
+        assert home.run(client.send(MESSAGE, **ENVELOPE)).delivery is Delivery.ACCEPTED
+        home.run(client.quit())
+        elsewhere.run(client.connect())
+        elsewhere.run(client.quit())
+
+
+@pytest.mark.parametrize("call", POP3_CALLS)
+def test_a_pop3_call_in_another_event_loop_than_the_connection_is_in_changes_nothing(call: str) -> None:
+    with (
+        InThread(MailServer([Account("b", "secret", ("b@example.org",))])) as server,
+        asyncio.Runner() as home,
+        asyncio.Runner() as elsewhere,
+    ):
+        client = pop3_client_of(server)
+        home.run(client.connect())
+        said = client.transcript.tail()
+        refuse(elsewhere, POP3_CALLS[call](client))
+        assert client.is_connected
+        assert client.transcript.tail() == said
+        assert len(home.run(client.listing())) == 0
+        home.run(client.quit())
+
+
+def test_a_run_is_not_gone_on_with_in_another_event_loop() -> None:
+    with beside_event_loops() as server, asyncio.Runner() as home, asyncio.Runner() as elsewhere:
+        client = SMTPClient(Endpoint("127.0.0.1", server.smtp_port, tls="none"))
+        home.run(client.connect())
+        results = client.send_all([MESSAGE] * 5, **ENVELOPE)
+        taken = [home.run(go_on(results))]
+        refuse(elsewhere, go_on(results))
+        refuse(elsewhere, results.aclose())
+        taken += [home.run(go_on(results)) for _ in range(4)]
+        assert len(results.remaining) == 0
+        home.run(results.aclose())
+        elsewhere.run(results.aclose())
+        home.run(client.quit())
+        assert len(server.messages("b")) == 5
+
+
+@pytest.mark.parametrize("has_result", [False, True])
+def test_a_result_is_not_handed_out_in_another_event_loop_than_the_run_is_in(has_result: bool) -> None:
+    with beside_event_loops() as server, asyncio.Runner() as home, asyncio.Runner() as elsewhere:
+        client = SMTPClient(Endpoint("127.0.0.1", server.smtp_port, tls="none"))
+        home.run(client.connect())
+        # What is refused at once, has its result at once.
+        messages = [MESSAGE, b"\0", b"\0"] if has_result else [MESSAGE] * 3
+        results = client.send_all(messages, order="input", **ENVELOPE)
+        first = home.run(anext(results))
+        assert results._consignment.has_result is has_result
+        refuse(elsewhere, go_on(results))
+        assert [first.index, *(home.run(anext(results)).index for _ in range(2))] == [0, 1, 2]
+        home.run(client.quit())
+
+
+def test_a_retrieval_is_not_gone_on_with_in_another_event_loop() -> None:
+    with (
+        InThread(MailServer([Account("b", "secret", ("b@example.org",))])) as server,
+        asyncio.Runner() as home,
+        asyncio.Runner() as elsewhere,
+    ):
+        for _ in range(2):
+            home.run(mailwire.send(MESSAGE, Endpoint("127.0.0.1", server.smtp_port, tls="none"), **ENVELOPE))
+        client = pop3_client_of(server)
+        home.run(client.connect())
+        retrieval = client.retrieve(home.run(client.listing()))
+        home.run(go_on(retrieval))
+        refuse(elsewhere, go_on(retrieval))
+        assert home.run(anext(retrieval)).entry.number == 2
+        home.run(client.quit())
+
+
+def test_who_connects_keeps_the_client_from_another_event_loop() -> None:
+    with beside_event_loops() as server, asyncio.Runner() as home, asyncio.Runner() as elsewhere:
+
+        async def connect() -> socket.socket:
+            await gate.wait()
+            return socket.create_connection(("127.0.0.1", server.smtp_port))
+
+        async def begin() -> "asyncio.Task[None]":
+            connecting = asyncio.create_task(client.connect())
+            await asyncio.sleep(0)
+            return connecting
+
+        async def end(connecting: "asyncio.Task[None]") -> None:
+            gate.set()
+            await connecting
+
+        gate = asyncio.Event()
+        client = SMTPClient(Endpoint("127.0.0.1", 25, tls="none", connect=connect))
+        connecting = home.run(begin())
+        refuse(elsewhere, client.connect())
+        home.run(end(connecting))
+        home.run(client.quit())
+
+
+def test_who_is_the_next_to_use_a_client_keeps_it_from_another_event_loop() -> None:
+    with asyncio.Runner() as home, asyncio.Runner() as elsewhere:
+        loop = home.get_loop()
+
+        async def connect() -> socket.socket:
+            await asyncio.sleep(0)
+            loop.stop()  # at the end of this turn, in which the first call ends
+            raise OSError("no way")
+
+        client = SMTPClient(Endpoint("127.0.0.1", 25, tls="none", connect=connect))
+        calls = [loop.create_task(client.connect()) for _ in range(2)]
+        loop.run_forever()
+        assert [call.done() for call in calls] == [True, False]
+        refuse(elsewhere, client.connect())
+        loop.run_forever()
+        assert all(isinstance(call.exception(), ConnectionFailed) for call in calls)
+        with pytest.raises(ConnectionFailed):
+            elsewhere.run(client.connect())
+
+
+def test_a_thread_with_an_event_loop_of_its_own_cannot_use_a_client_that_is_in_use() -> None:
+    with beside_event_loops() as server:
+        client = SMTPClient(Endpoint("127.0.0.1", server.smtp_port, tls="none"))
+
+        async def send() -> None:
+            gate = asyncio.Event()
+            async with client:
+                sending = asyncio.create_task(send_slowly(client, gate))
+                await drain_events()
+                with pytest.raises(LocalProtocolError, match=IN_USE):
+                    await asyncio.to_thread(asyncio.run, client.send(MESSAGE, **ENVELOPE))
+                gate.set()
+                await sending
+
         asyncio.run(send())
         assert len(server.messages("b")) == 1

@@ -5,7 +5,7 @@ import gc
 import socket
 import ssl
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from contextlib import suppress
 from dataclasses import dataclass
 from email.message import Message
@@ -27,10 +27,12 @@ from mailwire import (
     Mailing,
     MailwireError,
     PoolStatistics,
+    Receipt,
     RecipientsRefused,
     RemoteProtocolError,
     ReplyError,
     SenderRefused,
+    SendResult,
     SMTPPool,
     SourceFailed,
     Timeouts,
@@ -161,6 +163,114 @@ def test_what_is_idle_too_long_is_closed_in_the_next_event_loop_as_well() -> Non
         asyncio.run(send_and_wait())
         assert server.smtp_sessions[-1].commands[-1] == b"QUIT"
         gc.collect()
+
+
+POOL_CALLS: dict[str, Callable[[SMTPPool], Coroutine[Any, Any, object]]] = {
+    "send": lambda pool: pool.send(numbered(9), **ENVELOPE),
+    "send_all": lambda pool: take(pool.send_all([numbered(9)], **ENVELOPE)),
+    "close": lambda pool: pool.close(),
+    "async with": lambda pool: pool.__aenter__(),
+}
+
+
+async def take(results: AsyncIterator[SendResult]) -> SendResult:
+    return await anext(results)
+
+
+def refuse(runner: asyncio.Runner, call: Coroutine[Any, Any, object]) -> LocalProtocolError:
+    with pytest.raises(LocalProtocolError) as caught:
+        runner.run(call)
+    assert str(caught.value) == "the pool is in use in another event loop: make another pool for this one"
+    return caught.value
+
+
+@pytest.mark.parametrize("call", POOL_CALLS)
+@pytest.mark.parametrize("what", ["idle", "leaving", "sending"])
+def test_a_pool_that_an_event_loop_uses_is_refused_to_another(what: str, call: str) -> None:
+    with beside_event_loops() as server, asyncio.Runner() as home, asyncio.Runner() as elsewhere:
+        pool = SMTPPool(endpoint_of(server), max_messages_per_connection=1 if what == "leaving" else None)
+        gate = Gate()
+
+        async def begin() -> "asyncio.Task[Receipt]":
+            sending = gate.send(pool)
+            if what != "sending":
+                gate.open()
+                await sending
+            else:
+                await drain_events()
+            return sending
+
+        async def end(sending: "asyncio.Task[Receipt]") -> None:
+            gate.open()
+            await sending
+            await pool.send(numbered(1), **ENVELOPE)
+            await pool.close()
+
+        sending = home.run(begin())
+        before = pool.statistics
+        assert (before.idle, before.leaving, before.in_use) == {
+            "idle": (1, 0, 0),
+            "leaving": (0, 1, 0),
+            "sending": (0, 0, 1),
+        }[what]
+        error = refuse(elsewhere, POOL_CALLS[call](pool))
+        assert error.delivery is (Delivery.NOT_SENT if call == "send" else None)
+        assert pool.statistics == before
+        home.run(end(sending))
+        assert subjects(server) == [0, 1]
+
+
+def test_a_pool_that_has_nothing_any_more_can_be_used_in_another_event_loop() -> None:
+    with beside_event_loops() as server, asyncio.Runner() as home, asyncio.Runner() as elsewhere:
+        pool = SMTPPool(endpoint_of(server), max_messages_per_connection=1)
+
+        async def send(number: int) -> None:
+            await pool.send(numbered(number), **ENVELOPE)
+            await pool._connections.settled()
+
+        home.run(send(0))
+        elsewhere.run(send(1))
+        home.run(send(2))
+        home.run(pool.close())
+        assert subjects(server) == [0, 1, 2]
+
+
+def test_a_run_of_a_pool_is_not_gone_on_with_in_another_event_loop() -> None:
+    with beside_event_loops() as server, asyncio.Runner() as home, asyncio.Runner() as elsewhere:
+        pool = SMTPPool(endpoint_of(server), max_connections=1)
+        results = pool.send_all(map(numbered, range(3)), look_ahead=1, **ENVELOPE)
+        assert home.run(take(results)).index == 0
+        refuse(elsewhere, take(results))
+        lanes = tuple(results._lanes)
+        assert [home.run(take(results)).index for _ in range(2)] == [1, 2]
+        assert not any(lane.cancelled() for lane in lanes)
+        home.run(results.aclose())
+        elsewhere.run(results.aclose())
+        home.run(pool.close())
+        assert subjects(server) == [0, 1, 2]
+
+
+def test_a_run_of_a_pool_is_not_ended_in_another_event_loop() -> None:
+    with beside_event_loops() as server, asyncio.Runner() as home, asyncio.Runner() as elsewhere:
+        pool = SMTPPool(endpoint_of(server), max_connections=1)
+        gate = Gate()
+        results = pool.send_all([numbered(0), gate.message(1)], **ENVELOPE)
+
+        async def begin() -> None:
+            await take(results)
+            await drain_events()
+
+        async def end() -> None:
+            gate.open()
+            assert (await take(results)).delivery is Delivery.ACCEPTED
+            await results.aclose()
+            await pool.close()
+
+        home.run(begin())
+        assert gate.begun == 1
+        refuse(elsewhere, results.aclose())
+        home.run(end())
+        assert subjects(server) == [0, 1]
 
 
 @pytest.mark.parametrize("way", ["send", "send_all"])

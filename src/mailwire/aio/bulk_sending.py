@@ -69,9 +69,9 @@ class BulkSending(AsyncIterator[SendResult]):
     async def __anext__(self) -> SendResult:
         """Return the next result.
 
-        Raises LocalProtocolError if the client is not connected when the run begins, another call has ended it, or
-        another task waits for the next result; and what the iterable of messages raises, behind the results for those
-        that it gave.
+        Raises LocalProtocolError if the client is not connected when the run begins, another call has ended it, another
+        task waits for the next result, or the run holds the connection in another event loop; and what the iterable of
+        messages raises, behind the results for those that it gave.
         """
         consignment = self._consignment
         if self._turn.is_taken:
@@ -79,9 +79,9 @@ class BulkSending(AsyncIterator[SendResult]):
         if self._broken_off is not None:
             raise self._broken_off
         if not self._is_over:
-            if consignment.has_result:
+            if self._is_open:
                 self._holding.use()
-            else:
+            if not consignment.has_result:
                 await self._find_result()
         if consignment.has_result:
             return consignment.next_result()
@@ -118,7 +118,11 @@ class BulkSending(AsyncIterator[SendResult]):
 
         Where a mail was begun and its message not ended, the connection is cut, and the client no longer connected. A
         task that waits for the next result is told that there is none; what becomes known here, is in `remaining`.
+
+        Raises LocalProtocolError where the run holds the connection in another event loop.
         """
+        if self._is_open:
+            self._client._refuse_elsewhere()
         self._is_over = True
         self._consignment.close()
         async with self._ending:
@@ -157,9 +161,6 @@ class BulkSending(AsyncIterator[SendResult]):
     async def _find_result(self) -> None:
         with self._turn:
             try:
-                if not self._is_open:
-                    await self._take_hold()
-                self._holding.use()
                 while not self._is_over:
                     await self._go_on()
                     if self._consignment.has_result:
@@ -174,7 +175,7 @@ class BulkSending(AsyncIterator[SendResult]):
         if self._hopeless is not None:
             await self._fail_next(self._hopeless)
         elif self._chain is None or self._chain.is_over:
-            await self._renew()
+            await (self._renew() if self._is_open else self._take_hold())
         else:
             try:
                 await self._chain.go_on()
@@ -266,6 +267,7 @@ class BulkSending(AsyncIterator[SendResult]):
         await client._begin_bulk(self)
         self._is_open = True
         self._holding.begin()
+        self._holding.use()
         self._chain = self._new_chain()
         self._aborts = client._aborts
 

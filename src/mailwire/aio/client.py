@@ -5,6 +5,8 @@
    unanswered, or dead. A dead connection refuses every further call.
 3. What the server said while nothing was asked is looked at before anything is asked, also where the event loop has not
    read it yet. What is still on its way then, cannot be told from an answer.
+4. It belongs to one event loop at a time: as long as that is not closed, and has the connection or a call, a call in
+   another one is refused before anything is touched.
 """
 
 import asyncio
@@ -207,7 +209,17 @@ class Client(ABC, Generic[E]):
             if self._session is not None:
                 self._session.machine.trace = self._trace
 
+    def _refuse_elsewhere(self) -> None:
+        """Raise LocalProtocolError where another event loop, which may yet run, has the connection, or a call that uses
+        it or waits for it."""
+        loop = self._loop
+        if loop is None or loop is asyncio.get_running_loop() or loop.is_closed():
+            return
+        if self._session is not None or self._user is not None or self._waiting:
+            raise LocalProtocolError("the client is in use in another event loop: make another client for this one")
+
     async def _move_to(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._refuse_elsewhere()
         # Who has waited in the loop before waits for nothing any more. Who had the lock there may yet let go of it.
         lock = asyncio.Lock()
         if self._user is not None:

@@ -35,9 +35,10 @@ class Holding:
         self._watch(self.maker)
 
     def use(self) -> None:
-        """Take note that the current task uses the run."""
+        """Take note that the current task uses the run. Raises LocalProtocolError in another event loop."""
         task = asyncio.current_task()
         if task is not self._client._user or task not in self._watched:
+            self._client._refuse_elsewhere()
             self._client._user = task
             self._watch(task)
 

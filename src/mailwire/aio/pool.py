@@ -74,7 +74,8 @@ class SMTPPool:
             receipts = await asyncio.gather(*(pool.send(message) for message in messages))
 
     Connections are opened as they are needed. Leaving the `async with` waits for the mails that are on their way, and
-    by an error cuts them off. A pool that was closed stays closed.
+    by an error cuts them off. A pool that was closed stays closed. As long as an event loop that is not closed has
+    connections or mails of it, it is refused to any other one, of another thread say, by LocalProtocolError.
 
     Raises ValueError for limits that are none, and for what is no endpoint for SMTP or LMTP.
     """
@@ -115,6 +116,7 @@ class SMTPPool:
         )
         self._reused = 0
         self._retried = 0
+        self._loop: asyncio.AbstractEventLoop | None = None  # in which it was used last
         self._sends = 0  # that were called and have not returned
         self._is_quiet = asyncio.Event()  # there is none of them
         self._is_quiet.set()
@@ -160,26 +162,27 @@ class SMTPPool:
         the server takes its leave (RFC 5321 3.8). Nothing else is tried again: with use_chunking="eager" the end of the
         message may have left by the time at which that shows, and the mail is UNKNOWN, or its source used up.
 
-        Raises LocalProtocolError if the pool is closed.
+        Raises LocalProtocolError if the pool is closed, or another event loop has connections or mails of it.
         """
         sending: AnySending | None = None
-        self._begin_send()
         try:
-            self._refuse_if_closed()
-            if are_many(recipients, message):
-                message, recipients = await read_many(message, recipients, sender, policy)
-            sending = sending_of(
-                message, sender, recipients, policy, options, recipient_options, on_refused, use_chunking, progress
-            )
-            if sending.mailing is not None:
-                sending.mailing.last_receipt = None
-            return await self._send(sending)
+            self._begin_send()
+            try:
+                self._refuse_if_closed()
+                if are_many(recipients, message):
+                    message, recipients = await read_many(message, recipients, sender, policy)
+                sending = sending_of(
+                    message, sender, recipients, policy, options, recipient_options, on_refused, use_chunking, progress
+                )
+                if sending.mailing is not None:
+                    sending.mailing.last_receipt = None
+                return await self._send(sending)
+            finally:
+                self._end_send()
         except MailwireError as error:
             if error.delivery is None:
                 tell_not_sent(error, None if sending is None else sending.envelope)
             raise
-        finally:
-            self._end_send()
 
     def send_all(
         self,
@@ -242,8 +245,10 @@ class SMTPPool:
         timeout: the seconds that all of it may take; None: as long as the deadlines of the endpoint let it. What is on
             its way then is cut off, as by `abort`, and its senders are told what is known.
 
-        Raises LocalProtocolError within the source of a message that the pool sends: that would wait for itself.
+        Raises LocalProtocolError within the source of a message that the pool sends: that would wait for itself; and
+        where another event loop has connections or mails of the pool.
         """
+        self._move_to(asyncio.get_running_loop())
         if self._connections.is_fed_by(asyncio.current_task()):
             raise LocalProtocolError("the source of a message waits for the pool to close, which waits for the message")
         self._is_closed = True
@@ -266,6 +271,7 @@ class SMTPPool:
         self._connections.abort(pool_closed)
 
     async def __aenter__(self) -> Self:
+        self._move_to(asyncio.get_running_loop())
         self._refuse_if_closed()
         return self
 
@@ -288,7 +294,22 @@ class SMTPPool:
         self._reused += reused
         self._retried += retried
 
+    def _move_to(self, loop: asyncio.AbstractEventLoop) -> None:
+        # One that is not closed may yet go on with what it has.
+        if loop is self._loop:
+            return
+        if self._loop is not None and not self._loop.is_closed() and self._is_in_use:
+            raise LocalProtocolError("the pool is in use in another event loop: make another pool for this one")
+        self._loop = loop
+
+    @property
+    def _is_in_use(self) -> bool:
+        return self._sends > 0 or self._connections.idle > 0 or self._connections.leaving > 0
+
     def _begin_send(self) -> None:
+        loop = asyncio.get_running_loop()
+        if loop is not self._loop:
+            self._move_to(loop)
         self._sends += 1
         self._is_quiet.clear()
 

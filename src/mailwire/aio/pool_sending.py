@@ -64,17 +64,20 @@ class PoolSending(AsyncIterator[SendResult]):
     async def __anext__(self) -> SendResult:
         """Return the next result.
 
-        Raises LocalProtocolError if the pool is closed when the run begins; and what the iterable of messages raises,
-        behind the results for those that it gave.
+        Raises LocalProtocolError if the pool is closed when the run begins, or another event loop has connections or
+        mails of it; and what the iterable of messages raises, behind the results for those that it gave.
         """
         consignment = self._consignment
         if self._reader is not None:
             raise LocalProtocolError("another task waits for the next result of this run")
-        if not self._is_over:
+        goes_on = not (self._is_over or consignment.has_result)
+        if goes_on:
+            self._pool._move_to(asyncio.get_running_loop())
             try:
                 if not self._has_begun:
                     await self._begin()
-                while not consignment.has_result and not self._is_over:
+                await self._go_on()
+                while not (consignment.has_result or self._is_over):
                     await self._go_on()
             except BaseException:
                 await self._end(settles=False)
@@ -99,7 +102,11 @@ class PoolSending(AsyncIterator[SendResult]):
         """End the run. The verdicts on messages whose end has left are waited for, the rest is not sent.
 
         Connections on which a mail was begun and its message not ended, are cut.
+
+        Raises LocalProtocolError where they are in another event loop.
         """
+        if self._lanes:
+            self._pool._move_to(asyncio.get_running_loop())
         await self._end(settles=True)
 
     async def __aenter__(self) -> Self:

@@ -59,8 +59,10 @@ class SMTPClient(Client[Event]):
         async with SMTPClient("smtps://me:secret@smtp.example.org") as client:
             receipt = await client.send(message)
 
-    The client may be shared among tasks: calls queue up. After a deadline, a cancellation or a fault of the server in
-    the middle of a call, the connection is dead and the client no longer `is_connected`; `connect()` makes a new one.
+    The client may be shared among the tasks of an event loop: calls queue up. As long as that loop is not closed, and
+    has the connection or a call, calls in any other one, of another thread say, raise LocalProtocolError. After a
+    deadline, a cancellation or a fault of the server in the middle of a call, the connection is dead and the client no
+    longer `is_connected`; `connect()` makes a new one.
     """
 
     _protocol: ClassVar[Protocol] = "smtp"
@@ -212,7 +214,11 @@ class SMTPClient(Client[Event]):
             return command.parse(await self._execute(session, command))
 
     async def quit(self) -> None:
-        """Take leave and close the connection. Never raises for what the server does then: no mail depends on it."""
+        """Take leave and close the connection. Never raises for what the server does then: no mail depends on it.
+
+        Raises LocalProtocolError where another event loop has the connection.
+        """
+        self._refuse_elsewhere()
         try:
             async with self._call() as session:
                 await self._talk.ask(Quit())
