@@ -2,8 +2,9 @@ import asyncio
 import gc
 import logging
 import socket
+import weakref
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 
@@ -24,6 +25,7 @@ from mailwire import (
     SecurityError,
     ServiceNotAvailable,
     SMTPClient,
+    Timeouts,
     Transcript,
 )
 from mailwire.aio.retrieval import Retrieval
@@ -31,6 +33,7 @@ from mailwire.pop3 import Noop as Pop3Noop
 from mailwire.sasl import Plain
 from mailwire.smtp import Auth, Noop, Vrfy
 from mailwire.testing import (
+    CLIENT_HELLO,
     CLOSE,
     FIN,
     LISTEN,
@@ -65,6 +68,7 @@ from tests.aio.dialogues import (
 from tests.aio.pools import beside_event_loops
 from tests.clock import StandingClock
 
+NO_DEADLINES = Timeouts(connect=None, handshake=None)
 ENVELOPE: dict[str, Any] = {"sender": "a@example.org", "recipients": "b@example.org"}
 
 
@@ -265,6 +269,104 @@ async def test_a_client_that_is_cut_while_it_connects_is_not_connected() -> None
             await client.connect()
         assert not client.is_connected
     assert peer.commands == []
+
+
+async def never_connect() -> socket.socket:
+    await asyncio.Event().wait()
+    raise AssertionError("nobody sets it")
+
+
+CLIENTS = {"smtp": SMTPClient, "pop3": POP3Client}
+
+
+@pytest.mark.parametrize("times", [1, 2])
+@pytest.mark.parametrize("protocol", CLIENTS)
+async def test_a_client_that_is_cut_before_there_is_a_connection_gives_it_up_at_once(
+    protocol: Literal["smtp", "pop3"], times: int
+) -> None:
+    client = CLIENTS[protocol](
+        Endpoint("127.0.0.1", protocol=protocol, tls="none", connect=never_connect, timeouts=NO_DEADLINES)
+    )
+    connecting = asyncio.create_task(client.connect())
+    await drain_events()
+    assert not connecting.done()
+    for _ in range(times):
+        client.abort()
+        await asyncio.sleep(0)
+    await drain_events()
+    assert connecting.done()
+    with pytest.raises(ConnectionLost, match=r"^the connection was cut by abort\(\)$"):
+        await connecting
+    assert not client.is_connected
+    assert connecting.cancelling() == 0
+
+
+@pytest.mark.parametrize("times", [1, 2])
+async def test_a_client_that_is_cut_in_the_handshake_of_implicit_tls_gives_it_up_at_once(times: int) -> None:
+    async with ScriptedPeer(CLIENT_HELLO, LISTEN, lenient=True) as peer:
+        client = SMTPClient(peer.endpoint(tls="implicit").replace(timeouts=NO_DEADLINES))
+        connecting = asyncio.create_task(client.connect())
+        await drain_events()
+        assert not connecting.done()
+        for _ in range(times):
+            client.abort()
+        await drain_events()
+        assert connecting.done()
+        with pytest.raises(ConnectionLost, match=r"^the connection was cut by abort\(\)$"):
+            await connecting
+
+
+async def test_who_is_cancelled_while_he_connects_is_cancelled_though_the_client_is_cut_as_well() -> None:
+    client = SMTPClient(Endpoint("127.0.0.1", tls="none", connect=never_connect))
+    connecting = asyncio.create_task(client.connect())
+    await drain_events()
+    client.abort()
+    connecting.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await connecting
+
+
+async def test_a_client_keeps_nothing_of_the_task_that_has_connected_it() -> None:
+    async with ScriptedPeer(*READY, LISTEN) as peer:
+        client = SMTPClient(peer.endpoint())
+        connecting = asyncio.create_task(client.connect())
+        await connecting
+        kept = weakref.ref(connecting)
+        del connecting
+        await drain_events()
+        assert kept() is None
+        assert client.is_connected
+        client.abort()
+
+
+def test_a_client_that_is_cut_where_no_event_loop_runs_connects_for_nothing() -> None:
+    with asyncio.Runner() as runner:
+
+        async def connect() -> socket.socket:
+            await gate.wait()
+            return ends[0]
+
+        async def begin() -> "asyncio.Task[None]":
+            connecting = asyncio.create_task(client.connect())
+            await drain_events()
+            return connecting
+
+        async def end(connecting: "asyncio.Task[None]") -> None:
+            gate.set()
+            with pytest.raises(ConnectionLost, match=r"^the connection was cut by abort\(\)$"):
+                await connecting
+
+        gate = asyncio.Event()
+        ends = socket.socketpair()
+        with ends[0], ends[1]:
+            for each in ends:
+                each.setblocking(False)
+            client = SMTPClient(Endpoint("127.0.0.1", tls="none", connect=connect))
+            connecting = runner.run(begin())
+            client.abort()
+            runner.run(end(connecting))
+            assert not client.is_connected
+            assert ends[1].recv(1) == b""
 
 
 async def test_what_a_link_in_the_clear_would_give_away_is_told_with_what_to_do() -> None:

@@ -13,6 +13,7 @@ import asyncio
 import logging
 from abc import ABC, abstractmethod
 from collections.abc import Coroutine
+from contextlib import suppress
 from types import TracebackType
 from typing import Generic, Self, TypeVar
 
@@ -46,6 +47,7 @@ class Client(ABC, Generic[E]):
         """The mechanism by which the last `connect` has logged in; to be remembered (`Preferences.remembered`)."""
         self._logger = logging.getLogger(f"mailwire.{protocol}")
         self._session: Session[E] | None = None
+        self._opening: asyncio.Timeout | None = None  # of it, until abort() says so
         self._loop: asyncio.AbstractEventLoop | None = None  # in which it was used last
         self._lock = asyncio.Lock()  # of that event loop
         self._waiting = 0  # for the lock
@@ -101,9 +103,15 @@ class Client(ABC, Generic[E]):
         """Take leave and close the connection."""
 
     def abort(self) -> None:
-        """Cut the connection at once, without a word. What is going on over it connects no more by itself."""
+        """Cut the connection at once, without a word, also one that is being made. What is going on over it connects no
+        more by itself."""
         self._aborts += 1
         self._cut()
+        if self._opening is not None:
+            with suppress(
+                RuntimeError
+            ):  # it is being broken off, or no event loop runs: then it is cut once it is made
+                self._opening.reschedule(asyncio.get_running_loop().time())
 
     async def __aenter__(self) -> Self:
         await self.connect()
@@ -129,13 +137,23 @@ class Client(ABC, Generic[E]):
         """Make a connection to which calls can be made."""
         aborts = self._aborts
         try:
-            self._session = await Session.open(self.endpoint, self._new_machine())
-            self._refuse_if_aborted(aborts)  # when there was nothing yet to be cut
+            self._session = await self._open()
+            self._refuse_if_aborted(aborts)
             await self._begin(self._session)
             self._refuse_if_aborted(aborts)
-        except BaseException:
+        except BaseException as error:
             self._cut()
+            if isinstance(error, TimeoutError):
+                self._refuse_if_aborted(aborts)
             raise
+
+    async def _open(self) -> Session[E]:
+        # Before there is a connection that can be cut, it is the call that is broken off.
+        try:
+            async with asyncio.timeout(None) as self._opening:
+                return await Session.open(self.endpoint, self._new_machine())
+        finally:
+            self._opening = None
 
     def _cut(self) -> None:
         """Let go of the connection without a word."""

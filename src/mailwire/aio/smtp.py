@@ -343,7 +343,7 @@ class SMTPClient(Client[Event]):
     # Sharing the connection
 
     def abort(self) -> None:
-        """Cut the connection at once, without a word.
+        """Cut the connection at once, without a word, also one that is being made.
 
         A call that is using it, or a run of `send_all`, makes none again: what it was about to send was not sent, and
         what the server may have is UNKNOWN.
