@@ -16,6 +16,9 @@ __all__ = ["Acceptor", "Host"]
 
 _HOST: Final = "127.0.0.1"
 _GONE: Final = (errno.ENOENT, errno.ENOTDIR, errno.ECONNREFUSED)
+# Seconds until the system is asked again for a client that it did not hand over, for it has no descriptor left, say.
+# asyncio's own servers wait a whole one; here it is a test that waits for it.
+_REST: Final = 0.1
 _WAITING: Final = 1024  # who come at once, and are not accepted yet: the system has whoever is beyond it wait a second
 
 
@@ -46,6 +49,7 @@ class Acceptor:
         self._address: tuple[str, int] | None = None
         self._accepting: asyncio.Task[None] | None = None
         self._is_closing = False
+        self._is_resting = False
         self._failure: Exception | None = None  # the first that nobody was told of
         self._serving: dict[asyncio.Task[None], Host] = {}  # those that are not over
 
@@ -107,6 +111,10 @@ class Acceptor:
         await self._wait_idle()
 
     async def _end_accepting(self, accepting: asyncio.Task[None]) -> None:
+        if self._is_resting:
+            accepting.cancel()
+            await asyncio.wait([accepting])
+            return
         # The task is woken by a client of our own: to cancel it could lose a socket accepted at that very moment.
         with socket.socket(socket.AF_INET if self._path is None else socket.AF_UNIX) as bell:
             bell.setblocking(False)
@@ -125,11 +133,22 @@ class Acceptor:
     async def _accept(self, listening: socket.socket) -> None:
         loop = asyncio.get_running_loop()
         while True:
-            accepted, address = await loop.sock_accept(listening)
+            try:
+                accepted, address = await loop.sock_accept(listening)
+            except OSError:
+                await self._rest()
+                continue
             if self._is_closing:
                 accepted.close()
                 return
             self._admit(accepted, address[0] if self._path is None else "")
+
+    async def _rest(self) -> None:
+        self._is_resting = True
+        try:
+            await asyncio.sleep(_REST)
+        finally:
+            self._is_resting = False
 
     def _admit(self, accepted: socket.socket, address: str) -> None:
         try:
