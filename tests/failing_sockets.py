@@ -1,14 +1,17 @@
-"""Sockets that the system closes, and complains of it."""
+"""Sockets that the system closes, and complains of it, or does not give."""
 
 import errno
 import os
+import resource
 import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
 from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import pytest
 
-__all__ = ["ComplainingSocket", "let_closing_fail"]
+__all__ = ["ComplainingSocket", "descriptors_left", "let_closing_fail"]
 
 
 class ComplainingSocket(socket.socket):
@@ -37,3 +40,17 @@ def let_closing_fail(module: ModuleType, monkeypatch: pytest.MonkeyPatch) -> lis
 
     monkeypatch.setattr(module, "socket", SimpleNamespace(**{**vars(socket), "socket": make}))
     return made
+
+
+@contextmanager
+def descriptors_left(count: int) -> Iterator[None]:
+    """The system has so many descriptors left, and no more."""
+    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+    free = [os.dup(0) for _ in range(count + 1)]
+    for each in free:
+        os.close(each)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (free[-1], limits[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, limits)

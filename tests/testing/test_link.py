@@ -177,6 +177,25 @@ async def test_tls_of_a_client_that_is_gone_is_broken_as_well(ends: Ends) -> Non
     await ends.link.alert()
 
 
+async def test_what_is_said_in_the_clear_beneath_tls_is_no_end(ends: Ends) -> None:
+    _, writer = await secured(ends)
+    writer.write(b"EHLO x\r\n")
+    assert await ends.link.receive() == b"EHLO x\r\n"
+    ends.client.send(b"NOOP\r\n")
+    with pytest.raises(ssl.SSLError, match="WRONG_VERSION_NUMBER"):
+        await ends.link.receive()
+    writer.transport.abort()
+
+
+async def test_an_alert_of_the_clients_is_its_end(ends: Ends) -> None:
+    reader, writer = await secured(ends)
+    await ends.link.send_raw(b"220 mx\r\n")  # which no client can decipher
+    with pytest.raises(ssl.SSLError):
+        await reader.read()
+    assert await ends.link.receive() == b""
+    writer.transport.abort()
+
+
 async def test_in_the_clear_there_is_no_tls_to_break(ends: Ends) -> None:
     with pytest.raises(AssertionError, match="there is no TLS to break"):
         await ends.link.alert()

@@ -1,10 +1,7 @@
 import asyncio
 import gc
-import os
-import resource
 import socket
-from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -14,6 +11,7 @@ from mailwire.testing.connection import Connection
 from mailwire.testing.listener import Listener
 from mailwire.testing.turns import drain_events
 from tests.clock import Clock
+from tests.failing_sockets import descriptors_left
 
 GREETING = b"220 localhost ESMTP mailwire.testing\r\n"
 
@@ -143,25 +141,13 @@ async def test_closing_twice_or_before_the_start_is_no_error() -> None:
     await listener.close()
 
 
-@contextmanager
-def no_descriptor_left() -> Iterator[None]:
-    """What would need a descriptor is denied one by the system."""
-    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
-    os.close(first := os.dup(0))
-    resource.setrlimit(resource.RLIMIT_NOFILE, (first, limits[1]))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_NOFILE, limits)
-
-
 async def test_who_comes_when_there_is_no_descriptor_left_is_served_when_there_is_one() -> None:
     clock = Clock()
     listener = Listener(Sessions().open, None)
     listener.start()
     with closing(socket.socket()) as client:
         client.setblocking(False)
-        with no_descriptor_left():
+        with descriptors_left(0):
             await asyncio.get_running_loop().sock_connect(client, listener.address)
             for _ in range(3):  # again and again
                 await clock.advance(1)
@@ -180,7 +166,7 @@ async def test_it_can_be_closed_while_there_is_no_descriptor_left() -> None:
     listener.start()
     with closing(socket.socket()) as client:
         client.setblocking(False)
-        with no_descriptor_left():
+        with descriptors_left(0):
             await asyncio.get_running_loop().sock_connect(client, listener.address)
             await clock.advance(1)
             await listener.close()

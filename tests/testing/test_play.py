@@ -498,6 +498,21 @@ async def test_a_client_that_goes_on_in_the_clear_is_told_of_at_once() -> None:
     assert said == [b""]
 
 
+@pytest.mark.parametrize("step", ["C: NOOP", LISTEN, STALL, Endless(b"x"), Answers({"NOOP": "250 ok"})])
+async def test_a_client_that_goes_on_in_the_clear_beneath_tls_fails_the_test(step: Step) -> None:
+    async def go_on() -> None:
+        async with ScriptedPeer(Tls(), step, lenient=True) as peer:
+            _, writer = await opened(peer)
+            wire = writer.transport
+            await writer.start_tls(client_context(), server_hostname="localhost")
+            wire.write(b"NOOP\r\n")
+            await drain_events()
+            writer.transport.abort()
+
+    with pytest.raises(AssertionError, match=r"^the client said what is no part of the TLS session: .*WRONG_VERSION"):
+        await go_on()
+
+
 async def test_a_client_may_go_in_place_of_a_handshake() -> None:
     async with ScriptedPeer(Tls(), "S: 220 mx") as peer:
         (await peer.connect()).close()

@@ -76,14 +76,15 @@ def test_what_is_no_step_is_refused(step: Any) -> None:
         check_script(("S: 220 mx", step))
 
 
-@pytest.mark.parametrize("ending", [(CLOSE,), (FIN,), (RST,), (Tls(), ALERT)])
+@pytest.mark.parametrize("ending", [CLOSE, FIN, RST, ALERT])
 @pytest.mark.parametrize(
     "step", ["S: 221 bye", b"x", Slow(b"x", 1), Endless(b"x"), Beneath(b"x"), Tls(), Answers({"QUIT": "221 bye"})]
 )
-def test_nothing_is_said_behind_the_end(ending: tuple[Step, ...], step: Step) -> None:
-    check_script((step, *ending))
-    with pytest.raises(ValueError, match=r"is no step behind (CLOSE|FIN|RST|ALERT): nothing can be said any more"):
-        check_script((*ending, LISTEN, step))
+def test_nothing_is_said_behind_the_end(ending: Step, step: Step) -> None:
+    before = () if step == Tls() else (Tls(),)
+    check_script((*before, step, ending))
+    with pytest.raises(ValueError, match=rf"is no step behind {ending!r}: nothing can be said any more"):
+        check_script((Tls(), ending, LISTEN, step))
 
 
 @pytest.mark.parametrize("script", [(ALERT,), ("S: 220 mx", ALERT, LISTEN), ("C: QUIT", ALERT, STALL, "C: QUIT")])
@@ -91,6 +92,20 @@ def test_no_tls_is_broken_before_there_is_any(script: tuple[Step, ...]) -> None:
     with pytest.raises(ValueError, match=r"^ALERT is no step of a script before Tls: there is no TLS to break$"):
         check_script(script)
     check_script((Tls(), *script))
+
+
+@pytest.mark.parametrize("step", [CLOSE, FIN, RST, ALERT])
+def test_what_was_reset_is_not_ended_again(step: Step) -> None:
+    check_script((Tls(), CLOSE, FIN, ALERT, RST))
+    with pytest.raises(ValueError, match=rf"^{step!r} is no step behind RST: the connection is gone$"):
+        check_script((Tls(), RST, LISTEN, step))
+
+
+def test_tls_begins_once() -> None:
+    with pytest.raises(
+        ValueError, match=r"^Tls\(name='localhost'\) is no step .* behind another one: TLS is in force$"
+    ):
+        check_script((Tls("self-signed"), "S: 220 mx", Tls()))
 
 
 def test_what_is_no_saying_may_come_behind_the_end() -> None:

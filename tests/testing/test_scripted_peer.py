@@ -1,6 +1,7 @@
 """The peer that other tests trust: it fails a test whose client leaves the script."""
 
 import asyncio
+import gc
 import socket
 import ssl
 from contextlib import suppress
@@ -24,6 +25,7 @@ from mailwire.testing import (
 )
 from mailwire.testing.turns import drain_events, turns
 from tests.clock import Clock
+from tests.failing_sockets import descriptors_left
 
 
 async def opened(peer: ScriptedPeer) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
@@ -570,6 +572,13 @@ async def test_a_connection_that_cannot_be_made_leaves_no_end_of_it() -> None:
         with pytest.raises(OSError, match="no buffers"):
             await peer.connect()
     assert [end.fileno() for end in peer.made] == [-1]
+
+
+async def test_a_connection_for_which_there_is_no_descriptor_left_leaves_no_end_of_it() -> None:
+    async with ScriptedPeer(RST, optional=True) as peer:
+        with descriptors_left(2), pytest.raises(OSError, match="Too many open files"):
+            await peer.connect()
+        gc.collect()  # an end that was left open would complain now
 
 
 @pytest.mark.parametrize("listen", [False, True])

@@ -1,5 +1,7 @@
 """Hearing: what the client says, cut into what a script expects of it."""
 
+import ssl
+
 from .link import Link
 from .script import check_line, decode_line, find_mail_end, hello_size, shorten
 
@@ -27,7 +29,10 @@ class Hearing:
 
     async def hear_more(self) -> bool:
         """Wait until the client says something; False if it closes instead."""
-        data = b"" if self.is_at_end else await self.link.receive()
+        try:
+            data = b"" if self.is_at_end else await self.link.receive()
+        except ssl.SSLError as error:
+            raise AssertionError(f"the client said what is no part of the TLS session: {error}") from error
         self._heard += data
         self.unread += data
         self.is_at_end = not data

@@ -43,15 +43,20 @@ class Link:
     # Receiving and sending
 
     async def receive(self) -> bytes:
-        """Return what arrived, deciphered, waiting for it; nothing (b"") once the client is gone, in whatever way."""
+        """Return what arrived, deciphered, waiting for it; nothing (b"") once the client is gone, in whatever way.
+
+        Raises ssl.SSLError for what is no part of the TLS session: a client that goes on in the clear beneath it, say.
+        """
         while True:
             if self._tls is not None:
                 try:
                     return self._tls.read(_READ_SIZE)
                 except ssl.SSLWantReadError:
                     pass
-                except ssl.SSLError:
-                    return b""  # it ended without a close_notify
+                except ssl.SSLError as error:
+                    if not _is_end(error):
+                        raise
+                    return b""
             data = await self.receive_raw()
             if self._tls is None:
                 return data
@@ -172,6 +177,11 @@ class Link:
             self._incoming.write(data)
         else:
             self._incoming.write_eof()
+
+
+def _is_end(error: ssl.SSLError) -> bool:
+    # By a close_notify or without one, or by another alert of the client's (RFC 8446 6).
+    return isinstance(error, ssl.SSLZeroReturnError | ssl.SSLEOFError) or "_ALERT_" in str(error)
 
 
 def _resolve(future: "asyncio.Future[None]") -> None:

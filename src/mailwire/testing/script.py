@@ -170,8 +170,8 @@ class Tls:
     """Make a TLS handshake with the test certificate called `name`, one of those that `server_context` has.
 
     What follows is said and heard under TLS. A client that gives the handshake up has played its part: the rest of the
-    script says nothing to anybody, and the peer's `handshake_error` holds the reason. One that goes on in the clear
-    fails the test. Raises ValueError for another name.
+    script says nothing to anybody, and the peer's `handshake_error` holds the reason. One that goes on in the clear,
+    in place of the handshake or behind it, fails the test. TLS begins once. Raises ValueError for another name.
     """
 
     name: str = "localhost"
@@ -282,8 +282,8 @@ Step: TypeAlias = str | bytes | Mark | Hear | Beneath | Tls | Answers | Endless 
 
 
 def check_script(script: tuple[Step, ...]) -> None:
-    """Raise ValueError if something in `script` is no step, is to be said behind CLOSE, FIN, RST or ALERT, or is ALERT
-    without TLS before it."""
+    """Raise ValueError if something in `script` is no step, is to be said behind CLOSE, FIN, RST or ALERT, is one of
+    these behind RST, ALERT without TLS before it, or Tls where TLS is in force."""
     end: Mark | None = None
     is_encrypted = False
     for step in script:
@@ -295,6 +295,10 @@ def check_script(script: tuple[Step, ...]) -> None:
             raise ValueError(f"{step!r} is no step of a script")
         if end is not None and _says_something(step):
             raise ValueError(f"{step!r} is no step behind {end!r}: nothing can be said any more")
+        if end is Mark.RST and step in _ENDS:
+            raise ValueError(f"{step!r} is no step behind RST: the connection is gone")
+        if isinstance(step, Tls) and is_encrypted:
+            raise ValueError(f"{step!r} is no step of a script behind another one: TLS is in force")
         if step is Mark.ALERT and not is_encrypted:
             raise ValueError("ALERT is no step of a script before Tls: there is no TLS to break")
         is_encrypted = is_encrypted or isinstance(step, Tls)

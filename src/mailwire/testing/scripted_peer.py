@@ -336,4 +336,8 @@ def _tcp_pair() -> tuple[socket.socket, socket.socket]:
     # The client's end first.
     with socket.create_server(("127.0.0.1", 0)) as listener:
         client = socket.create_connection(listener.getsockname())
-        return client, listener.accept()[0]
+        try:
+            return client, listener.accept()[0]
+        except BaseException:
+            client.close()
+            raise
