@@ -108,9 +108,8 @@ class Client(ABC, Generic[E]):
         self._aborts += 1
         self._cut()
         if self._opening is not None:
-            with suppress(
-                RuntimeError
-            ):  # it is being broken off, or no event loop runs: then it is cut once it is made
+            # Where it is being broken off, or no event loop runs, it is cut once it is made.
+            with suppress(RuntimeError):
                 self._opening.reschedule(asyncio.get_running_loop().time())
 
     async def __aenter__(self) -> Self:
