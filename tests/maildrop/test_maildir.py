@@ -186,6 +186,15 @@ async def test_a_message_that_was_read_meanwhile_is_known(path: Path, flags: str
     assert files(path) == [MESSAGE]
 
 
+async def test_what_is_gone_when_it_is_looked_at_is_stored_again(path: Path) -> None:
+    await deliver(Maildir(path), mail(OTHER, "2"))
+    # A link to nothing is found as what another program moves is, and is not there.
+    (path / "cur" / f"1.P1Q1K{mail(MESSAGE).key[:32]}.mailwire:2,S").symlink_to(path / "gone")
+    await deliver(Maildir(path), mail(MESSAGE))
+
+    assert files(path, "new") == [MESSAGE, OTHER]
+
+
 async def test_what_was_deleted_and_comes_again_is_stored_again(path: Path) -> None:
     sink = Maildir(path)
     await deliver(sink, mail(MESSAGE))
