@@ -396,6 +396,13 @@ async def the_batch_was_committed(world: World, _: dict[str, Any]) -> None:
     assert world.implicit.messages("b") == ()
 
 
+@sees("docs/howto/collect-a-mailbox.md", "asyncio.timeout(60)")
+async def the_run_told_what_it_had_done(world: World, _: dict[str, Any]) -> None:
+    assert len(list(Path("Mail/new").iterdir())) == 1
+    assert ": 1 stored; " in world.printed
+    assert "at its end" not in world.printed
+
+
 @sees("docs/howto/collect-a-mailbox.md", "max_message_size")
 async def the_policy_let_it_in(world: World, namespace: dict[str, Any]) -> None:
     assert len(namespace["report"].stored) == 1
