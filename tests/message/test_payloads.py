@@ -11,8 +11,8 @@ import pytest
 
 from mailwire import InvalidMessage, NotSupported
 from mailwire.message import Content, MessagePolicy, Outgoing
-from mailwire.message.payloads import LARGE, is_large, put_in, take_out
-from tests.message.sending import EIGHT_BIT, ENVELOPE, POLICIES, all_of, offered, parsed, text_message, wire
+from mailwire.message.payloads import LARGE, Allowed, put_in, stays, take_out
+from tests.message.sending import EIGHT_BIT, ENVELOPE, POLICIES, all_of, blocks_of, offered, parsed, text_message, wire
 from tests.message.test_generation import SIGNED, attached, bounced, digest, nested, without_parts
 
 LINES = "0123456789\n" * 50
@@ -31,6 +31,26 @@ MAKE: list[Callable[[], Message]] = [
 ]
 
 
+def whose(form: str, octets: bytes) -> Callable[[], Message]:
+    header = f"From: a@x.y\nMIME-Version: 1.0\n{form}\n\n"
+    return lambda: parsed(header.encode() + octets)
+
+
+# What may not leave as it is, in one way or another.
+UNFIT: list[Callable[[], Message]] = [
+    with_text(LINES + "ä\n"),
+    lambda: parsed("From: a@x.y\n\n" + LINES.replace("9", "ä")),
+    lambda: parsed("From: a@x.y\n\n" + LINES.replace("9", "ä" * 500)),
+    lambda: parsed("From: a@x.y\n\n" + "word " * 400),
+    whose("Content-Transfer-Encoding: base64", base64.b64encode(bytes(range(256)) * 20)),
+    whose("Content-Transfer-Encoding: quoted-printable", b"=C3=A9 =0D=0A." * 500),
+    whose("Content-Type: image/png\nContent-Transfer-Encoding: 8bit", b"\x89PNG\r\n\x1a\n\0\xff" * 20),
+    whose("Content-Type: text/plain; charset=utf-16\nContent-Transfer-Encoding: 8bit", "x\n".encode("utf-16") * 20),
+]
+
+ALL = Allowed(eight_bit=True, long_lines=True, binary=False)
+
+
 @pytest.fixture
 def all_is_large(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("mailwire.message.payloads.LARGE", 10)
@@ -40,9 +60,7 @@ def all_is_large(monkeypatch: pytest.MonkeyPatch) -> None:
     ("make", "extensions"),
     [
         *((make, extensions) for make in MAKE for extensions in ((), EIGHT_BIT)),
-        # What does not fit is not encoded alike.
-        (with_text(LINES + "ä\n"), EIGHT_BIT),
-        (lambda: parsed("From: a@x.y\n\n" + LINES.replace("9", "ä")), EIGHT_BIT),
+        *((make, extensions) for make in UNFIT for extensions in ((), EIGHT_BIT)),
     ],
 )
 @pytest.mark.parametrize("line_ends", ["normalise", "reject"])
@@ -94,7 +112,7 @@ def test_a_binary_message_has_crlf_in_its_large_bodies_too() -> None:
 @pytest.mark.usefixtures("all_is_large")
 def test_bodies_are_put_where_they_were() -> None:
     parts = [MIMEText(text) for text in (LINES, "short", LINES.upper())]
-    taken = take_out(parts, eight_bit=True, long_lines=True)
+    taken = take_out(parts, ALL)
     assert [b"".join(body).decode() for body in taken.values()] == [LINES, LINES.upper()]
     first, second = taken
     assert put_in(f"a{first}b{second}c".encode(), taken) == [b"a", taken[first], b"b", taken[second], b"c"]
@@ -117,31 +135,39 @@ LONG_LINES = "word " * 300 + "\n" + LINES
 
 @pytest.mark.usefixtures("all_is_large")
 @pytest.mark.parametrize("of", POLICIES)
-@pytest.mark.parametrize("text", [EIGHT_BIT_LINES, LONG_LINES, LONG_LINES + "ä"])
+@pytest.mark.parametrize(
+    ("text", "encoding"),
+    [
+        (EIGHT_BIT_LINES, "quoted-printable"),
+        (EIGHT_BIT_LINES.replace("89", "öü"), "base64"),
+        (LONG_LINES, "quoted-printable"),
+        (LONG_LINES + "ä", "quoted-printable"),
+    ],
+)
 @pytest.mark.parametrize("extensions", [(), EIGHT_BIT])
 @pytest.mark.parametrize(
     "fields",
     ["", "Content-Type: text/html; charset=utf-8\nContent-Transfer-Encoding: 8bit\nMIME-Version: 1.0\n"],
     ids=["bare", "MIME"],
 )
-def test_a_large_body_that_does_not_fit_is_encoded_in_base64(
-    fields: str, extensions: tuple[str, ...], text: str, of: Policy
+def test_a_large_text_that_does_not_fit_is_encoded_in_what_is_shorter(
+    fields: str, extensions: tuple[str, ...], text: str, encoding: str, of: Policy
 ) -> None:
     message = parsed(f"From: a@x.y\nSubject: x\n{fields}\n{text}", of)
     before = message.as_bytes()
     sent = wire(message, *extensions)
     assert message.as_bytes() == before
     again = email.message_from_bytes(sent, policy=policy.default)
-    is_fit = text is EIGHT_BIT_LINES and extensions == EIGHT_BIT
+    is_fit = not text.startswith(LONG_LINES) and extensions == EIGHT_BIT
     assert sent.isascii() is not is_fit
-    assert again["Content-Transfer-Encoding"] == (("8bit" if fields else None) if is_fit else "base64")
+    assert again["Content-Transfer-Encoding"] == (("8bit" if fields else None) if is_fit else encoding)
     assert str(again["Content-Type"]).replace('"', "") == str(message["Content-Type"]).replace('"', "")
     assert again["MIME-Version"] == ("1.0" if fields or not is_fit else None)
     assert (b"\r\nMIME-Version: 1.0\r\n" in sent) is bool(fields or not is_fit)
     body = again.get_payload(decode=True)
     assert isinstance(body, bytes)
-    assert body.decode().replace("\r\n", "\n").removesuffix("\n") == text.removesuffix("\n")
-    assert max(map(len, sent.split(b"\r\n"))) <= (998 if is_fit else 76)
+    assert body.decode().removesuffix("\r\n") == text.replace("\n", "\r\n").removesuffix("\r\n")
+    assert max(map(len, sent.split(b"\r\n"))) <= (998 if is_fit else 78)
 
 
 @pytest.mark.usefixtures("all_is_large")
@@ -154,39 +180,52 @@ def test_base64_in_a_line_of_any_length_is_put_in_lines(octets: bytes) -> None:
     assert body == base64.encodebytes(octets).replace(b"\n", b"\r\n")
 
 
-@pytest.mark.usefixtures("all_is_large")
 @pytest.mark.parametrize(
     "field",
-    ["Content-Type: message/partial", "Content-Type: multipart/x", "Content-Transfer-Encoding: quoted-printable"],
+    [
+        "Content-Type: message/partial",
+        "Content-Type: Multipart/x",
+        "Content-Transfer-Encoding: x-odd",
+        "Content-Type: text/plain; charset=utf-8\nContent-Transfer-Encoding: x-odd",
+    ],
 )
-def test_what_must_not_or_cannot_simply_be_encoded_stays_with_the_standard_library(field: str) -> None:
-    message = parsed(f"From: a@x.y\n{field}\n\n{EIGHT_BIT_LINES}", policy.compat32)
-    assert take_out([message], eight_bit=False, long_lines=False) == {}
+@pytest.mark.parametrize("text", [EIGHT_BIT_LINES, LONG_LINES])
+@pytest.mark.parametrize("large", [10, 1_000_000])
+def test_what_must_not_be_encoded_goes_out_as_it_is_to_be_refused(
+    field: str, text: str, large: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("mailwire.message.payloads.LARGE", large)
+    message = Message()
+    message["From"] = "a@x.y"
+    for each in field.split("\n"):
+        message[each.partition(": ")[0]] = each.partition(": ")[2]
+    message.set_payload(text.encode().decode("ascii", "surrogateescape"))
+    header = f"From: a@x.y\n{field}\n\n"
+    allowing = MessagePolicy(long_lines="allow")
+    assert wire(message, *EIGHT_BIT, under=allowing) == (header + text).replace("\n", "\r\n").encode()
+    if text is LONG_LINES:
+        with pytest.raises(InvalidMessage, match="a line of more than 998 octets"):
+            wire(message)
+    else:
+        with pytest.raises(NotSupported, match="8BITMIME"):
+            wire(message)
+
+
+@pytest.mark.parametrize("large", [10, 1_000_000])
+def test_what_is_no_ascii_and_no_octets_is_no_message(large: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("mailwire.message.payloads.LARGE", large)
     unwritable = MIMEText("a")
     unwritable.set_payload("Ω" * 100)
-    assert take_out([unwritable], eight_bit=True, long_lines=True) == {}
-    # What stands behind it is taken out all the same.
-    (body,) = take_out([unwritable, MIMEText(LINES)], eight_bit=True, long_lines=True).values()
-    assert b"".join(body).decode() == LINES
-
-
-@pytest.mark.usefixtures("all_is_large")
-@pytest.mark.parametrize("kind", ["message/partial", "Message/RFC822", "multipart/x"])
-def test_what_has_parts_of_its_own_is_not_encoded_even_if_it_was_given_as_a_text(kind: str) -> None:
-    part = Message()
-    part["Content-Type"] = kind
-    part.set_payload(LONG_LINES)
-    assert take_out([part], eight_bit=True, long_lines=False) == {}
-    assert part.items() == [("Content-Type", kind)]
-    assert part.get_payload() == LONG_LINES
+    with pytest.raises(InvalidMessage):
+        wire(unwritable)
 
 
 def test_a_body_is_large_from_a_block_on() -> None:
     part = Message()
-    part.set_payload("a" * (LARGE - 1))
-    assert not is_large(part)
-    part.set_payload("a" * LARGE)
-    assert is_large(part)
+    for size, is_small in ((LARGE - 1, True), (LARGE, False)):
+        part.set_payload("a\n" * (size // 2) + "a" * (size % 2))
+        assert stays(part, ALL) is is_small
+    assert stays(part, Allowed(eight_bit=True, long_lines=True, binary=True))
 
 
 @pytest.mark.usefixtures("all_is_large")
@@ -206,3 +245,173 @@ async def test_a_large_attachment_goes_out_in_blocks() -> None:
     again = email.message_from_bytes(sent, policy=policy.default)
     assert isinstance(again, EmailMessage)
     assert [part.get_content() for part in again.iter_attachments()] == [bytes(range(256)) * 8000]
+
+
+# Octets that are no lines of text
+
+PNG = b"\x89PNG\r\n\x1a\nIHDR\r\xff\0\n"
+BINARY = ("CHUNKING", "BINARYMIME")
+SIZES = [10, 1_000_000]  # from which a body is large
+
+
+def received(sent: bytes) -> Message:
+    return email.message_from_bytes(sent, policy=policy.default)
+
+
+@pytest.mark.parametrize("large", SIZES)
+@pytest.mark.parametrize("extensions", [(), EIGHT_BIT])
+@pytest.mark.parametrize(
+    ("form", "octets"),
+    [
+        ("Content-Type: image/png\nContent-Transfer-Encoding: {}", PNG),
+        ("Content-Type: image/png\nContent-Transfer-Encoding: {}", PNG.replace(b"\0", b"")),
+        ("Content-Type: application/json\nContent-Transfer-Encoding: {}", b'{"a":\n1}\r\n'),
+        ("Content-Type: application/json\nContent-Transfer-Encoding: {}", b'{"a":\r1}'),
+        ("Content-Type: application/json\nContent-Transfer-Encoding: {}", b'{"a":\x001}'),
+        ('Content-Type: Text/plain; Charset = "UTF-16"\nContent-Transfer-Encoding: {}', "ä\n".encode("utf-16")),
+        ("Content-Type: text/plain; charset=utf-32-le\nContent-Transfer-Encoding: {}", "ä\n".encode("utf-32-le")),
+        ("Content-Type: text/plain; charset=cp500\nContent-Transfer-Encoding: {}", "ä\n\x8e".encode("cp500")),
+    ],
+)
+@pytest.mark.parametrize("encoding", ["7bit", "8Bit", "binary"])
+def test_octets_arrive_as_they_are_in_base64(
+    encoding: str, form: str, octets: bytes, extensions: tuple[str, ...], large: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("mailwire.message.payloads.LARGE", large)
+    message = whose(form.format(encoding), octets)()
+    sent = wire(message, *extensions)
+    assert received(sent)["Content-Transfer-Encoding"] == "base64"
+    assert received(sent).get_payload(decode=True) == octets
+    sent = wire(message, *BINARY, under=MessagePolicy(binary=True))
+    assert sent.endswith(b"\r\n\r\n" + octets)
+    assert received(sent)["Content-Transfer-Encoding"] == encoding
+
+
+@pytest.mark.parametrize("large", SIZES)
+@pytest.mark.parametrize(
+    "form",
+    [
+        *("X-Odd: x", "Content-Type: text", "Content-Type: TEXT/csv", "Content-Type: text/plain; charset=x-odd"),
+        *("Content-Type: text/plain; charset=utf-8-sig", "Content-Type: text/plain; charset=hex"),
+        "Content-Type: text/plain\nContent-Type: image/png\nContent-Transfer-Encoding: 7bit\n"
+        "Content-Transfer-Encoding: binary",
+    ],
+)
+def test_the_line_ends_of_a_text_are_mended(form: str, large: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("mailwire.message.payloads.LARGE", large)
+    for octets in (b"one\ntwo\rthree\r\nfour\n", b"one\n\xe4wo\rthree\r\nfour\n"):
+        sent = wire(whose(form, octets)(), *EIGHT_BIT)
+        assert sent.endswith(
+            b"\r\n\r\n" + octets.replace(b"\n", b"\r\n").replace(b"\r\r", b"\r").replace(b"o\r", b"o\r\n")
+        )
+
+
+def test_a_text_that_says_that_it_is_binary_has_the_line_ends_that_it_has() -> None:
+    message = whose("Content-Type: text/plain\nContent-Transfer-Encoding: binary", b"one\ntwo\n")()
+    assert received(wire(message)).get_payload(decode=True) == b"one\ntwo\n"
+    assert wire(message, *BINARY, under=MessagePolicy(binary=True)).endswith(b"\r\n\r\none\ntwo\n")
+    message = whose("Content-Type: text/plain\nContent-Transfer-Encoding: binary", b"one\r\ntwo\r\n")()
+    assert wire(message).endswith(b"\r\n\r\none\r\ntwo\r\n")
+
+
+def test_what_is_no_text_and_has_crlf_alone_stays() -> None:
+    message = whose("Content-Type: application/json", b'{"a":\r\n1}\r\n')()
+    assert wire(message).endswith(b'\r\n\r\n{"a":\r\n1}\r\n')
+
+
+def test_octets_that_are_signed_are_not_encoded() -> None:
+    sent = wire(parsed(SIGNED.format("x").replace("text/plain", "image/png")), *EIGHT_BIT)
+    assert sent.count(b"base64") == 0
+    sent = wire(parsed(SIGNED.format("x\ny").replace("text/plain", "image/png")), *EIGHT_BIT)
+    assert b"\r\n\r\nx\r\ny\r\n--b" in sent
+
+
+async def test_large_octets_leave_a_binary_message_in_pieces() -> None:
+    octets = PNG * 50_000
+    message = text_message("hello\n")
+    message.add_attachment(octets, maintype="image", subtype="png", cte="binary")
+    content = Content(message, MessagePolicy(binary=True))
+    blocks = await blocks_of(await Outgoing.prepare(content, ENVELOPE, offered(*BINARY)))
+    again = received(b"".join(blocks))
+    assert isinstance(again, EmailMessage)
+    assert octets in b"".join(blocks)
+    assert b"hello\r\n" in b"".join(blocks)
+    assert max(map(len, blocks)) <= 384 * 1024
+
+
+# Octets beyond ASCII for a server that takes none
+
+
+@pytest.mark.parametrize("large", SIZES)
+@pytest.mark.parametrize("of", POLICIES)
+@pytest.mark.parametrize(
+    "form",
+    [
+        *("X-Odd: x", "Content-Type: application/x-odd", "Content-Type: text/plain"),
+        *(
+            f"Content-Type: text/plain; charset={charset}\nContent-Transfer-Encoding: 8bit"
+            for charset in ("utf-8", "us-ascii", "x-unknown", "gb2312", "shift_jis", "euc-jp", "iso-8859-1")
+        ),
+    ],
+)
+@pytest.mark.parametrize("octets", [b"\xe9t\xe9\r\n", b"\xe9t\xe9 foo bar baz\r\n" * 3])
+def test_octets_that_their_charset_does_not_have_arrive_as_they_are(
+    octets: bytes, form: str, of: Policy, large: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("mailwire.message.payloads.LARGE", large)
+    message = parsed(f"From: a@x.y\n{form}\n\n".encode() + octets, of)
+    sent = wire(message)
+    assert sent.isascii()
+    assert received(sent).get_payload(decode=True) == octets
+    assert all(f"\r\n{line}\r\n".encode() in sent for line in form.split("\n") if "8bit" not in line)
+
+
+@pytest.mark.parametrize(("text", "encoding"), [(b"\xe4" + b"x" * 5, "quoted-printable"), (b"\xe4xxxx", "base64")])
+def test_a_text_is_encoded_in_base64_where_that_is_shorter(text: bytes, encoding: str) -> None:
+    assert received(wire(parsed(b"\n" + text)))["Content-Transfer-Encoding"] == encoding
+
+
+# What is encoded already
+
+
+@pytest.mark.parametrize("large", SIZES)
+@pytest.mark.parametrize(
+    ("kind", "octets"),
+    [
+        ("text/plain; charset=utf-16-le", "hello \u0d0a world \u0a0d\n line\r\n".encode("utf-16-le") * 60),
+        ("text/csv; charset=us-ascii", b"a;b\n1;2\n" * 200),
+        ("application/pdf", b"%PDF\r\n\n" * 200),
+    ],
+)
+def test_base64_in_one_long_line_is_not_decoded(
+    kind: str, octets: bytes, large: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("mailwire.message.payloads.LARGE", large)
+    sent = wire(whose(f"Content-Type: {kind}\nContent-Transfer-Encoding: base64", base64.b64encode(octets))())
+    assert received(sent).get_payload(decode=True) == octets
+    assert max(map(len, sent.split(b"\r\n"))) <= 76
+
+
+@pytest.mark.parametrize("large", SIZES)
+def test_quoted_printable_in_one_long_line_is_not_decoded(large: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("mailwire.message.payloads.LARGE", large)
+    octets = b"\xc3\xa9 \r\nfoo " * 300
+    quoted = b"=C3=A9 =0D=0Afoo " * 300
+    sent = wire(whose("Content-Type: text/plain\nContent-Transfer-Encoding: quoted-printable", quoted)())
+    assert received(sent).get_payload(decode=True) == octets + b"\r\n"
+    assert max(map(len, sent.split(b"\r\n"))) <= 76
+    assert sent.partition(b"\r\n\r\n")[2].replace(b"=\r\n", b"") == quoted + b"\r\n"
+
+
+# Lines that are too long
+
+
+@pytest.mark.parametrize("end", ["\n", "\r", "\r\n"])
+@pytest.mark.parametrize("before", ["", "a{}", "y{}" * 800, "z" * 998 + "{}"])
+@pytest.mark.parametrize("behind", ["", "{}", "{}b{}", "{}" + "z" * 998])
+def test_a_line_of_998_characters_stays_and_a_longer_one_is_encoded(before: str, behind: str, end: str) -> None:
+    for length in (997, 998, 999, 1000):
+        part = Message()
+        part.set_payload((before + "x" * length + behind).replace("{}", end))
+        assert stays(part, Allowed(eight_bit=False, long_lines=False, binary=False)) is (length <= 998)
+        assert stays(part, Allowed(eight_bit=False, long_lines=True, binary=False))

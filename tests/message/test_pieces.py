@@ -1,11 +1,22 @@
 import base64
+import binascii
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from mailwire import InvalidMessage
-from mailwire.message.pieces import BLOCK_SIZE, Base64, Buffer, EncodedText, Rewrapped, cut
+from mailwire.message.pieces import (
+    BLOCK_SIZE,
+    Base64,
+    Buffer,
+    EncodedText,
+    Lines,
+    QuotedPrintable,
+    Rewrapped,
+    SoftBroken,
+    cut,
+)
 
 OCTETS = bytes(range(256)) * 8 * 1024  # two megabytes
 
@@ -115,3 +126,103 @@ def test_no_more_is_read_than_is_asked_for() -> None:
 def test_it_is_known_how_long_whole_lines_of_base64_are() -> None:
     encoded = Base64(Parts(b"a" * 57 * 100))
     assert len(encoded) == len(b"".join(encoded)) == 7_800
+
+
+TEXTS = st.lists(
+    st.sampled_from(
+        [
+            *(
+                b"\r",
+                b"\n",
+                b"\r\n",
+                b"=",
+                b".",
+                b" ",
+                b"\t",
+                b"x" * 74,
+                b"x" * 75,
+                b"x" * 1200,
+                b"\xe4" * 30,
+                b"=3D" * 500,
+            )
+        ]
+    )
+    | st.binary(max_size=5).map(lambda octets: octets.replace(b"\0", b"")),
+    max_size=12,
+)
+
+
+def in_lines(text: bytes) -> bytes:
+    return text.replace(b"\r\n", b"\n").replace(b"\r", b"\n").replace(b"\n", b"\r\n")
+
+
+@given(TEXTS)
+def test_the_lines_of_a_text_in_any_pieces_end_in_crlf(parts: list[bytes]) -> None:
+    lines = Lines(Parts(*parts))
+    assert b"".join(lines) == in_lines(b"".join(parts))
+    assert not any(piece.endswith(b"\r") for piece in lines)
+    assert len(lines) == sum(map(len, parts))
+
+
+@given(TEXTS)
+def test_a_text_in_any_pieces_is_the_same_in_quoted_printable(parts: list[bytes]) -> None:
+    encoded = QuotedPrintable(Lines(Parts(*parts)))
+    octets = b"".join(encoded)
+    assert binascii.a2b_qp(octets) == in_lines(b"".join(parts))
+    assert octets.isascii()
+    assert in_lines(octets) == octets
+    # The standard library makes a line somewhat longer to encode a blank at its end.
+    assert max(map(len, octets.split(b"\r\n"))) <= 78
+    assert not any(line.endswith((b" ", b"\t")) for line in octets.split(b"\r\n"))
+    assert len(encoded) == sum(map(len, parts))
+
+
+@given(TEXTS)
+def test_quoted_printable_in_any_pieces_is_broken_into_lines(parts: list[bytes]) -> None:
+    text = in_lines(b"".join(parts))
+    encoded = SoftBroken(Lines(Parts(*parts)))
+    octets = b"".join(encoded)
+    assert max(map(len, octets.split(b"\r\n"))) <= 998
+    if max(map(len, text.split(b"\r\n"))) <= 998:
+        assert octets == text
+    assert len(encoded) == sum(map(len, parts))
+
+
+@given(st.binary(min_size=1500, max_size=2000).map(lambda octets: octets.translate(None, b"\r\n\0")), st.data())
+def test_what_was_encoded_is_the_same_behind_soft_line_breaks(octets: bytes, data: st.DataObject) -> None:
+    quoted = binascii.b2a_qp(octets).replace(b"=\n", b"")
+    cuts = sorted(data.draw(st.lists(st.integers(0, len(quoted)), max_size=5)))
+    parts = [quoted[start:end] for start, end in zip([0, *cuts], [*cuts, len(quoted)], strict=True)]
+    broken = b"".join(SoftBroken(Lines(Parts(*parts))))
+    assert broken.replace(b"=\r\n", b"") == quoted
+    assert binascii.a2b_qp(broken) == octets
+    if len(quoted) > 998 and not cuts:
+        assert max(map(len, broken.split(b"\r\n"))) <= 76
+
+
+@pytest.mark.parametrize(
+    ("line", "broken"),
+    [
+        (b"x" * 998, b"x" * 998),
+        (b"x" * 999, b"=\r\n".join([b"x" * 70] * 14 + [b"x" * 19])),
+        (b"x" * 69 + b"=C3" + b"x" * 998, b"x" * 69 + b"=C3=\r\n" + b"=\r\n".join([b"x" * 70] * 14 + [b"x" * 18])),
+        (b"x" * 68 + b"=C3" + b"x" * 998, b"x" * 68 + b"=C3=\r\n" + b"=\r\n".join([b"x" * 70] * 14 + [b"x" * 18])),
+        (b"x" * 67 + b"=C3" + b"x" * 998, b"x" * 67 + b"=C3=\r\n" + b"=\r\n".join([b"x" * 70] * 14 + [b"x" * 18])),
+        (b"x" * 1052, b"=\r\n".join([b"x" * 70] * 15 + [b"x" * 2])),
+        (b"x" * 1051, b"=\r\n".join([b"x" * 70] * 14 + [b"x" * 71])),
+    ],
+)
+def test_a_line_is_broken_behind_70_characters_and_never_within_an_octet(line: bytes, broken: bytes) -> None:
+    for before, behind in ((b"", b""), (b"a\r\n", b"\r\nb"), (b"a\r\n", b"\r\n" + b"y" * 998)):
+        assert b"".join(SoftBroken(Lines(Parts(before + line + behind)))) == before + broken + behind
+
+
+def test_a_nul_is_in_no_text() -> None:
+    with pytest.raises(InvalidMessage, match="holds a NUL at octet 4"):
+        list(Lines(Parts(b"abc", b"d\0")))
+
+
+def test_a_large_text_is_encoded_in_blocks() -> None:
+    text = EncodedText("0123456789 ä\n" * 60_000 + "x" * 1_000_000)
+    for encoded in (QuotedPrintable(Lines(text)), SoftBroken(Lines(text))):
+        assert all(len(piece) <= BLOCK_SIZE for piece in encoded)

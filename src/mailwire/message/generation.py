@@ -5,8 +5,6 @@ as they are, depends on the version (CVE-2024-6923 and its kin). So the header i
 (`verification`), of the message and of every part of it. Fields that were parsed are written as they were read.
 """
 
-import base64
-import binascii
 import copy
 import io
 import re
@@ -21,19 +19,17 @@ from typing import Any, Final
 
 from ..errors import InvalidMessage
 from .addresses import Address, parse_addresses, text_of
-from .payloads import is_large, payload_of, put_in, take_out
+from .payloads import Allowed, payload_of, put_in, stays, take_out
 from .pieces import Piecewise
 from .plain import is_plain, write_plain
 from .policy import EncodeDomain, MessagePolicy
-from .survey import LINE_LIMIT, has_long_line
+from .survey import has_long_line
 from .verification import checking, verify
 
 __all__ = ["check_header", "generate", "is_laborious", "needs_utf8"]
 
 _FIELD_NAME: Final = re.compile(r"[!-9;-~]+\Z")  # RFC 5322 2.2
 _STRAY_LINE_END: Final = re.compile(r"\r\n(?![ \t])|\r(?!\n)|(?<!\r)\n(?![ \t])|\0")
-_LINE_END: Final = re.compile(r"\r\n|\r|\n")
-_LINE_END_OCTETS: Final = re.compile(rb"\r\n|\r|\n")
 
 # Octets of bodies, characters of one field, and parts: with more, other tasks would notice how long generating takes.
 _BODIES: Final = 1024 * 1024
@@ -97,26 +93,17 @@ def generate(message: Message, policy: MessagePolicy, *, eight_bit: bool, utf8: 
     """Return the octets of `message`, for a server that takes 8-bit text, a header in UTF-8; in pieces, where it has
     large bodies, with whatever line ends they were given.
 
-    Bcc and Resent-Bcc are left out. A text with lines that are too long is encoded anew, unless that would break a
+    Bcc and Resent-Bcc are left out. A body that may not leave as it is, is encoded, unless that would break a
     signature. The caller's message stays as it is. Raises InvalidMessage.
     """
-    encodes = policy.long_lines == "refuse" and not policy.binary
+    allowed = Allowed(eight_bit, policy.binary or policy.long_lines == "allow", policy.binary)
     try:
         visible = _visible(message, policy.encode_domain, utf8=utf8)
         taken: dict[str, Piecewise] = {}
-        if not policy.binary and any(is_large(part) for part, _ in _walk(visible)):
+        if not all(stays(part, allowed) for part, _ in _walk(visible)):
             visible = copy.deepcopy(visible)
-            taken = take_out(
-                (part for part, _ in _walk(visible)),
-                eight_bit=eight_bit,
-                long_lines=not encodes,
-                may_encode=not _is_signed(visible),
-            )
-        octets = _flatten(visible, eight_bit=eight_bit or _is_signed(visible), utf8=utf8)
-        if encodes and has_long_line(octets) and not _is_signed(visible):
-            visible = copy.deepcopy(visible)
-            _encode_long_lines(visible)
-            octets = _flatten(visible, eight_bit=eight_bit, utf8=utf8)
+            taken = take_out((part for part, _ in _walk(visible)), allowed, may_encode=not _is_signed(visible))
+        octets = _written(visible, utf8=utf8, cte_type="8bit" if eight_bit or _is_signed(visible) else "7bit")
     except InvalidMessage:
         raise
     except Exception as error:
@@ -140,14 +127,6 @@ def _walk(message: Message) -> Iterator[tuple[Message, int]]:
         payload = payload_of(part)
         if isinstance(payload, list):
             waiting.extend((inner, depth + 1) for inner in reversed(payload) if isinstance(inner, Message))
-
-
-def _flatten(message: Message, *, eight_bit: bool, utf8: bool) -> bytes:
-    try:
-        return _written(message, utf8=utf8, cte_type="8bit" if eight_bit else "7bit")
-    except UnicodeError:
-        # Octets of a charset that nobody knows cannot be written in seven bits: they are what they are.
-        return _written(message, utf8=utf8, cte_type="8bit")
 
 
 def _written(message: Message, *, utf8: bool, cte_type: str) -> bytes:
@@ -248,27 +227,3 @@ def _is_signed(message: Message) -> bool:
         for part, _ in _walk(message)
         for name, value in part.raw_items()
     )
-
-
-def _encode_long_lines(message: Message) -> None:
-    for part, _ in _walk(message):
-        payload = part.get_payload()
-        if isinstance(payload, str) and max(map(len, _LINE_END.split(payload))) > LINE_LIMIT - 2:
-            _encode(part)
-
-
-def _encode(part: Message) -> None:
-    octets = part.get_payload(decode=True)
-    if not isinstance(octets, bytes):
-        raise AssertionError("what is no multipart can be decoded")
-    if part.get_content_maintype() == "text":
-        encoding = "quoted-printable"
-        encoded = binascii.b2a_qp(_LINE_END_OCTETS.sub(b"\n", octets))
-    else:
-        encoding = "base64"
-        encoded = base64.encodebytes(octets)
-    part.set_payload(encoded.decode("ascii"))
-    del part["Content-Transfer-Encoding"]
-    part["Content-Transfer-Encoding"] = encoding
-    if "MIME-Version" not in part:
-        part["MIME-Version"] = "1.0"

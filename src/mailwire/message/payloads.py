@@ -1,22 +1,23 @@
-"""Payloads: large bodies kept out of the standard library's hands.
+"""Payloads: bodies kept out of the standard library's hands, those that may not leave as they are, and large ones.
 
-Its generator copies a body several times over, as a whole, and while it does, nothing else runs, in any thread: for 100
-MB, some seconds. But a body is written as it is, except for its line ends, where it need not be encoded. So a token
-stands for it while the message is generated, and afterwards the body is put where the token was, to be made piece by
-piece as it goes out. What must be encoded, for it has 8-bit octets where they cannot be sent, or lines that are too
-long, is encoded in the same way.
+What may not leave, for it has 8-bit octets where they cannot be sent, lines that are too long, or line ends that are
+none, is encoded by its octets, whatever their charset: the standard library would decode them, and lose what it cannot.
+And it copies a body several times over, as a whole, and while it does, nothing else runs, in any thread: for 100 MB,
+some seconds. So a token stands for such a body while the message is generated, and afterwards the body is put where the
+token was; a large one, to be made piece by piece as it goes out.
 """
 
+import re
 from collections.abc import Iterable, Sequence
 from email.message import Message
+from functools import lru_cache
 from secrets import token_hex
-from typing import Final
+from typing import Final, NamedTuple
 
-from ..errors import InvalidMessage
-from .pieces import BLOCK_SIZE, Base64, EncodedText, Piecewise, Rewrapped
-from .survey import Survey
+from .pieces import BLOCK_SIZE, Base64, EncodedText, Lines, Piecewise, QuotedPrintable, Rewrapped, SoftBroken
+from .survey import LINE_LIMIT
 
-__all__ = ["LARGE", "is_large", "payload_of", "put_in", "take_out"]
+__all__ = ["LARGE", "Allowed", "payload_of", "put_in", "stays", "take_out"]
 
 LARGE: Final = BLOCK_SIZE
 """A payload of so many characters, or more, is work for a thread: below, generating takes no longer than a millisecond
@@ -25,6 +26,18 @@ or two."""
 # RFC 2045 6.2: these encode nothing.
 _IDENTITIES: Final = frozenset({"", "7bit", "8bit", "binary"})
 _CTE: Final = "Content-Transfer-Encoding"
+# RFC 2045 6.4: what has parts of its own must not be encoded.
+_COMPOSITE: Final = ("message/", "multipart/")
+
+_LONGEST: Final = LINE_LIMIT - len("\r\n")
+_LONG_LINE: Final = re.compile(rf"(?:\A|[\r\n])[^\r\n]{{{_LONGEST + 1}}}")
+_BARE: Final = re.compile(r"\r(?!\n)|(?<!\r)\n|\0")
+_CHARSET: Final = re.compile(r"""charset[ \t]*=[ \t]*["']?([a-z0-9._:+-]+)""")
+
+# Quoted-printable makes three characters of an octet beyond ASCII, and one of most others; base64 four of three. Of so
+# many octets with one beyond ASCII, both make as many.
+_EVEN: Final = 6
+_ASCII: Final = bytes(range(128))
 
 # A token is a mark that nobody could have put into the message, one for all of its bodies, and a body's number; of so
 # many characters.
@@ -32,50 +45,58 @@ _MARK: Final = 64
 _DIGITS: Final = 8
 
 
+class Allowed(NamedTuple):
+    """What may be in a body that leaves as it is.
+
+    eight_bit: octets beyond ASCII.
+    long_lines: lines of more than 998 octets.
+    binary: any octets, for nothing is mended.
+    """
+
+    eight_bit: bool
+    long_lines: bool
+    binary: bool
+
+
 def payload_of(part: Message) -> object:
     """Return what `part` holds, as it holds it: `get_payload` copies all of a text to see whether octets are in it."""
     return vars(part).get("_payload")
 
 
-def is_large(part: Message) -> bool:
-    """Whether the body of `part` is one to be taken out."""
+def stays(part: Message, allowed: Allowed) -> bool:
+    """Whether the body of `part` is left to the standard library: what may leave as it is, and is not large. Under
+    `binary` that may be large as well, for it alone makes CRLF of the line ends then."""
     payload = payload_of(part)
-    return isinstance(payload, str) and len(payload) >= LARGE
+    return not isinstance(payload, str) or (
+        (allowed.binary or len(payload) < LARGE) and _is_fit(part, payload, allowed)
+    )
 
 
-def take_out(
-    parts: Iterable[Message], *, eight_bit: bool, long_lines: bool, may_encode: bool = True
-) -> dict[str, Piecewise]:
-    """Put a token in the place of each large body; return what goes out for them by their tokens, in their order.
+def take_out(parts: Iterable[Message], allowed: Allowed, *, may_encode: bool = True) -> dict[str, Piecewise]:
+    """Put a token in the place of each body that does not stay; return what goes out for them by their tokens, in their
+    order.
 
-    eight_bit, long_lines: whether octets beyond ASCII may go out, and lines of any length. A body with others is
-    encoded in base64, if it `may_encode`, and its header says so. What the standard library alone can write, stays.
+    A body with what is not `allowed` is encoded, if it `may_encode`, and its header says so. What cannot be encoded
+    goes out as it is, for who looks at all octets to refuse it.
     """
     taken: dict[str, Piecewise] = {}
     mark = token_hex(_MARK // 2)
     for part in parts:
-        payload = payload_of(part)
-        if not (isinstance(payload, str) and is_large(part)):
+        if stays(part, allowed):
             continue
+        payload = str(payload_of(part))
         # Octets beyond ASCII that were parsed are lone surrogates in a text.
         octets = EncodedText(payload, "ascii", "surrogateescape")
-        body: Piecewise | None = octets
-        try:
-            survey = _survey(octets)
-        except InvalidMessage:
-            continue
-        is_fit = (survey.is_ascii or eight_bit) and (survey.long_line is None or long_lines)
-        if not is_fit and may_encode:
-            body = _encoded(part, octets)
-        if body is not None:
-            token = f"{mark}{len(taken):0{_DIGITS}}"
-            taken[token] = body
-            part.set_payload(token)
+        may_stay = allowed.binary or not may_encode or _is_fit(part, payload, allowed)
+        token = f"{mark}{len(taken):0{_DIGITS}}"
+        taken[token] = octets if may_stay else _encoded(part, octets)
+        part.set_payload(token)
     return taken
 
 
 def put_in(octets: bytes, taken: dict[str, Piecewise]) -> Sequence[bytes | Piecewise]:
-    """Return `octets` in pieces, with the bodies in the place of their tokens: a part may be there more than once."""
+    """Return `octets` with the bodies in the place of their tokens: a part may be there more than once. They are in
+    pieces, unless they are few. Raises InvalidMessage for what cannot be encoded."""
     if not taken:
         return [octets]
     mark = next(iter(taken))[:_MARK]
@@ -84,34 +105,82 @@ def put_in(octets: bytes, taken: dict[str, Piecewise]) -> Sequence[bytes | Piece
     for other in others:
         number, behind = other[:_DIGITS].decode(), other[_DIGITS:]
         pieces += [taken[mark + number], behind]
+    if sum(map(len, pieces)) < LARGE:
+        return [b"".join(piece if isinstance(piece, bytes) else b"".join(piece) for piece in pieces)]
     return pieces
 
 
-def _survey(octets: Piecewise) -> Survey:
-    survey = Survey()
-    for piece in octets:
-        survey.feed(piece)
-    return survey
+def _is_fit(part: Message, text: str, allowed: Allowed) -> bool:
+    kind, encoding = _form(part)
+    # The standard library writes no octets beyond ASCII in the place of parts.
+    if not text.isascii() and (not allowed.eight_bit or kind.startswith(_COMPOSITE)):
+        return False
+    if not allowed.long_lines and _has_long_line(text):
+        return False
+    return not (_is_exact(kind, encoding) and _BARE.search(text))
 
 
-def _encoded(part: Message, octets: Piecewise) -> Piecewise | None:
-    # None where that is a matter of more than octets.
-    encoding = _field(part, _CTE)
+def _has_long_line(text: str) -> bool:
+    # Leap from one LF to the last within reach: every line between them is short enough.
+    begin, end = 0, len(text)
+    while end - begin > _LONGEST:
+        found = text.rfind("\n", begin, begin + _LONGEST + 1)
+        if found < 0:
+            return _LONG_LINE.search(text, max(begin - 1, 0)) is not None
+        begin = found + 1
+    return False
+
+
+def _form(part: Message) -> tuple[str, str]:
+    # Content-Type and the encoding; not parsed: that can take minutes, of a field that was written for it.
+    kind = encoding = ""
+    for name, value in part.raw_items():
+        lower = name.lower()
+        if lower == "content-type":
+            kind = kind or str(value).strip().lower()
+        elif lower == "content-transfer-encoding":
+            encoding = encoding or str(value).strip().lower()
+    return kind or part.get_default_type(), encoding
+
+
+def _is_exact(kind: str, encoding: str) -> bool:
+    # Whether there are octets, and no lines of text (RFC 2045 5.2: what is no type at all is text).
+    if encoding not in _IDENTITIES or kind.startswith(_COMPOSITE):
+        return False
+    if encoding == "binary" or not (kind.startswith("text/") or "/" not in kind):
+        return True
+    charset = _CHARSET.search(kind)
+    return charset is not None and _is_wide(charset[1])
+
+
+@lru_cache(64)
+def _is_wide(charset: str) -> bool:
+    # Whether CR and LF end no line in it, as in UTF-16.
+    try:
+        return b"\r\n".decode(charset) != "\r\n"
+    except LookupError:
+        return False
+    except UnicodeError:
+        return True
+
+
+def _encoded(part: Message, octets: EncodedText) -> Piecewise:
+    kind, encoding = _form(part)
     if encoding == "base64":
         return Rewrapped(octets)
-    # RFC 2045 6.4: what has parts of its own must not be encoded.
-    if encoding not in _IDENTITIES or _field(part, "Content-Type").startswith(("message/", "multipart/")):
-        return None
+    if encoding == "quoted-printable":
+        return SoftBroken(Lines(octets))
+    if encoding not in _IDENTITIES or kind.startswith(_COMPOSITE):
+        return octets
+    encoded: Piecewise
+    if _is_exact(kind, encoding):
+        encoding, encoded = "base64", Base64(octets)
+    elif sum(len(piece.translate(None, _ASCII)) for piece in octets) * _EVEN > len(octets):
+        encoding, encoded = "base64", Base64(Lines(octets))
+    else:
+        encoding, encoded = "quoted-printable", QuotedPrintable(Lines(octets))
     del part[_CTE]
-    part[_CTE] = "base64"
+    part[_CTE] = encoding
     if "MIME-Version" not in part:
         part["MIME-Version"] = "1.0"
-    return Base64(octets)
-
-
-def _field(part: Message, name: str) -> str:
-    # Not parsed: that can take minutes, of a field that was written for it.
-    for other, value in part.raw_items():
-        if other.lower() == name.lower():
-            return str(value).strip().lower()
-    return ""
+    return encoded

@@ -4,15 +4,20 @@ To encode or to copy 100 MB at once holds up everything else, in any thread, for
 """
 
 import binascii
+import re
 import struct
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from operator import itemgetter
 from typing import Final, Literal, Protocol, TypeVar
 
+from .._wire.dots import LineEnds
 from ..errors import InvalidMessage
 
-__all__ = ["BLOCK_SIZE", "Base64", "Buffer", "EncodedText", "Piecewise", "Rewrapped", "cut"]
+__all__ = [
+    *("BLOCK_SIZE", "Base64", "Buffer", "EncodedText", "Lines", "Piecewise", "QuotedPrintable", "Rewrapped"),
+    *("SoftBroken", "cut"),
+]
 
 B = TypeVar("B", bytes, str)
 
@@ -23,6 +28,11 @@ mended."""
 # RFC 2045 6.8: lines of at most 76 characters; so many octets are in one.
 _LINE: Final = struct.Struct("76s")
 _LINE_OCTETS: Final = 57
+
+# A line that is too long for SMTP, and what of it makes a line in quoted-printable (RFC 2045 6.7): no octet that is
+# written as three characters is cut in two.
+_LONG_LINE: Final = re.compile(rb"(?m)^[^\r\n]{999,}")
+_SHORT_LINE: Final = re.compile(rb".{70}(?:(?<==)..|(?<==.).)?+(?=..)")
 
 
 def cut(octets: B) -> Iterator[B]:
@@ -85,6 +95,66 @@ class EncodedText:
 
 
 @dataclass(frozen=True, slots=True)
+class Lines:
+    """The `octets` of a text, with CRLF for every line end (RFC 2046 4.1.1); no CRLF is cut in two. Making the pieces
+    raises InvalidMessage for a NUL."""
+
+    octets: Piecewise
+
+    def __len__(self) -> int:
+        return len(self.octets)
+
+    def __iter__(self) -> Iterator[bytes]:
+        line_ends = LineEnds()
+        for piece in self.octets:
+            try:
+                mended = line_ends.feed(piece)
+            except ValueError as error:
+                raise InvalidMessage(str(error)) from error
+            yield mended
+        yield line_ends.finish()
+
+
+@dataclass(frozen=True, slots=True)
+class QuotedPrintable:
+    """The `lines` in quoted-printable, which end in CRLF (RFC 2045 6.7)."""
+
+    lines: Lines
+
+    def __len__(self) -> int:
+        return len(self.lines)
+
+    def __iter__(self) -> Iterator[bytes]:
+        before = b""
+        for piece in self.lines:
+            if before and piece:
+                # The "x" stands for what follows: a blank before it is not the last of its line, and there is room.
+                encoded = _quoted(before + b"x")[:-1]
+                yield from cut(encoded if encoded.endswith(b"\n") else encoded + b"=\r\n")
+            before = piece or before
+        yield from cut(_quoted(before))
+
+
+@dataclass(frozen=True, slots=True)
+class SoftBroken:
+    """What is in quoted-printable already, with soft line breaks where a line is too long to be sent (RFC 2045 6.7)."""
+
+    lines: Lines
+
+    def __len__(self) -> int:
+        return len(self.lines)
+
+    def __iter__(self) -> Iterator[bytes]:
+        rest = b""
+        for piece in self.lines:
+            text = _LONG_LINE.sub(_softly_broken, rest + piece)
+            end = text.rfind(b"\n") + 1
+            rest = text[end:]
+            yield from cut(text[:end])
+        yield from cut(rest)
+
+
+@dataclass(frozen=True, slots=True)
 class Base64:
     """The `octets` in base64, in lines that end in CRLF (RFC 2045 6.8)."""
 
@@ -111,6 +181,14 @@ class Rewrapped:
         bare = (piece.translate(None, b"\r\n\t ") for piece in self.encoded)
         for piece in _in_multiples(bare, _LINE.size):
             yield from cut(_in_lines(piece))
+
+
+def _quoted(text: bytes) -> bytes:
+    return binascii.b2a_qp(text.replace(b"\r\n", b"\n")).replace(b"\n", b"\r\n")
+
+
+def _softly_broken(line: re.Match[bytes]) -> bytes:
+    return _SHORT_LINE.sub(rb"\g<0>=\r\n", line[0])
 
 
 def _in_multiples(pieces: Iterable[bytes], size: int) -> Iterator[bytes]:

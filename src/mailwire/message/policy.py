@@ -30,7 +30,7 @@ class MessagePolicy:
     long_lines: "refuse" or "allow" lines of more than 998 octets (RFC 5321 4.5.3.1.6). A text in an EmailMessage that
         has them is encoded anew, under "refuse".
     binary: the octets are sent as they are, whatever their line ends. The server must offer CHUNKING and BINARYMIME
-        (RFC 3030).
+        (RFC 3030). In an EmailMessage, that are those of parts which are no text, or say that they are binary.
     eight_bit: whether a message has octets beyond ASCII, where it cannot be looked at before it is sent: where it comes
         from an iterable or a pipe. None: it may have; that is declared if the server offers 8BITMIME (RFC 6152), else
         the first such octet ends the attempt before it leaves.
