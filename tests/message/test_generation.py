@@ -574,12 +574,104 @@ def test_a_message_of_parts_goes_out_with_all_of_them(make: Callable[[], Message
     assert [part.get_content_type() for part in again.walk()] == [part.get_content_type() for part in message.walk()]
 
 
-def test_a_body_with_the_delimiter_of_its_message_is_refused() -> None:
-    message = MIMEMultipart(boundary="b")
-    for text in ("one", "two\n--b\nX-Forged: x\n\nthree", "four"):
-        message.attach(MIMEText(text))
-    with pytest.raises(InvalidMessage, match="expected a header with the fields"):
-        wire(message)
+FORGED = "two\n--b\nX-Forged: x\n\nthree\n--b--\nfour\n"
+
+
+def holding(text: str, boundary: str = "b") -> MIMEMultipart:
+    message = MIMEMultipart(boundary=boundary)
+    for each in ("one", text, "five"):
+        message.attach(MIMEText(each))
+    return message
+
+
+def texts_in(message: Message) -> list[object]:
+    """The texts in a message, part by part, as they are when it was sent."""
+    again = email.message_from_bytes(wire(message), policy=policy.default)
+    decoded = [part.get_payload(decode=True) for part in again.walk() if not part.is_multipart()]
+    return [octets.decode().replace("\r\n", "\n") for octets in decoded if isinstance(octets, bytes)]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *(FORGED, "two\r\n--b \t\r\n", "--b", "--b--", "--but no more", "in -- --b a line"),
+        # What is encoded may get the end of a line where it had none.
+        "x" * 75 + "--b\nX-Forged: x\n\n" + "x" * 1000,
+    ],
+)
+@pytest.mark.parametrize("large", [10, 1_000_000])
+def test_a_delimiter_that_a_body_holds_is_replaced(text: str, large: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("mailwire.message.payloads.LARGE", large)
+    message = holding(text)
+    sent = wire(message)
+    assert texts_in(message) == ["one", text.replace("\r\n", "\n"), "five"]
+    assert message.get_boundary() == "b"
+    first, second = (email.message_from_bytes(each).get_boundary() for each in (sent, wire(message)))
+    assert first is not None
+    assert second is not None
+    assert first.startswith("=_")
+    assert len(first) == 34
+    assert first != second
+
+
+def test_a_delimiter_that_no_body_holds_stays() -> None:
+    message = holding("-b\n-- b\nb\n")
+    message.epilogue = "--b"  # behind the end nobody looks for it
+    outer = MIMEMultipart(boundary="o")
+    outer.attach(message)
+    outer.attach(message)  # as a message may be there twice
+    for each, count in ((message, 1), (outer, 2)):
+        assert wire(each).count(b'boundary="b"') == wire(each).count(b"--b--\r\n") == count
+
+
+@pytest.mark.parametrize("inner", ["b", "b1"])
+def test_a_delimiter_that_parts_within_parts_have_as_well_is_replaced(inner: str) -> None:
+    # RFC 2046 5.1.1: it is sufficient that a line begins with it.
+    outer = MIMEMultipart(boundary="b")
+    outer.attach(holding("two", inner))
+    outer.attach(MIMEText("six"))
+    assert texts_in(outer) == ["one", "two", "five", "six"]
+    sent = wire(outer)
+    assert email.message_from_bytes(sent).get_boundary() != "b"
+    assert f'boundary="{inner}"'.encode() in sent
+
+
+def test_a_delimiter_is_looked_for_in_all_that_is_around_the_parts() -> None:
+    message = holding("two")
+    message.preamble = FORGED
+    assert texts_in(message) == ["one", "two", "five"]
+    outer = MIMEMultipart(boundary="o")
+    outer.attach(message)
+    outer.attach(MIMEText("six"))
+    message.preamble, message.epilogue = None, "--o\n\nforged\n"
+    assert texts_in(outer) == ["one", "two", "five", "six"]
+    message.epilogue, message.preamble = None, "--o\n\nforged\n"
+    assert texts_in(outer) == ["one", "two", "five", "six"]
+    whole = EmailMessage()
+    whole.set_content(text_message("--o\n\nforged\n"))
+    message.preamble = None
+    outer.attach(whole)
+    assert texts_in(outer) == ["one", "two", "five", "six", "--o\n\nforged\n"]
+
+
+def test_a_message_that_was_parsed_takes_its_own_text_as_a_part() -> None:
+    octets = wire(holding("two"))
+    message = parsed(octets)
+    message.attach(MIMEText(octets.decode()))
+    assert texts_in(message) == ["one", "two", "five", octets.decode().replace("\r\n", "\n")]
+
+
+def test_a_delimiter_of_what_is_signed_is_not_replaced() -> None:
+    for text in ("--bx", "x --b", "--b-", "--b x", "--b--x"):
+        sent = wire(parsed(SIGNED.format("x").replace("\nx\n", f"\n{text}\n")))
+        assert f"\r\n{text}\r\n".encode() in sent
+        assert b"boundary=b;" in sent
+    for text in ("--b", "x\n--b", "--b--", "--b \t", "--b-- \n", "x\r--b\r", "--b\r\nx"):
+        message = parsed(SIGNED.format("x"))
+        part: Any = message.get_payload(0)
+        part.set_payload(text)
+        with pytest.raises(InvalidMessage, match="which is signed, holds the delimiter of what it is a part of"):
+            wire(message)
 
 
 class Careless(policy.EmailPolicy):

@@ -15,6 +15,7 @@ from email.headerregistry import DateHeader
 from email.message import Message
 from email.policy import SMTP, EmailPolicy, Policy
 from functools import lru_cache
+from secrets import token_hex
 from typing import Any, Final
 
 from ..errors import InvalidMessage
@@ -24,7 +25,7 @@ from .pieces import Piecewise
 from .plain import is_plain, write_plain
 from .policy import EncodeDomain, MessagePolicy
 from .survey import has_long_line
-from .verification import checking, verify
+from .verification import checking, holding_delimiters, verify
 
 __all__ = ["check_header", "generate", "is_laborious", "needs_utf8"]
 
@@ -93,12 +94,15 @@ def generate(message: Message, policy: MessagePolicy, *, eight_bit: bool, utf8: 
     """Return the octets of `message`, for a server that takes 8-bit text, a header in UTF-8; in pieces, where it has
     large bodies, with whatever line ends they were given.
 
-    Bcc and Resent-Bcc are left out. A body that may not leave as it is, is encoded, unless that would break a
-    signature. The caller's message stays as it is. Raises InvalidMessage.
+    Bcc and Resent-Bcc are left out. A body that may not leave as it is, is encoded, and a boundary that is found in
+    what it bounds is replaced, unless that would break a signature. The caller's message stays as it is. Raises
+    InvalidMessage.
     """
     allowed = Allowed(eight_bit, policy.binary or policy.long_lines == "allow", policy.binary)
     try:
         visible = _visible(message, policy.encode_domain, utf8=utf8)
+        if visible.is_multipart():
+            _set_apart(visible)
         taken: dict[str, Piecewise] = {}
         if not all(stays(part, allowed) for part, _ in _walk(visible)):
             visible = copy.deepcopy(visible)
@@ -227,3 +231,14 @@ def _is_signed(message: Message) -> bool:
         for part, _ in _walk(message)
         for name, value in part.raw_items()
     )
+
+
+def _set_apart(message: Message) -> None:
+    # By delimiters that are not in what they delimit.
+    holding = holding_delimiters(message)
+    if holding and _is_signed(message):
+        if holding_delimiters(message, as_lines=True):
+            raise InvalidMessage("a part of the message, which is signed, holds the delimiter of what it is a part of")
+        return
+    for part in holding:
+        part.set_boundary(f"=_{token_hex(16)}")  # no encoding makes that (RFC 2045 6.7)

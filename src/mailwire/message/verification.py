@@ -3,8 +3,11 @@
 The standard library's generator is watched in two ways. Each field is looked at when it is written: by a policy that
 does what the message's policy does, and checks the octets. And when all is written, the fields are counted: whatever
 line end found its way into a header has made a field that should not be there, or has hidden one that should.
+
+A multipart whose delimiter stands in what it holds would arrive with other parts; such are found before.
 """
 
+import re
 from collections.abc import Iterator
 from email.message import Message
 from email.policy import Policy
@@ -16,7 +19,7 @@ from ..errors import InvalidMessage
 from .folding import fold, is_foldable
 from .payloads import payload_of
 
-__all__ = ["checking", "verify"]
+__all__ = ["checking", "holding_delimiters", "verify"]
 
 
 class _Checking(Policy):
@@ -65,6 +68,40 @@ def checking(policy: Policy) -> Policy:
     checked = kind.__new__(kind)
     checked.__dict__.update(policy.__dict__)
     return checked
+
+
+def holding_delimiters(message: Message, *, as_lines: bool = False) -> list[Message]:
+    """Return the multiparts in `message` that hold what they must not: their own delimiter (RFC 2046 5.1.1); some more
+    than once.
+
+    as_lines: look for lines that are delimiters now, and not for what may be such a line, or the beginning of one, when
+        it was encoded.
+    """
+    found: list[Message] = []
+    waiting: list[tuple[object, tuple[tuple[str, Message], ...]]] = [(message, ())]
+    while waiting:
+        held, around = waiting.pop()
+        if isinstance(held, str):
+            found += [part for delimiter, part in around if _holds(held, delimiter, as_lines)]
+        elif isinstance(held, Message):
+            payload = payload_of(held)
+            if not isinstance(payload, list):
+                waiting.append((payload, around))
+                continue
+            within = around
+            if held.get_content_maintype() == "multipart" and (boundary := held.get_boundary()):
+                delimiter = f"--{boundary}"
+                within = (*around, (delimiter, held))
+                waiting += [(delimiter, around), (held.preamble, within), (held.epilogue, around)]
+            waiting += [(inner, within) for inner in payload]
+    return found
+
+
+def _holds(text: str, delimiter: str, as_lines: bool) -> bool:
+    if not as_lines:
+        return delimiter in text
+    line = rf"(?:\A|[\r\n]){re.escape(delimiter)}(?:--)?[ \t]*(?:\Z|[\r\n])"
+    return re.search(line, text) is not None
 
 
 def verify(octets: bytes, message: Message) -> None:
