@@ -47,6 +47,12 @@ def nested(depth: int) -> bytes:
     return raw + b"\r\nhello\r\n"
 
 
+def letter(multiparts: int, lines: int) -> bytes:
+    """What has them, and is of no depth."""
+    raw = b"\r\n" + b"Content-Type: multipart/x\r\n" * multiparts
+    return raw + b"\n" * (lines - raw.count(b"\n"))
+
+
 @pytest.mark.parametrize(
     ("raw", "reason"),
     [
@@ -65,6 +71,9 @@ def nested(depth: int) -> bytes:
         (b"X: y\r\n" * 20_000 + b"\r\nx", "more than 2000 fields"),
         (b"X: " + b"y" * 600_000 + b"\r\n\r\nx", "more than 524288 octets"),
         (b"x" * 600_000, "more than 524288 octets"),
+        (nested(299) + b"x\r\n" * 33_000, "299 multiparts, and too many lines for them to be parsed"),
+        (nested(299) + b"x\r" * 33_000, "299 multiparts, and too many lines for them to be parsed"),
+        (letter(1, 10_000_001), "^the message has 1 multiparts, and too many lines for them to be parsed$"),
         # To the parser a bare CR ends a line.
         (
             b"X: y\rContent-Type: text/plain" + b";" * 16_000 + b"\r\n\r\nx",
@@ -117,9 +126,10 @@ def test_a_message_of_any_form_is_parsed(raw: bytes) -> None:
         (b"X: " + b"y" * (512 * 1024 - 3), ["X"]),
         (b"X: y\r\n" * 2000 + b"\r\nx", ["X"] * 2000),
         (b"\r\n" + b"Content-Type: multipart/x\r\n" * 300, []),
+        (letter(250, 40_000), []),
         (b"\r\nContent-Type: " + b"x" * 3986, []),
     ],
-    ids=["octets", "fields", "multiparts", "labour"],
+    ids=["octets", "fields", "multiparts", "passes", "labour"],
 )
 def test_as_much_as_may_be_is_parsed(raw: bytes, names: list[str]) -> None:
     assert read(raw).keys() == names

@@ -24,8 +24,10 @@ _FIELD_LIMIT: Final = 16 * 1024  # characters
 # Content-Type is parsed with the message, in each of its parts. The squares of their lengths, added up: two thousand of
 # the usual ones, or one of 4,000 octets.
 _LABOUR_LIMIT: Final = 16_000_000
-# Each may be within the one before, and each line of a message then goes through all of them.
+# Each may be within the one before, and each line of a message then goes through all of them: so many times, in a
+# second. Three multiparts, which are what a letter with pictures and attachments has, leave room for 250 MB.
 _MULTIPARTS_LIMIT: Final = 300
+_PASSES_LIMIT: Final = 10_000_000
 
 _HEADER_END: Final = re.compile(rb"\r?\n\r?\n|\r\r|\A\r?\n")
 _FIELD: Final = re.compile(rb"(?m)^[!-9;-~]++[ \t]*+:")
@@ -65,9 +67,10 @@ class RetrievedMessage:
         """Parse the message.
 
         It may take a second or two: in a coroutine, `await asyncio.to_thread(message.parse)`. Raises MessageUnreadable
-        for a header of more than 512 KiB or 2,000 fields, for more than 300 multiparts, for Content-Type fields that
-        would take too long, and for what breaks the parser. A field of more than 16,384 characters raises it when it is
-        asked for, as does one that breaks the parser. Whatever it raises, `raw` is the message.
+        for a header of more than 512 KiB or 2,000 fields, for more than 300 multiparts, or so many lines that they and
+        the multiparts, multiplied, are more than 10,000,000, for Content-Type fields that would take too long, and for
+        what breaks the parser. A field of more than 16,384 characters raises it when it is asked for, as does one that
+        breaks the parser. Whatever it raises, `raw` is the message.
         """
         _check(self.raw)
         return message_from_bytes(self.raw, policy=_POLICY)
@@ -83,8 +86,11 @@ def _check(raw: bytes) -> None:
     if sum(1 for _ in _FIELD.finditer(header)) > _FIELDS_LIMIT:
         raise MessageUnreadable(f"the header of the message has more than {_FIELDS_LIMIT} fields")
     structure = [found[0] for found in _STRUCTURE.finditer(raw)]
-    if sum(b"multipart/" in text.lower() for text in structure) > _MULTIPARTS_LIMIT:
+    multiparts = sum(b"multipart/" in text.lower() for text in structure)
+    if multiparts > _MULTIPARTS_LIMIT:
         raise MessageUnreadable(f"the message has more than {_MULTIPARTS_LIMIT} multiparts")
+    if multiparts * raw.count(b"\n") > _PASSES_LIMIT:
+        raise MessageUnreadable(f"the message has {multiparts} multiparts, and too many lines for them to be parsed")
     if sum(len(text) ** 2 for text in structure) > _LABOUR_LIMIT:
         raise MessageUnreadable("the Content-Type fields of the message would take too long to be parsed")
 
