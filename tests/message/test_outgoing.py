@@ -558,6 +558,14 @@ def test_binary_octets_need_chunking_and_binarymime(extensions: tuple[str, ...],
     assert caught.value.extension == missing
 
 
+def test_octets_beyond_ascii_in_a_binary_body_ask_for_no_more() -> None:
+    octets = "Subject: x\n\nä\n".encode()
+    assert wire(octets, *CHUNKED, under=BINARY) == octets
+    assert parameters(octets, *CHUNKED, "SMTPUTF8", under=BINARY) == {"BODY": "BINARYMIME"}
+    with pytest.raises(NotSupported, match="SMTPUTF8"):
+        wire("Subject: ä\n\nx\n".encode(), *CHUNKED, under=BINARY)
+
+
 def test_a_binary_message_is_not_empty_either() -> None:
     with pytest.raises(InvalidMessage, match="the message is empty"):
         wire(b"", *CHUNKED, under=BINARY)

@@ -171,6 +171,7 @@ def test_a_header_that_is_not_ended_may_go_on() -> None:
     survey.feed(b"\xff")
     assert survey.needs_utf8
     assert not fed([b"a: \xc3", b"\r\n\r\n"]).needs_utf8
+    assert not fed([b"a: \xc3", b"\n\n"]).needs_utf8
     assert not Survey.whole(b"a: \xc3").needs_utf8
 
 
@@ -180,6 +181,14 @@ def test_the_end_of_a_header_is_found_across_blocks(place: int) -> None:
     survey = fed([text[:place], text[place:]])
     assert not survey.is_ascii
     assert survey.header_is_ascii
+
+
+@pytest.mark.parametrize("text", [b"a\n\n\xc3\xbc", b"a\n\r\n\xc3\xbc", b"a\r\n\n\xc3\xbc", b"\n\xc3\xbc"])
+def test_the_header_of_what_is_binary_may_have_lines_that_end_in_lf(text: bytes) -> None:
+    for survey in (Survey.whole(text), *(fed([text[:place], text[place:]]) for place in range(len(text)))):
+        assert not survey.is_ascii
+        assert survey.header_is_ascii
+    assert facts(fed([text[place : place + 1] for place in range(len(text))])) == facts(Survey.whole(text))
 
 
 def test_an_empty_line_may_be_all_the_header_there_is() -> None:

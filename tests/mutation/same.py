@@ -24,7 +24,6 @@ _SQL: Final = "SQLite reads its words and names in any case"
 _NO_HEADER: Final = "no header has it, whatever it is"
 _FOUND: Final = "the addresses were found before, and the name is for an error"
 _LINE_BEFORE: Final = "from somewhat before, the line that begins last is the same"
-_CUT_SHORT: Final = "a character that is not whole has failed before, at the CR behind it"
 
 _TAKEN: Final = "of a MAIL that was taken nothing more is asked"
 _STRICT: Final = "how many there are was checked before"
@@ -937,10 +936,8 @@ SAME: Final[dict[tuple[str, str], str]] = {
     ("message/survey", "begin = first + 1 + (count - 2) * length"): _LINE_BEFORE,
     ("message/survey", "_leap: found = text.find(b'\\n', max(0, begin), begin + LINE_LIMIT)"): _SLOWER,
     ("message/survey", "self._tail or b'XXXX'"): "it is never empty, and behind the header nobody asks",
-    ("message/survey", "self._tail = joined[-4:]"): "an end of the header would have been found there",
+    ("message/survey", "joined[-3:]"): "an end of the header would have been found there",
     ("message/survey", "if self.header_is_utf8 or not self.header_is_ascii:"): _SLOWER,
-    ("message/survey", "final=is_last or end > 0)"): _CUT_SHORT,
-    ("message/survey", "final=is_last or end >= 1)"): _CUT_SHORT,
     ("maildrop/account", "user = getattr(credentials, 'authzid', None) or"): _NO_USER,
     ("maildrop/account", "or getattr(credentials, 'user', None)"): _NO_USER,
     ("maildrop/sink", "if inspect.iscoroutinefunction(None):"): "what a thread makes of it is awaited as well",

@@ -5,6 +5,7 @@ length, as those of base64 have, in one step.
 """
 
 import codecs
+import re
 from typing import Final
 
 from .._wire.dots import MANY_OCTETS, ends_in_a_row
@@ -14,11 +15,12 @@ __all__ = ["LINE_LIMIT", "Survey", "has_long_line"]
 LINE_LIMIT: Final = 1000
 """The octets of a line of text, with its CRLF (RFC 5321 4.5.3.1.6)."""
 
+_HEADER_END: Final = re.compile(rb"\n\r?\n")  # what is binary may have lines that end in LF
 _UTF8: Final = codecs.getincrementaldecoder("utf-8")
 
 
 class Survey:
-    """The facts about the octets fed so far, which have gone through LineEnds.
+    """The facts about the octets fed so far, which have gone through LineEnds, unless they are binary.
 
     octets: how many there are.
     is_ascii: whether none is beyond ASCII.
@@ -35,7 +37,7 @@ class Survey:
         self.long_line: int | None = None
         self.ends_line: bool = True
         self._begun = 0  # octets of the line that is not ended yet
-        self._tail: bytes | None = b"\r\n"  # the last octets of the header, None behind it; an empty line may begin it
+        self._tail: bytes | None = b"\n"  # the last octets of the header, None behind it; an empty line may begin it
         self._decoder: codecs.IncrementalDecoder | None = None
 
     @classmethod
@@ -77,15 +79,15 @@ class Survey:
     def _read_header(self, text: bytes, *, is_last: bool = False) -> None:
         before = self._tail or b""
         joined = before + text
-        end = joined.find(b"\r\n\r\n")
-        header = text if end < 0 else joined[len(before) : max(end, len(before))]
-        self._tail = joined[-3:] if end < 0 else None
+        end = _HEADER_END.search(joined)
+        header = joined[len(before) : end.start() if end else None]
+        self._tail = None if end else joined[-2:]
         if not header.isascii():
             self.header_is_ascii = False
         if self.header_is_utf8 and not self.header_is_ascii:
             self._decoder = self._decoder or _UTF8()
             try:
-                self._decoder.decode(header, final=is_last or end >= 0)
+                self._decoder.decode(header, final=is_last or end is not None)
             except UnicodeDecodeError:
                 self.header_is_utf8 = False
 
