@@ -1,6 +1,7 @@
 """A message as it was when it was given, whatever its owner makes of it afterwards; and what is known of its octets."""
 
 from collections.abc import Callable
+from email.header import Header
 from email.message import EmailMessage, Message
 from email.mime.text import MIMEText
 from email.policy import Policy
@@ -83,6 +84,20 @@ def test_the_parts_of_a_part_that_stands_before_others_are_copied_too() -> None:
     text.set_payload("two")
     assert message.as_bytes() != before
     assert same.as_bytes() == before
+
+
+def test_a_header_object_that_is_changed_stays_as_it_was_in_a_copy() -> None:
+    subject = Header("one")
+    message: Any = Message()
+    message["Subject"] = subject
+    outer = EmailMessage()
+    outer.set_payload([message])
+    same, inner = copied(message), copied(outer)
+    subject.append("two")
+    assert message.as_bytes() == b"Subject: one two\n\n"
+    for copy in (same, inner.get_payload(0)):
+        assert isinstance(copy, Message)
+        assert copy.as_bytes() == b"Subject: one\n\n"
 
 
 def test_a_message_that_holds_itself_is_copied_with_that() -> None:

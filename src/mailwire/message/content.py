@@ -5,13 +5,15 @@ what a server must be told before; an iterable or a pipe is looked at as it goes
 
 A message of the standard library's is sent as it was when it was given. Who writes to many, often has one and changes
 it from one to the next: sent a moment later, as it would be then, it would go to the first with what is for the last.
-What it holds is text, which nobody can change; so no more is copied than who holds what.
+What it holds is text, which nobody can change, or in a field of the older kind a Header, which is copied; else no more
+is copied than who holds what.
 """
 
 import copy
 import os
 from collections.abc import AsyncIterable, Iterable
 from dataclasses import dataclass, replace
+from email.header import Header
 from email.message import Message
 from typing import Final, TypeVar
 
@@ -194,7 +196,9 @@ def copied(message: Message) -> Message:
 
 def _alone(part: Message) -> Message:
     alone = copy.copy(part)
-    vars(alone)["_headers"] = list(part.raw_items())
+    fields: Iterable[tuple[str, object]] = part.raw_items()
+    copies = [(name, copy.deepcopy(value) if isinstance(value, Header) else value) for name, value in fields]
+    vars(alone)["_headers"] = copies
     return alone
 
 
