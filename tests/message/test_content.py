@@ -100,6 +100,22 @@ def test_a_header_object_that_is_changed_stays_as_it_was_in_a_copy() -> None:
         assert copy.as_bytes() == b"Subject: one\n\n"
 
 
+class Slotted(EmailMessage):
+    """One that has more to be copied."""
+
+    __slots__ = ("more",)
+    more: str
+
+
+def test_a_message_of_a_kind_of_its_own_is_copied_as_it_asks_to_be() -> None:
+    message = Slotted()
+    message.more = "more"
+    message["Subject"] = "one"
+    same = copied(message)
+    assert isinstance(same, Slotted)
+    assert (same.more, same["Subject"]) == ("more", "one")
+
+
 def test_a_message_that_holds_itself_is_copied_with_that() -> None:
     message = EmailMessage()
     message.set_payload([message, "no message"])

@@ -967,8 +967,6 @@ SAME: Final[dict[tuple[str, str], str]] = {
     ("message/attachment", "name or 'XXXX'"): "without a dot a name suggests nothing, as none does",
     ("message/pieces", "cut: if len(octets) < BLOCK_SIZE:"): "a slice of all that there is, is the same object",
     ("message/payloads", "mark = token_hex(None)"): "untold, it takes as many octets",
-    ("message/payloads", "_field(part, 'content-type')"): _FIELD,
-    ("message/payloads", "_field(part, 'CONTENT-TYPE')"): _FIELD,
     ("message/payloads", "if 'mime-version' not in part:"): _FIELD,
     ("message/payloads", "if 'MIME-VERSION' not in part:"): _FIELD,
     ("message/pieces", "cast('b')"): "whether an octet is a number below zero, nobody asks",

@@ -195,7 +195,12 @@ def copied(message: Message) -> Message:
 
 
 def _alone(part: Message) -> Message:
-    alone = copy.copy(part)
+    kind = type(part)
+    if kind.__module__.startswith("email."):
+        alone = kind.__new__(kind)  # as copy.copy does, which asks first whether it is to be done otherwise
+        vars(alone).update(vars(part))
+    else:
+        alone = copy.copy(part)
     fields: Iterable[tuple[str, object]] = part.raw_items()
     copies = [(name, copy.deepcopy(value) if isinstance(value, Header) else value) for name, value in fields]
     vars(alone)["_headers"] = copies

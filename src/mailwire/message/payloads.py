@@ -32,6 +32,7 @@ _COMPOSITE: Final = ("message/", "multipart/")
 _LONGEST: Final = LINE_LIMIT - len("\r\n")
 _LONG_LINE: Final = re.compile(rf"(?:\A|[\r\n])[^\r\n]{{{_LONGEST + 1}}}")
 _BARE: Final = re.compile(r"\r(?!\n)|(?<!\r)\n|\0")
+_UTF8: Final = 'charset="utf-8"'  # as the standard library writes it
 _CHARSET: Final = re.compile(r"""charset[ \t]*=[ \t]*["']?([a-z0-9._:+-]+)""")
 
 # Quoted-printable makes three characters of an octet beyond ASCII, and one of most others; base64 four of three. Of so
@@ -149,7 +150,7 @@ def _is_exact(kind: str, encoding: str) -> bool:
         return False
     if encoding == "binary" or not (kind.startswith("text/") or "/" not in kind):
         return True
-    charset = _CHARSET.search(kind)
+    charset = None if _UTF8 in kind else _CHARSET.search(kind)
     return charset is not None and _is_wide(charset[1])
 
 

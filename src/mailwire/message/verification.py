@@ -7,7 +7,6 @@ line end found its way into a header has made a field that should not be there, 
 A multipart whose delimiter stands in what it holds would arrive with other parts; such are found before.
 """
 
-import re
 from collections.abc import Iterator
 from email.message import Message
 from email.policy import Policy
@@ -89,7 +88,7 @@ def holding_delimiters(message: Message, *, as_lines: bool = False) -> list[Mess
                 waiting.append((payload, around))
                 continue
             within = around
-            if held.get_content_maintype() == "multipart" and (boundary := held.get_boundary()):
+            if boundary := held.get_boundary():
                 delimiter = f"--{boundary}"
                 within = (*around, (delimiter, held))
                 waiting += [(delimiter, around), (held.preamble, within), (held.epilogue, around)]
@@ -98,10 +97,11 @@ def holding_delimiters(message: Message, *, as_lines: bool = False) -> list[Mess
 
 
 def _holds(text: str, delimiter: str, as_lines: bool) -> bool:
-    if not as_lines:
-        return delimiter in text
-    line = rf"(?:\A|[\r\n]){re.escape(delimiter)}(?:--)?[ \t]*(?:\Z|[\r\n])"
-    return re.search(line, text) is not None
+    if delimiter not in text:
+        return False
+    return not as_lines or any(
+        line.rstrip(" \t") in (delimiter, f"{delimiter}--") for line in text.replace("\r", "\n").split("\n")
+    )
 
 
 def verify(octets: bytes, message: Message) -> None:
