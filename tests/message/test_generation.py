@@ -654,6 +654,13 @@ def test_a_delimiter_is_looked_for_in_all_that_is_around_the_parts() -> None:
     assert texts_in(outer) == ["one", "two", "five", "six", "--o\n\nforged\n"]
 
 
+def test_a_delimiter_is_looked_for_in_front_of_other_parts_too() -> None:
+    message = MIMEMultipart(boundary="b")
+    message.attach(MIMEText(FORGED))
+    message.attach(holding("two", "other"))
+    assert texts_in(message) == [FORGED, "one", "two", "five"]
+
+
 def test_a_message_that_was_parsed_takes_its_own_text_as_a_part() -> None:
     octets = wire(holding("two"))
     message = parsed(octets)
@@ -662,7 +669,7 @@ def test_a_message_that_was_parsed_takes_its_own_text_as_a_part() -> None:
 
 
 def test_a_delimiter_of_what_is_signed_is_not_replaced() -> None:
-    for text in ("--bx", "x --b", "--b-", "--b x", "--b--x"):
+    for text in ("--bx", "x --b", "--b-", "--b x", "--b--x", "--bX", "--b\x0c"):
         sent = wire(parsed(SIGNED.format("x").replace("\nx\n", f"\n{text}\n")))
         assert f"\r\n{text}\r\n".encode() in sent
         assert b"boundary=b;" in sent

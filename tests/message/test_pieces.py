@@ -60,6 +60,7 @@ def test_what_a_buffer_holds_is_copied_block_by_block(held: bytearray | memoryvi
 def test_what_is_small_or_scattered_is_copied_at_once() -> None:
     assert Buffer.of(bytearray(b"abc")) == b"abc"
     assert Buffer.of(memoryview(OCTETS)[::2]) == OCTETS[::2]
+    assert Buffer.of(bytearray(OCTETS[:BLOCK_SIZE])) == OCTETS[:BLOCK_SIZE]
 
 
 def test_a_bytearray_can_be_resized_while_and_after_it_is_used() -> None:
@@ -85,9 +86,11 @@ def test_octets_that_a_text_holds_as_surrogates_come_out_as_they_were() -> None:
     assert b"".join(EncodedText(text, "ascii", "surrogateescape")) == OCTETS
 
 
-@pytest.mark.parametrize("bad", [EncodedText("a\ud800"), EncodedText("ä", "ascii", "surrogateescape")])
-def test_what_cannot_be_encoded_is_no_message(bad: EncodedText) -> None:
-    with pytest.raises(InvalidMessage, match="the text of the message cannot be written"):
+@pytest.mark.parametrize(
+    ("bad", "name"), [(EncodedText("a\ud800"), "UTF-8"), (EncodedText("ä", "ascii", "surrogateescape"), "ASCII")]
+)
+def test_what_cannot_be_encoded_is_no_message(bad: EncodedText, name: str) -> None:
+    with pytest.raises(InvalidMessage, match=f"the text of the message cannot be written in {name}: "):
         list(bad)
 
 
@@ -173,7 +176,7 @@ def test_a_text_in_any_pieces_is_the_same_in_quoted_printable(parts: list[bytes]
     assert in_lines(octets) == octets
     # The standard library makes a line somewhat longer to encode a blank at its end.
     assert max(map(len, octets.split(b"\r\n"))) <= 78
-    assert not any(line.endswith((b" ", b"\t")) for line in octets.split(b"\r\n"))
+    assert not any(line == b"=" or line.endswith((b" ", b"\t")) for line in octets.split(b"\r\n"))
     assert len(encoded) == sum(map(len, parts))
 
 
@@ -215,6 +218,16 @@ def test_what_was_encoded_is_the_same_behind_soft_line_breaks(octets: bytes, dat
 def test_a_line_is_broken_behind_70_characters_and_never_within_an_octet(line: bytes, broken: bytes) -> None:
     for before, behind in ((b"", b""), (b"a\r\n", b"\r\nb"), (b"a\r\n", b"\r\n" + b"y" * 998)):
         assert b"".join(SoftBroken(Lines(Parts(before + line + behind)))) == before + broken + behind
+
+
+def test_lines_that_are_whole_are_not_kept_and_the_last_is_joined_with_the_rest_of_it() -> None:
+    source = Parts(b"a\r\nb\r\n" + b"x" * 500, b"y" * 499 + b"\r\n")
+    first, *others = SoftBroken(Lines(source))
+    assert first == b"a\r\nb\r\n"
+    assert b"".join(others) == b"=\r\n".join(
+        [*[b"x" * 70] * 7, b"x" * 10 + b"y" * 60, *[b"y" * 70] * 6, b"y" * 19 + b"\r\n"]
+    )
+    assert next(iter(SoftBroken(Lines(source)))) == first
 
 
 def test_a_nul_is_in_no_text() -> None:
