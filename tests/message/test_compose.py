@@ -160,10 +160,21 @@ def test_an_address_that_is_none_is_not_composed(field: str, address: str) -> No
         compose(**arguments(field, address))
 
 
-def test_an_address_that_the_standard_library_reads_otherwise_is_refused_by_the_name_of_its_field() -> None:
+def test_what_is_read_in_more_than_one_way_is_refused_by_its_field_as_it_was_written() -> None:
     with pytest.raises(InvalidMessage) as caught:
-        compose(sender="a@x.y", to=",bb@b")
-    assert str(caught.value) == "expected addresses in To, got 'bb@b': it can be read in more than one way"
+        compose(sender="a@x.y", to="(Ann) a..b@x.y")
+    assert str(caught.value) == (
+        "expected addresses in To, got '(Ann) a..b@x.y': it can be read in more than one way: "
+        "local-part is not dot-atom, quoted-string, or obs-local-part"
+    )
+
+
+def test_a_name_may_have_a_dot_and_a_list_may_have_an_empty_element() -> None:
+    message = compose(sender="John Q. Public <j@example.org>", to="a@x.y,, Dr. Who <w@x.y>,", text="x")
+    assert addresses(message) == ("j@example.org", ["a@x.y", "w@x.y"])
+    again = email.message_from_bytes(wire(message), policy=policy.default)
+    assert addresses(again) == ("j@example.org", ["a@x.y", "w@x.y"])
+    assert again["From"].addresses == (Address("John Q. Public", "j", "example.org"),)
 
 
 # What the standard library's parser is known to stumble over, and its like.

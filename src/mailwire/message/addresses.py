@@ -1,8 +1,8 @@
 """The addresses in a field of a message's header (RFC 5322 3.4).
 
 Where a mail goes must not be a matter of interpretation: what two parsers could read in two ways is refused, and so is
-what the grammar calls obsolete. The parser goes through a field once, token by token, and never into itself; comments
-may be nested 32 deep.
+what the grammar calls obsolete, but for a dot in a phrase and an empty element of a list. The parser goes through a
+field once, token by token, and never into itself; comments may be nested 32 deep.
 
     address-list = [address] *("," [address])
     address      = mailbox / phrase ":" [mailbox *("," mailbox)] ";"
@@ -15,7 +15,7 @@ has no place in it.
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from email.errors import NonASCIILocalPartDefect
+from email.errors import MessageDefect, NonASCIILocalPartDefect
 from email.headerregistry import AddressHeader
 from itertools import pairwise
 from typing import Any, Final
@@ -40,6 +40,19 @@ _ENCODED_WORD: Final = re.compile(r"=\?[^?]*+\?[^?]*+\?[^?]*+\?=")
 _SEPARATORS: Final = frozenset(",;:")
 _COMMENT_DEPTH: Final = 32
 
+# What the standard library's parser says of "John Q. Public <j@x>" and "a@x,,b@x" (RFC 5322 4.1, 4.4): obsolete, and
+# read by everybody in the same way.
+_HARMLESS: Final = frozenset(
+    {
+        "period in 'phrase'",
+        "comment found without atom",
+        "empty element in address-list",
+        "empty element in mailbox-list",
+        "address-list entry with no content",
+        "group-list with empty entries",
+    }
+)
+
 
 @dataclass(frozen=True, slots=True)
 class Address:
@@ -50,14 +63,15 @@ class Address:
     end: int
 
 
-def addresses_in(name: str, value: object) -> list[Address]:
-    """Return the addresses in the `value` of a field called `name`. Raises InvalidMessage where there are doubts."""
+def addresses_in(name: str, value: object, text: str | None = None) -> list[Address]:
+    """Return the addresses in the `value` of a field called `name`, which was made of `text`, if that is known. Raises
+    InvalidMessage where there are doubts."""
     try:
-        addresses = parse_addresses(text_of(value))
+        addresses = parse_addresses(text_of(value) if text is None else text)
         if isinstance(value, AddressHeader):
             _compare(addresses, value)
     except ValueError as error:
-        shown = repr(str(value)[:200])
+        shown = repr((str(value) if text is None else text)[:200])
         raise InvalidMessage(f"expected addresses in {name}, got {shown}: {error}") from error
     return addresses
 
@@ -79,10 +93,14 @@ def parse_addresses(text: str) -> list[Address]:
 def _compare(addresses: list[Address], value: Any) -> None:
     # What a caller has assigned has been read by the standard library's parser, too. What that had to guess at
     # ("<a@b>@c") may go anywhere, and goes nowhere; the rest it must have read as we do.
-    guessed = [defect for defect in value.defects if not isinstance(defect, NonASCIILocalPartDefect)]
+    guess = next((defect for defect in value.defects if not _is_harmless(defect)), None)
     theirs = [(address.username, address.domain) for address in value.addresses]
-    if (theirs and guessed) or theirs != [(address.mailbox.local, address.mailbox.domain) for address in addresses]:
-        raise ValueError("it can be read in more than one way")
+    if (theirs and guess) or theirs != [(address.mailbox.local, address.mailbox.domain) for address in addresses]:
+        raise ValueError("it can be read in more than one way" + (f": {guess}" if guess else ""))
+
+
+def _is_harmless(defect: MessageDefect) -> bool:
+    return isinstance(defect, NonASCIILocalPartDefect) or str(defect) in _HARMLESS
 
 
 def _parse(text: str) -> Iterator[Address]:

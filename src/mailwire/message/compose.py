@@ -99,7 +99,7 @@ def _set_addresses(message: EmailMessage, name: str, given: str | Address | Iter
         raise InvalidMessage("expected an address as the sender, got none")
     if listed:
         _set(message, name, value)
-        addresses_in(name, message[name])  # the standard library's parser may have read something else
+        addresses_in(name, message[name], value)  # the standard library's parser may have read something else
 
 
 def _set(message: EmailMessage, name: str, value: str) -> None:
