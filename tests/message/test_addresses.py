@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mailwire import InvalidMessage
-from mailwire.message.addresses import addresses_in, parse_addresses, text_of
+from mailwire.message.addresses import addresses_in, parse_addresses, said_in, text_of, write_addresses
 from tests.message.sending import parsed
 
 # An independent reader, put together from the productions of RFC 5322 3.2 and 3.4 as regular expressions: what may go
@@ -405,6 +405,161 @@ def test_octets_of_utf_8_are_the_characters_they_are() -> None:
 def test_octets_of_another_charset_go_nowhere(octets: bytes) -> None:
     with pytest.raises(InvalidMessage, match="expected addresses in To, got"):
         addresses_in("To", field_of(octets))
+
+
+def test_what_an_encoded_word_says_is_no_encoded_word_again() -> None:
+    value = assigned("=?utf-8?q?=3D=3Futf-8=3Fq=3Fx=3F=3D?= <a@x.y>, g: =?utf-8?q?=3D=3F=22=5C?= <b@x.y>, c@x.y;")
+    assert text_of(value) == r""""=?utf-8?q?x?=" <a@x.y>, "g": "=?\"\\" <b@x.y>, c@x.y;"""
+    assert [str(address.mailbox) for address in addresses_in("To", value)] == ["a@x.y", "b@x.y", "c@x.y"]
+
+
+# What a field says, and how it is written
+
+
+def said(text: str) -> list[tuple[str, str]] | None:
+    found = said_in(text)
+    return None if found is None else [(name, str(mailbox)) for name, mailbox in found]
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("a@x.y", [("", "a@x.y")]),
+        ("<a@x.y> (Ann)", [("", "a@x.y")]),
+        ("Ann B. Cole <a@x.y>", [("AnnB.Cole", "a@x.y")]),
+        ('"Ann  B.\tCole" <a@x.y>', [("AnnB.Cole", "a@x.y")]),
+        (r'"Ann \"B\"\\, Cole" <a@x.y>', [(r'Ann"B"\,Cole', "a@x.y")]),
+        ("=?utf-8?q?Ann_=2C?= =?iso-8859-1?q?C=F6le?= <a@x.y>", [("Ann,Cöle", "a@x.y")]),
+        ("=?utf-8?b?QW5uLA==?= B <a@x.y>", [("Ann,B", "a@x.y")]),
+        ('"=?utf-8?q?Ann?=" <a@x.y>', [("=?utf-8?q?Ann?=", "a@x.y")]),
+        ("=?x-none?q?Ann?= <a@x.y>", [("=?x-none?q?Ann?=", "a@x.y")]),
+        ("=?utf-8?b?A?= <a@x.y>", [("=?utf-8?b?A?=", "a@x.y")]),
+        ("=?utf-8?q?=FF?= <a@x.y>", [("=?utf-8?q?=FF?=", "a@x.y")]),
+        ("x=?utf-8?q?Ann?= <a@x.y>", [("x=?utf-8?q?Ann?=", "a@x.y")]),
+        (
+            "g: Ann <a@x.y>, b@x.y;, Bob <b@x.y>, h: c@x.y;",
+            [("gAnn", "a@x.y"), ("g", "b@x.y"), ("Bob", "b@x.y"), ("h", "c@x.y")],
+        ),
+        ("g:;", []),
+        ("a@x.y b", None),
+    ],
+)
+def test_a_list_says_names_and_mailboxes_however_they_are_spelled(
+    text: str, expected: list[tuple[str, str]] | None
+) -> None:
+    assert said(text) == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        # What can be written as it is.
+        ("a@x.y", "a@x.y"),
+        (' "Smith, J" <a@x.y>,b@x.y,, (c) "c\\"d"@x.y ', '"Smith, J" <a@x.y>,b@x.y,, (c) "c\\"d"@x.y'),
+        ("=?utf-8?q?Smith=2C_evil=40x=2Ey=2C?= <a@x.y>", "=?utf-8?q?Smith=2C_evil=40x=2Ey=2C?= <a@x.y>"),
+        ("g: a@x.y;, h:;", "g: a@x.y;, h:;"),
+        # Names.
+        ("Jürgen <a@x.y>", "=?utf-8?q?J=C3=BCrgen?= <a@x.y>"),
+        ("Jürgen<a@x.y>", "=?utf-8?q?J=C3=BCrgen?= <a@x.y>"),
+        ('"Jürgen (x), \\"y\\"" <a@x.y>', "=?utf-8?b?SsO8cmdlbiAoeCksICJ5Ig==?= <a@x.y>"),
+        ("Jürgen  Öz Smith <a@x.y>", "=?utf-8?q?J=C3=BCrgen_=C3=96z?= Smith <a@x.y>"),
+        ("J. Öz. Smith <a@x.y>", "J. =?utf-8?q?=C3=96z=2E?= Smith <a@x.y>"),
+        ('Ö"z" Smith <a@x.y>', "=?utf-8?q?=C3=96z?= Smith <a@x.y>"),
+        ("b@x.y, Ö <a@x.y>", "b@x.y, =?utf-8?q?=C3=96?= <a@x.y>"),
+        ("Грета Гарбо <a@x.y>", "=?utf-8?b?0JPRgNC10YLQsCDQk9Cw0YDQsdC+?= <a@x.y>"),
+        ("Ö\x85\u2028 <a@x.y>", "=?utf-8?b?w5bCheKAqA==?= <a@x.y>"),
+        ("!*+-/=? Ö!*+-/=?_. <a@x.y>", "!*+-/=? =?utf-8?b?w5YhKistLz0/Xy4=?= <a@x.y>"),
+        ("Öabcdefghijk!*+-/=?_. <a@x.y>", "=?utf-8?q?=C3=96abcdefghijk!*+-/=3D=3F=5F=2E?= <a@x.y>"),
+        # Blanks between encoded words are not shown.
+        ("=?utf-8?q?x?= Ö <a@x.y>", "=?utf-8?q?x?= =?utf-8?q?_=C3=96?= <a@x.y>"),
+        ("Ö =?utf-8?q?x?= <a@x.y>", "=?utf-8?q?=C3=96_?= =?utf-8?q?x?= <a@x.y>"),
+        ("Ö x =?utf-8?q?x?= Ö <a@x.y>", "=?utf-8?q?=C3=96?= x =?utf-8?q?x?= =?utf-8?q?_=C3=96?= <a@x.y>"),
+        # Groups.
+        ("Grüße: Ö <a@x.y>, b@x.y;", "=?utf-8?q?Gr=C3=BC=C3=9Fe?=: =?utf-8?q?=C3=96?= <a@x.y>, b@x.y;"),
+        # Comments.
+        ("a@x.y (Jürgen  Smith)", "a@x.y (=?utf-8?q?J=C3=BCrgen?= Smith)"),
+        ("a@x.y (=?utf-8?q?x?= Ö)", "a@x.y (=?utf-8?q?x?= =?utf-8?q?_=C3=96?=)"),
+        (
+            "a@x.y (Öz (at home\\), \\(abcdefghijk) x)",
+            "a@x.y (=?utf-8?q?=C3=96z_=28at_home=29=2C_=28abcdefghijk=29_x?=)",
+        ),
+        ("(Ö) a@x.y (ASCII (it) is)", "(=?utf-8?q?=C3=96?=) a@x.y (ASCII (it) is)"),
+        ("Öz (Öz)Öz <a@x.y>", "=?utf-8?q?=C3=96z?= (=?utf-8?q?=C3=96z?=) =?utf-8?q?=C3=96z?= <a@x.y>"),
+        # What looks like an encoded word between quotes.
+        ('"=?utf-8?q?x?=" <"=?"@x.y>', '=?utf-8?b?PT91dGYtOD9xP3g/PQ==?= <"=?"@x.y>'),
+        # What is no list of addresses.
+        ("Jürgen Öz", "=?utf-8?q?J=C3=BCrgen_=C3=96z?="),
+        ('foo, "Öz, b@x.y" <a@x.y>', "foo, =?utf-8?q?=C3=96z=2C_b=40x=2Ey?= <a@x.y>"),
+        ('foo "Öz Öz <a@x.y>', 'foo "=?utf-8?q?=C3=96z?= =?utf-8?q?=C3=96z?= <a@x.y>'),
+    ],
+)
+def test_addresses_are_written_as_they_are_and_names_and_comments_encoded(text: str, expected: str) -> None:
+    assert write_addresses("To", text, utf8=False) == expected
+    if '"=?' not in text:
+        assert write_addresses("To", text, utf8=True) == text.strip()
+
+
+def test_under_smtputf8_what_looks_like_an_encoded_word_between_quotes_is_encoded_too() -> None:
+    assert write_addresses("To", '"=?Ö?=" <ö@x.y>', utf8=True) == "=?utf-8?b?PT/Dlj89?= <ö@x.y>"
+
+
+def test_lines_are_broken_between_words_and_encoded_words_are_not_longer_than_they_may_be() -> None:
+    names = ["Гарбо" * 20, "Jürgen" + "smith" * 20, "word, " * 20]
+    text = ", ".join(f'"{name}" <u@x.y>' for name in names)
+    written = write_addresses("To", text, utf8=False)
+    lines = f"To: {written}".split("\r\n")
+    assert max(map(len, lines)) <= 78
+    encoded = re.findall(r"=\?utf-8\?(.)\?([^?]*)\?=", written)
+    lengths = {mark: [len(f"=?utf-8?{mark}?{word}?=") for of, word in encoded if of == mark] for mark in "bq"}
+    assert (max(lengths["b"]), len(lengths["b"])) == (72, 5)
+    assert (max(lengths["q"]), len(lengths["q"])) == (75, 2)
+    assert said("".join(lines)[4:]) == [(name.replace(" ", ""), "u@x.y") for name in names]
+
+
+def test_an_encoded_word_ends_with_a_word_that_is_encoded_where_there_is_one() -> None:
+    assert write_addresses("To", f'"{"Jürgen Smith " * 8}" <a@x.y>', utf8=False).split() == [
+        *["=?utf-8?q?J=C3=BCrgen_Smith_J=C3=BCrgen_Smith_J=C3=BCrgen_Smith_?="] * 2,
+        *("=?utf-8?q?J=C3=BCrgen_Smith_J=C3=BCrgen_Smith_?=", "<a@x.y>"),
+    ]
+
+
+@pytest.mark.parametrize("utf8", [True, False])
+def test_a_word_that_fits_in_no_line_is_encoded(utf8: bool) -> None:
+    for quoted in ("x" * 900, '"' + "x" * 898 + '"'):
+        assert write_addresses("To", f"{quoted} <a@x.y>", utf8=utf8) == f"{quoted} <a@x.y>".replace(" ", "\r\n ")
+    for quoted in ("x" * 901, '"' + "x" * 899 + '"', "(" + "x" * 901 + ") " + "y" * 901):
+        written = write_addresses("To", f"{quoted} <a@x.y>", utf8=utf8)
+        assert "=?utf-8?q?xxx" in written or "=?utf-8?q?yyy" in written
+        assert [mailbox for _, mailbox in said(text_of(written)) or ()] == ["a@x.y"]
+    assert "=?" not in write_addresses("To", "ö" * 450 + " <ö@x.y>", utf8=True)
+    assert "=?" in write_addresses("To", "ö" * 450 + "x <ö@x.y>", utf8=True)
+    with pytest.raises(InvalidMessage) as refusal:
+        write_addresses("To", f"{'x' * 1000}@x.y", utf8=utf8)
+    assert str(refusal.value) == f"the header field To has a word that is too long for a line: {'x' * 200!r}"
+
+
+NAMES = st.lists(
+    st.sampled_from(
+        [*'ab,;:"\\()<>@.=?_ é日\x85\u2028', "=?utf-8?q?x?=", "b@z.w", "<b@z.w>,", "word " * 5, "Grüße, " * 9]
+    ),
+    max_size=12,
+).map("".join)
+
+
+@given(st.lists(st.tuples(NAMES, NAMES), min_size=1, max_size=4), st.booleans())
+def test_whatever_the_names_and_comments_the_same_is_said(pairs: list[tuple[str, str]], utf8: bool) -> None:
+    def quoted(text: str) -> str:
+        return re.sub(r'(["\\()])', r"\\\1", text)
+
+    text = ", ".join(
+        f'"{quoted(name)}" <u{number}@x.y> ({quoted(comment)})' for number, (name, comment) in enumerate(pairs)
+    )
+    expected = [(name.replace(" ", ""), f"u{number}@x.y") for number, (name, _) in enumerate(pairs)]
+    assert said(text) == expected
+    written = write_addresses("To", text, utf8=utf8)
+    assert said(text_of(written)) == expected
+    assert utf8 or written.isascii()
+    assert all(line[0] in " \t" for line in written.split("\r\n")[1:])
 
 
 def test_the_reader_for_comparison_refuses_what_is_none() -> None:

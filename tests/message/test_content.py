@@ -236,7 +236,7 @@ async def test_what_takes_long_is_made_in_a_thread_and_is_the_same() -> None:
         parts = generate(message, under, eight_bit=eight_bit, utf8=utf8)
         assert text.whole == b"".join(b"".join([part] if isinstance(part, bytes) else part) for part in parts)
         seen.add(text.whole)
-    assert len(seen) == 6  # in UTF-8 no domain is encoded
+    assert len(seen) == 5  # in UTF-8 no domain is encoded; the address leaves in eight bits as it was read, or so
 
 
 async def test_what_takes_long_is_refused_as_anything_is() -> None:

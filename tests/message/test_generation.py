@@ -471,6 +471,123 @@ def test_a_field_that_holds_no_addresses_needs_nothing() -> None:
     assert wire(message).isascii()
 
 
+# What a field of addresses says
+
+
+EVIL = "Smith, John <evil@example.com>, "
+LISTS: list[list[Address]] = [
+    [Address(EVIL + "word " * 20, "u", "example.org")],
+    [Address(EVIL + "x" * 90, "u", "example.org")],
+    [Address(EVIL + "Jöhn " * 20, "u", "example.org")],
+    [Address("Łukasz Kowalski (Dział IT, Warszawa)", f"user{number}", "x.de") for number in range(8)],
+    [Address("Smith, J. (Ltd.)", f"user{number}", "example.org") for number in range(8)],
+    [Address("=?utf-8?q?Smith=2C_evil=40example=2Ecom=2C?=", "u", "example.org")],
+    [Address("", "a b", "example.org"), Address('"', "c", "example.org"), Address("\\", "d", "example.org")],
+]
+
+
+def said_by(message: Any, name: str) -> list[Address]:
+    """The addresses in the only field of that name, without blanks in their names: the standard library shows those
+    between encoded words."""
+    (value,) = message.get_all(name, [])
+    return [
+        Address("".join(address.display_name.split()), address.username, address.domain) for address in value.addresses
+    ]
+
+
+@pytest.mark.parametrize("utf8", [False, True])
+@pytest.mark.parametrize("of", [policy.default, policy.SMTP, policy.SMTPUTF8])
+@pytest.mark.parametrize("people", LISTS)
+@pytest.mark.parametrize("name", ["From", "To", "Reply-To"])
+def test_a_field_says_the_same_once_it_is_written(name: str, people: list[Address], of: Any, utf8: bool) -> None:
+    message: Any = EmailMessage(policy=of)
+    message[name] = people
+    expected = said_by(message, name)
+    assert [person.addr_spec for person in expected] == [person.addr_spec for person in people]
+    message.set_content("x\n")
+    under = MessagePolicy(smtputf8=utf8)
+    for sent in (wire(message, *UTF8, under=under), wire(parsed(wire(message, *UTF8, under=under)), *UTF8)):
+        assert said_by(email.message_from_string(sent.decode(), policy=policy.default), name) == expected
+
+
+@pytest.mark.parametrize("name", ["From", "To"])
+def test_the_commas_of_an_encoded_word_do_not_part_addresses(name: str) -> None:
+    value = "=?utf-8?q?Smith=2C_evil=40example=2Ecom=2C?= <a@b.c>"
+    for message in (text_message(), parsed("X: x\n\nx\n")):
+        del message[name]
+        message[name] = value
+        for under in (MessagePolicy(), MessagePolicy(smtputf8=True)):
+            assert f'\r\n{name}: "Smith, evil@example.com," <a@b.c>\r\n'.encode() in wire(message, *UTF8, under=under)
+
+
+@pytest.mark.parametrize("of", POLICIES)
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        (
+            "Jü =?utf-8?q?=2C_evil=40example=2Ecom=2C?= <a@b.c>",
+            "=?utf-8?q?J=C3=BC_?= =?utf-8?q?=2C_evil=40example=2Ecom=2C?= <a@b.c>",
+        ),
+        ("a@b.c (Jürgen Müller)", "a@b.c (=?utf-8?q?J=C3=BCrgen_M=C3=BCller?=)"),
+        ('Jü, "Jü, a@b.c', '=?utf-8?q?J=C3=BC?=, "=?utf-8?q?J=C3=BC?=, a@b.c'),
+    ],
+)
+def test_what_is_encoded_already_and_comments_stay_what_they_are(of: Policy, text: str, expected: str) -> None:
+    for name in ("From", "Errors-To", "Disposition-Notification-To", "Return-Receipt-To", "Resent-From"):
+        sent = wire(parsed(f"{name}: {text}\n\nx\n", of))
+        assert sent.replace(b"\r\n ", b" ") == f"{name}: {expected}\r\n\r\nx\r\n".encode()
+    assert wire(parsed(f"X-Odd: é\nFrom: {text}\n\nx\n", of), *UTF8, under=MessagePolicy(smtputf8=True)) == (
+        f"X-Odd: é\r\nFrom: {text}\r\n\r\nx\r\n".encode()
+    )
+
+
+@pytest.mark.parametrize("of", POLICIES)
+def test_a_long_line_of_addresses_is_broken_and_nothing_else(of: Policy) -> None:
+    text = '"Smith, evil@example.com, J." <a@b.c>, ' * 45 + "z@b.c"
+    sent = wire(parsed(f"To: {text}\n\nx\n", of))
+    assert sent.replace(b"\r\n", b"") == f"To: {text}x".encode()
+    assert max(map(len, sent.split(b"\r\n"))) <= 78
+
+
+def test_a_comment_in_ascii_stays_where_the_standard_library_leaves_it() -> None:
+    assert b"\r\nTo: a@b.c (Ann, b@b.c)\r\n" in wire(text_message(To="a@b.c (Ann, b@b.c)"))
+    assert b"\r\nTo: a@b.c\r\n" in wire(text_message(To="a@b.c (Jürgen, Müller)"))
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        # What only the standard library takes for addresses, if anybody.
+        ("undisclosed recipients", "undisclosed recipients"),
+        ("[Team] Ann <a@x.y>", "[Team] Ann <a@x.y>"),
+        ("foo, a@x.y", "foo, a@x.y"),
+        ("=?utf-8?q?evil=40x=2Ey?=", '"evil@x.y"'),
+        ("=?utf-8?q?=22?=", r'"\""'),
+        ("foo, =?utf-8?q?Smith=2C_evil=40x=2Ey=2C?= <a@x.y>", 'foo, "Smith, evil@x.y," <a@x.y>'),
+        ("foo, =?utf-8?q?=22=2C?= <a@x.y>", r'foo, "\"," <a@x.y>'),
+    ],
+)
+def test_what_is_no_list_of_addresses_says_the_same_too(text: str, expected: str) -> None:
+    assert f"\r\nTo: {expected}\r\n".encode() in wire(text_message(To=text))
+
+
+def test_in_a_part_an_address_that_only_smtputf8_can_express_is_left_to_the_standard_library() -> None:
+    outer, inner = text_message(), text_message(Cc="bü@x.y, Jü <c@x.y>")
+    outer.add_attachment(inner)
+    assert b"\r\nCc: =?utf-8?" in wire(outer, *EIGHT_BIT)
+    assert "\r\nCc: bü@x.y, Jü <c@x.y>\r\n".encode() in wire(outer, *UTF8, under=MessagePolicy(smtputf8=True))
+
+
+def test_in_a_field_that_the_standard_library_takes_for_text_addresses_stay_addresses_too() -> None:
+    sent = wire(text_message(Errors_To="Jürgen, J. <a@x.y>", Disposition_Notification_To="Jürgen <a@x.y>"))
+    assert b"\r\nErrors-To: =?utf-8?q?J=C3=BCrgen=2C?= J. <a@x.y>\r\n" in sent  # which is no list of addresses
+    assert b"\r\nDisposition-Notification-To: =?utf-8?q?J=C3=BCrgen?= <a@x.y>\r\n" in sent
+
+
+def test_octets_that_are_no_text_are_marked() -> None:
+    assert b"\r\nTo: =?unknown-8bit?q?J=FC?= <a@x.y>\r\n" in wire(text_message(To="J\udcfc <a@x.y>"))
+
+
 # Fields that are long
 
 

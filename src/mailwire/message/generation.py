@@ -19,7 +19,7 @@ from secrets import token_hex
 from typing import Any, Final
 
 from ..errors import InvalidMessage
-from .addresses import Address, parse_addresses, text_of
+from .addresses import ADDRESS_FIELDS, Address, parse_addresses, text_of, write_addresses
 from .payloads import Allowed, payload_of, put_in, stays, take_out
 from .pieces import Piecewise
 from .plain import is_plain, write_plain
@@ -43,9 +43,6 @@ _PARSED_LIMIT: Final = 10_000
 # Parts within parts. The standard library goes into itself for each of them.
 _DEPTH_LIMIT: Final = 64
 
-_ADDRESS_FIELDS: Final = frozenset(
-    prefix + name for prefix in ("", "resent-") for name in ("from", "sender", "reply-to", "to", "cc")
-)
 _HIDDEN: Final = frozenset({"bcc", "resent-bcc"})  # for the envelope alone (RFC 5322 3.6.3, 3.6.6)
 
 
@@ -100,7 +97,7 @@ def generate(message: Message, policy: MessagePolicy, *, eight_bit: bool, utf8: 
     """
     allowed = Allowed(eight_bit, policy.binary or policy.long_lines == "allow", policy.binary)
     try:
-        visible = _visible(message, policy.encode_domain, utf8=utf8)
+        visible = _visible(message, None if utf8 else policy.encode_domain, utf8=utf8, as_read=utf8 and eight_bit)
         if visible.is_multipart():
             _set_apart(visible)
         taken: dict[str, Piecewise] = {}
@@ -154,11 +151,11 @@ def _writing_policy(policy: Policy, utf8: bool, cte_type: str) -> Policy:
 # The header
 
 
-def _visible(message: Message, encode_domain: EncodeDomain | None, *, utf8: bool) -> Message:
+def _visible(message: Message, encode_domain: EncodeDomain | None, *, utf8: bool, as_read: bool) -> Message:
     # The message as its receivers see it: a copy, where it is not the same.
     fields = list(message.raw_items())
     rewritten = [
-        (name, _rewritten(message, name, value, None if utf8 else encode_domain, utf8=utf8))
+        (name, _rewritten(message, name, value, encode_domain, utf8=utf8, as_read=as_read))
         for name, value in fields
         if name.lower() not in _HIDDEN
     ]
@@ -178,29 +175,41 @@ def _is_same(field: tuple[str, Any], rewritten: tuple[str, Any]) -> bool:
     return field[1] is rewritten[1]
 
 
-def _rewritten(message: Message, name: str, value: Any, encode_domain: EncodeDomain | None, *, utf8: bool) -> Any:
+def _rewritten(
+    message: Message, name: str, value: Any, encode_domain: EncodeDomain | None, *, utf8: bool, as_read: bool
+) -> Any:
     # What an EmailMessage was assigned it writes well itself. What was parsed, it writes as it is: octets beyond ASCII
     # too, and lines of any length. The older kind makes one encoded word of all of a field, addresses included.
     is_source = type(value) is str
     text = _as_text(value)
-    if text.isascii() and not (is_source and has_long_line(text.encode())):
-        return value
     try:
+        octets = text.encode("utf-8", "surrogateescape")
+        has_long = is_source and has_long_line(octets)
+        if text.isascii() and not has_long:
+            return value
+        if is_source and as_read and not has_long:
+            return octets.decode("ascii", "surrogateescape")
         text = text_of(value)
     except ValueError:
         return value  # octets that are not UTF-8 stay what they are
     encoded = text if encode_domain is None else _with_a_labels(name, text, encode_domain)
-    is_encoded_whole = isinstance(value, Header) and name.lower() in _ADDRESS_FIELDS
-    if encoded == text and not is_source and not is_encoded_whole:
+    holds_addresses = name.lower() in ADDRESS_FIELDS
+    if not utf8 and not all(address.mailbox.is_ascii for address in _addresses_beyond_ascii(name, encoded)):
+        return value  # SMTPUTF8 alone can express it
+    if encoded == text and not is_source and not (holds_addresses and isinstance(value, Header)):
         return value
-    if len(encoded) > _PARSED_LIMIT:
-        raise InvalidMessage(f"the header field {name} has more than {_PARSED_LIMIT} characters, and must be rewritten")
-    policy = SMTP.clone(utf8=utf8)
-    folded = policy.header_factory(name, encoded).fold(policy=policy)
-    folded = folded[len(name) + 1 :].strip()
+    folded = write_addresses(name, encoded, utf8=utf8) if holds_addresses else _folded(name, encoded, utf8)
     if isinstance(message.policy, EmailPolicy):
         return folded
     return folded.encode().decode("ascii", "surrogateescape")  # this is how the older kind holds octets
+
+
+def _folded(name: str, text: str, utf8: bool) -> str:
+    if len(text) > _PARSED_LIMIT:
+        raise InvalidMessage(f"the header field {name} has more than {_PARSED_LIMIT} characters, and must be rewritten")
+    policy = SMTP.clone(utf8=utf8)
+    folded: str = policy.header_factory(name, text).fold(policy=policy)
+    return folded[len(name) + 1 :].strip()
 
 
 def _with_a_labels(name: str, text: str, encode_domain: EncodeDomain) -> str:
@@ -213,7 +222,7 @@ def _with_a_labels(name: str, text: str, encode_domain: EncodeDomain) -> str:
 
 def _addresses_beyond_ascii(name: str, value: object) -> list[Address]:
     # The addresses in a field that is not in ASCII; none where it holds no addresses, whatever else it holds.
-    if name.lower() not in _ADDRESS_FIELDS or str(value).isascii():
+    if name.lower() not in ADDRESS_FIELDS or str(value).isascii():
         return []
     try:
         return parse_addresses(text_of(value))

@@ -1,20 +1,23 @@
 """Verification: whether the octets made of a message have the header that the message has, and its parts have theirs.
 
 The standard library's generator is watched in two ways. Each field is looked at when it is written: by a policy that
-does what the message's policy does, and checks the octets. And when all is written, the fields are counted: whatever
-line end found its way into a header has made a field that should not be there, or has hidden one that should.
+does what the message's policy does, and checks the octets; and what they say, where they are addresses. And when all is
+written, the fields are counted: whatever line end found its way into a header has made a field that should not be
+there, or has hidden one that should.
 
 A multipart whose delimiter stands in what it holds would arrive with other parts; such are found before.
 """
 
 from collections.abc import Iterator
+from email.headerregistry import AddressHeader
 from email.message import Message
-from email.policy import Policy
+from email.policy import SMTP, Policy
 from functools import lru_cache
 from typing import Any
 
 from .._wire.text import quote
 from ..errors import InvalidMessage
+from .addresses import ADDRESS_FIELDS, said_in, text_of, write_addresses
 from .folding import fold, is_foldable
 from .payloads import payload_of
 
@@ -26,6 +29,8 @@ class _Checking(Policy):
         folded = super().fold_binary(name, value)
         if b"=?" in folded or not _is_one_field(name, folded):
             folded = _folded_at_blanks(name, value) or folded
+        if name.lower() in ADDRESS_FIELDS and type(value) is not str:
+            folded = _with_the_same_addresses(name, value, folded, utf8=getattr(self, "utf8", False))
         if not _is_one_field(name, folded):
             raise InvalidMessage(f"the header field {name} cannot be written as one field: {quote(folded)}")
         return folded
@@ -37,6 +42,28 @@ def _folded_at_blanks(name: str, value: Any) -> bytes | None:
     if type(value) is str or "=?" in text or not is_foldable(text) or (folded := fold(name, text)) is None:
         return None
     return f"{name}: {folded}\r\n".encode("ascii")
+
+
+def _with_the_same_addresses(name: str, value: Any, folded: bytes, *, utf8: bool) -> bytes:
+    # What was assigned is written by the standard library, unless that says something else.
+    text, written = text_of(value), text_of(folded[len(name) + 1 : -2].decode("utf-8"))
+    said = said_in(text)
+    if _is_read_alike(name, value, written) if said is None else said == said_in(written):
+        return folded
+    if not utf8 and not all(mailbox.is_ascii for _, mailbox in said or ()):
+        return folded  # SMTPUTF8 alone can express it
+    return f"{name}: {write_addresses(name, text, utf8=utf8)}\r\n".encode()
+
+
+def _is_read_alike(name: str, value: Any, written: str) -> bool:
+    # What only the standard library can read, is compared by it.
+    if not isinstance(value, AddressHeader):
+        return True
+    try:
+        again: Any = SMTP.header_factory(name, written)
+    except Exception:
+        return False  # its parser fails in more ways than it says
+    return bool(again.groups == value.groups)
 
 
 def _is_one_field(name: str, folded: bytes) -> bool:
