@@ -16,7 +16,14 @@ LETTERS = {
     "r": "Received",
     "f": "From",
     "t": "To",
+    "s": "Subject",
+    "x": "X-Mailer",
 }
+
+ORIGINAL = [
+    *("Date", "From", "Sender", "Reply-To", "To", "Cc", "Bcc", "Message-ID", "In-Reply-To", "References"),
+    *("Subject", "Comments", "Keywords"),
+]
 
 
 def newest(letters: str) -> str | None:
@@ -44,6 +51,8 @@ def test_a_message_that_was_not_resent_has_no_set(letters: str) -> None:
         ("T", "T"),  # what it lacks, the envelope will say
         ("FrTft", "F"),
         ("FTrFTCft", "FT"),
+        ("rFTxrFTxft", "FT"),
+        ("ftsFTx", "FT"),
         ("FTFT", "FT"),
         ("FTFTFT", "FT"),
         ("DFTDFT", "DFT"),
@@ -64,6 +73,19 @@ def test_where_a_set_ends_must_be_clear(letters: str) -> None:
         r"give the sender and the recipients explicitly$",
     ):
         newest(letters)
+
+
+@pytest.mark.parametrize("letters", ["FTftsFT", "FTrftFT", "FTxsxB", "rFTrFTfD", "fFTtF"])
+def test_behind_the_fields_of_the_message_a_set_may_have_been_appended_that_is_newer(letters: str) -> None:
+    with pytest.raises(InvalidMessage, match=r"not clear which Resent- fields belong together: "):
+        newest(letters)
+
+
+@pytest.mark.parametrize("name", [*ORIGINAL, "SUBJECT"])
+def test_each_field_of_the_message_itself_is_known(name: str) -> None:
+    fields = ["Resent-From", "Resent-To", name, "Resent-To"]
+    with pytest.raises(InvalidMessage, match="not clear which"):
+        newest_resent_block([(each, None) for each in fields])
 
 
 @given(st.lists(st.text("FSTCBDM", min_size=1, max_size=5), min_size=1, max_size=4))

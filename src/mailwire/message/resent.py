@@ -14,10 +14,22 @@ __all__ = ["newest_resent_block"]
 
 V = TypeVar("V")
 
+_UNCLEAR: Final = (
+    "the message was resent more than once, and it is not clear which Resent- fields belong together: "
+    "give the sender and the recipients explicitly"
+)
+
 _PREFIX: Final = "resent-"
 _DESTINATIONS: Final = frozenset({"resent-to", "resent-cc", "resent-bcc"})
 # Fields that say who it is from and for. Which set the others belong to, does not matter.
 _DECISIVE: Final = _DESTINATIONS | {"resent-from", "resent-sender"}
+# The fields of the message itself, which no set stands between (RFC 5322 3.6.1 to 3.6.5).
+_ORIGINAL: Final = frozenset(
+    {
+        *("date", "from", "sender", "reply-to", "to", "cc", "bcc", "message-id", "in-reply-to", "references"),
+        *("subject", "comments", "keywords"),
+    }
+)
 # No honest message is resent a hundred times; what follows takes time in proportion to the square of it.
 _FIELDS_LIMIT: Final = 500
 
@@ -25,14 +37,19 @@ _FIELDS_LIMIT: Final = 500
 def newest_resent_block(fields: Sequence[tuple[str, V]]) -> list[tuple[str, V]] | None:
     """Return the newest set of Resent- fields among `fields`, None if there is none.
 
-    Raises InvalidMessage where it is not clear what belongs to it: the mail might go to those of an older one.
+    Raises InvalidMessage where it is not clear what belongs to it, or which is newest: the mail might go to those of an
+    older one.
     """
     run: list[tuple[str, V]] = []
+    is_over = is_appended = False
     for name, value in fields:
-        if name.lower().startswith(_PREFIX):
+        if not name.lower().startswith(_PREFIX):
+            is_over = bool(run)
+            is_appended = is_appended or (is_over and name.lower() in _ORIGINAL)
+        elif is_appended:
+            raise InvalidMessage(_UNCLEAR)
+        elif not is_over:
             run.append((name, value))
-        elif run:
-            break
     if not run:
         return None
     names = [name.lower() for name, _ in run]
@@ -42,10 +59,7 @@ def newest_resent_block(fields: Sequence[tuple[str, V]]) -> list[tuple[str, V]] 
         raise InvalidMessage(f"the message has more than {_FIELDS_LIMIT} Resent- fields in a row")
     ends = _ends_of_first(names)
     if len({sum(name in _DECISIVE for name in names[:end]) for end in ends}) != 1:
-        raise InvalidMessage(
-            "the message was resent more than once, and it is not clear which Resent- fields belong together: "
-            "give the sender and the recipients explicitly"
-        )
+        raise InvalidMessage(_UNCLEAR)
     return run[: ends[0]]
 
 
