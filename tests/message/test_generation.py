@@ -471,6 +471,40 @@ def test_a_field_that_holds_no_addresses_needs_nothing() -> None:
     assert wire(message).isascii()
 
 
+# Message ids beyond ASCII
+
+ID_FIELDS = ["Message-ID", "In-Reply-To", "References", "Resent-Message-ID", "Content-ID", "message-id"]
+
+
+@pytest.mark.parametrize("of", POLICIES)
+@pytest.mark.parametrize("name", ID_FIELDS)
+def test_a_message_id_beyond_ascii_needs_smtputf8(name: str, of: Policy) -> None:
+    read = parsed(f"From: a@x.y\n{name}: <é@exämple.org>\n\nx\n", of)
+    assigned: Any = EmailMessage(policy=of) if of is not policy.compat32 else Message()
+    assigned["From"], assigned[name] = "a@x.y", "<é@exämple.org>"
+    assigned.set_payload("x\n")
+    for message in (read, assigned):
+        assert wire(message, *UTF8) == f"From: a@x.y\r\n{name}: <é@exämple.org>\r\n\r\nx\r\n".encode()
+        assert parameters(message, *UTF8) == {"BODY": "8BITMIME", "SMTPUTF8": None}
+        with pytest.raises(NotSupported, match="a message id has characters beyond ASCII") as caught:
+            wire(message, *EIGHT_BIT, under=MessagePolicy(encode_domain=lambda domain: "xn--exmple-cua.org"))
+        assert caught.value.extension == "SMTPUTF8"
+
+
+def test_a_message_id_that_is_no_text_needs_nothing() -> None:
+    for name in ID_FIELDS:
+        assert not needs_utf8(parsed(f"From: a@x.y\n{name}: <\xe9@x.y>\n\nx\n".encode("latin-1")), None)
+        assert not needs_utf8(parsed(f"From: a@x.y\nSubject: é\n{name}: <e@x.y>\n\nx\n"), None)
+
+
+@pytest.mark.parametrize("name", ["Disposition-Notification-To", "Return-Receipt-To", "Errors-To"])
+def test_in_whatever_field_an_address_beyond_ascii_needs_smtputf8(name: str) -> None:
+    for message in (text_message(**{name.replace("-", "_"): "Ü <é@x.y>"}), parsed(f"{name}: Ü <é@x.y>\n\nx\n")):
+        assert f"{name}: Ü <é@x.y>\r\n".encode() in wire(message, *UTF8)
+        with pytest.raises(NotSupported, match="SMTPUTF8"):
+            wire(message, *EIGHT_BIT)
+
+
 # What a field of addresses says
 
 
@@ -986,6 +1020,114 @@ def test_what_is_signed_is_not_encoded_anew(form: str, of: Policy) -> None:
     assert caught.value.extension == "8BITMIME"
     with pytest.raises(InvalidMessage, match="a line of more than 998 octets"):
         wire(parsed(form.format(LONG), of), *EIGHT_BIT)
+
+
+SEALS = ["DKIM-Signature: v=1", "arc-message-signature: i=1"]
+
+
+@pytest.mark.parametrize("of", POLICIES)
+@pytest.mark.parametrize("seal", SEALS)
+def test_of_a_header_that_is_signed_nothing_is_changed(seal: str, of: Policy) -> None:
+    header = f"{seal}\nFrom: a@x.y\nSubject: {'word ' * 30}end  \nX-Tab: a\tb\n\tc\nX-None:\n"
+    expected = header.replace("\nX-None:", "\nX-None: ").replace("\n", "\r\n")
+    assert wire(parsed(f"{header}Bcc: b@x.y\n\nx\n", of)) == f"{expected}\r\nx\r\n".encode()
+    # And not that of a part.
+    part = f'Content-Type: text/plain; {"x=y; " * 20}\n name="grüß.txt"\n\ny\n'
+    whole = f"{header}Content-Type: multipart/mixed; boundary=b\n\n--b\n{part}--b--\n"
+    sent = wire(parsed(whole, of), *EIGHT_BIT)
+    assert sent == whole.replace("\nX-None:", "\nX-None: ").replace("\n", "\r\n").encode()
+
+
+@pytest.mark.parametrize("of", POLICIES)
+@pytest.mark.parametrize("seal", SEALS)
+@pytest.mark.parametrize("field", ["Subject: grüß", "From: Grüß <a@x.y>", "X-Odd: gr\udcff", "X-Odd: grüß\n grüß"])
+def test_a_header_beyond_ascii_that_is_signed_stays_or_needs_smtputf8(seal: str, of: Policy, field: str) -> None:
+    header = f"{seal}\n{field}\nDate: x\n\n".encode("utf-8", "surrogateescape")
+    message = parsed(header + b"x\n", of)
+    assert wire(message, *UTF8).startswith(header.replace(b"\n", b"\r\n"))
+    is_text = b"\xff" not in header
+    assert parameters(message, *UTF8) == {"BODY": "8BITMIME", **({"SMTPUTF8": None} if is_text else {})}
+    if is_text:
+        with pytest.raises(NotSupported) as caught:
+            wire(message, *EIGHT_BIT)
+        assert caught.value.extension == "SMTPUTF8"
+
+
+@pytest.mark.parametrize("of", POLICIES)
+def test_what_was_assigned_to_what_is_signed_is_written_as_ever(of: Policy) -> None:
+    message: Any = EmailMessage(policy=of) if of is not policy.compat32 else Message()
+    message["DKIM-Signature"] = "v=1"
+    message["From"] = "Jü <a@x.y>"
+    message["Subject"] = "Grüße"
+    message.set_payload("x\n")
+    for sent in (wire(message), wire(message, *EIGHT_BIT)):
+        assert b"From: =?utf-8?q?J=C3=BC?= <a@x.y>\r\nSubject: =?utf-8?q?Gr=C3=BC=C3=9Fe?=\r\n" in sent
+
+
+def test_a_long_field_of_a_part_that_is_signed_stays_in_one_line() -> None:
+    message = MIMEMultipart("signed", boundary="b")
+    part = MIMEText("x\n")
+    part["X-Odd"] = "Grüße"  # which is no octets yet
+    part["X-Long"] = long = "word " * 30 + "end"
+    message.attach(part)
+    assert f"\r\nX-Odd: =?utf-8?b?R3LDvMOfZQ==?=\r\nX-Long: {long}\r\n\r\nx\r\n".encode() in wire(message)
+
+
+def test_a_part_that_was_parsed_and_is_signed_stays_beyond_ascii_too() -> None:
+    part = 'Content-Type: text/plain; name="grüß.txt"\n\nx\n'
+    whole = f"Subject: Grüße\nContent-Type: multipart/signed; boundary=b\n\n--b\n{part}\n--b--\n"
+    for of in POLICIES:
+        sent = wire(parsed(whole, of), *EIGHT_BIT)
+        assert sent.startswith(b"Subject: =?utf-8?")
+        assert part.replace("\n", "\r\n").encode() in sent
+
+
+# Parts whose header is beyond ASCII
+
+
+FILE = (
+    'Content-Type: text/plain; name="grüß.txt"\nContent-Disposition: attachment; filename="grüß.txt"\n'
+    "Subject: {}\nBcc: Grüße <b@x.y>\n\nx\n"
+)
+PARTS = "From: a@x.y\nContent-Type: multipart/mixed; boundary=b\n\n--b\n{}\n--b\nContent-Type: {}\n\n{}\n--b--\n"
+
+
+@pytest.mark.parametrize("of", POLICIES)
+@pytest.mark.parametrize("extensions", [(), EIGHT_BIT])
+def test_a_name_beyond_ascii_in_the_header_of_a_part_is_encoded_as_in_the_first(
+    of: Policy, extensions: tuple[str, ...]
+) -> None:
+    message = parsed(PARTS.format(FILE.format("ä"), "message/rfc822", FILE.format("ä")), of)
+    sent = wire(message, *extensions)
+    assert sent.isascii()
+    assert b"unknown-8bit" not in sent
+    again = email.message_from_bytes(sent, policy=policy.default)
+    file, forwarded = again.iter_parts()
+    for part in (file, forwarded.get_payload(0)):
+        assert isinstance(part, EmailMessage)
+        assert (part.get_filename(), part["Subject"]) == ("grüß.txt", "ä")
+        assert part["Bcc"].addresses == (Address("Grüße", "b", "x.y"),)
+        assert part.keys() == ["Content-Type", "Content-Disposition", "Subject", "Bcc"]
+
+
+@pytest.mark.parametrize("of", POLICIES)
+def test_under_smtputf8_the_header_of_a_part_stays_as_it_is(of: Policy) -> None:
+    whole = PARTS.format(FILE.format("ä"), "message/rfc822", FILE.format("ä"))
+    sent = wire(parsed(whole, of), *UTF8, under=MessagePolicy(smtputf8=True))
+    assert sent == whole.replace("\n", "\r\n").encode()
+
+
+def test_a_forwarded_message_that_is_signed_and_what_is_too_long_stay_as_they_are() -> None:
+    forwarded = "DKIM-Signature: v=1\n" + FILE.format("ä")
+    assert forwarded.replace("\n", "\r\n").encode() in wire(
+        parsed(PARTS.format(FILE.format("x"), "message/rfc822", forwarded), policy.compat32), *EIGHT_BIT
+    )
+    for length, stays in ((10_000, False), (10_001, True)):
+        long = ("ä" + "\n x" * 5000)[: length - 2] + "y"  # it is of two octets
+        assert (
+            long.replace("\n", "\r\n").encode()
+            in wire(parsed(PARTS.format(FILE.format(long), "text/plain", "x"), policy.compat32), *EIGHT_BIT)
+        ) is stays
 
 
 # Labour

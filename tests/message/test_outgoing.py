@@ -115,7 +115,7 @@ def test_an_address_beyond_ascii_needs_smtputf8(envelope: Envelope) -> None:
     with pytest.raises(NotSupported, match="SMTPUTF8") as caught:
         wire(b"x", *EIGHT_BIT, envelope=envelope)
     assert str(caught.value) == (
-        "an address has characters beyond ASCII, and the server does not offer SMTPUTF8 (RFC 6531)"
+        "an address or a message id has characters beyond ASCII, and the server does not offer SMTPUTF8 (RFC 6531)"
     )
     assert caught.value.extension == "SMTPUTF8"
 

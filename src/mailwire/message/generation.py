@@ -2,7 +2,9 @@
 
 Its generator is trusted with the form of a message, not with the safety of it: which line ends it writes into a header
 as they are, depends on the version (CVE-2024-6923 and its kin). So the header is looked at before, and the octets after
-(`verification`), of the message and of every part of it. Fields that were parsed are written as they were read.
+(`verification`), of the message and of every part of it. Fields that were parsed are written as they were read, as far
+as the server takes that. The older kind of message does not tell what was parsed: unless it is signed, what is long may
+be folded. In what is signed, nothing is changed.
 """
 
 import copy
@@ -43,6 +45,7 @@ _PARSED_LIMIT: Final = 10_000
 # Parts within parts. The standard library goes into itself for each of them.
 _DEPTH_LIMIT: Final = 64
 
+_ID_FIELDS: Final = frozenset({"message-id", "in-reply-to", "references", "resent-message-id", "content-id"})
 _HIDDEN: Final = frozenset({"bcc", "resent-bcc"})  # for the envelope alone (RFC 5322 3.6.3, 3.6.6)
 
 
@@ -78,8 +81,11 @@ def check_header(message: Message) -> None:
 
 
 def needs_utf8(message: Message, encode_domain: EncodeDomain | None) -> bool:
-    """Whether the header has an address that ASCII cannot express, even with `encode_domain` (RFC 6532 3.1)."""
+    """Whether the header has an address that ASCII cannot express, even with `encode_domain`, or a message id (RFC 6532
+    3.1, 3.3): no encoded word may stand there."""
     for name, value in message.raw_items():
+        if name.lower() in _ID_FIELDS and not _as_text(value).isascii() and _is_text(value):
+            return True
         for address in _addresses_beyond_ascii(name, value):
             mailbox = address.mailbox
             if not mailbox.is_ascii and (encode_domain is None or not mailbox.local.isascii()):
@@ -97,7 +103,7 @@ def generate(message: Message, policy: MessagePolicy, *, eight_bit: bool, utf8: 
     """
     allowed = Allowed(eight_bit, policy.binary or policy.long_lines == "allow", policy.binary)
     try:
-        visible = _visible(message, None if utf8 else policy.encode_domain, utf8=utf8, as_read=utf8 and eight_bit)
+        visible = _visible(message, policy.encode_domain, utf8=utf8, as_read=utf8 and eight_bit)
         if visible.is_multipart():
             _set_apart(visible)
         taken: dict[str, Piecewise] = {}
@@ -119,6 +125,14 @@ def _as_text(value: object) -> str:
     return value if isinstance(value, str) else str(value)
 
 
+def _is_text(value: object) -> bool:
+    try:
+        text_of(value)
+    except ValueError:
+        return False
+    return True
+
+
 def _walk(message: Message) -> Iterator[tuple[Message, int]]:
     # Message.walk() goes into itself, and a stranger's message may be deeper than Python can go.
     waiting = [(message, 0)]
@@ -131,7 +145,7 @@ def _walk(message: Message) -> Iterator[tuple[Message, int]]:
 
 
 def _written(message: Message, *, utf8: bool, cte_type: str) -> bytes:
-    policy = _writing_policy(message.policy, utf8, cte_type)
+    policy = _writing_policy(message.policy, utf8, cte_type, _is_signed(message))
     if is_plain(message):
         return write_plain(message, policy)
     flat = io.BytesIO()
@@ -140,12 +154,12 @@ def _written(message: Message, *, utf8: bool, cte_type: str) -> bytes:
 
 
 @lru_cache(16)
-def _writing_policy(policy: Policy, utf8: bool, cte_type: str) -> Policy:
+def _writing_policy(policy: Policy, utf8: bool, cte_type: str, as_read: bool) -> Policy:
     written: Policy = policy.clone(linesep="\r\n", cte_type=cte_type)
     if isinstance(written, EmailPolicy):
         # A header in UTF-8 is for SMTPUTF8 alone (RFC 6532).
         written = written.clone(utf8=utf8, refold_source="none")
-    return checking(written)
+    return checking(written, as_read=as_read)
 
 
 # The header
@@ -153,9 +167,10 @@ def _writing_policy(policy: Policy, utf8: bool, cte_type: str) -> Policy:
 
 def _visible(message: Message, encode_domain: EncodeDomain | None, *, utf8: bool, as_read: bool) -> Message:
     # The message as its receivers see it: a copy, where it is not the same.
+    as_read = as_read or _has_signed_header(message)
     fields = list(message.raw_items())
     rewritten = [
-        (name, _rewritten(message, name, value, encode_domain, utf8=utf8, as_read=as_read))
+        (name, _rewritten(message, name, value, None if utf8 else encode_domain, utf8=utf8, as_read=as_read))
         for name, value in fields
         if name.lower() not in _HIDDEN
     ]
@@ -164,11 +179,26 @@ def _visible(message: Message, encode_domain: EncodeDomain | None, *, utf8: bool
         return message
     # The generator gives boundaries to the parts that have none yet.
     visible = copy.deepcopy(message) if is_multipart else copy.copy(message)
-    for name in {name.lower() for name, _ in fields}:
-        del visible[name]
-    for name, value in rewritten:
-        visible.set_raw(name, value)
+    _set_fields(visible, rewritten)
+    if not as_read and not _is_signed(message):
+        for part, depth in _walk(visible):
+            if depth and not _has_signed_header(part):
+                _set_fields(part, [(name, _rewritten_in_part(part, name, value)) for name, value in part.raw_items()])
     return visible
+
+
+def _set_fields(message: Message, fields: list[tuple[str, Any]]) -> None:
+    for name in message:
+        del message[name]
+    for name, value in fields:
+        message.set_raw(name, value)
+
+
+def _rewritten_in_part(part: Message, name: str, value: Any) -> Any:
+    # What takes too long, or is too long, stays what it is: it may be in a stranger's message.
+    if type(value) is not str or value.isascii() or len(value) > _PARSED_LIMIT:
+        return value
+    return _rewritten(part, name, value, None, utf8=False, as_read=False)
 
 
 def _is_same(field: tuple[str, Any], rewritten: tuple[str, Any]) -> bool:
@@ -187,8 +217,8 @@ def _rewritten(
         has_long = is_source and has_long_line(octets)
         if text.isascii() and not has_long:
             return value
-        if is_source and as_read and not has_long:
-            return octets.decode("ascii", "surrogateescape")
+        if as_read and not has_long and octets.decode() != text:
+            return value  # it was parsed
         text = text_of(value)
     except ValueError:
         return value  # octets that are not UTF-8 stay what they are
@@ -235,11 +265,16 @@ def _addresses_beyond_ascii(name: str, value: object) -> list[Address]:
 
 def _is_signed(message: Message) -> bool:
     # Nothing may be changed in what is signed (RFC 1847 2.1, RFC 6376 5.3).
-    return "DKIM-Signature" in message or any(
+    return _has_signed_header(message) or any(
         name.lower() == "content-type" and str(value).strip().lower().startswith("multipart/signed")
         for part, _ in _walk(message)
         for name, value in part.raw_items()
     )
+
+
+def _has_signed_header(message: Message) -> bool:
+    # By DKIM, or by who has passed it on (RFC 8617 4.1.2).
+    return "DKIM-Signature" in message or "ARC-Message-Signature" in message
 
 
 def _set_apart(message: Message) -> None:

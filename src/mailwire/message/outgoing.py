@@ -49,7 +49,8 @@ class Terms:
     def of(cls, policy: MessagePolicy, extensions: Extensions, *, utf8: bool) -> "Terms":
         """Return them. Raises NotSupported where the server does not take such mails."""
         if utf8 and "SMTPUTF8" not in extensions.names:
-            demand = "the policy demands UTF-8" if policy.smtputf8 else "an address has characters beyond ASCII"
+            beyond = "an address or a message id has characters beyond ASCII"
+            demand = "the policy demands UTF-8" if policy.smtputf8 else beyond
             raise _missing("SMTPUTF8", "RFC 6531", demand)
         for keyword in ("CHUNKING", "BINARYMIME") if policy.binary else ():
             if keyword not in extensions.names:

@@ -25,15 +25,35 @@ __all__ = ["checking", "holding_delimiters", "verify"]
 
 
 class _Checking(Policy):
+    _as_read = False
+
     def fold_binary(self, name: str, value: Any) -> bytes:
+        folded = self._written(name, value)
+        # The standard library leaves LF between lines that have octets beyond ASCII.
+        if self._as_read or not (folded.isascii() or _is_one_field(name, folded)):
+            folded = _unchanged(name, value) or folded
+        if not _is_one_field(name, folded):
+            raise InvalidMessage(f"the header field {name} cannot be written as one field: {quote(folded)}")
+        return folded
+
+    def _written(self, name: str, value: Any) -> bytes:
         folded = super().fold_binary(name, value)
         if b"=?" in folded or not _is_one_field(name, folded):
             folded = _folded_at_blanks(name, value) or folded
         if name.lower() in ADDRESS_FIELDS and type(value) is not str:
             folded = _with_the_same_addresses(name, value, folded, utf8=getattr(self, "utf8", False))
-        if not _is_one_field(name, folded):
-            raise InvalidMessage(f"the header field {name} cannot be written as one field: {quote(folded)}")
         return folded
+
+
+def _unchanged(name: str, value: Any) -> bytes | None:
+    # What was parsed is text, and has octets beyond ASCII as surrogates.
+    if type(value) is not str:
+        return None
+    lines = value.replace("\r\n", "\n").replace("\n", "\r\n")
+    try:
+        return f"{name}: {lines}\r\n".encode("ascii", "surrogateescape")
+    except UnicodeEncodeError:
+        return None
 
 
 def _folded_at_blanks(name: str, value: Any) -> bytes | None:
@@ -81,16 +101,17 @@ def _is_one_field(name: str, folded: bytes) -> bool:
 
 
 @lru_cache(16)
-def _checking_kind(kind: type[Policy]) -> type[Policy]:
-    return type("Checking", (_Checking, kind), {})
+def _checking_kind(kind: type[Policy], as_read: bool) -> type[Policy]:
+    return type("Checking", (_Checking, kind), {"_as_read": as_read})
 
 
-def checking(policy: Policy) -> Policy:
-    """Return a policy that writes fields as `policy` does, and raises InvalidMessage where that is not just one field.
+def checking(policy: Policy, *, as_read: bool = False) -> Policy:
+    """Return a policy that writes fields as `policy` does, or those that were parsed `as_read`, and raises
+    InvalidMessage where that is not just one field.
 
     Nor may it have a line of spaces alone: some take that for the end of the header.
     """
-    kind = _checking_kind(type(policy))
+    kind = _checking_kind(type(policy), as_read)
     checked = kind.__new__(kind)
     checked.__dict__.update(policy.__dict__)
     return checked
