@@ -17,8 +17,6 @@ from random import Random
 from types import ModuleType
 from typing import Any, Final
 
-import pytest
-
 import mailwire
 from mailwire import AuthenticationFailed, Delivery, RecipientsRefused, TLSFailed
 from mailwire.testing import Cut, Replaced
@@ -265,8 +263,8 @@ async def fastapi_sends_an_invitation(world: World, namespace: dict[str, Any]) -
     app = namespace["app"]
     async with app.router.lifespan_context(app):
         status, body = await posted(app, "/invitations", b"address=b@example.org")
-        with pytest.raises(ValueError, match="addr_spec"):
-            await posted(app, "/invitations", b"address=b@example.org,c@example.org")
+        refused, _ = await posted(app, "/invitations", b"address=b@example.org,c@example.org")
+    assert refused == 422
     assert (status, json.loads(body)) == (200, {"delivery": "accepted"})
     invited(world)
 
@@ -299,8 +297,8 @@ async def flask_sends_an_invitation(world: World, namespace: dict[str, Any]) -> 
     namespace["app"].testing = True
     post = namespace["app"].test_client().post
     answer = await asyncio.to_thread(post, "/invitations/b@example.org")
-    with pytest.raises(ValueError, match="addr_spec"):
-        await asyncio.to_thread(post, "/invitations/b@example.org,c@example.org")
+    refused = await asyncio.to_thread(post, "/invitations/b@example.org,c@example.org")
+    assert refused.status_code == 422
     assert (answer.status_code, answer.json) == (200, {"delivery": "accepted"})
     invited(world)
 
@@ -314,8 +312,8 @@ async def django_sends_an_invitation(world: World, namespace: dict[str, Any]) ->
     if not conf.settings.configured:
         conf.settings.configure(ROOT_URLCONF=urls.__name__, ALLOWED_HOSTS=["testserver"])
     answer = await test.AsyncClient().post("/invitations/b@example.org")
-    with pytest.raises(ValueError, match="addr_spec"):
-        await test.AsyncClient().post("/invitations/b@example.org,c@example.org")
+    refused = await test.AsyncClient().post("/invitations/b@example.org,c@example.org")
+    assert refused.status_code == 422
     assert (answer.status_code, answer.json()) == (200, {"delivery": "accepted"})
     invited(world)
 

@@ -4,7 +4,7 @@ import os
 import re
 from datetime import UTC, datetime, timedelta
 from email import policy
-from email.headerregistry import Address
+from email.headerregistry import Address, Group
 from email.message import EmailMessage
 from email.policy import Policy
 from pathlib import Path
@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 
 from mailwire import Attachment, InvalidMessage, compose
 from mailwire.message import Envelope
+from mailwire.smtp import Mailbox
 from tests.message.sending import (
     POLICIES,
     addresses,
@@ -175,6 +176,94 @@ def test_a_name_may_have_a_dot_and_a_list_may_have_an_empty_element() -> None:
     again = email.message_from_bytes(wire(message), policy=policy.default)
     assert addresses(again) == ("j@example.org", ["a@x.y", "w@x.y"])
     assert again["From"].addresses == (Address("John Q. Public", "j", "example.org"),)
+
+
+def test_addresses_are_given_in_any_form_that_is_one() -> None:
+    message = compose(
+        sender=Mailbox("a b", "x.y"),
+        to=[Mailbox.parse("b@x.y"), Address("C, D", "c", "x.y")],
+        cc=Mailbox("d", "x.y"),
+        bcc=Group("all", (Address("", "e", "x.y"),)),  # type: ignore[arg-type]
+        reply_to=iter(["f@x.y, g@x.y"]),
+        headers={"Sender": "H <h@x.y>"},
+    )
+    assert addresses(message) == ("h@x.y", ["b@x.y", "c@x.y", "d@x.y", "e@x.y"])
+    assert (message["From"], message["To"], message["Cc"]) == ('"a b"@x.y', 'b@x.y, "C, D" <c@x.y>', "d@x.y")
+    assert (message["Bcc"], message["Reply-To"]) == ("all: e@x.y;", "f@x.y, g@x.y")
+
+
+SEVERAL = "an address or several"
+FILES = "a list of paths and Attachments"
+PAIRS = "a mapping of names to texts, or pairs of both"
+
+
+@pytest.mark.parametrize(
+    ("argument", "value", "told"),
+    [
+        ("subject", None, "subject to be text, got None (NoneType)"),
+        ("subject", b"x", "subject to be text, got b'x' (bytes)"),
+        ("text", None, "text to be text, got None (NoneType)"),
+        ("html", b"x", "html to be text or None, got b'x' (bytes)"),
+        ("sender", None, f"From to be {SEVERAL}, got None (NoneType)"),
+        ("to", None, f"To to be {SEVERAL}, got None (NoneType)"),
+        ("to", b"a@b", f"To to be {SEVERAL}, got b'a@b' (bytes)"),
+        ("to", bytearray(b"a@b"), f"To to be {SEVERAL}, got bytearray(b'a@b') (bytearray)"),
+        ("cc", ["a@b", 5], f"Cc to be {SEVERAL}, got 5 (int)"),
+        ("bcc", 5, f"Bcc to be {SEVERAL}, got 5 (int)"),
+        ("reply_to", [None], f"Reply-To to be {SEVERAL}, got None (NoneType)"),
+        ("attachments", "a.pdf", f"attachments to be {FILES}, got 'a.pdf' (str)"),
+        ("attachments", Attachment(b"x", "y"), f"attachments to be {FILES}, got Attachment(name='y', "),
+        ("attachments", None, f"attachments to be {FILES}, got None (NoneType)"),
+        ("attachments", [b"x"], f"attachments to be {FILES}, got b'x' (bytes)"),
+        ("inline", [], "inline to be a mapping of content ids to attachments, or None, got [] (list)"),
+        ("inline", {"x": b""}, "inline['x'] to be a path or an Attachment, got b'' (bytes)"),
+        ("inline", {5: Attachment(b"")}, "each content id to be text, got 5 (int)"),
+        ("in_reply_to", 5, "in_reply_to to be a message, its Message-ID or None, got 5 (int)"),
+        ("references", None, "references to be message ids, got None (NoneType)"),
+        ("references", [b"<1@x.y>"], "references to be message ids, got b'<1@x.y>' (bytes)"),
+        ("headers", None, f"headers to be {PAIRS}, got None (NoneType)"),
+        ("headers", "X: y", f"headers to be {PAIRS}, got 'X: y' (str)"),
+        ("headers", ["X: y"], f"headers to be {PAIRS}, got 'X: y' (str)"),
+        ("headers", {"X": 5}, f"headers to be {PAIRS}, got ('X', 5) (tuple)"),
+        ("headers", {5: "x"}, f"headers to be {PAIRS}, got (5, 'x') (tuple)"),
+        ("headers", [["X", "y", "z"]], f"headers to be {PAIRS}, got ['X', 'y', 'z'] (list)"),
+    ],
+)
+def test_an_argument_of_another_kind_is_refused_by_its_name(argument: str, value: object, told: str) -> None:
+    given: dict[str, Any] = {"sender": "a@x.y", "to": "b@x.y", "html": "<p>", argument: value}
+    with pytest.raises(ValueError, match=f"^expected {re.escape(told)}"):
+        compose(**given)
+
+
+@pytest.mark.parametrize("separator", ["\x0b", "\x0c", "\x1c", "\x85", "\u2028"])
+def test_a_subject_that_the_standard_library_refuses_is_refused_by_name(separator: str) -> None:
+    with pytest.raises(InvalidMessage) as caught:
+        compose(sender="a@x.y", to="b@x.y", subject=f"a{separator}b")
+    assert str(caught.value).startswith(f"the field Subject cannot hold {f'a{separator}b'!r}: ")
+
+
+def test_surrogates_are_refused_for_they_are_no_characters() -> None:
+    for code in (0xD800, 0xDC80, 0xDFFF):
+        text = f"é{chr(code)}"
+        for argument, name in {"subject": "subject", "to": "To", "headers": "X-Odd"}.items():
+            given = {"X-Odd": text} if argument == "headers" else text
+            with pytest.raises(InvalidMessage) as caught:
+                compose(**arguments(argument, given))
+            assert str(caught.value) == f"{name} must not hold surrogates, got {text!r}"
+        for argument in ("text", "html"):
+            with pytest.raises(InvalidMessage, match=r"^neither text nor HTML may hold surrogates$"):
+                compose(**arguments(argument, text))
+    beside = "\ud7ff\ue000"
+    assert compose(sender="a@x.y", to="b@x.y", subject=beside, text=beside)["Subject"] == beside
+
+
+@pytest.mark.parametrize("name", ["Sender", "resent-to", "Errors-To", "Disposition-Notification-To"])
+def test_a_further_field_of_addresses_holds_addresses(name: str) -> None:
+    message = compose(sender="a@x.y", to="b@x.y", headers={name: "Jürgen <c@x.y>"})
+    assert b"\r\n%b: =?utf-8?q?J=C3=BCrgen?= <c@x.y>\r\n" % name.encode() in wire(message)
+    with pytest.raises(InvalidMessage) as caught:
+        compose(sender="a@x.y", to="b@x.y", headers={name: "not an address"})
+    assert str(caught.value).startswith(f"expected addresses in {name}, got 'not an address': ")
 
 
 # What the standard library's parser is known to stumble over, and its like.
@@ -497,7 +586,7 @@ def test_what_has_an_argument_of_its_own_is_no_further_field(name: str) -> None:
         ({"X\r\nBcc": "x"}, r"expected the name of a header field, got 'X\r\nBcc'"),
         ({"X Odd": "x"}, "expected the name of a header field, got 'X Odd'"),
         ({"": "x"}, "expected the name of a header field, got ''"),
-        ({"Sender": '"'}, "the field Sender cannot hold '\"': "),
+        ({"Sender": '"'}, "expected addresses in Sender, got '\"': "),
     ],
 )
 def test_a_further_field_that_is_none_is_refused(headers: dict[str, str], told: str) -> None:
