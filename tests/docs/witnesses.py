@@ -17,6 +17,8 @@ from random import Random
 from types import ModuleType
 from typing import Any, Final
 
+import pytest
+
 import mailwire
 from mailwire import AuthenticationFailed, Delivery, RecipientsRefused, TLSFailed
 from mailwire.testing import Cut, Replaced
