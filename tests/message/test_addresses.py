@@ -72,6 +72,7 @@ GOOD: list[tuple[str, list[str]]] = [
     ("Ann <a@x.y>", ["a@x.y"]),
     ("Ann<a@x.y>", ["a@x.y"]),
     ("Ann B. Cole <a@x.y>", ["a@x.y"]),
+    ("X <X@x.y>", ["X@x.y"]),
     ("[Team] Ann <a@x.y>", ["a@x.y"]),
     ('"Ann" <a@x.y>', ["a@x.y"]),
     ('"b@z.w" <a@x.y>', ["a@x.y"]),

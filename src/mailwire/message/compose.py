@@ -168,7 +168,7 @@ def _checked(name: str, value: str) -> str:
 
 def _further(headers: Mapping[str, str] | Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
     given = headers.items() if isinstance(headers, Mapping) else headers
-    fields = _several("headers", given, (tuple, list), _PAIRS, or_one=False)
+    fields = _several("headers", given, (tuple, list), _PAIRS)
     for field in fields:
         if len(field) != 2 or not all(isinstance(each, str) for each in field):
             raise ValueError(f"expected headers to be {_PAIRS}, got {described(field)}")
