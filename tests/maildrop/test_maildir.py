@@ -300,6 +300,20 @@ async def test_what_was_not_stored_here_is_neither_settled_nor_discarded(path: P
     assert sink._written == {}
 
 
+async def test_mail_that_is_stored_as_another_is_not_taken_for_settled(path: Path) -> None:
+    sink = Maildir(path)
+    told, stored, elsewhere = mail(MESSAGE, "1"), mail(OTHER, "1"), mail(OTHER, "1", "another account")
+    await sink.store(elsewhere)
+    await sink.settle([told])
+    await sink.store(stored)
+    with_it = mail(MESSAGE, "2")
+    await sink.store(with_it)
+    with pytest.raises(LookupError, match="there is mail of this account that was stored here and is not settled"):
+        await sink.settle([with_it, told])
+    assert list(sink._written) == [elsewhere, stored]
+    assert (len(files(path, "tmp")), files(path, "new")) == (2, [])
+
+
 async def test_what_nobody_will_settle_is_safe_when_it_is_stored(path: Path) -> None:
     alone = mail(MESSAGE)
     alone.will_be_settled = False

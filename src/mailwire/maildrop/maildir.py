@@ -98,9 +98,15 @@ class Maildir:
             await self.settle([mail])
 
     async def settle(self, mails: Sequence[Mail]) -> None:
-        """Sync them, link them into `new`, and sync that; what was not stored here is left alone. Raises OSError."""
+        """Sync them, link them into `new`, and sync that. What was not stored here is left alone.
+
+        Raises OSError; LookupError where what was not stored here may have been stored as another Mail.
+        """
         batch = self._take(mails)
         try:
+            if len(batch) < len(mails) and {mail.account for mail in mails} & {mail.account for mail in self._written}:
+                # Else it would be taken for stored, and be deleted on the server.
+                raise LookupError("there is mail of this account that was stored here and is not settled: is it this?")
             # Side by side: a file system's journal takes together what waits for it.
             syncs = [in_thread(None, written.sync) for _, written in batch]
             for outcome in await asyncio.gather(*syncs, return_exceptions=True):
