@@ -316,6 +316,15 @@ async def test_a_client_that_is_cut_in_the_handshake_of_implicit_tls_gives_it_up
             await connecting
 
 
+async def test_a_connection_that_is_not_made_in_time_is_told_as_such() -> None:
+    clock = StandingClock()
+    client = SMTPClient(Endpoint("127.0.0.1", tls="none", connect=never_connect, timeouts=Timeouts(connect=5)))
+    connecting = asyncio.create_task(client.connect())
+    await clock.advance(5)
+    with pytest.raises(DeadlineExceeded, match="within 5 s: connecting to"):
+        await connecting
+
+
 async def test_who_is_cancelled_while_he_connects_is_cancelled_though_the_client_is_cut_as_well() -> None:
     client = SMTPClient(Endpoint("127.0.0.1", tls="none", connect=never_connect))
     connecting = asyncio.create_task(client.connect())
