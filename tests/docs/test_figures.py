@@ -10,8 +10,9 @@ import pytest
 
 import mailwire
 from mailwire import POP3Settings, SMTPClient, Timeouts, Transcript, pop3, sasl, smtp
-from mailwire.aio import bulk_sending, pop3_transaction, retrieved_item
+from mailwire.aio import pop3_transaction, retrieved_item
 from mailwire.aio.pool_connections import CAUTION
+from mailwire.aio.send_results import FUTILE
 from mailwire.cli.exits import Exit
 from mailwire.maildrop import Policy, delivery
 from mailwire.message import survey
@@ -61,7 +62,7 @@ SENTENCES: Final[list[tuple[str, str]]] = [
     ("howto/ask-for-reports.md", f"in printable characters of ASCII, at most {options._ENVID_LIMIT} of them"),
     ("howto/compose-and-send.md", f"a line may have {survey.LINE_LIMIT - 2} octets"),
     ("howto/send-many.md", f"At most `look_ahead` messages ({default(SMTPClient.send_all, 'look_ahead')}) are taken"),
-    ("howto/send-many.md", f"or {WORDS[bulk_sending._FUTILE]} in a row bring no mail to its end"),
+    ("howto/send-many.md", f"or {WORDS[FUTILE]} in a row bring no mail to its end"),
     ("howto/send-from-many-tasks.md", f"the pool makes do for {WORDS[CAUTION]} with those that it has"),
     ("howto/watch-a-session.md", f"by default the last {default(Transcript, 'limit')} entries are kept"),
     (

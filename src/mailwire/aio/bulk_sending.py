@@ -10,15 +10,15 @@
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import Mapping
 from contextlib import suppress
-from types import TracebackType
-from typing import TYPE_CHECKING, Any, Final, Self
+from typing import TYPE_CHECKING, Any
 
 from ..errors import ConnectionLost, LocalProtocolError, MailwireError
 from .chain import Chain
-from .consignment import Consignment, Messages, Order, SendResult
+from .consignment import Messages, Order, SendResult
 from .holding import Holding
+from .send_results import FUTILE, SendResults
 from .turn import Turn
 
 if TYPE_CHECKING:
@@ -26,11 +26,8 @@ if TYPE_CHECKING:
 
 __all__ = ["BulkSending"]
 
-# So many connections in a row on which the server brings no mail to its end are enough.
-_FUTILE: Final = 3
 
-
-class BulkSending(AsyncIterator[SendResult]):
+class BulkSending(SendResults):
     """A run over messages: an async iterator of one result for each. Made by `SMTPClient.send_all`.
 
     A run that is not gone on with holds the connection until another call of the same task ends it, or of any task once
@@ -40,9 +37,9 @@ class BulkSending(AsyncIterator[SendResult]):
     def __init__(
         self, client: "SMTPClient", messages: Messages, settings: Mapping[str, Any], order: Order, look_ahead: int
     ) -> None:
+        super().__init__(messages, settings, order, look_ahead)
         self._holding = Holding(client, self._break_off)
         self._client = client
-        self._consignment = Consignment(messages, settings, order=order, look_ahead=look_ahead)
         self._chain: Chain | None = None
         self._is_open = False  # it holds the connection
         self._is_over = False
@@ -83,12 +80,7 @@ class BulkSending(AsyncIterator[SendResult]):
                 self._holding.use()
             if not consignment.has_result:
                 await self._find_result()
-        if consignment.has_result:
-            return consignment.next_result()
-        if consignment.failure is not None:
-            failure, consignment.failure = consignment.failure, None
-            raise failure
-        raise StopAsyncIteration
+        return consignment.next_result()
 
     @property
     def is_unsettled(self) -> bool:
@@ -103,15 +95,6 @@ class BulkSending(AsyncIterator[SendResult]):
             self._chain.break_off(cut if self._is_open else None, may_try_again=self._is_open)
             with suppress(RuntimeError):  # where there is no event loop any more, nothing is read any more either
                 self._closing = asyncio.get_running_loop().create_task(self._chain.close())
-
-    @property
-    def remaining(self) -> tuple[SendResult, ...]:
-        """What is known of those messages that were taken and of which no result was handed out, in their order.
-
-        It is whole once the run has ended, by `aclose` or by an error. Results that nobody was given have no error
-        where it was the end of the run that ended them.
-        """
-        return self._consignment.remaining()
 
     async def aclose(self) -> None:
         """End the run. The verdicts on messages whose end has left are waited for, the rest is not sent.
@@ -141,14 +124,6 @@ class BulkSending(AsyncIterator[SendResult]):
             if self._closing is not None:
                 await asyncio.wait([self._closing])
         await self._consignment.closed()
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        await self.aclose()
 
     # Private
 
@@ -213,21 +188,15 @@ class BulkSending(AsyncIterator[SendResult]):
         chain.break_off(error)
         self._client._cut()
         await chain.close()
-        if self._futile == _FUTILE:
+        if self._futile == FUTILE:
             self._hopeless = error
 
     async def _fail_next(self, error: MailwireError) -> None:
-        consignment = self._consignment
-        item = consignment.take()
+        item = self._consignment.take()
         if item is None:
             await self._wait()
-            return
-        try:
-            consignment.make_sending(item)
-        except MailwireError as own:
-            consignment.finish(item, None, own)
         else:
-            consignment.fail(item, error)
+            self._consignment.fail(item, error)
 
     async def _settle(self) -> None:
         chain = self._opened_chain

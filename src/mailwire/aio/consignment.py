@@ -263,11 +263,23 @@ class Consignment:
         self.has_result = not self._in_order or self._handed_out in self._results
 
     def fail(self, item: Item, error: MailwireError) -> None:
-        """Take the result for `item`, which shares its `error` with others, and gets a copy of its own."""
-        self.finish(item, item.receipt(), copy(error))
+        """Take the result for `item`, which shares its `error` with others, and gets a copy of its own; or, where no
+        mail can be made of it, what is wrong with it."""
+        try:
+            sending = self.make_sending(item)
+        except MailwireError as own:
+            self.finish(item, None, own)
+        else:
+            self.finish(item, sending.receipt(), copy(error))
 
     def next_result(self) -> SendResult:
-        """Hand out the next result, which there is."""
+        """Hand out the next result. Where there is none, there will be none: raises what the iterable has raised, once,
+        and StopAsyncIteration."""
+        if not self.has_result:
+            if self.failure is None:
+                raise StopAsyncIteration
+            failure, self.failure = self.failure, None
+            raise failure
         results = self._results
         result = results.pop(self._handed_out if self._in_order else next(iter(results)))
         self._handed_out += 1

@@ -11,17 +11,17 @@
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import Mapping
 from functools import partial
-from types import TracebackType
-from typing import TYPE_CHECKING, Any, Final, Self
+from typing import TYPE_CHECKING, Any
 
 from ..errors import ConnectionLost, LocalProtocolError, MailwireError, ServiceNotAvailable
 from .chain import Chain
-from .consignment import Consignment, Item, Messages, Order, SendResult
+from .consignment import Messages, Order, SendResult
 from .pool_connections import CAUTION, PooledConnection
 from .pool_opening import pool_closed
 from .pool_share import PoolShare
+from .send_results import FUTILE, SendResults
 from .smtp import SMTPClient
 
 if TYPE_CHECKING:
@@ -29,11 +29,8 @@ if TYPE_CHECKING:
 
 __all__ = ["PoolSending"]
 
-# So many connections in a row on which the server brings no mail to its end are enough.
-_FUTILE: Final = 3
 
-
-class PoolSending(AsyncIterator[SendResult]):
+class PoolSending(SendResults):
     """A run over messages: an async iterator of one result for each. Made by `SMTPPool.send_all`.
 
     Mails that were begun go on while nobody asks for a result. `aclose`, or the end of `async with`, ends the run.
@@ -42,8 +39,8 @@ class PoolSending(AsyncIterator[SendResult]):
     def __init__(
         self, pool: "SMTPPool", messages: Messages, settings: Mapping[str, Any], order: Order, look_ahead: int
     ) -> None:
+        super().__init__(messages, settings, order, look_ahead)
         self._pool = pool
-        self._consignment = Consignment(messages, settings, order=order, look_ahead=look_ahead)
         self._lanes: set[asyncio.Task[None]] = set()
         self._most = pool.max_connections  # lanes at once
         self._careful_until: float | None = None  # then there may be as many as ever
@@ -82,21 +79,7 @@ class PoolSending(AsyncIterator[SendResult]):
             except BaseException:
                 await self._end(settles=False)
                 raise
-        if consignment.has_result:
-            return consignment.next_result()
-        if consignment.failure is not None:
-            failure, consignment.failure = consignment.failure, None
-            raise failure
-        raise StopAsyncIteration
-
-    @property
-    def remaining(self) -> tuple[SendResult, ...]:
-        """What is known of those messages that were taken and of which no result was handed out, in their order.
-
-        It is whole once the run has ended, by `aclose` or by an error. Results that nobody was given have no error
-        where it was the end of the run that ended them.
-        """
-        return self._consignment.remaining()
+        return consignment.next_result()
 
     async def aclose(self) -> None:
         """End the run. The verdicts on messages whose end has left are waited for, the rest is not sent.
@@ -108,14 +91,6 @@ class PoolSending(AsyncIterator[SendResult]):
         if self._lanes:
             self._pool._move_to(asyncio.get_running_loop())
         await self._end(settles=True)
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        await self.aclose()
 
     # Private
 
@@ -161,21 +136,13 @@ class PoolSending(AsyncIterator[SendResult]):
             if item is None:
                 return
             if self._hopeless is not None:
-                self._give_up(item, self._hopeless)
+                consignment.fail(item, self._hopeless)
                 continue
             share = PoolShare(consignment, item, pool._connections, self._wake)
             pool._begin_send()
             lane = asyncio.get_running_loop().create_task(self._send(share))
             self._lanes.add(lane)
             lane.add_done_callback(partial(self._end_lane, share))
-
-    def _give_up(self, item: Item, error: MailwireError) -> None:
-        try:
-            self._consignment.make_sending(item)
-        except MailwireError as own:
-            self._consignment.finish(item, None, own)
-        else:
-            self._consignment.fail(item, error)
 
     def _end_lane(self, share: PoolShare, lane: "asyncio.Task[None]") -> None:
         share.close()
@@ -294,7 +261,7 @@ class PoolSending(AsyncIterator[SendResult]):
     def _fail(self, error: MailwireError, *, is_new: bool) -> None:
         # That an idle connection has become stale, says nothing of the next one.
         self._futile += is_new
-        if self._futile >= _FUTILE:
+        if self._futile >= FUTILE:
             self._trouble = error
 
     async def _leave(self, chain: Chain, client: SMTPClient, error: MailwireError | None = None) -> None:
