@@ -46,6 +46,7 @@ __all__ = [
     "TokenRefused",
     "authenticate",
     "login_refusal",
+    "refuse_exposure",
     "second_chance",
     "situation_of",
 ]
@@ -85,11 +86,17 @@ def situation_of(endpoint: Endpoint, stream: Stream, offered: Collection[str]) -
     session = stream.tls_session
     return Situation(
         offered=offered,
-        is_confidential=session is not None or endpoint.allow_cleartext_auth,
+        is_confidential=_is_confidential(endpoint, stream),
         channel_bindings={} if session is None else channel_bindings(session),
         host=server_name(endpoint),
         port=endpoint.port,
     )
+
+
+def refuse_exposure(endpoint: Endpoint, stream: Stream, command: object) -> None:
+    """Raise SecurityError if `command`, which shows the credentials, would go over an open link without leave."""
+    if not _is_confidential(endpoint, stream):
+        raise _exposed_by(command)
 
 
 def login_refusal(command: str, exchange: Exchange | None, answer: "Reply | Response") -> AuthenticationFailed:
@@ -171,16 +178,24 @@ async def authenticate(
     raise problem
 
 
+def _is_confidential(endpoint: Endpoint, stream: Stream) -> bool:
+    return stream.tls_session is not None or endpoint.allow_cleartext_auth
+
+
+def _exposed_by(what: object) -> SecurityError:
+    return SecurityError(
+        f"{what} would give the credentials away in the clear: use implicit TLS or STARTTLS, or write "
+        "allow_cleartext_auth=True if the link is safe all the same"
+    )
+
+
 def _safe_candidates(
     endpoint: Endpoint, credentials: Credentials, situation: Situation, options: Sequence[Option]
 ) -> Sequence[str]:
     preferences = endpoint.auth_preferences
     names = candidates(credentials, situation, preferences, options)
     if not names and candidates(credentials, replace(situation, is_confidential=True), preferences, options):
-        raise SecurityError(
-            f"{endpoint} offers only mechanisms that would give the credentials away in the clear: use implicit TLS or "
-            "STARTTLS, or write allow_cleartext_auth=True if the link is safe all the same"
-        )
+        raise _exposed_by(f"{endpoint} offers only mechanisms that")
     remembered = preferences.remembered
     if remembered is None:
         return names
@@ -204,10 +219,7 @@ def _made(factory: MechanismFactory) -> Mechanism:
 
 async def _use_own(mechanism: Mechanism, endpoint: Endpoint, situation: Situation, attempt: Attempt) -> str:
     if mechanism.exposes_password and not situation.is_confidential:
-        raise SecurityError(
-            f"{mechanism.name} would give the credentials away in the clear: use implicit TLS or STARTTLS, or write "
-            "allow_cleartext_auth=True if the link is safe all the same"
-        )
+        raise _exposed_by(mechanism.name)
     if mechanism.name not in situation.offered:
         raise AuthenticationFailed(
             f"{endpoint} does not offer {mechanism.name}: it has {', '.join(situation.offered) or 'none'}",

@@ -20,7 +20,7 @@ from typing import Generic, Self, TypeVar
 from .._wire.text import check_kind
 from .._wire.trace import Direction, Trace, Traceable
 from ..endpoint import Endpoint, Protocol
-from ..errors import ConnectionLost, LocalProtocolError, MailwireError, RemoteProtocolError, SecurityError
+from ..errors import ConnectionLost, LocalProtocolError, MailwireError, RemoteProtocolError
 from ..transcript import Transcript
 from .session import Machine, Session
 from .tls import TLSInfo
@@ -283,13 +283,6 @@ class Client(ABC, Generic[E]):
         self.transcript.record(direction, what)
         for line in what.shown():
             self._logger.debug("%s %s: %s", self.endpoint, direction, line)
-
-    def _refuse_exposure(self, session: Session[E], command: object) -> None:
-        if session.stream.tls_session is None and not self.endpoint.allow_cleartext_auth:
-            raise SecurityError(
-                f"{command} would give the credentials away in the clear: use implicit TLS or STARTTLS, or write "
-                "allow_cleartext_auth=True if the link is safe all the same"
-            )
 
     def _note(self, error: MailwireError) -> None:
         error.transcript = error.transcript or self.transcript.tail()

@@ -25,6 +25,7 @@ from ..pop3 import (
     State,
 )
 from ..transcript import Transcript
+from .authentication import refuse_exposure
 from .authorization import Authorization
 from .client import Client
 from .deletion import CommitReport, Marks
@@ -232,7 +233,7 @@ class POP3Sessions(Client[Event]):
     async def _execute(self, session: Session[Event], command: Command[object]) -> Response:
         if isinstance(command, Apop | Auth | Pass):
             if not isinstance(command, Auth) or command.mechanism.exposes_password:
-                self._refuse_exposure(session, command)
+                refuse_exposure(self.endpoint, session.stream, command)
             if self._authorization is None:
                 raise AssertionError("where there is a session, there is an authorization")
             return await self._authorization.log_in(command)

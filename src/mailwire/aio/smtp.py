@@ -28,6 +28,7 @@ from ..smtp import (
     State,
 )
 from ..transcript import Transcript
+from .authentication import refuse_exposure
 from .client import Client
 from .consignment import Messages, Order, check_run
 from .dialogue import Dialogue
@@ -272,7 +273,7 @@ class SMTPClient(Client[Event]):
         if not isinstance(command, Auth):
             return await self._talk.ask(command)
         if command.mechanism.exposes_password:
-            self._refuse_exposure(session, command)
+            refuse_exposure(self.endpoint, session.stream, command)
         return await self._talk.log_in(command)
 
     # Sending
