@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from mailwire import ConnectionLost, Delivery, InvalidMessage, SourceFailed, compose
-from mailwire.aio.consignment import Consignment, Item, Order, check_run
+from mailwire.aio.consignment import Consignment, Item, Order
 from mailwire.testing.turns import drain_events
 from tests.aio.pools import ENVELOPE, numbered
 
@@ -22,21 +22,6 @@ def taken(consignment: Consignment) -> Item:
     item = consignment.take()
     assert item is not None
     return item
-
-
-@pytest.mark.parametrize(
-    ("messages", "order", "look_ahead", "error"),
-    [
-        ([], "backwards", 1, 'expected order to be "completion" or "input", got \'backwards\''),
-        ([], "input", 0, "expected look_ahead to be 1 at least, got 0"),
-        (memoryview(b"one"), "input", 1, "expected an iterable of messages, got one message: memoryview"),
-        (42, "input", 1, "expected messages to be an iterable of messages, got 42 (int)"),
-    ],
-)
-def test_a_run_that_makes_no_sense_says_why(messages: Any, order: Any, look_ahead: int, error: str) -> None:
-    with pytest.raises(ValueError, match="expected") as caught:
-        check_run(messages, order, look_ahead)
-    assert str(caught.value) == error
 
 
 # Taking mails

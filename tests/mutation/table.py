@@ -155,6 +155,7 @@ TESTS: Final[dict[str, tuple[str, ...]]] = {
         *("aio/test_consignment.py", "aio/test_arguments.py", "aio/test_mailing.py", "aio/test_bulk_sending.py"),
         *("aio/test_bulk_turns.py", "aio/test_bulk_ends.py", "aio/test_pool_sending.py", "aio/test_pool_ends.py"),
     ),
+    "aio/send_results": ("aio/test_send_results.py", *_MAILS),
     "aio/bulk_sending": _MAILS,
     "aio/holding": ("aio/test_holding.py", "aio/test_bulk_turns.py", "aio/test_retrieval.py"),
     "aio/turn": ("aio/test_turn.py", "aio/test_bulk_turns.py", "aio/test_bulk_ends.py"),

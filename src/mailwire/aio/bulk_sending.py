@@ -10,7 +10,6 @@
 """
 
 import asyncio
-from collections.abc import Mapping
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
@@ -35,9 +34,9 @@ class BulkSending(SendResults):
     """
 
     def __init__(
-        self, client: "SMTPClient", messages: Messages, settings: Mapping[str, Any], order: Order, look_ahead: int
+        self, client: "SMTPClient", messages: Messages, order: Order, look_ahead: int, **settings: Any
     ) -> None:
-        super().__init__(messages, settings, order, look_ahead)
+        super().__init__(messages, order, look_ahead, settings)
         self._holding = Holding(client, self._break_off)
         self._client = client
         self._chain: Chain | None = None

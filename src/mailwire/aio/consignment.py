@@ -14,10 +14,8 @@ from collections import deque
 from collections.abc import AsyncIterable, AsyncIterator, Callable, Generator, Iterable, Mapping
 from copy import copy
 from dataclasses import dataclass
-from email.message import Message
 from typing import Any, Final, Literal, Protocol
 
-from .._wire.text import check_kind, check_whole_number
 from ..errors import MailwireError, SourceFailed
 from ..message import MessagePolicy, MessageSource
 from ..message.content import kept
@@ -27,7 +25,7 @@ from ..smtp import Delivery, Receipt
 from .mailing import Mailing, are_many, read_recipients
 from .sending import Sending
 
-__all__ = ["Consignment", "Item", "Messages", "Order", "SendResult", "Supply", "check_run"]
+__all__ = ["Consignment", "Item", "Messages", "Order", "SendResult", "Supply"]
 
 Order = Literal["completion", "input"]
 """Results as they come, or in the order of the messages."""
@@ -37,16 +35,6 @@ Messages = Iterable[MessageSource | Mailing] | AsyncIterable[MessageSource | Mai
 
 # A mail that has twice been the one on which its connection broke is not tried again: it may be the reason.
 _TRIES: Final = 2
-
-
-def check_run(messages: Messages, order: Order, look_ahead: int) -> None:
-    """Raise ValueError for a run over `messages` that makes no sense."""
-    if order not in ("completion", "input"):
-        raise ValueError(f'expected order to be "completion" or "input", got {order!r}')
-    check_whole_number("look_ahead", look_ahead)
-    if isinstance(messages, (str, bytes, bytearray, memoryview, Message)):
-        raise ValueError(f"expected an iterable of messages, got one message: {type(messages).__name__}")
-    check_kind("messages", messages, (Iterable, AsyncIterable), "an iterable of messages")
 
 
 @dataclass(frozen=True, slots=True)

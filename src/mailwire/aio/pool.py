@@ -13,9 +13,9 @@ from ..errors import ConnectionLost, LocalProtocolError, MailwireError, SenderRe
 from ..message import MessagePolicy, MessageSource
 from ..message.policy import DEFAULT_POLICY
 from ..smtp import Delivery, MailOptions, Receipt, RecipientOptions
-from .consignment import Messages, Order, check_run
+from .consignment import Messages, Order
 from .lmtp import LMTPClient
-from .mailing import Mailing, OnRefused, Progress, are_many, check_settings, check_wishes, read_many, tell_not_sent
+from .mailing import Mailing, OnRefused, Progress, are_many, read_many, tell_not_sent
 from .plain_sending import AnySending, sending_of
 from .pool_connections import PoolConnections, PooledConnection
 from .pool_opening import PoolOpening, pool_closed
@@ -221,21 +221,21 @@ class SMTPPool:
         """
         if look_ahead is None:
             look_ahead = max(64, 16 * self.max_connections)
-        check_run(messages, order, look_ahead)
-        check_settings(policy, on_refused, use_chunking)
-        check_wishes(options, recipient_options)
-        settings = {
-            "sender": sender,
-            "recipients": recipients,
-            "policy": policy,
-            "options": options,
-            "recipient_options": recipient_options,
-            "on_refused": on_refused,
-            "use_chunking": use_chunking,
-        }
         from .pool_sending import PoolSending  # as in SMTPClient
 
-        return PoolSending(self, messages, settings, order, look_ahead)
+        return PoolSending(
+            self,
+            messages,
+            order,
+            look_ahead,
+            sender=sender,
+            recipients=recipients,
+            policy=policy,
+            options=options,
+            recipient_options=recipient_options,
+            on_refused=on_refused,
+            use_chunking=use_chunking,
+        )
 
     # The end
 

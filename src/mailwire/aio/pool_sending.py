@@ -11,7 +11,6 @@
 """
 
 import asyncio
-from collections.abc import Mapping
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -36,10 +35,8 @@ class PoolSending(SendResults):
     Mails that were begun go on while nobody asks for a result. `aclose`, or the end of `async with`, ends the run.
     """
 
-    def __init__(
-        self, pool: "SMTPPool", messages: Messages, settings: Mapping[str, Any], order: Order, look_ahead: int
-    ) -> None:
-        super().__init__(messages, settings, order, look_ahead)
+    def __init__(self, pool: "SMTPPool", messages: Messages, order: Order, look_ahead: int, **settings: Any) -> None:
+        super().__init__(messages, order, look_ahead, settings)
         self._pool = pool
         self._lanes: set[asyncio.Task[None]] = set()
         self._most = pool.max_connections  # lanes at once

@@ -1,11 +1,14 @@
 """SendResults: what a run over messages hands out, over whatever it sends them."""
 
 from abc import abstractmethod
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterable, AsyncIterator, Iterable, Mapping
+from email.message import Message
 from types import TracebackType
 from typing import Any, Final, Self
 
+from .._wire.text import check_kind, check_whole_number
 from .consignment import Consignment, Messages, Order, SendResult
+from .mailing import check_settings, check_wishes
 
 __all__ = ["FUTILE", "SendResults"]
 
@@ -14,9 +17,17 @@ FUTILE: Final = 3
 
 
 class SendResults(AsyncIterator[SendResult]):
-    """The results of a run over messages, one for each: an async iterator, and an async context that ends the run."""
+    """The results of a run over messages, one for each: an async iterator, and an async context that ends the run.
 
-    def __init__(self, messages: Messages, settings: Mapping[str, Any], order: Order, look_ahead: int) -> None:
+    settings: those of the mails that do not say by themselves how they are sent, as a Mailing takes them.
+
+    Raises ValueError for a run, and for settings, that make no sense whatever the messages.
+    """
+
+    def __init__(self, messages: Messages, order: Order, look_ahead: int, settings: Mapping[str, Any]) -> None:
+        _check(messages, order, look_ahead)
+        check_settings(settings["policy"], settings["on_refused"], settings["use_chunking"])
+        check_wishes(settings["options"], settings["recipient_options"])
         self._consignment = Consignment(messages, settings, order=order, look_ahead=look_ahead)
 
     @property
@@ -39,3 +50,12 @@ class SendResults(AsyncIterator[SendResult]):
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         await self.aclose()
+
+
+def _check(messages: Messages, order: Order, look_ahead: int) -> None:
+    if order not in ("completion", "input"):
+        raise ValueError(f'expected order to be "completion" or "input", got {order!r}')
+    check_whole_number("look_ahead", look_ahead)
+    if isinstance(messages, (str, bytes, bytearray, memoryview, Message)):
+        raise ValueError(f"expected an iterable of messages, got one message: {type(messages).__name__}")
+    check_kind("messages", messages, (Iterable, AsyncIterable), "an iterable of messages")

@@ -30,10 +30,10 @@ from ..smtp import (
 from ..transcript import Transcript
 from .authentication import refuse_exposure
 from .client import Client
-from .consignment import Messages, Order, check_run
+from .consignment import Messages, Order
 from .dialogue import Dialogue
 from .initiation import Initiation, can_do_with_helo
-from .mailing import Mailing, OnRefused, Progress, are_many, check_settings, check_wishes, read_many, tell_not_sent
+from .mailing import Mailing, OnRefused, Progress, are_many, read_many, tell_not_sent
 from .plain_sending import AnySending, PlainSending, sending_of
 from .sending import Sending
 from .session import Session
@@ -182,21 +182,21 @@ class SMTPClient(Client[Event]):
         Raises ValueError for settings that make no sense. The iterator raises LocalProtocolError where the client is
         not connected, and what `messages` raises.
         """
-        check_run(messages, order, look_ahead)
-        check_settings(policy, on_refused, use_chunking)
-        check_wishes(options, recipient_options)
-        settings = {
-            "sender": sender,
-            "recipients": recipients,
-            "policy": policy,
-            "options": options,
-            "recipient_options": recipient_options,
-            "on_refused": on_refused,
-            "use_chunking": use_chunking,
-        }
         from .bulk_sending import BulkSending  # not for who sends one by one
 
-        return BulkSending(self, messages, settings, order, look_ahead)
+        return BulkSending(
+            self,
+            messages,
+            order,
+            look_ahead,
+            sender=sender,
+            recipients=recipients,
+            policy=policy,
+            options=options,
+            recipient_options=recipient_options,
+            on_refused=on_refused,
+            use_chunking=use_chunking,
+        )
 
     async def execute(self, command: Command[T]) -> T:
         """Send `command` and return what its reply means.
