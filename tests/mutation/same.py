@@ -255,8 +255,6 @@ SAME: Final[dict[tuple[str, str], str]] = {
     ("aio/pop3_dialogue", "'pipelining' in (self.connection.capabilities"): _CASE,
     ("aio/pool_share", "self._connection: PooledConnection | None = ''"): _FIRST_ALONE,
     ("aio/pool_connections", "_watch_expiry: if end <= inf:"): "such a timer never goes off",
-    ("aio/pool_share", "self.has_result: bool = None"): _FALSE,
-    ("aio/pool_share", "self.has_result: bool = True"): _SLOWER,
     ("message/threads", "raise OSError("): "nobody hears that it was given up",
     ("message/threads", "begun = None"): "nobody waits for it any more",
     ("aio/pool_connections", "self._queue.move_to_end(waiter, last=None)"): _FALSE,

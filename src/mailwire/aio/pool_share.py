@@ -8,7 +8,7 @@
 
 import asyncio
 from collections.abc import Callable, Coroutine
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 
 from ..errors import MailwireError
 from ..smtp import Receipt
@@ -26,10 +26,12 @@ _TURN: Final = 16
 class PoolShare:
     """The share of one connection in `consignment`, beginning with the mail `first`; `wake` is called for a result."""
 
+    has_result: ClassVar[bool] = False
+    """Nobody waits for this connection until a mail goes on: who waits for a result is woken."""
+
     def __init__(
         self, consignment: Consignment, first: Item, connections: PoolConnections, wake: Callable[[], object]
     ) -> None:
-        self.has_result: bool = False  # that waits for this connection: who waits is woken
         self.retried: int = 0  # mails that go back because their connection broke
         self.further_parts: int = 0  # transactions over the connection that are of a mail which has had one there
         self.is_laborious: Callable[[Item], bool] = consignment.is_laborious
