@@ -59,11 +59,11 @@ def printable(data: bytes) -> str:
     return data.decode("utf-8", "backslashreplace").translate(_ESCAPES)
 
 
-def quote(data: bytes, limit: int = 120) -> str:
-    """Return `data` as a bytes literal for an error message, cut after `limit` bytes."""
+def quote(data: bytes | str, limit: int = 120) -> str:
+    """Return `data` as a literal for an error message, cut after `limit` octets or characters."""
     if len(data) <= limit:
         return repr(data)
-    return f"{data[:limit]!r}... ({len(data)} octets)"
+    return f"{data[:limit]!r}... ({len(data)} {'characters' if isinstance(data, str) else 'octets'})"
 
 
 def check_kind(name: str, value: object, kinds: type | tuple[type, ...], expected: str) -> None:

@@ -15,8 +15,9 @@ from collections.abc import AsyncIterable, Iterable
 from dataclasses import dataclass, replace
 from email.header import Header
 from email.message import Message
-from typing import Final, TypeVar
+from typing import TypeVar
 
+from .._wire.text import quote
 from ..errors import InvalidMessage
 from .file_source import BinaryFile, FileSource
 from .generation import check_header, generate, is_laborious, needs_utf8
@@ -31,9 +32,6 @@ from .survey import Survey
 __all__ = ["Content", "Text", "copied", "kept"]
 
 T = TypeVar("T")
-
-# An error says back so many characters of a text that is no message.
-_QUOTED: Final = 120
 
 
 @dataclass(slots=True)
@@ -213,10 +211,6 @@ def _few_in(source: Source) -> bytes | None:
     return octets if octets is not None and len(octets) <= BLOCK_SIZE else None
 
 
-def _shown(text: str) -> str:
-    return repr(text) if len(text) <= _QUOTED else f"{text[:_QUOTED]!r}... ({len(text)} characters)"
-
-
 def _source(message: object) -> Source:
     if isinstance(message, bytes):
         return MemorySource(message)
@@ -228,7 +222,7 @@ def _source(message: object) -> Source:
     if isinstance(message, str):
         if "\n" not in message and "\r" not in message:
             raise InvalidMessage(
-                f"a text of one line is no message (a path is given as pathlib.Path): {_shown(message)}"
+                f"a text of one line is no message (a path is given as pathlib.Path): {quote(message)}"
             )
         text = EncodedText(message)
         return MemorySource(text if len(text) > BLOCK_SIZE else b"".join(text))

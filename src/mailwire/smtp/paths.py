@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Final
 
-from .._wire.text import check_argument
+from .._wire.text import check_argument, quote
 
 __all__ = ["NEVER", "NULL_PATH", "Mailbox", "check_domain"]
 
@@ -158,13 +158,8 @@ def _parsed(address: str) -> Mailbox:
                 raise ValueError("a local part with other characters must stand in double quotes")
         return Mailbox(local, domain)
     except ValueError as error:
-        raise ValueError(f"expected an address like name@example.org, got {_shown(address)}: {error}") from None
-
-
-def _shown(address: str) -> str:
-    if len(address) <= _QUOTE_LIMIT:
-        return repr(address)
-    return f"{address[:_QUOTE_LIMIT]!r}... ({len(address)} characters)"
+        got = quote(address, _QUOTE_LIMIT)
+        raise ValueError(f"expected an address like name@example.org, got {got}: {error}") from None
 
 
 def _is_a_label_of(label: str, encoded: str) -> bool:
