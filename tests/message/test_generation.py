@@ -458,6 +458,13 @@ def test_octets_in_a_header_that_are_not_utf_8_stay_or_are_marked(of: Policy) ->
     assert "SMTPUTF8" not in parameters(message, *UTF8)
 
 
+@pytest.mark.parametrize("fold", ["\r\n ", "\n\t"])
+def test_a_folded_field_with_octets_that_are_not_utf_8_leaves_as_it_is(fold: str) -> None:
+    message = parsed(f"From: a@x.y\nSubject: Gr\xfc\xdfe{fold}x\n\nx\n".encode("latin-1"), policy.compat32)
+    expected = f"From: a@x.y\r\nSubject: Gr\xfc\xdfe\r\n{fold[-1]}x\r\n\r\nx\r\n"
+    assert wire(message, *EIGHT_BIT) == expected.encode("latin-1")
+
+
 @pytest.mark.parametrize("of", POLICIES)
 def test_what_looks_like_an_address_in_another_field_is_none(of: Policy) -> None:
     message = parsed("From: a@x.y\nSubject: b@exämple.org\n\nx\n", of)
@@ -469,6 +476,13 @@ def test_what_looks_like_an_address_in_another_field_is_none(of: Policy) -> None
 def test_a_field_that_holds_no_addresses_needs_nothing() -> None:
     message = parsed("From: a@x.y\nTo: Jürgen\n\nx\n")
     assert wire(message).isascii()
+
+
+def test_an_address_beyond_ascii_that_is_not_sent_needs_nothing() -> None:
+    for name in ("Bcc", "Resent-Bcc"):
+        message = text_message(**{name.replace("-", "_"): "é@exämple.org"}, Subject="é")
+        assert not needs_utf8(message, None)
+        assert wire(message).isascii()
 
 
 # Message ids beyond ASCII

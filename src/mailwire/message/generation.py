@@ -84,6 +84,8 @@ def needs_utf8(message: Message, encode_domain: EncodeDomain | None) -> bool:
     """Whether the header has an address that ASCII cannot express, even with `encode_domain`, or a message id (RFC 6532
     3.1, 3.3): no encoded word may stand there."""
     for name, value in message.raw_items():
+        if name.lower() in _HIDDEN:
+            continue
         if name.lower() in _ID_FIELDS and not _as_text(value).isascii() and _is_text(value):
             return True
         for address in _addresses_beyond_ascii(name, value):
