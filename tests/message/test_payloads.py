@@ -112,7 +112,7 @@ def test_a_binary_message_has_crlf_in_its_large_bodies_too() -> None:
 @pytest.mark.usefixtures("all_is_large")
 def test_bodies_are_put_where_they_were() -> None:
     parts = [MIMEText(text) for text in (LINES, "short", LINES.upper())]
-    taken = take_out(parts, ALL)
+    taken = take_out(parts, ALL, may_encode=True)
     assert [b"".join(body).decode() for body in taken.values()] == [LINES, LINES.upper()]
     first, second = taken
     assert put_in(f"a{first}b{second}c".encode(), taken) == [b"a", taken[first], b"b", taken[second], b"c"]
@@ -401,6 +401,12 @@ def test_quoted_printable_in_one_long_line_is_not_decoded(large: int, monkeypatc
     assert received(sent).get_payload(decode=True) == octets + b"\r\n"
     assert max(map(len, sent.split(b"\r\n"))) <= 76
     assert sent.partition(b"\r\n\r\n")[2].replace(b"=\r\n", b"") == quoted + b"\r\n"
+
+
+@pytest.mark.parametrize("encoding", ["base64", "quoted-printable", "x-odd"])
+def test_what_is_encoded_already_stays_as_it_is(encoding: str) -> None:
+    message = whose(f"Content-Type: image/png\nContent-Transfer-Encoding: {encoding}", b"eHl6\n" * 5)()
+    assert wire(message).endswith(b"\r\n\r\n" + b"eHl6\r\n" * 5)
 
 
 # Lines that are too long

@@ -73,7 +73,7 @@ def stays(part: Message, allowed: Allowed) -> bool:
     )
 
 
-def take_out(parts: Iterable[Message], allowed: Allowed, *, may_encode: bool = True) -> dict[str, Piecewise]:
+def take_out(parts: Iterable[Message], allowed: Allowed, *, may_encode: bool) -> dict[str, Piecewise]:
     """Put a token in the place of each body that does not stay; return what goes out for them by their tokens, in their
     order.
 
@@ -127,7 +127,7 @@ def _has_long_line(text: str) -> bool:
     while end - begin > _LONGEST:
         found = text.rfind("\n", begin, begin + _LONGEST + 1)
         if found < 0:
-            return _LONG_LINE.search(text, max(begin - 1, 0)) is not None
+            return _LONG_LINE.search(text) is not None  # it may have other ends
         begin = found + 1
     return False
 
