@@ -193,6 +193,20 @@ async def test_a_run_that_was_left_with_a_mark_unsaid_leaves_an_aborted_client_t
         await client.quit()
 
 
+async def test_a_run_that_is_ended_behind_an_abort_has_nothing_more_said() -> None:
+    async with ScriptedPeer(*ALL_GIVEN) as peer:
+        client = client_of(peer)
+        await client.connect()
+        items = client.retrieve([ONE, TWO, THREE])
+        for item in (await anext(items), await anext(items)):
+            item.delete()
+        await anext(items)
+        client.abort()
+        said = client._connection.queued
+        await items.aclose()
+        assert client._connection.queued == said == (Dele(1), Dele(2))
+
+
 async def test_who_waits_for_an_aborted_client_gets_it_when_the_task_of_the_run_is_done() -> None:
     async def run() -> None:
         async for item in client.retrieve([ONE, TWO, THREE]):
