@@ -113,6 +113,13 @@ async def test_a_message_that_comes_again_is_not_stored_again(path: Path) -> Non
     assert files(path) == [MESSAGE]
 
 
+async def test_what_one_object_has_stored_it_knows(path: Path) -> None:
+    sink = Maildir(path)
+    for _ in range(3):
+        await deliver(sink, mail(MESSAGE))
+    assert files(path) == [MESSAGE]
+
+
 @pytest.mark.parametrize("flags", [None, ":2,S"])
 async def test_what_another_process_has_stored_meanwhile_is_known(path: Path, flags: str | None) -> None:
     sink = Maildir(path)
@@ -308,10 +315,22 @@ async def test_mail_that_is_stored_as_another_is_not_taken_for_settled(path: Pat
     await sink.store(stored)
     with_it = mail(MESSAGE, "2")
     await sink.store(with_it)
-    with pytest.raises(LookupError, match="there is mail of this account that was stored here and is not settled"):
+    told_so = re.escape("there is mail of this account that was stored here and is not settled: is it this?")
+    with pytest.raises(LookupError, match=f"^{told_so}$"):
         await sink.settle([with_it, told])
     assert list(sink._written) == [elsewhere, stored]
     assert (len(files(path, "tmp")), files(path, "new")) == (2, [])
+
+
+async def test_some_of_what_was_stored_can_be_settled_before_the_rest(path: Path) -> None:
+    sink = Maildir(path)
+    first, second = mail(MESSAGE, "1"), mail(OTHER, "2")
+    for each in (first, second):
+        await sink.store(each)
+    await sink.settle([first])
+    assert files(path, "new") == [MESSAGE]
+    await sink.settle([second])
+    assert files(path) == files(path, "new") == [MESSAGE, OTHER]
 
 
 async def test_what_nobody_will_settle_is_safe_when_it_is_stored(path: Path) -> None:

@@ -55,7 +55,7 @@ async def test_another_message_under_the_unique_id_of_a_stored_one_is_new() -> N
 async def test_a_listing_that_is_refused_leaves_new_untold() -> None:
     answers = Answers({**POP3_ANSWERS, "CAPA": "+OK\nUIDL\nRESP-CODES\n.", "UIDL": "-ERR [SYS/TEMP] later"})
     async with ScriptedPeer("S: +OK pop", answers) as server:
-        assert (await probe(endpoint_at(server), ledger=MemoryLedger())).new is None
+        assert await probe(endpoint_at(server), ledger=MemoryLedger()) == Probe(2, 14, None)
 
 
 async def test_an_account_that_is_held_is_told() -> None:

@@ -68,7 +68,9 @@ class Maildir:
         self.path: Path = Path(path)
         self._line_ends = line_ends
         self._written: dict[Mail, _Written] = {}
-        self._marks: dict[str, set[int]] = {}  # of the messages in new and cur
+        # The hashes of the keys in new and cur, of which there may be a million. Two keys may have the same: whether a
+        # message is there, its name tells.
+        self._marks: dict[str, set[int]] = {}
         self._looked_at: dict[str, tuple[int, int]] = {}  # new and cur, as they were then
         self._is_prepared: bool = False
         self._preparing = LoopLock()
@@ -149,12 +151,12 @@ class Maildir:
             if self._looked_at.get(folder) == version:
                 continue
             with os.scandir(self.path / folder) as entries:
-                self._marks[folder] = {_mark(found[1]) for entry in entries if (found := _NAME.match(entry.name))}
+                self._marks[folder] = {hash(found[1]) for entry in entries if (found := _NAME.match(entry.name))}
             self._looked_at[folder] = version
 
     def _link(self, batch: Sequence[tuple[str, "_Written"]]) -> None:
         self._look()
-        there = self._find({key for key, _ in batch if any(_mark(key) in marks for marks in self._marks.values())})
+        there = self._find({key for key, _ in batch if any(hash(key) in marks for marks in self._marks.values())})
         for key, written in batch:
             paths = there[key]
             if any(written.is_same(path) for path in paths):
@@ -163,7 +165,7 @@ class Maildir:
             name = f"{_unique()}K{key}{suffix}.mailwire"
             _move(written.path, self.path / "new" / name)
             paths.append(self.path / "new" / name)
-            self._marks["new"].add(_mark(key))
+            self._marks["new"].add(hash(key))
         self._looked_at["new"] = _version(self.path / "new")
         sync_folder(self.path / "new")
 
@@ -226,12 +228,6 @@ class _Written:
 def _discard(batch: Sequence[_Written]) -> None:
     for written in batch:
         written.discard()
-
-
-def _mark(key: str) -> int:
-    # What is kept in memory of a message, of which there may be a million. Two keys may have the same: whether a
-    # message is there, its name tells.
-    return int(key[:15], 16)
 
 
 def _version(folder: Path) -> tuple[int, int]:
