@@ -52,6 +52,20 @@ def test_a_line_that_begins_with_from_is_not_mangled() -> None:
     assert wire(message) == b"Subject: x\r\n\r\nFrom a@x.y\r\n"
 
 
+def test_a_line_of_a_part_that_begins_with_from_is_not_mangled_either() -> None:
+    message = MIMEMultipart()
+    message.attach(MIMEText("From a@x.y\n"))
+    assert b"\r\n\r\nFrom a@x.y\r\n" in wire(message)
+
+
+def test_octets_in_a_field_of_a_part_are_made_to_fit_the_server() -> None:
+    message = parsed(
+        "Content-Type: multipart/mixed; boundary=b\n\n--b\nContent-Disposition: attachment; filename=ä\n\nx\n--b--\n"
+    )
+    assert wire(message).isascii()
+    assert "filename=ä\r\n".encode() in wire(message, *EIGHT_BIT)
+
+
 @pytest.mark.parametrize("of", POLICIES)
 def test_bcc_is_for_the_envelope_alone(of: Policy) -> None:
     message = parsed("From: a@x.y\nBCC: b@x.y\nResent-Bcc: c@x.y\nBcc: d@x.y\nTo: e@x.y\n\nx\n", of)
