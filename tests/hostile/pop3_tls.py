@@ -76,7 +76,7 @@ STRIPPED: Final = [
         (*GREETED, "S: +OK", Slow(Endless(b"a"), 1)),
         DeadlineExceeded,
         SAID_CAPA,
-        attributes={"phase": "the answer to CAPA"},
+        attributes={"phase": "response"},
         seconds=60,
     ),
     case(

@@ -454,7 +454,7 @@ SLOW: Final = [
     case(
         *("stall-at-mail", (*READY, f"C: {MAIL}", STALL), DeadlineExceeded, SAID_MAIL),
         seconds=300,
-        attributes={"phase": f"the reply to {MAIL}"},
+        attributes={"phase": "command"},
     ),
     case(
         "1Bps-to-mail",
