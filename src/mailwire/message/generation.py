@@ -105,14 +105,17 @@ def generate(message: Message, policy: MessagePolicy, *, eight_bit: bool, utf8: 
     """
     allowed = Allowed(eight_bit, policy.binary or policy.long_lines == "allow", policy.binary)
     try:
-        visible = _visible(message, policy.encode_domain, utf8=utf8, as_read=utf8 and eight_bit)
+        is_signed = _is_signed(message)
+        as_read = (utf8 and eight_bit) or (is_signed and _has_signed_header(message))
+        visible = _visible(message, policy.encode_domain, utf8=utf8, as_read=as_read, is_signed=is_signed)
         if visible.is_multipart():
-            _set_apart(visible)
+            _set_apart(visible, is_signed=is_signed)
         taken: dict[str, Piecewise] = {}
         if not all(stays(part, allowed) for part, _ in _walk(visible)):
             visible = copy.deepcopy(visible)
-            taken = take_out((part for part, _ in _walk(visible)), allowed, may_encode=not _is_signed(visible))
-        octets = _written(visible, utf8=utf8, cte_type="8bit" if eight_bit or _is_signed(visible) else "7bit")
+            taken = take_out((part for part, _ in _walk(visible)), allowed, may_encode=not is_signed)
+        cte_type = "8bit" if eight_bit or is_signed else "7bit"
+        octets = _written(visible, utf8=utf8, cte_type=cte_type, as_read=is_signed)
     except InvalidMessage:
         raise
     except Exception as error:
@@ -146,8 +149,8 @@ def _walk(message: Message) -> Iterator[tuple[Message, int]]:
             waiting.extend((inner, depth + 1) for inner in reversed(payload) if isinstance(inner, Message))
 
 
-def _written(message: Message, *, utf8: bool, cte_type: str) -> bytes:
-    policy = _writing_policy(message.policy, utf8, cte_type, _is_signed(message))
+def _written(message: Message, *, utf8: bool, cte_type: str, as_read: bool) -> bytes:
+    policy = _writing_policy(message.policy, utf8, cte_type, as_read)
     if is_plain(message):
         return write_plain(message, policy)
     flat = io.BytesIO()
@@ -167,9 +170,10 @@ def _writing_policy(policy: Policy, utf8: bool, cte_type: str, as_read: bool) ->
 # The header
 
 
-def _visible(message: Message, encode_domain: EncodeDomain | None, *, utf8: bool, as_read: bool) -> Message:
+def _visible(
+    message: Message, encode_domain: EncodeDomain | None, *, utf8: bool, as_read: bool, is_signed: bool
+) -> Message:
     # The message as its receivers see it: a copy, where it is not the same.
-    as_read = as_read or _has_signed_header(message)
     fields = list(message.raw_items())
     rewritten = [
         (name, _rewritten(message, name, value, None if utf8 else encode_domain, utf8=utf8, as_read=as_read))
@@ -182,7 +186,7 @@ def _visible(message: Message, encode_domain: EncodeDomain | None, *, utf8: bool
     # The generator gives boundaries to the parts that have none yet.
     visible = copy.deepcopy(message) if is_multipart else copy.copy(message)
     _set_fields(visible, rewritten)
-    if not as_read and not _is_signed(message):
+    if not (as_read or is_signed):
         for part, depth in _walk(visible):
             if depth and not _has_signed_header(part):
                 _set_fields(part, [(name, _rewritten_in_part(part, name, value)) for name, value in part.raw_items()])
@@ -279,10 +283,10 @@ def _has_signed_header(message: Message) -> bool:
     return "DKIM-Signature" in message or "ARC-Message-Signature" in message
 
 
-def _set_apart(message: Message) -> None:
+def _set_apart(message: Message, *, is_signed: bool) -> None:
     # By delimiters that are not in what they delimit.
     holding = holding_delimiters(message)
-    if holding and _is_signed(message):
+    if holding and is_signed:
         if holding_delimiters(message, as_lines=True):
             raise InvalidMessage("a part of the message, which is signed, holds the delimiter of what it is a part of")
         return

@@ -67,6 +67,8 @@ def _folded_at_blanks(name: str, value: Any) -> bytes | None:
 def _with_the_same_addresses(name: str, value: Any, folded: bytes, *, utf8: bool) -> bytes:
     # What was assigned is written by the standard library, unless that says something else.
     text, written = text_of(value), text_of(folded[len(name) + 1 : -2].decode("utf-8"))
+    if written.strip() == text:
+        return folded
     said = said_in(text)
     if _is_read_alike(name, value, written) if said is None else said == said_in(written):
         return folded
