@@ -62,9 +62,9 @@ def test_octets_in_a_field_of_a_part_are_made_to_fit_the_server() -> None:
     message = parsed(
         "Content-Type: multipart/mixed; boundary=b\n\n--b\nContent-Disposition: attachment; filename=ä\n\nx\n--b--\n"
     )
-    for offered in ((), EIGHT_BIT):
-        assert wire(message, *offered).isascii()
-        assert b"filename*=utf-8''%C3%A4\r\n" in wire(message, *offered)
+    for extensions in ((), EIGHT_BIT):
+        assert wire(message, *extensions).isascii()
+        assert b"filename*=utf-8''%C3%A4\r\n" in wire(message, *extensions)
 
 
 @pytest.mark.parametrize("of", POLICIES)

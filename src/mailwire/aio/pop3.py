@@ -200,7 +200,8 @@ class POP3Client(POP3Sessions):
         return Retrieval(self, messages, options)
 
     async def top(self, message: Message, lines: int = 0, *, limit: int = PREVIEW_LIMIT) -> bytes:
-        """Return the header of a message and the first `lines` lines of its body, at most `limit` octets (TOP).
+        """Return the header of a message and the first `lines` lines of its body, at most `limit` octets, by
+        default 64 KiB (TOP).
 
         It is a preview, never the message: servers cut it, leave something out, or put something in. Raises
         NotSupported where TOP may not be said, ResponseError if it is refused, UnknownMessage if there is no such

@@ -72,7 +72,8 @@ class RetrievedItem:
         return _Blocks(self)
 
     async def read(self, limit: int | None = READ_LIMIT) -> bytes:
-        """Return the whole message. Raises BudgetExceeded once it proves longer than `limit` octets, and as above.
+        """Return the whole message. Raises BudgetExceeded once it proves longer than `limit` octets, by default 64
+        MiB, and as above.
 
         Whoever is cancelled in it may call it again before the run goes on, and gets the whole message then, too.
         """

@@ -69,7 +69,7 @@ class CallableSink:
     """A sink that gives each message to a function, which returns once it is safe.
 
     function: async, or else called in a thread, one message at a time in each run.
-    max_octets: of a message, which is held in memory. A longer one fails.
+    max_octets: of a message, which is held in memory; by default 64 MiB. A longer one fails.
     """
 
     def __init__(self, function: Receiver, *, max_octets: int = _BUDGET) -> None:

@@ -55,8 +55,9 @@ async def retrieve(
 
     Into memory: the messages are returned, and stay on the server. What is returned is whole, always.
 
-    max_octets: how much may be retrieved in all. More raises BudgetExceeded: before the first message if the server's
-        listing already shows it, else as soon as it shows; its `messages` are those retrieved whole by then.
+    max_octets: how much may be retrieved in all, by default 64 MiB. More raises BudgetExceeded: before the first
+        message if the server's listing already shows it, else as soon as it shows; its `messages` are those retrieved
+        whole by then.
     settings: how the server is dealt with.
 
     Raises RetrievalIncomplete if the server refuses some of the messages, once the others were retrieved; otherwise the

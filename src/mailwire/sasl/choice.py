@@ -90,7 +90,7 @@ class Preferences:
     mechanisms: the only ones to be used, the best first; None leaves the choice to the order of `MECHANISMS`.
     remembered: the mechanism of an earlier login. If nothing as good is offered any more, somebody may have removed it
         from the server's list, and nothing is sent.
-    minimum_iterations, maximum_iterations: what a server may ask for in SCRAM.
+    minimum_iterations, maximum_iterations: what a server may ask for in SCRAM; by default from 4,096 to 1,000,000.
     key_cache: keeps what SCRAM derives from passwords, so that the next login need not derive it again.
     channel_bindings: what -PLUS may bind to, the best first; of these the first is used that the TLS session gives.
 

@@ -74,7 +74,8 @@ class ScriptedPeer:
     packet_size: what is said leaves in packets of so many octets, each read by the client before the next.
     buffer_size: of the sockets at both ends of a pair, in octets, 2**31 - 1 at most; at a port, of that at this end.
     optional: it is meant that a client may stay away, as from a second server that is not to be needed.
-    guard: seconds after which a test that hangs is ended; None for never, where the test moves the loop's clock itself.
+    guard: seconds after which a test that hangs is ended, by default 30; None for never, where the test moves the
+        loop's clock itself.
 
     Raises ValueError for what is no step, and for a value of another kind than these.
 
