@@ -1063,8 +1063,10 @@ def test_a_retrieval_is_not_gone_on_with_in_another_event_loop() -> None:
         retrieval = client.retrieve(home.run(client.listing()))
         home.run(go_on(retrieval))
         refuse(elsewhere, go_on(retrieval))
+        refuse(elsewhere, retrieval.aclose())
         assert home.run(anext(retrieval)).entry.number == 2
         home.run(client.quit())
+        elsewhere.run(retrieval.aclose())
 
 
 def test_who_connects_keeps_the_client_from_another_event_loop() -> None:

@@ -106,9 +106,11 @@ class Retrieval(Asking, AsyncIterator[RetrievedItem]):
     async def aclose(self) -> None:
         """End the run. What was asked for and not read is read by the next call, or ends the connection.
 
-        Raises LocalProtocolError where another task is in the middle of it: cancel that one.
+        Raises LocalProtocolError where another task is in the middle of it: cancel that one; and where another event
+        loop has the connection.
         """
         self._check_unused()
+        self._client._refuse_elsewhere()
         self._end()
 
     # What the items ask for
