@@ -185,19 +185,13 @@ def _visible(
         return message
     # The generator gives boundaries to the parts that have none yet.
     visible = copy.deepcopy(message) if is_multipart else copy.copy(message)
-    _set_fields(visible, rewritten)
+    vars(visible)["_headers"] = rewritten  # to delete them by their names takes time in proportion to the square of it
     if not (as_read or is_signed):
         for part, depth in _walk(visible):
             if depth and not _has_signed_header(part):
-                _set_fields(part, [(name, _rewritten_in_part(part, name, value)) for name, value in part.raw_items()])
+                fields = [(name, _rewritten_in_part(part, name, value)) for name, value in part.raw_items()]
+                vars(part)["_headers"] = fields
     return visible
-
-
-def _set_fields(message: Message, fields: list[tuple[str, Any]]) -> None:
-    for name in message:
-        del message[name]
-    for name, value in fields:
-        message.set_raw(name, value)
 
 
 def _rewritten_in_part(part: Message, name: str, value: Any) -> Any:
