@@ -466,6 +466,7 @@ def test_a_list_says_names_and_mailboxes_however_they_are_spelled(
         ("Jürgen  Öz Smith <a@x.y>", "=?utf-8?q?J=C3=BCrgen_=C3=96z?= Smith <a@x.y>"),
         ("J. Öz. Smith <a@x.y>", "J. =?utf-8?q?=C3=96z=2E?= Smith <a@x.y>"),
         ('Ö"z" Smith <a@x.y>', "=?utf-8?q?=C3=96z?= Smith <a@x.y>"),
+        ("X Ö X Ö <a@x.y>", "X =?utf-8?q?=C3=96?= X =?utf-8?q?=C3=96?= <a@x.y>"),
         ("b@x.y, Ö <a@x.y>", "b@x.y, =?utf-8?q?=C3=96?= <a@x.y>"),
         ("Грета Гарбо <a@x.y>", "=?utf-8?b?0JPRgNC10YLQsCDQk9Cw0YDQsdC+?= <a@x.y>"),
         ("Ö\x85\u2028 <a@x.y>", "=?utf-8?b?w5bCheKAqA==?= <a@x.y>"),
@@ -502,6 +503,7 @@ def test_addresses_are_written_as_they_are_and_names_and_comments_encoded(text: 
 
 def test_under_smtputf8_what_looks_like_an_encoded_word_between_quotes_is_encoded_too() -> None:
     assert write_addresses("To", '"=?Ö?=" <ö@x.y>', utf8=True) == "=?utf-8?b?PT/Dlj89?= <ö@x.y>"
+    assert write_addresses("To", '"=?Ö?=" Ö <ö@x.y>', utf8=True) == "=?utf-8?b?PT/Dlj89?= Ö <ö@x.y>"
 
 
 def test_lines_are_broken_between_words_and_encoded_words_are_not_longer_than_they_may_be() -> None:

@@ -647,6 +647,31 @@ def test_in_a_field_that_the_standard_library_takes_for_text_addresses_stay_addr
     assert b"\r\nDisposition-Notification-To: =?utf-8?q?J=C3=BCrgen?= <a@x.y>\r\n" in sent
 
 
+def test_quotes_round_what_is_encoded_go_from_addresses_and_stay_in_a_text() -> None:
+    sent = wire(text_message(Errors_To='"Ö z" <a@x.y>', Subject='"Ö z" <a@x.y>'))
+    assert b"\r\nErrors-To: =?utf-8?q?=C3=96_z?= <a@x.y>\r\n" in sent
+    assert email.message_from_bytes(sent, policy=policy.default)["Subject"] == '"Ö z" <a@x.y>'
+
+
+def test_what_is_written_anew_is_in_utf_8_under_smtputf8_alone() -> None:
+    message = text_message(Reply_To="=?utf-8?q?J=C3=BC=2C?= <a@b.c>")
+    assert b"\r\nReply-To: =?utf-8?q?J=C3=BC=2C?= <a@b.c>\r\n" in wire(message, *UTF8)
+    assert '\r\nReply-To: "Jü," <a@b.c>\r\n'.encode() in wire(message, *UTF8, under=MessagePolicy(smtputf8=True))
+
+
+def test_a_field_of_the_newer_kind_may_stand_in_a_message_of_the_older() -> None:
+    message: Any = Message()
+    message["To"] = text_message(To="Ü <b@x.y>")["To"]
+    message.set_payload("x\n")
+    assert wire(message) == b"To: =?utf-8?q?=C3=9C?= <b@x.y>\r\n\r\nx\r\n"
+
+
+def test_addresses_beside_octets_that_are_not_utf_8_stay_as_they_are() -> None:
+    for of in POLICIES:
+        octets = b"To: J\xfc <a@x.y>\r\n\r\nx\r\n"
+        assert wire(parsed(octets, of), *EIGHT_BIT).replace(b"=?unknown-8bit?q?J=FC?=", b"J\xfc") == octets
+
+
 def test_octets_that_are_no_text_are_marked() -> None:
     assert b"\r\nTo: =?unknown-8bit?q?J=FC?= <a@x.y>\r\n" in wire(text_message(To="J\udcfc <a@x.y>"))
 
@@ -948,7 +973,7 @@ def test_a_boundary_that_is_octets_is_found() -> None:
 
 
 def test_the_policy_that_checks_shows_itself_as_one() -> None:
-    assert repr(checking(policy.SMTP.clone(utf8=True))).startswith("Checking(")
+    assert repr(checking(policy.SMTP.clone(utf8=True), as_read=False)).startswith("Checking(")
 
 
 def test_a_message_that_is_all_header_is_verified_too() -> None:
@@ -1059,7 +1084,9 @@ SEALS = ["DKIM-Signature: v=1", "arc-message-signature: i=1"]
 def test_of_a_header_that_is_signed_nothing_is_changed(seal: str, of: Policy) -> None:
     header = f"{seal}\nFrom: a@x.y\nSubject: {'word ' * 30}end  \nX-Tab: a\tb\n\tc\nX-None:\n"
     expected = header.replace("\nX-None:", "\nX-None: ").replace("\n", "\r\n")
-    assert wire(parsed(f"{header}Bcc: b@x.y\n\nx\n", of)) == f"{expected}\r\nx\r\n".encode()
+    for line_end in ("\n", "\r\n"):
+        read = parsed(f"{header}Bcc: b@x.y\n\nx\n".replace("\n", line_end), of)
+        assert wire(read) == f"{expected}\r\nx\r\n".encode()
     # And not that of a part.
     part = f'Content-Type: text/plain; {"x=y; " * 20}\n name="grüß.txt"\n\ny\n'
     whole = f"{header}Content-Type: multipart/mixed; boundary=b\n\n--b\n{part}--b--\n"

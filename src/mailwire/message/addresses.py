@@ -25,8 +25,7 @@ from email.errors import HeaderParseError, MessageDefect, NonASCIILocalPartDefec
 from email.header import decode_header, make_header
 from email.headerregistry import AddressHeader
 from itertools import groupby, pairwise
-from operator import itemgetter
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from ..errors import InvalidMessage
 from ..smtp.paths import Mailbox
@@ -350,8 +349,7 @@ def _phrase(lexemes: Sequence[str], utf8: bool) -> str:
         return "".join(lexemes)
     # Dots and quoted strings may stick to a word.
     words = [list(lexemes) for is_blank, lexemes in groupby(lexemes, _is_blank) if not is_blank]
-    spelled = [("".join(word), "".join(map(_unquoted, word))) for word in words]
-    return f" {_encoded_where_needed(spelled, utf8)} "
+    return f" {_encoded_where_needed([_Word(''.join(word), ''.join(map(_unquoted, word))) for word in words], utf8)} "
 
 
 def _is_blank(lexeme: str) -> bool:
@@ -363,24 +361,31 @@ def _comment(comment: str, utf8: bool) -> str:
         return comment
     inner = comment[1:-1]
     if _COMMENT_MARK.search(inner):
-        words = [(inner, _QUOTED_PAIR.sub(r"\1", inner))]
+        words = [_Word(inner, _QUOTED_PAIR.sub(r"\1", inner))]
     else:
-        words = [(word, word) for word in _SPACE.split(inner) if word]
+        words = [_Word(word, word) for word in _SPACE.split(inner) if word]
     return f"({_encoded_where_needed(words, utf8)})"
 
 
-def _encoded_where_needed(words: Iterable[tuple[str, str]], utf8: bool) -> str:
-    # Each word as it is spelled, and what it says.
+class _Word(NamedTuple):
+    spelled: str
+    said: str
+
+
+def _encoded_where_needed(words: Iterable[_Word], utf8: bool) -> str:
     written = list[str]()
-    runs = [(needed, list(run)) for needed, run in groupby(words, lambda word: _needs_encoding(word[0], utf8))]
-    for (needed, run), (_, behind) in zip(runs, [*runs[1:], (False, [("", "")])], strict=True):
+    runs = [(needed, list(run)) for needed, run in groupby(words, lambda word: _needs_encoding(word.spelled, utf8))]
+    for place, (needed, run) in enumerate(runs, 1):
         if not needed:
-            written += map(itemgetter(0), run)
+            written += [word.spelled for word in run]
             continue
         # The blank between two encoded words is not shown (RFC 2047 6.2).
-        before = " " if written and _ENCODED_WORD.fullmatch(written[-1]) else ""
-        after = " " if _ENCODED_WORD.fullmatch(behind[0][0]) else ""
-        written.append(_encoded_words(before + " ".join(map(itemgetter(1), run)) + after))
+        text = " ".join(word.said for word in run)
+        if written and _ENCODED_WORD.fullmatch(written[-1]):
+            text = " " + text
+        if runs[place:] and _ENCODED_WORD.fullmatch(runs[place][1][0].spelled):
+            text += " "
+        written.append(_encoded_words(text))
     return " ".join(written)
 
 

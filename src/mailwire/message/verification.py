@@ -107,7 +107,7 @@ def _checking_kind(kind: type[Policy], as_read: bool) -> type[Policy]:
     return type("Checking", (_Checking, kind), {"_as_read": as_read})
 
 
-def checking(policy: Policy, *, as_read: bool = False) -> Policy:
+def checking(policy: Policy, *, as_read: bool) -> Policy:
     """Return a policy that writes fields as `policy` does, or those that were parsed `as_read`, and raises
     InvalidMessage where that is not just one field.
 
