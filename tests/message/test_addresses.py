@@ -466,6 +466,7 @@ def test_a_list_says_names_and_mailboxes_however_they_are_spelled(
         ("Jürgen  Öz Smith <a@x.y>", "=?utf-8?q?J=C3=BCrgen_=C3=96z?= Smith <a@x.y>"),
         ("J. Öz. Smith <a@x.y>", "J. =?utf-8?q?=C3=96z=2E?= Smith <a@x.y>"),
         ('Ö"z" Smith <a@x.y>', "=?utf-8?q?=C3=96z?= Smith <a@x.y>"),
+        ("X.Ö <a@x.y>", "=?utf-8?q?X=2E=C3=96?= <a@x.y>"),
         ("X Ö X Ö <a@x.y>", "X =?utf-8?q?=C3=96?= X =?utf-8?q?=C3=96?= <a@x.y>"),
         ("b@x.y, Ö <a@x.y>", "b@x.y, =?utf-8?q?=C3=96?= <a@x.y>"),
         ("Грета Гарбо <a@x.y>", "=?utf-8?b?0JPRgNC10YLQsCDQk9Cw0YDQsdC+?= <a@x.y>"),

@@ -498,6 +498,7 @@ def test_an_address_beyond_ascii_that_is_not_sent_needs_nothing() -> None:
         message = text_message(**{name.replace("-", "_"): "é@exämple.org"}, Subject="é")
         assert not needs_utf8(message, None)
         assert wire(message).isascii()
+        assert needs_utf8(parsed(f"{name}: é@x.y\nTo: é@x.y\n\nx\n"), None)
 
 
 # Message ids beyond ASCII
@@ -1179,11 +1180,17 @@ def test_a_forwarded_message_that_is_signed_and_what_is_too_long_stay_as_they_ar
         parsed(PARTS.format(FILE.format("x"), "message/rfc822", forwarded), policy.compat32), *EIGHT_BIT
     )
     for length, stays in ((10_000, False), (10_001, True)):
-        long = ("ä" + "\n x" * 5000)[: length - 2] + "y"  # it is of two octets
-        assert (
-            long.replace("\n", "\r\n").encode()
-            in wire(parsed(PARTS.format(FILE.format(long), "text/plain", "x"), policy.compat32), *EIGHT_BIT)
-        ) is stays
+        long = "Ö <a@x.y>" + ",\n b@x.y" * 1240
+        long += f" ({'c' * (length - len(long) - 4)})"  # of the first character there are two octets
+        whole = PARTS.format(f"To: {long}\n\nx\n", "text/plain", "x")
+        assert (long.replace("\n", "\r\n").encode() in wire(parsed(whole, policy.compat32), *EIGHT_BIT)) is stays
+
+
+def test_a_long_line_in_the_header_of_a_part_stays_where_it_is_allowed() -> None:
+    whole = PARTS.format(f"X-Long: {'word ' * 250}end\n\nx\n", "text/plain", "x")
+    assert wire(parsed(whole), under=MessagePolicy(long_lines="allow")) == whole.replace("\n", "\r\n").encode()
+    with pytest.raises(InvalidMessage, match="a line of more than 998 octets"):
+        wire(parsed(whole))
 
 
 # Labour

@@ -1004,8 +1004,11 @@ SAME: Final[dict[tuple[str, str], str]] = {
     ("message/generation", "refold_source='XXnoneXX'"): _FOLDS,
     ("message/generation", "refold_source='NONE'"): _FOLDS,
     ("message/generation", "copy.deepcopy(message) if is_multipart or True else copy.copy(message)"): _COPY,
-    ("message/generation", "for name in {name.upper() for name, _ in fields}:"): _FIELD,
-    ("message/generation", "folded = folded[len(name) + 2:].strip()"): "the blank behind the colon is stripped as well",
+    ("message/generation", "return folded[len(name) + 2:].strip()"): "the blank behind the colon is stripped as well",
+    ("message/generation", "_rewritten(part, name, value, None, utf8=None, as_read=False)"): _FALSE,
+    ("message/generation", "_rewritten(part, name, value, None, utf8=False, as_read=None)"): _FALSE,
+    ("message/generation", "or 'arc-message-signature' in message"): _FIELD,
+    ("message/generation", "or 'ARC-MESSAGE-SIGNATURE' in message"): _FIELD,
     ("message/generation", "return 'DKIM-SIGNATURE' in message"): _FIELD,
     ("message/generation", "return 'dkim-signature' in message"): _FIELD,
 }
