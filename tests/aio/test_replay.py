@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from mailwire import (
+    Batch,
     Budget,
     BudgetExceeded,
     CommitReport,
@@ -366,6 +367,28 @@ async def test_what_has_another_size_by_then_is_another_message_and_neither_aske
         assert isinstance((await anext(items)).error, UnknownMessage)
         assert await anext(items, None) is None
         assert await client.commit() == CommitReport(response=Response(True, b"bye"))
+
+
+async def test_behind_a_commit_of_the_run_a_message_may_have_another_size() -> None:
+    # As of mailutils, which writes into messages at the end of a session.
+    listed = listed_as("u2", "u3")
+    async with (
+        ScriptedPeer(*ASKED[:-2], *FIRST, "C: DELE 1", "S: +OK", *POP3_QUIT) as first,
+        ScriptedPeer(
+            *(*OPENED, *listed[:4], "S: 1 57", "S: 2 57", *listed[6:], *retrieved(1, "second"), "C: DELE 1", "S: +OK"),
+            *POP3_QUIT,
+        ) as second,
+        ScriptedPeer(*OPENED, *listed_as("u3"), *retrieved(1, "third"), *POP3_QUIT) as third,
+    ):
+        client = client_of(first, second, third)
+        await client.connect()
+        got = []
+        async for item in client.retrieve([ONE, TWO, THREE], batch=Batch(messages=1)):
+            got.append(await item.read())
+            if item.entry.uid != "u3":
+                item.delete()
+        assert got == [b"first\r\n", b"second\r\n", b"third\r\n"]
+        await client.quit()
 
 
 async def test_what_was_to_be_marked_is_marked_behind_what_was_marked() -> None:

@@ -268,7 +268,8 @@ class Asking(ABC):
             self._is_between = True
             await client._commit_marks()
             try:
-                await self._go_on()
+                # Some servers write into messages at the end of a session, which have another size in the next.
+                await self._go_on(sized=False)
             finally:
                 self.commits.append(client.last_commit or CommitReport())
 
@@ -307,19 +308,19 @@ class Asking(ABC):
         self._to_delete[:0] = self._client._transaction.marks.undecided
         self._is_between = True
         try:
-            await self._go_on()
+            await self._go_on(sized=True)
         except ConnectionFailed:
             raise lost from None
         if item is not None:
             self._begin_again(item, self._pending.popleft())
 
-    async def _go_on(self) -> None:
-        # What was meant by numbers of the last session is found by unique ids in the next.
+    async def _go_on(self, *, sized: bool) -> None:
+        # What was meant by numbers of the last session is found by unique ids in the next, and sizes, if it is `sized`.
         client = self._client
         self._expect(None)
         await client._reopen()
         entries = [each for each in self._pending if isinstance(each, Entry)]
-        found = iter(await client._find([*entries, *self._to_delete]))
+        found = iter(await client._find([*entries, *self._to_delete], sized=sized))
         self._pending = deque(
             self._expected(next(found)) if isinstance(each, Entry) else each for each in self._pending
         )

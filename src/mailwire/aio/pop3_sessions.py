@@ -181,11 +181,13 @@ class POP3Sessions(Client[Event]):
             except ConnectionFailed:
                 raise lost from None
 
-    async def _find(self, messages: Iterable[Message] | Message, *, forced: bool = False) -> Sequence[Entry | str]:
+    async def _find(
+        self, messages: Iterable[Message] | Message, *, forced: bool = False, sized: bool = True
+    ) -> Sequence[Entry | str]:
         named = self._transaction.check(messages)
         if named and self._transaction.needs_listing:
             await self._ask_listing()
-        return self._transaction.find(named, forced=forced)
+        return self._transaction.find(named, forced=forced, sized=sized)
 
     async def _mark_all(self, entries: Sequence[Entry]) -> None:
         try:

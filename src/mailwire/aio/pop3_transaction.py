@@ -94,11 +94,11 @@ class Transaction:
             return messages
         return [_checked(message) for message in ([messages] if isinstance(messages, Entry | str) else messages)]
 
-    def find(self, messages: Sequence[Message], *, forced: bool) -> Sequence[Entry | str]:
+    def find(self, messages: Sequence[Message], *, forced: bool, sized: bool) -> Sequence[Entry | str]:
         """Return the entries of this session that `messages` name, in their order; the uid of what is not there.
 
         The session must have its listing. forced: a uid that several messages share names all of them, where it does
-        not come in an entry.
+        not come in an entry. sized: what an entry of another session names must have its size as well.
 
         Raises AmbiguousMessage for such a one otherwise, and for an entry of another session that shares its uid, there
         or here; LocalProtocolError for an entry without a uid that is not of this session.
@@ -114,7 +114,11 @@ class Transaction:
                 by_uid.setdefault(entry.uid or "", []).append(entry)
         found: list[Entry | str] = []
         for place in places:
-            found += [place] if isinstance(place, Entry) else place.among(by_uid.get(place.uid, ()), forced=forced)
+            found += (
+                [place]
+                if isinstance(place, Entry)
+                else place.among(by_uid.get(place.uid, ()), forced=forced, sized=sized)
+            )
         return found
 
     def mark(self, entry: Entry) -> None:
@@ -202,17 +206,17 @@ class _Sought(NamedTuple):
     uid: str
     entry: Entry | None = None
 
-    def among(self, entries: Sequence[Entry], *, forced: bool) -> Sequence[Entry | str]:
+    def among(self, entries: Sequence[Entry], *, forced: bool, sized: bool) -> Sequence[Entry | str]:
         """Return what it is of `entries`, all that have the uid in this session; the uid if it is none."""
         known = self.entry
         if len(entries) > 1 and (known is not None or not forced):
             raise AmbiguousMessage(f"{len(entries)} messages have the unique id {self.uid!r}", uid=self.uid)
-        if known is None:
-            return entries or [self.uid]
-        if entries and known.shares_uid:
+        if entries and known is not None and known.shares_uid:
             raise AmbiguousMessage(f"several messages had the unique id {self.uid!r}: one is left", uid=self.uid)
-        # A size of 0 is none.
-        return [each for each in entries if known.size == each.size or 0 in (known.size, each.size)] or [self.uid]
+        if known is not None and sized:
+            # A size of 0 is none.
+            entries = [each for each in entries if known.size == each.size or 0 in (known.size, each.size)]
+        return entries or [self.uid]
 
 
 def _checked(message: Message) -> Message:

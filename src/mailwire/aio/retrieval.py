@@ -9,7 +9,7 @@
    somebody else wants the connection and nobody is left to go on.
 5. A server that says it pipelines, and drops the connection when that is done, is asked again, one message at a time on
    a new connection, for what it has not answered. What is asked again is found by its unique id and its size, never by
-   its number.
+   its number; behind a commit of the run's own, by its unique id.
 6. A message longer than allowed does not end the run: where too much is left of it to be read for nothing, the run goes
    on on another connection, in the same way.
 """
