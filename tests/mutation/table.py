@@ -296,6 +296,7 @@ TESTS: Final[dict[str, tuple[str, ...]]] = {
     "message/survey": ("message/test_survey.py",),
     "message/compose": ("message/test_compose.py",),
     "message/content": ("message/test_content.py", "message/test_outgoing.py", "message/test_generation.py"),
+    "message/copies": ("message/test_copies.py", "message/test_generation.py"),
     "message/plain": ("message/test_plain.py", "message/test_generation.py"),
     "message/pieces": ("message/test_pieces.py", "message/test_payloads.py"),
     "message/threads": ("aio/test_without_threads.py", "message/test_source.py", "maildrop/test_threads.py"),

@@ -18,7 +18,7 @@ from typing import Any, Final, Literal, Protocol
 
 from ..errors import MailwireError, SourceFailed
 from ..message import MessagePolicy, MessageSource
-from ..message.content import kept
+from ..message.copies import kept
 from ..message.envelope import names_many
 from ..message.policy import DEFAULT_POLICY
 from ..smtp import Delivery, Receipt

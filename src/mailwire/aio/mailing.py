@@ -11,7 +11,7 @@ from .._wire.text import check_kind
 from ..endpoint import Chunking, check_chunking
 from ..errors import InvalidMessage, MailwireError
 from ..message import Content, Envelope, MessagePolicy, MessageSource
-from ..message.content import kept
+from ..message.copies import kept
 from ..message.envelope import names_many
 from ..message.policy import DEFAULT_POLICY
 from ..message.source_octets import in_thread

@@ -7,7 +7,6 @@ as the server takes that. The older kind of message does not tell what was parse
 be folded. In what is signed, nothing is changed.
 """
 
-import copy
 import io
 import re
 from collections.abc import Iterator, Sequence
@@ -22,6 +21,7 @@ from typing import Any, Final
 
 from ..errors import InvalidMessage
 from .addresses import ADDRESS_FIELDS, Address, parse_addresses, text_of, write_addresses
+from .copies import copied
 from .payloads import Allowed, payload_of, put_in, stays, take_out
 from .pieces import Piecewise
 from .plain import is_plain, write_plain
@@ -112,7 +112,7 @@ def generate(message: Message, policy: MessagePolicy, *, eight_bit: bool, utf8: 
             _set_apart(visible, is_signed=is_signed)
         taken: dict[str, Piecewise] = {}
         if not all(stays(part, allowed) for part, _ in _walk(visible)):
-            visible = copy.deepcopy(visible)
+            visible = copied(visible) if visible is message else visible
             taken = take_out((part for part, _ in _walk(visible)), allowed, may_encode=not is_signed)
         cte_type = "8bit" if eight_bit or is_signed else "7bit"
         octets = _written(visible, utf8=utf8, cte_type=cte_type, as_read=is_signed)
@@ -184,7 +184,7 @@ def _visible(
     if len(fields) == len(rewritten) and all(map(_is_same, fields, rewritten)) and not is_multipart:
         return message
     # The generator gives boundaries to the parts that have none yet.
-    visible = copy.deepcopy(message) if is_multipart else copy.copy(message)
+    visible = copied(message)
     vars(visible)["_headers"] = rewritten  # to delete them by their names takes time in proportion to the square of it
     if not (as_read or is_signed):
         for part, depth in _walk(visible):
