@@ -273,10 +273,6 @@ def test_the_lines_of_a_body_come_without_their_ends() -> None:
     assert Response(True, b"", b"1 1\r20\r\r\n").lines == (b"1 1\r20\r",)
 
 
-def test_without_its_body_a_response_is_its_first_line() -> None:
-    assert Response(True, b"2 messages", b"1 120\r\n").without_body() == Response(True, b"2 messages")
-
-
 def test_a_response_is_shown_with_its_listing() -> None:
     assert Response(True, b"ready").shown() == ("+OK ready",)
     assert Response(True, b"", b"1 120\r\n2 200\r\n").shown() == ("+OK", "1 120", "2 200", ".")

@@ -107,10 +107,6 @@ class Response:
         """Return the response with its text passed through `mask`."""
         return replace(self, line=mask(self.line))
 
-    def without_body(self) -> "Response":
-        """Return the response with no more than its first line."""
-        return Response(self.ok, self.line)
-
     def to_dict(self) -> dict[str, Any]:
         """Return it as what JSON can hold, each octet as the character of its number; `text` is for people. What was
         made of the body as it came, `reading`, is not among it."""
