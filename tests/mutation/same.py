@@ -18,7 +18,6 @@ _CASE: Final = "keywords are found in any case"
 _FIELD: Final = "fields are found in any case"
 _SMALL: Final = "the standard library writes the names of parameters in small letters"
 _AS_GIVEN: Final = "octets that were given are the same for any server"
-_SEVEN: Final = "it is asked for nothing but 7bit"
 _FOLDS: Final = "it is asked for nothing but long and all"
 _SQL: Final = "SQLite reads its words and names in any case"
 _NO_HEADER: Final = "no header has it, whatever it is"
@@ -992,18 +991,11 @@ SAME: Final[dict[tuple[str, str], str]] = {
     ("message/pieces", "cast('b')"): "whether an octet is a number below zero, nobody asks",
     ("maildrop/probe", "records: Mapping[str, Record] = None"): "without a ledger they are not asked for",
     ("message/content", "self._octets: bytes | None = ''"): "of a message it is not asked for; else it is set",
-    (
-        "message/generation",
-        "generate: visible = copy.copy(visible)",
-    ): "parts were copied before; one alone is, by either",
     ("message/generation", "return value if isinstance(value, str) and False else str(value)"): _SLOWER,
     ("message/generation", "taken: dict[str, Piecewise] = None"): _FALSE,
-    ("message/generation", "cte_type='8BIT'"): _SEVEN,
-    ("message/generation", "cte_type='XX8bitXX'"): _SEVEN,
     ("message/generation", "refold_source=None"): _FOLDS,
     ("message/generation", "refold_source='XXnoneXX'"): _FOLDS,
     ("message/generation", "refold_source='NONE'"): _FOLDS,
-    ("message/generation", "copy.deepcopy(message) if is_multipart or True else copy.copy(message)"): _COPY,
     ("message/generation", "return folded[len(name) + 2:].strip()"): "the blank behind the colon is stripped as well",
     ("message/generation", "_rewritten(part, name, value, None, utf8=None, as_read=False)"): _FALSE,
     ("message/generation", "_rewritten(part, name, value, None, utf8=False, as_read=None)"): _FALSE,
