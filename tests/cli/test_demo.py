@@ -5,11 +5,12 @@ import subprocess
 import sys
 import sysconfig
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
 from mailwire import Delivery, Receipt, RetrievedMessage, cli
-from mailwire.cli import demo
+from mailwire.cli import check, demo, fetch, send
 from mailwire.testing import Account, MailServer
 
 SENT = (Path(__file__).parents[1] / "data" / "sylpheed-message.eml").read_bytes()
@@ -80,6 +81,16 @@ def test_help_fits_a_screen_and_shows_an_example() -> None:
         assert len(result.stdout.splitlines()) <= 24
         assert max(map(len, result.stdout.splitlines())) <= 80
         assert "example: mailwire " in result.stdout
+
+
+@pytest.mark.parametrize("command", [send, fetch, check])
+def test_help_names_every_option_but_the_rare_ones_of_fetch(command: ModuleType) -> None:
+    parser = command.make_parser()
+    rare = {"--newest-first", "--retry-failed", "--when-all-new"} if command is fetch else set()
+    options = {option for action in parser._actions for option in action.option_strings}
+    assert {option for option in options if not re.search(rf"{option}\b", parser.format_help())} == rare
+    page = Path(__file__).parents[2] / "docs/howto/command-line.md"
+    assert rare <= set(re.findall(r"--[a-z-]+", page.read_text("utf-8")))
 
 
 def test_a_word_that_is_no_command_is_told(capsys: pytest.CaptureFixture[str]) -> None:

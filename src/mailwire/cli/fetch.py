@@ -58,7 +58,7 @@ def make_parser() -> CommandParser:
     parser = CommandParser(
         "mailwire fetch",
         usage="mailwire fetch [OPTIONS] URL",
-        description="Retrieve what is new in a maildrop. Nothing is deleted there unless --keep says so.",
+        description="Retrieve new mail. Nothing is deleted on the server unless --keep says so.",
         epilog="example: mailwire fetch pop3s://me@pop.example.org --maildir ~/Mail --keep 14d",
     )
     add_server_options(parser)

@@ -46,8 +46,12 @@ def make_parser() -> CommandParser:
     parser.add_argument("file", metavar="FILE", nargs="?", help=argparse.SUPPRESS)
     parser.add_argument("--from", dest="sender", metavar="ADDRESS", help="the sender; else what the header says")
     parser.add_argument("--to", metavar="ADDRESS", action="append", help="a recipient, and others; else the header's")
-    parser.add_argument("--cc", metavar="ADDRESS", action="append", default=[], help=argparse.SUPPRESS)
-    parser.add_argument("--bcc", metavar="ADDRESS", action="append", default=[], help=argparse.SUPPRESS)
+    parser.add_argument(
+        "--cc", metavar="ADDRESS", action="append", default=[], help="another recipient, in a message made here"
+    )
+    parser.add_argument(
+        "--bcc", metavar="ADDRESS", action="append", default=[], help="and one whom the others do not see"
+    )
     parser.add_argument("--subject", metavar="TEXT", help="make a message, with this subject")
     parser.add_argument("--text", metavar="TEXT", help="make a message of this; else of standard input")
     parser.add_argument("--attach", metavar="FILE", action="append", default=[], help="attach a file, and others")

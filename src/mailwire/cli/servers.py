@@ -34,7 +34,7 @@ def add_server_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--token-command", metavar="CMD", help="command whose first line is an OAuth token")
     parser.add_argument("--netrc", metavar="FILE", help="file of passwords; else ~/.netrc, else you are asked")
     parser.add_argument("--ca-file", metavar="FILE", help="authorities to trust, not the system's")
-    parser.add_argument("--allow-cleartext-auth", action="store_true", help=argparse.SUPPRESS)
+    parser.add_argument("--allow-cleartext-auth", action="store_true", help="let the password cross without TLS")
     parser.add_argument("--transcript", action="store_true", help="print the dialogue, without secrets")
     parser.add_argument("-q", "--quiet", action="store_true", help="print errors only")
 
