@@ -18,6 +18,7 @@ _CASE: Final = "keywords are found in any case"
 _FIELD: Final = "fields are found in any case"
 _SMALL: Final = "the standard library writes the names of parameters in small letters"
 _AS_GIVEN: Final = "octets that were given are the same for any server"
+_SEVEN: Final = "it is asked for nothing but 7bit"
 _FOLDS: Final = "it is asked for nothing but long and all"
 _SQL: Final = "SQLite reads its words and names in any case"
 _NO_HEADER: Final = "no header has it, whatever it is"
@@ -993,6 +994,13 @@ SAME: Final[dict[tuple[str, str], str]] = {
     ("message/content", "self._octets: bytes | None = ''"): "of a message it is not asked for; else it is set",
     ("message/generation", "return value if isinstance(value, str) and False else str(value)"): _SLOWER,
     ("message/generation", "taken: dict[str, Piecewise] = None"): _FALSE,
+    ("message/generation", "cte_type = 'XX8bitXX' if"): _SEVEN,
+    ("message/generation", "cte_type = '8BIT' if"): _SEVEN,
+    ("message/generation", "if visible is message or True else visible"): _COPY,
+    ("message/copies", "kind = type(None)"): _SLOWER,
+    ("message/copies", "kind.__module__.startswith('XXemail.XX')"): _SLOWER,
+    ("message/copies", "kind.__module__.startswith('EMAIL.')"): _SLOWER,
+    ("message/copies", "if isinstance(value, Header) or True else value"): _SLOWER,
     ("message/generation", "refold_source=None"): _FOLDS,
     ("message/generation", "refold_source='XXnoneXX'"): _FOLDS,
     ("message/generation", "refold_source='NONE'"): _FOLDS,
