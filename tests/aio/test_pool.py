@@ -1038,12 +1038,29 @@ async def test_the_deadline_of_the_closing_is_that_of_quit_as_well(timeout: floa
         clock = Clock()
         pool = SMTPPool(peer.endpoint(timeouts=Timeouts(quit=50)))
         await pool.send(MESSAGE, **ENVELOPE)
-        closing = asyncio.create_task(pool.close(timeout))
+        left: list[int] = []
+
+        async def close() -> None:
+            try:
+                await pool.close(timeout)
+            finally:
+                left.append(pool.statistics.leaving)
+
+        closing = asyncio.create_task(close())
         await clock.advance(4)
         assert closing.done() is (timeout is not None)
         closing.cancel()
         await asyncio.wait([closing])
-        await drain_events()
+        assert left == [0]
+
+
+@pytest.mark.parametrize("timeout", [-1, float("nan"), "x"])
+async def test_a_pool_is_not_closed_within_what_is_no_time(timeout: Any) -> None:
+    async with MailServer(ACCOUNTS) as server, SMTPPool(endpoint_of(server)) as pool:
+        with pytest.raises(ValueError, match=r"^expected timeout to be "):
+            await pool.close(timeout)
+        assert (await pool.send(MESSAGE, **ENVELOPE)).delivery is Delivery.ACCEPTED
+        await pool.close(0)
         assert pool.statistics.leaving == 0
 
 

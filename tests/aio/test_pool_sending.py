@@ -368,6 +368,32 @@ async def test_what_was_not_sent_goes_over_another_connection() -> None:
         assert all(result.delivery in (Delivery.ACCEPTED, Delivery.UNKNOWN) for result in results)
 
 
+@pytest.mark.parametrize("most", [1, 2, 3])
+@pytest.mark.parametrize("connections", [1, 2, 5])
+async def test_a_server_that_takes_few_mails_over_a_connection_and_does_not_say_so_gets_all(
+    most: int, connections: int
+) -> None:
+    async with MailServer(ACCOUNTS, policy=Policy(message_limit=most)) as server:
+        endpoint = endpoint_of(server, ignored_extensions=["LIMITS"])
+        async with SMTPPool(endpoint, max_connections=connections) as pool:
+            results = await run(pool, many(60))
+        assert sorted(accepted(results)) == list(range(60))
+    assert sorted(subjects(server)) == list(range(60))
+
+
+async def test_a_mail_that_is_tried_again_is_the_first_on_a_new_connection() -> None:
+    async with MailServer(ACCOUNTS, policy=Policy(message_limit=1)) as server:
+        endpoint = endpoint_of(server, ignored_extensions=["LIMITS"])
+        async with SMTPPool(endpoint, max_connections=2) as pool:
+            await asyncio.gather(*(pool.send(numbered(number), **ENVELOPE) for number in range(2)))
+            assert pool.statistics.idle == 2  # on neither of which the server takes another mail
+            (result,) = await run(pool, [numbered(2)])
+            assert result.delivery is Delivery.ACCEPTED
+            assert pool.statistics.opened == 3
+    assert sorted(subjects(server)) == [0, 1, 2]
+    assert [session.commands[-1] for session in server.smtp_sessions].count(b"QUIT") == 2
+
+
 async def test_a_server_that_is_not_there_is_left_alone() -> None:
     async with SMTPPool(Endpoint("localhost", tls="none", connect=in_turn()), max_connections=3) as pool:
         results = await run(pool, many(20), order="input")
@@ -519,27 +545,28 @@ async def test_a_run_that_is_cancelled_leaves_nothing_and_knows_all(count: int, 
 
 
 @pytest.mark.parametrize("which", ["anext", "aclose"])
-async def test_who_is_cancelled_does_not_wait_for_a_verdict(which: str) -> None:
+async def test_who_is_cancelled_does_not_wait_for_a_verdict_and_knows_all_at_once(which: str) -> None:
     async with ScriptedPeer(*READY, *SENT, *MAILED, STALL, lenient=True) as peer:
         pool = SMTPPool(peer.endpoint(connect=in_turn(peer)), max_connections=1)
         results = pool.send_all([MESSAGE, MESSAGE, MESSAGE], use_chunking=False, **ENVELOPE)
         assert (await anext(results)).delivery is Delivery.ACCEPTED
         await drain_events()
-        if which == "anext":
-            waiting: asyncio.Future[object] = asyncio.ensure_future(anext(results))
-        else:
-            waiting = asyncio.ensure_future(results.aclose())
+        known: list[object] = []
+
+        async def wait() -> None:
+            try:
+                await (anext(results) if which == "anext" else results.aclose())
+            finally:
+                known.append([(result.index, result.delivery) for result in results.remaining])
+                known.append(pool.statistics.in_use)
+
+        waiting = asyncio.ensure_future(wait())
         await drain_events()
         assert not waiting.done()
         waiting.cancel()
         await asyncio.wait([waiting])
-        await drain_events()
         assert waiting.cancelled()
-        assert [(result.index, result.delivery) for result in results.remaining] == [
-            (1, Delivery.UNKNOWN),
-            (2, Delivery.NOT_SENT),
-        ][: len(results.remaining)]
-        assert pool.statistics.in_use == 0
+        assert known == [[(1, Delivery.UNKNOWN), (2, Delivery.NOT_SENT)], 0]
         left = results.remaining
         assert [result async for result in results] == list(left[:1])
         await pool.close()

@@ -54,6 +54,24 @@ async def test_nothing_is_waited_for_where_nothing_more_will_come() -> None:
     await whole.wait()
 
 
+async def test_a_mail_that_was_tried_is_for_a_new_connection_and_behind_no_other() -> None:
+    whole, pool = consignment(3), SMTPPool("smtp://localhost")
+    tried = whole.take()
+    assert tried is not None
+    whole.put_back(tried)
+    assert not share_of(whole, pool).wants_new
+    tried.tries = 1
+    whole.put_back(tried)
+    share = share_of(whole, pool)
+    assert share.wants_new
+    assert share.take() is tried
+    assert not share.wants_new  # the next is for any
+    share.put_back(tried)
+    share.begin(PooledConnection(SMTPClient("smtp://localhost")), is_rated=False)
+    others = [share.take(), share.take(), share.take()]
+    assert [other and other.index for other in others] == [1, 2, None]
+
+
 class Client(SMTPClient):
     """One that is not connected, and has had a mail before."""
 

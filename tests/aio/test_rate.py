@@ -1,3 +1,4 @@
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -29,6 +30,12 @@ def test_a_token_that_is_put_back_is_there_again() -> None:
     rate.take(10)
     rate.put_back()
     assert taken(rate, 10) == 1
+
+
+@pytest.mark.parametrize("burst", [1, 2])
+def test_the_rarest_rate_is_one(burst: int) -> None:
+    rate = Rate(1e-320, burst)
+    assert [taken(rate, now) for now in (100, 1e8, 9.9e8, 1.1e9)] == [burst, 0, 0, 1]
 
 
 def test_no_other_token_is_put_back() -> None:

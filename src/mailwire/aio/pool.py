@@ -245,9 +245,11 @@ class SMTPPool:
         timeout: the seconds that all of it may take; None: as long as the deadlines of the endpoint let it. What is on
             its way then is cut off, as by `abort`, and its senders are told what is known.
 
-        Raises LocalProtocolError within the source of a message that the pool sends: that would wait for itself; and
-        where another event loop has connections or mails of the pool.
+        Raises ValueError for a timeout that is none, and LocalProtocolError within the source of a message that the
+        pool sends, for that would wait for itself, and where another event loop has connections or mails of the pool.
         """
+        if timeout != 0:
+            check_number("timeout", timeout, or_none=True)
         self._move_to(asyncio.get_running_loop())
         if self._connections.is_fed_by(asyncio.current_task()):
             raise LocalProtocolError("the source of a message waits for the pool to close, which waits for the message")
@@ -262,6 +264,7 @@ class SMTPPool:
             await self._connections.settled()
         except BaseException:
             self.abort()
+            await self._connections.settled()  # a turn or two: they are cut
             raise
 
     def abort(self) -> None:

@@ -158,18 +158,20 @@ class PoolSending(SendResults):
         self._is_over = True
         self._settles = settles
         self._consignment.close()
-        for lane in self._lanes:
-            lane.cancel()
         try:
-            while self._lanes:
-                await asyncio.wait(self._lanes)
-                await asyncio.sleep(0)  # their callbacks come behind them
+            await self._end_lanes()
         except BaseException:
             self._settles = False
-            for lane in self._lanes:
-                lane.cancel()
+            await self._end_lanes()  # which wait for no verdict any more
             raise
         await self._consignment.closed()
+
+    async def _end_lanes(self) -> None:
+        for lane in self._lanes:
+            lane.cancel()
+        while self._lanes:
+            await asyncio.wait(self._lanes)
+            await asyncio.sleep(0)  # their callbacks come behind them
 
     # One lane: a connection, for as long as there are mails for it
 
@@ -182,6 +184,8 @@ class PoolSending(SendResults):
                 self._trouble = error  # who waits for our results is who holds the connections
             return
         try:
+            if share.wants_new:
+                await connection.client.quit()
             is_new = not connection.client.is_connected
             if not is_new or await self._open(connection):
                 await self._send_over(connection, share, is_new=is_new)

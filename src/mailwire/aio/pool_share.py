@@ -1,6 +1,7 @@
 """PoolShare: what one connection of a pool takes of a run over many messages, and what has become of that.
 
-1. The connection's first mail is there before the connection is.
+1. The connection's first mail is there before the connection is. One on which a connection has broken already is the
+   first on a new one: the server may take no more than so many over one connection.
 2. It takes no more than the connection may still have, nothing once that is too old, and lets others have their turn
    who wait for a connection.
 3. No mail gets lost in it: what was taken and neither finished nor given back when it is closed, is given back then.
@@ -61,6 +62,11 @@ class PoolShare:
             self._consignment.put_back(item)
         self._out.clear()
 
+    @property
+    def wants_new(self) -> bool:
+        """Whether it is for a connection that has had no other mail."""
+        return self._first is not None and self._first.tries > 0
+
     # What a chain takes mails from
 
     def take(self) -> Item | None:
@@ -73,7 +79,7 @@ class PoolShare:
                 return None
         item, self._first = self._first, None
         if item is None:
-            item = self._consignment.take()
+            item = self._consignment.take(is_untried=True)
         if item is not None:
             self._taken += 1
             self._out[item.index] = item

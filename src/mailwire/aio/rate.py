@@ -1,6 +1,11 @@
 """Rate: so many a second, and a few at once if there were none before; arithmetic alone, for whoever has a clock."""
 
+from typing import Final
+
 __all__ = ["Rate"]
+
+# Seconds between two tokens, thirty years: the sum of infinite times is no time.
+_LONGEST: Final = 1e9
 
 
 class Rate:
@@ -11,7 +16,7 @@ class Rate:
     """
 
     def __init__(self, per_second: float, burst: int) -> None:
-        self._interval = 1 / per_second
+        self._interval = min(1 / per_second, _LONGEST)
         self._tolerance = (burst - 1) * self._interval
         self._full_at = float("-inf")
 
