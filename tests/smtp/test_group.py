@@ -29,6 +29,7 @@ from mailwire.smtp import (
     Reply,
     ReplyReceived,
     Rset,
+    ServerClosing,
     State,
     Transaction,
     Window,
@@ -487,13 +488,54 @@ def test_a_greeting_and_a_leave_are_no_verdict(code: int) -> None:
 
 def test_what_a_server_says_behind_its_replies_is_poison_before_the_next_mail() -> None:
     connection = ready()
-    transaction = Transaction(connection, A, [B], chunking="eager")
+    transaction = Transaction(connection, A, [B])
+    flush(connection)
+    take(transaction, connection, "250 m", "250 b", "354 go")
     transaction.send_whole(MESSAGE)
     flush(connection)
-    connection.receive_data(b"250 m\r\n250 b\r\n250 q\r\n250 more\r\n")
+    connection.receive_data(b"250 q\r\n250 more\r\n")
     assert isinstance(connection.next_event(), GroupsAnswered)
     with pytest.raises(RemoteProtocolError, match="expected nothing from the server"):
         connection.next_event()
+
+
+@pytest.mark.parametrize("surplus", [b"552 too big\r\n", b"250 q\r\n", b"2"])
+def test_a_reply_too_many_leaves_an_eager_message_in_doubt(surplus: bytes) -> None:
+    connection = ready()
+    transaction = Transaction(connection, A, [B], chunking="eager")
+    transaction.send_whole(MESSAGE)
+    flush(connection)
+    connection.receive_data(b"250 m\r\n250 b\r\n250 again\r\n" + surplus)
+    with pytest.raises(RemoteProtocolError, match="expected as many replies as commands, got one more") as caught:
+        connection.next_event()
+    assert repr(surplus)[2:-1] in str(caught.value) or surplus == b"2"
+    assert connection.state is State.CLOSED
+    assert transaction.receipt().delivery is Delivery.UNKNOWN
+
+
+def test_a_server_that_takes_its_leave_behind_the_verdict_has_given_it() -> None:
+    connection = ready()
+    transaction = Transaction(connection, A, [B], chunking="eager")
+    transaction.send_whole(MESSAGE)
+    flush(connection)
+    connection.receive_data(b"250 m\r\n250 b\r\n250 q\r\n421 bye\r\n")
+    event = connection.next_event()
+    assert isinstance(event, GroupsAnswered)
+    transaction.receive(event)
+    assert isinstance(connection.next_event(), ServerClosing)
+    assert transaction.receipt().delivery is Delivery.ACCEPTED
+
+
+def test_what_comes_behind_an_eager_message_while_another_is_on_its_way_answers_that() -> None:
+    connection = ready()
+    first, second, third = three_eager(connection)
+    flush(connection)
+    connection.receive_data(b"250 m\r\n250 b\r\n250 q\r\n550 r\r\n")
+    event = connection.next_event()
+    assert isinstance(event, GroupsAnswered)
+    assert first.receive(event)
+    assert first.receipt().delivery is Delivery.ACCEPTED
+    assert (second.finished, third.finished) == (False, False)
 
 
 # In the window

@@ -11,7 +11,7 @@ from ..errors import MailwireError, RemoteProtocolError
 from .commands import Auth, Bdat, BdatLast, Command, Ehlo, EndOfData, Greeting, Helo, Mail, Rcpt
 from .events import Event, GroupsAnswered, ReplyReceived, ServerClosing
 from .extensions import Extensions
-from .group import DATA, GO_AHEAD, Group, Replies
+from .group import CHUNK, DATA, GO_AHEAD, Group, Replies
 from .grouped_pipeline import GroupedPipeline
 from .mail_data import Text, Verdicts
 from .opening import Opening
@@ -75,8 +75,20 @@ class Answers:
         if not answered:
             return None
         self.has_news = self._eof or not reader.is_spent
+        if answered[-1].kind is CHUNK and not reader.is_spent and not self._pipeline.awaits_answer:
+            self._refuse_surplus()
         self.trace("S", Replies(said))
         return GroupsAnswered(answered)
+
+    def _refuse_surplus(self) -> None:
+        # Behind the verdict on a message that has left with its envelope: whoever answers one command twice has not
+        # answered the last of them by the last of so many replies. RFC 5321 3.8: 421 may come unasked.
+        data, begin = self._reader.peek_block()
+        if not data.startswith(b"421", begin):
+            got = self._reader.quote_rest()
+            raise self._fail(
+                RemoteProtocolError(f"expected as many replies as commands, got one more, {got}: none can be relied on")
+            )
 
     def _follow_group(self, group: Group, answer: bytes) -> None:
         # It is the oldest in flight, and answered as expected.

@@ -25,6 +25,7 @@ from .reply import Reply
 from .states import State
 
 __all__ = [
+    "CHUNK",
     "DATA",
     "ENVELOPE",
     "GO_AHEAD",
@@ -86,6 +87,8 @@ class GroupKind(Enum):
 # As in `states`: names for what every mail asks for.
 ENVELOPE: Final = GroupKind.ENVELOPE
 """`GroupKind.ENVELOPE`, found at once."""
+CHUNK: Final = GroupKind.CHUNK
+"""`GroupKind.CHUNK`, found at once."""
 DATA: Final = GroupKind.DATA
 """`GroupKind.DATA`, found at once."""
 LAST_CHUNK: Final = GroupKind.LAST_CHUNK
@@ -294,7 +297,7 @@ class Group(Several):
 
     def add_chunk(self, command: BdatLast, chunk: bytes) -> None:
         """Let the one chunk of the message follow the envelope."""
-        self.kind = GroupKind.CHUNK
+        self.kind = CHUNK
         self.size += 1
         self.pattern = expected(self.kind, self.size)
         self.text += command.encode()
