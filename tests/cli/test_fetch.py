@@ -208,6 +208,13 @@ def test_the_words_of_keep_are_those_of_the_policy() -> None:
     assert parse(["x", "--watch"]).watch.total_seconds() == 300
 
 
+def test_a_url_is_no_time_to_go_on_for() -> None:
+    for parse in (make_parser().parse_args, make_parser().parse_intermixed_args):
+        for words in (["--watch", "pop3s://b@x"], ["--watch", "5min", "pop3s://b@x"], ["pop3s://b@x", "--watch"]):
+            options = parse([*words, "--maildir", "Mail"])
+            assert (options.url, options.watch.total_seconds()) == ("pop3s://b@x", 300)
+
+
 async def test_it_goes_on_when_told_to_and_ends_by_a_signal(server: MailServer, tmp_path: Path) -> None:
     process = await start(
         *("fetch", f"pop3://b@localhost:{server.pop3_port}", "--allow-cleartext-auth"),

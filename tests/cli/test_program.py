@@ -4,6 +4,7 @@ import pytest
 
 from mailwire import __version__
 from mailwire.cli import check, main
+from tests.sasl.secrecy import CANARY, assert_hidden
 
 
 def test_an_interruption_before_anything_has_begun_is_told(
@@ -26,3 +27,46 @@ def test_no_command_is_told_and_the_version_too(capsys: pytest.CaptureFixture[st
 def test_options_may_stand_anywhere(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["send", "smtp//x", "--to", "a@b.org", "/no/such/file"]) == 66
     assert "No such file" in capsys.readouterr().err
+
+
+URL = f"pop3://b:{CANARY}@localhost:1"
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        (URL,),
+        (f"--url={URL}",),
+        ("fetch", URL, URL, "--maildir", "x"),
+        ("fetch", URL, f"pop3://b:a {CANARY}@localhost", "--maildir", "x"),
+        ("fetch", "pop3://localhost", f"b:{CANARY}@localhost", "--maildir", "x"),
+        ("fetch", URL, "--maildir", "x", f"--password={CANARY}"),
+        ("fetch", URL, "--maildir", "x", f"--secret={CANARY}"),
+        ("fetch", URL, "--maildir", "x", f"--quiet={URL}"),
+        ("fetch", URL, "--maildir", "x", f"-q{URL}"),
+        *(("fetch", option, URL) for option in ("--limit", "--keep", "--max-size", "--when-all-new", "--watc")),
+        ("check", URL, URL),
+        ("send", URL, URL, "--to", "b@example.org"),
+        ("send", URL, "message", URL, "--to", "b@example.org"),
+    ],
+)
+def test_a_mistake_in_the_arguments_is_told_without_the_password(
+    words: tuple[str, ...], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(words) == 64
+    out, err = capsys.readouterr()
+    assert_hidden(CANARY, out + err)
+    assert err
+
+
+def test_what_is_wrong_with_an_argument_is_quoted_up_to_where_a_secret_may_begin(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    for words, said in (
+        ((URL,), "invalid choice: 'pop3:****\n"),
+        (("check", URL, URL), "mailwire check: unrecognized arguments: pop3:****\n"),
+        (("check", "pop3s://x", "--none", "--other=x"), "unrecognized arguments: --none --other=****\n"),
+        (("fetch", "pop3s://x", "--keep", "14"), "argument --keep: expected a duration such as 30s"),
+    ):
+        assert main(words) == 64
+        assert said in capsys.readouterr().err

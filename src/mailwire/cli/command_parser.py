@@ -1,12 +1,16 @@
 """CommandParser: how the arguments of a command are read."""
 
 import argparse
+import re
 import sys
-from typing import Any, NoReturn
+from typing import Any, Final, NoReturn
 
 from .exits import Exit
 
 __all__ = ["CommandParser"]
+
+# What is wrong with an argument quotes it, and it may be a URL, or an option that there is not, with a password in it.
+_VALUE: Final = re.compile(r"([:=])\S.*", re.DOTALL)
 
 
 class CommandParser(argparse.ArgumentParser):
@@ -16,9 +20,10 @@ class CommandParser(argparse.ArgumentParser):
         super().__init__(prog, formatter_class=_make_formatter, **settings)
 
     def error(self, message: str) -> NoReturn:
-        """Tell what is wrong, and end."""
+        """Tell what is wrong, without what may be a password, and end."""
         self.print_usage(sys.stderr)
-        self.exit(Exit.USAGE, f"{self.prog}: {message}\n")
+        told = _VALUE.sub(r"\1****", message)
+        self.exit(Exit.USAGE, f"{self.prog}: {told}\n")
 
 
 def _make_formatter(prog: str) -> argparse.HelpFormatter:

@@ -7,9 +7,9 @@ import os
 import sys
 from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing, asynccontextmanager
-from datetime import timedelta
+from itertools import pairwise
 from pathlib import Path
-from typing import Final, TypeVar
+from typing import Any, Final, TypeVar
 from urllib.parse import quote
 
 from ..aio.retrieval_progress import RetrievalProgress
@@ -47,7 +47,7 @@ T = TypeVar("T")
 HELP: Final = "retrieve new mail, and delete what is old enough"
 """What it does, in a line."""
 
-_INTERVAL: Final = timedelta(minutes=5)
+_INTERVAL: Final = "5min"
 
 # Of these messages a line is printed; there may be thousands of the others.
 _REMARKABLE: Final = frozenset({Outcome.FAILED, Outcome.SKIPPED, Outcome.TOO_LARGE, Outcome.PREVIEWED})
@@ -55,7 +55,7 @@ _REMARKABLE: Final = frozenset({Outcome.FAILED, Outcome.SKIPPED, Outcome.TOO_LAR
 
 def make_parser() -> CommandParser:
     """Return the parser of the arguments."""
-    parser = CommandParser(
+    parser = _Parser(
         "mailwire fetch",
         usage="mailwire fetch [OPTIONS] URL",
         description="Retrieve new mail. Nothing is deleted on the server unless --keep says so.",
@@ -81,6 +81,17 @@ def make_parser() -> CommandParser:
     parser.add_argument("--retry-failed", action="store_true", help=argparse.SUPPRESS)
     parser.add_argument("--when-all-new", choices=("ask", "match", "fetch"), default="ask", help=argparse.SUPPRESS)
     return parser
+
+
+class _Parser(CommandParser):
+    # The time behind --watch may be missing, and argparse takes whatever stands there: the URL, too.
+
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
+        words = list(args)
+        for number, (word, behind) in enumerate(pairwise(words)):
+            if word == "--watch" and "://" in behind:
+                words[number] = f"--watch={_INTERVAL}"
+        return super().parse_known_args(words, namespace)
 
 
 def perform(options: argparse.Namespace) -> int:

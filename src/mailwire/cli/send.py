@@ -97,6 +97,8 @@ async def _send(options: argparse.Namespace, endpoint: Endpoint, mailing: Mailin
 
 
 def _opened(options: argparse.Namespace) -> AbstractContextManager[BinaryIO]:
+    if options.file is not None and "://" in options.file:
+        raise UsageError("expected one URL and a FILE, got two URLs")  # it is not quoted: there may be a password in it
     if options.file not in (None, "-") and not _is_made(options):
         return Path(options.file).open("rb")
     if options.text is not None:
