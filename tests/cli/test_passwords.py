@@ -124,6 +124,43 @@ def test_a_file_has_the_passwords(home: Path) -> None:
         auth("pop3s://e@pop.example.org")
 
 
+def test_of_several_logins_at_a_host_the_one_of_the_url_counts(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MAILWIRE_PASSWORD", "of another")
+    text = "".join(f"machine {host} login {user} password {user}-{host[:3]}\n" for host in HOSTS for user in "abc")
+    file = write_netrc(home / "passwords", f"{text}machine other login d password d\n")
+    write_netrc(home / ".netrc", text)
+
+    for words in (("--netrc", file), ()):
+        for user in "abc":
+            assert auth(f"pop3s://{user}@pop.example.org", *words) == Password(user, f"{user}-POP")
+            assert auth(f"pop3s://{user}@imap.example.org", *words) == Password(user, f"{user}-ima")
+        with pytest.raises(UsageError, match=r"expected a user in the URL: .*(passwords|~/\.netrc) has 3 at pop\."):
+            auth("pop3s://pop.example.org", *words)
+    assert auth("pop3s://other", "--netrc", file) == Password("d", "d")
+
+
+HOSTS = ("pop.example.org", "POP.example.org", "imap.example.org")
+
+
+def test_of_a_login_that_is_there_twice_the_last_counts(home: Path) -> None:
+    entries = ("machine x login b password one", "machine y login b password y", "machine X login b password two")
+    file = write_netrc(home / "passwords", "\n".join(entries))
+    assert auth("pop3s://b@x", "--netrc", file) == auth("pop3s://x", "--netrc", file) == Password("b", "two")
+
+
+@pytest.mark.parametrize("is_at_terminal", [False, True])
+def test_a_file_that_was_named_is_passed_over_for_no_other_place(
+    is_at_terminal: bool, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys.stdin, "isatty", lambda: is_at_terminal, raising=False)
+    file = write_netrc(home / "passwords", "machine pop.example.org login a password one\n")
+    write_netrc(home / ".netrc", "machine pop.example.org login b password two\n")
+    monkeypatch.setenv("MAILWIRE_PASSWORD", "three")
+    for url in (URL, "pop3s://a@other.example.org"):
+        with pytest.raises(UsageError, match=rf"^there is no password for [ab] at \w+\.example\.org in {file}$"):
+            auth(url, "--netrc", file, ask=lambda _: "four")
+
+
 def test_of_several_places_for_a_password_the_first_counts(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("POP", "by --password-env")
     monkeypatch.setenv("MAILWIRE_PASSWORD", "by the environment")

@@ -83,6 +83,9 @@ def _credentials(
         return found
     if not user:
         return None  # a server that wants no login, or the next error says so
+    if options.netrc is not None:
+        # Whoever has named the place of the password wants no other one sent.
+        raise UsageError(f"there is no password for {user} at {host} in {options.netrc}")
     if _VARIABLE in os.environ:
         return Password(user, os.environ[_VARIABLE])
     if not _is_at_terminal():
@@ -154,7 +157,7 @@ def _look_up(file: str | None, host: str, user: str) -> Password | None:
     if file is None and not _has_netrc():
         return None
     try:
-        entries: Any = netrc.netrc(file)
+        entries = _Netrc(file).hosts.entries
     except netrc.NetrcParseError as error:
         # Its words quote what is not understood: of a password with a blank in it, what stands behind that.
         reason = f"it is not understood near line {error.lineno}" if error.lineno else error.msg
@@ -163,11 +166,37 @@ def _look_up(file: str | None, host: str, user: str) -> Password | None:
         raise UsageError(f"the file of passwords cannot be read: it is not in utf-8 ({file or '~/.netrc'})") from None
     # The entry by the name of "default" is for hosts that nobody has thought of: no password is for those.
     # Host names are the same in any case (RFC 4343).
-    entry = next((entry for name, entry in entries.hosts.items() if name.lower() == host.lower()), None)
-    if entry is None or (user and entry[0] != user):
-        return None
-    login, _, password = entry
-    return Password(login, password or "")
+    passwords = {
+        login: password
+        for name, (login, _, password) in entries
+        if name.lower() == host.lower() and user in ("", login)
+    }
+    if len(passwords) > 1:
+        raise UsageError(f"expected a user in the URL: {file or '~/.netrc'} has {len(passwords)} at {host}")
+    return next((Password(*entry) for entry in passwords.items()), None)
+
+
+class _Hosts(dict[str, Any]):
+    # Of several entries for one host, a dict keeps the last.
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.entries: list[tuple[str, tuple[str, str, str]]] = []
+
+    def __setitem__(self, host: str, entry: Any) -> None:
+        super().__setitem__(host, entry)
+        if entry:  # there is nothing in it while it is being read
+            self.entries.append((host, entry))
+
+
+class _Netrc(netrc.netrc):
+    @property
+    def hosts(self) -> _Hosts:
+        return self._hosts
+
+    @hosts.setter
+    def hosts(self, _: object) -> None:
+        self._hosts = _Hosts()
 
 
 def _has_netrc() -> bool:
