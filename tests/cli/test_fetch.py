@@ -17,7 +17,7 @@ import mailwire as front
 from mailwire.cli import main
 from mailwire.cli.fetch import make_parser
 from mailwire.maildrop import Maildir, SQLiteLedger
-from mailwire.testing import STALL, MailServer, ScriptedPeer, Slow
+from mailwire.testing import STALL, MailServer, Policy, ScriptedPeer, Slow
 from mailwire.testing.turns import turns
 from tests.cli.program import SCRIPT, Ended, mailwire, start
 from tests.maildrop.runs import USER, endpoint_at, fill
@@ -313,18 +313,37 @@ async def test_it_does_not_go_on_with_credentials_that_were_refused(server: Mail
     assert ended.status == 77
 
 
+async def test_it_goes_on_where_a_command_for_tokens_has_failed(tmp_path: Path) -> None:
+    async with MailServer([USER], policy=Policy(mechanisms=("XOAUTH2",))) as server:
+        words: list[object] = ["fetch", f"pop3://b@localhost:{server.pop3_port}", "--allow-cleartext-auth"]
+        words += ["--token-command", "false", "--maildir", tmp_path / "Mail"]
+        once = await mailwire(*words, home=tmp_path)
+        process = await start(*words, "--watch", "1s", home=tmp_path)
+        assert process.stderr is not None
+        said = [await process.stderr.readline() for _ in range(2)]
+        process.send_signal(signal.SIGTERM)
+        out, _ = await process.communicate()
+
+    assert (once.status, once.out) == (64, "")
+    assert once.err == "mailwire: the command for the password or token has failed with status 1: false\n"
+    assert said == [once.err.encode()] * 2
+    assert process.returncode == 143
+    assert out.count(b"; ended by UsageError\n") == 2
+
+
 LOGIN: tuple[Any, ...] = ("S: +OK pop", "C: CAPA", "S: -ERR no", "C: USER b", "S: +OK", "C: PASS secret", "S: +OK")
 LISTED: tuple[Any, ...] = ("C: STAT", "S: +OK 2 14", "C: LIST", "S: +OK", "S: 1 7", "S: 2 7", "S: .")
 LISTED += ("C: UIDL", "S: +OK", "S: 1 u1", "S: 2 u2", "S: .")
 
 
+@pytest.mark.parametrize("words", [(), ("--watch", "1h")], ids=" ".join)
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-async def test_a_signal_ends_it_with_the_truth(tmp_path: Path, number: signal.Signals) -> None:
+async def test_a_signal_ends_it_with_the_truth(tmp_path: Path, number: signal.Signals, words: tuple[str, ...]) -> None:
     script = (*LOGIN, *LISTED, "C: RETR 1", "S: +OK", "S: first", "S: .", "C: RETR 2", STALL)
     async with ScriptedPeer(*script, listen=True, lenient=True) as server:
         process = await start(
             *("fetch", f"pop3://b@localhost:{server.port}", "--allow-cleartext-auth", "--keep", "until-stored"),
-            *("--mbox", tmp_path / "mbox"),
+            *("--mbox", tmp_path / "mbox", "--transcript", *words),
             home=tmp_path,
             environment=PASSWORD,
         )
@@ -337,6 +356,7 @@ async def test_a_signal_ends_it_with_the_truth(tmp_path: Path, number: signal.Si
     assert b": 1 stored, 1 left; 7 octets in " in out
     assert out.endswith(b" s; not at its end\n")
     assert b"interrupted" in err
+    assert b"C: RETR 2" in err
     assert b"first" in (tmp_path / "mbox").read_bytes()
 
 

@@ -75,17 +75,3 @@ def test_without_an_end_there_is_no_bar() -> None:
     clock.time += 2
     bar.show(5_000_000, None)
     assert terminal.getvalue() == "\r\x1b[K5.0 MB  2.5 MB/s"
-
-
-def test_it_begins_again_with_other_work() -> None:
-    terminal, clock = Terminal(), Clock()
-    bar = ProgressBar(terminal, clock=clock)
-    clock.time += 1
-    bar.show(10, 20)
-    shown = terminal.getvalue()
-    bar.restart()
-    bar.show(10, 20)
-    assert terminal.getvalue() == f"{shown}\r\x1b[K"
-    clock.time += 5
-    bar.show(10, 20)
-    assert "2 B/s  0:05 left" in terminal.getvalue()

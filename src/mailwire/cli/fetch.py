@@ -4,9 +4,10 @@ import argparse
 import asyncio
 import json
 import os
+import random
 import sys
 from collections.abc import AsyncGenerator, Callable
-from contextlib import aclosing, asynccontextmanager
+from contextlib import asynccontextmanager
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, Final, TypeVar
@@ -28,8 +29,8 @@ from ..maildrop import (
     Run,
     Sink,
     SQLiteLedger,
-    watch,
 )
+from ..maildrop.watch import next_pause
 from ..transcript import Transcript
 from .command_parser import CommandParser
 from .exits import Exit, status_of
@@ -48,6 +49,7 @@ HELP: Final = "retrieve new mail, and delete what is old enough"
 """What it does, in a line."""
 
 _INTERVAL: Final = "5min"
+_JITTER: Final = 0.1  # of it
 
 # Of these messages a line is printed; there may be thousands of the others.
 _REMARKABLE: Final = frozenset({Outcome.FAILED, Outcome.SKIPPED, Outcome.TOO_LARGE, Outcome.PREVIEWED})
@@ -117,59 +119,46 @@ def perform(options: argparse.Namespace) -> int:
 
 
 async def _fetch(options: argparse.Namespace, account: Account, ledger: Path) -> int:
+    async with _opened(options, ledger) as opened:
+        return _tell(options, await _perform(options, account, opened))
+
+
+async def _watch(
+    options: argparse.Namespace, account: Account, ledger: Path, chance: Callable[[], float] = random.random
+) -> int:
+    # As maildrop.watch does for many accounts. That tells nothing of a run that was interrupted.
+    status: int = Exit.OK
+    failures = 0
+    async with _opened(options, ledger) as opened:
+        while True:
+            report = await _perform(options, account, opened)
+            if report.messages or report.error is not None:
+                status = _tell(options, report)
+            failures = 0 if report.error is None else failures + 1
+            pause = next_pause(report, failures, options.watch.total_seconds(), _JITTER, chance())
+            if pause is None or not is_read():
+                return status  # nothing is watched any more, or nobody looks
+            await asyncio.sleep(pause)
+
+
+async def _perform(options: argparse.Namespace, account: Account, ledger: Ledger) -> RetrievalReport:
     transcript = Transcript(limit=None if options.transcript else 100)
+    bar = ProgressBar(sys.stderr, quiet=options.quiet)
+    this = Run(account, ledger=ledger, transcript=transcript, progress=lambda seen: _show(bar, seen))
     try:
-        async with _opened(options, ledger) as opened:
-            with ProgressBar(sys.stderr, quiet=options.quiet) as bar:
-                this = Run(
-                    account,
-                    ledger=opened,
-                    transcript=transcript,
-                    progress=lambda seen: _show(bar, seen),
-                )
-                try:
-                    report = await this.perform()
-                except asyncio.CancelledError:
-                    bar.clear()
-                    _tell(options, this.report())
-                    print("mailwire: interrupted; what is stored is stored", file=sys.stderr)
-                    raise
-            return _tell(options, report)
+        with bar:
+            return await this.perform()
+    except asyncio.CancelledError:
+        _tell(options, this.report())
+        print("mailwire: interrupted; what is stored is stored", file=sys.stderr)
+        raise
+    except Exception:
+        if options.watch is None:
+            raise
+        return this.report()  # it has the error; the next time, a command for tokens may go well
     finally:
         if options.transcript:
             print(transcript.render(), file=sys.stderr)
-
-
-async def _watch(options: argparse.Namespace, account: Account, ledger: Path) -> int:
-    status: int = Exit.OK
-    dialogues: list[Transcript] = []  # of the run that is under way, or was last
-
-    def record(_: Account) -> Transcript:
-        dialogues[:] = [Transcript(limit=None if options.transcript else 100)]
-        return dialogues[0]
-
-    with ProgressBar(sys.stderr, quiet=options.quiet) as bar:
-        async with (
-            _opened(options, ledger) as opened,
-            aclosing(
-                watch(
-                    [account],
-                    ledger=opened,
-                    interval=options.watch,
-                    transcript=record,
-                    progress=lambda _, seen: _show(bar, seen),
-                )
-            ) as reports,
-        ):
-            async for report in reports:
-                bar.restart()
-                if options.transcript:
-                    print(dialogues[0].render(), file=sys.stderr)
-                if report.messages or report.error is not None:
-                    status = _tell(options, report)
-                if not is_read():
-                    break
-    return status  # nothing is watched any more, or nobody looks
 
 
 def _show(bar: ProgressBar, seen: RetrievalProgress) -> None:

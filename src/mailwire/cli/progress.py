@@ -61,12 +61,6 @@ class ProgressBar:
         self._stream.write(f"\r\x1b[K{what}{shown}")
         self._stream.flush()
 
-    def restart(self) -> None:
-        """Clear the line: other work begins."""
-        self.clear()
-        self._began = self._clock()
-        self._shown = self._began + _PATIENCE - _PAUSE
-
     def clear(self) -> None:
         """Clear the line."""
         if self._stream is not None and self._is_shown:
