@@ -41,7 +41,7 @@ def picture(lines: list[str]) -> str:
 async def shown(*arguments: str, home: str) -> str:
     """Return what a terminal is shown by the program."""
     ours, theirs = pty.openpty()
-    environment = {**os.environ, "HOME": home, "MAILWIRE_PASSWORD": "secret", "COLUMNS": "100"}
+    environment = {**os.environ, "HOME": home, "MAILWIRE_PASSWORD": "secret", "COLUMNS": "80"}
     process = await asyncio.create_subprocess_exec(SCRIPT, *arguments, stdout=theirs, stderr=theirs, env=environment)
     os.close(theirs)
     text = b""
@@ -86,7 +86,7 @@ async def fetch(home: str, messages: int = 400, lines: int = 20_000) -> list[str
             filled.maildrop.put("b", b"Subject: x\r\n\r\n" + b"0123456789abcdef\r\n" * lines, uid=str(number))
         url = f"pop3+starttls://b@localhost:{filled.pop3_port}"
         progress = await shown("fetch", url, *TRUST, "--maildir", f"{home}/Mail", home=home)
-    bars = re.findall(r"\[[# ]{24}\][^\r\n]*", progress) or [""]
+    bars = re.findall(r"\[[# ]+\][^\r\n]*", progress) or [""]
     summary = progress.rsplit("\x1b[K", 1)[-1].strip().replace(f"localhost:{filled.pop3_port}", "pop.example.org")
     command = "$ mailwire fetch pop3+starttls://b@pop.example.org --maildir ~/Mail"
     return [command, bars[len(bars) // 2], "", command, summary]

@@ -1,4 +1,9 @@
 import io
+import os
+import pty
+import termios
+
+import pytest
 
 from mailwire.cli.progress import ProgressBar
 
@@ -16,11 +21,16 @@ class Clock:
         return self.time
 
 
+@pytest.fixture(autouse=True)
+def _width(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "100")
+
+
 def test_a_bar_shows_what_is_done_the_rate_and_the_time_left() -> None:
     terminal, clock = Terminal(), Clock()
     with ProgressBar(terminal, clock=clock) as bar:
         clock.time += 10
-        bar.show(2_500_000, 10_000_000, "3 of 8 messages  ")
+        bar.show(2_500_000, 10_000_000, "3 of 8 messages")
         shown = terminal.getvalue()
 
     assert shown == ("\r\x1b[K[######                  ]  25%  3 of 8 messages  2.5 MB of 10.0 MB  250 kB/s  0:30 left")
@@ -75,3 +85,53 @@ def test_without_an_end_there_is_no_bar() -> None:
     clock.time += 2
     bar.show(5_000_000, None)
     assert terminal.getvalue() == "\r\x1b[K5.0 MB  2.5 MB/s"
+
+
+WIDE = "[######                  ]  25%  3 of 8 messages  2.5 MB of 10.0 MB  250 kB/s  0:30 left"
+LINES = {
+    200: WIDE,
+    89: WIDE,
+    88: "[#####                  ]  25%  3 of 8 messages  2.5 MB of 10.0 MB  250 kB/s  0:30 left",
+    80: "[###            ]  25%  3 of 8 messages  2.5 MB of 10.0 MB  250 kB/s  0:30 left",
+    69: "[#   ]  25%  3 of 8 messages  2.5 MB of 10.0 MB  250 kB/s  0:30 left",
+    68: " 25%  3 of 8 messages  2.5 MB of 10.0 MB  250 kB/s  0:30 left",
+    60: " 25%  3 of 8 messages  2.5 MB of 10.0 MB  0:30 left",
+    40: " 25%  3 of 8 messages  0:30 left",
+    20: " 25%  0:30 left",
+    10: " 25%",
+    4: "",
+}
+
+
+def shown_on_a_terminal_of(columns: int, octets: int, of_octets: int | None, what: str) -> str:
+    """What a bar writes to a terminal that is so wide, or does not say how wide it is: 0."""
+    ours, theirs = pty.openpty()
+    termios.tcsetwinsize(theirs, (24, columns))
+    clock = Clock()
+    with os.fdopen(theirs, "w") as stream:
+        bar = ProgressBar(stream, clock=clock)
+        clock.time += 10
+        bar.show(octets, of_octets, what)
+        shown = os.read(ours, 1000).decode()
+    os.close(ours)
+    return shown.removeprefix("\r\x1b[K")
+
+
+@pytest.mark.parametrize("columns", LINES)
+def test_it_fits_the_terminal_that_it_is_shown_on(columns: int) -> None:
+    line = shown_on_a_terminal_of(columns, 2_500_000, 10_000_000, "3 of 8 messages")
+    assert line == LINES[columns]
+    assert len(line) < columns
+
+
+def test_without_an_end_it_fits_as_well() -> None:
+    lines = [shown_on_a_terminal_of(columns, 5_000_000, None, "") for columns in (80, 16, 15, 6)]
+    assert lines == ["5.0 MB  500 kB/s", "5.0 MB", "5.0 MB", ""]
+
+
+def test_a_terminal_that_does_not_say_how_wide_it_is_is_as_wide_as_the_environment_says(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for columns in (89, 40):
+        monkeypatch.setenv("COLUMNS", str(columns))
+        assert shown_on_a_terminal_of(0, 2_500_000, 10_000_000, "3 of 8 messages") == LINES[columns]

@@ -162,7 +162,7 @@ async def _perform(options: argparse.Namespace, account: Account, ledger: Ledger
 
 
 def _show(bar: ProgressBar, seen: RetrievalProgress) -> None:
-    bar.show(seen.run_octets, seen.of_octets, f"{seen.messages} of {seen.of_messages} messages  ")
+    bar.show(seen.run_octets, seen.of_octets, f"{seen.messages} of {seen.of_messages} messages")
 
 
 def _tell(options: argparse.Namespace, report: RetrievalReport) -> int:
