@@ -177,9 +177,13 @@ TLS = TLSInfo("TLSv1.3", "TLS_AES_256_GCM_SHA384", b"", True, NOW + timedelta(da
 
 
 def seen(
-    *announcements: Announcement, protocol: str = "smtp", tls: TLSInfo | None = TLS, is_local: bool = False
+    *announcements: Announcement,
+    protocol: str = "smtp",
+    tls: TLSInfo | None = TLS,
+    is_local: bool = False,
+    mechanism: str | None = None,
 ) -> Inspection:
-    return Inspection("x", protocol, True, is_local, "220 x", announcements, tls, None, (), 0.1)
+    return Inspection("x", protocol, True, is_local, "220 x", announcements, tls, mechanism, (), 0.1)
 
 
 def kinds(inspection: Inspection) -> dict[str, str]:
@@ -229,10 +233,32 @@ def test_what_is_missing_is_told() -> None:
     assert "no EHLO" in said(seen(), "note")
     assert "no LHLO" in said(seen(protocol="lmtp"), "note")
     assert "no CAPA" in said(seen(protocol="pop3"), "note")
-    bare = seen(Announcement("under TLS", ("USER",)), protocol="pop3")
+    bare = seen(Announcement("logged in", ("USER",)), protocol="pop3", mechanism="USER")
     assert "no UIDL" in said(bare, "weak")
     assert "no PIPELINING" in said(bare, "note")
     assert bare.mechanisms(bare.offer) == ("USER",)
+
+
+@pytest.mark.parametrize(
+    ("keywords", "told"), [((), "UIDL, PIPELINING"), (("UIDL",), "PIPELINING"), (("PIPELINING",), "UIDL")]
+)
+def test_what_a_maildrop_may_announce_behind_the_login_is_no_weakness_before_it(
+    keywords: tuple[str, ...], told: str
+) -> None:
+    inspection = seen(Announcement("under TLS", ("SASL SCRAM-SHA-256-PLUS", *keywords)), protocol="pop3")
+    assert said(inspection, "weak") == ""
+    assert said(inspection, "note") == f"not announced before the login: {told}; a look with credentials tells"
+
+
+@pytest.mark.parametrize("mechanism", [None, "USER"])
+async def test_a_server_that_shows_all_behind_the_login_is_not_weak_before_it(mechanism: str | None) -> None:
+    async with MailServer(ACCOUNTS, quirk=QUIRKS["gmail"]) as server:
+        url = f"pop3://{'b@' if mechanism else ''}localhost:{server.pop3_port}"
+        ended = await mailwire("check", url, "--allow-cleartext-auth", environment=PASSWORD)
+
+    assert ("not announced before the login: UIDL, PIPELINING" in ended.out) == (mechanism is None)
+    assert "no UIDL" not in ended.out
+    assert "no PIPELINING" not in ended.out
 
 
 @pytest.mark.parametrize(

@@ -94,10 +94,14 @@ def _judge_pop3(seen: Inspection) -> Iterator[Judgement]:
     if not seen.announcements:
         yield Judgement("note", "it knows no CAPA: what it can do must be tried")
         return
-    if not offer.has("UIDL"):
-        yield Judgement("weak", "no UIDL: mail cannot be left on the server without coming again")
-    if not offer.has("PIPELINING"):
-        yield Judgement("note", "no PIPELINING: every message waits for the one before")
+    missing = [keyword for keyword in ("UIDL", "PIPELINING") if not offer.has(keyword)]
+    if missing and seen.mechanism is None:  # some announce it behind the login alone (RFC 2449 5)
+        yield Judgement("note", f"not announced before the login: {', '.join(missing)}; a look with credentials tells")
+    else:
+        if "UIDL" in missing:
+            yield Judgement("weak", "no UIDL: mail cannot be left on the server without coming again")
+        if "PIPELINING" in missing:
+            yield Judgement("note", "no PIPELINING: every message waits for the one before")
     expire, delay = offer.words("EXPIRE"), offer.words("LOGIN-DELAY")
     if expire and expire[0] == "0":
         yield Judgement("weak", "EXPIRE 0: what is retrieved may be gone at once")
