@@ -329,6 +329,29 @@ def test_no_user_is_no_login() -> None:
     assert auth("smtps://smtp.example.org") is None
 
 
+def test_another_protocol_is_told_before_anybody_is_asked_for_a_password(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys.stdin, "isatty", lambda: True, raising=False)
+
+    def ask(_: str) -> str:
+        raise AssertionError("nobody is to be asked")
+
+    with pytest.raises(UsageError, match=r"^expected the URL of a server for POP3, got smtps://x:465$"):
+        auth("smtps://b@x", protocols=("pop3",), needs_user=True, ask=ask)
+    with pytest.raises(
+        UsageError, match=r"^expected the URL of a server for SMTP or LMTP, got pop3s://x:995$"
+    ) as caught:
+        auth(f"pop3s://b:{CANARY}@x", protocols=("smtp", "lmtp"), ask=ask)
+    assert_hidden(CANARY, str(caught.value))
+
+
+def test_a_user_who_is_needed_may_be_in_a_file(home: Path) -> None:
+    file = write_netrc(home / "passwords", "machine x login b password one\nmachine y password two\n")
+    assert auth("pop3s://x", "--netrc", file, needs_user=True) == Password("b", "one")
+    for url in ("pop3s://y", "pop3s://z"):
+        with pytest.raises(UsageError, match=r"^expected a user in the URL, such as pop3s://me@pop\.example\.org$"):
+            auth(url, "--netrc", file, needs_user=True)
+
+
 def test_settings_go_into_the_endpoint(home: Path) -> None:
     file = str(home / "x.pem")
     words = options("smtps://smtp.example.org", "--ca-file", file, "--allow-cleartext-auth")

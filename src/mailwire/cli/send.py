@@ -64,7 +64,7 @@ def perform(options: argparse.Namespace) -> int:
     # What is read, and who may be asked for a password, is waited for before there is anything to be interrupted.
     with _opened(options) as file:
         mailing = _read(options, file)
-        return run(_send(options, endpoint_of(options), mailing))
+        return run(_send(options, endpoint_of(options, protocols=("smtp", "lmtp")), mailing))
 
 
 async def _send(options: argparse.Namespace, endpoint: Endpoint, mailing: Mailing) -> int:

@@ -11,7 +11,7 @@ from getpass import getpass
 from pathlib import Path
 from typing import Any, Final
 
-from ..endpoint import Endpoint
+from ..endpoint import Endpoint, Protocol
 from ..sasl.credentials import Password
 from ..sasl.identities import OAuthToken, TokenProvider
 from ..sasl.oauth import OAuthFailure
@@ -39,16 +39,27 @@ def add_server_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("-q", "--quiet", action="store_true", help="print errors only")
 
 
-def endpoint_of(options: argparse.Namespace, *, ask: Callable[[str], str] = getpass) -> Endpoint:
+def endpoint_of(
+    options: argparse.Namespace,
+    *,
+    protocols: tuple[Protocol, ...] = ("smtp", "lmtp", "pop3"),
+    needs_user: bool = False,
+    ask: Callable[[str], str] = getpass,
+) -> Endpoint:
     """Return the endpoint that the options name, with credentials from where they say. It is no business of an event
     loop: somebody may be asked.
 
-    Raises ValueError for a URL that is none, UsageError where there is no password, OSError where a file or a command
-    is not there.
+    protocols: those that it may be for; needs_user: whether somebody must log in.
+
+    Raises ValueError for a URL that is none, UsageError where it is for another protocol, and where there is no
+    password or no user that is needed, OSError where a file or a command is not there.
     """
     endpoint = Endpoint.parse(
         options.url, tls_ca_file=options.ca_file, allow_cleartext_auth=options.allow_cleartext_auth
     )
+    if endpoint.protocol not in protocols:
+        expected = " or ".join(map(str.upper, protocols))
+        raise UsageError(f"expected the URL of a server for {expected}, got {endpoint}")
     if options.ca_file is not None:
         Path(options.ca_file).read_bytes()  # what it holds is looked at when there is a connection
     given = endpoint.auth if isinstance(endpoint.auth, Password) else Password("", "")
@@ -57,7 +68,10 @@ def endpoint_of(options: argparse.Namespace, *, ask: Callable[[str], str] = getp
             raise UsageError("expected a password in the URL or --token-command, not both")
         _warn("everybody on this machine can read the password in the list of processes; see --help for other places")
         return endpoint
-    return endpoint.replace(auth=_credentials(options, endpoint.host, given.user, ask))
+    credentials = _credentials(options, endpoint.host, given.user, ask)
+    if needs_user:
+        _required("" if credentials is None else credentials.user)
+    return endpoint.replace(auth=credentials)
 
 
 def _credentials(
