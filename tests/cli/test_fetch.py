@@ -17,7 +17,7 @@ import mailwire as front
 from mailwire.cli import main
 from mailwire.cli.fetch import make_parser
 from mailwire.maildrop import Maildir, SQLiteLedger
-from mailwire.testing import STALL, MailServer, Policy, ScriptedPeer, Slow
+from mailwire.testing import STALL, Defect, MailServer, Policy, POP3Quirk, Quirk, ScriptedPeer, Slow
 from mailwire.testing.turns import turns
 from tests.cli.program import SCRIPT, Ended, mailwire, start
 from tests.maildrop.runs import USER, endpoint_at, fill
@@ -184,7 +184,7 @@ async def test_what_goes_wrong_has_its_status(server: MailServer, tmp_path: Path
         (("--maildir", "x", "--max-size", "big"), "expected a number of octets"),
         (("--maildir", "x", "--watch", "often"), "expected a duration such as"),
         (("--maildir", "x", "--limit", "-1"), "expected limit to be 0 at least, got -1"),
-        (("--maildir", "x"), "tell no user"),
+        (("--maildir", "x"), "expected a user in the URL, such as pop3s://me@"),
         (("--maildir", ""), "expected the name of a file or folder"),
         (("--mbox", ""), "expected the name of a file or folder"),
         (("--maildir", "x", "--ledger", ""), "expected the name of a file or folder"),
@@ -200,6 +200,67 @@ def test_a_mistake_in_the_arguments_is_told(
     monkeypatch.setenv("HOME", str(tmp_path))
     assert main(["fetch", "pop3s://localhost:1", *words]) == 64
     assert said in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        (("fetch", "smtps://b@localhost:1", "--maildir", "x"), "POP3, got smtps://localhost:1"),
+        (("send", "pop3s://b@localhost:1", "--from", "a@b", "--to", "c@d", "--text", "x"), "SMTP or LMTP, got pop3s:"),
+    ],
+)
+def test_a_server_for_another_protocol_is_told(
+    words: tuple[str, ...], expected: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(words) == 64
+    assert f"mailwire: expected the URL of a server for {expected}" in capsys.readouterr().err
+
+
+BROKEN = Quirk("broken", pop3=POP3Quirk(defects={1: Defect.UNAVAILABLE}))
+
+
+async def test_of_a_message_that_failed_too_often_it_is_told_what_has_it_tried_again(tmp_path: Path) -> None:
+    async with MailServer([USER], quirk=BROKEN) as server:
+        fill(server, "one", "two")
+        ended = [await fetch(server, tmp_path, "--maildir", tmp_path / "Mail") for _ in range(4)]
+        again = await fetch(server, tmp_path, "--maildir", tmp_path / "Mail", "--retry-failed")
+
+    assert [each.status for each in (*ended, again)] == [75] * 5
+    assert ["  failed  " in each.out for each in (*ended, again)] == [True, True, True, False, True]
+    advice = "it has failed too often; give --retry-failed to have it tried again"
+    assert [advice in each.out for each in (*ended, again)] == [False, False, False, True, False]
+
+
+async def test_what_failed_is_told_of_also_in_quiet(tmp_path: Path) -> None:
+    async with MailServer([USER], quirk=BROKEN) as server:
+        fill(server, "one", "two")
+        ended = [await fetch(server, tmp_path, "--maildir", tmp_path / "Mail", "--quiet") for _ in range(4)]
+        told = await fetch(server, tmp_path, "--maildir", tmp_path / "Mail")
+
+    assert [(each.status, each.out) for each in ended] == [(75, "")] * 4
+    assert all(each.err.startswith("mailwire: message 1  failed  ") for each in ended[:3])
+    assert ended[3].err.startswith("mailwire: message 1  skipped  ")
+    assert all(each.err.count("\n") == 1 for each in ended)
+    assert told.err == ""
+
+
+async def test_who_must_decide_is_told_by_what(server: MailServer, tmp_path: Path) -> None:
+    fill(server, *map(str, range(8)))  # for fewer than ten it is not asked
+    await fetch(server, tmp_path, "--maildir", tmp_path / "Mail")
+    maildrop = server.maildrop.open("b")
+    assert maildrop is not None
+    for number in range(1, 11):
+        maildrop.delete(number)
+    maildrop.commit()
+    maildrop.release()
+    fill(server, *(f"new-{number}" for number in range(10)))
+    asked = await fetch(server, tmp_path, "--maildir", tmp_path / "Mail")
+    answered = await fetch(server, tmp_path, "--maildir", tmp_path / "Mail", "--when-all-new", "fetch")
+
+    assert asked.status == 78
+    assert "say? Give --when-all-new match to retrieve " in asked.err
+    assert ", or --when-all-new fetch to retrieve all of it\n" in asked.err
+    assert (answered.status, "10 stored" in answered.out) == (0, True)
 
 
 def test_the_words_of_keep_are_those_of_the_policy() -> None:

@@ -8,6 +8,7 @@ import random
 import sys
 from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, Final, TypeVar
@@ -22,6 +23,7 @@ from ..maildrop import (
     Ledger,
     Maildir,
     MboxSink,
+    MessageReport,
     Outcome,
     Page,
     Policy,
@@ -39,7 +41,7 @@ from .quantities import parse_duration, parse_size
 from .servers import UsageError, add_server_options, endpoint_of
 from .signals import run
 from .streams import is_read
-from .wording import in_our_words
+from .wording import ADVICE_ON_SKIPPED, in_our_words
 
 __all__ = ["HELP", "make_parser", "perform"]
 
@@ -112,7 +114,8 @@ def perform(options: argparse.Namespace) -> int:
         when_all_new=options.when_all_new,
     )
     sink: Sink = MboxSink(options.mbox) if options.maildir is None else Maildir(options.maildir, line_ends="lf")
-    account = Account(endpoint_of(options), sink, policy=policy)
+    endpoint = endpoint_of(options, protocols=("pop3",), needs_user=True)
+    account = Account(endpoint, sink, policy=policy)
     ledger = Path(options.ledger) if options.ledger is not None else _own_ledger()
     command = _fetch if options.watch is None else _watch
     return run(command(options, account, ledger))
@@ -172,7 +175,10 @@ def _tell(options: argparse.Namespace, report: RetrievalReport) -> int:
         print(in_our_words(report.summary))
         for message in report.messages:
             if message.outcome in _REMARKABLE:
-                print(message)
+                print(_line(message))
+    if options.quiet:  # which is to print errors only: these are some, and nothing else tells of them
+        for message in report.failed:
+            print(f"mailwire: message {_line(message).lstrip()}", file=sys.stderr)
     for caution in report.cautions:
         print(f"mailwire: caution: {caution}", file=sys.stderr)
     if report.error is not None:
@@ -181,6 +187,12 @@ def _tell(options: argparse.Namespace, report: RetrievalReport) -> int:
     if any(caution.kind is CautionKind.LEDGER_UNREADABLE for caution in report.cautions):
         return Exit.IO
     return Exit.TEMPORARY if report.failed else Exit.OK
+
+
+def _line(message: MessageReport) -> str:
+    if message.outcome is Outcome.SKIPPED:
+        message = replace(message, reason="; ".join(filter(None, (message.reason, ADVICE_ON_SKIPPED))))
+    return str(message)
 
 
 @asynccontextmanager

@@ -6,7 +6,16 @@ The library knows nothing of commands: its errors name arguments of Python.
 from collections.abc import Mapping
 from typing import Final
 
-__all__ = ["in_our_words"]
+from ..errors import MaildropRenumbered
+
+__all__ = ["ADVICE_ON_SKIPPED", "in_our_words"]
+
+ADVICE_ON_SKIPPED: Final = "it has failed too often; give --retry-failed to have it tried again"
+"""What is said of a message that was not asked for any more."""
+
+_ADVICE_ON_ALL_NEW: Final = (
+    "Give --when-all-new match to retrieve what is new by its header, or --when-all-new fetch to retrieve all of it"
+)
 
 _OURS: Final[Mapping[str, str]] = {
     "write allow_cleartext_auth=True": "give --allow-cleartext-auth",
@@ -18,8 +27,9 @@ _OURS: Final[Mapping[str, str]] = {
 
 
 def in_our_words(text: object) -> str:
-    """Return `text`, an error say, with options and URLs in place of the arguments that it names."""
-    told = str(text)
+    """Return `text`, an error say, with options and URLs in place of the arguments that it names, and with the option
+    that answers it."""
+    told = f"{text} {_ADVICE_ON_ALL_NEW}" if isinstance(text, MaildropRenumbered) else str(text)
     for theirs, ours in _OURS.items():
         told = told.replace(theirs, ours)
     return told
