@@ -87,6 +87,7 @@ def test_help_fits_a_screen_and_shows_an_example() -> None:
 def test_help_names_every_option_but_the_rare_ones_of_fetch(command: ModuleType) -> None:
     parser = command.make_parser()
     rare = {"--newest-first", "--retry-failed", "--when-all-new"} if command is fetch else set()
+    rare |= {"--no-pipelining", "--quirk", "--probe"} if command is fetch else set()
     options = {option for action in parser._actions for option in action.option_strings}
     assert {option for option in options if not re.search(rf"{option}\b", parser.format_help())} == rare
     page = Path(__file__).parents[2] / "docs/howto/command-line.md"

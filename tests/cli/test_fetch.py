@@ -17,7 +17,7 @@ import mailwire as front
 from mailwire.cli import main
 from mailwire.cli.fetch import make_parser
 from mailwire.maildrop import Maildir, SQLiteLedger
-from mailwire.testing import STALL, Defect, MailServer, Policy, POP3Quirk, Quirk, ScriptedPeer, Slow
+from mailwire.testing import QUIRKS, STALL, Defect, MailServer, Policy, POP3Quirk, Quirk, ScriptedPeer, Slow
 from mailwire.testing.turns import turns
 from tests.cli.program import SCRIPT, Ended, mailwire, start
 from tests.maildrop.runs import USER, endpoint_at, fill
@@ -450,3 +450,53 @@ async def test_a_terminal_shows_how_far_it_has_come(tmp_path: Path) -> None:
     assert b"2 stored" in out
     assert b" of 2 messages  " in shown
     assert shown.endswith(b"\r\x1b[K")
+
+
+async def test_unique_ids_can_be_asked_for_that_nobody_announces(tmp_path: Path) -> None:
+    async with MailServer([USER], quirk=QUIRKS["jpop"]) as server:
+        fill(server, "one", "two")
+        without = await fetch(server, tmp_path, "--maildir", tmp_path / "Mail")
+        asked = [await fetch(server, tmp_path, "--maildir", tmp_path / "other", "--probe", "UIDL") for _ in range(2)]
+    async with MailServer([USER], quirk=QUIRKS["no-uidl"]) as server:
+        fill(server, "one", "two")
+        in_vain = await fetch(server, tmp_path, "--maildir", tmp_path / "third", "--probe", "UIDL", "--probe", "TOP")
+
+    advice = "; give --probe UIDL if the server has unique ids, and does not announce that\n"
+    assert without.err.startswith("mailwire: caution: no message has a unique id")
+    assert without.err.endswith(advice)
+    assert [ended.out.split(": ")[1].split(";")[0] for ended in asked] == ["2 stored", "2 known"]
+    assert [ended.err for ended in asked] == ["", ""]
+    assert "caution: no message has a unique id" in in_vain.err
+    assert "--probe" not in in_vain.err
+
+
+@pytest.mark.parametrize(("words", "status"), [((), 76), (("--quirk", "blank-lines", "--quirk", "plus-err"), 0)])
+async def test_what_a_server_does_against_the_standard_can_be_forgiven(
+    words: tuple[str, ...], status: int, tmp_path: Path
+) -> None:
+    script = (*LOGIN, *LISTED, "C: RETR 1", "S: +OK", "S: first", "S: .", "C: RETR 2", "S: +OK", "S: other", "S: .")
+    script += ("C: DELE 1", "S: ", "S: +OK", "C: DELE 2", "S: +OK", "C: QUIT", "S: +OK")
+    async with ScriptedPeer(*script, listen=True, lenient=True) as server:
+        ended = await mailwire(
+            *("fetch", f"pop3://b@localhost:{server.port}", "--allow-cleartext-auth", "--keep", "until-stored"),
+            *("--maildir", tmp_path / "Mail", *words),
+            home=tmp_path,
+            environment=PASSWORD,
+        )
+
+    assert ended.status == status
+    assert ("2 stored, 2 deleted" in ended.out) == (status == 0)
+    assert ended.err.endswith("as some servers send with an answer (fetch --quirk blank-lines)\n" if status else "")
+
+
+async def test_one_thing_at_a_time_can_be_asked_for(tmp_path: Path) -> None:
+    async with MailServer([USER], quirk=QUIRKS["o2"]) as server:
+        fill(server, *map(str, range(20)))
+        fast = await fetch(server, tmp_path, "--maildir", tmp_path / "Mail", "--transcript")
+        slow = await fetch(server, tmp_path, "--maildir", tmp_path / "other", "--transcript", "--no-pipelining")
+
+    assert "20 stored" in fast.out
+    assert "20 stored" in slow.out
+    # To a connection that is lost, another one follows.
+    assert fast.err.count("C: STAT") == 2
+    assert slow.err.count("C: STAT") == 1

@@ -7,6 +7,7 @@ import pytest
 
 import mailwire as library
 from mailwire import SecurityError
+from mailwire.cli.fetch import make_parser
 from mailwire.cli.wording import in_our_words
 from mailwire.testing import Account, MailServer
 from tests.cli.program import mailwire
@@ -39,6 +40,17 @@ def test_there_is_advice() -> None:
 @pytest.mark.parametrize("text", ADVICE)
 def test_whatever_the_library_advises_is_said_in_words_of_the_command_line(text: str) -> None:
     assert not ARGUMENT.search(in_our_words(text))
+
+
+def test_every_quirk_that_the_library_names_is_an_option_by_which_it_is_forgiven() -> None:
+    named = sorted({text for text in texts() if "(Quirks." in text})
+    assert named
+    for text in named:
+        told = in_our_words(text)
+        assert "Quirks" not in told
+        found = re.search(r"\(fetch (--quirk) ([a-z-]+)\)", told)
+        assert found is not None
+        assert make_parser().parse_args(["x", *found.groups()]).quirk == [found[2]]
 
 
 def test_what_advises_nothing_stays_as_it_is() -> None:

@@ -8,12 +8,13 @@ import random
 import sys
 from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
-from dataclasses import replace
+from dataclasses import fields, replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, Final, TypeVar
 from urllib.parse import quote
 
+from ..aio.pop3_settings import POP3Settings
 from ..aio.retrieval_progress import RetrievalProgress
 from ..errors import LedgerError
 from ..maildrop import (
@@ -33,6 +34,7 @@ from ..maildrop import (
     SQLiteLedger,
 )
 from ..maildrop.watch import next_pause
+from ..pop3 import Quirks
 from ..transcript import Transcript
 from .command_parser import CommandParser
 from .exits import Exit, status_of
@@ -41,7 +43,7 @@ from .quantities import parse_duration, parse_size
 from .servers import UsageError, add_server_options, endpoint_of
 from .signals import run
 from .streams import is_read
-from .wording import ADVICE_ON_SKIPPED, in_our_words
+from .wording import ADVICE_ON_NO_UIDS, ADVICE_ON_SKIPPED, in_our_words
 
 __all__ = ["HELP", "make_parser", "perform"]
 
@@ -49,6 +51,11 @@ T = TypeVar("T")
 
 HELP: Final = "retrieve new mail, and delete what is old enough"
 """What it does, in a line."""
+
+# What a server is forgiven, by the names of the command line.
+_QUIRKS: Final = {field.name.replace("_", "-"): field.name for field in fields(Quirks)}
+# Optional commands that a run has a use for.
+_PROBES: Final = ("UIDL", "TOP")
 
 _INTERVAL: Final = "5min"
 _JITTER: Final = 0.1  # of it
@@ -81,6 +88,9 @@ def make_parser() -> CommandParser:
         help="go on, each 5min or so",
     )
     parser.add_argument("--json", action="store_true", help="print the report as JSON")
+    parser.add_argument("--no-pipelining", action="store_true", help=argparse.SUPPRESS)
+    parser.add_argument("--quirk", action="append", choices=_QUIRKS, default=[], help=argparse.SUPPRESS)
+    parser.add_argument("--probe", action="append", choices=_PROBES, default=[], help=argparse.SUPPRESS)
     parser.add_argument("--newest-first", action="store_true", help=argparse.SUPPRESS)
     parser.add_argument("--retry-failed", action="store_true", help=argparse.SUPPRESS)
     parser.add_argument("--when-all-new", choices=("ask", "match", "fetch"), default="ask", help=argparse.SUPPRESS)
@@ -115,7 +125,10 @@ def perform(options: argparse.Namespace) -> int:
     )
     sink: Sink = MboxSink(options.mbox) if options.maildir is None else Maildir(options.maildir, line_ends="lf")
     endpoint = endpoint_of(options, protocols=("pop3",), needs_user=True)
-    account = Account(endpoint, sink, policy=policy)
+    settings = POP3Settings(
+        probes=options.probe or None, quirks=Quirks(**{_QUIRKS[quirk]: True for quirk in options.quirk})
+    )
+    account = Account(endpoint.replace(pipelining=not options.no_pipelining), sink, policy=policy, settings=settings)
     ledger = Path(options.ledger) if options.ledger is not None else _own_ledger()
     command = _fetch if options.watch is None else _watch
     return run(command(options, account, ledger))
@@ -180,7 +193,9 @@ def _tell(options: argparse.Namespace, report: RetrievalReport) -> int:
         for message in report.failed:
             print(f"mailwire: message {_line(message).lstrip()}", file=sys.stderr)
     for caution in report.cautions:
-        print(f"mailwire: caution: {caution}", file=sys.stderr)
+        asks_for_uids = caution.kind is not CautionKind.NO_UIDS or "UIDL" in options.probe
+        advice = "" if asks_for_uids else f"; {ADVICE_ON_NO_UIDS}"
+        print(f"mailwire: caution: {caution}{advice}", file=sys.stderr)
     if report.error is not None:
         print(f"mailwire: {in_our_words(report.error)}", file=sys.stderr)
         return status_of(report.error)
@@ -192,7 +207,7 @@ def _tell(options: argparse.Namespace, report: RetrievalReport) -> int:
 def _line(message: MessageReport) -> str:
     if message.outcome is Outcome.SKIPPED:
         message = replace(message, reason="; ".join(filter(None, (message.reason, ADVICE_ON_SKIPPED))))
-    return str(message)
+    return in_our_words(message)
 
 
 @asynccontextmanager
