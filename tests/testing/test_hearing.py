@@ -26,7 +26,7 @@ class Said:
         return self.hearing
 
     async def __aexit__(self, *_: object) -> None:
-        self.hearing.link.close()
+        await self.hearing.link.close()
 
 
 @pytest.fixture
@@ -162,7 +162,7 @@ async def test_an_end_is_found_wherever_it_is_cut(place: int) -> None:
         client.sendall(message[place:])
         await hearing_data
         assert await hearing.next_line() == "QUIT"
-    hearing.link.close()
+    await hearing.link.close()
 
 
 class Counted(bytearray):
@@ -189,7 +189,7 @@ async def test_what_grows_is_not_searched_from_its_beginning(hear: Callable[[Hea
             await drain_events()
         client.sendall(b"\r\n.\r\n")
         await hearing_all
-    hearing.link.close()
+    await hearing.link.close()
     assert 10_000 <= Counted.looked_at < 12_000
 
 

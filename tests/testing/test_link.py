@@ -2,13 +2,15 @@ import asyncio
 import contextlib
 import socket
 import ssl
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 
 import pytest
 
 from mailwire.testing import client_context, server_context
 from mailwire.testing.link import Link
+from mailwire.testing.tcp import reset
 from mailwire.testing.turns import drain_events, turns
+from tests.loops import LikeProactor
 
 
 class Ends:
@@ -26,7 +28,7 @@ class Ends:
 async def ends() -> AsyncIterator[Ends]:
     made = Ends()
     yield made
-    made.link.close()
+    await made.link.close()
     made.client.close()
 
 
@@ -38,6 +40,13 @@ async def secured(ends: Ends) -> tuple[asyncio.StreamReader, asyncio.StreamWrite
     opening = asyncio.create_task(opened(ends.client))
     await ends.link.shake_hands(server_context())
     return await opening
+
+
+async def wait_and_break_off(link: Link) -> None:
+    receiving = asyncio.create_task(link.receive())
+    await drain_events()
+    receiving.cancel()
+    await asyncio.wait([receiving])
 
 
 async def test_what_arrives_is_received_and_recorded(ends: Ends) -> None:
@@ -67,6 +76,106 @@ async def test_waiting_can_be_broken_off_without_a_loss(ends: Ends) -> None:
     assert ends.wire == b"xxxxxx"
 
 
+async def test_of_what_comes_behind_a_wait_that_was_broken_off_one_octet_is_received_before_it_is_wanted(
+    ends: Ends,
+) -> None:
+    await wait_and_break_off(ends.link)
+    ends.client.send(b"NOOP\r\n")
+    await drain_events()
+    assert ends.wire == b""
+    assert ends.link._end.recv(100, socket.MSG_PEEK) == b"OOP\r\n"
+    assert await ends.link.receive() == b"NOOP\r\n"
+    assert ends.wire == b"NOOP\r\n"
+
+
+@pytest.mark.parametrize("said", [b"", b"x"])
+async def test_a_wait_that_was_broken_off_leaves_nothing_behind_once_it_is_closed(ends: Ends, said: bytes) -> None:
+    await wait_and_break_off(ends.link)
+    ends.client.send(said)
+    await drain_events()
+    await ends.link.close()
+    assert asyncio.all_tasks() == {asyncio.current_task()}
+    assert await ends.link.receive() == ends.wire == b""
+    assert ends.client.recv(10) == b""
+
+
+@pytest.mark.parametrize("count", range(4))
+async def test_who_is_cancelled_while_closing_has_closed(ends: Ends, count: int) -> None:
+    await wait_and_break_off(ends.link)
+    closing = asyncio.create_task(ends.link.close())
+    await turns(1 + count)
+    closing.cancel()
+    await asyncio.wait([closing])
+    assert ends.client.recv(10) == b""
+
+
+async def test_a_connection_that_was_waited_on_can_be_reset() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        client = socket.create_connection(listener.getsockname())
+        ours = listener.accept()[0]
+    ours.setblocking(False)
+    link = Link(ours, bytearray())
+    await wait_and_break_off(link)
+    with client:
+        await link.reset()
+        assert asyncio.all_tasks() == {asyncio.current_task()}
+        assert await link.receive() == b""
+        with pytest.raises(ConnectionResetError):
+            client.recv(10)
+
+
+async def test_a_cut_behind_a_wait_that_was_broken_off_is_told_to_who_receives_next() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        client = socket.create_connection(listener.getsockname())
+        ours = listener.accept()[0]
+    ours.setblocking(False)
+    link = Link(ours, bytearray())
+    await wait_and_break_off(link)
+    reset(client)
+    await drain_events()
+    assert await link.receive() == b""
+    await link.close()
+
+
+class Strict(asyncio.SelectorEventLoop):
+    """A loop that takes a socket that was closed for the caller's fault, as uvloop's does."""
+
+    async def sock_recv(self, sock: socket.socket, n: int) -> bytes:
+        """Receive."""
+        if sock.fileno() == -1:
+            raise ValueError("Invalid file descriptor: -1")
+        return await super().sock_recv(sock, n)
+
+
+@pytest.mark.parametrize("end", [Link.close, Link.reset])
+def test_no_event_loop_is_asked_about_a_socket_that_is_closed(end: Callable[[Link], Awaitable[None]]) -> None:
+    async def close() -> None:
+        ends = Ends()
+        with ends.client:
+            await end(ends.link)
+            assert await ends.link.receive() == b""
+
+    with asyncio.Runner(loop_factory=Strict) as runner:
+        runner.run(close())
+
+
+def test_no_event_loop_has_to_watch_the_socket() -> None:
+    async def talk() -> None:
+        ends = Ends()
+        receiving = asyncio.create_task(ends.link.receive())
+        await drain_events()
+        ends.client.send(b"QUIT\r\n")
+        assert await receiving == b"QUIT\r\n"
+        await ends.link.send(b"221 bye\r\n")
+        assert ends.client.recv(100) == b"221 bye\r\n"
+        ends.client.close()
+        assert await ends.link.receive() == b""
+        await ends.link.close()
+
+    with asyncio.Runner(loop_factory=LikeProactor) as runner:
+        runner.run(talk())
+
+
 async def test_nothing_is_received_from_a_client_that_is_gone(ends: Ends) -> None:
     ends.client.close()
     assert await ends.link.receive() == b""
@@ -75,8 +184,8 @@ async def test_nothing_is_received_from_a_client_that_is_gone(ends: Ends) -> Non
 
 
 async def test_nothing_is_received_once_it_is_closed(ends: Ends) -> None:
-    ends.link.close()
-    ends.link.close()
+    await ends.link.close()
+    await ends.link.close()
     assert await ends.link.receive() == b""
     assert ends.client.recv(10) == b""
 
@@ -103,7 +212,7 @@ async def test_a_close_is_waited_for(ends: Ends) -> None:
 
 
 async def test_both_may_close(ends: Ends) -> None:
-    ends.link.close()
+    await ends.link.close()
     ends.link.shut_down()
 
 
@@ -112,7 +221,7 @@ async def test_a_connection_can_be_reset() -> None:
         client = socket.create_connection(listener.getsockname())
         link = Link(listener.accept()[0], bytearray())
     with client:
-        link.reset()
+        await link.reset()
         with pytest.raises(ConnectionResetError):
             client.recv(10)
 

@@ -26,6 +26,7 @@ from mailwire.testing import (
     server_context,
 )
 from mailwire.testing.turns import drain_events, turns
+from tests.loops import LikeProactor
 from tests.sasl.secrecy import CANARY, assert_hidden
 
 BOB = Account("bob", CANARY, ("bob@example.org",))
@@ -73,6 +74,13 @@ async def test_a_session_is_recorded_and_played_once_more(protocol: Any, tls: An
     async with ScriptedPeer(*recording.script()) as peer:
         await do(peer.endpoint(**settings))
     assert peer.handshake_error is None
+
+
+@pytest.mark.parametrize("tls", ["none", "starttls", "implicit"])
+@pytest.mark.parametrize("protocol", ["smtp", "pop3"])
+def test_no_event_loop_has_to_watch_sockets_or_to_tell_at_once_of_what_was_sent(protocol: str, tls: str) -> None:
+    with asyncio.Runner(loop_factory=LikeProactor) as runner:
+        runner.run(test_a_session_is_recorded_and_played_once_more(protocol, tls, "PLAIN"))
 
 
 @pytest.mark.parametrize("tls", ["none", "starttls", "implicit"])

@@ -26,12 +26,14 @@ class Link:
     end: our socket; it does not block.
     wire: where all that is received is recorded, as it was on the wire.
 
-    To wait for something to arrive can be broken off at any time, and nothing is lost.
+    To wait for something to arrive can be broken off at any time, and nothing is lost: the first octet that comes then
+    is kept for who receives next. Whoever closes the connection waits for nothing any more.
     """
 
     def __init__(self, end: socket.socket, wire: bytearray) -> None:
         self._end = end
         self._wire = wire
+        self._first: asyncio.Task[bytes] | None = None  # waits for an octet
         self._tls: ssl.SSLObject | None = None
         self._incoming, self._outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
 
@@ -64,17 +66,13 @@ class Link:
 
     async def receive_raw(self) -> bytes:
         """Return what arrived, as it is on the wire, waiting for it; nothing (b"") once the client is gone."""
-        # Not by the loop's sock_recv: cancelled at the wrong moment, that has received something and tells nobody.
-        while True:
-            try:
-                data = self._end.recv(_READ_SIZE)
-            except BlockingIOError:
-                await self._wait_readable()
-            except OSError:
-                return b""  # it was cut
-            else:
-                self._wire += data
-                return data
+        data = b""
+        if self._end.fileno() != -1:  # else we have closed it ourselves, which some event loops call a ValueError
+            with suppress(OSError):  # it was cut, or nothing has come behind the first octet
+                data = await self._receive_first()
+                data += self._end.recv(_READ_SIZE)
+        self._wire += data
+        return data
 
     async def send(self, data: bytes) -> None:
         """Send `data`, under TLS if that is in force. Raises OSError if the client is gone."""
@@ -148,13 +146,17 @@ class Link:
         while await self.receive_raw():
             pass
 
-    def reset(self) -> None:
+    async def reset(self) -> None:
         """Cut the connection with an RST."""
+        await self._stop_waiting()
         reset(self._end)
 
-    def close(self) -> None:
+    async def close(self) -> None:
         """Close the connection. May be done twice."""
-        self._end.close()
+        try:
+            await self._stop_waiting()
+        finally:  # who closes may be cancelled
+            self._end.close()
 
     # Private
 
@@ -163,14 +165,23 @@ class Link:
         with suppress(OSError):
             await self.send_raw(self._outgoing.read())
 
-    async def _wait_readable(self) -> None:
-        loop = asyncio.get_running_loop()
-        readable = loop.create_future()
-        loop.add_reader(self._end, _resolve, readable)
-        try:
-            await readable
-        finally:
-            loop.remove_reader(self._end)
+    async def _receive_first(self) -> bytes:
+        # By a task that goes on when whoever waits for it is cancelled: the loop's sock_recv, cancelled at the wrong
+        # moment, has received something and tells nobody. It asks for one octet, so that no more than that leaves the
+        # connection before somebody wants to hear it. To watch the socket would spare this; not every event loop can.
+        if self._first is None:
+            loop = asyncio.get_running_loop()
+            self._first = loop.create_task(loop.sock_recv(self._end, 1))
+        await asyncio.wait([self._first])
+        first, self._first = self._first, None
+        return first.result()
+
+    async def _stop_waiting(self) -> None:
+        # An event loop is to have let go of a socket before it is closed.
+        if self._first is not None:
+            first, self._first = self._first, None
+            first.cancel()
+            await asyncio.gather(first, return_exceptions=True)
 
     def _feed(self, data: bytes) -> None:
         if data:
@@ -182,8 +193,3 @@ class Link:
 def _is_end(error: ssl.SSLError) -> bool:
     # By a close_notify or without one, or by another alert of the client's (RFC 8446 6).
     return isinstance(error, ssl.SSLZeroReturnError | ssl.SSLEOFError) or "_ALERT_" in str(error)
-
-
-def _resolve(future: "asyncio.Future[None]") -> None:
-    if not future.done():
-        future.set_result(None)

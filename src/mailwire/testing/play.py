@@ -92,9 +92,9 @@ class Play:
         await self._say_now()
         await self._hear_out()
 
-    def close(self) -> None:
+    async def close(self) -> None:
         """Close the connection. May be done twice."""
-        self._link.close()
+        await self._link.close()
 
     # The steps
 
@@ -141,7 +141,7 @@ class Play:
             case Mark.RST | Mark.ALERT:
                 await turns()
                 if mark is Mark.RST:
-                    self._link.reset()
+                    await self._link.reset()
                 else:
                     await self._link.alert()
                 self._hearing.is_at_end = True

@@ -113,24 +113,25 @@ class _Listening(Proxying):
     async def _pass_on(self, client: socket.socket) -> None:
         client.setblocking(False)
         link = Link(client, bytearray())
-        host = self._destination.host
         try:
-            if self._implicit_tls:
-                await link.shake_hands(_server_context())
-                server = await self._destination.connect()
-                reader, writer = await asyncio.open_connection(sock=server, ssl=self._context, server_hostname=host)
-                self._recording.begin_tls()
-            else:
-                reader, writer = await asyncio.open_connection(sock=await self._destination.connect())
+            reader, writer = await self._connect(link)
+            try:
+                await self._pass_both_ways(link, reader, writer)
+            finally:
+                writer.transport.abort()
         except OSError:  # as SSLError is, too
-            link.reset()
-            return
-        try:
-            await self._pass_both_ways(link, reader, writer)
-        except OSError:
-            link.reset()
+            await link.reset()
         finally:
-            writer.transport.abort()
+            await link.close()
+
+    async def _connect(self, link: Link) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        if not self._implicit_tls:
+            return await asyncio.open_connection(sock=await self._destination.connect())
+        await link.shake_hands(_server_context())
+        server = await self._destination.connect()
+        streams = await asyncio.open_connection(sock=server, ssl=self._context, server_hostname=self._destination.host)
+        self._recording.begin_tls()
+        return streams
 
     async def _pass_both_ways(self, link: Link, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         by_client = asyncio.create_task(_hear(link, writer))
@@ -142,18 +143,17 @@ class _Listening(Proxying):
                     if not (data := by_server.result()):
                         break
                     self._recording.hear_server(data)
-                    await link.send(data)
-                    if self._answer is not None:
-                        self._answer += data
-                        if _GOES_AHEAD.fullmatch(self._answer):
-                            by_client.cancel()
-                            await asyncio.wait([by_client])
-                            await link.shake_hands(_server_context())
-                            await writer.start_tls(self._context, server_hostname=self._destination.host)
-                            self._recording.begin_tls()
-                            by_client = asyncio.create_task(_hear(link, writer))
-                        if not _GOES_ON.fullmatch(self._answer):
-                            self._answer = None
+                    if self._goes_ahead(data):
+                        # Before it is said: the client's handshake may be here before the event loop tells of that.
+                        by_client.cancel()
+                        await asyncio.wait([by_client])
+                        await link.send(data)
+                        await link.shake_hands(_server_context())
+                        await writer.start_tls(self._context, server_hostname=self._destination.host)
+                        self._recording.begin_tls()
+                        by_client = asyncio.create_task(_hear(link, writer))
+                    else:
+                        await link.send(data)
                     by_server = asyncio.create_task(reader.read(_READ_SIZE))
                 else:
                     if not (data := by_client.result()):
@@ -175,6 +175,16 @@ class _Listening(Proxying):
             for task in (by_client, by_server):
                 task.cancel()
             await asyncio.gather(by_client, by_server, return_exceptions=True)
+
+    def _goes_ahead(self, data: bytes) -> bool:
+        # Whether this is what was missing of a go-ahead to TLS.
+        if self._answer is None:
+            return False
+        self._answer += data
+        answer = bytes(self._answer)
+        if not _GOES_ON.fullmatch(answer):
+            self._answer = None
+        return _GOES_AHEAD.fullmatch(answer) is not None
 
 
 async def _hear(link: Link, writer: asyncio.StreamWriter) -> bytes:

@@ -262,10 +262,10 @@ class ScriptedPeer:
                 failure.add_note(self._place)
                 raise
         finally:
-            if self._play is not None:
-                self._play.close()
             if self._listener is not None:
                 self._listener.close()
+            if self._play is not None:
+                await self._play.close()
 
     async def _end_play(self, error: BaseException | None) -> None:
         if self._playing is None:
