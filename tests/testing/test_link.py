@@ -296,7 +296,30 @@ async def test_what_is_said_in_the_clear_beneath_tls_is_no_end(ends: Ends) -> No
     writer.transport.abort()
 
 
-async def test_an_alert_of_the_clients_is_its_end(ends: Ends) -> None:
+@pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
+async def test_an_alert_of_the_clients_is_its_end_before_the_connection_ends(
+    ends: Ends, version: ssl.TLSVersion
+) -> None:
+    context = client_context()
+    context.maximum_version = version
+    incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+    tls = context.wrap_bio(incoming, outgoing, server_hostname="localhost")
+    shaking = asyncio.create_task(ends.link.shake_hands(server_context()))
+    while not shaking.done():
+        with contextlib.suppress(ssl.SSLWantReadError):
+            tls.do_handshake()
+        ends.client.send(outgoing.read())
+        await drain_events()
+        incoming.write(ends.client.recv(1 << 16))
+    await ends.link.send_raw(b"\x17\x03\x03\x00\x20" + bytes(32))  # which no client can decipher
+    incoming.write(ends.client.recv(100))
+    with pytest.raises(ssl.SSLError, match="BAD_RECORD_MAC"):
+        tls.read()
+    ends.client.send(outgoing.read())
+    assert await ends.link.receive() == b""
+
+
+async def test_a_client_that_cannot_decipher_what_is_said_and_goes_has_come_to_its_end(ends: Ends) -> None:
     reader, writer = await secured(ends)
     await ends.link.send_raw(b"220 mx\r\n")  # which no client can decipher
     with pytest.raises(ssl.SSLError):
