@@ -53,6 +53,8 @@ async def secured(peer: ScriptedPeer) -> tuple[asyncio.StreamReader, asyncio.Str
         (["C: QUIT"], b"QUIT\n", "a line that ends in CRLF", "at step 1 of 1, 'C: QUIT'"),
         (["C: QUIT"], b"QU", "it closed", "at step 1 of 1, 'C: QUIT'"),
         (["C: QUIT"], b"QUIT\r\nNOOP\r\n", "beyond the end of the script", "behind the last step"),
+        (["S: 220 mx", "C: QUIT"], b"NOOP\r\n", "it said 'NOOP'", "at step 2 of 2, 'C: QUIT'"),
+        ([LISTEN, "C: QUIT"], b"QUIT\r\n", "it closed (b'' is left)", "at step 2 of 2, 'C: QUIT'"),
         ([STALL], b"NOOP", "beyond the end of the script", "behind the last step"),
         ([Hear(10)], b"123456789", "expected 10 octets", "at step 1 of 1, Hear(octets=10)"),
         ([MAIL_DATA], b"hello\r\n", "expected a message", "at step 1 of 1, MAIL_DATA"),
