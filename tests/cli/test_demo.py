@@ -11,7 +11,7 @@ import pytest
 
 from mailwire import Delivery, Receipt, RetrievedMessage, cli
 from mailwire.cli import check, demo, fetch, send
-from mailwire.testing import Account, MailServer
+from mailwire.testing import QUIRKS, Account, MailServer
 
 SENT = (Path(__file__).parents[1] / "data" / "sylpheed-message.eml").read_bytes()
 
@@ -106,6 +106,8 @@ def test_a_word_that_is_no_command_is_told(capsys: pytest.CaptureFixture[str]) -
         (Delivery.ACCEPTED, []),
         (Delivery.ACCEPTED, [SENT + b"\r\n"]),
         (Delivery.ACCEPTED, [SENT, SENT]),
+        (Delivery.UNKNOWN, [SENT.replace(b"\r\n", b"\n")]),
+        (Delivery.ACCEPTED, [SENT.replace(b"\r\n", b"\n", 1)]),
     ],
 )
 def test_the_demo_fails_unless_the_one_mail_came_back_as_it_was(
@@ -116,6 +118,16 @@ def test_the_demo_fails_unless_the_one_mail_came_back_as_it_was(
 
     assert demo.judge(SENT, receipt, retrieved) == 76
     assert "not what was sent" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("quirk", sorted(QUIRKS))
+def test_the_demo_succeeds_with_every_server_of_the_kit(quirk: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["demo", "--quirk", quirk]) == 0
+    told = capsys.readouterr().out.splitlines()[-1]
+    if quirk == "bare-lf":
+        assert told.endswith("but for the ends of its lines: this server gives a line feed alone")
+    else:
+        assert told == "what came back is what was sent, octet for octet"
 
 
 async def test_the_demo_fails_with_a_line_that_says_why(capsys: pytest.CaptureFixture[str]) -> None:
