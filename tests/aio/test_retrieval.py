@@ -100,6 +100,35 @@ async def test_messages_are_asked_for_together_with_pipelining() -> None:
         assert await everything(client.retrieve([ONE, TWO, THREE])) == [b"first\r\n", b"", b"third\r\n"]
 
 
+async def test_the_message_whose_answer_is_due_is_known_and_was_when_the_run_was_ended() -> None:
+    asked = ("C: RETR 1", "C: RETR 2", "C: RETR 3")
+    script = (*PIPELINED, *LISTED_TOGETHER, *asked, "S: +OK", "S: first", "S: .", "S: -ERR no", "S: what")
+    async with ScriptedPeer(*script, LISTEN) as peer, client_for(peer) as client:
+        items = client.retrieve([ONE, "nobody", TWO, THREE])
+        assert items.awaited is None
+        first = await anext(items)
+        assert items.awaited is None
+        assert await first.read() == b"first\r\n"
+        assert items.awaited is None
+        assert isinstance((await anext(items)).error, UnknownMessage)
+        assert items.awaited == TWO
+        assert isinstance((await anext(items)).error, ResponseError)
+        assert items.awaited == THREE
+        with pytest.raises(Desynchronised):
+            await anext(items)
+        assert items.awaited == THREE
+
+
+async def test_where_the_rest_of_a_message_has_ended_the_run_no_answer_was_due() -> None:
+    script = (*PIPELINED, *LISTED_TOGETHER, "C: RETR 1", "C: RETR 2", "S: +OK", "S: +OK and more")
+    async with ScriptedPeer(*script, LISTEN) as peer, client_for(peer) as client:
+        items = client.retrieve([ONE, TWO])
+        await anext(items)
+        with pytest.raises(Desynchronised):
+            await anext(items)
+        assert items.awaited is None
+
+
 async def test_more_are_asked_for_together_when_half_of_the_window_is_free() -> None:
     script = (*LISTED_SIX, *ASKED_SIX[:4], *SHORT, WAIT, *SHORT, *ASKED_SIX[4:], *SHORT * 4, *POP3_QUIT)
     settings = POP3Settings(window=Window(commands=4, octets=1000))

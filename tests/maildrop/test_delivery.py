@@ -252,6 +252,14 @@ async def test_what_is_taken_back_has_the_failures_that_it_had(page: Told, befor
     assert (after.state, after.failures) == (State.SEEN, failures)
 
 
+async def test_what_is_taken_back_for_a_suspicion_has_a_reason_and_has_not_failed(page: Told) -> None:
+    run, one = deliveries(MemorySink(), page), fetch()
+    await run.deliver(one, blocks())
+    await run.take_back(one, LOST, counts=False)
+    ((taken,),) = page.written[1:]
+    assert (taken.state, taken.failures, taken.reason) == (State.SEEN, 0, "Desynchronised: out of step")
+
+
 async def test_what_is_taken_back_before_it_is_settled_is_discarded(page: Told) -> None:
     sink = Group()
     run = deliveries(sink, page)

@@ -58,7 +58,7 @@ def test_what_is_beyond_the_limit_is_left_for_the_next_run(order: Any, first: li
 
 @pytest.mark.parametrize("order", ["oldest first", "newest first"])
 @pytest.mark.parametrize("counts", [True, False])
-def test_under_a_limit_what_failed_before_is_fetched_last(order: Any, counts: bool) -> None:
+def test_what_failed_before_is_fetched_last(order: Any, counts: bool) -> None:
     records = [record(uid, State.SEEN, **KNOWN) for uid in "abc"]
     failed = [each.failed("-ERR") if counts else replace(each, reason="-ERR") for each in (records[0], records[2])]
     ledgers = ledger(*failed, records[1])
@@ -68,7 +68,15 @@ def test_under_a_limit_what_failed_before_is_fetched_last(order: Any, counts: bo
     assert fetched(two) == [2, last[0]]
     assert skipped(two) == {last[1]: SkipReason.LEFT}
     assert fetched(plan(THREE, ledgers, Policy(limit=3, order=order))) == [2, *last]
-    assert sorted(fetched(plan(THREE, ledgers, Policy(order=order)))) == fetched(plan(THREE, ledgers)) == [1, 2, 3]
+    every = plan(THREE, ledgers, Policy(order=order))
+    assert fetched(every) == [2, *last]
+    assert [fetch.has_failed for fetch in every.fetch] == [False, True, True]
+
+
+def test_of_what_failed_before_that_is_fetched_first_which_failed_least_often() -> None:
+    a, b, c = (record(uid, State.SEEN, **KNOWN) for uid in "abc")
+    ledgers = ledger(a.failed("no").failed("no"), replace(b, reason="a doubt"), c.failed("no"))
+    assert fetched(plan(THREE, ledgers)) == [2, 3, 1]
 
 
 def test_what_failed_too_often_is_skipped_and_counts_for_no_limit() -> None:

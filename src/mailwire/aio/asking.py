@@ -65,6 +65,15 @@ class Asking(ABC):
     ) -> RetrievedItem:
         """Make the item of a message of this run."""
 
+    @property
+    def awaited(self) -> Entry | None:
+        """The message whose answer is due, or was when the run was ended; None where the one before is not at its end,
+        and where none is due."""
+        before = self._current
+        is_due = before is None or before.error is not None or before._has_ended
+        head = self._asked[0] if self._asked and is_due else None
+        return head.entry if head is not None and head.was_asked else None
+
     # Asking and being answered
 
     def _expected(self, found: Entry | str) -> Entry | RetrievedItem:

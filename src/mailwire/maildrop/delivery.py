@@ -23,7 +23,7 @@ from .plan import Fetch, was_another
 from .portions import portions
 from .sink import Sink, as_group
 
-__all__ = ["Deliveries"]
+__all__ = ["Deliveries", "as_reason"]
 
 # How many messages, and how much of them, are made safe at once: enough to share the cost of waiting for the medium,
 # little enough for what a crash makes come again.
@@ -127,7 +127,7 @@ class Deliveries:
                 with told_if_cancelled(RuntimeError, "the sink"):
                     await self._group.settle([each.mail for each in waiting])
             except Exception as error:
-                raise SinkFailed(f"{len(waiting)} messages could not be stored: {_words(error)}") from error
+                raise SinkFailed(f"{len(waiting)} messages could not be stored: {as_reason(error)}") from error
         now, records = self._now(), list[Record]()
         for each in waiting:
             fetch, mail = each.fetch, each.mail
@@ -176,13 +176,17 @@ class Deliveries:
     def fail(self, fetch: Fetch, reason: str, *, counts: bool = True) -> None:
         """Take note that a message did not come; whether that counts against it."""
         self._report(fetch, Outcome.FAILED, reason=reason)
+        self.suspect(fetch, reason, counts=counts)
+
+    def suspect(self, fetch: Fetch, reason: str, *, counts: bool) -> None:
+        """Take note of why the run did not come to a message; whether that counts against it."""
         if fetch.uid is not None:
             known = self._known(fetch, fetch.uid)
             self._untold.append(known.failed(reason) if counts else replace(known, reason=reason))
 
-    async def take_back(self, fetch: Fetch, error: Exception) -> None:
+    async def take_back(self, fetch: Fetch, error: Exception, *, counts: bool = True) -> None:
         """Take note that the message that was delivered last may have been cut off: it is not stored, whatever the sink
-        and the ledger have of it. Raises LedgerError."""
+        and the ledger have of it; and whether that counts against it. Raises LedgerError."""
         number = fetch.entry.number
         if self._group is not None and self._waiting and self._waiting[-1].fetch is fetch:
             last = self._waiting.pop()
@@ -194,13 +198,13 @@ class Deliveries:
             octets, seconds = sum(report.octets for report in told), sum(report.seconds for report in told)
             self.reports = [report for report in self.reports if report.number != number]
         self.stored_numbers.discard(number)
-        reason = _words(error)
+        reason = as_reason(error)
         self._report(fetch, Outcome.FAILED, octets=octets, seconds=seconds, reason=reason)
         if fetch.uid is not None:
             before = self._records.get(fetch.uid)
             is_it = before is not None and before.state is State.SEEN and not was_another(before, fetch.entry)
             record = before if before is not None and is_it else self._new(fetch, fetch.uid)
-            await self.write(record.failed(reason))
+            await self.write(record.failed(reason) if counts else replace(record, reason=reason))
 
     # Private
 
@@ -255,9 +259,9 @@ class Deliveries:
         # What was cancelled, though the run was not, the sink has cancelled, by a deadline of its own say.
         failure = None if isinstance(mail.failure, asyncio.CancelledError) else mail.failure
         if failure is None and isinstance(error, OSError):
-            raise SinkFailed(f"message {mail.number} could not be stored: {_words(error)}") from error
+            raise SinkFailed(f"message {mail.number} could not be stored: {as_reason(error)}") from error
         told = failure or error
-        reason = _words(told)
+        reason = as_reason(told)
         is_of_message = isinstance(told, BudgetExceeded | MessageEmpty)
         outcome = Outcome.TOO_LARGE if isinstance(told, BudgetExceeded) else Outcome.FAILED
         self._report(fetch, outcome, octets=mail.octets, seconds=seconds, reason=reason)
@@ -277,5 +281,6 @@ class Deliveries:
         self.reports.append(MessageReport(entry.number, entry.uid, entry.size, outcome, octets, seconds, reason))
 
 
-def _words(error: BaseException) -> str:
+def as_reason(error: BaseException) -> str:
+    """Return why a message did not come, in words that can be printed."""
     return printable(f"{type(error).__name__}: {error}".encode("utf-8", "backslashreplace"))

@@ -5,7 +5,8 @@ Nothing here waits, reads a clock, or knows how a message is fetched: what goes 
 1. What the ledger has as stored is not fetched again, unless there is reason to think that it is another message.
 2. A unique id that no message has cannot be in the ledger.
 3. Where in doubt, a message is fetched once more and not once less.
-4. Where not all may be fetched, what failed before comes last: else the same ones could be in the way of all others.
+4. What failed before comes last, and of that what failed least often first: else what ends a run, or fills it, could be
+   in the way of all others.
 
 There may be a million messages, and little time in a turn of the event loop. So a plan is made in steps, each of which
 looks at a thousand messages, and it keeps of them no more than which are fetched, in runs.
@@ -98,12 +99,14 @@ class Fetch:
     lines: of the body, where its header and these are enough; None for the whole message.
     alikes: records by fingerprint. If its header is that of one of them, it is that message, and stored already; but a
         record is of one message, and where several have its header, it is of the one that has its size.
+    has_failed: whether it did before. These are the last ones.
     """
 
     entry: Listed
     uid: str | None
     lines: int | None = None
     alikes: Mapping[str, Record] = field(default_factory=dict, repr=False)
+    has_failed: bool = False
 
 
 def _nothing_skipped() -> Mapping[SkipReason, Sequence[Listed]]:
@@ -184,7 +187,8 @@ class Planning:
         # Positions: places in the order in which messages are fetched.
         self._fetched = NumberColumn()
         self._skipped = {reason: NumberColumn() for reason in SkipReason}
-        self._failed = NumberColumn()  # before this, and to be fetched behind the others
+        self._failed: dict[int, NumberColumn] = {}  # before this, by how often; to be fetched behind the others
+        self._sound = 0  # how many are fetched before these
         self._seen = NumberColumn()
         self._found = 0  # records
         self._is_any_known = False
@@ -201,10 +205,12 @@ class Planning:
                 self._decide(position, entry, uid)
                 position += 1
             yield
-        for failed in portions(self._failed):
-            for position in failed:
-                self._admit(position)
-            yield
+        self._sound = len(self._fetched)
+        for _, column in sorted(self._failed.items()):
+            for failed in portions(column):
+                for position in failed:
+                    self._admit(position)
+                yield
         yield from self._ask()
         if self.plan.question is not None:
             return
@@ -285,8 +291,8 @@ class Planning:
         reason = self._reason_to_skip(entry, record)
         if reason is not None:
             self._skipped[reason].extend(position)
-        elif self._policy.limit is not None and record is not None and record.reason:
-            self._failed.extend(position)
+        elif record is not None and record.reason:
+            self._failed.setdefault(record.failures, NumberColumn()).extend(position)
         else:
             self._admit(position)
 
@@ -319,7 +325,7 @@ class Planning:
         entry = self._named.entry(place)
         lines = self._policy.preview_lines if self._is_too_large(entry) else None
         alikes = self._other_alikes.get(position, self._alikes)
-        return Fetch(entry, self._named.name(place, entry), lines, alikes)
+        return Fetch(entry, self._named.name(place, entry), lines, alikes, has_failed=index >= self._sound)
 
     def _skip(self, column: NumberColumn, index: int) -> Listed:
         return self._named.entry(self._place(column[index]))

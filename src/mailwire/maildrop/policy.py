@@ -22,9 +22,9 @@ class Policy:
     max_message_size: the octets above which a message, by the server's word, is not fetched.
     oversize: what becomes of it: "leave", or "preview", which fetches its header and the first `preview_lines` of its
         body. It is not deleted on the strength of that.
-    limit: how many messages are fetched in one run; the others are left for the next. What failed in an earlier run is
-        fetched last then, so that nothing waits behind it for ever.
-    order: in which they are fetched, by their numbers on the server.
+    limit: how many messages are fetched in one run; the others are left for the next.
+    order: in which they are fetched, by their numbers on the server. What failed in an earlier run is fetched last, so
+        that nothing waits behind it for ever.
     max_failures: after how many failures a message is skipped, as one that will fail again.
     when_all_new: what to do where the ledger knows of messages and the server has none of them, but others: it has
         most likely given them new unique ids. "ask" fetches nothing and raises MaildropRenumbered; "match" compares the

@@ -10,11 +10,15 @@ The order is the promise. A message is
 
 Wherever a run is cut off, by a crash, a lost connection or a cancellation: what is not in the sink, nobody has asked to
 delete. What was in the sink and not yet in the ledger comes once more; a sink that knows it by its key holds it once.
+
+There may be messages that no session survives. So the one whose answer was due when a session ended has failed. What
+failed before is fetched behind all others, each by itself and between two NOOPs, so that whatever goes wrong is its
+own. What is only under suspicion, for something else may be to blame, does not count before that.
 """
 
 import asyncio
 from collections import defaultdict
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from contextlib import AsyncExitStack, aclosing, suppress
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -24,19 +28,22 @@ from .._wire.text import check_function, check_kind
 from ..aio.pop3 import POP3Client
 from ..aio.retrieval_progress import RetrievalProgress
 from ..errors import (
+    ConnectionLost,
+    DeadlineExceeded,
     Desynchronised,
     LedgerUnreadable,
     LocalProtocolError,
     MaildropRenumbered,
     MailwireError,
     NotSupported,
+    RemoteProtocolError,
     ResponseError,
     UnknownMessage,
 )
 from ..pop3 import HEADER_LIMIT, Entry, Listing, RefusalCause, Retr
 from ..transcript import Transcript
 from .account import Account
-from .delivery import Deliveries
+from .delivery import Deliveries, as_reason
 from .disposal import dispose
 from .lazy_sequence import LazySequence
 from .ledger import Ledger, NoLedger, Page, Record
@@ -55,6 +62,10 @@ _SKIPPED: Final = {
     Outcome.SKIPPED: SkipReason.FAILED,
     Outcome.LEFT: SkipReason.LEFT,
 }
+
+
+# What may be a message's doing, where the answer to it was due.
+_SESSION_ENDED: Final = (ConnectionLost, DeadlineExceeded, RemoteProtocolError)
 
 
 def utc_now() -> datetime:
@@ -224,7 +235,7 @@ class Run:
         last = self._last
         if last is not None and isinstance(error, Desynchronised) and error.suspect == last[1]:
             self._last = None
-            await deliveries.take_back(last[0], error)
+            await deliveries.take_back(last[0], error, counts=last[0].has_failed)
 
     # Fetching
 
@@ -250,34 +261,53 @@ class Run:
             await deliveries.abandon()
 
     async def _fetch_portion(self, deliveries: Deliveries, portion: Sequence[Fetch]) -> None:
-        whole: list[Fetch] = []
+        whole, failed = list[Fetch](), list[Fetch]()
         for fetch in portion:
             if fetch.entry.number in self._adopted:
                 continue
-            if fetch.lines is None:
+            if fetch.has_failed:
+                failed.append(fetch)
+            elif fetch.lines is None:
                 whole.append(fetch)
             else:
                 await self._preview(deliveries, fetch, fetch.lines)
-        is_last = self._reached == len(self._plan.fetch)
+        is_last = self._reached == len(self._plan.fetch) and not failed
         while whole and not self._is_over_quota:
             batch, whole = (whole[:1], whole[1:]) if self._plan.one_at_a_time else (whole, [])
             await self._retrieve(deliveries, batch, is_last=is_last and not whole)
             await deliveries.settle()
+        if failed and not self._is_over_quota:
+            await self._fetch_failed(deliveries, failed)
+
+    async def _fetch_failed(self, deliveries: Deliveries, failed: Iterable[Fetch]) -> None:
+        await self._say_noop()
+        for fetch in failed:
+            if fetch.lines is None:
+                await self._retrieve(deliveries, [fetch], is_last=False)
+            else:
+                await self._preview(deliveries, fetch, fetch.lines)
+            if self._is_over_quota:
+                return
+            await self._say_noop()
+            await deliveries.settle()
+
+    async def _say_noop(self) -> None:
+        # Whatever comes before its answer belongs to what was asked for before.
+        with suppress(ResponseError):
+            await self._client.noop()
 
     async def _compare(self, deliveries: Deliveries) -> None:
         # Find out by their headers which messages are stored. All are needed before it is known of any: a record is of
         # one message, and where several have its header, of the one that has its size.
         found: defaultdict[str, list[tuple[Fetch, str, Record]]] = defaultdict(list)
         for portion in portions(self._plan.fetch):
-            compared = {
-                as_entry(fetch.entry): (fetch, fetch.uid) for fetch in portion if fetch.alikes and fetch.uid is not None
-            }
+            compared = [(fetch, fetch.uid) for fetch in portion if fetch.alikes and fetch.uid is not None]
             try:
-                fingerprints = await self._client.fingerprints(compared)
+                fingerprints = await self._ask_fingerprints(deliveries, [fetch for fetch, _ in compared])
             except NotSupported:
                 return
-            for entry, (fetch, uid) in compared.items():
-                if (alike := fetch.alikes.get(fingerprints.get(entry, ""))) is not None:
+            for fetch, uid in compared:
+                if (alike := fetch.alikes.get(fingerprints.get(as_entry(fetch.entry), ""))) is not None:
                     found[alike.uid].append((fetch, uid, alike))
         now = self._now()
         for matches in found.values():
@@ -292,13 +322,35 @@ class Run:
                 self._progress.leave_out(fetch)
         await deliveries.settle()
 
+    async def _ask_fingerprints(self, deliveries: Deliveries, fetches: Sequence[Fetch]) -> Mapping[Entry, str]:
+        # Where many are asked for, it is not known which one has ended the session: all are under suspicion.
+        fingerprints: dict[Entry, str] = {}
+        together = [fetch for fetch in fetches if not fetch.has_failed]
+        for asked in (together, *([fetch] for fetch in fetches if fetch.has_failed)):
+            if asked is not together:
+                await self._say_noop()
+            try:
+                fingerprints |= await self._client.fingerprints([as_entry(fetch.entry) for fetch in asked])
+            except _SESSION_ENDED as error:
+                for fetch in asked:
+                    deliveries.suspect(fetch, as_reason(error), counts=fetch.has_failed)
+                raise
+        return fingerprints
+
     async def _preview(self, deliveries: Deliveries, fetch: Fetch, lines: int) -> None:
         try:
             beginning = await self._client.top(as_entry(fetch.entry), lines, limit=HEADER_LIMIT)
         except (NotSupported, ResponseError, UnknownMessage) as error:
             deliveries.fail(fetch, str(error), counts=False)
+        except _SESSION_ENDED as error:
+            self._blame(deliveries, fetch, error)
+            raise
         else:
             await deliveries.deliver(fetch, _alone(beginning))
+
+    def _blame(self, deliveries: Deliveries, fetch: Fetch, error: Exception) -> None:
+        is_doubtful = isinstance(error, Desynchronised) and error.suspect is not None
+        deliveries.fail(fetch, as_reason(error), counts=fetch.has_failed or not is_doubtful)
 
     async def _retrieve(self, deliveries: Deliveries, batch: list[Fetch], *, is_last: bool) -> None:
         entries = [as_entry(fetch.entry) for fetch in batch]
@@ -306,7 +358,12 @@ class Run:
         retrieval = self._client.retrieve(entries, message_limit=limit, progress=self._progress.tell)
         async with aclosing(retrieval):
             for fetch in batch:
-                item = await anext(retrieval)
+                try:
+                    item = await anext(retrieval)
+                except _SESSION_ENDED as error:
+                    if retrieval.awaited is not None:
+                        self._blame(deliveries, fetch, error)
+                    raise
                 refusal = item.refusal
                 self._is_over_quota |= refusal is not None and refusal.cause is RefusalCause.QUOTA
                 if item.error is None:

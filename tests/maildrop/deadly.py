@@ -1,0 +1,99 @@
+"""A POP3 server with messages that no session survives."""
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager, suppress
+
+from mailwire import Endpoint, Password, Timeouts
+from tests.maildrop.runs import body
+
+__all__ = ["DeadlyServer"]
+
+_CAPABILITIES = ("+OK", "USER", "UIDL", "TOP")
+
+
+class DeadlyServer:
+    """The server. What a message is, the last character of its unique id tells.
+
+    deadly: what it says in place of the answer to a command about a message, such as "RETR u1", before it hangs up;
+        None says nothing and stays.
+    pipelining: whether it announces that.
+
+    messages: the unique ids of what is there. commands: what each session was asked about a message, and for QUIT and
+    NOOP, by unique ids.
+    """
+
+    def __init__(self, *uids: str, deadly: Mapping[str, bytes | None], pipelining: bool = False) -> None:
+        self.messages = list(uids)
+        self.commands: list[list[str]] = []
+        self._deadly = deadly
+        self._capabilities = (*_CAPABILITIES, "PIPELINING") if pipelining else _CAPABILITIES
+        self._serving: list[asyncio.Task[None]] = []
+
+    @asynccontextmanager
+    async def listening(self) -> AsyncIterator[Endpoint]:
+        """Serve; the value is where."""
+        async with await asyncio.start_server(self._begin, "127.0.0.1", 0) as server:
+            port = server.sockets[0].getsockname()[1]
+            yield Endpoint(
+                "127.0.0.1",
+                port,
+                protocol="pop3",
+                tls="none",
+                auth=Password("b", "secret"),
+                allow_cleartext_auth=True,
+                timeouts=Timeouts(response=0.2, block=0.2),
+            )
+            await asyncio.gather(*self._serving)
+
+    def _begin(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._serving.append(asyncio.create_task(self._serve(reader, writer)))
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        listed, marked, said = list(self.messages), set[str](), list[str]()
+        self.commands.append(said)
+        writer.write(b"+OK\r\n")
+        with suppress(ConnectionError):
+            while line := (await reader.readline()).decode():
+                verb, *arguments = line.split()
+                uid = listed[int(arguments[0]) - 1] if verb in ("RETR", "TOP", "DELE") else ""
+                said += [f"{verb} {uid}".strip()] if uid or verb in ("NOOP", "QUIT") else []
+                last = self._deadly.get(f"{verb} {uid}", b"")
+                if last is None:
+                    await reader.read()
+                    break
+                if last or f"{verb} {uid}" in self._deadly:
+                    writer.write(last)
+                    await writer.drain()
+                    break
+                marked |= {uid} if verb == "DELE" else set()
+                if verb == "QUIT":
+                    self.messages = [each for each in self.messages if each not in marked]
+                writer.write(self._answer(verb, uid, listed))
+                await writer.drain()
+                if verb == "QUIT":
+                    break
+        writer.close()
+        with suppress(ConnectionError):
+            await writer.wait_closed()
+
+    def _answer(self, verb: str, uid: str, listed: list[str]) -> bytes:
+        lines = ["+OK"]
+        match verb:
+            case "CAPA":
+                lines = [*self._capabilities, "."]
+            case "STAT":
+                lines = [f"+OK {len(listed)} {sum(len(_content(each)) for each in listed)}"]
+            case "LIST":
+                lines += [*(f"{number} {len(_content(each))}" for number, each in enumerate(listed, 1)), "."]
+            case "UIDL":
+                lines += [*(f"{number} {each}" for number, each in enumerate(listed, 1)), "."]
+            case "RETR":
+                return b"+OK\r\n" + _content(uid) + b".\r\n"
+            case "TOP":
+                return b"+OK\r\n" + _content(uid).partition(b"\r\n\r\n")[0] + b"\r\n\r\n.\r\n"
+        return "".join(f"{line}\r\n" for line in lines).encode()
+
+
+def _content(uid: str) -> bytes:
+    return body(uid[-1])
