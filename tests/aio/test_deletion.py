@@ -913,6 +913,59 @@ async def test_another_session_waits_for_a_lock_that_is_still_held() -> None:
         await client.quit()
 
 
+TOO_SOON = "S: -ERR [LOGIN-DELAY] minimum time between logins"
+TOO_MANY = "S: -ERR Exceeded the login limit for a 15 minute period."
+DELAYED_BEFORE = capabilities("UIDL", "RESP-CODES", "LOGIN-DELAY 60 USER")
+
+
+@pytest.mark.parametrize(
+    ("first_login", "second_login", "seconds"),
+    [
+        # It announces the pause before the login, and no more behind it.
+        ((*DELAYED_BEFORE, *LOGIN, *announced("UIDL")), (*DELAYED_BEFORE, *LOGIN[:3], TOO_SOON), 60),
+        # It announces the pause behind the login, and that was not enough.
+        ((*capabilities("UIDL"), *LOGIN, *announced("UIDL", "LOGIN-DELAY 0")), (*OPENED[:-1], TOO_MANY), 900),
+    ],
+)
+async def test_another_session_waits_as_long_as_the_refusal_of_its_login_says(
+    first_login: tuple[Step, ...], second_login: tuple[Step, ...], seconds: int
+) -> None:
+    clock = Clock()
+    async with (
+        ScriptedPeer(*first_login, *LISTED, *DELETED[:2], *POP3_QUIT, guard=None) as first,
+        ScriptedPeer(*second_login, guard=None) as second,
+        ScriptedPeer(*OPENED, *listed_as("u2"), *POP3_QUIT, guard=None) as third,
+    ):
+        client = client_of(first, second, third, settings=POP3Settings(keep_alive=None))
+        await client.connect()
+        await client.delete("u1")
+        committing = asyncio.create_task(client.commit(reconnect=True))
+        await clock.advance(seconds - 1)
+        assert not committing.done()
+        await clock.advance(1)
+        assert (await committing).committed == (ONE,)
+        await client.quit()
+
+
+@pytest.mark.parametrize(
+    ("refusal", "limit"),
+    [(TOO_MANY, 899), ("S: -ERR [LOGIN-DELAY] so many seconds", 900), ("S: -ERR [SYS/TEMP] x", 900)],
+)
+async def test_another_session_waits_for_no_login_that_is_refused_otherwise(refusal: str, limit: float) -> None:
+    clock = Clock()
+    async with (
+        ScriptedPeer(*OPENED, *LISTED, *DELETED[:2], *POP3_QUIT, guard=None) as first,
+        ScriptedPeer(*capabilities("UIDL", "RESP-CODES"), *LOGIN[:3], refusal, guard=None) as second,
+    ):
+        client = client_of(first, second, settings=POP3Settings(login_pause_limit=limit, keep_alive=None))
+        await client.connect()
+        await client.delete("u1")
+        committing = asyncio.create_task(client.commit(reconnect=True))
+        await clock.advance(0)
+        with pytest.raises(ResponseError):
+            await committing
+
+
 @pytest.mark.parametrize("limit", [60, 59])
 async def test_between_two_tries_at_a_lock_the_delay_between_logins_passes(limit: float) -> None:
     clock = Clock()

@@ -5,9 +5,13 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager, suppress
 
 from mailwire import Endpoint, Password, Timeouts
+from tests.clock import Clock
 from tests.maildrop.runs import body
 
 __all__ = ["DeadlyServer"]
+
+# How many seconds are waited for an answer.
+_LONG = 60
 
 _CAPABILITIES = ("+OK", "USER", "UIDL", "TOP")
 
@@ -16,17 +20,20 @@ class DeadlyServer:
     """The server. What a message is, the last character of its unique id tells.
 
     deadly: what it says in place of the answer to a command about a message, such as "RETR u1", before it hangs up;
-        None says nothing and stays.
+        None says nothing, and puts the clock forward until nobody waits for it.
+    refused: such commands that it answers by -ERR.
     pipelining: whether it announces that.
 
     messages: the unique ids of what is there. commands: what each session was asked about a message, and for QUIT and
     NOOP, by unique ids.
     """
 
-    def __init__(self, *uids: str, deadly: Mapping[str, bytes | None], pipelining: bool = False) -> None:
+    def __init__(self, *uids: str, deadly: Mapping[str, bytes | None] | None = None, pipelining: bool = False) -> None:
         self.messages = list(uids)
         self.commands: list[list[str]] = []
-        self._deadly = deadly
+        self.deadly = dict(deadly or {})
+        self.refused = set[str]()
+        self._clock = Clock() if None in self.deadly.values() else None
         self._capabilities = (*_CAPABILITIES, "PIPELINING") if pipelining else _CAPABILITIES
         self._serving: list[asyncio.Task[None]] = []
 
@@ -42,7 +49,7 @@ class DeadlyServer:
                 tls="none",
                 auth=Password("b", "secret"),
                 allow_cleartext_auth=True,
-                timeouts=Timeouts(response=0.2, block=0.2),
+                timeouts=Timeouts(response=_LONG, block=_LONG),
             )
             await asyncio.gather(*self._serving)
 
@@ -57,19 +64,25 @@ class DeadlyServer:
             while line := (await reader.readline()).decode():
                 verb, *arguments = line.split()
                 uid = listed[int(arguments[0]) - 1] if verb in ("RETR", "TOP", "DELE") else ""
-                said += [f"{verb} {uid}".strip()] if uid or verb in ("NOOP", "QUIT") else []
-                last = self._deadly.get(f"{verb} {uid}", b"")
-                if last is None:
-                    await reader.read()
+                command = f"{verb} {uid}".strip()
+                said += [command] if uid or verb in ("NOOP", "QUIT") else []
+                if command in self.deadly:
+                    if (last := self.deadly[command]) is None:
+                        assert self._clock is not None
+                        reading = asyncio.create_task(reader.read())
+                        while not reading.done():
+                            await self._clock.advance(_LONG + 1)
+                    else:
+                        writer.write(last)
+                        await writer.drain()
                     break
-                if last or f"{verb} {uid}" in self._deadly:
-                    writer.write(last)
-                    await writer.drain()
-                    break
-                marked |= {uid} if verb == "DELE" else set()
-                if verb == "QUIT":
-                    self.messages = [each for each in self.messages if each not in marked]
-                writer.write(self._answer(verb, uid, listed))
+                if command in self.refused:
+                    writer.write(b"-ERR no\r\n")
+                else:
+                    marked |= {uid} if verb == "DELE" else set()
+                    if verb == "QUIT":
+                        self.messages = [each for each in self.messages if each not in marked]
+                    writer.write(self._answer(verb, uid, listed))
                 await writer.drain()
                 if verb == "QUIT":
                     break

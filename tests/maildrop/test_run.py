@@ -17,6 +17,7 @@ from mailwire import RetrievalProgress, RetrievedMessage, Timeouts
 from mailwire.aio.pop3_dialogue import Budget
 from mailwire.aio.pop3_settings import POP3Settings
 from mailwire.errors import (
+    AmbiguousMessage,
     AuthenticationFailed,
     ConnectionFailed,
     ConnectionLost,
@@ -49,6 +50,7 @@ from mailwire.maildrop import (
     State,
 )
 from mailwire.testing import (
+    CLOSE,
     FIN,
     LISTEN,
     PACKET,
@@ -865,13 +867,12 @@ async def test_a_message_that_no_session_survives_is_in_the_way_of_no_other(
 
 
 async def test_what_failed_before_is_fetched_between_two_noops(sink: MemorySink, ledger: MemoryLedger) -> None:
-    deadly: dict[str, bytes | None] = {"RETR u1": b"garbage\r\n", "RETR u3": b"garbage\r\n"}
-    server = DeadlyServer(*U, deadly=deadly)
+    server = DeadlyServer(*U, deadly={"RETR u1": b"garbage\r\n", "RETR u3": b"garbage\r\n"})
     async with server.listening() as endpoint:
         for _ in range(2):
             await Run(Account(endpoint, sink), ledger=ledger).perform()
         assert server.commands[1] == ["RETR u2", "RETR u3"]
-        deadly.clear()
+        server.deadly.clear()
         report = await Run(Account(endpoint, sink), ledger=ledger).perform()
     noop = "NOOP"
     assert server.commands[2] == [
@@ -936,7 +937,7 @@ async def test_a_preview_that_no_session_survives_is_in_the_way_of_no_other(
 async def test_a_comparison_that_no_session_survives_is_in_the_way_of_no_message(
     sink: MemorySink, ledger: MemoryLedger, last: bytes | None, pipelining: bool
 ) -> None:
-    async with DeadlyServer(*U, deadly={}).listening() as endpoint:
+    async with DeadlyServer(*U).listening() as endpoint:
         await Run(Account(endpoint, sink, name="b"), ledger=ledger).perform()
     moved = [f"v{number}" for number in range(1, 7)]
     server = DeadlyServer(*moved, deadly={"TOP v2": last}, pipelining=pipelining)
@@ -948,6 +949,171 @@ async def test_a_comparison_that_no_session_survives_is_in_the_way_of_no_message
     assert outcomes(runs[-1]) == {"v2": Outcome.SKIPPED}
     assert runs[-1].known == 5
     assert len(sink.contents) == 6
+
+
+DELETING = Policy(keep="until stored")
+
+
+@pytest.mark.parametrize("pipelining", [True, False])
+@pytest.mark.parametrize("last", [b"", None, b"\r\n+OK\r\n", b"+OK " + b"x" * 9000 + b"\r\n"])
+@pytest.mark.parametrize("place", [0, 2, 5])
+async def test_a_deletion_that_no_session_survives_is_in_the_way_of_no_other(
+    sink: MemorySink, ledger: MemoryLedger, place: int, last: bytes | None, pipelining: bool
+) -> None:
+    server, time = DeadlyServer(*U, deadly={f"DELE {U[place]}": last}, pipelining=pipelining), Time()
+    async with server.listening() as endpoint:
+        account = Account(endpoint, sink, policy=DELETING)
+        runs = [await Run(account, ledger=ledger, now=time).perform() for _ in range(4)]
+        assert [report.error is None for report in runs] == [False, False, True, True]
+        deleted = deletions(runs[2])
+        assert deleted.pop(U[place]) is Deleted.KEPT
+        assert set(deleted.values()) == {Deleted.COMMITTED}
+        assert (outcomes(runs[3]), deletions(runs[3])) == ({U[place]: Outcome.KNOWN}, {U[place]: Deleted.KEPT})
+        assert server.messages == [U[place]]
+        assert server.commands[-1] == ["QUIT"]
+
+
+async def test_what_has_ended_a_session_when_it_was_deleted_is_tried_again_after_a_day(
+    sink: MemorySink, ledger: MemoryLedger
+) -> None:
+    server, time = DeadlyServer("u1", "u2", "u3", deadly={"DELE u1": b"", "DELE u3": b""}), Time()
+    async with server.listening() as endpoint:
+        account = Account(endpoint, sink, policy=DELETING)
+
+        async def delete() -> list[str]:
+            known = deletions(await Run(account, ledger=ledger, now=time).perform())
+            time.pass_by(minutes=1)
+            return [f"{uid} {deleted.value}" for uid, deleted in known.items() if deleted is not None]
+
+        assert await delete() == ["u1 deletion unknown", "u2 not deleted", "u3 not deleted"]
+        assert await delete() == ["u1 deletion unknown", "u2 not deleted", "u3 not deleted"]
+        assert await delete() == ["u1 not deleted", "u2 deletion unknown", "u3 deletion unknown"]
+        assert await delete() == ["u1 not deleted", "u2 deleted", "u3 not deleted"]
+        time.pass_by(days=1, minutes=-4)
+        assert await delete() == ["u1 not deleted", "u3 not deleted"]
+        assert await delete() == ["u1 deletion unknown", "u3 not deleted"]
+        assert await delete() == ["u1 not deleted", "u3 deletion unknown"]
+        server.deadly.clear()
+        server.refused.add("DELE u3")
+        time.pass_by(days=1)
+        assert await delete() == ["u1 deleted", "u3 deletion refused"]
+        async with ledger.claim(account.name) as page:
+            known = {uid: (record.state, record.reason) for uid, record in (await page.records()).items()}
+        assert known == {"u1": (State.GONE, ""), "u2": (State.GONE, ""), "u3": (State.STORED, "")}
+
+
+async def test_what_was_to_be_deleted_in_vain_is_deleted_behind_what_was_not_and_in_a_session_of_its_own(
+    sink: MemorySink, ledger: MemoryLedger
+) -> None:
+    server = DeadlyServer("u1", "u2", deadly={"QUIT": b""}, pipelining=True)
+    async with server.listening() as endpoint:
+        account = Account(endpoint, sink, policy=DELETING)
+        first = await Run(account, ledger=ledger).perform()
+        assert isinstance(first.error, ConnectionLost)
+        server.deadly.clear()
+        server.messages.append("u3")
+        report = await Run(account, ledger=ledger).perform()
+    assert report.error is None
+    assert server.commands[1:] == [["RETR u3", "DELE u3", "QUIT"], ["DELE u1", "DELE u2", "QUIT"]]
+    assert deletions(report) == dict.fromkeys(("u1", "u2", "u3"), Deleted.COMMITTED)
+
+
+async def test_what_was_to_be_deleted_in_vain_is_deleted_in_sessions_that_are_not_too_long(
+    sink: MemorySink, ledger: MemoryLedger
+) -> None:
+    server = DeadlyServer(*(f"u{number}" for number in range(201)), deadly={"QUIT": b""}, pipelining=True)
+    async with server.listening() as endpoint:
+        account = Account(endpoint, sink, policy=DELETING)
+        await Run(account, ledger=ledger).perform()
+        server.deadly.clear()
+        report = await Run(account, ledger=ledger).perform()
+    assert (report.error, server.messages) == (None, [])
+    assert [len(commands) for commands in server.commands[1:]] == [201, 2]
+
+
+async def test_of_a_message_behind_which_a_deletion_has_ended_a_session_it_is_not_known_which_it_was(
+    sink: MemorySink, ledger: MemoryLedger
+) -> None:
+    server, time = DeadlyServer("u1", "u2", deadly={"DELE u1": b"\r\n"}), Time()
+    async with server.listening() as endpoint:
+        account = Account(endpoint, sink, policy=Policy(keep=timedelta(days=1)))
+
+        async def perform() -> dict[str | None, Deleted | None]:
+            return deletions(await Run(account, ledger=ledger, now=time).perform())
+
+        assert await perform() == {}
+        time.pass_by(days=1)
+        assert await perform() == {"u1": Deleted.UNKNOWN, "u2": Deleted.KEPT}
+        server.messages.append("u3")
+        # It may be the rest of the message that came last.
+        assert await perform() == {"u1": Deleted.UNKNOWN, "u2": Deleted.KEPT}
+        assert await perform() == {"u1": Deleted.UNKNOWN, "u2": Deleted.KEPT}
+        assert await perform() == {"u1": Deleted.KEPT, "u2": Deleted.COMMITTED}
+    assert server.messages == ["u1", "u3"]
+    assert [commands[-2:] for commands in server.commands[2:4]] == [["RETR u3", "DELE u1"], ["NOOP", "DELE u1"]]
+
+
+async def test_a_session_that_ended_before_anything_was_deleted_in_it_is_no_deletions_doing(
+    sink: MemorySink, ledger: MemoryLedger
+) -> None:
+    await store_two_and_delete_in_vain(sink, ledger)
+    async with ScriptedPeer(*LOGIN, *TWO, FIN) as server:
+        report = await run(server, sink, ledger, keep="until stored")
+    assert isinstance(report.error, ConnectionLost)
+    assert deletions(report) == {"u1": Deleted.KEPT, "u2": Deleted.KEPT}
+    async with ledger.claim("b") as page:
+        assert {record.reason for record in (await page.records()).values()} == {""}
+
+
+THREE: tuple[Any, ...] = ("C: STAT", "S: +OK 3 21", "C: LIST", "S: +OK", "S: 1 7", "S: 2 7", "S: 3 7", "S: .")
+THREE += ("C: UIDL", "S: +OK", "S: 1 u1", "S: 2 u2", "S: 3 u3", "S: .")
+THIRD: tuple[Any, ...] = ("C: RETR 3", "S: +OK", "S: third", "S: .", "C: DELE 3", "S: +OK")
+
+
+async def store_two_and_delete_in_vain(sink: MemorySink, ledger: MemoryLedger) -> None:
+    async with ScriptedPeer(*LOGIN, *TWO, *RETRIEVED, *MARKED, "C: QUIT", FIN) as server:
+        await run(server, sink, ledger, keep="until stored")
+
+
+async def test_where_there_is_no_second_session_the_first_has_deleted_what_it_has(
+    sink: MemorySink, ledger: MemoryLedger
+) -> None:
+    await store_two_and_delete_in_vain(sink, ledger)
+    async with ScriptedPeer(*LOGIN, *THREE, *THIRD, "C: QUIT", "S: +OK", CLOSE) as server:
+        endpoint = replace(endpoint_at(server), connect=once(server))
+        report = await run(server, sink, ledger, keep="until stored", endpoint=endpoint)
+    assert isinstance(report.error, ConnectionFailed)
+    assert deletions(report) == {"u1": Deleted.KEPT, "u2": Deleted.KEPT, "u3": Deleted.COMMITTED}
+
+
+@pytest.mark.parametrize(
+    ("farewell", "uids", "end", "kind", "told"),
+    [
+        # Of what was asked for in the first, a second one that asked for nothing tells nothing.
+        ("S: +OK", ("u1", "u1", "u2"), (LISTEN,), AmbiguousMessage, Deleted.COMMITTED),
+        ("S: -ERR no", ("u1", "u2", "u3"), ("C: QUIT", "S: +OK", CLOSE), ResponseError, Deleted.KEPT),
+    ],
+)
+async def test_where_a_second_session_deletes_nothing_the_first_has_deleted_what_it_has(
+    sink: MemorySink,
+    ledger: MemoryLedger,
+    farewell: str,
+    uids: tuple[str, ...],
+    end: tuple[Any, ...],
+    kind: type[Exception],
+    told: Deleted,
+) -> None:
+    await store_two_and_delete_in_vain(sink, ledger)
+    listed = (*THREE[:8], "C: UIDL", "S: +OK", *(f"S: {number} {uid}" for number, uid in enumerate(uids, 1)), "S: .")
+    async with (
+        ScriptedPeer(*LOGIN, *THREE, *THIRD, "C: QUIT", farewell, CLOSE) as first,
+        ScriptedPeer(*LOGIN, *listed, *end) as second,
+    ):
+        places = iter((first, second))
+        endpoint = replace(endpoint_at(first), connect=lambda: next(places).connect())
+        report = await run(first, sink, ledger, keep="until stored", endpoint=endpoint)
+    assert type(report.error) is kind
+    assert deletions(report) == {"u1": Deleted.KEPT, "u2": Deleted.KEPT, "u3": told}
 
 
 async def test_a_message_longer_than_announced_is_too_large_when_that_shows(

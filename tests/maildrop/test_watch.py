@@ -15,6 +15,7 @@ from mailwire.errors import (
     LedgerBusy,
     MaildropLocked,
     MaildropRenumbered,
+    ResponseError,
     SinkFailed,
 )
 from mailwire.maildrop import Account, Mail, MemoryLedger, RetrievalReport, watch
@@ -229,6 +230,11 @@ async def test_what_fails_in_the_waiting_itself_is_told() -> None:
 REPORT = RetrievalReport("b", "pop3s://x:995", NOON)
 WRONG = AuthenticationFailed("no", command="PASS ****", answer=Response(ok=False, line=b"[AUTH] no"))
 LATER = AuthenticationFailed("no", command="PASS ****", answer=Response(ok=False, line=b"[SYS/TEMP] later"))
+TOO_MANY = ResponseError(
+    "no",
+    command="PASS ****",
+    response=Response(ok=False, line=b"Exceeded the login limit for a 15 minute period."),
+)
 
 
 @pytest.mark.parametrize(
@@ -240,6 +246,9 @@ LATER = AuthenticationFailed("no", command="PASS ****", answer=Response(ok=False
         (SinkFailed("x"), 6, 3600),
         (SinkFailed("x"), 5000, 3600),
         (LATER, 1, 200),
+        (TOO_MANY, 1, 900),
+        (TOO_MANY, 6, 3600),
+        (MaildropLocked("x", command="PASS", response=Response(False, b"[IN-USE] locked")), 1, 200),
         (WRONG, 1, None),
         (MaildropRenumbered("x", known=10, listed=10), 1, None),
         (KeyError("x"), 2, 400),

@@ -20,6 +20,7 @@ from ..pop3 import (
     Listing,
     Pass,
     Quit,
+    RefusalCause,
     Response,
     Rset,
     State,
@@ -37,8 +38,8 @@ from .session import Session
 
 __all__ = ["POP3Sessions"]
 
-# Seconds to wait at least between logins of our own accord where the maildrop is still locked: the server has not
-# noticed yet that the session before is over.
+# Seconds to wait at least between logins of our own accord where the maildrop is still locked, for the server has not
+# noticed yet that the session before is over, and where it says that the login comes too soon.
 _LOCK_PAUSES: Final = (1, 5, 15)
 
 
@@ -145,10 +146,13 @@ class POP3Sessions(Client[Event]):
         for pause in _LOCK_PAUSES:
             try:
                 await self._establish()
-            except MaildropLocked:
-                # To try to log in counts as a login (RFC 2449 6.5).
-                pause = max(pause, 0 if delay is None else delay.seconds)
-                if pause > self.settings.login_pause_limit:
+            except ResponseError as error:
+                # To try to log in counts as a login (RFC 2449 6.5). Some servers tell the pause before the login alone,
+                # and it was forgotten behind that, or only as they refuse.
+                wanted = max(0 if delay is None else delay.seconds, error.retry_after or 0)
+                is_too_soon = error.response.cause is RefusalCause.LOGIN_DELAY and wanted > 0
+                pause = max(pause, wanted)
+                if not (isinstance(error, MaildropLocked) or is_too_soon) or pause > self.settings.login_pause_limit:
                     raise
                 await self._wait(pause)
             else:

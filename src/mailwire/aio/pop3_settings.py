@@ -55,8 +55,8 @@ class POP3Settings:
     resets_before_quit: whether RSET is said before QUIT where nothing is marked, to a server that deletes what was
         retrieved unless it is told not to.
     login_pause_limit: how many seconds are waited at most before a login of our own accord to a server that wants a
-        pause between two (LOGIN-DELAY): behind a batch, behind a commit that is to reconnect, and where what a
-        connection was lost with is asked again on another.
+        pause between two (LOGIN-DELAY, or what it says as it refuses one): behind a batch, behind a commit that is to
+        reconnect, and where what a connection was lost with is asked again on another.
     initial_response: whether AUTH has a mechanism's initial response with it, where it fits (RFC 5034 4), or the server
         is to ask for it, as servers from before that standard want it. By default it is with it, except for XOAUTH2 and
         to a server that greets as Exchange does.

@@ -1,14 +1,25 @@
-"""dispose: the deletion of what may be deleted, in the order that makes a crash harmless."""
+"""dispose: the deletion of what may be deleted, in the order that makes a crash harmless.
 
-from collections.abc import Callable, Iterable
-from datetime import datetime
+There may be a message at whose DELE every session ends, and with it the deletion of all that was marked in it. So what
+no session has confirmed, though it was marked and the message is still there, is kept apart:
+
+1. What was never asked for is deleted first, in one session.
+2. What was, in vain, is deleted behind it, a few hundred in a session and one DELE at a time. If such a session ends at
+   a DELE, it is that message's doing.
+3. A message that has done this is tried again after a day, behind all others, in a session of such.
+"""
+
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import Final
 
 from ..aio.deletion import CommitReport
 from ..aio.pop3 import POP3Client
-from ..errors import LocalProtocolError, MailwireError
+from ..errors import Desynchronised, LocalProtocolError, MailwireError
 from ..pop3 import Entry
 from .deletion_plan import DeletionPlanning
-from .delivery import Deliveries
+from .delivery import Deliveries, as_reason
 from .ledger import Record, State
 from .message_report import Deleted
 from .naming import Named, as_entry
@@ -16,6 +27,13 @@ from .policy import Policy
 from .portions import finish_in_turns
 
 __all__ = ["dispose"]
+
+# How much of what was asked for in vain is asked for again in one session: little enough to be done before a connection
+# is lost that does not last, and to lose; enough for few logins.
+_AT_ONCE: Final = 200
+
+# When to try again what has ended a session: each time ends in an error, which makes `watch` come less often.
+_PATIENCE: Final = timedelta(days=1)
 
 
 async def dispose(
@@ -28,53 +46,129 @@ async def dispose(
 ) -> MailwireError | None:
     """Delete what may be deleted, and take leave of the server; `deleted` is told what is known of it at every step.
 
-    Returns why it is not known of some messages whether they are gone; None if it is known of all. Raises the errors of
+    Returns why some messages are not known to be gone that were marked; None if all of them are. Raises the errors of
     `POP3Client`, and LedgerError; the connection is cut then, and `deleted` tells what became of each all the same.
     """
     planning = DeletionPlanning(named, deliveries.find, now(), policy, deliveries.stored_numbers)
     await finish_in_turns(planning.steps())
     planned = [as_entry(deletion.entry) for deletion in planning.deletions]
-    by_uid = {entry.uid: entry for entry in planned if entry.uid is not None}
-    nameless = [entry for entry in planned if entry.uid is None]
-    if not planned:
-        return None
+    deleted.update(dict.fromkeys(planned, Deleted.KEPT))
+    disposal = _Disposal(client, deliveries, now, deleted)
+    sessions = _plan_sessions(planned, deliveries, now())
+    for session in sessions:
+        error = await disposal.delete(session, goes_on=session is not sessions[-1])
+        if error is not None:
+            return error
+    return None
 
-    def tell(report: CommitReport) -> None:
-        # What the client does not tell of was not marked.
-        deleted.update(dict.fromkeys(deleted, Deleted.KEPT))
-        deleted.update(dict.fromkeys(of_listing(report.unknown), Deleted.UNKNOWN))
-        deleted.update(dict.fromkeys(of_listing(report.refused), Deleted.REFUSED))
-        deleted.update(dict.fromkeys(of_listing(report.committed), Deleted.COMMITTED))
 
-    def of_listing(entries: Iterable[Entry]) -> list[Entry]:
-        return [entry if entry.uid is None else by_uid[entry.uid] for entry in entries]
+@dataclass(frozen=True, slots=True)
+class _Session:
+    entries: Sequence[Entry]
+    one_by_one: bool
 
-    await _reach(State.MARKED, by_uid.values(), deliveries, now())
-    deleted.update(dict.fromkeys(planned, Deleted.UNKNOWN))
-    try:
-        missing = [by_uid[uid] for uid in (await client.delete(list(by_uid.values()))).missing]
-        for entry in missing:
-            del deleted[entry]
+
+def _plan_sessions(planned: Iterable[Entry], deliveries: Deliveries, now: datetime) -> Sequence[_Session]:
+    # What has no unique id is known in the session alone that has listed it: the first.
+    fresh, doubtful, deadly = list[Entry](), list[Entry](), list[tuple[datetime, Entry]]()
+    for entry in planned:
+        record = None if entry.uid is None else _stored(deliveries, entry.uid)
+        if record is None or record.state is State.STORED:
+            fresh.append(entry)
+        elif not record.reason:
+            doubtful.append(entry)
+        elif now - record.since >= _PATIENCE:
+            deadly.append((record.since, entry))
+    sessions = [_Session(fresh, one_by_one=False)]
+    sessions += [_Session(doubtful[place : place + _AT_ONCE], True) for place in range(0, len(doubtful), _AT_ONCE)]
+    sessions += [_Session([entry for _, entry in sorted(deadly)], one_by_one=True)]
+    return [session for session in sessions if session.entries]
+
+
+class _Disposal:
+    def __init__(
+        self,
+        client: POP3Client,
+        deliveries: Deliveries,
+        now: Callable[[], datetime],
+        deleted: dict[Entry, Deleted],
+    ) -> None:
+        self._client = client
+        self._deliveries = deliveries
+        self._now = now
+        self._deleted = deleted
+        self._asked: str | None = None  # the uid of what was asked for by itself, and is not answered yet
+
+    async def delete(self, session: _Session, *, goes_on: bool) -> MailwireError | None:
+        """Delete what is of this session, and log in again if it `goes_on` with another."""
+        client, deleted = self._client, self._deleted
+        by_uid = {entry.uid: entry for entry in session.entries if entry.uid is not None}
+        await self._reach(State.MARKED, by_uid.values())
+        deleted.update(dict.fromkeys(session.entries, Deleted.UNKNOWN))
         try:
-            await client.delete(nameless)
+            missing = await self._mark(session, by_uid)
+            report = await client.commit(reconnect=goes_on)
+        except BaseException as error:
+            client.abort()  # so that it tells what is in doubt
+            self._tell(session, by_uid, client.last_commit or CommitReport())
+            if isinstance(error, MailwireError):
+                await self._blame(by_uid, error)
+            raise
+        self._tell(session, by_uid, report)
+        await self._reach(State.GONE, _of_listing(report.committed, by_uid))
+        await self._reach(State.STORED, [*_of_listing(report.refused, by_uid), *missing])
+        return report.error if report.unknown or report.kept else None
+
+    async def _mark(self, session: _Session, by_uid: Mapping[str, Entry]) -> Sequence[Entry]:
+        # Returns what is not there any more.
+        missing: list[Entry] = []
+        for uids in [[uid] for uid in by_uid] if session.one_by_one else [list(by_uid)]:
+            self._asked = uids[0] if session.one_by_one else None
+            for uid in (await self._client.delete([by_uid[uid] for uid in uids])).missing:
+                missing.append(by_uid[uid])
+                del self._deleted[by_uid[uid]]
+        self._asked = None
+        nameless = [entry for entry in session.entries if entry.uid is None]
+        try:
+            await self._client.delete(nameless)
         except LocalProtocolError:
             # The session is another by now: numbers of the first one say nothing in it.
             for entry in nameless:
-                del deleted[entry]
-        report = await client.commit()
-    except BaseException:
-        client.abort()  # so that it tells what is in doubt
-        tell(client.last_commit or CommitReport())
-        raise
-    tell(report)
-    await _reach(State.GONE, of_listing(report.committed), deliveries, now())
-    await _reach(State.STORED, [*of_listing(report.refused), *missing], deliveries, now())
-    return report.error if report.unknown else None
+                del self._deleted[entry]
+        return missing
+
+    def _tell(self, session: _Session, by_uid: Mapping[str, Entry], report: CommitReport) -> None:
+        # What the client does not tell of was not marked.
+        deleted = self._deleted
+        deleted.update((entry, Deleted.KEPT) for entry in session.entries if entry in deleted)
+        deleted.update(dict.fromkeys(_of_listing(report.unknown, by_uid), Deleted.UNKNOWN))
+        deleted.update(dict.fromkeys(_of_listing(report.refused, by_uid), Deleted.REFUSED))
+        deleted.update(dict.fromkeys(_of_listing(report.committed, by_uid), Deleted.COMMITTED))
+
+    async def _blame(self, by_uid: Mapping[str, Entry], error: MailwireError) -> None:
+        # What has ended the session is that DELE's doing, unless it may be a message's that was given before.
+        uid = self._asked
+        if uid is None or (isinstance(error, Desynchronised) and error.suspect is not None):
+            return
+        if self._deleted.get(by_uid[uid]) is Deleted.UNKNOWN:
+            record = _stored(self._deliveries, uid)
+            await self._deliveries.write(replace(record, since=self._now(), reason=as_reason(error)))
+
+    async def _reach(self, state: State, entries: Iterable[Entry]) -> None:
+        now = self._now()
+        records = [
+            _stored(self._deliveries, entry.uid).reached(state, now) for entry in entries if entry.uid is not None
+        ]
+        if state is not State.MARKED:
+            records = [replace(record, reason="") if record.reason else record for record in records]
+        await self._deliveries.write(*records)
 
 
-async def _reach(state: State, entries: Iterable[Entry], deliveries: Deliveries, now: datetime) -> None:
-    records = [_stored(deliveries, entry.uid) for entry in entries if entry.uid is not None]
-    await deliveries.write(*(record.reached(state, now) for record in records))
+def _of_listing(entries: Collection[Entry], by_uid: Mapping[str, Entry]) -> Sequence[Entry]:
+    # They may have other numbers in the session that was reported on. Where nothing was asked for in the last one, that
+    # is the session before, and of nothing here.
+    named = [by_uid[entry.uid] for entry in entries if entry.uid is not None and entry.uid in by_uid]
+    return [*named, *(entry for entry in entries if entry.uid is None)]
 
 
 def _stored(deliveries: Deliveries, uid: str) -> Record:

@@ -40,7 +40,8 @@ class Deleted(Enum):
     REFUSED = "deletion refused"
     """The server does not want to delete it."""
     KEPT = "not deleted"
-    """It was to be deleted, and the run has ended before it was marked: the server has it still."""
+    """It was to be deleted, and was not marked: the server has it still. The run has ended before that; or its DELE has
+    ended an earlier one, and it is not time yet to try again."""
     UNKNOWN = "deletion unknown"
     """It was marked, and the server has not said that it is gone. The next run finds out."""
 

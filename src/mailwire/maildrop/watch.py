@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from ..aio.retrieval_progress import RetrievalProgress
-from ..errors import AuthenticationFailed, MaildropRenumbered
+from ..errors import AuthenticationFailed, MaildropRenumbered, ResponseError
 from ..transcript import Transcript
 from .account import Account
 from .ledger import Ledger
@@ -32,13 +32,15 @@ def next_pause(report: RetrievalReport, failures: int, interval: float, jitter: 
     interval: seconds between two runs that go well; jitter: by which part of it the pause may be shorter or longer.
     chance: from 0 to 1, drawn at random.
 
-    A login that was refused for its credentials is not repeated, and a question needs somebody to answer it.
+    A login that was refused for its credentials is not repeated, and a question needs somebody to answer it. What the
+    server says of the pause that it wants, by LOGIN-DELAY or in a refusal, is the least.
     """
     error = report.error
     if isinstance(error, MaildropRenumbered) or (isinstance(error, AuthenticationFailed) and not error.is_transient):
         return None
     pause = interval if error is None else min(interval * 2 ** min(failures, 20), max(interval, _LONGEST_PAUSE))
-    return max(pause * (1 + jitter * (2 * chance - 1)), float(report.login_delay))
+    refused_for = error.retry_after if isinstance(error, ResponseError) else None
+    return max(pause * (1 + jitter * (2 * chance - 1)), float(report.login_delay), float(refused_for or 0))
 
 
 async def watch(
@@ -69,10 +71,10 @@ async def watch(
     chance: what draws a number from 0 to 1.
 
     The other arguments are those of `retrieve_all`. After an error the pause doubles each time, up to an hour; a server
-    that wants a longer one (LOGIN-DELAY) gets it. An account whose credentials are refused, or whose maildrop raises
-    the question of `MaildropRenumbered`, is not asked again: its last report says so. The iteration ends when no
-    account is left, and never of itself otherwise. Raises ValueError for numbers below one, and an interval that is
-    none.
+    that wants a longer one (LOGIN-DELAY, or what it says as it refuses) gets it. An account whose credentials are
+    refused, or whose maildrop raises the question of `MaildropRenumbered`, is not asked again: its last report says so.
+    The iteration ends when no account is left, and never of itself otherwise. Raises ValueError for numbers below one,
+    and an interval that is none.
     """
     if interval <= timedelta(0) or not 0 <= jitter <= 1:
         raise ValueError(f"expected an interval and a jitter from 0 to 1, got {interval} and {jitter}")
