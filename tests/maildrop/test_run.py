@@ -845,6 +845,39 @@ U = [f"u{number}" for number in range(1, 7)]
 DEADLY = [b"", None, b"garbage\r\n", b"+OK " + b"x" * 9000 + b"\r\n", b"+OK\r\n+OK 7 octets\r\n", b"+OK\r\nhalf"]
 
 
+NOOP: tuple[Any, ...] = ("C: NOOP", "S: +OK")
+
+
+async def test_a_message_at_which_the_server_hangs_up_is_asked_for_behind_the_others(
+    sink: MemorySink, ledger: MemoryLedger
+) -> None:
+    async with ScriptedPeer(*LOGIN, *TWO, "C: RETR 1", FIN) as server:
+        assert outcomes(await run(server, sink, ledger)) == {"u1": Outcome.FAILED, "u2": Outcome.LEFT}
+    async with ScriptedPeer(*LOGIN, *TWO, *RETRIEVED[4:], *NOOP, "C: RETR 1", FIN) as server:
+        report = await run(server, sink, ledger)
+        known = await records_of(ledger, server)
+    assert isinstance(report.error, ConnectionLost)
+    assert outcomes(report) == {"u1": Outcome.FAILED, "u2": Outcome.STORED}
+    assert report.failed[0].reason == f"ConnectionLost: {report.error}"
+    assert (known["u1"].failures, known["u2"].state) == (2, State.STORED)
+
+
+async def test_of_two_messages_under_suspicion_the_one_that_comes_between_two_noops_is_stored(
+    sink: MemorySink, ledger: MemoryLedger
+) -> None:
+    async with ScriptedPeer(*LOGIN, *TWO, *RETRIEVED[:4], "C: RETR 2", "S: what", FIN) as server:
+        report = await run(server, sink, ledger)
+        known = await records_of(ledger, server)
+    assert outcomes(report) == {"u1": Outcome.FAILED, "u2": Outcome.FAILED}
+    assert [(record.state, record.failures) for record in known.values()] == [(State.SEEN, 0)] * 2
+    alone: tuple[Any, ...] = (*NOOP, *RETRIEVED[:4], *NOOP, "C: RETR 2", "S: what", FIN)
+    async with ScriptedPeer(*LOGIN, *TWO, *alone) as server:
+        report = await run(server, sink, ledger)
+        known = await records_of(ledger, server)
+    assert outcomes(report) == {"u1": Outcome.STORED, "u2": Outcome.FAILED}
+    assert (known["u1"].state, known["u2"].failures) == (State.STORED, 1)
+
+
 @pytest.mark.parametrize("pipelining", [True, False])
 @pytest.mark.parametrize("last", DEADLY)
 @pytest.mark.parametrize("place", [0, 2, 5])
@@ -952,6 +985,22 @@ async def test_a_comparison_that_no_session_survives_is_in_the_way_of_no_message
 
 
 DELETING = Policy(keep="until stored")
+
+
+async def test_a_message_at_whose_deletion_the_server_hangs_up_is_left_out_of_account(
+    sink: MemorySink, ledger: MemoryLedger
+) -> None:
+    async with ScriptedPeer(*LOGIN, *TWO, *RETRIEVED, "C: DELE 1", FIN) as server:
+        assert deletions(await run(server, sink, ledger, keep="until stored"))["u1"] is Deleted.UNKNOWN
+    async with ScriptedPeer(*LOGIN, *TWO, "C: DELE 1", FIN) as server:
+        report = await run(server, sink, ledger, keep="until stored")
+        known = await records_of(ledger, server)
+    assert deletions(report) == {"u1": Deleted.UNKNOWN, "u2": Deleted.KEPT}
+    assert [record.reason for record in known.values()] == [f"ConnectionLost: {report.error}", ""]
+    async with ScriptedPeer(*LOGIN, *TWO, *MARKED[2:], "C: QUIT", "S: +OK", CLOSE) as server:
+        report = await run(server, sink, ledger, keep="until stored")
+    assert report.error is None
+    assert deletions(report) == {"u1": Deleted.KEPT, "u2": Deleted.COMMITTED}
 
 
 @pytest.mark.parametrize("pipelining", [True, False])
