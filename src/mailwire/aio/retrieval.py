@@ -46,6 +46,7 @@ class Retrieval(Asking, AsyncIterator[RetrievedItem]):
     """A run over messages: an async iterator of one item for each, in order. Made by `POP3Client.retrieve`.
 
     commits: what came of each batch that was committed so far.
+    awaited: the message whose answer is due, or was when the run was ended; None if that is none's.
 
     A run that is not gone on with holds the connection until another call of the same task ends it, or of any task once
     its own is done; `aclose` ends it at once. What it has left unanswered is read by the next call, or ends the
