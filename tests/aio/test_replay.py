@@ -482,7 +482,7 @@ async def test_a_message_without_a_unique_id_that_is_cut_ends_the_run() -> None:
     # Those behind it could be asked for again.
     some_uids = (
         *("C: STAT", "C: LIST", "C: UIDL", "S: +OK 3 21", "S: +OK", "S: 1 7", "S: 2 7", "S: 3 7", "S: ."),
-        *("S: +OK", "S: 2 u2", "S: 3 u3", "S: .", "C: UIDL 1", "S: -ERR no"),
+        *("S: +OK", "S: 2 u2", "S: 3 u3", "S: .", "C: UIDL 1", "C: NOOP", "S: -ERR no", "S: +OK"),
     )
     script = (*PIPELINED, *some_uids, "C: RETR 1", "C: RETR 2", "C: RETR 3", "S: +OK", "S: fir", FIN)
     async with ScriptedPeer(*script) as peer:

@@ -1234,7 +1234,7 @@ async def test_a_message_that_stands_still_while_it_is_passed_over_is_told() -> 
 
 async def test_a_message_that_is_cut_need_not_be_found_in_the_next_session() -> None:
     # It has no unique id by which it could be.
-    some_uids = ("C: UIDL", "S: +OK", "S: 2 u2", "S: 3 u3", "S: .", "C: UIDL 1", "S: -ERR what")
+    some_uids = ("C: UIDL", "S: +OK", "S: 2 u2", "S: 3 u3", "S: .", "C: UIDL 1", "S: -ERR what", "C: NOOP", "S: +OK")
     endless = ("C: RETR 1", "S: +OK", Endless(b"0123456789abcdef\r\n"))
     rest = (*retrieved(1, "other"), *retrieved(2, "third"))
     async with (

@@ -147,7 +147,20 @@ async def test_a_ledger_is_waited_for_as_long_as_is_said() -> None:
 async def test_a_message_of_which_nobody_knows_which_unique_id_it_has_is_new() -> None:
     script = ("S: +OK pop", "C: USER b", "S: +OK", "C: PASS secret", "S: +OK", "C: STAT", "S: +OK 2 20")
     sizes = ("C: STAT", "S: +OK 2 20", "C: LIST", "S: +OK", "S: 1 10", "S: 2 10", "S: .")
-    ids = ("C: UIDL", "S: +OK", "S: 1 u1", "S: 1 v1", "S: 2 u2", "S: .", "C: UIDL 1", "S: -ERR no", "C: QUIT", FIN)
+    ids = (
+        "C: UIDL",
+        "S: +OK",
+        "S: 1 u1",
+        "S: 1 v1",
+        "S: 2 u2",
+        "S: .",
+        "C: UIDL 1",
+        "S: -ERR no",
+        "C: NOOP",
+        "S: +OK",
+        "C: QUIT",
+        FIN,
+    )
     ledger, settings = WatchedLedger(), POP3Settings(asks_capabilities=False)
     async with ScriptedPeer(*script, *sizes, *ids) as server:
         assert await probe(endpoint_at(server), ledger=ledger, settings=settings) == Probe(2, 20, 2)

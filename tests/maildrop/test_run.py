@@ -614,6 +614,7 @@ TWO: tuple[Any, ...] = ("C: STAT", "S: +OK 2 14", "C: LIST", "S: +OK", "S: 1 7",
 TWO += ("C: UIDL", "S: +OK", "S: 1 u1", "S: 2 u2", "S: .")
 RETRIEVED: tuple[Any, ...] = ("C: RETR 1", "S: +OK", "S: first", "S: .", "C: RETR 2", "S: +OK", "S: other", "S: .")
 NAMELESS: tuple[Any, ...] = (*TWO[:7], "C: UIDL", "S: +OK", "S: 2 u2", "S: .", "C: UIDL 1", "S: -ERR no")
+NAMELESS += ("C: NOOP", "S: +OK")
 MARKED: tuple[Any, ...] = ("C: DELE 1", "S: +OK", "C: DELE 2", "S: +OK")
 
 

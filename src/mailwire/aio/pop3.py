@@ -91,7 +91,11 @@ class POP3Client(POP3Sessions):
         """Return what is in the maildrop, and what is wrong with what the server says of it.
 
         STAT, LIST and UIDL are asked in one flight and joined. A server without UIDL gives entries without a uid, and
-        is asked LAST if `POP3Settings.probes` has it; such as UIDL tells badly are asked about again, one by one.
+        is asked LAST if `POP3Settings.probes` has it. Such as UIDL tells badly are asked about again, one by one. A
+        server that does not take that well is left, and listed on another connection without it: so it is not done
+        where anything is marked, nor where the next login would have to wait for longer than
+        `POP3Settings.login_pause_limit`.
+
         Raises ResponseError if LIST is refused and there is no UIDL either, and where either is refused for now only: a
         server whose unique ids are not to be had at the moment is none that has no unique ids.
         """

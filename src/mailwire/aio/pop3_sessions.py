@@ -6,7 +6,16 @@ from typing import Final
 
 from .._wire.text import check_kind
 from ..endpoint import Endpoint
-from ..errors import ConnectionFailed, ConnectionLost, MaildropLocked, MailwireError, NotSupported, ResponseError
+from ..errors import (
+    ConnectionFailed,
+    ConnectionLost,
+    DeadlineExceeded,
+    MaildropLocked,
+    MailwireError,
+    NotSupported,
+    RemoteProtocolError,
+    ResponseError,
+)
 from ..pop3 import (
     LOCKSTEP,
     Apop,
@@ -57,6 +66,7 @@ class POP3Sessions(Client[Event]):
         """What is known of the messages of the last session that was asked to delete any. The next listing settles what
         it may."""
         self._may_pipeline = self.endpoint.pipelining and not settings.quirks.needs_lockstep
+        self._may_ask_again = True  # about single messages of a listing
         self._connection = self._new_machine()
         self._authorization: Authorization | None = None  # of the last session
         self._logged_in_at = 0.0  # by the event loop's clock
@@ -171,15 +181,20 @@ class POP3Sessions(Client[Event]):
         self._refuse_if_aborted(self._aborts_before)
 
     async def _ask_listing(self) -> Listing:
-        # A server that says it pipelines and drops who does it is asked again, one question at a time. Where anything
-        # is marked, the session is more than its listing, and its end is told.
+        # A server that says it pipelines and drops who does it is asked again, one question at a time; one that drops
+        # who asks about a single message, or answers something else, is not asked about any. Where anything is marked,
+        # the session is more than its listing, and its end is told.
         transaction = self._transaction
+        asks_again = self._may_ask_again and self._may_reopen and not transaction.marks
         try:
-            return await transaction.ask_listing()
-        except ConnectionLost as lost:
-            if not self._is_pipelining_to_blame(lost) or transaction.marks:
+            return await transaction.ask_listing(asks_again=asks_again)
+        except (ConnectionLost, DeadlineExceeded, RemoteProtocolError) as lost:
+            if transaction.is_asking_again:
+                self._may_ask_again = False
+            elif isinstance(lost, ConnectionLost) and self._is_pipelining_to_blame(lost) and not transaction.marks:
+                self._stop_pipelining()
+            else:
                 raise
-            self._stop_pipelining()
             try:
                 return await self._reopen()
             except ConnectionFailed:

@@ -6,6 +6,10 @@ is found in this session's own listing before its number is used.
 An entry is of this session if its number, its unique id and its size are. One of another session is found by its unique
 id, and means the message that has it if the size is the same as well: there are servers that give a unique id to one
 message after the other.
+
+A line of UIDL that makes no sense spoils its entry, and its message is asked about by itself. Not every server takes
+that question well, and a session that is lost by it is not worth an answer: it is asked where the session can be
+spared, and a NOOP behind it shows whether what was answered was the answer.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -13,7 +17,7 @@ from itertools import islice
 from typing import Final, NamedTuple
 
 from ..errors import AmbiguousMessage, LocalProtocolError, MailwireError
-from ..pop3 import Dele, Entry, Last, List, Listing, Stat, Uidl, UniqueIdListing, survey
+from ..pop3 import Dele, Entry, FindingKind, Last, List, Listing, Noop, Stat, Uidl, UniqueIdListing, survey
 from .deletion import Marks
 from .pop3_dialogue import Dialogue, raise_refusal
 
@@ -26,6 +30,10 @@ Message = Entry | str
 # takes too long. (A server is known that glues two lines into one every few hundred.)
 _ASKED_AGAIN: Final = 100
 _ASKED_AGAIN_AT_ONCE: Final = 1000
+
+# What has one of these was told, and cannot be told in another way. (Of a kind 100 are known by their numbers: as many
+# as are asked about one at a time.)
+_TOLD_BADLY: Final = frozenset({FindingKind.LONG_UID, FindingKind.BAD_UID})
 
 
 class Transaction:
@@ -47,7 +55,9 @@ class Transaction:
         self.marks = marks
         self.listing: Listing | None = None  # the last one of this session
         self.is_shown: bool = False  # the caller has had one: what has no unique id may be an entry of it
+        self.is_asking_again: bool = False  # about single messages: what ends the session meanwhile is ended by that
         self._left_out: Sequence[Entry] = ()  # of that, for they were marked then
+        self._told: dict[int, UniqueIdListing] = {}  # about single messages, by their numbers
         self._allows = allows
         self._listed = listed
 
@@ -56,8 +66,10 @@ class Transaction:
         """Whether there is no listing of all that is there: none was asked for, or what was marked then is not now."""
         return self.listing is None or not all(map(self.marks.holds, self._left_out))
 
-    async def ask_listing(self) -> Listing:
+    async def ask_listing(self, *, asks_again: bool) -> Listing:
         """Ask STAT, LIST and UIDL in one flight and return what they say together; without UIDL ask LAST, if it may be.
+
+        asks_again: whether such messages as UIDL tells badly are asked about by themselves, at the risk of the session.
 
         Raises ResponseError if LIST is refused and there is no UIDL either, and if one of them is refused for now only.
         """
@@ -80,10 +92,8 @@ class Transaction:
         marked = [entry.number for entry in left_out]
         listing = survey(sizes, uids, drop, last, marked=marked)
         if uids is not None and listing.finding_counts:
-            limit = _ASKED_AGAIN_AT_ONCE if self.dialogue.pipelines else _ASKED_AGAIN
-            numbers = list(islice(listing.unidentified, limit + 1))
-            if 0 < len(numbers) <= limit:
-                listing = survey(sizes, uids.amended(await self._ask_again(numbers)), drop, marked=marked)
+            answers = await self._answers_about_each(listing, asks_again=asks_again)
+            listing = survey(sizes, uids.amended(answers), drop, marked=marked) if answers else listing
         self.listing, self._left_out = listing, left_out
         self._listed(listing)
         return listing
@@ -192,12 +202,31 @@ class Transaction:
         response = (await self.dialogue.next_response()).response
         return command.parse(response) if response.ok else None
 
-    async def _ask_again(self, numbers: Sequence[int]) -> Sequence[UniqueIdListing]:
-        commands = [Uidl(number) for number in numbers]
-        for command in commands:
+    async def _answers_about_each(self, listing: Listing, *, asks_again: bool) -> Sequence[UniqueIdListing]:
+        # What the server says by itself of each message that the listing has no unique id of, now or before.
+        limit = _ASKED_AGAIN_AT_ONCE if self.dialogue.pipelines else _ASKED_AGAIN
+        numbers = list(islice(listing.unidentified, limit + 1))
+        if len(numbers) > limit:
+            return ()
+        if asks_again:
+            known = {finding.number for finding in listing.findings if finding.kind in _TOLD_BADLY} | self._told.keys()
+            await self._ask_about([number for number in numbers if number not in known])
+        return [self._told[number] for number in numbers if number in self._told]
+
+    async def _ask_about(self, numbers: Sequence[int]) -> None:
+        if not numbers:
+            return
+        self.is_asking_again = True
+        commands = {number: Uidl(number) for number in numbers}
+        for command in (*commands.values(), Noop()):
             self.dialogue.send(command)
         responses = [(await self.dialogue.next_response()).response for _ in commands]
-        return [command.parse(response) for command, response in zip(commands, responses, strict=True) if response.ok]
+        # A server that knows no argument answers with the whole listing: its lines would be taken for this answer.
+        await self.dialogue.next_response()
+        for (number, asked), response in zip(commands.items(), responses, strict=True):
+            if response.ok:
+                self._told[number] = asked.parse(response)
+        self.is_asking_again = False
 
 
 class _Sought(NamedTuple):
