@@ -1,12 +1,22 @@
+import asyncio
 from collections.abc import Mapping
 from typing import Any
 
 import pytest
 
-from mailwire import AuthenticationFailed, Entry, NotSupported, ResponseError, UnknownMessage
+from mailwire import (
+    AuthenticationFailed,
+    Budget,
+    ConnectionLost,
+    Entry,
+    NotSupported,
+    POP3Settings,
+    ResponseError,
+    UnknownMessage,
+)
 from mailwire.aio.preview import Beginning
-from mailwire.pop3 import Fingerprint
-from mailwire.testing import Answers, ScriptedPeer, Step
+from mailwire.pop3 import Dele, Fingerprint
+from mailwire.testing import STALL, Answers, Endless, ScriptedPeer, Step
 from tests.aio.dialogues import (
     LISTED,
     LISTED_TOGETHER,
@@ -18,8 +28,11 @@ from tests.aio.dialogues import (
     TWO_MESSAGES,
     announced,
     capabilities,
+    once,
 )
 from tests.aio.pop3_clients import ONE, TWO, client_for, connect
+from tests.aio.test_replay import client_of
+from tests.clock import Clock
 
 MAIL = "+OK\nSubject: x\n\none\n..two\nthree\n."
 
@@ -161,6 +174,103 @@ async def test_nothing_of_a_message_is_a_preview_as_well() -> None:
         await client.quit()
 
 
+# What is left of a message
+
+
+def listed_with(size: int, uid: str = "u1") -> tuple[Step, ...]:
+    """The listing of two messages, the first of which has this size and this unique id."""
+    sizes, uids = (f"S: 1 {size}", "S: 2 7", "S: ."), (f"S: 1 {uid}", "S: 2 u2", "S: .")
+    return ("C: STAT", "S: -ERR no", "C: LIST", "S: +OK", *sizes, "C: UIDL", "S: +OK", *uids)
+
+
+HEADER: tuple[Step, ...] = ("S: +OK", "S: Subject: x", "S: ")
+ENDLESS: tuple[Step, ...] = (*HEADER, Endless(b"0123456789abcdef\r\n"))
+MARKED: tuple[Step, ...] = ("C: DELE 2", "S: +OK")
+SMALL = POP3Settings(drain=Budget(200_000, 5))
+BEGINNING = b"Subject: x\r\n\r\n"
+
+
+@pytest.mark.parametrize("size", [7, 6_000_000])
+@pytest.mark.parametrize("asked", [("C: TOP 1 0",), ("C: TOP 1 0", "S: -ERR no", "C: RETR 1")], ids=["TOP", "RETR"])
+async def test_behind_a_preview_of_a_message_that_is_too_long_to_be_read_another_connection_is_gone_on_with(
+    size: int, asked: tuple[Step, ...]
+) -> None:
+    # What was marked is marked there, by the number that it has there.
+    marked_again = ("C: DELE 1", "S: +OK", "C: STAT", "S: +OK 1 7", *POP3_QUIT)
+    there = ("C: STAT", "S: +OK 1 7", "C: LIST", "S: +OK", "S: 1 7", "S: .", "C: UIDL", "S: +OK", "S: 1 u2", "S: .")
+    async with (
+        ScriptedPeer(*OPENED, *listed_with(size), *MARKED, *asked, *ENDLESS) as first,
+        ScriptedPeer(*OPENED, *there, *marked_again) as second,
+    ):
+        client = client_of(first, second, settings=SMALL)
+        await client.connect()
+        one, two = await client.listing()
+        await client.delete(two)
+        assert await client.preview(one) == BEGINNING
+        assert (await client.stat()).count == 1
+        report = await client.commit()
+        assert report.committed == (Entry(1, "u2", 7),)
+        assert first.sent < 3_000_000
+
+
+async def test_what_is_left_of_a_previewed_message_is_read_within_the_budget() -> None:
+    rest = (b"0123456789abcdef\r\n" * 10_000, b".\r\n")
+    async with ScriptedPeer(*OPENED, *LISTED, "C: TOP 1 0", *HEADER, *rest, "C: NOOP", "S: +OK", *POP3_QUIT) as peer:
+        client = await connect(peer, settings=SMALL)
+        assert await client.top("u1") == BEGINNING
+        await client.noop()
+        await client.quit()
+
+
+async def test_a_previewed_message_of_which_the_end_does_not_come_is_not_waited_for() -> None:
+    clock = Clock()
+    async with (
+        ScriptedPeer(*OPENED, *LISTED, "C: TOP 1 0", *HEADER, STALL, guard=None) as first,
+        ScriptedPeer(*OPENED, *LISTED, *POP3_QUIT, guard=None) as second,
+    ):
+        client = client_of(first, second, settings=SMALL)
+        await client.connect()
+        looking = asyncio.create_task(client.top("u1"))
+        await clock.advance(5)
+        assert await looking == BEGINNING
+        await client.quit()
+
+
+LOGIN_DELAY = (*capabilities("USER", "UIDL"), *LOGIN, *announced("USER", "UIDL", "TOP", "LOGIN-DELAY 901"))
+
+
+@pytest.mark.parametrize(
+    "begun",
+    [
+        # The message could not be named again, nor the one that is marked, nor can there be another login before long.
+        (*OPENED, *listed_with(7, "u2"), "C: TOP 1 0"),
+        (*OPENED, *LISTED[:8], "S: -ERR no", "C: TOP 1 0"),
+        (*OPENED, *LISTED, "C: DELE 3", "S: +OK", "C: TOP 1 0"),
+        (*LOGIN_DELAY, *LISTED, "C: TOP 1 0"),
+    ],
+    ids=["shared", "no unique ids", "marked by its number", "LOGIN-DELAY"],
+)
+async def test_where_no_other_connection_would_do_what_is_left_of_a_previewed_message_ends_this_one(
+    begun: tuple[Step, ...],
+) -> None:
+    async with ScriptedPeer(*begun, *ENDLESS) as peer:
+        client = await connect(peer, settings=SMALL)
+        listing = await client.listing()
+        if "C: DELE 3" in begun:
+            await client.execute(Dele(3))
+        assert await client.top(listing[0]) == BEGINNING
+        with pytest.raises(ConnectionLost, match="more than 200000 octets"):
+            await client.noop()
+
+
+async def test_a_connection_that_is_lost_for_a_preview_and_cannot_be_made_again_is_told() -> None:
+    async with ScriptedPeer(*OPENED, *LISTED, "C: TOP 1 0", *ENDLESS) as peer:
+        client = await connect(peer, connect=once(peer), settings=SMALL)
+        with pytest.raises(ConnectionLost, match="more than 200000 octets"):
+            await client.top("u1")
+        assert not client.is_connected
+
+
 # Fingerprints
 
 
@@ -189,6 +299,35 @@ async def test_fingerprints_are_asked_for_in_one_flight_where_the_server_pipelin
         client = await connect(peer)
         # The first is refused, the third has no header, and one is not there.
         assert await client.fingerprints([ONE, TWO, "u9", "u3"]) == {TWO: fingerprint(b"a: b\r\n")}
+        await client.quit()
+
+
+async def test_of_a_message_that_top_gives_without_end_no_more_than_the_header_makes_its_fingerprint() -> None:
+    async with (
+        ScriptedPeer(*OPENED, *LISTED, "C: TOP 1 0", *ENDLESS) as first,
+        ScriptedPeer(*OPENED, *LISTED, "C: TOP 2 0", "S: +OK", "S: a: b", "S: .", *POP3_QUIT) as second,
+    ):
+        client = client_of(first, second, settings=SMALL)
+        await client.connect()
+        assert await client.fingerprints(await client.listing()) == {
+            ONE: fingerprint(b"Subject: x\r\n"),
+            TWO: fingerprint(b"a: b\r\n"),
+        }
+        assert first.sent < 3_000_000
+        await client.quit()
+
+
+async def test_a_whole_message_that_top_gives_is_passed_over_where_no_other_connection_would_do() -> None:
+    nameless = (*listed_with(300_000)[:8], "S: -ERR no")
+    whole = (*HEADER, b"0123456789abcdef\r\n" * 16_000, b".\r\n")
+    async with ScriptedPeer(
+        *(*OPENED, *nameless, "C: TOP 1 0", *whole, "C: TOP 2 0", "S: +OK", "S: a: b", "S: .", *POP3_QUIT)
+    ) as peer:
+        client = await connect(peer, settings=POP3Settings(drain=Budget(1000, 5)))
+        assert await client.fingerprints(await client.listing()) == {
+            Entry(1, None, 300_000): fingerprint(b"Subject: x\r\n"),
+            Entry(2, None, 7): fingerprint(b"a: b\r\n"),
+        }
         await client.quit()
 
 

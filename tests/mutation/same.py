@@ -653,7 +653,7 @@ SAME: Final[dict[tuple[str, str], str]] = {
     ("smtp/limits", "max(2, len(recipients))"): "one recipient is not split",
     ("smtp/limits", "if offered.rcptdomainmax or True else set()"): _SLOWER,
     ("smtp/limits", "begins = False => begins = None"): _FALSE,
-    ("pop3/fingerprint", "self._is_over = None"): _FALSE,
+    ("pop3/fingerprint", "self.is_over: bool = None"): _FALSE,
     ("pop3/fingerprint", "start = None"): _SLOWER,
     ("pop3/fingerprint", "start = max(1, len(self._header) - 2)"): _BLANK,
     ("pop3/fingerprint", "start = max(0, len(self._header) - 3)"): _SLOWER,

@@ -60,3 +60,15 @@ def test_a_header_without_end_is_taken_so_far() -> None:
     for _ in range(10):
         made.feed(endless)
     assert len(made._header) == HEADER_LIMIT
+
+
+def test_behind_the_header_no_block_is_needed() -> None:
+    made, endless = Fingerprint(), Fingerprint()
+    made.feed(b"A: b\r\n")
+    endless.feed(b"x" * (HEADER_LIMIT - 1))
+    assert not made.is_over
+    assert not endless.is_over
+    made.feed(b"\r\n")
+    endless.feed(b"x")
+    assert made.is_over
+    assert endless.is_over

@@ -201,6 +201,9 @@ class Asking(ABC):
 
     async def _skip(self, item: RetrievedItem) -> None:
         # Raises ConnectionLost, also where there is too much of it. Where no limit was set, what was announced is one.
+        if self._options.is_preview:
+            await self._skip_rest(item)
+            return
         limit, budget = self._options.message_limit, self._client.settings.drain.octets
         if limit is None and self._options.total_limit is None:
             limit = max(item.entry.size, item.octets)
@@ -216,6 +219,16 @@ class Asking(ABC):
                     "the connection was cut"
                 )
                 raise self._cut
+
+    async def _skip_rest(self, item: RetrievedItem) -> None:
+        # Of a message of which the beginning was all that was wanted.
+        try:
+            await self._client._dialogue.drain()
+        except ConnectionLost as lost:
+            self._cut = lost
+            item._has_ended = True
+            raise
+        item._has_ended = True
 
     def _count_unread(self, item: RetrievedItem, octets: int) -> None:
         # What nobody reads counts as what is read; but for what will come a second time.
@@ -291,6 +304,11 @@ class Asking(ABC):
         if not is_ours:
             self._client._stop_pipelining()
         self._lost = lost
+
+    @property
+    def can_spare_connection(self) -> bool:
+        """Whether another connection would do as well for what this run has left to do, and can be had before long."""
+        return self._client._may_reopen and self._can_go_on_elsewhere
 
     @property
     def _can_go_on_elsewhere(self) -> bool:

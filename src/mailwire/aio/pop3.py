@@ -207,9 +207,15 @@ class POP3Client(POP3Sessions):
         """Return the header of a message and the first `lines` lines of its body, at most `limit` octets, by
         default 64 KiB (TOP).
 
-        It is a preview, never the message: servers cut it, leave something out, or put something in. Raises
-        NotSupported where TOP may not be said, ResponseError if it is refused, UnknownMessage if there is no such
-        message, ValueError for `lines` and a `limit` below 0.
+        It is a preview, never the message: servers cut it, leave something out, or put something in; some give all of
+        the message. What is not wanted is read if `POP3Settings.drain` allows it. Otherwise the connection is left for
+        another, in which messages may have other numbers; what was marked is marked there again. Where that cannot be,
+        for the message or one that is marked has no unique id of its own, or the next login would have to wait for
+        longer than `POP3Settings.login_pause_limit`, the next call meets the end of the connection.
+
+        Raises NotSupported where TOP may not be said, ResponseError if it is refused, UnknownMessage if there is no
+        such message, ValueError for `lines` and a `limit` below 0; and what `connect` raises, where another connection
+        is needed.
         """
         beginning = await self._ask_top(message, lines, limit)
         if isinstance(beginning, ResponseError):
@@ -219,9 +225,11 @@ class POP3Client(POP3Sessions):
     async def preview(self, message: Message, lines: int = 0, *, limit: int = PREVIEW_LIMIT) -> bytes:
         """Do as `top` does, and where TOP is not to be had retrieve the message and read no more than the same of it.
 
-        What is not read of it is read by the next call, or ends the connection (`POP3Settings.drain`). Servers that
-        mark what was retrieved mark it then. Raises ResponseError if that is refused as well, UnknownMessage if there
-        is no such message, ValueError as `top` does.
+        What is not wanted of it is dealt with as by `top`; where the server has announced that it is more than
+        `POP3Settings.drain` allows, nothing of it is read. Servers that mark what was retrieved mark it then.
+
+        Raises ResponseError if that is refused as well, UnknownMessage if there is no such message, ValueError and what
+        else `top` raises.
         """
         try:
             beginning = await self._ask_top(message, lines, limit)
@@ -230,7 +238,7 @@ class POP3Client(POP3Sessions):
         else:
             if not isinstance(beginning, ResponseError):
                 return beginning
-        beginning = await read_beginning(Retrieval(self, message, RunOptions(_retr)), lines, limit)
+        beginning = await read_beginning(Retrieval(self, message, RunOptions(_retr, is_preview=True)), lines, limit)
         if isinstance(beginning, ResponseError):
             raise beginning
         return beginning
@@ -241,7 +249,9 @@ class POP3Client(POP3Sessions):
         It is a key for messages without a unique id. It takes their headers to be different and to stay as they are, so
         it is for knowing what was retrieved already, and not for deleting anything. `pop3.Fingerprint` makes the same
         of a message as it is retrieved. A message that is refused, is not there, or has no header, is not in the
-        mapping. Raises NotSupported where TOP may not be said, and what `retrieve` raises.
+        mapping. Where TOP gives more than the header, that is passed over as by `retrieve`.
+
+        Raises NotSupported where TOP may not be said, and what `retrieve` raises.
         """
         async with self._call():
             self._require("TOP")
@@ -252,7 +262,9 @@ class POP3Client(POP3Sessions):
         check_whole_number("limit", limit, 0)
         async with self._call():
             self._require("TOP")
-        return await read_beginning(Retrieval(self, message, RunOptions(partial(_top, lines))), lines, limit)
+        return await read_beginning(
+            Retrieval(self, message, RunOptions(partial(_top, lines), is_preview=True)), lines, limit
+        )
 
     # Deleting
 

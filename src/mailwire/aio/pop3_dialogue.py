@@ -209,8 +209,7 @@ class Dialogue:
             raise self._end
         if self.is_left:
             self.is_left = False  # there is no second try
-            self._rate.begin()  # of the message that was being read nothing more is
-            await self._drain_rest()
+            await self.drain()
             while self.owes_answer:  # to the marks that it wanted
                 awaited = self.connection.awaited
                 self._note(await self.session.next_event("response", "the answer to", awaited))
@@ -233,7 +232,10 @@ class Dialogue:
                 if not self._note(event):
                     raise ConnectionLost(f"the server closed the idle connection: {event}")
 
-    async def _drain_rest(self) -> None:
+    async def drain(self) -> None:
+        """Read what is left of messages that nobody wants. Raises ConnectionLost where that is more than the budget
+        allows, or than the server gives."""
+        self._rate.begin()  # of the message that was being read nothing more is
         budget, connection = self._drain, self.connection
         left = [command.octets for command in connection.in_flight]
         # What has come of the first is not left of it.

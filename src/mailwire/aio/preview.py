@@ -15,7 +15,11 @@ _HEADER_ENDS: Final = (b"\n\r\n", b"\n\n")
 
 async def read_beginning(run: Retrieval, lines: int, limit: int) -> bytes | ResponseError:
     """Return the header of the one message of `run` and `lines` lines of its body, at most `limit` octets; what the
-    server says instead, if it refuses. Raises UnknownMessage, and what `POP3Client.retrieve` raises."""
+    server says instead, if it refuses. Raises UnknownMessage, and what `POP3Client.retrieve` raises.
+
+    The run goes on behind it: to the end of the message, or on another connection without that. Where it can do no more
+    than end, the next call meets what is left of the message.
+    """
     beginning = Beginning(lines, limit)
     async with aclosing(run) as items:
         async for item in items:
@@ -23,7 +27,9 @@ async def read_beginning(run: Retrieval, lines: int, limit: int) -> bytes | Resp
                 return item.error
             async for block in item:
                 if beginning.add(block):
-                    return beginning.octets
+                    break
+            if not run.can_spare_connection:
+                break
     return beginning.octets
 
 
@@ -37,6 +43,8 @@ async def read_fingerprints(run: Retrieval) -> dict[Entry, str]:
             fingerprint = Fingerprint()
             async for block in item:
                 fingerprint.feed(block)
+                if fingerprint.is_over:
+                    break  # there are servers that give the whole message
             if digest := fingerprint.digest():
                 fingerprints[item.entry] = digest
     return fingerprints

@@ -19,6 +19,7 @@ class RunOptions:
     message_limit, total_limit: octets of one message, and of all.
     batch: when to commit; None for never.
     progress: is told of every block.
+    is_preview: whether of its one message the beginning is all that is wanted.
 
     Raises ValueError for what is none of it.
     """
@@ -28,6 +29,7 @@ class RunOptions:
     total_limit: int | None = None
     batch: Batch | None = None
     progress: Callable[[RetrievalProgress], None] | None = None
+    is_preview: bool = False
 
     def __post_init__(self) -> None:
         check_whole_number("message_limit", self.message_limit, 0, or_none=True)

@@ -16,12 +16,13 @@ class Fingerprint:
     """What tells a header from any other, made of a message's blocks."""
 
     def __init__(self) -> None:
+        self.is_over: bool = False
+        """Whether the header is over, or longer than counts: no block that follows makes a difference."""
         self._header = bytearray()
-        self._is_over = False
 
     def feed(self, block: bytes) -> None:
         """Take the next block, whatever it holds of the header."""
-        if self._is_over:
+        if self.is_over:
             return
         start = max(0, len(self._header) - 2)
         self._header += block[: HEADER_LIMIT - len(self._header)]
@@ -30,7 +31,7 @@ class Fingerprint:
         ends += [place for end in _ENDS if (place := self._header.find(end, start)) >= 0]
         if ends:
             del self._header[min(ends) :]
-        self._is_over = bool(ends) or len(self._header) >= HEADER_LIMIT
+        self.is_over = bool(ends) or len(self._header) >= HEADER_LIMIT
 
     def digest(self) -> str:
         """Return 32 hexadecimal digits; "" if there is no header."""
