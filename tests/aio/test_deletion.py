@@ -1218,6 +1218,29 @@ async def test_what_was_not_asked_for_behind_a_mark_is_no_mark() -> None:
         assert [entry.uid for entry in (await client.commit()).committed] == ["u1"]
 
 
+@pytest.mark.parametrize("named", [1, None, 1.5])
+async def test_what_can_be_no_messages_is_told_at_once(named: Any) -> None:
+    told = f"expected messages to be entries of a listing and unique ids, or a single one, got {named!r}"
+    async with ScriptedPeer(*OPENED, "C: NOOP", "S: +OK", *POP3_QUIT) as peer, client_for(peer) as client:
+        with pytest.raises(ValueError, match=told):
+            client.retrieve(named)
+        for asking in (client.delete, client.fingerprints):
+            with pytest.raises(ValueError, match=told):
+                await asking(named)
+        for looking in (client.top, client.preview):
+            with pytest.raises(ValueError, match=re.escape(f"expected an entry or a unique id, got {named!r}")):
+                await looking(named)
+        await client.noop()
+
+
+async def test_several_messages_have_no_preview_together() -> None:
+    async with ScriptedPeer(*OPENED, *POP3_QUIT) as peer, client_for(peer) as client:
+        several: Any = ["u1", "u2"]
+        for looking in (client.top, client.preview):
+            with pytest.raises(ValueError, match="expected an entry or a unique id, got "):
+                await looking(several)
+
+
 @pytest.mark.parametrize("named", [Entry("1", "u1", 7), Entry(1, "u1", None), 1])  # type: ignore[arg-type]
 async def test_what_is_no_entry_names_no_message(named: Any) -> None:
     async with ScriptedPeer(*OPENED, *POP3_QUIT) as peer, client_for(peer) as client:

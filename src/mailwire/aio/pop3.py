@@ -35,7 +35,7 @@ from .batch import Batch
 from .deletion import CommitReport, DeletionReport
 from .pop3_sessions import POP3Sessions
 from .pop3_settings import POP3Settings
-from .pop3_transaction import Message
+from .pop3_transaction import Message, check_message
 from .preview import read_beginning, read_fingerprints
 from .retrieval import Retrieval
 from .retrieval_progress import RetrievalProgress
@@ -198,7 +198,8 @@ class POP3Client(POP3Sessions):
         Raises ConnectionLost (MessageTruncated inside a message), DeadlineExceeded, ProtocolError;
         AmbiguousMessage for a uid that several messages share, and for an entry of another session that shares its uid,
         there or here; LocalProtocolError for an entry without a uid that is not of this session; and what `connect`
-        raises, where another session is needed. ValueError, at once, for limits below 0 and what is no Batch.
+        raises, where another session is needed. ValueError, at once, for limits below 0 and what is no Batch
+        or can be no messages; and for what among these can name none.
         """
         options = RunOptions(_retr, message_limit, total_limit, batch, progress)
         return Retrieval(self, messages, options)
@@ -214,8 +215,8 @@ class POP3Client(POP3Sessions):
         longer than `POP3Settings.login_pause_limit`, the next call meets the end of the connection.
 
         Raises NotSupported where TOP may not be said, ResponseError if it is refused, UnknownMessage if there is no
-        such message, ValueError for `lines` and a `limit` below 0; and what `connect` raises, where another connection
-        is needed.
+        such message, ValueError for what can name none and for `lines` and a `limit` below 0; and what `connect`
+        raises, where another connection is needed.
         """
         beginning = await self._ask_top(message, lines, limit)
         if isinstance(beginning, ResponseError):
@@ -258,6 +259,7 @@ class POP3Client(POP3Sessions):
         return await read_fingerprints(Retrieval(self, messages, RunOptions(partial(_top, 0))))
 
     async def _ask_top(self, message: Message, lines: int, limit: int) -> bytes | ResponseError:
+        check_message(message)
         check_whole_number("lines", lines, 0)
         check_whole_number("limit", limit, 0)
         async with self._call():
@@ -278,7 +280,8 @@ class POP3Client(POP3Sessions):
             all.
 
         Raises AmbiguousMessage for such a one otherwise, and for an entry of another session that shares its uid, there
-        or here; LocalProtocolError for an entry without a uid that is not of this session; nothing was marked then.
+        or here; LocalProtocolError for an entry without a uid that is not of this session; ValueError for what can
+            name no message. Nothing was marked then.
         """
         async with self._call():
             found = await self._find(messages, forced=force)

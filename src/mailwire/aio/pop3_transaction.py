@@ -16,12 +16,13 @@ from collections.abc import Callable, Iterable, Sequence
 from itertools import islice
 from typing import Final, NamedTuple
 
+from .._wire.text import check_kind
 from ..errors import AmbiguousMessage, LocalProtocolError, MailwireError
 from ..pop3 import Dele, Entry, FindingKind, Last, List, Listing, Noop, Stat, Uidl, UniqueIdListing, survey
 from .deletion import Marks
 from .pop3_dialogue import Dialogue, raise_refusal
 
-__all__ = ["Message", "Transaction"]
+__all__ = ["Message", "Transaction", "check_message", "each_message"]
 
 Message = Entry | str
 """What names a message to a client: an entry of a listing, or a unique id."""
@@ -102,7 +103,7 @@ class Transaction:
         """Return `messages`, or raise ValueError for what can name none. One alone may stand for itself."""
         if isinstance(messages, Listing):
             return messages
-        return [_checked(message) for message in ([messages] if isinstance(messages, Entry | str) else messages)]
+        return [check_message(message) for message in each_message(messages)]
 
     def find(self, messages: Sequence[Message], *, forced: bool, sized: bool) -> Sequence[Entry | str]:
         """Return the entries of this session that `messages` name, in their order; the uid of what is not there.
@@ -248,7 +249,16 @@ class _Sought(NamedTuple):
         return entries or [self.uid]
 
 
-def _checked(message: Message) -> Message:
+def each_message(messages: Iterable[Message] | Message) -> Iterable[Message]:
+    """Return `messages`, of which one alone may stand for itself, or raise ValueError for what can be none."""
+    if isinstance(messages, Entry | str):
+        return (messages,)
+    check_kind("messages", messages, Iterable, "entries of a listing and unique ids, or a single one")
+    return messages
+
+
+def check_message(message: Message) -> Message:
+    """Return `message`, or raise ValueError for what can name none."""
     if isinstance(message, Entry):
         if type(message.number) is not int or type(message.size) is not int:
             raise ValueError(f"expected an entry with a number and a size, got {message!r}")

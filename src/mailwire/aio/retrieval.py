@@ -32,7 +32,7 @@ from .asking import Asking
 from .holding import Holding
 from .overrun import holds_answer
 from .pop3_dialogue import Dialogue
-from .pop3_transaction import Message
+from .pop3_transaction import Message, each_message
 from .retrieved_item import RetrievedItem
 from .run_options import RunOptions
 
@@ -56,7 +56,7 @@ class Retrieval(Asking, AsyncIterator[RetrievedItem]):
     def __init__(self, client: "POP3Sessions", messages: Iterable[Message] | Message, options: RunOptions) -> None:
         super().__init__(client, options)
         self._holding = Holding(client, self._break_off)
-        self._messages = messages
+        self._messages = each_message(messages)
         self._is_used = False  # somebody waits in it
         self._is_open = False  # it holds the connection
         self._is_over = False
