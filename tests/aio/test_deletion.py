@@ -1,8 +1,8 @@
 import asyncio
 import contextlib
 import re
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Callable, Coroutine, Sequence
+from typing import Any, TypeVar
 
 import pytest
 
@@ -31,7 +31,7 @@ from mailwire import (
 )
 from mailwire.aio.deletion import Marks
 from mailwire.pop3 import Dele, Quit, Response, ResponseReceived, Rset, ScanListing, UniqueIdListing, survey
-from mailwire.testing import FIN, LISTEN, QUIRKS, RST, STALL, WAIT, Account, MailServer, ScriptedPeer, Step
+from mailwire.testing import FIN, LISTEN, QUIRKS, RST, STALL, WAIT, Account, Answers, MailServer, ScriptedPeer, Step
 from mailwire.testing.turns import drain_events
 from tests.aio.dialogues import (
     LISTED,
@@ -39,6 +39,7 @@ from tests.aio.dialogues import (
     LOGIN,
     OPENED,
     PIPELINED,
+    POP3_ANSWERS,
     POP3_QUIT,
     POP3_READY,
     TWO_MESSAGES,
@@ -48,6 +49,9 @@ from tests.aio.dialogues import (
 )
 from tests.aio.pop3_clients import ONE, THREE, TWO, client_for, connect, everything
 from tests.clock import Clock
+from tests.counting import calls
+
+T = TypeVar("T")
 
 # What may come in place of the confirmation.
 FAREWELLS = pytest.mark.parametrize(
@@ -218,6 +222,82 @@ async def test_messages_are_marked_by_their_unique_ids_and_committed(messages: l
         assert report.unknown_uids == report.remaining_uids == frozenset()
         assert client.last_commit is report
         assert not client.is_connected
+
+
+# A maildrop of many messages
+
+MANY = 5_000
+
+
+def many(uid: Callable[[int], str]) -> Answers:
+    numbers = range(1, MANY + 1)
+    sizes, uids = (f"{number} 7" for number in numbers), (f"{number} {uid(number)}" for number in numbers)
+    listings = {"LIST": "\n".join(("+OK", *sizes, ".")), "UIDL": "\n".join(("+OK", *uids, "."))}
+    return Answers({**POP3_ANSWERS, "STAT": f"+OK {MANY} {7 * MANY}", **listings})
+
+
+async def turns_of(work: Coroutine[Any, Any, T]) -> tuple[int, T]:
+    """How many turns of the event loop `work`, which waits for nobody, lets others have, and what comes of it."""
+    turns = 0
+
+    async def count() -> None:
+        nonlocal turns
+        while True:
+            await asyncio.sleep(0)
+            turns += 1
+
+    counting = asyncio.create_task(count())
+    await asyncio.sleep(0)
+    found = await work
+    counting.cancel()
+    return turns, found
+
+
+async def test_others_have_their_turns_while_many_messages_are_looked_up() -> None:
+    async with ScriptedPeer("S: +OK pop", many(lambda number: f"u{number}")) as peer:
+        client = await connect(peer)
+        entries = list(await client.listing())
+        uids = [f"u{entry.number}" for entry in entries]
+        gone = [f"v{entry.number}" for entry in entries]
+        transaction = client._transaction
+        for messages, found in ((entries, entries), (uids, entries), (gone, gone)):
+            turns, there = await turns_of(transaction.find(messages, forced=False, sized=True))
+            assert list(there) == found
+            assert turns >= 2 * (MANY // 1_000 - 1)
+            turns, (marked, missing) = await turns_of(transaction.sorted_out(there))
+            assert [*marked, *missing] == found
+            assert turns >= MANY // 1_000 - 1
+        await client.quit()
+
+
+@pytest.mark.parametrize("uid", [lambda number: f"{number:08d}", lambda number: f"{number * 2654435761 % 2**32:08x}"])
+async def test_to_look_up_one_unique_id_of_many_takes_few_steps(uid: Callable[[int], str]) -> None:
+    async with ScriptedPeer("S: +OK pop", many(uid)) as peer:
+        client = await connect(peer)
+        listing = await client.listing()
+        lookup = client._transaction.find([uid(MANY)], forced=False, sized=True)
+        found: list[object] = []
+
+        def look_up() -> None:
+            with pytest.raises(StopIteration) as done:
+                lookup.send(None)
+            found.extend(done.value.value)
+
+        assert calls(look_up) < 300
+        assert found == [listing[-1]]
+        await client.quit()
+
+
+async def test_who_is_aborted_while_many_messages_are_looked_up_marks_none() -> None:
+    async with ScriptedPeer("S: +OK pop", many(lambda number: f"u{number}"), lenient=True) as peer:
+        client = await connect(peer)
+        entries = list(await client.listing())
+        asyncio.get_running_loop().call_soon(client.abort)
+        with pytest.raises((ConnectionLost, LocalProtocolError)):
+            await client.delete(entries)
+        assert not client.is_connected
+        assert client.last_commit is None
+        assert not any(command.startswith("DELE") for command in peer.commands)
 
 
 async def test_marks_go_together_where_the_server_pipelines() -> None:
@@ -686,7 +766,7 @@ def test_of_what_was_asked_to_be_deleted_twice_at_a_time_as_much_is_known_as_of_
     report = marks.committed(OK)
     assert report.committed == ((ONE,) if marked else ())
     assert report.refused == ({ONE: ERR} if refused else {})
-    assert marks.refusal_of(ONE) == (ERR if refused else None)
+    assert marks.refusals_of([ONE, TWO]) == ({ONE: ERR} if refused else {})
     assert marks.holds(ONE) is bool(marks) is marked
 
 
@@ -696,7 +776,7 @@ def test_what_was_refused_and_asked_for_again_is_in_doubt_and_not_refused() -> N
     marks.observe(ResponseReceived(Dele(1), ERR))
     assert marks.in_doubt(None) == CommitReport(refused={Entry(1, None, 0): ERR})
     marks.ask(ONE)
-    assert marks.refusal_of(ONE) is None
+    assert marks.refusals_of([ONE]) == {}
     assert marks.in_doubt(None) == CommitReport(unknown=(ONE,))
     marks.observe(ResponseReceived(Dele(1), ERR))
     assert marks.in_doubt(None) == CommitReport(refused={ONE: ERR})

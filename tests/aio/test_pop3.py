@@ -260,7 +260,7 @@ async def test_an_entry_that_is_named_is_the_one_that_is_gone_on_with() -> None:
     # Of a million of them, none is to be there twice.
     async with ScriptedPeer(*OPENED, *LISTED, *POP3_QUIT) as peer, client_for(peer) as client:
         entries = list(await client.listing())
-        found = client._transaction.find(entries, forced=False, sized=True)
+        found = await client._transaction.find(entries, forced=False, sized=True)
         assert all(one is other for one, other in zip(found, entries, strict=True))
 
 

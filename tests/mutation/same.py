@@ -172,7 +172,6 @@ SAME: Final[dict[tuple[str, str], str]] = {
     ("aio/pop3_transaction", "self.is_shown: bool = None"): _FALSE,
     ("aio/pop3_transaction", "islice(listing.unidentified, None)"): _MORE,
     ("aio/pop3_transaction", "islice(listing.unidentified, limit + 2)"): _MORE,
-    ("aio/pop3_transaction", "for entry in listing if wanted or True else ()"): _SLOWER,
     (
         "aio/pop3_transaction",
         "entry.uid or 'XXXX'",

@@ -3,6 +3,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mailwire.pop3.columns import NumberColumn, UniqueIdColumn
+from tests.counting import calls
 
 
 def column(numbers: list[int]) -> NumberColumn:
@@ -98,3 +99,26 @@ def test_two_that_come_together_are_found_to_be_the_same() -> None:
     made = UniqueIdColumn()
     made.extend([b"a", b"a"], [1, 1])
     assert made.shared() == bytes([1, 1])
+
+
+UIDS = st.lists(st.none() | st.text("ab", min_size=1, max_size=4), max_size=12)
+
+
+@given(UIDS | UIDS.map(lambda uids: sorted(filter(None, uids))), st.text("ab", max_size=4))
+def test_a_unique_id_is_found_wherever_it_stands(uids: list[str | None], wanted: str) -> None:
+    column = UniqueIdColumn()
+    for each in uids:
+        column.append(None if each is None else each.encode())
+    for uid in [*filter(None, uids), wanted]:
+        assert column.places(uid.encode()) == ([place for place, each in enumerate(uids) if each == uid] if uid else [])
+
+
+@pytest.mark.parametrize("uid", [b"%08d", b"%08x"], ids=["ascending", "in any order"])
+def test_to_find_a_unique_id_takes_as_many_steps_among_many_as_among_few(uid: bytes) -> None:
+    def steps(count: int) -> int:
+        ids = [uid % (number if uid == b"%08d" else number * 2654435761 % 2**32) for number in range(count)]
+        column = UniqueIdColumn()
+        column.extend(ids, [8] * count)
+        return calls(lambda: column.places(ids[count // 2]))
+
+    assert steps(40_000) < steps(1_000) + 50

@@ -111,6 +111,13 @@ def test_a_listing_is_a_sequence_of_entries_made_when_they_are_asked_for() -> No
     assert listing.index(four) == 2
 
 
+def test_messages_are_found_by_their_unique_ids() -> None:
+    listing = survey(None, UniqueIdListing.parse(Response(True, b"", b"1 b\r\n2 a\r\n3 b\r\n4\r\n")))
+    assert listing.identified("a") == [Entry(2, "a", 0)]
+    assert listing.identified("b") == [Entry(1, "b", 0, True), Entry(3, "b", 0, True)]
+    assert listing.identified("c") == listing.identified("") == listing.identified("\u00fc") == []
+
+
 def test_listings_are_compared_by_their_entries_and_findings() -> None:
     def made(size: int = 10, blank: bytes = b"") -> Listing:
         return joined(b"1 %d\r\n" % size + blank, b"1 a\r\n")

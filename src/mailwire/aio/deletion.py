@@ -127,10 +127,11 @@ class Marks:
         """Whether `entry` is marked, or about to be."""
         return entry.number in self._marked or entry.number in self._asked
 
-    def refusal_of(self, entry: Entry) -> Response | None:
-        """Return the -ERR to the DELE of `entry`; None if there was none, or it was asked for again behind it."""
-        refused = self._refused.get(entry.number)
-        return None if refused is None else refused[1]
+    def refusals_of(self, entries: Iterable[Entry]) -> dict[Entry, Response]:
+        """Return the -ERR to the DELE of each of `entries` that has one, and was not asked for again behind it."""
+        if not self._refused:
+            return {}
+        return {entry: self._refused[entry.number][1] for entry in entries if entry.number in self._refused}
 
     def ask(self, entry: Entry) -> None:
         """Take note that DELE is said of `entry`."""

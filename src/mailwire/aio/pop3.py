@@ -285,14 +285,12 @@ class POP3Client(POP3Sessions):
         """
         async with self._call():
             found = await self._find(messages, forced=force)
-            entries, missing = self._transaction.sorted_out(found)
+            entries, missing = await self._transaction.sorted_out(found)
             shared = next((entry for entry in entries if entry.shares_uid), None)
             if shared is not None and not force:
                 raise AmbiguousMessage(f"several messages have the unique id {shared.uid!r}", uid=shared.uid or "")
             await self._mark_all(entries)
-            marks = self._transaction.marks
-            refusals = ((entry, marks.refusal_of(entry)) for entry in entries)
-            refused = {entry: refusal for entry, refusal in refusals if refusal is not None}
+            refused = self._transaction.marks.refusals_of(entries)
             marked = tuple(entry for entry in entries if entry not in refused) if refused else entries
             return DeletionReport(marked, refused, missing)
 

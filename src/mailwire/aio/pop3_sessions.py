@@ -203,10 +203,10 @@ class POP3Sessions(Client[Event]):
     async def _find(
         self, messages: Iterable[Message] | Message, *, forced: bool = False, sized: bool = True
     ) -> Sequence[Entry | str]:
-        named = self._transaction.check(messages)
+        named = await self._transaction.check(messages)
         if named and self._transaction.needs_listing:
             await self._ask_listing()
-        return self._transaction.find(named, forced=forced, sized=sized)
+        return await self._transaction.find(named, forced=forced, sized=sized)
 
     async def _mark_all(self, entries: Sequence[Entry]) -> None:
         try:

@@ -12,9 +12,10 @@ that question well, and a session that is lost by it is not worth an answer: it 
 spared, and a NOOP behind it shows whether what was answered was the answer.
 """
 
-from collections.abc import Callable, Iterable, Sequence
-from itertools import islice
-from typing import Final, NamedTuple
+import asyncio
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from itertools import chain, islice
+from typing import Final, NamedTuple, TypeVar
 
 from .._wire.text import check_kind
 from ..errors import AmbiguousMessage, LocalProtocolError, MailwireError
@@ -26,6 +27,14 @@ __all__ = ["Message", "Transaction", "check_message", "each_message"]
 
 Message = Entry | str
 """What names a message to a client: an entry of a listing, or a unique id."""
+
+T = TypeVar("T")
+
+# How many unique ids are searched for one by one; more are looked for in one pass over the listing.
+_SEARCHED: Final = 32
+
+# Of what there may be a million, as many as a turn of the event loop has time for.
+_PORTION: Final = 1_000
 
 # For so many messages without a unique id UIDL is asked again, one by one. Where there are more, it is no accident, or
 # takes too long. (A server is known that glues two lines into one every few hundred.)
@@ -99,13 +108,17 @@ class Transaction:
         self._listed(listing)
         return listing
 
-    def check(self, messages: Iterable[Message] | Message) -> Sequence[Message]:
+    async def check(self, messages: Iterable[Message] | Message) -> Sequence[Message]:
         """Return `messages`, or raise ValueError for what can name none. One alone may stand for itself."""
         if isinstance(messages, Listing):
             return messages
-        return [check_message(message) for message in each_message(messages)]
+        checked: list[Message] = []
+        for portion in _portions(each_message(messages)):
+            await _give_way(checked)
+            checked += map(check_message, portion)
+        return checked
 
-    def find(self, messages: Sequence[Message], *, forced: bool, sized: bool) -> Sequence[Entry | str]:
+    async def find(self, messages: Sequence[Message], *, forced: bool, sized: bool) -> Sequence[Entry | str]:
         """Return the entries of this session that `messages` name, in their order; the uid of what is not there.
 
         The session must have its listing. forced: a uid that several messages share names all of them, where it does
@@ -117,19 +130,20 @@ class Transaction:
         listing = self.listing
         if listing is None or messages is listing:
             return messages
-        places = [self._of_this_session(listing, message) for message in messages]
+        places: list[Entry | _Sought] = []
+        for portion in _portions(messages):
+            await _give_way(places)
+            places += [self._of_this_session(listing, message) for message in portion]
         wanted = {place.uid for place in places if isinstance(place, _Sought)}
-        by_uid: dict[str, list[Entry]] = {}
-        for entry in listing if wanted else ():
-            if entry.uid in wanted:
-                by_uid.setdefault(entry.uid or "", []).append(entry)
+        by_uid = await _identified(listing, wanted)
         found: list[Entry | str] = []
-        for place in places:
-            found += (
-                [place]
-                if isinstance(place, Entry)
-                else place.among(by_uid.get(place.uid, ()), forced=forced, sized=sized)
-            )
+        for part in _portions(places):
+            await _give_way(found)
+            for place in part:
+                if isinstance(place, Entry):
+                    found.append(place)
+                else:
+                    found += place.among(by_uid.get(place.uid, ()), forced=forced, sized=sized)
         return found
 
     def mark(self, entry: Entry) -> None:
@@ -143,6 +157,8 @@ class Transaction:
         for place in range(0, len(entries), at_once):
             for entry in entries[place : place + at_once]:
                 self.mark(entry)
+            if not self.dialogue.owes_answer:
+                await asyncio.sleep(0)  # all were marked before
             while self.dialogue.owes_answer:
                 await self.dialogue.next_response()
 
@@ -153,7 +169,7 @@ class Transaction:
         entry = None if self.listing is None else self.listing.numbered(command.number) or next(left_out, None)
         self.marks.ask(entry or Entry(command.number, None, 0))
 
-    def sorted_out(self, found: Iterable[Entry | str]) -> tuple[tuple[Entry, ...], tuple[str, ...]]:
+    async def sorted_out(self, found: Iterable[Entry | str]) -> tuple[tuple[Entry, ...], tuple[str, ...]]:
         """Return the entries of what was `found`, and the unique ids of what was not, each once.
 
         A unique id that the listing of this session has not, for its messages were marked, gives their entries.
@@ -162,11 +178,16 @@ class Transaction:
         for entry in self._left_out:
             if entry.uid is not None:
                 marked.setdefault(entry.uid, []).append(entry)
-        if marked:
-            found = [place for each in found for place in marked.get(each, [each])]
-        places = dict.fromkeys(found)
-        entries = tuple(place for place in places if isinstance(place, Entry))
-        return entries, tuple(place for place in places if isinstance(place, str))
+        entries: dict[Entry, None] = {}
+        missing: dict[str, None] = {}
+        for portion in _portions(found):
+            await _give_way(entries or missing)
+            for place in chain.from_iterable(marked.get(each, (each,)) for each in portion) if marked else portion:
+                if isinstance(place, Entry):
+                    entries[place] = None
+                else:
+                    missing[place] = None
+        return tuple(entries), tuple(missing)
 
     def leave(self, wanted: Iterable[Entry]) -> None:
         """Say nothing more of what is waiting to be said, but DELE of it and of what is `wanted` to be marked; leave to
@@ -247,6 +268,31 @@ class _Sought(NamedTuple):
             # A size of 0 is none.
             entries = [each for each in entries if known.size == each.size or 0 in (known.size, each.size)]
         return entries or [self.uid]
+
+
+async def _identified(listing: Listing, uids: Collection[str]) -> Mapping[str, Sequence[Entry]]:
+    # The messages that have these unique ids, by them.
+    if len(uids) <= _SEARCHED:
+        return {uid: listing.identified(uid) for uid in uids}
+    found: dict[str, list[Entry]] = {}
+    for portion in _portions(listing):
+        await asyncio.sleep(0)
+        for entry in portion:
+            if entry.uid in uids:
+                found.setdefault(entry.uid or "", []).append(entry)
+    return found
+
+
+def _portions(items: Iterable[T]) -> Iterator[list[T]]:
+    there = iter(items)
+    while portion := list(islice(there, _PORTION)):
+        yield portion
+
+
+async def _give_way(done: Collection[object]) -> None:
+    # Let the event loop have a turn between two portions.
+    if done:
+        await asyncio.sleep(0)
 
 
 def each_message(messages: Iterable[Message] | Message) -> Iterable[Message]:

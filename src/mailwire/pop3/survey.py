@@ -102,6 +102,10 @@ class Listing(Sequence[Entry]):
         place = self._numbers.find(number)
         return None if place is None else self._at(place)
 
+    def identified(self, uid: str) -> list[Entry]:
+        """Return the messages that have this unique id: none, one, or several that share it."""
+        return [self._at(place) for place in self._uids.places(uid.encode("ascii"))] if uid.isascii() else []
+
     def __len__(self) -> int:
         return len(self._numbers)
 
