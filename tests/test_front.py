@@ -316,9 +316,35 @@ async def test_more_than_the_budget_is_refused_before_the_first_message() -> Non
 
 
 async def test_there_may_be_no_budget_at_all() -> None:
-    async with ScriptedPeer(*OPENED, *LISTED, STALL) as peer:
-        with pytest.raises(BudgetExceeded, match="2 messages of 14 octets are more than 0 octets"):
+    async with ScriptedPeer(*OPENED, *LISTED, *TWO_MESSAGES[:4], LISTEN) as peer:
+        with pytest.raises(BudgetExceeded, match="the messages of this run are longer than 0 octets"):
             await mailwire.retrieve(pop3_endpoint(peer), max_octets=0)
+
+
+# Six octets less than none, as somebody printed them.
+ABSURD: tuple[Step, ...] = (*LISTED[:4], "S: 1 4294967290", *LISTED[5:])
+
+
+async def test_a_message_of_an_absurd_size_is_as_long_as_it_is() -> None:
+    async with ScriptedPeer(*OPENED, *ABSURD, *TWO_MESSAGES, *POP3_QUIT) as peer:
+        messages = await mailwire.retrieve(pop3_endpoint(peer), max_octets=14)
+    assert [message.raw for message in messages] == [b"first\r\n", b"other\r\n"]
+
+
+async def test_beside_an_absurd_size_the_others_add_up_before_the_first_message() -> None:
+    listed = ("C: LIST", "S: +OK", "S: 1 4294967290", "S: 2 8", "S: 3 8", "S: .")
+    uids = ("C: UIDL", "S: +OK", "S: 1 u1", "S: 2 u2", "S: 3 u3", "S: .")
+    async with ScriptedPeer(*OPENED, *LISTED[:2], *listed, *uids, STALL) as peer:
+        with pytest.raises(BudgetExceeded, match="2 messages of 16 octets are more than 15 octets"):
+            await mailwire.retrieve(pop3_endpoint(peer), max_octets=15)
+
+
+async def test_a_message_that_is_as_long_as_announced_ends_at_the_budget() -> None:
+    listed = (*LISTED[:5], "S: 2 100000", *LISTED[6:])
+    async with ScriptedPeer(*OPENED, *listed, *TWO_MESSAGES[:5], "S: +OK", b"x" * 100_000, LISTEN) as peer:
+        with pytest.raises(BudgetExceeded, match="longer than 100 octets") as caught:
+            await mailwire.retrieve(pop3_endpoint(peer), max_octets=100)
+    assert [message.raw for message in caught.value.messages] == [b"first\r\n"]
 
 
 async def test_the_budget_may_be_spent_whole() -> None:

@@ -56,8 +56,9 @@ async def retrieve(
     Into memory: the messages are returned, and stay on the server. What is returned is whole, always.
 
     max_octets: how much may be retrieved in all, by default 64 MiB. More raises BudgetExceeded: before the first
-        message if the server's listing already shows it, else as soon as it shows; its `messages` are those retrieved
-        whole by then.
+        message if the sizes that the server announces add up to it, else as soon as it shows; its `messages` are those
+        retrieved whole by then. A size that is more by itself does not count beforehand, for there are servers that
+        announce an absurd one: the message will show how long it is.
     settings: how the server is dealt with.
 
     Raises RetrievalIncomplete if the server refuses some of the messages, once the others were retrieved; otherwise the
@@ -97,10 +98,9 @@ async def retrieve(
         raise ValueError("expected a place for the mail, `into`: what is kept in memory alone, is kept on the server")
     async with POP3Client(endpoint, settings=settings, transcript=transcript) as client:
         entries = await client.listing()
-        if entries.octets > max_octets:
-            raise BudgetExceeded(
-                f"{len(entries)} messages of {entries.octets} octets are more than {max_octets} octets"
-            )
+        sizes = [entry.size for entry in entries if entry.size <= max_octets] if entries.octets > max_octets else []
+        if sum(sizes) > max_octets:
+            raise BudgetExceeded(f"{len(sizes)} messages of {sum(sizes)} octets are more than {max_octets} octets")
         messages: list[RetrievedMessage] = []
         errors: dict[Entry, ResponseError | UnknownMessage] = {}
         async with aclosing(client.retrieve(entries, total_limit=max_octets)) as items:
