@@ -30,7 +30,7 @@
     ├── LedgerError                        the ledger of what was retrieved could not be written
     │   ├── LedgerUnreadable                   ... or read: nothing is deleted on its word
     │   └── LedgerBusy                         ... or held: another run is at work on the account; `.account`
-    ├── MaildropRenumbered                 every message has a unique id that was never seen; `.known`, `.listed`
+    ├── MaildropRenumbered                 messages have other unique ids than they had; `.known`, `.listed`
     ├── SinkFailed                         retrieved mail could not be stored; the reason is its `__cause__`
     └── CommandRefused                     the server said no; `.command`
         ├── AuthenticationFailed               ... to the credentials; `.answer`, `.oauth`, `.is_transient`
@@ -343,9 +343,11 @@ class LedgerBusy(LedgerError):
 
 
 class MaildropRenumbered(MailwireError):
-    """Of the messages, of which so many are `listed`, none is one of the so many `known` that were there before: the
-    server has most likely given all of them other unique ids. Nothing was fetched or deleted;
-    `maildrop.Policy.when_all_new` is the answer."""
+    """The server has most likely given its messages other unique ids: of those that are `listed`, none is one of the
+    so many `known` that were there before; or at least ten of them, and half of what has the unique id of a stored
+    message, have another size than that, and more than half of the headers that could be compared are others.
+
+    Nothing was fetched or deleted; `maildrop.Policy.when_all_new` is the answer."""
 
     def __init__(self, message: str, *, known: int, listed: int) -> None:
         super().__init__(message)

@@ -205,6 +205,22 @@ def test_another_size_under_the_same_uid_is_another_message_until_shown_otherwis
     assert deleted(THREE[:1], ledger(stored), Policy(keep="until stored")) == []
 
 
+def test_a_size_that_is_not_told_is_no_other_size() -> None:
+    unsized = [Entry(1, "a", 0)]
+    assert skipped(plan(unsized, ledger(record("a", **KNOWN)))) == {1: SkipReason.STORED}
+    assert deleted(unsized, ledger(record("a", **KNOWN)), Policy(keep="until stored")) == []
+    seen = record("a", State.SEEN, DAY, **KNOWN).failed("no")
+    assert plan(unsized, ledger(seen)).records == plan(THREE[:1], ledger(replace(seen, size=0))).records == ()
+    assert skipped(plan(unsized, ledger(seen), Policy(max_failures=1))) == {1: SkipReason.FAILED}
+
+
+def test_a_size_that_is_told_for_the_first_time_is_compared_and_can_be_deleted_by_then() -> None:
+    unsized = record("a", size=0, fingerprint="f")
+    planned = plan(THREE[:1], ledger(unsized))
+    assert [fetch.alikes for fetch in planned.fetch] == [{"f": unsized}]
+    assert deleted(THREE[:1], ledger(unsized), Policy(keep="until stored")) == []
+
+
 # All new
 
 TEN = [record(f"old{number}", fingerprint=f"f{number}", **KNOWN) for number in range(10)]
@@ -262,7 +278,125 @@ def test_what_is_known_is_counted_to_its_end(monkeypatch: pytest.MonkeyPatch) ->
     assert plan(FIVE, ledger(*TEN)).question == Question(10, 5)
 
 
+# All others under the same unique ids
+
+ELEVEN = [Entry(number, f"old{number}", 7) for number in range(11)]
+
+
+def stored(count: int, **rest: Any) -> dict[str, Record]:
+    """Return records of so many stored messages, old0 and those behind it, each with a fingerprint."""
+    return ledger(*(replace(record(f"old{place}", fingerprint=f"f{place}", **KNOWN), **rest) for place in range(count)))
+
+
+def sized(other: int, same: int) -> list[Entry]:
+    """Return so many messages, old0 and those behind it, of another size than they had and of the same."""
+    return [Entry(place, f"old{place}", 7 if place < other else 100) for place in range(other + same)]
+
+
+@pytest.mark.parametrize(("other", "same", "asks"), [(10, 10, True), (10, 11, False), (10, 0, True), (9, 1, False)])
+def test_unique_ids_that_half_of_the_stored_messages_have_lost_raise_a_doubt(other: int, same: int, asks: bool) -> None:
+    planned = plan([*sized(other, same), Entry(99, "new")], stored(other + same))
+
+    assert planned.doubt == (Question(other + same, other + same + 1, other) if asks else None)
+    assert planned.question is None
+    # Where headers show that they are what they were, it is a plan as any other.
+    assert fetched(planned) == [*range(other), 99]
+    assert [fetch.alikes.keys() for fetch in planned.fetch] == [*({f"f{place}"} for place in range(other)), set()]
+    assert set(skipped(planned)) == set(range(other, other + same))
+
+
+def test_unique_ids_that_others_have_raise_a_question_where_no_header_can_answer_it() -> None:
+    planned = plan(sized(10, 3), stored(13, fingerprint=""))
+
+    assert planned == Plan(question=Question(13, 13, 10))
+
+
+def test_the_unique_id_alone_does_not_make_a_message_known() -> None:
+    # They are too few to show by themselves that the ids are others; but nothing else is known either.
+    assert plan(sized(5, 0), stored(10)).doubt == Question(10, 5, 5)
+    assert plan(sized(5, 0), stored(10, fingerprint="")).question == Question(10, 5, 5)
+    assert plan(sized(5, 1), stored(10)).doubt is None
+
+
+@pytest.mark.parametrize("changed", [{"size": 0}, {"state": State.MARKED}, {"state": State.GONE}])
+def test_what_may_well_be_or_be_replaced_raises_no_doubt(changed: dict[str, Any]) -> None:
+    records = stored(11, **changed) | ledger(record("new", State.SEEN, **KNOWN))
+    planned = plan([*ELEVEN, Entry(99, "new")], records)
+    assert (planned.doubt, planned.question) == (None, None)
+
+
+def test_sizes_that_are_not_told_raise_no_doubt() -> None:
+    entries = [Entry(number, uid, 0) for number, uid, _ in ELEVEN]
+    assert plan(entries, stored(11)).doubt is None
+
+
+def test_what_was_only_seen_says_nothing_of_the_unique_ids() -> None:
+    seen = [record(f"old{place}", State.SEEN, **KNOWN) for place in range(9, 40)]
+    assert plan(sized(12, 9), stored(9) | ledger(*seen)).doubt is None
+    assert plan(sized(10, 20), stored(10) | ledger(*seen[1:])).doubt == Question(40, 30, 10)
+
+
+def test_in_a_listing_of_other_unique_ids_any_message_is_compared_with_all() -> None:
+    records = stored(12)
+    planned = plan(sized(10, 2), records, Policy(when_all_new="match"))
+
+    assert fetched(planned) == list(range(12))
+    assert all(fetch.alikes.keys() == {f"f{place}" for place in range(12)} for fetch in planned.fetch)
+    # What is known of each is kept, before another has its uid.
+    told = list(planned.records)
+    assert told[:12] == [
+        replace(records[f"old{place}"], uid=f"old{place} f{place} 0", state=State.GONE) for place in range(12)
+    ]
+    assert told[12:] == [record(f"old{place}", State.SEEN, size=7 if place < 10 else 100) for place in range(12)]
+    assert [str(caution).split(":")[0] for caution in planned.cautions] == [
+        "10 messages have another size than they had"
+    ]
+    # A run that was cut off goes on where it was.
+    again = plan(sized(10, 2), records | ledger(*told), Policy(when_all_new="match"))
+    assert [fetch.alikes.keys() for fetch in again.fetch] == [fetch.alikes.keys() for fetch in planned.fetch]
+    assert (again.records, again.forget) == ((), ())
+
+
+@pytest.mark.parametrize("state", [State.STORED, State.MARKED, State.GONE])
+def test_what_is_to_be_matched_is_matched_though_its_unique_id_was_anothers(state: State) -> None:
+    one = record("one", state, size=7, fingerprint="f")
+    other, blank = record("other", fingerprint="g", **KNOWN), record("blank", size=7)
+    planned = plan([Entry(1, "one"), Entry(2, "blank")], ledger(one, other, blank), Policy(when_all_new="match"))
+
+    moved = replace(one, uid="one f 0", state=State.GONE)
+    seen = [record(uid, State.SEEN, size=100) for uid in ("one", "blank")]
+    assert planned.records == (moved, *seen, replace(other, state=State.GONE))
+    assert [fetch.alikes for fetch in planned.fetch] == [{"f": moved, "g": replace(other, state=State.GONE)}] * 2
+
+
+def test_in_a_listing_of_other_unique_ids_all_is_fetched_that_is_not_what_it_was() -> None:
+    records = stored(12) | ledger(record("seen", State.SEEN, DAY, **KNOWN).failed("no"))
+    planned = plan([*sized(10, 2), Entry(12, "seen")], records, Policy(when_all_new="fetch", max_failures=1))
+
+    assert fetched(planned) == list(range(13))
+    assert [fetch.alikes for fetch in planned.fetch] == [
+        *({f"f{place}": records[f"old{place}"]} for place in range(12)),
+        {},
+    ]
+    # Nothing that was known under these ids holds for what has them now.
+    told = ledger(*planned.records)
+    assert {each.state for each in told.values()} == {State.SEEN}
+    assert (told["seen"].first_seen, told["seen"].failures) == (NOON, 0)
+    assert deleted(sized(10, 2), records | told, Policy(keep="until stored")) == []
+
+
+def test_what_shares_a_unique_id_by_now_is_compared_with_what_had_it_before() -> None:
+    single = record("a", fingerprint="f", **KNOWN)
+    planned = plan([Entry(1, "a"), Entry(2, "a")], ledger(replace(single, fingerprint="")))
+    assert [fetch.alikes for fetch in planned.fetch] == [{}] * 2
+    assert not planned.has_alikes
+
+
 def test_the_question_says_what_may_be() -> None:
+    assert str(Question(30, 12, 10)) == (
+        "10 of the 12 messages on the server have the unique ids of others, by their sizes, of 30 that were there "
+        "before: has it given them other unique ids, moving to another machine, say?"
+    )
     assert str(Question(10, 5)) == (
         "none of the 5 messages on the server is one of the 10 that were there before: has it given them other unique "
         "ids, moving to another machine, say?"
@@ -445,7 +579,8 @@ def test_each_message_is_fetched_or_skipped_once(
     assert policy.limit is None or len(planned.fetch) <= policy.limit
     for fetch in planned.fetch:
         stored = records.get(fetch.uid or "")
-        assert stored is None or stored.state is not State.STORED or stored.size != fetch.entry.size
+        is_reassigned = sum(told.uid in records and records[told.uid].is_stored for told in planned.records) >= 10
+        assert is_reassigned or stored is None or stored.state is not State.STORED or stored.size != fetch.entry.size
     # Of everything that has a name in the ledger, the ledger has heard.
     told = {**records, **ledger(*planned.records)}
     assert {uid for _, uid in identify(entries) if uid is not None} <= set(told)
@@ -457,9 +592,10 @@ def test_each_message_is_fetched_or_skipped_once(
 def test_only_what_is_stored_is_deleted_and_no_more_than_the_policy_wants(
     entries: list[Entry], records: dict[str, Record], policy: Policy, stored: set[int]
 ) -> None:
+    planned = plan(entries, records, policy)
+    records |= ledger(*planned.records)
     numbers = deleted(entries, records, policy, stored)
     uids = Counter(entry.uid for entry in entries)
-    planned = plan(entries, records, policy)
     for entry in entries:
         if entry.number not in numbers:
             continue

@@ -79,6 +79,18 @@ async def test_what_was_seen_and_not_stored_is_new() -> None:
         assert (await probe(endpoint_at(server), ledger=ledger)).new == 4
 
 
+async def test_what_is_stored_is_not_new_for_a_size_that_is_not_told() -> None:
+    script = ("S: +OK pop", "C: USER b", "S: +OK", "C: PASS secret", "S: +OK", "C: STAT", "S: +OK 2 20")
+    sizes = ("C: STAT", "S: +OK 2 20", "C: LIST", "S: +OK", "S: 1 -1", "S: 2 11", "S: .")
+    ids = ("C: UIDL", "S: +OK", "S: 1 u1", "S: 2 u2", "S: .", "C: QUIT", FIN)
+    ledger, settings = MemoryLedger(), POP3Settings(asks_capabilities=False)
+    async with ledger.claim("b") as page:
+        await page.write([record("u1", size=10), record("u2", size=10)])
+    async with ScriptedPeer(*script, *sizes, *ids) as server:
+        found = await probe(endpoint_at(server), ledger=ledger, account="b", settings=settings)
+    assert found == Probe(2, 20, 1)
+
+
 @pytest.mark.parametrize(("texts", "ledger"), [(["one"], None), ([], MemoryLedger())])
 async def test_no_more_is_asked_than_has_to_be(texts: list[str], ledger: Ledger | None) -> None:
     transcript = Transcript()

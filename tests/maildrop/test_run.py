@@ -1350,6 +1350,128 @@ async def put_by_old_and_new_ids(server: MailServer, sink: MemorySink, ledger: M
         server.maildrop.put("b", body(text), uid=f"{text}-2")
 
 
+def counted(*contents: bytes) -> list[tuple[str, bytes]]:
+    """Return what a server has that counts its unique ids up from the first."""
+    return [(f"{number:08X}", content) for number, content in enumerate(contents, 1)]
+
+
+def put(server: MailServer, *messages: tuple[str, bytes]) -> None:
+    take_away(server)
+    for uid, content in messages:
+        server.maildrop.put("b", content, uid=uid)
+
+
+# Of different sizes, but for the two in the middle.
+GROWING = [body(f"m{number:02}" + "x" * min(number, 6 if number == 7 else 99)) for number in range(14)]
+
+
+async def test_unique_ids_that_are_counted_anew_are_noticed_by_the_sizes(
+    server: MailServer, sink: MemorySink, ledger: MemoryLedger
+) -> None:
+    put(server, *counted(*GROWING))
+    await run(server, sink, ledger, keep=timedelta(days=1))
+    before = await records_of(ledger, server)
+    put(server, *counted(*GROWING[::-1]))
+
+    report = await run(server, sink, ledger, keep=timedelta(days=1))
+    assert isinstance(report.error, MaildropRenumbered)
+    assert (report.error.known, report.error.listed) == (14, 14)
+    assert "12 of the 14 messages on the server have the unique ids of others" in str(report.error)
+    assert (report.known, report.messages, report.cautions) == (0, (), ())
+    assert await records_of(ledger, server) == before
+
+    time = Time()
+    time.pass_by(hours=1)
+    matched = await run(server, sink, ledger, keep=timedelta(days=1), when_all_new="match", time=time)
+    assert (matched.known, matched.messages) == (14, ())
+    assert sink.contents == GROWING
+    after = await records_of(ledger, server)
+    assert list(after) == list(before)
+    assert [each.fingerprint for each in after.values()] == [each.fingerprint for each in before.values()][::-1]
+    # They are as old as they were.
+    time.pass_by(hours=23)
+    assert len((await run(server, sink, ledger, keep=timedelta(days=1), time=time)).deleted) == 14
+
+
+@pytest.mark.parametrize("answer", ["ask", "match", "fetch"])
+async def test_a_new_message_under_a_unique_id_that_is_counted_anew_is_not_deleted_for_another_of_its_size(
+    server: MailServer, sink: MemorySink, ledger: MemoryLedger, answer: str
+) -> None:
+    time = Time()
+    rest: dict[str, Any] = {"time": time, "keep": timedelta(days=14)}
+    put(server, *counted(*GROWING))
+    await run(server, sink, ledger, **rest)
+    time.pass_by(days=15)
+    moved = GROWING[::-1]
+    new = moved[6] = GROWING[6].replace(b"Subject: m", b"Subject: n")
+    put(server, *counted(*moved))
+
+    # What is left for a later run stays as well.
+    for _ in range(4):
+        await run(server, sink, ledger, **rest, when_all_new=answer, limit=5)
+        there = [message.content for message in server.messages("b")]
+        assert all(content in there or content in sink.contents for content in moved)
+    assert (new in sink.contents) is (answer != "ask")
+    assert len(sink.contents) == {"ask": 14, "match": 15, "fetch": 28}[answer]
+
+
+async def test_what_fails_in_a_maildrop_of_other_unique_ids_is_not_deleted_for_what_had_its_unique_id(
+    server: MailServer, sink: MemorySink, ledger: MemoryLedger
+) -> None:
+    put(server, *counted(*GROWING))
+    await run(server, sink, ledger)
+    moved = [content.replace(b"Subject: m", b"Subject: n") for content in GROWING[::-1]]
+    put(server, *counted(*moved))
+    sink.failing = {b"Subject: n06": KeyError("no"), b"Subject: n07": KeyError("no")}
+    report = await run(server, sink, ledger, when_all_new="match", keep="until stored")
+
+    assert len(report.failed) == 2
+    assert [message.content for message in server.messages("b")] == moved[6:8]
+    assert uids(server) == ["00000007", "00000008"]
+
+
+@pytest.mark.parametrize("changed", [5, 6])
+async def test_messages_whose_sizes_alone_are_others_are_what_they_were_if_half_of_the_headers_are(
+    server: MailServer, sink: MemorySink, ledger: MemoryLedger, changed: int
+) -> None:
+    put(server, *counted(*GROWING[:11]))
+    await run(server, sink, ledger)
+    put(
+        server,
+        *counted(
+            *(
+                content.replace(b"Subject: m", b"Subject: n" if place < changed else b"Subject: m") + b"more\r\n"
+                for place, content in enumerate(GROWING[:11])
+            )
+        ),
+    )
+    report = await run(server, sink, ledger)
+    if changed > 5:
+        assert isinstance(report.error, MaildropRenumbered)
+        assert len(sink.contents) == 11
+    else:
+        assert (report.error, report.known, len(report.stored)) == (None, 6, 5)
+        assert [caution.kind for caution in report.cautions] == [CautionKind.RESIZED]
+
+
+async def test_where_no_header_is_to_be_had_other_sizes_raise_the_question(
+    sink: MemorySink, ledger: MemoryLedger
+) -> None:
+    time = Time()
+    async with ledger.claim("b") as page:
+        await page.write(
+            [Record(f"u{number}", State.STORED, time(), time(), 7, fingerprint="f") for number in range(1, 11)]
+        )
+    listed = [f"{number} 8" for number in range(1, 11)]
+    unique = [f"{number} u{number}" for number in range(1, 11)]
+    script = [step for step in LOGIN if step != "S: TOP"]
+    script += ["C: STAT", "S: +OK 10 80", "C: LIST", "S: +OK", *(f"S: {line}" for line in listed), "S: ."]
+    script += ["C: UIDL", "S: +OK", *(f"S: {line}" for line in unique), "S: ."]
+    async with ScriptedPeer(*script) as server:
+        report = await run(server, sink, ledger)
+    assert isinstance(report.error, MaildropRenumbered)
+
+
 ALIKE = b"Subject: m3\r\n\r\nAnother message\r\n"
 AS_LONG = body("m3").replace(b"Hello", b"Howdy")
 

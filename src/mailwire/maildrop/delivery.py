@@ -60,7 +60,7 @@ class Deliveries:
         seen: datetime,
     ) -> None:
         self._records = records
-        self._told: dict[str, Record] = {}  # since, but of what was only seen, of which there may be a million
+        self._told: dict[str, Record] = {}  # since, but of what was only seen and is new: there may be a million
         self.reports: list[MessageReport] = []
         self.stored_numbers: set[int] = set()
         self._account = account
@@ -77,7 +77,8 @@ class Deliveries:
         self._streak = 0
 
     def find(self, uid: str) -> Record | None:
-        """Return what the ledger has of a message by now; None if that is no more than that it was seen in this run."""
+        """Return what the ledger has of a message by now; None if that is no more than that it was seen in this run,
+        and nothing had its uid before."""
         return self._told.get(uid) or self._records.get(uid)
 
     async def write(self, *records: Record) -> None:
@@ -211,7 +212,10 @@ class Deliveries:
     async def _tell(self, records: Sequence[Record], *, keeps_seen: bool) -> None:
         for portion in portions(records):
             await self._page.write(portion)
-            self._told.update((each.uid, each) for each in portion if keeps_seen or each.state is not State.SEEN)
+            for each in portion:
+                # What is seen in place of another message is kept: nothing of that holds for it.
+                if keeps_seen or each.state is not State.SEEN or each.uid in self._records:
+                    self._told[each.uid] = each
 
     async def _forget(self, forgotten: Sequence[str]) -> None:
         for uids in portions(forgotten):

@@ -7,13 +7,14 @@ Nothing here waits, reads a clock, or knows how a message is fetched: what goes 
 3. Where in doubt, a message is fetched once more and not once less.
 4. What failed before comes last, and of that what failed least often first: else what ends a run, or fills it, could be
    in the way of all others.
+5. A unique id says nothing in a listing where the sizes show that the server has given its ids anew.
 
 There may be a million messages, and little time in a turn of the event loop. So a plan is made in steps, each of which
 looks at a thousand messages, and it keeps of them no more than which are fetched, in runs.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from enum import Enum
 from functools import partial
@@ -36,12 +37,13 @@ __all__ = [
     "Question",
     "SkipReason",
     "is_the_stored",
+    "may_be_the_stored",
     "plan_retrieval",
     "was_another",
 ]
 
-# Below so many known messages, all others may well have come and gone between two runs. A server that has changed its
-# unique ids has at least half of the mail it had.
+# Below so many known messages, all others may well have come and gone between two runs, and so many may well have other
+# sizes than they had. A server that has changed its unique ids has at least half of the mail it had.
 _FEWEST_TO_ASK: Final = 10
 
 
@@ -79,16 +81,28 @@ class Caution:
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """Every listed message is new, though the ledger knows of others: of `known`, none is among the `listed`."""
+    """The server has most likely given its messages other unique ids than they had.
+
+    known: how many the ledger knows; listed: how many there are.
+    resized: how many of these have the unique id of one that is stored, and another size than that. The unique ids of
+        the others are new; or, where they are counted up from the first, they may be those of stored messages as well.
+    """
 
     known: int
     listed: int
+    resized: int = 0
 
     def __str__(self) -> str:
-        return (
-            f"none of the {self.listed} messages on the server is one of the {self.known} that were there before: has "
-            "it given them other unique ids, moving to another machine, say?"
-        )
+        if self.resized:
+            shown = (
+                f"{self.resized} of the {self.listed} messages on the server have the unique ids of others, by their "
+                f"sizes, of {self.known} that were there before"
+            )
+        else:
+            shown = (
+                f"none of the {self.listed} messages on the server is one of the {self.known} that were there before"
+            )
+        return f"{shown}: has it given them other unique ids, moving to another machine, say?"
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,6 +138,8 @@ class Plan:
     one_at_a_time: nothing may be asked for before what came last is stored; the server forgets it at once.
     has_alikes: whether any of `fetch` has `alikes`.
     question: if there is one, nothing is to be done before it is answered, and nothing is to be written.
+    doubt: a question that headers may answer. It stands, unless more than half of those of `fetch` that can be compared
+        are what they have in their `alikes`; the rest of the plan is for that case.
 
     `fetch`, `skip` and `records` make their items when they are asked for, and equal tuples of the same.
     """
@@ -136,6 +152,7 @@ class Plan:
     one_at_a_time: bool = False
     has_alikes: bool = False
     question: Question | None = None
+    doubt: Question | None = None
 
 
 def plan_retrieval(
@@ -183,43 +200,46 @@ class Planning:
         self._expire = expire
         self._is_complete = is_complete
         self._alikes: Mapping[str, Record] = {}
-        self._other_alikes: dict[int, Mapping[str, Record]] = {}  # by position
+        self._is_distrusting = False  # the unique ids of stored messages
+        self._begin()
+
+    def _begin(self) -> None:
         # Positions: places in the order in which messages are fetched.
         self._fetched = NumberColumn()
         self._skipped = {reason: NumberColumn() for reason in SkipReason}
         self._failed: dict[int, NumberColumn] = {}  # before this, by how often; to be fetched behind the others
         self._sound = 0  # how many are fetched before these
         self._seen = NumberColumn()
+        self._displaced: list[Record] = []  # whose uids others have now
+        self._other_alikes: dict[int, Mapping[str, Record]] = {}  # by position
         self._found = 0  # records
         self._is_any_known = False
+        self._same_sized = self._other_sized = 0  # of what has the uid of a stored message
         self._resized = 0
         self._returned = 0
 
     def steps(self) -> Iterator[None]:
         """Make the plan; between two steps there is time for others."""
-        named, policy, now = self._named, self._policy, self._now
-        yield from named.prepare()
-        position = 0
-        for portion in named.portions(backwards=policy.order == "newest first"):
-            for _, entry, uid in portion:
-                self._decide(position, entry, uid)
-                position += 1
-            yield
-        self._sound = len(self._fetched)
-        for _, column in sorted(self._failed.items()):
-            for failed in portions(column):
-                for position in failed:
-                    self._admit(position)
-                yield
-        yield from self._ask()
-        if self.plan.question is not None:
+        policy, now = self._policy, self._now
+        yield from self._named.prepare()
+        yield from self._decide_all()
+        question: Question | None = None
+        if policy.when_all_new == "ask":
+            question = yield from self._ask()
+        elif self._is_reassigned:
+            self._is_distrusting = True
+            self._begin()
+            yield from self._decide_all()
+        if question is not None and not self._other_alikes:
+            self.plan = Plan(question=question)
             return
         missing: list[Record] = []
         yield from self._find_missing(missing)
         stored = [record for record in missing if record.state is not State.SEEN]
         gone = [record.gone(now) for record in stored]
+        displaced = [replace(record.gone(now), uid=_name_displaced(record)) for record in self._displaced]
         if policy.when_all_new == "match":
-            self._alikes = _stored_by_fingerprint(*gone)
+            self._alikes = _stored_by_fingerprint(*gone, *displaced)
         told = [record for before, record in zip(stored, gone, strict=True) if record is not before]
         forgotten = {record.uid for record in missing if record.state is State.SEEN}
         forgotten |= {record.uid for record in gone if now - record.since > policy.remember}
@@ -229,24 +249,31 @@ class Planning:
                 reason: LazySequence(len(column), partial(self._skip, column))
                 for reason, column in self._skipped.items()
             },
-            LazySequence(len(self._seen) + len(told), partial(self._record, told)),
+            LazySequence(len(displaced) + len(self._seen) + len(told), partial(self._record, displaced, told)),
             tuple(sorted(forgotten)),
             tuple(self._cautions()),
             one_at_a_time=self._expire == 0,
             has_alikes=bool(self._alikes or self._other_alikes),
+            doubt=question,
         )
         self._records = {}  # they are not held by the plan
 
-    def _ask(self) -> Iterator[None]:
-        # Ask whether all is new, where that is doubtful.
-        if self._policy.when_all_new != "ask" or self._is_any_known:
-            return
+    @property
+    def _is_reassigned(self) -> bool:
+        # Whether the sizes show that messages have unique ids that others had.
+        return self._other_sized >= max(_FEWEST_TO_ASK, self._same_sized)
+
+    def _ask(self) -> Generator[None, None, Question | None]:
+        # Ask whether all has other unique ids, where that is likely.
+        if self._is_any_known and not self._is_reassigned:
+            return None
         known, listed = 0, len(self._named) - self._named.nameless
         for records in portions(self._records.values()):
             known += sum(map(_is_known, records))
             yield
-        if known >= _FEWEST_TO_ASK and 2 * listed >= known:
-            self.plan = Plan(question=Question(known, listed))
+        if self._is_reassigned or (known >= _FEWEST_TO_ASK and 2 * listed >= known):
+            return Question(known, listed, self._other_sized)
+        return None
 
     def _find_missing(self, missing: list[Record]) -> Iterator[None]:
         # Find the records of messages that are not there. As a rule there are few, and often none.
@@ -265,29 +292,38 @@ class Planning:
 
     # Deciding
 
+    def _decide_all(self) -> Iterator[None]:
+        position = 0
+        for portion in self._named.portions(backwards=self._policy.order == "newest first"):
+            for _, entry, uid in portion:
+                self._decide(position, entry, uid)
+                position += 1
+            yield
+        self._sound = len(self._fetched)
+        for _, column in sorted(self._failed.items()):
+            for failed in portions(column):
+                for position in failed:
+                    self._admit(position)
+                yield
+
     def _decide(self, position: int, entry: Listed, uid: str | None) -> None:
         record = None if uid is None else self._records.get(uid)
         if record is not None:
             self._found += 1
-            self._is_any_known = self._is_any_known or _is_known(record)
-            if was_another(record, entry):
+            self._weigh(record, entry)
+            if record.state is not State.SEEN:
+                if may_be_the_stored(record, entry) and not self._is_distrusting:
+                    self._skipped[SkipReason.STORED].extend(position)
+                    return
+                self._suspect(position, record, entry)
+            if self._is_another(record, entry):
                 record = None
-        if record is not None and record.state is not State.SEEN:
-            if is_the_stored(record, entry):
-                self._skipped[SkipReason.STORED].extend(position)
-                return
-            # It was gone, or has another size: it may be another message, to which the server has given the same id.
-            if record.state is State.GONE:
-                self._returned += 1
-            else:
-                self._resized += 1
-            self._other_alikes[position] = _stored_by_fingerprint(record)
-        elif uid is not None and record is None:
-            # In the ledger before it is fetched, in place of what was seen under its uid: its age counts from here.
+        if uid is not None and record is None:
+            # In the ledger before it is fetched, in place of what had its uid: its age counts from here.
             self._seen.extend(position)
             if entry.uid is not None and uid != entry.uid and (single := self._records.get(entry.uid)) is not None:
                 # That one had the uid for itself before there were two.
-                self._other_alikes[position] = _stored_by_fingerprint(single)
+                self._compare(position, single)
         reason = self._reason_to_skip(entry, record)
         if reason is not None:
             self._skipped[reason].extend(position)
@@ -295,6 +331,35 @@ class Planning:
             self._failed.setdefault(record.failures, NumberColumn()).extend(position)
         else:
             self._admit(position)
+
+    def _weigh(self, record: Record, entry: Listed) -> None:
+        # Take note of what a record says of the unique ids of this listing.
+        is_sized = _may_have_size(record, entry)
+        self._is_any_known = self._is_any_known or (is_sized and _is_known(record))
+        if record.state is State.STORED and record.size and entry.size:
+            self._same_sized += is_sized
+            self._other_sized += not is_sized
+
+    def _suspect(self, position: int, record: Record, entry: Listed) -> None:
+        # It was gone, or has another size: it may be another message, to which the server has given the same id.
+        if record.state is State.GONE:
+            self._returned += 1
+        elif not may_be_the_stored(record, entry):
+            self._resized += 1
+        if self._policy.when_all_new != "match":
+            self._compare(position, record)
+        elif record.fingerprint:
+            # Any may have become any. What is known of this one must not get lost as another comes to have its uid.
+            self._displaced.append(record)
+
+    def _compare(self, position: int, record: Record) -> None:
+        if alikes := _stored_by_fingerprint(record):
+            self._other_alikes[position] = alikes
+
+    def _is_another(self, record: Record, entry: Listed) -> bool:
+        # Whether nothing holds for `entry` of what is known under its uid, as long as its header does not show it.
+        is_matched = self._policy.when_all_new == "match" and record.state is not State.SEEN
+        return self._is_distrusting or is_matched or was_another(record, entry)
 
     def _admit(self, position: int) -> None:
         # Whether it is fetched in this run or left for the next.
@@ -330,7 +395,10 @@ class Planning:
     def _skip(self, column: NumberColumn, index: int) -> Listed:
         return self._named.entry(self._place(column[index]))
 
-    def _record(self, told: Sequence[Record], index: int) -> Record:
+    def _record(self, displaced: Sequence[Record], told: Sequence[Record], index: int) -> Record:
+        if index < len(displaced):
+            return displaced[index]  # before the others have their uids
+        index -= len(displaced)
         if index >= len(self._seen):
             return told[index - len(self._seen)]
         place = self._place(self._seen[index])
@@ -387,14 +455,30 @@ def _is_known(record: Record) -> bool:
 
 
 def is_the_stored(record: Record, entry: Listed) -> bool:
-    """Return whether `entry` is the stored message that `record` is of."""
+    """Return whether `entry` is the stored message that `record` is of, for certain enough to delete it."""
     # By the unique id it is; the size is what a second message with the same one would differ in.
     return record.is_stored and record.size == entry.size
 
 
+def may_be_the_stored(record: Record, entry: Listed) -> bool:
+    """Return whether nothing speaks against it that `entry` is the stored message that `record` is of: a size that the
+    server does not tell, which is 0, does not. One that it tells for the first time does: to be deleted, a message must
+    have been stored under it."""
+    return record.is_stored and (not entry.size or record.size == entry.size)
+
+
 def was_another(record: Record, entry: Listed) -> bool:
     """Return whether the message that `record` is of was seen, and not stored, and was not `entry`."""
-    return record.state is State.SEEN and record.size != entry.size
+    return record.state is State.SEEN and not _may_have_size(record, entry)
+
+
+def _may_have_size(record: Record, entry: Listed) -> bool:
+    return record.size == entry.size or not (record.size and entry.size)
+
+
+def _name_displaced(record: Record) -> str:
+    # No message that is listed has this name (`naming`), and no other message had it.
+    return f"{record.uid} {record.fingerprint} 0"
 
 
 def _stored_by_fingerprint(*records: Record) -> Mapping[str, Record]:

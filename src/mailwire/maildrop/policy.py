@@ -26,11 +26,14 @@ class Policy:
     order: in which they are fetched, by their numbers on the server. What failed in an earlier run is fetched last, so
         that nothing waits behind it for ever.
     max_failures: after how many failures a message is skipped, as one that will fail again.
-    when_all_new: what to do where the ledger knows of messages and the server has none of them, but others: it has
-        most likely given them new unique ids. "ask" fetches nothing and raises MaildropRenumbered; "match" compares the
-        headers of all new messages (by TOP) with those of what is gone, and fetches what is not known by its header,
-        and what shares it with another new message; it takes headers to be different, and is for the time after such a
-        move. "fetch" fetches everything.
+    when_all_new: what to do where the server has most likely given its messages new unique ids: the ledger knows of
+        messages, and the server has none of them, but others; or, of those that have the unique id of a stored one, at
+        least ten and half have another size. "ask" fetches nothing and raises MaildropRenumbered, unless headers (by
+        TOP) show that it is only the sizes that have changed; "match" compares the headers of all new messages, and of
+        all where unique ids were given anew, with those of what was stored and is gone or has another size, and fetches
+        what is not known by its header, and what shares it with another new message; it takes headers to be different,
+        and is for the time after such a move. "fetch" fetches everything, but what has the header of what had its
+        unique id before.
     delete_without_uid: whether messages that have no unique id are deleted as well, where `keep` is "until stored".
         They are fetched again by every run that comes before their deletion has succeeded.
     remember: how long it is remembered of a message that it was there, once it no longer is.

@@ -12,7 +12,7 @@ from ..transcript import Transcript
 from .account import name_account
 from .ledger import Ledger, Record
 from .naming import Named
-from .plan import is_the_stored
+from .plan import may_be_the_stored
 from .portions import finish_in_turns
 
 __all__ = ["Probe", "probe"]
@@ -71,6 +71,6 @@ async def probe(
             return Probe(total.count, total.octets, None)
         for portion in named.portions():
             known = ((entry, None if uid is None else records.get(uid)) for _, entry, uid in portion)
-            new += sum(record is None or not is_the_stored(record, entry) for entry, record in known)
+            new += sum(record is None or not may_be_the_stored(record, entry) for entry, record in known)
             await asyncio.sleep(0)
         return Probe(total.count, total.octets, new)

@@ -20,7 +20,7 @@ import asyncio
 from collections import defaultdict
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from contextlib import AsyncExitStack, aclosing, suppress
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
@@ -77,6 +77,17 @@ def check_ledger(ledger: object, expected: str) -> None:
     """Raise ValueError unless `ledger` can be claimed; says what was `expected`."""
     if isinstance(ledger, type) or not callable(getattr(ledger, "claim", None)):
         raise ValueError(f"expected ledger to be {expected}, got {ledger!r}")
+
+
+@dataclass(slots=True)
+class _Comparison:
+    # How many headers were compared, and which messages have that of a stored one: by the uid that this one had.
+    count: int = 0
+    found: defaultdict[str, list[tuple[Fetch, str, Record]]] = field(default_factory=lambda: defaultdict(list))
+
+    @property
+    def dispels_doubt(self) -> bool:
+        return 2 * sum(map(len, self.found.values())) > self.count
 
 
 class Run:
@@ -184,18 +195,19 @@ class Run:
                 is_complete=listing.has_every_uid,
             )
             await finish_in_turns(planning.steps())
-            plan = planning.plan
-            self._cautions += plan.cautions
-            if plan.question is not None:
-                question = plan.question
-                raise MaildropRenumbered(str(question), known=question.known, listed=question.listed)
-            self._plan = plan
+            self._plan = plan = planning.plan
             deliveries = Deliveries(self._account.name, self._sink, page, records, self._now, seen)
+            comparison = await self._compare(deliveries, plan.fetch) if plan.has_alikes else _Comparison()
+            question = plan.doubt if plan.question is None and not comparison.dispels_doubt else plan.question
+            if question is not None:
+                self._plan = Plan()
+                raise MaildropRenumbered(str(question), known=question.known, listed=question.listed)
+            self._cautions += plan.cautions
             self._deliveries = deliveries
             await deliveries.note(plan.records, plan.forget)
             del records
             try:
-                await self._fetch(deliveries)
+                await self._fetch(deliveries, comparison)
                 self._error = await self._dispose(named, deliveries)
                 await self._take_leave()
             except MailwireError as error:
@@ -239,11 +251,11 @@ class Run:
 
     # Fetching
 
-    async def _fetch(self, deliveries: Deliveries) -> None:
+    async def _fetch(self, deliveries: Deliveries, comparison: "_Comparison") -> None:
         try:
             await self._progress.expect(self._plan.fetch)
             if self._plan.has_alikes:
-                await self._compare(deliveries)
+                await self._adopt(deliveries, comparison)
             for portion in portions(self._plan.fetch):
                 if self._is_over_quota:
                     break
@@ -296,21 +308,26 @@ class Run:
         with suppress(ResponseError):
             await self._client.noop()
 
-    async def _compare(self, deliveries: Deliveries) -> None:
-        # Find out by their headers which messages are stored. All are needed before it is known of any: a record is of
-        # one message, and where several have its header, of the one that has its size.
-        found: defaultdict[str, list[tuple[Fetch, str, Record]]] = defaultdict(list)
-        for portion in portions(self._plan.fetch):
+    async def _compare(self, deliveries: Deliveries, fetches: Sequence[Fetch]) -> "_Comparison":
+        # Find out by their headers which messages are stored.
+        comparison = _Comparison()
+        for portion in portions(fetches):
             compared = [(fetch, fetch.uid) for fetch in portion if fetch.alikes and fetch.uid is not None]
             try:
                 fingerprints = await self._ask_fingerprints(deliveries, [fetch for fetch, _ in compared])
             except NotSupported:
-                return
+                break
+            comparison.count += len(fingerprints)
             for fetch, uid in compared:
                 if (alike := fetch.alikes.get(fingerprints.get(as_entry(fetch.entry), ""))) is not None:
-                    found[alike.uid].append((fetch, uid, alike))
+                    comparison.found[alike.uid].append((fetch, uid, alike))
+        return comparison
+
+    async def _adopt(self, deliveries: Deliveries, comparison: "_Comparison") -> None:
+        # All comparisons are needed before it is known of any message: a record is of one, and where several have its
+        # header, of the one that has its size.
         now = self._now()
-        for matches in found.values():
+        for matches in comparison.found.values():
             if len(matches) > 1:
                 matches = [match for match in matches if match[0].entry.size == match[2].size]
             if len(matches) == 1:
@@ -332,8 +349,11 @@ class Run:
             try:
                 fingerprints |= await self._client.fingerprints([as_entry(fetch.entry) for fetch in asked])
             except _SESSION_ENDED as error:
-                for fetch in asked:
-                    deliveries.suspect(fetch, as_reason(error), counts=fetch.has_failed)
+                if self._plan.doubt is None:  # else nothing is written down of uids that may be those of others
+                    for fetch in asked:
+                        deliveries.suspect(fetch, as_reason(error), counts=fetch.has_failed)
+                    with suppress(Exception):  # what has ended the session is what there is to be told
+                        await deliveries.settle()
                 raise
         return fingerprints
 
