@@ -1472,6 +1472,24 @@ async def test_where_no_header_is_to_be_had_other_sizes_raise_the_question(
     assert isinstance(report.error, MaildropRenumbered)
 
 
+@pytest.mark.parametrize("lost_at", [1, 2])
+async def test_a_run_that_is_cut_counts_what_is_known_by_its_header_once(
+    server: MailServer, ledger: MemoryLedger, lost_at: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("mailwire.maildrop.portions.PORTION", 4)
+    sink = MemorySink()
+    await put_by_old_and_new_ids(server, sink, ledger, b"Subject: first\r\n\r\n", b"Subject: second\r\n\r\n")
+    server.maildrop.put("b", b"Subject: last\r\n\r\n", uid="last")
+    sink.failing = {b"first" if lost_at == 1 else b"second": OSError(errno.ENOSPC, "full")}
+    report = await run(server, sink, ledger, when_all_new="match")
+
+    assert isinstance(report.error, SinkFailed)
+    assert (report.listed, report.known) == (15, 12)
+    assert sum(report.counts.values()) == 15
+    first = Outcome.LEFT if lost_at == 1 else Outcome.STORED
+    assert outcomes(report) == {"other0": first, "other1": Outcome.LEFT, "last": Outcome.LEFT}
+
+
 ALIKE = b"Subject: m3\r\n\r\nAnother message\r\n"
 AS_LONG = body("m3").replace(b"Hello", b"Howdy")
 

@@ -41,6 +41,7 @@ from ..errors import (
     UnknownMessage,
 )
 from ..pop3 import HEADER_LIMIT, Entry, Listing, RefusalCause, Retr
+from ..pop3.columns import NumberColumn
 from ..transcript import Transcript
 from .account import Account
 from .delivery import Deliveries, as_reason
@@ -141,7 +142,7 @@ class Run:
         self._plan = Plan()
         self._portion: Sequence[Fetch] = ()  # of what there is to fetch: what is being fetched
         self._reached = 0  # how many there are up to the end of it
-        self._adopted: set[int] = set()  # by their numbers: known by their headers
+        self._adopted = 0  # how many are known by their headers, and not fetched
         self._last: tuple[Fetch, str] | None = None  # that was delivered, and the command that it has answered
         self._is_over_quota = False
         self._cautions: list[Caution] = []
@@ -275,8 +276,6 @@ class Run:
     async def _fetch_portion(self, deliveries: Deliveries, portion: Sequence[Fetch]) -> None:
         whole, failed = list[Fetch](), list[Fetch]()
         for fetch in portion:
-            if fetch.entry.number in self._adopted:
-                continue
             if fetch.has_failed:
                 failed.append(fetch)
             elif fetch.lines is None:
@@ -326,7 +325,7 @@ class Run:
     async def _adopt(self, deliveries: Deliveries, comparison: "_Comparison") -> None:
         # All comparisons are needed before it is known of any message: a record is of one, and where several have its
         # header, of the one that has its size.
-        now = self._now()
+        now, numbers = self._now(), set[int]()
         for matches in comparison.found.values():
             if len(matches) > 1:
                 matches = [match for match in matches if match[0].entry.size == match[2].size]
@@ -335,8 +334,9 @@ class Run:
                 record = replace(alike, uid=uid)
                 record = record.stored(now, size=fetch.entry.size, fingerprint=alike.fingerprint)
                 deliveries.adopt(record, alike.uid)
-                self._adopted.add(fetch.entry.number)
+                numbers.add(fetch.entry.number)
                 self._progress.leave_out(fetch)
+        await self._leave_out(numbers)
         await deliveries.settle()
 
     async def _ask_fingerprints(self, deliveries: Deliveries, fetches: Sequence[Fetch]) -> Mapping[Entry, str]:
@@ -356,6 +356,17 @@ class Run:
                         await deliveries.settle()
                 raise
         return fingerprints
+
+    async def _leave_out(self, numbers: set[int]) -> None:
+        # Plan to fetch what is left without the messages that have these numbers.
+        fetches, left = self._plan.fetch, NumberColumn()
+        for portion in portions(enumerate(fetches)):
+            for place, fetch in portion:
+                if fetch.entry.number not in numbers:
+                    left.extend(place)
+            await asyncio.sleep(0)
+        self._plan = replace(self._plan, fetch=LazySequence(len(left), lambda place: fetches[left[place]]))
+        self._adopted = len(numbers)
 
     async def _preview(self, deliveries: Deliveries, fetch: Fetch, lines: int) -> None:
         try:
@@ -417,11 +428,7 @@ class Run:
                 report = MessageReport(entry.number, entry.uid, entry.size, Outcome.KNOWN, deleted=deleted)
                 known[entry.number] = report
         plan, reached = self._plan, self._reached
-        begun = [
-            fetch.entry
-            for fetch in self._portion
-            if fetch.entry.number not in told and fetch.entry.number not in self._adopted
-        ]
+        begun = [fetch.entry for fetch in self._portion if fetch.entry.number not in told]
 
         def beyond(place: int) -> Listed:
             return plan.fetch[reached + place].entry
@@ -441,7 +448,7 @@ class Run:
             self._began,
             self._so_far,
             0 if listing is None else len(listing),
-            len(plan.skip[SkipReason.STORED]) + len(self._adopted) - len(known),
+            len(plan.skip[SkipReason.STORED]) + self._adopted - len(known),
             messages,
             tuple(self._cautions),
             () if listing is None else listing.findings,
