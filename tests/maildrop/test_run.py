@@ -3,6 +3,7 @@
 import asyncio
 import errno
 import json
+import sqlite3
 import tracemalloc
 from collections.abc import AsyncGenerator, Iterable
 from contextlib import asynccontextmanager, suppress
@@ -1264,6 +1265,25 @@ async def test_a_ledger_that_cannot_be_read_stops_deletion_and_not_retrieval(
     assert [caution.kind for caution in report.cautions] == [CautionKind.LEDGER_UNREADABLE]
     assert "nothing is deleted" in str(report)
     assert path.read_bytes() == b"noise" * 1000
+
+
+async def test_a_ledger_that_lacks_a_table_stops_deletion_and_not_retrieval(
+    server: MailServer, sink: MemorySink, tmp_path: Path
+) -> None:
+    fill(server, "one")
+    path = tmp_path / "state.db"
+    async with SQLiteLedger(path) as ledger:
+        await run(server, sink, ledger)
+    connection = sqlite3.connect(path)
+    connection.execute("DROP TABLE records")
+    connection.close()
+    async with SQLiteLedger(path) as ledger:
+        report = await run(server, sink, ledger, keep="until stored")
+
+    assert report.error is None
+    assert sink.subjects == ["one", "one"]
+    assert uids(server) == ["one"]
+    assert [caution.kind for caution in report.cautions] == [CautionKind.LEDGER_UNREADABLE]
 
 
 class Failing(MemoryLedger):

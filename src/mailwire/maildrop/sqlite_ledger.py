@@ -49,6 +49,12 @@ _TABLES: Final = (
     f"PRAGMA user_version = {_VERSION}",
 )
 
+# What is in them: a file where it is otherwise is none that we have made, or was changed since.
+_COLUMNS: Final = {
+    "accounts": ["id", "name"],
+    "records": ["account", "uid", "state", "first_seen", "since", "size", "failures", "reason", "fingerprint"],
+}
+
 _GREATEST_INTEGER: Final = 2**63 - 1
 
 # How long one process waits for another that opens the file or writes to it: either is short.
@@ -281,6 +287,12 @@ def _prepare(connection: sqlite3.Connection) -> None:
         raise _Unreadable(f"its version is {version}, of which this version of mailwire knows nothing")
     elif (damage := connection.execute("PRAGMA quick_check(1)").fetchone()[0]) != "ok":
         raise _Unreadable(f"it is damaged: {damage}")
+    else:
+        for table, columns in _COLUMNS.items():
+            found = [row[1] for row in connection.execute(f"PRAGMA table_info({table})")]
+            if found != columns:
+                got = f"one with {', '.join(found)}" if found else "none"
+                raise _Unreadable(f"expected a table {table} with {', '.join(columns)}, got {got}")
     connection.execute("PRAGMA journal_mode = WAL")  # where there can be none, the older journal is as safe
 
 
