@@ -4,6 +4,8 @@ import asyncio
 import re
 from collections.abc import AsyncGenerator, Callable, Iterator
 from contextlib import AsyncExitStack, aclosing
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +14,7 @@ import pytest
 from mailwire import Endpoint, OAuthToken, Password, RetrievalProgress, RetrievedMessage, Transcript
 from mailwire.errors import AuthenticationFailed, LedgerBusy, MaildropLocked, TLSFailed
 from mailwire.maildrop import Account, Mail, MemoryLedger, Outcome, Policy, RetrievalReport, State, retrieve_all, watch
+from mailwire.sasl.plain import Plain
 from mailwire.testing import MECHANISMS, MailServer
 from mailwire.testing import Account as User
 from mailwire.testing import Policy as ServerPolicy
@@ -90,6 +93,49 @@ async def test_a_slow_host_holds_no_other_up() -> None:
                 go_on.set()
 
     assert order == ["fast"] * len(USERS) + ["slow"] * len(USERS)
+
+
+async def test_accounts_of_one_maildrop_have_their_runs_one_after_the_other() -> None:
+    first, second = CountingSink(), CountingSink()
+    async with MailServer(USERS) as server:
+        fill(server, "a", "b", user=USERS[0])
+        endpoint = endpoint_at(server, USERS[0])
+        places = [Account(endpoint, first, name="first"), Account(endpoint.replace(), second, name="second")]
+        reports = await collected(places, ledger=MemoryLedger())
+
+    assert [report.error for report in reports.values()] == [None, None]
+    assert sorted(first.subjects) == sorted(second.subjects) == ["a", "b"]
+
+
+async def test_accounts_whose_credentials_tell_no_user_run_side_by_side() -> None:
+    sink = CountingSink()
+    async with MailServer(USERS, policy=ServerPolicy(mechanisms=MECHANISMS)) as server:
+        for user in USERS[:2]:
+            fill(server, "a", user=user)
+        names = [user.user for user in USERS[:2]]
+        ways = [partial(Plain, Password(name, "secret")) for name in names]
+        accounts = [
+            Account(endpoint_at(server).replace(auth=way), sink, name=name)
+            for name, way in zip(names, ways, strict=True)
+        ]
+        reports = await collected(accounts)
+
+    assert all(report.is_complete for report in reports.values())
+    assert sink.most == 2
+
+
+@pytest.mark.parametrize("name", ["", "mine"])
+async def test_what_ends_a_run_before_it_is_begun_is_in_a_report_of_the_account(name: str) -> None:
+    def refuse(account: Account) -> Transcript:
+        raise KeyError(account.name)
+
+    one = Account("pop3s://b:secret@pop.example.org", MemorySink(), name=name)
+    report = (await collected([one], transcript=refuse, now=Time()))[one.name]
+
+    assert isinstance(report.error, KeyError)
+    assert replace(report, error=None) == RetrievalReport(
+        name or "b@pop.example.org", "pop3s://pop.example.org:995", NOON
+    )
 
 
 async def test_a_bad_account_is_no_others_business(tmp_path: Path) -> None:

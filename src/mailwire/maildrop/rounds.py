@@ -10,7 +10,7 @@ from functools import partial
 
 from ..aio.retrieval_progress import RetrievalProgress
 from ..transcript import Transcript
-from .account import Account
+from .account import Account, name_account
 from .ledger import Ledger
 from .report import RetrievalReport
 from .run import Run, utc_now
@@ -20,7 +20,7 @@ __all__ = ["Rounds", "retrieve_all"]
 
 class Rounds:
     """What runs side by side: at most `concurrency` runs, of which at most `per_host` on one server, and one on an
-    account. Raises ValueError for numbers below one."""
+    account and on a maildrop, which may have several accounts. Raises ValueError for numbers below one."""
 
     def __init__(
         self,
@@ -43,6 +43,7 @@ class Rounds:
         self._runs = asyncio.Semaphore(concurrency)
         self._hosts: defaultdict[str, asyncio.Semaphore] = defaultdict(lambda: asyncio.Semaphore(per_host))
         self._accounts: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
+        self._maildrops: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
 
     async def run(self, account: Account) -> RetrievalReport:
         """Do a run over `account` when its turn has come. Whatever ends it is in the report."""
@@ -65,9 +66,23 @@ class Rounds:
 
     @asynccontextmanager
     async def _turn(self, account: Account) -> AsyncGenerator[None, None]:
-        # Who waits for a host or an account, does not keep others from running meanwhile.
-        async with self._accounts[account.name], self._hosts[account.endpoint.host.lower()], self._runs:
+        # Who waits for a host, an account or a maildrop, does not keep others from running meanwhile.
+        endpoint = account.endpoint
+        async with (
+            self._accounts[account.name],
+            self._maildrops[_name_maildrop(account)],
+            self._hosts[endpoint.host.lower()],
+            self._runs,
+        ):
             yield
+
+
+def _name_maildrop(account: Account) -> str:
+    # A server lets one session have a maildrop at a time (RFC 1939 4), whatever the account is called.
+    try:
+        return name_account(account.endpoint)
+    except ValueError:  # the credentials tell no user
+        return account.name
 
 
 async def retrieve_all(
@@ -83,7 +98,8 @@ async def retrieve_all(
 ) -> AsyncGenerator[RetrievalReport, None]:
     """Do one run over each account, and yield a report for each, as they come to their ends.
 
-    accounts: whose mail to collect. One that is named twice has two runs, one after the other.
+    accounts: whose mail to collect. One that is named twice has two runs, one after the other, and so have two with
+        names of their own for one user of one server, whose mail goes to two places.
     ledger: what is known from earlier runs, of all of them.
     concurrency: how many runs at once; per_host: how many of them on one server.
     wait: for how many seconds to wait for a run of another process that is at work on an account; None waits for ever.
