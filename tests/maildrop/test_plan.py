@@ -325,9 +325,12 @@ def test_what_may_well_be_or_be_replaced_raises_no_doubt(changed: dict[str, Any]
     assert (planned.doubt, planned.question) == (None, None)
 
 
-def test_sizes_that_are_not_told_raise_no_doubt() -> None:
+def test_sizes_that_are_not_told_raise_no_doubt_and_dispel_none() -> None:
     entries = [Entry(number, uid, 0) for number, uid, _ in ELEVEN]
     assert plan(entries, stored(11)).doubt is None
+    unsized = [Entry(number, f"old{number}", 0) for number in range(15, 22)]
+    assert plan([*sized(10, 5), *unsized], stored(22)).doubt == Question(22, 22, 10)
+    assert plan(sized(10, 12), stored(15) | ledger(*(record(entry.uid or "", size=0) for entry in unsized))).doubt
 
 
 def test_what_was_only_seen_says_nothing_of_the_unique_ids() -> None:

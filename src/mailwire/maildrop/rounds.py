@@ -67,11 +67,10 @@ class Rounds:
     @asynccontextmanager
     async def _turn(self, account: Account) -> AsyncGenerator[None, None]:
         # Who waits for a host, an account or a maildrop, does not keep others from running meanwhile.
-        endpoint = account.endpoint
         async with (
             self._accounts[account.name],
             self._maildrops[_name_maildrop(account)],
-            self._hosts[endpoint.host.lower()],
+            self._hosts[account.endpoint.host.lower()],
             self._runs,
         ):
             yield
