@@ -19,7 +19,7 @@ from mailwire.testing import (
 )
 from tests.docs.socks_server import SocksServer
 
-__all__ = ["MESSAGE", "REPORT", "World", "beginning"]
+__all__ = ["ACCOUNTS", "MESSAGE", "REPORT", "World", "beginning"]
 
 ACCOUNTS: Final = (
     Account("a", "secret", ("a@example.org",), access_tokens=["token-of-a"]),

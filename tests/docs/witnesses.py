@@ -20,10 +20,10 @@ from typing import Any, Final
 import pytest
 
 import mailwire
-from mailwire import AuthenticationFailed, Delivery, RecipientsRefused, TLSFailed
-from mailwire.testing import Cut, Replaced
+from mailwire import AuthenticationFailed, Delivery, InvalidMessage, RecipientsRefused, TLSFailed
+from mailwire.testing import Cut, HungUp, MailServer, Policy, Replaced, server_context
 from tests.docs.blocks import Block
-from tests.docs.loopback import REPORT, World
+from tests.docs.loopback import ACCOUNTS, REPORT, World
 
 __all__ = ["WITNESSES", "witnesses_of"]
 
@@ -124,19 +124,54 @@ async def nobody_got_it(world: World, _: dict[str, Any]) -> None:
 
 @sees("docs/howto/know-who-has-it.md", "send_patiently")
 async def it_is_tried_again_where_that_may_help(world: World, namespace: dict[str, Any]) -> None:
-    assert world.printed == "()\n"
+    assert world.printed.startswith("b@example.org: accepted (250")
     assert len(world.arrived("b")) == 1
     patiently, server, [message] = namespace["send_patiently"], world.implicit, namespace["messages"]
     fine = f"smtps://a:secret@localhost:{server.smtp_port}"
     server.inject(Replaced("RCPT", b"450 4.2.1 later\r\n"))
-    assert (await patiently(message, fine, pauses=(0, 0))).accepted == ("b@example.org",)
+    (entry,), error = await patiently(message, fine, pauses=(0, 0))
+    assert (entry.delivery, error) == (Delivery.ACCEPTED, None)
     server.inject(Replaced("RCPT", b"450 4.2.1 later\r\n"))
-    with pytest.raises(RecipientsRefused):
-        await patiently(message, fine, pauses=())
+    (entry,), error = await patiently(message, fine, pauses=())
+    assert (entry.is_transient, type(error)) == (True, RecipientsRefused)
     for hopeless in (fine.replace("secret", "wrong"), f"smtps://localhost:{world.upgradable.smtp_port}"):
-        with pytest.raises((AuthenticationFailed, TLSFailed)):
-            await patiently(message, hopeless, pauses=(1000,))
+        (entry,), error = await patiently(message, hopeless, pauses=(1000,))
+        assert entry.delivery is Delivery.NOT_SENT
+        assert isinstance(error, AuthenticationFailed | TLSFailed)
     assert len(world.arrived("b")) == 2
+    with pytest.raises(InvalidMessage):
+        await patiently(b"Subject: x\r\n\r\n", fine, pauses=(1000,))  # for nobody
+
+
+@sees("docs/howto/know-who-has-it.md", "HOPELESS")
+async def nobody_is_lost_between_the_attempts(world: World, namespace: dict[str, Any]) -> None:
+    patiently, server, later = namespace["send_patiently"], world.implicit, b"452 4.2.1 later\r\n"
+    recipients = ["b@example.org", "nobody@example.org", "d@example.org"]
+    named = [*recipients, "b@example.org"]
+    message = mailwire.compose(sender="a@example.org", to=named, subject="Hello", text="Hello world")
+    fine = f"smtps://a:secret@localhost:{server.smtp_port}"
+    server.inject(Replaced("RCPT", later, number=3))
+    entries, error = await patiently(message, fine, pauses=(0, 0))
+    assert [entry.address for entry in entries] == recipients
+    assert [entry.delivery for entry in entries] == [Delivery.ACCEPTED, Delivery.REFUSED, Delivery.ACCEPTED]
+    assert error is None
+    # One whom the last attempt was for alone, and who is refused by it for good.
+    server.inject(Replaced("RCPT", later, number=3))
+    server.inject(Replaced("RCPT", b"550 5.1.1 no such user\r\n"))
+    entries, error = await patiently(message, fine, pauses=(0, 0))
+    assert [entry.delivery for entry in entries] == [Delivery.ACCEPTED, Delivery.REFUSED, Delivery.REFUSED]
+    assert isinstance(error, RecipientsRefused)
+    # The mail goes out in parts, and of the first nobody can tell what became of it.
+    settings: dict[str, Any] = {
+        "policy": Policy(recipient_limit=1),
+        "tls_context": server_context(),
+        "implicit_tls": True,
+    }
+    async with MailServer(ACCOUNTS, **settings) as server:
+        server.inject(HungUp("."))
+        entries, error = await patiently(message, f"smtps://a:secret@localhost:{server.smtp_port}", pauses=(0, 0))
+    assert [entry.delivery for entry in entries] == [Delivery.UNKNOWN, Delivery.REFUSED, Delivery.ACCEPTED]
+    assert error is None
 
 
 @sees("docs/howto/know-who-has-it.md", "error_to_dict")
