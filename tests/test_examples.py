@@ -12,7 +12,15 @@ import pytest
 
 import mailwire
 from mailwire import Password, smtp
-from mailwire.testing import Account, HungUp, MailServer, client_context, server_context
+from mailwire.testing import (
+    Account,
+    HungUp,
+    MailServer,
+    POP3Quirk,
+    Quirk,
+    client_context,
+    server_context,
+)
 from tests.integration.conftest import demand_libraries
 
 EXAMPLES = Path(__file__).parents[1] / "docs" / "examples"
@@ -124,6 +132,117 @@ async def test_mail_comes_in_with_trio(server: MailServer) -> None:
         return found
 
     assert await asyncio.to_thread(trio.run, main) == messages
+
+
+# What a server says up to the message, behind STARTTLS: an answer to each command.
+UP_TO_THE_MESSAGE = (b"250-hi\r\n250 AUTH PLAIN\r\n", b"235 ok\r\n", b"250 ok\r\n", b"250 ok\r\n", b"354 go on\r\n")
+
+
+@pytest.mark.parametrize("reads_on", [False, True], ids=["no reading", "no answer"])
+def test_a_mail_with_trio_is_not_held_up_for_ever_by_a_server_that_stands_still(
+    monkeypatch: pytest.MonkeyPatch, reads_on: bool
+) -> None:
+    demand_libraries("trio")
+    trio, testing = importlib.import_module("trio"), importlib.import_module("trio.testing")
+    client, server = testing.memory_stream_pair()
+    refusing = trio.Event()
+
+    async def connected(*_: object) -> Any:
+        return client
+
+    async def buffers_are_full() -> None:
+        refusing.set()
+        await trio.sleep_forever()
+
+    async def serve() -> None:
+        await server.send_all(b"220 hi\r\n")
+        for answer in (b"250-hi\r\n250 STARTTLS\r\n", b"220 go on\r\n"):
+            await server.receive_some()
+            await server.send_all(answer)
+        stream = trio.SSLStream(server, server_context(), server_side=True, https_compatible=True)
+        for answer in UP_TO_THE_MESSAGE:
+            await stream.receive_some()
+            if answer.startswith(b"354") and not reads_on:
+                client.send_stream.send_all_hook = buffers_are_full
+            await stream.send_all(answer)
+        if reads_on:
+            while await stream.receive_some():
+                pass
+        await refusing.wait()
+        await stream.send_all(b"552 5.3.4 too big\r\n")
+
+    async def blocks() -> AsyncIterator[bytes]:
+        for block in MAIL:
+            yield block
+
+    async def main() -> str:
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(serve)
+            where = ("localhost", 25, Password("a", "secret"), blocks())
+            delivery: str = "held up"
+            with trio.move_on_after(3600):
+                delivery = await function("smtp_trio", "send")(
+                    *where, "a@example.org", "b@example.org", tls=client_context()
+                )
+            nursery.cancel_scope.cancel()
+        return delivery
+
+    monkeypatch.setattr(trio, "open_tcp_stream", connected)
+    # Where everybody waits, its time passes at once. The whole message was handed out to be written.
+    assert trio.run(main, clock=testing.MockClock(autojump_threshold=0)) == "unknown"
+
+
+@pytest.mark.parametrize("name", ["smtp_trio", "pop3_trio"])
+@pytest.mark.parametrize("greets", [False, True], ids=["silence", "silence in the handshake"])
+def test_a_program_with_trio_waits_a_minute_for_a_silent_server(
+    monkeypatch: pytest.MonkeyPatch, name: str, greets: bool
+) -> None:
+    demand_libraries("trio")
+    trio, testing = importlib.import_module("trio"), importlib.import_module("trio.testing")
+    client, server = testing.memory_stream_pair()
+    if name == "smtp_trio":
+        run = partial(function(name, "send"), "localhost", 25, Password("a", "secret"), None, "a@example.org")
+        answers = [b"220 hi\r\n", b"250-hi\r\n250 STARTTLS\r\n", b"220 go on\r\n"]
+    else:
+        run = partial(function(name, "retrieve"), "localhost", 110, "b", "secret")
+        answers = [b"+OK hi\r\n", b"+OK go on\r\n"]
+
+    async def connected(*_: object) -> Any:
+        return client
+
+    async def serve() -> None:
+        for answer in answers if greets else ():
+            await server.send_all(answer)
+            await server.receive_some()
+
+    async def main() -> float:
+        began = trio.current_time()
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(serve)
+            with trio.move_on_after(3600), pytest.raises(trio.TooSlowError):
+                await run(tls=client_context())
+        return float(trio.current_time() - began)
+
+    monkeypatch.setattr(trio, "open_tcp_stream", connected)
+    assert trio.run(main, clock=testing.MockClock(autojump_threshold=0)) == pytest.approx(60)
+
+
+@pytest.mark.parametrize("library", ["blocking", "trio"])
+async def test_mail_comes_in_from_a_server_without_capabilities(library: str) -> None:
+    quirk = Quirk("without CAPA", pop3=POP3Quirk(unknown_commands=frozenset({"CAPA"})))
+    async with MailServer(ACCOUNTS, tls_context=server_context(), quirk=quirk) as server:
+        server.maildrop.put("b", b"Subject: 1\r\n\r\n")
+        server.maildrop.put("b", b"Subject: 2\r\n\r\n")
+        where = ("localhost", server.pop3_port, "b", "secret")
+        if library == "trio":
+            demand_libraries("trio")  # the example begins by importing it
+            run = importlib.import_module("trio").run
+            retrieving = partial(run, partial(function("pop3_trio", "retrieve"), *where, tls=client_context()))
+        else:
+            retrieving = partial(list, function("pop3_blocking", "retrieve")(*where, tls=client_context()))
+        assert await asyncio.to_thread(retrieving) == [b"Subject: 1\r\n\r\n", b"Subject: 2\r\n\r\n"]
+        (session,) = server.pop3_sessions
+        assert b"CAPA" in session.commands
 
 
 @pytest.mark.parametrize("backend", ["asyncio", "trio"])

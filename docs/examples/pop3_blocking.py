@@ -44,7 +44,8 @@ def retrieve(host: str, port: int, user: str, password: str, *, tls: ssl.SSLCont
             session.machine.tls_established()
             session.ask(pop3.User(user))
             session.ask(pop3.Pass(password))
-            session.ask(pop3.Capa())
+            session.machine.send(pop3.Capa())
+            session.next_event()  # -ERR is as good: a server without CAPA announces nothing
             sizes = pop3.List().parse(session.ask(pop3.List()))
             for number, size in sizes.items():
                 session.machine.send(pop3.Retr(number, size))

@@ -10,29 +10,30 @@ from mailwire import MailwireError, Password, sasl, smtp
 
 
 class Session:
-    """A machine and its stream."""
+    """A machine and its stream. No wait for the server takes longer than a minute."""
 
     def __init__(self, stream: trio.abc.Stream) -> None:
-        self.stream = stream
-        self.machine = smtp.Connection()
+        self.stream, self.machine = stream, smtp.Connection()
 
     async def next_event(self) -> smtp.Event:
         """Write what may be written and read until something has happened."""
         while True:
             for block in self.machine.data_to_send():
-                await self.stream.send_all(block)
+                with trio.fail_after(60):
+                    await self.stream.send_all(block)
             if (event := self.machine.next_event()) is not None:
                 return event
-            data = await self.stream.receive_some(65536)
+            with trio.fail_after(60):
+                data = await self.stream.receive_some(65536)
             self.machine.receive_data(bytes(data)) if data else self.machine.receive_eof()
 
-    async def ask(self, command: smtp.Command[object] | None = None) -> None:
-        """Send a command, if not only the greeting is waited for, and wait for a success."""
-        if command is not None:
-            self.machine.send(command)
-        event = await self.next_event()
-        if not isinstance(event, smtp.ReplyReceived) or not event.reply.is_completion:
-            raise ConnectionError(f"{command}: {event}")
+    async def ask(self, *commands: smtp.Command[object] | None) -> None:
+        """Send commands one by one and wait for a success of each; None is for the greeting, which nobody asks for."""
+        for command in commands:
+            if command is not None:
+                self.machine.send(command)
+            if not isinstance(event := await self.next_event(), smtp.ReplyReceived) or not event.reply.is_completion:
+                raise ConnectionError(f"{command}: {event}")
 
 
 async def send(host: str, port: int, login: Password, mail: AsyncIterator[bytes], *path: str, tls: SSLContext) -> str:
@@ -40,15 +41,14 @@ async def send(host: str, port: int, login: Password, mail: AsyncIterator[bytes]
     sender, *recipients = map(smtp.Mailbox.parse, path)
     async with await trio.open_tcp_stream(host, port) as plain:
         session = Session(plain)
-        for command in (None, smtp.Ehlo("client.example.org"), smtp.StartTls()):
-            await session.ask(command)
+        await session.ask(None, smtp.Ehlo("client.example.org"), smtp.StartTls())
         session.stream = trio.SSLStream(plain, tls, server_hostname=host, https_compatible=True)
-        await session.stream.do_handshake()
+        with trio.fail_after(60):
+            await session.stream.do_handshake()
         session.machine.tls_established(is_verified=True)
-        await session.ask(smtp.Ehlo("client.example.org"))
-        await session.ask(smtp.Auth(sasl.Plain(login)))
+        await session.ask(smtp.Ehlo("client.example.org"), smtp.Auth(sasl.Plain(login)))
         transaction = smtp.Transaction(session.machine, sender, recipients)
-        with suppress(MailwireError, OSError, trio.BrokenResourceError):  # the receipt tells what is known all the same
+        with suppress(MailwireError, OSError, trio.BrokenResourceError, trio.TooSlowError):  # the receipt tells
             while not transaction.finished:
                 while transaction.wants_data:
                     block = await anext(mail, None)
