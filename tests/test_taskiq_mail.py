@@ -3,6 +3,7 @@
 import asyncio
 import importlib
 import json
+from dataclasses import replace
 from email.message import EmailMessage
 from itertools import product
 from pathlib import Path
@@ -142,6 +143,18 @@ async def test_a_password_or_a_mail_without_a_message_id_is_not_queued() -> None
     bare = EmailMessage()
     with pytest.raises(ValueError, match="needs a Message-ID"):
         await Job.of(bare, "smtps://a@smtp.example.org")
+
+
+async def test_a_job_has_the_digest_of_its_envelope_and_its_octets() -> None:
+    job = Job("<1@b.example>", "smtps://smtp.example.org", "a@b.example", ("b@c.example",), b"Subject: x\r\n\r\n")
+    assert job.digest == replace(job, server="smtps://another.example.org").digest
+    assert job.digest == Job.from_dict(json.loads(json.dumps(job.to_dict()))).digest
+    others = [
+        replace(job, sender="b@c.example"),
+        replace(job, recipients=("b@c.example", "d@c.example")),
+        replace(job, octets=b"Subject: y\r\n\r\n"),
+    ]
+    assert len({job.digest, *(other.digest for other in others)}) == 4
 
 
 def test_a_password_is_read_from_the_file_of_its_account(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ The example package is docs/examples/taskiq_mail; its workers are processes of t
 
 import asyncio
 import importlib
+import json
 import os
 import signal
 import sysconfig
@@ -185,6 +186,102 @@ async def test_a_mail_that_comes_twice_is_sent_once(queue: Queue, server: MailSe
     assert known.attempts == ["accepted"]
     assert copies(server, "b", message["Message-ID"]) == 1
     assert (await task.get_result()).return_value["receipt"]["delivery"] == "accepted"
+
+
+@by_data
+async def test_another_mail_with_the_same_message_id_is_not_taken_for_the_first(
+    queue: Queue, server: MailServer
+) -> None:
+    message, other = mail(), mail("c@example.org")
+    other.replace_header("Message-ID", message["Message-ID"])
+    await queue.submit(message, server)
+    with pytest.raises(ValueError, match="known as that of a mail with"):
+        await queue.submit(other, server)
+    assert (await queue.finish(message["Message-ID"])).over == "done"
+    with pytest.raises(ValueError, match="known as that of a mail with"):
+        await queue.submit(other, server)
+    # Nor where it comes to a worker in another way.
+    job = await queue.sending.Job.of(other, f"smtps://a@localhost:{server.smtp_port}")
+    task = await queue.sending.send_mail.kiq(job.to_dict())
+    assert await queue.work() == 0
+    assert not await task.is_ready()
+    (letter,) = await queue.dead()
+    assert letter[b"reason"] == b"another mail has its Message-ID"
+    assert queue.sending.Job.from_dict(json.loads(letter[b"job"])) == job
+    assert (await queue.redis.xpending("mail", "mail"))["pending"] == 0
+    assert [copies(server, user, message["Message-ID"]) for user in "bc"] == [1, 0]
+
+
+@by_data
+async def test_a_mail_whose_time_has_come_is_queued_once_however_long_it_waits_for_a_worker(
+    queue: Queue, server: MailServer, replies: dict[str, str]
+) -> None:
+    ledger = importlib.import_module("taskiq_mail.ledger")
+    handed_out = list[str]()
+
+    async def hand_out() -> None:
+        await ledger.hand_out(queue.redis, queue_mail, visibility=0)
+
+    async def queue_mail(job: Any) -> None:
+        handed_out.append(job.id)
+
+    replies["b@example.org"] = "451 4.7.1 Greylisted"
+    message = mail()
+    await queue.submit(message, server)
+    assert await queue.work() == 0
+    await queue.let_time_pass()
+    for _ in range(3):
+        await hand_out()
+    assert handed_out == [message["Message-ID"]]
+    # One whose turn is not over when the mail is put off again, leaves it where it waits.
+    await queue.sending.submit(message, f"smtps://a@localhost:{server.smtp_port}")
+
+    async def put_off_again(job: Any) -> None:
+        await queue_mail(job)
+        assert await queue.work() == 0
+
+    await queue.redis.zadd("mail:due", {message["Message-ID"]: 0})
+    await ledger.hand_out(queue.redis, put_off_again, visibility=3600)
+    assert (await queue.look_up(message["Message-ID"])).attempts == ["refused", "refused"]
+    replies.clear()
+    assert (await queue.finish(message["Message-ID"])).over == "done"
+
+
+@by_data
+async def test_a_mail_that_is_taken_and_not_queued_is_handed_out_again(
+    queue: Queue, server: MailServer, replies: dict[str, str]
+) -> None:
+    ledger = importlib.import_module("taskiq_mail.ledger")
+
+    async def fail(job: Any) -> None:
+        raise ConnectionError("Redis is away")
+
+    replies["b@example.org"] = "451 4.7.1 Greylisted"
+    message = mail()
+    await queue.submit(message, server)
+    assert await queue.work() == 0
+    await queue.let_time_pass()
+    with pytest.raises(ConnectionError):
+        await ledger.hand_out(queue.redis, fail, visibility=0)
+    replies.clear()
+    assert (await queue.finish(message["Message-ID"])).over == "done"
+
+
+@by_data
+async def test_a_task_that_comes_before_its_time_leaves_the_mail_among_those_that_wait(
+    queue: Queue, server: MailServer, replies: dict[str, str]
+) -> None:
+    # As where the clock of Redis was put back behind its having been handed out.
+    replies["b@example.org"] = "451 4.7.1 Greylisted"
+    message = mail()
+    await queue.submit(message, server)
+    assert await queue.work() == 0
+    await queue.redis.zrem("mail:due", message["Message-ID"])
+    await queue.submit(message, server)
+    assert await queue.work() == 0
+    assert await queue.redis.zcard("mail:due") == 1
+    replies.clear()
+    assert (await queue.finish(message["Message-ID"])).over == "done"
 
 
 @by_data

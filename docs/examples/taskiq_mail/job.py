@@ -1,8 +1,10 @@
 """Job: a mail as a task carries it, as values that JSON has, fixed once for every attempt."""
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from email.message import EmailMessage
+from hashlib import sha256
 from typing import Any
 
 from mailwire import Delivery, Endpoint, Mailing, Receipt, RecipientReceipt
@@ -38,6 +40,12 @@ class Job:
         return cls(
             message["Message-ID"].strip(), server, str(mailing.envelope.sender or ""), recipients, octets, is_utf8
         )
+
+    @property
+    def digest(self) -> str:
+        """What tells it from another mail with its Message-ID, by whatever server either is sent."""
+        envelope = json.dumps([self.sender, self.recipients])
+        return sha256(f"{envelope}\n".encode() + self.octets).hexdigest()
 
     @property
     def receipt(self) -> Receipt:

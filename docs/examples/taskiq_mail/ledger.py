@@ -7,10 +7,14 @@ A worker claims a mail before it does anything about it, and writes down
 
 So whoever claims a mail whose worker was lost knows whether the server can have it. A worker that only seemed to be
 lost, and whose claim went to another, can no longer end a message.
+
+A mail is known by its Message-ID. So that what is known of one is not told of another, its digest is kept with it, from
+when it is submitted.
 """
 
 import asyncio
 import json
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -27,14 +31,24 @@ _NOW = """
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 """
+# There is no time after which it is forgotten: a task may wait for long. That comes when the mail is over.
+_ENTER = """
+redis.call('HSETNX', KEYS[1], 'digest', ARGV[1])
+return redis.call('HGET', KEYS[1], 'digest') == ARGV[1]
+"""
 _CLAIM = (
     _NOW
     + """
-local known = redis.call('HMGET', KEYS[1], 'over', 'not_before', 'progress', 'doubt')
+local known = redis.call('HMGET', KEYS[1], 'over', 'not_before', 'progress', 'doubt', 'digest')
+if known[5] and known[5] ~= ARGV[4] then return {'another'} end
 if known[1] then return {'over', known[3]} end
-if known[2] and tonumber(known[2]) > now then return {'later'} end
+if known[2] and tonumber(known[2]) > now then
+    redis.call('ZADD', KEYS[3], 'NX', known[2], ARGV[3])
+    return {'later'}
+end
 if not redis.call('SET', KEYS[2], ARGV[1], 'NX', 'PX', ARGV[2]) then return {'busy'} end
 redis.call('ZREM', KEYS[3], ARGV[3])
+redis.call('HSET', KEYS[1], 'digest', ARGV[4])
 return {'ours', known[3] or '', known[4] or ''}
 """
 )
@@ -61,14 +75,21 @@ if ARGV[3] == 'dead' then redis.call('XADD', KEYS[4], '*', 'job', ARGV[5], 'prog
 return 1
 """
 )
+# The times that mails wait for are whole milliseconds. One with a half says that the mail was taken to be queued, and
+# by whom: nobody else writes the same.
 _DUE = (
     _NOW
     + """
 local due = redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', now, 'LIMIT', 0, ARGV[1])
-for _, id in ipairs(due) do redis.call('ZADD', KEYS[1], now + ARGV[2], id) end
-return due
+local until_then = string.format('%.1f', now + ARGV[2] + 0.5)
+for _, id in ipairs(due) do redis.call('ZADD', KEYS[1], until_then, id) end
+return {until_then, due}
 """
 )
+_QUEUED = """
+if tonumber(redis.call('ZSCORE', KEYS[1], ARGV[1]) or 0) ~= tonumber(ARGV[2]) then return 0 end
+return redis.call('ZREM', KEYS[1], ARGV[1])
+"""
 # For how long a mail that is over is known, in milliseconds: a task that comes again so much later would send it again.
 _REMEMBERED = 7 * 24 * 3600 * 1000
 
@@ -103,9 +124,10 @@ class Claim:
         self.tried_in_doubt: tuple[str, ...] = ()
 
     async def make(self) -> str:
-        """Claim the mail, and return "ours" with what is known of it; or "over", "busy" or "later"."""
+        """Claim the mail, and return "ours" with what is known of it; or "over", "busy" or "later"; or "another", if
+        what is known under its Message-ID is known of another mail."""
         self.since = asyncio.get_running_loop().time()
-        state, *known = await self._run(_CLAIM, int(self.seconds * 1000), self._job.id)
+        state, *known = await self._run(_CLAIM, int(self.seconds * 1000), self._job.id, self._job.digest)
         if known and known[0]:
             self.progress = Progress.from_json(known[0])
         if len(known) > 1 and known[1]:
@@ -144,11 +166,25 @@ class Claim:
         return await self._redis.eval(script, len(self._keys), *self._keys, self._token, *arguments)
 
 
-async def take_due(redis: Redis, visibility: float, limit: int = 1000) -> list[Job]:
-    """Return the mails whose time has come. They come again after `visibility` seconds if nobody has claimed them."""
-    due = await redis.eval(_DUE, 1, DUE, limit, int(visibility * 1000))
-    texts = [await redis.hget(f"mail:{message_id.decode()}", "job") for message_id in due]
-    return [Job.from_dict(json.loads(text)) for text in texts if text]
+async def enter(redis: Redis, job: Job) -> bool:
+    """Have a mail known by its Message-ID; False if another mail is."""
+    return bool(await redis.eval(_ENTER, 1, f"mail:{job.id}", job.digest))
+
+
+async def hand_out(redis: Redis, queue: Callable[[Job], Awaitable[Any]], visibility: float, limit: int = 1000) -> int:
+    """Have the mails queued whose time has come, each once, and return how many.
+
+    Who is lost meanwhile, or takes longer than `visibility` seconds, leaves the rest to be handed out by another.
+    """
+    taken, due = await redis.eval(_DUE, 1, DUE, limit, int(visibility * 1000))
+    queued = 0
+    for message_id in due:
+        if text := await redis.hget(f"mail:{message_id.decode()}", "job"):
+            await queue(Job.from_dict(json.loads(text)))
+            queued += 1
+        # From here on the stream has it. If it was claimed already, and put off again, it waits for another time.
+        await redis.eval(_QUEUED, 1, DUE, message_id, taken)
+    return queued
 
 
 async def look_up(redis: Redis, message_id: str) -> tuple[str, Progress | None]:

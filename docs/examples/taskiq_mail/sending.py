@@ -1,6 +1,7 @@
 """The tasks that send: `send_mail`, one attempt at one mail, and `hand_out_due`, which brings mails back in time."""
 
 import asyncio
+import json
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack
 from email.message import EmailMessage
@@ -8,6 +9,7 @@ from logging import getLogger
 from typing import Any
 from uuid import uuid4
 
+from redis.asyncio import Redis
 from taskiq import AsyncTaskiqTask, Context, TaskiqDepends, TaskiqResult
 from taskiq.exceptions import NoResultError
 
@@ -16,7 +18,7 @@ from taskiq_mail.broker import broker, forget_acknowledged
 from taskiq_mail.credentials import endpoint_of
 from taskiq_mail.job import Job, unsent
 from taskiq_mail.leases import kept
-from taskiq_mail.ledger import DEAD, Claim, take_due
+from taskiq_mail.ledger import DEAD, Claim, enter, hand_out
 from taskiq_mail.settings import SETTINGS
 from taskiq_mail.slots import slot_of
 from taskiq_mail.verdict import Step, decide, in_doubt, merged, remaining
@@ -29,8 +31,17 @@ _POSTPONED = 5.0
 
 
 async def submit(message: EmailMessage, server: str) -> AsyncTaskiqTask[dict[str, Any]]:
-    """Queue a message, to be sent by `server`: the URL of an endpoint, with a user and without a password."""
-    return await _queue(await Job.of(message, server))
+    """Queue a message, to be sent by `server`: the URL of an endpoint, with a user and without a password.
+
+    The same mail is sent once, however often it is queued. Raises ValueError for another mail under its Message-ID.
+    """
+    job = await Job.of(message, server)
+    async with Redis(connection_pool=broker.connection_pool) as redis:
+        if not await enter(redis, job):
+            raise ValueError(
+                f"{job.id} is known as that of a mail with another sender, other recipients or other octets"
+            )
+    return await _queue(job)
 
 
 async def _queue(job: Job) -> AsyncTaskiqTask[dict[str, Any]]:
@@ -71,6 +82,10 @@ async def _work(mail: Job, claim: Claim, context: Context) -> bool:
     # Whether nothing is left to do about the mail.
     state = await claim.make()
     if state == "later":  # it is among those that are due some time, and comes from there
+        await context.ack()
+    if state == "another":  # which `submit` does not queue; its result would be taken for that of the first
+        letter = {"job": json.dumps(mail.to_dict()), "reason": "another mail has its Message-ID"}
+        await context.state.redis.xadd(DEAD, letter)
         await context.ack()
     if state != "ours":
         return state == "over"
@@ -144,8 +159,6 @@ async def hand_out_due(context: Context = _CONTEXT) -> int:
 
     It comes at short intervals for another reason, too: the broker looks for tasks of lost workers behind new ones.
     """
-    jobs = await take_due(context.state.redis, visibility=SETTINGS.lease * 4)
-    for job in jobs:
-        await _queue(job)
+    number = await hand_out(context.state.redis, _queue, visibility=SETTINGS.lease * 4)
     await forget_acknowledged(context.state.redis)
-    return len(jobs)
+    return number
