@@ -65,7 +65,7 @@ from mailwire.testing import (
     Quirk,
     ScriptedPeer,
 )
-from mailwire.testing.turns import drain_events
+from mailwire.testing.turns import drain_events, turns
 from tests.aio.dialogues import LISTED, OPENED, POP3_ANSWERS, once
 from tests.aio.pop3_clients import client_for
 from tests.maildrop.deadly import DeadlyServer
@@ -762,7 +762,7 @@ async def test_of_a_run_that_is_cancelled_as_it_deletes_it_is_known_what_the_ser
         account = Account(endpoint_at(server), sink, policy=Policy(keep="until stored"), name="b")
         deleting = Run(account, ledger=ledger)
         performing = asyncio.create_task(deleting.perform())
-        await drain_events()
+        await turns(200)  # a whole run takes more than what one impulse sets off
         assert deletions(deleting.report()) == {"u1": Deleted.UNKNOWN, "u2": Deleted.UNKNOWN}
         performing.cancel()
         await asyncio.wait([performing])
