@@ -14,6 +14,7 @@ from mailwire import (
     ConnectionLost,
     DataRefused,
     Delivery,
+    Desynchronised,
     InvalidMessage,
     LocalProtocolError,
     MailOptions,
@@ -32,7 +33,20 @@ from mailwire import (
     Transcript,
 )
 from mailwire.pop3 import Response
-from mailwire.testing import CLOSE, FIN, LISTEN, STALL, WITHHOLD, Answers, ScriptedPeer, Step, Tls
+from mailwire.testing import (
+    CLOSE,
+    FIN,
+    LISTEN,
+    QUIRKS,
+    STALL,
+    WITHHOLD,
+    Account,
+    Answers,
+    MailServer,
+    ScriptedPeer,
+    Step,
+    Tls,
+)
 from tests.aio.dialogues import (
     CANARY,
     CREDENTIALS,
@@ -250,6 +264,17 @@ def test_an_endpoint_of_the_other_protocol_is_refused() -> None:
 
 
 # retrieve
+
+
+async def test_a_message_that_may_be_cut_off_is_not_returned_as_whole() -> None:
+    async with MailServer([Account(CREDENTIALS.user, CREDENTIALS.password)], quirk=QUIRKS["unstuffed"]) as server:
+        server.maildrop.put("bob", b"Subject: x\r\n\r\nfirst half\r\n.\r\nsecond half\r\n")
+        endpoint = mailwire.Endpoint(
+            server.host, server.pop3_port, "pop3", "none", auth=CREDENTIALS, allow_cleartext_auth=True
+        )
+        with pytest.raises(Desynchronised, match="the message is cut off there") as caught:
+            await mailwire.retrieve(endpoint)
+    assert caught.value.suspect == "RETR 1"
 
 
 async def test_every_message_is_retrieved_by_one_call() -> None:

@@ -92,6 +92,19 @@ async def test_a_quit_that_fails_matters_only_where_something_was_marked(
         assert not client.is_connected
 
 
+async def test_a_message_that_was_given_last_and_cut_off_is_told_of_as_the_client_takes_leave() -> None:
+    cut_off = ("C: RETR 1", "S: +OK", "S: hello", "S: .", b"the rest\r\n.\r\n", LISTEN)
+    async with ScriptedPeer(*OPENED, *LISTED, *cut_off) as peer:
+        client = await connect(peer)
+        (entry, *_) = await client.listing()
+        async for item in client.retrieve([entry]):
+            assert await item.read() == b"hello\r\n"
+        with pytest.raises(Desynchronised, match="the message is cut off there") as caught:
+            await client.quit()
+        assert caught.value.suspect == "RETR 1"
+        assert not client.is_connected
+
+
 async def test_the_refusal_of_quit_shows_the_end_of_the_dialogue() -> None:
     async with ScriptedPeer(*OPENED, "C: DELE 1", "S: +OK", "C: QUIT", "S: -ERR some were not deleted") as peer:
         client = await connect(peer)

@@ -8,6 +8,7 @@ from .._wire.text import check_whole_number
 from ..endpoint import Endpoint
 from ..errors import (
     AmbiguousMessage,
+    Desynchronised,
     LocalProtocolError,
     NotSupported,
     ResponseError,
@@ -332,15 +333,16 @@ class POP3Client(POP3Sessions):
 
         Where anything was marked, an error means that it may or may not be deleted: ResponseError for -ERR,
         ConnectionLost or DeadlineExceeded for no answer. `last_commit` has it in detail. Where nothing was, nothing is
-        raised.
+        raised, but Desynchronised where what came behind the last message shows that it may be cut off (`suspect`).
         """
         await self._begin_call()
         try:
             report = CommitReport() if self._session is None else await self._commit_marks()
         finally:
             self._end_call(None)
-        if report.unknown and report.error is not None:
-            raise report.error
+        error = report.error
+        if error is not None and (report.unknown or (isinstance(error, Desynchronised) and error.suspect is not None)):
+            raise error
 
 
 def _retr(entry: Entry) -> Retr:

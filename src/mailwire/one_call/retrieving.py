@@ -62,7 +62,8 @@ async def retrieve(
     settings: how the server is dealt with.
 
     Raises RetrievalIncomplete if the server refuses some of the messages, once the others were retrieved; otherwise the
-    errors of `POP3Client`.
+    errors of `POP3Client`, Desynchronised among them where what came behind the last message shows that it may be cut
+    off.
 
     Into a place of its own: a message is stored before the ledger says so, and in the ledger before the server is asked
     to delete it. The report tells what happened to each.
