@@ -222,7 +222,17 @@ async def test_a_user_and_a_password_beyond_ascii_log_in(protocol: str) -> None:
 # One attempt
 
 
-@pytest.mark.parametrize("answer", ["535 5.7.8 no", "454 4.7.0 later", "500 what", "530 no", "550 5.7.1 no"])
+@pytest.mark.parametrize(
+    "answer",
+    [
+        "535 5.7.8 no",
+        "454 4.7.0 later",
+        "500 what",
+        "530 no",
+        "550 5.7.1 no",
+        *(f"{code} {enhanced} no" for code in (432, 454, 530, 535, 554) for enhanced in ("5.5.4", "5.7.9", "5.7.11")),
+    ],
+)
 async def test_refused_credentials_are_not_presented_by_another_mechanism(answer: str) -> None:
     async with ScriptedPeer(*offer("smtp", "PLAIN", "LOGIN"), f"C: AUTH PLAIN {PLAIN}", f"S: {answer}") as peer:
         with pytest.raises(AuthenticationFailed) as caught:
@@ -232,7 +242,16 @@ async def test_refused_credentials_are_not_presented_by_another_mechanism(answer
 
 
 @pytest.mark.parametrize(
-    "answer", ["504 what", "534 5.7.9 weak", "538 5.7.11 tls", "550 5.5.4 unknown", "501 5.7.11 x"]
+    "answer",
+    [
+        "504 what",
+        "534 5.7.9 weak",
+        "538 5.7.11 tls",
+        "500 5.5.4 x",
+        "501 5.7.11 x",
+        "502 5.5.4 x",
+        "550 5.5.4 unknown",
+    ],
 )
 async def test_the_next_mechanism_is_used_where_the_server_does_not_have_the_first(answer: str) -> None:
     script = (f"C: AUTH PLAIN {PLAIN}", f"S: {answer}", "C: AUTH LOGIN", "S: 535 no")

@@ -125,16 +125,19 @@ async def _attempt(dialogue: Dialogue, _name: str, mechanism: Mechanism | None) 
         raise
 
 
-# RFC 4954 4 and 6: the mechanism is unknown, too weak for this user, or for links with TLS only.
+# RFC 4954 4 and 6: the mechanism is unknown, too weak for this user, or for links with TLS only. Enhanced codes say the
+# same of codes that say no more than that the command is none, or is refused; any other code says by itself what is
+# wrong, as 535 does of the credentials, and whatever is said besides, they are not presented again.
 _UNAVAILABLE: Final = frozenset({504, 534, 538})
+_UNSPECIFIC: Final = frozenset({500, 501, 502, 550})
 _UNAVAILABLE_ENHANCED: Final = frozenset({(5, 5, 4), (5, 7, 9), (5, 7, 11)})
 
 
 def _is_unavailable(reply: Reply) -> bool:
-    if reply.code in _UNAVAILABLE:
-        return True
+    if reply.code not in _UNSPECIFIC:
+        return reply.code in _UNAVAILABLE
     code = reply.enhanced_code
-    return reply.is_permanent and code is not None and (code.class_, code.subject, code.detail) in _UNAVAILABLE_ENHANCED
+    return code is not None and (code.class_, code.subject, code.detail) in _UNAVAILABLE_ENHANCED
 
 
 def _address_literal(address: tuple[object, ...] | str | None) -> str:
