@@ -11,6 +11,7 @@ import pytest
 from mailwire import (
     Anonymous,
     AuthenticationFailed,
+    ConnectionLost,
     DeadlineExceeded,
     Endpoint,
     External,
@@ -35,6 +36,7 @@ from mailwire.sasl.channel_binding import BindingType, ChannelBinding
 from mailwire.sasl.keys import Keys
 from mailwire.sasl.work import Work
 from mailwire.testing import (
+    FIN,
     LISTEN,
     STALL,
     Account,
@@ -767,6 +769,57 @@ async def test_a_token_that_stays_refused_is_the_end(protocol: str, tokens: tupl
     assert len(asked) == 2
 
 
+@pytest.mark.parametrize("name", ["OAUTHBEARER", "XOAUTH2"])
+@pytest.mark.parametrize(
+    "ending",
+    [(FIN,), ("S: 421 enough", FIN), ("C: AUTH ...", FIN), ("C: AUTH ...", "S: 421 enough", FIN)],
+    ids=["before", "421 before", "at", "421 at"],
+)
+async def test_a_refusal_of_a_token_is_told_where_the_server_hangs_up_on_the_next_one(
+    name: str, ending: tuple[Step, ...]
+) -> None:
+    provide, asked = provider("expired", TOKEN)
+    failure = base64.b64encode(b'{"status":"401","schemes":"bearer","scope":"mail"}').decode()
+    refused = ("C: AUTH ...", f"S: 334 {failure}", "C: ...", "S: 535 5.7.8 too old")
+    async with ScriptedPeer(*offer("smtp", name), *refused, *ending, lenient=True) as peer:
+        with pytest.raises(AuthenticationFailed, match=rf"^AUTH {name} \*\*\*\*: 535 5\.7\.8 too old$") as caught:
+            await login(peer, "smtp", OAuthToken("bob", provide))
+    assert caught.value.oauth == asked[1]
+    assert caught.value.oauth is not None
+    assert caught.value.oauth.status == "401"
+    cause = caught.value.__cause__
+    assert cause is not None
+    assert isinstance(cause, ConnectionLost) or isinstance(cause.__cause__, ConnectionLost)
+    assert not caught.value.is_transient
+    assert len(asked) == 2
+
+
+async def test_what_the_server_says_to_the_other_token_is_told_where_it_stays() -> None:
+    provide, _ = provider("expired", TOKEN)
+    script = ("C: AUTH ...", "S: 535 5.7.8 too old", "C: AUTH ...", "S: 454 4.7.0 later")
+    async with ScriptedPeer(*offer("smtp", "XOAUTH2"), *script) as peer:
+        with pytest.raises(AuthenticationFailed, match=r"454 4\.7\.0 later") as caught:
+            await login(peer, "smtp", OAuthToken("bob", provide))
+    assert caught.value.is_transient
+
+
+async def test_in_pop3_a_refusal_of_a_token_is_told_where_the_server_hangs_up_on_the_next_one() -> None:
+    provide, _ = provider("expired", TOKEN)
+    script = ("C: AUTH ...", "S: + ", "C: ...", "S: -ERR [AUTH] too old", "C: AUTH ...", FIN)
+    async with ScriptedPeer(*offer("pop3", "XOAUTH2"), *script) as peer:
+        with pytest.raises(AuthenticationFailed, match="too old") as caught:
+            await login(peer, "pop3", OAuthToken("bob", provide))
+    assert isinstance(caught.value.__cause__, ConnectionLost)
+
+
+async def test_a_connection_that_is_lost_before_any_refusal_of_a_token_is_just_lost(protocol: str) -> None:
+    provide, asked = provider("expired", TOKEN)
+    async with ScriptedPeer(*offer(protocol, "OAUTHBEARER"), "C: AUTH ...", FIN) as peer:
+        with pytest.raises(ConnectionLost):
+            await login(peer, protocol, OAuthToken("bob", provide))
+    assert asked == [None]
+
+
 async def test_who_broke_the_exchange_is_given_no_other_token(protocol: str) -> None:
     go_on, success = ("S: 334 ", "S: 235 ok") if protocol == "smtp" else ("S: + ", "S: +OK")
     for end in ((f"{go_on}e30=", "C: *", refusal(protocol)), (success,)):
@@ -933,6 +986,33 @@ async def test_a_token_that_was_refused_is_not_presented_again() -> None:
         await authenticate(SERVER, OAuthToken("bob", provide), Situation(("XOAUTH2",), True, {}), attempts)
     assert len(asked) == 2
     assert len(attempts.tried) == 1
+
+
+async def test_a_token_is_asked_for_once_however_many_mechanisms_are_tried() -> None:
+    offered = Situation(("OAUTHBEARER", "XOAUTH2"), True, {}, "mx.example.org", 25)
+    for token, tried in (("token", ["OAUTHBEARER", "XOAUTH2"]), ("token\n", [])):
+        attempts = Attempts(MechanismUnavailable)
+        provide, asked = provider(token, "another")
+        with pytest.raises(AuthenticationFailed):
+            await authenticate(SERVER, OAuthToken("bob", provide), offered, attempts)
+        assert asked == [None]
+        assert [name for name, _ in attempts.tried] == tried
+
+
+async def test_a_token_is_asked_for_once_more_in_a_login_however_many_mechanisms_are_tried() -> None:
+    provide, asked = provider("first", "second", "third")
+    answers = iter([TokenRefused, MechanismUnavailable, TokenRefused])
+    attempts: list[str] = []
+
+    async def attempt(name: str, _mechanism: Mechanism | None) -> None:
+        attempts.append(name)
+        raise next(answers)(AuthenticationFailed(f"{name}: no", command=name))
+
+    offered = Situation(("OAUTHBEARER", "XOAUTH2"), True, {}, "mx.example.org", 25)
+    with pytest.raises(AuthenticationFailed, match=r"^XOAUTH2: no$"):
+        await authenticate(SERVER, OAuthToken("bob", provide), offered, attempt)
+    assert attempts == ["OAUTHBEARER", "OAUTHBEARER", "XOAUTH2"]
+    assert asked == [None, sasl.OAuthFailure()]
 
 
 async def test_a_provider_of_tokens_has_as_long_as_the_endpoint_says() -> None:

@@ -4,7 +4,8 @@
    servers count those.
 2. Only a server that does not have the mechanism it offered is asked for the next one. If that was bound to the TLS
    session (-PLUS), SCRAM without it says so, and an honest server that has it refuses: then somebody is in the middle.
-3. An access token that was refused is asked for once more, where there is somebody to ask.
+3. An access token is asked for once in a login, whatever mechanisms are tried, and once more when the server has
+   refused it, where there is somebody to ask. If the connection is lost then, the refusal is what is told.
 """
 
 from collections.abc import Awaitable, Callable, Collection, Sequence
@@ -12,7 +13,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Self
 
 from ..endpoint import Endpoint
-from ..errors import AuthenticationFailed, SecurityError, ServerUnproven
+from ..errors import AuthenticationFailed, ConnectionLost, SecurityError, ServerUnproven
 from ..sasl import (
     MECHANISMS,
     Anonymous,
@@ -148,11 +149,12 @@ async def authenticate(
     if not isinstance(credentials, Password | OAuthToken | External | Anonymous):
         return await _use_own(_made(credentials), endpoint, situation, attempt)
     names = _safe_candidates(endpoint, credentials, situation, options)
+    presented = _Presented(credentials, endpoint.timeouts.token)
     problem: AuthenticationFailed | None = None
     unbound: str | None = None  # which -PLUS the server does not have, though it offers it
     for name in names:
         try:
-            await _use(name, endpoint, credentials, situation, attempt)
+            await _use(name, endpoint, presented, situation, attempt)
         except MechanismUnavailable as unavailable:
             problem = unavailable.error
             situation = situation.without(name)
@@ -235,33 +237,60 @@ async def _use_own(mechanism: Mechanism, endpoint: Endpoint, situation: Situatio
     return mechanism.name
 
 
-async def _use(name: str, endpoint: Endpoint, credentials: Credentials, situation: Situation, attempt: Attempt) -> None:
-    seconds = endpoint.timeouts.token
+class _Presented:
+    # The credentials as they are presented in one login. One token is provided for all mechanisms that are tried, and
+    # another one where the server has refused it.
 
-    async def present(shown: Credentials) -> None:
+    def __init__(self, credentials: Credentials, seconds: float | None) -> None:
+        self._credentials = credentials
+        self._seconds = seconds
+        self._current: Credentials | None = None
+        self.refusal: AuthenticationFailed | None = None  # of the first token
+
+    async def current(self) -> Credentials:
+        if self._current is None:
+            self._current = await self._provided(None)
+        return self._current
+
+    async def renew(self, refusal: AuthenticationFailed) -> None:
+        # Raises `refusal` where there is no other token, or this was the other one.
+        if self.refusal is not None:
+            raise refusal
+        self.refusal = refusal
+        provided = await self._provided(refusal.oauth or OAuthFailure())
+        if provided == self._current:
+            raise refusal
+        self._current = provided
+
+    async def _provided(self, refused: OAuthFailure | None) -> Credentials:
+        if not isinstance(self._credentials, OAuthToken):
+            return self._credentials
+        return await provide_token(self._credentials, refused, self._seconds)
+
+
+async def _use(name: str, endpoint: Endpoint, presented: _Presented, situation: Situation, attempt: Attempt) -> None:
+    while True:
+        shown = await presented.current()
         try:
             mechanism = make_mechanism(name, shown, situation, endpoint.auth_preferences) if name in _SASL else None
         except ValueError as unfit:
             raise MechanismUnavailable.to_present(name, unfit) from None
-        await attempt(name, mechanism)
-
-    if not isinstance(credentials, OAuthToken):
-        await present(credentials)
-        return
-    refused: AuthenticationFailed | None = None
-    known: OAuthToken | None = None
-    for _ in range(2):
-        failure = None if refused is None else refused.oauth or OAuthFailure()
-        provided = await provide_token(credentials, failure, seconds)
-        if provided == known:
-            break  # there is no other
-        known = provided
         try:
-            await present(provided)
+            await attempt(name, mechanism)
         except TokenRefused as refusal:
             refused = refusal.error
+        except (ConnectionLost, AuthenticationFailed) as error:
+            # Many servers hang up on whom they have refused. A caller who was told of that alone would take it for an
+            # accident, and come again with what was refused.
+            if presented.refusal is None or not _is_loss(error):
+                raise
+            raise presented.refusal from error
         else:
             return
-    if refused is None:
-        raise AssertionError("a token is presented, or was refused before")
-    raise refused
+        await presented.renew(refused)
+
+
+def _is_loss(error: Exception) -> bool:
+    # The server may say 421 before it hears the command that this seems to answer. The error of a login that is
+    # answered so has ServiceNotAvailable for its cause, which is a ConnectionLost.
+    return isinstance(error, ConnectionLost) or isinstance(error.__cause__, ConnectionLost)
