@@ -1,6 +1,7 @@
 import base64
 import traceback
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -85,6 +86,12 @@ def test_an_empty_argument_is_refused() -> None:
         Pass("")
     with pytest.raises(ValueError, match="a password must not be empty"):
         Apop("tim", "", TIMESTAMP)
+
+
+@pytest.mark.parametrize("value", [None, CANARY.encode(), 7])
+def test_what_is_no_text_is_no_user_name_and_is_not_shown(value: Any) -> None:
+    with pytest.raises(ValueError, match=rf"^expected the name to be text, got {type(value).__name__}$"):
+        User(value)
 
 
 @pytest.mark.parametrize("name", ["", " ", "two words", " tim", "tim "])

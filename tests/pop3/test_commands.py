@@ -2,7 +2,7 @@ import hashlib
 import pickle
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import assert_type
+from typing import Any, assert_type
 
 import pytest
 
@@ -260,6 +260,12 @@ def test_languages_are_told_by_their_tags() -> None:
     assert_type(languages, Mapping[str, str])
     assert dict(Lang().parse(Response(True, b"", b""))) == {}
     assert dict(Lang().parse(Response(True, b"", b"en \x1b[2J\xff\r\n"))) == {"en": "\\x1b[2J\\xff"}
+
+
+@pytest.mark.parametrize("language", [b"en", 7])
+def test_what_is_no_text_is_no_language(language: Any) -> None:
+    with pytest.raises(ValueError, match=r"^expected the language to be text or None, got "):
+        Lang(language)
 
 
 def test_a_change_of_language_tells_its_tag() -> None:

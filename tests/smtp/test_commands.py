@@ -1,8 +1,10 @@
 import base64
 import copy
 import pickle
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Any, cast
 
 import pytest
 from hypothesis import given
@@ -25,6 +27,7 @@ from mailwire.smtp import (
     Greeting,
     Helo,
     Help,
+    Lhlo,
     Mail,
     Mailbox,
     Noop,
@@ -194,6 +197,25 @@ def test_a_name_beyond_ascii_is_refused(make: Making, name: str) -> None:
 def test_a_refused_argument_is_named_by_its_command() -> None:
     with pytest.raises(ValueError, match=r"^the argument of VRFY must not hold control characters \(CR, LF, NUL"):
         Vrfy("a\nb")
+
+
+@pytest.mark.parametrize("text", ["b@example.org> NOTIFY=NEVER", "b@example.org", "", b"b@example.org"])
+def test_text_is_no_mailbox_before_it_was_read(text: Any) -> None:
+    for make, expected in ((Mail, "the sender to be a Mailbox or None"), (Rcpt, "the recipient to be a Mailbox")):
+        with pytest.raises(ValueError, match=f"^expected {expected}, got {re.escape(repr(text))} "):
+            make(text)
+
+
+def test_rcpt_has_a_recipient() -> None:
+    with pytest.raises(ValueError, match=r"^expected the recipient to be a Mailbox, got None \(NoneType\)$"):
+        Rcpt(cast(Any, None))
+
+
+@pytest.mark.parametrize("argument", [b"mail.example.org", None, 5])
+@pytest.mark.parametrize("make", [*DOMAINS, Lhlo, *STRINGS, Noop])
+def test_what_is_no_text_is_no_argument(make: Callable[[Any], object], argument: object) -> None:
+    with pytest.raises(ValueError, match=r"^expected (our name|the argument of [A-Z]{4}) to be text, got "):
+        make(argument)
 
 
 @pytest.mark.parametrize("keyword", ["", " ", "-X", "SIZE=1", "SIZE 1", "X Y", "X>", "X\t", "é", "X_Y", "X.Y", "X=1 Y"])

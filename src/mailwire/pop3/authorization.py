@@ -7,6 +7,7 @@ from typing import ClassVar
 from .._wire.text import check_argument, check_secret, printable, quote
 from .._wire.trace import MASK
 from ..sasl.exchange import Exchange
+from ..sasl.fields import check_texts
 from ..sasl.mechanism import Mechanism
 from ..sasl.oauth import XOAuth2
 from ..sasl.redaction import Redaction
@@ -47,6 +48,7 @@ class User(PlainCommand):
     name: str
 
     def __post_init__(self) -> None:
+        check_texts(self, "name")
         if not check_argument("a user name", self.name.encode()):
             raise ValueError("a user name must not be empty")
 

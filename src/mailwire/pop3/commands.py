@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar, Final, Generic, TypeVar
 
-from .._wire.text import LINE_END, printable, quote
+from .._wire.text import LINE_END, check_kind, printable, quote
 from .capabilities import Capabilities
 from .limits import DEFAULT_LIMITS, Limits
 from .listing_reader import BodyReader
@@ -129,7 +129,10 @@ class Lang(Command[Mapping[str, str]]):
     language: str | None = None
 
     def __post_init__(self) -> None:
-        if self.language is not None and not _LANGUAGE.match(self.language.encode()):
+        if self.language is None:
+            return
+        check_kind("the language", self.language, str, "text or None")
+        if not _LANGUAGE.match(self.language.encode()):
             raise ValueError(f"expected a language tag, such as en or pt-BR, or *, got {quote(self.language.encode())}")
 
     @property

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import ClassVar, Generic, TypeVar
 
-from .._wire.text import LINE_END, check_argument, printable
+from .._wire.text import LINE_END, check_argument, check_kind, described, printable
 from ..sasl.exchange import Exchange
 from ..sasl.mechanism import Mechanism
 from .extensions import Extensions
@@ -86,6 +86,7 @@ class Greeting(_PlainReply):
 
 
 def _check_own_name(domain: str) -> None:
+    check_kind("our name", domain, str, "text")
     # What the server can do with other scripts is not known before it has answered.
     if not check_domain(domain).isascii():
         raise ValueError(f"expected our name in ASCII (A-labels for other scripts), got {domain!r}")
@@ -184,7 +185,8 @@ def parameter_words(parameters: Mapping[str, str | None]) -> bytes:
 class Mail(_PlainReply):
     """MAIL (RFC 5321 4.1.1.2): `sender` is a mailbox, or None for the null reverse-path; ESMTP `parameters` follow.
 
-    A parameter's value is None where the keyword stands alone (SMTPUTF8).
+    A parameter's value is None where the keyword stands alone (SMTPUTF8). Raises ValueError for a sender that is no
+    Mailbox: text is nothing before `Mailbox.parse` has read it.
     """
 
     ends_group = False
@@ -193,6 +195,8 @@ class Mail(_PlainReply):
     parameters: Mapping[str, str | None] = NO_PARAMETERS
 
     def __post_init__(self) -> None:
+        if not (self.sender is None or isinstance(self.sender, Mailbox)):
+            raise ValueError(f"expected the sender to be a Mailbox or None, got {described(self.sender)}")
         if self.parameters is not NO_PARAMETERS:
             object.__setattr__(self, "parameters", Parameters.of(self.parameters))
 
@@ -202,7 +206,7 @@ class Mail(_PlainReply):
 
 @dataclass(frozen=True, slots=True)
 class Rcpt(_PlainReply):
-    """RCPT (RFC 5321 4.1.1.3), with ESMTP `parameters` like those of MAIL."""
+    """RCPT (RFC 5321 4.1.1.3), with ESMTP `parameters` like those of MAIL. Raises ValueError as Mail does."""
 
     ends_group = False
 
@@ -210,6 +214,8 @@ class Rcpt(_PlainReply):
     parameters: Mapping[str, str | None] = NO_PARAMETERS
 
     def __post_init__(self) -> None:
+        if not isinstance(self.recipient, Mailbox):
+            raise ValueError(f"expected the recipient to be a Mailbox, got {described(self.recipient)}")
         if self.parameters is not NO_PARAMETERS:
             object.__setattr__(self, "parameters", Parameters.of(self.parameters))
 
@@ -305,7 +311,9 @@ class _StringCommand(_PlainReply):
     argument: str
 
     def __post_init__(self) -> None:
-        check_argument(f"the argument of {self.verb}", self.argument.encode())
+        what = f"the argument of {self.verb}"
+        check_kind(what, self.argument, str, "text")
+        check_argument(what, self.argument.encode())
 
     def encode(self) -> bytes:
         return f"{self.verb} {self.argument}".rstrip(" ").encode() + LINE_END
