@@ -20,6 +20,7 @@ from mailwire import (
     Password,
     POP3Client,
     Preferences,
+    RemoteProtocolError,
     ReplyError,
     ResponseError,
     SecurityError,
@@ -241,6 +242,15 @@ async def test_refused_credentials_are_not_presented_by_another_mechanism(answer
             await login(peer, "smtp")
     assert caught.value.is_transient is answer.startswith("4")
     assert caught.value.command == "AUTH PLAIN ****"
+
+
+@pytest.mark.parametrize("answer", ["220 hello", "221 bye"])
+async def test_a_greeting_or_a_farewell_is_no_login(answer: str) -> None:
+    async with ScriptedPeer(*offer("smtp", "PLAIN", "LOGIN"), f"C: AUTH PLAIN {PLAIN}", f"S: {answer}") as peer:
+        with pytest.raises(
+            RemoteProtocolError, match=rf"expected a final reply to AUTH PLAIN \*\*\*\*, got '{answer}'"
+        ):
+            await login(peer, "smtp")
 
 
 @pytest.mark.parametrize(

@@ -569,6 +569,40 @@ def test_a_greeting_or_a_farewell_is_no_verdict_on_a_message(code: int) -> None:
     assert [str(command) for command in connection.in_flight] == ["."]
 
 
+@pytest.mark.parametrize("code", [220, 221])
+@pytest.mark.parametrize(
+    ("state", "command"),
+    [
+        (State.INITIATION, Ehlo("client.example.org")),
+        (State.READY, Mail(A)),
+        (State.TRANSACTION, Rcpt(B)),
+        (State.TRANSACTION, Rset()),
+        (State.READY, Noop()),
+    ],
+    ids=str,
+)
+def test_a_greeting_or_a_farewell_is_no_success_of_what_asks_for_neither(
+    state: State, command: Command[object], code: int
+) -> None:
+    connection = at(state)
+    connection.send(command)
+    flush(connection)
+    with pytest.raises(RemoteProtocolError, match=rf"expected a final reply to {command}, got '{code} ok'"):
+        hear(connection, f"{code} ok")
+    assert connection.state is State.CLOSED
+    assert connection.in_flight == (command,)
+
+
+@pytest.mark.parametrize("code", [220, 221])
+def test_a_greeting_or_a_farewell_is_no_login(code: int) -> None:
+    connection = at(State.READY)
+    connection.send(Auth(Plain(CREDENTIALS)))
+    flush(connection)
+    with pytest.raises(RemoteProtocolError, match=rf"expected a final reply to AUTH PLAIN \*\*\*\*, got '{code} ok'"):
+        hear(connection, f"{code} ok")
+    assert not connection.is_authenticated
+
+
 @pytest.mark.parametrize("code", [200, 222, 250, 251, 299])
 def test_any_other_completion_is_a_verdict_on_a_message(code: int) -> None:
     connection = at(State.MAIL_DATA)

@@ -471,6 +471,22 @@ def test_a_group_of_which_a_part_was_answered_is_heard_one_by_one() -> None:
 
 
 @pytest.mark.parametrize("code", [220, 221])
+def test_a_greeting_and_a_leave_accept_no_recipient(code: int) -> None:
+    connection = ready()
+    transaction = Transaction(connection, A, [B])
+    flush(connection)
+    connection.receive_data(b"250 a\r\n%d b\r\n354 go\r\n" % code)
+    accepted = connection.next_event()
+    assert isinstance(accepted, ReplyReceived)
+    assert isinstance(accepted.command, Mail)
+    with pytest.raises(
+        RemoteProtocolError, match=r"^expected a final reply to RCPT TO:<b@example\.org>, got '22[01] b'$"
+    ):
+        connection.next_event()
+    assert transaction.receipt().delivery is Delivery.NOT_SENT
+
+
+@pytest.mark.parametrize("code", [220, 221])
 def test_a_greeting_and_a_leave_are_no_verdict(code: int) -> None:
     connection = ready()
     transaction = Transaction(connection, A, [B], chunking="eager")

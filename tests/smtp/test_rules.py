@@ -6,14 +6,17 @@ import pytest
 from mailwire.errors import AuthenticationFailed, LocalProtocolError, MailwireError, RemoteProtocolError, TLSFailed
 from mailwire.sasl import Password, Plain
 from mailwire.smtp import (
-    TRANSITIONS,
     Auth,
+    Bdat,
     BdatLast,
     Command,
     Data,
     Ehlo,
     EndOfData,
+    Expn,
+    Greeting,
     Helo,
+    Help,
     Lhlo,
     Mail,
     Noop,
@@ -22,8 +25,10 @@ from mailwire.smtp import (
     Rset,
     StartTls,
     State,
+    Vrfy,
 )
 from mailwire.smtp.rules import Begun, fault, injection, loss, objection
+from mailwire.smtp.states import transition
 from tests.smtp.sessions import A, B, reply
 
 SITUATIONS = ("is_authenticated", "is_secured", "is_lmtp", "is_binary")
@@ -64,7 +69,8 @@ def test_an_exchange_that_is_begun_is_not_sent_again() -> None:
 
 
 def found(command: Command[object], code: int, state: State, *, is_early: bool = False) -> MailwireError | None:
-    row = TRANSITIONS[state, type(command)]
+    row = transition(state, type(command))
+    assert row is not None
     return fault(command, reply(code), row, is_early=is_early, quote=lambda said: f"<{said.code}>")
 
 
@@ -100,11 +106,22 @@ def test_before_the_end_of_a_message_only_a_refusal_is_no_fault() -> None:
         assert check(EndOfData(), code, State.MAIL_DATA, is_early=True) is kind
 
 
-def test_a_greeting_and_a_farewell_are_no_verdict() -> None:
-    for code in (220, 221):
-        assert check(EndOfData(), code, State.MAIL_DATA) is RemoteProtocolError
-        assert check(BdatLast(1), code, State.CHUNKS) is RemoteProtocolError
-        assert check(Rset(), code, State.CHUNKS) is type(None)
+def test_a_greeting_and_a_farewell_are_no_success_but_where_they_are_due() -> None:
+    ready, transaction = State.READY, State.TRANSACTION
+    commands: list[tuple[Command[object], State]] = [
+        *((Ehlo("a.example.org"), ready), (Lhlo("a.example.org"), ready), (Helo("a.example.org"), ready)),
+        *((login(), ready), (Mail(A), ready), (Rcpt(B), transaction), (Rset(), State.CHUNKS)),
+        *((EndOfData(), State.MAIL_DATA), (Bdat(1), State.CHUNKS), (BdatLast(1), State.CHUNKS)),
+        *((Noop(), ready), (Vrfy("b"), ready), (Expn("b"), ready), (Help(), ready)),
+    ]
+    for command, state in commands:
+        for code in (220, 221):
+            wrong = found(command, code, state)
+            assert type(wrong) is RemoteProtocolError
+            assert str(wrong) == f"expected a final reply to {command}, got <{code}>"
+    assert found(Greeting(), 220, State.GREETING) is None
+    assert found(Quit(), 221, ready) is None
+    assert found(Command(), 220, ready) is None  # of the caller's own
 
 
 def test_only_220_begins_tls_and_no_success_comes_before_its_time() -> None:

@@ -35,7 +35,7 @@ from .message_writing import MessageWriting
 from .opening import Opening, Wishes
 from .parameters import Parameters
 from .reply import Reply, ReplyReader
-from .rules import Begun, loss, objection
+from .rules import STRAY, Begun, loss, objection
 from .states import CLOSED, READY, TRANSITIONS, State, transition
 
 __all__ = ["PIPELINING_WINDOW", "Connection"]
@@ -50,7 +50,10 @@ PIPELINING_WINDOW: Final = Window(commands=128, octets=8192)
 # The commands of every mail: nothing is known of them, and their success moves nothing, but what the table says.
 _ORDINARY: Final[frozenset[type]] = frozenset({Mail, Rcpt, Data, Rset})
 
-# Where their success leads, by the table.
+# What says that they have succeeded.
+_DONE: Final = frozenset(range(200, 300)) - STRAY
+
+# Where that leads, by the table.
 _EXPECTED: Final[Mapping[tuple[State, type], State]] = {
     (state, kind): row.done for (state, kind), row in TRANSITIONS.items() if kind in _ORDINARY and row.done is not None
 }
@@ -349,7 +352,7 @@ class Connection(Answers, MessageWriting):
             self._refuse_injected()
         while (reply := self._next_reply()) is not None:
             command = self._pipeline.oldest
-            if command is not None and reply.code < 300 and (done := _EXPECTED.get((self.state, type(command)))):
+            if command is not None and reply.code in _DONE and (done := _EXPECTED.get((self.state, type(command)))):
                 # Nearly every reply: what it says is what the table expects, and what is said ahead stays legal.
                 self._pipeline.settle()
                 self.trace("S", reply)

@@ -14,14 +14,38 @@ from collections.abc import Callable, Collection, Sequence
 from typing import Final, Protocol
 
 from ..errors import ConnectionLost, InjectedData, LocalProtocolError, MailwireError, RemoteProtocolError, TLSFailed
-from .commands import Auth, BdatLast, Command, Data, Ehlo, EndOfData, Helo, Lhlo, Mail, Rcpt, Rset, StartTls
+from .commands import (
+    Auth,
+    Bdat,
+    Command,
+    Data,
+    Ehlo,
+    EndOfData,
+    Expn,
+    Helo,
+    Help,
+    Lhlo,
+    Mail,
+    Noop,
+    Rcpt,
+    Rset,
+    StartTls,
+    Vrfy,
+)
 from .reply import Reply
 from .states import Transition
 
-__all__ = ["Begun", "BegunTransaction", "fault", "injection", "loss", "objection"]
+__all__ = ["STRAY", "Begun", "BegunTransaction", "fault", "injection", "loss", "objection"]
 
 # Of these the table says all. They are most of what is ever sent, and asked for first.
 _PLAIN: Final = frozenset({Mail, Rcpt, Rset})
+
+STRAY: Final = frozenset({220, 221})
+"""The codes that greet and take leave (RFC 5321 4.3.2)."""
+
+# To one of these they are no success, but the answer to something else, or a farewell. Commands of the caller's own may
+# be answered so, as XCLIENT is.
+_NOT_SO_ANSWERED: Final = (Auth, Bdat, Ehlo, EndOfData, Expn, Helo, Help, Mail, Noop, Rcpt, Rset, Vrfy)
 
 
 def objection(
@@ -60,15 +84,14 @@ def fault(
     if code >= 400:
         return None
     following = row.done if code < 300 else row.more
-    if following is not None and type(command) in _PLAIN:
+    is_stray = code in STRAY and isinstance(command, _NOT_SO_ANSWERED)
+    if following is not None and not is_stray and type(command) in _PLAIN:
         return None
     # RFC 3207 4: only 220 is the go-ahead. Whoever says anything else is not to be reasoned with.
     if isinstance(command, StartTls) and code != 220:
         return TLSFailed(f"expected 220 in reply to STARTTLS, got {quote(reply)}")
-    # 220 and 221 greet and take leave. As the verdict on a message they are the answer to something else.
-    is_stray = code in (220, 221) and isinstance(command, (EndOfData, BdatLast))
     if is_early or is_stray or following is None:
-        expected = "4yz or 5yz" if is_early else "a final reply" if row.more is None else "3yz or a refusal"
+        expected = "4yz or 5yz" if is_early else "3yz or a refusal" if row.done is None else "a final reply"
         return RemoteProtocolError(f"expected {expected} to {command}, got {quote(reply)}")
     if isinstance(command, Auth) and code < 300 and not command.exchange.is_complete:
         return command.exchange.error()
