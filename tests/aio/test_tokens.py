@@ -126,6 +126,34 @@ async def test_a_provider_that_takes_too_long_ends_at_the_deadline() -> None:
     assert provider.cancelled == 1
 
 
+async def test_what_a_provider_raises_while_it_is_stopped_is_no_error_of_the_event_loop() -> None:
+    complaints: list[object] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: complaints.append(context))
+    stopped = 0
+
+    async def provider(refused: OAuthFailure | None) -> str:
+        nonlocal stopped
+        try:
+            await asyncio.Event().wait()
+            return "abc"
+        finally:
+            stopped += 1
+            raise ConnectionError("the session of the HTTP client is closed")
+
+    credentials = OAuthToken("bob", provider)
+    with pytest.raises(DeadlineExceeded):
+        await provide_token(credentials, None, 0.01)
+    asking = asyncio.create_task(provide_token(credentials, EXPIRED, 5))
+    await drain_events()
+    asking.cancel()
+    await drain_events()
+    assert asking.cancelled()
+    assert stopped == 2
+    del asking, credentials
+    gc.collect()
+    assert complaints == []
+
+
 async def test_what_a_provider_raises_is_raised_to_all_who_ask() -> None:
     async def provider(refused: OAuthFailure | None) -> str:
         await asyncio.sleep(0)

@@ -22,6 +22,7 @@ class _Flight:
         self._provider = provider
         self._refused = refused
         self._asking = asyncio.create_task(self._ask())
+        self._asking.add_done_callback(_hear)
         self._waiting = 0
 
     @property
@@ -31,7 +32,9 @@ class _Flight:
     async def answer(self) -> OAuthToken:
         self._waiting += 1
         try:
-            return await asyncio.shield(self._asking)
+            # Whoever gives up stops nobody but himself.
+            await asyncio.wait((self._asking,))
+            return self._asking.result()
         finally:
             self._waiting -= 1
             if self._waiting == 0:
@@ -54,6 +57,13 @@ class _Flight:
             del token  # a traceback may show locals
             raise TypeError(f"expected the token's provider to return a str, got {kind}")
         return replace(self._answer, token=token)
+
+
+def _hear(asking: asyncio.Task[OAuthToken]) -> None:
+    # What a provider raises while it is stopped, when nobody waits any more, is no error that was overlooked: whoever
+    # gave up knows why. asyncio would write it to its log.
+    if not asking.cancelled():
+        asking.exception()
 
 
 # By the credentials and by whether a token of theirs was refused before.
