@@ -23,6 +23,7 @@ from mailwire import (
     TLSFailed,
 )
 from mailwire.aio.session import Session
+from mailwire.endpoint import ClientCertificate
 from mailwire.pop3 import Capa
 from mailwire.smtp import (
     Auth,
@@ -54,9 +55,10 @@ from mailwire.testing import (
     server_context,
 )
 from mailwire.testing.turns import drain_events
-from tests.aio.dialogues import QUIT, READY, announced, capabilities, extensions
+from tests.aio.dialogues import CANARY, QUIT, READY, announced, capabilities, extensions
 from tests.aio.pools import in_turn
 from tests.sasl.laborious import Laborious
+from tests.sasl.secrecy import assert_hidden
 
 
 async def session_with(peer: ScriptedPeer, **settings: object) -> tuple[Session[Event], Connection]:
@@ -76,10 +78,39 @@ async def agreed_to_tls(session: Session[Event], machine: Connection) -> None:
     await session.next_event("command", "STARTTLS")
 
 
+def failing_to_load(_endpoint: Endpoint) -> ssl.SSLContext:
+    raise RuntimeError("no thread for it")
+
+
 async def test_tls_settings_that_cannot_be_used_are_told_before_anything_is_connected_to(tmp_path: Path) -> None:
     missing = tmp_path / "missing.pem"
-    with pytest.raises(TLSFailed, match=r"the TLS settings for smtps://localhost:465 cannot be used: .*No such file"):
+    told = f"the TLS settings for smtps://localhost:465 cannot be used (tls_ca_file {str(missing)!r}): "
+    with pytest.raises(TLSFailed, match=rf"^{re.escape(told)}.*No such file") as caught:
         await Session.open(Endpoint("localhost", tls_ca_file=missing), Connection())
+    assert isinstance(caught.value.__cause__, FileNotFoundError)
+
+
+@pytest.mark.parametrize(
+    ("certificate", "told"),
+    [
+        ("a.pem", "tls_client_certificate 'a.pem'"),
+        (("a.pem", Path("b.pem")), "tls_client_certificate 'a.pem', tls_client_certificate 'b.pem'"),
+        (("a.pem", "b.pem", CANARY), "tls_client_certificate 'a.pem', tls_client_certificate 'b.pem'"),
+    ],
+)
+async def test_files_of_a_certificate_that_cannot_be_used_are_named_without_the_password(
+    certificate: ClientCertificate, told: str
+) -> None:
+    with pytest.raises(TLSFailed, match=rf" cannot be used \({told}\): .*No such file") as caught:
+        await Session.open(Endpoint("localhost", tls_client_certificate=certificate), Connection())
+    assert_hidden(CANARY, caught.value)
+
+
+async def test_where_no_file_is_set_none_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Endpoint, "make_tls_context", failing_to_load)
+    told = r"^the TLS settings for smtps://localhost:465 cannot be used: no thread for it$"
+    with pytest.raises(TLSFailed, match=told):
+        await Session.open(Endpoint("localhost"), Connection())
 
 
 async def test_a_session_drives_its_machine() -> None:

@@ -4,6 +4,7 @@ The drive loop is `next_event`: write what may be written, take an event, else w
 """
 
 import asyncio
+import os
 import ssl
 from collections.abc import Callable
 from contextlib import suppress
@@ -233,6 +234,17 @@ async def make_context(endpoint: Endpoint) -> ssl.SSLContext:
     try:
         context = await asyncio.to_thread(endpoint.make_tls_context)
     except (OSError, RuntimeError) as error:  # as SSLError is, too; and where no thread can be had
-        raise TLSFailed(f"the TLS settings for {endpoint} cannot be used: {error}") from error
+        raise TLSFailed(f"the TLS settings for {endpoint} cannot be used{_files_of(endpoint)}: {error}") from error
     context.sslobject_class = NamingSSLObject  # the context is ours
     return context
+
+
+def _files_of(endpoint: Endpoint) -> str:
+    # Which they are; OpenSSL's errors do not say.
+    certificate = endpoint.tls_client_certificate
+    named = {
+        "tls_ca_file": (endpoint.tls_ca_file,),
+        "tls_client_certificate": certificate[:2] if isinstance(certificate, tuple) else (certificate,),
+    }
+    shown = [f"{name} {os.fspath(file)!r}" for name, files in named.items() for file in files if file is not None]
+    return f" ({', '.join(shown)})" if shown else ""
