@@ -226,6 +226,20 @@ def test_what_is_quoted_passes_through_every_mask() -> None:
     assert LineBuffer(100).quote(b"a canary") == "b'a canary'"
 
 
+def test_what_is_quoted_passes_through_the_masks_of_a_connection_before_it() -> None:
+    first, second, third = masking(b"canary"), LineBuffer(100), LineBuffer(100)
+    second.mask_as(first)
+    third.mask_as(second)
+    for buffer in (second, third):
+        assert buffer.masked(b"a canary") == b"a ****"
+        assert buffer.quote_beginning(b"a can") == "(5 octets)"
+    third.mask_with(masking(b"sparrow").masked)
+    assert third.masked(b"a canary and a sparrow") == b"a **** and a ****"
+    fourth = LineBuffer(100)
+    fourth.mask_as(third)
+    assert fourth.masked(b"a canary and a sparrow") == b"a canary and a ****"  # they do not pile up
+
+
 def test_lines_are_taken_as_they_came_whatever_is_masked() -> None:
     buffer = masking(b"canary")
     buffer.feed(b"a canary\r\n")

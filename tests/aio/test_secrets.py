@@ -5,6 +5,7 @@ import copy
 import json
 import logging
 import pickle
+import socket
 import traceback
 from collections.abc import Awaitable, Callable, Iterator
 from typing import Any
@@ -290,6 +291,34 @@ async def test_a_pop3_server_that_says_back_what_it_was_told_is_not_quoted(
             _, transcript = await fails_with((*POP3_LOGINS[login], *end), "pop3")
         assert not disguised_in(caplog.text)
         assert not disguised_in(repr(list(transcript)))
+
+
+@pytest.mark.parametrize("protocol", ["smtp", "pop3"])
+async def test_a_server_that_greets_with_what_it_was_told_before_is_not_quoted(
+    protocol: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    said, refused = (f"554 I know {CANARY}", "535 no") if protocol == "smtp" else (f"-ERR I know {CANARY}", "-ERR no")
+    login = SMTP_LOGINS["PLAIN"] if protocol == "smtp" else POP3_LOGINS["PASS"]
+    scripts: tuple[tuple[Step, ...], ...] = ((*login, f"S: {refused}", LISTEN), (f"S: {said}", LISTEN))
+    transcript = Transcript(limit=None)
+    async with (
+        ScriptedPeer(*scripts[0], lenient=True) as first,
+        ScriptedPeer(*scripts[1], lenient=True) as second,
+        ScriptedPeer(*scripts[1], lenient=True) as third,
+    ):
+        peers = iter((first, second, third))
+
+        async def connect() -> socket.socket:
+            return await next(peers).connect()
+
+        endpoint = first.endpoint(protocol=protocol, auth=CREDENTIALS, allow_cleartext_auth=True, connect=connect)
+        client = (SMTPClient if protocol == "smtp" else POP3Client)(endpoint, transcript=transcript)
+        with caplog.at_level(logging.DEBUG):
+            for told in ("no", r"I know \*\*\*\*", r"I know \*\*\*\*"):
+                with pytest.raises(MailwireError, match=told) as caught:
+                    await client.connect()
+                check(caught.value, transcript.render(), transcript.tail(), client)
+    assert not disguised_in(caplog.text)
 
 
 @pytest.mark.parametrize("protocol", ["smtp", "pop3"])

@@ -21,6 +21,7 @@ from mailwire.pop3 import (
     Apop,
     Auth,
     Command,
+    Connection,
     Event,
     Pass,
     RefusalCause,
@@ -340,3 +341,13 @@ def test_a_call_that_is_refused_does_not_show_it(login: Login) -> None:
         with pytest.raises(LocalProtocolError, match="was sent already") as refusal:
             talk.send(talk.command)
         assert_hidden(CANARY, refusal.value)
+
+
+def test_the_greeting_of_the_next_connection_is_quoted_without_what_was_told_on_the_one_before() -> None:
+    first = Talk(Pass(CANARY))
+    again = Connection()
+    again.mask_as(first.connection)
+    again.receive_data(f"-ERR I know {CANARY}\r\n".encode())
+    event = again.next_event()
+    assert isinstance(event, ResponseReceived)
+    assert event.response.line == b"I know ****"

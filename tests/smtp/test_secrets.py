@@ -290,3 +290,13 @@ def test_a_call_that_is_refused_does_not_show_it(keeper: Keeper) -> None:
         with pytest.raises(LocalProtocolError, match=problem) as refusal:
             talk.send(command)
         assert_hidden(CANARY, refusal.value)
+
+
+def test_the_greeting_of_the_next_connection_is_quoted_without_what_was_told_on_the_one_before() -> None:
+    first = Talk(Plain(Password("tim", CANARY)))
+    again = Connection()
+    again.mask_as(first.connection)
+    again.receive_data(f"554 I know {CANARY}\r\n".encode())
+    [event] = events_of(again)
+    assert isinstance(event, ReplyReceived)
+    assert event.reply == reply(554, b"I know ****")

@@ -5,7 +5,7 @@ block of a body is handed on without a copy.
 """
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Final
 
 from ..errors import LimitExceeded
@@ -28,6 +28,7 @@ class LineBuffer:
         self.bare_lf: bool = False  # whether the line last taken ended in LF alone
         self._drops_line_feed = False
         self._masks: list[Callable[[bytes], bytes]] = []
+        self._earlier_masks: Sequence[Callable[[bytes], bytes]] = ()
         self._arrived: deque[bytes] = deque()  # not looked at yet
         self._beginning: list[bytes] = []  # of a line whose end has not come yet
         self._beginning_size = 0
@@ -101,9 +102,14 @@ class LineBuffer:
         """Let what is quoted pass through `mask`, and through those given before."""
         self._masks.append(mask)
 
+    def mask_as(self, earlier: "LineBuffer") -> None:
+        """Let what is quoted pass through the masks of `earlier`, too; or, where it was given none, through those that
+        it had of one before it. So the masks do not pile up from one connection to the next."""
+        self._earlier_masks = earlier._masks or earlier._earlier_masks
+
     def masked(self, data: bytes) -> bytes:
         """Return `data` without what must not be shown."""
-        for mask in self._masks:
+        for mask in (*self._earlier_masks, *self._masks):
             data = mask(data)
         return data
 
@@ -113,7 +119,7 @@ class LineBuffer:
 
     def quote_beginning(self, data: bytes) -> str:
         """Return `data`, of which more may come, as it may stand in an error."""
-        if not self._masks:
+        if not (self._masks or self._earlier_masks):
             return quote(data)
         # A line that is cut off may end in the beginning of what must not be shown.
         lines, line_end, cut_off = data.rpartition(b"\n")

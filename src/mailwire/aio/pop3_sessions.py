@@ -67,7 +67,7 @@ class POP3Sessions(Client[Event]):
         it may."""
         self._may_pipeline = self.endpoint.pipelining and not settings.quirks.needs_lockstep
         self._may_ask_again = True  # about single messages of a listing
-        self._connection = self._new_machine()
+        self._connection = self._make_machine()
         self._authorization: Authorization | None = None  # of the last session
         self._logged_in_at = 0.0  # by the event loop's clock
         self._opened_transaction: Transaction | None = None  # of the last session
@@ -101,10 +101,15 @@ class POP3Sessions(Client[Event]):
         super()._cut()
 
     def _new_machine(self) -> Connection:
+        machine = self._make_machine()
+        machine.mask_as(self._connection)
+        self._connection = machine
+        return machine
+
+    def _make_machine(self) -> Connection:
         settings = self.settings
         window = settings.window if self._may_pipeline else LOCKSTEP
-        self._connection = Connection(window=window, limits=settings.limits, quirks=settings.quirks, trace=self._trace)
-        return self._connection
+        return Connection(window=window, limits=settings.limits, quirks=settings.quirks, trace=self._trace)
 
     async def _begin(self, session: Session[Event]) -> None:
         settings, marks = self.settings, Marks()

@@ -75,7 +75,7 @@ class SMTPClient(Client[Event]):
             del endpoint  # the password in a URL: a traceback may show locals
         self.last_receipt: Receipt | None = None
         """What is known about the mail of the last `send`, also where that was cancelled; None if it was not begun."""
-        self._connection = self._new_machine()
+        self._connection = self._make_machine()
         self._dialogue: Dialogue | None = None  # with the server that we are connected to, or were
         self._hangs_up_on_ehlo = False
         self._connecting: float | None = None  # seconds, that no receipt has told yet
@@ -232,14 +232,19 @@ class SMTPClient(Client[Event]):
     # Connecting
 
     def _new_machine(self) -> Connection:
-        self._connection = Connection(
+        machine = self._make_machine()
+        machine.mask_as(self._connection)
+        self._connection = machine
+        return machine
+
+    def _make_machine(self) -> Connection:
+        return Connection(
             window=PIPELINING_WINDOW if self.endpoint.pipelining else LOCKSTEP,
             trace=self._trace,
             lmtp=self._protocol == "lmtp",
             ignored_extensions=self.endpoint.ignored_extensions,
             groups=True,
         )
-        return self._connection
 
     async def _establish(self) -> None:
         clock = asyncio.get_running_loop().time

@@ -62,6 +62,11 @@ class Answers:
     _status: Response | None
     _window: Window
 
+    def mask_as(self, earlier: "Answers") -> None:
+        """Mask also what was told on `earlier`, a connection to the same server before this one: it may remember that,
+        and say it back before it is told anything."""
+        self._buffer.mask_as(earlier._buffer)
+
     # Private: the first line of an answer
 
     def _next_answer(self) -> Event | None:

@@ -48,6 +48,11 @@ class Answers:
     _verdicts: Verdicts
     _window: Window
 
+    def mask_as(self, earlier: "Answers") -> None:
+        """Mask also what was told on `earlier`, a connection to the same server before this one: it may remember that,
+        and say it back before it is told anything."""
+        self._reader.mask_as(earlier._reader)
+
     def _next_reply(self) -> Reply | None:
         try:
             return self._reader.next_reply()
