@@ -1,7 +1,11 @@
 import base64
+import copy
+import pickle
+import re
 import traceback
 from collections.abc import Callable
-from typing import Any
+from dataclasses import replace
+from typing import Any, cast
 
 import pytest
 from hypothesis import given, settings
@@ -56,9 +60,8 @@ def test_a_refused_password_is_not_quoted(control: str) -> None:
     for text in (control + CANARY, CANARY[:8] + control + CANARY[8:], CANARY + control):
         with pytest.raises(ValueError, match="a password must not hold control characters") as caught:
             Pass(text)
-        told = f"{caught.value} {caught.value!r} {''.join(traceback.format_exception(caught.value))}"
-        assert CANARY[:8] not in told
-        assert CANARY[8:] not in told
+        assert_hidden(CANARY[:8], caught.value)
+        assert_hidden(CANARY[8:], caught.value)
 
 
 def test_a_refused_password_is_not_in_the_chain_of_errors() -> None:
@@ -77,6 +80,38 @@ def test_a_password_that_is_no_unicode_text_is_refused_without_being_quoted() ->
     assert CANARY not in "".join(traceback.format_exception(caught.value))
     with pytest.raises(ValueError):
         User("tim\udcff")
+
+
+@pytest.mark.parametrize(
+    ("make", "told"),
+    [
+        (lambda: Apop("a b", CANARY, TIMESTAMP), "a user name for APOP must not be empty, nor hold a blank"),
+        (lambda: Apop("a\n", CANARY, TIMESTAMP), "a user name must not hold control characters"),
+        (lambda: Apop("a\udcff", CANARY, TIMESTAMP), "surrogates not allowed"),
+        (lambda: Apop(cast(Any, None), CANARY, TIMESTAMP), "expected the name to be text, got NoneType"),
+        (lambda: Apop("tim", CANARY + "\n", TIMESTAMP), "a password must not hold control characters"),
+        (lambda: Apop("tim", cast(Any, CANARY.encode()), TIMESTAMP), "expected a password to be text, got bytes"),
+        (lambda: Apop("tim", CANARY, b"<a@b"), "expected a timestamp in the form of a message identifier, got b'<a@b'"),
+        (lambda: Apop("tim", CANARY, cast(Any, "<a@b>")), "expected the timestamp to be octets, got str"),
+        (lambda: Pass(cast(Any, CANARY.encode())), "expected a password to be text, got bytes"),
+    ],
+)
+def test_what_is_refused_with_a_password_does_not_show_it_in_a_traceback_with_locals(
+    make: Callable[[], Command[object]], told: str
+) -> None:
+    with pytest.raises(ValueError, match=re.escape(told)) as caught:
+        make()
+    assert_hidden(CANARY, caught.value)
+
+
+def test_commands_that_hold_a_password_are_values() -> None:
+    for command, same, other in (
+        (Pass(CANARY), Pass(password=CANARY), Pass("other")),
+        (APOP, Apop(name="tim", password=CANARY, timestamp=TIMESTAMP), replace(APOP, name="tom")),
+    ):
+        assert command == same != other
+        assert hash(command) == hash(same)
+        assert pickle.loads(pickle.dumps(command)) == copy.copy(command) == command
 
 
 def test_an_empty_argument_is_refused() -> None:

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mailwire.sasl.fields import check_texts, encode_field, encode_saslname, gs2_header
+from mailwire.sasl.fields import check_texts, encode_field, encode_saslname, gs2_header, text_problem
 from tests.sasl.secrecy import CANARY, assert_hidden
 
 CONTROLS = [chr(code) for code in (*range(0x20), 0x7F)]
@@ -90,3 +90,11 @@ def test_what_should_be_text_is_named_and_not_quoted() -> None:
         check_texts(owner, "user", "password", "authzid")
     with pytest.raises(ValueError, match=r"^expected the authzid to be text, got NoneType$"):
         check_texts(owner, "authzid")
+
+
+def test_the_first_that_is_no_text_is_the_problem() -> None:
+    assert text_problem() is None
+    assert text_problem(user="tim", authzid="") is None
+    assert text_problem(user="tim", password=b"correct horse", authzid=None) == (
+        "expected the password to be text, got bytes"
+    )

@@ -1,7 +1,10 @@
+import copy
 import gc
 import pickle
 import weakref
-from typing import Any
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any, cast
 
 import pytest
 
@@ -56,7 +59,8 @@ def test_identities_are_values() -> None:
     ):
         assert identity == same != other
         assert hash(identity) == hash(same)
-        assert pickle.loads(pickle.dumps(identity)) == identity
+        assert pickle.loads(pickle.dumps(identity)) == copy.copy(identity) == identity
+    assert replace(OAuthToken("tim", "a"), authzid="kurt") == OAuthToken(user="tim", token="a", authzid="kurt")
 
 
 @pytest.mark.parametrize("value", [None, b"tim", 7])
@@ -73,6 +77,20 @@ def test_what_is_no_text_is_refused_where_it_is_given(value: Any) -> None:
     told = f"^expected the token to be text, or an async function that returns it, {got}"
     with pytest.raises(ValueError, match=told):
         OAuthToken("tim", value)
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: OAuthToken(cast(Any, None), CANARY),
+        lambda: OAuthToken("tim", CANARY, cast(Any, 7)),
+        lambda: OAuthToken("tim", cast(Any, CANARY.encode())),
+    ],
+)
+def test_a_token_that_is_refused_is_not_shown_by_a_traceback_with_locals(make: Callable[[], OAuthToken]) -> None:
+    with pytest.raises(ValueError, match=r"^expected the ") as caught:
+        make()
+    assert_hidden(CANARY, caught.value)
 
 
 def test_identities_cannot_be_changed() -> None:

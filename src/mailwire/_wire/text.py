@@ -19,11 +19,11 @@ __all__ = [
     "check_line",
     "check_lines",
     "check_number",
-    "check_secret",
     "check_whole_number",
     "described",
     "printable",
     "quote",
+    "secret_problem",
 ]
 
 LINE_END: Final = b"\r\n"
@@ -128,20 +128,20 @@ def check_argument(name: str, data: bytes) -> bytes:
     return data
 
 
-def check_secret(name: str, text: str) -> bytes:
-    """Return `text`, the secret called `name`, in UTF-8, if it is not empty and holds no control character.
+def secret_problem(name: str, text: object) -> str | None:
+    """Return what is wrong with `text`, the secret called `name`, without quoting it: it is no text that UTF-8 can
+    express, empty, or holds a control character. None if nothing is.
 
-    The ValueError that is raised otherwise neither quotes the secret nor holds an error that does.
+    Whoever raises an error of that, first lets go of the secret: a traceback may show locals.
     """
+    if not isinstance(text, str):
+        return f"expected {name} to be text, got {type(text).__name__}"
     data = text.encode("utf-8", "replace")
     if data.translate(None, _CONTROLS) != data:
-        problem = "hold control characters (CR, LF, NUL, ...)"
-    elif not data or data.decode("utf-8") != text:
-        problem = "be empty, and must be text that UTF-8 can express"
-    else:
-        return data
-    del text, data  # a traceback may show locals
-    raise ValueError(f"{name} must not {problem}")
+        return f"{name} must not hold control characters (CR, LF, NUL, ...)"
+    if not data or data.decode("utf-8") != text:
+        return f"{name} must not be empty, and must be text that UTF-8 can express"
+    return None
 
 
 def check_line(data: bytes) -> bytes:

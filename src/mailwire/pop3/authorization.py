@@ -4,10 +4,10 @@ import hashlib
 from dataclasses import dataclass, field
 from typing import ClassVar
 
-from .._wire.text import check_argument, check_secret, printable, quote
+from .._wire.text import check_argument, printable, quote, secret_problem
 from .._wire.trace import MASK
 from ..sasl.exchange import Exchange
-from ..sasl.fields import check_texts
+from ..sasl.fields import check_texts, text_problem
 from ..sasl.mechanism import Mechanism
 from ..sasl.oauth import XOAuth2
 from ..sasl.redaction import Redaction
@@ -56,7 +56,7 @@ class User(PlainCommand):
         return f"USER {self.name}\r\n".encode()
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, init=False)
 class Pass(PlainCommand):
     """PASS (RFC 1939 7). Blanks are part of the password, for PASS has a single argument."""
 
@@ -65,8 +65,13 @@ class Pass(PlainCommand):
 
     password: str = field(repr=False)
 
-    def __post_init__(self) -> None:
-        check_secret("a password", self.password)
+    # The one that a dataclass makes would hold the password where a traceback with locals shows it.
+    def __init__(self, password: str) -> None:
+        problem = secret_problem("a password", password)
+        if problem is not None:
+            del self, password
+            raise ValueError(problem)
+        object.__setattr__(self, "password", password)
 
     def encode(self) -> bytes:
         return f"PASS {self.password}\r\n".encode()
@@ -78,7 +83,7 @@ class Pass(PlainCommand):
         return f"PASS {MASK}"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, init=False)
 class Apop(PlainCommand):
     """APOP (RFC 1939 7): a digest of the `timestamp` in the server's greeting and the password.
 
@@ -94,12 +99,14 @@ class Apop(PlainCommand):
     password: str = field(repr=False)
     timestamp: bytes
 
-    def __post_init__(self) -> None:
-        if not check_argument("a user name", self.name.encode()) or " " in self.name:
-            raise ValueError("a user name for APOP must not be empty, nor hold a blank")
-        check_secret("a password", self.password)
-        if Response(True, self.timestamp).timestamp != self.timestamp:
-            raise ValueError(f"expected a timestamp in the form of a message identifier, got {quote(self.timestamp)}")
+    def __init__(self, name: str, password: str, timestamp: bytes) -> None:  # as for Pass
+        problem = _problem_with(name, password, timestamp)
+        if problem is not None:
+            del self, name, password, timestamp
+            raise ValueError(problem)
+        object.__setattr__(self, "name", name)
+        object.__setattr__(self, "password", password)
+        object.__setattr__(self, "timestamp", timestamp)
 
     def encode(self) -> bytes:
         return f"APOP {self.name} {self._digest()}\r\n".encode()
@@ -112,6 +119,22 @@ class Apop(PlainCommand):
 
     def _digest(self) -> str:
         return hashlib.md5(self.timestamp + self.password.encode(), usedforsecurity=False).hexdigest()
+
+
+def _problem_with(name: str, password: str, timestamp: object) -> str | None:
+    if (problem := text_problem(name=name) or secret_problem("a password", password)) is not None:
+        return problem
+    try:
+        is_one_word = check_argument("a user name", name.encode()) != b"" and " " not in name
+    except ValueError as error:
+        return str(error)
+    if not is_one_word:
+        return "a user name for APOP must not be empty, nor hold a blank"
+    if not isinstance(timestamp, bytes):
+        return f"expected the timestamp to be octets, got {type(timestamp).__name__}"
+    if Response(True, timestamp).timestamp != timestamp:
+        return f"expected a timestamp in the form of a message identifier, got {quote(timestamp)}"
+    return None
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -2,12 +2,12 @@
 
 from dataclasses import dataclass, field
 
-from .fields import check_texts
+from .fields import text_problem
 
 __all__ = ["Password"]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, init=False)
 class Password:
     """A user name and a password, both any text; sent as UTF-8.
 
@@ -20,8 +20,20 @@ class Password:
     password: str = field(repr=False)
     authzid: str = ""
 
-    def __post_init__(self) -> None:
-        check_texts(self, "user", "password", "authzid")
-        # Not by trying to encode: the error of that holds the text, password and all.
-        if any("\ud800" <= character <= "\udfff" for character in f"{self.user}{self.password}{self.authzid}"):
-            raise ValueError("user, password and authzid must be text that UTF-8 can express")
+    # The one that a dataclass makes would hold the password where a traceback with locals shows it.
+    def __init__(self, user: str, password: str, authzid: str = "") -> None:
+        problem = _problem_with(user, password, authzid)
+        if problem is not None:
+            del self, user, password, authzid
+            raise ValueError(problem)
+        object.__setattr__(self, "user", user)
+        object.__setattr__(self, "password", password)
+        object.__setattr__(self, "authzid", authzid)
+
+
+def _problem_with(user: str, password: str, authzid: str) -> str | None:
+    problem = text_problem(user=user, password=password, authzid=authzid)
+    # Not by trying to encode: the error of that holds the text, password and all.
+    if problem is None and any("\ud800" <= character <= "\udfff" for character in f"{user}{password}{authzid}"):
+        problem = "user, password and authzid must be text that UTF-8 can express"
+    return problem

@@ -6,18 +6,28 @@ checked here before it is sent, and no refusal quotes it: a field may be a secre
 
 from typing import Final
 
-__all__ = ["check_texts", "encode_field", "encode_saslname", "gs2_header"]
+__all__ = ["check_texts", "encode_field", "encode_saslname", "gs2_header", "text_problem"]
 
 # C0 and DEL, as in `_wire.text`; as text here, since nothing may be quoted.
 _CONTROLS: Final = "".join(map(chr, (*range(0x20), 0x7F)))
 
 
+def text_problem(**texts: object) -> str | None:
+    """Return which of `texts`, by their names, is none, without quoting it; None if all are text.
+
+    Whoever raises an error of that, first lets go of what may be a secret: a traceback may show locals.
+    """
+    for name, text in texts.items():
+        if not isinstance(text, str):
+            return f"expected the {name} to be text, got {type(text).__name__}"
+    return None
+
+
 def check_texts(owner: object, *names: str) -> None:
     """Raise ValueError where an attribute of `owner` by one of `names` is no text. It is not quoted."""
-    for name in names:
-        kind = type(getattr(owner, name))
-        if not issubclass(kind, str):
-            raise ValueError(f"expected the {name} to be text, got {kind.__name__}")
+    problem = text_problem(**{name: getattr(owner, name) for name in names})
+    if problem is not None:
+        raise ValueError(problem)
 
 
 def encode_field(name: str, text: str, *, allows_controls: bool = True) -> bytes:

@@ -4,7 +4,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
-from .fields import check_texts
+from .fields import check_texts, text_problem
 from .oauth import OAuthFailure
 
 __all__ = ["Anonymous", "External", "OAuthToken", "TokenProvider"]
@@ -14,7 +14,7 @@ TokenProvider: TypeAlias = Callable[[OAuthFailure | None], Awaitable[str]]
 the server said: then a fresh one is due."""
 
 
-@dataclass(frozen=True, slots=True, weakref_slot=True)
+@dataclass(frozen=True, slots=True, weakref_slot=True, init=False)
 class OAuthToken:
     """A user name and an OAuth 2.0 access token (RFC 6750), for OAUTHBEARER and XOAUTH2.
 
@@ -28,12 +28,22 @@ class OAuthToken:
     token: str | TokenProvider = field(repr=False, hash=False)  # a provider need not be hashable
     authzid: str = ""
 
-    def __post_init__(self) -> None:
-        check_texts(self, "user", "authzid")
-        if not (isinstance(self.token, str) or callable(self.token)):
-            raise ValueError(
-                f"expected the token to be text, or an async function that returns it, got {type(self.token).__name__}"
-            )
+    # The one that a dataclass makes would hold the token where a traceback with locals shows it.
+    def __init__(self, user: str, token: str | TokenProvider, authzid: str = "") -> None:
+        problem = _problem_with(user, token, authzid)
+        if problem is not None:
+            del self, user, token, authzid
+            raise ValueError(problem)
+        object.__setattr__(self, "user", user)
+        object.__setattr__(self, "token", token)
+        object.__setattr__(self, "authzid", authzid)
+
+
+def _problem_with(user: object, token: object, authzid: object) -> str | None:
+    problem = text_problem(user=user, authzid=authzid)
+    if problem is None and not (isinstance(token, str) or callable(token)):
+        problem = f"expected the token to be text, or an async function that returns it, got {type(token).__name__}"
+    return problem
 
 
 @dataclass(frozen=True, slots=True)
