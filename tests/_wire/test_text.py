@@ -1,5 +1,6 @@
 import unicodedata
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -18,6 +19,7 @@ from mailwire._wire.text import (
     check_lines,
     check_number,
     check_whole_number,
+    command_expected,
     printable,
     quote,
     secret_problem,
@@ -134,6 +136,19 @@ def test_an_empty_secret_or_one_that_is_no_utf_8_is_refused_and_not_quoted(text:
 def test_what_is_no_text_is_no_secret_and_is_not_quoted(value: object) -> None:
     problem = secret_problem("the password", value)
     assert problem == f"expected the password to be text, got {type(value).__name__}"
+
+
+@pytest.mark.parametrize("value", ["PASS secret", b"x", None, str])
+def test_what_is_no_command_is_told_by_its_type_alone(value: object) -> None:
+    error = command_expected("smtp.Noop()", value)
+    assert str(error) == f"expected a command such as smtp.Noop(), got a value of the type {type(value).__name__}"
+
+
+@pytest.mark.parametrize("line", ["NOOP\r\n", bytearray(b"NOOP\r\n"), None])
+def test_a_line_that_is_not_bytes_does_not_pass(line: Any) -> None:
+    with pytest.raises(ValueError, match=r"encode\(\) to return bytes, got a value of the type \w+$") as caught:
+        check_line(line)
+    assert "NOOP" not in str(caught.value)
 
 
 def test_a_line_is_returned_as_it_is() -> None:

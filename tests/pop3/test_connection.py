@@ -3,6 +3,7 @@ import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import combinations
+from typing import Any
 
 import pytest
 from hypothesis import example, given, settings
@@ -1203,6 +1204,28 @@ def test_a_line_that_is_not_one_command_is_refused_before_it_is_queued(line: byt
     before = snapshot(connection)
     with pytest.raises(ValueError, match="a command must"):
         connection.send(Forged(line))
+    assert snapshot(connection) == before
+
+
+@pytest.mark.parametrize("line", ["XTND secret\r\n", None, bytearray(b"X\r\n")], ids=repr)
+def test_a_command_of_ones_own_that_makes_no_bytes_is_refused_and_not_shown(line: Any) -> None:
+    connection = logged_in()
+    before = snapshot(connection)
+    with pytest.raises(ValueError) as caught:
+        connection.send(Forged(line))
+    kind = type(line).__name__
+    assert str(caught.value) == f"expected a command's encode() to return bytes, got a value of the type {kind}"
+    assert snapshot(connection) == before
+
+
+@pytest.mark.parametrize("value", ["PASS secret", b"NOOP\r\n", None, 5, Noop, Command], ids=repr)
+def test_what_is_no_command_is_refused_and_not_shown(value: Any) -> None:
+    connection = logged_in()
+    before = snapshot(connection)
+    with pytest.raises(ValueError) as caught:
+        connection.send(value)
+    kind = type(value).__name__
+    assert str(caught.value) == f"expected a command such as pop3.Noop(), got a value of the type {kind}"
     assert snapshot(connection) == before
 
 

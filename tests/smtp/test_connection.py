@@ -2,6 +2,7 @@ import base64
 import threading
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -15,6 +16,7 @@ from mailwire.errors import (
     LimitExceeded,
     LocalProtocolError,
     MailwireError,
+    NotSupported,
     RemoteProtocolError,
     SecurityError,
     ServerUnproven,
@@ -34,10 +36,12 @@ from mailwire.smtp import (
     Data,
     Ehlo,
     EndOfData,
+    Expn,
     Extensions,
     Greeting,
     Helo,
     Mail,
+    Mailbox,
     Noop,
     Quit,
     Rcpt,
@@ -1613,6 +1617,58 @@ def test_a_command_of_ones_own_does_not_pass_the_gate_if_it_is_not_one_line(text
     assert connection.queued == ()
     assert flush(connection) == b""
     connection.send(StartTls())  # the state ahead was not moved either
+
+
+NO_COMMANDS = ("NOOP secret", b"NOOP\r\n", None, 5, Noop, Command)
+
+
+@pytest.mark.parametrize("value", NO_COMMANDS, ids=repr)
+@pytest.mark.parametrize("state", [State.GREETING, State.READY, State.CLOSED], ids=lambda state: state.name)
+def test_what_is_no_command_is_refused_and_not_shown(state: State, value: Any) -> None:
+    connection = at(state)
+    with pytest.raises(ValueError) as caught:
+        connection.send(value)
+    kind = type(value).__name__
+    assert str(caught.value) == f"expected a command such as smtp.Noop(), got a value of the type {kind}"
+    assert connection.queued == ()
+
+
+@pytest.mark.parametrize("line", ["XCLIENT NAME=secret\r\n", None, bytearray(b"X\r\n"), 5], ids=repr)
+def test_a_command_of_ones_own_that_makes_no_bytes_is_refused_and_not_shown(line: Any) -> None:
+    connection = at(State.READY)
+    with pytest.raises(ValueError) as caught:
+        connection.send(XClient(line))
+    kind = type(line).__name__
+    assert str(caught.value) == f"expected a command's encode() to return bytes, got a value of the type {kind}"
+    assert connection.queued == ()
+    assert flush(connection) == b""
+
+
+BEYOND_ASCII = Mailbox("\xfc", "example.org")
+ADDRESSED = [(State.READY, Mail(BEYOND_ASCII)), (State.TRANSACTION, Rcpt(BEYOND_ASCII))]
+ADDRESSED += [(State.READY, Vrfy("\xfc")), (State.READY, Expn("\xfc"))]
+addressed = pytest.mark.parametrize(("state", "command"), ADDRESSED, ids=lambda value: type(value).__name__)
+
+
+@addressed
+def test_an_address_beyond_ascii_is_not_said_where_smtputf8_is_not_offered(
+    state: State, command: Command[object]
+) -> None:
+    connection = at(state, Connection(ignored_extensions=["SMTPUTF8"]))
+    with pytest.raises(
+        NotSupported, match=r"\xfc.* is beyond ASCII, and the server does not offer SMTPUTF8$"
+    ) as caught:
+        connection.send(command)
+    assert caught.value.extension == "SMTPUTF8"
+    assert connection.queued == ()
+    assert flush(connection) == b""
+
+
+@addressed
+def test_an_address_beyond_ascii_is_said_where_smtputf8_is_offered(state: State, command: Command[object]) -> None:
+    connection = at(state)
+    connection.send(command)
+    assert flush(connection) == command.encode()
 
 
 # The trace

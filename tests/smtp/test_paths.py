@@ -2,6 +2,7 @@ import copy
 import pickle
 import string
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -228,6 +229,21 @@ def test_an_address_that_goes_on_and_on_is_quoted_from_its_beginning(address: st
     assert repr(address[:320]) in str(refusal.value)
     assert f"({len(address)} characters)" in str(refusal.value)
     assert len(str(refusal.value)) < 2500
+
+
+@pytest.mark.parametrize("address", [None, b"a@example.org", ["a@example.org"], 5], ids=repr)
+def test_what_is_no_text_is_no_address(address: Any) -> None:
+    with pytest.raises(ValueError) as refusal:
+        Mailbox.parse(address)
+    got = f"{address!r} ({type(address).__name__})"
+    assert str(refusal.value) == f"expected an address as text, like name@example.org, got {got}"
+
+
+@pytest.mark.parametrize(("local", "domain", "got"), [(b"a", "b", "b'a' (bytes)"), ("a", None, "None (NoneType)")])
+def test_a_mailbox_is_made_of_text(local: Any, domain: Any, got: str) -> None:
+    with pytest.raises(ValueError) as refusal:
+        Mailbox(local, domain)
+    assert str(refusal.value) == f"expected a local part and a domain as text, got {got}"
 
 
 def test_an_address_of_common_length_is_quoted_whole() -> None:

@@ -3,7 +3,14 @@ from typing import Any
 
 import pytest
 
-from mailwire.errors import AuthenticationFailed, LocalProtocolError, MailwireError, RemoteProtocolError, TLSFailed
+from mailwire.errors import (
+    AuthenticationFailed,
+    LocalProtocolError,
+    MailwireError,
+    NotSupported,
+    RemoteProtocolError,
+    TLSFailed,
+)
 from mailwire.sasl import Password, Plain
 from mailwire.smtp import (
     Auth,
@@ -14,11 +21,13 @@ from mailwire.smtp import (
     Ehlo,
     EndOfData,
     Expn,
+    Extensions,
     Greeting,
     Helo,
     Help,
     Lhlo,
     Mail,
+    Mailbox,
     Noop,
     Quit,
     Rcpt,
@@ -27,7 +36,7 @@ from mailwire.smtp import (
     State,
     Vrfy,
 )
-from mailwire.smtp.rules import Begun, fault, injection, loss, objection
+from mailwire.smtp.rules import Begun, check_spelling, fault, injection, loss, objection
 from mailwire.smtp.states import transition
 from tests.smtp.sessions import A, B, reply
 
@@ -66,6 +75,23 @@ def test_an_exchange_that_is_begun_is_not_sent_again() -> None:
     command.exchange.is_begun = True
     problem = objection(command, is_authenticated=False, is_secured=False, is_lmtp=False, is_binary=False)
     assert problem == "AUTH PLAIN **** was sent already: each exchange needs an Auth of its own"
+
+
+BEYOND_ASCII = Mailbox("\xfc", "example.org")
+
+
+@pytest.mark.parametrize("command", [Mail(BEYOND_ASCII), Rcpt(BEYOND_ASCII), Vrfy("\xfc"), Expn("\xfc")], ids=str)
+def test_an_address_beyond_ascii_is_for_servers_that_offer_smtputf8(command: Command[object]) -> None:
+    with pytest.raises(NotSupported) as caught:
+        check_spelling(command, Extensions({"8BITMIME": ()}))
+    assert str(caught.value) == f"{command} is beyond ASCII, and the server does not offer SMTPUTF8"
+    assert caught.value.extension == "SMTPUTF8"
+    check_spelling(command, Extensions({"SMTPUTF8": ()}))
+
+
+@pytest.mark.parametrize("command", [Mail(None), Mail(A), Rcpt(B), Vrfy("b"), Noop("\xfc")], ids=str)
+def test_what_names_no_address_beyond_ascii_is_for_all_servers(command: Command[object]) -> None:
+    check_spelling(command, Extensions())
 
 
 def found(command: Command[object], code: int, state: State, *, is_early: bool = False) -> MailwireError | None:

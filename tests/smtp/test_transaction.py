@@ -1,17 +1,20 @@
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from itertools import product
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mailwire.errors import ConnectionLost, LocalProtocolError, RemoteProtocolError
+from mailwire.errors import ConnectionLost, LocalProtocolError, NotSupported, RemoteProtocolError
 from mailwire.smtp import (
     LOCKSTEP,
     Command,
     Connection,
     Delivery,
+    Mailbox,
     MailOptions,
     Noop,
     Quit,
@@ -97,6 +100,74 @@ def test_what_no_command_can_hold_is_refused_before_anything_is_queued(parameter
         Transaction(connection, A, [B], parameters=parameters)
     assert connection.queued == ()
     assert connection.data_to_send() == []
+
+
+OF_ANOTHER_KIND: list[tuple[dict[str, Any], str]] = [
+    ({"sender": "a@b.org> SIZE=1"}, "expected the sender to be a Mailbox or None, got 'a@b.org> SIZE=1' (str)"),
+    ({"recipients": ["c@d.org> NOTIFY=NEVER"]}, "expected each recipient to be a Mailbox, got 'c@d.org> NOTIFY"),
+    ({"recipients": "c@d.org"}, "expected each recipient to be a Mailbox, got 'c' (str)"),
+    ({"recipients": [B, None]}, "expected each recipient to be a Mailbox, got None (NoneType)"),
+    ({"recipients": B}, "expected a sequence, each recipient in it a Mailbox, got Mailbox("),
+    ({"size": "5 BODY=8BITMIME"}, "expected size to be a whole number or None, got '5 BODY=8BITMIME' (str)"),
+    ({"size": True}, "expected size to be a whole number or None, got True (bool)"),
+    ({"size": -5}, "expected size to be 0 at least, got -5"),
+    ({"options": 5}, "expected options to be MailOptions or None, got 5 (int)"),
+    ({"recipient_options": [5]}, "expected each recipient's options to be RecipientOptions or None, got 5 (int)"),
+    ({"recipient_options": 5}, "expected a sequence, each recipient's options in it RecipientOptions or None, got 5"),
+    ({"on_refused": "all"}, """expected on_refused to be "send" or "abort", got 'all' (str)"""),
+    ({"chunking": "x"}, """expected chunking to be True, False or "eager", got 'x' (str)"""),
+    ({"chunking": 0}, """expected chunking to be True, False or "eager", got 0 (int)"""),
+    ({"chunk_size": 0}, "expected chunk_size to be 1 at least, got 0"),
+]
+
+
+@pytest.mark.parametrize("groups", [False, True])
+@pytest.mark.parametrize(("given", "message"), OF_ANOTHER_KIND, ids=[str(given) for given, _ in OF_ANOTHER_KIND])
+def test_what_is_of_another_kind_is_refused_before_anything_is_queued(
+    given: dict[str, Any], message: str, groups: bool
+) -> None:
+    connection = at(State.READY, Connection(groups=groups))
+    arguments = {"sender": A, "recipients": [B], **given}
+    with pytest.raises(ValueError, match="^" + re.escape(message)):
+        Transaction(connection, **arguments)
+    assert connection.queued == ()
+    assert connection.data_to_send() == []
+
+
+@pytest.mark.parametrize("number", [0, 5])
+def test_a_size_may_be_that_of_an_empty_message(number: int) -> None:
+    connection = at(State.READY)
+    Transaction(connection, A, (B,), size=number)
+    assert connection.data_to_send()[0] == b"MAIL FROM:<a@example.org> SIZE=%d\r\n" % number
+
+
+BEYOND_ASCII = Mailbox("\xfc", "example.org")
+
+
+@pytest.mark.parametrize("groups", [False, True])
+@pytest.mark.parametrize(
+    ("sender", "recipients"), [(BEYOND_ASCII, [B]), (A, [B, BEYOND_ASCII]), (None, [B, BEYOND_ASCII])]
+)
+def test_an_address_beyond_ascii_needs_smtputf8_among_the_parameters(
+    sender: Mailbox | None, recipients: Sequence[Mailbox], groups: bool
+) -> None:
+    connection = at(State.READY, Connection(groups=groups))
+    with pytest.raises(NotSupported, match=r"^\xfc@example\.org is beyond ASCII, and SMTPUTF8 is not among") as caught:
+        Transaction(connection, sender, recipients)
+    assert caught.value.extension == "SMTPUTF8"
+    assert connection.queued == ()
+    assert connection.data_to_send() == []
+
+
+@pytest.mark.parametrize("keyword", ["SMTPUTF8", "smtputf8"])
+def test_an_address_beyond_ascii_is_named_under_smtputf8_in_any_case(keyword: str) -> None:
+    connection = at(State.READY)
+    options = [RecipientOptions(original_recipient="\xfc@example.org")]
+    Transaction(connection, BEYOND_ASCII, [BEYOND_ASCII], parameters={keyword: None}, recipient_options=options)
+    assert connection.data_to_send()[:2] == [
+        f"MAIL FROM:<\xfc@example.org> {keyword}\r\n".encode(),
+        "RCPT TO:<\xfc@example.org> ORCPT=utf-8;\xfc@example.org\r\n".encode(),
+    ]
 
 
 def test_mail_rcpt_and_data_are_queued_at_once() -> None:

@@ -20,6 +20,7 @@ __all__ = [
     "check_lines",
     "check_number",
     "check_whole_number",
+    "command_expected",
     "described",
     "printable",
     "quote",
@@ -144,11 +145,20 @@ def secret_problem(name: str, text: object) -> str | None:
     return None
 
 
+def command_expected(example: str, value: object) -> ValueError:
+    """Return the error for `value`, which is no command; `example` is one. It is not quoted: it may hold a password."""
+    return ValueError(f"expected a command such as {example}, got a value of the type {type(value).__name__}")
+
+
 def check_line(data: bytes) -> bytes:
     """Return `data` if it is exactly one command line: no control character before the CRLF that ends it.
 
-    This is the one gate in front of the wire: whatever a command's `encode()` returns passes it before it is queued.
+    This is the one gate in front of the wire: whatever a command's `encode()` returns passes it before it is queued,
+    and what is not bytes does not. Raises ValueError.
     """
+    if type(data) is not bytes:  # nor is it quoted
+        kind = type(data).__name__
+        raise ValueError(f"expected a command's encode() to return bytes, got a value of the type {kind}")
     # One pass: of what is a command, two octets are controls, those at its end.
     if len(data.translate(None, _CONTROLS)) == len(data) - 2 and data.endswith(LINE_END):
         return data

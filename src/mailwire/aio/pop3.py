@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from typing import Final, TypeVar
 
-from .._wire.text import check_whole_number
+from .._wire.text import check_whole_number, command_expected
 from ..endpoint import Endpoint
 from ..errors import (
     AmbiguousMessage,
@@ -157,10 +157,8 @@ class POP3Client(POP3Sessions):
         The command is said whether or not CAPA lists it, for here it is named by who wants it; all other calls ask for
         nothing that is not announced, but for `POP3Settings.probes`.
         """
-        if not isinstance(command, Command):  # it is not quoted, for it may hold a password
-            raise ValueError(
-                f"expected a command such as pop3.Noop(), got a value of the type {type(command).__name__}"
-            )
+        if not isinstance(command, Command):
+            raise command_expected("pop3.Noop()", command)
         if command.streamed:
             raise LocalProtocolError(f"{command} has a message for an answer: use retrieve(), top() or preview()")
         if isinstance(command, Stls):

@@ -7,6 +7,7 @@ from dataclasses import replace
 from email.headerregistry import Address
 from typing import TYPE_CHECKING, ClassVar, Final, TypeVar
 
+from .._wire.text import command_expected
 from ..endpoint import Chunking, Endpoint, Protocol
 from ..errors import ConnectionLost, LocalProtocolError, MailwireError
 from ..message import MessagePolicy, MessageSource
@@ -205,10 +206,8 @@ class SMTPClient(Client[Event]):
         give a password away on a link without TLS; ValueError for what is no command, as a str is none. TLS is begun by
         `connect` alone: LocalProtocolError for StartTls.
         """
-        if not isinstance(command, Command):  # it is not quoted, for it may hold a password
-            raise ValueError(
-                f"expected a command such as smtp.Noop(), got a value of the type {type(command).__name__}"
-            )
+        if not isinstance(command, Command):
+            raise command_expected("smtp.Noop()", command)
         if isinstance(command, StartTls):
             raise LocalProtocolError('TLS is begun by connect(): set tls="starttls" in the endpoint')
         async with self._call() as session:

@@ -20,7 +20,7 @@ from typing import Final
 
 from .._wire.lines import LineBuffer
 from .._wire.pipeline import LOCKSTEP, Pipeline, Window
-from .._wire.text import check_line
+from .._wire.text import check_line, command_expected
 from .._wire.trace import Elided, Trace
 from ..errors import LocalProtocolError
 from ..sasl.challenges import Challenges
@@ -174,9 +174,12 @@ class Connection(Answers):
     def send(self, command: Command[object]) -> None:
         """Queue `command`; `data_to_send()` lets it leave when its turn has come.
 
-        Raises LocalProtocolError if it is out of place behind what was said so far, ValueError if its line holds a
-        control character; in either case nothing was changed.
+        Raises LocalProtocolError if it is out of place behind what was said so far; ValueError if its line holds a
+        control character, and for what is no command, as a str is none, nor the class of one. In either case nothing
+        was changed.
         """
+        if not isinstance(command, Command):
+            raise command_expected("pop3.Noop()", command)
         row = transition(self._ahead, type(command))
         if row is None or isinstance(command, Greeting):
             raise LocalProtocolError(f"{command} cannot be sent now: {self._situation()}")

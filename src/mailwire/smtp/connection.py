@@ -20,7 +20,7 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import Final
 
 from .._wire.pipeline import LOCKSTEP, Window
-from .._wire.text import check_line
+from .._wire.text import check_line, command_expected
 from .._wire.trace import Elided, Trace
 from ..errors import LocalProtocolError, MailwireError, RemoteProtocolError
 from ..sasl.challenges import Challenges
@@ -35,7 +35,7 @@ from .message_writing import MessageWriting
 from .opening import Opening, Wishes
 from .parameters import Parameters
 from .reply import Reply, ReplyReader
-from .rules import STRAY, Begun, loss, objection
+from .rules import STRAY, Begun, check_spelling, loss, objection
 from .states import CLOSED, READY, TRANSITIONS, State, transition
 
 __all__ = ["PIPELINING_WINDOW", "Connection"]
@@ -209,9 +209,13 @@ class Connection(Answers, MessageWriting):
         """Queue `command`; `data_to_send()` lets it leave when its turn has come.
 
         Raises LocalProtocolError if it is out of place behind what was said so far, or is for a Transaction to say that
-        goes on; ValueError if its line holds a control character; in either case nothing was changed. What ends a
-        Transaction's mail, as RSET, ends that: it says nothing more.
+        goes on; ValueError if its line holds a control character, and for what is no command, as a str is none, nor the
+        class of one; NotSupported if it is beyond ASCII and the server does not offer SMTPUTF8 (RFC 6531 3.1). In each
+        case nothing was changed. What ends a Transaction's mail, as RSET, ends that: it says nothing more.
         """
+        if not isinstance(command, Command):
+            raise command_expected("smtp.Noop()", command)
+        check_spelling(command, self.offered)
         if isinstance(command, (Rcpt, Data)):
             self.begun.refuse(str(command))
         self._say(command)

@@ -4,20 +4,56 @@ all of them. What is left to be said of each is who it is from and for, and how 
 
 from collections.abc import Iterator, Sequence
 from functools import partial
+from types import NoneType
 from typing import Literal
 
-from .._wire.text import check_lines
+from .._wire.text import check_choice, check_kind, check_lines, check_whole_number, described
+from ..errors import NotSupported
 from .commands import Command, Mail, Rcpt, Rset, parameter_words
 from .extensions import Extensions
 from .options import MailOptions, RecipientOptions
 from .parameters import NO_PARAMETERS, Parameters, check_offered, mail_extensions
 from .paths import NULL_PATH, Mailbox
 
-__all__ = ["Opening", "Wishes"]
+__all__ = ["Opening", "Wishes", "check_mail"]
 
 Wishes = tuple[Parameters, MailOptions | None, Literal["send", "abort"], bool | Literal["eager"], bool]
 """What is wished for a mail, of what a Transaction is told: `parameters`, `options`, `on_refused`, `chunking`, and
 whether it has a `size`."""
+
+
+def check_mail(
+    sender: object,
+    recipients: object,
+    size: object,
+    options: object,
+    recipient_options: object,
+    on_refused: object,
+    chunking: object,
+    chunk_size: object,
+) -> None:
+    """Raise ValueError, which says what was expected, unless these are what a `Transaction` may be told.
+
+    What is no Mailbox is never written as one: its text could hold parameters, or be a list of letters.
+    """
+    check_kind("the sender", sender, (Mailbox, NoneType), "a Mailbox or None")
+    _check_each("recipient", recipients, Mailbox, "a Mailbox")
+    check_whole_number("size", size, 0, or_none=True)
+    check_kind("options", options, (MailOptions, NoneType), "MailOptions or None")
+    if recipient_options != ():
+        _check_each("recipient's options", recipient_options, (RecipientOptions, NoneType), "RecipientOptions or None")
+    check_choice("on_refused", on_refused, "send", "abort")
+    if not (isinstance(chunking, bool) or chunking == "eager"):
+        raise ValueError(f'expected chunking to be True, False or "eager", got {described(chunking)}')
+    check_whole_number("chunk_size", chunk_size)
+
+
+def _check_each(name: str, values: object, kinds: type | tuple[type, ...], expected: str) -> None:
+    if not isinstance(values, Sequence):
+        raise ValueError(f"expected a sequence, each {name} in it {expected}, got {described(values)}")
+    for value in values:
+        if not isinstance(value, kinds):
+            raise ValueError(f"expected each {name} to be {expected}, got {described(value)}")
 
 
 class Opening:
@@ -48,6 +84,7 @@ class Opening:
         "is_binary",
         "is_eager",
         "is_sized",
+        "is_utf8",
         "lines",
         "recipients",
         "sender",
@@ -89,6 +126,8 @@ class Opening:
         """Those of the server's that such a mail makes use of."""
         self.is_binary: bool = self._parameters.is_binary
         """Whether the message is announced as binary."""
+        self.is_utf8: bool = "SMTPUTF8" in map(str.upper, self._parameters.keywords)
+        """Whether MAIL says SMTPUTF8 (RFC 6531): addresses beyond ASCII may follow."""
         self.has_data: bool = chunking is False and not self.aborts
         """Whether DATA is among the commands."""
         self.sender: Mailbox | None = None
@@ -102,6 +141,16 @@ class Opening:
         self.lines: Sequence[bytes] = ()
         """The lines that `tail` is, where no more than one command may be unanswered at a time."""
         self.command_count: int = 0
+
+    def check_addresses(self, sender: Mailbox | None, recipients: Sequence[Mailbox]) -> None:
+        """Raise NotSupported if an address is beyond ASCII and MAIL does not say SMTPUTF8 (RFC 6531 3.4)."""
+        if self.is_utf8:
+            return
+        for mailbox in recipients if sender is None else (sender, *recipients):
+            if not mailbox.is_ascii:
+                raise NotSupported(
+                    f"{mailbox} is beyond ASCII, and SMTPUTF8 is not among the parameters of MAIL", extension="SMTPUTF8"
+                )
 
     def write_for(self, sender: Mailbox | None, recipients: Sequence[Mailbox], *, begins_anew: bool) -> None:
         """Write `head`, `tail` and `lines` for such mails. Raises ValueError for what no command can hold."""
@@ -146,7 +195,7 @@ class Opening:
         if wished is None:
             return NO_PARAMETERS
         if id(wished) not in known:
-            known[id(wished)] = wished.as_parameters(utf8="SMTPUTF8" in self._parameters)
+            known[id(wished)] = wished.as_parameters(utf8=self.is_utf8)
         return known[id(wished)]
 
     def _with(self, needed: Sequence[str]) -> tuple[str, ...]:

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Final
 
-from .._wire.text import check_argument, quote
+from .._wire.text import check_argument, described, quote
 
 __all__ = ["NEVER", "NULL_PATH", "Mailbox", "check_domain"]
 
@@ -93,6 +93,9 @@ class Mailbox:
     _octets: bytes = field(init=False, repr=False, compare=False)  # on the wire
 
     def __post_init__(self) -> None:
+        for part in (self.local, self.domain):
+            if not isinstance(part, str):
+                raise ValueError(f"expected a local part and a domain as text, got {described(part)}")
         if not self.local:
             raise ValueError(f"expected a local part before @{self.domain}, got none")
         check_domain(self.domain)
@@ -106,8 +109,10 @@ class Mailbox:
         """Parse an address as it stands in an envelope: `local@domain` or `"quoted local"@domain`, no display name.
 
         The domain is what follows the first @ outside quotes; a second one is refused, and so are spaces, comments and
-        source routes. Raises ValueError that quotes the address.
+        source routes. Raises ValueError that quotes the address, for what is no text as well.
         """
+        if not isinstance(address, str):
+            raise ValueError(f"expected an address as text, like name@example.org, got {described(address)}")
         return _parsed(address)
 
     @property

@@ -13,7 +13,15 @@ from collections import deque
 from collections.abc import Callable, Collection, Sequence
 from typing import Final, Protocol
 
-from ..errors import ConnectionLost, InjectedData, LocalProtocolError, MailwireError, RemoteProtocolError, TLSFailed
+from ..errors import (
+    ConnectionLost,
+    InjectedData,
+    LocalProtocolError,
+    MailwireError,
+    NotSupported,
+    RemoteProtocolError,
+    TLSFailed,
+)
 from .commands import (
     Auth,
     Bdat,
@@ -32,10 +40,11 @@ from .commands import (
     StartTls,
     Vrfy,
 )
+from .extensions import Extensions
 from .reply import Reply
 from .states import Transition
 
-__all__ = ["STRAY", "Begun", "BegunTransaction", "fault", "injection", "loss", "objection"]
+__all__ = ["STRAY", "Begun", "BegunTransaction", "check_spelling", "fault", "injection", "loss", "objection"]
 
 # Of these the table says all. They are most of what is ever sent, and asked for first.
 _PLAIN: Final = frozenset({Mail, Rcpt, Rset})
@@ -46,6 +55,9 @@ STRAY: Final = frozenset({220, 221})
 # To one of these they are no success, but the answer to something else, or a farewell. Commands of the caller's own may
 # be answered so, as XCLIENT is.
 _NOT_SO_ANSWERED: Final = (Auth, Bdat, Ehlo, EndOfData, Expn, Helo, Help, Mail, Noop, Rcpt, Rset, Vrfy)
+
+# RFC 6531 3.1: these may hold an address beyond ASCII, with a server that offers SMTPUTF8.
+_ADDRESSED: Final = (Mail, Rcpt, Vrfy, Expn)
 
 
 def objection(
@@ -70,6 +82,12 @@ def objection(
     elif isinstance(command, Data) and is_binary:
         return f"{command} cannot be sent: a binary message goes in chunks (RFC 3030 3)"
     return None
+
+
+def check_spelling(command: Command[object], offered: Extensions) -> None:
+    """Raise NotSupported if `command` names an address beyond ASCII to a server that has not `offered` SMTPUTF8."""
+    if isinstance(command, _ADDRESSED) and "SMTPUTF8" not in offered.names and not command.encode().isascii():
+        raise NotSupported(f"{command} is beyond ASCII, and the server does not offer SMTPUTF8", extension="SMTPUTF8")
 
 
 def fault(

@@ -30,7 +30,7 @@ from .commands import Bdat, BdatLast, Command, Data, EndOfData, Mail, Rcpt, Rset
 from .connection import Connection
 from .events import GroupsAnswered, ReplyReceived
 from .group import DATA, ENVELOPE, LAST_CHUNK, VERDICT, Group
-from .opening import Opening
+from .opening import Opening, check_mail
 from .options import MailOptions, RecipientOptions
 from .outcome import Outcome
 from .parameters import NO_PARAMETERS, Parameters
@@ -75,8 +75,10 @@ class Transaction(Outcome):
     `wants_data` says so, write the next block of the message with `send_data` or end it with `end_data`; until
     `finished`. `receipt()` may be asked at any time, also after the connection is lost.
 
-    Raises LocalProtocolError if no transaction can begin now, ValueError for what no command can hold, NotSupported
-    for what the server does not offer, SecurityError where REQUIRETLS is wished for without TLS; nothing was queued.
+    Raises LocalProtocolError if no transaction can begin now; ValueError for what no command can hold, and for a value
+    of another kind than is said here, as a text where a Mailbox belongs; NotSupported for what the server does not
+    offer, and for an address beyond ASCII without SMTPUTF8 among the parameters (RFC 6531); SecurityError where
+    REQUIRETLS is wished for without TLS. Nothing was queued then.
     """
 
     def __init__(
@@ -94,6 +96,7 @@ class Transaction(Outcome):
         chunk_size: int = CHUNK_SIZE,
         behind: "Transaction | None" = None,
     ) -> None:
+        check_mail(sender, recipients, size, options, recipient_options, on_refused, chunking, chunk_size)
         if behind is None:
             connection.check_at_rest()
         elif behind._connection is not connection:
@@ -109,6 +112,7 @@ class Transaction(Outcome):
         alike = parameters, options, on_refused, chunking, size is not None
         opening = connection.opening_for(alike)
         recipients = tuple(recipients)
+        opening.check_addresses(sender, recipients)
         begins_anew = behind is not None and behind.chunking is not False
         self._begin(connection, opening, sender, recipients, begins_anew=begins_anew, chunk_size=chunk_size)
         if connection.takes_envelopes and len(recipients) <= _AT_A_TIME and not any(recipient_options):
