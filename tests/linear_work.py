@@ -2,17 +2,21 @@
 
 from collections.abc import Callable, Iterator, Mapping
 from itertools import cycle
-from typing import Final, TypeAlias
+from typing import Any, Final, TypeAlias, cast
 
 from mailwire import smtp
 from mailwire._wire.dots import DotStuffer
+from mailwire.aio.dialogue import Dialogue
+from mailwire.aio.mailing import Mailing
 from mailwire.aio.preview import Beginning
+from mailwire.aio.sending import Sending
+from mailwire.endpoint import Endpoint
 from mailwire.pop3 import List, MessageData, MessageEnd, Retr, Uidl, Window
 from mailwire.smtp.reply import ReplyReader
 from tests.pop3.sessions import logged_in
-from tests.smtp.sessions import A, at, events_of
+from tests.smtp.sessions import A, ask, at, events_of
 
-__all__ = ["WAYS", "Way"]
+__all__ = ["WAYS", "Unheard", "Way"]
 
 Way: TypeAlias = Callable[[int], Callable[[], object]]
 """Makes ready what is so large, and returns what is to be counted."""
@@ -157,6 +161,54 @@ def mailing(*answers: bytes, groups: bool) -> Way:
     return work
 
 
+class Unheard:
+    """A session in which nothing is waited for."""
+
+    def __init__(self) -> None:
+        self.endpoint = Endpoint("localhost", tls="none")
+        self.loss: object = None
+
+    def time(self) -> float:
+        """It takes no time."""
+        return 0.0
+
+
+def parting(limit: str) -> Way:
+    # A mail to so many, in as many transactions as the server's `limit` wants (RFC 9422), in one session.
+    def work(count: int) -> Callable[[], object]:
+        connection = at(smtp.State.INITIATION)
+        ask(connection, smtp.Ehlo("c"), "250-hello", f"250-LIMITS {limit}", "250 PIPELINING")
+        dialogue = Dialogue(cast(Any, Unheard()), connection)
+        recipients = [f"user{number}@example.org" for number in range(count)]
+        sending = Sending(Mailing(b"Subject: x\r\n\r\n", sender="a@example.org", recipients=recipients))
+        assert sending.prepare_at_once(dialogue)
+
+        def send() -> None:
+            while (batch := sending.next_batch(dialogue)) is not None:
+                assert not batch.begins_session
+                passage = sending.begin(dialogue, batch)
+                transaction = passage.transaction
+                while not transaction.finished:
+                    if transaction.wants_data:
+                        assert passage.write_whole()
+                        assert connection.data_to_send()
+                        lines = [b""]
+                    else:
+                        lines = b"".join(connection.data_to_send()).splitlines()
+                    replies = [b"354 go\r\n" if line == b"DATA" else b"250 ok\r\n" for line in lines]
+                    connection.receive_data(b"".join(replies))
+                    for event in events_of(connection):
+                        assert isinstance(event, smtp.ReplyReceived | smtp.GroupsAnswered)
+                        assert transaction.receive(event)
+                sending.end(passage)
+            assert sending.parts == count
+            assert sending.receipt().delivery is smtp.Delivery.ACCEPTED
+
+        return send
+
+    return work
+
+
 def stuffing(line: bytes, piece: int) -> Way:
     def work(size: int) -> Callable[[], object]:
         message, stuffer = line * (size // len(line)), DotStuffer()
@@ -206,5 +258,7 @@ WAYS: Final[Mapping[str, Way]] = {
     "lines of a reply": replying_at_length(16),
     "RCPT in groups": mailing(b"250 ok", groups=True),
     "RCPT, half of them refused": mailing(b"250 ok", b"550 no", groups=False),
+    "RCPTMAX": parting("RCPTMAX=1"),
+    "RCPTMAX, RCPTDOMAINMAX": parting("RCPTMAX=1 RCPTDOMAINMAX=1"),
 }
 """By their names; in pieces, if nothing else is said."""

@@ -9,7 +9,7 @@ import threading
 import weakref
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
@@ -39,7 +39,9 @@ from mailwire import (
     SourceFailed,
     Timeouts,
 )
-from mailwire.smtp import Reply
+from mailwire.aio.dialogue import Dialogue
+from mailwire.aio.sending import Sending
+from mailwire.smtp import Batch, Ehlo, Reply, State
 from mailwire.testing import (
     EXTENSIONS,
     FIN,
@@ -62,6 +64,8 @@ from mailwire.testing import (
 from mailwire.testing.turns import drain_events
 from tests.aio.dialogues import GREETED, MAILED, MESSAGE, QUIT, SMTP_ANSWERS, extensions
 from tests.aio.dialogues import once as for_one
+from tests.linear_work import Unheard
+from tests.smtp.sessions import ask, at
 
 ARGUMENTS: dict[str, Any] = {"sender": "a@example.org", "recipients": "b@example.org"}
 ACCOUNTS = [Account(name, "", (f"{name}@example.org", f"{name}@example.net")) for name in ("b", "c", "d")]
@@ -507,6 +511,39 @@ async def test_a_part_that_fails_leaves_the_truth_about_each_recipient(
     assert client.last_receipt == caught.value.receipt
     # In parts: another attempt at the whole would bring the mail twice to whom it has come to.
     assert not getattr(caught.value, "is_transient", False)
+
+
+def limited(*limits: str) -> Dialogue:
+    connection = at(State.INITIATION)
+    ask(connection, Ehlo("c"), "250-hello", f"250 LIMITS {' '.join(limits)}")
+    return Dialogue(cast(Any, Unheard()), connection)
+
+
+def parts_of(sending: Sending, dialogue: Dialogue) -> Batch:
+    assert sending.prepare_at_once(dialogue)
+    batch = sending.next_batch(dialogue)
+    assert batch is not None
+    return batch
+
+
+def test_a_mail_that_has_gone_between_two_parts_counts_as_well() -> None:
+    dialogue, sending = limited("RCPTMAX=1", "MAILMAX=3"), Sending(Mailing(MESSAGE, **BOTH))
+    first = parts_of(sending, dialogue)
+    dialogue.transactions += 1
+    sending.begin(dialogue, first)
+    assert parts_of(sending, dialogue) == Batch((1,))
+    dialogue.transactions += 1
+    assert parts_of(sending, dialogue) == Batch((1,), begins_session=True)
+    assert parts_of(sending, limited("RCPTMAX=2", "MAILMAX=1")) == Batch((1, 2))
+
+
+def test_a_part_that_is_taken_back_comes_first_again() -> None:
+    dialogue, sending = limited("RCPTMAX=2"), Sending(Mailing(MESSAGE, **BOTH))
+    passage = sending.begin(dialogue, parts_of(sending, dialogue))
+    dialogue.connection.discard_queued()
+    assert parts_of(sending, dialogue) == Batch((2,))
+    sending.take_back(passage)
+    assert parts_of(sending, dialogue) == Batch((0, 1))
 
 
 @pytest.mark.parametrize("final", ["421 closing", "451 later"])

@@ -4,7 +4,7 @@ from hypothesis import strategies as st
 
 from mailwire.smtp import Mailbox
 from mailwire.smtp.extensions import Extensions
-from mailwire.smtp.limits import Batch, split_recipients
+from mailwire.smtp.limits import Batch, each_batch, split_recipients
 
 A1, A2, A3 = (Mailbox(name, "a.example") for name in ("1", "2", "3"))
 B1, B2 = (Mailbox(name, "B.example") for name in ("1", "2"))
@@ -63,6 +63,22 @@ def test_a_domain_that_the_session_has_named_costs_nothing_more() -> None:
     assert split_recipients([A1, B1, C1], limits(RCPTDOMAINMAX=3), domains=["d.example"]) == [
         Batch((0, 1)),
         Batch((2,), begins_session=True),
+    ]
+
+
+def test_a_batch_is_made_when_it_is_wanted() -> None:
+    batches = each_batch([A1, B1, C1], limits(RCPTMAX=1, RCPTDOMAINMAX=3), mails=5, domains=["c.example"])
+    assert next(batches) == Batch((0,))
+    assert list(batches) == [Batch((1,)), Batch((2,))]
+
+
+def test_a_session_that_begins_among_the_recipients_of_some_domains_has_named_them_all() -> None:
+    offered = limits(RCPTMAX=1, MAILMAX=2, RCPTDOMAINMAX=2)
+    assert split_recipients([A1, B1, A2, C1], offered, domains=["a.example"]) == [
+        Batch((0,)),
+        Batch((1,)),
+        Batch((2,), begins_session=True),
+        Batch((3,), begins_session=True),
     ]
 
 

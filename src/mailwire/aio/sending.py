@@ -7,7 +7,7 @@
 3. What is known can be asked for at any time, for each recipient (`receipt`).
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from functools import lru_cache
 from typing import Literal
@@ -25,14 +25,15 @@ from ..message.outgoing import demands_utf8
 from ..smtp import (
     Batch,
     Bdat,
+    Extensions,
     Mailbox,
     Receipt,
     Rset,
     State,
     Transaction,
-    split_recipients,
 )
 from ..smtp.delivery import ACCEPTED, joined_word
+from ..smtp.limits import each_batch
 from .dialogue import Dialogue
 from .mailing import Mailing
 from .passage import Passage
@@ -49,7 +50,12 @@ class Sending:
 
     def __init__(self, mailing: Mailing) -> None:
         self.mailing = mailing
-        self._left: Sequence[int] = range(len(mailing.envelope.recipients))  # places of those who are yet to be named
+        # The places of those who are yet to be named, in their order. They are taken out one by one.
+        self._left: range | dict[int, None] = range(len(mailing.envelope.recipients))
+        # How they are to be parted in the session of a dialogue that has begun so many transactions, and the next part.
+        self._batches: Iterator[Batch] = iter(())
+        self._next_batch: Batch | None = None
+        self._parted_for: tuple[Dialogue, int] | None = None
         self._passages: list[Passage] = []
         self._begun = 0
         self._prepared: tuple[Dialogue, Outgoing] | None = None
@@ -113,12 +119,13 @@ class Sending:
         offered = dialogue.connection.extensions
         if offered is None or "LIMITS" not in offered.names:
             return _everybody(len(left)) if type(left) is range else Batch(tuple(left))
-        recipients = [self.mailing.envelope.recipients[place] for place in left]
-        batches = split_recipients(recipients, offered, mails=dialogue.transactions, domains=dialogue.recipient_domains)
-        if len(batches) > 1 and not self._passages:
-            self._refuse_parting(len(recipients))
-        batch = batches[0]
-        return Batch(tuple(left[place] for place in batch.places), batch.begins_session)
+        if self._parted_for != (dialogue, dialogue.transactions):
+            self._batches = self._parted(dialogue, offered, tuple(left))
+            self._look_ahead(dialogue)
+        batch = self._next_batch
+        if batch is not None and len(batch.places) < len(left) and not self._passages:
+            self._refuse_parting(len(left))
+        return batch
 
     def begin(self, dialogue: Dialogue, batch: Batch, behind: Transaction | None = None) -> Passage:
         """Begin the transaction with these recipients, for which the message is prepared; `behind` another one.
@@ -156,12 +163,11 @@ class Sending:
             raise InvalidMessage(str(error)) from error
         passage = Passage(dialogue, batch.places, transaction, outgoing, mailing.progress)
         self._note(passage)
-        if len(batch.places) == len(self._left):
-            self._left = ()
-        else:
-            named = set(batch.places)
-            self._left = [place for place in self._left if place not in named]
+        self._take(batch)
+        goes_on = batch is self._next_batch and self._parted_for == (dialogue, dialogue.transactions)
         dialogue.transactions += 1
+        if goes_on:
+            self._look_ahead(dialogue)
         if "LIMITS" in offered.names:
             dialogue.recipient_domains.update(recipient.domain.lower() for recipient in recipients)
         return passage
@@ -180,7 +186,7 @@ class Sending:
         batch = _everybody(len(self.mailing.envelope.recipients))
         passage = Passage(dialogue, batch.places, mail.parcel.as_transaction(), self._prepared[1], None)
         passage.set_back(mail.since, mail.envelope_time)
-        self._left = ()
+        self._take(batch)
         self._note(passage)
         return passage
 
@@ -188,7 +194,8 @@ class Sending:
         """Let those recipients be left again whom the last transaction, `passage`, was for: none of it was sent."""
         self._passages.remove(passage)
         every = range(len(self.mailing.envelope.recipients))
-        self._left = sorted((*passage.places, *self._left)) if self._passages else every
+        self._left = dict.fromkeys(sorted((*passage.places, *self._left))) if self._passages else every
+        self._parted_for = None
 
     @property
     def is_whole(self) -> bool:
@@ -257,7 +264,7 @@ class Sending:
             return self._passages[0].receipt()
         receipts = [passage.receipt() for passage in self._passages]
         places = [passage.places for passage in self._passages]
-        if left := self._left:
+        if left := tuple(self._left):
             before = self.mailing.envelope.receipt_before_sending()
             receipts.append(Receipt.to_write(before.delivery, _part_of, before, left))
             places.append(left)
@@ -266,6 +273,25 @@ class Sending:
         return Receipt.to_write(word, Receipt.joined, receipts, places)
 
     # Private
+
+    def _parted(self, dialogue: Dialogue, offered: Extensions, left: Sequence[int]) -> Iterator[Batch]:
+        recipients = [self.mailing.envelope.recipients[place] for place in left]
+        domains = tuple(dialogue.recipient_domains)
+        for batch in each_batch(recipients, offered, mails=dialogue.transactions, domains=domains):
+            yield Batch(tuple([left[place] for place in batch.places]), batch.begins_session)
+
+    def _look_ahead(self, dialogue: Dialogue) -> None:
+        # What comes next, unless something else is begun in the session before it.
+        self._next_batch = next(self._batches, None)
+        self._parted_for = dialogue, dialogue.transactions
+
+    def _take(self, batch: Batch) -> None:
+        if len(batch.places) == len(self._left):
+            self._left = range(0)
+            return
+        left = self._left = dict.fromkeys(self._left) if isinstance(self._left, range) else self._left
+        for place in batch.places:
+            del left[place]
 
     def _chunking(self, dialogue: Dialogue) -> bool | Literal["eager"]:
         mailing = self.mailing

@@ -1,12 +1,12 @@
 """Limits: how many recipients, mails and domains a server takes (RFC 9422), and the splitting of a mail by them."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 
 from .extensions import Extensions
 from .paths import Mailbox
 
-__all__ = ["Batch", "split_recipients"]
+__all__ = ["Batch", "each_batch", "split_recipients"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,26 +32,32 @@ def split_recipients(
     mails: how many MAIL commands the session has had.
     domains: which domains its recipients have had.
     """
-    rcptmax = offered.rcptmax or max(1, len(recipients))
-    batches: list[Batch] = []
+    return list(each_batch(recipients, offered, mails=mails, domains=domains))
+
+
+def each_batch(
+    recipients: Sequence[Mailbox], offered: Extensions, *, mails: int = 0, domains: Collection[str] = ()
+) -> Iterator[Batch]:
+    """Return what `split_recipients` returns, one batch at a time: where only the next is wanted, the others cost
+    nothing."""
+    rcptmax, mailmax, domain_limit = offered.rcptmax or max(1, len(recipients)), offered.mailmax, offered.rcptdomainmax
     named = {domain.lower() for domain in domains}
-    for places in _by_domain(recipients, offered.rcptdomainmax, named):
-        wanted = {recipients[place].domain.lower() for place in places} if offered.rcptdomainmax else set()
-        begins_session = offered.rcptdomainmax is not None and len(named | wanted) > offered.rcptdomainmax
+    for places in _by_domain(recipients, domain_limit, named):
+        wanted = set() if domain_limit is None else {recipients[place].domain.lower() for place in places}
+        begins_session = domain_limit is not None and len(named | wanted) > domain_limit
+        named |= wanted
         for start in range(0, len(places), rcptmax):
-            if begins_session or (offered.mailmax is not None and mails >= offered.mailmax):
-                begins_session, mails, named = True, 0, set()
+            if begins_session or (mailmax is not None and mails >= mailmax):
+                begins_session, mails, named = True, 0, set(wanted)
             mails += 1
-            named |= wanted
-            batches.append(Batch(tuple(places[start : start + rcptmax]), begins_session))
+            yield Batch(tuple(places[start : start + rcptmax]), begins_session)
             begins_session = False
-    return batches
 
 
-def _by_domain(recipients: Sequence[Mailbox], most: int | None, named: Collection[str]) -> list[list[int]]:
+def _by_domain(recipients: Sequence[Mailbox], most: int | None, named: Collection[str]) -> Sequence[Sequence[int]]:
     # Groups of places with at most so many domains each; what the session has named already is grouped first.
     if most is None:
-        return [list(range(len(recipients)))]
+        return [range(len(recipients))]
     by_domain: dict[str, list[int]] = {}
     for place, recipient in enumerate(recipients):
         by_domain.setdefault(recipient.domain.lower(), []).append(place)
