@@ -6,6 +6,38 @@ from mailwire.smtp import Mailbox
 from mailwire.testing import MECHANISMS, Account, Maildrop, Policy, SMTPServer
 
 
+class Address(str):
+    """An address that knows how often addresses like it were looked at."""
+
+    __slots__ = ()
+    times = 0
+
+    def __hash__(self) -> int:
+        Address.times += 1
+        return super().__hash__()
+
+
+def test_the_addresses_of_replies_are_looked_at_once_and_not_for_each_recipient() -> None:
+    replies: dict[str, str] = {Address(f"user{number}@example.org"): "450 later" for number in range(10)}
+    policy = Policy(recipient_replies=replies, delivery_replies=replies)
+    assert policy.recipient_reply(Mailbox.parse("other@example.org")) is policy.delivery_reply("other@example.org")
+    times = Address.times
+    for number in range(10):
+        address = f"user{number}@example.org"
+        assert policy.recipient_reply(Mailbox.parse(address)) == policy.delivery_reply(address) == "450 later"
+    assert Address.times == times
+
+
+def test_replies_may_be_changed_while_a_server_runs() -> None:
+    replies = {"a@example.org": "450 later"}
+    policy = Policy(recipient_replies=replies)
+    assert policy.recipient_reply(Mailbox.parse("A@example.org")) == "450 later"
+    replies["a@example.org"] = "550 never"
+    assert policy.recipient_reply(Mailbox.parse("A@example.org")) == "550 never"
+    replies.clear()
+    assert policy.recipient_reply(Mailbox.parse("A@example.org")) is None
+
+
 def test_a_sender_is_refused_by_address_whatever_its_case() -> None:
     policy = Policy(refused_senders=("spam@example.org",))
 

@@ -1,4 +1,5 @@
 from base64 import b64decode, b64encode
+from typing import Any
 
 import pytest
 
@@ -559,6 +560,24 @@ def test_what_rcpt_is_answered_can_be_told() -> None:
         """,
     )
     assert session.closing
+
+
+@pytest.mark.parametrize(
+    ("settings", "expected"),
+    [
+        ({"recipient_limit": 1}, b"452 4.5.3 No more than 1 recipients of a message\r\n"),
+        ({"recipient_domain_limit": 1}, b"452 4.5.3 No more than 1 domains among the recipients of a session\r\n"),
+    ],
+)
+@pytest.mark.parametrize("line", ["251 Will forward", "550 no"])
+def test_a_reply_that_was_told_is_the_only_one_beyond_the_limits_as_well(
+    settings: dict[str, Any], expected: bytes, line: str
+) -> None:
+    policy = Policy(recipient_replies={"moved@example.com": line}, **settings)
+    session = greeted(server(Maildrop([BOB]), policy=policy))
+    say(session, HELLO, MAIL, RCPT)
+    # A refusal does not ask for room.
+    assert say(session, b"RCPT TO:<moved@example.com>\r\n") == (expected if line[0] == "2" else b"550 no\r\n")
 
 
 def test_the_limits_are_kept() -> None:

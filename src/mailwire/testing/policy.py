@@ -58,7 +58,7 @@ class Policy:
         those of a session, and how many messages a session (RFC 9422); None for any number. Beyond them RCPT is
         answered 452, and MAIL 421.
     recipient_replies: what RCPT is answered for these addresses, whole lines such as "452 4.2.2 Mailbox full", 2yz, 4yz
-        or 5yz; behind 421 the server closes. Case does not count.
+        or 5yz; behind 421 the server closes. Case does not count. Beyond a limit a 2yz is not said, but 452.
     delivery_replies: the same for what LMTP answers behind the message, for each recipient (RFC 2033 4.2).
 
     Raises ValueError for what is not one of `MECHANISMS` or `EXTENSIONS`, for an address and a name that are none, for
@@ -81,6 +81,8 @@ class Policy:
     message_limit: int | None = None
     recipient_replies: Mapping[str, str] = field(default_factory=dict)
     delivery_replies: Mapping[str, str] = field(default_factory=dict)
+    _recipient_replies: "_Replies" = field(init=False, repr=False, compare=False)
+    _delivery_replies: "_Replies" = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         check_text("hostname", self.hostname)
@@ -104,6 +106,8 @@ class Policy:
                 check_whole(name, getattr(self, name), 1)
         _check_replies("recipient_replies", self.recipient_replies)
         _check_replies("delivery_replies", self.delivery_replies)
+        object.__setattr__(self, "_recipient_replies", _Replies(self.recipient_replies))
+        object.__setattr__(self, "_delivery_replies", _Replies(self.delivery_replies))
 
     @property
     def limits(self) -> Mapping[str, int]:
@@ -121,11 +125,11 @@ class Policy:
 
     def recipient_reply(self, recipient: Mailbox) -> str | None:
         """Return the line with which RCPT is answered for `recipient`; None if its owner decides."""
-        return _found(self.recipient_replies, str(recipient))
+        return self._recipient_replies.to(str(recipient))
 
     def delivery_reply(self, recipient: str) -> str | None:
         """Return the line with which a delivery to `recipient` is answered; None if it succeeds."""
-        return _found(self.delivery_replies, recipient)
+        return self._delivery_replies.to(recipient)
 
     def new_timestamp(self) -> str:
         """Make what APOP and CRAM-MD5 call a timestamp, in the form of a message identifier (RFC 1939 7, RFC 2195 2).
@@ -149,6 +153,24 @@ class Policy:
         raise RuntimeError(f"expected make_salt to make bytes, one at least; got {describe(salt)}")
 
 
+class _Replies:
+    # Replies by addresses as they are compared: a server asks for every recipient, and there may be thousands. They are
+    # made when somebody asks, and again when whoever gave them has changed them meanwhile.
+
+    __slots__ = ("_by_key", "_given", "_seen")
+
+    def __init__(self, given: Mapping[str, str]) -> None:
+        self._given = given
+        self._seen: Mapping[str, str] = {}
+        self._by_key: Mapping[str, str] = {}
+
+    def to(self, address: str) -> str | None:
+        if self._seen != self._given:
+            self._seen = dict(self._given)
+            self._by_key = {_key(given): line for given, line in self._seen.items()}
+        return self._by_key.get(_key(address))
+
+
 def _check_replies(name: str, replies: object) -> None:
     if not isinstance(replies, Mapping):
         raise ValueError(f"expected {name} to be a mapping of addresses to replies, got {describe(replies)}")
@@ -158,10 +180,6 @@ def _check_replies(name: str, replies: object) -> None:
         check_text(f"each reply of {name}", line)
         if not _REPLY.match(line):
             raise ValueError(f"expected a reply, 2yz, 4yz or 5yz and a text, got {describe(line)}")
-
-
-def _found(replies: Mapping[str, str], address: str) -> str | None:
-    return {_key(key): line for key, line in replies.items()}.get(_key(address))
 
 
 def _key(address: str) -> str:

@@ -206,18 +206,17 @@ class SMTPServer(Session):
         self._check_parameters("RCPT", parameters, utf8="SMTPUTF8" in self._mail.parameters)
         recipient = self._mailbox(path, self._mail.parameters, "recipient syntax")
         reply = self._policy.recipient_reply(recipient)
-        if reply is not None:
-            self._write(reply.encode() + LINE_END)
-            self.closing = reply.startswith("421")
-            if not reply.startswith("2"):
-                return
-        elif not self._maildrop.has_recipient(recipient):
+        if reply is None and not self._maildrop.has_recipient(recipient):
             raise Refusal("recipient unknown", path=recipient)
-        self._check_limits(recipient)
-        self._domains.add(recipient.domain.casefold())
-        self._recipients.append((str(recipient), parameters))
+        if reply is None or reply.startswith("2"):
+            self._check_limits(recipient)
+            self._domains.add(recipient.domain.casefold())
+            self._recipients.append((str(recipient), parameters))
         if reply is None:
             self._say("recipient accepted", path=recipient)
+        else:
+            self._write(reply.encode() + LINE_END)
+            self.closing = reply.startswith("421")
 
     def _check_limits(self, recipient: Mailbox) -> None:
         limit = self._policy.recipient_limit
