@@ -397,6 +397,29 @@ async def test_a_server_that_hangs_up_on_ehlo_is_asked_again_with_helo(tls: str,
         assert (await client.send(MESSAGE, **ARGUMENTS)).delivery is Delivery.ACCEPTED
 
 
+@pytest.mark.parametrize(
+    "end", [("C: HELO [127.0.0.1]", FIN), (FIN, LISTEN), (RST,)], ids=["behind HELO", "FIN", "RST"]
+)
+@pytest.mark.parametrize("reply", ["500 what?", "502 no", "554 never"])
+async def test_a_server_that_refuses_ehlo_and_hangs_up_is_asked_again_with_helo(
+    reply: str, end: tuple[Step, ...]
+) -> None:
+    async with (
+        ScriptedPeer(*GREETED, f"S: {reply}", *end) as first,
+        ScriptedPeer("S: 220 mx", "C: HELO [127.0.0.1]", "S: 250 mx", *SENT, *QUIT) as second,
+        SMTPClient(connecting_to(first, second)) as client,
+    ):
+        assert client.extensions == {}
+        assert (await client.send(MESSAGE, **ARGUMENTS)).delivery is Delivery.ACCEPTED
+
+
+@pytest.mark.parametrize("end", [b"25", b"421 closing\r\n"])
+async def test_a_server_that_answers_helo_and_hangs_up_is_not_asked_again(end: bytes) -> None:
+    async with ScriptedPeer(*GREETED, "S: 500 what?", "C: HELO [127.0.0.1]", end, FIN) as peer:
+        with pytest.raises(MailwireError):
+            await SMTPClient(connecting_to(peer)).connect()
+
+
 async def test_a_server_that_hangs_up_on_both_hellos_is_told() -> None:
     async with (
         ScriptedPeer(*GREETED, FIN) as first,

@@ -160,8 +160,11 @@ def test_whatever_was_written_as_json_is_read_back(whole: Receipt) -> None:
 @pytest.mark.parametrize("spoilt", ["delivery", "recipients", "reply", "octets", "timings"])
 def test_what_is_no_receipt_in_json_is_an_error(spoilt: str) -> None:
     data = receipt(TAKEN).to_dict()
-    with pytest.raises((KeyError, TypeError, ValueError, AttributeError)):
-        Receipt.from_dict({**data, spoilt: "x"})
+    for value in ("x", [5], 5.5):
+        if spoilt == "octets" and value == 5.5:
+            continue
+        with pytest.raises((KeyError, TypeError, ValueError)):
+            Receipt.from_dict({**data, spoilt: value})
     del data[spoilt]
     with pytest.raises(KeyError):
         Receipt.from_dict(data)

@@ -1,7 +1,9 @@
+import json
 import pickle
 import re
 import unicodedata
 from collections.abc import Iterable
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -65,6 +67,29 @@ def test_what_is_said_again_and_again_is_read_the_same_each_time() -> None:
     assert read(*(wire[:4] + many) * 3) == (expected + queued) * 3
     with pytest.raises(RemoteProtocolError, match="all lines of a reply have the same code"):
         read(*wire)
+
+
+@pytest.mark.parametrize("code", [200, 599])
+def test_a_reply_that_was_written_as_json_is_read_back(code: int) -> None:
+    whole = Reply(code, (b"5.1.1 no\xff", b""))
+    assert Reply.from_dict(json.loads(json.dumps(whole.to_dict()))) == whole
+
+
+@pytest.mark.parametrize(
+    ("spoilt", "message"),
+    [
+        ({"lines": []}, "expected a code from 200 to 599 and a line at least, got 550 and 0 lines"),
+        ({"code": 199}, "expected a code from 200 to 599 and a line at least, got 199 and 1 lines"),
+        ({"code": 600}, "expected a code from 200 to 599 and a line at least, got 600 and 1 lines"),
+        ({"code": "550"}, "expected the code of a reply to be a whole number, got '550' (str)"),
+        ({"lines": "no"}, "expected the lines of a reply to be a list of text, got 'no' (str)"),
+        ({"lines": [b"no"]}, "expected a line of a reply to be text, got b'no' (bytes)"),
+        ({"lines": ["\u20ac"]}, "'latin-1' codec can't encode character"),
+    ],
+)
+def test_what_is_no_reply_in_json_is_an_error(spoilt: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match="^" + re.escape(message)):
+        Reply.from_dict({"code": 550, "lines": ["no"], **spoilt})
 
 
 @pytest.mark.parametrize(("wire", "reply"), GOOD, ids=repr)

@@ -76,12 +76,8 @@ class Initiation:
             return await dialogue.ask(Lhlo(name))
         if self.hangs_up_on_ehlo:
             return await self._say_helo(name)
-        session.has_heard = False
         try:
-            return await dialogue.ask(Ehlo(name))
-        except ConnectionLost as error:
-            self.hangs_up_on_ehlo = not (session.has_heard or isinstance(error, ServiceNotAvailable))
-            raise
+            return await self._ask(Ehlo(name))
         except ReplyError as error:
             # RFC 5321 3.2: a server that does not know EHLO is asked with HELO; it then has no extensions. Whoever
             # needs one must not be talked out of it that way.
@@ -97,7 +93,17 @@ class Initiation:
 
     async def _say_helo(self, name: str) -> Reply:
         self._dialogue.knows_ehlo = False
-        return await self._dialogue.ask(Helo(name))
+        return await self._ask(Helo(name))
+
+    async def _ask(self, hello: Ehlo | Helo) -> Reply:
+        # Behind a refused EHLO a server may have hung up before HELO has come: that is its answer to EHLO as well.
+        session = self._dialogue.session
+        session.has_heard = False
+        try:
+            return await self._dialogue.ask(hello)
+        except ConnectionLost as error:
+            self.hangs_up_on_ehlo = not (session.has_heard or isinstance(error, ServiceNotAvailable))
+            raise
 
     async def _start_tls(self) -> None:
         if "STARTTLS" not in self._extensions:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Any, Final, Self, TypeVarTuple
 
 from .._wire.mapping import FrozenMapping
+from .._wire.text import check_kind
 from .delivery import Delivery, joined_word
 from .queue_id import queue_id
 from .reply import EnhancedCode, Reply
@@ -237,6 +238,7 @@ class Receipt(_Unwritten):
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Self:
         """Return what `to_dict` was called on. Raises KeyError, TypeError or ValueError for what it did not return."""
+        check_kind("timings", data["timings"], Mapping, "a mapping of phases to seconds")
         return cls(
             delivery=Delivery(data["delivery"]),
             sender=str(data["sender"]),

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from .._wire.lines import LineBuffer
-from .._wire.text import printable
+from .._wire.text import check_kind, printable
 from ..errors import LimitExceeded, RemoteProtocolError
 
 __all__ = ["LINE_LIMIT", "REPLY_LIMIT", "REPLY_LINE_LIMIT", "EnhancedCode", "Reply", "ReplyReader"]
@@ -116,7 +116,14 @@ class Reply:
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> "Reply":
         """Return what `to_dict` was called on. Raises KeyError, TypeError or ValueError for what it did not return."""
-        return cls(int(data["code"]), tuple(str(line).encode("latin-1") for line in data["lines"]))
+        code, lines = data["code"], data["lines"]
+        check_kind("the code of a reply", code, int, "a whole number")
+        check_kind("the lines of a reply", lines, (list, tuple), "a list of text")
+        if not (200 <= code <= 599 and lines):
+            raise ValueError(f"expected a code from 200 to 599 and a line at least, got {code} and {len(lines)} lines")
+        for line in lines:
+            check_kind("a line of a reply", line, str, "text")
+        return cls(code, tuple([line.encode("latin-1") for line in lines]))
 
 
 class ReplyReader(LineBuffer):
