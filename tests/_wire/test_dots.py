@@ -10,6 +10,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from mailwire._wire import dots
 from mailwire._wire.dots import (
     TERMINATOR,
     DotStuffer,
@@ -728,6 +729,49 @@ def test_a_whole_message_is_stuffed_where_a_line_begins_with_a_dot_and_nowhere_e
         (b"a\r\n.b.\r\n", b"a\r\n..b.\r\n.\r\n"),
     ):
         assert DotStuffer.whole(MailText(message)) == wire
+
+
+class Counting:
+    """A pattern that counts what it has replaced."""
+
+    def __init__(self, pattern: re.Pattern[bytes]) -> None:
+        self.pattern = pattern
+        self.replaced = 0
+
+    def sub(self, new: bytes, text: bytes) -> bytes:
+        return self.subn(new, text)[0]
+
+    def subn(self, new: bytes, text: bytes, count: int = 0) -> tuple[bytes, int]:
+        done, replaced = self.pattern.subn(new, text, count)
+        self.replaced += replaced
+        return done, replaced
+
+
+@pytest.mark.parametrize("count", [8191, 8192, 8193, 50_000])
+def test_where_dots_are_dense_no_more_than_some_are_replaced_one_by_one(
+    count: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    counting = Counting(re.compile(rb"\n\."))
+    monkeypatch.setattr(dots, "_DOT", counting)
+    text = b"\r\n" + b".\r\n" * count
+    expected = b"\r\n" + b"..\r\n" * count
+    assert DotStuffer().feed(text) == expected
+    assert DotStuffer.whole(MailText(text)) == expected + b".\r\n"
+    assert counting.replaced == 2 * min(count, 8192)
+
+
+@pytest.mark.parametrize("bare_lf", [False, True])
+@pytest.mark.parametrize("count", [8191, 8192, 8193, 50_000])
+def test_where_dots_are_dense_no_more_than_some_are_taken_away_one_by_one(
+    count: int, bare_lf: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    end = b"\n" if bare_lf else b"\r\n"
+    counting = Counting(re.compile(end + rb"\.\."))
+    monkeypatch.setattr(dots, "_TWO_DOTS", {end: counting})
+    unstuffer = DotUnstuffer(bare_lf=bare_lf)
+    wire = b"x" + end + (b"..." + end) * count
+    assert unstuffer.feed(wire) == (b"x" + end + (b".." + end) * count, len(wire))
+    assert counting.replaced == min(count, 8192)
 
 
 def test_octets_are_cut_into_pieces_between_which_no_crlf_is_cut() -> None:

@@ -42,11 +42,23 @@ _FAR: Final = 1000
 # So many lines that begin with a dot, the last of which is the terminator, are found one by one.
 _DOT_LINES: Final = 16
 
+# So many are replaced by a pattern. Where there are few, as in nearly every block, that takes a fifth of the time that
+# `replace` does. But it takes 0.1 us for each, and 9 ms for a block of lines that are a dot; `replace` takes one.
+_FEW: Final = 8 * 1024
+
 # A dot that begins a line, behind what LineEnds has let through; and in what a server has sent.
 _DOT: Final = re.compile(rb"\n\.")
 _SENT_DOT: Final = re.compile(rb"\r\n\.")
 _SENT_END: Final = re.compile(rb"\r\n\.\r\n")
 _TWO_DOTS: Final = {line_end: re.compile(line_end + rb"\.\.") for line_end in (b"\r\n", b"\n")}
+
+
+def _replaced(pattern: re.Pattern[bytes], old: bytes, new: bytes, text: bytes) -> bytes:
+    # `old` in `text` by `new`; it is what the pattern finds.
+    if len(text) < _FEW:
+        return pattern.sub(new, text)
+    replaced, count = pattern.subn(new, text, _FEW)
+    return replaced if count < _FEW else text.replace(old, new)
 
 
 class MailText(bytes):
@@ -206,7 +218,7 @@ class DotStuffer:
         if block.find(b".") < 0:
             return block
         # Every LF here ends a line, for LineEnds lets no other through.
-        stuffed = _DOT.sub(b"\n..", block)
+        stuffed = _replaced(_DOT, b"\n.", b"\n..", block)
         return b"." + stuffed if begins_line and block.startswith(b".") else stuffed
 
     @staticmethod
@@ -215,7 +227,7 @@ class DotStuffer:
         if message.find(b".") < 0:
             return message + TERMINATOR
         begins = b"." if message.startswith(b".") else b""
-        return b"%b%b%b" % (begins, _DOT.sub(b"\n..", message), TERMINATOR)
+        return b"%b%b%b" % (begins, _replaced(_DOT, b"\n.", b"\n..", message), TERMINATOR)
 
     def finish(self) -> bytes:
         """Return what ends the mail data: an end for a last line that lacks it, and the dot on a line of its own."""
@@ -331,7 +343,8 @@ class DotUnstuffer:
 
     def _unstuffed(self, text: bytes) -> bytes:
         # Where there is nothing to replace, this is one search and no copy.
-        return _TWO_DOTS[self._line_end].sub(self._line_end + b".", text)
+        line_end = self._line_end
+        return _replaced(_TWO_DOTS[line_end], line_end + b"..", line_end + b".", text)
 
     def _find_terminator(self, text: bytes, start: int) -> tuple[int, int]:
         # Where it is, -1 if nowhere, and how long it is, with the end of the line before the dot.
