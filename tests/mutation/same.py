@@ -433,7 +433,6 @@ SAME: Final[dict[tuple[str, str], str]] = {
     ("aio/chain", "mail.parcel.hear(data) if is_alone and False else"): _SLOWER,
     ("aio/chain", "mail.parcel.hear(data) if is_alone or True else"): _SLOWER,
     ("aio/links", "passage.transaction, is_part=None)"): _FALSE,
-    ("aio/sending", "take_over: self._left = None"): _FALSE,
     ("aio/chain", "chunking is not False and transaction.wants_data => is_wanted = None"): _REPLY,
     ("aio/chain", "_write: is_wanted = transaction.chunking is False and"): _REPLY,
     ("aio/chain", "_write: is_wanted = transaction.chunking is not True and"): _REPLY,
