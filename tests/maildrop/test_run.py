@@ -2294,3 +2294,13 @@ async def test_a_cancelled_run_has_a_group_sink_drop_what_was_not_settled(
     assert outcomes(slow.report()) == {"one": Outcome.LEFT, "two": Outcome.LEFT}
     await server.wait_idle()
     assert uids(server) == ["one", "two"]
+
+
+async def test_a_clock_that_tells_no_zone_is_refused_before_anything_is_done(
+    sink: MemorySink, ledger: MemoryLedger
+) -> None:
+    account = Account("pop3s://bob:secret@localhost:1", sink, name="b")
+    clock = Time()
+    naive = Run(account, ledger=ledger, now=lambda: clock().replace(tzinfo=None))
+    with pytest.raises(ValueError, match=r"^expected now to return times that tell their zone, got datetime\."):
+        await naive.perform()

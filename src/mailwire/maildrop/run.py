@@ -157,12 +157,15 @@ class Run:
         What goes wrong with the mail, the server, the sink or the ledger is in the report: `error` has what ended the
         run. Where this is cancelled, `report` tells how far it has come.
 
-        Raises LocalProtocolError the second time; and, with the report in its `report`, what a ledger, a provider of
-        tokens or another function that was handed over has raised, and is no MailwireError.
+        Raises LocalProtocolError the second time, ValueError for a clock that tells no zone; and, with the report in
+        its `report`, what a ledger, a provider of tokens or another function that was handed over has raised, and is no
+        MailwireError.
         """
         if self._clock_began is not None:
             raise LocalProtocolError("a run is performed once: make another one")
         self._began = self._now()
+        if self._began.tzinfo is None:
+            raise ValueError(f"expected now to return times that tell their zone, got {self._began!r}")
         self._clock_began = asyncio.get_running_loop().time()
         try:
             await self._perform()
