@@ -280,7 +280,7 @@ class POP3Client(POP3Sessions):
 
         Raises AmbiguousMessage for such a one otherwise, and for an entry of another session that shares its uid, there
         or here; LocalProtocolError for an entry without a uid that is not of this session; ValueError for what can
-            name no message. Nothing was marked then.
+        name no message. Nothing was marked then.
         """
         async with self._call():
             found = await self._find(messages, forced=force)
