@@ -436,13 +436,20 @@ async def test_settings_are_handed_on_to_a_retrieval() -> None:
     assert "CAPA" not in transcript.render()
 
 
-@pytest.mark.parametrize("farewell", [("S: -ERR no",), (FIN,), ("S: what",)])
+@pytest.mark.parametrize("farewell", [("S: -ERR no",), (FIN,)])
 async def test_what_becomes_of_the_farewell_is_nothing_to_messages_that_were_retrieved(
     farewell: tuple[Step, ...],
 ) -> None:
     async with ScriptedPeer(*OPENED, *LISTED, *TWO_MESSAGES, "C: QUIT", *farewell) as peer:
         messages = await mailwire.retrieve(pop3_endpoint(peer))
     assert len(messages) == 2
+
+
+async def test_what_is_no_farewell_may_be_the_rest_of_the_last_message() -> None:
+    async with ScriptedPeer(*OPENED, *LISTED, *TWO_MESSAGES, "C: QUIT", "S: what", LISTEN) as peer:
+        with pytest.raises(Desynchronised, match="in answer to QUIT") as caught:
+            await mailwire.retrieve(pop3_endpoint(peer))
+    assert caught.value.suspect == "RETR 2"
 
 
 async def test_a_message_that_is_cut_is_none() -> None:

@@ -5,7 +5,7 @@ import errno
 import json
 import sqlite3
 import tracemalloc
-from collections.abc import AsyncGenerator, Iterable
+from collections.abc import AsyncGenerator, Iterable, Mapping
 from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
 from datetime import timedelta
@@ -1475,22 +1475,39 @@ async def test_messages_of_other_sizes_are_what_they_were_if_more_than_half_of_t
         assert [caution.kind for caution in report.cautions] == [CautionKind.RESIZED]
 
 
+TEN_RESIZED: tuple[Any, ...] = (
+    *("C: STAT", "S: +OK 10 80", "C: LIST", "S: +OK", *(f"S: {number} 8" for number in range(1, 11)), "S: ."),
+    *("C: UIDL", "S: +OK", *(f"S: {number} u{number}" for number in range(1, 11)), "S: ."),
+)
+
+
+async def keep_records_of_ten(ledger: MemoryLedger) -> Mapping[str, Record]:
+    time = Time()
+    records = {f"u{n}": Record(f"u{n}", State.STORED, time(), time(), 7, fingerprint="f") for n in range(1, 11)}
+    async with ledger.claim("b") as page:
+        await page.write([*records.values()])
+    return records
+
+
 async def test_where_no_header_is_to_be_had_other_sizes_raise_the_question(
     sink: MemorySink, ledger: MemoryLedger
 ) -> None:
-    time = Time()
-    async with ledger.claim("b") as page:
-        await page.write(
-            [Record(f"u{number}", State.STORED, time(), time(), 7, fingerprint="f") for number in range(1, 11)]
-        )
-    listed = [f"{number} 8" for number in range(1, 11)]
-    unique = [f"{number} u{number}" for number in range(1, 11)]
-    script = [step for step in LOGIN if step != "S: TOP"]
-    script += ["C: STAT", "S: +OK 10 80", "C: LIST", "S: +OK", *(f"S: {line}" for line in listed), "S: ."]
-    script += ["C: UIDL", "S: +OK", *(f"S: {line}" for line in unique), "S: ."]
-    async with ScriptedPeer(*script) as server:
+    await keep_records_of_ten(ledger)
+    async with ScriptedPeer(*LOGIN, *TEN_RESIZED) as server:
         report = await run(server, sink, ledger)
     assert isinstance(report.error, MaildropRenumbered)
+
+
+async def test_nothing_is_written_down_of_unique_ids_in_doubt_where_their_headers_end_the_session(
+    sink: MemorySink, ledger: MemoryLedger
+) -> None:
+    records = await keep_records_of_ten(ledger)
+    with_top = [each for step in LOGIN for each in (("S: TOP", step) if step == "S: UIDL" else (step,))]
+    async with ScriptedPeer(*with_top, *TEN_RESIZED, "C: TOP 1 0", FIN, LISTEN) as server:
+        report = await run(server, sink, ledger)
+    assert isinstance(report.error, ConnectionLost)
+    async with ledger.claim("b") as page:
+        assert await page.records() == records
 
 
 @pytest.mark.parametrize("lost_at", [1, 2])

@@ -2,7 +2,9 @@ import asyncio
 import contextlib
 import socket
 import ssl
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+from functools import wraps
+from typing import Any
 
 import pytest
 
@@ -49,6 +51,17 @@ async def wait_and_break_off(link: Link) -> None:
     await asyncio.wait([receiving])
 
 
+def by_a_loop_that_watches_no_socket(test: Callable[..., Coroutine[Any, Any, None]]) -> Callable[..., None]:
+    """Have `test` run by a loop like that of Windows."""
+
+    @wraps(test)
+    def run(*arguments: Any, **named: Any) -> None:
+        with asyncio.Runner(loop_factory=LikeProactor) as runner:
+            runner.run(test(*arguments, **named))
+
+    return run
+
+
 async def test_what_arrives_is_received_and_recorded(ends: Ends) -> None:
     ends.client.send(b"QUIT")
     assert await ends.link.receive() == b"QUIT"
@@ -76,9 +89,9 @@ async def test_waiting_can_be_broken_off_without_a_loss(ends: Ends) -> None:
     assert ends.wire == b"xxxxxx"
 
 
-async def test_of_what_comes_behind_a_wait_that_was_broken_off_one_octet_is_received_before_it_is_wanted(
-    ends: Ends,
-) -> None:
+@by_a_loop_that_watches_no_socket
+async def test_of_what_comes_behind_a_wait_that_was_broken_off_one_octet_is_received_before_it_is_wanted() -> None:
+    ends = Ends()
     await wait_and_break_off(ends.link)
     ends.client.send(b"NOOP\r\n")
     await drain_events()
@@ -86,10 +99,14 @@ async def test_of_what_comes_behind_a_wait_that_was_broken_off_one_octet_is_rece
     assert ends.link._end.recv(100, socket.MSG_PEEK) == b"OOP\r\n"
     assert await ends.link.receive() == b"NOOP\r\n"
     assert ends.wire == b"NOOP\r\n"
+    await ends.link.close()
+    ends.client.close()
 
 
 @pytest.mark.parametrize("said", [b"", b"x"])
-async def test_a_wait_that_was_broken_off_leaves_nothing_behind_once_it_is_closed(ends: Ends, said: bytes) -> None:
+@by_a_loop_that_watches_no_socket
+async def test_a_wait_that_was_broken_off_leaves_nothing_behind_once_it_is_closed(said: bytes) -> None:
+    ends = Ends()
     await wait_and_break_off(ends.link)
     ends.client.send(said)
     await drain_events()
@@ -97,18 +114,23 @@ async def test_a_wait_that_was_broken_off_leaves_nothing_behind_once_it_is_close
     assert asyncio.all_tasks() == {asyncio.current_task()}
     assert await ends.link.receive() == ends.wire == b""
     assert ends.client.recv(10) == b""
+    ends.client.close()
 
 
 @pytest.mark.parametrize("count", range(4))
-async def test_who_is_cancelled_while_closing_has_closed(ends: Ends, count: int) -> None:
+@by_a_loop_that_watches_no_socket
+async def test_who_is_cancelled_while_closing_has_closed(count: int) -> None:
+    ends = Ends()
     await wait_and_break_off(ends.link)
     closing = asyncio.create_task(ends.link.close())
     await turns(1 + count)
     closing.cancel()
     await asyncio.wait([closing])
     assert ends.client.recv(10) == b""
+    ends.client.close()
 
 
+@by_a_loop_that_watches_no_socket
 async def test_a_connection_that_was_waited_on_can_be_reset() -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         client = socket.create_connection(listener.getsockname())
@@ -124,6 +146,7 @@ async def test_a_connection_that_was_waited_on_can_be_reset() -> None:
             client.recv(10)
 
 
+@by_a_loop_that_watches_no_socket
 async def test_a_cut_behind_a_wait_that_was_broken_off_is_told_to_who_receives_next() -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         client = socket.create_connection(listener.getsockname())

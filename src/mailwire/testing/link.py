@@ -26,8 +26,9 @@ class Link:
     end: our socket; it does not block.
     wire: where all that is received is recorded, as it was on the wire.
 
-    To wait for something to arrive can be broken off at any time, and nothing is lost: the first octet that comes then
-    is kept for who receives next. Whoever closes the connection waits for nothing any more.
+    To wait for something to arrive can be broken off at any time, and nothing is lost: where the event loop can watch
+    no socket, the first octet that comes then is kept for who receives next. Whoever closes the connection waits for
+    nothing any more.
     """
 
     def __init__(self, end: socket.socket, wire: bytearray) -> None:
@@ -68,9 +69,8 @@ class Link:
         """Return what arrived, as it is on the wire, waiting for it; nothing (b"") once the client is gone."""
         data = b""
         if self._end.fileno() != -1:  # else we have closed it ourselves, which some event loops call a ValueError
-            with suppress(OSError):  # it was cut, or nothing has come behind the first octet
-                data = await self._receive_first()
-                data += self._end.recv(_READ_SIZE)
+            with suppress(OSError):  # it was cut
+                data = await self._receive()
         self._wire += data
         return data
 
@@ -165,10 +165,36 @@ class Link:
         with suppress(OSError):
             await self.send_raw(self._outgoing.read())
 
+    async def _receive(self) -> bytes:
+        while self._first is None:
+            try:
+                return self._end.recv(_READ_SIZE)
+            except BlockingIOError:
+                if not await self._wait_readable():
+                    break
+        data = await self._receive_first()
+        with suppress(BlockingIOError):
+            data += self._end.recv(_READ_SIZE)
+        return data
+
+    async def _wait_readable(self) -> bool:
+        # False at once where the event loop can watch no socket, as that of Windows.
+        # Not by the loop's sock_recv: cancelled at the wrong moment, that has received something and tells nobody.
+        loop = asyncio.get_running_loop()
+        readable = loop.create_future()
+        try:
+            loop.add_reader(self._end, _resolve, readable)
+        except NotImplementedError:
+            return False
+        try:
+            await readable
+        finally:
+            loop.remove_reader(self._end)
+        return True
+
     async def _receive_first(self) -> bytes:
-        # By a task that goes on when whoever waits for it is cancelled: the loop's sock_recv, cancelled at the wrong
-        # moment, has received something and tells nobody. It asks for one octet, so that no more than that leaves the
-        # connection before somebody wants to hear it. To watch the socket would spare this; not every event loop can.
+        # By a task that goes on when whoever waits for it is cancelled. It asks for one octet, so that no more than
+        # that leaves the connection before somebody wants to hear it.
         if self._first is None:
             loop = asyncio.get_running_loop()
             self._first = loop.create_task(loop.sock_recv(self._end, 1))
@@ -193,3 +219,8 @@ class Link:
 def _is_end(error: ssl.SSLError) -> bool:
     # By a close_notify or without one, or by another alert of the client's (RFC 8446 6).
     return isinstance(error, ssl.SSLZeroReturnError | ssl.SSLEOFError) or "_ALERT_" in str(error)
+
+
+def _resolve(future: "asyncio.Future[None]") -> None:
+    if not future.done():
+        future.set_result(None)
