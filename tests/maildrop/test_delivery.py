@@ -181,7 +181,7 @@ async def test_what_was_only_seen_is_not_kept_in_mind_and_what_it_has_come_to_is
 
 
 async def test_the_ledger_is_told_a_portion_at_a_time(page: Told, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("mailwire.maildrop.portions.PORTION", 2)
+    monkeypatch.setattr("mailwire.aio.portions.PORTION", 2)
     run = deliveries(MemorySink(), page)
     records = [record(uid) for uid in "abc"]
     await run.note(records, ["d", "e", "f"])

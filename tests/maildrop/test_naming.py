@@ -5,9 +5,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mailwire import pop3
+from mailwire.aio.portions import finish
 from mailwire.maildrop.lazy_sequence import LazySequence
 from mailwire.maildrop.naming import Named, as_entry, identify
-from mailwire.maildrop.portions import finish
 from tests.maildrop.plans import Entry
 
 
@@ -63,7 +63,7 @@ def test_portions_have_all_messages_in_either_order(drawn: list[tuple[str | None
     made = named([Entry(number, uid, size) for number, (uid, size) in enumerate(drawn, 1)])
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("mailwire.maildrop.naming.PORTION", portion)
-        patch.setattr("mailwire.maildrop.portions.PORTION", portion)
+        patch.setattr("mailwire.aio.portions.PORTION", portion)
         forwards = list(made.portions())
         backwards = list(made.portions(backwards=True))
     assert all(0 < len(each) <= portion for each in (*forwards, *backwards))

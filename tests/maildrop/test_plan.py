@@ -274,7 +274,7 @@ def test_what_is_new_can_be_compared_with_what_is_gone() -> None:
 
 
 def test_what_is_known_is_counted_to_its_end(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("mailwire.maildrop.portions.PORTION", 3)
+    monkeypatch.setattr("mailwire.aio.portions.PORTION", 3)
     assert plan(FIVE, ledger(*TEN)).question == Question(10, 5)
 
 

@@ -1454,7 +1454,7 @@ async def test_what_fails_in_a_maildrop_of_other_unique_ids_is_not_deleted_for_w
 async def test_messages_of_other_sizes_are_what_they_were_if_more_than_half_of_their_headers_are(
     server: MailServer, sink: MemorySink, ledger: MemoryLedger, changed: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("mailwire.maildrop.portions.PORTION", 5)
+    monkeypatch.setattr("mailwire.aio.portions.PORTION", 5)
     put(server, *counted(*GROWING[:12]))
     await run(server, sink, ledger)
     put(
@@ -1514,7 +1514,7 @@ async def test_nothing_is_written_down_of_unique_ids_in_doubt_where_their_header
 async def test_a_run_that_is_cut_counts_what_is_known_by_its_header_once(
     server: MailServer, ledger: MemoryLedger, lost_at: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("mailwire.maildrop.portions.PORTION", 4)
+    monkeypatch.setattr("mailwire.aio.portions.PORTION", 4)
     sink = MemorySink()
     await put_by_old_and_new_ids(server, sink, ledger, b"Subject: first\r\n\r\n", b"Subject: second\r\n\r\n")
     server.maildrop.put("b", b"Subject: last\r\n\r\n", uid="last")
@@ -2040,7 +2040,7 @@ async def test_a_server_that_forgets_what_it_gave_gets_no_question_too_early(
 async def test_what_is_much_longer_than_announced_is_not_in_the_way_of_what_comes_behind(
     monkeypatch: pytest.MonkeyPatch, sink: MemorySink, capability: str
 ) -> None:
-    monkeypatch.setattr("mailwire.maildrop.portions.PORTION", 1)
+    monkeypatch.setattr("mailwire.aio.portions.PORTION", 1)
     async with peer(capability, RETR_1="+OK\n" + "line\n" * 1000 + ".") as first, peer(capability) as second:
         places = iter((first, second))
         endpoint = replace(endpoint_at(first), connect=lambda: next(places).connect())
@@ -2066,7 +2066,7 @@ async def test_behind_a_last_message_that_is_too_long_there_is_no_other_login(si
 async def test_many_messages_are_one_run_though_they_come_in_portions(
     monkeypatch: pytest.MonkeyPatch, server: MailServer, sink: MemorySink
 ) -> None:
-    monkeypatch.setattr("mailwire.maildrop.portions.PORTION", 2)
+    monkeypatch.setattr("mailwire.aio.portions.PORTION", 2)
     fill(server, "one", "two", "three", "four", "five")
     told: list[tuple[int, int]] = []
     sink.failing[b"four"] = OSError(errno.ENOSPC, "full")
@@ -2116,7 +2116,7 @@ async def test_a_preview_may_be_as_long_as_a_header(sink: MemorySink) -> None:
 async def test_a_quota_that_is_used_up_is_so_whatever_is_refused_behind_it(
     monkeypatch: pytest.MonkeyPatch, sink: MemorySink
 ) -> None:
-    monkeypatch.setattr("mailwire.maildrop.portions.PORTION", 2)
+    monkeypatch.setattr("mailwire.aio.portions.PORTION", 2)
     listed = {
         "STAT": "+OK 3 21",
         "LIST": "+OK\n1 7\n2 7\n3 7\n.",
@@ -2131,7 +2131,7 @@ async def test_a_quota_that_is_used_up_is_so_whatever_is_refused_behind_it(
 async def test_what_was_never_reached_is_left_in_its_order(
     monkeypatch: pytest.MonkeyPatch, server: MailServer, sink: MemorySink
 ) -> None:
-    monkeypatch.setattr("mailwire.maildrop.portions.PORTION", 1)
+    monkeypatch.setattr("mailwire.aio.portions.PORTION", 1)
     texts = ["one", "two", "three", "four"]
     fill(server, *texts)
     sink.failing[b"one"] = OSError(errno.ENOSPC, "full")
@@ -2142,7 +2142,7 @@ async def test_what_was_never_reached_is_left_in_its_order(
 async def test_behind_a_quota_what_failed_before_is_told_to_the_ledger(
     monkeypatch: pytest.MonkeyPatch, sink: MemorySink, ledger: MemoryLedger
 ) -> None:
-    monkeypatch.setattr("mailwire.maildrop.portions.PORTION", 1)
+    monkeypatch.setattr("mailwire.aio.portions.PORTION", 1)
     sink.failing[b"first"] = LookupError("no")
     listed = {
         "STAT": "+OK 3 21",
@@ -2160,7 +2160,7 @@ async def test_behind_a_quota_what_failed_before_is_told_to_the_ledger(
 async def test_behind_a_quota_that_is_used_up_nothing_more_is_asked_for(
     monkeypatch: pytest.MonkeyPatch, sink: MemorySink, ledger: MemoryLedger, portion: int
 ) -> None:
-    monkeypatch.setattr("mailwire.maildrop.portions.PORTION", portion)
+    monkeypatch.setattr("mailwire.aio.portions.PORTION", portion)
     async with peer(RETR_1="-ERR Download exceed") as server:
         report = await run(server, sink, ledger)
         assert {record.failures for record in (await records_of(ledger, server)).values()} == {0}

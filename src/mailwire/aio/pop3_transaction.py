@@ -13,28 +13,24 @@ spared, and a NOOP behind it shows whether what was answered was the answer.
 """
 
 import asyncio
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from itertools import chain, islice
-from typing import Final, NamedTuple, TypeVar
+from typing import Final, NamedTuple
 
 from .._wire.text import check_kind
 from ..errors import AmbiguousMessage, LocalProtocolError, MailwireError
 from ..pop3 import Dele, Entry, FindingKind, Last, List, Listing, Noop, Stat, Uidl, UniqueIdListing, survey
 from .deletion import Marks
 from .pop3_dialogue import Dialogue, raise_refusal
+from .portions import portions
 
 __all__ = ["Message", "Transaction", "check_message", "each_message"]
 
 Message = Entry | str
 """What names a message to a client: an entry of a listing, or a unique id."""
 
-T = TypeVar("T")
-
 # How many unique ids are searched for one by one; more are looked for in one pass over the listing.
 _SEARCHED: Final = 32
-
-# Of what there may be a million, as many as a turn of the event loop has time for.
-_PORTION: Final = 1_000
 
 # For so many messages without a unique id UIDL is asked again, one by one. Where there are more, it is no accident, or
 # takes too long. (A server is known that glues two lines into one every few hundred.)
@@ -113,7 +109,7 @@ class Transaction:
         if isinstance(messages, Listing):
             return messages
         checked: list[Message] = []
-        for portion in _portions(each_message(messages)):
+        for portion in portions(each_message(messages)):
             await _give_way(checked)
             checked += map(check_message, portion)
         return checked
@@ -131,13 +127,13 @@ class Transaction:
         if listing is None or messages is listing:
             return messages
         places: list[Entry | _Sought] = []
-        for portion in _portions(messages):
+        for portion in portions(messages):
             await _give_way(places)
             places += [self._of_this_session(listing, message) for message in portion]
         wanted = {place.uid for place in places if isinstance(place, _Sought)}
         by_uid = await _identified(listing, wanted)
         found: list[Entry | str] = []
-        for part in _portions(places):
+        for part in portions(places):
             await _give_way(found)
             for place in part:
                 if isinstance(place, Entry):
@@ -180,7 +176,7 @@ class Transaction:
                 marked.setdefault(entry.uid, []).append(entry)
         entries: dict[Entry, None] = {}
         missing: dict[str, None] = {}
-        for portion in _portions(found):
+        for portion in portions(found):
             await _give_way(entries or missing)
             for place in chain.from_iterable(marked.get(each, (each,)) for each in portion) if marked else portion:
                 if isinstance(place, Entry):
@@ -275,18 +271,12 @@ async def _identified(listing: Listing, uids: Collection[str]) -> Mapping[str, S
     if len(uids) <= _SEARCHED:
         return {uid: listing.identified(uid) for uid in uids}
     found: dict[str, list[Entry]] = {}
-    for portion in _portions(listing):
+    for portion in portions(listing):
         await asyncio.sleep(0)
         for entry in portion:
             if entry.uid in uids:
                 found.setdefault(entry.uid or "", []).append(entry)
     return found
-
-
-def _portions(items: Iterable[T]) -> Iterator[list[T]]:
-    there = iter(items)
-    while portion := list(islice(there, _PORTION)):
-        yield portion
 
 
 async def _give_way(done: Collection[object]) -> None:

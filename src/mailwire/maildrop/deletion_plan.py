@@ -8,11 +8,11 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, S
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from ..aio.portions import finish
 from .ledger import Record
 from .naming import Listed, Named
 from .plan import is_the_stored
 from .policy import Policy
-from .portions import finish
 
 __all__ = ["Deletion", "DeletionPlanning", "plan_deletions"]
 

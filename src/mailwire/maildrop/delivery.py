@@ -15,12 +15,12 @@ from typing import Final
 
 from .._wire.text import printable
 from ..aio.deadline import told_if_cancelled
+from ..aio.portions import portions
 from ..errors import BudgetExceeded, MessageEmpty, SinkFailed
 from .ledger import Page, Record, State
 from .mail import Mail, make_key
 from .message_report import MessageReport, Outcome
 from .plan import Fetch, was_another
-from .portions import portions
 from .sink import Sink, as_group
 
 __all__ = ["Deliveries", "as_reason"]

@@ -16,6 +16,7 @@ from typing import Final
 
 from ..aio.deletion import CommitReport
 from ..aio.pop3 import POP3Client
+from ..aio.portions import finish_in_turns
 from ..errors import Desynchronised, LocalProtocolError, MailwireError
 from ..pop3 import Entry
 from .deletion_plan import DeletionPlanning
@@ -24,7 +25,6 @@ from .ledger import Record, State
 from .message_report import Deleted
 from .naming import Named, as_entry
 from .policy import Policy
-from .portions import finish_in_turns
 
 __all__ = ["dispose"]
 

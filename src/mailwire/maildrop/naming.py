@@ -9,8 +9,8 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Protocol
 
+from ..aio.portions import PORTION, finish, portions
 from ..pop3 import Entry
-from .portions import PORTION, finish, portions
 
 __all__ = ["Listed", "Named", "as_entry", "identify"]
 

@@ -20,12 +20,12 @@ from enum import Enum
 from functools import partial
 from typing import Final
 
+from ..aio.portions import finish, portions
 from ..pop3.columns import NumberColumn
 from .lazy_sequence import LazySequence
 from .ledger import Record, State
 from .naming import Listed, Named
 from .policy import Policy
-from .portions import finish, portions
 from .uid_set import UidSet
 
 __all__ = [

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from ..aio.pop3 import POP3Client
 from ..aio.pop3_settings import POP3Settings
+from ..aio.portions import finish_in_turns
 from ..endpoint import Endpoint
 from ..errors import ResponseError
 from ..transcript import Transcript
@@ -13,7 +14,6 @@ from .account import name_account
 from .ledger import Ledger, Record
 from .naming import Named
 from .plan import may_be_the_stored
-from .portions import finish_in_turns
 
 __all__ = ["Probe", "probe"]
 

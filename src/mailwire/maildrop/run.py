@@ -26,6 +26,7 @@ from typing import Final
 
 from .._wire.text import check_function, check_kind
 from ..aio.pop3 import POP3Client
+from ..aio.portions import finish_in_turns, portions
 from ..aio.retrieval_progress import RetrievalProgress
 from ..errors import (
     ConnectionLost,
@@ -51,7 +52,6 @@ from .ledger import Ledger, NoLedger, Page, Record
 from .message_report import Deleted, MessageReport, MessageReports, Outcome
 from .naming import Listed, Named, as_entry
 from .plan import Caution, CautionKind, Fetch, Plan, Planning, SkipReason
-from .portions import finish_in_turns, portions
 from .report import RetrievalReport
 from .run_progress import RunProgress
 from .sink import as_sink

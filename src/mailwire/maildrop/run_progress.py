@@ -4,9 +4,9 @@ import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
+from ..aio.portions import portions
 from ..aio.retrieval_progress import RetrievalProgress
 from .plan import Fetch
-from .portions import portions
 
 __all__ = ["RunProgress"]
 

@@ -7,9 +7,10 @@ one (XCLIENT, say), derive from `Command`; the machine needs no other change.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from types import NoneType
 from typing import ClassVar, Generic, TypeVar
 
-from .._wire.text import LINE_END, check_argument, check_kind, described, printable
+from .._wire.text import LINE_END, check_argument, check_kind, printable
 from ..sasl.exchange import Exchange
 from ..sasl.mechanism import Mechanism
 from .extensions import Extensions
@@ -195,8 +196,7 @@ class Mail(_PlainReply):
     parameters: Mapping[str, str | None] = NO_PARAMETERS
 
     def __post_init__(self) -> None:
-        if not (self.sender is None or isinstance(self.sender, Mailbox)):
-            raise ValueError(f"expected the sender to be a Mailbox or None, got {described(self.sender)}")
+        check_kind("the sender", self.sender, (Mailbox, NoneType), "a Mailbox or None")
         if self.parameters is not NO_PARAMETERS:
             object.__setattr__(self, "parameters", Parameters.of(self.parameters))
 
@@ -214,8 +214,7 @@ class Rcpt(_PlainReply):
     parameters: Mapping[str, str | None] = NO_PARAMETERS
 
     def __post_init__(self) -> None:
-        if not isinstance(self.recipient, Mailbox):
-            raise ValueError(f"expected the recipient to be a Mailbox, got {described(self.recipient)}")
+        check_kind("the recipient", self.recipient, Mailbox, "a Mailbox")
         if self.parameters is not NO_PARAMETERS:
             object.__setattr__(self, "parameters", Parameters.of(self.parameters))
 

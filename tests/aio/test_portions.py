@@ -1,7 +1,7 @@
 import asyncio
 from collections.abc import Iterator
 
-from mailwire.maildrop.portions import PORTION, finish, finish_in_turns, portions
+from mailwire.aio.portions import PORTION, finish, finish_in_turns, portions
 
 
 def test_items_come_a_thousand_at_a_time() -> None:
