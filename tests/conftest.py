@@ -3,12 +3,14 @@
 import asyncio
 import gc
 import importlib
+from collections import Counter
 from collections.abc import Callable, Generator, Mapping
 from pathlib import Path
 
 import pytest
 from hypothesis import Phase, settings
 
+from tests.extent import EXTENTS, extent_of, part
 from tests.model_settings import EXAMPLES
 from tests.waiting import Waiter, loop_class
 
@@ -26,16 +28,16 @@ pytest_plugins = ["mailwire.testing.pytest_plugin", "pytester"]
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """Let the tests that need no loop of their own run under another one: `--loop uvloop`.
-
-    With `uvloop-by-clock`, one whose clock they can move.
-    """
+    """Let the tests that need no loop of their own run under another one, `--loop uvloop` or, with a clock that they
+    can move, `uvloop-by-clock`; and say how much is tried."""
     loops = ("asyncio", "uvloop", "uvloop-by-clock")
     parser.addoption("--loop", choices=loops, default="asyncio", help="the event loop of the tests")
+    parser.addoption("--extent", choices=EXTENTS, help="how much is tried: quick, unless tests are named")
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Have pytest-asyncio make the loops that are asked for."""
+    """Settle what is tried, for workers as well, and have pytest-asyncio make the loops that are asked for."""
+    config.option.extent = extent_of(config)
     if config.getoption("loop") != "asyncio":
         config.pluginmanager.register(UnderUvloop(by_clock=config.getoption("loop") == "uvloop-by-clock"))
 
@@ -53,10 +55,23 @@ class UnderUvloop:
         return {"uvloop": importlib.import_module("uvloop").new_event_loop}
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Begin with what waits for other processes: where several workers run the tests, the rest is done meanwhile."""
-    integration = Path(__file__).parent / "integration"
-    items.sort(key=lambda item: integration not in item.path.parents)
+def pytest_report_header(config: pytest.Config) -> str:
+    """Say what is tried, for a quick run leaves out much."""
+    extent: str = config.getoption("extent")
+    return "extent: " + ("quick, a sample of all tests; `--extent whole` has all" if extent == "quick" else extent)
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out what is not to be tried. Of several workers, none is to be left alone with much at the end: they begin
+    with what waits for other processes, and with the files that have the most tests."""
+    items[:], left = part(items, config.getoption("extent"))
+    if left:
+        config.hook.pytest_deselected(items=left)
+    if hasattr(config, "workerinput"):
+        integration = Path(__file__).parent / "integration"
+        counts = Counter(item.path for item in items)
+        items.sort(key=lambda item: (integration not in item.path.parents, -counts[item.path]))
 
 
 _TESTS = pytest.StashKey[int]()

@@ -62,7 +62,8 @@ def main(arguments: Sequence[str], furnish: Callable[[str, Path], str] = furnish
         print(f"Python {minor} was not found")
         return 1
     with tempfile.TemporaryDirectory(prefix="mailwire-") as folder:
-        command = [furnish(python, Path(folder)), "-m", "pytest", "-p", "no:cacheprovider", "--loop", loop, *others]
+        suite = ["-m", "pytest", "-p", "no:cacheprovider", "--extent", "whole", "--loop", loop]
+        command = [furnish(python, Path(folder)), *suite, *others]
         return subprocess.run(command, cwd=_ROOT, env={**os.environ, **DEMANDS}, check=False).returncode
 
 
