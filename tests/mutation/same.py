@@ -649,7 +649,7 @@ SAME: Final[dict[tuple[str, str], str]] = {
     ("pop3/body", "__init__: self._tail = None"): _NOT_READ,
     ("pop3/body", "__init__: self._tail = b'XXXX'"): _NOT_READ,
     ("smtp/limits", "max(2, len(recipients))"): "one recipient is not split",
-    ("smtp/limits", "if offered.rcptdomainmax or True else set()"): _SLOWER,
+    ("smtp/limits", "domain_limit is None and False"): _SLOWER,
     ("smtp/limits", "begins = False => begins = None"): _FALSE,
     ("pop3/fingerprint", "self.is_over: bool = None"): _FALSE,
     ("pop3/fingerprint", "start = None"): _SLOWER,

@@ -36,7 +36,7 @@ def test_mailmax_bounds_the_transactions_of_a_session() -> None:
         Batch((4,)),
     ]
     assert split_recipients([A1], offered, mails=2) == [Batch((0,), begins_session=True)]
-    assert split_recipients([A1], limits(MAILMAX=1)) == [Batch((0,))]
+    assert split_recipients([A1], limits(MAILMAX=1)) == list(each_batch([A1], limits(MAILMAX=1))) == [Batch((0,))]
 
 
 def test_rcptdomainmax_bounds_the_domains_of_a_session() -> None:
