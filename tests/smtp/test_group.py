@@ -85,10 +85,14 @@ def cuts(number: int, case: Case, every: int, *sides: str, **how: Any) -> Iterat
     """Where the session of this case, the `number`-th, is cut: behind `every` so many octets of its mails, on these
     `sides`. The first is cut before its mail begins, too."""
     sent, heard, *_ = seen(case, **how)
-    marks = {"server_cut": (heard, b"250 DSN\r\n", b"250 PIPELINING\r\n"), "client_cut": (sent, b"\r\n")}
+    assert isinstance(sent, bytes)
+    assert isinstance(heard, bytes)
+    sides_of: dict[str, tuple[bytes, tuple[bytes, ...]]] = {
+        "server_cut": (heard, (b"250 DSN\r\n", b"250 PIPELINING\r\n")),
+        "client_cut": (sent, (b"\r\n",)),
+    }
     for side in sides:
-        octets, *ends = marks[side]
-        assert isinstance(octets, bytes)
+        octets, ends = sides_of[side]
         begins = beginning(case, octets, *ends) if number else 0
         for cut in range(begins + number % every, len(octets), every):
             yield {side: cut}
