@@ -10,6 +10,7 @@ from mailwire import (
     AmbiguousMessage,
     Batch,
     Budget,
+    BudgetExceeded,
     CommitReport,
     ConnectionFailed,
     ConnectionLost,
@@ -31,7 +32,20 @@ from mailwire import (
 )
 from mailwire.aio.deletion import Marks
 from mailwire.pop3 import Dele, Quit, Response, ResponseReceived, Rset, ScanListing, UniqueIdListing, survey
-from mailwire.testing import FIN, LISTEN, QUIRKS, RST, STALL, WAIT, Account, Answers, MailServer, ScriptedPeer, Step
+from mailwire.testing import (
+    FIN,
+    LISTEN,
+    QUIRKS,
+    RST,
+    STALL,
+    WAIT,
+    Account,
+    Answers,
+    Endless,
+    MailServer,
+    ScriptedPeer,
+    Step,
+)
 from mailwire.testing.turns import drain_events
 from tests.aio.dialogues import (
     LISTED,
@@ -1278,6 +1292,28 @@ async def test_what_was_to_be_deleted_is_kept_where_the_rest_of_the_run_is_too_m
         report = await client.commit()
         assert (report.unknown, report.kept, client.last_commit) == ((), (ONE,), report)
         assert isinstance(report.error, ConnectionLost)
+
+
+@pytest.mark.parametrize("uids", [("S: 2 u2",), ("S: 1 u1", "S: 2 u2", "S: 3 u1")], ids=["nameless", "shared"])
+async def test_what_was_to_be_deleted_and_is_too_long_to_be_passed_over_is_kept_where_it_could_not_be_named_again(
+    uids: tuple[Step, ...],
+) -> None:
+    sizes: tuple[Step, ...] = ("C: STAT", "S: -ERR no", "C: LIST", "S: +OK", "S: 1 7", "S: 2 7", "S: 3 7", "S: .")
+    again: tuple[Step, ...] = ("C: UIDL 1", "S: -ERR no", "C: UIDL 3", "S: -ERR no", "C: NOOP", "S: +OK")
+    listed = (*sizes, "C: UIDL", "S: +OK", *uids, "S: .", *(again if len(uids) == 1 else ()))
+    async with ScriptedPeer(*OPENED, *listed, "C: RETR 1", "S: +OK", Endless(b"0123456789abcdef\r\n")) as peer:
+        client = client_of(peer, settings=POP3Settings(drain=Budget(octets=0, seconds=5)))  # there is no way to another
+        await client.connect()
+        one, two, _ = await client.listing()
+        items = client.retrieve([one, two], message_limit=7)
+        item = await anext(items)
+        with pytest.raises(BudgetExceeded):
+            await item.read()
+        item.delete(force=True)
+        with pytest.raises(ConnectionLost, match="longer than allowed"):
+            await anext(items)
+        assert client.last_commit is not None
+        assert (client.last_commit.kept, client.last_commit.unknown) == ((one,), ())
 
 
 async def test_what_was_to_be_deleted_stays_where_the_session_is_over() -> None:

@@ -319,7 +319,7 @@ class Asking(ABC):
         ]
         if self._current is not None and not self._current._has_ended:
             left.append(self._current.entry)
-        left += self._client._transaction.marks.undecided
+        left += (*self._client._transaction.marks.undecided, *self._to_delete)
         return all(entry.uid is not None and not entry.shares_uid for entry in left)
 
     async def _replay(self, lost: ConnectionLost, item: RetrievedItem | None = None) -> None:
