@@ -344,6 +344,24 @@ async def test_progress_is_told(server: MailServer, sink: MemorySink) -> None:
     assert set(told) == {(1, 2), (2, 2)}
 
 
+async def test_a_function_that_cannot_be_told_of_progress_is_no_messages_fault(
+    server: MailServer, sink: MemorySink, ledger: MemoryLedger
+) -> None:
+    fill(server, "one", "two")
+
+    def tell(progress: RetrievalProgress) -> None:
+        if progress.entry.uid == "two":
+            raise BrokenPipeError("the terminal is gone")
+
+    for _ in range(Policy().max_failures):
+        with pytest.raises(BrokenPipeError) as caught:
+            await run(server, sink, ledger, progress=tell)
+        assert outcomes(vars(caught.value)["report"])["two"] is Outcome.FAILED
+    record = (await records_of(ledger, server))["two"]
+    assert (record.state, record.failures, record.reason) == (State.SEEN, 0, "")
+    assert outcomes(await run(server, sink, ledger)) == {"two": Outcome.STORED}
+
+
 def test_a_run_that_was_interrupted_tells_how_far_it_has_come(sink: MemorySink) -> None:
     runs: list[Run] = []
 

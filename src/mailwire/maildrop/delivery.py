@@ -2,7 +2,8 @@
 
 A failure is the message's, the sink's or the connection's. That of a message counts against it in the ledger, and
 the run goes on. That of the sink ends the run, and counts against nobody: a full disk must not make every message one
-that has failed too often.
+that has failed too often. Nor does what a function of the caller's raises as the message comes, one that is told of the
+progress say.
 """
 
 import asyncio
@@ -16,7 +17,7 @@ from typing import Final
 from .._wire.text import printable
 from ..aio.deadline import told_if_cancelled
 from ..aio.portions import portions
-from ..errors import BudgetExceeded, MessageEmpty, SinkFailed
+from ..errors import BudgetExceeded, MailwireError, MessageEmpty, SinkFailed
 from .ledger import Page, Record, State
 from .mail import Mail, make_key
 from .message_report import MessageReport, Outcome
@@ -269,6 +270,8 @@ class Deliveries:
         is_of_message = isinstance(told, BudgetExceeded | MessageEmpty)
         outcome = Outcome.TOO_LARGE if isinstance(told, BudgetExceeded) else Outcome.FAILED
         self._report(fetch, outcome, octets=mail.octets, seconds=seconds, reason=reason)
+        if failure is not None and not isinstance(failure, MailwireError):
+            raise failure
         record = None if fetch.uid is None else self._failed(fetch, fetch.uid, reason)
         if is_of_message or failure is not None:
             self._untold += [] if record is None else [record]
