@@ -27,7 +27,18 @@ from mailwire import (
 from mailwire.pop3 import Response
 from mailwire.testing import FIN, O2, RST, WAIT, Account, Answers, Endless, MailServer, ScriptedPeer, Step
 from mailwire.testing.turns import drain_events, turns
-from tests.aio.dialogues import LISTED_TOGETHER, LOGIN, OPENED, PIPELINED, POP3_ANSWERS, POP3_QUIT, announced, once
+from tests.aio.dialogues import (
+    CANARY,
+    LISTED_TOGETHER,
+    LOGIN,
+    OPENED,
+    PIPELINED,
+    POP3_ANSWERS,
+    POP3_QUIT,
+    POP3_READY,
+    announced,
+    once,
+)
 from tests.aio.pop3_clients import ONE, THREE, TWO, client_for, everything
 
 ASKED: tuple[Step, ...] = (*PIPELINED, *LISTED_TOGETHER, "C: RETR 1", "C: RETR 2", "C: RETR 3")
@@ -532,8 +543,14 @@ async def test_who_reads_on_of_a_message_that_is_cut_is_told_again() -> None:
         client.abort()
 
 
-@pytest.mark.parametrize("said", [(), ("S: +OK", "S: oth")], ids=["between two messages", "in the middle of one"])
-async def test_where_nobody_is_connected_to_again_the_run_ends_by_the_loss(said: tuple[Step, ...]) -> None:
+@pytest.mark.parametrize(
+    ("said", "suspected"),
+    [((), TWO), (("S: +OK", "S: oth"), None)],
+    ids=["between two messages", "in the middle of one"],
+)
+async def test_where_nobody_is_connected_to_again_the_run_ends_by_the_loss(
+    said: tuple[Step, ...], suspected: Entry | None
+) -> None:
     async with ScriptedPeer(*ASKED, *FIRST, *said, FIN) as peer:
         client = POP3Client(client_for(peer).endpoint.replace(connect=once(peer)))
         await client.connect()
@@ -542,6 +559,52 @@ async def test_where_nobody_is_connected_to_again_the_run_ends_by_the_loss(said:
         with pytest.raises(ConnectionLost, match=r"instead of|in the middle of"):
             await (await anext(items)).read()
         assert not client.is_connected
+        assert items.suspected == suspected
+        assert items.awaited is None
+
+
+async def test_where_the_login_is_refused_the_message_whose_answer_was_due_is_under_suspicion() -> None:
+    refusing = ("C: USER bob", "S: +OK", f"C: PASS {CANARY}", "S: -ERR [SYS/TEMP] later")
+    async with ScriptedPeer(*ASKED, *FIRST, FIN) as first, ScriptedPeer(*POP3_READY, *refusing) as second:
+        client = client_of(first, second)
+        await client.connect()
+        items = client.retrieve([ONE, TWO, THREE])
+        assert await (await anext(items)).read() == b"first\r\n"
+        assert items.suspected is None
+        with pytest.raises(ResponseError, match="later"):
+            await anext(items)
+        assert items.suspected == TWO
+
+
+async def test_who_comes_behind_a_message_that_is_too_long_is_under_no_suspicion_where_the_login_is_refused() -> None:
+    refusing = ("C: USER bob", "S: +OK", f"C: PASS {CANARY}", "S: -ERR [SYS/TEMP] later")
+    async with (
+        ScriptedPeer(*ASKED, "S: +OK", Endless(b"0123456789abcdef\r\n")) as first,
+        ScriptedPeer(*POP3_READY, *refusing) as second,
+    ):
+        client = client_of(first, second, settings=POP3Settings(drain=Budget(1000, 5)))
+        await client.connect()
+        items = client.retrieve([ONE, TWO, THREE], message_limit=7)
+        with pytest.raises(BudgetExceeded):
+            await (await anext(items)).read()
+        with pytest.raises(ResponseError, match="later"):
+            await anext(items)
+        assert (items.suspected, items.awaited) == (None, None)
+
+
+async def test_who_is_lost_for_pipelining_and_comes_when_asked_again_is_under_no_suspicion() -> None:
+    async with (
+        ScriptedPeer(*ASKED, *FIRST, FIN) as first,
+        ScriptedPeer(*OPENED, *listed_as("u1", "u2", "u3"), *retrieved(2, "second"), "C: RETR 3", FIN) as second,
+    ):
+        client = client_of(first, second)
+        await client.connect()
+        items = client.retrieve([ONE, TWO, THREE])
+        for _ in range(2):
+            await (await anext(items)).read()
+        with pytest.raises(ConnectionLost):
+            await anext(items)
+        assert (items.suspected, items.awaited) == (None, THREE)
 
 
 # Listings

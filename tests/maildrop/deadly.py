@@ -22,20 +22,35 @@ class DeadlyServer:
     deadly: what it says in place of the answer to a command about a message, such as "RETR u1", before it hangs up;
         None says nothing, and puts the clock forward until nobody waits for it.
     refused: such commands that it answers by -ERR.
-    pipelining: whether it announces that.
+    pipelining: whether it announces that. login_delay: what it announces of that, if anything.
+    resting: whether it refuses to log in behind a session that a message has ended, until `wake`.
 
     messages: the unique ids of what is there. commands: what each session was asked about a message, and for QUIT and
     NOOP, by unique ids.
     """
 
-    def __init__(self, *uids: str, deadly: Mapping[str, bytes | None] | None = None, pipelining: bool = False) -> None:
+    def __init__(
+        self,
+        *uids: str,
+        deadly: Mapping[str, bytes | None] | None = None,
+        pipelining: bool = False,
+        login_delay: int | None = None,
+        resting: bool = False,
+    ) -> None:
         self.messages = list(uids)
         self.commands: list[list[str]] = []
         self.deadly = dict(deadly or {})
         self.refused = set[str]()
         self._clock = Clock() if None in self.deadly.values() else None
-        self._capabilities = (*_CAPABILITIES, "PIPELINING") if pipelining else _CAPABILITIES
+        self._capabilities = [*_CAPABILITIES, *(["PIPELINING"] if pipelining else [])]
+        self._capabilities += [] if login_delay is None else [f"LOGIN-DELAY {login_delay}"]
+        self._resting = resting
+        self._has_died = False
         self._serving: list[asyncio.Task[None]] = []
+
+    def wake(self) -> None:
+        """Have it let everybody in again."""
+        self._has_died = False
 
     @asynccontextmanager
     async def listening(self) -> AsyncIterator[Endpoint]:
@@ -67,6 +82,7 @@ class DeadlyServer:
                 command = f"{verb} {uid}".strip()
                 said += [command] if uid or verb in ("NOOP", "QUIT") else []
                 if command in self.deadly:
+                    self._has_died = True
                     if (last := self.deadly[command]) is None:
                         assert self._clock is not None
                         reading = asyncio.create_task(reader.read())
@@ -76,7 +92,7 @@ class DeadlyServer:
                         writer.write(last)
                         await writer.drain()
                     break
-                if command in self.refused:
+                if command in self.refused or (verb == "PASS" and self._resting and self._has_died):
                     writer.write(b"-ERR no\r\n")
                 else:
                     marked |= {uid} if verb == "DELE" else set()

@@ -919,6 +919,28 @@ async def test_a_message_that_no_session_survives_is_in_the_way_of_no_other(
     assert server.messages == [U[place]]
 
 
+@pytest.mark.parametrize("again", [{"login_delay": 901}, {"resting": True}], ids=["LOGIN-DELAY", "refused"])
+async def test_a_message_that_no_session_survives_is_in_the_way_of_no_other_though_there_is_no_second_login(
+    sink: MemorySink, ledger: MemoryLedger, again: dict[str, Any]
+) -> None:
+    server = DeadlyServer(*U, deadly={"RETR u2": b""}, pipelining=True, **again)
+    async with server.listening() as endpoint:
+        account = Account(endpoint, sink, name="b")
+        runs = [await Run(account, ledger=ledger).perform()]
+        async with ledger.claim("b") as page:
+            record = (await page.records())["u2"]
+        for _ in range(4):
+            server.wake()
+            runs.append(await Run(account, ledger=ledger).perform())
+    # It may have been pipelining.
+    assert (outcomes(runs[0])["u2"], record.failures, bool(record.reason)) == (Outcome.FAILED, 0, True)
+    assert runs[1].counts == {Outcome.STORED: 4, Outcome.FAILED: 1, Outcome.KNOWN: 1}
+    assert [outcomes(report) for report in runs[2:]] == [
+        *({"u2": Outcome.FAILED}, {"u2": Outcome.FAILED}, {"u2": Outcome.SKIPPED})
+    ]
+    assert runs[-1].error is None
+
+
 async def test_what_failed_before_is_fetched_between_two_noops(sink: MemorySink, ledger: MemoryLedger) -> None:
     server = DeadlyServer(*U, deadly={"RETR u1": b"garbage\r\n", "RETR u3": b"garbage\r\n"})
     async with server.listening() as endpoint:
@@ -985,18 +1007,21 @@ async def test_a_preview_that_no_session_survives_is_in_the_way_of_no_other(
     assert outcomes(runs[-1])["u2"] is Outcome.SKIPPED
 
 
-@pytest.mark.parametrize("pipelining", [True, False])
+@pytest.mark.parametrize("settings", [{"pipelining": True}, {}, {"pipelining": True, "resting": True}])
 @pytest.mark.parametrize("last", DEADLY)
 async def test_a_comparison_that_no_session_survives_is_in_the_way_of_no_message(
-    sink: MemorySink, ledger: MemoryLedger, last: bytes | None, pipelining: bool
+    sink: MemorySink, ledger: MemoryLedger, last: bytes | None, settings: dict[str, Any]
 ) -> None:
     async with DeadlyServer(*U).listening() as endpoint:
         await Run(Account(endpoint, sink, name="b"), ledger=ledger).perform()
     moved = [f"v{number}" for number in range(1, 7)]
-    server = DeadlyServer(*moved, deadly={"TOP v2": last}, pipelining=pipelining)
+    server = DeadlyServer(*moved, deadly={"TOP v2": last}, **settings)
     async with server.listening() as endpoint:
         account = Account(endpoint, sink, policy=Policy(when_all_new="match"), name="b")
-        runs = [await Run(account, ledger=ledger).perform() for _ in range(5)]
+        runs: list[RetrievalReport] = []
+        for _ in range(5):
+            runs.append(await Run(account, ledger=ledger).perform())
+            server.wake()
     assert [report.error is None for report in runs] == [False] * 4 + [True]
     assert [report.counts for report in runs[:-1]] == [{Outcome.LEFT: 6}] * 4
     assert outcomes(runs[-1]) == {"v2": Outcome.SKIPPED}

@@ -52,6 +52,7 @@ class Asking(ABC):
         self._is_between = False  # two sessions, or in a listing: whatever ends this ends the connection
         self._lost: ConnectionLost | None = None  # the connection, and the run can go on with another
         self._cut: ConnectionLost | None = None  # the same, by ourselves
+        self._due: Entry | None = None  # the message whose answer was due then
         self._ends = OverrunWatch()
         self._doubtful: Entry | None = None  # may have swallowed the answer behind it
         self._is_one_by_one = False  # lest there be such a doubt again
@@ -73,6 +74,12 @@ class Asking(ABC):
         is_due = before is None or before.error is not None or before._has_ended
         head = self._asked[0] if self._asked and is_due else None
         return head.entry if head is not None and head.was_asked else None
+
+    @property
+    def suspected(self) -> Entry | None:
+        """The message whose answer was due when the connection was lost, as long as there is no other in its place: the
+        loss may be that message's doing, or that of pipelining. None if there is none."""
+        return self._due
 
     # Asking and being answered
 
@@ -303,6 +310,7 @@ class Asking(ABC):
             raise lost
         if not is_ours:
             self._client._stop_pipelining()
+            self._due = self.awaited
         self._lost = lost
 
     @property
@@ -352,7 +360,7 @@ class Asking(ABC):
             self._expected(next(found)) if isinstance(each, Entry) else each for each in self._pending
         )
         self._to_delete = [entry for entry in found if isinstance(entry, Entry)]
-        self._is_between = False
+        self._is_between, self._due = False, None
 
     def _begin_again(self, item: RetrievedItem, expected: Entry | RetrievedItem) -> None:
         self._count.octets -= item.octets

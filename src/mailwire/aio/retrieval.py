@@ -47,6 +47,8 @@ class Retrieval(Asking, AsyncIterator[RetrievedItem]):
 
     commits: what came of each batch that was committed so far.
     awaited: the message whose answer is due, or was when the run was ended; None if that is none's.
+    suspected: the one whose answer was due when a connection was lost that there is no other in place of; it may have
+        been pipelining that the server does not stand. None if there is none.
 
     A run that is not gone on with holds the connection until another call of the same task ends it, or of any task once
     its own is done; `aclose` ends it at once. What it has left unanswered is read by the next call, or ends the

@@ -351,10 +351,13 @@ class Run:
                 await self._say_noop()
             try:
                 fingerprints |= await self._client.fingerprints([as_entry(fetch.entry) for fetch in asked])
-            except _SESSION_ENDED as error:
+            except NotSupported:
+                raise
+            except MailwireError as error:  # also the refusal of a login behind the end of a session
                 if self._plan.doubt is None:  # else nothing is written down of uids that may be those of others
+                    is_sure = isinstance(error, _SESSION_ENDED)
                     for fetch in asked:
-                        deliveries.suspect(fetch, as_reason(error), counts=fetch.has_failed)
+                        deliveries.suspect(fetch, as_reason(error), counts=fetch.has_failed and is_sure)
                     with suppress(Exception):  # what has ended the session is what there is to be told
                         await deliveries.settle()
                 raise
@@ -394,8 +397,10 @@ class Run:
             for fetch in batch:
                 try:
                     item = await anext(retrieval)
-                except _SESSION_ENDED as error:
-                    if retrieval.awaited is not None:
+                except MailwireError as error:
+                    if retrieval.suspected is not None:
+                        deliveries.fail(fetch, as_reason(error), counts=False)
+                    elif retrieval.awaited is not None:
                         self._blame(deliveries, fetch, error)
                     raise
                 refusal = item.refusal
