@@ -1015,18 +1015,35 @@ async def test_a_comparison_that_no_session_survives_is_in_the_way_of_no_message
     async with DeadlyServer(*U).listening() as endpoint:
         await Run(Account(endpoint, sink, name="b"), ledger=ledger).perform()
     moved = [f"v{number}" for number in range(1, 7)]
-    server = DeadlyServer(*moved, deadly={"TOP v2": last}, **settings)
+    server = DeadlyServer(*moved, "new9", deadly={"TOP v2": last}, **settings)
     async with server.listening() as endpoint:
         account = Account(endpoint, sink, policy=Policy(when_all_new="match"), name="b")
         runs: list[RetrievalReport] = []
-        for _ in range(5):
+        for _ in range(4):
             runs.append(await Run(account, ledger=ledger).perform())
             server.wake()
-    assert [report.error is None for report in runs] == [False] * 4 + [True]
-    assert [report.counts for report in runs[:-1]] == [{Outcome.LEFT: 6}] * 4
-    assert outcomes(runs[-1]) == {"v2": Outcome.SKIPPED}
-    assert runs[-1].known == 5
-    assert len(sink.contents) == 6
+    # It is compared with the others, then by itself, and then no more: once more is fetched what may be stored.
+    assert [report.error is None for report in runs] == [False] * 2 + [True] * 2
+    assert [report.counts for report in runs[:2]] == [{Outcome.LEFT: 7}] * 2
+    assert outcomes(runs[2]) == {"new9": Outcome.STORED, "v2": Outcome.STORED}
+    assert [report.known for report in runs[2:]] == [5, 7]
+    assert sink.subjects == [*"123456", "9", "2"]
+
+
+async def test_a_message_whose_header_and_whole_no_session_survives_is_skipped_in_the_end(
+    sink: MemorySink, ledger: MemoryLedger
+) -> None:
+    async with DeadlyServer(*U).listening() as endpoint:
+        await Run(Account(endpoint, sink, name="b"), ledger=ledger).perform()
+    moved = [f"v{number}" for number in range(1, 7)]
+    server = DeadlyServer(*moved, "new9", deadly={"TOP v2": b"", "RETR v2": b""})
+    async with server.listening() as endpoint:
+        account = Account(endpoint, sink, policy=Policy(when_all_new="match"), name="b")
+        runs = [await Run(account, ledger=ledger).perform() for _ in range(5)]
+    assert outcomes(runs[2]) == {"new9": Outcome.STORED, "v2": Outcome.FAILED}
+    assert [outcomes(report) for report in runs[3:]] == [{"v2": Outcome.FAILED}, {"v2": Outcome.SKIPPED}]
+    assert runs[-1].error is None
+    assert sink.subjects == [*"123456", "9"]
 
 
 DELETING = Policy(keep="until stored")

@@ -82,6 +82,11 @@ class Deliveries:
         and nothing had its uid before."""
         return self._told.get(uid) or self._records.get(uid)
 
+    def is_suspected(self, fetch: Fetch) -> bool:
+        """Return whether a message has failed in an earlier run, and not by its own doing, as far as is known."""
+        known = None if fetch.uid is None else self.find(fetch.uid)
+        return fetch.has_failed and not (known is not None and known.failures)
+
     async def write(self, *records: Record) -> None:
         """Tell the ledger. Raises LedgerError."""
         await self._tell(records, keeps_seen=True)

@@ -343,10 +343,11 @@ class Run:
         await deliveries.settle()
 
     async def _ask_fingerprints(self, deliveries: Deliveries, fetches: Sequence[Fetch]) -> Mapping[Entry, str]:
-        # Where many are asked for, it is not known which one has ended the session: all are under suspicion.
+        # Where many are asked for, it is not known which one has ended the session: all are under suspicion. What has
+        # failed by itself is not asked for again, which would keep all others from being fetched: it comes behind them.
         fingerprints: dict[Entry, str] = {}
         together = [fetch for fetch in fetches if not fetch.has_failed]
-        for asked in (together, *([fetch] for fetch in fetches if fetch.has_failed)):
+        for asked in (together, *([fetch] for fetch in fetches if deliveries.is_suspected(fetch))):
             if asked is not together:
                 await self._say_noop()
             try:
