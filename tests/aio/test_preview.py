@@ -1,5 +1,5 @@
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 import pytest
@@ -9,7 +9,9 @@ from mailwire import (
     Budget,
     ConnectionLost,
     Entry,
+    LocalProtocolError,
     NotSupported,
+    POP3Client,
     POP3Settings,
     ResponseError,
     UnknownMessage,
@@ -18,6 +20,7 @@ from mailwire.aio.preview import Beginning
 from mailwire.pop3 import Dele, Fingerprint
 from mailwire.testing import STALL, Answers, Endless, ScriptedPeer, Step
 from tests.aio.dialogues import (
+    CANARY,
     LISTED,
     LISTED_TOGETHER,
     LOGIN,
@@ -25,6 +28,7 @@ from tests.aio.dialogues import (
     PIPELINED,
     POP3_ANSWERS,
     POP3_QUIT,
+    POP3_READY,
     TWO_MESSAGES,
     announced,
     capabilities,
@@ -263,12 +267,63 @@ async def test_where_no_other_connection_would_do_what_is_left_of_a_previewed_me
             await client.noop()
 
 
-async def test_a_connection_that_is_lost_for_a_preview_and_cannot_be_made_again_is_told() -> None:
-    async with ScriptedPeer(*OPENED, *LISTED, "C: TOP 1 0", *ENDLESS) as peer:
-        client = await connect(peer, connect=once(peer), settings=SMALL)
-        with pytest.raises(ConnectionLost, match="more than 200000 octets"):
-            await client.top("u1")
+REFUSED: tuple[Step, ...] = (*POP3_READY, "C: USER bob", "S: +OK", f"C: PASS {CANARY}", "S: -ERR [SYS/TEMP] later")
+
+
+@pytest.mark.parametrize("again", [[], REFUSED], ids=["nobody is there", "refused"])
+@pytest.mark.parametrize("call", [POP3Client.noop, POP3Client.commit, POP3Client.listing])
+async def test_where_there_is_no_other_connection_behind_a_preview_the_next_call_is_told(
+    again: tuple[Step, ...], call: Callable[[POP3Client], Awaitable[object]]
+) -> None:
+    async with (
+        ScriptedPeer(*OPENED, *LISTED, "C: TOP 1 0", *ENDLESS) as first,
+        ScriptedPeer(*again, optional=not again) as second,
+    ):
+        client = client_of(first, second, settings=SMALL)
+        if not again:
+            client = client_for(first, connect=once(first), settings=SMALL)
+        await client.connect()
+        assert await client.top("u1") == BEGINNING
         assert not client.is_connected
+        error, told = (ResponseError, "later") if again else (ConnectionLost, "more than 200000 octets")
+        with pytest.raises(error, match=told):
+            await call(client)
+        with pytest.raises(LocalProtocolError, match="not connected"):
+            await call(client)
+        await client.quit()
+
+
+async def test_why_there_was_no_other_connection_is_no_news_where_there_is_one() -> None:
+    async with (
+        ScriptedPeer(*OPENED, *LISTED, "C: TOP 1 0", *ENDLESS) as first,
+        ScriptedPeer(*REFUSED) as second,
+        ScriptedPeer(*OPENED, "C: NOOP", "S: +OK") as third,
+    ):
+        client = client_of(first, second, third, settings=SMALL)
+        await client.connect()
+        assert await client.top("u1") == BEGINNING
+        await client.connect()
+        await client.noop()
+        client.abort()
+        with pytest.raises(LocalProtocolError, match="not connected"):
+            await client.noop()
+
+
+async def test_where_there_is_no_other_connection_for_what_is_marked_the_preview_says_so() -> None:
+    async with (
+        ScriptedPeer(*OPENED, *LISTED, *MARKED, "C: TOP 1 0", *ENDLESS) as first,
+        ScriptedPeer(*REFUSED) as second,
+    ):
+        client = client_of(first, second, settings=SMALL)
+        await client.connect()
+        _, two = await client.listing()
+        await client.delete(two)
+        with pytest.raises(ResponseError, match="later"):
+            await client.top("u1")
+        assert client.last_commit is not None
+        assert client.last_commit.unknown == (TWO,)
+        with pytest.raises(LocalProtocolError, match="not connected"):
+            await client.noop()
 
 
 # Fingerprints

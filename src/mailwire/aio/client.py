@@ -160,6 +160,10 @@ class Client(ABC, Generic[E]):
             self._session.abort()
             self._session = None
 
+    def _why_not_connected(self) -> MailwireError:
+        """Return what a call is told that finds no connection."""
+        return LocalProtocolError("the client is not connected: connect() first")
+
     def _leave_behind(self) -> None:
         # With the event loop that it is in a connection is over.
         if self._session is not None and self._session.is_left_behind:
@@ -251,7 +255,7 @@ class Client(ABC, Generic[E]):
                 await settling
             session = self._session
             if session is None:
-                raise LocalProtocolError("the client is not connected: connect() first")
+                raise self._why_not_connected()
             if session.stream.is_readable:
                 await session.stream.listen()
             self._expect_silence(session)

@@ -211,11 +211,12 @@ class POP3Client(POP3Sessions):
         the message. What is not wanted is read if `POP3Settings.drain` allows it. Otherwise the connection is left for
         another, in which messages may have other numbers; what was marked is marked there again. Where that cannot be,
         for the message or one that is marked has no unique id of its own, or the next login would have to wait for
-        longer than `POP3Settings.login_pause_limit`, the next call meets the end of the connection.
+        longer than `POP3Settings.login_pause_limit`, the next call meets the end of the connection. Where there is no
+        other connection, the next call is told why, and raises what `connect` raises.
 
         Raises NotSupported where TOP may not be said, ResponseError if it is refused, UnknownMessage if there is no
-        such message, ValueError for what can name none and for `lines` and a `limit` below 0; and what `connect`
-        raises, where another connection is needed.
+        such message, ValueError for what can name none and for `lines` and a `limit` below 0; and, where anything was
+        marked, and there is no other connection for it, what `connect` raises.
         """
         beginning = await self._ask_top(message, lines, limit)
         if isinstance(beginning, ResponseError):
@@ -313,7 +314,7 @@ class POP3Client(POP3Sessions):
         await self._begin_call()
         try:
             if self._session is None:
-                raise LocalProtocolError("the client is not connected: connect() first")
+                raise self._why_not_connected()
             report = await self._commit_marks()
             if reconnect:
                 # The report of a session that was asked to delete nothing is not kept: what is, is of an earlier one.

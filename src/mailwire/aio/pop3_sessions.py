@@ -73,6 +73,7 @@ class POP3Sessions(Client[Event]):
         self._opened_transaction: Transaction | None = None  # of the last session
         self._retrieval: Retrieval | None = None
         self._fault: MailwireError | None = None  # what the last call was ended by
+        self._untold: MailwireError | None = None  # why there is no session, where the last call has not said so
         self._aborts_before = 0  # that there were before this call
         self._pause: asyncio.Future[None] | None = None  # between two sessions
 
@@ -101,6 +102,7 @@ class POP3Sessions(Client[Event]):
         super()._cut()
 
     def _new_machine(self) -> Connection:
+        self._untold = None
         machine = self._make_machine()
         machine.mask_as(self._connection)
         self._connection = machine
@@ -341,6 +343,10 @@ class POP3Sessions(Client[Event]):
         await super()._begin_call()
         self._aborts_before = self._aborts
         self._fault = None
+
+    def _why_not_connected(self) -> MailwireError:
+        untold, self._untold = self._untold, None
+        return untold or super()._why_not_connected()
 
     async def _begin_retrieval(self, retrieval: Retrieval) -> None:
         await self._open_call()

@@ -21,15 +21,15 @@ async def read_beginning(run: Retrieval, lines: int, limit: int) -> bytes | Resp
     than end, the next call meets what is left of the message.
     """
     beginning = Beginning(lines, limit)
-    async with aclosing(run) as items:
-        async for item in items:
-            if isinstance(item.error, ResponseError):
-                return item.error
-            async for block in item:
-                if beginning.add(block):
-                    break
-            if not run.can_spare_connection:
+    async with aclosing(run):
+        item = await anext(run)
+        if isinstance(item.error, ResponseError):
+            return item.error
+        async for block in item:
+            if beginning.add(block):
                 break
+        if run.can_spare_connection:
+            await run.finish()
     return beginning.octets
 
 
