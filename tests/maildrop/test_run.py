@@ -2112,6 +2112,79 @@ async def test_what_is_much_longer_than_announced_is_not_in_the_way_of_what_come
     assert outcomes(report) == {"u1": Outcome.TOO_LARGE, "u2": Outcome.STORED}
 
 
+def generous(*uids: str | None, capabilities: Iterable[str] = (), **answers: str) -> ScriptedPeer:
+    """A server whose TOP gives all of a message, which is more than is read for nothing of the first ones. The last two
+    are small."""
+    sizes = [600_000] * (len(uids) - 2) + [7, 7]
+    scan = [f"{number} {size}" for number, size in enumerate(sizes, 1)]
+    identities = [f"{number} {uid}" for number, uid in enumerate(uids, 1) if uid is not None]
+    small = {f"RETR {number}": "+OK\nsmall\n." for number in (len(uids) - 1, len(uids))}
+    table = {
+        **ANSWERS,
+        **small,
+        "CAPA": "\n".join(["+OK", "UIDL", "USER", "TOP", *capabilities, "."]),
+        "LIST": "\n".join(["+OK", *scan, "."]),
+        "UIDL": "\n".join(["+OK", *identities, "."]),
+        **{f"UIDL {number}": "-ERR no" for number, uid in enumerate(uids, 1) if uid is None},
+        "TOP": "+OK\nSubject: x\n\n" + "line\n" * 100_000 + ".",
+        **answers,
+    }
+    return ScriptedPeer("S: +OK pop", Answers(table), lenient=True)
+
+
+async def run_in_turn(
+    *servers: ScriptedPeer, into: MemorySink, ledger: MemoryLedger, drain: int = 1000
+) -> RetrievalReport:
+    """Do one run whose sessions are with these servers, one after the other."""
+    places = iter(servers)
+    endpoint = replace(endpoint_at(servers[0]), connect=lambda: next(places).connect())
+    policy = Policy(max_message_size=50, oversize="preview")
+    settings = POP3Settings(drain=Budget(octets=drain, seconds=5))
+    return await Run(Account(endpoint, into, policy=policy, settings=settings, name="b"), ledger=ledger).perform()
+
+
+@pytest.mark.parametrize(
+    ("refusal", "error"), [("-ERR [SYS/TEMP] later", ResponseError), ("-ERR [AUTH] no", AuthenticationFailed)]
+)
+async def test_a_login_that_is_refused_behind_a_preview_is_what_ends_the_run(
+    sink: MemorySink, ledger: MemoryLedger, refusal: str, error: type[MailwireError]
+) -> None:
+    codes = ("RESP-CODES", "AUTH-RESP-CODE")
+    async with (
+        generous("u1", "u2", "u3", "u4", capabilities=codes) as first,
+        generous("u1", "u2", "u3", "u4", capabilities=codes, PASS=refusal) as second,
+    ):
+        report = await run_in_turn(first, second, into=sink, ledger=ledger)
+        known = await records_of(ledger, first)
+    assert isinstance(report.error, error)
+    left = dict.fromkeys(("u2", "u3", "u4"), Outcome.LEFT)
+    assert outcomes(report) == {"u1": Outcome.PREVIEWED, **left}
+    assert sink.contents == [b"Subject: x\r\n\r\n"]
+    assert known["u1"].is_previewed
+    assert (known["u2"].failures, known["u2"].reason) == (0, "")
+
+
+@pytest.mark.parametrize("portion", [1, 1000])
+async def test_what_is_left_of_a_preview_is_no_failure_of_the_next(
+    monkeypatch: pytest.MonkeyPatch, sink: MemorySink, ledger: MemoryLedger, portion: int
+) -> None:
+    monkeypatch.setattr("mailwire.maildrop.portions.PORTION", portion)
+    reports: list[RetrievalReport] = []
+    for _ in range(3):
+        async with generous("u1", "u2", "u3", "u4", capabilities=["LOGIN-DELAY 1800"]) as server:
+            reports.append(await run_in_turn(server, into=sink, ledger=ledger))
+            known = await records_of(ledger, server)
+        assert (known["u2"].failures, known["u2"].reason) == (0, "")
+    assert isinstance(reports[0].error, ConnectionLost)
+    left = dict.fromkeys(("u2", "u3", "u4"), Outcome.LEFT)
+    assert outcomes(reports[0]) == {"u1": Outcome.PREVIEWED, **left}
+    assert outcomes(reports[1])["u2"] is Outcome.PREVIEWED
+    large = dict.fromkeys(("u1", "u2"), Outcome.TOO_LARGE)
+    assert outcomes(reports[2]) == {"u3": Outcome.STORED, "u4": Outcome.STORED, **large}
+    assert reports[2].error is None
+    assert len(sink.contents) == 4
+
+
 async def test_behind_a_last_message_that_is_too_long_there_is_no_other_login(sink: MemorySink) -> None:
     async with peer(RETR_2="+OK\n" + "line\n" * 1000 + ".") as server:
         settings = POP3Settings(drain=Budget(octets=100, seconds=5))

@@ -41,7 +41,7 @@ from ..errors import (
     ResponseError,
     UnknownMessage,
 )
-from ..pop3 import HEADER_LIMIT, Entry, Listing, RefusalCause, Retr
+from ..pop3 import HEADER_LIMIT, Entry, Listing, Noop, RefusalCause, Retr
 from ..pop3.columns import NumberColumn
 from ..transcript import Transcript
 from .account import Account
@@ -145,6 +145,7 @@ class Run:
         self._adopted = 0  # how many are known by their headers, and not fetched
         self._last: tuple[Fetch, str] | None = None  # that was delivered, and the command that it has answered
         self._is_over_quota = False
+        self._is_behind_preview = False  # what is left of that may end the session
         self._cautions: list[Caution] = []
         self._deliveries: Deliveries | None = None
         self._deleted: dict[Entry, Deleted] = {}
@@ -306,9 +307,13 @@ class Run:
             await deliveries.settle()
 
     async def _say_noop(self) -> None:
-        # Whatever comes before its answer belongs to what was asked for before.
-        with suppress(ResponseError):
+        # Whatever comes before its answer belongs to what was asked for before, be it the refusal of a login.
+        try:
             await self._client.noop()
+        except ResponseError as error:
+            if error.command != str(Noop()):
+                raise
+        self._is_behind_preview = False
 
     async def _compare(self, deliveries: Deliveries, fetches: Sequence[Fetch]) -> "_Comparison":
         # Find out by their headers which messages are stored.
@@ -376,6 +381,9 @@ class Run:
         self._adopted = len(numbers)
 
     async def _preview(self, deliveries: Deliveries, fetch: Fetch, lines: int) -> None:
+        if self._is_behind_preview:
+            await self._say_noop()
+        self._is_behind_preview = True
         try:
             beginning = await self._client.top(as_entry(fetch.entry), lines, limit=HEADER_LIMIT)
         except (NotSupported, ResponseError, UnknownMessage) as error:
