@@ -2072,7 +2072,7 @@ async def test_what_has_no_unique_id_is_not_deleted_for_its_preview(sink: Memory
         server.maildrop.put("b", body("long") + b"line\r\n" * 100, uid="long")
         options: Any = {"max_message_size": 100, "oversize": "preview", "keep": "until stored"}
         report = await run(server, sink, ledger, delete_without_uid=True, **options)
-        assert [message.outcome for message in report.messages] == [Outcome.PREVIEWED, Outcome.STORED]
+        assert [message.outcome for message in report.messages] == [Outcome.STORED, Outcome.PREVIEWED]
         assert uids(server) == ["long"]
 
 
@@ -2157,16 +2157,16 @@ async def test_a_login_that_is_refused_behind_a_preview_is_what_ends_the_run(
         report = await run_in_turn(first, second, into=sink, ledger=ledger)
         known = await records_of(ledger, first)
     assert isinstance(report.error, error)
-    left = dict.fromkeys(("u2", "u3", "u4"), Outcome.LEFT)
-    assert outcomes(report) == {"u1": Outcome.PREVIEWED, **left}
-    assert sink.contents == [b"Subject: x\r\n\r\n"]
+    small = dict.fromkeys(("u3", "u4"), Outcome.STORED)
+    assert outcomes(report) == {**small, "u1": Outcome.PREVIEWED, "u2": Outcome.LEFT}
+    assert sink.contents == [b"small\r\n", b"small\r\n", b"Subject: x\r\n\r\n"]
     assert known["u1"].is_previewed
     assert (known["u2"].failures, known["u2"].reason) == (0, "")
 
 
-@pytest.mark.parametrize("portion", [1, 1000])
+@pytest.mark.parametrize(("portion", "small"), [(1, Outcome.LEFT), (1000, Outcome.STORED)])
 async def test_what_is_left_of_a_preview_is_no_failure_of_the_next(
-    monkeypatch: pytest.MonkeyPatch, sink: MemorySink, ledger: MemoryLedger, portion: int
+    monkeypatch: pytest.MonkeyPatch, sink: MemorySink, ledger: MemoryLedger, portion: int, small: Outcome
 ) -> None:
     monkeypatch.setattr("mailwire.maildrop.portions.PORTION", portion)
     reports: list[RetrievalReport] = []
@@ -2176,13 +2176,76 @@ async def test_what_is_left_of_a_preview_is_no_failure_of_the_next(
             known = await records_of(ledger, server)
         assert (known["u2"].failures, known["u2"].reason) == (0, "")
     assert isinstance(reports[0].error, ConnectionLost)
-    left = dict.fromkeys(("u2", "u3", "u4"), Outcome.LEFT)
-    assert outcomes(reports[0]) == {"u1": Outcome.PREVIEWED, **left}
+    assert outcomes(reports[0]) == {"u1": Outcome.PREVIEWED, "u2": Outcome.LEFT, "u3": small, "u4": small}
     assert outcomes(reports[1])["u2"] is Outcome.PREVIEWED
-    large = dict.fromkeys(("u1", "u2"), Outcome.TOO_LARGE)
-    assert outcomes(reports[2]) == {"u3": Outcome.STORED, "u4": Outcome.STORED, **large}
     assert reports[2].error is None
     assert len(sink.contents) == 4
+
+
+NAMED = ("u1", "u2", "u3", "u4")
+
+
+@pytest.mark.parametrize(
+    ("uids", "later", "found"),
+    [
+        (("u1", "u2", None, "u4"), ("u1", "u2", None, "u4"), {None: Outcome.FAILED, "u4": Outcome.STORED}),
+        (("u1", "u2", "u3", "u3"), ("u3", "u3"), {"u3": Outcome.FAILED}),
+        (NAMED, ("u3", "u3", "u4"), {"u3": Outcome.FAILED, "u4": Outcome.STORED}),
+        (NAMED, ("u0", "u1", "u2", "u4", "u3"), {"u3": Outcome.STORED, "u4": Outcome.STORED}),
+    ],
+    ids=["without a unique id", "sharing one", "sharing one by then", "all found again"],
+)
+async def test_what_cannot_be_named_in_another_session_is_in_the_way_of_no_other(
+    monkeypatch: pytest.MonkeyPatch,
+    sink: MemorySink,
+    ledger: MemoryLedger,
+    uids: tuple[str | None, ...],
+    later: tuple[str | None, ...],
+    found: dict[str | None, Outcome],
+) -> None:
+    monkeypatch.setattr("mailwire.maildrop.portions.PORTION", 2)
+    async with generous(*uids) as first, generous(*uids) as second, generous(*later) as third:
+        report = await run_in_turn(first, second, third, into=sink, ledger=ledger)
+        known = await records_of(ledger, first)
+    assert report.error is None
+    assert outcomes(report) == {"u1": Outcome.PREVIEWED, "u2": Outcome.PREVIEWED, **found}
+    assert {(record.failures, record.reason) for uid, record in known.items() if uid != "u4"} == {(0, "")}
+
+
+async def test_a_message_that_cannot_be_named_in_another_session_is_not_previewed_there(
+    sink: MemorySink, ledger: MemoryLedger
+) -> None:
+    uids = ("u1", None, "u3", "u4")
+    async with generous(*uids) as first, generous(*uids) as second:
+        report = await run_in_turn(first, second, into=sink, ledger=ledger)
+    assert report.error is None
+    found: dict[str | None, Outcome] = {"u1": Outcome.PREVIEWED, None: Outcome.FAILED}
+    assert outcomes(report) == {**found, "u3": Outcome.STORED, "u4": Outcome.STORED}
+    assert "without a unique id" in report.failed[0].reason
+
+
+async def test_whole_messages_come_before_previews_which_may_end_their_session(
+    sink: MemorySink, ledger: MemoryLedger
+) -> None:
+    async with generous("u1", None, None) as first, generous("u1", None, None) as second:
+        report = await run_in_turn(first, second, into=sink, ledger=ledger)
+    assert report.error is None
+    assert [message.outcome for message in report.messages] == [*[Outcome.STORED] * 2, Outcome.PREVIEWED]
+
+
+async def test_a_call_that_is_out_of_place_ends_the_run(
+    monkeypatch: pytest.MonkeyPatch, server: MailServer, sink: MemorySink
+) -> None:
+    fill(server, "one")
+    error = LocalProtocolError("out of place")
+
+    async def begin(*_: object) -> None:
+        raise error
+
+    monkeypatch.setattr("mailwire.aio.pop3_sessions.POP3Sessions._begin_retrieval", begin)
+    report = await run(server, sink)
+    assert report.error is error
+    assert outcomes(report) == {"one": Outcome.LEFT}
 
 
 async def test_behind_a_last_message_that_is_too_long_there_is_no_other_login(sink: MemorySink) -> None:

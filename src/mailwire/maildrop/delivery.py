@@ -185,6 +185,10 @@ class Deliveries:
         self._report(fetch, Outcome.FAILED, reason=reason)
         self.suspect(fetch, reason, counts=counts)
 
+    def miss(self, fetch: Fetch, reason: str) -> None:
+        """Take note that a message could not be asked for, which is nobody's fault."""
+        self._report(fetch, Outcome.FAILED, reason=reason)
+
     def suspect(self, fetch: Fetch, reason: str, *, counts: bool) -> None:
         """Take note of why the run did not come to a message; whether that counts against it."""
         if fetch.uid is not None:

@@ -23,8 +23,8 @@ class Policy:
     oversize: what becomes of it: "leave", or "preview", which fetches its header and the first `preview_lines` of its
         body. It is not deleted on the strength of that.
     limit: how many messages are fetched in one run; the others are left for the next.
-    order: in which they are fetched, by their numbers on the server. What failed in an earlier run is fetched last, so
-        that nothing waits behind it for ever.
+    order: in which they are fetched, by their numbers on the server. Previews come behind whole messages, a thousand at
+        a time; what failed in an earlier run is fetched last, so that nothing waits behind it for ever.
     max_failures: after how many failures a message is skipped, as one that will fail again.
     when_all_new: what to do where the server has most likely given its messages new unique ids: the ledger knows of
         messages, and the server has none of them, but others; or, of those that have the unique id of a stored one, at

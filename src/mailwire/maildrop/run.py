@@ -29,6 +29,7 @@ from ..aio.pop3 import POP3Client
 from ..aio.portions import finish_in_turns, portions
 from ..aio.retrieval_progress import RetrievalProgress
 from ..errors import (
+    AmbiguousMessage,
     ConnectionLost,
     DeadlineExceeded,
     Desynchronised,
@@ -278,19 +279,22 @@ class Run:
             await deliveries.abandon()
 
     async def _fetch_portion(self, deliveries: Deliveries, portion: Sequence[Fetch]) -> None:
-        whole, failed = list[Fetch](), list[Fetch]()
+        # Previews are behind the whole messages: what is left of one may end the session, and with it all numbers.
+        whole, previews, failed = list[Fetch](), list[tuple[Fetch, int]](), list[Fetch]()
         for fetch in portion:
             if fetch.has_failed:
                 failed.append(fetch)
             elif fetch.lines is None:
                 whole.append(fetch)
             else:
-                await self._preview(deliveries, fetch, fetch.lines)
-        is_last = self._reached == len(self._plan.fetch) and not failed
+                previews.append((fetch, fetch.lines))
+        is_last = self._reached == len(self._plan.fetch) and not previews and not failed
         while whole and not self._is_over_quota:
             batch, whole = (whole[:1], whole[1:]) if self._plan.one_at_a_time else (whole, [])
             await self._retrieve(deliveries, batch, is_last=is_last and not whole)
             await deliveries.settle()
+        for fetch, lines in previews if not self._is_over_quota else ():
+            await self._preview(deliveries, fetch, lines)
         if failed and not self._is_over_quota:
             await self._fetch_failed(deliveries, failed)
 
@@ -388,6 +392,8 @@ class Run:
             beginning = await self._client.top(as_entry(fetch.entry), lines, limit=HEADER_LIMIT)
         except (NotSupported, ResponseError, UnknownMessage) as error:
             deliveries.fail(fetch, str(error), counts=False)
+        except LocalProtocolError as error:
+            self._leave_unnamed(deliveries, [fetch], error)
         except _SESSION_ENDED as error:
             self._blame(deliveries, fetch, error)
             raise
@@ -398,14 +404,38 @@ class Run:
         is_doubtful = isinstance(error, Desynchronised) and error.suspect is not None
         deliveries.fail(fetch, as_reason(error), counts=fetch.has_failed or not is_doubtful)
 
-    async def _retrieve(self, deliveries: Deliveries, batch: list[Fetch], *, is_last: bool) -> None:
+    def _leave_unnamed(
+        self, deliveries: Deliveries, fetches: Sequence[Fetch], error: LocalProtocolError
+    ) -> Sequence[Fetch]:
+        # In another session than that which has listed them, some cannot be named: return those that can. Raises the
+        # error where it is about none of them.
+        left = [fetch for fetch in fetches if not _is_unnamed(as_entry(fetch.entry), error)]
+        if len(left) == len(fetches):
+            raise error
+        for fetch in fetches:
+            if _is_unnamed(as_entry(fetch.entry), error):
+                deliveries.miss(fetch, as_reason(error))
+        return left
+
+    async def _retrieve(self, deliveries: Deliveries, batch: Sequence[Fetch], *, is_last: bool) -> None:
+        while batch:
+            left = await self._retrieve_named(deliveries, batch, is_last=is_last)
+            self._progress.add_up(len(batch) - len(left))
+            batch = left
+
+    async def _retrieve_named(
+        self, deliveries: Deliveries, batch: Sequence[Fetch], *, is_last: bool
+    ) -> Sequence[Fetch]:
+        # Returns what is left, where some could not be named.
         entries = [as_entry(fetch.entry) for fetch in batch]
         limit = self._account.policy.max_message_size
         retrieval = self._client.retrieve(entries, message_limit=limit, progress=self._progress.tell)
         async with aclosing(retrieval):
-            for fetch in batch:
+            for place, fetch in enumerate(batch):
                 try:
                     item = await anext(retrieval)
+                except LocalProtocolError as error:
+                    return self._leave_unnamed(deliveries, batch[place:], error)
                 except MailwireError as error:
                     if retrieval.suspected is not None:
                         deliveries.fail(fetch, as_reason(error), counts=False)
@@ -424,7 +454,7 @@ class Run:
             if not is_last:
                 # What is left of the last of them must not be in the way of the next retrieval.
                 await anext(retrieval, None)
-        self._progress.add_up(len(batch))
+        return ()
 
     # Telling
 
@@ -473,6 +503,13 @@ class Run:
             0 if login_delay is None else login_delay.seconds,
             self._is_finished,
         )
+
+
+def _is_unnamed(entry: Entry, error: LocalProtocolError) -> bool:
+    # Whether this may be what the error is about.
+    if isinstance(error, AmbiguousMessage):
+        return entry.shares_uid or entry.uid == error.uid
+    return entry.uid is None
 
 
 async def _alone(block: bytes) -> AsyncIterator[bytes]:
