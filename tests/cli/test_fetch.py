@@ -183,6 +183,8 @@ async def test_what_goes_wrong_has_its_status(server: MailServer, tmp_path: Path
         (("--maildir", "x", "--keep", "14"), "expected a duration such as"),
         (("--maildir", "x", "--max-size", "big"), "expected a number of octets"),
         (("--maildir", "x", "--watch", "often"), "expected a duration such as"),
+        (("--maildir", "x", "--watch", "0s"), "expected a time between two runs, which is none in '0s'"),
+        (("--maildir", "x", "--watch=0w"), "expected a time between two runs, which is none in '0w'"),
         (("--maildir", "x", "--limit", "-1"), "expected limit to be 0 at least, got -1"),
         (("--maildir", "x"), "expected a user in the URL, such as pop3s://me@"),
         (("--maildir", ""), "expected the name of a file or folder"),

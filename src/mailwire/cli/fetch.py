@@ -9,6 +9,7 @@ import sys
 from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import fields, replace
+from datetime import timedelta
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, Final, TypeVar
@@ -84,7 +85,7 @@ def make_parser() -> CommandParser:
         metavar="TIME",
         nargs="?",
         const=_INTERVAL,
-        type=_quantity(parse_duration),
+        type=_quantity(_parse_interval),
         help="go on, each 5min or so",
     )
     parser.add_argument("--json", action="store_true", help="print the report as JSON")
@@ -259,6 +260,13 @@ def _state() -> Path:
 def _keep(text: str) -> Keep:
     words: dict[str, Keep] = {"for-ever": "for ever", "until-stored": "until stored"}
     return words[text] if text in words else _quantity(parse_duration)(text)
+
+
+def _parse_interval(text: str) -> timedelta:
+    interval = parse_duration(text)
+    if not interval:
+        raise ValueError(f"expected a time between two runs, which is none in {text!r}")
+    return interval
 
 
 def _quantity(parse: Callable[[str], T]) -> Callable[[str], T]:
