@@ -1,4 +1,6 @@
 import re
+import traceback
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -6,8 +8,9 @@ import pytest
 
 from mailwire import Anonymous, Endpoint, External, OAuthToken, Password
 from mailwire.aio.pop3_settings import POP3Settings
-from mailwire.maildrop import Account, Policy, name_account
+from mailwire.maildrop import Account, Policy, Run, name_account, retrieve_all, watch
 from tests.maildrop.runs import MemorySink
+from tests.sasl.secrecy import is_ours_to_answer_for
 
 ENDPOINT = Endpoint("Pop.example.org", protocol="pop3", auth=Password("b", "x"))
 
@@ -92,3 +95,52 @@ def test_an_account_shows_no_secret() -> None:
     account = Account("pop3s://b:secret@pop.example.org", MemorySink())
     assert repr(account) == f"<Account 'b@pop.example.org' at {account.endpoint}>"
     assert "secret" not in repr(account)
+
+
+def shown_by(error: BaseException) -> str:
+    """Return what a traceback may show of the frames of ours behind an error."""
+    summary = traceback.TracebackException.from_exception(error, capture_locals=True)
+    return "".join(f"{frame.locals}" for frame in summary.stack if is_ours_to_answer_for(frame.filename))
+
+
+@pytest.mark.parametrize(
+    ("url", "rest"), [("smtps://b:secret@x", {}), ("pop3s://b:secret@x", {"policy": 3}), ("pop3s://secret@x", {})]
+)
+def test_a_traceback_can_show_an_account_that_was_refused(url: str, rest: dict[str, Any]) -> None:
+    with pytest.raises(ValueError) as caught:
+        Account(url, "Mail", **rest)  # type: ignore[arg-type]
+    shown = shown_by(caught.value)
+    assert "'self': '<Account that was refused>'" in shown
+    assert "b:secret" not in shown
+
+
+URL = "pop3s://b:secret@pop.example.org"
+
+
+async def listened(reports: Any) -> None:
+    async for _ in reports:
+        pass
+
+
+async def begin_a_run(given: Iterable[Any]) -> None:
+    for account in given:
+        Run(account)
+
+
+@pytest.mark.parametrize(
+    "begin", [lambda given: listened(retrieve_all(given)), lambda given: listened(watch(given)), begin_a_run]
+)
+@pytest.mark.parametrize("others", [[], [Account(ENDPOINT, MemorySink())]])
+async def test_what_is_no_account_is_refused_and_never_shown(
+    begin: Callable[[Iterable[Any]], Any], others: list[Account]
+) -> None:
+    with pytest.raises(ValueError, match=r"^expected an Account, got a value of the type str$") as caught:
+        await begin([*others, URL])
+    assert "secret" not in shown_by(caught.value)
+
+
+@pytest.mark.parametrize("begin", [retrieve_all, watch])
+async def test_a_url_in_place_of_accounts_is_none_and_never_shown(begin: Callable[[Any], Any]) -> None:
+    with pytest.raises(ValueError, match=r"^expected an Account, got a value of the type str$") as caught:
+        await listened(begin(URL))
+    assert "secret" not in shown_by(caught.value)

@@ -1,6 +1,7 @@
 """Account: whose mail it is, and what is to become of it."""
 
 import os
+from collections.abc import Iterable, Sequence
 from typing import Final
 from urllib.parse import quote
 
@@ -10,7 +11,7 @@ from ..endpoint import Endpoint
 from .policy import Policy
 from .sink import Destination, as_sink
 
-__all__ = ["Account", "name_account"]
+__all__ = ["Account", "as_account", "as_accounts", "name_account"]
 
 # The ports that are registered for POP3: whichever of them is used, it is the same server.
 _REGISTERED: Final = frozenset({110, 995})
@@ -74,4 +75,29 @@ class Account:
             raise ValueError(f"expected a name that UTF-8 can express, got {self.name!r}")
 
     def __repr__(self) -> str:
-        return f"<Account {self.name!r} at {self.endpoint}>"
+        # A traceback that shows locals asks one whose making was refused as well.
+        return f"<Account {self.name!r} at {self.endpoint}>" if hasattr(self, "name") else "<Account that was refused>"
+
+
+def as_account(given: object) -> Account:
+    """Return the account that is `given`. Raises ValueError for anything else, and never shows it: there may be a
+    password in it, as in a URL."""
+    try:
+        (account,) = as_accounts([given])
+    finally:
+        del given  # a traceback may show locals
+    return account
+
+
+def as_accounts(given: Iterable[object]) -> Sequence[Account]:
+    """Return the accounts that are `given`. Raises ValueError for what is none, and never shows it."""
+    try:
+        things = list(given)
+    finally:
+        del given  # a traceback may show locals
+    accounts = [thing for thing in things if isinstance(thing, Account)]
+    others = [type(thing).__name__ for thing in things if not isinstance(thing, Account)]
+    del things
+    if others:
+        raise ValueError(f"expected an Account, got a value of the type {others[0]}")
+    return accounts

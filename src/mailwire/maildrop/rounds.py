@@ -10,7 +10,7 @@ from functools import partial
 
 from ..aio.retrieval_progress import RetrievalProgress
 from ..transcript import Transcript
-from .account import Account, name_account
+from .account import Account, as_accounts, name_account
 from .ledger import Ledger
 from .report import RetrievalReport
 from .run import Run, utc_now
@@ -107,8 +107,13 @@ async def retrieve_all(
     now: the clock.
 
     Whatever goes wrong with an account is in its report. To break off the iteration, or to cancel it, ends the runs
-    that are under way. Raises ValueError for numbers below one.
+    that are under way. Raises ValueError for numbers below one, and for what is no Account.
     """
+    try:
+        # All of them first: what raises in their middle leaves no run behind.
+        asked = as_accounts(accounts)
+    finally:
+        del accounts  # a URL among them may hold a password, and a traceback may show locals
     rounds = Rounds(
         ledger,
         concurrency=concurrency,
@@ -118,8 +123,7 @@ async def retrieve_all(
         transcript=transcript,
         progress=progress,
     )
-    # All of them first: what raises in their middle leaves no run behind.
-    tasks = [asyncio.create_task(rounds.run(account)) for account in list(accounts)]
+    tasks = [asyncio.create_task(rounds.run(account)) for account in asked]
     try:
         for report in asyncio.as_completed(tasks):
             yield await report

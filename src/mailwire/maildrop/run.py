@@ -45,7 +45,7 @@ from ..errors import (
 from ..pop3 import HEADER_LIMIT, Entry, Listing, Noop, RefusalCause, Retr
 from ..pop3.columns import NumberColumn
 from ..transcript import Transcript
-from .account import Account
+from .account import Account, as_account
 from .delivery import Deliveries, as_reason
 from .disposal import dispose
 from .lazy_sequence import LazySequence
@@ -105,7 +105,8 @@ class Run:
 
         report = await Run(Account("pop3s://b:secret@pop.example.org", Maildir("Mail")), ledger=ledger).perform()
 
-    Raises ValueError for a policy that takes a ledger, without one, and for what is no ledger, no function and no time.
+    Raises ValueError for a policy that takes a ledger, without one, and for what is no account, no ledger, no function
+    and no time.
     """
 
     def __init__(
@@ -118,6 +119,10 @@ class Run:
         progress: Callable[[RetrievalProgress], None] | None = None,
         now: Callable[[], datetime] = utc_now,
     ) -> None:
+        try:
+            self._account = as_account(account)
+        finally:
+            del account  # a URL in its place may hold a password, and a traceback may show locals
         if wait is not None:
             check_kind("wait", wait, (int, float), "a number of seconds or None")
             if not wait >= 0:
@@ -125,20 +130,19 @@ class Run:
         if ledger is not None:
             check_ledger(ledger, "a Ledger or None")
         check_function("progress", progress)
-        keep = account.policy.keep
-        if ledger is None and isinstance(keep, timedelta) and keep > timedelta(0):
+        policy = self._account.policy
+        if ledger is None and isinstance(policy.keep, timedelta) and policy.keep > timedelta(0):
             raise ValueError("to keep messages for a time takes a ledger, which remembers when they were first seen")
-        self._account = account
-        self._sink = as_sink(account.into)
+        self._sink = as_sink(self._account.into)
         self._ledger = NoLedger() if ledger is None else ledger
         self._wait = wait
-        self._client = POP3Client(account.endpoint, settings=account.settings, transcript=transcript)
+        self._client = POP3Client(self._account.endpoint, settings=self._account.settings, transcript=transcript)
         self._progress = RunProgress(progress)
         self._now = now
         self._began = now()
         self._clock_began: float | None = None
         self._seconds: float | None = None  # that it has taken
-        self._may_delete = account.policy.deletes
+        self._may_delete = policy.deletes
         self._listing: Listing | None = None
         self._plan = Plan()
         self._portion: Sequence[Fetch] = ()  # of what there is to fetch: what is being fetched

@@ -13,7 +13,7 @@ from typing import Final
 from ..aio.retrieval_progress import RetrievalProgress
 from ..errors import AuthenticationFailed, MaildropRenumbered, ResponseError
 from ..transcript import Transcript
-from .account import Account
+from .account import Account, as_accounts
 from .ledger import Ledger
 from .report import RetrievalReport
 from .rounds import Rounds
@@ -74,8 +74,13 @@ async def watch(
     that wants a longer one (LOGIN-DELAY, or what it says as it refuses) gets it. An account whose credentials are
     refused, or whose maildrop raises the question of `MaildropRenumbered`, is not asked again: its last report says so.
     The iteration ends when no account is left, and never of itself otherwise. Raises ValueError for numbers below one,
-    and an interval that is none.
+    for an interval that is none, and for what is no Account.
     """
+    try:
+        # All of them first: what raises in their middle leaves no run behind.
+        watched = as_accounts(accounts)
+    finally:
+        del accounts  # a URL among them may hold a password, and a traceback may show locals
     if interval <= timedelta(0) or not 0 <= jitter <= 1:
         raise ValueError(f"expected an interval and a jitter from 0 to 1, got {interval} and {jitter}")
     rounds = Rounds(
@@ -87,9 +92,8 @@ async def watch(
             await sleep(pause)
         return await rounds.run(account)
 
-    # Each account's next run, and how many have failed before it. All accounts first: what raises in their middle
-    # leaves no run behind.
-    tasks = {asyncio.create_task(go_on(account, 0)): (account, 0) for account in list(accounts)}
+    # Each account's next run, and how many have failed before it.
+    tasks = {asyncio.create_task(go_on(account, 0)): (account, 0) for account in watched}
     try:
         while tasks:
             done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
