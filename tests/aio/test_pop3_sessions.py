@@ -45,6 +45,33 @@ async def test_a_client_that_was_never_connected_knows_nothing_of_its_server() -
     assert client.is_utf8 is False
 
 
+async def test_the_delay_between_logins_holds_through_those_that_fail() -> None:
+    opened, before = (*capabilities("UIDL"), *LOGIN), capabilities("UIDL", "LOGIN-DELAY 200")
+    clock = Clock()
+    async with (
+        ScriptedPeer(
+            *opened, *announced("UIDL", "LOGIN-DELAY 300"), *LISTED, *DELETED, *POP3_QUIT, guard=None
+        ) as first,
+        ScriptedPeer(*before, *LOGIN[:3], "S: -ERR [SYS/TEMP] not now", guard=None) as second,
+        ScriptedPeer(*before, *LOGIN, *announced("UIDL", "LOGIN-DELAY 400"), *POP3_QUIT, guard=None) as third,
+        ScriptedPeer(*OPENED, *POP3_QUIT, guard=None) as fourth,
+    ):
+        client = client_of(first, second, third, fourth)
+        assert client.login_delay == 0
+        await client.connect()
+        assert client.login_delay == 300
+        await client.delete("u1")
+        committing = asyncio.create_task(client.commit(reconnect=True))
+        await clock.advance(300)
+        with pytest.raises(ResponseError):
+            await committing
+        assert client.login_delay == 300
+        for told in (400, 0):
+            await client.connect()
+            assert client.login_delay == told
+            await client.quit()
+
+
 # Aborted
 
 

@@ -68,6 +68,7 @@ from mailwire.testing import (
 from mailwire.testing.turns import drain_events, turns
 from tests.aio.dialogues import LISTED, OPENED, POP3_ANSWERS, once
 from tests.aio.pop3_clients import client_for
+from tests.clock import Clock
 from tests.maildrop.deadly import DeadlyServer
 from tests.maildrop.runs import (
     USER,
@@ -2299,6 +2300,26 @@ async def test_a_report_on_the_way_tells_how_long_it_has_taken(server: MailServe
 async def test_the_pause_that_a_server_wants_is_told(sink: MemorySink) -> None:
     async with peer("LOGIN-DELAY 60") as server:
         assert (await run(server, sink)).login_delay == 60
+
+
+async def test_the_pause_that_a_server_wants_is_told_though_another_login_was_refused(
+    sink: MemorySink, ledger: MemoryLedger
+) -> None:
+    await store_two_and_delete_in_vain(sink, ledger)
+    clock = Clock()
+    delayed = (*LOGIN[:-1], "S: LOGIN-DELAY 60", "S: .")
+    refused = (*LOGIN[: LOGIN.index("C: PASS secret") + 1], "S: -ERR [SYS/TEMP] not now")
+    async with (
+        ScriptedPeer(*delayed, *THREE, *THIRD, "C: QUIT", "S: +OK", CLOSE, guard=None) as first,
+        ScriptedPeer(*refused, guard=None) as second,
+    ):
+        places = iter((first, second))
+        endpoint = replace(endpoint_at(first), connect=lambda: next(places).connect())
+        running = asyncio.create_task(run(first, sink, ledger, keep="until stored", endpoint=endpoint))
+        await clock.advance(60)
+        report = await running
+    assert isinstance(report.error, ResponseError)
+    assert report.login_delay == 60
 
 
 async def test_a_preview_may_be_as_long_as_a_header(sink: MemorySink) -> None:

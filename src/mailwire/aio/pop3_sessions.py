@@ -70,6 +70,7 @@ class POP3Sessions(Client[Event]):
         self._connection = self._make_machine()
         self._authorization: Authorization | None = None  # of the last session
         self._logged_in_at = 0.0  # by the event loop's clock
+        self._login_delay = 0  # in seconds, as it was behind the last login
         self._opened_transaction: Transaction | None = None  # of the last session
         self._retrieval: Retrieval | None = None
         self._fault: MailwireError | None = None  # what the last call was ended by
@@ -81,6 +82,13 @@ class POP3Sessions(Client[Event]):
     def capabilities(self) -> Capabilities:
         """What the server announced last; nothing before it was asked."""
         return self._connection.capabilities or Capabilities()
+
+    @property
+    def login_delay(self) -> int:
+        """How many seconds the server wants to pass between two logins (LOGIN-DELAY, RFC 2449 6.5), by what it has said
+        last; 0 if it has said nothing of it. Some tell it behind a login alone: it holds until the next one succeeds,
+        through all that fail."""
+        return max(self._login_delay, self._announced_delay)
 
     @property
     def is_utf8(self) -> bool:
@@ -135,13 +143,18 @@ class POP3Sessions(Client[Event]):
         )
         self.mechanism: str | None = await authorization.begin()
         self._logged_in_at = asyncio.get_running_loop().time()
+        self._login_delay = self._announced_delay
         dialogue.keep_alive()
+
+    @property
+    def _announced_delay(self) -> int:
+        delay = self.capabilities.login_delay
+        return 0 if delay is None else delay.seconds
 
     @property
     def _login_pause(self) -> float:
         # Seconds from here until the server wants to see the next login.
-        delay = self.capabilities.login_delay
-        return 0 if delay is None else self._logged_in_at + delay.seconds - asyncio.get_running_loop().time()
+        return self._logged_in_at + self.login_delay - asyncio.get_running_loop().time()
 
     @property
     def _may_reopen(self) -> bool:
@@ -151,7 +164,6 @@ class POP3Sessions(Client[Event]):
     async def _reopen(self) -> Listing:
         # Connect again inside a call, and ask for the listing.
         pause, may_reopen = self._login_pause, self._may_reopen
-        delay = self.capabilities.login_delay
         self._cut()
         self._refuse_if_aborted(self._aborts_before)
         if not may_reopen:
@@ -164,9 +176,8 @@ class POP3Sessions(Client[Event]):
             try:
                 await self._establish()
             except ResponseError as error:
-                # To try to log in counts as a login (RFC 2449 6.5). Some servers tell the pause before the login alone,
-                # and it was forgotten behind that, or only as they refuse.
-                wanted = max(0 if delay is None else delay.seconds, error.retry_after or 0)
+                # To try to log in counts as a login (RFC 2449 6.5). Some servers tell the pause only as they refuse.
+                wanted = max(self.login_delay, error.retry_after or 0)
                 is_too_soon = error.response.cause is RefusalCause.LOGIN_DELAY and wanted > 0
                 pause = max(pause, wanted)
                 if not (isinstance(error, MaildropLocked) or is_too_soon) or pause > self.settings.login_pause_limit:

@@ -492,7 +492,7 @@ class Run:
                 *((outcome, plan.skip[reason]) for outcome, reason in _SKIPPED.items()),
             ),
         )
-        listing, login_delay = self._listing, self._client.capabilities.login_delay
+        listing = self._listing
         return RetrievalReport(
             self._account.name,
             str(self._account.endpoint),
@@ -504,7 +504,7 @@ class Run:
             tuple(self._cautions),
             () if listing is None else listing.findings,
             self._error,
-            0 if login_delay is None else login_delay.seconds,
+            self._client.login_delay,
             self._is_finished,
         )
 
