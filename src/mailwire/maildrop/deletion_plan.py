@@ -11,8 +11,8 @@ from datetime import datetime, timedelta
 from ..aio.portions import finish
 from .ledger import Record
 from .naming import Listed, Named
-from .plan import is_the_stored
 from .policy import Policy
+from .recognition import is_the_stored
 
 __all__ = ["Deletion", "DeletionPlanning", "plan_deletions"]
 

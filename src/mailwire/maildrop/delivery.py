@@ -21,7 +21,8 @@ from ..errors import BudgetExceeded, MailwireError, MessageEmpty, SinkFailed
 from .ledger import Page, Record, State
 from .mail import Mail, make_key
 from .message_report import MessageReport, Outcome
-from .plan import Fetch, was_another
+from .plan import Fetch
+from .recognition import was_another
 from .sink import Sink, as_group
 
 __all__ = ["Deliveries", "as_reason"]

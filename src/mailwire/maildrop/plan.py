@@ -14,7 +14,7 @@ looks at a thousand messages, and it keeps of them no more than which are fetche
 """
 
 from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import Enum
 from functools import partial
@@ -26,6 +26,7 @@ from .lazy_sequence import LazySequence
 from .ledger import Record, State
 from .naming import Listed, Named
 from .policy import Policy
+from .recognition import by_fingerprint, may_be_the_stored, may_have_size, put_aside, was_another
 from .uid_set import UidSet
 
 __all__ = [
@@ -36,10 +37,7 @@ __all__ = [
     "Planning",
     "Question",
     "SkipReason",
-    "is_the_stored",
-    "may_be_the_stored",
     "plan_retrieval",
-    "was_another",
 ]
 
 # Below so many known messages, all others may well have come and gone between two runs, and so many may well have other
@@ -237,9 +235,9 @@ class Planning:
         yield from self._find_missing(missing)
         stored = [record for record in missing if record.state is not State.SEEN]
         gone = [record.gone(now) for record in stored]
-        displaced = [replace(record.gone(now), uid=_name_displaced(record)) for record in self._displaced]
+        displaced = [put_aside(record, now) for record in self._displaced]
         if policy.when_all_new == "match":
-            self._alikes = _stored_by_fingerprint(*gone, *displaced)
+            self._alikes = by_fingerprint(*gone, *displaced)
         told = [record for before, record in zip(stored, gone, strict=True) if record is not before]
         forgotten = {record.uid for record in missing if record.state is State.SEEN}
         forgotten |= {record.uid for record in gone if now - record.since > policy.remember}
@@ -334,7 +332,7 @@ class Planning:
 
     def _weigh(self, record: Record, entry: Listed) -> None:
         # Take note of what a record says of the unique ids of this listing.
-        is_sized = _may_have_size(record, entry)
+        is_sized = may_have_size(record, entry)
         self._is_any_known = self._is_any_known or (is_sized and _is_known(record))
         if record.state is State.STORED and record.size and entry.size:
             self._same_sized += is_sized
@@ -353,7 +351,7 @@ class Planning:
             self._displaced.append(record)
 
     def _compare(self, position: int, record: Record) -> None:
-        if alikes := _stored_by_fingerprint(record):
+        if alikes := by_fingerprint(record):
             self._other_alikes[position] = alikes
 
     def _is_another(self, record: Record, entry: Listed) -> bool:
@@ -452,34 +450,3 @@ class Planning:
 def _is_known(record: Record) -> bool:
     # What was marked, the run that marked it may have deleted, and have been cut off before it could write so.
     return record.state in (State.SEEN, State.STORED)
-
-
-def is_the_stored(record: Record, entry: Listed) -> bool:
-    """Return whether `entry` is the stored message that `record` is of, for certain enough to delete it."""
-    # By the unique id it is; the size is what a second message with the same one would differ in.
-    return record.is_stored and record.size == entry.size
-
-
-def may_be_the_stored(record: Record, entry: Listed) -> bool:
-    """Return whether nothing speaks against it that `entry` is the stored message that `record` is of: a size that the
-    server does not tell, which is 0, does not. One that it tells for the first time does: to be deleted, a message must
-    have been stored under it."""
-    return record.is_stored and (not entry.size or record.size == entry.size)
-
-
-def was_another(record: Record, entry: Listed) -> bool:
-    """Return whether the message that `record` is of was seen, and not stored, and was not `entry`."""
-    return record.state is State.SEEN and not _may_have_size(record, entry)
-
-
-def _may_have_size(record: Record, entry: Listed) -> bool:
-    return record.size == entry.size or not (record.size and entry.size)
-
-
-def _name_displaced(record: Record) -> str:
-    # No message that is listed has this name (`naming`), and no other message had it.
-    return f"{record.uid} {record.fingerprint} 0"
-
-
-def _stored_by_fingerprint(*records: Record) -> Mapping[str, Record]:
-    return {record.fingerprint: record for record in records if record.fingerprint and record.state is not State.SEEN}

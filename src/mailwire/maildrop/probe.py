@@ -13,7 +13,7 @@ from ..transcript import Transcript
 from .account import name_account
 from .ledger import Ledger, Record
 from .naming import Named
-from .plan import may_be_the_stored
+from .recognition import may_be_the_stored
 
 __all__ = ["Probe", "probe"]
 
