@@ -13,6 +13,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 from mailwire.maildrop import CautionKind, Plan, Policy, Record, SkipReason, State, plan_deletions, plan_retrieval
 from mailwire.maildrop.naming import identify
 from mailwire.maildrop.plan import Question
+from mailwire.maildrop.recognition import put_aside
 from tests.maildrop.plans import DAY, KNOWN, THREE, Entry, deleted, fetched, ledger, plan, skipped
 from tests.maildrop.records import NOON, record
 from tests.model_settings import model_settings, property_settings
@@ -377,15 +378,39 @@ def test_in_a_listing_of_other_unique_ids_all_is_fetched_that_is_not_what_it_was
     planned = plan([*sized(10, 2), Entry(12, "seen")], records, Policy(when_all_new="fetch", max_failures=1))
 
     assert fetched(planned) == list(range(13))
-    assert [fetch.alikes for fetch in planned.fetch] == [
-        *({f"f{place}": records[f"old{place}"]} for place in range(12)),
-        {},
-    ]
+    aside = [put_aside(records[f"old{place}"], NOON) for place in range(12)]
+    assert [fetch.alikes for fetch in planned.fetch] == [*({each.fingerprint: each} for each in aside), {}]
     # Nothing that was known under these ids holds for what has them now.
     told = ledger(*planned.records)
-    assert {each.state for each in told.values()} == {State.SEEN}
+    assert list(told.values())[:12] == aside
+    assert {told[f"old{place}"].state for place in range(12)} == {State.SEEN}
     assert (told["seen"].first_seen, told["seen"].failures) == (NOON, 0)
     assert deleted(sized(10, 2), records | told, Policy(keep="until stored")) == []
+
+
+@pytest.mark.parametrize("later", ["fetch", "ask"])
+@pytest.mark.parametrize("settings", [{"limit": 5}, {"max_message_size": 6}])
+def test_what_is_left_of_a_listing_of_other_unique_ids_is_compared_by_a_later_run(
+    later: Any, settings: dict[str, int]
+) -> None:
+    records = stored(12, size=6)
+    planned = plan(sized(12, 0), records, Policy(when_all_new="fetch", **settings))
+    assert len(planned.fetch) == settings.get("limit", 0)
+    told = records | ledger(*planned.records)
+    aside = [put_aside(each, NOON) for each in records.values()]
+    again = plan(sized(12, 0), told, Policy(when_all_new=later))
+
+    assert fetched(again) == list(range(12))
+    assert [fetch.alikes for fetch in again.fetch] == [{each.fingerprint: each} for each in aside]
+    assert again.has_alikes
+    assert (again.records, again.forget, again.question, again.doubt) == ((), (), None, None)
+
+
+def test_of_what_was_put_aside_that_is_compared_alone_which_had_the_unique_id() -> None:
+    one, other = (put_aside(record("a", fingerprint=fingerprint), NOON) for fingerprint in "fg")
+    back = record("b", State.GONE, fingerprint="h")
+    planned = plan([*THREE, Entry(4, None)], ledger(one, other, back, put_aside(back, NOON)))
+    assert [fetch.alikes for fetch in planned.fetch] == [{"f": one, "g": other}, {"h": back}, {}, {}]
 
 
 def test_what_shares_a_unique_id_by_now_is_compared_with_what_had_it_before() -> None:

@@ -1536,6 +1536,20 @@ async def test_messages_of_other_sizes_are_what_they_were_if_more_than_half_of_t
         assert [caution.kind for caution in report.cautions] == [CautionKind.RESIZED]
 
 
+async def test_what_is_fetched_again_a_few_at_a_time_is_what_has_another_header_than_it_had(
+    server: MailServer, sink: MemorySink, ledger: MemoryLedger
+) -> None:
+    put(server, *counted(*GROWING))
+    await run(server, sink, ledger)
+    changed = [GROWING[0].replace(b"Subject: m", b"Subject: n"), *GROWING[1:]]
+    put(server, *counted(*(content + b"more\r\n" for content in changed)))
+    known = [(await run(server, sink, ledger, when_all_new="fetch", limit=5)).known for _ in range(3)]
+
+    assert known == [4, 10, 14]
+    assert sink.contents == [*GROWING, changed[0] + b"more\r\n"]
+    assert set(await records_of(ledger, server)) == {*uids(server), f"00000001 {sink.mails[0].fingerprint} 0"}
+
+
 TEN_RESIZED: tuple[Any, ...] = (
     *("C: STAT", "S: +OK 10 80", "C: LIST", "S: +OK", *(f"S: {number} 8" for number in range(1, 11)), "S: ."),
     *("C: UIDL", "S: +OK", *(f"S: {number} u{number}" for number in range(1, 11)), "S: ."),

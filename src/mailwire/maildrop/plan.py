@@ -26,7 +26,14 @@ from .lazy_sequence import LazySequence
 from .ledger import Record, State
 from .naming import Listed, Named
 from .policy import Policy
-from .recognition import by_fingerprint, may_be_the_stored, may_have_size, put_aside, was_another
+from .recognition import (
+    aside_by_uid,
+    by_fingerprint,
+    may_be_the_stored,
+    may_have_size,
+    put_aside,
+    was_another,
+)
 from .uid_set import UidSet
 
 __all__ = [
@@ -134,7 +141,7 @@ class Plan:
     records: what the ledger is to be told of this listing; forget: the uids that it need no longer remember.
     cautions: what the caller is to be told.
     one_at_a_time: nothing may be asked for before what came last is stored; the server forgets it at once.
-    has_alikes: whether any of `fetch` has `alikes`.
+    has_alikes: whether any of `fetch` may have `alikes`.
     question: if there is one, nothing is to be done before it is answered, and nothing is to be written.
     doubt: a question that headers may answer. It stands, unless more than half of those of `fetch` that can be compared
         are what they have in their `alikes`; the rest of the plan is for that case.
@@ -198,6 +205,7 @@ class Planning:
         self._expire = expire
         self._is_complete = is_complete
         self._alikes: Mapping[str, Record] = {}
+        self._aside: Mapping[str, Mapping[str, Record]] = {}  # by uid: what an earlier run has put aside of it
         self._is_distrusting = False  # the unique ids of stored messages
         self._begin()
 
@@ -208,7 +216,7 @@ class Planning:
         self._failed: dict[int, NumberColumn] = {}  # before this, by how often; to be fetched behind the others
         self._sound = 0  # how many are fetched before these
         self._seen = NumberColumn()
-        self._displaced: list[Record] = []  # whose uids others have now
+        self._displaced: list[Record] = []  # of what had the uids that others have now, put aside
         self._other_alikes: dict[int, Mapping[str, Record]] = {}  # by position
         self._found = 0  # records
         self._is_any_known = False
@@ -235,9 +243,10 @@ class Planning:
         yield from self._find_missing(missing)
         stored = [record for record in missing if record.state is not State.SEEN]
         gone = [record.gone(now) for record in stored]
-        displaced = [put_aside(record, now) for record in self._displaced]
         if policy.when_all_new == "match":
-            self._alikes = by_fingerprint(*gone, *displaced)
+            self._alikes = by_fingerprint(*gone, *self._displaced)
+        else:
+            self._aside = aside_by_uid(gone)
         told = [record for before, record in zip(stored, gone, strict=True) if record is not before]
         forgotten = {record.uid for record in missing if record.state is State.SEEN}
         forgotten |= {record.uid for record in gone if now - record.since > policy.remember}
@@ -247,11 +256,11 @@ class Planning:
                 reason: LazySequence(len(column), partial(self._skip, column))
                 for reason, column in self._skipped.items()
             },
-            LazySequence(len(displaced) + len(self._seen) + len(told), partial(self._record, displaced, told)),
+            LazySequence(len(self._displaced) + len(self._seen) + len(told), partial(self._record, told)),
             tuple(sorted(forgotten)),
             tuple(self._cautions()),
             one_at_a_time=self._expire == 0,
-            has_alikes=bool(self._alikes or self._other_alikes),
+            has_alikes=bool(self._alikes or self._other_alikes or self._aside),
             doubt=question,
         )
         self._records = {}  # they are not held by the plan
@@ -344,11 +353,13 @@ class Planning:
             self._returned += 1
         elif not may_be_the_stored(record, entry):
             self._resized += 1
-        if self._policy.when_all_new != "match":
-            self._compare(position, record)
-        elif record.fingerprint:
-            # Any may have become any. What is known of this one must not get lost as another comes to have its uid.
+        is_matched = self._policy.when_all_new == "match"
+        if (is_matched or self._is_distrusting) and record.fingerprint:
+            # What is known of this one must not get lost as another comes to have its uid.
+            record = put_aside(record, self._now)
             self._displaced.append(record)
+        if not is_matched:  # else any may have become any
+            self._compare(position, record)
 
     def _compare(self, position: int, record: Record) -> None:
         if alikes := by_fingerprint(record):
@@ -387,16 +398,17 @@ class Planning:
         place = self._place(position)
         entry = self._named.entry(place)
         lines = self._policy.preview_lines if self._is_too_large(entry) else None
-        alikes = self._other_alikes.get(position, self._alikes)
-        return Fetch(entry, self._named.name(place, entry), lines, alikes, has_failed=index >= self._sound)
+        uid = self._named.name(place, entry)
+        alikes = self._other_alikes.get(position) or self._aside.get(uid or "", self._alikes)
+        return Fetch(entry, uid, lines, alikes, has_failed=index >= self._sound)
 
     def _skip(self, column: NumberColumn, index: int) -> Listed:
         return self._named.entry(self._place(column[index]))
 
-    def _record(self, displaced: Sequence[Record], told: Sequence[Record], index: int) -> Record:
-        if index < len(displaced):
-            return displaced[index]  # before the others have their uids
-        index -= len(displaced)
+    def _record(self, told: Sequence[Record], index: int) -> Record:
+        if index < len(self._displaced):
+            return self._displaced[index]  # before the others have their uids
+        index -= len(self._displaced)
         if index >= len(self._seen):
             return told[index - len(self._seen)]
         place = self._place(self._seen[index])

@@ -5,7 +5,8 @@ other messages have come to have the unique ids that were known, what is known o
 no message has (`naming`).
 """
 
-from collections.abc import Mapping
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from datetime import datetime
 
@@ -13,12 +14,12 @@ from .ledger import Record, State
 from .naming import Listed
 
 __all__ = [
+    "aside_by_uid",
     "by_fingerprint",
     "is_the_stored",
     "may_be_the_stored",
     "may_have_size",
     "put_aside",
-    "uid_before_aside",
     "was_another",
 ]
 
@@ -47,16 +48,26 @@ def was_another(record: Record, entry: Listed) -> bool:
 
 
 def put_aside(record: Record, now: datetime) -> Record:
-    """Return the record of a message whose unique id others may have: by it, and its fingerprint, it can be found."""
-    return replace(record.gone(now), uid=f"{record.uid} {record.fingerprint} 0")
+    """Return the record of a message whose unique id another may have by now, or come to have; it needs a fingerprint,
+    by which it can be known again."""
+    return replace(record.gone(now), uid=f"{record.uid}{_mark(record)}")
 
 
-def uid_before_aside(record: Record) -> str | None:
-    """Return the uid of what `put_aside` has made `record` of; None if that has not."""
-    uid, _, end = record.uid.rpartition(f" {record.fingerprint} 0")
-    return uid if uid and not end and record.fingerprint else None
+def aside_by_uid(records: Iterable[Record]) -> Mapping[str, Mapping[str, Record]]:
+    """Return those of `records` that `put_aside` has made, by the uids that they were of, and by their fingerprints."""
+    aside: defaultdict[str, dict[str, Record]] = defaultdict(dict)
+    for record in records:
+        uid, mark, _ = record.uid.rpartition(_mark(record))
+        if mark:
+            aside[uid][record.fingerprint] = record
+    return aside
 
 
 def by_fingerprint(*records: Record) -> Mapping[str, Record]:
     """Return the records of what was stored, by their fingerprints, where they have one."""
     return {record.fingerprint: record for record in records if record.fingerprint and record.state is not State.SEEN}
+
+
+def _mark(record: Record) -> str:
+    # No unique id has a blank (RFC 1939 7), and of those that share one, none is the 0th.
+    return f" {record.fingerprint} 0"
