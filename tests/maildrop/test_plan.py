@@ -319,6 +319,47 @@ def test_the_unique_id_alone_does_not_make_a_message_known() -> None:
     assert plan(sized(5, 1), stored(10)).doubt is None
 
 
+@pytest.mark.parametrize(
+    ("count", "settings", "drawn"),
+    [
+        (12, {}, []),
+        (12, {"limit": 0}, [*range(12)]),
+        (12, {"limit": 5}, [*range(5, 12)]),
+        (12, {"limit": 5, "order": "newest first"}, [*range(7, -1, -1)]),
+        (12, {"max_message_size": 6}, [*range(12)]),
+        (12, {"max_message_size": 6, "oversize": "preview", "limit": 5}, [*range(5, 12)]),
+        (20, {"limit": 0}, [*range(20)]),
+        (21, {"limit": 0}, [*range(20)]),
+        (60, {"limit": 0}, [*range(0, 60, 3)]),
+    ],
+)
+def test_some_of_what_is_not_fetched_can_answer_a_doubt(count: int, settings: dict[str, Any], drawn: list[int]) -> None:
+    records = stored(count)
+    planned = plan([*sized(count, 0), Entry(99, "new", 7)], records, Policy(**settings))
+
+    assert planned.doubt == Question(count, count + 1, count)
+    assert [fetch.entry.number for fetch in planned.sample] == drawn
+    assert [fetch.uid for fetch in planned.sample] == [f"old{number}" for number in drawn]
+    assert [fetch.alikes for fetch in planned.sample] == [{f"f{number}": records[f"old{number}"]} for number in drawn]
+
+
+def test_what_failed_before_answers_no_doubt() -> None:
+    records = stored(13)
+    records |= ledger(records["old3"].failed("it ends the session"))
+    records |= ledger(
+        records["old4"].failed("no").failed("no").failed("never"), replace(records["old5"], fingerprint="")
+    )
+    planned = plan(sized(13, 0), records, Policy(limit=1))
+    assert fetched(planned) == [0]
+    assert [fetch.entry.number for fetch in planned.sample] == [1, 2, *range(6, 13)]
+
+
+def test_without_a_doubt_nothing_answers_one() -> None:
+    for records in (stored(9), stored(12, size=7), stored(12, state=State.GONE)):
+        assert plan(sized(len(records), 0), records, Policy(limit=1)).sample == ()
+    assert plan(sized(12, 0), stored(12), Policy(limit=1, when_all_new="fetch")).sample == ()
+
+
 @pytest.mark.parametrize("changed", [{"size": 0}, {"state": State.MARKED}, {"state": State.GONE}])
 def test_what_may_well_be_or_be_replaced_raises_no_doubt(changed: dict[str, Any]) -> None:
     records = stored(11, **changed) | ledger(record("new", State.SEEN, **KNOWN))

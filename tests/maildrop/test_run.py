@@ -1536,6 +1536,28 @@ async def test_messages_of_other_sizes_are_what_they_were_if_more_than_half_of_t
         assert [caution.kind for caution in report.cautions] == [CautionKind.RESIZED]
 
 
+@pytest.mark.parametrize("changed", [6, 7])
+@pytest.mark.parametrize(
+    ("settings", "new"), [({"limit": 3, "order": "newest first"}, 3), ({"max_message_size": 25, "limit": 3}, 0)]
+)
+async def test_headers_of_what_is_not_fetched_answer_whether_unique_ids_are_those_of_others(
+    server: MailServer, sink: MemorySink, ledger: MemoryLedger, settings: dict[str, Any], new: int, changed: int
+) -> None:
+    put(server, *counted(*GROWING))
+    await run(server, sink, ledger)
+    before = await records_of(ledger, server)
+    moved = [content.replace(b"Subject: m", b"Subject: n") for content in GROWING[:changed]] + GROWING[changed:]
+    put(server, *counted(*(content + b"more\r\n" for content in moved)))
+    fill(server, *[f"new{number}" for number in range(3)])
+    report = await run(server, sink, ledger, **settings)
+    if changed == 7:
+        assert isinstance(report.error, MaildropRenumbered)
+        assert await records_of(ledger, server) == before
+    else:
+        assert (report.error, len(report.stored)) == (None, new)
+    assert len(sink.contents) == len(GROWING) + new * (changed == 6)
+
+
 async def test_what_is_fetched_again_a_few_at_a_time_is_what_has_another_header_than_it_had(
     server: MailServer, sink: MemorySink, ledger: MemoryLedger
 ) -> None:

@@ -51,6 +51,9 @@ __all__ = [
 # sizes than they had. A server that has changed its unique ids has at least half of the mail it had.
 _FEWEST_TO_ASK: Final = 10
 
+# How many messages that are not fetched are compared to answer a doubt: enough to tell which way most of them go.
+_SAMPLE: Final = 20
+
 
 class SkipReason(Enum):
     """Why a message is not fetched."""
@@ -143,8 +146,9 @@ class Plan:
     one_at_a_time: nothing may be asked for before what came last is stored; the server forgets it at once.
     has_alikes: whether any of `fetch` may have `alikes`.
     question: if there is one, nothing is to be done before it is answered, and nothing is to be written.
-    doubt: a question that headers may answer. It stands, unless more than half of those of `fetch` that can be compared
-        are what they have in their `alikes`; the rest of the plan is for that case.
+    doubt: a question that headers may answer. It stands, unless more than half of those of `fetch` and of `sample` that
+        can be compared are what they have in their `alikes`; the rest of the plan is for that case.
+    sample: some of what can be compared and is not fetched, if there is a doubt.
 
     `fetch`, `skip` and `records` make their items when they are asked for, and equal tuples of the same.
     """
@@ -158,6 +162,7 @@ class Plan:
     has_alikes: bool = False
     question: Question | None = None
     doubt: Question | None = None
+    sample: tuple[Fetch, ...] = ()
 
 
 def plan_retrieval(
@@ -239,6 +244,7 @@ class Planning:
         if question is not None and not self._other_alikes:
             self.plan = Plan(question=question)
             return
+        sample = () if question is None else (yield from self._draw_sample())
         missing: list[Record] = []
         yield from self._find_missing(missing)
         stored = [record for record in missing if record.state is not State.SEEN]
@@ -262,6 +268,7 @@ class Planning:
             one_at_a_time=self._expire == 0,
             has_alikes=bool(self._alikes or self._other_alikes or self._aside),
             doubt=question,
+            sample=sample,
         )
         self._records = {}  # they are not held by the plan
 
@@ -281,6 +288,19 @@ class Planning:
         if self._is_reassigned or (known >= _FEWEST_TO_ASK and 2 * listed >= known):
             return Question(known, listed, self._other_sized)
         return None
+
+    def _draw_sample(self) -> Generator[None, None, tuple[Fetch, ...]]:
+        # From all over the maildrop, but for what has failed before: it may end the session.
+        places = NumberColumn()
+        for reason in (SkipReason.TOO_LARGE, SkipReason.LEFT):
+            for positions in portions(self._skipped[reason]):
+                for position in positions:
+                    alikes = self._other_alikes.get(position, {}).values()
+                    if alikes and not any(record.reason for record in alikes):
+                        places.extend(position)
+                yield
+        size = min(_SAMPLE, len(places))
+        return tuple(self._make_fetch(places[index * len(places) // size]) for index in range(size))
 
     def _find_missing(self, missing: list[Record]) -> Iterator[None]:
         # Find the records of messages that are not there. As a rule there are few, and often none.
@@ -394,13 +414,15 @@ class Planning:
         return position if self._policy.order == "oldest first" else len(self._named) - 1 - position
 
     def _fetch(self, index: int) -> Fetch:
-        position = self._fetched[index]
+        return self._make_fetch(self._fetched[index], has_failed=index >= self._sound)
+
+    def _make_fetch(self, position: int, *, has_failed: bool = False) -> Fetch:
         place = self._place(position)
         entry = self._named.entry(place)
         lines = self._policy.preview_lines if self._is_too_large(entry) else None
         uid = self._named.name(place, entry)
         alikes = self._other_alikes.get(position) or self._aside.get(uid or "", self._alikes)
-        return Fetch(entry, uid, lines, alikes, has_failed=index >= self._sound)
+        return Fetch(entry, uid, lines, alikes, has_failed=has_failed)
 
     def _skip(self, column: NumberColumn, index: int) -> Listed:
         return self._named.entry(self._place(column[index]))

@@ -87,9 +87,9 @@ class _Comparison:
     count: int = 0
     found: defaultdict[str, list[tuple[Fetch, str, Record]]] = field(default_factory=lambda: defaultdict(list))
 
-    @property
-    def dispels_doubt(self) -> bool:
-        return 2 * sum(map(len, self.found.values())) > self.count
+    def dispels_doubt(self, sample: "_Comparison") -> bool:
+        found = [*self.found.values(), *sample.found.values()]
+        return 2 * sum(map(len, found)) > self.count + sample.count
 
 
 class Run:
@@ -208,7 +208,8 @@ class Run:
             self._plan = plan = planning.plan
             deliveries = Deliveries(self._account.name, self._sink, page, records, self._now, seen)
             comparison = await self._compare(deliveries, plan.fetch) if plan.has_alikes else _Comparison()
-            question = plan.doubt if plan.question is None and not comparison.dispels_doubt else plan.question
+            sample = await self._compare(deliveries, plan.sample) if plan.sample else _Comparison()
+            question = plan.doubt if plan.question is None and not comparison.dispels_doubt(sample) else plan.question
             if question is not None:
                 self._plan = Plan()
                 raise MaildropRenumbered(str(question), known=question.known, listed=question.listed)
