@@ -22,7 +22,7 @@ class DeadlyServer:
     deadly: what it says in place of the answer to a command about a message, such as "RETR u1", before it hangs up;
         None says nothing, and puts the clock forward until nobody waits for it.
     refused: such commands that it answers by -ERR.
-    pipelining: whether it announces that. login_delay: what it announces of that, if anything.
+    pipelining: whether it announces that. login_delay: how many seconds it wants between two logins, if it says so.
     resting: whether it refuses to log in behind a session that a message has ended, until `wake`.
 
     messages: the unique ids of what is there. commands: what each session was asked about a message, and for QUIT and

@@ -3,6 +3,7 @@
 import asyncio
 import errno
 import json
+import math
 import sqlite3
 import tracemalloc
 from collections.abc import AsyncGenerator, Iterable, Mapping
@@ -15,6 +16,7 @@ from typing import Any
 import pytest
 
 from mailwire import RetrievalProgress, RetrievedMessage, Timeouts
+from mailwire.aio.pop3 import POP3Client
 from mailwire.aio.pop3_dialogue import Budget
 from mailwire.aio.pop3_settings import POP3Settings
 from mailwire.errors import (
@@ -1130,17 +1132,115 @@ async def test_what_was_to_be_deleted_in_vain_is_deleted_behind_what_was_not_and
     assert deletions(report) == dict.fromkeys(("u1", "u2", "u3"), Deleted.COMMITTED)
 
 
-async def test_what_was_to_be_deleted_in_vain_is_deleted_in_sessions_that_are_not_too_long(
-    sink: MemorySink, ledger: MemoryLedger
+@pytest.fixture
+def pauses(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """For how long logins would have been waited for, rounded up; they are not."""
+    waited: list[float] = []
+
+    async def wait(_: POP3Client, seconds: float) -> None:
+        waited.append(math.ceil(seconds))
+
+    monkeypatch.setattr(POP3Client, "_wait", wait)
+    return waited
+
+
+async def delete_in_vain(server: DeadlyServer, account: Account, ledger: MemoryLedger) -> None:
+    server.deadly["QUIT"] = b""
+    assert isinstance((await Run(account, ledger=ledger).perform()).error, ConnectionLost)
+    del server.deadly["QUIT"]
+    server.commands.clear()
+
+
+@pytest.mark.parametrize(
+    ("count", "sizes"), [(200, [200]), (201, [200, 1]), (600, [200, 400]), (601, [200, 400, 1]), (900, [200, 400, 300])]
+)
+async def test_what_was_to_be_deleted_in_vain_is_deleted_in_sessions_each_of_which_may_have_twice_as_much(
+    sink: MemorySink, ledger: MemoryLedger, count: int, sizes: list[int]
 ) -> None:
-    server = DeadlyServer(*(f"u{number}" for number in range(201)), deadly={"QUIT": b""}, pipelining=True)
+    server = DeadlyServer(*(f"u{number}" for number in range(count)), pipelining=True)
     async with server.listening() as endpoint:
         account = Account(endpoint, sink, policy=DELETING)
-        await Run(account, ledger=ledger).perform()
-        server.deadly.clear()
+        await delete_in_vain(server, account, ledger)
         report = await Run(account, ledger=ledger).perform()
     assert (report.error, server.messages) == (None, [])
-    assert [len(commands) for commands in server.commands[1:]] == [201, 2]
+    assert [len(commands) - 1 for commands in server.commands] == sizes
+
+
+@pytest.mark.parametrize(
+    ("delay", "limit", "sizes"),
+    [
+        (450, 1350, [1, 2, 4, 1]),
+        (450, 1349, [1, 2, 4]),
+        (450, 900, [1, 2, 4]),
+        (450, 450, [1, 2]),
+        (450, 449, [3]),
+        (0, 0, [1, 2, 4, 1]),
+    ],
+)
+async def test_a_run_waits_for_all_logins_to_delete_no_longer_than_for_one(
+    sink: MemorySink,
+    ledger: MemoryLedger,
+    monkeypatch: pytest.MonkeyPatch,
+    pauses: list[float],
+    delay: int,
+    limit: float,
+    sizes: list[int],
+) -> None:
+    monkeypatch.setattr("mailwire.maildrop.disposal._AT_FIRST", 2)
+    server = DeadlyServer(*(f"u{number}" for number in range(7)), login_delay=delay)
+    async with server.listening() as endpoint:
+        account = Account(endpoint, sink, policy=DELETING, settings=POP3Settings(login_pause_limit=limit))
+        await delete_in_vain(server, account, ledger)
+        server.messages.append("new")
+        report = await Run(account, ledger=ledger).perform()
+        assert report.error is None
+        gone = sum(sizes)
+        assert [deleted for _, deleted in sorted(deletions(report).items(), key=str)] == [
+            *[Deleted.COMMITTED] * 1,
+            *[Deleted.COMMITTED] * (gone - 1),
+            *[Deleted.KEPT] * (8 - gone),
+        ]
+        assert [sum(command.startswith("DELE") for command in commands) for commands in server.commands] == sizes
+        assert [seconds for seconds in pauses if seconds > 0] == [delay] * (len(sizes) - 1) * (delay > 0)
+        # The next run goes on with what is left.
+        assert len((await Run(account, ledger=ledger).perform()).deleted) == min(8 - gone, 2 if limit < 450 else 8)
+
+
+async def test_where_there_is_one_session_what_was_never_to_be_deleted_goes_first(
+    sink: MemorySink, ledger: MemoryLedger
+) -> None:
+    server, time = DeadlyServer("u1", "u2", login_delay=1800), Time()
+    async with server.listening() as endpoint:
+        account = Account(endpoint, sink, policy=DELETING)
+        await delete_in_vain(server, account, ledger)
+        server.messages.append("u3")
+        server.deadly["DELE u1"] = b""
+        lost = await Run(account, ledger=ledger, now=time).perform()
+        assert server.commands == [["RETR u3", "DELE u3", "DELE u1"]]
+        assert deletions(lost) == {"u3": Deleted.UNKNOWN, "u1": Deleted.UNKNOWN, "u2": Deleted.KEPT}
+        # What has ended that session is in no message's way, and is not asked for in one with others.
+        time.pass_by(days=2)
+        server.messages.append("u4")
+        report = await Run(account, ledger=ledger, now=time).perform()
+        assert (report.error, server.messages) == (None, ["u1"])
+        assert deletions(report)["u1"] is Deleted.KEPT
+        del server.deadly["DELE u1"]
+        await Run(account, ledger=ledger, now=time).perform()
+    assert server.messages == []
+
+
+async def test_what_is_gone_in_a_session_that_is_lost_was_not_kept(sink: MemorySink, ledger: MemoryLedger) -> None:
+    await store_two_and_delete_in_vain(sink, ledger)
+    listed = ("C: STAT", "S: +OK 1 7", "C: LIST", "S: +OK", "S: 1 7", "S: .", "C: UIDL", "S: +OK", "S: 1 u2", "S: .")
+    async with (
+        ScriptedPeer(*LOGIN, *THREE, *THIRD, "C: QUIT", "S: +OK", CLOSE) as first,
+        ScriptedPeer(*LOGIN, *listed, "C: DELE 1", FIN) as second,
+    ):
+        places = iter((first, second))
+        endpoint = replace(endpoint_at(first), connect=lambda: next(places).connect())
+        report = await run(first, sink, ledger, keep="until stored", endpoint=endpoint)
+    assert isinstance(report.error, ConnectionLost)
+    assert deletions(report) == {"u3": Deleted.COMMITTED, "u2": Deleted.UNKNOWN}
 
 
 async def test_of_a_message_behind_which_a_deletion_has_ended_a_session_it_is_not_known_which_it_was(

@@ -4,12 +4,15 @@ There may be a message at whose DELE every session ends, and with it the deletio
 no session has confirmed, though it was marked and the message is still there, is kept apart:
 
 1. What was never asked for is deleted first, in one session.
-2. What was, in vain, is deleted behind it, a few hundred in a session and one DELE at a time. If such a session ends at
-   a DELE, it is that message's doing.
+2. What was, in vain, is deleted behind it, one DELE at a time. If such a session ends at a DELE, it is that message's
+   doing. The first one has a few hundred, and each that is confirmed lets the next have twice as many.
 3. A message that has done this is tried again after a day, behind all others, in a session of such.
+
+A run waits no longer for all these logins together than it may for one. What it does not come to, the next one deletes.
+Where it may have no second session at all, some of what was asked for in vain is deleted behind the rest of the first.
 """
 
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Final
@@ -28,9 +31,9 @@ from .policy import Policy
 
 __all__ = ["dispose"]
 
-# How much of what was asked for in vain is asked for again in one session: little enough to be done before a connection
-# is lost that does not last, and to lose; enough for few logins.
-_AT_ONCE: Final = 200
+# How much of what was asked for in vain is asked for again in the first session: little enough to be done before a
+# connection is lost that does not last, and to lose; enough for few logins, each of which lists all that is there.
+_AT_FIRST: Final = 200
 
 # When to try again what has ended a session: each time ends in an error, which makes `watch` come less often.
 _PATIENCE: Final = timedelta(days=1)
@@ -54,21 +57,31 @@ async def dispose(
     planned = [as_entry(deletion.entry) for deletion in planning.deletions]
     deleted.update(dict.fromkeys(planned, Deleted.KEPT))
     disposal = _Disposal(client, deliveries, now, deleted)
-    sessions = _plan_sessions(planned, deliveries, now())
-    for session in sessions:
-        error = await disposal.delete(session, goes_on=session is not sessions[-1])
-        if error is not None:
-            return error
-    return None
+    patience = client.settings.login_pause_limit
+    sessions = _plan_sessions(planned, deliveries, now(), is_one=client.login_delay > patience)
+    error: MailwireError | None = None
+    for number, session in enumerate(sessions, 1):
+        patience -= client.login_delay
+        goes_on = number < len(sessions) and patience >= 0
+        error = await disposal.delete(session, goes_on=goes_on)
+        if error is not None or not goes_on:
+            break
+    return error
 
 
 @dataclass(frozen=True, slots=True)
 class _Session:
-    entries: Sequence[Entry]
-    one_by_one: bool
+    together: Sequence[Entry] = ()
+    one_by_one: Sequence[Entry] = ()
+
+    @property
+    def entries(self) -> Sequence[Entry]:
+        return (*self.together, *self.one_by_one)
 
 
-def _plan_sessions(planned: Iterable[Entry], deliveries: Deliveries, now: datetime) -> Sequence[_Session]:
+def _plan_sessions(
+    planned: Iterable[Entry], deliveries: Deliveries, now: datetime, *, is_one: bool
+) -> Sequence[_Session]:
     # What has no unique id is known in the session alone that has listed it: the first.
     fresh, doubtful, deadly = list[Entry](), list[Entry](), list[tuple[datetime, Entry]]()
     for entry in planned:
@@ -79,10 +92,18 @@ def _plan_sessions(planned: Iterable[Entry], deliveries: Deliveries, now: dateti
             doubtful.append(entry)
         elif now - record.since >= _PATIENCE:
             deadly.append((record.since, entry))
-    sessions = [_Session(fresh, one_by_one=False)]
-    sessions += [_Session(doubtful[place : place + _AT_ONCE], True) for place in range(0, len(doubtful), _AT_ONCE)]
-    sessions += [_Session([entry for _, entry in sorted(deadly)], one_by_one=True)]
+    sessions = [_Session(fresh), *(_Session(one_by_one=part) for part in _doubling(doubtful))]
+    if is_one:
+        sessions = [_Session(fresh, doubtful[:_AT_FIRST])]
+    sessions.append(_Session(one_by_one=[entry for _, entry in sorted(deadly)]))
     return [session for session in sessions if session.entries]
+
+
+def _doubling(entries: Sequence[Entry]) -> Iterator[Sequence[Entry]]:
+    place, size = 0, _AT_FIRST
+    while place < len(entries):
+        yield entries[place : place + size]
+        place, size = place + size, 2 * size
 
 
 class _Disposal:
@@ -121,20 +142,24 @@ class _Disposal:
 
     async def _mark(self, session: _Session, by_uid: Mapping[str, Entry]) -> Sequence[Entry]:
         # Returns what is not there any more.
-        missing: list[Entry] = []
-        for uids in [[uid] for uid in by_uid] if session.one_by_one else [list(by_uid)]:
-            self._asked = uids[0] if session.one_by_one else None
-            for uid in (await self._client.delete([by_uid[uid] for uid in uids])).missing:
-                missing.append(by_uid[uid])
-                del self._deleted[by_uid[uid]]
-        self._asked = None
-        nameless = [entry for entry in session.entries if entry.uid is None]
+        missing = [*await self._ask_for([entry for entry in session.together if entry.uid is not None], by_uid)]
+        nameless = [entry for entry in session.together if entry.uid is None]
         try:
             await self._client.delete(nameless)
         except LocalProtocolError:
             # The session is another by now: numbers of the first one say nothing in it.
             for entry in nameless:
                 del self._deleted[entry]
+        for entry in session.one_by_one:
+            self._asked = entry.uid
+            missing += await self._ask_for([entry], by_uid)
+        self._asked = None
+        return missing
+
+    async def _ask_for(self, entries: Sequence[Entry], by_uid: Mapping[str, Entry]) -> Sequence[Entry]:
+        missing = [by_uid[uid] for uid in (await self._client.delete(entries)).missing]
+        for entry in missing:
+            del self._deleted[entry]
         return missing
 
     def _tell(self, session: _Session, by_uid: Mapping[str, Entry], report: CommitReport) -> None:
