@@ -432,7 +432,7 @@ def test_in_a_listing_of_other_unique_ids_all_is_fetched_that_is_not_what_it_was
 @pytest.mark.parametrize("later", ["fetch", "ask"])
 @pytest.mark.parametrize("settings", [{"limit": 5}, {"max_message_size": 6}])
 def test_what_is_left_of_a_listing_of_other_unique_ids_is_compared_by_a_later_run(
-    later: Any, settings: dict[str, int]
+    later: Any, settings: dict[str, Any]
 ) -> None:
     records = stored(12, size=6)
     planned = plan(sized(12, 0), records, Policy(when_all_new="fetch", **settings))

@@ -52,7 +52,7 @@ def test_what_was_put_aside_of_a_uid_at_several_times_is_found_together() -> Non
         for uid, fingerprint in (("a", "f"), ("a", "g"), ("a 7 1", "f"))
     ]
     others = [record("a", State.GONE, fingerprint="f"), record("a 7 1", State.GONE, fingerprint="f")]
-    others += [record("a f 0 x", State.GONE, fingerprint="g"), record("a f 0", State.GONE, fingerprint="0")]
+    others += [record("a f 0 x", State.GONE, fingerprint="f"), record("a f 0", State.GONE, fingerprint="0")]
     first, second, third = asides
 
     assert aside_by_uid([*asides, *others]) == {"a": {"f": first, "g": second}, "a 7 1": {"f": third}}

@@ -1243,6 +1243,22 @@ async def test_what_is_gone_in_a_session_that_is_lost_was_not_kept(sink: MemoryS
     assert deletions(report) == {"u3": Deleted.COMMITTED, "u2": Deleted.UNKNOWN}
 
 
+async def test_what_is_gone_before_it_was_to_be_deleted_again_is_not_marked_any_more(
+    sink: MemorySink, ledger: MemoryLedger
+) -> None:
+    await store_two_and_delete_in_vain(sink, ledger)
+    listed = ("C: STAT", "S: +OK 0 0", "C: LIST", "S: +OK", "S: .", "C: UIDL", "S: +OK", "S: .")
+    async with (
+        ScriptedPeer(*LOGIN, *THREE, *THIRD, "C: QUIT", "S: +OK", CLOSE) as first,
+        ScriptedPeer(*LOGIN, *listed, "C: QUIT", "S: +OK", CLOSE) as second,
+    ):
+        places = iter((first, second))
+        endpoint = replace(endpoint_at(first), connect=lambda: next(places).connect())
+        report = await run(first, sink, ledger, keep="until stored", endpoint=endpoint)
+        assert await states(ledger, first) == {"u1": State.STORED, "u2": State.STORED, "u3": State.GONE}
+    assert (report.error, deletions(report)) == (None, {"u3": Deleted.COMMITTED})
+
+
 async def test_of_a_message_behind_which_a_deletion_has_ended_a_session_it_is_not_known_which_it_was(
     sink: MemorySink, ledger: MemoryLedger
 ) -> None:
@@ -2305,7 +2321,7 @@ async def test_a_login_that_is_refused_behind_a_preview_is_what_ends_the_run(
 async def test_what_is_left_of_a_preview_is_no_failure_of_the_next(
     monkeypatch: pytest.MonkeyPatch, sink: MemorySink, ledger: MemoryLedger, portion: int, small: Outcome
 ) -> None:
-    monkeypatch.setattr("mailwire.maildrop.portions.PORTION", portion)
+    monkeypatch.setattr("mailwire.aio.portions.PORTION", portion)
     reports: list[RetrievalReport] = []
     for _ in range(3):
         async with generous("u1", "u2", "u3", "u4", capabilities=["LOGIN-DELAY 1800"]) as server:
@@ -2340,7 +2356,7 @@ async def test_what_cannot_be_named_in_another_session_is_in_the_way_of_no_other
     later: tuple[str | None, ...],
     found: dict[str | None, Outcome],
 ) -> None:
-    monkeypatch.setattr("mailwire.maildrop.portions.PORTION", 2)
+    monkeypatch.setattr("mailwire.aio.portions.PORTION", 2)
     async with generous(*uids) as first, generous(*uids) as second, generous(*later) as third:
         report = await run_in_turn(first, second, third, into=sink, ledger=ledger)
         known = await records_of(ledger, first)

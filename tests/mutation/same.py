@@ -277,7 +277,6 @@ SAME: Final[dict[tuple[str, str], str]] = {
     ("aio/pop3_sessions", "__init__: self._fault: MailwireError | None = ''"): _FIRST_CALL,
     ("aio/pop3_sessions", "__init__: self._aborts_before = None"): _FIRST_CALL,
     ("aio/pop3_sessions", "__init__: self._aborts_before = 1"): _FIRST_CALL,
-    ("aio/pop3_sessions", "max(pause, 1 if delay is None"): "no pause for a lock is shorter",
     ("aio/pop3_sessions", "_stop_pipelining: self._may_pipeline = None"): _FALSE,
     ("aio/pop3_sessions", "raise report.error or AssertionError(None)"): _REASON,
     ("aio/pop3_sessions", "raise report.error or AssertionError('XX"): _REASON,

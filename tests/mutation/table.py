@@ -250,6 +250,7 @@ TESTS: Final[dict[str, tuple[str, ...]]] = {
     # What says whether mail in a maildrop is deleted, and that it was stored before.
     "maildrop/deletion_plan": ("maildrop/test_deletion_plan.py", "maildrop/test_plan.py"),
     "maildrop/plan": ("maildrop/test_plan.py", "maildrop/test_run.py"),
+    "maildrop/recognition": ("maildrop/test_recognition.py", "maildrop/test_plan.py"),
     "maildrop/ledger": ("maildrop/test_ledger.py", "maildrop/test_ledger_model.py", "maildrop/test_plan.py"),
     "maildrop/maildir": (
         *("maildrop/test_maildir.py", "maildrop/test_sink.py"),

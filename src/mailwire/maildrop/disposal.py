@@ -100,10 +100,10 @@ def _plan_sessions(
 
 
 def _doubling(entries: Sequence[Entry]) -> Iterator[Sequence[Entry]]:
-    place, size = 0, _AT_FIRST
-    while place < len(entries):
-        yield entries[place : place + size]
-        place, size = place + size, 2 * size
+    size = _AT_FIRST
+    while entries:
+        yield entries[:size]
+        entries, size = entries[size:], 2 * size
 
 
 class _Disposal:

@@ -57,8 +57,8 @@ def aside_by_uid(records: Iterable[Record]) -> Mapping[str, Mapping[str, Record]
     """Return those of `records` that `put_aside` has made, by the uids that they were of, and by their fingerprints."""
     aside: defaultdict[str, dict[str, Record]] = defaultdict(dict)
     for record in records:
-        uid, mark, _ = record.uid.rpartition(_mark(record))
-        if mark:
+        uid = record.uid.removesuffix(_mark(record))
+        if uid != record.uid:
             aside[uid][record.fingerprint] = record
     return aside
 
