@@ -61,6 +61,13 @@ def test_the_law_is_the_oracles_for_all_that_can_be_heard(lmtp: bool) -> None:
                 )
 
 
+@pytest.mark.parametrize("lmtp", [False, True])
+def test_where_there_was_a_reply_too_many_nothing_is_known_of_anybody(lmtp: bool) -> None:
+    yes, no = Reply(250, (b"",)), Reply(550, (b"",))
+    heard = Heard(mail=no, recipients=[yes, no], chunk=no, verdicts=[yes], is_miscounted=True)
+    assert heard.words(3, in_doubt=True, lmtp=lmtp) == [Delivery.UNKNOWN] * 3
+
+
 def test_each_recipient_of_lmtp_has_the_verdict_in_its_place() -> None:
     yes, no = Reply(250, (b"",)), Reply(550, (b"",))
     heard = Heard(recipients=[yes, no, yes, yes], verdicts=[yes, no, yes])

@@ -484,6 +484,21 @@ def test_whole_replies_that_match_are_taken_together_from_one_piece() -> None:
     assert reader.next_reply() == Reply(250, (b"",))
 
 
+def test_what_was_taken_together_can_be_put_back_and_what_is_behind_it_looked_at() -> None:
+    reader = ReplyReader()
+    for piece in (b"250 a\r\n250 b", b"\r\n", b"42"):
+        reader.feed(piece)
+    taken = reader.take_together(re.compile(rb"250 .\r\n"))
+    assert taken == b"250 a\r\n"
+    assert reader.rest == b"250 b\r\n42"
+    reader.put_back(taken)
+    assert reader.rest == b"250 a\r\n250 b\r\n42"
+    assert reader.next_reply() == Reply(250, (b"a",))
+    assert reader.next_reply() == Reply(250, (b"b",))
+    assert reader.rest == b"42"
+    assert reader.quote_rest() == repr(b"42")
+
+
 def test_no_lines_are_taken_together_inside_a_reply() -> None:
     pattern = re.compile(rb"250 [a-z]*\r\n")
     reader = ReplyReader()

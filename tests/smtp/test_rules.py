@@ -36,7 +36,7 @@ from mailwire.smtp import (
     State,
     Vrfy,
 )
-from mailwire.smtp.rules import Begun, check_spelling, fault, injection, loss, objection
+from mailwire.smtp.rules import Begun, check_spelling, fault, injection, loss, miscount, objection
 from mailwire.smtp.states import transition
 from tests.smtp.sessions import A, B, reply
 
@@ -233,3 +233,32 @@ def test_nobody_is_told_that_nothing_was_discarded() -> None:
     begun.withdraw([noop])
     assert transaction.gone == [frozenset({id(noop)})]
     assert len(begun) == 1
+
+
+@pytest.mark.parametrize(
+    ("rest", "may_be_taken", "is_doubtful"),
+    [
+        (b"", True, False),
+        (b"4", True, False),
+        (b"42", True, False),
+        (b"421 bye\r\n", True, False),
+        (b"5", True, True),
+        (b"45", True, True),
+        (b"420 no\r\n", True, True),
+        (b"250 yes\r\n", True, True),
+        (b"", False, False),
+        (b"421 bye\r\n", False, False),
+        (b"552 no\r\n", False, False),
+        (b"552 2 many\r\n500", False, False),
+        (b"2", False, True),
+        (b"250 yes\r\n", False, True),
+        (b"552 no\r\n250 yes\r\n", False, True),
+    ],
+)
+def test_any_reply_may_be_the_verdict_where_there_is_one_too_many(
+    rest: bytes, may_be_taken: bool, is_doubtful: bool
+) -> None:
+    error = miscount(rest, may_be_taken=may_be_taken, quote=lambda: "REST")
+    assert (error is not None) is is_doubtful
+    if error is not None:
+        assert str(error) == "expected as many replies as commands, got one more, REST: none can be relied on"

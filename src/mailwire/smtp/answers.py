@@ -16,7 +16,7 @@ from .grouped_pipeline import GroupedPipeline
 from .mail_data import Text, Verdicts
 from .opening import Opening
 from .reply import Reply, ReplyReader
-from .rules import Begun, fault, injection
+from .rules import Begun, fault, injection, miscount
 from .states import CLOSED, READY, State, overtaken, transition
 
 __all__ = ["Answers"]
@@ -73,6 +73,9 @@ class Answers:
             kind = oldest.kind
             if self.state is not kind.begins_in or (answer := reader.take_together(oldest.pattern)) is None:
                 break
+            if kind is CHUNK and not reader.is_spent and self._miscount(may_be_taken=True) is not None:
+                reader.put_back(answer)  # it unfolds, and each is answered with care
+                break
             answered += (oldest,)
             said += answer
             self._follow_group(oldest, answer)
@@ -80,20 +83,14 @@ class Answers:
         if not answered:
             return None
         self.has_news = self._eof or not reader.is_spent
-        if answered[-1].kind is CHUNK and not reader.is_spent and not self._pipeline.awaits_answer:
-            self._refuse_surplus()
         self.trace("S", Replies(said))
         return GroupsAnswered(answered)
 
-    def _refuse_surplus(self) -> None:
-        # Behind the verdict on a message that has left with its envelope: whoever answers one command twice has not
-        # answered the last of them by the last of so many replies. RFC 5321 3.8: 421 may come unasked.
-        data, begin = self._reader.peek_block()
-        if not data.startswith(b"421", begin):
-            got = self._reader.quote_rest()
-            raise self._fail(
-                RemoteProtocolError(f"expected as many replies as commands, got one more, {got}: none can be relied on")
-            )
+    def _miscount(self, *, may_be_taken: bool) -> RemoteProtocolError | None:
+        # The oldest in flight ends with a chunk that left behind others, and the last reply to it was taken.
+        if self._pipeline.awaits_several:
+            return None
+        return miscount(self._reader.rest, may_be_taken=may_be_taken, quote=self._reader.quote_rest)
 
     def _follow_group(self, group: Group, answer: bytes) -> None:
         # It is the oldest in flight, and answered as expected.
@@ -123,6 +120,12 @@ class Answers:
             raise self._fail(error)
         if self.is_lmtp and self._has_more_verdicts(command, reply, early=early):
             return ReplyReceived(command, reply)
+        if isinstance(command, BdatLast) and command.left_behind_others:
+            # LMTP may have other verdicts before this one.
+            error = self._miscount(may_be_taken=reply.is_completion or self.is_lmtp)
+            if error is not None:
+                command.is_miscounted = True
+                raise self._fail(error)
         if not early:
             self._pipeline.settle()
         if reply.code < 400:

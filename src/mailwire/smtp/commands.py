@@ -234,13 +234,15 @@ class Data(_PlainReply):
 class Bdat(_PlainReply):
     """BDAT (RFC 3030 2): a chunk of so many `octets` of the message follows. `Connection.send_chunk` makes it.
 
-    Each is one of its own, and knows whether it `has_left`: the connection has handed it out, with its chunk.
+    Each is one of its own, and knows whether it `has_left`: the connection has handed it out, with its chunk; and
+    whether it `left_behind_others`, which were not answered: the number of replies alone tells its own from theirs.
     """
 
     ends_group = False
 
     octets: int
     has_left: bool = field(default=False, init=False, repr=False)
+    left_behind_others: bool = field(default=False, init=False, repr=False)
 
     def encode(self) -> bytes:
         return b"BDAT %d\r\n" % self.octets
@@ -251,7 +253,11 @@ class BdatLast(Bdat):
     """BDAT with LAST (RFC 3030 2): the last chunk, maybe of no octet. Its reply is the verdict on the message.
 
     As behind the end of mail data, the next message's MAIL may follow, and QUIT never does.
+
+    It knows as well whether it `is_miscounted`: there was a reply too many, and which one is the verdict is not known.
     """
+
+    is_miscounted: bool = field(default=False, init=False, repr=False)
 
     def encode(self) -> bytes:
         return b"BDAT %d LAST\r\n" % self.octets

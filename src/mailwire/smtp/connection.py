@@ -477,7 +477,7 @@ class Connection(Answers, MessageWriting):
             self._reader.mask_with(command.exchange.mask)  # for good: a server may remember it as long as we do
         self.trace("C", command)
         if isinstance(command, Bdat):
-            command.has_left = True
+            command.has_left, command.left_behind_others = True, self._pipeline.awaits_several
             self.queued_chunks -= 1
             self.trace("C", Elided(command.octets))
 

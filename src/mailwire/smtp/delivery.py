@@ -11,6 +11,8 @@ last chunk) is handed to the transport, and end when the last octet of a well-fo
 4. Without a reply, within the moment of doubt, it is UNKNOWN; before it began, NOT_SENT.
 5. A server that contradicts itself is not believed to our advantage: UNKNOWN, where it refused the sender or a chunk
    and then took, or may have taken, the message for a recipient that it had accepted.
+6. Where there is a reply too many to what left together with the end of the message, none of them is relied on, not
+   even a refusal: UNKNOWN for all.
 """
 
 from collections.abc import Collection, Sequence
@@ -70,6 +72,7 @@ class Heard:
     chunk: the refusal of a chunk that was not the last.
     verdicts: the replies to the end of the message, one, or in LMTP one for each recipient accepted.
     is_early: the verdict came before the end of the message. There is one then, for all.
+    is_miscounted: there was a reply too many (`BdatLast.is_miscounted`).
     """
 
     mail: Reply | None = None
@@ -78,9 +81,12 @@ class Heard:
     chunk: Reply | None = None
     verdicts: list[Reply] = field(default_factory=list)
     is_early: bool = False
+    is_miscounted: bool = False
 
     def words(self, count: int, *, in_doubt: bool, lmtp: bool) -> list[Delivery]:
         """Return the word for each of `count` recipients. `in_doubt`: the end of the message was handed out."""
+        if self.is_miscounted:
+            return [Delivery.UNKNOWN] * count
         common = self._accepted(self.verdicts[0] if self.verdicts else None, in_doubt=in_doubt)
         accepted = 0
         words: list[Delivery] = []

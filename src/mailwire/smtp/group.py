@@ -303,6 +303,7 @@ class Group(Several):
         self.end = command
         self.message_octets = len(chunk)
         self._commands = ()
+        command.left_behind_others = True
 
     @property
     def commands(self) -> tuple[Command[object], ...]:

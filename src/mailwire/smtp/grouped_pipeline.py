@@ -85,6 +85,11 @@ class GroupedPipeline(Pipeline[Any]):
         return due
 
     @property
+    def awaits_several(self) -> bool:
+        """Whether more has left and is not answered than one command, or one group."""
+        return len(self._in_flight) > 1
+
+    @property
     def is_awaited(self) -> bool:
         """Whether an answer is due, or will be once something has left."""
         return bool(self._in_flight or self._queued)

@@ -83,11 +83,15 @@ class Outcome:
             taken = self._sender, self._recipients, self._said, self._begins_anew, self._octets, self._extensions
             return Receipt.to_write(ACCEPTED, receipt_of_taken, *taken, timings)
         heard, connection = self._heard, self._connection
-        in_doubt = self._end is not None and self._end.has_left
+        end = self._end
+        in_doubt = end is not None and end.has_left
+        heard.is_miscounted = isinstance(end, BdatLast) and end.is_miscounted
         words = heard.words(len(self._recipients), in_doubt=in_doubt, lmtp=connection.is_lmtp)
         word = heard.word(words, all_or_nothing=self._aborts)
         reply = heard.verdict_for(word)
-        if reply is None or reply.code >= 400 or self._accepted < len(self._recipients):
+        if heard.is_miscounted:
+            reply = None
+        elif reply is None or reply.code >= 400 or self._accepted < len(self._recipients):
             reply = None if self.recipients_refusal else self.sender_refusal or self.data_refusal or reply
         # The rest is written when it is read: of thousands of recipients that takes a while. More may be heard before.
         heard = replace(heard, recipients=heard.recipients.copy(), verdicts=heard.verdicts.copy())

@@ -196,6 +196,15 @@ class ReplyReader(LineBuffer):
         self.is_spent = end == len(data) and not self._arrived
         return found[0]
 
+    def put_back(self, taken: bytes) -> None:
+        """Let what `take_together` took last be taken again: nothing has been done to the reader since."""
+        self._start -= len(taken)
+
+    @property
+    def rest(self) -> bytes:
+        """What was received behind a reply that was taken."""
+        return b"".join((self._data[self._start :], *self._arrived))
+
     def quote_rest(self) -> str:
         """Return what was received and is not part of a reply, as it may stand in an error; "" if that is nothing."""
         lines = b"".join(self._code + b"-" + line + b"\r\n" for line in self._lines)

@@ -44,7 +44,17 @@ from .extensions import Extensions
 from .reply import Reply
 from .states import Transition
 
-__all__ = ["STRAY", "Begun", "BegunTransaction", "check_spelling", "fault", "injection", "loss", "objection"]
+__all__ = [
+    "STRAY",
+    "Begun",
+    "BegunTransaction",
+    "check_spelling",
+    "fault",
+    "injection",
+    "loss",
+    "miscount",
+    "objection",
+]
 
 # Of these the table says all. They are most of what is ever sent, and asked for first.
 _PLAIN: Final = frozenset({Mail, Rcpt, Rset})
@@ -114,6 +124,23 @@ def fault(
     if isinstance(command, Auth) and code < 300 and not command.exchange.is_complete:
         return command.exchange.error()
     return None
+
+
+def miscount(rest: bytes, *, may_be_taken: bool, quote: Callable[[], str]) -> RemoteProtocolError | None:
+    """Return what is wrong if `rest` has come behind the last reply that is due, and that is to the end of a message
+    which left while commands before it were unanswered; None if nothing is.
+
+    may_be_taken: the reply takes the message, or others to its end may have.
+    quote: how the rest may be shown.
+
+    Whoever answers one command twice has not answered the last of them by the last of so many replies: any of those
+    that are there may be the verdict. Where none of them takes the message, it was refused.
+    """
+    # RFC 5321 3.8: 421 may come unasked. Of one that has come in part, the next event tells.
+    is_leave = b"421".startswith(rest[:3])
+    if is_leave if may_be_taken else b"\n2" not in b"\n" + rest:
+        return None
+    return RemoteProtocolError(f"expected as many replies as commands, got one more, {quote()}: none can be relied on")
 
 
 def injection(got: str) -> InjectedData:
