@@ -815,6 +815,64 @@ async def test_what_was_refused_waits_no_longer_for_rset_than_for_that(call: str
     assert (error.reply.code, error.delivery) == (550, Delivery.REFUSED)
 
 
+REFUSALS: dict[str, tuple[Step, ...]] = {
+    "recipients": ("C: DATA", "S: 250 ok", "S: 451 4.7.1 greylisted", "S: 503 nobody"),
+    "sender": ("C: DATA", "S: 451 later", "S: 250 ok", "S: 503 no"),
+    "chunk": ("C: BDAT 21 LAST", Hear(21), "S: 250 ok", "S: 250 ok", "S: 451 full"),
+}
+
+
+@pytest.mark.parametrize(
+    "rest",
+    [
+        ("C: RSET", "S: 221 too many errors, bye", FIN),
+        ("C: RSET", "S: 220 hi"),
+        ("C: RSET", "S: 354 go"),
+        ("C: RSET", "S: hello"),
+        ("S: 500 what?",),  # before RSET leaves
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize("what", REFUSALS)
+@pytest.mark.parametrize("call", ["send", "pool.send", "pool.send_all"])
+async def test_what_was_refused_is_told_whatever_answers_rset(call: str, what: str, rest: tuple[Step, ...]) -> None:
+    keywords = ("PIPELINING", "CHUNKING") if what == "chunk" else ("PIPELINING",)
+    script = (*extensions(*keywords), MAIL, RCPT, *REFUSALS[what], *rest)
+    async with ScriptedPeer(*script) as peer:
+        endpoint = peer.endpoint(connect=for_one(peer), use_chunking="eager" if what == "chunk" else False)
+        async with SMTPPool(endpoint) as pool:
+            try:
+                if call == "pool.send_all":
+                    (error,) = [result.error async for result in pool.send_all([MESSAGE], **ARGUMENTS)]
+                else:
+                    await (
+                        pool.send(MESSAGE, **ARGUMENTS)
+                        if call == "pool.send"
+                        else mailwire.send(MESSAGE, endpoint, **ARGUMENTS)
+                    )
+                    error = None
+            except MailwireError as raised:
+                error = raised
+    assert isinstance(error, (RecipientsRefused, SenderRefused, DataRefused))
+    assert (error.reply.code, error.is_transient, error.delivery) == (451, True, Delivery.REFUSED)
+
+
+async def test_what_answers_a_command_of_the_mail_wrongly_is_told_though_the_sender_was_refused() -> None:
+    script = (*extensions("PIPELINING"), MAIL, RCPT, "C: DATA", "S: 550 no", "S: 221 bye")
+    async with ScriptedPeer(*script) as peer:
+        with pytest.raises(RemoteProtocolError, match="expected a final reply to RCPT") as caught:
+            await mailwire.send(MESSAGE, peer.endpoint(use_chunking=False), **ARGUMENTS)
+    assert caught.value.delivery is Delivery.REFUSED
+
+
+async def test_where_nothing_is_unanswered_and_nobody_was_refused_what_is_wrong_is_told() -> None:
+    script = (*extensions("PIPELINING", "CHUNKING"), MAIL, RCPT, "S: 250 ok", "S: 250 ok", "S: 250 more")
+    async with ScriptedPeer(*script) as peer:
+        with pytest.raises(RemoteProtocolError, match="expected nothing from the server") as caught:
+            await mailwire.send(MESSAGE, peer.endpoint(use_chunking=True), **ARGUMENTS)
+    assert caught.value.delivery is Delivery.NOT_SENT
+
+
 class Cutter(threading.Thread):
     """A server in a thread of its own, which refuses the message and cuts the connection when it is told to."""
 

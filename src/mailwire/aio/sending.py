@@ -18,6 +18,7 @@ from ..errors import (
     InvalidMessage,
     NotSupported,
     RecipientsRefused,
+    RemoteProtocolError,
     ReplyError,
 )
 from ..message import Envelope, Outgoing
@@ -25,6 +26,7 @@ from ..message.outgoing import demands_utf8
 from ..smtp import (
     Batch,
     Bdat,
+    Delivery,
     Extensions,
     Mailbox,
     Receipt,
@@ -249,8 +251,13 @@ class Sending:
         connection = dialogue.connection
         passage.stop()
         connection.give_up()
+        awaited = connection.awaited
+        if isinstance(error, RemoteProtocolError):
+            # A wrong answer to a command of the mail's leaves open what it means; behind the last of them it does not.
+            is_answered = awaited is None or (isinstance(awaited, Rset) and awaited.is_afterwards)
+            return is_answered and passage.receipt().delivery is Delivery.REFUSED
         rest = (Rset, Bdat) if passage.transaction.data_refusal is not None else Rset
-        return isinstance(error, (ConnectionLost, DeadlineExceeded)) and isinstance(connection.awaited, rest)
+        return isinstance(error, (ConnectionLost, DeadlineExceeded)) and isinstance(awaited, rest)
 
     def take_failure(self, receipt: Receipt) -> ReplyError | None:
         """Return the refusal, if by the `receipt` nobody has the mail, or not everybody was asked for. It is not kept
