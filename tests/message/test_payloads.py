@@ -4,6 +4,7 @@ import email
 from collections.abc import Callable
 from email import policy
 from email.message import EmailMessage, Message
+from email.mime.multipart import MIMEMultipart
 from email.mime.text import MIMEText
 from email.policy import Policy
 
@@ -11,7 +12,7 @@ import pytest
 
 from mailwire import InvalidMessage, NotSupported
 from mailwire.message import Content, MessagePolicy, Outgoing
-from mailwire.message.payloads import LARGE, Allowed, put_in, stays, take_out
+from mailwire.message.payloads import LARGE, Allowed, bodies, put_in, stays, take_out
 from tests.message.sending import EIGHT_BIT, ENVELOPE, POLICIES, all_of, blocks_of, offered, parsed, text_message, wire
 from tests.message.test_generation import SIGNED, attached, bounced, digest, nested, without_parts
 
@@ -112,7 +113,7 @@ def test_a_binary_message_has_crlf_in_its_large_bodies_too() -> None:
 @pytest.mark.usefixtures("all_is_large")
 def test_bodies_are_put_where_they_were() -> None:
     parts = [MIMEText(text) for text in (LINES, "short", LINES.upper())]
-    taken = take_out(parts, ALL, may_encode=True)
+    taken = take_out([(part, "text/plain") for part in parts], ALL, may_encode=True)
     assert [b"".join(body).decode() for body in taken.values()] == [LINES, LINES.upper()]
     first, second = taken
     assert put_in(f"a{first}b{second}c".encode(), taken) == [b"a", taken[first], b"b", taken[second], b"c"]
@@ -211,6 +212,57 @@ def test_what_must_not_be_encoded_goes_out_as_it_is_to_be_refused(
             wire(message)
 
 
+def in_a_digest(kind: str, text: str) -> Message:
+    """A digest of one part, put together and not parsed, whose header has this Content-Type, if any."""
+    whole, part = MIMEMultipart("DIGEST", boundary="b"), Message()
+    whole["From"] = "a@x.y"
+    if kind:
+        part["Content-Type"] = kind
+    part.set_payload(text.encode().decode("ascii", "surrogateescape"))
+    whole.attach(part)
+    return whole
+
+
+@pytest.mark.parametrize("text", [EIGHT_BIT_LINES, LONG_LINES])
+@pytest.mark.parametrize("large", [10, 1_000_000])
+def test_what_is_a_message_by_its_place_in_a_digest_is_not_encoded(
+    text: str, large: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("mailwire.message.payloads.LARGE", large)
+    inner = f"Subject: x\n\n{text}"
+    refused, why = (InvalidMessage, "998 octets") if text is LONG_LINES else (NotSupported, "8BITMIME")
+    with pytest.raises(refused, match=why):
+        wire(in_a_digest("", inner))
+    sent = wire(in_a_digest("", inner), *EIGHT_BIT, under=MessagePolicy(long_lines="allow"))
+    assert f"\r\n--b\r\n\r\n{inner}".replace("\r\n", "\n").replace("\n", "\r\n").encode() in sent
+    for kind in ("message/rfc822", "multipart/mixed"):
+        with pytest.raises(refused, match=why):
+            wire(in_a_digest(kind, inner))
+    assert b"Content-Transfer-Encoding: " in wire(in_a_digest("text/plain", inner))
+
+
+def test_what_a_part_is_goes_by_its_place() -> None:
+    digest, mixed, inner = MIMEMultipart("digest"), MIMEMultipart("mixed"), Message()
+    digest.replace_header("Content-Type", "multipart/digest ; boundary=b")
+    parts = [text_message("one"), mixed, inner]
+    inner.set_payload([text_message("three")])
+    mixed.attach(text_message("two"))
+    moved = text_message("moved")
+    moved.set_default_type("message/rfc822")
+    mixed.attach(moved)
+    for part in parts:
+        digest.attach(part)
+    assert [(part.get_payload(), kind) for part, kind in bodies(digest)] == [
+        ("one\n", "message/rfc822"),
+        ("two\n", "text/plain"),
+        ("moved\n", "text/plain"),
+        ("three\n", "text/plain"),
+    ]
+    digest.replace_header("Content-Type", "multipart/digestive; boundary=b")
+    assert {kind for _, kind in bodies(digest)} == {"text/plain"}
+    assert list(bodies(Message())) == []
+
+
 @pytest.mark.parametrize("large", [10, 1_000_000])
 def test_what_is_no_ascii_and_no_octets_is_no_message(large: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("mailwire.message.payloads.LARGE", large)
@@ -224,8 +276,8 @@ def test_a_body_is_large_from_a_block_on() -> None:
     part = Message()
     for size, is_small in ((LARGE - 1, True), (LARGE, False)):
         part.set_payload("a\n" * (size // 2) + "a" * (size % 2))
-        assert stays(part, ALL) is is_small
-    assert stays(part, Allowed(eight_bit=True, long_lines=True, binary=True))
+        assert stays(part, "text/plain", ALL) is is_small
+    assert stays(part, "text/plain", Allowed(eight_bit=True, long_lines=True, binary=True))
 
 
 @pytest.mark.usefixtures("all_is_large")
@@ -419,5 +471,5 @@ def test_a_line_of_998_characters_stays_and_a_longer_one_is_encoded(before: str,
     for length in (997, 998, 999, 1000):
         part = Message()
         part.set_payload((before + "x" * length + behind).replace("{}", end))
-        assert stays(part, Allowed(eight_bit=False, long_lines=False, binary=False)) is (length <= 998)
-        assert stays(part, Allowed(eight_bit=False, long_lines=True, binary=False))
+        assert stays(part, "text/plain", Allowed(eight_bit=False, long_lines=False, binary=False)) is (length <= 998)
+        assert stays(part, "text/plain", Allowed(eight_bit=False, long_lines=True, binary=False))

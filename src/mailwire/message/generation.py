@@ -22,7 +22,7 @@ from typing import Any, Final
 from ..errors import InvalidMessage
 from .addresses import ADDRESS_FIELDS, Address, parse_addresses, text_of, write_addresses
 from .copies import copied
-from .payloads import Allowed, payload_of, put_in, stays, take_out
+from .payloads import Allowed, bodies, payload_of, put_in, stays, take_out
 from .pieces import Piecewise
 from .plain import is_plain, write_plain
 from .policy import EncodeDomain, MessagePolicy
@@ -111,9 +111,9 @@ def generate(message: Message, policy: MessagePolicy, *, eight_bit: bool, utf8: 
         if visible.is_multipart():
             _set_apart(visible, is_signed=is_signed)
         taken: dict[str, Piecewise] = {}
-        if not all(stays(part, allowed) for part, _ in _walk(visible)):
+        if not all(stays(part, default, allowed) for part, default in bodies(visible)):
             visible = copied(visible) if visible is message else visible
-            taken = take_out((part for part, _ in _walk(visible)), allowed, may_encode=not is_signed)
+            taken = take_out(bodies(visible), allowed, may_encode=not is_signed)
         cte_type = "8bit" if eight_bit or is_signed else "7bit"
         octets = _written(visible, utf8=utf8, cte_type=cte_type, as_read=is_signed)
     except InvalidMessage:

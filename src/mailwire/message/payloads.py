@@ -8,7 +8,7 @@ token was; a large one, to be made piece by piece as it goes out.
 """
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from email.message import Message
 from functools import lru_cache
 from secrets import token_hex
@@ -17,7 +17,7 @@ from typing import Final, NamedTuple
 from .pieces import BLOCK_SIZE, Base64, EncodedText, Lines, Piecewise, QuotedPrintable, Rewrapped, SoftBroken
 from .survey import LINE_LIMIT
 
-__all__ = ["LARGE", "Allowed", "payload_of", "put_in", "stays", "take_out"]
+__all__ = ["LARGE", "Allowed", "bodies", "payload_of", "put_in", "stays", "take_out"]
 
 LARGE: Final = BLOCK_SIZE
 """A payload of so many characters, or more, is work for a thread: below, generating takes no longer than a millisecond
@@ -28,6 +28,7 @@ _IDENTITIES: Final = frozenset({"", "7bit", "8bit", "binary"})
 _CTE: Final = "Content-Transfer-Encoding"
 # RFC 2045 6.4: what has parts of its own must not be encoded.
 _COMPOSITE: Final = ("message/", "multipart/")
+_DIGEST: Final = "multipart/digest"
 
 _LONGEST: Final = LINE_LIMIT - len("\r\n")
 _LONG_LINE: Final = re.compile(rf"(?:\A|[\r\n])[^\r\n]{{{_LONGEST + 1}}}")
@@ -64,33 +65,48 @@ def payload_of(part: Message) -> object:
     return vars(part).get("_payload")
 
 
-def stays(part: Message, allowed: Allowed) -> bool:
-    """Whether the body of `part` is left to the standard library: what may leave as it is, and is not large. Under
-    `binary` that may be large as well, for it alone makes CRLF of the line ends then."""
-    payload = payload_of(part)
-    return not isinstance(payload, str) or (
-        (allowed.binary or len(payload) < LARGE) and _is_fit(part, payload, allowed)
-    )
+def bodies(message: Message) -> Iterator[tuple[Message, str]]:
+    """Return the parts of `message` that hold text, in their order, each with the type that it has if it names none:
+    that goes by its place (RFC 2046 5.1.5), which a part that was not parsed knows nothing of."""
+    waiting = [(message, "text/plain")]
+    while waiting:
+        part, default = waiting.pop()
+        payload = payload_of(part)
+        if isinstance(payload, str):
+            yield part, default
+        elif isinstance(payload, list):
+            is_digest = _form(part, default)[0].partition(";")[0].rstrip() == _DIGEST
+            default = "message/rfc822" if is_digest else "text/plain"
+            waiting.extend((inner, default) for inner in reversed(payload) if isinstance(inner, Message))
 
 
-def take_out(parts: Iterable[Message], allowed: Allowed, *, may_encode: bool) -> dict[str, Piecewise]:
+def stays(part: Message, default: str, allowed: Allowed) -> bool:
+    """Whether the body of `part`, which is of the type `default` if it names none, is left to the standard library:
+    what may leave as it is, and is not large. Under `binary` that may be large as well, for it alone makes CRLF of the
+    line ends then."""
+    payload = str(payload_of(part))
+    return (allowed.binary or len(payload) < LARGE) and _is_fit(_form(part, default), payload, allowed)
+
+
+def take_out(parts: Iterable[tuple[Message, str]], allowed: Allowed, *, may_encode: bool) -> dict[str, Piecewise]:
     """Put a token in the place of each body that does not stay; return what goes out for them by their tokens, in their
-    order.
+    order. `parts`: as `bodies` gives them.
 
     A body with what is not `allowed` is encoded, if it `may_encode`, and its header says so. What cannot be encoded
     goes out as it is, for who looks at all octets to refuse it.
     """
     taken: dict[str, Piecewise] = {}
     mark = token_hex(_MARK // 2)
-    for part in parts:
-        if stays(part, allowed):
+    for part, default in parts:
+        if stays(part, default, allowed):
             continue
+        form = _form(part, default)
         payload = str(payload_of(part))
         # Octets beyond ASCII that were parsed are lone surrogates in a text.
         octets = EncodedText(payload, "ascii", "surrogateescape")
-        may_stay = allowed.binary or not may_encode or _is_fit(part, payload, allowed)
+        may_stay = allowed.binary or not may_encode or _is_fit(form, payload, allowed)
         token = f"{mark}{len(taken):0{_DIGITS}}"
-        taken[token] = octets if may_stay else _encoded(part, octets)
+        taken[token] = octets if may_stay else _encoded(part, form, octets)
         part.set_payload(token)
     return taken
 
@@ -111,8 +127,8 @@ def put_in(octets: bytes, taken: dict[str, Piecewise]) -> Sequence[bytes | Piece
     return pieces
 
 
-def _is_fit(part: Message, text: str, allowed: Allowed) -> bool:
-    kind, encoding = _form(part)
+def _is_fit(form: tuple[str, str], text: str, allowed: Allowed) -> bool:
+    kind, encoding = form
     # The standard library writes no octets beyond ASCII in the place of parts.
     if not text.isascii() and (not allowed.eight_bit or kind.startswith(_COMPOSITE)):
         return False
@@ -132,7 +148,7 @@ def _has_long_line(text: str) -> bool:
     return False
 
 
-def _form(part: Message) -> tuple[str, str]:
+def _form(part: Message, default: str) -> tuple[str, str]:
     # Content-Type and the encoding; not parsed: that can take minutes, of a field that was written for it.
     kind = encoding = ""
     for name, value in part.raw_items():
@@ -141,7 +157,7 @@ def _form(part: Message) -> tuple[str, str]:
             kind = kind or str(value).strip().lower()
         elif lower == "content-transfer-encoding":
             encoding = encoding or str(value).strip().lower()
-    return kind or part.get_default_type(), encoding
+    return kind or default, encoding
 
 
 def _is_exact(kind: str, encoding: str) -> bool:
@@ -165,8 +181,8 @@ def _is_wide(charset: str) -> bool:
         return True
 
 
-def _encoded(part: Message, octets: EncodedText) -> Piecewise:
-    kind, encoding = _form(part)
+def _encoded(part: Message, form: tuple[str, str], octets: EncodedText) -> Piecewise:
+    kind, encoding = form
     if encoding == "base64":
         return Rewrapped(octets)
     if encoding == "quoted-printable":
