@@ -48,6 +48,15 @@ URL = f"pop3://b:{CANARY}@localhost:1"
         ("check", URL, URL),
         ("send", URL, URL, "--to", "b@example.org"),
         ("send", URL, "message", URL, "--to", "b@example.org"),
+        ("send", URL, "message", f"-p{CANARY}"),
+        ("send", URL, "message", "-p", CANARY),
+        ("send", URL, "message", CANARY),
+        ("send", URL, "message", f"--password{CANARY}"),
+        ("send", URL, "message", f"a {CANARY}"),
+        ("send", URL, f"--json={CANARY}"),
+        ("send", URL, f"-h{CANARY}"),
+        ("send", URL, f"-q{CANARY}"),
+        (f"-p{CANARY}", "send"),
     ],
 )
 def test_a_mistake_in_the_arguments_is_told_without_the_password(
@@ -66,6 +75,10 @@ def test_what_is_wrong_with_an_argument_is_quoted_up_to_where_a_secret_may_begin
         ((URL,), "invalid choice: 'pop3:****\n"),
         (("check", URL, URL), "mailwire check: unrecognized arguments: pop3:****\n"),
         (("check", "pop3s://x", "--none", "--other=x"), "unrecognized arguments: --none --other=****\n"),
+        (("check", "pop3s://x", "-phunter2", "-p", "hunter2"), "unrecognized arguments: -p**** -p ****\n"),
+        (("check", "pop3s://x", "--passhunter2", "pass"), "unrecognized arguments: **** ****\n"),
+        (("check", "pop3s://x", "--json=hunter2"), "argument --json: ignored explicit argument ****\n"),
+        (("-phunter2", "send"), "mailwire: unrecognized arguments: -p****\n"),
         (("fetch", "pop3s://x", "--keep", "14"), "argument --keep: expected a duration such as 30s"),
     ):
         assert main(words) == 64
