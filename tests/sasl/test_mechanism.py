@@ -1,4 +1,11 @@
-from mailwire.sasl import Mechanism, MechanismFailed
+from collections.abc import Callable
+from typing import Any, cast
+
+import pytest
+
+from mailwire import pop3, smtp
+from mailwire.sasl import Exchange, Mechanism, MechanismFailed, Plain
+from tests.sasl.secrecy import CANARY, assert_hidden
 
 
 class Anonymous(Mechanism):
@@ -50,3 +57,49 @@ def test_the_server_speaks_first_where_there_is_no_initial_response() -> None:
 
 def test_a_failed_mechanism_is_no_error_of_mailwire() -> None:
     assert MechanismFailed.__bases__ == (Exception,)
+
+
+DOORS: list[Callable[[Any], object]] = [smtp.Auth, pop3.Auth, lambda given: Exchange(given, b"AUTH", 512)]
+
+
+class Mute:
+    """It has a name, and nothing to say."""
+
+    name = "X-MUTE"
+
+
+class Nameless(ServerFirst):
+    """A mechanism without a name."""
+
+    name = cast("str", None)
+
+
+@pytest.mark.parametrize(
+    ("given", "got"),
+    [
+        ("PLAIN", "a value of the type str"),
+        (None, "a value of the type NoneType"),
+        (Plain, "the class Plain"),
+        (Mute(), "a value of the type Mute"),
+        (Nameless(), "a value of the type Nameless"),
+    ],
+)
+@pytest.mark.parametrize("make", DOORS)
+def test_what_is_no_mechanism_is_refused_where_one_is_given(
+    make: Callable[[Any], object], given: Any, got: str
+) -> None:
+    with pytest.raises(ValueError, match=r"^expected a mechanism such as sasl\.Plain\(") as caught:
+        make(given)
+    assert str(caught.value).endswith(f", got {got}")
+
+
+@pytest.mark.parametrize("make", DOORS[:2])
+def test_a_password_that_is_given_for_a_mechanism_shows_nowhere(make: Callable[[Any], object]) -> None:
+    with pytest.raises(ValueError) as caught:
+        make(CANARY)
+    assert_hidden(CANARY, caught.value)
+
+
+@pytest.mark.parametrize("make", DOORS)
+def test_whatever_has_the_two_methods_and_a_name_is_a_mechanism(make: Callable[[Any], object]) -> None:
+    make(ServerFirst())

@@ -8,7 +8,7 @@ from .._wire.text import check_argument, printable, quote, secret_problem
 from .._wire.trace import MASK
 from ..sasl.exchange import Exchange
 from ..sasl.fields import check_texts, text_problem
-from ..sasl.mechanism import Mechanism
+from ..sasl.mechanism import Mechanism, mechanism_problem
 from ..sasl.oauth import XOAuth2
 from ..sasl.redaction import Redaction
 from .commands import PlainCommand
@@ -137,12 +137,14 @@ def _problem_with(name: str, password: str, timestamp: object) -> str | None:
     return None
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True, eq=False, init=False)
 class Auth(PlainCommand):
     """AUTH (RFC 5034 4) with a mechanism, which answers the server's challenges until the final response.
 
     sends_initial_response: False lets the server ask for it first, as it does anyway where that would make the command
         too long. None: False for XOAUTH2, for Outlook hangs up on the whole of it in one line.
+
+    Raises ValueError for what is no mechanism, as its name is none.
     """
 
     capability: ClassVar[str] = "SASL"
@@ -154,6 +156,16 @@ class Auth(PlainCommand):
 
     # RFC 5034 4: with its initial response the line must not exceed RFC 2449's 255 octets.
     line_limit: ClassVar[int] = 255
+
+    # As in SMTP: what may be a password is held by no frame where an error is raised.
+    def __init__(self, mechanism: Mechanism, sends_initial_response: bool | None = None) -> None:
+        problem = mechanism_problem(mechanism)
+        if problem is not None:
+            del self, mechanism
+            raise ValueError(problem)
+        object.__setattr__(self, "mechanism", mechanism)
+        object.__setattr__(self, "sends_initial_response", sends_initial_response)
+        self.__post_init__()
 
     def __post_init__(self) -> None:
         sends_initial_response = self.sends_initial_response

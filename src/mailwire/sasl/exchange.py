@@ -10,7 +10,7 @@ from typing import Final
 from .._wire.text import LINE_END, quote
 from .._wire.trace import MASK
 from ..errors import AuthenticationFailed, ServerUnproven
-from .mechanism import Mechanism, MechanismFailed
+from .mechanism import Mechanism, MechanismFailed, mechanism_problem
 from .redaction import Redaction
 from .scram import ProofMissing
 from .work import ComputationDue, Work
@@ -31,11 +31,17 @@ class Exchange:
     line_limit: octets that the command line may have; an initial response that does not fit answers the first
         challenge.
     sends_initial_response: False lets it always do so.
+
+    Raises ValueError for what is no mechanism.
     """
 
     def __init__(
         self, mechanism: Mechanism, verb: bytes, line_limit: int, *, sends_initial_response: bool = True
     ) -> None:
+        problem = mechanism_problem(mechanism)
+        if problem is not None:
+            del mechanism
+            raise ValueError(problem)
         self.mechanism = mechanism
         self.failure: MechanismFailed | None = None  # why the exchange was cancelled by us
         self.is_begun = False  # one exchange is one use: what was said is not said again

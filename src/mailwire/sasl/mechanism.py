@@ -5,7 +5,7 @@ from typing import ClassVar, Protocol
 
 from .work import Work
 
-__all__ = ["Mechanism", "MechanismFailed"]
+__all__ = ["Mechanism", "MechanismFailed", "mechanism_problem"]
 
 
 class MechanismFailed(Exception):
@@ -35,3 +35,18 @@ class Mechanism(Protocol):
     def secrets(self) -> Sequence[bytes]:
         """What must not be shown if the server says it: passwords and tokens, in octets."""
         return ()
+
+
+def mechanism_problem(value: object) -> str | None:
+    """Return what is wrong with `value` where a mechanism is to be given; None if nothing is. It is not quoted, for it
+    may be a password.
+
+    Whoever raises an error of that, first lets go of the value: a traceback may show locals.
+    """
+    if isinstance(value, type):
+        got = f"the class {value.__name__}"
+    elif isinstance(getattr(value, "name", None), str) and callable(getattr(value, "initial_response", None)):
+        return None
+    else:
+        got = f"a value of the type {type(value).__name__}"
+    return f"expected a mechanism such as sasl.Plain(sasl.Password(user, password)), got {got}"

@@ -12,7 +12,7 @@ from typing import ClassVar, Generic, TypeVar
 
 from .._wire.text import LINE_END, check_argument, check_kind, printable
 from ..sasl.exchange import Exchange
-from ..sasl.mechanism import Mechanism
+from ..sasl.mechanism import Mechanism, mechanism_problem
 from .extensions import Extensions
 from .parameters import NO_PARAMETERS, Parameters
 from .paths import NULL_PATH, Mailbox, check_domain
@@ -141,12 +141,14 @@ class StartTls(_PlainReply):
         return b"STARTTLS\r\n"
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True, eq=False, init=False)
 class Auth(_PlainReply):
     """AUTH (RFC 4954 4) with a mechanism, which answers the server's challenges until the final reply.
 
     sends_initial_response: False lets the server ask for it first, as it does anyway where that would make the command
         too long.
+
+    Raises ValueError for what is no mechanism, as its name is none.
     """
 
     mechanism: Mechanism = field(repr=False)
@@ -155,6 +157,16 @@ class Auth(_PlainReply):
 
     # RFC 4954 4: a command line of AUTH with its initial response must not exceed RFC 5321's 512 octets.
     line_limit: ClassVar[int] = 512
+
+    # The one that a dataclass makes would hold what may be a password where a traceback with locals shows it.
+    def __init__(self, mechanism: Mechanism, sends_initial_response: bool = True) -> None:
+        problem = mechanism_problem(mechanism)
+        if problem is not None:
+            del self, mechanism
+            raise ValueError(problem)
+        object.__setattr__(self, "mechanism", mechanism)
+        object.__setattr__(self, "sends_initial_response", sends_initial_response)
+        self.__post_init__()
 
     def __post_init__(self) -> None:
         exchange = Exchange(
