@@ -27,8 +27,11 @@ class PoolOpening:
         self._opening: set[asyncio.Timeout] = set()
 
     async def open(self, connection: PooledConnection) -> None:
-        """Connect `connection`. Raises what `SMTPClient.connect` raises, LocalProtocolError once it is aborted."""
+        """Connect `connection`, again if it was cut. Raises what `SMTPClient.connect` raises, and LocalProtocolError
+        once it is aborted."""
         client = connection.client
+        if connection.sessions:
+            await asyncio.sleep(0)  # the socket of the one before is closed by now
         self.refuse_if_aborted()
         try:
             async with asyncio.timeout(None) as opening:  # until abort() says so
