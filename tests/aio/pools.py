@@ -9,6 +9,7 @@ from typing import Any, Final
 
 from mailwire import Endpoint, Receipt, SMTPPool
 from mailwire.testing import Account, InThread, MailServer, ScriptedPeer
+from mailwire.testing.turns import turns
 
 __all__ = [
     "ACCOUNTS",
@@ -22,6 +23,7 @@ __all__ = [
     "mails_of",
     "numbered",
     "subjects",
+    "until",
 ]
 
 ACCOUNTS: Final = [Account(name, "", (f"{name}@example.org",)) for name in ("b", "c")]
@@ -52,6 +54,13 @@ def beside_event_loops() -> Iterator[MailServer]:
     """A server in a thread of its own, for event loops one after the other; what one has left raises no warning."""
     with InThread(MailServer(ACCOUNTS)) as server, warnings.catch_warnings(action="ignore", category=ResourceWarning):
         yield server
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    """Wait, turn by turn, for what is sure to come."""
+    async with asyncio.timeout(20):
+        while not condition():
+            await turns(1)
 
 
 class Gate:

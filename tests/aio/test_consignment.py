@@ -72,21 +72,6 @@ def test_what_was_put_back_is_taken_before_all_others_and_whatever_may_be_taken(
     assert consignment.is_exhausted
 
 
-def test_what_was_tried_is_left_to_who_takes_such() -> None:
-    consignment = consignment_of(map(numbered, range(4)))
-    first, second, third = taken(consignment), taken(consignment), taken(consignment)
-    first.tries = third.tries = 1
-    for item in (third, second, first):
-        consignment.put_back(item)
-    assert consignment.take(is_untried=True) is second
-    fourth = consignment.take(is_untried=True)
-    assert fourth is not None
-    assert fourth.index == 3
-    assert consignment.take(is_untried=True) is None
-    assert not consignment.is_exhausted
-    assert [taken(consignment), taken(consignment)] == [first, third]
-
-
 class Failing:
     """An iterator that fails whenever it is asked."""
 

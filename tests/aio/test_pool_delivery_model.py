@@ -93,6 +93,8 @@ MOVING_IN_RUN: Final = tuple(kind for kind, fate in FATES.items() if fate.closes
 TRIES: Final = 2
 # And where so many new ones end in a row before they have settled a mail, no other mail of the run is begun.
 FUTILE: Final = 3
+# By which a connection ends that has had as many mails as the server wants: the next one is not to have that.
+ENOUGH: Final = "enough"
 # What the client hangs up on by itself, while the server reads on.
 NOISE: Final = "noise-at-the-end"
 
@@ -101,6 +103,7 @@ NOISE: Final = "noise-at-the-end"
 class Server:
     """The server.
 
+    most: how many mails it takes over a connection, of which it says nothing before; None: any number.
     attempts: of each mail, on which of them the connection had had another mail.
     endings: the mails that each ended a connection, or made the client end it, in their order.
     left: the client's ends of what was closed while it had nothing to do.
@@ -108,6 +111,7 @@ class Server:
     """
 
     pipelines: bool = False
+    most: int | None = None
     attempts: dict[str, list[bool]] = field(default_factory=dict)
     endings: list[str] = field(default_factory=list)
     clients: dict[asyncio.StreamWriter, socket.socket] = field(default_factory=dict)
@@ -147,6 +151,11 @@ class Server:
             self.idle.discard(writer)
             if verb == "EHLO":
                 writer.write(b"250-mx\r\n250 PIPELINING\r\n" if self.pipelines else b"250 mx\r\n")
+            elif verb == "MAIL" and mails == self.most:
+                self.endings.append(ENOUGH)
+                writer.write(b"421 enough\r\n")
+                await writer.drain()
+                return
             elif verb == "MAIL":
                 name = line.partition("<")[2].partition("@")[0]
                 attempts = self.attempts.setdefault(name, [])
@@ -246,10 +255,10 @@ class PoolMachine(RuleBasedStateMachine):
         self.names: list[str] = []
         self.expected: dict[str, tuple[bool, type[MailwireError] | None]] = {}
 
-    @initialize(cap=st.integers(1, 3), pipelines=st.booleans())
-    def begin(self, cap: int, pipelines: bool) -> None:
+    @initialize(cap=st.integers(1, 3), pipelines=st.booleans(), most=st.none() | st.integers(1, 3))
+    def begin(self, cap: int, pipelines: bool, most: int | None) -> None:
         async def begin() -> None:
-            self.server = Server(pipelines)
+            self.server = Server(pipelines, most)
             self.pool = SMTPPool(Endpoint("localhost", connect=self.server.connect, tls="none"), max_connections=cap)
 
         self.runner.run(begin())
@@ -306,21 +315,33 @@ class PoolMachine(RuleBasedStateMachine):
             self.judge(name, receipt, error, is_spared=is_spared)
             event(f"a mail of a run has its fate at attempt {attempts}")
             return
-        # It was not the mail: two connections were lost under it, or three in vain for anyone.
+        # It was not the mail: two connections were lost under it, or three in vain for anyone; and not for the reason
+        # alone that the server had enough of them.
+        assert any(other != ENOUGH for other in others)
         assert len(endings) >= TRIES
         assert attempts <= most
+        if isinstance(error, SenderRefused):
+            # No other connection is opened for a mail of which the server has enough, where that has been in vain.
+            assert "enough" in str(error)
+            assert sum(other != ENOUGH for other in endings) >= FUTILE
+        else:
+            self.judge_unsent(receipt, error, endings=endings, others=others)
+        assert not self.server.stored[name]
+        event(f"a mail of a run is not sent by the fault of others, at attempt {attempts}")
+
+    @staticmethod
+    def judge_unsent(receipt: Receipt, error: MailwireError | None, *, endings: list[str], others: list[str]) -> None:
+        """The same of one that is not sent, because `others` have ended its connections, or all in vain."""
         assert receipt.delivery is Delivery.NOT_SENT
         # What says that all is in vain, has the error of the connection that was the last to fail, be it its own.
         is_vain = len(endings) >= FUTILE and any(other.startswith(NOISE) for other in others)
-        is_left = any(other.startswith("421") for other in (endings if len(endings) >= FUTILE else others))
+        is_left = any(other.startswith(("421", ENOUGH)) for other in (endings if len(endings) >= FUTILE else others))
         assert (
             type(error) is ConnectionLost
             or (type(error) is ServiceNotAvailable and is_left)
             or (type(error) is RemoteProtocolError and is_vain)
         )
-        assert not self.server.stored[name]
         assert [entry.delivery for entry in receipt.recipients] == [Delivery.NOT_SENT] * 2
-        event(f"a mail of a run is not sent by the fault of others, at attempt {attempts}")
 
     @rule(fate=st.sampled_from([*FATES]))
     def send_one(self, fate: str) -> None:

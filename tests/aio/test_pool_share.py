@@ -2,6 +2,7 @@
 
 import asyncio
 from email.message import EmailMessage
+from unittest.mock import Mock
 
 import pytest
 
@@ -54,22 +55,37 @@ async def test_nothing_is_waited_for_where_nothing_more_will_come() -> None:
     await whole.wait()
 
 
-async def test_a_mail_that_was_tried_is_for_a_new_connection_and_behind_no_other() -> None:
-    whole, pool = consignment(3), SMTPPool("smtp://localhost")
-    tried = whole.take()
-    assert tried is not None
-    whole.put_back(tried)
-    assert not share_of(whole, pool).wants_new
-    tried.tries = 1
-    whole.put_back(tried)
-    share = share_of(whole, pool)
-    assert share.wants_new
-    assert share.take() is tried
-    assert not share.wants_new  # the next is for any
-    share.put_back(tried)
-    share.begin(PooledConnection(SMTPClient("smtp://localhost")), is_rated=False)
-    others = [share.take(), share.take(), share.take()]
-    assert [other and other.index for other in others] == [1, 2, None]
+async def test_a_mail_on_which_its_connection_broke_is_the_first_on_the_next_one_here() -> None:
+    whole, woken, connection = consignment(5), Mock(), PooledConnection(SMTPClient("smtp://localhost"))
+    first = whole.take()
+    assert first is not None
+    share = PoolShare(whole, first, SMTPPool("smtp://localhost")._connections, woken)
+    assert share.has_first
+    share.begin(connection, is_rated=False)
+    oldest, second, third = share.take(), share.take(), share.take()
+    assert oldest is first
+    assert second is not None
+    assert third is not None
+    assert not share.has_first
+    first.tries = 1
+    for item in (third, second):
+        share.put_back(item)
+    assert woken.call_count == 2
+    share.put_back(first)
+    assert (share.has_first, share.retried) == (True, 1)
+    assert woken.call_count == 2
+    assert whole.take() is second  # by whoever comes
+    share.begin(connection, is_rated=False)
+    assert share.retried == 0
+    again = share.take()
+    assert again is first
+    assert not share.has_first
+    assert share.take() is third
+    # The connection goes, and this time it has not broken on any.
+    share.put_back(third)
+    share.put_back(first)
+    assert (share.has_first, share.retried) == (False, 0)
+    assert [whole.take(), whole.take()] == [first, third]
 
 
 class Client(SMTPClient):
@@ -127,22 +143,51 @@ async def test_sixteen_are_taken_where_others_wait() -> None:
     assert share.taken() == 14
 
 
+async def test_what_goes_wrong_behind_the_result_of_a_mail_is_no_further_mail() -> None:
+    share = Share()
+    share.share.begin(share.connection, is_rated=False)
+    item = share.share.take()
+    assert item is not None
+    item.tries = 1
+    share.share.finish(item, None)
+    share.share.put_back(item)
+    assert (share.share.has_first, share.share.retried, share.share.further_parts) == (False, 0, 0)
+    assert share.whole.take() is item
+
+
+async def test_what_was_to_be_the_first_is_given_back_with_the_rest() -> None:
+    share = Share()
+    share.share.begin(share.connection, is_rated=False)
+    items = [share.share.take() for _ in range(4)]
+    for item in items[:0:-1]:
+        assert item is not None
+        item.tries += item.index < 3
+        share.share.put_back(item)
+    share.share.close()
+    share.share.close()
+    assert not share.share.has_first
+    assert [share.whole.take() for _ in items] == [items[1], items[0], items[2], items[3]]
+
+
+async def test_the_first_mail_is_taken_though_others_wait_and_there_is_no_room_for_more() -> None:
+    share = Share()
+    waiting = asyncio.create_task(share.connections.take())
+    await turns(1)
+    share.share.begin(share.connection, is_rated=True)
+    (item,) = iter(share.share.take, None)
+    item.tries = 1
+    share.share.put_back(item)
+    share.share.begin(share.connection, is_rated=True)
+    assert list(iter(share.share.take, None)) == [item]
+    waiting.cancel()
+    await asyncio.wait([waiting])
+
+
 async def test_over_a_connection_that_is_too_old_the_first_mail_goes_and_no_other() -> None:
     share = Share()
     share.connection.expires = 0.0
     share.share.begin(share.connection, is_rated=False)
     assert share.taken() == 1
-
-
-async def test_what_goes_back_because_its_connection_broke_is_counted() -> None:
-    share = Share()
-    share.share.begin(share.connection, is_rated=False)
-    items = [share.share.take() for _ in range(3)]
-    for tries, item in enumerate(items):
-        assert item is not None
-        item.tries = tries
-        share.share.put_back(item)
-    assert share.share.retried == 2
 
 
 async def test_the_recipients_of_a_mail_are_read_for_the_run() -> None:

@@ -158,13 +158,10 @@ class Consignment:
 
     # Taking mails
 
-    def take(self, *, is_untried: bool = False) -> Item | None:
-        """Return the next mail, or the next that `is_untried`; None if there is none at the moment, or no result was
-        handed out for too many."""
-        for place, item in enumerate(self._returned):
-            if not (is_untried and item.tries):
-                del self._returned[place]
-                return item
+    def take(self) -> Item | None:
+        """Return the next mail; None if there is none at the moment, or no result was handed out for too many."""
+        if self._returned:
+            return self._returned.popleft()
         if self._ends and not self._fed:
             return None
         if self._taken - self._handed_out >= self._look_ahead:

@@ -213,8 +213,9 @@ class SMTPPool:
                     print(result.index, result.delivery, result.error)
 
         No failure of a message ends the run. What was certainly not sent when a connection broke, goes over another
-        one, once; of a mail that the server's limits part (RFC 9422), the part that was not sent. Where none can be had
-        any more, that and all that follows is NOT_SENT. With a rate, mails are begun one by one.
+        one, once, and over a new one if it can be had; of a mail that the server's limits part (RFC 9422), the part
+        that was not sent. Where none can be had any more, that and all that follows is NOT_SENT. With a rate, mails are
+        begun one by one.
 
         Raises ValueError for settings that make no sense. The iterator raises LocalProtocolError where the pool is
         closed when it begins, and what `messages` raises.

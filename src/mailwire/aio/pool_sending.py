@@ -3,7 +3,9 @@
 1. Connections are lent as to anybody else who sends by the pool: in turn, within the cap and the rate.
 2. On each of them mails go in a row, as on the connection of a client. Where there is nothing to be taken, it is given
    back at once; so a run that nobody goes on with, holds nothing, once its look-ahead is used up.
-3. A connection that breaks gives back what was certainly not sent, and other connections take it.
+3. A connection that breaks gives back what was certainly not sent, and other connections take it. If a mail is tried
+   again, another connection is opened in its place, within the cap therefore, and has that mail first. No connection
+   that stands is given up for one that may not come to be; where none can be opened, those that stand take that mail.
 4. Where a connection cannot be opened, the run makes do with those that it has, and has one more whenever one could be
    opened, and as many as ever after a minute.
 5. A server that cannot be reached, or takes nothing on several connections in a row, while there is no other connection
@@ -16,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..errors import ConnectionLost, LocalProtocolError, MailwireError, ServiceNotAvailable
 from .chain import Chain
-from .consignment import Messages, Order, SendResult
+from .consignment import Item, Messages, Order, SendResult
 from .pool_connections import CAUTION, PooledConnection
 from .pool_opening import pool_closed
 from .pool_share import PoolShare
@@ -124,7 +126,7 @@ class PoolSending(SendResults):
         pool, consignment = self._pool, self._consignment
         if self._careful_until is not None and asyncio.get_running_loop().time() >= self._careful_until:
             self._most, self._careful_until, self._trouble = pool.max_connections, None, None
-        if pool._is_closed or self._trouble is not None:
+        if self._is_held_back:
             if self._lanes:
                 return  # they may yet do better
             self._hopeless = self._trouble or pool_closed()
@@ -135,11 +137,14 @@ class PoolSending(SendResults):
             if self._hopeless is not None:
                 consignment.fail(item, self._hopeless)
                 continue
-            share = PoolShare(consignment, item, pool._connections, self._wake)
+            share = self._share_of(item)
             pool._begin_send()
             lane = asyncio.get_running_loop().create_task(self._send(share))
             self._lanes.add(lane)
             lane.add_done_callback(partial(self._end_lane, share))
+
+    def _share_of(self, first: Item) -> PoolShare:
+        return PoolShare(self._consignment, first, self._pool._connections, self._wake)
 
     def _end_lane(self, share: PoolShare, lane: "asyncio.Task[None]") -> None:
         share.close()
@@ -173,6 +178,10 @@ class PoolSending(SendResults):
             await asyncio.wait(self._lanes)
             await asyncio.sleep(0)  # their callbacks come behind them
 
+    @property
+    def _is_held_back(self) -> bool:
+        return self._pool._is_closed or self._trouble is not None
+
     # One lane: a connection, for as long as there are mails for it
 
     async def _send(self, share: PoolShare) -> None:
@@ -184,11 +193,13 @@ class PoolSending(SendResults):
                 self._trouble = error  # who waits for our results is who holds the connections
             return
         try:
-            if share.wants_new:
-                await connection.client.quit()
-            is_new = not connection.client.is_connected
-            if not is_new or await self._open(connection):
+            while share.has_first:
+                is_new = not connection.client.is_connected
+                if is_new and not await self._open(connection):
+                    break
                 await self._send_over(connection, share, is_new=is_new)
+                if self._trouble is not None:
+                    break  # what was to be the first on another connection, is for those that there are
         finally:
             connections.give_back(connection)
 
@@ -200,9 +211,10 @@ class PoolSending(SendResults):
             connection.client._note(error)
             # RFC 5321 3.8: 421 in place of a greeting, by a server that has enough of us.
             is_full = isinstance(error, ServiceNotAvailable) and pool._connections.want_fewer()
-            self._most = max(1, self._working)
+            idle = pool._connections.idle
+            self._most = max(1, self._working + idle)
             self._careful_until = asyncio.get_running_loop().time() + CAUTION
-            if not is_full:
+            if not (is_full or idle):
                 self._trouble = error
             return False
         if self._trouble is not None or self._most < pool.max_connections:
@@ -216,8 +228,8 @@ class PoolSending(SendResults):
         before = client.transactions
         self._working += 1
         try:
+            share.begin(connection, is_rated=pool._connections.is_rated)
             async with client._call():
-                share.begin(connection, is_rated=pool._connections.is_rated)
                 chain = Chain(client._talk, share, is_single=self._is_single, note=client._note)
                 try:
                     await self._go_on_with(chain, connection, is_new=is_new)
@@ -225,6 +237,7 @@ class PoolSending(SendResults):
                     share.tell(chain, None)
         except MailwireError as error:
             self._fail(error, is_new=is_new)  # the server has said something, or gone, before it was asked anything
+            share.close()
         finally:
             self._working -= 1
             mails = client.transactions - before - share.further_parts
