@@ -149,6 +149,22 @@ async def test_a_mail_is_tried_again_soon_though_results_keep_coming() -> None:
         assert min(mails_of(servers.many)) > 3
 
 
+async def test_a_connection_that_has_had_enough_is_replaced_though_results_keep_coming() -> None:
+    async with (
+        Servers("few", "many", most=2, is_announced=True) as servers,
+        SMTPPool(servers.endpoint, max_connections=2, max_messages_per_connection=None) as pool,
+        pool.send_all(endless(), look_ahead=50, **ENVELOPE) as results,
+    ):
+        seen = [await anext(results)]
+        while len(seen) < 40:
+            await until(lambda: servers.taken >= len(seen) + 8)
+            seen.append(await anext(results))
+        await drain_events()
+        assert len(servers.few.messages("b")) == 2
+        assert servers.count == 3
+        assert min(mails_of(servers.many)) > 3
+
+
 async def test_a_server_that_cannot_be_reached_any_more_leaves_what_was_tried_unsent() -> None:
     async with (
         Servers("few", "nowhere") as servers,

@@ -147,7 +147,7 @@ class PoolSending(SendResults):
         return PoolShare(self._consignment, first, self._pool._connections, self._wake)
 
     def _end_lane(self, share: PoolShare, lane: "asyncio.Task[None]") -> None:
-        share.close()
+        share.close()  # its first: where it was cancelled before it began, nobody else has
         self._lanes.discard(lane)
         self._pool._end_send()
         if not lane.cancelled():
@@ -182,9 +182,24 @@ class PoolSending(SendResults):
     def _is_held_back(self) -> bool:
         return self._pool._is_closed or self._trouble is not None
 
-    # One lane: a connection, for as long as there are mails for it
+    # One lane: a connection, for as long as there are mails for it, and then another
 
     async def _send(self, share: PoolShare) -> None:
+        # Who asks for results may have enough of them for long: a lane does not wait for that to take up another
+        # connection.
+        while True:
+            try:
+                await self._send_share(share)
+            finally:
+                share.close()
+            if self._is_held_back or len(self._lanes) > self._most:
+                return
+            item = self._consignment.take()
+            if item is None:
+                return
+            share = self._share_of(item)
+
+    async def _send_share(self, share: PoolShare) -> None:
         connections = self._pool._connections
         try:
             connection = await connections.take(held_up=lambda: self._reader)
