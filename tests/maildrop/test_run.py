@@ -52,6 +52,7 @@ from mailwire.maildrop import (
     SQLiteLedger,
     State,
 )
+from mailwire.maildrop.delivery import as_reason
 from mailwire.testing import (
     CLOSE,
     FIN,
@@ -1021,16 +1022,32 @@ async def test_a_comparison_that_no_session_survives_is_in_the_way_of_no_message
     server = DeadlyServer(*moved, "new9", deadly={"TOP v2": last}, **settings)
     async with server.listening() as endpoint:
         account = Account(endpoint, sink, policy=Policy(when_all_new="match"), name="b")
-        runs: list[RetrievalReport] = []
+        runs, reasons = list[RetrievalReport](), list[set[str]]()
         for _ in range(4):
             runs.append(await Run(account, ledger=ledger).perform())
             server.wake()
+            async with ledger.claim("b") as page:
+                reasons.append({record.reason for uid, record in (await page.records()).items() if uid in moved})
+    # All that were compared with it are under suspicion, and why is written down.
+    assert runs[0].error is not None
+    assert reasons[0] == {as_reason(runs[0].error)}
     # It is compared with the others, then by itself, and then no more: once more is fetched what may be stored.
     assert [report.error is None for report in runs] == [False] * 2 + [True] * 2
     assert [report.counts for report in runs[:2]] == [{Outcome.LEFT: 7}] * 2
     assert outcomes(runs[2]) == {"new9": Outcome.STORED, "v2": Outcome.STORED}
     assert [report.known for report in runs[2:]] == [5, 7]
     assert sink.subjects == [*"123456", "9", "2"]
+
+
+async def test_what_ends_a_comparison_is_told_also_where_the_ledger_takes_no_note_of_it(sink: MemorySink) -> None:
+    ledger = Failing(1_000)
+    async with DeadlyServer(*U).listening() as endpoint:
+        await Run(Account(endpoint, sink, name="b"), ledger=ledger).perform()
+    ledger.left = 0
+    async with DeadlyServer("v1", "v2", deadly={"TOP v2": b""}).listening() as endpoint:
+        account = Account(endpoint, sink, policy=Policy(when_all_new="match"), name="b")
+        report = await Run(account, ledger=ledger).perform()
+    assert isinstance(report.error, ConnectionLost)
 
 
 async def test_a_message_whose_header_and_whole_no_session_survives_is_skipped_in_the_end(

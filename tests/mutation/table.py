@@ -250,6 +250,7 @@ TESTS: Final[dict[str, tuple[str, ...]]] = {
     # What says whether mail in a maildrop is deleted, and that it was stored before.
     "maildrop/deletion_plan": ("maildrop/test_deletion_plan.py", "maildrop/test_plan.py"),
     "maildrop/plan": ("maildrop/test_plan.py", "maildrop/test_run.py"),
+    "maildrop/planning": ("maildrop/test_plan.py", "maildrop/test_run.py"),
     "maildrop/recognition": ("maildrop/test_recognition.py", "maildrop/test_plan.py"),
     "maildrop/ledger": ("maildrop/test_ledger.py", "maildrop/test_ledger_model.py", "maildrop/test_plan.py"),
     "maildrop/maildir": (
@@ -264,6 +265,8 @@ TESTS: Final[dict[str, tuple[str, ...]]] = {
     "maildrop/delivery": ("maildrop/test_delivery.py",),
     "maildrop/loop_lock": ("maildrop/test_loop_lock.py",),
     "maildrop/run": ("maildrop/test_run.py", "maildrop/test_front.py", "maildrop/test_rounds.py"),
+    "maildrop/blame": ("maildrop/test_run.py",),
+    "maildrop/comparison": ("maildrop/test_run.py",),
     "maildrop/disposal": ("maildrop/test_run.py",),
     "maildrop/sqlite_ledger": (
         *("maildrop/test_sqlite_ledger.py", "maildrop/test_ledger.py"),

@@ -19,7 +19,8 @@ from .maildir import Maildir
 from .mbox import MboxSink
 from .message_report import Deleted, MessageReport, Outcome
 from .naming import Listed
-from .plan import Caution, CautionKind, Fetch, Plan, Question, SkipReason, plan_retrieval
+from .plan import Caution, CautionKind, Fetch, Plan, Question, SkipReason
+from .planning import plan_retrieval
 from .policy import Keep, Policy
 from .probe import Probe, probe
 from .report import RetrievalReport

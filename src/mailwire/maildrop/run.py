@@ -17,10 +17,9 @@ own. What is only under suspicion, for something else may be to blame, does not 
 """
 
 import asyncio
-from collections import defaultdict
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from contextlib import AsyncExitStack, aclosing, suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
@@ -29,30 +28,29 @@ from ..aio.pop3 import POP3Client
 from ..aio.portions import finish_in_turns, portions
 from ..aio.retrieval_progress import RetrievalProgress
 from ..errors import (
-    AmbiguousMessage,
-    ConnectionLost,
-    DeadlineExceeded,
     Desynchronised,
     LedgerUnreadable,
     LocalProtocolError,
     MaildropRenumbered,
     MailwireError,
     NotSupported,
-    RemoteProtocolError,
     ResponseError,
     UnknownMessage,
 )
-from ..pop3 import HEADER_LIMIT, Entry, Listing, Noop, RefusalCause, Retr
+from ..pop3 import HEADER_LIMIT, Entry, Listing, RefusalCause, Retr
 from ..pop3.columns import NumberColumn
 from ..transcript import Transcript
 from .account import Account, as_account
+from .blame import SESSION_ENDED, is_unnamed, say_noop
+from .comparison import Comparison, compare
 from .delivery import Deliveries, as_reason
 from .disposal import dispose
 from .lazy_sequence import LazySequence
 from .ledger import Ledger, NoLedger, Page, Record
 from .message_report import Deleted, MessageReport, MessageReports, Outcome
 from .naming import Listed, Named, as_entry
-from .plan import Caution, CautionKind, Fetch, Plan, Planning, SkipReason
+from .plan import Caution, CautionKind, Fetch, Plan, SkipReason
+from .planning import Planning
 from .report import RetrievalReport
 from .run_progress import RunProgress
 from .sink import as_sink
@@ -66,10 +64,6 @@ _SKIPPED: Final = {
 }
 
 
-# What may be a message's doing, where the answer to it was due.
-_SESSION_ENDED: Final = (ConnectionLost, DeadlineExceeded, RemoteProtocolError)
-
-
 def utc_now() -> datetime:
     """Return the time."""
     return datetime.now(UTC)
@@ -79,17 +73,6 @@ def check_ledger(ledger: object, expected: str) -> None:
     """Raise ValueError unless `ledger` can be claimed; says what was `expected`."""
     if isinstance(ledger, type) or not callable(getattr(ledger, "claim", None)):
         raise ValueError(f"expected ledger to be {expected}, got {ledger!r}")
-
-
-@dataclass(slots=True)
-class _Comparison:
-    # How many headers were compared, and which messages have that of a stored one: by the uid that this one had.
-    count: int = 0
-    found: defaultdict[str, list[tuple[Fetch, str, Record]]] = field(default_factory=lambda: defaultdict(list))
-
-    def dispels_doubt(self, sample: "_Comparison") -> bool:
-        found = [*self.found.values(), *sample.found.values()]
-        return 2 * sum(map(len, found)) > self.count + sample.count
 
 
 class Run:
@@ -207,8 +190,10 @@ class Run:
             await finish_in_turns(planning.steps())
             self._plan = plan = planning.plan
             deliveries = Deliveries(self._account.name, self._sink, page, records, self._now, seen)
-            comparison = await self._compare(deliveries, plan.fetch) if plan.has_alikes else _Comparison()
-            sample = await self._compare(deliveries, plan.sample) if plan.sample else _Comparison()
+            is_noted = plan.doubt is None
+            compared = plan.fetch if plan.has_alikes else ()
+            comparison = await compare(client, deliveries, compared, is_noted=is_noted)
+            sample = await compare(client, deliveries, plan.sample, is_noted=is_noted)
             question = plan.doubt if plan.question is None and not comparison.dispels_doubt(sample) else plan.question
             if question is not None:
                 self._plan = Plan()
@@ -262,7 +247,7 @@ class Run:
 
     # Fetching
 
-    async def _fetch(self, deliveries: Deliveries, comparison: "_Comparison") -> None:
+    async def _fetch(self, deliveries: Deliveries, comparison: Comparison) -> None:
         try:
             await self._progress.expect(self._plan.fetch)
             if self._plan.has_alikes:
@@ -316,67 +301,19 @@ class Run:
             await deliveries.settle()
 
     async def _say_noop(self) -> None:
-        # Whatever comes before its answer belongs to what was asked for before, be it the refusal of a login.
-        try:
-            await self._client.noop()
-        except ResponseError as error:
-            if error.command != str(Noop()):
-                raise
+        await say_noop(self._client)
         self._is_behind_preview = False
 
-    async def _compare(self, deliveries: Deliveries, fetches: Sequence[Fetch]) -> "_Comparison":
-        # Find out by their headers which messages are stored.
-        comparison = _Comparison()
-        for portion in portions(fetches):
-            compared = [(fetch, fetch.uid) for fetch in portion if fetch.alikes and fetch.uid is not None]
-            try:
-                fingerprints = await self._ask_fingerprints(deliveries, [fetch for fetch, _ in compared])
-            except NotSupported:
-                break
-            comparison.count += len(fingerprints)
-            for fetch, uid in compared:
-                if (alike := fetch.alikes.get(fingerprints.get(as_entry(fetch.entry), ""))) is not None:
-                    comparison.found[alike.uid].append((fetch, uid, alike))
-        return comparison
-
-    async def _adopt(self, deliveries: Deliveries, comparison: "_Comparison") -> None:
-        # All comparisons are needed before it is known of any message: a record is of one, and where several have its
-        # header, of the one that has its size.
+    async def _adopt(self, deliveries: Deliveries, comparison: Comparison) -> None:
         now, numbers = self._now(), set[int]()
-        for matches in comparison.found.values():
-            if len(matches) > 1:
-                matches = [match for match in matches if match[0].entry.size == match[2].size]
-            if len(matches) == 1:
-                ((fetch, uid, alike),) = matches
-                record = replace(alike, uid=uid)
-                record = record.stored(now, size=fetch.entry.size, fingerprint=alike.fingerprint)
-                deliveries.adopt(record, alike.uid)
-                numbers.add(fetch.entry.number)
-                self._progress.leave_out(fetch)
+        for fetch, uid, alike in comparison.known:
+            record = replace(alike, uid=uid)
+            record = record.stored(now, size=fetch.entry.size, fingerprint=alike.fingerprint)
+            deliveries.adopt(record, alike.uid)
+            numbers.add(fetch.entry.number)
+            self._progress.leave_out(fetch)
         await self._leave_out(numbers)
         await deliveries.settle()
-
-    async def _ask_fingerprints(self, deliveries: Deliveries, fetches: Sequence[Fetch]) -> Mapping[Entry, str]:
-        # Where many are asked for, it is not known which one has ended the session: all are under suspicion. What has
-        # failed by itself is not asked for again, which would keep all others from being fetched: it comes behind them.
-        fingerprints: dict[Entry, str] = {}
-        together = [fetch for fetch in fetches if not fetch.has_failed]
-        for asked in (together, *([fetch] for fetch in fetches if deliveries.is_suspected(fetch))):
-            if asked is not together:
-                await self._say_noop()
-            try:
-                fingerprints |= await self._client.fingerprints([as_entry(fetch.entry) for fetch in asked])
-            except NotSupported:
-                raise
-            except MailwireError as error:  # also the refusal of a login behind the end of a session
-                if self._plan.doubt is None:  # else nothing is written down of uids that may be those of others
-                    is_sure = isinstance(error, _SESSION_ENDED)
-                    for fetch in asked:
-                        deliveries.suspect(fetch, as_reason(error), counts=fetch.has_failed and is_sure)
-                    with suppress(Exception):  # what has ended the session is what there is to be told
-                        await deliveries.settle()
-                raise
-        return fingerprints
 
     async def _leave_out(self, numbers: set[int]) -> None:
         # Plan to fetch what is left without the messages that have these numbers.
@@ -399,7 +336,7 @@ class Run:
             deliveries.fail(fetch, str(error), counts=False)
         except LocalProtocolError as error:
             self._leave_unnamed(deliveries, [fetch], error)
-        except _SESSION_ENDED as error:
+        except SESSION_ENDED as error:
             self._blame(deliveries, fetch, error)
             raise
         else:
@@ -414,11 +351,11 @@ class Run:
     ) -> Sequence[Fetch]:
         # In another session than that which has listed them, some cannot be named: return those that can. Raises the
         # error where it is about none of them.
-        left = [fetch for fetch in fetches if not _is_unnamed(as_entry(fetch.entry), error)]
+        left = [fetch for fetch in fetches if not is_unnamed(as_entry(fetch.entry), error)]
         if len(left) == len(fetches):
             raise error
         for fetch in fetches:
-            if _is_unnamed(as_entry(fetch.entry), error):
+            if is_unnamed(as_entry(fetch.entry), error):
                 deliveries.miss(fetch, as_reason(error))
         return left
 
@@ -508,13 +445,6 @@ class Run:
             self._client.login_delay,
             self._is_finished,
         )
-
-
-def _is_unnamed(entry: Entry, error: LocalProtocolError) -> bool:
-    # Whether this may be what the error is about.
-    if isinstance(error, AmbiguousMessage):
-        return entry.shares_uid or entry.uid == error.uid
-    return entry.uid is None
 
 
 async def _alone(block: bytes) -> AsyncIterator[bytes]:
