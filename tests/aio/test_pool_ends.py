@@ -287,7 +287,7 @@ async def test_a_run_has_one_connection_more_than_it_had_where_one_could_be_open
             assert [result.delivery for result in await running] == [Delivery.ACCEPTED] * 9
 
 
-async def test_a_connection_that_could_be_opened_shows_that_others_may_be() -> None:
+async def test_a_mail_that_is_taken_shows_that_others_may_be_where_connections_were_in_vain() -> None:
     first_opens, count, gate = asyncio.Event(), 0, Gate()
     async with (
         MailServer(ACCOUNTS) as server,
@@ -312,7 +312,9 @@ async def test_a_connection_that_could_be_opened_shows_that_others_may_be() -> N
             running = asyncio.ensure_future(collect(pool.send_all(mails, **ENVELOPE, order="input")))
             await until(lambda: (count, pool.statistics.in_use) == (4, 1))  # three in a row were in vain
             first_opens.set()
-            await until(lambda: (count, gate.begun, subjects(server)) == (5, 1, [3]))
+            await until(lambda: gate.begun == 1)
+            await drain_events()
+            assert count == 4  # that it could be opened says little
             gate.open()
             expected = [Delivery.ACCEPTED, Delivery.NOT_SENT, *[Delivery.ACCEPTED] * 2]
             assert [result.delivery for result in await running] == expected

@@ -2,8 +2,8 @@
 
 import asyncio
 import socket
-from collections.abc import Iterator
-from contextlib import AsyncExitStack
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from itertools import count
 from types import TracebackType
 from typing import Any, Final, Self
@@ -11,6 +11,7 @@ from typing import Any, Final, Self
 import pytest
 
 from mailwire import ConnectionFailed, Delivery, Endpoint, SendResult, SMTPPool
+from mailwire.aio.send_results import FUTILE
 from mailwire.testing import FIN, MailServer, Policy, ScriptedPeer
 from mailwire.testing.turns import drain_events
 from tests.aio.pools import ACCOUNTS, ENVELOPE, Gate, connected, mails_of, numbered, subjects, until
@@ -174,3 +175,97 @@ async def test_a_server_that_cannot_be_reached_any_more_leaves_what_was_tried_un
     assert [result.delivery for result in results] == [Delivery.ACCEPTED] + [Delivery.NOT_SENT] * 4
     assert {type(result.error) for result in results[1:]} == {ConnectionFailed}
     assert servers.count == 2
+
+
+# Servers that break one connection after the other
+
+
+class Breaking:
+    """A server that says `word`, and hangs up, in place of the answer to the command `at`, or behind that to EHLO; of
+    MAIL commands, counted over all connections, those that `breaks` says.
+
+    count: how many connections there were; mails: when each MAIL came.
+    open_then: how many others of ours were open, whenever another was asked for.
+    """
+
+    def __init__(self, at: bytes, word: bytes, breaks: Callable[[int], bool] = lambda _: True) -> None:
+        self.count = 0
+        self.mails: list[float] = []
+        self.open_then: list[int] = []
+        self._at = at
+        self._word = word
+        self._breaks = breaks
+        self._ends: list[socket.socket] = []
+
+    @asynccontextmanager
+    async def listening(self) -> AsyncIterator[Endpoint]:
+        """Serve; the value is where."""
+        async with await asyncio.start_server(self._greet, "127.0.0.1", 0) as listener:
+            place = listener.sockets[0].getsockname()
+
+            async def connect() -> socket.socket:
+                self.open_then.append(sum(end.fileno() != -1 for end in self._ends))
+                end = socket.socket()
+                end.setblocking(False)
+                self._ends.append(end)
+                await asyncio.get_running_loop().sock_connect(end, place)
+                return end
+
+            yield Endpoint("localhost", tls="none", connect=connect)
+
+    async def _greet(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.count += 1
+        writer.write(b"220 hello\r\n")
+        with suppress(ConnectionError):
+            while line := await reader.readline():
+                verb = line[:4]
+                if verb == b"EHLO":
+                    writer.write(b"250-mx\r\n250 PIPELINING\r\n")
+                elif verb == b"MAIL":
+                    self.mails.append(asyncio.get_running_loop().time())
+                if verb == self._at and self._breaks(len(self.mails)):
+                    writer.write(self._word)
+                    break
+                if verb == b"DATA":
+                    writer.write(b"354 go\r\n")
+                    await reader.readuntil(b"\r\n.\r\n")
+                if verb != b"EHLO":
+                    writer.write(b"250 ok\r\n")
+        writer.close()
+
+
+@pytest.mark.parametrize("at", [b"EHLO", b"MAIL"])
+@pytest.mark.parametrize("word", [b"", b"421 go away\r\n"])
+@pytest.mark.parametrize("most", [1, 3, 10])
+async def test_a_server_that_breaks_every_connection_is_left_alone(at: bytes, word: bytes, most: int) -> None:
+    server = Breaking(at, word)
+    async with server.listening() as endpoint, SMTPPool(endpoint, max_connections=most) as pool:
+        results = await collect(pool.send_all(map(numbered, range(100)), **ENVELOPE))
+    assert len(results) == 100
+    assert not any(result.delivery is Delivery.ACCEPTED for result in results)
+    assert server.count <= most + FUTILE
+
+
+@pytest.mark.parametrize("most", [1, 2, 3])
+async def test_a_connection_is_closed_before_another_is_opened_also_where_its_mail_is_given_up(most: int) -> None:
+    server = Breaking(b"MAIL", b"", lambda number: number % 3 != 1)
+    async with server.listening() as endpoint, SMTPPool(endpoint, max_connections=most) as pool:
+        results = await collect(pool.send_all(map(numbered, range(12)), **ENVELOPE))
+    assert {result.delivery for result in results} == {Delivery.ACCEPTED, Delivery.NOT_SENT}
+    assert server.count > most
+    assert max(server.open_then) == most - 1
+
+
+@pytest.mark.parametrize("way", ["send", "send_all"])
+async def test_a_mail_that_is_tried_again_counts_for_the_rate(way: str) -> None:
+    server = Breaking(b"MAIL", b"421 no more of them\r\n", lambda number: number % 2 == 0)
+    async with server.listening() as endpoint, SMTPPool(endpoint, max_connections=1, rate_limit=200) as pool:
+        begun = asyncio.get_running_loop().time()
+        if way == "send":
+            for number in range(10):
+                await pool.send(numbered(number), **ENVELOPE)
+        else:
+            results = await collect(pool.send_all(map(numbered, range(10)), **ENVELOPE))
+            assert [result.delivery for result in results] == [Delivery.ACCEPTED] * 10
+    assert len(server.mails) > 15
+    assert all(time >= begun + number / 200 - 0.001 for number, time in enumerate(server.mails))

@@ -354,6 +354,7 @@ class SMTPPool:
                     raise
             self._retried += 1
             sending = sending.anew()
+            await self._connections.wait_for_leave()
         else:
             await _check(sending)
         try:

@@ -125,6 +125,16 @@ class PoolConnections:
                 self._take_back(waiter.result())
             raise
 
+    async def wait_for_leave(self) -> None:
+        """Wait until another mail may be begun, by the rate, over a connection that was taken for one."""
+        clock = asyncio.get_running_loop().time
+        if self._rate is not None:
+            # Somebody else may have it, once it is time.
+            while self._rate.ready_at() > clock():
+                pause = self._rate.ready_at() - clock()
+                await asyncio.sleep(pause)
+            self._rate.take(clock())
+
     def give_back(self, connection: PooledConnection) -> None:
         """Give back a connection that was taken: usable, spent, or dead."""
         self.used.remove(connection)

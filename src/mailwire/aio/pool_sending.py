@@ -6,8 +6,8 @@
 3. A connection that breaks gives back what was certainly not sent, and other connections take it. If a mail is tried
    again, another connection is opened in its place, within the cap therefore, and has that mail first. No connection
    that stands is given up for one that may not come to be; where none can be opened, those that stand take that mail.
-4. Where a connection cannot be opened, the run makes do with those that it has, and has one more whenever one could be
-   opened, and as many as ever after a minute.
+4. Where a connection cannot be opened, or is gone before a mail could begin, the run makes do with those that it has,
+   and has one more whenever one could be opened, and as many as ever after a minute.
 5. A server that cannot be reached, or takes nothing on several connections in a row, while there is no other connection
    on which it does, is left alone: the rest has not been sent.
 """
@@ -215,6 +215,10 @@ class PoolSending(SendResults):
                 await self._send_over(connection, share, is_new=is_new)
                 if self._trouble is not None:
                     break  # what was to be the first on another connection, is for those that there are
+                if share.has_first:
+                    await connections.wait_for_leave()
+            if not connection.client.is_connected:
+                await asyncio.sleep(0)  # its socket is closed by now: another may be opened
         finally:
             connections.give_back(connection)
 
@@ -226,25 +230,31 @@ class PoolSending(SendResults):
             connection.client._note(error)
             # RFC 5321 3.8: 421 in place of a greeting, by a server that has enough of us.
             is_full = isinstance(error, ServiceNotAvailable) and pool._connections.want_fewer()
-            idle = pool._connections.idle
-            self._most = max(1, self._working + idle)
-            self._careful_until = asyncio.get_running_loop().time() + CAUTION
-            if not (is_full or idle):
+            self._make_do()
+            if not (is_full or pool._connections.idle):
                 self._trouble = error
             return False
-        if self._trouble is not None or self._most < pool.max_connections:
+        # That it could be opened says little where several in a row were opened, and nothing was taken on them.
+        if self._futile < FUTILE and (self._trouble is not None or self._most < pool.max_connections):
             self._trouble = None
             self._most = min(self._most + 1, pool.max_connections)
             self._wake()  # there may be another lane
         return True
 
+    def _make_do(self) -> None:
+        # With the connections that there are.
+        self._most = max(1, self._working + self._pool._connections.idle)
+        self._careful_until = asyncio.get_running_loop().time() + CAUTION
+
     async def _send_over(self, connection: PooledConnection, share: PoolShare, *, is_new: bool) -> None:
         client, pool = connection.client, self._pool
         before = client.transactions
+        has_begun = False
         self._working += 1
         try:
             share.begin(connection, is_rated=pool._connections.is_rated)
             async with client._call():
+                has_begun = True
                 chain = Chain(client._talk, share, is_single=self._is_single, note=client._note)
                 try:
                     await self._go_on_with(chain, connection, is_new=is_new)
@@ -255,6 +265,8 @@ class PoolSending(SendResults):
             share.close()
         finally:
             self._working -= 1
+            if is_new and not has_begun:
+                self._make_do()  # it is as if it could not have been opened
             mails = client.transactions - before - share.further_parts
             pool._count(reused=max(0, mails - is_new), retried=share.retried)
 
