@@ -340,6 +340,7 @@ def test_some_of_what_is_not_fetched_can_answer_a_doubt(count: int, settings: di
     assert planned.doubt == Question(count, count + 1, count)
     assert [fetch.entry.number for fetch in planned.sample] == drawn
     assert [fetch.uid for fetch in planned.sample] == [f"old{number}" for number in drawn]
+    assert [fetch.has_failed for fetch in planned.sample] == [False] * len(drawn)
     assert [fetch.alikes for fetch in planned.sample] == [{f"f{number}": records[f"old{number}"]} for number in drawn]
 
 
