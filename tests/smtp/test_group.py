@@ -706,6 +706,38 @@ def test_in_lmtp_none_of_the_verdicts_counts_behind_which_there_is_one_too_many(
     assert [entry.delivery for entry in receipt.recipients] == [Delivery.UNKNOWN] * 2
 
 
+@pytest.mark.parametrize("last", ["250 d", "451 d"])
+def test_in_lmtp_a_verdict_that_is_due_behind_421_is_none_too_many(last: str) -> None:
+    connection = ready(lmtp=True)
+    transaction = Transaction(connection, A, [B, C, D], chunking=True, chunk_size=1)
+    flush(connection)
+    take(transaction, connection, "250 m", "250 b", "250 c", "250 d")
+    transaction.send_data(b"one\r\n")
+    transaction.send_data(b"two\r\n")
+    transaction.end_data()
+    flush(connection)
+    take(transaction, connection, "250 one", "250 b", "421 c shutting down", last)
+    assert connection.state is State.CLOSED
+    receipt = transaction.receipt()
+    expected = [Delivery.ACCEPTED, Delivery.UNKNOWN, Delivery.UNKNOWN]
+    assert [entry.delivery for entry in receipt.recipients] == expected
+
+
+def test_in_lmtp_421_for_the_last_recipient_may_have_one_too_many_behind_it() -> None:
+    connection = ready(lmtp=True)
+    transaction = Transaction(connection, A, [B, C], chunking=True, chunk_size=1)
+    flush(connection)
+    take(transaction, connection, "250 m", "250 b", "250 c")
+    transaction.send_data(b"one\r\n")
+    transaction.send_data(b"two\r\n")
+    transaction.end_data()
+    flush(connection)
+    with pytest.raises(RemoteProtocolError, match="got one more, b'250 c"):
+        take(transaction, connection, "250 one", "250 one", "421 b", "250 c")
+    receipt = transaction.receipt()
+    assert [entry.delivery for entry in receipt.recipients] == [Delivery.UNKNOWN] * 2
+
+
 @pytest.mark.parametrize("pieces", [(b"4", b"21 bye\r\n"), (b"42", b"1 bye\r\n"), (b"421", b" bye\r\n")])
 @pytest.mark.parametrize("groups", [False, True])
 def test_a_leave_of_which_a_part_has_come_is_no_reply_too_many(groups: bool, pieces: tuple[bytes, bytes]) -> None:

@@ -118,9 +118,11 @@ class Answers:
             row = overtaken(self.state, type(command))
         if (error := fault(command, reply, row, is_early=early, quote=self._quote)) is not None:
             raise self._fail(error)
-        if self.is_lmtp and self._has_more_verdicts(command, reply, early=early):
+        has_more = self.is_lmtp and self._has_more_verdicts(command, early=early)
+        if has_more and reply.code != 421:
             return ReplyReceived(command, reply)
-        if isinstance(command, BdatLast) and command.left_behind_others:
+        # Behind a verdict of 421 the others may still come, and are none too many.
+        if isinstance(command, BdatLast) and command.left_behind_others and not has_more:
             # LMTP may have other verdicts before this one.
             error = self._miscount(may_be_taken=reply.is_completion or self.is_lmtp)
             if error is not None:
@@ -148,9 +150,9 @@ class Answers:
             discarded = self._look_ahead()
         return ReplyReceived(command, reply, early, discarded)
 
-    def _has_more_verdicts(self, command: Command[object], reply: Reply, *, early: bool) -> bool:
+    def _has_more_verdicts(self, command: Command[object], *, early: bool) -> bool:
         # Behind a refused chunk the server has no message to answer once for each recipient.
-        if early or reply.code == 421 or self.state is State.SPOILED:
+        if early or self.state is State.SPOILED:
             return False
         return isinstance(command, (EndOfData, BdatLast)) and not self._verdicts.is_last()
 
