@@ -293,6 +293,31 @@ async def test_where_there_is_no_other_connection_behind_a_preview_the_next_call
         await client.quit()
 
 
+async def quit_it(client: POP3Client) -> None:
+    await client.quit()
+
+
+async def abort_it(client: POP3Client) -> None:
+    client.abort()
+
+
+async def leave_by_an_error(client: POP3Client) -> None:
+    await client.__aexit__(KeyError, KeyError("x"), None)
+
+
+@pytest.mark.parametrize("leave", [quit_it, abort_it, leave_by_an_error])
+async def test_why_there_was_no_other_connection_is_no_news_behind_the_end(
+    leave: Callable[[POP3Client], Awaitable[None]],
+) -> None:
+    async with ScriptedPeer(*OPENED, *LISTED, "C: TOP 1 0", *ENDLESS) as peer:
+        client = client_for(peer, connect=once(peer), settings=SMALL)
+        await client.connect()
+        assert await client.top("u1") == BEGINNING
+        await leave(client)
+        with pytest.raises(LocalProtocolError, match="not connected"):
+            await client.noop()
+
+
 async def test_why_there_was_no_other_connection_is_no_news_where_there_is_one() -> None:
     async with (
         ScriptedPeer(*OPENED, *LISTED, "C: TOP 1 0", *ENDLESS) as first,

@@ -335,6 +335,7 @@ class POP3Client(POP3Sessions):
         raised, but Desynchronised where what came behind the last message shows that it may be cut off (`suspect`).
         """
         await self._begin_call()
+        self._untold = None
         try:
             report = CommitReport() if self._session is None else await self._commit_marks()
         finally:

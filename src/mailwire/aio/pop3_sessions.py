@@ -105,6 +105,7 @@ class POP3Sessions(Client[Event]):
 
     def _cut(self) -> None:
         # A connection that is cut before it has begun leaves what is known of the session before as it is.
+        self._untold = None
         if self._has_session:
             self._end_session(None)
         super()._cut()
