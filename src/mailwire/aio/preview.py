@@ -29,7 +29,7 @@ async def read_beginning(run: Retrieval, lines: int, limit: int) -> bytes | Resp
             if beginning.add(block):
                 break
         if run.can_spare_connection:
-            await run.finish()
+            await run._finish()
     return beginning.octets
 
 

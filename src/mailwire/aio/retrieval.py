@@ -106,20 +106,6 @@ class Retrieval(Asking, AsyncIterator[RetrievedItem]):
         self._count.messages += 1
         return self._current
 
-    async def finish(self) -> None:
-        """Go on behind the last item, whatever is left of it. Where the session ends by that and there is no other, the
-        next call is told so; or this one, where anything was marked.
-
-        Raises what `POP3Client.retrieve` says.
-        """
-        is_anything_marked = bool(self._client._transaction.marks)
-        try:
-            await anext(self, None)
-        except MailwireError as error:
-            if is_anything_marked:
-                raise
-            self._client._untold = error
-
     async def aclose(self) -> None:
         """End the run. What was asked for and not read is read by the next call, or ends the connection.
 
@@ -209,6 +195,17 @@ class Retrieval(Asking, AsyncIterator[RetrievedItem]):
         self._to_delete.append(entry)
 
     # Holding the connection, and letting go of it
+
+    async def _finish(self) -> None:
+        """Go on behind the last item, whatever is left of it. Where the session ends by that and there is no other, the
+        next call is told so; or this one, where anything was marked."""
+        is_anything_marked = bool(self._client._transaction.marks)
+        try:
+            await anext(self, None)
+        except MailwireError as error:
+            if is_anything_marked:
+                raise
+            self._client._untold = error
 
     async def _open(self) -> None:
         client = self._client
