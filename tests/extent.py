@@ -1,7 +1,7 @@
 """How much is tried: a sample in a quick run, all variants in a whole one, and what takes hours by `-m exhaustive`.
 
-`pytest` by itself is quick. Whoever names tests, by a path, by -k or by -m, or another loop, means all; `--extent` says
-otherwise.
+`pytest` by itself is quick. Whoever names tests, by a path, by -k, by -m, or by how they went (--lf, --ff), or another
+loop, means all; `--extent` says otherwise.
 """
 
 from collections import Counter
@@ -80,7 +80,9 @@ def extent_of(config: pytest.Config) -> str:
         return chosen
     usual = {"keyword": "", "markexpr": "not exhaustive", "loop": "asyncio"}
     is_usual = all(config.getoption(name) == value for name, value in usual.items())
-    names_tests = config.args_source is not pytest.Config.ArgsSource.TESTPATHS
+    # These are there with the plugin that remembers how tests went.
+    by_last_run = any(config.getoption(name, default=False) for name in ("lf", "failedfirst"))
+    names_tests = by_last_run or config.args_source is not pytest.Config.ArgsSource.TESTPATHS
     return "quick" if is_usual and not names_tests else "whole"
 
 
