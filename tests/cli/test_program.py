@@ -54,7 +54,6 @@ URL = f"pop3://b:{CANARY}@localhost:1"
         ("send", URL, "message", f"--password{CANARY}"),
         ("send", URL, "message", f"a {CANARY}"),
         ("send", URL, f"--json={CANARY}"),
-        ("send", URL, f"-h{CANARY}"),
         ("send", URL, f"-q{CANARY}"),
         (f"-p{CANARY}", "send"),
     ],
@@ -66,6 +65,12 @@ def test_a_mistake_in_the_arguments_is_told_without_the_password(
     out, err = capsys.readouterr()
     assert_hidden(CANARY, out + err)
     assert err
+
+
+def test_what_stands_behind_the_letter_of_help_is_not_shown(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["send", URL, f"-h{CANARY}"]) in (0, 64)  # by the Python: help, or a mistake
+    out, err = capsys.readouterr()
+    assert_hidden(CANARY, out + err)
 
 
 def test_what_is_wrong_with_an_argument_is_quoted_up_to_where_a_secret_may_begin(
