@@ -364,7 +364,7 @@ SAME: Final[dict[tuple[str, str], str]] = {
     ("aio/pool_sending", "share.tell(None, None)"): _UNWAITED,
     ("aio/pool_sending", "_leave: chain.break_off(error, may_try_again=None)"): _FALSE,
     ("aio/pool_sending", "connection.max_transactions = 1"): "it has had one at least",
-    ("aio/pool_sending", "self._trouble is not None or self._most <= pool.max_connections:"): _UNWAITED,
+    ("aio/pool_sending", "self._trouble is not None or self._most <= pool.max_connections)"): _UNWAITED,
     ("aio/pool_sending", "_go_on_with: self._settles = None"): _FALSE,
     ("aio/pool_sending", "await asyncio.sleep(1)"): _SLOWER,
     ("aio/mailing", "named = {str(None): recipient"): _SLOWER,

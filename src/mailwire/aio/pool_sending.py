@@ -43,7 +43,7 @@ class PoolSending(SendResults):
         self._lanes: set[asyncio.Task[None]] = set()
         self._most = pool.max_connections  # lanes at once
         self._careful_until: float | None = None  # then there may be as many as ever
-        self._working = 0  # lanes that have a connection
+        self._working = 0  # lanes that have a connection on which mails go
         self._news: asyncio.Future[None] | None = None  # waited for
         self._reader: asyncio.Task[object] | None = None  # who waits for a result
         self._has_begun = False
@@ -249,24 +249,22 @@ class PoolSending(SendResults):
     async def _send_over(self, connection: PooledConnection, share: PoolShare, *, is_new: bool) -> None:
         client, pool = connection.client, self._pool
         before = client.transactions
-        has_begun = False
-        self._working += 1
         try:
             share.begin(connection, is_rated=pool._connections.is_rated)
             async with client._call():
-                has_begun = True
                 chain = Chain(client._talk, share, is_single=self._is_single, note=client._note)
+                self._working += 1
                 try:
                     await self._go_on_with(chain, connection, is_new=is_new)
                 finally:
+                    self._working -= 1
                     share.tell(chain, None)
         except MailwireError as error:
             self._fail(error, is_new=is_new)  # the server has said something, or gone, before it was asked anything
             share.close()
-        finally:
-            self._working -= 1
-            if is_new and not has_begun:
+            if is_new:
                 self._make_do()  # it is as if it could not have been opened
+        finally:
             mails = client.transactions - before - share.further_parts
             pool._count(reused=max(0, mails - is_new), retried=share.retried)
 
