@@ -22,6 +22,7 @@ from mailwire.smtp import (
     GroupsAnswered,
     Lhlo,
     Mail,
+    Mailbox,
     MailOptions,
     Noop,
     Parameters,
@@ -337,6 +338,18 @@ def chunk_behind_envelope(connection: Connection) -> Transaction:
     transaction = Transaction(connection, A, [B], chunking="eager")
     flush(connection)
     transaction.send_whole(MESSAGE)
+    flush(connection)
+    return transaction
+
+
+def two_chunks(connection: Connection, *recipients: Mailbox) -> Transaction:
+    """A mail to `recipients`, who are accepted, of which the last chunk has left behind another."""
+    transaction = Transaction(connection, A, recipients, chunking=True, chunk_size=1)
+    flush(connection)
+    take(transaction, connection, "250 m", *(f"250 {recipient.local}" for recipient in recipients))
+    transaction.send_data(b"one\r\n")
+    transaction.send_data(b"two\r\n")
+    transaction.end_data()
     flush(connection)
     return transaction
 
@@ -679,13 +692,7 @@ def test_what_left_alone_is_answered_by_what_is_said_first(groups: bool) -> None
 @pytest.mark.parametrize("groups", [False, True])
 def test_a_last_chunk_that_left_behind_another_is_told_from_that_by_count(groups: bool) -> None:
     connection = ready(groups=groups)
-    transaction = Transaction(connection, A, [B], chunking=True, chunk_size=1)
-    flush(connection)
-    take(transaction, connection, "250 m", "250 b")
-    transaction.send_data(b"one\r\n")
-    transaction.send_data(b"two\r\n")
-    transaction.end_data()
-    flush(connection)
+    transaction = two_chunks(connection, B)
     with pytest.raises(RemoteProtocolError, match="got one more, b'552 too big"):
         take(transaction, connection, "250 one", "250 one", "552 too big")
     assert transaction.receipt().delivery is Delivery.UNKNOWN
@@ -693,13 +700,7 @@ def test_a_last_chunk_that_left_behind_another_is_told_from_that_by_count(groups
 
 def test_in_lmtp_none_of_the_verdicts_counts_behind_which_there_is_one_too_many() -> None:
     connection = ready(lmtp=True)
-    transaction = Transaction(connection, A, [B, C], chunking=True, chunk_size=1)
-    flush(connection)
-    take(transaction, connection, "250 m", "250 b", "250 c")
-    transaction.send_data(b"one\r\n")
-    transaction.send_data(b"two\r\n")
-    transaction.end_data()
-    flush(connection)
+    transaction = two_chunks(connection, B, C)
     with pytest.raises(RemoteProtocolError, match="got one more, b'552 c"):
         take(transaction, connection, "250 one", "250 one", "552 b", "552 c")
     receipt = transaction.receipt()
@@ -709,13 +710,7 @@ def test_in_lmtp_none_of_the_verdicts_counts_behind_which_there_is_one_too_many(
 @pytest.mark.parametrize("last", ["250 d", "451 d"])
 def test_in_lmtp_a_verdict_that_is_due_behind_421_is_none_too_many(last: str) -> None:
     connection = ready(lmtp=True)
-    transaction = Transaction(connection, A, [B, C, D], chunking=True, chunk_size=1)
-    flush(connection)
-    take(transaction, connection, "250 m", "250 b", "250 c", "250 d")
-    transaction.send_data(b"one\r\n")
-    transaction.send_data(b"two\r\n")
-    transaction.end_data()
-    flush(connection)
+    transaction = two_chunks(connection, B, C, D)
     take(transaction, connection, "250 one", "250 b", "421 c shutting down", last)
     assert connection.state is State.CLOSED
     receipt = transaction.receipt()
@@ -725,13 +720,7 @@ def test_in_lmtp_a_verdict_that_is_due_behind_421_is_none_too_many(last: str) ->
 
 def test_in_lmtp_421_for_the_last_recipient_may_have_one_too_many_behind_it() -> None:
     connection = ready(lmtp=True)
-    transaction = Transaction(connection, A, [B, C], chunking=True, chunk_size=1)
-    flush(connection)
-    take(transaction, connection, "250 m", "250 b", "250 c")
-    transaction.send_data(b"one\r\n")
-    transaction.send_data(b"two\r\n")
-    transaction.end_data()
-    flush(connection)
+    transaction = two_chunks(connection, B, C)
     with pytest.raises(RemoteProtocolError, match="got one more, b'250 c"):
         take(transaction, connection, "250 one", "250 one", "421 b", "250 c")
     receipt = transaction.receipt()
