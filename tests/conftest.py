@@ -71,7 +71,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     if hasattr(config, "workerinput"):
         integration = Path(__file__).parent / "integration"
         counts = Counter(item.path for item in items)
-        items.sort(key=lambda item: (integration not in item.path.parents, -counts[item.path]))
+        places = {path: (integration not in path.parents, -count) for path, count in counts.items()}
+        items.sort(key=lambda item: places[item.path])
 
 
 _TESTS = pytest.StashKey[int]()

@@ -12,6 +12,7 @@ import sys
 import tempfile
 from collections.abc import AsyncIterator, Generator, Iterator
 from contextlib import contextmanager
+from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -28,22 +29,27 @@ from tests.integration.postfix import Postfix
 from tests.integration.redis_server import RedisServer
 from tests.integration.task_queue import ACCOUNTS, CONTEXT, PASSWORD, Queue
 
-_FOLDER = Path(__file__).parent
 _RUNNING = pytest.StashKey[list[Daemon]]()
+
+
+@cache  # by the file: there are tens of thousands of tests
+def _is_here(path: Path) -> bool:
+    """Whether the tests of this file are those of this folder."""
+    return path.is_relative_to(Path(__file__).parent)
 
 
 # First, so that "-m 'not integration'" sees the marker.
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
-        if item.path.is_relative_to(_FOLDER):
+        if _is_here(item.path):
             item.add_marker("integration")
 
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     report = yield
-    if report.failed and item.path.is_relative_to(_FOLDER):
+    if report.failed and _is_here(item.path):
         for daemon in item.config.stash.get(_RUNNING, []):
             report.sections.append((f"end of {daemon.log_file.name}", daemon.log_tail()))
     return report

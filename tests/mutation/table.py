@@ -13,6 +13,7 @@ _TRANSACTION: Final = (
     "smtp/test_group.py",
     "smtp/test_parcel.py",
     "smtp/test_begun.py",
+    "smtp/test_alike.py",
 )
 _SESSION: Final = ("smtp/test_connection.py", "smtp/test_states.py")
 _RETRIEVAL: Final = ("pop3/test_connection.py", "pop3/test_authorization.py", "pop3/test_transaction.py")

@@ -1,6 +1,6 @@
 """A mail that goes as a parcel, and what it is made into where that does not do.
 
-That both come to the same is held by test_group.
+That both come to the same is held by test_alike.
 """
 
 from collections.abc import Callable, Sequence
