@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import AbstractAsyncContextManager, nullcontext
+from typing import Any, cast
 
 import pytest
 
@@ -154,6 +155,15 @@ async def test_a_ledger_is_waited_for_as_long_as_is_said() -> None:
         await probe(endpoint_at(server), ledger=ledger)
         await probe(endpoint_at(server), ledger=ledger, wait=3)
     assert ledger.waits == [0, 3]
+
+
+async def test_a_path_is_no_ledger_and_nobody_is_asked() -> None:
+    async with MailServer([USER]) as server:
+        with pytest.raises(ValueError, match=r"expected ledger to be a Ledger or None, got 'state\.db'"):
+            await probe(endpoint_at(server), ledger=cast(Any, "state.db"))
+        with pytest.raises(ValueError, match="expected wait to be 0 at least, got -1"):
+            await probe(endpoint_at(server), wait=-1)
+        assert not server.pop3_sessions
 
 
 async def test_a_message_of_which_nobody_knows_which_unique_id_it_has_is_new() -> None:

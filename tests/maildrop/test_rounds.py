@@ -320,8 +320,43 @@ async def test_breaking_off_ends_all_runs(breaks: bool) -> None:
 
 @pytest.mark.parametrize("limits", [{"concurrency": 0}, {"per_host": 0}])
 async def test_nothing_runs_with_no_room_at_all(limits: dict[str, int]) -> None:
-    with pytest.raises(ValueError, match="expected numbers from 1 on"):
+    with pytest.raises(ValueError, match=f"expected {next(iter(limits))} to be 1 at least, got 0"):
         await collected([], **limits)
+
+
+@pytest.mark.parametrize("runs", [retrieve_all, watch])
+@pytest.mark.parametrize(
+    ("wrong", "told"),
+    [
+        ({"ledger": "state.db"}, "expected ledger to be a Ledger or None, got 'state.db'"),
+        ({"ledger": MemoryLedger}, "expected ledger to be a Ledger or None"),
+        ({"concurrency": "10"}, "expected concurrency to be a whole number"),
+        ({"per_host": None}, "expected per_host to be a whole number"),
+        ({"transcript": 5}, "expected transcript to be a function or None, got 5"),
+        ({"progress": 5}, "expected progress to be a function or None, got 5"),
+    ],
+)
+async def test_what_is_wrong_for_all_is_told_before_any_run(
+    wrong: dict[str, Any], told: str, runs: Callable[..., AsyncGenerator[RetrievalReport, None]]
+) -> None:
+    async with MailServer(USERS) as server:
+        with pytest.raises(ValueError, match=re.escape(told)):
+            await anext(runs([account(server, USERS[0], MemorySink())], **wrong))
+        assert not server.pop3_sessions
+
+
+async def test_a_wait_is_a_number_of_seconds() -> None:
+    with pytest.raises(ValueError, match="expected wait to be 0 at least, got -1"):
+        await collected([], wait=-1)
+
+
+@pytest.mark.parametrize("runs", [retrieve_all, watch])
+async def test_one_account_alone_is_no_iterable_of_them(
+    runs: Callable[..., AsyncGenerator[RetrievalReport, None]],
+) -> None:
+    async with MailServer(USERS) as server:
+        with pytest.raises(ValueError, match=r"^expected an iterable of Accounts, got a value of the type Account$"):
+            await anext(runs(account(server, USERS[0], MemorySink())))
 
 
 def test_an_account_has_a_name_and_shows_no_secret() -> None:

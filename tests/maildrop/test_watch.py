@@ -217,6 +217,18 @@ async def test_an_interval_is_one(wrong: dict[str, Any]) -> None:
         await reports_of(1, [], Pauses(), **wrong)
 
 
+@pytest.mark.parametrize(
+    ("wrong", "told"),
+    [
+        ({"interval": 300}, "expected interval to be a timedelta, got 300"),
+        ({"jitter": "0.1"}, "expected jitter to be a number, got '0.1'"),
+    ],
+)
+async def test_what_is_of_another_kind_is_quoted(wrong: dict[str, Any], told: str) -> None:
+    with pytest.raises(ValueError, match=told):
+        await reports_of(1, [], Pauses(), **wrong)
+
+
 async def test_what_fails_in_the_waiting_itself_is_told() -> None:
     async def sleep(_: float) -> None:
         raise KeyError("clock")

@@ -92,6 +92,8 @@ def as_account(given: object) -> Account:
 def as_accounts(given: Iterable[object]) -> Sequence[Account]:
     """Return the accounts that are `given`. Raises ValueError for what is none, and never shows it."""
     try:
+        if not isinstance(given, Iterable):
+            raise ValueError(f"expected an iterable of Accounts, got a value of the type {type(given).__name__}")
         things = list(given)
     finally:
         del given  # a traceback may show locals

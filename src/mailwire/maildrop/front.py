@@ -5,9 +5,9 @@ from os import PathLike
 
 from ..transcript import Transcript
 from .account import Account
-from .ledger import Ledger
+from .ledger import Ledger, check_claim
 from .report import RetrievalReport
-from .run import Run, check_ledger
+from .run import Run
 from .sqlite_ledger import SQLiteLedger
 
 __all__ = ["retrieve_into"]
@@ -27,8 +27,8 @@ async def retrieve_into(
     async with AsyncExitStack() as stack:
         if isinstance(ledger, str | PathLike):
             ledger = await stack.enter_async_context(SQLiteLedger(ledger))
-        elif ledger is not None:
-            check_ledger(ledger, "a Ledger, the path of one, or None")
+        else:
+            check_claim(ledger, wait, "a Ledger, the path of one, or None")
         report = await Run(account, ledger=ledger, wait=wait, transcript=transcript).perform()
     if report.error is not None:
         raise report.error

@@ -11,7 +11,7 @@ from ..endpoint import Endpoint
 from ..errors import ResponseError
 from ..transcript import Transcript
 from .account import name_account
-from .ledger import Ledger, Record
+from .ledger import Ledger, Record, check_claim
 from .naming import Named
 from .recognition import may_be_the_stored
 
@@ -46,13 +46,14 @@ async def probe(
 
     Nothing is retrieved, deleted or written down. `account` is what the ledger knows the account by, if not by user
     and host; the others are those of `Run` and `Account`. Raises the errors of
-    `POP3Client`, LedgerBusy, LedgerUnreadable, LedgerError.
+    `POP3Client`, LedgerBusy, LedgerUnreadable, LedgerError; ValueError for arguments that are none.
     """
     try:
         endpoint = Endpoint.of(endpoint)
     except ValueError:
         del endpoint  # the password in a URL: a traceback may show locals
         raise
+    check_claim(ledger, wait)
     records: Mapping[str, Record] = {}
     if ledger is not None:
         async with ledger.claim(account or name_account(endpoint), wait=wait) as page:

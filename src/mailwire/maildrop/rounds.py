@@ -8,10 +8,11 @@ from dataclasses import replace
 from datetime import datetime
 from functools import partial
 
+from .._wire.text import check_function, check_whole_number
 from ..aio.retrieval_progress import RetrievalProgress
 from ..transcript import Transcript
 from .account import Account, as_accounts, name_account
-from .ledger import Ledger
+from .ledger import Ledger, check_claim
 from .report import RetrievalReport
 from .run import Run, utc_now
 
@@ -20,7 +21,7 @@ __all__ = ["Rounds", "retrieve_all"]
 
 class Rounds:
     """What runs side by side: at most `concurrency` runs, of which at most `per_host` on one server, and one on an
-    account and on a maildrop, which may have several accounts. Raises ValueError for numbers below one."""
+    account and on a maildrop, which may have several accounts. Raises ValueError for arguments that are none."""
 
     def __init__(
         self,
@@ -33,8 +34,11 @@ class Rounds:
         transcript: Callable[[Account], Transcript] | None = None,
         progress: Callable[[Account, RetrievalProgress], None] | None = None,
     ) -> None:
-        if min(concurrency, per_host) < 1:
-            raise ValueError(f"expected numbers from 1 on, got concurrency {concurrency} and per_host {per_host}")
+        check_whole_number("concurrency", concurrency)
+        check_whole_number("per_host", per_host)
+        check_claim(ledger, wait)
+        check_function("transcript", transcript)
+        check_function("progress", progress)
         self._ledger = ledger
         self._wait = wait
         self._now = now
@@ -107,7 +111,7 @@ async def retrieve_all(
     now: the clock.
 
     Whatever goes wrong with an account is in its report. To break off the iteration, or to cancel it, ends the runs
-    that are under way. Raises ValueError for numbers below one, and for what is no Account.
+    that are under way. Raises ValueError for numbers below one, and for what is no Account, no ledger or no function.
     """
     try:
         # All of them first: what raises in their middle leaves no run behind.

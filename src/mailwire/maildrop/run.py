@@ -23,7 +23,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
-from .._wire.text import check_function, check_kind
+from .._wire.text import check_function
 from ..aio.pop3 import POP3Client
 from ..aio.portions import finish_in_turns, portions
 from ..aio.retrieval_progress import RetrievalProgress
@@ -46,7 +46,7 @@ from .comparison import Comparison, compare
 from .delivery import Deliveries, as_reason
 from .disposal import dispose
 from .lazy_sequence import LazySequence
-from .ledger import Ledger, NoLedger, Page, Record
+from .ledger import Ledger, NoLedger, Page, Record, check_claim
 from .message_report import Deleted, MessageReport, MessageReports, Outcome
 from .naming import Listed, Named, as_entry
 from .plan import Caution, CautionKind, Fetch, Plan, SkipReason
@@ -55,7 +55,7 @@ from .report import RetrievalReport
 from .run_progress import RunProgress
 from .sink import as_sink
 
-__all__ = ["Run", "check_ledger", "utc_now"]
+__all__ = ["Run", "utc_now"]
 
 _SKIPPED: Final = {
     Outcome.TOO_LARGE: SkipReason.TOO_LARGE,
@@ -67,12 +67,6 @@ _SKIPPED: Final = {
 def utc_now() -> datetime:
     """Return the time."""
     return datetime.now(UTC)
-
-
-def check_ledger(ledger: object, expected: str) -> None:
-    """Raise ValueError unless `ledger` can be claimed; says what was `expected`."""
-    if isinstance(ledger, type) or not callable(getattr(ledger, "claim", None)):
-        raise ValueError(f"expected ledger to be {expected}, got {ledger!r}")
 
 
 class Run:
@@ -106,12 +100,7 @@ class Run:
             self._account = as_account(account)
         finally:
             del account  # a URL in its place may hold a password, and a traceback may show locals
-        if wait is not None:
-            check_kind("wait", wait, (int, float), "a number of seconds or None")
-            if not wait >= 0:
-                raise ValueError(f"expected wait to be 0 at least, got {wait}")
-        if ledger is not None:
-            check_ledger(ledger, "a Ledger or None")
+        check_claim(ledger, wait)
         check_function("progress", progress)
         policy = self._account.policy
         if ledger is None and isinstance(policy.keep, timedelta) and policy.keep > timedelta(0):

@@ -10,6 +10,7 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable
 from datetime import datetime, timedelta
 from typing import Final
 
+from .._wire.text import check_kind
 from ..aio.retrieval_progress import RetrievalProgress
 from ..errors import AuthenticationFailed, MaildropRenumbered, ResponseError
 from ..transcript import Transcript
@@ -74,13 +75,15 @@ async def watch(
     that wants a longer one (LOGIN-DELAY, or what it says as it refuses) gets it. An account whose credentials are
     refused, or whose maildrop raises the question of `MaildropRenumbered`, is not asked again: its last report says so.
     The iteration ends when no account is left, and never of itself otherwise. Raises ValueError for numbers below one,
-    for an interval that is none, and for what is no Account.
+    for an interval that is none, and for what is no Account, no ledger or no function.
     """
     try:
         # All of them first: what raises in their middle leaves no run behind.
         watched = as_accounts(accounts)
     finally:
         del accounts  # a URL among them may hold a password, and a traceback may show locals
+    check_kind("interval", interval, timedelta, "a timedelta")
+    check_kind("jitter", jitter, (int, float), "a number")
     if interval <= timedelta(0) or not 0 <= jitter <= 1:
         raise ValueError(f"expected an interval and a jitter from 0 to 1, got {interval} and {jitter}")
     rounds = Rounds(
