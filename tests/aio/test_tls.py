@@ -4,6 +4,7 @@ import hashlib
 import ssl
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -35,6 +36,14 @@ from tests.aio.dialogues import READY, extensions
 CERTIFICATES = authority_file().parent
 LEAF = ssl.PEM_cert_to_DER_cert((CERTIFICATES / "localhost.pem").read_text("ascii"))
 PIN = hashlib.sha256(LEAF).hexdigest()
+
+NO_TEXT = Path(__file__).with_name("certificates") / "name-that-is-no-text.pem"
+
+
+def context_with_no_text() -> ssl.SSLContext:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(NO_TEXT, CERTIFICATES / "localhost-key.pem")
+    return context
 
 
 def unverified() -> ssl.SSLContext:
@@ -239,6 +248,22 @@ async def test_a_certificate_that_is_refused_for_another_reason_is_told_by_that(
     async with ScriptedPeer(Tls("expired")) as peer:
         endpoint = peer.endpoint(tls="implicit", tls_context=None, tls_ca_file=authority_file())
         with pytest.raises(TLSFailed, match="was not accepted: certificate has expired"):
+            await SMTPClient(endpoint).connect()
+
+
+@pytest.mark.parametrize("trusted", [authority_file(), NO_TEXT], ids=["verified by nobody", "for another name"])
+async def test_a_certificate_with_a_name_that_is_no_text_is_refused_as_any_other(trusted: Path) -> None:
+    async with MailServer(tls_context=context_with_no_text(), implicit_tls=True) as server:
+        with pytest.raises(TLSFailed, match=r"was not accepted: (self-signed certificate|IP address mismatch)"):
+            await SMTPClient(Endpoint("127.0.0.1", server.smtp_port, tls_ca_file=trusted)).connect()
+
+
+@pytest.mark.parametrize("is_ours", [True, False])
+async def test_a_certificate_that_is_trusted_and_has_a_name_that_is_no_text_cannot_be_read(is_ours: bool) -> None:
+    trusted: Any = {"tls_ca_file": NO_TEXT} if is_ours else {"tls_context": ssl.create_default_context(cafile=NO_TEXT)}
+    async with MailServer(tls_context=context_with_no_text(), implicit_tls=True) as server:
+        endpoint = Endpoint("localhost", server.smtp_port, **trusted)
+        with pytest.raises(TLSFailed, match=f"the certificate of {endpoint} cannot be read: .* can't decode byte 0xff"):
             await SMTPClient(endpoint).connect()
 
 

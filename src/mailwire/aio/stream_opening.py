@@ -93,6 +93,9 @@ class StreamOpening(asyncio.BufferedProtocol):
             if told is None and transport.get_protocol() is not self:
                 raise
             raise _no_session(endpoint, told or error) from error
+        except UnicodeDecodeError as error:
+            # A loop has a certificate that was accepted decoded, and one of the names in it is no text.
+            raise TLSFailed(f"the certificate of {endpoint} cannot be read: {error}") from error
         if upgraded is None or upgraded.get_extra_info("ssl_object") is None:
             raise TLSFailed(f"no TLS session with {endpoint}: the connection ended during the handshake")
         self._transport = self._secured = upgraded

@@ -112,7 +112,10 @@ def _names_in_refused(session: ssl.SSLObject) -> Sequence[str]:
     # missing.
     below: Any = getattr(session, "_sslobj", None)
     chain: Sequence[Any] | None = getattr(below, "get_unverified_chain", _nothing)()
-    certificate: Mapping[str, Any] | None = getattr(chain[0] if chain else None, "get_info", _nothing)()
+    try:
+        certificate: Mapping[str, Any] | None = getattr(chain[0] if chain else None, "get_info", _nothing)()
+    except UnicodeDecodeError:
+        return ()  # one of them is no text
     alternatives = certificate.get("subjectAltName", ()) if certificate else ()
     return [printable(str(name).encode("utf-8", "backslashreplace")) for _kind, name in alternatives]
 
