@@ -323,6 +323,24 @@ def test_nor_does_one_that_sends_it_back_in_another_spelling(before: str) -> Non
             assert_hidden(CANARY, mechanism.failure)
 
 
+# What PHP, .NET and Go write of a text that holds "/" and "+".
+@pytest.mark.parametrize(("character", "quoted"), [("/", r"\/"), ("+", r"\u002B"), ("+", r"\u002b"), ("e", r"\u0065")])
+def test_nor_does_one_that_quotes_it_in_json_as_few_do(character: str, quoted: str) -> None:
+    token = f"EwB4A8l6BAAU/kXjU0lPm+rZ9q=={CANARY}"
+    said = json.dumps({"status": "401", "scope": f"no such token: {token}"}).replace(character, quoted)
+    for mechanism in mechanisms(token):
+        mechanism.initial_response()
+        mechanism.respond(said.encode())
+        assert mechanism.failure == OAuthFailure("401", "no such token: ****", raw="****")
+
+
+def test_of_a_token_that_is_said_back_at_the_limit_no_part_is_shown() -> None:
+    for mechanism in mechanisms(CANARY):
+        mechanism.initial_response()
+        mechanism.respond(b" " * (FAILURE_LIMIT - 5) + CANARY.encode())
+        assert mechanism.failure == OAuthFailure(raw=" " * (FAILURE_LIMIT - 5) + "****")
+
+
 def test_their_secret_is_the_token() -> None:
     for mechanism in mechanisms():
         assert mechanism.secrets == (TOKEN.encode(),)

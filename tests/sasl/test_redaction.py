@@ -70,6 +70,23 @@ def test_what_json_need_not_quote_may_stand_there_as_it_is() -> None:
     assert Redaction(['pä"ss'.encode()]).mask('<pä\\"ss>'.encode()) == b"<****>"
 
 
+@pytest.mark.parametrize(
+    "said",
+    [rb"pa\/ss+w\u00f6rd\ud83d\ude00!", "pa/ss\\u002Bwörd😀!".encode(), "\\u0070a/ss+w\\xc3\\xb6rd😀!".encode()],
+)
+def test_a_text_that_has_a_secret_quoted_as_few_do_is_masked_whole(said: bytes) -> None:
+    redaction = Redaction(["pa/ss+wörd😀!".encode()])
+    assert redaction.is_needed(said)
+    assert redaction.mask(b"no such password: " + said) == b"****"
+    assert redaction.mask(b"no such password: " + said[:-1]) == b"no such password: " + said[:-1]
+
+
+def test_what_the_server_was_told_in_base64_is_masked_where_that_is_quoted() -> None:
+    line = base64.b64encode(b"\0tim\0" + b"\xff" * 12)
+    assert b"/" in line
+    assert Redaction([line]).mask(b"AUTH PLAIN " + line.replace(b"/", rb"\/")) == b"****"
+
+
 def test_of_a_secret_that_fills_its_base64_no_letter_is_left() -> None:
     assert Redaction([b"secreW"]).mask(b"c2VjcmVX") == b"****"
 
@@ -144,5 +161,5 @@ def test_after_the_mask_no_spelling_of_a_secret_is_left(speech: tuple[list[bytes
 @given(st.lists(secrets, max_size=3), st.binary(max_size=60))
 def test_a_text_without_a_secret_stays_as_it_is(known: list[bytes], said: bytes) -> None:
     redaction = Redaction(known)
-    if not any(spelling in said for secret in known for spelling in spellings(secret)):
+    if b"\\" not in said and not any(spelling in said for secret in known for spelling in spellings(secret)):
         assert redaction.mask(said) == said

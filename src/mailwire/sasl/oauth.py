@@ -49,15 +49,7 @@ class OAuthFailure:
     @classmethod
     def parse(cls, challenge: bytes) -> "OAuthFailure":
         """Read a failure challenge. Never raises: what is no JSON object is in `raw` alone."""
-        raw = printable(challenge[:FAILURE_LIMIT])
-        members = _read_object(challenge)
-        return cls(
-            status=_show(members.get("status")),
-            scope=_show(members.get("scope")),
-            schemes=_show(members.get("schemes")),
-            openid_configuration=_show(members.get("openid-configuration")),
-            raw=raw,
-        )
+        return _read_failure(challenge, Redaction(()))
 
 
 class _Bearer(Mechanism):
@@ -87,7 +79,7 @@ class _Bearer(Mechanism):
             raise MechanismFailed(f"{self.name} expects no challenge behind the failure")
         if self._said:
             # A server that sends back what it was sent would else have the token shown.
-            self.failure = OAuthFailure.parse(Redaction(self.secrets).mask(challenge))
+            self.failure = _read_failure(challenge, Redaction(self.secrets))
             return self._answer_to_failure
         # Where no initial response may be sent, the server asks for it with an empty challenge.
         if challenge:
@@ -157,6 +149,22 @@ class XOAuth2(_Bearer):
         self._compose(b"user=" + encode_field("user", user, allows_controls=False))
 
 
+def _read_failure(challenge: bytes, redaction: Redaction) -> OAuthFailure:
+    members = _read_object(challenge)
+
+    def shown(name: str) -> str:
+        # What the challenge has quoted is plain here: it is masked by itself.
+        return printable(redaction.mask(_text_of(members.get(name))))
+
+    return OAuthFailure(
+        status=shown("status"),
+        scope=shown("scope"),
+        schemes=shown("schemes"),
+        openid_configuration=shown("openid-configuration"),
+        raw=printable(redaction.mask(challenge)[:FAILURE_LIMIT]),
+    )
+
+
 def _read_object(challenge: bytes) -> dict[object, object]:
     if len(challenge) > FAILURE_LIMIT or challenge.count(b"[") + challenge.count(b"{") > _BRACKET_LIMIT:
         return {}
@@ -167,8 +175,8 @@ def _read_object(challenge: bytes) -> dict[object, object]:
     return value if isinstance(value, dict) else {}
 
 
-def _show(value: object) -> str:
-    """Show a member of the object: a text, or a number where a text was meant; nothing else says anything here."""
+def _text_of(value: object) -> bytes:
+    """Return a member of the object: a text, or a number where a text was meant; nothing else says anything here."""
     if isinstance(value, bool) or not isinstance(value, str | int):
-        return ""
-    return printable(str(value).encode("utf-8", "backslashreplace"))
+        return b""
+    return str(value).encode("utf-8", "backslashreplace")

@@ -6,6 +6,7 @@ errors, logs and transcripts; the secret in them must not.
 
 import binascii
 import json
+import re
 from collections.abc import Iterable
 from typing import Final
 from urllib.parse import quote_from_bytes
@@ -20,9 +21,15 @@ _SHORTEST: Final = 4
 
 _MASK: Final = MASK.encode("ascii")
 
+# Any character may be quoted in JSON (RFC 8259 7), and writers differ in which are: "\/" of one is "/" of another.
+_QUOTED: Final = re.compile(rb"((?:\\u[0-9A-Fa-f]{4})+)|\\x([0-9A-Fa-f]{2})|\\(.)", re.DOTALL)
+
 
 class Redaction:
-    """Masks `secrets` wherever they occur: as they are, in base64, in hexadecimals, quoted as in JSON, C or a URL."""
+    """Masks `secrets` wherever they occur: as they are, in base64, in hexadecimals, quoted as in JSON, C or a URL.
+
+    A text that has one quoted in another way than most, is masked whole.
+    """
 
     def __init__(self, secrets: Iterable[bytes]) -> None:
         spellings = {spelling for secret in secrets if len(secret) >= _SHORTEST for spelling in _spellings(secret)}
@@ -34,11 +41,24 @@ class Redaction:
         for spelling in self._spellings:
             if spelling in data:
                 data = data.replace(spelling, _MASK)
-        return data
+        return _MASK if self._is_quoted(data) else data
 
     def is_needed(self, data: bytes) -> bool:
         """Whether one of them is in `data`."""
-        return any(spelling in data for spelling in self._spellings)
+        return any(spelling in data for spelling in self._spellings) or self._is_quoted(data)
+
+    def _is_quoted(self, data: bytes) -> bool:
+        if b"\\" not in data:
+            return False
+        unquoted = _QUOTED.sub(_unquoted, data)
+        return any(spelling in unquoted for spelling in self._spellings)
+
+
+def _unquoted(found: re.Match[bytes]) -> bytes:
+    units, octet, character = found.groups()
+    if units is not None:
+        return bytes.fromhex(units.replace(b"\\u", b"").decode("ascii")).decode("utf-16-be", "replace").encode()
+    return character if octet is None else bytes.fromhex(octet.decode("ascii"))
 
 
 def _spellings(secret: bytes) -> Iterable[bytes]:
