@@ -1,5 +1,6 @@
 import copy
 import functools
+import os
 import pickle
 import ssl
 import traceback
@@ -156,7 +157,7 @@ def test_an_address_of_our_own_that_is_none_is_refused(address: str) -> None:
         Endpoint("example.org", local_address=address)
 
 
-@pytest.mark.parametrize("path", ["", "run/socket", "/run/\0"])
+@pytest.mark.parametrize("path", ["", "run/socket", "/run/\0", "/run/\ud800"])
 def test_a_path_that_is_none_is_refused(path: str) -> None:
     with pytest.raises(ValueError, match="expected an absolute path of a Unix socket"):
         Endpoint("localhost", unix_path=path)
@@ -393,6 +394,14 @@ t5cCd4PaztvIyDtS91h9IXcXzkbzqVdNj6+rCsa4FjGZ8x1zyJjiTv4IHheB1R8=
 """
 
 
+class OtherPath(os.PathLike[bytes]):
+    def __init__(self, octets: bytes) -> None:
+        self.octets = octets
+
+    def __fspath__(self) -> bytes:
+        return self.octets
+
+
 def tim(path: Path, password: str) -> Endpoint:
     (path / "tim.pem").write_text(TIM)
     (path / "key.pem").write_text(TIMS_KEY)
@@ -424,6 +433,40 @@ def test_what_is_no_certificate_is_refused_and_its_password_not_shown(certificat
     ours = [f"{frame.locals}" for frame in summary.stack if frame.filename.endswith("/mailwire/endpoint.py")]
     assert len(ours) == 2
     assert not any(CANARY in shown for shown in ours)
+
+
+@pytest.mark.parametrize("password", [f"{CANARY}\udcff", CANARY + "x" * 1000, CANARY + "\u00e4" * 500])
+def test_a_password_that_cannot_be_one_of_a_key_is_refused_and_not_shown(password: str) -> None:
+    told = r"^the password in tls_client_certificate must be text that UTF-8 can express, of 1024 octets at most$"
+    with pytest.raises(ValueError, match=told) as caught:
+        Endpoint("localhost", tls_client_certificate=("c", "k", password))
+    summary = traceback.TracebackException.from_exception(caught.value, capture_locals=True)
+    ours = [f"{frame.locals}" for frame in summary.stack if frame.filename.endswith("/mailwire/endpoint.py")]
+    assert not any(CANARY in shown for shown in ours)
+    assert caught.value.__context__ is None
+
+
+def test_a_password_of_1024_octets_may_be_one_of_a_key(tmp_path: Path) -> None:
+    with pytest.raises(ssl.SSLError):
+        tim(tmp_path, "x" * 1024).make_tls_context()
+
+
+@pytest.mark.parametrize("path", ["", "a\0b", "/x\ud800", OtherPath(b"")])
+def test_what_can_be_no_path_is_refused(path: Any) -> None:
+    # The ssl module takes an empty one for none, and trusts the system's authorities.
+    for setting, settings in (
+        ("tls_ca_file", {"tls_ca_file": path}),
+        ("each path in tls_client_certificate", {"tls_client_certificate": path}),
+        ("each path in tls_client_certificate", {"tls_client_certificate": ("c.pem", path)}),
+        ("each path in tls_client_certificate", {"tls_client_certificate": (path, "k.pem", "sesame")}),
+    ):
+        with pytest.raises(ValueError, match=f"^expected {setting} to be a path that is not empty, that the file sys"):
+            Endpoint("localhost", **settings)
+
+
+def test_a_path_may_be_of_octets() -> None:
+    path: Any = OtherPath(str(authority_file()).encode())
+    assert Endpoint("localhost", tls_ca_file=path).make_tls_context().get_ca_certs()
 
 
 def test_nobody_is_asked_for_the_password_of_a_key(tmp_path: Path) -> None:

@@ -119,6 +119,10 @@ class Timeouts:
             check_number(each.name, getattr(self, each.name), or_none=each.name != "rate_period")
 
 
+# Octets; the ssl module takes no more.
+_KEY_PASSWORD_LIMIT: Final = 1024
+_PATH: Final = "a path that is not empty, that the file system can express, and that holds no NUL"
+
 _TEXT: Final = ((str, NoneType), "text or None")
 # Of these fields of an Endpoint. None of them holds a secret.
 _KINDS: Final[Mapping[str, Kind]] = {
@@ -210,6 +214,8 @@ class Endpoint:
             raise ValueError(f"expected an IP address as our own, got {self.local_address!r}")
         if self.unix_path is not None:
             _check_path(self.unix_path)
+        if self.tls_ca_file is not None and not _is_path(self.tls_ca_file):
+            raise ValueError(f"expected tls_ca_file to be {_PATH}, got {self.tls_ca_file!r}")
         check_chunking(self.use_chunking)
         check_function("connect", self.connect)
         if isinstance(self.ignored_extensions, str):
@@ -318,22 +324,48 @@ def _checked_pin(pin: str) -> str:
     return digits
 
 
+def _is_path(path: _Path) -> bool:
+    # An empty one means to the ssl module that there is none, and then the system's authorities are trusted.
+    try:
+        octets = os.fsencode(path)
+    except UnicodeEncodeError:
+        return False
+    return bool(octets) and b"\0" not in octets
+
+
 def _checked_certificate(certificate: Any) -> ClientCertificate | None:
+    problem = _certificate_problem(certificate)
+    if problem is not None:
+        del certificate  # there may be a password in it, and a traceback may show locals
+        raise ValueError(problem)
+    return certificate if isinstance(certificate, str | os.PathLike | None) else tuple(certificate)
+
+
+def _certificate_problem(certificate: Any) -> str | None:
+    password = ""
     match certificate:
-        case None | str() | os.PathLike():
-            return certificate
+        case None:
+            return None
+        case str() | os.PathLike() as file:
+            files = [file]
         case (str() | os.PathLike() as file, str() | os.PathLike() as key):
-            return file, key
+            files = [file, key]
         case (str() | os.PathLike() as file, str() | os.PathLike() as key, str() as password):
-            return file, key, password
+            files = [file, key]
         case _:
-            # There may be a password in it, and a traceback may show locals.
-            kind = type(certificate).__name__
-            del certificate
-            raise ValueError(
+            return (
                 "expected tls_client_certificate to be a path, or two of them, or two and the password as text, or "
-                f"None, got a value of the type {kind}"
+                f"None, got a value of the type {type(certificate).__name__}"
             )
+    if not all(map(_is_path, files)):
+        return f"expected each path in tls_client_certificate to be {_PATH}"
+    octets = password.encode("utf-8", "replace")
+    if octets.decode("utf-8") != password or len(octets) > _KEY_PASSWORD_LIMIT:
+        return (
+            "the password in tls_client_certificate must be text that UTF-8 can express, of "
+            f"{_KEY_PASSWORD_LIMIT} octets at most"
+        )
+    return None
 
 
 def _check_credentials(credentials: object) -> None:
@@ -467,7 +499,7 @@ def check_chunking(choice: Chunking) -> None:
 
 
 def _check_path(path: str) -> None:
-    if not path.startswith("/") or "\0" in path:
+    if not path.startswith("/") or not _is_path(path):
         raise ValueError(f"expected an absolute path of a Unix socket, got {path!r}")
 
 

@@ -113,6 +113,18 @@ async def test_where_no_file_is_set_none_is_named(monkeypatch: pytest.MonkeyPatc
         await Session.open(Endpoint("localhost"), Connection())
 
 
+async def test_a_value_that_cannot_be_used_for_tls_is_not_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(_: Endpoint) -> None:
+        f"{CANARY}\udcff".encode()
+
+    monkeypatch.setattr(Endpoint, "make_tls_context", fail)
+    told = r"^the TLS settings for smtps://localhost:465 cannot be used: UnicodeEncodeError$"
+    with pytest.raises(TLSFailed, match=told) as caught:
+        await Session.open(Endpoint("localhost"), Connection())
+    assert caught.value.__context__ is None
+    assert_hidden(CANARY, caught.value)
+
+
 async def test_a_session_drives_its_machine() -> None:
     async with ScriptedPeer(*READY, *QUIT, CLOSE) as peer:
         session, machine = await session_with(peer)

@@ -231,10 +231,16 @@ async def make_context(endpoint: Endpoint) -> ssl.SSLContext:
     """Return the TLS context of `endpoint`, or make the one that it asks for. Raises TLSFailed if there is none."""
     if endpoint.tls_context is not None:
         return endpoint.tls_context
+    told = f"the TLS settings for {endpoint} cannot be used{_files_of(endpoint)}: "
+    context: ssl.SSLContext | None = None
     try:
         context = await asyncio.to_thread(endpoint.make_tls_context)
     except (OSError, RuntimeError) as error:  # as SSLError is, too; and where no thread can be had
-        raise TLSFailed(f"the TLS settings for {endpoint} cannot be used{_files_of(endpoint)}: {error}") from error
+        raise TLSFailed(f"{told}{error}") from error
+    except ValueError as error:
+        told += type(error).__name__  # no more of it: there may be the password of a key in it
+    if context is None:
+        raise TLSFailed(told)
     context.sslobject_class = NamingSSLObject  # the context is ours
     return context
 
