@@ -221,6 +221,43 @@ def test_credentials_of_every_kind_are_taken(credentials: Credentials) -> None:
     assert SECRET not in repr(endpoint)
 
 
+class Vault:
+    def __repr__(self) -> str:
+        return SECRET
+
+    def unlock(self) -> Mechanism:
+        return make_own()
+
+    __call__ = unlock
+
+
+@pytest.mark.parametrize(
+    ("make", "shown"),
+    [
+        (make_own, "<function make_own>"),
+        (functools.partial(Vault.unlock, Vault()), "<partial>"),
+        (Vault().unlock, "<method Vault.unlock>"),
+        (Vault(), "<Vault>"),
+        (Plain, "<class Plain>"),
+    ],
+)
+def test_what_makes_a_mechanism_is_shown_by_its_name_alone(make: Any, shown: str) -> None:
+    assert f", auth={shown}, " in repr(Endpoint("example.org", auth=make))
+    assert SECRET not in repr(Endpoint("example.org", auth=make))
+
+
+def test_an_endpoint_is_shown_by_its_settings() -> None:
+    class Other(Endpoint):
+        pass
+
+    shown = repr(Other("example.org", tls_pin=PIN, auth=Anonymous("bob"), unix_path="/run/smtp"))
+    assert shown.endswith(
+        "Other(host='example.org', port=465, protocol='smtp', tls='implicit', tls_ca_file=None, tls_pin='"
+        f"{PIN}', auth=Anonymous(trace='bob'), allow_cleartext_auth=False, local_hostname=None, local_address=None, "
+        "unix_path='/run/smtp', pipelining=True, ignored_extensions=frozenset(), use_chunking=None)"
+    )
+
+
 def test_a_function_that_makes_a_mechanism_is_not_async() -> None:
     async def make() -> Mechanism:
         return make_own()

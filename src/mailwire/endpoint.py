@@ -290,6 +290,15 @@ class Endpoint:
             context.load_cert_chain(*_loadable(self.tls_client_certificate))
         return context
 
+    def __repr__(self) -> str:
+        """The settings, without those that would show what nobody but us should know."""
+        shown = {each.name: repr(getattr(self, each.name)) for each in fields(self) if each.repr}
+        if callable(self.auth):
+            # What a functools.partial holds may be the password, and so may what a method is bound to.
+            kind = "class" if isinstance(self.auth, type) else type(self.auth).__qualname__
+            shown["auth"] = f"<{kind} {getattr(self.auth, '__qualname__', '')}>".replace(" >", ">")
+        return f"{type(self).__qualname__}({', '.join(f'{name}={value}' for name, value in shown.items())})"
+
     def __str__(self) -> str:
         """The endpoint as a URL, without credentials."""
         scheme = next(name for name, known in _SCHEMES.items() if known[:2] == (self.protocol, self.tls))

@@ -2,7 +2,9 @@
 
 import asyncio
 import base64
+import functools
 import threading
+import traceback
 from collections.abc import Callable
 from typing import Any
 
@@ -52,7 +54,7 @@ from mailwire.testing import (
 )
 from mailwire.testing.turns import drain_events
 from tests.aio.dialogues import CANARY, POP3_ANSWERS, SMTP_ANSWERS, announced, capabilities, extensions
-from tests.sasl.secrecy import assert_hidden
+from tests.sasl.secrecy import assert_hidden, is_ours_to_answer_for
 
 TOKEN = "kan4rienvogel.oauth"
 PASSWORD = Password("bob", CANARY)
@@ -528,6 +530,36 @@ async def test_a_mechanism_of_ones_own_that_is_refused_is_told(answer: str) -> N
             await login(peer, "smtp", Whisper)
 
 
+class Vault:
+    """Makes a mechanism, or does not, and shows what it knows."""
+
+    def __init__(self, problem: Exception | None = None) -> None:
+        self.problem = problem
+
+    def __repr__(self) -> str:
+        return CANARY
+
+    def open(self) -> Mechanism:
+        if self.problem is not None:
+            raise self.problem
+        return sasl.Plain(PASSWORD)
+
+
+@pytest.mark.parametrize("problem", [None, LookupError("where is it?")])
+async def test_what_makes_a_mechanism_shows_nothing_by_what_it_holds(protocol: str, problem: Exception | None) -> None:
+    for make in (functools.partial(Vault.open, Vault(problem)), Vault(problem).open):
+        async with ScriptedPeer(
+            *offer(protocol, "PLAIN"), "C: AUTH ...", refusal(protocol), LISTEN, lenient=True
+        ) as peer:
+            endpoint = peer.endpoint(protocol=protocol, auth=make, allow_cleartext_auth=True)
+            with pytest.raises(AuthenticationFailed if problem is None else LookupError) as caught:
+                await client_for(endpoint).connect()
+        frames = traceback.TracebackException.from_exception(caught.value, capture_locals=True).stack
+        ours = [frame for frame in frames if is_ours_to_answer_for(frame.filename)]
+        assert len(ours) > 3
+        assert not any(CANARY in shown for frame in ours for shown in (frame.locals or {}).values())
+
+
 async def test_a_mechanism_of_ones_own_that_is_not_offered_is_not_tried(protocol: str) -> None:
     async with ScriptedPeer(*offer(protocol, "PLAIN"), LISTEN) as peer:
         with pytest.raises(AuthenticationFailed, match="does not offer X-WHISPER: it has PLAIN"):
@@ -696,7 +728,7 @@ async def test_a_refusal_behind_no_bound_mechanism_casts_no_suspicion(protocol: 
     bindings: dict[BindingType, ChannelBinding] = {"tls-exporter": ChannelBinding("tls-exporter", b"key")}
     situation = Situation(("SCRAM-SHA-256-PLUS", "PLAIN"), True, bindings)
     with pytest.raises(AuthenticationFailed, match=r"^PLAIN: no$") as caught:
-        await authenticate(SERVER, Password("bob", "tab\there"), situation, refuse)
+        await authenticate(SERVER.replace(auth=Password("bob", "tab\there")), situation, refuse)
     assert not hasattr(caught.value, "__notes__")
 
 
@@ -930,18 +962,18 @@ SAFE = "use implicit TLS or STARTTLS, or write allow_cleartext_auth=True if the 
 async def test_where_there_is_no_mechanism_it_is_told_what_there_is(offered: tuple[str, ...], shown: str) -> None:
     attempts, situation = Attempts(), Situation(offered, True, {})
     with pytest.raises(AuthenticationFailed) as caught:
-        await authenticate(SERVER, PASSWORD, situation, attempts)
+        await authenticate(SERVER, situation, attempts)
     assert str(caught.value) == (
         f"smtp://mx.example.org:25 offers no mechanism for Password that may be used: it has {shown}"
     )
     assert caught.value.command == "AUTH"
     with pytest.raises(AuthenticationFailed) as caught:
-        await authenticate(SERVER, Whisper, situation, attempts)
+        await authenticate(SERVER.replace(auth=Whisper), situation, attempts)
     assert str(caught.value) == f"smtp://mx.example.org:25 does not offer X-WHISPER: it has {shown}"
     assert caught.value.command == "AUTH X-WHISPER"
     remembering = SERVER.replace(auth_preferences=Preferences(remembered="SCRAM-SHA-256"))
     with pytest.raises(SecurityError) as unsafe:
-        await authenticate(remembering, PASSWORD, situation, attempts)
+        await authenticate(remembering, situation, attempts)
     assert str(unsafe.value) == (
         f"smtp://mx.example.org:25 offers nothing as good as SCRAM-SHA-256 any more, it has {shown}: "
         "somebody may be answering in its place"
@@ -952,19 +984,22 @@ async def test_where_there_is_no_mechanism_it_is_told_what_there_is(offered: tup
 async def test_what_would_give_the_credentials_away_is_told_with_what_to_do() -> None:
     attempts, situation = Attempts(), Situation(("PLAIN",), False, {})
     with pytest.raises(SecurityError) as caught:
-        await authenticate(SERVER, PASSWORD, situation, attempts)
+        await authenticate(SERVER, situation, attempts)
     assert str(caught.value) == (
         f"smtp://mx.example.org:25 offers only mechanisms that would give the credentials away in the clear: {SAFE}"
     )
     with pytest.raises(SecurityError) as caught:
-        await authenticate(SERVER, lambda: sasl.Plain(PASSWORD), situation, attempts)
+        await authenticate(SERVER.replace(auth=lambda: sasl.Plain(PASSWORD)), situation, attempts)
     assert str(caught.value) == f"PLAIN would give the credentials away in the clear: {SAFE}"
     assert attempts.tried == []
 
 
 async def test_a_mechanism_of_ones_own_is_tried_by_its_name() -> None:
     attempts, own = Attempts(), Whisper()
-    assert await authenticate(SERVER, lambda: own, Situation(("X-WHISPER",), False, {}), attempts) == "X-WHISPER"
+    assert (
+        await authenticate(SERVER.replace(auth=lambda: own), Situation(("X-WHISPER",), False, {}), attempts)
+        == "X-WHISPER"
+    )
     assert attempts.tried == [("X-WHISPER", own)]
 
 
@@ -982,7 +1017,7 @@ async def test_where_the_caller_allows_none_that_is_offered_it_is_told_what_is_a
     for allowed, shown in ((["APOP", "SCRAM-SHA-1"], "APOP, SCRAM-SHA-1"), ([], "none")):
         endpoint = SERVER.replace(auth_preferences=Preferences(mechanisms=allowed))
         with pytest.raises(AuthenticationFailed) as caught:
-            await authenticate(endpoint, PASSWORD, Situation(("PLAIN", "LOGIN"), True, {}), Attempts())
+            await authenticate(endpoint, Situation(("PLAIN", "LOGIN"), True, {}), Attempts())
         assert str(caught.value) == (
             "smtp://mx.example.org:25 offers no mechanism for Password that may be used: it has PLAIN, LOGIN, and "
             f"Preferences.mechanisms allows {shown}"
@@ -993,7 +1028,7 @@ async def test_a_token_that_was_refused_is_not_presented_again() -> None:
     attempts = Attempts(TokenRefused)
     provide, asked = provider("expired")
     with pytest.raises(AuthenticationFailed, match=r"^XOAUTH2: no$"):
-        await authenticate(SERVER, OAuthToken("bob", provide), Situation(("XOAUTH2",), True, {}), attempts)
+        await authenticate(SERVER.replace(auth=OAuthToken("bob", provide)), Situation(("XOAUTH2",), True, {}), attempts)
     assert len(asked) == 2
     assert len(attempts.tried) == 1
 
@@ -1004,7 +1039,7 @@ async def test_a_token_is_asked_for_once_however_many_mechanisms_are_tried() -> 
         attempts = Attempts(MechanismUnavailable)
         provide, asked = provider(token, "another")
         with pytest.raises(AuthenticationFailed):
-            await authenticate(SERVER, OAuthToken("bob", provide), offered, attempts)
+            await authenticate(SERVER.replace(auth=OAuthToken("bob", provide)), offered, attempts)
         assert asked == [None]
         assert [name for name, _ in attempts.tried] == tried
 
@@ -1020,7 +1055,7 @@ async def test_a_token_is_asked_for_once_more_in_a_login_however_many_mechanisms
 
     offered = Situation(("OAUTHBEARER", "XOAUTH2"), True, {}, "mx.example.org", 25)
     with pytest.raises(AuthenticationFailed, match=r"^XOAUTH2: no$"):
-        await authenticate(SERVER, OAuthToken("bob", provide), offered, attempt)
+        await authenticate(SERVER.replace(auth=OAuthToken("bob", provide)), offered, attempt)
     assert attempts == ["OAUTHBEARER", "OAUTHBEARER", "XOAUTH2"]
     assert asked == [None, sasl.OAuthFailure()]
 
@@ -1033,7 +1068,9 @@ async def test_a_provider_of_tokens_has_as_long_as_the_endpoint_says() -> None:
     endpoint = SERVER.replace(timeouts=Timeouts(token=0.01))
     with pytest.raises(DeadlineExceeded, match="no access token came"):
         async with asyncio.timeout(2):
-            await authenticate(endpoint, OAuthToken("bob", provide), Situation(("XOAUTH2",), True, {}), Attempts())
+            await authenticate(
+                endpoint.replace(auth=OAuthToken("bob", provide)), Situation(("XOAUTH2",), True, {}), Attempts()
+            )
 
 
 @pytest.mark.parametrize("kind", [TokenRefused, MechanismUnavailable])

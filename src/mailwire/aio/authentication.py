@@ -21,7 +21,6 @@ from ..sasl import (
     Exchange,
     External,
     Mechanism,
-    MechanismFactory,
     OAuthBearer,
     OAuthFailure,
     OAuthToken,
@@ -133,12 +132,11 @@ def second_chance(
 
 async def authenticate(
     endpoint: Endpoint,
-    credentials: Credentials,
     situation: Situation,
     attempt: Attempt,
     options: Sequence[Option] = MECHANISMS,
 ) -> str:
-    """Log in by `attempt`; return the name of the mechanism by which.
+    """Log in by `attempt`, with the credentials of `endpoint`, which has some; return the name of the mechanism.
 
     options: what there is to choose among.
 
@@ -146,8 +144,9 @@ async def authenticate(
     the credentials away, or are weaker than the remembered one; ValueError for a function that makes no mechanism; and
     what a provider of tokens raises.
     """
-    if not isinstance(credentials, Password | OAuthToken | External | Anonymous):
-        return await _use_own(_made(credentials), endpoint, situation, attempt)
+    credentials = endpoint.auth if isinstance(endpoint.auth, Password | OAuthToken | External | Anonymous) else None
+    if credentials is None:
+        return await _use_own(_made(endpoint), endpoint, situation, attempt)
     names = _safe_candidates(endpoint, credentials, situation, options)
     presented = _Presented(credentials, endpoint.timeouts.token)
     problem: AuthenticationFailed | None = None
@@ -210,9 +209,10 @@ def _safe_candidates(
     return as_good
 
 
-def _made(factory: MechanismFactory) -> Mechanism:
-    mechanism = factory()
-    if callable(getattr(mechanism, "respond", None)):
+def _made(endpoint: Endpoint) -> Mechanism:
+    # What makes it is in no local, which a traceback may show: a functools.partial shows what it holds.
+    mechanism = endpoint.auth() if callable(endpoint.auth) else None
+    if mechanism is not None and callable(getattr(mechanism, "respond", None)):
         return mechanism
     kind = type(mechanism).__name__
     del mechanism  # it may be the password, and a traceback may show locals

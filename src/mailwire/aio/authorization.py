@@ -83,7 +83,7 @@ class Authorization:
         if self._endpoint.auth is None:
             return None
         situation = situation_of(self._endpoint, self._dialogue.session.stream, self._offered())
-        mechanism = await authenticate(self._endpoint, self._endpoint.auth, situation, self._attempt, _OPTIONS)
+        mechanism = await authenticate(self._endpoint, situation, self._attempt, _OPTIONS)
         if self.knows_capa:
             await self._ask_capabilities()
             await self._ask_for_language()

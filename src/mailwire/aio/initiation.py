@@ -58,7 +58,7 @@ class Initiation:
         if self._endpoint.auth is not None:
             situation = situation_of(self._endpoint, session.stream, self._extensions.mechanisms)
             attempt = partial(_attempt, self._dialogue)
-            self.mechanism = await authenticate(self._endpoint, self._endpoint.auth, situation, attempt)
+            self.mechanism = await authenticate(self._endpoint, situation, attempt)
 
     @property
     def _extensions(self) -> Extensions:
