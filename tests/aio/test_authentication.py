@@ -1003,6 +1003,46 @@ async def test_a_mechanism_of_ones_own_is_tried_by_its_name() -> None:
     assert attempts.tried == [("X-WHISPER", own)]
 
 
+async def test_a_mechanism_of_ones_own_is_one_that_the_caller_allows() -> None:
+    attempts, situation = Attempts(), Situation(("X-WHISPER", "PLAIN"), True, {})
+    for allowed, shown in ((["PLAIN"], "PLAIN"), ([], "none")):
+        endpoint = SERVER.replace(auth=Whisper, auth_preferences=Preferences(mechanisms=allowed))
+        with pytest.raises(AuthenticationFailed) as caught:
+            await authenticate(endpoint, situation, attempts)
+        assert str(caught.value) == f"X-WHISPER may not be used: Preferences.mechanisms allows {shown}"
+        assert caught.value.command == "AUTH X-WHISPER"
+    assert attempts.tried == []
+    allowing = SERVER.replace(auth=Whisper, auth_preferences=Preferences(mechanisms=["PLAIN", "x-whisper"]))
+    assert await authenticate(allowing, situation, attempts) == "X-WHISPER"
+
+
+async def test_a_mechanism_of_ones_own_is_as_good_as_the_remembered_one() -> None:
+    attempts, situation = Attempts(), Situation(("X-WHISPER", "PLAIN", "SCRAM-SHA-1"), True, {})
+    makers: list[tuple[Callable[[], Mechanism], str]] = [
+        (Whisper, "X-WHISPER"),
+        (lambda: sasl.Plain(PASSWORD), "PLAIN"),
+    ]
+    for make, name in makers:
+        endpoint = SERVER.replace(auth=make, auth_preferences=Preferences(remembered="SCRAM-SHA-1"))
+        with pytest.raises(SecurityError) as caught:
+            await authenticate(endpoint, situation, attempts)
+        assert str(caught.value) == f"{name} is not as good as SCRAM-SHA-1, which Preferences.remembered asks for"
+    assert attempts.tried == []
+    for make, name in makers:
+        remembering = SERVER.replace(auth=make, auth_preferences=Preferences(remembered=name.lower()))
+        assert await authenticate(remembering, situation, attempts) == name
+
+
+async def test_a_mechanism_of_ones_own_is_ranked_among_all_that_the_protocol_has() -> None:
+    preferences = Preferences(remembered="APOP")
+    situation = Situation(("PLAIN",), True, {})
+    endpoint = SERVER.replace(auth=lambda: sasl.Plain(PASSWORD), auth_preferences=preferences)
+    with pytest.raises(SecurityError):
+        await authenticate(endpoint, situation, Attempts())
+    options = (*sasl.MECHANISMS, sasl.Option("APOP", Password, exposes_password=True))
+    assert await authenticate(endpoint, situation, Attempts(), options) == "PLAIN"
+
+
 @pytest.mark.parametrize("made", [None, CANARY, PASSWORD])
 async def test_what_makes_no_mechanism_is_told_before_anything_is_said(protocol: str, made: Any) -> None:
     async with ScriptedPeer(*offer(protocol, "PLAIN"), LISTEN) as peer:

@@ -242,6 +242,12 @@ def test_next_to_a_remembered_mechanism_that_nobody_knows_every_other_is_weaker(
     assert all(is_weaker(name, "GSSAPI") for name in ALL)
 
 
+def test_a_mechanism_that_nobody_knows_is_as_good_as_itself_alone() -> None:
+    assert not is_weaker("GSSAPI", "gssapi")
+    assert is_weaker("GSSAPI", "X-WHISPER")
+    assert all(is_weaker("GSSAPI", name) for name in ALL)
+
+
 def test_strength_is_judged_among_all_that_a_protocol_has() -> None:
     options = (*MECHANISMS, Option("APOP", Password, exposes_password=True))
     assert is_weaker("APOP", "CRAM-MD5", options)

@@ -146,7 +146,7 @@ async def authenticate(
     """
     credentials = endpoint.auth if isinstance(endpoint.auth, Password | OAuthToken | External | Anonymous) else None
     if credentials is None:
-        return await _use_own(_made(endpoint), endpoint, situation, attempt)
+        return await _use_own(_made(endpoint), endpoint, situation, attempt, options)
     names = _safe_candidates(endpoint, credentials, situation, options)
     presented = _Presented(credentials, endpoint.timeouts.token)
     problem: AuthenticationFailed | None = None
@@ -219,22 +219,36 @@ def _made(endpoint: Endpoint) -> Mechanism:
     raise ValueError(f"expected the function that is auth to return a Mechanism, got a value of the type {kind}")
 
 
-async def _use_own(mechanism: Mechanism, endpoint: Endpoint, situation: Situation, attempt: Attempt) -> str:
+async def _use_own(
+    mechanism: Mechanism, endpoint: Endpoint, situation: Situation, attempt: Attempt, options: Sequence[Option]
+) -> str:
+    name, allowed, remembered = (
+        mechanism.name,
+        endpoint.auth_preferences.mechanisms,
+        endpoint.auth_preferences.remembered,
+    )
     if mechanism.exposes_password and not situation.is_confidential:
-        raise _exposed_by(mechanism.name)
-    if mechanism.name not in situation.offered:
+        raise _exposed_by(name)
+    if remembered is not None and is_weaker(name, remembered, options):
+        raise SecurityError(f"{name} is not as good as {remembered}, which Preferences.remembered asks for")
+    if allowed is not None and name not in allowed:
         raise AuthenticationFailed(
-            f"{endpoint} does not offer {mechanism.name}: it has {', '.join(situation.offered) or 'none'}",
-            command=f"AUTH {mechanism.name}",
+            f"{name} may not be used: Preferences.mechanisms allows {', '.join(allowed) or 'none'}",
+            command=f"AUTH {name}",
+        )
+    if name not in situation.offered:
+        raise AuthenticationFailed(
+            f"{endpoint} does not offer {name}: it has {', '.join(situation.offered) or 'none'}",
+            command=f"AUTH {name}",
         )
     problem: AuthenticationFailed | None = None
     try:
-        await attempt(mechanism.name, mechanism)
+        await attempt(name, mechanism)
     except (MechanismUnavailable, TokenRefused) as refusal:
         problem = refusal.error
     if problem is not None:
         raise problem
-    return mechanism.name
+    return name
 
 
 class _Presented:

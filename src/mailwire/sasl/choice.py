@@ -85,7 +85,7 @@ MECHANISMS: Final[Sequence[Option]] = (
 
 @dataclass(frozen=True, slots=True)
 class Preferences:
-    """What the caller wants of the choice.
+    """What the caller wants of the choice. Of a mechanism of one's own, `mechanisms` and `remembered` count as well.
 
     mechanisms: the only ones to be used, the best first; None leaves the choice to the order of `MECHANISMS`.
     remembered: the mechanism of an earlier login. If nothing as good is offered any more, somebody may have removed it
@@ -193,9 +193,10 @@ def candidates(
 
 
 def is_weaker(name: str, remembered: str, options: Sequence[Option] = MECHANISMS) -> bool:
-    """Whether the mechanism called `name` is not as good as the one called `remembered`."""
+    """Whether the mechanism called `name` is not as good as the one called `remembered`. One that is not among the
+    `options` is as good as itself alone."""
     ranks = {option.name: rank for rank, option in enumerate(options)}
-    return ranks[name] > ranks.get(remembered.upper(), -1)
+    return name != remembered.upper() and ranks.get(name, len(ranks)) > ranks.get(remembered.upper(), -1)
 
 
 def make_mechanism(name: str, credentials: Credentials, situation: Situation, preferences: Preferences) -> Mechanism:
