@@ -1043,12 +1043,28 @@ async def test_a_mechanism_of_ones_own_is_ranked_among_all_that_the_protocol_has
     assert await authenticate(endpoint, situation, Attempts(), options) == "PLAIN"
 
 
-@pytest.mark.parametrize("made", [None, CANARY, PASSWORD])
+class Duck:
+    """Has the two methods of a mechanism and a name, and is none."""
+
+    name = "PLAIN"
+
+    def initial_response(self) -> bytes:
+        return CANARY.encode()
+
+    def respond(self, challenge: bytes) -> bytes:
+        return challenge
+
+    def __repr__(self) -> str:
+        return CANARY
+
+
+@pytest.mark.parametrize("made", [None, CANARY, PASSWORD, Duck(), Whisper])
 async def test_what_makes_no_mechanism_is_told_before_anything_is_said(protocol: str, made: Any) -> None:
     async with ScriptedPeer(*offer(protocol, "PLAIN"), LISTEN) as peer:
         with pytest.raises(ValueError, match=r"^expected the function that is auth to return a Mechanism, ") as caught:
             await login(peer, protocol, lambda: made)
-    assert str(caught.value).endswith(f" got a value of the type {type(made).__name__}")
+    got = "the class Whisper" if made is Whisper else f"a value of the type {type(made).__name__}"
+    assert str(caught.value).endswith(f" of a class derived from sasl.Mechanism, got {got}")
     assert_hidden(CANARY, caught.value)
     assert b"AUTH" not in peer.wire
 

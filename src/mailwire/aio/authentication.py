@@ -10,7 +10,7 @@
 
 from collections.abc import Awaitable, Callable, Collection, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Final, Self, cast
 
 from ..endpoint import Endpoint
 from ..errors import AuthenticationFailed, ConnectionLost, SecurityError, ServerUnproven
@@ -55,6 +55,16 @@ Attempt = Callable[[str, Mechanism | None], Awaitable[None]]
 """Logs in by what is called so: a mechanism, or what a protocol has besides SASL. Raises AuthenticationFailed,
 MechanismUnavailable, TokenRefused, and the errors of any command."""
 
+# Of a Mechanism. What is derived from that class has them all.
+_ATTRIBUTES: Final = (
+    "name",
+    "exposes_password",
+    "proves_server",
+    "initial_response",
+    "respond",
+    "is_complete",
+    "secrets",
+)
 _SASL = frozenset(option.name for option in MECHANISMS)
 
 
@@ -211,12 +221,17 @@ def _safe_candidates(
 
 def _made(endpoint: Endpoint) -> Mechanism:
     # What makes it is in no local, which a traceback may show: a functools.partial shows what it holds.
-    mechanism = endpoint.auth() if callable(endpoint.auth) else None
-    if mechanism is not None and callable(getattr(mechanism, "respond", None)):
-        return mechanism
-    kind = type(mechanism).__name__
+    mechanism: Any = endpoint.auth() if callable(endpoint.auth) else None
+    if isinstance(mechanism, type):
+        got = f"the class {mechanism.__name__}"
+    elif all(hasattr(mechanism, name) for name in _ATTRIBUTES):
+        return cast("Mechanism", mechanism)
+    else:
+        got = f"a value of the type {type(mechanism).__name__}"
     del mechanism  # it may be the password, and a traceback may show locals
-    raise ValueError(f"expected the function that is auth to return a Mechanism, got a value of the type {kind}")
+    raise ValueError(
+        f"expected the function that is auth to return a Mechanism, of a class derived from sasl.Mechanism, got {got}"
+    )
 
 
 async def _use_own(
