@@ -286,6 +286,17 @@ async def test_what_is_neither_a_socket_nor_streams_is_quoted(made: object) -> N
     assert str(caught.value) == f"{expected}, got {repr(made)[:100]} ({type(made).__name__})"
 
 
+async def test_a_hook_that_is_no_async_function_is_explained_and_what_it_made_is_closed() -> None:
+    ours, theirs = socket.socketpair()
+    for made, shown in ((ours, "<socket.socket fd="), (None, "None (NoneType)")):
+        settings: Any = {"connect": lambda made=made: made}
+        with pytest.raises(ValueError, match=r"^expected connect= to be an async function, but it returned ") as caught:
+            await Stream.open(Endpoint("localhost", **settings))
+        assert f"returned {shown}" in str(caught.value)
+    assert ours.fileno() == -1
+    theirs.close()
+
+
 async def test_a_socket_with_tls_of_its_own_is_no_connected_socket() -> None:
     ours, theirs = socket.socketpair()
     wrapped = client_context().wrap_socket(ours, server_hostname="localhost", do_handshake_on_connect=False)

@@ -7,6 +7,7 @@ import asyncio
 import socket
 import ssl
 from abc import abstractmethod
+from inspect import isawaitable
 from typing import Any, Final, Self
 
 from .._wire.text import described, quote
@@ -133,7 +134,10 @@ class StreamOpening(asyncio.BufferedProtocol):
         made: Any  # by connect=
         if endpoint.connect is not None:
             with told_if_cancelled(ConnectionFailed, "connect="):
-                made = await endpoint.connect()
+                making: Any = endpoint.connect()
+                if not isawaitable(making):
+                    raise _no_connection("to be an async function, but it returned", making)
+                made = await making
         elif endpoint.unix_path is not None:
             made = await connect_unix(endpoint.unix_path)
         else:
@@ -148,10 +152,7 @@ class StreamOpening(asyncio.BufferedProtocol):
             case (asyncio.StreamReader() as reader, asyncio.StreamWriter() as writer):
                 self._adopt(reader, writer)
             case _:
-                if isinstance(made, socket.socket):
-                    close_socket(made)
-                what = "a connected socket, or a reader and its writer"
-                raise ValueError(f"expected connect= to return {what}, got {described(made)}")
+                raise _no_connection("to return a connected socket, or a reader and its writer, got", made)
 
     def _adopt(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         # What the reader holds already is taken by stepping read() until it has to wait.
@@ -179,6 +180,13 @@ class StreamOpening(asyncio.BufferedProtocol):
         if self._transport is None:
             raise AssertionError("the stream was never opened")
         return self._transport
+
+
+def _no_connection(expected: str, made: object) -> ValueError:
+    told = ValueError(f"expected connect= {expected} {described(made)}")
+    if isinstance(made, socket.socket):
+        close_socket(made)
+    return told
 
 
 def _no_session(endpoint: Endpoint, error: BaseException) -> TLSFailed:
