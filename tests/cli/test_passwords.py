@@ -61,8 +61,40 @@ def test_a_variable_has_the_password(monkeypatch: pytest.MonkeyPatch) -> None:
 
     assert auth(URL, "--password-env", "POP") == Password("b", "one")
     assert auth(URL) == Password("b", "two")
-    with pytest.raises(UsageError, match="variable NONE"):
-        auth(URL, "--password-env", "NONE")
+    monkeypatch.setenv("EMPTY", "")
+    for name in ("NONE", "EMPTY"):
+        with pytest.raises(UsageError, match=f"variable {name}"):
+            auth(URL, "--password-env", name)
+
+
+def test_an_empty_variable_has_no_password(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MAILWIRE_PASSWORD", "")
+    with pytest.raises(UsageError, match="there is no password for b at pop"):
+        auth(URL)
+    write_netrc(home / ".netrc", "machine")
+    with pytest.raises(UsageError, match=r"cannot be read: .* \(~/\.netrc\)$"):
+        auth(URL)
+    (home / ".netrc").unlink()
+    monkeypatch.setattr(sys.stdin, "isatty", lambda: True, raising=False)
+    assert auth(URL, ask=lambda _: "typed") == Password("b", "typed")
+
+
+@pytest.mark.parametrize("entry", ["login b", "login b password", "password secret", "account b"])
+def test_an_entry_without_a_login_or_a_password_is_none(
+    entry: str, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = write_netrc(home / ".netrc", f"machine pop.example.org {entry}\n")
+    assert auth("pop3s://pop.example.org") is None
+    with pytest.raises(UsageError, match="there is no password for b at pop"):
+        auth(URL)
+    with pytest.raises(UsageError, match=rf"^there is no password for b at pop\.example\.org in {file}$"):
+        auth(URL, "--netrc", file)
+    monkeypatch.setattr(sys.stdin, "isatty", lambda: True, raising=False)
+    assert auth(URL, ask=lambda _: "typed") == Password("b", "typed")
+    monkeypatch.setenv("MAILWIRE_PASSWORD", "by the environment")
+    assert auth(URL) == Password("b", "by the environment")
+    write_netrc(home / ".netrc", f"machine pop.example.org login b password one\nmachine pop.example.org {entry}\n")
+    assert auth(URL) == auth("pop3s://pop.example.org") == Password("b", "one")
 
 
 def test_a_command_has_the_password() -> None:

@@ -82,15 +82,16 @@ def _credentials(
     if options.password_command is not None:
         return Password(_required(user), asyncio.run(_first_line(options.password_command)))
     if options.password_env is not None:
-        if options.password_env not in os.environ:
+        if not (password := os.environ.get(options.password_env)):
             raise UsageError(f"expected the password in the environment's variable {options.password_env}")
-        return Password(_required(user), os.environ[options.password_env])
+        return Password(_required(user), password)
+    by_environment = os.environ.get(_VARIABLE)  # an empty one is none
     found: Password | None = None
     try:
         found = _look_up(options.netrc, host, user)
     except (UsageError, OSError) as error:
         # Nobody has asked for the file in the home, and there is another place.
-        if options.netrc is not None or not user or _VARIABLE not in os.environ:
+        if options.netrc is not None or not user or not by_environment:
             raise
         _warn(f"{error}; the password is that in {_VARIABLE}")
     if found is not None:
@@ -100,8 +101,8 @@ def _credentials(
     if options.netrc is not None:
         # Whoever has named the place of the password wants no other one sent.
         raise UsageError(f"there is no password for {user} at {host} in {options.netrc}")
-    if _VARIABLE in os.environ:
-        return Password(user, os.environ[_VARIABLE])
+    if by_environment:
+        return Password(user, by_environment)
     if not _is_at_terminal():
         raise UsageError(
             f"there is no password for {user} at {host}: expected one in ~/.netrc or {_VARIABLE}, "
@@ -179,11 +180,11 @@ def _look_up(file: str | None, host: str, user: str) -> Password | None:
     except UnicodeDecodeError:
         raise UsageError(f"the file of passwords cannot be read: it is not in utf-8 ({file or '~/.netrc'})") from None
     # The entry by the name of "default" is for hosts that nobody has thought of: no password is for those.
-    # Host names are the same in any case (RFC 4343).
+    # Host names are the same in any case (RFC 4343). Who has left the password out, has it elsewhere.
     passwords = {
         login: password
         for name, (login, _, password) in entries
-        if name.lower() == host.lower() and user in ("", login)
+        if name.lower() == host.lower() and login and password and user in ("", login)
     }
     if len(passwords) > 1:
         raise UsageError(f"expected a user in the URL: {file or '~/.netrc'} has {len(passwords)} at {host}")
