@@ -99,6 +99,7 @@ def test_an_entry_without_a_login_or_a_password_is_none(
 
 def test_a_command_has_the_password() -> None:
     assert auth(URL, "--password-command", "printf 'sec ret\\r\\nuser: b\\n'") == Password("b", "sec ret")
+    assert auth(URL, "--password-command", "printf 'p\\303\\244ss\\nnote: \\344\\n'") == Password("b", "päss")
     with pytest.raises(UsageError, match="failed with status 1: false"):
         auth(URL, "--password-command", "false")
     for command in ("true", "printf '\\n secret'", "printf '\\377'"):

@@ -160,7 +160,7 @@ async def _first_line(command: str) -> str:
             f"the command for the password or token has failed with status {process.returncode}: {words[0]}"
         )
     try:
-        line = output.decode().partition("\n")[0].removesuffix("\r")
+        line = output.partition(b"\n")[0].removesuffix(b"\r").decode()
     except UnicodeDecodeError:
         line = ""
     if not line:
