@@ -4,6 +4,7 @@ import argparse
 import asyncio
 import os
 import pty
+import ssl
 import stat
 import sys
 from pathlib import Path
@@ -11,10 +12,11 @@ from typing import Any
 
 import pytest
 
-from mailwire import OAuthToken, Password
+from mailwire import Endpoint, OAuthToken, Password
 from mailwire.cli import servers
 from mailwire.cli.command_parser import CommandParser
 from mailwire.cli.servers import UsageError, add_server_options, endpoint_of
+from mailwire.testing import authority_file
 from tests.cli.program import SCRIPT, mailwire
 from tests.sasl.secrecy import CANARY, assert_hidden
 
@@ -393,6 +395,34 @@ def test_settings_go_into_the_endpoint(home: Path) -> None:
     (home / "x.pem").touch()
     endpoint = endpoint_of(words)
     assert (endpoint.tls_ca_file, endpoint.allow_cleartext_auth) == (file, True)
+
+
+@pytest.mark.parametrize("text", [authority_file().read_bytes(), "Für uns\n".encode() + authority_file().read_bytes()])
+def test_the_authorities_may_come_by_a_pipe(text: bytes) -> None:
+    reading, writing = os.pipe()
+    os.write(writing, text)
+    os.close(writing)
+    try:
+        endpoint = endpoint_of(options("smtps://smtp.example.org", "--ca-file", f"/dev/fd/{reading}"))
+    finally:
+        os.close(reading)
+    for _ in range(2):
+        context = endpoint.make_tls_context()
+        assert context.get_ca_certs() == Endpoint("x", tls_ca_file=authority_file()).make_tls_context().get_ca_certs()
+        assert context.verify_mode is ssl.CERT_REQUIRED
+        assert context.check_hostname
+
+
+@pytest.mark.parametrize("text", [b"", b"nothing", b"-----BEGIN CERTIFICATE-----\n"])
+def test_a_pipe_without_authorities_is_told(text: bytes) -> None:
+    reading, writing = os.pipe()
+    os.write(writing, text)
+    os.close(writing)
+    try:
+        with pytest.raises((UsageError, ssl.SSLError)):
+            endpoint_of(options("smtps://smtp.example.org", "--ca-file", f"/dev/fd/{reading}"))
+    finally:
+        os.close(reading)
 
 
 async def test_a_missing_password_ends_the_program_with_the_status_for_that() -> None:

@@ -5,6 +5,7 @@ import asyncio
 import netrc
 import os
 import shlex
+import ssl
 import sys
 from collections.abc import Callable
 from getpass import getpass
@@ -61,7 +62,11 @@ def endpoint_of(
         expected = " or ".join(map(str.upper, protocols))
         raise UsageError(f"expected the URL of a server for {expected}, got {endpoint}")
     if options.ca_file is not None:
-        Path(options.ca_file).read_bytes()  # what it holds is looked at when there is a connection
+        authorities = Path(options.ca_file).read_bytes()  # what it holds is looked at when there is a connection
+        if Path(options.ca_file).is_fifo():
+            # What a pipe gives, as that of a shell's <(...), it gives once.
+            context = _context_that_trusts(authorities, options.ca_file)
+            endpoint = endpoint.replace(tls_ca_file=None, tls_context=context)
     given = endpoint.auth if isinstance(endpoint.auth, Password) else Password("", "")
     if given.password:
         if options.token_command is not None:
@@ -72,6 +77,13 @@ def endpoint_of(
     if needs_user:
         _required("" if credentials is None else credentials.user)
     return endpoint.replace(auth=credentials)
+
+
+def _context_that_trusts(authorities: bytes, file: str) -> ssl.SSLContext:
+    text = authorities.decode("ascii", "ignore")  # around the certificates may be any
+    if "-----BEGIN" not in text:  # and of nothing the ssl module makes a context that trusts the system's authorities
+        raise UsageError(f"expected certificates in PEM from {file}")
+    return ssl.create_default_context(cadata=text)
 
 
 def _credentials(
