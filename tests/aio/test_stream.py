@@ -383,6 +383,25 @@ async def test_a_certificate_that_proves_nothing_is_refused(certificate: str, re
     assert peer.heard == b""
 
 
+@pytest.mark.parametrize(
+    ("names", "told"),
+    [
+        (["a", "b", "c", "d", "e"], "a, b, c, d, e"),
+        (["a", "b", "c", "d", "e", "f"], "a, b, c, d, e and 1 more"),
+        ([f"{number}" for number in range(2_000)], "0, 1, 2, 3, 4 and 1995 more"),
+        (["x" * 254, "b"], f"{'x' * 253}, b"),
+    ],
+)
+async def test_of_the_names_that_a_certificate_is_for_a_few_are_told(
+    names: list[str], told: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("mailwire.aio.stream_opening.names_refused", lambda _: names)
+    async with ScriptedPeer(Tls("other-host")) as peer:
+        with pytest.raises(TLSFailed) as caught:
+            await Stream.open(peer.endpoint(tls="implicit"))
+    assert str(caught.value).endswith(f" was not accepted: it is for {told}, and localhost was asked for")
+
+
 async def test_by_default_the_test_authority_is_not_trusted() -> None:
     async with ScriptedPeer(Tls()) as peer:
         with pytest.raises(TLSFailed, match=r"was not accepted: .*certificate"):

@@ -24,6 +24,9 @@ __all__ = ["StreamOpening"]
 _READER_SIZE: Final = 512 * 1024
 # Seconds; asyncio takes no None where it has a deadline of its own.
 _NEVER: Final = 365 * 24 * 3600.0
+# Of the names in a certificate so many are told, and so many characters of each: no DNS name is longer.
+_NAMES: Final = 5
+_NAME_SIZE: Final = 253
 
 
 class StreamOpening(asyncio.BufferedProtocol):
@@ -194,7 +197,9 @@ def _no_session(endpoint: Endpoint, error: BaseException) -> TLSFailed:
         case ssl.SSLCertVerificationError() as refusal:
             reason = refusal.verify_message
             if names := names_refused(refusal):
-                reason = f"it is for {', '.join(names)}, and {endpoint.host} was asked for"
+                more = f" and {len(names) - _NAMES} more" if len(names) > _NAMES else ""
+                few = ", ".join(name[:_NAME_SIZE] for name in names[:_NAMES])
+                reason = f"it is for {few}{more}, and {endpoint.host} was asked for"
             return TLSFailed(f"the certificate of {endpoint} was not accepted: {reason}")
         case ssl.SSLError() as failure:
             return TLSFailed(tls_reason(failure, endpoint))
