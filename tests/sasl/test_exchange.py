@@ -1,6 +1,6 @@
 import base64
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 import pytest
 from hypothesis import given
@@ -13,6 +13,7 @@ from mailwire.sasl.exchange import CANCEL, ROUND_LIMIT
 from mailwire.sasl.external import ExternalMechanism
 from mailwire.sasl.identities import External
 from mailwire.sasl.oauth import OAuthBearer, XOAuth2
+from mailwire.sasl.redaction import Redaction
 from mailwire.sasl.scram import WORK_ITERATIONS, ProofMissing, Scram
 from mailwire.sasl.work import ComputationDue
 from tests.sasl.laborious import Laborious
@@ -444,6 +445,23 @@ def test_every_line_that_we_said_is_masked(keeper: Keeper) -> None:
     for line in said:
         assert made.mask(b"no " + line) == b"no ****"
         assert made.mask(line.hex().encode()) == b"****"
+
+
+def test_what_masks_is_made_once_and_again_when_there_are_more_secrets(monkeypatch: pytest.MonkeyPatch) -> None:
+    made: list[tuple[bytes, ...]] = []
+
+    def make(secrets: Iterable[bytes]) -> Redaction:
+        made.append(tuple(secrets))
+        return Redaction(made[-1])
+
+    exchange = Exchange(Login(Password("tim", CANARY)), b"AUTH", 512)
+    monkeypatch.setattr("mailwire.sasl.exchange.Redaction", make)
+    for lines in range(3):
+        for _ in range(500):
+            assert exchange.mask(b"no " + CANARY.encode()) == b"no ****"
+        assert len(made) == lines + 1
+        assert len(made[-1]) == 1 + lines
+        exchange.respond(b"")
 
 
 def test_a_digest_and_a_proof_are_masked_as_they_are() -> None:

@@ -5,6 +5,7 @@ responses in base64, a line each, until the server's verdict; `*` cancels.
 """
 
 import binascii
+from collections.abc import Sequence
 from typing import Final
 
 from .._wire.text import LINE_END, quote
@@ -47,6 +48,8 @@ class Exchange:
         self.is_begun = False  # one exchange is one use: what was said is not said again
         self._rounds = 0
         self._said: list[bytes] = []  # in base64
+        self._masked: Sequence[bytes] = ()  # the secrets of...
+        self._masking = Redaction(())  # ...this one: to make one takes longer than to use it
         self._pending: bytes | None = None  # an initial response that the command line does not hold
         self._computed: bytes | MechanismFailed | None = None  # what came of the Work that was handed out
         self._work: Work | None = None
@@ -173,7 +176,10 @@ class Exchange:
         return encoded + LINE_END
 
     def _redaction(self) -> Redaction:
-        return Redaction((*self.mechanism.secrets, *self._said))
+        secrets = (*self.mechanism.secrets, *self._said)
+        if secrets != self._masked:
+            self._masked, self._masking = secrets, Redaction(secrets)
+        return self._masking
 
     def _cancel(self, failure: MechanismFailed) -> bytes:
         # It is kept for what it says: the frames that it was raised in hold more.
