@@ -2,6 +2,7 @@ import copy
 import functools
 import os
 import pickle
+import socket
 import ssl
 import traceback
 from dataclasses import FrozenInstanceError, fields
@@ -161,6 +162,21 @@ def test_an_address_of_our_own_that_is_none_is_refused(address: str) -> None:
 def test_a_path_that_is_none_is_refused(path: str) -> None:
     with pytest.raises(ValueError, match="expected an absolute path of a Unix socket"):
         Endpoint("localhost", unix_path=path)
+
+
+async def connect() -> socket.socket:
+    raise AssertionError("nobody connects")
+
+
+@pytest.mark.parametrize("left_out", ["local_address", "unix_path", "connect", ""])
+def test_an_endpoint_is_connected_to_in_one_way(left_out: str) -> None:
+    ways: dict[str, Any] = {"local_address": "192.0.2.1", "unix_path": "/run/smtp", "connect": connect}
+    ways.pop(left_out, None)
+    told = "^expected one at most of local_address, unix_path and connect: each says how to connect$"
+    with pytest.raises(ValueError, match=told):
+        Endpoint("localhost", **ways)
+    endpoint = Endpoint("localhost", connect=connect)
+    assert endpoint.replace(connect=None, unix_path="/run/smtp").unix_path == "/run/smtp"
 
 
 def test_extensions_are_ignored_by_their_names_whatever_the_case() -> None:
@@ -328,11 +344,23 @@ def test_a_refused_pin_is_quoted_in_part() -> None:
 
 
 @pytest.mark.parametrize(
-    "settings", [{"tls_ca_file": "a.pem"}, {"tls_client_certificate": "a.pem"}, {"tls_pin": "0" * 64}]
+    "settings",
+    [
+        {"tls_context": ssl.create_default_context()},
+        {"tls_ca_file": "a.pem"},
+        {"tls_client_certificate": "a.pem"},
+        {"tls_pin": "0" * 64},
+    ],
 )
 def test_without_tls_there_is_nothing_to_set_for_it(settings: Any) -> None:
     with pytest.raises(ValueError, match=r'^with tls="none" there is no certificate to check or to show$'):
         Endpoint("localhost", tls="none", **settings)
+    with pytest.raises(ValueError, match=r'^with tls="none" '):
+        Endpoint.parse("smtp://localhost", **settings)
+    endpoint = Endpoint("localhost", **settings)
+    with pytest.raises(ValueError, match=r'^with tls="none" '):
+        endpoint.replace(tls="none")
+    assert endpoint.replace(tls="none", **dict.fromkeys(settings)) == Endpoint("localhost", tls="none")
 
 
 @pytest.mark.parametrize("settings", [{"tls_ca_file": "a.pem"}, {"tls_client_certificate": "a.pem"}])
@@ -657,7 +685,7 @@ def test_a_url_of_a_unix_socket_may_have_credentials() -> None:
 
 def test_settings_add_to_a_url() -> None:
     context = ssl.create_default_context()
-    endpoint = Endpoint.parse("smtp://example.org", tls_context=context, allow_cleartext_auth=True)
+    endpoint = Endpoint.parse("smtps://example.org", tls_context=context, allow_cleartext_auth=True)
     assert endpoint.tls_context is context
     assert endpoint.allow_cleartext_auth
 

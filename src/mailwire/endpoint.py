@@ -153,7 +153,8 @@ class Endpoint:
     protocol: "smtp", "lmtp" or "pop3".
     tls: "implicit" (from the first byte), "starttls" (by STARTTLS or STLS, before anything else) or "none". There is no
         mode that tries TLS and goes on without it.
-    tls_context: by default ssl.create_default_context(): certificates and names are verified, TLS is 1.2 at least.
+    tls_context: by default ssl.create_default_context(): certificates and names are verified, TLS is 1.2 at least. It
+        asks for TLS, as the next three do: with "none" there can be none of them.
     tls_ca_file: the authorities to trust instead of the system's, a file in PEM.
     tls_client_certificate: what to show a server that asks who we are. With this or `tls_ca_file` there can be no
         `tls_context`: it would say all of that itself.
@@ -168,14 +169,14 @@ class Endpoint:
     local_hostname: the name given to EHLO; by default the address literal of the local socket.
     local_address: the IP address of our end; by default the system chooses.
     unix_path: the path of a Unix socket, to be connected to instead of host and port. The host is still whom a
-        certificate must be for.
+        certificate must be for. With it there is no local_address.
     pipelining: False sends one command at a time, whatever the server announces.
     ignored_extensions: keywords that an SMTP or LMTP server may announce as it likes: we go on as if it had not.
     use_chunking: whether messages go in chunks. None: where the server announces it, and is not known to be bad at it.
     connect: an async function that makes the connection in place of ours, through a proxy say: it returns a connected
         socket (no ssl.SSLSocket) or a pair of asyncio streams; anything else is a ValueError when it is called. The
-        policy for TLS stays the same. An OSError of its own becomes a ConnectionFailed; what else it raises comes out
-        as it is.
+        policy for TLS stays the same. With it there is no local_address and no unix_path. An OSError of its own becomes
+        a ConnectionFailed; what else it raises comes out as it is.
 
     Raises ValueError for what cannot be an endpoint.
     """
@@ -214,6 +215,8 @@ class Endpoint:
             raise ValueError(f"expected an IP address as our own, got {self.local_address!r}")
         if self.unix_path is not None:
             _check_path(self.unix_path)
+        if sum(setting is not None for setting in (self.local_address, self.unix_path, self.connect)) > 1:
+            raise ValueError("expected one at most of local_address, unix_path and connect: each says how to connect")
         if self.tls_ca_file is not None and not _is_path(self.tls_ca_file):
             raise ValueError(f"expected tls_ca_file to be {_PATH}, got {self.tls_ca_file!r}")
         check_chunking(self.use_chunking)
@@ -229,7 +232,9 @@ class Endpoint:
             Ehlo(self.local_hostname)
         if self.tls_context is not None and (self.tls_ca_file or self.tls_client_certificate):
             raise ValueError("with a tls_context, authorities and the client's certificate are set there")
-        if self.tls == "none" and (self.tls_ca_file or self.tls_client_certificate or self.tls_pin):
+        if self.tls == "none" and (
+            self.tls_context or self.tls_ca_file or self.tls_client_certificate or self.tls_pin is not None
+        ):
             raise ValueError('with tls="none" there is no certificate to check or to show')
         if self.tls_pin is not None:
             object.__setattr__(self, "tls_pin", _checked_pin(self.tls_pin))

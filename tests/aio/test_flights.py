@@ -26,7 +26,9 @@ def patient(*extensions: str, **settings: Any) -> MailServer:
 
 def endpoint_of(server: MailServer, **settings: Any) -> Endpoint:
     settings = {"tls": "none", "auth": Password("a", "secret"), "allow_cleartext_auth": True, **settings}
-    return Endpoint("localhost", server.smtp_port, **{"tls_context": client_context(), **settings})
+    if settings["tls"] != "none":
+        settings["tls_context"] = client_context()
+    return Endpoint("localhost", server.smtp_port, **settings)
 
 
 async def flights(

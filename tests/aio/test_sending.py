@@ -76,7 +76,10 @@ LARGE = b"Subject: x\r\n\r\n" + b"0123456789abcdef\r\n" * 50_000
 
 
 def endpoint_of(server: MailServer, **settings: Any) -> Endpoint:
-    return Endpoint("localhost", server.smtp_port, **{"tls": "none", "tls_context": client_context(), **settings})
+    settings = {"tls": "none", **settings}
+    if settings["tls"] != "none":
+        settings.setdefault("tls_context", client_context())
+    return Endpoint("localhost", server.smtp_port, **settings)
 
 
 async def send_to(server: MailServer, message: Any = MESSAGE, /, **arguments: Any) -> Receipt:
@@ -917,7 +920,7 @@ async def test_a_refusal_is_heard_though_the_connection_is_cut_right_behind_it(t
         for _ in range(more):
             yield b"0123456789abcde\r\n" * 8000
 
-    endpoint = Endpoint("localhost", cutter.port, tls=tls, tls_context=client_context())
+    endpoint = Endpoint("localhost", cutter.port, tls=tls, tls_context=client_context() if tls != "none" else None)
     with pytest.raises(DataRefused, match="too big") as caught:
         await mailwire.send(source(), endpoint, **ARGUMENTS)
     assert caught.value.delivery is Delivery.REFUSED

@@ -55,7 +55,10 @@ JOIN_LIMIT = 64 * 1024
 
 
 def endpoint_for(connect: Callable[[], Awaitable[Any]], **settings: Any) -> Endpoint:
-    return Endpoint("localhost", connect=connect, **{"tls": "none", "tls_context": client_context(), **settings})
+    settings = {"tls": "none", **settings}
+    if settings["tls"] != "none":
+        settings.setdefault("tls_context", client_context())
+    return Endpoint("localhost", connect=connect, **settings)
 
 
 async def everything(stream: Stream) -> bytes:
@@ -142,7 +145,9 @@ async def test_a_stream_opens_to_a_unix_socket(tls: Any, tmp_path: Path) -> None
         lambda _, writer: writer.close(), path, ssl=server_context() if tls == "implicit" else None
     )
     async with server:
-        stream = await Stream.open(Endpoint("localhost", unix_path=path, tls=tls, tls_context=client_context()))
+        stream = await Stream.open(
+            Endpoint("localhost", unix_path=path, tls=tls, tls_context=None if tls == "none" else client_context())
+        )
         assert (stream.tls_session is None) is (tls == "none")
         assert stream.local_address == ""
         assert await everything(stream) == b""
@@ -585,7 +590,7 @@ async def test_octets_before_a_handshake_are_an_attack() -> None:
         stream.take()
         await drain_events()
         with pytest.raises(InjectedData, match=r"expected a TLS handshake, but got b'250 injected"):
-            await stream.start_tls(peer.endpoint())
+            await stream.start_tls(peer.endpoint(tls="starttls"))
         stream.abort()
     assert peer.wire == b""
 

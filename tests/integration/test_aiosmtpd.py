@@ -74,7 +74,7 @@ async def serving(handler: Handler, tls: TLSMode = "none") -> AsyncIterator[Endp
     server = await loop.create_server(protocol, "127.0.0.1", 0, ssl=context if tls == "implicit" else None)
     async with server:
         port: int = server.sockets[0].getsockname()[1]
-        yield Endpoint("localhost", port, tls=tls, tls_context=client_context())
+        yield Endpoint("localhost", port, tls=tls, tls_context=client_context() if tls != "none" else None)
 
 
 ENVELOPE: dict[str, Any] = {"sender": "a@example.org", "recipients": ["b@example.org", "nobody@example.org"]}

@@ -8,7 +8,6 @@ import pytest
 
 import mailwire
 from mailwire import Delivery, LMTPClient, MailOptions, RecipientOptions, SMTPClient
-from mailwire.testing.tls import client_context
 from tests.integration.mail_host import MailHost
 from tests.integration.mailbox import DOMAIN, Mailbox
 from tests.integration.postfix import MESSAGE_SIZE_LIMIT
@@ -171,7 +170,7 @@ def lmtp_endpoint(host: MailHost, way: str) -> mailwire.Endpoint:
     dovecot = host.dovecot
     if way == "unix":
         return mailwire.Endpoint.parse(f"lmtp+unix://{dovecot.lmtp_socket}")
-    return mailwire.Endpoint(dovecot.host, dovecot.lmtp_port, protocol="lmtp", tls="none", tls_context=client_context())
+    return mailwire.Endpoint(dovecot.host, dovecot.lmtp_port, protocol="lmtp", tls="none")
 
 
 @pytest.mark.parametrize("way", ["unix", "tcp"])

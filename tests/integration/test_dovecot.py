@@ -32,8 +32,10 @@ def fill(mailbox: Mailbox, numbers: Iterable[int]) -> None:
 def client_for(dovecot: Dovecot, mailbox: Mailbox, **settings: Any) -> POP3Client:
     """Return a client of the account."""
     settings = {"port": dovecot.port, "tls": "none", "allow_cleartext_auth": True, **settings}
+    if settings["tls"] != "none":
+        settings["tls_context"] = client_context()
     auth = Password(mailbox.user, settings.pop("password", mailbox.password))
-    return POP3Client(Endpoint("localhost", protocol="pop3", auth=auth, tls_context=client_context(), **settings))
+    return POP3Client(Endpoint("localhost", protocol="pop3", auth=auth, **settings))
 
 
 @pytest.mark.parametrize("tls", ["none", "starttls", "implicit"])

@@ -25,8 +25,10 @@ def written(number: int, uid: str | None) -> bytes:
 def endpoint_for(server: MailutilsPop3d, spool: Spool, **settings: Any) -> Endpoint:
     """Return the endpoint of the account."""
     settings = {"port": server.port, "tls": "none", "allow_cleartext_auth": True, **settings}
+    if settings["tls"] != "none":
+        settings["tls_context"] = client_context()
     auth = Password(spool.user, settings.pop("password", spool.password))
-    return Endpoint("localhost", protocol="pop3", auth=auth, tls_context=client_context(), **settings)
+    return Endpoint("localhost", protocol="pop3", auth=auth, **settings)
 
 
 async def connect_when_free(client: POP3Client) -> None:

@@ -25,7 +25,7 @@ async def test_a_mail_through_postfix_is_sent_to_a_script_as_well(
     settings = mailwire.Endpoint(
         "localhost",
         tls=tls,
-        tls_context=client_context(),
+        tls_context=client_context() if tls != "none" else None,
         auth=mailwire.Password(alice.user, alice.password),
         auth_preferences=PLAIN,
         allow_cleartext_auth=True,
@@ -55,7 +55,7 @@ async def test_a_maildrop_of_dovecot_is_retrieved_from_a_script_as_well(
         "localhost",
         protocol="pop3",
         tls=tls,
-        tls_context=client_context(),
+        tls_context=client_context() if tls != "none" else None,
         auth=mailwire.Password(mailbox.user, mailbox.password),
         auth_preferences=PLAIN,
         allow_cleartext_auth=True,

@@ -30,7 +30,7 @@ def smtp_endpoint(host: MailHost, tls: TLSMode, password: str | None = None) -> 
         "localhost" if tls != "none" else postfix.host,
         postfix.tls_port if tls == "implicit" else postfix.port,
         tls=tls,
-        tls_context=client_context(),
+        tls_context=client_context() if tls != "none" else None,
         auth=mailwire.Password(user.user, user.password if password is None else password),
         allow_cleartext_auth=tls == "none",
     )
@@ -43,7 +43,7 @@ def pop3_endpoint(host: MailHost, mailbox: Mailbox, tls: TLSMode, password: str 
         dovecot.tls_port if tls == "implicit" else dovecot.port,
         protocol="pop3",
         tls=tls,
-        tls_context=client_context(),
+        tls_context=client_context() if tls != "none" else None,
         auth=mailwire.Password(mailbox.user, mailbox.password if password is None else password),
         allow_cleartext_auth=tls == "none",
     )

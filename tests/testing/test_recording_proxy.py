@@ -52,7 +52,7 @@ async def test_a_session_is_recorded_and_played_once_more(protocol: Any, tls: An
     settings: dict[str, Any] = {
         "protocol": protocol,
         "tls": tls,
-        "tls_context": client_context(),
+        "tls_context": client_context() if tls != "none" else None,
         "auth": AUTH,
         "allow_cleartext_auth": True,
         "auth_preferences": mailwire.Preferences(mechanisms=[mechanism]),
@@ -88,7 +88,11 @@ def test_no_event_loop_has_to_watch_sockets_or_to_tell_at_once_of_what_was_sent(
 async def test_a_session_at_a_unix_socket_is_recorded(tls: Any, listens_at_a_path: bool, tmp_path: Path) -> None:
     path, listen_path = tmp_path / "lmtp", tmp_path / "proxy"
     context = server_context() if tls != "none" else None
-    settings: dict[str, Any] = {"protocol": "lmtp", "tls": tls, "tls_context": client_context()}
+    settings: dict[str, Any] = {
+        "protocol": "lmtp",
+        "tls": tls,
+        "tls_context": client_context() if tls != "none" else None,
+    }
     async with MailServer([BOB], tls_context=context, implicit_tls=tls == "implicit", lmtp_path=path) as server:
         async with RecordingProxy(
             "localhost",

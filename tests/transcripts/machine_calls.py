@@ -38,7 +38,7 @@ class MachineCalls(Calls[_Heard]):
         async with ScriptedPeer(*script, lenient=way.is_cut) as peer:
             context = way.context if is_encrypted else None
             tls = "implicit" if is_encrypted else "none"
-            stream = await Stream.open(peer.endpoint(connect=way.to(peer), tls=tls, tls_context=way.context), context)
+            stream = await Stream.open(peer.endpoint(connect=way.to(peer), tls=tls, tls_context=context), context)
             try:
                 outcome = await self._talk(stream)
             finally:

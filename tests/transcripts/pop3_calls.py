@@ -117,12 +117,13 @@ class POP3Calls(Calls[_Outcome]):
     async def _play(self, script: tuple[Step, ...], is_encrypted: bool, way: Way) -> _Outcome:
         # Up to the call with which the connection is lost.
         outcome = _Outcome()
+        tls = "implicit" if is_encrypted else "starttls" if self.is_starttls else "none"
         async with ScriptedPeer(*script, lenient=way.is_cut) as peer:
             endpoint = peer.endpoint(
                 protocol="pop3",
                 connect=way.to(peer),
-                tls_context=way.context,
-                tls="implicit" if is_encrypted else "starttls" if self.is_starttls else "none",
+                tls_context=way.context if tls != "none" else None,
+                tls=tls,
                 auth=None if self._logs_in_itself else self._whole.credentials,
                 allow_cleartext_auth=True,
             )

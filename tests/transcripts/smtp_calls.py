@@ -84,12 +84,13 @@ class SMTPCalls(Calls[_Outcome]):
         # Up to the call with which the connection is lost.
         mails, outcome = self.mails, _Outcome()
         is_starttls = mails.starttls and not is_encrypted
+        tls = "implicit" if is_encrypted else "starttls" if is_starttls else "none"
         async with ScriptedPeer(*script, lenient=way.is_cut) as peer:
             endpoint = peer.endpoint(
                 protocol="lmtp" if mails.is_lmtp else "smtp",
                 connect=way.to(peer),
-                tls_context=way.context,
-                tls="implicit" if is_encrypted else "starttls" if is_starttls else "none",
+                tls_context=way.context if tls != "none" else None,
+                tls=tls,
                 auth=mails.credentials if mails.mechanism and not self._logs_in_itself else None,
                 allow_cleartext_auth=True,
                 local_hostname=mails.name or "c",

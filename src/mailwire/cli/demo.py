@@ -64,7 +64,7 @@ async def demonstrate(server: MailServer, *, tls: bool, logs_in: bool) -> int:
                 server.pop3_port,
                 protocol="pop3",
                 tls="implicit" if tls else "none",
-                tls_context=client_context(),
+                tls_context=client_context() if tls else None,
                 auth=_USER,
                 allow_cleartext_auth=True,  # the link does not leave this machine
             )

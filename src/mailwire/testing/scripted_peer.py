@@ -141,8 +141,11 @@ class ScriptedPeer:
     # Leading a client here
 
     def endpoint(self, **settings: Any) -> Endpoint:
-        """Return an endpoint that leads here: by SMTP, in the clear, trusting the test authority, save `settings`."""
-        settings = {"tls": "none", "tls_context": _authority_context(), **settings}
+        """Return an endpoint that leads here: by SMTP, in the clear, save `settings`; with TLS among them, trusting the
+        test authority."""
+        settings = {"tls": "none", **settings}
+        if settings["tls"] != "none":
+            settings.setdefault("tls_context", _authority_context())
         if self._listens:
             if self._playing is None:
                 raise RuntimeError("the peer has no port before it is begun, by `async with`")
