@@ -357,7 +357,8 @@ class MaildropRenumbered(MailwireError):
 
 class SinkFailed(MailwireError):
     """Retrieved mail could not be stored, and the next would not be either: the disk is full, say. What was not stored
-    is on the server still. `__cause__` is what the sink has raised."""
+    is on the server still, and the message at which it showed comes last in the next run. `__cause__` is what the sink
+    has raised."""
 
 
 class CommandRefused(MailwireError):

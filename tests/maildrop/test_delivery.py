@@ -509,7 +509,10 @@ async def test_a_full_disk_ends_the_run_and_counts_against_nobody(page: Told) ->
     assert str(caught.value) == "message 7 could not be stored: OSError: [Errno 28] No space left on device"
     assert caught.value.__cause__ is error
     await run.finish()
-    assert (page.written, run.reports) == ([], [])
+    reason = "OSError: [Errno 28] No space left on device"
+    assert page.written == [[replace(record("u", State.SEEN, size=100), reason=reason)]]
+    (report,) = run.reports
+    assert (report.number, report.outcome, report.octets, report.reason) == (7, Outcome.FAILED, len(CONTENT), reason)
 
 
 @pytest.mark.parametrize("uid", ["u", None])

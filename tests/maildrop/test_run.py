@@ -495,13 +495,32 @@ async def test_a_full_disk_ends_the_run_and_nothing_is_deleted(
 
     assert isinstance(report.error, SinkFailed)
     assert "message 2 could not be stored" in str(report.error)
-    assert outcomes(report) == {"one": Outcome.STORED, "two": Outcome.LEFT, "three": Outcome.LEFT}
+    assert outcomes(report) == {"one": Outcome.STORED, "two": Outcome.FAILED, "three": Outcome.LEFT}
     assert uids(server) == ["one", "two", "three"]
     assert await states(ledger, server) == {"one": State.STORED, "two": State.SEEN, "three": State.SEEN}
     sink.failing.clear()
     assert (await run(server, sink, ledger, keep="until stored")).is_complete
-    assert sink.subjects == ["one", "two", "three"]
+    assert sink.subjects == ["one", "three", "two"]
     assert uids(server) == []
+
+
+async def test_a_message_for_which_the_sink_is_at_fault_is_in_nobodys_way_and_has_not_failed(
+    server: MailServer, sink: MemorySink, ledger: MemoryLedger
+) -> None:
+    fill(server, "one", "two", "three")
+    sink.failing[b"two"] = TimeoutError("no")
+    for told in ({"one", "two", "three"}, {"two", "three"}, {"two", "four"}, {"two"}):
+        report = await run(server, sink, ledger, max_failures=1)
+        assert isinstance(report.error, SinkFailed)
+        assert set(outcomes(report)) == told
+        assert [message.uid for message in report.failed] == ["two"]
+        if told == {"two", "three"}:
+            fill(server, "four")
+
+    assert sink.subjects == ["one", "three", "four"]
+    assert (await records_of(ledger, server))["two"].failures == 0
+    sink.failing.clear()
+    assert (await run(server, sink, ledger, max_failures=1)).is_complete
 
 
 async def test_a_group_that_cannot_be_settled_is_not_stored(
@@ -1754,8 +1773,8 @@ async def test_a_run_that_is_cut_counts_what_is_known_by_its_header_once(
     assert isinstance(report.error, SinkFailed)
     assert (report.listed, report.known) == (15, 12)
     assert sum(report.counts.values()) == 15
-    first = Outcome.LEFT if lost_at == 1 else Outcome.STORED
-    assert outcomes(report) == {"other0": first, "other1": Outcome.LEFT, "last": Outcome.LEFT}
+    first, second = (Outcome.FAILED, Outcome.LEFT) if lost_at == 1 else (Outcome.STORED, Outcome.FAILED)
+    assert outcomes(report) == {"other0": first, "other1": second, "last": Outcome.LEFT}
 
 
 ALIKE = b"Subject: m3\r\n\r\nAnother message\r\n"
@@ -1919,7 +1938,7 @@ async def test_a_deadline_of_the_sinks_own_cancels_no_run(ledger: MemoryLedger) 
 
     assert isinstance(report.error, SinkFailed)
     assert "message 1 could not be stored: TimeoutError" in str(report.error)
-    assert set(outcomes(report).values()) == {Outcome.LEFT}
+    assert list(outcomes(report).values()) == [Outcome.FAILED, *[Outcome.LEFT] * (report.listed - 1)]
 
 
 async def test_a_deadline_that_the_sink_hides_has_stored_nothing(ledger: MemoryLedger) -> None:
@@ -2441,7 +2460,8 @@ async def test_many_messages_are_one_run_though_they_come_in_portions(
     assert told == [(number, 5) for number in (1, 2, 3, 4)]
     assert [(message.uid, message.outcome) for message in report.messages] == [
         *((uid, Outcome.STORED) for uid in ("one", "two", "three")),
-        *((uid, Outcome.LEFT) for uid in ("four", "five")),
+        ("four", Outcome.FAILED),
+        ("five", Outcome.LEFT),
     ]
     assert isinstance(report.error, SinkFailed)
 
@@ -2522,7 +2542,8 @@ async def test_what_was_never_reached_is_left_in_its_order(
     fill(server, *texts)
     sink.failing[b"one"] = OSError(errno.ENOSPC, "full")
     report = await run(server, sink)
-    assert [(message.uid, message.outcome) for message in report.messages] == [(uid, Outcome.LEFT) for uid in texts]
+    became = [(message.uid, message.outcome) for message in report.messages]
+    assert became == [("one", Outcome.FAILED), *((uid, Outcome.LEFT) for uid in texts[1:])]
 
 
 async def test_behind_a_quota_what_failed_before_is_told_to_the_ledger(
@@ -2605,7 +2626,7 @@ async def test_a_run_over_many_messages_holds_little_of_each(tmp_path: Path, sin
                 peak = tracemalloc.get_traced_memory()[1]
             finally:
                 tracemalloc.stop()
-            assert report.counts == {Outcome.STORED: 1, Outcome.LEFT: count - 1}
+            assert report.counts == {Outcome.STORED: 1, Outcome.FAILED: 1, Outcome.LEFT: count - 2}
             assert len(await records_of(ledger, server)) == count
         return peak
 

@@ -2,7 +2,8 @@
 
 A failure is the message's, the sink's or the connection's. That of a message counts against it in the ledger, and
 the run goes on. That of the sink ends the run, and counts against nobody: a full disk must not make every message one
-that has failed too often. Nor does what a function of the caller's raises as the message comes, one that is told of the
+that has failed too often. But the message comes last in the next run, lest one that no sink stands keep all others away.
+Nor does what a function of the caller's raises as the message comes, one that is told of the
 progress say.
 """
 
@@ -191,7 +192,7 @@ class Deliveries:
         self._report(fetch, Outcome.FAILED, reason=reason)
 
     def suspect(self, fetch: Fetch, reason: str, *, counts: bool) -> None:
-        """Take note of why the run did not come to a message; whether that counts against it."""
+        """Take note of why a message is not stored; whether that counts against it."""
         if fetch.uid is not None:
             known = self._known(fetch, fetch.uid)
             self._untold.append(known.failed(reason) if counts else replace(known, reason=reason))
@@ -273,13 +274,15 @@ class Deliveries:
     def _judge(self, fetch: Fetch, mail: Mail, error: Exception, seconds: float) -> None:
         # What was cancelled, though the run was not, the sink has cancelled, by a deadline of its own say.
         failure = None if isinstance(mail.failure, asyncio.CancelledError) else mail.failure
-        if failure is None and isinstance(error, OSError):
-            raise SinkFailed(f"message {mail.number} could not be stored: {as_reason(error)}") from error
         told = failure or error
         reason = as_reason(told)
         is_of_message = isinstance(told, BudgetExceeded | MessageEmpty)
         outcome = Outcome.TOO_LARGE if isinstance(told, BudgetExceeded) else Outcome.FAILED
         self._report(fetch, outcome, octets=mail.octets, seconds=seconds, reason=reason)
+        if failure is None and isinstance(error, OSError):
+            # It may be this message's doing all the same: the next run comes to all others first.
+            self.suspect(fetch, reason, counts=False)
+            raise SinkFailed(f"message {mail.number} could not be stored: {reason}") from error
         if failure is not None and not isinstance(failure, MailwireError):
             raise failure
         record = None if fetch.uid is None else self._failed(fetch, fetch.uid, reason)

@@ -44,8 +44,9 @@ class Sink(Protocol):
     async def store(self, mail: Mail) -> None:
         """Read `mail` to its end, and return once it is safe, whatever crashes then.
 
-        An OSError ends the run: the next message would do no better on a full disk. Any other error is a failure of
-        this one message, and the run goes on. A mail that is not read to its end is not stored.
+        An OSError ends the run: the next message would do no better on a full disk. This one comes last in the next
+        run. Any other error is a failure of this one message, and the run goes on. A mail that is not read to its end
+        is not stored.
         """
 
 
