@@ -244,11 +244,46 @@ def test_a_maildrop_where_all_is_new_raises_a_question_and_changes_nothing() -> 
         (FIVE, [*TEN[1:], replace(TEN[0], state=State.GONE)]),
         (FIVE, [replace(each, state=State.MARKED) for each in TEN]),  # deleted by a run that was cut off behind QUIT
         ([], TEN),
-        ([Entry(number, None) for number in range(1, 6)], TEN),
+        ([Entry(number, None) for number in range(1, 6)], TEN[:9]),
     ],
 )
 def test_there_is_no_question_where_it_may_well_be_so(entries: list[Entry], records: list[Record]) -> None:
     assert plan(entries, ledger(*records)).question is None
+
+
+def without_uids(nameless: int, known: int) -> list[Entry]:
+    """Return old0 and others behind it, so many, and so many messages without a unique id."""
+    return [
+        *(Entry(place, f"old{place}") for place in range(known)),
+        *(Entry(99 + place, None) for place in range(nameless)),
+    ]
+
+
+@pytest.mark.parametrize("when_all_new", ["ask", "match"])
+def test_where_unique_ids_were_told_and_most_are_not_any_more_there_is_a_question(
+    when_all_new: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("mailwire.aio.portions.PORTION", 3)
+    policy = Policy(when_all_new=when_all_new)
+    for nameless, stored_count in ((1, 10), (3, 13), (30, 10)):
+        known = stored_count - 10
+        planned = plan(without_uids(nameless, known), stored(stored_count), policy)
+        assert planned == Plan(question=Question(10, nameless + known, nameless=nameless))
+    assert str(planned.question).startswith(
+        "the server tells no unique id of 30 of its 30 messages, and 10 that are stored were known by theirs"
+    )
+    # Sizes that are others do not matter then, nor what headers say of them.
+    entries = [*sized(10, 0), *without_uids(10, 0)]
+    assert plan(entries, stored(20), policy).question == Question(10, 20, nameless=10)
+
+
+def test_where_no_more_are_missing_than_may_be_gone_what_has_no_unique_id_is_fetched() -> None:
+    nine, many = without_uids(30, 0), without_uids(9, 10)
+    assert len(fetched(plan(nine, stored(9)))) == 30
+    assert len(fetched(plan(nine, stored(30, state=State.SEEN)))) == 30
+    assert len(fetched(plan(without_uids(30, 10), stored(19)))) == 30
+    assert len(fetched(plan(many, stored(30)))) == 9  # there are more that have one
+    assert len(fetched(plan(nine, stored(30), Policy(when_all_new="fetch")))) == 30
 
 
 def test_all_can_be_fetched_all_the_same() -> None:

@@ -32,6 +32,7 @@ from mailwire.errors import (
     MaildropRenumbered,
     MailwireError,
     MessageTruncated,
+    NotSupported,
     ResponseError,
     SinkFailed,
 )
@@ -2253,6 +2254,29 @@ async def test_a_server_without_unique_ids_loses_nothing(sink: MemorySink, ledge
         forced = await run(server, sink, ledger, keep="until stored", delete_without_uid=True)
         assert uids(server) == []
         assert [message.deleted for message in forced.messages] == [Deleted.COMMITTED] * 2
+
+
+async def test_a_server_that_does_not_tell_its_unique_ids_for_a_while_has_nothing_fetched_again(
+    sink: MemorySink, ledger: MemoryLedger
+) -> None:
+    async with MailServer([USER]) as server, MailServer([USER], quirk=QUIRKS["no-uidl"]) as without:
+        rest: dict[str, Any] = {"account": account_at(server), "keep": "until stored"}
+        texts = [f"m{number}" for number in range(12)]
+        fill(server, *texts)
+        fill(without, *texts)
+        await run(server, sink, ledger, account=rest["account"])
+        report = await run(without, sink, ledger, delete_without_uid=True, **rest)
+        assert isinstance(report.error, NotSupported)
+        assert report.error.extension == "UIDL"
+        assert "no unique id of 12 of its 12 messages, and 12 that are stored were known" in str(report.error)
+        assert (report.messages, report.cautions) == ((), ())
+        assert len(uids(without)) == len(sink.contents) == 12
+        assert set((await states(ledger, server)).values()) == {State.STORED}
+        assert (await run(server, sink, ledger, account=rest["account"])).is_complete
+        assert len(sink.contents) == 12
+        fetched = await run(without, sink, ledger, when_all_new="fetch", **rest)
+        assert [caution.kind for caution in fetched.cautions] == [CautionKind.NO_UIDS]
+        assert len(sink.contents) == 24
 
 
 async def test_what_has_no_unique_id_is_not_deleted_for_its_preview(sink: MemorySink, ledger: MemoryLedger) -> None:

@@ -26,6 +26,7 @@ _OURS: Final[Mapping[str, str]] = {
     'tls="starttls"': "+starttls in the URL",
     'tls="implicit"': "smtps, lmtps or pop3s in the URL",
     'with tls="none"': "where the URL asks for no TLS",
+    'Policy(when_all_new="fetch")': "--when-all-new fetch",
 }
 _QUIRK: Final = re.compile(r"Quirks\.([a-z_]+)")
 

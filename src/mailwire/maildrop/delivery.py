@@ -2,9 +2,8 @@
 
 A failure is the message's, the sink's or the connection's. That of a message counts against it in the ledger, and
 the run goes on. That of the sink ends the run, and counts against nobody: a full disk must not make every message one
-that has failed too often. But the message comes last in the next run, lest one that no sink stands keep all others away.
-Nor does what a function of the caller's raises as the message comes, one that is told of the
-progress say.
+that has failed too often. But the message comes last in the next run, lest one that no sink stands keep others away.
+Nor does it count what a function of the caller's raises as the message comes, one that is told of the progress say.
 """
 
 import asyncio

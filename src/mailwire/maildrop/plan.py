@@ -44,18 +44,27 @@ class Caution:
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """The server has most likely given its messages other unique ids than they had.
+    """The server has most likely given its messages other unique ids than they had; or does not tell them.
 
     known: how many the ledger knows; listed: how many there are.
     resized: how many of these have the unique id of one that is stored, and another size than that. The unique ids of
         the others are new; or, where they are counted up from the first, they may be those of stored messages as well.
+    nameless: how many of these have no unique id, where that is the question; `known` are then those that are stored,
+        and are not there by their unique ids.
     """
 
     known: int
     listed: int
     resized: int = 0
+    nameless: int = 0
 
     def __str__(self) -> str:
+        if self.nameless:
+            return (
+                f"the server tells no unique id of {self.nameless} of its {self.listed} messages, and {self.known} that"
+                " are stored were known by theirs; if it has none any more, "
+                'Policy(when_all_new="fetch") fetches what has none'
+            )
         if self.resized:
             shown = (
                 f"{self.resized} of the {self.listed} messages on the server have the unique ids of others, by their "

@@ -8,6 +8,7 @@ Nothing here waits, reads a clock, or knows how a message is fetched: what goes 
 4. What failed before comes last, and of that what failed least often first: else what ends a run, or fills it, could be
    in the way of all others.
 5. A unique id says nothing in a listing where the sizes show that the server has given its ids anew.
+6. A server that has told the unique ids of the mail that is stored, and does not tell them, has most likely that mail.
 
 There may be a million messages, and little time in a turn of the event loop. So a plan is made in steps, each of which
 looks at a thousand messages, and it keeps of them no more than which are fetched, in runs.
@@ -105,6 +106,7 @@ class Planning:
         self._other_alikes: dict[int, Mapping[str, Record]] = {}  # by position
         self._found = 0  # records
         self._is_any_known = False
+        self._found_stored = 0
         self._same_sized = self._other_sized = 0  # of what has the uid of a stored message
         self._resized = 0
         self._returned = 0
@@ -114,7 +116,10 @@ class Planning:
         policy, now = self._policy, self._now
         yield from self._named.prepare()
         yield from self._decide_all()
-        question: Question | None = None
+        question = yield from self._miss_uids()
+        if question is not None:
+            self.plan = Plan(question=question)
+            return
         if policy.when_all_new == "ask":
             question = yield from self._ask()
         elif self._is_reassigned:
@@ -156,6 +161,17 @@ class Planning:
     def _is_reassigned(self) -> bool:
         # Whether the sizes show that messages have unique ids that others had.
         return self._other_sized >= max(_FEWEST_TO_ASK, self._same_sized)
+
+    def _miss_uids(self) -> Generator[None, None, Question | None]:
+        # Ask where most messages have no unique id by which they could be known, though that of stored ones was told.
+        nameless, listed = self._named.nameless, len(self._named)
+        if not nameless or 2 * nameless < listed or self._policy.when_all_new == "fetch":
+            return None
+        missing = -self._found_stored
+        for records in portions(self._records.values()):
+            missing += sum(record.state is State.STORED for record in records)
+            yield
+        return Question(missing, listed, nameless=nameless) if missing >= _FEWEST_TO_ASK else None
 
     def _ask(self) -> Generator[None, None, Question | None]:
         # Ask whether all has other unique ids, where that is likely.
@@ -243,6 +259,7 @@ class Planning:
         # Take note of what a record says of the unique ids of this listing.
         is_sized = may_have_size(record, entry)
         self._is_any_known = self._is_any_known or (is_sized and _is_known(record))
+        self._found_stored += record.state is State.STORED
         if record.state is State.STORED and record.size and entry.size:
             self._same_sized += is_sized
             self._other_sized += not is_sized

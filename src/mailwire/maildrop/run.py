@@ -186,6 +186,8 @@ class Run:
             question = plan.doubt if plan.question is None and not comparison.dispels_doubt(sample) else plan.question
             if question is not None:
                 self._plan = Plan()
+                if question.nameless:  # it may tell them another time, and nobody need answer then
+                    raise NotSupported(str(question), extension="UIDL")
                 raise MaildropRenumbered(str(question), known=question.known, listed=question.listed)
             self._cautions += plan.cautions
             self._deliveries = deliveries
