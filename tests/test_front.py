@@ -275,6 +275,7 @@ async def test_a_message_that_may_be_cut_off_is_not_returned_as_whole() -> None:
         with pytest.raises(Desynchronised, match="the message is cut off there") as caught:
             await mailwire.retrieve(endpoint)
     assert caught.value.suspect == "RETR 1"
+    assert caught.value.messages == ()
 
 
 async def test_every_message_is_retrieved_by_one_call() -> None:
@@ -450,6 +451,14 @@ async def test_what_is_no_farewell_may_be_the_rest_of_the_last_message() -> None
         with pytest.raises(Desynchronised, match="in answer to QUIT") as caught:
             await mailwire.retrieve(pop3_endpoint(peer))
     assert caught.value.suspect == "RETR 2"
+    assert [message.raw for message in caught.value.messages] == [b"first\r\n"]
+
+
+async def test_what_is_out_of_step_before_any_message_tells_of_none() -> None:
+    async with ScriptedPeer(*OPENED, *LISTED[:2], "C: LIST", "S: what", LISTEN) as peer:
+        with pytest.raises(Desynchronised) as caught:
+            await mailwire.retrieve(pop3_endpoint(peer))
+    assert caught.value.messages == ()
 
 
 async def test_a_message_that_is_cut_is_none() -> None:
@@ -457,6 +466,7 @@ async def test_a_message_that_is_cut_is_none() -> None:
         with pytest.raises(MessageTruncated) as caught:
             await mailwire.retrieve(pop3_endpoint(peer))
     assert caught.value.octets == 5
+    assert [message.raw for message in caught.value.messages] == [b"first\r\n"]
 
 
 async def test_a_refused_listing_is_told() -> None:

@@ -120,13 +120,15 @@ class MailwireError(Exception):
     """The root of the tree.
 
     Where the error ended a `send`, `delivery` says what became of the mail and `receipt` holds every reply that did
-    arrive; otherwise both are None. Where it ended a `retrieve` into a sink, `report` says what had been done by then.
-    `transcript` holds the last lines of the dialogue, with secrets masked.
+    arrive; otherwise both are None. Where it ended a `retrieve` into a sink, `report` says what had been done by then;
+    where it ended one into memory, `messages` are those retrieved whole by then. `transcript` holds the last lines of
+    the dialogue, with secrets masked.
     """
 
     delivery: Delivery | None = None
     receipt: Receipt | None = None
     report: RetrievalReport | None = None
+    messages: tuple[RetrievedMessage, ...] = ()
     transcript: tuple[str, ...] = ()
 
     @property
@@ -296,7 +298,7 @@ class BudgetExceeded(MailwireError):
 
     def __init__(self, message: str, *, messages: Sequence[RetrievedMessage] = ()) -> None:
         super().__init__(message)
-        self.messages: tuple[RetrievedMessage, ...] = tuple(messages)
+        self.messages = tuple(messages)
 
 
 class UnknownMessage(MailwireError, LookupError):
@@ -323,7 +325,7 @@ class RetrievalIncomplete(MailwireError):
         super().__init__(message)
         self.refusals: dict[int, Response] = dict(refusals)
         self.missing: tuple[str, ...] = tuple(missing)
-        self.messages: tuple[RetrievedMessage, ...] = tuple(messages)
+        self.messages = tuple(messages)
 
 
 class LedgerError(MailwireError):

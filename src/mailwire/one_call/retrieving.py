@@ -8,10 +8,17 @@ from .._wire.text import check_whole_number
 from ..aio.pop3 import POP3Client
 from ..aio.pop3_settings import POP3Settings
 from ..endpoint import Endpoint
-from ..errors import BudgetExceeded, ResponseError, RetrievalIncomplete, UnknownMessage
+from ..errors import (
+    BudgetExceeded,
+    Desynchronised,
+    MailwireError,
+    ResponseError,
+    RetrievalIncomplete,
+    UnknownMessage,
+)
 from ..maildrop import Account, Destination, Keep, Ledger, Policy, RetrievalReport, retrieve_into
 from ..message import RetrievedMessage
-from ..pop3.survey import Entry
+from ..pop3 import Entry, Retr
 from ..transcript import Transcript
 
 __all__ = ["retrieve"]
@@ -53,17 +60,20 @@ async def retrieve(
 ) -> list[RetrievedMessage] | RetrievalReport:
     """Retrieve what is in a maildrop: every message, into memory; or what is new, `into` a place of its own.
 
-    Into memory: the messages are returned, and stay on the server. What is returned is whole, always.
+    Into memory: the messages are returned, and stay on the server. What is returned is whole, always. A server that
+    announces EXPIRE 0 (RFC 2449 6.7) may delete, or hide, what it was asked for, and many messages are asked for at a
+    time: where this ends early, some may be lost that have not come. Give a place for the mail of such a server: into
+    one, it is asked for a message at a time, and each is stored before the next.
 
     max_octets: how much may be retrieved in all, by default 64 MiB. More raises BudgetExceeded: before the first
-        message if the sizes that the server announces add up to it, else as soon as it shows; its `messages` are those
-        retrieved whole by then. A size that is more by itself does not count beforehand, for there are servers that
-        announce an absurd one: the message will show how long it is.
+        message if the sizes that the server announces add up to it, else as soon as it shows. A size that is more by
+        itself does not count beforehand, for there are servers that announce an absurd one: the message will show how
+        long it is.
     settings: how the server is dealt with.
 
     Raises RetrievalIncomplete if the server refuses some of the messages, once the others were retrieved; otherwise the
     errors of `POP3Client`, Desynchronised among them where what came behind the last message shows that it may be cut
-    off.
+    off. The `messages` of any of them are those retrieved whole by then.
 
     Into a place of its own: a message is stored before the ledger says so, and in the ledger before the server is asked
     to delete it. The report tells what happened to each.
@@ -97,37 +107,39 @@ async def retrieve(
         return await retrieve_into(account, ledger, wait=wait, transcript=transcript)
     if ledger is not None or keep is not None or policy is not None:
         raise ValueError("expected a place for the mail, `into`: what is kept in memory alone, is kept on the server")
-    async with POP3Client(endpoint, settings=settings, transcript=transcript) as client:
-        entries = await client.listing()
-        sizes = [entry.size for entry in entries if entry.size <= max_octets] if entries.octets > max_octets else []
-        if sum(sizes) > max_octets:
-            raise BudgetExceeded(f"{len(sizes)} messages of {sum(sizes)} octets are more than {max_octets} octets")
-        messages: list[RetrievedMessage] = []
-        errors: dict[Entry, ResponseError | UnknownMessage] = {}
-        async with aclosing(client.retrieve(entries, total_limit=max_octets)) as items:
-            try:
-                async for item in items:
-                    if item.error is not None:
-                        errors[item.entry] = item.error
-                        continue
-                    raw = await item.read(limit=None)
-                    messages.append(RetrievedMessage(item.entry.number, item.entry.uid, raw))
-            except BudgetExceeded as error:
-                error.messages = tuple(messages)
-                raise
-        if errors:
-            refusals = {
-                entry.number: error.response for entry, error in errors.items() if isinstance(error, ResponseError)
-            }
-            missing = [error.uid for error in errors.values() if isinstance(error, UnknownMessage)]
-            told = [f"{number}: {response}" for number, response in refusals.items()] + [
-                f"{uid}: gone" for uid in missing
-            ]
-            raise RetrievalIncomplete(
-                f"{len(errors)} of {len(entries)} messages were {'not to be had' if missing else 'refused'}: "
-                f"{'; '.join(told[:5])}",
-                refusals=refusals,
-                missing=missing,
-                messages=messages,
-            )
-        return messages
+    messages: list[RetrievedMessage] = []
+    try:
+        async with POP3Client(endpoint, settings=settings, transcript=transcript) as client:
+            await _retrieve_all(client, messages, max_octets)
+    except MailwireError as error:
+        # The server may delete, or hide, what it gave: this may be all that there is of it.
+        is_cut = isinstance(error, Desynchronised) and messages and error.suspect == str(Retr(messages[-1].number))
+        error.messages = tuple(messages[:-1] if is_cut else messages)
+        raise
+    return messages
+
+
+async def _retrieve_all(client: POP3Client, messages: list[RetrievedMessage], max_octets: int) -> None:
+    entries = await client.listing()
+    sizes = [entry.size for entry in entries if entry.size <= max_octets] if entries.octets > max_octets else []
+    if sum(sizes) > max_octets:
+        raise BudgetExceeded(f"{len(sizes)} messages of {sum(sizes)} octets are more than {max_octets} octets")
+    errors: dict[Entry, ResponseError | UnknownMessage] = {}
+    async with aclosing(client.retrieve(entries, total_limit=max_octets)) as items:
+        async for item in items:
+            if item.error is not None:
+                errors[item.entry] = item.error
+                continue
+            raw = await item.read(limit=None)
+            messages.append(RetrievedMessage(item.entry.number, item.entry.uid, raw))
+    if errors:
+        refusals = {entry.number: error.response for entry, error in errors.items() if isinstance(error, ResponseError)}
+        missing = [error.uid for error in errors.values() if isinstance(error, UnknownMessage)]
+        told = [f"{number}: {response}" for number, response in refusals.items()] + [f"{uid}: gone" for uid in missing]
+        raise RetrievalIncomplete(
+            f"{len(errors)} of {len(entries)} messages were {'not to be had' if missing else 'refused'}: "
+            f"{'; '.join(told[:5])}",
+            refusals=refusals,
+            missing=missing,
+            messages=messages,
+        )
