@@ -452,6 +452,31 @@ async def test_what_cannot_be_read_is_told_and_left_as_it_is(path: Path, how: st
     assert path.read_bytes()[100:] == content[100:]  # the header counts who opened the file
 
 
+@pytest.mark.parametrize("name", ["state.db", "100%, a # of it"])
+async def test_what_cannot_be_read_has_nothing_written_to_it_that_a_killed_process_left(path: Path, name: str) -> None:
+    path = path.with_name(name)
+    wal = path.with_name(f"{name}-wal")
+    await fill(path, *(record(str(number)) for number in range(200)))
+    other = await start(path, A, "theirs")
+    assert await line(other) == "held"
+    other.kill()
+    await other.communicate()
+    content = path.read_bytes()
+    path.write_bytes(content[:-8192] + b"\xff" * 8192)
+    left = path.read_bytes(), wal.read_bytes()
+
+    async with SQLiteLedger(path) as ledger:
+        with pytest.raises(LedgerUnreadable, match="it is damaged"):
+            async with ledger.claim(A):
+                pytest.fail("it is damaged")
+    assert (path.read_bytes(), wal.read_bytes()) == left
+
+    path.write_bytes(content)
+    async with SQLiteLedger(path) as ledger, ledger.claim(A) as page:
+        assert len(await page.records()) == 201
+    assert not wal.exists()
+
+
 @pytest.mark.parametrize("name", ["\udcff", "b@\ud800"])
 async def test_a_name_that_is_no_text_is_the_callers_mistake(path: Path, name: str) -> None:
     await fill(path, record("1"))

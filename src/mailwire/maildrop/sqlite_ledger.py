@@ -9,7 +9,7 @@ import os
 import sqlite3
 from collections.abc import AsyncGenerator, Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, closing, contextmanager
 from errno import EDQUOT, EMFILE, ENFILE, ENOLCK, ENOMEM, ENOSPC
 from pathlib import Path
 from typing import Final, Self, TypeVar
@@ -211,6 +211,11 @@ class _Database:
 
     def _open(self) -> None:
         with self._translating():
+            if _is_filled(self._path.with_name(f"{self._path.name}-wal")):
+                # A connection that may write to the file writes what is there into it, at the latest as it closes, be
+                # it damaged or not: first one looks that may not.
+                with closing(sqlite3.connect(f"{self._path.as_uri()}?mode=ro", _PATIENCE, uri=True)) as looking:
+                    _check(looking)
             self._connection = sqlite3.connect(self._path, timeout=_PATIENCE, isolation_level=None)
             _prepare(self._connection)
             sync_folder(self._path.parent)
@@ -271,29 +276,42 @@ class _SQLitePage:
         await self._database.run(lambda connection: _forget(connection, rows))
 
 
+def _is_filled(path: Path) -> bool:
+    try:
+        return path.stat().st_size > 0
+    except OSError:
+        return False
+
+
 def _prepare(connection: sqlite3.Connection) -> None:
     connection.execute("PRAGMA synchronous = FULL")
     connection.execute("PRAGMA fullfsync = ON")  # macOS syncs no further than the drive's cache without it
+    if _check(connection):
+        with _transaction(connection):
+            for statement in _TABLES:
+                connection.execute(statement)
+    connection.execute("PRAGMA journal_mode = WAL")  # where there can be none, the older journal is as safe
+
+
+def _check(connection: sqlite3.Connection) -> bool:
+    # Returns whether there is nothing in it.
     application = connection.execute("PRAGMA application_id").fetchone()[0]
     version = connection.execute("PRAGMA user_version").fetchone()[0]
     is_empty = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0] == 0
     if (application, version, is_empty) == (0, 0, True):
-        with _transaction(connection):
-            for statement in _TABLES:
-                connection.execute(statement)
-    elif application != _APPLICATION:
+        return True
+    if application != _APPLICATION:
         raise _Unreadable("it is a database of some other program's")
-    elif version != _VERSION:
+    if version != _VERSION:
         raise _Unreadable(f"its version is {version}, of which this version of mailwire knows nothing")
-    elif (damage := connection.execute("PRAGMA quick_check(1)").fetchone()[0]) != "ok":
+    if (damage := connection.execute("PRAGMA quick_check(1)").fetchone()[0]) != "ok":
         raise _Unreadable(f"it is damaged: {damage}")
-    else:
-        for table, columns in _COLUMNS.items():
-            found = [row[1] for row in connection.execute(f"PRAGMA table_info({table})")]
-            if found != columns:
-                got = f"one with {', '.join(found)}" if found else "none"
-                raise _Unreadable(f"expected a table {table} with {', '.join(columns)}, got {got}")
-    connection.execute("PRAGMA journal_mode = WAL")  # where there can be none, the older journal is as safe
+    for table, columns in _COLUMNS.items():
+        found = [row[1] for row in connection.execute(f"PRAGMA table_info({table})")]
+        if found != columns:
+            got = f"one with {', '.join(found)}" if found else "none"
+            raise _Unreadable(f"expected a table {table} with {', '.join(columns)}, got {got}")
+    return False
 
 
 @contextmanager
