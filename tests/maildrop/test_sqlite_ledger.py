@@ -522,6 +522,24 @@ async def test_a_shortage_of_the_machines_does_not_make_a_ledger_unreadable(
         assert not isinstance(caught.value, LedgerUnreadable)
 
 
+@pytest.mark.parametrize("forbidden", [errno.EACCES, errno.EPERM, errno.EROFS])
+async def test_a_ledger_that_may_not_be_locked_is_not_unreadable(
+    path: Path, monkeypatch: pytest.MonkeyPatch, forbidden: int
+) -> None:
+    def refuse(file: Path, *_: object) -> int:
+        raise OSError(forbidden, os.strerror(forbidden), str(file))
+
+    async with SQLiteLedger(path) as ledger:
+        monkeypatch.setattr("mailwire.maildrop.claims.os.open", refuse)
+        with pytest.raises(LedgerError) as caught:
+            async with ledger.claim(A):
+                pytest.fail("there is none")
+    assert not isinstance(caught.value, LedgerUnreadable)
+    told = str(caught.value)
+    assert told.startswith(f"the ledger {path} cannot be locked: [Errno {forbidden}] {os.strerror(forbidden)}: ")
+    assert "state.db-lock'; let this user, not root alone say, read and write that file and the ledger, or " in told
+
+
 async def test_where_no_file_can_be_opened_a_ledger_is_not_unreadable(path: Path) -> None:
     async with SQLiteLedger(path) as ledger, ledger.claim(A):
         pass
@@ -546,8 +564,10 @@ async def test_where_no_file_can_be_opened_a_ledger_is_not_unreadable(path: Path
 async def test_a_ledger_that_cannot_be_locked_is_told(path: Path) -> None:
     (path.parent / "state.db-lock").mkdir()
 
+    # Windows says of a folder that it may not be opened.
+    kind = LedgerError if os.name == "nt" else LedgerUnreadable
     async with SQLiteLedger(path) as ledger:
-        with pytest.raises(LedgerUnreadable, match="cannot be locked"):
+        with pytest.raises(kind, match="cannot be locked"):
             async with ledger.claim(A):
                 pytest.fail("there is none")
 

@@ -10,7 +10,7 @@ import sqlite3
 from collections.abc import AsyncGenerator, Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, closing, contextmanager
-from errno import EDQUOT, EMFILE, ENFILE, ENOLCK, ENOMEM, ENOSPC
+from errno import EACCES, EDQUOT, EMFILE, ENFILE, ENOLCK, ENOMEM, ENOSPC, EPERM, EROFS
 from pathlib import Path
 from typing import Final, Self, TypeVar
 
@@ -65,6 +65,9 @@ _DAMAGE: Final = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlit
 
 # What the machine is short of at the moment: another time the same file may well be opened.
 _SHORTAGES: Final = frozenset({EMFILE, ENFILE, ENOMEM, ENOSPC, EDQUOT, ENOLCK})
+
+# That somebody else may open a file, and we may not, says nothing against what stands there.
+_FORBIDDEN: Final = frozenset({EACCES, EPERM, EROFS})
 
 
 class SQLiteLedger:
@@ -162,6 +165,11 @@ class SQLiteLedger:
         except FileNotFoundError as error:
             raise LedgerError(f"there is no folder for the ledger {self.path}") from error
         except OSError as error:
+            if error.errno in _FORBIDDEN:
+                raise LedgerError(
+                    f"the ledger {self.path} cannot be locked: {error}; let this user, not root alone say, read and "
+                    "write that file and the ledger, or use another ledger"
+                ) from error
             kind = LedgerError if error.errno in _SHORTAGES else LedgerUnreadable
             raise kind(f"the ledger {self.path} cannot be locked: {error}") from error
 
