@@ -298,6 +298,27 @@ async def test_it_goes_on_when_told_to_and_ends_by_a_signal(server: MailServer, 
     assert len(stored(tmp_path / "Mail")) == 3
 
 
+async def test_it_retrieves_nothing_again_where_its_ledger_cannot_be_read(server: MailServer, tmp_path: Path) -> None:
+    ledger = tmp_path / "ledger.db"
+    ledger.write_bytes(b"noise" * 1000)
+    process = await start(
+        *("fetch", f"pop3://b@localhost:{server.pop3_port}", "--allow-cleartext-auth", "--ledger", ledger),
+        *("--mbox", tmp_path / "box", "--watch", "1s", "--json"),
+        home=tmp_path,
+        environment=PASSWORD,
+    )
+    assert process.stdout is not None
+    first = json.loads(await process.stdout.readline())
+    fill(server, "three")
+    second = json.loads(await process.stdout.readline())
+    process.send_signal(signal.SIGTERM)
+    await process.communicate()
+
+    assert [len(report["messages"]) for report in (first, second)] == [2, 1]
+    assert [report["cautions"][0]["kind"] for report in (first, second)] == ["ledger unreadable"] * 2
+    assert (tmp_path / "box").read_text().count("From MAILER-DAEMON") == 3
+
+
 async def test_the_dialogue_of_each_run_is_shown_while_it_goes_on(server: MailServer, tmp_path: Path) -> None:
     process = await start(
         *("fetch", f"pop3://b@localhost:{server.pop3_port}", "--allow-cleartext-auth", "--transcript"),

@@ -13,7 +13,18 @@ import pytest
 
 from mailwire import Endpoint, OAuthToken, Password, RetrievalProgress, RetrievedMessage, Transcript
 from mailwire.errors import AuthenticationFailed, LedgerBusy, MaildropLocked, TLSFailed
-from mailwire.maildrop import Account, Mail, MemoryLedger, Outcome, Policy, RetrievalReport, State, retrieve_all, watch
+from mailwire.maildrop import (
+    Account,
+    Mail,
+    MemoryLedger,
+    Outcome,
+    Policy,
+    RetrievalReport,
+    SQLiteLedger,
+    State,
+    retrieve_all,
+    watch,
+)
 from mailwire.sasl.plain import Plain
 from mailwire.testing import MECHANISMS, MailServer
 from mailwire.testing import Account as User
@@ -209,6 +220,18 @@ async def test_one_account_has_one_session_at_a_time() -> None:
 
     assert all(report.is_complete for report in reports)
     assert sorted(len(report.stored) for report in reports) == [0, 0, 1]
+
+
+@pytest.mark.parametrize(("is_there", "times"), [(True, 1), (False, 2)])
+async def test_an_account_that_is_named_twice_gets_its_mail_once_where_there_is_a_ledger_that_cannot_be_read(
+    tmp_path: Path, is_there: bool, times: int
+) -> None:
+    sink, path = MemorySink(), tmp_path / "state.db"
+    path.write_bytes(b"noise" * 1000)
+    async with MailServer(USERS) as server, SQLiteLedger(path) as ledger:
+        fill(server, "one", user=USERS[0])
+        await collected([account(server, USERS[0], sink)] * 2, ledger=ledger if is_there else None)
+    assert sink.subjects == ["one"] * times
 
 
 async def test_an_account_that_is_held_elsewhere_is_told() -> None:

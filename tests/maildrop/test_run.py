@@ -178,6 +178,7 @@ async def test_to_keep_for_a_time_takes_a_ledger(server: MailServer, sink: Memor
         ({"wait": -1}, "expected wait to be 0 at least, got -1"),
         ({"ledger": 5}, "expected ledger to be a Ledger or None, got 5"),
         ({"ledger": MemoryLedger}, f"expected ledger to be a Ledger or None, got {MemoryLedger!r}"),
+        ({"fallback": 5}, "expected fallback to be a Ledger or None, got 5"),
         ({"progress": 5}, "expected progress to be a function or None, got 5"),
     ],
 )
@@ -1477,8 +1478,46 @@ async def test_a_ledger_that_cannot_be_read_stops_deletion_and_not_retrieval(
     assert sink.subjects == ["one"]
     assert uids(server) == ["one"]
     assert [caution.kind for caution in report.cautions] == [CautionKind.LEDGER_UNREADABLE]
-    assert "nothing is deleted" in str(report)
+    assert str(report.cautions[0]).endswith(
+        "; everything is retrieved, as if for the first time, and nothing is deleted"
+    )
+
+
+async def test_in_place_of_a_ledger_that_cannot_be_read_another_remembers_what_has_come(
+    server: MailServer, sink: MemorySink, ledger: MemoryLedger, tmp_path: Path
+) -> None:
+    fill(server, "one")
+    path = tmp_path / "state.db"
+    path.write_bytes(b"noise" * 1000)
+    async with SQLiteLedger(path) as unreadable:
+        first = await run(server, sink, unreadable, fallback=ledger, keep="until stored")
+        fill(server, "two")
+        second = await run(server, sink, unreadable, fallback=ledger, keep="until stored")
+        async with ledger.claim(account_at(server)):
+            busy = await run(server, sink, unreadable, fallback=ledger)
+
+    assert sink.subjects == uids(server) == ["one", "two"]
     assert path.read_bytes() == b"noise" * 1000
+    assert [str(report.cautions[0]).split("; ", 1)[1] for report in (first, second)] == [
+        "everything is retrieved, as if for the first time, and nothing is deleted",
+        "what has come since is remembered, and nothing is deleted",
+    ]
+    assert isinstance(busy.error, LedgerBusy)
+    # One that can be read is asked alone.
+    assert len((await run(server, sink, MemoryLedger(), fallback=ledger)).stored) == 2
+
+
+async def test_without_a_ledger_another_can_remember_what_has_come(
+    server: MailServer, sink: MemorySink, ledger: MemoryLedger
+) -> None:
+    fill(server, "one")
+    for _ in range(2):
+        assert (await run(server, sink, fallback=ledger)).cautions == ()
+    assert sink.subjects == ["one"]
+    with pytest.raises(ValueError, match="takes a ledger"):
+        await run(server, sink, fallback=ledger, keep=timedelta(days=1))
+    await run(server, sink, fallback=ledger, keep="until stored")
+    assert uids(server) == []
 
 
 async def test_a_ledger_that_lacks_a_table_stops_deletion_and_not_retrieval(

@@ -4,6 +4,7 @@ import asyncio
 from contextlib import aclosing
 from dataclasses import replace
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -18,7 +19,7 @@ from mailwire.errors import (
     ResponseError,
     SinkFailed,
 )
-from mailwire.maildrop import Account, Mail, MemoryLedger, RetrievalReport, watch
+from mailwire.maildrop import Account, Mail, MemoryLedger, RetrievalReport, SQLiteLedger, watch
 from mailwire.maildrop.watch import next_pause
 from mailwire.pop3 import Response
 from mailwire.testing import Account as User
@@ -62,6 +63,22 @@ async def test_new_mail_is_stored_by_the_run_that_finds_it() -> None:
     assert [len(report.stored) for report in reports] == [0, 1, 0, 2]
     assert sink.subjects == ["one", "two", "three"]
     assert pauses.seconds[:3] == [300, 300, 300]
+
+
+@pytest.mark.parametrize("is_there", [True, False])
+async def test_what_has_come_is_remembered_without_a_ledger_that_can_be_read(tmp_path: Path, is_there: bool) -> None:
+    sink, path = MemorySink(), tmp_path / "state.db"
+    path.write_bytes(b"noise" * 1000)
+    async with MailServer([USER]) as server, SQLiteLedger(path) as ledger:
+        fill(server, "one", "two")
+        pauses = Pauses(lambda: fill(server, "three"), lambda: None)
+        rest: dict[str, Any] = {"ledger": ledger if is_there else None}
+        reports = await reports_of(3, [Account(endpoint_at(server), sink)], pauses, **rest)
+
+    assert [(len(report.stored), len(report.cautions)) for report in reports] == [
+        (count, is_there) for count in (2, 1, 0)
+    ]
+    assert sink.subjects == ["one", "two", "three"]
 
 
 async def test_pauses_are_drawn_apart() -> None:

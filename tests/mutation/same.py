@@ -898,7 +898,6 @@ SAME: Final[dict[tuple[str, str], str]] = {
     ("message/compose", "{'CHARSET': 'utf-8'}"): _SMALL,
     ("message/compose", "attachment.content_type.rpartition('/')"): "a content type has one slash",
     ("maildrop/run", "_open_ledger: self._may_delete = None"): _FALSE,
-    ("maildrop/run", "NoLedger().claim(None)"): "who remembers nothing does not ask whose it is",
     ("maildrop/comparison", "fingerprints.get(as_entry(fetch.entry), None)"): _NO_HEADER,
     ("maildrop/comparison", "fingerprints.get(as_entry(fetch.entry)))"): _NO_HEADER,
     ("maildrop/comparison", "fingerprints.get(as_entry(fetch.entry), 'XXXX')"): _NO_HEADER,

@@ -10,6 +10,7 @@ from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import fields, replace
 from datetime import timedelta
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, Final, TypeVar
@@ -25,6 +26,7 @@ from ..maildrop import (
     Ledger,
     Maildir,
     MboxSink,
+    MemoryLedger,
     MessageReport,
     Outcome,
     Page,
@@ -146,9 +148,10 @@ async def _watch(
     # As maildrop.watch does for many accounts. That tells nothing of a run that was interrupted.
     status: int = Exit.OK
     failures = 0
+    fallback = MemoryLedger()
     async with _opened(options, ledger) as opened:
         while True:
-            report = await _perform(options, account, opened)
+            report = await _perform(options, account, opened, fallback)
             if report.messages or report.error is not None:
                 status = _tell(options, report)
             failures = 0 if report.error is None else failures + 1
@@ -158,10 +161,13 @@ async def _watch(
             await asyncio.sleep(pause)
 
 
-async def _perform(options: argparse.Namespace, account: Account, ledger: Ledger) -> RetrievalReport:
+async def _perform(
+    options: argparse.Namespace, account: Account, ledger: Ledger, fallback: Ledger | None = None
+) -> RetrievalReport:
     transcript = Transcript(limit=None if options.transcript else 100)
     bar = ProgressBar(sys.stderr, quiet=options.quiet)
-    this = Run(account, ledger=ledger, transcript=transcript, progress=lambda seen: _show(bar, seen))
+    told = partial(_show, bar)
+    this = Run(account, ledger=ledger, fallback=fallback, transcript=transcript, progress=told)
     try:
         with bar:
             return await this.perform()

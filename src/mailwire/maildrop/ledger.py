@@ -130,11 +130,11 @@ class Ledger(Protocol):
         """
 
 
-def check_claim(ledger: object, wait: object, expected: str = "a Ledger or None") -> None:
-    """Raise ValueError unless `ledger` is None or can be claimed, and `wait` is for how many seconds to wait for that,
-    or None; says what was `expected` for the ledger."""
+def check_claim(ledger: object, wait: object, expected: str = "a Ledger or None", *, name: str = "ledger") -> None:
+    """Raise ValueError unless `ledger`, given as `name`, is None or can be claimed, and `wait` is for how many seconds
+    to wait for that, or None; says what was `expected` for the ledger."""
     if ledger is not None and (isinstance(ledger, type) or not callable(getattr(ledger, "claim", None))):
-        raise ValueError(f"expected ledger to be {expected}, got {ledger!r}")
+        raise ValueError(f"expected {name} to be {expected}, got {ledger!r}")
     if wait is not None:
         check_kind("wait", wait, (int, float), "a number of seconds or None")
         if not cast(float, wait) >= 0:

@@ -12,7 +12,7 @@ from .._wire.text import check_function, check_whole_number
 from ..aio.retrieval_progress import RetrievalProgress
 from ..transcript import Transcript
 from .account import Account, as_accounts, name_account
-from .ledger import Ledger, check_claim
+from .ledger import Ledger, MemoryLedger, check_claim
 from .report import RetrievalReport
 from .run import Run, utc_now
 
@@ -21,11 +21,13 @@ __all__ = ["Rounds", "retrieve_all"]
 
 class Rounds:
     """What runs side by side: at most `concurrency` runs, of which at most `per_host` on one server, and one on an
-    account and on a maildrop, which may have several accounts. Raises ValueError for arguments that are none."""
+    account and on a maildrop, which may have several accounts. Where there is no ledger, or it cannot be read, the
+    `fallback` remembers what has come. Raises ValueError for arguments that are none."""
 
     def __init__(
         self,
         ledger: Ledger | None,
+        fallback: Ledger | None,
         *,
         concurrency: int,
         per_host: int,
@@ -40,6 +42,7 @@ class Rounds:
         check_function("transcript", transcript)
         check_function("progress", progress)
         self._ledger = ledger
+        self._fallback = fallback
         self._wait = wait
         self._now = now
         self._transcript = transcript
@@ -57,6 +60,7 @@ class Rounds:
                 run = Run(
                     account,
                     ledger=self._ledger,
+                    fallback=self._fallback,
                     wait=self._wait,
                     transcript=self._transcript and self._transcript(account),
                     progress=self._progress and partial(self._progress, account),
@@ -120,6 +124,7 @@ async def retrieve_all(
         del accounts  # a URL among them may hold a password, and a traceback may show locals
     rounds = Rounds(
         ledger,
+        None if ledger is None else MemoryLedger(),
         concurrency=concurrency,
         per_host=per_host,
         wait=wait,

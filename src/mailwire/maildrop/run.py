@@ -74,6 +74,8 @@ class Run:
 
     account: whose mail, where to, and by which policy.
     ledger: what is known from earlier runs; None if nothing is to be remembered.
+    fallback: what remembers, where there is no ledger or it cannot be read, what has come, so that the next of several
+        runs does not retrieve it again; None if nothing does.
     wait: for how many seconds to wait for another run that is at work on the account; None waits for ever.
     transcript: where the dialogue is recorded; progress: is told of every block that comes.
     now: the clock.
@@ -91,6 +93,7 @@ class Run:
         account: Account,
         *,
         ledger: Ledger | None = None,
+        fallback: Ledger | None = None,
         wait: float | None = 0,
         transcript: Transcript | None = None,
         progress: Callable[[RetrievalProgress], None] | None = None,
@@ -101,12 +104,14 @@ class Run:
         finally:
             del account  # a URL in its place may hold a password, and a traceback may show locals
         check_claim(ledger, wait)
+        check_claim(fallback, wait, name="fallback")
         check_function("progress", progress)
         policy = self._account.policy
         if ledger is None and isinstance(policy.keep, timedelta) and policy.keep > timedelta(0):
             raise ValueError("to keep messages for a time takes a ledger, which remembers when they were first seen")
         self._sink = as_sink(self._account.into)
-        self._ledger = NoLedger() if ledger is None else ledger
+        self._fallback: Ledger = NoLedger() if fallback is None else fallback
+        self._ledger = self._fallback if ledger is None else ledger
         self._wait = wait
         self._client = POP3Client(self._account.endpoint, settings=self._account.settings, transcript=transcript)
         self._progress = RunProgress(progress)
@@ -209,13 +214,14 @@ class Run:
             return page, await page.records()
         except LedgerUnreadable as error:
             self._may_delete = False
-            self._cautions.append(
-                Caution(
-                    CautionKind.LEDGER_UNREADABLE,
-                    f"{error}; everything is retrieved, as if for the first time, and nothing is deleted",
-                )
+            page = await stack.enter_async_context(self._fallback.claim(self._account.name, wait=self._wait))
+            records = await page.records()
+            what = (
+                "what has come since is remembered" if records else "everything is retrieved, as if for the first time"
             )
-            return await stack.enter_async_context(NoLedger().claim(self._account.name)), {}
+            caution = Caution(CautionKind.LEDGER_UNREADABLE, f"{error}; {what}, and nothing is deleted")
+            self._cautions.append(caution)
+            return page, records
 
     async def _dispose(self, named: Named, deliveries: Deliveries) -> MailwireError | None:
         if not self._may_delete:

@@ -15,7 +15,7 @@ from ..aio.retrieval_progress import RetrievalProgress
 from ..errors import AuthenticationFailed, MaildropRenumbered, ResponseError
 from ..transcript import Transcript
 from .account import Account, as_accounts
-from .ledger import Ledger
+from .ledger import Ledger, MemoryLedger
 from .report import RetrievalReport
 from .rounds import Rounds
 from .run import utc_now
@@ -66,6 +66,8 @@ async def watch(
             for message in report.stored:
                 print(report.account, message.uid)
 
+    ledger: what is known from earlier runs. Where there is none, or it cannot be read, it is remembered as long as the
+        iteration lasts what has come.
     interval: between two runs on an account that go well. jitter: by which part of it a pause may be shorter or longer.
     now: the clock.
     sleep: what waits for so many seconds.
@@ -87,7 +89,14 @@ async def watch(
     if interval <= timedelta(0) or not 0 <= jitter <= 1:
         raise ValueError(f"expected an interval and a jitter from 0 to 1, got {interval} and {jitter}")
     rounds = Rounds(
-        ledger, concurrency=concurrency, per_host=per_host, wait=0, now=now, transcript=transcript, progress=progress
+        ledger,
+        MemoryLedger(),
+        concurrency=concurrency,
+        per_host=per_host,
+        wait=0,
+        now=now,
+        transcript=transcript,
+        progress=progress,
     )
 
     async def go_on(account: Account, pause: float) -> RetrievalReport:
