@@ -59,7 +59,8 @@ class Maildir:
     line_ends: "crlf" stores messages octet for octet, "lf" with the line ends that local mail has on Unix.
 
     Messages are readable for their owner alone. One object can serve many accounts and runs at once. Of each message
-    that is in the Maildir, it keeps some hundred octets in memory.
+    that is in the Maildir, it keeps some hundred octets in memory; and some hundreds more from when messages come again
+    that are there, until there come others.
     """
 
     def __init__(self, path: str | PathLike[str], *, line_ends: LineEnds = "crlf") -> None:
@@ -72,6 +73,7 @@ class Maildir:
         # message is there, its name tells.
         self._marks: dict[str, set[int]] = {}
         self._looked_at: dict[str, tuple[int, int]] = {}  # new and cur, as they were then
+        self._files: defaultdict[str, list[str]] | None = None  # in both, by their keys, as long as mail comes again
         self._is_prepared: bool = False
         self._preparing = LoopLock()
         self._linking = LoopLock()
@@ -150,33 +152,40 @@ class Maildir:
             version = _version(self.path / folder)
             if self._looked_at.get(folder) == version:
                 continue
+            self._files = None
             with os.scandir(self.path / folder) as entries:
                 self._marks[folder] = {hash(found[1]) for entry in entries if (found := _NAME.match(entry.name))}
             self._looked_at[folder] = version
 
     def _link(self, batch: Sequence[tuple[str, "_Written"]]) -> None:
         self._look()
-        there = self._find({key for key, _ in batch if any(hash(key) in marks for marks in self._marks.values())})
+        if not any(hash(key) in marks for key, _ in batch for marks in self._marks.values()):
+            self._files = None
+        elif self._files is None:
+            self._files = self._find()
+        there = defaultdict[str, list[str]](list) if self._files is None else self._files
         for key, written in batch:
-            paths = there[key]
-            if any(written.is_same(path) for path in paths):
+            if not all(map(os.path.exists, there[key])):
+                there = self._files = self._find()  # it has been moved, or deleted, within a tick of the clock
+            files = there[key]
+            if any(map(written.is_same, files)):
                 continue
-            suffix = f"-{_digest(written.path).hex()[:16]}" if paths else ""
-            name = f"{_unique()}K{key}{suffix}.mailwire"
-            _move(written.path, self.path / "new" / name)
-            paths.append(self.path / "new" / name)
+            suffix = f"-{_digest(written.path).hex()[:16]}" if files else ""
+            path = self.path / "new" / f"{_unique()}K{key}{suffix}.mailwire"
+            _move(written.path, path)
+            files.append(str(path))
             self._marks["new"].add(hash(key))
         self._looked_at["new"] = _version(self.path / "new")
         sync_folder(self.path / "new")
 
-    def _find(self, keys: set[str]) -> defaultdict[str, list[Path]]:
-        # The messages that have these keys. What goes from new to cur meanwhile is found in both.
-        found: defaultdict[str, list[Path]] = defaultdict(list)
-        for folder in ("new", "cur") if keys else ():
+    def _find(self) -> defaultdict[str, list[str]]:
+        # The messages by their keys. What goes from new to cur meanwhile is found in both.
+        found = defaultdict[str, list[str]](list)
+        for folder in ("new", "cur"):
             with os.scandir(self.path / folder) as entries:
                 for entry in entries:
-                    if (name := _NAME.match(entry.name)) and name[1] in keys:
-                        found[name[1]].append(Path(entry.path))
+                    if name := _NAME.match(entry.name):
+                        found[name[1]].append(entry.path)
         return found
 
 
@@ -208,9 +217,9 @@ class _Written:
         sync_file(self._descriptor)
         self._close()  # Windows moves no open file
 
-    def is_same(self, path: Path) -> bool:
+    def is_same(self, path: str) -> bool:
         try:
-            return path.stat().st_size == self._octets and _digest(path) == _digest(self.path)
+            return os.stat(path).st_size == self._octets and _digest(path) == _digest(self.path)
         except FileNotFoundError:
             return False  # who looks at it has moved it at this very moment: better twice than never
 
@@ -236,7 +245,7 @@ def _version(folder: Path) -> tuple[int, int]:
     return status.st_ino, status.st_mtime_ns
 
 
-def _digest(path: Path) -> bytes:
+def _digest(path: str | Path) -> bytes:
     with open(path, "rb") as file:
         return hashlib.file_digest(file, "sha256").digest()
 
