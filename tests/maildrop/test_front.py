@@ -64,7 +64,7 @@ async def test_what_ends_a_run_is_raised_with_its_report(server: MailServer) -> 
         await mailwire.retrieve(endpoint_at(server), into=sink, keep="until stored")
 
     assert caught.value.report is not None
-    assert caught.value.report.counts == {Outcome.STORED: 1, Outcome.LEFT: 1}
+    assert caught.value.report.counts == {Outcome.STORED: 1, Outcome.FAILED: 1}
     assert len(server.messages("b")) == 2
 
 
