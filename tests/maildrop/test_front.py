@@ -90,15 +90,23 @@ async def test_arguments_that_go_together_ill_are_told(server: MailServer) -> No
     not_both = "expected keep or a policy, which says how long to keep mail, not both"
     with pytest.raises(ValueError, match=f"^{not_both}$"):
         await mailwire.retrieve(endpoint, into=print, keep="until stored", policy=Policy())
+    overloaded: Any = mailwire.retrieve
+    with pytest.raises(ValueError, match="expected no max_octets with a place for the mail: a policy limits what"):
+        await overloaded(endpoint, into=print, max_octets=100)
+    for wait in (-5, 1, None, "x"):
+        with pytest.raises(
+            ValueError, match="expected a place for the mail, `into`: without one, there is no other run"
+        ):
+            await overloaded(endpoint, wait=wait)
     for nowhere in ("", ":memory:"):
         with pytest.raises(ValueError, match="expected the path of a file, got "):
             await mailwire.retrieve(endpoint, into=print, ledger=nowhere)
     with pytest.raises(ValueError, match="takes a ledger"):
         await mailwire.retrieve(endpoint, into=print, keep=timedelta(days=1))
-    for octets in ("64M", None, 1.5):
-        told = rf"^expected max_octets to be a whole number, got {octets!r} \({type(octets).__name__}\)$"
+    for octets in ("64M", True, 1.5):
+        told = rf"^expected max_octets to be a whole number or None, got {octets!r} \({type(octets).__name__}\)$"
         with pytest.raises(ValueError, match=told):
-            await mailwire.retrieve(endpoint, max_octets=octets)  # type: ignore[call-overload]
+            await overloaded(endpoint, max_octets=octets)
     assert server.pop3_sessions == []
 
 

@@ -30,7 +30,7 @@ _BUDGET: Final = 64 * 1024 * 1024
 async def retrieve(
     endpoint: Endpoint | str,
     *,
-    max_octets: int = _BUDGET,
+    max_octets: int | None = None,
     settings: POP3Settings | None = None,
     transcript: Transcript | None = None,
 ) -> list[RetrievedMessage]: ...
@@ -54,7 +54,7 @@ async def retrieve(
     keep: Keep | None = None,
     policy: Policy | None = None,
     wait: float | None = 0,
-    max_octets: int = _BUDGET,
+    max_octets: int | None = None,
     settings: POP3Settings | None = None,
     transcript: Transcript | None = None,
 ) -> list[RetrievedMessage] | RetrievalReport:
@@ -65,7 +65,7 @@ async def retrieve(
     time: where this ends early, some may be lost that have not come. Give a place for the mail of such a server: into
     one, it is asked for a message at a time, and each is stored before the next.
 
-    max_octets: how much may be retrieved in all, by default 64 MiB. More raises BudgetExceeded: before the first
+    max_octets: how much may be retrieved in all; None is 64 MiB. More raises BudgetExceeded: before the first
         message if the sizes that the server announces add up to it, else as soon as it shows. A size that is more by
         itself does not count beforehand, for there are servers that announce an absurd one: the message will show how
         long it is.
@@ -97,20 +97,24 @@ async def retrieve(
     except ValueError:
         del endpoint  # the password in a URL: a traceback may show locals
         raise
-    check_whole_number("max_octets", max_octets, 0)
+    check_whole_number("max_octets", max_octets, 0, or_none=True)
     settings = POP3Settings() if settings is None else settings
     if into is not None:
         if keep is not None and policy is not None:
             raise ValueError("expected keep or a policy, which says how long to keep mail, not both")
+        if max_octets is not None:
+            raise ValueError("expected no max_octets with a place for the mail: a policy limits what comes into one")
         policy = Policy(keep="for ever" if keep is None else keep) if policy is None else policy
         account = Account(endpoint, into, policy=policy, settings=settings)
         return await retrieve_into(account, ledger, wait=wait, transcript=transcript)
     if ledger is not None or keep is not None or policy is not None:
         raise ValueError("expected a place for the mail, `into`: what is kept in memory alone, is kept on the server")
+    if wait != 0:
+        raise ValueError("expected a place for the mail, `into`: without one, there is no other run to wait for")
     messages: list[RetrievedMessage] = []
     try:
         async with POP3Client(endpoint, settings=settings, transcript=transcript) as client:
-            await _retrieve_all(client, messages, max_octets)
+            await _retrieve_all(client, messages, _BUDGET if max_octets is None else max_octets)
     except MailwireError as error:
         # The server may delete, or hide, what it gave: this may be all that there is of it.
         is_cut = isinstance(error, Desynchronised) and messages and error.suspect == str(Retr(messages[-1].number))
