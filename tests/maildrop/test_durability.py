@@ -11,9 +11,21 @@ from typing import Any
 import pytest
 
 from mailwire.maildrop import Maildir, MboxSink, SQLiteLedger, durability
-from mailwire.maildrop.durability import find_full_sync, make_folder, sync_file, sync_folder, write_all
+from mailwire.maildrop.durability import find_full_sync, make_folder, rooted, sync_file, sync_folder, write_all
 from tests.maildrop.mails import deliver, mail
 from tests.maildrop.records import record
+
+
+def test_a_path_from_the_root_leads_to_the_same_place_and_through_the_same_links(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "real" / "deep").mkdir(parents=True)
+    (tmp_path / "link").symlink_to(tmp_path / "real" / "deep")
+    monkeypatch.chdir(tmp_path)
+    assert rooted("link/box") == rooted(Path("link", "box")) == rooted(tmp_path / "link" / "box")
+    assert rooted("link/../box").parent.samefile("real")
+    with pytest.raises(ValueError, match=r"^expected the path of a file or folder, got ''$"):
+        rooted("")
 
 
 def test_a_file_and_its_folder_are_synced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

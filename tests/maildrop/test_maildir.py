@@ -58,6 +58,25 @@ async def test_messages_are_stored_octet_for_octet_in_new(path: Path) -> None:
     assert files(path) == files(path, "new")
 
 
+async def test_it_stays_where_it_is_when_the_process_goes_elsewhere(
+    path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    sink = Maildir("deep/Mail")
+    await deliver(sink, mail(MESSAGE, "1"))
+    (tmp_path / "other").mkdir()
+    monkeypatch.chdir("other")
+    await deliver(sink, mail(OTHER, "2"))
+
+    assert sink.path == path
+    assert files(path, "new") == [MESSAGE, OTHER]
+
+
+def test_there_is_a_path() -> None:
+    with pytest.raises(ValueError, match="expected the path of a file or folder, got ''"):
+        Maildir("")
+
+
 async def test_the_standard_library_reads_it(path: Path) -> None:
     await deliver(Maildir(str(path), line_ends="lf"), mail(MESSAGE, "1"), mail(OTHER, "2"))
 

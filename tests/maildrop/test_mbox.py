@@ -47,6 +47,25 @@ async def test_messages_follow_each_other_with_the_line_ends_of_files(path: Path
     assert [each.name for each in path.parent.iterdir()] == ["mbox"]
 
 
+async def test_it_stays_where_it_is_when_the_process_goes_elsewhere(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(path.parent)
+    sink = MboxSink("mbox")
+    await deliver(sink, mail(MESSAGE, "1"))
+    path.with_name("other").mkdir()
+    monkeypatch.chdir("other")
+    await deliver(sink, mail(MESSAGE, "2"))
+
+    assert sink.path == path
+    assert path.read_bytes().count(b"Hello\n\n") == 2
+
+
+def test_there_is_a_path() -> None:
+    with pytest.raises(ValueError, match="expected the path of a file or folder, got ''"):
+        MboxSink("")
+
+
 async def test_the_standard_library_reads_it(path: Path) -> None:
     body = b"From here to there\r\n>From a\r\nx From y\r\n"
     await deliver(MboxSink(path), mail(MESSAGE), mail(b"Subject: y\r\n\r\n" + body), mail(MESSAGE))

@@ -13,7 +13,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any, Final
 
-__all__ = ["find_full_sync", "make_folder", "sync_file", "sync_folder", "write_all"]
+__all__ = ["find_full_sync", "make_folder", "rooted", "sync_file", "sync_folder", "write_all"]
 
 
 def find_full_sync(module: str = "fcntl") -> Any:
@@ -35,6 +35,14 @@ _FOLDER_FLAG: Final[int | None] = getattr(os, "O_DIRECTORY", None)
 
 # How a system says that this folder is not synced by whoever asks.
 _NOT_SYNCED: Final = frozenset({EACCES, EINVAL, ENOTSUP, EOPNOTSUPP})
+
+
+def rooted(path: str | os.PathLike[str]) -> Path:
+    """Return `path` from the root, so that it leads to the same place wherever the process goes. Raises ValueError for
+    none, which would be the folder in which the process happens to be."""
+    if not os.fspath(path):
+        raise ValueError(f"expected the path of a file or folder, got {path!r}")
+    return Path(path).absolute()  # and no more: what ".." leads to behind a link, the system knows
 
 
 def write_all(descriptor: int, octets: bytes) -> None:

@@ -26,7 +26,7 @@ from pathlib import Path
 from secrets import token_hex
 from typing import Final
 
-from .durability import make_folder, sync_file, sync_folder, write_all
+from .durability import make_folder, rooted, sync_file, sync_folder, write_all
 from .line_feeds import LineEnds, LineFeeds
 from .loop_lock import LoopLock
 from .mail import Mail
@@ -56,17 +56,20 @@ _serial: Final = count(1)
 class Maildir:
     """A sink that stores messages in the Maildir at `path`, which is made if there is none.
 
+    path: as an attribute, from the root: it stays the same wherever the process goes.
     line_ends: "crlf" stores messages octet for octet, "lf" with the line ends that local mail has on Unix.
 
     Messages are readable for their owner alone. One object can serve many accounts and runs at once. Of each message
     that is in the Maildir, it keeps some hundred octets in memory; and some hundreds more from when messages come again
     that are there, until there come others.
+
+    Raises ValueError for no path at all, and for line ends of another name.
     """
 
     def __init__(self, path: str | PathLike[str], *, line_ends: LineEnds = "crlf") -> None:
         if line_ends not in ("crlf", "lf"):
             raise ValueError(f"expected 'crlf' or 'lf' as line_ends, got {line_ends!r}")
-        self.path: Path = Path(path)
+        self.path: Path = rooted(path)
         self._line_ends = line_ends
         self._written: dict[Mail, _Written] = {}
         # The hashes of the keys in new and cur, of which there may be a million. Two keys may have the same: whether a

@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import IO, Final
 
 from .claims import LOCKING
-from .durability import sync_file, sync_folder, write_all
+from .durability import rooted, sync_file, sync_folder, write_all
 from .line_feeds import LineFeeds
 from .loop_lock import LoopLock
 from .mail import Mail
@@ -51,12 +51,15 @@ _BEGINNING: Final = re.compile(rb">*(?:F(?:r(?:o(?:m)?)?)?)?")
 class MboxSink:
     """A sink that appends messages to the file at `path`, which is made if there is none, for its owner alone.
 
+    path: as an attribute, from the root: it stays the same wherever the process goes.
     patience: for how many seconds to wait for a program that has the file locked. After that, `store` raises
         BlockingIOError, which ends the run.
+
+    Raises ValueError for no path at all.
     """
 
     def __init__(self, path: str | PathLike[str], *, patience: float = 30) -> None:
-        self.path: Path = Path(path)
+        self.path: Path = rooted(path)
         self._patience = patience
         self._appending = LoopLock()
 
