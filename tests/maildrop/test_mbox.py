@@ -174,6 +174,38 @@ async def test_as_long_is_waited_as_there_is_patience(
     assert bool(pauses) is bool(seconds)
 
 
+async def test_without_an_end_to_the_patience_it_is_waited_for_as_long_as_it_takes(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lock, pauses = path.with_name("mbox.lock"), list[float]()
+
+    async def sleep(pause: float) -> None:
+        pauses.append(pause)
+        if len(pauses) == 1_000:
+            lock.unlink()
+
+    lock.touch()
+    monkeypatch.setattr(mbox, "asyncio", SimpleNamespace(sleep=sleep, Lock=asyncio.Lock))
+    await deliver(MboxSink(path, patience=None), mail(MESSAGE))
+    assert len(pauses) == 1_000
+    assert path.read_bytes().endswith(b"Hello\n\n")
+
+
+@pytest.mark.parametrize(
+    ("patience", "told"),
+    [
+        ("30", "expected patience to be a number of seconds or None, got '30' (str)"),
+        (True, "expected patience to be a number of seconds or None, got True (bool)"),
+        (-0.5, "expected patience to be 0 at least, got -0.5"),
+        (float("nan"), "expected patience to be 0 at least, got nan"),
+    ],
+)
+def test_a_patience_is_a_time(path: Path, patience: Any, told: str) -> None:
+    with pytest.raises(ValueError, match="^expected patience") as caught:
+        MboxSink(path, patience=patience)
+    assert str(caught.value) == told
+
+
 async def test_the_wait_has_an_end(path: Path) -> None:
     path.with_name("mbox.lock").touch()
     waiting, clock = asyncio.create_task(deliver(MboxSink(path, patience=1), mail(MESSAGE))), Clock()

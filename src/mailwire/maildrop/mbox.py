@@ -10,6 +10,7 @@
 """
 
 import asyncio
+import math
 import os
 import re
 import tempfile
@@ -22,6 +23,7 @@ from os import PathLike
 from pathlib import Path
 from typing import IO, Final
 
+from .._wire.text import check_kind
 from .claims import LOCKING
 from .durability import rooted, sync_file, sync_folder, write_all
 from .line_feeds import LineFeeds
@@ -52,15 +54,19 @@ class MboxSink:
     """A sink that appends messages to the file at `path`, which is made if there is none, for its owner alone.
 
     path: as an attribute, from the root: it stays the same wherever the process goes.
-    patience: for how many seconds to wait for a program that has the file locked. After that, `store` raises
-        BlockingIOError, which ends the run.
+    patience: for how many seconds to wait for a program that has the file locked; None waits for ever. After that,
+        `store` raises BlockingIOError, which ends the run.
 
-    Raises ValueError for no path at all.
+    Raises ValueError for no path at all, and for a patience that is no number, or below 0.
     """
 
-    def __init__(self, path: str | PathLike[str], *, patience: float = 30) -> None:
+    def __init__(self, path: str | PathLike[str], *, patience: float | None = 30) -> None:
+        if patience is not None:
+            check_kind("patience", patience, (int, float), "a number of seconds or None")
+            if not patience >= 0:
+                raise ValueError(f"expected patience to be 0 at least, got {patience}")
         self.path: Path = rooted(path)
-        self._patience = patience
+        self._patience = math.inf if patience is None else patience
         self._appending = LoopLock()
 
     async def store(self, mail: Mail) -> None:
