@@ -201,7 +201,7 @@ async def test_without_an_end_to_the_patience_it_is_waited_for_as_long_as_it_tak
     ],
 )
 def test_a_patience_is_a_time(path: Path, patience: Any, told: str) -> None:
-    with pytest.raises(ValueError, match="^expected patience") as caught:
+    with pytest.raises(ValueError, match=r"^expected patience") as caught:
         MboxSink(path, patience=patience)
     assert str(caught.value) == told
 

@@ -105,6 +105,12 @@ async def retrieve_all(
 ) -> AsyncGenerator[RetrievalReport, None]:
     """Do one run over each account, and yield a report for each, as they come to their ends.
 
+    ::
+
+        async with contextlib.aclosing(retrieve_all(accounts, ledger=ledger)) as reports:
+            async for report in reports:
+                print(report.summary)
+
     accounts: whose mail to collect. One that is named twice has two runs, one after the other, and so have two with
         names of their own for one user of one server, whose mail goes to two places.
     ledger: what is known from earlier runs, of all of them.
@@ -114,8 +120,10 @@ async def retrieve_all(
     progress: is told of every block that comes, and for whom.
     now: the clock.
 
-    Whatever goes wrong with an account is in its report. To break off the iteration, or to cancel it, ends the runs
-    that are under way. Raises ValueError for numbers below one, and for what is no Account, no ledger or no function.
+    Whatever goes wrong with an account is in its report. To close the iteration, or to cancel it, ends the runs that
+    are under way. To `break` out of it, or to raise, does not close it by itself: behind that, they go on until Python
+    does, which `contextlib.aclosing` has done at once. Raises ValueError for numbers below one, and for what is no
+    Account, no ledger or no function.
     """
     try:
         # All of them first: what raises in their middle leaves no run behind.

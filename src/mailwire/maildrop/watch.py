@@ -62,9 +62,10 @@ async def watch(
 
     ::
 
-        async for report in watch(accounts, ledger=ledger):
-            for message in report.stored:
-                print(report.account, message.uid)
+        async with contextlib.aclosing(watch(accounts, ledger=ledger)) as reports:
+            async for report in reports:
+                for message in report.stored:
+                    print(report.account, message.uid)
 
     ledger: what is known from earlier runs. Where there is none, or it cannot be read, it is remembered as long as the
         iteration lasts what has come.
@@ -76,8 +77,9 @@ async def watch(
     The other arguments are those of `retrieve_all`. After an error the pause doubles each time, up to an hour; a server
     that wants a longer one (LOGIN-DELAY, or what it says as it refuses) gets it. An account whose credentials are
     refused, or whose maildrop raises the question of `MaildropRenumbered`, is not asked again: its last report says so.
-    The iteration ends when no account is left, and never of itself otherwise. Raises ValueError for numbers below one,
-    for an interval that is none, and for what is no Account, no ledger or no function.
+    The iteration ends when no account is left, and never of itself otherwise; behind a `break`, its runs go on until it
+    is closed, as `contextlib.aclosing` does. Raises ValueError for numbers below one, for an interval that is none, and
+    for what is no Account, no ledger or no function.
     """
     try:
         # All of them first: what raises in their middle leaves no run behind.
