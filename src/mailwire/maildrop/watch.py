@@ -62,7 +62,9 @@ async def watch(
 
     ::
 
-        async with contextlib.aclosing(watch(accounts, ledger=ledger)) as reports:
+        from contextlib import aclosing
+
+        async with aclosing(watch(accounts, ledger=ledger)) as reports:
             async for report in reports:
                 for message in report.stored:
                     print(report.account, message.uid)
