@@ -385,9 +385,21 @@ async def test_messages_that_come_late_fail_as_well_where_nobody_is_there() -> N
     assert [type(result.error) for result in results] == [ConnectionFailed] * 5
 
 
-async def test_what_can_be_read_but_once_is_not_tried_again() -> None:
+class Received:
+    """What was received asynchronously, and is there once, in an iterable that is no iterator."""
+
+    def __init__(self, blocks: Iterator[bytes]) -> None:
+        self._blocks = blocks
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        for block in self._blocks:
+            yield block
+
+
+@pytest.mark.parametrize("received", [iter, Received])
+async def test_what_can_be_read_but_once_is_not_tried_again(received: Callable[[Iterator[bytes]], Any]) -> None:
     script = (*extensions("PIPELINING"), *NAMED, "C: DATA", "S: 250 a", "S: 250 b", "S: 354 go", Hear(9), FIN, LISTEN)
-    blocks = (block for block in [b"Subject: x\r\n\r\n", *[b"0123456789abcdef\r\n" * 9000] * 40])
+    blocks = received(block for block in [b"Subject: x\r\n\r\n", *[b"0123456789abcdef\r\n" * 9000] * 40])
     async with ScriptedPeer(*script) as first, ScriptedPeer(*extensions(), *SENT, *QUIT) as second:
         client = SMTPClient(first.endpoint(connect=in_turn(first, second)))
         async with client:

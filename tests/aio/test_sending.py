@@ -41,6 +41,7 @@ from mailwire import (
 )
 from mailwire.aio.dialogue import Dialogue
 from mailwire.aio.sending import Sending
+from mailwire.maildrop.mail import Mail
 from mailwire.smtp import Batch, Ehlo, Reply, State
 from mailwire.testing import (
     EXTENSIONS,
@@ -432,19 +433,26 @@ def once() -> Iterator[bytes]:
     yield MESSAGE
 
 
+async def once_later() -> AsyncIterator[bytes]:
+    yield MESSAGE
+
+
 async def test_what_cannot_be_parted_is_not_begun() -> None:
+    refusals: list[NotSupported] = []
     async with crowd(recipient_limit=10) as server:
-        with pytest.raises(NotSupported, match=r", and the message can be read but once$") as read_once:
-            await send_to(server, once(), recipients=MANY)
+        for message in (once(), Mail("a", 1, "u", len(MESSAGE), "k", once_later())):
+            with pytest.raises(NotSupported, match=r", and the message can be read but once$") as read_once:
+                await send_to(server, message, recipients=MANY)
+            refusals.append(read_once.value)
         with pytest.raises(NotSupported, match=r", and the mail is for all or nobody$") as all_or_nobody:
             await send_to(server, recipients=MANY, on_refused="abort")
         with pytest.raises(NotSupported, match=r", and the mail is for all or nobody$"):
             await send_to(server, recipients=MANY[:11], on_refused="abort")
         assert server.messages("crowd") == ()
-    for caught in (read_once, all_or_nobody):
-        assert str(caught.value).startswith("the server does not take 25 recipients in one transaction (RFC 9422), ")
-        assert (caught.value.extension, caught.value.delivery) == ("LIMITS", Delivery.NOT_SENT)
-        assert words(caught.value.receipt) == [Delivery.NOT_SENT] * 25
+    for error in (*refusals, all_or_nobody.value):
+        assert str(error).startswith("the server does not take 25 recipients in one transaction (RFC 9422), ")
+        assert (error.extension, error.delivery) == ("LIMITS", Delivery.NOT_SENT)
+        assert words(error.receipt) == [Delivery.NOT_SENT] * 25
 
 
 async def test_a_part_of_which_everybody_is_refused_does_not_keep_the_others_back() -> None:

@@ -374,7 +374,7 @@ async def test_pieces_are_gathered_and_cut(make: Callable[..., Any], size: int) 
     assert b"".join(pieces) == OCTETS
     assert all(0 < len(piece) <= BLOCK_SIZE for piece in pieces)
     assert len(pieces) <= 200
-    with pytest.raises(SourceFailed, match=r"^the iterator cannot be read again: it is used up$"):
+    with pytest.raises(SourceFailed, match=r"^the iterable cannot be read again: it is used up$"):
         await read(source)
 
 
@@ -406,6 +406,16 @@ class Again:
         return Counting()
 
 
+class Response:
+    """An iterable that is no iterator and can be read but once, as a response to an HTTP request."""
+
+    def __init__(self) -> None:
+        self._left = iter([b"x", b"y"])
+
+    def __iter__(self) -> Iterator[bytes]:
+        return iter(lambda: next(self._left, b""), b"")
+
+
 class Counting:
     def __init__(self) -> None:
         self.left = 3
@@ -420,11 +430,13 @@ class Counting:
         return b"x"
 
 
-async def test_an_asynchronous_iterable_can_be_read_again_if_it_is_no_iterator() -> None:
-    source = IterableSource(Again())
-    assert source.is_repeatable
-    assert await read(source) == await read(source) == [b"xxx"]
-    assert not IterableSource(Counting()).is_repeatable
+@pytest.mark.parametrize(("make", "octets"), [(Again, b"xxx"), (Counting, b"xxx"), (Response, b"xy")])
+async def test_what_is_not_known_to_begin_anew_is_read_once(make: Callable[[], Any], octets: bytes) -> None:
+    source = IterableSource(make())
+    assert not source.is_repeatable
+    assert await read(source) == [octets]
+    with pytest.raises(SourceFailed, match=r"^the iterable cannot be read again: it is used up$"):
+        await read(source)
 
 
 @pytest.mark.parametrize("iterable", [[], [b""], [b"", b""]])

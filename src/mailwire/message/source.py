@@ -8,6 +8,7 @@ from collections.abc import (
     AsyncGenerator,
     AsyncIterable,
     AsyncIterator,
+    Collection,
     Generator,
     Iterable,
     Iterator,
@@ -94,20 +95,22 @@ class MemorySource:
 class IterableSource:
     """What yields octets, asynchronously or not. It is advanced on the event loop, which it must not hold up.
 
-    A generator that was begun is closed; anything else is its owner's to close.
+    A generator that was begun is closed; anything else is its owner's to close. A collection is read as often as need
+    be. Whatever else is iterated over may go on where it was left, the response of an HTTP client say, or a file that
+    is read asynchronously: it is read once.
     """
 
     def __init__(self, iterable: Iterable[bytes] | AsyncIterable[bytes]) -> None:
         self._iterable = iterable
         self.is_begun: bool = False
-        self.is_repeatable: bool = not isinstance(iterable, (Iterator, AsyncIterator))
+        self.is_repeatable: bool = isinstance(iterable, Collection)
 
     async def look_ahead(self, look: Look) -> bool:
         return False
 
     async def pieces(self) -> AsyncGenerator[bytes, None]:
         if self.is_begun and not self.is_repeatable:
-            raise SourceFailed("the iterator cannot be read again: it is used up")
+            raise SourceFailed("the iterable cannot be read again: it is used up")
         self.is_begun = True
         if isinstance(self._iterable, AsyncIterable):
             gathering = _Gathering(_LEAST_AWAITED)
