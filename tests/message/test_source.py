@@ -655,3 +655,149 @@ async def test_a_file_that_is_read_asynchronously_is_refused_without_a_warning()
     with pytest.raises(InvalidMessage, match="in bytes, got coroutine"):
         await looked_at(FileSource(file))
     gc.collect()
+
+
+# What was read in part, and is given again
+
+
+async def begin(source: Source) -> None:
+    """Read one piece, and leave the rest."""
+    async with aclosing(source.pieces()) as pieces:
+        await anext(pieces)
+
+
+async def test_a_file_of_which_the_reading_is_broken_off_stands_where_it_did(path: Path) -> None:
+    def refuse(_: bytes) -> None:
+        raise InvalidMessage("no")
+
+    with path.open("rb") as file:
+        file.seek(5)
+        await begin(FileSource(file))
+        assert file.tell() == 5
+        with pytest.raises(InvalidMessage):
+            await FileSource(file).look_ahead(refuse)
+        assert file.tell() == 5
+        assert b"".join(await read(FileSource(file))) == OCTETS[5:]
+        assert file.tell() == len(OCTETS)
+
+
+async def test_a_file_that_fails_in_the_middle_stands_where_it_did() -> None:
+    class Failing(io.BytesIO):
+        def read(self, size: int | None = -1, /) -> bytes:
+            super().read(7)
+            raise OSError("disk")
+
+    file = Failing(OCTETS)
+    file.seek(5)
+    with pytest.raises(SourceFailed, match="disk"):
+        await read(FileSource(file))
+    assert file.tell() == 5
+
+
+async def test_a_file_stands_where_it_did_when_the_thread_that_reads_it_is_done() -> None:
+    reading, go_on, moved_back = threading.Event(), threading.Event(), asyncio.Event()
+
+    class Hanging(io.BytesIO):
+        def read(self, size: int | None = -1, /) -> bytes:
+            reading.set()
+            assert go_on.wait(30)
+            return super().read(size)
+
+        def seek(self, offset: int, whence: int = 0, /) -> int:
+            if reading.is_set():
+                moved_back.set()
+            return super().seek(offset, whence)
+
+    file = Hanging(OCTETS)
+    task = asyncio.create_task(read(FileSource(file)))
+    await asyncio.to_thread(reading.wait)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    with pytest.raises(SourceFailed, match=SHARED):
+        FileSource(file)
+    go_on.set()
+    await moved_back.wait()
+    assert file.tell() == 0
+    assert b"".join(await read(FileSource(file))) == OCTETS
+
+
+async def test_a_file_that_cannot_be_put_back_is_not_read_on() -> None:
+    class Torn(io.BytesIO):
+        def seek(self, offset: int, whence: int = 0, /) -> int:
+            if self.tell():
+                raise OSError("torn")
+            return super().seek(offset, whence)
+
+    file = Torn(OCTETS * 2)
+    await begin(FileSource(file))
+    with pytest.raises(SourceFailed, match=r"^the file cannot be read again: it does not seek$"):
+        FileSource(file)
+
+
+async def test_a_file_that_cannot_seek_is_not_read_on() -> None:
+    file = Plain(b"a", b"b", b"", b"c")
+    source, other = FileSource(file), FileSource(file)
+    await begin(source)
+    with pytest.raises(SourceFailed, match=r"^the file cannot be read again: it does not seek$"):
+        FileSource(file)
+    with pytest.raises(SourceFailed, match=r"^the file cannot be read again: it does not seek$"):
+        await read(other)
+    whole = Plain(b"a", b"", b"c")
+    assert await read(FileSource(whole)) == [b"a"]
+    assert await read(FileSource(whole)) == [b"c"]  # a terminal, say
+
+
+class Blocks(Counting):
+    """An iterator of blocks, asynchronous or not, that is no generator."""
+
+    async def __anext__(self) -> bytes:
+        return await super().__anext__() * 100_000
+
+
+USED_UP = r"^the iterable cannot be read again: it is used up$"
+
+
+@pytest.mark.parametrize("make", [lambda: pieces_of(OCTETS, 90_000), lambda: awaited(OCTETS, 90_000), Blocks])
+async def test_an_iterator_is_not_read_on(make: Callable[[], Any]) -> None:
+    iterator = make()
+    source, other = IterableSource(iterator), IterableSource(iterator)
+    await begin(source)
+    with pytest.raises(SourceFailed, match=USED_UP):
+        IterableSource(iterator)
+    with pytest.raises(SourceFailed, match=USED_UP):
+        await read(other)
+
+
+async def test_an_iterator_of_which_the_reading_fails_is_not_read_on() -> None:
+    class Failing(Blocks):
+        async def __anext__(self) -> bytes:
+            if self.left == 1:
+                raise OSError("torn")
+            return await super().__anext__()
+
+    iterator = Failing()
+    with pytest.raises(SourceFailed, match="torn"):
+        await read(IterableSource(iterator))
+    with pytest.raises(SourceFailed, match=USED_UP):
+        IterableSource(iterator)
+
+
+async def test_what_was_read_to_its_end_may_be_given_again() -> None:
+    iterator = Counting()
+    assert await read(IterableSource(iterator)) == [b"xxx"]
+    iterator.left = 1  # as one of a queue, which has the next message
+    assert await read(IterableSource(iterator)) == [b"x"]
+
+
+async def test_an_iterable_that_is_no_iterator_may_be_given_again() -> None:
+    again = Again()
+    async with aclosing(IterableSource(again).pieces()) as pieces:
+        await anext(pieces)
+    assert await read(IterableSource(again)) == [b"xxx"]
+
+
+async def test_an_iterator_of_python_s_own_is_not_kept_in_memory() -> None:
+    blocks = iter([OCTETS, OCTETS])
+    await begin(IterableSource(blocks))
+    assert await read(IterableSource(blocks)) == await read(MemorySource(OCTETS))  # nothing can remember it

@@ -3,8 +3,9 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from mailwire.errors import InvalidMessage
+from mailwire.message import source_octets
 from mailwire.message.pieces import BLOCK_SIZE
-from mailwire.message.source_octets import octets_in, show_portion
+from mailwire.message.source_octets import forget_begun, octets_in, remember_begun, show_portion, was_begun
 
 MEBIBYTE = 2**20
 
@@ -42,3 +43,25 @@ def test_what_is_no_octets_is_no_message() -> None:
     with pytest.raises(InvalidMessage) as caught:
         octets_in("text")
     assert str(caught.value) == "expected the octets of a message in bytes, got str"
+
+
+def test_what_was_begun_is_remembered_as_long_as_it_is_there() -> None:
+    class Given:
+        pass
+
+    given, other = Given(), Given()
+    remember_begun(given)
+    assert (was_begun(given), was_begun(other)) == (True, False)
+    forget_begun(given)
+    forget_begun(other)
+    assert not was_begun(given)
+    remember_begun(given)
+    number = id(given)
+    del given
+    assert number not in source_octets._begun
+
+
+def test_python_s_own_iterators_are_not_kept_to_be_remembered() -> None:
+    given = iter([b"x"])
+    remember_begun(given)
+    assert not was_begun(given)

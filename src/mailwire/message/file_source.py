@@ -11,7 +11,7 @@ from weakref import WeakValueDictionary
 
 from ..errors import SourceFailed
 from .pieces import BLOCK_SIZE, cut
-from .source_octets import Look, failed, in_thread, octets_in, show_portion
+from .source_octets import Look, failed, in_thread, octets_in, remember_begun, show_portion, was_begun
 
 __all__ = ["BinaryFile", "FileSource"]
 
@@ -55,16 +55,18 @@ class FileSource:
             while await opened.in_thread(lambda: show_portion(pieces, look)):
                 pass
             await opened.in_thread(opened.go_back)
+            opened.is_done = True
         return True
 
     async def pieces(self) -> AsyncGenerator[bytes, None]:
-        if self.is_begun and not self.is_repeatable:
-            raise SourceFailed("the file cannot be read again: it does not seek")
+        if (self.is_begun and not self.is_repeatable) or was_begun(self._file):
+            raise _used_up()
         self.is_begun = True
         async with _Opened(self._file, self._start) as opened:
             while octets := await opened.in_thread(opened.read):
                 for piece in cut(octets):
                     yield piece
+            opened.is_done = True
 
 
 class _Opened:
@@ -72,7 +74,10 @@ class _Opened:
     # long as a thread is reading it: another file might be given its number otherwise.
     #
     # A file that somebody else has opened stands in one place, whoever reads it, and two who do so at once have each a
-    # part of it. So it is read for one mail at a time, and it must stand where it was left.
+    # part of it. So it is read for one mail at a time, and it must stand where it was left. Unless it was read to its
+    # end, it is put back to where it stood: the rest is no message for whoever is given the file again.
+
+    is_done = False  # it may stay where it stands
 
     def __init__(self, given: BinaryFile | os.PathLike[str], start: int | None) -> None:
         self._given = given
@@ -151,6 +156,19 @@ class _Opened:
             self._ours.close()
         elif _readings.get(id(self._given)) is self:
             del _readings[id(self._given)]
+            self._put_back()
+
+    def _put_back(self) -> None:
+        # This is for the event loop: to seek is not to read, and it may be the last thing that the loop does.
+        if self._file is None or self.is_done:
+            return
+        if self._seeking is None:
+            remember_begun(self._given)
+            return
+        try:
+            self.go_back()
+        except SourceFailed:
+            remember_begun(self._given)
 
 
 _readings: Final[WeakValueDictionary[int, _Opened]] = WeakValueDictionary()  # of files that somebody else has opened
@@ -160,6 +178,8 @@ def _position(file: BinaryFile) -> int | None:
     # Where a file stands; None if it cannot be set back there.
     if id(file) in _readings:
         raise _shared()
+    if was_begun(file):
+        raise _used_up()
     try:
         return file.tell() if isinstance(file, _Seekable) and file.seekable() else None
     except Exception as error:
@@ -175,6 +195,10 @@ def _is_regular(path: os.PathLike[str]) -> bool:
     except Exception as error:
         raise failed(error) from error
     return stat.S_ISREG(mode)
+
+
+def _used_up() -> SourceFailed:
+    return SourceFailed("the file cannot be read again: it does not seek")
 
 
 def _shared() -> SourceFailed:

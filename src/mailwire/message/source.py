@@ -20,7 +20,7 @@ from typing import Final, Protocol, Self
 from ..errors import InvalidMessage, SourceFailed
 from .file_source import BinaryFile
 from .pieces import Piecewise, cut
-from .source_octets import Look, failed, in_thread, octets_in, show_portion
+from .source_octets import Look, failed, forget_begun, in_thread, octets_in, remember_begun, show_portion, was_begun
 
 __all__ = ["IterableSource", "MemorySource", "MessageSource", "Source"]
 
@@ -104,14 +104,17 @@ class IterableSource:
         self._iterable = iterable
         self.is_begun: bool = False
         self.is_repeatable: bool = isinstance(iterable, Collection)
+        self._is_iterator = isinstance(iterable, (Iterator, AsyncIterator))
+        self._check()
 
     async def look_ahead(self, look: Look) -> bool:
         return False
 
     async def pieces(self) -> AsyncGenerator[bytes, None]:
-        if self.is_begun and not self.is_repeatable:
-            raise SourceFailed("the iterable cannot be read again: it is used up")
+        self._check()
         self.is_begun = True
+        if self._is_iterator:
+            remember_begun(self._iterable)
         if isinstance(self._iterable, AsyncIterable):
             gathering = _Gathering(_LEAST_AWAITED)
             async with _Iterating(self._iterable) as iterating:
@@ -125,8 +128,14 @@ class IterableSource:
                 for octets in chain.from_iterable(guarded):
                     for piece in gathering.add(octets):
                         yield piece
+        if self._is_iterator:
+            forget_begun(self._iterable)
         for piece in gathering.rest():
             yield piece
+
+    def _check(self) -> None:
+        if (self.is_begun and not self.is_repeatable) or (self._is_iterator and was_begun(self._iterable)):
+            raise SourceFailed("the iterable cannot be read again: it is used up")
 
 
 class _Iterating:

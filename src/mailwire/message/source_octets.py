@@ -2,13 +2,24 @@
 
 import asyncio
 from collections.abc import Callable, Coroutine, Iterable, Iterator
+from contextlib import suppress
 from functools import partial
 from typing import Final, ParamSpec, TypeVar
+from weakref import WeakValueDictionary
 
 from ..errors import InvalidMessage, SourceFailed
 from .pieces import Buffer
 
-__all__ = ["Look", "failed", "in_thread", "octets_in", "show_portion"]
+__all__ = [
+    "Look",
+    "failed",
+    "forget_begun",
+    "in_thread",
+    "octets_in",
+    "remember_begun",
+    "show_portion",
+    "was_begun",
+]
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -18,6 +29,26 @@ _PORTION: Final = 16 * 1024 * 1024
 
 Look = Callable[[bytes], object]
 """Is shown each piece as it is read."""
+
+
+_begun: Final[WeakValueDictionary[int, object]] = WeakValueDictionary()  # what `remember_begun` was given
+
+
+def remember_begun(given: object) -> None:
+    """Remember that `given`, which can be read but once, was begun: who reads on has the rest of a message. That is
+    remembered as long as `given` is there, and not at all of Python's own iterators, `map` say."""
+    with suppress(TypeError):
+        _begun[id(given)] = given
+
+
+def forget_begun(given: object) -> None:
+    """Forget it: `given` was read to its end."""
+    _begun.pop(id(given), None)
+
+
+def was_begun(given: object) -> bool:
+    """Whether it was begun, and has not come to its end."""
+    return id(given) in _begun
 
 
 def show_portion(pieces: Iterator[bytes], look: Look) -> bool:
