@@ -7,11 +7,12 @@ from email import policy
 from email.header import Header
 from email.headerregistry import Address
 from email.message import EmailMessage, Message
+from email.mime.message import MIMEMessage
 from email.mime.multipart import MIMEMultipart
 from email.mime.nonmultipart import MIMENonMultipart
 from email.mime.text import MIMEText
 from email.policy import Policy
-from typing import Any
+from typing import Any, Final
 
 import pytest
 from hypothesis import given
@@ -1163,6 +1164,67 @@ def test_a_part_that_was_parsed_and_is_signed_stays_beyond_ascii_too() -> None:
         assert part.replace("\n", "\r\n").encode() in sent
 
 
+NAMED: Final = "Rechnung für März.pdf"
+
+
+def signature() -> Message:
+    part = Message()
+    part["Content-Type"] = "application/pgp-signature"
+    part.set_payload("-----BEGIN PGP SIGNATURE-----\n")
+    return part
+
+
+def file_part(of: Policy = policy.SMTP) -> EmailMessage:
+    part = EmailMessage(of)
+    part.set_content("hi\n")
+    part.add_attachment(b"abc", maintype="application", subtype="pdf", filename=NAMED)
+    part.set_boundary("=_in")
+    return part
+
+
+def signed_whole(part: Message, root: Message, to: str) -> Message:
+    root["Content-Type"] = 'multipart/signed; protocol="application/pgp-signature"; micalg="pgp-sha256"'
+    root["From"], root["To"] = "a@x.y", to
+    root.attach(part)
+    root.attach(signature())
+    return root
+
+
+@pytest.mark.parametrize("to", ["b@x.y", "jörg@x.y"])
+@pytest.mark.parametrize("kind", [EmailMessage, Message])
+def test_what_is_signed_is_the_same_whoever_gets_it(kind: type[Message], to: str) -> None:
+    in_a_line = file_part().as_bytes(policy=policy.SMTP.clone(max_line_length=0))
+    assert in_a_line in wire(signed_whole(file_part(), kind(), to), *UTF8)
+
+
+@pytest.mark.parametrize("kind", [EmailMessage, Message])
+@pytest.mark.parametrize("extensions", [(), EIGHT_BIT, UTF8])
+def test_what_was_parsed_from_what_was_signed_leaves_octet_for_octet(
+    kind: type[Message], extensions: tuple[str, ...]
+) -> None:
+    octets = file_part().as_bytes()
+    assert b"Content-Disposition: attachment;\r\n filename*=" in octets  # in two lines
+    root = signed_whole(email.message_from_bytes(octets), kind(), "b@x.y")
+    assert octets in wire(root, *extensions, under=MessagePolicy(smtputf8="SMTPUTF8" in extensions))
+
+
+@pytest.mark.parametrize("to", ["b@x.y", "jörg@x.y"])
+@pytest.mark.parametrize("description", ["Grüße", Header("Grüße", "utf-8")])
+def test_what_the_older_kind_has_signed_is_the_same_whoever_gets_it(description: Any, to: str) -> None:
+    part = MIMEText("x\n")
+    part["Content-Description"] = description
+    octets = part.as_bytes(policy=policy.compat32.clone(linesep="\r\n"))
+    assert b"Content-Description: =?utf-8?b?R3LDvMOfZQ==?=\r\n" in octets
+    assert octets in wire(signed_whole(part, EmailMessage(), to), *UTF8)
+
+
+def test_what_was_signed_in_utf_8_stays_in_it() -> None:
+    part = file_part(policy.SMTPUTF8)
+    octets = part.as_bytes(policy=policy.SMTPUTF8.clone(max_line_length=0))
+    assert NAMED.encode() in octets
+    assert octets in wire(signed_whole(part, EmailMessage(), "jörg@x.y"), *UTF8)
+
+
 # Parts whose header is beyond ASCII
 
 
@@ -1196,6 +1258,23 @@ def test_under_smtputf8_the_header_of_a_part_stays_as_it_is(of: Policy) -> None:
     whole = PARTS.format(FILE.format("ä"), "message/rfc822", FILE.format("ä"))
     sent = wire(parsed(whole, of), *UTF8, under=MessagePolicy(smtputf8=True))
     assert sent == whole.replace("\n", "\r\n").encode()
+
+
+@pytest.mark.parametrize("extensions", [(), EIGHT_BIT, UTF8])
+def test_an_email_message_in_one_of_the_older_kind_keeps_the_names_of_its_files(extensions: tuple[str, ...]) -> None:
+    held = file_part()
+    held["Subject"], held["To"] = "Grüße", "Jörg <j@x.y>"
+    around = MIMEMultipart()
+    around.attach(held)
+    for root in (around, MIMEMessage(held)):
+        root["From"] = "a@x.y"
+        sent = wire(root, *extensions, under=MessagePolicy(smtputf8="SMTPUTF8" in extensions))
+        assert b"Content-Disposition: attachment;\r\n filename*=utf-8''Rechnung%20f%C3%BCr%20M%C3%A4rz.pdf\r\n" in sent
+        assert b"Subject: =?utf-8?q?Gr=C3=BC=C3=9Fe?=\r\nTo: =?utf-8?q?J=C3=B6rg?= <j@x.y>\r\n" in sent
+        *_, file = email.message_from_bytes(sent, policy=policy.default).walk()
+        assert isinstance(file, EmailMessage)
+        assert (file.get_content_disposition(), file.get_filename()) == ("attachment", NAMED)
+    assert held["Subject"] == "Grüße"  # the caller's stays as it is
 
 
 def test_a_forwarded_message_that_is_signed_and_what_is_too_long_stay_as_they_are() -> None:

@@ -191,7 +191,41 @@ def _visible(
             if depth and not _has_signed_header(part):
                 fields = [(name, _rewritten_in_part(part, name, value)) for name, value in part.raw_items()]
                 vars(part)["_headers"] = fields
+    _write_beforehand(visible, utf8=utf8)
     return visible
+
+
+def _write_beforehand(message: Message, *, utf8: bool) -> None:
+    # What parts were assigned, by their own policies, where that of the whole would write it otherwise. The older kind
+    # would make encoded words of all of a field, and leave a file without its name. And what is signed leaves as it was
+    # signed, whoever gets it: under SMTPUTF8, too.
+    is_older = not isinstance(message.policy, EmailPolicy)
+    parts = [part for part, depth in _walk(message) if depth]
+    holders = [part for part in (message, *parts) if _is_multipart_signed(part)]
+    signed = {id(part) for holder in holders for part, depth in _walk(holder) if depth}
+    for part in parts:
+        is_within = id(part) in signed
+        if is_within or is_older:
+            as_signed = utf8 and is_within and getattr(part.policy, "utf8", False)
+            policy = _writing_policy(part.policy, as_signed, "8bit", as_read=False)
+            if is_within:
+                policy = policy.clone(max_line_length=0)  # as the standard library has it there
+            vars(part)["_headers"] = [(name, _written_value(name, value, policy)) for name, value in part.raw_items()]
+
+
+def _written_value(name: str, value: Any, policy: Policy) -> Any:
+    if _as_text(value).isascii() or (type(value) is str and _is_octets(value)):
+        return value
+    return policy.fold_binary(name, value).decode("ascii", "surrogateescape")[len(name) + 1 :].strip()
+
+
+def _is_octets(text: str) -> bool:
+    # As what was parsed is.
+    try:
+        text.encode("ascii", "surrogateescape")
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _rewritten_in_part(part: Message, name: str, value: Any) -> Any:
@@ -265,9 +299,12 @@ def _addresses_beyond_ascii(name: str, value: object) -> list[Address]:
 
 def _is_signed(message: Message) -> bool:
     # Nothing may be changed in what is signed (RFC 1847 2.1, RFC 6376 5.3).
-    return _has_signed_header(message) or any(
+    return _has_signed_header(message) or any(_is_multipart_signed(part) for part, _ in _walk(message))
+
+
+def _is_multipart_signed(part: Message) -> bool:
+    return any(
         name.lower() == "content-type" and str(value).strip().lower().startswith("multipart/signed")
-        for part, _ in _walk(message)
         for name, value in part.raw_items()
     )
 
