@@ -1254,6 +1254,40 @@ def test_a_name_beyond_ascii_in_the_header_of_a_part_is_encoded_as_in_the_first(
 
 
 @pytest.mark.parametrize("of", POLICIES)
+def test_octets_that_are_no_utf_8_leave_a_message_its_parts_and_its_files(of: Policy) -> None:
+    whole = (
+        b"From: a@x.y\nSubject: f\xe9\nMIME-Version: 1.0\n"
+        b'Content-Type: multipart/mixed; charset="\xe9"; boundary="b"\n\n'
+        b"--b\nContent-Type: text/plain\n\nhi\n"
+        b'--b\nContent-Type: application/pdf; name="f\xe9.pdf"\nContent-Transfer-Encoding: base64\n'
+        b'Content-Disposition: attachment;\n filename="f\xe9.pdf"\n\nYWJj\n--b--\n'
+    )
+    assert wire(parsed(whole, of), *EIGHT_BIT) == whole.replace(b"\n", b"\r\n")
+    sent = wire(parsed(whole, of))
+    assert b"Subject: =?unknown-8bit?q?f=E9?=\r\n" in sent
+    assert b"\r\nContent-Type: application/pdf; name*=unknown-8bit''f%E9.pdf\r\n" in sent
+    assert b"\r\nContent-Disposition: attachment; filename*=unknown-8bit''f%E9.pdf\r\n" in sent
+    _, text, file = email.message_from_bytes(sent).walk()
+    assert (text.get_payload(), file.get_content_type()) == ("hi", "application/pdf")
+    assert file.get_filename() == "fé.pdf"
+
+
+@pytest.mark.parametrize("of", POLICIES)
+def test_what_says_of_itself_that_it_is_unknown_stays_as_it_was_read(of: Policy) -> None:
+    field = b'Content-Type: text/plain; name="=?unknown-8bit?q?f=E9?="\r\n'
+    assert field in wire(parsed(b"From: a@x.y\r\n" + field + b"\r\nx\r\n", of))
+
+
+def test_octets_that_are_no_utf_8_in_a_long_field_of_parameters_take_no_time() -> None:
+    long = f"a/b; x=\udcff; {'y=z; ' * 2000}".encode("utf-8", "surrogateescape")
+    message = parsed(b"From: a@x.y\nContent-Type: " + long + b"\n\nx\n", policy.compat32)
+    with pytest.raises(
+        InvalidMessage, match=r"^the header field Content-Type has more than 10000 characters, and must"
+    ):
+        wire(message)
+
+
+@pytest.mark.parametrize("of", POLICIES)
 def test_under_smtputf8_the_header_of_a_part_stays_as_it_is(of: Policy) -> None:
     whole = PARTS.format(FILE.format("ä"), "message/rfc822", FILE.format("ä"))
     sent = wire(parsed(whole, of), *UTF8, under=MessagePolicy(smtputf8=True))

@@ -27,7 +27,7 @@ from .pieces import Piecewise
 from .plain import is_plain, write_plain
 from .policy import EncodeDomain, MessagePolicy
 from .survey import has_long_line
-from .verification import checking, holding_delimiters, verify
+from .verification import PARSED_LIMIT, checking, holding_delimiters, too_long, verify
 
 __all__ = ["check_header", "generate", "is_laborious", "needs_utf8"]
 
@@ -39,9 +39,6 @@ _BODIES: Final = 1024 * 1024
 _FIELD: Final = 2000
 _PARTS: Final = 100
 
-# Characters of a field that must be parsed to be written otherwise. The standard library's parser takes time in
-# proportion to the square of it: a second or so for this much.
-_PARSED_LIMIT: Final = 10_000
 # Parts within parts. The standard library goes into itself for each of them.
 _DEPTH_LIMIT: Final = 64
 
@@ -230,7 +227,7 @@ def _is_octets(text: str) -> bool:
 
 def _rewritten_in_part(part: Message, name: str, value: Any) -> Any:
     # What takes too long, or is too long, stays what it is: it may be in a stranger's message.
-    if type(value) is not str or value.isascii() or len(value) > _PARSED_LIMIT:
+    if type(value) is not str or value.isascii() or len(value) > PARSED_LIMIT:
         return value
     return _rewritten(part, name, value, None, utf8=False, as_read=False)
 
@@ -269,8 +266,8 @@ def _rewritten(
 
 
 def _folded(name: str, text: str, utf8: bool) -> str:
-    if len(text) > _PARSED_LIMIT:
-        raise InvalidMessage(f"the header field {name} has more than {_PARSED_LIMIT} characters, and must be rewritten")
+    if len(text) > PARSED_LIMIT:
+        raise too_long(name)
     policy = SMTP.clone(utf8=utf8)
     folded: str = policy.header_factory(name, text).fold(policy=policy)
     return folded[len(name) + 1 :].strip()

@@ -13,7 +13,7 @@ from email.headerregistry import AddressHeader
 from email.message import Message
 from email.policy import SMTP, Policy
 from functools import lru_cache
-from typing import Any
+from typing import Any, Final
 
 from .._wire.text import quote
 from ..errors import InvalidMessage
@@ -21,7 +21,20 @@ from .addresses import ADDRESS_FIELDS, said_in, text_of, write_addresses
 from .folding import fold, is_foldable
 from .payloads import payload_of
 
-__all__ = ["checking", "holding_delimiters", "verify"]
+__all__ = ["PARSED_LIMIT", "checking", "holding_delimiters", "too_long", "verify"]
+
+PARSED_LIMIT: Final = 10_000
+"""Characters of a field that must be parsed to be written otherwise. The standard library's parser takes time in
+proportion to the square of it: a second or so for this much."""
+
+_PARAMETER_FIELDS: Final = frozenset({"content-type", "content-disposition"})
+_UNKNOWN: Final = b"=?unknown-8bit?"
+_IN_SEVEN_BITS: Final = SMTP.clone(cte_type="7bit")
+
+
+def too_long(name: str) -> InvalidMessage:
+    """Return what is raised for a field with more characters than that."""
+    return InvalidMessage(f"the header field {name} has more than {PARSED_LIMIT} characters, and must be rewritten")
 
 
 class _Checking(Policy):
@@ -40,6 +53,8 @@ class _Checking(Policy):
         folded = super().fold_binary(name, value)
         if b"=?" in folded or not _is_one_field(name, folded):
             folded = _folded_at_blanks(name, value) or folded
+        if _UNKNOWN in folded and name.lower() in _PARAMETER_FIELDS:
+            folded = _folded_with_parameters(name, value) or folded
         if name.lower() in ADDRESS_FIELDS and type(value) is not str:
             folded = _with_the_same_addresses(name, value, folded, utf8=getattr(self, "utf8", False))
         return folded
@@ -62,6 +77,16 @@ def _folded_at_blanks(name: str, value: Any) -> bytes | None:
     if type(value) is str or "=?" in text or not is_foldable(text) or (folded := fold(name, text)) is None:
         return None
     return f"{name}: {folded}\r\n".encode("ascii")
+
+
+def _folded_with_parameters(name: str, value: Any) -> bytes | None:
+    # Of octets that were parsed and are no text, the older kind makes encoded words, in which nobody looks for
+    # parameters (RFC 2047 5): the parts of a message or the name of a file would be lost.
+    if type(value) is not str or value.isascii():
+        return None
+    if len(value) > PARSED_LIMIT:
+        raise too_long(name)
+    return _IN_SEVEN_BITS.fold_binary(name, value)
 
 
 def _with_the_same_addresses(name: str, value: Any, folded: bytes, *, utf8: bool) -> bytes:
