@@ -1,7 +1,9 @@
 import contextlib
 import email
+import io
 import os
 import re
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from email import policy
 from email.headerregistry import Address, Group
@@ -390,6 +392,37 @@ def test_a_text_that_is_attached_says_that_it_is_utf_8() -> None:
         attachments=[Attachment("ä".encode(), "a.txt"), Attachment(b"a", "b.txt"), Attachment(b"\xe4", "c.txt")],
     )
     assert [part.get_content_charset() for part in message.iter_attachments()] == ["utf-8", None, None]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "problem"),
+    [
+        (("a secret",), "the data of an attachment to be octets, got str"),
+        ((None,), "the data of an attachment to be octets, got NoneType"),
+        ((io.BytesIO(b"x"),), "the data of an attachment to be octets, got BytesIO"),
+        ((b"x", b"a"), "the name of an attachment to be text or None, got b'a' (bytes)"),
+        ((b"x", Path("a.pdf")), "the name of an attachment to be text or None, got PosixPath('a.pdf') (PosixPath)"),
+        ((b"x", "a", 5), "a content type to be text, got 5 (int)"),
+    ],
+)
+def test_an_attachment_of_another_kind_is_refused(arguments: Any, problem: str) -> None:
+    with pytest.raises(ValueError, match=f"^expected {re.escape(problem)}$"):
+        Attachment(*arguments)
+
+
+@pytest.mark.parametrize("name", ["a.csv", "a.bin"])
+@pytest.mark.parametrize("kind", [bytearray, memoryview])
+def test_the_octets_of_an_attachment_are_those_that_were_given(name: str, kind: Callable[[Any], Any]) -> None:
+    octets = bytearray(b"a;b\n")
+    attachment = Attachment(kind(octets), name)
+    octets[0] = 0
+    assert attachment == Attachment(b"a;b\n", name)
+    assert type(attachment.data) is bytes
+    again = email.message_from_bytes(
+        wire(compose(sender="a@x.y", to="b@x.y", attachments=[attachment])), policy=policy.default
+    )
+    (file,) = again.iter_attachments()
+    assert file.get_payload(decode=True) == b"a;b\n"
 
 
 def test_a_file_that_is_not_there_is_an_os_error(tmp_path: Path) -> None:

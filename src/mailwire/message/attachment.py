@@ -5,7 +5,10 @@ import os
 import re
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import NoneType
 from typing import Final
+
+from .._wire.text import check_kind
 
 __all__ = ["Attachment"]
 
@@ -19,12 +22,12 @@ _OPAQUE: Final = "application/octet-stream"
 class Attachment:
     """A file that goes with a message.
 
-    data: its octets.
+    data: its octets; those of a bytearray or memoryview are copied.
     name: what it is called; None for a part without a name.
     content_type: such as "image/png"; by default what the name suggests, or application/octet-stream.
 
-    Raises ValueError for a name with control characters or surrogates, and for a content type that is none or is no
-    file's: to attach a message as message/rfc822, use EmailMessage.add_attachment.
+    Raises ValueError for what is of another kind, for a name with control characters or surrogates, and for a content
+    type that is none or is no file's: to attach a message as message/rfc822, use EmailMessage.add_attachment.
     """
 
     data: bytes = field(repr=False)
@@ -32,11 +35,16 @@ class Attachment:
     content_type: str = ""
 
     def __post_init__(self) -> None:
+        if not isinstance(self.data, (bytes, bytearray, memoryview)):  # which is not shown
+            raise ValueError(f"expected the data of an attachment to be octets, got {type(self.data).__name__}")
+        object.__setattr__(self, "data", bytes(self.data))
+        check_kind("the name of an attachment", self.name, (str, NoneType), "text or None")
         if self.name is not None and _CONTROL.search(self.name):
             raise ValueError(f"the name of an attachment must not hold control characters, got {self.name!r}")
         if self.name is not None and _SURROGATE.search(self.name):
             raise ValueError(f"the name of an attachment must not hold surrogates, got {self.name!r}")
         content_type = self.content_type or _guess(self.name)
+        check_kind("a content type", content_type, str, "text")
         if not _CONTENT_TYPE.match(content_type):
             raise ValueError(f"expected a content type such as image/png, got {content_type!r}")
         if _is_composite(content_type):
