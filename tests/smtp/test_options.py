@@ -393,8 +393,16 @@ def test_the_longest_time_to_be_held_is_obeyed(words: tuple[str, ...], options: 
     assert no.value.extension == "FUTURERELEASE"
 
 
-def test_requiretls_without_tls_is_refused_whatever_is_offered() -> None:
-    options = MailOptions(require_tls=True)
+@pytest.mark.parametrize(
+    "options",
+    [
+        MailOptions(require_tls=True),
+        MailOptions(parameters={"REQUIRETLS": None}),
+        MailOptions(parameters={"X": "y", "RequireTLS": None}),
+    ],
+)
+def test_requiretls_without_tls_is_refused_whatever_is_offered(options: MailOptions) -> None:
+    options.requires(Extensions({"REQUIRETLS": ()}), is_secured=True)
     for offered in (Extensions(), Extensions({"REQUIRETLS": ()})):
         with pytest.raises(
             SecurityError, match=r"^REQUIRETLS needs TLS with a server that has proved its name, and there is none$"

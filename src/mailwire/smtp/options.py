@@ -251,10 +251,10 @@ class MailOptions:
     def requires(self, offered: Extensions, *, is_secured: bool = False) -> None:
         """Raise NotSupported, naming the extension, unless a server that has `offered` this grants every wish.
 
-        is_secured: TLS is in force, with a server that has proved its name. Where that is required and not so,
-            SecurityError is raised.
+        is_secured: TLS is in force, with a server that has proved its name. Where that is required (REQUIRETLS) and not
+            so, SecurityError is raised.
         """
-        if self.require_tls and not is_secured:
+        if not is_secured and "REQUIRETLS" in map(str.upper, self.as_parameters()):  # be it by hand
             # RFC 8689 4.2.1: it counts only where it was offered under TLS, by a server that is who it should be.
             raise SecurityError("REQUIRETLS needs TLS with a server that has proved its name, and there is none")
         check_offered(self.needed_extensions, offered)
