@@ -89,6 +89,17 @@ def test_octets_are_never_edited() -> None:
     assert wire(b"Bcc: b@x.y\r\n\r\n") == b"Bcc: b@x.y\r\n\r\n"
 
 
+@pytest.mark.parametrize("of", POLICIES)
+@pytest.mark.parametrize("binary", [False, True])
+def test_a_message_without_a_field_or_a_body_is_none(of: Policy, binary: bool) -> None:
+    under, extensions = MessagePolicy(binary=binary), ("CHUNKING", "BINARYMIME")
+    for text in ("", "\n", "Bcc: c@x.y\n", "Bcc: c@x.y\n\n"):
+        with pytest.raises(InvalidMessage, match=r"^the message is empty: it has not even a header$"):
+            wire(parsed(text, of), *extensions, under=under)
+    assert wire(parsed("\nx", of), *extensions, under=under) == (b"\r\nx" if binary else b"\r\nx\r\n")
+    assert wire(parsed("X: y", of), *extensions, under=under) == b"X: y\r\n\r\n"
+
+
 def nested() -> MIMEMultipart:
     message = MIMEMultipart()  # without a boundary yet
     message["From"] = "a@x.y"

@@ -22,6 +22,7 @@ from typing import Any, Final
 from ..errors import InvalidMessage
 from .addresses import ADDRESS_FIELDS, Address, parse_addresses, text_of, write_addresses
 from .copies import copied
+from .mending import empty
 from .payloads import Allowed, bodies, payload_of, put_in, stays, take_out
 from .pieces import Piecewise
 from .plain import is_plain, write_plain
@@ -118,6 +119,8 @@ def generate(message: Message, policy: MessagePolicy, *, eight_bit: bool, utf8: 
     except Exception as error:
         # What a broken message does to the generator is its own business, and anything.
         raise InvalidMessage(f"no octets can be made of the message: {type(error).__name__}: {error}") from error
+    if octets == b"\r\n":  # which is the end of a header
+        raise empty()
     verify(octets, visible)
     return put_in(octets, taken)
 

@@ -7,7 +7,7 @@ from ..errors import InvalidMessage, NotSupported
 from .policy import MessagePolicy
 from .survey import LINE_LIMIT, Survey, has_long_line
 
-__all__ = ["EVERYTHING", "Mending", "Permission", "mend", "mend_text"]
+__all__ = ["EVERYTHING", "Mending", "Permission", "empty", "mend", "mend_text"]
 
 
 class Permission(NamedTuple):
@@ -98,6 +98,11 @@ class Mending:
         return text
 
 
+def empty() -> InvalidMessage:
+    """Return what is raised for a message of no octets, or without any field or body."""
+    return InvalidMessage("the message is empty: it has not even a header")
+
+
 def mend(octets: bytes, policy: MessagePolicy) -> tuple[bytes, Survey]:
     """Return what leaves for a whole message, and what is known of it. Raises InvalidMessage."""
     text = octets if policy.binary else _mended(octets, policy)
@@ -124,7 +129,7 @@ def _mended(octets: bytes, policy: MessagePolicy) -> MailText:
 
 def _check(survey: Survey, policy: MessagePolicy) -> None:
     if not survey.octets:
-        raise InvalidMessage("the message is empty: it has not even a header")
+        raise empty()
     if survey.long_line is not None and policy.long_lines == "refuse" and not policy.binary:
         raise InvalidMessage(
             f"the message has a line of more than {LINE_LIMIT - 2} octets, which begins at octet {survey.long_line} "
