@@ -1157,6 +1157,16 @@ def test_what_was_assigned_to_what_is_signed_is_written_as_ever(of: Policy) -> N
         assert b"From: =?utf-8?q?J=C3=BC?= <a@x.y>\r\nSubject: =?utf-8?q?Gr=C3=BC=C3=9Fe?=\r\n" in sent
 
 
+def test_what_a_part_of_what_is_signed_was_assigned_goes_out_in_utf_8_where_it_may() -> None:
+    message: Any = EmailMessage()
+    message["DKIM-Signature"], message["From"] = "v=1", "a@x.y"
+    message.make_mixed()
+    part = MIMEText("x\n")
+    part["X-Odd"] = "Grüße"
+    message.attach(part)
+    assert "\r\nX-Odd: Grüße\r\n".encode() in wire(message, *UTF8, under=MessagePolicy(smtputf8=True))
+
+
 def test_a_long_field_of_a_part_that_is_signed_stays_in_one_line() -> None:
     message = MIMEMultipart("signed", boundary="b")
     part = MIMEText("x\n")
