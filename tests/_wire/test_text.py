@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from mailwire._wire.dots import MailText
 from mailwire._wire.text import (
     LINE_END,
     TRUTH,
@@ -20,6 +21,7 @@ from mailwire._wire.text import (
     check_number,
     check_whole_number,
     command_expected,
+    octets_of,
     printable,
     quote,
     secret_problem,
@@ -39,6 +41,25 @@ def test_what_is_neither_of_two_words_is_refused(value: object) -> None:
     assert str(refused.value) == f'expected order to be "a" or "b", got {value!r} ({type(value).__name__})'
     for word in ("a", "b"):
         check_choice("order", word, "a", "b")
+
+
+@pytest.mark.parametrize("given", [bytearray(b"abcd"), memoryview(bytearray(b"abcd")).cast("H")])
+def test_octets_that_can_be_changed_are_copied(given: Any) -> None:
+    octets = octets_of("a block", given)
+    memoryview(given).cast("B")[0] = 0
+    assert (type(octets), octets) == (bytes, b"abcd")
+
+
+def test_octets_that_stay_as_they_are_stay_the_same() -> None:
+    for octets in (b"abcd", MailText(b"abcd")):
+        assert octets_of("a block", octets) is octets
+
+
+@pytest.mark.parametrize("value", [CANARY, None, 5, [b"x"]])
+def test_what_is_no_octets_is_refused_and_not_quoted(value: object) -> None:
+    with pytest.raises(ValueError) as refused:
+        octets_of("a block", value)
+    assert str(refused.value) == f"expected a block to be bytes, got a value of the type {type(value).__name__}"
 
 
 def test_printable_text_is_shown_as_it_is() -> None:

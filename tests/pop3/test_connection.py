@@ -2149,6 +2149,25 @@ def test_it_tells_how_much_of_a_message_was_given() -> None:
     assert (connection.given, connection.gathered) == (0, 6)
 
 
+def test_what_is_received_may_be_changed_afterwards() -> None:
+    connection = Connection()
+    for piece in (b"+OK re", b"ady\r\n"):
+        buffer = bytearray(piece)
+        connection.receive_data(memoryview(buffer))
+        buffer[:] = bytes(len(buffer))
+    assert isinstance(connection.next_event(), ResponseReceived)
+
+
+@pytest.mark.parametrize("value", ["250 ok\r\n", None, 5, [b"250 ok\r\n"]])
+def test_what_is_no_octets_is_not_received(value: Any) -> None:
+    connection = Connection()
+    with pytest.raises(ValueError, match=f"expected what is received to be bytes, .* the type {type(value).__name__}"):
+        connection.receive_data(value)
+    assert connection.next_event() is None
+    connection.receive_data(b"+OK hi\r\n")
+    assert isinstance(connection.next_event(), ResponseReceived)
+
+
 def test_what_was_received_is_held_until_something_is_made_of_it() -> None:
     connection = logged_in()
     ask(connection, Retr(1))

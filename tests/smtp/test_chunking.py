@@ -1,5 +1,7 @@
 """Chunks on a connection, and the session of LMTP (RFC 3030, RFC 2033)."""
 
+from typing import Any
+
 import pytest
 
 from mailwire.errors import ConnectionLost, LocalProtocolError, NotSupported, RemoteProtocolError
@@ -64,6 +66,24 @@ def test_a_chunk_is_not_copied_on_its_way() -> None:
     block = b"text\r\n" * 1000
     connection.send_chunk(block, last=True)
     assert connection.data_to_send()[1] is block
+
+
+def test_a_chunk_that_can_be_changed_is_copied() -> None:
+    connection = at(State.READY)
+    ask(connection, Mail(A, {"BODY": "BINARYMIME"}), "250 ok")
+    ask(connection, Rcpt(B), "250 ok")
+    block = bytearray(b"text")
+    connection.send_chunk(memoryview(block), last=True)
+    block[:] = b"next"
+    assert flush(connection) == b"BDAT 4 LAST\r\ntext"
+
+
+def test_what_is_no_octets_is_no_chunk() -> None:
+    connection = standing()
+    given: Any = "text"
+    with pytest.raises(ValueError, match="expected a block to be bytes, got a value of the type str"):
+        connection.send_chunk(given)
+    assert (connection.queued_chunks, connection.ahead) == (0, State.TRANSACTION)
 
 
 def test_a_block_that_only_begins_a_line_end_is_no_chunk_yet() -> None:

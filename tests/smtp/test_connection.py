@@ -404,6 +404,25 @@ def test_a_refused_data_leaves_the_mail_transaction_open(code: int) -> None:
     connection.send(Rcpt(C))
 
 
+def test_what_is_received_may_be_changed_afterwards() -> None:
+    connection = Connection()
+    for piece in (b"220 mail.exa", b"mple.org\r\n"):
+        buffer = bytearray(piece)
+        connection.receive_data(memoryview(buffer))
+        buffer[:] = bytes(len(buffer))
+    assert isinstance(connection.next_event(), ReplyReceived)
+
+
+@pytest.mark.parametrize("value", ["250 ok\r\n", None, 5, [b"250 ok\r\n"]])
+def test_what_is_no_octets_is_not_received(value: Any) -> None:
+    connection = Connection()
+    with pytest.raises(ValueError, match=f"expected what is received to be bytes, .* the type {type(value).__name__}"):
+        connection.receive_data(value)
+    assert connection.next_event() is None
+    connection.receive_data(b"220 hi\r\n")
+    assert isinstance(connection.next_event(), ReplyReceived)
+
+
 def test_what_was_received_is_held_until_something_is_made_of_it() -> None:
     connection = at(State.READY)
     assert connection.held == 0
@@ -514,6 +533,18 @@ def test_the_octets_of_a_message_are_counted_as_sent(blocks: tuple[bytes, ...], 
     assert connection.data_octets == octets == len(flush(connection)) - 3
     hear(connection, "250 ok")
     assert connection.data_octets == octets
+
+
+def test_what_is_no_octets_is_no_block_of_a_message() -> None:
+    connection = at(State.MAIL_DATA)
+    given: Any = "text"
+    for write in (connection.send_data, connection.end_data):
+        with pytest.raises(ValueError, match="expected a block to be bytes, got a value of the type str"):
+            write(given)
+    assert flush(connection) == b""
+    connection.send_data(memoryview(b"one\r\n"))
+    connection.end_data(bytearray(b"two\r\n"))
+    assert flush(connection) == b"one\r\ntwo\r\n.\r\n"
 
 
 def test_each_message_is_counted_and_stuffed_from_its_beginning() -> None:

@@ -171,6 +171,46 @@ def test_small_blocks_are_gathered_and_large_ones_are_not_copied() -> None:
     assert transaction.receipt().octets == len(b"".join(blocks))
 
 
+WAYS: list[Any] = [False, True]
+
+
+def writing(*, chunking: Any) -> tuple[Connection, Transaction]:
+    """A transaction of which the message may be written now."""
+    connection = at(State.READY)
+    transaction = began(connection, chunking=chunking)
+    take(transaction, connection, "250 ok", "250 ok", *(() if chunking else ("354 go on",)))
+    return connection, transaction
+
+
+@pytest.mark.parametrize("chunking", WAYS)
+def test_a_block_may_be_changed_once_it_was_given(chunking: bool) -> None:
+    connection, transaction = writing(chunking=chunking)
+    buffer = bytearray(5)
+    for line in (b"one\r\n", b"two\r\n"):
+        buffer[:] = line
+        transaction.send_data(memoryview(buffer))
+    transaction.end_data()
+    assert b"one\r\ntwo\r\n" in flush(connection)
+    for whole in (buffer, memoryview(buffer)):
+        connection, transaction = writing(chunking=chunking)
+        transaction.send_whole(whole)
+        assert b"two\r\n" in flush(connection)
+
+
+@pytest.mark.parametrize("chunking", WAYS)
+@pytest.mark.parametrize("value", ["text\r\n", None, 5, [b"text\r\n"]])
+def test_what_is_no_octets_is_refused_at_once_and_changes_nothing(value: Any, chunking: bool) -> None:
+    connection, transaction = writing(chunking=chunking)
+    for write in (transaction.send_data, transaction.send_whole):
+        with pytest.raises(ValueError, match=f"to be bytes, got a value of the type {type(value).__name__}"):
+            write(value)
+    assert flush(connection) == b""
+    transaction.send_data(b"hello\r\n")
+    transaction.end_data()
+    assert b"hello\r\n" in flush(connection)
+    assert transaction.receipt().octets == 7
+
+
 def test_what_was_mended_is_not_mended_again() -> None:
     blocks: list[bytes] = [MailText(b"a\r\n"), MailText(b"b\r\n"), MailText(b"c\r\n")]
     for mended, sizes in ((blocks, (100, 1)), ([*blocks[:2], b"c\r\n"], (100,))):

@@ -22,6 +22,7 @@ __all__ = [
     "check_whole_number",
     "command_expected",
     "described",
+    "octets_of",
     "printable",
     "quote",
     "secret_problem",
@@ -78,6 +79,18 @@ def check_kind(name: str, value: object, kinds: type | tuple[type, ...], expecte
 def described(value: object) -> str:
     """Return the beginning of `value`, which is not of the kind that it should be, and of what kind it is."""
     return f"{repr(value)[:_QUOTED]} ({type(value).__name__})"
+
+
+def octets_of(name: str, data: object) -> bytes:
+    """Return `data`, given as `name`, as octets that nobody changes any more: a bytearray or a memoryview is copied.
+
+    Raises ValueError for anything else. It is not quoted: there may be a secret in it.
+    """
+    if isinstance(data, bytes):
+        return data
+    if isinstance(data, (bytearray, memoryview)):
+        return bytes(data)
+    raise ValueError(f"expected {name} to be bytes, got a value of the type {type(data).__name__}")
 
 
 def check_kinds(settings: object, kinds: Mapping[str, Kind]) -> None:

@@ -20,7 +20,7 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import Final
 
 from .._wire.pipeline import LOCKSTEP, Window
-from .._wire.text import check_line, command_expected
+from .._wire.text import check_line, command_expected, octets_of
 from .._wire.trace import Elided, Trace
 from ..errors import LocalProtocolError, MailwireError, RemoteProtocolError
 from ..sasl.challenges import Challenges
@@ -323,8 +323,11 @@ class Connection(Answers, MessageWriting):
 
     # Receiving
 
-    def receive_data(self, data: bytes) -> None:
-        """Feed bytes that the server sent. What they mean, or what is wrong with them, `next_event` tells."""
+    def receive_data(self, data: bytes | bytearray | memoryview) -> None:
+        """Feed bytes that the server sent. What they mean, or what is wrong with them, `next_event` tells. What can be
+        changed is copied; for what is of no octets' kind ValueError is raised, and nothing was changed."""
+        if type(data) is not bytes:
+            data = octets_of("what is received", data)
         self._reader.feed(data)
         self.has_news = True
 

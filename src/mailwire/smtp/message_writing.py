@@ -4,6 +4,7 @@ A `Connection` has it of this; it is no class by itself.
 """
 
 from .._wire.dots import MailText
+from .._wire.text import octets_of
 from ..errors import LocalProtocolError, NotSupported
 from .commands import Bdat, BdatLast, Command, EndOfData
 from .extensions import Extensions
@@ -33,19 +34,20 @@ class MessageWriting:
     _pipeline: GroupedPipeline
     _text: Text
 
-    def send_data(self, block: bytes) -> None:
-        """Write a block of the message: any line ends, dots as they are. Blocks of 64 to 256 KiB serve best.
+    def send_data(self, block: bytes | bytearray | memoryview) -> None:
+        """Write a block of the message: any line ends, dots as they are. Blocks of 64 to 256 KiB serve best. What can
+        be changed is copied.
 
         Raises LocalProtocolError unless DATA was answered 354 and the message is not ended yet, and where it is a
-        Transaction's; ValueError for a NUL.
+        Transaction's; ValueError for a NUL, and for a block of no octets' kind: then nothing was changed.
         """
         self.begun.refuse("a message")
-        self._write_text(block)
+        self._write_text(octets_of("a block", block))
 
     def _write_text(self, block: bytes) -> None:
         self._pipeline.write(self._open_text().feed(block))
 
-    def end_data(self, block: bytes = b"") -> EndOfData:
+    def end_data(self, block: bytes | bytearray | memoryview = b"") -> EndOfData:
         """End the message, behind `block`. From the moment that `data_to_send()` returns its last dot, the server may
         have the mail.
 
@@ -53,7 +55,7 @@ class MessageWriting:
         behind it. Raises what `send_data` raises.
         """
         self.begun.refuse("the end of a message")
-        return self._end_text(block)
+        return self._end_text(octets_of("a block", block))
 
     def _end_text(self, block: bytes) -> EndOfData:
         text = self._open_text()
@@ -66,7 +68,7 @@ class MessageWriting:
         self.ahead = READY
         return text.end
 
-    def send_chunk(self, block: bytes, *, last: bool = False) -> Bdat | None:
+    def send_chunk(self, block: bytes | bytearray | memoryview, *, last: bool = False) -> Bdat | None:
         """Queue a piece of the message as a chunk of its own (RFC 3030), with the last if it is the `last`.
 
         The command for it is returned, with its exact length: line ends are mended, unless MAIL said that the message
@@ -75,10 +77,11 @@ class MessageWriting:
         serve best; `queued_chunks` tells how many have not left.
 
         Raises LocalProtocolError where no chunk may stand, and where it is a Transaction's; NotSupported unless the
-        server announced CHUNKING, ValueError for a NUL in text; in any case nothing was changed.
+        server announced CHUNKING, ValueError for a NUL in text and a block of no octets' kind; in any case nothing was
+        changed.
         """
         self.begun.refuse("a chunk")
-        return self._queue_chunk(block, last=last)
+        return self._queue_chunk(octets_of("a block", block), last=last)
 
     def _queue_chunk(self, block: bytes, *, last: bool) -> Bdat | None:
         row = transition(self.ahead, BdatLast if last else Bdat)

@@ -25,6 +25,7 @@ from itertools import islice
 from typing import TYPE_CHECKING, Final, Literal
 
 from .._wire.dots import MailText
+from .._wire.text import octets_of
 from ..errors import LocalProtocolError
 from .commands import Bdat, BdatLast, Command, Data, EndOfData, Mail, Rcpt, Rset
 from .connection import Connection
@@ -237,13 +238,17 @@ class Transaction(Outcome):
 
     # Writing the message
 
-    def send_data(self, block: bytes) -> None:
-        """Write a block of the message: any line ends, dots as they are. Blocks of 64 to 256 KiB serve best.
+    def send_data(self, block: bytes | bytearray | memoryview) -> None:
+        """Write a block of the message: any line ends, dots as they are. Blocks of 64 to 256 KiB serve best. What can
+        be changed is copied.
 
-        Raises LocalProtocolError unless the message may be written, ValueError for a NUL in text; in chunks, where
-        blocks are gathered, that may be one in an earlier block. The connection can only be cut then.
+        Raises LocalProtocolError unless the message may be written, ValueError for a block of no octets' kind: then
+        nothing was changed; and for a NUL in text; in chunks, where blocks are gathered, that may be one in an earlier
+        block. The connection can only be cut then.
         """
         self._check_open()
+        if type(block) is not bytes:
+            block = octets_of("a block", block)
         if self.chunking is False:
             self._connection._write_text(block)
             return
@@ -264,10 +269,12 @@ class Transaction(Outcome):
         else:
             self._send_chunk(last=True)
 
-    def send_whole(self, message: bytes) -> None:
+    def send_whole(self, message: bytes | bytearray | memoryview) -> None:
         """Write `message`, which is all of it, and end it: `send_data` and `end_data` in one step."""
         if not self._is_open:
             self._check_open()
+        if type(message) is not MailText:
+            message = octets_of("a message", message)
         if self.chunking is False:
             self._end_text(message)
         else:
