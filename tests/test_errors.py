@@ -4,6 +4,7 @@ import pickle
 import re
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
+from itertools import permutations
 from typing import Any
 
 import pytest
@@ -428,6 +429,35 @@ def test_too_many_recipients_are_so_for_now() -> None:
     full = Reply(552, (b"too many recipients",))
     assert RecipientsRefused("a", command="RCPT", reply=full).is_transient
     assert not DataRefused("a", command="DATA", reply=full).is_transient
+
+
+FULL = Reply(552, (b"too many recipients",))
+
+
+@pytest.mark.parametrize(
+    ("replies", "is_transient"),
+    [
+        ((LATER, NO), False),
+        ((LATER, FULL), True),
+        ((NO, NO), False),
+        ((LATER, NO, None), False),
+        ((LATER, None), True),
+        ((None,), True),  # the error's own reply is all there is
+    ],
+)
+def test_whether_all_recipients_are_refused_for_now_does_not_go_by_their_order(
+    replies: tuple[Reply | None, ...], is_transient: bool
+) -> None:
+    entries = [
+        RecipientReceipt(f"{place}@b", reply, Delivery.NOT_SENT if reply is None else Delivery.REFUSED)
+        for place, reply in enumerate(replies)
+    ]
+    for ordered in permutations(entries):
+        last = next((entry.reply for entry in reversed(ordered) if entry.reply is not None), LATER)
+        error = RecipientsRefused("a", command="RCPT", reply=last)
+        error.receipt = Receipt(Delivery.REFUSED, "a@b", ordered, None, 0)
+        error.delivery = Delivery.REFUSED
+        assert error.is_transient is is_transient
 
 
 @pytest.mark.parametrize("kind", [AuthenticationFailed, ServerUnproven])

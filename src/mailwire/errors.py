@@ -434,10 +434,15 @@ class SenderRefused(ReplyError):
 
 class RecipientsRefused(ReplyError):
     """Every RCPT was refused; `reply` is the last of them, `receipt.recipients` has them all. A reply 552 says "too
-    many", and is one for now (RFC 5321 4.5.3.1.10)."""
+    many", and is one for now (RFC 5321 4.5.3.1.10).
+
+    `is_transient` is True only where all of them are for now; where some are, `retryable` says whose.
+    """
 
     @property
     def _is_for_now(self) -> bool:
+        if self.receipt is not None and (refused := self.receipt.refused):
+            return all(entry.is_transient for entry in refused)
         return self.reply.is_transient or self.reply.code == 552
 
 

@@ -6,7 +6,7 @@ from mailwire import error_from_dict, error_to_dict, errors
 from mailwire.cli.exits import Exit, status_of
 from mailwire.errors import MailwireError
 from mailwire.pop3 import Response
-from mailwire.smtp import Delivery, Reply
+from mailwire.smtp import Delivery, Receipt, RecipientReceipt, Reply
 from tests.test_errors import EXAMPLES
 
 ERR = Response(ok=False, line=b"[AUTH] no")
@@ -42,6 +42,16 @@ def test_a_refusal_is_for_good_or_for_now() -> None:
     assert status_of(errors.AuthenticationFailed("a", command="x", answer=LATER)) == Exit.TEMPORARY
     assert status_of(errors.SecurityError("a")) == Exit.NO_PERMISSION
     assert status_of(errors.NotSupported("a", extension="SMTPUTF8")) == Exit.UNAVAILABLE
+
+
+@pytest.mark.parametrize(("codes", "status"), [((452, 550), 69), ((550, 452), 69), ((452, 451), 75)])
+def test_the_order_of_the_recipients_makes_no_other_status(codes: tuple[int, ...], status: int) -> None:
+    replies = [Reply(code, (b"x",)) for code in codes]
+    error = errors.RecipientsRefused("a", command="RCPT", reply=replies[-1])
+    error.delivery = Delivery.REFUSED
+    entries = tuple(RecipientReceipt("b@example.org", reply, Delivery.REFUSED) for reply in replies)
+    error.receipt = Receipt(Delivery.REFUSED, "a@example.org", entries, None, 0)
+    assert status_of(error) == status
 
 
 def error_again(error: MailwireError) -> MailwireError:
