@@ -283,7 +283,7 @@ def test_whatever_an_error_carries_a_copy_carries_it_too(error: MailwireError) -
         assert (copied.args, str(copied), repr(copied)) == (error.args, str(error), repr(error))
         assert vars(copied) == vars(error)
         assert (copied.delivery, copied.receipt, copied.transcript) == (error.delivery, error.receipt, error.transcript)
-        assert getattr(copied, "is_transient", None) == getattr(error, "is_transient", None)
+        assert copied.is_transient == error.is_transient
         # What is done to the copy is not done to the error.
         copied.transcript = ("C: QUIT",)
         copied.add_note("again")
@@ -423,6 +423,31 @@ def test_a_refusal_is_transient_only_where_nobody_can_have_the_mail(delivery: De
     full = RecipientsRefused("a", command="RCPT", reply=Reply(552, (b"too many recipients",)))
     full.delivery = delivery
     assert full.is_transient is (delivery in (None, Delivery.NOT_SENT, Delivery.REFUSED))
+
+
+FOR_NOW = {"ConnectionFailed", "ConnectionLost", "MessageTruncated", "DeadlineExceeded", "LedgerBusy"}
+
+
+def test_what_is_no_refusal_is_for_now_where_the_server_was_not_there_or_the_account_is_held() -> None:
+    others = [error for error in EXAMPLES if not isinstance(error, CommandRefused)]
+    assert {type(error).__name__ for error in others if error.is_transient} == FOR_NOW
+    assert not CommandRefused("a", command="NOOP").is_transient
+
+
+@pytest.mark.parametrize("delivery", Delivery)
+def test_nothing_is_for_now_where_somebody_may_have_the_mail(delivery: Delivery) -> None:
+    passing: list[MailwireError] = [
+        ConnectionFailed("a"),
+        ConnectionLost("a"),
+        DeadlineExceeded("a", phase="verdict"),
+        TLSFailed("a", answer=LATER),
+        AuthenticationFailed("a", command="AUTH PLAIN ****", answer=LATER),
+        ServiceNotAvailable("a", command="", reply=LEAVE),
+    ]
+    for error in passing:
+        assert error.is_transient
+        error.delivery = delivery
+        assert error.is_transient is (delivery in (Delivery.NOT_SENT, Delivery.REFUSED))
 
 
 def test_too_many_recipients_are_so_for_now() -> None:

@@ -33,18 +33,20 @@
     ├── MaildropRenumbered                 messages have other unique ids than they had; `.known`, `.listed`
     ├── SinkFailed                         retrieved mail could not be stored; the reason is its `__cause__`
     └── CommandRefused                     the server said no; `.command`
-        ├── AuthenticationFailed               ... to the credentials; `.answer`, `.oauth`, `.is_transient`
+        ├── AuthenticationFailed               ... to the credentials; `.answer`, `.oauth`
         │   └── ServerUnproven
-        ├── ReplyError                         an SMTP reply 4yz or 5yz; `.reply`, `.is_transient`
+        ├── ReplyError                         an SMTP reply 4yz or 5yz; `.reply`
         │   ├── SenderRefused
         │   ├── RecipientsRefused
         │   ├── DataRefused
         │   └── ServiceNotAvailable
-        └── ResponseError                      a POP3 -ERR; `.response`, `.is_transient`
+        └── ResponseError                      a POP3 -ERR; `.response`
             └── MaildropLocked                     ... to a login: somebody else has the maildrop open
 
 Blame decides the class: `LocalProtocolError` is the caller's mistake, `RemoteProtocolError` the server's. A server's
 plain "no" is neither. Arguments that could never be right (a line feed in an address) are a ValueError.
+
+Every error says by `is_transient` whether the same may go well later with nothing changed, and brings no mail twice.
 
 Errors can be pickled and copied, and hold nothing secret: a command is quoted as a transcript shows it. The `__cause__`
 goes with a copy alone.
@@ -143,6 +145,19 @@ class MailwireError(Exception):
         return () if self.receipt is None else self.receipt.retryable
 
     @property
+    def is_transient(self) -> bool:
+        """Whether the same may go well later with nothing changed, and brings no mail twice.
+
+        The server refused for now, was not there, went away or took too long, or another run has the account; and by
+        `delivery` nobody has the mail, or may have it. Where some may, `retryable` says who has not.
+        """
+        return self._is_for_now and not (self.delivery is not None and self.delivery.may_be_there)
+
+    @property
+    def _is_for_now(self) -> bool:
+        return False
+
+    @property
     def last_reply(self) -> Reply | None:
         """The last reply to this mail that counts: the one that decided about it as a whole, or else the last that a
         recipient has, to the message or to RCPT; of a ReplyError, the one that refused. None if there is none of these.
@@ -212,6 +227,10 @@ class ConnectionFailed(MailwireError, ConnectionError):
     """No connection could be made: no such host, nothing listening, no way there. The `__cause__` is what the system
     said."""
 
+    @property
+    def _is_for_now(self) -> bool:
+        return True
+
 
 class ConnectionLost(MailwireError, ConnectionError):
     """The connection was there and is gone. `in_flight` are the commands that will never be answered, as text."""
@@ -219,6 +238,10 @@ class ConnectionLost(MailwireError, ConnectionError):
     def __init__(self, message: str, *, in_flight: Sequence[str] = ()) -> None:
         super().__init__(message)
         self.in_flight: tuple[str, ...] = tuple(in_flight)
+
+    @property
+    def _is_for_now(self) -> bool:
+        return True
 
 
 class MessageTruncated(ConnectionLost):
@@ -239,6 +262,10 @@ class DeadlineExceeded(MailwireError, TimeoutError):
         super().__init__(message)
         self.phase = phase
 
+    @property
+    def _is_for_now(self) -> bool:
+        return True
+
 
 class SecurityError(MailwireError):
     """Going on would have given something away, or trusted somebody unproven."""
@@ -248,6 +275,7 @@ class TLSFailed(SecurityError):
     """There is no TLS session, or the server's certificate does not prove that it is the server that was asked for.
 
     answer: what the server said, where it offers STARTTLS (RFC 3207 4) or STLS (RFC 2595 4) and refuses it; else None.
+        There may be TLS later by what it says: 454, say.
     """
 
     answer: Reply | Response | None = None
@@ -257,8 +285,7 @@ class TLSFailed(SecurityError):
         self.answer = answer
 
     @property
-    def is_transient(self) -> bool:
-        """Whether there may be TLS later, by what the server says: 454, say."""
+    def _is_for_now(self) -> bool:
         return self.answer is not None and self.answer.is_transient
 
 
@@ -343,6 +370,10 @@ class LedgerBusy(LedgerError):
         super().__init__(message)
         self.account = account
 
+    @property
+    def _is_for_now(self) -> bool:
+        return True
+
 
 class MaildropRenumbered(MailwireError):
     """The server has most likely given its messages other unique ids: of those that are `listed`, none is one of the
@@ -374,7 +405,8 @@ class CommandRefused(MailwireError):
 class AuthenticationFailed(CommandRefused):
     """The server did not accept the credentials, or the exchange about them went wrong.
 
-    answer: what the server said in the end; None if the exchange did not get there.
+    answer: what the server said in the end; None if the exchange did not get there. The same credentials may be
+        accepted later where it says that it is not their fault.
     oauth: what it said against an access token, if it did.
     """
 
@@ -391,8 +423,7 @@ class AuthenticationFailed(CommandRefused):
         self.oauth = oauth
 
     @property
-    def is_transient(self) -> bool:
-        """Whether the same credentials may be accepted later: the server says that it is not their fault."""
+    def _is_for_now(self) -> bool:
         return self.answer is not None and self.answer.is_transient
 
 
@@ -402,7 +433,7 @@ class ServerUnproven(AuthenticationFailed, SecurityError):
 
 
 class ReplyError(CommandRefused):
-    """An SMTP reply 4yz or 5yz (RFC 5321 4.2.1)."""
+    """An SMTP reply 4yz, which is a refusal for now, or 5yz (RFC 5321 4.2.1)."""
 
     def __init__(self, message: str, *, command: str, reply: Reply) -> None:
         super().__init__(message, command=command)
@@ -414,18 +445,8 @@ class ReplyError(CommandRefused):
         return self.reply
 
     @property
-    def is_transient(self) -> bool:
-        """Whether the same may be accepted later, and brings no second copy: the reply is 4yz, and by `delivery` nobody
-        has the mail, or may have it. Where some may, `receipt.retryable` says who has not."""
-        return self._is_for_now and not self._may_be_there
-
-    @property
     def _is_for_now(self) -> bool:
         return self.reply.is_transient
-
-    @property
-    def _may_be_there(self) -> bool:
-        return self.delivery is not None and self.delivery.may_be_there
 
 
 class SenderRefused(ReplyError):
@@ -466,15 +487,14 @@ class ServiceNotAvailable(ReplyError, ConnectionLost):
 
 
 class ResponseError(CommandRefused):
-    """A POP3 -ERR (RFC 1939 3)."""
+    """A POP3 -ERR (RFC 1939 3). It is for now as far as the server tells, by a code or by words that are known."""
 
     def __init__(self, message: str, *, command: str, response: Response) -> None:
         super().__init__(message, command=command)
         self.response = response
 
     @property
-    def is_transient(self) -> bool:
-        """Whether the same may be accepted later, as far as the server tells, by a code or by words that are known."""
+    def _is_for_now(self) -> bool:
         return self.response.is_transient
 
     @property

@@ -521,7 +521,7 @@ async def test_a_part_that_fails_leaves_the_truth_about_each_recipient(
     assert words(caught.value.receipt) == expected
     assert client.last_receipt == caught.value.receipt
     # In parts: another attempt at the whole would bring the mail twice to whom it has come to.
-    assert not getattr(caught.value, "is_transient", False)
+    assert not caught.value.is_transient
 
 
 def limited(*limits: str) -> Dialogue:

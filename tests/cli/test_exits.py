@@ -81,5 +81,10 @@ def test_errors_of_others_have_theirs() -> None:
     assert status_of(KeyError()) == Exit.CONFIGURATION
 
 
+def test_the_status_for_what_may_go_well_later_is_that_of_such_errors_alone() -> None:
+    for error in EXAMPLES:
+        assert (status_of(error) == Exit.TEMPORARY) is error.is_transient
+
+
 def test_every_error_has_a_status() -> None:
     assert {int(status_of(error)) for error in EXAMPLES} <= set(Exit)

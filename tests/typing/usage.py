@@ -86,8 +86,8 @@ async def fails() -> None:
         await mailwire.send(b"", "smtps://smtp.example.org", sender="", recipients="b@example.org")
     except mailwire.ReplyError as error:
         assert_type(error.reply, smtp.Reply)
-        assert_type(error.is_transient, bool)
     except mailwire.MailwireError as error:
+        assert_type(error.is_transient, bool)
         assert_type(error.delivery, mailwire.Delivery | None)
         assert_type(error.receipt, mailwire.Receipt | None)
         assert_type(error.transcript, tuple[str, ...])
