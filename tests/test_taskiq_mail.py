@@ -89,6 +89,12 @@ def test_what_would_come_of_every_attempt_is_not_tried_again(error: MailwireErro
     assert decide(receipt("not sent"), 1, error, Rules()).kind == ("dead" if final else "again")
 
 
+def test_a_login_that_is_put_off_does_not_end_a_mail_that_some_have() -> None:
+    error = AuthenticationFailed("a", command="AUTH", answer=Reply(454, (b"later",)))
+    error.delivery = Delivery.ACCEPTED
+    assert decide(receipt("accepted", "not sent"), 1, error, Rules()).kind == "again"
+
+
 def test_another_attempt_is_for_those_alone_to_whom_it_can_bring_the_mail() -> None:
     known = receipt("accepted", "deferred", "refused", "not sent", "unknown")
     assert remaining(known, Rules()) == ("1@c", "3@c", "4@c")

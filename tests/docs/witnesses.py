@@ -21,7 +21,7 @@ import pytest
 
 import mailwire
 from mailwire import AuthenticationFailed, Delivery, InvalidMessage, RecipientsRefused, TLSFailed
-from mailwire.testing import Cut, HungUp, MailServer, Policy, Replaced, server_context
+from mailwire.testing import Cut, HungUp, MailServer, Policy, Replaced, client_context, server_context
 from tests.docs.blocks import Block
 from tests.docs.loopback import ACCOUNTS, REPORT, World
 
@@ -141,6 +141,22 @@ async def it_is_tried_again_where_that_may_help(world: World, namespace: dict[st
     assert len(world.arrived("b")) == 2
     with pytest.raises(InvalidMessage):
         await patiently(b"Subject: x\r\n\r\n", fine, pauses=(1000,))  # for nobody
+
+
+@sees("docs/howto/know-who-has-it.md", "is_put_off")
+async def it_is_tried_again_where_the_login_or_tls_was_put_off(world: World, namespace: dict[str, Any]) -> None:
+    patiently, server, [message] = namespace["send_patiently"], world.upgradable, namespace["messages"]
+    fine = mailwire.Endpoint(
+        "localhost",
+        server.smtp_port,
+        tls="starttls",
+        tls_context=client_context(),
+        auth=mailwire.Password("a", "secret"),
+    )
+    for step in ("AUTH", "STARTTLS"):
+        server.inject(Replaced(step, b"454 4.7.0 later\r\n"))
+        (entry,), error = await patiently(message, fine, pauses=(0,))
+        assert (entry.delivery, error) == (Delivery.ACCEPTED, None)
 
 
 @sees("docs/howto/know-who-has-it.md", "HOPELESS")

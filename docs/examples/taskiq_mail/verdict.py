@@ -75,7 +75,7 @@ def decide(
 def is_final(error: MailwireError | None) -> bool:
     """Whether the same would come of another attempt, though nothing was sent. Wrong passwords lock accounts."""
     if isinstance(error, AuthenticationFailed):
-        return not error.is_transient
+        return error.answer is None or not error.answer.is_transient
     return isinstance(error, InvalidMessage | NotSupported)
 
 
