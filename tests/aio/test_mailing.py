@@ -318,6 +318,74 @@ def test_the_like_of_it_with_another_message_wishes_the_same() -> None:
     assert text.given == TEXT
 
 
+async def test_it_is_sent_again_to_those_that_are_left() -> None:
+    later = {"c@example.org": "452 4.2.2 full"}
+    policy = mailwire.testing.Policy(recipient_replies=later)
+    everybody = ("b@example.org", "c@example.org", "d@example.org")
+    async with MailServer([Account("b", "", everybody)], policy=policy) as server:
+        async with SMTPClient(endpoint_of(server)) as client:
+            mailing = Mailing(TEXT, sender="a@example.org", recipients=everybody)
+            receipt = await client.send(mailing)
+            del later["c@example.org"]
+            await client.send(mailing.to(entry.address for entry in receipt.retryable))
+        envelopes = [message.envelope for message in server.messages("b")]
+    assert [envelope and envelope.recipients for envelope in envelopes] == [
+        ("b@example.org", "d@example.org"),
+        ("c@example.org",),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("recipients", "expected"),
+    [
+        (["c@EXAMPLE.org", Address("", "b", "example.org")], {"c@example.org": None, "b@example.org": NEVER}),
+        (["c@example.org", "c@Example.org", "c@example.org"], {"c@example.org": None}),
+        ("B@example.org", {"B@example.org": DELAY}),
+        ("b@EXAMPLE.org", {"b@EXAMPLE.org": DELAY}),
+    ],
+)
+def test_the_like_of_it_for_some_has_their_options(
+    recipients: Any, expected: dict[str, RecipientOptions | None]
+) -> None:
+    settings: dict[str, Any] = {
+        "sender": "",
+        "recipients": ["b@example.org", "c@example.org", "B@example.org", "c@example.org", "b@EXAMPLE.org"],
+        "recipient_options": {"b@example.org": NEVER, "B@example.org": DELAY, "b@EXAMPLE.org": DELAY},
+        "options": MailOptions(),
+        "on_refused": "abort",
+        "use_chunking": False,
+        "progress": print,
+    }
+    mailing = Mailing(TEXT, **settings)
+    mailing.last_receipt = mailing.envelope.receipt_before_sending()
+    left = mailing.to(recipients)
+    assert dict(zip(map(str, left.envelope.recipients), left.recipient_options, strict=True)) == expected
+    of_it = {"envelope": None, "recipient_options": None, "last_receipt": None}
+    assert {**vars(left), **of_it} == {**vars(mailing), **of_it}
+    assert (left.envelope.sender, left.last_receipt, left.content) == (None, None, mailing.content)
+
+
+def test_the_domain_of_one_that_is_left_is_encoded_as_all_are() -> None:
+    policy = MessagePolicy(encode_domain=lambda domain: domain.encode("idna").decode())
+    mailing = Mailing(TEXT, sender="a@example.org", recipients=["b@grüße.example", "c@example.org"], policy=policy)
+    for address in ("b@grüße.example", str(mailing.envelope.recipients[0])):
+        assert mailing.to(address).envelope.recipients == mailing.envelope.recipients[:1]
+
+
+@pytest.mark.parametrize(
+    ("recipients", "text"),
+    [
+        ("d@example.org", "d@example.org is no recipient of the mail"),
+        (["b@example.org", "B@example.org"], "B@example.org is no recipient of the mail"),
+        ("nobody", "nobody"),
+        ([], "no recipient"),
+    ],
+)
+def test_nobody_is_left_who_was_no_recipient(recipients: Any, text: str) -> None:
+    with pytest.raises(InvalidMessage, match=text):
+        Mailing(TEXT, **ENVELOPE).to(recipients)
+
+
 async def test_it_is_checked_before_anybody_is_asked() -> None:
     await Mailing(TEXT, **ENVELOPE).check()
     with pytest.raises(InvalidMessage, match="NUL"):

@@ -190,6 +190,13 @@ async def nobody_is_lost_between_the_attempts(world: World, namespace: dict[str,
     assert error is None
 
 
+@sees("docs/howto/know-who-has-it.md", "mailing.to(")
+async def both_got_it_at_once_and_once(world: World, namespace: dict[str, Any]) -> None:
+    assert len(world.arrived("b")) == 1
+    assert namespace["outcome"].accepted == ("b@example.org", "c@example.org")
+    assert len(namespace["mailing"].envelope.recipients) == 2
+
+
 @sees("docs/howto/know-who-has-it.md", "error_to_dict")
 async def the_error_came_back_from_json(world: World, namespace: dict[str, Any]) -> None:
     assert namespace["error"].delivery is Delivery.NOT_SENT

@@ -44,6 +44,9 @@ all, None if that is not known. What it raises breaks the sending off."""
 class Mailing:
     """One mail to be sent, as `SMTPClient.send` describes it; made once, it serves for every attempt.
 
+    Each attempt is for all of its recipients: sent again as it is, it comes twice to those who have it. `to` makes the
+    one for those that are left.
+
     last_receipt: what is known about the last attempt of a `send` to send it, also where that was cancelled; None if
         there was none, or it never got as far as to begin.
 
@@ -110,11 +113,34 @@ class Mailing:
 
     def _with_message(self, message: MessageSource) -> "Mailing":
         """Return the like of it with another message. Not for one whose envelope comes from its own message."""
+        return self._like(Content(message, self.content.policy), self.envelope, self.recipient_options)
+
+    def to(self, recipients: str | Address | Iterable[str | Address]) -> "Mailing":
+        """Return the like of it for these `recipients` alone, with the options that are for them: to try again for
+        those of a receipt or an error who are `retryable`.
+
+        Its message is the same, looked at once for both. Who is named twice gets it once. Raises InvalidMessage for
+        somebody who is no recipient of this one, for an address that is none, and for nobody.
+        """
+        own = dict(zip(self.envelope.recipients, self.recipient_options, strict=True))
+        alike = {(recipient.local, recipient.domain.lower()): recipient for recipient in own}
+        named = Envelope.of(b"", self.envelope.sender or "", recipients, self.content.policy)
+        left: dict[Mailbox, RecipientOptions | None] = {}
+        for recipient in named.recipients:
+            found = recipient if recipient in own else alike.get((recipient.local, recipient.domain.lower()))
+            if found is None:
+                raise InvalidMessage(f"{recipient} is no recipient of the mail")
+            left[found] = own[found]
+        return self._like(self.content, Envelope(named.sender, tuple(left)), tuple(left.values()))
+
+    def _like(
+        self, content: Content, envelope: Envelope, recipient_options: tuple[RecipientOptions | None, ...]
+    ) -> "Mailing":
         another = Mailing.__new__(Mailing)
-        another.content = Content(message, self.content.policy)
-        another.envelope = self.envelope
+        another.content = content
+        another.envelope = envelope
         another.options = self.options
-        another.recipient_options = self.recipient_options
+        another.recipient_options = recipient_options
         another.on_refused = self.on_refused
         another.use_chunking = self.use_chunking
         another.progress = self.progress
