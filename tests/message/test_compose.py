@@ -284,6 +284,29 @@ def test_whatever_stands_in_the_place_of_an_address_is_one_or_is_refused(text: s
             Envelope.of(parsed("From: a@x.y\nTo: " + text.replace("\u2028", "") + "\n\nx\n", of), None, None)
 
 
+BLANK = ["", " ", ", \t,"]
+
+
+@pytest.mark.parametrize("blank", BLANK)
+@pytest.mark.parametrize(("field", "name"), list(NAMES.items())[:-1])
+def test_a_blank_address_among_others_is_refused(field: str, name: str, blank: str) -> None:
+    for several in ([blank], ["b@x.y", blank], iter([blank, "b@x.y"])):
+        with pytest.raises(InvalidMessage, match=f"^expected addresses in {name}, got a blank text among them: "):
+            compose(**arguments(field, several))
+
+
+@pytest.mark.parametrize("blank", BLANK)
+def test_where_there_is_no_address_there_is_no_field(blank: str) -> None:
+    given: dict[str, Any] = dict.fromkeys(("to", "cc", "bcc", "reply_to"), blank)
+    message = compose(sender="a@x.y", **given, headers={"Errors-To": blank})
+    assert {"To", "Cc", "Bcc", "Reply-To", "Errors-To"}.isdisjoint(message.keys())
+
+
+def test_a_group_of_nobody_says_something() -> None:
+    message = compose(sender="a@x.y", to="undisclosed-recipients:;", bcc="b@x.y")
+    assert message["To"] == "undisclosed-recipients:;"
+
+
 def test_a_group_is_recipients_too() -> None:
     message = compose(sender="a@x.y", to="friends: b@x.y, c@x.y;", text="x")
     assert addresses(message) == ("a@x.y", ["b@x.y", "c@x.y"])

@@ -59,7 +59,8 @@ def compose(
     """Make a message, with Date and Message-ID.
 
     sender, to, cc, bcc, reply_to: `name@example.org`, `Some Name <name@example.org>`, email.headerregistry.Address,
-        smtp.Mailbox, or several of them. A text may hold several as well, with commas between.
+        smtp.Mailbox, or several of them, none of them blank. A text may hold several as well, with commas between, or
+        be blank: then there is no such field.
     text: the text; with HTML alone, there is none.
     html: the same in HTML.
     attachments: files, as Attachment or as paths.
@@ -119,17 +120,24 @@ def _several(name: str, given: object, kinds: tuple[type, ...], expected: str, *
 
 
 def _set_addresses(message: EmailMessage, name: str, given: object) -> None:
-    listed = _several(name, given, _ADDRESS, "an address or several")
-    value = _checked(name, ", ".join(str(address) for address in listed))
+    listed = [str(address) for address in _several(name, given, _ADDRESS, "an address or several")]
+    value = _checked(name, ", ".join(listed))
+    if not isinstance(given, str) and not all(map(_says_something, listed)):
+        raise InvalidMessage(f"expected addresses in {name}, got a blank text among them: {listed!r}")
     try:
         found = parse_addresses(value)
     except ValueError as error:
         raise InvalidMessage(f"expected addresses in {name}, got {value!r}: {error}") from error
     if not found and name == "From":
         raise InvalidMessage("expected an address as the sender, got none")
-    if listed:
+    if _says_something(value):
         _set(message, name, value)
         addresses_in(name, message[name], value)  # the standard library's parser may have read something else
+
+
+def _says_something(value: str) -> bool:
+    # A list may have empty elements, and must have others (RFC 5322 4.4).
+    return bool(value.strip(" \t,"))
 
 
 def _assign(message: EmailMessage, name: str, value: str) -> None:
