@@ -152,6 +152,15 @@ async def test_the_reply_of_a_receipt_means_its_word(replies: tuple[Step, ...], 
     assert (None if receipt.reply is None else receipt.reply.code) == code
 
 
+@pytest.mark.parametrize("before", [(), ("S: 250 taken",), ("S: 452 full",)])
+async def test_421_among_the_replies_to_the_message_is_no_refusal(before: tuple[Step, ...]) -> None:
+    async with ScriptedPeer(*READY, *GROUP, *before, "S: 421 bye", FIN) as peer:
+        with pytest.raises(ReplyError) as caught:
+            await mailwire.send(MESSAGE, lmtp(peer), **BOTH)
+    assert str(caught.value) == "the server may or may not have the message, to which it has said 421 bye"
+    assert caught.value.delivery is Delivery.UNKNOWN
+
+
 async def test_a_recipient_given_twice_has_two_replies() -> None:
     script = (*READY, *GROUP[:2], "C: RCPT TO:<b@example.org>", *GROUP[3:], "S: 250 once", "S: 550 twice", *QUIT)
     async with ScriptedPeer(*script) as peer:

@@ -191,8 +191,9 @@ def raise_refusal(received: ReplyReceived) -> None:
         raise refusal_of(received)
 
 
-def refusal_of(received: ReplyReceived) -> ReplyError:
-    """Return the error for what was received, which is a refusal, or by which the server takes its leave."""
+def refusal_of(received: ReplyReceived, what: str = "") -> ReplyError:
+    """Return the error for what was received, which is a refusal, or by which the server takes its leave; with `what`
+    for its text, if that is no refusal."""
     command, reply = str(received.command), received.reply
     kind = ServiceNotAvailable if reply.code == 421 else ReplyError
-    return kind(f"{command} was refused: {reply}", command=command, reply=reply)
+    return kind(what or f"{command} was refused: {reply}", command=command, reply=reply)

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 from ..errors import DataRefused, RecipientsRefused, ReplyError, SenderRefused
 from ..message import Outgoing
-from ..smtp import Delivery, Receipt, Transaction
+from ..smtp import Delivery, Receipt, Reply, Transaction
 from .dialogue import Dialogue, refusal_of
 from .mailing import Progress
 from .writing import Writing
@@ -130,13 +130,12 @@ class Passage:
             who = "every recipient" if transaction.accepts_nobody else "a recipient"
             return RecipientsRefused(f"{who} was refused: {reply}", command="RCPT", reply=reply)
         if (reply := transaction.data_refusal) is not None:
-            what = f"the message was refused: {reply}"
-            if receipt.delivery is Delivery.UNKNOWN:  # 421, or a server that contradicts itself
-                what = f"the server may or may not have the message, to which it has said {reply}"
+            what = _doubt(receipt, reply) or f"the message was refused: {reply}"
             return DataRefused(what, command="DATA", reply=reply)
         if (last := transaction.last_answer) is None:
             raise AssertionError("what has ended by a reply has had one")
-        return refusal_of(last)  # 421: the server took its leave in the middle of the mail
+        # 421: the server took its leave in the middle of the mail, or in LMTP in the middle of its verdicts.
+        return refusal_of(last, _doubt(receipt, last.reply))
 
     # Private
 
@@ -146,3 +145,10 @@ class Passage:
             now = self._dialogue.time()
             self._timings[self._phase] = now - self._since
             self._phase, self._since = phase, now
+
+
+def _doubt(receipt: Receipt, reply: Reply) -> str:
+    # What a `reply` leaves behind that is 421, or that of a server which contradicts itself; "" where it is a refusal.
+    if receipt.delivery is not Delivery.UNKNOWN:
+        return ""
+    return f"the server may or may not have the message, to which it has said {reply}"
