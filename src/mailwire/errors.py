@@ -224,8 +224,8 @@ class Desynchronised(RemoteProtocolError):
 
 
 class ConnectionFailed(MailwireError, ConnectionError):
-    """No connection could be made: no such host, nothing listening, no way there. The `__cause__` is what the system
-    said."""
+    """No connection could be made: no such host, nothing listening, no way there, or none to whom gives out our access
+    token. The `__cause__` is what the system said."""
 
     @property
     def _is_for_now(self) -> bool:

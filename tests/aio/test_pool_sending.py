@@ -15,13 +15,14 @@ from mailwire import (
     InvalidMessage,
     LocalProtocolError,
     Mailing,
+    OAuthToken,
     RemoteProtocolError,
     SenderRefused,
     SendResult,
     ServiceNotAvailable,
     SMTPPool,
 )
-from mailwire.testing import FIN, STALL, WAIT, Answers, Cut, FaultProxy, MailServer, Policy, ScriptedPeer
+from mailwire.testing import FIN, STALL, WAIT, Account, Answers, Cut, FaultProxy, MailServer, Policy, ScriptedPeer
 from mailwire.testing.turns import drain_events, turns
 from tests.aio.dialogues import MAILED, MESSAGE, QUIT, READY, SENT, SMTP_ANSWERS, extensions
 from tests.aio.pools import ACCOUNTS, ENVELOPE, Gate, Way, connected, endpoint_of, in_turn, mails_of, numbered, subjects
@@ -656,3 +657,27 @@ async def test_what_a_message_of_its_own_raises_ends_the_run() -> None:
         await drain_events()
         assert pool.statistics.in_use == 0
         await pool.send(MESSAGE, **ENVELOPE)
+
+
+async def test_a_provider_of_tokens_that_fails_once_ends_no_run() -> None:
+    asked = 0
+
+    async def provide(_: object) -> str:
+        nonlocal asked
+        asked += 1
+        if asked == 2:
+            raise OSError("the authorization server is not to be reached")
+        return "token"
+
+    account = Account("b", "", ("b@example.org",), access_tokens=["token"])
+    async with MailServer([account], policy=Policy(mechanisms=("XOAUTH2",))) as server:
+        endpoint = endpoint_of(server, auth=OAuthToken("b", provide), allow_cleartext_auth=True)
+        async with (
+            SMTPPool(endpoint, max_connections=1, max_messages_per_connection=2) as pool,
+            pool.send_all([MESSAGE] * 6, **ENVELOPE) as results,
+        ):
+            ended = [result async for result in results]
+    assert len(ended) == 6
+    for result in ended:
+        assert result.delivery is Delivery.ACCEPTED or isinstance(result.error, ConnectionFailed)
+    assert asked >= 2

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from mailwire import DeadlineExceeded, OAuthToken
+from mailwire import ConnectionFailed, ConnectionLost, DeadlineExceeded, OAuthToken
 from mailwire.aio.tokens import provide_token
 from mailwire.sasl import OAuthFailure
 from mailwire.testing.turns import drain_events
@@ -163,6 +163,28 @@ async def test_what_a_provider_raises_is_raised_to_all_who_ask() -> None:
     asking = [asyncio.create_task(provide_token(credentials, None, 5)) for _ in range(2)]
     for outcome in await asyncio.gather(*asking, return_exceptions=True):
         assert isinstance(outcome, LookupError)
+
+
+@pytest.mark.parametrize(
+    ("raised", "told"), [(OSError("idp unreachable"), "idp unreachable"), (TimeoutError(), "TimeoutError")]
+)
+async def test_a_provider_that_reaches_nobody_has_made_no_connection(raised: OSError, told: str) -> None:
+    async def provider(refused: OAuthFailure | None) -> str:
+        raise raised
+
+    with pytest.raises(ConnectionFailed, match=f"^no access token came: {told}$") as caught:
+        await provide_token(OAuthToken("bob", provider), None, 5)
+    assert caught.value.__cause__ is raised
+
+
+async def test_an_error_of_ours_that_a_provider_raises_stays_what_it_is() -> None:
+    async def provider(refused: OAuthFailure | None) -> str:
+        raise raised
+
+    raised = ConnectionLost("gone")
+    with pytest.raises(ConnectionLost) as caught:
+        await provide_token(OAuthToken("bob", provider), None, 5)
+    assert caught.value is raised
 
 
 async def test_what_is_no_text_is_no_token() -> None:

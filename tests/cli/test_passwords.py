@@ -286,6 +286,11 @@ def test_a_command_that_is_none_is_told() -> None:
         asyncio.run(auth(URL, "--token-command", "pass show 'mail").token(None))
 
 
+def test_a_command_for_tokens_that_is_not_there_is_told_as_a_mistake() -> None:
+    with pytest.raises(UsageError, match=r"^the command for the token cannot be run: .*no-such-program"):
+        asyncio.run(auth(URL, "--token-command", "/no-such-program").token(None))
+
+
 def test_the_file_in_the_home_is_nobody_elses_to_read(home: Path) -> None:
     file = home / ".netrc"
     write_netrc(file, "machine pop.example.org login b password one\n")

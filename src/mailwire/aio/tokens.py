@@ -6,6 +6,7 @@ from dataclasses import replace
 from inspect import isawaitable
 from typing import Final
 
+from ..errors import ConnectionFailed, MailwireError
 from ..sasl.identities import OAuthToken, TokenProvider
 from ..sasl.oauth import OAuthFailure
 from .deadline import Deadline, told_if_cancelled
@@ -75,7 +76,8 @@ async def provide_token(credentials: OAuthToken, refused: OAuthFailure | None, s
 
     refused: what the server said against the last one.
 
-    Raises DeadlineExceeded after `seconds`, TypeError for a token that is no text, and what the provider raises.
+    Raises DeadlineExceeded after `seconds`, TypeError for a token that is no text, ConnectionFailed for an OSError of
+    the provider, and what else that raises.
     """
     if isinstance(credentials.token, str):
         return credentials
@@ -84,5 +86,10 @@ async def provide_token(credentials: OAuthToken, refused: OAuthFailure | None, s
     # What another event loop waits for cannot be waited for here.
     if flight is None or flight.is_over or flight.loop is not asyncio.get_running_loop():
         flight = flights[refused is not None] = _Flight(credentials, credentials.token, refused)
-    async with Deadline(seconds, "token", "providing an access token", "no access token came"):
-        return await flight.answer()
+    try:
+        async with Deadline(seconds, "token", "providing an access token", "no access token came"):
+            return await flight.answer()
+    except OSError as error:
+        if isinstance(error, MailwireError):  # some of our tree are an OSError besides
+            raise
+        raise ConnectionFailed(f"no access token came: {str(error) or type(error).__name__}") from error

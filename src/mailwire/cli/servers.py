@@ -143,7 +143,10 @@ def _required(user: str) -> str:
 def _token_provider(command: str) -> TokenProvider:
     # It is asked whenever somebody logs in, and again for a token that was refused.
     async def provide(_: OAuthFailure | None) -> str:
-        return await _first_line(command)
+        try:
+            return await _first_line(command)
+        except OSError as error:  # to a connection it would mean that another attempt may help
+            raise UsageError(f"the command for the token cannot be run: {error}") from error
 
     return provide
 
