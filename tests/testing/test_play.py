@@ -187,7 +187,7 @@ async def test_a_lenient_peer_insists_on_silence_behind_the_end(script: list[Ste
 async def test_a_client_that_waits_for_an_answer_behind_the_end_is_told_of_at_once(settings: Any) -> None:
     async def wait() -> None:
         async with ScriptedPeer("S: 220 mx", **settings) as peer:
-            if peer.port:
+            if "listen" in settings:
                 reader, writer = await asyncio.open_connection("127.0.0.1", peer.port)
             else:
                 reader, writer = await opened(peer)

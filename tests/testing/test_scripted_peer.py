@@ -457,7 +457,7 @@ async def test_why_there_was_no_handshake_is_known() -> None:
 
 async def test_a_command_that_is_no_text_is_shown() -> None:
     async with ScriptedPeer(LISTEN) as peer:
-        assert (peer.sent, peer.commands, peer.port) == (0, [], 0)
+        assert (peer.sent, peer.commands) == (0, [])
         with await peer.connect() as client:
             client.send(b"NOOP \xff\r\nQU")
     assert peer.commands == ["NOOP \\xff"]
@@ -540,6 +540,16 @@ async def test_no_client_is_led_to_a_peer_that_does_not_play() -> None:
         ScriptedPeer(LISTEN, listen=True).endpoint()
 
 
+async def test_a_peer_that_does_not_listen_leads_nobody_to_another_server() -> None:
+    async with ScriptedPeer(LISTEN, optional=True) as peer:
+        with pytest.raises(RuntimeError, match=r"^the peer has no port: .* or listens by listen=True$"):
+            _ = peer.port
+    with pytest.raises(RuntimeError, match=r"^the peer has no port before it is begun, by `async with`$"):
+        _ = ScriptedPeer(LISTEN, listen=True).port
+    async with ScriptedPeer(LISTEN, listen=True, optional=True) as peer:
+        assert peer.port > 0
+
+
 async def test_a_peer_that_listens_has_no_other_way_to_it() -> None:
     async with ScriptedPeer("S: 220 mx", listen=True, optional=True) as peer:
         for connect in (peer.connect, peer.connect_streams):
@@ -595,6 +605,6 @@ async def test_a_peer_that_is_begun_outside_a_task_is_not_begun(listen: bool) ->
     asyncio.get_running_loop().call_soon(begin)
     await drain_events()
     assert failures == ["Timeout should be used inside a task"]
-    assert peer.port == 0
+    assert peer._port is None
     async with peer:
-        assert bool(peer.port) is listen
+        assert bool(peer._port) is listen

@@ -81,7 +81,6 @@ class ScriptedPeer:
 
     wire: every octet that the client put on the wire.
     heard: what it said by that, deciphered.
-    port: where it listens; 0 where it does not.
     """
 
     def __init__(
@@ -106,7 +105,7 @@ class ScriptedPeer:
             check_number("guard", guard, 0)
         self.wire: bytearray = bytearray()
         self.heard: bytearray = bytearray()
-        self.port: int = 0
+        self._port: int | None = None
         self._script = script
         self._packet_size = packet_size
         self._buffer_size = buffer_size
@@ -140,6 +139,16 @@ class ScriptedPeer:
 
     # Leading a client here
 
+    @property
+    def port(self) -> int:
+        """Where it listens. Raises RuntimeError before it is begun, and where it does not listen: a client that went to
+        any other port would come to somebody else."""
+        if self._port is not None:
+            return self._port
+        if self._listens:
+            raise RuntimeError("the peer has no port before it is begun, by `async with`")
+        raise RuntimeError("the peer has no port: it is led to by `endpoint` or `connect`, or listens by listen=True")
+
     def endpoint(self, **settings: Any) -> Endpoint:
         """Return an endpoint that leads here: by SMTP, in the clear, save `settings`; with TLS among them, trusting the
         test authority."""
@@ -147,8 +156,6 @@ class ScriptedPeer:
         if settings["tls"] != "none":
             settings.setdefault("tls_context", _authority_context())
         if self._listens:
-            if self._playing is None:
-                raise RuntimeError("the peer has no port before it is begun, by `async with`")
             if self._over.is_set():
                 raise RuntimeError(_ALONE)
             return Endpoint("127.0.0.1", self.port, **settings)
@@ -191,7 +198,7 @@ class ScriptedPeer:
                 listener.close()
             raise
         if listener is not None:
-            self.port = listener.getsockname()[1]
+            self._port = listener.getsockname()[1]
         self._guard, self._listener = guard, listener
         self._playing = asyncio.create_task(self._serve())
         return self
