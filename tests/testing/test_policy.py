@@ -122,6 +122,8 @@ def test_a_line_that_is_no_reply_is_refused(line: str) -> None:
         Policy(recipient_replies={"a@example.org": line})
     with pytest.raises(ValueError, match="expected a reply"):
         Policy(delivery_replies={"a@example.org": line})
+    with pytest.raises(ValueError, match="expected a reply"):
+        Policy(sender_replies={"a@example.org": line})
 
 
 def test_replies_are_found_whatever_the_case() -> None:
@@ -131,6 +133,17 @@ def test_replies_are_found_whatever_the_case() -> None:
     assert policy.recipient_reply(Mailbox.parse("b@example.org")) is None
     assert policy.delivery_reply("A@example.org") == "550"
     assert policy.delivery_reply("b@example.org") is None
+
+
+def test_a_message_has_a_reply_where_all_recipients_have_the_same() -> None:
+    policy = Policy(
+        delivery_replies={"a@example.org": "450 later", "b@example.org": "450 later", "c@example.org": "550"}
+    )
+    replies = {
+        names: policy.message_reply(f"{name}@example.org" for name in names) for names in ("a", "Ab", "bc", "ad")
+    }
+    assert replies == {"a": "450 later", "Ab": "450 later", "bc": None, "ad": None}
+    assert Policy().message_reply(["a@example.org"]) is None
 
 
 def test_addresses_are_compared_as_they_are_meant() -> None:

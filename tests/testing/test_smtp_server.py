@@ -562,6 +562,61 @@ def test_what_rcpt_is_answered_can_be_told() -> None:
     assert session.closing
 
 
+def test_what_mail_is_answered_can_be_told() -> None:
+    policy = Policy(
+        extensions=POLICY.extensions,
+        sender_replies={
+            "Alice@example.org": "451 4.7.1 Later",
+            "bob@example.org": "250 fine",
+            "carol@example.org": "421 4.3.0 Going down",
+        },
+    )
+    session = play(
+        lambda: greeted(server(Maildrop([BOB]), policy=policy)),
+        """
+        C: HELO client
+        S: 250 localhost greets client
+        C: MAIL FROM:<alice@example.org>
+        S: 451 4.7.1 Later
+        C: RCPT TO:<bob@example.org>
+        S: 503 5.5.1 Bad sequence of commands: MAIL comes first
+        C: MAIL FROM:<bob@example.org>
+        S: 250 fine
+        C: RCPT TO:<bob@example.org>
+        S: 250 2.1.5 Recipient <bob@example.org> accepted
+        C: RSET
+        S: 250 2.0.0 Forgotten
+        C: MAIL FROM:<carol@example.org>
+        S: 421 4.3.0 Going down
+        """,
+    )
+    assert session.closing
+
+
+@pytest.mark.parametrize(
+    ("replies", "expected", "arrived"),
+    [
+        ({"alice": "451 4.3.0 Later", "bob": "451 4.3.0 Later"}, b"451 4.3.0 Later\r\n", 0),
+        ({"alice": "554 No", "bob": "554 No"}, b"554 No\r\n", 0),
+        ({"alice": "250 fine", "bob": "250 fine"}, b"250 fine\r\n", 1),
+        ({"alice": "421 Bye", "bob": "421 Bye"}, b"421 Bye\r\n", 0),
+        ({"alice": "451 4.3.0 Later"}, b"250 2.0.0 Message accepted as 00000001\r\n", 1),
+        ({"alice": "451 4.3.0 Later", "bob": "554 No"}, b"250 2.0.0 Message accepted as 00000001\r\n", 1),
+    ],
+)
+@pytest.mark.parametrize("end", [b"DATA\r\nhello\r\n.\r\n", b"BDAT 7 LAST\r\nhello\r\n"])
+def test_what_a_message_is_answered_can_be_told_where_it_is_the_same_for_all(
+    replies: dict[str, str], expected: bytes, arrived: int, end: bytes
+) -> None:
+    maildrop = Maildrop([ALICE, BOB])
+    policy = Policy(delivery_replies={f"{name}@example.org": line for name, line in replies.items()})
+    session = greeted(server(maildrop, policy=policy))
+    say(session, HELLO, MAIL, RCPT, b"RCPT TO:<alice@example.org>\r\n")
+    assert say(session, end).endswith(expected)
+    assert [len(maildrop.messages(name)) for name in ("alice", "bob")] == [arrived, arrived]
+    assert session.closing is expected.startswith(b"421")
+
+
 @pytest.mark.parametrize(
     ("settings", "expected"),
     [

@@ -2,7 +2,7 @@
 
 import re
 import secrets
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -59,7 +59,9 @@ class Policy:
         answered 452, and MAIL 421.
     recipient_replies: what RCPT is answered for these addresses, whole lines such as "452 4.2.2 Mailbox full", 2yz, 4yz
         or 5yz; behind 421 the server closes. Case does not count. Beyond a limit a 2yz is not said, but 452.
-    delivery_replies: the same for what LMTP answers behind the message, for each recipient (RFC 2033 4.2).
+    delivery_replies: the same for what LMTP answers behind the message, for each recipient (RFC 2033 4.2). SMTP has one
+        answer for all: where all recipients have the same reply here, it is that, and otherwise none of these.
+    sender_replies: the same for what MAIL is answered for these senders; beyond a limit it is refused as any.
 
     Raises ValueError for what is not one of `MECHANISMS` or `EXTENSIONS`, for an address and a name that are none, for
     a line that is no reply, and for a value of another kind than its field has.
@@ -81,8 +83,10 @@ class Policy:
     message_limit: int | None = None
     recipient_replies: Mapping[str, str] = field(default_factory=dict)
     delivery_replies: Mapping[str, str] = field(default_factory=dict)
+    sender_replies: Mapping[str, str] = field(default_factory=dict)
     _recipient_replies: "_Replies" = field(init=False, repr=False, compare=False)
     _delivery_replies: "_Replies" = field(init=False, repr=False, compare=False)
+    _sender_replies: "_Replies" = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         check_text("hostname", self.hostname)
@@ -104,10 +108,9 @@ class Policy:
         for name in ("recipient_limit", "recipient_domain_limit", "message_limit"):
             if getattr(self, name) is not None:
                 check_whole(name, getattr(self, name), 1)
-        _check_replies("recipient_replies", self.recipient_replies)
-        _check_replies("delivery_replies", self.delivery_replies)
-        object.__setattr__(self, "_recipient_replies", _Replies(self.recipient_replies))
-        object.__setattr__(self, "_delivery_replies", _Replies(self.delivery_replies))
+        for name in ("recipient_replies", "delivery_replies", "sender_replies"):
+            _check_replies(name, getattr(self, name))
+            object.__setattr__(self, f"_{name}", _Replies(getattr(self, name)))
 
     @property
     def limits(self) -> Mapping[str, int]:
@@ -123,6 +126,10 @@ class Policy:
         """Whether mail from `sender` is refused."""
         return _key(str(sender)) in map(_key, self.refused_senders)
 
+    def sender_reply(self, sender: Mailbox) -> str | None:
+        """Return the line with which MAIL is answered for `sender`; None if nothing else refuses it."""
+        return self._sender_replies.to(str(sender))
+
     def recipient_reply(self, recipient: Mailbox) -> str | None:
         """Return the line with which RCPT is answered for `recipient`; None if its owner decides."""
         return self._recipient_replies.to(str(recipient))
@@ -130,6 +137,11 @@ class Policy:
     def delivery_reply(self, recipient: str) -> str | None:
         """Return the line with which a delivery to `recipient` is answered; None if it succeeds."""
         return self._delivery_replies.to(recipient)
+
+    def message_reply(self, recipients: Iterable[str]) -> str | None:
+        """Return the line with which a message to all of these `recipients` is answered; None if it is taken."""
+        replies = set(map(self.delivery_reply, recipients)) if self.delivery_replies else set[str | None]()
+        return replies.pop() if len(replies) == 1 else None
 
     def new_timestamp(self) -> str:
         """Make what APOP and CRAM-MD5 call a timestamp, in the form of a message identifier (RFC 1939 7, RFC 2195 2).

@@ -189,9 +189,18 @@ class SMTPServer(Session):
         sender = self._mailbox(path, parameters, "sender syntax") if path else None
         if sender is not None and self._policy.refuses(sender):
             raise Refusal("sender refused", path=sender)
-        self._mail = Envelope(str(sender or ""), (), parameters)
-        self._messages += 1
-        self._say("sender accepted", path=self._mail.sender)
+        reply = None if sender is None else self._policy.sender_reply(sender)
+        if reply is None or reply.startswith("2"):
+            self._mail = Envelope(str(sender or ""), (), parameters)
+            self._messages += 1
+        if reply is None:
+            self._say("sender accepted", path=sender or "")
+        else:
+            self._answer_as_told(reply)
+
+    def _answer_as_told(self, reply: str) -> None:
+        self._write(reply.encode() + LINE_END)
+        self.closing = reply.startswith("421")
 
     def _check_parameters(self, verb: str, parameters: Mapping[str, str | None], *, utf8: bool = False) -> None:
         check_parameters(
@@ -215,8 +224,7 @@ class SMTPServer(Session):
         if reply is None:
             self._say("recipient accepted", path=recipient)
         else:
-            self._write(reply.encode() + LINE_END)
-            self.closing = reply.startswith("421")
+            self._answer_as_told(reply)
 
     def _check_limits(self, recipient: Mailbox) -> None:
         limit = self._policy.recipient_limit
@@ -364,8 +372,13 @@ class SMTPServer(Session):
         # Answers the message, which has come whole.
         if refusal is not None:
             self._say(refusal, limit=self._policy.size_limit)
+            return
+        reply = self._policy.message_reply(envelope.recipients)
+        uid = self._maildrop.deliver(envelope, content) if reply is None or reply.startswith("2") else ""
+        if reply is None:
+            self._say("message accepted", id=uid)
         else:
-            self._say("message accepted", id=self._maildrop.deliver(envelope, content))
+            self._answer_as_told(reply)
 
     _HELLO: ClassVar = "EHLO"
     _COMMANDS: ClassVar[Mapping[str, Callable[["SMTPServer", bytes], None]]] = {
