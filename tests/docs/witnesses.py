@@ -21,6 +21,7 @@ import pytest
 
 import mailwire
 from mailwire import AuthenticationFailed, Delivery, InvalidMessage, RecipientsRefused, TLSFailed
+from mailwire.maildrop import CautionKind
 from mailwire.testing import Cut, HungUp, MailServer, Policy, Replaced, client_context, server_context
 from tests.docs.blocks import Block
 from tests.docs.loopback import ACCOUNTS, REPORT, World
@@ -568,6 +569,23 @@ async def the_mail_was_stored_and_kept(world: World, namespace: dict[str, Any]) 
 async def nothing_failed(_: World, namespace: dict[str, Any]) -> None:
     assert namespace["report"].is_complete
     assert not namespace["report"].failed
+
+
+@sees("docs/howto/collect-a-mailbox.md", "for caution in report.cautions")
+async def a_ledger_that_cannot_be_read_is_a_caution(world: World, namespace: dict[str, Any]) -> None:
+    assert namespace["report"].cautions == ()
+    where, mails = f"pop3s://b:secret@localhost:{world.implicit.pop3_port}", namespace["mails"]
+    Path("damaged.db").write_bytes(b"no ledger at all" * 100)
+    for _ in range(2):
+        report = await mailwire.retrieve(where, into=mails, ledger="damaged.db", keep="until stored")
+        (caution,) = report.cautions
+        assert caution.kind is CautionKind.LEDGER_UNREADABLE
+        assert len(report.stored) == len(world.implicit.messages("b")) == 1
+
+
+@sees("docs/howto/process-mail-in-a-transaction.md", "for caution in report.cautions")
+async def there_was_no_caution(_: World, namespace: dict[str, Any]) -> None:
+    assert namespace["report"].cautions == ()
 
 
 @sees("docs/howto/log-in.md", 'SCRAM-SHA-512", say')

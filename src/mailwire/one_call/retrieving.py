@@ -81,7 +81,7 @@ async def retrieve(
     into: a `Maildir`, an `MboxSink`, a sink of your own (`maildrop.Sink`), or a function that takes a message.
     ledger: what was retrieved by earlier runs: the path of a file, or a ledger. None if nothing is to be remembered.
         What it knows does not come again, nor does it stay on the server, though it went to another place: each place
-        has a ledger of its own.
+        has a ledger of its own. Of one that cannot be read `report.cautions` alone tell: everything comes again then.
     keep: how long messages stay on the server, from when they were first seen: a duration, "until stored", or, which is
         the default, "for ever".
     policy: all that may be said of that (`maildrop.Policy`), instead of `keep`.
