@@ -123,9 +123,8 @@ async def retrieve_all(
     now: the clock.
 
     Whatever goes wrong with an account is in its report. To close the iteration, or to cancel it, ends the runs that
-    are under way. Behind a `break`, or an error, they go on until it is closed: `contextlib.aclosing` does that at
-    once, and Python some time. Raises ValueError for numbers below one, and for what is no Account, no ledger or no
-    function.
+    are under way. Behind a `break`, or an error, they go on until it is closed: by `contextlib.aclosing` at once, by
+    Python some time. Raises ValueError for numbers below one, and for what is no Account, no ledger or no function.
     """
     try:
         # All of them first: what raises in their middle leaves no run behind.
