@@ -121,7 +121,7 @@ class Timeouts:
 
 # Octets; the ssl module takes no more.
 _KEY_PASSWORD_LIMIT: Final = 1024
-_PATH: Final = "a path that is not empty, that the file system can express, and that holds no NUL"
+_FILE_PATH: Final = "a path that is not empty, that the file system can express, and that holds no NUL"
 
 _TEXT: Final = ((str, NoneType), "text or None")
 # Of these fields of an Endpoint. None of them holds a secret.
@@ -218,7 +218,7 @@ class Endpoint:
         if sum(setting is not None for setting in (self.local_address, self.unix_path, self.connect)) > 1:
             raise ValueError("expected one at most of local_address, unix_path and connect: each says how to connect")
         if self.tls_ca_file is not None and not _is_path(self.tls_ca_file):
-            raise ValueError(f"expected tls_ca_file to be {_PATH}, got {self.tls_ca_file!r}")
+            raise ValueError(f"expected tls_ca_file to be {_FILE_PATH}, got {self.tls_ca_file!r}")
         check_chunking(self.use_chunking)
         check_function("connect", self.connect)
         if isinstance(self.ignored_extensions, str):
@@ -372,7 +372,7 @@ def _certificate_problem(certificate: Any) -> str | None:
                 f"None, got a value of the type {type(certificate).__name__}"
             )
     if not all(map(_is_path, files)):
-        return f"expected each path in tls_client_certificate to be {_PATH}"
+        return f"expected each path in tls_client_certificate to be {_FILE_PATH}"
     octets = password.encode("utf-8", "replace")
     if octets.decode("utf-8") != password or len(octets) > _KEY_PASSWORD_LIMIT:
         return (
