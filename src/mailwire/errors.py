@@ -325,7 +325,7 @@ class BudgetExceeded(MailwireError):
 
     def __init__(self, message: str, *, messages: Sequence[RetrievedMessage] = ()) -> None:
         super().__init__(message)
-        self.messages = tuple(messages)
+        self.messages: tuple[RetrievedMessage, ...] = tuple(messages)
 
 
 class UnknownMessage(MailwireError, LookupError):
@@ -352,7 +352,7 @@ class RetrievalIncomplete(MailwireError):
         super().__init__(message)
         self.refusals: dict[int, Response] = dict(refusals)
         self.missing: tuple[str, ...] = tuple(missing)
-        self.messages = tuple(messages)
+        self.messages: tuple[RetrievedMessage, ...] = tuple(messages)
 
 
 class LedgerError(MailwireError):
