@@ -263,7 +263,7 @@ KINDS: list[tuple[Callable[..., Any], str, str]] = [
     *((pool, name, expected) for name, expected in LIMITS.items()),
     *((call, "transcript", "a Transcript") for call in (smtp_client, pop3_client, one_look)),
     *((call, "settings", "POP3Settings") for call in (pop3_client, one_look)),
-    (one_look, "max_octets", "a whole number"),
+    (one_look, "max_octets", "a whole number or None"),
     *((one_retrieval, name, "a whole number or None") for name in ("message_limit", "total_limit")),
     (one_retrieval, "batch", "a Batch or None"),
     (one_retrieval, "progress", "a function or None"),
@@ -396,7 +396,7 @@ async def test_a_ledger_is_one_or_a_path(value: Any) -> None:
     ("call", "settings", "told"),
     [
         (one_look, {"max_octets": -1}, "max_octets to be 0 at least, got -1"),
-        (one_look, {"max_octets": True}, "max_octets to be a whole number, got True (bool)"),
+        (one_look, {"max_octets": True}, "max_octets to be a whole number or None, got True (bool)"),
         (one_retrieval, {"message_limit": -1}, "message_limit to be 0 at least, got -1"),
         (one_retrieval, {"total_limit": -1}, "total_limit to be 0 at least, got -1"),
         (one_retrieval, {"batch": 5}, "batch to be a Batch or None, got 5 (int)"),

@@ -222,7 +222,7 @@ class _Database:
             if _is_filled(self._path.with_name(f"{self._path.name}-wal")):
                 # A connection that may write to the file writes what is there into it, at the latest as it closes, be
                 # it damaged or not: first one looks that may not.
-                with closing(sqlite3.connect(f"{self._path.as_uri()}?mode=ro", _PATIENCE, uri=True)) as looking:
+                with closing(sqlite3.connect(f"{self._path.as_uri()}?mode=ro", timeout=_PATIENCE, uri=True)) as looking:
                     _check(looking)
             self._connection = sqlite3.connect(self._path, timeout=_PATIENCE, isolation_level=None)
             _prepare(self._connection)
