@@ -200,12 +200,12 @@ async def test_a_folder_is_looked_through_once_more_for_all_that_comes_again(pat
     assert len(files(path, "new")) == 24
 
     # What was moved or deleted within a tick of the clock is looked for.
-    looked_at.clear()
     for file in (path / "new").iterdir():
         if file.read_bytes() == MESSAGE:
             file.rename(path / "cur" / f"{file.name}:2,S")
         else:
             file.unlink()
+    looked_at.clear()
     sink._looked_at = {folder: maildir._version(path / folder) for folder in ("new", "cur")}
     for uid in uids:
         await deliver(sink, mail(MESSAGE, uid))
