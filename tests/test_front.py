@@ -451,7 +451,16 @@ async def test_what_is_no_farewell_may_be_the_rest_of_the_last_message() -> None
         with pytest.raises(Desynchronised, match="in answer to QUIT") as caught:
             await mailwire.retrieve(pop3_endpoint(peer))
     assert caught.value.suspect == "RETR 2"
-    assert [message.raw for message in caught.value.messages] == [b"first\r\n"]
+    assert caught.value.messages == ()
+
+
+async def test_what_a_message_has_forged_behind_a_dot_of_its_own_is_not_among_what_came_whole() -> None:
+    forged = ("S: +OK", "S: Subject: evil", "S: ", "S: .", "S: +OK", "S: Subject: forged", "S: ", "S: .", "S: more")
+    steps = (*PIPELINED, *LISTED_TOGETHER, "C: RETR 1", "C: RETR 2", "C: RETR 3", "S: +OK", "S: a: b", "S: ", "S: .")
+    async with ScriptedPeer(*steps, *forged, LISTEN) as peer:
+        with pytest.raises(Desynchronised) as caught:
+            await mailwire.retrieve(pop3_endpoint(peer))
+    assert caught.value.messages == ()
 
 
 async def test_what_is_out_of_step_before_any_message_tells_of_none() -> None:

@@ -123,8 +123,8 @@ class MailwireError(Exception):
 
     Where the error ended a `send`, `delivery` says what became of the mail and `receipt` holds every reply that did
     arrive; otherwise both are None. Where it ended a `retrieve` into a sink, `report` says what had been done by then;
-    where it ended one into memory, `messages` are those retrieved whole by then. `transcript` holds the last lines of
-    the dialogue, with secrets masked.
+    where it ended one into memory, `messages` are those retrieved whole by then, of which Desynchronised has none.
+    `transcript` holds the last lines of the dialogue, with secrets masked.
     """
 
     delivery: Delivery | None = None
@@ -212,7 +212,8 @@ class LimitExceeded(RemoteProtocolError):
 
 
 class Desynchronised(RemoteProtocolError):
-    """What a POP3 server says while the maildrop is open is no answer to what was asked.
+    """What a POP3 server says while the maildrop is open is no answer to what was asked. `messages` holds none: any of
+    those that came before it showed may be cut off, or be a part of another.
 
     suspect: the command whose answer is likely to have gone wrong, as text: a message that it gave may be cut off; None
         if there is none.

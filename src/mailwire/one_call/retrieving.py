@@ -18,7 +18,7 @@ from ..errors import (
 )
 from ..maildrop import Account, Destination, Keep, Ledger, Policy, RetrievalReport, retrieve_into
 from ..message import RetrievedMessage
-from ..pop3 import Entry, Retr
+from ..pop3 import Entry
 from ..transcript import Transcript
 
 __all__ = ["retrieve"]
@@ -73,7 +73,8 @@ async def retrieve(
 
     Raises RetrievalIncomplete if the server refuses some of the messages, once the others were retrieved; otherwise the
     errors of `POP3Client`, Desynchronised among them where what came behind the last message shows that it may be cut
-    off. The `messages` of any of them are those retrieved whole by then.
+    off. The `messages` of any of them are those retrieved whole by then; of Desynchronised, there are none, for
+    whatever came may have been cut off, or be a part of another message.
 
     Into a place of its own: a message is stored before the ledger says so, and in the ledger before the server is asked
     to delete it. The report tells what happened to each.
@@ -116,9 +117,9 @@ async def retrieve(
         async with POP3Client(endpoint, settings=settings, transcript=transcript) as client:
             await _retrieve_all(client, messages, _BUDGET if max_octets is None else max_octets)
     except MailwireError as error:
-        # The server may delete, or hide, what it gave: this may be all that there is of it.
-        is_cut = isinstance(error, Desynchronised) and messages and error.suspect == str(Retr(messages[-1].number))
-        error.messages = tuple(messages[:-1] if is_cut else messages)
+        # The server may delete, or hide, what it gave: this may be all that there is of it. Where it is out of step, it
+        # may have been for some messages: one of them may be cut off, and the next made of what was the rest of it.
+        error.messages = () if isinstance(error, Desynchronised) else tuple(messages)
         raise
     return messages
 
