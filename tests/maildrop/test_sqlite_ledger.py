@@ -540,6 +540,24 @@ async def test_a_ledger_that_may_not_be_locked_is_not_unreadable(
     assert "state.db-lock'; let this user, not root alone say, read and write that file and the ledger, or " in told
 
 
+@pytest.mark.parametrize("name", ["state.db", "state.db-wal", "state.db-shm"])
+async def test_a_ledger_that_may_not_be_read_is_not_unreadable(
+    path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    # SQLite says of both that it is unable to open them. Root may read any file, and tries this by a folder.
+    path.mkdir()
+    forbidden = path.with_name(name)
+    forbidden.touch()
+    monkeypatch.setattr("mailwire.maildrop.sqlite_ledger.os.access", lambda file, *_, **__: file != forbidden)
+    async with SQLiteLedger(path) as ledger:
+        with pytest.raises(LedgerError) as caught:
+            async with ledger.claim(A):
+                pytest.fail("there is none")
+    assert not isinstance(caught.value, LedgerUnreadable)
+    told = str(caught.value)
+    assert told.startswith(f"the ledger {path} may not be read: {forbidden}: unable to open database file; let this ")
+
+
 async def test_where_no_file_can_be_opened_a_ledger_is_not_unreadable(path: Path) -> None:
     async with SQLiteLedger(path) as ledger, ledger.claim(A):
         pass

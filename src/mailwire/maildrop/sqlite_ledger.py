@@ -68,6 +68,7 @@ _SHORTAGES: Final = frozenset({EMFILE, ENFILE, ENOMEM, ENOSPC, EDQUOT, ENOLCK})
 
 # That somebody else may open a file, and we may not, says nothing against what stands there.
 _FORBIDDEN: Final = frozenset({EACCES, EPERM, EROFS})
+_REMEDY: Final = "let this user, not root alone say, read and write that file and the ledger, or use another ledger"
 
 
 class SQLiteLedger:
@@ -166,10 +167,7 @@ class SQLiteLedger:
             raise LedgerError(f"there is no folder for the ledger {self.path}") from error
         except OSError as error:
             if error.errno in _FORBIDDEN:
-                raise LedgerError(
-                    f"the ledger {self.path} cannot be locked: {error}; let this user, not root alone say, read and "
-                    "write that file and the ledger, or use another ledger"
-                ) from error
+                raise LedgerError(f"the ledger {self.path} cannot be locked: {error}; {_REMEDY}") from error
             kind = LedgerError if error.errno in _SHORTAGES else LedgerUnreadable
             raise kind(f"the ledger {self.path} cannot be locked: {error}") from error
 
@@ -243,11 +241,22 @@ class _Database:
         except sqlite3.Error as error:
             # What has no code of SQLite's is Python's complaint of what it has read: text that is none in UTF-8.
             code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_CORRUPT)
+            if code & 0xFF == sqlite3.SQLITE_CANTOPEN and (file := _find_forbidden(self._path)) is not None:
+                raise LedgerError(f"the ledger {self._path} may not be read: {file}: {error}; {_REMEDY}") from error
             if code & 0xFF in _DAMAGE and not _is_short_of_files():  # the other bits say more than that
                 raise LedgerUnreadable(f"the ledger {self._path} cannot be read: {error}") from error
             raise LedgerError(f"the ledger {self._path} cannot be used: {error}") from error
         except OSError as error:
             raise LedgerError(f"the folder of the ledger {self._path} cannot be synced: {error}") from error
+
+
+def _find_forbidden(path: Path) -> Path | None:
+    # Which of its files may not be read. None is opened: to close it would end the locks that others of this process
+    # hold by SQLite (https://www.sqlite.org/howtocorrupt.html, 2.2).
+    for file in (path, path.with_name(f"{path.name}-wal"), path.with_name(f"{path.name}-shm")):
+        if file.exists() and not os.access(file, os.R_OK, effective_ids=os.access in os.supports_effective_ids):
+            return file
+    return None
 
 
 def _is_short_of_files() -> bool:
