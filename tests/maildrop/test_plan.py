@@ -265,10 +265,10 @@ def test_where_unique_ids_were_told_and_most_are_not_any_more_there_is_a_questio
 ) -> None:
     monkeypatch.setattr("mailwire.aio.portions.PORTION", 3)
     policy = Policy(when_all_new=when_all_new)
-    for nameless, stored_count in ((1, 10), (3, 13), (30, 10)):
-        known = stored_count - 10
+    for nameless, stored_count, missing in ((10, 10, 10), (10, 20, 20), (13, 26, 23), (30, 10, 10)):
+        known = stored_count - missing
         planned = plan(without_uids(nameless, known), stored(stored_count), policy)
-        assert planned == Plan(question=Question(10, nameless + known, nameless=nameless))
+        assert planned == Plan(question=Question(missing, nameless + known, nameless=nameless))
     told = str(plan(without_uids(30, 0), stored(10), policy).question)
     assert told.startswith(
         "the server tells no unique id of 30 of its 30 messages, and 10 that are stored were known by theirs"
@@ -276,6 +276,14 @@ def test_where_unique_ids_were_told_and_most_are_not_any_more_there_is_a_questio
     # Sizes that are others do not matter then, nor what headers say of them.
     entries = [*sized(10, 0), *without_uids(10, 0)]
     assert plan(entries, stored(20), policy).question == Question(10, 20, nameless=10)
+
+
+@pytest.mark.parametrize(("nameless", "missing"), [(1, 10), (9, 10), (10, 21), (15, 31)])
+def test_what_is_too_little_to_be_what_is_missing_is_fetched_though_it_has_no_unique_id(
+    nameless: int, missing: int
+) -> None:
+    # What was stored was deleted from another place, or by another program.
+    assert len(fetched(plan(without_uids(nameless, 0), stored(missing)))) == nameless
 
 
 def test_where_no_more_are_missing_than_may_be_gone_what_has_no_unique_id_is_fetched() -> None:

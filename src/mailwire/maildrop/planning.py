@@ -163,15 +163,17 @@ class Planning:
         return self._other_sized >= max(_FEWEST_TO_ASK, self._same_sized)
 
     def _miss_uids(self) -> Generator[None, None, Question | None]:
-        # Ask where most messages have no unique id by which they could be known, though that of stored ones was told.
+        # Ask where most messages have no unique id by which they could be known, though that of stored ones was told;
+        # and where there are so many of them that they may be these.
         nameless, listed = self._named.nameless, len(self._named)
-        if not nameless or 2 * nameless < listed or self._policy.when_all_new == "fetch":
+        if nameless < _FEWEST_TO_ASK or 2 * nameless < listed or self._policy.when_all_new == "fetch":
             return None
         missing = -self._found_stored
         for records in portions(self._records.values()):
             missing += sum(record.state is State.STORED for record in records)
             yield
-        return Question(missing, listed, nameless=nameless) if missing >= _FEWEST_TO_ASK else None
+        is_likely = _FEWEST_TO_ASK <= missing <= 2 * nameless
+        return Question(missing, listed, nameless=nameless) if is_likely else None
 
     def _ask(self) -> Generator[None, None, Question | None]:
         # Ask whether all has other unique ids, where that is likely.

@@ -33,9 +33,9 @@ class Policy:
         all where unique ids were given anew, with those of what was stored and is gone or has another size, and fetches
         what is not known by its header, and what shares it with another new message; it takes headers to be different,
         and is for the time after such a move. "fetch" fetches everything, but what has the header of what had its
-        unique id before. Where the server does not tell the unique ids of at least half of its messages, and ten or
-        more that are stored were known by theirs, the run ends by NotSupported, but for "fetch": it may tell them the
-        next time.
+        unique id before. Where the server does not tell the unique ids of at least half of its messages, of ten at
+        least, and ten or more that are stored are missing, but no more than twice as many, the run ends by
+        NotSupported, but for "fetch": it may tell them the next time.
     delete_without_uid: whether messages that have no unique id are deleted as well, where `keep` is "until stored".
         They are fetched again by every run that comes before their deletion has succeeded.
     remember: how long it is remembered of a message that it was there, once it no longer is.
