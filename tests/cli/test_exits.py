@@ -44,6 +44,10 @@ def test_a_refusal_is_for_good_or_for_now() -> None:
     assert status_of(errors.NotSupported("a", extension="SMTPUTF8")) == Exit.UNAVAILABLE
 
 
+def test_unique_ids_that_are_not_told_are_for_somebody_to_decide_about() -> None:
+    assert status_of(errors.NotSupported("a", extension="UIDL")) == Exit.CONFIGURATION
+
+
 @pytest.mark.parametrize(("codes", "status"), [((452, 550), 69), ((550, 452), 69), ((452, 451), 75)])
 def test_the_order_of_the_recipients_makes_no_other_status(codes: tuple[int, ...], status: int) -> None:
     replies = [Reply(code, (b"x",)) for code in codes]

@@ -12,6 +12,7 @@ from ..errors import (
     LedgerError,
     MaildropRenumbered,
     MailwireError,
+    NotSupported,
     ProtocolError,
     ReplyError,
     ResponseError,
@@ -80,7 +81,7 @@ def _of_ours(error: MailwireError) -> Exit:
             return Exit.TEMPORARY
         case LedgerError():
             return Exit.IO
-        case MaildropRenumbered():
+        case MaildropRenumbered() | NotSupported(extension="UIDL"):
             return Exit.CONFIGURATION
         case TLSFailed() if error.is_transient:
             return Exit.TEMPORARY
