@@ -46,7 +46,8 @@
 Blame decides the class: `LocalProtocolError` is the caller's mistake, `RemoteProtocolError` the server's. A server's
 plain "no" is neither. Arguments that could never be right (a line feed in an address) are a ValueError.
 
-Every error says by `is_transient` whether the same may go well later with nothing changed, and brings no mail twice.
+Every error says by `is_transient` whether the same may go well later with nothing changed. If so, another `send` brings
+no mail twice, nor does another `retrieve` with a ledger, which remembers what has come.
 
 Errors can be pickled and copied, and hold nothing secret: a command is quoted as a transcript shows it. The `__cause__`
 goes with a copy alone.
@@ -146,10 +147,11 @@ class MailwireError(Exception):
 
     @property
     def is_transient(self) -> bool:
-        """Whether the same may go well later with nothing changed, and brings no mail twice.
+        """Whether the same may go well later with nothing changed; and, of a `send`, brings no mail twice.
 
         The server refused for now, was not there, went away or took too long, or another run has the account; and by
-        `delivery` nobody has the mail, or may have it. Where some may, `retryable` says who has not.
+        `delivery` nobody has the mail, or may have it. Where some may, `retryable` says who has not. What a retrieval
+        has stored by then comes again where no ledger remembers it, also where this is True.
         """
         return self._is_for_now and not (self.delivery is not None and self.delivery.may_be_there)
 
