@@ -212,11 +212,38 @@ async def test_a_folder_is_looked_through_once_more_for_all_that_comes_again(pat
     assert looked_at == ["new", "cur"]
     assert (len(files(path, "new")), len(files(path, "cur"))) == (0, 16)
 
-    # What is new drops what is known of it.
+    # What is new comes between.
     looked_at.clear()
     await deliver(sink, mail(MESSAGE, "fresh"))
-    await deliver(sink, mail(MESSAGE, "1"))
+    await deliver(sink, mail(MESSAGE, "1"), mail(MESSAGE, "fresh"))
+    assert looked_at == []
+    assert (len(files(path, "new")), len(files(path, "cur"))) == (1, 16)
+
+
+async def test_what_was_looked_through_is_held_no_longer_than_mail_comes(
+    path: Path, looked_at: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sink = Maildir(path)
+    await deliver(sink, mail(MESSAGE))
+    await deliver(sink, mail(MESSAGE))
+    assert sink._files is not None
+
+    monkeypatch.setattr(maildir, "_IDLE", 0)
+    await deliver(sink, mail(MESSAGE))
+    await asyncio.sleep(0.01)
+    assert sink._files is None
+    looked_at.clear()
+    await deliver(sink, mail(MESSAGE))
     assert looked_at == ["new", "cur"]
+    assert files(path) == [MESSAGE]
+
+
+def test_what_was_looked_through_serves_another_event_loop(path: Path, looked_at: list[str]) -> None:
+    sink = Maildir(path)
+    for _ in range(4):
+        asyncio.run(deliver(sink, mail(MESSAGE)))
+    assert looked_at == ["tmp", "new", "cur", "new", "cur"]
+    assert files(path) == [MESSAGE]
 
 
 async def test_of_a_group_all_that_is_not_there_is_stored(path: Path) -> None:

@@ -17,8 +17,8 @@ import os
 import re
 import time
 from collections import defaultdict
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import asynccontextmanager, suppress
 from errno import EMLINK, ENOSYS, ENOTSUP, EOPNOTSUPP, EPERM
 from itertools import count
 from os import PathLike
@@ -39,6 +39,9 @@ _PIECE: Final = 256 * 1024
 
 # What has been in tmp for 36 hours, says the specification, is nobody's any more.
 _ABANDONED: Final = 36 * 60 * 60  # seconds
+
+# How long no mail has come when none is under way any more, as far as can be told from here.
+_IDLE: Final = 60.0  # seconds
 
 # The names that we give: time, process and order, and chance, for there may be others elsewhere that have the same; the
 # key; and the digest, where the key is taken by another message. There may be some without the chance.
@@ -61,7 +64,7 @@ class Maildir:
 
     Messages are readable for their owner alone. One object can serve many accounts and runs at once. Of each message
     that is in the Maildir, it keeps some hundred octets in memory; and some hundreds more from when messages come again
-    that are there, until there come others.
+    that are there, until a minute has gone by in which none has come, if the event loop goes on for as long.
 
     Raises ValueError for no path at all, and for line ends of another name.
     """
@@ -76,7 +79,8 @@ class Maildir:
         # message is there, its name tells.
         self._marks: dict[str, set[int]] = {}
         self._looked_at: dict[str, tuple[int, int]] = {}  # new and cur, as they were then
-        self._files: defaultdict[str, list[str]] | None = None  # in both, by their keys, as long as mail comes again
+        self._files: defaultdict[str, list[str]] | None = None  # in both, by their keys, once mail comes again
+        self._forgetting: asyncio.TimerHandle | None = None
         self._is_prepared: bool = False
         self._preparing = LoopLock()
         self._linking = LoopLock()
@@ -119,7 +123,7 @@ class Maildir:
             for outcome in await asyncio.gather(*syncs, return_exceptions=True):
                 if outcome is not None:
                     raise outcome
-            async with self._linking.held():
+            async with self._linking.held(), self._remembering():
                 await in_thread(None, self._link, batch)
         finally:
             await in_thread(None, _discard, [written for _, written in batch])
@@ -132,6 +136,19 @@ class Maildir:
         # A sink in front of this one may have let go of some.
         taken = ((mail.key[:_KEY_LENGTH], self._written.pop(mail, None)) for mail in mails)
         return [(key, written) for key, written in taken if written is not None]
+
+    @asynccontextmanager
+    async def _remembering(self) -> AsyncGenerator[None, None]:
+        # What was found is not forgotten meanwhile, nor before it is seen whether more mail comes.
+        if self._forgetting is not None:
+            self._forgetting.cancel()
+        try:
+            yield
+        finally:
+            self._forgetting = asyncio.get_running_loop().call_later(_IDLE, self._forget)
+
+    def _forget(self) -> None:
+        self._files = self._forgetting = None
 
     async def _prepared(self) -> None:
         async with self._preparing.held():
@@ -162,9 +179,7 @@ class Maildir:
 
     def _link(self, batch: Sequence[tuple[str, "_Written"]]) -> None:
         self._look()
-        if not any(hash(key) in marks for key, _ in batch for marks in self._marks.values()):
-            self._files = None
-        elif self._files is None:
+        if self._files is None and any(hash(key) in marks for key, _ in batch for marks in self._marks.values()):
             self._files = self._find()
         there = defaultdict[str, list[str]](list) if self._files is None else self._files
         for key, written in batch:
