@@ -530,6 +530,36 @@ async def test_a_mechanism_of_ones_own_that_is_refused_is_told(answer: str) -> N
             await login(peer, "smtp", Whisper)
 
 
+class Late(sasl.Mechanism):
+    """Has its properties from the first response on."""
+
+    name = "PLAIN"
+
+    def initial_response(self) -> bytes:
+        self._said = b"\0bob\0abc"
+        self._is_over = True
+        return self._said
+
+    def respond(self, challenge: bytes) -> bytes:
+        raise AssertionError("there is one response")
+
+    @property
+    def is_complete(self) -> bool:
+        return self._is_over
+
+    @property
+    def secrets(self) -> tuple[bytes, ...]:
+        return (self._said,)
+
+
+async def test_a_mechanism_of_ones_own_is_asked_for_nothing_before_its_first_response() -> None:
+    script = ("C: AUTH PLAIN AGJvYgBhYmM=", "S: 235 ok", "C: QUIT", "S: 221 bye")
+    async with ScriptedPeer(*offer("smtp", "PLAIN"), *script) as peer:
+        client = await login(peer, "smtp", Late)
+        assert client.mechanism == "PLAIN"
+        await client.quit()
+
+
 class Vault:
     """Makes a mechanism, or does not, and shows what it knows."""
 

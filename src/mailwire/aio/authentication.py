@@ -224,7 +224,8 @@ def _made(endpoint: Endpoint) -> Mechanism:
     mechanism: Any = endpoint.auth() if callable(endpoint.auth) else None
     if isinstance(mechanism, type):
         got = f"the class {mechanism.__name__}"
-    elif all(hasattr(mechanism, name) for name in _ATTRIBUTES):
+    elif all(hasattr(type(mechanism), name) or hasattr(mechanism, name) for name in _ATTRIBUTES):
+        # A property of its class is not asked yet: what it says may be there from the first response on.
         return cast("Mechanism", mechanism)
     else:
         got = f"a value of the type {type(mechanism).__name__}"
