@@ -334,6 +334,20 @@ def test_nor_does_one_that_quotes_it_in_json_as_few_do(character: str, quoted: s
         assert mechanism.failure == OAuthFailure("401", "no such token: ****", raw="****")
 
 
+@pytest.mark.parametrize("layers", [1, 2, 3, 4])
+@pytest.mark.parametrize("member", ["scope", "error"])
+def test_nor_does_one_that_quotes_it_within_what_is_quoted(member: str, layers: int) -> None:
+    token = "ya29.a0/Ab+c=d~x"
+    said = token.replace("/", r"\/")
+    for _ in range(layers - 1):
+        said = json.dumps(said)[1:-1]
+    for mechanism in mechanisms(token):
+        mechanism.initial_response()
+        mechanism.respond(json.dumps({"status": "401", member: said}).encode())
+        shown = OAuthFailure("401", "****" if member == "scope" else "", raw="****")
+        assert mechanism.failure == shown
+
+
 def test_of_a_token_that_is_said_back_at_the_limit_no_part_is_shown() -> None:
     for mechanism in mechanisms(CANARY):
         mechanism.initial_response()

@@ -81,6 +81,17 @@ def test_a_text_that_has_a_secret_quoted_as_few_do_is_masked_whole(said: bytes) 
     assert redaction.mask(b"no such password: " + said[:-1]) == b"no such password: " + said[:-1]
 
 
+@pytest.mark.parametrize("layers", [1, 2, 3, 4])
+def test_a_text_that_has_a_secret_quoted_several_times_is_masked_whole(layers: int) -> None:
+    redaction = Redaction([b"pa/ss+word"])
+    said = rb"pa\/ss\u002bword"
+    for _ in range(layers - 1):
+        said = json.dumps(said.decode())[1:-1].encode()
+    assert redaction.is_needed(said)
+    assert redaction.mask(b"no such password: " + said) == b"****"
+    assert redaction.mask(b"no such password: " + said[:-1]) == b"no such password: " + said[:-1]
+
+
 def test_what_the_server_was_told_in_base64_is_masked_where_that_is_quoted() -> None:
     line = base64.b64encode(b"\0tim\0" + b"\xff" * 12)
     assert b"/" in line

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import ClassVar, Final
 
 from .._wire.text import printable
+from .._wire.trace import MASK
 from .fields import encode_field, encode_saslname, gs2_header
 from .mechanism import Mechanism, MechanismFailed
 from .redaction import Redaction
@@ -37,7 +38,7 @@ class OAuthFailure:
     scope: the scopes that a token needs.
     schemes: the kinds of token that are accepted (XOAUTH2).
     openid_configuration: where the server's authorization server describes itself, a URL; it is nobody's promise.
-    raw: what the server said, whole where it was not too long.
+    raw: what the server said, whole where it was not too long; a mask alone, where a member holds the token.
     """
 
     status: str = ""
@@ -151,6 +152,8 @@ class XOAuth2(_Bearer):
 
 def _read_failure(challenge: bytes, redaction: Redaction) -> OAuthFailure:
     members = _read_object(challenge)
+    # It may be quoted within what is quoted, as deep as a server likes: here it is less deep by one.
+    has_secret = any(redaction.is_needed(_text_of(value)) for value in members.values())
 
     def shown(name: str) -> str:
         # What the challenge has quoted is plain here: it is masked by itself.
@@ -161,7 +164,7 @@ def _read_failure(challenge: bytes, redaction: Redaction) -> OAuthFailure:
         scope=shown("scope"),
         schemes=shown("schemes"),
         openid_configuration=shown("openid-configuration"),
-        raw=printable(redaction.mask(challenge)[:FAILURE_LIMIT]),
+        raw=MASK if has_secret else printable(redaction.mask(challenge)[:FAILURE_LIMIT]),
     )
 
 

@@ -24,6 +24,9 @@ _MASK: Final = MASK.encode("ascii")
 # Any character may be quoted in JSON (RFC 8259 7), and writers differ in which are: "\/" of one is "/" of another.
 _QUOTED: Final = re.compile(rb"((?:\\u[0-9A-Fa-f]{4})+)|\\x([0-9A-Fa-f]{2})|\\(.)", re.DOTALL)
 
+# How many times that may have been done, one upon the other, as to JSON that is a text within JSON.
+_LAYERS: Final = 4
+
 
 class Redaction:
     """Masks `secrets` wherever they occur: as they are, in base64, in hexadecimals, quoted as in JSON, C or a URL.
@@ -48,10 +51,13 @@ class Redaction:
         return any(spelling in data for spelling in self._spellings) or self._is_quoted(data)
 
     def _is_quoted(self, data: bytes) -> bool:
-        if b"\\" not in data:
-            return False
-        unquoted = _QUOTED.sub(_unquoted, data)
-        return any(spelling in unquoted for spelling in self._spellings)
+        for _ in range(_LAYERS):
+            if b"\\" not in data:
+                return False
+            data = _QUOTED.sub(_unquoted, data)
+            if any(spelling in data for spelling in self._spellings):
+                return True
+        return False
 
 
 def _unquoted(found: re.Match[bytes]) -> bytes:
