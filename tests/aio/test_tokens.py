@@ -2,6 +2,7 @@
 
 import asyncio
 import gc
+import socket
 import weakref
 from dataclasses import dataclass
 from typing import Any
@@ -166,15 +167,28 @@ async def test_what_a_provider_raises_is_raised_to_all_who_ask() -> None:
 
 
 @pytest.mark.parametrize(
-    ("raised", "told"), [(OSError("idp unreachable"), "idp unreachable"), (TimeoutError(), "TimeoutError")]
+    "raised", [ConnectionRefusedError(f"https://idp?secret={CANARY}"), TimeoutError(), socket.gaierror(CANARY)]
 )
-async def test_a_provider_that_reaches_nobody_has_made_no_connection(raised: OSError, told: str) -> None:
+async def test_a_provider_that_reaches_nobody_has_made_no_connection(raised: OSError) -> None:
     async def provider(refused: OAuthFailure | None) -> str:
         raise raised
 
-    with pytest.raises(ConnectionFailed, match=f"^no access token came: {told}$") as caught:
+    with pytest.raises(ConnectionFailed, match=f"^no access token came: {type(raised).__name__}$") as caught:
         await provide_token(OAuthToken("bob", provider), None, 5)
     assert caught.value.__cause__ is raised
+
+
+async def test_an_error_of_the_system_that_tells_of_more_stays_what_it_is() -> None:
+    class HTTPError(OSError):
+        """As in requests."""
+
+    async def provider(refused: OAuthFailure | None) -> str:
+        raise raised
+
+    for raised in (HTTPError("401 Client Error"), FileNotFoundError("token.json")):
+        with pytest.raises(OSError, match=r"401 Client Error|token") as caught:
+            await provide_token(OAuthToken("bob", provider), None, 5)
+        assert caught.value is raised
 
 
 async def test_an_error_of_ours_that_a_provider_raises_stays_what_it_is() -> None:

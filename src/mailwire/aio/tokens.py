@@ -1,6 +1,7 @@
 """Tokens: an access token is asked for once, however many connections want it at the same time."""
 
 import asyncio
+import socket
 import weakref
 from dataclasses import replace
 from inspect import isawaitable
@@ -12,6 +13,9 @@ from ..sasl.oauth import OAuthFailure
 from .deadline import Deadline, told_if_cancelled
 
 __all__ = ["provide_token"]
+
+# What an HTTP client raises for a refusal may be an OSError, too: another attempt would not help there.
+_UNREACHED: Final = (ConnectionError, TimeoutError, socket.gaierror)
 
 
 class _Flight:
@@ -76,8 +80,8 @@ async def provide_token(credentials: OAuthToken, refused: OAuthFailure | None, s
 
     refused: what the server said against the last one.
 
-    Raises DeadlineExceeded after `seconds`, TypeError for a token that is no text, ConnectionFailed for an OSError of
-    the provider, and what else that raises.
+    Raises DeadlineExceeded after `seconds`, TypeError for a token that is no text, ConnectionFailed for an error of the
+    provider by which it has reached nobody, and what else that raises.
     """
     if isinstance(credentials.token, str):
         return credentials
@@ -89,7 +93,8 @@ async def provide_token(credentials: OAuthToken, refused: OAuthFailure | None, s
     try:
         async with Deadline(seconds, "token", "providing an access token", "no access token came"):
             return await flight.answer()
-    except OSError as error:
+    except _UNREACHED as error:
         if isinstance(error, MailwireError):  # some of our tree are an OSError besides
             raise
-        raise ConnectionFailed(f"no access token came: {str(error) or type(error).__name__}") from error
+        # What an HTTP client says quotes URLs, and a secret may be in them.
+        raise ConnectionFailed(f"no access token came: {type(error).__name__}") from error

@@ -145,7 +145,7 @@ def _token_provider(command: str) -> TokenProvider:
     async def provide(_: OAuthFailure | None) -> str:
         try:
             return await _first_line(command)
-        except OSError as error:  # to a connection it would mean that another attempt may help
+        except OSError as error:  # by itself it would be taken for a file that is not there
             raise UsageError(f"the command for the token cannot be run: {error}") from error
 
     return provide

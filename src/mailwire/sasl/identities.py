@@ -11,8 +11,9 @@ __all__ = ["Anonymous", "External", "OAuthToken", "TokenProvider"]
 
 TokenProvider: TypeAlias = Callable[[OAuthFailure | None], Awaitable[str]]
 """Returns an access token. It is given None, or, when the server has refused the token that it returned before, what
-the server said: then a fresh one is due. An OSError of its own becomes a ConnectionFailed, of the connection that the
-token was for; what else it raises comes out as it is, and ends a run of many mails."""
+the server said: then a fresh one is due. A ConnectionError, TimeoutError or socket.gaierror of its own becomes a
+ConnectionFailed, of the connection that the token was for; what else it raises comes out as it is, and ends a run of
+many mails."""
 
 
 @dataclass(frozen=True, slots=True, weakref_slot=True, init=False)
