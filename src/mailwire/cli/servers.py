@@ -8,6 +8,7 @@ import shlex
 import ssl
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from getpass import getpass
 from pathlib import Path
 from typing import Any, Final
@@ -81,9 +82,10 @@ def endpoint_of(
 
 def _context_that_trusts(authorities: bytes, file: str) -> ssl.SSLContext:
     text = authorities.decode("ascii", "ignore")  # around the certificates may be any
-    if "-----BEGIN" not in text:  # and of nothing the ssl module makes a context that trusts the system's authorities
-        raise UsageError(f"expected certificates in PEM from {file}")
-    return ssl.create_default_context(cadata=text)
+    if "-----BEGIN" in text:  # of nothing the ssl module makes a context that trusts the system's authorities
+        with suppress(ssl.SSLError):
+            return ssl.create_default_context(cadata=text)
+    raise UsageError(f"expected certificates in PEM from {file}")
 
 
 def _credentials(
