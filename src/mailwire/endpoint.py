@@ -66,6 +66,7 @@ _UNIX: Final = "+unix"
 # RFC 3986 3.2: the authority ends at the first "/", "?" or "#". All of it is printable ASCII.
 _URL_REST: Final = re.compile(r'(?P<authority>[!"$-.0->@-~]*)(?P<behind>(?:[/?#][!-~]*)?)\Z')
 _PLACE: Final = re.compile(r"(?:\[(?P<address>[^\[\]]*)\]|(?P<name>[^\[\]:]*))(?::(?P<port>[0-9]{0,5}))?\Z")
+_OF_TLS: Final = ("tls_context", "tls_ca_file", "tls_client_certificate", "tls_pin")
 _PIN: Final = re.compile(r"[0-9a-f]{64}\Z")
 _SCOPE: Final = re.compile(r"%[0-9A-Za-z_.-]+\Z")
 _NUMBER: Final = re.compile(r"(?:[0-9]+|0[Xx][0-9A-Fa-f]*)\Z")
@@ -232,10 +233,9 @@ class Endpoint:
             Ehlo(self.local_hostname)
         if self.tls_context is not None and (self.tls_ca_file or self.tls_client_certificate):
             raise ValueError("with a tls_context, authorities and the client's certificate are set there")
-        if self.tls == "none" and (
-            self.tls_context or self.tls_ca_file or self.tls_client_certificate or self.tls_pin is not None
-        ):
-            raise ValueError('with tls="none" there is no certificate to check or to show')
+        for name in _OF_TLS if self.tls == "none" else ():
+            if getattr(self, name) is not None:
+                raise ValueError(f'with tls="none" there is nothing for {name} to be used for: leave it out, or None')
         if self.tls_pin is not None:
             object.__setattr__(self, "tls_pin", _checked_pin(self.tls_pin))
         object.__setattr__(self, "tls_client_certificate", _checked_certificate(self.tls_client_certificate))
