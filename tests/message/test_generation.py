@@ -1308,6 +1308,16 @@ def test_octets_that_are_no_utf_8_in_a_long_field_of_parameters_take_no_time() -
         wire(message)
 
 
+@pytest.mark.parametrize(("length", "named"), [(10_000, True), (10_001, False)])
+def test_a_file_whose_name_is_too_long_to_be_rewritten_goes_out_without_it(length: int, named: bool) -> None:
+    before, behind = b'attachment; filename="', b'"'
+    long = before + b"\xe9" * (length - len(before) - len(behind)) + behind
+    whole = b"From: a@x.y\nContent-Type: multipart/mixed; boundary=b\n\n--b\nContent-Type: a/b\nContent-Disposition: "
+    _, file = email.message_from_bytes(wire(parsed(whole + long + b"\n\nx\n--b--\n", policy.compat32))).walk()
+    assert (file.get_content_type(), file.get_payload()) == ("a/b", "x")
+    assert (file.get_content_disposition() == "attachment") is named
+
+
 @pytest.mark.parametrize("of", POLICIES)
 def test_under_smtputf8_the_header_of_a_part_stays_as_it_is(of: Policy) -> None:
     whole = PARTS.format(FILE.format("ä"), "message/rfc822", FILE.format("ä"))

@@ -85,7 +85,9 @@ def _folded_with_parameters(name: str, value: Any) -> bytes | None:
     if type(value) is not str or value.isascii():
         return None
     if len(value) > PARSED_LIMIT:
-        raise too_long(name)
+        if name.lower() == "content-type":
+            raise too_long(name)
+        return None  # a file without its name is no message without its parts
     return _IN_SEVEN_BITS.fold_binary(name, value)
 
 
