@@ -1176,6 +1176,30 @@ def test_a_long_field_of_a_part_that_is_signed_stays_in_one_line() -> None:
     assert f"\r\nX-Odd: =?utf-8?b?R3LDvMOfZQ==?=\r\nX-Long: {long}\r\n\r\nx\r\n".encode() in wire(message)
 
 
+@pytest.mark.parametrize("octets", [989, 990])
+def test_a_field_of_a_part_that_is_signed_which_is_no_line_is_refused_before_it_is_written(octets: int) -> None:
+    values: list[Any] = []
+
+    class Watching(policy.EmailPolicy):
+        def fold_binary(self, name: str, value: Any) -> bytes:
+            values.append(value)
+            return super().fold_binary(name, value)
+
+    part = EmailMessage(Watching())
+    part["Subject"] = subject = "e" * (octets - 3) + " é"  # beside "Subject: "
+    part.set_content("x")
+    if octets == 990:
+        with pytest.raises(
+            InvalidMessage,
+            match=r"^the header field Subject of a part that is signed is a line of more than 998 octets$",
+        ):
+            wire(signed_whole(part, Message(), "b@x.y"))
+    else:
+        with pytest.raises(InvalidMessage, match="a line of more than 998 octets"):
+            wire(signed_whole(part, Message(), "b@x.y"))
+    assert (subject in values) is (octets == 989)
+
+
 def test_a_part_that_was_parsed_and_is_signed_stays_beyond_ascii_too() -> None:
     part = 'Content-Type: text/plain; name="grüß.txt"\n\nx\n'
     whole = f"Subject: Grüße\nContent-Type: multipart/signed; boundary=b\n\n--b\n{part}\n--b--\n"
@@ -1398,6 +1422,15 @@ def parts_of(*octets: int) -> Message:
 )
 def test_what_takes_long_is_known_before(message: Message, is_long: bool) -> None:
     assert is_laborious(message) is is_long
+
+
+@pytest.mark.parametrize(
+    ("subject", "is_long"), [("é" * 200, False), ("é" * 201, True), ("e" * 2000, False), ("e" * 2001, True)]
+)
+def test_what_is_encoded_in_one_line_takes_long_sooner(subject: str, is_long: bool) -> None:
+    part = text_message(Subject=subject)
+    assert is_laborious(signed_whole(part, MIMEMultipart("signed"), "b@x.y")) is is_long
+    assert is_laborious(part) is (len(subject) > 2000)
 
 
 async def test_what_takes_long_is_generated_in_a_thread() -> None:

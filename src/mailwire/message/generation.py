@@ -27,7 +27,7 @@ from .payloads import Allowed, bodies, payload_of, put_in, stays, take_out
 from .pieces import Piecewise
 from .plain import is_plain, write_plain
 from .policy import EncodeDomain, MessagePolicy
-from .survey import has_long_line
+from .survey import LINE_LIMIT, has_long_line
 from .verification import PARSED_LIMIT, checking, holding_delimiters, too_long, verify
 
 __all__ = ["check_header", "generate", "is_laborious", "needs_utf8"]
@@ -40,6 +40,9 @@ _BODIES: Final = 1024 * 1024
 _FIELD: Final = 2000
 _PARTS: Final = 100
 
+# Characters of one field that is encoded in one line, as in what is signed.
+_FIELD_IN_A_LINE: Final = 200
+
 # Parts within parts. The standard library goes into itself for each of them.
 _DEPTH_LIMIT: Final = 64
 
@@ -49,15 +52,18 @@ _HIDDEN: Final = frozenset({"bcc", "resent-bcc"})  # for the envelope alone (RFC
 
 def is_laborious(message: Message) -> bool:
     """Whether `message` is better checked and generated in a thread."""
-    octets = 0
+    octets, longest = 0, _FIELD
     for count, (part, _) in enumerate(_walk(message)):
         payload = payload_of(part)
         octets += len(payload) if isinstance(payload, str) else 0
         if octets > _BODIES or count > _PARTS:
             return True
         for _, value in part.raw_items():
-            if len(_as_text(value)) > _FIELD:
+            text = _as_text(value)
+            if len(text) > longest and (len(text) > _FIELD or not text.isascii()):
                 return True
+        if part.is_multipart() and _is_multipart_signed(part):
+            longest = _FIELD_IN_A_LINE
     return False
 
 
@@ -216,7 +222,14 @@ def _write_beforehand(message: Message, *, utf8: bool) -> None:
 def _written_value(name: str, value: Any, policy: Policy) -> Any:
     if _as_text(value).isascii() or (type(value) is str and _is_octets(value)):
         return value
+    if policy.max_line_length == 0 and isinstance(policy, EmailPolicy) and _exceeds_a_line(name, _as_text(value)):
+        raise InvalidMessage(f"the header field {name} of a part that is signed is a line of more than 998 octets")
     return policy.fold_binary(name, value).decode("ascii", "surrogateescape")[len(name) + 1 :].strip()
+
+
+def _exceeds_a_line(name: str, text: str) -> bool:
+    # Even as it is, and encoded it has more octets. To encode it takes time in proportion to the square of them.
+    return len(name) + 2 + len(text.encode("utf-8", "replace")) > LINE_LIMIT - 2
 
 
 def _is_octets(text: str) -> bool:
