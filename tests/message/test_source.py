@@ -1,5 +1,6 @@
 import asyncio
 import gc
+import gzip
 import io
 import os
 import threading
@@ -15,6 +16,7 @@ from mailwire import InvalidMessage, SourceFailed
 from mailwire.message.file_source import FileSource
 from mailwire.message.pieces import BLOCK_SIZE, Buffer, EncodedText
 from mailwire.message.source import IterableSource, MemorySource, Source
+from mailwire.message.source_octets import remember_begun
 
 OCTETS = bytes(range(256)) * 5000  # five blocks, nearly
 
@@ -720,6 +722,87 @@ async def test_a_file_stands_where_it_did_when_the_thread_that_reads_it_is_done(
     await moved_back.wait()
     assert file.tell() == 0
     assert b"".join(await read(FileSource(file))) == OCTETS
+
+
+class Unpacked(gzip.GzipFile):
+    """Notes in which threads it seeks, and lets a test hold it up while it reads."""
+
+    def __init__(self, octets: bytes) -> None:
+        super().__init__(fileobj=io.BytesIO(gzip.compress(octets, 1)))
+        self.threads: list[int] = []
+        self.reading, self.go_on = threading.Event(), threading.Event()
+        self.is_torn = False
+        self.go_on.set()
+
+    def read(self, size: int | None = -1) -> bytes:
+        self.reading.set()
+        assert self.go_on.wait(30)
+        return super().read(size)
+
+    def seek(self, offset: int, whence: int = 0) -> int:
+        self.threads.append(threading.get_ident())
+        if self.is_torn:
+            raise OSError("torn")
+        return super().seek(offset, whence)
+
+
+@pytest.mark.parametrize("wrapped", [False, True])
+async def test_a_file_that_reads_to_seek_is_put_back_in_a_thread(wrapped: bool) -> None:
+    unpacked = Unpacked(OCTETS * 2)
+    file: Any = io.BufferedReader(unpacked) if wrapped else unpacked
+    file.seek(5)
+    source = FileSource(file)
+    unpacked.threads.clear()
+    await begin(source)
+    assert len(unpacked.threads) >= 2
+    assert threading.get_ident() not in unpacked.threads
+    assert file.tell() == 5
+    assert b"".join(await read(source)) == (OCTETS * 2)[5:]
+
+
+async def test_a_file_that_reads_to_seek_is_put_back_to_its_beginning_at_once() -> None:
+    file = Unpacked(OCTETS * 2)
+    await begin(FileSource(file))
+    assert file.threads[-1] == threading.get_ident()
+    assert file.tell() == 0
+
+
+async def test_a_file_that_reads_to_seek_and_cannot_is_not_read_on() -> None:
+    file = Unpacked(OCTETS * 2)
+    file.seek(5)
+    source = FileSource(file)
+    async with aclosing(source.pieces()) as pieces:
+        await anext(pieces)
+        file.is_torn = True
+    file.is_torn = False
+    with pytest.raises(SourceFailed, match=r"^the file cannot be read again: it does not seek$"):
+        await read(source)
+
+
+async def test_a_file_that_reads_to_seek_is_not_read_on_after_a_cancellation(monkeypatch: pytest.MonkeyPatch) -> None:
+    remembered = asyncio.Event()
+
+    def remember(given: object) -> None:
+        remember_begun(given)
+        remembered.set()
+
+    monkeypatch.setattr("mailwire.message.file_source.remember_begun", remember)
+    file = Unpacked(OCTETS * 2)
+    file.seek(5)
+    file.reading.clear()
+    file.go_on.clear()
+    source = FileSource(file)
+    file.threads.clear()
+    task = asyncio.create_task(read(source))
+    await asyncio.to_thread(file.reading.wait)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    file.go_on.set()
+    await remembered.wait()
+    assert threading.get_ident() not in file.threads
+    with pytest.raises(SourceFailed, match=r"^the file cannot be read again: it does not seek$"):
+        await read(source)
 
 
 async def test_a_file_that_cannot_be_put_back_is_not_read_on() -> None:

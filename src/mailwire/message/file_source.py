@@ -5,6 +5,7 @@ import io
 import os
 import stat
 from collections.abc import AsyncGenerator, Callable
+from contextlib import suppress
 from itertools import chain
 from typing import Final, Protocol, Self, TypeVar, cast, runtime_checkable
 from weakref import WeakValueDictionary
@@ -87,6 +88,7 @@ class _Opened:
         self._working: asyncio.Future[object] | None = None
         self._seeking: _Seekable | None = None  # the file, where it can tell its place...
         self._place = 0  # ...which is this
+        self._reads_to_seek = False
 
     async def __aenter__(self) -> Self:
         if not isinstance(self._given, os.PathLike) and _readings.setdefault(id(self._given), self) is not self:
@@ -98,8 +100,15 @@ class _Opened:
             raise
         return self
 
-    async def __aexit__(self, *_: object) -> None:
-        self._leave()
+    async def __aexit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        is_free = self._working is None or self._working.done()
+        try:
+            if self._reads_to_seek and not self.is_done and is_free and kind is not asyncio.CancelledError:
+                with suppress(SourceFailed):
+                    await self.in_thread(self.go_back)
+                    self.is_done = True
+        finally:
+            self._leave()
 
     async def in_thread(self, call: Callable[[], T]) -> T:
         working = in_thread(call)
@@ -135,6 +144,7 @@ class _Opened:
                 self._file = self._given
                 if self._start is not None and isinstance(self._given, _Seekable):
                     self._seeking, self._place = self._given, self._start
+                    self._reads_to_seek = self._start > 0 and _is_unpacked(self._given)
         except Exception as error:
             raise failed(error) from error
         self.go_back()
@@ -159,10 +169,10 @@ class _Opened:
             self._put_back()
 
     def _put_back(self) -> None:
-        # This is for the event loop: to seek is not to read, and it may be the last thing that the loop does.
+        # This is for the event loop: to seek is mostly not to read, and it may be the last thing that the loop does.
         if self._file is None or self.is_done:
             return
-        if self._seeking is None:
+        if self._seeking is None or self._reads_to_seek:
             remember_begun(self._given)
             return
         try:
@@ -184,6 +194,13 @@ def _position(file: BinaryFile) -> int | None:
         return file.tell() if isinstance(file, _Seekable) and file.seekable() else None
     except Exception as error:
         raise failed(error) from error
+
+
+def _is_unpacked(file: object) -> bool:
+    # As those of gzip, bz2, lzma and zipfile are, which read anew from the beginning to go back.
+    while isinstance(file, (io.BufferedReader, io.BufferedRandom)):
+        file = file.raw
+    return isinstance(file, io.BufferedIOBase) and not isinstance(file, io.BytesIO)
 
 
 def _is_regular(path: os.PathLike[str]) -> bool:
