@@ -215,7 +215,7 @@ def _is_regular(path: os.PathLike[str]) -> bool:
 
 
 def _used_up() -> SourceFailed:
-    return SourceFailed("the file cannot be read again: it does not seek")
+    return SourceFailed("the file cannot be read again: it does not seek, or was not put back")
 
 
 def _shared() -> SourceFailed:
