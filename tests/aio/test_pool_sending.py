@@ -666,7 +666,7 @@ async def test_a_provider_of_tokens_that_fails_once_ends_no_run() -> None:
         nonlocal asked
         asked += 1
         if asked == 2:
-            raise OSError("the authorization server is not to be reached")
+            raise ConnectionError("the authorization server is not to be reached")
         return "token"
 
     account = Account("b", "", ("b@example.org",), access_tokens=["token"])
