@@ -10,7 +10,7 @@
 
 from collections.abc import Awaitable, Callable, Collection, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Final, Self, cast
+from typing import TYPE_CHECKING, Any, Self, cast
 
 from ..endpoint import Endpoint
 from ..errors import AuthenticationFailed, ConnectionLost, SecurityError, ServerUnproven
@@ -32,6 +32,7 @@ from ..sasl import (
     is_weaker,
     make_mechanism,
 )
+from ..sasl.mechanism import given_instead
 from .stream import Stream
 from .tls import channel_bindings, server_name
 from .tokens import provide_token
@@ -55,16 +56,6 @@ Attempt = Callable[[str, Mechanism | None], Awaitable[None]]
 """Logs in by what is called so: a mechanism, or what a protocol has besides SASL. Raises AuthenticationFailed,
 MechanismUnavailable, TokenRefused, and the errors of any command."""
 
-# Of a Mechanism. What is derived from that class has them all.
-_ATTRIBUTES: Final = (
-    "name",
-    "exposes_password",
-    "proves_server",
-    "initial_response",
-    "respond",
-    "is_complete",
-    "secrets",
-)
 _SASL = frozenset(option.name for option in MECHANISMS)
 
 
@@ -222,13 +213,9 @@ def _safe_candidates(
 def _made(endpoint: Endpoint) -> Mechanism:
     # What makes it is in no local, which a traceback may show: a functools.partial shows what it holds.
     mechanism: Any = endpoint.auth() if callable(endpoint.auth) else None
-    if isinstance(mechanism, type):
-        got = f"the class {mechanism.__name__}"
-    elif all(hasattr(type(mechanism), name) or hasattr(mechanism, name) for name in _ATTRIBUTES):
-        # A property of its class is not asked yet: what it says may be there from the first response on.
+    got = given_instead(mechanism)
+    if got is None:
         return cast("Mechanism", mechanism)
-    else:
-        got = f"a value of the type {type(mechanism).__name__}"
     del mechanism  # it may be the password, and a traceback may show locals
     raise ValueError(
         f"expected the function that is auth to return a Mechanism, of a class derived from sasl.Mechanism, got {got}"
@@ -238,11 +225,8 @@ def _made(endpoint: Endpoint) -> Mechanism:
 async def _use_own(
     mechanism: Mechanism, endpoint: Endpoint, situation: Situation, attempt: Attempt, options: Sequence[Option]
 ) -> str:
-    name, allowed, remembered = (
-        mechanism.name,
-        endpoint.auth_preferences.mechanisms,
-        endpoint.auth_preferences.remembered,
-    )
+    name, preferences = mechanism.name, endpoint.auth_preferences
+    allowed, remembered = preferences.mechanisms, preferences.remembered
     if mechanism.exposes_password and not situation.is_confidential:
         raise _exposed_by(name)
     if remembered is not None and is_weaker(name, remembered, options):

@@ -1,11 +1,22 @@
 """Mechanism: one way to prove who we are (RFC 4422 3)."""
 
 from collections.abc import Sequence
-from typing import ClassVar, Protocol
+from typing import ClassVar, Final, Protocol
 
 from .work import Work
 
-__all__ = ["Mechanism", "MechanismFailed", "mechanism_problem"]
+__all__ = ["Mechanism", "MechanismFailed", "given_instead", "mechanism_problem"]
+
+# Of a Mechanism. What is derived from that class has them all.
+_ATTRIBUTES: Final = (
+    "name",
+    "exposes_password",
+    "proves_server",
+    "initial_response",
+    "respond",
+    "is_complete",
+    "secrets",
+)
 
 
 class MechanismFailed(Exception):
@@ -43,10 +54,16 @@ def mechanism_problem(value: object) -> str | None:
 
     Whoever raises an error of that, first lets go of the value: a traceback may show locals.
     """
+    got = given_instead(value)
+    return None if got is None else f"expected a mechanism such as sasl.Plain(sasl.Password(user, password)), got {got}"
+
+
+def given_instead(value: object) -> str | None:
+    """Return what kind of thing `value` is where it is no mechanism; None if it is one."""
     if isinstance(value, type):
-        got = f"the class {value.__name__}"
-    elif isinstance(getattr(value, "name", None), str) and callable(getattr(value, "initial_response", None)):
+        return f"the class {value.__name__}"
+    is_named = isinstance(getattr(value, "name", None), str) and callable(getattr(value, "initial_response", None))
+    # A property of its class is not asked yet: what it says may be there from the first response on.
+    if is_named and all(hasattr(type(value), name) or hasattr(value, name) for name in _ATTRIBUTES):
         return None
-    else:
-        got = f"a value of the type {type(value).__name__}"
-    return f"expected a mechanism such as sasl.Plain(sasl.Password(user, password)), got {got}"
+    return f"a value of the type {type(value).__name__}"
