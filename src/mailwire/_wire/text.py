@@ -19,6 +19,7 @@ __all__ = [
     "check_line",
     "check_lines",
     "check_number",
+    "check_seconds",
     "check_whole_number",
     "command_expected",
     "described",
@@ -120,6 +121,15 @@ def check_number(name: str, value: Any, *, or_none: bool = False) -> None:
         raise ValueError(f"expected {name} to be more than 0, got {value}")
     if isinstance(value, int) and value.bit_length() > _FLOAT_BITS:
         raise ValueError(f"expected {name} to be a number that a float can hold, got one of {value.bit_length()} bits")
+
+
+def check_seconds(name: str, value: Any) -> None:
+    """Raise ValueError unless `value`, given as `name`, is a number of seconds to wait for, 0 at least; or None."""
+    if value is None:
+        return
+    check_kind(name, value, (int, float), "a number of seconds or None")
+    if not value >= 0:  # nor is NaN
+        raise ValueError(f"expected {name} to be 0 at least, got {value}")
 
 
 def check_whole_number(name: str, value: Any, least: int = 1, *, or_none: bool = False) -> None:

@@ -5,7 +5,7 @@ from os import PathLike
 
 from ..transcript import Transcript
 from .account import Account
-from .ledger import Ledger, check_claim
+from .ledger import Ledger, check_ledger
 from .report import RetrievalReport
 from .run import Run
 from .sqlite_ledger import SQLiteLedger
@@ -28,7 +28,7 @@ async def retrieve_into(
         if isinstance(ledger, str | PathLike):
             ledger = await stack.enter_async_context(SQLiteLedger(ledger))
         else:
-            check_claim(ledger, wait, "a Ledger, the path of one, or None")
+            check_ledger(ledger, "a Ledger, the path of one, or None")
         report = await Run(account, ledger=ledger, wait=wait, transcript=transcript).perform()
     if report.error is not None:
         raise report.error

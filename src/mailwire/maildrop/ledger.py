@@ -16,12 +16,11 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcon
 from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import Enum
-from typing import Protocol, Self, TypeVar, cast
+from typing import Protocol, Self, TypeVar
 
-from .._wire.text import check_kind
 from ..errors import LedgerBusy
 
-__all__ = ["Ledger", "MemoryLedger", "NoLedger", "Page", "Record", "State", "check_claim", "wait_for_claim"]
+__all__ = ["Ledger", "MemoryLedger", "NoLedger", "Page", "Record", "State", "check_ledger", "wait_for_claim"]
 
 C = TypeVar("C")
 
@@ -130,15 +129,10 @@ class Ledger(Protocol):
         """
 
 
-def check_claim(ledger: object, wait: object, expected: str = "a Ledger or None", *, name: str = "ledger") -> None:
-    """Raise ValueError unless `ledger`, given as `name`, is None or can be claimed, and `wait` is for how many seconds
-    to wait for that, or None; says what was `expected` for the ledger."""
+def check_ledger(ledger: object, expected: str = "a Ledger or None", *, name: str = "ledger") -> None:
+    """Raise ValueError unless `ledger`, given as `name`, is None or can be claimed; says what was `expected`."""
     if ledger is not None and (isinstance(ledger, type) or not callable(getattr(ledger, "claim", None))):
         raise ValueError(f"expected {name} to be {expected}, got {ledger!r}")
-    if wait is not None:
-        check_kind("wait", wait, (int, float), "a number of seconds or None")
-        if not cast(float, wait) >= 0:
-            raise ValueError(f"expected wait to be 0 at least, got {wait}")
 
 
 async def wait_for_claim(

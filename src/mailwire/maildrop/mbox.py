@@ -23,7 +23,7 @@ from os import PathLike
 from pathlib import Path
 from typing import IO, Final
 
-from .._wire.text import check_kind
+from .._wire.text import check_seconds
 from .claims import LOCKING
 from .durability import rooted, sync_file, sync_folder, write_all
 from .line_feeds import LineFeeds
@@ -61,10 +61,7 @@ class MboxSink:
     """
 
     def __init__(self, path: str | PathLike[str], *, patience: float | None = 30) -> None:
-        if patience is not None:
-            check_kind("patience", patience, (int, float), "a number of seconds or None")
-            if not patience >= 0:
-                raise ValueError(f"expected patience to be 0 at least, got {patience}")
+        check_seconds("patience", patience)
         self.path: Path = rooted(path)
         self._patience = math.inf if patience is None else patience
         self._appending = LoopLock()

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from .._wire.text import check_seconds
 from ..aio.pop3 import POP3Client
 from ..aio.pop3_settings import POP3Settings
 from ..aio.portions import finish_in_turns
@@ -11,7 +12,7 @@ from ..endpoint import Endpoint
 from ..errors import ResponseError
 from ..transcript import Transcript
 from .account import name_account
-from .ledger import Ledger, Record, check_claim
+from .ledger import Ledger, Record, check_ledger
 from .naming import Named
 from .recognition import may_be_the_stored
 
@@ -53,7 +54,8 @@ async def probe(
     except ValueError:
         del endpoint  # the password in a URL: a traceback may show locals
         raise
-    check_claim(ledger, wait)
+    check_ledger(ledger)
+    check_seconds("wait", wait)
     records: Mapping[str, Record] = {}
     if ledger is not None:
         async with ledger.claim(account or name_account(endpoint), wait=wait) as page:

@@ -8,11 +8,11 @@ from dataclasses import replace
 from datetime import datetime
 from functools import partial
 
-from .._wire.text import check_function, check_whole_number
+from .._wire.text import check_function, check_seconds, check_whole_number
 from ..aio.retrieval_progress import RetrievalProgress
 from ..transcript import Transcript
 from .account import Account, as_accounts, name_account
-from .ledger import Ledger, MemoryLedger, check_claim
+from .ledger import Ledger, MemoryLedger, check_ledger
 from .report import RetrievalReport
 from .run import Run, utc_now
 
@@ -38,7 +38,8 @@ class Rounds:
     ) -> None:
         check_whole_number("concurrency", concurrency)
         check_whole_number("per_host", per_host)
-        check_claim(ledger, wait)
+        check_ledger(ledger)
+        check_seconds("wait", wait)
         check_function("transcript", transcript)
         check_function("progress", progress)
         self._ledger = ledger

@@ -23,7 +23,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
-from .._wire.text import check_function
+from .._wire.text import check_function, check_seconds
 from ..aio.pop3 import POP3Client
 from ..aio.portions import finish_in_turns, portions
 from ..aio.retrieval_progress import RetrievalProgress
@@ -46,7 +46,7 @@ from .comparison import Comparison, compare
 from .delivery import Deliveries, as_reason
 from .disposal import dispose
 from .lazy_sequence import LazySequence
-from .ledger import Ledger, NoLedger, Page, Record, check_claim
+from .ledger import Ledger, NoLedger, Page, Record, check_ledger
 from .message_report import Deleted, MessageReport, MessageReports, Outcome
 from .naming import Listed, Named, as_entry
 from .plan import Caution, CautionKind, Fetch, Plan, SkipReason
@@ -103,8 +103,9 @@ class Run:
             self._account = as_account(account)
         finally:
             del account  # a URL in its place may hold a password, and a traceback may show locals
-        check_claim(ledger, wait)
-        check_claim(fallback, wait, name="fallback")
+        check_ledger(ledger)
+        check_ledger(fallback, name="fallback")
+        check_seconds("wait", wait)
         check_function("progress", progress)
         policy = self._account.policy
         if ledger is None and isinstance(policy.keep, timedelta) and policy.keep > timedelta(0):
