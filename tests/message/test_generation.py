@@ -1167,6 +1167,24 @@ def test_what_a_part_of_what_is_signed_was_assigned_goes_out_in_utf_8_where_it_m
     assert "\r\nX-Odd: Grüße\r\n".encode() in wire(message, *UTF8, under=MessagePolicy(smtputf8=True))
 
 
+def test_beside_what_is_signed_a_part_goes_out_in_utf_8_where_it_may() -> None:
+    def part(name: str) -> EmailMessage:
+        made = EmailMessage()
+        made["Content-Disposition"] = f'attachment; filename="{name}ß"'
+        return made
+
+    inner, outer, message = (EmailMessage() for _ in range(3))
+    inner["Content-Type"], outer["Content-Type"] = (f'multipart/signed; boundary="{mark}"' for mark in "io")
+    inner.set_payload([part("within both"), part("within the inner")])
+    outer.set_payload([inner, part("within the outer")])
+    message["Content-Type"] = 'multipart/mixed; boundary="m"'
+    message.set_payload([part("before"), outer, part("behind")])
+    sent = wire(message, *UTF8, under=MessagePolicy(smtputf8=True)).decode()
+    assert [name for name in ("before", "behind") if f'="{name}ß"' in sent] == ["before", "behind"]
+    assert sent.count("ß") == 2
+    assert sent.count("%C3%9F") == 3
+
+
 def test_a_long_field_of_a_part_that_is_signed_stays_in_one_line() -> None:
     message = MIMEMultipart("signed", boundary="b")
     part = MIMEText("x\n")

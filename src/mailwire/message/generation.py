@@ -45,6 +45,7 @@ _FIELD_IN_A_LINE: Final = 200
 
 # Parts within parts. The standard library goes into itself for each of them.
 _DEPTH_LIMIT: Final = 64
+_NOWHERE: Final = _DEPTH_LIMIT + 1
 
 _ID_FIELDS: Final = frozenset({"message-id", "in-reply-to", "references", "resent-message-id", "content-id"})
 _HIDDEN: Final = frozenset({"bcc", "resent-bcc"})  # for the envelope alone (RFC 5322 3.6.3, 3.6.6)
@@ -197,7 +198,8 @@ def _visible(
             if depth and not _has_signed_header(part):
                 fields = [(name, _rewritten_in_part(part, name, value)) for name, value in part.raw_items()]
                 vars(part)["_headers"] = fields
-    _write_beforehand(visible, utf8=utf8)
+    if is_signed or not isinstance(visible.policy, EmailPolicy):
+        _write_beforehand(visible, utf8=utf8)
     return visible
 
 
@@ -206,12 +208,12 @@ def _write_beforehand(message: Message, *, utf8: bool) -> None:
     # would make encoded words of all of a field, and leave a file without its name. And what is signed leaves as it was
     # signed, whoever gets it: under SMTPUTF8, too.
     is_older = not isinstance(message.policy, EmailPolicy)
-    parts = [part for part, depth in _walk(message) if depth]
-    holders = [part for part in (message, *parts) if _is_multipart_signed(part)]
-    signed = {id(part) for holder in holders for part, depth in _walk(holder) if depth}
-    for part in parts:
-        is_within = id(part) in signed
-        if is_within or is_older:
+    outermost = _NOWHERE  # how deep the multipart/signed is that the part is in
+    for part, depth in _walk(message):
+        is_within = depth > outermost
+        if not is_within:
+            outermost = depth if _is_multipart_signed(part) else _NOWHERE
+        if depth and (is_within or is_older):
             as_signed = utf8 and is_within and getattr(part.policy, "utf8", False)
             policy = _writing_policy(part.policy, as_signed, "8bit", as_read=False)
             if is_within:
@@ -223,7 +225,9 @@ def _written_value(name: str, value: Any, policy: Policy) -> Any:
     if _as_text(value).isascii() or (type(value) is str and _is_octets(value)):
         return value
     if policy.max_line_length == 0 and isinstance(policy, EmailPolicy) and _exceeds_a_line(name, _as_text(value)):
-        raise InvalidMessage(f"the header field {name} of a part that is signed is a line of more than 998 octets")
+        raise InvalidMessage(
+            f"the header field {name} of a part that is signed is a line of more than {LINE_LIMIT - 2} octets"
+        )
     return policy.fold_binary(name, value).decode("ascii", "surrogateescape")[len(name) + 1 :].strip()
 
 
