@@ -278,22 +278,29 @@ def test_a_url_is_no_time_to_go_on_for() -> None:
             assert (options.url, options.watch.total_seconds()) == ("pop3s://b@x", 300)
 
 
-async def test_it_goes_on_when_told_to_and_ends_by_a_signal(server: MailServer, tmp_path: Path) -> None:
+async def two_reports(server: MailServer, home: Path, *options: object) -> tuple[list[Any], int | None, bytes, bytes]:
+    """Let it go on until it has found another message; return both reports, and how it ended by a signal: with what
+    status, and what it said in the end."""
     process = await start(
         *("fetch", f"pop3://b@localhost:{server.pop3_port}", "--allow-cleartext-auth"),
-        *("--maildir", tmp_path / "Mail", "--watch", "1s", "--json"),
-        home=tmp_path,
+        *(*options, "--watch", "1s", "--json"),
+        home=home,
         environment=PASSWORD,
     )
     assert process.stdout is not None
-    first = json.loads(await process.stdout.readline())
+    reports = [json.loads(await process.stdout.readline())]
     fill(server, "three")
-    second = json.loads(await process.stdout.readline())
+    reports.append(json.loads(await process.stdout.readline()))
     process.send_signal(signal.SIGTERM)
     out, err = await process.communicate()
+    return reports, process.returncode, out, err
 
-    assert [len(report["messages"]) for report in (first, second)] == [2, 1]
-    assert (process.returncode, err) == (143, b"")
+
+async def test_it_goes_on_when_told_to_and_ends_by_a_signal(server: MailServer, tmp_path: Path) -> None:
+    reports, status, out, err = await two_reports(server, tmp_path, "--maildir", tmp_path / "Mail")
+
+    assert [len(report["messages"]) for report in reports] == [2, 1]
+    assert (status, err) == (143, b"")
     assert out == b""
     assert len(stored(tmp_path / "Mail")) == 3
 
@@ -301,21 +308,10 @@ async def test_it_goes_on_when_told_to_and_ends_by_a_signal(server: MailServer, 
 async def test_it_retrieves_nothing_again_where_its_ledger_cannot_be_read(server: MailServer, tmp_path: Path) -> None:
     ledger = tmp_path / "ledger.db"
     ledger.write_bytes(b"noise" * 1000)
-    process = await start(
-        *("fetch", f"pop3://b@localhost:{server.pop3_port}", "--allow-cleartext-auth", "--ledger", ledger),
-        *("--mbox", tmp_path / "box", "--watch", "1s", "--json"),
-        home=tmp_path,
-        environment=PASSWORD,
-    )
-    assert process.stdout is not None
-    first = json.loads(await process.stdout.readline())
-    fill(server, "three")
-    second = json.loads(await process.stdout.readline())
-    process.send_signal(signal.SIGTERM)
-    await process.communicate()
+    reports, *_ = await two_reports(server, tmp_path, "--ledger", ledger, "--mbox", tmp_path / "box")
 
-    assert [len(report["messages"]) for report in (first, second)] == [2, 1]
-    assert [report["cautions"][0]["kind"] for report in (first, second)] == ["ledger unreadable"] * 2
+    assert [len(report["messages"]) for report in reports] == [2, 1]
+    assert [report["cautions"][0]["kind"] for report in reports] == ["ledger unreadable"] * 2
     assert (tmp_path / "box").read_text().count("From MAILER-DAEMON") == 3
 
 

@@ -490,21 +490,28 @@ async def test_a_name_that_is_no_text_is_the_callers_mistake(path: Path, name: s
             assert list(await page.records()) == ["1"]
 
 
+async def error_of_claim(
+    ledger: SQLiteLedger, kind: type[LedgerError] = LedgerError, match: str = "^the ledger "
+) -> str:
+    """Claim a page that is not to be had; return what is told, by such an error. None is of a ledger that cannot be
+    read, unless that is said."""
+    with pytest.raises(kind, match=match) as caught:
+        async with ledger.claim(A):
+            pytest.fail("there is none")
+    assert isinstance(caught.value, LedgerUnreadable) is (kind is LedgerUnreadable)
+    return str(caught.value)
+
+
 async def test_a_folder_is_no_ledger(path: Path) -> None:
     path.mkdir()
 
     async with SQLiteLedger(path) as ledger:
-        with pytest.raises(LedgerUnreadable, match="cannot be read: unable to open"):
-            async with ledger.claim(A):
-                pytest.fail("there is none")
+        await error_of_claim(ledger, LedgerUnreadable, "cannot be read: unable to open")
 
 
 async def test_a_ledger_needs_its_folder(path: Path) -> None:
     async with SQLiteLedger(path / "deeper") as ledger:
-        with pytest.raises(LedgerError, match="no folder") as caught:
-            async with ledger.claim(A):
-                pytest.fail("there is none")
-        assert not isinstance(caught.value, LedgerUnreadable)
+        await error_of_claim(ledger, match="no folder")
 
 
 @pytest.mark.parametrize("short", [errno.EMFILE, errno.ENOSPC])
@@ -516,10 +523,7 @@ async def test_a_shortage_of_the_machines_does_not_make_a_ledger_unreadable(
 
     async with SQLiteLedger(path) as ledger:
         monkeypatch.setattr("mailwire.maildrop.claims.Claim.attempt", refuse)
-        with pytest.raises(LedgerError, match="cannot be locked") as caught:
-            async with ledger.claim(A):
-                pytest.fail("there is none")
-        assert not isinstance(caught.value, LedgerUnreadable)
+        await error_of_claim(ledger, match="cannot be locked")
 
 
 @pytest.mark.parametrize("forbidden", [errno.EACCES, errno.EPERM, errno.EROFS])
@@ -531,11 +535,7 @@ async def test_a_ledger_that_may_not_be_locked_is_not_unreadable(
 
     async with SQLiteLedger(path) as ledger:
         monkeypatch.setattr("mailwire.maildrop.claims.os.open", refuse)
-        with pytest.raises(LedgerError) as caught:
-            async with ledger.claim(A):
-                pytest.fail("there is none")
-    assert not isinstance(caught.value, LedgerUnreadable)
-    told = str(caught.value)
+        told = await error_of_claim(ledger)
     assert told.startswith(f"the ledger {path} cannot be locked: [Errno {forbidden}] {os.strerror(forbidden)}: ")
     assert "state.db-lock'; let this user, not root alone say, read and write that file and the ledger, or " in told
 
@@ -550,11 +550,7 @@ async def test_a_ledger_that_may_not_be_read_is_not_unreadable(
     forbidden.touch()
     monkeypatch.setattr("mailwire.maildrop.sqlite_ledger.os.access", lambda file, *_, **__: file != forbidden)
     async with SQLiteLedger(path) as ledger:
-        with pytest.raises(LedgerError) as caught:
-            async with ledger.claim(A):
-                pytest.fail("there is none")
-    assert not isinstance(caught.value, LedgerUnreadable)
-    told = str(caught.value)
+        told = await error_of_claim(ledger)
     assert told.startswith(f"the ledger {path} may not be read: {forbidden}: unable to open database file; let this ")
 
 
@@ -569,12 +565,9 @@ async def test_where_no_file_can_be_opened_a_ledger_is_not_unreadable(path: Path
         os.close(free)
         resource.setrlimit(resource.RLIMIT_NOFILE, (free + 1, hard))
         try:
-            with pytest.raises(LedgerError, match="unable to open database file") as caught:
-                async with ledger.claim(A):
-                    pytest.fail("there is none")
+            await error_of_claim(ledger, match="unable to open database file")
         finally:
             resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
-        assert not isinstance(caught.value, LedgerUnreadable)
         async with ledger.claim(A) as page:
             assert await page.records() == {}
 
@@ -585,9 +578,7 @@ async def test_a_ledger_that_cannot_be_locked_is_told(path: Path) -> None:
     # Windows says of a folder that it may not be opened.
     kind = LedgerError if os.name == "nt" else LedgerUnreadable
     async with SQLiteLedger(path) as ledger:
-        with pytest.raises(kind, match="cannot be locked"):
-            async with ledger.claim(A):
-                pytest.fail("there is none")
+        await error_of_claim(ledger, kind, "cannot be locked")
 
 
 async def test_a_folder_that_cannot_be_synced_is_told(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
