@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import mailwire
-from mailwire.smtp import group
+from mailwire.smtp.group_kind import _DONE, DATA, VERDICT, expected, expected_in_row
 from tests.test_exports import MODULES
 
 PACKAGE: Final = Path(mailwire.__file__).parent
@@ -21,11 +21,11 @@ PACKAGE: Final = Path(mailwire.__file__).parent
 OFTEN: Final = 64
 # Those that are made of others, as they may be made.
 MADE: Final[dict[tuple[str, str], bytes | str]] = {
-    ("smtp/group.py", "b'(?:%b){%d}+%b' % (_DONE, count - 1, last) if count > 1 else last"): (
-        b"(?:%b){%d}+%b" % (group._DONE, 100, group._DONE)
+    ("smtp/group_kind.py", "b'(?:%b){%d}+%b' % (_DONE, count - 1, last) if count > 1 else last"): (
+        b"(?:%b){%d}+%b" % (_DONE, 100, _DONE)
     ),
-    ("smtp/group.py", "b'(%b)(%b)' % (older.pattern, newer.pattern)"): (
-        group.expected_in_row(group.expected(group.VERDICT, 1), group.expected(group.DATA, 100)).pattern
+    ("smtp/group_kind.py", "b'(%b)(%b)' % (older.pattern, newer.pattern)"): (
+        expected_in_row(expected(VERDICT, 1), expected(DATA, 100)).pattern
     ),
     ("testing/smtp_extensions.py", "value"): r"[0-9]{1,20}",  # and the others are its module's own
 }

@@ -143,17 +143,6 @@ async def test_an_alarm_can_be_brought_forward(alarm: Alarm, rung: list[str]) ->
     assert rung == ["rung"]
 
 
-async def test_an_alarm_that_is_cleared_does_not_ring_and_lets_its_timer_run_out(alarm: Alarm, rung: list[str]) -> None:
-    timers, clock = Timers(), Clock()
-    alarm.set(timers.now + 30)
-    alarm.clear()
-    await clock.advance(31)
-    assert (rung, timers.times) == ([], [30])
-    alarm.set(timers.now + 60)
-    await clock.advance(31)
-    assert (rung, timers.times) == (["rung"], [30, 60])
-
-
 async def test_an_alarm_that_is_closed_does_not_ring_before_it_is_set_again(alarm: Alarm, rung: list[str]) -> None:
     clock = Clock()
     now = asyncio.get_running_loop().time()

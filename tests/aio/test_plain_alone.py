@@ -155,10 +155,10 @@ async def outcome(
     transcript, gone = Transcript(limit=None), 0
     real = PlainMail.begin
 
-    def counted(mail: PlainMail, **how: bool) -> None:
+    def counted(mail: PlainMail, *how: bool) -> None:
         nonlocal gone
         gone += 1
-        real(mail, **how)
+        real(mail, *how)
 
     with monkeypatch.context() as patch:
         patch.setattr(PlainMail, "begin", counted)
@@ -363,7 +363,9 @@ async def test_where_a_mail_was_begun_by_hand_none_begins() -> None:
     peer = Server({}, OFFERED, 0)
     async with peer.listening() as endpoint, SMTPClient(endpoint) as client:
         await client.execute(Mail(None))
-        with pytest.raises(LocalProtocolError, match=r"^no mail transaction can begin in state TRANSACTION$"):
+        with pytest.raises(
+            LocalProtocolError, match=r"^no mail transaction can begin now: the connection is in state TRANSACTION"
+        ):
             await client.send(MESSAGE, **ENVELOPE)
         await client.execute(Rset())
         assert (await client.send(MESSAGE, **ENVELOPE)).delivery is Delivery.ACCEPTED

@@ -201,7 +201,7 @@ async def test_where_no_mail_can_begin_each_is_told_so_and_nothing_is_cut() -> N
         assert taken(server) == [numbered(2)]
     for result in results:
         assert isinstance(result.error, LocalProtocolError)
-        assert str(result.error) == "no mail transaction can begin in state TRANSACTION"
+        assert str(result.error).startswith("no mail transaction can begin now: the connection is in state TRANSACTION")
         assert result.receipt is not None
         assert (result.delivery, len(result.receipt.recipients)) == (Delivery.NOT_SENT, 1)
 

@@ -35,7 +35,8 @@ from mailwire.smtp import (
     Transaction,
     Window,
 )
-from mailwire.smtp.group import Group, GroupKind, weight
+from mailwire.smtp.group import Group, weight
+from mailwire.smtp.group_kind import GroupKind
 from mailwire.smtp.opening import Opening, Wishes
 from mailwire.smtp.parameters import NO_PARAMETERS
 from tests.smtp.sessions import A, B, C, D, ask, events_of, hear

@@ -67,7 +67,9 @@ def take(transaction: Transaction, connection: Connection, *lines: str) -> None:
 @pytest.mark.parametrize("state", [state for state in State if state is not State.READY], ids=lambda state: state.name)
 def test_a_transaction_begins_in_no_other_state_than_ready(state: State) -> None:
     connection = at(state)
-    with pytest.raises(LocalProtocolError, match=f"no mail transaction can begin in state {state.name}"):
+    with pytest.raises(
+        LocalProtocolError, match=f"no mail transaction can begin now: the connection is in state {state.name}"
+    ):
         Transaction(connection, A, [B])
     assert connection.queued == ()
     assert connection.data_to_send() == []

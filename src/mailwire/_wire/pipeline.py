@@ -142,8 +142,14 @@ class Pipeline(Generic[C]):
 
     def data_to_send(self) -> list[bytes]:
         """Return the bytes that may be written now; the commands among them are in flight from here on."""
-        blocks, self._blocks = self._blocks, []
         queued, in_flight = self._queued, self._in_flight
+        if len(queued) == 1 and not (in_flight or self._blocks):  # as mostly, where one waits for each answer
+            command, line, cost, block, size = queued.pop()
+            in_flight.append((command, cost, size))
+            self._commands, self._octets = size, cost
+            self._released(command)
+            return [line, block] if block else [line]
+        blocks, self._blocks = self._blocks, []
         while queued:
             command, line, cost, block, size = queued[0]
             commands, octets = self._commands + size, self._octets + cost

@@ -159,8 +159,9 @@ class Chain:
             return False
         if links:
             mail = links[0]
-            if self._is_single or type(mail) is not PlainLink or not (mail.wants_message and mail.write()):
+            if self._is_single or type(mail) is not PlainLink or not mail.wants_message:
                 return False
+            mail.write()  # nothing has come behind what was heard just now
         elif self._session.stream.is_readable:
             return False
         self._begin_plain(ready)
@@ -174,11 +175,12 @@ class Chain:
             if links:
                 last = links[-1]
                 if isinstance(last, PlainLink):
-                    # What the server says meanwhile is heard first.
-                    if not last.wants_message or last.write():
-                        self._gather()
+                    if last.wants_message and self._session.stream.is_readable:
+                        last = self._unfold()[-1]  # what the server says meanwhile is heard first
                     else:
-                        last = self._unfold()[-1]
+                        if last.wants_message:
+                            last.write()
+                        self._gather()
                 if isinstance(last, Link) and (not await self._write(last) or last.is_part):
                     break
             has_room = not links or (links[-1].is_ended and self._has_room)

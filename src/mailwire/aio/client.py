@@ -22,6 +22,7 @@ from .._wire.trace import Direction, Trace, Traceable
 from ..endpoint import Endpoint, Protocol
 from ..errors import ConnectionLost, LocalProtocolError, MailwireError, RemoteProtocolError
 from ..transcript import Transcript
+from .lock import Lock
 from .session import Machine, Session
 from .tls import TLSInfo
 
@@ -49,7 +50,7 @@ class Client(ABC, Generic[E]):
         self._session: Session[E] | None = None
         self._opening: asyncio.Timeout | None = None  # of it, until abort() says so
         self._loop: asyncio.AbstractEventLoop | None = None  # in which it was used last
-        self._lock = asyncio.Lock()  # of that event loop
+        self._lock = Lock()  # among the tasks of that event loop
         self._waiting = 0  # for the lock
         self._aborts = 0  # that there were
         self._user: asyncio.Task[object] | None = None  # of the connection, now
@@ -205,10 +206,18 @@ class Client(ABC, Generic[E]):
     def _call(self) -> "_Call[E]":
         return _Call(self)
 
+    def _begins_at_once(self) -> bool:
+        # What `_begin_call` does where nobody has the connection, or waits for it: as for most calls.
+        loop = asyncio.get_running_loop()
+        if loop is not self._loop or self._user is not None or not self._lock.take_at_once():
+            return False
+        self._begun_by(asyncio.current_task(loop))
+        return True
+
     async def _begin_call(self) -> None:
         loop = asyncio.get_running_loop()
         if loop is not self._loop:
-            await self._move_to(loop)
+            self._move_to(loop)
         task = asyncio.current_task(loop)
         if self._user is not None:
             # Who waited for itself, or for one that is no more, would wait for ever.
@@ -220,9 +229,12 @@ class Client(ABC, Generic[E]):
                 self._break_off()
         self._waiting += 1
         try:
-            await self._lock.acquire()
+            await self._lock.take()
         finally:
             self._waiting -= 1
+        self._begun_by(task)
+
+    def _begun_by(self, task: "asyncio.Task[object] | None") -> None:
         self._user = task
         is_logged = self._logger.isEnabledFor(logging.DEBUG)
         if is_logged is not self._is_logged:
@@ -239,12 +251,12 @@ class Client(ABC, Generic[E]):
         if self._session is not None or self._user is not None or self._waiting:
             raise LocalProtocolError("the client is in use in another event loop: make another client for this one")
 
-    async def _move_to(self, loop: asyncio.AbstractEventLoop) -> None:
+    def _move_to(self, loop: asyncio.AbstractEventLoop) -> None:
         self._refuse_elsewhere()
         # Who has waited in the loop before waits for nothing any more. Who had the lock there may yet let go of it.
-        lock = asyncio.Lock()
+        lock = Lock()
         if self._user is not None:
-            await lock.acquire()
+            lock.take_at_once()
         self._loop, self._lock = loop, lock
         self._leave_behind()
 
@@ -272,6 +284,10 @@ class Client(ABC, Generic[E]):
                 self._cut()
         if not self._is_clean:
             self._cut()
+        self._let_go()
+
+    def _let_go(self) -> None:
+        # By itself for a call that has left the connection clean for sure.
         self._user = None
         self._lock.release()
 

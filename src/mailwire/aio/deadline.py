@@ -66,10 +66,6 @@ class Alarm:
         if self._timer is None or self._goes_off > time:
             self._start(time)
 
-    def clear(self) -> None:
-        """Do not ring."""
-        self._time = None
-
     def close(self) -> None:
         """Do not ring, and leave no timer behind."""
         self._time = None

@@ -1,6 +1,6 @@
 """Dialogue: an SMTP machine and its session, as commands that are answered; each wait has its deadline."""
 
-from collections.abc import Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine
 from typing import TYPE_CHECKING, Final, Literal
 
 from ..endpoint import Chunking
@@ -139,6 +139,14 @@ class Dialogue:
             seconds = self._patience_for.get(group.awaited, self._timeouts.command)
             self._awaited, self._until = group, None if seconds is None else self.time() + seconds
         return self.session.stream.wait(self._until, self._late)
+
+    def arrival_for(self, group: Group, since: float) -> Awaitable[None]:
+        """Return what is to be awaited for the answers to `group`, which was written at the time `since`, where nothing
+        has come yet; for who looks then what has, if anything (`Stream.arrival`)."""
+        if self._awaited is not group:
+            seconds = self._patience_for.get(group.awaited, self._timeouts.command)
+            self._awaited, self._until = group, None if seconds is None else since + seconds
+        return self.session.stream.arrival(self._until, self._late)
 
     def wait(self) -> Coroutine[object, object, None]:
         """Wait until `heard` may have something to tell, or the stream was nudged. Raises DeadlineExceeded."""

@@ -72,11 +72,6 @@ class PlainLink(PlainMail):
         super().__init__(form, envelope, message)
         self.item: Item = item
 
-    def write(self) -> bool:
-        """Write its message, which is wanted, unless what the server says meanwhile is to be heard first; return
-        whether it was written."""
-        return not self.form.dialogue.session.stream.is_readable and super().write()
-
     def unfolded(self, sending: Sending) -> Link:
         """Return it as any other mail is, whose `sending` goes on with it."""
         passage = sending.take_over(self)

@@ -53,7 +53,7 @@ class Form:
         if (
             form is None
             or form._policy is not policy
-            or form._use_chunking != use_chunking
+            or form._use_chunking is not use_chunking  # one that is equal may have another; that is none the worse
             or form._extensions is not dialogue.connection.extensions
         ):
             form = dialogue.form = cls(dialogue, policy, use_chunking)
@@ -127,27 +127,26 @@ class PlainMail:
         """Whether its message goes in a chunk."""
         return self.parcel.opening.chunking is not False
 
-    def write(self) -> bool:
-        """Write its message, which is wanted; return whether it was written."""
+    def write(self) -> None:
+        """Write its message, which is wanted."""
         self.parcel.write()
         now = self.form.dialogue.time()
         self.envelope_time, self.since = now - self.since, now
-        return True
 
     async def lead(self) -> bool:
         """Lead it, which has begun and is alone on its way, as long as what arrives is all that it waits for, to its
-        end; return whether the server has taken it. Raises DeadlineExceeded as `Dialogue.wait_for` does."""
+        end; return whether the server has taken it. Raises DeadlineExceeded as `Dialogue.wait` does."""
         parcel, dialogue = self.parcel, self.form.dialogue
         connection, stream = dialogue.connection, dialogue.session.stream
         while (group := parcel.group) is not None:
             if not (connection.has_news or stream.has_news):
                 stream.write(connection.data_to_send())
-                await dialogue.wait_for(group)
+                await dialogue.arrival_for(group, dialogue.time() if group.kind.is_step else self.since)
             if (data := stream.sole) is None or not parcel.hear(data):
                 return False
             stream.take()
-            if parcel.wants_message and not self.write():
-                return False
+            if parcel.wants_message:
+                self.write()
         return parcel.is_taken
 
     def receive(self, answer: GroupsAnswered) -> bool:

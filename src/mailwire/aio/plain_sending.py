@@ -11,6 +11,7 @@ from .._wire.dots import MailText
 from ..endpoint import Chunking, check_chunking
 from ..errors import MailwireError, ReplyError
 from ..message import Envelope, MessagePolicy, MessageSource
+from ..message.envelope import remembered_envelope
 from ..message.mending import mend_text
 from ..message.policy import DEFAULT_POLICY
 from ..smtp import GroupsAnswered, MailOptions, Receipt, RecipientOptions
@@ -49,7 +50,7 @@ def sending_of(
         ):
             if use_chunking is not None:
                 check_chunking(use_chunking)
-            envelope = Envelope.of(message, sender, recipients)
+            envelope = remembered_envelope(sender, recipients) or Envelope.of(message, sender, recipients)
             return PlainSending(message, envelope, mend_text(message, policy), policy, use_chunking)
         mailing = maker_of(message)(
             message,
@@ -76,7 +77,7 @@ class PlainSending(PlainMail):
     """The sending of what was `given`, a Mailing or octets, to this `envelope`, in chunks or not as is wished; what
     leaves for it is `message`."""
 
-    __slots__ = ("_given", "_policy", "_sending", "_taken", "_use_chunking", "has_begun")
+    __slots__ = ("_given", "_policy", "_sending", "_use_chunking", "has_begun", "mailing", "taken")
 
     def __init__(
         self,
@@ -91,21 +92,19 @@ class PlainSending(PlainMail):
         self.envelope_time: float | None = None
         self.has_begun: bool = False
         """Whether it has begun as a plain mail."""
+        self.mailing: Mailing | None = None if isinstance(given, bytes) else given
+        """The Mailing that was given."""
+        self.taken: Receipt | None = None
+        """The receipt, once the server has taken it, and nothing else was said."""
         self._message = message
         self._given = given
         self._policy = policy
         self._use_chunking = use_chunking
-        self._taken: Receipt | None = None  # once it was taken
         self._sending: Sending | None = None  # that goes on with it
 
     def anew(self) -> "PlainSending":
         """Return the same, to be tried again."""
         return PlainSending(self._given, self.envelope, self._message, self._policy, self._use_chunking)
-
-    @property
-    def mailing(self) -> Mailing | None:
-        """The Mailing that was given."""
-        return None if isinstance(self._given, bytes) else self._given
 
     async def go(self, dialogue: Dialogue) -> bool:
         """Send it, if it can go as a plain mail over `dialogue`; return whether it was. Raises what
@@ -114,7 +113,7 @@ class PlainSending(PlainMail):
         if form is None or not form.takes(self._message):
             return False
         self.form = form
-        self.begin(is_first=True, begins_anew=False)
+        self.begin(False, False)  # the call has found the connection at rest
         self.has_begun = True
         try:
             while not await self.lead():
@@ -125,7 +124,7 @@ class PlainSending(PlainMail):
                 if self.wants_message:
                     self.write()
             else:
-                self._taken = self.end()
+                self.taken = self.end()
                 return True
         except BaseException as error:
             sending, passage = self._taken_over()
@@ -149,11 +148,11 @@ class PlainSending(PlainMail):
 
     def receipt(self) -> Receipt:
         """Return what is known now. Its timings are those of "envelope", "message" and "verdict"."""
-        return self._taken or self.as_sending().receipt()
+        return self.taken or self.as_sending().receipt()
 
     def take_failure(self, receipt: Receipt) -> ReplyError | None:
         """Return the refusal, if by the `receipt` nobody has the mail, as `Sending.take_failure` does."""
-        return None if self._taken is not None else self.as_sending().take_failure(receipt)
+        return None if self.taken is not None else self.as_sending().take_failure(receipt)
 
     # Private
 

@@ -314,8 +314,9 @@ class SMTPPool:
         loop = asyncio.get_running_loop()
         if loop is not self._loop:
             self._move_to(loop)
+        if not self._sends:
+            self._is_quiet.clear()
         self._sends += 1
-        self._is_quiet.clear()
 
     def _end_send(self) -> None:
         self._sends -= 1

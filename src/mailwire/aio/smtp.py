@@ -90,6 +90,12 @@ class SMTPClient(Client[Event]):
         """What the server announces; nothing before it was asked."""
         return self._connection.extensions or Extensions()
 
+    def stands(self) -> bool:
+        session = self._session
+        if session is None or session.stream.has_news or self._connection.has_news or session.is_left_behind:
+            return super().stands()
+        return True
+
     @property
     def transactions(self) -> int:
         """How many mail transactions were begun over the connection, or the last one that there was."""
@@ -282,6 +288,16 @@ class SMTPClient(Client[Event]):
 
     # Sending
 
+    def _opens_at_once(self) -> bool:
+        # What `_open_call` does where nothing is to be waited for, to be heard first, or to be told.
+        session = self._session
+        if session is None or self._left_bulk is not None:
+            return False
+        stream = session.stream
+        if stream.has_news or self._connection.has_news or stream.is_readable:
+            return False
+        return self._begins_at_once()
+
     async def _send(self, sending: AnySending) -> Receipt:
         receipt: Receipt | None = None
         self.last_receipt = None
@@ -291,7 +307,8 @@ class SMTPClient(Client[Event]):
                 mailing.last_receipt = None
                 if isinstance(sending, Sending):
                     await mailing.check()
-            await self._open_call()
+            if not self._opens_at_once():
+                await self._open_call()
         except MailwireError as error:
             tell_not_sent(error, sending.envelope)
             raise
@@ -308,6 +325,9 @@ class SMTPClient(Client[Event]):
                 self.last_receipt = receipt if sending.has_begun else None
                 if mailing is not None:
                     mailing.last_receipt = self.last_receipt
+            if isinstance(sending, PlainSending) and sending.taken is not None:
+                self._let_go()  # its verdict was the only answer that was due
+                return receipt
             if (failure := sending.take_failure(receipt)) is not None:
                 try:
                     raise failure

@@ -11,7 +11,7 @@ import asyncio
 import select
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from typing import Final, TypeVar, cast
 
 from .deadline import Alarm
@@ -65,7 +65,7 @@ class Stream(StreamOpening):
         self._is_nudged = False
         self._poll: select.poll | None = None  # asks for what can be read of it
         self._alarm = Alarm(self._time_out)
-        self._late: Callable[[], Exception] = TimeoutError  # what is raised when it rings
+        self._late: Callable[[], Exception] | None = None  # what is raised when it rings, if somebody waits for that
         self._lost = self._loop.create_future()
         self._secured: asyncio.BaseTransport | None = None  # the transport, once TLS was begun over it
         self._keep_alive: object = None  # a StreamWriter would close the transport when collected
@@ -77,7 +77,7 @@ class Stream(StreamOpening):
 
         At the time `until` of the loop, raises what `late` returns.
         """
-        self._late = late
+        self._late = None if until is None else late
         try:
             while not (self.has_news or self._is_nudged):
                 if self._reading_paused:
@@ -88,10 +88,23 @@ class Stream(StreamOpening):
                 await self._waiter
         finally:
             self._is_nudged = False
-            self._alarm.clear()
+            self._late = None
+
+    def arrival(self, until: float | None, late: Callable[[], Exception]) -> Awaitable[None]:
+        """Return what is to be awaited until something arrives or nothing more will, where nothing has yet. It may end
+        before that: for who looks again then, and is not nudged. Else it is as `wait`."""
+        if self._reading_paused:
+            self._read_on()
+        if until is None:
+            self._late = None
+        else:
+            self._late = late
+            self._alarm.set(until)
+        return self._waiter
 
     async def wait_beside(self, work: asyncio.Future[T]) -> bool:
         """Wait until `work` is done; False if something arrived, or nothing more will, before that."""
+        self._late = None
         work.add_done_callback(self._work_done)
         try:
             while not (work.done() or self.has_news):
@@ -158,7 +171,7 @@ class Stream(StreamOpening):
     @property
     def is_readable(self) -> bool:
         """Whether something has come to this machine that the event loop has not read yet, as far as can be told."""
-        transport = self._living_transport()
+        transport = self._transport or self._living_transport()
         if self.is_at_end or transport.is_closing():
             return False  # nor is the descriptor its own any more
         if self._poll is None:
@@ -176,6 +189,7 @@ class Stream(StreamOpening):
 
     async def wait_writable(self) -> bool:
         """Wait until more may be written; False if something arrived, or nothing more will, instead."""
+        self._late = None
         while self._writing_paused and not self.has_news:
             self._read_on()
             await self._waiter
@@ -290,8 +304,9 @@ class Stream(StreamOpening):
         self._waiter.wake()
 
     def _time_out(self) -> None:
-        if self._waiter.is_awaited:
-            self._waiter.wake(self._late())
+        late = self._late
+        if late is not None and self._waiter.is_awaited:
+            self._waiter.wake(late())
 
 
 def _joined(blocks: list[bytes]) -> Iterator[bytes]:

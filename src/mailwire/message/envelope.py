@@ -18,7 +18,7 @@ from .policy import DEFAULT_POLICY, EncodeDomain, MessagePolicy
 from .resent import newest_resent_block
 from .source import MessageSource
 
-__all__ = ["Envelope", "names_many"]
+__all__ = ["Envelope", "names_many", "remembered_envelope"]
 
 
 # So many envelopes are remembered, of those with so few recipients.
@@ -116,6 +116,25 @@ class Envelope:
     def _receipt(self) -> Receipt:
         recipients = tuple(RecipientReceipt(str(to), None, Delivery.NOT_SENT) for to in self.recipients)
         return Receipt(Delivery.NOT_SENT, str(self.sender or ""), recipients, None, 0)
+
+
+def remembered_envelope(sender: object, recipients: object) -> Envelope | None:
+    """Return the envelope that `Envelope.of` makes of these texts, where many mails may have the same; None for others,
+    and for what makes none: why, that says."""
+    if type(sender) is not str:
+        return None
+    if type(recipients) is list:
+        given = tuple(recipients)
+    elif type(recipients) is str:
+        given = (recipients,)
+    else:
+        return None
+    if len(given) > _FEW:
+        return None
+    try:
+        return _remembered(sender, given)
+    except (ValueError, TypeError):
+        return None
 
 
 def names_many(message: object) -> bool:

@@ -105,10 +105,11 @@ def _leap(text: bytes, begin: int) -> tuple[int, bool]:
         first, length, count = ends_in_a_row(text, begin + LINE_LIMIT)
         if count:  # lines that have the length of the second, and no line among them that is longer
             begin = first + 1 + (count - 1) * length
+    start = max(0, begin)
     while end - begin > LINE_LIMIT:
         # Between here and the last LF within reach, every line is short enough.
-        found = text.rfind(b"\n", max(0, begin), begin + LINE_LIMIT)
+        found = text.rfind(b"\n", start, begin + LINE_LIMIT)
         if found < 0:
             return begin, True
-        begin = found + 1
+        start = begin = found + 1
     return begin, False

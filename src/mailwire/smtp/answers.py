@@ -11,7 +11,8 @@ from ..errors import MailwireError, RemoteProtocolError
 from .commands import Auth, Bdat, BdatLast, Command, Ehlo, EndOfData, Greeting, Helo, Mail, Rcpt
 from .events import Event, GroupsAnswered, ReplyReceived, ServerClosing
 from .extensions import Extensions
-from .group import CHUNK, DATA, GO_AHEAD, Group, Replies
+from .group import Group, Replies
+from .group_kind import CHUNK, DATA, GO_AHEAD
 from .grouped_pipeline import GroupedPipeline
 from .mail_data import Text, Verdicts
 from .opening import Opening

@@ -28,7 +28,8 @@ from .answers import Answers
 from .commands import Auth, Bdat, Command, Data, EndOfData, Greeting, Mail, Rcpt, Rset
 from .events import ConnectionClosed, Event, ReplyReceived
 from .extensions import Extensions
-from .group import VERDICT, Group, Replies, expected_in_row
+from .group import Group, Replies
+from .group_kind import VERDICT, expected_in_row
 from .grouped_pipeline import GroupedPipeline
 from .mail_data import Chunks, Text, Verdicts
 from .message_writing import MessageWriting
@@ -238,7 +239,7 @@ class Connection(Answers, MessageWriting):
     def check_at_rest(self) -> None:
         """Raise LocalProtocolError unless a mail transaction can begin that is behind no other."""
         if self.state is not READY or self.is_awaited:
-            raise LocalProtocolError(f"no mail transaction can begin in state {self.state.name}")
+            raise LocalProtocolError(f"no mail transaction can begin now: {self._situation()}")
 
     def opening_for(self, wishes: Wishes) -> Opening:
         """Return how mails begin for which there are these `wishes`: the same as for the last one, if they are. Raises

@@ -3,44 +3,34 @@ answered as is to be expected, they are answered together, in one step.
 
 1. A group is its commands and nothing else. Whatever does not go as expected unfolds it into them, where it stands, and
    each is answered by itself.
-2. What is expected is one pattern over the octets that have come: a line for each command, with the code that lets the
-   transaction go on, and a text of ordinary length. A refusal, a reply of several lines, a reply of which the end has
-   not come, are not.
+2. What is expected, its kind says (`group_kind`).
 3. Commands and replies are made of a group when somebody looks at them.
 4. Where the server does not pipeline, each command is a group by itself, a step: it leaves when the one before it is
    answered.
 """
 
 import re
-from collections.abc import Callable, Iterator, Sequence
-from enum import Enum
-from functools import lru_cache
-from typing import ClassVar, Final
+from collections.abc import Iterator, Sequence
+from typing import Final
 
 from .._wire.trace import Elided, Several, Traceable
 from .commands import BdatLast, Command, Data, EndOfData, Mail, Rcpt, Rset
+from .group_kind import (
+    CHUNK,
+    DATA,
+    GO_AHEAD,
+    RECIPIENT,
+    RESET,
+    SENDER,
+    VERDICT,
+    GroupKind,
+    expected,
+)
 from .opening import Opening
 from .paths import Mailbox
 from .reply import Reply
-from .states import State
 
-__all__ = [
-    "CHUNK",
-    "DATA",
-    "ENVELOPE",
-    "GO_AHEAD",
-    "LAST_CHUNK",
-    "RECIPIENT",
-    "RESET",
-    "SENDER",
-    "VERDICT",
-    "Group",
-    "GroupKind",
-    "Replies",
-    "expected",
-    "expected_in_row",
-    "weight",
-]
+__all__ = ["Group", "Replies", "weight"]
 
 # So many octets of a chunk take one of the window's: 8 KiB of commands or 1 MiB of chunks. A server reads a chunk to
 # its end before it answers, so chunks cannot make both sides wait; what the window bounds is what is sent in vain
@@ -53,95 +43,19 @@ def weight(line: bytes, chunk_octets: int = 0) -> int:
     return len(line) + chunk_octets // _CHUNK_WEIGHT
 
 
-class GroupKind(Enum):
-    """What a group is made of, and where it leads from where if it is answered as expected; and whether it is a step,
-    one of the commands that go together elsewhere."""
-
-    ENVELOPE = State.READY, State.TRANSACTION
-    """MAIL and each RCPT."""
-    DATA = State.READY, State.MAIL_DATA
-    """The same, and DATA."""
-    CHUNK = State.READY, State.READY
-    """The same, and the one chunk that the message is."""
-    LAST_CHUNK = State.TRANSACTION, State.READY
-    """The one chunk that the message is, alone."""
-    VERDICT = State.MAIL_DATA, State.READY
-    """The end of mail data."""
-    RESET = State.READY, State.READY, True
-    """RSET alone, before MAIL."""
-    SENDER = State.READY, State.TRANSACTION, True
-    """MAIL alone."""
-    RECIPIENT = State.TRANSACTION, State.TRANSACTION, True
-    """One RCPT alone."""
-    GO_AHEAD = State.TRANSACTION, State.MAIL_DATA, True
-    """DATA alone."""
-
-    __hash__: ClassVar[Callable[[object], int]] = object.__hash__  # as that of State
-
-    def __init__(self, begins_in: State, leads_to: State, is_step: bool = False) -> None:
-        self.begins_in = begins_in
-        self.leads_to = leads_to
-        self.is_step = is_step
-
-
-# As in `states`: names for what every mail asks for.
-ENVELOPE: Final = GroupKind.ENVELOPE
-"""`GroupKind.ENVELOPE`, found at once."""
-CHUNK: Final = GroupKind.CHUNK
-"""`GroupKind.CHUNK`, found at once."""
-DATA: Final = GroupKind.DATA
-"""`GroupKind.DATA`, found at once."""
-LAST_CHUNK: Final = GroupKind.LAST_CHUNK
-"""`GroupKind.LAST_CHUNK`, found at once."""
-VERDICT: Final = GroupKind.VERDICT
-"""`GroupKind.VERDICT`, found at once."""
-RESET: Final = GroupKind.RESET
-"""`GroupKind.RESET`, found at once."""
-SENDER: Final = GroupKind.SENDER
-"""`GroupKind.SENDER`, found at once."""
-RECIPIENT: Final = GroupKind.RECIPIENT
-"""`GroupKind.RECIPIENT`, found at once."""
-GO_AHEAD: Final = GroupKind.GO_AHEAD
-"""`GroupKind.GO_AHEAD`, found at once."""
-
-
-# RFC 5321 4.2: a reply of one line. Its text has no limit of its own here, but one that is longer is read with care.
-_TEXT: Final = rb"(?: [^\0\r\n]{0,506}+)?+\r\n"
-_DONE: Final = rb"2(?!2[01])[0-9][0-9]" + _TEXT  # 220 and 221 are out of place (`rules.fault`)
-_GO_ON: Final = rb"3[0-9][0-9]" + _TEXT
-
-
-@lru_cache
-def expected(kind: GroupKind, count: int) -> re.Pattern[bytes]:
-    """Return what the replies to a group of so many commands look like, if all goes as is to be expected."""
-    # Nothing in it is tried twice.
-    last = _GO_ON if kind is DATA or kind is GO_AHEAD else _DONE
-    return re.compile(rb"(?:%b){%d}+%b" % (_DONE, count - 1, last) if count > 1 else last)
-
-
-@lru_cache
-def expected_in_row(older: re.Pattern[bytes], newer: re.Pattern[bytes]) -> re.Pattern[bytes]:
-    """Return what the replies to two groups look like, of which each is expected to have such ones; they are the two
-    groups of the match."""
-    return re.compile(rb"(%b)(%b)" % (older.pattern, newer.pattern))
-
-
 _DONE_ALONE: Final = expected(SENDER, 1)  # as for RSET, for RCPT, for a verdict, and for a chunk that is alone
 _GO_ON_ALONE: Final = expected(GO_AHEAD, 1)
 _RSET: Final = Rset().encode()
 
 
-class Replies(Several):
+class Replies(bytes, Several):
     """The replies to a group, as they came: each is one line."""
 
-    __slots__ = ("octets",)
-
-    def __init__(self, octets: bytes) -> None:
-        self.octets: bytes = octets
+    __slots__ = ()
 
     def read(self) -> tuple[Reply, ...]:
         """Return them."""
-        return tuple([Reply(int(line[:3]), (line[4:],)) for line in self.octets[:-2].split(b"\r\n")])
+        return tuple([Reply(int(line[:3]), (line[4:],)) for line in self[:-2].split(b"\r\n")])
 
     def parts(self) -> Sequence[Traceable]:
         return self.read()
@@ -178,6 +92,8 @@ class Group(Several):
 
     stands_alone = False
 
+    message_octets: int
+
     def __init__(
         self,
         opening: Opening,
@@ -189,7 +105,7 @@ class Group(Several):
         if not (opening.recipients is recipients and opening.sender is sender and opening.begins_anew is begins_anew):
             opening.write_for(sender, recipients, begins_anew=begins_anew)
         head, tail = opening.head, opening.tail
-        self.kind: GroupKind = DATA if opening.has_data else ENVELOPE
+        self.kind: GroupKind = opening.kind
         """What they are."""
         self.recipients: Sequence[Mailbox] = recipients
         self.awaited: type[Command[object]] = Rset if begins_anew else Mail
@@ -200,7 +116,7 @@ class Group(Several):
         """Whether the message is announced as binary."""
         self.size: int = opening.command_count
         """How many commands there are."""
-        self.pattern: re.Pattern[bytes] = expected(self.kind, opening.command_count)
+        self.pattern: re.Pattern[bytes] = opening.pattern
         """What the replies look like, if all goes as is to be expected."""
         self.text: bytes = head + tail if announced is None else b"%b%d%b" % (head, announced, tail)
         """What leaves for them, without a chunk. What has left is not kept."""
@@ -208,8 +124,7 @@ class Group(Several):
         """What it takes of a window's octets."""
         self.chunk: bytes = b""
         self.end: BdatLast | EndOfData | None = None
-        """The command that ends the message, if that is in it."""
-        self.message_octets: int = 0
+        """The command that ends the message, if that is in it. There are so many `message_octets` then."""
         self.answer: bytes | None = None
         """The replies, as they came; None before, and where they are not those that were to be expected."""
         self._opening = opening
@@ -295,13 +210,13 @@ class Group(Several):
     def add_chunk(self, command: BdatLast, chunk: bytes) -> None:
         """Let the one chunk of the message follow the envelope."""
         self.kind = CHUNK
-        self.size += 1
-        self.pattern = expected(self.kind, self.size)
-        self.text += command.encode()
-        self.cost = weight(self.text, len(chunk))
+        self.size = size = self.size + 1
+        self.pattern = expected(CHUNK, size)
+        self.text = text = self.text + command.encode()
+        self.message_octets = octets = len(chunk)
+        self.cost = weight(text, octets)
         self.chunk = chunk
         self.end = command
-        self.message_octets = len(chunk)
         self._commands = ()
         command.left_behind_others = True
 

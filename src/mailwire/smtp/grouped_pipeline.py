@@ -6,7 +6,8 @@ from typing import Any, TypeVar
 
 from .._wire.pipeline import Pipeline
 from .commands import BdatLast, Command
-from .group import ENVELOPE, Group
+from .group import Group
+from .group_kind import ENVELOPE
 
 __all__ = ["GroupedPipeline"]
 

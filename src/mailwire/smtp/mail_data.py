@@ -29,12 +29,18 @@ class Text:
     def end_with(self, block: bytes) -> bytes:
         """Return the last `block` and the end, with the last dot. Raises ValueError for a NUL."""
         if self._stuffer is None and type(block) is MailText and block.endswith(b"\n"):
-            wire = DotStuffer.whole(block)
-        else:
-            stuffer = self._stuffer or DotStuffer()
-            wire = stuffer.feed(block) + stuffer.finish()
+            return self.whole(block)
+        stuffer = self._stuffer or DotStuffer()
+        wire = stuffer.feed(block) + stuffer.finish()
         self.is_ended = True
         self.octets += len(wire) - len(TERMINATOR)
+        return wire
+
+    def whole(self, message: MailText) -> bytes:
+        """Return what `end_with` does for a `message` that is all of the text, and ends a line."""
+        wire = DotStuffer.whole(message)
+        self.is_ended = True
+        self.octets = len(wire) - len(TERMINATOR)
         return wire
 
 

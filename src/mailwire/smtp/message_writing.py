@@ -8,7 +8,8 @@ from .._wire.text import octets_of
 from ..errors import LocalProtocolError, NotSupported
 from .commands import Bdat, BdatLast, Command, EndOfData
 from .extensions import Extensions
-from .group import LAST_CHUNK, VERDICT, Group, weight
+from .group import Group, weight
+from .group_kind import LAST_CHUNK, VERDICT
 from .grouped_pipeline import GroupedPipeline
 from .mail_data import Chunks, Text
 from .rules import Begun
@@ -61,12 +62,22 @@ class MessageWriting:
         text = self._open_text()
         last = text.end_with(block)
         if self.takes_groups and not self.is_lmtp:
-            self.last_group = Group.ending(VERDICT, text.end, last, text.octets)
-            self._pipeline.queue_group(self.last_group)
+            self._queue_end(text, last)
         else:
             self._pipeline.queue(text.end, last, 0)
-        self.ahead = READY
+            self.ahead = READY
         return text.end
+
+    def _end_whole_text(self, message: MailText) -> Group:
+        # All of the text in one, as whole lines, for a connection that takes groups and is not one of LMTP.
+        text = self._open_text()
+        return self._queue_end(text, text.whole(message))
+
+    def _queue_end(self, text: Text, last: bytes) -> Group:
+        group = self.last_group = Group.ending(VERDICT, text.end, last, text.octets)
+        self._pipeline.queue_group(group)
+        self.ahead = READY
+        return group
 
     def send_chunk(self, block: bytes | bytearray | memoryview, *, last: bool = False) -> Bdat | None:
         """Queue a piece of the message as a chunk of its own (RFC 3030), with the last if it is the `last`.
@@ -118,6 +129,17 @@ class MessageWriting:
             pipeline.queue_group(group)
         self.last_group = group
         return True
+
+    def _queue_whole_chunk(self, message: MailText) -> Group:
+        # All of the message in one, behind an envelope that is answered; else as `_end_whole_text`.
+        if self.ahead is not TRANSACTION:
+            raise LocalProtocolError(f"no chunk can be sent now: {self._situation()}")
+        command = BdatLast(len(message))
+        group = self.last_group = Group.ending(LAST_CHUNK, command, command.encode(), len(message), message)
+        self._pipeline.queue_group(group)
+        self.queued_chunks += 1
+        self.ahead = READY
+        return group
 
     def _open_text(self) -> Text:
         if self._text.is_ended:

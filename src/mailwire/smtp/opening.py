@@ -2,6 +2,7 @@
 all of them. What is left to be said of each is who it is from and for, and how large it is.
 """
 
+import re
 from collections.abc import Iterator, Sequence
 from functools import partial
 from types import NoneType
@@ -11,6 +12,7 @@ from .._wire.text import check_choice, check_kind, check_lines, check_whole_numb
 from ..errors import NotSupported
 from .commands import Command, Mail, Rcpt, Rset, parameter_words
 from .extensions import Extensions
+from .group_kind import DATA, ENVELOPE, GroupKind, expected
 from .options import MailOptions, RecipientOptions
 from .parameters import NO_PARAMETERS, Parameters, check_offered, mail_extensions
 from .paths import NULL_PATH, Mailbox
@@ -85,7 +87,9 @@ class Opening:
         "is_eager",
         "is_sized",
         "is_utf8",
+        "kind",
         "lines",
+        "pattern",
         "recipients",
         "sender",
         "tail",
@@ -130,6 +134,8 @@ class Opening:
         """Whether MAIL says SMTPUTF8 (RFC 6531): addresses beyond ASCII may follow."""
         self.has_data: bool = chunking is False and not self.aborts
         """Whether DATA is among the commands."""
+        self.kind: GroupKind = DATA if self.has_data else ENVELOPE
+        """What they are as a group."""
         self.sender: Mailbox | None = None
         self.recipients: Sequence[Mailbox] = ()
         self.begins_anew: bool = False
@@ -141,6 +147,9 @@ class Opening:
         self.lines: Sequence[bytes] = ()
         """The lines that `tail` is, where no more than one command may be unanswered at a time."""
         self.command_count: int = 0
+        """How many they are..."""
+        self.pattern: re.Pattern[bytes] = expected(self.kind, 2)
+        """...and what they are answered, if all goes as is to be expected."""
 
     def check_addresses(self, sender: Mailbox | None, recipients: Sequence[Mailbox]) -> None:
         """Raise NotSupported if an address is beyond ASCII and MAIL does not say SMTPUTF8 (RFC 6531 3.4)."""
@@ -165,6 +174,7 @@ class Opening:
         check_lines(head + tail, count)
         self.sender, self.recipients, self.begins_anew = sender, recipients, begins_anew
         self.head, self.tail, self.command_count = head, tail, count
+        self.pattern = expected(self.kind, count)
         if not self._is_pipelining:
             self.lines = tail.splitlines(keepends=True)
 

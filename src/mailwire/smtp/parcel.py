@@ -15,7 +15,8 @@ from .commands import BdatLast, EndOfData
 from .connection import Connection
 from .delivery import ACCEPTED
 from .events import GroupsAnswered
-from .group import LAST_CHUNK, Group
+from .group import Group
+from .group_kind import LAST_CHUNK
 from .opening import Opening
 from .outcome import receipt_of_taken
 from .paths import Mailbox
@@ -28,7 +29,8 @@ __all__ = ["Parcel"]
 class Parcel:
     """A mail from `sender` to `recipients`, begun as `opening` says, with the `message`, which is whole lines of text.
 
-    is_first: nothing is to be answered that was said before; else it is behind a mail that has been ended.
+    is_first: it is made sure that nothing is to be answered that was said before; else the caller knows that, or it is
+        behind a mail that has been ended.
     begins_anew: RSET goes before MAIL, for that mail went in chunks.
 
     For a connection that `takes_groups`, and is not one of LMTP. Hand every GroupsAnswered to `receive`, and call
@@ -116,16 +118,11 @@ class Parcel:
         if message is None:
             raise AssertionError("a message is written once")
         if self.opening.chunking is False:
-            connection._end_text(message)
-            self.octets = connection.data_octets
+            group = connection._end_whole_text(message)
         else:
-            connection._queue_chunk(message, last=True)
-            self.octets = len(message)
+            group = connection._queue_whole_chunk(message)
         self.message, self.wants_message = None, False
-        self.group = group = connection.last_group
-        if group is None:
-            raise AssertionError("behind an envelope that was answered the end of a message is a group by itself")
-        self.end = group.end
+        self.group, self.end, self.octets = group, group.end, group.message_octets
 
     def receive(self, event: GroupsAnswered) -> bool:
         """Take the answers to its group; return whether they are in `event`. It `wants_message` then, or `is_taken`."""
@@ -163,7 +160,9 @@ class Parcel:
 
     def _go_behind(self, group: Group, answer: bytes) -> None:
         # At once: where there is no memory for both, neither is taken down.
-        self.answered, self.said = (*self.answered, group), self.said + answer
+        answered = self.answered
+        answered += (group,)
+        self.answered, self.said = answered, self.said + answer
         if self.steps:
             self.group = self.steps.pop()
         else:

@@ -30,7 +30,8 @@ from ..errors import LocalProtocolError
 from .commands import Bdat, BdatLast, Command, Data, EndOfData, Mail, Rcpt, Rset
 from .connection import Connection
 from .events import GroupsAnswered, ReplyReceived
-from .group import DATA, ENVELOPE, LAST_CHUNK, VERDICT, Group
+from .group import Group
+from .group_kind import DATA, ENVELOPE, LAST_CHUNK, VERDICT
 from .opening import Opening, check_mail
 from .options import MailOptions, RecipientOptions
 from .outcome import Outcome

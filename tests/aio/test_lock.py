@@ -1,0 +1,77 @@
+import asyncio
+
+from mailwire.aio.lock import Lock
+from mailwire.testing.turns import drain_events
+
+
+async def waiting(lock: Lock, had: list[str], *names: str) -> list[asyncio.Task[None]]:
+    """Let a task for each of `names` wait for `lock`, and say that it has had it, and let go of it."""
+
+    async def wait(name: str) -> None:
+        await lock.take()
+        had.append(name)
+        await asyncio.sleep(0)
+        lock.release()
+
+    tasks = [asyncio.create_task(wait(name)) for name in names]
+    await drain_events()
+    return tasks
+
+
+async def test_a_lock_that_is_free_is_had_at_once() -> None:
+    lock = Lock()
+    assert lock.take_at_once()
+    assert not lock.take_at_once()
+    lock.release()
+    await lock.take()
+    assert not lock.take_at_once()
+    lock.release()
+    assert lock.take_at_once()
+
+
+async def test_who_comes_first_has_it_first_and_nobody_overtakes() -> None:
+    lock, had = Lock(), list[str]()
+    assert lock.take_at_once()
+    tasks = await waiting(lock, had, "first", "second")
+    lock.release()
+    assert not lock.take_at_once()  # it is handed over, though the other task has not gone on yet
+    assert had == []
+    tasks += await waiting(lock, had, "third")
+    await asyncio.gather(*tasks)
+    assert had == ["first", "second", "third"]
+    assert lock.take_at_once()
+
+
+async def test_who_gives_up_waiting_leaves_no_hole() -> None:
+    lock, had = Lock(), list[str]()
+    assert lock.take_at_once()
+    first, second, third = await waiting(lock, had, "first", "second", "third")
+    second.cancel()
+    first.cancel()
+    lock.release()  # neither has noticed yet
+    await asyncio.gather(first, second, third, return_exceptions=True)
+    assert (first.cancelled(), second.cancelled(), had) == (True, True, ["third"])
+    assert lock.take_at_once()
+
+
+async def test_who_gives_up_when_it_is_handed_over_hands_it_on() -> None:
+    lock, had = Lock(), list[str]()
+    assert lock.take_at_once()
+    first, second = await waiting(lock, had, "first", "second")
+    lock.release()
+    first.cancel()
+    await asyncio.gather(first, second, return_exceptions=True)
+    assert (first.cancelled(), had) == (True, ["second"])
+    assert lock.take_at_once()
+
+
+async def test_it_is_free_where_all_who_waited_have_given_up() -> None:
+    lock, had = Lock(), list[str]()
+    assert lock.take_at_once()
+    tasks = await waiting(lock, had, "first", "second")
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+    lock.release()
+    assert had == []
+    assert lock.take_at_once()
