@@ -75,3 +75,16 @@ async def test_it_is_free_where_all_who_waited_have_given_up() -> None:
     lock.release()
     assert had == []
     assert lock.take_at_once()
+
+
+async def test_who_is_closed_while_he_waits_leaves_no_hole() -> None:
+    lock, had = Lock(), list[str]()
+    assert lock.take_at_once()
+    closed = lock.take()
+    closed.send(None)
+    (task,) = await waiting(lock, had, "first")
+    closed.close()
+    lock.release()
+    await task
+    assert had == ["first"]
+    assert lock.take_at_once()

@@ -34,8 +34,8 @@ class Lock:
         self._waiters.append(waiter)
         try:
             await waiter
-        except asyncio.CancelledError:
-            if waiter.cancelled():
+        except BaseException:
+            if waiter in self._waiters:
                 self._waiters.remove(waiter)
             else:
                 self.release()  # it was handed over already

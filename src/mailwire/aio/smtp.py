@@ -91,6 +91,7 @@ class SMTPClient(Client[Event]):
         return self._connection.extensions or Extensions()
 
     def stands(self) -> bool:
+        # Mostly nothing has come, and then there is nothing to be heard.
         session = self._session
         if session is None or session.stream.has_news or self._connection.has_news or session.is_left_behind:
             return super().stands()

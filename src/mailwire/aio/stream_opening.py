@@ -16,7 +16,6 @@ from ..errors import ConnectionFailed, DeadlineExceeded, InjectedData, MailwireE
 from .deadline import Deadline, told_if_cancelled
 from .happy_eyeballs import close_socket, connect_tcp
 from .tls import TLSInfo, names_refused, plaintext_instead, server_name, tls_reason
-from .unix_socket import connect_unix
 
 __all__ = ["StreamOpening"]
 
@@ -142,6 +141,8 @@ class StreamOpening(asyncio.BufferedProtocol):
                     raise _no_connection("to be an async function, but it returned", making)
                 made = await making
         elif endpoint.unix_path is not None:
+            from .unix_socket import connect_unix  # for these alone
+
             made = await connect_unix(endpoint.unix_path)
         else:
             made = await connect_tcp(endpoint.host, endpoint.port, endpoint.local_address)

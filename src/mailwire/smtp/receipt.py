@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any, Final, Self, TypeVarTuple
 from .._wire.mapping import FrozenMapping
 from .._wire.text import check_kind
 from .delivery import Delivery, joined_word
-from .queue_id import queue_id
 from .reply import EnhancedCode, Reply
 
 __all__ = ["NO_TIMINGS", "Receipt", "RecipientReceipt"]
@@ -71,7 +70,11 @@ class RecipientReceipt:
     def queue_id(self) -> str | None:
         """The name under which the server keeps the mail, if it is one of those known to tell it (see `queue_id`)."""
         accepted = self.delivery is Delivery.ACCEPTED
-        return queue_id(self.final_reply) if accepted and self.final_reply is not None else None
+        if not accepted or self.final_reply is None:
+            return None
+        from .queue_id import queue_id  # for who asks
+
+        return queue_id(self.final_reply)
 
     def __str__(self) -> str:
         text = f"{self.address}: {self.delivery.value}"
