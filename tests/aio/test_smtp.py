@@ -1141,6 +1141,23 @@ async def test_a_message_may_take_any_time_while_it_makes_progress() -> None:
         assert (await sending).delivery is Delivery.ACCEPTED
 
 
+async def test_each_command_has_its_own_time_where_the_server_does_not_pipeline() -> None:
+    clock = StandingClock()
+    said = [step for heard, answer in zip(SENT[::2], SENT[1::2], strict=True) for step in (heard, WAIT, answer)]
+    script = *READY, *said, *QUIT
+    async with (
+        ScriptedPeer(*script, guard=None) as peer,
+        SMTPClient(peer.endpoint(timeouts=Timeouts(command=10, data=10, verdict=10))) as client,
+    ):
+        sending = asyncio.create_task(client.send(MESSAGE, **ARGUMENTS))
+        for _ in range(len(SENT) // 2):
+            await peer.rest()
+            await clock.advance(9)
+            assert not sending.done()
+            peer.go_on()
+        assert (await sending).delivery is Delivery.ACCEPTED
+
+
 # Faults
 
 

@@ -785,6 +785,66 @@ async def test_a_time_that_comes_while_the_stream_is_woken_for_something_else_is
         stream.abort()
 
 
+async def awaited(stream: Stream, until: float | None) -> None:
+    await stream.arrival(until, LookupError)
+
+
+async def test_an_arrival_is_awaited_until_something_arrives_or_its_time_comes() -> None:
+    clock, loop = Clock(), asyncio.get_running_loop()
+    stream, _ = over_nothing()
+    waiting = asyncio.create_task(awaited(stream, loop.time() + 3))
+    await clock.advance(2)
+    assert not waiting.done()
+    arrive(stream, b"220 mx\r\n")
+    await waiting
+    assert stream.take() == [b"220 mx\r\n"]
+    late = asyncio.create_task(awaited(stream, loop.time() + 3))
+    await clock.advance(2)
+    assert not late.done()
+    await clock.advance(2)
+    with pytest.raises(LookupError):
+        await late
+    endless = asyncio.create_task(awaited(stream, None))
+    await clock.advance(1000)
+    assert not endless.done()
+    stream.eof_received()
+    await endless
+
+
+async def test_who_awaits_an_arrival_lets_a_peer_go_on_that_was_held_back() -> None:
+    stream, transport = over_nothing()
+    arrive(stream, b"x" * ARRIVED_LIMIT)
+    assert transport.turns == ["paused"]
+    stream.arrival(None, LookupError)
+    stream.arrival(None, LookupError)
+    assert transport.turns == ["paused", "resumed"]
+
+
+async def beside_work(stream: Stream) -> None:
+    await stream.wait_beside(asyncio.get_running_loop().create_future())
+
+
+@pytest.mark.parametrize(
+    "wait", [Stream.wait, Stream.wait_writable, beside_work, lambda stream: awaited(stream, None)], ids=range(4)
+)
+async def test_of_the_time_of_what_has_arrived_nobody_hears_who_waits_for_something_else(
+    wait: Callable[[Stream], Any],
+) -> None:
+    clock = Clock()
+    stream, _ = over_nothing()
+    stream.pause_writing()
+    waiting = asyncio.create_task(awaited(stream, asyncio.get_running_loop().time() + 3))
+    await drain_events()
+    arrive(stream, b"354 go on\r\n")
+    await waiting
+    stream.take()
+    otherwise = asyncio.create_task(wait(stream))
+    await clock.advance(10)
+    assert not otherwise.done()
+    arrive(stream, b"552 too much\r\n")
+    await otherwise
+
+
 async def test_on_windows_each_connection_reads_into_a_buffer_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
     assert Stream().get_buffer(-1) is Stream().get_buffer(-1)
     with monkeypatch.context() as patch:

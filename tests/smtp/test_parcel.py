@@ -100,6 +100,22 @@ def test_it_goes_in_a_chunk_that_waits() -> None:
     assert mail.receipt(NO_TIMINGS).recipients[0].reply == Reply(250, (b"b",))
 
 
+@pytest.mark.parametrize("wishes", [CHUNKED, TEXT])
+def test_its_message_is_not_written_where_something_else_was_said(wishes: Wishes) -> None:
+    connection = ready()
+    mail = parcel(connection, wishes)
+    flush(connection)
+    assert take(mail, connection, "250 m", "250 b", "250 c", *(["354 go"] if wishes is TEXT else []))
+    if wishes is TEXT:
+        connection.end_data()
+    else:
+        connection.send(Rset())
+    with pytest.raises(LocalProtocolError, match=r"^no (chunk can be sent|message can be written) now: "):
+        mail.write()
+    assert mail.octets == 0
+    assert mail.end is None
+
+
 def test_it_goes_in_a_chunk_that_does_not_wait() -> None:
     connection = ready()
     mail = parcel(connection, EAGER)

@@ -56,7 +56,7 @@ class Alarm:
     def __init__(self, ring: Callable[[], None]) -> None:
         self._ring = ring
         self._loop = asyncio.get_running_loop()
-        self._time: float | None = None
+        self._time = 0.0  # when it rings, if it is set
         self._timer: asyncio.TimerHandle | None = None
         self._goes_off = 0.0  # when the timer does
 
@@ -68,7 +68,6 @@ class Alarm:
 
     def close(self) -> None:
         """Do not ring, and leave no timer behind."""
-        self._time = None
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
@@ -80,13 +79,9 @@ class Alarm:
 
     def _go_off(self) -> None:
         self._timer = None
-        time = self._time
-        if time is None:
-            return
-        if self._loop.time() < time:
-            self._start(time)
+        if self._loop.time() < self._time:
+            self._start(self._time)
         else:
-            self._time = None
             self._ring()
 
 
