@@ -290,6 +290,7 @@ SAME: Final[dict[tuple[str, str], str]] = {
     ("aio/client", "self._aborts -= 1"): _COUNTED,
     ("aio/client", "self._aborts += 2"): _COUNTED,
     ("aio/client", "__init__: self._lock = None"): _NOT_READ,
+    ("aio/lock", "self._is_held = None"): _FALSE,
     ("aio/client", "__init__: self._is_logged = None"): _FIRST_CALL,
     ("aio/client", "__init__: self._is_logged = True"): _FIRST_CALL,
     ("aio/client", "self._log if self._is_logged or True else"): "a logger that is not to log, drops what it is told",
