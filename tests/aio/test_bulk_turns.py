@@ -13,6 +13,7 @@ from mailwire import (
     Delivery,
     InvalidMessage,
     LocalProtocolError,
+    Receipt,
     SMTPClient,
     SMTPPool,
     SourceFailed,
@@ -67,6 +68,24 @@ async def test_one_task_waits_for_a_result_at_a_time() -> None:
         assert (await first).error is None
         assert [result.error for result in await collect(run)] == [None]
         assert subjects(server) == [0, 1]
+
+
+async def test_a_run_that_two_leave_at_once_lets_go_of_the_connection_once() -> None:
+    async def messages(client: SMTPClient) -> AsyncIterator[bytes]:
+        waiting.extend(asyncio.create_task(client.send(numbered(number), **ENVELOPE)) for number in (1, 2, 3))
+        yield numbered(0)
+        await asyncio.Event().wait()
+
+    async def make(client: SMTPClient) -> None:
+        run = client.send_all(messages(client), **ENVELOPE)
+        await asyncio.create_task(run.__anext__())  # both are done in the same turn
+
+    waiting: list[asyncio.Task[Receipt]] = []
+    async with MailServer(ACCOUNTS) as server, SMTPClient(endpoint_of(server)) as client:
+        await asyncio.create_task(make(client))
+        assert [(await sending).delivery for sending in waiting] == [Delivery.ACCEPTED] * 3
+        assert client.is_connected
+        assert subjects(server) == [0, 1, 2, 3]
 
 
 def named(*recipients: str) -> dict[str, Any]:

@@ -1,11 +1,12 @@
 """Mails in a row over one dialogue: when each begins, and what is known of it where the connection ends."""
 
 import asyncio
+import socket
 from collections.abc import AsyncIterator
 
 import pytest
 
-from mailwire import ConnectionLost, Delivery, ServiceNotAvailable, SMTPClient, SMTPPool
+from mailwire import ConnectionLost, Delivery, Endpoint, ServiceNotAvailable, SMTPClient, SMTPPool
 from mailwire.testing import FIN, LISTEN, WAIT, Hear, MailServer, ScriptedPeer, Step
 from mailwire.testing.turns import drain_events
 from tests.aio.dialogues import MESSAGE, QUIT, extensions
@@ -28,6 +29,45 @@ async def test_the_next_mail_leaves_behind_the_end_of_one_as_soon_as_a_result_ha
         assert peer.heard.endswith(b"\r\n.\r\n" + COMMANDS)
         peer.go_on()
         assert [result.delivery for result in await waiting] == [Delivery.ACCEPTED] * 2
+
+
+async def test_what_has_come_while_a_run_was_left_alone_is_heard_before_the_next_message_leaves() -> None:
+    ends = list(socket.socketpair())
+    server = ends[0]
+    server.setblocking(False)
+
+    async def connect() -> socket.socket:
+        if len(ends) == 1:
+            raise ConnectionRefusedError
+        return ends.pop()
+
+    async def heard() -> bytes:
+        await drain_events()
+        return server.recv(64 * 1024)
+
+    client = SMTPClient(Endpoint("mx.example", tls="none", connect=connect))
+    server.sendall(b"220 mx\r\n")
+    connecting = asyncio.create_task(client.connect())
+    assert (await heard()).startswith(b"EHLO ")
+    server.sendall(b"250-mx\r\n250 PIPELINING\r\n")
+    await connecting
+    run = client.send_all([MESSAGE] * 2, **LOCKSTEP)
+    first = asyncio.create_task(run.__anext__())
+    assert await heard() == COMMANDS
+    server.sendall(b"250 a\r\n250 b\r\n354 go\r\n")
+    assert (await heard()).endswith(b"\r\n.\r\n" + COMMANDS)
+    server.sendall(b"250 taken\r\n")
+    assert (await first).delivery is Delivery.ACCEPTED
+    server.sendall(b"250 a\r\n250 b\r\n354 go\r\n")
+    await drain_events()  # it is read now, and nobody waits for it
+    server.sendall(b"421 4.3.2 down\r\n")
+    second = asyncio.create_task(run.__anext__())
+    assert await heard() == b""  # nothing has left, and the connection is cut
+    server.close()
+    assert (await second).delivery is Delivery.NOT_SENT
+    await run.aclose()
+    client.abort()
+    await drain_events()
 
 
 # Behind half a line that was not asked for, neither the message leaves nor another mail begins.

@@ -1,4 +1,7 @@
 import asyncio
+import gc
+
+import pytest
 
 from mailwire.aio.lock import Lock
 from mailwire.testing.turns import drain_events
@@ -88,3 +91,32 @@ async def test_who_is_closed_while_he_waits_leaves_no_hole() -> None:
     await task
     assert had == ["first"]
     assert lock.take_at_once()
+
+
+async def test_a_lock_that_nobody_holds_cannot_be_let_go_of() -> None:
+    lock = Lock()
+    with pytest.raises(RuntimeError, match="that nobody holds"):
+        lock.release()
+
+
+@pytest.mark.filterwarnings("error::pytest.PytestUnraisableExceptionWarning")
+def test_what_was_handed_over_in_an_event_loop_that_is_closed_is_handed_on_to_nobody() -> None:
+    lock, loop = Lock(), asyncio.new_event_loop()
+
+    async def wait() -> None:
+        await lock.take()
+
+    async def leave_two() -> None:
+        assert lock.take_at_once()
+        left.extend([asyncio.ensure_future(wait()), asyncio.ensure_future(wait())])
+        await drain_events()
+        lock.release()
+
+    left: list[asyncio.Future[None]] = []
+    loop.run_until_complete(leave_two())
+    loop.close()
+    for task in left:
+        task._log_destroy_pending = False  # type: ignore[attr-defined]
+    left.clear()
+    gc.collect()
+    assert not lock.take_at_once()

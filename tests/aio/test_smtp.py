@@ -1141,16 +1141,18 @@ async def test_a_message_may_take_any_time_while_it_makes_progress() -> None:
         assert (await sending).delivery is Delivery.ACCEPTED
 
 
-async def test_each_command_has_its_own_time_where_the_server_does_not_pipeline() -> None:
+@pytest.mark.parametrize("use_chunking", [False, True, "eager"])
+async def test_each_command_has_its_own_time_where_the_server_does_not_pipeline(use_chunking: Any) -> None:
     clock = StandingClock()
-    said = [step for heard, answer in zip(SENT[::2], SENT[1::2], strict=True) for step in (heard, WAIT, answer)]
-    script = *READY, *said, *QUIT
+    chunk = Hear(f"BDAT {len(MESSAGE)} LAST\r\n".encode() + MESSAGE)
+    steps: tuple[Step, ...] = (*MAILED[:4], chunk, "S: 250 taken") if use_chunking else SENT
+    said = [step for heard, answer in zip(steps[::2], steps[1::2], strict=True) for step in (heard, WAIT, answer)]
     async with (
-        ScriptedPeer(*script, guard=None) as peer,
+        ScriptedPeer(*extensions("CHUNKING"), *said, *QUIT, guard=None) as peer,
         SMTPClient(peer.endpoint(timeouts=Timeouts(command=10, data=10, verdict=10))) as client,
     ):
-        sending = asyncio.create_task(client.send(MESSAGE, **ARGUMENTS))
-        for _ in range(len(SENT) // 2):
+        sending = asyncio.create_task(client.send(MESSAGE, use_chunking=use_chunking, **ARGUMENTS))
+        for _ in range(len(steps) // 2):
             await peer.rest()
             await clock.advance(9)
             assert not sending.done()

@@ -744,3 +744,26 @@ def test_chunks_that_have_not_left_are_counted_in_steps_as_well() -> None:
     parcel(connection, EAGER)
     parcel(connection, EAGER, begins_anew=True)
     assert connection.queued_chunks == 2
+
+
+def test_an_opening_that_could_not_be_written_is_written_for_the_next(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object) -> None:
+        raise MemoryError
+
+    connection = ready()
+    opening = connection.opening_for(CHUNKED)
+    first = Parcel(connection, opening, A, (B,), MailText(MESSAGE), is_first=True, begins_anew=False)
+    flush(connection)
+    assert take(first, connection, "250 m", "250 b")
+    first.write()
+    flush(connection)
+    assert take(first, connection, "250 taken")
+    names = B, C
+    with monkeypatch.context() as patch:
+        patch.setattr("mailwire.smtp.opening.expected", fail)
+        with pytest.raises(MemoryError):
+            Parcel(connection, opening, A, names, MailText(MESSAGE), is_first=True, begins_anew=False)
+    second = Parcel(connection, opening, A, names, MailText(MESSAGE), is_first=True, begins_anew=False)
+    assert flush(connection).endswith(b"RCPT TO:<c@example.org>\r\n")
+    assert take(second, connection, "250 m", "250 b", "250 c")
+    assert second.wants_message

@@ -95,12 +95,13 @@ class Chain:
             mail, consignment = self._links[0], self._consignment
             is_alone = self._is_single and self._ready is not None  # and all that is to follow it is there
             if is_alone and isinstance(mail, PlainLink) and not consignment.has_result:
-                is_plain = await self._lead(mail)
+                is_plain, is_fresh = await self._lead(mail), False
             else:
-                if not self._dialogue.has_news:
+                is_fresh = not self._dialogue.has_news
+                if is_fresh:
                     await self._wait()
                 is_plain = self._hear()
-            if not (is_plain and self._send_plainly()):
+            if not (is_plain and self._send_plainly(is_fresh=is_fresh)):
                 await self._send()
             elif (item := consignment.take()) is not None and not self._make_plain(item):
                 await self._prepare(item)
@@ -150,10 +151,10 @@ class Chain:
 
     # Sending
 
-    def _send_plainly(self) -> bool:
+    def _send_plainly(self, *, is_fresh: bool) -> bool:
         # Behind what was heard in one step, what `_send` does in most rounds: the message of the plain mail that is
         # alone on its way, and the beginning of the next behind, or of the next alone. False if there is more to do;
-        # else the next is not ready any more.
+        # else the next is not ready any more. `is_fresh`: what was heard has come just now, and nothing behind it.
         links, ready = self._links, self._ready
         if type(ready) is not PlainLink or self._closing:
             return False
@@ -161,7 +162,9 @@ class Chain:
             mail = links[0]
             if self._is_single or type(mail) is not PlainLink or not mail.wants_message:
                 return False
-            mail.write()  # nothing has come behind what was heard just now
+            if not is_fresh and self._session.stream.is_readable:
+                return False
+            mail.write()
         elif self._session.stream.is_readable:
             return False
         self._begin_plain(ready)

@@ -207,11 +207,11 @@ class Client(ABC, Generic[E]):
         return _Call(self)
 
     def _begins_at_once(self) -> bool:
-        # What `_begin_call` does where nobody has the connection, or waits for it: as for most calls.
-        loop = asyncio.get_running_loop()
-        if loop is not self._loop or self._user is not None or not self._lock.take_at_once():
+        # What `_begin_call` does, in the event loop that has the connection, where nobody uses it or waits for it: as
+        # for most calls.
+        if self._user is not None or not self._lock.take_at_once():
             return False
-        self._begun_by(asyncio.current_task(loop))
+        self._begun_by(asyncio.current_task())
         return True
 
     async def _begin_call(self) -> None:

@@ -140,12 +140,15 @@ class Dialogue:
             self._awaited, self._until = group, None if seconds is None else self.time() + seconds
         return self.session.stream.wait(self._until, self._late)
 
-    def arrival_for(self, group: Group, since: float) -> Awaitable[None]:
-        """Return what is to be awaited for the answers to `group`, which was written at the time `since`, where nothing
-        has come yet; for who looks then what has, if anything (`Stream.arrival`)."""
+    def arrival_for(self, group: Group, since: float | None) -> Awaitable[None]:
+        """Return what is to be awaited for the answers to `group`, which was written at the time `since`, or now, where
+        nothing has come yet; for who looks then what has, if anything (`Stream.arrival`)."""
         if self._awaited is not group:
             seconds = self._patience_for.get(group.awaited, self._timeouts.command)
-            self._awaited, self._until = group, None if seconds is None else since + seconds
+            until: float | None = None
+            if seconds is not None:
+                until = seconds + (self.time() if since is None else since)
+            self._awaited, self._until = group, until
         return self.session.stream.arrival(self._until, self._late)
 
     def wait(self) -> Coroutine[object, object, None]:

@@ -54,6 +54,8 @@ class Holding:
             task.add_done_callback(self._stop_watching)
 
     def _stop_watching(self, task: "asyncio.Task[object]") -> None:
+        if task not in self._watched:
+            return  # the run has let go of the connection meanwhile, which may be another's by now
         self._watched.discard(task)
         if self._client._waiting and self._client._holder() is None:
             self._break_off()

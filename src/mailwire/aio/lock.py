@@ -37,12 +37,15 @@ class Lock:
         except BaseException:
             if waiter in self._waiters:
                 self._waiters.remove(waiter)
-            else:
+            elif not waiter.get_loop().is_closed():
                 self.release()  # it was handed over already
             raise
 
     def release(self) -> None:
-        """Let go of it: hand it over to the one who has waited for the longest time, if anybody waits."""
+        """Let go of it: hand it over to the one who has waited for the longest time, if anybody waits. Raises
+        RuntimeError where nobody holds it."""
+        if not self._is_held:
+            raise RuntimeError("a lock is let go of that nobody holds")
         for waiter in self._waiters:
             if not waiter.done():
                 self._waiters.remove(waiter)

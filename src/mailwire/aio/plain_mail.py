@@ -138,15 +138,22 @@ class PlainMail:
         end; return whether the server has taken it. Raises DeadlineExceeded as `Dialogue.wait` does."""
         parcel, dialogue = self.parcel, self.form.dialogue
         connection, stream = dialogue.connection, dialogue.session.stream
+        # When the group was said that is to be answered; None for one that leaves when it is waited for.
+        since = None if parcel.answered else self.since
         while (group := parcel.group) is not None:
-            if not (connection.has_news or stream.has_news):
+            is_fresh = not (connection.has_news or stream.has_news)
+            if is_fresh:
                 stream.write(connection.data_to_send())
-                await dialogue.arrival_for(group, dialogue.time() if group.kind.is_step else self.since)
+                await dialogue.arrival_for(group, since)
+                since = None
             if (data := stream.sole) is None or not parcel.hear(data):
                 return False
             stream.take()
             if parcel.wants_message:
+                if not is_fresh and stream.is_readable:
+                    return False  # what the server has said meanwhile is heard first
                 self.write()
+                since = self.since
         return parcel.is_taken
 
     def receive(self, answer: GroupsAnswered) -> bool:

@@ -292,7 +292,7 @@ class SMTPClient(Client[Event]):
     def _opens_at_once(self) -> bool:
         # What `_open_call` does where nothing is to be waited for, to be heard first, or to be told.
         session = self._session
-        if session is None or self._left_bulk is not None:
+        if session is None or self._left_bulk is not None or self._loop is not asyncio.get_running_loop():
             return False
         stream = session.stream
         if stream.has_news or self._connection.has_news or stream.is_readable:
@@ -326,9 +326,6 @@ class SMTPClient(Client[Event]):
                 self.last_receipt = receipt if sending.has_begun else None
                 if mailing is not None:
                     mailing.last_receipt = self.last_receipt
-            if isinstance(sending, PlainSending) and sending.taken is not None:
-                self._let_go()  # its verdict was the only answer that was due
-                return receipt
             if (failure := sending.take_failure(receipt)) is not None:
                 try:
                     raise failure
@@ -339,7 +336,10 @@ class SMTPClient(Client[Event]):
             if isinstance(error, MailwireError) and receipt is not None:
                 error.receipt, error.delivery = receipt, receipt.delivery
             raise
-        self._end_call(None)
+        if isinstance(sending, PlainSending) and sending.taken is not None:
+            self._let_go()  # its verdict was the only answer that was due
+        else:
+            self._end_call(None)
         return receipt
 
     def _timed(self, receipt: Receipt, seconds: float) -> Receipt:

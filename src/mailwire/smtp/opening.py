@@ -172,11 +172,11 @@ class Opening:
         )
         count = len(recipients) + 1 + begins_anew + self.has_data
         check_lines(head + tail, count)
+        # At once: where there is no memory for all of it, the next mail finds what there was.
+        pattern = expected(self.kind, count)
+        lines = () if self._is_pipelining else tail.splitlines(keepends=True)
         self.sender, self.recipients, self.begins_anew = sender, recipients, begins_anew
-        self.head, self.tail, self.command_count = head, tail, count
-        self.pattern = expected(self.kind, count)
-        if not self._is_pipelining:
-            self.lines = tail.splitlines(keepends=True)
+        self.head, self.tail, self.lines, self.command_count, self.pattern = head, tail, lines, count, pattern
 
     def beginning(self, sender: Mailbox | None, size: int | None, *, begins_anew: bool) -> list[Command[object]]:
         """Return the commands that go before those which name the recipients, for a mail from `sender`, of so many
