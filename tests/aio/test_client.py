@@ -29,6 +29,7 @@ from mailwire import (
     Transcript,
 )
 from mailwire.aio.retrieval import Retrieval
+from mailwire.aio.stream import Stream
 from mailwire.pop3 import Noop as Pop3Noop
 from mailwire.sasl import Plain
 from mailwire.smtp import Auth, Noop, Vrfy
@@ -987,12 +988,17 @@ def refuse(runner: asyncio.Runner, call: Coroutine[Any, Any, object]) -> LocalPr
 
 
 @pytest.mark.parametrize("call", SMTP_CALLS)
-def test_a_call_in_another_event_loop_than_the_connection_is_in_changes_nothing(call: str) -> None:
+def test_a_call_in_another_event_loop_than_the_connection_is_in_changes_nothing(
+    call: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     with beside_event_loops() as server, asyncio.Runner() as home, asyncio.Runner() as elsewhere:
         client = SMTPClient(Endpoint("127.0.0.1", server.smtp_port, tls="none"))
         home.run(client.connect())
+        home.run(client.send(MESSAGE, **ENVELOPE))
         said = client.transcript.tail()
-        error = refuse(elsewhere, SMTP_CALLS[call](client))
+        with monkeypatch.context() as patch:  # no two threads may ask the system about the same socket at a time
+            patch.delattr(Stream, "is_readable")
+            error = refuse(elsewhere, SMTP_CALLS[call](client))
         assert error.delivery is (Delivery.NOT_SENT if call == "send" else None)
         assert client.is_connected
         assert client.transcript.tail() == said
