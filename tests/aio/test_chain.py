@@ -110,6 +110,36 @@ async def test_what_has_come_while_a_run_was_left_alone_is_heard_before_the_next
     await drain_events()
 
 
+async def test_a_call_waits_for_what_a_run_has_left_unanswered() -> None:
+    async def take_one() -> Delivery:
+        return (await anext(client.send_all([MESSAGE] * 2, **LOCKSTEP))).delivery
+
+    servers = Servers(1)
+    client = SMTPClient(Endpoint("mx.example", tls="none", connect=servers.connect))
+    connecting = asyncio.create_task(client.connect())
+    await servers.greet()
+    await connecting
+    taking = asyncio.create_task(take_one())
+    assert await servers.heard() == COMMANDS
+    servers.say(GO)
+    assert (await servers.heard()).endswith(COMMANDS)
+    servers.say(b"250 taken\r\n" + GO)
+    assert await taking is Delivery.ACCEPTED
+    assert await servers.heard() == MESSAGE + b".\r\n"
+    sending = asyncio.create_task(client.send(MESSAGE, **LOCKSTEP))
+    with pytest.raises(BlockingIOError):
+        await servers.heard()
+    servers.say(b"250 taken\r\n")
+    assert await servers.heard() == COMMANDS
+    servers.say(GO)
+    assert await servers.heard() == MESSAGE + b".\r\n"
+    servers.say(b"250 taken\r\n")
+    assert (await sending).delivery is Delivery.ACCEPTED
+    client.abort()
+    servers.close()
+    await drain_events()
+
+
 # Behind half a line that was not asked for, neither the message leaves nor another mail begins.
 HALF_A_LINE: tuple[Step, ...] = ("S: 250 a", "S: 250 b", b"354 go\r\n250 mo")
 
