@@ -1141,20 +1141,23 @@ async def test_a_message_may_take_any_time_while_it_makes_progress() -> None:
         assert (await sending).delivery is Delivery.ACCEPTED
 
 
+@pytest.mark.parametrize("seconds", [10, None])
 @pytest.mark.parametrize("use_chunking", [False, True, "eager"])
-async def test_each_command_has_its_own_time_where_the_server_does_not_pipeline(use_chunking: Any) -> None:
+async def test_each_command_has_its_own_time_where_the_server_does_not_pipeline(
+    use_chunking: Any, seconds: float | None
+) -> None:
     clock = StandingClock()
     chunk = Hear(f"BDAT {len(MESSAGE)} LAST\r\n".encode() + MESSAGE)
     steps: tuple[Step, ...] = (*MAILED[:4], chunk, "S: 250 taken") if use_chunking else SENT
     said = [step for heard, answer in zip(steps[::2], steps[1::2], strict=True) for step in (heard, WAIT, answer)]
     async with (
         ScriptedPeer(*extensions("CHUNKING"), *said, *QUIT, guard=None) as peer,
-        SMTPClient(peer.endpoint(timeouts=Timeouts(command=10, data=10, verdict=10))) as client,
+        SMTPClient(peer.endpoint(timeouts=Timeouts(command=seconds, data=seconds, verdict=seconds))) as client,
     ):
         sending = asyncio.create_task(client.send(MESSAGE, use_chunking=use_chunking, **ARGUMENTS))
         for _ in range(len(steps) // 2):
             await peer.rest()
-            await clock.advance(9)
+            await clock.advance(10_000 if seconds is None else seconds - 1)
             assert not sending.done()
             peer.go_on()
         assert (await sending).delivery is Delivery.ACCEPTED
