@@ -135,20 +135,13 @@ class Dialogue:
 
     def wait_for(self, group: Group) -> Coroutine[object, object, None]:
         """Do what `wait` does where all that is awaited are the answers to `group`, which begins a mail or ends it."""
-        if self._awaited is not group:  # as in `wait`, without a call for it
-            seconds = self._patience_for.get(group.awaited, self._timeouts.command)
-            self._awaited, self._until = group, None if seconds is None else self.time() + seconds
+        self._count_for(group, None)
         return self.session.stream.wait(self._until, self._late)
 
     def arrival_for(self, group: Group, since: float | None) -> Awaitable[None]:
         """Return what is to be awaited for the answers to `group`, which was written at the time `since`, or now, where
         nothing has come yet; for who looks then what has, if anything (`Stream.arrival`)."""
-        if self._awaited is not group:
-            seconds = self._patience_for.get(group.awaited, self._timeouts.command)
-            until: float | None = None
-            if seconds is not None:
-                until = seconds + (self.time() if since is None else since)
-            self._awaited, self._until = group, until
+        self._count_for(group, since)
         return self.session.stream.arrival(self._until, self._late)
 
     def wait(self) -> Coroutine[object, object, None]:
@@ -158,6 +151,15 @@ class Dialogue:
             seconds: float | None = getattr(self._timeouts, self._phase(awaited))
             self._awaited, self._until = awaited, None if seconds is None else self.time() + seconds
         return self.session.stream.wait(self._until, self._late)
+
+    def _count_for(self, group: Group, since: float | None) -> None:
+        # Until when `group` may be waited for; as in `wait`, but that what holds for it is looked up.
+        if self._awaited is not group:
+            seconds = self._patience_for.get(group.awaited, self._timeouts.command)
+            until: float | None = None
+            if seconds is not None:
+                until = seconds + (self.time() if since is None else since)
+            self._awaited, self._until = group, until
 
     def _late(self) -> DeadlineExceeded:
         phase = self._phase(self.connection.due)

@@ -9,7 +9,7 @@ from ..errors import LocalProtocolError, NotSupported
 from .commands import Bdat, BdatLast, Command, EndOfData
 from .extensions import Extensions
 from .group import Group, weight
-from .group_kind import LAST_CHUNK, VERDICT
+from .group_kind import LAST_CHUNK, VERDICT, GroupKind
 from .grouped_pipeline import GroupedPipeline
 from .mail_data import Chunks, Text
 from .rules import Begun
@@ -62,7 +62,7 @@ class MessageWriting:
         text = self._open_text()
         last = text.end_with(block)
         if self.takes_groups and not self.is_lmtp:
-            self._queue_end(text, last)
+            self._queue_end(VERDICT, text.end, last, text.octets)
         else:
             self._pipeline.queue(text.end, last, 0)
             self.ahead = READY
@@ -71,10 +71,14 @@ class MessageWriting:
     def _end_whole_text(self, message: MailText) -> Group:
         # All of the text in one, as whole lines, for a connection that takes groups and is not one of LMTP.
         text = self._open_text()
-        return self._queue_end(text, text.whole(message))
+        last = text.whole(message)
+        return self._queue_end(VERDICT, text.end, last, text.octets)
 
-    def _queue_end(self, text: Text, last: bytes) -> Group:
-        group = self.last_group = Group.ending(VERDICT, text.end, last, text.octets)
+    def _queue_end(
+        self, kind: GroupKind, end: BdatLast | EndOfData, last: bytes, octets: int, chunk: bytes = b""
+    ) -> Group:
+        # The end of a message by itself (`Group.ending`).
+        group = self.last_group = Group.ending(kind, end, last, octets, chunk)
         self._pipeline.queue_group(group)
         self.ahead = READY
         return group
@@ -125,9 +129,9 @@ class MessageWriting:
         if group is None:
             if pipeline.awaits_answer or pipeline.has_queued:
                 return False  # its envelope is not answered yet
-            group = Group.ending(LAST_CHUNK, command, command.encode(), len(chunk), chunk)
-            pipeline.queue_group(group)
-        self.last_group = group
+            self._queue_end(LAST_CHUNK, command, command.encode(), len(chunk), chunk)
+        else:
+            self.last_group = group
         return True
 
     def _queue_whole_chunk(self, message: MailText) -> Group:
@@ -135,11 +139,8 @@ class MessageWriting:
         if self.ahead is not TRANSACTION:
             raise LocalProtocolError(f"no chunk can be sent now: {self._situation()}")
         command = BdatLast(len(message))
-        group = self.last_group = Group.ending(LAST_CHUNK, command, command.encode(), len(message), message)
-        self._pipeline.queue_group(group)
         self.queued_chunks += 1
-        self.ahead = READY
-        return group
+        return self._queue_end(LAST_CHUNK, command, command.encode(), len(message), message)
 
     def _open_text(self) -> Text:
         if self._text.is_ended:
