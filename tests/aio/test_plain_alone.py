@@ -153,15 +153,22 @@ async def outcome(
     peer = Server(said, keywords, piece)
     known: list[object] = []
     transcript, gone = Transcript(limit=None), 0
-    real = PlainMail.begin
+    real, real_shortcut = PlainMail.begin, PlainMail.take_shortcut
 
     def counted(mail: PlainMail, *how: bool) -> None:
         nonlocal gone
         gone += 1
         real(mail, *how)
 
+    def counted_shortcut(mail: PlainMail, *how: bool) -> list[bytes] | None:
+        nonlocal gone
+        beginning = real_shortcut(mail, *how)
+        gone += beginning is not None
+        return beginning
+
     with monkeypatch.context() as patch:
         patch.setattr(PlainMail, "begin", counted)
+        patch.setattr(PlainMail, "take_shortcut", counted_shortcut)
         if not is_plain:
             patch.setattr(Form, "of", lambda *_: None)
         async with peer.listening(use_chunking=use_chunking) as endpoint:

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 from mailwire import smtp
 from mailwire._wire.dots import MailText
@@ -31,6 +31,7 @@ from mailwire.smtp import (
 )
 from mailwire.smtp.parcel import Parcel
 from mailwire.smtp.receipt import NO_TIMINGS
+from mailwire.smtp.shortcut import END_COST, Shortcut, shortcut
 from tests.smtp.model_server import Script, Server
 
 A, B, C, D, E = (Mailbox(name, "example.org") for name in "abcde")
@@ -57,6 +58,7 @@ class Sender:
         has left.
     parcels: mails that are whole go as parcels, where they can, until something else is heard than was expected.
     hears: such a one is given what the server says before the connection is.
+    shortcuts: they take shortcuts, where they can, and are parcels from there on.
     """
 
     def __init__(
@@ -73,8 +75,14 @@ class Sender:
         at_once: bool = False,
         parcels: bool = False,
         hears: bool = False,
+        shortcuts: bool = False,
     ) -> None:
         self.connection = connection
+        self.shortcuts = 0
+        """How many were taken to their end."""
+        self._takes_shortcuts = shortcuts
+        self._leaving: list[bytes] = []
+        self._postponed: tuple[Mail, Transaction | Parcelled | None] | None = None
         self._hears = hears
         self._at_once = at_once
         self._begun: list[Transaction | Parcelled] = []
@@ -92,7 +100,7 @@ class Sender:
     @property
     def transactions(self) -> list[Transaction]:
         """Those that were begun, in their order."""
-        return [each.unfolded() if isinstance(each, Parcelled) else each for each in self._begun]
+        return [each.known() if isinstance(each, Parcelled) else each for each in self._begun]
 
     @property
     def transaction(self) -> Transaction:
@@ -142,17 +150,67 @@ class Sender:
             self._sending(event)
 
     def hear(self, data: bytes) -> GroupsAnswered | None:
-        """Give what the server says to the parcel that is on its way, or to the two; return the event that tells of it,
-        if it was taken."""
+        """Give what the server says to the parcel that is on its way, or to those that take shortcuts; return the event
+        that tells of it, if it was taken."""
+        if self._takes_shortcuts:
+            return self._hear_past(data)
         begun = [each for each in self._begun if not each.finished] if self._hears else []
         parcels = [each.parcel for each in begun if isinstance(each, Parcelled)]
         groups = tuple(each.group for each in parcels if each.group is not None)
-        if not 1 <= len(groups) == len(begun) <= 2:
-            return None
-        if not (parcels[0].hear(data) if len(parcels) == 1 else parcels[0].hear_with(parcels[1], data)):
+        if not len(groups) == len(begun) == 1 or not parcels[0].hear(data):
             return None
         self._behind_answer()
         return GroupsAnswered(groups)
+
+    def _hear_past(self, data: bytes) -> GroupsAnswered | None:
+        unfinished = [each for each in self._begun if not each.finished]
+        newest = unfinished[-1] if unfinished else None
+        if not isinstance(newest, Parcelled) or not isinstance(way := newest.way, Shortcut):
+            return None
+        if len(unfinished) == 1:
+            is_heard = way.hear(data)
+        else:
+            older = unfinished[-2]
+            if isinstance(older, Parcelled) and isinstance(older.way, Shortcut):
+                is_heard = older.way.hear_with(way, data)
+                self.shortcuts += is_heard
+            elif is_heard := (found := way.parted(data)) is not None:
+                verdict, answers = found or (b"", b"")
+                self.connection.receive_data(verdict)
+                while (event := self.connection.next_event()) is not None:
+                    self.take(event)
+                if newest.way is not way:
+                    raise AssertionError("a verdict that was to be expected has consequences")
+                way.follow(answers)
+        if not is_heard:
+            self.leave_shortcuts()
+            return None
+        self.shortcuts += newest.finished
+        self._behind_answer()
+        return GroupsAnswered(())
+
+    def leave_shortcuts(self) -> None:
+        """Let the connection know all that was said past it."""
+        for each in self._begun:
+            if isinstance(each, Parcelled) and not each.finished:
+                assert each.parcel is each.way
+
+    def data_to_send(self) -> list[bytes]:
+        """What is to be written."""
+        leaving, self._leaving = self._leaving, []
+        return [*leaving, *self.connection.data_to_send()]
+
+    def _takes_shortcut(self, mail: Mail, behind: "Transaction | Parcelled | None") -> bool:
+        if not self._takes_shortcuts or (mail.chunking == "eager" and self._in_a_row):
+            return False
+        if behind is None:
+            return self.connection.is_free
+        unfinished = [each for each in self._begun if not each.finished]
+        if len(unfinished) > 1:
+            return False
+        if isinstance(behind, Parcelled) and isinstance(behind.way, Shortcut):
+            return True
+        return self.connection.awaits_verdict_alone(END_COST)
 
     def _go_on(self) -> None:
         if self._starttls:
@@ -171,12 +229,29 @@ class Sender:
             each.unfolded() if isinstance(each, Parcelled) and not each.finished else each for each in self._begun
         ]
 
+    def begin_postponed(self) -> None:
+        """Begin the mail that was to begin while there was more to be heard: there no shortcut could be taken."""
+        postponed, self._postponed = self._postponed, None
+        if postponed is not None:
+            self._leaving += self.connection.data_to_send()  # the end of the one before
+            self._begin(*postponed)
+            self.write()
+
     def _begin(self, mail: Mail, behind: "Transaction | Parcelled | None" = None) -> None:
+        if self._takes_shortcuts and self.connection.has_news:
+            self._postponed = mail, behind
+            return
         self._bodies.append(iter(mail.body))
         self._is_whole.append(mail.is_whole)
         takes_parcels = self._parcels and self.connection.takes_groups and not self.connection.is_lmtp
         if takes_parcels and mail.is_whole and mail.on_refused == "send":
-            self._begun.append(Parcelled(self.connection, mail, behind))
+            takes_shortcut = self._takes_shortcut(mail, behind)
+            if not takes_shortcut:
+                self.leave_shortcuts()
+            begun = Parcelled(self.connection, mail, behind, takes_shortcut=takes_shortcut)
+            if isinstance(begun.way, Shortcut):
+                self._leaving += begun.way.beginning
+            self._begun.append(begun)
             return
         if isinstance(behind, Parcelled):
             behind = behind.unfolded()
@@ -203,7 +278,7 @@ class Sender:
 
     def _behind_answer(self) -> None:
         self.write()
-        if self._last.finished and self.connection.state is not State.CLOSED:
+        if self._last.finished and self._postponed is None and self.connection.state is not State.CLOSED:
             self._go_on()
 
     def write(self) -> bool:
@@ -216,7 +291,7 @@ class Sender:
                 continue
             block = next(self._bodies[-1], None)
             if isinstance(self._last, Parcelled):
-                self._last.write()
+                self._leaving += self._last.write()
                 continue
             if block is None:
                 self._last.end_data()
@@ -230,53 +305,85 @@ class Sender:
     def _may_begin_behind(self) -> bool:
         last = self._last
         has_room = not (self._at_once and self.connection.has_queued)
+        if self._postponed is not None:
+            return False
         return self._in_a_row and bool(self._mails) and last.is_ended and not last.finished and has_room
 
 
 class Parcelled:
-    """A `mail` that goes as a parcel, begun `behind` another; as a transaction is seen."""
+    """A `mail` that goes as a parcel, or by a shortcut, begun `behind` another; as a transaction is seen."""
 
-    def __init__(self, connection: Connection, mail: Mail, behind: "Transaction | Parcelled | None") -> None:
+    def __init__(
+        self,
+        connection: Connection,
+        mail: Mail,
+        behind: "Transaction | Parcelled | None",
+        *,
+        takes_shortcut: bool = False,
+    ) -> None:
         wishes = Parameters(mail.parameters), None, mail.on_refused, mail.chunking, False
         (message,) = mail.body
-        self.parcel = Parcel(
-            connection,
-            connection.opening_for(wishes),
-            mail.sender,
-            tuple(mail.recipients),
-            MailText(message),
-            is_first=behind is None,
-            begins_anew=behind is not None and behind.chunking is not False,
-        )
+        what = connection.opening_for(wishes), mail.sender, tuple(mail.recipients), MailText(message)
+        begins_anew = behind is not None and behind.chunking is not False
         self.chunking: bool | Literal["eager"] = mail.chunking
-        self.write = self.parcel.write
+        taken = shortcut(connection, *what, behind is not None, begins_anew) if takes_shortcut else None
+        self.way = taken or Parcel(connection, *what, is_first=behind is None, begins_anew=begins_anew)
+
+    @property
+    def parcel(self) -> Parcel:
+        """It as a parcel."""
+        if isinstance(self.way, Shortcut):
+            self.way = self.way.as_parcel()
+        return self.way
+
+    def write(self) -> list[bytes]:
+        """Write its message."""
+        return self.way.write()
 
     def receive(self, event: ReplyReceived | GroupsAnswered) -> bool:
         """Take the answers to its group."""
-        return isinstance(event, GroupsAnswered) and self.parcel.receive(event)
+        return isinstance(event, GroupsAnswered) and isinstance(self.way, Parcel) and self.way.receive(event)
 
     @property
     def wants_data(self) -> bool:
         """Whether its message is to be written."""
-        return self.parcel.wants_message
+        return self.way.wants_message
 
     @property
     def is_ended(self) -> bool:
         """Whether another may begin behind it."""
-        return self.parcel.end is not None
+        return self.way.is_ended
 
     @property
     def finished(self) -> bool:
         """Whether nothing more will come of it."""
-        return self.parcel.is_taken
+        return self.way.is_taken
 
     def receipt(self) -> Receipt:
         """What is known of it."""
-        return self.parcel.receipt(NO_TIMINGS) if self.finished else self.unfolded().receipt()
+        return self.way.receipt(NO_TIMINGS) if self.finished else self.unfolded().receipt()
 
     def unfolded(self) -> Transaction:
         """The same as a transaction, which goes on."""
         return self.parcel.as_transaction()
+
+    def known(self) -> Transaction:
+        """What can be asked of it."""
+        is_unknown = self.finished and isinstance(self.way, Shortcut)
+        return cast(Transaction, Taken()) if is_unknown else self.unfolded()
+
+
+@dataclass
+class Taken:
+    """A mail that was taken past its connection, which knows nothing of it: what a transaction says of such a one."""
+
+    must_close: bool = False
+    finished: bool = True
+    is_ended: bool = True
+    wants_data: bool = False
+    sender_refusal: None = None
+    recipients_refusal: None = None
+    data_refusal: None = None
 
 
 @dataclass
@@ -304,6 +411,7 @@ def run(
     at_once: bool = False,
     parcels: bool = False,
     hears: bool = False,
+    shortcuts: bool = False,
     says: Callable[[bytes, int], bytes] = lambda answer, _: answer,
 ) -> Outcome:
     """Let a `Sender` and a `Server` talk until neither has anything left to say.
@@ -313,20 +421,21 @@ def run(
     chunk_size: that of the transactions.
     server_cut: the connection is cut behind so many octets of the server.
     client_cut: no more than so many octets of the client reach the server, then the connection is cut.
-    at_once, parcels, hears: as of the Sender.
+    at_once, parcels, hears, shortcuts: as of the Sender.
     says: is given what the server would answer, and how often it has answered, and returns what it does.
     """
     scripts = [script] if isinstance(script, Script) else script
     server = Server(*scripts, lmtp=connection.is_lmtp)
     hello = Lhlo if connection.is_lmtp else Ehlo
-    how: Any = {"in_a_row": in_a_row, "chunk_size": chunk_size, "at_once": at_once, "parcels": parcels, "hears": hears}
+    how: Any = {"in_a_row": in_a_row, "chunk_size": chunk_size, "at_once": at_once}
+    how |= {"parcels": parcels or shortcuts, "hears": hears, "shortcuts": shortcuts}
     sender = Sender(connection, mails, hello=hello, **how)
     outcome = Outcome([], b"", b"", None, sender, server)
     sender.begin()
     answers, answered = server.greet(), 0
     try:
         while True:
-            wire = b"".join(connection.data_to_send())
+            wire = b"".join(sender.data_to_send())
             reaches = wire
             if client_cut is not None:
                 reaches = wire[: max(0, client_cut - len(outcome.sent))]
@@ -345,12 +454,14 @@ def run(
             else:
                 is_cut = server_cut is not None or client_cut is not None
                 if not wire and (is_cut or server.closed):
+                    sender.leave_shortcuts()
                     connection.receive_eof()
             progress = bool(piece or wire) or sender.write()
             while (event := connection.next_event()) is not None:
                 progress = True
                 outcome.events.append(event)
                 sender.take(event)
+            sender.begin_postponed()
             if not progress:
                 return outcome
     except MailwireError as error:

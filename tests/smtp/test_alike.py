@@ -98,6 +98,8 @@ def check_parcels(case: Case, where: object, **how: Any) -> None:
     alone = seen(case, **whole)
     for hears in (False, True):
         assert seen(case, parcels=True, hears=hears, **whole) == alone, (case, where, hears)
+    if not case.in_a_row:  # those are held in test_shortcut, for they begin at other moments
+        assert seen(case, shortcuts=True, **whole) == alone, (case, where)
 
 
 def test_a_mail_that_goes_as_a_parcel_comes_to_the_same_whatever_a_server_answers() -> None:

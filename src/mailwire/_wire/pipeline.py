@@ -146,7 +146,7 @@ class Pipeline(Generic[C]):
         if len(queued) == 1 and not (in_flight or self._blocks):  # as mostly, where one waits for each answer
             command, line, cost, block, size = queued.pop()
             in_flight.append((command, cost, size))
-            self._commands, self._octets = size, cost
+            self._commands, self._octets, self._is_full = size, cost, False
             self._released(command)
             return [line, block] if block else [line]
         blocks, self._blocks = self._blocks, []

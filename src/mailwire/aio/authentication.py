@@ -35,7 +35,6 @@ from ..sasl import (
 from ..sasl.mechanism import given_instead
 from .stream import Stream
 from .tls import channel_bindings, server_name
-from .tokens import provide_token
 
 if TYPE_CHECKING:  # who speaks one protocol does without the other
     from ..pop3.response import Response
@@ -279,6 +278,8 @@ class _Presented:
     async def _provided(self, refused: OAuthFailure | None) -> Credentials:
         if not isinstance(self._credentials, OAuthToken):
             return self._credentials
+        from .tokens import provide_token  # for access tokens alone
+
         return await provide_token(self._credentials, refused, self._seconds)
 
 

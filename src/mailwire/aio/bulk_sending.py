@@ -136,7 +136,17 @@ class BulkSending(SendResults):
         with self._turn:
             try:
                 while not self._is_over:
-                    await self._go_on()
+                    chain = self._chain
+                    if chain is None or chain.is_over or self._hopeless is not None:
+                        await self._go_on_without()
+                    else:
+                        try:
+                            await chain.go_on()
+                        except MailwireError as error:
+                            await self._lose(chain, error)
+                        else:
+                            if not self._consignment.has_result and chain.is_at_rest:
+                                await self._wait()
                     if self._consignment.has_result:
                         break
             except BaseException:
@@ -144,20 +154,12 @@ class BulkSending(SendResults):
                     await self._cut()
                 raise
 
-    async def _go_on(self) -> None:
-        consignment = self._consignment
+    async def _go_on_without(self) -> None:
+        # A chain that mails could go on with.
         if self._hopeless is not None:
             await self._fail_next(self._hopeless)
-        elif self._chain is None or self._chain.is_over:
-            await (self._renew() if self._is_open else self._take_hold())
         else:
-            try:
-                await self._chain.go_on()
-            except MailwireError as error:
-                await self._lose(self._chain, error)
-            else:
-                if not consignment.has_result and self._chain.is_at_rest:
-                    await self._wait()
+            await (self._renew() if self._is_open else self._take_hold())
 
     async def _wait(self) -> None:
         if self._consignment.is_exhausted:

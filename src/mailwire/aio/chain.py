@@ -14,7 +14,7 @@
 """
 
 from collections import deque
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable
 
 from ..errors import (
     ConnectionLost,
@@ -26,6 +26,7 @@ from ..errors import (
 )
 from ..smtp import Delivery, GroupsAnswered, Receipt, ReplyReceived
 from ..smtp.delivery import ACCEPTED
+from ..smtp.shortcut import END_COST, Shortcut
 from ..smtp.states import CLOSED, READY
 from .consignment import Item, Supply
 from .dialogue import Answer, Dialogue
@@ -99,7 +100,7 @@ class Chain:
             else:
                 is_fresh = not self._dialogue.has_news
                 if is_fresh:
-                    await self._wait()
+                    await (mail.arrival(self._is_told) if type(mail) is PlainLink else self._dialogue.wait())
                 is_plain = self._hear()
             if not (is_plain and self._send_plainly(is_fresh=is_fresh)):
                 await self._send()
@@ -156,19 +157,19 @@ class Chain:
         # alone on its way, and the beginning of the next behind, or of the next alone. False if there is more to do;
         # else the next is not ready any more. `is_fresh`: what was heard has come just now, and nothing behind it.
         links, ready = self._links, self._ready
-        if type(ready) is not PlainLink or self._closing:
+        if type(ready) is not PlainLink or self._closing or self._session.stream.has_news:
             return False
         if links:
             mail = links[0]
-            if self._is_single or type(mail) is not PlainLink or not mail.wants_message:
+            if self._is_single or type(mail) is not PlainLink or not mail.way.wants_message:
                 return False
             if not is_fresh and self._session.stream.is_readable:
                 return False
-            mail.write()
+            self._blocks += mail.write()
         elif self._session.stream.is_readable:
             return False
-        self._begin_plain(ready)
-        self._gather()
+        if not self._begin_plain(ready):
+            self._gather()
         self._flush()
         return True
 
@@ -178,11 +179,12 @@ class Chain:
             if links:
                 last = links[-1]
                 if isinstance(last, PlainLink):
-                    if last.wants_message and self._session.stream.is_readable:
+                    stream = self._session.stream
+                    if last.wants_message and (stream.has_news or stream.is_readable):
                         last = self._unfold()[-1]  # what the server says meanwhile is heard first
                     else:
                         if last.wants_message:
-                            last.write()
+                            self._blocks += last.write()
                         self._gather()
                 if isinstance(last, Link) and (not await self._write(last) or last.is_part):
                     break
@@ -253,17 +255,52 @@ class Chain:
             raise
         return mail is not None
 
-    def _begin_plain(self, mail: PlainLink) -> None:
-        is_first = not self._links
+    def _begin_plain(self, mail: PlainLink) -> bool:
+        # Return whether it takes a shortcut. Eager ones, which go many in a row, take none.
+        links = self._links
+        is_behind = bool(links)
+        begins_anew = is_behind and links[-1].is_chunked
+        beginning: list[bytes] | None = None
+        if not mail.form.is_eager:
+            if self._may_take_shortcut():
+                beginning = mail.take_shortcut(is_behind, begins_anew)
+            if beginning is None:
+                self._leave_shortcuts()
         try:
-            mail.begin(is_first=is_first, begins_anew=not is_first and self._links[-1].is_chunked)
+            if beginning is None:
+                mail.begin(not is_behind, begins_anew)
         except MailwireError as error:
             receipt = self._consignment.make_sending(mail.item).receipt()
             self._ready = None
             self._consignment.finish(mail.item, receipt, error)
-        else:
-            self._ready = None
-            self._links.append(mail)
+            return False
+        self._ready = None
+        links.append(mail)
+        if beginning is None:
+            return False
+        self._blocks += beginning
+        return True
+
+    def _may_take_shortcut(self) -> bool:
+        # Alone, or behind one that was ended. What was received is heard before anything leaves.
+        links = self._links
+        if self._session.stream.has_news or len(links) > 1:
+            return False
+        if not links:
+            return True
+        before = links[0]
+        if type(before) is PlainLink and type(before.way) is Shortcut:
+            return True
+        return self._connection.awaits_verdict_alone(END_COST)
+
+    def _leave_shortcuts(self) -> None:
+        # One after the other, as they have begun. Where one took any, the newest did.
+        links = self._links
+        newest = links[-1] if links else None
+        if type(newest) is PlainLink and type(newest.way) is Shortcut:
+            for link in links:
+                if isinstance(link, PlainLink):
+                    link.leave_shortcut(is_awaited=link is links[0])
 
     async def _prepare(self, item: Item) -> None:
         try:
@@ -333,23 +370,22 @@ class Chain:
 
     async def _lead(self, mail: PlainLink) -> bool:
         # Lead the mail that is alone on its way, as long as it stays plain, to its end; return what `_hear` does.
-        if await mail.lead():
+        if await mail.lead([]):
             self._finish_plain(mail)
             return True
         return self._hear()
 
-    def _wait(self) -> Coroutine[object, object, None]:
-        oldest = self._links[0]
-        if type(oldest) is PlainLink and (group := oldest.parcel.group) is not None:
-            return self._dialogue.wait_for(group)
-        return self._dialogue.wait()
-
     def _hear(self) -> bool:
         # Return whether it was in one step: then nothing is left that is to be heard before anything leaves.
-        stream = self._session.stream
-        if (data := stream.sole) is not None and self._hear_plainly(data):
-            stream.take()
+        data = self._session.stream.sole
+        if data is not None and self._hear_plainly(data):
             return True
+        if self._dialogue.has_news:
+            self._leave_shortcuts()
+            self._hear_answers()
+        return False
+
+    def _hear_answers(self) -> None:
         dialogue = self._dialogue
         while (answer := dialogue.heard()) is not None:
             self._receive(answer)
@@ -362,23 +398,50 @@ class Chain:
                 if self._takes_leave:
                     raise ServiceNotAvailable(over, command=command, reply=reply)
                 raise ConnectionLost(over)
-        return False
 
     def _hear_plainly(self, data: bytes) -> bool:
         # In one step what the one plain mail on its way is to be answered, or the two; False if `data` are anything
         # else, or there are other mails.
         links = self._links
         mail, newest = links[0], links[-1]
-        if len(links) > 2 or type(mail) is not PlainLink or type(newest) is not PlainLink:
+        if type(newest) is not PlainLink or len(links) > 2:
             return False
-        is_alone = mail is newest
-        if not (mail.parcel.hear(data) if is_alone else mail.parcel.hear_with(newest.parcel, data)):
-            return False
-        if mail.parcel.is_taken:
-            self._finish_plain(mail)
-            if not is_alone and newest.parcel.is_taken:
+        way = newest.way
+        if mail is newest:
+            if not way.hear(data):
+                return False
+            self._session.stream.take()
+            if way.is_taken:
                 self._finish_plain(newest)
+            return True
+        if type(way) is not Shortcut:
+            return False
+        if type(mail) is not PlainLink or type(mail.way) is not Shortcut:
+            return self._hear_before(newest, way, data)
+        if not mail.way.hear_with(way, data):
+            return False
+        self._session.stream.take()
+        self._finish_plain(mail)
+        if not way.wants_message:
+            newest.due_since = self._dialogue.time()
         return True
+
+    def _hear_before(self, mail: PlainLink, way: Shortcut, data: bytes) -> bool:
+        # The same where the one before has taken no shortcut: its verdict is heard by the machine.
+        parts = way.parted(data)
+        if parts is None:
+            return False
+        verdict, answers = parts
+        self._session.stream.take()
+        self._connection.receive_data(verdict)
+        self._hear_answers()
+        if self._links[0] is mail and mail.way is way:
+            way.follow(answers)
+            if not answers:
+                mail.due_since = self._dialogue.time()
+            return True
+        self._connection.receive_data(answers)
+        return False
 
     def _receive(self, answer: Answer) -> None:
         # Replies come in order, and what is finished is gone; those to groups may be for several mails.
@@ -388,7 +451,7 @@ class Chain:
         while links:
             link = links[0]
             if isinstance(link, PlainLink):
-                if not isinstance(answer, GroupsAnswered) or not link.receive(answer):
+                if type(link.way) is Shortcut or not isinstance(answer, GroupsAnswered) or not link.receive(answer):
                     return  # what it waits for has not come, or it wants its message
                 self._finish_plain(link)
                 continue
@@ -396,21 +459,22 @@ class Chain:
                 return
             if not link.transaction.finished or self._connection.state is CLOSED:
                 return
-            links.popleft()
             self.has_concluded = True
             self._conclude(link)
+            links.popleft()
             if isinstance(answer, ReplyReceived):
                 return
 
     def _finish_plain(self, mail: PlainLink) -> None:
         # The oldest, which was taken.
-        self.has_concluded = True
+        self.has_concluded, self._dialogue.past = True, None
         self._consignment.finish(mail.item, mail.end())
         self._links.popleft()
 
     def _unfold(self) -> list[Link]:
         # Go on with the plain mails on their way as with any other; return all of these. One by one, so that it can be
         # gone on with where something goes wrong in the middle.
+        self._leave_shortcuts()
         unfolded: list[Link] = []
         for place, link in enumerate(self._links):
             if isinstance(link, PlainLink):

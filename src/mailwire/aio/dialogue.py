@@ -29,6 +29,7 @@ from .deadline import late
 from .session import Session
 
 if TYPE_CHECKING:
+    from ..smtp.shortcut import Shortcut
     from .plain_mail import Form
 
 __all__ = ["Answer", "Dialogue", "raise_refusal", "refusal_of"]
@@ -55,6 +56,12 @@ class Dialogue:
         self.time: Callable[[], float] = session.time  # the clock
         self._timeouts = timeouts = session.endpoint.timeouts
         self._patience_for: dict[type, float | None] = {kind: getattr(timeouts, _PHASES[kind]) for kind in _PHASES}
+        self.patience: float | None = timeouts.command
+        """For how many seconds the answers to the beginning of a mail are waited for, None if for any time..."""
+        self.verdict_patience: float | None = timeouts.verdict
+        """...and that to its end."""
+        self.past: Shortcut | None = None
+        """The mail whose answers are waited for, if it takes a shortcut."""
         self.form: Form | None = None
         """How the last plain mail went, or could not go; see `Form.of`."""
         self._terms: Terms | None = None  # for the last mail
@@ -135,14 +142,14 @@ class Dialogue:
 
     def wait_for(self, group: Group) -> Coroutine[object, object, None]:
         """Do what `wait` does where all that is awaited are the answers to `group`, which begins a mail or ends it."""
-        self._count_for(group, None)
-        return self.session.stream.wait(self._until, self._late)
+        self.count_for(group, None)
+        return self.session.stream.wait(self._until, self.overdue)
 
     def arrival_for(self, group: Group, since: float | None) -> Awaitable[None]:
         """Return what is to be awaited for the answers to `group`, which was written at the time `since`, or now, where
         nothing has come yet; for who looks then what has, if anything (`Stream.arrival`)."""
-        self._count_for(group, since)
-        return self.session.stream.arrival(self._until, self._late)
+        self.count_for(group, since)
+        return self.session.stream.arrival(self._until, self.overdue)
 
     def wait(self) -> Coroutine[object, object, None]:
         """Wait until `heard` may have something to tell, or the stream was nudged. Raises DeadlineExceeded."""
@@ -150,10 +157,11 @@ class Dialogue:
         if self._awaited is not awaited or awaited is None:  # a part of a reply puts nothing off
             seconds: float | None = getattr(self._timeouts, self._phase(awaited))
             self._awaited, self._until = awaited, None if seconds is None else self.time() + seconds
-        return self.session.stream.wait(self._until, self._late)
+        return self.session.stream.wait(self._until, self.overdue)
 
-    def _count_for(self, group: Group, since: float | None) -> None:
-        # Until when `group` may be waited for; as in `wait`, but that what holds for it is looked up.
+    def count_for(self, group: Group, since: float | None) -> None:
+        """Find out until when `group` may be waited for, which was written at the time `since`, or now, if that was not
+        done: as `wait` does, but that what holds for it is looked up."""
         if self._awaited is not group:
             seconds = self._patience_for.get(group.awaited, self._timeouts.command)
             until: float | None = None
@@ -161,9 +169,12 @@ class Dialogue:
                 until = seconds + (self.time() if since is None else since)
             self._awaited, self._until = group, until
 
-    def _late(self) -> DeadlineExceeded:
-        phase = self._phase(self.connection.due)
-        return late(getattr(self._timeouts, phase), phase, f"the reply to {self._subject}")
+    def overdue(self) -> DeadlineExceeded:
+        """Return the error for what is due and has not come in time."""
+        awaited = self.connection.due if self.past is None else self.past.awaited
+        subject = self._subject if self.past is None else awaited
+        phase = self._phase(awaited)
+        return late(getattr(self._timeouts, phase), phase, f"the reply to {subject}")
 
     def _phase(self, awaited: Command[object] | Group | None) -> str:
         # RFC 5321 4.5.3.2: which of the Timeouts holds.

@@ -1,12 +1,14 @@
 """PlainMail: a mail of which nothing is wished but to be sent, and whose octets are in memory and need nothing of a
 server.
 
-Most mails are plain. How they go over a dialogue is found out once for all of them (`Form`), and each is a parcel. Its
-passage and its transaction are made where something is heard that was not to be expected, or nothing more will be
-(`Sending.take_over`): what becomes of the mail then, is found out as for any other.
+Most mails are plain. How they go over a dialogue is found out once for all of them (`Form`). Each takes a shortcut, if
+it can; else, and where something is heard that was not to be expected, it is a parcel. Its passage and its transaction
+are made where more of that is heard, or nothing more will be (`Sending.take_over`): what becomes of the mail then, is
+found out as for any other.
 """
 
-from typing import Final
+from collections.abc import Awaitable
+from typing import Final, cast
 
 from .._wire.dots import MailText
 from ..endpoint import Chunking
@@ -18,6 +20,7 @@ from ..smtp import GroupsAnswered, Receipt
 from ..smtp.opening import Opening
 from ..smtp.parameters import NO_PARAMETERS
 from ..smtp.parcel import Parcel
+from ..smtp.shortcut import Shortcut, shortcut
 from .dialogue import Dialogue
 
 __all__ = ["Form", "PlainMail", "may_be_plain"]
@@ -32,6 +35,10 @@ class Form:
     def __init__(self, dialogue: Dialogue, policy: MessagePolicy, use_chunking: Chunking) -> None:
         connection = dialogue.connection
         self.dialogue: Dialogue = dialogue
+        self.is_chunked: bool = False
+        """Whether they go in a chunk..."""
+        self.is_eager: bool = False
+        """...that waits for no reply."""
         self.opening: Opening | None = None
         """How they begin; None if none can go as a parcel."""
         self._policy = policy
@@ -44,6 +51,7 @@ class Form:
         if not demands and connection.takes_groups and not connection.is_lmtp and "LIMITS" not in offered.names:
             chunking = dialogue.chunking_for(use_chunking)
             self.opening = connection.opening_for((NO_PARAMETERS, None, "send", chunking, "SIZE" in offered.names))
+            self.is_chunked, self.is_eager = chunking is not False, self.opening.is_eager
 
     @classmethod
     def of(cls, dialogue: Dialogue, envelope: Envelope, policy: MessagePolicy, use_chunking: Chunking) -> "Form | None":
@@ -82,12 +90,14 @@ def may_be_plain(octets: bytes) -> bool:
 
 
 class PlainMail:
-    """A mail of this `form`, with the `message` that leaves: ready to `begin`, or on its way as a `parcel`."""
+    """A mail of this `form`, with the `message` that leaves: ready to `begin`, or on its way."""
 
-    __slots__ = ("_message", "envelope", "envelope_time", "form", "parcel", "since")
+    __slots__ = ("_message", "due_since", "envelope", "envelope_time", "form", "since", "way")
 
-    parcel: Parcel
-    """The mail, once it has begun."""
+    way: Shortcut | Parcel
+    """How it goes, once it has begun."""
+    due_since: float
+    """Since when it is to be answered, where it takes a shortcut, and nobody before it."""
     since: float
     """When the phase began that it is in, by the dialogue's clock: that of the envelope, or..."""
 
@@ -98,6 +108,39 @@ class PlainMail:
         """...that of the verdict, if the envelope took so many seconds."""
         self._message = message
 
+    @property
+    def parcel(self) -> Parcel:
+        """It, which has begun, as a parcel: from here on, if it took a shortcut."""
+        way = self.way
+        if type(way) is Shortcut:
+            way = self.way = way.as_parcel()
+            self.form.dialogue.past = None
+        return cast(Parcel, way)
+
+    def take_shortcut(self, is_behind: bool, begins_anew: bool) -> list[bytes] | None:
+        """Let it go by a `shortcut` with these properties, if it can; return what is to be written then, else None."""
+        form, envelope = self.form, self.envelope
+        dialogue, opening = form.dialogue, form.opening
+        if opening is None:
+            raise AssertionError("a mail that goes as a parcel begins")
+        taken = shortcut(
+            dialogue.connection,
+            opening,
+            envelope.sender,
+            envelope.recipients,
+            self._message,
+            is_behind,
+            begins_anew,
+        )
+        if taken is None:
+            return None
+        self.way = taken
+        self.since = self.due_since = dialogue.time()
+        if opening.is_eager:
+            self.envelope_time = 0.0  # its message left with it
+        dialogue.transactions += 1
+        return taken.beginning
+
     def begin(self, is_first: bool, begins_anew: bool) -> None:
         """Let it go, as a parcel that `is_first` and `begins_anew`. Raises LocalProtocolError as that does."""
         form, envelope = self.form, self.envelope
@@ -105,7 +148,7 @@ class PlainMail:
         if opening is None:
             raise AssertionError("a mail that goes as a parcel begins")
         self.since = dialogue.time()
-        self.parcel = Parcel(
+        self.way = Parcel(
             dialogue.connection, opening, envelope.sender, envelope.recipients, self._message, is_first, begins_anew
         )
         if opening.is_eager:
@@ -115,29 +158,67 @@ class PlainMail:
     @property
     def wants_message(self) -> bool:
         """Whether its message is to be written now."""
-        return self.parcel.wants_message
+        return self.way.wants_message
 
     @property
     def is_ended(self) -> bool:
         """Whether its message is written."""
-        return self.parcel.end is not None
+        return self.way.is_ended
 
     @property
     def is_chunked(self) -> bool:
         """Whether its message goes in a chunk."""
-        return self.parcel.opening.chunking is not False
+        return self.form.is_chunked
 
-    def write(self) -> None:
-        """Write its message, which is wanted."""
-        self.parcel.write()
+    def write(self) -> list[bytes]:
+        """Write its message, which is wanted. Return what leaves for it now, past its connection."""
+        leaving = self.way.write()
         now = self.form.dialogue.time()
-        self.envelope_time, self.since = now - self.since, now
+        self.envelope_time = now - self.since
+        self.since = self.due_since = now
+        return leaving
 
-    async def lead(self) -> bool:
+    def arrival(self, may_be_nudged: bool) -> Awaitable[None]:
+        """Return what is to be awaited until something comes that it may be answered, where nothing has yet; it may end
+        before that. `may_be_nudged`: a nudge ends it as well."""
+        dialogue, way = self.form.dialogue, self.way
+        if type(way) is not Shortcut:
+            group = self.parcel.group
+            return dialogue.wait() if group is None else dialogue.wait_for(group)
+        patience = dialogue.verdict_patience if way.is_ended else dialogue.patience
+        until = None if patience is None else self.due_since + patience
+        dialogue.past, stream = way, dialogue.session.stream
+        return stream.wait(until, dialogue.overdue) if may_be_nudged else stream.arrival(until, dialogue.overdue)
+
+    async def lead(self, leaving: list[bytes]) -> bool:
         """Lead it, which has begun and is alone on its way, as long as what arrives is all that it waits for, to its
-        end; return whether the server has taken it. Raises DeadlineExceeded as `Dialogue.wait` does."""
-        parcel, dialogue = self.parcel, self.form.dialogue
-        connection, stream = dialogue.connection, dialogue.session.stream
+        end; return whether the server has taken it. Raises DeadlineExceeded as `Dialogue.wait` does.
+
+        leaving: what is to be written for its shortcut, if it has just begun.
+        """
+        dialogue = self.form.dialogue
+        stream = dialogue.session.stream
+        taken, patience = self.way, dialogue.patience
+        if isinstance(taken, Shortcut):
+            dialogue.past = taken
+            while True:
+                is_fresh = not stream.has_news
+                if is_fresh:
+                    stream.write(leaving)
+                    await stream.arrival(None if patience is None else self.due_since + patience, dialogue.overdue)
+                if (data := stream.sole) is None or not taken.hear(data):
+                    break
+                stream.take()
+                if taken.is_taken:
+                    dialogue.past = None
+                    return True
+                if not is_fresh and stream.is_readable:
+                    break  # what the server has said meanwhile is heard first
+                leaving = self.write()
+                patience = dialogue.verdict_patience
+            self.leave_shortcut(is_awaited=True)
+            return False
+        parcel, connection = self.parcel, dialogue.connection
         # When the group was said that is to be answered; None for one that leaves when it is waited for.
         since = None if parcel.answered else self.since
         while (group := parcel.group) is not None:
@@ -163,4 +244,10 @@ class PlainMail:
     def end(self) -> Receipt:
         """Return the receipt of what the server has taken."""
         verdict = self.form.dialogue.time() - self.since
-        return self.parcel.receipt({"envelope": self.envelope_time or 0.0, "message": 0.0, "verdict": verdict})
+        timings = {"envelope": self.envelope_time or 0.0, "message": 0.0, "verdict": verdict}
+        return self.way.receipt(timings)
+
+    def leave_shortcut(self, *, is_awaited: bool) -> None:
+        """Take none any more. `is_awaited`: an answer to it is, and the time that this may take goes on."""
+        if isinstance(self.way, Shortcut) and (group := self.parcel.group) is not None and is_awaited:
+            self.form.dialogue.count_for(group, self.due_since)

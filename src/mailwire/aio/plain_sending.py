@@ -113,10 +113,14 @@ class PlainSending(PlainMail):
         if form is None or not form.takes(self._message):
             return False
         self.form = form
-        self.begin(False, False)  # the call has found the connection at rest
+        # The call has found the connection at rest.
+        leaving = None if dialogue.session.stream.has_news else self.take_shortcut(False, False)
+        if leaving is None:
+            leaving = []
+            self.begin(False, False)
         self.has_begun = True
         try:
-            while not await self.lead():
+            while not await self.lead(leaving):
                 answer = dialogue.heard()
                 if answer is not None and (type(answer) is not GroupsAnswered or not self.parcel.receive(answer)):
                     await self._lead_on(answer)

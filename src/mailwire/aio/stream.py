@@ -306,7 +306,11 @@ class Stream(StreamOpening):
     def _time_out(self) -> None:
         late = self._late
         if late is not None and self._waiter.is_awaited:
-            self._waiter.wake(late())
+            try:
+                error = late()
+            except MemoryError as failed:
+                error = failed  # else nobody would ever be woken
+            self._waiter.wake(error)
 
 
 def _joined(blocks: list[bytes]) -> Iterator[bytes]:

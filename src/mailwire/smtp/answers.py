@@ -40,6 +40,7 @@ class Answers:
     takes_groups: bool
     takes_envelopes: bool
     trace: Trace
+    window: Window
 
     _eof: bool
     _ignored: Collection[str]
@@ -47,7 +48,6 @@ class Answers:
     _reader: ReplyReader
     _text: Text
     _verdicts: Verdicts
-    _window: Window
 
     def mask_as(self, earlier: "Answers") -> None:
         """Mask also what was told on `earlier`, a connection to the same server before this one: it may remember that,
@@ -167,7 +167,7 @@ class Answers:
         elif isinstance(command, (Ehlo, Helo)):
             offered = command.parse(reply) if isinstance(command, Ehlo) else Extensions()
             self.extensions = offered.without(self._ignored) if self._ignored else offered
-            self._open_window(self._window if "PIPELINING" in self.extensions else LOCKSTEP)
+            self._open_window(self.window if "PIPELINING" in self.extensions else LOCKSTEP)
         elif isinstance(command, Auth):
             self.is_authenticated = True
         elif self.state is State.MAIL_DATA:

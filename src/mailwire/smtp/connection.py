@@ -16,7 +16,7 @@ How to drive it: write what `data_to_send()` returns; feed what is read to `rece
 `receive_eof`; after either, take events until `next_event()` returns None; write again.
 """
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Final
 
 from .._wire.pipeline import LOCKSTEP, Window
@@ -29,7 +29,7 @@ from .commands import Auth, Bdat, Command, Data, EndOfData, Greeting, Mail, Rcpt
 from .events import ConnectionClosed, Event, ReplyReceived
 from .extensions import Extensions
 from .group import Group, Replies
-from .group_kind import VERDICT, expected_in_row
+from .group_kind import VERDICT
 from .grouped_pipeline import GroupedPipeline
 from .mail_data import Chunks, Text, Verdicts
 from .message_writing import MessageWriting
@@ -113,13 +113,16 @@ class Connection(Answers, MessageWriting):
         """...and an envelope as one, with what is behind it."""
         self.last_group: Group | None = None
         """The one that was queued last; it may have unfolded since."""
+        self.lent_to: object = None
+        """The Shortcut that goes on past it, the newest if there are two; None if there is none."""
         self.begun: Begun = Begun()
         """The Transactions that are not finished."""
         self.opening: Opening | None = None
         """How the last mail began; None if there was none, or what the server offers has changed since."""
         self.trace: Trace = trace
         """Is told everything that is said. It may be set at any time."""
-        self._window = window
+        self.window: Window = window
+        """How much may be unanswered, where the server announces PIPELINING."""
         self._ignored = tuple(ignored_extensions)
         self._pipeline = GroupedPipeline(self._released)
         self._pipeline.expect(Greeting())
@@ -140,6 +143,13 @@ class Connection(Answers, MessageWriting):
     def offered(self) -> Extensions:
         """The `extensions`, none where they are not known."""
         return _NOTHING if self.extensions is None else self.extensions
+
+    def awaits_verdict_alone(self, cost: int) -> bool:
+        """Whether nothing is queued, to be heard or to be answered but the end of a message, which takes no more than
+        that `cost` of the window's octets."""
+        if self.ahead is not READY or self.lent_to is not None or self.has_news or self._holds_part:
+            return False
+        return self._pipeline.octets_of_sole_end <= cost
 
     # What is unresolved
 
@@ -167,8 +177,16 @@ class Connection(Answers, MessageWriting):
 
     @property
     def is_awaited(self) -> bool:
-        """Whether a command `awaited` there is."""
-        return self._pipeline.is_awaited or not self._text.is_ended
+        """Whether a command `awaited` there is, or it is lent."""
+        return self.lent_to is not None or self._pipeline.is_awaited or not self._text.is_ended
+
+    @property
+    def is_free(self) -> bool:
+        """Whether a mail may go past it (`shortcut`): several commands may leave, and nothing is queued, to be answered
+        or to be heard."""
+        if not (self.takes_envelopes and self.state is READY and self.ahead is READY):
+            return False
+        return self.lent_to is None and not (self.has_news or self._holds_part or self._pipeline.is_awaited)
 
     @property
     def awaits_answer(self) -> bool:
@@ -401,19 +419,22 @@ class Connection(Answers, MessageWriting):
         self.trace("S", Replies(data))
         return True
 
-    def hear_flight(self, end: Group, beginning: Group, data: bytes) -> tuple[bytes, bytes] | None:
-        """Do what `hear_group` does for two groups that left one behind the other: the `end` of a mail, and the
-        `beginning` of the next. Return what was said to each, or None."""
-        if self.has_news or self._holds_part or self.state is not end.kind.begins_in:
-            return None
-        found = expected_in_row(end.pattern, beginning.pattern).fullmatch(data)
-        if found is None or not self._pipeline.settle_both(end, beginning):
-            return None
-        ended, begun = found.groups()
-        self._follow_group(end, ended)
-        self._follow_group(beginning, begun)
-        self.trace("S", Replies(data))
-        return ended, begun
+    # Telling it what was said past it
+
+    def undoing(self) -> Callable[[], None]:
+        """Return what puts it back to where it stands, behind a mail of which it was told, and that was answered by
+        groups. For that no memory is needed."""
+        state, ahead, last_group = self.state, self.ahead, self.last_group
+        text, is_binary, chunks, queued_chunks = self._text, self._is_binary, self._chunks, self.queued_chunks
+        standing, put_back = self._verdicts.standing, self._pipeline.undoing()
+
+        def undo() -> None:
+            self.state, self.ahead, self.last_group = state, ahead, last_group
+            self._text, self._is_binary, self._chunks, self.queued_chunks = text, is_binary, chunks, queued_chunks
+            self._verdicts.standing = standing
+            put_back()
+
+        return undo
 
     # Taking bytes
 

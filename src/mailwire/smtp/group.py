@@ -18,6 +18,7 @@ from .commands import BdatLast, Command, Data, EndOfData, Mail, Rcpt, Rset
 from .group_kind import (
     CHUNK,
     DATA,
+    DONE_ALONE,
     GO_AHEAD,
     RECIPIENT,
     RESET,
@@ -43,7 +44,6 @@ def weight(line: bytes, chunk_octets: int = 0) -> int:
     return len(line) + chunk_octets // _CHUNK_WEIGHT
 
 
-_DONE_ALONE: Final = expected(SENDER, 1)  # as for RSET, for RCPT, for a verdict, and for a chunk that is alone
 _GO_ON_ALONE: Final = expected(GO_AHEAD, 1)
 _RSET: Final = Rset().encode()
 
@@ -141,7 +141,7 @@ class Group(Several):
         group = cls.__new__(cls)
         group.kind = kind
         group.recipients = ()
-        group.pattern = _DONE_ALONE
+        group.pattern = DONE_ALONE
         group.awaited = type(end)
         group.ends_group = False
         group.size = 1
@@ -169,14 +169,14 @@ class Group(Several):
         head, lines = opening.head, opening.lines
         steps: list[Group] = []
         if begins_anew:
-            steps.append(cls._step(RESET, Rset, _RSET, _DONE_ALONE, (), (Rset(),)))
+            steps.append(cls._step(RESET, Rset, _RSET, DONE_ALONE, (), (Rset(),)))
             head = head.removeprefix(_RSET)
         text = head + lines[0] if announced is None else b"%b%d%b" % (head, announced, lines[0])
-        mail = cls._step(SENDER, Mail, text, _DONE_ALONE)
+        mail = cls._step(SENDER, Mail, text, DONE_ALONE)
         mail._opening, mail._sender, mail._announced, mail._begins_anew = opening, sender, announced, False
         steps.append(mail)
         for recipient, line in zip(recipients, lines[1:], strict=False):  # DATA is behind them
-            steps.append(cls._step(RECIPIENT, Rcpt, line, _DONE_ALONE, (recipient,)))
+            steps.append(cls._step(RECIPIENT, Rcpt, line, DONE_ALONE, (recipient,)))
         if opening.has_data:
             steps.append(cls._step(GO_AHEAD, Data, lines[-1], _GO_ON_ALONE, (), (Data(),)))
         steps[0].is_binary = opening.is_binary

@@ -16,6 +16,7 @@ from .states import State
 __all__ = [
     "CHUNK",
     "DATA",
+    "DONE_ALONE",
     "ENVELOPE",
     "GO_AHEAD",
     "LAST_CHUNK",
@@ -93,6 +94,10 @@ def expected(kind: GroupKind, count: int) -> re.Pattern[bytes]:
     # Nothing in it is tried twice.
     last = _GO_ON if kind is DATA or kind is GO_AHEAD else _DONE
     return re.compile(rb"(?:%b){%d}+%b" % (_DONE, count - 1, last) if count > 1 else last)
+
+
+DONE_ALONE: Final = expected(SENDER, 1)
+"""What MAIL alone is answered, as RSET is, RCPT, the end of a message, and a chunk that is alone."""
 
 
 @lru_cache

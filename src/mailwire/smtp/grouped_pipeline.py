@@ -2,12 +2,13 @@
 
 from collections import deque
 from collections.abc import Callable, Sequence
+from math import inf
 from typing import Any, TypeVar
 
 from .._wire.pipeline import Pipeline
-from .commands import BdatLast, Command
+from .commands import BdatLast, Command, EndOfData
 from .group import Group
-from .group_kind import ENVELOPE
+from .group_kind import ENVELOPE, LAST_CHUNK, VERDICT
 
 __all__ = ["GroupedPipeline"]
 
@@ -65,16 +66,6 @@ class GroupedPipeline(Pipeline[Any]):
         self._groups -= 1
         return True
 
-    def settle_both(self, older: Group, newer: Group) -> bool:
-        """Do the same for two groups, the `newer` behind the `older`."""
-        in_flight = self._in_flight
-        if len(in_flight) != 2 or in_flight[0][0] is not older or in_flight[1][0] is not newer:
-            return False
-        in_flight.clear()
-        self._commands = self._octets = 0
-        self._groups -= 2
-        return True
-
     @property
     def due(self) -> Command[object] | Group | None:
         """What the server's next words answer, or will answer once it has left; None if nothing is to be answered."""
@@ -100,6 +91,16 @@ class GroupedPipeline(Pipeline[Any]):
         """Whether a command has not left yet."""
         return bool(self._queued)
 
+    @property
+    def octets_of_sole_end(self) -> float:
+        """How many of the window's octets the end of a message takes, if it is in flight, and nothing else, nor queued;
+        else more than there are."""
+        if len(self._in_flight) != 1 or self._queued or self._is_full:
+            return inf
+        end = self._in_flight[0][0]
+        is_end = end.kind in (VERDICT, LAST_CHUNK) if isinstance(end, Group) else isinstance(end, (EndOfData, BdatLast))
+        return self._octets if is_end else inf
+
     def settle_group(self) -> Group | None:
         """Take the group that is the oldest in flight: its last reply has come. Return the one behind it, if that is
         the oldest then."""
@@ -110,6 +111,17 @@ class GroupedPipeline(Pipeline[Any]):
         self._groups -= 1
         oldest = in_flight[0][0] if self._groups and in_flight else None
         return oldest if isinstance(oldest, Group) else None
+
+    def undoing(self) -> Callable[[], None]:
+        """Return what puts all back to where it stands; for that no memory is needed."""
+        blocks, queued, in_flight = list(self._blocks), self._queued.copy(), self._in_flight.copy()
+        commands, octets, is_full, groups = self._commands, self._octets, self._is_full, self._groups
+
+        def undo() -> None:
+            self._blocks, self._queued, self._in_flight = blocks, queued, in_flight
+            self._commands, self._octets, self._is_full, self._groups = commands, octets, is_full, groups
+
+        return undo
 
     def unfold(self) -> None:
         """Let each group be its commands, where it stands."""

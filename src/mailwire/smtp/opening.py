@@ -12,7 +12,7 @@ from .._wire.text import check_choice, check_kind, check_lines, check_whole_numb
 from ..errors import NotSupported
 from .commands import Command, Mail, Rcpt, Rset, parameter_words
 from .extensions import Extensions
-from .group_kind import DATA, ENVELOPE, GroupKind, expected
+from .group_kind import DATA, DONE_ALONE, ENVELOPE, GroupKind, expected, expected_in_row
 from .options import MailOptions, RecipientOptions
 from .parameters import NO_PARAMETERS, Parameters, check_offered, mail_extensions
 from .paths import NULL_PATH, Mailbox
@@ -90,6 +90,7 @@ class Opening:
         "kind",
         "lines",
         "pattern",
+        "pattern_in_row",
         "recipients",
         "sender",
         "tail",
@@ -149,7 +150,9 @@ class Opening:
         self.command_count: int = 0
         """How many they are..."""
         self.pattern: re.Pattern[bytes] = expected(self.kind, 2)
-        """...and what they are answered, if all goes as is to be expected."""
+        """...and what they are answered, if all goes as is to be expected..."""
+        self.pattern_in_row: re.Pattern[bytes] = expected_in_row(DONE_ALONE, self.pattern)
+        """...and what the end of a message and they are, if they leave behind it."""
 
     def check_addresses(self, sender: Mailbox | None, recipients: Sequence[Mailbox]) -> None:
         """Raise NotSupported if an address is beyond ASCII and MAIL does not say SMTPUTF8 (RFC 6531 3.4)."""
@@ -174,9 +177,11 @@ class Opening:
         check_lines(head + tail, count)
         # At once: where there is no memory for all of it, the next mail finds what there was.
         pattern = expected(self.kind, count)
+        in_row = expected_in_row(DONE_ALONE, pattern)
         lines = () if self._is_pipelining else tail.splitlines(keepends=True)
         self.sender, self.recipients, self.begins_anew = sender, recipients, begins_anew
-        self.head, self.tail, self.lines, self.command_count, self.pattern = head, tail, lines, count, pattern
+        self.head, self.tail, self.lines, self.command_count = head, tail, lines, count
+        self.pattern, self.pattern_in_row = pattern, in_row
 
     def beginning(self, sender: Mailbox | None, size: int | None, *, begins_anew: bool) -> list[Command[object]]:
         """Return the commands that go before those which name the recipients, for a mail from `sender`, of so many

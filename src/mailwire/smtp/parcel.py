@@ -112,8 +112,13 @@ class Parcel:
         steps.reverse()
         self.group = steps.pop()
 
-    def write(self) -> None:
-        """Write the message, and end it."""
+    @property
+    def is_ended(self) -> bool:
+        """Whether the message is written."""
+        return self.end is not None
+
+    def write(self) -> list[bytes]:
+        """Write the message, and end it. Return what leaves for it at once: nothing, for it is queued."""
         connection, message = self.connection, self.message
         if message is None:
             raise AssertionError("a message is written once")
@@ -123,6 +128,7 @@ class Parcel:
             group = connection._queue_whole_chunk(message)
         self.message, self.wants_message = None, False
         self.group, self.end, self.octets = group, group.end, group.message_octets
+        return []
 
     def receive(self, event: GroupsAnswered) -> bool:
         """Take the answers to its group; return whether they are in `event`. It `wants_message` then, or `is_taken`."""
@@ -139,19 +145,6 @@ class Parcel:
         if group is None or not self.connection.hear_group(group, data):
             return False
         self._go_behind(group, data)
-        return True
-
-    def hear_with(self, behind: "Parcel", data: bytes) -> bool:
-        """Do what `hear` does for this one, whose message is ended, and the one begun `behind` it: `data` are what both
-        their groups are to be answered, and nothing else."""
-        group, next_group = self.group, behind.group
-        if group is None or next_group is None:
-            return False
-        answers = self.connection.hear_flight(group, next_group, data)
-        if answers is None:
-            return False
-        self._go_behind(group, answers[0])
-        behind._go_behind(next_group, answers[1])
         return True
 
     def as_transaction(self) -> Transaction:
