@@ -551,6 +551,8 @@ SAME: Final[dict[tuple[str, str], str]] = {
     ("smtp/group", "zip(recipients, lines[1:], strict=None)"): _MATCHED_LINES,
     ("smtp/group", "zip(recipients, lines[1:]):"): _MATCHED_LINES,
     ("smtp/parcel", "self.steps: list[Group] = None"): _FALSE,
+    ("smtp/shortcut", "expected(None, opening.command_count + 1)"): "a chunk is answered as MAIL is",
+    ("smtp/shortcut", "Parcel(connection, *what, None, self.begins_anew)"): _FALSE,
     ("smtp/opening", "self.lines: Sequence[bytes] = None"): _NOT_READ,
     ("smtp/reply", "self.is_spent: bool = None"): _NOT_READ,
     ("smtp/reply", "self.is_spent: bool = True"): _NOT_READ,

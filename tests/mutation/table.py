@@ -115,6 +115,7 @@ TESTS: Final[dict[str, tuple[str, ...]]] = {
     "smtp/outcome": _TRANSACTION,
     "smtp/transaction": _TRANSACTION,
     "smtp/parcel": _TRANSACTION,
+    "smtp/shortcut": ("smtp/test_shortcut.py", "aio/test_shortcuts.py"),
     "smtp/receipt": ("smtp/test_receipt.py", *_TRANSACTION),
     "smtp/answers": (*_SESSION, *_TRANSACTION),
     "smtp/group": _TRANSACTION,

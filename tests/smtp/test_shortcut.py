@@ -137,6 +137,8 @@ def test_of_a_mail_that_was_taken_the_connection_knows_nothing() -> None:
     connection = ready(told=told)
     said = len(told.lines)
     mail = begun(connection, TEXT)
+    assert (mail.octets, mail.is_ended, mail.heard, mail.verdict) == (0, False, b"", b"")
+    assert mail.is_ended is not None
     assert (connection.lent_to is not None, connection.is_awaited, connection.is_free) == (True, True, False)
     with pytest.raises(LocalProtocolError):
         connection.check_at_rest()
@@ -155,6 +157,48 @@ def test_of_a_mail_that_was_taken_the_connection_knows_nothing() -> None:
     answers = ["S: 250 m", "S: 250 b", "S: 250 c", "S: 354 go"]
     end = [f"C: ({len(stuffed)} octets)", "C: .", "S: 250 taken"]
     assert told.lines[said:] == [*envelope, *answers, *end]
+
+
+def test_what_an_eager_one_says_is_told() -> None:
+    told = Told()
+    connection = ready(told=told)
+    said = len(told.lines)
+    begun(connection, EAGER)
+    envelope = ["C: MAIL FROM:<a@example.org> SIZE=23", "C: RCPT TO:<b@example.org>", "C: RCPT TO:<c@example.org>"]
+    assert told.lines[said:] == [*envelope, "C: BDAT 23 LAST", "C: (23 octets)"]
+
+
+@pytest.mark.parametrize("wishes", [TEXT, SIZED, CHUNKED, EAGER])
+@pytest.mark.parametrize("begins_anew", [False, True])
+def test_what_is_awaited_is_what_the_connection_would_say(wishes: Wishes, begins_anew: bool) -> None:
+    for is_written in (False, True)[: 1 if wishes is EAGER else 2]:
+        connection = ready()
+        mail = begun(connection, wishes, begins_anew=begins_anew)
+        if is_written:
+            assert mail.hear(b"250 r\r\n" * begins_anew + (ENVELOPED if wishes[3] is False else ACCEPTED))
+            mail.write()
+        awaited = mail.awaited
+        mail.as_parcel()
+        assert str(awaited) == str(connection.awaited)
+        assert type(awaited) is type(connection.awaited)
+
+
+def test_each_names_its_own_sender_and_recipients() -> None:
+    connection, names = ready(), (B, C)
+    opening = connection.opening_for(TEXT)
+    said: list[bytes] = []
+    for sender, recipients in ((A, names), (A, (C,)), (B, (C,)), (A, names), (B, names), (B, names)):
+        mail = shortcut(connection, opening, sender, recipients, MailText(MESSAGE), False, False)
+        assert mail is not None
+        said.append(mail.beginning[0])
+        assert mail.hear(b"250 a\r\n" * (1 + len(recipients)) + b"354 go\r\n")
+        mail.write()
+        assert mail.hear(b"250 taken\r\n")
+    senders = [line.split(b"<")[1][:1] for line in said]
+    assert (senders, [line.count(b"RCPT") for line in said]) == (
+        [b"a", b"a", b"b", b"a", b"b", b"b"],
+        [2, 1, 1, 2, 2, 2],
+    )
 
 
 @pytest.mark.parametrize("wishes", [TEXT, SIZED, CHUNKED, EAGER])

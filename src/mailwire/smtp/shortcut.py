@@ -216,7 +216,7 @@ class Shortcut:
         what = self.opening, self.sender, self.recipients, self.message
         parcel = Parcel(connection, *what, False, self.begins_anew)
         connection.data_to_send()
-        for answer in (self.heard + self.verdict,) if self.opening.is_eager else (self.heard, self.verdict):
+        for answer in (self.heard, self.verdict):
             if answer and not parcel.hear(answer):
                 raise AssertionError("what was to be expected once, is so again")
             if self.is_ended and parcel.wants_message:
