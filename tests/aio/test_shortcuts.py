@@ -4,7 +4,7 @@ import asyncio
 import gc
 import sys
 from collections.abc import AsyncIterator, Mapping
-from contextlib import suppress
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from email.message import EmailMessage
 from typing import Any, Final
@@ -21,6 +21,7 @@ from mailwire import (
     Timeouts,
     Transcript,
 )
+from mailwire.aio.bulk_sending import BulkSending
 from mailwire.aio.plain_mail import PlainMail
 from mailwire.smtp import Rset
 from mailwire.testing import MAIL_DATA, STALL, WAIT, ScriptedPeer, Step
@@ -131,6 +132,16 @@ def _either_way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch)
 EITHER_WAY = pytest.mark.usefixtures("_either_way")
 
 
+@asynccontextmanager
+async def running(peer: Server, use_chunking: Any) -> AsyncIterator[tuple[SMTPClient, BulkSending]]:
+    """A client of `peer`, and a run over numbered messages that has not begun; the client is cut off in the end."""
+    async with peer.listening(use_chunking=use_chunking) as endpoint:
+        client = SMTPClient(endpoint)
+        await client.connect()
+        yield client, client.send_all([MESSAGE + b"%d\r\n" % number for number in range(MAILS)], **ENVELOPE)
+        client.abort()
+
+
 def check(known: list[SendResult], heard: bytes, end: bytes) -> None:
     """Check that there is one result for each message that was taken, and it by what the server has heard."""
     assert [result.index for result in known] == list(range(len(known)))
@@ -148,17 +159,13 @@ def check(known: list[SendResult], heard: bytes, end: bytes) -> None:
 async def test_a_run_that_is_cancelled_tells_no_lie(use_chunking: Any, turns: int) -> None:
     peer = Server({}, OFFERED, 0)
     known: list[SendResult] = []
-    async with peer.listening(use_chunking=use_chunking) as endpoint:
-        client = SMTPClient(endpoint)
-        await client.connect()
-        run = client.send_all([MESSAGE + b"%d\r\n" % number for number in range(MAILS)], **ENVELOPE)
+    async with running(peer, use_chunking) as (_, run):
         collecting = asyncio.ensure_future(collect_into(known, run))
         for _ in range(turns):
             await asyncio.sleep(0)
         collecting.cancel()
         await asyncio.wait([collecting])
         known += run.remaining
-        client.abort()
     check(known, peer.heard, b"" if use_chunking else b".\r\n")
 
 
@@ -237,17 +244,13 @@ async def test_where_memory_runs_out_each_mail_is_known(
 ) -> None:
     peer = Server({}, OFFERED, 0)
     known: list[SendResult] = []
-    async with peer.listening(use_chunking=use_chunking) as endpoint:
-        client = SMTPClient(endpoint)
-        await client.connect()
-        run = client.send_all([MESSAGE + b"%d\r\n" % number for number in range(MAILS)], **ENVELOPE)
+    async with running(peer, use_chunking) as (_, run):
         fail_once(monkeypatch, name, number)
         with suppress(MemoryError):
             await collect_into(known, run)
         await run.aclose()
         known += run.remaining
         await drain_events()
-        client.abort()
     check(known, peer.heard, b"" if use_chunking else b".\r\n")
 
 
@@ -265,10 +268,7 @@ async def test_where_memory_runs_out_as_the_connection_is_told_nothing_is_a_lie(
 ) -> None:
     peer = Server({(".", 2): b"250-a\r\n250 b\r\n"}, OFFERED, 0)
     known: list[SendResult] = []
-    async with peer.listening(use_chunking=False) as endpoint:
-        client = SMTPClient(endpoint)
-        await client.connect()
-        run = client.send_all([MESSAGE + b"%d\r\n" % number for number in range(MAILS)], **ENVELOPE)
+    async with running(peer, False) as (client, run):
         fail_once(monkeypatch, name, number)
         try:
             await collect_into(known, run)
@@ -276,7 +276,6 @@ async def test_where_memory_runs_out_as_the_connection_is_told_nothing_is_a_lie(
             assert not client.is_connected
         await run.aclose()
         known += run.remaining
-        client.abort()
     check(known, peer.heard, b".\r\n")
 
 

@@ -6,9 +6,10 @@
 3. A mail that the server's limits part (RFC 9422), goes part by part, when nothing else is on its way. A part that was
    certainly not sent may be tried again, whatever has become of those before it.
 4. A message that cannot be read to its end lets those before it come to theirs; then the connection is cut.
-5. A mail that is plain goes as a parcel, as long as all is answered as is to be expected. Where two such mails are on
-   their way, or one, they are heard in one step, and in another the next is sent behind them. Where mails are single,
-   and the next one is ready, it goes through its own steps by itself, as one by `send` does.
+5. A mail that is plain takes a shortcut where it can, else it goes as a parcel, as long as all is answered as is to be
+   expected. Where two of those that take shortcuts are on their way, or one plain mail, they are heard in one step, and
+   in another the next is sent behind them. Where mails are single, and the next one is ready, it goes through its own
+   steps by itself, as one by `send` does.
 6. Whatever ends the connection, what is known of each mail is exact: a mail behind one whose end was lost was not sent.
    It may be tried again elsewhere; a mail of which the server may have the end, never is.
 """
