@@ -181,7 +181,7 @@ async def test_an_address_is_never_asked_for(network: Network, monkeypatch: pyte
     with suppress(OSError, KeyError):  # not even a scope that an address cannot have makes a name of it
         await connect_tcp(host, 25)
     hints = {"type": socket.SOCK_STREAM, "proto": socket.IPPROTO_TCP, "flags": socket.AI_NUMERICHOST}
-    assert read == [((host, 25), hints)]
+    assert read == [((host.encode(), 25), hints)]
     assert network.asked == []
 
 

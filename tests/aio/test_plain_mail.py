@@ -380,6 +380,17 @@ async def test_what_a_pool_has_delivered_is_known_where_memory_runs_out(
     assert sum(result.delivery is Delivery.ACCEPTED for result in known) == there
 
 
+async def test_a_mail_for_whose_beginning_there_is_no_memory_is_left(monkeypatch: pytest.MonkeyPatch) -> None:
+    async with MailServer(ACCOUNTS) as server, SMTPClient(endpoint_of(server)) as client:
+        run = client.send_all([MESSAGE + "é\r\n".encode()], **ENVELOPE)  # no plain one
+        fail_once(monkeypatch, "aio.sending.Sending.begin", 1)
+        with pytest.raises(MemoryError):
+            await anext(run)
+        await run.aclose()
+        assert [(result.index, result.delivery) for result in run.remaining] == [(0, Delivery.NOT_SENT)]
+        assert taken(server) == []
+
+
 async def test_a_run_for_which_there_is_no_memory_lets_go_of_the_client(monkeypatch: pytest.MonkeyPatch) -> None:
     async with MailServer(ACCOUNTS) as server:
         client = SMTPClient(endpoint_of(server))

@@ -18,12 +18,15 @@ from mailwire import (
     MailwireError,
     SendResult,
     SMTPClient,
+    SMTPPool,
     Timeouts,
     Transcript,
 )
+from mailwire._wire.dots import MailText
 from mailwire.aio.bulk_sending import BulkSending
 from mailwire.aio.plain_mail import PlainMail
 from mailwire.smtp import Rset
+from mailwire.smtp.shortcut import Shortcut
 from mailwire.testing import MAIL_DATA, STALL, WAIT, ScriptedPeer, Step
 from mailwire.testing.turns import drain_events
 from tests.aio.dialogues import MESSAGE, QUIT, extensions, once
@@ -43,7 +46,8 @@ class Outcome:
     heard: bytes
     known: list[object]
     told: list[str]
-    shortcuts: int  # mails that took one
+    shortcuts: int  # mails that took one...
+    in_row: int  # ...and began in one with the end of the one before
 
 
 async def outcome(
@@ -56,8 +60,8 @@ async def outcome(
 ) -> Outcome:
     peer = Server(said, OFFERED, piece)
     known: list[object] = []
-    transcript, count = Transcript(limit=None), 0
-    real = PlainMail.take_shortcut
+    transcript, count, begun_in_row = Transcript(limit=None), 0, 0
+    real, real_in_row = PlainMail.take_shortcut, Shortcut.end_with
 
     def counted(mail: PlainMail, *how: bool) -> list[bytes] | None:
         nonlocal count
@@ -65,8 +69,14 @@ async def outcome(
         count += beginning is not None
         return beginning
 
+    def in_row(way: Shortcut, message: MailText) -> tuple[bytes, Shortcut]:
+        nonlocal begun_in_row
+        begun_in_row += 1
+        return real_in_row(way, message)
+
     with monkeypatch.context() as patch:
         patch.setattr(PlainMail, "take_shortcut", counted)
+        patch.setattr(Shortcut, "end_with", in_row)
         async with peer.listening(use_chunking=use_chunking) as endpoint:
             client = SMTPClient(endpoint, transcript=transcript)
             await client.connect()
@@ -81,7 +91,8 @@ async def outcome(
             except MailwireError as error:
                 known.append((type(error), str(error)))
             await client.quit()
-    return Outcome(peer.heard, known, [line for entry in transcript for line in entry.lines()], count)
+    told_of = [line for entry in transcript for line in entry.lines()]
+    return Outcome(peer.heard, known, told_of, count + begun_in_row, begun_in_row)
 
 
 PLACES: Final = [
@@ -106,7 +117,8 @@ async def check_alike(
 
 @pytest.mark.parametrize("use_chunking", [False, True])
 async def test_all_mails_in_a_row_take_one(use_chunking: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert (await check_alike({}, use_chunking, 0, monkeypatch)).shortcuts == MAILS
+    past = await check_alike({}, use_chunking, 0, monkeypatch)
+    assert (past.shortcuts, past.in_row) == (MAILS, MAILS - 2)  # the second begins behind the first
 
 
 @pytest.mark.parametrize(("use_chunking", "place"), PLACES)
@@ -177,12 +189,23 @@ NAMED: Final[tuple[Step, ...]] = ("S: 250 a", "S: 250 b", "S: 250 c", "S: 354 go
 
 async def run_of_two(script: tuple[Step, ...], *jumps: float) -> tuple[list[SendResult], BaseException | None]:
     """The results of a run with two mails, whose server goes on when the clock has jumped by each of these seconds."""
+    return await run_of(2, script, *jumps)
+
+
+async def run_of(
+    count: int,
+    script: tuple[Step, ...],
+    *jumps: float,
+    verdict: float | None = 100,
+    first: tuple[Step, ...] = NAMED,
+) -> tuple[list[SendResult], BaseException | None]:
+    """The same of so many mails. `verdict`: the seconds that one may take; `first`: what the first is answered."""
     clock = StandingClock()
-    script = (*extensions("PIPELINING"), *BEGUN, *NAMED, MAIL_DATA, *BEGUN, *script)
+    script = (*extensions("PIPELINING"), *BEGUN, *first, MAIL_DATA, *BEGUN, *script)
     async with ScriptedPeer(*script, lenient=True, guard=None) as peer:
-        client = SMTPClient(peer.endpoint(connect=once(peer), timeouts=Timeouts(command=10, verdict=100)))
+        client = SMTPClient(peer.endpoint(connect=once(peer), timeouts=Timeouts(command=10, verdict=verdict)))
         await client.connect()
-        run = client.send_all([MESSAGE] * 2, **ENVELOPE, use_chunking=False)
+        run = client.send_all([MESSAGE] * count, **ENVELOPE, use_chunking=False)
         waiting = asyncio.ensure_future(collect(run))
         for seconds in jumps:
             await drain_events()
@@ -207,6 +230,13 @@ async def test_the_time_for_an_envelope_is_counted_from_when_it_is_its_turn() ->
 
 
 @EITHER_WAY
+async def test_so_it_is_behind_a_mail_that_was_refused_in_part() -> None:
+    script: tuple[Step, ...] = (WAIT, "S: 250 taken", WAIT, *NAMED, *REST)
+    results, _ = await run_of(2, script, 50, 6, first=("S: 250 a", "S: 550 b", "S: 250 c", "S: 354 go"))
+    assert [result.delivery for result in results] == [Delivery.ACCEPTED, Delivery.ACCEPTED]
+
+
+@EITHER_WAY
 @pytest.mark.parametrize("heard", [(), (b"25",), ("S: 250 a",)])
 async def test_that_time_has_its_end(heard: tuple[Step, ...]) -> None:
     script: tuple[Step, ...] = (WAIT, "S: 250 taken", WAIT, *heard, WAIT, STALL)
@@ -225,6 +255,43 @@ async def test_the_time_for_a_verdict_has_its_end_whatever_is_heard_of_it() -> N
     assert results[0].error.phase == "verdict"
 
 
+ANOTHER: Final[tuple[Step, ...]] = ("S: 250 taken", *NAMED, MAIL_DATA, *BEGUN)
+
+
+@EITHER_WAY
+async def test_in_a_row_each_phase_is_counted_from_when_it_began() -> None:
+    script: tuple[Step, ...] = (WAIT, *ANOTHER, WAIT, *ANOTHER, WAIT, "S: 250 taken", *NAMED, MAIL_DATA, WAIT)
+    results, error = await run_of(4, (*script, "S: 250 taken", *QUIT), 50, 7, 3, 9)
+    assert error is None
+    known = [result.receipt.timings for result in results if result.receipt is not None]
+    assert [timings["envelope"] for timings in known] == pytest.approx([0, 50, 7, 3])
+    assert [timings["verdict"] for timings in known] == pytest.approx([50, 7, 3, 9])
+
+
+@EITHER_WAY
+@pytest.mark.parametrize("before", [0, 1, 2])
+async def test_in_a_row_each_verdict_has_its_time(before: int) -> None:
+    answered: tuple[Step, ...] = (WAIT, *ANOTHER) * before
+    script: tuple[Step, ...] = (*answered, WAIT, STALL)
+    results, _ = await run_of(5, script, *[60.0] * before, 99, 2)
+    rest = [Delivery.UNKNOWN, *[Delivery.NOT_SENT] * (4 - before)]
+    assert [result.delivery for result in results] == [Delivery.ACCEPTED] * before + rest
+    late = results[before].error
+    assert isinstance(late, DeadlineExceeded)
+    assert (late.phase, str(late)) == (
+        "verdict",
+        "the server did not do its part within 100 s: the reply to .",
+    )
+
+
+@EITHER_WAY
+async def test_in_a_row_a_verdict_may_have_any_time() -> None:
+    script: tuple[Step, ...] = (WAIT, *ANOTHER, WAIT, "S: 250 taken", *NAMED, MAIL_DATA, WAIT, "S: 250 taken", *QUIT)
+    results, error = await run_of(3, script, 1000, 1000, 1000, verdict=None)
+    assert error is None
+    assert [result.delivery for result in results] == [Delivery.ACCEPTED] * 3
+
+
 # Where there is no memory
 
 
@@ -236,7 +303,9 @@ async def test_the_time_for_a_verdict_has_its_end_whatever_is_heard_of_it() -> N
         *("smtp.shortcut.Shortcut.__init__", "smtp.shortcut.Shortcut.write", "smtp.shortcut.Shortcut.hear"),
         *("smtp.shortcut.Shortcut.hear_with", "smtp.shortcut.Shortcut.receipt", "smtp.shortcut.Replies.__new__"),
         *("aio.plain_mail.PlainMail.write", "aio.plain_mail.PlainMail.take_shortcut", "aio.plain_mail.PlainMail.end"),
-        *("aio.stream.Stream.take", "aio.stream.Stream.write"),
+        *("smtp.shortcut.Shortcut.end_with", "smtp.shortcut._InRow.__new__", "smtp.opening.Wording.text"),
+        *("aio.stream.Stream.take", "aio.stream.Stream.write", "aio.stream.Stream.arrival"),
+        *("aio.consignment.Consignment.take", "aio.consignment.Consignment.finish", "aio.links.PlainLink.__init__"),
     ],
 )
 async def test_where_memory_runs_out_each_mail_is_known(
@@ -277,6 +346,24 @@ async def test_where_memory_runs_out_as_the_connection_is_told_nothing_is_a_lie(
         await run.aclose()
         known += run.remaining
     check(known, peer.heard, b".\r\n")
+
+
+@EITHER_WAY
+@WAYS
+async def test_where_memory_runs_out_as_a_pool_loses_a_connection_each_mail_is_known(
+    use_chunking: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    peer = Server({("BDAT" if use_chunking else ".", 3): FIN}, OFFERED, 0)
+    known: list[SendResult] = []
+    async with peer.listening(use_chunking=use_chunking) as endpoint, SMTPPool(endpoint, max_connections=1) as pool:
+        run = pool.send_all([MESSAGE + b"%d\r\n" % number for number in range(MAILS)], **ENVELOPE)
+        calls = fail_once(monkeypatch, "aio.chain.Chain._unfold", 1)
+        with suppress(MemoryError):
+            await collect_into(known, run)
+        await run.aclose()
+        known += run.remaining
+    assert calls
+    check(known, peer.heard, b"" if use_chunking else b".\r\n")
 
 
 @pytest.mark.parametrize("number", [1, 2])
@@ -411,6 +498,20 @@ async def test_a_client_does_not_keep_what_it_has_sent(use_chunking: Any) -> Non
         del run, result
         gc.collect()
         assert sys.getrefcount(message) == before
+
+
+@EITHER_WAY
+@pytest.mark.parametrize("use_chunking", [False, True, "eager"])
+async def test_a_run_that_has_ended_keeps_nothing_that_was_on_its_way(use_chunking: Any) -> None:
+    before = {id(each) for each in gc.get_objects()}
+    async with Server({}, OFFERED, 0).listening(use_chunking=use_chunking) as endpoint, SMTPClient(endpoint) as client:
+        async with client.send_all([MESSAGE] * 8, **ENVELOPE) as run:
+            for _ in range(3):
+                assert (await anext(run)).delivery is Delivery.ACCEPTED
+        gc.collect()
+        mails = [each for each in gc.get_objects() if isinstance(each, PlainMail | Shortcut)]
+        assert [mail for mail in mails if id(mail) not in before] == []
+        assert len(run.remaining) > 0
 
 
 @EITHER_WAY

@@ -11,15 +11,19 @@ async def test_the_end_of_a_turn_is_no_cancellation_though_there_was_one_before(
     async def go_on_all_the_same() -> str:
         with suppress(asyncio.CancelledError):
             await asyncio.Event().wait()
-        with turn:
+        turn.begin(asyncio.current_task())
+        try:
             await asyncio.Event().wait()
+        except asyncio.CancelledError as error:
+            if turn.leave(error):
+                raise
         return "went on"
 
     task = asyncio.create_task(go_on_all_the_same())
     await drain_events()
     task.cancel()
     await drain_events()
-    assert turn.is_taken
+    assert turn.task is not None
     await turn.end()
     assert await task == "went on"
-    assert not turn.is_taken
+    assert turn.task is None

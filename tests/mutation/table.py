@@ -151,6 +151,10 @@ TESTS: Final[dict[str, tuple[str, ...]]] = {
         "aio/test_authentication.py::test_a_login_by_hand_is_refused_as_a_login",
     ),
     "aio/chain": _MAILS,
+    "aio/row": (
+        *("aio/test_shortcuts.py", "aio/test_plain_mail.py", "aio/test_chain.py", "aio/test_bulk_sending.py"),
+        *("aio/test_bulk_turns.py", "aio/test_pool_sending.py", "aio/test_silence.py", "aio/test_bulk_ends.py"),
+    ),
     "aio/links": _MAILS,
     "aio/plain_mail": _MAILS,
     "aio/plain_sending": _MAILS,

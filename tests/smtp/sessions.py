@@ -1,7 +1,8 @@
 """What the tests of the SMTP machine share: a program that sends mail, and a server that it can be put in front of."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from copy import copy
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal, cast
 
 from mailwire import smtp
@@ -58,7 +59,8 @@ class Sender:
         has left.
     parcels: mails that are whole go as parcels, where they can, until something else is heard than was expected.
     hears: such a one is given what the server says before the connection is.
-    shortcuts: they take shortcuts, where they can, and are parcels from there on.
+    shortcuts: they take shortcuts, where they can, and are parcels from there on; with "row", those of a row begin in
+        one with the end of the one before.
     """
 
     def __init__(
@@ -75,12 +77,15 @@ class Sender:
         at_once: bool = False,
         parcels: bool = False,
         hears: bool = False,
-        shortcuts: bool = False,
+        shortcuts: bool | Literal["row"] = False,
     ) -> None:
         self.connection = connection
         self.shortcuts = 0
         """How many were taken to their end."""
-        self._takes_shortcuts = shortcuts
+        self.begun_in_row = 0
+        """How many began in one with the end of the one before."""
+        self._takes_shortcuts = shortcuts is not False
+        self._goes_in_row = shortcuts == "row"
         self._leaving: list[bytes] = []
         self._postponed: tuple[Mail, Transaction | Parcelled | None] | None = None
         self._hears = hears
@@ -291,7 +296,10 @@ class Sender:
                 continue
             block = next(self._bodies[-1], None)
             if isinstance(self._last, Parcelled):
-                self._leaving += self._last.write()
+                if self._goes_in_row and self._mails and self._last.can_be_followed_by(self._mails[0]):
+                    self._go_in_row(self._last, self._mails.pop(0))
+                else:
+                    self._leaving += self._last.write()
                 continue
             if block is None:
                 self._last.end_data()
@@ -300,6 +308,14 @@ class Sender:
             else:
                 self._last.send_data(block)
         return wrote
+
+    def _go_in_row(self, last: "Parcelled", mail: Mail) -> None:
+        self.begun_in_row += 1
+        self._bodies.append(iter(mail.body))
+        self._is_whole.append(True)
+        leaving, another = last.end_with(mail)
+        self._leaving.append(leaving)
+        self._begun.append(another)
 
     @property
     def _may_begin_behind(self) -> bool:
@@ -325,6 +341,8 @@ class Parcelled:
         (message,) = mail.body
         what = connection.opening_for(wishes), mail.sender, tuple(mail.recipients), MailText(message)
         begins_anew = behind is not None and behind.chunking is not False
+        self._mail = mail
+        self._is_like_behind = behind is not None and behind.chunking == mail.chunking
         self.chunking: bool | Literal["eager"] = mail.chunking
         taken = shortcut(connection, *what, behind is not None, begins_anew) if takes_shortcut else None
         self.way = taken or Parcel(connection, *what, is_first=behind is None, begins_anew=begins_anew)
@@ -339,6 +357,19 @@ class Parcelled:
     def write(self) -> list[bytes]:
         """Write its message."""
         return self.way.write()
+
+    def can_be_followed_by(self, mail: Mail) -> bool:
+        """Whether a `mail` may begin in one with its end."""
+        alike = replace(mail, body=self._mail.body) == self._mail and mail.on_refused == "send" and mail.is_whole
+        return alike and isinstance(self.way, Shortcut) and self._is_like_behind
+
+    def end_with(self, mail: Mail) -> "tuple[bytes, Parcelled]":
+        """Write its message, and let a `mail` begin behind; return what leaves, and that one."""
+        assert isinstance(self.way, Shortcut)
+        (message,) = mail.body
+        another = copy(self)
+        leaving, another.way = self.way.end_with(MailText(message))
+        return leaving, another
 
     def receive(self, event: ReplyReceived | GroupsAnswered) -> bool:
         """Take the answers to its group."""
@@ -411,7 +442,7 @@ def run(
     at_once: bool = False,
     parcels: bool = False,
     hears: bool = False,
-    shortcuts: bool = False,
+    shortcuts: bool | Literal["row"] = False,
     says: Callable[[bytes, int], bytes] = lambda answer, _: answer,
 ) -> Outcome:
     """Let a `Sender` and a `Server` talk until neither has anything left to say.
@@ -428,7 +459,7 @@ def run(
     server = Server(*scripts, lmtp=connection.is_lmtp)
     hello = Lhlo if connection.is_lmtp else Ehlo
     how: Any = {"in_a_row": in_a_row, "chunk_size": chunk_size, "at_once": at_once}
-    how |= {"parcels": parcels or shortcuts, "hears": hears, "shortcuts": shortcuts}
+    how |= {"parcels": parcels or shortcuts is not False, "hears": hears, "shortcuts": shortcuts}
     sender = Sender(connection, mails, hello=hello, **how)
     outcome = Outcome([], b"", b"", None, sender, server)
     sender.begin()

@@ -75,7 +75,9 @@ def runs() -> Iterator[Case]:
 
 def check_alike(case: Case, **how: Any) -> None:
     whole: Any = {"groups": True, "is_whole": True, **how}
-    assert seen(case, shortcuts=True, **whole) == seen(case, **whole), (case, how)
+    expected = seen(case, **whole)
+    for shortcuts in (True, "row") if case.in_a_row else (True,):
+        assert seen(case, shortcuts=shortcuts, **whole) == expected, (case, shortcuts, how)
 
 
 def test_whatever_a_server_answers_comes_to_the_same() -> None:
@@ -98,9 +100,10 @@ def test_wherever_the_connection_is_cut_comes_to_the_same(side: str) -> None:
 def test_where_all_is_as_expected_they_take_shortcuts(chunking: bool, chunk: int, expected: int) -> None:
     mails = [sessions.Mail((MailText(MESSAGE),), chunking=chunking, is_whole=True) for _ in range(4)]
     connection = Connection(groups=True)
-    how: Any = {"in_a_row": True, "shortcuts": True, "chunk": chunk}
+    how: Any = {"in_a_row": True, "shortcuts": "row", "chunk": chunk}
     outcome = sessions.run(Script(), mails, connection, **how)
     assert (outcome.error, outcome.sender.shortcuts, len(outcome.server.accepted)) == (None, expected, 4)
+    assert outcome.sender.begun_in_row == max(0, expected - 2)  # the second began behind the first
 
 
 def test_behind_one_that_took_none_the_next_do_again() -> None:
@@ -248,6 +251,56 @@ def test_two_in_a_row_are_heard_in_one_step() -> None:
     assert (first.verdict, second.heard) == (b"250 taken\r\n", b"250 r\r\n" + ACCEPTED)
 
 
+@pytest.mark.parametrize("wishes", [TEXT, SIZED, CHUNKED])
+@pytest.mark.parametrize("message", [MESSAGE, b"Subject: x\r\n\r\n.\r\n.a\r\n", b".\r\n"])
+def test_one_ends_and_another_begins_as_by_themselves(wishes: Wishes, message: bytes) -> None:
+    is_text = wishes[3] is False
+    answers = b"250 taken\r\n" + (ENVELOPED if is_text else b"250 r\r\n" + ACCEPTED)
+    seen: list[tuple[bytes, list[str], list[object]]] = []
+    for in_one in (True, False):
+        told = Told()
+        connection = ready(told=told)
+        first = written(connection, wishes)
+        second = begun(connection, wishes, is_behind=True, begins_anew=not is_text, message=message)
+        assert first.hear_with(second, answers)
+        said = len(told.lines)
+        if in_one:
+            leaving, third = second.end_with(MailText(message))
+        else:
+            leaving = b"".join(second.write())
+            third = begun(connection, wishes, is_behind=True, begins_anew=not is_text, message=message)
+            leaving += b"".join(third.beginning)
+        assert connection.lent_to is third
+        assert (second.is_ended, second.wants_message, third.is_ended, third.wants_message) == (True, *[False] * 3)
+        assert second.hear_with(third, answers)
+        assert third.octets == 0
+        leaving += b"".join(third.write())
+        assert third.octets == second.octets
+        assert third.hear(b"250 taken\r\n")
+        receipts = [mail.receipt(NO_TIMINGS) for mail in (first, second, third)]
+        seen.append((leaving, told.lines[said:], [*receipts, connection.lent_to]))
+    assert seen[0] == seen[1]
+
+
+@pytest.mark.parametrize("name", ["Shortcut.__init__", "DotStuffer.stuffed", "_InRow.__new__", "Wording.text"])
+def test_where_memory_runs_out_neither_has_one_ended_nor_another_begun(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told = Told()
+    connection = ready(told=told)
+    first = written(connection, TEXT)
+    second = begun(connection, TEXT, is_behind=True)
+    assert first.hear_with(second, b"250 taken\r\n" + ENVELOPED)
+    said = len(told.lines)
+    with monkeypatch.context() as patch:
+        fail_once(patch, f"smtp.shortcut.{name}", 1)
+        with pytest.raises(MemoryError):
+            second.end_with(MailText(MESSAGE))
+    assert (second.wants_message, second.is_ended, second.octets) == (True, False, 0)
+    assert connection.lent_to is second
+    assert told.lines[said:] == []
+
+
 def test_a_verdict_may_come_alone() -> None:
     told = Told()
     connection = ready(told=told)
@@ -284,6 +337,7 @@ def test_behind_one_that_the_connection_knows_it_takes_its_own_answers() -> None
     second = begun(connection, TEXT, is_behind=True)
     assert not connection.awaits_verdict_alone(END_COST)
     said = len(told.lines)
+    assert second.parted(b"250 taken\r\n") == (b"250 taken\r\n", b"")
     found = second.parted(b"250 taken\r\n" + ENVELOPED)
     assert found == (b"250 taken\r\n", ENVELOPED)
     assert first.hear(found[0])

@@ -222,12 +222,17 @@ class DotStuffer:
         return b"." + stuffed if begins_line and block.startswith(b".") else stuffed
 
     @staticmethod
+    def stuffed(message: MailText) -> bytes:
+        """Return the mail data for a whole message, which ends in CRLF, but for the terminator: what `feed` returns."""
+        if message.find(b".") < 0:
+            return message
+        stuffed = _replaced(_DOT, b"\n.", b"\n..", message)
+        return b"." + stuffed if message.startswith(b".") else stuffed
+
+    @staticmethod
     def whole(message: MailText) -> bytes:
         """Return the mail data for a whole message, which ends in CRLF: what `feed` and `finish` return, in one."""
-        if message.find(b".") < 0:
-            return message + TERMINATOR
-        begins = b"." if message.startswith(b".") else b""
-        return b"%b%b%b" % (begins, _replaced(_DOT, b"\n.", b"\n..", message), TERMINATOR)
+        return DotStuffer.stuffed(message) + TERMINATOR
 
     def finish(self) -> bytes:
         """Return what ends the mail data: an end for a last line that lacks it, and the dot on a line of its own."""

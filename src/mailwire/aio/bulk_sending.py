@@ -69,16 +69,40 @@ class BulkSending(SendResults):
         task waits for the next result, or the run holds the connection in another event loop; and what the iterable of
         messages raises, behind the results for those that it gave.
         """
-        consignment = self._consignment
-        if self._turn.is_taken:
+        consignment, turn = self._consignment, self._turn
+        if turn.task is not None:
             raise LocalProtocolError("another task waits for the next result of this run")
         if self._broken_off is not None:
             raise self._broken_off
         if not self._is_over:
-            if self._is_open:
-                self._holding.use()
+            task = self._holding.use() if self._is_open else asyncio.current_task()
             if not consignment.has_result:
-                await self._find_result()
+                # All in one coroutine. What goes wrong cuts the connection while it is yet this task's turn.
+                turn.begin(task)
+                try:
+                    try:
+                        while not self._is_over:
+                            chain = self._chain
+                            if chain is None or chain.is_over or self._hopeless is not None:
+                                await self._go_on_without()
+                            else:
+                                try:
+                                    await chain.go_on()
+                                except MailwireError as error:
+                                    await self._lose(chain, error)
+                                if not self._consignment.has_result and chain.is_at_rest:
+                                    await self._wait()
+                            if self._consignment.has_result:
+                                break
+                    except BaseException:
+                        if not turn.is_ended:  # by `aclose`, which settles what there is
+                            await self._cut()
+                        raise
+                except BaseException as error:
+                    if turn.leave(error):
+                        raise
+                else:
+                    turn.leave()
         return consignment.next_result()
 
     @property
@@ -88,7 +112,7 @@ class BulkSending(SendResults):
 
     def abandon(self) -> None:
         """Take note that the connection was cut. If somebody is waiting for what comes over it, he is told by that."""
-        if self._chain is not None and not self._turn.is_taken and not self._ending.locked():
+        if self._chain is not None and self._turn.task is None and not self._ending.locked():
             cut = ConnectionLost("the connection was cut")
             self._client._note(cut)
             self._chain.break_off(cut if self._is_open else None, may_try_again=self._is_open)
@@ -131,28 +155,6 @@ class BulkSending(SendResults):
         if self._chain is None:
             raise AssertionError("a run that holds a connection has a chain of mails on it")
         return self._chain
-
-    async def _find_result(self) -> None:
-        with self._turn:
-            try:
-                while not self._is_over:
-                    chain = self._chain
-                    if chain is None or chain.is_over or self._hopeless is not None:
-                        await self._go_on_without()
-                    else:
-                        try:
-                            await chain.go_on()
-                        except MailwireError as error:
-                            await self._lose(chain, error)
-                        else:
-                            if not self._consignment.has_result and chain.is_at_rest:
-                                await self._wait()
-                    if self._consignment.has_result:
-                        break
-            except BaseException:
-                if not self._turn.is_ended:  # by `aclose`, which settles what there is
-                    await self._cut()
-                raise
 
     async def _go_on_without(self) -> None:
         # A chain that mails could go on with.

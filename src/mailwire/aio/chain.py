@@ -7,15 +7,14 @@
    certainly not sent may be tried again, whatever has become of those before it.
 4. A message that cannot be read to its end lets those before it come to theirs; then the connection is cut.
 5. A mail that is plain takes a shortcut where it can, else it goes as a parcel, as long as all is answered as is to be
-   expected. Where two of those that take shortcuts are on their way, or one plain mail, they are heard in one step, and
-   in another the next is sent behind them. Where mails are single, and the next one is ready, it goes through its own
-   steps by itself, as one by `send` does.
+   expected: how, is told in `row`. Where mails are single, and the next one is ready, it goes through its own steps by
+   itself, as one by `send` does.
 6. Whatever ends the connection, what is known of each mail is exact: a mail behind one whose end was lost was not sent.
    It may be tried again elsewhere; a mail of which the server may have the end, never is.
 """
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 
 from ..errors import (
     ConnectionLost,
@@ -27,18 +26,19 @@ from ..errors import (
 )
 from ..smtp import Delivery, GroupsAnswered, Receipt, ReplyReceived
 from ..smtp.delivery import ACCEPTED
-from ..smtp.shortcut import END_COST, Shortcut
+from ..smtp.shortcut import Shortcut
 from ..smtp.states import CLOSED, READY
 from .consignment import Item, Supply
 from .dialogue import Answer, Dialogue
 from .links import Link, PlainLink, PlainLinks, Ready
 from .passage import Passage
+from .row import Row
 from .sending import Sending
 
 __all__ = ["Chain"]
 
 
-class Chain:
+class Chain(Row):
     """The mails of a `consignment` over `dialogue`, which is at rest. Call `go_on` until it `is_idle` or `is_over`.
 
     is_single: a mail begins only when the one before is finished.
@@ -55,12 +55,14 @@ class Chain:
         self._takes_leave = False  # the server, by 421
         self._dialogue = dialogue
         self._session = dialogue.session
+        self._stream = dialogue.session.stream
         self._connection = dialogue.connection
         self._consignment = consignment
         self._note = note
         self._is_single = is_single or not dialogue.connection.is_pipelining
         self._links: deque[Link | PlainLink] = deque()  # begun, and not finished, the oldest first
         self._ready: Ready | PlainLink | None = None
+        self._row = None
         self._plain_links = PlainLinks(dialogue, consignment)
         self._blocks: list[bytes] = []  # that the connection has handed out, to be written in one
         self._closing: list[Passage] = []  # the sources of whose messages are to be closed
@@ -82,31 +84,14 @@ class Chain:
         """Whether a connection that breaks down at this moment may do so because mails were chained on it."""
         return len(self._links) > 1 and not self._takes_leave
 
-    async def go_on(self) -> None:
+    def go_on(self) -> Coroutine[object, object, None]:
         """Take mails as there is room for them, send what can be sent, and wait once for what the server says.
 
-        Returns as well when the consignment has something to give at last. Raises what breaks the connection off: call
-        `break_off` then.
+        To be awaited at once: how it goes is found out now. Returns as well when the consignment has something to give
+        at last. Raises what breaks the connection off: call `break_off` then.
         """
-        if self._ready is None or not self._links or self._links[-1].wants_message:
-            await self._send()  # else it is the server's turn: behind what it said last, all was sent that could be
-        if self._links:
-            if self._ready is None or self._is_told:
-                self._is_told = self._ready is None
-                self._consignment.tell(self, self._session.stream.nudge if self._is_told else None)
-            mail, consignment = self._links[0], self._consignment
-            is_alone = self._is_single and self._ready is not None  # and all that is to follow it is there
-            if is_alone and isinstance(mail, PlainLink) and not consignment.has_result:
-                is_plain, is_fresh = await self._lead(mail), False
-            else:
-                is_fresh = not self._dialogue.has_news
-                if is_fresh:
-                    await (mail.arrival(self._is_told) if type(mail) is PlainLink else self._dialogue.wait())
-                is_plain = self._hear()
-            if not (is_plain and self._send_plainly(is_fresh=is_fresh)):
-                await self._send()
-            elif (item := consignment.take()) is not None and not self._make_plain(item):
-                await self._prepare(item)
+        row = self._row
+        return self._go_on() if row is None or self._stream.has_news else self._go_in_row(row)
 
     async def settle(self) -> None:
         """Take no more mails, and hear what becomes of those whose end has left. Raises what `go_on` raises.
@@ -137,7 +122,10 @@ class Chain:
         may_try_again: those that were certainly not sent go back to the consignment; else they are at their end.
         """
         self.is_over = True
-        links = self._unfold()
+        try:
+            links = self._unfold()
+        except MemoryError:
+            links = self._unfold()  # from where it has come to: what may have left is never said not to have
         self._connection.give_up()
         self._blocks.clear()
         self._leave_ready()
@@ -151,28 +139,30 @@ class Chain:
         for item in reversed(again):
             self._consignment.put_back(item)
 
-    # Sending
+    # Going on
 
-    def _send_plainly(self, *, is_fresh: bool) -> bool:
-        # Behind what was heard in one step, what `_send` does in most rounds: the message of the plain mail that is
-        # alone on its way, and the beginning of the next behind, or of the next alone. False if there is more to do;
-        # else the next is not ready any more. `is_fresh`: what was heard has come just now, and nothing behind it.
-        links, ready = self._links, self._ready
-        if type(ready) is not PlainLink or self._closing or self._session.stream.has_news:
-            return False
-        if links:
-            mail = links[0]
-            if self._is_single or type(mail) is not PlainLink or not mail.way.wants_message:
-                return False
-            if not is_fresh and self._session.stream.is_readable:
-                return False
-            self._blocks += mail.write()
-        elif self._session.stream.is_readable:
-            return False
-        if not self._begin_plain(ready):
-            self._gather()
-        self._flush()
-        return True
+    async def _go_on(self) -> None:
+        self._row = None
+        if self._ready is None or not self._links or self._links[-1].wants_message:
+            await self._send()  # else it is the server's turn: behind what it said last, all was sent that could be
+        if self._links:
+            if self._ready is None or self._is_told:
+                self._is_told = self._ready is None
+                self._consignment.tell(self, self._stream.nudge if self._is_told else None)
+            mail, consignment = self._links[0], self._consignment
+            is_alone = self._is_single and self._ready is not None  # and all that is to follow it is there
+            if is_alone and isinstance(mail, PlainLink) and not consignment.has_result:
+                if await mail.lead([]):
+                    self._finish_plain(mail)
+                else:
+                    self._hear()
+            else:
+                if not self._dialogue.has_news:
+                    await (mail.arrival(self._is_told) if type(mail) is PlainLink else self._dialogue.wait())
+                self._hear()
+            await self._send()
+
+    # Sending
 
     async def _send(self) -> None:
         links = self._links
@@ -180,7 +170,7 @@ class Chain:
             if links:
                 last = links[-1]
                 if isinstance(last, PlainLink):
-                    stream = self._session.stream
+                    stream = self._stream
                     if last.wants_message and (stream.has_news or stream.is_readable):
                         last = self._unfold()[-1]  # what the server says meanwhile is heard first
                     else:
@@ -196,7 +186,7 @@ class Chain:
                 item = self._consignment.take()
                 if item is None:
                     break
-                if not self._make_plain(item):
+                if self._make_plain(item) is None:
                     await self._prepare(item)
             ready = self._ready
             if ready is not None:
@@ -214,6 +204,7 @@ class Chain:
             self._cut_short(*self._failed)
         if self._closing:
             await self.close()
+        self._find_row()
 
     async def _write(self, link: Link) -> bool:
         # Write of the last mail's message what can be written; False if it is the server's turn. What the connection
@@ -228,7 +219,7 @@ class Chain:
             if not is_wanted:
                 return True
             # What the server says meanwhile is heard first; behind an eager envelope, answers come at any time.
-            is_free = transaction.chunking == "eager" or not self._session.stream.is_readable
+            is_free = transaction.chunking == "eager" or not self._stream.is_readable
             if not (is_free and passage.write_whole()):
                 self._flush()
                 try:
@@ -246,62 +237,6 @@ class Chain:
         # For another mail behind those that there are, the message of the last of which is ended.
         connection = self._connection
         return not self._is_single and connection.ahead is READY and not connection.has_queued
-
-    def _make_plain(self, item: Item) -> bool:
-        # Make the mail ready if it is plain; return whether it is.
-        try:
-            self._ready = mail = self._plain_links.made_of(item)
-        except BaseException:
-            self._consignment.put_back(item)
-            raise
-        return mail is not None
-
-    def _begin_plain(self, mail: PlainLink) -> bool:
-        # Return whether it takes a shortcut. Eager ones, which go many in a row, take none.
-        links = self._links
-        is_behind = bool(links)
-        begins_anew = is_behind and links[-1].is_chunked
-        beginning: list[bytes] | None = None
-        if not mail.form.is_eager:
-            if self._may_take_shortcut():
-                beginning = mail.take_shortcut(is_behind, begins_anew)
-            if beginning is None:
-                self._leave_shortcuts()
-        try:
-            if beginning is None:
-                mail.begin(not is_behind, begins_anew)
-        except MailwireError as error:
-            receipt = self._consignment.make_sending(mail.item).receipt()
-            self._ready = None
-            self._consignment.finish(mail.item, receipt, error)
-            return False
-        self._ready = None
-        links.append(mail)
-        if beginning is None:
-            return False
-        self._blocks += beginning
-        return True
-
-    def _may_take_shortcut(self) -> bool:
-        # Alone, or behind one that was ended. What was received is heard before anything leaves.
-        links = self._links
-        if self._session.stream.has_news or len(links) > 1:
-            return False
-        if not links:
-            return True
-        before = links[0]
-        if type(before) is PlainLink and type(before.way) is Shortcut:
-            return True
-        return self._connection.awaits_verdict_alone(END_COST)
-
-    def _leave_shortcuts(self) -> None:
-        # One after the other, as they have begun. Where one took any, the newest did.
-        links = self._links
-        newest = links[-1] if links else None
-        if type(newest) is PlainLink and type(newest.way) is Shortcut:
-            for link in links:
-                if isinstance(link, PlainLink):
-                    link.leave_shortcut(is_awaited=link is links[0])
 
     async def _prepare(self, item: Item) -> None:
         try:
@@ -338,15 +273,16 @@ class Chain:
             return
         if not self._links:
             await self._session.listen()
-        self._ready = None
         item, sending = ready.item, ready.sending
         behind = self._unfold()[-1].transaction if self._links else None
         try:
             passage = sending.begin(self._dialogue, ready.batch, behind)
         except MailwireError as error:
+            self._ready = None
             self._consignment.finish(item, sending.receipt(), error)
         else:
             self._links.append(Link(item, sending, passage, passage.transaction, ready.goes_alone))
+            self._ready = None
 
     def _cut_short(self, link: Link, error: MailwireError) -> None:
         # All mails before it are finished, and there are none behind it.
@@ -359,32 +295,23 @@ class Chain:
 
     def _gather(self) -> None:
         # What is handed out counts as sent: nothing is where nothing can leave any more.
-        if not self._session.stream.is_at_end:
+        if not self._stream.is_at_end:
             self._blocks += self._connection.data_to_send()
 
     def _flush(self) -> None:
         if self._blocks:
             blocks, self._blocks = self._blocks, []
-            self._session.stream.write(blocks)
+            self._stream.write(blocks)
 
     # Hearing
 
-    async def _lead(self, mail: PlainLink) -> bool:
-        # Lead the mail that is alone on its way, as long as it stays plain, to its end; return what `_hear` does.
-        if await mail.lead([]):
-            self._finish_plain(mail)
-            return True
-        return self._hear()
-
-    def _hear(self) -> bool:
-        # Return whether it was in one step: then nothing is left that is to be heard before anything leaves.
-        data = self._session.stream.sole
-        if data is not None and self._hear_plainly(data):
-            return True
+    def _hear(self) -> None:
+        data = self._stream.sole
+        if data is not None:
+            self._hear_plainly(data)
         if self._dialogue.has_news:
             self._leave_shortcuts()
             self._hear_answers()
-        return False
 
     def _hear_answers(self) -> None:
         dialogue = self._dialogue
@@ -399,50 +326,6 @@ class Chain:
                 if self._takes_leave:
                     raise ServiceNotAvailable(over, command=command, reply=reply)
                 raise ConnectionLost(over)
-
-    def _hear_plainly(self, data: bytes) -> bool:
-        # In one step what the one plain mail on its way is to be answered, or the two; False if `data` are anything
-        # else, or there are other mails.
-        links = self._links
-        mail, newest = links[0], links[-1]
-        if type(newest) is not PlainLink or len(links) > 2:
-            return False
-        way = newest.way
-        if mail is newest:
-            if not way.hear(data):
-                return False
-            self._session.stream.take()
-            if way.is_taken:
-                self._finish_plain(newest)
-            return True
-        if type(way) is not Shortcut:
-            return False
-        if type(mail) is not PlainLink or type(mail.way) is not Shortcut:
-            return self._hear_before(newest, way, data)
-        if not mail.way.hear_with(way, data):
-            return False
-        self._session.stream.take()
-        self._finish_plain(mail)
-        if not way.wants_message:
-            newest.due_since = self._dialogue.time()
-        return True
-
-    def _hear_before(self, mail: PlainLink, way: Shortcut, data: bytes) -> bool:
-        # The same where the one before has taken no shortcut: its verdict is heard by the machine.
-        parts = way.parted(data)
-        if parts is None:
-            return False
-        verdict, answers = parts
-        self._session.stream.take()
-        self._connection.receive_data(verdict)
-        self._hear_answers()
-        if self._links[0] is mail and mail.way is way:
-            way.follow(answers)
-            if not answers:
-                mail.due_since = self._dialogue.time()
-            return True
-        self._connection.receive_data(answers)
-        return False
 
     def _receive(self, answer: Answer) -> None:
         # Replies come in order, and what is finished is gone; those to groups may be for several mails.
@@ -465,12 +348,6 @@ class Chain:
             links.popleft()
             if isinstance(answer, ReplyReceived):
                 return
-
-    def _finish_plain(self, mail: PlainLink) -> None:
-        # The oldest, which was taken.
-        self.has_concluded, self._dialogue.past = True, None
-        self._consignment.finish(mail.item, mail.end())
-        self._links.popleft()
 
     def _unfold(self) -> list[Link]:
         # Go on with the plain mails on their way as with any other; return all of these. One by one, so that it can be
@@ -510,6 +387,7 @@ class Chain:
     # Breaking off
 
     def _leave_ready(self) -> None:
+        self._row = None
         if self._ready is not None:
             item = self._ready.item
             self._consignment.make_sending(item)  # one that is plain has none, and its receipt is asked for

@@ -185,7 +185,7 @@ class Consignment:
             except Exception as error:
                 self.failure, self._ends = error, True
                 return None
-            message = kept(given)
+            message = given if type(given) is bytes else kept(given)
         item = Item(self._taken, given, message)
         self._taken += 1
         return item

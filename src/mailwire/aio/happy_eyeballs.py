@@ -75,9 +75,10 @@ async def _resolve(host: str, port: int) -> Sequence[_Info]:
             return await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM, proto=socket.IPPROTO_TCP)
         except RuntimeError as error:
             raise OSError(f"{host} cannot be looked up: {error}") from error  # there is no thread for it, say
-    # An address is read, not asked for: that keeps nobody waiting.
+    # An address is read, not asked for: that keeps nobody waiting. As octets: for text, Python would load what it needs
+    # for names beyond ASCII.
     return socket.getaddrinfo(
-        host, port, type=socket.SOCK_STREAM, proto=socket.IPPROTO_TCP, flags=socket.AI_NUMERICHOST
+        host.encode(), port, type=socket.SOCK_STREAM, proto=socket.IPPROTO_TCP, flags=socket.AI_NUMERICHOST
     )
 
 

@@ -34,13 +34,14 @@ class Holding:
         """Take note that the run holds the connection."""
         self._watch(self.maker)
 
-    def use(self) -> None:
-        """Take note that the current task uses the run. Raises LocalProtocolError in another event loop."""
+    def use(self) -> "asyncio.Task[object] | None":
+        """Take note that the current task uses the run; return it. Raises LocalProtocolError in another event loop."""
         task = asyncio.current_task()
         if task is not self._client._user or task not in self._watched:
             self._client._refuse_elsewhere()
             self._client._user = task
             self._watch(task)
+        return task
 
     def end(self) -> None:
         """Watch nobody any more: the run has let go of the connection."""

@@ -69,7 +69,10 @@ class PlainLink(PlainMail):
     """Whether it cannot be chained to others."""
 
     def __init__(self, item: Item, form: Form, envelope: Envelope, message: MailText) -> None:
-        super().__init__(form, envelope, message)
+        self.form: Form = form
+        self.envelope: Envelope = envelope
+        self.envelope_time: float | None = None
+        self.message: MailText = message
         self.item: Item = item
 
     def unfolded(self, sending: Sending) -> Link:
@@ -90,7 +93,7 @@ class PlainLinks:
     def made_of(self, item: Item) -> PlainLink | None:
         """Return the plain mail that `item` is; None if it is none, or cannot be sent as it is."""
         octets = item.message
-        if type(octets) is not bytes or item.sending is not None:
+        if item.sending is not None or type(octets) is not bytes:
             return None
         if self._is_looked_for:
             self._is_looked_for = False

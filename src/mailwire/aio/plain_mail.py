@@ -75,13 +75,13 @@ class Form:
 
     def mended(self, octets: bytes) -> MailText | None:
         """Return what leaves for these `octets`; None if that is to be looked at more closely."""
-        if not may_be_plain(octets):
+        if len(octets) > BLOCK_SIZE or not octets.isascii():  # as `may_be_plain` has it
             return None
         try:
             message = mend_text(octets, self._policy)
         except InvalidMessage:
             return None
-        return message if self.takes(message) else None
+        return message if len(message) <= self._most else None  # as `takes` has it
 
 
 def may_be_plain(octets: bytes) -> bool:
@@ -90,23 +90,25 @@ def may_be_plain(octets: bytes) -> bool:
 
 
 class PlainMail:
-    """A mail of this `form`, with the `message` that leaves: ready to `begin`, or on its way."""
+    """A mail of this `form`, with the `message` that leaves: ready to `begin`, or on its way.
 
-    __slots__ = ("_message", "due_since", "envelope", "envelope_time", "form", "since", "way")
+    Whoever makes one sets what is known before it begins; its `envelope_time` is None then.
+    """
 
+    __slots__ = ("due_since", "envelope", "envelope_time", "form", "message", "since", "way")
+
+    form: Form
+    envelope: Envelope
+    message: MailText
+    """What leaves for it."""
     way: Shortcut | Parcel
     """How it goes, once it has begun."""
     due_since: float
     """Since when it is to be answered, where it takes a shortcut, and nobody before it."""
     since: float
     """When the phase began that it is in, by the dialogue's clock: that of the envelope, or..."""
-
-    def __init__(self, form: Form, envelope: Envelope, message: MailText) -> None:
-        self.form: Form = form
-        self.envelope: Envelope = envelope
-        self.envelope_time: float | None = None
-        """...that of the verdict, if the envelope took so many seconds."""
-        self._message = message
+    envelope_time: float | None
+    """...that of the verdict, if the envelope took so many seconds."""
 
     @property
     def parcel(self) -> Parcel:
@@ -128,7 +130,7 @@ class PlainMail:
             opening,
             envelope.sender,
             envelope.recipients,
-            self._message,
+            self.message,
             is_behind,
             begins_anew,
         )
@@ -149,7 +151,7 @@ class PlainMail:
             raise AssertionError("a mail that goes as a parcel begins")
         self.since = dialogue.time()
         self.way = Parcel(
-            dialogue.connection, opening, envelope.sender, envelope.recipients, self._message, is_first, begins_anew
+            dialogue.connection, opening, envelope.sender, envelope.recipients, self.message, is_first, begins_anew
         )
         if opening.is_eager:
             self.envelope_time = 0.0  # its message left with it
@@ -241,10 +243,9 @@ class PlainMail:
         """Take what the server has answered; return whether it has taken the mail."""
         return self.parcel.receive(answer) and self.parcel.is_taken
 
-    def end(self) -> Receipt:
-        """Return the receipt of what the server has taken."""
-        verdict = self.form.dialogue.time() - self.since
-        timings = {"envelope": self.envelope_time or 0.0, "message": 0.0, "verdict": verdict}
+    def end(self, now: float) -> Receipt:
+        """Return the receipt of what the server has taken, which was heard at that time."""
+        timings = {"envelope": self.envelope_time or 0.0, "message": 0.0, "verdict": now - self.since}
         return self.way.receipt(timings)
 
     def leave_shortcut(self, *, is_awaited: bool) -> None:

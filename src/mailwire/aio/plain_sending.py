@@ -96,7 +96,7 @@ class PlainSending(PlainMail):
         """The Mailing that was given."""
         self.taken: Receipt | None = None
         """The receipt, once the server has taken it, and nothing else was said."""
-        self._message = message
+        self.message: MailText = message
         self._given = given
         self._policy = policy
         self._use_chunking = use_chunking
@@ -104,13 +104,13 @@ class PlainSending(PlainMail):
 
     def anew(self) -> "PlainSending":
         """Return the same, to be tried again."""
-        return PlainSending(self._given, self.envelope, self._message, self._policy, self._use_chunking)
+        return PlainSending(self._given, self.envelope, self.message, self._policy, self._use_chunking)
 
     async def go(self, dialogue: Dialogue) -> bool:
         """Send it, if it can go as a plain mail over `dialogue`; return whether it was. Raises what
         `Sending.transact` raises."""
         form = Form.of(dialogue, self.envelope, self._policy, self._use_chunking)
-        if form is None or not form.takes(self._message):
+        if form is None or not form.takes(self.message):
             return False
         self.form = form
         # The call has found the connection at rest.
@@ -128,7 +128,7 @@ class PlainSending(PlainMail):
                 if self.wants_message:
                     self.write()
             else:
-                self.taken = self.end()
+                self.taken = self.end(dialogue.time())
                 return True
         except BaseException as error:
             sending, passage = self._taken_over()

@@ -126,7 +126,8 @@ class Stream(StreamOpening):
     @property
     def sole(self) -> bytes | None:
         """What has arrived and was not taken, if it is in one piece, and more may arrive."""
-        return None if self.is_at_end or len(self._arrived) != 1 else self._arrived[0]
+        arrived = self._arrived
+        return arrived[0] if len(arrived) == 1 and not self.is_at_end else None
 
     def take(self) -> list[bytes]:
         """Return what arrived since the last time, without waiting."""

@@ -94,7 +94,16 @@ class Survey:
 
 def has_long_line(text: bytes) -> bool:
     """Whether a line of `text`, of which nothing follows, is longer than that."""
-    return len(text) > LINE_LIMIT and _leap(text, 0)[1]
+    end = len(text)
+    if end >= MANY_OCTETS:
+        return _leap(text, 0)[1]
+    begin = 0
+    while end - begin > LINE_LIMIT:
+        # As in `_leap`, which does more than is needed here.
+        begin = text.rfind(b"\n", begin, begin + LINE_LIMIT) + 1
+        if not begin:
+            return True
+    return False
 
 
 def _leap(text: bytes, begin: int) -> tuple[int, bool]:

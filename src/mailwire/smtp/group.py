@@ -98,13 +98,12 @@ class Group(Several):
         self,
         opening: Opening,
         sender: Mailbox | None,
-        recipients: Sequence[Mailbox],
+        recipients: tuple[Mailbox, ...],
         announced: int | None = None,
         begins_anew: bool = False,
     ) -> None:
-        if not (opening.recipients is recipients and opening.sender is sender and opening.begins_anew is begins_anew):
-            opening.write_for(sender, recipients, begins_anew=begins_anew)
-        head, tail = opening.head, opening.tail
+        wording = opening.wording_for(sender, recipients, begins_anew)
+        head, tail = wording.head, wording.tail
         self.kind: GroupKind = opening.kind
         """What they are."""
         self.recipients: Sequence[Mailbox] = recipients
@@ -114,9 +113,9 @@ class Group(Several):
         """Whether what follows must wait for the answers."""
         self.is_binary: bool = opening.is_binary
         """Whether the message is announced as binary."""
-        self.size: int = opening.command_count
+        self.size: int = wording.command_count
         """How many commands there are."""
-        self.pattern: re.Pattern[bytes] = opening.pattern
+        self.pattern: re.Pattern[bytes] = wording.pattern
         """What the replies look like, if all goes as is to be expected."""
         self.text: bytes = head + tail if announced is None else b"%b%d%b" % (head, announced, tail)
         """What leaves for them, without a chunk. What has left is not kept."""
@@ -159,14 +158,13 @@ class Group(Several):
         cls,
         opening: Opening,
         sender: Mailbox | None,
-        recipients: Sequence[Mailbox],
+        recipients: tuple[Mailbox, ...],
         announced: int | None,
         begins_anew: bool,
     ) -> "list[Group]":
         """Return the same commands in steps, each as a group by itself, for a server that does not pipeline."""
-        if not (opening.recipients is recipients and opening.sender is sender and opening.begins_anew is begins_anew):
-            opening.write_for(sender, recipients, begins_anew=begins_anew)
-        head, lines = opening.head, opening.lines
+        wording = opening.wording_for(sender, recipients, begins_anew)
+        head, lines = wording.head, wording.lines
         steps: list[Group] = []
         if begins_anew:
             steps.append(cls._step(RESET, Rset, _RSET, DONE_ALONE, (), (Rset(),)))

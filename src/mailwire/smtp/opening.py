@@ -17,7 +17,7 @@ from .options import MailOptions, RecipientOptions
 from .parameters import NO_PARAMETERS, Parameters, check_offered, mail_extensions
 from .paths import NULL_PATH, Mailbox
 
-__all__ = ["Opening", "Wishes", "check_mail"]
+__all__ = ["Opening", "Wishes", "Wording", "check_mail"]
 
 Wishes = tuple[Parameters, MailOptions | None, Literal["send", "abort"], bool | Literal["eager"], bool]
 """What is wished for a mail, of what a Transaction is told: `parameters`, `options`, `on_refused`, `chunking`, and
@@ -58,6 +58,62 @@ def _check_each(name: str, values: object, kinds: type | tuple[type, ...], expec
             raise ValueError(f"expected each {name} to be {expected}, got {described(value)}")
 
 
+class Wording:
+    """What the commands of an `opening` are on the wire, for a mail from `sender` to `recipients`, which begins with
+    RSET if it `begins_anew`. Raises ValueError for what no command can hold."""
+
+    __slots__ = (
+        "begins_anew",
+        "command_count",
+        "head",
+        "is_sized",
+        "lines",
+        "pattern",
+        "pattern_in_row",
+        "recipients",
+        "sender",
+        "size",
+        "tail",
+    )
+
+    def __init__(
+        self, opening: "Opening", sender: Mailbox | None, recipients: tuple[Mailbox, ...], begins_anew: bool
+    ) -> None:
+        path = NULL_PATH if sender is None else b"<%b>" % sender.encode()
+        before, after = opening.words
+        head = b"%bMAIL FROM:%b%b" % (b"RSET\r\n" if begins_anew else b"", path, before)
+        tail = b"%b\r\nRCPT TO:<%b>\r\n%b" % (
+            after,
+            b">\r\nRCPT TO:<".join([recipient.encode() for recipient in recipients]),
+            b"DATA\r\n" if opening.has_data else b"",
+        )
+        count = len(recipients) + 1 + begins_anew + opening.has_data
+        check_lines(head + tail, count)
+        self.sender: Mailbox | None = sender
+        self.recipients: tuple[Mailbox, ...] = recipients
+        self.begins_anew: bool = begins_anew
+        self.is_sized: bool = opening.is_sized
+        """Whether MAIL says how many octets the message has."""
+        self.head: bytes = head
+        """Up to where the size of the mail stands..."""
+        self.tail: bytes = tail
+        """...and behind that."""
+        self.size: int = len(head) + len(tail)
+        """How many octets these are."""
+        self.lines: Sequence[bytes] = () if opening.is_pipelining else tail.splitlines(keepends=True)
+        """The lines that `tail` is, where no more than one command may be unanswered at a time."""
+        self.command_count: int = count
+        """How many commands there are..."""
+        self.pattern: re.Pattern[bytes] = expected(opening.kind, count)
+        """...and what they are answered, if all goes as is to be expected..."""
+        self.pattern_in_row: re.Pattern[bytes] = expected_in_row(DONE_ALONE, self.pattern)
+        """...and what the end of a message and they are, if they leave behind it."""
+
+    def text(self, octets: int) -> bytes:
+        """Return all of it, for a message of so many `octets`."""
+        return b"%b%d%b" % (self.head, octets, self.tail) if self.is_sized else self.head + self.tail
+
+
 class Opening:
     """How those mails begin for which there are these `wishes`, with a server that has `offered` this.
 
@@ -71,30 +127,21 @@ class Opening:
     """
 
     __slots__ = (
-        "_after",
-        "_before",
-        "_is_pipelining",
         "_parameters",
         "_used",
+        "_wording",
         "aborts",
-        "begins_anew",
         "chunking",
-        "command_count",
         "extensions",
         "has_data",
-        "head",
         "is_binary",
         "is_eager",
+        "is_pipelining",
         "is_sized",
         "is_utf8",
         "kind",
-        "lines",
-        "pattern",
-        "pattern_in_row",
-        "recipients",
-        "sender",
-        "tail",
         "wishes",
+        "words",
     )
 
     def __init__(
@@ -122,11 +169,15 @@ class Opening:
         self._parameters = Parameters.joined(parameters, sized, wished) if sized or wished else parameters
         if chunking is False and self._parameters.is_binary:
             raise ValueError("a binary message goes in chunks (RFC 3030 3)")
-        self._before: bytes = parameter_words(parameters) + (b" SIZE=" if is_sized else b"")
-        self._after: bytes = parameter_words(wished)
+        self.words: tuple[bytes, bytes] = (
+            parameter_words(parameters) + (b" SIZE=" if is_sized else b""),
+            parameter_words(wished),
+        )
+        """What stands behind the address of MAIL: before the size of the mail, and behind it."""
         self.wishes: Wishes = wishes
         self._used = used
-        self._is_pipelining = is_pipelining
+        self.is_pipelining: bool = is_pipelining
+        """Whether several commands may be unanswered at a time."""
         self.extensions: tuple[str, ...] = self._with(())
         """Those of the server's that such a mail makes use of."""
         self.is_binary: bool = self._parameters.is_binary
@@ -137,22 +188,7 @@ class Opening:
         """Whether DATA is among the commands."""
         self.kind: GroupKind = DATA if self.has_data else ENVELOPE
         """What they are as a group."""
-        self.sender: Mailbox | None = None
-        self.recipients: Sequence[Mailbox] = ()
-        self.begins_anew: bool = False
-        self.head: bytes = b""
-        """What the commands are on the wire, for a mail from `sender` to `recipients`, which begins with RSET if it
-        `begins_anew`: up to where its size stands..."""
-        self.tail: bytes = b""
-        """...and behind that."""
-        self.lines: Sequence[bytes] = ()
-        """The lines that `tail` is, where no more than one command may be unanswered at a time."""
-        self.command_count: int = 0
-        """How many they are..."""
-        self.pattern: re.Pattern[bytes] = expected(self.kind, 2)
-        """...and what they are answered, if all goes as is to be expected..."""
-        self.pattern_in_row: re.Pattern[bytes] = expected_in_row(DONE_ALONE, self.pattern)
-        """...and what the end of a message and they are, if they leave behind it."""
+        self._wording: Wording | None = None  # of the last mail
 
     def check_addresses(self, sender: Mailbox | None, recipients: Sequence[Mailbox]) -> None:
         """Raise NotSupported if an address is beyond ASCII and MAIL does not say SMTPUTF8 (RFC 6531 3.4)."""
@@ -164,24 +200,18 @@ class Opening:
                     f"{mailbox} is beyond ASCII, and SMTPUTF8 is not among the parameters of MAIL", extension="SMTPUTF8"
                 )
 
-    def write_for(self, sender: Mailbox | None, recipients: Sequence[Mailbox], *, begins_anew: bool) -> None:
-        """Write `head`, `tail` and `lines` for such mails. Raises ValueError for what no command can hold."""
-        path = NULL_PATH if sender is None else b"<%b>" % sender.encode()
-        head = b"%bMAIL FROM:%b%b" % (b"RSET\r\n" if begins_anew else b"", path, self._before)
-        tail = b"%b\r\nRCPT TO:<%b>\r\n%b" % (
-            self._after,
-            b">\r\nRCPT TO:<".join([recipient.encode() for recipient in recipients]),
-            b"DATA\r\n" if self.has_data else b"",
-        )
-        count = len(recipients) + 1 + begins_anew + self.has_data
-        check_lines(head + tail, count)
-        # At once: where there is no memory for all of it, the next mail finds what there was.
-        pattern = expected(self.kind, count)
-        in_row = expected_in_row(DONE_ALONE, pattern)
-        lines = () if self._is_pipelining else tail.splitlines(keepends=True)
-        self.sender, self.recipients, self.begins_anew = sender, recipients, begins_anew
-        self.head, self.tail, self.lines, self.command_count = head, tail, lines, count
-        self.pattern, self.pattern_in_row = pattern, in_row
+    def wording_for(self, sender: Mailbox | None, recipients: tuple[Mailbox, ...], begins_anew: bool) -> "Wording":
+        """Return what the commands are for such a mail: the same as for the last one, if they are. Raises ValueError
+        for what no command can hold."""
+        wording = self._wording
+        if not (
+            wording is not None
+            and wording.recipients is recipients
+            and wording.sender is sender
+            and wording.begins_anew is begins_anew
+        ):
+            wording = self._wording = Wording(self, sender, recipients, begins_anew)
+        return wording
 
     def beginning(self, sender: Mailbox | None, size: int | None, *, begins_anew: bool) -> list[Command[object]]:
         """Return the commands that go before those which name the recipients, for a mail from `sender`, of so many
@@ -214,4 +244,4 @@ class Opening:
         return known[id(wished)]
 
     def _with(self, needed: Sequence[str]) -> tuple[str, ...]:
-        return (*self._used, *needed, "PIPELINING") if self._is_pipelining else (*self._used, *needed)
+        return (*self._used, *needed, "PIPELINING") if self.is_pipelining else (*self._used, *needed)

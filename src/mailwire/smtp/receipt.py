@@ -103,18 +103,18 @@ class RecipientReceipt:
 class _Unwritten:
     # A receipt of which the rest is written when somebody reads it: most are asked for no more than a word.
 
-    __slots__ = ("_known", "_write")
+    __slots__ = ("_known",)
 
     if TYPE_CHECKING:
-        _write: Callable[..., "Receipt"]
-        _known: tuple[object, ...]
+        _known: tuple[object, ...]  # who writes it, and of what
     else:  # to a type checker this would say that a receipt has any attribute
 
         def __getattr__(self, name: str) -> object:
             # Only what has no value yet comes here.
             if name not in _FIELDS:
                 raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
-            written = self._write(*self._known)
+            write, *known = self._known
+            written = write(*known)
             for field_name in _FIELDS:
                 object.__setattr__(self, field_name, getattr(written, field_name))
             return getattr(self, name)
@@ -149,11 +149,11 @@ class Receipt(_Unwritten):
             object.__setattr__(self, "timings", FrozenMapping(self.timings))
 
     @classmethod
-    def to_write(cls, delivery: Delivery, write: Callable[[*_Ts], "Receipt"], *known: *_Ts) -> Self:
-        """Return the receipt that `write` makes of what is `known`; no more of it than the `delivery` is made now."""
+    def to_write(cls, delivery: Delivery, *known: *tuple[Callable[[*_Ts], "Receipt"], *_Ts]) -> Self:
+        """Return the receipt that the first of what is `known` makes of the rest; no more of it than the `delivery` is
+        made now."""
         receipt = _new(cls)
         _set(receipt, "delivery", delivery)
-        _set(receipt, "_write", write)
         _set(receipt, "_known", known)
         return receipt
 

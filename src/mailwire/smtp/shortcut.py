@@ -9,6 +9,7 @@ wished for it, the server pipelines, and every reply is as is to be expected.
 4. Meanwhile the connection is lent: it is not at rest, and nobody asks it for anything else.
 """
 
+import re
 from collections.abc import Mapping
 from typing import Final
 
@@ -19,7 +20,7 @@ from .connection import Connection
 from .delivery import ACCEPTED
 from .group import Replies
 from .group_kind import CHUNK, DONE_ALONE, expected
-from .opening import Opening
+from .opening import Opening, Wording
 from .outcome import receipt_of_taken
 from .parcel import Parcel
 from .paths import Mailbox
@@ -30,7 +31,8 @@ __all__ = ["END_COST", "Shortcut", "shortcut"]
 _NOTHING: Final = b""
 
 END_COST: Final = 1024
-"""What the end of a message takes of the window's octets is less, if that is as short as plain mails are."""
+"""What the end of a message takes of the window's octets is less, if that is as short as plain mails are; the digits by
+which MAIL says its size included."""
 
 
 def shortcut(
@@ -51,25 +53,36 @@ def shortcut(
     """
     if not (is_behind or connection.is_free):
         return None
-    if not (opening.recipients is recipients and opening.sender is sender and opening.begins_anew is begins_anew):
-        opening.write_for(sender, recipients, begins_anew=begins_anew)
-    octets = len(message)
-    text = b"%b%d%b" % (opening.head, octets, opening.tail) if opening.is_sized else opening.head + opening.tail
-    window = connection.window
-    if opening.command_count >= window.commands or len(text) + END_COST > window.octets:
+    wording, window = opening.wording_for(sender, recipients, begins_anew), connection.window
+    if wording.command_count >= window.commands or wording.size + END_COST > window.octets:
         return None  # there is no room, or perhaps none for the end of a message as well
-    return Shortcut(connection, opening, sender, recipients, message, is_behind, text)
+    octets = len(message)
+    text = wording.text(octets)
+    if opening.is_eager:
+        taken = Shortcut(connection, opening, wording, message, expected(CHUNK, wording.command_count + 1))
+        taken.octets, taken.is_ended = octets, True
+        taken.beginning = [text + b"BDAT %d LAST\r\n" % octets, message]
+        connection.trace("C", _Lines(text))
+        connection.trace("C", _Chunk(octets))
+    else:
+        pattern = wording.pattern_in_row if is_behind else wording.pattern
+        taken = Shortcut(connection, opening, wording, message, pattern)
+        taken.beginning = [text]
+        connection.trace("C", _Lines(text))
+    connection.lent_to = taken
+    return taken
 
 
 class Shortcut:
-    """A mail on its way; have one by `shortcut`. Write its `beginning`, hand what comes to `hear`, and write what its
-    `write` returns where it `wants_message`; until it `is_taken`."""
+    """A mail on its way; have one by `shortcut`, and write its `beginning`, or by `end_with` of the one before.
+
+    Hand what comes to `hear`, and write what its `write` returns where it `wants_message`; until it `is_taken`.
+    """
 
     __slots__ = (
         "_parcel",
         "_pattern",
         "beginning",
-        "begins_anew",
         "connection",
         "heard",
         "is_ended",
@@ -77,28 +90,27 @@ class Shortcut:
         "message",
         "octets",
         "opening",
-        "recipients",
-        "sender",
         "verdict",
         "wants_message",
+        "wording",
     )
+
+    beginning: list[bytes]
+    """What leaves at once, of one by `shortcut`. It counts as sent, as what `write` returns does."""
 
     def __init__(
         self,
         connection: Connection,
         opening: Opening,
-        sender: Mailbox | None,
-        recipients: tuple[Mailbox, ...],
+        wording: Wording,
         message: MailText,
-        is_behind: bool,
-        text: bytes,
+        pattern: re.Pattern[bytes],
     ) -> None:
         self.connection: Connection = connection
         self.opening: Opening = opening
-        self.sender: Mailbox | None = sender
-        self.recipients: tuple[Mailbox, ...] = recipients
+        self.wording: Wording = wording
+        """How it begins."""
         self.message: MailText = message
-        self.begins_anew: bool = opening.begins_anew
         self.octets: int = 0
         """How many octets were written of the message, dots that were stuffed included."""
         self.wants_message: bool = False
@@ -111,38 +123,40 @@ class Shortcut:
         """What was said to its envelope..."""
         self.verdict: bytes = _NOTHING
         """...and to its message."""
-        self.beginning: list[bytes]
-        """What leaves at once. It counts as sent, as what `write` returns does."""
         self._parcel: Parcel | None = None
-        trace = connection.trace
-        connection.lent_to = self
-        if opening.is_eager:
-            octets = len(message)
-            self.octets, self.is_ended = octets, True
-            self._pattern = expected(CHUNK, opening.command_count + 1)
-            self.beginning = [text + b"BDAT %d LAST\r\n" % octets, message]
-            trace("C", _Lines(text))
-            trace("C", _Chunk(octets))
-        else:
-            self._pattern = opening.pattern_in_row if is_behind else opening.pattern
-            self.beginning = [text]
-            trace("C", _Lines(text))
+        self._pattern = pattern  # of what is to be answered next
 
     def write(self) -> list[bytes]:
         """End the message; return what leaves for it."""
-        opening, message = self.opening, self.message
-        if opening.chunking is False:
-            wire = DotStuffer.whole(message)
-            self.octets = octets = len(wire) - len(TERMINATOR)
-            leaving = [wire]
-            self.connection.trace("C", _Ended(octets))
-        else:
-            self.octets = octets = len(message)
-            leaving = [b"BDAT %d LAST\r\n" % octets, message]
-            self.connection.trace("C", _Chunk(octets))
-        self._pattern = DONE_ALONE
-        self.is_ended, self.wants_message = True, False
-        return leaving
+        first, second, octets = self._wire()
+        self.connection.trace("C", _Ended(octets) if self.opening.chunking is False else _Chunk(octets))
+        self.octets, self._pattern, self.is_ended, self.wants_message = octets, DONE_ALONE, True, False
+        return [first, second]
+
+    def end_with(self, message: MailText) -> "tuple[bytes, Shortcut]":
+        """End its own message, as `write` does, and let another mail begin behind, for the same people, with that
+        `message`. Return what leaves for both, and the other one.
+
+        The caller knows that it began behind another itself, which has been taken.
+        """
+        first, second, octets = self._wire()
+        wording, connection = self.wording, self.connection
+        text = wording.text(len(message))
+        another = Shortcut(connection, self.opening, wording, message, wording.pattern_in_row)
+        leaving = b"".join((first, second, text))
+        connection.trace("C", _InRow((self.opening.chunking is False, octets, text)))
+        self.octets, self._pattern, self.is_ended, self.wants_message = octets, DONE_ALONE, True, False
+        connection.lent_to = another
+        return leaving, another
+
+    def _wire(self) -> tuple[bytes, bytes, int]:
+        # What leaves for the message, in two blocks, and how many octets of that are its own.
+        message = self.message
+        if self.opening.chunking is False:
+            message_data = DotStuffer.stuffed(message)
+            return message_data, TERMINATOR, len(message_data)
+        octets = len(message)
+        return b"BDAT %d LAST\r\n" % octets, message, octets
 
     def hear(self, data: bytes) -> bool:
         """Take `data` that the server has sent, if they are all that is to be answered now, as it is to be expected;
@@ -161,13 +175,21 @@ class Shortcut:
     def hear_with(self, behind: "Shortcut", data: bytes) -> bool:
         """Do what `hear` does for this one, which is ended, and the one that has begun `behind` it, or for this one
         alone, if that is all that has come."""
-        found = behind.parted(data)
+        # What `parted` and `follow` of the one behind do, in one.
+        found = behind._pattern.fullmatch(data)
         if found is None:
-            return False
+            if DONE_ALONE.fullmatch(data) is None:
+                return False
+            verdict, answers = data, _NOTHING
+        else:
+            verdict, answers = found.groups()
         self.connection.trace("S", Replies(data))
-        self.verdict, answers = found
+        self.verdict = verdict
         self.is_taken = True
-        behind._follow(answers)
+        if answers:
+            behind.heard, behind.wants_message = answers, True
+        else:
+            behind._pattern = behind.wording.pattern
         return True
 
     def parted(self, data: bytes) -> tuple[bytes, bytes] | None:
@@ -182,13 +204,9 @@ class Shortcut:
         """Take the `answers`, as `parted` has found them: nothing is to be answered before it any more."""
         if answers:
             self.connection.trace("S", Replies(answers))
-        self._follow(answers)
-
-    def _follow(self, answers: bytes) -> None:
-        if answers:
             self.heard, self.wants_message = answers, True
         else:
-            self._pattern = self.opening.pattern
+            self._pattern = self.wording.pattern
 
     def as_parcel(self) -> Parcel:
         """Tell the connection of it; return the parcel that it is, each time the same. Where one is `behind` another,
@@ -213,8 +231,9 @@ class Shortcut:
 
     def _told(self) -> Parcel:
         connection = self.connection
-        what = self.opening, self.sender, self.recipients, self.message
-        parcel = Parcel(connection, *what, False, self.begins_anew)
+        wording = self.wording
+        what = self.opening, wording.sender, wording.recipients, self.message
+        parcel = Parcel(connection, *what, False, wording.begins_anew)
         connection.data_to_send()
         for answer in (self.heard, self.verdict):
             if answer and not parcel.hear(answer):
@@ -227,21 +246,22 @@ class Shortcut:
     @property
     def awaited(self) -> Command[object]:
         """The command that is to be answered next."""
-        opening = self.opening
+        opening, wording = self.opening, self.wording
         if self.is_ended and not opening.is_eager:
             return BdatLast(self.octets) if opening.chunking else EndOfData()
         announced = len(self.message) if opening.is_sized else None
-        return opening.beginning(self.sender, announced, begins_anew=self.begins_anew)[0]
+        return opening.beginning(wording.sender, announced, begins_anew=wording.begins_anew)[0]
 
     def receipt(self, timings: Mapping[str, float]) -> Receipt:
         """Return the receipt of a mail that `is_taken`. `timings`: as `Transaction.receipt` takes them."""
+        wording = self.wording
         return Receipt.to_write(
             ACCEPTED,
             receipt_of_taken,
-            self.sender,
-            self.recipients,
+            wording.sender,
+            wording.recipients,
             self.heard + self.verdict,
-            self.begins_anew,
+            wording.begins_anew,
             self.octets,
             self.opening.extensions,
             timings,
@@ -273,6 +293,17 @@ class _Chunk(int, Several):
 
     def parts(self) -> list[Traceable]:
         return [BdatLast(self), Elided(self)]
+
+
+class _InRow(tuple[bool, int, bytes], Several):
+    # The end of one mail, which is that of text or a chunk, of so many octets; and the commands of the next.
+
+    __slots__ = ()
+
+    def parts(self) -> list[Traceable]:
+        is_text, octets, text = self
+        end = _Ended(octets) if is_text else _Chunk(octets)
+        return [*end.parts(), *_Lines(text).parts()]
 
 
 def _forget(_direction: Direction, _what: Traceable) -> None:
