@@ -30,7 +30,8 @@ from mailwire import (
     Timeouts,
     Transcript,
 )
-from mailwire.aio.plain_mail import Form, PlainMail
+from mailwire.aio import plain_sending
+from mailwire.aio.plain_mail import PlainMail
 from mailwire.aio.plain_sending import PlainSending, sending_of
 from mailwire.message.policy import DEFAULT_POLICY
 from mailwire.smtp import Ehlo, Mail, Rset
@@ -170,7 +171,7 @@ async def outcome(
         patch.setattr(PlainMail, "begin", counted)
         patch.setattr(PlainMail, "take_shortcut", counted_shortcut)
         if not is_plain:
-            patch.setattr(Form, "of", lambda *_: None)
+            patch.setattr(plain_sending, "form_of", lambda *_: None)
         async with peer.listening(use_chunking=use_chunking) as endpoint:
             client = SMTPClient(endpoint, transcript=transcript)
             await client.connect()
@@ -265,7 +266,7 @@ async def test_a_mail_that_is_cancelled(
         peer = Server({}, keywords, 1)
         with monkeypatch.context() as patch:
             if not is_plain:
-                patch.setattr(Form, "of", lambda *_: None)
+                patch.setattr(plain_sending, "form_of", lambda *_: None)
             async with peer.listening(use_chunking=use_chunking) as endpoint:
                 client = SMTPClient(endpoint)
                 await client.connect()

@@ -157,7 +157,7 @@ async def test_where_memory_runs_out_no_mail_is_lost(monkeypatch: pytest.MonkeyP
 
     async with MailServer(ACCOUNTS) as server, SMTPClient(endpoint_of(server)) as client:
         run = client.send_all([numbered(0), numbered(1)], **ENVELOPE)
-        monkeypatch.setattr("mailwire.aio.plain_mail.mend_text", fail)
+        monkeypatch.setattr("mailwire.aio.links.mend_text", fail)
         with pytest.raises(MemoryError):
             await anext(run)
         await run.aclose()
@@ -360,7 +360,7 @@ async def collect_into(known: list[SendResult], run: AsyncIterator[SendResult]) 
 
 @pytest.mark.parametrize("message", [MESSAGE, bytearray(MESSAGE)], ids=["plain", "another"])
 @pytest.mark.parametrize(
-    "name", ["consignment.SendResult", "pool_share.PoolShare._let_go", "pool_sending.PoolSending._wake"]
+    "name", ["consignment._result_of", "pool_share.PoolShare._let_go", "pool_sending.PoolSending._wake"]
 )
 @pytest.mark.parametrize("number", [1, 2, 3])
 async def test_what_a_pool_has_delivered_is_known_where_memory_runs_out(

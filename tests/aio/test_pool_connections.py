@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from mailwire import LocalProtocolError, SMTPClient
-from mailwire.aio.pool_connections import PoolConnections, PooledConnection
+from mailwire.aio.pool_connections import PoolConnections, PooledConnection, _Timer
 from mailwire.aio.rate import Rate
 from mailwire.testing import MailServer
 from mailwire.testing.turns import turns
@@ -141,16 +141,58 @@ async def test_a_cancellation_may_come_behind_the_end() -> None:
     assert (len(pool.used), pool.waiting) == (0, 0)
 
 
-def test_a_connection_is_too_old_to_the_tick() -> None:
-    connection = PooledConnection(make_client())
-    assert not connection.is_spent
-    assert not connection.is_expired(1000)
-    connection.expires = 10
-    assert not connection.is_expired(9)
-    assert connection.is_expired(10)
-    connection.expires, connection.idle_until = 30, 20
-    assert not connection.is_expired(19)
-    assert connection.is_expired(20)
+@pytest.mark.parametrize(
+    ("max_idle", "lifetime", "end"), [(20, math.inf, 20), (None, 10, 10), (20, 10, 10), (10, 20, 10)]
+)
+@pytest.mark.parametrize("is_in_time", [True, False])
+async def test_a_connection_is_too_old_to_the_tick(
+    max_idle: float | None, lifetime: float, end: float, is_in_time: bool
+) -> None:
+    clock = StandingClock()
+    now = asyncio.get_running_loop().time()
+    clock.jump(math.ceil(now) - now)  # to a time from which seconds are exact
+    async with MailServer(ACCOUNTS) as server:
+        pool = PoolConnections(lambda: SMTPClient(endpoint_of(server)), max_connections=2, max_idle=max_idle, rate=None)
+        connection = taken(pool)
+        await connection.client.connect()
+        connection.expires = asyncio.get_running_loop().time() + lifetime
+        pool.give_back(connection)
+        clock.jump(end - is_in_time)
+        assert (taken(pool) is connection) is is_in_time
+        # While it is used its age alone counts.
+        if is_in_time:
+            clock.jump(1)
+            pool.give_back(connection)
+            assert pool.idle == (end != lifetime)
+        pool.wind_up()
+        await pool.settled()
+
+
+@pytest.mark.parametrize("ends", [True, False])
+async def test_a_timer_that_was_set_in_an_event_loop_before_counts_no_more(ends: bool) -> None:
+    rings = list[object]()
+    timer = _Timer(lambda: rings.append(asyncio.get_running_loop()))
+    before = asyncio.new_event_loop()
+
+    async def set_it() -> None:
+        timer.set(before.time() + 0.05)
+
+    here = asyncio.get_running_loop()
+    await asyncio.to_thread(before.run_until_complete, set_it())
+    assert timer.loop is before
+    if ends:
+        before.close()
+    timer.leave_behind()
+    timer.set(here.time() + 3600)
+    assert timer.loop is here
+    if not ends:
+        await asyncio.to_thread(before.run_until_complete, asyncio.sleep(0.1))
+        before.close()
+    assert (rings, timer.loop) == ([], here)
+    timer.cancel()
+    timer.set(0.0)
+    await turns(2)
+    assert (rings, timer.loop) == ([here], None)
 
 
 async def test_nobody_overtakes_those_who_wait_for_a_token_that_has_just_come() -> None:

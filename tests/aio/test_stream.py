@@ -701,6 +701,51 @@ async def test_what_has_come_in_one_piece_is_seen_before_it_is_taken_unless_the_
     assert stream.take() == [b"250 ok\r\n"]
 
 
+class Knowing:
+    """Hears one thing alone, and keeps what it was offered."""
+
+    def __init__(self, known: bytes = b"250 ok\r\n") -> None:
+        self.offered: list[bytes] = []
+        self._known = known
+
+    def hear(self, data: bytes) -> bool:
+        self.offered.append(data)
+        return data == self._known
+
+
+async def test_what_is_offered_and_heard_is_taken() -> None:
+    stream, knowing = over_nothing()[0], Knowing()
+    assert not stream.offer(knowing)
+    arrive(stream, b"250 ok\r\n")
+    assert stream.offer(knowing)
+    assert (stream.take(), stream.has_news) == ([], False)
+    arrive(stream, b"250 ok")
+    assert not stream.offer(knowing)
+    assert stream.has_news
+    arrive(stream, b"\r\n")
+    assert not stream.offer(knowing)
+    assert stream.take() == [b"250 ok", b"\r\n"]
+    assert knowing.offered == [b"250 ok\r\n", b"250 ok"]
+
+
+async def test_what_the_end_has_come_behind_is_offered_to_nobody() -> None:
+    stream, knowing = over_nothing()[0], Knowing()
+    arrive(stream, b"250 ok\r\n")
+    stream.eof_received()
+    assert not stream.offer(knowing)
+    assert (knowing.offered, stream.has_news) == ([], True)
+    assert stream.take() == [b"250 ok\r\n"]
+
+
+async def test_what_was_heard_counts_no_more_against_what_may_arrive() -> None:
+    stream, transport = over_nothing()
+    data = b"\n" * 8192
+    for _ in range(ARRIVED_LIMIT // len(data) + 1):
+        arrive(stream, data)
+        assert stream.offer(Knowing(data))
+    assert transport.turns == []
+
+
 async def test_a_wait_ends_when_the_stream_is_nudged() -> None:
     stream, _ = over_nothing()
     waiting = asyncio.create_task(stream.wait())

@@ -282,7 +282,7 @@ def test_one_ends_and_another_begins_as_by_themselves(wishes: Wishes, message: b
     assert seen[0] == seen[1]
 
 
-@pytest.mark.parametrize("name", ["Shortcut.__init__", "DotStuffer.stuffed", "_InRow.__new__", "Wording.text"])
+@pytest.mark.parametrize("name", ["Shortcut.__init__", "dot_stuffed", "_InRow.__new__", "Wording.text"])
 def test_where_memory_runs_out_neither_has_one_ended_nor_another_begun(
     name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

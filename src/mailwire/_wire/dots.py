@@ -24,6 +24,7 @@ __all__ = [
     "LineEndPolicy",
     "LineEnds",
     "MailText",
+    "dot_stuffed",
     "ends_in_a_row",
     "is_crlf_alone",
     "mended",
@@ -35,6 +36,8 @@ TERMINATOR: Final = b".\r\n"
 
 MANY_OCTETS: Final = 16 * 1024
 """In so many octets and more it is worth a look whether lines have one length, as those of base64 have."""
+
+_new: Final = bytes.__new__
 
 # Nobody looks further for the end of a line (RFC 5321 4.5.3.1.6).
 _FAR: Final = 1000
@@ -95,7 +98,7 @@ class MailText(bytes):
 def mended(octets: bytes, policy: LineEndPolicy = "normalise") -> MailText:
     """Return the MailText that is made of `octets`. Raises what that raises."""
     if octets.find(b"\0") < 0 and _is_standard(octets):
-        return MailText.vouch(octets)
+        return _new(MailText, octets)  # as `vouch` does
     line_ends = LineEnds(policy)
     return MailText.vouch(line_ends.feed(octets) + line_ends.finish())
 
@@ -198,6 +201,14 @@ class LineEnds:
         raise ValueError(f"the message holds {found} at octet {self._position + place}, near {near}: {expected}")
 
 
+def dot_stuffed(message: MailText) -> bytes:
+    """Return the mail data for a whole message, which ends in CRLF, but for the terminator: what a DotStuffer makes."""
+    if message.find(b".") < 0:
+        return message
+    stuffed = _replaced(_DOT, b"\n.", b"\n..", message)
+    return b"." + stuffed if message.startswith(b".") else stuffed
+
+
 class DotStuffer:
     """Makes mail data of a message: CRLF line ends, a dot before each dot that begins a line, the terminator."""
 
@@ -222,17 +233,9 @@ class DotStuffer:
         return b"." + stuffed if begins_line and block.startswith(b".") else stuffed
 
     @staticmethod
-    def stuffed(message: MailText) -> bytes:
-        """Return the mail data for a whole message, which ends in CRLF, but for the terminator: what `feed` returns."""
-        if message.find(b".") < 0:
-            return message
-        stuffed = _replaced(_DOT, b"\n.", b"\n..", message)
-        return b"." + stuffed if message.startswith(b".") else stuffed
-
-    @staticmethod
     def whole(message: MailText) -> bytes:
         """Return the mail data for a whole message, which ends in CRLF: what `feed` and `finish` return, in one."""
-        return DotStuffer.stuffed(message) + TERMINATOR
+        return dot_stuffed(message) + TERMINATOR
 
     def finish(self) -> bytes:
         """Return what ends the mail data: an end for a last line that lacks it, and the dot on a line of its own."""

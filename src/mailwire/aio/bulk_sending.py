@@ -102,7 +102,7 @@ class BulkSending(SendResults):
                     if turn.leave(error):
                         raise
                 else:
-                    turn.leave()
+                    turn.leave(None)
         return consignment.next_result()
 
     @property

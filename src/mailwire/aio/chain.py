@@ -26,6 +26,7 @@ from ..errors import (
 )
 from ..smtp import Delivery, GroupsAnswered, Receipt, ReplyReceived
 from ..smtp.delivery import ACCEPTED
+from ..smtp.parcel import Parcel
 from ..smtp.shortcut import Shortcut
 from ..smtp.states import CLOSED, READY
 from .consignment import Item, Supply
@@ -151,8 +152,8 @@ class Chain(Row):
                 self._consignment.tell(self, self._stream.nudge if self._is_told else None)
             mail, consignment = self._links[0], self._consignment
             is_alone = self._is_single and self._ready is not None  # and all that is to follow it is there
-            if is_alone and isinstance(mail, PlainLink) and not consignment.has_result:
-                if await mail.lead([]):
+            if is_alone and type(mail) is PlainLink and type(mail.way) is Parcel and not consignment.has_result:
+                if await mail.lead():
                     self._finish_plain(mail)
                 else:
                     self._hear()

@@ -56,14 +56,16 @@ class Dialogue:
         self.time: Callable[[], float] = session.time  # the clock
         self._timeouts = timeouts = session.endpoint.timeouts
         self._patience_for: dict[type, float | None] = {kind: getattr(timeouts, _PHASES[kind]) for kind in _PHASES}
-        self.patience: float | None = timeouts.command
+        self.patience: float | None = _seconds(timeouts.command)
         """For how many seconds the answers to the beginning of a mail are waited for, None if for any time..."""
-        self.verdict_patience: float | None = timeouts.verdict
+        self.verdict_patience: float | None = _seconds(timeouts.verdict)
         """...and that to its end."""
+        self.overdue: Callable[[], DeadlineExceeded] = self._overdue
+        """Returns the error for what is due and has not come in time."""
         self.past: Shortcut | None = None
         """The mail whose answers are waited for, if it takes a shortcut."""
         self.form: Form | None = None
-        """How the last plain mail went, or could not go; see `Form.of`."""
+        """How the last plain mail went, or could not go; see `form_of`."""
         self._terms: Terms | None = None  # for the last mail
         self._subject = _Awaited(connection)
         # What was waited for last, and until when it may be.
@@ -169,8 +171,7 @@ class Dialogue:
                 until = seconds + (self.time() if since is None else since)
             self._awaited, self._until = group, until
 
-    def overdue(self) -> DeadlineExceeded:
-        """Return the error for what is due and has not come in time."""
+    def _overdue(self) -> DeadlineExceeded:
         awaited = self.connection.due if self.past is None else self.past.awaited
         subject = self._subject if self.past is None else awaited
         phase = self._phase(awaited)
@@ -185,6 +186,11 @@ class Dialogue:
         if is_rest or connection.state is SPOILED:
             return "reset"  # a refusal is known: what is to come only puts the session in order
         return _PHASES.get(kind, "command")
+
+
+def _seconds(timeout: float | None) -> float | None:
+    # An int that is added to a float again and again takes longer.
+    return None if timeout is None else float(timeout)
 
 
 class _Awaited:

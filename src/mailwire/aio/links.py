@@ -4,13 +4,15 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from .._wire.dots import MailText
-from ..errors import MailwireError
+from ..errors import InvalidMessage, MailwireError
 from ..message import Envelope
+from ..message.mending import mend_text
+from ..message.pieces import BLOCK_SIZE
 from ..smtp import Batch, Transaction
 from .consignment import Item, Supply
 from .dialogue import Dialogue
 from .passage import Passage
-from .plain_mail import Form, PlainMail
+from .plain_mail import Form, PlainMail, form_of
 from .sending import Sending
 
 __all__ = ["Link", "PlainLink", "PlainLinks", "Ready"]
@@ -93,7 +95,7 @@ class PlainLinks:
     def made_of(self, item: Item) -> PlainLink | None:
         """Return the plain mail that `item` is; None if it is none, or cannot be sent as it is."""
         octets = item.message
-        if item.sending is not None or type(octets) is not bytes:
+        if type(octets) is not bytes or item.sending is not None:
             return None
         if self._is_looked_for:
             self._is_looked_for = False
@@ -103,10 +105,16 @@ class PlainLinks:
                 return None  # why, is found out for each mail
             if not example.has_wishes:
                 wished = example.envelope, example.content.policy, example.use_chunking
-                form = Form.of(self._dialogue, *wished)
+                form = form_of(self._dialogue, *wished)
                 self._alike = None if form is None else (form, example.envelope)
         if self._alike is None:
             return None
         form, envelope = self._alike
-        message = form.mended(octets)
-        return None if message is None else PlainLink(item, form, envelope, message)
+        # As `may_be_plain` and `Form.takes` have it.
+        if len(octets) > BLOCK_SIZE or not octets.isascii():
+            return None
+        try:
+            message = mend_text(octets, form.policy)
+        except InvalidMessage:
+            return None  # why, is found out for it alone
+        return PlainLink(item, form, envelope, message) if len(message) <= form.most else None

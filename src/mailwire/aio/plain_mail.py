@@ -12,9 +12,7 @@ from typing import Final, cast
 
 from .._wire.dots import MailText
 from ..endpoint import Chunking
-from ..errors import InvalidMessage
 from ..message import Envelope, MessagePolicy
-from ..message.mending import mend_text
 from ..message.pieces import BLOCK_SIZE
 from ..smtp import GroupsAnswered, Receipt
 from ..smtp.opening import Opening
@@ -23,14 +21,14 @@ from ..smtp.parcel import Parcel
 from ..smtp.shortcut import Shortcut, shortcut
 from .dialogue import Dialogue
 
-__all__ = ["Form", "PlainMail", "may_be_plain"]
+__all__ = ["Form", "PlainMail", "form_of", "may_be_plain"]
 
 # More recipients are named in several steps, which a parcel does not know of.
 _MANY: Final = 1000
 
 
 class Form:
-    """How plain mails go over `dialogue` under this `policy`, in chunks or not as is wished. Have one by `of`."""
+    """How plain mails go over `dialogue` under this `policy`, in chunks or not as is wished. Have one by `form_of`."""
 
     def __init__(self, dialogue: Dialogue, policy: MessagePolicy, use_chunking: Chunking) -> None:
         connection = dialogue.connection
@@ -41,47 +39,38 @@ class Form:
         """...that waits for no reply."""
         self.opening: Opening | None = None
         """How they begin; None if none can go as a parcel."""
-        self._policy = policy
+        self.policy: MessagePolicy = policy
         self._use_chunking = use_chunking
         self._extensions = connection.extensions
         offered = connection.offered
         limit = offered.size
-        self._most = BLOCK_SIZE if limit is None else min(limit, BLOCK_SIZE)  # octets
+        self.most: int = BLOCK_SIZE if limit is None else min(limit, BLOCK_SIZE)
+        """So many octets at most may leave for one."""
         demands = policy.binary or policy.smtputf8
         if not demands and connection.takes_groups and not connection.is_lmtp and "LIMITS" not in offered.names:
             chunking = dialogue.chunking_for(use_chunking)
             self.opening = connection.opening_for((NO_PARAMETERS, None, "send", chunking, "SIZE" in offered.names))
             self.is_chunked, self.is_eager = chunking is not False, self.opening.is_eager
 
-    @classmethod
-    def of(cls, dialogue: Dialogue, envelope: Envelope, policy: MessagePolicy, use_chunking: Chunking) -> "Form | None":
-        """Return the form of mails to such an `envelope`: the same as for the last one, if it is. None if they cannot
-        go as parcels."""
-        form = dialogue.form
-        if (
-            form is None
-            or form._policy is not policy
-            or form._use_chunking is not use_chunking  # one that is equal may have another; that is none the worse
-            or form._extensions is not dialogue.connection.extensions
-        ):
-            form = dialogue.form = cls(dialogue, policy, use_chunking)
-        if form.opening is None or not envelope.is_ascii or len(envelope.recipients) > _MANY:
-            return None
-        return form
-
     def takes(self, message: MailText) -> bool:
         """Whether `message` may leave in that form."""
-        return len(message) <= self._most
+        return len(message) <= self.most
 
-    def mended(self, octets: bytes) -> MailText | None:
-        """Return what leaves for these `octets`; None if that is to be looked at more closely."""
-        if len(octets) > BLOCK_SIZE or not octets.isascii():  # as `may_be_plain` has it
-            return None
-        try:
-            message = mend_text(octets, self._policy)
-        except InvalidMessage:
-            return None
-        return message if len(message) <= self._most else None  # as `takes` has it
+
+def form_of(dialogue: Dialogue, envelope: Envelope, policy: MessagePolicy, use_chunking: Chunking) -> Form | None:
+    """Return the form of mails to such an `envelope`: the same as for the last one, if it is. None if they cannot go as
+    parcels."""
+    form = dialogue.form
+    if (
+        form is None
+        or form.policy is not policy
+        or form._use_chunking is not use_chunking  # one that is equal may have another; that is none the worse
+        or form._extensions is not dialogue.connection.extensions
+    ):
+        form = dialogue.form = Form(dialogue, policy, use_chunking)
+    if form.opening is None or not envelope.is_ascii or len(envelope.recipients) > _MANY:
+        return None
+    return form
 
 
 def may_be_plain(octets: bytes) -> bool:
@@ -192,34 +181,11 @@ class PlainMail:
         dialogue.past, stream = way, dialogue.session.stream
         return stream.wait(until, dialogue.overdue) if may_be_nudged else stream.arrival(until, dialogue.overdue)
 
-    async def lead(self, leaving: list[bytes]) -> bool:
-        """Lead it, which has begun and is alone on its way, as long as what arrives is all that it waits for, to its
-        end; return whether the server has taken it. Raises DeadlineExceeded as `Dialogue.wait` does.
-
-        leaving: what is to be written for its shortcut, if it has just begun.
-        """
+    async def lead(self) -> bool:
+        """Lead it, which has begun and is alone on its way, as a parcel, as long as what arrives is all that it waits
+        for, to its end; return whether the server has taken it. Raises DeadlineExceeded as `Dialogue.wait` does."""
         dialogue = self.form.dialogue
         stream = dialogue.session.stream
-        taken, patience = self.way, dialogue.patience
-        if isinstance(taken, Shortcut):
-            dialogue.past = taken
-            while True:
-                is_fresh = not stream.has_news
-                if is_fresh:
-                    stream.write(leaving)
-                    await stream.arrival(None if patience is None else self.due_since + patience, dialogue.overdue)
-                if (data := stream.sole) is None or not taken.hear(data):
-                    break
-                stream.take()
-                if taken.is_taken:
-                    dialogue.past = None
-                    return True
-                if not is_fresh and stream.is_readable:
-                    break  # what the server has said meanwhile is heard first
-                leaving = self.write()
-                patience = dialogue.verdict_patience
-            self.leave_shortcut(is_awaited=True)
-            return False
         parcel, connection = self.parcel, dialogue.connection
         # When the group was said that is to be answered; None for one that leaves when it is waited for.
         since = None if parcel.answered else self.since

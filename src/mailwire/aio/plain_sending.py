@@ -15,10 +15,11 @@ from ..message.envelope import remembered_envelope
 from ..message.mending import mend_text
 from ..message.policy import DEFAULT_POLICY
 from ..smtp import GroupsAnswered, MailOptions, Receipt, RecipientOptions
+from ..smtp.shortcut import Shortcut
 from .dialogue import Answer, Dialogue
 from .mailing import Mailing, OnRefused, Progress, maker_of, tell_not_sent
 from .passage import Passage
-from .plain_mail import Form, PlainMail, may_be_plain
+from .plain_mail import PlainMail, form_of, may_be_plain
 from .sending import Sending
 
 __all__ = ["AnySending", "PlainSending", "sending_of"]
@@ -109,18 +110,33 @@ class PlainSending(PlainMail):
     async def go(self, dialogue: Dialogue) -> bool:
         """Send it, if it can go as a plain mail over `dialogue`; return whether it was. Raises what
         `Sending.transact` raises."""
-        form = Form.of(dialogue, self.envelope, self._policy, self._use_chunking)
+        form = form_of(dialogue, self.envelope, self._policy, self._use_chunking)
         if form is None or not form.takes(self.message):
             return False
         self.form = form
+        stream = dialogue.session.stream
         # The call has found the connection at rest.
-        leaving = None if dialogue.session.stream.has_news else self.take_shortcut(False, False)
+        leaving = None if stream.has_news else self.take_shortcut(False, False)
         if leaving is None:
-            leaving = []
             self.begin(False, False)
         self.has_begun = True
         try:
-            while not await self.lead(leaving):
+            way, patience = self.way, dialogue.patience
+            if leaving is not None and isinstance(way, Shortcut):
+                dialogue.past = way
+                while True:
+                    stream.write(leaving)
+                    until = None if patience is None else self.due_since + patience
+                    await stream.arrival(until, dialogue.overdue)
+                    if not stream.offer(way):
+                        break
+                    if way.is_taken:
+                        dialogue.past = None
+                        self.taken = self.end(dialogue.time())
+                        return True
+                    leaving, patience = self.write(), dialogue.verdict_patience
+                self.leave_shortcut(is_awaited=True)
+            while not await self.lead():
                 answer = dialogue.heard()
                 if answer is not None and (type(answer) is not GroupsAnswered or not self.parcel.receive(answer)):
                     await self._lead_on(answer)
@@ -152,11 +168,11 @@ class PlainSending(PlainMail):
 
     def receipt(self) -> Receipt:
         """Return what is known now. Its timings are those of "envelope", "message" and "verdict"."""
-        return self.taken or self.as_sending().receipt()
+        return self.as_sending().receipt()
 
     def take_failure(self, receipt: Receipt) -> ReplyError | None:
         """Return the refusal, if by the `receipt` nobody has the mail, as `Sending.take_failure` does."""
-        return None if self.taken is not None else self.as_sending().take_failure(receipt)
+        return self.as_sending().take_failure(receipt)
 
     # Private
 

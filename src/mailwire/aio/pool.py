@@ -118,8 +118,7 @@ class SMTPPool:
         self._retried = 0
         self._loop: asyncio.AbstractEventLoop | None = None  # in which it was used last
         self._sends = 0  # that were called and have not returned
-        self._is_quiet = asyncio.Event()  # there is none of them
-        self._is_quiet.set()
+        self._is_quiet = asyncio.Event()  # there is none of them; for who closes the pool
         self._is_closed = False
 
     @property
@@ -168,7 +167,8 @@ class SMTPPool:
         try:
             self._begin_send()
             try:
-                self._refuse_if_closed()
+                if self._is_closed:
+                    raise pool_closed()
                 if are_many(recipients, message):
                     message, recipients = await read_many(message, recipients, sender, policy)
                 sending = sending_of(
@@ -257,7 +257,9 @@ class SMTPPool:
         self._is_closed = True
         try:
             async with asyncio.timeout(timeout):
-                await self._is_quiet.wait()
+                if self._sends:
+                    self._is_quiet.clear()
+                    await self._is_quiet.wait()
                 self._connections.wind_up()
                 await self._connections.settled()
         except TimeoutError:
@@ -305,6 +307,7 @@ class SMTPPool:
         if self._loop is not None and not self._loop.is_closed() and self._is_in_use:
             raise LocalProtocolError("the pool is in use in another event loop: make another pool for this one")
         self._loop = loop
+        self._connections.leave_behind()
 
     @property
     def _is_in_use(self) -> bool:
@@ -314,29 +317,40 @@ class SMTPPool:
         loop = asyncio.get_running_loop()
         if loop is not self._loop:
             self._move_to(loop)
-        if not self._sends:
-            self._is_quiet.clear()
         self._sends += 1
 
     def _end_send(self) -> None:
         self._sends -= 1
-        if not self._sends:
+        if self._is_closed and not self._sends:
             self._is_quiet.set()
 
     async def _send(self, sending: AnySending) -> Receipt:
-        connection = self._connections.take_at_once()
+        connection = self._connections.take_at_once(False)  # by its place, as it is quicker
         if connection is None:
             # Nobody waits with what cannot be sent.
             await _check(sending)
             connection = await self._connections.take()
         is_second = False
         while True:
+            client = connection.client
             try:
-                return await self._send_over(connection, sending, is_second=is_second)
-            except _NotWanted:
-                pass
+                if not client.is_connected:
+                    await _check(sending)
+                else:
+                    self._reused += 1
+                    try:
+                        return await client._send(sending)
+                    except (ConnectionLost, SenderRefused) as error:
+                        if is_second or self._opening.is_aborted or not _is_untouched(sending, client, error):
+                            raise
+                    self._retried += 1
+                    sending = sending.anew()
+                    await self._connections.wait_for_leave()
+                if await self._opens(connection, is_second=is_second):
+                    return await client._send(sending)
             finally:
-                self._opening.take_note(connection)
+                if client._sessions != connection.sessions:
+                    self._opening.take_note(connection)
                 self._connections.give_back(connection)
             # The server takes no further connection. One of those that there are will be free sooner or later.
             is_second = True
@@ -344,28 +358,16 @@ class SMTPPool:
             sending = sending.anew()
             connection = await self._connections.take(in_front=True)
 
-    async def _send_over(self, connection: PooledConnection, sending: AnySending, *, is_second: bool) -> Receipt:
-        client = connection.client
-        if client.is_connected:
-            self._reused += 1
-            try:
-                return await client._send(sending)
-            except (ConnectionLost, SenderRefused) as error:
-                if is_second or self._opening.is_aborted or not _is_untouched(sending, client.last_receipt, error):
-                    raise
-            self._retried += 1
-            sending = sending.anew()
-            await self._connections.wait_for_leave()
-        else:
-            await _check(sending)
+    async def _opens(self, connection: PooledConnection, *, is_second: bool) -> bool:
+        # Whether it could be opened; False if the server wants no more connections than there are.
         try:
             await self._opening.open(connection)
-        except ServiceNotAvailable as error:
+        except ServiceNotAvailable:
             # RFC 5321 3.8: 421 in place of a greeting, by a server that has enough of us.
             if is_second or not self._connections.want_fewer():
                 raise
-            raise _NotWanted from error
-        return await client._send(sending)
+            return False
+        return True
 
 
 async def _check(sending: AnySending) -> None:
@@ -373,17 +375,13 @@ async def _check(sending: AnySending) -> None:
         await sending.mailing.check()
 
 
-class _NotWanted(Exception):
-    # The server wants no more connections than there are.
-    pass
-
-
-def _is_untouched(sending: AnySending, receipt: Receipt | None, error: ConnectionLost | SenderRefused) -> bool:
+def _is_untouched(sending: AnySending, client: SMTPClient, error: ConnectionLost | SenderRefused) -> bool:
     # Whether the server can have nothing of the message, and has said nothing to the mail, not even to MAIL, unless it
     # took its leave by that: it had waited long enough, or has had as many mails over the connection as it wants. And
     # whether the message is there still: of what leaves without waiting ("eager"), some may have been read for nothing.
     if sending.mailing is not None and sending.mailing.content.is_used_up:
         return False
+    receipt = client.last_receipt
     if receipt is None or receipt.octets > 0:
         return receipt is None
     if isinstance(error, SenderRefused):

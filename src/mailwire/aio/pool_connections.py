@@ -33,18 +33,14 @@ class PooledConnection:
     def __init__(self, client: SMTPClient) -> None:
         self.client = client
         self.max_transactions: int | None = None
-        self.expires: float = inf  # by its age; as by being idle, at a time of the event loop
-        self.idle_until: float = inf
+        self.expires: float = inf  # by its age, at a time of the event loop
+        self.idle_until: float = inf  # when it is too old, or has been idle for too long; while it is idle
         self.sessions: int = 0  # of the client's, of which the pool knows
 
     @property
     def is_spent(self) -> bool:
         """Whether it has had all the mails that it may have."""
         return self.max_transactions is not None and self.client.transactions >= self.max_transactions
-
-    def is_expired(self, now: float) -> bool:
-        """Whether it is too old, or has been idle for too long."""
-        return now >= self.expires or now >= self.idle_until
 
 
 class PoolConnections:
@@ -61,7 +57,7 @@ class PoolConnections:
         self.used: set[PooledConnection] = set()
         self._make_client = make_client
         self._max_connections = max_connections
-        self._max_idle = max_idle
+        self._max_idle = inf if max_idle is None else max_idle
         self._rate = rate
         self._idle: list[PooledConnection] = []  # the one that was used last is the last
         self._leaving: dict[PooledConnection, asyncio.Task[None]] = {}
@@ -92,9 +88,30 @@ class PoolConnections:
 
     # Taking one and giving it back
 
-    def take_at_once(self) -> PooledConnection | None:
-        """Return a connection if there is one, and nobody waits for it."""
-        return None if self._queue else self._next()
+    def take_at_once(self, is_first: bool = False) -> PooledConnection | None:
+        """Return a connection if there is one, and nobody waits for it, or it is for the one who `is_first` of those
+        who wait."""
+        if self._queue and not is_first:
+            return None
+        now = asyncio.get_running_loop().time()
+        if self._rate is not None and (ready_at := self._rate.ready_at()) > now:
+            self._next_token.set(ready_at)
+            return None
+        while True:
+            if not self._idle:
+                if self._count >= self._most(now):
+                    return None
+                connection = PooledConnection(self._make_client())
+                break
+            connection = self._idle.pop()
+            if now >= connection.idle_until:
+                self._dismiss(connection)
+            elif connection.client.stands():
+                break
+        self.used.add(connection)
+        if self._rate is not None:
+            self._rate.take(now)
+        return connection
 
     async def take(self, *, in_front: bool = False, held_up: _HeldUp | None = None) -> PooledConnection:
         """Return a connection, waiting for it behind those who wait already, or `in_front` of them.
@@ -140,9 +157,12 @@ class PoolConnections:
         self.used.remove(connection)
         if connection.client.is_connected:
             now = asyncio.get_running_loop().time()
-            is_wanted = (self._keeps_idle or self._queue) and not connection.is_spent
-            if is_wanted and not connection.is_expired(now):
-                self._keep(connection, now)
+            expires = connection.expires
+            if now < expires and (self._keeps_idle or self._queue) and not connection.is_spent:
+                connection.idle_until = min(expires, now + self._max_idle)
+                self._idle.append(connection)
+                if self._expiry.loop is None:
+                    self._watch_expiry()
             else:
                 self._dismiss(connection)
         if self._queue:
@@ -155,6 +175,11 @@ class PoolConnections:
         if others:
             self._ceiling = others, asyncio.get_running_loop().time() + CAUTION
         return others > 0
+
+    def leave_behind(self) -> None:
+        """Take note that another event loop uses them from here on: the timers of the one before do not count."""
+        self._expiry.leave_behind()
+        self._next_token.leave_behind()
 
     # The end
 
@@ -184,28 +209,6 @@ class PoolConnections:
 
     # Private
 
-    def _next(self) -> PooledConnection | None:
-        now = asyncio.get_running_loop().time()
-        if self._rate is not None and (ready_at := self._rate.ready_at()) > now:
-            self._next_token.set(ready_at)
-            return None
-        connection = self._available(now)
-        if connection is not None:
-            self.used.add(connection)
-            if self._rate is not None:
-                self._rate.take(now)
-        return connection
-
-    def _available(self, now: float) -> PooledConnection | None:
-        while self._idle:
-            connection = self._idle.pop()
-            if connection.is_expired(now):
-                self._dismiss(connection)
-            elif connection.client.stands():
-                connection.idle_until = inf
-                return connection
-        return PooledConnection(self._make_client()) if self._count < self._most(now) else None
-
     @property
     def _count(self) -> int:
         return len(self.used) + len(self._idle) + len(self._leaving)
@@ -230,7 +233,7 @@ class PoolConnections:
         while self._queue:
             waiter = next(iter(self._queue))
             if not waiter.done():
-                connection = self._next()
+                connection = self.take_at_once(is_first=True)
                 if connection is None:
                     return
                 waiter.set_result(connection)
@@ -244,22 +247,15 @@ class PoolConnections:
 
     # Being idle
 
-    def _keep(self, connection: PooledConnection, now: float) -> None:
-        if self._max_idle is not None:
-            connection.idle_until = now + self._max_idle
-        self._idle.append(connection)
-        if not self._expiry.is_set:
-            self._watch_expiry()
-
     def _watch_expiry(self) -> None:
         # A timer that goes off too early, because the connection was used meanwhile, looks again.
-        end = min([min(kept.expires, kept.idle_until) for kept in self._idle], default=inf)
+        end = min([kept.idle_until for kept in self._idle], default=inf)
         if end < inf:
             self._expiry.set(end)
 
     def _dismiss_expired(self) -> None:
         now = asyncio.get_running_loop().time()
-        expired = [connection for connection in self._idle if connection.is_expired(now)]
+        expired = [connection for connection in self._idle if now >= connection.idle_until]
         self._idle = [connection for connection in self._idle if connection not in expired]
         for connection in expired:
             self._dismiss(connection)
@@ -284,28 +280,29 @@ class PoolConnections:
 
 
 class _Timer:
-    # Calls `ring` once, when it is time. What was set in an event loop that is closed never does: it can be set again.
+    # Calls `ring` once, when it is time.
 
     def __init__(self, ring: Callable[[], None]) -> None:
+        self.loop: asyncio.AbstractEventLoop | None = None  # in which it is set, if it is
         self._ring = ring
-        self._loop: asyncio.AbstractEventLoop | None = None  # in which it is set
         self._handle: asyncio.TimerHandle | None = None
-
-    @property
-    def is_set(self) -> bool:
-        return self._loop is not None and not self._loop.is_closed()
 
     def set(self, time: float) -> None:
         # Where it is set already, it stays as it is.
-        if not self.is_set:
-            self._loop = asyncio.get_running_loop()
-            self._handle = self._loop.call_at(time, self._go_off)
+        if self.loop is None:
+            self.loop = loop = asyncio.get_running_loop()
+            self._handle = loop.call_at(time, self._go_off, loop)
 
     def cancel(self) -> None:
         if self._handle is not None:
             self._handle.cancel()
-        self._loop = self._handle = None
+        self.leave_behind()
 
-    def _go_off(self) -> None:
-        self._loop = self._handle = None
-        self._ring()
+    def leave_behind(self) -> None:
+        # An event loop that is closed never lets it ring, and one that is not may yet, in a thread of its own.
+        self.loop = self._handle = None
+
+    def _go_off(self, loop: asyncio.AbstractEventLoop) -> None:
+        if loop is self.loop:
+            self.leave_behind()
+            self._ring()

@@ -55,8 +55,6 @@ class PoolOpening:
         """Take note of the sessions that were begun over `connection`: a client begins another by itself in the middle
         of a mail, where the server's limits want it (RFC 9422)."""
         client = connection.client
-        if client._sessions == connection.sessions:
-            return
         self.opened += client._sessions - connection.sessions
         connection.sessions = client._sessions
         limits = [limit for limit in (self._max_transactions, client.extensions.mailmax) if limit is not None]

@@ -118,7 +118,7 @@ class PoolShare:
             return True
         connection = self._connection
         return connection is not None and (
-            connection.is_spent or connection.is_expired(asyncio.get_running_loop().time())
+            connection.is_spent or asyncio.get_running_loop().time() >= connection.expires
         )
 
     def _keep(self, item: Item | None) -> None:

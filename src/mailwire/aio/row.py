@@ -84,7 +84,7 @@ class Row:
         stream.take()
         now, links, consignment = dialogue.time(), self._links, self._consignment
         self.has_concluded, dialogue.past = True, None
-        consignment.finish(older.item, older.end(now))
+        consignment.finish(older.item, older.end(now), None)
         links.popleft()
         if not way.wants_message:
             newer.due_since = now

@@ -301,6 +301,7 @@ class SMTPClient(Client[Event]):
 
     async def _send(self, sending: AnySending) -> Receipt:
         receipt: Receipt | None = None
+        taken: Receipt | None = None  # of a mail that went as a plain one, and was taken
         self.last_receipt = None
         mailing = sending.mailing
         try:
@@ -315,18 +316,21 @@ class SMTPClient(Client[Event]):
             raise
         try:
             try:
-                if isinstance(sending, PlainSending) and not await sending.go(self._talk):
-                    sending = sending.as_sending()
+                if isinstance(sending, PlainSending):
+                    if await sending.go(self._talk):
+                        taken = sending.taken
+                    else:
+                        sending = sending.as_sending()
                 if isinstance(sending, Sending):
                     await self._transact(sending)
             finally:
-                receipt = sending.receipt()
+                receipt = taken or sending.receipt()
                 if self._connecting is not None:
                     receipt = self._timed(receipt, self._connecting)
                 self.last_receipt = receipt if sending.has_begun else None
                 if mailing is not None:
                     mailing.last_receipt = self.last_receipt
-            if (failure := sending.take_failure(receipt)) is not None:
+            if taken is None and (failure := sending.take_failure(receipt)) is not None:
                 try:
                     raise failure
                 finally:
@@ -336,7 +340,7 @@ class SMTPClient(Client[Event]):
             if isinstance(error, MailwireError) and receipt is not None:
                 error.receipt, error.delivery = receipt, receipt.delivery
             raise
-        if isinstance(sending, PlainSending) and sending.taken is not None:
+        if taken is not None:
             self._let_go()  # its verdict was the only answer that was due
         else:
             self._end_call(None)

@@ -12,7 +12,7 @@ import select
 import sys
 import threading
 from collections.abc import Awaitable, Callable, Iterator
-from typing import Final, TypeVar, cast
+from typing import Final, Protocol, TypeVar, cast
 
 from .deadline import Alarm
 from .stream_opening import StreamOpening
@@ -42,6 +42,13 @@ class _Space(threading.local):
 
 
 _SPACE: Final = _Space()
+
+
+class Hearer(Protocol):
+    """What octets can be offered to."""
+
+    def hear(self, data: bytes) -> bool:
+        """Take `data`, if they are what it hears; return whether they are."""
 
 
 class Stream(StreamOpening):
@@ -138,6 +145,17 @@ class Stream(StreamOpening):
         self.has_news = self.is_at_end
         return arrived
 
+    def offer(self, hearer: Hearer) -> bool:
+        """Let `hearer` hear what is `sole`, if anything is; take that, if it could be heard. Return whether it was."""
+        arrived = self._arrived
+        if len(arrived) != 1 or self.is_at_end or not hearer.hear(arrived[0]):
+            return False
+        # Where reading was paused, it goes on with the next wait.
+        self._arrived = []
+        self._arrived_size = 0
+        self.has_news = False
+        return True
+
     # Writing
 
     def write(self, blocks: list[bytes]) -> None:
@@ -231,7 +249,7 @@ class Stream(StreamOpening):
         return self._space[: max(self._room, _LEAST_READ)] if self._line_size else self._space
 
     def buffer_updated(self, nbytes: int) -> None:
-        data = bytes(self._space[:nbytes])
+        data = self._space[:nbytes].tobytes()
         if data.endswith(b"\n"):
             self._line_size = 0
         else:

@@ -105,7 +105,7 @@ def empty() -> InvalidMessage:
 
 def mend(octets: bytes, policy: MessagePolicy) -> tuple[bytes, Survey]:
     """Return what leaves for a whole message, and what is known of it. Raises InvalidMessage."""
-    text = octets if policy.binary else _mended(octets, policy)
+    text = octets if policy.binary else mend_text(octets, policy)
     survey = Survey.whole(text)
     _check(survey, policy)
     return text, survey
@@ -113,18 +113,15 @@ def mend(octets: bytes, policy: MessagePolicy) -> tuple[bytes, Survey]:
 
 def mend_text(octets: bytes, policy: MessagePolicy) -> MailText:
     """Return what leaves for a whole message, under a policy by which it is text. Raises InvalidMessage."""
-    text = _mended(octets, policy)
-    if not text or has_long_line(text):
-        _check(Survey.whole(text), policy)
-    return text
-
-
-def _mended(octets: bytes, policy: MessagePolicy) -> MailText:
     try:
         text = mended(octets, policy.line_ends)
     except ValueError as error:
         raise InvalidMessage(str(error)) from error
-    return text if text.endswith(b"\r\n") or not text else MailText.vouch(text + b"\r\n")
+    if not text.endswith(b"\r\n") and text:
+        text = MailText.vouch(text + b"\r\n")
+    if not text or has_long_line(text):
+        _check(Survey.whole(text), policy)
+    return text
 
 
 def _check(survey: Survey, policy: MessagePolicy) -> None:

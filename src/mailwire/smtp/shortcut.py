@@ -13,7 +13,7 @@ import re
 from collections.abc import Mapping
 from typing import Final
 
-from .._wire.dots import TERMINATOR, DotStuffer, MailText
+from .._wire.dots import TERMINATOR, MailText, dot_stuffed
 from .._wire.trace import Direction, Elided, Several, Spoken, Traceable
 from .commands import BdatLast, Command, EndOfData
 from .connection import Connection
@@ -29,6 +29,8 @@ from .receipt import Receipt
 __all__ = ["END_COST", "Shortcut", "shortcut"]
 
 _NOTHING: Final = b""
+
+_to_write: Final = Receipt.to_write
 
 END_COST: Final = 1024
 """What the end of a message takes of the window's octets is less, if that is as short as plain mails are; the digits by
@@ -61,7 +63,7 @@ def shortcut(
     if opening.is_eager:
         taken = Shortcut(connection, opening, wording, message, expected(CHUNK, wording.command_count + 1))
         taken.octets, taken.is_ended = octets, True
-        taken.beginning = [text + b"BDAT %d LAST\r\n" % octets, message]
+        taken.beginning = [b"%bBDAT %d LAST\r\n%b" % (text, octets, message)]
         connection.trace("C", _Lines(text))
         connection.trace("C", _Chunk(octets))
     else:
@@ -131,7 +133,7 @@ class Shortcut:
         first, second, octets = self._wire()
         self.connection.trace("C", _Ended(octets) if self.opening.chunking is False else _Chunk(octets))
         self.octets, self._pattern, self.is_ended, self.wants_message = octets, DONE_ALONE, True, False
-        return [first, second]
+        return [first + second]
 
     def end_with(self, message: MailText) -> "tuple[bytes, Shortcut]":
         """End its own message, as `write` does, and let another mail begin behind, for the same people, with that
@@ -153,7 +155,7 @@ class Shortcut:
         # What leaves for the message, in two blocks, and how many octets of that are its own.
         message = self.message
         if self.opening.chunking is False:
-            message_data = DotStuffer.stuffed(message)
+            message_data = dot_stuffed(message)
             return message_data, TERMINATOR, len(message_data)
         octets = len(message)
         return b"BDAT %d LAST\r\n" % octets, message, octets
@@ -255,7 +257,7 @@ class Shortcut:
     def receipt(self, timings: Mapping[str, float]) -> Receipt:
         """Return the receipt of a mail that `is_taken`. `timings`: as `Transaction.receipt` takes them."""
         wording = self.wording
-        return Receipt.to_write(
+        return _to_write(
             ACCEPTED,
             receipt_of_taken,
             wording.sender,
