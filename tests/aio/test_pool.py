@@ -165,6 +165,33 @@ def test_what_is_idle_too_long_is_closed_in_the_next_event_loop_as_well() -> Non
         gc.collect()
 
 
+def test_what_is_idle_too_long_is_closed_though_the_event_loop_before_is_open() -> None:
+    with beside_event_loops() as server:
+        pool = SMTPPool(endpoint_of(server), max_idle=0.2, max_messages_per_connection=2)
+
+        async def send_two() -> None:
+            # Behind the first one, there is a timer; the second one was the last for its connection.
+            await pool.send(numbered(0), **ENVELOPE)
+            await pool.send(numbered(1), **ENVELOPE)
+            while pool.statistics.leaving:
+                await asyncio.sleep(0.001)
+
+        async def send_and_wait() -> None:
+            await pool.send(numbered(2), **ENVELOPE)
+            assert pool.statistics.idle == 1
+            await asyncio.sleep(0.5)  # for the timer, and QUIT
+            assert pool.statistics.idle == 0
+            await pool.close()
+
+        before = asyncio.new_event_loop()
+        before.run_until_complete(send_two())
+        asyncio.run(send_and_wait())
+        before.close()
+        assert subjects(server) == [0, 1, 2]
+        assert server.smtp_sessions[-1].commands[-1] == b"QUIT"
+        gc.collect()
+
+
 POOL_CALLS: dict[str, Callable[[SMTPPool], Coroutine[Any, Any, object]]] = {
     "send": lambda pool: pool.send(numbered(9), **ENVELOPE),
     "send_all": lambda pool: take(pool.send_all([numbered(9)], **ENVELOPE)),
