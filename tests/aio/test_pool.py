@@ -65,6 +65,7 @@ from tests.aio.pools import (
     mails_of,
     numbered,
     subjects,
+    until,
 )
 from tests.clock import Clock
 
@@ -173,8 +174,7 @@ def test_what_is_idle_too_long_is_closed_though_the_event_loop_before_is_open() 
             # Behind the first one, there is a timer; the second one was the last for its connection.
             await pool.send(numbered(0), **ENVELOPE)
             await pool.send(numbered(1), **ENVELOPE)
-            while pool.statistics.leaving:
-                await asyncio.sleep(0.001)
+            await until(lambda: pool.statistics.leaving == 0)
 
         async def send_and_wait() -> None:
             await pool.send(numbered(2), **ENVELOPE)

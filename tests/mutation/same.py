@@ -382,7 +382,7 @@ SAME: Final[dict[tuple[str, str], str]] = {
     ("aio/pool", "__init__: self._is_closed = None"): _FALSE,
     ("aio/pool", "reused: int=1, retried: int=0"): _BOTH,
     ("aio/pool", "reused: int=0, retried: int=1"): _BOTH,
-    ("aio/pool", "take_at_once() => connection = None"): "it is asked for once more, and waited for",
+    ("aio/pool", "take_at_once(False) => connection = None"): "it is asked for once more, and waited for",
     ("aio/sending", "Receipt.to_write(None, _part_of"): "NOT_SENT is the word where there is no other",
     ("aio/pool", "_send: is_second = False => is_second = None"): _FALSE,
     ("aio/pool", "receipt is None or receipt.octets > 1:"): "what can be read again leaves in larger pieces",
@@ -393,7 +393,7 @@ SAME: Final[dict[tuple[str, str], str]] = {
     ("aio/links", "made_of: self._is_looked_for = None"): _FALSE,
     ("aio/links", "made_of: self._is_looked_for = True"): _SLOWER,
     ("aio/plain_mail", "len(envelope.recipients) >= _MANY"): "so many go as a parcel, or as any mail",
-    ("aio/plain_mail", "return len(message) < self._most"): "so many go as a parcel, or as any mail",
+    ("aio/plain_mail", "return len(message) < self.most"): "so many go as a parcel, or as any mail",
     ("aio/plain_sending", "is not GroupsAnswered or self.parcel.receive(answer)"): _SLOWER,
     (
         "aio/plain_sending",

@@ -30,11 +30,13 @@ _HeldUp = Callable[[], "asyncio.Task[object] | None"]
 class PooledConnection:
     """One of a pool's connections: its client, and what the pool knows of it."""
 
+    idle_until: float
+    """When it is too old, or has been idle for too long; of one that is idle."""
+
     def __init__(self, client: SMTPClient) -> None:
         self.client = client
         self.max_transactions: int | None = None
         self.expires: float = inf  # by its age, at a time of the event loop
-        self.idle_until: float = inf  # when it is too old, or has been idle for too long; while it is idle
         self.sessions: int = 0  # of the client's, of which the pool knows
 
     @property
