@@ -1,7 +1,6 @@
 import asyncio
 import contextlib
 import errno
-import time
 import weakref
 from collections.abc import AsyncIterator
 from typing import Any
@@ -9,7 +8,7 @@ from typing import Any
 import pytest
 
 from mailwire import DeadlineExceeded, MailwireError
-from mailwire.aio.deadline import Alarm, Deadline, clock_of, told_if_cancelled
+from mailwire.aio.deadline import Alarm, Deadline, told_if_cancelled
 from mailwire.testing.turns import turns
 from tests.clock import Clock, StandingClock
 
@@ -200,40 +199,3 @@ async def test_what_a_task_waits_for_may_be_cancelled_though_it_is_not(is_cancel
     with pytest.raises(ConnectionError, match="what it waited for was cancelled") as caught:
         await waiting
     assert isinstance(caught.value.__cause__, asyncio.CancelledError)
-
-
-async def test_the_clock_of_an_event_loop_is_asked_itself() -> None:
-    loop = asyncio.get_running_loop()
-    clock = clock_of(loop)
-    if getattr(loop.time, "__func__", None) is asyncio.BaseEventLoop.time:
-        assert clock is time.monotonic
-    before = loop.time()
-    assert before <= clock() <= loop.time()
-
-
-async def test_a_clock_that_was_set_is_asked_as_the_event_loop_has_it() -> None:
-    clock = StandingClock()
-    now = clock_of(asyncio.get_running_loop())
-    before = now()
-    clock.jump(5)
-    assert now() == before + 5
-
-
-class BuiltInLoop(asyncio.SelectorEventLoop):
-    """Its clock is a function of C, as that of an event loop in C is."""
-
-    time = staticmethod(time.perf_counter)
-
-
-class LateLoop(asyncio.SelectorEventLoop):
-    """Its clock is an hour late."""
-
-    def time(self) -> float:
-        return super().time() - 3600
-
-
-def test_an_event_loop_with_a_clock_of_its_own_is_asked_for_that() -> None:
-    with contextlib.closing(LateLoop()) as loop:
-        assert clock_of(loop)() <= time.monotonic() - 3600
-    with contextlib.closing(BuiltInLoop()) as loop:
-        assert clock_of(loop) is time.perf_counter

@@ -38,6 +38,7 @@ from mailwire import (
     Timeouts,
     TLSFailed,
 )
+from mailwire.aio.pool_opening import PoolOpening
 from mailwire.message.generation import generate
 from mailwire.testing import (
     FIN,
@@ -144,6 +145,24 @@ def test_a_rate_that_an_event_loop_was_left_with_goes_on_in_the_next_one() -> No
         asyncio.run(send_two())
         assert subjects(server) == [0, 2, 3]
         gc.collect()
+
+
+@pytest.mark.asyncio
+async def test_a_connection_is_given_back_though_there_is_no_memory_to_take_note_of_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async with MailServer(ACCOUNTS) as server, SMTPPool(endpoint_of(server), max_connections=1) as pool:
+
+        def fail(*_: object) -> None:
+            raise MemoryError
+
+        with monkeypatch.context() as patch:
+            patch.setattr(PoolOpening, "take_note", fail)
+            with pytest.raises(MemoryError):
+                await pool.send(numbered(0), **ENVELOPE)
+        assert pool.statistics.in_use == 0
+        await pool.send(numbered(1), **ENVELOPE)
+        assert subjects(server) == [1]
 
 
 def test_what_is_idle_too_long_is_closed_in_the_next_event_loop_as_well() -> None:

@@ -195,6 +195,22 @@ async def test_a_timer_that_was_set_in_an_event_loop_before_counts_no_more(ends:
     assert (rings, timer.loop) == ([here], None)
 
 
+async def test_a_timer_for_which_there_is_no_memory_can_be_set_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    loop, rings = asyncio.get_running_loop(), list[None]()
+    timer = _Timer(lambda: rings.append(None))
+
+    def call_at(*_: object) -> None:
+        raise MemoryError
+
+    with monkeypatch.context() as patch:
+        patch.setattr(loop, "call_at", call_at)
+        with pytest.raises(MemoryError):
+            timer.set(0.0)
+    timer.set(0.0)
+    await turns(2)
+    assert rings == [None]
+
+
 async def test_nobody_overtakes_those_who_wait_for_a_token_that_has_just_come() -> None:
     clock = Clock()
     pool = connections(max_connections=2, rate=Rate(0.1, 1))

@@ -7,8 +7,8 @@
    certainly not sent may be tried again, whatever has become of those before it.
 4. A message that cannot be read to its end lets those before it come to theirs; then the connection is cut.
 5. A mail that is plain takes a shortcut where it can, else it goes as a parcel, as long as all is answered as is to be
-   expected: how, is told in `row`. Where mails are single, and the next one is ready, it goes through its own steps by
-   itself, as one by `send` does.
+   expected: how, is told in `row`. Where mails are single, and the next one is ready, a parcel goes through its own
+   steps by itself, as one by `send` does.
 6. Whatever ends the connection, what is known of each mail is exact: a mail behind one whose end was lost was not sent.
    It may be tried again elsewhere; a mail of which the server may have the end, never is.
 """

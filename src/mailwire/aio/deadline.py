@@ -3,13 +3,12 @@
 import asyncio
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from time import monotonic
 from types import TracebackType
 from typing import Final, Self
 
 from ..errors import DeadlineExceeded
 
-__all__ = ["Alarm", "Deadline", "clock_of", "late", "told_if_cancelled"]
+__all__ = ["Alarm", "Deadline", "late", "told_if_cancelled"]
 
 _FAULT: Final = "the server did not do its part"
 
@@ -18,11 +17,6 @@ def late(seconds: float | None, phase: str, awaited: str, fault: str = _FAULT) -
     """Return the error for a `phase` of so many `seconds` that has ended without what was `awaited` in it; `fault` is
     what it says."""
     return DeadlineExceeded(f"{fault} within {seconds:g} s: {awaited}", phase=phase)
-
-
-def clock_of(loop: asyncio.AbstractEventLoop) -> Callable[[], float]:
-    """Return the clock of `loop`: what its `time` asks, if that is asyncio's own; it is asked several times a mail."""
-    return monotonic if getattr(loop.time, "__func__", None) is asyncio.BaseEventLoop.time else loop.time
 
 
 class Deadline:

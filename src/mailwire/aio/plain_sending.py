@@ -167,11 +167,13 @@ class PlainSending(PlainMail):
         return sending
 
     def receipt(self) -> Receipt:
-        """Return what is known now. Its timings are those of "envelope", "message" and "verdict"."""
+        """Return what is known now, if it was not `taken`. Its timings are those of "envelope", "message" and
+        "verdict"."""
         return self.as_sending().receipt()
 
     def take_failure(self, receipt: Receipt) -> ReplyError | None:
-        """Return the refusal, if by the `receipt` nobody has the mail, as `Sending.take_failure` does."""
+        """Return the refusal, if it was not `taken`, and by the `receipt` nobody has the mail, as
+        `Sending.take_failure` does."""
         return self.as_sending().take_failure(receipt)
 
     # Private

@@ -349,9 +349,11 @@ class SMTPPool:
                 if await self._opens(connection, is_second=is_second):
                     return await client._send(sending)
             finally:
-                if client._sessions != connection.sessions:
-                    self._opening.take_note(connection)
-                self._connections.give_back(connection)
+                try:
+                    if client._sessions != connection.sessions:
+                        self._opening.take_note(connection)
+                finally:
+                    self._connections.give_back(connection)
             # The server takes no further connection. One of those that there are will be free sooner or later.
             is_second = True
             self._retried += 1

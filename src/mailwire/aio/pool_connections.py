@@ -292,8 +292,9 @@ class _Timer:
     def set(self, time: float) -> None:
         # Where it is set already, it stays as it is.
         if self.loop is None:
-            self.loop = loop = asyncio.get_running_loop()
+            loop = asyncio.get_running_loop()
             self._handle = loop.call_at(time, self._go_off, loop)
+            self.loop = loop
 
     def cancel(self) -> None:
         if self._handle is not None:

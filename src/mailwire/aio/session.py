@@ -15,7 +15,7 @@ from .._wire.trace import Trace
 from ..endpoint import Endpoint
 from ..errors import ConnectionLost, DeadlineExceeded, TLSFailed
 from ..sasl.work import ComputationDue
-from .deadline import Deadline, clock_of, late
+from .deadline import Deadline, late
 from .pace import Pace
 from .stream import Stream
 from .tls import NamingSSLObject, alert_of
@@ -56,7 +56,7 @@ class Session(Generic[E]):
         self._is_answered = False  # the server has said something since the link is what it is, in the clear or TLS
         self.reader: asyncio.Task[None] | None = None  # reads the message that goes out, by itself
         self._loop = asyncio.get_running_loop()
-        self.time: Callable[[], float] = clock_of(self._loop)
+        self.time: Callable[[], float] = self._loop.time
         """Returns the time by the event loop's clock, in seconds."""
         self.machine: Machine[E] = machine
         self._context = context
