@@ -44,7 +44,7 @@ class _Space(threading.local):
 _SPACE: Final = _Space()
 
 
-class Hearer(Protocol):
+class _Hearer(Protocol):
     """What octets can be offered to."""
 
     def hear(self, data: bytes) -> bool:
@@ -145,7 +145,7 @@ class Stream(StreamOpening):
         self.has_news = self.is_at_end
         return arrived
 
-    def offer(self, hearer: Hearer) -> bool:
+    def offer(self, hearer: _Hearer) -> bool:
         """Let `hearer` hear what is `sole`, if anything is; take that, if it could be heard. Return whether it was."""
         arrived = self._arrived
         if len(arrived) != 1 or self.is_at_end or not hearer.hear(arrived[0]):
