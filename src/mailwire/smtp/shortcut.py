@@ -131,9 +131,10 @@ class Shortcut:
     def write(self) -> list[bytes]:
         """End the message; return what leaves for it."""
         first, second, octets = self._wire()
+        leaving = [first + second]
         self.connection.trace("C", _Ended(octets) if self.opening.chunking is False else _Chunk(octets))
         self.octets, self._pattern, self.is_ended, self.wants_message = octets, DONE_ALONE, True, False
-        return [first + second]
+        return leaving
 
     def end_with(self, message: MailText) -> "tuple[bytes, Shortcut]":
         """End its own message, as `write` does, and let another mail begin behind, for the same people, with that
