@@ -406,6 +406,7 @@ SAME: Final[dict[tuple[str, str], str]] = {
     ("aio/plain_mail", "return len(octets) < BLOCK_SIZE and"): "so many go as a parcel, or as any mail",
     ("aio/row", "_find_row: if type(before) is Shortcut or"): "what is no step then, changes nothing",
     ("aio/row", "_begin_plain: mail.begin(None, begins_anew)"): _FALSE,
+    ("aio/row", "consignment.finish(older.item, older.end(now))"): "it is the default",
     ("aio/row", "_may_take_shortcut: return True"): "what has come already is heard as if it had come behind it",
     ("aio/row", "_hear_before: if self._links[0] is mail or mail.way is way"): "the one is so where the other is",
     ("aio/row", "_hear_plainly: elif type(None) is Shortcut"): _SLOWER,
