@@ -1,6 +1,7 @@
 """Clocks: one that the test moves, and one that is put back."""
 
 import asyncio
+import math
 from datetime import datetime, timedelta, tzinfo
 
 from mailwire.testing.turns import drain_events
@@ -34,11 +35,14 @@ class Clock:
 
 
 class StandingClock(Clock):
-    """A clock that goes by no time but the test's: what is counted in seconds may take as long as it likes."""
+    """A clock that goes by no time but the test's: what is counted in seconds may take as long as it likes.
+
+    It stands at a whole second, from which halves and seconds are exact.
+    """
 
     def __init__(self) -> None:
         super().__init__()
-        began = self._real()
+        began = float(math.ceil(self._real()))
         self._real = lambda: began
 
 

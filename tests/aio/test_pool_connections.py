@@ -149,8 +149,6 @@ async def test_a_connection_is_too_old_to_the_tick(
     max_idle: float | None, lifetime: float, end: float, is_in_time: bool
 ) -> None:
     clock = StandingClock()
-    now = asyncio.get_running_loop().time()
-    clock.jump(math.ceil(now) - now)  # to a time from which seconds are exact
     async with MailServer(ACCOUNTS) as server:
         pool = PoolConnections(lambda: SMTPClient(endpoint_of(server)), max_connections=2, max_idle=max_idle, rate=None)
         connection = taken(pool)
@@ -225,8 +223,6 @@ async def test_nobody_overtakes_those_who_wait_for_a_token_that_has_just_come() 
 
 async def test_a_token_is_there_to_the_tick() -> None:
     clock = StandingClock()
-    now = asyncio.get_running_loop().time()
-    clock.jump(math.ceil(now) - now)  # to a time from which seconds are exact
     pool = connections(rate=Rate(0.1, 1))
     pool.give_back(taken(pool))
     clock.jump(10)
@@ -294,8 +290,6 @@ async def test_what_is_given_back_at_the_end_takes_its_leave() -> None:
 
 async def test_a_server_that_wants_no_more_is_asked_again_after_a_minute_to_the_tick() -> None:
     clock = StandingClock()
-    now = asyncio.get_running_loop().time()
-    clock.jump(math.ceil(now) - now)  # to a time from which seconds are exact
     async with MailServer(ACCOUNTS) as server:
         pool = PoolConnections(lambda: SMTPClient(endpoint_of(server)), max_connections=3, max_idle=None, rate=None)
         connection = taken(pool)

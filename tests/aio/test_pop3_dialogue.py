@@ -1,7 +1,6 @@
 """NOOP while nobody asks for anything."""
 
 import asyncio
-import math
 
 import pytest
 
@@ -98,8 +97,6 @@ async def test_the_answer_to_noop_is_taken_for_no_other() -> None:
 
 async def test_noop_is_said_when_the_time_has_come_to_the_tick() -> None:
     clock = StandingClock()
-    now = asyncio.get_running_loop().time()
-    clock.jump(math.ceil(now) - now)  # to a time from which seconds are exact
     async with ScriptedPeer(*OPENED, *NOOP, *POP3_QUIT, guard=None) as peer:
         client = await connect(peer)
         await clock.advance(30)
