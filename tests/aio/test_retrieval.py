@@ -119,6 +119,86 @@ async def test_the_message_whose_answer_is_due_is_known_and_was_when_the_run_was
         assert items.awaited == THREE
 
 
+# Small messages, which come together
+
+
+TOGETHER: tuple[Step, ...] = tuple(step for number in range(1, 7) for step in ("S: +OK", f"S: {number}", "S: ."))
+
+
+async def test_messages_that_come_together_are_handed_out_one_by_one() -> None:
+    async with ScriptedPeer(*LISTED_SIX, *ASKED_SIX, *TOGETHER, *POP3_QUIT) as peer, client_for(peer) as client:
+        items = client.retrieve(await client.listing())
+        got = [(item.entry.number, await item.read(), item.octets, item.is_complete) async for item in items]
+        assert got == [(number, b"%d\r\n" % number, 3, True) for number in range(1, 7)]
+
+
+async def test_of_those_that_have_come_none_is_awaited() -> None:
+    script = (*LISTED_SIX, *ASKED_SIX, *TOGETHER[:12], "S: what")
+    async with ScriptedPeer(*script, LISTEN) as peer, client_for(peer) as client:
+        items = client.retrieve(entries := await client.listing())
+        for _ in range(3):
+            await (await anext(items)).read()
+        assert items.awaited == entries[4]
+        assert await (await anext(items)).read() == b"4\r\n"
+        with pytest.raises(Desynchronised):
+            await anext(items)
+        assert items.awaited == entries[4]
+
+
+async def test_what_has_come_and_is_read_in_blocks_is_the_same() -> None:
+    async with ScriptedPeer(*LISTED_SIX, *ASKED_SIX, *TOGETHER, *POP3_QUIT) as peer, client_for(peer) as client:
+        items = client.retrieve(await client.listing())
+        assert [[block async for block in item] async for item in items] == [[b"%d\r\n" % n] for n in range(1, 7)]
+
+
+async def test_what_has_come_may_be_longer_than_is_wished() -> None:
+    async with ScriptedPeer(*LISTED_SIX, *ASKED_SIX, *TOGETHER, *POP3_QUIT) as peer, client_for(peer) as client:
+        items = client.retrieve(await client.listing())
+        await anext(items)
+        second = await anext(items)
+        with pytest.raises(BudgetExceeded, match="message 2 is longer than 2 octets"):
+            await second.read(limit=2)
+        assert (second.octets, second.is_complete) == (3, False)
+        assert await everything(items) == [b"%d\r\n" % number for number in range(3, 7)]
+
+
+async def test_what_has_come_and_is_not_read_counts_and_comes_once() -> None:
+    async with ScriptedPeer(*LISTED_SIX, *ASKED_SIX, *TOGETHER, *POP3_QUIT) as peer, client_for(peer) as client:
+        items = client.retrieve(await client.listing(), total_limit=10)
+        passed = [await anext(items) for _ in range(3)]
+        fourth = await anext(items)
+        assert [item.octets for item in passed] == [3, 3, 3]
+        for item in passed:
+            with pytest.raises(LocalProtocolError, match="it comes once"):
+                await item.read()
+        with pytest.raises(BudgetExceeded, match="the messages of this run are longer than 10 octets"):
+            await fourth.read()
+
+
+async def test_what_has_come_and_was_not_read_when_the_run_ended_is_not_given() -> None:
+    script = (*LISTED_SIX, *ASKED_SIX, *TOGETHER, "C: NOOP", "S: +OK", *POP3_QUIT)
+    async with ScriptedPeer(*script) as peer, client_for(peer) as client:
+        items = client.retrieve(await client.listing())
+        await anext(items)
+        second = await anext(items)
+        await items.aclose()
+        with pytest.raises(LocalProtocolError, match="message 2 was passed over"):
+            await second.read()
+        await client.noop()
+
+
+async def test_a_message_among_others_that_may_have_swallowed_an_answer_is_looked_at_alone() -> None:
+    odd = ("S: +OK", "S: 2.", "S: +OK and more", "S: .")
+    script = (*LISTED_SIX, *ASKED_SIX, *TOGETHER[:3], *odd, *TOGETHER[6:])
+    again = tuple(
+        step for number in range(3, 7) for step in (f"C: RETR {number}", *TOGETHER[3 * number - 3 : 3 * number])
+    )
+    async with ScriptedPeer(*script, *again, *POP3_QUIT) as peer, client_for(peer) as client:
+        items = client.retrieve(await client.listing())
+        others = [b"%d\r\n" % number for number in range(3, 7)]
+        assert await everything(items) == [b"1\r\n", b"2.\r\n+OK and more\r\n", *others]
+
+
 async def test_where_the_rest_of_a_message_has_ended_the_run_no_answer_was_due() -> None:
     script = (*PIPELINED, *LISTED_TOGETHER, "C: RETR 1", "C: RETR 2", "S: +OK", "S: +OK and more")
     async with ScriptedPeer(*script, LISTEN) as peer, client_for(peer) as client:

@@ -1,7 +1,8 @@
 import base64
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from itertools import combinations
 from typing import Any
 
@@ -27,6 +28,7 @@ from mailwire.pop3 import (
     DEFAULT_LIMITS,
     LOCKSTEP,
     PIPELINING_WINDOW,
+    STANDARD,
     Apop,
     Auth,
     Capa,
@@ -394,6 +396,119 @@ def test_a_message_that_lies_whole_in_a_piece_can_be_taken_in_the_place_of_its_e
     assert not unanswered(connection)
 
 
+def any_message(_: bytes) -> bool:
+    return True
+
+
+def test_messages_that_lie_whole_in_a_piece_can_be_taken_together() -> None:
+    told: list[tuple[Direction, Traceable]] = []
+    connection = logged_in(trace=lambda *said: told.append(said))
+    ask(connection, *(Retr(number) for number in range(1, 6)))
+    told.clear()
+    assert connection.take_messages(100, any_message) == []
+    connection.receive_data(b"+OK\r\none\r\n..\r\n.\r\n+OK 5 octets\r\ntwo\r\n.\r\n+OK\r\nth")
+    assert connection.take_messages(100, any_message) == [b"one\r\n.\r\n", b"two\r\n"]
+    assert connection.in_flight == (Retr(3), Retr(4), Retr(5))
+    (record,) = told
+    assert (record[0], record[1].shown()) == ("S", ["+OK", "(8 octets)", "+OK 5 octets", "(5 octets)"])
+    assert connection.take_messages(100, any_message) == []  # it is not whole
+    assert take(connection) == [ResponseReceived(Retr(3), Response(True)), MessageData(Retr(3), b"th")]
+    connection.receive_data(b"ree\r\n.\r\n")
+    assert connection.take_messages(100, any_message) == []  # it was begun
+    assert take(connection) == [MessageData(Retr(3), b"ree\r\n"), MessageEnd(Retr(3), 7)]
+    connection.receive_data(b"+O")
+    assert take(connection) == []
+    connection.receive_data(b"K\r\nfour\r\n.\r\n+OK\r\nfive\r\n.\r\n")
+    assert connection.take_messages(100, any_message) == []  # its first line was begun
+    assert connection.next_event() == ResponseReceived(Retr(4), Response(True))
+    assert connection.take_message(100) == b"four\r\n"
+    assert connection.take_messages(100, any_message) == [b"five\r\n"]
+    assert not unanswered(connection)
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        b"-ERR no\r\n",
+        b"hello\r\n",
+        b"\r\n",
+        b"+OK\nthree\r\n.\r\n",
+        b"+OK\r\n.\r\n",
+        b"+OK\r\n..three\r\n.\r\n",
+        b"+OK\r\n+OK three\r\n.\r\n",
+        b"+OK\r\nwanted by nobody\r\n.\r\n",
+        b"+OK\r\n" + b"0123456789" * 4 + b"\r\n.\r\n",
+        b"+OK " + b"x" * DEFAULT_LIMITS.line + b"\r\nthree\r\n.\r\n",
+    ],
+)
+def test_what_is_behind_a_message_that_is_not_as_most_comes_as_events(answer: bytes) -> None:
+    connection = logged_in()
+    ask(connection, *(Retr(number) for number in range(1, 5)))
+    connection.receive_data(b"+OK\r\none\r\n.\r\n+OK\r\ntwo\r\n.\r\n" + answer + b"+OK\r\nfour\r\n.\r\n")
+    assert connection.take_messages(50, lambda message: b"nobody" not in message) == [b"one\r\n", b"two\r\n"]
+    assert connection.in_flight == (Retr(3), Retr(4))
+    with suppress(MailwireError):
+        assert connection.next_event() is not None
+
+
+def test_of_messages_no_more_are_taken_together_than_all_may_have() -> None:
+    connection = logged_in()
+    ask(connection, *(Retr(number) for number in range(1, 5)))
+    connection.receive_data(b"+OK\r\nhello\r\n.\r\n" * 4)
+    assert connection.take_messages(13, any_message) == [b"hello\r\n"]
+    assert connection.take_messages(14, any_message) == [b"hello\r\n"] * 2
+    assert connection.take_messages(6, any_message) == []
+
+
+@pytest.mark.parametrize("other", [Noop(), Top(2, 1), Dele(1)])
+def test_what_is_no_retr_is_not_taken_for_one(other: Command[object]) -> None:
+    connection = logged_in()
+    ask(connection, Retr(1), other, Retr(2))
+    connection.receive_data(b"+OK\r\none\r\n.\r\n+OK\r\ntwo\r\n.\r\n")
+    assert connection.take_messages(100, any_message) == [b"one\r\n"]
+    assert connection.in_flight == (other, Retr(2))
+
+
+def test_of_a_server_that_ends_its_lines_in_a_bare_line_feed_none_are_taken_together() -> None:
+    connection = Connection(quirks=replace(STANDARD, bare_lf_bodies=True))
+    tell(connection, b"+OK\r\n")
+    ask(connection, Pass(CANARY))
+    tell(connection, b"+OK\r\n")
+    ask(connection, Retr(1))
+    connection.receive_data(b"+OK\r\none\r\n.\r\n")
+    assert connection.take_messages(100, any_message) == []
+
+
+def test_in_another_state_no_messages_are_taken() -> None:
+    connection = greeted()
+    assert connection.take_messages(100, any_message) == []
+
+
+def by_all_ways(wire: Iterable[bytes], count: int, limit: int) -> tuple[list[bytes], list[str]]:
+    """The messages that come, taken together where that is possible; and what was told."""
+    told: list[str] = []
+
+    def tell_of(direction: Direction, what: Traceable) -> None:
+        told.extend(f"{direction}: {line}" for line in what.shown())
+
+    connection = logged_in(trace=tell_of)
+    ask(connection, *(Retr(number) for number in range(1, count + 1)))
+    found: list[bytes] = []
+    for piece in wire:
+        connection.receive_data(piece)
+        while True:
+            found += connection.take_messages(limit, lambda message: b"a" not in message) if limit else []
+            event = connection.next_event()
+            if isinstance(event, ResponseReceived):
+                found.append(b"")
+            elif isinstance(event, MessageData):
+                found[-1] += event.data
+            elif event is None:
+                break
+    assert connection.in_flight == ()
+    return found, told
+
+
 def test_the_words_by_which_a_message_is_given_are_read_whether_they_repeat_or_not() -> None:
     connection = logged_in()
     said = [b"+OK", b"+OK message follows", *(b"+OK %d octets" % size for size in range(20)), b"+OK 3 octets", b"+OK"]
@@ -671,6 +786,14 @@ def cut(data: bytes, places: Iterable[int]) -> Iterator[bytes]:
         yield data[begin:place]
         begin = place
     yield data[begin:]
+
+
+@given(st.lists(MESSAGES, max_size=6), st.lists(st.integers(0, 10_000), max_size=6), st.integers(1, 60))
+@settings(deadline=None)
+def test_taken_together_messages_are_the_same(bodies: list[bytes], places: list[int], limit: int) -> None:
+    wire = b"".join(b"+OK %d\r\n" % (len(body) % 3) + stuffed(body) for body in bodies)
+    pieces = list(cut(wire, places))
+    assert by_all_ways(pieces, len(bodies), limit) == by_all_ways(pieces, len(bodies), 0)
 
 
 @given(st.lists(MESSAGES, max_size=4), st.lists(st.integers(0, 10_000), max_size=12))

@@ -28,6 +28,7 @@ __all__ = [
     "ends_in_a_row",
     "is_crlf_alone",
     "mended",
+    "whole_message",
 ]
 
 LineEndPolicy = Literal["normalise", "reject"]
@@ -245,6 +246,31 @@ class DotStuffer:
         return end + TERMINATOR
 
 
+def whole_message(data: bytes, start: int, limit: int) -> tuple[bytes, int] | None:
+    """Return the message that begins at `start`, if `data` hold all of it, and where its terminator ends; None if not.
+
+    None as well where it is longer than `limit` octets before the unstuffing, and where more than some of its lines
+    begin with a dot, or the first.
+    """
+    if data.startswith(b".", start):
+        return None
+    # In nearly every message the first line that begins with a dot is the terminator, or one of the first. From one
+    # such line to the next there is one search over the octets, where to look for the terminator and then for dots
+    # would be two.
+    pieces: list[bytes] = []
+    begin = start
+    for _ in range(_DOT_LINES):
+        found = _SENT_DOT.search(data, begin)
+        if found is None or (end := found.end()) - 1 - start > limit:
+            return None
+        if data.startswith(b"\r\n", end):
+            pieces.append(data[begin : end - 1])
+            return b"".join(pieces), end + 2
+        pieces.append(data[begin:end])
+        begin = end + data.startswith(b".", end)
+    return None
+
+
 class DotUnstuffer:
     """Gives back the message from mail data: finds the terminator, takes the added dots away.
 
@@ -298,24 +324,10 @@ class DotUnstuffer:
         None as well where it is longer than `limit` octets before the unstuffing, and where more than some of its lines
         begin with a dot, or the first: `feed` takes it then. To be called before anything of the mail data was fed.
         """
-        if self._held or self._bare_lf or data.startswith(b".", start):
-            return None
-        # In nearly every message the first line that begins with a dot is the terminator, or one of the first. From one
-        # such line to the next there is one search over the octets, where to look for the terminator and then for dots
-        # would be two.
-        pieces: list[bytes] = []
-        begin = start
-        for _ in range(_DOT_LINES):
-            found = _SENT_DOT.search(data, begin)
-            if found is None or (end := found.end()) - 1 - start > limit:
-                return None
-            if data.startswith(b"\r\n", end):
-                self.finished = True
-                pieces.append(data[begin : end - 1])
-                return b"".join(pieces), end + 2
-            pieces.append(data[begin:end])
-            begin = end + data.startswith(b".", end)
-        return None
+        taken = None if self._held or self._bare_lf else whole_message(data, start, limit)
+        if taken is not None:
+            self.finished = True
+        return taken
 
     def _search(self, data: bytes, start: int) -> tuple[bytes, int]:
         end, length = self._find_terminator(data, start)

@@ -92,6 +92,11 @@ class LineBuffer:
             self._start = 0
         return self._data, self._start
 
+    @property
+    def is_inside_line(self) -> bool:
+        """Whether the beginning of a line was taken from the blocks, and its end has not come yet."""
+        return bool(self._beginning)
+
     def skip_to(self, position: int) -> None:
         """Take the block that `peek_block` showed up to `position`."""
         self._start = position

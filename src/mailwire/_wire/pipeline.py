@@ -13,7 +13,7 @@
 """
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Generic, Protocol, TypeVar
 
@@ -94,6 +94,11 @@ class Pipeline(Generic[C]):
         """The command that the next reply answers; None if no reply is due."""
         return self._in_flight[0][0] if self._in_flight else None
 
+    def each_due(self) -> Iterator[C]:
+        """Yield the commands that the next replies answer, the oldest first, as long as none is answered meanwhile."""
+        for command, _, _ in self._in_flight:
+            yield command
+
     @property
     def next(self) -> C | None:
         """The command that leaves next; None if none is queued."""
@@ -166,11 +171,16 @@ class Pipeline(Generic[C]):
                 break
         return blocks
 
-    def settle(self) -> C:
-        """Take the oldest command in flight: its last reply has come."""
-        command, cost, size = self._in_flight.popleft()
-        self._commands -= size
-        self._octets -= cost
+    def settle(self, count: int = 1) -> C:
+        """Take the oldest command in flight, or so many; return the last of them: its last reply has come."""
+        take = self._in_flight.popleft
+        command, octets, commands = take()
+        for _ in range(count - 1):
+            command, cost, size = take()
+            octets += cost
+            commands += size
+        self._commands -= commands
+        self._octets -= octets
         return command
 
     def discard_queued(self, is_wanted: Callable[[C], bool] = lambda _: False) -> tuple[C, ...]:

@@ -21,7 +21,7 @@ from ..errors import (
 from ..pop3 import Dele, Entry, RefusalCause, ResponseReceived
 from .batch import BatchCount
 from .deletion import CommitReport
-from .overrun import OverrunWatch
+from .overrun import OverrunWatch, holds_answer
 from .pop3_dialogue import Dialogue
 from .retrieval_progress import ProgressCount
 from .retrieved_item import RetrievedItem
@@ -66,13 +66,18 @@ class Asking(ABC):
     ) -> RetrievedItem:
         """Make the item of a message of this run."""
 
+    @abstractmethod
+    def _room(self, limit: int | None) -> int:
+        """Return how long a message that is about to be read may be, which is read up to `limit` octets."""
+
     @property
     def awaited(self) -> Entry | None:
         """The message whose answer is due, or was when the run was ended; None where the one before is not at its end,
         and where none is due."""
         before = self._current
-        is_due = before is None or before.error is not None or before._has_ended
-        head = self._asked[0] if self._asked and is_due else None
+        if not (before is None or before.error is not None or before._has_ended):
+            return None
+        head = next((item for item in self._asked if not item._is_here), None)
         return head.entry if head is not None and head.was_asked else None
 
     @property
@@ -113,9 +118,9 @@ class Asking(ABC):
             # Several commands go in one packet. Where one at a time is said, one that is unanswered is enough.
             if self._pending and len(asked) <= self._few:
                 self._ask(is_full=is_full)
-            if asked and not asked[0].was_asked:
-                return asked.popleft()
             dialogue = self._client._dialogue
+            if asked and (asked[0]._is_here or not asked[0].was_asked or self._take_messages(dialogue)):
+                return asked.popleft()
             if not asked and not dialogue.owes_answer:
                 return None
             try:
@@ -129,6 +134,15 @@ class Asking(ABC):
                 if not response.ok:
                     self._take_refusal(item, received)
                 return item
+
+    def _take_messages(self, dialogue: Dialogue) -> bool:
+        # Small messages, many to a block, that have come whole. The first of them is that of the item that is next, and
+        # none may have swallowed an answer. Returns whether there are any.
+        messages = dialogue.poll_messages(self._room(None), _is_in_step)
+        items = (item for item in self._asked if item.was_asked)
+        for message, item in zip(messages, items, strict=False):
+            item._held, item._is_here, item._has_ended = message, True, True
+        return bool(messages)
 
     def _ask(self, *, is_full: bool) -> None:
         client, dialogue = self._client, self._client._dialogue
@@ -205,6 +219,12 @@ class Asking(ABC):
             return
         except ConnectionLost as lost:
             self._lose(lost)
+
+    def _drop(self, item: RetrievedItem) -> None:
+        # As `_pass_over`, where it has come and is held.
+        item._is_taken = item._is_passed_over = True
+        held, item._held = item._held, b""
+        self._count_unread(item, len(held))
 
     async def _skip(self, item: RetrievedItem) -> None:
         # Raises ConnectionLost, also where there is too much of it. Where no limit was set, what was announced is one.
@@ -382,3 +402,7 @@ class Asking(ABC):
             self._take_refusal(item, received)
         if item.error is not None:
             raise item.error
+
+
+def _is_in_step(message: bytes) -> bool:
+    return not holds_answer(message)

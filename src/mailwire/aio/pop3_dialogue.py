@@ -128,6 +128,12 @@ class Dialogue:
         event = self.session.poll() if self.connection.is_all_sent else None
         return None if event is None or self._note(event) else _response_in(event)
 
+    def poll_messages(self, limit: int, is_wanted: Callable[[bytes], bool]) -> list[bytes]:
+        """Return the messages that have come whole already, where nothing waits to leave, as `Connection.take_messages`
+        takes them."""
+        connection = self.connection
+        return connection.take_messages(limit, is_wanted) if connection.is_all_sent else []
+
     def poll_message(self, limit: int) -> bytes | None:
         """Return the message that is being given, if it has come whole already, is no longer than `limit` octets on the
         wire, and was not begun to be read; else None: it comes in blocks."""

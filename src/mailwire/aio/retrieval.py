@@ -89,11 +89,13 @@ class Retrieval(Asking, AsyncIterator[RetrievedItem]):
         try:
             if not self._is_open:
                 await self._open()
-            elif self._current is not None:
-                if self._current._has_ended:
-                    self._current._is_taken = True
+            elif (current := self._current) is not None:
+                if not current._has_ended:
+                    await self._pass_over(current)
+                elif current._held:
+                    self._drop(current)
                 else:
-                    await self._pass_over(self._current)
+                    current._is_taken = True
             self._current = await self._next_item()
         except BaseException as error:
             self._react(error)
@@ -151,20 +153,26 @@ class Retrieval(Asking, AsyncIterator[RetrievedItem]):
     def _poll_whole(self, item: RetrievedItem, limit: int | None) -> bytes | None:
         # The whole message, where nothing of it must be waited for and no limit is in reach; else None: it is read in
         # blocks. This is the path of small messages, many to a block.
-        options, dialogue = self._options, item._dialogue
-        if item is not self._current or item._has_ended or self._is_over or self._lost is not None:
+        dialogue = item._dialogue
+        if item is not self._current or self._is_over or self._options.progress is not None or dialogue is None:
             return None
-        if options.progress is not None or dialogue is None:
-            return None
-        self._take_hold()
-        message = dialogue.poll_message(self._room(limit))
-        if message is None:
-            return None
-        item._has_ended = True
-        if self._asked and holds_answer(message):
-            self._doubtful = item.entry
-            item._held = message
-            return None
+        if item._is_here:
+            message = item._held
+            if len(message) > self._room(limit):
+                return None
+            self._holding.use()
+            item._held = b""
+        else:
+            self._holding.use()
+            polled = dialogue.poll_message(self._room(limit))
+            if polled is None:
+                return None
+            message = polled
+            item._has_ended = True
+            if self._asked and holds_answer(message):
+                self._doubtful = item.entry
+                item._held = message
+                return None
         item.is_complete = True
         item.octets = len(message)
         self._count.octets += len(message)

@@ -32,6 +32,7 @@ class RetrievedItem:
     # What most items never tell of.
     _is_handed_out = False  # some of it
     _is_passed_over = False  # the run went on: what is left of it is nobody's
+    _is_here = False  # it has come whole, and is held: nothing of it is on its way
     _held = b""  # that have come, and are not given before it is known whether they are the message
     _is_taken_back = False  # unread, to be asked for a second time
     _is_begun_again = False  # on another connection: what came before does not count

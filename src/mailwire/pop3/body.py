@@ -3,11 +3,11 @@
 import re
 from typing import Final
 
-from .._wire.dots import DotUnstuffer
+from .._wire.dots import DotUnstuffer, whole_message
 from .._wire.lines import LineBuffer
 from .quirks import Quirks
 
-__all__ = ["Body"]
+__all__ = ["Body", "body_at"]
 
 # How many of the last octets tell where a body stands still.
 _TAIL_OCTETS: Final = 8
@@ -21,6 +21,12 @@ _STATUS: Final = re.compile(rb"(?:\+OK|-ERR)(?:[ \t\r]|\Z)")
 _SIGNS: Final = (b"+OK", b"-ERR")
 # A status line is no longer than this; what goes on longer is the message.
 _STATUS_LIMIT: Final = 512
+
+
+def body_at(data: bytes, start: int, limit: int) -> tuple[bytes, int] | None:
+    """Return the body that begins at `start` and where in `data` it ends, if all of it is there, it is no longer than
+    `limit` octets, and like most; None otherwise: a Body takes it then."""
+    return None if data.startswith(_SIGNS, start) else whole_message(data, start, limit)
 
 
 class Body:
