@@ -166,33 +166,6 @@ async def test_a_connection_is_too_old_to_the_tick(
         await pool.settled()
 
 
-@pytest.mark.parametrize("ends", [True, False])
-async def test_a_timer_that_was_set_in_an_event_loop_before_counts_no_more(ends: bool) -> None:
-    rings = list[object]()
-    timer = _Timer(lambda: rings.append(asyncio.get_running_loop()))
-    before = asyncio.new_event_loop()
-
-    async def set_it() -> None:
-        timer.set(before.time() + 0.05)
-
-    here = asyncio.get_running_loop()
-    await asyncio.to_thread(before.run_until_complete, set_it())
-    assert timer.loop is before
-    if ends:
-        before.close()
-    timer.leave_behind()
-    timer.set(here.time() + 3600)
-    assert timer.loop is here
-    if not ends:
-        await asyncio.to_thread(before.run_until_complete, asyncio.sleep(0.1))
-        before.close()
-    assert (rings, timer.loop) == ([], here)
-    timer.cancel()
-    timer.set(0.0)
-    await turns(2)
-    assert (rings, timer.loop) == ([here], None)
-
-
 async def test_a_timer_for_which_there_is_no_memory_can_be_set_again(monkeypatch: pytest.MonkeyPatch) -> None:
     loop, rings = asyncio.get_running_loop(), list[None]()
     timer = _Timer(lambda: rings.append(None))

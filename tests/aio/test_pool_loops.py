@@ -1,4 +1,5 @@
-"""A pool on every event loop that there is: mails by `send` and by `send_all`, over connections that are cut."""
+"""A pool on every event loop that there is: mails by `send` and by `send_all`, over connections that are cut; and in an
+event loop behind another that was closed over its mails."""
 
 import asyncio
 import gc
@@ -7,9 +8,17 @@ from random import Random
 
 import pytest
 
-from mailwire import Delivery, Endpoint, MailwireError, SMTPPool
-from mailwire.testing import Cut, FaultProxy, MailServer
-from tests.aio.pools import ACCOUNTS, ENVELOPE, numbered, subjects
+from mailwire import (
+    Delivery,
+    Endpoint,
+    LocalProtocolError,
+    MailwireError,
+    PoolStatistics,
+    Receipt,
+    SMTPPool,
+)
+from mailwire.testing import Cut, FaultProxy, MailServer, Unanswered
+from tests.aio.pools import ACCOUNTS, ENVELOPE, beside_event_loops, endpoint_of, numbered, subjects, until
 from tests.integration.conftest import demand_libraries
 
 
@@ -54,3 +63,70 @@ def test_a_pool_keeps_its_word_on_every_loop(loop: str) -> None:
     with asyncio.Runner(loop_factory=factory) as runner:
         runner.run(flow())
     gc.collect()  # a transport or socket that was left open would complain now
+
+
+def test_what_is_left_in_an_event_loop_that_is_closed_keeps_nobody_waiting_in_the_next() -> None:
+    # `asyncio.run` cancels what is left; who closes an event loop by himself may not.
+    with beside_event_loops() as server:
+        pool = SMTPPool(endpoint_of(server), max_connections=1)
+        server.inject(Unanswered("MAIL"))
+        left = list["asyncio.Task[Receipt]"]()
+
+        async def begin() -> None:
+            left.extend(asyncio.ensure_future(pool.send(numbered(number), **ENVELOPE)) for number in range(3))
+            await until(lambda: pool.statistics == PoolStatistics(1, 0, 0, waiting=2, opened=1, reused=0, retried=0))
+
+        async def go_on() -> None:
+            async with asyncio.timeout(20):
+                for number in (8, 9):
+                    assert (await pool.send(numbered(number), **ENVELOPE)).delivery is Delivery.ACCEPTED
+                for task in left:
+                    coroutine = task.get_coro()
+                    assert coroutine is not None
+                    coroutine.close()  # as Python does with what nobody holds any more: it changes nothing here
+                assert pool.statistics == PoolStatistics(0, 1, 0, waiting=0, opened=2, reused=1, retried=0)
+                await pool.close()
+            assert pool.statistics == PoolStatistics(0, 0, 0, waiting=0, opened=2, reused=1, retried=0)
+
+        before = asyncio.new_event_loop()
+        before.set_exception_handler(lambda *_: None)
+        before.run_until_complete(begin())
+        before.close()
+        asyncio.run(go_on())
+        assert subjects(server) == [8, 9]
+        left.clear()
+        gc.collect()
+
+
+def test_a_run_over_which_an_event_loop_was_closed_says_so() -> None:
+    with beside_event_loops() as server:
+        leave_a_run(server)
+        gc.collect()
+
+
+def leave_a_run(server: MailServer) -> None:
+    pool = SMTPPool(endpoint_of(server), max_connections=1)
+    run = pool.send_all(map(numbered, range(2)), **ENVELOPE)
+    server.inject(Unanswered(".", 2))
+
+    async def begin() -> None:
+        assert (await anext(run)).delivery is Delivery.ACCEPTED
+        await until(lambda: not server.outstanding)
+
+    async def go_on() -> None:
+        async with asyncio.timeout(20):
+            for call in (run.__anext__, run.aclose):
+                with pytest.raises(LocalProtocolError) as caught:
+                    await call()
+                assert str(caught.value) == (
+                    "the event loop was closed over mails of this run: nothing more is known of them"
+                )
+            await pool.send(numbered(9), **ENVELOPE)
+            await pool.close()
+
+    before = asyncio.new_event_loop()
+    before.set_exception_handler(lambda *_: None)
+    before.run_until_complete(begin())
+    before.close()
+    asyncio.run(go_on())
+    assert subjects(server) == [0, 1, 9]

@@ -116,9 +116,6 @@ class SMTPPool:
         )
         self._reused = 0
         self._retried = 0
-        self._loop: asyncio.AbstractEventLoop | None = None  # in which it was used last
-        self._sends = 0  # that were called and have not returned
-        self._is_quiet = asyncio.Event()  # there is none of them; for who closes the pool
         self._is_closed = False
 
     @property
@@ -165,7 +162,7 @@ class SMTPPool:
         """
         sending: AnySending | None = None
         try:
-            self._begin_send()
+            connections = self._begin_send()
             try:
                 if self._is_closed:
                     raise pool_closed()
@@ -176,9 +173,9 @@ class SMTPPool:
                 )
                 if sending.mailing is not None:
                     sending.mailing.last_receipt = None
-                return await self._send(sending)
+                return await self._send(sending, connections)
             finally:
-                self._end_send()
+                connections.end_send()
         except MailwireError as error:
             if error.delivery is None:
                 tell_not_sent(error, None if sending is None else sending.envelope)
@@ -251,23 +248,21 @@ class SMTPPool:
         """
         if timeout != 0:
             check_number("timeout", timeout, or_none=True)
-        self._move_to(asyncio.get_running_loop())
-        if self._connections.is_fed_by(asyncio.current_task()):
+        connections = self._connections_here()
+        if connections.is_fed_by(asyncio.current_task()):
             raise LocalProtocolError("the source of a message waits for the pool to close, which waits for the message")
         self._is_closed = True
         try:
             async with asyncio.timeout(timeout):
-                if self._sends:
-                    self._is_quiet.clear()
-                    await self._is_quiet.wait()
-                self._connections.wind_up()
-                await self._connections.settled()
+                await connections.sent()
+                connections.wind_up()
+                await connections.settled()
         except TimeoutError:
             self.abort()
-            await self._connections.settled()
+            await connections.settled()
         except BaseException:
             self.abort()
-            await self._connections.settled()  # a turn or two: they are cut
+            await connections.settled()  # a turn or two: they are cut
             raise
 
     def abort(self) -> None:
@@ -277,7 +272,7 @@ class SMTPPool:
         self._connections.abort(pool_closed)
 
     async def __aenter__(self) -> Self:
-        self._move_to(asyncio.get_running_loop())
+        self._connections_here()
         self._refuse_if_closed()
         return self
 
@@ -300,36 +295,28 @@ class SMTPPool:
         self._reused += reused
         self._retried += retried
 
-    def _move_to(self, loop: asyncio.AbstractEventLoop) -> None:
-        # One that is not closed may yet go on with what it has.
-        if loop is self._loop:
-            return
-        if self._loop is not None and not self._loop.is_closed() and self._is_in_use:
-            raise LocalProtocolError("the pool is in use in another event loop: make another pool for this one")
-        self._loop = loop
-        self._connections.leave_behind()
+    def _connections_here(self) -> PoolConnections:
+        """Return the connections, which belong to the event loop that runs from here on. Raises LocalProtocolError
+        where another one has some, or mails."""
+        connections, loop = self._connections, asyncio.get_running_loop()
+        if connections.loop is not loop:
+            connections = self._connections = connections.anew(loop)
+        return connections
 
-    @property
-    def _is_in_use(self) -> bool:
-        return self._sends > 0 or self._connections.idle > 0 or self._connections.leaving > 0
+    def _begin_send(self) -> PoolConnections:
+        # Returns where it is to be ended.
+        connections = self._connections
+        if connections.loop is not asyncio.get_running_loop():
+            connections = self._connections_here()
+        connections.sends += 1
+        return connections
 
-    def _begin_send(self) -> None:
-        loop = asyncio.get_running_loop()
-        if loop is not self._loop:
-            self._move_to(loop)
-        self._sends += 1
-
-    def _end_send(self) -> None:
-        self._sends -= 1
-        if self._is_closed and not self._sends:
-            self._is_quiet.set()
-
-    async def _send(self, sending: AnySending) -> Receipt:
-        connection = self._connections.take_at_once(False)  # by its place, as it is quicker
+    async def _send(self, sending: AnySending, connections: PoolConnections) -> Receipt:
+        connection = connections.take_at_once(False)  # by its place, as it is quicker
         if connection is None:
             # Nobody waits with what cannot be sent.
             await _check(sending)
-            connection = await self._connections.take()
+            connection = await connections.take()
         is_second = False
         while True:
             client = connection.client
@@ -345,28 +332,28 @@ class SMTPPool:
                             raise
                     self._retried += 1
                     sending = sending.anew()
-                    await self._connections.wait_for_leave()
-                if await self._opens(connection, is_second=is_second):
+                    await connections.wait_for_leave()
+                if await self._opens(connection, connections, is_second=is_second):
                     return await client._send(sending)
             finally:
                 try:
                     if client._sessions != connection.sessions:
                         self._opening.take_note(connection)
                 finally:
-                    self._connections.give_back(connection)
+                    connections.give_back(connection)
             # The server takes no further connection. One of those that there are will be free sooner or later.
             is_second = True
             self._retried += 1
             sending = sending.anew()
-            connection = await self._connections.take(in_front=True)
+            connection = await connections.take(in_front=True)
 
-    async def _opens(self, connection: PooledConnection, *, is_second: bool) -> bool:
+    async def _opens(self, connection: PooledConnection, connections: PoolConnections, *, is_second: bool) -> bool:
         # Whether it could be opened; False if the server wants no more connections than there are.
         try:
             await self._opening.open(connection)
         except ServiceNotAvailable:
             # RFC 5321 3.8: 421 in place of a greeting, by a server that has enough of us.
-            if is_second or not self._connections.want_fewer():
+            if is_second or not connections.want_fewer():
                 raise
             return False
         return True

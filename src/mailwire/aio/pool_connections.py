@@ -6,6 +6,7 @@
 4. Nobody waits for himself: if every connection sends a message whose source waits for a connection, the last of them
    is told so.
 5. What is due later is done by timers; taking leave, by tasks that are known here until they end.
+6. They belong to one event loop. What is left in it when it is closed, or comes of it later, is nothing to the next.
 """
 
 import asyncio
@@ -56,7 +57,10 @@ class PoolConnections:
         max_idle: float | None,
         rate: Rate | None,
     ) -> None:
+        self.loop: asyncio.AbstractEventLoop | None = None  # to which they belong; none yet
         self.used: set[PooledConnection] = set()
+        self.sends: int = 0  # that were begun and have not ended
+        self._is_quiet = asyncio.Event()  # there is none of them; for who waits for that
         self._make_client = make_client
         self._max_connections = max_connections
         self._max_idle = inf if max_idle is None else max_idle
@@ -69,6 +73,19 @@ class PoolConnections:
         self._ceiling: tuple[int, float] | None = None  # fewer than the cap, until then
         self._expiry = _Timer(self._dismiss_expired)
         self._next_token = _Timer(self._advance)
+
+    def anew(self, loop: asyncio.AbstractEventLoop) -> "PoolConnections":
+        """Return as many that may be in `loop`, where there is none yet; what the server has said of their number, and
+        the rate, hold there as well. Raises LocalProtocolError where these are in use in a loop that may yet run."""
+        before = self.loop
+        if before is not None and not before.is_closed() and (self.sends or self._idle or self._leaving):
+            raise LocalProtocolError("the pool is in use in another event loop: make another pool for this one")
+        another = PoolConnections(
+            self._make_client, max_connections=self._max_connections, max_idle=self._max_idle, rate=self._rate
+        )
+        another.loop, another._ceiling, another._keeps_idle = loop, self._ceiling, self._keeps_idle
+        self._queue.clear()  # who waits in a loop that is closed, waits for nothing
+        return another
 
     # How many there are
 
@@ -163,7 +180,7 @@ class PoolConnections:
             if now < expires and (self._keeps_idle or self._queue) and not connection.is_spent:
                 connection.idle_until = min(expires, now + self._max_idle)
                 self._idle.append(connection)
-                if self._expiry.loop is None:
+                if self._expiry.handle is None:
                     self._watch_expiry()
             else:
                 self._dismiss(connection)
@@ -178,10 +195,11 @@ class PoolConnections:
             self._ceiling = others, asyncio.get_running_loop().time() + CAUTION
         return others > 0
 
-    def leave_behind(self) -> None:
-        """Take note that another event loop uses them from here on: the timers of the one before do not count."""
-        self._expiry.leave_behind()
-        self._next_token.leave_behind()
+    def end_send(self) -> None:
+        """Count one of the `sends` less."""
+        self.sends -= 1
+        if not self.sends:
+            self._is_quiet.set()
 
     # The end
 
@@ -203,6 +221,12 @@ class PoolConnections:
             waiter, _ = self._queue.popitem(last=False)
             if not waiter.done():
                 waiter.set_exception(error())
+
+    async def sent(self) -> None:
+        """Wait until every send has ended."""
+        if self.sends:
+            self._is_quiet.clear()
+            await self._is_quiet.wait()
 
     async def settled(self) -> None:
         """Wait until those connections that were dismissed are closed."""
@@ -285,27 +309,19 @@ class _Timer:
     # Calls `ring` once, when it is time.
 
     def __init__(self, ring: Callable[[], None]) -> None:
-        self.loop: asyncio.AbstractEventLoop | None = None  # in which it is set, if it is
+        self.handle: asyncio.TimerHandle | None = None  # as long as it is set
         self._ring = ring
-        self._handle: asyncio.TimerHandle | None = None
 
     def set(self, time: float) -> None:
         # Where it is set already, it stays as it is.
-        if self.loop is None:
-            loop = asyncio.get_running_loop()
-            self._handle = loop.call_at(time, self._go_off, loop)
-            self.loop = loop
+        if self.handle is None:
+            self.handle = asyncio.get_running_loop().call_at(time, self._go_off)
 
     def cancel(self) -> None:
-        if self._handle is not None:
-            self._handle.cancel()
-        self.leave_behind()
+        if self.handle is not None:
+            self.handle.cancel()
+            self.handle = None
 
-    def leave_behind(self) -> None:
-        # An event loop that is closed never lets it ring, and one that is not may yet, in a thread of its own.
-        self.loop = self._handle = None
-
-    def _go_off(self, loop: asyncio.AbstractEventLoop) -> None:
-        if loop is self.loop:
-            self.leave_behind()
-            self._ring()
+    def _go_off(self) -> None:
+        self.handle = None
+        self._ring()

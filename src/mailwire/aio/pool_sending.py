@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 from ..errors import ConnectionLost, LocalProtocolError, MailwireError, ServiceNotAvailable
 from .chain import Chain
 from .consignment import Item, Messages, Order, SendResult
-from .pool_connections import CAUTION, PooledConnection
+from .pool_connections import CAUTION, PoolConnections, PooledConnection
 from .pool_opening import pool_closed
 from .pool_share import PoolShare
 from .send_results import FUTILE, SendResults
@@ -61,14 +61,15 @@ class PoolSending(SendResults):
         """Return the next result.
 
         Raises LocalProtocolError if the pool is closed when the run begins, or another event loop has connections or
-        mails of it; and what the iterable of messages raises, behind the results for those that it gave.
+        mails of it, or had, and was closed in the middle of mails of the run; and what the iterable of messages raises,
+        behind the results for those that it gave.
         """
         consignment = self._consignment
         if self._reader is not None:
             raise LocalProtocolError("another task waits for the next result of this run")
         goes_on = not (self._is_over or consignment.has_result)
         if goes_on:
-            self._pool._move_to(asyncio.get_running_loop())
+            self._refuse_elsewhere()
             try:
                 if not self._has_begun:
                     await self._begin()
@@ -85,13 +86,19 @@ class PoolSending(SendResults):
 
         Connections on which a mail was begun and its message not ended, are cut.
 
-        Raises LocalProtocolError where they are in another event loop.
+        Raises LocalProtocolError where they are in another event loop, or were, and it is closed.
         """
         if self._lanes:
-            self._pool._move_to(asyncio.get_running_loop())
+            self._refuse_elsewhere()
         await self._end(settles=True)
 
     # Private
+
+    def _refuse_elsewhere(self) -> None:
+        # Where mails are on their way in another event loop, which may yet run, or never will.
+        self._pool._connections_here()
+        if any(lane.get_loop().is_closed() for lane in self._lanes):
+            raise LocalProtocolError("the event loop was closed over mails of this run: nothing more is known of them")
 
     async def _begin(self) -> None:
         self._pool._refuse_if_closed()
@@ -138,18 +145,18 @@ class PoolSending(SendResults):
                 consignment.fail(item, self._hopeless)
                 continue
             share = self._share_of(item)
-            pool._begin_send()
+            connections = pool._begin_send()
             lane = asyncio.get_running_loop().create_task(self._send(share))
             self._lanes.add(lane)
-            lane.add_done_callback(partial(self._end_lane, share))
+            lane.add_done_callback(partial(self._end_lane, share, connections))
 
     def _share_of(self, first: Item) -> PoolShare:
         return PoolShare(self._consignment, first, self._pool._connections, self._wake)
 
-    def _end_lane(self, share: PoolShare, lane: "asyncio.Task[None]") -> None:
+    def _end_lane(self, share: PoolShare, connections: PoolConnections, lane: "asyncio.Task[None]") -> None:
         share.close()  # its first: where it was cancelled before it began, nobody else has
         self._lanes.discard(lane)
-        self._pool._end_send()
+        connections.end_send()
         if not lane.cancelled():
             failure = lane.exception()  # asked of every one: else the event loop complains of it
             self._failure = self._failure or failure
