@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 from ..errors import ConnectionLost, LocalProtocolError, MailwireError, ServiceNotAvailable
 from .chain import Chain
 from .consignment import Item, Messages, Order, SendResult
-from .pool_connections import CAUTION, PoolConnections, PooledConnection
+from .pool_connections import CAUTION, PooledConnection
 from .pool_opening import pool_closed
 from .pool_share import PoolShare
 from .send_results import FUTILE, SendResults
@@ -40,6 +40,7 @@ class PoolSending(SendResults):
     def __init__(self, pool: "SMTPPool", messages: Messages, order: Order, look_ahead: int, **settings: Any) -> None:
         super().__init__(messages, order, look_ahead, settings)
         self._pool = pool
+        self._connections = pool._connections
         self._lanes: set[asyncio.Task[None]] = set()
         self._most = pool.max_connections  # lanes at once
         self._careful_until: float | None = None  # then there may be as many as ever
@@ -96,9 +97,10 @@ class PoolSending(SendResults):
 
     def _refuse_elsewhere(self) -> None:
         # Where mails are on their way in another event loop, which may yet run, or never will.
-        self._pool._connections_here()
-        if any(lane.get_loop().is_closed() for lane in self._lanes):
+        connections = self._pool._connections_here()
+        if self._lanes and connections is not self._connections:
             raise LocalProtocolError("the event loop was closed over mails of this run: nothing more is known of them")
+        self._connections = connections
 
     async def _begin(self) -> None:
         self._pool._refuse_if_closed()
@@ -145,18 +147,18 @@ class PoolSending(SendResults):
                 consignment.fail(item, self._hopeless)
                 continue
             share = self._share_of(item)
-            connections = pool._begin_send()
+            self._connections.sends += 1
             lane = asyncio.get_running_loop().create_task(self._send(share))
             self._lanes.add(lane)
-            lane.add_done_callback(partial(self._end_lane, share, connections))
+            lane.add_done_callback(partial(self._end_lane, share))
 
     def _share_of(self, first: Item) -> PoolShare:
-        return PoolShare(self._consignment, first, self._pool._connections, self._wake)
+        return PoolShare(self._consignment, first, self._connections, self._wake)
 
-    def _end_lane(self, share: PoolShare, connections: PoolConnections, lane: "asyncio.Task[None]") -> None:
+    def _end_lane(self, share: PoolShare, lane: "asyncio.Task[None]") -> None:
         share.close()  # its first: where it was cancelled before it began, nobody else has
         self._lanes.discard(lane)
-        connections.end_send()
+        self._connections.end_send()
         if not lane.cancelled():
             failure = lane.exception()  # asked of every one: else the event loop complains of it
             self._failure = self._failure or failure
@@ -207,7 +209,7 @@ class PoolSending(SendResults):
             share = self._share_of(item)
 
     async def _send_share(self, share: PoolShare) -> None:
-        connections = self._pool._connections
+        connections = self._connections
         try:
             connection = await connections.take(held_up=lambda: self._reader)
         except LocalProtocolError as error:
@@ -236,9 +238,9 @@ class PoolSending(SendResults):
         except MailwireError as error:
             connection.client._note(error)
             # RFC 5321 3.8: 421 in place of a greeting, by a server that has enough of us.
-            is_full = isinstance(error, ServiceNotAvailable) and pool._connections.want_fewer()
+            is_full = isinstance(error, ServiceNotAvailable) and self._connections.want_fewer()
             self._make_do()
-            if not (is_full or pool._connections.idle):
+            if not (is_full or self._connections.idle):
                 self._trouble = error
             return False
         # That it could be opened says little where several in a row were opened, and nothing was taken on them.
@@ -250,14 +252,14 @@ class PoolSending(SendResults):
 
     def _make_do(self) -> None:
         # With the connections that there are.
-        self._most = max(1, self._working + self._pool._connections.idle)
+        self._most = max(1, self._working + self._connections.idle)
         self._careful_until = asyncio.get_running_loop().time() + CAUTION
 
     async def _send_over(self, connection: PooledConnection, share: PoolShare, *, is_new: bool) -> None:
         client, pool = connection.client, self._pool
         before = client.transactions
         try:
-            share.begin(connection, is_rated=pool._connections.is_rated)
+            share.begin(connection, is_rated=self._connections.is_rated)
             async with client._call():
                 chain = Chain(client._talk, share, is_single=self._is_single, note=client._note)
                 self._working += 1
