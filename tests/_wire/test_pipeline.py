@@ -96,6 +96,18 @@ def test_a_wide_window_lets_all_leave_at_once_in_order() -> None:
     assert dialogue.pipeline.queued == ()
 
 
+def test_what_is_queued_together_is_as_if_it_were_one_by_one() -> None:
+    dialogue = Dialogue(Window(commands=3, octets=10))
+    dialogue.queue(Word("a"), cost=4)
+    dialogue.pipeline.queue_each(words("bcd"), [b"B", b"C", b"D"], [6, 1, 1])
+    assert dialogue.pipeline.queued == (*words("abcd"),)
+    assert dialogue.leave() == [b"a", b"B"]
+    dialogue.pipeline.settle()
+    assert dialogue.leave() == []  # the window is not half empty
+    dialogue.pipeline.settle()
+    assert dialogue.leave() == [b"C", b"D"]
+
+
 def test_replies_settle_the_oldest_command() -> None:
     dialogue = Dialogue(WIDE)
     dialogue.queue(*words("abc"))

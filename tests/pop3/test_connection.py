@@ -948,6 +948,52 @@ def test_the_octets_in_flight_may_fill_the_window_to_the_last() -> None:
     assert b"".join(connection.data_to_send()) == b"RETR 4\r\n"
 
 
+class Secretive(Retr):
+    """RETR of the caller's own."""
+
+    is_secret = True
+
+
+def test_messages_can_be_asked_for_together() -> None:
+    connection = logged_in(window=Window(commands=3, octets=1000))
+    connection.send_each([Retr(1, size=600), Top(2, 1)])
+    connection.send_each([Retr(3, size=500), Retr(4)])
+    connection.send_each([])
+    assert connection.queued == (Retr(1), Top(2, 1), Retr(3), Retr(4))
+    assert b"".join(connection.data_to_send()) == b"RETR 1\r\nTOP 2 1\r\n"
+    tell(connection, b"-ERR no\r\n-ERR no\r\n")
+    assert b"".join(connection.data_to_send()) == b"RETR 3\r\nRETR 4\r\n"
+
+
+@pytest.mark.parametrize("state", [state for state in State if state is not State.TRANSACTION])
+def test_messages_are_asked_for_together_in_an_open_maildrop_alone(state: State) -> None:
+    connection, alike = connection_in(state), connection_in(state)
+    with pytest.raises(LocalProtocolError, match=r"no message can be asked for now: ") as caught:
+        connection.send_each([Retr(1), Retr(2)])
+    with pytest.raises(LocalProtocolError) as told:
+        alike.send(Retr(1))
+    assert str(caught.value).partition(": ")[2] == str(told.value).partition(": ")[2]
+    assert connection.queued == alike.queued
+
+
+def test_behind_quit_no_message_is_asked_for() -> None:
+    connection = logged_in()
+    connection.send(Quit())
+    with pytest.raises(LocalProtocolError, match="no message can be asked for now"):
+        connection.send_each([Retr(1)])
+    assert connection.queued == (Quit(),)
+
+
+@pytest.mark.parametrize("other", [Noop(), Quit(), Dele(1), Secretive(1), Retr, "RETR 1", None])
+def test_what_asks_for_no_message_is_not_sent_among_those_that_do(other: Any) -> None:
+    connection = logged_in()
+    with pytest.raises(ValueError) as caught:
+        connection.send_each([Retr(1), other])
+    told = f"expected a command such as pop3.Retr(1), got a value of the type {type(other).__name__}"
+    assert str(caught.value) == told
+    assert connection.queued == ()
+
+
 def test_noop_may_leave_before_what_is_queued_where_many_may_be_unanswered() -> None:
     connection = logged_in(window=Window(commands=2, octets=1000))
     assert connection.send_ahead(Noop())

@@ -13,8 +13,9 @@
 """
 
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import repeat
 from typing import Generic, Protocol, TypeVar
 
 from .text import check_whole_number
@@ -122,6 +123,10 @@ class Pipeline(Generic[C]):
         """
         self._queued.append((command, line, cost, block, size))
 
+    def queue_each(self, commands: Sequence[C], lines: Sequence[bytes], costs: Sequence[int]) -> None:
+        """Put `commands` behind all others, each with the line that leaves for it and its cost."""
+        self._queued.extend(zip(commands, lines, costs, repeat(b""), repeat(1)))
+
     def expect(self, command: C) -> None:
         """Put `command` in flight without a byte: a server's greeting answers the connection itself."""
         self._await(command)
@@ -155,15 +160,26 @@ class Pipeline(Generic[C]):
             self._released(command)
             return [line, block] if block else [line]
         blocks, self._blocks = self._blocks, []
+        if in_flight and in_flight[-1][0].ends_group:
+            return blocks
+        released, window = self._released, self.window
+        most_commands, most_octets = window.commands, window.octets
         while queued:
             command, line, cost, block, size = queued[0]
             commands, octets = self._commands + size, self._octets + cost
-            if in_flight and not self._is_open(command, commands, octets):
-                break
+            if in_flight:
+                if command.stands_alone:
+                    break
+                if self._is_full and (self._commands > most_commands // 2 or self._octets > most_octets // 2):
+                    break
+                if commands > most_commands or octets > most_octets:
+                    self._is_full = True
+                    break
+                self._is_full = False
             queued.popleft()
             in_flight.append((command, cost, size))
             self._commands, self._octets = commands, octets
-            self._released(command)
+            released(command)
             blocks.append(line)
             if block:
                 blocks.append(block)
@@ -223,13 +239,3 @@ class Pipeline(Generic[C]):
         # It leaves whatever the window, and takes none of its octets.
         self._in_flight.append((command, 0, 1))
         self._commands += 1
-
-    def _is_open(self, command: C, commands: int, octets: int) -> bool:
-        # Whether `command` may leave, though others are in flight; with it so many commands and octets would be.
-        if self._in_flight[-1][0].ends_group or command.stands_alone:
-            return False
-        window = self.window
-        if self._is_full and (self._commands > window.commands // 2 or self._octets > window.octets // 2):
-            return False
-        self._is_full = is_full = commands > window.commands or octets > window.octets
-        return not is_full

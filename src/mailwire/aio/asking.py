@@ -18,7 +18,7 @@ from ..errors import (
     ResponseError,
     UnknownMessage,
 )
-from ..pop3 import Dele, Entry, RefusalCause, ResponseReceived
+from ..pop3 import Dele, Entry, RefusalCause, ResponseReceived, Retr, Top
 from .batch import BatchCount
 from .deletion import CommitReport
 from .overrun import OverrunWatch, holds_answer
@@ -147,20 +147,26 @@ class Asking(ABC):
     def _ask(self, *, is_full: bool) -> None:
         client, dialogue = self._client, self._client._dialogue
         limit = 1 if self._is_one_by_one or not dialogue.pipelines else client.settings.window.commands
-        while self._pending and len(self._asked) < limit:
-            head = self._pending[0]
+        pending, command, is_in_batches = self._pending, self._options.command, self._options.batch is not None
+        items, commands = list[RetrievedItem](), list[Retr | Top]()
+        room = limit - len(self._asked)
+        while pending and len(items) < room:
+            head = pending[0]
             if isinstance(head, Entry):
                 if is_full:
-                    return
-                dialogue.send(self._options.command(head))
+                    break
+                commands.append(command(head))
                 head = self._make_item(head, dialogue)
-                if self._options.batch is not None:
+                if is_in_batches:
                     self._batch.count()
                     is_full = self._batch.is_full
-            self._pending.popleft()
-            self._asked.append(head)
-            if not self._pending:
+            pending.popleft()
+            items.append(head)
+            if not pending:
                 self._expect(limit)
+        if commands:
+            dialogue.send_each(commands)
+        self._asked.extend(items)
 
     def _ask_to_delete(self) -> None:
         client = self._client

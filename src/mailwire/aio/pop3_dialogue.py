@@ -29,7 +29,9 @@ from ..pop3 import (
     Noop,
     Response,
     ResponseReceived,
+    Retr,
     State,
+    Top,
     Uidl,
 )
 from .deadline import Deadline
@@ -102,6 +104,13 @@ class Dialogue:
         if self._end is not None:
             raise self._end
         self.connection.send(command)
+        self._said_at = self._loop.time()
+
+    def send_each(self, commands: Sequence[Retr | Top]) -> None:
+        """Queue `commands`, as `send` does each: all of them, or, where it raises, none."""
+        if self._end is not None:
+            raise self._end
+        self.connection.send_each(commands)
         self._said_at = self._loop.time()
 
     def discard_queued(self) -> Sequence[Command[object]]:

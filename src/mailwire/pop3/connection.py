@@ -16,12 +16,12 @@ How to drive it: write what `data_to_send()` returns; feed what is read to `rece
 back a server that sends faster than the messages can be used: then read no more, either.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Final
 
 from .._wire.lines import LineBuffer
 from .._wire.pipeline import LOCKSTEP, Pipeline, Window
-from .._wire.text import check_line, command_expected, octets_of
+from .._wire.text import check_line, check_lines, command_expected, octets_of
 from .._wire.trace import Elided, Several, Trace, Traceable
 from ..errors import LocalProtocolError
 from ..sasl.challenges import Challenges
@@ -37,12 +37,14 @@ from .limits import DEFAULT_LIMITS, Limits
 from .quirks import STANDARD, Quirks
 from .response import Response
 from .states import CLOSED, TLS, TRANSACTION, State, transition
-from .transaction import Noop, Retr
+from .transaction import Noop, Retr, Top
 
 __all__ = ["PIPELINING_WINDOW", "Connection"]
 
 # What is said at most once in a session, or at most once as the same object.
 _CHECKED: Final = (Stls, Auth, Utf8)
+# What asks for a message, and changes nothing else.
+_GIVING: Final = frozenset({Retr, Top})
 
 # mpop, which has pipelined for years, keeps at most 100 commands in flight. The octets bound what a cancelled
 # retrieval leaves on its way to us.
@@ -196,6 +198,22 @@ class Connection(Answers):
         line = self._check(command) if isinstance(command, _CHECKED) else check_line(command.encode())
         self._pipeline.queue(command, line, command.octets)
         self._ahead = row.done
+
+    def send_each(self, commands: Sequence[Retr | Top]) -> None:
+        """Queue `commands`, each of which asks for a message, as `send` does one after the other, at less cost.
+
+        Raises LocalProtocolError where they are out of place, and ValueError for what asks for no message: then none of
+        them is queued.
+        """
+        if not _GIVING.issuperset(map(type, commands)):
+            other = next(command for command in commands if type(command) not in _GIVING)
+            raise command_expected("pop3.Retr(1)", other)
+        if self._ahead is not TRANSACTION:
+            raise LocalProtocolError(f"no message can be asked for now: {self._situation()}")
+        lines = [command.encode() for command in commands]
+        if lines:
+            check_lines(b"".join(lines), len(lines))
+        self._pipeline.queue_each(commands, lines, [command.octets for command in commands])
 
     def send_ahead(self, command: Noop) -> bool:
         """Let `command` leave before all that is queued, so that a server hears of us whose answers nobody reads.
