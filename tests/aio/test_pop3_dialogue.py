@@ -165,6 +165,27 @@ async def test_a_slow_consumer_keeps_the_session_while_it_reads_what_has_come_al
     assert peer.commands[-3:] == ["NOOP", "NOOP", "QUIT"]
 
 
+async def test_a_slow_consumer_that_deletes_what_has_come_already_keeps_the_session() -> None:
+    # What is to be deleted is said when more is asked for: that it waits for that, is no word to the server.
+    clock = Clock()
+    message: tuple[Step, ...] = ("S: +OK", "S: x", "S: .")
+    async with ScriptedPeer(
+        *(*PIPELINED, *LISTED_TOGETHER, "C: RETR 1", "C: RETR 2", "C: RETR 3", *message, *message, *message),
+        *(*NOOP, *NOOP, "C: DELE 1", "S: +OK", "C: DELE 2", "S: +OK", LISTEN),
+        guard=None,
+    ) as peer:
+        client = await connect(peer)
+        run = client.retrieve([ONE, TWO, THREE])
+        for _ in range(3):
+            item = await anext(run)
+            await item.read()
+            item.delete()
+            await clock.advance(10)
+            await clock.advance(10)
+        assert peer.commands[-4:] == ["NOOP", "NOOP", "DELE 1", "DELE 2"]
+        client.abort()
+
+
 async def test_nothing_is_said_where_no_maildrop_is_open() -> None:
     # NOOP has its place in TRANSACTION alone (RFC 1939 5).
     clock = Clock()

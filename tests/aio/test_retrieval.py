@@ -145,6 +145,43 @@ async def test_of_those_that_have_come_none_is_awaited() -> None:
         assert items.awaited == entries[4]
 
 
+async def test_what_has_come_is_handed_out_though_the_end_of_the_connection_was_met_meanwhile() -> None:
+    # By a NOOP that was to keep the session alive, with nothing unanswered, and two messages yet to be asked for.
+    clock = Clock()
+    script = (*LISTED_SIX, *ASKED_SIX[:4], *TOGETHER[:12], FIN)
+    settings = POP3Settings(window=Window(commands=4, octets=1000))
+    async with ScriptedPeer(*script, guard=None) as peer:
+        client = await connect(peer, settings=settings)
+        items = client.retrieve(await client.listing())
+        for number in range(1, 5):
+            assert await (await anext(items)).read() == b"%d\r\n" % number
+            if number == 2:
+                await clock.advance(40)
+        with pytest.raises(ConnectionLost, match="the server closed the idle connection"):
+            await anext(items)
+        assert not client.is_connected
+
+
+async def test_of_those_that_have_come_nothing_is_kept_once_the_run_is_over() -> None:
+    async with ScriptedPeer(*LISTED_SIX, *ASKED_SIX, *TOGETHER, *POP3_QUIT) as peer, client_for(peer) as client:
+        items = client.retrieve(await client.listing())
+        for _ in range(2):
+            await anext(items)
+        assert any(item._held for item in items._asked)
+        await items.aclose()
+        assert not any(item._held for item in items._asked)
+
+
+@pytest.mark.parametrize(("limit", "longest"), [(5, 3), (3, 3), (2, 0)])
+async def test_of_those_that_come_together_none_is_longer_than_one_may_be(limit: int, longest: int) -> None:
+    async with ScriptedPeer(*LISTED_SIX, *ASKED_SIX, *TOGETHER, *POP3_QUIT) as peer, client_for(peer) as client:
+        items = client.retrieve(await client.listing(), message_limit=limit)
+        await anext(items)
+        second = await anext(items)
+        assert max(len(held._held) for held in (second, *items._asked)) == longest
+        await items.aclose()
+
+
 async def test_what_has_come_and_is_read_in_blocks_is_the_same() -> None:
     async with ScriptedPeer(*LISTED_SIX, *ASKED_SIX, *TOGETHER, *POP3_QUIT) as peer, client_for(peer) as client:
         items = client.retrieve(await client.listing())

@@ -4,6 +4,7 @@ reads.
 A `Retrieval` has all of this; it is no class by itself. The laws are its.
 """
 
+import sys
 from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Iterator
@@ -66,10 +67,6 @@ class Asking(ABC):
     ) -> RetrievedItem:
         """Make the item of a message of this run."""
 
-    @abstractmethod
-    def _room(self, limit: int | None) -> int:
-        """Return how long a message that is about to be read may be, which is read up to `limit` octets."""
-
     @property
     def awaited(self) -> Entry | None:
         """The message whose answer is due, or was when the run was ended; None where the one before is not at its end,
@@ -108,8 +105,11 @@ class Asking(ABC):
                 except ConnectionLost as lost:
                     self._lose(lost)
                 continue
+            asked = self._asked
+            if asked and asked[0]._is_here:
+                return asked.popleft()  # before anything is asked: that meets what has ended the session since it came
             self._ends.begin()
-            asked, is_full = self._asked, self._options.batch is not None and self._batch.is_full
+            is_full = self._options.batch is not None and self._batch.is_full
             if is_full and not asked:
                 await self._end_batch()
                 continue
@@ -119,7 +119,7 @@ class Asking(ABC):
             if self._pending and len(asked) <= self._few:
                 self._ask(is_full=is_full)
             dialogue = self._client._dialogue
-            if asked and (asked[0]._is_here or not asked[0].was_asked or self._take_messages(dialogue)):
+            if asked and (not asked[0].was_asked or self._take_messages(dialogue)):
                 return asked.popleft()
             if not asked and not dialogue.owes_answer:
                 return None
@@ -137,12 +137,22 @@ class Asking(ABC):
 
     def _take_messages(self, dialogue: Dialogue) -> bool:
         # Small messages, many to a block, that have come whole. The first of them is that of the item that is next, and
-        # none may have swallowed an answer. Returns whether there are any.
-        messages = dialogue.poll_messages(self._room(None), _is_in_step)
+        # was asked for. None may have swallowed an answer, or is longer than allowed. Returns whether there are any.
+        messages = dialogue.poll_messages(self._room_for_all, self._is_as_most)
         items = (item for item in self._asked if item.was_asked)
         for message, item in zip(messages, items, strict=False):
             item._held, item._is_here, item._has_ended = message, True, True
         return bool(messages)
+
+    def _is_as_most(self, message: bytes) -> bool:
+        limit = self._options.message_limit
+        return not ((limit is not None and len(message) > limit) or holds_answer(message))
+
+    @property
+    def _room_for_all(self) -> int:
+        # How many octets may come yet.
+        limit = self._options.total_limit
+        return sys.maxsize if limit is None else limit - self._count.octets
 
     def _ask(self, *, is_full: bool) -> None:
         client, dialogue = self._client, self._client._dialogue
@@ -408,7 +418,3 @@ class Asking(ABC):
             self._take_refusal(item, received)
         if item.error is not None:
             raise item.error
-
-
-def _is_in_step(message: bytes) -> bool:
-    return not holds_answer(message)

@@ -93,7 +93,6 @@ class Dialogue:
         self._alarm: asyncio.TimerHandle | None = None
         self._is_awaited = False  # somebody waits for the next event
         self._noops: deque[Noop] = deque()  # said to keep the session alive, and not answered yet
-        self._said_at = 0.0  # by the event loop's clock
         self._rate = Throughput(endpoint.timeouts, "gave")
         self._end: MailwireError | None = None  # of the session, found when a NOOP was due
 
@@ -104,14 +103,12 @@ class Dialogue:
         if self._end is not None:
             raise self._end
         self.connection.send(command)
-        self._said_at = self._loop.time()
 
     def send_each(self, commands: Sequence[Retr | Top]) -> None:
         """Queue `commands`, as `send` does each: all of them, or, where it raises, none."""
         if self._end is not None:
             raise self._end
         self.connection.send_each(commands)
-        self._said_at = self._loop.time()
 
     def discard_queued(self) -> Sequence[Command[object]]:
         """Drop what has not left yet; return it."""
@@ -276,7 +273,6 @@ class Dialogue:
     def keep_alive(self) -> None:
         """Begin to say NOOP when it is time to. The session must be in state TRANSACTION."""
         if self._keep_alive is not None:
-            self._said_at = self._loop.time()
             self._set_alarm(self._keep_alive)
 
     def end(self) -> None:
@@ -291,7 +287,7 @@ class Dialogue:
     def _alarmed(self) -> None:
         if self._keep_alive is None:
             raise AssertionError("without a time there is no alarm")
-        left = self._said_at + self._keep_alive - self._loop.time()
+        left = self.session.said_at + self._keep_alive - self._loop.time()
         if left > 0:
             self._set_alarm(left)
             return
@@ -315,7 +311,6 @@ class Dialogue:
         if not self.connection.send_ahead(noop):
             return False
         self._noops.append(noop)
-        self._said_at = self._loop.time()
         self.session.flush()
         return True
 

@@ -184,9 +184,7 @@ class Retrieval(Asking, AsyncIterator[RetrievedItem]):
         room = sys.maxsize if limit is None else limit
         if options.message_limit is not None:
             room = min(room, options.message_limit)
-        if options.total_limit is not None:
-            room = min(room, options.total_limit - self._count.octets)
-        return room
+        return min(room, self._room_for_all)
 
     def _too_long(self, item: RetrievedItem, limit: int | None) -> BudgetExceeded:
         error = BudgetExceeded(f"message {item.entry.number} is longer than {limit} octets")
@@ -268,6 +266,8 @@ class Retrieval(Asking, AsyncIterator[RetrievedItem]):
 
     def _end(self, error: BaseException | None = None, *, cut: bool = False) -> None:
         self._is_over = True
+        for item in self._asked:
+            item._held = b""  # nobody gets it any more
         if self._is_open:
             self._is_open = False
             self._holding.end()

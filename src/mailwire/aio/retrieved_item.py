@@ -32,8 +32,6 @@ class RetrievedItem:
     # What most items never tell of.
     _is_handed_out = False  # some of it
     _is_passed_over = False  # the run went on: what is left of it is nobody's
-    _is_here = False  # it has come whole, and is held: nothing of it is on its way
-    _held = b""  # that have come, and are not given before it is known whether they are the message
     _is_taken_back = False  # unread, to be asked for a second time
     _is_begun_again = False  # on another connection: what came before does not count
     _is_asked_again = False  # there, and the answer was not met yet
@@ -52,6 +50,8 @@ class RetrievedItem:
         self.was_asked: bool = dialogue is not None
         self.octets = 0
         self.is_complete = False
+        self._is_here = False  # it came whole with others, before its turn: nothing of it is on its way
+        self._held = b""  # that have come: till it is its turn, or till it is known whether they are the message
         self._is_taken = False  # somebody has begun to read it, or it was passed over
         self._has_ended = False  # also where nobody has read it
         self._run = run

@@ -53,6 +53,7 @@ class Session(Generic[E]):
         self.stream = stream
         stream.kept = lambda: machine.held
         self.has_heard: bool = False  # the server has said something since this was last set
+        self.said_at: float = 0.0  # when `flush` last wrote something, by the event loop's clock
         self._is_answered = False  # the server has said something since the link is what it is, in the clear or TLS
         self.reader: asyncio.Task[None] | None = None  # reads the message that goes out, by itself
         self._loop = asyncio.get_running_loop()
@@ -169,6 +170,7 @@ class Session(Generic[E]):
         if stream.has_news and (stream.is_at_end or self.has_unasked):
             return
         if blocks := self.machine.data_to_send():
+            self.said_at = self._loop.time()
             self.stream.write(blocks)
 
     async def wait_writable(self) -> bool:

@@ -4,7 +4,8 @@ Bytes in, events out; commands in, bytes out. The laws it keeps:
 
 1. What may be sent is looked up in the table of `states`, in the state to which everything said so far will lead if
    all of it is accepted. A call that is refused changes nothing.
-2. `state` moves when an event is handed out, never before. Events are taken one at a time.
+2. `state` moves when an event is handed out, never before. Events are taken one at a time; but for messages that have
+   come whole, which change no state (`take_message`, `take_messages`).
 3. A response answers the oldest command in flight. One that answers nothing is a fault of the server, except -ERR, with
    which it ends an idle session.
 4. A message is complete when its terminator was seen, and only then. Sizes that a server announces are hints.
@@ -317,8 +318,8 @@ class Connection(Answers):
         of its ResponseReceived, MessageData and MessageEnd.
 
         It is there to take many small messages at less cost than one by one. They have no more than `limit` octets in
-        all, each of them as it is on the wire; and none is among them of which `is_wanted` is not true. What is behind
-        the last of them, and what is no message, comes as events.
+        all; one that is longer on the wire than what is left of that, and one of which `is_wanted` is not true, is not
+        among them. What is behind the last of them, and what is no message, comes as events.
         """
         messages: list[bytes] = []
         buffer, given = self._buffer, self._given
