@@ -209,7 +209,7 @@ class Connection(Answers):
         if not _GIVING.issuperset(map(type, commands)):
             other = next(command for command in commands if type(command) not in _GIVING)
             raise command_expected("pop3.Retr(1)", other)
-        if self._ahead is not TRANSACTION:
+        if transition(self._ahead, Retr) is None:
             raise LocalProtocolError(f"no message can be asked for now: {self._situation()}")
         lines = [command.encode() for command in commands]
         if lines:
